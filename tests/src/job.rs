@@ -1,0 +1,115 @@
+//! The side of the ranks: what a case is given, and the loop that runs the cases.
+
+use std::fs;
+use std::io::{self, Write};
+use std::panic::AssertUnwindSafe;
+use std::path::{Path, PathBuf};
+
+use mpi::topology::SimpleCommunicator;
+use mpi::traits::*;
+
+use crate::panics;
+use crate::scratch::Scratch;
+
+/// A named check that all ranks of a job run together.
+pub type Case = (&'static str, fn(&Job));
+
+/// What a case knows of the job that it runs in.
+pub struct Job {
+    /// All ranks.
+    pub world: SimpleCommunicator,
+    /// This rank in `world`.
+    pub rank: i32,
+    /// How many ranks there are.
+    pub size: i32,
+    /// Memory of all ranks, zero when the case starts.
+    pub scratch: Scratch,
+    directory: PathBuf,
+}
+
+impl Job {
+    /// A file of this job that is gone when the test is over.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.directory.join(name)
+    }
+
+    /// Ends this process at once, telling the test `verdict`; for jobs in which MPI cannot be finalized since
+    /// a rank is dead.
+    pub fn leave(&self, verdict: &str) -> ! {
+        let path = self.file(&format!("verdict.{}", self.rank));
+        let draft = path.with_extension("draft");
+        // Renamed into place: the test must not read half a verdict.
+        fs::write(&draft, verdict).expect("a verdict is written");
+        fs::rename(&draft, &path).expect("a verdict is put in its place");
+        remove_mapped_files();
+        // SAFETY: ends the process without MPI's exit handlers, which may wait for the dead rank.
+        unsafe { libc::_exit(0) }
+    }
+}
+
+/// Deletes the files in `/dev/shm` that this process maps: a job that loses a rank would leave them behind.
+fn remove_mapped_files() {
+    let maps = fs::read_to_string("/proc/self/maps").unwrap_or_default();
+    for path in maps
+        .lines()
+        .filter_map(|line| line.split_whitespace().nth(5))
+    {
+        if path.starts_with("/dev/shm/") {
+            // Another survivor may have been first.
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
+/// Runs the cases that the command line names: `PROGRAM DIRECTORY CASE...`.
+///
+/// Rank 0 prints `ok CASE` after each. A case that panics on any rank ends the whole job.
+pub fn run(cases: &[&[Case]]) {
+    let mut arguments = std::env::args().skip(1);
+    let directory = PathBuf::from(arguments.next().expect("a directory is named"));
+    let universe = mpi::initialize().expect("MPI is initialized once");
+    let world = universe.world();
+    let job = Job {
+        rank: world.rank(),
+        size: world.size(),
+        scratch: Scratch::map(&directory.join("scratch")).expect("the scratch file is mapped"),
+        directory,
+        world,
+    };
+    panics::install();
+    for name in arguments {
+        let found = cases.iter().flat_map(|theme| theme.iter());
+        let Some((_, case)) = found.into_iter().find(|(known, _)| *known == name) else {
+            fail(&job, &name, "there is no such case");
+        };
+        job.world.barrier();
+        if job.rank == 0 {
+            job.scratch.clear();
+        }
+        job.world.barrier();
+        say(&job, &format!("run {name}"));
+        if let Err(words) = panics::caught(AssertUnwindSafe(|| case(&job))) {
+            fail(&job, &name, &words);
+        }
+        job.world.barrier();
+        say(&job, &format!("ok {name}"));
+    }
+}
+
+fn say(job: &Job, words: &str) {
+    if job.rank == 0 {
+        println!("{words}");
+        io::stdout().flush().expect("standard output is open");
+    }
+}
+
+/// Ends the job. The file is for the test: what a rank prints just before an abort can get lost.
+fn fail(job: &Job, case: &str, words: &str) -> ! {
+    let report = format!("FAIL {case} on rank {}: {words}\n", job.rank);
+    eprint!("{report}");
+    let path: &Path = &job.file(&format!("failure.{}", job.rank));
+    if let Err(error) = fs::write(path, report) {
+        eprintln!("{}: {error}", path.display());
+    }
+    job.world.abort(1)
+}

@@ -1,0 +1,319 @@
+//! The side of the tests: starts a program on N ranks and never waits for ever.
+
+use std::env;
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Whose `mpiexec` it is: the launchers spell some options differently.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mpi {
+    /// Open MPI 4 or 5.
+    OpenMpi,
+    /// MPICH and those that share its launcher, Hydra.
+    Mpich,
+}
+
+/// The launcher that the environment names, or the one on `PATH`.
+struct Launcher {
+    prefix: Vec<String>,
+    mpi: Mpi,
+}
+
+static LAUNCHER: LazyLock<Launcher> = LazyLock::new(|| {
+    let named = env::var("MPISYNC_MPIEXEC").unwrap_or_default();
+    let mut prefix: Vec<String> = named.split_whitespace().map(str::to_owned).collect();
+    if prefix.is_empty() {
+        prefix.push("mpiexec".to_owned());
+    }
+    let mpi = match env::var("MPISYNC_MPI").as_deref() {
+        Ok("openmpi") => Mpi::OpenMpi,
+        Ok("mpich") => Mpi::Mpich,
+        Ok(other) => panic!("MPISYNC_MPI is `openmpi` or `mpich`, not `{other}`"),
+        Err(_) => ask_version(&prefix[0]),
+    };
+    Launcher { prefix, mpi }
+});
+
+/// What root and more ranks than cores need; harmless elsewhere. What is set already stays.
+const SETTINGS: [(&str, &str); 7] = [
+    ("OMPI_ALLOW_RUN_AS_ROOT", "1"),
+    ("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1"),
+    ("PRTE_ALLOW_RUN_AS_ROOT", "1"),
+    ("PRTE_ALLOW_RUN_AS_ROOT_CONFIRM", "1"),
+    ("OMPI_MCA_rmaps_base_oversubscribe", "1"),
+    ("PRTE_MCA_rmaps_default_mapping_policy", ":oversubscribe"),
+    ("OMPI_MCA_mpi_yield_when_idle", "1"),
+];
+
+/// Launches share few cores, so that only one runs at a time.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+/// How long a launch may take unless a test says otherwise.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// A program about to be started on some ranks.
+pub struct Launch<'a> {
+    program: &'a Path,
+    ranks: usize,
+    arguments: Vec<String>,
+    limit: Duration,
+    survive: bool,
+    environment: Vec<(&'a str, &'a str)>,
+}
+
+/// What became of a launch.
+#[derive(Debug)]
+pub struct Ended {
+    /// How the launcher itself ended; `None` when it had to be killed.
+    pub status: Option<ExitStatus>,
+    /// Standard output and standard error of all ranks.
+    pub output: String,
+    /// Verdict of each rank that left one, in the order of the ranks.
+    pub verdicts: Vec<Option<String>>,
+    took: Duration,
+}
+
+impl<'a> Launch<'a> {
+    /// `program` on `ranks` ranks.
+    pub fn new(program: &'a str, ranks: usize) -> Self {
+        Self {
+            program: Path::new(program),
+            ranks,
+            arguments: Vec::new(),
+            limit: LIMIT,
+            survive: false,
+            environment: Vec::new(),
+        }
+    }
+
+    /// Arguments for the program, after the directory that every program gets first.
+    pub fn args<S: Into<String>>(mut self, arguments: impl IntoIterator<Item = S>) -> Self {
+        self.arguments.extend(arguments.into_iter().map(Into::into));
+        self
+    }
+
+    /// Kills the job after `limit`.
+    pub fn limit(mut self, limit: Duration) -> Self {
+        self.limit = limit;
+        self
+    }
+
+    /// A variable of the environment of the job.
+    pub fn env(mut self, name: &'a str, value: &'a str) -> Self {
+        self.environment.push((name, value));
+        self
+    }
+
+    /// Lets the job go on when a rank dies.
+    pub fn survive_deaths(mut self) -> Self {
+        self.survive = true;
+        self
+    }
+
+    /// Runs the job to its end, or to the limit.
+    ///
+    /// # Panics
+    /// When the launcher cannot be started.
+    pub fn run(self) -> Ended {
+        let _alone: MutexGuard<'_, ()> =
+            ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        let directory = Directory::new();
+        let log = directory.0.join("output");
+        let start = Instant::now();
+        let mut child = self.start(&directory.0, &log);
+        let status = wait(&mut child, start + self.limit);
+        let read =
+            |name: &str, rank| fs::read_to_string(directory.0.join(format!("{name}.{rank}"))).ok();
+        let mut output = String::from_utf8_lossy(&fs::read(&log).unwrap_or_default()).into_owned();
+        for report in (0..self.ranks).filter_map(|rank| read("failure", rank)) {
+            if !output.contains(&report) {
+                output.push_str(&report);
+            }
+        }
+        Ended {
+            status,
+            output,
+            verdicts: (0..self.ranks).map(|rank| read("verdict", rank)).collect(),
+            took: start.elapsed(),
+        }
+    }
+
+    fn start(&self, directory: &Path, log: &Path) -> Child {
+        let launcher = &*LAUNCHER;
+        let log = File::create(log).expect("the output file is made");
+        let mut command = Command::new(&launcher.prefix[0]);
+        command.args(&launcher.prefix[1..]);
+        if self.survive {
+            match launcher.mpi {
+                Mpi::OpenMpi => command.args(["--mca", "orte_enable_recovery", "1"]),
+                Mpi::Mpich => command.arg("-disable-auto-cleanup"),
+            };
+        }
+        for (name, value) in SETTINGS {
+            if env::var_os(name).is_none() {
+                command.env(name, value);
+            }
+        }
+        command
+            .envs(self.environment.iter().copied())
+            .arg("-n")
+            .arg(self.ranks.to_string())
+            .arg(self.program)
+            .arg(directory)
+            .args(&self.arguments)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("a second handle of the output file"))
+            .stderr(log)
+            .process_group(0);
+        match command.spawn() {
+            Ok(child) => child,
+            Err(error) => panic!("cannot start {}: {error}", launcher.prefix[0]),
+        }
+    }
+}
+
+impl Ended {
+    /// Whether the job ended by itself and well.
+    pub fn succeeded(&self) -> bool {
+        self.status.is_some_and(|status| status.success())
+    }
+
+    /// In words: how it ended, and all that it printed.
+    pub fn report(&self) -> String {
+        let how = match self.status {
+            None => format!("killed after {:.0?}: it hung", self.took),
+            Some(status) => match status.signal() {
+                Some(signal) => format!("launcher ended by signal {signal}"),
+                None => format!("{status}"),
+            },
+        };
+        format!(
+            "{how}\n--- output ---\n{}--- end of output ---",
+            self.output
+        )
+    }
+}
+
+/// Which launcher `program` is, by its own words.
+fn ask_version(program: &str) -> Mpi {
+    let answer = Command::new(program)
+        .arg("--version")
+        .envs(SETTINGS)
+        .output()
+        .unwrap_or_else(|error| {
+            panic!("cannot start {program}: {error}; name a launcher in MPISYNC_MPIEXEC")
+        });
+    let words = String::from_utf8_lossy(&answer.stdout).to_lowercase();
+    if words.contains("open mpi") || words.contains("openrte") {
+        Mpi::OpenMpi
+    } else if words.contains("hydra") || words.contains("mpich") || words.contains("intel") {
+        Mpi::Mpich
+    } else {
+        panic!("{program} --version says neither Open MPI nor MPICH; set MPISYNC_MPI\n{words}")
+    }
+}
+
+/// Waits for the launcher; at the deadline kills it and all that it started.
+fn wait(child: &mut Child, deadline: Instant) -> Option<ExitStatus> {
+    let pid = child.id();
+    loop {
+        if let Some(status) = child.try_wait().expect("the launcher is our child") {
+            return Some(status);
+        }
+        if Instant::now() >= deadline {
+            break;
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+    // Ranks may have process groups of their own, and lose their parent with the launcher: list them first.
+    let family = descendants(pid);
+    signal_group(pid, libc::SIGTERM);
+    let grace = Instant::now() + Duration::from_secs(2);
+    while Instant::now() < grace && child.try_wait().is_ok_and(|status| status.is_none()) {
+        thread::sleep(Duration::from_millis(20));
+    }
+    signal_group(pid, libc::SIGKILL);
+    for (member, start) in family {
+        // The start time tells a process from a later one with the same id.
+        if start_time(member) == Some(start) {
+            // SAFETY: plain system call; the process is one that this launch started.
+            unsafe { libc::kill(member as i32, libc::SIGKILL) };
+        }
+    }
+    child.wait().expect("the launcher is our child");
+    None
+}
+
+fn signal_group(pid: u32, signal: i32) {
+    // SAFETY: plain system call; the group is the one made for this launch.
+    unsafe { libc::kill(-(pid as i32), signal) };
+}
+
+/// All processes below `root` with their start times.
+fn descendants(root: u32) -> Vec<(u32, u64)> {
+    let processes: Vec<u32> = fs::read_dir("/proc")
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .collect();
+    let mut family = vec![root];
+    // A parent may be listed after its child, so go round until nothing is added.
+    loop {
+        let before = family.len();
+        for &process in &processes {
+            let parent = stat(process, 1);
+            if !family.contains(&process) && parent.is_some_and(|id| family.contains(&(id as u32)))
+            {
+                family.push(process);
+            }
+        }
+        if family.len() == before {
+            break;
+        }
+    }
+    family
+        .into_iter()
+        .skip(1)
+        .filter_map(|process| Some((process, start_time(process)?)))
+        .collect()
+}
+
+fn start_time(process: u32) -> Option<u64> {
+    stat(process, 19)
+}
+
+/// A field of `/proc/PID/stat`, counted from the state, which follows the name.
+fn stat(process: u32, field: usize) -> Option<u64> {
+    let line = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    // The name is in parentheses and may itself hold blanks and parentheses.
+    let (_, fields) = line.rsplit_once(')')?;
+    fields.split_whitespace().nth(field)?.parse().ok()
+}
+
+/// A directory of its own for each launch, removed with everything in it.
+struct Directory(PathBuf);
+
+impl Directory {
+    fn new() -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("mpisync-tests-{}-{number}", std::process::id());
+        let path = env::temp_dir().join(name);
+        fs::create_dir_all(&path).expect("a temporary directory is made");
+        Self(path)
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        // A leftover directory harms nobody, and a panic here would hide the test's own.
+        let _ = fs::remove_dir_all(AsRef::<OsStr>::as_ref(&self.0));
+    }
+}
