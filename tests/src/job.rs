@@ -33,14 +33,14 @@ impl Job {
         self.directory.join(name)
     }
 
-    /// Ends this process at once, telling the test `verdict`; for jobs in which MPI cannot be finalized since
-    /// a rank is dead.
-    pub fn leave(&self, verdict: &str) -> ! {
+    /// Tells the test `verdict`.
+    pub fn tell(&self, verdict: &str) {
         let path = self.file(&format!("verdict.{}", self.rank));
-        let draft = path.with_extension("draft");
-        // Renamed into place: the test must not read half a verdict.
-        fs::write(&draft, verdict).expect("a verdict is written");
-        fs::rename(&draft, &path).expect("a verdict is put in its place");
+        fs::write(&path, verdict).expect("a verdict is written");
+    }
+
+    /// Ends this process at once; for jobs in which MPI cannot be finalized since a rank is dead.
+    pub fn leave(&self) -> ! {
         remove_mapped_files();
         // SAFETY: ends the process without MPI's exit handlers, which may wait for the dead rank.
         unsafe { libc::_exit(0) }

@@ -1,7 +1,6 @@
 //! The side of the tests: starts a program on N ranks and never waits for ever.
 
 use std::env;
-use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
@@ -10,6 +9,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use crate::family;
 
 /// Whose `mpiexec` it is: the launchers spell some options differently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -222,7 +223,6 @@ fn ask_version(program: &str) -> Mpi {
 
 /// Waits for the launcher; at the deadline kills it and all that it started.
 fn wait(child: &mut Child, deadline: Instant) -> Option<ExitStatus> {
-    let pid = child.id();
     loop {
         if let Some(status) = child.try_wait().expect("the launcher is our child") {
             return Some(status);
@@ -232,69 +232,8 @@ fn wait(child: &mut Child, deadline: Instant) -> Option<ExitStatus> {
         }
         thread::sleep(Duration::from_millis(5));
     }
-    // Ranks may have process groups of their own, and lose their parent with the launcher: list them first.
-    let family = descendants(pid);
-    signal_group(pid, libc::SIGTERM);
-    let grace = Instant::now() + Duration::from_secs(2);
-    while Instant::now() < grace && child.try_wait().is_ok_and(|status| status.is_none()) {
-        thread::sleep(Duration::from_millis(20));
-    }
-    signal_group(pid, libc::SIGKILL);
-    for (member, start) in family {
-        // The start time tells a process from a later one with the same id.
-        if start_time(member) == Some(start) {
-            // SAFETY: plain system call; the process is one that this launch started.
-            unsafe { libc::kill(member as i32, libc::SIGKILL) };
-        }
-    }
-    child.wait().expect("the launcher is our child");
+    family::kill(child);
     None
-}
-
-fn signal_group(pid: u32, signal: i32) {
-    // SAFETY: plain system call; the group is the one made for this launch.
-    unsafe { libc::kill(-(pid as i32), signal) };
-}
-
-/// All processes below `root` with their start times.
-fn descendants(root: u32) -> Vec<(u32, u64)> {
-    let processes: Vec<u32> = fs::read_dir("/proc")
-        .into_iter()
-        .flatten()
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-        .collect();
-    let mut family = vec![root];
-    // A parent may be listed after its child, so go round until nothing is added.
-    loop {
-        let before = family.len();
-        for &process in &processes {
-            let parent = stat(process, 1);
-            if !family.contains(&process) && parent.is_some_and(|id| family.contains(&(id as u32)))
-            {
-                family.push(process);
-            }
-        }
-        if family.len() == before {
-            break;
-        }
-    }
-    family
-        .into_iter()
-        .skip(1)
-        .filter_map(|process| Some((process, start_time(process)?)))
-        .collect()
-}
-
-fn start_time(process: u32) -> Option<u64> {
-    stat(process, 19)
-}
-
-/// A field of `/proc/PID/stat`, counted from the state, which follows the name.
-fn stat(process: u32, field: usize) -> Option<u64> {
-    let line = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
-    // The name is in parentheses and may itself hold blanks and parentheses.
-    let (_, fields) = line.rsplit_once(')')?;
-    fields.split_whitespace().nth(field)?.parse().ok()
 }
 
 /// A directory of its own for each launch, removed with everything in it.
@@ -314,6 +253,6 @@ impl Directory {
 impl Drop for Directory {
     fn drop(&mut self) {
         // A leftover directory harms nobody, and a panic here would hide the test's own.
-        let _ = fs::remove_dir_all(AsRef::<OsStr>::as_ref(&self.0));
+        let _ = fs::remove_dir_all(&self.0);
     }
 }

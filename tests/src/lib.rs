@@ -4,6 +4,7 @@
 //! runs the cases in order ([`job`]), and the ranks check invariants of one another in [`scratch`] memory,
 //! which is a mapped file and so has nothing to do with MPI or with mpisync.
 
+pub mod family;
 pub mod job;
 pub mod launch;
 pub mod panics;

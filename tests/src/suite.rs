@@ -34,17 +34,14 @@ pub fn check_launch(launch: Launch<'_>, cases: &[&str]) {
 
 /// A module of tests: the cases, in one job, on each of the given numbers of ranks.
 ///
-/// `on_ranks!(exclusion: 1 2 3 4 8; "counter", "mixed");`
+/// `on_ranks!(exclusion on [1, 2, 3, 4, 8]: "counter", "mixed");`
 #[macro_export]
 macro_rules! on_ranks {
-    ($theme:ident: $($ranks:tt)*) => {
+    ($theme:ident on [$($ranks:tt),+]: $($case:literal),+ $(,)?) => {
         mod $theme {
-            $crate::on_ranks!(@each $($ranks)*);
+            const CASES: &[&str] = &[$($case),+];
+            $($crate::on_ranks!(@test $ranks);)+
         }
-    };
-    (@each $($ranks:literal)*; $($case:literal),+ $(,)?) => {
-        const CASES: &[&str] = &[$($case),+];
-        $($crate::on_ranks!(@test $ranks);)*
     };
     (@test 1) => { $crate::on_ranks!(@function on_1_rank 1); };
     (@test 2) => { $crate::on_ranks!(@function on_2_ranks 2); };

@@ -1,6 +1,6 @@
 //! Mutual exclusion and reader parallelism.
 
-mpisync_tests::on_ranks!(exclusion: 1 2 3 4 8;
+mpisync_tests::on_ranks!(exclusion on [1, 2, 3, 4, 8]:
     "plain_counter",
     "readers_are_together",
     "try_says_no",
