@@ -1,0 +1,95 @@
+//! The function that an attribute stands on, as far as the macros have to understand it.
+//!
+//! The body stays the tokens that the user typed. It is moved as a whole, so there is nothing to understand in it, and
+//! the compiler reports its mistakes in its own words at the user's own place.
+
+use proc_macro2::TokenStream;
+use quote::ToTokens;
+use syn::parse::{ParseStream, Parser};
+use syn::token::Brace;
+use syn::{Abi, AttrStyle, Attribute, Result, Signature, Token, Visibility, braced};
+
+use crate::attr::Macro;
+
+pub struct Function {
+    /// All other attributes, documentation among them.
+    pub attrs: Vec<Attribute>,
+    pub vis: Visibility,
+    pub sig: Signature,
+    /// Where the body begins and ends in the user's file.
+    pub brace: Brace,
+    /// What is between the braces.
+    pub body: TokenStream,
+}
+
+impl Function {
+    pub fn parse(mac: Macro, item: TokenStream) -> Result<Self> {
+        (|input: ParseStream| Self::parse_item(mac, input)).parse2(item)
+    }
+
+    fn parse_item(mac: Macro, input: ParseStream) -> Result<Self> {
+        let mut attrs = input.call(Attribute::parse_outer)?;
+        let vis = input.parse()?;
+        if !starts_function(input) {
+            return Err(input.error(format_args!(
+                "`#[{mac}]` goes on a function or a method: move it to each function that it is meant for"
+            )));
+        }
+        let sig: Signature = input.parse()?;
+        if input.peek(Token![;]) {
+            return Err(input.error(format_args!(
+                "`#[{mac}]` needs a body to run: put it on the method in the `impl` block, not on its declaration"
+            )));
+        }
+
+        let content;
+        let brace = braced!(content in input);
+        // `#![…]` at the top of a body speaks about the whole function, which is where it goes.
+        for mut attr in content.call(Attribute::parse_inner)? {
+            attr.style = AttrStyle::Outer;
+            attrs.push(attr);
+        }
+        let body = content.parse()?;
+        Ok(Self {
+            attrs,
+            vis,
+            sig,
+            brace,
+            body,
+        })
+    }
+
+    /// The same function with another body.
+    pub fn with_body(&self, body: &TokenStream) -> TokenStream {
+        let mut tokens = TokenStream::new();
+        for attr in &self.attrs {
+            attr.to_tokens(&mut tokens);
+        }
+        self.vis.to_tokens(&mut tokens);
+        self.sig.to_tokens(&mut tokens);
+        self.brace
+            .surround(&mut tokens, |inner| body.to_tokens(inner));
+        tokens
+    }
+
+    /// The user's body with its braces.
+    pub fn block(&self) -> TokenStream {
+        let mut tokens = TokenStream::new();
+        self.brace
+            .surround(&mut tokens, |inner| self.body.to_tokens(inner));
+        tokens
+    }
+}
+
+/// Whether `fn` comes next, past the words that may stand before it.
+fn starts_function(input: ParseStream) -> bool {
+    let ahead = input.fork();
+    let qualifiers = || -> Result<()> {
+        ahead.parse::<Option<Token![const]>>()?;
+        ahead.parse::<Option<Token![async]>>()?;
+        ahead.parse::<Option<Token![unsafe]>>()?;
+        ahead.parse::<Option<Abi>>()?;
+        Ok(())
+    };
+    qualifiers().is_ok() && ahead.peek(Token![fn])
+}

@@ -1,0 +1,138 @@
+//! Finds the controller that a function works with.
+
+use proc_macro2::{Ident, TokenStream};
+use quote::quote;
+use syn::{Error, Expr, FnArg, Pat, PatType, Result, Signature, Type};
+
+use crate::attr::Macro;
+
+/// Where the controller is.
+pub enum Controller {
+    /// In a parameter: the name, and whether the parameter is a reference already.
+    Parameter { name: Ident, reference: bool },
+    /// Somewhere else, for example in a field of `self`.
+    Place(Expr),
+}
+
+impl Controller {
+    /// The one that `ctrl = …` names, or else the only parameter that is a `&mut WindowController`.
+    pub fn find(mac: Macro, named: Option<Expr>, sig: &Signature) -> Result<Self> {
+        let typed = sig.inputs.iter().filter_map(|input| match input {
+            FnArg::Typed(parameter) => Some(parameter),
+            FnArg::Receiver(_) => None,
+        });
+        if let Some(expr) = named {
+            return match typed.filter(|parameter| is_named(parameter, &expr)).last() {
+                Some(parameter) => Self::parameter(mac, parameter),
+                None => Ok(Self::Place(expr)),
+            };
+        }
+
+        let controllers: Vec<_> = typed
+            .filter(|parameter| is_controller(&parameter.ty))
+            .collect();
+        match controllers[..] {
+            [only] => Self::parameter(mac, only),
+            [first, .., last] => {
+                let name =
+                    parameter_name(first).map_or_else(|| "first".to_owned(), Ident::to_string);
+                Err(Error::new_spanned(
+                    last,
+                    format_args!(
+                        "several parameters are controllers: say which one to use, `#[{mac}(ctrl = {name})]`"
+                    ),
+                ))
+            }
+            [] => Err(Error::new(
+                sig.ident.span(),
+                if sig.receiver().is_some() {
+                    format!(
+                        "this method has no controller: say where it is, `#[{mac}(ctrl = self.ctrl)]`, or take a \
+                         parameter `ctrl: &mut WindowController`"
+                    )
+                } else {
+                    format!(
+                        "this function has no controller: take a parameter `ctrl: &mut WindowController`, or name the \
+                         parameter that is one under another type name, `#[{mac}(ctrl = …)]`"
+                    )
+                },
+            )),
+        }
+    }
+
+    fn parameter(mac: Macro, parameter: &PatType) -> Result<Self> {
+        let Some(name) = parameter_name(parameter) else {
+            return Err(Error::new_spanned(
+                &parameter.pat,
+                "the controller needs a name: write `ctrl: &mut WindowController`",
+            ));
+        };
+        match peel(&parameter.ty) {
+            Type::Reference(reference) if reference.mutability.is_none() => {
+                Err(Error::new_spanned(
+                    reference,
+                    format_args!(
+                        "`#[{mac}]` needs the controller for itself, so that no guard is alive: write `&mut \
+                     WindowController`"
+                    ),
+                ))
+            }
+            ty => Ok(Self::Parameter {
+                name: name.clone(),
+                reference: matches!(ty, Type::Reference(_)),
+            }),
+        }
+    }
+
+    /// The expression for a `&mut WindowController`.
+    pub fn borrow(&self) -> TokenStream {
+        match self {
+            Self::Parameter {
+                name,
+                reference: true,
+            } => quote!(#name),
+            Self::Parameter {
+                name,
+                reference: false,
+            } => quote!(&mut #name),
+            Self::Place(Expr::Reference(expr)) if expr.mutability.is_some() => quote!(#expr),
+            Self::Place(expr) => quote!(&mut #expr),
+        }
+    }
+}
+
+fn parameter_name(parameter: &PatType) -> Option<&Ident> {
+    match &*parameter.pat {
+        Pat::Ident(pattern) if pattern.subpat.is_none() => Some(&pattern.ident),
+        _ => None,
+    }
+}
+
+fn is_named(parameter: &PatType, expr: &Expr) -> bool {
+    match (parameter_name(parameter), expr) {
+        (Some(name), Expr::Path(path)) => path.path.is_ident(name),
+        _ => false,
+    }
+}
+
+/// Whether a type, or what it refers to, has the controller's name.
+fn is_controller(ty: &Type) -> bool {
+    match peel(ty) {
+        Type::Reference(reference) => is_controller(&reference.elem),
+        Type::Path(path) => path
+            .path
+            .segments
+            .last()
+            .is_some_and(|name| name.ident == "WindowController"),
+        _ => false,
+    }
+}
+
+/// A type without the parentheses and invisible groups around it.
+fn peel(ty: &Type) -> &Type {
+    match ty {
+        Type::Group(group) => peel(&group.elem),
+        Type::Paren(paren) => peel(&paren.elem),
+        _ => ty,
+    }
+}

@@ -1,0 +1,224 @@
+//! Rejects what cannot work, at the user's own token and with what to write instead.
+
+use syn::visit::Visit;
+use syn::{
+    Error, Expr, Lit, Path, Result, ReturnType, Signature, Type, TypeImplTrait, UnOp, parse_quote,
+};
+
+use crate::ast::Function;
+use crate::attr::{Macro, Options};
+use crate::controller::Controller;
+use crate::errors::both;
+
+/// A function and options that fit each other.
+pub struct Task {
+    pub function: Function,
+    /// The `Result` type as the user wrote it.
+    pub output: Type,
+    pub controller: Controller,
+    /// The path that names the library.
+    pub krate: Path,
+    pub kind: Kind,
+}
+
+/// What the two macros do not have in common.
+pub enum Kind {
+    SingleWrite {
+        /// The rank that runs the body, when it is not the master.
+        rank: Option<Expr>,
+        format: Format,
+    },
+    Collective {
+        /// The rank whose value all ranks return.
+        share: Option<Expr>,
+    },
+}
+
+/// How the writer's value travels to the other ranks.
+pub enum Format {
+    Serde,
+    /// As MPI datatypes, without being serialized.
+    Slice,
+}
+
+impl Task {
+    pub fn new(mac: Macro, options: Options, function: Function) -> Result<Self> {
+        let Options {
+            rank,
+            ctrl,
+            share,
+            krate,
+        } = options;
+        let sig = &function.sig;
+        let kind = match mac {
+            Macro::SingleWrite => both(self::rank(rank), format(share))
+                .map(|(rank, format)| Kind::SingleWrite { rank, format }),
+            Macro::Collective => self::rank(share).map(|share| Kind::Collective { share }),
+        };
+        let ((_, output), (controller, kind)) = both(
+            both(
+                both(one_attribute(mac, &function), qualifiers(mac, sig)),
+                output(mac, sig),
+            ),
+            both(Controller::find(mac, ctrl, sig), kind),
+        )?;
+        Ok(Self {
+            output,
+            controller,
+            krate: krate.unwrap_or_else(|| parse_quote!(::mpisync)),
+            kind,
+            function,
+        })
+    }
+}
+
+/// A function is wrapped once.
+fn one_attribute(mac: Macro, function: &Function) -> Result<()> {
+    let ours = |name: &syn::PathSegment| Macro::ALL.iter().any(|mac| name.ident == mac.to_string());
+    match function
+        .attrs
+        .iter()
+        .find(|attr| attr.path().segments.last().is_some_and(ours))
+    {
+        Some(other) => Err(Error::new_spanned(
+            other,
+            format_args!(
+                "this function is `#[{mac}]` already: keep one of the two attributes (`single_write`: one rank runs \
+                 the body; `collective`: every rank runs it)"
+            ),
+        )),
+        None => Ok(()),
+    }
+}
+
+/// Rejects functions whose body cannot become a closure that waits for other ranks.
+fn qualifiers(mac: Macro, sig: &Signature) -> Result<()> {
+    let constness = sig.constness.map_or(Ok(()), |word| {
+        Err(Error::new(
+            word.span,
+            format_args!(
+                "`#[{mac}]` talks to other ranks, which a `const fn` cannot do: remove `const`"
+            ),
+        ))
+    });
+    let asyncness = sig.asyncness.map_or(Ok(()), |word| {
+        Err(Error::new(
+            word.span,
+            format_args!(
+                "`#[{mac}]` waits for other ranks without yielding to an executor: remove `async`, and do what has to \
+                 be awaited before the call or after it"
+            ),
+        ))
+    });
+    let abi = sig
+        .abi
+        .as_ref()
+        .filter(|abi| abi.name.as_ref().is_none_or(|name| name.value() != "Rust"));
+    let abi = abi.map_or(Ok(()), |abi| {
+        Err(Error::new_spanned(
+            abi,
+            format_args!(
+                "`#[{mac}]` returns a `Result`, which other languages cannot take: put it on a Rust function and call \
+                 that one from here"
+            ),
+        ))
+    });
+    both(both(constness, asyncness), abi).map(drop)
+}
+
+/// The return type, when it may be a `Result`. A type alias is left to the compiler.
+fn output(mac: Macro, sig: &Signature) -> Result<Type> {
+    let ReturnType::Type(_, output) = &sig.output else {
+        return Err(Error::new(
+            sig.ident.span(),
+            format_args!(
+                "`#[{mac}]` needs a `Result`, through which each rank learns when another one fails: add \
+                 `-> Result<(), mpisync::FenceError>`"
+            ),
+        ));
+    };
+    if is_no_result(output) {
+        return Err(Error::new_spanned(
+            output,
+            format_args!(
+                "`#[{mac}]` needs a `Result`, through which each rank learns when another one fails: write \
+                 `Result<…, mpisync::FenceError>`, or another error type that is `From<FenceError>`"
+            ),
+        ));
+    }
+    let mut hidden = ImplTrait::default();
+    hidden.visit_type(output);
+    match hidden.0 {
+        Some(found) => Err(Error::new_spanned(
+            found,
+            format_args!(
+                "`#[{mac}]` has to name the type that travels between ranks: write the type itself"
+            ),
+        )),
+        None => Ok(Type::clone(output)),
+    }
+}
+
+/// Whether everyone can see that a type is no `Result`.
+fn is_no_result(ty: &Type) -> bool {
+    const FAMILIAR: &[&str] = &[
+        "bool", "char", "f32", "f64", "i8", "i16", "i32", "i64", "i128", "isize", "u8", "u16",
+        "u32", "u64", "u128", "usize", "Arc", "Box", "HashMap", "Option", "PathBuf", "Rc",
+        "String", "Vec",
+    ];
+    match ty {
+        Type::Group(inner) => is_no_result(&inner.elem),
+        Type::Paren(inner) => is_no_result(&inner.elem),
+        Type::Path(path) => path
+            .path
+            .segments
+            .last()
+            .is_some_and(|name| FAMILIAR.iter().any(|no| name.ident == no)),
+        // A macro may stand for any type, and so may syntax that `syn` does not know.
+        Type::Macro(_) | Type::Verbatim(_) | Type::Infer(_) => false,
+        // Told more precisely than "not a Result".
+        Type::ImplTrait(_) => false,
+        _ => true,
+    }
+}
+
+/// The first `impl Trait` of a type.
+#[derive(Default)]
+struct ImplTrait<'a>(Option<&'a TypeImplTrait>);
+
+impl<'a> Visit<'a> for ImplTrait<'a> {
+    fn visit_type_impl_trait(&mut self, found: &'a TypeImplTrait) {
+        self.0.get_or_insert(found);
+    }
+}
+
+/// A rank, when it is none that can be seen to be wrong.
+fn rank(rank: Option<Expr>) -> Result<Option<Expr>> {
+    let wrong = match &rank {
+        Some(Expr::Unary(unary)) => matches!(unary.op, UnOp::Neg(_)),
+        Some(Expr::Lit(literal)) => !matches!(literal.lit, Lit::Int(_)),
+        _ => false,
+    };
+    if wrong {
+        return Err(Error::new_spanned(
+            rank,
+            "a rank is a number from 0 to `ctrl.size() - 1`",
+        ));
+    }
+    Ok(rank)
+}
+
+fn format(share: Option<Expr>) -> Result<Format> {
+    let Some(share) = share else {
+        return Ok(Format::Serde);
+    };
+    match &share {
+        Expr::Path(name) if name.path.is_ident("serde") => Ok(Format::Serde),
+        Expr::Path(name) if name.path.is_ident("slice") => Ok(Format::Slice),
+        _ => Err(Error::new_spanned(
+            share,
+            "unknown way to share: write `share = serde` for any value that is `Serialize`, or `share = slice` for a \
+             `Vec` of `Equivalence` items",
+        )),
+    }
+}
