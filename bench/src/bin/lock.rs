@@ -1,0 +1,181 @@
+//! What a lock costs: the same cases for every subject, on the same ranks, in one run.
+//!
+//! ```text
+//! mpiexec -n 2 lock [--json FILE] [--rounds N] [--cases read_all,write_all] [--subjects mpi_win_lock]
+//! ```
+//!
+//! # The figures
+//! Nanoseconds an operation; an operation is an acquisition and its release.
+//!
+//! - `read_alone`, `write_alone`: rank 0 works, the other ranks sleep. This is what one rank waits.
+//! - `read_all`, `write_all`: all ranks work all the time. This is the time that passed divided by the
+//!   operations of all ranks together, so that two ranks that do not hinder each other show half the time.
+//! - `single_write_share_8`: rank 0 hands 8 bytes to all ranks, and none goes on before all are there.
+//!
+//! # How they are taken
+//! The subjects take turns, round after round (A B C, A B C, …), so that whatever else the machine does
+//! meets all of them. All ranks start a round at one moment of the clock they share and stop at another,
+//! whoever got how many turns; so no rank ever finishes early and leaves the others without company. The
+//! table shows median, least and greatest of the rounds, after one that is not counted; JSON has the median.
+//!
+//! Under every write lock a counter in shared memory grows by one, and under every read lock it is read.
+//! After each round it must be the number of operations, or the benchmark fails: what is measured excludes.
+//!
+//! Compare figures of one run only, and by their ratio: `mpisync/it` below 1 means that mpisync is faster.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::{Parser, ValueEnum};
+use mpi::topology::SimpleCommunicator;
+use mpi::traits::*;
+use mpisync_bench::lock::{Case, Name, Subject};
+use mpisync_bench::report::{self, Outcome, Setting};
+use mpisync_bench::team::Team;
+
+/// Length of a round.
+const ROUND: Duration = Duration::from_millis(80);
+
+/// Measures mpisync's lock beside others, on the ranks of this MPI job.
+#[derive(Parser)]
+#[command(name = "lock")]
+struct Options {
+    /// Write the figures to FILE as JSON too
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Rounds of each subject in each case, 80 ms each
+    #[arg(long, value_name = "N", default_value_t = 15, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: u32,
+    /// Only these cases
+    #[arg(long, value_delimiter = ',', value_name = "CASE,…")]
+    cases: Vec<Case>,
+    /// Only these subjects
+    #[arg(long, value_delimiter = ',', value_name = "SUBJECT,…")]
+    subjects: Vec<Name>,
+}
+
+fn main() -> ExitCode {
+    let Some(universe) = mpi::initialize() else {
+        eprintln!("lock: MPI is initialized already");
+        return ExitCode::FAILURE;
+    };
+    let world = universe.world();
+    abort_the_job_on_panic();
+    let options = match Options::try_parse() {
+        Ok(options) => options,
+        Err(message) => {
+            // Every rank has the same arguments; one of them says what is wrong.
+            if world.rank() == 0 {
+                // Nobody is left to be told that standard error is closed.
+                let _ = message.print();
+            }
+            return ExitCode::from(message.exit_code() as u8);
+        }
+    };
+    match run(&options, &world) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            if world.rank() == 0 {
+                eprintln!("lock: {error:#}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(options: &Options, world: &SimpleCommunicator) -> anyhow::Result<()> {
+    let setting = Setting {
+        mpi: report::short_version(&mpi::environment::library_version()?),
+        ranks: world.size() as usize,
+        hosts: count_hosts(world),
+    };
+    anyhow::ensure!(
+        setting.hosts == 1,
+        "the ranks are on {} hosts; pthread_rwlock and the common clock need them on one",
+        setting.hosts
+    );
+    let team = Team::new(world, ROUND);
+    let mut outcomes = Vec::new();
+    for case in chosen(&options.cases) {
+        outcomes.extend(measure(case, options, &team));
+    }
+    team.disband();
+    if world.rank() == 0 {
+        print!("{}", report::table(&setting, &outcomes, "mpisync"));
+        if let Some(path) = &options.json {
+            report::write_json(path, &setting, &outcomes)
+                .with_context(|| format!("cannot write {}", path.display()))?;
+        }
+    }
+    Ok(())
+}
+
+/// All rounds of one case. Collective.
+fn measure(case: Case, options: &Options, team: &Team) -> Vec<Outcome> {
+    let mut subjects: Vec<(Box<dyn Subject>, Outcome)> = chosen(&options.subjects)
+        .into_iter()
+        .filter(|name| name.takes(case))
+        .map(|name| {
+            let outcome = Outcome {
+                case: spelling(case),
+                subject: spelling(name),
+                rounds: Vec::new(),
+            };
+            (name.make(team), outcome)
+        })
+        .collect();
+    for (subject, _) in &mut subjects {
+        subject.round(case, team);
+    }
+    for _ in 0..options.rounds {
+        for (subject, outcome) in &mut subjects {
+            outcome.rounds.push(subject.round(case, team));
+        }
+    }
+    subjects
+        .into_iter()
+        .map(|(subject, outcome)| {
+            subject.close();
+            outcome
+        })
+        .collect()
+}
+
+/// Those that were asked for, or all when none was.
+fn chosen<T: ValueEnum>(asked: &[T]) -> Vec<T> {
+    let all = if asked.is_empty() {
+        T::value_variants()
+    } else {
+        asked
+    };
+    all.to_vec()
+}
+
+/// A value as it is written on the command line.
+fn spelling(value: impl ValueEnum) -> String {
+    let value = value.to_possible_value().expect("no value is hidden");
+    value.get_name().to_owned()
+}
+
+/// How many hosts the ranks are on. Collective.
+fn count_hosts(world: &SimpleCommunicator) -> usize {
+    let first_of_host = i32::from(world.split_shared(0).rank() == 0);
+    let mut hosts = 0;
+    world.all_reduce_into(
+        &first_of_host,
+        &mut hosts,
+        mpi::collective::SystemOperation::sum(),
+    );
+    hosts as usize
+}
+
+/// A rank that panics ends the job, so that the others do not wait for it.
+fn abort_the_job_on_panic() {
+    let print = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        print(panic);
+        SimpleCommunicator::world().abort(1);
+    }));
+}

@@ -1,0 +1,38 @@
+//! The clock that all ranks of one host read alike.
+//!
+//! `CLOCK_MONOTONIC` counts from the same moment in every process of a host, so that a moment chosen by
+//! one rank means the same to the others. `std::time::Instant` reads it too but cannot be sent.
+
+use libc::{CLOCK_MONOTONIC, EINTR, TIMER_ABSTIME, clock_gettime, clock_nanosleep, timespec};
+
+const NANOS_PER_SECOND: u64 = 1_000_000_000;
+
+/// Nanoseconds since a moment that is the same for all processes of this host.
+pub fn now() -> u64 {
+    let mut time = timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: `time` is a timespec that lives through the call.
+    let outcome = unsafe { clock_gettime(CLOCK_MONOTONIC, &mut time) };
+    assert_eq!(outcome, 0, "Linux always has CLOCK_MONOTONIC");
+    time.tv_sec as u64 * NANOS_PER_SECOND + time.tv_nsec as u64
+}
+
+/// Leaves the core to others until [`now`] says `moment`.
+pub fn sleep_until(moment: u64) {
+    let time = timespec {
+        tv_sec: (moment / NANOS_PER_SECOND) as libc::time_t,
+        tv_nsec: (moment % NANOS_PER_SECOND) as libc::c_long,
+    };
+    loop {
+        // SAFETY: `time` lives through the call; with TIMER_ABSTIME no remaining time is written.
+        let outcome =
+            unsafe { clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &time, std::ptr::null_mut()) };
+        match outcome {
+            0 => return,
+            EINTR => continue,
+            error => panic!("clock_nanosleep failed with error {error}"),
+        }
+    }
+}

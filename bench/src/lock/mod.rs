@@ -1,0 +1,153 @@
+//! What the lock benchmark compares: the cases, and the subjects that go through them.
+
+pub mod mpi_bcast_barrier;
+pub mod mpi_win_lock;
+pub mod pthread_rwlock;
+
+use std::hint::black_box;
+
+use clap::ValueEnum;
+
+use crate::pace::repeat_until;
+use crate::team::Team;
+
+/// What is measured. An operation is an acquisition together with its release.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub enum Case {
+    /// Rank 0 locks for reading; the other ranks sleep.
+    ReadAlone,
+    /// All ranks lock for reading.
+    ReadAll,
+    /// Rank 0 locks for writing; the other ranks sleep.
+    WriteAlone,
+    /// All ranks lock for writing, one after another.
+    WriteAll,
+    /// Rank 0 has 8 bytes, all ranks get them, and none goes on before all are there.
+    #[value(name = "single_write_share_8")]
+    SingleWriteShare8,
+}
+
+impl Case {
+    fn is_alone(self) -> bool {
+        matches!(self, Case::ReadAlone | Case::WriteAlone)
+    }
+}
+
+/// Who is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub enum Name {
+    /// glibc's reader-writer lock, shared between processes.
+    PthreadRwlock,
+    /// `MPI_Win_lock` and `MPI_Win_unlock`.
+    MpiWinLock,
+    /// `MPI_Bcast`, then `MPI_Barrier`.
+    MpiBcastBarrier,
+}
+
+impl Name {
+    /// Whether the subject has something that does what the case asks for.
+    pub fn takes(self, case: Case) -> bool {
+        let hands_over = case == Case::SingleWriteShare8;
+        match self {
+            Name::PthreadRwlock | Name::MpiWinLock => !hands_over,
+            Name::MpiBcastBarrier => hands_over,
+        }
+    }
+
+    /// Makes the subject. Collective.
+    pub fn make(self, team: &Team) -> Box<dyn Subject> {
+        match self {
+            Name::PthreadRwlock => Box::new(pthread_rwlock::PthreadRwlock::new(team.world())),
+            Name::MpiWinLock => Box::new(mpi_win_lock::MpiWinLock::new(team.world())),
+            Name::MpiBcastBarrier => {
+                Box::new(mpi_bcast_barrier::MpiBcastBarrier::new(team.world()))
+            }
+        }
+    }
+}
+
+/// A subject, ready to be measured.
+pub trait Subject {
+    /// Runs one round of a case that the subject [takes](Name::takes); nanoseconds an operation. Collective.
+    fn round(&mut self, case: Case, team: &Team) -> f64;
+
+    /// Gives back what the subject has. Collective.
+    fn close(self: Box<Self>);
+}
+
+/// A reader-writer lock of all ranks.
+trait Lock {
+    /// Runs `body` while this rank holds the lock for reading.
+    fn read(&mut self, body: impl FnOnce());
+
+    /// Runs `body` while this rank holds the lock for writing.
+    fn write(&mut self, body: impl FnOnce());
+}
+
+/// A way to give a word of rank 0 to all ranks.
+trait HandOver {
+    /// Returns rank 0's `word` on every rank, once every rank has called it; the others' words do not count.
+    fn hand_over(&mut self, word: u64) -> u64;
+}
+
+/// One round of a case that locks.
+fn lock_round(lock: &mut impl Lock, case: Case, team: &Team) -> f64 {
+    let writes = matches!(case, Case::WriteAlone | Case::WriteAll);
+    let span = team.start();
+    let laps = if case.is_alone() && team.rank() != 0 {
+        team.sit_out(span)
+    } else if writes {
+        // SAFETY: the lock is held for writing. The check below tells when it does not exclude.
+        repeat_until(span.end, || lock.write(|| unsafe { team.bump() }))
+    } else {
+        repeat_until(span.end, || {
+            lock.read(|| {
+                // SAFETY: the lock is held for reading, and no rank writes in this round.
+                black_box(unsafe { team.peek() });
+            });
+        })
+    };
+    let tally = team.tally(span, laps);
+    // SAFETY: all ranks have come through the tally and none starts another round without this one.
+    let counted = unsafe { team.peek() };
+    let expected = if writes { tally.operations } else { 0 };
+    assert_eq!(
+        counted, expected,
+        "the lock did not exclude: {counted} of {expected} additions under it are there"
+    );
+    tally.nanos_per_operation()
+}
+
+/// What rank 0 hands over last in a round.
+const LAST: u64 = u64::MAX;
+
+/// One round of the case that hands a word over. Only rank 0 looks at the clock: it hands over 0, 1, 2 and
+/// so on until the time is up, and [`LAST`] to end the round on all ranks.
+fn hand_over_round(way: &mut impl HandOver, team: &Team) -> f64 {
+    let span = team.start();
+    let mut next = 0;
+    let mut laps = if team.rank() == 0 {
+        repeat_until(span.end, || {
+            assert_eq!(way.hand_over(next), next);
+            next += 1;
+        })
+    } else {
+        loop {
+            let word = way.hand_over(0);
+            if word == LAST {
+                break;
+            }
+            assert_eq!(word, next, "a word of another operation arrived");
+            next += 1;
+        }
+        team.sit_out(span)
+    };
+    if team.rank() == 0 {
+        assert_eq!(way.hand_over(LAST), LAST);
+        laps.operations += 1;
+        laps.end = crate::clock::now();
+    }
+    team.tally(span, laps).nanos_per_operation()
+}

@@ -1,0 +1,94 @@
+//! glibc's `pthread_rwlock_t` with `PTHREAD_PROCESS_SHARED`, in memory that the ranks share.
+//!
+//! What a program takes that knows all its ranks to be on one host. It has glibc's default preference,
+//! which is for readers. A rank that waits sleeps in the kernel and makes no MPI progress.
+
+use std::mem::MaybeUninit;
+
+use libc::{
+    PTHREAD_PROCESS_SHARED, pthread_rwlock_destroy, pthread_rwlock_init, pthread_rwlock_rdlock,
+    pthread_rwlock_t, pthread_rwlock_unlock, pthread_rwlock_wrlock, pthread_rwlockattr_destroy,
+    pthread_rwlockattr_init, pthread_rwlockattr_setpshared,
+};
+use mpi::topology::SimpleCommunicator;
+use mpi::traits::*;
+
+use super::{Case, Lock, Subject, lock_round};
+use crate::memory::Shared;
+use crate::team::Team;
+
+/// A `pthread_rwlock_t` of all ranks of one host.
+pub struct PthreadRwlock {
+    lock: Shared<pthread_rwlock_t>,
+    destroys: bool,
+    world: SimpleCommunicator,
+}
+
+impl PthreadRwlock {
+    /// Makes the lock in memory of rank 0. Collective.
+    pub fn new(world: &SimpleCommunicator) -> Self {
+        let lock = Shared::new(world);
+        let destroys = world.rank() == 0;
+        if destroys {
+            let mut attributes = MaybeUninit::uninit();
+            // SAFETY: the attributes are initialized before they are used; the lock's memory is zeroed and
+            // no other rank uses it before the barrier.
+            unsafe {
+                succeed(pthread_rwlockattr_init(attributes.as_mut_ptr()));
+                succeed(pthread_rwlockattr_setpshared(
+                    attributes.as_mut_ptr(),
+                    PTHREAD_PROCESS_SHARED,
+                ));
+                succeed(pthread_rwlock_init(lock.as_ptr(), attributes.as_ptr()));
+                succeed(pthread_rwlockattr_destroy(attributes.as_mut_ptr()));
+            }
+        }
+        let world = world.duplicate();
+        world.barrier();
+        Self {
+            lock,
+            destroys,
+            world,
+        }
+    }
+
+    fn unlock(&self) {
+        // SAFETY: the lock is initialized and this rank holds it: called from `read` and `write` only.
+        succeed(unsafe { pthread_rwlock_unlock(self.lock.as_ptr()) });
+    }
+}
+
+impl Lock for PthreadRwlock {
+    fn read(&mut self, body: impl FnOnce()) {
+        // SAFETY: the lock is initialized.
+        succeed(unsafe { pthread_rwlock_rdlock(self.lock.as_ptr()) });
+        body();
+        self.unlock();
+    }
+
+    fn write(&mut self, body: impl FnOnce()) {
+        // SAFETY: the lock is initialized.
+        succeed(unsafe { pthread_rwlock_wrlock(self.lock.as_ptr()) });
+        body();
+        self.unlock();
+    }
+}
+
+impl Subject for PthreadRwlock {
+    fn round(&mut self, case: Case, team: &Team) -> f64 {
+        lock_round(self, case, team)
+    }
+
+    fn close(self: Box<Self>) {
+        self.world.barrier();
+        if self.destroys {
+            // SAFETY: no rank uses the lock after the barrier.
+            succeed(unsafe { pthread_rwlock_destroy(self.lock.as_ptr()) });
+        }
+        self.lock.free();
+    }
+}
+
+fn succeed(error: i32) {
+    assert_eq!(error, 0, "a pthread_rwlock function failed");
+}

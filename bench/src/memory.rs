@@ -1,0 +1,91 @@
+//! Memory that all ranks of one host read and write with plain loads and stores.
+
+use std::ffi::{c_int, c_void};
+use std::marker::PhantomData;
+use std::ptr;
+
+use mpi::ffi;
+use mpi::topology::SimpleCommunicator;
+use mpi::traits::*;
+
+/// One `T` that all ranks see, at the start of a page of its own.
+///
+/// All bytes are zero to begin with. It holds no `T` that would be dropped; the methods hand out a
+/// pointer only, because the other ranks write the same memory.
+pub struct Shared<T> {
+    window: ffi::MPI_Win,
+    value: *mut T,
+    // The value is there, though no rank owns it.
+    _value: PhantomData<*mut T>,
+}
+
+impl<T: Copy> Shared<T> {
+    /// Allocates it on rank 0 of `comm`, whose ranks are all on one host. Collective.
+    pub fn new(comm: &SimpleCommunicator) -> Self {
+        let here = if comm.rank() == 0 { size_of::<T>() } else { 0 };
+        let mut base: *mut c_void = ptr::null_mut();
+        let mut size: ffi::MPI_Aint = 0;
+        let mut unit: c_int = 0;
+        let mut window = std::mem::MaybeUninit::<ffi::MPI_Win>::uninit();
+        let info = EmptyInfo::new();
+        // SAFETY: every pointer is to a local of the type that MPI writes; all ranks make the same calls.
+        // MPI aborts the job when one fails, so that the window is initialized after the first.
+        let window = unsafe {
+            ffi::MPI_Win_allocate_shared(
+                here as ffi::MPI_Aint,
+                1,
+                info.0,
+                comm.as_raw(),
+                (&raw mut base).cast(),
+                window.as_mut_ptr(),
+            );
+            let window = window.assume_init();
+            ffi::MPI_Win_shared_query(window, 0, &mut size, &mut unit, (&raw mut base).cast());
+            window
+        };
+        let value: *mut T = base.cast();
+        assert!(value.is_aligned() && size as usize >= size_of::<T>());
+        if comm.rank() == 0 {
+            // SAFETY: the segment is at least one T, aligned, and no other rank touches it before the barrier.
+            unsafe { value.write_bytes(0, 1) };
+        }
+        comm.barrier();
+        Self {
+            window,
+            value,
+            _value: PhantomData,
+        }
+    }
+
+    /// Where it is, in this rank's address space.
+    pub fn as_ptr(&self) -> *mut T {
+        self.value
+    }
+
+    /// Gives the memory back. Collective.
+    pub fn free(mut self) {
+        // SAFETY: the window came from MPI_Win_allocate_shared and `self` is gone afterwards.
+        unsafe { ffi::MPI_Win_free(&mut self.window) };
+    }
+}
+
+/// `MPI_INFO_NULL` is not in the bindings of every MPI; an info object without keys means the same.
+pub(crate) struct EmptyInfo(pub(crate) ffi::MPI_Info);
+
+impl EmptyInfo {
+    pub(crate) fn new() -> Self {
+        let mut info = std::mem::MaybeUninit::uninit();
+        // SAFETY: MPI writes the handle; it aborts the job when it cannot.
+        unsafe {
+            ffi::MPI_Info_create(info.as_mut_ptr());
+            Self(info.assume_init())
+        }
+    }
+}
+
+impl Drop for EmptyInfo {
+    fn drop(&mut self) {
+        // SAFETY: the handle came from MPI_Info_create and is freed once; the call is local.
+        unsafe { ffi::MPI_Info_free(&mut self.0) };
+    }
+}

@@ -1,0 +1,229 @@
+//! The outcome of a benchmark: a table for people, JSON for programs.
+
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::{BufWriter, Write as _};
+use std::path::Path;
+
+use serde::Serialize;
+
+/// What one subject took in one case.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The case, as it is named on the command line.
+    pub case: String,
+    /// The subject, as it is named on the command line.
+    pub subject: String,
+    /// Nanoseconds an operation, one figure a round.
+    pub rounds: Vec<f64>,
+}
+
+impl Outcome {
+    /// The middle of the rounds; the mean of the two middle ones when their number is even.
+    pub fn median(&self) -> f64 {
+        let mut sorted = self.rounds.clone();
+        sorted.sort_by(f64::total_cmp);
+        let middle = sorted.len() / 2;
+        if sorted.len() % 2 == 0 {
+            (sorted[middle - 1] + sorted[middle]) / 2.0
+        } else {
+            sorted[middle]
+        }
+    }
+
+    fn min(&self) -> f64 {
+        self.rounds.iter().copied().fold(f64::INFINITY, f64::min)
+    }
+
+    fn max(&self) -> f64 {
+        self.rounds.iter().copied().fold(0.0, f64::max)
+    }
+}
+
+/// Where the figures are from.
+#[derive(Clone, Debug)]
+pub struct Setting {
+    /// The MPI library and its version, as [`short_version`] gives it.
+    pub mpi: String,
+    /// Number of ranks.
+    pub ranks: usize,
+    /// Number of hosts.
+    pub hosts: usize,
+}
+
+/// The table: a line for each subject in each case, with the ratio of `us` to it.
+pub fn table(setting: &Setting, outcomes: &[Outcome], us: &str) -> String {
+    let mut text = format!(
+        "{} ranks, {} host{}, {}; ns an operation\n",
+        setting.ranks,
+        setting.hosts,
+        if setting.hosts == 1 { "" } else { "s" },
+        setting.mpi
+    );
+    let ratio_head = format!("{us}/it");
+    writeln!(
+        text,
+        "{:<22}{:<20}{:>12}{:>12}{:>12}{:>12}",
+        "case", "subject", "median", "min", "max", ratio_head
+    )
+    .expect("writing to a String does not fail");
+    let mut last_case = "";
+    for outcome in outcomes {
+        let ours = outcomes
+            .iter()
+            .find(|other| other.case == outcome.case && other.subject == us);
+        let ratio = match ours {
+            Some(ours) if ours.subject != outcome.subject => {
+                format!("{:.3}", ours.median() / outcome.median())
+            }
+            _ => String::new(),
+        };
+        let case = if outcome.case == last_case {
+            ""
+        } else {
+            &outcome.case
+        };
+        let line = format!(
+            "{:<22}{:<20}{:>12.1}{:>12.1}{:>12.1}{:>12}",
+            case,
+            outcome.subject,
+            outcome.median(),
+            outcome.min(),
+            outcome.max(),
+            ratio
+        );
+        text.push_str(line.trim_end());
+        text.push('\n');
+        last_case = &outcome.case;
+    }
+    text
+}
+
+/// One entry of the JSON file.
+#[derive(Serialize)]
+struct Entry<'a> {
+    case: &'a str,
+    subject: &'a str,
+    mpi: &'a str,
+    ranks: usize,
+    hosts: usize,
+    value: f64,
+    unit: &'a str,
+}
+
+/// Writes an array with one object for each subject in each case; `value` is the median of the rounds.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn write_json(path: &Path, setting: &Setting, outcomes: &[Outcome]) -> anyhow::Result<()> {
+    let entries: Vec<Entry> = outcomes
+        .iter()
+        .map(|outcome| Entry {
+            case: &outcome.case,
+            subject: &outcome.subject,
+            mpi: &setting.mpi,
+            ranks: setting.ranks,
+            hosts: setting.hosts,
+            // Tenths of a picosecond are noise.
+            value: (outcome.median() * 1e3).round() / 1e3,
+            unit: "ns",
+        })
+        .collect();
+    let mut file = BufWriter::new(File::create(path)?);
+    serde_json::to_writer_pretty(&mut file, &entries)?;
+    writeln!(file)?;
+    file.flush()?;
+    Ok(())
+}
+
+/// Name and version out of what `MPI_Get_library_version` says, which may be many lines long.
+pub fn short_version(long: &str) -> String {
+    let line = long.lines().next().unwrap_or_default();
+    let line = match line.split_once(',') {
+        Some((name, _)) => name,
+        None => line,
+    };
+    let mut words = Vec::new();
+    for word in line.split_whitespace() {
+        let word = match word.strip_prefix('v') {
+            Some(number) if number.starts_with(|c: char| c.is_ascii_digit()) => number,
+            _ => word,
+        };
+        if word != "Version:" && word != "Library" {
+            words.push(word);
+        }
+        if word.starts_with(|c: char| c.is_ascii_digit()) {
+            break;
+        }
+    }
+    words.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcome(case: &str, subject: &str, rounds: &[f64]) -> Outcome {
+        Outcome {
+            case: case.into(),
+            subject: subject.into(),
+            rounds: rounds.into(),
+        }
+    }
+
+    fn setting() -> Setting {
+        Setting {
+            mpi: "Open MPI 4.1.4".into(),
+            ranks: 2,
+            hosts: 1,
+        }
+    }
+
+    #[test]
+    fn median_is_the_middle() {
+        assert_eq!(outcome("", "", &[9.0, 1.0, 2.0]).median(), 2.0);
+        assert_eq!(outcome("", "", &[9.0, 1.0, 2.0, 4.0]).median(), 3.0);
+    }
+
+    #[test]
+    fn versions_become_short() {
+        let open_mpi = "Open MPI v4.1.4, package: Debian OpenMPI, ident: 4.1.4, repo rev: v4.1.4";
+        let mpich = "MPICH Version:\t4.0.2\nMPICH Release date:\tThu Apr  7 12:34:45 CDT 2022\n";
+        let intel = "Intel(R) MPI Library 2021.19 for Linux* OS\n";
+        assert_eq!(short_version(open_mpi), "Open MPI 4.1.4");
+        assert_eq!(short_version(mpich), "MPICH 4.0.2");
+        assert_eq!(short_version(intel), "Intel(R) MPI 2021.19");
+    }
+
+    #[test]
+    fn ratios_are_within_a_case() {
+        let outcomes = [
+            outcome("read", "us", &[2.0]),
+            outcome("read", "them", &[8.0]),
+            outcome("write", "us", &[3.0]),
+            outcome("write", "them", &[2.0]),
+        ];
+        let text = table(&setting(), &outcomes, "us");
+        let ends: Vec<&str> = text
+            .lines()
+            .skip(2)
+            .map(|line| line.split_whitespace().last().unwrap())
+            .collect();
+        assert_eq!(ends, ["2.0", "0.250", "3.0", "1.500"]);
+    }
+
+    #[test]
+    fn json_has_the_promised_keys() {
+        let path = std::env::temp_dir().join(format!("mpisync-report-{}.json", std::process::id()));
+        let outcomes = [outcome("read_alone", "mpisync", &[8.25, 8.5, 8.75])];
+        write_json(&path, &setting(), &outcomes).unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let expected = serde_json::json!([{
+            "case": "read_alone", "subject": "mpisync", "mpi": "Open MPI 4.1.4",
+            "ranks": 2, "hosts": 1, "value": 8.5, "unit": "ns"
+        }]);
+        assert_eq!(value, expected);
+    }
+}
