@@ -1,0 +1,54 @@
+//! One command line and one voice for a job of many processes.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::Parser;
+use mpi::topology::{Communicator, SimpleCommunicator};
+
+/// The job that `hdf5_results` and `plain_mpi` do.
+#[derive(Debug, clap::Args)]
+pub struct Job {
+    /// The HDF5 file to write; a file of that name is replaced
+    pub file: PathBuf,
+    /// Numbers in a dataset
+    #[arg(default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub size: u32,
+    /// Datasets that each rank writes
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..))]
+    pub datasets: u32,
+}
+
+/// Reads the command line, runs `job` with it and reports the outcome, once for all ranks.
+///
+/// Every rank reads the same command line and comes to the same outcome, so the master alone prints, and all
+/// exit with the same status: 2 for a wrong command line, 1 for a job that failed.
+pub fn run<A: Parser>(
+    world: &SimpleCommunicator,
+    job: impl FnOnce(A) -> anyhow::Result<String>,
+) -> ExitCode {
+    let master = world.rank() == 0;
+    let args = match A::try_parse() {
+        Ok(args) => args,
+        Err(error) => {
+            if master {
+                // Where even this cannot be printed, the exit status is all that is left to say.
+                let _ = error.print();
+            }
+            return ExitCode::from(u8::from(error.use_stderr()) * 2);
+        }
+    };
+    match job(args) {
+        Ok(last_words) => {
+            if master {
+                println!("{last_words}");
+            }
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            if master {
+                eprintln!("error: {error:#}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}

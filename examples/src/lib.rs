@@ -1,0 +1,10 @@
+//! What the example programs have in common, so that the programs themselves show only how ranks take turns.
+//!
+//! `hdf5_results` (with mpisync) and `plain_mpi` (with MPI alone) do the same job: many ranks write into one
+//! ordinary HDF5 file. The file's layout, its content and its verification are in [`results`], the command line
+//! in [`cli`], the one progress bar in [`progress`].
+
+pub mod cli;
+pub mod progress;
+pub mod results;
+mod terminal;

@@ -1,0 +1,91 @@
+//! One progress bar for the whole job.
+
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use mpi::{topology::SimpleCommunicator, traits::*};
+
+/// The rank that draws.
+const DRAWER: i32 = 0;
+/// The tag of the messages that say how many datasets a rank has finished.
+const FINISHED: i32 = 0x0BA2;
+
+/// Counts the finished datasets of all ranks and shows them in one bar, drawn by one rank.
+///
+/// The other ranks send it a message of four bytes a dataset, which it takes in whenever it comes by. Nothing is
+/// drawn where nobody is looking at a terminal.
+pub struct Progress<'c> {
+    world: &'c SimpleCommunicator,
+    bar: ProgressBar,
+    total: u64,
+}
+
+impl<'c> Progress<'c> {
+    /// A bar that is full when the ranks have finished `total` datasets together.
+    pub fn new(world: &'c SimpleCommunicator, total: u64) -> Self {
+        let terminal = if world.rank() == DRAWER {
+            crate::terminal::stderr()
+        } else {
+            None
+        };
+        let target = match terminal {
+            Some(terminal) => ProgressDrawTarget::term(terminal, 20),
+            None => ProgressDrawTarget::hidden(),
+        };
+        let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} datasets, {eta} left")
+            .expect("the template has no unknown keys");
+        let bar = ProgressBar::with_draw_target(Some(total), target).with_style(style);
+        Progress { world, bar, total }
+    }
+
+    /// Says that this rank is through with `datasets` more of its datasets.
+    pub fn finished(&self, datasets: u32) {
+        if self.world.rank() == DRAWER {
+            self.bar.inc(u64::from(datasets));
+            self.take_in();
+        } else {
+            self.world
+                .process_at_rank(DRAWER)
+                .send_with_tag(&datasets, FINISHED);
+        }
+    }
+
+    /// Keeps the bar moving while the other ranks are still at work and this one is not.
+    ///
+    /// Gives up when nothing has been heard for a second: whether the others are slow or dead is for the code
+    /// around it to find out.
+    pub fn watch(&self) {
+        let mut last_heard = Instant::now();
+        while self.world.rank() == DRAWER
+            && self.bar.position() < self.total
+            && last_heard.elapsed() < Duration::from_secs(1)
+        {
+            if self.take_in() {
+                last_heard = Instant::now();
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Takes in what is left and removes the bar. For when all ranks are known to be through.
+    pub fn close(self) {
+        while self.world.rank() == DRAWER && self.bar.position() < self.total {
+            self.take_in();
+        }
+        self.bar.finish_and_clear();
+    }
+
+    /// Receives the messages that have arrived; whether there were any.
+    fn take_in(&self) -> bool {
+        let before = self.bar.position();
+        while let Some((message, _)) = self
+            .world
+            .any_process()
+            .immediate_matched_probe_with_tag(FINISHED)
+        {
+            let (datasets, _) = message.matched_receive::<u32>();
+            self.bar.inc(u64::from(datasets));
+        }
+        self.bar.position() > before
+    }
+}
