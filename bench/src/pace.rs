@@ -51,9 +51,10 @@ mod tests {
     #[test]
     fn counts_every_operation() {
         let mut ran = 0;
-        let laps = repeat_until(clock::now() + 2_000_000, || ran += black_box(1));
+        let deadline = clock::now() + 2_000_000;
+        let laps = repeat_until(deadline, || ran += black_box(1));
         assert_eq!(laps.operations, ran);
-        assert!(ran > 1_000, "only {ran} additions in 2 ms");
+        assert!(laps.end >= deadline);
     }
 
     #[test]
