@@ -1,7 +1,7 @@
 //! The function that an attribute stands on, as far as the macros have to understand it.
 //!
-//! The body stays the tokens that the user typed. It is moved as a whole, so there is nothing to understand in it, and
-//! the compiler reports its mistakes in its own words at the user's own place.
+//! The body stays the tokens that the user typed. It is moved as a whole, so there is nothing to
+//! understand in it, and the compiler reports its mistakes in its own words at the user's place.
 
 use proc_macro2::TokenStream;
 use quote::ToTokens;
@@ -32,13 +32,13 @@ impl Function {
         let vis = input.parse()?;
         if !starts_function(input) {
             return Err(input.error(format_args!(
-                "`#[{mac}]` goes on a function or a method: move it to each function that it is meant for"
+                "`#[{mac}]` goes on a function or a method: move it to those that are meant"
             )));
         }
         let sig: Signature = input.parse()?;
         if input.peek(Token![;]) {
             return Err(input.error(format_args!(
-                "`#[{mac}]` needs a body to run: put it on the method in the `impl` block, not on its declaration"
+                "`#[{mac}]` needs a body: put it on the method in the `impl`, not on its declaration"
             )));
         }
 

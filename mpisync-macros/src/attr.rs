@@ -10,7 +10,7 @@ use syn::{Error, Expr, Path, Result, Token};
 use crate::errors::both;
 
 /// The macros of this crate; displays as the name that users write.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy)]
 pub enum Macro {
     SingleWrite,
     Collective,
@@ -85,8 +85,8 @@ impl Options {
             ("crate", _) => set(&mut self.krate, &name, input, Path::parse_mod_style),
             ("rank", Macro::Collective) => Err(Error::new(
                 name.span(),
-                "every rank runs a `collective` function: write `share = RANK` for one rank's value on all of them, \
-                 or `#[single_write(rank = RANK)]` for a body that one rank runs",
+                "every rank runs a `collective` function: write `share = RANK` to return one \
+                 rank's value on all, or `#[single_write(rank = RANK)]` to run it on one rank",
             )),
             _ => Err(Error::new(
                 name.span(),

@@ -39,7 +39,8 @@ impl Controller {
                 Err(Error::new_spanned(
                     last,
                     format_args!(
-                        "several parameters are controllers: say which one to use, `#[{mac}(ctrl = {name})]`"
+                        "more than one parameter is a controller: say which one to use, \
+                         `#[{mac}(ctrl = {name})]`"
                     ),
                 ))
             }
@@ -47,13 +48,13 @@ impl Controller {
                 sig.ident.span(),
                 if sig.receiver().is_some() {
                     format!(
-                        "this method has no controller: say where it is, `#[{mac}(ctrl = self.ctrl)]`, or take a \
-                         parameter `ctrl: &mut WindowController`"
+                        "this method has no controller: say where it is, as in \
+                         `#[{mac}(ctrl = self.ctrl)]`, or take `ctrl: &mut WindowController`"
                     )
                 } else {
                     format!(
-                        "this function has no controller: take a parameter `ctrl: &mut WindowController`, or name the \
-                         parameter that is one under another type name, `#[{mac}(ctrl = …)]`"
+                        "this function has no controller: take `ctrl: &mut WindowController`, or \
+                         say where it is, as in `#[{mac}(ctrl = app.ctrl)]`"
                     )
                 },
             )),
@@ -72,8 +73,8 @@ impl Controller {
                 Err(Error::new_spanned(
                     reference,
                     format_args!(
-                        "`#[{mac}]` needs the controller for itself, so that no guard is alive: write `&mut \
-                     WindowController`"
+                        "`#[{mac}]` needs the controller for itself, so that no guard is alive: write \
+                     `&mut WindowController`"
                     ),
                 ))
             }

@@ -1,6 +1,6 @@
 //! Writes the function that the compiler gets to see.
 //!
-//! All names of its own have mixed-site spans, so that no name in the user's body can mean one of them.
+//! All names of its own have mixed-site spans, so that no name in the user's body can mean one.
 
 use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote_spanned};
@@ -34,9 +34,10 @@ fn single_write(task: &Task, rank: Option<&Expr>, format: &Format) -> TokenStrea
         None => quote_spanned!(site=> single_write(#ctrl)),
         Some(rank) => quote_spanned!(site=> single_write_on(#ctrl, #rank)),
     };
+    // A name that the body does not use would be reported to the user as unused.
     let seen = match controller {
         Controller::Parameter { name, .. } if mentions(&function.body, name) => {
-            name.to_token_stream()
+            quote_spanned!(site=> #name: &#krate::WindowController)
         }
         _ => quote_spanned!(site=> _),
     };
@@ -55,7 +56,7 @@ fn single_write(task: &Task, rank: Option<&Expr>, format: &Format) -> TokenStrea
         #let_rank
         match #krate::__private::#enter? {
             #krate::Access::Writer(fence) => {
-                let outcome = fence.run(|#seen: &#krate::WindowController| -> #output #block);
+                let outcome = fence.run(|#seen| -> #output #block);
                 fence.#share(outcome)
             }
             #krate::Access::Excluded(fence) => ::core::result::Result::Ok(fence.#collect()?),
@@ -111,7 +112,8 @@ fn sites(output: &Type) -> (Span, Span) {
     )
 }
 
-/// A rank that is more than a literal is computed first: it may ask the controller, which is borrowed afterwards.
+/// The rank as a statement before everything else, because it may ask the controller, which is
+/// borrowed afterwards, and as the name that the statement gives it. A literal needs no statement.
 fn rank_before(rank: Option<&Expr>, site: Span) -> (Option<TokenStream>, Option<TokenStream>) {
     match rank {
         None => (None, None),

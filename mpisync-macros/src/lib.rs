@@ -1,8 +1,8 @@
 //! The attribute macros of [mpisync](https://docs.rs/mpisync), which names them again: write
 //! `#[mpisync::single_write]` and `#[mpisync::collective]`.
 //!
-//! Both stand on a function or method that returns a `Result` and works with one `WindowController`, and make it a
-//! collective call: all ranks of the controller call it together.
+//! Both stand on a function or method that returns a `Result` and works with one
+//! `WindowController`, and make it a collective call: all ranks of the controller call it together.
 //!
 //! | attribute | who runs the body | what all ranks return |
 //! | --- | --- | --- |
@@ -23,7 +23,104 @@ use crate::attr::{Macro, Options};
 use crate::errors::both;
 use crate::valid::Task;
 
-/// Runs a function on one rank, which is alone in the cluster for as long, and gives its value to all ranks.
+/// Runs a function on one rank, which is alone in the cluster for as long, and gives its value to
+/// all ranks.
+///
+/// Collective: all ranks of the controller call the function. One of them, the master, runs the
+/// body, and holds the lock for writing meanwhile. The others wait, and return its value too.
+///
+/// The function returns a `Result<T, E>`. `T` travels to the other ranks, so it is `Serialize` and
+/// `DeserializeOwned`. `E` stays where it is: the writer returns its own error, and the other ranks
+/// return `E::from(FenceError)` with the writer's rank and the text of its error. An `E` is fit for
+/// that when it implements `From<FenceError>` and `Display`, as `FenceError` itself,
+/// `anyhow::Error` and `Box<dyn Error>` do. When the body panics, the other ranks get the panic's
+/// message as an error, and the writer's panic goes on.
+///
+/// In the body the controller is a `&WindowController`: it can be asked for its rank, but the body
+/// cannot write or make a collective call, which the other ranks would not join.
+///
+/// ```
+/// use std::io;
+/// use std::path::{Path, PathBuf};
+///
+/// use mpisync::{FenceError, WindowController};
+///
+/// /// One rank makes the directory, all ranks return its path.
+/// #[mpisync::single_write]
+/// fn create(ctrl: &mut WindowController, root: &Path) -> Result<PathBuf, CreateError> {
+///     let path = root.join(format!("made-by-rank-{}", ctrl.rank()));
+///     std::fs::create_dir_all(&path)?;
+///     Ok(path)
+/// }
+///
+/// #[derive(Debug, thiserror::Error)]
+/// enum CreateError {
+///     #[error("cannot make the directory: {0}")]
+///     Io(#[from] io::Error),
+///     #[error(transparent)]
+///     Fence(#[from] FenceError),
+/// }
+///
+/// let mut ctrl = WindowController::local();
+/// let path = create(&mut ctrl, &std::env::temp_dir())?;
+/// assert!(path.ends_with("made-by-rank-0"));
+/// # std::fs::remove_dir(path)?;
+/// # Ok::<(), CreateError>(())
+/// ```
+///
+/// # Options
+///
+/// | option | meaning | without it |
+/// | --- | --- | --- |
+/// | `rank = EXPR` | the rank that runs the body, an `i32`; the same on all ranks | the master |
+/// | `ctrl = EXPR` | where the controller is, for example `self.ctrl` | the one parameter that is a `&mut WindowController` |
+/// | `share = serde` | the value travels serialized | this is the default |
+/// | `share = slice` | the value is a `Vec` of `Equivalence` items, which travel as MPI datatypes | |
+/// | `crate = PATH` | the path that names mpisync, if it was renamed | `::mpisync` |
+///
+/// With `ctrl = self.ctrl` the body cannot use that field: it is borrowed for as long. Other
+/// fields of `self` are free, but methods that take all of `self` are not.
+///
+/// ```
+/// # use mpisync::{FenceError, WindowController};
+/// struct Log {
+///     ctrl: WindowController,
+///     lines: Vec<String>,
+/// }
+///
+/// impl Log {
+///     #[mpisync::single_write(ctrl = self.ctrl, rank = self.ctrl.size() - 1)]
+///     fn append(&mut self, line: &str) -> Result<usize, FenceError> {
+///         self.lines.push(line.to_owned());
+///         Ok(self.lines.len())
+///     }
+/// }
+///
+/// let mut log = Log { ctrl: WindowController::local(), lines: Vec::new() };
+/// assert_eq!(log.append("started")?, 1);
+/// # Ok::<(), FenceError>(())
+/// ```
+///
+/// # What it writes
+///
+/// The signature and all other attributes stay. The body of `create` becomes
+///
+/// ```
+/// # use std::path::{Path, PathBuf};
+/// # use mpisync::{FenceError, WindowController};
+/// # fn create(ctrl: &mut WindowController, root: &Path) -> Result<PathBuf, FenceError> {
+/// match mpisync::__private::single_write(ctrl)? {
+///     mpisync::Access::Writer(fence) => {
+///         let outcome = fence.run(|ctrl: &WindowController| -> Result<PathBuf, FenceError> {
+///             // the body
+/// # Ok(root.join(ctrl.name()))
+///         });
+///         fence.share_result(outcome)
+///     }
+///     mpisync::Access::Excluded(fence) => Ok(fence.collect()?),
+/// }
+/// # }
+/// ```
 #[proc_macro_attribute]
 pub fn single_write(
     options: proc_macro::TokenStream,
@@ -32,7 +129,62 @@ pub fn single_write(
     attribute(Macro::SingleWrite, options.into(), item.into()).into()
 }
 
-/// Runs a function on every rank, and gives all ranks the same outcome.
+/// Runs a function on every rank, and makes its outcome the same on all of them.
+///
+/// Collective: all ranks of the controller call the function, and all run the body. Before it they
+/// agree that they are in the same call: when one rank is in `step` and another one in `save`, both
+/// get an error that names both places, and nobody waits for ever. After it they agree on the
+/// outcome: each rank returns its own value when all bodies have succeeded; when one of them
+/// returned an error or panicked, that rank returns its own error and all others
+/// `E::from(FenceError)` with its rank and message.
+///
+/// The function returns a `Result<T, E>`, where `E` implements `From<FenceError>` and `Display`.
+/// `T` may be anything, for it stays on its rank.
+///
+/// ```
+/// use mpisync::{FenceError, WindowController};
+///
+/// #[mpisync::collective]
+/// fn step(ctrl: &mut WindowController, n: u32) -> Result<u32, FenceError> {
+///     let _guard = ctrl.write();
+///     Ok(n + 1)
+/// }
+///
+/// let mut ctrl = WindowController::local();
+/// assert_eq!(step(&mut ctrl, 1)?, 2);
+/// # Ok::<(), FenceError>(())
+/// ```
+///
+/// # Options
+///
+/// | option | meaning | without it |
+/// | --- | --- | --- |
+/// | `ctrl = EXPR` | where the controller is, for example `self.ctrl` | the one parameter that is a `&mut WindowController` |
+/// | `share = EXPR` | the rank, an `i32`, whose value all ranks return; `T` is then `Serialize` and `DeserializeOwned` | each rank its own |
+/// | `crate = PATH` | the path that names mpisync, if it was renamed | `::mpisync` |
+///
+/// The expression of `ctrl` is used before the body and after it, so it should be a place, not a
+/// call that does something.
+///
+/// Errors name the place of the attribute. Add `#[track_caller]` to the function and they name the
+/// place of the call.
+///
+/// # What it writes
+///
+/// The signature and all other attributes stay. The body of `step` becomes
+///
+/// ```
+/// # use mpisync::{FenceError, WindowController};
+/// # fn step(ctrl: &mut WindowController, n: u32) -> Result<u32, FenceError> {
+/// let call = mpisync::Collective::enter(ctrl, concat!(module_path!(), "::step"))?;
+/// let outcome = call.run(|| -> Result<u32, FenceError> {
+///     // the body
+/// #   let _guard = ctrl.write();
+/// #   Ok(n + 1)
+/// });
+/// call.agree(ctrl, outcome)
+/// # }
+/// ```
 #[proc_macro_attribute]
 pub fn collective(
     options: proc_macro::TokenStream,
@@ -42,12 +194,7 @@ pub fn collective(
 }
 
 fn attribute(mac: Macro, options: TokenStream, item: TokenStream) -> TokenStream {
-    let task = both(
-        Options::parse(mac, options),
-        Function::parse(mac, item.clone()),
-    )
-    .and_then(|(options, function)| Task::new(mac, options, function));
-    match task {
+    match parse(mac, options, item.clone()) {
         Ok(task) => expand::expand(&task),
         Err(errors) => {
             // The item stays, so that its callers are not told that it is missing.
@@ -57,3 +204,11 @@ fn attribute(mac: Macro, options: TokenStream, item: TokenStream) -> TokenStream
         }
     }
 }
+
+fn parse(mac: Macro, options: TokenStream, item: TokenStream) -> syn::Result<Task> {
+    let (options, function) = both(Options::parse(mac, options), Function::parse(mac, item))?;
+    Task::new(mac, options, function)
+}
+
+#[cfg(test)]
+mod tests;

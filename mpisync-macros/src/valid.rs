@@ -83,8 +83,8 @@ fn one_attribute(mac: Macro, function: &Function) -> Result<()> {
         Some(other) => Err(Error::new_spanned(
             other,
             format_args!(
-                "this function is `#[{mac}]` already: keep one of the two attributes (`single_write`: one rank runs \
-                 the body; `collective`: every rank runs it)"
+                "this function is `#[{mac}]` already, keep one of the two: with `single_write` one \
+                 rank runs the body, with `collective` every rank does"
             ),
         )),
         None => Ok(()),
@@ -105,8 +105,8 @@ fn qualifiers(mac: Macro, sig: &Signature) -> Result<()> {
         Err(Error::new(
             word.span,
             format_args!(
-                "`#[{mac}]` waits for other ranks without yielding to an executor: remove `async`, and do what has to \
-                 be awaited before the call or after it"
+                "`#[{mac}]` waits for other ranks and would block the executor: remove `async`, \
+                 and await before the call or after it"
             ),
         ))
     });
@@ -118,8 +118,8 @@ fn qualifiers(mac: Macro, sig: &Signature) -> Result<()> {
         Err(Error::new_spanned(
             abi,
             format_args!(
-                "`#[{mac}]` returns a `Result`, which other languages cannot take: put it on a Rust function and call \
-                 that one from here"
+                "`#[{mac}]` returns a `Result`, which other languages cannot take: put it on a \
+                 function without `extern`, and call that one from here"
             ),
         ))
     });
@@ -132,8 +132,8 @@ fn output(mac: Macro, sig: &Signature) -> Result<Type> {
         return Err(Error::new(
             sig.ident.span(),
             format_args!(
-                "`#[{mac}]` needs a `Result`, through which each rank learns when another one fails: add \
-                 `-> Result<(), mpisync::FenceError>`"
+                "`#[{mac}]` needs a `Result`, through which a rank learns that another one failed: \
+                 add `-> Result<(), mpisync::FenceError>`"
             ),
         ));
     };
@@ -141,8 +141,9 @@ fn output(mac: Macro, sig: &Signature) -> Result<Type> {
         return Err(Error::new_spanned(
             output,
             format_args!(
-                "`#[{mac}]` needs a `Result`, through which each rank learns when another one fails: write \
-                 `Result<…, mpisync::FenceError>`, or another error type that is `From<FenceError>`"
+                "`#[{mac}]` needs a `Result`, through which a rank learns that another one failed: \
+                 write `Result<…, mpisync::FenceError>`, or use an error type of your own that is \
+                 `From<FenceError>`"
             ),
         ));
     }
@@ -152,7 +153,7 @@ fn output(mac: Macro, sig: &Signature) -> Result<Type> {
         Some(found) => Err(Error::new_spanned(
             found,
             format_args!(
-                "`#[{mac}]` has to name the type that travels between ranks: write the type itself"
+                "`#[{mac}]` has to name this type to the other ranks: write the type itself"
             ),
         )),
         None => Ok(Type::clone(output)),
@@ -174,10 +175,9 @@ fn is_no_result(ty: &Type) -> bool {
             .segments
             .last()
             .is_some_and(|name| FAMILIAR.iter().any(|no| name.ident == no)),
-        // A macro may stand for any type, and so may syntax that `syn` does not know.
-        Type::Macro(_) | Type::Verbatim(_) | Type::Infer(_) => false,
-        // Told more precisely than "not a Result".
-        Type::ImplTrait(_) => false,
+        // `impl Trait` is told more precisely. A macro may stand for any type, and so may syntax
+        // that `syn` does not know.
+        Type::ImplTrait(_) | Type::Macro(_) | Type::Verbatim(_) | Type::Infer(_) => false,
         _ => true,
     }
 }
@@ -217,8 +217,8 @@ fn format(share: Option<Expr>) -> Result<Format> {
         Expr::Path(name) if name.path.is_ident("slice") => Ok(Format::Slice),
         _ => Err(Error::new_spanned(
             share,
-            "unknown way to share: write `share = serde` for any value that is `Serialize`, or `share = slice` for a \
-             `Vec` of `Equivalence` items",
+            "unknown way to share: write `share = serde` for a value that is `Serialize`, or \
+             `share = slice` for a `Vec` of items that are `Equivalence`",
         )),
     }
 }

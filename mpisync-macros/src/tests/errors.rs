@@ -1,0 +1,157 @@
+//! What the macros reject: the token that is pointed at, and the words.
+//!
+//! How users see it is shown by the crate `ui-tests`; here is what its cases leave out.
+
+use super::{Macro, errors};
+
+const COLLECTIVE: &str = "fn f(ctrl: &mut WindowController) -> Result<(), E> { Ok(()) }";
+
+/// One message: what it points at, and a part of it.
+#[track_caller]
+fn assert_error(mac: Macro, options: &str, item: &str, source: &str, message: &str) {
+    let errors = errors(mac, options, item);
+    let [(at, words)] = &errors[..] else {
+        panic!("expected one error: {errors:?}")
+    };
+    assert_eq!(at, source, "{words}");
+    assert!(words.contains(message), "{words}");
+}
+
+#[test]
+fn all_errors_are_told_at_once() {
+    let all = errors(
+        Macro::SingleWrite,
+        "rank = -1, share = bytes",
+        "const async fn f() -> Result<impl Send, E> {}",
+    );
+    let places: Vec<_> = all.iter().map(|(source, _)| source.as_str()).collect();
+    assert_eq!(places, ["const", "async", "impl Send", "f", "-1", "bytes"]);
+}
+
+#[test]
+fn options_and_function_are_both_looked_at() {
+    let all = errors(
+        Macro::Collective,
+        "shared = 1, ctrl, 7, share = 0, share = 1",
+        "struct S;",
+    );
+    let places: Vec<_> = all.iter().map(|(source, _)| source.as_str()).collect();
+    assert_eq!(places, ["shared", "ctrl", "7", "share", "struct"]);
+}
+
+#[test]
+fn rank_is_no_option_of_collective() {
+    assert_error(
+        Macro::Collective,
+        "rank = 1",
+        COLLECTIVE,
+        "rank",
+        "write `share = RANK`",
+    );
+}
+
+#[test]
+fn rank_is_a_number() {
+    assert_error(
+        Macro::Collective,
+        "share = \"all\"",
+        COLLECTIVE,
+        "\"all\"",
+        "0 to `ctrl.size() - 1`",
+    );
+}
+
+#[test]
+fn attributes_of_both_macros() {
+    let item = format!("#[mpisync::collective(share = 0)] {COLLECTIVE}");
+    let attribute = "#[mpisync::collective(share = 0)]";
+    assert_error(
+        Macro::SingleWrite,
+        "",
+        &item,
+        attribute,
+        "keep one of the two",
+    );
+}
+
+#[test]
+fn functions_of_other_languages() {
+    let item = "unsafe extern \"C\" fn f(ctrl: &mut WindowController) -> Result<(), E> {}";
+    assert_error(
+        Macro::SingleWrite,
+        "",
+        item,
+        "extern \"C\"",
+        "without `extern`",
+    );
+}
+
+#[test]
+fn declaration_without_body() {
+    let item = "fn f(ctrl: &mut WindowController) -> Result<(), E>;";
+    assert_error(
+        Macro::Collective,
+        "",
+        item,
+        ";",
+        "put it on the method in the `impl`",
+    );
+}
+
+#[test]
+fn controller_without_a_name() {
+    let item = "fn f(_: &mut WindowController) -> Result<(), E> {}";
+    assert_error(Macro::Collective, "", item, "_", "needs a name");
+}
+
+#[test]
+fn controller_shared_between_functions() {
+    let item = "fn f(c: &mpisync::WindowController) -> Result<(), E> {}";
+    let place = "&mpisync::WindowController";
+    assert_error(
+        Macro::SingleWrite,
+        "",
+        item,
+        place,
+        "write `&mut WindowController`",
+    );
+    // Also when it is named, and its type is called something else.
+    let item = "fn f(n: u8, c: &Ctl) -> Result<(), E> {}";
+    assert_error(
+        Macro::SingleWrite,
+        "ctrl = c",
+        item,
+        "&Ctl",
+        "write `&mut WindowController`",
+    );
+}
+
+#[test]
+fn method_without_controller() {
+    let item = "fn f(&mut self) -> Result<(), E> {}";
+    assert_error(
+        Macro::Collective,
+        "",
+        item,
+        "f",
+        "#[collective(ctrl = self.ctrl)]",
+    );
+}
+
+#[test]
+fn types_that_are_seen_to_be_no_result() {
+    for ty in [
+        "u32",
+        "()",
+        "(u8, E)",
+        "[u8; 3]",
+        "&str",
+        "Option<u8>",
+        "std::vec::Vec<u8>",
+        "!",
+        "(bool)",
+    ] {
+        let item = format!("fn f(ctrl: &mut WindowController) -> {ty} {{}}");
+        assert_error(Macro::Collective, "", &item, ty, "needs a `Result`");
+    }
+}

@@ -1,0 +1,134 @@
+//! The expansions of small functions, as a reader of `cargo expand` sees them.
+
+use super::{Macro, expand};
+
+#[test]
+fn single_write() {
+    let expanded = expand(
+        Macro::SingleWrite,
+        "",
+        "
+        /// Makes the file.
+        #[inline]
+        pub fn create(ctrl: &mut WindowController, path: &Path) -> anyhow::Result<Header> {
+            let header = Header::new(ctrl.rank());
+            header.save(path)?;
+            Ok(header)
+        }
+        ",
+    );
+    assert_eq!(
+        expanded,
+        "\
+/// Makes the file.
+#[inline]
+pub fn create(ctrl: &mut WindowController, path: &Path) -> anyhow::Result<Header> {
+    match ::mpisync::__private::single_write(ctrl)? {
+        ::mpisync::Access::Writer(fence) => {
+            let outcome = fence
+                .run(|ctrl: &::mpisync::WindowController| -> anyhow::Result<Header> {
+                    let header = Header::new(ctrl.rank());
+                    header.save(path)?;
+                    Ok(header)
+                });
+            fence.share_result(outcome)
+        }
+        ::mpisync::Access::Excluded(fence) => {
+            ::core::result::Result::Ok(fence.collect()?)
+        }
+    }
+}
+"
+    );
+}
+
+#[test]
+fn single_write_with_all_options() {
+    let expanded = expand(
+        Macro::SingleWrite,
+        "rank = self.ctrl.size() - 1, ctrl = self.ctrl, share = slice, crate = sync",
+        "
+        fn table<const N: usize>(&mut self) -> io::Result<Vec<f64>> where Self: Sized {
+            self.file.read(N)
+        }
+        ",
+    );
+    assert_eq!(
+        expanded,
+        "\
+fn table<const N: usize>(&mut self) -> io::Result<Vec<f64>>
+where
+    Self: Sized,
+{
+    let rank: i32 = self.ctrl.size() - 1;
+    match sync::__private::single_write_on(&mut self.ctrl, rank)? {
+        sync::Access::Writer(fence) => {
+            let outcome = fence.run(|_| -> io::Result<Vec<f64>> { self.file.read(N) });
+            fence.share_vec_result(outcome)
+        }
+        sync::Access::Excluded(fence) => ::core::result::Result::Ok(fence.collect_vec()?),
+    }
+}
+"
+    );
+}
+
+#[test]
+fn collective() {
+    let expanded = expand(
+        Macro::Collective,
+        "",
+        "
+        pub(crate) fn step<'a>(ctrl: &mut WindowController, (x, y): Pair<'a>) -> Result<(), Error> {
+            if x == y {
+                return Ok(());
+            }
+            work(ctrl, x)
+        }
+        ",
+    );
+    assert_eq!(
+        expanded,
+        "\
+pub(crate) fn step<'a>(
+    ctrl: &mut WindowController,
+    (x, y): Pair<'a>,
+) -> Result<(), Error> {
+    let call = ::mpisync::Collective::enter(
+        ctrl,
+        ::core::concat!(::core::module_path!(), \"::step\"),
+    )?;
+    let outcome = call
+        .run(|| -> Result<(), Error> {
+            if x == y {
+                return Ok(());
+            }
+            work(ctrl, x)
+        });
+    call.agree(ctrl, outcome)
+}
+"
+    );
+}
+
+#[test]
+fn collective_that_shares() {
+    let expanded = expand(
+        Macro::Collective,
+        "share = 2",
+        "unsafe fn r#move(mut ctrl: WindowController) -> Result<u8, Error> { unsafe { go(&mut ctrl) } }",
+    );
+    assert_eq!(
+        expanded,
+        "\
+unsafe fn r#move(mut ctrl: WindowController) -> Result<u8, Error> {
+    let call = ::mpisync::Collective::enter(
+        &mut ctrl,
+        ::core::concat!(::core::module_path!(), \"::move\"),
+    )?;
+    let outcome = call.run(|| -> Result<u8, Error> { unsafe { go(&mut ctrl) } });
+    call.agree_on(&mut ctrl, 2, outcome)
+}
+"
+    );
+}

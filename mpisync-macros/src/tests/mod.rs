@@ -1,0 +1,35 @@
+//! The macros as functions from text to text: what they write, and what they reject.
+
+use proc_macro2::TokenStream;
+
+use crate::attr::Macro;
+
+mod errors;
+mod expansion;
+
+fn tokens(text: &str) -> TokenStream {
+    text.parse()
+        .expect("the test's text is made of Rust tokens")
+}
+
+/// What the compiler gets to see, formatted.
+fn expand(mac: Macro, options: &str, item: &str) -> String {
+    let expanded = crate::attribute(mac, tokens(options), tokens(item));
+    let file = syn::parse2(expanded).expect("an expansion is made of items");
+    prettyplease::unparse(&file)
+}
+
+/// What the macro rejects: the source that each message points at, and the message.
+fn errors(mac: Macro, options: &str, item: &str) -> Vec<(String, String)> {
+    let task = crate::parse(mac, tokens(options), tokens(item));
+    let errors = task.err().expect("the macro rejects this");
+    errors
+        .into_iter()
+        .map(|error| {
+            (
+                error.span().source_text().unwrap_or_default(),
+                error.to_string(),
+            )
+        })
+        .collect()
+}
