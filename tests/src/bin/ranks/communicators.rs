@@ -1,0 +1,190 @@
+//! Controllers on all kinds of communicators, and communicators that share ranks.
+
+use std::sync::atomic::Ordering::SeqCst;
+
+use mpi::topology::{Color, SimpleCommunicator};
+use mpi::traits::*;
+use mpisync::{FenceError, WindowController};
+use mpisync_tests::job::{Case, Job};
+use mpisync_tests::rng::Rng;
+use mpisync_tests::scratch::until;
+
+pub const CASES: &[Case] = &[
+    ("names_and_numbers", names_and_numbers),
+    ("self_communicator", self_communicator),
+    ("split_communicators", split_communicators),
+    ("reversed_ranks", reversed_ranks),
+    ("overlapping_communicators", overlapping_communicators),
+    ("some_ranks_only", some_ranks_only),
+];
+
+/// What a controller says of itself is what it was made with.
+fn names_and_numbers(job: &Job) {
+    for master in 0..job.size {
+        let ctrl = WindowController::builder(&job.world)
+            .master(master)
+            .name("results")
+            .build()
+            .unwrap();
+        assert_eq!((ctrl.rank(), ctrl.size()), (job.rank, job.size));
+        assert_eq!(ctrl.master(), master);
+        assert_eq!(ctrl.is_master(), job.rank == master);
+        assert_eq!(ctrl.name(), "results");
+    }
+    let ctrl = mpisync::sync(&job.world).unwrap();
+    assert_eq!((ctrl.master(), ctrl.is_master()), (0, job.rank == 0));
+}
+
+/// On a communicator of one rank everything is granted at once, though all ranks do it at the same time.
+fn self_communicator(job: &Job) {
+    let alone = job
+        .world
+        .split_by_color(Color::with_value(job.rank))
+        .unwrap();
+    let mut ctrl = mpisync::sync(&alone).unwrap();
+    assert_eq!((ctrl.rank(), ctrl.size()), (0, 1));
+    let guard = ctrl.write();
+    // Held by all ranks at once: these locks have nothing to do with each other.
+    job.scratch.meet(0, job.size);
+    drop(guard);
+    for number in 0..1_000 {
+        drop(ctrl.try_read().expect("nobody else is there"));
+        drop(ctrl.try_write().expect("nobody else is there"));
+        assert_eq!(shared(&mut ctrl, 0, number), number);
+    }
+    ctrl.close().unwrap();
+}
+
+/// Each half of the world has a lock of its own, with the same use of it at the same time.
+fn split_communicators(job: &Job) {
+    let half = job.rank % 2;
+    let comm = job.world.split_by_color(Color::with_value(half)).unwrap();
+    let mut ctrl = mpisync::sync(&comm).unwrap();
+    assert_eq!((ctrl.rank(), ctrl.size()), (comm.rank(), comm.size()));
+    let word = job.scratch.word(half as usize);
+    for _ in 0..5_000 {
+        let _guard = ctrl.write();
+        word.store(word.load(SeqCst) + 1, SeqCst);
+    }
+    job.scratch.meet(10, job.size);
+    assert_eq!(
+        word.load(SeqCst),
+        5_000 * comm.size() as u64,
+        "writes were lost"
+    );
+    for writer in 0..comm.size() {
+        let expected = u64::from(half as u32) * 100 + writer as u64;
+        assert_eq!(shared(&mut ctrl, writer, expected), expected);
+    }
+    // One half holds its lock while the other uses its own.
+    for holder in 0..job.size.min(2) {
+        let base = 20 + 2 * holder as usize;
+        if half == holder {
+            let guard = ctrl.read();
+            job.scratch.meet(base, job.size);
+            job.scratch.meet(base + 1, job.size);
+            drop(guard);
+        } else {
+            job.scratch.meet(base, job.size);
+            drop(ctrl.write());
+            job.scratch.meet(base + 1, job.size);
+        }
+    }
+}
+
+/// The ranks that a controller speaks of are those of its communicator, not those of the world.
+fn reversed_ranks(job: &Job) {
+    let key = job.size - job.rank;
+    let color = Color::with_value(0);
+    let comm = job.world.split_by_color_with_key(color, key).unwrap();
+    assert_eq!(comm.rank(), job.size - 1 - job.rank);
+    let mut ctrl = WindowController::builder(&comm)
+        .master(job.size - 1)
+        .build()
+        .unwrap();
+    assert_eq!(ctrl.rank(), comm.rank());
+    assert_eq!(ctrl.is_master(), job.rank == 0);
+    for writer in 0..ctrl.size() {
+        assert_eq!(shared(&mut ctrl, writer, 40 + writer), 40 + writer);
+    }
+}
+
+/// Four controllers on communicators that overlap in various ways, used in turn by the ranks that have them.
+fn overlapping_communicators(job: &Job) {
+    let part = |color: i32| job.world.split_by_color(Color::with_value(color)).unwrap();
+    // The world, odd and even ranks, lower and upper ranks, and each rank alone.
+    let colors = [
+        0,
+        job.rank % 2,
+        i32::from(2 * job.rank >= job.size),
+        job.rank,
+    ];
+    let comms: Vec<SimpleCommunicator> = colors.into_iter().map(part).collect();
+    let mut controllers: Vec<WindowController> = comms
+        .iter()
+        .map(|comm| mpisync::sync(comm).unwrap())
+        .collect();
+    // A word for each communicator, so that the same color of another split has another word.
+    let word = |kind: usize| job.scratch.word(100 + 20 * kind + colors[kind] as usize);
+    let mut rng = Rng::new(job.rank as u64);
+    let mut written = [0_u64; 4];
+    for _ in 0..10_000 {
+        let kind = rng.below(4) as usize;
+        let (outer, inner) = controllers.split_at_mut(kind);
+        let _outer = outer.first().map(WindowController::read);
+        let _guard = inner[0].write();
+        word(kind).store(word(kind).load(SeqCst) + 1, SeqCst);
+        written[kind] += 1;
+    }
+    for (kind, written) in written.into_iter().enumerate() {
+        job.scratch
+            .word(200 + 20 * kind + colors[kind] as usize)
+            .fetch_add(written, SeqCst);
+    }
+    job.scratch.meet(300, job.size);
+    for (kind, color) in colors.into_iter().enumerate() {
+        let expected = job.scratch.word(200 + 20 * kind + color as usize);
+        assert_eq!(
+            word(kind).load(SeqCst),
+            expected.load(SeqCst),
+            "writes were lost"
+        );
+    }
+    for (ctrl, color) in controllers.iter_mut().zip(colors) {
+        for writer in 0..ctrl.size() {
+            let expected = 1_000 * color + writer;
+            assert_eq!(shared(ctrl, writer, expected), expected);
+        }
+    }
+}
+
+/// A controller of some ranks needs nothing from the others, which are not even there.
+fn some_ranks_only(job: &Job) {
+    let color = match job.rank {
+        0 => Color::undefined(),
+        _ => Color::with_value(1),
+    };
+    if let Some(comm) = job.world.split_by_color(color) {
+        let mut ctrl = mpisync::sync(&comm).unwrap();
+        for round in 0..200 {
+            let writer = round % ctrl.size();
+            assert_eq!(shared(&mut ctrl, writer, round), round);
+            drop(ctrl.write());
+        }
+        job.scratch.word(0).fetch_add(1, SeqCst);
+    } else {
+        // Without MPI, so that nothing here could help.
+        let others = job.size as u64 - 1;
+        until("the others", || job.scratch.word(0).load(SeqCst) == others);
+    }
+}
+
+/// What all ranks have after `writer` shared `value`.
+fn shared<T>(ctrl: &mut WindowController, writer: i32, value: T) -> T
+where
+    T: serde::Serialize + serde::de::DeserializeOwned,
+{
+    let access = ctrl.on(writer).unwrap().single_write();
+    // Only the writer runs the closure: the others see the value because it travelled.
+    access.run(move |_| Ok::<T, FenceError>(value)).unwrap()
+}

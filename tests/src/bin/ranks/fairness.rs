@@ -1,0 +1,181 @@
+//! Who comes next: a waiting writer before new readers, and everybody at some time.
+
+use std::sync::atomic::Ordering::SeqCst;
+
+use mpisync_tests::job::{Case, Job};
+use mpisync_tests::scratch::until;
+
+pub const CASES: &[Case] = &[
+    (
+        "waiting_writer_stops_new_readers",
+        waiting_writer_stops_new_readers,
+    ),
+    (
+        "reading_again_passes_a_waiting_writer",
+        reading_again_passes_a_waiting_writer,
+    ),
+    ("readers_are_not_starved", readers_are_not_starved),
+    (
+        "writers_are_not_starved_by_readers",
+        writers_are_not_starved_by_readers,
+    ),
+    (
+        "writers_are_not_starved_by_writers",
+        writers_are_not_starved_by_writers,
+    ),
+];
+
+/// Rank 0 reads, rank 1 waits to write, the others come to read later: they enter after the writer. For 3 ranks
+/// and more.
+fn waiting_writer_stops_new_readers(job: &Job) {
+    const ROUNDS: usize = 30;
+    let mut ctrl = mpisync::sync(&job.world).unwrap();
+    for round in 0..ROUNDS {
+        let base = 8 * round;
+        let [reading, queued, order, meet] = [base, base + 1, base + 2, base + 3];
+        let next_number = || job.scratch.word(order).fetch_add(1, SeqCst);
+        match job.rank {
+            0 => {
+                let guard = ctrl.read();
+                job.scratch.raise(reading);
+                let newcomers = job.size as u64 - 2;
+                until("the newcomers to queue", || {
+                    job.scratch.word(queued).load(SeqCst) == newcomers
+                });
+                drop(guard);
+            }
+            1 => {
+                job.scratch.wait_for(reading);
+                let guard = ctrl.write();
+                assert_eq!(next_number(), 0, "a reader that came later went first");
+                drop(guard);
+            }
+            _ => {
+                job.scratch.wait_for(reading);
+                // Reading stops working at the moment when the writer waits.
+                until("the writer to wait", || ctrl.try_read().is_none());
+                job.scratch.word(queued).fetch_add(1, SeqCst);
+                let guard = ctrl.read();
+                assert_ne!(next_number(), 0, "read before a writer that waited");
+                drop(guard);
+            }
+        }
+        job.scratch.meet(meet, job.size);
+    }
+}
+
+/// A rank that reads already may read again while a writer waits; to keep it out would be a deadlock. For 2 ranks
+/// and more.
+fn reading_again_passes_a_waiting_writer(job: &Job) {
+    const WRITTEN: usize = 100;
+    let mut ctrl = mpisync::sync(&job.world).unwrap();
+    let others = job.size as u64 - 1;
+    for round in 0..30 {
+        let [reading, about_to_write, done] = [3 * round, 3 * round + 1, 3 * round + 2];
+        if job.rank == 0 {
+            let guard = ctrl.read();
+            job.scratch.raise(reading);
+            // Again and again, from before the first writer waits until long after.
+            let mut after = 0;
+            until("the writers to wait", || {
+                after += u32::from(job.scratch.word(about_to_write).load(SeqCst) == others);
+                drop(ctrl.read());
+                drop(ctrl.try_read().expect("held for reading already"));
+                after > 1_000
+            });
+            let again = ctrl.read();
+            drop(guard);
+            let written = job.scratch.word(WRITTEN).load(SeqCst);
+            assert_eq!(written, round as u64 * others, "a writer beside a reader");
+            drop(again);
+        } else {
+            job.scratch.wait_for(reading);
+            job.scratch.word(about_to_write).fetch_add(1, SeqCst);
+            let guard = ctrl.write();
+            job.scratch.word(WRITTEN).fetch_add(1, SeqCst);
+            drop(guard);
+        }
+        job.scratch.meet(done, job.size);
+    }
+}
+
+const STOP: usize = 0;
+const ENTRIES: usize = 1;
+
+/// One rank wants to read while all others write without a pause. For 2 ranks and more.
+fn readers_are_not_starved(job: &Job) {
+    let mut ctrl = mpisync::sync(&job.world).unwrap();
+    let entries = job.scratch.word(ENTRIES);
+    if job.rank == 0 {
+        until("the writers to write", || entries.load(SeqCst) > 0);
+        let waits = measure(300, || {
+            let before = entries.load(SeqCst);
+            let _guard = ctrl.read();
+            entries.load(SeqCst) - before
+        });
+        job.scratch.raise(STOP);
+        // What passes between looking at the count and asking for the lock is not the lock's doing: the median
+        // leaves that out.
+        assert!(
+            waits < 200,
+            "a reader let {waits} writers pass in the median"
+        );
+    } else {
+        while !job.scratch.is_raised(STOP) {
+            let _guard = ctrl.write();
+            entries.fetch_add(1, SeqCst);
+        }
+    }
+}
+
+/// One rank wants to write while all others read without a pause, so that there is always a reader. For 2 ranks
+/// and more.
+fn writers_are_not_starved_by_readers(job: &Job) {
+    let mut ctrl = mpisync::sync(&job.world).unwrap();
+    let entries = job.scratch.word(ENTRIES);
+    if job.rank == 0 {
+        until("the readers to read", || entries.load(SeqCst) > 0);
+        let waits = measure(300, || {
+            let before = entries.load(SeqCst);
+            let _guard = ctrl.write();
+            entries.load(SeqCst) - before
+        });
+        job.scratch.raise(STOP);
+        // Each reader may finish the guard that it has; it is the scheduler that adds to this.
+        assert!(
+            waits < 2_000,
+            "a writer let {waits} readers pass in the median"
+        );
+    } else {
+        while !job.scratch.is_raised(STOP) {
+            let _guard = ctrl.read();
+            entries.fetch_add(1, SeqCst);
+        }
+    }
+}
+
+/// One rank wants to write while all others write without a pause. For 2 ranks and more.
+fn writers_are_not_starved_by_writers(job: &Job) {
+    let mut ctrl = mpisync::sync(&job.world).unwrap();
+    let entries = job.scratch.word(ENTRIES);
+    if job.rank == 0 {
+        until("the writers to write", || entries.load(SeqCst) > 0);
+        measure(300, || {
+            let _guard = ctrl.write();
+            entries.load(SeqCst)
+        });
+        job.scratch.raise(STOP);
+    } else {
+        while !job.scratch.is_raised(STOP) {
+            let _guard = ctrl.write();
+            entries.fetch_add(1, SeqCst);
+        }
+    }
+}
+
+/// Runs `attempt` `rounds` times; the median of its results.
+fn measure(rounds: usize, mut attempt: impl FnMut() -> u64) -> u64 {
+    let mut results: Vec<u64> = (0..rounds).map(|_| attempt()).collect();
+    results.sort_unstable();
+    results[rounds / 2]
+}

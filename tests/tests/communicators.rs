@@ -1,0 +1,10 @@
+//! Controllers on the world, on parts of it, and on communicators that share ranks.
+
+mpisync_tests::on_ranks!(communicators on [1, 2, 3, 4, 8]:
+    "names_and_numbers",
+    "self_communicator",
+    "split_communicators",
+    "reversed_ranks",
+    "overlapping_communicators",
+    "some_ranks_only",
+);

@@ -1,0 +1,12 @@
+//! Writers come first, readers are not starved, and neither are writers.
+
+mpisync_tests::on_ranks!(queues on [3, 4, 8]:
+    "waiting_writer_stops_new_readers",
+);
+
+mpisync_tests::on_ranks!(fairness on [2, 3, 4, 8]:
+    "reading_again_passes_a_waiting_writer",
+    "readers_are_not_starved",
+    "writers_are_not_starved_by_readers",
+    "writers_are_not_starved_by_writers",
+);
