@@ -1,0 +1,282 @@
+//! `cargo xtask test`: every check, one step after another, up to the first that fails.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow, bail};
+use clap::ValueEnum;
+
+use crate::examples;
+use crate::hdf5::Hdf5;
+use crate::launch::Toolbox;
+use crate::mpi::Choice;
+use crate::process::{output_of, pass_on, run as run_program, run_job};
+use crate::report::{say, seconds};
+use crate::setup::{self, Machine, Need};
+use crate::workspace::{Workspace, on_path};
+
+/// How long the test programs of one step may take together. Each MPI job in them has its own, shorter limit.
+const STEP_LIMIT: Duration = Duration::from_secs(3600);
+
+/// A check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Step {
+    /// The code is formatted as rustfmt does it
+    Fmt,
+    /// Clippy has nothing to say about any crate
+    Clippy,
+    /// Unit tests and doc tests of the library, with and without MPI, of the macros and of the task runner
+    Unit,
+    /// The lock's protocols under the model checker
+    Loom,
+    /// What must not compile does not, and the compiler says why
+    Ui,
+    /// Integration tests on real ranks, with each MPI
+    Ranks,
+    /// The examples on 4 ranks, with each MPI
+    Examples,
+}
+
+impl Step {
+    /// The name on the command line.
+    fn name(self) -> String {
+        self.to_possible_value()
+            .map(|value| value.get_name().to_owned())
+            .unwrap_or_default()
+    }
+
+    /// Whether the step runs once for each MPI.
+    const fn on_each_mpi(self) -> bool {
+        matches!(self, Self::Ranks | Self::Examples)
+    }
+}
+
+/// Prints the steps.
+pub fn list() {
+    for step in Step::value_variants() {
+        if let Some(value) = step.to_possible_value() {
+            println!(
+                "{:9} {}",
+                value.get_name(),
+                value
+                    .get_help()
+                    .map(ToString::to_string)
+                    .unwrap_or_default()
+            );
+        }
+    }
+}
+
+/// Runs the steps in `only`, or all.
+pub fn run(workspace: &Workspace, choice: &Choice, only: &[Step], limit: Duration) -> Result<()> {
+    let start = Instant::now();
+    let machine = setup::prepare(workspace, choice, Need::MpiAndHdf5)?;
+    let checks = Checks {
+        workspace,
+        machine: &machine,
+        limit,
+    };
+    let wanted = |step: &&Step| only.is_empty() || only.contains(step);
+    let (each, once): (Vec<Step>, Vec<Step>) = Step::value_variants()
+        .iter()
+        .filter(wanted)
+        .partition(|step| step.on_each_mpi());
+    for step in once {
+        checks.announced(step, &checks.tools(0))?;
+    }
+    for index in 0..machine.mpis.len() {
+        for step in &each {
+            checks.announced(*step, &checks.tools(index))?;
+        }
+    }
+    say(format!("all checks passed, {}", seconds(start.elapsed())));
+    Ok(())
+}
+
+struct Checks<'a> {
+    workspace: &'a Workspace,
+    machine: &'a Machine,
+    limit: Duration,
+}
+
+impl Checks<'_> {
+    fn tools(&self, index: usize) -> Toolbox<'_> {
+        Toolbox::new(
+            self.workspace,
+            self.machine,
+            &self.machine.mpis[index],
+            self.limit,
+        )
+    }
+
+    /// Runs a step, and says that it begins, how it ends and how to repeat it.
+    fn announced(&self, step: Step, tools: &Toolbox<'_>) -> Result<()> {
+        let title = if step.on_each_mpi() {
+            format!("{} with {}", step.name(), tools.mpi)
+        } else {
+            step.name()
+        };
+        say(format!("== {title}"));
+        let start = Instant::now();
+        let passed = self.step(step, tools).map_err(|error| {
+            let mpi = tools.mpi.mpicc.display();
+            anyhow!(
+                "{title}: {error:#}\nTo repeat it: cargo xtask test --only {} --mpi {mpi}",
+                step.name()
+            )
+        })?;
+        let tests = if passed > 0 {
+            format!("{passed} tests, ")
+        } else {
+            String::new()
+        };
+        say(format!(
+            "== {title}: passed, {tests}{}",
+            seconds(start.elapsed())
+        ));
+        Ok(())
+    }
+
+    /// Runs a step and counts its tests.
+    fn step(&self, step: Step, tools: &Toolbox<'_>) -> Result<usize> {
+        match step {
+            Step::Fmt => {
+                self.component("rustfmt", "fmt")?;
+                run_program(self.workspace.cargo().args(["fmt", "--all", "--check"]))
+                    .context("`cargo fmt --all` puts it right")?;
+                Ok(0)
+            }
+            Step::Clippy => {
+                self.component("clippy", "clippy")?;
+                let mut clippy = tools.cargo();
+                clippy
+                    .args(["clippy", "--workspace", "--all-targets"])
+                    .args(self.features());
+                run_program(clippy.args(["--", "-D", "warnings"]))?;
+                Ok(0)
+            }
+            Step::Unit => {
+                let with_mpi =
+                    tests(
+                        tools
+                            .cargo()
+                            .args(["test", "-p", "mpisync", "-p", "mpisync-macros"]),
+                    )?;
+                let without =
+                    tests(
+                        tools
+                            .cargo()
+                            .args(["test", "-p", "mpisync", "--no-default-features"]),
+                    )?;
+                let own = tests(self.workspace.cargo().args(["test", "-p", "xtask"]))?;
+                Ok(with_mpi + without + own)
+            }
+            Step::Loom => {
+                let mut cargo = self.workspace.cargo();
+                cargo
+                    .env("CARGO_TARGET_DIR", self.workspace.target.join("loom"))
+                    .env("RUSTFLAGS", "--cfg loom");
+                cargo.args([
+                    "test",
+                    "--release",
+                    "-p",
+                    "mpisync",
+                    "--no-default-features",
+                    "--lib",
+                    "loom",
+                ]);
+                tests(&mut cargo)
+            }
+            Step::Ui => tests(tools.cargo().args(["test", "-p", "mpisync-ui-tests"])),
+            Step::Ranks => {
+                let mut cargo = self.workspace.cargo();
+                tools.equip_tests(&mut cargo)?;
+                tests(cargo.args(["test", "-p", "mpisync-tests"]))
+            }
+            Step::Examples => {
+                examples::check(self.workspace, tools, self.machine)?;
+                Ok(0)
+            }
+        }
+    }
+
+    /// The features that a build of the whole workspace takes.
+    fn features(&self) -> Vec<String> {
+        let feature = self.machine.hdf5.as_ref().and_then(Hdf5::feature);
+        let named = feature.map(|feature| {
+            [
+                String::from("--features"),
+                format!("mpisync-examples/{feature}"),
+            ]
+        });
+        named.into_iter().flatten().collect()
+    }
+
+    /// Installs a component of the Rust toolchain if it is not there.
+    fn component(&self, name: &str, subcommand: &str) -> Result<()> {
+        if output_of(self.workspace.cargo().args([subcommand, "--version"])).is_some() {
+            return Ok(());
+        }
+        let Some(rustup) = on_path("rustup") else {
+            bail!("the Rust toolchain has no {name}, and there is no rustup to install it with");
+        };
+        say(format!(
+            "installing {name}, a component of the Rust toolchain"
+        ));
+        add_component(&rustup, name)
+    }
+}
+
+fn add_component(rustup: &Path, name: &str) -> Result<()> {
+    run_program(Command::new(rustup).args(["component", "add", name]))
+}
+
+/// Runs `cargo test` and counts the tests that passed. None at all is a failure: a check that checks nothing.
+fn tests(cargo: &mut Command) -> Result<usize> {
+    let mut passed = 0;
+    run_job(cargo, STEP_LIMIT, |line| {
+        pass_on(line);
+        passed += passed_in(line);
+    })?;
+    if passed == 0 {
+        bail!("there is not one test in it");
+    }
+    Ok(passed)
+}
+
+/// N of `test result: ok. N passed; …`.
+fn passed_in(line: &str) -> usize {
+    let count = line
+        .strip_prefix("test result: ok. ")
+        .and_then(|rest| rest.split_once(" passed"));
+    count.and_then(|(count, _)| count.parse().ok()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passed_tests_are_counted() {
+        let line = "test result: ok. 17 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s";
+        assert_eq!(passed_in(line), 17);
+        assert_eq!(
+            passed_in("test result: FAILED. 17 passed; 1 failed; 0 ignored"),
+            0
+        );
+        assert_eq!(passed_in("test lock::tests::excludes ... ok"), 0);
+    }
+
+    #[test]
+    fn the_steps_are_in_the_order_from_quick_to_slow() {
+        let names: Vec<String> = Step::value_variants()
+            .iter()
+            .map(|step| step.name())
+            .collect();
+        assert_eq!(
+            names,
+            ["fmt", "clippy", "unit", "loom", "ui", "ranks", "examples"]
+        );
+    }
+}

@@ -1,0 +1,157 @@
+//! The demo, and the examples as checks.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::launch::Toolbox;
+use crate::mpi::Choice;
+use crate::process::{output_of, pass_on};
+use crate::programs::{Build, build};
+use crate::report::say;
+use crate::setup::{self, Machine, Need};
+use crate::workspace::{Workspace, on_path};
+
+const PACKAGE: &str = "mpisync-examples";
+const RANKS: u32 = 4;
+/// Numbers in a dataset, when the examples are run as checks.
+const SMALL: &str = "1000";
+
+/// The main job: 4 ranks write one ordinary HDF5 file, and it is verified.
+pub fn demo(workspace: &Workspace, choice: &Choice, limit: Duration) -> Result<()> {
+    let machine = setup::prepare(workspace, choice, Need::MpiAndHdf5)?;
+    for mpi in &machine.mpis {
+        let tools = Toolbox::new(workspace, &machine, mpi, limit);
+        let program = build(&tools, &machine, PACKAGE, "hdf5_results", Build::Release)?;
+        let file = fresh_file(&workspace.target.join("demo"), "results.h5")?;
+        datasets(&tools, &program, &[file.into()])?;
+    }
+    Ok(())
+}
+
+/// Runs the examples on 4 ranks and has other programs read what they wrote.
+pub fn check(workspace: &Workspace, tools: &Toolbox<'_>, machine: &Machine) -> Result<()> {
+    let dir = workspace.target.join("examples").join(tools.mpi.label());
+    let quickstart = build(tools, machine, PACKAGE, "quickstart", Build::Release)?;
+    tools
+        .launch(RANKS, &quickstart, &[], pass_on)
+        .context("quickstart")?;
+    for name in ["plain_mpi", "hdf5_results"] {
+        let program = build(tools, machine, PACKAGE, name, Build::Release)?;
+        let file = fresh_file(&dir, &format!("{name}.h5"))?;
+        let count =
+            datasets(tools, &program, &[file.clone().into(), SMALL.into()]).context(name)?;
+        read_with_h5dump(&file, count)?;
+        read_with_h5py(&file, count)?;
+    }
+    Ok(())
+}
+
+/// Runs a program that writes datasets, and says how many of them it has verified.
+fn datasets(tools: &Toolbox<'_>, program: &Path, args: &[OsString]) -> Result<usize> {
+    let mut last = String::new();
+    tools.launch(RANKS, program, args, |line| {
+        pass_on(line);
+        line.clone_into(&mut last);
+    })?;
+    verified(&last).with_context(|| {
+        format!("the last line is not `verified: N datasets in PATH` but `{last}`")
+    })
+}
+
+/// N of `verified: N datasets in PATH`.
+fn verified(line: &str) -> Option<usize> {
+    let (count, _) = line
+        .strip_prefix("verified: ")?
+        .split_once(" datasets in ")?;
+    count.parse().ok()
+}
+
+/// A file that is not there yet, in a directory that is.
+fn fresh_file(dir: &Path, name: &str) -> Result<PathBuf> {
+    fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
+    let file = dir.join(name);
+    if file.exists() {
+        fs::remove_file(&file).with_context(|| format!("cannot remove {}", file.display()))?;
+    }
+    Ok(file)
+}
+
+/// HDF5's own reader reads all of the file and finds as many datasets in it.
+fn read_with_h5dump(file: &Path, count: usize) -> Result<()> {
+    if on_path("h5dump").is_none() {
+        say("h5dump is not here: it cannot read the file as a check");
+        return Ok(());
+    }
+    let dump =
+        output_of(Command::new("h5dump").arg(file)).context("h5dump cannot read the file")?;
+    let found = dump
+        .lines()
+        .filter(|line| line.trim_start().starts_with("DATASET "))
+        .count();
+    ensure!(
+        found == count,
+        "h5dump finds {found} datasets in {}, not {count}",
+        file.display()
+    );
+    say(format!(
+        "h5dump reads {count} datasets in {}",
+        file.display()
+    ));
+    Ok(())
+}
+
+/// Reads every dataset and prints how many there are.
+const H5PY: &str = "
+import sys, h5py
+count = 0
+def read(name, item):
+    global count
+    if isinstance(item, h5py.Dataset):
+        item[()]
+        count += 1
+with h5py.File(sys.argv[1], 'r') as file:
+    file.visititems(read)
+print(count)
+";
+
+/// Python reads all of the file and finds as many datasets in it.
+fn read_with_h5py(file: &Path, count: usize) -> Result<()> {
+    // The system's Python may have a module that the one on PATH lacks.
+    let has_h5py =
+        |python: &&str| output_of(Command::new(python).args(["-c", "import h5py"])).is_some();
+    let Some(python) = ["python3", "/usr/bin/python3"].into_iter().find(has_h5py) else {
+        say("h5py is not here: it cannot read the file as a check");
+        return Ok(());
+    };
+    let output = output_of(Command::new(python).args(["-c", H5PY]).arg(file))
+        .context("h5py cannot read the file")?;
+    if output.trim() != count.to_string() {
+        bail!(
+            "h5py finds {} datasets in {}, not {count}",
+            output.trim(),
+            file.display()
+        );
+    }
+    say(format!("h5py reads {count} datasets in {}", file.display()));
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_line_tells_how_many_datasets_there_are() {
+        assert_eq!(
+            verified("verified: 32 datasets in /tmp/results.h5"),
+            Some(32)
+        );
+        assert_eq!(verified("verified: some datasets in /tmp/results.h5"), None);
+        assert_eq!(verified("error: 32 datasets in /tmp/results.h5"), None);
+    }
+}

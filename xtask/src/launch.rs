@@ -1,0 +1,143 @@
+//! What programs need in their environment: to be built with an MPI, and to be started by its launcher.
+
+use std::env;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+
+use crate::mpi::Mpi;
+use crate::process::run_job;
+use crate::setup::Machine;
+use crate::workspace::Workspace;
+
+/// How long the launcher has for ending a job itself before we do it.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Sockets below the temporary directory have names of at most 107 bytes; Open MPI adds up to about 60.
+const LONGEST_TMPDIR: usize = 40;
+
+/// Everything that has to do with one MPI on this machine.
+pub struct Toolbox<'a> {
+    workspace: &'a Workspace,
+    machine: &'a Machine,
+    /// The MPI.
+    pub mpi: &'a Mpi,
+    limit: Duration,
+}
+
+impl<'a> Toolbox<'a> {
+    /// For this MPI; `limit` is how long a job may take.
+    pub const fn new(
+        workspace: &'a Workspace,
+        machine: &'a Machine,
+        mpi: &'a Mpi,
+        limit: Duration,
+    ) -> Self {
+        Self {
+            workspace,
+            machine,
+            mpi,
+            limit,
+        }
+    }
+
+    /// Where cargo puts what it builds with this MPI.
+    pub fn target(&self) -> PathBuf {
+        self.workspace.target.join(self.mpi.label())
+    }
+
+    /// Cargo, building with this MPI.
+    pub fn cargo(&self) -> Command {
+        let mut cargo = self.workspace.cargo();
+        self.equip(&mut cargo);
+        cargo
+    }
+
+    /// Adds what building and running with this MPI takes to the environment of `command`.
+    pub fn equip(&self, command: &mut Command) {
+        let mpi = self.mpi;
+        command
+            .env("CARGO_TARGET_DIR", self.target())
+            .env("MPICC", &mpi.mpicc);
+        // The build scripts of the mpi crate prefer these to MPICC.
+        command
+            .env_remove("MPI_PKG_CONFIG")
+            .env_remove("CRAY_MPICH_DIR");
+        command.envs(self.machine.libclang.environment());
+        if let Some(hdf5) = &self.machine.hdf5 {
+            command.envs(hdf5.environment());
+        }
+        // Last on PATH: only what is found nowhere else is taken from there.
+        let extra = self
+            .machine
+            .hdf5
+            .iter()
+            .filter_map(|hdf5| hdf5.path())
+            .map(Path::to_owned);
+        command.env("PATH", joined(paths("PATH").into_iter().chain(extra)));
+        let loader = if cfg!(target_os = "macos") {
+            "DYLD_LIBRARY_PATH"
+        } else {
+            "LD_LIBRARY_PATH"
+        };
+        let libraries = joined(mpi.library_dirs().into_iter().chain(paths(loader)));
+        if !libraries.is_empty() {
+            command.env(loader, libraries);
+        }
+        for (name, value) in mpi.family.environment(&mpi.version) {
+            command.env(name, value);
+        }
+        if env::temp_dir().as_os_str().len() > LONGEST_TMPDIR {
+            command.env("TMPDIR", "/tmp");
+        }
+        command.env("MPIEXEC_TIMEOUT", self.limit.as_secs().to_string());
+    }
+
+    /// For test programs that start their ranks themselves: the launcher, split on whitespace there, and its family.
+    pub fn equip_tests(&self, command: &mut Command) -> Result<()> {
+        let mpiexec = &self.mpi.mpiexec;
+        if mpiexec.to_string_lossy().contains(char::is_whitespace) {
+            bail!(
+                "the path of the launcher must not contain spaces: {}",
+                mpiexec.display()
+            );
+        }
+        self.equip(command);
+        command
+            .env("MPISYNC_MPIEXEC", mpiexec)
+            .env("MPISYNC_MPI", self.mpi.family.name());
+        Ok(())
+    }
+
+    /// Runs a program on so many ranks and hands the lines it prints to `line`.
+    pub fn launch(
+        &self,
+        ranks: u32,
+        program: &Path,
+        args: &[OsString],
+        line: impl FnMut(&str),
+    ) -> Result<()> {
+        let mut command = Command::new(&self.mpi.mpiexec);
+        command
+            .arg("-n")
+            .arg(ranks.to_string())
+            .arg(program)
+            .args(args);
+        self.equip(&mut command);
+        run_job(&mut command, self.limit + GRACE, line)
+    }
+}
+
+fn paths(variable: &str) -> Vec<PathBuf> {
+    env::var_os(variable)
+        .map(|value| env::split_paths(&value).collect())
+        .unwrap_or_default()
+}
+
+fn joined(paths: impl Iterator<Item = PathBuf>) -> OsString {
+    // A directory with a colon in its name cannot be in such a list at all.
+    env::join_paths(paths.filter(|path| !path.as_os_str().is_empty())).unwrap_or_default()
+}

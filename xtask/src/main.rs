@@ -1,0 +1,209 @@
+//! `cargo xtask`: sets a machine up for mpisync and runs the demo, the examples, the checks and the benchmarks.
+
+mod checks;
+mod examples;
+mod family;
+mod hdf5;
+mod launch;
+mod libclang;
+mod mpi;
+mod packages;
+mod process;
+mod programs;
+mod report;
+mod setup;
+mod wheels;
+mod workspace;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::{Args, Parser, Subcommand};
+
+use crate::checks::Step;
+use crate::mpi::{Choice, Wanted};
+use crate::programs::{Build, Job};
+use crate::workspace::Workspace;
+
+/// Sets this machine up for mpisync and runs its demo, examples, checks and benchmarks.
+#[derive(Parser)]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    disable_help_subcommand = true
+)]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Set everything up, then let 4 ranks write and verify one HDF5 file
+    Demo {
+        #[command(flatten)]
+        mpi: MpiArgs,
+        #[command(flatten)]
+        limit: LimitArgs,
+    },
+    /// Set everything up, then run every check
+    Test {
+        #[command(flatten)]
+        mpi: MpiArgs,
+        /// Run this step only (may be given several times)
+        #[arg(long, value_enum, value_name = "STEP", value_delimiter = ',')]
+        only: Vec<Step>,
+        /// List the steps and stop
+        #[arg(long)]
+        list: bool,
+        #[command(flatten)]
+        limit: LimitArgs,
+    },
+    /// Set everything up, then run a benchmark
+    Bench {
+        /// Which benchmark, for instance `lock`
+        bench: String,
+        /// How many ranks to start
+        #[arg(long, value_name = "N", default_value_t = 2)]
+        ranks: u32,
+        /// Also write the figures to this file; with several MPIs the MPI's name is put before the extension
+        #[arg(long, value_name = "FILE")]
+        json: Option<PathBuf>,
+        #[command(flatten)]
+        mpi: MpiArgs,
+        #[command(flatten)]
+        limit: LimitArgs,
+        /// Arguments for the benchmark, after `--`
+        #[arg(last = true)]
+        args: Vec<String>,
+    },
+    /// Set everything up, then run one of the examples
+    Run {
+        /// How many ranks to start
+        #[arg(short = 'n', value_name = "N", default_value_t = 4)]
+        ranks: u32,
+        /// Build without optimisation
+        #[arg(long)]
+        debug: bool,
+        #[command(flatten)]
+        mpi: MpiArgs,
+        #[command(flatten)]
+        limit: LimitArgs,
+        /// Which example; a wrong name lists those that exist
+        example: String,
+        /// Arguments for the example
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// Only set everything up, and say what will be used
+    Setup {
+        #[command(flatten)]
+        mpi: MpiArgs,
+    },
+}
+
+/// Which MPI to use.
+#[derive(Args)]
+struct MpiArgs {
+    /// Which MPI to use: `openmpi`, `mpich`, or the path of an installation or of its mpicc. May be given several
+    /// times. A named one that is not there is installed. Default: $MPICC, or the first that is found
+    #[arg(long, value_name = "MPI", value_delimiter = ',')]
+    mpi: Vec<Wanted>,
+    /// Use every MPI that is there
+    #[arg(long, conflicts_with = "mpi")]
+    all_mpi: bool,
+}
+
+impl MpiArgs {
+    fn choice(self) -> Choice {
+        if self.all_mpi {
+            Choice::All
+        } else if self.mpi.is_empty() {
+            Choice::First
+        } else {
+            Choice::These(self.mpi)
+        }
+    }
+}
+
+/// How long a job may take.
+#[derive(Args)]
+struct LimitArgs {
+    /// Kill an MPI job that takes longer than this
+    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
+    timeout: u64,
+}
+
+impl LimitArgs {
+    fn duration(&self) -> Duration {
+        Duration::from_secs(self.timeout)
+    }
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse().task) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: Task) -> Result<()> {
+    let workspace = Workspace::find()?;
+    match task {
+        Task::Demo { mpi, limit } => examples::demo(&workspace, &mpi.choice(), limit.duration()),
+        Task::Test { list: true, .. } => {
+            checks::list();
+            Ok(())
+        }
+        Task::Test {
+            mpi, only, limit, ..
+        } => checks::run(&workspace, &mpi.choice(), &only, limit.duration()),
+        Task::Bench {
+            bench,
+            ranks,
+            json,
+            mpi,
+            limit,
+            args,
+        } => {
+            let job = Job {
+                package: "mpisync-bench",
+                program: bench,
+                build: Build::Release,
+                ranks,
+                args,
+            };
+            programs::bench(
+                &workspace,
+                &mpi.choice(),
+                &job,
+                json.as_deref(),
+                limit.duration(),
+            )
+        }
+        Task::Run {
+            ranks,
+            debug,
+            mpi,
+            limit,
+            example,
+            args,
+        } => {
+            let build = if debug { Build::Debug } else { Build::Release };
+            let job = Job {
+                package: "mpisync-examples",
+                program: example,
+                build,
+                ranks,
+                args,
+            };
+            programs::run(&workspace, &mpi.choice(), &job, limit.duration())
+        }
+        Task::Setup { mpi } => setup::show(&workspace, &mpi.choice()),
+    }
+}

@@ -1,0 +1,165 @@
+//! Building one of the workspace's programs and running it on ranks: `cargo xtask run` and `cargo xtask bench`.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use crate::launch::Toolbox;
+use crate::mpi::{Choice, Mpi};
+use crate::process::{pass_on, run as run_program};
+use crate::setup::{self, Machine, Need};
+use crate::workspace::Workspace;
+
+/// A program of the workspace, to be built and run.
+pub struct Job {
+    /// The package it is in.
+    pub package: &'static str,
+    /// Its name.
+    pub program: String,
+    /// How it is built.
+    pub build: Build,
+    /// On how many ranks it runs.
+    pub ranks: u32,
+    /// Its arguments.
+    pub args: Vec<String>,
+}
+
+/// Cargo's profiles, as far as they are used here.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Build {
+    /// Quick to build.
+    Debug,
+    /// Quick to run.
+    Release,
+}
+
+/// Runs an example on each of the chosen MPIs.
+pub fn run(workspace: &Workspace, choice: &Choice, job: &Job, limit: Duration) -> Result<()> {
+    check_name(workspace, "examples", &job.program)?;
+    let machine = setup::prepare(workspace, choice, Need::MpiAndHdf5)?;
+    for mpi in &machine.mpis {
+        let tools = Toolbox::new(workspace, &machine, mpi, limit);
+        let program = build(&tools, &machine, job.package, &job.program, job.build)?;
+        let args: Vec<OsString> = job.args.iter().map(OsString::from).collect();
+        tools.launch(job.ranks, &program, &args, pass_on)?;
+    }
+    Ok(())
+}
+
+/// Runs a benchmark on each of the chosen MPIs.
+pub fn bench(
+    workspace: &Workspace,
+    choice: &Choice,
+    job: &Job,
+    json: Option<&Path>,
+    limit: Duration,
+) -> Result<()> {
+    check_name(workspace, "bench", &job.program)?;
+    let machine = setup::prepare(workspace, choice, Need::Mpi)?;
+    for mpi in &machine.mpis {
+        let tools = Toolbox::new(workspace, &machine, mpi, limit);
+        let program = build(&tools, &machine, job.package, &job.program, job.build)?;
+        let mut args: Vec<OsString> = job.args.iter().map(OsString::from).collect();
+        if let Some(json) = json {
+            let several = machine.mpis.len() > 1;
+            let file = if several {
+                named_after(json, mpi)
+            } else {
+                json.to_owned()
+            };
+            args.extend([
+                OsString::from("--json"),
+                std::path::absolute(file)?.into_os_string(),
+            ]);
+        }
+        tools.launch(job.ranks, &program, &args, pass_on)?;
+    }
+    Ok(())
+}
+
+/// Builds a program and says where it is.
+pub fn build(
+    tools: &Toolbox<'_>,
+    machine: &Machine,
+    package: &str,
+    program: &str,
+    build: Build,
+) -> Result<PathBuf> {
+    let mut cargo = tools.cargo();
+    cargo.args(["build", "--package", package, "--bin", program]);
+    if build == Build::Release {
+        cargo.arg("--release");
+    }
+    if package == "mpisync-examples"
+        && let Some(feature) = machine.hdf5.as_ref().and_then(|hdf5| hdf5.feature())
+    {
+        cargo.args(["--features", feature]);
+    }
+    run_program(&mut cargo).with_context(|| format!("cannot build {program}"))?;
+    let profile = if build == Build::Release {
+        "release"
+    } else {
+        "debug"
+    };
+    Ok(tools.target().join(profile).join(program))
+}
+
+/// The programs of the package in this directory of the workspace.
+fn names(workspace: &Workspace, dir: &str) -> Result<Vec<String>> {
+    let bin = workspace.root.join(dir).join("src/bin");
+    let entries = fs::read_dir(&bin).with_context(|| format!("cannot read {}", bin.display()))?;
+    let mut names: Vec<String> = entries
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| {
+            path.extension().is_some_and(|extension| extension == "rs")
+                || path.join("main.rs").is_file()
+        })
+        .filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned()))
+        .collect();
+    names.sort_unstable();
+    Ok(names)
+}
+
+fn check_name(workspace: &Workspace, dir: &str, name: &str) -> Result<()> {
+    let names = names(workspace, dir)?;
+    if names.iter().any(|known| known == name) {
+        return Ok(());
+    }
+    bail!("there is no `{name}`; there are: {}", names.join(", "))
+}
+
+/// `figures.json` becomes `figures.openmpi-4.1.4.json`.
+fn named_after(file: &Path, mpi: &Mpi) -> PathBuf {
+    let mut extension = OsString::from(format!("{}-{}", mpi.family.name(), mpi.version));
+    if let Some(last) = file.extension() {
+        extension.push(".");
+        extension.push(last);
+    }
+    file.with_extension(extension)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_are_found_by_what_is_in_the_workspace() {
+        let workspace = Workspace::find().unwrap();
+        assert!(
+            names(&workspace, "bench")
+                .unwrap()
+                .contains(&String::from("lock"))
+        );
+        let error = check_name(&workspace, "bench", "no_such_bench")
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("`no_such_bench`") && error.contains("lock"),
+            "{error}"
+        );
+    }
+}

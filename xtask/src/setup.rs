@@ -1,0 +1,258 @@
+//! Setting a machine up: what is there is used, and what is not is installed, with the system's package manager where
+//! that is allowed, else from PyPI, else by whoever types the commands that are printed.
+//!
+//! Nothing is remembered between two runs: what there is, is looked at each time.
+
+use std::env;
+use std::fmt;
+use std::process::Command;
+
+use anyhow::{Result, bail};
+
+use crate::family::Family;
+use crate::hdf5::Hdf5;
+use crate::libclang::Libclang;
+use crate::mpi::{self, Choice, Mpi, Wanted};
+use crate::packages::Manager;
+use crate::process::output_of;
+use crate::report::{say, typed};
+use crate::wheels::{self, Pip};
+use crate::workspace::Workspace;
+
+/// Something that mpisync needs and this machine lacks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Missing {
+    /// A C compiler with the C library's headers.
+    Compiler,
+    /// An MPI, of this family if one was asked for.
+    Mpi(Option<Family>),
+    /// libclang.
+    Libclang,
+    /// HDF5, or what it takes to build it.
+    Hdf5,
+}
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Compiler => f.write_str("a C compiler"),
+            Self::Mpi(None) => f.write_str("an MPI"),
+            Self::Mpi(Some(family)) => family.fmt(f),
+            Self::Libclang => f.write_str("libclang"),
+            Self::Hdf5 => f.write_str("HDF5"),
+        }
+    }
+}
+
+/// Whether HDF5 is needed: the examples are, the benchmarks are not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// MPI alone.
+    Mpi,
+    /// MPI and HDF5.
+    MpiAndHdf5,
+}
+
+/// A machine on which everything that is needed is there.
+#[derive(Debug)]
+pub struct Machine {
+    /// The MPIs to use, at least one.
+    pub mpis: Vec<Mpi>,
+    /// For bindgen.
+    pub libclang: Libclang,
+    /// For the examples.
+    pub hdf5: Option<Hdf5>,
+}
+
+/// What a look at the machine brought.
+struct Found {
+    compiler: bool,
+    mpis: Vec<Mpi>,
+    missing_mpis: Vec<Option<Family>>,
+    libclang: Option<Libclang>,
+    hdf5: Option<Hdf5>,
+    need: Need,
+}
+
+impl Found {
+    fn look(workspace: &Workspace, choice: &Choice, need: Need) -> Result<Self> {
+        let (mpis, missing_mpis) = chosen_mpis(workspace, choice)?;
+        let hdf5 = match need {
+            Need::Mpi => None,
+            Need::MpiAndHdf5 => Hdf5::installed().or_else(|| Hdf5::from_wheels(workspace)),
+        };
+        let libclang = Libclang::find(workspace);
+        Ok(Self {
+            compiler: has_compiler(),
+            mpis,
+            missing_mpis,
+            libclang,
+            hdf5,
+            need,
+        })
+    }
+
+    fn missing(&self) -> Vec<Missing> {
+        let mut missing = Vec::new();
+        if !self.compiler {
+            missing.push(Missing::Compiler);
+        }
+        missing.extend(self.missing_mpis.iter().map(|family| Missing::Mpi(*family)));
+        if self.libclang.is_none() {
+            missing.push(Missing::Libclang);
+        }
+        if self.hdf5.is_none() && self.need == Need::MpiAndHdf5 {
+            missing.push(Missing::Hdf5);
+        }
+        missing
+    }
+}
+
+/// Looks at the machine and installs what is missing.
+pub fn prepare(workspace: &Workspace, choice: &Choice, need: Need) -> Result<Machine> {
+    let mut found = Found::look(workspace, choice, need)?;
+    let manager = Manager::find();
+    if !found.missing().is_empty() {
+        say(format!("not on this machine: {}", list(&found.missing())));
+        if let Some(manager) = manager
+            && let Some(privilege) = manager.privilege()
+        {
+            say("installing it with the system's package manager:");
+            for command in manager.commands(&found.missing(), privilege) {
+                say(format!("    {}", typed(&command)));
+            }
+            if let Err(error) = manager.install(&found.missing(), privilege) {
+                say(format!("{error:#}"));
+            }
+            found = Found::look(workspace, choice, need)?;
+        }
+    }
+    if found.hdf5.is_none() && need == Need::MpiAndHdf5 {
+        found.hdf5 = Hdf5::from_path();
+    }
+    if !found.missing().is_empty()
+        && found.compiler
+        && let Some(pip) = Pip::find()
+    {
+        let wheels: Vec<_> = wheels::wanted(&found.missing())
+            .into_iter()
+            .flat_map(|(_, names)| names)
+            .collect();
+        let place = workspace.wheels();
+        say(format!(
+            "fetching {} from PyPI into {}",
+            wheels.join(", "),
+            place.display()
+        ));
+        if let Err(error) = wheels::install(workspace, &found.missing(), pip) {
+            say(format!("{error:#}"));
+        }
+        found = Found::look(workspace, choice, need)?;
+    }
+    let missing = found.missing();
+    match found.libclang {
+        Some(libclang) if missing.is_empty() => Ok(Machine {
+            mpis: found.mpis,
+            libclang,
+            hdf5: found.hdf5,
+        }),
+        _ => bail!("{}", advice(&missing, manager)),
+    }
+}
+
+/// Sets everything up and says what will be used.
+pub fn show(workspace: &Workspace, choice: &Choice) -> Result<()> {
+    let machine = prepare(workspace, choice, Need::MpiAndHdf5)?;
+    for mpi in &machine.mpis {
+        println!("MPI       {mpi}, launched by {}", mpi.mpiexec.display());
+    }
+    println!("libclang  in {}", machine.libclang.dir.display());
+    if let Some(hdf5) = &machine.hdf5 {
+        println!("HDF5      {hdf5}");
+    }
+    Ok(())
+}
+
+/// The MPIs that were asked for, and those of them that are not there.
+fn chosen_mpis(workspace: &Workspace, choice: &Choice) -> Result<(Vec<Mpi>, Vec<Option<Family>>)> {
+    let mut mpis = Vec::new();
+    let mut missing = Vec::new();
+    match choice {
+        Choice::First => mpis.extend(mpi::first(workspace)?),
+        Choice::All => mpis = mpi::all(workspace),
+        Choice::These(wanted) => {
+            for wanted in wanted {
+                match wanted {
+                    Wanted::At(path) => mpis.push(mpi::at(path)?),
+                    Wanted::Family(family) => match mpi::of_family(workspace, *family) {
+                        Some(mpi) => mpis.push(mpi),
+                        None => missing.push(Some(*family)),
+                    },
+                }
+            }
+        }
+    }
+    if mpis.is_empty() && missing.is_empty() {
+        missing.push(None);
+    }
+    Ok((mpis, missing))
+}
+
+/// Whether there is a C compiler that finds the C library's headers.
+fn has_compiler() -> bool {
+    output_of(Command::new("cc").args(["-E", "-include", "stdio.h", "-x", "c", "/dev/null"]))
+        .is_some()
+}
+
+/// What to type where nothing may be installed.
+fn advice(missing: &[Missing], manager: Option<&Manager>) -> String {
+    let mut text = format!("still missing: {}. ", list(missing));
+    match manager {
+        Some(manager) => {
+            text += "Please type:\n";
+            for command in manager.commands(missing, manager.typed_privilege()) {
+                text += &format!("\n    {}", typed(&command));
+            }
+        }
+        None => {
+            text += "There is no package manager here that xtask knows (apt, dnf, zypper, pacman, brew).\n\
+                     Please install by hand: a C compiler, Open MPI or MPICH with its compiler wrapper mpicc on PATH\n\
+                     (or named by MPICC), libclang, and HDF5 with its headers (or cmake and make, to build it).";
+        }
+    }
+    if Pip::find().is_none() && !missing.contains(&Missing::Compiler) {
+        text += "\n\nOr install pip for Python 3 (python3-pip): with it everything can be fetched from PyPI, without root.";
+    }
+    if env::var_os("MPICC").is_none()
+        && missing.iter().any(|thing| matches!(thing, Missing::Mpi(_)))
+    {
+        text += "\n\nAn MPI that is not on PATH can be named: --mpi PATH.";
+    }
+    text
+}
+
+fn list(missing: &[Missing]) -> String {
+    missing
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_advice_names_what_is_missing_and_ways_to_get_it() {
+        let text = advice(
+            &[Missing::Compiler, Missing::Mpi(None), Missing::Hdf5],
+            None,
+        );
+        assert!(
+            text.starts_with("still missing: a C compiler, an MPI, HDF5. "),
+            "{text}"
+        );
+        assert!(text.contains("Please install by hand"), "{text}");
+    }
+}

@@ -1,0 +1,135 @@
+//! Without root: MPI, libclang and the tools that build HDF5 as wheels from PyPI, below the target directory.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::family::Family;
+use crate::process::{output_of, run};
+use crate::setup::Missing;
+use crate::workspace::{Workspace, on_path};
+
+/// How this machine's Python gets at pip.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pip {
+    /// Python has pip.
+    Installed,
+    /// Python can make a virtual environment that has pip.
+    Bundled,
+}
+
+impl Pip {
+    /// The pip of this machine.
+    pub fn find() -> Option<Self> {
+        on_path("python3")?;
+        let imports = |module: &str| {
+            let line = format!("import venv, {module}");
+            output_of(Command::new("python3").args(["-c", &line])).is_some()
+        };
+        match () {
+            () if imports("pip") => Some(Self::Installed),
+            () if imports("ensurepip") => Some(Self::Bundled),
+            () => None,
+        }
+    }
+
+    /// A virtual environment. Its own directories are the reason for it: `pip --target` leaves a wheel's `lib` out,
+    /// `pip --prefix` puts it elsewhere on Debian, and a system's Python may refuse to have anything installed.
+    fn make_environment(self, dir: &Path) -> Result<()> {
+        let mut command = Command::new("python3");
+        command.args(["-m", "venv"]);
+        if self == Self::Installed {
+            // The pip that is there also serves the new environment, and Debian's Python cannot make another one.
+            command.args(["--without-pip", "--system-site-packages"]);
+        }
+        run(command.arg(dir)).context("python3 cannot make a virtual environment")
+    }
+}
+
+/// The wheels for what is missing: the environment they go to and their names. There is no C compiler among them.
+pub fn wanted(missing: &[Missing]) -> Vec<(&'static str, Vec<&'static str>)> {
+    environments(missing, on_path("make").is_some())
+}
+
+fn environments(missing: &[Missing], has_make: bool) -> Vec<(&'static str, Vec<&'static str>)> {
+    let mut environments = Vec::new();
+    let mut tools = Vec::new();
+    for thing in missing {
+        match thing {
+            Missing::Compiler => {}
+            // Each MPI has its own: both want to be `bin/mpicc`.
+            Missing::Mpi(family) => {
+                let name = family.unwrap_or(Family::Mpich).name();
+                environments.push((name, vec![name]));
+            }
+            Missing::Libclang => tools.push("libclang"),
+            Missing::Hdf5 => {
+                tools.push("cmake");
+                if !has_make {
+                    tools.push("ninja");
+                }
+            }
+        }
+    }
+    if !tools.is_empty() {
+        environments.push(("tools", tools));
+    }
+    environments
+}
+
+/// Fetches the wheels for what is missing.
+pub fn install(workspace: &Workspace, missing: &[Missing], pip: Pip) -> Result<()> {
+    for (environment, wheels) in wanted(missing) {
+        let dir = workspace.wheels().join(environment);
+        fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
+        pip.make_environment(&dir)?;
+        let mut command = Command::new(dir.join("bin/python3"));
+        // What the system's Python already has would otherwise not be put here, where we look for it.
+        command.args([
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            "--ignore-installed",
+        ]);
+        run(command.args(&wheels))
+            .with_context(|| format!("pip cannot install {}", wheels.join(", ")))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_mpi_has_its_own_environment() {
+        let missing = [
+            Missing::Mpi(Some(Family::OpenMpi)),
+            Missing::Mpi(Some(Family::Mpich)),
+            Missing::Libclang,
+        ];
+        let expected = [
+            ("openmpi", vec!["openmpi"]),
+            ("mpich", vec!["mpich"]),
+            ("tools", vec!["libclang"]),
+        ];
+        assert_eq!(environments(&missing, true), expected);
+    }
+
+    #[test]
+    fn hdf5_takes_ninja_where_there_is_no_make() {
+        assert_eq!(
+            environments(&[Missing::Hdf5], true),
+            [("tools", vec!["cmake"])]
+        );
+        assert_eq!(
+            environments(&[Missing::Hdf5], false),
+            [("tools", vec!["cmake", "ninja"])]
+        );
+        assert!(environments(&[Missing::Compiler], true).is_empty());
+    }
+}
