@@ -4,10 +4,12 @@ use std::sync::atomic::Ordering::SeqCst;
 
 use mpi::topology::{Color, SimpleCommunicator};
 use mpi::traits::*;
-use mpisync::{FenceError, WindowController};
+use mpisync::WindowController;
 use mpisync_tests::job::{Case, Job};
 use mpisync_tests::rng::Rng;
 use mpisync_tests::scratch::until;
+
+use crate::common::shared;
 
 pub const CASES: &[Case] = &[
     ("names_and_numbers", names_and_numbers),
@@ -177,14 +179,4 @@ fn some_ranks_only(job: &Job) {
         let others = job.size as u64 - 1;
         until("the others", || job.scratch.word(0).load(SeqCst) == others);
     }
-}
-
-/// What all ranks have after `writer` shared `value`.
-fn shared<T>(ctrl: &mut WindowController, writer: i32, value: T) -> T
-where
-    T: serde::Serialize + serde::de::DeserializeOwned,
-{
-    let access = ctrl.on(writer).unwrap().single_write();
-    // Only the writer runs the closure: the others see the value because it travelled.
-    access.run(move |_| Ok::<T, FenceError>(value)).unwrap()
 }

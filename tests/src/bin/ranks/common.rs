@@ -1,0 +1,50 @@
+//! What the cases of several themes need.
+
+use std::time::Duration;
+
+use mpisync::{FenceError, WindowController};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// What all ranks have after `writer` shared `value`. Only the writer's value counts.
+pub fn shared<T: Serialize + DeserializeOwned>(
+    ctrl: &mut WindowController,
+    writer: i32,
+    value: T,
+) -> T {
+    let access = ctrl.on(writer).unwrap().single_write();
+    access.run(move |_| Ok::<T, FenceError>(value)).unwrap()
+}
+
+/// Checks that a controller is as good as new after something went wrong on it: the lock is free, and fences carry
+/// the right value from every rank. No barrier comes before, for the library may not need one.
+pub fn still_works(ctrl: &mut WindowController) {
+    const SOON: Duration = Duration::from_secs(20);
+    drop(
+        ctrl.write_timeout(SOON)
+            .expect("the lock is free for a writer"),
+    );
+    for writer in 0..ctrl.size() {
+        // Values of several sizes; the others pass something else, which must not come out.
+        for words in [0, 1, 300, 100_000] {
+            let right = vec![writer as u32 + 1; words];
+            let mine = if ctrl.rank() == writer {
+                right.clone()
+            } else {
+                vec![0; 3]
+            };
+            assert!(
+                shared(ctrl, writer, mine) == right,
+                "a wrong value of {words} words"
+            );
+        }
+    }
+    drop(
+        ctrl.read_timeout(SOON)
+            .expect("the lock is free for a reader"),
+    );
+    drop(
+        ctrl.write_timeout(SOON)
+            .expect("the lock is free for a writer"),
+    );
+}

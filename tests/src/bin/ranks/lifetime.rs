@@ -1,0 +1,295 @@
+//! Making, dropping and closing controllers, thousands of them.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::fs;
+use std::sync::atomic::Ordering::SeqCst;
+
+use mpi::topology::Color;
+use mpi::traits::*;
+use mpisync::WindowController;
+use mpisync_tests::job::{Case, Job};
+use mpisync_tests::scratch::until;
+
+use crate::common::shared;
+
+pub const CASES: &[Case] = &[
+    ("made_and_dropped", made_and_dropped),
+    ("made_and_closed", made_and_closed),
+    ("alive_at_once", alive_at_once),
+    ("on_short_lived_communicators", on_short_lived_communicators),
+    ("communicator_dropped_first", communicator_dropped_first),
+    ("dropped_on_one_rank", dropped_on_one_rank),
+    ("dropped_at_different_times", dropped_at_different_times),
+    ("close_frees", close_frees),
+];
+
+const MANY: usize = 10_000;
+
+/// What a leak would add to.
+#[derive(Debug)]
+struct Resources {
+    descriptors: usize,
+    mappings: usize,
+    shared_files: usize,
+    virtual_pages: usize,
+}
+
+impl Resources {
+    fn now() -> Self {
+        let maps = fs::read_to_string("/proc/self/maps").unwrap();
+        let statm = fs::read_to_string("/proc/self/statm").unwrap();
+        Self {
+            descriptors: fs::read_dir("/proc/self/fd").unwrap().count(),
+            mappings: maps.lines().count(),
+            // Only this process's own: other programs of the machine come and go in /dev/shm.
+            shared_files: maps
+                .lines()
+                .filter(|line| line.contains("/dev/shm/"))
+                .count(),
+            virtual_pages: statm.split_whitespace().next().unwrap().parse().unwrap(),
+        }
+    }
+
+    /// Checks that nothing has grown with the number of controllers since `self`.
+    fn check(&self) {
+        let now = Self::now();
+        let grown = |then: usize, now: usize| now.saturating_sub(then);
+        assert!(
+            grown(self.descriptors, now.descriptors) <= 8
+                && grown(self.mappings, now.mappings) <= 64
+                && grown(self.shared_files, now.shared_files) <= 8
+                // 256 MiB of address space, a hundredth of what thousands of leaked segments would take.
+                && grown(self.virtual_pages, now.virtual_pages) <= 65_536,
+            "before: {self:?}, now: {now:?}"
+        );
+    }
+}
+
+/// Names in `/dev/shm`, which outlive the processes that made them.
+struct Names(BTreeSet<OsString>);
+
+impl Names {
+    fn now() -> Self {
+        let entries = fs::read_dir("/dev/shm").into_iter().flatten();
+        Self(entries.flatten().map(|entry| entry.file_name()).collect())
+    }
+
+    /// Checks that no name of the library's is left but those that were there at the time of `self`.
+    fn check(&self) {
+        // Patience: a program of somebody else may be between making and unlinking its own.
+        until("the names in /dev/shm to go", || {
+            let mut new = Self::now()
+                .0
+                .into_iter()
+                .filter(|name| !self.0.contains(name));
+            !new.any(|name| name.to_string_lossy().contains("mpisync"))
+        });
+    }
+}
+
+/// All use of MPI is possible afterwards: communicators can still be made.
+fn communicators_are_left(job: &Job) {
+    for _ in 0..10 {
+        let comm = job.world.duplicate();
+        comm.barrier();
+    }
+}
+
+fn made_and_dropped(job: &Job) {
+    drop(mpisync::sync(&job.world).unwrap());
+    let (before, names) = (Resources::now(), Names::now());
+    for number in 0..MANY {
+        let mut ctrl = mpisync::sync(&job.world).unwrap();
+        match number % 4 {
+            0 => drop(ctrl.read()),
+            1 => drop(ctrl.write()),
+            2 => drop(ctrl),
+            _ => assert_eq!(shared(&mut ctrl, number as i32 % job.size, number), number),
+        }
+    }
+    before.check();
+    communicators_are_left(job);
+    names.check();
+}
+
+fn made_and_closed(job: &Job) {
+    mpisync::sync(&job.world).unwrap().close().unwrap();
+    let before = Resources::now();
+    for number in 0..1_000 {
+        let mut ctrl = mpisync::sync(&job.world).unwrap();
+        if number % 2 == 0 {
+            assert_eq!(shared(&mut ctrl, 0, number), number);
+        }
+        ctrl.close().unwrap();
+    }
+    before.check();
+    communicators_are_left(job);
+}
+
+/// 10,000 locks at once are 10,000 locks: each guards its own.
+fn alive_at_once(job: &Job) {
+    let before = Resources::now();
+    let mut controllers: Vec<WindowController> = (0..MANY)
+        .map(|_| mpisync::sync(&job.world).unwrap())
+        .collect();
+    let descriptors = Resources::now().descriptors;
+    assert!(
+        descriptors <= before.descriptors + 64,
+        "{descriptors} files are open"
+    );
+    // Each rank holds the locks of its number for writing, all ranks at the same time.
+    let holder = |number: usize| number as i32 % job.size;
+    {
+        let held: Vec<_> = controllers
+            .iter_mut()
+            .enumerate()
+            .filter(|(number, _)| holder(*number) == job.rank)
+            .map(|(_, ctrl)| ctrl.try_write().expect("nobody else wants this one"))
+            .collect();
+        job.scratch.meet(0, job.size);
+        job.scratch.meet(1, job.size);
+        drop(held);
+    }
+    job.scratch.meet(2, job.size);
+    // One number, which is somebody else's for all but one rank.
+    let taken = MANY / 2;
+    if holder(taken) == job.rank {
+        let guard = controllers[taken].write();
+        job.scratch.meet(3, job.size);
+        job.scratch.meet(4, job.size);
+        drop(guard);
+    } else {
+        job.scratch.meet(3, job.size);
+        assert!(
+            controllers[taken].try_read().is_none(),
+            "held for writing elsewhere"
+        );
+        for neighbour in [taken - 1, taken + 1] {
+            drop(controllers[neighbour].read());
+        }
+        job.scratch.meet(4, job.size);
+    }
+    for number in (0..MANY).step_by(100) {
+        let value = shared(&mut controllers[number], holder(number), number);
+        assert_eq!(value, number);
+    }
+    drop(controllers);
+    communicators_are_left(job);
+}
+
+/// Thousands of communicators come and go, each with a controller or two.
+fn on_short_lived_communicators(job: &Job) {
+    const COMMUNICATORS: i32 = 3_000;
+    let round = |number: i32| {
+        let color = Color::with_value((job.rank + number) % 2);
+        let comm = job.world.split_by_color(color).unwrap();
+        let mut ctrl = mpisync::sync(&comm).unwrap();
+        let writer = number % ctrl.size();
+        assert_eq!(shared(&mut ctrl, writer, number), number);
+        if number % 3 == 0 {
+            let other = mpisync::sync(&comm).unwrap();
+            drop(ctrl.read());
+            drop(other);
+        }
+    };
+    round(0);
+    round(1);
+    let (before, names) = (Resources::now(), Names::now());
+    (2..COMMUNICATORS).for_each(round);
+    before.check();
+    communicators_are_left(job);
+    names.check();
+}
+
+/// A controller works on when its communicator is gone.
+fn communicator_dropped_first(job: &Job) {
+    let color = Color::with_value(job.rank % 2);
+    let comm = job.world.split_by_color(color).unwrap();
+    let mut ctrl = mpisync::sync(&comm).unwrap();
+    drop(comm);
+    // Communicators made now may get the number of the one that is gone.
+    let next = job.world.split_by_color(color).unwrap();
+    let mut other = mpisync::sync(&next).unwrap();
+    for number in 0..100 {
+        let writer = number % ctrl.size();
+        assert_eq!(shared(&mut ctrl, writer, number), number);
+        assert_eq!(shared(&mut other, writer, -number), -number);
+        drop(ctrl.write());
+    }
+    let guard = ctrl.write();
+    drop(other.write());
+    drop(guard);
+    ctrl.close().unwrap();
+}
+
+/// Rank 0 drops its controller and goes on to something else; the others still lock with each other.
+fn dropped_on_one_rank(job: &Job) {
+    let mut ctrl = mpisync::sync(&job.world).unwrap();
+    if job.rank == 0 {
+        drop(ctrl);
+        job.scratch.raise(0);
+    } else {
+        job.scratch.wait_for(0);
+        let word = job.scratch.word(2);
+        for _ in 0..1_000 {
+            drop(ctrl.read());
+            let _guard = ctrl.write();
+            word.store(word.load(SeqCst) + 1, SeqCst);
+        }
+        job.scratch.word(1).fetch_add(1, SeqCst);
+    }
+    job.scratch.meet(3, job.size);
+    let expected = 1_000 * (job.size as u64 - 1);
+    assert_eq!(
+        job.scratch.word(2).load(SeqCst),
+        expected,
+        "writes were lost"
+    );
+}
+
+/// Ranks drop in an order of their own while others make the next: a place that is given back too early would be
+/// two locks at once.
+fn dropped_at_different_times(job: &Job) {
+    let mut kept: Vec<(usize, WindowController)> = Vec::new();
+    for number in 0..500 {
+        kept.push((number, mpisync::sync(&job.world).unwrap()));
+        if number > 0 && number % 3 == job.rank as usize % 3 {
+            let index = (number * 7 + job.rank as usize) % kept.len();
+            drop(kept.swap_remove(index));
+        }
+        let (newest, ctrl) = kept
+            .last_mut()
+            .expect("one was just pushed, or an older one is left");
+        // Whether all ranks still have the same newest one is their own business: write is not collective.
+        let word = job.scratch.word(*newest);
+        for _ in 0..5 {
+            let _guard = ctrl.write();
+            word.store(word.load(SeqCst) + 1, SeqCst);
+            job.scratch.word(1_000 + *newest).fetch_add(1, SeqCst);
+        }
+    }
+    job.scratch.meet(2_000, job.size);
+    for number in 0..500 {
+        let counted = job.scratch.word(1_000 + number).load(SeqCst);
+        assert_eq!(
+            job.scratch.word(number).load(SeqCst),
+            counted,
+            "lock {number}"
+        );
+    }
+}
+
+/// What is closed is given back, and the next controller is as new.
+fn close_frees(job: &Job) {
+    for number in 0..100 {
+        let mut ctrl = mpisync::sync(&job.world).unwrap();
+        {
+            let _guard = ctrl.read();
+            job.scratch.meet(number, job.size);
+        }
+        assert_eq!(shared(&mut ctrl, number as i32 % job.size, number), number);
+        drop(ctrl.write());
+        ctrl.close().unwrap();
+    }
+}

@@ -1,0 +1,12 @@
+//! Making, dropping and closing controllers.
+
+mpisync_tests::on_ranks!(lifetime on [1, 2, 3, 4, 8]:
+    "made_and_dropped",
+    "made_and_closed",
+    "alive_at_once",
+    "on_short_lived_communicators",
+    "communicator_dropped_first",
+    "dropped_on_one_rank",
+    "dropped_at_different_times",
+    "close_frees",
+);
