@@ -5,6 +5,8 @@ use std::{path::PathBuf, process::ExitCode};
 use clap::Parser;
 use mpi::topology::{Communicator, SimpleCommunicator};
 
+use crate::results::Header;
+
 /// The job that `hdf5_results` and `plain_mpi` do.
 #[derive(Debug, clap::Args)]
 pub struct Job {
@@ -51,4 +53,13 @@ pub fn run<A: Parser>(
             ExitCode::FAILURE
         }
     }
+}
+
+/// The last line of a job whose file was read again and found right.
+pub fn verified(header: &Header) -> String {
+    format!(
+        "verified: {} datasets in {}",
+        header.total(),
+        header.path.display()
+    )
 }

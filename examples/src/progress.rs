@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressFinish, ProgressStyle};
 use mpi::{topology::SimpleCommunicator, traits::*};
 
 /// The rank that draws.
@@ -34,7 +34,9 @@ impl<'c> Progress<'c> {
         };
         let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} datasets, {eta} left")
             .expect("the template has no unknown keys");
-        let bar = ProgressBar::with_draw_target(Some(total), target).with_style(style);
+        let bar = ProgressBar::with_draw_target(Some(total), target)
+            .with_style(style)
+            .with_finish(ProgressFinish::AndClear);
         Progress { world, bar, total }
     }
 
@@ -67,12 +69,12 @@ impl<'c> Progress<'c> {
         }
     }
 
-    /// Takes in what is left and removes the bar. For when all ranks are known to be through.
+    /// Takes in what is left and removes the bar. For when all ranks are known to be through; dropping it removes
+    /// the bar, too.
     pub fn close(self) {
         while self.world.rank() == DRAWER && self.bar.position() < self.total {
             self.take_in();
         }
-        self.bar.finish_and_clear();
     }
 
     /// Receives the messages that have arrived; whether there were any.

@@ -1,9 +1,8 @@
 //! The results file: an ordinary HDF5 file, written through the ordinary (serial) HDF5 library.
 //!
 //! ```text
-//! /                     attributes ranks, datasets, complete
-//! /input                what all ranks read: SIZE numbers
-//! /results/rank_0003/1  what rank 3 made of it in its dataset 1: input * (3 + 1) + 1
+//! /                     attributes ranks, datasets, complete, and input: numbers that all ranks compute from
+//! /results/rank_0003/1  what rank 3 computed for its dataset 1
 //! ```
 //!
 //! Nothing in here knows about other processes. Serial HDF5 keeps parts of a file in memory, so each function
@@ -12,11 +11,14 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use hdf5::File;
 use serde::{Deserialize, Serialize};
 
 use crate::cli::Job;
+
+/// How many numbers the input has: few enough for an attribute.
+const INPUT: u32 = 1000;
 
 /// What every rank needs to know about the file. One rank makes it, the others get it from there.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -34,7 +36,7 @@ pub struct Header {
 impl Header {
     /// The number of datasets that all ranks write together.
     pub fn total(&self) -> u64 {
-        self.ranks as u64 * u64::from(self.datasets)
+        u64::from(self.ranks.unsigned_abs()) * u64::from(self.datasets)
     }
 }
 
@@ -53,53 +55,51 @@ pub fn disable_hdf5_file_locks() {
 /// # Errors
 /// Where HDF5 fails, with its reason.
 pub fn create(job: &Job, ranks: i32) -> anyhow::Result<Header> {
-    let create = || -> hdf5::Result<Header> {
-        let file = File::create(&job.file)?;
-        attribute(&file, "ranks", ranks as u32)?;
-        attribute(&file, "datasets", job.datasets)?;
-        attribute(&file, "complete", 0)?;
-        file.new_dataset_builder()
-            .with_data(&input(job.size))
+    let header = Header {
+        path: job.file.clone(),
+        ranks,
+        datasets: job.datasets,
+        size: job.size,
+    };
+    let fill = |file: &File| -> hdf5::Result<()> {
+        let attributes = [
+            ("ranks", ranks.unsigned_abs()),
+            ("datasets", job.datasets),
+            ("complete", 0),
+        ];
+        for (name, value) in attributes {
+            file.new_attr::<u32>().create(name)?.write_scalar(&value)?;
+        }
+        file.new_attr_builder()
+            .with_data(&input())
             .create("input")?;
         let results = file.create_group("results")?;
         for rank in 0..ranks {
             results.create_group(&group_name(rank))?;
         }
-        file.close()?;
-        Ok(Header {
-            path: job.file.clone(),
-            ranks,
-            datasets: job.datasets,
-            size: job.size,
-        })
+        Ok(())
     };
-    create().with_context(|| format!("cannot create {}", job.file.display()))
+    File::create(&job.file)
+        .and_then(|file| edit(file, fill))
+        .with_context(|| format!("cannot create {}", job.file.display()))?;
+    Ok(header)
 }
 
 /// Reads the input that all ranks compute from.
 ///
 /// # Errors
-/// Where HDF5 fails, or the file has another size than its header.
+/// Where HDF5 fails, with its reason.
 pub fn read_input(header: &Header) -> anyhow::Result<Vec<f64>> {
-    let read =
-        || -> hdf5::Result<Vec<f64>> { File::open(&header.path)?.dataset("input")?.read_raw() };
-    let input =
-        read().with_context(|| format!("cannot read /input of {}", header.path.display()))?;
-    ensure!(
-        input.len() == header.size as usize,
-        "/input has {} numbers, not {}",
-        input.len(),
-        header.size
-    );
-    Ok(input)
+    File::open(&header.path)
+        .and_then(|file| file.attr("input")?.read_raw())
+        .with_context(|| format!("cannot read the input in {}", header.path.display()))
 }
 
 /// The result of one rank's computation number `dataset`: the part of the job that needs no turn.
-pub fn compute(input: &[f64], rank: i32, dataset: u32) -> Vec<f64> {
-    input
-        .iter()
-        .map(|x| x * f64::from(rank + 1) + f64::from(dataset))
-        .collect()
+pub fn compute(header: &Header, input: &[f64], rank: i32, dataset: u32) -> Vec<f64> {
+    let (factor, summand) = (f64::from(rank + 1), f64::from(dataset));
+    let numbers = input.iter().cycle().take(header.size as usize);
+    numbers.map(|x| x * factor + summand).collect()
 }
 
 /// Adds one result to the file.
@@ -107,16 +107,14 @@ pub fn compute(input: &[f64], rank: i32, dataset: u32) -> Vec<f64> {
 /// # Errors
 /// Where HDF5 fails, with its reason.
 pub fn write(header: &Header, rank: i32, dataset: u32, result: &[f64]) -> anyhow::Result<()> {
-    let write = || -> hdf5::Result<()> {
-        let file = File::open_rw(&header.path)?;
-        let group = file.group(&format!("results/{}", group_name(rank)))?;
-        group
-            .new_dataset_builder()
-            .with_data(result)
-            .create(dataset.to_string().as_str())?;
-        file.close()
+    let add = |file: &File| -> hdf5::Result<()> {
+        let path = dataset_path(rank, dataset);
+        let dataset = file.new_dataset_builder().with_data(result);
+        dataset.create(path.as_str()).map(drop)
     };
-    write().with_context(|| format!("cannot write {}", dataset_path(rank, dataset)))
+    File::open_rw(&header.path)
+        .and_then(|file| edit(file, add))
+        .with_context(|| format!("cannot write {}", dataset_path(rank, dataset)))
 }
 
 /// Marks the file as complete.
@@ -124,56 +122,62 @@ pub fn write(header: &Header, rank: i32, dataset: u32, result: &[f64]) -> anyhow
 /// # Errors
 /// Where HDF5 fails, with its reason.
 pub fn seal(path: &Path) -> anyhow::Result<()> {
-    let seal = || -> hdf5::Result<()> {
-        let file = File::open_rw(path)?;
-        file.attr("complete")?.write_scalar(&1_u32)?;
-        file.close()
-    };
-    seal().with_context(|| format!("cannot mark {} as complete", path.display()))
+    File::open_rw(path)
+        .and_then(|file| edit(file, |file| file.attr("complete")?.write_scalar(&1_u32)))
+        .with_context(|| format!("cannot mark {} as complete", path.display()))
 }
 
-/// Reads again what `rank` wrote and compares every number; how many datasets there were.
+/// Reads again what `rank` wrote and compares every number.
 ///
 /// # Errors
 /// Names the first dataset that is missing or has another content than it should.
-pub fn verify(header: &Header, rank: i32) -> anyhow::Result<u64> {
-    let file = File::open(&header.path)
-        .with_context(|| format!("cannot open {}", header.path.display()))?;
-    let input = input(header.size);
-    for dataset in 0..header.datasets {
-        verify_dataset(&file, rank, dataset, &compute(&input, rank, dataset))?;
-    }
-    Ok(u64::from(header.datasets))
+pub fn verify(header: &Header, rank: i32) -> anyhow::Result<()> {
+    inspect(header, rank).into_iter().collect()
 }
 
-/// Compares one dataset of `file` with what should be in it.
-fn verify_dataset(file: &File, rank: i32, dataset: u32, expected: &[f64]) -> anyhow::Result<()> {
-    let path = dataset_path(rank, dataset);
-    let found: Vec<f64> = file
-        .dataset(&path)
-        .and_then(|dataset| dataset.read_raw())
-        .with_context(|| format!("cannot read {path}"))?;
-    ensure!(
-        found.len() == expected.len(),
-        "{path} has {} numbers, not {}",
-        found.len(),
-        expected.len()
-    );
+/// Reads again what `rank` wrote: for each of its datasets, whether all is as it should be.
+pub fn inspect(header: &Header, rank: i32) -> Vec<anyhow::Result<()>> {
+    let input = input();
+    let file = File::open(&header.path);
+    let inspect = |dataset| {
+        let file = file
+            .clone()
+            .with_context(|| format!("cannot open {}", header.path.display()))?;
+        let path = dataset_path(rank, dataset);
+        compare(&file, &path, &compute(header, &input, rank, dataset))
+    };
+    (0..header.datasets).map(inspect).collect()
+}
+
+/// Compares one dataset with what should be in it.
+fn compare(file: &File, path: &str, expected: &[f64]) -> anyhow::Result<()> {
+    let read = || -> anyhow::Result<Vec<f64>> {
+        let dataset = file.dataset(path)?;
+        // A damaged file can claim any size: asked before memory is taken for it.
+        let size = dataset.size();
+        let right = expected.len();
+        ensure!(size == right, "it has {size} numbers, not {right}");
+        Ok(dataset.read_raw()?)
+    };
+    let found = read().with_context(|| format!("cannot read {path}"))?;
     if let Some(i) = (0..found.len()).find(|&i| found[i] != expected[i]) {
-        anyhow::bail!("{path}[{i}] is {}, not {}", found[i], expected[i]);
+        bail!("{path}[{i}] is {}, not {}", found[i], expected[i]);
     }
     Ok(())
 }
 
-/// The numbers of `/input`: whole, and small enough for every result to be exact.
-fn input(size: u32) -> Vec<f64> {
-    (0..size)
-        .map(|i| f64::from(i.wrapping_mul(2_654_435_761) >> 12))
-        .collect()
+/// Runs `edit` on a file and closes it.
+///
+/// HDF5 closes a file only when nothing in it is open any more: not before the values that `edit` made are gone.
+fn edit(file: File, edit: impl FnOnce(&File) -> hdf5::Result<()>) -> hdf5::Result<()> {
+    edit(&file)?;
+    file.close()
 }
 
-fn attribute(file: &File, name: &str, value: u32) -> hdf5::Result<()> {
-    file.new_attr::<u32>().create(name)?.write_scalar(&value)
+/// The numbers of the input: whole, and small enough for every result to be exact.
+fn input() -> Vec<f64> {
+    let scatter = |i: u32| i.wrapping_mul(2_654_435_761) >> 12;
+    (0..INPUT).map(|i| f64::from(scatter(i))).collect()
 }
 
 fn group_name(rank: i32) -> String {

@@ -55,13 +55,6 @@ pub fn agree<T>(world: &SimpleCommunicator, outcome: anyhow::Result<T>) -> anyho
     Err(anyhow!(broadcast(world, first, text)))
 }
 
-/// The sum of a number of each rank. Collective.
-pub fn sum(world: &SimpleCommunicator, mine: u64) -> u64 {
-    let mut all = 0;
-    world.all_reduce_into(&mine, &mut all, SystemOperation::sum());
-    all
-}
-
 /// Sends a text of one rank to all: its length first, so that the others can make room. Collective.
 fn broadcast(world: &SimpleCommunicator, from: i32, text: String) -> String {
     let from = world.process_at_rank(from);

@@ -42,11 +42,8 @@ fn run(world: &SimpleCommunicator, job: &cli::Job) -> anyhow::Result<String> {
     by_hand::from_root(world, || results::seal(&header.path))?;
     // Each rank checks what another one wrote.
     let verified = results::verify(&header, (world.rank() + 1) % world.size());
-    let verified = by_hand::sum(world, by_hand::agree(world, verified)?);
-    Ok(format!(
-        "verified: {verified} datasets in {}",
-        header.path.display()
-    ))
+    by_hand::agree(world, verified)?;
+    Ok(cli::verified(&header))
 }
 
 /// Writes this rank's datasets, each when the token comes round.
@@ -59,7 +56,7 @@ fn write_results(
     let mut ring = by_hand::Ring::new(world, header.datasets);
     let mut outcome = Ok(());
     for dataset in 0..header.datasets {
-        let result = results::compute(input, world.rank(), dataset);
+        let result = results::compute(header, input, world.rank(), dataset);
         // After an error the token must still go round, or the others wait for it for ever.
         let written = ring.in_turn(|| results::write(header, world.rank(), dataset, &result));
         progress.finished(1);

@@ -1,0 +1,117 @@
+//! What becomes of the file when nobody takes turns.
+
+use std::{process, sync::mpsc, thread, time::Duration};
+
+use anyhow::bail;
+use mpisync::{
+    mpi::{collective::SystemOperation, topology::SimpleCommunicator},
+    prelude::*,
+};
+use mpisync_examples::{
+    progress::Progress,
+    results::{self, Header},
+};
+
+/// Writes the datasets of all ranks at the same time, then looks at what is left of them. Collective.
+///
+/// # Errors
+/// Where datasets are damaged or missing: how many, and what HDF5 says of the first.
+pub fn write_results(
+    world: &SimpleCommunicator,
+    ctrl: &mut WindowController,
+    header: &Header,
+    input: &[f64],
+    progress: Progress<'_>,
+) -> anyhow::Result<()> {
+    let rank = ctrl.rank();
+    let watchdog = Watchdog::start(header);
+    let mut troubles = Vec::new();
+    for dataset in 0..header.datasets {
+        let result = results::compute(header, input, rank, dataset);
+        world.barrier(); // so that they do write at the same time
+        troubles.extend(results::write(header, rank, dataset, &result).err());
+        progress.finished(1);
+    }
+    progress.watch();
+    progress.close();
+    let failed = sum(world, troubles.len());
+
+    world.barrier(); // so that all have written before anyone looks
+    let inspected = results::inspect(header, (rank + 1) % ctrl.size());
+    let before = troubles.len();
+    troubles.extend(inspected.into_iter().filter_map(Result::err));
+    let lost = sum(world, troubles.len() - before);
+    watchdog.stop();
+
+    let total = header.total();
+    let Some(first) = first_rank(world, !troubles.is_empty()) else {
+        if ctrl.is_master() {
+            let why = if header.ranks == 1 {
+                "there is one rank only"
+            } else {
+                "by luck"
+            };
+            println!("without locks: all {total} datasets came out right, {why}");
+        }
+        return Ok(());
+    };
+    let trouble = tell(ctrl, first, troubles.first())?;
+    bail!(
+        "without locks, {lost} of {total} datasets are damaged or missing; \
+         errors that HDF5 reported while writing: {failed}.\n\
+         rank {first} met this first: {trouble}\n\
+         Without --no-lock the ranks take turns, and all datasets come out right."
+    )
+}
+
+/// Rank `from` tells all what trouble it has met.
+#[mpisync::single_write(rank = from)]
+fn tell(
+    ctrl: &mut WindowController,
+    from: i32,
+    trouble: Option<&anyhow::Error>,
+) -> anyhow::Result<String> {
+    Ok(trouble
+        .map(|error| format!("{error:#}"))
+        .unwrap_or_default())
+}
+
+fn sum(world: &SimpleCommunicator, mine: usize) -> u64 {
+    let mut all = 0;
+    world.all_reduce_into(&(mine as u64), &mut all, SystemOperation::sum());
+    all
+}
+
+/// The first of the ranks that say yes.
+fn first_rank(world: &SimpleCommunicator, yes: bool) -> Option<i32> {
+    let mine = if yes { world.rank() } else { world.size() };
+    let mut first = 0;
+    world.all_reduce_into(&mine, &mut first, SystemOperation::min());
+    (first < world.size()).then_some(first)
+}
+
+/// Ends the job when HDF5 goes round in circles in a file whose structure is damaged.
+struct Watchdog {
+    stop: mpsc::Sender<()>,
+}
+
+impl Watchdog {
+    fn start(header: &Header) -> Self {
+        let bytes = header.total() * u64::from(header.size) * 8;
+        // A minute, and what a slow disk needs.
+        let limit = Duration::from_secs(60 + bytes / 10_000_000);
+        let (stop, stopped) = mpsc::channel();
+        thread::spawn(move || {
+            if stopped.recv_timeout(limit) == Err(mpsc::RecvTimeoutError::Timeout) {
+                eprintln!("error: without locks, the file is so damaged that HDF5 gets lost in it");
+                process::exit(1);
+            }
+        });
+        Watchdog { stop }
+    }
+
+    /// The thread waits for the sender to go.
+    fn stop(self) {
+        drop(self.stop);
+    }
+}
