@@ -11,7 +11,7 @@ pub enum Controller {
     /// In a parameter: the name, and whether the parameter is a reference already.
     Parameter { name: Ident, reference: bool },
     /// Somewhere else, for example in a field of `self`.
-    Place(Expr),
+    Place(Box<Expr>),
 }
 
 impl Controller {
@@ -24,7 +24,7 @@ impl Controller {
         if let Some(expr) = named {
             return match typed.filter(|parameter| is_named(parameter, &expr)).last() {
                 Some(parameter) => Self::parameter(mac, parameter),
-                None => Ok(Self::Place(expr)),
+                None => Ok(Self::Place(Box::new(expr))),
             };
         }
 
@@ -96,8 +96,10 @@ impl Controller {
                 name,
                 reference: false,
             } => quote!(&mut #name),
-            Self::Place(Expr::Reference(expr)) if expr.mutability.is_some() => quote!(#expr),
-            Self::Place(expr) => quote!(&mut #expr),
+            Self::Place(expr) => match &**expr {
+                Expr::Reference(reference) if reference.mutability.is_some() => quote!(#reference),
+                place => quote!(&mut #place),
+            },
         }
     }
 }

@@ -6,7 +6,7 @@ use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote_spanned};
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
-use syn::{Expr, ExprLit, GenericArgument, PathArguments, Type};
+use syn::{Expr, ExprLit, GenericArgument, Path, PathArguments, Type};
 
 use crate::controller::Controller;
 use crate::valid::{Format, Kind, Task};
@@ -20,43 +20,32 @@ pub fn expand(task: &Task) -> TokenStream {
 }
 
 fn single_write(task: &Task, rank: Option<&Expr>, format: &Format) -> TokenStream {
-    let Task {
-        function,
-        output,
-        controller,
-        krate,
-        ..
-    } = task;
-    let (site, value) = sites(output);
-    let ctrl = controller.borrow();
-    let (let_rank, rank) = rank_before(rank, site);
-    let enter = match rank {
-        None => quote_spanned!(site=> single_write(#ctrl)),
-        Some(rank) => quote_spanned!(site=> single_write_on(#ctrl, #rank)),
+    let Sites { error, value, both } = Sites::of(&task.output);
+    let krate = krate(task, error);
+    let ctrl = task.controller.borrow();
+    let Rank { statement, name } = Rank::of(rank, error);
+    let enter = match name {
+        None => quote_spanned!(error=> single_write(#ctrl)),
+        Some(rank) => quote_spanned!(error=> single_write_on(#ctrl, #rank)),
     };
     // A name that the body does not use would be reported to the user as unused.
-    let seen = match controller {
-        Controller::Parameter { name, .. } if mentions(&function.body, name) => {
-            quote_spanned!(site=> #name: &#krate::WindowController)
+    let seen = match &task.controller {
+        Controller::Parameter { name, .. } if mentions(&task.function.body, name) => {
+            quote_spanned!(error=> #name: &#krate::WindowController)
         }
-        _ => quote_spanned!(site=> _),
+        _ => quote_spanned!(error=> _),
     };
     let (share, collect) = match format {
-        Format::Serde => (
-            quote_spanned!(value=> share_result),
-            quote_spanned!(value=> collect),
-        ),
-        Format::Slice => (
-            quote_spanned!(value=> share_vec_result),
-            quote_spanned!(value=> collect_vec),
-        ),
+        Format::Serde => ("share_result", "collect"),
+        Format::Slice => ("share_vec_result", "collect_vec"),
     };
-    let block = function.block();
-    quote_spanned! {site=>
-        #let_rank
+    let (share, collect) = (Ident::new(share, both), Ident::new(collect, value));
+    let (output, body) = (&task.output, task.function.block());
+    quote_spanned! {error=>
+        #statement
         match #krate::__private::#enter? {
             #krate::Access::Writer(fence) => {
-                let outcome = fence.run(|#seen| -> #output #block);
+                let outcome = fence.run(|#seen| -> #output #body);
                 fence.#share(outcome)
             }
             #krate::Access::Excluded(fence) => ::core::result::Result::Ok(fence.#collect()?),
@@ -65,65 +54,88 @@ fn single_write(task: &Task, rank: Option<&Expr>, format: &Format) -> TokenStrea
 }
 
 fn collective(task: &Task, share: Option<&Expr>) -> TokenStream {
-    let Task {
-        function,
-        output,
-        controller,
-        krate,
-        ..
-    } = task;
-    let (site, value) = sites(output);
-    let ctrl = controller.borrow();
-    let (let_rank, rank) = rank_before(share, site);
-    let name = format!("::{}", function.sig.ident.unraw());
-    let agree = match rank {
-        None => quote_spanned!(value=> agree(#ctrl, outcome)),
-        Some(rank) => quote_spanned!(value=> agree_on(#ctrl, #rank, outcome)),
+    let Sites { error, both, .. } = Sites::of(&task.output);
+    let krate = krate(task, error);
+    let ctrl = task.controller.borrow();
+    let Rank { statement, name } = Rank::of(share, error);
+    let agree = match name {
+        None => quote_spanned!(error=> agree(#ctrl, outcome)),
+        Some(rank) => quote_spanned!(both=> agree_on(#ctrl, #rank, outcome)),
     };
-    let block = function.block();
-    quote_spanned! {site=>
-        #let_rank
-        let call = #krate::Collective::enter(#ctrl, ::core::concat!(::core::module_path!(), #name))?;
-        let outcome = call.run(|| -> #output #block);
+    let function = format!("::{}", task.function.sig.ident.unraw());
+    let (output, body) = (&task.output, task.function.block());
+    quote_spanned! {error=>
+        #statement
+        let call = #krate::Collective::enter(
+            #ctrl,
+            ::core::concat!(::core::module_path!(), #function),
+        )?;
+        let outcome = call.run(|| -> #output #body);
         call.#agree
     }
 }
 
-/// Where the compiler shall point when the error type does not fit, and when the value does not.
-fn sites(output: &Type) -> (Span, Span) {
-    let mut error = output.span();
-    let mut value = output.span();
-    if let Type::Path(path) = output
-        && let Some(last) = path.path.segments.last()
-    {
-        (error, value) = (last.ident.span(), last.ident.span());
-        if let PathArguments::AngleBracketed(generics) = &last.arguments {
-            let mut types = generics
-                .args
-                .iter()
-                .filter(|argument| matches!(argument, GenericArgument::Type(_)));
-            value = types.next().map_or(value, Spanned::span);
-            error = types.next().map_or(error, Spanned::span);
-        }
-    }
-    (
-        Span::mixed_site().located_at(error),
-        Span::mixed_site().located_at(value),
-    )
+fn krate(task: &Task, site: Span) -> TokenStream {
+    let default = || quote_spanned!(site=> ::mpisync);
+    task.krate
+        .as_ref()
+        .map_or_else(default, Path::to_token_stream)
 }
 
-/// The rank as a statement before everything else, because it may ask the controller, which is
-/// borrowed afterwards, and as the name that the statement gives it. A literal needs no statement.
-fn rank_before(rank: Option<&Expr>, site: Span) -> (Option<TokenStream>, Option<TokenStream>) {
-    match rank {
-        None => (None, None),
-        Some(Expr::Lit(ExprLit { lit, .. })) => (None, Some(lit.to_token_stream())),
-        Some(rank) => {
-            let name = Ident::new("rank", site);
-            (
-                Some(quote_spanned!(site=> let #name: i32 = #rank;)),
-                Some(name.to_token_stream()),
-            )
+/// Where the compiler points when a type does not fit.
+struct Sites {
+    /// At the error type, for what is asked of it.
+    error: Span,
+    /// At the value's type, for what is asked of that.
+    value: Span,
+    /// At `Result`, for what is asked of both.
+    both: Span,
+}
+
+impl Sites {
+    /// The types are found in `Result<Value, Error>`, if they are written there.
+    fn of(output: &Type) -> Self {
+        let (mut error, mut value, mut both) = (output.span(), output.span(), output.span());
+        if let Type::Path(path) = output
+            && let Some(result) = path.path.segments.last()
+        {
+            both = result.ident.span();
+            (error, value) = (both, both);
+            if let PathArguments::AngleBracketed(generics) = &result.arguments {
+                let is_type = |argument: &&_| matches!(argument, GenericArgument::Type(_));
+                let mut types = generics.args.iter().filter(is_type);
+                value = types.next().map_or(value, Spanned::span);
+                error = types.next().map_or(error, Spanned::span);
+            }
+        }
+        let [error, value, both] = [error, value, both].map(|at| Span::mixed_site().located_at(at));
+        Self { error, value, both }
+    }
+}
+
+/// A rank that the user gave as an expression.
+struct Rank {
+    /// Computes it before everything else, because it may ask the controller, which is borrowed
+    /// afterwards. A literal is not worth a statement.
+    statement: Option<TokenStream>,
+    name: Option<TokenStream>,
+}
+
+impl Rank {
+    fn of(expr: Option<&Expr>, site: Span) -> Self {
+        match expr {
+            None => Self {
+                statement: None,
+                name: None,
+            },
+            Some(Expr::Lit(ExprLit { lit, .. })) => Self {
+                statement: None,
+                name: Some(lit.to_token_stream()),
+            },
+            Some(expr) => Self {
+                statement: Some(quote_spanned!(site=> let rank: i32 = #expr;)),
+                name: Some(quote_spanned!(site=> rank)),
+            },
         }
     }
 }

@@ -17,6 +17,7 @@ mod expand;
 mod valid;
 
 use proc_macro2::TokenStream;
+use quote::quote;
 
 use crate::ast::Function;
 use crate::attr::{Macro, Options};
@@ -126,7 +127,7 @@ pub fn single_write(
     options: proc_macro::TokenStream,
     item: proc_macro::TokenStream,
 ) -> proc_macro::TokenStream {
-    attribute(Macro::SingleWrite, options.into(), item.into()).into()
+    attribute(Macro::SingleWrite, options.into(), &item.into()).into()
 }
 
 /// Runs a function on every rank, and makes its outcome the same on all of them.
@@ -190,17 +191,21 @@ pub fn collective(
     options: proc_macro::TokenStream,
     item: proc_macro::TokenStream,
 ) -> proc_macro::TokenStream {
-    attribute(Macro::Collective, options.into(), item.into()).into()
+    attribute(Macro::Collective, options.into(), &item.into()).into()
 }
 
-fn attribute(mac: Macro, options: TokenStream, item: TokenStream) -> TokenStream {
+fn attribute(mac: Macro, options: TokenStream, item: &TokenStream) -> TokenStream {
     match parse(mac, options, item.clone()) {
         Ok(task) => expand::expand(&task),
         Err(errors) => {
-            // The item stays, so that its callers are not told that it is missing.
-            let mut tokens = errors.into_compile_error();
-            tokens.extend(item);
-            tokens
+            let errors = errors.into_compile_error();
+            // The item stays, so that its callers are not told that it is missing; what is unused
+            // in it may be used once the macro works.
+            quote! {
+                #errors
+                #[allow(unused)]
+                #item
+            }
         }
     }
 }

@@ -1,9 +1,7 @@
 //! Rejects what cannot work, at the user's own token and with what to write instead.
 
 use syn::visit::Visit;
-use syn::{
-    Error, Expr, Lit, Path, Result, ReturnType, Signature, Type, TypeImplTrait, UnOp, parse_quote,
-};
+use syn::{Error, Expr, Lit, Path, Result, ReturnType, Signature, Type, TypeImplTrait, UnOp};
 
 use crate::ast::Function;
 use crate::attr::{Macro, Options};
@@ -16,8 +14,8 @@ pub struct Task {
     /// The `Result` type as the user wrote it.
     pub output: Type,
     pub controller: Controller,
-    /// The path that names the library.
-    pub krate: Path,
+    /// The path that names the library, when it is not `::mpisync`.
+    pub krate: Option<Path>,
     pub kind: Kind,
 }
 
@@ -63,11 +61,11 @@ impl Task {
             both(Controller::find(mac, ctrl, sig), kind),
         )?;
         Ok(Self {
+            function,
             output,
             controller,
-            krate: krate.unwrap_or_else(|| parse_quote!(::mpisync)),
+            krate,
             kind,
-            function,
         })
     }
 }

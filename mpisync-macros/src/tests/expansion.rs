@@ -132,3 +132,17 @@ unsafe fn r#move(mut ctrl: WindowController) -> Result<u8, Error> {
 "
     );
 }
+
+#[test]
+fn a_controller_that_the_body_does_not_use_has_no_name_in_it() {
+    let seen = |body: &str| {
+        let item = format!("fn f(ctrl: &mut WindowController) -> Result<(), E> {{ {body} }}");
+        let expanded = expand(Macro::SingleWrite, "", &item);
+        expanded.contains("|ctrl: &::mpisync::WindowController|")
+    };
+    assert!(!seen("Ok(())"));
+    assert!(!seen("log(\"ctrl\", ctrl2)"));
+    assert!(seen("if true { log(ctrl) } else { Ok(()) }"));
+    assert!(seen("log!(\"{ctrl:?}\")"));
+    assert!(seen("log!(\"by {ctrl}\")"));
+}

@@ -14,7 +14,7 @@ fn tokens(text: &str) -> TokenStream {
 
 /// What the compiler gets to see, formatted.
 fn expand(mac: Macro, options: &str, item: &str) -> String {
-    let expanded = crate::attribute(mac, tokens(options), tokens(item));
+    let expanded = crate::attribute(mac, tokens(options), &tokens(item));
     let file = syn::parse2(expanded).expect("an expansion is made of items");
     prettyplease::unparse(&file)
 }
