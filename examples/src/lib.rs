@@ -8,3 +8,6 @@ pub mod cli;
 pub mod progress;
 pub mod results;
 mod terminal;
+
+#[cfg(test)]
+mod readme;

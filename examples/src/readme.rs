@@ -1,0 +1,24 @@
+//! The README shows code and compiler messages that exist: they are compared here.
+
+const README: &str = include_str!("../../README.md");
+
+/// What stands between a line of three backticks with this language and the next line of three backticks.
+fn blocks(language: &str) -> Vec<&'static str> {
+    let start = format!("\n```{language}\n");
+    let mut blocks = Vec::new();
+    for part in README.split(start.as_str()).skip(1) {
+        let (block, _) = part.split_once("\n```\n").expect("the block has an end");
+        blocks.push(block);
+    }
+    blocks
+}
+
+#[test]
+fn the_first_code_is_the_quickstart() {
+    let quickstart = include_str!("bin/quickstart.rs");
+    let (docs, code) = quickstart
+        .split_once("\n\n")
+        .expect("a doc comment, then code");
+    assert!(docs.lines().all(|line| line.starts_with("//!")));
+    assert_eq!(blocks("rust")[0], code.trim_end());
+}
