@@ -5,6 +5,7 @@ use quote::quote;
 use syn::{Error, Expr, FnArg, Pat, PatType, Result, Signature, Type};
 
 use crate::attr::Macro;
+use crate::errors::reject;
 
 /// Where the controller is.
 pub enum Controller {
@@ -28,10 +29,12 @@ impl Controller {
             };
         }
 
-        let controllers: Vec<_> = typed
+        let all: Vec<_> = typed
             .filter(|parameter| is_controller(&parameter.ty))
             .collect();
-        match controllers[..] {
+        let exclusive: Vec<_> = all.iter().copied().filter(|one| is_mut(&one.ty)).collect();
+        let found = if exclusive.is_empty() { all } else { exclusive };
+        match found[..] {
             [only] => Self::parameter(mac, only),
             [first, .., last] => {
                 let name =
@@ -68,21 +71,17 @@ impl Controller {
                 "the controller needs a name: write `ctrl: &mut WindowController`",
             ));
         };
-        match peel(&parameter.ty) {
-            Type::Reference(reference) if reference.mutability.is_none() => {
-                Err(Error::new_spanned(
-                    reference,
-                    format_args!(
-                        "`#[{mac}]` needs the controller for itself, so that no guard is alive: write \
-                     `&mut WindowController`"
-                    ),
-                ))
-            }
-            ty => Ok(Self::Parameter {
-                name: name.clone(),
-                reference: matches!(ty, Type::Reference(_)),
-            }),
-        }
+        let ty = peel(&parameter.ty);
+        let reference = matches!(ty, Type::Reference(_));
+        reject(
+            Some(ty).filter(|ty| reference && !is_mut(ty)),
+            format_args!(
+                "`#[{mac}]` needs the controller for itself, so that no guard is alive: write \
+                 `&mut WindowController`"
+            ),
+        )?;
+        let name = name.clone();
+        Ok(Self::Parameter { name, reference })
     }
 
     /// The expression for a `&mut WindowController`.
@@ -129,6 +128,10 @@ fn is_controller(ty: &Type) -> bool {
             .is_some_and(|name| name.ident == "WindowController"),
         _ => false,
     }
+}
+
+fn is_mut(ty: &Type) -> bool {
+    matches!(peel(ty), Type::Reference(reference) if reference.mutability.is_some())
 }
 
 /// A type without the parentheses and invisible groups around it.

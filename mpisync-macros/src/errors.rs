@@ -1,6 +1,9 @@
-//! Several mistakes, told in one go.
+//! Telling mistakes: at the user's token, and all of them in one go.
 
-use syn::Result;
+use std::fmt::Display;
+
+use quote::ToTokens;
+use syn::{Error, Result};
 
 /// Both values, or everything that is wrong with either.
 pub fn both<A, B>(a: Result<A>, b: Result<B>) -> Result<(A, B)> {
@@ -12,4 +15,9 @@ pub fn both<A, B>(a: Result<A>, b: Result<B>) -> Result<(A, B)> {
         }
         (Err(error), _) | (_, Err(error)) => Err(error),
     }
+}
+
+/// An error at the token, if it is there.
+pub fn reject(token: Option<impl ToTokens>, why: impl Display) -> Result<()> {
+    token.map_or(Ok(()), |token| Err(Error::new_spanned(token, why)))
 }

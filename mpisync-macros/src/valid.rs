@@ -1,12 +1,15 @@
 //! Rejects what cannot work, at the user's own token and with what to write instead.
 
 use syn::visit::Visit;
-use syn::{Error, Expr, Lit, Path, Result, ReturnType, Signature, Type, TypeImplTrait, UnOp};
+use syn::{
+    Abi, Attribute, Error, Expr, Lit, Path, Result, ReturnType, Signature, Type, TypeImplTrait,
+    UnOp,
+};
 
 use crate::ast::Function;
 use crate::attr::{Macro, Options};
 use crate::controller::Controller;
-use crate::errors::both;
+use crate::errors::{both, reject};
 
 /// A function and options that fit each other.
 pub struct Task {
@@ -55,7 +58,7 @@ impl Task {
         };
         let ((_, output), (controller, kind)) = both(
             both(
-                both(one_attribute(mac, &function), qualifiers(mac, sig)),
+                both(one_attribute(mac, &function.attrs), qualifiers(mac, sig)),
                 output(mac, sig),
             ),
             both(Controller::find(mac, ctrl, sig), kind),
@@ -71,56 +74,43 @@ impl Task {
 }
 
 /// A function is wrapped once.
-fn one_attribute(mac: Macro, function: &Function) -> Result<()> {
-    let ours = |name: &syn::PathSegment| Macro::ALL.iter().any(|mac| name.ident == mac.to_string());
-    match function
-        .attrs
-        .iter()
-        .find(|attr| attr.path().segments.last().is_some_and(ours))
-    {
-        Some(other) => Err(Error::new_spanned(
-            other,
-            format_args!(
-                "this function is `#[{mac}]` already, keep one of the two: with `single_write` one \
-                 rank runs the body, with `collective` every rank does"
-            ),
-        )),
-        None => Ok(()),
-    }
+fn one_attribute(mac: Macro, attrs: &[Attribute]) -> Result<()> {
+    let is_ours = |attr: &&Attribute| {
+        let name = attr.path().segments.last();
+        name.is_some_and(|name| Macro::ALL.iter().any(|mac| name.ident == mac.to_string()))
+    };
+    reject(
+        attrs.iter().find(is_ours),
+        format_args!(
+            "this function is `#[{mac}]` already, keep one of the two: with `single_write` one \
+             rank runs the body, with `collective` every rank does"
+        ),
+    )
 }
 
 /// Rejects functions whose body cannot become a closure that waits for other ranks.
 fn qualifiers(mac: Macro, sig: &Signature) -> Result<()> {
-    let constness = sig.constness.map_or(Ok(()), |word| {
-        Err(Error::new(
-            word.span,
-            format_args!(
-                "`#[{mac}]` talks to other ranks, which a `const fn` cannot do: remove `const`"
-            ),
-        ))
-    });
-    let asyncness = sig.asyncness.map_or(Ok(()), |word| {
-        Err(Error::new(
-            word.span,
-            format_args!(
-                "`#[{mac}]` waits for other ranks and would block the executor: remove `async`, \
-                 and await before the call or after it"
-            ),
-        ))
-    });
-    let abi = sig
-        .abi
-        .as_ref()
-        .filter(|abi| abi.name.as_ref().is_none_or(|name| name.value() != "Rust"));
-    let abi = abi.map_or(Ok(()), |abi| {
-        Err(Error::new_spanned(
-            abi,
-            format_args!(
-                "`#[{mac}]` returns a `Result`, which other languages cannot take: put it on a \
-                 function without `extern`, and call that one from here"
-            ),
-        ))
-    });
+    let constness = reject(
+        sig.constness,
+        format_args!(
+            "`#[{mac}]` talks to other ranks, which a `const fn` cannot do: remove `const`"
+        ),
+    );
+    let asyncness = reject(
+        sig.asyncness,
+        format_args!(
+            "`#[{mac}]` waits for other ranks and would block the executor: remove `async`, and \
+             await before the call or after it"
+        ),
+    );
+    let is_foreign = |abi: &&Abi| abi.name.as_ref().is_none_or(|name| name.value() != "Rust");
+    let abi = reject(
+        sig.abi.as_ref().filter(is_foreign),
+        format_args!(
+            "`#[{mac}]` returns a `Result`, which other languages cannot take: put it on a \
+             function without `extern`, and call that one from here"
+        ),
+    );
     both(both(constness, asyncness), abi).map(drop)
 }
 
@@ -135,27 +125,21 @@ fn output(mac: Macro, sig: &Signature) -> Result<Type> {
             ),
         ));
     };
-    if is_no_result(output) {
-        return Err(Error::new_spanned(
-            output,
-            format_args!(
-                "`#[{mac}]` needs a `Result`, through which a rank learns that another one failed: \
-                 write `Result<…, mpisync::FenceError>`, or use an error type of your own that is \
-                 `From<FenceError>`"
-            ),
-        ));
-    }
+    reject(
+        Some(output).filter(|output| is_no_result(output)),
+        format_args!(
+            "`#[{mac}]` needs a `Result`, through which a rank learns that another one failed: \
+             write `Result<…, mpisync::FenceError>`, or use an error type of your own that is \
+             `From<FenceError>`"
+        ),
+    )?;
     let mut hidden = ImplTrait::default();
     hidden.visit_type(output);
-    match hidden.0 {
-        Some(found) => Err(Error::new_spanned(
-            found,
-            format_args!(
-                "`#[{mac}]` has to name this type to the other ranks: write the type itself"
-            ),
-        )),
-        None => Ok(Type::clone(output)),
-    }
+    reject(
+        hidden.0,
+        format_args!("`#[{mac}]` has to name this type to the other ranks: write the type itself"),
+    )?;
+    Ok(Type::clone(output))
 }
 
 /// Whether everyone can see that a type is no `Result`.
@@ -192,17 +176,13 @@ impl<'a> Visit<'a> for ImplTrait<'a> {
 
 /// A rank, when it is none that can be seen to be wrong.
 fn rank(rank: Option<Expr>) -> Result<Option<Expr>> {
-    let wrong = match &rank {
-        Some(Expr::Unary(unary)) => matches!(unary.op, UnOp::Neg(_)),
-        Some(Expr::Lit(literal)) => !matches!(literal.lit, Lit::Int(_)),
+    let is_wrong = |rank: &&Expr| match rank {
+        Expr::Unary(unary) => matches!(unary.op, UnOp::Neg(_)),
+        Expr::Lit(literal) => !matches!(literal.lit, Lit::Int(_)),
         _ => false,
     };
-    if wrong {
-        return Err(Error::new_spanned(
-            rank,
-            "a rank is a number from 0 to `ctrl.size() - 1`",
-        ));
-    }
+    let wrong = rank.as_ref().filter(is_wrong);
+    reject(wrong, "a rank is a number from 0 to `ctrl.size() - 1`")?;
     Ok(rank)
 }
 

@@ -127,6 +127,20 @@ fn controller_shared_between_functions() {
 }
 
 #[test]
+fn several_controllers() {
+    let item = "fn f(a: &mut WindowController, b: WindowController, c: &mut sync::WindowController) \
+                -> Result<(), E> {}";
+    let place = "c: &mut sync::WindowController";
+    assert_error(
+        Macro::Collective,
+        "",
+        item,
+        place,
+        "#[collective(ctrl = a)]",
+    );
+}
+
+#[test]
 fn method_without_controller() {
     let item = "fn f(&mut self) -> Result<(), E> {}";
     assert_error(

@@ -146,3 +146,10 @@ fn a_controller_that_the_body_does_not_use_has_no_name_in_it() {
     assert!(seen("log!(\"{ctrl:?}\")"));
     assert!(seen("log!(\"by {ctrl}\")"));
 }
+
+#[test]
+fn the_only_exclusive_controller_is_taken() {
+    let item = "fn f(a: &WindowController, b: &mut WindowController) -> Result<(), E> { ok() }";
+    let expanded = expand(Macro::SingleWrite, "", item);
+    assert!(expanded.contains("single_write(b)?"), "{expanded}");
+}
