@@ -106,10 +106,10 @@ fn say(job: &Job, words: &str) {
 /// Ends the job. The file is for the test: what a rank prints just before an abort can get lost.
 fn fail(job: &Job, case: &str, words: &str) -> ! {
     let report = format!("FAIL {case} on rank {}: {words}\n", job.rank);
-    eprint!("{report}");
     let path: &Path = &job.file(&format!("failure.{}", job.rank));
-    if let Err(error) = fs::write(path, report) {
-        eprintln!("{}: {error}", path.display());
-    }
+    let kept = fs::write(path, &report);
+    // Where the launcher is gone and standard error with it, the file has to do.
+    let _ = io::stderr().write_all(report.as_bytes());
+    kept.expect("the directory of the job can be written to");
     job.world.abort(1)
 }

@@ -53,6 +53,11 @@ const SETTINGS: [(&str, &str); 7] = [
     ("OMPI_MCA_mpi_yield_when_idle", "1"),
 ];
 
+/// Hydra 4.0 kills all ranks of a node when one of its children ends by a signal, whatever it was told: so its
+/// children are shells that outlive their rank and end well. It tells them of the death with a signal of its own,
+/// which is for MPICH.
+const SHIELD: &str = r#"trap "" USR1; "$@"; exit 0"#;
+
 /// Launches share few cores, so that only one runs at a time.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
@@ -128,6 +133,7 @@ impl<'a> Launch<'a> {
         let directory = Directory::new();
         let log = directory.0.join("output");
         let start = Instant::now();
+        family::adopt_orphans();
         let mut child = self.start(&directory.0, &log);
         let status = wait(&mut child, start + self.limit);
         let read =
@@ -165,7 +171,11 @@ impl<'a> Launch<'a> {
         command
             .envs(self.environment.iter().copied())
             .arg("-n")
-            .arg(self.ranks.to_string())
+            .arg(self.ranks.to_string());
+        if self.survive && launcher.mpi == Mpi::Mpich {
+            command.args(["sh", "-c", SHIELD, "sh"]);
+        }
+        command
             .arg(self.program)
             .arg(directory)
             .args(&self.arguments)
@@ -221,18 +231,15 @@ fn ask_version(program: &str) -> Mpi {
     }
 }
 
-/// Waits for the launcher; at the deadline kills it and all that it started.
-fn wait(child: &mut Child, deadline: Instant) -> Option<ExitStatus> {
-    loop {
-        if let Some(status) = child.try_wait().expect("the launcher is our child") {
-            return Some(status);
+/// Waits for the launcher and all that it started; kills what is left at the deadline.
+fn wait(launcher: &mut Child, deadline: Instant) -> Option<ExitStatus> {
+    while Instant::now() < deadline {
+        match launcher.try_wait().expect("the launcher is our child") {
+            Some(status) if !family::has_left_some(launcher) => return Some(status),
+            _ => thread::sleep(Duration::from_millis(5)),
         }
-        if Instant::now() >= deadline {
-            break;
-        }
-        thread::sleep(Duration::from_millis(5));
     }
-    family::kill(child);
+    family::kill(launcher);
     None
 }
 

@@ -1,6 +1,7 @@
 //! Panics that a case expects, and panics that fail it.
 
 use std::cell::{Cell, RefCell};
+use std::io::{self, Write};
 use std::panic::{self, AssertUnwindSafe, UnwindSafe};
 
 thread_local! {
@@ -14,7 +15,8 @@ pub fn install() {
         LAST.set(info.to_string());
         if !EXPECTED.get() {
             // At once, since a destructor may hang while the stack unwinds.
-            eprintln!("{info}");
+            // The launcher may be gone, and with it standard error, which is no reason to panic again.
+            let _ = writeln!(io::stderr(), "{info}");
         }
     }));
 }

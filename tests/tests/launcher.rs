@@ -50,3 +50,18 @@ fn a_job_that_hangs_is_killed_with_all_its_ranks() {
         }
     }
 }
+
+#[test]
+fn the_others_survive_a_rank_that_is_killed() {
+    let ended = Launch::new(RANKS, 3)
+        .args(["last_rank_is_killed"])
+        .survive_deaths()
+        .run();
+    let survived = Some("survived".to_owned());
+    assert_eq!(
+        ended.verdicts,
+        [survived.clone(), survived, None],
+        "{}",
+        ended.report()
+    );
+}

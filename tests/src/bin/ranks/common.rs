@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mpisync::{FenceError, WindowController};
+use mpisync::{FenceError, Place, WindowController};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -47,4 +47,11 @@ pub fn still_works(ctrl: &mut WindowController) {
         ctrl.write_timeout(SOON)
             .expect("the lock is free for a writer"),
     );
+}
+
+/// Checks that `place` lies in `file`, which is the `file!()` of the case.
+pub fn assert_here(place: &Place, file: &str) {
+    assert_eq!(place.file(), file);
+    assert!(place.line() > 0);
+    assert_eq!(place.to_string(), format!("{file}:{}", place.line()));
 }

@@ -9,6 +9,7 @@ pub const CASES: &[Case] = &[
     ("passes", |_| ()),
     ("fails_on_last_rank", fails_on_last_rank),
     ("hangs", hangs),
+    ("last_rank_is_killed", last_rank_is_killed),
 ];
 
 fn fails_on_last_rank(job: &Job) {
@@ -21,4 +22,16 @@ fn hangs(job: &Job) {
     loop {
         thread::sleep(Duration::from_millis(10));
     }
+}
+
+/// The others are still there long after the last one is dead.
+fn last_rank_is_killed(job: &Job) {
+    if job.rank == job.size - 1 {
+        // SAFETY: plain system call on this very process.
+        unsafe { libc::kill(libc::getpid(), libc::SIGKILL) };
+    }
+    thread::sleep(Duration::from_millis(500));
+    job.tell("survived");
+    job.scratch.meet(0, job.size - 1);
+    job.leave();
 }

@@ -1,24 +1,36 @@
 //! The program that the ranks of an integration test run: `ranks DIRECTORY CASE...`.
 
+mod collective;
 mod common;
 mod communicators;
+mod death;
+mod errors;
 mod exclusion;
+mod failures;
 mod fairness;
 mod fences;
 mod launcher;
 mod lifetime;
+mod macros;
+mod mismatch;
 mod nesting;
 mod progress;
 mod values;
 
 fn main() {
     mpisync_tests::job::run(&[
+        collective::CASES,
         communicators::CASES,
+        death::CASES,
+        errors::CASES,
         exclusion::CASES,
+        failures::CASES,
         fairness::CASES,
         fences::CASES,
         launcher::CASES,
         lifetime::CASES,
+        macros::CASES,
+        mismatch::CASES,
         nesting::CASES,
         progress::CASES,
         values::CASES,

@@ -1,0 +1,151 @@
+//! Programs that use controllers before MPI is initialized and after it is finalized: `lifecycle DIRECTORY CASE`.
+//!
+//! Prints `ok CASE` on each rank.
+
+use std::time::Duration;
+
+use mpi::topology::SimpleCommunicator;
+use mpi::traits::*;
+use mpisync::{Access, CreateError, FenceError, LockError, WindowController};
+use mpisync_tests::panics::{self, expect_panic};
+
+const SOON: Duration = Duration::from_secs(5);
+
+fn main() {
+    panics::install();
+    let case = std::env::args().nth(2).expect("a case is named");
+    match case.as_str() {
+        "before_initialization" => before_initialization(),
+        "local_without_mpi" => local_without_mpi(),
+        "controller_beyond_universe" => controller_beyond_universe(),
+        "guard_beyond_universe" => guard_beyond_universe(),
+        "fence_beyond_universe" => fence_beyond_universe(),
+        "many_at_finalization" => many_at_finalization(),
+        other => panic!("there is no case {other}"),
+    }
+    println!("ok {case}");
+}
+
+fn before_initialization() {
+    let error = mpisync::sync(&SimpleCommunicator::world()).expect_err("MPI is not initialized");
+    assert!(matches!(error, CreateError::NotInitialized), "{error:?}");
+    let words = error.to_string();
+    assert!(words.contains("initialize"), "says what to do: {words}");
+    // It was only an error: all goes well once MPI is there.
+    let universe = mpi::initialize().expect("MPI is initialized once");
+    let mut ctrl = mpisync::sync(&universe.world()).expect("now MPI is initialized");
+    drop(ctrl.write());
+}
+
+fn local_without_mpi() {
+    let mut ctrl = WindowController::local();
+    assert_eq!((ctrl.rank(), ctrl.size(), ctrl.is_master()), (0, 1, true));
+    drop((ctrl.read(), ctrl.read()));
+    drop(ctrl.write());
+    let value = ctrl
+        .single_write()
+        .run(|_| Ok::<_, FenceError>("value".to_owned()));
+    assert_eq!(value.unwrap(), "value");
+    match ctrl.single_write() {
+        Access::Writer(fence) => fence.share_slice(&[1, 2, 3]).unwrap(),
+        Access::Excluded(_) => panic!("there is no other rank"),
+    }
+    ctrl.close().unwrap();
+    assert!(!mpi_is_initialized());
+}
+
+fn mpi_is_initialized() -> bool {
+    let mut flag = 0;
+    // SAFETY: may be called at any time; the flag is a local variable.
+    unsafe { mpi::ffi::MPI_Initialized(&mut flag) };
+    flag != 0
+}
+
+#[mpisync::collective]
+fn step(ctrl: &mut WindowController) -> Result<i32, FenceError> {
+    Ok(ctrl.rank())
+}
+
+/// A program that keeps its controller too long.
+fn controller_beyond_universe() {
+    let universe = mpi::initialize().expect("MPI is initialized once");
+    let world = universe.world();
+    let mut ctrl = mpisync::sync(&world).unwrap();
+    let mut other = mpisync::sync(&world).unwrap();
+    drop(ctrl.write());
+    drop(universe);
+
+    let outcome = ctrl.read_timeout(SOON).map(drop);
+    assert!(matches!(outcome, Err(LockError::Finalized)), "{outcome:?}");
+    let outcome = ctrl.write_timeout(SOON).map(drop);
+    assert!(matches!(outcome, Err(LockError::Finalized)), "{outcome:?}");
+    let outcome = ctrl.single_write_timeout(SOON).map(drop);
+    let finalized = matches!(outcome, Err(FenceError::Lock(LockError::Finalized)));
+    assert!(finalized, "{outcome:?}");
+    let outcome = step(&mut ctrl);
+    assert!(
+        matches!(outcome, Err(FenceError::Lock(LockError::Finalized))),
+        "{outcome:?}"
+    );
+    assert!(format!("{ctrl:?}").contains("WindowController"));
+
+    says_finalized(&expect_panic(|| drop(ctrl.read())));
+    says_finalized(&expect_panic(|| drop(ctrl.write())));
+    says_finalized(&expect_panic(|| drop(ctrl.single_write())));
+    says_finalized(&ctrl.close().unwrap_err().to_string());
+    match mpisync::sync(&world) {
+        Err(CreateError::Finalized) => says_finalized(&CreateError::Finalized.to_string()),
+        other => panic!("{other:?}"),
+    }
+    // The forms that cannot tell why do not grant the lock, in whatever way they say so.
+    let granted = panics::quietly(|| {
+        let granted = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            other.try_read().is_some() || other.try_write().is_some()
+        }));
+        granted.unwrap_or(false)
+    });
+    assert!(!granted);
+}
+
+fn says_finalized(words: &str) {
+    assert!(words.to_lowercase().contains("finalize"), "{words}");
+}
+
+/// A guard that is dropped too late does no harm.
+fn guard_beyond_universe() {
+    let universe = mpi::initialize().expect("MPI is initialized once");
+    let ctrl = mpisync::sync(&universe.world()).unwrap();
+    let mut other = mpisync::sync(&universe.world()).unwrap();
+    let reading = ctrl.read();
+    let writing = (other.rank() == 0).then(|| other.write());
+    drop(universe);
+    drop(reading);
+    drop(writing);
+}
+
+/// A fence that is dropped too late does no harm either.
+fn fence_beyond_universe() {
+    let universe = mpi::initialize().expect("MPI is initialized once");
+    let mut ctrl = mpisync::sync(&universe.world()).unwrap();
+    let access = ctrl.single_write();
+    drop(universe);
+    drop(access);
+}
+
+/// Controllers that are alive, on communicators that are alive or not, when MPI is finalized.
+fn many_at_finalization() {
+    let universe = mpi::initialize().expect("MPI is initialized once");
+    let world = universe.world();
+    let duplicate = world.duplicate();
+    let kept: Vec<WindowController> = (0..100)
+        .map(|number| match number % 3 {
+            0 => mpisync::sync(&world).unwrap(),
+            1 => mpisync::sync(&duplicate).unwrap(),
+            _ => mpisync::sync(&world.duplicate()).unwrap(),
+        })
+        .collect();
+    world.barrier();
+    drop(duplicate);
+    drop(universe);
+    drop(kept);
+}

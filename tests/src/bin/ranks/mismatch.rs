@@ -1,0 +1,245 @@
+//! Ranks that do not agree: on the type, on the writer, on the call.
+
+use std::time::Duration;
+
+use mpisync::{Access, FenceError, WindowController};
+use mpisync_tests::job::{Case, Job};
+use mpisync_tests::panics::expect_panic;
+use serde::{Deserialize, Serialize};
+
+use crate::common::still_works;
+
+pub const CASES: &[Case] = &[
+    ("types_differ", types_differ),
+    ("slice_types_differ", slice_types_differ),
+    ("slice_lengths_differ", slice_lengths_differ),
+    ("value_against_slice", value_against_slice),
+    ("value_cannot_be_decoded", value_cannot_be_decoded),
+    ("nobody_is_the_writer", nobody_is_the_writer),
+    ("everybody_is_the_writer", everybody_is_the_writer),
+    ("one_rank_disagrees", one_rank_disagrees),
+    ("mismatch_without_timeout", mismatch_without_timeout),
+    ("no_such_rank", no_such_rank),
+];
+
+const LONG: Duration = Duration::from_secs(20);
+
+fn assert_type_mismatch<T>(outcome: Result<T, FenceError>, by: i32, words: [&str; 2]) {
+    match outcome.err().expect("the types differ") {
+        ref error @ FenceError::TypeMismatch {
+            writer,
+            ref shared,
+            ref collected,
+        } => {
+            assert_eq!(writer, by);
+            assert!(shared.contains(words[0]), "{shared}");
+            assert!(collected.contains(words[1]), "{collected}");
+            let text = error.to_string();
+            assert!(
+                text.contains(shared.as_str()) && text.contains(collected.as_str()),
+                "{text}"
+            );
+            assert!(text.contains(&format!("rank {by}")), "{text}");
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+fn types_differ(job: &Job) {
+    let mut ctrl = mpisync::sync(&job.world).unwrap();
+    for writer in 0..job.size {
+        match ctrl.on(writer).unwrap().single_write() {
+            Access::Writer(fence) => assert_eq!(fence.share(7_u32).unwrap(), 7),
+            // Would decode without an error: the bytes are the same.
+            Access::Excluded(fence) => {
+                assert_type_mismatch(fence.collect::<u64>(), writer, ["u32", "u64"]);
+            }
+        }
+        match ctrl.on(writer).unwrap().single_write() {
+            Access::Writer(fence) => drop(fence.share(vec![1_i32; 10_000]).unwrap()),
+            Access::Excluded(fence) => {
+                assert_type_mismatch(fence.collect::<String>(), writer, ["i32", "String"]);
+            }
+        }
+        // Where the value is not kept, its type does not matter.
+        match ctrl.on(writer).unwrap().single_write() {
+            Access::Writer(fence) => drop(fence.share(String::from("unwanted")).unwrap()),
+            Access::Excluded(fence) => fence.wait().unwrap(),
+        }
+        still_works(&mut ctrl);
+    }
+}
+
+fn slice_types_differ(job: &Job) {
+    let mut ctrl = mpisync::sync(&job.world).unwrap();
+    for writer in 0..job.size {
+        for length in [1, 100_000] {
+            match ctrl.on(writer).unwrap().single_write() {
+                Access::Writer(fence) => fence.share_slice(&vec![1_u32; length]).unwrap(),
+                Access::Excluded(fence) => {
+                    // Of the same size, so that only the type itself tells.
+                    assert_type_mismatch(fence.collect_vec::<f32>(), writer, ["u32", "f32"]);
+                }
+            }
+            match ctrl.on(writer).unwrap().single_write() {
+                Access::Writer(fence) => fence.share_slice(&vec![1_u32; length]).unwrap(),
+                Access::Excluded(fence) => {
+                    let mut items = vec![0_u64; length];
+                    let outcome = fence.collect_into(&mut items);
+                    assert_type_mismatch(outcome, writer, ["u32", "u64"]);
+                    assert!(items == vec![0; length], "written in spite of the mismatch");
+                }
+            }
+        }
+        still_works(&mut ctrl);
+    }
+}
+
+fn slice_lengths_differ(job: &Job) {
+    let mut ctrl = mpisync::sync(&job.world).unwrap();
+    for writer in 0..job.size {
+        for (shared, room) in [(10, 9), (9, 10), (0, 1), (1, 0), (100_000, 99_999)] {
+            match ctrl.on(writer).unwrap().single_write() {
+                Access::Writer(fence) => fence.share_slice(&vec![5_u32; shared]).unwrap(),
+                Access::Excluded(fence) => {
+                    let mut items = vec![0_u32; room];
+                    let error = fence
+                        .collect_into(&mut items)
+                        .expect_err("the lengths differ");
+                    let words = error.to_string();
+                    assert!(words.contains(&shared.to_string()), "{words}");
+                    assert!(words.contains(&room.to_string()), "{words}");
+                }
+            }
+        }
+        still_works(&mut ctrl);
+    }
+}
+
+fn value_against_slice(job: &Job) {
+    let mut ctrl = mpisync::sync(&job.world).unwrap();
+    for writer in 0..job.size {
+        match ctrl.on(writer).unwrap().single_write() {
+            Access::Writer(fence) => drop(fence.share(vec![1_u8, 2]).unwrap()),
+            Access::Excluded(fence) => {
+                assert_type_mismatch(fence.collect_vec::<u8>(), writer, ["u8", "u8"]);
+            }
+        }
+        match ctrl.on(writer).unwrap().single_write() {
+            Access::Writer(fence) => fence.share_slice(&[1_u8, 2]).unwrap(),
+            Access::Excluded(fence) => {
+                assert_type_mismatch(fence.collect::<Vec<u8>>(), writer, ["u8", "u8"]);
+            }
+        }
+        still_works(&mut ctrl);
+    }
+}
+
+/// A type that takes nothing that it is given.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(try_from = "u8")]
+struct Picky(u8);
+
+impl TryFrom<u8> for Picky {
+    type Error = String;
+
+    fn try_from(_: u8) -> Result<Self, String> {
+        Err("never good enough".to_owned())
+    }
+}
+
+fn value_cannot_be_decoded(job: &Job) {
+    let mut ctrl = mpisync::sync(&job.world).unwrap();
+    for writer in 0..job.size {
+        match ctrl.on(writer).unwrap().single_write() {
+            Access::Writer(fence) => assert_eq!(fence.share(Picky(3)).unwrap().0, 3),
+            Access::Excluded(fence) => {
+                let outcome = fence.collect::<Picky>();
+                assert!(matches!(outcome, Err(FenceError::Decode(_))), "{outcome:?}");
+            }
+        }
+        still_works(&mut ctrl);
+    }
+}
+
+/// A fence whose writer this rank believes to be `writer`, from entry to value.
+fn fence_on(ctrl: &mut WindowController, writer: i32) -> Result<i32, FenceError> {
+    match ctrl.on(writer)?.single_write_timeout(LONG)? {
+        Access::Writer(fence) => fence.share(writer),
+        Access::Excluded(fence) => fence.collect_timeout(LONG),
+    }
+}
+
+fn assert_writer_mismatch(outcome: Result<i32, FenceError>) {
+    match outcome {
+        Err(error @ FenceError::WriterMismatch { .. }) => {
+            assert!(error.to_string().contains("rank"), "{error}");
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Each rank waits for the next one. For 2 ranks and more.
+fn nobody_is_the_writer(job: &Job) {
+    let mut ctrl = mpisync::sync(&job.world).unwrap();
+    for _ in 0..20 {
+        assert_writer_mismatch(fence_on(&mut ctrl, (job.rank + 1) % job.size));
+        still_works(&mut ctrl);
+    }
+}
+
+/// Each rank wants to write itself. For 2 ranks and more.
+fn everybody_is_the_writer(job: &Job) {
+    let mut ctrl = mpisync::sync(&job.world).unwrap();
+    for _ in 0..20 {
+        assert_writer_mismatch(fence_on(&mut ctrl, job.rank));
+        still_works(&mut ctrl);
+    }
+}
+
+/// One rank names another writer than all the others do: itself, or one of them. For 2 ranks and more.
+fn one_rank_disagrees(job: &Job) {
+    let mut ctrl = mpisync::sync(&job.world).unwrap();
+    for odd in 0..job.size {
+        for writer in [odd, (odd + 1) % job.size] {
+            let named = if job.rank == odd {
+                writer
+            } else {
+                (writer + 1) % job.size
+            };
+            assert_writer_mismatch(fence_on(&mut ctrl, named));
+            still_works(&mut ctrl);
+        }
+    }
+}
+
+/// The forms without a timeout do not hang either: they give the error, or panic with its words.
+fn mismatch_without_timeout(job: &Job) {
+    let mut ctrl = mpisync::sync(&job.world).unwrap();
+    for writer in [job.rank, (job.rank + 1) % job.size] {
+        let words = expect_panic(|| {
+            let outcome = match ctrl.on(writer).unwrap().single_write() {
+                Access::Writer(fence) => fence.share(writer),
+                Access::Excluded(fence) => fence.collect(),
+            };
+            outcome.unwrap()
+        });
+        assert!(words.contains("rank"), "{words}");
+        still_works(&mut ctrl);
+    }
+}
+
+/// The rank is checked before anything is waited for, so that one rank alone gets the error.
+fn no_such_rank(job: &Job) {
+    let mut ctrl = mpisync::sync(&job.world).unwrap();
+    for wrong in [-1, job.size, i32::MAX, i32::MIN] {
+        match ctrl.on(wrong).err().expect("there is no such rank") {
+            error @ FenceError::NoSuchRank { rank, size } => {
+                assert_eq!((rank, size), (wrong, job.size));
+                assert!(error.to_string().contains(&wrong.to_string()), "{error}");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    still_works(&mut ctrl);
+}

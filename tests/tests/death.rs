@@ -1,0 +1,55 @@
+//! A rank is killed with SIGKILL: the others go on or are told, but never hang.
+
+use std::time::Duration;
+
+use mpisync_tests::launch::Launch;
+
+/// Runs a case on several numbers of ranks; the last rank dies, all others must survive.
+fn survive(case: &str) {
+    for ranks in [2, 4] {
+        let ended = Launch::new(env!("CARGO_BIN_EXE_ranks"), ranks)
+            .args([case])
+            .survive_deaths()
+            .limit(Duration::from_secs(30))
+            .run();
+        let verdicts: Vec<&str> = ended
+            .verdicts
+            .iter()
+            .flatten()
+            .map(String::as_str)
+            .collect();
+        let good = verdicts == vec!["survived"; ranks - 1];
+        assert!(
+            good,
+            "{case} on {ranks} ranks: {verdicts:?}, {}",
+            ended.report()
+        );
+    }
+}
+
+macro_rules! deaths {
+    ($($case:ident)*) => {
+        $(
+            #[test]
+            fn $case() {
+                survive(stringify!($case));
+            }
+        )*
+    };
+}
+
+deaths! {
+    reader_dies
+    writer_dies
+    writer_dies_while_others_wait
+    writer_dies_in_nested_guard
+    waiting_writer_dies
+    waiting_reader_dies
+    writer_that_waits_for_readers_dies
+    writer_of_a_fence_dies
+    writer_of_a_fence_never_comes
+    excluded_rank_dies
+    excluded_rank_never_comes
+    rank_dies_in_collective_call
+    idle_rank_dies
+}
