@@ -4,9 +4,9 @@ use std::env;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 use crate::mpi::Mpi;
 use crate::process::run_job;
@@ -127,7 +127,13 @@ impl<'a> Toolbox<'a> {
             .arg(program)
             .args(args);
         self.equip(&mut command);
-        run_job(&mut command, self.limit + GRACE, line)
+        let start = Instant::now();
+        run_job(&mut command, self.limit + GRACE, line).with_context(|| {
+            // The launchers tell of it with an exit code only, each with another.
+            let late = start.elapsed() >= self.limit;
+            let limit = format!(", which may take {} s (--timeout)", self.limit.as_secs());
+            format!("the job{}", if late { limit.as_str() } else { "" })
+        })
     }
 }
 

@@ -76,6 +76,8 @@ impl Mpi {
             .and_then(|output| Family::of_compiler(&output))
             .or_else(|| Family::of_compiler(&ask("-v")?))?;
         let flags = ask("-show")?;
+        // Wrappers and headers come in different packages.
+        output_of(Command::new(mpicc).args(["-E", "-include", "mpi.h", "-x", "c", "/dev/null"]))?;
         let mpiexec = launchers(mpicc, family).into_iter().find(|launcher| {
             let version = output_of(Command::new(launcher).arg("--version"));
             version.is_some_and(|version| Family::of_launcher(&version) == Some(family))

@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use nix::unistd::geteuid;
 
 use crate::family::Family;
-use crate::process::{output_of, run};
+use crate::process::{output_of, run_quietly};
 use crate::report::typed;
 use crate::setup::Missing;
 use crate::workspace::on_path;
@@ -135,10 +135,10 @@ impl Manager {
         }
     }
 
-    /// Installs what is missing.
+    /// Installs what is missing, with the commands of [`Manager::commands`].
     pub fn install(&self, missing: &[Missing], privilege: Privilege) -> Result<()> {
         for mut command in self.commands(missing, privilege) {
-            if let Err(error) = run(&mut command) {
+            if let Err(error) = run_quietly(&mut command) {
                 bail!("`{}` {error:#}", typed(&command));
             }
         }

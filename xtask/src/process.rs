@@ -37,6 +37,11 @@ pub fn output_of(command: &mut Command) -> Option<String> {
 /// Runs a program in the foreground and says which one.
 pub fn run(command: &mut Command) -> Result<()> {
     say(typed(command));
+    run_quietly(command)
+}
+
+/// Runs a program in the foreground.
+pub fn run_quietly(command: &mut Command) -> Result<()> {
     let status = command
         .status()
         .with_context(|| format!("cannot start {}", typed(command)))?;

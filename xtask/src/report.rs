@@ -1,5 +1,6 @@
 //! What the task runner says. All of it goes to stderr: stdout belongs to the programs that it runs.
 
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -10,7 +11,14 @@ pub fn say(text: impl AsRef<str>) {
 
 /// The command line of `command` as one would type it.
 pub fn typed(command: &Command) -> String {
-    std::iter::once(command.get_program())
+    // Which cargo it is, is of no interest to the reader: the one that runs us.
+    let program = Path::new(command.get_program());
+    let program = if program.ends_with("cargo") {
+        Path::new("cargo")
+    } else {
+        program
+    };
+    std::iter::once(program.as_os_str())
         .chain(command.get_args())
         .map(|word| quoted(&word.to_string_lossy()))
         .collect::<Vec<_>>()
