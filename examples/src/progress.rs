@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressFinish, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use mpi::{topology::SimpleCommunicator, traits::*};
 
 /// The rank that draws.
@@ -34,9 +34,7 @@ impl<'c> Progress<'c> {
         };
         let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} datasets, {eta} left")
             .expect("the template has no unknown keys");
-        let bar = ProgressBar::with_draw_target(Some(total), target)
-            .with_style(style)
-            .with_finish(ProgressFinish::AndClear);
+        let bar = ProgressBar::with_draw_target(Some(total), target).with_style(style);
         Progress { world, bar, total }
     }
 
@@ -69,8 +67,7 @@ impl<'c> Progress<'c> {
         }
     }
 
-    /// Takes in what is left and removes the bar. For when all ranks are known to be through; dropping it removes
-    /// the bar, too.
+    /// Takes in what is left and removes the bar. For when all ranks are known to be through.
     pub fn close(self) {
         while self.world.rank() == DRAWER && self.bar.position() < self.total {
             self.take_in();
@@ -89,5 +86,16 @@ impl<'c> Progress<'c> {
             self.bar.inc(u64::from(datasets));
         }
         self.bar.position() > before
+    }
+}
+
+/// Removes the bar, also where the job ends early: then what has arrived is taken in, for MPI does not like to end
+/// with messages that nobody wanted.
+impl Drop for Progress<'_> {
+    fn drop(&mut self) {
+        if self.world.rank() == DRAWER {
+            self.take_in();
+        }
+        self.bar.finish_and_clear();
     }
 }

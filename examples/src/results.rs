@@ -11,7 +11,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, anyhow, bail, ensure};
 use hdf5::File;
 use serde::{Deserialize, Serialize};
 
@@ -81,6 +81,7 @@ pub fn create(job: &Job, ranks: i32) -> anyhow::Result<Header> {
     };
     File::create(&job.file)
         .and_then(|file| edit(file, fill))
+        .map_err(plain)
         .with_context(|| format!("cannot create {}", job.file.display()))?;
     Ok(header)
 }
@@ -92,6 +93,7 @@ pub fn create(job: &Job, ranks: i32) -> anyhow::Result<Header> {
 pub fn read_input(header: &Header) -> anyhow::Result<Vec<f64>> {
     File::open(&header.path)
         .and_then(|file| file.attr("input")?.read_raw())
+        .map_err(plain)
         .with_context(|| format!("cannot read the input in {}", header.path.display()))
 }
 
@@ -114,6 +116,7 @@ pub fn write(header: &Header, rank: i32, dataset: u32, result: &[f64]) -> anyhow
     };
     File::open_rw(&header.path)
         .and_then(|file| edit(file, add))
+        .map_err(plain)
         .with_context(|| format!("cannot write {}", dataset_path(rank, dataset)))
 }
 
@@ -124,6 +127,7 @@ pub fn write(header: &Header, rank: i32, dataset: u32, result: &[f64]) -> anyhow
 pub fn seal(path: &Path) -> anyhow::Result<()> {
     File::open_rw(path)
         .and_then(|file| edit(file, |file| file.attr("complete")?.write_scalar(&1_u32)))
+        .map_err(plain)
         .with_context(|| format!("cannot mark {} as complete", path.display()))
 }
 
@@ -172,6 +176,16 @@ fn compare(file: &File, path: &str, expected: &[f64]) -> anyhow::Result<()> {
 fn edit(file: File, edit: impl FnOnce(&File) -> hdf5::Result<()>) -> hdf5::Result<()> {
     edit(&file)?;
     file.close()
+}
+
+/// The error in plain words. What HDF5 says of an error of the system has the reason among addresses and counters.
+fn plain(error: hdf5::Error) -> anyhow::Error {
+    let text = error.to_string();
+    let reason = text.split_once("error message = '");
+    match reason.and_then(|(_, reason)| reason.split_once('\'')) {
+        Some((reason, _)) => anyhow!("{reason}"),
+        None => anyhow!(text),
+    }
 }
 
 /// The numbers of the input: whole, and small enough for every result to be exact.

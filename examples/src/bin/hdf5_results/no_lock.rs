@@ -60,7 +60,7 @@ pub fn write_results(
         "without locks, {lost} of {total} datasets are damaged or missing; \
          errors that HDF5 reported while writing: {failed}.\n\
          rank {first} met this first: {trouble}\n\
-         Without --no-lock the ranks take turns, and all datasets come out right."
+         Without --no-lock the ranks take turns."
     )
 }
 
