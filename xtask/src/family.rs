@@ -57,7 +57,10 @@ impl Family {
     }
 
     /// What the jobs of this family and version need in their environment: to run as root (as in most containers),
-    /// to have more ranks than cores, and not to starve each other then.
+    /// and to have more ranks than cores.
+    ///
+    /// That idle ranks yield is left to the MPI, which makes them do so where ranks share a core. Where they do not,
+    /// it would double the time of a broadcast and of a lock, and benchmarks would compare with a slow MPI.
     pub fn environment(self, version: &str) -> Vec<(&'static str, &'static str)> {
         let major = version
             .split('.')
@@ -65,13 +68,12 @@ impl Family {
             .and_then(|number| number.parse().ok())
             .unwrap_or(0);
         match self {
-            // MPICH minds neither, and yields by itself.
+            // MPICH minds neither.
             Self::Mpich => Vec::new(),
             Self::OpenMpi => {
                 let mut variables = vec![
                     ("OMPI_ALLOW_RUN_AS_ROOT", "1"),
                     ("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1"),
-                    ("OMPI_MCA_mpi_yield_when_idle", "1"),
                 ];
                 if major >= 5 {
                     // From version 5 on the launcher is PRRTE, with settings of its own.
