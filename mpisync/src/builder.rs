@@ -1,0 +1,77 @@
+//! Making controllers on MPI communicators.
+
+use crate::controller::WindowController;
+use crate::error::CreateError;
+use crate::memory::mpi;
+use ::mpi::traits::Communicator;
+
+/// Makes a controller on `comm`, whose master is rank 0. Collective.
+///
+/// # Errors
+/// Those of [`Builder::build`].
+///
+/// ```no_run
+/// use mpisync::prelude::*;
+///
+/// let universe = mpi::initialize().expect("MPI is initialized once");
+/// let ctrl = mpisync::sync(&universe.world())?;
+/// # Ok::<(), mpisync::CreateError>(())
+/// ```
+pub fn sync<C: Communicator>(comm: &C) -> Result<WindowController, CreateError> {
+    WindowController::builder(comm).build()
+}
+
+/// Makes a controller with a master and a name of choice.
+///
+/// ```no_run
+/// use mpisync::prelude::*;
+///
+/// let universe = mpi::initialize().expect("MPI is initialized once");
+/// let world = universe.world();
+/// let ctrl = WindowController::builder(&world).master(1).name("results").build()?;
+/// # Ok::<(), mpisync::CreateError>(())
+/// ```
+#[must_use = "nothing is made before `build`"]
+#[derive(Debug)]
+pub struct Builder<'a, C> {
+    comm: &'a C,
+    master: i32,
+    name: String,
+}
+
+impl WindowController {
+    /// Begins to make a controller on `comm`.
+    pub fn builder<C: Communicator>(comm: &C) -> Builder<'_, C> {
+        Builder {
+            comm,
+            master: 0,
+            name: "controller".to_owned(),
+        }
+    }
+}
+
+impl<C: Communicator> Builder<'_, C> {
+    /// The rank that writes in [`single_write`](WindowController::single_write); rank 0 if not said. The same on all
+    /// ranks.
+    pub fn master(mut self, rank: i32) -> Self {
+        self.master = rank;
+        self
+    }
+
+    /// A name for messages, of at most 200 bytes. The same on all ranks.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// Makes the controller. Collective; all ranks succeed or all fail. The first controller of a communicator sets
+    /// up shared memory; each further one costs a broadcast and a reduction of a few bytes.
+    ///
+    /// # Errors
+    /// See [`CreateError`]: MPI that does not run, a master that is no rank, arguments that differ between ranks,
+    /// ranks on several nodes, no memory.
+    pub fn build(self) -> Result<WindowController, CreateError> {
+        let block = mpi::block(self.comm, self.master, &self.name)?;
+        Ok(WindowController::new(block, self.master, self.name))
+    }
+}

@@ -1,0 +1,370 @@
+//! The controller: one lock that the ranks of a communicator share, and what they decide together under it.
+
+use crate::agree::{self, Stand, Step};
+use crate::error::{FenceError, LockError};
+use crate::fence::{Access, On};
+use crate::guard::{ReadGuard, WriteGuard};
+use crate::lock::node::NodeLock;
+use crate::memory::Memory;
+use crate::memory::block::Block;
+use crate::memory::domain::Domain;
+use crate::place::Place;
+use crate::share::Call;
+use crate::wait::{Deadline, Stop};
+use std::cell::Cell;
+use std::fmt;
+use std::marker::PhantomData;
+use std::panic::Location;
+use std::time::Duration;
+
+/// One reader-writer lock that all ranks of a communicator share, for something else that they share: a file, a
+/// directory, a service.
+///
+/// Made by [`sync`](crate::sync), [`WindowController::builder`], or, for one process without MPI,
+/// [`WindowController::local`]. It stays on the thread that made it. Dropping it is local: the other ranks may go on
+/// using theirs.
+///
+/// ```
+/// use mpisync::prelude::*;
+///
+/// let mut ctrl = WindowController::local();
+/// {
+///     let _reading = ctrl.read();
+///     // Many ranks may be here at the same time.
+/// }
+/// {
+///     let _writing = ctrl.write();
+///     // One rank, and no reader.
+/// }
+/// ```
+pub struct WindowController {
+    lock: NodeLock<Block>,
+    /// Read guards alive on this rank.
+    reads: Cell<u32>,
+    /// Write guards alive on this rank: one, and those that were borrowed from it.
+    writes: Cell<u32>,
+    /// The last fenced call that this rank has begun.
+    last_call: Cell<Call>,
+    master: i32,
+    name: String,
+    not_send: PhantomData<*const ()>,
+}
+
+impl WindowController {
+    /// A controller of this process alone. Needs no MPI, neither to run nor (without the feature `mpi`) to build.
+    pub fn local() -> Self {
+        let domain = Domain::local();
+        let room = domain.segment().allocate(Block::length(1));
+        let extent = room.expect("the first chunk has room for one block");
+        Self::new(Block::new(domain, extent), 0, "local".to_owned())
+    }
+
+    pub(crate) fn new(block: Block, master: i32, name: String) -> Self {
+        WindowController {
+            lock: NodeLock { memory: block },
+            reads: Cell::new(0),
+            writes: Cell::new(0),
+            last_call: Cell::new(Call::default()),
+            master,
+            name,
+            not_send: PhantomData,
+        }
+    }
+
+    /// This rank's number in the communicator.
+    pub fn rank(&self) -> i32 {
+        self.block().me() as i32
+    }
+
+    /// How many ranks the communicator has.
+    pub fn size(&self) -> i32 {
+        self.block().ranks() as i32
+    }
+
+    /// The rank that writes in [`single_write`](Self::single_write).
+    pub fn master(&self) -> i32 {
+        self.master
+    }
+
+    /// Whether this rank is the master.
+    pub fn is_master(&self) -> bool {
+        self.rank() == self.master
+    }
+
+    /// The name it was given; of use in messages only.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Gives the controller's memory back on all ranks. Collective, waits for all.
+    ///
+    /// Dropping the controller does the same without waiting, once all ranks have dropped theirs.
+    ///
+    /// # Errors
+    /// [`FenceError::Diverged`] where another rank is in another collective call; [`FenceError::RankDied`].
+    #[track_caller]
+    pub fn close(self) -> Result<(), FenceError> {
+        self.check_usable()?;
+        let stand = Stand {
+            step: Step::Enter,
+            depth: self.block().domain().depth(),
+            name: "close",
+            place: &Place::from(Location::caller()),
+            outcome: agree::Outcome::Fine,
+        };
+        agree::meet(self.block(), &stand).map(drop)
+    }
+
+    /// Takes the read lock; waits while another rank writes or waits to write. Not collective. A few nanoseconds, and
+    /// no message, when nobody writes. A second guard on the same rank costs a count.
+    ///
+    /// # Panics
+    /// Where [`read_timeout`](Self::read_timeout) would return an error: a rank died as a writer, or MPI is finalized.
+    #[inline]
+    #[track_caller]
+    pub fn read(&self) -> ReadGuard<'_> {
+        self.enter_read(None)
+            .unwrap_or_else(|error| self.give_up(&error))
+    }
+
+    /// Takes the read lock if nobody writes or waits to write. Not collective, does not wait.
+    ///
+    /// # Panics
+    /// If MPI is finalized.
+    #[track_caller]
+    pub fn try_read(&self) -> Option<ReadGuard<'_>> {
+        self.check_usable()
+            .unwrap_or_else(|error| self.give_up(&error));
+        if !self.holds_any() && !self.lock.try_read() {
+            return None;
+        }
+        Some(self.count_read())
+    }
+
+    /// Takes the read lock; waits for `limit` at most. Not collective. With [`Duration::MAX`] it waits for ever, and
+    /// what is left are errors as values.
+    ///
+    /// # Errors
+    /// [`LockError::Timeout`], [`LockError::HolderDied`], [`LockError::Finalized`].
+    pub fn read_timeout(&self, limit: Duration) -> Result<ReadGuard<'_>, LockError> {
+        self.enter_read(Some(limit))
+    }
+
+    /// Takes the write lock; waits until no other rank writes or reads. Not collective.
+    ///
+    /// # Panics
+    /// Where [`write_timeout`](Self::write_timeout) would return an error: a rank died as a writer, or MPI is
+    /// finalized.
+    #[inline]
+    #[track_caller]
+    pub fn write(&mut self) -> WriteGuard<'_> {
+        self.enter_write(None)
+            .unwrap_or_else(|error| self.give_up(&error))
+    }
+
+    /// Takes the write lock if no other rank holds or wants the lock. Not collective, does not wait.
+    ///
+    /// # Panics
+    /// If MPI is finalized.
+    #[track_caller]
+    pub fn try_write(&mut self) -> Option<WriteGuard<'_>> {
+        self.check_usable()
+            .unwrap_or_else(|error| self.give_up(&error));
+        if self.writes.get() == 0 && !self.lock.try_write() {
+            return None;
+        }
+        Some(self.enter_write_again())
+    }
+
+    /// Takes the write lock; waits for `limit` at most. Not collective. With [`Duration::MAX`] it waits for ever, and
+    /// what is left are errors as values.
+    ///
+    /// # Errors
+    /// [`LockError::Timeout`], [`LockError::HolderDied`], [`LockError::Finalized`].
+    pub fn write_timeout(&mut self, limit: Duration) -> Result<WriteGuard<'_>, LockError> {
+        self.enter_write(Some(limit))
+    }
+
+    /// Lets the master write, and the others wait for what it shares. Collective; only the master waits here, for
+    /// the write lock.
+    ///
+    /// ```
+    /// use mpisync::prelude::*;
+    ///
+    /// let mut ctrl = WindowController::local();
+    /// let header: u32 = match ctrl.single_write() {
+    ///     Access::Writer(fence) => fence.share(42),
+    ///     Access::Excluded(fence) => fence.collect(),
+    /// }?;
+    /// assert_eq!(header, 42);
+    /// # Ok::<(), FenceError>(())
+    /// ```
+    ///
+    /// # Panics
+    /// Where [`single_write_timeout`](Self::single_write_timeout) would return an error.
+    #[track_caller]
+    pub fn single_write(&mut self) -> Access<'_> {
+        let place = Location::caller();
+        let access = Access::enter(self, self.master, None, place);
+        access.unwrap_or_else(|error| self.give_up(&error))
+    }
+
+    /// [`single_write`](Self::single_write) whose writer waits for the lock for `limit` at most. If it does not get
+    /// it, the other ranks are told.
+    ///
+    /// # Errors
+    /// [`FenceError::Lock`] on the writer; [`FenceError::WriterMismatch`] on a rank that takes itself for the writer
+    /// when another one does too.
+    #[track_caller]
+    pub fn single_write_timeout(&mut self, limit: Duration) -> Result<Access<'_>, FenceError> {
+        Access::enter(self, self.master, Some(limit), Location::caller())
+    }
+
+    /// Names another writer than the master for one call: `ctrl.on(2)?.single_write()`. All ranks have to name the
+    /// same.
+    ///
+    /// # Errors
+    /// [`FenceError::NoSuchRank`].
+    pub fn on(&mut self, rank: i32) -> Result<On<'_>, FenceError> {
+        On::new(self, rank)
+    }
+
+    pub(crate) fn block(&self) -> &Block {
+        &self.lock.memory
+    }
+
+    #[inline]
+    pub(crate) fn check_usable(&self) -> Result<(), LockError> {
+        if self.block().domain().is_usable() {
+            return Ok(());
+        }
+        Err(LockError::Finalized)
+    }
+
+    /// Ends a call that has no way to return an error.
+    #[cold]
+    #[track_caller]
+    pub(crate) fn give_up(&self, error: &dyn std::error::Error) -> ! {
+        panic!(
+            "controller {:?} on rank {}: {error} (the forms with a timeout return this as an error)",
+            self.name,
+            self.rank()
+        )
+    }
+
+    #[inline]
+    fn holds_any(&self) -> bool {
+        self.reads.get() | self.writes.get() != 0
+    }
+
+    pub(crate) fn holds_one_read(&self) -> bool {
+        self.reads.get() == 1 && self.writes.get() == 0
+    }
+
+    #[inline]
+    fn enter_read(&self, limit: Option<Duration>) -> Result<ReadGuard<'_>, LockError> {
+        self.check_usable()?;
+        if !self.holds_any() {
+            self.lock
+                .read(|| deadline(limit))
+                .map_err(|stop| lock_error(stop, limit))?;
+        }
+        Ok(self.count_read())
+    }
+
+    #[inline]
+    fn count_read(&self) -> ReadGuard<'_> {
+        self.reads.set(self.reads.get() + 1);
+        ReadGuard::new(self)
+    }
+
+    #[inline]
+    pub(crate) fn leave_read(&self) {
+        let left = self.reads.get() - 1;
+        self.reads.set(left);
+        if !self.holds_any() {
+            self.lock.unlock_read();
+        }
+    }
+
+    #[inline]
+    pub(crate) fn enter_write(&self, limit: Option<Duration>) -> Result<WriteGuard<'_>, LockError> {
+        self.check_usable()?;
+        if self.writes.get() == 0 {
+            self.lock
+                .write(|| deadline(limit))
+                .map_err(|stop| lock_error(stop, limit))?;
+        }
+        Ok(self.enter_write_again())
+    }
+
+    #[inline]
+    pub(crate) fn enter_write_again(&self) -> WriteGuard<'_> {
+        self.writes.set(self.writes.get() + 1);
+        WriteGuard::new(self)
+    }
+
+    #[inline]
+    pub(crate) fn leave_write(&self) {
+        let left = self.writes.get() - 1;
+        self.writes.set(left);
+        if left == 0 {
+            if self.reads.get() == 0 {
+                self.lock.unlock_write();
+            } else {
+                // A write guard that came from an upgrade goes before a read guard that was taken beside it.
+                self.lock.downgrade();
+            }
+        }
+    }
+
+    pub(crate) fn leave_write_for_read(&self) -> ReadGuard<'_> {
+        let reading = self.count_read();
+        self.leave_write();
+        reading
+    }
+
+    /// Begins the next fenced call.
+    pub(crate) fn begin_call(&self) -> Call {
+        let call = self.last_call.get().next(self.block().domain().epoch());
+        self.last_call.set(call);
+        call
+    }
+
+    /// Undoes the beginning of a call that did not take place.
+    pub(crate) fn undo_call(&self, call: Call) {
+        self.last_call.set(call.previous());
+    }
+}
+
+#[inline]
+fn deadline(limit: Option<Duration>) -> Deadline {
+    limit.map_or(Deadline::Never, Deadline::after)
+}
+
+#[cold]
+fn lock_error(stop: Stop, limit: Option<Duration>) -> LockError {
+    match stop {
+        Stop::Timeout => LockError::Timeout {
+            waited: limit.unwrap_or(Duration::MAX),
+        },
+        Stop::Died(rank) => LockError::HolderDied { rank: rank as i32 },
+    }
+}
+
+/// Who holds the lock and who waits for it, among the rest; a snapshot that may be out of date.
+impl fmt::Debug for WindowController {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let holders = self.lock.holders();
+        f.debug_struct("WindowController")
+            .field("name", &self.name)
+            .field("rank", &self.rank())
+            .field("size", &self.size())
+            .field("master", &self.master)
+            .field("writer", &holders.writer)
+            .field("readers", &holders.readers)
+            .field("waiting_writers", &holders.waiting_writers)
+            .field("waiting_readers", &holders.waiting_readers)
+            .finish_non_exhaustive()
+    }
+}

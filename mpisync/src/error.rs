@@ -1,0 +1,247 @@
+//! What can go wrong, with its cause and its cure.
+
+use crate::place::Place;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Why a controller could not be made. All ranks of the communicator get an error together.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CreateError {
+    /// MPI was not initialized yet.
+    #[error("MPI is not initialized; call `mpi::initialize()` first and keep the universe alive")]
+    NotInitialized,
+    /// MPI was finalized already.
+    #[error("MPI is finalized; make controllers while the universe is alive")]
+    Finalized,
+    /// The master is not a rank of the communicator.
+    #[error("master {master} is not a rank of the communicator, whose ranks are 0 to {}", .size - 1)]
+    MasterOutOfRange {
+        /// The master that was asked for.
+        master: i32,
+        /// The size of the communicator.
+        size: i32,
+    },
+    /// This rank passed something else than rank 0.
+    #[error(
+        "rank {rank} passed {argument} {here:?} and rank 0 passed {rank_0:?}; pass the same on all ranks"
+    )]
+    ArgumentsDiffer {
+        /// Which argument.
+        argument: &'static str,
+        /// This rank.
+        rank: i32,
+        /// What rank 0 passed.
+        rank_0: String,
+        /// What this rank passed.
+        here: String,
+    },
+    /// The name is too long.
+    #[error("a controller's name has at most {longest} bytes")]
+    NameTooLong {
+        /// The longest name in bytes.
+        longest: usize,
+    },
+    /// Another rank found an error; its own copy of the error says more.
+    #[error("rank {rank} could not make the controller: {found}")]
+    OtherRank {
+        /// The lowest rank that found one.
+        rank: i32,
+        /// What it found.
+        found: &'static str,
+    },
+    /// The ranks do not share one node's memory.
+    #[error(
+        "the {size} ranks of the communicator run on several nodes, and mpisync works on one node so far; \
+         make a communicator a node with `split_shared`, or start all ranks on one host"
+    )]
+    SpansNodes {
+        /// The size of the communicator.
+        size: i32,
+    },
+    /// There are more ranks than the lock's words can tell apart.
+    #[error("the communicator has {size} ranks on one node, and at most {most} can share a lock")]
+    TooManyRanks {
+        /// The size of the communicator.
+        size: i32,
+        /// The largest size.
+        most: i32,
+    },
+    /// No shared memory could be had.
+    #[error("rank {rank} could not get shared memory (is /dev/shm full, or not shared?): {source}")]
+    Memory {
+        /// Which rank.
+        rank: i32,
+        /// The operating system's error.
+        source: Arc<std::io::Error>,
+    },
+    /// MPI itself failed.
+    #[error("{function} failed: {message}")]
+    Mpi {
+        /// The MPI function.
+        function: &'static str,
+        /// MPI's own words.
+        message: String,
+    },
+}
+
+/// Why a lock was not granted.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum LockError {
+    /// The time was up.
+    #[error("the lock was not granted within {waited:?}")]
+    Timeout {
+        /// How long this rank was ready to wait.
+        waited: Duration,
+    },
+    /// A rank died as a writer. What it was changing may be half changed, and the lock stays with it: repair what
+    /// is guarded, and make a new controller on a communicator of the ranks that are left.
+    #[error(
+        "rank {rank} died while it held the lock for writing; what the lock guards may be half changed, and the \
+         lock cannot be had any more"
+    )]
+    HolderDied {
+        /// The rank, in the controller's communicator.
+        rank: i32,
+    },
+    /// MPI was finalized.
+    #[error(
+        "MPI is finalized, and the other ranks may be gone; use controllers while the universe is alive"
+    )]
+    Finalized,
+}
+
+/// Why a fenced call has no value on this rank.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FenceError {
+    /// The writer returned an error.
+    #[error("rank {rank}, the writer at {place}, failed: {message}")]
+    WriterFailed {
+        /// The writer.
+        rank: i32,
+        /// Where it made the call.
+        place: Place,
+        /// Its error, as text.
+        message: String,
+    },
+    /// The writer panicked.
+    #[error("rank {rank}, the writer at {place}, panicked: {message}")]
+    WriterPanicked {
+        /// The writer.
+        rank: i32,
+        /// Where it made the call.
+        place: Place,
+        /// The panic's message; a hint where it is not known.
+        message: String,
+    },
+    /// The writer dropped its fence without sharing.
+    #[error(
+        "rank {rank}, the writer at {place}, dropped its fence without sharing a value; it left early (an error \
+         that was passed on with `?`), or `share` is missing"
+    )]
+    Unshared {
+        /// The writer.
+        rank: i32,
+        /// Where it made the call.
+        place: Place,
+    },
+    /// The writer shared a value of another type.
+    #[error(
+        "rank {writer} shared a value of type `{shared}`, and this rank collects `{collected}`; share and collect \
+         the same type"
+    )]
+    TypeMismatch {
+        /// The writer.
+        writer: i32,
+        /// What it shared.
+        shared: String,
+        /// What this rank wants.
+        collected: String,
+    },
+    /// The writer shared another number of items.
+    #[error("rank {writer} shared {shared} items, and this rank has room for {room}")]
+    LengthMismatch {
+        /// The writer.
+        writer: i32,
+        /// How many items it shared.
+        shared: usize,
+        /// How many this rank has room for.
+        room: usize,
+    },
+    /// The ranks do not agree on who writes.
+    #[error(
+        "this rank takes rank {here} for the writer, and rank {rank} takes rank {there}; name the same on all"
+    )]
+    WriterMismatch {
+        /// Who writes, for this rank.
+        here: i32,
+        /// The rank that disagrees.
+        rank: i32,
+        /// Who writes, for that rank.
+        there: i32,
+    },
+    /// The ranks are in different collective calls.
+    #[error(
+        "this rank is in the collective call at {here}, and rank {rank} in the one at {there}; all ranks have to \
+         make the same collective calls in the same order"
+    )]
+    Diverged {
+        /// Where this rank is.
+        here: Place,
+        /// The other rank.
+        rank: i32,
+        /// Where it is.
+        there: Place,
+    },
+    /// A rank's body of a `#[collective]` call returned an error.
+    #[error("rank {rank} failed in the collective call at {place}: {message}")]
+    Failed {
+        /// The lowest rank that failed.
+        rank: i32,
+        /// Where it made the call.
+        place: Place,
+        /// Its error, as text.
+        message: String,
+    },
+    /// A rank's body of a `#[collective]` call panicked.
+    #[error("rank {rank} panicked in the collective call at {place}: {message}")]
+    Panicked {
+        /// The lowest rank that failed.
+        rank: i32,
+        /// Where it made the call.
+        place: Place,
+        /// The panic's message.
+        message: String,
+    },
+    /// A rank that this one waited for has died.
+    #[error("rank {rank} died while this rank waited for it")]
+    RankDied {
+        /// The rank.
+        rank: i32,
+    },
+    /// There is no such rank.
+    #[error("rank {rank} is not in the communicator, whose ranks are 0 to {}", .size - 1)]
+    NoSuchRank {
+        /// The rank that was named.
+        rank: i32,
+        /// The size of the communicator.
+        size: i32,
+    },
+    /// The time was up.
+    #[error("nothing was shared within {waited:?}")]
+    Timeout {
+        /// How long this rank was ready to wait.
+        waited: Duration,
+    },
+    /// The value could not be serialized.
+    #[error("the value cannot be serialized: {0}")]
+    Encode(String),
+    /// The bytes that came could not be read as the type that was asked for.
+    #[error("the shared value cannot be read: {0}")]
+    Decode(String),
+    /// The writer could not get the lock.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+}

@@ -1,0 +1,490 @@
+//! Fences: one rank writes, and the others get what it shares or learn why there is nothing.
+
+use crate::controller::WindowController;
+use crate::error::FenceError;
+#[cfg(feature = "mpi")]
+use crate::memory::mpi::{PackedItems, UnpackedItems};
+use crate::share::mailbox::INLINE;
+use crate::share::payload::{Discard, Kind};
+use crate::share::{Call, Failure, Post};
+#[cfg(feature = "mpi")]
+use mpi::traits::Equivalence;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::any::Any;
+use std::cell::Cell;
+use std::fmt::{self, Display};
+use std::marker::PhantomData;
+use std::mem;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
+use std::time::Duration;
+
+/// The role of the rank that writes, in [`Fence`].
+#[derive(Debug)]
+pub struct Writer;
+
+/// The role of a rank that does not write, in [`Fence`].
+#[derive(Debug)]
+pub struct Excluded;
+
+mod role {
+    /// What becomes of a fence that is dropped.
+    pub trait Role: Sized {
+        fn abandon(fence: &mut super::Fence<'_, Self>);
+    }
+}
+
+/// This rank's part in a call in which one rank writes, see
+/// [`single_write`](WindowController::single_write).
+///
+/// A `Fence<Writer>` holds the write lock. Only it can [`share`](Fence::share), and only a `Fence<Excluded>` can
+/// [`collect`](Fence::collect); both consume the fence, so a call has one outcome. Dropping a fence is local: a
+/// writer's is told to the other ranks as [`FenceError::Unshared`], and a rank that drops the other does not want to
+/// know what was shared.
+#[must_use = "a writer has to `share` and the others to `collect`; a fence that is dropped is an error on other ranks"]
+pub struct Fence<'a, R: role::Role> {
+    controller: &'a WindowController,
+    call: Call,
+    writer: i32,
+    place: &'static Location<'static>,
+    /// The message of a panic in [`Fence::run`].
+    panic: Cell<Option<String>>,
+    role: PhantomData<(R, *const ())>,
+}
+
+/// Which part this rank has in a call in which one rank writes.
+#[must_use = "match on it: the writer has to `share` and the others to `collect`"]
+pub enum Access<'a> {
+    /// This rank writes, and holds the write lock.
+    Writer(Fence<'a, Writer>),
+    /// Another rank writes.
+    Excluded(Fence<'a, Excluded>),
+}
+
+/// A controller for one call with another writer than the master, see [`WindowController::on`].
+#[must_use = "nothing happens before `single_write`"]
+#[derive(Debug)]
+pub struct On<'a> {
+    controller: &'a mut WindowController,
+    rank: i32,
+}
+
+impl<'a> On<'a> {
+    pub(crate) fn new(controller: &'a mut WindowController, rank: i32) -> Result<Self, FenceError> {
+        let size = controller.size();
+        if !(0..size).contains(&rank) {
+            return Err(FenceError::NoSuchRank { rank, size });
+        }
+        Ok(On { controller, rank })
+    }
+
+    /// As [`WindowController::single_write`], with the named rank as writer. Collective.
+    ///
+    /// # Panics
+    /// Where [`single_write_timeout`](Self::single_write_timeout) would return an error.
+    #[track_caller]
+    pub fn single_write(self) -> Access<'a> {
+        let place = Location::caller();
+        let access = Access::enter(self.controller, self.rank, None, place);
+        access.unwrap_or_else(|error| self.controller.give_up(&error))
+    }
+
+    /// As [`WindowController::single_write_timeout`], with the named rank as writer. Collective.
+    ///
+    /// # Errors
+    /// The same.
+    #[track_caller]
+    pub fn single_write_timeout(self, limit: Duration) -> Result<Access<'a>, FenceError> {
+        Access::enter(self.controller, self.rank, Some(limit), Location::caller())
+    }
+}
+
+impl<'a> Access<'a> {
+    /// Begins a call. Only through a controller that is borrowed mutably.
+    pub(crate) fn enter(
+        controller: &'a WindowController,
+        writer: i32,
+        limit: Option<Duration>,
+        place: &'static Location<'static>,
+    ) -> Result<Self, FenceError> {
+        controller.check_usable()?;
+        let call = controller.begin_call();
+        if writer != controller.rank() {
+            return Ok(Access::Excluded(Fence::new(
+                controller, call, writer, place,
+            )));
+        }
+        let block = controller.block();
+        let post = Post { block, call, place };
+        post.make_room();
+        match controller.enter_write(limit) {
+            Ok(guard) => {
+                // The fence lets the lock go from here on.
+                mem::forget(guard);
+            }
+            Err(error) => {
+                post.fail(Failure::Failed(&error.to_string()));
+                return Err(error.into());
+            }
+        }
+        if let Err(other) = post.claim() {
+            controller.leave_write();
+            post.finish();
+            return Err(FenceError::WriterMismatch {
+                here: writer,
+                rank: other as i32,
+                there: other as i32,
+            });
+        }
+        Ok(Access::Writer(Fence::new(controller, call, writer, place)))
+    }
+
+    /// The writer's fence, on the rank that writes; the others get `None`, after the writer has shared or finished.
+    ///
+    /// ```
+    /// # use mpisync::prelude::*;
+    /// # let mut ctrl = WindowController::local();
+    /// if let Some(fence) = ctrl.single_write().writer()? {
+    ///     // Create the file.
+    ///     fence.done()?;
+    /// }
+    /// # Ok::<(), FenceError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// On the ranks that do not write: why the writer has not finished.
+    pub fn writer(self) -> Result<Option<Fence<'a, Writer>>, FenceError> {
+        match self {
+            Access::Writer(fence) => Ok(Some(fence)),
+            Access::Excluded(fence) => fence.wait().map(|()| None),
+        }
+    }
+
+    /// Runs `write` on the writer and returns its value on all ranks. Collective, waits for the writer.
+    ///
+    /// ```
+    /// # use mpisync::prelude::*;
+    /// # let mut ctrl = WindowController::local();
+    /// let header = ctrl.single_write().run(|ctrl| Ok::<_, FenceError>(ctrl.rank()))?;
+    /// # Ok::<(), FenceError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// On the writer, the error of `write`; on the others, a [`FenceError`] with the writer's rank and its text.
+    ///
+    /// # Panics
+    /// On the writer, if `write` does; the others get [`FenceError::WriterPanicked`].
+    pub fn run<T, E>(self, write: impl FnOnce(&WindowController) -> Result<T, E>) -> Result<T, E>
+    where
+        T: Serialize + DeserializeOwned,
+        E: From<FenceError> + Display,
+    {
+        match self {
+            Access::Writer(fence) => {
+                let outcome = fence.run(write);
+                fence.share_result(outcome)
+            }
+            Access::Excluded(fence) => Ok(fence.collect()?),
+        }
+    }
+}
+
+impl<'a, R: role::Role> Fence<'a, R> {
+    fn new(
+        controller: &'a WindowController,
+        call: Call,
+        writer: i32,
+        place: &'static Location<'static>,
+    ) -> Self {
+        Fence {
+            controller,
+            call,
+            writer,
+            place,
+            panic: Cell::new(None),
+            role: PhantomData,
+        }
+    }
+
+    fn post(&self) -> Post<'a> {
+        Post {
+            block: self.controller.block(),
+            call: self.call,
+            place: self.place,
+        }
+    }
+}
+
+impl Fence<'_, Writer> {
+    /// The controller, while its write lock is held: for [`rank`](WindowController::rank),
+    /// [`read`](WindowController::read) and whatever else needs no mutable controller.
+    pub fn controller(&self) -> &WindowController {
+        self.controller
+    }
+
+    /// Lets the lock go and gives `value` to the other ranks; returns it. A value whose serialized form is larger than
+    /// 448 bytes is passed through a buffer, and this rank stays until the others have collected it.
+    ///
+    /// # Errors
+    /// [`FenceError::Encode`] when serde cannot serialize the value; the others get that as the writer's failure.
+    pub fn share<T: Serialize>(self, value: T) -> Result<T, FenceError> {
+        let mut small = [0; INLINE];
+        let encoded = match postcard::to_slice(&value, &mut small) {
+            Ok(bytes) => Ok(Encoded::Small(bytes)),
+            Err(postcard::Error::SerializeBufferFull) => {
+                postcard::to_stdvec(&value).map(Encoded::Large)
+            }
+            Err(error) => Err(error),
+        };
+        match encoded {
+            Ok(encoded) => {
+                let mut bytes: &[u8] = match &encoded {
+                    Encoded::Small(bytes) => bytes,
+                    Encoded::Large(bytes) => bytes,
+                };
+                self.finish(|post| post.share(Kind::serde::<T>(), &mut bytes));
+                Ok(value)
+            }
+            Err(error) => {
+                let error = FenceError::Encode(error.to_string());
+                self.finish(|post| post.fail(Failure::Failed(&error.to_string())));
+                Err(error)
+            }
+        }
+    }
+
+    /// Shares a value or tells the other ranks the error; returns either.
+    ///
+    /// # Errors
+    /// `outcome`'s, or that of [`share`](Self::share).
+    pub fn share_result<T, E>(self, outcome: Result<T, E>) -> Result<T, E>
+    where
+        T: Serialize,
+        E: From<FenceError> + Display,
+    {
+        match outcome {
+            Ok(value) => Ok(self.share(value)?),
+            Err(error) => {
+                let _told = self.fail(format_args!("{error:#}"));
+                Err(error)
+            }
+        }
+    }
+
+    /// Gives `items` to the other ranks, which collect them with [`collect_vec`](Fence::collect_vec) or
+    /// [`collect_into`](Fence::collect_into). They travel as an MPI datatype, without being serialized, and may be any
+    /// number.
+    ///
+    /// # Errors
+    /// None so far.
+    #[cfg(feature = "mpi")]
+    pub fn share_slice<T: Equivalence>(self, items: &[T]) -> Result<(), FenceError> {
+        self.finish(|post| post.share(Kind::datatype::<T>(), &mut PackedItems::new(items)));
+        Ok(())
+    }
+
+    /// [`share_result`](Self::share_result) for items that travel as an MPI datatype.
+    #[cfg(feature = "mpi")]
+    #[doc(hidden)]
+    pub fn share_vec_result<T, E>(self, outcome: Result<Vec<T>, E>) -> Result<Vec<T>, E>
+    where
+        T: Equivalence,
+        E: From<FenceError> + Display,
+    {
+        match outcome {
+            Ok(items) => {
+                self.share_slice(&items)?;
+                Ok(items)
+            }
+            Err(error) => {
+                let _told = self.fail(format_args!("{error:#}"));
+                Err(error)
+            }
+        }
+    }
+
+    /// Tells the other ranks why there is no value; returns the error that they get. The text is cut at 512 bytes.
+    pub fn fail(self, reason: impl Display) -> FenceError {
+        let message = reason.to_string();
+        let rank = self.controller.rank();
+        let place = self.place.into();
+        self.finish(|post| post.fail(Failure::Failed(&message)));
+        FenceError::WriterFailed {
+            rank,
+            place,
+            message,
+        }
+    }
+
+    /// Lets the lock go and tells the other ranks that all is well; the same as sharing `()`.
+    ///
+    /// # Errors
+    /// None so far.
+    pub fn done(self) -> Result<(), FenceError> {
+        self.share(())
+    }
+
+    /// Runs `write` so that the other ranks learn the message of its panic.
+    #[doc(hidden)]
+    pub fn run<T>(&self, write: impl FnOnce(&WindowController) -> T) -> T {
+        catch_unwind(AssertUnwindSafe(|| write(self.controller))).unwrap_or_else(|panic| {
+            self.panic.set(Some(panic_message(panic.as_ref())));
+            resume_unwind(panic)
+        })
+    }
+
+    /// Lets the lock go and publishes, in this order: who collects finds the lock free.
+    fn finish(self, publish: impl FnOnce(Post<'_>)) {
+        self.controller.leave_write();
+        publish(self.post());
+        mem::forget(self);
+    }
+}
+
+/// A serialized value.
+enum Encoded<'a> {
+    Small(&'a [u8]),
+    Large(Vec<u8>),
+}
+
+impl Fence<'_, Excluded> {
+    /// Waits for what the writer shares.
+    ///
+    /// # Errors
+    /// Why there is no value: the writer failed, panicked, died or dropped its fence; it shared another type; the
+    /// ranks do not agree on who writes, or are in different calls; the bytes cannot be read as a `T`.
+    pub fn collect<T: DeserializeOwned>(self) -> Result<T, FenceError> {
+        self.collect_within(None)
+    }
+
+    /// [`collect`](Self::collect) that waits for `limit` at most.
+    ///
+    /// # Errors
+    /// Those of `collect`, and [`FenceError::Timeout`]. The call is over for this rank then.
+    pub fn collect_timeout<T: DeserializeOwned>(self, limit: Duration) -> Result<T, FenceError> {
+        self.collect_within(Some(limit))
+    }
+
+    fn collect_within<T: DeserializeOwned>(self, limit: Option<Duration>) -> Result<T, FenceError> {
+        let writer = self.writer as usize;
+        let kind = Some(Kind::serde::<T>());
+        let bytes = self.end(|post| post.collect(writer, kind, limit, |_| Ok(Vec::new())))?;
+        postcard::from_bytes(&bytes).map_err(|error| FenceError::Decode(error.to_string()))
+    }
+
+    /// Waits for the items that the writer gives with [`share_slice`](Fence::share_slice).
+    ///
+    /// # Errors
+    /// Those of [`collect`](Self::collect).
+    #[cfg(feature = "mpi")]
+    pub fn collect_vec<T: Equivalence>(self) -> Result<Vec<T>, FenceError> {
+        self.collect_items(None)
+    }
+
+    /// Waits for the items that the writer gives with [`share_slice`](Fence::share_slice), and puts them into `items`.
+    ///
+    /// # Errors
+    /// Those of [`collect`](Self::collect), and [`FenceError::LengthMismatch`] where the writer gives another number
+    /// of items; `items` is as it was then.
+    #[cfg(feature = "mpi")]
+    pub fn collect_into<T: Equivalence>(self, items: &mut [T]) -> Result<(), FenceError> {
+        let collected = self.collect_items(Some(items.len()))?;
+        for (item, collected) in items.iter_mut().zip(collected) {
+            *item = collected;
+        }
+        Ok(())
+    }
+
+    #[cfg(feature = "mpi")]
+    fn collect_items<T: Equivalence>(self, room: Option<usize>) -> Result<Vec<T>, FenceError> {
+        let writer = self.writer;
+        let kind = Some(Kind::datatype::<T>());
+        self.end(|post| {
+            post.collect(writer as usize, kind, None, |bytes| {
+                let sink = UnpackedItems::new(bytes);
+                match room {
+                    Some(room) if room != sink.expected() => Err(FenceError::LengthMismatch {
+                        writer,
+                        shared: sink.expected(),
+                        room,
+                    }),
+                    _ => Ok(sink),
+                }
+            })
+            .map(UnpackedItems::into_items)
+        })
+    }
+
+    /// Waits until the writer has shared whatever it shares.
+    ///
+    /// # Errors
+    /// Those of [`collect`](Self::collect), but for the type.
+    pub fn wait(self) -> Result<(), FenceError> {
+        let writer = self.writer as usize;
+        self.end(|post| post.collect(writer, None, None, |_| Ok(Discard)).map(drop))
+    }
+
+    /// Ends the fence with what `collect` gives.
+    fn end<T>(
+        self,
+        collect: impl FnOnce(Post<'_>) -> Result<T, FenceError>,
+    ) -> Result<T, FenceError> {
+        let collected = collect(self.post());
+        if matches!(collected, Err(FenceError::Diverged { .. })) {
+            self.controller.undo_call(self.call);
+        }
+        mem::forget(self);
+        collected
+    }
+}
+
+impl role::Role for Writer {
+    fn abandon(fence: &mut Fence<'_, Self>) {
+        fence.controller.leave_write();
+        let message = fence.panic.take();
+        fence.post().fail(match &message {
+            Some(message) => Failure::Panicked(message),
+            None if std::thread::panicking() => {
+                Failure::Panicked("see what that rank wrote to its standard error")
+            }
+            None => Failure::Unshared,
+        });
+    }
+}
+
+impl role::Role for Excluded {
+    fn abandon(fence: &mut Fence<'_, Self>) {
+        fence.post().finish();
+    }
+}
+
+impl<R: role::Role> Drop for Fence<'_, R> {
+    fn drop(&mut self) {
+        R::abandon(self);
+    }
+}
+
+impl<R: role::Role> fmt::Debug for Fence<'_, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fence")
+            .field("writer", &self.writer)
+            .field("controller", self.controller)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Access<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Access::Writer(fence) => f.debug_tuple("Writer").field(fence).finish(),
+            Access::Excluded(fence) => f.debug_tuple("Excluded").field(fence).finish(),
+        }
+    }
+}
+
+/// The text of a panic, as far as it has one.
+pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("a panic without a text").to_owned()
+}

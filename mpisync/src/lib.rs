@@ -1,0 +1,101 @@
+//! The processes of an MPI program take turns at something they share: a file, a directory, a service, a block of
+//! memory.
+//!
+//! A [`WindowController`] is one reader-writer lock for all ranks of a communicator. Guards hold it, fences let one
+//! rank write while the others wait for what it shares, and what one does with them in the wrong order does not
+//! compile.
+//!
+//! ```no_run
+//! use mpisync::prelude::*;
+//!
+//! #[mpisync::single_write]
+//! fn create(ctrl: &mut WindowController) -> Result<u64, FenceError> {
+//!     // Runs on one rank, under the write lock; its value is returned on all ranks.
+//!     Ok(42)
+//! }
+//!
+//! let universe = mpi::initialize().expect("MPI is initialized once");
+//! let mut ctrl = mpisync::sync(&universe.world())?;
+//! let header = create(&mut ctrl)?;
+//! {
+//!     let _reading = ctrl.read(); // with all other readers
+//! }
+//! {
+//!     let _writing = ctrl.write(); // alone
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Features
+//! - `mpi` (default): controllers on MPI communicators, by the crate [`mpi`](https://docs.rs/mpi). Without it only
+//!   [`WindowController::local`] is there, and the crate builds without any MPI.
+//!
+//! # Layers
+//! Public types (`controller`, `guard`, `fence`, `collective`) stand on protocols (`lock`: the reader-writer lock;
+//! `share`: how a value travels; `agree`: how ranks meet; `wait`: how a rank waits), and these on `memory`, which alone
+//! calls MPI and knows where the words lie. The lock is model-checked with loom as it is, without MPI.
+
+#![warn(missing_debug_implementations)]
+
+#[cfg(not(loom))]
+mod agree;
+#[cfg(all(feature = "mpi", not(loom)))]
+mod builder;
+#[cfg(not(loom))]
+mod collective;
+#[cfg(not(loom))]
+mod controller;
+#[cfg(not(loom))]
+mod error;
+#[cfg(not(loom))]
+mod fence;
+#[cfg(not(loom))]
+mod guard;
+mod lock;
+mod memory;
+#[cfg(not(loom))]
+mod place;
+#[cfg(not(loom))]
+pub mod prelude;
+#[cfg(not(loom))]
+mod share;
+mod wait;
+
+#[cfg(all(feature = "mpi", not(loom)))]
+pub use builder::{Builder, sync};
+#[cfg(not(loom))]
+pub use collective::Collective;
+#[cfg(not(loom))]
+pub use controller::WindowController;
+#[cfg(not(loom))]
+pub use error::{CreateError, FenceError, LockError};
+#[cfg(not(loom))]
+pub use fence::{Access, Excluded, Fence, On, Writer};
+#[cfg(not(loom))]
+pub use guard::{ReadGuard, UpgradeError, WriteGuard};
+#[cfg(feature = "mpi")]
+pub use mpi;
+pub use mpisync_macros::{collective, single_write};
+#[cfg(not(loom))]
+pub use place::Place;
+
+/// What the attribute macros expand to.
+#[cfg(not(loom))]
+#[doc(hidden)]
+pub mod __private {
+    use crate::{Access, FenceError, WindowController};
+    use std::time::Duration;
+
+    #[track_caller]
+    pub fn single_write(ctrl: &mut WindowController) -> Result<Access<'_>, FenceError> {
+        ctrl.single_write_timeout(Duration::MAX)
+    }
+
+    #[track_caller]
+    pub fn single_write_on(
+        ctrl: &mut WindowController,
+        rank: i32,
+    ) -> Result<Access<'_>, FenceError> {
+        ctrl.on(rank)?.single_write_timeout(Duration::MAX)
+    }
+}

@@ -1,0 +1,6 @@
+//! The reader-writer lock, as a protocol over shared words.
+
+pub(crate) mod node;
+#[cfg(test)]
+mod tests;
+pub(crate) mod words;

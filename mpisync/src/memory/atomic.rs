@@ -1,0 +1,28 @@
+//! The atomics that the protocols are written with: the machine's own, or loom's under `--cfg loom`, so that the
+//! code which the model checker explores is the code that runs.
+
+#[cfg(not(loom))]
+pub(crate) use core::sync::atomic::{AtomicU32, Ordering};
+#[cfg(loom)]
+pub(crate) use loom::sync::atomic::{AtomicU32, Ordering};
+
+/// Stores `value` so that no later load of this thread is performed before other threads can see the store.
+///
+/// This is the store-load barrier that Dekker's handshake needs: "I announce myself, then look at you". On x86-64
+/// an exchange does both in one instruction and is cheaper than a store and `mfence`; elsewhere, and for the model
+/// checker (which knows sequential consistency of fences only), it is a store and a fence. The load that follows
+/// must be [`Ordering::SeqCst`], which costs nothing on x86-64 and makes the exchange a barrier by the language's
+/// rules as well.
+#[inline]
+pub(crate) fn store_then_fence(word: &AtomicU32, value: u32) {
+    #[cfg(all(target_arch = "x86_64", not(loom)))]
+    word.swap(value, Ordering::SeqCst);
+    #[cfg(not(all(target_arch = "x86_64", not(loom))))]
+    {
+        word.store(value, Ordering::Release);
+        #[cfg(not(loom))]
+        core::sync::atomic::fence(Ordering::SeqCst);
+        #[cfg(loom)]
+        loom::sync::atomic::fence(Ordering::SeqCst);
+    }
+}

@@ -1,0 +1,75 @@
+//! The words of a lock on the heap, shared by threads that stand for ranks: for tests and for the model checker.
+
+use super::atomic::AtomicU32;
+use super::{Memory, Surroundings};
+use crate::lock::words::{Line, RankWords, SlowWords, TurnWords, Words};
+use crate::wait::Sleepers;
+#[cfg(loom)]
+use loom::sync::Arc;
+#[cfg(not(loom))]
+use std::sync::Arc;
+
+/// One thread's view of the words.
+pub(crate) struct HeapMemory {
+    words: Arc<(Words, Vec<Line<RankWords>>)>,
+    me: usize,
+}
+
+impl HeapMemory {
+    /// A view for each of `ranks` threads.
+    pub(crate) fn new(ranks: usize) -> Vec<Self> {
+        let word = || AtomicU32::new(0);
+        let words = Words {
+            gate: Line(word()),
+            turn: Line(TurnWords {
+                turn: word(),
+                sleepers: Sleepers::new(),
+                run: word(),
+            }),
+            slow: Line(SlowWords {
+                drained: word(),
+                drain_sleepers: Sleepers::new(),
+                gate_sleepers: Sleepers::new(),
+            }),
+        };
+        let rank_words = |_| {
+            Line(RankWords {
+                slot: word(),
+                want: word(),
+            })
+        };
+        let shared = Arc::new((words, (0..ranks).map(rank_words).collect()));
+        (0..ranks)
+            .map(|me| HeapMemory {
+                words: Arc::clone(&shared),
+                me,
+            })
+            .collect()
+    }
+}
+
+impl Surroundings for HeapMemory {
+    fn progress(&self) {}
+
+    fn is_alive(&self, _rank: usize) -> bool {
+        true
+    }
+}
+
+impl Memory for HeapMemory {
+    fn words(&self) -> &Words {
+        &self.words.0
+    }
+
+    fn rank_words(&self, rank: usize) -> &RankWords {
+        &self.words.1[rank].0
+    }
+
+    fn ranks(&self) -> usize {
+        self.words.1.len()
+    }
+
+    fn me(&self) -> usize {
+        self.me
+    }
+}

@@ -1,0 +1,45 @@
+//! Where the protocols' words live: memory that the ranks of a node share, or plain heap memory.
+
+pub(crate) mod atomic;
+#[cfg(not(loom))]
+pub(crate) mod block;
+#[cfg(not(loom))]
+pub(crate) mod cells;
+#[cfg(not(loom))]
+pub(crate) mod domain;
+#[cfg(any(loom, test))]
+pub(crate) mod heap;
+#[cfg(not(loom))]
+mod mapping;
+#[cfg(all(feature = "mpi", not(loom)))]
+pub(crate) mod mpi;
+#[cfg(not(loom))]
+mod process;
+#[cfg(not(loom))]
+mod segment;
+
+use crate::lock::words::{RankWords, Words};
+
+/// What a waiting rank needs of the place it runs in.
+pub(crate) trait Surroundings {
+    /// Lets MPI make progress on what this rank has under way.
+    fn progress(&self);
+
+    /// Whether the rank of this index on the node still runs.
+    fn is_alive(&self, rank: usize) -> bool;
+}
+
+/// The words of one lock, as one of the ranks sees them.
+pub(crate) trait Memory: Surroundings {
+    /// The words that all ranks share.
+    fn words(&self) -> &Words;
+
+    /// The words of the rank of this index on the node.
+    fn rank_words(&self, rank: usize) -> &RankWords;
+
+    /// How many ranks share the words.
+    fn ranks(&self) -> usize;
+
+    /// The index of this rank.
+    fn me(&self) -> usize;
+}

@@ -1,0 +1,117 @@
+//! Attributes: how a [`Domain`] hangs on a communicator, and how mpisync learns that MPI ends.
+
+use super::super::domain::Domain;
+use super::comm::check;
+use crate::error::CreateError;
+use mpi::ffi;
+use std::ffi::{c_int, c_void};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+
+static FINALIZED: AtomicBool = AtomicBool::new(false);
+
+/// Whether `MPI_Finalize` has begun in this process.
+#[inline]
+pub(crate) fn is_finalized() -> bool {
+    FINALIZED.load(Ordering::Relaxed)
+}
+
+/// The key under which a communicator keeps its domain.
+fn key() -> Result<c_int, CreateError> {
+    static KEY: OnceLock<c_int> = OnceLock::new();
+    if let Some(&key) = KEY.get() {
+        return Ok(key);
+    }
+    let key = new_key(forget_domain)?;
+    // The callback of an attribute of MPI_COMM_SELF is the first thing that MPI_Finalize runs (MPI 4.1, 11.2.4).
+    let at_end = new_key(note_end)?;
+    // SAFETY: MPI is initialized, for the caller holds a communicator; the value is never looked at.
+    let code = unsafe {
+        ffi::MPI_Comm_set_attr(
+            ffi::RSMPI_COMM_SELF,
+            at_end,
+            std::ptr::dangling_mut::<c_void>(),
+        )
+    };
+    check("MPI_Comm_set_attr", code)?;
+    Ok(*KEY.get_or_init(|| key))
+}
+
+type Delete = unsafe extern "C" fn(ffi::MPI_Comm, c_int, *mut c_void, *mut c_void) -> c_int;
+
+fn new_key(delete: Delete) -> Result<c_int, CreateError> {
+    let mut key = 0;
+    // SAFETY: the callbacks have the signatures that the standard asks for and live as long as the program.
+    let code = unsafe {
+        ffi::MPI_Comm_create_keyval(
+            Some(do_not_copy),
+            Some(delete),
+            &mut key,
+            std::ptr::null_mut(),
+        )
+    };
+    check("MPI_Comm_create_keyval", code)?;
+    Ok(key)
+}
+
+/// The domain of `comm`, if it has one; the same answer on all ranks, because it is set collectively.
+pub(super) fn domain(comm: ffi::MPI_Comm) -> Result<Option<Arc<Domain>>, CreateError> {
+    let mut value: *mut c_void = std::ptr::null_mut();
+    let mut found = 0;
+    // SAFETY: the attribute's value is a pointer, and a pointer to where a pointer goes is what the call asks for.
+    let code = unsafe { ffi::MPI_Comm_get_attr(comm, key()?, (&raw mut value).cast(), &mut found) };
+    check("MPI_Comm_get_attr", code)?;
+    if found == 0 {
+        return Ok(None);
+    }
+    let domain = value.cast::<Domain>().cast_const();
+    // SAFETY: the value under this key comes from `Arc::into_raw` in `set_domain`, and the communicator still holds
+    // that share, so a further one may be taken.
+    unsafe {
+        Arc::increment_strong_count(domain);
+        Ok(Some(Arc::from_raw(domain)))
+    }
+}
+
+/// Gives `comm` a share in `domain`, until it is freed.
+pub(super) fn set_domain(comm: ffi::MPI_Comm, domain: &Arc<Domain>) -> Result<(), CreateError> {
+    let share = Arc::into_raw(Arc::clone(domain));
+    // SAFETY: `forget_domain` takes the share back when the communicator is freed.
+    let code = unsafe { ffi::MPI_Comm_set_attr(comm, key()?, share.cast_mut().cast::<c_void>()) };
+    check("MPI_Comm_set_attr", code)
+}
+
+/// A duplicate of a communicator starts without what mpisync keeps for the original.
+unsafe extern "C" fn do_not_copy(
+    _comm: ffi::MPI_Comm,
+    _key: c_int,
+    _extra: *mut c_void,
+    _value: *mut c_void,
+    _copy: *mut c_void,
+    copied: *mut c_int,
+) -> c_int {
+    // SAFETY: MPI passes where it wants the answer.
+    unsafe { *copied = 0 };
+    0
+}
+
+unsafe extern "C" fn forget_domain(
+    _comm: ffi::MPI_Comm,
+    _key: c_int,
+    value: *mut c_void,
+    _extra: *mut c_void,
+) -> c_int {
+    // SAFETY: the share that `set_domain` gave, taken back once.
+    drop(unsafe { Arc::from_raw(value.cast::<Domain>().cast_const()) });
+    0
+}
+
+unsafe extern "C" fn note_end(
+    _comm: ffi::MPI_Comm,
+    _key: c_int,
+    _value: *mut c_void,
+    _extra: *mut c_void,
+) -> c_int {
+    FINALIZED.store(true, Ordering::Relaxed);
+    0
+}

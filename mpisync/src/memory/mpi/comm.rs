@@ -1,0 +1,161 @@
+//! mpisync's own duplicate of a communicator.
+
+use super::attribute;
+use crate::error::CreateError;
+use mpi::ffi;
+use mpi::traits::Communicator;
+use std::ffi::{c_char, c_int, c_void};
+use std::sync::{Mutex, PoisonError};
+
+/// A communicator that nobody else knows. Errors are return codes here, not aborts.
+pub(crate) struct OwnComm {
+    raw: ffi::MPI_Comm,
+    rank: c_int,
+    size: c_int,
+}
+
+// SAFETY: an `MPI_Comm` is a handle that any thread may hold; which thread may call MPI with it is for the thread
+// level to say, and controllers, through which all calls come, stay on the thread that made them.
+unsafe impl Send for OwnComm {}
+// SAFETY: as above.
+unsafe impl Sync for OwnComm {}
+
+/// Communicators whose last user is gone. `MPI_Comm_free` is collective, so it is not called from a destructor but
+/// the next time that this process makes something together with others.
+static RETIRED: Mutex<Vec<OwnComm>> = Mutex::new(Vec::new());
+
+impl OwnComm {
+    /// Duplicates `comm`; collective.
+    pub(super) fn duplicate(comm: &impl Communicator) -> Result<Self, CreateError> {
+        Self::free_retired();
+        let mut raw = comm.as_raw();
+        let mut own = OwnComm {
+            raw,
+            rank: comm.rank(),
+            size: comm.size(),
+        };
+        // SAFETY: `comm` is a valid communicator, for it is borrowed; the results go to live variables.
+        unsafe {
+            check("MPI_Comm_dup", ffi::MPI_Comm_dup(comm.as_raw(), &mut raw))?;
+            own.raw = raw;
+            let errors = ffi::MPI_Comm_set_errhandler(raw, ffi::RSMPI_ERRORS_RETURN);
+            check("MPI_Comm_set_errhandler", errors)?;
+        }
+        Ok(own)
+    }
+
+    /// Frees what was retired. The standard anticipates that `MPI_Comm_free` "will normally be implemented to be
+    /// local" (MPI 4.1, 7.4.3), and so it is in the implementations that mpisync is tested with.
+    fn free_retired() {
+        let retired = std::mem::take(&mut *RETIRED.lock().unwrap_or_else(PoisonError::into_inner));
+        for mut comm in retired {
+            // SAFETY: made by MPI_Comm_dup and freed once, before MPI_Finalize.
+            unsafe { ffi::MPI_Comm_free(&mut comm.raw) };
+        }
+    }
+
+    /// Keeps the communicator for the next [`Self::free_retired`].
+    pub(crate) fn retire(self) {
+        RETIRED
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(self);
+    }
+
+    pub(crate) fn rank(&self) -> i32 {
+        self.rank
+    }
+
+    pub(crate) fn size(&self) -> i32 {
+        self.size
+    }
+
+    /// Gives MPI an occasion to make progress.
+    pub(crate) fn progress(&self) {
+        if attribute::is_finalized() {
+            return;
+        }
+        let mut found: c_int = 0;
+        // SAFETY: a probe of a valid communicator with results that live; nobody sends on it, so nothing is found.
+        unsafe {
+            ffi::MPI_Iprobe(
+                ffi::RSMPI_ANY_SOURCE,
+                ffi::RSMPI_ANY_TAG,
+                self.raw,
+                &mut found,
+                ffi::RSMPI_STATUS_IGNORE,
+            );
+        }
+    }
+
+    /// How many of the ranks share memory with this one; collective.
+    pub(super) fn node_size(&self) -> Result<i32, CreateError> {
+        let mut node = self.raw;
+        let mut size = 0;
+        // SAFETY: valid handles, results in live variables; the new communicator is freed here.
+        unsafe {
+            let split = ffi::MPI_Comm_split_type(
+                self.raw,
+                ffi::RSMPI_COMM_TYPE_SHARED,
+                self.rank,
+                ffi::RSMPI_INFO_NULL,
+                &mut node,
+            );
+            check("MPI_Comm_split_type", split)?;
+            check("MPI_Comm_size", ffi::MPI_Comm_size(node, &mut size))?;
+            check("MPI_Comm_free", ffi::MPI_Comm_free(&mut node))?;
+        }
+        Ok(size)
+    }
+
+    /// Sends rank 0's `bytes` to all; collective.
+    pub(super) fn broadcast(&self, bytes: &mut [u8]) -> Result<(), CreateError> {
+        let count = c_int::try_from(bytes.len()).expect("a short message");
+        // SAFETY: the buffer is `count` bytes long and lives through the call.
+        let code = unsafe {
+            ffi::MPI_Bcast(
+                bytes.as_mut_ptr().cast::<c_void>(),
+                count,
+                ffi::RSMPI_UINT8_T,
+                0,
+                self.raw,
+            )
+        };
+        check("MPI_Bcast", code)
+    }
+
+    /// The smallest of all ranks' `value`s; collective.
+    pub(super) fn minimum(&self, value: i32) -> Result<i32, CreateError> {
+        let mut least = value;
+        // SAFETY: one `int` each way.
+        let code = unsafe {
+            ffi::MPI_Allreduce(
+                (&raw const value).cast::<c_void>(),
+                (&raw mut least).cast::<c_void>(),
+                1,
+                ffi::RSMPI_INT32_T,
+                ffi::RSMPI_MIN,
+                self.raw,
+            )
+        };
+        check("MPI_Allreduce", code)?;
+        Ok(least)
+    }
+}
+
+/// Turns an MPI return code into an error with MPI's own words.
+pub(super) fn check(function: &'static str, code: c_int) -> Result<(), CreateError> {
+    // MPI_SUCCESS is 0 by the standard (MPI 4.1, 9.4).
+    if code == 0 {
+        return Ok(());
+    }
+    let mut text = vec![0u8; 1024];
+    let mut length = 0;
+    // SAFETY: 1024 bytes are more than MPI_MAX_ERROR_STRING of any implementation.
+    unsafe { ffi::MPI_Error_string(code, text.as_mut_ptr().cast::<c_char>(), &mut length) };
+    text.truncate(usize::try_from(length).unwrap_or(0));
+    Err(CreateError::Mpi {
+        function,
+        message: String::from_utf8_lossy(&text).into_owned(),
+    })
+}

@@ -1,0 +1,293 @@
+//! The memory that one communicator's ranks share on this node: what is kept once a communicator, and blocks that
+//! are handed out to controllers.
+//!
+//! It begins as one chunk and grows by further chunks, so that ten thousand controllers need a handful of shared
+//! mappings. Which block a controller gets is decided by the leader (rank 0 of the node) and told to the others while
+//! the controller is made. Giving a block back is local: each rank counts itself off, and the last one puts the
+//! block on a list from which the leader takes it again.
+
+use super::block::BlockHeader;
+use super::mapping::{Mapping, Shareable};
+use crate::agree::Board;
+use crate::share::stage::STAGE_WORDS;
+use crate::wait::{Event, Sleepers};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// What is kept once a communicator.
+#[repr(C, align(128))]
+struct Header {
+    /// The first block that all ranks have given back, and through [`BlockHeader`] the others; 0 for none.
+    free: AtomicU64,
+    /// Counts arrivals at collective calls; those who wait for others sleep on it.
+    arrivals: AtomicU32,
+    arrival_sleepers: Sleepers,
+    /// Numbers in the order in which they were drawn.
+    tickets: AtomicU64,
+}
+
+/// What is kept once a rank.
+#[repr(C, align(128))]
+pub(crate) struct Member {
+    /// The process, and since when it has run, in the kernel's ticks: together they name it for good.
+    pub(crate) process: AtomicU32,
+    pub(crate) born: AtomicU64,
+    /// Where this rank stands in collective calls.
+    pub(crate) board: Board,
+}
+
+// SAFETY: atomics only, for all of which zero is a value.
+unsafe impl Shareable for Header {}
+// SAFETY: as above.
+unsafe impl Shareable for Member {}
+
+/// Where a block lies: chunk number and offset, and how long it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+pub(crate) struct Extent {
+    pub(crate) chunk: u32,
+    pub(crate) offset: u32,
+    pub(crate) length: u32,
+}
+
+impl Extent {
+    /// Never 0, for no block lies at the start of chunk 0.
+    fn link(self) -> u64 {
+        u64::from(self.chunk) << 32 | u64::from(self.offset)
+    }
+}
+
+/// The first chunk's room for blocks, in bytes; each next chunk has twice as much.
+const FIRST_ROOM: usize = 64 << 10;
+const LARGEST_ROOM: usize = 16 << 20;
+
+pub(crate) struct Segment {
+    me: usize,
+    ranks: usize,
+    first: Arc<Mapping>,
+    chunks: Mutex<Vec<Arc<Mapping>>>,
+    /// What the leader knows of the room that is left; untouched on the other ranks.
+    room: Mutex<Room>,
+}
+
+#[derive(Default)]
+struct Room {
+    chunk: u32,
+    used: usize,
+    free: Vec<Extent>,
+}
+
+impl Segment {
+    /// The length of the first chunk for that many ranks.
+    pub(crate) fn first_length(ranks: usize) -> usize {
+        Self::blocks_at(ranks) + FIRST_ROOM
+    }
+
+    fn members_at() -> usize {
+        size_of::<Header>()
+    }
+
+    fn stages_at(ranks: usize) -> usize {
+        Self::members_at() + ranks * size_of::<Member>()
+    }
+
+    fn blocks_at(ranks: usize) -> usize {
+        Self::stages_at(ranks) + ranks * STAGE_WORDS * size_of::<u64>()
+    }
+
+    /// A segment whose first chunk is `first`, zeroed and of [`Self::first_length`].
+    pub(crate) fn new(first: Mapping, me: usize, ranks: usize) -> Self {
+        let first = Arc::new(first);
+        Segment {
+            me,
+            ranks,
+            chunks: Mutex::new(vec![Arc::clone(&first)]),
+            room: Mutex::new(Room {
+                used: Self::blocks_at(ranks),
+                ..Room::default()
+            }),
+            first,
+        }
+    }
+
+    pub(crate) fn me(&self) -> usize {
+        self.me
+    }
+
+    pub(crate) fn ranks(&self) -> usize {
+        self.ranks
+    }
+
+    fn header(&self) -> &Header {
+        self.first.get(0)
+    }
+
+    /// What is kept for the rank of this index.
+    pub(crate) fn member(&self, rank: usize) -> &Member {
+        &self.first.slice(Self::members_at(), self.ranks)[rank]
+    }
+
+    /// The words through which the rank of this index passes large values.
+    pub(crate) fn stage(&self, rank: usize) -> &[AtomicU64] {
+        assert!(rank < self.ranks, "a rank of this node");
+        let offset = Self::stages_at(self.ranks) + rank * STAGE_WORDS * size_of::<u64>();
+        self.first.slice(offset, STAGE_WORDS)
+    }
+
+    /// The event of an arrival at a collective call.
+    pub(crate) fn arrival(&self) -> Event<'_> {
+        let header = self.header();
+        Event {
+            word: &header.arrivals,
+            sleepers: &header.arrival_sleepers,
+        }
+    }
+
+    /// The chunk of this number.
+    pub(crate) fn chunk(&self, number: u32) -> Arc<Mapping> {
+        let chunks = self.chunks.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&chunks[number as usize])
+    }
+
+    /// Adds the next chunk.
+    #[cfg(any(feature = "mpi", test))]
+    pub(crate) fn add_chunk(&self, chunk: Mapping) {
+        let mut chunks = self.chunks.lock().unwrap_or_else(PoisonError::into_inner);
+        chunks.push(Arc::new(chunk));
+    }
+
+    /// A number larger than all that were drawn before, on any rank.
+    pub(crate) fn draw_ticket(&self) -> u64 {
+        self.header().tickets.fetch_add(1, Ordering::SeqCst)
+    }
+
+    /// How many chunks there are.
+    pub(crate) fn chunks(&self) -> u32 {
+        let chunks = self.chunks.lock().unwrap_or_else(PoisonError::into_inner);
+        chunks.len() as u32
+    }
+
+    /// Takes back a block that no rank has used.
+    #[cfg(feature = "mpi")]
+    pub(crate) fn take_back(&self, extent: Extent) {
+        let mut room = self.room.lock().unwrap_or_else(PoisonError::into_inner);
+        room.free.push(extent);
+    }
+
+    /// Gives a block of `length` bytes, cleared. Only the leader asks. Where there is no room, the error is the
+    /// length of the chunk that has to be added first.
+    pub(crate) fn allocate(&self, length: usize) -> Result<Extent, usize> {
+        let mut room = self.room.lock().unwrap_or_else(PoisonError::into_inner);
+        self.collect_free(&mut room);
+        let fits = |place: &Extent| place.length as usize == length;
+        if let Some(index) = room.free.iter().rposition(fits) {
+            let place = room.free.swap_remove(index);
+            let chunk = self.chunk(place.chunk);
+            let words = length / size_of::<u64>();
+            for word in chunk.slice::<AtomicU64>(place.offset as usize, words) {
+                word.store(0, Ordering::Relaxed);
+            }
+            return Ok(place);
+        }
+        let newest = self.chunks() - 1;
+        if newest != room.chunk {
+            room.chunk = newest;
+            room.used = 0;
+        }
+        if room.used + length > self.chunk(newest).length() {
+            let doubled = FIRST_ROOM << newest.saturating_add(1).min(16);
+            return Err(doubled.min(LARGEST_ROOM).max(length));
+        }
+        let place = Extent {
+            chunk: newest,
+            offset: room.used as u32,
+            length: length as u32,
+        };
+        room.used += length;
+        Ok(place)
+    }
+
+    /// Takes over the blocks that all ranks have given back.
+    fn collect_free(&self, room: &mut Room) {
+        // Acquire: what the other ranks did with a block is done before it is used again.
+        let mut link = self.header().free.swap(0, Ordering::Acquire);
+        while link != 0 {
+            let (chunk, offset) = ((link >> 32) as u32, link as u32);
+            let mapping = self.chunk(chunk);
+            let header: &BlockHeader = mapping.get(offset as usize);
+            room.free.push(Extent {
+                chunk,
+                offset,
+                length: header.length.load(Ordering::Relaxed),
+            });
+            link = header.next.load(Ordering::Relaxed);
+        }
+    }
+
+    /// Gives this rank's share in a block back; the last rank to do so puts it on the list. Only the leader takes
+    /// from the list, and always all of it, so a link never changes under who pushes.
+    pub(crate) fn give_back(&self, place: Extent, header: &BlockHeader) {
+        // AcqRel: the last rank hands on what all the others did with the block.
+        let before = header.given_back.fetch_add(1, Ordering::AcqRel);
+        if before as usize + 1 < self.ranks {
+            return;
+        }
+        header.length.store(place.length, Ordering::Relaxed);
+        let free = &self.header().free;
+        let mut first = free.load(Ordering::Relaxed);
+        loop {
+            header.next.store(first, Ordering::Relaxed);
+            match free.compare_exchange_weak(
+                first,
+                place.link(),
+                Ordering::Release,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => return,
+                Err(now) => first = now,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn segment() -> Segment {
+        Segment::new(Mapping::private(Segment::first_length(1)), 0, 1)
+    }
+
+    #[test]
+    fn blocks_do_not_overlap_and_grow_into_new_chunks() {
+        let segment = segment();
+        let mut last = None;
+        let mut chunks = 0;
+        for _ in 0..5000 {
+            let place = segment.allocate(1024).unwrap_or_else(|length| {
+                chunks += 1;
+                segment.add_chunk(Mapping::private(length));
+                segment.allocate(1024).expect("there is room now")
+            });
+            if let Some(Extent { chunk, offset, .. }) = last {
+                assert!(
+                    (place.chunk, place.offset) >= (chunk, offset + 1024) || place.chunk > chunk
+                );
+            }
+            last = Some(place);
+        }
+        assert!((2..20).contains(&chunks), "{chunks} chunks");
+    }
+
+    #[test]
+    fn a_block_that_was_given_back_is_used_again_and_clear() {
+        let segment = segment();
+        let place = segment.allocate(1024).expect("room");
+        let chunk = segment.chunk(place.chunk);
+        let word = &chunk.slice::<AtomicU64>(place.offset as usize, 128)[127];
+        word.store(5, Ordering::Relaxed);
+        segment.give_back(place, chunk.get(place.offset as usize));
+        assert_eq!(segment.allocate(1024), Ok(place));
+        assert_eq!(word.load(Ordering::Relaxed), 0);
+        assert_ne!(segment.allocate(1024), Ok(place));
+    }
+}

@@ -1,0 +1,73 @@
+//! The words of a mailbox: what they mean and who may store them.
+
+use crate::memory::cells::Text;
+use crate::wait::Sleepers;
+use std::sync::atomic::{AtomicU32, AtomicU64};
+
+/// How many bytes lie in the mailbox itself; larger values take the stage.
+pub(crate) const INLINE: usize = 448;
+
+/// The part of a controller's block through which values travel. All zero is the first state.
+#[repr(C, align(128))]
+pub(crate) struct Mailbox {
+    /// Counts what writers put out; those who collect sleep on it.
+    pub(crate) published: AtomicU32,
+    pub(crate) published_sleepers: Sleepers,
+    /// Counts what was collected; a writer who needs room sleeps on it.
+    pub(crate) collected: AtomicU32,
+    pub(crate) collected_sleepers: Sleepers,
+    /// Two, in turn, so that a writer may be one call ahead of who collects.
+    pub(crate) records: [Record; 2],
+}
+
+/// What came of one call. Stored by the call's writer only.
+#[repr(C, align(128))]
+pub(crate) struct Record {
+    /// The number of the call; stored last, and with it the rest is there.
+    pub(crate) call: AtomicU64,
+    /// How many chunks of a staged value have been put out for this call.
+    pub(crate) staged: AtomicU64,
+    /// The call whose writer has been settled, under the write lock; then `writer` names it.
+    pub(crate) claimed: AtomicU64,
+    /// The writer's index on the node.
+    pub(crate) writer: AtomicU32,
+    /// [`INLINE_VALUE`] and so on.
+    pub(crate) outcome: AtomicU32,
+    /// [`Kind::number`](super::payload::Kind::number) of a value.
+    pub(crate) kind: AtomicU64,
+    /// Length of a value in bytes.
+    pub(crate) length: AtomicU64,
+    /// Line of the source where the call was made, and below its file.
+    pub(crate) line: AtomicU32,
+    pub(crate) file: Text<16>,
+    /// What the value's kind is called.
+    pub(crate) label: Text<16>,
+    /// A small value.
+    pub(crate) data: [AtomicU64; INLINE / 8],
+    /// The reason why there is no value.
+    pub(crate) reason: Text<64>,
+}
+
+/// `outcome`: the value is in `data`.
+pub(crate) const INLINE_VALUE: u32 = 1;
+/// `outcome`: the value comes through the writer's stage.
+pub(crate) const STAGED_VALUE: u32 = 2;
+/// `outcome`: the writer failed.
+pub(crate) const FAILED: u32 = 3;
+/// `outcome`: the writer panicked.
+pub(crate) const PANICKED: u32 = 4;
+/// `outcome`: the writer dropped its fence.
+pub(crate) const UNSHARED: u32 = 5;
+
+/// Where one rank stands. Stored by that rank only.
+#[repr(C)]
+pub(crate) struct Mail {
+    /// The last call that this rank is done with, as its writer or having collected.
+    pub(crate) done: AtomicU64,
+    /// The call during which this rank, waiting long, has said whom it waits for.
+    pub(crate) waiting: AtomicU64,
+    /// Whom it waits for, by index on the node.
+    pub(crate) waits_for: AtomicU32,
+    /// Chunks taken from the stage: the lower half of the call's number, then how many.
+    pub(crate) taken: AtomicU64,
+}

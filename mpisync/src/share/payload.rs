@@ -1,0 +1,97 @@
+//! What a value is turned into on its way.
+
+use std::borrow::Cow;
+
+/// Where the bytes of a shared value come from.
+pub(crate) trait Source {
+    /// How many bytes there are to come.
+    fn length(&self) -> u64;
+
+    /// The next bytes; as many as `buffer` has, which are never more than there are.
+    fn fill(&mut self, buffer: &mut [u8]);
+}
+
+/// Where the bytes of a collected value go.
+pub(crate) trait Sink {
+    /// Takes the next bytes.
+    fn put(&mut self, bytes: &[u8]);
+}
+
+impl Source for &[u8] {
+    fn length(&self) -> u64 {
+        self.len() as u64
+    }
+
+    fn fill(&mut self, buffer: &mut [u8]) {
+        let (now, later) = self.split_at(buffer.len());
+        buffer.copy_from_slice(now);
+        *self = later;
+    }
+}
+
+impl Sink for Vec<u8> {
+    fn put(&mut self, bytes: &[u8]) {
+        self.extend_from_slice(bytes);
+    }
+}
+
+/// A sink for a value that is not kept.
+pub(crate) struct Discard;
+
+impl Sink for Discard {
+    fn put(&mut self, _bytes: &[u8]) {}
+}
+
+/// What kind of value travels: how it is encoded, and the name of its type.
+#[derive(Clone, Copy)]
+pub(crate) struct Kind {
+    name: &'static str,
+    encoding: Encoding,
+}
+
+#[derive(Clone, Copy)]
+enum Encoding {
+    Serde,
+    #[cfg(feature = "mpi")]
+    Datatype,
+}
+
+impl Kind {
+    /// A `T` that travels through serde.
+    pub(crate) fn serde<T>() -> Self {
+        Kind {
+            name: std::any::type_name::<T>(),
+            encoding: Encoding::Serde,
+        }
+    }
+
+    /// Items of type `T` that travel as an MPI datatype.
+    #[cfg(feature = "mpi")]
+    pub(crate) fn datatype<T>() -> Self {
+        Kind {
+            name: std::any::type_name::<T>(),
+            encoding: Encoding::Datatype,
+        }
+    }
+
+    /// What the kind is called in messages.
+    pub(crate) fn label(self) -> Cow<'static, str> {
+        match self.encoding {
+            Encoding::Serde => Cow::Borrowed(self.name),
+            #[cfg(feature = "mpi")]
+            Encoding::Datatype => Cow::Owned(format!("[{}] as an MPI datatype", self.name)),
+        }
+    }
+
+    /// A number that differs between kinds: FNV-1a of the type's name, and the encoding. (`TypeId` will not do, for
+    /// ranks may run different programs.)
+    pub(crate) fn number(self) -> u64 {
+        let hash = self
+            .name
+            .bytes()
+            .fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
+                (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
+            });
+        hash ^ self.encoding as u64
+    }
+}

@@ -1,0 +1,393 @@
+//! One call of a mailbox: the writer's side and the collectors' side.
+
+use super::mailbox::{
+    FAILED, INLINE, INLINE_VALUE, Mail, PANICKED, Record, STAGED_VALUE, UNSHARED,
+};
+use super::payload::{Kind, Sink, Source};
+use super::stage;
+use crate::agree;
+use crate::error::FenceError;
+use crate::memory::block::Block;
+use crate::memory::{Memory, Surroundings, cells};
+use crate::place::Place;
+use crate::wait::{Deadline, Event, Stop, wait};
+use std::panic::Location;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// The number of a call: an epoch of the communicator in the upper half, and a count from 1 in the lower.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub(crate) struct Call(pub(crate) u64);
+
+impl Call {
+    fn epoch(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+
+    /// The call after this one in `epoch`.
+    pub(crate) fn next(self, epoch: u32) -> Self {
+        if self.epoch() == epoch {
+            Call(self.0 + 1)
+        } else {
+            Call(u64::from(epoch) << 32 | 1)
+        }
+    }
+
+    /// The call before this one.
+    pub(crate) fn previous(self) -> Self {
+        Call(self.0 - 1)
+    }
+}
+
+/// Why there is no value.
+#[derive(Clone, Copy)]
+pub(crate) enum Failure<'a> {
+    Failed(&'a str),
+    Panicked(&'a str),
+    Unshared,
+}
+
+/// One call on the mailbox of `block`, made at `place`.
+#[derive(Clone, Copy)]
+pub(crate) struct Post<'a> {
+    pub(crate) block: &'a Block,
+    pub(crate) call: Call,
+    pub(crate) place: &'static Location<'static>,
+}
+
+impl<'a> Post<'a> {
+    fn record(&self) -> &'a Record {
+        &self.block.mailbox().records[(self.call.0 % 2) as usize]
+    }
+
+    fn mine(&self) -> &'a Mail {
+        self.block.mail(self.block.me())
+    }
+
+    fn published(&self) -> Event<'a> {
+        let mailbox = self.block.mailbox();
+        Event {
+            word: &mailbox.published,
+            sleepers: &mailbox.published_sleepers,
+        }
+    }
+
+    fn collected(&self) -> Event<'a> {
+        let mailbox = self.block.mailbox();
+        Event {
+            word: &mailbox.collected,
+            sleepers: &mailbox.collected_sleepers,
+        }
+    }
+
+    /// Whether the record holds what came of this call. Acquire: then everything in it is there.
+    fn is_published(&self) -> bool {
+        self.record().call.load(Ordering::Acquire) == self.call.0
+    }
+
+    // The writer's side.
+
+    /// Waits until everybody is done with the record that this call will use, two calls back.
+    pub(crate) fn make_room(&self) {
+        let before = Call(self.record().call.load(Ordering::Relaxed));
+        // Where an epoch lies in between, all ranks have met since then and left their calls behind.
+        if before.epoch() == self.call.epoch() && before < self.call {
+            self.wait_for_all(|mail| mail.done.load(Ordering::Acquire) >= before.0);
+        }
+    }
+
+    /// Makes this rank the writer of the call; only under the write lock. The error is the rank that is it already.
+    pub(crate) fn claim(&self) -> Result<(), usize> {
+        let record = self.record();
+        if record.claimed.load(Ordering::Relaxed) == self.call.0 {
+            return Err(record.writer.load(Ordering::Relaxed) as usize);
+        }
+        self.take_charge();
+        Ok(())
+    }
+
+    /// Makes this rank the writer of a call in which all ranks know that it is.
+    pub(crate) fn take_charge(&self) {
+        let record = self.record();
+        record
+            .writer
+            .store(self.block.me() as u32, Ordering::Relaxed);
+        record.claimed.store(self.call.0, Ordering::Relaxed);
+    }
+
+    /// Shares a value. One that does not fit into the mailbox is passed through the stage, and this rank stays until
+    /// all have taken it.
+    pub(crate) fn share(&self, kind: Kind, source: &mut impl Source) {
+        let record = self.record();
+        let length = source.length();
+        record.kind.store(kind.number(), Ordering::Relaxed);
+        record.length.store(length, Ordering::Relaxed);
+        record.label.set(&kind.label());
+        if length <= INLINE as u64 {
+            let mut bytes = [0; INLINE];
+            let bytes = &mut bytes[..length as usize];
+            source.fill(bytes);
+            cells::copy_in(&record.data, bytes);
+            self.publish(INLINE_VALUE);
+        } else {
+            record.staged.store(0, Ordering::Relaxed);
+            self.publish(STAGED_VALUE);
+            self.stream(source, length);
+        }
+        self.finish();
+    }
+
+    /// Tells why there is no value.
+    pub(crate) fn fail(&self, failure: Failure<'_>) {
+        let record = self.record();
+        record.file.set(self.place.file());
+        record.line.store(self.place.line(), Ordering::Relaxed);
+        match failure {
+            Failure::Failed(reason) => {
+                record.reason.set(reason);
+                self.publish(FAILED);
+            }
+            Failure::Panicked(message) => {
+                record.reason.set(message);
+                self.publish(PANICKED);
+            }
+            Failure::Unshared => self.publish(UNSHARED),
+        }
+        self.finish();
+    }
+
+    fn publish(&self, outcome: u32) {
+        let record = self.record();
+        record.outcome.store(outcome, Ordering::Relaxed);
+        // An exchange, so that the look at the sleepers comes after it.
+        record.call.swap(self.call.0, Ordering::SeqCst);
+        self.published().notify(u32::MAX >> 1);
+    }
+
+    /// Passes the chunks of a value through this rank's stage, at most two ahead of the slowest collector.
+    fn stream(&self, source: &mut impl Source, length: u64) {
+        let me = self.block.me();
+        let words = self.block.domain().segment().stage(me);
+        let mut bytes = vec![0; stage::CHUNK];
+        let chunks = stage::chunks(length);
+        for number in 0..chunks {
+            let bytes = &mut bytes[..stage::chunk_length(length, number)];
+            source.fill(bytes);
+            if number >= 2 {
+                self.wait_for_takers(number - 1);
+            }
+            stage::put(words, number, bytes);
+            self.record().staged.swap(number + 1, Ordering::SeqCst);
+            self.published().notify(u32::MAX >> 1);
+        }
+        self.wait_for_takers(chunks);
+    }
+
+    /// Waits until all others have taken that many chunks of this call, or are done with it.
+    fn wait_for_takers(&self, chunks: u64) {
+        let enough = self.taken_word(chunks);
+        self.wait_for_all(|mail| {
+            mail.done.load(Ordering::Acquire) >= self.call.0
+                || mail.taken.load(Ordering::Acquire) >= enough
+                    && mail.taken.load(Ordering::Relaxed) >> 32 == enough >> 32
+        });
+    }
+
+    /// What a collector's `taken` says when it has taken that many chunks of this call.
+    fn taken_word(&self, chunks: u64) -> u64 {
+        self.call.0 << 32 | chunks
+    }
+
+    /// Waits until `is_done` holds of all other ranks that are still alive.
+    fn wait_for_all(&self, is_done: impl Fn(&Mail) -> bool) {
+        let block = self.block;
+        for rank in (0..block.ranks()).filter(|&rank| rank != block.me()) {
+            let mail = block.mail(rank);
+            let check = || (is_done(mail) || block.domain().is_known_dead(rank)).then_some(());
+            let look = || {
+                block.is_alive(rank);
+                Ok::<_, Stop>(())
+            };
+            let waited = wait(block, self.collected(), Deadline::Never, check, look);
+            debug_assert!(waited.is_ok(), "there is no deadline");
+        }
+    }
+
+    // The collectors' side.
+
+    /// Takes what `writer` shares in this call. `open` makes the sink for a value of that length; `kind` is none where
+    /// any value will do. This rank is done with the call afterwards, unless the ranks diverged: then the call has
+    /// not taken place.
+    pub(crate) fn collect<S: Sink>(
+        &self,
+        writer: usize,
+        kind: Option<Kind>,
+        limit: Option<Duration>,
+        open: impl FnOnce(u64) -> Result<S, FenceError>,
+    ) -> Result<S, FenceError> {
+        let published = wait(
+            self.block,
+            self.published(),
+            limit.map_or(Deadline::Never, Deadline::after),
+            || self.is_published().then_some(()),
+            || self.inspect(writer).map_err(Interrupted::Failed),
+        );
+        let taken = match published {
+            Ok(()) => self.take(writer, kind, open),
+            Err(Interrupted::Failed(error)) => Err(error),
+            Err(Interrupted::Stopped) => Err(FenceError::Timeout {
+                waited: limit.unwrap_or(Duration::MAX),
+            }),
+        };
+        if !matches!(taken, Err(FenceError::Diverged { .. })) {
+            self.finish();
+        }
+        taken
+    }
+
+    /// Says that this rank is done with the call.
+    pub(crate) fn finish(&self) {
+        self.mine().done.swap(self.call.0, Ordering::SeqCst);
+        self.collected().notify(1);
+    }
+
+    fn take<S: Sink>(
+        &self,
+        writer: usize,
+        kind: Option<Kind>,
+        open: impl FnOnce(u64) -> Result<S, FenceError>,
+    ) -> Result<S, FenceError> {
+        let record = self.record();
+        let author = record.writer.load(Ordering::Relaxed) as usize;
+        if author != writer {
+            return Err(FenceError::WriterMismatch {
+                here: writer as i32,
+                rank: author as i32,
+                there: author as i32,
+            });
+        }
+        let outcome = record.outcome.load(Ordering::Relaxed);
+        if outcome != INLINE_VALUE && outcome != STAGED_VALUE {
+            return Err(self.failure(outcome));
+        }
+        if let Some(kind) = kind
+            && record.kind.load(Ordering::Relaxed) != kind.number()
+        {
+            return Err(FenceError::TypeMismatch {
+                writer: writer as i32,
+                shared: record.label.get(),
+                collected: kind.label().into_owned(),
+            });
+        }
+        let length = record.length.load(Ordering::Relaxed);
+        let mut sink = open(length)?;
+        if outcome == INLINE_VALUE {
+            let mut bytes = [0; INLINE];
+            let bytes = &mut bytes[..(length as usize).min(INLINE)];
+            cells::copy_out(&record.data, bytes);
+            sink.put(bytes);
+        } else if kind.is_some() {
+            self.follow(writer, length, &mut sink)?;
+        }
+        Ok(sink)
+    }
+
+    /// Takes the chunks that `writer` passes through its stage.
+    fn follow(&self, writer: usize, length: u64, sink: &mut impl Sink) -> Result<(), FenceError> {
+        let record = self.record();
+        let words = self.block.domain().segment().stage(writer);
+        let mut bytes = vec![0; stage::CHUNK];
+        for number in 0..stage::chunks(length) {
+            wait(
+                self.block,
+                self.published(),
+                Deadline::Never,
+                || (record.staged.load(Ordering::Acquire) > number).then_some(()),
+                || self.check_alive(writer).map_err(Interrupted::Failed),
+            )
+            .map_err(|interrupted| interrupted.into_error())?;
+            let bytes = &mut bytes[..stage::chunk_length(length, number)];
+            stage::take(words, number, bytes);
+            self.mine()
+                .taken
+                .swap(self.taken_word(number + 1), Ordering::SeqCst);
+            self.collected().notify(1);
+            sink.put(bytes);
+        }
+        Ok(())
+    }
+
+    fn failure(&self, outcome: u32) -> FenceError {
+        let record = self.record();
+        let rank = record.writer.load(Ordering::Relaxed) as i32;
+        let place = Place::new(record.file.get(), record.line.load(Ordering::Relaxed));
+        match outcome {
+            UNSHARED => FenceError::Unshared { rank, place },
+            PANICKED => FenceError::WriterPanicked {
+                rank,
+                place,
+                message: record.reason.get(),
+            },
+            _ => FenceError::WriterFailed {
+                rank,
+                place,
+                message: record.reason.get(),
+            },
+        }
+    }
+
+    fn check_alive(&self, rank: usize) -> Result<(), FenceError> {
+        if self.block.is_alive(rank) {
+            return Ok(());
+        }
+        Err(FenceError::RankDied { rank: rank as i32 })
+    }
+
+    /// Looks whether `writer` can still be expected to share anything in this call.
+    fn inspect(&self, writer: usize) -> Result<(), FenceError> {
+        let trouble = self.check_alive(writer).and_then(|()| {
+            self.mine()
+                .waits_for
+                .store(writer as u32, Ordering::Relaxed);
+            self.mine().waiting.store(self.call.0, Ordering::Release);
+            let theirs = self.block.mail(writer);
+            if theirs.waiting.load(Ordering::Acquire) == self.call.0 {
+                return Err(FenceError::WriterMismatch {
+                    here: writer as i32,
+                    rank: writer as i32,
+                    there: theirs.waits_for.load(Ordering::Relaxed) as i32,
+                });
+            }
+            agree::find_elsewhere(self.block, writer, self.place)
+        });
+        // Whatever the writer did next, it shared first, if it did.
+        if self.is_published() {
+            return Ok(());
+        }
+        if matches!(trouble, Err(FenceError::Diverged { .. })) {
+            agree::refuse(self.block, self.place);
+        }
+        trouble
+    }
+}
+
+/// Why a wait for a writer ended early.
+enum Interrupted {
+    Stopped,
+    Failed(FenceError),
+}
+
+impl From<Stop> for Interrupted {
+    fn from(_: Stop) -> Self {
+        Interrupted::Stopped
+    }
+}
+
+impl Interrupted {
+    fn into_error(self) -> FenceError {
+        match self {
+            Interrupted::Failed(error) => error,
+            Interrupted::Stopped => unreachable!("there is no deadline"),
+        }
+    }
+}
