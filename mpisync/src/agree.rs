@@ -106,7 +106,7 @@ impl Note {
         self.step.store(stand.step as u32, Ordering::Relaxed);
         self.depth.store(stand.depth, Ordering::Relaxed);
         self.line.store(stand.place.line(), Ordering::Relaxed);
-        self.file.set(stand.place.file());
+        self.file.set_tail(stand.place.file());
         let outcome = match &stand.outcome {
             Outcome::Fine => 0,
             Outcome::Failed(reason) => {
@@ -141,7 +141,8 @@ impl Note {
             place: Place::new(self.file.get(), self.line.load(Ordering::Relaxed)),
         };
         fence(Ordering::Acquire);
-        let unchanged = version % 2 == 0 && self.version.load(Ordering::Relaxed) == version;
+        let unchanged =
+            version.is_multiple_of(2) && self.version.load(Ordering::Relaxed) == version;
         unchanged.then_some(reading)
     }
 }
@@ -342,7 +343,7 @@ pub(crate) fn refuse(block: &Block, here: &Location<'_>) {
     let segment = domain.segment();
     let board = &segment.member(block.me()).board;
     board.refused_line.store(here.line(), Ordering::Relaxed);
-    board.refused_file.set(here.file());
+    board.refused_file.set_tail(here.file());
     board
         .refused_ticket
         .store(segment.draw_ticket(), Ordering::Relaxed);

@@ -167,7 +167,7 @@ mod tests {
 
     #[test]
     fn turn_fields_do_not_touch() {
-        let turn = Turn(Turn::URGENT | 3 * Turn::ONE_WAITER).held_by(MAX_RANKS - 1);
+        let turn = Turn(Turn::URGENT + 3 * Turn::ONE_WAITER).held_by(MAX_RANKS - 1);
         assert_eq!(turn.owner(), Some(MAX_RANKS - 1));
         assert_eq!(turn.waiters(), 3);
         assert!(turn.is_urgent());

@@ -47,7 +47,7 @@ pub(crate) fn copy_out(cells: &[AtomicU64], bytes: &mut [u8]) {
     }
 }
 
-/// A text of up to `8 * N` bytes in shared memory; a longer one is cut at a character.
+/// A text of up to `8 * N` bytes in shared memory. A longer one is cut at a character.
 #[repr(C)]
 pub(crate) struct Text<const N: usize> {
     length: AtomicU64,
@@ -55,10 +55,21 @@ pub(crate) struct Text<const N: usize> {
 }
 
 impl<const N: usize> Text<N> {
+    /// Sets the text; of one that is too long, the beginning.
     pub(crate) fn set(&self, text: &str) {
         let end = text.floor_char_boundary(N * WORD);
-        copy_in(&self.cells, &text.as_bytes()[..end]);
-        self.length.store(end as u64, Ordering::Relaxed);
+        self.set_bytes(&text.as_bytes()[..end]);
+    }
+
+    /// Sets the text; of one that is too long, the end. For paths, which tell most there.
+    pub(crate) fn set_tail(&self, text: &str) {
+        let start = text.ceil_char_boundary(text.len().saturating_sub(N * WORD));
+        self.set_bytes(&text.as_bytes()[start..]);
+    }
+
+    fn set_bytes(&self, bytes: &[u8]) {
+        copy_in(&self.cells, bytes);
+        self.length.store(bytes.len() as u64, Ordering::Relaxed);
     }
 
     pub(crate) fn get(&self) -> String {
@@ -93,5 +104,7 @@ mod tests {
         };
         text.set("sieben€");
         assert_eq!(text.get(), "sieben");
+        text.set_tail("/a/€uro.rs");
+        assert_eq!(text.get(), "uro.rs");
     }
 }

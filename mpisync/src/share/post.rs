@@ -140,7 +140,7 @@ impl<'a> Post<'a> {
     /// Tells why there is no value.
     pub(crate) fn fail(&self, failure: Failure<'_>) {
         let record = self.record();
-        record.file.set(self.place.file());
+        record.file.set_tail(self.place.file());
         record.line.store(self.place.line(), Ordering::Relaxed);
         match failure {
             Failure::Failed(reason) => {
