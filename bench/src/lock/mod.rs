@@ -2,6 +2,7 @@
 
 pub mod mpi_bcast_barrier;
 pub mod mpi_win_lock;
+pub mod mpisync;
 pub mod pthread_rwlock;
 
 use std::hint::black_box;
@@ -38,6 +39,8 @@ impl Case {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 #[value(rename_all = "snake_case")]
 pub enum Name {
+    /// This project.
+    Mpisync,
     /// glibc's reader-writer lock, shared between processes.
     PthreadRwlock,
     /// `MPI_Win_lock` and `MPI_Win_unlock`.
@@ -51,6 +54,7 @@ impl Name {
     pub fn takes(self, case: Case) -> bool {
         let hands_over = case == Case::SingleWriteShare8;
         match self {
+            Name::Mpisync => true,
             Name::PthreadRwlock | Name::MpiWinLock => !hands_over,
             Name::MpiBcastBarrier => hands_over,
         }
@@ -59,6 +63,7 @@ impl Name {
     /// Makes the subject. Collective.
     pub fn make(self, team: &Team) -> Box<dyn Subject> {
         match self {
+            Name::Mpisync => Box::new(mpisync::Mpisync::new(team.world())),
             Name::PthreadRwlock => Box::new(pthread_rwlock::PthreadRwlock::new(team.world())),
             Name::MpiWinLock => Box::new(mpi_win_lock::MpiWinLock::new(team.world())),
             Name::MpiBcastBarrier => {

@@ -1,7 +1,8 @@
 //! `MPI_Win_lock` and `MPI_Win_unlock` on a window at rank 0: what MPI itself has.
 //!
 //! The window is from `MPI_Win_allocate`, which leaves the choice of memory to MPI, and it works with the
-//! ranks on any number of hosts. Rank 0 locks its own window when it is alone, the best case there is.
+//! ranks on any number of hosts. (One from `MPI_Win_allocate_shared` works on one host only; some libraries
+//! lock it faster.) Rank 0 locks its own window when it is alone, the best case there is.
 
 use std::ffi::{c_int, c_void};
 use std::mem::MaybeUninit;

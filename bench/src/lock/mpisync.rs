@@ -1,0 +1,57 @@
+//! mpisync: a controller over all ranks, used as its users do.
+
+use ::mpisync::{Access, WindowController};
+use mpi::topology::SimpleCommunicator;
+
+use super::{Case, HandOver, Lock, Subject, hand_over_round, lock_round};
+use crate::team::Team;
+
+/// A controller whose master is rank 0.
+pub struct Mpisync {
+    controller: WindowController,
+}
+
+impl Mpisync {
+    /// Makes the controller. Collective.
+    pub fn new(world: &SimpleCommunicator) -> Self {
+        let controller = ::mpisync::sync(world).expect("a controller of all ranks can be made");
+        Self { controller }
+    }
+}
+
+impl Lock for Mpisync {
+    fn read(&mut self, body: impl FnOnce()) {
+        let _guard = self.controller.read();
+        body();
+    }
+
+    fn write(&mut self, body: impl FnOnce()) {
+        let _guard = self.controller.write();
+        body();
+    }
+}
+
+impl HandOver for Mpisync {
+    fn hand_over(&mut self, word: u64) -> u64 {
+        match self.controller.single_write() {
+            Access::Writer(fence) => fence.share(word),
+            Access::Excluded(fence) => fence.collect(),
+        }
+        .expect("rank 0 shares a word")
+    }
+}
+
+impl Subject for Mpisync {
+    fn round(&mut self, case: Case, team: &Team) -> f64 {
+        match case {
+            Case::SingleWriteShare8 => hand_over_round(self, team),
+            _ => lock_round(self, case, team),
+        }
+    }
+
+    fn close(self: Box<Self>) {
+        self.controller
+            .close()
+            .expect("all ranks close the controller");
+    }
+}
