@@ -10,7 +10,7 @@ use syn::{Error, Expr, Path, Result, Token};
 use crate::errors::both;
 
 /// The macros of this crate; displays as the name that users write.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Macro {
     SingleWrite,
     Collective,

@@ -5,10 +5,10 @@
 use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote_spanned};
 use syn::ext::IdentExt;
-use syn::spanned::Spanned;
-use syn::{Expr, ExprLit, GenericArgument, Path, PathArguments, Type};
+use syn::{Expr, ExprLit, Path};
 
 use crate::controller::Controller;
+use crate::output::Output;
 use crate::valid::{Format, Kind, Task};
 
 pub fn expand(task: &Task) -> TokenStream {
@@ -20,7 +20,12 @@ pub fn expand(task: &Task) -> TokenStream {
 }
 
 fn single_write(task: &Task, rank: Option<&Expr>, format: &Format) -> TokenStream {
-    let Sites { error, value, both } = Sites::of(&task.output);
+    let &Output {
+        ref ty,
+        error,
+        value,
+        both,
+    } = &task.output;
     let krate = krate(task, error);
     let ctrl = task.controller.borrow();
     let Rank { statement, name } = Rank::of(rank, error);
@@ -40,12 +45,13 @@ fn single_write(task: &Task, rank: Option<&Expr>, format: &Format) -> TokenStrea
         Format::Slice => ("share_vec_result", "collect_vec"),
     };
     let (share, collect) = (Ident::new(share, both), Ident::new(collect, value));
-    let (output, body) = (&task.output, task.function.block());
+    let body = task.function.block();
     quote_spanned! {error=>
         #statement
-        match #krate::__private::#enter? {
+        let access = #krate::__private::#enter?;
+        match access {
             #krate::Access::Writer(fence) => {
-                let outcome = fence.run(|#seen| -> #output #body);
+                let outcome = fence.run(|#seen| -> #ty #body);
                 fence.#share(outcome)
             }
             #krate::Access::Excluded(fence) => ::core::result::Result::Ok(fence.#collect()?),
@@ -54,7 +60,12 @@ fn single_write(task: &Task, rank: Option<&Expr>, format: &Format) -> TokenStrea
 }
 
 fn collective(task: &Task, share: Option<&Expr>) -> TokenStream {
-    let Sites { error, both, .. } = Sites::of(&task.output);
+    let &Output {
+        ref ty,
+        error,
+        both,
+        ..
+    } = &task.output;
     let krate = krate(task, error);
     let ctrl = task.controller.borrow();
     let Rank { statement, name } = Rank::of(share, error);
@@ -63,14 +74,14 @@ fn collective(task: &Task, share: Option<&Expr>) -> TokenStream {
         Some(rank) => quote_spanned!(both=> agree_on(#ctrl, #rank, outcome)),
     };
     let function = format!("::{}", task.function.sig.ident.unraw());
-    let (output, body) = (&task.output, task.function.block());
+    let body = task.function.block();
     quote_spanned! {error=>
         #statement
         let call = #krate::Collective::enter(
             #ctrl,
             ::core::concat!(::core::module_path!(), #function),
         )?;
-        let outcome = call.run(|| -> #output #body);
+        let outcome = call.run(|| -> #ty #body);
         call.#agree
     }
 }
@@ -80,37 +91,6 @@ fn krate(task: &Task, site: Span) -> TokenStream {
     task.krate
         .as_ref()
         .map_or_else(default, Path::to_token_stream)
-}
-
-/// Where the compiler points when a type does not fit.
-struct Sites {
-    /// At the error type, for what is asked of it.
-    error: Span,
-    /// At the value's type, for what is asked of that.
-    value: Span,
-    /// At `Result`, for what is asked of both.
-    both: Span,
-}
-
-impl Sites {
-    /// The types are found in `Result<Value, Error>`, if they are written there.
-    fn of(output: &Type) -> Self {
-        let (mut error, mut value, mut both) = (output.span(), output.span(), output.span());
-        if let Type::Path(path) = output
-            && let Some(result) = path.path.segments.last()
-        {
-            both = result.ident.span();
-            (error, value) = (both, both);
-            if let PathArguments::AngleBracketed(generics) = &result.arguments {
-                let is_type = |argument: &&_| matches!(argument, GenericArgument::Type(_));
-                let mut types = generics.args.iter().filter(is_type);
-                value = types.next().map_or(value, Spanned::span);
-                error = types.next().map_or(error, Spanned::span);
-            }
-        }
-        let [error, value, both] = [error, value, both].map(|at| Span::mixed_site().located_at(at));
-        Self { error, value, both }
-    }
 }
 
 /// A rank that the user gave as an expression.

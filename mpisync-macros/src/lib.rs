@@ -14,6 +14,7 @@ mod attr;
 mod controller;
 mod errors;
 mod expand;
+mod output;
 mod valid;
 
 use proc_macro2::TokenStream;
@@ -110,7 +111,8 @@ use crate::valid::Task;
 /// # use std::path::{Path, PathBuf};
 /// # use mpisync::{FenceError, WindowController};
 /// # fn create(ctrl: &mut WindowController, root: &Path) -> Result<PathBuf, FenceError> {
-/// match mpisync::__private::single_write(ctrl)? {
+/// let access = mpisync::__private::single_write(ctrl)?;
+/// match access {
 ///     mpisync::Access::Writer(fence) => {
 ///         let outcome = fence.run(|ctrl: &WindowController| -> Result<PathBuf, FenceError> {
 ///             // the body
@@ -135,9 +137,9 @@ pub fn single_write(
 /// Collective: all ranks of the controller call the function, and all run the body. Before it they
 /// agree that they are in the same call: when one rank is in `step` and another one in `save`, both
 /// get an error that names both places, and nobody waits for ever. After it they agree on the
-/// outcome: each rank returns its own value when all bodies have succeeded; when one of them
-/// returned an error or panicked, that rank returns its own error and all others
-/// `E::from(FenceError)` with its rank and message.
+/// outcome: each rank returns its own value when all bodies have succeeded. Otherwise the lowest
+/// rank that failed returns its own error, and all others `E::from(FenceError)` with that rank and
+/// the text of its error. A panic counts as a failure, and is an error on all ranks.
 ///
 /// The function returns a `Result<T, E>`, where `E` implements `From<FenceError>` and `Display`.
 /// `T` may be anything, for it stays on its rank.
@@ -164,8 +166,8 @@ pub fn single_write(
 /// | `share = EXPR` | the rank, an `i32`, whose value all ranks return; `T` is then `Serialize` and `DeserializeOwned` | each rank its own |
 /// | `crate = PATH` | the path that names mpisync, if it was renamed | `::mpisync` |
 ///
-/// The expression of `ctrl` is used before the body and after it, so it should be a place, not a
-/// call that does something.
+/// The expression of `ctrl` is used before the body and after it. So it should be a place, not a
+/// call that does something, and with `ctrl = self.ctrl` the value cannot borrow from `self`.
 ///
 /// Errors name the place of the attribute. Add `#[track_caller]` to the function and they name the
 /// place of the call.

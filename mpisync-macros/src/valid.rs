@@ -1,21 +1,17 @@
 //! Rejects what cannot work, at the user's own token and with what to write instead.
 
-use syn::visit::Visit;
-use syn::{
-    Abi, Attribute, Error, Expr, Lit, Path, Result, ReturnType, Signature, Type, TypeImplTrait,
-    UnOp,
-};
+use syn::{Abi, Attribute, Error, Expr, Lit, Path, Result, Signature, UnOp};
 
 use crate::ast::Function;
 use crate::attr::{Macro, Options};
 use crate::controller::Controller;
 use crate::errors::{both, reject};
+use crate::output::Output;
 
 /// A function and options that fit each other.
 pub struct Task {
     pub function: Function,
-    /// The `Result` type as the user wrote it.
-    pub output: Type,
+    pub output: Output,
     pub controller: Controller,
     /// The path that names the library, when it is not `::mpisync`.
     pub krate: Option<Path>,
@@ -51,17 +47,16 @@ impl Task {
             krate,
         } = options;
         let sig = &function.sig;
+        let travels = mac == Macro::SingleWrite || share.is_some();
+        let output = Output::new(mac, travels, sig);
         let kind = match mac {
             Macro::SingleWrite => both(self::rank(rank), format(share))
                 .map(|(rank, format)| Kind::SingleWrite { rank, format }),
             Macro::Collective => self::rank(share).map(|share| Kind::Collective { share }),
         };
-        let ((_, output), (controller, kind)) = both(
-            both(
-                both(one_attribute(mac, &function.attrs), qualifiers(mac, sig)),
-                output(mac, sig),
-            ),
-            both(Controller::find(mac, ctrl, sig), kind),
+        let (_, (output, (controller, kind))) = both(
+            both(one_attribute(mac, &function.attrs), qualifiers(mac, sig)),
+            both(output, both(Controller::find(mac, ctrl, sig), kind)),
         )?;
         Ok(Self {
             function,
@@ -112,66 +107,6 @@ fn qualifiers(mac: Macro, sig: &Signature) -> Result<()> {
         ),
     );
     both(both(constness, asyncness), abi).map(drop)
-}
-
-/// The return type, when it may be a `Result`. A type alias is left to the compiler.
-fn output(mac: Macro, sig: &Signature) -> Result<Type> {
-    let ReturnType::Type(_, output) = &sig.output else {
-        return Err(Error::new(
-            sig.ident.span(),
-            format_args!(
-                "`#[{mac}]` needs a `Result`, through which a rank learns that another one failed: \
-                 add `-> Result<(), mpisync::FenceError>`"
-            ),
-        ));
-    };
-    reject(
-        Some(output).filter(|output| is_no_result(output)),
-        format_args!(
-            "`#[{mac}]` needs a `Result`, through which a rank learns that another one failed: \
-             write `Result<…, mpisync::FenceError>`, or use an error type of your own that is \
-             `From<FenceError>`"
-        ),
-    )?;
-    let mut hidden = ImplTrait::default();
-    hidden.visit_type(output);
-    reject(
-        hidden.0,
-        format_args!("`#[{mac}]` has to name this type to the other ranks: write the type itself"),
-    )?;
-    Ok(Type::clone(output))
-}
-
-/// Whether everyone can see that a type is no `Result`.
-fn is_no_result(ty: &Type) -> bool {
-    const FAMILIAR: &[&str] = &[
-        "bool", "char", "f32", "f64", "i8", "i16", "i32", "i64", "i128", "isize", "u8", "u16",
-        "u32", "u64", "u128", "usize", "Arc", "Box", "HashMap", "Option", "PathBuf", "Rc",
-        "String", "Vec",
-    ];
-    match ty {
-        Type::Group(inner) => is_no_result(&inner.elem),
-        Type::Paren(inner) => is_no_result(&inner.elem),
-        Type::Path(path) => path
-            .path
-            .segments
-            .last()
-            .is_some_and(|name| FAMILIAR.iter().any(|no| name.ident == no)),
-        // `impl Trait` is told more precisely. A macro may stand for any type, and so may syntax
-        // that `syn` does not know.
-        Type::ImplTrait(_) | Type::Macro(_) | Type::Verbatim(_) | Type::Infer(_) => false,
-        _ => true,
-    }
-}
-
-/// The first `impl Trait` of a type.
-#[derive(Default)]
-struct ImplTrait<'a>(Option<&'a TypeImplTrait>);
-
-impl<'a> Visit<'a> for ImplTrait<'a> {
-    fn visit_type_impl_trait(&mut self, found: &'a TypeImplTrait) {
-        self.0.get_or_insert(found);
-    }
 }
 
 /// A rank, when it is none that can be seen to be wrong.

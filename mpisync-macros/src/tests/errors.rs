@@ -2,7 +2,7 @@
 //!
 //! How users see it is shown by the crate `ui-tests`; here is what its cases leave out.
 
-use super::{Macro, errors};
+use super::{Macro, errors, expand};
 
 const COLLECTIVE: &str = "fn f(ctrl: &mut WindowController) -> Result<(), E> { Ok(()) }";
 
@@ -168,4 +168,24 @@ fn types_that_are_seen_to_be_no_result() {
         let item = format!("fn f(ctrl: &mut WindowController) -> {ty} {{}}");
         assert_error(Macro::Collective, "", &item, ty, "needs a `Result`");
     }
+}
+
+#[test]
+fn references_cannot_travel() {
+    let item = "fn f<'a>(c: &mut WindowController) -> io::Result<&'a str> {}";
+    assert_error(
+        Macro::SingleWrite,
+        "",
+        item,
+        "&'a str",
+        "return an owned value",
+    );
+    assert_error(
+        Macro::Collective,
+        "share = 0",
+        item,
+        "&'a str",
+        "return an owned value",
+    );
+    assert!(expand(Macro::Collective, "", item).contains("agree(c, outcome)"));
 }

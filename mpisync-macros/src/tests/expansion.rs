@@ -23,7 +23,8 @@ fn single_write() {
 /// Makes the file.
 #[inline]
 pub fn create(ctrl: &mut WindowController, path: &Path) -> anyhow::Result<Header> {
-    match ::mpisync::__private::single_write(ctrl)? {
+    let access = ::mpisync::__private::single_write(ctrl)?;
+    match access {
         ::mpisync::Access::Writer(fence) => {
             let outcome = fence
                 .run(|ctrl: &::mpisync::WindowController| -> anyhow::Result<Header> {
@@ -61,7 +62,8 @@ where
     Self: Sized,
 {
     let rank: i32 = self.ctrl.size() - 1;
-    match sync::__private::single_write_on(&mut self.ctrl, rank)? {
+    let access = sync::__private::single_write_on(&mut self.ctrl, rank)?;
+    match access {
         sync::Access::Writer(fence) => {
             let outcome = fence.run(|_| -> io::Result<Vec<f64>> { self.file.read(N) });
             fence.share_vec_result(outcome)

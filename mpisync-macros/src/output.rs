@@ -1,0 +1,122 @@
+//! The return type: a `Result` with which ranks tell each other a value or a failure.
+
+use proc_macro2::Span;
+use syn::spanned::Spanned;
+use syn::visit::Visit;
+use syn::{
+    Error, GenericArgument, PathArguments, PathSegment, Result, ReturnType, Signature, Type,
+    TypeImplTrait,
+};
+
+use crate::attr::Macro;
+use crate::errors::reject;
+
+/// The `Result`, and where the compiler points when a type in it does not fit.
+pub struct Output {
+    /// The type as the user wrote it.
+    pub ty: Type,
+    /// At the error type, for what is asked of it.
+    pub error: Span,
+    /// At the value's type, for what is asked of that.
+    pub value: Span,
+    /// At `Result`, for what is asked of both.
+    pub both: Span,
+}
+
+impl Output {
+    /// The return type, when it may be a `Result`; a type alias is left to the compiler. A value
+    /// that travels to other ranks cannot be a reference.
+    pub fn new(mac: Macro, travels: bool, sig: &Signature) -> Result<Self> {
+        let ReturnType::Type(_, ty) = &sig.output else {
+            return Err(Error::new(
+                sig.ident.span(),
+                format_args!(
+                    "`#[{mac}]` needs a `Result`, through which a rank learns that another one \
+                     failed: add `-> Result<(), mpisync::FenceError>`"
+                ),
+            ));
+        };
+        reject(
+            Some(ty).filter(|ty| is_no_result(ty)),
+            format_args!(
+                "`#[{mac}]` needs a `Result`, through which a rank learns that another one failed: \
+                 write `Result<…, mpisync::FenceError>`, or use an error type of your own that is \
+                 `From<FenceError>`"
+            ),
+        )?;
+        let mut hidden = ImplTrait::default();
+        hidden.visit_type(ty);
+        reject(
+            hidden.0,
+            format_args!(
+                "`#[{mac}]` has to name this type to the other ranks: write the type itself"
+            ),
+        )?;
+        let (value, error) = generics(ty);
+        reject(
+            value.filter(|value| travels && matches!(value, Type::Reference(_))),
+            "a reference has nothing to refer to on the other ranks: return an owned value, such \
+             as a `String` for a `&str`, or a `Vec` for a slice",
+        )?;
+        let both = last(ty).map_or_else(|| ty.span(), |last| last.ident.span());
+        Ok(Self {
+            ty: Type::clone(ty),
+            error: site(error.map_or(both, Spanned::span)),
+            value: site(value.map_or(both, Spanned::span)),
+            both: site(both),
+        })
+    }
+}
+
+/// A place in the user's file, for tokens that the user's names cannot mean.
+fn site(at: Span) -> Span {
+    Span::mixed_site().located_at(at)
+}
+
+/// The `Result<…>` of `std::io::Result<…>`.
+fn last(ty: &Type) -> Option<&PathSegment> {
+    match ty {
+        Type::Path(path) => path.path.segments.last(),
+        _ => None,
+    }
+}
+
+/// The value and the error of `Result<Value, Error>`, as far as they are written there.
+fn generics(ty: &Type) -> (Option<&Type>, Option<&Type>) {
+    let Some(PathArguments::AngleBracketed(generics)) = last(ty).map(|last| &last.arguments) else {
+        return (None, None);
+    };
+    let mut types = generics.args.iter().filter_map(|argument| match argument {
+        GenericArgument::Type(ty) => Some(ty),
+        _ => None,
+    });
+    (types.next(), types.next())
+}
+
+/// Whether everyone can see that a type is no `Result`.
+fn is_no_result(ty: &Type) -> bool {
+    const FAMILIAR: &[&str] = &[
+        "bool", "char", "f32", "f64", "i8", "i16", "i32", "i64", "i128", "isize", "u8", "u16",
+        "u32", "u64", "u128", "usize", "Arc", "Box", "HashMap", "Option", "PathBuf", "Rc",
+        "String", "Vec",
+    ];
+    match ty {
+        Type::Group(inner) => is_no_result(&inner.elem),
+        Type::Paren(inner) => is_no_result(&inner.elem),
+        Type::Path(_) => last(ty).is_some_and(|last| FAMILIAR.iter().any(|no| last.ident == no)),
+        // `impl Trait` is told more precisely. A macro may stand for any type, and so may syntax
+        // that `syn` does not know.
+        Type::ImplTrait(_) | Type::Macro(_) | Type::Verbatim(_) | Type::Infer(_) => false,
+        _ => true,
+    }
+}
+
+/// The first `impl Trait` of a type.
+#[derive(Default)]
+struct ImplTrait<'a>(Option<&'a TypeImplTrait>);
+
+impl<'a> Visit<'a> for ImplTrait<'a> {
+    fn visit_type_impl_trait(&mut self, found: &'a TypeImplTrait) {
+        self.0.get_or_insert(found);
+    }
+}
