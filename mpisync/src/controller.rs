@@ -45,6 +45,8 @@ pub struct WindowController {
     writes: Cell<u32>,
     /// The last fenced call that this rank has begun.
     last_call: Cell<Call>,
+    /// Whether it is of no use any more when MPI ends.
+    needs_mpi: bool,
     master: i32,
     name: String,
     not_send: PhantomData<*const ()>,
@@ -61,6 +63,7 @@ impl WindowController {
 
     pub(crate) fn new(block: Block, master: i32, name: String) -> Self {
         WindowController {
+            needs_mpi: block.domain().needs_mpi(),
             lock: NodeLock { memory: block },
             reads: Cell::new(0),
             writes: Cell::new(0),
@@ -235,10 +238,10 @@ impl WindowController {
 
     #[inline]
     pub(crate) fn check_usable(&self) -> Result<(), LockError> {
-        if self.block().domain().is_usable() {
-            return Ok(());
+        if self.needs_mpi && mpi_has_ended() {
+            return Err(LockError::Finalized);
         }
-        Err(LockError::Finalized)
+        Ok(())
     }
 
     /// Ends a call that has no way to return an error.
@@ -335,6 +338,14 @@ impl WindowController {
     pub(crate) fn undo_call(&self, call: Call) {
         self.last_call.set(call.previous());
     }
+}
+
+#[inline]
+fn mpi_has_ended() -> bool {
+    #[cfg(feature = "mpi")]
+    return crate::memory::mpi::is_finalized();
+    #[cfg(not(feature = "mpi"))]
+    return false;
 }
 
 #[inline]

@@ -43,7 +43,7 @@ impl<M: Memory> NodeLock<M> {
     /// Enters as a reader if the gate is open.
     #[inline]
     pub(crate) fn try_read(&self) -> bool {
-        store_then_fence(&self.mine().slot, READING);
+        store_then_fence(&self.memory.my_words().slot, READING);
         // SeqCst for the handshake; it also acquires what the writer who opened the gate had written.
         if is_open(self.words().gate.0.load(Ordering::SeqCst)) {
             return true;
@@ -72,7 +72,7 @@ impl<M: Memory> NodeLock<M> {
                 }
                 continue;
             }
-            store_then_fence(&self.mine().slot, closing);
+            store_then_fence(&self.memory.my_words().slot, closing);
             if gate.load(Ordering::SeqCst) == closing {
                 break closing;
             }
@@ -90,7 +90,11 @@ impl<M: Memory> NodeLock<M> {
             || self.open_abandoned_gate(),
         );
         match entered {
-            Ok(()) => self.mine().slot.store(READING, Ordering::Relaxed),
+            Ok(()) => self
+                .memory
+                .my_words()
+                .slot
+                .store(READING, Ordering::Relaxed),
             Err(_) => self.unlock_read(),
         }
         entered
@@ -100,7 +104,7 @@ impl<M: Memory> NodeLock<M> {
     #[inline]
     pub(crate) fn unlock_read(&self) {
         // Release: the next writer acquires it and finds this rank's reads done.
-        self.mine().slot.store(IDLE, Ordering::Release);
+        self.memory.my_words().slot.store(IDLE, Ordering::Release);
         // A look without a barrier: a gate that closes at this very moment may be missed, and the writer behind it
         // then finds the empty slot when its nap ends. A barrier here would cost every reader more than that. (The
         // model checker's sleepers take no naps.)
@@ -173,7 +177,10 @@ impl<M: Memory> NodeLock<M> {
     /// Turns the write lock into a read lock; no other writer gets in between.
     pub(crate) fn downgrade(&self) {
         // The next writer acquires the turn that is released below, and so sees the slot.
-        self.mine().slot.store(READING, Ordering::Relaxed);
+        self.memory
+            .my_words()
+            .slot
+            .store(READING, Ordering::Relaxed);
         self.unlock_write();
     }
 
@@ -197,18 +204,16 @@ impl<M: Memory> NodeLock<M> {
         holders
     }
 
+    #[inline]
     fn words(&self) -> &Words {
         self.memory.words()
-    }
-
-    fn mine(&self) -> &RankWords {
-        self.memory.rank_words(self.memory.me())
     }
 
     fn turn(&self) -> Turn {
         Turn(self.words().turn.0.turn.load(Ordering::Acquire))
     }
 
+    #[inline]
     fn gate_event(&self) -> Event<'_> {
         Event {
             word: &self.words().gate.0,
@@ -318,7 +323,10 @@ impl<M: Memory> NodeLock<M> {
         let turn_word = &self.words().turn.0.turn;
         // In this order, so that a rank which dies between the two is counted rather than taken off twice.
         turn_word.fetch_add(Turn::ONE_WAITER, Ordering::Relaxed);
-        self.mine().want.store(WAITING, Ordering::Relaxed);
+        self.memory
+            .my_words()
+            .want
+            .store(WAITING, Ordering::Relaxed);
         let taken = wait(
             &self.memory,
             self.turn_event(),
@@ -338,7 +346,10 @@ impl<M: Memory> NodeLock<M> {
             },
         );
         let Err(stop) = taken else {
-            self.mine().want.store(NOT_WANTED, Ordering::Relaxed);
+            self.memory
+                .my_words()
+                .want
+                .store(NOT_WANTED, Ordering::Relaxed);
             return Ok(());
         };
         self.withdraw(stop)
@@ -346,7 +357,7 @@ impl<M: Memory> NodeLock<M> {
 
     /// Asks for the turn to be handed over.
     fn become_urgent(&self) {
-        let want = &self.mine().want;
+        let want = &self.memory.my_words().want;
         let asked = want.compare_exchange(WAITING, URGENT, Ordering::Relaxed, Ordering::Relaxed);
         // Asked again where a rank that found nobody urgent has just taken the bit back.
         if asked != Err(GRANTED) && !self.turn().is_urgent() {
@@ -363,7 +374,7 @@ impl<M: Memory> NodeLock<M> {
     /// Stops waiting for the turn; keeps it after all if it was handed over in the meantime.
     fn withdraw(&self, stop: Stop) -> Result<(), Stop> {
         let me = self.memory.me();
-        let want = &self.mine().want;
+        let want = &self.memory.my_words().want;
         let withdrawn = want.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |state| {
             (state != GRANTED).then_some(NOT_WANTED)
         });

@@ -41,6 +41,7 @@ pub(crate) struct Block {
     /// Into `chunk`; kept as pointers because a read lock takes less time than finding them.
     words: NonNull<Words>,
     rank_words: NonNull<Line<RankWords>>,
+    my_words: NonNull<RankWords>,
     me: usize,
     ranks: usize,
     extent: Extent,
@@ -57,13 +58,14 @@ impl Block {
     /// This rank's view of the block at `extent`.
     pub(crate) fn new(domain: Arc<Domain>, extent: Extent) -> Self {
         let chunk = domain.segment().chunk(extent.chunk);
-        let ranks = domain.segment().ranks();
+        let (me, ranks) = (domain.segment().me(), domain.segment().ranks());
         let start = extent.offset as usize;
         let rank_words: &[Line<RankWords>] = chunk.slice(start + RANKS_AT, ranks);
         Block {
             words: NonNull::from(chunk.get(start + WORDS_AT)),
             rank_words: NonNull::from(rank_words).cast(),
-            me: domain.segment().me(),
+            my_words: NonNull::from(&rank_words[me].0),
+            me,
             ranks,
             extent,
             chunk,
@@ -124,6 +126,12 @@ impl Memory for Block {
         assert!(rank < self.ranks, "a rank of this node");
         // SAFETY: taken from a slice of `ranks` values in `chunk`, which `self` keeps mapped.
         unsafe { &self.rank_words.add(rank).as_ref().0 }
+    }
+
+    #[inline]
+    fn my_words(&self) -> &RankWords {
+        // SAFETY: taken from a reference into `chunk`, which `self` keeps mapped.
+        unsafe { self.my_words.as_ref() }
     }
 
     #[inline]

@@ -101,13 +101,12 @@ impl Domain {
         }
     }
 
-    /// Whether MPI is there as long as this domain needs it.
-    #[inline]
-    pub(crate) fn is_usable(&self) -> bool {
+    /// Whether it is on a communicator, and of no use any more when MPI ends.
+    pub(crate) fn needs_mpi(&self) -> bool {
         #[cfg(feature = "mpi")]
-        return self.comm.is_none() || !mpi::is_finalized();
+        return self.comm.is_some();
         #[cfg(not(feature = "mpi"))]
-        return true;
+        return false;
     }
 
     /// Whether the rank of this index on the node still runs.

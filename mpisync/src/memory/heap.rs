@@ -65,6 +65,10 @@ impl Memory for HeapMemory {
         &self.words.1[rank].0
     }
 
+    fn my_words(&self) -> &RankWords {
+        self.rank_words(self.me)
+    }
+
     fn ranks(&self) -> usize {
         self.words.1.len()
     }

@@ -37,6 +37,9 @@ pub(crate) trait Memory: Surroundings {
     /// The words of the rank of this index on the node.
     fn rank_words(&self, rank: usize) -> &RankWords;
 
+    /// The words of this rank.
+    fn my_words(&self) -> &RankWords;
+
     /// How many ranks share the words.
     fn ranks(&self) -> usize;
 

@@ -6,7 +6,7 @@
 //! the controller is made. Giving a block back is local: each rank counts itself off, and the last one puts the
 //! block on a list from which the leader takes it again.
 
-use super::block::BlockHeader;
+use super::block::{Block, BlockHeader};
 use super::mapping::{Mapping, Shareable};
 use crate::agree::Board;
 use crate::share::stage::STAGE_WORDS;
@@ -77,9 +77,15 @@ struct Room {
 }
 
 impl Segment {
-    /// The length of the first chunk for that many ranks.
+    /// The length of the first chunk for that many ranks, with room for some blocks.
     pub(crate) fn first_length(ranks: usize) -> usize {
-        Self::blocks_at(ranks) + FIRST_ROOM
+        // A process alone is asked for one block only.
+        let room = if ranks == 1 {
+            Block::length(1)
+        } else {
+            FIRST_ROOM
+        };
+        Self::blocks_at(ranks) + room
     }
 
     fn members_at() -> usize {
@@ -91,7 +97,12 @@ impl Segment {
     }
 
     fn blocks_at(ranks: usize) -> usize {
-        Self::stages_at(ranks) + ranks * STAGE_WORDS * size_of::<u64>()
+        Self::stages_at(ranks) + ranks * Self::stage_words(ranks) * size_of::<u64>()
+    }
+
+    /// A process alone has nobody to pass values to.
+    fn stage_words(ranks: usize) -> usize {
+        if ranks == 1 { 0 } else { STAGE_WORDS }
     }
 
     /// A segment whose first chunk is `first`, zeroed and of [`Self::first_length`].
@@ -129,8 +140,9 @@ impl Segment {
     /// The words through which the rank of this index passes large values.
     pub(crate) fn stage(&self, rank: usize) -> &[AtomicU64] {
         assert!(rank < self.ranks, "a rank of this node");
-        let offset = Self::stages_at(self.ranks) + rank * STAGE_WORDS * size_of::<u64>();
-        self.first.slice(offset, STAGE_WORDS)
+        let words = Self::stage_words(self.ranks);
+        let offset = Self::stages_at(self.ranks) + rank * words * size_of::<u64>();
+        self.first.slice(offset, words)
     }
 
     /// The event of an arrival at a collective call.
@@ -178,7 +190,7 @@ impl Segment {
     pub(crate) fn allocate(&self, length: usize) -> Result<Extent, usize> {
         let mut room = self.room.lock().unwrap_or_else(PoisonError::into_inner);
         self.collect_free(&mut room);
-        let fits = |place: &Extent| place.length as usize == length;
+        let fits = |extent: &Extent| extent.length as usize == length;
         if let Some(index) = room.free.iter().rposition(fits) {
             let place = room.free.swap_remove(index);
             let chunk = self.chunk(place.chunk);
@@ -263,17 +275,15 @@ mod tests {
         let mut last = None;
         let mut chunks = 0;
         for _ in 0..5000 {
-            let place = segment.allocate(1024).unwrap_or_else(|length| {
+            let extent = segment.allocate(1024).unwrap_or_else(|length| {
                 chunks += 1;
                 segment.add_chunk(Mapping::private(length));
                 segment.allocate(1024).expect("there is room now")
             });
             if let Some(Extent { chunk, offset, .. }) = last {
-                assert!(
-                    (place.chunk, place.offset) >= (chunk, offset + 1024) || place.chunk > chunk
-                );
+                assert!((extent.chunk, extent.offset) >= (chunk, offset + 1024));
             }
-            last = Some(place);
+            last = Some(extent);
         }
         assert!((2..20).contains(&chunks), "{chunks} chunks");
     }
@@ -281,13 +291,13 @@ mod tests {
     #[test]
     fn a_block_that_was_given_back_is_used_again_and_clear() {
         let segment = segment();
-        let place = segment.allocate(1024).expect("room");
-        let chunk = segment.chunk(place.chunk);
-        let word = &chunk.slice::<AtomicU64>(place.offset as usize, 128)[127];
+        let extent = segment.allocate(1024).expect("room");
+        let chunk = segment.chunk(extent.chunk);
+        let word = &chunk.slice::<AtomicU64>(extent.offset as usize, 128)[127];
         word.store(5, Ordering::Relaxed);
-        segment.give_back(place, chunk.get(place.offset as usize));
-        assert_eq!(segment.allocate(1024), Ok(place));
+        segment.give_back(extent, chunk.get(extent.offset as usize));
+        assert_eq!(segment.allocate(1024), Ok(extent));
         assert_eq!(word.load(Ordering::Relaxed), 0);
-        assert_ne!(segment.allocate(1024), Ok(place));
+        assert_ne!(segment.allocate(1024), Ok(extent));
     }
 }

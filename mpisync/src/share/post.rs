@@ -132,7 +132,9 @@ impl<'a> Post<'a> {
         } else {
             record.staged.store(0, Ordering::Relaxed);
             self.publish(STAGED_VALUE);
-            self.stream(source, length);
+            if self.block.ranks() > 1 {
+                self.stream(source, length);
+            }
         }
         self.finish();
     }
