@@ -15,7 +15,7 @@ use std::any::Any;
 use std::cell::Cell;
 use std::fmt::{self, Display};
 use std::marker::PhantomData;
-use std::mem;
+use std::mem::{self, ManuallyDrop};
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::time::Duration;
 
@@ -335,9 +335,9 @@ impl Fence<'_, Writer> {
 
     /// Lets the lock go and publishes, in this order: who collects finds the lock free.
     fn finish(self, publish: impl FnOnce(Post<'_>)) {
-        self.controller.leave_write();
-        publish(self.post());
-        mem::forget(self);
+        let fence = ManuallyDrop::new(self);
+        fence.controller.leave_write();
+        publish(fence.post());
     }
 }
 
@@ -429,11 +429,11 @@ impl Fence<'_, Excluded> {
         self,
         collect: impl FnOnce(Post<'_>) -> Result<T, FenceError>,
     ) -> Result<T, FenceError> {
-        let collected = collect(self.post());
+        let fence = ManuallyDrop::new(self);
+        let collected = collect(fence.post());
         if matches!(collected, Err(FenceError::Diverged { .. })) {
-            self.controller.undo_call(self.call);
+            fence.controller.undo_call(fence.call);
         }
-        mem::forget(self);
         collected
     }
 }

@@ -1,5 +1,6 @@
 //! What a value is turned into on its way.
 
+use std::any::type_name;
 use std::borrow::Cow;
 
 /// Where the bytes of a shared value come from.
@@ -57,10 +58,18 @@ enum Encoding {
 }
 
 impl Kind {
-    /// A `T` that travels through serde.
+    /// A `T` that travels through serde, for which a reference is the same as what it refers to, and a `str` the same
+    /// as a `String`.
     pub(crate) fn serde<T>() -> Self {
+        let mut name = type_name::<T>();
+        while let Some(referent) = name.strip_prefix('&') {
+            name = referent.strip_prefix("mut ").unwrap_or(referent);
+        }
+        if name == type_name::<str>() {
+            name = type_name::<String>();
+        }
         Kind {
-            name: std::any::type_name::<T>(),
+            name,
             encoding: Encoding::Serde,
         }
     }
@@ -69,7 +78,7 @@ impl Kind {
     #[cfg(feature = "mpi")]
     pub(crate) fn datatype<T>() -> Self {
         Kind {
-            name: std::any::type_name::<T>(),
+            name: type_name::<T>(),
             encoding: Encoding::Datatype,
         }
     }
@@ -93,5 +102,22 @@ impl Kind {
                 (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
             });
         hash ^ self.encoding as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn references_are_what_they_refer_to() {
+        let number = Kind::serde::<Vec<u8>>().number();
+        assert_eq!(Kind::serde::<&Vec<u8>>().number(), number);
+        assert_eq!(Kind::serde::<&&mut Vec<u8>>().number(), number);
+        assert_ne!(Kind::serde::<Vec<i8>>().number(), number);
+        assert_eq!(
+            Kind::serde::<&str>().number(),
+            Kind::serde::<String>().number()
+        );
     }
 }
