@@ -32,7 +32,7 @@ impl Function {
         let vis = input.parse()?;
         if !starts_function(input) {
             return Err(input.error(format_args!(
-                "`#[{mac}]` goes on a function or a method: move it to those that are meant"
+                "`#[{mac}]` goes on a function or a method: put it on the ones that are meant"
             )));
         }
         let sig: Signature = input.parse()?;

@@ -1,11 +1,12 @@
 //! Finds the controller that a function works with.
 
 use proc_macro2::{Ident, TokenStream};
-use quote::quote;
+use quote::{ToTokens, quote};
 use syn::{Error, Expr, FnArg, Pat, PatType, Result, Signature, Type};
 
 use crate::attr::Macro;
 use crate::errors::reject;
+use crate::tokens::find;
 
 /// Where the controller is.
 pub enum Controller {
@@ -25,7 +26,11 @@ impl Controller {
         if let Some(expr) = named {
             return match typed.filter(|parameter| is_named(parameter, &expr)).last() {
                 Some(parameter) => Self::parameter(mac, parameter),
-                None => Ok(Self::Place(Box::new(expr))),
+                None => Ok(Self::Place(match expr {
+                    // The expansion writes it itself.
+                    Expr::Reference(reference) if reference.mutability.is_some() => reference.expr,
+                    place => Box::new(place),
+                })),
             };
         }
 
@@ -84,6 +89,19 @@ impl Controller {
         Ok(Self::Parameter { name, reference })
     }
 
+    /// Rejects the use of a field in the body of a `single_write`, where it is borrowed.
+    pub fn reject_use(&self, body: &TokenStream) -> Result<()> {
+        let field = match self {
+            Self::Place(place) if matches!(**place, Expr::Field(_)) => place,
+            _ => return Ok(()),
+        };
+        reject(
+            find(body, &field.to_token_stream()),
+            "the controller is locked while this body runs, so that no collective call is made in \
+             it: ask it before the call, and take what you need as a parameter",
+        )
+    }
+
     /// The expression for a `&mut WindowController`.
     pub fn borrow(&self) -> TokenStream {
         match self {
@@ -95,10 +113,7 @@ impl Controller {
                 name,
                 reference: false,
             } => quote!(&mut #name),
-            Self::Place(expr) => match &**expr {
-                Expr::Reference(reference) if reference.mutability.is_some() => quote!(#reference),
-                place => quote!(&mut #place),
-            },
+            Self::Place(place) => quote!(&mut #place),
         }
     }
 }

@@ -2,13 +2,14 @@
 //!
 //! All names of its own have mixed-site spans, so that no name in the user's body can mean one.
 
-use proc_macro2::{Ident, Span, TokenStream, TokenTree};
+use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote_spanned};
 use syn::ext::IdentExt;
 use syn::{Expr, ExprLit, Path};
 
 use crate::controller::Controller;
 use crate::output::Output;
+use crate::tokens::mentions;
 use crate::valid::{Format, Kind, Task};
 
 pub fn expand(task: &Task) -> TokenStream {
@@ -48,8 +49,7 @@ fn single_write(task: &Task, rank: Option<&Expr>, format: &Format) -> TokenStrea
     let body = task.function.block();
     quote_spanned! {error=>
         #statement
-        let access = #krate::__private::#enter?;
-        match access {
+        match #krate::__private::#enter? {
             #krate::Access::Writer(fence) => {
                 let outcome = fence.run(|#seen| -> #ty #body);
                 fence.#share(outcome)
@@ -118,18 +118,4 @@ impl Rank {
             },
         }
     }
-}
-
-/// Whether the tokens use a name, be it inside a format string.
-fn mentions(tokens: &TokenStream, name: &Ident) -> bool {
-    let captured = [format!("{{{name}}}"), format!("{{{name}:")];
-    tokens.clone().into_iter().any(|token| match token {
-        TokenTree::Ident(ident) => ident == *name,
-        TokenTree::Group(group) => mentions(&group.stream(), name),
-        TokenTree::Literal(literal) => {
-            let text = literal.to_string();
-            captured.iter().any(|capture| text.contains(capture))
-        }
-        TokenTree::Punct(_) => false,
-    })
 }

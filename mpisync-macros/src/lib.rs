@@ -15,6 +15,7 @@ mod controller;
 mod errors;
 mod expand;
 mod output;
+mod tokens;
 mod valid;
 
 use proc_macro2::TokenStream;
@@ -80,7 +81,7 @@ use crate::valid::Task;
 /// | `share = slice` | the value is a `Vec` of `Equivalence` items, which travel as MPI datatypes | |
 /// | `crate = PATH` | the path that names mpisync, if it was renamed | `::mpisync` |
 ///
-/// With `ctrl = self.ctrl` the body cannot use that field: it is borrowed for as long. Other
+/// With `ctrl = self.ctrl` the body cannot use that field, which is borrowed for as long. Other
 /// fields of `self` are free, but methods that take all of `self` are not.
 ///
 /// ```
@@ -111,8 +112,7 @@ use crate::valid::Task;
 /// # use std::path::{Path, PathBuf};
 /// # use mpisync::{FenceError, WindowController};
 /// # fn create(ctrl: &mut WindowController, root: &Path) -> Result<PathBuf, FenceError> {
-/// let access = mpisync::__private::single_write(ctrl)?;
-/// match access {
+/// match mpisync::__private::single_write(ctrl)? {
 ///     mpisync::Access::Writer(fence) => {
 ///         let outcome = fence.run(|ctrl: &WindowController| -> Result<PathBuf, FenceError> {
 ///             // the body

@@ -58,6 +58,9 @@ impl Task {
             both(one_attribute(mac, &function.attrs), qualifiers(mac, sig)),
             both(output, both(Controller::find(mac, ctrl, sig), kind)),
         )?;
+        if mac == Macro::SingleWrite {
+            controller.reject_use(&function.body)?;
+        }
         Ok(Self {
             function,
             output,

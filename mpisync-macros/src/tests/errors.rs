@@ -171,6 +171,23 @@ fn types_that_are_seen_to_be_no_result() {
 }
 
 #[test]
+fn the_locked_field_is_not_used_in_the_body() {
+    let item = "fn f(&mut self) -> Result<i32, E> { ok({ let n = (self.log.ctrl.rank(), 1); n }) }";
+    let (mac, words) = (Macro::SingleWrite, "ask it before the call");
+    assert_error(mac, "ctrl = self.log.ctrl", item, "self.log.ctrl", words);
+    assert_error(
+        mac,
+        "ctrl = &mut self.log.ctrl",
+        item,
+        "self.log.ctrl",
+        words,
+    );
+    expand(mac, "ctrl = self.log.ctrl2", item);
+    expand(mac, "ctrl = self.ctrl", item);
+    expand(Macro::Collective, "ctrl = self.log.ctrl", item);
+}
+
+#[test]
 fn references_cannot_travel() {
     let item = "fn f<'a>(c: &mut WindowController) -> io::Result<&'a str> {}";
     assert_error(

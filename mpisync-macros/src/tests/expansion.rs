@@ -23,8 +23,7 @@ fn single_write() {
 /// Makes the file.
 #[inline]
 pub fn create(ctrl: &mut WindowController, path: &Path) -> anyhow::Result<Header> {
-    let access = ::mpisync::__private::single_write(ctrl)?;
-    match access {
+    match ::mpisync::__private::single_write(ctrl)? {
         ::mpisync::Access::Writer(fence) => {
             let outcome = fence
                 .run(|ctrl: &::mpisync::WindowController| -> anyhow::Result<Header> {
@@ -62,8 +61,7 @@ where
     Self: Sized,
 {
     let rank: i32 = self.ctrl.size() - 1;
-    let access = sync::__private::single_write_on(&mut self.ctrl, rank)?;
-    match access {
+    match sync::__private::single_write_on(&mut self.ctrl, rank)? {
         sync::Access::Writer(fence) => {
             let outcome = fence.run(|_| -> io::Result<Vec<f64>> { self.file.read(N) });
             fence.share_vec_result(outcome)

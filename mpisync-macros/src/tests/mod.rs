@@ -14,7 +14,9 @@ fn tokens(text: &str) -> TokenStream {
 
 /// What the compiler gets to see, formatted.
 fn expand(mac: Macro, options: &str, item: &str) -> String {
-    let expanded = crate::attribute(mac, tokens(options), &tokens(item));
+    let task = crate::parse(mac, tokens(options), tokens(item));
+    let task = task.unwrap_or_else(|error| panic!("the macro takes this, not: {error}"));
+    let expanded = crate::expand::expand(&task);
     let file = syn::parse2(expanded).expect("an expansion is made of items");
     prettyplease::unparse(&file)
 }

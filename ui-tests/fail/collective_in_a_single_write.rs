@@ -1,0 +1,14 @@
+// A collective call in a body that one rank runs: make it before or after, on all ranks.
+use mpisync::{FenceError, WindowController};
+
+#[mpisync::collective]
+fn step(ctrl: &mut WindowController) -> Result<u32, FenceError> {
+    Ok(1)
+}
+
+#[mpisync::single_write]
+fn create(ctrl: &mut WindowController) -> Result<u32, FenceError> {
+    step(ctrl)
+}
+
+fn main() {}

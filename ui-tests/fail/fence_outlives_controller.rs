@@ -1,0 +1,11 @@
+// A fence kept longer than its controller: share or collect where the controller is.
+use mpisync::{Access, WindowController};
+
+fn begin<'a>() -> Access<'a> {
+    let mut ctrl = WindowController::local();
+    ctrl.single_write()
+}
+
+fn main() {
+    begin().writer().unwrap();
+}

@@ -1,0 +1,11 @@
+// A guard kept longer than its controller: keep the controller, and lock where the lock is needed.
+use mpisync::{ReadGuard, WindowController};
+
+fn main() {
+    let reading: ReadGuard<'_>;
+    {
+        let ctrl = WindowController::local();
+        reading = ctrl.read();
+    }
+    drop(reading);
+}

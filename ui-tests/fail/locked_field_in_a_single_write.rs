@@ -1,0 +1,15 @@
+// The field that is locked, used in the body of a method: ask it before the call.
+use mpisync::{FenceError, WindowController};
+
+struct Results {
+    ctrl: WindowController,
+}
+
+impl Results {
+    #[mpisync::single_write(ctrl = self.ctrl)]
+    fn create(&mut self) -> Result<i32, FenceError> {
+        Ok(self.ctrl.rank())
+    }
+}
+
+fn main() {}

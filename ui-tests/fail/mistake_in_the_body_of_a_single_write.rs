@@ -1,0 +1,13 @@
+// A mistake in the body, which is reported where it is: here, return a `String`.
+use mpisync::{FenceError, WindowController};
+
+#[mpisync::single_write]
+fn create(ctrl: &mut WindowController) -> Result<String, FenceError> {
+    let name = ctrl.name();
+    if name.is_empty() {
+        return Ok(1);
+    }
+    Ok(name.to_owned())
+}
+
+fn main() {}

@@ -1,0 +1,21 @@
+// A shared value that cannot be serialized: derive `serde::Serialize` and `serde::Deserialize` for it.
+use mpisync::{Access, FenceError, WindowController};
+
+struct Header {
+    columns: usize,
+}
+
+fn create(ctrl: &mut WindowController) -> Result<(), FenceError> {
+    match ctrl.single_write() {
+        Access::Writer(fence) => {
+            let header = fence.share(Header { columns: 3 })?;
+            println!("{}", header.columns);
+            Ok(())
+        }
+        Access::Excluded(fence) => fence.wait(),
+    }
+}
+
+fn main() {
+    create(&mut WindowController::local()).unwrap();
+}

@@ -1,0 +1,11 @@
+// A rank that does not write tries to share: `collect` in this branch.
+use mpisync::{Access, WindowController};
+
+fn main() {
+    let mut ctrl = WindowController::local();
+    match ctrl.single_write() {
+        Access::Writer(fence) => fence.share(1),
+        Access::Excluded(fence) => fence.share(2),
+    }
+    .unwrap();
+}

@@ -1,0 +1,18 @@
+// An error type without text for the other ranks: implement `Display` for it.
+use mpisync::{FenceError, WindowController};
+
+#[derive(Debug)]
+struct Failed;
+
+impl From<FenceError> for Failed {
+    fn from(_: FenceError) -> Self {
+        Self
+    }
+}
+
+#[mpisync::single_write]
+fn create(ctrl: &mut WindowController) -> Result<u32, Failed> {
+    Err(Failed)
+}
+
+fn main() {}

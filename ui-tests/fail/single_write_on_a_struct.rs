@@ -1,0 +1,9 @@
+// The attribute on something that is no function: put it on a function or a method.
+use mpisync::WindowController;
+
+#[mpisync::single_write]
+struct Results {
+    ctrl: WindowController,
+}
+
+fn main() {}

@@ -1,0 +1,15 @@
+// The attribute on an `impl` block: put it on those methods that it is meant for.
+use mpisync::{FenceError, WindowController};
+
+struct Results {
+    ctrl: WindowController,
+}
+
+#[mpisync::single_write(ctrl = self.ctrl)]
+impl Results {
+    fn create(&mut self) -> Result<u32, FenceError> {
+        Ok(1)
+    }
+}
+
+fn main() {}

@@ -1,0 +1,9 @@
+// A function for C that returns a `Result`: put the attribute on a Rust function, and call that one.
+use mpisync::{FenceError, WindowController};
+
+#[mpisync::single_write]
+extern "C" fn create(ctrl: &mut WindowController) -> Result<u32, FenceError> {
+    Ok(1)
+}
+
+fn main() {}

@@ -1,0 +1,13 @@
+// A result that cannot be serialized: derive `serde::Serialize` and `serde::Deserialize` for it.
+use mpisync::{FenceError, WindowController};
+
+struct Header {
+    columns: usize,
+}
+
+#[mpisync::single_write]
+fn create(ctrl: &mut WindowController) -> Result<Header, FenceError> {
+    Ok(Header { columns: 3 })
+}
+
+fn main() {}

@@ -1,0 +1,11 @@
+// A type alias that hides something else than a `Result`: return a `Result`.
+use mpisync::WindowController;
+
+type Columns = u32;
+
+#[mpisync::single_write]
+fn create(ctrl: &mut WindowController) -> Columns {
+    1
+}
+
+fn main() {}

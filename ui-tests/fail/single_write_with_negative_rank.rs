@@ -1,0 +1,9 @@
+// A rank below 0: ranks count from 0.
+use mpisync::{FenceError, WindowController};
+
+#[mpisync::single_write(rank = -1)]
+fn create(ctrl: &mut WindowController) -> Result<u32, FenceError> {
+    Ok(1)
+}
+
+fn main() {}

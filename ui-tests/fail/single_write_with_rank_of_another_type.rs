@@ -1,0 +1,9 @@
+// A rank that is no `i32`, which is what MPI counts ranks with: convert it.
+use mpisync::{FenceError, WindowController};
+
+#[mpisync::single_write(rank = root)]
+fn create(ctrl: &mut WindowController, root: usize) -> Result<u32, FenceError> {
+    Ok(1)
+}
+
+fn main() {}

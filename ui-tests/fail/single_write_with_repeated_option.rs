@@ -1,0 +1,9 @@
+// An option given twice: keep one of the two.
+use mpisync::{FenceError, WindowController};
+
+#[mpisync::single_write(rank = 0, rank = 1)]
+fn create(ctrl: &mut WindowController) -> Result<u32, FenceError> {
+    Ok(1)
+}
+
+fn main() {}

@@ -1,0 +1,9 @@
+// Two parameters that are controllers: say which one to use, `#[single_write(ctrl = a)]`.
+use mpisync::{FenceError, WindowController};
+
+#[mpisync::single_write]
+fn create(a: &mut WindowController, b: &mut WindowController) -> Result<u32, FenceError> {
+    Ok(1)
+}
+
+fn main() {}

@@ -1,0 +1,9 @@
+// An option that `single_write` does not have: write `rank = 1`.
+use mpisync::{FenceError, WindowController};
+
+#[mpisync::single_write(root = 1)]
+fn create(ctrl: &mut WindowController) -> Result<u32, FenceError> {
+    Ok(1)
+}
+
+fn main() {}

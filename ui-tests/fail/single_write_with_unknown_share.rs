@@ -1,0 +1,9 @@
+// A way to share that does not exist: write `share = serde` or `share = slice`.
+use mpisync::{FenceError, WindowController};
+
+#[mpisync::single_write(share = bincode)]
+fn create(ctrl: &mut WindowController) -> Result<u32, FenceError> {
+    Ok(1)
+}
+
+fn main() {}

@@ -1,0 +1,11 @@
+// An error type that cannot say that another rank failed: implement `From<FenceError>` for it.
+use std::num::ParseIntError;
+
+use mpisync::WindowController;
+
+#[mpisync::single_write]
+fn create(ctrl: &mut WindowController) -> Result<u32, ParseIntError> {
+    "3".parse()
+}
+
+fn main() {}

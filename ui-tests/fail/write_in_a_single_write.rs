@@ -1,0 +1,10 @@
+// A write lock in the body of a `single_write`, which holds it already: leave it out.
+use mpisync::{FenceError, WindowController};
+
+#[mpisync::single_write]
+fn create(ctrl: &mut WindowController) -> Result<u32, FenceError> {
+    let _writing = ctrl.write();
+    Ok(1)
+}
+
+fn main() {}

@@ -1,0 +1,10 @@
+// An error type that cannot say that another rank failed: implement `From<FenceError>` for it.
+use std::num::ParseIntError;
+
+use mpisync::WindowController;
+
+fn main() {
+    let mut ctrl = WindowController::local();
+    let columns: Result<u32, ParseIntError> = ctrl.single_write().run(|_| "3".parse());
+    columns.unwrap();
+}

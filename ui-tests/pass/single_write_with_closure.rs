@@ -1,0 +1,38 @@
+//! One rank writes: the closure form, with an error type of one's own and with `anyhow`.
+
+use std::fmt;
+
+use mpisync::{FenceError, WindowController};
+
+#[derive(Debug)]
+enum Failed {
+    Full,
+    Fence(FenceError),
+}
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Full => f.write_str("the disk is full"),
+            Self::Fence(error) => error.fmt(f),
+        }
+    }
+}
+
+impl From<FenceError> for Failed {
+    fn from(error: FenceError) -> Self {
+        Self::Fence(error)
+    }
+}
+
+fn main() -> anyhow::Result<()> {
+    let mut ctrl = WindowController::local();
+    let rank = ctrl.single_write().run(|ctrl| anyhow::Ok(ctrl.rank()))?;
+    assert_eq!(rank, 0);
+
+    // The writer keeps its own error.
+    let outcome: Result<u32, Failed> = ctrl.single_write().run(|_| Err(Failed::Full));
+    assert!(matches!(outcome, Err(Failed::Full)));
+    assert!(ctrl.try_write().is_some(), "the lock is free again");
+    Ok(())
+}

@@ -1,0 +1,56 @@
+//! What the compiler knows of the types: which may go to another thread, which can be copied, and
+//! how large they are. All of it is checked when this file is compiled.
+
+use std::error::Error;
+use std::fmt::{Debug, Display};
+use std::mem::size_of;
+
+use mpisync::{
+    Access, Collective, CreateError, Excluded, Fence, FenceError, LockError, On, Place, ReadGuard,
+    UpgradeError, WindowController, WriteGuard, Writer,
+};
+use static_assertions::{assert_impl_all, assert_not_impl_any, const_assert, const_assert_eq};
+
+// The thread of a rank that takes a lock lets it go, and makes the calls to MPI.
+assert_not_impl_any!(WindowController: Send, Sync, Clone, Copy);
+assert_not_impl_any!(ReadGuard<'static>: Send, Sync, Clone, Copy);
+assert_not_impl_any!(WriteGuard<'static>: Send, Sync, Clone, Copy);
+assert_not_impl_any!(UpgradeError<'static>: Send, Sync, Clone, Copy);
+assert_not_impl_any!(On<'static>: Send, Sync, Clone, Copy);
+assert_not_impl_any!(Access<'static>: Send, Sync, Clone, Copy);
+assert_not_impl_any!(Fence<'static, Writer>: Send, Sync, Clone, Copy);
+assert_not_impl_any!(Fence<'static, Excluded>: Send, Sync, Clone, Copy);
+assert_not_impl_any!(Collective: Copy, Clone);
+
+// Errors go where a program wants them: up with `?`, into `anyhow`, to another thread.
+assert_impl_all!(FenceError: Error, Send, Sync, Clone);
+assert_impl_all!(LockError: Error, Send, Sync, Clone);
+assert_impl_all!(CreateError: Error, Send, Sync);
+assert_impl_all!(UpgradeError<'static>: Debug, Display);
+assert_impl_all!(Place: Debug, Display, Send, Sync, Clone);
+assert_not_impl_any!(FenceError: Copy);
+assert_not_impl_any!(Place: Copy);
+
+// What can be seen of a controller and of guards in a debugger's output.
+assert_impl_all!(WindowController: Debug);
+assert_impl_all!(ReadGuard<'static>: Debug);
+assert_impl_all!(WriteGuard<'static>: Debug);
+
+// A guard is at most two words, and an `Option` of one is no larger: `try_read` returns it in
+// registers.
+const TWO_WORDS: usize = 2 * size_of::<usize>();
+const_assert!(size_of::<ReadGuard<'static>>() <= TWO_WORDS);
+const_assert!(size_of::<WriteGuard<'static>>() <= TWO_WORDS);
+const_assert_eq!(
+    size_of::<Option<ReadGuard<'static>>>(),
+    size_of::<ReadGuard<'static>>()
+);
+const_assert_eq!(
+    size_of::<Option<WriteGuard<'static>>>(),
+    size_of::<WriteGuard<'static>>()
+);
+
+// Clippy tells users to box larger errors (`result_large_err`).
+const_assert!(size_of::<FenceError>() <= 128);
+const_assert!(size_of::<LockError>() <= 128);
+const_assert!(size_of::<CreateError>() <= 128);
