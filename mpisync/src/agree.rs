@@ -10,7 +10,7 @@ use crate::memory::block::Block;
 use crate::memory::cells::Text;
 use crate::memory::{Memory, Surroundings};
 use crate::place::Place;
-use crate::wait::{Deadline, Stop, wait};
+use crate::wait::{ALL, Deadline, Stop, wait};
 use std::panic::Location;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 
@@ -172,7 +172,7 @@ pub(crate) fn meet(block: &Block, stand: &Stand<'_>) -> Result<Vec<Outcome>, Fen
     let ticket = segment.draw_ticket();
     // An exchange, so that the look at the sleepers comes after it.
     board.posted.swap(number, Ordering::SeqCst);
-    segment.arrival().notify(u32::MAX >> 1);
+    segment.arrival().notify(ALL);
 
     let mut met = Vec::with_capacity(block.ranks());
     for rank in 0..block.ranks() {
@@ -349,5 +349,5 @@ pub(crate) fn refuse(block: &Block, here: &Location<'_>) {
         .store(segment.draw_ticket(), Ordering::Relaxed);
     let next = domain.events.load(Ordering::Relaxed) + 1;
     board.refused.swap(next, Ordering::SeqCst);
-    segment.arrival().notify(u32::MAX >> 1);
+    segment.arrival().notify(ALL);
 }

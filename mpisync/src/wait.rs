@@ -10,6 +10,9 @@ pub(crate) use model::{Deadline, Sleepers, wait};
 #[cfg(not(loom))]
 pub(crate) use real::{Deadline, Sleepers, wait};
 
+/// All sleepers, as the system call counts them.
+pub(crate) const ALL: u32 = i32::MAX as u32;
+
 /// A word to sleep on, and beside it what tells who changes the word that somebody sleeps.
 #[derive(Clone, Copy)]
 pub(crate) struct Event<'a> {

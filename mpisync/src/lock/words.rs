@@ -3,47 +3,43 @@
 use crate::memory::atomic::AtomicU32;
 use crate::wait::Sleepers;
 
-/// The words that all ranks of a node share, one cache line a purpose. All zero is the first state: open and free.
+/// The words that all ranks of a node share. All zero is the first state: nobody holds the lock.
 ///
-/// 128 bytes a line, because the prefetchers of today's x86 cores fetch lines in pairs.
+/// Each line is 128 bytes, because the prefetchers of today's x86 cores fetch lines in pairs.
 #[repr(C)]
 pub(crate) struct Words {
-    /// Even: open, readers may enter. Odd: closed. Counts up, so that each closing has a number of its own.
-    /// Stored only by the rank that holds the turn.
-    pub(crate) gate: Line<AtomicU32>,
-    /// Who holds the writers' turn and how many wait for it, see [`Turn`].
-    pub(crate) turn: Line<TurnWords>,
-    /// What only waiting ranks touch.
-    pub(crate) slow: Line<SlowWords>,
+    pub(crate) door: Line<Door>,
+    pub(crate) drain: Line<Drain>,
 }
 
-/// The writers' line.
+/// What readers look at, and what writers pass on to each other.
 #[repr(C)]
-pub(crate) struct TurnWords {
-    /// A [`Turn`]; compare-and-swap by any rank of the node.
+pub(crate) struct Door {
+    /// A [`Turn`]: zero, or closed for readers. Compare-and-swap by any rank of the node.
     pub(crate) turn: AtomicU32,
-    /// Who sleeps on `turn`.
-    pub(crate) sleepers: Sleepers,
-    /// How many writers in a row found the gate closed by the one before. Stored only by who holds the turn.
+    /// How many times those who waited to read have been let in. Stored only by who holds the turn.
+    pub(crate) openings: AtomicU32,
+    /// How many writers in a row have not let them in. Stored only by who holds the turn.
     pub(crate) run: AtomicU32,
+    /// Who sleeps on `turn`.
+    pub(crate) turn_sleepers: Sleepers,
+    /// Who sleeps on `openings`.
+    pub(crate) opening_sleepers: Sleepers,
 }
 
-/// Words that only waiting ranks touch.
+/// Where a writer waits for readers to leave.
 #[repr(C)]
-pub(crate) struct SlowWords {
-    /// Counts readers that left while the gate was closed; the draining writer sleeps on it.
+pub(crate) struct Drain {
+    /// Counts readers that left while a writer slept on it.
     pub(crate) drained: AtomicU32,
-    /// The draining writer, when it sleeps on `drained`.
-    pub(crate) drain_sleepers: Sleepers,
-    /// Who sleeps on `gate`.
-    pub(crate) gate_sleepers: Sleepers,
+    pub(crate) sleepers: Sleepers,
 }
 
 /// The words of one rank.
 #[repr(C)]
 pub(crate) struct RankWords {
-    /// [`IDLE`], [`READING`], or the number of the closing during which this rank waits to read. Stored only by
-    /// this rank; of a rank that died, by who holds the turn.
+    /// [`IDLE`], [`READING`], or [`waiting_since`] so many openings. Stored only by this rank; of a rank that died,
+    /// by who holds the turn.
     pub(crate) slot: AtomicU32,
     /// [`NOT_WANTED`] and so on: where this rank stands in the wait for the writers' turn.
     pub(crate) want: AtomicU32,
@@ -55,8 +51,15 @@ pub(crate) struct Line<T>(pub(crate) T);
 
 /// `slot`: this rank neither reads nor waits to read.
 pub(crate) const IDLE: u32 = 0;
-/// `slot`: this rank reads. Even, because a slot may also hold the number of a closing, and those are odd.
+/// `slot`: this rank reads.
 pub(crate) const READING: u32 = 2;
+
+/// `slot`: this rank waits to read, and there have been `openings` so far. Odd, and so apart from the others. (The
+/// number's lowest 31 bits are enough: a slot is waited for at the next opening, so it is never more than one behind.)
+#[inline]
+pub(crate) fn waiting_since(openings: u32) -> u32 {
+    openings << 1 | 1
+}
 
 /// `want`: this rank does not wait for the turn.
 pub(crate) const NOT_WANTED: u32 = 0;
@@ -66,26 +69,6 @@ pub(crate) const WAITING: u32 = 1;
 pub(crate) const URGENT: u32 = 2;
 /// `want`: the turn was handed over to this rank, which has not seen it yet.
 pub(crate) const GRANTED: u32 = 3;
-
-/// Whether a gate of this number lets readers in.
-#[inline]
-pub(crate) fn is_open(gate: u32) -> bool {
-    gate & 1 == 0
-}
-
-/// The number of the closing that follows the open gate `gate`.
-#[inline]
-pub(crate) fn close(gate: u32) -> u32 {
-    debug_assert!(is_open(gate));
-    gate + 1
-}
-
-/// The number of the opening that follows the closed gate `gate`.
-#[inline]
-pub(crate) fn open(gate: u32) -> u32 {
-    debug_assert!(!is_open(gate));
-    gate.wrapping_add(1)
-}
 
 /// The value of the turn word: owner in bits 0 to 14 (its index on the node plus one, 0 for nobody), number of
 /// waiting writers in bits 15 to 29, and bit 30 set when a waiting writer is [`URGENT`].
@@ -154,15 +137,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn gate_numbers_wrap_and_stay_apart_from_the_slot_states() {
-        let mut gate = u32::MAX - 3;
-        for _ in 0..4 {
-            let closed = close(gate);
-            assert!(!is_open(closed) && is_open(IDLE) && is_open(READING));
-            gate = open(closed);
-            assert!(is_open(gate));
+    fn a_slot_tells_waiting_from_reading() {
+        for openings in [0, 1, 2, u32::MAX - 1, u32::MAX] {
+            let slot = waiting_since(openings);
+            assert!(slot != IDLE && slot != READING);
+            assert_ne!(slot, waiting_since(openings.wrapping_add(1)));
         }
-        assert_eq!(gate, 4);
     }
 
     #[test]

@@ -15,14 +15,31 @@ pub(crate) use loom::sync::atomic::{AtomicU32, Ordering};
 /// rules as well.
 #[inline]
 pub(crate) fn store_then_fence(word: &AtomicU32, value: u32) {
-    #[cfg(all(target_arch = "x86_64", not(loom)))]
-    word.swap(value, Ordering::SeqCst);
-    #[cfg(not(all(target_arch = "x86_64", not(loom))))]
-    {
+    if EXCHANGE_IS_FENCE {
+        word.swap(value, Ordering::SeqCst);
+    } else {
         word.store(value, Ordering::Release);
-        #[cfg(not(loom))]
-        core::sync::atomic::fence(Ordering::SeqCst);
-        #[cfg(loom)]
-        loom::sync::atomic::fence(Ordering::SeqCst);
+        full_fence();
     }
 }
+
+/// Replaces `from` by `to` if it is there, with the same promise as [`store_then_fence`]; whether it was there.
+#[inline]
+pub(crate) fn replace_then_fence(word: &AtomicU32, from: u32, to: u32) -> bool {
+    let replaced = word.compare_exchange(from, to, Ordering::SeqCst, Ordering::Relaxed);
+    if !EXCHANGE_IS_FENCE {
+        full_fence();
+    }
+    replaced.is_ok()
+}
+
+/// Keeps all that comes before apart from all that comes after.
+#[inline]
+pub(crate) fn full_fence() {
+    #[cfg(not(loom))]
+    core::sync::atomic::fence(Ordering::SeqCst);
+    #[cfg(loom)]
+    loom::sync::atomic::fence(Ordering::SeqCst);
+}
+
+const EXCHANGE_IS_FENCE: bool = cfg!(all(target_arch = "x86_64", not(loom)));

@@ -2,7 +2,7 @@
 
 use super::atomic::AtomicU32;
 use super::{Memory, Surroundings};
-use crate::lock::words::{Line, RankWords, SlowWords, TurnWords, Words};
+use crate::lock::words::{Door, Drain, Line, RankWords, Words};
 use crate::wait::Sleepers;
 #[cfg(loom)]
 use loom::sync::Arc;
@@ -20,16 +20,16 @@ impl HeapMemory {
     pub(crate) fn new(ranks: usize) -> Vec<Self> {
         let word = || AtomicU32::new(0);
         let words = Words {
-            gate: Line(word()),
-            turn: Line(TurnWords {
+            door: Line(Door {
                 turn: word(),
-                sleepers: Sleepers::new(),
+                openings: word(),
                 run: word(),
+                turn_sleepers: Sleepers::new(),
+                opening_sleepers: Sleepers::new(),
             }),
-            slow: Line(SlowWords {
+            drain: Line(Drain {
                 drained: word(),
-                drain_sleepers: Sleepers::new(),
-                gate_sleepers: Sleepers::new(),
+                sleepers: Sleepers::new(),
             }),
         };
         let rank_words = |_| {

@@ -10,7 +10,7 @@ use crate::error::FenceError;
 use crate::memory::block::Block;
 use crate::memory::{Memory, Surroundings, cells};
 use crate::place::Place;
-use crate::wait::{Deadline, Event, Stop, wait};
+use crate::wait::{ALL, Deadline, Event, Stop, wait};
 use std::panic::Location;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -163,7 +163,7 @@ impl<'a> Post<'a> {
         record.outcome.store(outcome, Ordering::Relaxed);
         // An exchange, so that the look at the sleepers comes after it.
         record.call.swap(self.call.0, Ordering::SeqCst);
-        self.published().notify(u32::MAX >> 1);
+        self.published().notify(ALL);
     }
 
     /// Passes the chunks of a value through this rank's stage, at most two ahead of the slowest collector.
@@ -180,7 +180,7 @@ impl<'a> Post<'a> {
             }
             stage::put(words, number, bytes);
             self.record().staged.swap(number + 1, Ordering::SeqCst);
-            self.published().notify(u32::MAX >> 1);
+            self.published().notify(ALL);
         }
         self.wait_for_takers(chunks);
     }
