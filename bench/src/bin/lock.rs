@@ -10,7 +10,9 @@
 //! - `read_alone`, `write_alone`: rank 0 works, the other ranks sleep. This is what one rank waits.
 //! - `read_all`, `write_all`: all ranks work all the time. This is the time that passed divided by the
 //!   operations of all ranks together, so that two ranks that do not hinder each other show half the time.
-//! - `single_write_share_8`: rank 0 hands 8 bytes to all ranks, and none goes on before all are there.
+//! - `single_write_share_8`: rank 0 hands 8 bytes to all ranks, again and again: `single_write`, then `share` or
+//!   `collect`. The barrier of `mpi_bcast_barrier` keeps every rank until all are there; mpisync's writer takes
+//!   the write lock instead, and may be one call ahead of those who collect.
 //!
 //! # How they are taken
 //! The subjects take turns, round after round (A B C, A B C, …), so that whatever else the machine does

@@ -24,7 +24,7 @@ pub enum Case {
     WriteAlone,
     /// All ranks lock for writing, one after another.
     WriteAll,
-    /// Rank 0 has 8 bytes, all ranks get them, and none goes on before all are there.
+    /// Rank 0 has 8 bytes and all ranks get them.
     #[value(name = "single_write_share_8")]
     SingleWriteShare8,
 }
@@ -93,7 +93,7 @@ trait Lock {
 
 /// A way to give a word of rank 0 to all ranks.
 trait HandOver {
-    /// Returns rank 0's `word` on every rank, once every rank has called it; the others' words do not count.
+    /// Returns rank 0's `word` on every rank; the others' words do not count. Collective.
     fn hand_over(&mut self, word: u64) -> u64;
 }
 
