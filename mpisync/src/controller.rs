@@ -39,18 +39,24 @@ use std::time::Duration;
 /// ```
 pub struct WindowController {
     lock: NodeLock<Block>,
-    /// Read guards alive on this rank.
-    reads: Cell<u32>,
-    /// Write guards alive on this rank: one, and those that were borrowed from it.
-    writes: Cell<u32>,
-    /// The last fenced call that this rank has begun.
-    last_call: Cell<Call>,
+    /// Guards alive on this rank: [`ONE_READ`] for each that reads, [`ONE_WRITE`] for each that writes (one, and those
+    /// that were borrowed from it).
+    held: Cell<u64>,
+    /// The number of the last fenced call that this rank has begun.
+    last_call: Cell<u64>,
     /// Whether it is of no use any more when MPI ends.
     needs_mpi: bool,
     master: i32,
     name: String,
-    not_send: PhantomData<*const ()>,
+    thread: PhantomData<*const StaysOnItsThread>,
 }
+
+const ONE_READ: u64 = 1;
+const ONE_WRITE: u64 = 1 << 32;
+
+/// Why controllers, and with them guards and fences, are neither `Send` nor `Sync`: a rank's flag in the lock is one
+/// flag, and MPI may be called only from some threads.
+struct StaysOnItsThread;
 
 impl WindowController {
     /// A controller of this process alone. Needs no MPI, neither to run nor (without the feature `mpi`) to build.
@@ -65,12 +71,11 @@ impl WindowController {
         WindowController {
             needs_mpi: block.domain().needs_mpi(),
             lock: NodeLock { memory: block },
-            reads: Cell::new(0),
-            writes: Cell::new(0),
-            last_call: Cell::new(Call::default()),
+            held: Cell::new(0),
+            last_call: Cell::new(0),
             master,
             name,
-            not_send: PhantomData,
+            thread: PhantomData,
         }
     }
 
@@ -173,7 +178,7 @@ impl WindowController {
     pub fn try_write(&mut self) -> Option<WriteGuard<'_>> {
         self.check_usable()
             .unwrap_or_else(|error| self.give_up(&error));
-        if self.writes.get() == 0 && !self.lock.try_write() {
+        if !self.writes() && !self.lock.try_write() {
             return None;
         }
         Some(self.enter_write_again())
@@ -257,11 +262,17 @@ impl WindowController {
 
     #[inline]
     fn holds_any(&self) -> bool {
-        self.reads.get() | self.writes.get() != 0
+        self.held.get() != 0
+    }
+
+    /// Whether this rank has a write guard.
+    #[inline]
+    fn writes(&self) -> bool {
+        self.held.get() >= ONE_WRITE
     }
 
     pub(crate) fn holds_one_read(&self) -> bool {
-        self.reads.get() == 1 && self.writes.get() == 0
+        self.held.get() == ONE_READ
     }
 
     #[inline]
@@ -277,14 +288,13 @@ impl WindowController {
 
     #[inline]
     fn count_read(&self) -> ReadGuard<'_> {
-        self.reads.set(self.reads.get() + 1);
+        self.held.set(self.held.get() + ONE_READ);
         ReadGuard::new(self)
     }
 
     #[inline]
     pub(crate) fn leave_read(&self) {
-        let left = self.reads.get() - 1;
-        self.reads.set(left);
+        self.held.set(self.held.get() - ONE_READ);
         if !self.holds_any() {
             self.lock.unlock_read();
         }
@@ -293,7 +303,7 @@ impl WindowController {
     #[inline]
     pub(crate) fn enter_write(&self, limit: Option<Duration>) -> Result<WriteGuard<'_>, LockError> {
         self.check_usable()?;
-        if self.writes.get() == 0 {
+        if !self.writes() {
             self.lock
                 .write(|| deadline(limit))
                 .map_err(|stop| lock_error(stop, limit))?;
@@ -303,21 +313,19 @@ impl WindowController {
 
     #[inline]
     pub(crate) fn enter_write_again(&self) -> WriteGuard<'_> {
-        self.writes.set(self.writes.get() + 1);
+        self.held.set(self.held.get() + ONE_WRITE);
         WriteGuard::new(self)
     }
 
     #[inline]
     pub(crate) fn leave_write(&self) {
-        let left = self.writes.get() - 1;
-        self.writes.set(left);
-        if left == 0 {
-            if self.reads.get() == 0 {
-                self.lock.unlock_write();
-            } else {
-                // A write guard that came from an upgrade goes before a read guard that was taken beside it.
-                self.lock.downgrade();
-            }
+        self.held.set(self.held.get() - ONE_WRITE);
+        if !self.holds_any() {
+            self.lock.unlock_write();
+        } else if !self.writes() {
+            // It goes on as a reader: after a downgrade, or where a write guard that came from an upgrade goes before
+            // a read guard that was taken beside it.
+            self.lock.downgrade();
         }
     }
 
@@ -329,14 +337,14 @@ impl WindowController {
 
     /// Begins the next fenced call.
     pub(crate) fn begin_call(&self) -> Call {
-        let call = self.last_call.get().next(self.block().domain().epoch());
-        self.last_call.set(call);
+        let call = Call(self.last_call.get()).next(self.block().domain().epoch());
+        self.last_call.set(call.0);
         call
     }
 
     /// Undoes the beginning of a call that did not take place.
     pub(crate) fn undo_call(&self, call: Call) {
-        self.last_call.set(call.previous());
+        self.last_call.set(call.previous().0);
     }
 }
 

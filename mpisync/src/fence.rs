@@ -32,6 +32,23 @@ mod role {
     pub trait Role: Sized {
         fn abandon(fence: &mut super::Fence<'_, Self>);
     }
+
+    /// The role that shares.
+    #[diagnostic::on_unimplemented(
+        message = "only the writer has a value to share",
+        label = "this rank does not write here: `collect` what the writer shares"
+    )]
+    pub trait MayShare: Role {}
+
+    /// The role that collects.
+    #[diagnostic::on_unimplemented(
+        message = "the writer has nothing to collect",
+        label = "this rank writes here: `share` the value, which also returns it"
+    )]
+    pub trait MayCollect: Role {}
+
+    impl MayShare for super::Writer {}
+    impl MayCollect for super::Excluded {}
 }
 
 /// This rank's part in a call in which one rank writes, see
@@ -49,7 +66,7 @@ pub struct Fence<'a, R: role::Role> {
     place: &'static Location<'static>,
     /// The message of a panic in [`Fence::run`].
     panic: Cell<Option<String>>,
-    role: PhantomData<(R, *const ())>,
+    role: PhantomData<R>,
 }
 
 /// Which part this rank has in a call in which one rank writes.
@@ -206,28 +223,15 @@ impl<'a, R: role::Role> Fence<'a, R> {
         }
     }
 
-    fn post(&self) -> Post<'a> {
-        Post {
-            block: self.controller.block(),
-            call: self.call,
-            place: self.place,
-        }
-    }
-}
-
-impl Fence<'_, Writer> {
-    /// The controller, while its write lock is held: for [`rank`](WindowController::rank),
-    /// [`read`](WindowController::read) and whatever else needs no mutable controller.
-    pub fn controller(&self) -> &WindowController {
-        self.controller
-    }
-
     /// Lets the lock go and gives `value` to the other ranks; returns it. A value whose serialized form is larger than
     /// 448 bytes is passed through a buffer, and this rank stays until the others have collected it.
     ///
     /// # Errors
     /// [`FenceError::Encode`] when serde cannot serialize the value; the others get that as the writer's failure.
-    pub fn share<T: Serialize>(self, value: T) -> Result<T, FenceError> {
+    pub fn share<T: Serialize>(self, value: T) -> Result<T, FenceError>
+    where
+        R: role::MayShare,
+    {
         let mut small = [0; INLINE];
         let encoded = match postcard::to_slice(&value, &mut small) {
             Ok(bytes) => Ok(Encoded::Small(bytes)),
@@ -251,6 +255,61 @@ impl Fence<'_, Writer> {
                 Err(error)
             }
         }
+    }
+
+    /// Waits for what the writer shares.
+    ///
+    /// # Errors
+    /// Why there is no value: the writer failed, panicked, died or dropped its fence; it shared another type; the
+    /// ranks do not agree on who writes, or are in different calls; the bytes cannot be read as a `T`.
+    pub fn collect<T: DeserializeOwned>(self) -> Result<T, FenceError>
+    where
+        R: role::MayCollect,
+    {
+        self.collect_within(None)
+    }
+
+    fn post(&self) -> Post<'a> {
+        Post {
+            block: self.controller.block(),
+            call: self.call,
+            place: self.place,
+        }
+    }
+
+    fn collect_within<T: DeserializeOwned>(self, limit: Option<Duration>) -> Result<T, FenceError> {
+        let writer = self.writer as usize;
+        let kind = Some(Kind::serde::<T>());
+        let bytes = self.end(|post| post.collect(writer, kind, limit, |_| Ok(Vec::new())))?;
+        postcard::from_bytes(&bytes).map_err(|error| FenceError::Decode(error.to_string()))
+    }
+
+    /// Lets the lock go and publishes, in this order: who collects finds the lock free.
+    fn finish(self, publish: impl FnOnce(Post<'_>)) {
+        let fence = ManuallyDrop::new(self);
+        fence.controller.leave_write();
+        publish(fence.post());
+    }
+
+    /// Ends the fence with what `collect` gives.
+    fn end<T>(
+        self,
+        collect: impl FnOnce(Post<'_>) -> Result<T, FenceError>,
+    ) -> Result<T, FenceError> {
+        let fence = ManuallyDrop::new(self);
+        let collected = collect(fence.post());
+        if matches!(collected, Err(FenceError::Diverged { .. })) {
+            fence.controller.undo_call(fence.call);
+        }
+        collected
+    }
+}
+
+impl Fence<'_, Writer> {
+    /// The controller, while its write lock is held: for [`rank`](WindowController::rank),
+    /// [`read`](WindowController::read) and whatever else needs no mutable controller.
+    pub fn controller(&self) -> &WindowController {
+        self.controller
     }
 
     /// Shares a value or tells the other ranks the error; returns either.
@@ -332,13 +391,6 @@ impl Fence<'_, Writer> {
             resume_unwind(panic)
         })
     }
-
-    /// Lets the lock go and publishes, in this order: who collects finds the lock free.
-    fn finish(self, publish: impl FnOnce(Post<'_>)) {
-        let fence = ManuallyDrop::new(self);
-        fence.controller.leave_write();
-        publish(fence.post());
-    }
 }
 
 /// A serialized value.
@@ -348,28 +400,12 @@ enum Encoded<'a> {
 }
 
 impl Fence<'_, Excluded> {
-    /// Waits for what the writer shares.
-    ///
-    /// # Errors
-    /// Why there is no value: the writer failed, panicked, died or dropped its fence; it shared another type; the
-    /// ranks do not agree on who writes, or are in different calls; the bytes cannot be read as a `T`.
-    pub fn collect<T: DeserializeOwned>(self) -> Result<T, FenceError> {
-        self.collect_within(None)
-    }
-
     /// [`collect`](Self::collect) that waits for `limit` at most.
     ///
     /// # Errors
     /// Those of `collect`, and [`FenceError::Timeout`]. The call is over for this rank then.
     pub fn collect_timeout<T: DeserializeOwned>(self, limit: Duration) -> Result<T, FenceError> {
         self.collect_within(Some(limit))
-    }
-
-    fn collect_within<T: DeserializeOwned>(self, limit: Option<Duration>) -> Result<T, FenceError> {
-        let writer = self.writer as usize;
-        let kind = Some(Kind::serde::<T>());
-        let bytes = self.end(|post| post.collect(writer, kind, limit, |_| Ok(Vec::new())))?;
-        postcard::from_bytes(&bytes).map_err(|error| FenceError::Decode(error.to_string()))
     }
 
     /// Waits for the items that the writer gives with [`share_slice`](Fence::share_slice).
@@ -422,19 +458,6 @@ impl Fence<'_, Excluded> {
     pub fn wait(self) -> Result<(), FenceError> {
         let writer = self.writer as usize;
         self.end(|post| post.collect(writer, None, None, |_| Ok(Discard)).map(drop))
-    }
-
-    /// Ends the fence with what `collect` gives.
-    fn end<T>(
-        self,
-        collect: impl FnOnce(Post<'_>) -> Result<T, FenceError>,
-    ) -> Result<T, FenceError> {
-        let fence = ManuallyDrop::new(self);
-        let collected = collect(fence.post());
-        if matches!(collected, Err(FenceError::Diverged { .. })) {
-            fence.controller.undo_call(fence.call);
-        }
-        collected
     }
 }
 

@@ -3,7 +3,6 @@
 use crate::controller::WindowController;
 use crate::error::LockError;
 use std::fmt;
-use std::marker::PhantomData;
 use std::mem;
 
 /// The read lock of a controller, held until this guard is dropped. Many ranks may hold one at the same time.
@@ -12,7 +11,6 @@ use std::mem;
 #[must_use = "the lock is let go as soon as the guard is dropped; bind it with `let _guard = …`"]
 pub struct ReadGuard<'a> {
     controller: &'a WindowController,
-    not_send: PhantomData<*const ()>,
 }
 
 /// The write lock of a controller, held until this guard is dropped. No other rank holds any lock of the controller
@@ -22,16 +20,12 @@ pub struct ReadGuard<'a> {
 #[must_use = "the lock is let go as soon as the guard is dropped; bind it with `let _guard = …`"]
 pub struct WriteGuard<'a> {
     controller: &'a WindowController,
-    not_send: PhantomData<*const ()>,
 }
 
 impl<'a> ReadGuard<'a> {
     /// Only for a controller that has just entered as a reader.
     pub(crate) fn new(controller: &'a WindowController) -> Self {
-        ReadGuard {
-            controller,
-            not_send: PhantomData,
-        }
+        ReadGuard { controller }
     }
 
     /// Gives the read lock back and takes the write lock. Not collective; waits until all readers have left.
@@ -63,10 +57,7 @@ impl<'a> ReadGuard<'a> {
 impl<'a> WriteGuard<'a> {
     /// Only for a controller that has just entered as a writer.
     pub(crate) fn new(controller: &'a WindowController) -> Self {
-        WriteGuard {
-            controller,
-            not_send: PhantomData,
-        }
+        WriteGuard { controller }
     }
 
     /// A read guard inside this write lock, for code that asks for one. Costs a count in this process.

@@ -97,6 +97,11 @@ impl Block {
     }
 }
 
+// SAFETY: the pointers lead into `chunk`, which any thread may use, to words that are atomics.
+unsafe impl Send for Block {}
+// SAFETY: as above.
+unsafe impl Sync for Block {}
+
 impl Drop for Block {
     fn drop(&mut self) {
         let header = self.chunk.get(self.extent.offset as usize);

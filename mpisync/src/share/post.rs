@@ -16,7 +16,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// The number of a call: an epoch of the communicator in the upper half, and a count from 1 in the lower.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Call(pub(crate) u64);
 
 impl Call {
@@ -31,6 +31,12 @@ impl Call {
         } else {
             Call(u64::from(epoch) << 32 | 1)
         }
+    }
+
+    /// The call before this one that used the same record. None at the beginning of an epoch: there all ranks have
+    /// met, and left their calls behind.
+    fn same_record_before(self) -> Option<Self> {
+        (self.0 as u32 > 2).then(|| Call(self.0 - 2))
     }
 
     /// The call before this one.
@@ -87,11 +93,9 @@ impl<'a> Post<'a> {
 
     // The writer's side.
 
-    /// Waits until everybody is done with the record that this call will use, two calls back.
+    /// Waits until everybody, the writer of that call too, is done with the call that used the record before.
     pub(crate) fn make_room(&self) {
-        let before = Call(self.record().call.load(Ordering::Relaxed));
-        // Where an epoch lies in between, all ranks have met since then and left their calls behind.
-        if before.epoch() == self.call.epoch() && before < self.call {
+        if let Some(before) = self.call.same_record_before() {
             self.wait_for_all(|mail| mail.done.load(Ordering::Acquire) >= before.0);
         }
     }
