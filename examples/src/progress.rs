@@ -89,11 +89,15 @@ impl<'c> Progress<'c> {
     }
 }
 
-/// Removes the bar, also where the job ends early: then what has arrived is taken in, for MPI does not like to end
-/// with messages that nobody wanted.
+/// Removes the bar, also where the job ends early: then messages that are still on their way are taken in for a
+/// moment, for MPI does not like to end with messages that nobody wanted.
 impl Drop for Progress<'_> {
     fn drop(&mut self) {
-        if self.world.rank() == DRAWER {
+        let end = Instant::now() + Duration::from_millis(50);
+        while self.world.rank() == DRAWER
+            && self.bar.position() < self.total
+            && Instant::now() < end
+        {
             self.take_in();
         }
         self.bar.finish_and_clear();

@@ -22,3 +22,13 @@ fn the_first_code_is_the_quickstart() {
     assert!(docs.lines().all(|line| line.starts_with("//!")));
     assert_eq!(blocks("rust")[0], code.trim_end());
 }
+
+#[test]
+fn the_compilers_words_are_those_of_the_ui_tests() {
+    let words = [
+        include_str!("../../ui-tests/fail/write_while_reading.stderr"),
+        include_str!("../../ui-tests/fail/write_in_the_excluded_branch.stderr"),
+        include_str!("../../ui-tests/fail/collective_in_a_single_write.stderr"),
+    ];
+    assert_eq!(blocks("text"), words.map(str::trim_end));
+}

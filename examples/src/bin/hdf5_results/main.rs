@@ -32,7 +32,19 @@ fn main() -> ExitCode {
     results::disable_hdf5_file_locks();
     let universe = mpisync::mpi::initialize().expect("MPI was not started before");
     let world = universe.world();
-    cli::run(&world, |args: Args| run(&world, &args))
+    cli::run(&world, |args: Args| {
+        run(&world, &args).map_err(|error| abort_after_death(&world, error))
+    })
+}
+
+/// Ends the job if a rank has died: MPI cannot be finalized without it. The launchers do so themselves, unless they
+/// are told to let the other ranks live.
+fn abort_after_death(world: &SimpleCommunicator, error: anyhow::Error) -> anyhow::Error {
+    if let Some(FenceError::RankDied { .. }) = error.downcast_ref() {
+        eprintln!("error on rank {}: {error}", world.rank());
+        world.abort(1);
+    }
+    error
 }
 
 fn run(world: &SimpleCommunicator, args: &Args) -> anyhow::Result<String> {
