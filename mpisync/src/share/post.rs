@@ -357,7 +357,10 @@ impl<'a> Post<'a> {
                 .store(writer as u32, Ordering::Relaxed);
             self.mine().waiting.store(self.call.0, Ordering::Release);
             let theirs = self.block.mail(writer);
-            if theirs.waiting.load(Ordering::Acquire) == self.call.0 {
+            // It waits in this call for somebody else, or did so and has gone on: a writer shares before it is done.
+            if theirs.waiting.load(Ordering::Acquire) == self.call.0
+                || theirs.done.load(Ordering::Acquire) >= self.call.0
+            {
                 return Err(FenceError::WriterMismatch {
                     here: writer as i32,
                     rank: writer as i32,
