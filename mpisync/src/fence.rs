@@ -338,7 +338,13 @@ impl Fence<'_, Writer> {
     /// None so far.
     #[cfg(feature = "mpi")]
     pub fn share_slice<T: Equivalence>(self, items: &[T]) -> Result<(), FenceError> {
-        self.finish(|post| post.share(Kind::datatype::<T>(), &mut PackedItems::new(items)));
+        let kind = Kind::datatype::<T>();
+        if self.controller.size() == 1 {
+            // Nobody collects, and there may be no MPI to pack with.
+            self.finish(|post| post.share(kind, &mut &[][..]));
+        } else {
+            self.finish(|post| post.share(kind, &mut PackedItems::new(items)));
+        }
         Ok(())
     }
 
