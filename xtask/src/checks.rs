@@ -26,7 +26,7 @@ pub enum Step {
     Fmt,
     /// Clippy has nothing to say about any crate
     Clippy,
-    /// Unit tests and doc tests of the library, with and without MPI, of the macros and of the task runner
+    /// Unit tests of the library (with MPI and without), the macros and the task runner; doc tests
     Unit,
     /// The lock's protocols under the model checker
     Loom,
@@ -157,18 +157,18 @@ impl Checks<'_> {
                 Ok(0)
             }
             Step::Unit => {
-                let with_mpi =
-                    tests(
-                        tools
-                            .cargo()
-                            .args(["test", "-p", "mpisync", "-p", "mpisync-macros"]),
-                    )?;
-                let without =
-                    tests(
-                        tools
-                            .cargo()
-                            .args(["test", "-p", "mpisync", "--no-default-features"]),
-                    )?;
+                let with_mpi = ["test", "-p", "mpisync", "-p", "mpisync-macros"];
+                let with_mpi = tests(tools.cargo().args(with_mpi))?;
+                // The examples in the documentation start MPI, so here it is the tests alone.
+                let without = [
+                    "test",
+                    "-p",
+                    "mpisync",
+                    "--no-default-features",
+                    "--lib",
+                    "--tests",
+                ];
+                let without = tests(tools.cargo().args(without))?;
                 let own = tests(self.workspace.cargo().args(["test", "-p", "xtask"]))?;
                 Ok(with_mpi + without + own)
             }
