@@ -1,37 +1,28 @@
-//! The code on the README's first page: the ranks of a job count themselves in a file.
+//! The code on the README's first page: every rank of a job signs a file that one of them has created.
 
 use mpisync::prelude::*;
-use std::{env, fs, path::*, process};
+use std::{env, fs, fs::File, io::Write, path::*, process};
 
-#[mpisync::single_write] // one rank runs it, all return its value or its error
+#[mpisync::single_write] // one rank runs it; all ranks return its value, or its error
 fn create(ctrl: &mut WindowController) -> anyhow::Result<PathBuf> {
     let path = env::temp_dir().join(format!("ranks-{}.txt", process::id()));
-    fs::write(&path, "0")?;
+    File::create(&path)?;
     Ok(path)
 }
 
-#[mpisync::collective] // all ranks run it, an error on one is an error on all
-fn count_me(ctrl: &mut WindowController, path: &Path) -> anyhow::Result<()> {
+#[mpisync::collective] // all ranks run it; an error or a panic on one is an error on all
+fn sign(ctrl: &mut WindowController, path: &Path) -> anyhow::Result<()> {
     let _alone = ctrl.write(); // one rank at a time; `ctrl.read()` lets many in
-    let ranks: i32 = fs::read_to_string(path)?.parse()?;
-    fs::write(path, (ranks + 1).to_string())?;
-    Ok(())
-}
-
-#[mpisync::single_write]
-fn finish(ctrl: &mut WindowController, path: &Path) -> anyhow::Result<i32> {
-    let ranks = fs::read_to_string(path)?.parse()?;
-    fs::remove_file(path)?;
-    Ok(ranks)
+    let mut file = File::options().append(true).open(path)?;
+    Ok(writeln!(file, "one more")?)
 }
 
 fn main() -> anyhow::Result<()> {
     let universe = mpisync::mpi::initialize().expect("MPI starts once");
     let mut ctrl = mpisync::sync(&universe.world())?;
     let path = create(&mut ctrl)?;
-    count_me(&mut ctrl, &path)?;
-    let ranks = finish(&mut ctrl, &path)?;
-    assert_eq!(ranks, ctrl.size());
-    println!("rank {}: there are {ranks} of us", ctrl.rank());
+    sign(&mut ctrl, &path)?;
+    let signed = fs::read_to_string(&path)?.lines().count();
+    assert_eq!(signed as i32, ctrl.size());
     Ok(())
 }
