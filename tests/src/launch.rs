@@ -43,14 +43,13 @@ static LAUNCHER: LazyLock<Launcher> = LazyLock::new(|| {
 });
 
 /// What root and more ranks than cores need; harmless elsewhere. What is set already stays.
-const SETTINGS: [(&str, &str); 7] = [
+const SETTINGS: [(&str, &str); 6] = [
     ("OMPI_ALLOW_RUN_AS_ROOT", "1"),
     ("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1"),
     ("PRTE_ALLOW_RUN_AS_ROOT", "1"),
     ("PRTE_ALLOW_RUN_AS_ROOT_CONFIRM", "1"),
     ("OMPI_MCA_rmaps_base_oversubscribe", "1"),
     ("PRTE_MCA_rmaps_default_mapping_policy", ":oversubscribe"),
-    ("OMPI_MCA_mpi_yield_when_idle", "1"),
 ];
 
 /// Hydra 4.0 kills all ranks of a node when one of its children ends by a signal, whatever it was told: so its
@@ -62,7 +61,7 @@ const SHIELD: &str = r#"trap "" USR1; "$@"; exit 0"#;
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 /// How long a launch may take unless a test says otherwise.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(120);
 
 /// A program about to be started on some ranks.
 pub struct Launch<'a> {

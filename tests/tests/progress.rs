@@ -14,6 +14,7 @@ const ISENDS: &[&str] = &[
     "isend_while_waiting_to_read",
     "isend_while_waiting_with_timeout",
     "isend_while_collecting",
+    "isend_while_entering",
     "isend_while_agreeing",
     "isend_while_the_writer_waits",
 ];

@@ -25,18 +25,15 @@ pub fn still_works(ctrl: &mut WindowController) {
             .expect("the lock is free for a writer"),
     );
     for writer in 0..ctrl.size() {
-        // Values of several sizes; the others pass something else, which must not come out.
-        for words in [0, 1, 300, 100_000] {
+        // Small ones, and one that does not travel in one piece.
+        for words in [1, 60, 20_000] {
+            if words > 1_000 && writer != ctrl.size() - 1 {
+                continue;
+            }
             let right = vec![writer as u32 + 1; words];
-            let mine = if ctrl.rank() == writer {
-                right.clone()
-            } else {
-                vec![0; 3]
-            };
-            assert!(
-                shared(ctrl, writer, mine) == right,
-                "a wrong value of {words} words"
-            );
+            // The others pass something else, which must not come out.
+            let mine = if ctrl.rank() == writer { right.clone() } else { vec![0; 3] };
+            assert!(shared(ctrl, writer, mine) == right, "a wrong value of {words} words");
         }
     }
     drop(

@@ -45,36 +45,58 @@ fn master_out_of_range(job: &Job) {
             "{error:?}"
         );
         assert!(words.contains(&master.to_string()), "{words}");
-        assert!(words.contains(&job.size.to_string()), "{words}");
+        assert!(words.contains(&format!("0 to {}", job.size - 1)), "{words}");
     }
     assert_next_works(job);
+}
+
+/// The rank that is told apart from rank 0 when `odd` alone differs from all others.
+fn first_that_differs(odd: i32) -> i32 {
+    odd.max(1)
+}
+
+/// Checks what this rank hears when `odd` passed something else than all others: its own difference from rank 0
+/// in words, or else which rank has one.
+fn assert_differ(job: &Job, odd: i32, error: &CreateError, usual: &str, other: &str) {
+    let words = error.to_string();
+    let differs = job.rank != 0 && (odd == 0 || job.rank == odd);
+    match error {
+        CreateError::ArgumentsDiffer {
+            rank, rank_0, here, ..
+        } if differs => {
+            let (zero, mine) = if odd == 0 {
+                (other, usual)
+            } else {
+                (usual, other)
+            };
+            assert_eq!(
+                (*rank, rank_0.as_str(), here.as_str()),
+                (job.rank, zero, mine)
+            );
+        }
+        CreateError::OtherRank { rank, .. } if !differs => {
+            assert_eq!(*rank, first_that_differs(odd));
+        }
+        other => panic!("{other:?}"),
+    }
+    assert!(words.contains("rank"), "{words}");
 }
 
 /// One rank's mistake is an error on all, and none is left waiting. For 2 ranks and more.
 fn master_out_of_range_on_one_rank(job: &Job) {
     for odd in 0..job.size {
         let master = if job.rank == odd { job.size + 5 } else { 0 };
-        let error = error_of(build(job, master, ""));
-        let expected = matches!(
-            error,
-            CreateError::MasterOutOfRange { .. } | CreateError::ArgumentsDiffer { .. }
-        );
-        assert!(expected, "{error:?}");
+        match error_of(build(job, master, "")) {
+            CreateError::MasterOutOfRange { master, .. } if job.rank == odd => {
+                assert_eq!(master, job.size + 5);
+            }
+            CreateError::ArgumentsDiffer { .. } => assert!(odd == 0 || odd == job.rank),
+            CreateError::OtherRank { rank, .. } => {
+                assert!(rank == odd || rank == first_that_differs(odd));
+            }
+            other => panic!("{other:?}"),
+        }
         assert_next_works(job);
-    }
-}
-
-fn assert_differ(error: &CreateError, odd: i32, values: [&str; 2]) {
-    assert!(
-        matches!(error, CreateError::ArgumentsDiffer { .. }),
-        "{error:?}"
-    );
-    let words = error.to_string();
-    // Compared with rank 0: when that is the odd one, the first of the others is named.
-    let named = odd.max(1);
-    assert!(words.contains(&format!("rank {named}")), "{words}");
-    for value in values {
-        assert!(words.contains(value), "{words}");
     }
 }
 
@@ -82,14 +104,14 @@ fn assert_differ(error: &CreateError, odd: i32, values: [&str; 2]) {
 fn masters_differ(job: &Job) {
     for odd in 0..job.size {
         let master = i32::from(job.rank == odd);
-        assert_differ(&error_of(build(job, master, "results")), odd, ["0", "1"]);
+        let error = error_of(build(job, master, "results"));
+        assert_differ(job, odd, &error, "0", "1");
         assert_next_works(job);
     }
 }
 
 /// For 2 ranks and more.
 fn names_differ(job: &Job) {
-    let long = "a long name that two ranks share but for its very end ".repeat(10);
     let pairs = [
         ("results", "notes"),
         ("results", ""),
@@ -99,21 +121,36 @@ fn names_differ(job: &Job) {
     for odd in 0..job.size {
         for (usual, other) in pairs {
             let name = if job.rank == odd { other } else { usual };
-            assert_differ(&error_of(build(job, 0, name)), odd, [usual, other]);
+            let error = error_of(build(job, 0, name));
+            assert_differ(job, odd, &error, usual, other);
         }
-        let name = format!("{long}{}", i32::from(job.rank == odd));
-        assert_differ(&error_of(build(job, 0, &name)), odd, ["name"; 2]);
         assert_next_works(job);
     }
 }
 
-/// Names have no limit, and no letters that they may not hold.
+/// A name may hold any letters; one that is too long, or on one rank alone, is an error and nothing worse.
 fn long_names(job: &Job) {
-    let long = "x".repeat(100_000);
-    for name in ["", "grün", "a/b\0c\n", &long] {
+    for name in ["", "grün", "a/b\0c\n", "a name of usual length"] {
         let ctrl = build(job, 0, name).unwrap();
         assert_eq!(ctrl.name(), name);
     }
+    let long = "x".repeat(1_000_000);
+    let error = error_of(build(job, 0, &long));
+    assert!(
+        matches!(error, CreateError::NameTooLong { .. }),
+        "{error:?}"
+    );
+    let name = if job.rank == job.size - 1 {
+        &long
+    } else {
+        "short"
+    };
+    match error_of(build(job, 0, name)) {
+        CreateError::NameTooLong { .. } => assert_eq!(job.rank, job.size - 1),
+        CreateError::OtherRank { rank, .. } => assert_eq!(rank, job.size - 1),
+        other => panic!("{other:?}"),
+    }
+    assert_next_works(job);
 }
 
 /// Errors leak nothing: hundreds of them, then a controller on a new communicator. For 2 ranks and more.

@@ -97,12 +97,14 @@ fn plain_counter(job: &Job) {
 fn readers_are_together(job: &Job) {
     let mut ctrl = mpisync::sync(&job.world).unwrap();
     for round in 0..50 {
+        let [together, done] = [2 * round, 2 * round + 1];
         {
             let _guard = ctrl.read();
-            job.scratch.meet(round, job.size);
+            job.scratch.meet(together, job.size);
         }
         // A writer in between, so that each round starts from a gate that was closed.
         drop(ctrl.write());
+        job.scratch.meet(done, job.size);
     }
 }
 

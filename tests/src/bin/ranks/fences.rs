@@ -144,7 +144,7 @@ fn fence_waits_for_a_reader(job: &Job) {
         job.scratch.wait_for(0);
         let access = ctrl.single_write_timeout(Duration::from_millis(20));
         if job.rank == 0 {
-            let error = access.err().expect("rank 1 reads");
+            let error = access.expect_err("rank 1 reads");
             let timeout = matches!(
                 error,
                 FenceError::Timeout { .. } | FenceError::Lock(LockError::Timeout { .. })
@@ -169,7 +169,7 @@ fn lock_is_free_after_share(job: &Job) {
         let value = vec![round; 10];
         let writer = match ctrl.single_write() {
             Access::Writer(fence) => {
-                fence.share(&value).unwrap();
+                fence.share(value).unwrap();
                 true
             }
             Access::Excluded(fence) => {
@@ -194,8 +194,8 @@ fn excluded_may_skip_the_value(job: &Job) {
     let mut rng = Rng::new(job.rank as u64);
     for round in 0..2_000_u64 {
         let writer = (round % job.size as u64) as i32;
-        let size =
-            [1, 10, 1_000, 100_000][(round % 97 == 0) as usize * 3 + (round % 3) as usize % 3];
+        let sizes = [1, 10, 1_000];
+        let size = if round % 97 == 0 { 100_000 } else { sizes[round as usize % 3] };
         match ctrl.on(writer).unwrap().single_write() {
             Access::Writer(fence) => drop(fence.share(vec![round; size]).unwrap()),
             Access::Excluded(fence) if rng.below(2) == 0 => drop(fence),

@@ -1,10 +1,12 @@
 //! Ranks that do not agree: on the type, on the writer, on the call.
 
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 use mpisync::{Access, FenceError, WindowController};
 use mpisync_tests::job::{Case, Job};
-use mpisync_tests::panics::expect_panic;
+use mpisync_tests::panics::{caught, quietly};
 use serde::{Deserialize, Serialize};
 
 use crate::common::still_works;
@@ -103,12 +105,14 @@ fn slice_lengths_differ(job: &Job) {
                 Access::Writer(fence) => fence.share_slice(&vec![5_u32; shared]).unwrap(),
                 Access::Excluded(fence) => {
                     let mut items = vec![0_u32; room];
-                    let error = fence
-                        .collect_into(&mut items)
-                        .expect_err("the lengths differ");
-                    let words = error.to_string();
-                    assert!(words.contains(&shared.to_string()), "{words}");
-                    assert!(words.contains(&room.to_string()), "{words}");
+                    let outcome = fence.collect_into(&mut items);
+                    let expected = FenceError::LengthMismatch {
+                        writer,
+                        shared,
+                        room,
+                    };
+                    assert_eq!(outcome, Err(expected));
+                    assert!(items == vec![0; room], "written in spite of the mismatch");
                 }
             }
         }
@@ -170,45 +174,60 @@ fn fence_on(ctrl: &mut WindowController, writer: i32) -> Result<i32, FenceError>
     }
 }
 
-fn assert_writer_mismatch(outcome: Result<i32, FenceError>) {
-    match outcome {
-        Err(error @ FenceError::WriterMismatch { .. }) => {
-            assert!(error.to_string().contains("rank"), "{error}");
+/// Runs a fence on whose writer the ranks do not agree; returns on how many ranks it was an error. A rank that agrees
+/// with the one that did write may get the value.
+fn count_mismatches(job: &Job, ctrl: &mut WindowController, round: usize, named: i32) -> u64 {
+    let count = job.scratch.word(2 * round);
+    match fence_on(ctrl, named) {
+        Ok(value) => assert_eq!(value, named, "the value of another writer"),
+        Err(error @ FenceError::WriterMismatch { here, .. }) => {
+            assert_eq!(here, named);
+            assert!(
+                error.to_string().contains(&format!("rank {named}")),
+                "{error}"
+            );
+            count.fetch_add(1, SeqCst);
         }
-        other => panic!("{other:?}"),
+        Err(other) => panic!("{other:?}"),
     }
+    still_works(ctrl);
+    job.scratch.meet(2 * round + 1, job.size);
+    count.load(SeqCst)
 }
 
 /// Each rank waits for the next one. For 2 ranks and more.
 fn nobody_is_the_writer(job: &Job) {
     let mut ctrl = mpisync::sync(&job.world).unwrap();
-    for _ in 0..20 {
-        assert_writer_mismatch(fence_on(&mut ctrl, (job.rank + 1) % job.size));
-        still_works(&mut ctrl);
+    for round in 0..20 {
+        let named = (job.rank + 1) % job.size;
+        let mismatches = count_mismatches(job, &mut ctrl, round, named);
+        assert_eq!(mismatches, job.size as u64);
     }
 }
 
-/// Each rank wants to write itself. For 2 ranks and more.
+/// Each rank wants to write itself: one does. For 2 ranks and more.
 fn everybody_is_the_writer(job: &Job) {
     let mut ctrl = mpisync::sync(&job.world).unwrap();
-    for _ in 0..20 {
-        assert_writer_mismatch(fence_on(&mut ctrl, job.rank));
-        still_works(&mut ctrl);
+    for round in 0..20 {
+        let mismatches = count_mismatches(job, &mut ctrl, round, job.rank);
+        assert_eq!(mismatches, job.size as u64 - 1);
     }
 }
 
 /// One rank names another writer than all the others do: itself, or one of them. For 2 ranks and more.
 fn one_rank_disagrees(job: &Job) {
     let mut ctrl = mpisync::sync(&job.world).unwrap();
+    let mut round = 0;
     for odd in 0..job.size {
         for writer in [odd, (odd + 1) % job.size] {
-            let named = if job.rank == odd {
-                writer
-            } else {
-                (writer + 1) % job.size
-            };
-            assert_writer_mismatch(fence_on(&mut ctrl, named));
-            still_works(&mut ctrl);
+            let others_name = (writer + 1) % job.size;
+            let named = if job.rank == odd { writer } else { others_name };
+            let mismatches = count_mismatches(job, &mut ctrl, round, named);
+            assert!(
+                mismatches > 0,
+                "rank {odd} named {writer}, and nobody noticed"
+            );
+            round += 1;
         }
     }
 }
@@ -216,16 +235,26 @@ fn one_rank_disagrees(job: &Job) {
 /// The forms without a timeout do not hang either: they give the error, or panic with its words.
 fn mismatch_without_timeout(job: &Job) {
     let mut ctrl = mpisync::sync(&job.world).unwrap();
-    for writer in [job.rank, (job.rank + 1) % job.size] {
-        let words = expect_panic(|| {
-            let outcome = match ctrl.on(writer).unwrap().single_write() {
-                Access::Writer(fence) => fence.share(writer),
-                Access::Excluded(fence) => fence.collect(),
-            };
-            outcome.unwrap()
+    for (round, writer) in [job.rank, (job.rank + 1) % job.size]
+        .into_iter()
+        .enumerate()
+    {
+        let mismatches = job.scratch.word(2 * round);
+        let outcome = quietly(|| {
+            caught(AssertUnwindSafe(|| {
+                match ctrl.on(writer).unwrap().single_write() {
+                    Access::Writer(fence) => fence.share(writer).unwrap(),
+                    Access::Excluded(fence) => fence.collect().unwrap(),
+                }
+            }))
         });
-        assert!(words.contains("rank"), "{words}");
+        if let Err(words) = outcome {
+            assert!(words.contains("rank"), "{words}");
+            mismatches.fetch_add(1, SeqCst);
+        }
         still_works(&mut ctrl);
+        job.scratch.meet(2 * round + 1, job.size);
+        assert!(mismatches.load(SeqCst) > 0, "nobody noticed");
     }
 }
 
@@ -233,7 +262,7 @@ fn mismatch_without_timeout(job: &Job) {
 fn no_such_rank(job: &Job) {
     let mut ctrl = mpisync::sync(&job.world).unwrap();
     for wrong in [-1, job.size, i32::MAX, i32::MIN] {
-        match ctrl.on(wrong).err().expect("there is no such rank") {
+        match ctrl.on(wrong).expect_err("there is no such rank") {
             error @ FenceError::NoSuchRank { rank, size } => {
                 assert_eq!((rank, size), (wrong, job.size));
                 assert!(error.to_string().contains(&wrong.to_string()), "{error}");

@@ -21,6 +21,7 @@ pub const CASES: &[Case] = &[
         isend(job, Wait::Timeout)
     }),
     ("isend_while_collecting", |job| isend(job, Wait::Collect)),
+    ("isend_while_entering", |job| isend(job, Wait::Enter)),
     ("isend_while_agreeing", |job| isend(job, Wait::Agree)),
     ("isend_while_the_writer_waits", |job| {
         isend(job, Wait::Fence)
@@ -41,6 +42,9 @@ enum Wait {
     Read,
     Timeout,
     Collect,
+    /// In a collective call, for a rank that has not come to it yet.
+    Enter,
+    /// At the end of a collective call, for a rank that is still in it.
     Agree,
     Fence,
 }
@@ -56,7 +60,10 @@ fn isend(job: &Job, wait: Wait) {
     let message = vec![0x5a_u8; BYTES];
     match job.rank {
         SENDER => request::scope(|scope| {
-            job.scratch.wait_for(LOCKED);
+            // What all ranks enter together is not held by one before the others come.
+            if !matches!(wait, Wait::Enter | Wait::Agree) {
+                job.scratch.wait_for(LOCKED);
+            }
             let to = job.world.process_at_rank(RECEIVER);
             let sending = to.immediate_send(scope, &message[..]);
             job.scratch.raise(SENT);
@@ -70,7 +77,7 @@ fn isend(job: &Job, wait: Wait) {
         RECEIVER => wait_as_receiver(&mut ctrl, wait, || receive(job)),
         _ => match wait {
             Wait::Write | Wait::Read | Wait::Timeout => {}
-            Wait::Collect | Wait::Agree => wait_as_sender(&mut ctrl, wait),
+            Wait::Collect | Wait::Enter | Wait::Agree => wait_as_sender(&mut ctrl, wait),
             Wait::Fence => assert_eq!(collect(&mut ctrl, SENDER), 9),
         },
     }
@@ -93,7 +100,7 @@ fn wait_as_sender(ctrl: &mut WindowController, wait: Wait) {
         Wait::Read => drop(ctrl.read()),
         Wait::Timeout => drop(ctrl.write_timeout(Duration::from_secs(30)).unwrap()),
         Wait::Collect => assert_eq!(collect(ctrl, RECEIVER), 9),
-        Wait::Agree => agree(ctrl, || ()),
+        Wait::Enter | Wait::Agree => agree(ctrl, || ()),
         Wait::Fence => share(ctrl, SENDER, || ()),
     }
 }
@@ -105,6 +112,10 @@ fn wait_as_receiver(ctrl: &mut WindowController, wait: Wait, receive: impl FnOnc
             receive();
         }
         Wait::Collect => share(ctrl, RECEIVER, receive),
+        Wait::Enter => {
+            receive();
+            agree(ctrl, || ());
+        }
         Wait::Agree => agree(ctrl, receive),
         Wait::Fence => {
             // The sender is the writer of the fence, and waits for this reader first.
