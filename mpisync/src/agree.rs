@@ -38,6 +38,7 @@ struct Note {
     step: AtomicU32,
     depth: AtomicU32,
     outcome: AtomicU32,
+    calls: AtomicU64,
     line: AtomicU32,
     file: Text<16>,
     reason: Text<64>,
@@ -66,6 +67,8 @@ pub(crate) struct Stand<'a> {
     /// What it calls.
     pub(crate) name: &'a str,
     pub(crate) place: &'a Place,
+    /// How many fenced calls it has made on the controller.
+    pub(crate) calls: u64,
     pub(crate) outcome: Outcome,
 }
 
@@ -93,6 +96,7 @@ struct Reading {
     signature: u64,
     step: Step,
     depth: u32,
+    calls: u64,
     outcome: Outcome,
     place: Place,
 }
@@ -105,6 +109,7 @@ impl Note {
         self.signature.store(signature, Ordering::Relaxed);
         self.step.store(stand.step as u32, Ordering::Relaxed);
         self.depth.store(stand.depth, Ordering::Relaxed);
+        self.calls.store(stand.calls, Ordering::Relaxed);
         self.line.store(stand.place.line(), Ordering::Relaxed);
         self.file.set_tail(stand.place.file());
         let outcome = match &stand.outcome {
@@ -133,6 +138,7 @@ impl Note {
                 Step::Exit
             },
             depth: self.depth.load(Ordering::Relaxed),
+            calls: self.calls.load(Ordering::Relaxed),
             outcome: match self.outcome.load(Ordering::Relaxed) {
                 0 => Outcome::Fine,
                 1 => Outcome::Failed(self.reason.get()),
@@ -149,8 +155,8 @@ impl Note {
 
 /// How another rank's stand is related to this rank's.
 enum Met {
-    /// It is in the same call.
-    Same(Outcome),
+    /// It is in the same call, and has made so many fenced calls.
+    Same(Outcome, u64),
     /// It is in another call.
     Elsewhere(Place),
     /// It has left a call that this rank is still in.
@@ -177,7 +183,7 @@ pub(crate) fn meet(block: &Block, stand: &Stand<'_>) -> Result<Vec<Outcome>, Fen
     let mut met = Vec::with_capacity(block.ranks());
     for rank in 0..block.ranks() {
         if rank == block.me() {
-            met.push(Met::Same(stand.outcome.clone()));
+            met.push(Met::Same(stand.outcome.clone(), stand.calls));
             continue;
         }
         let theirs = &segment.member(rank).board;
@@ -209,7 +215,7 @@ pub(crate) fn meet(block: &Block, stand: &Stand<'_>) -> Result<Vec<Outcome>, Fen
 /// What this rank makes of another's note; none while the other still has to come up to where this one is.
 fn compare(stand: &Stand<'_>, signature: u64, note: Reading) -> Option<Met> {
     if note.signature == signature {
-        return Some(Met::Same(note.outcome));
+        return Some(Met::Same(note.outcome, note.calls));
     }
     match (stand.step, note.step) {
         (Step::Enter, Step::Enter) => Some(Met::Elsewhere(note.place)),
@@ -246,10 +252,28 @@ fn settle(
         );
     }
     domain.events.store(number, Ordering::Relaxed);
+    let all_fine = met
+        .iter()
+        .all(|met| matches!(met, Met::Same(Outcome::Fine, _)));
+    if all_fine {
+        let strayed = met.iter().enumerate().find_map(|(rank, met)| match met {
+            Met::Same(_, calls) if *calls != stand.calls => Some((rank, *calls)),
+            _ => None,
+        });
+        if let Some((rank, there)) = strayed {
+            // Every rank finds one that differs from it, so all begin to count anew.
+            domain.advance_epoch();
+            return Err(FenceError::OutOfStep {
+                here: u64::from(stand.calls as u32),
+                rank: rank as i32,
+                there: u64::from(there as u32),
+            });
+        }
+    }
     met.into_iter()
         .enumerate()
         .map(|(rank, met)| match met {
-            Met::Same(outcome) => Ok(outcome),
+            Met::Same(outcome, _) => Ok(outcome),
             Met::Elsewhere(there) | Met::Left(_, there) => Err(FenceError::Diverged {
                 here: stand.place.clone(),
                 rank: rank as i32,

@@ -5,8 +5,8 @@ use crate::controller::WindowController;
 use crate::error::FenceError;
 use crate::fence::panic_message;
 use crate::place::Place;
-use crate::share::payload::Kind;
-use crate::share::{Failure, Post};
+use crate::share::Post;
+use crate::share::payload::Encoded;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fmt::Display;
@@ -126,24 +126,12 @@ impl Collective {
             place,
         };
         if rank != ctrl.rank() {
-            let kind = Some(Kind::serde::<T>());
-            let bytes = post.collect(rank as usize, kind, None, |_| Ok(Vec::new()))?;
-            let value = postcard::from_bytes(&bytes);
-            return value.map_err(|error| FenceError::Decode(error.to_string()).into());
+            return Ok(post.collect_encoded(rank as usize, None)?);
         }
         post.make_room();
         post.take_charge();
-        match postcard::to_stdvec(&value) {
-            Ok(bytes) => {
-                post.share(Kind::serde::<T>(), &mut &bytes[..]);
-                Ok(value)
-            }
-            Err(error) => {
-                let error = FenceError::Encode(error.to_string());
-                post.fail(Failure::Failed(&error.to_string()));
-                Err(error.into())
-            }
-        }
+        post.share_encoded::<T>(Encoded::new(&value))?;
+        Ok(value)
     }
 
     fn meet(
@@ -157,6 +145,7 @@ impl Collective {
             depth: self.depth,
             name: self.name,
             place: &Place::from(self.location),
+            calls: ctrl.calls(),
             outcome,
         };
         agree::meet(ctrl.block(), &stand)

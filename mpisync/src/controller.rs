@@ -1,8 +1,8 @@
 //! The controller: one lock that the ranks of a communicator share, and what they decide together under it.
 
+use crate::access::{Access, On};
 use crate::agree::{self, Stand, Step};
 use crate::error::{FenceError, LockError};
-use crate::fence::{Access, On};
 use crate::guard::{ReadGuard, WriteGuard};
 use crate::lock::node::NodeLock;
 use crate::memory::Memory;
@@ -118,6 +118,7 @@ impl WindowController {
             depth: self.block().domain().depth(),
             name: "close",
             place: &Place::from(Location::caller()),
+            calls: self.calls(),
             outcome: agree::Outcome::Fine,
         };
         agree::meet(self.block(), &stand).map(drop)
@@ -333,6 +334,12 @@ impl WindowController {
         let reading = self.count_read();
         self.leave_write();
         reading
+    }
+
+    /// The number of the last fenced call.
+    pub(crate) fn calls(&self) -> u64 {
+        let last = Call(self.last_call.get());
+        last.within(self.block().domain().epoch()).0
     }
 
     /// Begins the next fenced call.

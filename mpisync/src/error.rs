@@ -195,6 +195,20 @@ pub enum FenceError {
         /// Where it is.
         there: Place,
     },
+    /// A rank left out a call in which one rank writes, or made one more. Counted since the last collective call
+    /// that failed.
+    #[error(
+        "this rank has come to {here} calls of `single_write` on this controller, and rank {rank} to {there}; a value \
+         that was collected since may belong to another call; all ranks have to make the same calls"
+    )]
+    OutOfStep {
+        /// How many calls this rank has made.
+        here: u64,
+        /// The other rank.
+        rank: i32,
+        /// How many it has made.
+        there: u64,
+    },
     /// A rank's body of a `#[collective]` call returned an error.
     #[error("rank {rank} failed in the collective call at {place}: {message}")]
     Failed {

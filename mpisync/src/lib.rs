@@ -38,6 +38,8 @@
 #![warn(missing_debug_implementations)]
 
 #[cfg(not(loom))]
+mod access;
+#[cfg(not(loom))]
 mod agree;
 #[cfg(all(feature = "mpi", not(loom)))]
 mod builder;
@@ -61,6 +63,8 @@ pub mod prelude;
 mod share;
 mod wait;
 
+#[cfg(not(loom))]
+pub use access::{Access, On};
 #[cfg(all(feature = "mpi", not(loom)))]
 pub use builder::{Builder, sync};
 #[cfg(not(loom))]
@@ -70,7 +74,7 @@ pub use controller::WindowController;
 #[cfg(not(loom))]
 pub use error::{CreateError, FenceError, LockError};
 #[cfg(not(loom))]
-pub use fence::{Access, Excluded, Fence, On, Writer};
+pub use fence::{Excluded, Fence, Writer};
 #[cfg(not(loom))]
 pub use guard::{ReadGuard, UpgradeError, WriteGuard};
 #[cfg(feature = "mpi")]

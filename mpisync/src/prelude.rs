@@ -1,8 +1,9 @@
 //! What most programs need: `use mpisync::prelude::*;`.
 
+pub use crate::access::Access;
 pub use crate::controller::WindowController;
 pub use crate::error::{CreateError, FenceError, LockError};
-pub use crate::fence::{Access, Excluded, Fence, Writer};
+pub use crate::fence::{Excluded, Fence, Writer};
 pub use crate::guard::{ReadGuard, WriteGuard};
 #[cfg(feature = "mpi")]
 pub use mpi::traits::*;

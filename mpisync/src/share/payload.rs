@@ -1,5 +1,9 @@
 //! What a value is turned into on its way.
 
+use super::mailbox::INLINE;
+use crate::error::FenceError;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use std::any::type_name;
 use std::borrow::Cow;
 
@@ -41,6 +45,56 @@ pub(crate) struct Discard;
 
 impl Sink for Discard {
     fn put(&mut self, _bytes: &[u8]) {}
+}
+
+/// A value that serde and postcard have turned into bytes; a small one without asking for memory.
+pub(crate) struct Encoded {
+    small: [u8; INLINE],
+    length: usize,
+    /// Empty for a value that fits into `small`.
+    large: Vec<u8>,
+}
+
+impl Encoded {
+    /// # Errors
+    /// [`FenceError::Encode`] where serde cannot serialize the value.
+    pub(crate) fn new<T: Serialize>(value: &T) -> Result<Self, FenceError> {
+        let mut encoded = Encoded {
+            small: [0; INLINE],
+            length: 0,
+            large: Vec::new(),
+        };
+        let done = match postcard::to_slice(value, &mut encoded.small).map(|used| used.len()) {
+            Ok(length) => {
+                encoded.length = length;
+                Ok(())
+            }
+            Err(postcard::Error::SerializeBufferFull) => {
+                postcard::to_stdvec(value).map(|large| encoded.large = large)
+            }
+            Err(error) => Err(error),
+        };
+        match done {
+            Ok(()) => Ok(encoded),
+            Err(error) => Err(FenceError::Encode(error.to_string())),
+        }
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        if self.large.is_empty() {
+            &self.small[..self.length]
+        } else {
+            &self.large
+        }
+    }
+}
+
+/// Reads a value from the bytes of an [`Encoded`] one.
+///
+/// # Errors
+/// [`FenceError::Decode`].
+pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, FenceError> {
+    postcard::from_bytes(bytes).map_err(|error| FenceError::Decode(error.to_string()))
 }
 
 /// What kind of value travels: how it is encoded, and the name of its type.

@@ -3,7 +3,7 @@
 use super::mailbox::{
     FAILED, INLINE, INLINE_VALUE, Mail, PANICKED, Record, STAGED_VALUE, UNSHARED,
 };
-use super::payload::{Kind, Sink, Source};
+use super::payload::{self, Encoded, Kind, Sink, Source};
 use super::stage;
 use crate::agree;
 use crate::error::FenceError;
@@ -11,6 +11,7 @@ use crate::memory::block::Block;
 use crate::memory::{Memory, Surroundings, cells};
 use crate::place::Place;
 use crate::wait::{ALL, Deadline, Event, Stop, wait};
+use serde::de::DeserializeOwned;
 use std::panic::Location;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -24,13 +25,18 @@ impl Call {
         (self.0 >> 32) as u32
     }
 
+    /// This call, or in a later `epoch` what stands before its first.
+    pub(crate) fn within(self, epoch: u32) -> Self {
+        if self.epoch() == epoch {
+            self
+        } else {
+            Call(u64::from(epoch) << 32)
+        }
+    }
+
     /// The call after this one in `epoch`.
     pub(crate) fn next(self, epoch: u32) -> Self {
-        if self.epoch() == epoch {
-            Call(self.0 + 1)
-        } else {
-            Call(u64::from(epoch) << 32 | 1)
-        }
+        Call(self.within(epoch).0 + 1)
     }
 
     /// The call before this one that used the same record. None at the beginning of an epoch: there all ranks have
@@ -117,6 +123,23 @@ impl<'a> Post<'a> {
             .writer
             .store(self.block.me() as u32, Ordering::Relaxed);
         record.claimed.store(self.call.0, Ordering::Relaxed);
+    }
+
+    /// Shares a value that was encoded, or the reason why it could not be.
+    pub(crate) fn share_encoded<T>(
+        &self,
+        encoded: Result<Encoded, FenceError>,
+    ) -> Result<(), FenceError> {
+        match encoded {
+            Ok(encoded) => {
+                self.share(Kind::serde::<T>(), &mut encoded.bytes());
+                Ok(())
+            }
+            Err(error) => {
+                self.fail(Failure::Failed(&error.to_string()));
+                Err(error)
+            }
+        }
     }
 
     /// Shares a value. One that does not fit into the mailbox is passed through the stage, and this rank stays until
@@ -249,6 +272,17 @@ impl<'a> Post<'a> {
             self.finish();
         }
         taken
+    }
+
+    /// [`collect`](Self::collect) for a value that was encoded.
+    pub(crate) fn collect_encoded<T: DeserializeOwned>(
+        &self,
+        writer: usize,
+        limit: Option<Duration>,
+    ) -> Result<T, FenceError> {
+        let kind = Some(Kind::serde::<T>());
+        let bytes = self.collect(writer, kind, limit, |_| Ok(Vec::new()))?;
+        payload::decode(&bytes)
     }
 
     /// Says that this rank is done with the call.

@@ -1,0 +1,158 @@
+//! Who writes: the beginning of a call in which one rank does.
+
+use crate::controller::WindowController;
+use crate::error::FenceError;
+use crate::fence::{Excluded, Fence, Writer};
+use crate::share::{Failure, Post};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::fmt::{self, Display};
+use std::mem;
+use std::panic::Location;
+use std::time::Duration;
+
+/// Which part this rank has in a call in which one rank writes.
+#[must_use = "match on it: the writer has to `share` and the others to `collect`"]
+pub enum Access<'a> {
+    /// This rank writes, and holds the write lock.
+    Writer(Fence<'a, Writer>),
+    /// Another rank writes.
+    Excluded(Fence<'a, Excluded>),
+}
+
+impl<'a> Access<'a> {
+    /// Begins a call. Only through a controller that is borrowed mutably.
+    pub(crate) fn enter(
+        controller: &'a WindowController,
+        writer: i32,
+        limit: Option<Duration>,
+        place: &'static Location<'static>,
+    ) -> Result<Self, FenceError> {
+        controller.check_usable()?;
+        let call = controller.begin_call();
+        if writer != controller.rank() {
+            return Ok(Access::Excluded(Fence::new(
+                controller, call, writer, place,
+            )));
+        }
+        let block = controller.block();
+        let post = Post { block, call, place };
+        post.make_room();
+        match controller.enter_write(limit) {
+            Ok(guard) => {
+                // The fence lets the lock go from here on.
+                mem::forget(guard);
+            }
+            Err(error) => {
+                post.fail(Failure::Failed(&error.to_string()));
+                return Err(error.into());
+            }
+        }
+        if let Err(other) = post.claim() {
+            controller.leave_write();
+            post.finish();
+            return Err(FenceError::WriterMismatch {
+                here: writer,
+                rank: other as i32,
+                there: other as i32,
+            });
+        }
+        Ok(Access::Writer(Fence::new(controller, call, writer, place)))
+    }
+
+    /// The writer's fence, on the rank that writes; the others get `None`, after the writer has shared or finished.
+    ///
+    /// ```
+    /// # use mpisync::prelude::*;
+    /// # let mut ctrl = WindowController::local();
+    /// if let Some(fence) = ctrl.single_write().writer()? {
+    ///     // Create the file.
+    ///     fence.done()?;
+    /// }
+    /// # Ok::<(), FenceError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// On the ranks that do not write: why the writer has not finished.
+    pub fn writer(self) -> Result<Option<Fence<'a, Writer>>, FenceError> {
+        match self {
+            Access::Writer(fence) => Ok(Some(fence)),
+            Access::Excluded(fence) => fence.wait().map(|()| None),
+        }
+    }
+
+    /// Runs `write` on the writer and returns its value on all ranks. Collective, waits for the writer.
+    ///
+    /// ```
+    /// # use mpisync::prelude::*;
+    /// # let mut ctrl = WindowController::local();
+    /// let header = ctrl.single_write().run(|ctrl| Ok::<_, FenceError>(ctrl.rank()))?;
+    /// # Ok::<(), FenceError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// On the writer, the error of `write`; on the others, a [`FenceError`] with the writer's rank and its text.
+    ///
+    /// # Panics
+    /// On the writer, if `write` does; the others get [`FenceError::WriterPanicked`].
+    pub fn run<T, E>(self, write: impl FnOnce(&WindowController) -> Result<T, E>) -> Result<T, E>
+    where
+        T: Serialize + DeserializeOwned,
+        E: From<FenceError> + Display,
+    {
+        match self {
+            Access::Writer(fence) => {
+                let outcome = fence.run(write);
+                fence.share_result(outcome)
+            }
+            Access::Excluded(fence) => Ok(fence.collect()?),
+        }
+    }
+}
+
+impl fmt::Debug for Access<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Access::Writer(fence) => f.debug_tuple("Writer").field(fence).finish(),
+            Access::Excluded(fence) => f.debug_tuple("Excluded").field(fence).finish(),
+        }
+    }
+}
+
+/// A controller for one call with another writer than the master, see [`WindowController::on`].
+#[must_use = "nothing happens before `single_write`"]
+#[derive(Debug)]
+pub struct On<'a> {
+    controller: &'a mut WindowController,
+    rank: i32,
+}
+
+impl<'a> On<'a> {
+    pub(crate) fn new(controller: &'a mut WindowController, rank: i32) -> Result<Self, FenceError> {
+        let size = controller.size();
+        if !(0..size).contains(&rank) {
+            return Err(FenceError::NoSuchRank { rank, size });
+        }
+        Ok(On { controller, rank })
+    }
+
+    /// As [`WindowController::single_write`], with the named rank as writer. Collective.
+    ///
+    /// # Panics
+    /// Where [`single_write_timeout`](Self::single_write_timeout) would return an error.
+    #[track_caller]
+    pub fn single_write(self) -> Access<'a> {
+        let place = Location::caller();
+        let access = Access::enter(self.controller, self.rank, None, place);
+        access.unwrap_or_else(|error| self.controller.give_up(&error))
+    }
+
+    /// As [`WindowController::single_write_timeout`], with the named rank as writer. Collective.
+    ///
+    /// # Errors
+    /// The same.
+    #[track_caller]
+    pub fn single_write_timeout(self, limit: Duration) -> Result<Access<'a>, FenceError> {
+        Access::enter(self.controller, self.rank, Some(limit), Location::caller())
+    }
+}
