@@ -1,9 +1,10 @@
 //! How the ranks of a communicator meet in a collective call and find out that they are in the same one.
 //!
-//! Each rank has a board on which it posts where it stands, under the number of the event: the first meeting of the
-//! communicator is event 1, and so on. A meeting waits for all boards, so two notes a board are enough: nobody can
-//! post event `n + 2` before everybody has read event `n`. Ranks that stand at different places under the same
-//! number have diverged, and each of them reads so on the others' boards.
+//! Meetings are numbered, and to each of them every rank posts one note on its board: where it stands. A rank that
+//! goes on has read all notes of the meeting, so two notes a board are enough: nobody can post note `n + 2` before
+//! everybody has read note `n`. Ranks that stand at different places have diverged, and each of them reads so in the
+//! others' notes. A rank that waits in a fence for somebody who went to a meeting instead posts that, and is told the
+//! same by the other's note.
 
 use crate::error::FenceError;
 use crate::memory::block::Block;
@@ -12,43 +13,39 @@ use crate::memory::{Memory, Surroundings};
 use crate::place::Place;
 use crate::wait::{ALL, Deadline, Stop, wait};
 use std::panic::Location;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// Where one rank stands in collective calls. Stored by that rank only. All zero is the first state.
 #[repr(C)]
 pub(crate) struct Board {
-    /// The number of the event that this rank has come to last; stored after the note.
+    /// The number of the meeting for which this rank has posted a note last.
     posted: AtomicU64,
-    /// What this rank has posted for even and odd numbers.
+    /// The notes for even and odd numbers.
     notes: [Note; 2],
-    /// The event that this rank will not come to, because it waits in a fence for somebody who went there, and where
-    /// that fence is. Counts for those who posted before.
-    refused: AtomicU64,
-    refused_ticket: AtomicU64,
-    refused_line: AtomicU32,
-    refused_file: Text<16>,
 }
 
 #[repr(C)]
 struct Note {
-    /// Odd while the note is being changed.
-    version: AtomicU64,
-    /// A number that differs between stands.
+    /// A number that differs between calls.
     signature: AtomicU64,
     step: AtomicU32,
     depth: AtomicU32,
     outcome: AtomicU32,
-    calls: AtomicU64,
     line: AtomicU32,
+    calls: AtomicU64,
     file: Text<16>,
     reason: Text<64>,
 }
 
-/// Going in or coming out.
+/// What a rank does at a meeting.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Step {
+    /// It goes into a collective call.
     Enter,
+    /// It comes out of one.
     Exit,
+    /// It is in a fence, and did not mean to come.
+    Fenced,
 }
 
 /// What came of a rank's part in a call.
@@ -103,9 +100,6 @@ struct Reading {
 
 impl Note {
     fn write(&self, stand: &Stand<'_>, signature: u64) {
-        let version = self.version.load(Ordering::Relaxed);
-        self.version.store(version + 1, Ordering::Relaxed);
-        fence(Ordering::Release);
         self.signature.store(signature, Ordering::Relaxed);
         self.step.store(stand.step as u32, Ordering::Relaxed);
         self.depth.store(stand.depth, Ordering::Relaxed);
@@ -124,19 +118,13 @@ impl Note {
             }
         };
         self.outcome.store(outcome, Ordering::Relaxed);
-        self.version.store(version + 2, Ordering::Release);
     }
 
-    /// What it says, unless it is being changed just now.
-    fn read(&self) -> Option<Reading> {
-        let version = self.version.load(Ordering::Acquire);
-        let reading = Reading {
+    fn read(&self) -> Reading {
+        let step = self.step.load(Ordering::Relaxed);
+        Reading {
             signature: self.signature.load(Ordering::Relaxed),
-            step: if self.step.load(Ordering::Relaxed) == Step::Enter as u32 {
-                Step::Enter
-            } else {
-                Step::Exit
-            },
+            step: [Step::Enter, Step::Exit, Step::Fenced][step.min(2) as usize],
             depth: self.depth.load(Ordering::Relaxed),
             calls: self.calls.load(Ordering::Relaxed),
             outcome: match self.outcome.load(Ordering::Relaxed) {
@@ -145,11 +133,7 @@ impl Note {
                 _ => Outcome::Panicked(self.reason.get()),
             },
             place: Place::new(self.file.get(), self.line.load(Ordering::Relaxed)),
-        };
-        fence(Ordering::Acquire);
-        let unchanged =
-            version.is_multiple_of(2) && self.version.load(Ordering::Relaxed) == version;
-        unchanged.then_some(reading)
+        }
     }
 }
 
@@ -161,126 +145,115 @@ enum Met {
     Elsewhere(Place),
     /// It has left a call that this rank is still in.
     Left(Outcome, Place),
+    /// It is still inside the call that this rank is leaving.
+    Inside,
 }
 
 /// Meets all ranks of the communicator where this rank stands; returns what came of each rank's part, by rank.
 ///
 /// # Errors
 /// [`FenceError::Diverged`] where ranks stand in different calls; the failure of a rank that has left an outer call
-/// with one; [`FenceError::RankDied`].
+/// with one; [`FenceError::OutOfStep`] where they have made different numbers of fenced calls;
+/// [`FenceError::RankDied`].
 pub(crate) fn meet(block: &Block, stand: &Stand<'_>) -> Result<Vec<Outcome>, FenceError> {
-    let domain = block.domain();
-    let segment = domain.segment();
-    let number = domain.events.load(Ordering::Relaxed) + 1;
+    loop {
+        let met = meet_once(block, stand)?;
+        // Who is still inside the call has read now that this rank is leaving it, and comes out.
+        if !met.iter().any(|met| matches!(met, Met::Inside)) {
+            return settle(block, stand, met);
+        }
+    }
+}
+
+fn meet_once(block: &Block, stand: &Stand<'_>) -> Result<Vec<Met>, FenceError> {
+    let segment = block.domain().segment();
     let signature = stand.signature(block.identity());
+    let number = post(block, stand, signature);
+    (0..block.ranks())
+        .map(|rank| {
+            let board = &segment.member(rank).board;
+            wait(
+                block,
+                segment.arrival(),
+                Deadline::Never,
+                || (board.posted.load(Ordering::Acquire) >= number).then_some(()),
+                || {
+                    // It may have posted before it died.
+                    if block.is_alive(rank) || board.posted.load(Ordering::Acquire) >= number {
+                        return Ok(());
+                    }
+                    Err(NotMet(FenceError::RankDied { rank: rank as i32 }))
+                },
+            )
+            .map_err(|NotMet(error)| error)?;
+            Ok(compare(
+                stand,
+                signature,
+                board.notes[(number % 2) as usize].read(),
+            ))
+        })
+        .collect()
+}
+
+/// Posts this rank's note for the next meeting; returns its number.
+fn post(block: &Block, stand: &Stand<'_>, signature: u64) -> u64 {
+    let segment = block.domain().segment();
     let board = &segment.member(block.me()).board;
+    let number = board.posted.load(Ordering::Relaxed) + 1;
     board.notes[(number % 2) as usize].write(stand, signature);
-    let ticket = segment.draw_ticket();
     // An exchange, so that the look at the sleepers comes after it.
     board.posted.swap(number, Ordering::SeqCst);
     segment.arrival().notify(ALL);
-
-    let mut met = Vec::with_capacity(block.ranks());
-    for rank in 0..block.ranks() {
-        if rank == block.me() {
-            met.push(Met::Same(stand.outcome.clone(), stand.calls));
-            continue;
-        }
-        let theirs = &segment.member(rank).board;
-        let other = wait(
-            block,
-            segment.arrival(),
-            Deadline::Never,
-            || {
-                let has_come = theirs.posted.load(Ordering::Acquire) >= number;
-                let note = &theirs.notes[(number % 2) as usize];
-                has_come
-                    .then(|| note.read())
-                    .flatten()
-                    .and_then(|note| compare(stand, signature, note))
-            },
-            || inspect(block, rank, number, ticket, stand),
-        );
-        match other {
-            Ok(other) => met.push(other),
-            Err(NotMet(error)) => {
-                board.posted.store(number - 1, Ordering::Release);
-                return Err(error);
-            }
-        }
-    }
-    settle(block, stand, number, met)
+    number
 }
 
-/// What this rank makes of another's note; none while the other still has to come up to where this one is.
-fn compare(stand: &Stand<'_>, signature: u64, note: Reading) -> Option<Met> {
+/// What this rank makes of another's note.
+fn compare(stand: &Stand<'_>, signature: u64, note: Reading) -> Met {
     if note.signature == signature {
-        return Some(Met::Same(note.outcome, note.calls));
+        return Met::Same(note.outcome, note.calls);
     }
     match (stand.step, note.step) {
-        (Step::Enter, Step::Enter) => Some(Met::Elsewhere(note.place)),
-        (Step::Enter, Step::Exit) => Some(Met::Left(note.outcome, note.place)),
-        (Step::Exit, Step::Exit) if note.depth < stand.depth => {
-            Some(Met::Left(note.outcome, note.place))
-        }
-        // In an inner call, out of which it will come when it sees that this rank has left the outer one.
-        (Step::Exit, _) => None,
+        (Step::Exit, Step::Exit) if note.depth < stand.depth => Met::Left(note.outcome, note.place),
+        (Step::Exit, _) => Met::Inside,
+        (_, Step::Exit) => Met::Left(note.outcome, note.place),
+        (_, Step::Enter | Step::Fenced) => Met::Elsewhere(note.place),
     }
 }
 
-fn settle(
-    block: &Block,
-    stand: &Stand<'_>,
-    number: u64,
-    met: Vec<Met>,
-) -> Result<Vec<Outcome>, FenceError> {
-    let domain = block.domain();
-    let left = met.iter().enumerate().find_map(|(rank, met)| match met {
-        Met::Left(outcome, place) => Some((rank, outcome, place)),
-        _ => None,
-    });
-    if let Some((rank, outcome, place)) = left {
-        // This event is still to come: as the end of the outer call.
-        let board = &domain.segment().member(block.me()).board;
-        board.posted.store(number - 1, Ordering::Release);
-        return Err(
-            failure(rank, outcome, place).unwrap_or_else(|| FenceError::Diverged {
-                here: stand.place.clone(),
-                rank: rank as i32,
-                there: place.clone(),
-            }),
-        );
+/// Decides what all notes together mean.
+fn settle(block: &Block, stand: &Stand<'_>, met: Vec<Met>) -> Result<Vec<Outcome>, FenceError> {
+    let diverged = |rank: usize, there: &Place| FenceError::Diverged {
+        here: stand.place.clone(),
+        rank: rank as i32,
+        there: there.clone(),
+    };
+    for (rank, met) in met.iter().enumerate() {
+        if let Met::Left(outcome, place) = met {
+            return Err(failure(rank, outcome, place).unwrap_or_else(|| diverged(rank, place)));
+        }
     }
-    domain.events.store(number, Ordering::Relaxed);
+    let strayed = |calls: u64| calls != stand.calls;
     let all_fine = met
         .iter()
         .all(|met| matches!(met, Met::Same(Outcome::Fine, _)));
-    if all_fine {
-        let strayed = met.iter().enumerate().find_map(|(rank, met)| match met {
-            Met::Same(_, calls) if *calls != stand.calls => Some((rank, *calls)),
-            _ => None,
-        });
-        if let Some((rank, there)) = strayed {
-            // Every rank finds one that differs from it, so all begin to count anew.
-            domain.advance_epoch();
-            return Err(FenceError::OutOfStep {
-                here: u64::from(stand.calls as u32),
-                rank: rank as i32,
-                there: u64::from(there as u32),
-            });
+    let mut outcomes = Vec::with_capacity(met.len());
+    for (rank, met) in met.into_iter().enumerate() {
+        match met {
+            Met::Same(_, calls) if all_fine && strayed(calls) => {
+                // Every rank finds one that differs from it, so all begin to count anew.
+                block.domain().advance_epoch();
+                return Err(FenceError::OutOfStep {
+                    here: u64::from(stand.calls as u32),
+                    rank: rank as i32,
+                    there: u64::from(calls as u32),
+                });
+            }
+            Met::Same(outcome, _) => outcomes.push(outcome),
+            Met::Elsewhere(place) | Met::Left(_, place) => return Err(diverged(rank, &place)),
+            Met::Inside => unreachable!("a meeting goes on until all are out"),
         }
     }
-    met.into_iter()
-        .enumerate()
-        .map(|(rank, met)| match met {
-            Met::Same(outcome, _) => Ok(outcome),
-            Met::Elsewhere(there) | Met::Left(_, there) => Err(FenceError::Diverged {
-                here: stand.place.clone(),
-                rank: rank as i32,
-                there,
-            }),
-        })
-        .collect()
+    Ok(outcomes)
 }
 
 /// The error for what came of a rank's part in a call, if it failed.
@@ -310,68 +283,42 @@ impl From<Stop> for NotMet {
     }
 }
 
-/// Looks whether `rank` can still be expected to come to event `number`, for which this rank drew `ticket`.
-fn inspect(
-    block: &Block,
-    rank: usize,
-    number: u64,
-    ticket: u64,
-    stand: &Stand<'_>,
-) -> Result<(), NotMet> {
-    let board = &block.domain().segment().member(rank).board;
-    let is_here = || board.posted.load(Ordering::Acquire) >= number;
-    if !block.is_alive(rank) && !is_here() {
-        return Err(NotMet(FenceError::RankDied { rank: rank as i32 }));
-    }
-    let refused = board.refused.load(Ordering::Acquire) == number
-        && board.refused_ticket.load(Ordering::Relaxed) > ticket;
-    if refused && !is_here() {
-        let line = board.refused_line.load(Ordering::Relaxed);
-        return Err(NotMet(FenceError::Diverged {
-            here: stand.place.clone(),
-            rank: rank as i32,
-            there: Place::new(board.refused_file.get(), line),
-        }));
-    }
-    Ok(())
-}
-
-/// For a rank that waits in the fence at `here` for `writer`: whether the writer waits in a collective call instead,
-/// to which this rank has not come.
+/// For a rank that waits in the fence at `here` for `writer`: why it need not wait any longer, where the writer went to
+/// a meeting instead.
 pub(crate) fn find_elsewhere(
     block: &Block,
     writer: usize,
     here: &Location<'_>,
-) -> Result<(), FenceError> {
-    let domain = block.domain();
-    let next = domain.events.load(Ordering::Relaxed) + 1;
-    let board = &domain.segment().member(writer).board;
+) -> Option<FenceError> {
+    let segment = block.domain().segment();
+    let next = segment
+        .member(block.me())
+        .board
+        .posted
+        .load(Ordering::Relaxed)
+        + 1;
+    let board = &segment.member(writer).board;
     if board.posted.load(Ordering::Acquire) < next {
-        return Ok(());
+        return None;
     }
-    let Some(note) = board.notes[(next % 2) as usize].read() else {
-        return Ok(());
-    };
-    Err(
-        failure(writer, &note.outcome, &note.place).unwrap_or_else(|| FenceError::Diverged {
-            here: here.into(),
-            rank: writer as i32,
-            there: note.place,
-        }),
-    )
+    let note = board.notes[(next % 2) as usize].read();
+    let failed = failure(writer, &note.outcome, &note.place);
+    Some(failed.unwrap_or_else(|| FenceError::Diverged {
+        here: here.into(),
+        rank: writer as i32,
+        there: note.place,
+    }))
 }
 
-/// Tells those who wait in the next event that this rank is in the fence at `here`, and not on its way to them.
-pub(crate) fn refuse(block: &Block, here: &Location<'_>) {
-    let domain = block.domain();
-    let segment = domain.segment();
-    let board = &segment.member(block.me()).board;
-    board.refused_line.store(here.line(), Ordering::Relaxed);
-    board.refused_file.set_tail(here.file());
-    board
-        .refused_ticket
-        .store(segment.draw_ticket(), Ordering::Relaxed);
-    let next = domain.events.load(Ordering::Relaxed) + 1;
-    board.refused.swap(next, Ordering::SeqCst);
-    segment.arrival().notify(ALL);
+/// Tells those who come to the next meeting that this rank is in the fence at `here`.
+pub(crate) fn post_fenced(block: &Block, here: &Location<'_>) {
+    let stand = Stand {
+        step: Step::Fenced,
+        depth: block.domain().depth(),
+        name: "",
+        place: &here.into(),
+        calls: 0,
+        outcome: Outcome::Fine,
+    };
+    post(block, &stand, stand.signature(block.identity()));
 }

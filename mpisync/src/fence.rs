@@ -140,7 +140,11 @@ impl<'a, R: role::Role> Fence<'a, R> {
     ) -> Result<T, FenceError> {
         let fence = ManuallyDrop::new(self);
         let collected = collect(fence.post());
-        if matches!(collected, Err(FenceError::Diverged { .. })) {
+        if collected
+            .as_ref()
+            .err()
+            .is_some_and(|error| !error.is_of_the_call())
+        {
             fence.controller.undo_call(fence.call);
         }
         collected

@@ -259,9 +259,15 @@ impl<M: Memory> NodeLock<M> {
     /// reading too: it wrote nothing.
     #[cold]
     fn drain(&self, deadline: Deadline) -> Result<(), Stop> {
+        if self.all_have_left() {
+            return Ok(());
+        }
+        // Who finds this rank dead knows from it that it has not written yet.
+        let want = &self.memory.my_words().want;
+        want.store(GRANTED, Ordering::Relaxed);
         let now = self.door().openings.load(Ordering::Relaxed);
-        for rank in 0..self.memory.ranks() {
-            let left = wait(
+        let left = (0..self.memory.ranks()).try_for_each(|rank| {
+            wait(
                 &self.memory,
                 self.left(),
                 deadline,
@@ -273,13 +279,13 @@ impl<M: Memory> NodeLock<M> {
                     }
                     Ok(())
                 },
-            );
-            if left.is_err() {
-                self.unlock_write();
-                return left;
-            }
+            )
+        });
+        want.store(NOT_WANTED, Ordering::Relaxed);
+        if left.is_err() {
+            self.unlock_write();
         }
-        Ok(())
+        left
     }
 
     fn wait_for_turn(&self, deadline: Deadline) -> Result<(), Stop> {

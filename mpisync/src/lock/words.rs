@@ -67,7 +67,8 @@ pub(crate) const NOT_WANTED: u32 = 0;
 pub(crate) const WAITING: u32 = 1;
 /// `want`: has waited long; who lets the turn go must hand it over.
 pub(crate) const URGENT: u32 = 2;
-/// `want`: the turn was handed over to this rank, which has not seen it yet.
+/// `want`: the turn is this rank's, but it has not entered yet: it has not seen that it was handed over, or waits for
+/// readers to leave.
 pub(crate) const GRANTED: u32 = 3;
 
 /// The value of the turn word: owner in bits 0 to 14 (its index on the node plus one, 0 for nobody), number of

@@ -6,7 +6,7 @@ use super::mpi;
 use super::process::Process;
 use super::segment::Segment;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 /// What mpisync keeps for one communicator, as this rank sees it.
 ///
@@ -21,8 +21,6 @@ pub(crate) struct Domain {
     dead: Vec<AtomicBool>,
     /// Whether the processes of the ranks can be looked up at all, see [`Process::is_alive`].
     watched: Vec<AtomicBool>,
-    /// How many collective events this rank has taken part in, see [`crate::agree`].
-    pub(crate) events: AtomicU64,
     /// How many `#[collective]` calls this rank is in at the moment.
     depth: AtomicU32,
     /// Changes on all ranks together whenever a collective call failed; fences are counted anew from there.
@@ -42,7 +40,6 @@ impl Domain {
             comm: None,
             dead: (0..ranks).map(|_| AtomicBool::new(false)).collect(),
             watched: (0..ranks).map(|_| AtomicBool::new(false)).collect(),
-            events: AtomicU64::new(0),
             depth: AtomicU32::new(0),
             epoch: AtomicU32::new(0),
         }

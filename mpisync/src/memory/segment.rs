@@ -22,8 +22,6 @@ struct Header {
     /// Counts arrivals at collective calls; those who wait for others sleep on it.
     arrivals: AtomicU32,
     arrival_sleepers: Sleepers,
-    /// Numbers in the order in which they were drawn.
-    tickets: AtomicU64,
 }
 
 /// What is kept once a rank.
@@ -165,11 +163,6 @@ impl Segment {
     pub(crate) fn add_chunk(&self, chunk: Mapping) {
         let mut chunks = self.chunks.lock().unwrap_or_else(PoisonError::into_inner);
         chunks.push(Arc::new(chunk));
-    }
-
-    /// A number larger than all that were drawn before, on any rank.
-    pub(crate) fn draw_ticket(&self) -> u64 {
-        self.header().tickets.fetch_add(1, Ordering::SeqCst)
     }
 
     /// How many chunks there are.

@@ -245,8 +245,8 @@ impl<'a> Post<'a> {
     // The collectors' side.
 
     /// Takes what `writer` shares in this call. `open` makes the sink for a value of that length; `kind` is none where
-    /// any value will do. This rank is done with the call afterwards, unless the ranks diverged: then the call has
-    /// not taken place.
+    /// any value will do. This rank is done with the call afterwards, unless the writer went elsewhere: then the
+    /// call has not taken place.
     pub(crate) fn collect<S: Sink>(
         &self,
         writer: usize,
@@ -268,7 +268,7 @@ impl<'a> Post<'a> {
                 waited: limit.unwrap_or(Duration::MAX),
             }),
         };
-        if !matches!(taken, Err(FenceError::Diverged { .. })) {
+        if taken.as_ref().err().is_none_or(FenceError::is_of_the_call) {
             self.finish();
         }
         taken
@@ -385,32 +385,31 @@ impl<'a> Post<'a> {
 
     /// Looks whether `writer` can still be expected to share anything in this call.
     fn inspect(&self, writer: usize) -> Result<(), FenceError> {
-        let trouble = self.check_alive(writer).and_then(|()| {
-            self.mine()
-                .waits_for
-                .store(writer as u32, Ordering::Relaxed);
-            self.mine().waiting.store(self.call.0, Ordering::Release);
-            let theirs = self.block.mail(writer);
-            // It waits in this call for somebody else, or did so and has gone on: a writer shares before it is done.
-            if theirs.waiting.load(Ordering::Acquire) == self.call.0
-                || theirs.done.load(Ordering::Acquire) >= self.call.0
-            {
-                return Err(FenceError::WriterMismatch {
-                    here: writer as i32,
-                    rank: writer as i32,
-                    there: theirs.waits_for.load(Ordering::Relaxed) as i32,
-                });
-            }
-            agree::find_elsewhere(self.block, writer, self.place)
-        });
+        let mine = self.mine();
+        mine.waits_for.store(writer as u32, Ordering::Relaxed);
+        mine.waiting.store(self.call.0, Ordering::Release);
+        let theirs = self.block.mail(writer);
+        // It waits in this call for somebody else, or did so and has gone on: a writer shares before it is done.
+        let waits_too = theirs.waiting.load(Ordering::Acquire) == self.call.0
+            || theirs.done.load(Ordering::Acquire) >= self.call.0;
+        let elsewhere = agree::find_elsewhere(self.block, writer, self.place);
+        let dead = self.check_alive(writer);
         // Whatever the writer did next, it shared first, if it did.
         if self.is_published() {
             return Ok(());
         }
-        if matches!(trouble, Err(FenceError::Diverged { .. })) {
-            agree::refuse(self.block, self.place);
+        if let Some(error) = elsewhere {
+            agree::post_fenced(self.block, self.place);
+            return Err(error);
         }
-        trouble
+        if waits_too {
+            return Err(FenceError::WriterMismatch {
+                here: writer as i32,
+                rank: writer as i32,
+                there: theirs.waits_for.load(Ordering::Relaxed) as i32,
+            });
+        }
+        dead
     }
 }
 
