@@ -20,16 +20,11 @@ struct Packing<T: Equivalence> {
 
 impl<T: Equivalence> Packing<T> {
     fn new() -> Self {
-        const {
-            assert!(
-                size_of::<T>() > 0,
-                "items without bytes: share how many there are instead"
-            )
-        };
         let datatype = T::equivalent_datatype();
         let mut bytes: c_int = 0;
         // SAFETY: a committed datatype of a program whose MPI runs, and a live result.
         unsafe { ffi::MPI_Pack_size(1, datatype.as_raw(), ffi::RSMPI_COMM_SELF, &mut bytes) };
+        // One byte for an item without bytes, so that they can be counted.
         let bytes = bytes.max(1) as usize;
         Packing {
             datatype,
