@@ -399,6 +399,8 @@ impl<'a> Post<'a> {
             return Ok(());
         }
         if let Some(error) = elsewhere {
+            // This call does not take place, and its number will be used again.
+            mine.waiting.store(0, Ordering::Release);
             agree::post_fenced(self.block, self.place);
             return Err(error);
         }
