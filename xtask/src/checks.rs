@@ -10,6 +10,7 @@ use clap::ValueEnum;
 use crate::examples;
 use crate::hdf5::Hdf5;
 use crate::launch::Toolbox;
+use crate::memory;
 use crate::mpi::Choice;
 use crate::process::{output_of, pass_on, run as run_program, run_job};
 use crate::report::{say, seconds};
@@ -26,8 +27,10 @@ pub enum Step {
     Fmt,
     /// Clippy has nothing to say about any crate
     Clippy,
-    /// Unit tests of the library (with MPI and without), the macros and the task runner; doc tests
+    /// Unit tests and doc tests of the library, with MPI and without, and of all that comes with it
     Unit,
+    /// What needs no MPI, under AddressSanitizer and valgrind, where these are there
+    Memory,
     /// The lock's protocols under the model checker
     Loom,
     /// What must not compile does not, and the compiler says why
@@ -157,8 +160,17 @@ impl Checks<'_> {
                 Ok(0)
             }
             Step::Unit => {
-                let with_mpi = ["test", "-p", "mpisync", "-p", "mpisync-macros"];
-                let with_mpi = tests(tools.cargo().args(with_mpi))?;
+                let mut with_mpi = tools.cargo();
+                with_mpi.arg("test").args(self.features());
+                for package in [
+                    "mpisync",
+                    "mpisync-macros",
+                    "mpisync-examples",
+                    "mpisync-bench",
+                ] {
+                    with_mpi.args(["-p", package]);
+                }
+                let with_mpi = tests(&mut with_mpi)?;
                 // The examples in the documentation start MPI, so here it is the tests alone.
                 let without = [
                     "test",
@@ -172,6 +184,7 @@ impl Checks<'_> {
                 let own = tests(self.workspace.cargo().args(["test", "-p", "xtask"]))?;
                 Ok(with_mpi + without + own)
             }
+            Step::Memory => memory::check(self.workspace),
             Step::Loom => {
                 let mut cargo = self.workspace.cargo();
                 cargo
@@ -233,7 +246,7 @@ fn add_component(rustup: &Path, name: &str) -> Result<()> {
 }
 
 /// Runs `cargo test` and counts the tests that passed. None at all is a failure: a check that checks nothing.
-fn tests(cargo: &mut Command) -> Result<usize> {
+pub fn tests(cargo: &mut Command) -> Result<usize> {
     let mut passed = 0;
     run_job(cargo, STEP_LIMIT, |line| {
         pass_on(line);
@@ -276,7 +289,9 @@ mod tests {
             .collect();
         assert_eq!(
             names,
-            ["fmt", "clippy", "unit", "loom", "ui", "ranks", "examples"]
+            [
+                "fmt", "clippy", "unit", "memory", "loom", "ui", "ranks", "examples"
+            ]
         );
     }
 }

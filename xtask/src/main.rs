@@ -6,6 +6,7 @@ mod family;
 mod hdf5;
 mod launch;
 mod libclang;
+mod memory;
 mod mpi;
 mod packages;
 mod process;
