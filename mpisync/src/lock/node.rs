@@ -81,7 +81,11 @@ impl<M: Memory> NodeLock<M> {
             store_then_fence(slot, waiting_since(before));
             // Where the number is still the same now, the slot was there before the next opening; every writer after
             // that waits for this rank, which is in as soon as the number has changed.
-            let came_in_time = openings.load(Ordering::SeqCst) == before;
+            // By way of the turn, which every writer that looks at the slots has exchanged: the number's stores are
+            // not in the language's single order, but who sees that exchange, or a later one, finds what was
+            // stored before it.
+            self.door().turn.load(Ordering::SeqCst);
+            let came_in_time = openings.load(Ordering::Acquire) == before;
             let entered = wait(
                 &self.memory,
                 self.opening(),
@@ -186,7 +190,7 @@ impl<M: Memory> NodeLock<M> {
             std::hint::spin_loop();
         }
         self.wait_for_turn(deadline)?;
-        // Where the turn was handed over, the barrier was another rank's.
+        // Where the turn was handed over, no exchange of this rank was the barrier.
         full_fence();
         self.drain(deadline)
     }
@@ -236,6 +240,12 @@ impl<M: Memory> NodeLock<M> {
     fn open(&self) {
         let openings = &self.door().openings;
         let next = openings.load(Ordering::Relaxed).wrapping_add(1);
+        #[cfg(loom)]
+        assert_eq!(
+            newest(openings),
+            next.wrapping_sub(1),
+            "an opening was lost"
+        );
         // Release: readers acquire what was written.
         openings.store(next, Ordering::Release);
     }
@@ -353,13 +363,15 @@ impl<M: Memory> NodeLock<M> {
             return Ok(());
         }
         let mut turn = self.turn();
+        // Acquire: a turn that is taken here comes with the number of openings, though it may have looked the same
+        // at the first look.
         loop {
             let next = match turn.owner() {
                 Some(_) => turn.without_waiter(),
                 None => turn.without_waiter().held_by(me),
             };
             let word = &self.door().turn;
-            match word.compare_exchange(turn.0, next.0, Ordering::Acquire, Ordering::Acquire) {
+            match word.compare_exchange(turn.0, next.0, Ordering::Acquire, Ordering::Relaxed) {
                 Ok(_) => break,
                 Err(now) => turn = Turn(now),
             }
@@ -389,9 +401,10 @@ impl<M: Memory> NodeLock<M> {
                 None => turn.calmed().released(),
             };
             let word = &self.door().turn;
-            match word.compare_exchange(turn.0, next.0, Ordering::Release, Ordering::Acquire) {
+            match word.compare_exchange(turn.0, next.0, Ordering::Release, Ordering::Relaxed) {
                 Ok(_) => break,
-                Err(now) => turn = Turn(now),
+                // Acquires: the urgent bit comes with the wish behind it.
+                Err(_) => turn = self.turn(),
             }
         }
         if opened {
@@ -417,8 +430,12 @@ impl<M: Memory> NodeLock<M> {
         let me = self.memory.me();
         (1..ranks).map(|step| (me + step) % ranks).find(|&rank| {
             let want = &self.memory.rank_words(rank).want;
-            want.compare_exchange(URGENT, GRANTED, Ordering::Relaxed, Ordering::Relaxed)
-                .is_ok()
+            // The look first spares the lines of those who are not urgent, and shows the model checker, whose
+            // exchanges never fail on an old value, why the bit has to be acquired.
+            want.load(Ordering::Relaxed) == URGENT
+                && want
+                    .compare_exchange(URGENT, GRANTED, Ordering::Relaxed, Ordering::Relaxed)
+                    .is_ok()
         })
     }
 
@@ -444,6 +461,12 @@ impl<M: Memory> NodeLock<M> {
             _ => Ok(()),
         }
     }
+}
+
+/// The newest value of `word`, which the model's exchanges always find.
+#[cfg(loom)]
+fn newest(word: &crate::memory::atomic::AtomicU32) -> u32 {
+    word.fetch_add(0, Ordering::Relaxed)
 }
 
 /// As anybody.

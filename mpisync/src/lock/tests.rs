@@ -154,8 +154,12 @@ mod threads {
 #[cfg(loom)]
 mod loom {
     use super::*;
+    use crate::lock::words::{IDLE, READING, Turn};
+    use crate::memory::Memory;
+    use crate::memory::atomic::Ordering;
     use ::loom::cell::UnsafeCell;
     use ::loom::sync::Arc;
+    use std::sync::atomic::AtomicBool;
 
     type Guarded = UnsafeCell<u32>;
 
@@ -165,6 +169,8 @@ mod loom {
         }
         // SAFETY: the read lock is held; loom reports a write at the same time.
         guarded.with(|value| unsafe { *value });
+        let slot = lock.memory.my_words().slot.load(Ordering::Relaxed);
+        assert_eq!(slot, READING, "shown as what it is");
         lock.unlock_read();
         true
     }
@@ -290,5 +296,120 @@ mod loom {
     fn downgrade_keeps_writers_out() {
         explore(&[DOWNGRADE, WRITE]);
         explore(&[DOWNGRADE, IMPATIENT_WRITE, READ]);
+    }
+
+    /// A writer that is seen to be urgent before the turn is let go gets it next.
+    #[test]
+    fn an_urgent_writer_is_next() {
+        static SEEN: AtomicBool = AtomicBool::new(false);
+        const TWICE_IF_URGENT: Act = |lock, guarded| {
+            lock.write(|| Deadline::Never).expect("waits for ever");
+            // SAFETY: the write lock is held.
+            let mine = guarded.with_mut(|value| unsafe {
+                *value += 1;
+                *value
+            });
+            let turn = Turn(lock.memory.words().door.0.turn.load(Ordering::Relaxed));
+            lock.unlock_write();
+            if turn.waiters() == 0 || !turn.is_urgent() {
+                return 1;
+            }
+            SEEN.store(true, Ordering::Relaxed);
+            lock.write(|| Deadline::Never).expect("waits for ever");
+            // SAFETY: the write lock is held.
+            guarded.with_mut(|value| unsafe {
+                assert_eq!(*value, mine + 1, "the urgent writer was passed over");
+                *value += 1;
+            });
+            lock.unlock_write();
+            2
+        };
+        explore(&[WRITE, TWICE_IF_URGENT]);
+        assert!(SEEN.load(Ordering::Relaxed), "no writer became urgent");
+    }
+
+    /// A reader that is seen to wait when nobody else wants to write is in and out before the next writer.
+    #[test]
+    fn a_waiting_reader_is_next() {
+        static SEEN: AtomicBool = AtomicBool::new(false);
+        const TWICE_IF_AWAITED: Act = |lock, guarded| {
+            let slot = || lock.memory.rank_words(0).slot.load(Ordering::Relaxed);
+            lock.write(|| Deadline::Never).expect("waits for ever");
+            let before = slot();
+            lock.unlock_write();
+            if before == IDLE || before == READING {
+                return 0;
+            }
+            SEEN.store(true, Ordering::Relaxed);
+            lock.write(|| Deadline::Never).expect("waits for ever");
+            assert_ne!(slot(), before, "the reader was passed over");
+            // SAFETY: the write lock is held.
+            guarded.with_mut(|value| unsafe { *value += 1 });
+            lock.unlock_write();
+            1
+        };
+        explore(&[READ, TWICE_IF_AWAITED]);
+        assert!(SEEN.load(Ordering::Relaxed), "no reader waited");
+    }
+
+    /// No more than `RUN` writers follow each other without an opening.
+    #[test]
+    fn a_run_of_writers_ends() {
+        const TWICE_EACH: Act = |lock, guarded| {
+            for _ in 0..2 {
+                lock.write(|| Deadline::Never).expect("waits for ever");
+                let openings = lock.memory.words().door.0.openings.load(Ordering::Relaxed);
+                // SAFETY: the write lock is held.
+                guarded.with_mut(|value| unsafe { *value += 1 });
+                // SAFETY: the write lock is held.
+                guarded.with(|value| assert!(unsafe { *value } <= 2 * (openings + 1)));
+                lock.unlock_write();
+            }
+            2
+        };
+        explore(&[TWICE_EACH, TWICE_EACH]);
+    }
+
+    /// A writer gives up while the turn is let go, taken by another writer and let go again.
+    #[test]
+    fn withdrawal_beside_two_writers() {
+        let mut model = ::loom::model::Builder::new();
+        model.preemption_bound = model.preemption_bound.or(Some(2));
+        model.check(|| {
+            let [first, second, last]: [_; 3] = locks(3)
+                .try_into()
+                .unwrap_or_else(|_| unreachable!("three locks"));
+            assert!(first.try_write());
+            let threads = [
+                ::loom::thread::spawn(move || first.unlock_write()),
+                ::loom::thread::spawn(move || {
+                    second.write(|| Deadline::Never).expect("waits for ever");
+                    second.unlock_write();
+                }),
+            ];
+            if last.write(|| Deadline::Soon).is_ok() {
+                last.unlock_write();
+            }
+            for thread in threads {
+                thread.join().expect("no rank fails");
+            }
+            assert!(last.try_write(), "no writer is left behind");
+            last.unlock_write();
+        });
+    }
+
+    /// A reader that writes in between does not wait for itself.
+    #[test]
+    fn upgrade() {
+        const UPGRADE: Act = |lock, guarded| {
+            lock.read(|| Deadline::Never).expect("waits for ever");
+            lock.write(|| Deadline::Never).expect("waits for ever");
+            // SAFETY: the write lock is held; loom reports any other access at the same time.
+            guarded.with_mut(|value| unsafe { *value += 1 });
+            lock.downgrade();
+            lock.unlock_read();
+            1
+        };
+        explore(&[UPGRADE, READ]);
     }
 }
