@@ -171,6 +171,20 @@ impl Segment {
         chunks.len() as u32
     }
 
+    /// Gives the newest chunk's first block, which is clear, for it never was used. Only the leader asks, after
+    /// [`Self::add_chunk`].
+    #[cfg(any(feature = "mpi", test))]
+    pub(crate) fn begin_chunk(&self, length: usize) -> Extent {
+        let mut room = self.room.lock().unwrap_or_else(PoisonError::into_inner);
+        room.chunk = self.chunks() - 1;
+        room.used = length;
+        Extent {
+            chunk: room.chunk,
+            offset: 0,
+            length: length as u32,
+        }
+    }
+
     /// Takes back a block that no rank has used.
     #[cfg(feature = "mpi")]
     pub(crate) fn take_back(&self, extent: Extent) {
@@ -185,30 +199,26 @@ impl Segment {
         self.collect_free(&mut room);
         let fits = |extent: &Extent| extent.length as usize == length;
         if let Some(index) = room.free.iter().rposition(fits) {
-            let place = room.free.swap_remove(index);
-            let chunk = self.chunk(place.chunk);
+            let extent = room.free.swap_remove(index);
+            let chunk = self.chunk(extent.chunk);
             let words = length / size_of::<u64>();
-            for word in chunk.slice::<AtomicU64>(place.offset as usize, words) {
+            for word in chunk.slice::<AtomicU64>(extent.offset as usize, words) {
                 word.store(0, Ordering::Relaxed);
             }
-            return Ok(place);
+            return Ok(extent);
         }
-        let newest = self.chunks() - 1;
-        if newest != room.chunk {
-            room.chunk = newest;
-            room.used = 0;
-        }
+        let newest = room.chunk;
         if room.used + length > self.chunk(newest).length() {
             let doubled = FIRST_ROOM << newest.saturating_add(1).min(16);
             return Err(doubled.min(LARGEST_ROOM).max(length));
         }
-        let place = Extent {
+        let extent = Extent {
             chunk: newest,
             offset: room.used as u32,
             length: length as u32,
         };
         room.used += length;
-        Ok(place)
+        Ok(extent)
     }
 
     /// Takes over the blocks that all ranks have given back.
@@ -271,7 +281,7 @@ mod tests {
             let extent = segment.allocate(1024).unwrap_or_else(|length| {
                 chunks += 1;
                 segment.add_chunk(Mapping::private(length));
-                segment.allocate(1024).expect("there is room now")
+                segment.begin_chunk(1024)
             });
             if let Some(Extent { chunk, offset, .. }) = last {
                 assert!((extent.chunk, extent.offset) >= (chunk, offset + 1024));

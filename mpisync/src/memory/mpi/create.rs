@@ -54,10 +54,9 @@ pub(crate) fn block(
     if let Some(chunk) = fresh {
         domain.segment().add_chunk(chunk);
         if own.rank() == 0 {
-            let taken = domain
-                .segment()
-                .allocate(Block::length(domain.segment().ranks()));
-            assert_eq!(taken.ok(), offer.extent, "the first block of the new chunk");
+            let length = Block::length(domain.segment().ranks());
+            let first = domain.segment().begin_chunk(length);
+            debug_assert_eq!(Some(first), offer.extent, "as it was offered");
         }
     }
     let extent = offer.extent.expect("agreed upon");
