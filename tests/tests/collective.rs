@@ -28,4 +28,5 @@ mpisync_tests::on_ranks!(calls on [2, 3, 4, 8]:
     "call_against_fence",
     "fence_against_call",
     "call_against_close",
+    "skipped_fence",
 );

@@ -32,8 +32,15 @@ pub fn still_works(ctrl: &mut WindowController) {
             }
             let right = vec![writer as u32 + 1; words];
             // The others pass something else, which must not come out.
-            let mine = if ctrl.rank() == writer { right.clone() } else { vec![0; 3] };
-            assert!(shared(ctrl, writer, mine) == right, "a wrong value of {words} words");
+            let mine = if ctrl.rank() == writer {
+                right.clone()
+            } else {
+                vec![0; 3]
+            };
+            assert!(
+                shared(ctrl, writer, mine) == right,
+                "a wrong value of {words} words"
+            );
         }
     }
     drop(

@@ -195,7 +195,11 @@ fn excluded_may_skip_the_value(job: &Job) {
     for round in 0..2_000_u64 {
         let writer = (round % job.size as u64) as i32;
         let sizes = [1, 10, 1_000];
-        let size = if round % 97 == 0 { 100_000 } else { sizes[round as usize % 3] };
+        let size = if round % 97 == 0 {
+            100_000
+        } else {
+            sizes[round as usize % 3]
+        };
         match ctrl.on(writer).unwrap().single_write() {
             Access::Writer(fence) => drop(fence.share(vec![round; size]).unwrap()),
             Access::Excluded(fence) if rng.below(2) == 0 => drop(fence),

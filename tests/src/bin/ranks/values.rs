@@ -170,7 +170,7 @@ fn slices_of_many_types(job: &Job) {
         slice(ctrl, writer, &[usize::MAX; 9], &0);
         slice(ctrl, writer, &[Empty; 3], &Empty);
         let nested = |number: u64| Nested {
-            small: -(number as i8),
+            small: -((number % 100) as i8),
             large: number << 40,
         };
         let samples: Vec<Sample> = (0..1_500_u16)
