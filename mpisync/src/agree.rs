@@ -8,34 +8,13 @@
 
 use crate::error::FenceError;
 use crate::memory::block::Block;
-use crate::memory::cells::Text;
+use crate::memory::event::ALL;
+use crate::memory::words::board::Note;
 use crate::memory::{Memory, Surroundings};
 use crate::place::Place;
-use crate::wait::{ALL, Deadline, Stop, wait};
+use crate::wait::{Deadline, Stop, wait};
 use std::panic::Location;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-
-/// Where one rank stands in collective calls. Stored by that rank only. All zero is the first state.
-#[repr(C)]
-pub(crate) struct Board {
-    /// The number of the meeting for which this rank has posted a note last.
-    posted: AtomicU64,
-    /// The notes for even and odd numbers.
-    notes: [Note; 2],
-}
-
-#[repr(C)]
-struct Note {
-    /// A number that differs between calls.
-    signature: AtomicU64,
-    step: AtomicU32,
-    depth: AtomicU32,
-    outcome: AtomicU32,
-    line: AtomicU32,
-    calls: AtomicU64,
-    file: Text<16>,
-    reason: Text<64>,
-}
+use std::sync::atomic::Ordering;
 
 /// What a rank does at a meeting.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

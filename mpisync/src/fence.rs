@@ -4,9 +4,10 @@ use crate::controller::WindowController;
 use crate::error::FenceError;
 #[cfg(feature = "mpi")]
 use crate::memory::mpi::{PackedItems, UnpackedItems};
+use crate::memory::stream::Discard;
+use crate::share::payload::Encoded;
 #[cfg(feature = "mpi")]
 use crate::share::payload::Kind;
-use crate::share::payload::{Discard, Encoded};
 use crate::share::{Call, Failure, Post};
 #[cfg(feature = "mpi")]
 use mpi::traits::Equivalence;

@@ -4,38 +4,11 @@
 //! missed costs a millisecond and nothing more, MPI makes progress in between, and a rank that died is noticed.
 
 use crate::memory::Surroundings;
-use crate::memory::atomic::{AtomicU32, Ordering};
+use crate::memory::event::Event;
 #[cfg(loom)]
-pub(crate) use model::{Deadline, Sleepers, wait};
+pub(crate) use model::{Deadline, wait};
 #[cfg(not(loom))]
-pub(crate) use real::{Deadline, Sleepers, wait};
-
-/// All sleepers, as the system call counts them.
-pub(crate) const ALL: u32 = i32::MAX as u32;
-
-/// A word to sleep on, and beside it what tells who changes the word that somebody sleeps.
-#[derive(Clone, Copy)]
-pub(crate) struct Event<'a> {
-    pub(crate) word: &'a AtomicU32,
-    pub(crate) sleepers: &'a Sleepers,
-}
-
-impl Event<'_> {
-    /// Wakes up to `count` sleepers after the word has changed; one load when nobody sleeps.
-    #[inline]
-    pub(crate) fn wake(&self, count: u32) {
-        self.sleepers.wake(self.word, count, || {});
-    }
-
-    /// Wakes up to `count` sleepers where the word itself means nothing and what they wait for is elsewhere; it is
-    /// changed only when somebody sleeps. Exact where a full barrier lies between the change and this call.
-    #[inline]
-    pub(crate) fn notify(&self, count: u32) {
-        self.sleepers.wake(self.word, count, || {
-            self.word.fetch_add(1, Ordering::SeqCst);
-        });
-    }
-}
+pub(crate) use real::{Deadline, wait};
 
 /// Why a wait ended without what was waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +21,8 @@ pub(crate) enum Stop {
 
 #[cfg(not(loom))]
 mod real {
-    use super::{AtomicU32, Event, Ordering, Stop, Surroundings};
+    use super::{Event, Stop, Surroundings};
+    use crate::memory::atomic::Ordering;
     use std::time::{Duration, Instant};
 
     /// How often the condition is looked at before MPI and the scheduler come into it: about a microsecond.
@@ -61,32 +35,6 @@ mod real {
     const LONGEST_NAP: Duration = Duration::from_millis(1);
     /// How often a sleeper looks whether the ranks it waits for are still there.
     const INSPECTION: Duration = Duration::from_millis(1);
-
-    /// Nonzero while a rank sleeps on the word beside it. Set by the sleeper and cleared by who wakes it, so that a
-    /// rank which takes turns quickly pays for one system call a sleeper and not for one a turn.
-    #[repr(transparent)]
-    pub(crate) struct Sleepers(AtomicU32);
-
-    impl Sleepers {
-        #[cfg(test)]
-        pub(crate) fn new() -> Self {
-            Sleepers(AtomicU32::new(0))
-        }
-
-        #[inline]
-        pub(super) fn wake(&self, word: &AtomicU32, count: u32, before: impl FnOnce()) {
-            if self.0.load(Ordering::SeqCst) != 0 {
-                before();
-                self.wake_from_sleep(word, count);
-            }
-        }
-
-        #[cold]
-        fn wake_from_sleep(&self, word: &AtomicU32, count: u32) {
-            self.0.store(0, Ordering::SeqCst);
-            wake(word, count);
-        }
-    }
 
     /// When to give up.
     #[derive(Clone, Copy, Debug)]
@@ -145,8 +93,7 @@ mod real {
         loop {
             surroundings.progress();
             if drowsy {
-                // Before the last look, so that who changes something after it sees that somebody sleeps.
-                event.sleepers.0.swap(1, Ordering::SeqCst);
+                event.announce_sleeper();
             }
             let seen = event.word.load(Ordering::Acquire);
             if let Some(value) = check() {
@@ -166,64 +113,17 @@ mod real {
                 inspect()?;
             }
             if drowsy {
-                sleep(event.word, seen, nap.min(left));
+                event.sleep(seen, nap.min(left));
                 nap = (nap * 2).min(LONGEST_NAP);
             }
             drowsy = true;
         }
     }
-
-    /// Sleeps for `nap` at most, not at all when the word is no longer `seen`.
-    #[cfg(target_os = "linux")]
-    fn sleep(word: &AtomicU32, seen: u32, nap: Duration) {
-        use rustix::thread::futex;
-        let timeout = futex::Timespec {
-            tv_sec: nap.as_secs() as _,
-            tv_nsec: nap.subsec_nanos().into(),
-        };
-        // Woken, timed out, interrupted or too late: the caller looks at the word in every case.
-        let _ = futex::wait(word, futex::Flags::empty(), seen, Some(&timeout));
-    }
-
-    #[cfg(not(target_os = "linux"))]
-    fn sleep(word: &AtomicU32, seen: u32, nap: Duration) {
-        if word.load(Ordering::Acquire) == seen {
-            std::thread::sleep(nap);
-        }
-    }
-
-    #[cfg(target_os = "linux")]
-    fn wake(word: &AtomicU32, count: u32) {
-        use rustix::thread::futex;
-        // Fails only for a word that is not mapped, and this one is borrowed.
-        let _ = futex::wake(word, futex::Flags::empty(), count);
-    }
-
-    #[cfg(not(target_os = "linux"))]
-    fn wake(_word: &AtomicU32, _count: u32) {}
 }
 
 #[cfg(loom)]
 mod model {
-    use super::{AtomicU32, Event, Stop, Surroundings};
-    use loom::sync::{Condvar, Mutex};
-
-    /// The sleepers of the model sleep until they are woken: a wake-up that is forgotten is a deadlock there, and
-    /// not one nap. (Polling would not do: the model also explores the schedule in which two pollers take turns for
-    /// ever.)
-    pub(crate) struct Sleepers(Mutex<()>, Condvar);
-
-    impl Sleepers {
-        pub(crate) fn new() -> Self {
-            Sleepers(Mutex::new(()), Condvar::new())
-        }
-
-        pub(super) fn wake(&self, _word: &AtomicU32, _count: u32, before: impl FnOnce()) {
-            before();
-            drop(self.0.lock().expect("no thread panics"));
-            self.1.notify_all();
-        }
-    }
+    use super::{Event, Stop, Surroundings};
 
     /// When to give up; the model has no clock.
     #[derive(Clone, Copy, Debug)]
@@ -232,7 +132,7 @@ mod model {
         Soon,
     }
 
-    /// The wait that the model explores.
+    /// The wait that the model explores: it inspects once, and sleeps until it is woken.
     pub(crate) fn wait<T, E: From<Stop>>(
         _surroundings: &impl Surroundings,
         event: Event<'_>,
@@ -244,15 +144,9 @@ mod model {
             return Ok(value);
         }
         inspect()?;
-        let mut asleep = event.sleepers.0.lock().expect("no thread panics");
-        loop {
-            if let Some(value) = check() {
-                return Ok(value);
-            }
-            if matches!(deadline, Deadline::Soon) {
-                return Err(Stop::Timeout.into());
-            }
-            asleep = event.sleepers.1.wait(asleep).expect("no thread panics");
+        match deadline {
+            Deadline::Soon => check().ok_or_else(|| Stop::Timeout.into()),
+            Deadline::Never => Ok(event.sleep_until(check)),
         }
     }
 }

@@ -3,4 +3,3 @@
 pub(crate) mod node;
 #[cfg(test)]
 mod tests;
-pub(crate) mod words;

@@ -15,10 +15,11 @@
 //! has waited for about a millisecond turns urgent, and the turn is handed to urgent ranks round the node before
 //! anybody else gets it.
 
-use super::words::*;
 use crate::memory::Memory;
 use crate::memory::atomic::{Ordering, full_fence, replace_then_fence, store_then_fence};
-use crate::wait::{ALL, Deadline, Event, Stop, wait};
+use crate::memory::event::{ALL, Event};
+use crate::memory::words::lock::*;
+use crate::wait::{Deadline, Stop, wait};
 
 /// How many writers in a row may follow each other while readers wait.
 #[cfg(not(loom))]

@@ -154,9 +154,9 @@ mod threads {
 #[cfg(loom)]
 mod loom {
     use super::*;
-    use crate::lock::words::{IDLE, READING, Turn};
     use crate::memory::Memory;
     use crate::memory::atomic::Ordering;
+    use crate::memory::words::lock::{IDLE, READING, Turn};
     use ::loom::cell::UnsafeCell;
     use ::loom::sync::Arc;
     use std::sync::atomic::AtomicBool;

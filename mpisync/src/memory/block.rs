@@ -3,9 +3,9 @@
 use super::domain::Domain;
 use super::mapping::{Mapping, Shareable};
 use super::segment::Extent;
+use super::words::lock::{Line, RankWords, Words};
+use super::words::mail::{Mail, Mailbox};
 use super::{Memory, Surroundings};
-use crate::lock::words::{Line, RankWords, Words};
-use crate::share::mailbox::{Mail, Mailbox};
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64};

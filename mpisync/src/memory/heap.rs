@@ -1,9 +1,9 @@
 //! The words of a lock on the heap, shared by threads that stand for ranks: for tests and for the model checker.
 
 use super::atomic::AtomicU32;
+use super::event::Sleepers;
+use super::words::lock::{Door, Drain, Line, RankWords, Words};
 use super::{Memory, Surroundings};
-use crate::lock::words::{Door, Drain, Line, RankWords, Words};
-use crate::wait::Sleepers;
 #[cfg(loom)]
 use loom::sync::Arc;
 #[cfg(not(loom))]

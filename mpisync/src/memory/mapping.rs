@@ -9,7 +9,7 @@ use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::ptr::NonNull;
 use std::sync::atomic::AtomicU64;
 
-/// The alignment that every mapping has at least: that of a [`Line`](crate::lock::words::Line).
+/// The alignment that every mapping has at least: that of a [`Line`](super::words::lock::Line).
 pub(crate) const ALIGN: usize = 128;
 
 /// Zeroed memory that is given back on drop.

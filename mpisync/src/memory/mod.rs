@@ -7,6 +7,7 @@ pub(crate) mod block;
 pub(crate) mod cells;
 #[cfg(not(loom))]
 pub(crate) mod domain;
+pub(crate) mod event;
 #[cfg(any(loom, test))]
 pub(crate) mod heap;
 #[cfg(not(loom))]
@@ -16,9 +17,12 @@ pub(crate) mod mpi;
 #[cfg(not(loom))]
 mod process;
 #[cfg(not(loom))]
-mod segment;
+pub(crate) mod segment;
+#[cfg(not(loom))]
+pub(crate) mod stream;
+pub(crate) mod words;
 
-use crate::lock::words::{RankWords, Words};
+use words::lock::{RankWords, Words};
 
 /// What a waiting rank needs of the place it runs in.
 pub(crate) trait Surroundings {

@@ -7,10 +7,9 @@
 //! block on a list from which the leader takes it again.
 
 use super::block::{Block, BlockHeader};
+use super::event::{Event, Sleepers};
 use super::mapping::{Mapping, Shareable};
-use crate::agree::Board;
-use crate::share::stage::STAGE_WORDS;
-use crate::wait::{Event, Sleepers};
+use super::words::board::Board;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -57,6 +56,9 @@ impl Extent {
 /// The first chunk's room for blocks, in bytes; each next chunk has twice as much.
 const FIRST_ROOM: usize = 64 << 10;
 const LARGEST_ROOM: usize = 16 << 20;
+
+/// The length in words of a rank's stage, through which it passes large values: 64 KiB.
+pub(crate) const STAGE_WORDS: usize = (64 << 10) / size_of::<u64>();
 
 pub(crate) struct Segment {
     me: usize,

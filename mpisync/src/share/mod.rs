@@ -3,9 +3,8 @@
 //! Small values lie in the controller's mailbox; large ones stream through the stage of the rank that shares them,
 //! piece by piece, so that a value of any size needs little shared memory and stays in the cache on its way.
 
-pub(crate) mod mailbox;
 pub(crate) mod payload;
 mod post;
-pub(crate) mod stage;
+mod stage;
 
 pub(crate) use post::{Call, Failure, Post};

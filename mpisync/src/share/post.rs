@@ -1,16 +1,18 @@
 //! One call of a mailbox: the writer's side and the collectors' side.
 
-use super::mailbox::{
-    FAILED, INLINE, INLINE_VALUE, Mail, PANICKED, Record, STAGED_VALUE, UNSHARED,
-};
-use super::payload::{self, Encoded, Kind, Sink, Source};
+use super::payload::{self, Encoded, Kind};
 use super::stage;
 use crate::agree;
 use crate::error::FenceError;
 use crate::memory::block::Block;
+use crate::memory::event::{ALL, Event};
+use crate::memory::stream::{Sink, Source};
+use crate::memory::words::mail::{
+    FAILED, INLINE, INLINE_VALUE, Mail, PANICKED, Record, STAGED_VALUE, UNSHARED,
+};
 use crate::memory::{Memory, Surroundings, cells};
 use crate::place::Place;
-use crate::wait::{ALL, Deadline, Event, Stop, wait};
+use crate::wait::{Deadline, Stop, wait};
 use serde::de::DeserializeOwned;
 use std::panic::Location;
 use std::sync::atomic::Ordering;

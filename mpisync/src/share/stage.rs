@@ -1,13 +1,12 @@
 //! The stage of a rank: two buffers, one being filled while the other is emptied.
 
 use crate::memory::cells;
+use crate::memory::segment::STAGE_WORDS;
 use std::sync::atomic::AtomicU64;
 
 /// How many bytes one buffer of a stage holds.
-pub(crate) const CHUNK: usize = 32 << 10;
-const CHUNK_WORDS: usize = CHUNK / size_of::<u64>();
-/// The length of a stage in words.
-pub(crate) const STAGE_WORDS: usize = 2 * CHUNK_WORDS;
+pub(crate) const CHUNK: usize = CHUNK_WORDS * size_of::<u64>();
+const CHUNK_WORDS: usize = STAGE_WORDS / 2;
 
 /// How many chunks `length` bytes make.
 pub(crate) fn chunks(length: u64) -> u64 {

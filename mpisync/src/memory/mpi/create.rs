@@ -7,7 +7,7 @@ use super::super::segment::{Extent, Segment};
 use super::attribute;
 use super::comm::{OwnComm, check};
 use crate::error::CreateError;
-use crate::lock::words::MAX_RANKS;
+use crate::memory::words::lock::MAX_RANKS;
 use mpi::ffi;
 use mpi::traits::Communicator;
 use rustix::io;

@@ -1,6 +1,6 @@
 //! Slices of MPI datatypes as bytes, a piece at a time.
 
-use crate::share::payload::{Sink, Source};
+use crate::memory::stream::{Sink, Source};
 use mpi::ffi;
 use mpi::traits::{AsRaw, Equivalence};
 use std::ffi::{c_int, c_void};

@@ -1,7 +1,7 @@
 //! The words of a node's lock: what they mean and who may store them.
 
 use crate::memory::atomic::AtomicU32;
-use crate::wait::Sleepers;
+use crate::memory::event::Sleepers;
 
 /// The words that all ranks of a node share. All zero is the first state: nobody holds the lock.
 ///

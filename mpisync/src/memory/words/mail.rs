@@ -1,7 +1,7 @@
 //! The words of a mailbox: what they mean and who may store them.
 
 use crate::memory::cells::Text;
-use crate::wait::Sleepers;
+use crate::memory::event::Sleepers;
 use std::sync::atomic::{AtomicU32, AtomicU64};
 
 /// How many bytes lie in the mailbox itself; larger values take the stage.
@@ -33,7 +33,7 @@ pub(crate) struct Record {
     pub(crate) writer: AtomicU32,
     /// [`INLINE_VALUE`] and so on.
     pub(crate) outcome: AtomicU32,
-    /// [`Kind::number`](super::payload::Kind::number) of a value.
+    /// The number of the value's kind.
     pub(crate) kind: AtomicU64,
     /// Length of a value in bytes.
     pub(crate) length: AtomicU64,

@@ -1,0 +1,7 @@
+//! The words in shared memory: what they mean and who may store them. What is done with them is for the protocols.
+
+#[cfg(not(loom))]
+pub(crate) mod board;
+pub(crate) mod lock;
+#[cfg(not(loom))]
+pub(crate) mod mail;
