@@ -135,43 +135,87 @@ enum Met {
 /// with one; [`FenceError::OutOfStep`] where they have made different numbers of fenced calls;
 /// [`FenceError::RankDied`].
 pub(crate) fn meet(block: &Block, stand: &Stand<'_>) -> Result<Vec<Outcome>, FenceError> {
+    let signature = stand.signature(block.identity());
     loop {
-        let met = meet_once(block, stand)?;
+        let notes = gather(block, stand, signature)?;
+        let met = notes
+            .into_iter()
+            .map(|note| compare(stand, signature, note));
+        let met: Vec<Met> = met.collect();
         // Who is still inside the call has read now that this rank is leaving it, and comes out.
         if !met.iter().any(|met| matches!(met, Met::Inside)) {
-            return settle(block, stand, met);
+            return settle(stand, met);
         }
     }
 }
 
-fn meet_once(block: &Block, stand: &Stand<'_>) -> Result<Vec<Met>, FenceError> {
+/// For a rank that waits in the fence at `here` for `writer`, which went to a meeting instead: comes to that meeting,
+/// and returns why there is nothing to wait for.
+pub(crate) fn meet_from_fence(block: &Block, writer: usize, here: &Location<'_>) -> FenceError {
+    let place = Place::from(here);
+    let stand = Stand {
+        step: Step::Fenced,
+        depth: block.domain().depth(),
+        name: "",
+        place: &place,
+        calls: 0,
+        outcome: Outcome::Fine,
+    };
+    let notes = match gather(block, &stand, stand.signature(block.identity())) {
+        Ok(notes) => notes,
+        Err(error) => return error,
+    };
+    let there = &notes[writer];
+    let failed = failure(writer, &there.outcome, &there.place);
+    failed.unwrap_or_else(|| FenceError::Diverged {
+        here: place.clone(),
+        rank: writer as i32,
+        there: there.place.clone(),
+    })
+}
+
+/// Whether `rank` has come to a meeting to which this rank has not.
+pub(crate) fn is_ahead(block: &Block, rank: usize) -> bool {
     let segment = block.domain().segment();
-    let signature = stand.signature(block.identity());
+    let mine = segment
+        .member(block.me())
+        .board
+        .posted
+        .load(Ordering::Relaxed);
+    segment.member(rank).board.posted.load(Ordering::Acquire) > mine
+}
+
+/// Comes to the next meeting and reads all notes, by rank.
+fn gather(block: &Block, stand: &Stand<'_>, signature: u64) -> Result<Vec<Reading>, FenceError> {
+    let segment = block.domain().segment();
     let number = post(block, stand, signature);
-    (0..block.ranks())
-        .map(|rank| {
-            let board = &segment.member(rank).board;
-            wait(
-                block,
-                segment.arrival(),
-                Deadline::Never,
-                || (board.posted.load(Ordering::Acquire) >= number).then_some(()),
-                || {
-                    // It may have posted before it died.
-                    if block.is_alive(rank) || board.posted.load(Ordering::Acquire) >= number {
-                        return Ok(());
-                    }
-                    Err(NotMet(FenceError::RankDied { rank: rank as i32 }))
-                },
-            )
-            .map_err(|NotMet(error)| error)?;
-            Ok(compare(
-                stand,
-                signature,
-                board.notes[(number % 2) as usize].read(),
-            ))
-        })
-        .collect()
+    let mut notes = Vec::with_capacity(block.ranks());
+    for rank in 0..block.ranks() {
+        let board = &segment.member(rank).board;
+        let has_come = || board.posted.load(Ordering::Acquire) >= number;
+        wait(
+            block,
+            segment.arrival(),
+            Deadline::Never,
+            || has_come().then_some(()),
+            || {
+                // It may have come before it died.
+                if block.is_alive(rank) || has_come() {
+                    return Ok(());
+                }
+                Err(NotMet(FenceError::RankDied { rank: rank as i32 }))
+            },
+        )
+        .map_err(|NotMet(error)| error)?;
+        notes.push(board.notes[(number % 2) as usize].read());
+    }
+    let alike = |note: &Reading| note.signature == signature && note.calls == stand.calls;
+    let all_fine = notes.iter().all(|note| note.outcome == Outcome::Fine);
+    if !(all_fine && notes.iter().all(alike)) {
+        // All ranks read the same notes. What fences they did not come to, or came to alone, they forget together.
+        block.domain().advance_epoch();
+    }
+    Ok(notes)
 }
 
 /// Posts this rank's note for the next meeting; returns its number.
@@ -200,7 +244,7 @@ fn compare(stand: &Stand<'_>, signature: u64, note: Reading) -> Met {
 }
 
 /// Decides what all notes together mean.
-fn settle(block: &Block, stand: &Stand<'_>, met: Vec<Met>) -> Result<Vec<Outcome>, FenceError> {
+fn settle(stand: &Stand<'_>, met: Vec<Met>) -> Result<Vec<Outcome>, FenceError> {
     let diverged = |rank: usize, there: &Place| FenceError::Diverged {
         here: stand.place.clone(),
         rank: rank as i32,
@@ -211,16 +255,13 @@ fn settle(block: &Block, stand: &Stand<'_>, met: Vec<Met>) -> Result<Vec<Outcome
             return Err(failure(rank, outcome, place).unwrap_or_else(|| diverged(rank, place)));
         }
     }
-    let strayed = |calls: u64| calls != stand.calls;
     let all_fine = met
         .iter()
         .all(|met| matches!(met, Met::Same(Outcome::Fine, _)));
     let mut outcomes = Vec::with_capacity(met.len());
     for (rank, met) in met.into_iter().enumerate() {
         match met {
-            Met::Same(_, calls) if all_fine && strayed(calls) => {
-                // Every rank finds one that differs from it, so all begin to count anew.
-                block.domain().advance_epoch();
+            Met::Same(_, calls) if all_fine && calls != stand.calls => {
                 return Err(FenceError::OutOfStep {
                     here: u64::from(stand.calls as u32),
                     rank: rank as i32,
@@ -260,44 +301,4 @@ impl From<Stop> for NotMet {
     fn from(_: Stop) -> Self {
         unreachable!("there is no deadline")
     }
-}
-
-/// For a rank that waits in the fence at `here` for `writer`: why it need not wait any longer, where the writer went to
-/// a meeting instead.
-pub(crate) fn find_elsewhere(
-    block: &Block,
-    writer: usize,
-    here: &Location<'_>,
-) -> Option<FenceError> {
-    let segment = block.domain().segment();
-    let next = segment
-        .member(block.me())
-        .board
-        .posted
-        .load(Ordering::Relaxed)
-        + 1;
-    let board = &segment.member(writer).board;
-    if board.posted.load(Ordering::Acquire) < next {
-        return None;
-    }
-    let note = board.notes[(next % 2) as usize].read();
-    let failed = failure(writer, &note.outcome, &note.place);
-    Some(failed.unwrap_or_else(|| FenceError::Diverged {
-        here: here.into(),
-        rank: writer as i32,
-        there: note.place,
-    }))
-}
-
-/// Tells those who come to the next meeting that this rank is in the fence at `here`.
-pub(crate) fn post_fenced(block: &Block, here: &Location<'_>) {
-    let stand = Stand {
-        step: Step::Fenced,
-        depth: block.domain().depth(),
-        name: "",
-        place: &here.into(),
-        calls: 0,
-        outcome: Outcome::Fine,
-    };
-    post(block, &stand, stand.signature(block.identity()));
 }

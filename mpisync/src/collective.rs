@@ -84,8 +84,6 @@ impl Collective {
             (Ok(None), Ok(value)) => Ok(value),
             (Ok(None), Err(_)) => unreachable!("this rank's failure is among the outcomes"),
             (Ok(Some(failure)), own) => {
-                // What fences this rank did not come to, or came to alone, is forgotten by all together.
-                domain.advance_epoch();
                 let rank = ctrl.rank();
                 match own {
                     Err(Some(error)) if is_of(&failure, rank) => Err(error),

@@ -348,11 +348,6 @@ impl WindowController {
         self.last_call.set(call.0);
         call
     }
-
-    /// Undoes the beginning of a call that did not take place.
-    pub(crate) fn undo_call(&self, call: Call) {
-        self.last_call.set(call.previous().0);
-    }
 }
 
 #[inline]

@@ -259,13 +259,3 @@ pub enum FenceError {
     #[error(transparent)]
     Lock(#[from] LockError),
 }
-
-impl FenceError {
-    /// Whether the fenced call that ended so has taken place; not where the writer was in a collective call instead.
-    pub(crate) fn is_of_the_call(&self) -> bool {
-        !matches!(
-            self,
-            FenceError::Diverged { .. } | FenceError::Failed { .. } | FenceError::Panicked { .. }
-        )
-    }
-}

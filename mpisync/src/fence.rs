@@ -140,15 +140,7 @@ impl<'a, R: role::Role> Fence<'a, R> {
         collect: impl FnOnce(Post<'_>) -> Result<T, FenceError>,
     ) -> Result<T, FenceError> {
         let fence = ManuallyDrop::new(self);
-        let collected = collect(fence.post());
-        if collected
-            .as_ref()
-            .err()
-            .is_some_and(|error| !error.is_of_the_call())
-        {
-            fence.controller.undo_call(fence.call);
-        }
-        collected
+        collect(fence.post())
     }
 }
 

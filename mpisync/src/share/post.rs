@@ -46,11 +46,6 @@ impl Call {
     fn same_record_before(self) -> Option<Self> {
         (self.0 as u32 > 2).then(|| Call(self.0 - 2))
     }
-
-    /// The call before this one.
-    pub(crate) fn previous(self) -> Self {
-        Call(self.0 - 1)
-    }
 }
 
 /// Why there is no value.
@@ -189,6 +184,10 @@ impl<'a> Post<'a> {
 
     fn publish(&self, outcome: u32) {
         let record = self.record();
+        if record.call.load(Ordering::Relaxed) > self.call.0 {
+            // A fence that outlived its epoch: nobody waits for it any more.
+            return;
+        }
         record.outcome.store(outcome, Ordering::Relaxed);
         // An exchange, so that the look at the sleepers comes after it.
         record.call.swap(self.call.0, Ordering::SeqCst);
@@ -247,8 +246,7 @@ impl<'a> Post<'a> {
     // The collectors' side.
 
     /// Takes what `writer` shares in this call. `open` makes the sink for a value of that length; `kind` is none where
-    /// any value will do. This rank is done with the call afterwards, unless the writer went elsewhere: then the
-    /// call has not taken place.
+    /// any value will do. This rank is done with the call afterwards.
     pub(crate) fn collect<S: Sink>(
         &self,
         writer: usize,
@@ -270,9 +268,7 @@ impl<'a> Post<'a> {
                 waited: limit.unwrap_or(Duration::MAX),
             }),
         };
-        if taken.as_ref().err().is_none_or(FenceError::is_of_the_call) {
-            self.finish();
-        }
+        self.finish();
         taken
     }
 
@@ -394,17 +390,14 @@ impl<'a> Post<'a> {
         // It waits in this call for somebody else, or did so and has gone on: a writer shares before it is done.
         let waits_too = theirs.waiting.load(Ordering::Acquire) == self.call.0
             || theirs.done.load(Ordering::Acquire) >= self.call.0;
-        let elsewhere = agree::find_elsewhere(self.block, writer, self.place);
+        let elsewhere = agree::is_ahead(self.block, writer);
         let dead = self.check_alive(writer);
         // Whatever the writer did next, it shared first, if it did.
         if self.is_published() {
             return Ok(());
         }
-        if let Some(error) = elsewhere {
-            // This call does not take place, and its number will be used again.
-            mine.waiting.store(0, Ordering::Release);
-            agree::post_fenced(self.block, self.place);
-            return Err(error);
+        if elsewhere {
+            return Err(agree::meet_from_fence(self.block, writer, self.place));
         }
         if waits_too {
             return Err(FenceError::WriterMismatch {

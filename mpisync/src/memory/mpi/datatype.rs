@@ -24,6 +24,10 @@ impl<T: Equivalence> Packing<T> {
         let mut bytes: c_int = 0;
         // SAFETY: a committed datatype of a program whose MPI runs, and a live result.
         unsafe { ffi::MPI_Pack_size(1, datatype.as_raw(), ffi::RSMPI_COMM_SELF, &mut bytes) };
+        assert!(
+            bytes > 0 || size_of::<T>() == 0,
+            "a datatype with bytes for a type with bytes"
+        );
         // One byte for an item without bytes, so that they can be counted.
         let bytes = bytes.max(1) as usize;
         Packing {
@@ -59,6 +63,10 @@ impl<'a, T: Equivalence> PackedItems<'a, T> {
         self.items = later;
         self.given = 0;
         self.piece.resize(now.len() * self.packing.bytes, 0);
+        if size_of::<T>() == 0 {
+            // Nothing to pack, and MPICH 4.0 divides by the size of a datatype.
+            return;
+        }
         let mut position = 0;
         // SAFETY: `now` holds that many items of the type that the datatype describes, and the piece has room for
         // them; both counts are small.
@@ -129,25 +137,28 @@ impl<T: Equivalence> UnpackedItems<T> {
         let count = self.piece.len() / self.packing.bytes;
         self.items.reserve_exact(count);
         let filled = self.items.len();
-        let mut position = 0;
-        // SAFETY: the piece holds `count` packed items of this datatype (it is only collected where the type is the
-        // one that was shared), the spare capacity has room for them, and a datatype that is equivalent to `T` fills
-        // all of it, on which the `mpi` crate's own receives rely as well.
-        unsafe {
-            ffi::MPI_Unpack(
-                self.piece.as_ptr().cast::<c_void>(),
-                self.piece.len() as c_int,
-                &mut position,
-                self.items
-                    .spare_capacity_mut()
-                    .as_mut_ptr()
-                    .cast::<c_void>(),
-                count as c_int,
-                self.packing.datatype.as_raw(),
-                ffi::RSMPI_COMM_SELF,
-            );
-            self.items.set_len(filled + count);
+        if size_of::<T>() > 0 {
+            let mut position = 0;
+            // SAFETY: the piece holds `count` packed items of this datatype (it is only collected where the type is
+            // the one that was shared), and the spare capacity has room for them.
+            unsafe {
+                ffi::MPI_Unpack(
+                    self.piece.as_ptr().cast::<c_void>(),
+                    self.piece.len() as c_int,
+                    &mut position,
+                    self.items
+                        .spare_capacity_mut()
+                        .as_mut_ptr()
+                        .cast::<c_void>(),
+                    count as c_int,
+                    self.packing.datatype.as_raw(),
+                    ffi::RSMPI_COMM_SELF,
+                );
+            }
         }
+        // SAFETY: a datatype that is equivalent to `T` fills all of it, on which the `mpi` crate's own receives rely
+        // as well; an item without bytes needs no filling.
+        unsafe { self.items.set_len(filled + count) };
         self.piece.clear();
     }
 }
