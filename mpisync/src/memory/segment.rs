@@ -168,6 +168,7 @@ impl Segment {
     }
 
     /// How many chunks there are.
+    #[cfg(any(feature = "mpi", test))]
     pub(crate) fn chunks(&self) -> u32 {
         let chunks = self.chunks.lock().unwrap_or_else(PoisonError::into_inner);
         chunks.len() as u32
