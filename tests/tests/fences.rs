@@ -1,6 +1,7 @@
 //! Fences and the values that travel through them.
 
 mpisync_tests::on_ranks!(values on [1, 2, 3, 4, 8]:
+    "texts_of_many_sizes",
     "bytes_of_many_sizes",
     "all_kinds_of_values",
     "slices_of_many_lengths",
