@@ -279,7 +279,8 @@ impl<'a> Post<'a> {
         limit: Option<Duration>,
     ) -> Result<T, FenceError> {
         let kind = Some(Kind::serde::<T>());
-        let bytes = self.collect(writer, kind, limit, |_| Ok(Vec::new()))?;
+        let room = |length| Ok(Vec::with_capacity(length as usize));
+        let bytes = self.collect(writer, kind, limit, room)?;
         payload::decode(&bytes)
     }
 
