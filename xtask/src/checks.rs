@@ -25,7 +25,7 @@ const STEP_LIMIT: Duration = Duration::from_secs(3600);
 pub enum Step {
     /// The code is formatted as rustfmt does it
     Fmt,
-    /// Clippy has nothing to say about any crate
+    /// Clippy has nothing to say about any crate, and rustdoc nothing about the published ones
     Clippy,
     /// Unit tests and doc tests of the library, with MPI and without, and of all that comes with it
     Unit,
@@ -157,6 +157,16 @@ impl Checks<'_> {
                     .args(["clippy", "--workspace", "--all-targets"])
                     .args(self.features());
                 run_program(clippy.args(["--", "-D", "warnings"]))?;
+                let mut doc = tools.cargo();
+                doc.env("RUSTDOCFLAGS", "-D warnings").args([
+                    "doc",
+                    "--no-deps",
+                    "-p",
+                    "mpisync",
+                    "-p",
+                    "mpisync-macros",
+                ]);
+                run_program(&mut doc)?;
                 Ok(0)
             }
             Step::Unit => {
