@@ -27,11 +27,12 @@ const RUN: u32 = 64;
 #[cfg(loom)]
 const RUN: u32 = 2;
 
-/// How often a writer tries to take the turn before it counts as waiting: about a microsecond.
+/// How often a writer that came too late looks at the turn again before it counts as waiting, and for how many pauses
+/// it looks away in between: each look takes the line from the rank that is using it.
 #[cfg(not(loom))]
-const TRIES: u32 = 40;
+const LOOKS: (u32, u32) = (12, 32);
 #[cfg(loom)]
-const TRIES: u32 = 1;
+const LOOKS: (u32, u32) = (1, 1);
 
 /// A reader-writer lock in the memory `M`, as one rank sees it. No nesting: that is counted one level up.
 pub(crate) struct NodeLock<M> {
@@ -184,11 +185,16 @@ impl<M: Memory> NodeLock<M> {
     #[cold]
     fn write_later(&self, deadline: impl FnOnce() -> Deadline) -> Result<(), Stop> {
         let deadline = deadline();
-        for _ in 0..TRIES {
-            if self.turn() == Turn::FREE && self.try_turn() {
+        let (looks, pauses) = LOOKS;
+        for _ in 0..looks {
+            let turn = self.turn();
+            let is_free = turn.owner().is_none() && !turn.is_urgent();
+            if is_free && self.replace_turn(turn, turn.held_by(self.memory.me())) {
                 return self.drain(deadline);
             }
-            std::hint::spin_loop();
+            for _ in 0..pauses {
+                std::hint::spin_loop();
+            }
         }
         self.wait_for_turn(deadline)?;
         // Where the turn was handed over, no exchange of this rank was the barrier.
