@@ -103,7 +103,7 @@ fn communicators_are_left(job: &Job) {
 /// as long for that when there are more ranks than cores. There it may be fewer rounds, but never fewer than some.
 fn rounds(job: &Job, most: usize, mut round: impl FnMut(usize)) -> usize {
     const ENOUGH: Duration = Duration::from_secs(3);
-    const SOME: usize = 50;
+    const SOME: usize = 20;
     let start = Instant::now();
     for number in 0..most {
         if number > 0 && number % SOME == 0 {
