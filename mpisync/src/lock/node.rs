@@ -453,15 +453,21 @@ impl<M: Memory> NodeLock<M> {
         match turn.owner() {
             Some(owner) if !self.memory.is_alive(owner) => {
                 let want = &self.memory.rank_words(owner).want;
-                if want.load(Ordering::Relaxed) != GRANTED {
-                    return Err(Stop::Died(owner));
+                // Acquire: who finds the wish gone also finds that the turn was given back with it.
+                if want.load(Ordering::Acquire) != GRANTED {
+                    let has_changed = self.turn().owner() != Some(owner);
+                    return if has_changed {
+                        Ok(())
+                    } else {
+                        Err(Stop::Died(owner))
+                    };
                 }
                 let word = &self.door().turn;
                 let freed = turn.released().0;
                 let taken =
                     word.compare_exchange(turn.0, freed, Ordering::Relaxed, Ordering::Relaxed);
                 if taken.is_ok() {
-                    want.store(NOT_WANTED, Ordering::Relaxed);
+                    want.store(NOT_WANTED, Ordering::Release);
                 }
                 Ok(())
             }

@@ -149,14 +149,15 @@ mod threads {
     }
 }
 
-/// Every interleaving of a few ranks, as far as two preemptions reach (`LOOM_MAX_PREEMPTIONS` sets another bound). The value that the lock guards is a cell
+/// Every interleaving of a few ranks, as far as two preemptions reach, or one where three ranks wait for each other
+/// (`LOOM_MAX_PREEMPTIONS=2` explores those further, in some minutes). The value that the lock guards is a cell
 /// that loom watches: a read beside a write, or a missing acquire or release between them, fails the model.
 #[cfg(loom)]
 mod loom {
     use super::*;
     use crate::memory::Memory;
     use crate::memory::atomic::Ordering;
-    use crate::memory::words::lock::{IDLE, READING, Turn};
+    use crate::memory::words::lock::{GRANTED, IDLE, READING, Turn};
     use ::loom::cell::UnsafeCell;
     use ::loom::sync::Arc;
     use std::sync::atomic::AtomicBool;
@@ -190,8 +191,13 @@ mod loom {
     /// Runs one act a rank at the same time; afterwards the guarded value is the sum of what the acts returned, and
     /// the lock can be had for writing and reading.
     fn explore(acts: &'static [Act]) {
+        explore_within(2, acts);
+    }
+
+    /// [`explore`] as far as so many preemptions reach.
+    fn explore_within(preemptions: usize, acts: &'static [Act]) {
         let mut model = ::loom::model::Builder::new();
-        model.preemption_bound = model.preemption_bound.or(Some(2));
+        model.preemption_bound = model.preemption_bound.or(Some(preemptions));
         model.check(move || {
             let guarded = Arc::new(Guarded::new(0));
             let mut locks = locks(acts.len());
@@ -261,12 +267,12 @@ mod loom {
 
     #[test]
     fn two_readers_one_writer() {
-        explore(&[READ, READ, WRITE]);
+        explore_within(1, &[READ, READ, WRITE]);
     }
 
     #[test]
     fn one_reader_two_writers() {
-        explore(&[READ, WRITE, WRITE]);
+        explore_within(1, &[READ, WRITE, WRITE]);
     }
 
     #[test]
@@ -279,12 +285,15 @@ mod loom {
 
     #[test]
     fn timeouts() {
-        explore(&[IMPATIENT_READ, IMPATIENT_WRITE, WRITE]);
+        explore(&[IMPATIENT_READ, WRITE]);
+        explore(&[IMPATIENT_WRITE, WRITE]);
+        explore(&[IMPATIENT_WRITE, READ]);
+        explore_within(1, &[IMPATIENT_READ, IMPATIENT_WRITE, WRITE]);
     }
 
     #[test]
     fn impatient_writers() {
-        explore(&[IMPATIENT_WRITE, IMPATIENT_WRITE, READ]);
+        explore_within(1, &[IMPATIENT_WRITE, IMPATIENT_WRITE, READ]);
     }
 
     #[test]
@@ -395,6 +404,32 @@ mod loom {
             }
             assert!(last.try_write(), "no writer is left behind");
             last.unlock_write();
+        });
+    }
+
+    /// Two writers find at the same time that the holder has died before it entered.
+    #[test]
+    fn a_writer_that_died_before_it_entered_is_passed_over() {
+        let mut model = ::loom::model::Builder::new();
+        model.preemption_bound = model.preemption_bound.or(Some(2));
+        model.check(|| {
+            let [dead, mut second, mut third]: [_; 3] = locks(3)
+                .try_into()
+                .unwrap_or_else(|_| unreachable!("three locks"));
+            assert!(dead.try_write());
+            dead.memory
+                .my_words()
+                .want
+                .store(GRANTED, Ordering::Relaxed);
+            second.memory.dead = Some(0);
+            third.memory.dead = Some(0);
+            let write = |lock: NodeLock<HeapMemory>| {
+                lock.write(|| Deadline::Never).expect("nobody has written");
+                lock.unlock_write();
+            };
+            let thread = ::loom::thread::spawn(move || write(second));
+            write(third);
+            thread.join().expect("no rank fails");
         });
     }
 

@@ -13,6 +13,8 @@ use std::sync::Arc;
 pub(crate) struct HeapMemory {
     words: Arc<(Words, Vec<Line<RankWords>>)>,
     me: usize,
+    /// A rank that is taken to have died.
+    pub(crate) dead: Option<usize>,
 }
 
 impl HeapMemory {
@@ -43,6 +45,7 @@ impl HeapMemory {
             .map(|me| HeapMemory {
                 words: Arc::clone(&shared),
                 me,
+                dead: None,
             })
             .collect()
     }
@@ -51,8 +54,8 @@ impl HeapMemory {
 impl Surroundings for HeapMemory {
     fn progress(&self) {}
 
-    fn is_alive(&self, _rank: usize) -> bool {
-        true
+    fn is_alive(&self, rank: usize) -> bool {
+        self.dead != Some(rank)
     }
 }
 
