@@ -10,3 +10,7 @@ mpisync_tests::on_ranks!(lifetime on [1, 2, 3, 4, 8]:
     "dropped_at_different_times",
     "close_frees",
 );
+
+mpisync_tests::on_ranks!(places on [2, 3, 4, 8]:
+    "place_in_use_is_not_given_away",
+);

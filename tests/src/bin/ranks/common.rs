@@ -1,8 +1,11 @@
 //! What the cases of several themes need.
 
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
-use mpisync::{FenceError, Place, WindowController};
+use mpisync::{FenceError, Place, WindowController, WriteGuard};
+use mpisync_tests::scratch::{Scratch, until};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -58,4 +61,42 @@ pub fn assert_here(place: &Place, file: &str) {
     assert_eq!(place.file(), file);
     assert!(place.line() > 0);
     assert_eq!(place.to_string(), format!("{file}:{}", place.line()));
+}
+
+/// Writers of which some always wait: each keeps the lock until the next ones want it. Without that, a rank runs
+/// through all its rounds in one go, and the ranks of a busy machine hardly meet.
+pub struct Crowd {
+    members: &'static AtomicU64,
+    wanting: &'static AtomicU64,
+}
+
+impl Crowd {
+    /// A crowd of all `size` ranks that call this. Uses the words `first` to `first + 2`.
+    pub fn join(scratch: &Scratch, first: usize, size: i32) -> Self {
+        let crowd = Self {
+            members: scratch.word(first),
+            wanting: scratch.word(first + 1),
+        };
+        crowd.members.fetch_add(1, SeqCst);
+        scratch.meet(first + 2, size);
+        crowd
+    }
+
+    /// Takes the lock for writing, and returns when two other members want it, or all that are left.
+    pub fn write<'a>(&self, ctrl: &'a mut WindowController) -> WriteGuard<'a> {
+        self.wanting.fetch_add(1, SeqCst);
+        let guard = ctrl.write();
+        self.wanting.fetch_sub(1, SeqCst);
+        until("other writers to come", || {
+            // Of two, one has been there for a while, and is not just about to ask.
+            let others = self.members.load(SeqCst) - 1;
+            self.wanting.load(SeqCst) >= others.min(2)
+        });
+        guard
+    }
+
+    /// Lets the others go on without this rank.
+    pub fn leave(self) {
+        self.members.fetch_sub(1, SeqCst);
+    }
 }

@@ -12,7 +12,7 @@ use mpisync::WindowController;
 use mpisync_tests::job::{Case, Job};
 use mpisync_tests::scratch::until;
 
-use crate::common::shared;
+use crate::common::{shared, still_works};
 
 pub const CASES: &[Case] = &[
     ("made_and_dropped", made_and_dropped),
@@ -22,6 +22,10 @@ pub const CASES: &[Case] = &[
     ("communicator_dropped_first", communicator_dropped_first),
     ("dropped_on_one_rank", dropped_on_one_rank),
     ("dropped_at_different_times", dropped_at_different_times),
+    (
+        "place_in_use_is_not_given_away",
+        place_in_use_is_not_given_away,
+    ),
     ("close_frees", close_frees),
 ];
 
@@ -301,6 +305,48 @@ fn dropped_at_different_times(job: &Job) {
     for number in 0..MOST {
         let written = job.scratch.word(number).load(SeqCst);
         assert_eq!(written, counted(number).load(SeqCst), "lock {number}");
+    }
+}
+
+/// One rank still holds a lock of a controller that all others have dropped, while new ones are made: what it lets go
+/// of at last is not one of theirs. For 2 ranks and more.
+fn place_in_use_is_not_given_away(job: &Job) {
+    const NEW: usize = 5;
+    for odd in 0..job.size {
+        let word = |number: usize| 100 * (odd as usize + 1) + number;
+        let mut old = Some(mpisync::sync(&job.world).unwrap());
+        let held = match &mut old {
+            Some(ctrl) if job.rank == odd => Some(ctrl.write()),
+            other => {
+                other.take();
+                None
+            }
+        };
+        job.world.barrier();
+        let mut new: Vec<WindowController> = (0..NEW)
+            .map(|_| mpisync::sync(&job.world).unwrap())
+            .collect();
+        let holder = (odd + 1) % job.size;
+        if job.rank == holder {
+            let guards: Vec<_> = new
+                .iter_mut()
+                .map(|ctrl| ctrl.try_write().expect("it is new"))
+                .collect();
+            job.scratch.meet(word(0), job.size);
+            job.scratch.meet(word(1), job.size);
+            job.scratch.meet(word(2), job.size);
+            drop(guards);
+        } else {
+            job.scratch.meet(word(0), job.size);
+            drop(held);
+            job.scratch.meet(word(1), job.size);
+            for ctrl in &mut new {
+                assert!(ctrl.try_write().is_none(), "two writers");
+                assert!(ctrl.try_read().is_none(), "a reader beside a writer");
+            }
+            job.scratch.meet(word(2), job.size);
+        }
+        new.iter_mut().for_each(still_works);
     }
 }
 

@@ -6,6 +6,8 @@ use mpisync::{UpgradeError, WindowController};
 use mpisync_tests::job::{Case, Job};
 use mpisync_tests::scratch::until;
 
+use crate::common::Crowd;
+
 pub const CASES: &[Case] = &[
     ("inner_guards_keep_writing", inner_guards_keep_writing),
     ("inner_guards_keep_reading", inner_guards_keep_reading),
@@ -77,8 +79,9 @@ fn downgrade_is_atomic(job: &Job) {
     let mut ctrl = mpisync::sync(&job.world).unwrap();
     let owner = job.scratch.word(OWNER);
     let me = job.rank as u64 + 1;
-    for _ in 0..5_000 {
-        let guard = ctrl.write();
+    let crowd = Crowd::join(&job.scratch, 10, job.size);
+    for _ in 0..2_000 {
+        let guard = crowd.write(&mut ctrl);
         owner.store(me, SeqCst);
         let guard = guard.downgrade();
         for _ in 0..20 {
@@ -86,6 +89,7 @@ fn downgrade_is_atomic(job: &Job) {
         }
         drop(guard);
     }
+    crowd.leave();
 }
 
 /// After a downgrade the lock is held for reading: other readers get in beside it.
