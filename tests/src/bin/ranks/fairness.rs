@@ -1,5 +1,6 @@
 //! Who comes next: a waiting writer before new readers, and everybody at some time.
 
+use std::fmt::Debug;
 use std::sync::atomic::Ordering::SeqCst;
 
 use mpisync::WindowController;
@@ -9,6 +10,10 @@ use mpisync_tests::scratch::until;
 use crate::common::Crowd;
 
 pub const CASES: &[Case] = &[
+    (
+        "debug_tells_who_holds_and_waits",
+        debug_tells_who_holds_and_waits,
+    ),
     (
         "waiting_writer_stops_new_readers",
         waiting_writer_stops_new_readers,
@@ -99,6 +104,41 @@ fn reading_again_passes_a_waiting_writer(job: &Job) {
             drop(guard);
         }
         job.scratch.meet(done, job.size);
+    }
+}
+
+/// The debug form of a controller tells, on every rank, who writes or reads and who waits for what. For 2 ranks and
+/// more.
+fn debug_tells_who_holds_and_waits(job: &Job) {
+    let mut ctrl = mpisync::sync(&job.world).unwrap();
+    let told = |what: &dyn Debug, words: &str| until(words, || format!("{what:?}").contains(words));
+    let others: Vec<i32> = (1..job.size).collect();
+    let [writing, reading] = [0, 1];
+    if job.rank == 0 {
+        let guard = ctrl.write();
+        job.scratch.raise(writing);
+        told(&guard, &format!("waiting_readers: {others:?}"));
+        drop(guard);
+        let guard = ctrl.read();
+        job.scratch.raise(reading);
+        told(&guard, &format!("waiting_writers: {others:?}"));
+        drop(guard);
+    } else {
+        job.scratch.wait_for(writing);
+        told(&ctrl, "writer: Some(0)");
+        drop(ctrl.read());
+        job.scratch.wait_for(reading);
+        told(&ctrl, "readers: [0]");
+        drop(ctrl.write());
+    }
+    job.scratch.meet(2, job.size);
+    for nobody in [
+        "writer: None",
+        "readers: []",
+        "waiting_writers: []",
+        "waiting_readers: []",
+    ] {
+        told(&ctrl, nobody);
     }
 }
 
