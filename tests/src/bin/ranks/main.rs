@@ -1,5 +1,6 @@
 //! The program that the ranks of an integration test run: `ranks DIRECTORY CASE...`.
 
+mod calls;
 mod collective;
 mod common;
 mod communicators;
@@ -19,6 +20,7 @@ mod values;
 
 fn main() {
     mpisync_tests::job::run(&[
+        calls::CASES,
         collective::CASES,
         communicators::CASES,
         death::CASES,
