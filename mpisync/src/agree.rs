@@ -8,6 +8,7 @@
 
 use crate::error::FenceError;
 use crate::memory::block::Block;
+use crate::memory::cells::fingerprint;
 use crate::memory::event::ALL;
 use crate::memory::words::board::Note;
 use crate::memory::{Memory, Surroundings};
@@ -49,7 +50,7 @@ pub(crate) struct Stand<'a> {
 }
 
 impl Stand<'_> {
-    /// A number that differs between stands: FNV-1a over all that says where the rank is, on which controller.
+    /// A number that differs between stands: over all that says where the rank is, on which controller.
     fn signature(&self, controller: u64) -> u64 {
         let step = [self.step as u8];
         let parts: [&[u8]; 6] = [
@@ -60,10 +61,7 @@ impl Stand<'_> {
             self.place.file().as_bytes(),
             self.name.as_bytes(),
         ];
-        let bytes = parts.into_iter().flatten();
-        bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-            (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3)
-        })
+        fingerprint(parts.into_iter().flatten())
     }
 }
 

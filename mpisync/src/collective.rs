@@ -65,8 +65,7 @@ impl Collective {
     where
         E: From<FenceError> + Display,
     {
-        let domain = ctrl.block().domain();
-        domain.set_depth(self.depth);
+        ctrl.block().domain().set_depth(self.depth);
         let (mine, own) = match outcome {
             Ok(Ok(value)) => (Outcome::Fine, Ok(value)),
             Ok(Err(error)) => (Outcome::Failed(format!("{error:#}")), Err(Some(error))),

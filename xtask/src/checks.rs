@@ -182,15 +182,7 @@ impl Checks<'_> {
                 }
                 let with_mpi = tests(&mut with_mpi)?;
                 // The examples in the documentation start MPI, so here it is the tests alone.
-                let without = [
-                    "test",
-                    "-p",
-                    "mpisync",
-                    "--no-default-features",
-                    "--lib",
-                    "--tests",
-                ];
-                let without = tests(tools.cargo().args(without))?;
+                let without = tests(tools.cargo().args(memory::TESTS_WITHOUT_MPI))?;
                 let own = tests(self.workspace.cargo().args(["test", "-p", "xtask"]))?;
                 Ok(with_mpi + without + own)
             }

@@ -9,7 +9,8 @@ use crate::process::output_of;
 use crate::report::say;
 use crate::workspace::{Workspace, on_path};
 
-const TESTS: [&str; 6] = [
+/// What cargo is told to run the tests that need no MPI.
+pub const TESTS_WITHOUT_MPI: [&str; 6] = [
     "test",
     "-p",
     "mpisync",
@@ -42,7 +43,7 @@ fn under_sanitizer(workspace: &Workspace, host: &str) -> Result<usize> {
         .current_dir(&workspace.root)
         .env("CARGO_TARGET_DIR", workspace.target.join("sanitizer"))
         .env("RUSTFLAGS", "-Zsanitizer=address")
-        .args(TESTS)
+        .args(TESTS_WITHOUT_MPI)
         .args(["--target", host]);
     tests(&mut cargo).context("AddressSanitizer")
 }
@@ -60,7 +61,7 @@ fn under_valgrind(workspace: &Workspace, host: &str) -> Result<usize> {
     cargo
         .env("CARGO_TARGET_DIR", workspace.target.join("valgrind"))
         .env(runner, "valgrind --quiet --error-exitcode=9")
-        .args(TESTS);
+        .args(TESTS_WITHOUT_MPI);
     tests(&mut cargo).context("valgrind")
 }
 

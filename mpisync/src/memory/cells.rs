@@ -47,6 +47,14 @@ pub(crate) fn copy_out(cells: &[AtomicU64], bytes: &mut [u8]) {
     }
 }
 
+/// A number that tells byte strings apart, the same in every process: FNV-1a.
+pub(crate) fn fingerprint<'a>(bytes: impl IntoIterator<Item = &'a u8>) -> u64 {
+    let bytes = bytes.into_iter();
+    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3)
+    })
+}
+
 /// A text of up to `8 * N` bytes in shared memory. A longer one is cut at a character.
 #[repr(C)]
 pub(crate) struct Text<const N: usize> {

@@ -1,6 +1,7 @@
 //! What a value is turned into on its way.
 
 use crate::error::FenceError;
+use crate::memory::cells::fingerprint;
 use crate::memory::words::mail::INLINE;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -106,16 +107,10 @@ impl Kind {
         }
     }
 
-    /// A number that differs between kinds: FNV-1a of the type's name, and the encoding. (`TypeId` will not do, for
+    /// A number that differs between kinds: a hash of the type's name, and the encoding. (`TypeId` will not do, for
     /// ranks may run different programs.)
     pub(crate) fn number(self) -> u64 {
-        let hash = self
-            .name
-            .bytes()
-            .fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
-                (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
-            });
-        hash ^ self.encoding as u64
+        fingerprint(self.name.as_bytes()) ^ self.encoding as u64
     }
 }
 

@@ -14,7 +14,7 @@ pub(crate) fn chunks(length: u64) -> u64 {
 }
 
 /// The buffer of the chunk with this number.
-pub(crate) fn buffer(stage: &[AtomicU64], number: u64) -> &[AtomicU64] {
+fn buffer(stage: &[AtomicU64], number: u64) -> &[AtomicU64] {
     let at = (number % 2) as usize * CHUNK_WORDS;
     &stage[at..at + CHUNK_WORDS]
 }
