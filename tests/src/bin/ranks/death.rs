@@ -200,63 +200,51 @@ fn writer_dies_in_nested_guard(job: &Job) {
     survived(job)
 }
 
-/// The victim dies in a queue that rank 0 then lets go on.
-fn waiting_writer_dies(job: &Job) {
+/// The victim dies while it waits to get what it wants, for which rank 0 holds a guard meanwhile. Nothing is lost.
+fn waiting_victim_dies(
+    job: &Job,
+    hold: fn(&mut WindowController, meanwhile: &dyn Fn()),
+    want: fn(&mut WindowController),
+) {
     let mut ctrl = mpisync::sync(&job.world).unwrap();
     if job.rank == 0 {
-        let guard = ctrl.write();
-        job.scratch.raise(10);
-        kill_waiting_victim(job);
-        drop(guard);
+        hold(&mut ctrl, &|| {
+            job.scratch.raise(10);
+            kill_waiting_victim(job);
+        });
     } else {
         job.scratch.wait_for(10);
         if job.rank == victim(job) {
             ready(job);
-            drop(ctrl.write());
-            unreachable!("rank 0 holds the lock until this rank is dead");
+            want(&mut ctrl);
+            unreachable!("rank 0 holds its guard until this rank is dead");
         }
     }
     lock_works(job, &mut ctrl);
     survived(job)
+}
+
+fn hold_write(ctrl: &mut WindowController, meanwhile: &dyn Fn()) {
+    let _guard = ctrl.write();
+    meanwhile();
+}
+
+fn hold_read(ctrl: &mut WindowController, meanwhile: &dyn Fn()) {
+    let _guard = ctrl.read();
+    meanwhile();
+}
+
+fn waiting_writer_dies(job: &Job) {
+    waiting_victim_dies(job, hold_write, |ctrl| drop(ctrl.write()));
 }
 
 fn waiting_reader_dies(job: &Job) {
-    let mut ctrl = mpisync::sync(&job.world).unwrap();
-    if job.rank == 0 {
-        let guard = ctrl.write();
-        job.scratch.raise(10);
-        kill_waiting_victim(job);
-        drop(guard);
-    } else {
-        job.scratch.wait_for(10);
-        if job.rank == victim(job) {
-            ready(job);
-            drop(ctrl.read());
-            unreachable!("rank 0 holds the lock until this rank is dead");
-        }
-    }
-    lock_works(job, &mut ctrl);
-    survived(job)
+    waiting_victim_dies(job, hold_write, |ctrl| drop(ctrl.read()));
 }
 
-/// The victim is next, and waits for rank 0 to stop reading. It has written nothing: nothing is lost.
+/// The victim is next, and waits for rank 0 to stop reading. It has written nothing.
 fn writer_that_waits_for_readers_dies(job: &Job) {
-    let mut ctrl = mpisync::sync(&job.world).unwrap();
-    if job.rank == 0 {
-        let guard = ctrl.read();
-        job.scratch.raise(10);
-        kill_waiting_victim(job);
-        drop(guard);
-    } else {
-        job.scratch.wait_for(10);
-        if job.rank == victim(job) {
-            ready(job);
-            drop(ctrl.write());
-            unreachable!("rank 0 reads until this rank is dead");
-        }
-    }
-    lock_works(job, &mut ctrl);
-    survived(job)
+    waiting_victim_dies(job, hold_read, |ctrl| drop(ctrl.write()));
 }
 
 fn assert_rank_died<T: Debug>(job: &Job, outcome: Result<T, FenceError>) {
