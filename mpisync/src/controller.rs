@@ -8,6 +8,7 @@ use crate::lock::node::NodeLock;
 use crate::memory::Memory;
 use crate::memory::block::Block;
 use crate::memory::domain::Domain;
+use crate::memory::words::lock::DoorKind;
 use crate::place::Place;
 use crate::share::Call;
 use crate::wait::{Deadline, Stop};
@@ -64,7 +65,8 @@ impl WindowController {
         let domain = Domain::local();
         let room = domain.segment().allocate(Block::length(1));
         let extent = room.expect("the first chunk has room for one block");
-        Self::new(Block::new(domain, extent), 0, "local".to_owned())
+        let block = Block::new(domain, extent, DoorKind::Turn);
+        Self::new(block, 0, "local".to_owned())
     }
 
     pub(crate) fn new(block: Block, master: i32, name: String) -> Self {

@@ -3,7 +3,7 @@
 use super::domain::Domain;
 use super::mapping::{Mapping, Shareable};
 use super::segment::Extent;
-use super::words::lock::{Line, RankWords, Words};
+use super::words::lock::{Door, DoorKind, Line, RankWords, Words};
 use super::words::mail::{Mail, Mailbox};
 use super::{Memory, Surroundings};
 use std::ptr::NonNull;
@@ -44,6 +44,7 @@ pub(crate) struct Block {
     my_words: NonNull<RankWords>,
     me: usize,
     ranks: usize,
+    door: DoorKind,
     extent: Extent,
     chunk: Arc<Mapping>,
     domain: Arc<Domain>,
@@ -55,8 +56,8 @@ impl Block {
         RANKS_AT + ranks * (size_of::<Line<RankWords>>() + size_of::<Line<Mail>>())
     }
 
-    /// This rank's view of the block at `extent`.
-    pub(crate) fn new(domain: Arc<Domain>, extent: Extent) -> Self {
+    /// This rank's view of the block at `extent`, whose lock has a door of that kind.
+    pub(crate) fn new(domain: Arc<Domain>, extent: Extent, door: DoorKind) -> Self {
         let chunk = domain.segment().chunk(extent.chunk);
         let (me, ranks) = (domain.segment().me(), domain.segment().ranks());
         let start = extent.offset as usize;
@@ -67,6 +68,7 @@ impl Block {
             my_words: NonNull::from(&rank_words[me].0),
             me,
             ranks,
+            door,
             extent,
             chunk,
             domain,
@@ -124,6 +126,11 @@ impl Memory for Block {
     fn words(&self) -> &Words {
         // SAFETY: taken from a reference into `chunk`, which `self` keeps mapped.
         unsafe { self.words.as_ref() }
+    }
+
+    #[inline]
+    fn door(&self) -> Door<'_> {
+        self.words().door(self.door)
     }
 
     #[inline]

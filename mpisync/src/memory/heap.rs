@@ -2,7 +2,7 @@
 
 use super::atomic::AtomicU32;
 use super::event::Sleepers;
-use super::words::lock::{Door, Drain, Line, RankWords, Words};
+use super::words::lock::{Door, DoorKind, Drain, Entrance, Line, RankWords, Words};
 use super::{Memory, Surroundings};
 #[cfg(loom)]
 use loom::sync::Arc;
@@ -13,19 +13,21 @@ use std::sync::Arc;
 pub(crate) struct HeapMemory {
     words: Arc<(Words, Vec<Line<RankWords>>)>,
     me: usize,
+    door: DoorKind,
     /// A rank that is taken to have died.
     pub(crate) dead: Option<usize>,
 }
 
 impl HeapMemory {
     /// A view for each of `ranks` threads.
-    pub(crate) fn new(ranks: usize) -> Vec<Self> {
+    pub(crate) fn new(ranks: usize, door: DoorKind) -> Vec<Self> {
         let word = || AtomicU32::new(0);
         let words = Words {
-            door: Line(Door {
+            entrance: Line(Entrance {
                 turn: word(),
                 openings: word(),
                 run: word(),
+                gate: word(),
                 turn_sleepers: Sleepers::new(),
                 opening_sleepers: Sleepers::new(),
             }),
@@ -45,6 +47,7 @@ impl HeapMemory {
             .map(|me| HeapMemory {
                 words: Arc::clone(&shared),
                 me,
+                door,
                 dead: None,
             })
             .collect()
@@ -62,6 +65,10 @@ impl Surroundings for HeapMemory {
 impl Memory for HeapMemory {
     fn words(&self) -> &Words {
         &self.words.0
+    }
+
+    fn door(&self) -> Door<'_> {
+        self.words().door(self.door)
     }
 
     fn rank_words(&self, rank: usize) -> &RankWords {

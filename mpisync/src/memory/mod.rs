@@ -22,7 +22,7 @@ pub(crate) mod segment;
 pub(crate) mod stream;
 pub(crate) mod words;
 
-use words::lock::{RankWords, Words};
+use words::lock::{Door, RankWords, Words};
 
 /// What a waiting rank needs of the place it runs in.
 pub(crate) trait Surroundings {
@@ -37,6 +37,9 @@ pub(crate) trait Surroundings {
 pub(crate) trait Memory: Surroundings {
     /// The words that all ranks share.
     fn words(&self) -> &Words;
+
+    /// What readers look at.
+    fn door(&self) -> Door<'_>;
 
     /// The words of the rank of this index on the node.
     fn rank_words(&self, rank: usize) -> &RankWords;

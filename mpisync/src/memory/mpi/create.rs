@@ -7,7 +7,7 @@ use super::super::segment::{Extent, Segment};
 use super::attribute;
 use super::comm::{OwnComm, check};
 use crate::error::CreateError;
-use crate::memory::words::lock::MAX_RANKS;
+use crate::memory::words::lock::{DoorKind, MAX_RANKS};
 use mpi::ffi;
 use mpi::traits::Communicator;
 use rustix::io;
@@ -60,7 +60,7 @@ pub(crate) fn block(
         }
     }
     let extent = offer.extent.expect("agreed upon");
-    Ok(Block::new(domain, extent))
+    Ok(Block::new(domain, extent, DoorKind::Turn))
 }
 
 /// MPI must have been initialized, and not finalized.

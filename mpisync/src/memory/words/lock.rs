@@ -1,6 +1,6 @@
 //! The words of a node's lock: what they mean and who may store them.
 
-use crate::memory::atomic::AtomicU32;
+use crate::memory::atomic::{AtomicU32, Ordering};
 use crate::memory::event::Sleepers;
 
 /// The words that all ranks of a node share. All zero is the first state: nobody holds the lock.
@@ -8,24 +8,98 @@ use crate::memory::event::Sleepers;
 /// Each line is 128 bytes, because the prefetchers of today's x86 cores fetch lines in pairs.
 #[repr(C)]
 pub(crate) struct Words {
-    pub(crate) door: Line<Door>,
+    pub(crate) entrance: Line<Entrance>,
     pub(crate) drain: Line<Drain>,
 }
 
 /// What readers look at, and what writers pass on to each other.
 #[repr(C)]
-pub(crate) struct Door {
-    /// A [`Turn`]: zero, or closed for readers. Compare-and-swap by any rank of the node.
+pub(crate) struct Entrance {
+    /// A [`Turn`]. Compare-and-swap by any rank of the node.
     pub(crate) turn: AtomicU32,
-    /// How many times those who waited to read have been let in. Stored only by who holds the turn.
+    /// How many times those who waited to read have been let in. Stored only by who holds the turn. Of a door of the
+    /// kind [`DoorKind::Turn`] only.
     pub(crate) openings: AtomicU32,
     /// How many writers in a row have not let them in. Stored only by who holds the turn.
     pub(crate) run: AtomicU32,
+    /// A [`Gate`]. Compare-and-swap by who opens and closes it for all writers of all nodes. Of a door of the kind
+    /// [`DoorKind::Gate`] only.
+    pub(crate) gate: AtomicU32,
     /// Who sleeps on `turn`.
     pub(crate) turn_sleepers: Sleepers,
-    /// Who sleeps on `openings`.
+    /// Who sleeps on the word that counts openings.
     pub(crate) opening_sleepers: Sleepers,
 }
+
+impl Words {
+    /// What readers look at where the door is of that kind.
+    #[inline]
+    pub(crate) fn door(&self, kind: DoorKind) -> Door<'_> {
+        let Entrance {
+            turn,
+            openings,
+            gate,
+            ..
+        } = &self.entrance.0;
+        match kind {
+            DoorKind::Turn => Door {
+                kind,
+                word: turn,
+                closed: !QUIET,
+                openings,
+                shift: 0,
+            },
+            DoorKind::Gate => Door {
+                kind,
+                word: gate,
+                closed: Gate::CLOSED,
+                openings: gate,
+                shift: Gate::ONE_OPENING.trailing_zeros(),
+            },
+        }
+    }
+}
+
+/// Which word keeps readers out.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum DoorKind {
+    /// The turn: who holds the lock is a matter of this node alone.
+    Turn,
+    #[cfg_attr(not(loom), expect(dead_code, reason = "for a lock that spans hosts"))]
+    /// The gate: writers of other nodes keep readers out too.
+    Gate,
+}
+
+/// What readers look at.
+#[derive(Clone, Copy)]
+pub(crate) struct Door<'a> {
+    pub(crate) kind: DoorKind,
+    /// The word that keeps readers out, and has the bit [`QUIET`].
+    pub(crate) word: &'a AtomicU32,
+    /// The bits of `word` of which none is set while readers may come in.
+    closed: u32,
+    /// The word that changes with each opening.
+    pub(crate) openings: &'a AtomicU32,
+    /// Where in that word the number of openings begins.
+    shift: u32,
+}
+
+impl Door<'_> {
+    /// Whether readers may come in while the word has this value.
+    #[inline]
+    pub(crate) fn lets_in(&self, word: u32) -> bool {
+        word & self.closed == 0
+    }
+
+    /// How many openings there have been.
+    #[inline]
+    pub(crate) fn openings(&self, order: Ordering) -> u32 {
+        self.openings.load(order) >> self.shift
+    }
+}
+
+/// The bit of a [`Turn`] and of a [`Gate`] that does not keep readers out.
+pub(crate) const QUIET: u32 = 1 << 1;
 
 /// Where a writer waits for readers to leave.
 #[repr(C)]
@@ -71,30 +145,33 @@ pub(crate) const URGENT: u32 = 2;
 /// readers to leave.
 pub(crate) const GRANTED: u32 = 3;
 
-/// The value of the turn word: owner in bits 0 to 14 (its index on the node plus one, 0 for nobody), number of
-/// waiting writers in bits 15 to 29, and bit 30 set when a waiting writer is [`URGENT`].
+/// The value of the turn word: bit 0 set when a waiting writer is [`URGENT`], bit 1 [`QUIET`], owner in bits 2 to 16
+/// (its index on the node plus one, 0 for nobody), and the number of waiting writers in bits 17 to 31.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Turn(pub(crate) u32);
 
 impl Turn {
-    const OWNER: u32 = (1 << 15) - 1;
-    /// What one waiting writer adds to the word.
-    pub(crate) const ONE_WAITER: u32 = 1 << 15;
     /// The bit that says that somebody is urgent.
-    pub(crate) const URGENT: u32 = 1 << 30;
+    pub(crate) const URGENT: u32 = 1;
+    const ONE_OWNER: u32 = 1 << 2;
+    const OWNER: u32 = Self::ONE_WAITER - Self::ONE_OWNER;
+    /// What one waiting writer adds to the word.
+    pub(crate) const ONE_WAITER: u32 = 1 << 17;
     /// Nobody holds it and nobody waits.
     pub(crate) const FREE: Turn = Turn(0);
 
     /// The index of the owner.
     #[inline]
     pub(crate) fn owner(self) -> Option<usize> {
-        ((self.0 & Self::OWNER) as usize).checked_sub(1)
+        ((self.0 & Self::OWNER) / Self::ONE_OWNER)
+            .checked_sub(1)
+            .map(|rank| rank as usize)
     }
 
     /// How many writers wait.
     #[inline]
     pub(crate) fn waiters(self) -> u32 {
-        (self.0 & !Self::URGENT) / Self::ONE_WAITER
+        self.0 / Self::ONE_WAITER
     }
 
     /// Whether a waiting writer is urgent.
@@ -106,7 +183,7 @@ impl Turn {
     /// The same turn, held by `rank`.
     #[inline]
     pub(crate) fn held_by(self, rank: usize) -> Turn {
-        Turn(self.0 & !Self::OWNER | (rank as u32 + 1))
+        Turn(self.released().0 | ((rank as u32 + 1) * Self::ONE_OWNER))
     }
 
     /// The same turn, held by nobody.
@@ -129,9 +206,49 @@ impl Turn {
     }
 }
 
+/// The value of the gate word: bit 0 set while readers are kept out, bit 1 [`QUIET`], and from bit 2 on the number of
+/// openings. It only ever goes on: open, closed, open for the next time, and so on, and may leave steps out.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Gate(pub(crate) u32);
+
+impl Gate {
+    const CLOSED: u32 = 1;
+    const ONE_OPENING: u32 = 1 << 2;
+
+    /// Opened so many times. (The lowest 30 bits of the number are kept.)
+    pub(crate) fn open(openings: u32) -> Gate {
+        Gate(openings.wrapping_mul(Self::ONE_OPENING))
+    }
+
+    /// Opened so many times and closed again.
+    pub(crate) fn closed(openings: u32) -> Gate {
+        Gate(Self::open(openings).0 | Self::CLOSED)
+    }
+
+    /// The number of openings.
+    pub(crate) fn openings(self) -> u32 {
+        self.0 / Self::ONE_OPENING
+    }
+
+    /// The same gate with the bit [`QUIET`] of `other`.
+    pub(crate) fn as_quiet_as(self, other: Gate) -> Gate {
+        Gate(self.0 & !QUIET | other.0 & QUIET)
+    }
+
+    /// Whether it comes after `other`. Numbers wrap around; two gates that meet are never far apart.
+    pub(crate) fn is_past(self, other: Gate) -> bool {
+        self.step().wrapping_sub(other.step()) as i32 > 0
+    }
+
+    /// A number that grows with each step, in the word's upper 31 bits.
+    fn step(self) -> u32 {
+        self.0 & !(Self::ONE_OPENING - 1) | (self.0 & Self::CLOSED) << 1
+    }
+}
+
 /// The largest number of ranks on one node, from the width of the turn's fields.
 #[cfg(any(feature = "mpi", test))]
-pub(crate) const MAX_RANKS: usize = Turn::OWNER as usize - 1;
+pub(crate) const MAX_RANKS: usize = (Turn::OWNER / Turn::ONE_OWNER) as usize - 1;
 
 #[cfg(all(test, not(loom)))]
 mod tests {
@@ -148,12 +265,26 @@ mod tests {
 
     #[test]
     fn turn_fields_do_not_touch() {
-        let turn = Turn(Turn::URGENT + 3 * Turn::ONE_WAITER).held_by(MAX_RANKS - 1);
+        let turn = Turn(Turn::URGENT + QUIET + 3 * Turn::ONE_WAITER).held_by(MAX_RANKS - 1);
         assert_eq!(turn.owner(), Some(MAX_RANKS - 1));
         assert_eq!(turn.waiters(), 3);
         assert!(turn.is_urgent());
         assert_eq!(turn.without_waiter().waiters(), 2);
         assert_eq!(turn.released().owner(), None);
-        assert_eq!(turn.calmed().released(), Turn(3 * Turn::ONE_WAITER));
+        let rest = turn.calmed().released();
+        assert_eq!(rest, Turn(3 * Turn::ONE_WAITER + QUIET));
+    }
+
+    #[test]
+    fn a_gate_only_goes_on() {
+        for openings in [0, 1, (1 << 30) - 1, u32::MAX] {
+            let (open, closed) = (Gate::open(openings), Gate::closed(openings));
+            let next = Gate::open(openings.wrapping_add(1));
+            assert!(closed.is_past(open) && next.is_past(closed) && next.is_past(open));
+            assert!(!open.is_past(closed) && !closed.is_past(next) && !open.is_past(next));
+            let quiet = Gate(open.0 | QUIET);
+            assert!(!quiet.is_past(open) && !open.is_past(quiet));
+            assert_eq!(closed.as_quiet_as(quiet).openings(), closed.openings());
+        }
     }
 }

@@ -1,0 +1,20 @@
+//! The node's lock under real threads, and under the model checker with `--cfg loom`.
+
+#[cfg(loom)]
+mod loom;
+#[cfg(loom)]
+mod loom_gate;
+#[cfg(not(loom))]
+mod threads;
+
+use super::node::NodeLock;
+use crate::memory::heap::HeapMemory;
+use crate::memory::words::lock::DoorKind;
+
+fn locks(ranks: usize, door: DoorKind) -> Vec<NodeLock<HeapMemory>> {
+    let memories = HeapMemory::new(ranks, door);
+    memories
+        .into_iter()
+        .map(|memory| NodeLock { memory })
+        .collect()
+}
