@@ -20,7 +20,9 @@ impl<M: Memory> NodeLock<M> {
     /// an opening that was left out are let in all the same.
     pub(crate) fn close_gate(&self, openings: u32) -> Option<Closed> {
         let to = Gate::closed(openings);
-        if !self.raise_gate(to) {
+        let closed_here = self.raise_gate(to);
+        self.end_quiet();
+        if !closed_here {
             // Another thread may have closed it: no exchange of this one was the barrier.
             full_fence();
         }

@@ -30,6 +30,13 @@ impl<M: Memory> NodeLock<M> {
         self.replace_turn(Turn::FREE, Turn::FREE.held_by(self.memory.me()))
     }
 
+    /// [`Self::try_turn`] where readers come in without a barrier.
+    #[cold]
+    pub(super) fn try_quiet_turn(&self) -> bool {
+        let quiet = Turn(QUIET);
+        self.turn() == quiet && self.replace_turn(quiet, quiet.held_by(self.memory.me()))
+    }
+
     /// Takes the turn; waits while others have it.
     #[expect(dead_code, reason = "for a lock that spans hosts")]
     #[inline]

@@ -45,6 +45,7 @@ pub(crate) struct Block {
     me: usize,
     ranks: usize,
     door: DoorKind,
+    can_be_quiet: bool,
     extent: Extent,
     chunk: Arc<Mapping>,
     domain: Arc<Domain>,
@@ -69,6 +70,7 @@ impl Block {
             me,
             ranks,
             door,
+            can_be_quiet: domain.heeds_fences(),
             extent,
             chunk,
             domain,
@@ -144,6 +146,10 @@ impl Memory for Block {
     fn my_words(&self) -> &RankWords {
         // SAFETY: taken from a reference into `chunk`, which `self` keeps mapped.
         unsafe { self.my_words.as_ref() }
+    }
+
+    fn can_be_quiet(&self) -> bool {
+        self.can_be_quiet
     }
 
     #[inline]

@@ -1,5 +1,6 @@
 //! What mpisync keeps for one communicator: a communicator of its own, the segment, and what its ranks agree on.
 
+use super::barrier;
 use super::mapping::Mapping;
 #[cfg(feature = "mpi")]
 use super::mpi;
@@ -32,6 +33,10 @@ impl Domain {
         let segment = Segment::new(first, me, ranks);
         let member = segment.member(me);
         let this = Process::this();
+        let heeds_fences = barrier::register();
+        member
+            .heeds_fences
+            .store(heeds_fences.into(), Ordering::Relaxed);
         member.born.store(this.born, Ordering::Relaxed);
         member.process.store(this.id, Ordering::Release);
         Domain {
@@ -118,6 +123,14 @@ impl Domain {
         let alive = self.process(rank).is_alive();
         dead.store(!alive, Ordering::Relaxed);
         alive
+    }
+
+    /// Whether the processes of all ranks have registered for heavy fences; after all of them have stored who they are.
+    pub(crate) fn heeds_fences(&self) -> bool {
+        (0..self.segment.ranks()).all(|rank| {
+            let member = self.segment.member(rank);
+            member.heeds_fences.load(Ordering::Relaxed) != 0
+        })
     }
 
     /// Whether the rank of this index has been found dead before.

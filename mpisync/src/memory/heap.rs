@@ -2,7 +2,7 @@
 
 use super::atomic::AtomicU32;
 use super::event::Sleepers;
-use super::words::lock::{Door, DoorKind, Drain, Entrance, Line, RankWords, Words};
+use super::words::lock::{Door, DoorKind, Drain, Entrance, Line, RankWords, Tally, Words};
 use super::{Memory, Surroundings};
 #[cfg(loom)]
 use loom::sync::Arc;
@@ -14,6 +14,8 @@ pub(crate) struct HeapMemory {
     words: Arc<(Words, Vec<Line<RankWords>>)>,
     me: usize,
     door: DoorKind,
+    /// Whether readers may do without a barrier.
+    pub(crate) quiet: bool,
     /// A rank that is taken to have died.
     pub(crate) dead: Option<usize>,
 }
@@ -40,6 +42,7 @@ impl HeapMemory {
             Line(RankWords {
                 slot: word(),
                 want: word(),
+                tally: Tally::default(),
             })
         };
         let shared = Arc::new((words, (0..ranks).map(rank_words).collect()));
@@ -48,6 +51,7 @@ impl HeapMemory {
                 words: Arc::clone(&shared),
                 me,
                 door,
+                quiet: false,
                 dead: None,
             })
             .collect()
@@ -77,6 +81,10 @@ impl Memory for HeapMemory {
 
     fn my_words(&self) -> &RankWords {
         self.rank_words(self.me)
+    }
+
+    fn can_be_quiet(&self) -> bool {
+        self.quiet
     }
 
     fn ranks(&self) -> usize {

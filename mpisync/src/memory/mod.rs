@@ -1,6 +1,7 @@
 //! Where the protocols' words live: memory that the ranks of a node share, or plain heap memory.
 
 pub(crate) mod atomic;
+pub(crate) mod barrier;
 #[cfg(not(loom))]
 pub(crate) mod block;
 #[cfg(not(loom))]
@@ -46,6 +47,9 @@ pub(crate) trait Memory: Surroundings {
 
     /// The words of this rank.
     fn my_words(&self) -> &RankWords;
+
+    /// Whether the processes of all ranks have registered for heavy fences.
+    fn can_be_quiet(&self) -> bool;
 
     /// How many ranks share the words.
     fn ranks(&self) -> usize;

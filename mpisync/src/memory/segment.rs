@@ -29,6 +29,8 @@ pub(crate) struct Member {
     /// The process, and since when it has run, in the kernel's ticks: together they name it for good.
     pub(crate) process: AtomicU32,
     pub(crate) born: AtomicU64,
+    /// 1 if it has registered for heavy fences.
+    pub(crate) heeds_fences: AtomicU32,
     /// Where this rank stands in collective calls.
     pub(crate) board: Board,
 }

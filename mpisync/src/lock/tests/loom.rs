@@ -13,7 +13,7 @@ use ::loom::cell::UnsafeCell;
 use ::loom::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-type Guarded = UnsafeCell<u32>;
+pub(super) type Guarded = UnsafeCell<u32>;
 
 fn read(lock: &NodeLock<HeapMemory>, guarded: &Guarded, deadline: Deadline) -> bool {
     if lock.read(|| deadline).is_err() {
@@ -37,7 +37,7 @@ fn write(lock: &NodeLock<HeapMemory>, guarded: &Guarded, deadline: Deadline) -> 
     true
 }
 
-type Act = fn(&NodeLock<HeapMemory>, &Guarded) -> u32;
+pub(super) type Act = fn(&NodeLock<HeapMemory>, &Guarded) -> u32;
 
 /// Runs one act a rank at the same time; afterwards the guarded value is the sum of what the acts returned, and
 /// the lock can be had for writing and reading.
@@ -47,11 +47,20 @@ fn explore(acts: &'static [Act]) {
 
 /// [`explore`] as far as so many preemptions reach.
 fn explore_within(preemptions: usize, acts: &'static [Act]) {
+    explore_with(|ranks| locks(ranks, DoorKind::Turn), preemptions, acts);
+}
+
+/// [`explore_within`] with locks made by `locks`.
+pub(super) fn explore_with(
+    locks: fn(usize) -> Vec<NodeLock<HeapMemory>>,
+    preemptions: usize,
+    acts: &'static [Act],
+) {
     let mut model = ::loom::model::Builder::new();
     model.preemption_bound = model.preemption_bound.or(Some(preemptions));
     model.check(move || {
         let guarded = Arc::new(Guarded::new(0));
-        let mut locks = locks(acts.len(), DoorKind::Turn);
+        let mut locks = locks(acts.len());
         let last = locks.pop().expect("at least one rank");
         let threads: Vec<_> = locks
             .into_iter()
@@ -74,20 +83,20 @@ fn explore_within(preemptions: usize, acts: &'static [Act]) {
     });
 }
 
-const READ: Act = |lock, guarded| {
+pub(super) const READ: Act = |lock, guarded| {
     assert!(read(lock, guarded, Deadline::Never));
     0
 };
-const WRITE: Act = |lock, guarded| {
+pub(super) const WRITE: Act = |lock, guarded| {
     assert!(write(lock, guarded, Deadline::Never));
     1
 };
-const IMPATIENT_READ: Act = |lock, guarded| {
+pub(super) const IMPATIENT_READ: Act = |lock, guarded| {
     read(lock, guarded, Deadline::Soon);
     0
 };
-const IMPATIENT_WRITE: Act = |lock, guarded| write(lock, guarded, Deadline::Soon) as u32;
-const TRY_BOTH: Act = |lock, guarded| {
+pub(super) const IMPATIENT_WRITE: Act = |lock, guarded| write(lock, guarded, Deadline::Soon) as u32;
+pub(super) const TRY_BOTH: Act = |lock, guarded| {
     if lock.try_read() {
         // SAFETY: the read lock is held; loom reports a write at the same time.
         guarded.with(|value| unsafe { *value });
@@ -102,7 +111,7 @@ const TRY_BOTH: Act = |lock, guarded| {
     1
 };
 /// Writes, goes on as a reader, and must not find another writer's mark in between.
-const DOWNGRADE: Act = |lock, guarded| {
+pub(super) const DOWNGRADE: Act = |lock, guarded| {
     lock.write(|| Deadline::Never).expect("waits for ever");
     // SAFETY: the write lock is held; loom reports any other access at the same time.
     let written = guarded.with_mut(|value| unsafe {
@@ -112,6 +121,16 @@ const DOWNGRADE: Act = |lock, guarded| {
     lock.downgrade();
     // SAFETY: the read lock is held; loom reports a write at the same time.
     guarded.with(|value| assert_eq!(unsafe { *value }, written));
+    lock.unlock_read();
+    1
+};
+
+pub(super) const UPGRADE: Act = |lock, guarded| {
+    lock.read(|| Deadline::Never).expect("waits for ever");
+    lock.write(|| Deadline::Never).expect("waits for ever");
+    // SAFETY: the write lock is held; loom reports any other access at the same time.
+    guarded.with_mut(|value| unsafe { *value += 1 });
+    lock.downgrade();
     lock.unlock_read();
     1
 };
@@ -326,14 +345,5 @@ fn a_turn_that_was_granted_and_not_handed_over_is_reported() {
 /// A reader that writes in between does not wait for itself.
 #[test]
 fn upgrade() {
-    const UPGRADE: Act = |lock, guarded| {
-        lock.read(|| Deadline::Never).expect("waits for ever");
-        lock.write(|| Deadline::Never).expect("waits for ever");
-        // SAFETY: the write lock is held; loom reports any other access at the same time.
-        guarded.with_mut(|value| unsafe { *value += 1 });
-        lock.downgrade();
-        lock.unlock_read();
-        1
-    };
     explore(&[UPGRADE, READ]);
 }

@@ -1,6 +1,7 @@
 //! The gate under the model checker: one thread closes and opens it for writers elsewhere, as a node's agent does.
 
 use super::locks;
+use super::loom_quiet::quiet_locks;
 use crate::lock::node::{Closed, NodeLock};
 use crate::memory::Memory;
 use crate::memory::atomic::Ordering;
@@ -36,8 +37,19 @@ fn write_behind(lock: &NodeLock<HeapMemory>, guarded: &Guarded, closed: Closed) 
     guarded.with_mut(|value| unsafe { *value += 1 });
 }
 
-/// Runs `readers` beside `agent`, which has a rank of its own.
+/// [`explore_with`] where readers have a barrier, and where they have none.
 fn explore(preemptions: usize, readers: &'static [Act], agent: Act) {
+    explore_with(locks, preemptions, readers, agent);
+    explore_with(quiet_locks, preemptions, readers, agent);
+}
+
+/// Runs `readers` beside `agent`, which has a rank of its own.
+fn explore_with(
+    locks: fn(usize, DoorKind) -> Vec<NodeLock<HeapMemory>>,
+    preemptions: usize,
+    readers: &'static [Act],
+    agent: Act,
+) {
     let mut model = ::loom::model::Builder::new();
     model.preemption_bound = model.preemption_bound.or(Some(preemptions));
     model.check(move || {
@@ -143,5 +155,18 @@ fn an_impatient_reader() {
         let closed = lock.close_gate(1).expect("nobody else opens");
         write_behind(lock, guarded, closed);
         assert!(lock.open_gate(2));
+    });
+}
+
+/// Two threads are told to close the gate: neither goes on before the readers' barrier is run.
+#[test]
+fn two_closings_at_once() {
+    const CLOSE_TOO: Act = |lock, _| {
+        lock.close_gate(0);
+    };
+    explore_with(quiet_locks, 2, &[read, CLOSE_TOO], |lock, guarded| {
+        let closed = lock.close_gate(0).expect("nobody else opens");
+        write_behind(lock, guarded, closed);
+        assert!(lock.open_gate(1));
     });
 }

@@ -4,6 +4,8 @@
 mod loom;
 #[cfg(loom)]
 mod loom_gate;
+#[cfg(loom)]
+mod loom_quiet;
 #[cfg(not(loom))]
 mod threads;
 

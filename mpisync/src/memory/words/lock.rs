@@ -65,7 +65,10 @@ impl Words {
 pub(crate) enum DoorKind {
     /// The turn: who holds the lock is a matter of this node alone.
     Turn,
-    #[cfg_attr(not(loom), expect(dead_code, reason = "for a lock that spans hosts"))]
+    #[cfg_attr(
+        not(any(loom, test)),
+        expect(dead_code, reason = "for a lock that spans hosts")
+    )]
     /// The gate: writers of other nodes keep readers out too.
     Gate,
 }
@@ -91,6 +94,12 @@ impl Door<'_> {
         word & self.closed == 0
     }
 
+    /// Whether readers may come in without a barrier while the word has this value.
+    #[inline]
+    pub(crate) fn is_quiet(&self, word: u32) -> bool {
+        word & (self.closed | QUIET) == QUIET
+    }
+
     /// How many openings there have been.
     #[inline]
     pub(crate) fn openings(&self, order: Ordering) -> u32 {
@@ -98,7 +107,8 @@ impl Door<'_> {
     }
 }
 
-/// The bit of a [`Turn`] and of a [`Gate`] that does not keep readers out.
+/// The bit of a [`Turn`] and of a [`Gate`] that does not keep readers out. While it is set, a reader that found the
+/// door open may have come in without a barrier. Set in an open door; taken away only by `NodeLock::end_quiet`.
 pub(crate) const QUIET: u32 = 1 << 1;
 
 /// Where a writer waits for readers to leave.
@@ -117,6 +127,31 @@ pub(crate) struct RankWords {
     pub(crate) slot: AtomicU32,
     /// [`NOT_WANTED`] and so on: where this rank stands in the wait for the writers' turn.
     pub(crate) want: AtomicU32,
+    /// Used by this rank only.
+    pub(crate) tally: Tally,
+}
+
+/// How many reads a rank has counted since the last opening. Not in the model: no other rank looks.
+#[repr(C)]
+#[derive(Default)]
+pub(crate) struct Tally {
+    openings: core::sync::atomic::AtomicU32,
+    reads: core::sync::atomic::AtomicU32,
+}
+
+impl Tally {
+    /// Counts a read after so many openings; how many there were before it.
+    #[inline]
+    pub(crate) fn count(&self, openings: u32) -> u32 {
+        let before = if self.openings.load(Ordering::Relaxed) == openings {
+            self.reads.load(Ordering::Relaxed)
+        } else {
+            self.openings.store(openings, Ordering::Relaxed);
+            0
+        };
+        self.reads.store(before.wrapping_add(1), Ordering::Relaxed);
+        before
+    }
 }
 
 /// A value on cache lines of its own.

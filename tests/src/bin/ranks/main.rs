@@ -16,6 +16,7 @@ mod macros;
 mod mismatch;
 mod nesting;
 mod progress;
+mod rare_writes;
 mod values;
 
 fn main() {
@@ -35,6 +36,7 @@ fn main() {
         mismatch::CASES,
         nesting::CASES,
         progress::CASES,
+        rare_writes::CASES,
         values::CASES,
     ]);
 }

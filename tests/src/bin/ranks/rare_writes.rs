@@ -1,0 +1,124 @@
+//! Many reads between two writes: readers come in without a barrier then, and a writer must find them all the same.
+
+use std::hint::black_box;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+
+use mpisync::WindowController;
+use mpisync_tests::job::{Case, Job};
+use mpisync_tests::scratch::{Scratch, until};
+
+pub const CASES: &[Case] = &[
+    ("one_writes_now_and_then", one_writes_now_and_then),
+    ("all_write_now_and_then", all_write_now_and_then),
+];
+
+/// How many reads the readers together make before the next write, well above what makes them leave the barrier out.
+const READS: u64 = 3_000;
+
+/// Words of the scratch memory: two that are equal whenever nobody writes, a flag, how often each rank has read, and
+/// lines that keep a reader's core busy.
+const PAIR: [usize; 2] = [0, 1];
+const DONE: usize = 2;
+const READ: usize = 10;
+const BUSY: std::ops::Range<usize> = 100..148;
+
+/// Reads until the flag is raised or this rank's turn to write comes; returns how often the pair was torn.
+///
+/// The stores before each read take long while a writer looks at the same lines. The store to the reader's flag in the
+/// lock comes behind them, and so is seen long after the reader has gone in.
+fn read_until(
+    ctrl: &WindowController,
+    scratch: &Scratch,
+    rank: i32,
+    mut done: impl FnMut() -> bool,
+) -> u64 {
+    let count = scratch.word(READ + rank as usize);
+    let pair = PAIR.map(|index| scratch.word(index));
+    let busy: Vec<_> = BUSY.map(|index| scratch.word(index)).collect();
+    let mut torn = 0;
+    while !done() {
+        for _ in 0..100 {
+            for line in &busy {
+                line.store(1, Relaxed);
+            }
+            let _guard = ctrl.read();
+            for _ in 0..20 {
+                torn += u64::from(pair[0].load(Relaxed) != pair[1].load(Relaxed));
+            }
+        }
+        count.fetch_add(100, Relaxed);
+    }
+    torn
+}
+
+/// Writes the pair once the others have read often enough. Some writes are tried first, some are limited in time.
+fn write_later(ctrl: &mut WindowController, job: &Job, round: usize) {
+    let reads = || -> u64 {
+        (0..job.size as usize)
+            .map(|rank| job.scratch.word(READ + rank).load(Relaxed))
+            .sum()
+    };
+    let goal = reads() + READS;
+    if job.size > 1 {
+        until("the others to read", || reads() >= goal);
+    }
+    for _ in 0..round % 20 {
+        for line in BUSY {
+            black_box(job.scratch.word(line).load(Relaxed));
+        }
+    }
+    let tried = round
+        .is_multiple_of(3)
+        .then(|| ctrl.try_write().map(|_guard| add_one(&job.scratch)));
+    if tried.flatten().is_none() {
+        let _guard = ctrl.write();
+        add_one(&job.scratch);
+    }
+}
+
+fn add_one(scratch: &Scratch) {
+    for index in PAIR {
+        let word = scratch.word(index);
+        word.store(word.load(Relaxed) + 1, Relaxed);
+    }
+}
+
+/// One rank writes, the others read.
+fn one_writes_now_and_then(job: &Job) {
+    const WRITES: usize = 300;
+    let mut ctrl = mpisync::sync(&job.world).unwrap();
+    if job.rank == 0 {
+        for round in 0..WRITES {
+            write_later(&mut ctrl, job, round);
+        }
+        job.scratch.raise(DONE);
+        let _guard = ctrl.read();
+        assert_eq!(job.scratch.word(PAIR[0]).load(Relaxed), WRITES as u64);
+    } else {
+        let torn = read_until(&ctrl, &job.scratch, job.rank, || {
+            job.scratch.is_raised(DONE)
+        });
+        assert_eq!(torn, 0, "half-written data");
+    }
+}
+
+/// The ranks write in turn, and read while the others do.
+fn all_write_now_and_then(job: &Job) {
+    const WRITES: u64 = 150;
+    let mut ctrl = mpisync::sync(&job.world).unwrap();
+    let written = || job.scratch.word(PAIR[1]).load(SeqCst);
+    let mut torn = 0;
+    while written() < WRITES {
+        if written() % job.size as u64 == job.rank as u64 {
+            write_later(&mut ctrl, job, written() as usize);
+        } else {
+            let mine = || written() % job.size as u64 == job.rank as u64;
+            torn += read_until(&ctrl, &job.scratch, job.rank, || {
+                written() >= WRITES || mine()
+            });
+        }
+    }
+    assert_eq!(torn, 0, "half-written data");
+    let _guard = ctrl.read();
+    assert_eq!(written(), WRITES, "writes were lost");
+}
