@@ -42,7 +42,7 @@ fn read_until(
                 line.store(1, Relaxed);
             }
             let _guard = ctrl.read();
-            for _ in 0..20 {
+            for _ in 0..100 {
                 torn += u64::from(pair[0].load(Relaxed) != pair[1].load(Relaxed));
             }
         }
@@ -62,11 +62,7 @@ fn write_later(ctrl: &mut WindowController, job: &Job, round: usize) {
     if job.size > 1 {
         until("the others to read", || reads() >= goal);
     }
-    for _ in 0..round % 20 {
-        for line in BUSY {
-            black_box(job.scratch.word(line).load(Relaxed));
-        }
-    }
+    (0..round % 20).for_each(|_| look_around(&job.scratch));
     let tried = round
         .is_multiple_of(3)
         .then(|| ctrl.try_write().map(|_guard| add_one(&job.scratch)));
@@ -76,10 +72,18 @@ fn write_later(ctrl: &mut WindowController, job: &Job, round: usize) {
     }
 }
 
+fn look_around(scratch: &Scratch) {
+    for line in BUSY {
+        black_box(scratch.word(line).load(Relaxed));
+    }
+}
+
+/// Writes the pair, and takes some time between its two words.
 fn add_one(scratch: &Scratch) {
     for index in PAIR {
         let word = scratch.word(index);
         word.store(word.load(Relaxed) + 1, Relaxed);
+        look_around(scratch);
     }
 }
 
