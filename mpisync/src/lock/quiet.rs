@@ -3,7 +3,7 @@
 //! A reader announces itself, then looks at the door, and the barrier in between is most of what reading costs. After
 //! many reads since the last opening a reader sets the bit [`QUIET`] in the door's word. While the word has it and the
 //! door is open, readers leave their barrier out; who closes the door then has the kernel run it on all cores, which
-//! takes about a microsecond. (BRAVO gives readers a fast path for as long as no writer comes in the same way; the
+//! takes some microseconds. (BRAVO gives readers a fast path for as long as no writer comes in the same way; the
 //! barrier is that of [`crate::memory::barrier`].)
 //!
 //! The bit does not go away with the door's closing. It says that the barrier is still to be run: whoever comes to the
@@ -17,14 +17,15 @@ use crate::memory::atomic::Ordering;
 use crate::memory::barrier::heavy_fence;
 use crate::memory::words::lock::QUIET;
 
-/// After how many reads with a barrier since the last opening readers do without: the next writer's microsecond is then
-/// small beside what those reads have taken.
+/// After how many reads with a barrier since the last opening a reader sets the bit. That many have taken 100
+/// microseconds or more, and the kernel's barrier takes about 10 (in a virtual machine; less where interrupts cost
+/// less), so that a program which always writes just then loses a tenth.
 const QUIET_AFTER: u32 = if cfg!(loom) {
     0
 } else if cfg!(test) {
     3
 } else {
-    1000
+    20_000
 };
 
 impl<M: Memory> NodeLock<M> {

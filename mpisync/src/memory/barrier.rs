@@ -24,6 +24,7 @@ mod fences {
     use rustix::thread::{MembarrierCommand, membarrier};
 
     /// Has this process heed the heavy fences of other processes; whether it does, and can order such fences itself.
+    /// The first time takes a process of several threads some milliseconds.
     #[cfg(all(target_os = "linux", not(miri)))]
     pub(crate) fn register() -> bool {
         membarrier(MembarrierCommand::RegisterGlobalExpedited).is_ok()

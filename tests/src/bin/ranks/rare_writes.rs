@@ -12,17 +12,17 @@ pub const CASES: &[Case] = &[
     ("all_write_now_and_then", all_write_now_and_then),
 ];
 
-/// How many reads the readers together make before the next write, well above what makes them leave the barrier out.
-const READS: u64 = 3_000;
+/// How many reads a rank makes before the next write: more than it takes to leave the barrier out.
+const READS: u32 = 20_500;
 
-/// Words of the scratch memory: two that are equal whenever nobody writes, a flag, how often each rank has read, and
-/// lines that keep a reader's core busy.
+/// Words of the scratch memory: two that are equal whenever nobody writes, a flag, for each rank one
+/// more than the number of writes after which it has made those reads, and lines that keep a reader's core busy.
 const PAIR: [usize; 2] = [0, 1];
 const DONE: usize = 2;
-const READ: usize = 10;
+const READY: usize = 10;
 const BUSY: std::ops::Range<usize> = 100..148;
 
-/// Reads until the flag is raised or this rank's turn to write comes; returns how often the pair was torn.
+/// Reads until `done`; returns how often the pair was torn.
 ///
 /// The stores before each read take long while a writer looks at the same lines. The store to the reader's flag in the
 /// lock comes behind them, and so is seen long after the reader has gone in.
@@ -32,12 +32,15 @@ fn read_until(
     rank: i32,
     mut done: impl FnMut() -> bool,
 ) -> u64 {
-    let count = scratch.word(READ + rank as usize);
+    let ready = scratch.word(READY + rank as usize);
     let pair = PAIR.map(|index| scratch.word(index));
     let busy: Vec<_> = BUSY.map(|index| scratch.word(index)).collect();
     let mut torn = 0;
     while !done() {
-        for _ in 0..100 {
+        let written = pair[1].load(SeqCst);
+        (0..READS).for_each(|_| drop(ctrl.read()));
+        ready.store(written + 1, SeqCst);
+        while !done() && pair[1].load(SeqCst) == written {
             for line in &busy {
                 line.store(1, Relaxed);
             }
@@ -46,21 +49,18 @@ fn read_until(
                 torn += u64::from(pair[0].load(Relaxed) != pair[1].load(Relaxed));
             }
         }
-        count.fetch_add(100, Relaxed);
     }
     torn
 }
 
-/// Writes the pair once the others have read often enough. Some writes are tried first, some are limited in time.
+/// Writes the pair once another rank has read often enough. Some writes are tried first.
 fn write_later(ctrl: &mut WindowController, job: &Job, round: usize) {
-    let reads = || -> u64 {
-        (0..job.size as usize)
-            .map(|rank| job.scratch.word(READ + rank).load(Relaxed))
-            .sum()
+    let written = job.scratch.word(PAIR[1]).load(SeqCst);
+    let is_ready = |rank| {
+        rank != job.rank && job.scratch.word(READY + rank as usize).load(SeqCst) == written + 1
     };
-    let goal = reads() + READS;
     if job.size > 1 {
-        until("the others to read", || reads() >= goal);
+        until("another rank to read", || (0..job.size).any(is_ready));
     }
     (0..round % 20).for_each(|_| look_around(&job.scratch));
     let tried = round
