@@ -7,7 +7,6 @@ use crate::memory::Memory;
 use crate::memory::atomic::Ordering;
 use crate::memory::heap::HeapMemory;
 use crate::memory::words::lock::{DoorKind, GRANTED, QUIET, Turn};
-use crate::wait::Deadline;
 use ::loom::sync::Arc;
 
 /// Locks of which the readers do without a barrier.
