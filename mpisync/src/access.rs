@@ -35,8 +35,12 @@ impl<'a> Access<'a> {
                 controller, call, writer, place,
             )));
         }
-        let block = controller.block();
-        let post = Post { block, call, place };
+        let post = Post {
+            block: controller.block(),
+            far: controller.far(),
+            call,
+            place,
+        };
         post.make_room();
         match controller.enter_write(limit) {
             Ok(guard) => {

@@ -10,8 +10,7 @@ use crate::error::FenceError;
 use crate::memory::block::Block;
 use crate::memory::cells::fingerprint;
 use crate::memory::event::ALL;
-use crate::memory::words::board::Note;
-use crate::memory::{Memory, Surroundings};
+use crate::memory::words::board::{FAILED, FINE, NoteData, PANICKED};
 use crate::place::Place;
 use crate::wait::{Deadline, Stop, wait};
 use std::panic::Location;
@@ -50,6 +49,25 @@ pub(crate) struct Stand<'a> {
 }
 
 impl Stand<'_> {
+    /// What this rank's note says.
+    fn note(&self, signature: u64) -> NoteData {
+        let (outcome, reason) = match &self.outcome {
+            Outcome::Fine => (FINE, ""),
+            Outcome::Failed(reason) => (FAILED, &**reason),
+            Outcome::Panicked(reason) => (PANICKED, &**reason),
+        };
+        NoteData {
+            signature,
+            step: self.step as u32,
+            depth: self.depth,
+            outcome,
+            line: self.place.line(),
+            calls: self.calls,
+            file: self.place.file().to_owned(),
+            reason: reason.to_owned(),
+        }
+    }
+
     /// A number that differs between stands: over all that says where the rank is, on which controller.
     fn signature(&self, controller: u64) -> u64 {
         let step = [self.step as u8];
@@ -75,41 +93,19 @@ struct Reading {
     place: Place,
 }
 
-impl Note {
-    fn write(&self, stand: &Stand<'_>, signature: u64) {
-        self.signature.store(signature, Ordering::Relaxed);
-        self.step.store(stand.step as u32, Ordering::Relaxed);
-        self.depth.store(stand.depth, Ordering::Relaxed);
-        self.calls.store(stand.calls, Ordering::Relaxed);
-        self.line.store(stand.place.line(), Ordering::Relaxed);
-        self.file.set_tail(stand.place.file());
-        let outcome = match &stand.outcome {
-            Outcome::Fine => 0,
-            Outcome::Failed(reason) => {
-                self.reason.set(reason);
-                1
-            }
-            Outcome::Panicked(reason) => {
-                self.reason.set(reason);
-                2
-            }
-        };
-        self.outcome.store(outcome, Ordering::Relaxed);
-    }
-
-    fn read(&self) -> Reading {
-        let step = self.step.load(Ordering::Relaxed);
+impl Reading {
+    fn of(note: NoteData) -> Self {
         Reading {
-            signature: self.signature.load(Ordering::Relaxed),
-            step: [Step::Enter, Step::Exit, Step::Fenced][step.min(2) as usize],
-            depth: self.depth.load(Ordering::Relaxed),
-            calls: self.calls.load(Ordering::Relaxed),
-            outcome: match self.outcome.load(Ordering::Relaxed) {
-                0 => Outcome::Fine,
-                1 => Outcome::Failed(self.reason.get()),
-                _ => Outcome::Panicked(self.reason.get()),
+            signature: note.signature,
+            step: [Step::Enter, Step::Exit, Step::Fenced][note.step.min(2) as usize],
+            depth: note.depth,
+            calls: note.calls,
+            outcome: match note.outcome {
+                FINE => Outcome::Fine,
+                FAILED => Outcome::Failed(note.reason),
+                _ => Outcome::Panicked(note.reason),
             },
-            place: Place::new(self.file.get(), self.line.load(Ordering::Relaxed)),
+            place: Place::new(note.file, note.line),
         }
     }
 }
@@ -174,59 +170,80 @@ pub(crate) fn meet_from_fence(block: &Block, writer: usize, here: &Location<'_>)
 
 /// Whether `rank` has come to a meeting to which this rank has not.
 pub(crate) fn is_ahead(block: &Block, rank: usize) -> bool {
-    let segment = block.domain().segment();
-    let mine = segment
-        .member(block.me())
-        .board
-        .posted
-        .load(Ordering::Relaxed);
-    segment.member(rank).board.posted.load(Ordering::Acquire) > mine
+    let domain = block.domain();
+    let mine = domain.my_board().posted.load(Ordering::Relaxed);
+    domain.board(rank).posted.load(Ordering::Acquire) > mine
 }
 
 /// Comes to the next meeting and reads all notes, by rank.
 fn gather(block: &Block, stand: &Stand<'_>, signature: u64) -> Result<Vec<Reading>, FenceError> {
-    let segment = block.domain().segment();
+    let domain = block.domain();
+    let size = domain.topology().size();
     let number = post(block, stand, signature);
-    let mut notes = Vec::with_capacity(block.ranks());
-    for rank in 0..block.ranks() {
-        let board = &segment.member(rank).board;
+    let mut notes = Vec::with_capacity(size);
+    for rank in 0..size {
+        let board = domain.board(rank);
         let has_come = || board.posted.load(Ordering::Acquire) >= number;
         wait(
             block,
-            segment.arrival(),
+            domain.segment().arrival(),
             Deadline::Never,
             || has_come().then_some(()),
             || {
                 // It may have come before it died.
-                if block.is_alive(rank) || has_come() {
+                if domain.rank_is_alive(rank) || has_come() {
                     return Ok(());
                 }
                 Err(NotMet(FenceError::RankDied { rank: rank as i32 }))
             },
         )
         .map_err(|NotMet(error)| error)?;
-        notes.push(board.notes[(number % 2) as usize].read());
+        notes.push(Reading::of(board.notes[(number % 2) as usize].get()));
     }
     let alike = |note: &Reading| note.signature == signature && note.calls == stand.calls;
     let all_fine = notes.iter().all(|note| note.outcome == Outcome::Fine);
     if !(all_fine && notes.iter().all(alike)) {
         // All ranks read the same notes. What fences they did not come to, or came to alone, they forget together.
-        block.domain().advance_epoch();
+        domain.advance_epoch();
     }
     Ok(notes)
 }
 
 /// Posts this rank's note for the next meeting; returns its number.
 fn post(block: &Block, stand: &Stand<'_>, signature: u64) -> u64 {
-    let segment = block.domain().segment();
-    let board = &segment.member(block.me()).board;
+    let domain = block.domain();
+    let board = domain.my_board();
     let number = board.posted.load(Ordering::Relaxed) + 1;
-    board.notes[(number % 2) as usize].write(stand, signature);
+    board.notes[(number % 2) as usize].set(&stand.note(signature));
+    // Counted before it can be seen, so that nobody goes on to the next meeting, and counts for that one, before all
+    // have counted for this one.
+    let before = domain.segment().count_post();
     // An exchange, so that the look at the sleepers comes after it.
     board.posted.swap(number, Ordering::SeqCst);
-    segment.arrival().notify(ALL);
+    domain.segment().arrival().notify(ALL);
+    if (before + 1).is_multiple_of(domain.topology().here().len() as u64) {
+        pass_on(block, number);
+    }
     number
 }
+
+/// The last rank of a node to post its note tells the other nodes what all of the node's ranks have written.
+#[cfg(feature = "mpi")]
+fn pass_on(block: &Block, number: u64) {
+    let domain = block.domain();
+    let Some(hub) = domain.hub() else {
+        return;
+    };
+    let here = domain.topology().here();
+    let note = |&rank: &u32| {
+        let board = domain.board(rank as usize);
+        (rank, board.notes[(number % 2) as usize].get())
+    };
+    hub.pass_notes(number, here.iter().map(note).collect());
+}
+
+#[cfg(not(feature = "mpi"))]
+fn pass_on(_block: &Block, _number: u64) {}
 
 /// What this rank makes of another's note.
 fn compare(stand: &Stand<'_>, signature: u64, note: Reading) -> Met {

@@ -119,6 +119,7 @@ impl Collective {
         let value = self.agree(ctrl, outcome)?;
         let post = Post {
             block: ctrl.block(),
+            far: ctrl.far(),
             call: ctrl.begin_call(),
             place,
         };

@@ -4,13 +4,13 @@ use crate::access::{Access, On};
 use crate::agree::{self, Stand, Step};
 use crate::error::{FenceError, LockError};
 use crate::guard::{ReadGuard, WriteGuard};
+#[cfg(feature = "mpi")]
+use crate::lock::cluster::tier::Tier;
 use crate::lock::node::NodeLock;
-use crate::memory::Memory;
 use crate::memory::block::Block;
 use crate::memory::domain::Domain;
-use crate::memory::words::lock::DoorKind;
 use crate::place::Place;
-use crate::share::Call;
+use crate::share::{Call, Far};
 use crate::wait::{Deadline, Stop};
 use std::cell::Cell;
 use std::fmt;
@@ -40,6 +40,9 @@ use std::time::Duration;
 /// ```
 pub struct WindowController {
     lock: NodeLock<Block>,
+    /// Where the communicator spans nodes.
+    #[cfg(feature = "mpi")]
+    tier: Option<Tier>,
     /// Guards alive on this rank: [`ONE_READ`] for each that reads, [`ONE_WRITE`] for each that writes (one, and those
     /// that were borrowed from it).
     held: Cell<u64>,
@@ -63,9 +66,11 @@ impl WindowController {
     /// A controller of this process alone. Needs no MPI, neither to run nor (without the feature `mpi`) to build.
     pub fn local() -> Self {
         let domain = Domain::local();
-        let room = domain.segment().allocate(Block::length(1));
+        let room = domain
+            .segment()
+            .allocate(domain.segment().shape().block_length());
         let extent = room.expect("the first chunk has room for one block");
-        let block = Block::new(domain, extent, DoorKind::Turn);
+        let block = Block::new(domain, extent, None);
         Self::new(block, 0, "local".to_owned())
     }
 
@@ -73,6 +78,8 @@ impl WindowController {
         WindowController {
             needs_mpi: block.domain().needs_mpi(),
             lock: NodeLock { memory: block },
+            #[cfg(feature = "mpi")]
+            tier: None,
             held: Cell::new(0),
             last_call: Cell::new(0),
             master,
@@ -81,14 +88,26 @@ impl WindowController {
         }
     }
 
+    /// Makes it one of a communicator that spans nodes.
+    #[cfg(feature = "mpi")]
+    pub(crate) fn on_tier(mut self, tier: Tier) -> Self {
+        self.tier = Some(tier);
+        self
+    }
+
     /// This rank's number in the communicator.
     pub fn rank(&self) -> i32 {
-        self.block().me() as i32
+        self.block().domain().topology().rank() as i32
     }
 
     /// How many ranks the communicator has.
     pub fn size(&self) -> i32 {
-        self.block().ranks() as i32
+        self.block().domain().topology().size() as i32
+    }
+
+    /// How many nodes the ranks run on.
+    pub fn nodes(&self) -> i32 {
+        self.block().domain().topology().nodes() as i32
     }
 
     /// The rank that writes in [`single_write`](Self::single_write).
@@ -181,7 +200,7 @@ impl WindowController {
     pub fn try_write(&mut self) -> Option<WriteGuard<'_>> {
         self.check_usable()
             .unwrap_or_else(|error| self.give_up(&error));
-        if !self.writes() && !self.lock.try_write() {
+        if !self.writes() && !self.try_lock_write() {
             return None;
         }
         Some(self.enter_write_again())
@@ -284,7 +303,7 @@ impl WindowController {
         if !self.holds_any() {
             self.lock
                 .read(|| deadline(limit))
-                .map_err(|stop| lock_error(stop, limit))?;
+                .map_err(|stop| self.lock_error(stop, limit))?;
         }
         Ok(self.count_read())
     }
@@ -307,9 +326,8 @@ impl WindowController {
     pub(crate) fn enter_write(&self, limit: Option<Duration>) -> Result<WriteGuard<'_>, LockError> {
         self.check_usable()?;
         if !self.writes() {
-            self.lock
-                .write(|| deadline(limit))
-                .map_err(|stop| lock_error(stop, limit))?;
+            self.lock_write(limit)
+                .map_err(|stop| self.lock_error(stop, limit))?;
         }
         Ok(self.enter_write_again())
     }
@@ -324,11 +342,68 @@ impl WindowController {
     pub(crate) fn leave_write(&self) {
         self.held.set(self.held.get() - ONE_WRITE);
         if !self.holds_any() {
-            self.lock.unlock_write();
+            self.unlock_write();
         } else if !self.writes() {
             // It goes on as a reader: after a downgrade, or where a write guard that came from an upgrade goes before
             // a read guard that was taken beside it.
-            self.lock.downgrade();
+            self.downgrade();
+        }
+    }
+
+    #[inline]
+    fn lock_write(&self, limit: Option<Duration>) -> Result<(), Stop> {
+        #[cfg(feature = "mpi")]
+        if let Some(tier) = &self.tier {
+            return tier.write(&self.lock, deadline(limit));
+        }
+        self.lock.write(|| deadline(limit))
+    }
+
+    #[inline]
+    fn try_lock_write(&self) -> bool {
+        #[cfg(feature = "mpi")]
+        if let Some(tier) = &self.tier {
+            return tier.try_write(&self.lock);
+        }
+        self.lock.try_write()
+    }
+
+    #[inline]
+    fn unlock_write(&self) {
+        #[cfg(feature = "mpi")]
+        if let Some(tier) = &self.tier {
+            return tier.unlock_write(&self.lock);
+        }
+        self.lock.unlock_write();
+    }
+
+    fn downgrade(&self) {
+        #[cfg(feature = "mpi")]
+        if let Some(tier) = &self.tier {
+            return tier.downgrade(&self.lock);
+        }
+        self.lock.downgrade();
+    }
+
+    /// The way of a call's value to other nodes.
+    pub(crate) fn far(&self) -> Far<'_> {
+        #[cfg(feature = "mpi")]
+        return Far(self.tier.as_ref());
+        #[cfg(not(feature = "mpi"))]
+        return Far(PhantomData);
+    }
+
+    #[cold]
+    fn lock_error(&self, stop: Stop, limit: Option<Duration>) -> LockError {
+        match stop {
+            Stop::Timeout => LockError::Timeout {
+                waited: limit.unwrap_or(Duration::MAX),
+            },
+            Stop::Died(seat) => LockError::HolderDied {
+                rank: self.block().domain().topology().here()[seat] as i32,
+            },
+            #[cfg(feature = "mpi")]
+            Stop::RankDied(rank) => LockError::HolderDied { rank: rank as i32 },
         }
     }
 
@@ -352,6 +427,15 @@ impl WindowController {
     }
 }
 
+#[cfg(feature = "mpi")]
+impl Drop for WindowController {
+    fn drop(&mut self) {
+        if let Some(tier) = &self.tier {
+            tier.hub.leave(tier.number);
+        }
+    }
+}
+
 #[inline]
 fn mpi_has_ended() -> bool {
     #[cfg(feature = "mpi")]
@@ -365,29 +449,23 @@ fn deadline(limit: Option<Duration>) -> Deadline {
     limit.map_or(Deadline::Never, Deadline::after)
 }
 
-#[cold]
-fn lock_error(stop: Stop, limit: Option<Duration>) -> LockError {
-    match stop {
-        Stop::Timeout => LockError::Timeout {
-            waited: limit.unwrap_or(Duration::MAX),
-        },
-        Stop::Died(rank) => LockError::HolderDied { rank: rank as i32 },
-    }
-}
-
-/// Who holds the lock and who waits for it, among the rest; a snapshot that may be out of date.
+/// Who holds the lock and who waits for it on this node, among the rest; a snapshot that may be out of date.
 impl fmt::Debug for WindowController {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let holders = self.lock.holders();
+        // Those of this node; the node's agent is none of them.
+        let rank = |seat: usize| self.block().domain().topology().here().get(seat).copied();
+        let ranks = |seats: &[usize]| seats.iter().copied().filter_map(rank).collect::<Vec<_>>();
         f.debug_struct("WindowController")
             .field("name", &self.name)
             .field("rank", &self.rank())
             .field("size", &self.size())
             .field("master", &self.master)
-            .field("writer", &holders.writer)
-            .field("readers", &holders.readers)
-            .field("waiting_writers", &holders.waiting_writers)
-            .field("waiting_readers", &holders.waiting_readers)
+            .field("nodes", &self.nodes())
+            .field("writer", &holders.writer.and_then(rank))
+            .field("readers", &ranks(&holders.readers))
+            .field("waiting_writers", &ranks(&holders.waiting_writers))
+            .field("waiting_readers", &ranks(&holders.waiting_readers))
             .finish_non_exhaustive()
     }
 }

@@ -9,7 +9,9 @@ use std::time::Duration;
 #[non_exhaustive]
 pub enum CreateError {
     /// MPI was not initialized yet.
-    #[error("MPI is not initialized; call `mpi::initialize()` first and keep the universe alive")]
+    #[error(
+        "MPI is not initialized; call `mpisync::initialize()` first and keep the universe alive"
+    )]
     NotInitialized,
     /// MPI was finalized already.
     #[error("MPI is finalized; make controllers while the universe is alive")]
@@ -50,14 +52,15 @@ pub enum CreateError {
         /// What it found.
         found: &'static str,
     },
-    /// The ranks do not share one node's memory.
+    /// The communicator spans nodes, and MPI may not be called from several threads.
     #[error(
-        "the {size} ranks of the communicator run on several nodes, and mpisync works on one node so far; \
-         make a communicator a node with `split_shared`, or start all ranks on one host"
+        "the communicator spans several nodes, where mpisync answers other nodes from a thread of its own, and MPI was \
+         initialized with the thread level {provided} here or on another rank; call \
+         `mpisync::initialize()`, or `mpi::initialize_with_threading(mpi::Threading::Multiple)`"
     )]
-    SpansNodes {
-        /// The size of the communicator.
-        size: i32,
+    Threads {
+        /// The thread level that MPI has on this rank.
+        provided: String,
     },
     /// There are more ranks than the lock's words can tell apart.
     #[error("the communicator has {size} ranks on one node, and at most {most} can share a lock")]

@@ -117,6 +117,7 @@ impl<'a, R: role::Role> Fence<'a, R> {
     fn post(&self) -> Post<'a> {
         Post {
             block: self.controller.block(),
+            far: self.controller.far(),
             call: self.call,
             place: self.place,
         }

@@ -14,7 +14,7 @@
 //!     Ok(42)
 //! }
 //!
-//! let universe = mpi::initialize().expect("MPI is initialized once");
+//! let universe = mpisync::initialize().expect("MPI is initialized once");
 //! let mut ctrl = mpisync::sync(&universe.world())?;
 //! let header = create(&mut ctrl)?;
 //! {
@@ -43,6 +43,8 @@ mod access;
 mod agree;
 #[cfg(all(feature = "mpi", not(loom)))]
 mod builder;
+#[cfg(all(feature = "mpi", not(loom)))]
+mod cluster;
 #[cfg(not(loom))]
 mod collective;
 #[cfg(not(loom))]
@@ -53,7 +55,7 @@ mod error;
 mod fence;
 #[cfg(not(loom))]
 mod guard;
-mod lock;
+pub mod lock;
 mod memory;
 #[cfg(not(loom))]
 mod place;
@@ -61,6 +63,8 @@ mod place;
 pub mod prelude;
 #[cfg(not(loom))]
 mod share;
+#[cfg(all(feature = "mpi", not(loom)))]
+mod universe;
 mod wait;
 
 #[cfg(not(loom))]
@@ -82,6 +86,8 @@ pub use mpi;
 pub use mpisync_macros::{collective, single_write};
 #[cfg(not(loom))]
 pub use place::Place;
+#[cfg(all(feature = "mpi", not(loom)))]
+pub use universe::{Universe, initialize};
 
 /// What the attribute macros expand to.
 #[cfg(not(loom))]

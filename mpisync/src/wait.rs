@@ -7,6 +7,8 @@ use crate::memory::Surroundings;
 use crate::memory::event::Event;
 #[cfg(loom)]
 pub(crate) use model::{Deadline, wait};
+#[cfg(all(feature = "mpi", not(loom)))]
+pub(crate) use real::wait_for_network;
 #[cfg(not(loom))]
 pub(crate) use real::{Deadline, wait};
 
@@ -17,6 +19,9 @@ pub(crate) enum Stop {
     Timeout,
     /// The rank of this index on the node died, and what it held cannot be had any more.
     Died(usize),
+    /// This rank, of any node, died as a writer.
+    #[cfg(all(feature = "mpi", not(loom)))]
+    RankDied(u32),
 }
 
 #[cfg(not(loom))]
@@ -78,6 +83,20 @@ mod real {
         wait_long(surroundings, event, deadline, check, inspect)
     }
 
+    /// Waits until `check` holds, which messages from other nodes bring about.
+    #[cfg(feature = "mpi")]
+    pub(crate) fn wait_for_network(surroundings: &impl Surroundings, check: impl Fn() -> bool) {
+        let start = Instant::now();
+        while !check() {
+            surroundings.progress();
+            if start.elapsed() < surroundings.patience().unwrap_or(POLL) {
+                std::thread::yield_now();
+            } else {
+                std::thread::sleep(FIRST_NAP);
+            }
+        }
+    }
+
     #[cold]
     fn wait_long<T, E: From<Stop>>(
         surroundings: &impl Surroundings,
@@ -104,7 +123,7 @@ mod real {
             if left.is_zero() {
                 return Err(Stop::Timeout.into());
             }
-            if now - start < POLL {
+            if now - start < surroundings.patience().unwrap_or(POLL) {
                 std::thread::yield_now();
                 continue;
             }

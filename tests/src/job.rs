@@ -67,7 +67,7 @@ fn remove_mapped_files() {
 pub fn run(cases: &[&[Case]]) {
     let mut arguments = std::env::args().skip(1);
     let directory = PathBuf::from(arguments.next().expect("a directory is named"));
-    let universe = mpi::initialize().expect("MPI is initialized once");
+    let universe = mpisync::initialize().expect("MPI is initialized once");
     let world = universe.world();
     let job = Job {
         rank: world.rank(),

@@ -18,7 +18,7 @@ fn sign(ctrl: &mut WindowController, path: &Path) -> anyhow::Result<()> {
 }
 
 fn main() -> anyhow::Result<()> {
-    let universe = mpisync::mpi::initialize().expect("MPI starts once");
+    let universe = mpisync::initialize().expect("MPI starts once");
     let mut ctrl = mpisync::sync(&universe.world())?;
     let path = create(&mut ctrl)?;
     sign(&mut ctrl, &path)?;

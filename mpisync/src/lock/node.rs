@@ -112,7 +112,7 @@ impl<M: Memory> NodeLock<M> {
                 || match door.kind {
                     DoorKind::Turn => self.open_for_the_dead(),
                     // Who opens the gate is not one of the node's writers.
-                    DoorKind::Gate => Ok(()),
+                    DoorKind::Gate => self.memory.check(),
                 },
             );
             if entered == Ok(true) {
@@ -148,19 +148,7 @@ impl<M: Memory> NodeLock<M> {
     /// in the place of a writer who will not come.
     fn open_for_the_dead(&self) -> Result<(), Stop> {
         self.inspect_owner()?;
-        for rank in 0..self.memory.ranks() {
-            let want = &self.memory.rank_words(rank).want;
-            let wish = want.load(Ordering::Relaxed);
-            let counted = wish == WAITING || wish == URGENT;
-            if counted && !self.memory.is_alive(rank) {
-                let forgotten =
-                    want.compare_exchange(wish, NOT_WANTED, Ordering::Relaxed, Ordering::Relaxed);
-                if forgotten.is_ok() {
-                    let turn = &self.entrance().turn;
-                    turn.fetch_sub(Turn::ONE_WAITER, Ordering::Relaxed);
-                }
-            }
-        }
+        self.forget_dead_writers();
         let turn = self.turn();
         // Whoever has the turn may open at any time, so it does no harm if the writer comes after all.
         if turn.owner().is_none() && self.replace_turn(turn, turn.held_by(self.memory.me())) {

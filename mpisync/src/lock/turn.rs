@@ -38,7 +38,7 @@ impl<M: Memory> NodeLock<M> {
     }
 
     /// Takes the turn; waits while others have it.
-    #[expect(dead_code, reason = "for a lock that spans hosts")]
+    #[cfg(feature = "mpi")]
     #[inline]
     pub(crate) fn take_turn(&self, deadline: impl FnOnce() -> Deadline) -> Result<(), Stop> {
         if self.try_turn() {
@@ -265,8 +265,25 @@ impl<M: Memory> NodeLock<M> {
         }
     }
 
+    /// Takes the wishes of dead ranks off the count.
+    pub(crate) fn forget_dead_writers(&self) {
+        for rank in 0..self.memory.ranks() {
+            let want = &self.memory.rank_words(rank).want;
+            let wish = want.load(Ordering::Relaxed);
+            let counted = wish == WAITING || wish == URGENT;
+            if counted && !self.memory.is_alive(rank) {
+                let forgotten =
+                    want.compare_exchange(wish, NOT_WANTED, Ordering::Relaxed, Ordering::Relaxed);
+                if forgotten.is_ok() {
+                    let turn = &self.entrance().turn;
+                    turn.fetch_sub(Turn::ONE_WAITER, Ordering::Relaxed);
+                }
+            }
+        }
+    }
+
     /// How many writers of this node wait for the turn.
-    #[cfg_attr(not(loom), expect(dead_code, reason = "for a lock that spans hosts"))]
+    #[cfg(any(loom, feature = "mpi"))]
     pub(crate) fn waiting_writers(&self) -> u32 {
         self.turn().waiters()
     }

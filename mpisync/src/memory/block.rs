@@ -5,10 +5,15 @@ use super::mapping::{Mapping, Shareable};
 use super::segment::Extent;
 use super::words::lock::{Door, DoorKind, Line, RankWords, Words};
 use super::words::mail::{Mail, Mailbox};
+#[cfg(feature = "mpi")]
+use super::words::station::Station;
 use super::{Memory, Surroundings};
+#[cfg(feature = "mpi")]
+use crate::wait::Stop;
 use std::ptr::NonNull;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
 
 /// What a block begins with: how it goes back to the segment.
 #[repr(C, align(128))]
@@ -31,6 +36,15 @@ unsafe impl Shareable for Mailbox {}
 // SAFETY: as above.
 unsafe impl Shareable for Line<Mail> {}
 
+// SAFETY: as above.
+#[cfg(feature = "mpi")]
+unsafe impl Shareable for Station {}
+
+#[cfg(feature = "mpi")]
+const STATION: usize = size_of::<Station>();
+#[cfg(not(feature = "mpi"))]
+const STATION: usize = 0;
+
 const WORDS_AT: usize = size_of::<BlockHeader>();
 const MAILBOX_AT: usize = WORDS_AT + size_of::<Words>();
 const RANKS_AT: usize = MAILBOX_AT + size_of::<Mailbox>();
@@ -43,8 +57,9 @@ pub(crate) struct Block {
     rank_words: NonNull<Line<RankWords>>,
     my_words: NonNull<RankWords>,
     me: usize,
-    ranks: usize,
+    seats: usize,
     door: DoorKind,
+    number: Option<u64>,
     can_be_quiet: bool,
     extent: Extent,
     chunk: Arc<Mapping>,
@@ -52,24 +67,50 @@ pub(crate) struct Block {
 }
 
 impl Block {
-    /// The length of a block for that many ranks.
-    pub(crate) fn length(ranks: usize) -> usize {
-        RANKS_AT + ranks * (size_of::<Line<RankWords>>() + size_of::<Line<Mail>>())
+    /// The length of a block for that many seats, with a station or without.
+    pub(crate) fn length(seats: usize, has_station: bool) -> usize {
+        let station = if has_station { STATION } else { 0 };
+        Self::station_at(seats) + station
     }
 
-    /// This rank's view of the block at `extent`, whose lock has a door of that kind.
-    pub(crate) fn new(domain: Arc<Domain>, extent: Extent, door: DoorKind) -> Self {
+    fn mails_at(seats: usize) -> usize {
+        RANKS_AT + seats * size_of::<Line<RankWords>>()
+    }
+
+    fn station_at(seats: usize) -> usize {
+        Self::mails_at(seats) + seats * size_of::<Line<Mail>>()
+    }
+
+    /// This rank's view of the block at `extent`, of a controller that has a number if it spans nodes.
+    pub(crate) fn new(domain: Arc<Domain>, extent: Extent, number: Option<u64>) -> Self {
+        let seat = domain.segment().me();
+        Self::at_seat(domain, extent, number, seat)
+    }
+
+    /// The view of the node's agent.
+    #[cfg(feature = "mpi")]
+    pub(crate) fn for_agent(domain: Arc<Domain>, extent: Extent, number: u64) -> Self {
+        let seat = domain.segment().shape().seats - 1;
+        Self::at_seat(domain, extent, Some(number), seat)
+    }
+
+    fn at_seat(domain: Arc<Domain>, extent: Extent, number: Option<u64>, me: usize) -> Self {
         let chunk = domain.segment().chunk(extent.chunk);
-        let (me, ranks) = (domain.segment().me(), domain.segment().ranks());
+        let seats = domain.segment().shape().seats;
+        let door = match number {
+            Some(_) => DoorKind::Gate,
+            None => DoorKind::Turn,
+        };
         let start = extent.offset as usize;
-        let rank_words: &[Line<RankWords>] = chunk.slice(start + RANKS_AT, ranks);
+        let rank_words: &[Line<RankWords>] = chunk.slice(start + RANKS_AT, seats);
         Block {
             words: NonNull::from(chunk.get(start + WORDS_AT)),
             rank_words: NonNull::from(rank_words).cast(),
             my_words: NonNull::from(&rank_words[me].0),
             me,
-            ranks,
+            seats,
             door,
+            number,
             can_be_quiet: domain.heeds_fences(),
             extent,
             chunk,
@@ -78,13 +119,19 @@ impl Block {
     }
 
     /// What this controller's communicator has.
-    pub(crate) fn domain(&self) -> &Domain {
+    pub(crate) fn domain(&self) -> &Arc<Domain> {
         &self.domain
+    }
+
+    /// How many seats belong to ranks; the agent's comes after them.
+    pub(crate) fn seats_of_ranks(&self) -> usize {
+        self.domain.topology().here().len()
     }
 
     /// A number that tells this controller from the others of the communicator; the same on all ranks.
     pub(crate) fn identity(&self) -> u64 {
-        u64::from(self.extent.chunk) << 32 | u64::from(self.extent.offset)
+        let place = u64::from(self.extent.chunk) << 32 | u64::from(self.extent.offset);
+        self.number.unwrap_or(place)
     }
 
     /// Through which values travel.
@@ -92,12 +139,41 @@ impl Block {
         self.chunk.get(self.extent.offset as usize + MAILBOX_AT)
     }
 
-    /// What the rank of this index has to say about the mailbox.
-    pub(crate) fn mail(&self, rank: usize) -> &Mail {
-        let offset =
-            self.extent.offset as usize + RANKS_AT + self.ranks * size_of::<Line<RankWords>>();
-        let mails: &[Line<Mail>] = self.chunk.slice(offset, self.ranks);
-        &mails[rank].0
+    /// What the rank in this seat has to say about the mailbox.
+    pub(crate) fn mail(&self, seat: usize) -> &Mail {
+        let offset = self.extent.offset as usize + Self::mails_at(self.seats);
+        let mails: &[Line<Mail>] = self.chunk.slice(offset, self.seats);
+        &mails[seat].0
+    }
+
+    /// For whom the rank in this seat waits in `call`, if it does.
+    pub(crate) fn waits_for(&self, seat: usize, call: u64) -> Option<u32> {
+        let mail = self.mail(seat);
+        let waits = mail.waiting.load(Ordering::Acquire) == call;
+        waits.then(|| mail.waits_for.load(Ordering::Relaxed))
+    }
+}
+
+/// Where it is on several nodes.
+#[cfg(feature = "mpi")]
+impl Block {
+    /// The node's place in the queue for the cluster's turn.
+    pub(crate) fn station(&self) -> &Station {
+        let at = Self::station_at(self.seats);
+        self.chunk.get(self.extent.offset as usize + at)
+    }
+
+    /// Whether all ranks of this node that live are done with `call`.
+    pub(crate) fn all_here_are_done(&self, call: u64) -> bool {
+        (0..self.seats_of_ranks()).all(|seat| {
+            self.mail(seat).done.load(Ordering::Acquire) >= call || !self.domain.is_alive(seat)
+        })
+    }
+
+    /// Whether all ranks of this node have dropped the controller, and only the agent has not.
+    pub(crate) fn is_left_to_agent(&self) -> bool {
+        let header: &BlockHeader = self.chunk.get(self.extent.offset as usize);
+        header.given_back.load(Ordering::Relaxed) as usize + 1 == self.seats
     }
 }
 
@@ -116,6 +192,23 @@ impl Drop for Block {
 impl Surroundings for Block {
     fn progress(&self) {
         self.domain.progress();
+    }
+
+    fn patience(&self) -> Option<Duration> {
+        // A few round trips of a slow network: what is waited for may come by message, and nothing wakes for that.
+        const ROUND_TRIPS: Duration = Duration::from_micros(500);
+        self.number.map(|_| ROUND_TRIPS)
+    }
+
+    #[cfg(feature = "mpi")]
+    fn check(&self) -> Result<(), Stop> {
+        if self.number.is_none() {
+            return Ok(());
+        }
+        match self.station().broken.load(Ordering::Relaxed).checked_sub(1) {
+            Some(rank) => Err(Stop::RankDied(rank)),
+            None => Ok(()),
+        }
     }
 
     fn is_alive(&self, rank: usize) -> bool {
@@ -137,8 +230,8 @@ impl Memory for Block {
 
     #[inline]
     fn rank_words(&self, rank: usize) -> &RankWords {
-        assert!(rank < self.ranks, "a rank of this node");
-        // SAFETY: taken from a slice of `ranks` values in `chunk`, which `self` keeps mapped.
+        assert!(rank < self.seats, "a seat of this node");
+        // SAFETY: taken from a slice of `seats` values in `chunk`, which `self` keeps mapped.
         unsafe { &self.rank_words.add(rank).as_ref().0 }
     }
 
@@ -154,7 +247,7 @@ impl Memory for Block {
 
     #[inline]
     fn ranks(&self) -> usize {
-        self.ranks
+        self.seats
     }
 
     #[inline]

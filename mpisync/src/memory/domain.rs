@@ -5,20 +5,27 @@ use super::mapping::Mapping;
 #[cfg(feature = "mpi")]
 use super::mpi;
 use super::process::Process;
-use super::segment::Segment;
+use super::segment::{Segment, Shape};
+use super::topology::{RankPlace, Topology};
+use super::words::board::Board;
+#[cfg(feature = "mpi")]
+use super::{event::ALL, words::board::NoteData};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+#[cfg(feature = "mpi")]
+use std::sync::{OnceLock, atomic::AtomicU64};
 
 /// What mpisync keeps for one communicator, as this rank sees it.
 ///
 /// It hangs on the user's communicator as an attribute, so that all controllers of a communicator share it.
 pub(crate) struct Domain {
+    topology: Topology,
     segment: Segment,
-    /// A duplicate of the user's communicator, so that messages of mpisync and of the program never meet; none for
+    /// Duplicates of the user's communicator, so that messages of mpisync and of the program never meet; none for
     /// a domain of one process that needs no MPI.
     #[cfg(feature = "mpi")]
-    pub(super) comm: Option<mpi::OwnComm>,
-    /// The ranks that were found dead, so that each is looked up once.
+    pub(super) comms: Option<Comms>,
+    /// The seats whose ranks were found dead, so that each is looked up once.
     dead: Vec<AtomicBool>,
     /// Whether the processes of the ranks can be looked up at all, see [`Process::is_alive`].
     watched: Vec<AtomicBool>,
@@ -28,23 +35,53 @@ pub(crate) struct Domain {
     epoch: AtomicU32,
 }
 
+/// A domain's communicators.
+#[cfg(feature = "mpi")]
+pub(super) struct Comms {
+    pub(super) all: mpi::OwnComm,
+    /// Where the domain spans nodes.
+    pub(super) far: Option<Far>,
+}
+
+/// What a domain that spans nodes has beside.
+#[cfg(feature = "mpi")]
+pub(super) struct Far {
+    /// The ranks of this node.
+    pub(super) node: mpi::OwnComm,
+    pub(super) carrier: mpi::Carrier,
+    /// How many controllers have been made; the same on all ranks.
+    pub(super) controllers: AtomicU64,
+    /// The dead ranks of this node that other nodes have been told of, by seat.
+    told: Vec<AtomicBool>,
+    hub: OnceLock<Arc<crate::cluster::Hub>>,
+}
+
 impl Domain {
-    fn new(first: Mapping, me: usize, ranks: usize) -> Self {
-        let segment = Segment::new(first, me, ranks);
-        let member = segment.member(me);
+    fn new(topology: Topology, first: Mapping) -> Self {
+        let shape = Shape::of(&topology);
+        let RankPlace::Here(seat) = topology.place(topology.rank() as usize) else {
+            unreachable!("this rank is on its own node");
+        };
+        let segment = Segment::new(first, seat, shape);
         let this = Process::this();
         let heeds_fences = barrier::register();
-        member
-            .heeds_fences
-            .store(heeds_fences.into(), Ordering::Relaxed);
-        member.born.store(this.born, Ordering::Relaxed);
-        member.process.store(this.id, Ordering::Release);
+        let agent = (topology.spans_nodes() && topology.is_leader()).then_some(shape.seats - 1);
+        for seat in [Some(seat), agent].into_iter().flatten() {
+            let member = segment.member(seat);
+            member
+                .heeds_fences
+                .store(heeds_fences.into(), Ordering::Relaxed);
+            member.born.store(this.born, Ordering::Relaxed);
+            member.process.store(this.id, Ordering::Release);
+        }
+        let unset = || (0..shape.seats).map(|_| AtomicBool::new(false)).collect();
         Domain {
+            topology,
             segment,
             #[cfg(feature = "mpi")]
-            comm: None,
-            dead: (0..ranks).map(|_| AtomicBool::new(false)).collect(),
-            watched: (0..ranks).map(|_| AtomicBool::new(false)).collect(),
+            comms: None,
+            dead: unset(),
+            watched: unset(),
             depth: AtomicU32::new(0),
             epoch: AtomicU32::new(0),
         }
@@ -52,24 +89,43 @@ impl Domain {
 
     /// A domain of this process alone.
     pub(crate) fn local() -> Arc<Self> {
-        Arc::new(Self::new(Mapping::private(Segment::first_length(1)), 0, 1))
+        let topology = Topology::one_node(0, 1);
+        let first = Mapping::private(Segment::first_length(Shape::of(&topology)));
+        Arc::new(Self::new(topology, first))
     }
 
-    /// A domain on `comm`, whose ranks have all mapped `first`.
+    /// A domain on `all`, whose ranks have all mapped `first`, each that of its node.
     #[cfg(feature = "mpi")]
-    pub(super) fn on(comm: mpi::OwnComm, first: Mapping) -> Self {
-        let (rank, size) = (comm.rank() as usize, comm.size() as usize);
-        let mut domain = Self::new(first, rank, size);
-        domain.comm = Some(comm);
+    pub(super) fn on(
+        all: mpi::OwnComm,
+        node: Option<mpi::OwnComm>,
+        topology: Topology,
+        first: Mapping,
+    ) -> Self {
+        let here = topology.here().len();
+        let mut domain = Self::new(topology, first);
+        let far = node.map(|node| Far {
+            node,
+            carrier: mpi::Carrier::new(),
+            controllers: AtomicU64::new(0),
+            told: (0..here).map(|_| AtomicBool::new(false)).collect(),
+            hub: OnceLock::new(),
+        });
+        domain.comms = Some(Comms { all, far });
         domain
     }
 
     /// Looks which ranks can be watched; after all of them have stored who they are.
     #[cfg(feature = "mpi")]
     pub(super) fn watch(&self) {
-        for (rank, watched) in self.watched.iter().enumerate() {
-            watched.store(self.process(rank).is_visible(), Ordering::Relaxed);
+        for (seat, watched) in self.watched.iter().enumerate() {
+            watched.store(self.process(seat).is_visible(), Ordering::Relaxed);
         }
+    }
+
+    /// Which rank runs where.
+    pub(crate) fn topology(&self) -> &Topology {
+        &self.topology
     }
 
     /// In how many `#[collective]` calls this rank is.
@@ -95,51 +151,80 @@ impl Domain {
         &self.segment
     }
 
-    /// Lets MPI make progress on what this rank has under way.
+    /// Lets MPI make progress on what this rank has under way, and handles messages from other nodes.
     pub(crate) fn progress(&self) {
         #[cfg(feature = "mpi")]
-        if let Some(comm) = &self.comm {
-            comm.progress();
+        if let Some(comms) = &self.comms {
+            match &comms.far {
+                Some(far) => {
+                    far.carrier.poll(&comms.all);
+                }
+                None => comms.all.progress(),
+            }
         }
     }
 
     /// Whether it is on a communicator, and of no use any more when MPI ends.
     pub(crate) fn needs_mpi(&self) -> bool {
         #[cfg(feature = "mpi")]
-        return self.comm.is_some();
+        return self.comms.is_some();
         #[cfg(not(feature = "mpi"))]
         return false;
     }
 
-    /// Whether the rank of this index on the node still runs.
-    pub(crate) fn is_alive(&self, rank: usize) -> bool {
-        if rank == self.segment.me() || !self.watched[rank].load(Ordering::Relaxed) {
+    /// Whether the rank in this seat still runs.
+    pub(crate) fn is_alive(&self, seat: usize) -> bool {
+        if seat == self.segment.me() || !self.watched[seat].load(Ordering::Relaxed) {
             return true;
         }
-        let dead = &self.dead[rank];
+        let dead = &self.dead[seat];
         if dead.load(Ordering::Relaxed) {
             return false;
         }
-        let alive = self.process(rank).is_alive();
+        let alive = self.process(seat).is_alive();
         dead.store(!alive, Ordering::Relaxed);
         alive
     }
 
-    /// Whether the processes of all ranks have registered for heavy fences; after all of them have stored who they are.
+    /// Whether the processes of all ranks of this node have registered for heavy fences; after all of them have stored
+    /// who they are.
     pub(crate) fn heeds_fences(&self) -> bool {
-        (0..self.segment.ranks()).all(|rank| {
-            let member = self.segment.member(rank);
+        (0..self.segment.shape().seats).all(|seat| {
+            let member = self.segment.member(seat);
             member.heeds_fences.load(Ordering::Relaxed) != 0
         })
     }
 
-    /// Whether the rank of this index has been found dead before.
-    pub(crate) fn is_known_dead(&self, rank: usize) -> bool {
-        self.dead[rank].load(Ordering::Relaxed)
+    /// Whether the rank in this seat has been found dead before.
+    pub(crate) fn is_known_dead(&self, seat: usize) -> bool {
+        self.dead[seat].load(Ordering::Relaxed)
     }
 
-    fn process(&self, rank: usize) -> Process {
-        let member = self.segment.member(rank);
+    /// Whether this rank, on whatever node, still runs as far as is known.
+    pub(crate) fn rank_is_alive(&self, rank: usize) -> bool {
+        match self.topology.place(rank) {
+            RankPlace::Here(seat) => self.is_alive(seat),
+            RankPlace::Far(index) => {
+                self.segment.far_member(index).dead.load(Ordering::Acquire) == 0
+            }
+        }
+    }
+
+    /// Where this rank, on whatever node, stands in collective calls.
+    pub(crate) fn board(&self, rank: usize) -> &Board {
+        match self.topology.place(rank) {
+            RankPlace::Here(seat) => &self.segment.member(seat).board,
+            RankPlace::Far(index) => &self.segment.far_member(index).board,
+        }
+    }
+
+    /// Where this rank stands in collective calls.
+    pub(crate) fn my_board(&self) -> &Board {
+        &self.segment.member(self.segment.me()).board
+    }
+
+    fn process(&self, seat: usize) -> Process {
+        let member = self.segment.member(seat);
         Process {
             id: member.process.load(Ordering::Acquire),
             born: member.born.load(Ordering::Relaxed),
@@ -147,11 +232,93 @@ impl Domain {
     }
 }
 
+/// Where it spans nodes.
+#[cfg(feature = "mpi")]
+impl Domain {
+    fn comms(&self) -> (&mpi::OwnComm, &Far) {
+        let comms = self.comms.as_ref().expect("a domain on a communicator");
+        let far = comms.far.as_ref().expect("a domain that spans nodes");
+        (&comms.all, far)
+    }
+
+    /// The hub of this domain, made with the first controller.
+    pub(crate) fn hub(self: &Arc<Self>) -> Option<&Arc<crate::cluster::Hub>> {
+        if !self.topology.spans_nodes() {
+            return None;
+        }
+        let hub = &self.comms().1.hub;
+        Some(hub.get_or_init(|| crate::cluster::Hub::open(self)))
+    }
+
+    /// Says what is done with messages from other nodes.
+    pub(crate) fn set_handler(&self, handler: mpi::Handler) {
+        self.comms().1.carrier.set_handler(handler);
+    }
+
+    /// Sends a message to `rank`; does not wait.
+    pub(crate) fn send(&self, rank: u32, bytes: Vec<u8>) {
+        let (all, far) = self.comms();
+        far.carrier.send(all, rank, bytes);
+    }
+
+    /// How many messages of this rank are still under way.
+    pub(crate) fn unsent(&self) -> usize {
+        self.comms().1.carrier.unsent()
+    }
+
+    /// Handles the messages that have come; whether there were any.
+    pub(crate) fn poll(&self) -> bool {
+        let (all, far) = self.comms();
+        far.carrier.poll(all)
+    }
+
+    /// Begins to wait until all ranks have come to the end of MPI.
+    pub(crate) fn begin_farewell(&self) -> mpi::Farewell {
+        self.comms().0.begin_barrier()
+    }
+
+    /// Whether a rank is known to have died.
+    pub(crate) fn has_lost_ranks(&self) -> bool {
+        (0..self.topology.size()).any(|rank| !self.rank_is_alive(rank))
+    }
+
+    /// The ranks of this node that have died since this was asked last.
+    pub(crate) fn newly_dead(&self) -> Vec<u32> {
+        let told = &self.comms().1.told;
+        let here = self.topology.here().iter().enumerate();
+        here.filter(|&(seat, _)| !self.is_alive(seat) && !told[seat].swap(true, Ordering::Relaxed))
+            .map(|(_, &rank)| rank)
+            .collect()
+    }
+
+    /// Notes that a rank of another node has died.
+    pub(crate) fn note_death(&self, rank: u32) {
+        if let RankPlace::Far(index) = self.topology.place(rank as usize) {
+            let dead = &self.segment.far_member(index).dead;
+            dead.store(1, Ordering::Release);
+        }
+    }
+
+    /// Puts notes of other nodes' ranks on their boards here.
+    pub(crate) fn post_far(&self, number: u64, notes: &[(u32, NoteData)]) {
+        for (rank, note) in notes {
+            let board = self.board(*rank as usize);
+            board.notes[(number % 2) as usize].set(note);
+            // An exchange, so that the look at the sleepers comes after it.
+            board.posted.swap(number, Ordering::SeqCst);
+        }
+        self.segment.arrival().notify(ALL);
+    }
+}
+
 #[cfg(feature = "mpi")]
 impl Drop for Domain {
     fn drop(&mut self) {
-        if let Some(comm) = self.comm.take() {
-            comm.retire();
+        if let Some(comms) = self.comms.take() {
+            comms.all.retire();
+            if let Some(far) = comms.far {
+                far.node.retire();
+            }
         }
     }
 }

@@ -12,7 +12,7 @@ pub(crate) mod event;
 #[cfg(any(loom, test))]
 pub(crate) mod heap;
 #[cfg(not(loom))]
-mod mapping;
+pub(crate) mod mapping;
 #[cfg(all(feature = "mpi", not(loom)))]
 pub(crate) mod mpi;
 #[cfg(not(loom))]
@@ -21,14 +21,28 @@ mod process;
 pub(crate) mod segment;
 #[cfg(not(loom))]
 pub(crate) mod stream;
+#[cfg(not(loom))]
+pub(crate) mod topology;
 pub(crate) mod words;
 
+use crate::wait::Stop;
+use std::time::Duration;
 use words::lock::{Door, RankWords, Words};
 
 /// What a waiting rank needs of the place it runs in.
 pub(crate) trait Surroundings {
     /// Lets MPI make progress on what this rank has under way.
     fn progress(&self);
+
+    /// How long a rank polls before it sleeps, where that is not what one node needs.
+    fn patience(&self) -> Option<Duration> {
+        None
+    }
+
+    /// An error once it is known from another node that the lock cannot be had any more.
+    fn check(&self) -> Result<(), Stop> {
+        Ok(())
+    }
 
     /// Whether the rank of this index on the node still runs.
     fn is_alive(&self, rank: usize) -> bool;

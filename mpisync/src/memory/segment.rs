@@ -9,6 +9,7 @@
 use super::block::{Block, BlockHeader};
 use super::event::{Event, Sleepers};
 use super::mapping::{Mapping, Shareable};
+use super::topology::Topology;
 use super::words::board::Board;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,6 +22,8 @@ struct Header {
     /// Counts arrivals at collective calls; those who wait for others sleep on it.
     arrivals: AtomicU32,
     arrival_sleepers: Sleepers,
+    /// Counts the notes that this node's ranks have written.
+    posts: AtomicU64,
 }
 
 /// What is kept once a rank.
@@ -35,8 +38,19 @@ pub(crate) struct Member {
     pub(crate) board: Board,
 }
 
+/// What is kept on this node of a rank that runs on another.
+#[repr(C, align(128))]
+pub(crate) struct FarMember {
+    /// Nonzero once the rank is known to have died.
+    pub(crate) dead: AtomicU32,
+    /// Where it stands in collective calls.
+    pub(crate) board: Board,
+}
+
 // SAFETY: atomics only, for all of which zero is a value.
 unsafe impl Shareable for Header {}
+// SAFETY: as above.
+unsafe impl Shareable for FarMember {}
 // SAFETY: as above.
 unsafe impl Shareable for Member {}
 
@@ -64,11 +78,34 @@ pub(crate) const STAGE_WORDS: usize = (64 << 10) / size_of::<u64>();
 
 pub(crate) struct Segment {
     me: usize,
-    ranks: usize,
+    shape: Shape,
     first: Arc<Mapping>,
     chunks: Mutex<Vec<Arc<Mapping>>>,
     /// What the leader knows of the room that is left; untouched on the other ranks.
     room: Mutex<Room>,
+}
+
+/// For how many a segment has room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Shape {
+    /// The ranks of this node and, where the communicator spans nodes, the node's agent in the last seat.
+    pub(crate) seats: usize,
+    /// The ranks of other nodes.
+    pub(crate) far: usize,
+}
+
+impl Shape {
+    pub(crate) fn of(topology: &Topology) -> Self {
+        Shape {
+            seats: topology.here().len() + usize::from(topology.spans_nodes()),
+            far: topology.far(),
+        }
+    }
+
+    /// The length of a controller's block.
+    pub(crate) fn block_length(self) -> usize {
+        Block::length(self.seats, self.far > 0)
+    }
 }
 
 #[derive(Default)]
@@ -79,43 +116,47 @@ struct Room {
 }
 
 impl Segment {
-    /// The length of the first chunk for that many ranks, with room for some blocks.
-    pub(crate) fn first_length(ranks: usize) -> usize {
+    /// The length of the first chunk, with room for some blocks.
+    pub(crate) fn first_length(shape: Shape) -> usize {
         // A process alone is asked for one block only.
-        let room = if ranks == 1 {
-            Block::length(1)
+        let room = if shape.seats == 1 {
+            shape.block_length()
         } else {
-            FIRST_ROOM
+            FIRST_ROOM.max(shape.block_length())
         };
-        Self::blocks_at(ranks) + room
+        Self::blocks_at(shape) + room
     }
 
     fn members_at() -> usize {
         size_of::<Header>()
     }
 
-    fn stages_at(ranks: usize) -> usize {
-        Self::members_at() + ranks * size_of::<Member>()
+    fn far_members_at(shape: Shape) -> usize {
+        Self::members_at() + shape.seats * size_of::<Member>()
     }
 
-    fn blocks_at(ranks: usize) -> usize {
-        Self::stages_at(ranks) + ranks * Self::stage_words(ranks) * size_of::<u64>()
+    fn stages_at(shape: Shape) -> usize {
+        Self::far_members_at(shape) + shape.far * size_of::<FarMember>()
+    }
+
+    fn blocks_at(shape: Shape) -> usize {
+        Self::stages_at(shape) + shape.seats * Self::stage_words(shape) * size_of::<u64>()
     }
 
     /// A process alone has nobody to pass values to.
-    fn stage_words(ranks: usize) -> usize {
-        if ranks == 1 { 0 } else { STAGE_WORDS }
+    fn stage_words(shape: Shape) -> usize {
+        if shape.seats == 1 { 0 } else { STAGE_WORDS }
     }
 
     /// A segment whose first chunk is `first`, zeroed and of [`Self::first_length`].
-    pub(crate) fn new(first: Mapping, me: usize, ranks: usize) -> Self {
+    pub(crate) fn new(first: Mapping, me: usize, shape: Shape) -> Self {
         let first = Arc::new(first);
         Segment {
             me,
-            ranks,
+            shape,
             chunks: Mutex::new(vec![Arc::clone(&first)]),
             room: Mutex::new(Room {
-                used: Self::blocks_at(ranks),
+                used: Self::blocks_at(shape),
                 ..Room::default()
             }),
             first,
@@ -126,25 +167,38 @@ impl Segment {
         self.me
     }
 
-    pub(crate) fn ranks(&self) -> usize {
-        self.ranks
+    pub(crate) fn shape(&self) -> Shape {
+        self.shape
     }
 
     fn header(&self) -> &Header {
         self.first.get(0)
     }
 
-    /// What is kept for the rank of this index.
-    pub(crate) fn member(&self, rank: usize) -> &Member {
-        &self.first.slice(Self::members_at(), self.ranks)[rank]
+    /// What is kept for who has this seat.
+    pub(crate) fn member(&self, seat: usize) -> &Member {
+        &self.first.slice(Self::members_at(), self.shape.seats)[seat]
     }
 
-    /// The words through which the rank of this index passes large values.
-    pub(crate) fn stage(&self, rank: usize) -> &[AtomicU64] {
-        assert!(rank < self.ranks, "a rank of this node");
-        let words = Self::stage_words(self.ranks);
-        let offset = Self::stages_at(self.ranks) + rank * words * size_of::<u64>();
+    /// What is kept here of a rank of another node.
+    pub(crate) fn far_member(&self, index: usize) -> &FarMember {
+        &self
+            .first
+            .slice(Self::far_members_at(self.shape), self.shape.far)[index]
+    }
+
+    /// The words through which the rank in this seat passes large values.
+    pub(crate) fn stage(&self, seat: usize) -> &[AtomicU64] {
+        assert!(seat < self.shape.seats, "a seat of this node");
+        let words = Self::stage_words(self.shape);
+        let offset = Self::stages_at(self.shape) + seat * words * size_of::<u64>();
         self.first.slice(offset, words)
+    }
+
+    /// Counts a note that a rank of this node has written and is about to post; how many there were before.
+    pub(crate) fn count_post(&self) -> u64 {
+        // AcqRel: who counts last has all the others' notes.
+        self.header().posts.fetch_add(1, Ordering::AcqRel)
     }
 
     /// The event of an arrival at a collective call.
@@ -248,7 +302,7 @@ impl Segment {
     pub(crate) fn give_back(&self, place: Extent, header: &BlockHeader) {
         // AcqRel: the last rank hands on what all the others did with the block.
         let before = header.given_back.fetch_add(1, Ordering::AcqRel);
-        if before as usize + 1 < self.ranks {
+        if before as usize + 1 < self.shape.seats {
             return;
         }
         header.length.store(place.length, Ordering::Relaxed);
@@ -274,7 +328,8 @@ mod tests {
     use super::*;
 
     fn segment() -> Segment {
-        Segment::new(Mapping::private(Segment::first_length(1)), 0, 1)
+        let shape = Shape { seats: 1, far: 0 };
+        Segment::new(Mapping::private(Segment::first_length(shape)), 0, shape)
     }
 
     #[test]

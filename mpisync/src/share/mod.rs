@@ -3,8 +3,14 @@
 //! Small values lie in the controller's mailbox; large ones stream through the stage of the rank that shares them,
 //! piece by piece, so that a value of any size needs little shared memory and stays in the cache on its way.
 
+mod far;
+#[cfg(feature = "mpi")]
+pub(crate) mod mirror;
 pub(crate) mod payload;
 mod post;
 mod stage;
 
+pub(crate) use far::Far;
+#[cfg(feature = "mpi")]
+pub(crate) use far::Value;
 pub(crate) use post::{Call, Failure, Post};

@@ -1,14 +1,18 @@
 //! One call of a mailbox: the writer's side and the collectors' side.
 
+use super::far::{Far, Value};
 use super::payload::{self, Encoded, Kind};
 use super::stage;
 use crate::agree;
+#[cfg(feature = "mpi")]
+use crate::cluster::Reason;
 use crate::error::FenceError;
 use crate::memory::block::Block;
 use crate::memory::event::{ALL, Event};
 use crate::memory::stream::{Sink, Source};
+use crate::memory::topology::RankPlace;
 use crate::memory::words::mail::{
-    FAILED, INLINE, INLINE_VALUE, Mail, PANICKED, Record, STAGED_VALUE, UNSHARED,
+    FAILED, INLINE, INLINE_VALUE, Mail, OBJECT_VALUE, PANICKED, Record, STAGED_VALUE, UNSHARED,
 };
 use crate::memory::{Memory, Surroundings, cells};
 use crate::place::Place;
@@ -43,7 +47,7 @@ impl Call {
 
     /// The call before this one that used the same record. None at the beginning of an epoch: there all ranks have
     /// met, and left their calls behind.
-    fn same_record_before(self) -> Option<Self> {
+    pub(crate) fn same_record_before(self) -> Option<Self> {
         (self.0 as u32 > 2).then(|| Call(self.0 - 2))
     }
 }
@@ -60,6 +64,8 @@ pub(crate) enum Failure<'a> {
 #[derive(Clone, Copy)]
 pub(crate) struct Post<'a> {
     pub(crate) block: &'a Block,
+    /// Where the controller spans nodes.
+    pub(crate) far: Far<'a>,
     pub(crate) call: Call,
     pub(crate) place: &'static Location<'static>,
 }
@@ -71,6 +77,10 @@ impl<'a> Post<'a> {
 
     fn mine(&self) -> &'a Mail {
         self.block.mail(self.block.me())
+    }
+
+    fn rank(&self) -> u32 {
+        self.block.domain().topology().rank()
     }
 
     fn published(&self) -> Event<'a> {
@@ -100,6 +110,7 @@ impl<'a> Post<'a> {
     pub(crate) fn make_room(&self) {
         if let Some(before) = self.call.same_record_before() {
             self.wait_for_all(|mail| mail.done.load(Ordering::Acquire) >= before.0);
+            self.far.wait_until_accepted(self.block, before);
         }
     }
 
@@ -109,6 +120,7 @@ impl<'a> Post<'a> {
         if record.claimed.load(Ordering::Relaxed) == self.call.0 {
             return Err(record.writer.load(Ordering::Relaxed) as usize);
         }
+        self.far.claim(self.block, self.call)?;
         self.take_charge();
         Ok(())
     }
@@ -116,9 +128,7 @@ impl<'a> Post<'a> {
     /// Makes this rank the writer of a call in which all ranks know that it is.
     pub(crate) fn take_charge(&self) {
         let record = self.record();
-        record
-            .writer
-            .store(self.block.me() as u32, Ordering::Relaxed);
+        record.writer.store(self.rank(), Ordering::Relaxed);
         record.claimed.store(self.call.0, Ordering::Relaxed);
     }
 
@@ -143,6 +153,7 @@ impl<'a> Post<'a> {
     /// all have taken it.
     pub(crate) fn share(&self, kind: Kind, source: &mut impl Source) {
         let record = self.record();
+        self.far.begin_filling(self.block, record);
         let length = source.length();
         record.kind.store(kind.number(), Ordering::Relaxed);
         record.length.store(length, Ordering::Relaxed);
@@ -152,11 +163,11 @@ impl<'a> Post<'a> {
             let bytes = &mut bytes[..length as usize];
             source.fill(bytes);
             cells::copy_in(&record.data, bytes);
-            self.publish(INLINE_VALUE);
+            self.publish(INLINE_VALUE, "", bytes);
         } else {
             record.staged.store(0, Ordering::Relaxed);
-            self.publish(STAGED_VALUE);
-            if self.block.ranks() > 1 {
+            self.publish(STAGED_VALUE, "", &[]);
+            if self.block.domain().topology().size() > 1 {
                 self.stream(source, length);
             }
         }
@@ -166,32 +177,51 @@ impl<'a> Post<'a> {
     /// Tells why there is no value.
     pub(crate) fn fail(&self, failure: Failure<'_>) {
         let record = self.record();
+        self.far.begin_filling(self.block, record);
         record.file.set_tail(self.place.file());
         record.line.store(self.place.line(), Ordering::Relaxed);
         match failure {
             Failure::Failed(reason) => {
                 record.reason.set(reason);
-                self.publish(FAILED);
+                self.publish(FAILED, reason, &[]);
             }
             Failure::Panicked(message) => {
                 record.reason.set(message);
-                self.publish(PANICKED);
+                self.publish(PANICKED, message, &[]);
             }
-            Failure::Unshared => self.publish(UNSHARED),
+            Failure::Unshared => self.publish(UNSHARED, "", &[]),
         }
         self.finish();
     }
 
-    fn publish(&self, outcome: u32) {
+    /// Puts the record out on this node, and sends the same to the others.
+    fn publish(&self, outcome: u32, reason: &str, data: &[u8]) {
         let record = self.record();
+        let wrote = &self.mine().wrote[(self.call.0 % 2) as usize];
+        wrote.store(self.call.0, Ordering::Relaxed);
         if record.call.load(Ordering::Relaxed) > self.call.0 {
             // A fence that outlived its epoch: nobody waits for it any more.
+            record.filling.store(0, Ordering::Release);
             return;
         }
         record.outcome.store(outcome, Ordering::Relaxed);
+        record.writer.store(self.rank(), Ordering::Relaxed);
         // An exchange, so that the look at the sleepers comes after it.
         record.call.swap(self.call.0, Ordering::SeqCst);
+        record.filling.store(0, Ordering::Release);
         self.published().notify(ALL);
+        self.far.publish(self.call, || Value {
+            call: self.call.0,
+            writer: self.rank(),
+            outcome,
+            kind: record.kind.load(Ordering::Relaxed),
+            label: record.label.get(),
+            length: record.length.load(Ordering::Relaxed),
+            file: self.place.file().to_owned(),
+            line: self.place.line(),
+            reason: reason.to_owned(),
+            data: data.to_vec(),
+        });
     }
 
     /// Passes the chunks of a value through this rank's stage, at most two ahead of the slowest collector.
@@ -206,6 +236,7 @@ impl<'a> Post<'a> {
             if number >= 2 {
                 self.wait_for_takers(number - 1);
             }
+            self.far.send_piece(self.block, self.call, bytes);
             stage::put(words, number, bytes);
             self.record().staged.swap(number + 1, Ordering::SeqCst);
             self.published().notify(ALL);
@@ -231,11 +262,11 @@ impl<'a> Post<'a> {
     /// Waits until `is_done` holds of all other ranks that are still alive.
     fn wait_for_all(&self, is_done: impl Fn(&Mail) -> bool) {
         let block = self.block;
-        for rank in (0..block.ranks()).filter(|&rank| rank != block.me()) {
-            let mail = block.mail(rank);
-            let check = || (is_done(mail) || block.domain().is_known_dead(rank)).then_some(());
+        for seat in (0..block.seats_of_ranks()).filter(|&seat| seat != block.me()) {
+            let mail = block.mail(seat);
+            let check = || (is_done(mail) || block.domain().is_known_dead(seat)).then_some(());
             let look = || {
-                block.is_alive(rank);
+                block.is_alive(seat);
                 Ok::<_, Stop>(())
             };
             let waited = wait(block, self.collected(), Deadline::Never, check, look);
@@ -306,7 +337,7 @@ impl<'a> Post<'a> {
             });
         }
         let outcome = record.outcome.load(Ordering::Relaxed);
-        if outcome != INLINE_VALUE && outcome != STAGED_VALUE {
+        if !matches!(outcome, INLINE_VALUE | STAGED_VALUE | OBJECT_VALUE) {
             return Err(self.failure(outcome));
         }
         if let Some(kind) = kind
@@ -325,7 +356,12 @@ impl<'a> Post<'a> {
             let bytes = &mut bytes[..(length as usize).min(INLINE)];
             cells::copy_out(&record.data, bytes);
             sink.put(bytes);
-        } else if kind.is_some() {
+        } else if kind.is_none() {
+            // The caller does not want it.
+        } else if outcome == OBJECT_VALUE {
+            let name = record.staged.load(Ordering::Relaxed);
+            self.far.read_object(name, length, &mut sink)?;
+        } else {
             self.follow(writer, length, &mut sink)?;
         }
         Ok(sink)
@@ -334,7 +370,10 @@ impl<'a> Post<'a> {
     /// Takes the chunks that `writer` passes through its stage.
     fn follow(&self, writer: usize, length: u64, sink: &mut impl Sink) -> Result<(), FenceError> {
         let record = self.record();
-        let words = self.block.domain().segment().stage(writer);
+        let RankPlace::Here(seat) = self.block.domain().topology().place(writer) else {
+            unreachable!("a staged value is of this node");
+        };
+        let words = self.block.domain().segment().stage(seat);
         let mut bytes = vec![0; stage::CHUNK];
         for number in 0..stage::chunks(length) {
             wait(
@@ -376,10 +415,20 @@ impl<'a> Post<'a> {
     }
 
     fn check_alive(&self, rank: usize) -> Result<(), FenceError> {
-        if self.block.is_alive(rank) {
+        if self.block.domain().rank_is_alive(rank) {
             return Ok(());
         }
         Err(FenceError::RankDied { rank: rank as i32 })
+    }
+
+    /// For whom `writer`, in that seat of this node, waits or waited in this call, and whether it is in a meeting instead.
+    fn look_at(&self, seat: usize, writer: usize) -> (Option<u32>, bool) {
+        let theirs = self.block.mail(seat);
+        // It waits in this call for somebody else, or did so and has gone on: a writer shares before it is done.
+        let has_gone_on = theirs.done.load(Ordering::Acquire) >= self.call.0;
+        let waits = self.block.waits_for(seat, self.call.0);
+        let waits = waits.or(has_gone_on.then(|| theirs.waits_for.load(Ordering::Relaxed)));
+        (waits, agree::is_ahead(self.block, writer))
     }
 
     /// Looks whether `writer` can still be expected to share anything in this call.
@@ -387,11 +436,17 @@ impl<'a> Post<'a> {
         let mine = self.mine();
         mine.waits_for.store(writer as u32, Ordering::Relaxed);
         mine.waiting.store(self.call.0, Ordering::Release);
-        let theirs = self.block.mail(writer);
-        // It waits in this call for somebody else, or did so and has gone on: a writer shares before it is done.
-        let waits_too = theirs.waiting.load(Ordering::Acquire) == self.call.0
-            || theirs.done.load(Ordering::Acquire) >= self.call.0;
-        let elsewhere = agree::is_ahead(self.block, writer);
+        let (waits_too, elsewhere) = match self.block.domain().topology().place(writer) {
+            RankPlace::Here(seat) => self.look_at(seat, writer),
+            #[cfg(feature = "mpi")]
+            RankPlace::Far(_) => match self.far.ask(self.block, self.call, writer) {
+                Some(Reason::WaitsFor(rank)) => (Some(rank), false),
+                Some(Reason::IsElsewhere) => (None, true),
+                None => (None, false),
+            },
+            #[cfg(not(feature = "mpi"))]
+            RankPlace::Far(_) => (None, false),
+        };
         let dead = self.check_alive(writer);
         // Whatever the writer did next, it shared first, if it did.
         if self.is_published() {
@@ -400,11 +455,11 @@ impl<'a> Post<'a> {
         if elsewhere {
             return Err(agree::meet_from_fence(self.block, writer, self.place));
         }
-        if waits_too {
+        if let Some(there) = waits_too {
             return Err(FenceError::WriterMismatch {
                 here: writer as i32,
                 rank: writer as i32,
-                there: theirs.waits_for.load(Ordering::Relaxed) as i32,
+                there: there as i32,
             });
         }
         dead

@@ -30,7 +30,7 @@ struct Args {
 
 fn main() -> ExitCode {
     results::disable_hdf5_file_locks();
-    let universe = mpisync::mpi::initialize().expect("MPI was not started before");
+    let universe = mpisync::initialize().expect("MPI was not started before");
     let world = universe.world();
     cli::run(&world, |args: Args| {
         run(&world, &args).map_err(|error| abort_after_death(&world, error))

@@ -6,7 +6,7 @@ use crate::error::CreateError;
 use mpi::ffi;
 use std::ffi::{c_int, c_void};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 static FINALIZED: AtomicBool = AtomicBool::new(false);
 
@@ -14,6 +14,15 @@ static FINALIZED: AtomicBool = AtomicBool::new(false);
 #[inline]
 pub(crate) fn is_finalized() -> bool {
     FINALIZED.load(Ordering::Relaxed)
+}
+
+/// What is left to do before MPI ends, while it can still be called.
+static AT_END: Mutex<Vec<fn()>> = Mutex::new(Vec::new());
+
+/// Has `last_act` called when MPI is about to end.
+pub(crate) fn at_end(last_act: fn()) {
+    let mut acts = AT_END.lock().unwrap_or_else(PoisonError::into_inner);
+    acts.push(last_act);
 }
 
 /// The key under which a communicator keeps its domain.
@@ -112,6 +121,8 @@ unsafe extern "C" fn note_end(
     _value: *mut c_void,
     _extra: *mut c_void,
 ) -> c_int {
+    let acts = std::mem::take(&mut *AT_END.lock().unwrap_or_else(PoisonError::into_inner));
+    acts.into_iter().for_each(|act| act());
     FINALIZED.store(true, Ordering::Relaxed);
     0
 }

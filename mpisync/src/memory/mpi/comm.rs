@@ -5,6 +5,7 @@ use crate::error::CreateError;
 use mpi::ffi;
 use mpi::traits::Communicator;
 use std::ffi::{c_char, c_int, c_void};
+use std::mem::MaybeUninit;
 use std::sync::{Mutex, PoisonError};
 
 /// A communicator that nobody else knows. Errors are return codes here, not aborts.
@@ -70,6 +71,10 @@ impl OwnComm {
         self.size
     }
 
+    pub(super) fn raw(&self) -> ffi::MPI_Comm {
+        self.raw
+    }
+
     /// Gives MPI an occasion to make progress.
     pub(crate) fn progress(&self) {
         if attribute::is_finalized() {
@@ -88,24 +93,62 @@ impl OwnComm {
         }
     }
 
-    /// How many of the ranks share memory with this one; collective.
-    pub(super) fn node_size(&self) -> Result<i32, CreateError> {
-        let mut node = self.raw;
-        let mut size = 0;
-        // SAFETY: valid handles, results in live variables; the new communicator is freed here.
+    /// A communicator of the ranks that share memory with this one; collective.
+    pub(super) fn node(&self) -> Result<Self, CreateError> {
+        let mut node = OwnComm {
+            raw: self.raw,
+            rank: 0,
+            size: 0,
+        };
+        // SAFETY: valid handles, results in live variables.
         unsafe {
             let split = ffi::MPI_Comm_split_type(
                 self.raw,
                 ffi::RSMPI_COMM_TYPE_SHARED,
                 self.rank,
                 ffi::RSMPI_INFO_NULL,
-                &mut node,
+                &mut node.raw,
             );
             check("MPI_Comm_split_type", split)?;
-            check("MPI_Comm_size", ffi::MPI_Comm_size(node, &mut size))?;
-            check("MPI_Comm_free", ffi::MPI_Comm_free(&mut node))?;
+            check(
+                "MPI_Comm_rank",
+                ffi::MPI_Comm_rank(node.raw, &mut node.rank),
+            )?;
+            check(
+                "MPI_Comm_size",
+                ffi::MPI_Comm_size(node.raw, &mut node.size),
+            )?;
         }
-        Ok(size)
+        Ok(node)
+    }
+
+    /// The `value`s of all ranks; collective.
+    pub(super) fn gather_all(&self, value: u32) -> Result<Vec<u32>, CreateError> {
+        let mut all = vec![0u32; self.size as usize];
+        // SAFETY: one integer from each rank, and room for one of each.
+        let code = unsafe {
+            ffi::MPI_Allgather(
+                (&raw const value).cast::<c_void>(),
+                1,
+                ffi::RSMPI_UINT32_T,
+                all.as_mut_ptr().cast::<c_void>(),
+                1,
+                ffi::RSMPI_UINT32_T,
+                self.raw,
+            )
+        };
+        check("MPI_Allgather", code)?;
+        Ok(all)
+    }
+
+    /// Begins a barrier.
+    pub(crate) fn begin_barrier(&self) -> Farewell {
+        let mut request = MaybeUninit::uninit();
+        // SAFETY: the request goes to a live variable, which MPI sets.
+        unsafe {
+            ffi::MPI_Ibarrier(self.raw, request.as_mut_ptr());
+            Farewell(request.assume_init())
+        }
     }
 
     /// Sends rank 0's `bytes` to all; collective.
@@ -140,6 +183,19 @@ impl OwnComm {
         };
         check("MPI_Allreduce", code)?;
         Ok(least)
+    }
+}
+
+/// A barrier under way, before MPI ends.
+pub(crate) struct Farewell(ffi::MPI_Request);
+
+impl Farewell {
+    /// Whether all ranks have come.
+    pub(crate) fn is_over(&mut self) -> bool {
+        let mut done: c_int = 0;
+        // SAFETY: a request that MPI gave, which is null once it is complete, and then completes at once.
+        unsafe { ffi::MPI_Test(&mut self.0, &mut done, ffi::RSMPI_STATUS_IGNORE) };
+        done != 0
     }
 }
 

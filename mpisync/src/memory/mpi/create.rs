@@ -3,45 +3,60 @@
 use super::super::block::Block;
 use super::super::domain::Domain;
 use super::super::mapping::{Mapping, SharedName};
-use super::super::segment::{Extent, Segment};
+use super::super::segment::{Extent, Segment, Shape};
+use super::super::topology::Topology;
 use super::attribute;
 use super::comm::{OwnComm, check};
 use crate::error::CreateError;
-use crate::memory::words::lock::{DoorKind, MAX_RANKS};
+use crate::memory::words::lock::MAX_RANKS;
 use mpi::ffi;
 use mpi::traits::Communicator;
-use rustix::io;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// The longest name of a controller, in bytes.
 const LONGEST_NAME: usize = 200;
 
-/// Makes the block of a new controller on `comm`; collective. All ranks succeed or all fail.
+/// A new controller's memory on this node.
+pub(crate) struct Created {
+    pub(crate) block: Block,
+    /// Where the communicator spans nodes.
+    pub(crate) far: Option<CreatedFar>,
+}
+
+/// What a controller on several nodes has beside.
+pub(crate) struct CreatedFar {
+    /// Its number in the communicator, the same on all ranks.
+    pub(crate) number: u64,
+    /// On the leader, the seat of the node's agent.
+    pub(crate) agent: Option<Block>,
+}
+
+/// Makes the memory of a new controller on `comm`; collective. All ranks succeed or all fail, once `join` has been
+/// called with it on all ranks.
 ///
 /// The leader, rank 0, says what it was asked for and where the block will lie; every rank compares, and the ranks
-/// agree on the worst of their verdicts. That is one broadcast and one reduction a controller.
-pub(crate) fn block(
+/// agree on the worst of their verdicts. That is one broadcast and one reduction a controller. Where there are several
+/// nodes, each leader says where the block lies on its node, which is one broadcast more.
+pub(crate) fn block<T>(
     comm: &impl Communicator,
-    master: i32,
-    name: &str,
-) -> Result<Block, CreateError> {
+    arguments: &Arguments<'_>,
+    join: impl FnOnce(Created) -> T,
+) -> Result<T, CreateError> {
     check_running()?;
     let domain = match attribute::domain(comm.as_raw())? {
         Some(domain) => domain,
         None => new_domain(comm)?,
     };
-    let own = domain
-        .comm
-        .as_ref()
-        .expect("a domain made on a communicator");
+    let comms = domain.comms.as_ref().expect("a domain on a communicator");
     let mut fresh = None;
-    let offer = share_offer(own, || {
-        Offer::make(domain.segment(), master, name, &mut fresh)
-    })?;
-    let verdict = judge(&offer, own, master, name, &mut fresh);
-    let agreed = agree(own, &verdict);
-    if own.rank() == 0 {
+    let offer = offer(&domain, arguments, &mut fresh)?;
+    let verdict = judge(&offer, &comms.all, arguments, &mut fresh);
+    let agreed = agree(&comms.all, &verdict);
+    let leads = domain.topology().is_leader();
+    if leads {
         if let Some(chunk) = offer.chunk {
             SharedName::from_bits(chunk.name).remove();
         } else if agreed.is_err()
@@ -53,14 +68,39 @@ pub(crate) fn block(
     agreed?;
     if let Some(chunk) = fresh {
         domain.segment().add_chunk(chunk);
-        if own.rank() == 0 {
-            let length = Block::length(domain.segment().ranks());
+        if leads {
+            let length = domain.segment().shape().block_length();
             let first = domain.segment().begin_chunk(length);
             debug_assert_eq!(Some(first), offer.extent, "as it was offered");
         }
     }
     let extent = offer.extent.expect("agreed upon");
-    Ok(Block::new(domain, extent, DoorKind::Turn))
+    let far = comms.far.as_ref().map(|far| {
+        let number = far.controllers.fetch_add(1, Ordering::Relaxed);
+        CreatedFar {
+            number,
+            agent: leads.then(|| Block::for_agent(Arc::clone(&domain), extent, number)),
+        }
+    });
+    let number = far.as_ref().map(|far| far.number);
+    let joined = join(Created {
+        block: Block::new(Arc::clone(&domain), extent, number),
+        far,
+    });
+    if comms.far.is_some() {
+        // No node is asked for anything before its agent knows of the controller.
+        comms.all.minimum(0)?;
+    }
+    Ok(joined)
+}
+
+/// What a controller is made with; the same on all ranks.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Arguments<'a> {
+    pub(crate) master: i32,
+    #[serde(borrow)]
+    pub(crate) name: Cow<'a, str>,
+    pub(crate) handovers: u32,
 }
 
 /// MPI must have been initialized, and not finalized.
@@ -80,11 +120,12 @@ fn check_running() -> Result<(), CreateError> {
     Ok(())
 }
 
-/// What the leader was asked for, and where the block will lie.
+/// What rank 0 was asked for, and where the block will lie.
 #[derive(Serialize, Deserialize)]
 struct Offer {
     master: i32,
     name: String,
+    handovers: u32,
     /// A new chunk of shared memory that all have to map first.
     chunk: Option<NewChunk>,
     /// None when the leader could not get memory.
@@ -100,51 +141,78 @@ struct NewChunk {
 }
 
 impl Offer {
-    /// The leader's part. A chunk that it has to add is left in `fresh`.
-    fn make(segment: &Segment, master: i32, name: &str, fresh: &mut Option<Mapping>) -> Self {
-        let mut offer = Offer {
-            master,
-            name: name.chars().take(LONGEST_NAME).collect(),
+    fn of(arguments: &Arguments<'_>) -> Self {
+        Offer {
+            master: arguments.master,
+            name: arguments.name.chars().take(LONGEST_NAME).collect(),
+            handovers: arguments.handovers,
             chunk: None,
             extent: None,
             errno: 0,
-        };
-        let length = Block::length(segment.ranks());
-        match segment.allocate(length) {
-            Ok(extent) => offer.extent = Some(extent),
-            Err(room) => match new_chunk(room, fresh) {
-                Ok(chunk) => {
-                    offer.chunk = Some(chunk);
-                    offer.extent = Some(Extent {
-                        chunk: segment.chunks(),
-                        offset: 0,
-                        length: length as u32,
-                    });
-                }
-                Err(error) => offer.errno = error.raw_os_error(),
-            },
         }
-        offer
+    }
+
+    /// Adds where a block will lie. A chunk that the leader has to add for it is left in `fresh`.
+    fn add_block(&mut self, segment: &Segment, fresh: &mut Option<Mapping>) {
+        let length = segment.shape().block_length();
+        match segment.allocate(length) {
+            Ok(extent) => self.extent = Some(extent),
+            Err(room) => {
+                let at = Extent {
+                    chunk: segment.chunks(),
+                    offset: 0,
+                    length: length as u32,
+                };
+                self.add_chunk(room, at, fresh);
+            }
+        }
+    }
+
+    /// Adds a new chunk of that length, in which `extent` lies.
+    fn add_chunk(&mut self, length: usize, extent: Extent, fresh: &mut Option<Mapping>) {
+        match Mapping::create_shared(length) {
+            Ok((mapping, name)) => {
+                *fresh = Some(mapping);
+                self.extent = Some(extent);
+                self.chunk = Some(NewChunk {
+                    name: name.bits(),
+                    length: length as u64,
+                });
+            }
+            Err(error) => self.errno = error.raw_os_error(),
+        }
     }
 }
 
-fn new_chunk(length: usize, fresh: &mut Option<Mapping>) -> io::Result<NewChunk> {
-    let (mapping, name) = Mapping::create_shared(length)?;
-    *fresh = Some(mapping);
-    Ok(NewChunk {
-        name: name.bits(),
-        length: length as u64,
-    })
+/// Lets every rank know what rank 0 was asked for, and what its node's leader offers.
+fn offer(
+    domain: &Domain,
+    arguments: &Arguments<'_>,
+    fresh: &mut Option<Mapping>,
+) -> Result<Offer, CreateError> {
+    let comms = domain.comms.as_ref().expect("a domain on a communicator");
+    let mut offer = Offer::of(arguments);
+    let node = match &comms.far {
+        None => &comms.all,
+        Some(far) => {
+            offer = broadcast(&comms.all, offer)?;
+            &far.node
+        }
+    };
+    if domain.topology().is_leader() {
+        offer.add_block(domain.segment(), fresh);
+    }
+    broadcast(node, offer)
 }
 
-/// Sends the leader's offer to all.
-fn share_offer(own: &OwnComm, make: impl FnOnce() -> Offer) -> Result<Offer, CreateError> {
+/// Sends rank 0's offer to all.
+fn broadcast(comm: &OwnComm, offer: Offer) -> Result<Offer, CreateError> {
     // A name takes up to four bytes a character.
     let mut buffer = [0; 4 * LONGEST_NAME + 64];
-    if own.rank() == 0 {
-        postcard::to_slice(&make(), &mut buffer).expect("an offer fits");
+    if comm.rank() == 0 {
+        postcard::to_slice(&offer, &mut buffer).expect("an offer fits");
     }
-    own.broadcast(&mut buffer)?;
+    comm.broadcast(&mut buffer)?;
     Ok(postcard::from_bytes(&buffer).expect("as it was sent"))
 }
 
@@ -152,24 +220,18 @@ fn share_offer(own: &OwnComm, make: impl FnOnce() -> Offer) -> Result<Offer, Cre
 fn judge(
     offer: &Offer,
     own: &OwnComm,
-    master: i32,
-    name: &str,
+    arguments: &Arguments<'_>,
     fresh: &mut Option<Mapping>,
 ) -> Result<(), Fault> {
+    let (master, name) = (arguments.master, &*arguments.name);
     if name.len() > LONGEST_NAME {
-        return Err(Fault::new(
-            1,
-            CreateError::NameTooLong {
-                longest: LONGEST_NAME,
-            },
-        ));
+        let longest = LONGEST_NAME;
+        return Err(Fault::new(1, CreateError::NameTooLong { longest }));
     }
     if !(0..own.size()).contains(&master) {
         let size = own.size();
-        return Err(Fault::new(
-            2,
-            CreateError::MasterOutOfRange { master, size },
-        ));
+        let error = CreateError::MasterOutOfRange { master, size };
+        return Err(Fault::new(2, error));
     }
     let differ = |argument, rank_0: String, here: String| CreateError::ArgumentsDiffer {
         argument,
@@ -187,8 +249,13 @@ fn judge(
             differ("name", offer.name.clone(), name.to_owned()),
         ));
     }
+    let (theirs, mine) = (offer.handovers, arguments.handovers);
+    if theirs != mine {
+        let error = differ("limit of hand-overs", theirs.to_string(), mine.to_string());
+        return Err(Fault::new(6, error));
+    }
     if offer.extent.is_none() {
-        return Err(Fault::memory(0, offer.errno));
+        return Err(Fault::memory(own.rank(), offer.errno));
     }
     if let Some(chunk) = offer.chunk
         && fresh.is_none()
@@ -243,6 +310,7 @@ fn agree(own: &OwnComm, verdict: &Result<(), Fault>) -> Result<(), CreateError> 
                 2 => "its master is not a rank of the communicator",
                 3 => "its master is not that of rank 0",
                 4 => "its name for the controller is not that of rank 0",
+                6 => "its limit of hand-overs is not that of rank 0",
                 _ => "it could not map the shared memory",
             },
         }),
@@ -251,52 +319,92 @@ fn agree(own: &OwnComm, verdict: &Result<(), Fault>) -> Result<(), CreateError> 
 
 /// Makes the domain of `comm` and hangs it on `comm`; collective.
 fn new_domain(comm: &impl Communicator) -> Result<Arc<Domain>, CreateError> {
-    let own = OwnComm::duplicate(comm)?;
-    let (rank, size) = (own.rank(), own.size());
-    let made = first_chunk(&own);
-    let domain = match made {
-        Ok(first) => Domain::on(own, first),
+    let all = OwnComm::duplicate(comm)?;
+    let node = all.node()?;
+    let (domain, spare) = match Topology::gather(&all, &node) {
+        Ok(topology) => {
+            let first = first_chunk(&all, &node, &topology);
+            let (node, spare) = if topology.spans_nodes() {
+                (Some(node), None)
+            } else {
+                (None, Some(node))
+            };
+            match first {
+                Ok(first) => (Ok(Domain::on(all, node, topology, first)), spare),
+                Err(error) => {
+                    all.retire();
+                    (Err(error), node.or(spare))
+                }
+            }
+        }
         Err(error) => {
-            own.retire();
-            return Err(error);
+            all.retire();
+            (Err(error), Some(node))
         }
     };
-    let own = domain.comm.as_ref().expect("just given");
+    if let Some(node) = spare {
+        node.retire();
+    }
+    let domain = Arc::new(domain?);
     // All have stored who they are before anybody looks.
-    own.minimum(rank)?;
+    let comms = domain.comms.as_ref().expect("just given");
+    comms.all.minimum(0)?;
     domain.watch();
-    debug_assert_eq!(domain.segment().ranks(), size as usize);
-    let domain = Arc::new(domain);
     attribute::set_domain(comm.as_raw(), &domain)?;
     Ok(domain)
 }
 
-/// Makes and maps the first chunk of shared memory; collective.
-fn first_chunk(own: &OwnComm) -> Result<Mapping, CreateError> {
-    let size = own.size();
-    if size as usize > MAX_RANKS {
-        let most = MAX_RANKS as i32;
+impl Topology {
+    /// Asks MPI which ranks share memory; collective.
+    fn gather(all: &OwnComm, node: &OwnComm) -> Result<Self, CreateError> {
+        let rank = all.rank() as u32;
+        // Ranks have their order on the node too, so its rank 0 is the lowest.
+        let mut leader = rank.to_ne_bytes();
+        node.broadcast(&mut leader)?;
+        let leader_of = all.gather_all(u32::from_ne_bytes(leader))?;
+        Ok(Topology::new(rank, &leader_of))
+    }
+}
+
+/// Makes and maps the first chunk of shared memory, one on each node; collective.
+fn first_chunk(all: &OwnComm, node: &OwnComm, topology: &Topology) -> Result<Mapping, CreateError> {
+    let size = all.size();
+    if topology.spans_nodes() {
+        check_threads(all)?;
+    }
+    if all.minimum((MAX_RANKS - topology.here().len().min(MAX_RANKS)) as i32)? == 0 {
+        let most = MAX_RANKS as i32 - 1;
         return Err(CreateError::TooManyRanks { size, most });
     }
-    if own.minimum(own.node_size()?)? < size {
-        return Err(CreateError::SpansNodes { size });
-    }
+    let arguments = Arguments {
+        master: 0,
+        name: Cow::Borrowed(""),
+        handovers: 0,
+    };
     let mut fresh = None;
-    let offer = share_offer(own, || {
-        let chunk = new_chunk(Segment::first_length(size as usize), &mut fresh);
-        Offer {
-            master: 0,
-            name: String::new(),
-            chunk: chunk.as_ref().ok().copied(),
-            extent: chunk.is_ok().then(Extent::default),
-            errno: chunk.err().map_or(0, io::Errno::raw_os_error),
-        }
-    })?;
-    let agreed = agree(own, &judge(&offer, own, 0, "", &mut fresh));
-    if own.rank() == 0
+    let mut offer = Offer::of(&arguments);
+    if node.rank() == 0 {
+        let length = Segment::first_length(Shape::of(topology));
+        offer.add_chunk(length, Extent::default(), &mut fresh);
+    }
+    let offer = broadcast(node, offer)?;
+    let agreed = agree(all, &judge(&offer, all, &arguments, &mut fresh));
+    if node.rank() == 0
         && let Some(chunk) = offer.chunk
     {
         SharedName::from_bits(chunk.name).remove();
     }
     agreed.map(|()| fresh.expect("mapped, since all agreed"))
+}
+
+/// The nodes' agents call MPI from threads of their own; collective.
+fn check_threads(all: &OwnComm) -> Result<(), CreateError> {
+    let provided = mpi::environment::threading_support();
+    let enough = provided == mpi::Threading::Multiple;
+    if all.minimum(enough.into())? == 1 {
+        return Ok(());
+    }
+    Err(CreateError::Threads {
+        provided: format!("{provided:?}"),
+    })
 }

@@ -1,11 +1,13 @@
 //! MPI's C functions, as far as mpisync calls them.
 
 mod attribute;
+mod carrier;
 mod comm;
 mod create;
 mod datatype;
 
-pub(crate) use attribute::is_finalized;
-pub(crate) use comm::OwnComm;
-pub(crate) use create::block;
+pub(crate) use attribute::{at_end, is_finalized};
+pub(crate) use carrier::{Carrier, Handler};
+pub(crate) use comm::{Farewell, OwnComm};
+pub(crate) use create::{Arguments, block};
 pub(crate) use datatype::{PackedItems, UnpackedItems};

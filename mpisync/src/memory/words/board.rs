@@ -1,7 +1,8 @@
 //! The words of a board: where a rank stands in collective calls.
 
 use crate::memory::cells::Text;
-use std::sync::atomic::{AtomicU32, AtomicU64};
+use serde::{Deserialize, Serialize};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// Where one rank stands in collective calls. Stored by that rank only. All zero is the first state.
 #[repr(C)]
@@ -23,4 +24,58 @@ pub(crate) struct Note {
     pub(crate) calls: AtomicU64,
     pub(crate) file: Text<16>,
     pub(crate) reason: Text<64>,
+}
+
+/// What a note says.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct NoteData {
+    pub(crate) signature: u64,
+    pub(crate) step: u32,
+    pub(crate) depth: u32,
+    pub(crate) outcome: u32,
+    pub(crate) line: u32,
+    pub(crate) calls: u64,
+    pub(crate) file: String,
+    /// Empty where all is well.
+    pub(crate) reason: String,
+}
+
+/// `outcome`: all is well so far.
+pub(crate) const FINE: u32 = 0;
+/// `outcome`: the rank's part failed.
+pub(crate) const FAILED: u32 = 1;
+/// `outcome`: it panicked.
+pub(crate) const PANICKED: u32 = 2;
+
+impl Note {
+    pub(crate) fn set(&self, data: &NoteData) {
+        self.signature.store(data.signature, Ordering::Relaxed);
+        self.step.store(data.step, Ordering::Relaxed);
+        self.depth.store(data.depth, Ordering::Relaxed);
+        self.calls.store(data.calls, Ordering::Relaxed);
+        self.line.store(data.line, Ordering::Relaxed);
+        self.file.set_tail(&data.file);
+        if data.outcome != FINE {
+            self.reason.set(&data.reason);
+        }
+        self.outcome.store(data.outcome, Ordering::Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> NoteData {
+        let outcome = self.outcome.load(Ordering::Relaxed);
+        NoteData {
+            signature: self.signature.load(Ordering::Relaxed),
+            step: self.step.load(Ordering::Relaxed),
+            depth: self.depth.load(Ordering::Relaxed),
+            outcome,
+            line: self.line.load(Ordering::Relaxed),
+            calls: self.calls.load(Ordering::Relaxed),
+            file: self.file.get(),
+            reason: if outcome == FINE {
+                String::new()
+            } else {
+                self.reason.get()
+            },
+        }
+    }
 }

@@ -65,10 +65,6 @@ impl Words {
 pub(crate) enum DoorKind {
     /// The turn: who holds the lock is a matter of this node alone.
     Turn,
-    #[cfg_attr(
-        not(any(loom, test)),
-        expect(dead_code, reason = "for a lock that spans hosts")
-    )]
     /// The gate: writers of other nodes keep readers out too.
     Gate,
 }
@@ -249,7 +245,10 @@ pub(crate) struct Gate(pub(crate) u32);
 impl Gate {
     const CLOSED: u32 = 1;
     const ONE_OPENING: u32 = 1 << 2;
+}
 
+#[cfg(any(loom, test, feature = "mpi"))]
+impl Gate {
     /// Opened so many times. (The lowest 30 bits of the number are kept.)
     pub(crate) fn open(openings: u32) -> Gate {
         Gate(openings.wrapping_mul(Self::ONE_OPENING))

@@ -2,6 +2,8 @@
 
 use crate::memory::cells::Text;
 use crate::memory::event::Sleepers;
+#[cfg(feature = "mpi")]
+use std::sync::atomic::Ordering;
 use std::sync::atomic::{AtomicU32, AtomicU64};
 
 /// How many bytes lie in the mailbox itself; larger values take the stage.
@@ -25,11 +27,14 @@ pub(crate) struct Mailbox {
 pub(crate) struct Record {
     /// The number of the call; stored last, and with it the rest is there.
     pub(crate) call: AtomicU64,
-    /// How many chunks of a staged value have been put out for this call.
+    /// How many chunks of a staged value have been put out for this call; of an [`OBJECT_VALUE`], where it is.
     pub(crate) staged: AtomicU64,
+    /// Nonzero while somebody fills the record, where the controller spans nodes: a value from another node may come when
+    /// all ranks here have gone on without it, and a writer of this node is at a later call.
+    pub(crate) filling: AtomicU32,
     /// The call whose writer has been settled, under the write lock; then `writer` names it.
     pub(crate) claimed: AtomicU64,
-    /// The writer's index on the node.
+    /// The writer's rank.
     pub(crate) writer: AtomicU32,
     /// [`INLINE_VALUE`] and so on.
     pub(crate) outcome: AtomicU32,
@@ -48,6 +53,17 @@ pub(crate) struct Record {
     pub(crate) reason: Text<64>,
 }
 
+#[cfg(feature = "mpi")]
+impl Record {
+    /// Begins to fill the record if nobody else does.
+    pub(crate) fn try_to_fill(&self) -> bool {
+        let filling = &self.filling;
+        filling
+            .compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed)
+            .is_ok()
+    }
+}
+
 /// `outcome`: the value is in `data`.
 pub(crate) const INLINE_VALUE: u32 = 1;
 /// `outcome`: the value comes through the writer's stage.
@@ -59,6 +75,9 @@ pub(crate) const PANICKED: u32 = 4;
 /// `outcome`: the writer dropped its fence.
 pub(crate) const UNSHARED: u32 = 5;
 
+/// `outcome`: the value, from another node, is in a shared-memory object of its own.
+pub(crate) const OBJECT_VALUE: u32 = 6;
+
 /// Where one rank stands. Stored by that rank only.
 #[repr(C)]
 pub(crate) struct Mail {
@@ -66,8 +85,10 @@ pub(crate) struct Mail {
     pub(crate) done: AtomicU64,
     /// The call during which this rank, waiting long, has said whom it waits for.
     pub(crate) waiting: AtomicU64,
-    /// Whom it waits for, by index on the node.
+    /// Whom it waits for, by rank.
     pub(crate) waits_for: AtomicU32,
+    /// The last calls of even and of odd number that this rank wrote in.
+    pub(crate) wrote: [AtomicU64; 2],
     /// Chunks taken from the stage: the lower half of the call's number, then how many.
     pub(crate) taken: AtomicU64,
 }

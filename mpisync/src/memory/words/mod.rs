@@ -5,3 +5,5 @@ pub(crate) mod board;
 pub(crate) mod lock;
 #[cfg(not(loom))]
 pub(crate) mod mail;
+#[cfg(all(feature = "mpi", not(loom)))]
+pub(crate) mod station;

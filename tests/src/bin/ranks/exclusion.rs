@@ -200,7 +200,7 @@ fn timeouts_end(job: &Job) {
     }
 }
 
-/// 100,000 random operations a rank: all ways to take the lock, nested in all ways the types allow.
+/// 100,000 random operations a rank, or 5,000 where writers go over a network: all ways to take the lock, nested in all ways the types allow.
 fn mixed_operations(job: &Job) {
     let mut ctrl = mpisync::sync(&job.world).unwrap();
     let guarded = Guarded {
@@ -209,7 +209,8 @@ fn mixed_operations(job: &Job) {
     };
     let mut rng = Rng::new(job.rank as u64);
     let mut written = 0;
-    for _ in 0..100_000 {
+    let rounds = if ctrl.nodes() == 1 { 100_000 } else { 5_000 };
+    for _ in 0..rounds {
         written += operation(&mut ctrl, &guarded, &mut rng);
     }
     job.scratch.word(50).fetch_add(written, SeqCst);
@@ -220,7 +221,7 @@ fn mixed_operations(job: &Job) {
         "writes were lost"
     );
     assert!(
-        written > 5_000,
+        written > rounds / 20,
         "only {written} writes: this did not test much"
     );
 }

@@ -1,0 +1,267 @@
+//! The agent of a node: what other nodes ask of it, and what it has to come back to.
+
+use super::Hub;
+use super::message::{Reason, Word};
+use crate::lock::cluster::tier::Tier;
+use crate::lock::cluster::tree;
+use crate::lock::node::{Closed, NodeLock};
+use crate::memory::block::Block;
+use crate::memory::topology::RankPlace;
+use crate::share::mirror::Mirror;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::Ordering;
+
+/// What an agent knows of the controllers of its communicator.
+#[derive(Default)]
+pub(super) struct Agent {
+    wards: BTreeMap<u64, Ward>,
+    /// The controllers to come back to.
+    busy: BTreeSet<u64>,
+}
+
+/// One controller on this node.
+struct Ward {
+    /// From a seat of the agent's own.
+    lock: NodeLock<Block>,
+    tier: Tier,
+    closing: Option<Closing>,
+    /// The turn has to be taken up or handed over, and a writer was at it.
+    unsettled: bool,
+    /// Values on their way into the node's mailbox.
+    mirror: Mirror,
+    /// Whether the others know that a rank died here as a writer.
+    broken_told: bool,
+    /// Whether the home node knows that this node's ranks have dropped the controller.
+    gone_told: bool,
+    /// On the home node: how many nodes have.
+    gone: u32,
+}
+
+/// A close that has been answered neither here nor below.
+struct Closing {
+    closed: Closed,
+    count: u32,
+    parent: u32,
+    at_root: bool,
+    /// How many nodes below have not answered yet.
+    pending: usize,
+}
+
+impl Agent {
+    pub(super) fn take_on(&mut self, number: u64, lock: NodeLock<Block>, tier: Tier) {
+        let ward = Ward {
+            lock,
+            tier,
+            closing: None,
+            unsettled: false,
+            mirror: Mirror::default(),
+            broken_told: false,
+            gone_told: false,
+            gone: 0,
+        };
+        self.wards.insert(number, ward);
+    }
+
+    pub(super) fn handle(&mut self, hub: &Hub, number: u64, word: Word) {
+        let Some(ward) = self.wards.get_mut(&number) else {
+            // All ranks of all nodes have dropped it.
+            return;
+        };
+        match word {
+            Word::Forget => {
+                self.wards.remove(&number);
+                self.busy.remove(&number);
+                return;
+            }
+            Word::Gone => {
+                ward.gone += 1;
+                if ward.gone == hub.nodes() {
+                    for node in hub.topology().other_nodes() {
+                        hub.tell(node, number, Word::Forget);
+                    }
+                    self.wards.remove(&number);
+                    self.busy.remove(&number);
+                }
+                return;
+            }
+            word => ward.handle(hub, word),
+        }
+        if ward.go_on(hub) {
+            self.busy.insert(number);
+        }
+    }
+
+    /// Goes on with what could not be done at once; whether there is more.
+    pub(super) fn tend(&mut self, hub: &Hub) -> bool {
+        let wards = &mut self.wards;
+        self.busy
+            .retain(|number| wards.get_mut(number).is_some_and(|ward| ward.go_on(hub)));
+        !self.busy.is_empty()
+    }
+
+    pub(super) fn inspect(&mut self, hub: &Hub) {
+        let mut gone = Vec::new();
+        for (&number, ward) in &mut self.wards {
+            ward.inspect(hub);
+            if !ward.gone_told && ward.lock.memory.is_left_to_agent() {
+                ward.gone_told = true;
+                gone.push((number, ward.tier.home));
+            }
+        }
+        for (number, home) in gone {
+            if home == hub.node() {
+                self.handle(hub, number, Word::Gone);
+            } else {
+                hub.tell(home, number, Word::Gone);
+            }
+        }
+    }
+}
+
+impl Ward {
+    fn handle(&mut self, hub: &Hub, word: Word) {
+        let station = self.lock.memory.station();
+        let number = self.tier.number;
+        match word {
+            Word::Enqueue { node } => {
+                self.unsettled |= hub.enqueue_at_home(number, station, node);
+            }
+            Word::Link { successor } => {
+                station.set_successor(successor);
+                self.unsettled = true;
+            }
+            Word::Grant(turn) => {
+                station.put_granted(&turn);
+                // If nobody has taken it up in a while, it goes on from here.
+                self.unsettled = true;
+            }
+            Word::Close {
+                count,
+                root,
+                parent,
+            } => self.close(hub, count, root, parent),
+            Word::Drained { count, .. } => {
+                if let Some(closing) = &mut self.closing
+                    && closing.count == count
+                {
+                    closing.pending -= 1;
+                }
+            }
+            Word::Open { count, root } => {
+                for node in tree::children(hub.node(), root, hub.nodes()) {
+                    hub.tell(node, number, Word::Open { count, root });
+                }
+                self.lock.open_gate(count);
+                self.closing.take_if(|closing| closing.count < count);
+            }
+            Word::Broken { rank } => {
+                station.broken.store(rank + 1, Ordering::Relaxed);
+            }
+            Word::Value(value) => self.mirror.begin(*value),
+            Word::Piece {
+                call,
+                writer,
+                bytes,
+            } => self.mirror.add(call, writer, &bytes),
+            Word::Ask {
+                call,
+                rank,
+                asker,
+                meetings,
+            } => {
+                if let Some(reason) = self.reason(hub, call, rank, meetings) {
+                    hub.tell_rank(asker, number, Word::Answer { call, reason });
+                }
+            }
+            // Handled before an agent is asked.
+            Word::Accepted { .. } | Word::Answer { .. } | Word::Gone | Word::Forget => {}
+        }
+    }
+
+    /// Why `rank`, of this node, shares nothing in `call`; none if it did, for its value may still be under way, or may
+    /// do so yet.
+    fn reason(&self, hub: &Hub, call: u64, rank: u32, meetings: u64) -> Option<Reason> {
+        let RankPlace::Here(seat) = hub.topology().place(rank as usize) else {
+            return None;
+        };
+        let block = &self.lock.memory;
+        if let Some(waits_for) = block.waits_for(seat, call) {
+            return Some(Reason::WaitsFor(waits_for));
+        }
+        let met = block.domain().board(rank as usize);
+        // In this order: a rank shares before it goes to a meeting.
+        let is_ahead = met.posted.load(Ordering::Acquire) > meetings;
+        let mail = block.mail(seat);
+        if mail.done.load(Ordering::Acquire) < call {
+            return is_ahead.then_some(Reason::IsElsewhere);
+        }
+        // It has gone on. Where it has written in a later call in the same record, all nodes had taken over before what it
+        // may have written in this one.
+        let wrote = mail.wrote[(call % 2) as usize].load(Ordering::Relaxed) == call;
+        (!wrote).then(|| Reason::WaitsFor(mail.waits_for.load(Ordering::Relaxed)))
+    }
+
+    fn close(&mut self, hub: &Hub, count: u32, root: u32, parent: u32) {
+        let mut pending = 0;
+        for node in tree::children(hub.node(), root, hub.nodes()) {
+            let close = Word::Close {
+                count,
+                root,
+                parent: hub.rank(),
+            };
+            hub.tell(node, self.tier.number, close);
+            pending += 1;
+        }
+        // Where the gate has been opened again since, whoever closed it does not wait any more.
+        self.closing = self.lock.close_gate(count).map(|closed| Closing {
+            closed,
+            count,
+            parent,
+            at_root: hub.topology().node_of(parent) == root,
+            pending,
+        });
+    }
+
+    /// Does what can be done now; whether something is left.
+    fn go_on(&mut self, hub: &Hub) -> bool {
+        if let Some(closing) = &self.closing
+            && closing.pending == 0
+            && self.lock.readers_have_left(closing.closed)
+        {
+            let drained = Word::Drained {
+                count: closing.count,
+                at_root: closing.at_root,
+            };
+            hub.tell_rank(closing.parent, self.tier.number, drained);
+            self.closing = None;
+        }
+        if self.unsettled {
+            self.unsettled = !self.tier.settle(&self.lock);
+        }
+        let mirroring = self.mirror.go_on(&self.lock.memory, |writer, call| {
+            hub.tell_rank(writer, self.tier.number, Word::Accepted { call });
+        });
+        mirroring || self.unsettled || self.closing.is_some()
+    }
+
+    fn inspect(&mut self, hub: &Hub) {
+        if self.closing.is_some() {
+            self.tier.clear_dead_readers(&self.lock);
+        }
+        self.tier.forget_dead_writers(&self.lock);
+        if self.broken_told {
+            return;
+        }
+        if let Some(rank) = self.tier.dead_writer(&self.lock) {
+            self.broken_told = true;
+            self.lock
+                .memory
+                .station()
+                .broken
+                .store(rank + 1, Ordering::Relaxed);
+            for node in hub.topology().other_nodes() {
+                hub.tell(node, self.tier.number, Word::Broken { rank });
+            }
+        }
+    }
+}

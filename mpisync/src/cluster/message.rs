@@ -1,0 +1,72 @@
+//! What the nodes of a communicator say to each other.
+
+use crate::lock::cluster::standing::Turn;
+use crate::memory::words::board::NoteData;
+use crate::share::Value;
+use serde::{Deserialize, Serialize};
+
+/// A message. It goes to the leader of a node, whose agent handles it, unless it says otherwise.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Message {
+    /// About the controller of this number.
+    On(u64, Word),
+    /// What the ranks of a node posted for a meeting.
+    Notes {
+        number: u64,
+        notes: Vec<(u32, NoteData)>,
+    },
+    /// A rank has died.
+    Dead { rank: u32 },
+}
+
+/// Why a rank shares nothing in a call.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(crate) enum Reason {
+    /// It waits for this rank to share something.
+    WaitsFor(u32),
+    /// It waits for the asker in a meeting.
+    IsElsewhere,
+}
+
+/// A message about one controller.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Word {
+    /// To the home node: put `node` into the queue.
+    Enqueue { node: u32 },
+    /// `successor` comes after the node that gets this.
+    Link { successor: u32 },
+    /// The turn is handed over.
+    Grant(Turn),
+    /// From `root`: close the gates below, opened so many times so far, and tell `parent` when no reader is inside.
+    Close { count: u32, root: u32, parent: u32 },
+    /// To the rank that asked: no reader is inside below that node.
+    Drained { count: u32, at_root: bool },
+    /// From `root`: open the gates below, for the so-manieth time.
+    Open { count: u32, root: u32 },
+    /// A rank died as a writer.
+    Broken { rank: u32 },
+    /// What came of a call.
+    Value(Box<Value>),
+    /// The next bytes of a value.
+    Piece {
+        call: u64,
+        writer: u32,
+        bytes: Vec<u8>,
+    },
+    /// To the writer: a node has taken the value of this call over.
+    Accepted { call: u64 },
+    /// What does `rank`, a rank of the node that gets this, do about the call that `asker` waits for? The asker has come
+    /// to so many meetings.
+    Ask {
+        call: u64,
+        rank: u32,
+        asker: u32,
+        meetings: u64,
+    },
+    /// To the asker: why the rank that it asked about shares nothing in this call.
+    Answer { call: u64, reason: Reason },
+    /// To the home node: all ranks of a node have dropped the controller.
+    Gone,
+    /// All ranks have.
+    Forget,
+}

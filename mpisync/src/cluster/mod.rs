@@ -1,0 +1,312 @@
+//! What ranks on different nodes have to do with each other: messages, and an agent on each node that answers them.
+//!
+//! Every rank has a [`Hub`] for each communicator that spans nodes. The lowest rank of a node, its leader, also has the
+//! node's [`agent`](agent::Agent), which acts for the node whether or not its ranks are inside mpisync: it closes gates,
+//! hands turns over, fills mailboxes and boards. Messages are handled by whichever thread of the leader polls first:
+//! one that waits for something, or the progress [`thread`].
+
+mod agent;
+mod message;
+mod thread;
+
+use crate::lock::cluster::standing::{Standing, Turn};
+use crate::lock::cluster::tier::Tier;
+use crate::lock::node::NodeLock;
+use crate::memory::block::Block;
+use crate::memory::domain::Domain;
+use crate::memory::topology::Topology;
+use crate::memory::words::board::NoteData;
+use crate::memory::words::station::Station;
+use agent::Agent;
+use message::Message;
+pub(crate) use message::{Reason, Word};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+pub(crate) use thread::end;
+
+/// One communicator that spans nodes, as one rank sees it.
+pub(crate) struct Hub {
+    domain: Arc<Domain>,
+    /// What this rank has under way, by the controller's number.
+    desks: Mutex<HashMap<u64, Arc<Desk>>>,
+    /// On the leader.
+    agent: Mutex<Option<Agent>>,
+    /// Notes that came before those of the meeting before.
+    early: Mutex<Vec<(u64, Notes)>>,
+}
+
+/// What ranks of one node have written for a meeting, by rank.
+type Notes = Vec<(u32, NoteData)>;
+
+/// What one rank waits for, from other nodes, on one controller.
+#[derive(Default)]
+pub(crate) struct Desk {
+    /// How many nodes have answered to a close: its count in the upper half, their number below.
+    answers: AtomicU64,
+    /// For the last two calls that this rank wrote in: how many nodes have taken the value over.
+    accepted: Mutex<[(u64, u32); 2]>,
+    /// Why the rank that this one asked about shares nothing, and in which call.
+    answer: Mutex<Option<(u64, Reason)>>,
+    /// When this rank asked last.
+    asked: Mutex<Option<Instant>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Desk {
+    /// Whether `nodes` have taken over what this rank shared in `call`.
+    pub(crate) fn is_accepted(&self, call: u64, nodes: u32) -> bool {
+        let accepted = lock(&self.accepted)[(call % 2) as usize];
+        accepted.0 != call || accepted.1 >= nodes
+    }
+
+    /// Begins to count the nodes that take over what is shared in `call`.
+    pub(crate) fn expect_acceptance(&self, call: u64) {
+        lock(&self.accepted)[(call % 2) as usize] = (call, 0);
+    }
+
+    fn accept(&self, call: u64) {
+        let accepted = &mut lock(&self.accepted)[(call % 2) as usize];
+        if accepted.0 == call {
+            accepted.1 += 1;
+        }
+    }
+
+    /// Why the rank that this one has asked about shares nothing in `call`, if it is known.
+    pub(crate) fn answer(&self, call: u64) -> Option<Reason> {
+        lock(&self.answer)
+            .filter(|answer| answer.0 == call)
+            .map(|answer| answer.1)
+    }
+
+    /// Begins to count the answers to a close.
+    pub(crate) fn expect_answers(&self, count: u32) {
+        self.answers
+            .store(u64::from(count) << 32, Ordering::Relaxed);
+    }
+
+    /// How many nodes have answered to the close with this count.
+    pub(crate) fn answers(&self, count: u32) -> u32 {
+        let answers = self.answers.load(Ordering::Acquire);
+        if (answers >> 32) as u32 == count {
+            answers as u32
+        } else {
+            0
+        }
+    }
+
+    /// Whether it is time to ask what another rank does.
+    pub(crate) fn may_ask(&self) -> bool {
+        const INTERVAL: Duration = Duration::from_millis(50);
+        let mut asked = lock(&self.asked);
+        let is_time = asked.is_none_or(|asked| asked.elapsed() >= INTERVAL);
+        if is_time {
+            *asked = Some(Instant::now());
+        }
+        is_time
+    }
+
+    fn count_answer(&self, count: u32) {
+        // Unless it answers to a close that was given up.
+        let _ = self
+            .answers
+            .fetch_update(Ordering::AcqRel, Ordering::Relaxed, |answers| {
+                ((answers >> 32) as u32 == count).then_some(answers + 1)
+            });
+    }
+}
+
+impl Hub {
+    /// Begins to handle messages of `domain`, whose ranks do so together.
+    pub(crate) fn open(domain: &Arc<Domain>) -> Arc<Self> {
+        let leads = domain.topology().is_leader();
+        let hub = Arc::new(Hub {
+            domain: Arc::clone(domain),
+            desks: Mutex::default(),
+            agent: Mutex::new(leads.then(Agent::default)),
+            early: Mutex::default(),
+        });
+        let handler = Arc::clone(&hub);
+        domain.set_handler(Box::new(move |bytes| handler.receive(bytes)));
+        thread::register(&hub);
+        hub
+    }
+
+    pub(crate) fn topology(&self) -> &Topology {
+        self.domain.topology()
+    }
+
+    pub(crate) fn rank(&self) -> u32 {
+        self.topology().rank()
+    }
+
+    pub(crate) fn node(&self) -> u32 {
+        self.topology().node()
+    }
+
+    pub(crate) fn nodes(&self) -> u32 {
+        self.topology().nodes()
+    }
+
+    /// Sends a word about a controller to the leader of another node; does not wait.
+    pub(crate) fn tell(&self, node: u32, number: u64, word: Word) {
+        self.tell_rank(self.topology().leader(node), number, word);
+    }
+
+    /// Sends a word about a controller to a rank; does not wait.
+    pub(crate) fn tell_rank(&self, rank: u32, number: u64, word: Word) {
+        self.send(rank, &Message::On(number, word));
+    }
+
+    /// Tells the leaders of all other nodes what this node's ranks have posted for a meeting.
+    pub(crate) fn pass_notes(&self, number: u64, notes: Notes) {
+        self.send_to_others(&Message::Notes { number, notes });
+    }
+
+    fn send_to_others(&self, message: &Message) {
+        let bytes = postcard::to_stdvec(message).expect("a message is plain data");
+        for node in self.topology().other_nodes() {
+            self.domain
+                .send(self.topology().leader(node), bytes.clone());
+        }
+    }
+
+    fn send(&self, rank: u32, message: &Message) {
+        let bytes = postcard::to_stdvec(message).expect("a message is plain data");
+        if rank == self.rank() {
+            // From the agent to a rank of the same process.
+            return self.receive(&bytes);
+        }
+        self.domain.send(rank, bytes);
+    }
+
+    /// Puts `node` at the end of the queue, whose tail is in `station`; only on the home node. True if the node behind
+    /// which it comes is the home node itself.
+    pub(crate) fn enqueue_at_home(&self, number: u64, station: &Station, node: u32) -> bool {
+        let before = station.tail.swap(node + 1, Ordering::AcqRel);
+        let before = before.checked_sub(1).unwrap_or(self.node());
+        if before == self.node() {
+            station.set_successor(node);
+            return true;
+        }
+        self.tell(before, number, Word::Link { successor: node });
+        false
+    }
+
+    /// Begins to take part in a controller: as a rank, and on the leader also as the node's agent.
+    pub(crate) fn join(
+        self: &Arc<Self>,
+        number: u64,
+        home: u32,
+        handovers: u32,
+        agent: Option<Block>,
+    ) -> Tier {
+        let desk = Arc::new(Desk::default());
+        let tier = |desk: &Arc<Desk>| Tier {
+            hub: Arc::clone(self),
+            number,
+            desk: Arc::clone(desk),
+            handovers,
+            home,
+        };
+        lock(&self.desks).insert(number, Arc::clone(&desk));
+        if let Some(block) = agent {
+            if home == self.node() {
+                // The queue begins here.
+                let turn = Turn::default();
+                let owner = Standing::Owner { turn, row: 0 };
+                block.station().set_standing(&owner);
+            }
+            let seat = NodeLock { memory: block };
+            let mut agent = lock(&self.agent);
+            let agent = agent.as_mut().expect("the leader has one");
+            agent.take_on(number, seat, tier(&Arc::default()));
+        }
+        tier(&desk)
+    }
+
+    /// Ends this rank's part in a controller.
+    pub(crate) fn leave(&self, number: u64) {
+        lock(&self.desks).remove(&number);
+    }
+
+    /// Handles the messages that have come; whether there were any.
+    pub(crate) fn poll(&self) -> bool {
+        self.domain.poll()
+    }
+
+    fn receive(&self, bytes: &[u8]) {
+        let message = postcard::from_bytes(bytes).expect("as it was sent by the same program");
+        match message {
+            Message::On(number, word) => self.receive_word(number, word),
+            Message::Notes { number, notes } => self.receive_notes(number, notes),
+            Message::Dead { rank } => self.domain.note_death(rank),
+        }
+    }
+
+    /// Posts notes in the order of the meetings: they may have been sent by different ranks of a node, and so arrive in
+    /// any order.
+    fn receive_notes(&self, number: u64, notes: Notes) {
+        let mut early = lock(&self.early);
+        early.push((number, notes));
+        let is_next = |(number, notes): &(u64, Notes)| {
+            let posted = |rank: u32| &self.domain.board(rank as usize).posted;
+            let first = notes.first();
+            first.is_none_or(|(rank, _)| posted(*rank).load(Ordering::Relaxed) + 1 == *number)
+        };
+        while let Some(index) = early.iter().position(is_next) {
+            let (number, notes) = early.swap_remove(index);
+            self.domain.post_far(number, &notes);
+        }
+    }
+
+    fn receive_word(&self, number: u64, word: Word) {
+        let desk = || lock(&self.desks).get(&number).cloned();
+        match word {
+            Word::Drained {
+                count,
+                at_root: true,
+            } => {
+                if let Some(desk) = desk() {
+                    desk.count_answer(count);
+                }
+            }
+            Word::Accepted { call } => {
+                if let Some(desk) = desk() {
+                    desk.accept(call);
+                }
+            }
+            Word::Answer { call, reason } => {
+                if let Some(desk) = desk() {
+                    *lock(&desk.answer) = Some((call, reason));
+                }
+            }
+            word => {
+                if let Some(agent) = lock(&self.agent).as_mut() {
+                    agent.handle(self, number, word);
+                }
+            }
+        }
+    }
+
+    /// What the agent has to come back to; whether there is more of it.
+    fn tend(&self) -> bool {
+        lock(&self.agent)
+            .as_mut()
+            .is_some_and(|agent| agent.tend(self))
+    }
+
+    /// What the agent looks after now and then: ranks that died, controllers that nobody uses any more.
+    fn inspect(&self) {
+        if let Some(agent) = lock(&self.agent).as_mut() {
+            for rank in self.domain.newly_dead() {
+                self.send_to_others(&Message::Dead { rank });
+            }
+            agent.inspect(self);
+        }
+    }
+}

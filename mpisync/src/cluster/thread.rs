@@ -1,0 +1,111 @@
+//! The progress thread: what keeps a node answering while its ranks compute.
+//!
+//! It runs in the leader of a node where a communicator spans nodes, once a process. It polls hard while there is
+//! traffic and sleeps otherwise, for a millisecond at most; it ends before MPI does.
+
+use super::{Hub, lock};
+use crate::memory::mpi;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+/// How long the thread polls hard after the last message.
+const ALERT: Duration = Duration::from_micros(500);
+/// The first nap after that; each next one is twice as long.
+const FIRST_NAP: Duration = Duration::from_micros(100);
+const LONGEST_NAP: Duration = Duration::from_millis(1);
+/// How often the agents look after what does not announce itself.
+const INSPECTION: Duration = Duration::from_millis(200);
+
+/// The hubs of this process, and the thread that serves them.
+static HUBS: Mutex<Vec<Arc<Hub>>> = Mutex::new(Vec::new());
+static THREAD: Mutex<Option<JoinHandle<()>>> = Mutex::new(None);
+static STOP: AtomicBool = AtomicBool::new(false);
+
+/// Serves `hub` from now on, until MPI ends.
+pub(super) fn register(hub: &Arc<Hub>) {
+    let first = {
+        let mut hubs = lock(&HUBS);
+        hubs.push(Arc::clone(hub));
+        hubs.len() == 1
+    };
+    if first {
+        mpi::at_end(end);
+    }
+    let mut running = lock(&THREAD);
+    if hub.topology().is_leader() && running.is_none() {
+        let thread = thread::Builder::new().name("mpisync".to_owned());
+        *running = Some(
+            thread
+                .spawn(serve)
+                .expect("a process may have a thread more"),
+        );
+    }
+}
+
+fn serve() {
+    let mut hubs: Vec<Arc<Hub>> = Vec::new();
+    let mut active_at = Instant::now();
+    let mut inspected_at = active_at;
+    let mut nap = FIRST_NAP;
+    while !STOP.load(Ordering::Relaxed) {
+        {
+            let all = lock(&HUBS);
+            if all.len() != hubs.len() {
+                hubs.clone_from(&all);
+            }
+        }
+        let mut active = false;
+        for hub in &hubs {
+            active |= hub.poll();
+            active |= hub.tend();
+        }
+        let now = Instant::now();
+        if now - inspected_at >= INSPECTION {
+            inspected_at = now;
+            hubs.iter().for_each(|hub| hub.inspect());
+        }
+        if active {
+            active_at = now;
+            nap = FIRST_NAP;
+        }
+        if now - active_at < ALERT {
+            thread::yield_now();
+        } else {
+            thread::sleep(nap);
+            nap = (nap * 2).min(LONGEST_NAP);
+        }
+    }
+}
+
+/// Ends the thread, and waits until all ranks of the communicators have come as far, for until then they may need
+/// this node.
+///
+/// Called by a [`Universe`](crate::Universe) that is dropped, and otherwise by MPI when it is about to end. That may be
+/// late: MPICH calls itself single-threaded from the first moment of `MPI_Finalize`, so that a thread which is inside
+/// MPI just then spoils one of its locks.
+pub(crate) fn end() {
+    STOP.store(true, Ordering::Relaxed);
+    if let Some(thread) = lock(&THREAD).take() {
+        // A panic of the thread has been printed by its hook; there is nobody else to tell here.
+        let _ = thread.join();
+    }
+    let hubs = std::mem::take(&mut *lock(&HUBS));
+    let mut farewells: Vec<_> = hubs
+        .iter()
+        .filter(|hub| !hub.domain.has_lost_ranks())
+        .map(|hub| hub.domain.begin_farewell())
+        .collect();
+    while !farewells.is_empty() {
+        let mut active = false;
+        for hub in &hubs {
+            active |= hub.poll();
+            active |= hub.tend();
+        }
+        farewells.retain_mut(|farewell| !farewell.is_over());
+        if !active && !farewells.is_empty() {
+            thread::sleep(FIRST_NAP);
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! Which rank of a communicator runs on which node.
+//!
+//! Two numberings meet here: *ranks* count over the communicator, *seats* over the ranks of this node, in the same
+//! order. On one node they are the same.
+
+/// A communicator's ranks and nodes, as one rank sees them.
+#[derive(Clone, Debug)]
+pub(crate) struct Topology {
+    rank: u32,
+    /// The node of each rank.
+    node_of: Vec<u32>,
+    /// The lowest rank of each node, in ascending order.
+    leaders: Vec<u32>,
+    /// The ranks of this node, in ascending order.
+    here: Vec<u32>,
+    /// For each rank its seat, if it is on this node, or its place among the ranks of other nodes.
+    places: Vec<RankPlace>,
+    far: usize,
+}
+
+/// Where a rank is, seen from this node.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum RankPlace {
+    /// On this node, in this seat.
+    Here(usize),
+    /// On another node; counted over all such ranks.
+    Far(usize),
+}
+
+impl Topology {
+    /// From the lowest rank on each rank's node.
+    pub(crate) fn new(rank: u32, leader_of: &[u32]) -> Self {
+        let mut leaders = leader_of.to_vec();
+        leaders.sort_unstable();
+        leaders.dedup();
+        let node = |leader: &u32| leaders.binary_search(leader).expect("one of the leaders") as u32;
+        let node_of: Vec<u32> = leader_of.iter().map(node).collect();
+        let mine = node_of[rank as usize];
+        let (mut here, mut far) = (Vec::new(), 0);
+        let mut places = Vec::with_capacity(node_of.len());
+        for (rank, &node) in node_of.iter().enumerate() {
+            if node == mine {
+                places.push(RankPlace::Here(here.len()));
+                here.push(rank as u32);
+            } else {
+                places.push(RankPlace::Far(far));
+                far += 1;
+            }
+        }
+        Topology {
+            rank,
+            node_of,
+            leaders,
+            here,
+            places,
+            far,
+        }
+    }
+
+    /// One node with so many ranks.
+    pub(crate) fn one_node(rank: u32, size: usize) -> Self {
+        Self::new(rank, &vec![0; size])
+    }
+
+    /// This rank.
+    pub(crate) fn rank(&self) -> u32 {
+        self.rank
+    }
+
+    /// How many ranks there are.
+    pub(crate) fn size(&self) -> usize {
+        self.node_of.len()
+    }
+
+    /// The number of this node.
+    pub(crate) fn node(&self) -> u32 {
+        self.node_of[self.rank as usize]
+    }
+
+    /// How many nodes there are.
+    pub(crate) fn nodes(&self) -> u32 {
+        self.leaders.len() as u32
+    }
+
+    /// Whether there is more than one node.
+    pub(crate) fn spans_nodes(&self) -> bool {
+        self.leaders.len() > 1
+    }
+
+    /// The node of `rank`.
+    #[cfg(feature = "mpi")]
+    pub(crate) fn node_of(&self, rank: u32) -> u32 {
+        self.node_of[rank as usize]
+    }
+
+    /// The lowest rank of `node`.
+    pub(crate) fn leader(&self, node: u32) -> u32 {
+        self.leaders[node as usize]
+    }
+
+    /// Whether this rank is the lowest of its node.
+    pub(crate) fn is_leader(&self) -> bool {
+        self.leader(self.node()) == self.rank
+    }
+
+    /// The ranks of this node, by seat.
+    pub(crate) fn here(&self) -> &[u32] {
+        &self.here
+    }
+
+    /// How many ranks run on other nodes.
+    pub(crate) fn far(&self) -> usize {
+        self.far
+    }
+
+    /// Where `rank` is.
+    #[inline]
+    pub(crate) fn place(&self, rank: usize) -> RankPlace {
+        self.places[rank]
+    }
+
+    /// The nodes but this one.
+    #[cfg(any(test, feature = "mpi"))]
+    pub(crate) fn other_nodes(&self) -> impl Iterator<Item = u32> {
+        let mine = self.node();
+        (0..self.nodes()).filter(move |&node| node != mine)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranks_dealt_round_robin_have_seats_on_their_nodes() {
+        let topology = Topology::new(3, &[0, 1, 0, 1, 0]);
+        assert_eq!((topology.node(), topology.nodes()), (1, 2));
+        assert_eq!(topology.here(), [1, 3]);
+        assert_eq!(topology.place(3), RankPlace::Here(1));
+        assert_eq!(topology.place(4), RankPlace::Far(2));
+        assert_eq!(topology.far(), 3);
+        assert_eq!(topology.leader(0), 0);
+        assert!(!topology.is_leader());
+        assert!(topology.other_nodes().eq([0]));
+    }
+}
