@@ -9,6 +9,7 @@ use clap::ValueEnum;
 
 use crate::examples;
 use crate::hdf5::Hdf5;
+use crate::hosts::Hosts;
 use crate::launch::Toolbox;
 use crate::memory;
 use crate::mpi::Choice;
@@ -71,8 +72,14 @@ pub fn list() {
     }
 }
 
-/// Runs the steps in `only`, or all.
-pub fn run(workspace: &Workspace, choice: &Choice, only: &[Step], limit: Duration) -> Result<()> {
+/// Runs the steps in `only`, or all; the ranks step also over each of these numbers of hosts.
+pub fn run(
+    workspace: &Workspace,
+    choice: &Choice,
+    only: &[Step],
+    hosts: &[u32],
+    limit: Duration,
+) -> Result<()> {
     let start = Instant::now();
     let machine = setup::prepare(workspace, choice, Need::MpiAndHdf5)?;
     let checks = Checks {
@@ -91,6 +98,14 @@ pub fn run(workspace: &Workspace, choice: &Choice, only: &[Step], limit: Duratio
     for index in 0..machine.mpis.len() {
         for step in &each {
             checks.announced(*step, &checks.tools(index))?;
+        }
+    }
+    if only.is_empty() || only.contains(&Step::Ranks) {
+        for &count in hosts {
+            let hosts = Hosts::up(count, &workspace.target)?.for_tests();
+            for index in 0..machine.mpis.len() {
+                checks.on_hosts(&hosts, &checks.tools(index).on(Some(&hosts)))?;
+            }
         }
     }
     say(format!("all checks passed, {}", seconds(start.elapsed())));
@@ -138,6 +153,30 @@ impl Checks<'_> {
             "== {title}: passed, {tests}{}",
             seconds(start.elapsed())
         ));
+        Ok(())
+    }
+
+    /// Runs the rank tests that are about any number of nodes over these hosts: those on 4 ranks over 2 hosts, those on
+    /// 3 over 3, one a host.
+    fn on_hosts(&self, hosts: &Hosts, tools: &Toolbox<'_>) -> Result<()> {
+        let title = format!("ranks with {} on {}", tools.mpi, hosts.describe(tools.mpi));
+        if !hosts.suit(tools.mpi) {
+            say(format!("== {title}: left out, it needs root"));
+            return Ok(());
+        }
+        let ranks = if hosts.count() == 2 { 4 } else { hosts.count() };
+        say(format!("== {title}, {ranks} ranks"));
+        let start = Instant::now();
+        let mut cargo = self.workspace.cargo();
+        tools.equip_tests(&mut cargo, ranks)?;
+        cargo
+            .args(["test", "-p", "mpisync-tests", "--test", "*", "--"])
+            .arg(format!("on_{ranks}_ranks"))
+            .args(["--skip", "one_node"]);
+        let passed = tests(&mut cargo).with_context(|| title.clone())?;
+        hosts.check_traffic(tools.mpi)?;
+        let took = seconds(start.elapsed());
+        say(format!("== {title}: passed, {passed} tests, {took}"));
         Ok(())
     }
 
@@ -206,7 +245,7 @@ impl Checks<'_> {
             Step::Ui => tests(tools.cargo().args(["test", "-p", "mpisync-ui-tests"])),
             Step::Ranks => {
                 let mut cargo = self.workspace.cargo();
-                tools.equip_tests(&mut cargo)?;
+                tools.equip_tests(&mut cargo, 1)?;
                 tests(cargo.args(["test", "-p", "mpisync-tests"]))
             }
             Step::Examples => {

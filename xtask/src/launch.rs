@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
+use crate::hosts::Hosts;
 use crate::mpi::Mpi;
 use crate::process::run_job;
 use crate::setup::Machine;
@@ -26,6 +27,8 @@ pub struct Toolbox<'a> {
     /// The MPI.
     pub mpi: &'a Mpi,
     limit: Duration,
+    /// Where jobs run; on this host if not said.
+    hosts: Option<&'a Hosts>,
 }
 
 impl<'a> Toolbox<'a> {
@@ -41,6 +44,21 @@ impl<'a> Toolbox<'a> {
             machine,
             mpi,
             limit,
+            hosts: None,
+        }
+    }
+
+    /// The same, for jobs on these hosts.
+    pub const fn on(mut self, hosts: Option<&'a Hosts>) -> Self {
+        self.hosts = hosts;
+        self
+    }
+
+    /// The launcher with its options, but for the number of ranks.
+    fn launcher(&self, ranks: u32) -> Result<Vec<String>> {
+        match self.hosts {
+            Some(hosts) => hosts.launcher(self.mpi, ranks),
+            None => Ok(vec![self.mpi.mpiexec.display().to_string()]),
         }
     }
 
@@ -90,24 +108,28 @@ impl<'a> Toolbox<'a> {
         for (name, value) in mpi.family.environment(&mpi.version) {
             command.env(name, value);
         }
+        if let Some(hosts) = self.hosts {
+            command.envs(hosts.environment(mpi));
+        }
         if env::temp_dir().as_os_str().len() > LONGEST_TMPDIR {
             command.env("TMPDIR", "/tmp");
         }
         command.env("MPIEXEC_TIMEOUT", self.limit.as_secs().to_string());
     }
 
-    /// For test programs that start their ranks themselves: the launcher, split on whitespace there, and its family.
-    pub fn equip_tests(&self, command: &mut Command) -> Result<()> {
-        let mpiexec = &self.mpi.mpiexec;
-        if mpiexec.to_string_lossy().contains(char::is_whitespace) {
-            bail!(
-                "the path of the launcher must not contain spaces: {}",
-                mpiexec.display()
-            );
+    /// For test programs that start their ranks themselves, so many of them: the launcher, split on whitespace there,
+    /// and its family.
+    pub fn equip_tests(&self, command: &mut Command, ranks: u32) -> Result<()> {
+        let launcher = self.launcher(ranks)?;
+        if let Some(word) = launcher
+            .iter()
+            .find(|word| word.contains(char::is_whitespace))
+        {
+            bail!("the launcher's path and options must not contain spaces: {word}");
         }
         self.equip(command);
         command
-            .env("MPISYNC_MPIEXEC", mpiexec)
+            .env("MPISYNC_MPIEXEC", launcher.join(" "))
             .env("MPISYNC_MPI", self.mpi.family.name());
         Ok(())
     }
@@ -120,8 +142,10 @@ impl<'a> Toolbox<'a> {
         args: &[OsString],
         line: impl FnMut(&str),
     ) -> Result<()> {
-        let mut command = Command::new(&self.mpi.mpiexec);
+        let launcher = self.launcher(ranks)?;
+        let mut command = Command::new(&launcher[0]);
         command
+            .args(&launcher[1..])
             .arg("-n")
             .arg(ranks.to_string())
             .arg(program)
@@ -133,7 +157,9 @@ impl<'a> Toolbox<'a> {
             let late = start.elapsed() >= self.limit;
             let limit = format!(", which may take {} s (--timeout)", self.limit.as_secs());
             format!("the job{}", if late { limit.as_str() } else { "" })
-        })
+        })?;
+        self.hosts
+            .map_or(Ok(()), |hosts| hosts.check_traffic(self.mpi))
     }
 }
 

@@ -4,6 +4,7 @@ mod checks;
 mod examples;
 mod family;
 mod hdf5;
+mod hosts;
 mod launch;
 mod libclang;
 mod memory;
@@ -59,6 +60,9 @@ enum Task {
         /// List the steps and stop
         #[arg(long)]
         list: bool,
+        /// Also run the ranks step over so many hosts, set up on this machine (may be given several times)
+        #[arg(long, value_name = "N", value_delimiter = ',')]
+        hosts: Vec<u32>,
         #[command(flatten)]
         limit: LimitArgs,
     },
@@ -69,6 +73,8 @@ enum Task {
         /// How many ranks to start
         #[arg(long, value_name = "N", default_value_t = 2)]
         ranks: u32,
+        #[command(flatten)]
+        hosts: HostsArgs,
         /// Also write the figures to this file; with several MPIs the MPI's name is put before the extension
         #[arg(long, value_name = "FILE")]
         json: Option<PathBuf>,
@@ -85,6 +91,8 @@ enum Task {
         /// How many ranks to start
         #[arg(short = 'n', value_name = "N", default_value_t = 4)]
         ranks: u32,
+        #[command(flatten)]
+        hosts: HostsArgs,
         /// Build without optimisation
         #[arg(long)]
         debug: bool,
@@ -97,6 +105,22 @@ enum Task {
         /// Arguments for the example
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
+    },
+    /// Run any program under mpiexec over several hosts that are set up on this machine and taken down afterwards
+    Cluster {
+        /// How many hosts
+        #[arg(long, value_name = "N", default_value_t = 2)]
+        hosts: u32,
+        /// How many ranks to start; one a host if not said
+        #[arg(short = 'n', value_name = "N")]
+        ranks: Option<u32>,
+        #[command(flatten)]
+        mpi: MpiArgs,
+        #[command(flatten)]
+        limit: LimitArgs,
+        /// The program and its arguments, after `--`
+        #[arg(last = true, required = true)]
+        command: Vec<std::ffi::OsString>,
     },
     /// Only set everything up, and say what will be used
     Setup {
@@ -127,6 +151,14 @@ impl MpiArgs {
             Choice::These(self.mpi)
         }
     }
+}
+
+/// On how many hosts to run.
+#[derive(Args)]
+struct HostsArgs {
+    /// Run over so many hosts, set up on this machine: network namespaces with root, MPICH's pretended hosts without
+    #[arg(long, value_name = "N")]
+    hosts: Option<u32>,
 }
 
 /// How long a job may take.
@@ -162,11 +194,16 @@ fn run(task: Task) -> Result<()> {
             Ok(())
         }
         Task::Test {
-            mpi, only, limit, ..
-        } => checks::run(&workspace, &mpi.choice(), &only, limit.duration()),
+            mpi,
+            only,
+            hosts,
+            limit,
+            ..
+        } => checks::run(&workspace, &mpi.choice(), &only, &hosts, limit.duration()),
         Task::Bench {
             bench,
             ranks,
+            hosts,
             json,
             mpi,
             limit,
@@ -177,6 +214,7 @@ fn run(task: Task) -> Result<()> {
                 program: bench,
                 build: Build::Release,
                 ranks,
+                hosts: hosts.hosts,
                 args,
             };
             programs::bench(
@@ -189,6 +227,7 @@ fn run(task: Task) -> Result<()> {
         }
         Task::Run {
             ranks,
+            hosts,
             debug,
             mpi,
             limit,
@@ -201,9 +240,28 @@ fn run(task: Task) -> Result<()> {
                 program: example,
                 build,
                 ranks,
+                hosts: hosts.hosts,
                 args,
             };
             programs::run(&workspace, &mpi.choice(), &job, limit.duration())
+        }
+        Task::Cluster {
+            hosts,
+            ranks,
+            mpi,
+            limit,
+            command,
+        } => {
+            let ranks = ranks.unwrap_or(hosts);
+            let choice = mpi.choice();
+            programs::cluster(
+                &workspace,
+                &choice,
+                hosts,
+                ranks,
+                &command,
+                limit.duration(),
+            )
         }
         Task::Setup { mpi } => setup::show(&workspace, &mpi.choice()),
     }

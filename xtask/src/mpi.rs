@@ -69,6 +69,12 @@ impl FromStr for Wanted {
 }
 
 impl Mpi {
+    /// The first number of the version.
+    pub fn major(&self) -> u32 {
+        let first = self.version.split('.').next();
+        first.and_then(|number| number.parse().ok()).unwrap_or(0)
+    }
+
     /// The MPI behind this compiler wrapper, if it works and its launcher is there too.
     pub fn behind(mpicc: &Path) -> Option<Self> {
         let ask = |option: &str| output_of(Command::new(mpicc).arg(option));

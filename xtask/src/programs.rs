@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
+use crate::hosts::Hosts;
 use crate::launch::Toolbox;
 use crate::mpi::{Choice, Mpi};
 use crate::process::{pass_on, run as run_program};
@@ -23,6 +24,8 @@ pub struct Job {
     pub build: Build,
     /// On how many ranks it runs.
     pub ranks: u32,
+    /// On how many hosts, if not on this one.
+    pub hosts: Option<u32>,
     /// Its arguments.
     pub args: Vec<String>,
 }
@@ -40,8 +43,9 @@ pub enum Build {
 pub fn run(workspace: &Workspace, choice: &Choice, job: &Job, limit: Duration) -> Result<()> {
     check_name(workspace, "examples", &job.program)?;
     let machine = setup::prepare(workspace, choice, Need::MpiAndHdf5)?;
+    let hosts = hosts(workspace, job)?;
     for mpi in &machine.mpis {
-        let tools = Toolbox::new(workspace, &machine, mpi, limit);
+        let tools = Toolbox::new(workspace, &machine, mpi, limit).on(hosts.as_ref());
         let program = build(&tools, &machine, job.package, &job.program, job.build)?;
         let args: Vec<OsString> = job.args.iter().map(OsString::from).collect();
         tools.launch(job.ranks, &program, &args, pass_on)?;
@@ -59,8 +63,9 @@ pub fn bench(
 ) -> Result<()> {
     check_name(workspace, "bench", &job.program)?;
     let machine = setup::prepare(workspace, choice, Need::Mpi)?;
+    let hosts = hosts(workspace, job)?;
     for mpi in &machine.mpis {
-        let tools = Toolbox::new(workspace, &machine, mpi, limit);
+        let tools = Toolbox::new(workspace, &machine, mpi, limit).on(hosts.as_ref());
         let program = build(&tools, &machine, job.package, &job.program, job.build)?;
         let mut args: Vec<OsString> = job.args.iter().map(OsString::from).collect();
         if let Some(json) = json {
@@ -76,6 +81,30 @@ pub fn bench(
             ]);
         }
         tools.launch(job.ranks, &program, &args, pass_on)?;
+    }
+    Ok(())
+}
+
+/// The hosts that a job asks for.
+fn hosts(workspace: &Workspace, job: &Job) -> Result<Option<Hosts>> {
+    let up = |count| Hosts::up(count, &workspace.target);
+    job.hosts.map(up).transpose()
+}
+
+/// Runs any program over hosts, with each of the chosen MPIs.
+pub fn cluster(
+    workspace: &Workspace,
+    choice: &Choice,
+    hosts: u32,
+    ranks: u32,
+    command: &[OsString],
+    limit: Duration,
+) -> Result<()> {
+    let machine = setup::prepare(workspace, choice, Need::Mpi)?;
+    let hosts = Hosts::up(hosts, &workspace.target)?;
+    for mpi in &machine.mpis {
+        let tools = Toolbox::new(workspace, &machine, mpi, limit).on(Some(&hosts));
+        tools.launch(ranks, Path::new(&command[0]), &command[1..], pass_on)?;
     }
     Ok(())
 }
