@@ -5,8 +5,8 @@
 //! ranks, in turns, so that a figure of one subject may be divided by a figure of another.
 //!
 //! What all benchmarks share: [`clock`] tells the time, [`pace`] repeats an operation until a moment,
-//! [`team`] starts the ranks together and adds up what they did, [`memory`] is memory that they share,
-//! and [`report`] prints and stores the outcome.
+//! [`team`] starts the ranks together and adds up what they did, [`memory`] is memory that they share, [`window`] words
+//! that they reach through MPI, and [`report`] prints and stores the outcome.
 
 pub mod clock;
 pub mod lock;
@@ -14,3 +14,4 @@ pub mod memory;
 pub mod pace;
 pub mod report;
 pub mod team;
+pub mod window;

@@ -13,9 +13,13 @@ use crate::pace::Laps;
 /// From the choice of a start to the start. Long enough for a rank that waits for a core to learn of it.
 const NOTICE: Duration = Duration::from_millis(10);
 
-/// All ranks of the job, on one host.
+/// All ranks of the job, on one host or on several whose clocks are one (namespaces of one machine).
 pub struct Team<'a> {
     world: &'a SimpleCommunicator,
+    /// The ranks of this host.
+    host: SimpleCommunicator,
+    hosts: usize,
+    /// One on each host.
     counter: Shared<u64>,
     round: Duration,
 }
@@ -47,9 +51,15 @@ impl Tally {
 impl<'a> Team<'a> {
     /// The ranks of `world`, measured in rounds of the given length. Collective.
     pub fn new(world: &'a SimpleCommunicator, round: Duration) -> Self {
+        let host = world.split_shared(world.rank());
+        let mut hosts = 0;
+        let first_of_host = i32::from(host.rank() == 0);
+        world.all_reduce_into(&first_of_host, &mut hosts, SystemOperation::sum());
         Self {
             world,
-            counter: Shared::new(world),
+            counter: Shared::new(&host),
+            host,
+            hosts: hosts as usize,
             round,
         }
     }
@@ -64,14 +74,33 @@ impl<'a> Team<'a> {
         self.world.rank()
     }
 
+    /// How many hosts the ranks are on.
+    pub fn hosts(&self) -> usize {
+        self.hosts
+    }
+
+    /// Whether this rank is the one that works where one does: the first, or over several hosts the last, which is not
+    /// on the first one's host.
+    pub fn is_the_lone_rank(&self) -> bool {
+        let lone = if self.hosts == 1 {
+            0
+        } else {
+            self.world.size() - 1
+        };
+        self.rank() == lone
+    }
+
     /// Agrees on the next round, sets the counter to zero and sleeps until the round starts. Collective.
     pub fn start(&self) -> Span {
         // No rank may still be at work when rank 0 sets the counter to zero.
         self.world.barrier();
         let mut start = 0;
-        if self.rank() == 0 {
-            // SAFETY: the other ranks are between the barrier and the broadcast, where none touches it.
+        if self.host.rank() == 0 {
+            // SAFETY: the other ranks are between the barrier and the broadcast, where none touches it; the broadcast
+            // is followed by a sleep that is longer than this store takes.
             unsafe { self.counter.as_ptr().write_volatile(0) };
+        }
+        if self.rank() == 0 {
             start = clock::now() + NOTICE.as_nanos() as u64;
         }
         self.world.process_at_rank(0).broadcast_into(&mut start);
@@ -89,6 +118,14 @@ impl<'a> Team<'a> {
             operations: 0,
             end: span.start,
         }
+    }
+
+    /// Calls `poll` through a round in which this rank has nothing else to do.
+    pub fn attend(&self, span: Span, poll: impl Fn()) -> Laps {
+        while clock::now() < span.end {
+            poll();
+        }
+        self.sit_out(span)
     }
 
     /// Adds up what all ranks did in a round. Collective.
@@ -123,6 +160,20 @@ impl<'a> Team<'a> {
     pub unsafe fn peek(&self) -> u64 {
         // SAFETY: the counter lives as long as `self`; no other rank writes it now, says the caller.
         unsafe { self.counter.as_ptr().read_volatile() }
+    }
+
+    /// What the counters of all hosts have come to, after [`tally`](Self::tally). Collective.
+    pub fn counted(&self) -> u64 {
+        let mut sum = 0;
+        let mine = if self.host.rank() == 0 {
+            // SAFETY: all ranks have come through the tally and none starts another round without this one.
+            unsafe { self.peek() }
+        } else {
+            0
+        };
+        self.world
+            .all_reduce_into(&mine, &mut sum, SystemOperation::sum());
+        sum
     }
 
     /// Gives the counter back. Collective.

@@ -1,6 +1,8 @@
 //! What the lock benchmark compares: the cases, and the subjects that go through them.
 
+pub mod mcs_rma;
 pub mod mpi_bcast_barrier;
+pub mod mpi_fetch_and_op;
 pub mod mpi_win_lock;
 pub mod mpisync;
 pub mod pthread_rwlock;
@@ -11,22 +13,25 @@ use clap::ValueEnum;
 
 use crate::pace::repeat_until;
 use crate::team::Team;
+use crate::window::progress;
 
 /// What is measured. An operation is an acquisition together with its release.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 #[value(rename_all = "snake_case")]
 pub enum Case {
-    /// Rank 0 locks for reading; the other ranks sleep.
+    /// One rank locks for reading; the other ranks have nothing to do.
     ReadAlone,
     /// All ranks lock for reading.
     ReadAll,
-    /// Rank 0 locks for writing; the other ranks sleep.
+    /// One rank locks for writing; the other ranks have nothing to do.
     WriteAlone,
     /// All ranks lock for writing, one after another.
     WriteAll,
     /// Rank 0 has 8 bytes and all ranks get them.
     #[value(name = "single_write_share_8")]
     SingleWriteShare8,
+    /// One rank asks rank 0 and waits for the answer.
+    RoundTrip,
 }
 
 impl Case {
@@ -47,21 +52,38 @@ pub enum Name {
     MpiWinLock,
     /// `MPI_Bcast`, then `MPI_Barrier`.
     MpiBcastBarrier,
+    /// A queue lock over one-sided calls.
+    McsRma,
+    /// `MPI_Fetch_and_op` and `MPI_Win_flush`.
+    MpiFetchAndOp,
 }
 
 impl Name {
     /// Whether the subject has something that does what the case asks for.
     pub fn takes(self, case: Case) -> bool {
-        let hands_over = case == Case::SingleWriteShare8;
+        match case {
+            Case::RoundTrip => self == Name::MpiFetchAndOp,
+            Case::SingleWriteShare8 => matches!(self, Name::Mpisync | Name::MpiBcastBarrier),
+            Case::ReadAlone | Case::ReadAll => {
+                matches!(self, Name::Mpisync | Name::PthreadRwlock | Name::MpiWinLock)
+            }
+            Case::WriteAlone | Case::WriteAll => {
+                !matches!(self, Name::MpiBcastBarrier | Name::MpiFetchAndOp)
+            }
+        }
+    }
+
+    /// Whether it works with ranks on several hosts; `windows` tells whether MPI can make windows there.
+    pub fn spans_hosts(self, windows: bool) -> bool {
         match self {
-            Name::Mpisync => true,
-            Name::PthreadRwlock | Name::MpiWinLock => !hands_over,
-            Name::MpiBcastBarrier => hands_over,
+            Name::Mpisync | Name::MpiBcastBarrier => true,
+            Name::PthreadRwlock => false,
+            Name::MpiWinLock | Name::McsRma | Name::MpiFetchAndOp => windows,
         }
     }
 
     /// Makes the subject. Collective.
-    pub fn make(self, team: &Team) -> Box<dyn Subject> {
+    pub fn make<'a>(self, team: &Team<'a>) -> Box<dyn Subject + 'a> {
         match self {
             Name::Mpisync => Box::new(mpisync::Mpisync::new(team.world())),
             Name::PthreadRwlock => Box::new(pthread_rwlock::PthreadRwlock::new(team.world())),
@@ -69,6 +91,8 @@ impl Name {
             Name::MpiBcastBarrier => {
                 Box::new(mpi_bcast_barrier::MpiBcastBarrier::new(team.world()))
             }
+            Name::McsRma => Box::new(mcs_rma::McsRma::new(team.world())),
+            Name::MpiFetchAndOp => Box::new(mpi_fetch_and_op::MpiFetchAndOp::new(team.world())),
         }
     }
 }
@@ -84,6 +108,9 @@ pub trait Subject {
 
 /// A reader-writer lock of all ranks.
 trait Lock {
+    /// Whether the ranks that do nothing have to be inside MPI for the others to get the lock.
+    const NEEDS_ALL: bool = true;
+
     /// Runs `body` while this rank holds the lock for reading.
     fn read(&mut self, body: impl FnOnce());
 
@@ -98,11 +125,15 @@ trait HandOver {
 }
 
 /// One round of a case that locks.
-fn lock_round(lock: &mut impl Lock, case: Case, team: &Team) -> f64 {
+fn lock_round<L: Lock>(lock: &mut L, case: Case, team: &Team) -> f64 {
     let writes = matches!(case, Case::WriteAlone | Case::WriteAll);
     let span = team.start();
-    let laps = if case.is_alone() && team.rank() != 0 {
-        team.sit_out(span)
+    let laps = if case.is_alone() && !team.is_the_lone_rank() {
+        if L::NEEDS_ALL && team.hosts() > 1 {
+            team.attend(span, || progress(team.world()))
+        } else {
+            team.sit_out(span)
+        }
     } else if writes {
         // SAFETY: the lock is held for writing. The check below tells when it does not exclude.
         repeat_until(span.end, || lock.write(|| unsafe { team.bump() }))
@@ -115,8 +146,7 @@ fn lock_round(lock: &mut impl Lock, case: Case, team: &Team) -> f64 {
         })
     };
     let tally = team.tally(span, laps);
-    // SAFETY: all ranks have come through the tally and none starts another round without this one.
-    let counted = unsafe { team.peek() };
+    let counted = team.counted();
     let expected = if writes { tally.operations } else { 0 };
     assert_eq!(
         counted, expected,

@@ -20,6 +20,8 @@ impl Mpisync {
 }
 
 impl Lock for Mpisync {
+    const NEEDS_ALL: bool = false;
+
     fn read(&mut self, body: impl FnOnce()) {
         let _guard = self.controller.read();
         body();

@@ -59,6 +59,8 @@ impl PthreadRwlock {
 }
 
 impl Lock for PthreadRwlock {
+    const NEEDS_ALL: bool = false;
+
     fn read(&mut self, body: impl FnOnce()) {
         // SAFETY: the lock is initialized.
         succeed(unsafe { pthread_rwlock_rdlock(self.lock.as_ptr()) });
