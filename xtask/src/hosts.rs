@@ -11,11 +11,15 @@ use std::path::{Path, PathBuf};
 use std::process::{self, Command};
 
 use anyhow::{Context, Result, bail};
+use nix::unistd::geteuid;
 
 use crate::family::Family;
 use crate::mpi::Mpi;
+use crate::packages::Manager;
 use crate::process::output_of;
 use crate::report::say;
+use crate::setup::Missing;
+use crate::workspace::on_path;
 
 /// Names begin with this, and then the number of the process that made them.
 const PREFIX: &str = "mps";
@@ -50,13 +54,14 @@ impl Hosts {
         if !(2..=200).contains(&count) {
             bail!("2 to 200 hosts can be set up, not {count}");
         }
-        let kind = if is_root() {
-            Kind::Real(Namespaces::up(count, directory)?)
-        } else {
-            say(
-                "no root: pretended hosts, which only MPICH has, take the place of network namespaces",
-            );
-            Kind::Pretended
+        let kind = match Namespaces::up(count, directory) {
+            Ok(namespaces) => Kind::Real(namespaces),
+            Err(error) => {
+                say(format!(
+                    "no network namespaces ({error:#}): pretended hosts, which only MPICH has, take their place"
+                ));
+                Kind::Pretended
+            }
         };
         Ok(Self {
             count,
@@ -198,11 +203,24 @@ impl Hosts {
 }
 
 fn is_root() -> bool {
-    output_of(Command::new("id").arg("-u")).is_some_and(|id| id.trim() == "0")
+    geteuid().is_root()
+}
+
+fn install_ip() -> Result<()> {
+    let manager = Manager::find().context("there is no `ip` (iproute2), nor a package manager")?;
+    let privilege = manager.privilege().context("`ip` (iproute2) is missing")?;
+    say("installing iproute2, which sets hosts up");
+    manager.install(&[Missing::Iproute], privilege)
 }
 
 impl Namespaces {
     fn up(count: u32, directory: &Path) -> Result<Self> {
+        if !is_root() {
+            bail!("they need root");
+        }
+        if on_path("ip").is_none() {
+            install_ip()?;
+        }
         remove_leftovers();
         let tag = format!("{PREFIX}{}", process::id());
         fs::create_dir_all(directory)?;

@@ -26,6 +26,7 @@ pub struct Manager {
     mpich: &'static [&'static str],
     libclang: &'static [&'static str],
     hdf5: &'static [&'static str],
+    iproute: &'static [&'static str],
 }
 
 const MANAGERS: [Manager; 5] = [
@@ -39,6 +40,7 @@ const MANAGERS: [Manager; 5] = [
         mpich: &["libmpich-dev", "mpich"],
         libclang: &["libclang-dev"],
         hdf5: &["libhdf5-dev", "hdf5-tools"],
+        iproute: &["iproute2"],
     },
     Manager {
         program: "dnf",
@@ -50,6 +52,7 @@ const MANAGERS: [Manager; 5] = [
         mpich: &["mpich-devel"],
         libclang: &["clang-devel"],
         hdf5: &["hdf5-devel"],
+        iproute: &["iproute"],
     },
     Manager {
         program: "zypper",
@@ -61,6 +64,7 @@ const MANAGERS: [Manager; 5] = [
         mpich: &["mpich-devel"],
         libclang: &["clang-devel"],
         hdf5: &["hdf5-devel"],
+        iproute: &["iproute2"],
     },
     Manager {
         program: "pacman",
@@ -72,6 +76,7 @@ const MANAGERS: [Manager; 5] = [
         mpich: &["mpich"],
         libclang: &["clang"],
         hdf5: &["hdf5"],
+        iproute: &["iproute2"],
     },
     Manager {
         program: "brew",
@@ -83,6 +88,7 @@ const MANAGERS: [Manager; 5] = [
         mpich: &["mpich"],
         libclang: &["llvm"],
         hdf5: &["hdf5"],
+        iproute: &["iproute2mac"],
     },
 ];
 
@@ -102,6 +108,7 @@ impl Manager {
             Missing::Mpi(Some(Family::Mpich)) => self.mpich,
             Missing::Libclang => self.libclang,
             Missing::Hdf5 => self.hdf5,
+            Missing::Iproute => self.iproute,
         });
         packages.copied().collect()
     }
@@ -231,11 +238,12 @@ mod tests {
     fn every_manager_has_a_package_for_everything() {
         let families = Family::ALL.map(|family| Missing::Mpi(Some(family)));
         for manager in &MANAGERS {
-            for thing in
-                families
-                    .into_iter()
-                    .chain([Missing::Compiler, Missing::Libclang, Missing::Hdf5])
-            {
+            for thing in families.into_iter().chain([
+                Missing::Compiler,
+                Missing::Libclang,
+                Missing::Hdf5,
+                Missing::Iproute,
+            ]) {
                 assert!(
                     !manager.packages(&[thing]).is_empty(),
                     "{} {thing:?}",

@@ -30,6 +30,8 @@ pub enum Missing {
     Libclang,
     /// HDF5, or what it takes to build it.
     Hdf5,
+    /// `ip`, which sets hosts up.
+    Iproute,
 }
 
 impl fmt::Display for Missing {
@@ -40,6 +42,7 @@ impl fmt::Display for Missing {
             Self::Mpi(Some(family)) => family.fmt(f),
             Self::Libclang => f.write_str("libclang"),
             Self::Hdf5 => f.write_str("HDF5"),
+            Self::Iproute => f.write_str("iproute2"),
         }
     }
 }
