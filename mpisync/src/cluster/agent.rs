@@ -212,14 +212,16 @@ impl Ward {
             hub.tell(node, self.tier.number, close);
             pending += 1;
         }
-        // Where the gate has been opened again since, whoever closed it does not wait any more.
-        self.closing = self.lock.close_gate(count).map(|closed| Closing {
-            closed,
-            count,
-            parent,
-            at_root: hub.topology().node_of(parent) == root,
-            pending,
-        });
+        // Where the gate has gone on since, whoever asked does not wait any more, and somebody else may.
+        if let Some(closed) = self.lock.close_gate(count) {
+            self.closing = Some(Closing {
+                closed,
+                count,
+                parent,
+                at_root: hub.topology().node_of(parent) == root,
+                pending,
+            });
+        }
     }
 
     /// Does what can be done now; whether something is left.
