@@ -173,7 +173,7 @@ impl Hosts {
     /// What their jobs need in the environment.
     pub fn environment(&self, mpi: &Mpi) -> Vec<(&'static str, String)> {
         let set = |name, value: &str| (name, value.to_owned());
-        match (self.namespaces(mpi), mpi.family) {
+        let mut environment = match (self.namespaces(mpi), mpi.family) {
             (None, _) => vec![("MPIR_CVAR_NUM_CLIQUES", self.count.to_string())],
             // UCX sees through namespaces and would take shared memory between them.
             (Some(_), Family::Mpich) => {
@@ -181,7 +181,9 @@ impl Hosts {
             }
             // More polling ranks than cores leave the kernel no time for the network.
             (Some(_), Family::OpenMpi) => vec![set("OMPI_MCA_mpi_yield_when_idle", "1")],
-        }
+        };
+        environment.push(("MPISYNC_HOSTS", self.count.to_string()));
+        environment
     }
 
     /// Checks that every host has talked to others, and says how much.

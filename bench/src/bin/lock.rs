@@ -64,11 +64,15 @@ struct Options {
 }
 
 fn main() -> ExitCode {
-    let Some(universe) = mpisync::initialize() else {
+    // Several threads make many MPIs slower: only where the ranks are on several hosts, which need them.
+    let several_hosts = std::env::var_os("MPISYNC_HOSTS").is_some();
+    let over_hosts = several_hosts.then(mpisync::initialize).flatten();
+    let on_one_host = (!several_hosts).then(mpi::initialize).flatten();
+    if over_hosts.is_none() && on_one_host.is_none() {
         eprintln!("lock: MPI is initialized already");
         return ExitCode::FAILURE;
-    };
-    let world = universe.world();
+    }
+    let world = SimpleCommunicator::world();
     abort_the_job_on_panic();
     let options = match Options::try_parse() {
         Ok(options) => options,
