@@ -12,6 +12,7 @@ pub mod clock;
 pub mod lock;
 pub mod memory;
 pub mod pace;
+pub mod plot;
 pub mod report;
 pub mod team;
 pub mod window;

@@ -63,6 +63,8 @@ mod place;
 pub mod prelude;
 #[cfg(not(loom))]
 mod share;
+#[cfg(all(any(feature = "simulator", test), feature = "mpi", not(loom)))]
+pub mod simulator;
 #[cfg(all(feature = "mpi", not(loom)))]
 mod universe;
 mod wait;

@@ -122,6 +122,14 @@ enum Task {
         #[arg(last = true, required = true)]
         command: Vec<std::ffi::OsString>,
     },
+    /// Simulate the lock on up to 4,096 nodes: its own protocol over a modelled network
+    Simulate {
+        #[command(flatten)]
+        mpi: MpiArgs,
+        /// Arguments for the simulation, after `--`; `-- --help` lists them
+        #[arg(last = true)]
+        args: Vec<std::ffi::OsString>,
+    },
     /// Only set everything up, and say what will be used
     Setup {
         #[command(flatten)]
@@ -263,6 +271,7 @@ fn run(task: Task) -> Result<()> {
                 limit.duration(),
             )
         }
+        Task::Simulate { mpi, args } => programs::simulate(&workspace, &mpi.choice(), &args),
         Task::Setup { mpi } => setup::show(&workspace, &mpi.choice()),
     }
 }

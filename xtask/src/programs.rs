@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -83,6 +84,23 @@ pub fn bench(
         tools.launch(job.ranks, &program, &args, pass_on)?;
     }
     Ok(())
+}
+
+/// Runs the simulation, which is one process and starts no MPI.
+pub fn simulate(workspace: &Workspace, choice: &Choice, args: &[OsString]) -> Result<()> {
+    let machine = setup::prepare(workspace, choice, Need::Mpi)?;
+    let tools = Toolbox::new(workspace, &machine, &machine.mpis[0], Duration::ZERO);
+    let program = build(
+        &tools,
+        &machine,
+        "mpisync-bench",
+        "simulate",
+        Build::Release,
+    )?;
+    let mut command = Command::new(program);
+    command.args(args);
+    tools.equip(&mut command);
+    run_program(&mut command)
 }
 
 /// The hosts that a job asks for.

@@ -2,9 +2,9 @@
 
 use super::Hub;
 use super::message::{Reason, Word};
+use crate::lock::cluster::agent::LockAgent;
 use crate::lock::cluster::tier::Tier;
-use crate::lock::cluster::tree;
-use crate::lock::node::{Closed, NodeLock};
+use crate::lock::node::NodeLock;
 use crate::memory::block::Block;
 use crate::memory::topology::RankPlace;
 use crate::share::mirror::Mirror;
@@ -24,9 +24,8 @@ struct Ward {
     /// From a seat of the agent's own.
     lock: NodeLock<Block>,
     tier: Tier,
-    closing: Option<Closing>,
-    /// The turn has to be taken up or handed over, and a writer was at it.
-    unsettled: bool,
+    /// The lock's part.
+    protocol: LockAgent,
     /// Values on their way into the node's mailbox.
     mirror: Mirror,
     /// Whether the others know that a rank died here as a writer.
@@ -37,23 +36,12 @@ struct Ward {
     gone: u32,
 }
 
-/// A close that has been answered neither here nor below.
-struct Closing {
-    closed: Closed,
-    count: u32,
-    parent: u32,
-    at_root: bool,
-    /// How many nodes below have not answered yet.
-    pending: usize,
-}
-
 impl Agent {
     pub(super) fn take_on(&mut self, number: u64, lock: NodeLock<Block>, tier: Tier) {
         let ward = Ward {
             lock,
             tier,
-            closing: None,
-            unsettled: false,
+            protocol: LockAgent::default(),
             mirror: Mirror::default(),
             broken_told: false,
             gone_told: false,
@@ -123,37 +111,7 @@ impl Ward {
         let station = self.lock.memory.station();
         let number = self.tier.number;
         match word {
-            Word::Enqueue { node } => {
-                self.unsettled |= hub.enqueue_at_home(number, station, node);
-            }
-            Word::Link { successor } => {
-                station.set_successor(successor);
-                self.unsettled = true;
-            }
-            Word::Grant(turn) => {
-                station.put_granted(&turn);
-                // If nobody has taken it up in a while, it goes on from here.
-                self.unsettled = true;
-            }
-            Word::Close {
-                count,
-                root,
-                parent,
-            } => self.close(hub, count, root, parent),
-            Word::Drained { count, .. } => {
-                if let Some(closing) = &mut self.closing
-                    && closing.count == count
-                {
-                    closing.pending -= 1;
-                }
-            }
-            Word::Open { count, root } => {
-                for node in tree::children(hub.node(), root, hub.nodes()) {
-                    hub.tell(node, number, Word::Open { count, root });
-                }
-                self.lock.open_gate(count);
-                self.closing.take_if(|closing| closing.count < count);
-            }
+            Word::Lock(word) => self.protocol.handle(&self.tier.at(&self.lock), word),
             Word::Broken { rank } => {
                 station.broken.store(rank + 1, Ordering::Relaxed);
             }
@@ -201,53 +159,17 @@ impl Ward {
         (!wrote).then(|| Reason::WaitsFor(mail.waits_for.load(Ordering::Relaxed)))
     }
 
-    fn close(&mut self, hub: &Hub, count: u32, root: u32, parent: u32) {
-        let mut pending = 0;
-        for node in tree::children(hub.node(), root, hub.nodes()) {
-            let close = Word::Close {
-                count,
-                root,
-                parent: hub.rank(),
-            };
-            hub.tell(node, self.tier.number, close);
-            pending += 1;
-        }
-        // Where the gate has gone on since, whoever asked does not wait any more, and somebody else may.
-        if let Some(closed) = self.lock.close_gate(count) {
-            self.closing = Some(Closing {
-                closed,
-                count,
-                parent,
-                at_root: hub.topology().node_of(parent) == root,
-                pending,
-            });
-        }
-    }
-
     /// Does what can be done now; whether something is left.
     fn go_on(&mut self, hub: &Hub) -> bool {
-        if let Some(closing) = &self.closing
-            && closing.pending == 0
-            && self.lock.readers_have_left(closing.closed)
-        {
-            let drained = Word::Drained {
-                count: closing.count,
-                at_root: closing.at_root,
-            };
-            hub.tell_rank(closing.parent, self.tier.number, drained);
-            self.closing = None;
-        }
-        if self.unsettled {
-            self.unsettled = !self.tier.settle(&self.lock);
-        }
+        let locking = self.protocol.go_on(&self.tier.at(&self.lock));
         let mirroring = self.mirror.go_on(&self.lock.memory, |writer, call| {
             hub.tell_rank(writer, self.tier.number, Word::Accepted { call });
         });
-        mirroring || self.unsettled || self.closing.is_some()
+        mirroring || locking
     }
 
     fn inspect(&mut self, hub: &Hub) {
-        if self.closing.is_some() {
+        if self.protocol.waits_for_readers() {
             self.tier.clear_dead_readers(&self.lock);
         }
         self.tier.forget_dead_writers(&self.lock);

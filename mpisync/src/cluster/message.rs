@@ -1,6 +1,6 @@
 //! What the nodes of a communicator say to each other.
 
-use crate::lock::cluster::standing::Turn;
+use crate::lock::cluster::site::LockWord;
 use crate::memory::words::board::NoteData;
 use crate::share::Value;
 use serde::{Deserialize, Serialize};
@@ -31,18 +31,8 @@ pub(crate) enum Reason {
 /// A message about one controller.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Word {
-    /// To the home node: put `node` into the queue.
-    Enqueue { node: u32 },
-    /// `successor` comes after the node that gets this.
-    Link { successor: u32 },
-    /// The turn is handed over.
-    Grant(Turn),
-    /// From `root`: close the gates below, opened so many times so far, and tell `parent` when no reader is inside.
-    Close { count: u32, root: u32, parent: u32 },
-    /// To the rank that asked: no reader is inside below that node.
-    Drained { count: u32, at_root: bool },
-    /// From `root`: open the gates below, for the so-manieth time.
-    Open { count: u32, root: u32 },
+    /// About the lock.
+    Lock(LockWord),
     /// A rank died as a writer.
     Broken { rank: u32 },
     /// What came of a call.

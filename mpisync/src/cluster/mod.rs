@@ -9,6 +9,7 @@ mod agent;
 mod message;
 mod thread;
 
+use crate::lock::cluster::site::{Asker, LockWord};
 use crate::lock::cluster::standing::{Standing, Turn};
 use crate::lock::cluster::tier::Tier;
 use crate::lock::node::NodeLock;
@@ -16,7 +17,6 @@ use crate::memory::block::Block;
 use crate::memory::domain::Domain;
 use crate::memory::topology::Topology;
 use crate::memory::words::board::NoteData;
-use crate::memory::words::station::Station;
 use agent::Agent;
 use message::Message;
 pub(crate) use message::{Reason, Word};
@@ -184,19 +184,6 @@ impl Hub {
         self.domain.send(rank, bytes);
     }
 
-    /// Puts `node` at the end of the queue, whose tail is in `station`; only on the home node. True if the node behind
-    /// which it comes is the home node itself.
-    pub(crate) fn enqueue_at_home(&self, number: u64, station: &Station, node: u32) -> bool {
-        let before = station.tail.swap(node + 1, Ordering::AcqRel);
-        let before = before.checked_sub(1).unwrap_or(self.node());
-        if before == self.node() {
-            station.set_successor(node);
-            return true;
-        }
-        self.tell(before, number, Word::Link { successor: node });
-        false
-    }
-
     /// Begins to take part in a controller: as a rank, and on the leader also as the node's agent.
     pub(crate) fn join(
         self: &Arc<Self>,
@@ -267,10 +254,10 @@ impl Hub {
     fn receive_word(&self, number: u64, word: Word) {
         let desk = || lock(&self.desks).get(&number).cloned();
         match word {
-            Word::Drained {
+            Word::Lock(LockWord::Drained {
                 count,
-                at_root: true,
-            } => {
+                asker: Asker::Writer(_),
+            }) => {
                 if let Some(desk) = desk() {
                     desk.count_answer(count);
                 }

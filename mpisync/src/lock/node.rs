@@ -37,10 +37,10 @@ pub(crate) struct Holders {
 }
 
 /// What a writer knows that has closed the door: who came in before can be seen in the slots.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct Closed {
     /// The number of openings until then.
-    pub(super) openings: u32,
+    pub(crate) openings: u32,
 }
 
 /// As a reader.

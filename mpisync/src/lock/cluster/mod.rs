@@ -1,8 +1,11 @@
 //! The lock of a communicator that spans nodes: the queue of nodes, and the tree of gates. See the page of
 //! [`lock`](crate::lock).
 
+pub(crate) mod agent;
 #[cfg(test)]
 mod model;
+pub(crate) mod site;
 pub(crate) mod standing;
 pub(crate) mod tier;
 pub(crate) mod tree;
+pub(crate) mod writer;

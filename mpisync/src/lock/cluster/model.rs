@@ -1,12 +1,20 @@
 //! The queue of nodes, the gates and the tree, explored in all their interleavings.
 //!
-//! What is explored is [`Standing`] and [`tree`], as they run; around them stands a small world: nodes with ranks and an
-//! agent, the turn of each node, flags of readers, and a network that delivers in any order. A rank may give up
-//! wherever it waits.
+//! What is explored is the protocol as it runs: the [`writer`], the [`LockAgent`], [`Standing`] and the tree. Around them
+//! stands a small world that is a [`Site`] for each node: ranks and an agent, the turn of each node, flags of readers, and
+//! a network that delivers in any order. A rank may give up wherever it waits.
 
-use super::standing::{Leave, Standing, Step, Turn};
-use super::tree::{Node, children};
+use super::agent::LockAgent;
+use super::site::{Asker, LockWord, Site};
+use super::standing::{Standing, Turn};
+use super::tree::Node;
+use super::writer::{self, Drain, Next};
+use crate::lock::node::Closed;
 use stateright::{Checker, Model, Property};
+use std::cell::RefCell;
+
+/// Ranks are numbered through all nodes, each of which has at most so many.
+const RANKS: u32 = 2;
 
 /// What a rank is about to do, once each.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -24,10 +32,7 @@ enum Phase {
     Idle,
     WantsTurn,
     AwaitsGrant,
-    Closes {
-        count: u32,
-        answers: u32,
-    },
+    Closes(Drain),
     Writes,
     /// Has decided what becomes of the lock, and still has its node's turn.
     Leaves,
@@ -40,20 +45,8 @@ enum Phase {
 struct Rank {
     jobs: Vec<Job>,
     phase: Phase,
-}
-
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-struct Closing {
-    count: u32,
-    parent: Parent,
-    pending: u32,
-}
-
-/// Who waits for the answer to a close.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-enum Parent {
-    Root(Node, usize),
-    Agent(Node),
+    /// To which close, and how many.
+    answers: (u32, u32),
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -61,48 +54,22 @@ struct Station {
     standing: Standing,
     successor: Option<Node>,
     granted: Option<Turn>,
-    /// The rank that has the node's turn.
-    turn: Option<usize>,
+    /// Somebody has the node's turn.
+    taken: bool,
     /// Openings, and whether it is closed.
     gate: (u32, bool),
-    closing: Option<Closing>,
-    unsettled: bool,
+    agent: LockAgent,
     /// Writers that entered since a node was linked behind.
     passed: u32,
     ranks: Vec<Rank>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-enum Word {
-    Enqueue(Node),
-    Link(Node),
-    Grant {
-        openings: u32,
-        closed: bool,
-        drained: bool,
-        run: u32,
-    },
-    Close {
-        count: u32,
-        root: Node,
-        parent: Parent,
-    },
-    Drained {
-        count: u32,
-        root: Option<usize>,
-    },
-    Open {
-        count: u32,
-        root: Node,
-    },
-}
-
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 struct World {
     stations: Vec<Station>,
-    tail: Node,
+    tail: Option<Node>,
     /// Under way, in no order: kept sorted so that equal states are equal.
-    network: Vec<(Node, Word)>,
+    network: Vec<(Node, LockWord)>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -110,8 +77,8 @@ enum Action {
     Deliver(usize),
     Go(Node, usize),
     GiveUp(Node, usize),
-    Settle(Node),
-    Answer(Node),
+    /// The agent goes on with what it could not do at once.
+    Tend(Node),
 }
 
 struct Cluster {
@@ -119,342 +86,281 @@ struct Cluster {
     handovers: u32,
 }
 
-impl World {
+/// A node as one of its ranks, or its agent, sees it.
+struct View<'a> {
+    world: &'a RefCell<World>,
+    node: Node,
+    rank: usize,
+    handovers: u32,
+}
+
+impl View<'_> {
+    fn of<T>(&self, look: impl FnOnce(&Station) -> T) -> T {
+        look(&self.world.borrow().stations[self.node as usize])
+    }
+
+    fn change<T>(&self, change: impl FnOnce(&mut Station) -> T) -> T {
+        change(&mut self.world.borrow_mut().stations[self.node as usize])
+    }
+
+    fn send(&self, to: Node, word: LockWord) {
+        let network = &mut self.world.borrow_mut().network;
+        let at = network.partition_point(|sent| *sent < (to, word));
+        network.insert(at, (to, word));
+    }
+
+    fn raise_gate(&self, to: (u32, bool)) -> bool {
+        self.change(|station| {
+            station.gate = to.max(station.gate);
+            station.gate == to
+        })
+    }
+}
+
+impl Site for View<'_> {
+    fn node(&self) -> Node {
+        self.node
+    }
+
     fn nodes(&self) -> u32 {
-        self.stations.len() as u32
+        self.world.borrow().stations.len() as u32
     }
 
-    fn send(&mut self, to: Node, word: Word) {
-        let at = self.network.partition_point(|sent| *sent < (to, word));
-        self.network.insert(at, (to, word));
+    fn home(&self) -> Node {
+        0
     }
 
-    fn tell_children(&mut self, from: Node, root: Node, word: Word) -> u32 {
-        let below: Vec<Node> = children(from, root, self.nodes()).collect();
-        below.iter().for_each(|&node| self.send(node, word));
-        below.len() as u32
+    fn handovers(&self) -> u32 {
+        self.handovers
     }
 
-    /// As the agent or a rank of the home node does it.
-    fn enqueue(&mut self, node: Node) {
-        let before = std::mem::replace(&mut self.tail, node);
-        if before == 0 {
-            self.link(0, node);
-        } else {
-            self.send(before, Word::Link(node));
-        }
+    fn standing(&self) -> Standing {
+        self.of(|station| station.standing)
     }
 
-    fn link(&mut self, at: Node, successor: Node) {
-        let station = &mut self.stations[at as usize];
-        assert_eq!(station.successor, None, "one node comes behind another");
-        station.successor = Some(successor);
-        station.passed = 0;
-        station.unsettled = true;
+    fn set_standing(&self, standing: &Standing) {
+        self.change(|station| station.standing = *standing);
     }
 
-    fn raise_gate(&mut self, node: Node, to: (u32, bool)) {
-        let gate = &mut self.stations[node as usize].gate;
-        *gate = to.max(*gate);
+    fn take_successor(&self) -> Option<Node> {
+        self.change(|station| station.successor.take())
+    }
+
+    fn take_granted(&self) -> Option<Turn> {
+        self.change(|station| station.granted.take())
+    }
+
+    fn pass_turn(&self) {
+        self.change(|station| station.taken = false);
+    }
+
+    fn writers_wait(&self) -> bool {
+        let wants = |rank: &Rank| rank.phase == Phase::WantsTurn;
+        self.of(|station| station.ranks.iter().any(wants))
+    }
+
+    fn try_turn(&self) -> bool {
+        let free = !self.of(|station| station.taken) && !self.writers_wait();
+        self.change(|station| station.taken |= free);
+        free
+    }
+
+    fn successor(&self) -> Option<Node> {
+        self.of(|station| station.successor)
+    }
+
+    fn has_arrived(&self) -> bool {
+        self.of(|station| station.granted.is_some())
+    }
+
+    fn exchange_tail(&self, node: Node) -> Option<Node> {
+        self.world.borrow_mut().tail.replace(node)
+    }
+
+    fn set_successor(&self, node: Node) {
+        self.change(|station| {
+            assert_eq!(station.successor, None, "one node comes behind another");
+            station.successor = Some(node);
+            station.passed = 0;
+        });
+    }
+
+    fn put_granted(&self, turn: &Turn) {
+        self.change(|station| station.granted = Some(*turn));
+    }
+
+    fn close_gate(&self, count: u32) -> Option<Closed> {
+        let closed = self.raise_gate((count, true));
+        closed.then_some(Closed { openings: count })
+    }
+
+    fn open_gate(&self, count: u32) {
+        self.raise_gate((count, false));
     }
 
     /// Whether nobody reads behind the closed gate, nor is about to.
-    fn have_left(&self, node: Node, count: u32) -> bool {
-        self.stations[node as usize]
-            .ranks
-            .iter()
-            .all(|rank| match rank.phase {
-                Phase::Reads => false,
-                Phase::Leaves => rank.jobs.last() != Some(&Job::Downgrade),
-                Phase::WantsToRead(since) => since == count,
-                _ => true,
-            })
+    fn readers_have_left(&self, closed: Closed) -> bool {
+        let has_left = |rank: &Rank| match rank.phase {
+            Phase::Reads => false,
+            Phase::Leaves => rank.jobs.last() != Some(&Job::Downgrade),
+            Phase::WantsToRead(since) => since == closed.openings,
+            _ => true,
+        };
+        self.of(|station| station.ranks.iter().all(has_left))
     }
 
-    /// Goes on as far as a writer with its node's turn can.
-    fn advance(&mut self, node: Node, rank: usize) {
-        loop {
-            let station = &mut self.stations[node as usize];
-            match station.standing.advance() {
-                Step::Enqueue if node == 0 => self.enqueue(node),
-                Step::Enqueue => self.send(0, Word::Enqueue(node)),
-                Step::Await => match station.granted.take() {
-                    Some(turn) => station.standing.receive(turn),
-                    None => return self.set(node, rank, Phase::AwaitsGrant),
-                },
-                Step::Close(count) => {
-                    station.standing.note_closed();
-                    self.raise_gate(node, (count, true));
-                    let close = Word::Close {
-                        count,
-                        root: node,
-                        parent: Parent::Root(node, rank),
-                    };
-                    self.tell_children(node, node, close);
-                    return self.set(node, rank, Phase::Closes { count, answers: 0 });
-                }
-                Step::Enter => {
-                    station.passed += u32::from(station.successor.is_some());
-                    return self.set(node, rank, Phase::Writes);
-                }
-                Step::GiveUp(_) => unreachable!("nobody dies here"),
+    fn asker(&self) -> Asker {
+        Asker::Writer(self.node * RANKS + self.rank as u32)
+    }
+
+    fn expect_answers(&self, count: u32) {
+        self.change(|station| station.ranks[self.rank].answers = (count, 0));
+    }
+
+    fn answers(&self, count: u32) -> u32 {
+        let (to, answers) = self.of(|station| station.ranks[self.rank].answers);
+        if to == count { answers } else { 0 }
+    }
+
+    fn tell(&self, node: Node, word: LockWord) {
+        self.send(node, word);
+    }
+
+    fn answer(&self, asker: Asker, count: u32) {
+        let node = match asker {
+            Asker::Writer(rank) => rank / RANKS,
+            Asker::Agent(node) => node,
+        };
+        self.send(node, LockWord::Drained { count, asker });
+    }
+}
+
+impl View<'_> {
+    /// Goes on with a writer that has its node's turn, as far as it can.
+    fn advance(&self) {
+        let phase = match writer::advance(self) {
+            Next::Enter => {
+                self.change(|station| station.passed += u32::from(station.successor.is_some()));
+                Phase::Writes
             }
-        }
+            Next::AwaitTurn => Phase::AwaitsGrant,
+            Next::AwaitReaders(drain) => Phase::Closes(drain),
+            Next::GiveUp(_) => unreachable!("nobody dies here"),
+        };
+        self.set(phase);
     }
 
-    fn set(&mut self, node: Node, rank: usize, phase: Phase) {
-        self.stations[node as usize].ranks[rank].phase = phase;
+    fn phase(&self) -> Phase {
+        self.of(|station| station.ranks[self.rank].phase.clone())
     }
 
-    fn leave(&mut self, node: Node, leave: Leave) {
-        if let Some(count) = leave.open {
-            self.raise_gate(node, (count, false));
-            self.tell_children(node, node, Word::Open { count, root: node });
-        }
-        if let Some((to, turn)) = leave.grant {
-            let Turn {
-                openings,
-                closed,
-                drained,
-                run,
-                ..
-            } = turn;
-            self.send(
-                to,
-                Word::Grant {
-                    openings,
-                    closed,
-                    drained,
-                    run,
-                },
-            );
-        }
+    fn set(&self, phase: Phase) {
+        self.change(|station| station.ranks[self.rank].phase = phase);
     }
 
-    /// Lets the node's turn go, as a writer does and the agent in its place.
-    fn release(&mut self, node: Node, handovers: u32) {
-        self.hand_on(node, handovers);
-        self.let_go(node, handovers);
+    fn job(&self) -> Option<Job> {
+        self.of(|station| station.ranks[self.rank].jobs.last().copied())
     }
 
-    /// Decides what becomes of the lock.
-    fn hand_on(&mut self, node: Node, handovers: u32) {
-        let station = &mut self.stations[node as usize];
-        let wants = |rank: &Rank| rank.phase == Phase::WantsTurn;
-        let waiters = station.ranks.iter().any(wants);
-        let leave = station
-            .standing
-            .leave(station.successor, waiters, handovers);
-        if leave.grant.is_some() {
-            station.successor = None;
-        }
-        self.leave(node, leave);
+    fn end_job(&self) -> Option<Job> {
+        self.change(|station| station.ranks[self.rank].jobs.pop())
     }
 
-    /// Lets the turn go; takes it again where the gates are closed for a writer that has given up since.
-    fn let_go(&mut self, node: Node, handovers: u32) {
-        let station = &mut self.stations[node as usize];
-        station.turn = None;
-        let nobody_waits = station
-            .ranks
-            .iter()
-            .all(|rank| rank.phase != Phase::WantsTurn);
-        if station.standing.keeps_gates_closed() && nobody_waits {
-            self.release(node, handovers);
-        }
-    }
-
-    fn deliver(&mut self, node: Node, word: Word) {
-        let station = &mut self.stations[node as usize];
-        match word {
-            Word::Enqueue(from) => self.enqueue(from),
-            Word::Link(successor) => self.link(node, successor),
-            Word::Grant {
-                openings,
-                closed,
-                drained,
-                run,
-            } => {
-                let turn = Turn {
-                    openings,
-                    closed,
-                    drained,
-                    run,
-                    ..Turn::default()
-                };
-                station.granted = Some(turn);
-                station.unsettled = true;
-            }
-            Word::Close {
-                count,
-                root,
-                parent,
-            } => {
-                self.raise_gate(node, (count, true));
-                let close = Word::Close {
-                    count,
-                    root,
-                    parent: Parent::Agent(node),
-                };
-                let pending = self.tell_children(node, root, close);
-                let station = &mut self.stations[node as usize];
-                if station.gate == (count, true) {
-                    station.closing = Some(Closing {
-                        count,
-                        parent,
-                        pending,
-                    });
-                }
-            }
-            Word::Drained {
-                count: answered,
-                root: Some(rank),
-            } => {
-                if let Phase::Closes { count, answers } = &mut station.ranks[rank].phase
-                    && *count == answered
-                {
-                    *answers += 1;
-                }
-            }
-            Word::Drained { count, root: None } => {
-                if let Some(closing) = &mut station.closing
-                    && closing.count == count
-                {
-                    closing.pending -= 1;
-                }
-            }
-            Word::Open { count, root } => {
-                station.closing.take_if(|closing| closing.count < count);
-                self.tell_children(node, root, word);
-                self.raise_gate(node, (count, false));
-            }
-        }
-    }
-
-    /// What a rank does next; false if it can only wait.
-    fn go(&mut self, node: Node, rank: usize, handovers: u32) -> bool {
-        let below = children(node, node, self.nodes()).count() as u32;
-        let gate = self.stations[node as usize].gate;
-        let drained = self.have_left(node, gate.0);
-        let station = &mut self.stations[node as usize];
-        let turn_is_free = station.turn.is_none();
-        let me = &mut station.ranks[rank];
-        match me.phase.clone() {
-            Phase::Idle => match me.jobs.last() {
-                None => return false,
-                Some(Job::Read) if !gate.1 => me.phase = Phase::Reads,
-                Some(Job::Read) => me.phase = Phase::WantsToRead(gate.0),
-                Some(_) => me.phase = Phase::WantsTurn,
+    /// What a rank does next, if it does not have to wait.
+    fn go(&self) {
+        let (openings, closed) = self.of(|station| station.gate);
+        match self.phase() {
+            Phase::Idle => match self.job() {
+                None => {}
+                Some(Job::Read) if !closed => self.set(Phase::Reads),
+                Some(Job::Read) => self.set(Phase::WantsToRead(openings)),
+                Some(_) => self.set(Phase::WantsTurn),
             },
-            Phase::WantsTurn if turn_is_free => {
-                me.phase = Phase::Idle;
-                station.turn = Some(rank);
-                self.advance(node, rank);
-            }
-            Phase::AwaitsGrant if station.granted.is_some() => self.advance(node, rank),
-            Phase::Closes { answers, .. } if answers == below && drained => {
-                station.standing.note_drained();
-                self.advance(node, rank);
-            }
-            Phase::Writes => {
-                me.phase = Phase::Leaves;
-                if me.jobs.last() == Some(&Job::Downgrade) {
-                    station.standing.note_reader();
-                }
-                self.hand_on(node, handovers);
-            }
-            Phase::Leaves => {
-                me.phase = Phase::Idle;
-                if me.jobs.pop() == Some(Job::Downgrade) {
-                    me.phase = Phase::Reads;
-                    me.jobs.push(Job::Read);
-                }
-                self.let_go(node, handovers);
-            }
-            Phase::WantsToRead(since) if gate.0 != since || !gate.1 => me.phase = Phase::Reads,
-            Phase::Reads => {
-                me.jobs.pop();
-                me.phase = Phase::Idle;
-            }
-            _ => return false,
-        }
-        true
-    }
-
-    fn give_up(&mut self, node: Node, rank: usize, handovers: u32) -> bool {
-        let station = &mut self.stations[node as usize];
-        let me = &mut station.ranks[rank];
-        if me.jobs.last() != Some(&Job::TryWrite) {
-            return false;
-        }
-        let phase = std::mem::replace(&mut me.phase, Phase::Idle);
-        match phase {
-            Phase::WantsTurn => {
-                me.jobs.pop();
-                // What it leaves behind is tidied up by it, or by who has the turn and finds nobody waiting.
-                if station.turn.is_none() {
-                    self.release(node, handovers);
-                }
+            Phase::WantsTurn if !self.of(|station| station.taken) => {
+                self.change(|station| station.taken = true);
+                self.set(Phase::Idle);
+                self.advance();
             }
             Phase::AwaitsGrant => {
-                me.jobs.pop();
-                self.release(node, handovers);
+                if let Some(turn) = self.take_granted() {
+                    writer::receive(self, turn);
+                    self.advance();
+                }
             }
-            Phase::Closes { .. } => {
-                me.jobs.pop();
-                let open = station.standing.give_up_closing();
-                self.leave(node, Leave { open, grant: None });
-                self.release(node, handovers);
+            Phase::Closes(drain) if writer::have_drained(self, drain) => {
+                writer::note_drained(self);
+                self.advance();
             }
-            _ => return false,
+            Phase::Writes => {
+                self.set(Phase::Leaves);
+                if self.job() == Some(Job::Downgrade) {
+                    writer::note_reader(self);
+                }
+                writer::hand_on(self);
+            }
+            Phase::Leaves => {
+                self.set(Phase::Idle);
+                if self.end_job() == Some(Job::Downgrade) {
+                    self.set(Phase::Reads);
+                    self.change(|station| station.ranks[self.rank].jobs.push(Job::Read));
+                }
+                if writer::let_go(self, self.standing()) {
+                    writer::release(self);
+                }
+            }
+            Phase::WantsToRead(since) if openings != since || !closed => self.set(Phase::Reads),
+            Phase::Reads => {
+                self.end_job();
+                self.set(Phase::Idle);
+            }
+            _ => {}
         }
-        true
     }
 
-    fn settle(&mut self, node: Node, handovers: u32) -> bool {
-        let station = &mut self.stations[node as usize];
-        let waits = station
-            .ranks
-            .iter()
-            .any(|rank| rank.phase == Phase::WantsTurn);
-        let has_nothing = station.successor.is_none() && station.granted.is_none();
-        if station.unsettled && has_nothing {
-            station.unsettled = false;
-            return true;
+    fn give_up(&self) {
+        let phase = self.phase();
+        let waits = matches!(
+            phase,
+            Phase::WantsTurn | Phase::AwaitsGrant | Phase::Closes(_)
+        );
+        if self.job() != Some(Job::TryWrite) || !waits {
+            return;
         }
-        if !station.unsettled || station.turn.is_some() || waits {
-            return false;
+        self.end_job();
+        self.set(Phase::Idle);
+        match phase {
+            Phase::WantsTurn => writer::tidy(self),
+            Phase::Closes(_) => {
+                writer::reopen(self);
+                writer::release(self);
+            }
+            _ => writer::release(self),
         }
-        station.unsettled = false;
-        if let Some(turn) = station.granted.take() {
-            station.standing.receive(turn);
-        }
-        self.release(node, handovers);
-        true
     }
 
-    fn answer(&mut self, node: Node) -> bool {
-        let Some(closing) = &self.stations[node as usize].closing else {
-            return false;
-        };
-        let (count, parent) = (closing.count, closing.parent);
-        if closing.pending > 0 || !self.have_left(node, count) {
-            return false;
+    /// What the agent does, and what answers do to the rank that asked.
+    fn receive(&self, word: LockWord) {
+        if let LockWord::Drained {
+            count,
+            asker: Asker::Writer(rank),
+        } = word
+        {
+            return self.change(|station| {
+                let answers = &mut station.ranks[(rank % RANKS) as usize].answers;
+                answers.1 += u32::from(answers.0 == count);
+            });
         }
-        self.stations[node as usize].closing = None;
-        match parent {
-            Parent::Root(to, rank) => self.send(
-                to,
-                Word::Drained {
-                    count,
-                    root: Some(rank),
-                },
-            ),
-            Parent::Agent(to) => self.send(to, Word::Drained { count, root: None }),
-        }
-        true
+        self.as_agent(|agent| agent.handle(self, word));
     }
 
+    fn as_agent(&self, act: impl FnOnce(&mut LockAgent)) {
+        let mut agent = self.of(|station| station.agent.clone());
+        act(&mut agent);
+        self.change(|station| station.agent = agent);
+    }
+}
+
+impl World {
     fn ranks_in(&self, phase: &Phase) -> usize {
         let ranks = self.stations.iter().flat_map(|station| &station.ranks);
         ranks.filter(|rank| rank.phase == *phase).count()
@@ -481,22 +387,22 @@ impl Model for Cluster {
             },
             successor: None,
             granted: None,
-            turn: None,
+            taken: false,
             gate: (0, false),
-            closing: None,
-            unsettled: false,
+            agent: LockAgent::default(),
             passed: 0,
             ranks: ranks
                 .iter()
                 .map(|jobs| Rank {
                     jobs: jobs.clone(),
                     phase: Phase::Idle,
+                    answers: (0, 0),
                 })
                 .collect(),
         };
         vec![World {
             stations: self.jobs.iter().enumerate().map(station).collect(),
-            tail: 0,
+            tail: None,
             network: Vec::new(),
         }]
     }
@@ -505,7 +411,7 @@ impl Model for Cluster {
         actions.extend((0..world.network.len()).map(Action::Deliver));
         for (node, station) in world.stations.iter().enumerate() {
             let node = node as Node;
-            actions.extend([Action::Settle(node), Action::Answer(node)]);
+            actions.push(Action::Tend(node));
             for rank in 0..station.ranks.len() {
                 actions.extend([Action::Go(node, rank), Action::GiveUp(node, rank)]);
             }
@@ -513,19 +419,29 @@ impl Model for Cluster {
     }
 
     fn next_state(&self, world: &World, action: Action) -> Option<World> {
-        let mut next = world.clone();
-        let changed = match action {
-            Action::Deliver(index) => {
-                let (to, word) = next.network.remove(index);
-                next.deliver(to, word);
-                true
-            }
-            Action::Go(node, rank) => next.go(node, rank, self.handovers),
-            Action::GiveUp(node, rank) => next.give_up(node, rank, self.handovers),
-            Action::Settle(node) => next.settle(node, self.handovers),
-            Action::Answer(node) => next.answer(node),
+        let next = RefCell::new(world.clone());
+        let view = |node, rank| View {
+            world: &next,
+            node,
+            rank,
+            handovers: self.handovers,
         };
-        changed.then_some(next)
+        match action {
+            Action::Deliver(index) => {
+                let (to, word) = next.borrow_mut().network.remove(index);
+                view(to, 0).receive(word);
+            }
+            Action::Go(node, rank) => view(node, rank).go(),
+            Action::GiveUp(node, rank) => view(node, rank).give_up(),
+            Action::Tend(node) => {
+                let view = view(node, 0);
+                view.as_agent(|agent| {
+                    agent.go_on(&view);
+                });
+            }
+        }
+        let next = next.into_inner();
+        (next != *world).then_some(next)
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
@@ -543,7 +459,7 @@ impl Model for Cluster {
                     .iter()
                     .filter(|station| station.granted.is_some());
                 let grants = world.network.iter();
-                let grants = grants.filter(|(_, word)| matches!(word, Word::Grant { .. }));
+                let grants = grants.filter(|(_, word)| matches!(word, LockWord::Grant(_)));
                 owners.count() + granted.count() + grants.count() == 1
             }),
             Property::always("nobody waits for ever", |cluster: &Self, world: &World| {

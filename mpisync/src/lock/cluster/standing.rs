@@ -18,7 +18,9 @@ pub(crate) const RUN: u32 = 64;
 pub(crate) const HANDOVERS: u32 = 16;
 
 /// What a node that has the turn knows, and hands over with it.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize,
+)]
 pub(crate) struct Turn {
     /// How often the gates have been opened.
     pub(crate) openings: u32,
@@ -35,7 +37,9 @@ pub(crate) struct Turn {
 }
 
 /// Who writes in a call.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize,
+)]
 pub(crate) struct Claim {
     pub(crate) call: u64,
     pub(crate) writer: u32,

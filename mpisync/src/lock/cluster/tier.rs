@@ -1,11 +1,13 @@
-//! A writer's way through the queue of nodes, and what a node does about it.
+//! The protocol on real nodes: their words lie in shared memory, and what they say to each other goes by messages.
 
-use super::standing::{Claim, Leave, Standing, Step, Turn};
-use super::tree;
+use super::site::{Asker, LockWord, Site};
+use super::standing::{Claim, Standing, Turn};
+use super::tree::Node;
+use super::writer::{self, Drain, Next};
 use crate::cluster::{Desk, Hub, Word};
-use crate::lock::node::NodeLock;
+use crate::lock::node::{Closed, NodeLock};
 use crate::memory::block::Block;
-use crate::memory::event::Event;
+use crate::memory::event::{ALL, Event};
 use crate::memory::words::lock::READING;
 use crate::memory::words::station::{OUT, OWNER, QUEUED, Station, TurnWords};
 use crate::memory::{Memory, Surroundings};
@@ -36,7 +38,7 @@ impl Tier {
     pub(crate) fn write(&self, lock: &NodeLock<Block>, deadline: Deadline) -> Result<(), Stop> {
         if let Err(stop) = lock.take_turn(|| deadline) {
             // The writer before may have left the gates closed for this one.
-            self.tidy(lock);
+            writer::tidy(&self.at(lock));
             return Err(stop);
         }
         self.enter(lock, deadline)
@@ -49,49 +51,26 @@ impl Tier {
 
     /// From the node's turn to the cluster's, and in. Lets the node's turn go on an error.
     fn enter(&self, lock: &NodeLock<Block>, deadline: Deadline) -> Result<(), Stop> {
-        let station = lock.memory.station();
-        let mut standing = station.standing();
+        let site = self.at(lock);
         let stop = loop {
-            match standing.advance() {
-                Step::Enqueue => {
-                    station.set_standing(&standing);
-                    self.enqueue(station);
-                }
-                Step::Await => match self.await_turn(lock, deadline) {
-                    Ok(turn) => standing.receive(turn),
+            match writer::advance(&site) {
+                Next::Enter => return Ok(()),
+                Next::AwaitTurn => match self.await_turn(lock, deadline) {
+                    Ok(turn) => writer::receive(&site, turn),
                     Err(stop) => break stop,
                 },
-                Step::Close(count) => {
-                    standing.note_closed();
-                    match self.close(lock, count, deadline) {
-                        Ok(()) => standing.note_drained(),
-                        Err(stop) => {
-                            let open = standing.give_up_closing();
-                            self.leave(lock, Leave { open, grant: None });
-                            break stop;
-                        }
+                Next::AwaitReaders(drain) => match self.await_readers(&site, drain, deadline) {
+                    Ok(()) => writer::note_drained(&site),
+                    Err(stop) => {
+                        writer::reopen(&site);
+                        break stop;
                     }
-                }
-                Step::Enter => {
-                    station.set_standing(&standing);
-                    return Ok(());
-                }
-                Step::GiveUp(rank) => break Stop::RankDied(rank),
+                },
+                Next::GiveUp(rank) => break Stop::RankDied(rank),
             }
         };
-        self.release(lock, standing);
+        writer::release(&site);
         Err(stop)
-    }
-
-    /// Puts this node into the queue; the node before it hears of it.
-    fn enqueue(&self, station: &Station) {
-        let node = self.hub.node();
-        if self.home == node {
-            self.hub.enqueue_at_home(self.number, station, node);
-        } else {
-            self.hub
-                .tell(self.home, self.number, Word::Enqueue { node });
-        }
     }
 
     fn await_turn(&self, lock: &NodeLock<Block>, deadline: Deadline) -> Result<Turn, Stop> {
@@ -105,6 +84,47 @@ impl Tier {
         )
     }
 
+    fn await_readers(&self, site: &Here<'_>, drain: Drain, deadline: Deadline) -> Result<(), Stop> {
+        let lock = site.lock;
+        wait(
+            &lock.memory,
+            lock.left(),
+            deadline,
+            || writer::have_drained(site, drain).then_some(()),
+            || {
+                self.clear_dead_readers(lock);
+                lock.memory.check()
+            },
+        )
+    }
+
+    /// Lets the lock go after writing; waits for nobody.
+    pub(crate) fn unlock_write(&self, lock: &NodeLock<Block>) {
+        writer::release(&self.at(lock));
+    }
+
+    /// Turns the write lock into a read lock; no other writer gets in between.
+    pub(crate) fn downgrade(&self, lock: &NodeLock<Block>) {
+        let site = self.at(lock);
+        writer::note_reader(&site);
+        let slot = &lock.memory.my_words().slot;
+        // Before the gate opens or the turn goes on: who closes the gate again finds it.
+        slot.store(READING, Ordering::Release);
+        writer::release(&site);
+    }
+
+    /// The node, for the protocol.
+    pub(crate) fn at<'a>(&'a self, lock: &'a NodeLock<Block>) -> Here<'a> {
+        Here {
+            tier: self,
+            station: lock.memory.station(),
+            lock,
+        }
+    }
+}
+
+/// About ranks that died.
+impl Tier {
     /// Takes readers of this node that died for readers that left.
     pub(crate) fn clear_dead_readers(&self, lock: &NodeLock<Block>) {
         (0..lock.memory.seats_of_ranks()).for_each(|seat| lock.clear_dead_reader(seat));
@@ -118,120 +138,17 @@ impl Tier {
         }
     }
 
-    /// Closes all gates and waits until no reader is inside.
-    fn close(&self, lock: &NodeLock<Block>, count: u32, deadline: Deadline) -> Result<(), Stop> {
-        let (root, parent) = (self.hub.node(), self.hub.rank());
-        self.desk.expect_answers(count);
-        let mut told = 0;
-        for node in tree::children(root, root, self.hub.nodes()) {
-            let close = Word::Close {
-                count,
-                root,
-                parent,
-            };
-            self.hub.tell(node, self.number, close);
-            told += 1;
-        }
-        let closed = lock.close_gate(count);
-        let closed = closed.expect("nobody but who has the turn opens the gate");
-        wait(
-            &lock.memory,
-            lock.left(),
-            deadline,
-            || {
-                let answered = self.desk.answers(count) == told;
-                (answered && lock.readers_have_left(closed)).then_some(())
-            },
-            || {
-                self.clear_dead_readers(lock);
-                lock.memory.check()
-            },
-        )
-    }
-
-    /// Lets the lock go after writing; waits for nobody.
-    pub(crate) fn unlock_write(&self, lock: &NodeLock<Block>) {
-        self.release(lock, lock.memory.station().standing());
-    }
-
-    /// Turns the write lock into a read lock; no other writer gets in between.
-    pub(crate) fn downgrade(&self, lock: &NodeLock<Block>) {
-        let mut standing = lock.memory.station().standing();
-        standing.note_reader();
-        let slot = &lock.memory.my_words().slot;
-        // Before the gate opens or the turn goes on: who closes the gate again finds it.
-        slot.store(READING, Ordering::Release);
-        self.release(lock, standing);
-    }
-
-    /// Hands the cluster's turn on where that is due, and lets the node's turn go.
-    fn release(&self, lock: &NodeLock<Block>, mut standing: Standing) {
-        let station = lock.memory.station();
-        loop {
-            let waiters = lock.waiting_writers() > 0;
-            let leave = standing.leave(station.successor(), waiters, self.handovers);
-            if leave.grant.is_some() {
-                station.take_successor();
-            }
-            self.leave(lock, leave);
-            station.set_standing(&standing);
-            let keeps_closed = standing.keeps_gates_closed();
-            lock.pass_turn_without_opening();
-            // The writer for which the gates stay closed may have given up in the meantime.
-            if !(keeps_closed && lock.try_turn()) {
-                return;
-            }
-            standing = station.standing();
-        }
-    }
-
     /// Forgets writers of this node that died while they waited.
     pub(crate) fn forget_dead_writers(&self, lock: &NodeLock<Block>) {
         if lock.waiting_writers() > 0 {
             lock.forget_dead_writers();
-            self.tidy(lock);
+            writer::tidy(&self.at(lock));
         }
     }
+}
 
-    /// Opens the gates where they are closed for no writer.
-    fn tidy(&self, lock: &NodeLock<Block>) {
-        if lock.try_turn() {
-            self.release(lock, lock.memory.station().standing());
-        }
-    }
-
-    fn leave(&self, lock: &NodeLock<Block>, leave: Leave) {
-        if let Some(count) = leave.open {
-            lock.open_gate(count);
-            let root = self.hub.node();
-            for node in tree::children(root, root, self.hub.nodes()) {
-                self.hub.tell(node, self.number, Word::Open { count, root });
-            }
-        }
-        if let Some((node, turn)) = leave.grant {
-            self.hub.tell(node, self.number, Word::Grant(turn));
-        }
-    }
-
-    /// What the node's agent does about the turn while no writer of the node is at it: takes up a turn that came too
-    /// late for who had asked, and hands over to the node behind. False where a writer is at it and the agent has to
-    /// come again.
-    pub(crate) fn settle(&self, lock: &NodeLock<Block>) -> bool {
-        let station = lock.memory.station();
-        if station.successor().is_none() && !station.has_arrived() {
-            return true;
-        }
-        if !lock.try_turn() {
-            return false;
-        }
-        let mut standing = station.standing();
-        if let Some(turn) = station.take_granted() {
-            standing.receive(turn);
-        }
-        self.release(lock, standing);
-        true
-    }
-
+/// In calls.
+impl Tier {
     /// Makes `writer` the writer of `call`; only under the write lock. The error is who is it already.
     pub(crate) fn claim(&self, station: &Station, call: u64, writer: u32) -> Result<(), u32> {
         let mut standing = station.standing();
@@ -243,6 +160,128 @@ impl Tier {
         }
         station.set_standing(&standing);
         Ok(())
+    }
+}
+
+/// This node: its words in shared memory, and messages to the others.
+pub(crate) struct Here<'a> {
+    tier: &'a Tier,
+    lock: &'a NodeLock<Block>,
+    station: &'a Station,
+}
+
+impl Site for Here<'_> {
+    fn node(&self) -> Node {
+        self.tier.hub.node()
+    }
+
+    fn nodes(&self) -> u32 {
+        self.tier.hub.nodes()
+    }
+
+    fn home(&self) -> Node {
+        self.tier.home
+    }
+
+    fn handovers(&self) -> u32 {
+        self.tier.handovers
+    }
+
+    fn standing(&self) -> Standing {
+        self.station.standing()
+    }
+
+    fn set_standing(&self, standing: &Standing) {
+        self.station.set_standing(standing);
+    }
+
+    fn take_successor(&self) -> Option<Node> {
+        self.station
+            .successor
+            .swap(0, Ordering::AcqRel)
+            .checked_sub(1)
+    }
+
+    fn take_granted(&self) -> Option<Turn> {
+        self.station.take_granted()
+    }
+
+    fn pass_turn(&self) {
+        self.lock.pass_turn_without_opening();
+    }
+
+    fn writers_wait(&self) -> bool {
+        self.lock.waiting_writers() > 0
+    }
+
+    fn try_turn(&self) -> bool {
+        self.lock.try_turn()
+    }
+
+    fn successor(&self) -> Option<Node> {
+        self.station
+            .successor
+            .load(Ordering::Acquire)
+            .checked_sub(1)
+    }
+
+    fn has_arrived(&self) -> bool {
+        self.station.has_arrived()
+    }
+
+    fn exchange_tail(&self, node: Node) -> Option<Node> {
+        self.station
+            .tail
+            .swap(node + 1, Ordering::AcqRel)
+            .checked_sub(1)
+    }
+
+    fn set_successor(&self, node: Node) {
+        self.station.successor.store(node + 1, Ordering::Release);
+    }
+
+    fn put_granted(&self, turn: &Turn) {
+        self.station.granted.set(turn);
+        self.station.arrived.swap(1, Ordering::SeqCst);
+        self.station.arrival().wake(ALL);
+    }
+
+    fn close_gate(&self, count: u32) -> Option<Closed> {
+        self.lock.close_gate(count)
+    }
+
+    fn open_gate(&self, count: u32) {
+        self.lock.open_gate(count);
+    }
+
+    fn readers_have_left(&self, closed: Closed) -> bool {
+        self.lock.readers_have_left(closed)
+    }
+
+    fn asker(&self) -> Asker {
+        Asker::Writer(self.tier.hub.rank())
+    }
+
+    fn expect_answers(&self, count: u32) {
+        self.tier.desk.expect_answers(count);
+    }
+
+    fn answers(&self, count: u32) -> u32 {
+        self.tier.desk.answers(count)
+    }
+
+    fn tell(&self, node: Node, word: LockWord) {
+        self.tier.hub.tell(node, self.tier.number, Word::Lock(word));
+    }
+
+    fn answer(&self, asker: Asker, count: u32) {
+        let hub = &self.tier.hub;
+        let rank = match asker {
+            Asker::Writer(rank) => rank,
+            Asker::Agent(node) => hub.topology().leader(node),
+        };
+        let word = Word::Lock(LockWord::Drained { count, asker });
+        hub.tell_rank(rank, self.tier.number, word);
     }
 }
 
@@ -272,28 +311,8 @@ impl Station {
         self.standing.store(word, Ordering::Relaxed);
     }
 
-    /// The node behind this one.
-    pub(crate) fn successor(&self) -> Option<u32> {
-        self.successor.load(Ordering::Acquire).checked_sub(1)
-    }
-
-    pub(crate) fn set_successor(&self, node: u32) {
-        self.successor.store(node + 1, Ordering::Release);
-    }
-
-    pub(crate) fn take_successor(&self) -> Option<u32> {
-        self.successor.swap(0, Ordering::AcqRel).checked_sub(1)
-    }
-
     pub(crate) fn has_arrived(&self) -> bool {
         self.arrived.load(Ordering::Acquire) != 0
-    }
-
-    /// Puts a turn there that was handed over.
-    pub(crate) fn put_granted(&self, turn: &Turn) {
-        self.granted.set(turn);
-        self.arrived.swap(1, Ordering::SeqCst);
-        self.arrival().wake(crate::memory::event::ALL);
     }
 
     pub(crate) fn take_granted(&self) -> Option<Turn> {

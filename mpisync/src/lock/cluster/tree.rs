@@ -4,14 +4,19 @@
 /// A node's number in its communicator.
 pub(crate) type Node = u32;
 
-/// How many nodes each node tells.
+/// How many nodes each node tells, outside simulations.
 pub(crate) const FAN_OUT: u32 = 8;
 
 /// The nodes to which `node` passes on what `root` says to all `nodes`.
-pub(crate) fn children(node: Node, root: Node, nodes: u32) -> impl Iterator<Item = Node> {
+pub(crate) fn children(
+    node: Node,
+    root: Node,
+    nodes: u32,
+    fan_out: u32,
+) -> impl Iterator<Item = Node> {
     let place = (u64::from(node) + u64::from(nodes) - u64::from(root)) % u64::from(nodes);
-    let first = place * u64::from(FAN_OUT) + 1;
-    (first..first + u64::from(FAN_OUT))
+    let first = place * u64::from(fan_out) + 1;
+    (first..first + u64::from(fan_out))
         .take_while(move |&place| place < u64::from(nodes))
         .map(move |place| ((place + u64::from(root)) % u64::from(nodes)) as Node)
 }
@@ -28,7 +33,7 @@ mod tests {
                 let mut told = vec![0; nodes as usize];
                 told[root as usize] += 1;
                 for node in 0..nodes {
-                    for child in children(node, root, nodes) {
+                    for child in children(node, root, nodes, FAN_OUT) {
                         told[child as usize] += 1;
                     }
                 }

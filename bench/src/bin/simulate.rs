@@ -1,0 +1,198 @@
+//! How the lock behaves on machines of up to 4,096 nodes: the lock's own protocol over a modelled network.
+//!
+//! ```text
+//! simulate [--nodes 1,4,16] [--ranks 64] [--writers 0.002,0.02,0.05] [--latency NS] [--plot FILE]
+//! ```
+//!
+//! All ranks take the lock again and again, and the given share of all acquisitions is for writing, as in Schmid, Besta
+//! and Hoefler, "High-Performance Distributed RMA Locks", HPDC 2016. Each machine is simulated twice: gates closed along
+//! the tree, and by the writer itself.
+//!
+//! - `operations`: acquisitions of all ranks together, in millions a second.
+//! - `median`, `p99`: from a rank's wish to write to its lock, queueing included, in microseconds.
+//! - `drain`: from closing the gates until all readers of all nodes are out, in microseconds; this is what a write costs
+//!   that no other precedes.
+//! - `messages`: of all nodes, a write. `writer`: the most that one writer sent before it was in.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Parser;
+use mpisync::simulator::{Machine, Report, Workload, run};
+use mpisync_bench::plot::{Curve, Panel, draw};
+
+/// Simulates the lock on many nodes.
+#[derive(Parser)]
+#[command(name = "simulate")]
+struct Options {
+    /// How many nodes
+    #[arg(long, value_delimiter = ',', value_name = "N,…", default_value = "1,2,4,8,16,32,64,128,256,512,1024,2048,4096", value_parser = clap::value_parser!(u32).range(1..=65536))]
+    nodes: Vec<u32>,
+    /// How many ranks on each
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=4096))]
+    ranks: u32,
+    /// Which share of all acquisitions is for writing, above 0 and up to 1
+    #[arg(long, value_delimiter = ',', value_name = "SHARE,…", default_value = "0.002,0.02,0.05", value_parser = share)]
+    writers: Vec<f64>,
+    /// Writes of each run
+    #[arg(long, value_name = "N", default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(1..))]
+    writes: u64,
+    /// Writers of a node that may follow each other while another node waits
+    #[arg(long, value_name = "N", default_value_t = Workload::default().handovers, value_parser = clap::value_parser!(u32).range(1..))]
+    handovers: u32,
+    /// From the end of sending a message to its arrival, in nanoseconds
+    #[arg(long, value_name = "NS", default_value_t = Machine::default().latency)]
+    latency: u64,
+    /// What a message costs its sender, and again its receiver, in nanoseconds
+    #[arg(long, value_name = "NS", default_value_t = Machine::default().overhead)]
+    overhead: u64,
+    /// Bytes a nanosecond
+    #[arg(long, value_name = "GB/S", default_value_t = Machine::default().bandwidth)]
+    bandwidth: f64,
+    /// A read lock and what is done under it, in nanoseconds
+    #[arg(long, value_name = "NS", default_value_t = Machine::default().read)]
+    read: u64,
+    /// What is done under a write lock, in nanoseconds
+    #[arg(long, value_name = "NS", default_value_t = Machine::default().write)]
+    write: u64,
+    /// Draw the figures into this file, as SVG
+    #[arg(long, value_name = "FILE")]
+    plot: Option<PathBuf>,
+}
+
+/// How gates are closed, and how many nodes each node tells.
+const WAYS: [(&str, fn(u32) -> u32); 2] = [
+    ("tree", |_| Workload::default().fan_out),
+    ("flat", |nodes| nodes),
+];
+
+/// One simulated machine.
+struct Point {
+    way: &'static str,
+    writers: f64,
+    nodes: u32,
+    report: Report,
+}
+
+fn main() -> ExitCode {
+    match simulate(&Options::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("simulate: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(share) if share > 0.0 && share <= 1.0 => Ok(share),
+        _ => Err(String::from("a share is above 0 and at most 1")),
+    }
+}
+
+fn simulate(options: &Options) -> anyhow::Result<()> {
+    let machine = Machine {
+        latency: options.latency,
+        overhead: options.overhead,
+        bandwidth: options.bandwidth,
+        read: options.read,
+        write: options.write,
+        ..Machine::default()
+    };
+    let mut out = std::io::stdout().lock();
+    writeln!(
+        out,
+        "{} ranks a node, latency {} ns, {} ns a message at each end, {} GB/s, {} ns a read, {} ns a write\n",
+        options.ranks,
+        machine.latency,
+        machine.overhead,
+        machine.bandwidth,
+        machine.read,
+        machine.write
+    )?;
+    writeln!(
+        out,
+        "writers  nodes  way   operations      median         p99       drain  messages  writer"
+    )?;
+    let mut points = Vec::new();
+    for &writers in &options.writers {
+        for &nodes in &options.nodes {
+            for (way, fan_out) in WAYS {
+                let workload = Workload {
+                    nodes,
+                    ranks_per_node: options.ranks,
+                    writers,
+                    writes: options.writes,
+                    handovers: options.handovers,
+                    fan_out: fan_out(nodes),
+                    seed: 1,
+                };
+                let report = run(&machine, &workload);
+                writeln!(out, "{}", line(writers, nodes, way, &report))?;
+                points.push(Point {
+                    way,
+                    writers,
+                    nodes,
+                    report,
+                });
+            }
+        }
+    }
+    if let Some(path) = &options.plot {
+        plot(path, &points).with_context(|| format!("cannot draw {}", path.display()))?;
+    }
+    Ok(())
+}
+
+fn line(writers: f64, nodes: u32, way: &str, report: &Report) -> String {
+    let micros = |nanos: f64| format!("{:.1} us", nanos / 1e3);
+    format!(
+        "{:>6} % {nodes:>6}  {way:<5} {:>8.1} M/s {:>11} {:>11} {:>11} {:>9.2} {:>7}",
+        writers * 100.0,
+        report.operations_per_second / 1e6,
+        micros(report.write_median as f64),
+        micros(report.write_p99 as f64),
+        report.drain_mean.map_or(String::from("-"), micros),
+        report.messages_per_write,
+        report.most_at_the_writer,
+    )
+}
+
+fn plot(path: &Path, points: &[Point]) -> anyhow::Result<()> {
+    let panel = |title: &'static str, figure: &dyn Fn(&Report) -> Option<f64>| {
+        let mut curves: Vec<Curve> = Vec::new();
+        for point in points {
+            let Some(y) = figure(&point.report) else {
+                continue;
+            };
+            let name = format!("{} % writers, {}", point.writers * 100.0, point.way);
+            let at = (f64::from(point.nodes), y);
+            match curves.iter_mut().find(|curve| curve.name == name) {
+                Some(curve) => curve.points.push(at),
+                None => curves.push(Curve {
+                    dashed: point.way == "flat",
+                    name,
+                    points: vec![at],
+                }),
+            }
+        }
+        Panel { title, curves }
+    };
+    draw(
+        path,
+        "nodes",
+        &[
+            panel(
+                "operations of all ranks together, millions a second",
+                &|report| Some(report.operations_per_second / 1e6),
+            ),
+            panel(
+                "closing the gates until all readers are out, microseconds",
+                &|report| report.drain_mean.map(|nanos| nanos / 1e3),
+            ),
+        ],
+    )
+}

@@ -1,0 +1,131 @@
+//! Curves over a logarithmic axis, as SVG.
+
+use std::path::Path;
+
+use anyhow::{Result, anyhow};
+use plotters::coord::combinators::IntoLogRange;
+use plotters::prelude::*;
+
+/// Some points that belong together, in the order of their x.
+pub struct Curve {
+    /// In the legend.
+    pub name: String,
+    /// Drawn with dashes.
+    pub dashed: bool,
+    /// x and y, both above 0.
+    pub points: Vec<(f64, f64)>,
+}
+
+/// One diagram.
+pub struct Panel {
+    /// What is on the y axis.
+    pub title: &'static str,
+    /// Two curves after each other, the second of them dashed, have one colour.
+    pub curves: Vec<Curve>,
+}
+
+const COLOURS: [RGBColor; 6] = [
+    RGBColor(0, 90, 160),
+    RGBColor(200, 80, 0),
+    RGBColor(0, 130, 80),
+    RGBColor(150, 50, 150),
+    RGBColor(120, 120, 0),
+    RGBColor(90, 90, 90),
+];
+
+/// Draws panels below each other, with one kind of x axis.
+///
+/// # Errors
+/// When there is no point to draw, or the file cannot be written.
+pub fn draw(path: &Path, x_axis: &str, panels: &[Panel]) -> Result<()> {
+    let root = SVGBackend::new(path, (900, 460 * panels.len() as u32)).into_drawing_area();
+    root.fill(&WHITE)?;
+    for (area, panel) in root.split_evenly((panels.len(), 1)).iter().zip(panels) {
+        draw_panel(area, x_axis, panel)?;
+    }
+    root.present()?;
+    Ok(())
+}
+
+fn draw_panel(
+    area: &DrawingArea<SVGBackend<'_>, plotters::coord::Shift>,
+    x_axis: &str,
+    panel: &Panel,
+) -> Result<()> {
+    let points = || panel.curves.iter().flat_map(|curve| &curve.points);
+    let (x, y) = range(points().map(|point| point.0))
+        .zip(range(points().map(|point| point.1)))
+        .ok_or_else(|| anyhow!("no point in \"{}\"", panel.title))?;
+    let mut chart = ChartBuilder::on(area)
+        .caption(panel.title, ("sans-serif", 18))
+        .margin(12)
+        .x_label_area_size(36)
+        .y_label_area_size(64)
+        .build_cartesian_2d((x.0..x.1).log_scale(), (y.0..y.1).log_scale())?;
+    chart.configure_mesh().x_desc(x_axis).draw()?;
+    let mut colour = COLOURS.iter().cycle();
+    let mut style = COLOURS[0].stroke_width(2);
+    for curve in &panel.curves {
+        if !curve.dashed {
+            style = colour.next().expect("a cycle").stroke_width(2);
+        }
+        let points = curve.points.iter().copied();
+        let drawn = if curve.dashed {
+            chart.draw_series(DashedLineSeries::new(points, 6, 4, style))?
+        } else {
+            chart.draw_series(LineSeries::new(points, style))?
+        };
+        drawn
+            .label(&curve.name)
+            .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], style));
+    }
+    chart
+        .configure_series_labels()
+        .position(SeriesLabelPosition::UpperLeft)
+        .background_style(WHITE.mix(0.8))
+        .border_style(BLACK)
+        .draw()?;
+    Ok(())
+}
+
+/// From a little less than the least to a little more than the greatest.
+fn range(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
+    let (mut least, mut greatest) = (f64::INFINITY, 0.0f64);
+    for value in values {
+        least = least.min(value);
+        greatest = greatest.max(value);
+    }
+    (least <= greatest && least > 0.0).then_some((least * 0.9, greatest * 1.1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn curves_are_drawn() {
+        let path = std::env::temp_dir().join(format!("mpisync-plot-{}.svg", std::process::id()));
+        let curve = |name: &str, dashed| Curve {
+            name: name.to_owned(),
+            dashed,
+            points: vec![(1.0, 10.0), (2.0, 20.0), (4096.0, 15.0)],
+        };
+        let panel = Panel {
+            title: "cost",
+            curves: vec![curve("tree", false), curve("flat", true)],
+        };
+        draw(&path, "nodes", &[panel]).unwrap();
+        let svg = std::fs::read_to_string(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        for word in ["cost", "nodes", "tree", "flat"] {
+            assert!(svg.contains(word), "no {word} in the drawing");
+        }
+    }
+
+    #[test]
+    fn nothing_is_no_drawing() {
+        assert!(range([].into_iter()).is_none());
+        assert!(range([0.0, 1.0].into_iter()).is_none());
+        assert!(range([1.0].into_iter()).is_some());
+    }
+}

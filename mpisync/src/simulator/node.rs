@@ -1,0 +1,179 @@
+//! One node of the simulated machine.
+
+use crate::lock::cluster::agent::LockAgent;
+use crate::lock::cluster::site::LockWord;
+use crate::lock::cluster::standing::{Standing, Turn};
+use crate::lock::cluster::tree::Node as Number;
+use crate::lock::cluster::writer::Drain;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+
+/// The words of a node and the state of its ranks.
+pub(super) struct Node {
+    pub(super) standing: Standing,
+    pub(super) successor: Option<Number>,
+    pub(super) granted: Option<Turn>,
+    /// The agent; none while it is at work.
+    pub(super) agent: Option<LockAgent>,
+    /// The agent has something to come back to.
+    pub(super) busy: bool,
+    /// The agent and the writer.
+    workers: [Worker; 2],
+    pub(super) turn: Option<Writer>,
+    /// Waiting for the turn, with the time of their wish.
+    pub(super) queue: VecDeque<(u32, u64)>,
+    pub(super) gate: Gate,
+    pub(super) readers: Readers,
+}
+
+/// Who does one thing at a time.
+#[derive(Default)]
+pub(super) struct Worker {
+    /// Until when it does nothing else.
+    pub(super) works_until: u64,
+    /// Messages that wait until then.
+    pub(super) inbox: VecDeque<LockWord>,
+}
+
+/// Who has the node's turn.
+#[derive(Clone, Copy)]
+pub(super) struct Writer {
+    /// None for the agent.
+    pub(super) rank: Option<u32>,
+    /// When it wished to write.
+    pub(super) since: u64,
+    pub(super) waits: Option<Waits>,
+    /// When it closed the gates.
+    pub(super) closed_at: Option<u64>,
+    /// The close that is answered, and how often it was.
+    pub(super) answers: (u32, u32),
+    /// Messages that it sent before it was in.
+    pub(super) sent: u64,
+}
+
+/// For what a writer waits.
+#[derive(Clone, Copy)]
+pub(super) enum Waits {
+    Turn,
+    Readers(Drain),
+}
+
+/// A node's gate.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Gate {
+    pub(super) openings: u32,
+    pub(super) closed: bool,
+    /// When the last reader is out, after it was closed.
+    pub(super) empty_at: u64,
+}
+
+/// The ranks of a node that read, in time that passes while the gate is open.
+#[derive(Default)]
+pub(super) struct Readers {
+    /// When they want to write next, in that time.
+    wishes: BinaryHeap<Reverse<(u64, u32)>>,
+    /// The time so far, up to `since`.
+    passed: u64,
+    /// From when the gate is open; none while it is closed.
+    since: Option<u64>,
+    /// The time of all ranks together.
+    sum: u128,
+    /// Changes whenever what comes next does.
+    pub(super) change: u64,
+}
+
+impl Writer {
+    pub(super) fn new(rank: Option<u32>, since: u64) -> Self {
+        Self {
+            rank,
+            since,
+            waits: None,
+            closed_at: None,
+            answers: (0, 0),
+            sent: 0,
+        }
+    }
+}
+
+impl Node {
+    pub(super) fn new(standing: Standing) -> Self {
+        Self {
+            standing,
+            successor: None,
+            granted: None,
+            agent: Some(LockAgent::default()),
+            busy: false,
+            workers: Default::default(),
+            turn: None,
+            queue: VecDeque::new(),
+            gate: Gate::default(),
+            readers: Readers {
+                since: Some(0),
+                ..Readers::default()
+            },
+        }
+    }
+
+    /// The writer, or the agent.
+    pub(super) fn worker(&mut self, is_writer: bool) -> &mut Worker {
+        &mut self.workers[usize::from(is_writer)]
+    }
+}
+
+impl Readers {
+    /// Lets time pass up to `now`.
+    pub(super) fn pass(&mut self, now: u64) {
+        if let Some(since) = &mut self.since {
+            let passed = now.saturating_sub(*since);
+            self.passed += passed;
+            self.sum += u128::from(passed) * self.wishes.len() as u128;
+            *since = now.max(*since);
+        }
+    }
+
+    pub(super) fn stop(&mut self, now: u64) {
+        self.pass(now);
+        self.since = None;
+        self.change += 1;
+    }
+
+    pub(super) fn start(&mut self, now: u64) {
+        self.since.get_or_insert(now);
+        self.change += 1;
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.wishes.is_empty()
+    }
+
+    /// `rank` reads for so long before it wants to write.
+    pub(super) fn add(&mut self, now: u64, rank: u32, time: u64) {
+        self.pass(now);
+        self.wishes.push(Reverse((self.passed + time, rank)));
+        self.change += 1;
+    }
+
+    /// When the next one wants to write, if no gate closes before.
+    pub(super) fn next_at(&self) -> Option<u64> {
+        let Reverse((wish, _)) = self.wishes.peek()?;
+        Some(self.since? + wish.saturating_sub(self.passed))
+    }
+
+    /// A rank that wants to write by now.
+    pub(super) fn take(&mut self, now: u64) -> Option<u32> {
+        self.pass(now);
+        let Reverse((wish, rank)) = *self.wishes.peek()?;
+        if wish > self.passed {
+            return None;
+        }
+        self.wishes.pop();
+        self.change += 1;
+        Some(rank)
+    }
+
+    /// The time that all ranks together have read.
+    pub(super) fn sum(&mut self, now: u64) -> u128 {
+        self.pass(now);
+        self.sum
+    }
+}
