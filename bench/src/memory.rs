@@ -1,6 +1,6 @@
 //! Memory that all ranks of one host read and write with plain loads and stores.
 
-use std::ffi::{c_int, c_void};
+use std::ffi::{CStr, c_int, c_void};
 use std::marker::PhantomData;
 use std::ptr;
 
@@ -27,7 +27,7 @@ impl<T: Copy> Shared<T> {
         let mut size: ffi::MPI_Aint = 0;
         let mut unit: c_int = 0;
         let mut window = std::mem::MaybeUninit::<ffi::MPI_Win>::uninit();
-        let info = EmptyInfo::new();
+        let info = Info::new();
         // SAFETY: every pointer is to a local of the type that MPI writes; all ranks make the same calls.
         // MPI aborts the job when one fails, so that the window is initialized after the first.
         let window = unsafe {
@@ -69,10 +69,10 @@ impl<T: Copy> Shared<T> {
     }
 }
 
-/// `MPI_INFO_NULL` is not in the bindings of every MPI; an info object without keys means the same.
-pub(crate) struct EmptyInfo(pub(crate) ffi::MPI_Info);
+/// Hints for MPI. `MPI_INFO_NULL` is not in the bindings of every MPI; an info object without keys means the same.
+pub(crate) struct Info(pub(crate) ffi::MPI_Info);
 
-impl EmptyInfo {
+impl Info {
     pub(crate) fn new() -> Self {
         let mut info = std::mem::MaybeUninit::uninit();
         // SAFETY: MPI writes the handle; it aborts the job when it cannot.
@@ -81,9 +81,16 @@ impl EmptyInfo {
             Self(info.assume_init())
         }
     }
+
+    /// Adds a hint; MPI leaves those alone that it does not know.
+    pub(crate) fn with(self, key: &CStr, value: &CStr) -> Self {
+        // SAFETY: a live handle, and strings that end with a zero byte.
+        unsafe { ffi::MPI_Info_set(self.0, key.as_ptr(), value.as_ptr()) };
+        self
+    }
 }
 
-impl Drop for EmptyInfo {
+impl Drop for Info {
     fn drop(&mut self) {
         // SAFETY: the handle came from MPI_Info_create and is freed once; the call is local.
         unsafe { ffi::MPI_Info_free(&mut self.0) };

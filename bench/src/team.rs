@@ -130,16 +130,22 @@ impl<'a> Team<'a> {
 
     /// Adds up what all ranks did in a round. Collective.
     pub fn tally(&self, span: Span, laps: Laps) -> Tally {
-        let mut operations = 0;
+        let operations = self.sum(laps.operations);
         let mut end = 0;
-        self.world
-            .all_reduce_into(&laps.operations, &mut operations, SystemOperation::sum());
         self.world
             .all_reduce_into(&laps.end, &mut end, SystemOperation::max());
         Tally {
             operations,
             nanos: end - span.start,
         }
+    }
+
+    /// The sum of what all ranks have. Collective.
+    pub fn sum(&self, mine: u64) -> u64 {
+        let mut sum = 0;
+        self.world
+            .all_reduce_into(&mine, &mut sum, SystemOperation::sum());
+        sum
     }
 
     /// Adds one to the counter that all ranks share, with a load and a store that are not atomic together.
@@ -164,16 +170,13 @@ impl<'a> Team<'a> {
 
     /// What the counters of all hosts have come to, after [`tally`](Self::tally). Collective.
     pub fn counted(&self) -> u64 {
-        let mut sum = 0;
         let mine = if self.host.rank() == 0 {
             // SAFETY: all ranks have come through the tally and none starts another round without this one.
             unsafe { self.peek() }
         } else {
             0
         };
-        self.world
-            .all_reduce_into(&mine, &mut sum, SystemOperation::sum());
-        sum
+        self.sum(mine)
     }
 
     /// Gives the counter back. Collective.

@@ -8,7 +8,7 @@ use mpi::ffi;
 use mpi::topology::SimpleCommunicator;
 use mpi::traits::*;
 
-use crate::memory::EmptyInfo;
+use crate::memory::Info;
 
 /// `N` words of 64 bits on each rank, in one epoch from the beginning to the end.
 pub struct Window<const N: usize> {
@@ -18,10 +18,16 @@ pub struct Window<const N: usize> {
 
 impl<const N: usize> Window<N> {
     /// Makes the window, all words zero. Collective.
-    pub fn new(world: &SimpleCommunicator) -> Self {
+    ///
+    /// Over several hosts the ranks of one host go through MPI too: MPICH 4.0 by default lets them change words directly,
+    /// which is not atomic towards what comes over the network; a queue lock lost ranks that way.
+    pub fn new(world: &SimpleCommunicator, hosts: usize) -> Self {
         let mut base: *mut c_void = ptr::null_mut();
         let mut window = MaybeUninit::uninit();
-        let info = EmptyInfo::new();
+        let mut info = Info::new();
+        if hosts > 1 {
+            info = info.with(c"disable_shm_accumulate", c"true");
+        }
         // SAFETY: every pointer is to a local of the type that MPI writes; MPI aborts the job on failure, and the
         // memory at `base` has room for the words.
         let window = unsafe {

@@ -156,15 +156,17 @@ mod tests {
     }
 
     #[test]
-    fn the_first_write_from_another_node_takes_two() {
-        let workload = Workload {
-            nodes: 2,
-            writers: 1.0,
-            writes: 1,
-            ..Workload::default()
-        };
-        let report = world::simulate_with_writers(&NETWORK, &workload, |rank| rank == 1);
-        assert_eq!(report.write_median, 4_000);
+    fn the_first_write_from_another_node_takes_two_round_trips_and_one_where_there_are_two() {
+        for (nodes, median) in [(2, 2_000), (3, 4_000), (9, 4_000)] {
+            let workload = Workload {
+                nodes,
+                writers: 1.0,
+                writes: 1,
+                ..Workload::default()
+            };
+            let report = world::simulate_with_writers(&NETWORK, &workload, |rank| rank == 1);
+            assert_eq!(report.write_median, median, "{nodes} nodes");
+        }
     }
 
     #[test]

@@ -87,13 +87,31 @@ mod real {
     #[cfg(feature = "mpi")]
     pub(crate) fn wait_for_network(surroundings: &impl Surroundings, check: impl Fn() -> bool) {
         let start = Instant::now();
+        let mut attendance = Some(Attendance::begin(surroundings));
         while !check() {
             surroundings.progress();
             if start.elapsed() < surroundings.patience().unwrap_or(POLL) {
                 std::thread::yield_now();
             } else {
+                drop(attendance.take());
                 std::thread::sleep(FIRST_NAP);
             }
+        }
+    }
+
+    /// The time in which a thread polls so often that nobody else has to.
+    struct Attendance<'a, S: Surroundings>(&'a S);
+
+    impl<'a, S: Surroundings> Attendance<'a, S> {
+        fn begin(surroundings: &'a S) -> Self {
+            surroundings.attend(true);
+            Attendance(surroundings)
+        }
+    }
+
+    impl<S: Surroundings> Drop for Attendance<'_, S> {
+        fn drop(&mut self) {
+            self.0.attend(false);
         }
     }
 
@@ -109,6 +127,7 @@ mod real {
         let mut inspected = start;
         let mut nap = FIRST_NAP;
         let mut drowsy = false;
+        let mut attendance = Some(Attendance::begin(surroundings));
         loop {
             surroundings.progress();
             if drowsy {
@@ -131,6 +150,7 @@ mod real {
                 inspected = now;
                 inspect()?;
             }
+            drop(attendance.take());
             if drowsy {
                 event.sleep(seen, nap.min(left));
                 nap = (nap * 2).min(LONGEST_NAP);

@@ -146,7 +146,7 @@ impl Hosts {
                 "btl_tcp_if_include",
                 &network,
                 "--map-by",
-                ":oversubscribe",
+                &format!("ppr:{slots}:node:oversubscribe"),
                 "--host",
                 &list,
             ],

@@ -10,6 +10,8 @@
 //! - `read_alone`, `write_alone`: one rank works, the other ranks sleep. This is what one rank waits.
 //! - `read_all`, `write_all`: all ranks work all the time. This is the time that passed divided by the
 //!   operations of all ranks together, so that two ranks that do not hinder each other show half the time.
+//! - `write_moved`: the first and the last rank lock for writing in turn, and tell each other by a message when it is the
+//!   other's turn. This is what one rank waits that finds the lock free, and last used by the other.
 //! - `single_write_share_8`: rank 0 hands 8 bytes to all ranks, again and again: `single_write`, then `share` or
 //!   `collect`. The barrier of `mpi_bcast_barrier` keeps every rank until all are there; mpisync's writer takes
 //!   the write lock instead, and may be one call ahead of those who collect.
@@ -23,7 +25,8 @@
 //! - `round_trip`: the last rank asks rank 0 by `MPI_Fetch_and_op` and flushes.
 //!
 //! Over several hosts the one that works alone is the last rank, which is not on the master's host; the other ranks
-//! sleep where mpisync is measured, and stay inside MPI for subjects that need it. Open MPI 4 has no windows there.
+//! sleep where mpisync is measured, and stay inside MPI for subjects that need it. Open MPI 4 has no windows there, and
+//! `mcs_rma` stands still in those of MPICH 4.0.
 //!
 //! Under every write lock a counter in the host's shared memory grows by one, and under every read lock it is read.
 //! After each round they must together be the number of operations, or the benchmark fails: what is measured excludes.
@@ -38,7 +41,7 @@ use anyhow::Context;
 use clap::{Parser, ValueEnum};
 use mpi::topology::SimpleCommunicator;
 use mpi::traits::*;
-use mpisync_bench::lock::{Case, Name, Subject};
+use mpisync_bench::lock::{Case, Name, Subject, Windows};
 use mpisync_bench::report::{self, Outcome, Setting};
 use mpisync_bench::team::Team;
 
@@ -103,7 +106,7 @@ fn run(options: &Options, world: &SimpleCommunicator) -> anyhow::Result<()> {
         ranks: world.size() as usize,
         hosts: team.hosts(),
     };
-    let windows = team.hosts() == 1 || can_make_windows(&setting.mpi);
+    let windows = Windows::of(&setting.mpi);
     let mut outcomes = Vec::new();
     for case in chosen(&options.cases) {
         outcomes.extend(measure(case, options, &team, windows));
@@ -120,7 +123,7 @@ fn run(options: &Options, world: &SimpleCommunicator) -> anyhow::Result<()> {
 }
 
 /// All rounds of one case. Collective.
-fn measure(case: Case, options: &Options, team: &Team, windows: bool) -> Vec<Outcome> {
+fn measure(case: Case, options: &Options, team: &Team, windows: Windows) -> Vec<Outcome> {
     let mut subjects: Vec<(Box<dyn Subject>, Outcome)> = chosen(&options.subjects)
         .into_iter()
         .filter(|name| name.takes(case))
@@ -165,11 +168,6 @@ fn chosen<T: ValueEnum>(asked: &[T]) -> Vec<T> {
 fn spelling(value: impl ValueEnum) -> String {
     let value = value.to_possible_value().expect("no value is hidden");
     value.get_name().to_owned()
-}
-
-/// Whether this MPI makes windows over hosts on an ordinary network: Open MPI 4 does not, as Debian configures it.
-fn can_make_windows(mpi: &str) -> bool {
-    !mpi.starts_with("Open MPI 4")
 }
 
 /// A rank that panics ends the job, so that the others do not wait for it.

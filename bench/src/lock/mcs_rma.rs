@@ -20,10 +20,10 @@ pub struct McsRma<'a> {
 
 impl<'a> McsRma<'a> {
     /// Makes the window. Collective.
-    pub fn new(world: &'a SimpleCommunicator) -> Self {
+    pub fn new(world: &'a SimpleCommunicator, hosts: usize) -> Self {
         Self {
             world,
-            window: Window::new(world),
+            window: Window::new(world, hosts),
         }
     }
 

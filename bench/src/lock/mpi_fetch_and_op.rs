@@ -15,9 +15,9 @@ pub struct MpiFetchAndOp {
 
 impl MpiFetchAndOp {
     /// Makes the window. Collective.
-    pub fn new(world: &SimpleCommunicator) -> Self {
+    pub fn new(world: &SimpleCommunicator, hosts: usize) -> Self {
         Self {
-            window: Window::new(world),
+            window: Window::new(world, hosts),
         }
     }
 }

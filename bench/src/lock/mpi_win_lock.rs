@@ -12,7 +12,7 @@ use mpi::topology::SimpleCommunicator;
 use mpi::traits::*;
 
 use super::{Case, Lock, Subject, lock_round};
-use crate::memory::EmptyInfo;
+use crate::memory::Info;
 use crate::team::Team;
 
 /// The rank that every lock goes to.
@@ -33,7 +33,7 @@ impl MpiWinLock {
         };
         let mut base: *mut c_void = std::ptr::null_mut();
         let mut window = MaybeUninit::uninit();
-        let info = EmptyInfo::new();
+        let info = Info::new();
         // SAFETY: every pointer is to a local of the type that MPI writes; MPI aborts the job on failure.
         let window = unsafe {
             ffi::MPI_Win_allocate(

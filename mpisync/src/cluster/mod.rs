@@ -226,6 +226,11 @@ impl Hub {
         self.domain.poll()
     }
 
+    /// Whether a thread polls that waits for something.
+    fn is_attended(&self) -> bool {
+        self.domain.is_attended()
+    }
+
     fn receive(&self, bytes: &[u8]) {
         let message = postcard::from_bytes(bytes).expect("as it was sent by the same program");
         match message {

@@ -58,7 +58,8 @@ fn serve() {
         }
         let mut active = false;
         for hub in &hubs {
-            active |= hub.poll();
+            // Two threads that poll would be in each other's way; the other one may leave off at any time.
+            active |= hub.is_attended() || hub.poll();
             active |= hub.tend();
         }
         let now = Instant::now();

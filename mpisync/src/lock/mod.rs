@@ -33,7 +33,7 @@
 //! ```
 //!
 //! The home node is that of the controller's master. A node that lets the turn go while no other waits keeps it, so that
-//! its next writer asks nobody.
+//! its next writer asks nobody. When it hands the turn over it closes its own gate, which the next writer would have it do.
 //!
 //! # Network round trips
 //! | a write lock and unlock | round trips |
@@ -41,7 +41,8 @@
 //! | after a writer of the same node, nobody else having asked | 1: close, drained |
 //! | handed over by a writer of the same node, gates still closed | 0 |
 //! | handed over by the node before in the queue, gates still closed | ½: grant |
-//! | the turn lies idle on another node, one of the two being home | 2: enqueue, grant, close, drained |
+//! | the turn lies idle on the other one of two nodes | 1: enqueue, grant |
+//! | the turn lies idle on another of more nodes, one of the two being home | 2: enqueue, grant, close, drained |
 //! | the same with home elsewhere | 2½: enqueue, link, grant, close, drained |
 //! | a read lock | 0 |
 //!

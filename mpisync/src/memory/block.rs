@@ -194,6 +194,12 @@ impl Surroundings for Block {
         self.domain.progress();
     }
 
+    fn attend(&self, attends: bool) {
+        if self.number.is_some() {
+            self.domain.attend(attends);
+        }
+    }
+
     fn patience(&self) -> Option<Duration> {
         // A few round trips of a slow network: what is waited for may come by message, and nothing wakes for that.
         const ROUND_TRIPS: Duration = Duration::from_micros(500);

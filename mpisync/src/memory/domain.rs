@@ -164,6 +164,16 @@ impl Domain {
         }
     }
 
+    /// This thread begins to let MPI make progress again and again, or ends that.
+    pub(crate) fn attend(&self, attends: bool) {
+        #[cfg(feature = "mpi")]
+        if let Some(far) = self.comms.as_ref().and_then(|comms| comms.far.as_ref()) {
+            far.carrier.attend(attends);
+        }
+        #[cfg(not(feature = "mpi"))]
+        let _ = attends;
+    }
+
     /// Whether it is on a communicator, and of no use any more when MPI ends.
     pub(crate) fn needs_mpi(&self) -> bool {
         #[cfg(feature = "mpi")]
@@ -270,6 +280,11 @@ impl Domain {
     pub(crate) fn poll(&self) -> bool {
         let (all, far) = self.comms();
         far.carrier.poll(all)
+    }
+
+    /// Whether a thread of this process polls anyway.
+    pub(crate) fn is_attended(&self) -> bool {
+        self.comms().1.carrier.is_attended()
     }
 
     /// Begins to wait until all ranks have come to the end of MPI.

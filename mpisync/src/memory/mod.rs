@@ -34,6 +34,9 @@ pub(crate) trait Surroundings {
     /// Lets MPI make progress on what this rank has under way.
     fn progress(&self);
 
+    /// This thread begins to call [`progress`](Self::progress) again and again, or ends that.
+    fn attend(&self, _attends: bool) {}
+
     /// How long a rank polls before it sleeps, where that is not what one node needs.
     fn patience(&self) -> Option<Duration> {
         None

@@ -91,9 +91,14 @@ pub(crate) trait Site {
     fn answer(&self, asker: Asker, count: u32);
 }
 
+/// The nodes below `node` in the tree from `root`.
+pub(super) fn below(site: &impl Site, node: Node, root: Node) -> impl Iterator<Item = Node> {
+    tree::children(node, root, site.nodes(), site.fan_out())
+}
+
 /// Sends a word down the tree from `root`; how many nodes it goes to from here.
 pub(super) fn tell_below(site: &impl Site, root: Node, word: LockWord) -> u32 {
-    let below = tree::children(site.node(), root, site.nodes(), site.fan_out());
+    let below = below(site, site.node(), root);
     below.map(|node| site.tell(node, word)).count() as u32
 }
 

@@ -28,6 +28,8 @@ pub(crate) struct Turn {
     pub(crate) closed: bool,
     /// All gates are closed and no reader is inside.
     pub(crate) drained: bool,
+    /// So much is known of the node that handed the turn over: its gate is closed and no reader is inside.
+    pub(crate) empty: Option<Node>,
     /// How many writers there were since the gates were opened.
     pub(crate) run: u32,
     /// The rank that died as a writer, if one did: then nobody can have the lock any more.
@@ -63,8 +65,8 @@ pub(crate) enum Step {
     Enqueue,
     /// Wait until the turn is handed over.
     Await,
-    /// Close the gates, opened so many times so far, and wait until all readers have left.
-    Close(u32),
+    /// Close the gates, and wait until all readers have left.
+    Close(Turn),
     /// Write.
     Enter,
     /// Give up: this rank died as a writer.
@@ -92,7 +94,7 @@ impl Standing {
             Standing::Owner { turn, .. } => match turn.broken_by {
                 Some(rank) => Step::GiveUp(rank),
                 None if turn.drained => Step::Enter,
-                None => Step::Close(turn.openings),
+                None => Step::Close(turn),
             },
         }
     }
@@ -123,6 +125,7 @@ impl Standing {
     pub(crate) fn note_drained(&mut self) {
         if let Standing::Owner { turn, .. } = self {
             turn.drained = true;
+            turn.empty = None;
         }
     }
 
@@ -172,7 +175,19 @@ impl Turn {
         self.openings = self.openings.wrapping_add(1);
         self.closed = false;
         self.drained = false;
+        self.empty = None;
         self.run = 0;
         self.openings
+    }
+
+    /// Whether who hands the turn over may close its own gate already: the next writer will do so at once.
+    pub(crate) fn may_be_closed_ahead(&self) -> bool {
+        !self.drained && self.broken_by.is_none()
+    }
+
+    /// The gate of `node` is closed, and readers are inside or not.
+    pub(crate) fn note_closed_at(&mut self, node: Node, is_empty: bool) {
+        self.closed = true;
+        self.empty = is_empty.then_some(node);
     }
 }

@@ -342,6 +342,7 @@ impl TurnWords {
             openings: self.openings.load(Ordering::Relaxed),
             closed: self.closed.load(Ordering::Relaxed) != 0,
             drained: self.drained.load(Ordering::Relaxed) != 0,
+            empty: self.empty.load(Ordering::Relaxed).checked_sub(1),
             run: self.run.load(Ordering::Relaxed),
             broken_by: self.broken_by.load(Ordering::Relaxed).checked_sub(1),
             claims: [claim(0), claim(1)],
@@ -352,6 +353,8 @@ impl TurnWords {
         self.openings.store(turn.openings, Ordering::Relaxed);
         self.closed.store(turn.closed.into(), Ordering::Relaxed);
         self.drained.store(turn.drained.into(), Ordering::Relaxed);
+        let empty = turn.empty.map_or(0, |node| node + 1);
+        self.empty.store(empty, Ordering::Relaxed);
         self.run.store(turn.run, Ordering::Relaxed);
         let broken_by = turn.broken_by.map_or(0, |rank| rank + 1);
         self.broken_by.store(broken_by, Ordering::Relaxed);

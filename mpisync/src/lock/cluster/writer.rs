@@ -1,7 +1,8 @@
 //! A writer's way through the queue of nodes: what it does between the points where it waits.
 
-use super::site::{LockWord, Site, enqueue_at_home, tell_below};
+use super::site::{LockWord, Site, below, enqueue_at_home, tell_below};
 use super::standing::{Leave, Standing, Step, Turn};
+use super::tree::Node;
 use crate::lock::node::Closed;
 
 /// What a writer that has its node's turn comes to.
@@ -42,10 +43,10 @@ pub(crate) fn advance(site: &impl Site) -> Next {
                 }
             }
             Step::Await => return Next::AwaitTurn,
-            Step::Close(count) => {
+            Step::Close(turn) => {
                 standing.note_closed();
                 site.set_standing(&standing);
-                return Next::AwaitReaders(close(site, count));
+                return Next::AwaitReaders(close(site, turn));
             }
             Step::Enter => return Next::Enter,
             Step::GiveUp(rank) => return Next::GiveUp(rank),
@@ -53,12 +54,17 @@ pub(crate) fn advance(site: &impl Site) -> Next {
     }
 }
 
-/// Closes all gates.
-fn close(site: &impl Site, count: u32) -> Drain {
-    let root = site.node();
+/// Closes all gates, but for that of a node known to be empty.
+fn close(site: &impl Site, turn: Turn) -> Drain {
+    let (root, count) = (site.node(), turn.openings);
     let asker = site.asker();
     site.expect_answers(count);
-    let told = tell_below(site, root, LockWord::Close { count, root, asker });
+    let word = LockWord::Close { count, root, asker };
+    // The nodes below it have to be told through it.
+    let is_needless =
+        |&node: &Node| turn.empty == Some(node) && below(site, node, root).next().is_none();
+    let told = below(site, root, root).filter(|node| !is_needless(node));
+    let told = told.map(|node| site.tell(node, word)).count() as u32;
     let closed = site.close_gate(count);
     let closed = closed.expect("nobody but who has the turn opens the gate");
     Drain {
@@ -144,7 +150,13 @@ fn carry_out(site: &impl Site, leave: Leave) {
         let root = site.node();
         tell_below(site, root, LockWord::Open { count, root });
     }
-    if let Some((node, turn)) = leave.grant {
+    if let Some((node, mut turn)) = leave.grant {
+        // The gate of this node would be closed in a moment anyway, by word that can be saved.
+        if leave.open.is_none() && turn.may_be_closed_ahead() {
+            let closed = site.close_gate(turn.openings);
+            let is_empty = closed.is_some_and(|closed| site.readers_have_left(closed));
+            turn.note_closed_at(site.node(), is_empty);
+        }
         site.tell(node, LockWord::Grant(turn));
     }
 }

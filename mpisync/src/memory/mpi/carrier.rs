@@ -6,6 +6,7 @@ use mpi::ffi;
 use std::collections::VecDeque;
 use std::ffi::{c_int, c_void};
 use std::mem::MaybeUninit;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError, TryLockError};
 
 /// All messages of mpisync have this tag.
@@ -20,6 +21,8 @@ pub(crate) struct Carrier {
     /// Called with each message, by one thread at a time.
     handler: OnceLock<Handler>,
     polling: Mutex<()>,
+    /// How many threads of this process poll anyway, because they wait for something.
+    attendants: AtomicU32,
 }
 
 /// A message that MPI has not taken over yet.
@@ -39,7 +42,21 @@ impl Carrier {
             outbox: Mutex::default(),
             handler: OnceLock::new(),
             polling: Mutex::default(),
+            attendants: AtomicU32::new(0),
         }
+    }
+
+    /// A thread begins to poll again and again, so that no other need do so, or ends that.
+    pub(crate) fn attend(&self, attends: bool) {
+        if attends {
+            self.attendants.fetch_add(1, Ordering::Relaxed);
+        } else {
+            self.attendants.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn is_attended(&self) -> bool {
+        self.attendants.load(Ordering::Relaxed) > 0
     }
 
     /// Says what is done with messages; once.

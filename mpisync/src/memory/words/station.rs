@@ -41,6 +41,8 @@ pub(crate) struct TurnWords {
     pub(crate) openings: AtomicU32,
     pub(crate) closed: AtomicU32,
     pub(crate) drained: AtomicU32,
+    /// A node plus one.
+    pub(crate) empty: AtomicU32,
     pub(crate) run: AtomicU32,
     /// A rank plus one.
     pub(crate) broken_by: AtomicU32,
