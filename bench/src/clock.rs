@@ -3,19 +3,31 @@
 //! `CLOCK_MONOTONIC` counts from the same moment in every process of a host, so that a moment chosen by
 //! one rank means the same to the others. `std::time::Instant` reads it too but cannot be sent.
 
-use libc::{CLOCK_MONOTONIC, EINTR, TIMER_ABSTIME, clock_gettime, clock_nanosleep, timespec};
+use libc::{
+    CLOCK_MONOTONIC, CLOCK_PROCESS_CPUTIME_ID, EINTR, TIMER_ABSTIME, clock_gettime,
+    clock_nanosleep, clockid_t, timespec,
+};
 
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
 /// Nanoseconds since a moment that is the same for all processes of this host.
 pub fn now() -> u64 {
+    read(CLOCK_MONOTONIC)
+}
+
+/// Nanoseconds of processor time that all threads of this process have had.
+pub fn processor_time() -> u64 {
+    read(CLOCK_PROCESS_CPUTIME_ID)
+}
+
+fn read(clock: clockid_t) -> u64 {
     let mut time = timespec {
         tv_sec: 0,
         tv_nsec: 0,
     };
     // SAFETY: `time` is a timespec that lives through the call.
-    let outcome = unsafe { clock_gettime(CLOCK_MONOTONIC, &mut time) };
-    assert_eq!(outcome, 0, "Linux always has CLOCK_MONOTONIC");
+    let outcome = unsafe { clock_gettime(clock, &mut time) };
+    assert_eq!(outcome, 0, "Linux always has these clocks");
     time.tv_sec as u64 * NANOS_PER_SECOND + time.tv_nsec as u64
 }
 

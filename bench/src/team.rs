@@ -131,9 +131,7 @@ impl<'a> Team<'a> {
     /// Adds up what all ranks did in a round. Collective.
     pub fn tally(&self, span: Span, laps: Laps) -> Tally {
         let operations = self.sum(laps.operations);
-        let mut end = 0;
-        self.world
-            .all_reduce_into(&laps.end, &mut end, SystemOperation::max());
+        let end = self.max(laps.end);
         Tally {
             operations,
             nanos: end - span.start,
@@ -146,6 +144,14 @@ impl<'a> Team<'a> {
         self.world
             .all_reduce_into(&mine, &mut sum, SystemOperation::sum());
         sum
+    }
+
+    /// The greatest that any rank has. Collective.
+    pub fn max(&self, mine: u64) -> u64 {
+        let mut most = 0;
+        self.world
+            .all_reduce_into(&mine, &mut most, SystemOperation::max());
+        most
     }
 
     /// Adds one to the counter that all ranks share, with a load and a store that are not atomic together.

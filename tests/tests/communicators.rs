@@ -5,6 +5,7 @@ mpisync_tests::on_ranks!(communicators on [1, 2, 3, 4, 8]:
     "self_communicator",
     "split_communicators",
     "reversed_ranks",
+    "ranks_in_other_orders",
     "overlapping_communicators",
     "some_ranks_only",
 );

@@ -183,6 +183,9 @@ impl Hosts {
             (Some(_), Family::OpenMpi) => vec![set("OMPI_MCA_mpi_yield_when_idle", "1")],
         };
         environment.push(("MPISYNC_HOSTS", self.count.to_string()));
+        if self.namespaces(mpi).is_some() {
+            environment.push(set("MPISYNC_NETWORK", "eth0"));
+        }
         environment
     }
 

@@ -12,6 +12,10 @@
 //!   operations of all ranks together, so that two ranks that do not hinder each other show half the time.
 //! - `write_moved`: the first and the last rank lock for writing in turn, and tell each other by a message when it is the
 //!   other's turn. This is what one rank waits that finds the lock free, and last used by the other.
+//! - `write_beside_busy`: one rank locks for writing every 3 ms while all others compute outside MPI; the longest that
+//!   it waits in a round.
+//! - `idle`: nobody does anything; nanoseconds of processor time that the busiest rank takes in a second. 10,000,000 are
+//!   1 % of a core.
 //! - `single_write_share_8`: rank 0 hands 8 bytes to all ranks, again and again: `single_write`, then `share` or
 //!   `collect`. The barrier of `mpi_bcast_barrier` keeps every rank until all are there; mpisync's writer takes
 //!   the write lock instead, and may be one call ahead of those who collect.

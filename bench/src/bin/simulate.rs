@@ -62,8 +62,11 @@ struct Options {
     plot: Option<PathBuf>,
 }
 
+/// From the number of nodes.
+type FanOut = fn(u32) -> u32;
+
 /// How gates are closed, and how many nodes each node tells.
-const WAYS: [(&str, fn(u32) -> u32); 2] = [
+const WAYS: [(&str, FanOut); 2] = [
     ("tree", |_| Workload::default().fan_out),
     ("flat", |nodes| nodes),
 ];

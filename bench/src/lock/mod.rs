@@ -31,6 +31,10 @@ pub enum Case {
     WriteAll,
     /// The first and the last rank lock for writing in turn.
     WriteMoved,
+    /// One rank locks for writing now and then, the others compute outside MPI: the longest that it waits.
+    WriteBesideBusy,
+    /// Nobody does anything: processor time of the busiest rank, in nanoseconds a second.
+    Idle,
     /// Rank 0 has 8 bytes and all ranks get them.
     #[value(name = "single_write_share_8")]
     SingleWriteShare8,
@@ -71,6 +75,8 @@ impl Name {
             Case::ReadAlone | Case::ReadAll => {
                 matches!(self, Name::Mpisync | Name::PthreadRwlock | Name::MpiWinLock)
             }
+            Case::Idle => self == Name::Mpisync,
+            Case::WriteBesideBusy => matches!(self, Name::Mpisync | Name::MpiWinLock),
             Case::WriteAlone | Case::WriteAll | Case::WriteMoved => {
                 !matches!(self, Name::MpiBcastBarrier | Name::MpiFetchAndOp)
             }
@@ -159,8 +165,11 @@ trait HandOver {
 
 /// One round of a case that locks.
 fn lock_round<L: Lock>(lock: &mut L, case: Case, team: &Team) -> f64 {
-    if case == Case::WriteMoved {
-        return moved_round(lock, team);
+    match case {
+        Case::WriteMoved => return moved_round(lock, team),
+        Case::WriteBesideBusy => return beside_busy_round(lock, team),
+        Case::Idle => return idle_round(team),
+        _ => {}
     }
     let writes = matches!(case, Case::WriteAlone | Case::WriteAll);
     let span = team.start();
@@ -231,6 +240,41 @@ fn moved_round<L: Lock>(lock: &mut L, team: &Team) -> f64 {
     let operations = team.sum(operations);
     assert_eq!(team.counted(), operations, "the lock did not exclude");
     team.sum(time) as f64 / operations as f64
+}
+
+/// One round in which one rank writes every few milliseconds and the others compute; the longest that it waited.
+fn beside_busy_round<L: Lock>(lock: &mut L, team: &Team) -> f64 {
+    const PAUSE: u64 = 3_000_000;
+    let span = team.start();
+    let mut longest = 0;
+    if team.is_the_lone_rank() {
+        let mut next = clock::now();
+        while next < span.end {
+            clock::sleep_until(next);
+            let start = clock::now();
+            lock.write(|| ());
+            longest = longest.max(clock::now() - start);
+            next = clock::now() + PAUSE;
+        }
+    } else {
+        while clock::now() < span.end {
+            std::hint::spin_loop();
+        }
+    }
+    team.max(longest) as f64
+}
+
+/// One round in which all ranks sleep; processor time a second.
+fn idle_round(team: &Team) -> f64 {
+    const SETTLE: u64 = 20_000_000;
+    const SECOND: u64 = 1_000_000_000;
+    team.start();
+    let start = clock::now() + SETTLE;
+    clock::sleep_until(start);
+    let before = clock::processor_time();
+    clock::sleep_until(start + SECOND);
+    let mine = clock::processor_time() - before;
+    team.max(mine) as f64
 }
 
 /// What rank 0 hands over last in a round.

@@ -16,6 +16,7 @@ pub const CASES: &[Case] = &[
     ("self_communicator", self_communicator),
     ("split_communicators", split_communicators),
     ("reversed_ranks", reversed_ranks),
+    ("ranks_in_other_orders", ranks_in_other_orders),
     ("overlapping_communicators", overlapping_communicators),
     ("some_ranks_only", some_ranks_only),
 ];
@@ -108,6 +109,39 @@ fn reversed_ranks(job: &Job) {
     assert_eq!(ctrl.is_master(), job.rank == 0);
     for writer in 0..ctrl.size() {
         assert_eq!(shared(&mut ctrl, writer, 40 + writer), 40 + writer);
+    }
+}
+
+/// Ranks dealt over nodes one by one or in blocks, and without one of them, so that nodes have unequal numbers; each
+/// rank is the master once.
+fn ranks_in_other_orders(job: &Job) {
+    let orders: [fn(i32, i32) -> i32; 3] = [
+        |rank, size| (rank % size.div_euclid(2).max(1)) * size + rank,
+        |rank, _| (rank % 2) * 1_000 + rank,
+        |rank, size| (rank + 1) % size,
+    ];
+    for order in orders {
+        for absent in [None, Some(job.size - 1), Some(0)] {
+            let here = absent != Some(job.rank) || job.size == 1;
+            let color = if here {
+                Color::with_value(1)
+            } else {
+                Color::undefined()
+            };
+            let key = order(job.rank, job.size);
+            let Some(comm) = job.world.split_by_color_with_key(color, key) else {
+                continue;
+            };
+            for master in 0..comm.size() {
+                let builder = WindowController::builder(&comm).master(master);
+                let mut ctrl = builder.build().unwrap();
+                for writer in 0..ctrl.size() {
+                    drop(ctrl.write());
+                    assert_eq!(shared(&mut ctrl, writer, 60 + writer), 60 + writer);
+                    drop(ctrl.read());
+                }
+            }
+        }
     }
 }
 

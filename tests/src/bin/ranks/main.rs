@@ -15,6 +15,7 @@ mod lifetime;
 mod macros;
 mod mismatch;
 mod nesting;
+mod network;
 mod progress;
 mod rare_writes;
 mod values;
@@ -35,6 +36,7 @@ fn main() {
         macros::CASES,
         mismatch::CASES,
         nesting::CASES,
+        network::CASES,
         progress::CASES,
         rare_writes::CASES,
         values::CASES,
