@@ -4,8 +4,8 @@
 //! one rank means the same to the others. `std::time::Instant` reads it too but cannot be sent.
 
 use libc::{
-    CLOCK_MONOTONIC, CLOCK_PROCESS_CPUTIME_ID, EINTR, TIMER_ABSTIME, clock_gettime,
-    clock_nanosleep, clockid_t, timespec,
+    CLOCK_MONOTONIC, CLOCK_PROCESS_CPUTIME_ID, CLOCK_THREAD_CPUTIME_ID, EINTR, TIMER_ABSTIME,
+    clock_gettime, clock_nanosleep, clockid_t, timespec,
 };
 
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
@@ -18,6 +18,11 @@ pub fn now() -> u64 {
 /// Nanoseconds of processor time that all threads of this process have had.
 pub fn processor_time() -> u64 {
     read(CLOCK_PROCESS_CPUTIME_ID)
+}
+
+/// Nanoseconds of processor time that this thread has had.
+pub fn thread_time() -> u64 {
+    read(CLOCK_THREAD_CPUTIME_ID)
 }
 
 fn read(clock: clockid_t) -> u64 {

@@ -4,6 +4,7 @@ use crate::controller::WindowController;
 use crate::error::CreateError;
 use crate::lock::cluster::standing::HANDOVERS;
 use crate::memory::mpi;
+use crate::transport::{Asked, Transport};
 use ::mpi::traits::Communicator;
 use std::borrow::Cow;
 
@@ -40,6 +41,7 @@ pub struct Builder<'a, C> {
     master: i32,
     name: String,
     handovers: u32,
+    asked: Asked,
 }
 
 impl WindowController {
@@ -50,6 +52,7 @@ impl WindowController {
             master: 0,
             name: "controller".to_owned(),
             handovers: HANDOVERS,
+            asked: Asked::default(),
         }
     }
 }
@@ -78,17 +81,42 @@ impl<C: Communicator> Builder<'_, C> {
         self
     }
 
+    /// How nodes reach each other: [`Transport::Messages`] if not said, or what the environment variable
+    /// `MPISYNC_TRANSPORT` says (`messages`, `windows` or `auto`). The same on all ranks, and without effect on one node.
+    /// All controllers of a communicator share one transport, that of the first.
+    ///
+    /// Messages work with every MPI, and took less time wherever both were measured. Windows are for networks whose
+    /// adapters do `MPI_Accumulate` by themselves. Not every MPI can make windows over hosts: Open MPI 4, as Debian
+    /// configures it, cannot on Ethernet.
+    pub fn transport(mut self, transport: Transport) -> Self {
+        self.asked.transport = Some(transport);
+        self
+    }
+
+    /// Whether a thread answers other nodes while the ranks of a node compute; true if not said, or what the environment
+    /// variable `MPISYNC_PROGRESS_THREAD` says (`on` or `off`). The same on all ranks, and without effect on one node. All
+    /// controllers of a communicator share it.
+    ///
+    /// Without it MPI need not be initialized for several threads, and a node answers while its lowest rank is in a call
+    /// of mpisync that waits: as long as that rank computes, writers on other nodes wait, and so do readers where the
+    /// gates are closed.
+    pub fn progress_thread(mut self, on: bool) -> Self {
+        self.asked.progress_thread = Some(on);
+        self
+    }
+
     /// Makes the controller. Collective; all ranks succeed or all fail. The first controller of a communicator sets
     /// up shared memory; each further one costs a broadcast and a reduction of a few bytes.
     ///
     /// # Errors
     /// See [`CreateError`]: MPI that does not run, a master that is no rank, arguments that differ between ranks,
-    /// several nodes and an MPI that was not initialized for several threads, no memory.
+    /// several nodes and an MPI that was not initialized for several threads, windows that MPI cannot make, no memory.
     pub fn build(self) -> Result<WindowController, CreateError> {
         let arguments = mpi::Arguments {
             master: self.master,
             name: Cow::Borrowed(&self.name),
             handovers: self.handovers,
+            asked: self.asked.or_environment(),
         };
         mpi::block(self.comm, &arguments, |created| {
             let hub = created.block.domain().hub().cloned();

@@ -11,6 +11,7 @@ use crate::memory::block::Block;
 use crate::memory::domain::Domain;
 use crate::place::Place;
 use crate::share::{Call, Far};
+use crate::transport::Transport;
 use crate::wait::{Deadline, Stop};
 use std::cell::Cell;
 use std::fmt;
@@ -108,6 +109,11 @@ impl WindowController {
     /// How many nodes the ranks run on.
     pub fn nodes(&self) -> i32 {
         self.block().domain().topology().nodes() as i32
+    }
+
+    /// How the ranks reach each other.
+    pub fn transport(&self) -> Transport {
+        self.block().domain().transport()
     }
 
     /// The rank that writes in [`single_write`](Self::single_write).

@@ -56,11 +56,44 @@ pub enum CreateError {
     #[error(
         "the communicator spans several nodes, where mpisync answers other nodes from a thread of its own, and MPI was \
          initialized with the thread level {provided} here or on another rank; call \
-         `mpisync::initialize()`, or `mpi::initialize_with_threading(mpi::Threading::Multiple)`"
+         `mpisync::initialize()`, or `mpi::initialize_with_threading(mpi::Threading::Multiple)`, or do without that \
+         thread (`Builder::progress_thread`)"
     )]
     Threads {
         /// The thread level that MPI has on this rank.
         provided: String,
+    },
+    /// MPI cannot make windows over these nodes.
+    #[error(
+        "MPI cannot make a window over the nodes of the communicator: {message}; leave the transport to mpisync, or ask \
+         for `Transport::Messages` (`MPISYNC_TRANSPORT=messages`)"
+    )]
+    NoWindows {
+        /// MPI's own words.
+        message: String,
+    },
+    /// The ranks of the communicator reach each other in another way already.
+    #[error(
+        "{what} {asked} was asked for, and the communicator's first controller was made with {has}; ask for the same, or \
+         make a duplicate of the communicator"
+    )]
+    CarrierDiffers {
+        /// Which option of the builder.
+        what: &'static str,
+        /// What was asked for.
+        asked: String,
+        /// What the communicator has.
+        has: String,
+    },
+    /// An environment variable has a value without a meaning.
+    #[error("the environment variable {variable} is {value:?}, and can be {}", .values.join(", "))]
+    Environment {
+        /// Which variable.
+        variable: &'static str,
+        /// Its value.
+        value: String,
+        /// The values that it can have.
+        values: Vec<&'static str>,
     },
     /// There are more ranks than the lock's words can tell apart.
     #[error("the communicator has {size} ranks on one node, and at most {most} can share a lock")]

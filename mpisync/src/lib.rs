@@ -65,6 +65,8 @@ pub mod prelude;
 mod share;
 #[cfg(all(any(feature = "simulator", test), feature = "mpi", not(loom)))]
 pub mod simulator;
+#[cfg(not(loom))]
+mod transport;
 #[cfg(all(feature = "mpi", not(loom)))]
 mod universe;
 mod wait;
@@ -88,6 +90,8 @@ pub use mpi;
 pub use mpisync_macros::{collective, single_write};
 #[cfg(not(loom))]
 pub use place::Place;
+#[cfg(not(loom))]
+pub use transport::Transport;
 #[cfg(all(feature = "mpi", not(loom)))]
 pub use universe::{Universe, initialize};
 

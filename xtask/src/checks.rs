@@ -40,6 +40,8 @@ pub enum Step {
     Ranks,
     /// The examples on 4 ranks, with each MPI
     Examples,
+    /// Integration tests on ranks over several hosts, with each MPI
+    Hosts,
 }
 
 impl Step {
@@ -50,10 +52,33 @@ impl Step {
             .unwrap_or_default()
     }
 
-    /// Whether the step runs once for each MPI.
-    const fn on_each_mpi(self) -> bool {
-        matches!(self, Self::Ranks | Self::Examples)
+    /// How often the step runs.
+    const fn times(self) -> Times {
+        match self {
+            Self::Ranks | Self::Examples => Times::OnEachMpi,
+            Self::Hosts => Times::OnHosts,
+            _ => Times::Once,
+        }
     }
+}
+
+/// How often a step runs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Times {
+    Once,
+    OnEachMpi,
+    /// With each MPI, over each number of hosts.
+    OnHosts,
+}
+
+/// What was asked for.
+pub struct Wanted {
+    /// These steps, or all.
+    pub only: Vec<Step>,
+    /// Over so many hosts.
+    pub hosts: Vec<u32>,
+    /// Of the tests on ranks, only those whose names contain one of these.
+    pub names: Vec<String>,
 }
 
 /// Prints the steps.
@@ -72,36 +97,31 @@ pub fn list() {
     }
 }
 
-/// Runs the steps in `only`, or all; the ranks step also over each of these numbers of hosts.
-pub fn run(
-    workspace: &Workspace,
-    choice: &Choice,
-    only: &[Step],
-    hosts: &[u32],
-    limit: Duration,
-) -> Result<()> {
+/// Runs the steps that were asked for.
+pub fn run(workspace: &Workspace, choice: &Choice, wanted: &Wanted, limit: Duration) -> Result<()> {
     let start = Instant::now();
     let machine = setup::prepare(workspace, choice, Need::MpiAndHdf5)?;
     let checks = Checks {
         workspace,
         machine: &machine,
         limit,
+        names: &wanted.names,
     };
-    let wanted = |step: &&Step| only.is_empty() || only.contains(step);
-    let (each, once): (Vec<Step>, Vec<Step>) = Step::value_variants()
-        .iter()
-        .filter(wanted)
-        .partition(|step| step.on_each_mpi());
-    for step in once {
+    let steps = |times: Times| {
+        let all = Step::value_variants().iter().copied();
+        all.filter(move |step| step.times() == times)
+            .filter(|step| wanted.only.is_empty() || wanted.only.contains(step))
+    };
+    for step in steps(Times::Once) {
         checks.announced(step, &checks.tools(0))?;
     }
     for index in 0..machine.mpis.len() {
-        for step in &each {
-            checks.announced(*step, &checks.tools(index))?;
+        for step in steps(Times::OnEachMpi) {
+            checks.announced(step, &checks.tools(index))?;
         }
     }
-    if only.is_empty() || only.contains(&Step::Ranks) {
-        for &count in hosts {
+    for _ in steps(Times::OnHosts) {
+        for &count in &wanted.hosts {
             let hosts = Hosts::up(count, &workspace.target)?.for_tests();
             for index in 0..machine.mpis.len() {
                 checks.on_hosts(&hosts, &checks.tools(index).on(Some(&hosts)))?;
@@ -116,6 +136,7 @@ struct Checks<'a> {
     workspace: &'a Workspace,
     machine: &'a Machine,
     limit: Duration,
+    names: &'a [String],
 }
 
 impl Checks<'_> {
@@ -130,7 +151,7 @@ impl Checks<'_> {
 
     /// Runs a step, and says that it begins, how it ends and how to repeat it.
     fn announced(&self, step: Step, tools: &Toolbox<'_>) -> Result<()> {
-        let title = if step.on_each_mpi() {
+        let title = if step.times() == Times::OnEachMpi {
             format!("{} with {}", step.name(), tools.mpi)
         } else {
             step.name()
@@ -171,13 +192,22 @@ impl Checks<'_> {
         tools.equip_tests(&mut cargo, ranks)?;
         cargo
             .args(["test", "-p", "mpisync-tests", "--test", "*", "--"])
-            .arg(format!("on_{ranks}_ranks"))
+            .args(self.names_with(&format!("on_{ranks}_ranks")))
             .args(["--skip", "one_node"]);
         let passed = tests(&mut cargo).with_context(|| title.clone())?;
         hosts.check_traffic(tools.mpi)?;
         let took = seconds(start.elapsed());
         say(format!("== {title}: passed, {passed} tests, {took}"));
         Ok(())
+    }
+
+    /// The names of the tests to run that end like this: of themes, and of single tests.
+    fn names_with(&self, ending: &str) -> Vec<String> {
+        if self.names.is_empty() {
+            return vec![ending.to_owned()];
+        }
+        let both = |name: &String| [format!("{name}::{ending}"), format!("{name}_{ending}")];
+        self.names.iter().flat_map(both).collect()
     }
 
     /// Runs a step and counts its tests.
@@ -246,8 +276,14 @@ impl Checks<'_> {
             Step::Ranks => {
                 let mut cargo = self.workspace.cargo();
                 tools.equip_tests(&mut cargo, 1)?;
-                tests(cargo.args(["test", "-p", "mpisync-tests"]))
+                cargo.args(["test", "-p", "mpisync-tests"]);
+                if !self.names.is_empty() {
+                    cargo.args(["--test", "*", "--"]).args(self.names);
+                }
+                tests(&mut cargo)
             }
+            // Once for each number of hosts.
+            Step::Hosts => Ok(0),
             Step::Examples => {
                 examples::check(self.workspace, tools, self.machine)?;
                 Ok(0)
@@ -331,7 +367,7 @@ mod tests {
         assert_eq!(
             names,
             [
-                "fmt", "clippy", "unit", "memory", "loom", "ui", "ranks", "examples"
+                "fmt", "clippy", "unit", "memory", "loom", "ui", "ranks", "examples", "hosts"
             ]
         );
     }

@@ -308,7 +308,9 @@ impl Namespaces {
 impl Drop for Namespaces {
     fn drop(&mut self) {
         for host in 1..=self.count {
-            // What was not made yet cannot be removed; the rest has to go all the same.
+            // What was not made yet cannot be removed; the rest has to go all the same. The cable first: that of a host
+            // which is gone stays for a while.
+            let _ = ip(&format!("link del {}", self.cable(host)));
             let _ = ip(&format!("netns del {}", self.host(host)));
         }
         let _ = ip(&format!("link del {}", self.bridge()));

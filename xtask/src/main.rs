@@ -60,11 +60,14 @@ enum Task {
         /// List the steps and stop
         #[arg(long)]
         list: bool,
-        /// Also run the ranks step over so many hosts, set up on this machine (may be given several times)
-        #[arg(long, value_name = "N", value_delimiter = ',')]
+        /// Over how many hosts, set up on this machine, the hosts step runs (may be given several times)
+        #[arg(long, value_name = "N", value_delimiter = ',', default_values_t = [2, 3])]
         hosts: Vec<u32>,
         #[command(flatten)]
         limit: LimitArgs,
+        /// Of the ranks and hosts steps, only tests whose names contain one of these, after `--`
+        #[arg(last = true)]
+        names: Vec<String>,
     },
     /// Set everything up, then run a benchmark
     Bench {
@@ -206,8 +209,12 @@ fn run(task: Task) -> Result<()> {
             only,
             hosts,
             limit,
+            names,
             ..
-        } => checks::run(&workspace, &mpi.choice(), &only, &hosts, limit.duration()),
+        } => {
+            let wanted = checks::Wanted { only, hosts, names };
+            checks::run(&workspace, &mpi.choice(), &wanted, limit.duration())
+        }
         Task::Bench {
             bench,
             ranks,

@@ -15,7 +15,7 @@
 //! - `write_beside_busy`: one rank locks for writing every 3 ms while all others compute outside MPI; the longest that
 //!   it waits in a round.
 //! - `idle`: nobody does anything; nanoseconds of processor time that the busiest rank takes in a second. 10,000,000 are
-//!   1 % of a core.
+//!   1 % of a core. Beside it what naps of a millisecond take by themselves on this machine (`nap_1ms`).
 //! - `single_write_share_8`: rank 0 hands 8 bytes to all ranks, again and again: `single_write`, then `share` or
 //!   `collect`. The barrier of `mpi_bcast_barrier` keeps every rank until all are there; mpisync's writer takes
 //!   the write lock instead, and may be one call ahead of those who collect.

@@ -5,6 +5,7 @@ pub mod mpi_bcast_barrier;
 pub mod mpi_fetch_and_op;
 pub mod mpi_win_lock;
 pub mod mpisync;
+pub mod nap_1ms;
 pub mod pthread_rwlock;
 
 use std::hint::black_box;
@@ -64,6 +65,9 @@ pub enum Name {
     McsRma,
     /// `MPI_Fetch_and_op` and `MPI_Win_flush`.
     MpiFetchAndOp,
+    /// A thread that sleeps for a millisecond at a time.
+    #[value(name = "nap_1ms")]
+    Nap1ms,
 }
 
 impl Name {
@@ -75,18 +79,19 @@ impl Name {
             Case::ReadAlone | Case::ReadAll => {
                 matches!(self, Name::Mpisync | Name::PthreadRwlock | Name::MpiWinLock)
             }
-            Case::Idle => self == Name::Mpisync,
+            Case::Idle => matches!(self, Name::Mpisync | Name::Nap1ms),
             Case::WriteBesideBusy => matches!(self, Name::Mpisync | Name::MpiWinLock),
-            Case::WriteAlone | Case::WriteAll | Case::WriteMoved => {
-                !matches!(self, Name::MpiBcastBarrier | Name::MpiFetchAndOp)
-            }
+            Case::WriteAlone | Case::WriteAll | Case::WriteMoved => !matches!(
+                self,
+                Name::MpiBcastBarrier | Name::MpiFetchAndOp | Name::Nap1ms
+            ),
         }
     }
 
     /// Whether it works with ranks on several hosts; `windows` tells what MPI can do there.
     pub fn spans_hosts(self, windows: Windows) -> bool {
         match self {
-            Name::Mpisync | Name::MpiBcastBarrier => true,
+            Name::Mpisync | Name::MpiBcastBarrier | Name::Nap1ms => true,
             Name::PthreadRwlock => false,
             Name::MpiWinLock | Name::MpiFetchAndOp => windows != Windows::No,
             Name::McsRma => windows == Windows::Yes,
@@ -103,6 +108,7 @@ impl Name {
                 Box::new(mpi_bcast_barrier::MpiBcastBarrier::new(team.world()))
             }
             Name::McsRma => Box::new(mcs_rma::McsRma::new(team.world(), team.hosts())),
+            Name::Nap1ms => Box::new(nap_1ms::Nap1ms),
             Name::MpiFetchAndOp => Box::new(mpi_fetch_and_op::MpiFetchAndOp::new(
                 team.world(),
                 team.hosts(),
@@ -264,15 +270,17 @@ fn beside_busy_round<L: Lock>(lock: &mut L, team: &Team) -> f64 {
     team.max(longest) as f64
 }
 
+/// How long a round of [`Case::Idle`] takes, in nanoseconds: a second.
+const IDLE_SPAN: u64 = 1_000_000_000;
+
 /// One round in which all ranks sleep; processor time a second.
 fn idle_round(team: &Team) -> f64 {
     const SETTLE: u64 = 20_000_000;
-    const SECOND: u64 = 1_000_000_000;
     team.start();
     let start = clock::now() + SETTLE;
     clock::sleep_until(start);
     let before = clock::processor_time();
-    clock::sleep_until(start + SECOND);
+    clock::sleep_until(start + IDLE_SPAN);
     let mine = clock::processor_time() - before;
     team.max(mine) as f64
 }

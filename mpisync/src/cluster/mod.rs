@@ -7,6 +7,7 @@
 
 mod agent;
 mod message;
+mod schedule;
 mod thread;
 
 use crate::lock::cluster::site::{Asker, LockWord};
@@ -15,6 +16,7 @@ use crate::lock::cluster::tier::Tier;
 use crate::lock::node::NodeLock;
 use crate::memory::block::Block;
 use crate::memory::domain::Domain;
+use crate::memory::mpi::Handler;
 use crate::memory::topology::Topology;
 use crate::memory::words::board::NoteData;
 use agent::Agent;
@@ -35,7 +37,12 @@ pub(crate) struct Hub {
     agent: Mutex<Option<Agent>>,
     /// Notes that came before those of the meeting before.
     early: Mutex<Vec<(u64, Notes)>>,
+    /// When the agent looked last after what does not announce itself.
+    inspected: Mutex<Instant>,
 }
+
+/// How often the agents do.
+const INSPECTION: Duration = Duration::from_millis(200);
 
 /// What ranks of one node have written for a meeting, by rank.
 type Notes = Vec<(u32, NoteData)>;
@@ -129,9 +136,9 @@ impl Hub {
             desks: Mutex::default(),
             agent: Mutex::new(leads.then(Agent::default)),
             early: Mutex::default(),
+            inspected: Mutex::new(Instant::now()),
         });
-        let handler = Arc::clone(&hub);
-        domain.set_handler(Box::new(move |bytes| handler.receive(bytes)));
+        domain.set_handler(Box::new(Arc::clone(&hub)));
         thread::register(&hub);
         hub
     }
@@ -179,7 +186,7 @@ impl Hub {
         let bytes = postcard::to_stdvec(message).expect("a message is plain data");
         if rank == self.rank() {
             // From the agent to a rank of the same process.
-            return self.receive(&bytes);
+            return self.handle(&bytes);
         }
         self.domain.send(rank, bytes);
     }
@@ -231,7 +238,7 @@ impl Hub {
         self.domain.is_attended()
     }
 
-    fn receive(&self, bytes: &[u8]) {
+    fn handle(&self, bytes: &[u8]) {
         let message = postcard::from_bytes(bytes).expect("as it was sent by the same program");
         match message {
             Message::On(number, word) => self.receive_word(number, word),
@@ -285,14 +292,25 @@ impl Hub {
         }
     }
 
-    /// What the agent has to come back to; whether there is more of it.
-    fn tend(&self) -> bool {
+    /// What the agent has to come back to, and now and then what nobody tells it of; whether there is more of it.
+    fn go_on(&self) -> bool {
+        let is_time = {
+            let mut inspected = lock(&self.inspected);
+            let is_time = inspected.elapsed() >= INSPECTION;
+            if is_time {
+                *inspected = Instant::now();
+            }
+            is_time
+        };
+        if is_time {
+            self.inspect();
+        }
         lock(&self.agent)
             .as_mut()
             .is_some_and(|agent| agent.tend(self))
     }
 
-    /// What the agent looks after now and then: ranks that died, controllers that nobody uses any more.
+    /// Ranks that died, controllers that nobody uses any more.
     fn inspect(&self) {
         if let Some(agent) = lock(&self.agent).as_mut() {
             for rank in self.domain.newly_dead() {
@@ -300,5 +318,15 @@ impl Hub {
             }
             agent.inspect(self);
         }
+    }
+}
+
+impl Handler for Arc<Hub> {
+    fn receive(&self, bytes: &[u8]) {
+        self.handle(bytes);
+    }
+
+    fn tend(&self) -> bool {
+        self.go_on()
     }
 }

@@ -3,20 +3,19 @@
 //! It runs in the leader of a node where a communicator spans nodes, once a process. It polls hard while there is
 //! traffic and sleeps otherwise, for a millisecond at most; it ends before MPI does.
 
-use super::{Hub, lock};
+use super::{Hub, lock, schedule};
 use crate::memory::mpi;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// How long the thread polls hard after the last message.
+/// How long the thread polls hard after the last message. It takes short slices of the processor after that, so that it
+/// gets the core at once when it wakes; while it polls they would keep others from it.
 const ALERT: Duration = Duration::from_micros(500);
 /// The first nap after that; each next one is twice as long.
 const FIRST_NAP: Duration = Duration::from_micros(100);
 const LONGEST_NAP: Duration = Duration::from_millis(1);
-/// How often the agents look after what does not announce itself.
-const INSPECTION: Duration = Duration::from_millis(200);
 
 /// The hubs of this process, and the thread that serves them.
 static HUBS: Mutex<Vec<Arc<Hub>>> = Mutex::new(Vec::new());
@@ -34,7 +33,7 @@ pub(super) fn register(hub: &Arc<Hub>) {
         mpi::at_end(end);
     }
     let mut running = lock(&THREAD);
-    if hub.topology().is_leader() && running.is_none() {
+    if hub.topology().is_leader() && hub.domain.has_progress_thread() && running.is_none() {
         let thread = thread::Builder::new().name("mpisync".to_owned());
         *running = Some(
             thread
@@ -47,8 +46,7 @@ pub(super) fn register(hub: &Arc<Hub>) {
 fn serve() {
     let mut hubs: Vec<Arc<Hub>> = Vec::new();
     let mut active_at = Instant::now();
-    let mut inspected_at = active_at;
-    let mut nap = FIRST_NAP;
+    let mut nap = None;
     while !STOP.load(Ordering::Relaxed) {
         {
             let all = lock(&HUBS);
@@ -57,26 +55,32 @@ fn serve() {
             }
         }
         let mut active = false;
-        for hub in &hubs {
+        for hub in hubs.iter().filter(|hub| hub.domain.has_progress_thread()) {
             // Two threads that poll would be in each other's way; the other one may leave off at any time.
             active |= hub.is_attended() || hub.poll();
-            active |= hub.tend();
+            if nap.is_some() {
+                // Open MPI looks for a message first, and lets the network make progress after that.
+                active |= hub.poll();
+            }
+            active |= hub.go_on();
         }
         let now = Instant::now();
-        if now - inspected_at >= INSPECTION {
-            inspected_at = now;
-            hubs.iter().for_each(|hub| hub.inspect());
-        }
         if active {
             active_at = now;
-            nap = FIRST_NAP;
+            if nap.take().is_some() {
+                schedule::set_short_slices(false);
+            }
         }
         if now - active_at < ALERT {
             thread::yield_now();
-        } else {
-            thread::sleep(nap);
-            nap = (nap * 2).min(LONGEST_NAP);
+            continue;
         }
+        if nap.is_none() {
+            schedule::set_short_slices(true);
+        }
+        let next = nap.map_or(FIRST_NAP, |nap: Duration| (nap * 2).min(LONGEST_NAP));
+        nap = Some(next);
+        thread::sleep(next);
     }
 }
 
@@ -102,11 +106,14 @@ pub(crate) fn end() {
         let mut active = false;
         for hub in &hubs {
             active |= hub.poll();
-            active |= hub.tend();
+            active |= hub.go_on();
         }
         farewells.retain_mut(|farewell| !farewell.is_over());
         if !active && !farewells.is_empty() {
             thread::sleep(FIRST_NAP);
         }
+    }
+    for hub in hubs.iter().filter(|hub| !hub.domain.has_lost_ranks()) {
+        hub.domain.close_carrier();
     }
 }

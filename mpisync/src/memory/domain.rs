@@ -10,6 +10,7 @@ use super::topology::{RankPlace, Topology};
 use super::words::board::Board;
 #[cfg(feature = "mpi")]
 use super::{event::ALL, words::board::NoteData};
+use crate::transport::Transport;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 #[cfg(feature = "mpi")]
@@ -98,15 +99,15 @@ impl Domain {
     #[cfg(feature = "mpi")]
     pub(super) fn on(
         all: mpi::OwnComm,
-        node: Option<mpi::OwnComm>,
+        far: Option<(mpi::OwnComm, mpi::Carrier)>,
         topology: Topology,
         first: Mapping,
     ) -> Self {
         let here = topology.here().len();
         let mut domain = Self::new(topology, first);
-        let far = node.map(|node| Far {
+        let far = far.map(|(node, carrier)| Far {
             node,
-            carrier: mpi::Carrier::new(),
+            carrier,
             controllers: AtomicU64::new(0),
             told: (0..here).map(|_| AtomicBool::new(false)).collect(),
             hub: OnceLock::new(),
@@ -162,6 +163,18 @@ impl Domain {
                 None => comms.all.progress(),
             }
         }
+    }
+
+    /// How its ranks reach each other.
+    pub(crate) fn transport(&self) -> Transport {
+        #[cfg(feature = "mpi")]
+        if let Some(far) = self.comms.as_ref().and_then(|comms| comms.far.as_ref()) {
+            return match far.carrier.has_window() {
+                true => Transport::Windows,
+                false => Transport::Messages,
+            };
+        }
+        Transport::SharedMemory
     }
 
     /// This thread begins to let MPI make progress again and again, or ends that.
@@ -261,7 +274,7 @@ impl Domain {
     }
 
     /// Says what is done with messages from other nodes.
-    pub(crate) fn set_handler(&self, handler: mpi::Handler) {
+    pub(crate) fn set_handler(&self, handler: Box<dyn mpi::Handler>) {
         self.comms().1.carrier.set_handler(handler);
     }
 
@@ -280,6 +293,16 @@ impl Domain {
     pub(crate) fn poll(&self) -> bool {
         let (all, far) = self.comms();
         far.carrier.poll(all)
+    }
+
+    /// Whether there is a thread that polls when no other does.
+    pub(crate) fn has_progress_thread(&self) -> bool {
+        self.comms().1.carrier.has_thread
+    }
+
+    /// Gives back what has to be given back before MPI ends; collective.
+    pub(crate) fn close_carrier(&self) {
+        self.comms().1.carrier.close();
     }
 
     /// Whether a thread of this process polls anyway.

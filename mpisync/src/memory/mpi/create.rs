@@ -6,9 +6,11 @@ use super::super::mapping::{Mapping, SharedName};
 use super::super::segment::{Extent, Segment, Shape};
 use super::super::topology::Topology;
 use super::attribute;
+use super::carrier::Carrier;
 use super::comm::{OwnComm, check};
 use crate::error::CreateError;
 use crate::memory::words::lock::MAX_RANKS;
+use crate::transport::{Asked, Transport};
 use mpi::ffi;
 use mpi::traits::Communicator;
 use serde::{Deserialize, Serialize};
@@ -48,12 +50,13 @@ pub(crate) fn block<T>(
     check_running()?;
     let domain = match attribute::domain(comm.as_raw())? {
         Some(domain) => domain,
-        None => new_domain(comm)?,
+        None => new_domain(comm, &arguments.asked)?,
     };
     let comms = domain.comms.as_ref().expect("a domain on a communicator");
     let mut fresh = None;
     let offer = offer(&domain, arguments, &mut fresh)?;
-    let verdict = judge(&offer, &comms.all, arguments, &mut fresh);
+    let verdict = judge(&offer, &comms.all, arguments, &mut fresh)
+        .and_then(|()| judge_carrier(&domain, &arguments.asked));
     let agreed = agree(&comms.all, &verdict);
     let leads = domain.topology().is_leader();
     if leads {
@@ -95,12 +98,13 @@ pub(crate) fn block<T>(
 }
 
 /// What a controller is made with; the same on all ranks.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug)]
 pub(crate) struct Arguments<'a> {
     pub(crate) master: i32,
-    #[serde(borrow)]
     pub(crate) name: Cow<'a, str>,
     pub(crate) handovers: u32,
+    /// How nodes are to reach each other; an error where the environment says something that means nothing.
+    pub(crate) asked: Result<Asked, CreateError>,
 }
 
 /// MPI must have been initialized, and not finalized.
@@ -267,6 +271,32 @@ fn judge(
     Ok(())
 }
 
+/// The ranks of one communicator reach each other in one way, whichever controller asks for it.
+fn judge_carrier(domain: &Domain, asked: &Result<Asked, CreateError>) -> Result<(), Fault> {
+    let asked = asked
+        .as_ref()
+        .map_err(|error| Fault::new(7, error.clone()))?;
+    if !domain.topology().spans_nodes() {
+        return Ok(());
+    }
+    let (has, has_thread) = (domain.transport(), domain.has_progress_thread());
+    let differs = |what, asked: String, has: String| {
+        Err(Fault::new(
+            8,
+            CreateError::CarrierDiffers { what, asked, has },
+        ))
+    };
+    match (asked.transport, asked.progress_thread) {
+        (Some(asked), _) if asked != has => {
+            differs("transport", format!("{asked:?}"), format!("{has:?}"))
+        }
+        (_, Some(asked)) if asked != has_thread => {
+            differs("progress_thread", asked.to_string(), has_thread.to_string())
+        }
+        _ => Ok(()),
+    }
+}
+
 /// A fault that one rank has found: its number, for the others, and its own words.
 struct Fault {
     kind: i32,
@@ -292,7 +322,7 @@ impl Fault {
 
 /// The ranks agree: fine on all of them, or the fault of the lowest rank that found one.
 fn agree(own: &OwnComm, verdict: &Result<(), Fault>) -> Result<(), CreateError> {
-    const KINDS: i32 = 8;
+    const KINDS: i32 = 16;
     let mine = match verdict {
         Ok(()) => i32::MAX,
         Err(fault) => own.rank() * KINDS + fault.kind,
@@ -310,6 +340,10 @@ fn agree(own: &OwnComm, verdict: &Result<(), Fault>) -> Result<(), CreateError> 
                 2 => "its master is not a rank of the communicator",
                 3 => "its master is not that of rank 0",
                 4 => "its name for the controller is not that of rank 0",
+                7 => "an environment variable of mpisync there has no meaning",
+                8 => {
+                    "it asked for another transport, or progress thread, than the communicator has"
+                }
                 6 => "its limit of hand-overs is not that of rank 0",
                 _ => "it could not map the shared memory",
             },
@@ -318,34 +352,39 @@ fn agree(own: &OwnComm, verdict: &Result<(), Fault>) -> Result<(), CreateError> 
 }
 
 /// Makes the domain of `comm` and hangs it on `comm`; collective.
-fn new_domain(comm: &impl Communicator) -> Result<Arc<Domain>, CreateError> {
+fn new_domain(
+    comm: &impl Communicator,
+    asked: &Result<Asked, CreateError>,
+) -> Result<Arc<Domain>, CreateError> {
     let all = OwnComm::duplicate(comm)?;
     let node = all.node()?;
-    let (domain, spare) = match Topology::gather(&all, &node) {
-        Ok(topology) => {
-            let first = first_chunk(&all, &node, &topology);
-            let (node, spare) = if topology.spans_nodes() {
-                (Some(node), None)
-            } else {
-                (None, Some(node))
-            };
-            match first {
-                Ok(first) => (Ok(Domain::on(all, node, topology, first)), spare),
-                Err(error) => {
-                    all.retire();
-                    (Err(error), node.or(spare))
-                }
-            }
+    let made = Topology::gather(&all, &node).and_then(|topology| {
+        let wanted = Wanted::of_rank_0(&all, asked)?;
+        if topology.spans_nodes() && wanted.progress_thread {
+            check_threads(&all)?;
+        }
+        let first = first_chunk(&all, &node, &topology)?;
+        let carrier = topology
+            .spans_nodes()
+            .then(|| wanted.carrier(&all, &topology))
+            .transpose()?;
+        Ok((topology, first, carrier))
+    });
+    let domain = match made {
+        Ok((topology, first, Some(carrier))) => {
+            Domain::on(all, Some((node, carrier)), topology, first)
+        }
+        Ok((topology, first, None)) => {
+            node.retire();
+            Domain::on(all, None, topology, first)
         }
         Err(error) => {
             all.retire();
-            (Err(error), Some(node))
+            node.retire();
+            return Err(error);
         }
     };
-    if let Some(node) = spare {
-        node.retire();
-    }
-    let domain = Arc::new(domain?);
+    let domain = Arc::new(domain);
     // All have stored who they are before anybody looks.
     let comms = domain.comms.as_ref().expect("just given");
     comms.all.minimum(0)?;
@@ -369,9 +408,6 @@ impl Topology {
 /// Makes and maps the first chunk of shared memory, one on each node; collective.
 fn first_chunk(all: &OwnComm, node: &OwnComm, topology: &Topology) -> Result<Mapping, CreateError> {
     let size = all.size();
-    if topology.spans_nodes() {
-        check_threads(all)?;
-    }
     if all.minimum((MAX_RANKS - topology.here().len().min(MAX_RANKS)) as i32)? == 0 {
         let most = MAX_RANKS as i32 - 1;
         return Err(CreateError::TooManyRanks { size, most });
@@ -380,6 +416,7 @@ fn first_chunk(all: &OwnComm, node: &OwnComm, topology: &Topology) -> Result<Map
         master: 0,
         name: Cow::Borrowed(""),
         handovers: 0,
+        asked: Ok(Asked::default()),
     };
     let mut fresh = None;
     let mut offer = Offer::of(&arguments);
@@ -395,6 +432,38 @@ fn first_chunk(all: &OwnComm, node: &OwnComm, topology: &Topology) -> Result<Map
         SharedName::from_bits(chunk.name).remove();
     }
     agreed.map(|()| fresh.expect("mapped, since all agreed"))
+}
+
+/// How nodes are to reach each other.
+struct Wanted {
+    windows: bool,
+    progress_thread: bool,
+}
+
+impl Wanted {
+    /// What rank 0 wants; the others find out later whether they agree. Collective.
+    fn of_rank_0(all: &OwnComm, asked: &Result<Asked, CreateError>) -> Result<Self, CreateError> {
+        let asked = asked.as_ref().copied().unwrap_or_default();
+        // Messages where nobody says: they work with every MPI, and take less time wherever that was measured.
+        let mut words = [
+            u8::from(asked.transport == Some(Transport::Windows)),
+            u8::from(asked.progress_thread.unwrap_or(true)),
+        ];
+        all.broadcast(&mut words)?;
+        Ok(Wanted {
+            windows: words[0] == 1,
+            progress_thread: words[1] == 1,
+        })
+    }
+
+    /// Collective.
+    fn carrier(&self, all: &OwnComm, topology: &Topology) -> Result<Carrier, CreateError> {
+        if self.windows {
+            Carrier::by_windows(all, topology, self.progress_thread)
+        } else {
+            Ok(Carrier::by_messages(self.progress_thread))
+        }
+    }
 }
 
 /// The nodes' agents call MPI from threads of their own; collective.

@@ -18,6 +18,7 @@ mod nesting;
 mod network;
 mod progress;
 mod rare_writes;
+mod transport;
 mod values;
 
 fn main() {
@@ -39,6 +40,7 @@ fn main() {
         network::CASES,
         progress::CASES,
         rare_writes::CASES,
+        transport::CASES,
         values::CASES,
     ]);
 }

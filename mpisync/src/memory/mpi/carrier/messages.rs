@@ -1,28 +1,19 @@
-//! Carrying messages between the ranks of a communicator: sends that nobody waits for, and polls.
+//! By MPI's own messages.
 
-use super::attribute::is_finalized;
-use super::comm::OwnComm;
+use super::OwnComm;
 use mpi::ffi;
 use std::collections::VecDeque;
 use std::ffi::{c_int, c_void};
 use std::mem::MaybeUninit;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError, TryLockError};
+use std::sync::{Mutex, PoisonError};
 
 /// All messages of mpisync have this tag.
 const TAG: c_int = 77;
 
-/// What is done with a message.
-pub(crate) type Handler = Box<dyn Fn(&[u8]) + Send + Sync>;
-
-/// The messages of one communicator, as this process sees them. Any thread may send and poll.
-pub(crate) struct Carrier {
+/// The messages that MPI has not taken over yet.
+#[derive(Default)]
+pub(super) struct Messages {
     outbox: Mutex<VecDeque<Sending>>,
-    /// Called with each message, by one thread at a time.
-    handler: OnceLock<Handler>,
-    polling: Mutex<()>,
-    /// How many threads of this process poll anyway, because they wait for something.
-    attendants: AtomicU32,
 }
 
 /// A message that MPI has not taken over yet.
@@ -36,40 +27,9 @@ struct Sending {
 // may complete it; the mutex around them lets one thread at a time do so.
 unsafe impl Send for Sending {}
 
-impl Carrier {
-    pub(crate) fn new() -> Self {
-        Carrier {
-            outbox: Mutex::default(),
-            handler: OnceLock::new(),
-            polling: Mutex::default(),
-            attendants: AtomicU32::new(0),
-        }
-    }
-
-    /// A thread begins to poll again and again, so that no other need do so, or ends that.
-    pub(crate) fn attend(&self, attends: bool) {
-        if attends {
-            self.attendants.fetch_add(1, Ordering::Relaxed);
-        } else {
-            self.attendants.fetch_sub(1, Ordering::Relaxed);
-        }
-    }
-
-    pub(crate) fn is_attended(&self) -> bool {
-        self.attendants.load(Ordering::Relaxed) > 0
-    }
-
-    /// Says what is done with messages; once.
-    pub(crate) fn set_handler(&self, handler: Handler) {
-        let set = self.handler.set(handler);
-        debug_assert!(set.is_ok(), "a carrier has one handler");
-    }
-
-    /// Sends `bytes` to `rank`; does not wait. Messages to one rank arrive in the order in which they were sent.
-    pub(crate) fn send(&self, comm: &OwnComm, rank: u32, bytes: Vec<u8>) {
-        if is_finalized() {
-            return;
-        }
+impl Messages {
+    /// Messages to one rank arrive in the order in which they were sent.
+    pub(super) fn send(&self, comm: &OwnComm, rank: u32, bytes: Vec<u8>) {
         let mut outbox = self.outbox.lock().unwrap_or_else(PoisonError::into_inner);
         let mut request = MaybeUninit::uninit();
         // SAFETY: the bytes are kept in the outbox, where they do not move on the heap, until the request is complete.
@@ -104,37 +64,22 @@ impl Carrier {
         }
     }
 
-    /// How many messages are under way from this process.
-    pub(crate) fn unsent(&self) -> usize {
+    pub(super) fn unsent(&self) -> usize {
         let mut outbox = self.outbox.lock().unwrap_or_else(PoisonError::into_inner);
         Self::complete(&mut outbox);
         outbox.len()
     }
 
-    /// Handles the messages that have come; whether there were any. Where another thread of this process is at it,
-    /// it is left to that one.
-    pub(crate) fn poll(&self, comm: &OwnComm) -> bool {
-        if is_finalized() {
-            return false;
-        }
-        let _alone = match self.polling.try_lock() {
-            Ok(alone) => alone,
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            Err(TryLockError::WouldBlock) => return false,
-        };
+    /// Hands the messages that have come to `handle`.
+    pub(super) fn poll(&self, comm: &OwnComm, handle: &mut dyn FnMut(&[u8])) {
         if let Ok(mut outbox) = self.outbox.try_lock()
             && !outbox.is_empty()
         {
             Self::complete(&mut outbox);
         }
-        let mut any = false;
         while let Some(bytes) = receive(comm) {
-            any = true;
-            if let Some(handle) = self.handler.get() {
-                handle(&bytes);
-            }
+            handle(&bytes);
         }
-        any
     }
 }
 

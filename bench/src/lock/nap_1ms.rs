@@ -1,0 +1,29 @@
+//! A thread that does nothing but sleep for a millisecond at a time: what naps cost on this machine by themselves.
+
+use std::thread;
+use std::time::Duration;
+
+use super::{Case, IDLE_SPAN, Subject};
+use crate::clock;
+use crate::team::Team;
+
+/// The naps.
+pub struct Nap1ms;
+
+impl Subject for Nap1ms {
+    fn round(&mut self, _case: Case, team: &Team) -> f64 {
+        team.start();
+        let end = clock::now() + IDLE_SPAN;
+        let sleeper = thread::spawn(move || {
+            while clock::now() < end {
+                thread::sleep(Duration::from_millis(1));
+            }
+            clock::thread_time()
+        });
+        clock::sleep_until(end);
+        let mine = sleeper.join().expect("a sleeper does not panic");
+        team.max(mine) as f64
+    }
+
+    fn close(self: Box<Self>) {}
+}

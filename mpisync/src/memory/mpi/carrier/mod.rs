@@ -1,0 +1,147 @@
+//! Carrying messages between the ranks of a communicator: sends that nobody waits for, and polls.
+
+mod messages;
+mod windows;
+
+use super::attribute::is_finalized;
+use super::comm::OwnComm;
+use crate::error::CreateError;
+use crate::memory::topology::Topology;
+use messages::Messages;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, OnceLock, TryLockError};
+use windows::Windows;
+
+/// What is done with what arrives.
+pub(crate) trait Handler: Send + Sync {
+    /// Handles a message.
+    fn receive(&self, bytes: &[u8]);
+
+    /// Goes on with what could not be done at once; whether there is more.
+    fn tend(&self) -> bool;
+}
+
+/// The messages of one communicator, as this process sees them. Any thread may send and poll.
+pub(crate) struct Carrier {
+    way: Way,
+    /// Called by one thread at a time.
+    handler: OnceLock<Box<dyn Handler>>,
+    polling: Mutex<()>,
+    /// How many threads of this process poll anyway, because they wait for something.
+    attendants: AtomicU32,
+    /// Whether a thread of its own polls when no other does.
+    pub(crate) has_thread: bool,
+}
+
+enum Way {
+    Messages(Messages),
+    Windows(Windows),
+}
+
+impl Carrier {
+    /// By MPI's own messages.
+    pub(super) fn by_messages(has_thread: bool) -> Self {
+        Self::new(Way::Messages(Messages::default()), has_thread)
+    }
+
+    /// Through a window, which is made here; collective, and the same on all ranks.
+    pub(super) fn by_windows(
+        comm: &OwnComm,
+        topology: &Topology,
+        has_thread: bool,
+    ) -> Result<Self, CreateError> {
+        Ok(Self::new(
+            Way::Windows(Windows::new(comm, topology)?),
+            has_thread,
+        ))
+    }
+
+    fn new(way: Way, has_thread: bool) -> Self {
+        Carrier {
+            way,
+            handler: OnceLock::new(),
+            polling: Mutex::default(),
+            attendants: AtomicU32::new(0),
+            has_thread,
+        }
+    }
+
+    /// Whether it goes through a window.
+    pub(crate) fn has_window(&self) -> bool {
+        matches!(self.way, Way::Windows(_))
+    }
+
+    /// A thread begins to poll again and again, so that no other need do so, or ends that.
+    pub(crate) fn attend(&self, attends: bool) {
+        if attends {
+            self.attendants.fetch_add(1, Ordering::Relaxed);
+        } else {
+            self.attendants.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn is_attended(&self) -> bool {
+        self.attendants.load(Ordering::Relaxed) > 0
+    }
+
+    /// Says what is done with messages; once.
+    pub(crate) fn set_handler(&self, handler: Box<dyn Handler>) {
+        let set = self.handler.set(handler);
+        debug_assert!(set.is_ok(), "a carrier has one handler");
+    }
+
+    /// Sends `bytes` to `rank`; does not wait. Messages to one rank arrive in the order in which they were sent.
+    pub(crate) fn send(&self, comm: &OwnComm, rank: u32, bytes: Vec<u8>) {
+        if is_finalized() {
+            return;
+        }
+        match &self.way {
+            Way::Messages(messages) => messages.send(comm, rank, bytes),
+            Way::Windows(windows) => windows.send(comm, rank, &bytes),
+        }
+    }
+
+    /// How many messages are under way from this process.
+    pub(crate) fn unsent(&self) -> usize {
+        match &self.way {
+            Way::Messages(messages) => messages.unsent(),
+            Way::Windows(windows) => windows.unsent(),
+        }
+    }
+
+    /// Handles the messages that have come, and goes on with what waits where no thread does that; whether there were
+    /// any. Where another thread of this process is at it, it is left to that one.
+    pub(crate) fn poll(&self, comm: &OwnComm) -> bool {
+        if is_finalized() {
+            return false;
+        }
+        let _alone = match self.polling.try_lock() {
+            Ok(alone) => alone,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return false,
+        };
+        let Some(handler) = self.handler.get() else {
+            return false;
+        };
+        let mut any = false;
+        let mut receive = |bytes: &[u8]| {
+            any = true;
+            handler.receive(bytes);
+        };
+        match &self.way {
+            Way::Messages(messages) => messages.poll(comm, &mut receive),
+            Way::Windows(windows) => windows.poll(comm, &mut receive),
+        }
+        if !self.has_thread {
+            any |= handler.tend();
+        }
+        any
+    }
+
+    /// Gives back what has to be given back before MPI ends; collective.
+    pub(crate) fn close(&self) {
+        if let Way::Windows(windows) = &self.way {
+            windows.free();
+        }
+    }
+}

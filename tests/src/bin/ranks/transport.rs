@@ -1,0 +1,158 @@
+//! How nodes reach each other: what a program asks for, and what it gets. On one node all of it has no effect.
+
+use mpi::traits::*;
+use mpisync::{CreateError, Transport, WindowController};
+use mpisync_tests::job::{Case, Job};
+
+use crate::common::still_works;
+
+pub const CASES: &[Case] = &[
+    ("transport_of_choice", transport_of_choice),
+    ("transport_of_the_environment", transport_of_the_environment),
+    ("meaningless_transport", meaningless_transport),
+    ("windows", windows),
+    ("windows_lose_nothing", windows_lose_nothing),
+    ("without_progress_thread", without_progress_thread),
+    ("transports_differ", transports_differ),
+    ("transports_of_ranks_differ", transports_of_ranks_differ),
+];
+
+/// What a controller over several nodes has; on one node it is shared memory in any case.
+fn over_nodes(ctrl: &WindowController, transport: Transport) -> Transport {
+    match ctrl.nodes() {
+        1 => Transport::SharedMemory,
+        _ => transport,
+    }
+}
+
+fn transport_of_choice(job: &Job) {
+    let comm = job.world.duplicate();
+    let builder = WindowController::builder(&comm).transport(Transport::Messages);
+    let mut ctrl = builder.build().unwrap();
+    assert_eq!(ctrl.transport(), over_nodes(&ctrl, Transport::Messages));
+    still_works(&mut ctrl);
+}
+
+/// The environment asks for windows.
+fn transport_of_the_environment(job: &Job) {
+    match mpisync::sync(&job.world) {
+        Ok(mut ctrl) => {
+            assert_eq!(ctrl.transport(), over_nodes(&ctrl, Transport::Windows));
+            still_works(&mut ctrl);
+        }
+        Err(error) => assert!(matches!(error, CreateError::NoWindows { .. }), "{error}"),
+    }
+    // The program comes first.
+    let comm = job.world.duplicate();
+    let builder = WindowController::builder(&comm).transport(Transport::Messages);
+    let ctrl = builder.build().unwrap();
+    assert_eq!(ctrl.transport(), over_nodes(&ctrl, Transport::Messages));
+}
+
+/// The environment asks for something that there is not.
+fn meaningless_transport(job: &Job) {
+    for _ in 0..3 {
+        let error = mpisync::sync(&job.world).unwrap_err();
+        let message = error.to_string();
+        for word in ["MPISYNC_TRANSPORT", "pigeons", "messages", "windows"] {
+            assert!(message.contains(word), "{message}");
+        }
+    }
+    let builder = WindowController::builder(&job.world).transport(Transport::Messages);
+    still_works(&mut builder.build().unwrap());
+}
+
+fn with_windows(job: &Job) -> Option<WindowController> {
+    let comm = job.world.duplicate();
+    let builder = WindowController::builder(&comm).transport(Transport::Windows);
+    match builder.build() {
+        Ok(ctrl) => Some(ctrl),
+        Err(error @ CreateError::NoWindows { .. }) => {
+            // On all ranks, and messages work then.
+            assert!(error.to_string().contains("Transport::Messages"), "{error}");
+            still_works(&mut mpisync::sync(&comm).unwrap());
+            None
+        }
+        Err(error) => panic!("{error}"),
+    }
+}
+
+fn windows(job: &Job) {
+    let Some(mut ctrl) = with_windows(job) else {
+        return;
+    };
+    assert_eq!(ctrl.transport(), over_nodes(&ctrl, Transport::Windows));
+    still_works(&mut ctrl);
+}
+
+/// Values of all sizes around the room that a window has for messages, many times around.
+fn windows_lose_nothing(job: &Job) {
+    let Some(mut ctrl) = with_windows(job) else {
+        return;
+    };
+    let mut counted = 0_u64;
+    for round in 0..300_usize {
+        let length = (round * 37) % 1_500;
+        let writer = round as i32 % ctrl.size();
+        let right: Vec<u64> = (0..length as u64).map(|index| index * counted).collect();
+        let mine = if writer == ctrl.rank() {
+            right.clone()
+        } else {
+            Vec::new()
+        };
+        assert_eq!(crate::common::shared(&mut ctrl, writer, mine), right);
+        counted += length as u64;
+    }
+}
+
+/// MPI need not be called from several threads then, and all works while the ranks wait for each other.
+fn without_progress_thread(job: &Job) {
+    let comm = job.world.duplicate();
+    let builder = WindowController::builder(&comm).progress_thread(false);
+    let mut ctrl = builder.build().unwrap();
+    for _ in 0..20 {
+        let round = ctrl.single_write();
+        round
+            .run(|_| Ok::<_, mpisync::FenceError>(7_u8))
+            .expect("all ranks are in it");
+    }
+    let size = ctrl.size();
+    for writer in 0..size {
+        assert_eq!(crate::common::shared(&mut ctrl, writer, writer), writer);
+    }
+}
+
+/// A communicator has one transport.
+fn transports_differ(job: &Job) {
+    let comm = job.world.duplicate();
+    let mut first = mpisync::sync(&comm).unwrap();
+    let builder = || WindowController::builder(&comm);
+    let second = builder().transport(Transport::Windows).build();
+    let third = builder().progress_thread(false).build();
+    if first.nodes() == 1 {
+        assert!(second.is_ok() && third.is_ok());
+    } else {
+        for outcome in [second, third] {
+            let error = outcome.unwrap_err();
+            assert!(
+                matches!(error, CreateError::CarrierDiffers { .. }),
+                "{error}"
+            );
+        }
+    }
+    still_works(&mut first);
+}
+
+/// One rank asks for something else than the others: all get an error.
+fn transports_of_ranks_differ(job: &Job) {
+    let comm = job.world.duplicate();
+    let on = job.rank != job.size - 1;
+    let outcome = WindowController::builder(&comm).progress_thread(on).build();
+    match outcome {
+        Ok(ctrl) => assert!(ctrl.nodes() == 1 || job.size == 1),
+        Err(CreateError::CarrierDiffers { .. }) => assert!(!on),
+        Err(CreateError::OtherRank { rank, .. }) => assert!(on && rank == job.size - 1),
+        Err(error) => panic!("{error}"),
+    }
+    still_works(&mut mpisync::sync(&job.world.duplicate()).unwrap());
+}
