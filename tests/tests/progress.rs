@@ -8,6 +8,15 @@ mpisync_tests::on_ranks!(busy on [2, 3, 4, 8]:
     "busy_reader",
 );
 
+// Jobs of their own, in which the ranks have not talked to each other before.
+mpisync_tests::on_ranks!(busy_after_writing on [2, 3, 4]:
+    "busy_after_writing",
+);
+
+mpisync_tests::on_ranks!(busy_after_sharing on [2, 3, 4]:
+    "busy_after_sharing",
+);
+
 const ISENDS: &[&str] = &[
     "isend_needs_progress",
     "isend_while_waiting_to_write",

@@ -133,6 +133,19 @@ enum Task {
         #[arg(last = true)]
         args: Vec<std::ffi::OsString>,
     },
+    /// Take locks at random for a long time, and check that nothing is lost and no memory either
+    Soak {
+        /// How long, in seconds
+        #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+        seconds: u64,
+        /// How many ranks to start
+        #[arg(short = 'n', value_name = "N", default_value_t = 4)]
+        ranks: u32,
+        #[command(flatten)]
+        hosts: HostsArgs,
+        #[command(flatten)]
+        mpi: MpiArgs,
+    },
     /// Only set everything up, and say what will be used
     Setup {
         #[command(flatten)]
@@ -279,6 +292,12 @@ fn run(task: Task) -> Result<()> {
             )
         }
         Task::Simulate { mpi, args } => programs::simulate(&workspace, &mpi.choice(), &args),
+        Task::Soak {
+            seconds,
+            ranks,
+            hosts,
+            mpi,
+        } => programs::soak(&workspace, &mpi.choice(), seconds, ranks, hosts.hosts),
         Task::Setup { mpi } => setup::show(&workspace, &mpi.choice()),
     }
 }

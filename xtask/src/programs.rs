@@ -44,7 +44,7 @@ pub enum Build {
 pub fn run(workspace: &Workspace, choice: &Choice, job: &Job, limit: Duration) -> Result<()> {
     check_name(workspace, "examples", &job.program)?;
     let machine = setup::prepare(workspace, choice, Need::MpiAndHdf5)?;
-    let hosts = hosts(workspace, job)?;
+    let hosts = up(workspace, job.hosts)?;
     for mpi in &machine.mpis {
         let tools = Toolbox::new(workspace, &machine, mpi, limit).on(hosts.as_ref());
         let program = build(&tools, &machine, job.package, &job.program, job.build)?;
@@ -64,7 +64,7 @@ pub fn bench(
 ) -> Result<()> {
     check_name(workspace, "bench", &job.program)?;
     let machine = setup::prepare(workspace, choice, Need::Mpi)?;
-    let hosts = hosts(workspace, job)?;
+    let hosts = up(workspace, job.hosts)?;
     for mpi in &machine.mpis {
         let tools = Toolbox::new(workspace, &machine, mpi, limit).on(hosts.as_ref());
         let program = build(&tools, &machine, job.package, &job.program, job.build)?;
@@ -103,10 +103,36 @@ pub fn simulate(workspace: &Workspace, choice: &Choice, args: &[OsString]) -> Re
     run_program(&mut command)
 }
 
-/// The hosts that a job asks for.
-fn hosts(workspace: &Workspace, job: &Job) -> Result<Option<Hosts>> {
-    let up = |count| Hosts::up(count, &workspace.target);
-    job.hosts.map(up).transpose()
+/// Runs the tests' soak for so many seconds.
+pub fn soak(
+    workspace: &Workspace,
+    choice: &Choice,
+    seconds: u64,
+    ranks: u32,
+    hosts: Option<u32>,
+) -> Result<()> {
+    const START_AND_END: u64 = 60;
+    let machine = setup::prepare(workspace, choice, Need::Mpi)?;
+    let hosts = up(workspace, hosts)?;
+    let limit = Duration::from_secs(seconds + START_AND_END);
+    for mpi in &machine.mpis {
+        let tools = Toolbox::new(workspace, &machine, mpi, limit).on(hosts.as_ref());
+        let program = build(&tools, &machine, "mpisync-tests", "ranks", Build::Release)?;
+        // Not in /dev/shm, of which every host has its own.
+        let directory = workspace.target.join("soak");
+        fs::create_dir_all(&directory)?;
+        fs::write(directory.join("seconds"), seconds.to_string())?;
+        let arguments = [directory.into_os_string(), "soak".into()];
+        tools.launch(ranks, &program, &arguments, pass_on)?;
+    }
+    Ok(())
+}
+
+/// Sets up so many hosts, if any.
+fn up(workspace: &Workspace, hosts: Option<u32>) -> Result<Option<Hosts>> {
+    hosts
+        .map(|count| Hosts::up(count, &workspace.target))
+        .transpose()
 }
 
 /// Runs any program over hosts, with each of the chosen MPIs.

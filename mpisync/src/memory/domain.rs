@@ -278,7 +278,7 @@ impl Domain {
         self.comms().1.carrier.set_handler(handler);
     }
 
-    /// Sends a message to `rank`; does not wait.
+    /// Sends a message to `rank`.
     pub(crate) fn send(&self, rank: u32, bytes: Vec<u8>) {
         let (all, far) = self.comms();
         far.carrier.send(all, rank, bytes);

@@ -461,7 +461,7 @@ impl Wanted {
         if self.windows {
             Carrier::by_windows(all, topology, self.progress_thread)
         } else {
-            Ok(Carrier::by_messages(self.progress_thread))
+            Ok(Carrier::by_messages(topology, self.progress_thread))
         }
     }
 }

@@ -10,6 +10,7 @@ mod exclusion;
 mod failures;
 mod fairness;
 mod fences;
+mod guarded;
 mod launcher;
 mod lifetime;
 mod macros;
@@ -18,6 +19,7 @@ mod nesting;
 mod network;
 mod progress;
 mod rare_writes;
+mod soak;
 mod transport;
 mod values;
 
@@ -40,6 +42,7 @@ fn main() {
         network::CASES,
         progress::CASES,
         rare_writes::CASES,
+        soak::CASES,
         transport::CASES,
         values::CASES,
     ]);

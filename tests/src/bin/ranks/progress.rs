@@ -28,6 +28,8 @@ pub const CASES: &[Case] = &[
     }),
     ("busy_master", busy_master),
     ("busy_reader", busy_reader),
+    ("busy_after_writing", busy_after_writing),
+    ("busy_after_sharing", busy_after_sharing),
 ];
 
 /// Too large for MPI to send before the receiver asks for it.
@@ -219,6 +221,63 @@ fn busy_reader(job: &Job) {
         }
         done.fetch_add(1, SeqCst);
     }
+}
+
+/// Ranks that compute after they wrote, one after another without an opening in between, have let the lock go for the
+/// one that does not. For 2 ranks and more.
+fn busy_after_writing(job: &Job) {
+    for reader in 0..job.size {
+        let mut ctrl = mpisync::sync(&job.world).unwrap();
+        let index = 10 + 5 * reader as usize;
+        let [reading, about_to_write, written, done] =
+            [0, 1, 2, 3].map(|word| job.scratch.word(index + word));
+        let others = job.size as u64 - 1;
+        if job.rank == reader {
+            let guard = ctrl.read();
+            reading.store(1, SeqCst);
+            until("the writers to wait", || {
+                about_to_write.load(SeqCst) == others
+            });
+            std::thread::sleep(Duration::from_millis(20));
+            drop(guard);
+            until("the writers", || written.load(SeqCst) == others);
+            drop(ctrl.read());
+            drop(ctrl.write());
+            done.store(1, SeqCst);
+        } else {
+            until("the reader", || reading.load(SeqCst) == 1);
+            about_to_write.fetch_add(1, SeqCst);
+            drop(ctrl.write());
+            written.fetch_add(1, SeqCst);
+            compute_until(|| done.load(SeqCst) == 1);
+        }
+    }
+}
+
+/// What a rank has shared reaches the others though it computes, however long it is. For 2 ranks and more.
+fn busy_after_sharing(job: &Job) {
+    for writer in 0..job.size {
+        for (kind, length) in [1, 3_000, 2_000_000].into_iter().enumerate() {
+            let comm = job.world.duplicate();
+            let mut ctrl = mpisync::sync(&comm).unwrap();
+            let done = job.scratch.word(100 + 10 * writer as usize + kind);
+            let right = vec![length; length as usize];
+            if job.rank == writer {
+                share_value(&mut ctrl, writer, &right);
+                compute_until(|| done.load(SeqCst) == job.size as u64 - 1);
+            } else {
+                assert!(
+                    share_value(&mut ctrl, writer, &right) == right,
+                    "a wrong value"
+                );
+                done.fetch_add(1, SeqCst);
+            }
+        }
+    }
+}
+
+fn share_value(ctrl: &mut WindowController, writer: i32, value: &Vec<u32>) -> Vec<u32> {
+    crate::common::shared(ctrl, writer, value.clone())
 }
 
 fn compute_until(mut done: impl FnMut() -> bool) {

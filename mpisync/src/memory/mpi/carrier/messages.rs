@@ -5,15 +5,33 @@ use mpi::ffi;
 use std::collections::VecDeque;
 use std::ffi::{c_int, c_void};
 use std::mem::MaybeUninit;
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 /// All messages of mpisync have this tag.
 const TAG: c_int = 77;
 
-/// The messages that MPI has not taken over yet.
-#[derive(Default)]
+/// How long a sender waits for a receiver, before it takes it for dead.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How many bytes may be under way from a rank that does not help them along to one receiver: no more than the buffers of
+/// a connection hold without either side's doing.
+const CREDIT: usize = 16 << 10;
+/// What a message takes of it beside its bytes, for MPI's own header.
+const HEADER: usize = 100;
+
+/// A rank's messages.
 pub(super) struct Messages {
+    /// Those that MPI has not taken over yet.
     outbox: Mutex<VecDeque<Sending>>,
+    /// How many bytes each rank can have got without an answer, by rank; none where a thread lets MPI make progress on
+    /// whatever is sent.
+    ///
+    /// A rank without that thread may compute after it has sent something, and what MPI keeps back then stays where it is:
+    /// the first message to a rank, because MPI connects the two when it is sent, and what the buffers of the connection do
+    /// not hold.
+    unanswered: Option<Vec<AtomicUsize>>,
 }
 
 /// A message that MPI has not taken over yet.
@@ -27,14 +45,19 @@ struct Sending {
 // may complete it; the mutex around them lets one thread at a time do so.
 unsafe impl Send for Sending {}
 
-impl Messages {
-    /// Messages to one rank arrive in the order in which they were sent.
-    pub(super) fn send(&self, comm: &OwnComm, rank: u32, bytes: Vec<u8>) {
-        let mut outbox = self.outbox.lock().unwrap_or_else(PoisonError::into_inner);
+impl Sending {
+    /// Begins to send. It `is_answered` if it is not complete before the receiver has begun to receive it.
+    fn start(comm: &OwnComm, rank: u32, bytes: Vec<u8>, is_answered: bool) -> Self {
+        let send = if is_answered {
+            ffi::MPI_Issend
+        } else {
+            ffi::MPI_Isend
+        };
         let mut request = MaybeUninit::uninit();
-        // SAFETY: the bytes are kept in the outbox, where they do not move on the heap, until the request is complete.
-        unsafe {
-            ffi::MPI_Isend(
+        // SAFETY: the bytes are kept beside the request, and do not move on the heap; no `Sending` is dropped before its
+        // request is complete, but with the process.
+        let request = unsafe {
+            send(
                 bytes.as_ptr().cast::<c_void>(),
                 c_int::try_from(bytes.len()).expect("a message of less than 2 GiB"),
                 ffi::RSMPI_UINT8_T,
@@ -43,21 +66,66 @@ impl Messages {
                 comm.raw(),
                 request.as_mut_ptr(),
             );
-            outbox.push_back(Sending {
-                request: request.assume_init(),
-                _bytes: bytes,
-            });
+            request.assume_init()
+        };
+        Sending {
+            request,
+            _bytes: bytes,
         }
-        Self::complete(&mut outbox);
+    }
+
+    /// Whether MPI has taken it over; not asked again after it has.
+    fn is_complete(&mut self) -> bool {
+        let mut done: c_int = 0;
+        // SAFETY: the request is live, for it was not complete before.
+        unsafe { ffi::MPI_Test(&mut self.request, &mut done, ffi::RSMPI_STATUS_IGNORE) };
+        done != 0
+    }
+}
+
+impl Messages {
+    /// `has_thread` tells whether a thread of this process lets MPI make progress; `ranks` is how many ranks there are.
+    pub(super) fn new(ranks: usize, has_thread: bool) -> Self {
+        let connecting = || AtomicUsize::new(CREDIT);
+        Messages {
+            outbox: Mutex::default(),
+            unanswered: (!has_thread).then(|| (0..ranks).map(|_| connecting()).collect()),
+        }
+    }
+
+    /// Messages to one rank arrive in the order in which they were sent. Does not wait, but where they may need this rank's
+    /// help.
+    pub(super) fn send(&self, comm: &OwnComm, rank: u32, bytes: Vec<u8>) {
+        let Some(unanswered) = &self.unanswered else {
+            let sending = Sending::start(comm, rank, bytes, false);
+            let mut outbox = self.lock();
+            outbox.push_back(sending);
+            return Self::complete(&mut outbox);
+        };
+        let unanswered = &unanswered[rank as usize];
+        let takes = bytes.len() + HEADER;
+        let is_answered = unanswered.fetch_add(takes, Ordering::Relaxed) + takes > CREDIT;
+        let mut sending = Sending::start(comm, rank, bytes, is_answered);
+        let start = Instant::now();
+        while !sending.is_complete() {
+            if start.elapsed() > PATIENCE {
+                return self.lock().push_back(sending);
+            }
+            std::thread::yield_now();
+        }
+        if is_answered {
+            unanswered.store(0, Ordering::Relaxed);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Sending>> {
+        self.outbox.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Forgets the sends that MPI has completed, up to the first that it has not.
     fn complete(outbox: &mut VecDeque<Sending>) {
         while let Some(sending) = outbox.front_mut() {
-            let mut done: c_int = 0;
-            // SAFETY: the request is live, for it was not complete before.
-            unsafe { ffi::MPI_Test(&mut sending.request, &mut done, ffi::RSMPI_STATUS_IGNORE) };
-            if done == 0 {
+            if !sending.is_complete() {
                 return;
             }
             outbox.pop_front();
@@ -65,7 +133,7 @@ impl Messages {
     }
 
     pub(super) fn unsent(&self) -> usize {
-        let mut outbox = self.outbox.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut outbox = self.lock();
         Self::complete(&mut outbox);
         outbox.len()
     }

@@ -40,8 +40,11 @@ enum Way {
 
 impl Carrier {
     /// By MPI's own messages.
-    pub(super) fn by_messages(has_thread: bool) -> Self {
-        Self::new(Way::Messages(Messages::default()), has_thread)
+    pub(super) fn by_messages(topology: &Topology, has_thread: bool) -> Self {
+        // Without any thread MPI makes progress when the ranks call it, and waiting would not help.
+        let helped = topology.is_leader() || !has_thread;
+        let messages = Messages::new(topology.size(), helped);
+        Self::new(Way::Messages(messages), has_thread)
     }
 
     /// Through a window, which is made here; collective, and the same on all ranks.
@@ -90,7 +93,10 @@ impl Carrier {
         debug_assert!(set.is_ok(), "a carrier has one handler");
     }
 
-    /// Sends `bytes` to `rank`; does not wait. Messages to one rank arrive in the order in which they were sent.
+    /// Sends `bytes` to `rank`. Messages to one rank arrive in the order in which they were sent.
+    ///
+    /// What is sent goes on its way whether this rank calls MPI again or not, so a rank without a thread of mpisync waits
+    /// now and then: for the answer to its first message to each rank, and whenever much is unanswered.
     pub(crate) fn send(&self, comm: &OwnComm, rank: u32, bytes: Vec<u8>) {
         if is_finalized() {
             return;

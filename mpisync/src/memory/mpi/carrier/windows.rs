@@ -192,7 +192,7 @@ impl Windows {
         unsafe { self.mine.add(index).as_ref() }
     }
 
-    /// Does not wait, but where the lane is full and no thread of this process would come back to it.
+    /// Where no thread of this process would come back to it, waits until it is there.
     pub(super) fn send(&self, comm: &OwnComm, rank: u32, bytes: &[u8]) {
         /// Until a receiver that reads nothing is taken for one that will not.
         const PATIENCE: Duration = Duration::from_secs(10);
@@ -206,6 +206,10 @@ impl Windows {
             std::thread::yield_now();
             self.make_progress(comm);
             self.push_what_waits();
+        }
+        if start.elapsed() < PATIENCE {
+            // SAFETY: a live window, with an epoch from its beginning to its end.
+            unsafe { ffi::MPI_Win_flush(rank as c_int, self.window) };
         }
     }
 
