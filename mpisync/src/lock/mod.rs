@@ -49,11 +49,32 @@
 //! With more than nine nodes closing goes down a tree in which each node tells eight, so its time and the messages at the
 //! writer grow with the logarithm of the number of nodes. Unlocking waits for nothing.
 //!
+//! A simulator, which runs the same code over a modelled network, shows what the
+//! tree gains. With 64 ranks on each node, 1 µs from node to node and 150 ns a message, closing all gates takes
+//!
+//! | nodes | down a tree | by the writer itself |
+//! | --- | --- | --- |
+//! | 64 | 7.0 µs | 18.8 µs |
+//! | 1,024 | 13.3 µs | 307 µs |
+//! | 4,096 | 14.3 µs, 8 messages at the writer | 1,228 µs, 4,095 messages |
+//!
+//! and on 4,096 nodes of which 0.2 % of the operations write, all ranks together make 900 against 17 million operations a
+//! second (`cargo xtask simulate`).
+//!
 //! # The progress thread
 //! On each node the leader, the lowest rank, answers for the node: it closes and opens the gate, hands the turn over and
 //! puts values into mailboxes. A thread of its process does that while the rank computes; it polls for half a
 //! millisecond after the last message and otherwise sleeps, for a millisecond at most, so that a lock may take some
-//! milliseconds where all nodes were idle before. There is no such thread where a communicator has one node only.
+//! milliseconds where all nodes were idle before. It leaves the polling to a rank that waits and polls anyway. Among
+//! threads that compute it asks the scheduler for short slices and not for a priority. There is no such thread where a
+//! communicator has one node only, and none where [`Builder::progress_thread`](crate::Builder::progress_thread) switches
+//! it off: then a node answers while one of its ranks is in a call of mpisync.
+//!
+//! # Transports
+//! What goes between nodes is messages. They travel as MPI's own messages, or through a window that `MPI_Raccumulate` adds
+//! to; [`Transport`](crate::Transport) tells which, and [`Builder::transport`](crate::Builder::transport) chooses. Nothing
+//! but these messages depends on it: the queue and the gates are words that the leader changes for the others, not words in
+//! a window, because on networks without hardware atomics an MPI serves those by a message to the same process too.
 //!
 //! # Sources
 //! - The split into readers' flags and a queue of nodes: Schmid, Besta and Hoefler, "High-Performance Distributed RMA

@@ -179,7 +179,10 @@ fn alive_at_once(job: &Job) {
         .iter_mut()
         .enumerate()
         .filter(|(number, _)| holder(*number) == job.rank)
-        .map(|(_, ctrl)| ctrl.try_write().expect("nobody else wants this one"))
+        .map(|(_, ctrl)| {
+            let soon = Duration::from_secs(10);
+            ctrl.write_timeout(soon).expect("nobody else wants this")
+        })
         .collect();
     job.scratch.meet(0, job.size);
     drop(held);
