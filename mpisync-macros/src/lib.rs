@@ -1,17 +1,20 @@
-//! The attribute macros of [mpisync](https://docs.rs/mpisync), which names them again: write
-//! `#[mpisync::single_write]` and `#[mpisync::collective]`.
+//! The macros of [mpisync](https://docs.rs/mpisync), which names them again: write
+//! `#[mpisync::single_write]`, `#[mpisync::collective]` and `#[derive(mpisync::Equivalence)]`.
 //!
-//! Both stand on a function or method that returns a `Result` and works with one
+//! Both attributes stand on a function or method that returns a `Result` and works with one
 //! `WindowController`, and make it a collective call: all ranks of the controller call it together.
 //!
 //! | attribute | who runs the body | what all ranks return |
 //! | --- | --- | --- |
 //! | [`macro@single_write`] | one rank, alone | that rank's value, or why there is none |
 //! | [`macro@collective`] | every rank | their own value, if no rank failed |
+//!
+//! The derive [`macro@Equivalence`] is for structs whose bytes mean the same in every process.
 
 mod ast;
 mod attr;
 mod controller;
+mod equivalence;
 mod errors;
 mod expand;
 mod output;
@@ -194,6 +197,66 @@ pub fn collective(
     item: proc_macro::TokenStream,
 ) -> proc_macro::TokenStream {
     attribute(Macro::Collective, options.into(), &item.into()).into()
+}
+
+/// Lets a struct of numbers travel between processes as it is: its bytes mean the same in all of
+/// them.
+///
+/// The struct becomes a `mpisync::Plain` type. With mpisync's feature `mpi` it becomes an
+/// `mpi::traits::Equivalence` type too, so that it can be sent, received and shared as an MPI
+/// datatype; the MPI that mpisync names is enough for that.
+///
+/// ```
+/// use mpisync::Plain;
+///
+/// #[derive(Clone, Copy, mpisync::Equivalence)]
+/// struct Cell {
+///     index: [u32; 2],
+///     state: State,
+/// }
+///
+/// #[derive(Clone, Copy, mpisync::Equivalence)]
+/// struct State(f64, f64);
+///
+/// fn travels<T: Plain>() {}
+/// travels::<[Cell; 8]>();
+/// ```
+///
+/// # When it does not compile
+///
+/// | the struct | what to write instead |
+/// | --- | --- |
+/// | has a field that is not `Plain` | an array for a `String` or a `Vec`, a `u8` for a `bool` |
+/// | has padding between its fields or after them | a field, such as `_padding: [u8; 4]` |
+/// | is not `Copy` | `#[derive(Clone, Copy, mpisync::Equivalence)]` |
+/// | has no bytes | a field |
+/// | has type, lifetime or constant parameters | a struct for each |
+/// | is an enum or a union | a number in a struct |
+///
+/// A `bool` in a struct is refused though MPI knows it, because another process may write a byte
+/// that is neither `true` nor `false`.
+///
+/// ```compile_fail
+/// #[derive(Clone, Copy, mpisync::Equivalence)]
+/// struct Cell {
+///     number: u64,
+///     kind: u8, // seven bytes of padding follow
+/// }
+/// ```
+///
+/// # Layout
+///
+/// No `#[repr]` is needed between processes of one executable, which have the same layout. Ranks
+/// that run different executables need `#[repr(C)]` on the struct in both.
+///
+/// # Options
+///
+/// `#[mpisync(crate = PATH)]` on the struct names mpisync, if it was renamed.
+#[proc_macro_derive(Equivalence, attributes(mpisync))]
+pub fn equivalence(item: proc_macro::TokenStream) -> proc_macro::TokenStream {
+    equivalence::derive(item.into())
+        .unwrap_or_else(|errors| errors.into_compile_error())
+        .into()
 }
 
 fn attribute(mac: Macro, options: TokenStream, item: &TokenStream) -> TokenStream {

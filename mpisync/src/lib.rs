@@ -32,9 +32,9 @@
 //! - `simulator`: the module `simulator`, which runs the lock's protocol on thousands of nodes of a modelled network.
 //!
 //! # Layers
-//! Public types (`controller`, `guard`, `fence`, `collective`) stand on protocols (`lock`: the reader-writer lock;
-//! `share`: how a value travels; `agree`: how ranks meet; `wait`: how a rank waits), and these on `memory`, which alone
-//! calls MPI and knows where the words lie. The lock is model-checked with loom as it is, without MPI.
+//! Public types (`controller`, `guard`, `fence`, `collective`, `plain`) stand on protocols (`lock`: the reader-writer
+//! lock; `share`: how a value travels; `agree`: how ranks meet; `wait`: how a rank waits), and these on `memory`, which
+//! alone calls MPI and knows where the words lie. The lock is model-checked with loom as it is, without MPI.
 
 #![warn(missing_debug_implementations)]
 
@@ -60,6 +60,8 @@ pub mod lock;
 mod memory;
 #[cfg(not(loom))]
 mod place;
+#[cfg(not(loom))]
+mod plain;
 #[cfg(not(loom))]
 pub mod prelude;
 #[cfg(not(loom))]
@@ -88,18 +90,25 @@ pub use fence::{Excluded, Fence, Writer};
 pub use guard::{ReadGuard, UpgradeError, WriteGuard};
 #[cfg(feature = "mpi")]
 pub use mpi;
-pub use mpisync_macros::{collective, single_write};
+pub use mpisync_macros::{Equivalence, collective, single_write};
 #[cfg(not(loom))]
 pub use place::Place;
+#[cfg(not(loom))]
+pub use plain::Plain;
 #[cfg(not(loom))]
 pub use transport::Transport;
 #[cfg(all(feature = "mpi", not(loom)))]
 pub use universe::{Universe, initialize};
 
-/// What the attribute macros expand to.
+/// What the macros expand to.
 #[cfg(not(loom))]
 #[doc(hidden)]
 pub mod __private {
+    pub use crate::__equivalence as equivalence;
+    #[cfg(feature = "mpi")]
+    pub use crate::memory::mpi::datatype;
+    pub use crate::plain::Shape;
+
     use crate::{Access, FenceError, WindowController};
     use std::time::Duration;
 

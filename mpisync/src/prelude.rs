@@ -7,3 +7,5 @@ pub use crate::fence::{Excluded, Fence, Writer};
 pub use crate::guard::{ReadGuard, WriteGuard};
 #[cfg(feature = "mpi")]
 pub use mpi::traits::*;
+// The derive of this name, in place of the one among MPI's traits, which are glob imports; the trait stays MPI's.
+pub use mpisync_macros::Equivalence;

@@ -4,6 +4,7 @@ use proc_macro2::TokenStream;
 
 use crate::attr::Macro;
 
+mod equivalence;
 mod errors;
 mod expansion;
 
@@ -16,7 +17,10 @@ fn tokens(text: &str) -> TokenStream {
 fn expand(mac: Macro, options: &str, item: &str) -> String {
     let task = crate::parse(mac, tokens(options), tokens(item));
     let task = task.unwrap_or_else(|error| panic!("the macro takes this, not: {error}"));
-    let expanded = crate::expand::expand(&task);
+    formatted(crate::expand::expand(&task))
+}
+
+fn formatted(expanded: TokenStream) -> String {
     let file = syn::parse2(expanded).expect("an expansion is made of items");
     prettyplease::unparse(&file)
 }
@@ -24,7 +28,10 @@ fn expand(mac: Macro, options: &str, item: &str) -> String {
 /// What the macro rejects: the source that each message points at, and the message.
 fn errors(mac: Macro, options: &str, item: &str) -> Vec<(String, String)> {
     let task = crate::parse(mac, tokens(options), tokens(item));
-    let errors = task.err().expect("the macro rejects this");
+    places(task.err().expect("the macro rejects this"))
+}
+
+fn places(errors: syn::Error) -> Vec<(String, String)> {
     errors
         .into_iter()
         .map(|error| {

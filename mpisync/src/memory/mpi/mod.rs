@@ -5,9 +5,11 @@ mod carrier;
 mod comm;
 mod create;
 mod datatype;
+mod shape;
 
 pub(crate) use attribute::{at_end, is_finalized};
 pub(crate) use carrier::{Carrier, Handler};
 pub(crate) use comm::{Farewell, OwnComm};
 pub(crate) use create::{Arguments, block};
 pub(crate) use datatype::{PackedItems, UnpackedItems};
+pub use shape::datatype;

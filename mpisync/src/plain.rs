@@ -1,0 +1,202 @@
+//! Types whose bytes mean the same in every process.
+
+/// A type whose bytes mean the same in every process of a job.
+///
+/// Such a value can be written into the memory of another process as it is, without being serialized. It consists of
+/// numbers and of nothing else:
+///
+/// | type | is it plain? |
+/// | --- | --- |
+/// | `u8` … `u64`, `usize`, `i8` … `i64`, `isize`, `f32`, `f64` | yes |
+/// | `[T; N]` of a plain `T` | yes |
+/// | a struct of plain fields without padding | with `#[derive(Clone, Copy, mpisync::Equivalence)]` |
+/// | `String`, `Vec`, `Box`, references | no: they point into the memory of one process |
+/// | `bool`, `char`, enums | no: another process may write bits that are no value of them |
+/// | tuples, `Option` | no: the compiler does not say where in them something lies |
+///
+/// [`Equivalence`](macro@crate::Equivalence) derives it for a struct, checks the struct, and with the feature `mpi`
+/// makes it an MPI datatype as well.
+///
+/// ```
+/// #[derive(Clone, Copy, mpisync::Equivalence)]
+/// struct Particle {
+///     id: u64,
+///     position: [f64; 3],
+///     is_charged: u8, // 0 or 1, for which `bool` is no plain type
+///     _padding: [u8; 7],
+/// }
+///
+/// fn bytes<T: mpisync::Plain>(_: &T) -> usize {
+///     size_of::<T>()
+/// }
+///
+/// let particle = Particle { id: 7, position: [0.5; 3], is_charged: 1, _padding: [0; 7] };
+/// assert_eq!(bytes(&particle), 40);
+/// assert_eq!(bytes(&[particle; 2]), 80);
+/// ```
+///
+/// # Layout
+///
+/// The ranks of a job agree on the layout of a plain struct when they run the same executable. Where they run different
+/// ones, write `#[repr(C)]`: without it the compiler may order the fields differently in each.
+///
+/// # Safety
+///
+/// For every value of the type:
+/// - Each of its bytes is initialized, so that it can be read as bytes. It has no padding.
+/// - Any bytes are a value, so that it can be read from what another process wrote.
+/// - It has no pointer, handle or other thing that means something in one process only.
+/// - It is no `UnsafeCell` and has none, so that its bytes stay while it is borrowed.
+///
+/// And what is hidden in the trait is as the derive writes it, or left out.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot travel between processes as bytes",
+    label = "not a plain type",
+    note = "numbers can, and arrays of them, and structs that have `#[derive(Clone, Copy, mpisync::Equivalence)]`",
+    note = "instead of a `String`, a `Vec` or a reference, which point into the memory of one process, use an array such as `[u8; 32]`",
+    note = "instead of a `bool`, a `char` or an enum, which not all bits are a value of, use a number such as `u8`"
+)]
+pub unsafe trait Plain: Copy + Send + Sync + 'static {
+    /// What the bytes are; the derive says it by field.
+    #[doc(hidden)]
+    const SHAPE: &'static Shape = &Shape::Bytes(size_of::<Self>());
+}
+
+/// What the bytes of a plain type are.
+#[doc(hidden)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Shape {
+    Number(Number),
+    /// That many of the same.
+    Array(usize, &'static Shape),
+    Struct {
+        size: usize,
+        /// Where each field begins.
+        fields: &'static [(usize, &'static Shape)],
+    },
+    /// That many bytes of which nothing else is known.
+    Bytes(usize),
+}
+
+#[doc(hidden)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Number {
+    U8,
+    U16,
+    U32,
+    U64,
+    Usize,
+    I8,
+    I16,
+    I32,
+    I64,
+    Isize,
+    F32,
+    F64,
+}
+
+// That they are not recommended keeps them out of the compiler's messages: the notes above name them all.
+macro_rules! numbers {
+    ($($number:ty: $name:ident),* $(,)?) => {$(
+        // SAFETY: all bits of a number are bits of its value, and any bits are a number.
+        #[diagnostic::do_not_recommend]
+        unsafe impl Plain for $number {
+            const SHAPE: &'static Shape = &Shape::Number(Number::$name);
+        }
+    )*};
+}
+
+numbers! {
+    u8: U8, u16: U16, u32: U32, u64: U64, usize: Usize,
+    i8: I8, i16: I16, i32: I32, i64: I64, isize: Isize,
+    f32: F32, f64: F64,
+}
+
+// SAFETY: an array is its items one after the other, with nothing in between.
+#[diagnostic::do_not_recommend]
+unsafe impl<T: Plain, const N: usize> Plain for [T; N] {
+    const SHAPE: &'static Shape = &Shape::Array(N, T::SHAPE);
+}
+
+/// The part of `#[derive(Equivalence)]` that depends on whether there is MPI.
+#[cfg(feature = "mpi")]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __equivalence {
+    ($name:ident) => {
+        // SAFETY: the datatype is made of the type's shape, which has all its bytes in the type's own places, and any
+        // bytes that are received are a value since the type is plain.
+        unsafe impl $crate::mpi::traits::Equivalence for $name {
+            type Out = $crate::mpi::datatype::DatatypeRef<'static>;
+
+            fn equivalent_datatype() -> Self::Out {
+                static DATATYPE: ::std::sync::OnceLock<$crate::mpi::datatype::UserDatatype> =
+                    ::std::sync::OnceLock::new();
+                DATATYPE
+                    .get_or_init($crate::__private::datatype::<$name>)
+                    .as_ref()
+            }
+        }
+    };
+}
+
+/// The part of `#[derive(Equivalence)]` that depends on whether there is MPI.
+#[cfg(not(feature = "mpi"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __equivalence {
+    ($name:ident) => {};
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Clone, Copy, mpisync_macros::Equivalence)]
+    #[mpisync(crate = crate)]
+    #[repr(C)]
+    struct Inner {
+        large: u64,
+        small: [i16; 4],
+    }
+
+    #[derive(Clone, Copy, mpisync_macros::Equivalence)]
+    #[mpisync(crate = crate)]
+    #[repr(C)]
+    struct Outer(f32, u32, [Inner; 2]);
+
+    const NUMBER: fn(Number) -> Shape = Shape::Number;
+
+    #[test]
+    fn shape_has_the_places_of_the_fields() {
+        let inner = Shape::Struct {
+            size: 16,
+            fields: &[
+                (0, &Shape::Number(Number::U64)),
+                (8, &Shape::Array(4, &Shape::Number(Number::I16))),
+            ],
+        };
+        assert_eq!(*Inner::SHAPE, inner);
+        let Shape::Struct { size: 40, fields } = *Outer::SHAPE else {
+            panic!("{:?}", Outer::SHAPE)
+        };
+        let [(0, first), (4, second), (8, Shape::Array(2, third))] = *fields else {
+            panic!("{fields:?}")
+        };
+        assert_eq!(
+            [*first, *second, **third],
+            [NUMBER(Number::F32), NUMBER(Number::U32), inner]
+        );
+    }
+
+    #[test]
+    fn shape_of_a_type_without_derive_is_its_bytes() {
+        #[derive(Clone, Copy)]
+        struct Raw {
+            _bytes: [u8; 5],
+        }
+        // SAFETY: an array of bytes and nothing else.
+        unsafe impl Plain for Raw {}
+        assert_eq!(*Raw::SHAPE, Shape::Bytes(5));
+    }
+}
