@@ -6,8 +6,8 @@ use std::fmt::{Debug, Display};
 use std::mem::size_of;
 
 use mpisync::{
-    Access, Collective, CreateError, Excluded, Fence, FenceError, LockError, On, Place, ReadGuard,
-    UpgradeError, WindowController, WriteGuard, Writer,
+    Access, Collective, CreateError, Excluded, Fence, FenceError, LockError, On, Place, Plain,
+    ReadGuard, UpgradeError, WindowController, WriteGuard, Writer,
 };
 use static_assertions::{assert_impl_all, assert_not_impl_any, const_assert, const_assert_eq};
 
@@ -30,6 +30,19 @@ assert_impl_all!(UpgradeError<'static>: Debug, Display);
 assert_impl_all!(Place: Debug, Display, Send, Sync, Clone);
 assert_not_impl_any!(FenceError: Copy);
 assert_not_impl_any!(Place: Copy);
+
+// Numbers and arrays mean the same in every process. What has bits that are no value, or addresses, does not.
+assert_impl_all!(u8: Plain);
+assert_impl_all!(isize: Plain);
+assert_impl_all!([[f64; 3]; 3]: Plain);
+assert_not_impl_any!(bool: Plain);
+assert_not_impl_any!(char: Plain);
+assert_not_impl_any!((): Plain);
+assert_not_impl_any!((u8, u8): Plain);
+assert_not_impl_any!(Option<u64>: Plain);
+assert_not_impl_any!([bool; 2]: Plain);
+assert_not_impl_any!(&'static u64: Plain);
+assert_not_impl_any!(*const u8: Plain);
 
 // What can be seen of a controller and of guards in a debugger's output.
 assert_impl_all!(WindowController: Debug);

@@ -1,0 +1,10 @@
+// Padding because of the order: put `time` first, and make what is left a field, `_padding: [u8; 6]`.
+#[derive(Clone, Copy, mpisync::Equivalence)]
+#[repr(C)]
+struct Sample {
+    kind: u8,
+    time: f64,
+    channel: u8,
+}
+
+fn main() {}

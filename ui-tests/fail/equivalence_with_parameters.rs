@@ -1,0 +1,7 @@
+// One struct for many types, each of which is another MPI datatype: write a struct for each.
+#[derive(Clone, Copy, mpisync::Equivalence)]
+struct Point<T> {
+    at: [T; 3],
+}
+
+fn main() {}

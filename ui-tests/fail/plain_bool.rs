@@ -1,0 +1,6 @@
+// Bits that are no value: use a `u8`, and compare it with 0.
+fn send<T: mpisync::Plain>(_: T) {}
+
+fn main() {
+    send(true);
+}

@@ -1,0 +1,6 @@
+// A tuple, whose layout the compiler leaves open: use a struct with the derive.
+fn send<T: mpisync::Plain>(_: T) {}
+
+fn main() {
+    send((1_u32, 2_u32));
+}
