@@ -17,6 +17,7 @@ mod macros;
 mod mismatch;
 mod nesting;
 mod network;
+mod plain;
 mod progress;
 mod rare_writes;
 mod soak;
@@ -40,6 +41,7 @@ fn main() {
         mismatch::CASES,
         nesting::CASES,
         network::CASES,
+        plain::CASES,
         progress::CASES,
         rare_writes::CASES,
         soak::CASES,
