@@ -3,10 +3,9 @@
 use crate::controller::WindowController;
 use crate::error::CreateError;
 use crate::lock::cluster::standing::HANDOVERS;
-use crate::memory::mpi;
+use crate::memory::mpi::{self, Terms};
 use crate::transport::{Asked, Transport};
 use ::mpi::traits::Communicator;
-use std::borrow::Cow;
 
 /// Makes a controller on `comm`, whose master is rank 0. Collective.
 ///
@@ -112,13 +111,22 @@ impl<C: Communicator> Builder<'_, C> {
     /// See [`CreateError`]: MPI that does not run, a master that is no rank, arguments that differ between ranks,
     /// several nodes and an MPI that was not initialized for several threads, windows that MPI cannot make, no memory.
     pub fn build(self) -> Result<WindowController, CreateError> {
-        let arguments = mpi::Arguments {
-            master: self.master,
-            name: Cow::Borrowed(&self.name),
-            handovers: self.handovers,
+        mpi::check_running()?;
+        let size = self.comm.size();
+        let is_rank = (0..size).contains(&self.master);
+        let terms = Terms {
+            arguments: vec![
+                ("master", self.master.to_string()),
+                ("limit of hand-overs", self.handovers.to_string()),
+            ],
+            invalid: (!is_rank).then_some(CreateError::MasterOutOfRange {
+                master: self.master,
+                size,
+            }),
             asked: self.asked.or_environment(),
+            ..Terms::of("controller", &self.name)
         };
-        mpi::block(self.comm, &arguments, |created| {
+        mpi::block(self.comm, &terms, |created| {
             let hub = created.block.domain().hub().cloned();
             let controller = WindowController::new(created.block, self.master, self.name.clone());
             match (created.far, hub) {

@@ -4,7 +4,7 @@ use crate::place::Place;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Why a controller could not be made. All ranks of the communicator get an error together.
+/// Why a controller or a channel could not be made. All ranks of the communicator get an error together.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CreateError {
@@ -14,7 +14,7 @@ pub enum CreateError {
     )]
     NotInitialized,
     /// MPI was finalized already.
-    #[error("MPI is finalized; make controllers while the universe is alive")]
+    #[error("MPI is finalized; make what the ranks share while the universe is alive")]
     Finalized,
     /// The master is not a rank of the communicator.
     #[error("master {master} is not a rank of the communicator, whose ranks are 0 to {}", .size - 1)]
@@ -23,6 +23,34 @@ pub enum CreateError {
         master: i32,
         /// The size of the communicator.
         size: i32,
+    },
+    /// The host of a channel is not a rank of the communicator.
+    #[error("host {host} is not a rank of the communicator, whose ranks are 0 to {}", .size - 1)]
+    HostOutOfRange {
+        /// The host that was asked for.
+        host: i32,
+        /// The size of the communicator.
+        size: i32,
+    },
+    /// A channel cannot have that many messages.
+    #[error(
+        "a channel cannot have room for {capacity} messages of {bytes} bytes; ask for at least one, and for no more than \
+         fit into memory"
+    )]
+    Capacity {
+        /// The capacity that was asked for.
+        capacity: usize,
+        /// The size of a message in bytes.
+        bytes: usize,
+    },
+    /// A channel cannot span nodes yet.
+    #[error(
+        "the communicator spans {nodes} nodes, and a channel has to stay on one; make it on a communicator of one node, \
+         such as `split_shared` gives"
+    )]
+    SpansNodes {
+        /// How many nodes.
+        nodes: i32,
     },
     /// This rank passed something else than rank 0.
     #[error(
@@ -39,18 +67,18 @@ pub enum CreateError {
         here: String,
     },
     /// The name is too long.
-    #[error("a controller's name has at most {longest} bytes")]
+    #[error("a name has at most {longest} bytes")]
     NameTooLong {
         /// The longest name in bytes.
         longest: usize,
     },
     /// Another rank found an error; its own copy of the error says more.
-    #[error("rank {rank} could not make the controller: {found}")]
+    #[error("rank {rank} could not take part: {found}")]
     OtherRank {
         /// The lowest rank that found one.
         rank: i32,
         /// What it found.
-        found: &'static str,
+        found: String,
     },
     /// The communicator spans nodes, and MPI may not be called from several threads.
     #[error(

@@ -44,6 +44,8 @@ mod access;
 mod agree;
 #[cfg(all(feature = "mpi", not(loom)))]
 mod builder;
+#[cfg(not(loom))]
+pub mod channel;
 #[cfg(all(feature = "mpi", not(loom)))]
 mod cluster;
 #[cfg(not(loom))]
@@ -64,6 +66,7 @@ mod place;
 mod plain;
 #[cfg(not(loom))]
 pub mod prelude;
+mod queue;
 #[cfg(not(loom))]
 mod share;
 #[cfg(all(any(feature = "simulator", test), feature = "mpi", not(loom)))]
@@ -78,6 +81,8 @@ mod wait;
 pub use access::{Access, On};
 #[cfg(all(feature = "mpi", not(loom)))]
 pub use builder::{Builder, sync};
+#[cfg(not(loom))]
+pub use channel::{BulkError, ChannelError, Consumer, Producer, PutError, RemoteChannel};
 #[cfg(not(loom))]
 pub use collective::Collective;
 #[cfg(not(loom))]

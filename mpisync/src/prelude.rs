@@ -1,10 +1,12 @@
 //! What most programs need: `use mpisync::prelude::*;`.
 
 pub use crate::access::Access;
+pub use crate::channel::{ChannelError, Consumer, Producer, RemoteChannel};
 pub use crate::controller::WindowController;
 pub use crate::error::{CreateError, FenceError, LockError};
 pub use crate::fence::{Excluded, Fence, Writer};
 pub use crate::guard::{ReadGuard, WriteGuard};
+pub use crate::plain::Plain;
 #[cfg(feature = "mpi")]
 pub use mpi::traits::*;
 // The derive of this name, in place of the one among MPI's traits, which are glob imports; the trait stays MPI's.

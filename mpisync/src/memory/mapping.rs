@@ -28,14 +28,18 @@ unsafe impl Sync for Mapping {}
 impl Mapping {
     /// `length` bytes on the heap of this process.
     pub(crate) fn private(length: usize) -> Self {
-        let layout = Self::heap_layout(length);
+        Self::try_private(length).unwrap_or_else(|| handle_alloc_error(Self::heap_layout(length)))
+    }
+
+    /// The same, where there may not be as many.
+    pub(crate) fn try_private(length: usize) -> Option<Self> {
         // SAFETY: no caller asks for zero bytes, and if one did the layout below is one line long.
-        let start = unsafe { alloc_zeroed(layout) };
-        Mapping {
-            start: NonNull::new(start).unwrap_or_else(|| handle_alloc_error(layout)),
+        let start = unsafe { alloc_zeroed(Self::heap_layout(length)) };
+        Some(Mapping {
+            start: NonNull::new(start)?,
             length,
             shared: false,
-        }
+        })
     }
 
     fn heap_layout(length: usize) -> Layout {

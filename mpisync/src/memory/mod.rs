@@ -11,12 +11,16 @@ pub(crate) mod domain;
 pub(crate) mod event;
 #[cfg(any(loom, test))]
 pub(crate) mod heap;
+#[cfg(any(loom, test))]
+pub(crate) mod heap_queue;
 #[cfg(not(loom))]
 pub(crate) mod mapping;
 #[cfg(all(feature = "mpi", not(loom)))]
 pub(crate) mod mpi;
 #[cfg(not(loom))]
 mod process;
+#[cfg(not(loom))]
+pub(crate) mod queue;
 #[cfg(not(loom))]
 pub(crate) mod segment;
 #[cfg(not(loom))]
@@ -26,8 +30,10 @@ pub(crate) mod topology;
 pub(crate) mod words;
 
 use crate::wait::Stop;
+use atomic::AtomicU64;
 use std::time::Duration;
 use words::lock::{Door, RankWords, Words};
+use words::queue::{Party, QueueWords, Shape};
 
 /// What a waiting rank needs of the place it runs in.
 pub(crate) trait Surroundings {
@@ -67,6 +73,27 @@ pub(crate) trait Memory: Surroundings {
 
     /// Whether the processes of all ranks have registered for heavy fences.
     fn can_be_quiet(&self) -> bool;
+
+    /// How many ranks share the words.
+    fn ranks(&self) -> usize;
+
+    /// The index of this rank.
+    fn me(&self) -> usize;
+}
+
+/// The words of one queue, as one of the ranks sees them.
+pub(crate) trait QueueMemory: Surroundings {
+    /// The words that all ranks share.
+    fn words(&self) -> &QueueWords;
+
+    /// The words of the rank of this index on the node.
+    fn party(&self, rank: usize) -> &Party;
+
+    /// How many slots there are.
+    fn shape(&self) -> Shape;
+
+    /// What the slot of this index holds, and for which lap.
+    fn stamp(&self, index: usize) -> &AtomicU64;
 
     /// How many ranks share the words.
     fn ranks(&self) -> usize;

@@ -5,5 +5,6 @@ pub(crate) mod board;
 pub(crate) mod lock;
 #[cfg(not(loom))]
 pub(crate) mod mail;
+pub(crate) mod queue;
 #[cfg(all(feature = "mpi", not(loom)))]
 pub(crate) mod station;

@@ -1,0 +1,105 @@
+//! Making channels on MPI communicators.
+
+use super::RemoteChannel;
+use crate::error::CreateError;
+use crate::memory::mpi::{self, Terms};
+use crate::memory::queue::Layout;
+use crate::plain::Plain;
+use ::mpi::traits::Communicator;
+use std::any::type_name;
+use std::marker::PhantomData;
+
+/// Makes a channel with a host and a name of choice.
+///
+/// ```no_run
+/// use mpisync::prelude::*;
+///
+/// let universe = mpisync::initialize().expect("MPI is initialized once");
+/// let world = universe.world();
+/// let channel = RemoteChannel::<f64>::builder(&world, 1024).host(1).name("samples").build()?;
+/// # Ok::<(), mpisync::CreateError>(())
+/// ```
+#[must_use = "nothing is made before `build`"]
+#[derive(Debug)]
+pub struct ChannelBuilder<'a, T, C> {
+    comm: &'a C,
+    capacity: usize,
+    host: i32,
+    name: String,
+    messages: PhantomData<fn(T)>,
+}
+
+impl<T: Plain> RemoteChannel<T> {
+    /// Makes a channel on `comm` with room for `capacity` messages, whose host is rank 0. Collective.
+    ///
+    /// # Errors
+    /// Those of [`ChannelBuilder::build`].
+    ///
+    /// ```no_run
+    /// use mpisync::prelude::*;
+    ///
+    /// let universe = mpisync::initialize().expect("MPI is initialized once");
+    /// let channel = RemoteChannel::<f64>::new(&universe.world(), 1024)?;
+    /// # Ok::<(), mpisync::CreateError>(())
+    /// ```
+    pub fn new<C: Communicator>(comm: &C, capacity: usize) -> Result<Self, CreateError> {
+        Self::builder(comm, capacity).build()
+    }
+
+    /// Begins to make a channel on `comm` with room for `capacity` messages.
+    pub fn builder<C: Communicator>(comm: &C, capacity: usize) -> ChannelBuilder<'_, T, C> {
+        ChannelBuilder {
+            comm,
+            capacity,
+            host: 0,
+            name: "channel".to_owned(),
+            messages: PhantomData,
+        }
+    }
+}
+
+impl<T: Plain, C: Communicator> ChannelBuilder<'_, T, C> {
+    /// The rank on whose node the messages lie; rank 0 if not said. The same on all ranks.
+    pub fn host(mut self, rank: i32) -> Self {
+        self.host = rank;
+        self
+    }
+
+    /// A name for messages, of at most 200 bytes. The same on all ranks.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// Makes the channel. Collective; all ranks succeed or all fail.
+    ///
+    /// Its memory is taken from `/dev/shm` at once: `capacity` times the size of a message and some bytes for its stamp.
+    ///
+    /// # Errors
+    /// See [`CreateError`]: MPI that does not run, a capacity that cannot be, a host that is no rank, arguments or types of
+    /// messages that differ between ranks, no memory, a communicator that spans nodes.
+    pub fn build(self) -> Result<RemoteChannel<T>, CreateError> {
+        mpi::check_running()?;
+        let (size, bytes) = (self.comm.size(), size_of::<T>());
+        let (host, capacity) = (self.host, self.capacity);
+        let invalid = if !(0..size).contains(&host) {
+            Some(CreateError::HostOutOfRange { host, size })
+        } else if Layout::of::<T>(capacity, size as usize).is_none() {
+            Some(CreateError::Capacity { capacity, bytes })
+        } else {
+            None
+        };
+        let terms = Terms {
+            arguments: vec![
+                ("type of messages", type_name::<T>().to_owned()),
+                ("size of messages", bytes.to_string()),
+                ("capacity", capacity.to_string()),
+                ("host", host.to_string()),
+            ],
+            invalid,
+            ..Terms::of("channel", &self.name)
+        };
+        let slots = mpi::slots(self.comm, &terms, |seats| Layout::of::<T>(capacity, seats))?;
+        Ok(RemoteChannel::on(slots, host, self.name))
+    }
+}

@@ -1,0 +1,255 @@
+//! What the two ends of a channel do with its queue.
+
+use super::error::{BulkError, ChannelError, PutError};
+use crate::memory::QueueMemory;
+use crate::memory::queue::Slots;
+use crate::plain::Plain;
+use crate::queue::{NoMessage, NoRoom, Putting, Queue, Taking};
+use crate::wait::Deadline;
+use std::fmt;
+use std::mem::MaybeUninit;
+use std::time::Duration;
+
+/// A channel on this rank, shared by its ends.
+pub(super) struct Ends<T> {
+    queue: Queue<Slots<T>>,
+    pub(super) host: i32,
+    pub(super) name: String,
+    /// Whether it is of no use any more when MPI ends.
+    needs_mpi: bool,
+}
+
+/// For how long a call is ready to wait.
+#[derive(Clone, Copy)]
+pub(super) enum Limit {
+    Try,
+    For(Duration),
+    Never,
+}
+
+impl Limit {
+    fn deadline(self) -> Deadline {
+        match self {
+            Limit::For(limit) => Deadline::after(limit),
+            Limit::Try | Limit::Never => Deadline::Never,
+        }
+    }
+}
+
+impl<T: Plain> Ends<T> {
+    pub(super) fn new(slots: Slots<T>, host: i32, name: String) -> Self {
+        Ends {
+            needs_mpi: slots.domain().needs_mpi(),
+            queue: Queue { memory: slots },
+            host,
+            name,
+        }
+    }
+
+    pub(super) fn queue(&self) -> &Queue<Slots<T>> {
+        &self.queue
+    }
+
+    #[inline]
+    fn check_usable(&self) -> Result<(), ChannelError> {
+        #[cfg(feature = "mpi")]
+        if self.needs_mpi && crate::memory::mpi::is_finalized() {
+            return Err(ChannelError::Finalized);
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn reserve(&self, most: usize, limit: Limit) -> Result<Putting<'_, Slots<T>>, ChannelError> {
+        self.check_usable()?;
+        let reserved = match limit {
+            Limit::Try => self.queue.try_put(most),
+            limit => self.queue.put(most, || limit.deadline()),
+        };
+        reserved.map_err(|no_room| match (no_room, limit) {
+            (NoRoom::Deserted, _) => ChannelError::Closed,
+            (NoRoom::Full, Limit::For(waited)) => ChannelError::Timeout { waited },
+            (NoRoom::Full, _) => ChannelError::Full,
+        })
+    }
+
+    #[inline]
+    pub(super) fn put(&self, message: T, limit: Limit) -> Result<(), PutError<T>> {
+        match self.reserve(1, limit) {
+            Ok(mut putting) => {
+                self.fill(&mut putting, &message);
+                Ok(())
+            }
+            Err(reason) => Err(PutError { message, reason }),
+        }
+    }
+
+    /// Puts a message into the next slot of those that are reserved; there is one.
+    #[inline]
+    fn fill(&self, putting: &mut Putting<'_, Slots<T>>, message: &T) {
+        if let Some(index) = putting.index() {
+            // SAFETY: the slot is reserved for this rank, so nobody else looks at its message until it is published; the
+            // pointer is that of a `T` in memory that the channel keeps.
+            unsafe { self.queue.memory.message(index).write(*message) };
+            putting.publish();
+        }
+    }
+
+    pub(super) fn put_with<R>(
+        &self,
+        fill: impl FnOnce(&mut MaybeUninit<T>) -> R,
+        limit: Limit,
+    ) -> Result<R, ChannelError> {
+        let mut putting = self.reserve(1, limit)?;
+        let index = putting.index().expect("one slot was reserved");
+        let mut slot = self.queue.memory.message(index).cast::<MaybeUninit<T>>();
+        // SAFETY: as in `fill`; and shared memory has bytes everywhere, all of which a plain type takes for values, so
+        // whatever `fill` leaves as it was is a value too.
+        let result = fill(unsafe { slot.as_mut() });
+        putting.publish();
+        Ok(result)
+    }
+
+    pub(super) fn put_slice(&self, messages: &[T]) -> Result<(), BulkError> {
+        let mut put = 0;
+        while put < messages.len() {
+            let left = &messages[put..];
+            let mut putting = self
+                .reserve(left.len(), Limit::Never)
+                .map_err(|reason| BulkError { put, reason })?;
+            for message in &left[..putting.left()] {
+                self.fill(&mut putting, message);
+                put += 1;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn put_all(&self, messages: impl IntoIterator<Item = T>) -> Result<(), BulkError> {
+        // Not one by one into slots that are reserved: the iterator may take its time, and all who take would wait.
+        const ENOUGH: usize = 16 << 10;
+        let most = (ENOUGH / size_of::<T>()).max(1);
+        let mut messages = messages.into_iter();
+        let mut put = 0;
+        loop {
+            let some: Vec<T> = messages.by_ref().take(most).collect();
+            self.put_slice(&some).map_err(|error| BulkError {
+                put: put + error.put,
+                ..error
+            })?;
+            put += some.len();
+            if some.len() < most {
+                return Ok(());
+            }
+        }
+    }
+
+    #[inline]
+    fn next(
+        &self,
+        most: usize,
+        limit: Limit,
+    ) -> Result<Option<Taking<'_, Slots<T>>>, ChannelError> {
+        self.check_usable()?;
+        let taken = match limit {
+            Limit::Try => match self.queue.try_take(most) {
+                Some(taking) => Ok(taking),
+                None => Err(self.queue.end().unwrap_or(NoMessage::Empty)),
+            },
+            limit => self.queue.take(most, || limit.deadline()),
+        };
+        match (taken, limit) {
+            (Ok(taking), _) => Ok(Some(taking)),
+            (Err(NoMessage::Over), _) => Ok(None),
+            (Err(NoMessage::Missing(messages)), _) => Err(ChannelError::Missing { messages }),
+            (Err(NoMessage::Empty), Limit::For(waited)) => Err(ChannelError::Timeout { waited }),
+            (Err(NoMessage::Empty), _) => Err(ChannelError::Empty),
+        }
+    }
+
+    #[inline]
+    pub(super) fn take(&self, limit: Limit) -> Result<Option<T>, ChannelError> {
+        Ok(self
+            .next(1, limit)?
+            .map(|mut taking| self.read(&mut taking)))
+    }
+
+    /// The next of the messages that are being taken; there is one.
+    #[inline]
+    fn read(&self, taking: &mut Taking<'_, Slots<T>>) -> T {
+        let index = taking.index().expect("a message is left");
+        // SAFETY: the slot is this rank's until it is freed, it was published with a `T`, and all bytes are one.
+        let message = unsafe { self.queue.memory.message(index).read() };
+        taking.free();
+        message
+    }
+
+    pub(super) fn take_with<R>(
+        &self,
+        read: impl FnOnce(&T) -> R,
+        limit: Limit,
+    ) -> Result<Option<R>, ChannelError> {
+        let Some(taking) = self.next(1, limit)? else {
+            return Ok(None);
+        };
+        let index = taking.index().expect("a message is left");
+        // SAFETY: as in `read`; the slot is freed when `taking` is dropped, after the reference has ended.
+        Ok(Some(read(unsafe {
+            self.queue.memory.message(index).as_ref()
+        })))
+    }
+
+    pub(super) fn take_many(
+        &self,
+        messages: &mut Vec<T>,
+        most: usize,
+        limit: Limit,
+    ) -> Result<usize, ChannelError> {
+        if most == 0 {
+            return Ok(0);
+        }
+        let Some(mut taking) = self.next(most, limit)? else {
+            return Ok(0);
+        };
+        let count = taking.left();
+        messages.reserve(count);
+        for _ in 0..count {
+            messages.push(self.read(&mut taking));
+        }
+        Ok(count)
+    }
+}
+
+impl<T: Plain> Ends<T> {
+    pub(super) fn rank(&self) -> i32 {
+        self.queue.memory.domain().topology().rank() as i32
+    }
+
+    pub(super) fn size(&self) -> i32 {
+        self.queue.memory.domain().topology().size() as i32
+    }
+
+    pub(super) fn capacity(&self) -> usize {
+        self.queue.memory.shape().capacity() as usize
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.queue.len() as usize
+    }
+
+    /// Ends a call that has no way to return an error.
+    #[cold]
+    #[track_caller]
+    pub(super) fn give_up(&self, error: &ChannelError) -> ! {
+        panic!("channel {:?}, rank {}: {error}", self.name, self.rank())
+    }
+
+    pub(super) fn show(&self, what: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct(what)
+            .field("name", &self.name)
+            .field("rank", &self.rank())
+            .field("len", &self.len())
+            .field("capacity", &self.capacity())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,459 @@
+//! Channels: messages of one type, from any rank to any rank.
+//!
+//! # How it works
+//! The messages lie in slots of memory that the ranks share. Each slot has a stamp that says for which lap around the slots
+//! it is free or full: who puts reserves the slot at the tail, fills it and stamps it, and who takes does the same at the
+//! head. No rank waits for another one to answer, and a rank that computes holds nobody up. A rank that waits spins for a
+//! microsecond or two, then lets MPI make progress and gives its core away, then sleeps, as with a lock.
+//!
+//! # Order
+//! All messages have one order, that of the slots. What one rank puts is taken in the order in which it was put, and a rank
+//! that takes sees messages in the order of the slots.
+//!
+//! # The end of a stream
+//! [`take`](RemoteChannel::take) returns `None` once no message can come any more. There are three ways to get there:
+//!
+//! - The ranks that put drop their [`Producer`]s (or the channel).
+//! - They say in advance how many messages they will put, with [`claim`](RemoteChannel::claim).
+//! - All ranks that still have a producer wait in `take` themselves. So tasks that make further tasks end by themselves:
+//!
+//! ```
+//! use mpisync::RemoteChannel;
+//!
+//! let tasks = RemoteChannel::<u64>::local(100)?;
+//! tasks.put(3).expect("room");
+//! let mut done = 0;
+//! while let Some(task) = tasks.take() {
+//!     for smaller in 0..task {
+//!         tasks.put(smaller).expect("room");
+//!     }
+//!     done += 1;
+//! }
+//! assert_eq!(done, 8);
+//! # Ok::<(), mpisync::CreateError>(())
+//! ```
+//!
+//! The other way round, putting fails with [`ChannelError::Closed`] once no rank is left that could take.
+//!
+//! # When a rank dies
+//! Its ends are closed. A message that it was putting at that moment is not put, and one that it was taking is lost with it;
+//! all others stay. This is noticed by the ranks that wait, within some milliseconds.
+//!
+//! # Sources
+//! The slots with stamps: Dmitry Vyukov, "Bounded MPMC queue", 1024cores.net, 2010; with laps for any capacity as in
+//! crossbeam's `ArrayQueue`.
+
+#[cfg(feature = "mpi")]
+mod builder;
+mod ends;
+mod error;
+mod iter;
+
+use crate::error::CreateError;
+use crate::memory::domain::Domain;
+use crate::memory::mapping::Mapping;
+use crate::memory::queue::{Layout, Slots};
+use crate::plain::Plain;
+#[cfg(feature = "mpi")]
+pub use builder::ChannelBuilder;
+use ends::{Ends, Limit};
+pub use error::{BulkError, ChannelError, PutError};
+pub use iter::{IntoIter, Iter};
+use std::fmt;
+use std::io;
+use std::mem::MaybeUninit;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// A queue of messages of one type that all ranks of a communicator share, with room for a fixed number of them.
+///
+/// Any rank puts and any rank takes. A message is plain data, see [`Plain`]. It stays on the thread that made it, as
+/// controllers do; [`split`](Self::split) makes two ends of it, so that a rank which only takes need not keep the stream
+/// open. Dropping it is local.
+///
+/// ```
+/// use mpisync::RemoteChannel;
+///
+/// let channel = RemoteChannel::<f64>::local(16)?;
+/// let (producer, consumer) = channel.split();
+/// for value in [1.0, 2.0, 3.0] {
+///     producer.put(value)?;
+/// }
+/// drop(producer);
+/// assert_eq!(consumer.iter().sum::<f64>(), 6.0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// See the [module](crate::channel) for the order of messages, the end of a stream, and what happens when ranks die.
+pub struct RemoteChannel<T: Plain> {
+    producer: Producer<T>,
+    consumer: Consumer<T>,
+}
+
+/// The end of a [`RemoteChannel`] that puts. When all ranks have dropped theirs, the stream ends.
+pub struct Producer<T: Plain> {
+    ends: Rc<Ends<T>>,
+}
+
+/// The end of a [`RemoteChannel`] that takes. When all ranks have dropped theirs, putting is an error.
+pub struct Consumer<T: Plain> {
+    ends: Rc<Ends<T>>,
+}
+
+impl<T: Plain> RemoteChannel<T> {
+    /// A channel of this process alone, with room for `capacity` messages. Needs no MPI, neither to run nor (without the
+    /// feature `mpi`) to build.
+    ///
+    /// # Errors
+    /// [`CreateError::Capacity`], [`CreateError::Memory`].
+    pub fn local(capacity: usize) -> Result<Self, CreateError> {
+        let domain = Domain::local();
+        let bytes = size_of::<T>();
+        let layout = Layout::of::<T>(capacity, domain.segment().shape().seats)
+            .ok_or(CreateError::Capacity { capacity, bytes })?;
+        let memory = Mapping::try_private(layout.length()).ok_or_else(|| CreateError::Memory {
+            rank: 0,
+            source: io::Error::from(io::ErrorKind::OutOfMemory).into(),
+        })?;
+        let slots = Slots::new(domain, layout, memory);
+        Ok(Self::on(slots, 0, "local".to_owned()))
+    }
+
+    fn on(slots: Slots<T>, host: i32, name: String) -> Self {
+        let ends = Rc::new(Ends::new(slots, host, name));
+        RemoteChannel {
+            producer: Producer {
+                ends: Rc::clone(&ends),
+            },
+            consumer: Consumer { ends },
+        }
+    }
+
+    /// This rank's number in the communicator.
+    pub fn rank(&self) -> i32 {
+        self.producer.ends.rank()
+    }
+
+    /// How many ranks the communicator has.
+    pub fn size(&self) -> i32 {
+        self.producer.ends.size()
+    }
+
+    /// The rank on whose node the messages lie.
+    pub fn host(&self) -> i32 {
+        self.producer.ends.host
+    }
+
+    /// The name it was given; of use in messages only.
+    pub fn name(&self) -> &str {
+        &self.producer.ends.name
+    }
+
+    /// For how many messages there is room.
+    pub fn capacity(&self) -> usize {
+        self.producer.ends.capacity()
+    }
+
+    /// How many messages are in the channel, including those that are just being put; a moment ago. Not collective.
+    pub fn len(&self) -> usize {
+        self.producer.ends.len()
+    }
+
+    /// Whether there were none, a moment ago.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether there was no room for another one, a moment ago.
+    pub fn is_full(&self) -> bool {
+        self.len() == self.capacity()
+    }
+
+    /// The two ends by themselves. Not collective: each rank keeps the end that it uses and drops the other one, or the
+    /// whole channel.
+    pub fn split(self) -> (Producer<T>, Consumer<T>) {
+        (self.producer, self.consumer)
+    }
+
+    /// Promises that `messages` more messages will be put, by this rank or another. Not collective.
+    ///
+    /// Once as many messages were taken as all ranks have promised, `take` returns `None` without waiting for producers to
+    /// close. Promise before the ranks that take begin (with a barrier in between), or one of them may find the promises of
+    /// the others kept and end.
+    pub fn claim(&self, messages: u64) {
+        self.producer.claim(messages);
+    }
+
+    /// Puts a message; waits while the channel is full. Not collective.
+    ///
+    /// # Errors
+    /// [`ChannelError::Closed`], [`ChannelError::Finalized`], with the message.
+    #[inline]
+    pub fn put(&self, message: T) -> Result<(), PutError<T>> {
+        self.producer.put(message)
+    }
+
+    /// Puts a message if there is room; does not wait. Not collective.
+    ///
+    /// # Errors
+    /// [`ChannelError::Full`], [`ChannelError::Closed`], [`ChannelError::Finalized`], with the message.
+    #[inline]
+    pub fn try_put(&self, message: T) -> Result<(), PutError<T>> {
+        self.producer.try_put(message)
+    }
+
+    /// Puts a message; waits for `limit` at most while the channel is full. Not collective.
+    ///
+    /// # Errors
+    /// [`ChannelError::Timeout`], [`ChannelError::Closed`], [`ChannelError::Finalized`], with the message.
+    pub fn put_timeout(&self, message: T, limit: Duration) -> Result<(), PutError<T>> {
+        self.producer.put_timeout(message, limit)
+    }
+
+    /// Puts a message that `fill` writes where the others will read it, without a copy; waits while the channel is full. Not
+    /// collective.
+    ///
+    /// The slot has the bytes of an older message, or zeros, and what `fill` does not write stays as it is. Ranks that take
+    /// wait for `fill`, so have everything at hand. If it panics there is no message.
+    ///
+    /// ```
+    /// let channel = mpisync::RemoteChannel::<[u8; 1 << 20]>::local(2)?;
+    /// channel.put_with(|slot| {
+    ///     let bytes = slot.as_mut_ptr().cast::<u8>();
+    ///     // SAFETY: the slot is as long as a message.
+    ///     unsafe { bytes.write_bytes(7, 1 << 20) };
+    /// })?;
+    /// let sum = channel.take_with(|message| message.iter().map(|&byte| u64::from(byte)).sum::<u64>());
+    /// assert_eq!(sum, Some(7 << 20));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`ChannelError::Closed`], [`ChannelError::Finalized`].
+    pub fn put_with<R>(
+        &self,
+        fill: impl FnOnce(&mut MaybeUninit<T>) -> R,
+    ) -> Result<R, ChannelError> {
+        self.producer.put_with(fill)
+    }
+
+    /// Puts all messages of a slice, as many at a time as there is room for, and waits while there is none. Not collective.
+    /// Messages of other ranks may come in between.
+    ///
+    /// # Errors
+    /// [`ChannelError::Closed`], [`ChannelError::Finalized`], with how many were put before.
+    pub fn put_slice(&self, messages: &[T]) -> Result<(), BulkError> {
+        self.producer.put_slice(messages)
+    }
+
+    /// Puts all messages of an iterator, some KiB at a time, and waits while there is no room. Not collective. Messages of
+    /// other ranks may come in between.
+    ///
+    /// # Errors
+    /// [`ChannelError::Closed`], [`ChannelError::Finalized`], with how many were put before.
+    pub fn put_all(&self, messages: impl IntoIterator<Item = T>) -> Result<(), BulkError> {
+        self.producer.put_all(messages)
+    }
+
+    /// Takes the next message; waits while there is none. `None` at the [end](crate::channel#the-end-of-a-stream) of the
+    /// stream. Not collective.
+    ///
+    /// # Panics
+    /// Where [`take_timeout`](Self::take_timeout) would return another error than a timeout.
+    #[inline]
+    #[track_caller]
+    pub fn take(&self) -> Option<T> {
+        self.consumer.take()
+    }
+
+    /// Takes the next message if there is one; does not wait. `None` at the end of the stream. Not collective.
+    ///
+    /// # Errors
+    /// [`ChannelError::Empty`], [`ChannelError::Missing`], [`ChannelError::Finalized`].
+    #[inline]
+    pub fn try_take(&self) -> Result<Option<T>, ChannelError> {
+        self.consumer.try_take()
+    }
+
+    /// Takes the next message; waits for `limit` at most while there is none. `None` at the end of the stream. Not
+    /// collective. With [`Duration::MAX`] it waits for ever, and what is left are errors as values.
+    ///
+    /// # Errors
+    /// [`ChannelError::Timeout`], [`ChannelError::Missing`], [`ChannelError::Finalized`].
+    pub fn take_timeout(&self, limit: Duration) -> Result<Option<T>, ChannelError> {
+        self.consumer.take_timeout(limit)
+    }
+
+    /// Takes the next message and lets `read` look at it where it lies, without a copy; waits while there is none. `None` at
+    /// the end of the stream. Not collective.
+    ///
+    /// # Panics
+    /// As [`take`](Self::take). If `read` panics, the message is taken all the same.
+    #[track_caller]
+    pub fn take_with<R>(&self, read: impl FnOnce(&T) -> R) -> Option<R> {
+        self.consumer.take_with(read)
+    }
+
+    /// Takes up to `most` messages and adds them to `messages`; waits while there is none. How many there were; 0 at the end
+    /// of the stream. Not collective.
+    ///
+    /// # Panics
+    /// As [`take`](Self::take).
+    #[track_caller]
+    pub fn take_many(&self, messages: &mut Vec<T>, most: usize) -> usize {
+        self.consumer.take_many(messages, most)
+    }
+
+    /// Takes messages until the end of the stream. Each `next` is a [`take`](Self::take).
+    pub fn iter(&self) -> Iter<'_, T> {
+        self.consumer.iter()
+    }
+}
+
+impl<T: Plain> Producer<T> {
+    /// See [`RemoteChannel::claim`].
+    pub fn claim(&self, messages: u64) {
+        self.ends.queue().claim(messages);
+    }
+
+    /// See [`RemoteChannel::put`].
+    ///
+    /// # Errors
+    /// The same.
+    #[inline]
+    pub fn put(&self, message: T) -> Result<(), PutError<T>> {
+        self.ends.put(message, Limit::Never)
+    }
+
+    /// See [`RemoteChannel::try_put`].
+    ///
+    /// # Errors
+    /// The same.
+    #[inline]
+    pub fn try_put(&self, message: T) -> Result<(), PutError<T>> {
+        self.ends.put(message, Limit::Try)
+    }
+
+    /// See [`RemoteChannel::put_timeout`].
+    ///
+    /// # Errors
+    /// The same.
+    pub fn put_timeout(&self, message: T, limit: Duration) -> Result<(), PutError<T>> {
+        self.ends.put(message, Limit::For(limit))
+    }
+
+    /// See [`RemoteChannel::put_with`].
+    ///
+    /// # Errors
+    /// The same.
+    pub fn put_with<R>(
+        &self,
+        fill: impl FnOnce(&mut MaybeUninit<T>) -> R,
+    ) -> Result<R, ChannelError> {
+        self.ends.put_with(fill, Limit::Never)
+    }
+
+    /// See [`RemoteChannel::put_slice`].
+    ///
+    /// # Errors
+    /// The same.
+    pub fn put_slice(&self, messages: &[T]) -> Result<(), BulkError> {
+        self.ends.put_slice(messages)
+    }
+
+    /// See [`RemoteChannel::put_all`].
+    ///
+    /// # Errors
+    /// The same.
+    pub fn put_all(&self, messages: impl IntoIterator<Item = T>) -> Result<(), BulkError> {
+        self.ends.put_all(messages)
+    }
+}
+
+impl<T: Plain> Consumer<T> {
+    /// See [`RemoteChannel::take`].
+    ///
+    /// # Panics
+    /// The same.
+    #[inline]
+    #[track_caller]
+    pub fn take(&self) -> Option<T> {
+        self.ends
+            .take(Limit::Never)
+            .unwrap_or_else(|error| self.ends.give_up(&error))
+    }
+
+    /// See [`RemoteChannel::try_take`].
+    ///
+    /// # Errors
+    /// The same.
+    #[inline]
+    pub fn try_take(&self) -> Result<Option<T>, ChannelError> {
+        self.ends.take(Limit::Try)
+    }
+
+    /// See [`RemoteChannel::take_timeout`].
+    ///
+    /// # Errors
+    /// The same.
+    pub fn take_timeout(&self, limit: Duration) -> Result<Option<T>, ChannelError> {
+        self.ends.take(Limit::For(limit))
+    }
+
+    /// See [`RemoteChannel::take_with`].
+    ///
+    /// # Panics
+    /// The same.
+    #[track_caller]
+    pub fn take_with<R>(&self, read: impl FnOnce(&T) -> R) -> Option<R> {
+        self.ends
+            .take_with(read, Limit::Never)
+            .unwrap_or_else(|error| self.ends.give_up(&error))
+    }
+
+    /// See [`RemoteChannel::take_many`].
+    ///
+    /// # Panics
+    /// The same.
+    #[track_caller]
+    pub fn take_many(&self, messages: &mut Vec<T>, most: usize) -> usize {
+        self.ends
+            .take_many(messages, most, Limit::Never)
+            .unwrap_or_else(|error| self.ends.give_up(&error))
+    }
+
+    /// See [`RemoteChannel::iter`].
+    pub fn iter(&self) -> Iter<'_, T> {
+        Iter::new(self)
+    }
+}
+
+impl<T: Plain> Drop for Producer<T> {
+    fn drop(&mut self) {
+        self.ends.queue().close_producer();
+    }
+}
+
+impl<T: Plain> Drop for Consumer<T> {
+    fn drop(&mut self) {
+        self.ends.queue().close_consumer();
+    }
+}
+
+impl<T: Plain> fmt::Debug for RemoteChannel<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.producer.ends.show("RemoteChannel", f)
+    }
+}
+
+impl<T: Plain> fmt::Debug for Producer<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.ends.show("Producer", f)
+    }
+}
+
+impl<T: Plain> fmt::Debug for Consumer<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.ends.show("Consumer", f)
+    }
+}

@@ -1,0 +1,120 @@
+//! Making a controller's block.
+
+use super::super::super::block::Block;
+use super::super::super::mapping::Mapping;
+use super::super::super::segment::{Extent, Segment};
+use super::{NewMemory, Offer, Terms, agree, domain_of};
+use crate::error::CreateError;
+use mpi::traits::Communicator;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// A new controller's memory on this node.
+pub(crate) struct Created {
+    pub(crate) block: Block,
+    /// Where the communicator spans nodes.
+    pub(crate) far: Option<CreatedFar>,
+}
+
+/// What a controller on several nodes has beside.
+pub(crate) struct CreatedFar {
+    /// Its number in the communicator, the same on all ranks.
+    pub(crate) number: u64,
+    /// On the leader, the seat of the node's agent.
+    pub(crate) agent: Option<Block>,
+}
+
+/// Makes the memory of a new controller on `comm`; collective. All ranks succeed or all fail, once `join` has been
+/// called with it on all ranks.
+///
+/// That is one broadcast and one reduction a controller, for the leader says with the terms where the block lies. Where
+/// there are several nodes, each leader says that on its node, which is one broadcast more.
+pub(crate) fn block<T>(
+    comm: &impl Communicator,
+    terms: &Terms<'_>,
+    join: impl FnOnce(Created) -> T,
+) -> Result<T, CreateError> {
+    let domain = domain_of(comm, &terms.asked)?;
+    let comms = domain.comms.as_ref().expect("a domain on a communicator");
+    let leads = domain.topology().is_leader();
+    let mut fresh = None;
+    let offer = Offer::exchange(&domain, terms, || Site::find(domain.segment(), &mut fresh))?;
+    let mut found: Option<Site> = None;
+    let verdict = terms.judge(&domain, &offer.said).and_then(|()| {
+        let site: Site = offer.body();
+        let mapped = match site.chunk {
+            Some(chunk) => chunk.map(comms.all.rank(), &mut fresh),
+            None => Ok(()),
+        };
+        found = Some(site);
+        mapped
+    });
+    let agreed = agree(&comms.all, terms, &verdict);
+    if leads {
+        // The leader's own.
+        let site: Site = offer.body();
+        match site.chunk {
+            Some(chunk) => chunk.remove_name(),
+            None if agreed.is_err() => domain.segment().take_back(site.extent),
+            None => {}
+        }
+    }
+    agreed?;
+    let site = found.expect("agreed upon");
+    if let Some(chunk) = fresh {
+        domain.segment().add_chunk(chunk);
+        if leads {
+            let length = domain.segment().shape().block_length();
+            let first = domain.segment().begin_chunk(length);
+            debug_assert_eq!(first, site.extent, "as it was offered");
+        }
+    }
+    let extent = site.extent;
+    let far = comms.far.as_ref().map(|far| {
+        let number = far.controllers.fetch_add(1, Ordering::Relaxed);
+        CreatedFar {
+            number,
+            agent: leads.then(|| Block::for_agent(Arc::clone(&domain), extent, number)),
+        }
+    });
+    let number = far.as_ref().map(|far| far.number);
+    let joined = join(Created {
+        block: Block::new(Arc::clone(&domain), extent, number),
+        far,
+    });
+    if comms.far.is_some() {
+        // No node is asked for anything before its agent knows of the controller.
+        comms.all.minimum(0)?;
+    }
+    Ok(joined)
+}
+
+/// Where the block will lie.
+#[derive(Serialize, Deserialize)]
+struct Site {
+    /// A new chunk of shared memory that all have to map first.
+    chunk: Option<NewMemory>,
+    extent: Extent,
+}
+
+impl Site {
+    /// Finds one. A chunk that the leader has to add for it is left in `fresh`.
+    fn find(segment: &Segment, fresh: &mut Option<Mapping>) -> Self {
+        let length = segment.shape().block_length();
+        match segment.allocate(length) {
+            Ok(extent) => Site {
+                chunk: None,
+                extent,
+            },
+            Err(room) => Site {
+                chunk: Some(NewMemory::create(room, fresh)),
+                extent: Extent {
+                    chunk: segment.chunks(),
+                    offset: 0,
+                    length: length as u32,
+                },
+            },
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! Making what mpisync keeps for a communicator.
+
+use super::super::super::domain::Domain;
+use super::super::super::mapping::Mapping;
+use super::super::super::segment::{Segment, Shape};
+use super::super::super::topology::Topology;
+use super::super::attribute;
+use super::super::carrier::Carrier;
+use super::super::comm::OwnComm;
+use super::{NewMemory, Terms, agree, broadcast};
+use crate::error::CreateError;
+use crate::memory::words::lock::MAX_RANKS;
+use crate::transport::{Asked, Transport};
+use mpi::traits::Communicator;
+use std::sync::Arc;
+
+/// Makes the domain of `comm` and hangs it on `comm`; collective.
+pub(super) fn new(
+    comm: &impl Communicator,
+    asked: &Result<Asked, CreateError>,
+) -> Result<Arc<Domain>, CreateError> {
+    let all = OwnComm::duplicate(comm)?;
+    let node = all.node()?;
+    let made = Topology::gather(&all, &node).and_then(|topology| {
+        let wanted = Wanted::of_rank_0(&all, asked)?;
+        if topology.spans_nodes() && wanted.progress_thread {
+            check_threads(&all)?;
+        }
+        let first = first_chunk(&all, &node, &topology)?;
+        let carrier = topology
+            .spans_nodes()
+            .then(|| wanted.carrier(&all, &topology))
+            .transpose()?;
+        Ok((topology, first, carrier))
+    });
+    let domain = match made {
+        Ok((topology, first, Some(carrier))) => {
+            Domain::on(all, Some((node, carrier)), topology, first)
+        }
+        Ok((topology, first, None)) => {
+            node.retire();
+            Domain::on(all, None, topology, first)
+        }
+        Err(error) => {
+            all.retire();
+            node.retire();
+            return Err(error);
+        }
+    };
+    let domain = Arc::new(domain);
+    // All have stored who they are before anybody looks.
+    let comms = domain.comms.as_ref().expect("just given");
+    comms.all.minimum(0)?;
+    domain.watch();
+    attribute::set_domain(comm.as_raw(), &domain)?;
+    Ok(domain)
+}
+
+impl Topology {
+    /// Asks MPI which ranks share memory; collective.
+    fn gather(all: &OwnComm, node: &OwnComm) -> Result<Self, CreateError> {
+        let rank = all.rank() as u32;
+        // Ranks have their order on the node too, so its rank 0 is the lowest.
+        let mut leader = rank.to_ne_bytes();
+        node.broadcast(&mut leader)?;
+        let leader_of = all.gather_all(u32::from_ne_bytes(leader))?;
+        Ok(Topology::new(rank, &leader_of))
+    }
+}
+
+/// Makes and maps the first chunk of shared memory, one on each node; collective.
+fn first_chunk(all: &OwnComm, node: &OwnComm, topology: &Topology) -> Result<Mapping, CreateError> {
+    let size = all.size();
+    if all.minimum((MAX_RANKS - topology.here().len().min(MAX_RANKS)) as i32)? == 0 {
+        let most = MAX_RANKS as i32 - 1;
+        return Err(CreateError::TooManyRanks { size, most });
+    }
+    let terms = Terms::of("communicator", "");
+    let (mut offer, mut mine) = (None, None);
+    if node.rank() == 0 {
+        let length = Segment::first_length(Shape::of(topology));
+        offer = Some(NewMemory::create(length, &mut mine));
+    }
+    let offer = broadcast(node, offer)?.expect("of the leader");
+    let agreed = agree(all, &terms, &offer.map(all.rank(), &mut mine));
+    if node.rank() == 0 {
+        offer.remove_name();
+    }
+    agreed.map(|()| mine.expect("mapped, since all agreed"))
+}
+
+/// How nodes are to reach each other.
+struct Wanted {
+    windows: bool,
+    progress_thread: bool,
+}
+
+impl Wanted {
+    /// What rank 0 wants; the others find out later whether they agree. Collective.
+    fn of_rank_0(all: &OwnComm, asked: &Result<Asked, CreateError>) -> Result<Self, CreateError> {
+        let asked = asked.as_ref().copied().unwrap_or_default();
+        // Messages where nobody says: they work with every MPI, and take less time wherever that was measured.
+        let mut words = [
+            u8::from(asked.transport == Some(Transport::Windows)),
+            u8::from(asked.progress_thread.unwrap_or(true)),
+        ];
+        all.broadcast(&mut words)?;
+        Ok(Wanted {
+            windows: words[0] == 1,
+            progress_thread: words[1] == 1,
+        })
+    }
+
+    /// Collective.
+    fn carrier(&self, all: &OwnComm, topology: &Topology) -> Result<Carrier, CreateError> {
+        if self.windows {
+            Carrier::by_windows(all, topology, self.progress_thread)
+        } else {
+            Ok(Carrier::by_messages(topology, self.progress_thread))
+        }
+    }
+}
+
+/// The nodes' agents call MPI from threads of their own; collective.
+fn check_threads(all: &OwnComm) -> Result<(), CreateError> {
+    let provided = mpi::environment::threading_support();
+    let enough = provided == mpi::Threading::Multiple;
+    if all.minimum(enough.into())? == 1 {
+        return Ok(());
+    }
+    Err(CreateError::Threads {
+        provided: format!("{provided:?}"),
+    })
+}

@@ -1,0 +1,296 @@
+//! The queue of a channel: slots in shared memory, into which any rank puts and from which any rank takes.
+//!
+//! Each slot has a stamp that says for which lap it is free or full, so that who puts and who takes meet at the slot and
+//! nowhere else (Dmitry Vyukov, "Bounded MPMC queue", 2010; with laps for any capacity as in crossbeam's `ArrayQueue`).
+//! Slots are reserved in a row, one or many with one exchange. What is added here:
+//!
+//! - Before a rank reserves slots it announces them in words of its own, so that what it leaves unfinished when it dies is
+//!   found by the ranks that come upon it: a message that was not put for good becomes a void slot, which is passed over, and
+//!   one that was not taken for good is lost with the rank that took it.
+//! - Who still puts and takes is known, and who waits, so that the end of a stream is known too.
+
+mod ends;
+mod remains;
+mod run;
+#[cfg(test)]
+mod tests;
+
+use crate::memory::QueueMemory;
+use crate::memory::atomic::Ordering;
+use crate::memory::event::{ALL, Event};
+use crate::memory::words::queue::{Bell, Holds, Party, Position};
+use crate::wait::{Deadline, Stop, wait};
+pub(crate) use run::{Putting, Taking};
+
+/// How often a rank looks for a message before it lets the others know that it waits: about a microsecond.
+const SPINS: u32 = if cfg!(loom) { 1 } else { 40 };
+
+/// A queue as one of the ranks sees it.
+pub(crate) struct Queue<M> {
+    pub(crate) memory: M,
+}
+
+/// Why nothing can be put.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum NoRoom {
+    /// All slots are taken, or stayed so until the deadline.
+    Full,
+    /// Nobody is left who takes.
+    Deserted,
+}
+
+/// Why nothing can be taken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum NoMessage {
+    /// There is none, or there was none until the deadline.
+    Empty,
+    /// There will be none: as many were taken as were promised, or nobody is left who puts.
+    Over,
+    /// Nobody is left who puts, and so many messages that were promised never came.
+    Missing(u64),
+}
+
+impl From<Stop> for NoRoom {
+    fn from(_: Stop) -> Self {
+        NoRoom::Full
+    }
+}
+
+impl From<Stop> for NoMessage {
+    fn from(_: Stop) -> Self {
+        NoMessage::Empty
+    }
+}
+
+impl<M: QueueMemory> Queue<M> {
+    fn my_party(&self) -> &Party {
+        self.memory.party(self.memory.me())
+    }
+
+    /// Reserves up to `most` slots in a row to put messages into, at least one; does not wait.
+    #[inline]
+    pub(crate) fn try_put(&self, most: usize) -> Result<Putting<'_, M>, NoRoom> {
+        let words = self.memory.words();
+        if words.account.0.deserted.load(Ordering::Relaxed) != 0 {
+            return Err(NoRoom::Deserted);
+        }
+        // Not while it puts: what it puts is no end.
+        self.set_waiting(false);
+        let tail = &words.tail.0;
+        loop {
+            let first = Position(tail.load(Ordering::Relaxed));
+            // A slot that is free for a position stays so until the tail has passed it, so these are still free if the
+            // exchange finds the tail where it was.
+            let (count, end) = self.count_in_a_row(first, most, Holds::Nothing);
+            if count == 0 {
+                if tail.load(Ordering::Relaxed) != first.0 {
+                    continue;
+                }
+                return Err(NoRoom::Full);
+            }
+            let reserve = &self.my_party().putting;
+            reserve.announce(first, count);
+            // Release: who sees the new tail sees what was announced.
+            if tail
+                .compare_exchange(first.0, end.0, Ordering::AcqRel, Ordering::Relaxed)
+                .is_ok()
+            {
+                return Ok(Putting::new(self, first, count));
+            }
+            reserve.withdraw();
+        }
+    }
+
+    /// Reserves up to `most` messages in a row to take, at least one; does not wait.
+    #[inline]
+    pub(crate) fn try_take(&self, most: usize) -> Option<Taking<'_, M>> {
+        let head = &self.memory.words().head.0;
+        loop {
+            let first = Position(head.load(Ordering::Relaxed));
+            // As with free slots: a message stays until the head has passed it.
+            let (count, end) = self.count_in_a_row(first, most, Holds::Message);
+            if count == 0 {
+                if self.pass_void(first) || head.load(Ordering::Relaxed) != first.0 {
+                    continue;
+                }
+                return None;
+            }
+            let reserve = &self.my_party().taking;
+            reserve.announce(first, count);
+            if head
+                .compare_exchange(first.0, end.0, Ordering::AcqRel, Ordering::Relaxed)
+                .is_ok()
+            {
+                // After the announcement and before it is withdrawn, so that `end` finds one or the other.
+                self.set_waiting(false);
+                return Some(Taking::new(self, first, count));
+            }
+            reserve.withdraw();
+        }
+    }
+
+    /// How many slots in a row, `most` of them, hold that; and the position behind them.
+    #[inline]
+    fn count_in_a_row(&self, first: Position, most: usize, holds: Holds) -> (usize, Position) {
+        let shape = self.memory.shape();
+        let (mut count, mut position) = (0, first);
+        while count < most && self.is(position, holds) {
+            count += 1;
+            position = shape.next(position);
+        }
+        (count, position)
+    }
+
+    /// Whether the slot of that position holds that.
+    #[inline]
+    fn is(&self, position: Position, holds: Holds) -> bool {
+        let shape = self.memory.shape();
+        let stamp = self.memory.stamp(shape.index(position));
+        // Acquire: what was done to the slot by who had it before is done.
+        stamp.load(Ordering::Acquire) == shape.stamp(position, holds)
+    }
+
+    /// Passes the slot at `first`, where the head is, if it never had a message; whether it did.
+    #[inline]
+    fn pass_void(&self, first: Position) -> bool {
+        if !self.is(first, Holds::Void) {
+            return false;
+        }
+        let words = self.memory.words();
+        let shape = self.memory.shape();
+        // Counted before it is passed, so that no more messages seem to have been taken than were; back if another rank
+        // passes it.
+        let voids = &words.account.0.voids;
+        voids.fetch_add(1, Ordering::SeqCst);
+        let next = shape.next(first);
+        match words
+            .head
+            .0
+            .compare_exchange(first.0, next.0, Ordering::AcqRel, Ordering::Relaxed)
+        {
+            Ok(_) => self.free(first),
+            Err(_) => {
+                voids.fetch_sub(1, Ordering::SeqCst);
+            }
+        }
+        true
+    }
+
+    /// Makes the slot free for the next lap; only by who has taken it.
+    #[inline]
+    fn free(&self, position: Position) {
+        let shape = self.memory.shape();
+        let stamp = self.memory.stamp(shape.index(position));
+        // Release: the message was read. An exchange, and of the strongest kind, so that the look at the sleepers comes
+        // after it.
+        stamp.swap(shape.stamp_after(position), Ordering::SeqCst);
+    }
+
+    /// [`Self::try_put`] that waits for room.
+    #[inline]
+    pub(crate) fn put(
+        &self,
+        most: usize,
+        deadline: impl FnOnce() -> Deadline,
+    ) -> Result<Putting<'_, M>, NoRoom> {
+        match self.try_put(most) {
+            Err(NoRoom::Full) => self.wait_for_room(most, deadline()),
+            done => done,
+        }
+    }
+
+    fn wait_for_room(&self, most: usize, deadline: Deadline) -> Result<Putting<'_, M>, NoRoom> {
+        let mut inspector = self.inspector();
+        wait(
+            &self.memory,
+            event(&self.memory.words().room.0),
+            deadline,
+            || match self.try_put(most) {
+                Err(NoRoom::Full) => None,
+                done => Some(done),
+            },
+            || {
+                inspector.inspect();
+                self.note_desertion();
+                Ok::<(), NoRoom>(())
+            },
+        )?
+    }
+
+    /// [`Self::try_take`] that waits for a message.
+    ///
+    /// While a rank waits without a deadline the others may count on it that it puts nothing.
+    #[inline]
+    pub(crate) fn take(
+        &self,
+        most: usize,
+        deadline: impl FnOnce() -> Deadline,
+    ) -> Result<Taking<'_, M>, NoMessage> {
+        for _ in 0..SPINS {
+            if let Some(taking) = self.try_take(most) {
+                return Ok(taking);
+            }
+            std::hint::spin_loop();
+        }
+        self.wait_for_message(most, deadline())
+    }
+
+    fn wait_for_message(
+        &self,
+        most: usize,
+        deadline: Deadline,
+    ) -> Result<Taking<'_, M>, NoMessage> {
+        self.set_waiting(matches!(deadline, Deadline::Never));
+        let mut inspector = self.inspector();
+        let result = wait(
+            &self.memory,
+            event(&self.memory.words().news.0),
+            deadline,
+            || match self.try_take(most) {
+                Some(taking) => Some(Ok(taking)),
+                None => self.end().map(Err),
+            },
+            || {
+                inspector.inspect();
+                Ok::<(), NoMessage>(())
+            },
+        );
+        if let Ok(Err(_)) = result {
+            // The others are at the end too. This rank goes on to count as one that waits, until it puts.
+            self.ring_news();
+        }
+        result?
+    }
+
+    /// Wakes those who wait for a message.
+    #[inline]
+    fn ring_news(&self) {
+        event(&self.memory.words().news.0).notify(ALL);
+    }
+
+    /// Wakes those who wait for room.
+    #[inline]
+    fn ring_room(&self) {
+        event(&self.memory.words().room.0).notify(ALL);
+    }
+
+    /// How many messages there are, in slots that are full or being filled; a moment ago.
+    pub(crate) fn len(&self) -> u64 {
+        let words = self.memory.words();
+        let shape = self.memory.shape();
+        loop {
+            let tail = words.tail.0.load(Ordering::SeqCst);
+            let head = words.head.0.load(Ordering::SeqCst);
+            if words.tail.0.load(Ordering::SeqCst) == tail {
+                return shape.distance(Position(head), Position(tail));
+            }
+        }
+    }
+}
+
+fn event(bell: &Bell) -> Event<'_> {
+    Event {
+        word: &bell.word,
+        sleepers: &bell.sleepers,
+    }
+}

@@ -1,0 +1,100 @@
+//! What ranks leave behind that die.
+
+use super::Queue;
+use crate::memory::QueueMemory;
+use crate::memory::atomic::Ordering;
+use crate::memory::words::queue::{Holds, NO_CONSUMER, NO_PRODUCER, Position, Reserve};
+
+/// What a rank does about once a millisecond while it waits.
+pub(super) struct Inspector<'a, M> {
+    queue: &'a Queue<M>,
+    /// The rank to look at next; one at a time, for a look takes some microseconds.
+    next: usize,
+}
+
+impl<M: QueueMemory> Queue<M> {
+    pub(super) fn inspector(&self) -> Inspector<'_, M> {
+        Inspector {
+            queue: self,
+            next: self.memory.me(),
+        }
+    }
+
+    /// Whether a rank that has died reserved this position, and no rank that lives did or tries to.
+    ///
+    /// A rank announces what it reserves before it does so, and until it is done with the slot. So where a slot is reserved
+    /// and no living rank announces it, it was reserved by one that has died.
+    fn is_abandoned(&self, position: Position, reserve: impl Fn(&Self, usize) -> &Reserve) -> bool {
+        let shape = self.memory.shape();
+        let mut announced = (0..self.memory.ranks())
+            .filter(|rank| reserve(self, *rank).covers(position, shape))
+            .peekable();
+        announced.peek().is_some() && announced.all(|rank| !self.memory.is_alive(rank))
+    }
+
+    /// Where the next message was to be put by a rank that has died, lets the slot be passed over.
+    fn clear_what_was_not_put(&self) {
+        let words = self.memory.words();
+        let shape = self.memory.shape();
+        let head = Position(words.head.0.load(Ordering::Acquire));
+        // Acquire: what is reserved up to here was announced before.
+        let tail = Position(words.tail.0.load(Ordering::Acquire));
+        if head == tail || !self.is(head, Holds::Nothing) {
+            return;
+        }
+        if self.is_abandoned(head, |queue, rank| &queue.memory.party(rank).putting) {
+            let stamp = self.memory.stamp(shape.index(head));
+            let replaced = stamp.compare_exchange(
+                shape.stamp(head, Holds::Nothing),
+                shape.stamp(head, Holds::Void),
+                Ordering::AcqRel,
+                Ordering::Relaxed,
+            );
+            if replaced.is_ok() {
+                self.ring_news();
+            }
+        }
+    }
+
+    /// Where the next slot to fill was being emptied by a rank that has died, makes it free.
+    fn clear_what_was_not_taken(&self) {
+        let words = self.memory.words();
+        let shape = self.memory.shape();
+        let tail = Position(words.tail.0.load(Ordering::Acquire));
+        let position = shape.one_lap_before(tail);
+        // Acquire: what is reserved up to here was announced before.
+        let head = Position(words.head.0.load(Ordering::Acquire));
+        let is_taken = shape.distance(position, head).wrapping_sub(1) < shape.capacity();
+        if !is_taken || !self.is(position, Holds::Message) {
+            return;
+        }
+        if self.is_abandoned(position, |queue, rank| &queue.memory.party(rank).taking) {
+            let stamp = self.memory.stamp(shape.index(position));
+            let replaced = stamp.compare_exchange(
+                shape.stamp(position, Holds::Message),
+                shape.stamp_after(position),
+                Ordering::AcqRel,
+                Ordering::Relaxed,
+            );
+            if replaced.is_ok() {
+                self.ring_room();
+            }
+        }
+    }
+}
+
+impl<M: QueueMemory> Inspector<'_, M> {
+    /// Looks after a rank, and after the slot that comes next on either side.
+    pub(super) fn inspect(&mut self) {
+        let queue = self.queue;
+        self.next = (self.next + 1) % queue.memory.ranks();
+        let ends = &queue.memory.party(self.next).ends;
+        let both = NO_PRODUCER | NO_CONSUMER;
+        if ends.load(Ordering::Relaxed) & both != both && !queue.memory.is_alive(self.next) {
+            ends.fetch_or(both, Ordering::SeqCst);
+            queue.note_desertion();
+        }
+        queue.clear_what_was_not_put();
+        queue.clear_what_was_not_taken();
+    }
+}
