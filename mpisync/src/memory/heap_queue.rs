@@ -46,6 +46,7 @@ impl HeapQueue {
                 putting: Reserve::default(),
                 taking: Reserve::default(),
                 ends: AtomicU32::new(0),
+                waits: AtomicU32::new(0),
             })
         };
         let shape = Shape::new(capacity);
@@ -60,6 +61,7 @@ impl HeapQueue {
                     claimed: AtomicU64::new(0),
                     voids: AtomicU64::new(0),
                     start: number(),
+                    endings: AtomicU32::new(0),
                     deserted: AtomicU32::new(0),
                 }),
             },

@@ -5,6 +5,10 @@ use crate::memory::QueueMemory;
 use crate::memory::atomic::Ordering;
 use crate::memory::words::queue::{NO_CONSUMER, NO_PRODUCER, Position, WAITING};
 
+/// After how many ends a rank began to wait.
+#[derive(Clone, Copy)]
+pub(super) struct Generation(u32);
+
 impl<M: QueueMemory> Queue<M> {
     /// Promises messages.
     pub(crate) fn claim(&self, messages: u64) {
@@ -38,71 +42,117 @@ impl<M: QueueMemory> Queue<M> {
         }
     }
 
-    /// Says whether this rank waits for a message, and puts nothing until it has one.
+    /// Begins to wait for a message; the result is for [`Self::end_of_wait`]. A `patient` rank waits until there is one, and
+    /// puts nothing before.
+    pub(super) fn begin_waiting(&self, patient: bool) -> Generation {
+        let began = self.memory.words().account.0.endings.load(Ordering::SeqCst);
+        if patient {
+            // SeqCst: in the order of the looks that `all_are_idle` takes.
+            (self.my_party().waits).store(began | WAITING, Ordering::SeqCst);
+        }
+        Generation(began)
+    }
+
+    /// This rank waits no more.
     #[inline]
-    pub(super) fn set_waiting(&self, waits: bool) {
-        let has = self.my_party().ends.load(Ordering::Relaxed) & WAITING != 0;
-        if has != waits {
-            self.change_waiting(waits);
+    pub(super) fn stop_waiting(&self) {
+        let waits = &self.my_party().waits;
+        if waits.load(Ordering::Relaxed) != 0 {
+            waits.store(0, Ordering::SeqCst);
         }
     }
 
-    #[cold]
-    fn change_waiting(&self, waits: bool) {
-        let ends = &self.my_party().ends;
-        // SeqCst: in the order of the looks that `end` takes.
-        if waits {
-            ends.fetch_or(WAITING, Ordering::SeqCst);
-        } else {
-            ends.fetch_and(!WAITING, Ordering::SeqCst);
+    /// [`Self::end`] for a rank that waits.
+    ///
+    /// The first rank that finds all others waiting goes on after that, and may put again. So it counts the end, for those
+    /// that have waited until then.
+    pub(super) fn end_of_wait(&self, Generation(began): Generation) -> Option<NoMessage> {
+        let endings = &self.memory.words().account.0.endings;
+        if endings.load(Ordering::SeqCst) != began {
+            return Some(self.shortfall());
         }
+        if self.promises_are_kept() {
+            return Some(NoMessage::Over);
+        }
+        if !self.all_are_idle() {
+            return None;
+        }
+        let end = self.shortfall();
+        // Fails where another rank has counted this end.
+        let _ = endings.compare_exchange(
+            began,
+            began.wrapping_add(2),
+            Ordering::SeqCst,
+            Ordering::Relaxed,
+        );
+        Some(end)
     }
 
     /// Why no message will come any more, if so; for a rank that has found none.
-    ///
-    /// Where nothing was promised, that is so if the queue is empty and every rank has either closed its producer or waits
-    /// for a message. The looks at the ranks come between two looks at head and tail. These only grow, so if they have not
-    /// moved, nobody put or took anything in between. A rank that had taken something before and still seems to wait has
-    /// announced what it took. So at the second look no rank had a message, nor could get one.
     pub(crate) fn end(&self) -> Option<NoMessage> {
+        if self.promises_are_kept() {
+            return Some(NoMessage::Over);
+        }
+        self.all_are_idle().then(|| self.shortfall())
+    }
+
+    /// Whether messages were promised, and all of them taken.
+    fn promises_are_kept(&self) -> bool {
+        let claimed = &self.memory.words().account.0.claimed;
+        let claimed = claimed.load(Ordering::SeqCst);
+        claimed > 0 && self.is_empty() && self.taken() >= claimed
+    }
+
+    /// Whether the queue is empty, and every rank has either closed its producer or waits for a message.
+    ///
+    /// The looks at the ranks come between two looks at head and tail. These only grow, so if they have not moved, nobody put
+    /// or took anything in between. A rank that had taken something before and still seems to wait has announced what it
+    /// took. So at the second look no rank had a message, nor could get one.
+    fn all_are_idle(&self) -> bool {
         let words = self.memory.words();
         let ends = || {
             let head = words.head.0.load(Ordering::SeqCst);
             (head, words.tail.0.load(Ordering::SeqCst))
         };
         let (head, tail) = ends();
-        if head != tail {
-            return None;
-        }
-        let claimed = words.account.0.claimed.load(Ordering::SeqCst);
-        if claimed > 0 && self.taken(Position(head)) >= claimed {
-            return Some(NoMessage::Over);
-        }
-        let idle = (0..self.memory.ranks()).all(|rank| self.puts_nothing(rank));
-        if !idle || ends() != (head, tail) {
-            return None;
-        }
-        let claimed = words.account.0.claimed.load(Ordering::SeqCst);
-        match claimed.saturating_sub(self.taken(Position(head))) {
-            0 => Some(NoMessage::Over),
-            missing => Some(NoMessage::Missing(missing)),
+        let endings = words.account.0.endings.load(Ordering::SeqCst);
+        head == tail
+            && (0..self.memory.ranks()).all(|rank| self.puts_nothing(rank, endings | WAITING))
+            && ends() == (head, tail)
+    }
+
+    /// What kind of end it is where nobody is left who puts.
+    fn shortfall(&self) -> NoMessage {
+        let claimed = &self.memory.words().account.0.claimed;
+        match (claimed.load(Ordering::SeqCst)).saturating_sub(self.taken()) {
+            0 => NoMessage::Over,
+            missing => NoMessage::Missing(missing),
         }
     }
 
-    /// Whether the rank puts nothing unless it gets a message first.
-    fn puts_nothing(&self, rank: usize) -> bool {
+    fn is_empty(&self) -> bool {
+        let words = self.memory.words();
+        let head = words.head.0.load(Ordering::SeqCst);
+        words.tail.0.load(Ordering::SeqCst) == head
+    }
+
+    /// Whether the rank puts nothing unless it gets a message first. One that `waits` since before the last end is about to go
+    /// on.
+    fn puts_nothing(&self, rank: usize, waits: u32) -> bool {
         let party = self.memory.party(rank);
         // In this order: a rank that has taken something says that it does not wait any more, and withdraws its
         // announcement after that.
         let takes = !party.taking.is_withdrawn();
-        let ends = party.ends.load(Ordering::SeqCst);
-        ends & NO_PRODUCER != 0 || ends & WAITING != 0 && !takes
+        let waits = party.waits.load(Ordering::SeqCst) == waits && !takes;
+        waits || party.ends.load(Ordering::SeqCst) & NO_PRODUCER != 0
     }
 
-    /// How many messages were taken before the head came to this position.
-    fn taken(&self, head: Position) -> u64 {
-        let account = &self.memory.words().account.0;
+    /// How many messages were taken.
+    fn taken(&self) -> u64 {
+        let words = self.memory.words();
+        let account = &words.account.0;
         let start = Position(account.start.load(Ordering::Relaxed));
+        let head = Position(words.head.0.load(Ordering::SeqCst));
         let passed = self.memory.shape().distance(start, head);
         passed - account.voids.load(Ordering::SeqCst).min(passed)
     }

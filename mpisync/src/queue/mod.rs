@@ -74,8 +74,6 @@ impl<M: QueueMemory> Queue<M> {
         if words.account.0.deserted.load(Ordering::Relaxed) != 0 {
             return Err(NoRoom::Deserted);
         }
-        // Not while it puts: what it puts is no end.
-        self.set_waiting(false);
         let tail = &words.tail.0;
         loop {
             let first = Position(tail.load(Ordering::Relaxed));
@@ -122,7 +120,7 @@ impl<M: QueueMemory> Queue<M> {
                 .is_ok()
             {
                 // After the announcement and before it is withdrawn, so that `end` finds one or the other.
-                self.set_waiting(false);
+                self.stop_waiting();
                 return Some(Taking::new(self, first, count));
             }
             reserve.withdraw();
@@ -240,23 +238,24 @@ impl<M: QueueMemory> Queue<M> {
         most: usize,
         deadline: Deadline,
     ) -> Result<Taking<'_, M>, NoMessage> {
-        self.set_waiting(matches!(deadline, Deadline::Never));
         let mut inspector = self.inspector();
+        let wait_began = self.begin_waiting(matches!(deadline, Deadline::Never));
         let result = wait(
             &self.memory,
             event(&self.memory.words().news.0),
             deadline,
             || match self.try_take(most) {
                 Some(taking) => Some(Ok(taking)),
-                None => self.end().map(Err),
+                None => self.end_of_wait(wait_began).map(Err),
             },
             || {
                 inspector.inspect();
                 Ok::<(), NoMessage>(())
             },
         );
+        self.stop_waiting();
         if let Ok(Err(_)) = result {
-            // The others are at the end too. This rank goes on to count as one that waits, until it puts.
+            // The others are at the end too.
             self.ring_news();
         }
         result?

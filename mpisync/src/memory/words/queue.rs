@@ -34,27 +34,32 @@ pub(crate) struct Account {
     pub(crate) voids: AtomicU64,
     /// The position of the first message.
     pub(crate) start: AtomicU64,
+    /// Twice how often all who could have put waited for messages.
+    pub(crate) endings: AtomicU32,
     /// Nonzero once nobody is left who could take.
     pub(crate) deserted: AtomicU32,
 }
 
-/// The words of one rank. Stored by that rank only, but [`ends`](Self::ends).
+/// The words of one rank. Stored by that rank only, but `ends`.
 #[repr(C)]
 pub(crate) struct Party {
     /// Where the slots begin that it has reserved, or is about to reserve, to put into them, and how many they are.
     pub(crate) putting: Reserve,
     /// The same for those it takes from.
     pub(crate) taking: Reserve,
-    /// Bits: [`NO_PRODUCER`], [`NO_CONSUMER`], [`WAITING`]. The first two are also set for a rank that has died.
+    /// Bits: [`NO_PRODUCER`], [`NO_CONSUMER`]. Also set for a rank that has died.
     pub(crate) ends: AtomicU32,
+    /// While this rank waits for a message, and until it has one puts nothing: what [`Account::endings`] was when it began,
+    /// and the bit [`WAITING`].
+    pub(crate) waits: AtomicU32,
 }
 
 /// This rank puts nothing any more.
 pub(crate) const NO_PRODUCER: u32 = 1;
 /// This rank takes nothing any more.
 pub(crate) const NO_CONSUMER: u32 = 1 << 1;
-/// This rank waits for a message, and until it has one it puts nothing.
-pub(crate) const WAITING: u32 = 1 << 2;
+/// The bit that [`Account::endings`] leaves free.
+pub(crate) const WAITING: u32 = 1;
 
 /// Slots in a row.
 #[repr(C)]

@@ -108,6 +108,23 @@ fn all_wait() {
     explore(2, 2, &[FIRST, TASKS], 3);
 }
 
+/// At the end ranks go on, and a rank that puts again is waited for.
+#[test]
+fn after_an_end() {
+    const FIRST: Act = |queue| {
+        let sum = rest(queue, 1);
+        put(queue, &[5]).expect("somebody takes");
+        queue.close_producer();
+        sum
+    };
+    const SECOND: Act = |queue| {
+        let sum = rest(queue, 1);
+        queue.close_producer();
+        sum + rest(queue, 1)
+    };
+    explore(2, 2, &[FIRST, SECOND], 5);
+}
+
 #[test]
 fn nobody_takes() {
     const PUT_UNTIL_CLOSED: Act = |queue| {

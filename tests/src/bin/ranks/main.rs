@@ -1,6 +1,7 @@
 //! The program that the ranks of an integration test run: `ranks DIRECTORY CASE...`.
 
 mod calls;
+mod channel;
 mod collective;
 mod common;
 mod communicators;
@@ -27,6 +28,7 @@ mod values;
 fn main() {
     mpisync_tests::job::run(&[
         calls::CASES,
+        channel::CASES,
         collective::CASES,
         communicators::CASES,
         death::CASES,

@@ -1,0 +1,502 @@
+//! Channels between real ranks: nothing lost, nothing doubled, in order, and always an end.
+
+use std::sync::atomic::Ordering::SeqCst;
+use std::time::{Duration, Instant};
+
+use mpi::collective::SystemOperation;
+use mpi::topology::Color;
+use mpi::traits::*;
+use mpisync::{ChannelError, Consumer, Plain, Producer, RemoteChannel};
+use mpisync_tests::job::{Case, Job};
+use mpisync_tests::panics::expect_panic;
+use mpisync_tests::rng::Rng;
+
+use crate::common::still_works;
+
+pub const CASES: &[Case] = &[
+    ("streams", |job| {
+        for capacity in [1, 2, 7, 64, 1000] {
+            streams(job, capacity, Bulk::One);
+        }
+    }),
+    ("streams_in_bulk", |job| {
+        for capacity in [1, 7, 256] {
+            streams(job, capacity, Bulk::Many);
+        }
+    }),
+    ("tasks_that_make_tasks", tasks_that_make_tasks),
+    ("backpressure", backpressure),
+    ("claims", claims),
+    ("broken_claims", broken_claims),
+    ("any_host", any_host),
+    ("consumer_leaves_early", consumer_leaves_early),
+    ("no_consumer_is_left", no_consumer_is_left),
+    ("sizes", sizes),
+    ("timeouts", timeouts),
+    ("many_channels", many_channels),
+    ("sub_communicators", sub_communicators),
+    ("beside_a_controller", beside_a_controller),
+    ("isend_while_taking", isend_while_taking),
+    ("random_ends", random_ends),
+];
+
+/// What travels in most cases: who put it, as which, and what follows from that.
+#[derive(Clone, Copy, Debug, PartialEq, mpisync::Equivalence)]
+struct Numbered {
+    producer: u32,
+    number: u32,
+    check: u64,
+}
+
+impl Numbered {
+    fn new(producer: i32, number: u32) -> Self {
+        let producer = producer as u32;
+        let check = u64::from(producer).wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ u64::from(number);
+        Numbered {
+            producer,
+            number,
+            check,
+        }
+    }
+}
+
+/// What this rank has taken, by producer.
+struct Taken {
+    last: Vec<Option<u32>>,
+    count: u64,
+    sum: u64,
+}
+
+impl Taken {
+    fn new(job: &Job) -> Self {
+        Taken {
+            last: vec![None; job.size as usize],
+            count: 0,
+            sum: 0,
+        }
+    }
+
+    fn add(&mut self, message: Numbered) {
+        let right = Numbered::new(message.producer as i32, message.number);
+        assert_eq!(message, right, "a message is as it was put");
+        let last = &mut self.last[message.producer as usize];
+        assert!(*last < Some(message.number), "each producer's in order");
+        *last = Some(message.number);
+        self.count += 1;
+        self.sum = self.sum.wrapping_add(message.check);
+    }
+
+    /// Checks, on all ranks, that what was taken is what was put.
+    fn check(&self, job: &Job, put: impl Iterator<Item = Numbered>) {
+        let (mut count, mut sum) = (0_u64, 0_u64);
+        for message in put {
+            count += 1;
+            sum = sum.wrapping_add(message.check);
+        }
+        let difference = [self.count.wrapping_sub(count), self.sum.wrapping_sub(sum)];
+        let mut all = [1_u64; 2];
+        job.world
+            .all_reduce_into(&difference, &mut all, SystemOperation::sum());
+        assert_eq!(all, [0, 0], "more or less was taken than put");
+    }
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Bulk {
+    One,
+    Many,
+}
+
+fn numbered(rank: i32, count: u32) -> impl Iterator<Item = Numbered> {
+    (0..count).map(move |number| Numbered::new(rank, number))
+}
+
+fn channel<T: Plain>(job: &Job, capacity: usize) -> RemoteChannel<T> {
+    RemoteChannel::new(&job.world, capacity).unwrap()
+}
+
+/// Even ranks put, odd ranks take; one rank alone does both by turns.
+fn streams(job: &Job, capacity: usize, bulk: Bulk) {
+    let messages: u32 = if capacity < 7 { 500 } else { 3_000 };
+    let channel = channel::<Numbered>(job, capacity);
+    assert_eq!(channel.capacity(), capacity);
+    let mut taken = Taken::new(job);
+    if job.size == 1 {
+        for message in numbered(0, messages) {
+            channel.put(message).unwrap();
+            taken.add(channel.take().unwrap());
+        }
+        return taken.check(job, numbered(0, messages));
+    }
+    let (producer, consumer) = channel.split();
+    if job.rank % 2 == 0 {
+        drop(consumer);
+        let all: Vec<_> = numbered(job.rank, messages).collect();
+        match bulk {
+            Bulk::One => all
+                .iter()
+                .for_each(|message| producer.put(*message).unwrap()),
+            Bulk::Many => {
+                let (slice, rest) = all.split_at(all.len() / 2);
+                producer.put_slice(slice).unwrap();
+                producer.put_all(rest.iter().copied()).unwrap();
+            }
+        }
+        drop(producer);
+        taken.check(job, all.into_iter());
+    } else {
+        drop(producer);
+        match bulk {
+            Bulk::One => consumer.iter().for_each(|message| taken.add(message)),
+            Bulk::Many => {
+                let mut some = Vec::new();
+                while consumer.take_many(&mut some, 100) > 0 {
+                    some.drain(..).for_each(|message| taken.add(message));
+                }
+            }
+        }
+        assert_eq!(consumer.take(), None);
+        assert_eq!(consumer.try_take(), Ok(None));
+        taken.check(job, numbered(0, 0));
+    }
+}
+
+/// Ranks that take tasks and put the tasks that follow from them end when all wait.
+fn tasks_that_make_tasks(job: &Job) {
+    let channel = channel::<u32>(job, 10_000);
+    for round in 0..20 {
+        if job.rank == round % job.size {
+            channel.put(12).unwrap();
+        }
+        // From here on there is something to do.
+        job.world.barrier();
+        let mut done = 0_u64;
+        for task in &channel {
+            for smaller in 0..task {
+                channel.put(smaller).unwrap();
+            }
+            done += 1;
+        }
+        let mut all = 0;
+        job.world
+            .all_reduce_into(&done, &mut all, SystemOperation::sum());
+        assert_eq!(all, 1 << 12, "in round {round}");
+    }
+}
+
+fn backpressure(job: &Job) {
+    for capacity in [1, 3] {
+        let channel = channel::<u64>(job, capacity);
+        if job.rank == 0 {
+            for number in 0..capacity {
+                assert!(!channel.is_full());
+                channel.try_put(number as u64).unwrap();
+            }
+            assert!(channel.is_full());
+            assert_eq!(channel.len(), capacity);
+            let refused = channel.try_put(7).unwrap_err();
+            assert_eq!((refused.message, refused.reason), (7, ChannelError::Full));
+            let waited = Duration::from_millis(5);
+            let refused = channel.put_timeout(8, waited).unwrap_err();
+            assert_eq!(refused.reason, ChannelError::Timeout { waited });
+        }
+        job.world.barrier();
+        let last = job.size - 1;
+        if job.rank == last && job.size > 1 {
+            std::thread::sleep(Duration::from_millis(20));
+            job.scratch.word(capacity).store(1, SeqCst);
+            assert_eq!(channel.take(), Some(0));
+        }
+        if job.rank == 0 && job.size > 1 {
+            channel.put(9).unwrap();
+            let made_room = job.scratch.word(capacity).load(SeqCst);
+            assert_eq!(made_room, 1, "not before there was room");
+            assert!(channel.is_full());
+        }
+        job.world.barrier();
+    }
+}
+
+/// Each rank promises and puts, all take until the promises are kept; nobody closes anything.
+fn claims(job: &Job) {
+    let channel = channel::<Numbered>(job, 5);
+    for round in 1..4 {
+        let mine = (job.rank as u32 + round) * 3;
+        channel.claim(mine.into());
+        job.world.barrier();
+        let mut taken = Taken::new(job);
+        let mut left = numbered(job.rank, mine).peekable();
+        while let Some(message) = left.peek() {
+            if channel.try_put(*message).is_ok() {
+                left.next();
+            } else if let Ok(Some(message)) = channel.try_take() {
+                taken.add(message);
+            }
+        }
+        channel.iter().for_each(|message| taken.add(message));
+        taken.check(job, numbered(job.rank, mine));
+        job.world.barrier();
+    }
+}
+
+fn broken_claims(job: &Job) {
+    let channel = channel::<u8>(job, 5);
+    if job.rank == 0 {
+        channel.claim(3);
+        channel.put(1).unwrap();
+    }
+    job.world.barrier();
+    let (producer, consumer) = channel.split();
+    drop(producer);
+    job.world.barrier();
+    if job.rank == job.size - 1 {
+        assert_eq!(consumer.take(), Some(1));
+        let missing = ChannelError::Missing { messages: 2 };
+        assert_eq!(consumer.try_take(), Err(missing.clone()));
+        assert_eq!(consumer.take_timeout(Duration::MAX), Err(missing));
+        let words = expect_panic(|| consumer.take());
+        assert!(words.contains("2 messages that were claimed"), "{words}");
+    }
+    job.world.barrier();
+}
+
+/// The host puts and takes like any other rank.
+fn any_host(job: &Job) {
+    for host in 0..job.size {
+        let builder = RemoteChannel::<i32>::builder(&job.world, 4);
+        let channel = builder.host(host).name("any").build().unwrap();
+        assert_eq!((channel.host(), channel.name()), (host, "any"));
+        assert_eq!((channel.rank(), channel.size()), (job.rank, job.size));
+        let neighbour = (host + 1) % job.size;
+        if job.rank == host {
+            channel.put(host).unwrap();
+        }
+        job.world.barrier();
+        if job.rank == neighbour {
+            assert_eq!(channel.take(), Some(host));
+            channel.put(-1).unwrap();
+        }
+        job.world.barrier();
+        if job.rank == host {
+            assert_eq!(channel.take(), Some(-1));
+        }
+    }
+}
+
+/// Takes a few messages and goes; the others take the rest.
+fn consumer_leaves_early(job: &Job) {
+    const MESSAGES: u32 = 2_000;
+    if job.size < 2 {
+        return;
+    }
+    let (producer, consumer) = channel::<Numbered>(job, 16).split();
+    let mut taken = Taken::new(job);
+    if job.rank == 0 {
+        drop(consumer);
+        for message in numbered(0, MESSAGES) {
+            if let Err(error) = producer.put(message) {
+                // With two ranks the only one that takes has gone.
+                assert_eq!(error.reason, ChannelError::Closed);
+                assert_eq!(job.size, 2);
+                assert!(message.number >= 10);
+                return taken.check(job, numbered(0, 10));
+            }
+        }
+        drop(producer);
+        let put = if job.size == 2 { 10 } else { MESSAGES };
+        return taken.check(job, numbered(0, put));
+    }
+    drop(producer);
+    if job.rank == 1 {
+        consumer
+            .iter()
+            .take(10)
+            .for_each(|message| taken.add(message));
+    } else {
+        consumer.into_iter().for_each(|message| taken.add(message));
+    }
+    taken.check(job, numbered(0, 0));
+}
+
+fn no_consumer_is_left(job: &Job) {
+    let (producer, consumer) = channel::<u16>(job, job.size as usize).split();
+    producer.put(1).ok();
+    drop(consumer);
+    job.world.barrier();
+    assert_eq!(producer.put(2).unwrap_err().reason, ChannelError::Closed);
+    assert_eq!(producer.put_slice(&[3, 4]).unwrap_err().put, 0);
+    let refused = producer.put_with(|slot| slot.write(5).to_owned());
+    assert_eq!(refused, Err(ChannelError::Closed));
+    job.world.barrier();
+}
+
+fn sizes(job: &Job) {
+    of_size::<1>(job);
+    of_size::<7>(job);
+    of_size::<56>(job);
+    of_size::<57>(job);
+    of_size::<4096>(job);
+    of_size::<100_003>(job);
+    of_size::<{ 1 << 20 }>(job);
+}
+
+fn of_size<const BYTES: usize>(job: &Job) {
+    let fill = |number: usize, bytes: &mut [u8]| {
+        for (index, byte) in bytes.iter_mut().enumerate() {
+            *byte = (index + number) as u8;
+        }
+    };
+    let (producer, consumer) = channel::<[u8; BYTES]>(job, 3).split();
+    let last = job.size - 1;
+    let mut expected = vec![0; BYTES];
+    let put = |producer: &Producer<[u8; BYTES]>, number: usize| {
+        let filled = producer.put_with(|slot| {
+            // SAFETY: the bytes of a slot are bytes.
+            let bytes =
+                unsafe { std::slice::from_raw_parts_mut(slot.as_mut_ptr().cast::<u8>(), BYTES) };
+            fill(number, bytes);
+        });
+        filled.unwrap();
+    };
+    let mut take = |consumer: &Consumer<[u8; BYTES]>, number: usize| {
+        fill(number, &mut expected);
+        let right = consumer.take_with(|message| message[..] == expected[..]);
+        assert_eq!(right, Some(true), "{BYTES} bytes");
+    };
+    for number in 0..10 {
+        if job.rank == 0 {
+            put(&producer, number);
+        }
+        if job.rank == last {
+            take(&consumer, number);
+        }
+    }
+}
+
+fn timeouts(job: &Job) {
+    let channel = channel::<u64>(job, 2);
+    let waited = Duration::from_millis(10);
+    let start = Instant::now();
+    let taken = channel.take_timeout(waited);
+    assert_eq!(taken, Err(ChannelError::Timeout { waited }));
+    assert!(start.elapsed() >= waited);
+    assert_eq!(channel.try_take(), Err(ChannelError::Empty));
+    job.world.barrier();
+    if job.rank == 0 {
+        channel.put(4).unwrap();
+    }
+    job.world.barrier();
+    if job.rank == job.size - 1 {
+        assert_eq!(channel.take_timeout(Duration::from_secs(20)), Ok(Some(4)));
+    }
+    job.world.barrier();
+}
+
+fn many_channels(job: &Job) {
+    let many = if job.size > 2 { 200 } else { 1_000 };
+    let channels: Vec<_> = (0..many).map(|_| channel::<u64>(job, 2)).collect();
+    for (number, channel) in channels.iter().enumerate() {
+        if number as i32 % job.size == job.rank {
+            channel.put(number as u64).unwrap();
+        }
+    }
+    job.world.barrier();
+    for (number, channel) in channels.iter().enumerate() {
+        if (number as i32 + 1) % job.size == job.rank {
+            assert_eq!(channel.take(), Some(number as u64));
+        }
+    }
+    job.world.barrier();
+}
+
+fn sub_communicators(job: &Job) {
+    let color = Color::with_value(job.rank % 2);
+    let half = job.world.split_by_color(color).unwrap();
+    let channel = RemoteChannel::<i32>::new(&half, 3).unwrap();
+    assert_eq!(channel.size(), half.size());
+    channel.claim(1);
+    half.barrier();
+    channel.put(job.rank).unwrap();
+    let from = channel.take().unwrap();
+    assert_eq!(from % 2, job.rank % 2);
+    half.barrier();
+    assert_eq!(channel.take(), None);
+    drop(half);
+    assert_eq!(channel.try_take(), Ok(None));
+}
+
+/// Channels and controllers of one communicator do not get into each other's way.
+fn beside_a_controller(job: &Job) {
+    let mut ctrl = mpisync::sync(&job.world).unwrap();
+    let channel = channel::<u64>(job, 4);
+    let other = mpisync::sync(&job.world).unwrap();
+    channel.claim(1);
+    job.world.barrier();
+    {
+        let _alone = ctrl.write();
+        channel.put(job.rank as u64).unwrap();
+    }
+    assert!(channel.take().is_some());
+    drop(other);
+    still_works(&mut ctrl);
+    assert_eq!(channel.take(), None);
+}
+
+/// A rank that waits for a message lets MPI make progress.
+fn isend_while_taking(job: &Job) {
+    const LARGE: usize = 4 << 20;
+    if job.size < 2 {
+        return;
+    }
+    let (producer, consumer) = channel::<u8>(job, 1).split();
+    let large = vec![job.rank as u8; LARGE];
+    if job.rank == 0 {
+        mpi::request::scope(|scope| {
+            let request = job
+                .world
+                .process_at_rank(1)
+                .immediate_send(scope, &large[..]);
+            // Comes after the other rank has received all.
+            assert_eq!(consumer.take(), Some(1));
+            request.wait();
+        });
+    } else if job.rank == 1 {
+        let (received, _) = job.world.process_at_rank(0).receive_vec::<u8>();
+        assert_eq!(received.len(), LARGE);
+        producer.put(1).unwrap();
+    }
+    job.world.barrier();
+}
+
+/// Ranks come and go at random, and each stream ends.
+fn random_ends(job: &Job) {
+    for round in 0..50 {
+        let (producer, consumer) = channel::<Numbered>(job, 1 + round % 5).split();
+        let mut rng = Rng::new(round as u64 * 100 + job.rank as u64);
+        // All take, so that all that is put is taken.
+        let mine = rng.below(40) as u32;
+        let mut taken = Taken::new(job);
+        let mut left = numbered(job.rank, mine).peekable();
+        while let Some(message) = left.peek() {
+            match producer.try_put(*message) {
+                Ok(()) => {
+                    left.next();
+                }
+                Err(_) => {
+                    if let Ok(Some(message)) = consumer.try_take() {
+                        taken.add(message);
+                    }
+                }
+            }
+        }
+        if rng.below(2) == 0 {
+            drop(producer);
+            consumer.iter().for_each(|message| taken.add(message));
+        } else {
+            // Waits with its producer open, as all others do in the end.
+            consumer.iter().for_each(|message| taken.add(message));
+            drop(producer);
+        }
+        taken.check(job, numbered(job.rank, mine));
+    }
+}
