@@ -18,4 +18,5 @@ mpisync_tests::on_ranks!(fences on [1, 2, 3, 4, 8]:
     "collect_timeout",
     "fences_of_two_controllers",
     "many_fences",
+    "late_rank",
 );

@@ -154,7 +154,7 @@ impl Ward {
             return is_ahead.then_some(Reason::IsElsewhere);
         }
         // It has gone on. Where it has written in a later call in the same record, all nodes had taken over before what it
-        // may have written in this one.
+        // may have written in this one: it waits for that, whoever wrote in between.
         let wrote = mail.wrote[(call % 2) as usize].load(Ordering::Relaxed) == call;
         (!wrote).then(|| Reason::WaitsFor(mail.waits_for.load(Ordering::Relaxed)))
     }

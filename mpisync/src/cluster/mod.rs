@@ -19,6 +19,7 @@ use crate::memory::domain::Domain;
 use crate::memory::mpi::Handler;
 use crate::memory::topology::Topology;
 use crate::memory::words::board::NoteData;
+use crate::share::Call;
 use agent::Agent;
 use message::Message;
 pub(crate) use message::{Reason, Word};
@@ -52,7 +53,8 @@ type Notes = Vec<(u32, NoteData)>;
 pub(crate) struct Desk {
     /// How many nodes have answered to a close: its count in the upper half, their number below.
     answers: AtomicU64,
-    /// For the last two calls that this rank wrote in: how many nodes have taken the value over.
+    /// For the last calls of even and of odd number that this rank wrote in, 0 if none: how many nodes have taken the value
+    /// over.
     accepted: Mutex<[(u64, u32); 2]>,
     /// Why the rank that this one asked about shares nothing, and in which call.
     answer: Mutex<Option<(u64, Reason)>>,
@@ -65,10 +67,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Desk {
-    /// Whether `nodes` have taken over what this rank shared in `call`.
-    pub(crate) fn is_accepted(&self, call: u64, nodes: u32) -> bool {
-        let accepted = lock(&self.accepted)[(call % 2) as usize];
-        accepted.0 != call || accepted.1 >= nodes
+    /// Whether `nodes` have taken over what this rank shared last where the record of `call` is, in the epoch of `call`.
+    pub(crate) fn is_accepted(&self, call: Call, nodes: u32) -> bool {
+        let (shared, accepted) = lock(&self.accepted)[(call.0 % 2) as usize];
+        shared == 0 || !call.is_in_epoch_of(Call(shared)) || accepted >= nodes
     }
 
     /// Begins to count the nodes that take over what is shared in `call`.

@@ -45,12 +45,15 @@ mod over_nodes {
     pub(crate) struct Far<'a>(pub(crate) Option<&'a Tier>);
 
     impl Far<'_> {
-        /// Waits until the other nodes have taken over what this rank shared in `call`, if it did.
+        /// Waits until the other nodes have taken over what this rank shared last in the record of `call`: in that call or, if
+        /// others have written since, in one before it.
+        ///
+        /// Until then a rank of another node may wait for that value, and ask what this rank did.
         pub(crate) fn wait_until_accepted(self, block: &Block, call: Call) {
             let Some(tier) = self.0 else { return };
             let others = tier.hub.nodes() - 1;
             wait_for_network(block, || {
-                tier.desk.is_accepted(call.0, others) || block.domain().has_lost_ranks()
+                tier.desk.is_accepted(call, others) || block.domain().has_lost_ranks()
             });
         }
 

@@ -45,6 +45,12 @@ impl Call {
         Call(self.within(epoch).0 + 1)
     }
 
+    /// Whether both were counted from the same point on.
+    #[cfg(feature = "mpi")]
+    pub(crate) fn is_in_epoch_of(self, other: Self) -> bool {
+        self.0 >> 32 == other.0 >> 32
+    }
+
     /// The call before this one that used the same record. None at the beginning of an epoch: there all ranks have
     /// met, and left their calls behind.
     pub(crate) fn same_record_before(self) -> Option<Self> {

@@ -19,6 +19,7 @@ pub const CASES: &[Case] = &[
     ("excluded_may_skip_the_value", excluded_may_skip_the_value),
     ("collect_timeout", collect_timeout),
     ("many_fences", many_fences),
+    ("late_rank", late_rank),
     ("fences_of_two_controllers", fences_of_two_controllers),
 ];
 
@@ -270,6 +271,29 @@ fn many_fences(job: &Job) {
         let expected = rng.bits();
         let value = if job.rank == writer { expected } else { 0 };
         assert_eq!(shared(&mut ctrl, writer, value), expected);
+    }
+}
+
+/// A rank that comes late to a call has the others of its node wait with values that have come, while those of another
+/// node run ahead by some calls.
+fn late_rank(job: &Job) {
+    let few = job.size.min(4);
+    for writer in 0..few {
+        for other in (0..few).filter(|other| *other != writer) {
+            let late = (0..job.size)
+                .rev()
+                .find(|late| ![writer, other].contains(late));
+            let mut ctrl = mpisync::sync(&job.world).unwrap();
+            if late == Some(job.rank) {
+                std::thread::sleep(Duration::from_millis(120));
+            }
+            // Every other call uses the same memory: `writer`, then `other`, then `writer` again, while the late rank is not
+            // through with the call before.
+            let writers = [other, other, writer, writer, other, other, writer, writer];
+            for (number, writer) in writers.into_iter().enumerate() {
+                assert_eq!(shared(&mut ctrl, writer, number), number);
+            }
+        }
     }
 }
 
