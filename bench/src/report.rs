@@ -2,13 +2,13 @@
 
 use std::fmt::Write as _;
 use std::fs::File;
-use std::io::{BufWriter, Write as _};
+use std::io::{BufReader, BufWriter, Write as _};
 use std::path::Path;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What one subject took in one case.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Outcome {
     /// The case, as it is named on the command line.
     pub case: String,
@@ -84,7 +84,7 @@ pub fn table(setting: &Setting, outcomes: &[Outcome], us: &str) -> String {
             &outcome.case
         };
         let line = format!(
-            "{:<22}{:<20}{:>12.1}{:>12.1}{:>12.1}{:>12}",
+            "{:<22}{:<20} {:>11.1} {:>11.1} {:>11.1} {:>11}",
             case,
             outcome.subject,
             outcome.median(),
@@ -129,6 +129,26 @@ pub fn write_json(path: &Path, setting: &Setting, outcomes: &[Outcome]) -> anyho
             unit: "ns",
         })
         .collect();
+    write(path, &entries)
+}
+
+/// Writes all rounds, for a program that [reads](read_rounds) them into its own table.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn write_rounds(path: &Path, outcomes: &[Outcome]) -> anyhow::Result<()> {
+    write(path, outcomes)
+}
+
+/// What another program measured.
+///
+/// # Errors
+/// When the file cannot be read, or is something else.
+pub fn read_rounds(path: &Path) -> anyhow::Result<Vec<Outcome>> {
+    Ok(serde_json::from_reader(BufReader::new(File::open(path)?))?)
+}
+
+fn write<T: Serialize>(path: &Path, entries: &[T]) -> anyhow::Result<()> {
     let mut file = BufWriter::new(File::create(path)?);
     serde_json::to_writer_pretty(&mut file, &entries)?;
     writeln!(file)?;

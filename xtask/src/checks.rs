@@ -13,6 +13,7 @@ use crate::hosts::Hosts;
 use crate::launch::Toolbox;
 use crate::memory;
 use crate::mpi::Choice;
+use crate::peers;
 use crate::process::{output_of, pass_on, run as run_program, run_job};
 use crate::report::{say, seconds};
 use crate::setup::{self, Machine, Need};
@@ -225,6 +226,9 @@ impl Checks<'_> {
                 clippy
                     .args(["clippy", "--workspace", "--all-targets"])
                     .args(self.features());
+                if let Ok(feature) = peers::feature(tools.mpi) {
+                    clippy.args(["--features", &format!("mpisync-bench/{feature}")]);
+                }
                 run_program(clippy.args(["--", "-D", "warnings"]))?;
                 let mut doc = tools.cargo();
                 doc.env("RUSTDOCFLAGS", "-D warnings").args([

@@ -10,6 +10,7 @@ mod libclang;
 mod memory;
 mod mpi;
 mod packages;
+mod peers;
 mod process;
 mod programs;
 mod report;
@@ -71,7 +72,7 @@ enum Task {
     },
     /// Set everything up, then run a benchmark
     Bench {
-        /// Which benchmark, for instance `lock`
+        /// Which benchmark: `lock` or `channel`
         bench: String,
         /// How many ranks to start
         #[arg(long, value_name = "N", default_value_t = 2)]

@@ -8,9 +8,11 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
+use crate::hdf5::Hdf5;
 use crate::hosts::Hosts;
 use crate::launch::Toolbox;
 use crate::mpi::{Choice, Mpi};
+use crate::peers::{self, Peers};
 use crate::process::{pass_on, run as run_program};
 use crate::setup::{self, Machine, Need};
 use crate::workspace::Workspace;
@@ -67,8 +69,19 @@ pub fn bench(
     let hosts = up(workspace, job.hosts)?;
     for mpi in &machine.mpis {
         let tools = Toolbox::new(workspace, &machine, mpi, limit).on(hosts.as_ref());
-        let program = build(&tools, &machine, job.package, &job.program, job.build)?;
+        let (program, figures) = if job.program == peers::BENCH {
+            let peers = Peers {
+                workspace,
+                tools: &tools,
+                job,
+            };
+            peers.measure()?
+        } else {
+            let program = build(&tools, &machine, job.package, &job.program, job.build)?;
+            (program, Vec::new())
+        };
         let mut args: Vec<OsString> = job.args.iter().map(OsString::from).collect();
+        args.extend(figures);
         if let Some(json) = json {
             let several = machine.mpis.len() > 1;
             let file = if several {
@@ -161,15 +174,26 @@ pub fn build(
     program: &str,
     build: Build,
 ) -> Result<PathBuf> {
+    let hdf5 = machine.hdf5.as_ref().and_then(Hdf5::feature);
+    let features = hdf5.filter(|_| package == "mpisync-examples");
+    build_with(tools, package, program, build, features.as_slice())
+}
+
+/// Builds a program with features of its package, and says where it is.
+pub fn build_with(
+    tools: &Toolbox<'_>,
+    package: &str,
+    program: &str,
+    build: Build,
+    features: &[&str],
+) -> Result<PathBuf> {
     let mut cargo = tools.cargo();
     cargo.args(["build", "--package", package, "--bin", program]);
     if build == Build::Release {
         cargo.arg("--release");
     }
-    if package == "mpisync-examples"
-        && let Some(feature) = machine.hdf5.as_ref().and_then(|hdf5| hdf5.feature())
-    {
-        cargo.args(["--features", feature]);
+    if !features.is_empty() {
+        cargo.args(["--features", &features.join(",")]);
     }
     run_program(&mut cargo).with_context(|| format!("cannot build {program}"))?;
     let profile = if build == Build::Release {

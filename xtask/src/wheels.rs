@@ -37,7 +37,7 @@ impl Pip {
 
     /// A virtual environment. Its own directories are the reason for it: `pip --target` leaves a wheel's `lib` out,
     /// `pip --prefix` puts it elsewhere on Debian, and a system's Python may refuse to have anything installed.
-    fn make_environment(self, dir: &Path) -> Result<()> {
+    pub fn make_environment(self, dir: &Path) -> Result<()> {
         let mut command = Command::new("python3");
         command.args(["-m", "venv"]);
         if self == Self::Installed {
@@ -45,6 +45,21 @@ impl Pip {
             command.args(["--without-pip", "--system-site-packages"]);
         }
         run(command.arg(dir)).context("python3 cannot make a virtual environment")
+    }
+
+    /// `pip install` in the virtual environment `dir`; what to install is left to add.
+    pub fn install_into(dir: &Path) -> Command {
+        let mut command = Command::new(dir.join("bin/python3"));
+        // What the system's Python already has would otherwise not be put here, where we look for it.
+        command.args([
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            "--ignore-installed",
+        ]);
+        command
     }
 }
 
@@ -85,16 +100,7 @@ pub fn install(workspace: &Workspace, missing: &[Missing], pip: Pip) -> Result<(
         let dir = workspace.wheels().join(environment);
         fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
         pip.make_environment(&dir)?;
-        let mut command = Command::new(dir.join("bin/python3"));
-        // What the system's Python already has would otherwise not be put here, where we look for it.
-        command.args([
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--disable-pip-version-check",
-            "--ignore-installed",
-        ]);
+        let mut command = Pip::install_into(&dir);
         run(command.args(&wheels))
             .with_context(|| format!("pip cannot install {}", wheels.join(", ")))?;
     }

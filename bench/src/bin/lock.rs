@@ -42,10 +42,11 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
-use clap::{Parser, ValueEnum};
+use clap::Parser;
 use mpi::topology::SimpleCommunicator;
 use mpi::traits::*;
 use mpisync_bench::lock::{Case, Name, Subject, Windows};
+use mpisync_bench::program::{abort_the_job_on_panic, chosen, spelling};
 use mpisync_bench::report::{self, Outcome, Setting};
 use mpisync_bench::team::Team;
 
@@ -156,29 +157,4 @@ fn measure(case: Case, options: &Options, team: &Team, windows: Windows) -> Vec<
             outcome
         })
         .collect()
-}
-
-/// Those that were asked for, or all when none was.
-fn chosen<T: ValueEnum>(asked: &[T]) -> Vec<T> {
-    let all = if asked.is_empty() {
-        T::value_variants()
-    } else {
-        asked
-    };
-    all.to_vec()
-}
-
-/// A value as it is written on the command line.
-fn spelling(value: impl ValueEnum) -> String {
-    let value = value.to_possible_value().expect("no value is hidden");
-    value.get_name().to_owned()
-}
-
-/// A rank that panics ends the job, so that the others do not wait for it.
-fn abort_the_job_on_panic() {
-    let print = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |panic| {
-        print(panic);
-        SimpleCommunicator::world().abort(1);
-    }));
 }

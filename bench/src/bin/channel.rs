@@ -1,0 +1,197 @@
+//! What a message costs from one rank to another: the same cases for every subject, on the same ranks, in one run.
+//!
+//! ```text
+//! mpiexec -n 2 channel [--json FILE] [--rounds N] [--cases stream_8,latency_8] [--subjects mpi_send_recv]
+//! ```
+//!
+//! # The figures
+//! Nanoseconds a message.
+//!
+//! - `stream_BYTES`: the first rank sends to the last as fast as it can. This is the time that passed until the last
+//!   message was received, divided by their number.
+//! - `latency_8`: a message of 8 bytes goes to and fro between the first and the last rank; half the time.
+//! - `two_by_two_8`: the first two ranks send 8 bytes as fast as they can, the last two receive; the time that passed
+//!   divided by all messages. It is measured where there are 4 ranks.
+//!
+//! The other ranks sleep. Every message comes from and goes to a buffer that was made before, and begins with a number
+//! by which is checked that each arrived once, and in order where one rank sends to one. A sender that gets ahead is
+//! held up by what the subject has room for: 1,024 messages or 4 MiB where that can be chosen.
+//!
+//! # How they are taken
+//! As in the benchmark of locks: the subjects take turns, round after round, and all ranks start a round at one moment
+//! of the clock they share. The senders stop at another, and the receivers have everything a moment later.
+//!
+//! Two subjects have jobs of their own on the same number of ranks, which `cargo xtask bench channel` runs right before,
+//! with as many rounds of the same length: `mpi_rma` needs MPI initialized for several threads, which makes many MPIs
+//! slower for the others, and `mpi_channels` is written in Python. Their rounds come in by `--with`. With `--threads`,
+//! `mpi_rma` takes turns with the others, which then have several threads too.
+//!
+//! Compare figures of one run only, and by their ratio: `mpisync/it` below 1 means that mpisync is faster.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::Parser;
+use mpi::topology::SimpleCommunicator;
+use mpi::traits::*;
+use mpisync_bench::channel::{Case, Name, Subject};
+use mpisync_bench::program::{abort_the_job_on_panic, chosen, spelling};
+use mpisync_bench::report::{self, Outcome, Setting};
+use mpisync_bench::team::Team;
+
+/// Length of a round.
+const ROUND: Duration = Duration::from_millis(80);
+
+/// Measures mpisync's channel beside others, on the ranks of this MPI job.
+#[derive(Parser)]
+#[command(name = "channel")]
+struct Options {
+    /// Write the figures to FILE as JSON too
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Rounds of each subject in each case, 80 ms each
+    #[arg(long, value_name = "N", default_value_t = 15, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: u32,
+    /// Only these cases
+    #[arg(long, value_delimiter = ',', value_name = "CASE,…")]
+    cases: Vec<Case>,
+    /// Only these subjects
+    #[arg(long, value_delimiter = ',', value_name = "SUBJECT,…")]
+    subjects: Vec<Name>,
+    /// Initialize MPI for several threads, and measure the subjects too that need it
+    #[arg(long)]
+    threads: bool,
+    /// Write all rounds to FILE, and no table
+    #[arg(long, value_name = "FILE", conflicts_with = "json")]
+    apart: Option<PathBuf>,
+    /// Take over what another job has measured with `--apart`
+    #[arg(long, value_name = "FILE")]
+    with: Vec<PathBuf>,
+}
+
+impl Options {
+    /// The subjects that this job is to measure.
+    fn subjects(&self, hosts: usize) -> Vec<Name> {
+        chosen(&self.subjects)
+            .into_iter()
+            .filter(|name| name.is_here())
+            .filter(|name| self.threads || !name.needs_threads())
+            .filter(|name| hosts == 1 || name.spans_hosts())
+            .collect()
+    }
+}
+
+fn main() -> ExitCode {
+    let options = Options::try_parse();
+    // Several threads make many MPIs slower.
+    let threads = std::env::var_os("MPISYNC_HOSTS").is_some()
+        || options.as_ref().is_ok_and(|options| options.threads);
+    let for_threads = threads.then(mpisync::initialize).flatten();
+    let for_one_thread = (!threads).then(mpi::initialize).flatten();
+    if for_threads.is_none() && for_one_thread.is_none() {
+        eprintln!("channel: MPI is initialized already");
+        return ExitCode::FAILURE;
+    }
+    let world = SimpleCommunicator::world();
+    abort_the_job_on_panic();
+    let options = match options {
+        Ok(options) => options,
+        Err(message) => {
+            // Every rank has the same arguments; one of them says what is wrong.
+            if world.rank() == 0 {
+                // Nobody is left to be told that standard error is closed.
+                let _ = message.print();
+            }
+            return ExitCode::from(message.exit_code() as u8);
+        }
+    };
+    match run(&options, &world) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            if world.rank() == 0 {
+                eprintln!("channel: {error:#}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(options: &Options, world: &SimpleCommunicator) -> anyhow::Result<()> {
+    anyhow::ensure!(world.size() > 1, "a message takes two ranks");
+    let team = Team::new(world, ROUND);
+    let setting = Setting {
+        mpi: report::short_version(&mpi::environment::library_version()?),
+        ranks: world.size() as usize,
+        hosts: team.hosts(),
+    };
+    let subjects = options.subjects(team.hosts());
+    let mut outcomes = Vec::new();
+    for case in chosen(&options.cases) {
+        if case.ranks() <= world.size() {
+            outcomes.extend(measure(case, &subjects, options.rounds, &team));
+        }
+    }
+    team.disband();
+    if world.rank() > 0 {
+        return Ok(());
+    }
+    if let Some(path) = &options.apart {
+        return report::write_rounds(path, &outcomes)
+            .with_context(|| format!("cannot write {}", path.display()));
+    }
+    for path in &options.with {
+        let rounds = report::read_rounds(path);
+        outcomes.extend(rounds.with_context(|| format!("cannot read {}", path.display()))?);
+    }
+    let outcomes = in_order(&outcomes);
+    print!("{}", report::table(&setting, &outcomes, "mpisync"));
+    if let Some(path) = &options.json {
+        report::write_json(path, &setting, &outcomes)
+            .with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(())
+}
+
+/// All rounds of one case. Collective.
+fn measure(case: Case, subjects: &[Name], rounds: u32, team: &Team) -> Vec<Outcome> {
+    let mut subjects: Vec<(Box<dyn Subject>, Outcome)> = subjects
+        .iter()
+        .map(|&name| {
+            let outcome = Outcome {
+                case: spelling(case),
+                subject: spelling(name),
+                rounds: Vec::new(),
+            };
+            (name.make(case, team), outcome)
+        })
+        .collect();
+    for (subject, _) in &mut subjects {
+        subject.round(case, team);
+    }
+    for _ in 0..rounds {
+        for (subject, outcome) in &mut subjects {
+            outcome.rounds.push(subject.round(case, team));
+        }
+    }
+    subjects
+        .into_iter()
+        .map(|(subject, outcome)| {
+            subject.close();
+            outcome
+        })
+        .collect()
+}
+
+/// The outcomes by case, and by subject within a case.
+fn in_order(outcomes: &[Outcome]) -> Vec<Outcome> {
+    let mut sorted = Vec::new();
+    for case in chosen::<Case>(&[]).into_iter().map(spelling) {
+        for subject in chosen::<Name>(&[]).into_iter().map(spelling) {
+            let this = |outcome: &&Outcome| outcome.case == case && outcome.subject == subject;
+            sorted.extend(outcomes.iter().find(this).cloned());
+        }
+    }
+    sorted
+}

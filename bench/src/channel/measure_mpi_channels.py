@@ -1,0 +1,166 @@
+"""The Python package mpi-channels in the cases of the channel benchmark.
+
+    mpiexec -n 2 python3 measure_mpi_channels.py --apart FILE [--rounds N] [--cases stream_8,latency_8]
+
+`cargo xtask bench channel` runs it, with a Python that has the package, and the benchmark takes its rounds over. The
+cases and what is counted are those of the benchmark; the number of messages is chosen such that a round takes as long.
+
+Messages are arrays of 64-bit floating-point numbers; the first of them is the message's number, by which is checked that
+each arrived once. The package has a receiver that finds nothing sleep for up to a second by default; here it asks again
+at once.
+"""
+
+import argparse
+import json
+import time
+
+import numpy
+from mpi4py import MPI
+from mpi_channels import RemoteChannel
+
+ROUND = 80e6  # nanoseconds
+NOTICE = 10e6  # from the choice of a start to the start
+FIRST = 20  # messages of the round that is not counted
+
+SIZES = (8, 64, 512, 1024, 4096, 32768, 65536, 262144, 1048576)
+CASES = [("stream", size) for size in SIZES] + [("latency", 8), ("two_by_two", 8)]
+
+WORLD = MPI.COMM_WORLD
+RANK = WORLD.Get_rank()
+LAST = WORLD.Get_size() - 1
+
+
+def now():
+    """The clock that all ranks of a host read alike."""
+    return time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+
+
+def meet():
+    """A barrier in which ranks that come early leave their cores to the others."""
+    request = WORLD.Ibarrier()
+    while not request.Test():
+        time.sleep(0.001)
+
+
+def start():
+    """Waits for the moment at which all ranks start."""
+    meet()
+    moment = WORLD.bcast(now() + NOTICE if RANK == 0 else None)
+    time.sleep(max(0, moment - now()) / 1e9)
+    return moment
+
+
+def channel(size):
+    """A channel with as much room as the other subjects have. Collective."""
+    room = min((4 << 20) // size, 1024)
+    return RemoteChannel(room, size // 8, t_wait=0, r_wait=0)
+
+
+def give_back(channels):
+    """Frees what the channels have. Collective."""
+    for each in channels:
+        each.buf.win.Free()
+        each.buf.ptr.Free()
+        each.pool.shutdown()
+
+
+def produce(way, message, numbers):
+    for number in numbers:
+        message[0] = number
+        way.put(message)
+    return sum(numbers)
+
+
+def consume(way, message):
+    """Takes all; the sum of their numbers."""
+    numbers = 0
+    while (taken := way.take()) is not None:
+        message[:] = taken
+        numbers += int(message[0])
+    return numbers
+
+
+def stream(ways, message, senders, receivers, count):
+    (way,) = ways
+    if RANK in senders:
+        return produce(way, message, range(RANK, count, len(senders)))
+    if RANK in receivers:
+        return -consume(way, message)
+    return 0
+
+
+def latency(ways, message, count):
+    forth, back = ways
+    for number in range(count // 2):
+        if RANK == 0:
+            message[0] = number
+            forth.put(message)
+            message[:] = back.take()
+        elif RANK == LAST:
+            message[:] = forth.take()
+            back.put(message)
+        assert message[0] == number or 0 < RANK < LAST, "a message out of order"
+    return 0
+
+
+def one_round(kind, ways, message, count):
+    """Nanoseconds a message. Collective."""
+    if RANK == 0:
+        for way in ways:
+            way.claim(count // len(ways))
+    begin = start()
+    if kind == "latency":
+        balance = latency(ways, message, count)
+    elif kind == "two_by_two":
+        balance = stream(ways, message, (0, 1), (LAST - 1, LAST), count)
+    else:
+        balance = stream(ways, message, (0,), (LAST,), count)
+    end = now()
+    meet()
+    assert WORLD.allreduce(balance) == 0, "messages were lost or changed"
+    return (WORLD.allreduce(end, MPI.MAX) - begin) / count
+
+
+def measure(kind, size, rounds):
+    """All rounds of one case. Collective."""
+    ways = [channel(size) for _ in range(2 if kind == "latency" else 1)]
+    message = numpy.ones(size // 8)
+    took = one_round(kind, ways, message, FIRST)
+    figures = []
+    for _ in range(rounds):
+        count = max(4, int(ROUND / took) // 4 * 4)
+        took = one_round(kind, ways, message, count)
+        figures.append(took)
+    give_back(ways)
+    return figures
+
+
+def main():
+    parser = argparse.ArgumentParser(allow_abbrev=False, add_help=False)
+    parser.add_argument("--apart", required=True)
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--cases")
+    # The other options are for the other subjects.
+    options, _ = parser.parse_known_args()
+    asked = options.cases.split(",") if options.cases else None
+    outcomes = []
+    for kind, size in CASES:
+        case = f"{kind}_{size}"
+        if (asked and case not in asked) or (kind == "two_by_two" and LAST < 3):
+            continue
+        rounds = measure(kind, size, options.rounds)
+        outcomes.append({"case": case, "subject": "mpi_channels", "rounds": rounds})
+    if RANK == 0:
+        with open(options.apart, "w") as file:
+            json.dump(outcomes, file)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except BaseException:
+        # The other ranks would wait for this one.
+        import traceback
+
+        traceback.print_exc()
+        WORLD.Abort(1)
