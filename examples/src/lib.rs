@@ -3,10 +3,14 @@
 //! `hdf5_results` (with mpisync) and `plain_mpi` (with MPI alone) do the same job: many ranks write into one
 //! ordinary HDF5 file. The file's layout, its content and its verification are in [`results`], the command line
 //! in [`cli`], the one progress bar in [`progress`].
+//!
+//! `word_count` and `pipeline` hand work from rank to rank through channels. What a rank does that puts and takes is
+//! in [`room`].
 
 pub mod cli;
 pub mod progress;
 pub mod results;
+pub mod room;
 mod terminal;
 
 #[cfg(test)]

@@ -7,12 +7,12 @@ use mpi::{topology::SimpleCommunicator, traits::*};
 
 /// The rank that draws.
 const DRAWER: i32 = 0;
-/// The tag of the messages that say how many datasets a rank has finished.
+/// The tag of the messages that say how much a rank has finished.
 const FINISHED: i32 = 0x0BA2;
 
-/// Counts the finished datasets of all ranks and shows them in one bar, drawn by one rank.
+/// Counts what all ranks have finished and shows it in one bar, drawn by one rank.
 ///
-/// The other ranks send it a message of four bytes a dataset, which it takes in whenever it comes by. Nothing is
+/// The other ranks send it a message of eight bytes a dataset, which it takes in whenever it comes by. Nothing is
 /// drawn where nobody is looking at a terminal.
 pub struct Progress<'c> {
     world: &'c SimpleCommunicator,
@@ -22,7 +22,16 @@ pub struct Progress<'c> {
 
 impl<'c> Progress<'c> {
     /// A bar that is full when the ranks have finished `total` datasets together.
-    pub fn new(world: &'c SimpleCommunicator, total: u64) -> Self {
+    pub fn datasets(world: &'c SimpleCommunicator, total: u64) -> Self {
+        Self::new(world, total, "{wide_bar} {pos}/{len} datasets, {eta} left")
+    }
+
+    /// A bar that is full when the ranks have finished `total` bytes together.
+    pub fn bytes(world: &'c SimpleCommunicator, total: u64) -> Self {
+        Self::new(world, total, "{wide_bar} {bytes}/{total_bytes}, {eta} left")
+    }
+
+    fn new(world: &'c SimpleCommunicator, total: u64, template: &str) -> Self {
         let terminal = if world.rank() == DRAWER {
             crate::terminal::stderr()
         } else {
@@ -32,21 +41,20 @@ impl<'c> Progress<'c> {
             Some(terminal) => ProgressDrawTarget::term(terminal, 20),
             None => ProgressDrawTarget::hidden(),
         };
-        let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} datasets, {eta} left")
-            .expect("the template has no unknown keys");
+        let style = ProgressStyle::with_template(template).expect("no unknown keys");
         let bar = ProgressBar::with_draw_target(Some(total), target).with_style(style);
         Progress { world, bar, total }
     }
 
-    /// Says that this rank is through with `datasets` more of its datasets.
-    pub fn finished(&self, datasets: u32) {
+    /// Says that this rank is through with so many more of its datasets, or bytes.
+    pub fn finished(&self, more: u64) {
         if self.world.rank() == DRAWER {
-            self.bar.inc(u64::from(datasets));
+            self.bar.inc(more);
             self.take_in();
         } else {
             self.world
                 .process_at_rank(DRAWER)
-                .send_with_tag(&datasets, FINISHED);
+                .send_with_tag(&more, FINISHED);
         }
     }
 
@@ -82,8 +90,8 @@ impl<'c> Progress<'c> {
             .any_process()
             .immediate_matched_probe_with_tag(FINISHED)
         {
-            let (datasets, _) = message.matched_receive::<u32>();
-            self.bar.inc(u64::from(datasets));
+            let (more, _) = message.matched_receive::<u64>();
+            self.bar.inc(more);
         }
         self.bar.position() > before
     }

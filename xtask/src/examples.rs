@@ -20,6 +20,8 @@ const PACKAGE: &str = "mpisync-examples";
 const RANKS: u32 = 4;
 /// Numbers in a dataset, when the examples are run as checks.
 const SMALL: &str = "1000";
+/// On how many ranks the examples of channels run: with all that they do on one, to more than there may be cores.
+const CHANNEL_RANKS: [u32; 5] = [1, 2, 3, 4, 8];
 
 /// The main job: 4 ranks write one ordinary HDF5 file, and it is verified.
 pub fn demo(workspace: &Workspace, choice: &Choice, limit: Duration) -> Result<()> {
@@ -33,7 +35,8 @@ pub fn demo(workspace: &Workspace, choice: &Choice, limit: Duration) -> Result<(
     Ok(())
 }
 
-/// Runs the examples on 4 ranks and has other programs read what they wrote.
+/// Runs the examples on 4 ranks and has other programs read what they wrote; those of channels on other numbers of
+/// ranks too.
 pub fn check(workspace: &Workspace, tools: &Toolbox<'_>, machine: &Machine) -> Result<()> {
     let dir = workspace.target.join("examples").join(tools.mpi.label());
     let quickstart = build(tools, machine, PACKAGE, "quickstart", Build::Release)?;
@@ -48,16 +51,61 @@ pub fn check(workspace: &Workspace, tools: &Toolbox<'_>, machine: &Machine) -> R
         read_with_h5dump(&file, count)?;
         read_with_h5py(&file, count)?;
     }
+    check_channels(tools, machine, &dir)
+}
+
+/// Runs the examples of channels, which check their results themselves too.
+fn check_channels(tools: &Toolbox<'_>, machine: &Machine, dir: &Path) -> Result<()> {
+    let text = fresh_file(dir, "text.txt")?;
+    fs::write(&text, awkward_text()).with_context(|| format!("cannot write {}", text.display()))?;
+    let few = ["--capacity".into(), "2".into()]; // so that the ranks wait for room
+    let words = "verified: 9004 words, 11 of them different";
+    let primes = "verified: 9592 primes below 100000; the longest gap is 72 and comes after 31397";
+    let jobs: [(&str, Vec<OsString>, &str); 2] = [
+        ("word_count", vec![text.into()], words),
+        ("pipeline", vec!["100000".into()], primes),
+    ];
+    for (name, args, expected) in jobs {
+        let program = build(tools, machine, PACKAGE, name, Build::Release)?;
+        let with_few = args.iter().chain(&few).cloned().collect();
+        for args in [args, with_few] {
+            for ranks in CHANNEL_RANKS {
+                let last = last_line(tools, ranks, &program, &args)
+                    .with_context(|| format!("{name} on {ranks} ranks"))?;
+                ensure!(
+                    last == expected,
+                    "{name} on {ranks} ranks ends with `{last}`, not `{expected}`"
+                );
+            }
+        }
+    }
     Ok(())
+}
+
+/// A text with long lines, long words, empty lines, letters of several bytes, bytes that are no text, and no end of the
+/// last line.
+fn awkward_text() -> Vec<u8> {
+    let long_word = "Word".repeat(1000);
+    let long_line = "one, two; THREE — vier fünf 六 ".repeat(1000);
+    let lines = "a few words\n\n\r\n".repeat(1000);
+    let mut text = format!("{long_line}{long_word}\n{lines}{long_word} {long_word}").into_bytes();
+    text.extend(b" \xff\xfe end");
+    text
+}
+
+/// Runs a program, and gives the last line that it prints.
+fn last_line(tools: &Toolbox<'_>, ranks: u32, program: &Path, args: &[OsString]) -> Result<String> {
+    let mut last = String::new();
+    tools.launch(ranks, program, args, |line| {
+        pass_on(line);
+        line.clone_into(&mut last);
+    })?;
+    Ok(last)
 }
 
 /// Runs a program that writes datasets, and says how many of them it has verified.
 fn datasets(tools: &Toolbox<'_>, program: &Path, args: &[OsString]) -> Result<usize> {
-    let mut last = String::new();
-    tools.launch(RANKS, program, args, |line| {
-        pass_on(line);
-        line.clone_into(&mut last);
-    })?;
+    let last = last_line(tools, RANKS, program, args)?;
     verified(&last).with_context(|| {
         format!("the last line is not `verified: N datasets in PATH` but `{last}`")
     })

@@ -51,7 +51,7 @@ fn run(world: &SimpleCommunicator, args: &Args) -> anyhow::Result<String> {
     let mut ctrl = mpisync::sync(world)?;
     let header = create(&mut ctrl, &args.job)?;
     let input = read_input(&mut ctrl, &header)?;
-    let progress = Progress::new(world, header.total());
+    let progress = Progress::datasets(world, header.total());
     if args.no_lock {
         no_lock::write_results(world, &mut ctrl, &header, &input, progress)?;
     } else {

@@ -52,7 +52,7 @@ fn write_results(
     header: &results::Header,
     input: &[f64],
 ) -> anyhow::Result<()> {
-    let progress = Progress::new(world, header.total());
+    let progress = Progress::datasets(world, header.total());
     let mut ring = by_hand::Ring::new(world, header.datasets);
     let mut outcome = Ok(());
     for dataset in 0..header.datasets {
