@@ -29,6 +29,7 @@
 //! # Features
 //! - `mpi` (default): controllers on MPI communicators, by the crate [`mpi`](https://docs.rs/mpi). Without it only
 //!   [`WindowController::local`] is there, and the crate builds without any MPI.
+//! - `futures`: channels as streams and sinks, by `futures-core` and `futures-sink`. Their futures need no feature.
 //! - `simulator`: the module `simulator`, which runs the lock's protocol on thousands of nodes of a modelled network.
 //!
 //! # Layers

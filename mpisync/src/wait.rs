@@ -10,7 +10,7 @@ pub(crate) use model::{Deadline, wait};
 #[cfg(all(feature = "mpi", not(loom)))]
 pub(crate) use real::wait_for_network;
 #[cfg(not(loom))]
-pub(crate) use real::{Deadline, wait};
+pub(crate) use real::{Deadline, FIRST_NAP, INSPECTION, LONGEST_NAP, POLL, wait};
 
 /// Why a wait ended without what was waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,13 +33,13 @@ mod real {
     /// How often the condition is looked at before MPI and the scheduler come into it: about a microsecond.
     const SPINS: u32 = 40;
     /// How long a rank polls and yields before it sleeps.
-    const POLL: Duration = Duration::from_micros(20);
+    pub(crate) const POLL: Duration = Duration::from_micros(20);
     /// The first sleep; each next one is twice as long.
-    const FIRST_NAP: Duration = Duration::from_micros(50);
+    pub(crate) const FIRST_NAP: Duration = Duration::from_micros(50);
     /// The longest sleep, and so the most that a missed wake-up costs.
-    const LONGEST_NAP: Duration = Duration::from_millis(1);
+    pub(crate) const LONGEST_NAP: Duration = Duration::from_millis(1);
     /// How often a sleeper looks whether the ranks it waits for are still there.
-    const INSPECTION: Duration = Duration::from_millis(1);
+    pub(crate) const INSPECTION: Duration = Duration::from_millis(1);
 
     /// When to give up.
     #[derive(Clone, Copy, Debug)]

@@ -1,5 +1,7 @@
 //! What can be said of controllers without MPI: one process, all of the interface.
 
+#![cfg(not(loom))]
+
 use mpisync::prelude::*;
 use mpisync::{Collective, UpgradeError};
 use serde::{Deserialize, Serialize};

@@ -4,7 +4,7 @@ use super::error::{BulkError, ChannelError, PutError};
 use crate::memory::QueueMemory;
 use crate::memory::queue::Slots;
 use crate::plain::Plain;
-use crate::queue::{NoMessage, NoRoom, Putting, Queue, Taking};
+use crate::queue::{Generation, NoMessage, NoRoom, Putting, Queue, Taking};
 use crate::wait::Deadline;
 use std::fmt;
 use std::mem::MaybeUninit;
@@ -16,6 +16,7 @@ pub(super) struct Ends<T> {
     pub(super) host: i32,
     pub(super) name: String,
     /// Whether it is of no use any more when MPI ends.
+    #[cfg(feature = "mpi")]
     needs_mpi: bool,
 }
 
@@ -39,6 +40,7 @@ impl Limit {
 impl<T: Plain> Ends<T> {
     pub(super) fn new(slots: Slots<T>, host: i32, name: String) -> Self {
         Ends {
+            #[cfg(feature = "mpi")]
             needs_mpi: slots.domain().needs_mpi(),
             queue: Queue { memory: slots },
             host,
@@ -71,6 +73,24 @@ impl<T: Plain> Ends<T> {
             (NoRoom::Full, Limit::For(waited)) => ChannelError::Timeout { waited },
             (NoRoom::Full, _) => ChannelError::Full,
         })
+    }
+
+    /// Whether a message could be put at this moment.
+    #[cfg(feature = "futures")]
+    pub(super) fn check_room(&self) -> Result<(), ChannelError> {
+        self.check_usable()?;
+        self.queue.check_room().map_err(|no_room| match no_room {
+            NoRoom::Deserted => ChannelError::Closed,
+            NoRoom::Full => ChannelError::Full,
+        })
+    }
+
+    /// Puts a message from where it lies, which may be long; does not wait.
+    #[inline]
+    pub(super) fn try_put(&self, message: &T) -> Result<(), ChannelError> {
+        let mut putting = self.reserve(1, Limit::Try)?;
+        self.fill(&mut putting, message);
+        Ok(())
     }
 
     #[inline]
@@ -158,6 +178,14 @@ impl<T: Plain> Ends<T> {
             },
             limit => self.queue.take(most, || limit.deadline()),
         };
+        Self::unless_over(taken, limit)
+    }
+
+    #[inline]
+    fn unless_over(
+        taken: Result<Taking<'_, Slots<T>>, NoMessage>,
+        limit: Limit,
+    ) -> Result<Option<Taking<'_, Slots<T>>>, ChannelError> {
         match (taken, limit) {
             (Ok(taking), _) => Ok(Some(taking)),
             (Err(NoMessage::Over), _) => Ok(None),
@@ -172,6 +200,13 @@ impl<T: Plain> Ends<T> {
         Ok(self
             .next(1, limit)?
             .map(|mut taking| self.read(&mut taking)))
+    }
+
+    /// [`Self::take`] that does not wait, for a future that does, since it asked first.
+    pub(super) fn take_since(&self, wait_began: Generation) -> Result<Option<T>, ChannelError> {
+        self.check_usable()?;
+        let taken = self.queue.take_since(1, wait_began);
+        Ok(Self::unless_over(taken, Limit::Try)?.map(|mut taking| self.read(&mut taking)))
     }
 
     /// The next of the messages that are being taken; there is one.

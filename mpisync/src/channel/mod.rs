@@ -35,6 +35,36 @@
 //!
 //! The other way round, putting fails with [`ChannelError::Closed`] once no rank is left that could take.
 //!
+//! # Futures
+//! [`put_async`](RemoteChannel::put_async) and [`take_async`](RemoteChannel::take_async) are futures, so that a rank can wait
+//! for several channels, or for a channel and a timer. They work under any executor that runs them on the thread of the
+//! channel, and need no runtime. With the feature `futures` its ends are also a stream and a sink.
+//!
+//! ```
+//! use mpisync::RemoteChannel;
+//!
+//! let (questions, answers) = (RemoteChannel::<u64>::local(1)?, RemoteChannel::<u64>::local(1)?);
+//! let ask = async {
+//!     questions.put_async(6).await?;
+//!     answers.take_async().await
+//! };
+//! let answer = async {
+//!     let question = questions.take_async().await?.expect("a question");
+//!     answers.put_async(question * 7).await?;
+//!     Ok::<_, mpisync::ChannelError>(())
+//! };
+//! let (answer, _) = futures::executor::block_on(async { futures::join!(ask, answer) });
+//! assert_eq!(answer, Ok(Some(42)));
+//! # Ok::<(), mpisync::CreateError>(())
+//! ```
+//!
+//! Whether there is a message is seen when a future is polled, and no other process can have that done. So a future that
+//! waits is polled again and again for some microseconds, and after naps of up to a millisecond then, of which a thread
+//! wakes it that all channels of the process share. A blocking `put` or `take` finds out sooner, and costs less.
+//!
+//! A rank with a future that takes does not count as one that waits in `take`, for its other tasks may put. So it has its
+//! stream end by dropping its producer, or with claims.
+//!
 //! # When a rank dies
 //! Its ends are closed. A message that it was putting at that moment is not put, and one that it was taking is lost with it;
 //! all others stay. This is noticed by the ranks that wait, within some milliseconds.
@@ -43,11 +73,16 @@
 //! The slots with stamps: Dmitry Vyukov, "Bounded MPMC queue", 1024cores.net, 2010; with laps for any capacity as in
 //! crossbeam's `ArrayQueue`.
 
+mod alarm;
+mod attempts;
 #[cfg(feature = "mpi")]
 mod builder;
 mod ends;
 mod error;
+mod future;
 mod iter;
+#[cfg(feature = "futures")]
+mod stream;
 
 use crate::error::CreateError;
 use crate::memory::domain::Domain;
@@ -58,12 +93,15 @@ use crate::plain::Plain;
 pub use builder::ChannelBuilder;
 use ends::{Ends, Limit};
 pub use error::{BulkError, ChannelError, PutError};
+pub use future::{PutFuture, TakeFuture};
 pub use iter::{IntoIter, Iter};
 use std::fmt;
 use std::io;
 use std::mem::MaybeUninit;
 use std::rc::Rc;
 use std::time::Duration;
+#[cfg(feature = "futures")]
+pub use stream::{ChannelSink, ChannelStream};
 
 /// A queue of messages of one type that all ranks of a communicator share, with room for a fixed number of them.
 ///
@@ -304,6 +342,100 @@ impl<T: Plain> RemoteChannel<T> {
         self.consumer.take_many(messages, most)
     }
 
+    /// Puts a message; a future that waits while the channel is full. Not collective.
+    ///
+    /// The message is put in the poll that is ready and not before, so nothing happens if the future is dropped earlier.
+    /// Futures do not queue up: where several wait, whichever is polled first puts.
+    ///
+    /// ```
+    /// use mpisync::{ChannelError, RemoteChannel};
+    ///
+    /// let (producer, consumer) = RemoteChannel::<f64>::local(1)?.split();
+    /// let put = async {
+    ///     producer.put_async(1.5).await?;
+    ///     drop(consumer);
+    ///     producer.put_async(2.5).await
+    /// };
+    /// let error = futures::executor::block_on(put).expect_err("nobody takes");
+    /// assert_eq!((error.message, error.reason), (2.5, ChannelError::Closed));
+    /// # Ok::<(), mpisync::CreateError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`ChannelError::Closed`], [`ChannelError::Finalized`], with the message.
+    ///
+    /// # Panics
+    /// If the future is polled after it was ready.
+    pub fn put_async(&self, message: T) -> PutFuture<'_, T> {
+        self.producer.put_async(message)
+    }
+
+    /// Takes the next message; a future that waits while there is none. `Ok(None)` at the end of the stream. Not collective.
+    ///
+    /// A message is taken in the poll that is ready and not before, so none is lost if the future is dropped earlier, as by
+    /// `select!` or a timeout. Meanwhile this rank does not count as one that waits: the stream ends when the producers are
+    /// dropped, that of this rank at any rate, or the [claims](Self::claim) are kept.
+    ///
+    /// ```
+    /// let (producer, consumer) = mpisync::RemoteChannel::<f64>::local(16)?.split();
+    /// producer.put(1.5)?;
+    /// drop(producer);
+    /// futures::executor::block_on(async {
+    ///     assert_eq!(consumer.take_async().await, Ok(Some(1.5)));
+    ///     assert_eq!(consumer.take_async().await, Ok(None));
+    /// });
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`ChannelError::Missing`], [`ChannelError::Finalized`].
+    ///
+    /// # Panics
+    /// If the future is polled after it was ready.
+    pub fn take_async(&self) -> TakeFuture<'_, T> {
+        self.consumer.take_async()
+    }
+
+    /// Takes messages until the end of the stream, as the stream of an executor. Each item is a
+    /// [`take_async`](Self::take_async), and after an error there is none.
+    ///
+    /// ```
+    /// use futures::TryStreamExt;
+    ///
+    /// let (producer, consumer) = mpisync::RemoteChannel::<u64>::local(16)?.split();
+    /// producer.put_slice(&[1, 2, 3])?;
+    /// drop(producer);
+    /// let messages: Vec<u64> = futures::executor::block_on(consumer.stream().try_collect())?;
+    /// assert_eq!(messages, [1, 2, 3]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[cfg(feature = "futures")]
+    pub fn stream(&self) -> ChannelStream<'_, T> {
+        self.consumer.stream()
+    }
+
+    /// Puts messages, as the sink of an executor.
+    ///
+    /// It is ready when there is room, and a message is put as soon as the sink has it. Only if another rank or task puts in
+    /// between does the sink hold the message, one at most, and puts it when it is polled next, to become ready, to flush or
+    /// to close. So flush before you drop it, as `send` does and `feed` does not. Closing it flushes it and nothing else; the
+    /// stream ends when the producers are dropped.
+    ///
+    /// ```
+    /// use futures::{SinkExt, StreamExt, stream};
+    ///
+    /// let (producer, consumer) = mpisync::RemoteChannel::<u64>::local(16)?.split();
+    /// let mut messages = stream::iter(1..=3).map(Ok);
+    /// futures::executor::block_on(producer.sink().send_all(&mut messages))?;
+    /// drop(producer);
+    /// assert_eq!(consumer.iter().sum::<u64>(), 6);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[cfg(feature = "futures")]
+    pub fn sink(&self) -> ChannelSink<'_, T> {
+        self.producer.sink()
+    }
+
     /// Takes messages until the end of the stream. Each `next` is a [`take`](Self::take).
     pub fn iter(&self) -> Iter<'_, T> {
         self.consumer.iter()
@@ -368,6 +500,23 @@ impl<T: Plain> Producer<T> {
     pub fn put_all(&self, messages: impl IntoIterator<Item = T>) -> Result<(), BulkError> {
         self.ends.put_all(messages)
     }
+
+    /// See [`RemoteChannel::put_async`].
+    ///
+    /// # Errors
+    /// The same.
+    ///
+    /// # Panics
+    /// The same.
+    pub fn put_async(&self, message: T) -> PutFuture<'_, T> {
+        PutFuture::new(&self.ends, message)
+    }
+
+    /// See [`RemoteChannel::sink`].
+    #[cfg(feature = "futures")]
+    pub fn sink(&self) -> ChannelSink<'_, T> {
+        ChannelSink::new(&self.ends)
+    }
 }
 
 impl<T: Plain> Consumer<T> {
@@ -420,6 +569,23 @@ impl<T: Plain> Consumer<T> {
         self.ends
             .take_many(messages, most, Limit::Never)
             .unwrap_or_else(|error| self.ends.give_up(&error))
+    }
+
+    /// See [`RemoteChannel::take_async`].
+    ///
+    /// # Errors
+    /// The same.
+    ///
+    /// # Panics
+    /// The same.
+    pub fn take_async(&self) -> TakeFuture<'_, T> {
+        TakeFuture::new(&self.ends)
+    }
+
+    /// See [`RemoteChannel::stream`].
+    #[cfg(feature = "futures")]
+    pub fn stream(&self) -> ChannelStream<'_, T> {
+        ChannelStream::new(&self.ends)
     }
 
     /// See [`RemoteChannel::iter`].

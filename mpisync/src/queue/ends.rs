@@ -7,7 +7,7 @@ use crate::memory::words::queue::{NO_CONSUMER, NO_PRODUCER, Position, WAITING};
 
 /// After how many ends a rank began to wait.
 #[derive(Clone, Copy)]
-pub(super) struct Generation(u32);
+pub(crate) struct Generation(u32);
 
 impl<M: QueueMemory> Queue<M> {
     /// Promises messages.
@@ -30,7 +30,7 @@ impl<M: QueueMemory> Queue<M> {
     }
 
     /// Sees whether anybody is left who takes, and if not lets those know who put.
-    pub(super) fn note_desertion(&self) {
+    pub(crate) fn note_desertion(&self) {
         let all_closed = (0..self.memory.ranks()).all(|rank| {
             let ends = &self.memory.party(rank).ends;
             ends.load(Ordering::SeqCst) & NO_CONSUMER != 0
@@ -44,7 +44,7 @@ impl<M: QueueMemory> Queue<M> {
 
     /// Begins to wait for a message; the result is for [`Self::end_of_wait`]. A `patient` rank waits until there is one, and
     /// puts nothing before.
-    pub(super) fn begin_waiting(&self, patient: bool) -> Generation {
+    pub(crate) fn begin_waiting(&self, patient: bool) -> Generation {
         let began = self.memory.words().account.0.endings.load(Ordering::SeqCst);
         if patient {
             // SeqCst: in the order of the looks that `all_are_idle` takes.

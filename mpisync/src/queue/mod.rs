@@ -21,6 +21,8 @@ use crate::memory::event::{ALL, Event};
 use crate::memory::words::queue::{Bell, Holds, Party, Position};
 use crate::wait::{Deadline, Stop, wait};
 pub(crate) use run::{Putting, Taking};
+#[cfg(not(loom))]
+pub(crate) use {ends::Generation, remains::Inspector};
 
 /// How often a rank looks for a message before it lets the others know that it waits: about a microsecond.
 const SPINS: u32 = if cfg!(loom) { 1 } else { 40 };
@@ -215,6 +217,25 @@ impl<M: QueueMemory> Queue<M> {
         )?
     }
 
+    /// Whether a message could be put at this moment.
+    #[cfg(feature = "futures")]
+    pub(crate) fn check_room(&self) -> Result<(), NoRoom> {
+        let words = self.memory.words();
+        if words.account.0.deserted.load(Ordering::Relaxed) != 0 {
+            return Err(NoRoom::Deserted);
+        }
+        let tail = &words.tail.0;
+        loop {
+            let first = tail.load(Ordering::Relaxed);
+            if self.is(Position(first), Holds::Nothing) {
+                return Ok(());
+            }
+            if tail.load(Ordering::Relaxed) == first {
+                return Err(NoRoom::Full);
+            }
+        }
+    }
+
     /// [`Self::try_take`] that waits for a message.
     ///
     /// While a rank waits without a deadline the others may count on it that it puts nothing.
@@ -231,6 +252,25 @@ impl<M: QueueMemory> Queue<M> {
             std::hint::spin_loop();
         }
         self.wait_for_message(most, deadline())
+    }
+
+    /// [`Self::try_take`] for a rank that waits by asking again and again, and may put in between; with what
+    /// [`Self::begin_waiting`] gave when it asked first.
+    #[cfg(not(loom))]
+    pub(crate) fn take_since(
+        &self,
+        most: usize,
+        wait_began: Generation,
+    ) -> Result<Taking<'_, M>, NoMessage> {
+        if let Some(taking) = self.try_take(most) {
+            return Ok(taking);
+        }
+        let Some(end) = self.end_of_wait(wait_began) else {
+            return Err(NoMessage::Empty);
+        };
+        // The others are at the end too.
+        self.ring_news();
+        Err(end)
     }
 
     fn wait_for_message(

@@ -6,14 +6,14 @@ use crate::memory::atomic::Ordering;
 use crate::memory::words::queue::{Holds, NO_CONSUMER, NO_PRODUCER, Position, Reserve};
 
 /// What a rank does about once a millisecond while it waits.
-pub(super) struct Inspector<'a, M> {
+pub(crate) struct Inspector<'a, M> {
     queue: &'a Queue<M>,
     /// The rank to look at next; one at a time, for a look takes some microseconds.
     next: usize,
 }
 
 impl<M: QueueMemory> Queue<M> {
-    pub(super) fn inspector(&self) -> Inspector<'_, M> {
+    pub(crate) fn inspector(&self) -> Inspector<'_, M> {
         Inspector {
             queue: self,
             next: self.memory.me(),
@@ -85,7 +85,7 @@ impl<M: QueueMemory> Queue<M> {
 
 impl<M: QueueMemory> Inspector<'_, M> {
     /// Looks after a rank, and after the slot that comes next on either side.
-    pub(super) fn inspect(&mut self) {
+    pub(crate) fn inspect(&mut self) {
         let queue = self.queue;
         self.next = (self.next + 1) % queue.memory.ranks();
         let ends = &queue.memory.party(self.next).ends;

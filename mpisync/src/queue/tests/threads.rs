@@ -3,6 +3,7 @@
 use super::*;
 use crate::memory::QueueMemory;
 use std::thread;
+use std::time::Duration;
 
 /// The messages of one producer carry its number and count.
 fn message(producer: u64, count: u64) -> u64 {
@@ -52,6 +53,65 @@ fn many_at_once_as_far_as_there_is_room() {
     assert_eq!(try_take(queue), None);
     assert_eq!(queue.len(), 0);
     assert_eq!(queue.try_put(9).map(|putting| putting.left()), Ok(5));
+}
+
+#[test]
+fn who_asks_again_and_again_learns_of_an_end_that_others_found() {
+    let queues = queues(2, 4);
+    let (asks, waits) = (&queues[0], &queues[1]);
+    let began = asks.begin_waiting(false);
+    assert_eq!(asks.take_since(1, began).err(), Some(NoMessage::Empty));
+    asks.close_producer();
+    assert_eq!(asks.take_since(1, began).err(), Some(NoMessage::Empty));
+    assert_eq!(take(waits, 1), Err(NoMessage::Over));
+    let later = asks.begin_waiting(false);
+    // What is put after the end comes first all the same.
+    assert_eq!(try_put(waits, 5), Ok(()));
+    assert_eq!(try_take(asks), Some(5));
+    assert_eq!(asks.take_since(1, began).err(), Some(NoMessage::Over));
+    assert_eq!(asks.take_since(1, later).err(), Some(NoMessage::Empty));
+    waits.close_producer();
+    assert_eq!(asks.take_since(1, later).err(), Some(NoMessage::Over));
+}
+
+#[test]
+fn who_asks_again_and_again_keeps_the_others_waiting() {
+    let queues = queues(2, 4);
+    let (asks, waits) = (&queues[0], &queues[1]);
+    let began = asks.begin_waiting(false);
+    assert_eq!(asks.take_since(1, began).err(), Some(NoMessage::Empty));
+    let soon = || Deadline::after(Duration::from_millis(5));
+    assert_eq!(waits.take(1, soon).err(), Some(NoMessage::Empty));
+    thread::scope(|scope| {
+        let taken = scope.spawn(|| take(waits, 1));
+        thread::sleep(Duration::from_millis(5));
+        assert_eq!(asks.take_since(1, began).err(), Some(NoMessage::Empty));
+        assert_eq!(try_put(asks, 7), Ok(()));
+        assert_eq!(taken.join().expect("no panic"), Ok(vec![7]));
+    });
+}
+
+#[cfg(feature = "futures")]
+#[test]
+fn there_is_room_when_a_message_can_be_put() {
+    for capacity in [1, 2, 5] {
+        let queue = &queues(1, capacity)[0];
+        for _ in 0..3 {
+            for count in 0..capacity {
+                assert_eq!(queue.check_room(), Ok(()));
+                assert_eq!(try_put(queue, count), Ok(()));
+            }
+            assert_eq!(queue.check_room(), Err(NoRoom::Full));
+            let taking = queue.try_take(1).expect("a message");
+            // Its slot is not free before it was read.
+            assert_eq!(queue.check_room(), Err(NoRoom::Full));
+            drop(taking);
+            assert_eq!(queue.check_room(), Ok(()));
+            while try_take(queue).is_some() {}
+        }
+        queue.close_consumer();
+        assert_eq!(queue.check_room(), Err(NoRoom::Deserted));
+    }
 }
 
 /// Nothing is lost or doubled, and each consumer sees each producer's messages in order.
@@ -234,7 +294,7 @@ fn what_a_living_rank_is_putting_is_waited_for() {
     queues[1].memory.die();
     thread::scope(|scope| {
         let taken = scope.spawn(|| take(&queues[2], 1));
-        thread::sleep(std::time::Duration::from_millis(20));
+        thread::sleep(Duration::from_millis(20));
         assert!(!taken.is_finished());
         queues[0].memory.write(putting.index().expect("one"), 5);
         putting.publish();

@@ -1,0 +1,291 @@
+//! The alarm: a thread that wakes futures which wait for other processes.
+//!
+//! No process calls a waker of another one, so a future that waits is woken after a nap, to look again. One thread does that
+//! for all futures of a process. It starts with the first nap, sleeps while nobody naps, and never calls MPI.
+
+use crate::wait::{FIRST_NAP, LONGEST_NAP};
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// The clock of this process.
+static CLOCK: Clock = Clock::new();
+
+/// One future's alarm.
+pub(super) struct Alarm {
+    clock: &'static Clock,
+    /// What it set last, which may be over.
+    entry: Option<Entry>,
+    /// How long the next nap is.
+    nap: Duration,
+}
+
+/// When to wake somebody, and a number of its own.
+type Entry = (Instant, u64);
+
+/// Whom to wake and when.
+struct Clock {
+    schedule: Mutex<Schedule>,
+    changed: Condvar,
+}
+
+struct Schedule {
+    wakers: BTreeMap<Entry, Waker>,
+    next_number: u64,
+    has_thread: bool,
+}
+
+impl Alarm {
+    pub(super) fn new() -> Self {
+        Self::on(&CLOCK)
+    }
+
+    fn on(clock: &'static Clock) -> Self {
+        Alarm {
+            clock,
+            entry: None,
+            nap: FIRST_NAP,
+        }
+    }
+
+    /// Has `waker` woken after a nap, each twice as long as the one before; or, if a nap is not over yet, at its end, in place
+    /// of the waker that was given for it.
+    pub(super) fn set(&mut self, now: Instant, waker: &Waker) {
+        let waker = waker.clone();
+        let mut schedule = self.clock.schedule();
+        let current = self.entry.and_then(|entry| schedule.wakers.get_mut(&entry));
+        if let Some(current) = current {
+            let replaced = std::mem::replace(current, waker);
+            // Dropped only now, for it may run code of the executor.
+            drop(schedule);
+            drop(replaced);
+            return;
+        }
+        if !self.clock.has_thread(&mut schedule) {
+            drop(schedule);
+            waker.wake();
+            return;
+        }
+        let entry = (now + self.nap, schedule.next_number);
+        self.entry = Some(entry);
+        self.nap = (self.nap * 2).min(LONGEST_NAP);
+        schedule.next_number += 1;
+        schedule.wakers.insert(entry, waker);
+        let is_first = schedule.wakers.first_key_value().map(|(first, _)| *first) == Some(entry);
+        drop(schedule);
+        if is_first {
+            self.clock.changed.notify_one();
+        }
+    }
+}
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        if let Some(entry) = self.entry {
+            let waker = self.clock.schedule().wakers.remove(&entry);
+            // After the schedule is let go, see `set`.
+            drop(waker);
+        }
+    }
+}
+
+impl Clock {
+    const fn new() -> Self {
+        Clock {
+            schedule: Mutex::new(Schedule {
+                wakers: BTreeMap::new(),
+                next_number: 0,
+                has_thread: false,
+            }),
+            changed: Condvar::new(),
+        }
+    }
+
+    fn schedule(&self) -> MutexGuard<'_, Schedule> {
+        self.schedule.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Starts the thread if it does not run; whether it does. Where there can be none, futures are polled without naps.
+    fn has_thread(&'static self, schedule: &mut Schedule) -> bool {
+        if !schedule.has_thread {
+            let thread = thread::Builder::new().name("mpisync-alarm".to_owned());
+            schedule.has_thread = thread.spawn(|| self.attend()).is_ok();
+        }
+        schedule.has_thread
+    }
+
+    fn attend(&self) {
+        let mut schedule = self.schedule();
+        loop {
+            let now = Instant::now();
+            let next = schedule.wakers.first_entry();
+            schedule = match next {
+                None => self
+                    .changed
+                    .wait(schedule)
+                    .unwrap_or_else(PoisonError::into_inner),
+                Some(next) if next.key().0 > now => {
+                    let left = next.key().0 - now;
+                    self.changed
+                        .wait_timeout(schedule, left)
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .0
+                }
+                Some(next) => {
+                    let waker = next.remove();
+                    drop(schedule);
+                    // The others are still to be woken if one panics.
+                    let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
+                    self.schedule()
+                }
+            };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::task::Wake;
+
+    #[derive(Default)]
+    struct Count(AtomicU32);
+
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    impl Count {
+        fn get(&self) -> u32 {
+            self.0.load(Ordering::Relaxed)
+        }
+    }
+
+    fn counter() -> (Arc<Count>, Waker) {
+        let count = Arc::new(Count::default());
+        (Arc::clone(&count), Waker::from(count))
+    }
+
+    fn clock() -> &'static Clock {
+        Box::leak(Box::new(Clock::new()))
+    }
+
+    /// A clock whose thread never comes.
+    fn stopped_clock() -> &'static Clock {
+        let clock = clock();
+        clock.schedule().has_thread = true;
+        clock
+    }
+
+    fn wait_for(condition: impl Fn() -> bool) {
+        let start = Instant::now();
+        while !condition() {
+            assert!(start.elapsed() < Duration::from_secs(20), "it never comes");
+            thread::sleep(Duration::from_micros(100));
+        }
+    }
+
+    #[test]
+    fn whoever_set_it_is_woken_once() {
+        let clock = clock();
+        let counts: Vec<_> = (0..100)
+            .map(|_| {
+                let (count, waker) = counter();
+                let mut alarm = Alarm::on(clock);
+                alarm.set(Instant::now(), &waker);
+                (count, alarm)
+            })
+            .collect();
+        wait_for(|| counts.iter().all(|(count, _)| count.get() == 1));
+        thread::sleep(Duration::from_millis(5));
+        assert!(counts.iter().all(|(count, _)| count.get() == 1));
+        assert!(clock.schedule().wakers.is_empty());
+    }
+
+    #[test]
+    fn naps_grow_to_a_millisecond() {
+        let clock = stopped_clock();
+        let (_, waker) = counter();
+        let mut alarm = Alarm::on(clock);
+        let naps: Vec<u128> = (0..8)
+            .map(|_| {
+                let now = Instant::now();
+                alarm.set(now, &waker);
+                let ((at, _), _) = clock.schedule().wakers.pop_first().expect("it is set");
+                (at - now).as_micros()
+            })
+            .collect();
+        assert_eq!(naps, [50, 100, 200, 400, 800, 1000, 1000, 1000]);
+    }
+
+    #[test]
+    fn one_entry_a_future_and_none_when_it_is_dropped() {
+        let clock = stopped_clock();
+        let ((first, waker), (second, other)) = (counter(), counter());
+        let mut alarms = [Alarm::on(clock), Alarm::on(clock)];
+        for _ in 0..1000 {
+            for alarm in &mut alarms {
+                alarm.set(Instant::now(), &waker);
+                alarm.set(Instant::now(), &other);
+            }
+        }
+        assert_eq!(clock.schedule().wakers.len(), 2);
+        assert_eq!(Arc::strong_count(&first), 2);
+        assert_eq!(Arc::strong_count(&second), 4);
+        drop(alarms);
+        assert!(clock.schedule().wakers.is_empty());
+        assert_eq!(Arc::strong_count(&second), 2);
+    }
+
+    #[test]
+    fn the_latest_waker_is_woken() {
+        let clock = clock();
+        let ((first, waker), (second, other)) = (counter(), counter());
+        let mut alarm = Alarm::on(clock);
+        // A nap long enough to change one's mind.
+        alarm.nap = Duration::from_millis(50);
+        alarm.set(Instant::now(), &waker);
+        alarm.set(Instant::now(), &other);
+        wait_for(|| second.get() == 1);
+        assert_eq!(first.get(), 0);
+    }
+
+    #[test]
+    fn an_earlier_nap_is_over_earlier() {
+        let clock = clock();
+        let ((late, waker), (early, other)) = (counter(), counter());
+        let mut alarms = [Alarm::on(clock), Alarm::on(clock)];
+        alarms[0].nap = Duration::from_secs(3600);
+        alarms[0].set(Instant::now(), &waker);
+        thread::sleep(Duration::from_millis(5));
+        alarms[1].set(Instant::now(), &other);
+        wait_for(|| early.get() == 1);
+        assert_eq!(late.get(), 0);
+    }
+
+    #[test]
+    fn a_waker_that_panics_keeps_nobody_asleep() {
+        struct Panics;
+
+        impl Wake for Panics {
+            fn wake(self: Arc<Self>) {
+                panic!("on purpose");
+            }
+        }
+
+        let clock = clock();
+        let mut alarms = [Alarm::on(clock), Alarm::on(clock)];
+        alarms[0].set(Instant::now(), &Waker::from(Arc::new(Panics)));
+        wait_for(|| clock.schedule().wakers.is_empty());
+        let (count, waker) = counter();
+        alarms[1].set(Instant::now(), &waker);
+        wait_for(|| count.get() == 1);
+    }
+}

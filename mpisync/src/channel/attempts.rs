@@ -1,0 +1,64 @@
+//! How a future waits: it tries whenever it is polled, and sees to it that it is polled again.
+
+use super::alarm::Alarm;
+use super::ends::Ends;
+use crate::memory::Surroundings;
+use crate::memory::queue::Slots;
+use crate::plain::Plain;
+use crate::queue::Inspector;
+use crate::wait::{INSPECTION, POLL};
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+/// What a future does with the ends of a channel until it succeeds.
+pub(super) struct Attempts<'a, T> {
+    pub(super) ends: &'a Ends<T>,
+    /// From the first attempt in vain on.
+    wait: Option<Wait<'a, T>>,
+}
+
+struct Wait<'a, T> {
+    began: Instant,
+    inspected: Instant,
+    inspector: Inspector<'a, Slots<T>>,
+    alarm: Alarm,
+}
+
+impl<'a, T: Plain> Attempts<'a, T> {
+    pub(super) fn new(ends: &'a Ends<T>) -> Self {
+        Attempts { ends, wait: None }
+    }
+
+    /// Tries once. If there is nothing to be had, has the task polled again: at once for some microseconds, and after naps
+    /// then.
+    pub(super) fn poll<R>(
+        &mut self,
+        context: &Context<'_>,
+        attempt: impl FnOnce(&'a Ends<T>) -> Option<R>,
+    ) -> Poll<R> {
+        let queue = self.ends.queue();
+        queue.memory.progress();
+        if let Some(result) = attempt(self.ends) {
+            self.wait = None;
+            return Poll::Ready(result);
+        }
+        let now = Instant::now();
+        let wait = self.wait.get_or_insert_with(|| Wait {
+            began: now,
+            inspected: now,
+            inspector: queue.inspector(),
+            alarm: Alarm::new(),
+        });
+        if now - wait.inspected >= INSPECTION {
+            wait.inspected = now;
+            wait.inspector.inspect();
+            queue.note_desertion();
+        }
+        if now - wait.began < queue.memory.patience().unwrap_or(POLL) {
+            context.waker().wake_by_ref();
+        } else {
+            wait.alarm.set(now, context.waker());
+        }
+        Poll::Pending
+    }
+}
