@@ -17,4 +17,11 @@ mpisync_tests::on_ranks!(channels_one_node on [1, 2, 3, 4, 8]:
     "beside_a_controller",
     "isend_while_taking",
     "random_ends",
+    "impossible_arguments",
+    "arguments_differ",
+    "objects_differ",
+);
+
+mpisync_tests::on_ranks!(channels on [1, 2, 3, 4]:
+    "over_nodes",
 );

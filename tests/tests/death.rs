@@ -52,4 +52,7 @@ deaths! {
     excluded_rank_never_comes
     rank_dies_in_collective_call
     idle_rank_dies
+    rank_dies_with_a_channel
+    rank_dies_while_it_puts
+    rank_dies_while_it_takes
 }

@@ -238,6 +238,8 @@ impl Checks<'_> {
                     "mpisync",
                     "-p",
                     "mpisync-macros",
+                    "--features",
+                    "mpisync/futures,mpisync/simulator",
                 ]);
                 run_program(&mut doc)?;
                 Ok(0)

@@ -10,11 +10,13 @@ use crate::report::say;
 use crate::workspace::{Workspace, on_path};
 
 /// What cargo is told to run the tests that need no MPI.
-pub const TESTS_WITHOUT_MPI: [&str; 6] = [
+pub const TESTS_WITHOUT_MPI: [&str; 8] = [
     "test",
     "-p",
     "mpisync",
     "--no-default-features",
+    "--features",
+    "futures",
     "--lib",
     "--tests",
 ];

@@ -1,9 +1,9 @@
 //! mpisync: a `RemoteChannel` for each way, of which each rank keeps the end that it uses.
 //!
-//! Messages of up to 4 KiB are put and taken as values. Larger ones are copied from the sender's buffer into the channel's
-//! memory and from there into the receiver's, so that none lies on a stack.
+//! Messages of up to 4 KiB are put as values, and larger ones from where they lie, so that none lies on a stack. All are taken
+//! into a buffer, as `MPI_Recv` does.
 
-use std::ptr;
+use std::slice;
 
 use ::mpisync::{Consumer, Producer, RemoteChannel};
 use mpi::traits::*;
@@ -11,7 +11,7 @@ use mpi::traits::*;
 use super::{Case, LAST, Link, Subject, begin_with, beginning, buffer};
 use crate::team::Team;
 
-/// Messages of more bytes are not moved as values.
+/// Messages of more bytes are not put as values.
 const SMALL: usize = 4096;
 
 /// The ends that this rank keeps, and a buffer for a message.
@@ -72,24 +72,14 @@ impl<const BYTES: usize> Link for Mpisync<BYTES> {
         if BYTES <= SMALL {
             producer.put(*self.message).expect("a rank receives");
         } else {
-            let message = &self.message;
-            let copied = producer.put_with(|slot| {
-                // SAFETY: a slot is as long as a message, and apart from the buffer.
-                unsafe { ptr::copy_nonoverlapping(&raw const **message, slot.as_mut_ptr(), 1) }
-            });
-            copied.expect("a rank receives");
+            let message = slice::from_ref(&*self.message);
+            producer.put_slice(message).expect("a rank receives");
         }
     }
 
     fn take(&mut self) -> u64 {
         let consumer = self.consumer.as_ref().expect("this rank receives");
-        if BYTES <= SMALL {
-            *self.message = consumer.take().expect("a rank sends");
-        } else {
-            let message = &mut self.message;
-            let copied = consumer.take_with(|arrived| message.copy_from_slice(arrived));
-            copied.expect("a rank sends");
-        }
+        assert!(consumer.take_into(&mut self.message), "a rank sends");
         beginning(&self.message[..])
     }
 

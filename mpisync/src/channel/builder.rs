@@ -73,7 +73,8 @@ impl<T: Plain, C: Communicator> ChannelBuilder<'_, T, C> {
 
     /// Makes the channel. Collective; all ranks succeed or all fail.
     ///
-    /// Its memory is taken from `/dev/shm` at once: `capacity` times the size of a message and some bytes for its stamp.
+    /// Its memory is taken from `/dev/shm` at once: `capacity` times the size of a message and 8 bytes, in whole cache lines of
+    /// 64 bytes.
     ///
     /// # Errors
     /// See [`CreateError`]: MPI that does not run, a capacity that cannot be, a host that is no rank, arguments or types of

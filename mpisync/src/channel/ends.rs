@@ -8,6 +8,7 @@ use crate::queue::{Generation, NoMessage, NoRoom, Putting, Queue, Taking};
 use crate::wait::Deadline;
 use std::fmt;
 use std::mem::MaybeUninit;
+use std::ptr::NonNull;
 use std::time::Duration;
 
 /// A channel on this rank, shared by its ends.
@@ -18,6 +19,31 @@ pub(super) struct Ends<T> {
     /// Whether it is of no use any more when MPI ends.
     #[cfg(feature = "mpi")]
     needs_mpi: bool,
+}
+
+/// Copies a message into a slot or out of one.
+///
+/// A large one a piece at a time: from some hundred KiB on, copies in one go are made past the caches, from where the other
+/// rank is about to read.
+///
+/// # Safety
+/// As for [`std::ptr::copy_nonoverlapping`] of one `T`.
+#[inline]
+unsafe fn copy<T: Plain>(from: NonNull<T>, to: NonNull<T>) {
+    const PIECE: usize = 64 << 10;
+    if size_of::<T>() <= PIECE {
+        // SAFETY: what the caller promises.
+        return unsafe { to.copy_from_nonoverlapping(from, 1) };
+    }
+    let (from, to) = (from.cast::<u8>(), to.cast::<u8>());
+    for start in (0..size_of::<T>()).step_by(PIECE) {
+        let length = PIECE.min(size_of::<T>() - start);
+        // SAFETY: what the caller promises, for the bytes of one `T` a piece at a time; it is plain, so it has no others.
+        unsafe {
+            to.add(start)
+                .copy_from_nonoverlapping(from.add(start), length)
+        };
+    }
 }
 
 /// For how long a call is ready to wait.
@@ -42,7 +68,7 @@ impl<T: Plain> Ends<T> {
         Ends {
             #[cfg(feature = "mpi")]
             needs_mpi: slots.domain().needs_mpi(),
-            queue: Queue { memory: slots },
+            queue: Queue::new(slots),
             host,
             name,
         }
@@ -108,9 +134,10 @@ impl<T: Plain> Ends<T> {
     #[inline]
     fn fill(&self, putting: &mut Putting<'_, Slots<T>>, message: &T) {
         if let Some(index) = putting.index() {
+            let slot = self.queue.memory.message(index);
             // SAFETY: the slot is reserved for this rank, so nobody else looks at its message until it is published; the
             // pointer is that of a `T` in memory that the channel keeps.
-            unsafe { self.queue.memory.message(index).write(*message) };
+            unsafe { copy(NonNull::from(message), slot) };
             putting.publish();
         }
     }
@@ -232,6 +259,16 @@ impl<T: Plain> Ends<T> {
         Ok(Some(read(unsafe {
             self.queue.memory.message(index).as_ref()
         })))
+    }
+
+    pub(super) fn take_into(&self, message: &mut T, limit: Limit) -> Result<bool, ChannelError> {
+        let Some(taking) = self.next(1, limit)? else {
+            return Ok(false);
+        };
+        let index = taking.index().expect("a message is left");
+        // SAFETY: as in `read`; the two do not overlap, for nobody has a reference into a slot beside who reserved it.
+        unsafe { copy(self.queue.memory.message(index), NonNull::from(message)) };
+        Ok(true)
     }
 
     pub(super) fn take_many(

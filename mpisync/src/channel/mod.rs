@@ -332,6 +332,16 @@ impl<T: Plain> RemoteChannel<T> {
         self.consumer.take_with(read)
     }
 
+    /// Takes the next message and copies it to `message`, which is left as it is at the end of the stream; waits while there is
+    /// none. Whether there was one. Not collective. For large messages, which [`take`](Self::take) would put on the stack.
+    ///
+    /// # Panics
+    /// As [`take`](Self::take).
+    #[track_caller]
+    pub fn take_into(&self, message: &mut T) -> bool {
+        self.consumer.take_into(message)
+    }
+
     /// Takes up to `most` messages and adds them to `messages`; waits while there is none. How many there were; 0 at the end
     /// of the stream. Not collective.
     ///
@@ -557,6 +567,17 @@ impl<T: Plain> Consumer<T> {
     pub fn take_with<R>(&self, read: impl FnOnce(&T) -> R) -> Option<R> {
         self.ends
             .take_with(read, Limit::Never)
+            .unwrap_or_else(|error| self.ends.give_up(&error))
+    }
+
+    /// See [`RemoteChannel::take_into`].
+    ///
+    /// # Panics
+    /// The same.
+    #[track_caller]
+    pub fn take_into(&self, message: &mut T) -> bool {
+        self.ends
+            .take_into(message, Limit::Never)
             .unwrap_or_else(|error| self.ends.give_up(&error))
     }
 

@@ -49,14 +49,12 @@ impl Layout {
         })
     }
 
-    /// From slot to slot. A small slot lies on one cache line, a large one on lines of its own.
+    /// From slot to slot: each has lines of its own, so that who fills one and who empties the one before do not get into
+    /// each other's way.
     fn stride<T>() -> usize {
         const LINE: usize = 64;
         let bytes = Self::message_at::<T>() + size_of::<T>();
-        match bytes {
-            ..=LINE => bytes.next_power_of_two(),
-            _ => bytes.next_multiple_of(LINE.max(align_of::<T>())),
-        }
+        bytes.next_multiple_of(LINE.max(align_of::<T>()))
     }
 
     /// Where in its slot the message lies, behind the stamp.
@@ -177,20 +175,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn small_slots_share_a_line_and_large_ones_do_not() {
-        assert_eq!(Layout::stride::<u8>(), 16);
-        assert_eq!(Layout::stride::<u64>(), 16);
-        assert_eq!(Layout::stride::<[u64; 2]>(), 32);
+    fn slots_have_lines_of_their_own() {
+        assert_eq!(Layout::stride::<u8>(), 64);
         assert_eq!(Layout::stride::<[u8; 56]>(), 64);
         assert_eq!(Layout::stride::<[u8; 57]>(), 128);
-        assert_eq!(Layout::stride::<u128>(), 32);
+        assert_eq!(Layout::stride::<u128>(), 64);
     }
 
     #[test]
     fn what_does_not_fit_has_no_layout() {
         assert!(Layout::of::<u64>(0, 1).is_none());
         assert!(Layout::of::<u64>(usize::MAX, 1).is_none());
-        assert!(Layout::of::<u64>(usize::MAX / 16, 1).is_none());
+        assert!(Layout::of::<u64>(usize::MAX / 64, 1).is_none());
         assert!(Layout::of::<[u8; 1 << 20]>(1 << 40, 1).is_some());
         assert!(Layout::of::<[u8; 1 << 20]>(1 << 44, 1).is_none());
         assert!(Layout::of::<u64>(1, 1).is_some());

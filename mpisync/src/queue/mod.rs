@@ -12,15 +12,18 @@
 mod ends;
 mod remains;
 mod run;
+mod sole;
 #[cfg(test)]
 mod tests;
 
 use crate::memory::QueueMemory;
 use crate::memory::atomic::Ordering;
 use crate::memory::event::{ALL, Event};
-use crate::memory::words::queue::{Bell, Holds, Party, Position};
+use crate::memory::words::queue::{Bell, Holds, NO_CONSUMER, NO_PRODUCER, Party, Position};
 use crate::wait::{Deadline, Stop, wait};
 pub(crate) use run::{Putting, Taking};
+use sole::Sole;
+use std::sync::atomic::compiler_fence;
 #[cfg(not(loom))]
 pub(crate) use {ends::Generation, remains::Inspector};
 
@@ -30,6 +33,10 @@ const SPINS: u32 = if cfg!(loom) { 1 } else { 40 };
 /// A queue as one of the ranks sees it.
 pub(crate) struct Queue<M> {
     pub(crate) memory: M,
+    /// Whether nobody else puts any more.
+    sole_producer: Sole,
+    /// Whether nobody else takes any more.
+    sole_consumer: Sole,
 }
 
 /// Why nothing can be put.
@@ -65,6 +72,14 @@ impl From<Stop> for NoMessage {
 }
 
 impl<M: QueueMemory> Queue<M> {
+    pub(crate) fn new(memory: M) -> Self {
+        Queue {
+            memory,
+            sole_producer: Sole::new(NO_PRODUCER),
+            sole_consumer: Sole::new(NO_CONSUMER),
+        }
+    }
+
     fn my_party(&self) -> &Party {
         self.memory.party(self.memory.me())
     }
@@ -90,11 +105,7 @@ impl<M: QueueMemory> Queue<M> {
             }
             let reserve = &self.my_party().putting;
             reserve.announce(first, count);
-            // Release: who sees the new tail sees what was announced.
-            if tail
-                .compare_exchange(first.0, end.0, Ordering::AcqRel, Ordering::Relaxed)
-                .is_ok()
-            {
+            if self.sole_producer.advance(self, tail, first, end) {
                 return Ok(Putting::new(self, first, count));
             }
             reserve.withdraw();
@@ -117,10 +128,7 @@ impl<M: QueueMemory> Queue<M> {
             }
             let reserve = &self.my_party().taking;
             reserve.announce(first, count);
-            if head
-                .compare_exchange(first.0, end.0, Ordering::AcqRel, Ordering::Relaxed)
-                .is_ok()
-            {
+            if self.sole_consumer.advance(self, head, first, end) {
                 // After the announcement and before it is withdrawn, so that `end` finds one or the other.
                 self.stop_waiting();
                 return Some(Taking::new(self, first, count));
@@ -181,9 +189,8 @@ impl<M: QueueMemory> Queue<M> {
     fn free(&self, position: Position) {
         let shape = self.memory.shape();
         let stamp = self.memory.stamp(shape.index(position));
-        // Release: the message was read. An exchange, and of the strongest kind, so that the look at the sleepers comes
-        // after it.
-        stamp.swap(shape.stamp_after(position), Ordering::SeqCst);
+        // Release: the message was read.
+        stamp.store(shape.stamp_after(position), Ordering::Release);
     }
 
     /// [`Self::try_put`] that waits for room.
@@ -304,13 +311,13 @@ impl<M: QueueMemory> Queue<M> {
     /// Wakes those who wait for a message.
     #[inline]
     fn ring_news(&self) {
-        event(&self.memory.words().news.0).notify(ALL);
+        ring(&self.memory.words().news.0);
     }
 
     /// Wakes those who wait for room.
     #[inline]
     fn ring_room(&self) {
-        event(&self.memory.words().room.0).notify(ALL);
+        ring(&self.memory.words().room.0);
     }
 
     /// How many messages there are, in slots that are full or being filled; a moment ago.
@@ -325,6 +332,16 @@ impl<M: QueueMemory> Queue<M> {
             }
         }
     }
+}
+
+/// Wakes all who sleep on the bell; after the stamps.
+///
+/// There is no barrier in between, which would cost as much as all the rest. So a rank that is going to sleep just now may
+/// miss both, the stamp and the bell; it wakes after its nap, of a millisecond at most.
+#[inline]
+fn ring(bell: &Bell) {
+    compiler_fence(Ordering::SeqCst);
+    event(bell).notify(ALL);
 }
 
 fn event(bell: &Bell) -> Event<'_> {

@@ -53,14 +53,8 @@ impl<'a, M: QueueMemory> Putting<'a, M> {
         let stamp = self.queue.memory.stamp(shape.index(self.next));
         let full = shape.stamp(self.next, holds);
         self.left -= 1;
-        if self.left > 0 {
-            // Release: the message was written.
-            stamp.store(full, Ordering::Release);
-        } else {
-            // Release, and as an exchange of the strongest kind also a barrier, so that the look at the sleepers comes
-            // after it.
-            stamp.swap(full, Ordering::SeqCst);
-        }
+        // Release: the message was written.
+        stamp.store(full, Ordering::Release);
         self.next = shape.next(self.next);
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use mpi::collective::SystemOperation;
 use mpi::topology::Color;
 use mpi::traits::*;
-use mpisync::{ChannelError, Consumer, Plain, Producer, RemoteChannel};
+use mpisync::{ChannelError, Consumer, CreateError, Plain, Producer, RemoteChannel};
 use mpisync_tests::job::{Case, Job};
 use mpisync_tests::panics::expect_panic;
 use mpisync_tests::rng::Rng;
@@ -38,6 +38,10 @@ pub const CASES: &[Case] = &[
     ("beside_a_controller", beside_a_controller),
     ("isend_while_taking", isend_while_taking),
     ("random_ends", random_ends),
+    ("impossible_arguments", impossible_arguments),
+    ("arguments_differ", arguments_differ),
+    ("objects_differ", objects_differ),
+    ("over_nodes", over_nodes),
 ];
 
 /// What travels in most cases: who put it, as which, and what follows from that.
@@ -308,8 +312,9 @@ fn consumer_leaves_early(job: &Job) {
     }
     drop(producer);
     if job.rank == 1 {
+        // Gone with the iterator.
         consumer
-            .iter()
+            .into_iter()
             .take(10)
             .for_each(|message| taken.add(message));
     } else {
@@ -499,4 +504,96 @@ fn random_ends(job: &Job) {
         }
         taken.check(job, numbered(job.rank, mine));
     }
+}
+
+fn impossible_arguments(job: &Job) {
+    for capacity in [0, usize::MAX, usize::MAX / 64, 1 << 49] {
+        let error = RemoteChannel::<u64>::new(&job.world, capacity).unwrap_err();
+        let is_right = matches!(error, CreateError::Capacity { bytes: 8, .. });
+        assert!(is_right, "{error:?}");
+        assert!(error.to_string().contains(&capacity.to_string()), "{error}");
+    }
+    // This could be, if there were as much memory.
+    let error = RemoteChannel::<[u8; 1 << 20]>::new(&job.world, 1 << 30).unwrap_err();
+    assert!(matches!(error, CreateError::Memory { .. }), "{error:?}");
+    for host in [-1, job.size, i32::MAX] {
+        let builder = RemoteChannel::<u64>::builder(&job.world, 1);
+        let error = builder.host(host).build().unwrap_err();
+        let is_right = matches!(error, CreateError::HostOutOfRange { .. });
+        assert!(is_right, "{error:?}");
+    }
+    let long = "x".repeat(201);
+    let error = RemoteChannel::<u64>::builder(&job.world, 1)
+        .name(long)
+        .build();
+    assert!(matches!(error, Err(CreateError::NameTooLong { .. })));
+    drop(channel::<u64>(job, 1));
+}
+
+/// Checks what each rank hears when the last rank alone does something else than the others.
+fn assert_last_differs(job: &Job, error: Option<CreateError>, found: &str) {
+    if job.size == 1 {
+        return assert!(error.is_none(), "{error:?}");
+    }
+    let error = error.expect("the ranks differ");
+    let words = error.to_string();
+    assert!(words.contains(found), "{words}");
+    if job.rank == job.size - 1 {
+        let is_right = matches!(error, CreateError::ArgumentsDiffer { .. });
+        assert!(is_right, "{error:?}");
+    } else {
+        let last = job.size - 1;
+        let is_right = matches!(&error, CreateError::OtherRank { rank, .. } if *rank == last);
+        assert!(is_right, "{error:?}");
+    }
+    drop(channel::<u64>(job, 1));
+}
+
+fn arguments_differ(job: &Job) {
+    let is_last = job.rank == job.size - 1 && job.size > 1;
+    let capacity = if is_last { 3 } else { 4 };
+    let made = RemoteChannel::<u64>::new(&job.world, capacity);
+    assert_last_differs(job, made.err(), "capacity");
+    let made = if is_last {
+        RemoteChannel::<i64>::new(&job.world, 4).err()
+    } else {
+        RemoteChannel::<u64>::new(&job.world, 4).err()
+    };
+    assert_last_differs(job, made, "type of messages");
+    let name = if is_last { "here" } else { "there" };
+    let made = RemoteChannel::<u64>::builder(&job.world, 4)
+        .name(name)
+        .build();
+    assert_last_differs(job, made.err(), "name");
+    let host = if is_last { 1 } else { 0 };
+    let made = RemoteChannel::<u64>::builder(&job.world, 4)
+        .host(host)
+        .build();
+    assert_last_differs(job, made.err(), "host");
+}
+
+/// One rank makes a controller where the others make a channel, and the other way round.
+fn objects_differ(job: &Job) {
+    let is_last = job.rank == job.size - 1 && job.size > 1;
+    for channel_on_last in [false, true] {
+        let made = if is_last == channel_on_last {
+            RemoteChannel::<u64>::new(&job.world, 4).err()
+        } else {
+            mpisync::sync(&job.world).err()
+        };
+        assert_last_differs(job, made, "kind of object");
+    }
+}
+
+/// A channel stays on one node for now, and says so.
+fn over_nodes(job: &Job) {
+    let made = RemoteChannel::<u64>::new(&job.world, 4);
+    let nodes = mpisync::sync(&job.world).unwrap().nodes();
+    match made {
+        Ok(_) => assert_eq!(nodes, 1),
+        Err(CreateError::SpansNodes { nodes: told }) => assert_eq!(told, nodes),
+        Err(error) => panic!("{error}"),
+    }
+    let node = job.world.split_shared(job.rank);
+    assert!(RemoteChannel::<u64>::new(&node, 4).is_ok());
 }

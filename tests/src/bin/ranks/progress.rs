@@ -276,8 +276,8 @@ fn busy_after_sharing(job: &Job) {
     }
 }
 
-fn share_value(ctrl: &mut WindowController, writer: i32, value: &Vec<u32>) -> Vec<u32> {
-    crate::common::shared(ctrl, writer, value.clone())
+fn share_value(ctrl: &mut WindowController, writer: i32, value: &[u32]) -> Vec<u32> {
+    crate::common::shared(ctrl, writer, value.to_vec())
 }
 
 fn compute_until(mut done: impl FnMut() -> bool) {
