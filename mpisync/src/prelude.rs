@@ -1,7 +1,7 @@
 //! What most programs need: `use mpisync::prelude::*;`.
 
 pub use crate::access::Access;
-pub use crate::channel::{ChannelError, Consumer, Producer, RemoteChannel};
+pub use crate::channel::{ChannelError, Consumer, Producer, PutError, RemoteChannel};
 pub use crate::controller::WindowController;
 pub use crate::error::{CreateError, FenceError, LockError};
 pub use crate::fence::{Excluded, Fence, Writer};

@@ -298,15 +298,11 @@ impl Checks<'_> {
     }
 
     /// The features that a build of the whole workspace takes.
-    fn features(&self) -> Vec<String> {
-        let feature = self.machine.hdf5.as_ref().and_then(Hdf5::feature);
-        let named = feature.map(|feature| {
-            [
-                String::from("--features"),
-                format!("mpisync-examples/{feature}"),
-            ]
-        });
-        named.into_iter().flatten().collect()
+    fn features(&self) -> [String; 2] {
+        let hdf5 = self.machine.hdf5.as_ref().and_then(Hdf5::feature);
+        let mut features = vec!["mpisync/futures".to_owned()];
+        features.extend(hdf5.map(|feature| format!("mpisync-examples/{feature}")));
+        ["--features".to_owned(), features.join(",")]
     }
 
     /// Installs a component of the Rust toolchain if it is not there.

@@ -88,9 +88,12 @@ impl Name {
         }
     }
 
-    /// Whether it works with ranks on several hosts; `windows` tells what MPI can do there.
-    pub fn spans_hosts(self, windows: Windows) -> bool {
+    /// Whether it works with ranks on so many hosts; `windows` tells what MPI can do over several.
+    pub fn is_fit(self, hosts: usize, windows: Windows) -> bool {
         match self {
+            // An MPI without windows over hosts is Open MPI 4, in which an exchange with the rank itself ends in a crash.
+            Name::McsRma if hosts == 1 => windows != Windows::No,
+            _ if hosts == 1 => true,
             Name::Mpisync | Name::MpiBcastBarrier | Name::Nap1ms => true,
             Name::PthreadRwlock => false,
             Name::MpiWinLock | Name::MpiFetchAndOp => windows != Windows::No,

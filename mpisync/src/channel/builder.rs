@@ -73,8 +73,8 @@ impl<T: Plain, C: Communicator> ChannelBuilder<'_, T, C> {
 
     /// Makes the channel. Collective; all ranks succeed or all fail.
     ///
-    /// Its memory is taken from `/dev/shm` at once: `capacity` times the size of a message and 8 bytes, in whole cache lines of
-    /// 64 bytes.
+    /// Its memory is taken from `/dev/shm` at once: `capacity` times the size of a message and 8 bytes, rounded up to a power
+    /// of two or to cache lines.
     ///
     /// # Errors
     /// See [`CreateError`]: MPI that does not run, a capacity that cannot be, a host that is no rank, arguments or types of

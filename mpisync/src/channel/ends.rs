@@ -68,7 +68,7 @@ impl<T: Plain> Ends<T> {
         Ends {
             #[cfg(feature = "mpi")]
             needs_mpi: slots.domain().needs_mpi(),
-            queue: Queue::new(slots),
+            queue: Queue { memory: slots },
             host,
             name,
         }

@@ -65,6 +65,13 @@
 //! A rank with a future that takes does not count as one that waits in `take`, for its other tasks may put. So it has its
 //! stream end by dropping its producer, or with claims.
 //!
+//! # Where one rank puts and takes
+//! `put` on a full channel waits for another rank to take. A rank that does both uses [`try_put`](RemoteChannel::try_put),
+//! and takes a message where there is no room.
+//!
+//! A rank that fails and does not drop its ends leaves the others waiting. Give them by value to the function that may fail,
+//! such as a `#[mpisync::collective]` one: then they are dropped with it.
+//!
 //! # When a rank dies
 //! Its ends are closed. A message that it was putting at that moment is not put, and one that it was taking is lost with it;
 //! all others stay. This is noticed by the ranks that wait, within some milliseconds.

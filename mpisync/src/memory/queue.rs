@@ -49,12 +49,15 @@ impl Layout {
         })
     }
 
-    /// From slot to slot: each has lines of its own, so that who fills one and who empties the one before do not get into
-    /// each other's way.
+    /// From slot to slot. Small slots share a cache line, which then travels once for all of them; large ones have lines of
+    /// their own.
     fn stride<T>() -> usize {
         const LINE: usize = 64;
         let bytes = Self::message_at::<T>() + size_of::<T>();
-        bytes.next_multiple_of(LINE.max(align_of::<T>()))
+        match bytes {
+            ..=LINE => bytes.next_power_of_two(),
+            _ => bytes.next_multiple_of(LINE.max(align_of::<T>())),
+        }
     }
 
     /// Where in its slot the message lies, behind the stamp.
@@ -175,11 +178,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn slots_have_lines_of_their_own() {
-        assert_eq!(Layout::stride::<u8>(), 64);
+    fn small_slots_share_a_line_and_large_ones_do_not() {
+        assert_eq!(Layout::stride::<u8>(), 16);
+        assert_eq!(Layout::stride::<[u64; 2]>(), 32);
         assert_eq!(Layout::stride::<[u8; 56]>(), 64);
         assert_eq!(Layout::stride::<[u8; 57]>(), 128);
-        assert_eq!(Layout::stride::<u128>(), 64);
+        assert_eq!(Layout::stride::<u128>(), 32);
     }
 
     #[test]

@@ -12,17 +12,15 @@
 mod ends;
 mod remains;
 mod run;
-mod sole;
 #[cfg(test)]
 mod tests;
 
 use crate::memory::QueueMemory;
 use crate::memory::atomic::Ordering;
 use crate::memory::event::{ALL, Event};
-use crate::memory::words::queue::{Bell, Holds, NO_CONSUMER, NO_PRODUCER, Party, Position};
+use crate::memory::words::queue::{Bell, Holds, Party, Position};
 use crate::wait::{Deadline, Stop, wait};
 pub(crate) use run::{Putting, Taking};
-use sole::Sole;
 use std::sync::atomic::compiler_fence;
 #[cfg(not(loom))]
 pub(crate) use {ends::Generation, remains::Inspector};
@@ -33,10 +31,6 @@ const SPINS: u32 = if cfg!(loom) { 1 } else { 40 };
 /// A queue as one of the ranks sees it.
 pub(crate) struct Queue<M> {
     pub(crate) memory: M,
-    /// Whether nobody else puts any more.
-    sole_producer: Sole,
-    /// Whether nobody else takes any more.
-    sole_consumer: Sole,
 }
 
 /// Why nothing can be put.
@@ -72,14 +66,6 @@ impl From<Stop> for NoMessage {
 }
 
 impl<M: QueueMemory> Queue<M> {
-    pub(crate) fn new(memory: M) -> Self {
-        Queue {
-            memory,
-            sole_producer: Sole::new(NO_PRODUCER),
-            sole_consumer: Sole::new(NO_CONSUMER),
-        }
-    }
-
     fn my_party(&self) -> &Party {
         self.memory.party(self.memory.me())
     }
@@ -105,7 +91,11 @@ impl<M: QueueMemory> Queue<M> {
             }
             let reserve = &self.my_party().putting;
             reserve.announce(first, count);
-            if self.sole_producer.advance(self, tail, first, end) {
+            // Release: who sees the new tail sees what was announced.
+            if tail
+                .compare_exchange(first.0, end.0, Ordering::AcqRel, Ordering::Relaxed)
+                .is_ok()
+            {
                 return Ok(Putting::new(self, first, count));
             }
             reserve.withdraw();
@@ -128,7 +118,10 @@ impl<M: QueueMemory> Queue<M> {
             }
             let reserve = &self.my_party().taking;
             reserve.announce(first, count);
-            if self.sole_consumer.advance(self, head, first, end) {
+            if head
+                .compare_exchange(first.0, end.0, Ordering::AcqRel, Ordering::Relaxed)
+                .is_ok()
+            {
                 // After the announcement and before it is withdrawn, so that `end` finds one or the other.
                 self.stop_waiting();
                 return Some(Taking::new(self, first, count));

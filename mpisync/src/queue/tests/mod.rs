@@ -18,7 +18,10 @@ fn queues(ranks: usize, capacity: u64) -> Vec<Queue<HeapQueue>> {
 
 fn queues_from(ranks: usize, capacity: u64, start: Position) -> Vec<Queue<HeapQueue>> {
     let memories = HeapQueue::new(ranks, capacity, start);
-    memories.into_iter().map(Queue::new).collect()
+    memories
+        .into_iter()
+        .map(|memory| Queue { memory })
+        .collect()
 }
 
 /// Puts one message after another, as many at a time as there is room for.

@@ -1,6 +1,6 @@
 // A text in the memory of one process: use an array such as `[u8; 32]`, or share it through a fence.
-fn send<T: mpisync::Plain>(_: T) {}
+use mpisync::RemoteChannel;
 
 fn main() {
-    send(String::from("text"));
+    let _channel = RemoteChannel::<String>::local(8);
 }

@@ -1,6 +1,6 @@
 // Items in the memory of one process: use an array, or share them through a fence.
-fn send<T: mpisync::Plain>(_: T) {}
+use mpisync::RemoteChannel;
 
 fn main() {
-    send(vec![1.0, 2.0]);
+    let _channel = RemoteChannel::<Vec<f64>>::local(8);
 }
