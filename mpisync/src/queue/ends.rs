@@ -3,7 +3,9 @@
 use super::{NoMessage, Queue};
 use crate::memory::QueueMemory;
 use crate::memory::atomic::Ordering;
-use crate::memory::words::queue::{NO_CONSUMER, NO_PRODUCER, Position, WAITING};
+use crate::memory::words::queue::{
+    FELL_SHORT, NO_CONSUMER, NO_PRODUCER, ONE_END, Position, WAITING,
+};
 
 /// After how many ends a rank began to wait.
 #[derive(Clone, Copy)]
@@ -68,8 +70,15 @@ impl<M: QueueMemory> Queue<M> {
     /// that have waited until then.
     pub(super) fn end_of_wait(&self, Generation(began): Generation) -> Option<NoMessage> {
         let endings = &self.memory.words().account.0.endings;
-        if endings.load(Ordering::SeqCst) != began {
-            return Some(self.shortfall());
+        let ended = endings.load(Ordering::SeqCst);
+        if ended != began {
+            // Not by what is promised now: it may have been promised since.
+            let fell_short = ended & FELL_SHORT != 0;
+            return Some(if fell_short {
+                self.shortfall()
+            } else {
+                NoMessage::Over
+            });
         }
         if self.promises_are_kept() {
             return Some(NoMessage::Over);
@@ -78,13 +87,12 @@ impl<M: QueueMemory> Queue<M> {
             return None;
         }
         let end = self.shortfall();
+        let mut next = (began & !FELL_SHORT).wrapping_add(ONE_END);
+        if end != NoMessage::Over {
+            next |= FELL_SHORT;
+        }
         // Fails where another rank has counted this end.
-        let _ = endings.compare_exchange(
-            began,
-            began.wrapping_add(2),
-            Ordering::SeqCst,
-            Ordering::Relaxed,
-        );
+        let _ = endings.compare_exchange(began, next, Ordering::SeqCst, Ordering::Relaxed);
         Some(end)
     }
 

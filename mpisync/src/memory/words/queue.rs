@@ -34,7 +34,7 @@ pub(crate) struct Account {
     pub(crate) voids: AtomicU64,
     /// The position of the first message.
     pub(crate) start: AtomicU64,
-    /// Twice how often all who could have put waited for messages.
+    /// How often all who could have put waited for messages, in units of [`ONE_END`], and the bit [`FELL_SHORT`].
     pub(crate) endings: AtomicU32,
     /// Nonzero once nobody is left who could take.
     pub(crate) deserted: AtomicU32,
@@ -60,6 +60,10 @@ pub(crate) const NO_PRODUCER: u32 = 1;
 pub(crate) const NO_CONSUMER: u32 = 1 << 1;
 /// The bit that [`Account::endings`] leaves free.
 pub(crate) const WAITING: u32 = 1;
+/// At the last end messages were missing that had been promised.
+pub(crate) const FELL_SHORT: u32 = 1 << 1;
+/// One more end.
+pub(crate) const ONE_END: u32 = 1 << 2;
 
 /// Slots in a row.
 #[repr(C)]

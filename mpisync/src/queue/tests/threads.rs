@@ -302,3 +302,21 @@ fn what_a_living_rank_is_putting_is_waited_for() {
         assert_eq!(taken.join().expect("no panic"), Ok(vec![5]));
     });
 }
+
+/// A rank that learns late of an end does not mistake what was promised since for messages that never came.
+#[test]
+fn an_end_is_what_it_was_when_it_came() {
+    let queues = queues(2, 2);
+    let late = queues[1].begin_waiting(true);
+    let first = queues[0].begin_waiting(true);
+    assert_eq!(queues[0].end_of_wait(first), Some(NoMessage::Over));
+    queues[0].stop_waiting();
+    queues[0].claim(2);
+    assert_eq!(queues[1].end_of_wait(late), Some(NoMessage::Over));
+    // Both wait again, and the promise is not kept.
+    let late = queues[1].begin_waiting(true);
+    assert_eq!(queues[1].end_of_wait(late), None);
+    let first = queues[0].begin_waiting(true);
+    assert_eq!(queues[0].end_of_wait(first), Some(NoMessage::Missing(2)));
+    assert_eq!(queues[1].end_of_wait(late), Some(NoMessage::Missing(2)));
+}
