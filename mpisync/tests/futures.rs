@@ -218,7 +218,7 @@ async fn nothing_is_lost_or_doubled_where_the_time_is_up() {
     };
     tasks.run_until(async { join!(puts, takes) }).await;
     assert_eq!(consumer.try_take(), Err(ChannelError::Empty));
-    assert!(given_up.get() > 10, "{} times", given_up.get());
+    assert!(given_up.get() > 0, "it was never late");
 }
 
 #[tokio::test]

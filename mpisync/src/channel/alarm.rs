@@ -173,8 +173,13 @@ mod tests {
         (Arc::clone(&count), Waker::from(count))
     }
 
+    /// A clock of its own for a test, which its thread may outlive.
     fn clock() -> &'static Clock {
-        Box::leak(Box::new(Clock::new()))
+        static CLOCKS: Mutex<Vec<&'static Clock>> = Mutex::new(Vec::new());
+        let clock: &_ = Box::leak(Box::new(Clock::new()));
+        // Known for good, so that it is no leak.
+        CLOCKS.lock().expect("no test panics here").push(clock);
+        clock
     }
 
     /// A clock whose thread never comes.

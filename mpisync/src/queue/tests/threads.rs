@@ -116,7 +116,7 @@ fn there_is_room_when_a_message_can_be_put() {
 
 /// Nothing is lost or doubled, and each consumer sees each producer's messages in order.
 fn streams(producers: u64, consumers: usize, capacity: u64, many: usize) {
-    const MESSAGES: u64 = if cfg!(miri) { 100 } else { 20_000 };
+    const MESSAGES: u64 = 5_000;
     let mut queues = queues(producers as usize + consumers, capacity);
     let taking = queues.split_off(producers as usize);
     thread::scope(|scope| {
