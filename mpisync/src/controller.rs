@@ -9,6 +9,7 @@ use crate::lock::cluster::tier::Tier;
 use crate::lock::node::NodeLock;
 use crate::memory::block::Block;
 use crate::memory::domain::Domain;
+use crate::memory::mpi_has_ended;
 use crate::place::Place;
 use crate::share::{Call, Far};
 use crate::transport::Transport;
@@ -440,14 +441,6 @@ impl Drop for WindowController {
             tier.hub.leave(tier.number);
         }
     }
-}
-
-#[inline]
-fn mpi_has_ended() -> bool {
-    #[cfg(feature = "mpi")]
-    return crate::memory::mpi::is_finalized();
-    #[cfg(not(feature = "mpi"))]
-    return false;
 }
 
 #[inline]

@@ -3,6 +3,7 @@
 //! No process calls a waker of another one, so a future that waits is woken after a nap, to look again. One thread does that
 //! for all futures of a process. It starts with the first nap, sleeps while nobody naps, and never calls MPI.
 
+use crate::memory::lock;
 use crate::wait::{FIRST_NAP, LONGEST_NAP};
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -105,7 +106,7 @@ impl Clock {
     }
 
     fn schedule(&self) -> MutexGuard<'_, Schedule> {
-        self.schedule.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.schedule)
     }
 
     /// Starts the thread if it does not run; whether it does. Where there can be none, futures are polled without naps.

@@ -52,7 +52,6 @@ impl<'a, T: Plain> Attempts<'a, T> {
         if now - wait.inspected >= INSPECTION {
             wait.inspected = now;
             wait.inspector.inspect();
-            queue.note_desertion();
         }
         if now - wait.began < queue.memory.patience().unwrap_or(POLL) {
             context.waker().wake_by_ref();

@@ -1,8 +1,8 @@
 //! What the two ends of a channel do with its queue.
 
 use super::error::{BulkError, ChannelError, PutError};
-use crate::memory::QueueMemory;
 use crate::memory::queue::Slots;
+use crate::memory::{QueueMemory, mpi_has_ended};
 use crate::plain::Plain;
 use crate::queue::{Generation, NoMessage, NoRoom, Putting, Queue, Taking};
 use crate::wait::Deadline;
@@ -17,7 +17,6 @@ pub(super) struct Ends<T> {
     pub(super) host: i32,
     pub(super) name: String,
     /// Whether it is of no use any more when MPI ends.
-    #[cfg(feature = "mpi")]
     needs_mpi: bool,
 }
 
@@ -63,10 +62,20 @@ impl Limit {
     }
 }
 
+impl NoRoom {
+    /// What it is called after a call that was ready to wait for so long.
+    fn after(self, limit: Limit) -> ChannelError {
+        match (self, limit) {
+            (NoRoom::Deserted, _) => ChannelError::Closed,
+            (NoRoom::Full, Limit::For(waited)) => ChannelError::Timeout { waited },
+            (NoRoom::Full, _) => ChannelError::Full,
+        }
+    }
+}
+
 impl<T: Plain> Ends<T> {
     pub(super) fn new(slots: Slots<T>, host: i32, name: String) -> Self {
         Ends {
-            #[cfg(feature = "mpi")]
             needs_mpi: slots.domain().needs_mpi(),
             queue: Queue { memory: slots },
             host,
@@ -80,8 +89,7 @@ impl<T: Plain> Ends<T> {
 
     #[inline]
     fn check_usable(&self) -> Result<(), ChannelError> {
-        #[cfg(feature = "mpi")]
-        if self.needs_mpi && crate::memory::mpi::is_finalized() {
+        if self.needs_mpi && mpi_has_ended() {
             return Err(ChannelError::Finalized);
         }
         Ok(())
@@ -94,21 +102,15 @@ impl<T: Plain> Ends<T> {
             Limit::Try => self.queue.try_put(most),
             limit => self.queue.put(most, || limit.deadline()),
         };
-        reserved.map_err(|no_room| match (no_room, limit) {
-            (NoRoom::Deserted, _) => ChannelError::Closed,
-            (NoRoom::Full, Limit::For(waited)) => ChannelError::Timeout { waited },
-            (NoRoom::Full, _) => ChannelError::Full,
-        })
+        reserved.map_err(|no_room| no_room.after(limit))
     }
 
     /// Whether a message could be put at this moment.
     #[cfg(feature = "futures")]
     pub(super) fn check_room(&self) -> Result<(), ChannelError> {
         self.check_usable()?;
-        self.queue.check_room().map_err(|no_room| match no_room {
-            NoRoom::Deserted => ChannelError::Closed,
-            NoRoom::Full => ChannelError::Full,
-        })
+        let room = self.queue.check_room();
+        room.map_err(|no_room| no_room.after(Limit::Try))
     }
 
     /// Puts a message from where it lies, which may be long; does not wait.

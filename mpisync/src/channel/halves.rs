@@ -1,5 +1,7 @@
 //! The two ends of a channel.
 
+#[cfg(doc)]
+use super::RemoteChannel;
 use super::ends::{Ends, Limit};
 use super::error::{BulkError, ChannelError, PutError};
 use super::future::{PutFuture, TakeFuture};

@@ -16,6 +16,7 @@ use crate::lock::cluster::tier::Tier;
 use crate::lock::node::NodeLock;
 use crate::memory::block::Block;
 use crate::memory::domain::Domain;
+use crate::memory::lock;
 use crate::memory::mpi::Handler;
 use crate::memory::topology::Topology;
 use crate::memory::words::board::NoteData;
@@ -25,7 +26,7 @@ use message::Message;
 pub(crate) use message::{Reason, Word};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 pub(crate) use thread::end;
 
@@ -60,10 +61,6 @@ pub(crate) struct Desk {
     answer: Mutex<Option<(u64, Reason)>>,
     /// When this rank asked last.
     asked: Mutex<Option<Instant>>,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Desk {

@@ -3,8 +3,8 @@
 //! It runs in the leader of a node where a communicator spans nodes, once a process. It polls hard while there is
 //! traffic and sleeps otherwise, for a millisecond at most; it ends before MPI does.
 
-use super::{Hub, lock, schedule};
-use crate::memory::mpi;
+use super::{Hub, schedule};
+use crate::memory::{lock, mpi};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};

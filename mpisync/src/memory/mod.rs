@@ -31,9 +31,27 @@ pub(crate) mod words;
 
 use crate::wait::Stop;
 use atomic::AtomicU64;
+#[cfg(not(loom))]
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use words::lock::{Door, RankWords, Words};
 use words::queue::{Party, QueueWords, Shape};
+
+/// Locks a mutex, also after a thread has panicked with it: none of ours leaves what it guards half changed.
+#[cfg(not(loom))]
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whether `MPI_Finalize` has begun in this process.
+#[cfg(not(loom))]
+#[inline]
+pub(crate) fn mpi_has_ended() -> bool {
+    #[cfg(feature = "mpi")]
+    return mpi::is_finalized();
+    #[cfg(not(feature = "mpi"))]
+    return false;
+}
 
 /// What a waiting rank needs of the place it runs in.
 pub(crate) trait Surroundings {

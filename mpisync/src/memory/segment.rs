@@ -8,11 +8,12 @@
 
 use super::block::{Block, BlockHeader};
 use super::event::{Event, Sleepers};
+use super::lock;
 use super::mapping::{Mapping, Shareable};
 use super::topology::Topology;
 use super::words::board::Board;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 /// What is kept once a communicator.
 #[repr(C, align(128))]
@@ -212,21 +213,21 @@ impl Segment {
 
     /// The chunk of this number.
     pub(crate) fn chunk(&self, number: u32) -> Arc<Mapping> {
-        let chunks = self.chunks.lock().unwrap_or_else(PoisonError::into_inner);
+        let chunks = lock(&self.chunks);
         Arc::clone(&chunks[number as usize])
     }
 
     /// Adds the next chunk.
     #[cfg(any(feature = "mpi", test))]
     pub(crate) fn add_chunk(&self, chunk: Mapping) {
-        let mut chunks = self.chunks.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut chunks = lock(&self.chunks);
         chunks.push(Arc::new(chunk));
     }
 
     /// How many chunks there are.
     #[cfg(any(feature = "mpi", test))]
     pub(crate) fn chunks(&self) -> u32 {
-        let chunks = self.chunks.lock().unwrap_or_else(PoisonError::into_inner);
+        let chunks = lock(&self.chunks);
         chunks.len() as u32
     }
 
@@ -234,7 +235,7 @@ impl Segment {
     /// [`Self::add_chunk`].
     #[cfg(any(feature = "mpi", test))]
     pub(crate) fn begin_chunk(&self, length: usize) -> Extent {
-        let mut room = self.room.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut room = lock(&self.room);
         room.chunk = self.chunks() - 1;
         room.used = length;
         Extent {
@@ -247,14 +248,14 @@ impl Segment {
     /// Takes back a block that no rank has used.
     #[cfg(feature = "mpi")]
     pub(crate) fn take_back(&self, extent: Extent) {
-        let mut room = self.room.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut room = lock(&self.room);
         room.free.push(extent);
     }
 
     /// Gives a block of `length` bytes, cleared. Only the leader asks. Where there is no room, the error is the
     /// length of the chunk that has to be added first.
     pub(crate) fn allocate(&self, length: usize) -> Result<Extent, usize> {
-        let mut room = self.room.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut room = lock(&self.room);
         self.collect_free(&mut room);
         let fits = |extent: &Extent| extent.length as usize == length;
         if let Some(index) = room.free.iter().rposition(fits) {

@@ -32,7 +32,7 @@ impl<M: QueueMemory> Queue<M> {
     }
 
     /// Sees whether anybody is left who takes, and if not lets those know who put.
-    pub(crate) fn note_desertion(&self) {
+    pub(super) fn note_desertion(&self) {
         let all_closed = (0..self.memory.ranks()).all(|rank| {
             let ends = &self.memory.party(rank).ends;
             ends.load(Ordering::SeqCst) & NO_CONSUMER != 0

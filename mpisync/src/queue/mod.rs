@@ -211,7 +211,6 @@ impl<M: QueueMemory> Queue<M> {
             },
             || {
                 inspector.inspect();
-                self.note_desertion();
                 Ok::<(), NoRoom>(())
             },
         )?

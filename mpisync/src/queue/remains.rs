@@ -3,7 +3,7 @@
 use super::Queue;
 use crate::memory::QueueMemory;
 use crate::memory::atomic::Ordering;
-use crate::memory::words::queue::{Holds, NO_CONSUMER, NO_PRODUCER, Position, Reserve};
+use crate::memory::words::queue::{Holds, NO_CONSUMER, NO_PRODUCER, Party, Position, Reserve};
 
 /// What a rank does about once a millisecond while it waits.
 pub(crate) struct Inspector<'a, M> {
@@ -24,10 +24,10 @@ impl<M: QueueMemory> Queue<M> {
     ///
     /// A rank announces what it reserves before it does so, and until it is done with the slot. So where a slot is reserved
     /// and no living rank announces it, it was reserved by one that has died.
-    fn is_abandoned(&self, position: Position, reserve: impl Fn(&Self, usize) -> &Reserve) -> bool {
+    fn is_abandoned(&self, position: Position, reserve: impl Fn(&Party) -> &Reserve) -> bool {
         let shape = self.memory.shape();
         let mut announced = (0..self.memory.ranks())
-            .filter(|rank| reserve(self, *rank).covers(position, shape))
+            .filter(|rank| reserve(self.memory.party(*rank)).covers(position, shape))
             .peekable();
         announced.peek().is_some() && announced.all(|rank| !self.memory.is_alive(rank))
     }
@@ -42,17 +42,11 @@ impl<M: QueueMemory> Queue<M> {
         if head == tail || !self.is(head, Holds::Nothing) {
             return;
         }
-        if self.is_abandoned(head, |queue, rank| &queue.memory.party(rank).putting) {
-            let stamp = self.memory.stamp(shape.index(head));
-            let replaced = stamp.compare_exchange(
-                shape.stamp(head, Holds::Nothing),
-                shape.stamp(head, Holds::Void),
-                Ordering::AcqRel,
-                Ordering::Relaxed,
-            );
-            if replaced.is_ok() {
-                self.ring_news();
-            }
+        let void = shape.stamp(head, Holds::Void);
+        if self.is_abandoned(head, |party| &party.putting)
+            && self.restamp(head, Holds::Nothing, void)
+        {
+            self.ring_news();
         }
     }
 
@@ -68,18 +62,22 @@ impl<M: QueueMemory> Queue<M> {
         if !is_taken || !self.is(position, Holds::Message) {
             return;
         }
-        if self.is_abandoned(position, |queue, rank| &queue.memory.party(rank).taking) {
-            let stamp = self.memory.stamp(shape.index(position));
-            let replaced = stamp.compare_exchange(
-                shape.stamp(position, Holds::Message),
-                shape.stamp_after(position),
-                Ordering::AcqRel,
-                Ordering::Relaxed,
-            );
-            if replaced.is_ok() {
-                self.ring_room();
-            }
+        let free = shape.stamp_after(position);
+        if self.is_abandoned(position, |party| &party.taking)
+            && self.restamp(position, Holds::Message, free)
+        {
+            self.ring_room();
         }
+    }
+
+    /// Stamps the slot of that position anew if it holds that; whether it did.
+    fn restamp(&self, position: Position, holds: Holds, stamp: u64) -> bool {
+        let shape = self.memory.shape();
+        let old = shape.stamp(position, holds);
+        self.memory
+            .stamp(shape.index(position))
+            .compare_exchange(old, stamp, Ordering::AcqRel, Ordering::Relaxed)
+            .is_ok()
     }
 }
 
@@ -92,8 +90,9 @@ impl<M: QueueMemory> Inspector<'_, M> {
         let both = NO_PRODUCER | NO_CONSUMER;
         if ends.load(Ordering::Relaxed) & both != both && !queue.memory.is_alive(self.next) {
             ends.fetch_or(both, Ordering::SeqCst);
-            queue.note_desertion();
         }
+        // Also for a rank that closed its consumer and died before it looked.
+        queue.note_desertion();
         queue.clear_what_was_not_put();
         queue.clear_what_was_not_taken();
     }

@@ -7,37 +7,53 @@ use crate::memory::words::queue::{Holds, Position};
 
 /// Slots to put messages into. Those that are left when it is dropped never hold one, and are passed over.
 #[must_use]
-pub(crate) struct Putting<'a, M: QueueMemory> {
+pub(crate) struct Putting<'a, M: QueueMemory>(Run<'a, M>);
+
+/// Messages to take. Those that are left when it is dropped are lost.
+#[must_use]
+pub(crate) struct Taking<'a, M: QueueMemory>(Run<'a, M>);
+
+/// What is left of slots in a row.
+struct Run<'a, M: QueueMemory> {
     queue: &'a Queue<M>,
     next: Position,
     left: usize,
 }
 
-/// Messages to take. Those that are left when it is dropped are lost.
-#[must_use]
-pub(crate) struct Taking<'a, M: QueueMemory> {
-    queue: &'a Queue<M>,
-    next: Position,
-    left: usize,
+impl<'a, M: QueueMemory> Run<'a, M> {
+    #[inline]
+    fn index(&self) -> Option<usize> {
+        let shape = self.queue.memory.shape();
+        (self.left > 0).then(|| shape.index(self.next))
+    }
+
+    /// Goes on to the next slot; the position of the one before.
+    #[inline]
+    fn advance(&mut self) -> Position {
+        debug_assert!(self.left > 0, "a slot is left");
+        let done = self.next;
+        self.left -= 1;
+        self.next = self.queue.memory.shape().next(done);
+        done
+    }
 }
 
 impl<'a, M: QueueMemory> Putting<'a, M> {
     #[inline]
     pub(super) fn new(queue: &'a Queue<M>, next: Position, left: usize) -> Self {
-        Putting { queue, next, left }
+        Putting(Run { queue, next, left })
     }
 
     /// How many slots are left.
     #[inline]
     pub(crate) fn left(&self) -> usize {
-        self.left
+        self.0.left
     }
 
     /// The slot to fill next.
     #[inline]
     pub(crate) fn index(&self) -> Option<usize> {
-        let shape = self.queue.memory.shape();
-        (self.left > 0).then(|| shape.index(self.next))
+        self.0.index()
     }
 
     /// That slot has its message now.
@@ -48,64 +64,59 @@ impl<'a, M: QueueMemory> Putting<'a, M> {
 
     #[inline]
     fn settle(&mut self, holds: Holds) {
-        debug_assert!(self.left > 0, "a slot is left");
-        let shape = self.queue.memory.shape();
-        let stamp = self.queue.memory.stamp(shape.index(self.next));
-        let full = shape.stamp(self.next, holds);
-        self.left -= 1;
+        let position = self.0.advance();
+        let memory = &self.0.queue.memory;
+        let shape = memory.shape();
+        let stamp = memory.stamp(shape.index(position));
         // Release: the message was written.
-        stamp.store(full, Ordering::Release);
-        self.next = shape.next(self.next);
+        stamp.store(shape.stamp(position, holds), Ordering::Release);
     }
 }
 
 impl<M: QueueMemory> Drop for Putting<'_, M> {
     #[inline]
     fn drop(&mut self) {
-        while self.left > 0 {
+        while self.left() > 0 {
             self.settle(Holds::Void);
         }
-        self.queue.my_party().putting.withdraw();
-        self.queue.ring_news();
+        self.0.queue.my_party().putting.withdraw();
+        self.0.queue.ring_news();
     }
 }
 
 impl<'a, M: QueueMemory> Taking<'a, M> {
     #[inline]
     pub(super) fn new(queue: &'a Queue<M>, next: Position, left: usize) -> Self {
-        Taking { queue, next, left }
+        Taking(Run { queue, next, left })
     }
 
     /// How many messages are left.
     #[inline]
     pub(crate) fn left(&self) -> usize {
-        self.left
+        self.0.left
     }
 
     /// The slot of the next message.
     #[inline]
     pub(crate) fn index(&self) -> Option<usize> {
-        let shape = self.queue.memory.shape();
-        (self.left > 0).then(|| shape.index(self.next))
+        self.0.index()
     }
 
     /// That message was read.
     #[inline]
     pub(crate) fn free(&mut self) {
-        debug_assert!(self.left > 0, "a message is left");
-        self.queue.free(self.next);
-        self.left -= 1;
-        self.next = self.queue.memory.shape().next(self.next);
+        let position = self.0.advance();
+        self.0.queue.free(position);
     }
 }
 
 impl<M: QueueMemory> Drop for Taking<'_, M> {
     #[inline]
     fn drop(&mut self) {
-        while self.left > 0 {
+        while self.left() > 0 {
             self.free();
         }
-        self.queue.my_party().taking.withdraw();
-        self.queue.ring_room();
+        self.0.queue.my_party().taking.withdraw();
+        self.0.queue.ring_room();
     }
 }

@@ -3,10 +3,11 @@
 use super::super::domain::Domain;
 use super::comm::check;
 use crate::error::CreateError;
+use crate::memory::lock;
 use mpi::ffi;
 use std::ffi::{c_int, c_void};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 
 static FINALIZED: AtomicBool = AtomicBool::new(false);
 
@@ -21,7 +22,7 @@ static AT_END: Mutex<Vec<fn()>> = Mutex::new(Vec::new());
 
 /// Has `last_act` called when MPI is about to end.
 pub(crate) fn at_end(last_act: fn()) {
-    let mut acts = AT_END.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut acts = lock(&AT_END);
     acts.push(last_act);
 }
 
@@ -121,7 +122,7 @@ unsafe extern "C" fn note_end(
     _value: *mut c_void,
     _extra: *mut c_void,
 ) -> c_int {
-    let acts = std::mem::take(&mut *AT_END.lock().unwrap_or_else(PoisonError::into_inner));
+    let acts = std::mem::take(&mut *lock(&AT_END));
     acts.into_iter().for_each(|act| act());
     FINALIZED.store(true, Ordering::Relaxed);
     0

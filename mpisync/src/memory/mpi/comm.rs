@@ -2,11 +2,12 @@
 
 use super::attribute;
 use crate::error::CreateError;
+use crate::memory::lock;
 use mpi::ffi;
 use mpi::traits::Communicator;
 use std::ffi::{c_char, c_int, c_void};
 use std::mem::MaybeUninit;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 /// A communicator that nobody else knows. Errors are return codes here, not aborts.
 pub(crate) struct OwnComm {
@@ -48,7 +49,7 @@ impl OwnComm {
     /// Frees what was retired. The standard anticipates that `MPI_Comm_free` "will normally be implemented to be
     /// local" (MPI 4.1, 7.4.3), and so it is in the implementations that mpisync is tested with.
     fn free_retired() {
-        let retired = std::mem::take(&mut *RETIRED.lock().unwrap_or_else(PoisonError::into_inner));
+        let retired = std::mem::take(&mut *lock(&RETIRED));
         for mut comm in retired {
             // SAFETY: made by MPI_Comm_dup and freed once, before MPI_Finalize.
             unsafe { ffi::MPI_Comm_free(&mut comm.raw) };
@@ -57,10 +58,7 @@ impl OwnComm {
 
     /// Keeps the communicator for the next [`Self::free_retired`].
     pub(crate) fn retire(self) {
-        RETIRED
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(self);
+        lock(&RETIRED).push(self);
     }
 
     pub(crate) fn rank(&self) -> i32 {

@@ -1,19 +1,18 @@
 //! By MPI's own messages.
 
 use super::OwnComm;
+use super::pending::{PATIENCE, Pending};
+use crate::memory::lock;
 use mpi::ffi;
 use std::collections::VecDeque;
 use std::ffi::{c_int, c_void};
 use std::mem::MaybeUninit;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// All messages of mpisync have this tag.
 const TAG: c_int = 77;
-
-/// How long a sender waits for a receiver, before it takes it for dead.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How many bytes may be under way from a rank that does not help them along to one receiver: no more than the buffers of
 /// a connection hold without either side's doing.
@@ -24,7 +23,7 @@ const HEADER: usize = 100;
 /// A rank's messages.
 pub(super) struct Messages {
     /// Those that MPI has not taken over yet.
-    outbox: Mutex<VecDeque<Sending>>,
+    outbox: Mutex<VecDeque<Pending<u8>>>,
     /// How many bytes each rank can have got without an answer, by rank; none where a thread lets MPI make progress on
     /// whatever is sent.
     ///
@@ -34,53 +33,28 @@ pub(super) struct Messages {
     unanswered: Option<Vec<AtomicUsize>>,
 }
 
-/// A message that MPI has not taken over yet.
-struct Sending {
-    request: ffi::MPI_Request,
-    /// Read by MPI until the request is complete.
-    _bytes: Vec<u8>,
-}
-
-// SAFETY: a request is a handle, and with MPI_THREAD_MULTIPLE, which the maker of a carrier has checked, any thread
-// may complete it; the mutex around them lets one thread at a time do so.
-unsafe impl Send for Sending {}
-
-impl Sending {
-    /// Begins to send. It `is_answered` if it is not complete before the receiver has begun to receive it.
-    fn start(comm: &OwnComm, rank: u32, bytes: Vec<u8>, is_answered: bool) -> Self {
-        let send = if is_answered {
-            ffi::MPI_Issend
-        } else {
-            ffi::MPI_Isend
-        };
-        let mut request = MaybeUninit::uninit();
-        // SAFETY: the bytes are kept beside the request, and do not move on the heap; no `Sending` is dropped before its
-        // request is complete, but with the process.
-        let request = unsafe {
-            send(
-                bytes.as_ptr().cast::<c_void>(),
-                c_int::try_from(bytes.len()).expect("a message of less than 2 GiB"),
-                ffi::RSMPI_UINT8_T,
-                rank as c_int,
-                TAG,
-                comm.raw(),
-                request.as_mut_ptr(),
-            );
-            request.assume_init()
-        };
-        Sending {
-            request,
-            _bytes: bytes,
-        }
-    }
-
-    /// Whether MPI has taken it over; not asked again after it has.
-    fn is_complete(&mut self) -> bool {
-        let mut done: c_int = 0;
-        // SAFETY: the request is live, for it was not complete before.
-        unsafe { ffi::MPI_Test(&mut self.request, &mut done, ffi::RSMPI_STATUS_IGNORE) };
-        done != 0
-    }
+/// Begins to send. It `is_answered` if it is not complete before the receiver has begun to receive it.
+fn start(comm: &OwnComm, rank: u32, bytes: Vec<u8>, is_answered: bool) -> Pending<u8> {
+    let send = if is_answered {
+        ffi::MPI_Issend
+    } else {
+        ffi::MPI_Isend
+    };
+    let mut request = MaybeUninit::uninit();
+    // SAFETY: the bytes are kept with the request until it is complete.
+    let request = unsafe {
+        send(
+            bytes.as_ptr().cast::<c_void>(),
+            c_int::try_from(bytes.len()).expect("a message of less than 2 GiB"),
+            ffi::RSMPI_UINT8_T,
+            rank as c_int,
+            TAG,
+            comm.raw(),
+            request.as_mut_ptr(),
+        );
+        request.assume_init()
+    };
+    Pending::new(request, bytes)
 }
 
 impl Messages {
@@ -97,19 +71,19 @@ impl Messages {
     /// help.
     pub(super) fn send(&self, comm: &OwnComm, rank: u32, bytes: Vec<u8>) {
         let Some(unanswered) = &self.unanswered else {
-            let sending = Sending::start(comm, rank, bytes, false);
-            let mut outbox = self.lock();
+            let sending = start(comm, rank, bytes, false);
+            let mut outbox = lock(&self.outbox);
             outbox.push_back(sending);
-            return Self::complete(&mut outbox);
+            return Pending::forget_complete(&mut outbox);
         };
         let unanswered = &unanswered[rank as usize];
         let takes = bytes.len() + HEADER;
         let is_answered = unanswered.fetch_add(takes, Ordering::Relaxed) + takes > CREDIT;
-        let mut sending = Sending::start(comm, rank, bytes, is_answered);
+        let mut sending = start(comm, rank, bytes, is_answered);
         let start = Instant::now();
         while !sending.is_complete() {
             if start.elapsed() > PATIENCE {
-                return self.lock().push_back(sending);
+                return lock(&self.outbox).push_back(sending);
             }
             std::thread::yield_now();
         }
@@ -118,23 +92,9 @@ impl Messages {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, VecDeque<Sending>> {
-        self.outbox.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Forgets the sends that MPI has completed, up to the first that it has not.
-    fn complete(outbox: &mut VecDeque<Sending>) {
-        while let Some(sending) = outbox.front_mut() {
-            if !sending.is_complete() {
-                return;
-            }
-            outbox.pop_front();
-        }
-    }
-
     pub(super) fn unsent(&self) -> usize {
-        let mut outbox = self.lock();
-        Self::complete(&mut outbox);
+        let mut outbox = lock(&self.outbox);
+        Pending::forget_complete(&mut outbox);
         outbox.len()
     }
 
@@ -143,7 +103,7 @@ impl Messages {
         if let Ok(mut outbox) = self.outbox.try_lock()
             && !outbox.is_empty()
         {
-            Self::complete(&mut outbox);
+            Pending::forget_complete(&mut outbox);
         }
         while let Some(bytes) = receive(comm) {
             handle(&bytes);

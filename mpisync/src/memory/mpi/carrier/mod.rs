@@ -1,6 +1,7 @@
 //! Carrying messages between the ranks of a communicator: sends that nobody waits for, and polls.
 
 mod messages;
+mod pending;
 mod windows;
 
 use super::attribute::is_finalized;

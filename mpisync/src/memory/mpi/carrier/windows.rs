@@ -6,7 +6,9 @@
 //! (MPI 4.1, 12.7.1). A receiver adds to a count at the sender how many words it has read.
 
 use super::OwnComm;
+use super::pending::{PATIENCE, Pending};
 use crate::error::CreateError;
+use crate::memory::lock;
 use crate::memory::mpi::comm::check;
 use crate::memory::topology::Topology;
 use mpi::ffi;
@@ -14,9 +16,9 @@ use std::collections::VecDeque;
 use std::ffi::{c_int, c_void};
 use std::mem::MaybeUninit;
 use std::ptr::NonNull;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// How many words a lane has.
 const LANE: usize = 128;
@@ -47,7 +49,7 @@ struct Outbox {
     /// By rank; made when something is sent there.
     lanes: Vec<Option<Box<Outgoing>>>,
     /// Words that MPI still reads.
-    requests: VecDeque<(ffi::MPI_Request, Vec<u64>)>,
+    requests: VecDeque<Pending<u64>>,
 }
 
 /// The sender's end of a lane.
@@ -138,10 +140,6 @@ fn word(position: u64, data: u32) -> u64 {
     u64::from(lap) << 32 | u64::from(data)
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 impl Windows {
     /// Makes the window; collective. All ranks succeed or all fail.
     pub(super) fn new(comm: &OwnComm, topology: &Topology) -> Result<Self, CreateError> {
@@ -194,8 +192,6 @@ impl Windows {
 
     /// Where no thread of this process would come back to it, waits until it is there.
     pub(super) fn send(&self, comm: &OwnComm, rank: u32, bytes: &[u8]) {
-        /// Until a receiver that reads nothing is taken for one that will not.
-        const PATIENCE: Duration = Duration::from_secs(10);
         let to = rank as usize;
         self.put_by(to, bytes);
         if self.shape.leads[self.me] {
@@ -237,7 +233,7 @@ impl Windows {
             u32::from_le_bytes(four)
         }));
         self.push(&mut outbox, to);
-        complete(&mut outbox.requests);
+        Pending::forget_complete(&mut outbox.requests);
     }
 
     /// Writes as much to `to` as there is room for.
@@ -271,7 +267,7 @@ impl Windows {
     /// Adds to words of `to`, from `start` on; does not wait.
     fn add(
         &self,
-        requests: &mut VecDeque<(ffi::MPI_Request, Vec<u64>)>,
+        requests: &mut VecDeque<Pending<u64>>,
         to: usize,
         start: usize,
         differences: Vec<u64>,
@@ -293,13 +289,13 @@ impl Windows {
                 self.window,
                 request.as_mut_ptr(),
             );
-            requests.push_back((request.assume_init(), differences));
+            requests.push_back(Pending::new(request.assume_init(), differences));
         }
     }
 
     pub(super) fn unsent(&self) -> usize {
         let mut outbox = lock(&self.outbox);
-        complete(&mut outbox.requests);
+        Pending::forget_complete(&mut outbox.requests);
         let waiting = outbox.lanes.iter().flatten();
         let waiting: usize = waiting.map(|lane| lane.waiting.len().div_ceil(LANE)).sum();
         outbox.requests.len() + waiting
@@ -331,7 +327,7 @@ impl Windows {
         let Ok(mut outbox) = self.outbox.try_lock() else {
             return;
         };
-        complete(&mut outbox.requests);
+        Pending::forget_complete(&mut outbox.requests);
         for to in 0..self.shape.ranks() {
             let waits = |lane: &Option<Box<Outgoing>>| {
                 lane.as_ref().is_some_and(|lane| !lane.waiting.is_empty())
@@ -387,9 +383,10 @@ impl Windows {
         // of the epoch completes what was under way, so that the requests can be completed after it.
         unsafe {
             ffi::MPI_Win_flush_all(window);
-            for (mut request, _words) in lock(&self.outbox).requests.drain(..) {
-                ffi::MPI_Wait(&mut request, ffi::RSMPI_STATUS_IGNORE);
-            }
+            lock(&self.outbox)
+                .requests
+                .drain(..)
+                .for_each(Pending::wait);
             ffi::MPI_Win_unlock_all(window);
             ffi::MPI_Win_free(&mut window);
         }
@@ -426,19 +423,6 @@ fn allocate(
 fn no_windows(why: &str) -> CreateError {
     CreateError::NoWindows {
         message: why.to_owned(),
-    }
-}
-
-/// Forgets the words that MPI has read, up to the first that it has not.
-fn complete(requests: &mut VecDeque<(ffi::MPI_Request, Vec<u64>)>) {
-    while let Some((request, _)) = requests.front_mut() {
-        let mut done: c_int = 0;
-        // SAFETY: the request is live, for it was not complete before.
-        unsafe { ffi::MPI_Test(request, &mut done, ffi::RSMPI_STATUS_IGNORE) };
-        if done == 0 {
-            return;
-        }
-        requests.pop_front();
     }
 }
 
