@@ -43,15 +43,6 @@ pub enum CreateError {
         /// The size of a message in bytes.
         bytes: usize,
     },
-    /// A channel cannot span nodes yet.
-    #[error(
-        "the communicator spans {nodes} nodes, and a channel has to stay on one; make it on a communicator of one node, \
-         such as `split_shared` gives"
-    )]
-    SpansNodes {
-        /// How many nodes.
-        nodes: i32,
-    },
     /// This rank passed something else than rank 0.
     #[error(
         "rank {rank} passed {argument} {here:?} and rank 0 passed {rank_0:?}; pass the same on all ranks"

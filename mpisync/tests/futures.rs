@@ -392,6 +392,7 @@ fn a_future_that_was_ready_is_not_polled() {
     let told = panic_of(|| poll_once(&mut take));
     assert!(told.contains("`TakeFuture` is not polled after"), "{told}");
     assert_eq!(consumer.try_take(), Err(ChannelError::Empty));
+    drop(take);
     drop(consumer);
     let mut put = producer.put_async(2);
     assert!(matches!(poll_once(&mut put), Poll::Ready(Err(_))));

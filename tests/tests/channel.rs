@@ -1,6 +1,6 @@
 //! Channels: streams, ends, sizes, and many at once.
 
-mpisync_tests::on_ranks!(channels_one_node on [1, 2, 3, 4, 8]:
+mpisync_tests::on_ranks!(channels on [1, 2, 3, 4, 8]:
     "streams",
     "streams_in_bulk",
     "tasks_that_make_tasks",
@@ -20,8 +20,4 @@ mpisync_tests::on_ranks!(channels_one_node on [1, 2, 3, 4, 8]:
     "impossible_arguments",
     "arguments_differ",
     "objects_differ",
-);
-
-mpisync_tests::on_ranks!(channels on [1, 2, 3, 4]:
-    "over_nodes",
 );

@@ -5,7 +5,7 @@ use super::ends::Ends;
 use crate::memory::Surroundings;
 use crate::memory::queue::Slots;
 use crate::plain::Plain;
-use crate::queue::Inspector;
+use crate::queue::{Inspector, Queue, Waiting};
 use crate::wait::{INSPECTION, POLL};
 use std::task::{Context, Poll};
 use std::time::Instant;
@@ -13,6 +13,8 @@ use std::time::Instant;
 /// What a future does with the ends of a channel until it succeeds.
 pub(super) struct Attempts<'a, T> {
     pub(super) ends: &'a Ends<T>,
+    /// What it waits at.
+    queue: &'a Queue<Slots<T>>,
     /// From the first attempt in vain on.
     wait: Option<Wait<'a, T>>,
 }
@@ -21,12 +23,21 @@ struct Wait<'a, T> {
     began: Instant,
     inspected: Instant,
     inspector: Inspector<'a, Slots<T>>,
+    _waiting: Waiting<'a>,
     alarm: Alarm,
 }
 
 impl<'a, T: Plain> Attempts<'a, T> {
-    pub(super) fn new(ends: &'a Ends<T>) -> Self {
-        Attempts { ends, wait: None }
+    pub(super) fn to_put(ends: &'a Ends<T>) -> Self {
+        let queue = ends.puts();
+        let wait = None;
+        Attempts { ends, queue, wait }
+    }
+
+    pub(super) fn to_take(ends: &'a Ends<T>) -> Self {
+        let queue = ends.queue();
+        let wait = None;
+        Attempts { ends, queue, wait }
     }
 
     /// Tries once. If there is nothing to be had, has the task polled again: at once for some microseconds, and after naps
@@ -36,7 +47,7 @@ impl<'a, T: Plain> Attempts<'a, T> {
         context: &Context<'_>,
         attempt: impl FnOnce(&'a Ends<T>) -> Option<R>,
     ) -> Poll<R> {
-        let queue = self.ends.queue();
+        let queue = self.queue;
         queue.memory.progress();
         if let Some(result) = attempt(self.ends) {
             self.wait = None;
@@ -47,11 +58,14 @@ impl<'a, T: Plain> Attempts<'a, T> {
             began: now,
             inspected: now,
             inspector: queue.inspector(),
+            _waiting: queue.wait_as_future(),
             alarm: Alarm::new(),
         });
         if now - wait.inspected >= INSPECTION {
             wait.inspected = now;
-            wait.inspector.inspect();
+            if wait.inspector.inspect().is_err() {
+                self.ends.note_loss();
+            }
         }
         if now - wait.began < queue.memory.patience().unwrap_or(POLL) {
             context.waker().wake_by_ref();

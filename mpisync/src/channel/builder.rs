@@ -1,13 +1,18 @@
 //! Making channels on MPI communicators.
 
 use super::RemoteChannel;
+use super::ends::Ends;
+use crate::cluster::Channel;
 use crate::error::CreateError;
-use crate::memory::mpi::{self, Terms};
+use crate::memory::domain::Domain;
+use crate::memory::mpi::{self, CreatedSlots, Terms};
 use crate::memory::queue::Layout;
 use crate::plain::Plain;
+use crate::queue::cluster::{Host, Outpost};
 use ::mpi::traits::Communicator;
 use std::any::type_name;
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 /// Makes a channel with a host and a name of choice.
 ///
@@ -100,7 +105,32 @@ impl<T: Plain, C: Communicator> ChannelBuilder<'_, T, C> {
             invalid,
             ..Terms::of("channel", &self.name)
         };
-        let slots = mpi::slots(self.comm, &terms, |seats| Layout::of::<T>(capacity, seats))?;
-        Ok(RemoteChannel::on(slots, host, self.name))
+        let ends = mpi::slots(self.comm, &terms, capacity, |domain, created| {
+            join(domain, created, capacity, host, self.name.clone())
+        })?;
+        Ok(RemoteChannel::on(ends))
     }
+}
+
+/// Begins to take part in a channel: as a rank, and on the leader of a node also for the node's agent.
+fn join<T: Plain>(
+    domain: &Arc<Domain>,
+    created: CreatedSlots<T>,
+    capacity: usize,
+    host: i32,
+    name: String,
+) -> Ends<T> {
+    let relay = match created {
+        CreatedSlots::Near(slots) => return Ends::near(slots, host, name),
+        CreatedSlots::Far(relay) => relay,
+    };
+    let hub = domain.hub().expect("it spans nodes");
+    if let Some(agent) = relay.agent {
+        let home = domain.topology().node_of(host as u32);
+        let nodes = hub.nodes() as usize;
+        let hosting = (home == hub.node()).then(|| Host::new(nodes, capacity as u64, relay.ring));
+        let channel = Channel::new(Outpost::new(agent), home, hosting);
+        hub.join_channel(relay.number, channel);
+    }
+    Ends::far(relay.slots, capacity, host, name)
 }

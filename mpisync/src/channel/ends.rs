@@ -1,11 +1,14 @@
 //! What the two ends of a channel do with its queue.
 
 use super::error::{BulkError, ChannelError, PutError};
+#[cfg(feature = "mpi")]
+use crate::memory::queue::RelaySlots;
 use crate::memory::queue::Slots;
 use crate::memory::{QueueMemory, mpi_has_ended};
 use crate::plain::Plain;
 use crate::queue::{Generation, NoMessage, NoRoom, Putting, Queue, Taking};
 use crate::wait::Deadline;
+use std::cell::Cell;
 use std::fmt;
 use std::mem::MaybeUninit;
 use std::ptr::NonNull;
@@ -14,10 +17,15 @@ use std::time::Duration;
 /// A channel on this rank, shared by its ends.
 pub(super) struct Ends<T> {
     queue: Queue<Slots<T>>,
+    /// Where messages are put, if not there: in a channel that spans nodes.
+    puts: Option<Queue<Slots<T>>>,
+    capacity: usize,
     pub(super) host: i32,
     pub(super) name: String,
     /// Whether it is of no use any more when MPI ends.
     needs_mpi: bool,
+    /// Whether the process that carries messages to this node is known to have died.
+    is_lost: Cell<bool>,
 }
 
 /// Copies a message into a slot or out of one.
@@ -48,6 +56,8 @@ unsafe fn copy<T: Plain>(from: NonNull<T>, to: NonNull<T>) {
 /// For how long a call is ready to wait.
 #[derive(Clone, Copy)]
 pub(super) enum Limit {
+    /// Not even for an answer of another node.
+    Poll,
     Try,
     For(Duration),
     Never,
@@ -57,7 +67,7 @@ impl Limit {
     fn deadline(self) -> Deadline {
         match self {
             Limit::For(limit) => Deadline::after(limit),
-            Limit::Try | Limit::Never => Deadline::Never,
+            Limit::Poll | Limit::Try | Limit::Never => Deadline::Never,
         }
     }
 }
@@ -67,6 +77,7 @@ impl NoRoom {
     fn after(self, limit: Limit) -> ChannelError {
         match (self, limit) {
             (NoRoom::Deserted, _) => ChannelError::Closed,
+            (NoRoom::Lost, _) => ChannelError::Lost,
             (NoRoom::Full, Limit::For(waited)) => ChannelError::Timeout { waited },
             (NoRoom::Full, _) => ChannelError::Full,
         }
@@ -74,17 +85,38 @@ impl NoRoom {
 }
 
 impl<T: Plain> Ends<T> {
-    pub(super) fn new(slots: Slots<T>, host: i32, name: String) -> Self {
+    /// Of a channel on one node.
+    pub(super) fn near(slots: Slots<T>, host: i32, name: String) -> Self {
         Ends {
+            capacity: slots.shape().capacity() as usize,
             needs_mpi: slots.domain().needs_mpi(),
             queue: Queue { memory: slots },
+            puts: None,
             host,
             name,
+            is_lost: Cell::new(false),
         }
     }
 
+    /// Of a channel that spans nodes.
+    #[cfg(feature = "mpi")]
+    pub(super) fn far(slots: RelaySlots<T>, capacity: usize, host: i32, name: String) -> Self {
+        Ends {
+            puts: Some(Queue { memory: slots.puts }),
+            capacity,
+            ..Self::near(slots.takes, host, name)
+        }
+    }
+
+    /// Where messages are taken from, and where it is known who takes and puts.
     pub(super) fn queue(&self) -> &Queue<Slots<T>> {
         &self.queue
+    }
+
+    /// Where messages are put.
+    #[inline]
+    pub(super) fn puts(&self) -> &Queue<Slots<T>> {
+        self.puts.as_ref().unwrap_or(&self.queue)
     }
 
     #[inline]
@@ -95,12 +127,20 @@ impl<T: Plain> Ends<T> {
         Ok(())
     }
 
+    /// Notes that the process that carries messages to this node has died; for futures, which learn of it when they try next.
+    pub(super) fn note_loss(&self) {
+        self.is_lost.set(true);
+    }
+
     #[inline]
     fn reserve(&self, most: usize, limit: Limit) -> Result<Putting<'_, Slots<T>>, ChannelError> {
         self.check_usable()?;
+        let queue = self.puts();
         let reserved = match limit {
-            Limit::Try => self.queue.try_put(most),
-            limit => self.queue.put(most, || limit.deadline()),
+            Limit::Poll if self.is_lost.get() => Err(NoRoom::Lost),
+            Limit::Poll => queue.try_put(most),
+            Limit::Try => queue.try_put_far(most),
+            limit => queue.put(most, || limit.deadline()),
         };
         reserved.map_err(|no_room| no_room.after(limit))
     }
@@ -109,14 +149,14 @@ impl<T: Plain> Ends<T> {
     #[cfg(feature = "futures")]
     pub(super) fn check_room(&self) -> Result<(), ChannelError> {
         self.check_usable()?;
-        let room = self.queue.check_room();
-        room.map_err(|no_room| no_room.after(Limit::Try))
+        let room = self.puts().check_room();
+        room.map_err(|no_room| no_room.after(Limit::Poll))
     }
 
-    /// Puts a message from where it lies, which may be long; does not wait.
+    /// Puts a message from where it lies, for a future.
     #[inline]
-    pub(super) fn try_put(&self, message: &T) -> Result<(), ChannelError> {
-        let mut putting = self.reserve(1, Limit::Try)?;
+    pub(super) fn poll_put(&self, message: &T) -> Result<(), ChannelError> {
+        let mut putting = self.reserve(1, Limit::Poll)?;
         self.fill(&mut putting, message);
         Ok(())
     }
@@ -136,7 +176,7 @@ impl<T: Plain> Ends<T> {
     #[inline]
     fn fill(&self, putting: &mut Putting<'_, Slots<T>>, message: &T) {
         if let Some(index) = putting.index() {
-            let slot = self.queue.memory.message(index);
+            let slot = self.puts().memory.message(index);
             // SAFETY: the slot is reserved for this rank, so nobody else looks at its message until it is published; the
             // pointer is that of a `T` in memory that the channel keeps.
             unsafe { copy(NonNull::from(message), slot) };
@@ -151,7 +191,7 @@ impl<T: Plain> Ends<T> {
     ) -> Result<R, ChannelError> {
         let mut putting = self.reserve(1, limit)?;
         let index = putting.index().expect("one slot was reserved");
-        let mut slot = self.queue.memory.message(index).cast::<MaybeUninit<T>>();
+        let mut slot = self.puts().memory.message(index).cast::<MaybeUninit<T>>();
         // SAFETY: as in `fill`; and shared memory has bytes everywhere, all of which a plain type takes for values, so
         // whatever `fill` leaves as it was is a value too.
         let result = fill(unsafe { slot.as_mut() });
@@ -201,10 +241,7 @@ impl<T: Plain> Ends<T> {
     ) -> Result<Option<Taking<'_, Slots<T>>>, ChannelError> {
         self.check_usable()?;
         let taken = match limit {
-            Limit::Try => match self.queue.try_take(most) {
-                Some(taking) => Ok(taking),
-                None => Err(self.queue.end().unwrap_or(NoMessage::Empty)),
-            },
+            Limit::Poll | Limit::Try => self.queue.try_take_far(most),
             limit => self.queue.take(most, || limit.deadline()),
         };
         Self::unless_over(taken, limit)
@@ -218,6 +255,7 @@ impl<T: Plain> Ends<T> {
         match (taken, limit) {
             (Ok(taking), _) => Ok(Some(taking)),
             (Err(NoMessage::Over), _) => Ok(None),
+            (Err(NoMessage::Lost), _) => Err(ChannelError::Lost),
             (Err(NoMessage::Missing(messages)), _) => Err(ChannelError::Missing { messages }),
             (Err(NoMessage::Empty), Limit::For(waited)) => Err(ChannelError::Timeout { waited }),
             (Err(NoMessage::Empty), _) => Err(ChannelError::Empty),
@@ -232,10 +270,13 @@ impl<T: Plain> Ends<T> {
     }
 
     /// [`Self::take`] that does not wait, for a future that does, since it asked first.
-    pub(super) fn take_since(&self, wait_began: Generation) -> Result<Option<T>, ChannelError> {
+    pub(super) fn poll_take(&self, wait_began: Generation) -> Result<Option<T>, ChannelError> {
         self.check_usable()?;
-        let taken = self.queue.take_since(1, wait_began);
-        Ok(Self::unless_over(taken, Limit::Try)?.map(|mut taking| self.read(&mut taking)))
+        let taken = match self.queue.take_since(1, wait_began) {
+            Err(NoMessage::Empty) if self.is_lost.get() => Err(NoMessage::Lost),
+            taken => taken,
+        };
+        Ok(Self::unless_over(taken, Limit::Poll)?.map(|mut taking| self.read(&mut taking)))
     }
 
     /// The next of the messages that are being taken; there is one.
@@ -304,7 +345,7 @@ impl<T: Plain> Ends<T> {
     }
 
     pub(super) fn capacity(&self) -> usize {
-        self.queue.memory.shape().capacity() as usize
+        self.capacity
     }
 
     pub(super) fn len(&self) -> usize {
@@ -322,7 +363,7 @@ impl<T: Plain> Ends<T> {
         f.debug_struct(what)
             .field("name", &self.name)
             .field("rank", &self.rank())
-            .field("len", &self.len())
+            .field("len", &self.queue.known_len())
             .field("capacity", &self.capacity())
             .finish_non_exhaustive()
     }

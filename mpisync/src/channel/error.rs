@@ -31,6 +31,12 @@ pub enum ChannelError {
         /// How many.
         messages: u64,
     },
+    /// Of a channel over several nodes: the lowest rank of this node has died, whose process carried the messages.
+    #[error(
+        "the lowest rank of this node has died, and its process carried the channel's messages; what other nodes put cannot be \
+         had any more"
+    )]
+    Lost,
     /// MPI was finalized.
     #[error(
         "MPI is finalized, and the other ranks may be gone; use channels while the universe is alive"

@@ -28,7 +28,7 @@ pub struct TakeFuture<'a, T: Plain> {
 impl<'a, T: Plain> PutFuture<'a, T> {
     pub(super) fn new(ends: &'a Ends<T>, message: T) -> Self {
         PutFuture {
-            attempts: Attempts::new(ends),
+            attempts: Attempts::to_put(ends),
             message: Some(message),
         }
     }
@@ -37,7 +37,7 @@ impl<'a, T: Plain> PutFuture<'a, T> {
 impl<'a, T: Plain> TakeFuture<'a, T> {
     pub(super) fn new(ends: &'a Ends<T>) -> Self {
         TakeFuture {
-            attempts: Attempts::new(ends),
+            attempts: Attempts::to_take(ends),
             wait_began: None,
             is_done: false,
         }
@@ -82,7 +82,7 @@ impl<T: Plain> Future for TakeFuture<'_, T> {
 
 /// Puts a message; nothing if there is no room at the moment.
 pub(super) fn put<T: Plain>(ends: &Ends<T>, message: &T) -> Option<Result<(), ChannelError>> {
-    match ends.try_put(message) {
+    match ends.poll_put(message) {
         Err(ChannelError::Full) => None,
         done => Some(done),
     }
@@ -94,7 +94,7 @@ pub(super) fn take<T: Plain>(
     wait_began: &mut Option<Generation>,
 ) -> Option<Result<Option<T>, ChannelError>> {
     let began = *wait_began.get_or_insert_with(|| ends.queue().begin_waiting(false));
-    match ends.take_since(began) {
+    match ends.poll_take(began) {
         Err(ChannelError::Empty) => None,
         done => {
             *wait_began = None;

@@ -153,11 +153,11 @@ impl<T: Plain> RemoteChannel<T> {
             source: io::Error::from(io::ErrorKind::OutOfMemory).into(),
         })?;
         let slots = Slots::new(domain, layout, memory);
-        Ok(Self::on(slots, 0, "local".to_owned()))
+        Ok(Self::on(Ends::near(slots, 0, "local".to_owned())))
     }
 
-    fn on(slots: Slots<T>, host: i32, name: String) -> Self {
-        let ends = Rc::new(Ends::new(slots, host, name));
+    fn on(ends: Ends<T>) -> Self {
+        let ends = Rc::new(ends);
         RemoteChannel {
             producer: Producer {
                 ends: Rc::clone(&ends),

@@ -32,7 +32,7 @@ pub struct ChannelSink<'a, T: Plain> {
 impl<'a, T: Plain> ChannelStream<'a, T> {
     pub(super) fn new(ends: &'a Ends<T>) -> Self {
         ChannelStream {
-            attempts: Attempts::new(ends),
+            attempts: Attempts::to_take(ends),
             wait_began: None,
             is_over: false,
         }
@@ -42,7 +42,7 @@ impl<'a, T: Plain> ChannelStream<'a, T> {
 impl<'a, T: Plain> ChannelSink<'a, T> {
     pub(super) fn new(ends: &'a Ends<T>) -> Self {
         ChannelSink {
-            attempts: Attempts::new(ends),
+            attempts: Attempts::to_put(ends),
             held: None,
         }
     }

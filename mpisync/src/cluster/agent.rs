@@ -1,6 +1,7 @@
 //! The agent of a node: what other nodes ask of it, and what it has to come back to.
 
 use super::Hub;
+use super::channels::{Channel, Channels};
 use super::message::{Reason, Word};
 use crate::lock::cluster::agent::LockAgent;
 use crate::lock::cluster::tier::Tier;
@@ -17,6 +18,7 @@ pub(super) struct Agent {
     wards: BTreeMap<u64, Ward>,
     /// The controllers to come back to.
     busy: BTreeSet<u64>,
+    channels: Channels,
 }
 
 /// One controller on this node.
@@ -50,7 +52,18 @@ impl Agent {
         self.wards.insert(number, ward);
     }
 
+    pub(super) fn take_on_channel(&mut self, number: u64, channel: Channel) {
+        self.channels.take_on(number, channel);
+    }
+
     pub(super) fn handle(&mut self, hub: &Hub, number: u64, word: Word) {
+        let word = match word {
+            Word::Report { node, report } => {
+                return self.channels.receive_report(hub, number, node, *report);
+            }
+            Word::Supply(supply) => return self.channels.receive_supply(hub, number, *supply),
+            word => word,
+        };
         let Some(ward) = self.wards.get_mut(&number) else {
             // All ranks of all nodes have dropped it.
             return;
@@ -84,10 +97,12 @@ impl Agent {
         let wards = &mut self.wards;
         self.busy
             .retain(|number| wards.get_mut(number).is_some_and(|ward| ward.go_on(hub)));
-        !self.busy.is_empty()
+        let carrying = self.channels.tend(hub);
+        carrying || !self.busy.is_empty()
     }
 
     pub(super) fn inspect(&mut self, hub: &Hub) {
+        self.channels.inspect(hub);
         let mut gone = Vec::new();
         for (&number, ward) in &mut self.wards {
             ward.inspect(hub);
@@ -132,7 +147,12 @@ impl Ward {
                 }
             }
             // Handled before an agent is asked.
-            Word::Accepted { .. } | Word::Answer { .. } | Word::Gone | Word::Forget => {}
+            Word::Accepted { .. }
+            | Word::Answer { .. }
+            | Word::Gone
+            | Word::Forget
+            | Word::Report { .. }
+            | Word::Supply(_) => {}
         }
     }
 

@@ -2,13 +2,14 @@
 
 use crate::lock::cluster::site::LockWord;
 use crate::memory::words::board::NoteData;
+use crate::queue::cluster::{Report, Supply};
 use crate::share::Value;
 use serde::{Deserialize, Serialize};
 
 /// A message. It goes to the leader of a node, whose agent handles it, unless it says otherwise.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Message {
-    /// About the controller of this number.
+    /// About the controller or channel of this number.
     On(u64, Word),
     /// What the ranks of a node posted for a meeting.
     Notes {
@@ -28,7 +29,7 @@ pub(crate) enum Reason {
     IsElsewhere,
 }
 
-/// A message about one controller.
+/// A message about one controller or channel.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Word {
     /// About the lock.
@@ -55,6 +56,10 @@ pub(crate) enum Word {
     },
     /// To the asker: why the rank that it asked about shares nothing in this call.
     Answer { call: u64, reason: Reason },
+    /// About a channel, to its host: how a node stands.
+    Report { node: u32, report: Box<Report> },
+    /// About a channel: what its host has for the node that gets this.
+    Supply(Box<Supply>),
     /// To the home node: all ranks of a node have dropped the controller.
     Gone,
     /// All ranks have.

@@ -6,6 +6,7 @@
 //! one that waits for something, or the progress [`thread`].
 
 mod agent;
+mod channels;
 mod message;
 mod schedule;
 mod thread;
@@ -22,6 +23,7 @@ use crate::memory::topology::Topology;
 use crate::memory::words::board::NoteData;
 use crate::share::Call;
 use agent::Agent;
+pub(crate) use channels::Channel;
 use message::Message;
 pub(crate) use message::{Reason, Word};
 use std::collections::HashMap;
@@ -222,6 +224,19 @@ impl Hub {
         tier(&desk)
     }
 
+    /// Has the agent of this node, whose leader this is, take part in a channel.
+    pub(crate) fn join_channel(&self, number: u64, channel: Channel) {
+        let mut agent = lock(&self.agent);
+        let agent = agent.as_mut().expect("the leader has one");
+        agent.take_on_channel(number, channel);
+    }
+
+    /// How often ranks of this node have called the agent.
+    fn calls(&self) -> u32 {
+        let call = self.domain.segment().call();
+        call.word.load(Ordering::SeqCst)
+    }
+
     /// Ends this rank's part in a controller.
     pub(crate) fn leave(&self, number: u64) {
         lock(&self.desks).remove(&number);
@@ -292,7 +307,7 @@ impl Hub {
     }
 
     /// What the agent has to come back to, and now and then what nobody tells it of; whether there is more of it.
-    fn go_on(&self) -> bool {
+    pub(crate) fn go_on(&self) -> bool {
         let is_time = {
             let mut inspected = lock(&self.inspected);
             let is_time = inspected.elapsed() >= INSPECTION;

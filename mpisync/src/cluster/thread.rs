@@ -4,6 +4,7 @@
 //! traffic and sleeps otherwise, for a millisecond at most; it ends before MPI does.
 
 use super::{Hub, schedule};
+use crate::memory::event::sleep_on_any;
 use crate::memory::{lock, mpi};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -80,7 +81,23 @@ fn serve() {
         }
         let next = nap.map_or(FIRST_NAP, |nap: Duration| (nap * 2).min(LONGEST_NAP));
         nap = Some(next);
-        thread::sleep(next);
+        sleep(&hubs, next);
+    }
+}
+
+/// Sleeps, until a rank of this node calls the agent at the latest.
+fn sleep(hubs: &[Arc<Hub>], nap: Duration) {
+    let calls: Vec<_> = (hubs.iter())
+        .map(|hub| {
+            let call = hub.domain.segment().call();
+            call.announce_sleeper();
+            // After the announcement: who calls from here on sees it.
+            (call, call.word.load(Ordering::SeqCst))
+        })
+        .collect();
+    // Nor if one called since they were looked at.
+    if !hubs.iter().any(|hub| hub.go_on()) {
+        sleep_on_any(&calls, nap);
     }
 }
 

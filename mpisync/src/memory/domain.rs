@@ -9,7 +9,7 @@ use super::segment::{Segment, Shape};
 use super::topology::{RankPlace, Topology};
 use super::words::board::Board;
 #[cfg(feature = "mpi")]
-use super::{event::ALL, words::board::NoteData};
+use super::{event::ALL, words::board::NoteData, words::queue::Relay};
 use crate::transport::Transport;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -50,8 +50,8 @@ pub(super) struct Far {
     /// The ranks of this node.
     pub(super) node: mpi::OwnComm,
     pub(super) carrier: mpi::Carrier,
-    /// How many controllers have been made; the same on all ranks.
-    pub(super) controllers: AtomicU64,
+    /// How many controllers and channels have been made; the same on all ranks.
+    pub(super) objects: AtomicU64,
     /// The dead ranks of this node that other nodes have been told of, by seat.
     told: Vec<AtomicBool>,
     hub: OnceLock<Arc<crate::cluster::Hub>>,
@@ -108,7 +108,7 @@ impl Domain {
         let far = far.map(|(node, carrier)| Far {
             node,
             carrier,
-            controllers: AtomicU64::new(0),
+            objects: AtomicU64::new(0),
             told: (0..here).map(|_| AtomicBool::new(false)).collect(),
             hub: OnceLock::new(),
         });
@@ -271,6 +271,24 @@ impl Domain {
         }
         let hub = &self.comms().1.hub;
         Some(hub.get_or_init(|| crate::cluster::Hub::open(self)))
+    }
+
+    /// Has the node's agent look at a channel.
+    #[inline]
+    pub(crate) fn call_agent(self: &Arc<Self>, relay: &Relay, waits: bool) {
+        // An exchange, so that the agent either takes this call away, or sees all that this rank has done before.
+        if relay.called.swap(1, Ordering::SeqCst) == 0 {
+            let call = self.segment.call();
+            call.word.fetch_add(1, Ordering::SeqCst);
+            call.wake(ALL);
+        }
+        if self.topology.is_leader()
+            && (waits || !self.has_progress_thread())
+            && let Some(hub) = self.hub()
+        {
+            // This process has the agent.
+            hub.go_on();
+        }
     }
 
     /// Says what is done with messages from other nodes.

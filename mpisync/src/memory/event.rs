@@ -5,6 +5,8 @@ use super::atomic::{AtomicU32, Ordering};
 pub(crate) use model::Sleepers;
 #[cfg(not(loom))]
 pub(crate) use real::Sleepers;
+#[cfg(all(feature = "mpi", not(loom)))]
+pub(crate) use real::sleep_on_any;
 
 /// All sleepers, as the system call counts them.
 pub(crate) const ALL: u32 = i32::MAX as u32;
@@ -89,6 +91,51 @@ mod real {
                 std::thread::sleep(nap);
             }
         }
+    }
+
+    /// Sleeps for `nap` at most, not at all when one of the words is no longer what was seen.
+    #[cfg(feature = "mpi")]
+    pub(crate) fn sleep_on_any(events: &[(Event<'_>, u32)], nap: Duration) {
+        match events {
+            [] => std::thread::sleep(nap),
+            [(event, seen)] => event.sleep(*seen, nap),
+            events => sleep_on_many(events, nap),
+        }
+    }
+
+    #[cfg(all(feature = "mpi", target_os = "linux"))]
+    fn sleep_on_many(events: &[(Event<'_>, u32)], nap: Duration) {
+        use rustix::io::Errno;
+        use rustix::thread::futex;
+        use rustix::time::{ClockId, clock_gettime};
+        /// The most that the system call takes.
+        const MOST: usize = 128;
+        let waits: Vec<futex::Wait> = (events.iter().take(MOST))
+            .map(|(event, seen)| {
+                let mut wait = futex::Wait::new();
+                wait.val = u64::from(*seen);
+                wait.uaddr = futex::WaitPtr::new(event.word.as_ptr().cast());
+                wait.flags = futex::WaitFlags::SIZE_U32;
+                wait
+            })
+            .collect();
+        let now = clock_gettime(ClockId::Monotonic);
+        let nanos = now.tv_nsec + i64::from(nap.subsec_nanos());
+        let until = futex::Timespec {
+            tv_sec: now.tv_sec + nap.as_secs() as i64 + nanos / 1_000_000_000,
+            tv_nsec: nanos % 1_000_000_000,
+        };
+        let flags = futex::WaitvFlags::empty();
+        let slept = futex::waitv(&waits, flags, Some(&until), ClockId::Monotonic);
+        if matches!(slept, Err(Errno::NOSYS | Errno::PERM)) {
+            // Before Linux 5.16.
+            std::thread::sleep(nap);
+        }
+    }
+
+    #[cfg(all(feature = "mpi", not(target_os = "linux")))]
+    fn sleep_on_many(_events: &[(Event<'_>, u32)], nap: Duration) {
+        std::thread::sleep(nap);
     }
 
     #[cfg(target_os = "linux")]

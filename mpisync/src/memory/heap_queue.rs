@@ -47,6 +47,9 @@ impl HeapQueue {
                 taking: Reserve::default(),
                 ends: AtomicU32::new(0),
                 waits: AtomicU32::new(0),
+                call: AtomicU32::new(0),
+                question: AtomicU64::new(0),
+                futures: AtomicU64::new(0),
             })
         };
         let shape = Shape::new(capacity);

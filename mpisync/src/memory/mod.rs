@@ -35,7 +35,7 @@ use atomic::AtomicU64;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use words::lock::{Door, RankWords, Words};
-use words::queue::{Party, QueueWords, Shape};
+use words::queue::{Party, QueueWords, Relay, Shape};
 
 /// Locks a mutex, also after a thread has panicked with it: none of ours leaves what it guards half changed.
 #[cfg(not(loom))]
@@ -118,4 +118,17 @@ pub(crate) trait QueueMemory: Surroundings {
 
     /// The index of this rank.
     fn me(&self) -> usize;
+
+    /// Where the node's agent carries messages between this queue and other nodes: what ranks and agent say to each other.
+    fn relay(&self) -> Option<&Relay> {
+        None
+    }
+
+    /// Has the agent look at the queue, if there is one: soon, or at once if this rank is about to wait.
+    fn call_agent(&self, _waits: bool) {}
+
+    /// Whether the process with the node's agent runs.
+    fn agent_is_alive(&self) -> bool {
+        true
+    }
 }

@@ -4,7 +4,7 @@ use super::atomic::AtomicU64;
 use super::domain::Domain;
 use super::mapping::{ALIGN, Mapping, Shareable};
 use super::words::lock::Line;
-use super::words::queue::{Party, QueueWords, Shape};
+use super::words::queue::{Party, QueueWords, Relay, Shape};
 use super::{QueueMemory, Surroundings};
 use std::marker::PhantomData;
 use std::ptr::NonNull;
@@ -14,6 +14,8 @@ use std::sync::Arc;
 unsafe impl Shareable for QueueWords {}
 // SAFETY: as above.
 unsafe impl Shareable for Line<Party> {}
+// SAFETY: as above.
+unsafe impl Shareable for Relay {}
 
 const PARTIES_AT: usize = size_of::<QueueWords>();
 
@@ -23,6 +25,8 @@ pub(crate) struct Layout {
     shape: Shape,
     seats: usize,
     stride: usize,
+    /// Where in its slot a message lies, and how long it is.
+    message: (usize, usize),
     length: usize,
 }
 
@@ -45,8 +49,14 @@ impl Layout {
             shape: Shape::new(shape),
             seats,
             stride,
+            message: (Self::message_at::<T>(), size_of::<T>()),
             length,
         })
+    }
+
+    /// How many messages there is room for.
+    pub(crate) fn capacity(self) -> u64 {
+        self.shape.capacity()
     }
 
     /// From slot to slot. Small slots share a cache line, which then travels once for all of them; large ones have lines of
@@ -83,26 +93,39 @@ pub(crate) struct Slots<T> {
     slots: NonNull<u8>,
     layout: Layout,
     me: usize,
+    relay: Option<NonNull<Relay>>,
     domain: Arc<Domain>,
-    _mapping: Mapping,
+    _mapping: Arc<Mapping>,
     messages: PhantomData<T>,
 }
 
 impl<T> Slots<T> {
     /// This rank's view of `mapping`, which is zero at first and has the length of the layout.
     pub(crate) fn new(domain: Arc<Domain>, layout: Layout, mapping: Mapping) -> Self {
-        let parties: &[Line<Party>] = mapping.slice(PARTIES_AT, layout.seats);
-        let words = layout.length - Layout::slots_at(layout.seats);
-        let slots: &[AtomicU64] =
-            mapping.slice(Layout::slots_at(layout.seats), words / size_of::<u64>());
+        let me = domain.segment().me();
+        Self::at_seat(domain, layout, &Arc::new(mapping), 0, me)
+    }
+
+    fn at_seat(
+        domain: Arc<Domain>,
+        layout: Layout,
+        mapping: &Arc<Mapping>,
+        start: usize,
+        me: usize,
+    ) -> Self {
+        let parties: &[Line<Party>] = mapping.slice(start + PARTIES_AT, layout.seats);
+        let slots_at = Layout::slots_at(layout.seats);
+        let words = (layout.length - slots_at) / size_of::<u64>();
+        let slots: &[AtomicU64] = mapping.slice(start + slots_at, words);
         Slots {
-            words: NonNull::from(mapping.get(0)),
+            words: NonNull::from(mapping.get(start)),
             parties: NonNull::from(parties).cast(),
             slots: NonNull::from(slots).cast(),
             layout,
-            me: domain.segment().me(),
+            me,
+            relay: None,
             domain,
-            _mapping: mapping,
+            _mapping: Arc::clone(mapping),
             messages: PhantomData,
         }
     }
@@ -126,6 +149,117 @@ impl<T> Slots<T> {
         &self.domain
     }
 }
+
+/// The memory of a node's part of a channel that spans nodes: words for ranks and agent, then two queues of one layout.
+#[cfg(feature = "mpi")]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RelayLayout(pub(crate) Layout);
+
+#[cfg(feature = "mpi")]
+impl RelayLayout {
+    const TAKES_AT: usize = size_of::<Relay>();
+
+    fn puts_at(self) -> usize {
+        Self::TAKES_AT + self.0.length.next_multiple_of(align_of::<Relay>())
+    }
+
+    /// How many bytes it takes.
+    pub(crate) fn length(self) -> usize {
+        self.puts_at() + self.0.length
+    }
+}
+
+/// The two queues of a node, as one that has a seat there sees them.
+#[cfg(feature = "mpi")]
+pub(crate) struct RelaySlots<T> {
+    /// What ranks take from.
+    pub(crate) takes: Slots<T>,
+    /// What they put into.
+    pub(crate) puts: Slots<T>,
+}
+
+#[cfg(feature = "mpi")]
+impl<T> RelaySlots<T> {
+    fn at_seat(
+        domain: &Arc<Domain>,
+        layout: RelayLayout,
+        mapping: &Arc<Mapping>,
+        me: usize,
+    ) -> Self {
+        let slots = |start| {
+            let slots = Slots::at_seat(Arc::clone(domain), layout.0, mapping, start, me);
+            let relay = Some(NonNull::from(mapping.get::<Relay>(0)));
+            Slots { relay, ..slots }
+        };
+        RelaySlots {
+            takes: slots(RelayLayout::TAKES_AT),
+            puts: slots(layout.puts_at()),
+        }
+    }
+
+    /// As this rank sees them.
+    pub(crate) fn new(domain: &Arc<Domain>, layout: RelayLayout, mapping: &Arc<Mapping>) -> Self {
+        Self::at_seat(domain, layout, mapping, domain.segment().me())
+    }
+}
+
+/// A message of a type that the agent does not know.
+#[cfg(feature = "mpi")]
+pub(crate) struct Opaque;
+
+#[cfg(feature = "mpi")]
+impl RelaySlots<Opaque> {
+    /// As the node's agent sees them.
+    pub(crate) fn for_agent(
+        domain: &Arc<Domain>,
+        layout: RelayLayout,
+        mapping: &Arc<Mapping>,
+    ) -> Self {
+        let seat = domain.segment().shape().seats - 1;
+        Self::at_seat(domain, layout, mapping, seat)
+    }
+}
+
+#[cfg(feature = "mpi")]
+impl Slots<Opaque> {
+    fn bytes(&self, index: usize) -> NonNull<u8> {
+        // SAFETY: the message lies inside the slot.
+        unsafe { self.slot(index).add(self.layout.message.0) }
+    }
+
+    /// Adds the message of a slot to `bytes`.
+    ///
+    /// # Safety
+    /// The slot holds a message, and nobody frees it before this returns.
+    pub(crate) unsafe fn copy_to(&self, index: usize, bytes: &mut Vec<u8>) {
+        let length = self.layout.message.1;
+        // SAFETY: the message has so many bytes, which nobody changes, as the caller promises.
+        let message = unsafe { std::slice::from_raw_parts(self.bytes(index).as_ptr(), length) };
+        bytes.extend_from_slice(message);
+    }
+
+    /// Stores the message of a slot.
+    ///
+    /// # Safety
+    /// The slot is reserved for the caller.
+    pub(crate) unsafe fn copy_from(&self, index: usize, message: &[u8]) {
+        assert_eq!(
+            message.len(),
+            self.layout.message.1,
+            "a message of the type"
+        );
+        // SAFETY: the slot has room for so many bytes, and nobody else looks at them, as the caller promises.
+        unsafe {
+            self.bytes(index)
+                .copy_from_nonoverlapping(NonNull::from(message).cast(), message.len());
+        }
+    }
+}
+
+// SAFETY: the pointers lead into the mapping, which any thread may use; the words are atomics, and slots are used by who has
+// reserved them.
+#[cfg(feature = "mpi")]
+unsafe impl Send for Slots<Opaque> {}
 
 impl<T> Surroundings for Slots<T> {
     fn progress(&self) {
@@ -170,6 +304,28 @@ impl<T> QueueMemory for Slots<T> {
     #[inline]
     fn me(&self) -> usize {
         self.me
+    }
+
+    #[inline]
+    fn relay(&self) -> Option<&Relay> {
+        // SAFETY: taken from a reference into the mapping, which `self` keeps.
+        self.relay.map(|relay| unsafe { relay.as_ref() })
+    }
+
+    #[cfg(feature = "mpi")]
+    #[inline]
+    fn call_agent(&self, waits: bool) {
+        // The agent itself has the last seat.
+        if let Some(relay) = self.relay()
+            && self.me + 1 < self.layout.seats
+        {
+            self.domain.call_agent(relay, waits);
+        }
+    }
+
+    #[cfg(feature = "mpi")]
+    fn agent_is_alive(&self) -> bool {
+        self.relay.is_none() || self.domain.is_alive(0)
     }
 }
 

@@ -25,6 +25,9 @@ struct Header {
     arrival_sleepers: Sleepers,
     /// Counts the notes that this node's ranks have written.
     posts: AtomicU64,
+    /// Counts the calls for the node's agent; it sleeps on it.
+    calls: AtomicU32,
+    call_sleepers: Sleepers,
 }
 
 /// What is kept once a rank.
@@ -200,6 +203,16 @@ impl Segment {
     pub(crate) fn count_post(&self) -> u64 {
         // AcqRel: who counts last has all the others' notes.
         self.header().posts.fetch_add(1, Ordering::AcqRel)
+    }
+
+    /// The event of a call for the node's agent.
+    #[cfg(feature = "mpi")]
+    pub(crate) fn call(&self) -> Event<'_> {
+        let header = self.header();
+        Event {
+            word: &header.calls,
+            sleepers: &header.call_sleepers,
+        }
     }
 
     /// The event of an arrival at a collective call.

@@ -8,16 +8,10 @@ use crate::memory::words::queue::{
 };
 
 /// After how many ends a rank began to wait.
-#[derive(Clone, Copy)]
-pub(crate) struct Generation(u32);
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Generation(pub(super) u32);
 
 impl<M: QueueMemory> Queue<M> {
-    /// Promises messages.
-    pub(crate) fn claim(&self, messages: u64) {
-        let claimed = &self.memory.words().account.0.claimed;
-        claimed.fetch_add(messages, Ordering::SeqCst);
-    }
-
     /// This rank puts nothing any more.
     pub(crate) fn close_producer(&self) {
         // SeqCst: who finds this finds all that was put before.
@@ -80,6 +74,10 @@ impl<M: QueueMemory> Queue<M> {
                 NoMessage::Over
             });
         }
+        if self.memory.relay().is_some() {
+            // The host finds the end, and the agent counts it.
+            return None;
+        }
         if self.promises_are_kept() {
             return Some(NoMessage::Over);
         }
@@ -116,7 +114,7 @@ impl<M: QueueMemory> Queue<M> {
     /// The looks at the ranks come between two looks at head and tail. These only grow, so if they have not moved, nobody put
     /// or took anything in between. A rank that had taken something before and still seems to wait has announced what it
     /// took. So at the second look no rank had a message, nor could get one.
-    fn all_are_idle(&self) -> bool {
+    pub(super) fn all_are_idle(&self) -> bool {
         let words = self.memory.words();
         let ends = || {
             let head = words.head.0.load(Ordering::SeqCst);
@@ -132,7 +130,11 @@ impl<M: QueueMemory> Queue<M> {
     /// What kind of end it is where nobody is left who puts.
     fn shortfall(&self) -> NoMessage {
         let claimed = &self.memory.words().account.0.claimed;
-        match (claimed.load(Ordering::SeqCst)).saturating_sub(self.taken()) {
+        let missing = match self.memory.relay() {
+            Some(relay) => relay.missing.load(Ordering::SeqCst),
+            None => (claimed.load(Ordering::SeqCst)).saturating_sub(self.taken()),
+        };
+        match missing {
             0 => NoMessage::Over,
             missing => NoMessage::Missing(missing),
         }
@@ -156,7 +158,7 @@ impl<M: QueueMemory> Queue<M> {
     }
 
     /// How many messages were taken.
-    fn taken(&self) -> u64 {
+    pub(super) fn taken(&self) -> u64 {
         let words = self.memory.words();
         let account = &words.account.0;
         let start = Position(account.start.load(Ordering::Relaxed));

@@ -8,8 +8,14 @@
 //!   found by the ranks that come upon it: a message that was not put for good becomes a void slot, which is passed over, and
 //!   one that was not taken for good is lost with the rank that took it.
 //! - Who still puts and takes is known, and who waits, so that the end of a stream is known too.
+//!
+//! A channel over several nodes has two such queues on each of them, and agents that carry messages between these; see
+//! [`relay`] for the ranks' part in it, and [`cluster`] for the agents'.
 
+#[cfg(all(feature = "mpi", not(loom)))]
+pub(crate) mod cluster;
 mod ends;
+mod relay;
 mod remains;
 mod run;
 #[cfg(test)]
@@ -23,7 +29,7 @@ use crate::wait::{Deadline, Stop, wait};
 pub(crate) use run::{Putting, Taking};
 use std::sync::atomic::compiler_fence;
 #[cfg(not(loom))]
-pub(crate) use {ends::Generation, remains::Inspector};
+pub(crate) use {ends::Generation, relay::Waiting, remains::Inspector};
 
 /// How often a rank looks for a message before it lets the others know that it waits: about a microsecond.
 const SPINS: u32 = if cfg!(loom) { 1 } else { 40 };
@@ -40,6 +46,8 @@ pub(crate) enum NoRoom {
     Full,
     /// Nobody is left who takes.
     Deserted,
+    /// The process with the node's agent has died.
+    Lost,
 }
 
 /// Why nothing can be taken.
@@ -51,6 +59,8 @@ pub(crate) enum NoMessage {
     Over,
     /// Nobody is left who puts, and so many messages that were promised never came.
     Missing(u64),
+    /// The process with the node's agent has died.
+    Lost,
 }
 
 impl From<Stop> for NoRoom {
@@ -200,6 +210,7 @@ impl<M: QueueMemory> Queue<M> {
     }
 
     fn wait_for_room(&self, most: usize, deadline: Deadline) -> Result<Putting<'_, M>, NoRoom> {
+        let _waiting = self.wait_as_call(self.begin_waiting(false));
         let mut inspector = self.inspector();
         wait(
             &self.memory,
@@ -209,10 +220,7 @@ impl<M: QueueMemory> Queue<M> {
                 Err(NoRoom::Full) => None,
                 done => Some(done),
             },
-            || {
-                inspector.inspect();
-                Ok::<(), NoRoom>(())
-            },
+            || Ok::<(), NoRoom>(inspector.inspect()?),
         )?
     }
 
@@ -279,6 +287,7 @@ impl<M: QueueMemory> Queue<M> {
     ) -> Result<Taking<'_, M>, NoMessage> {
         let mut inspector = self.inspector();
         let wait_began = self.begin_waiting(matches!(deadline, Deadline::Never));
+        let _waiting = self.wait_as_call(wait_began);
         let result = wait(
             &self.memory,
             event(&self.memory.words().news.0),
@@ -287,10 +296,7 @@ impl<M: QueueMemory> Queue<M> {
                 Some(taking) => Some(Ok(taking)),
                 None => self.end_of_wait(wait_began).map(Err),
             },
-            || {
-                inspector.inspect();
-                Ok::<(), NoMessage>(())
-            },
+            || Ok::<(), NoMessage>(inspector.inspect()?),
         );
         self.stop_waiting();
         if let Ok(Err(_)) = result {
@@ -304,16 +310,18 @@ impl<M: QueueMemory> Queue<M> {
     #[inline]
     fn ring_news(&self) {
         ring(&self.memory.words().news.0);
+        self.memory.call_agent(false);
     }
 
     /// Wakes those who wait for room.
     #[inline]
     fn ring_room(&self) {
         ring(&self.memory.words().room.0);
+        self.memory.call_agent(false);
     }
 
-    /// How many messages there are, in slots that are full or being filled; a moment ago.
-    pub(crate) fn len(&self) -> u64 {
+    /// How many messages are in the slots of this queue, full or being filled; a moment ago.
+    pub(super) fn len_here(&self) -> u64 {
         let words = self.memory.words();
         let shape = self.memory.shape();
         loop {

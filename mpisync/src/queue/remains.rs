@@ -1,6 +1,7 @@
 //! What ranks leave behind that die.
 
 use super::Queue;
+use super::relay::Lost;
 use crate::memory::QueueMemory;
 use crate::memory::atomic::Ordering;
 use crate::memory::words::queue::{Holds, NO_CONSUMER, NO_PRODUCER, Party, Position, Reserve};
@@ -82,8 +83,8 @@ impl<M: QueueMemory> Queue<M> {
 }
 
 impl<M: QueueMemory> Inspector<'_, M> {
-    /// Looks after a rank, and after the slot that comes next on either side.
-    pub(crate) fn inspect(&mut self) {
+    /// Looks after a rank, after the slot that comes next on either side, and after the agent where there is one.
+    pub(crate) fn inspect(&mut self) -> Result<(), Lost> {
         let queue = self.queue;
         self.next = (self.next + 1) % queue.memory.ranks();
         let ends = &queue.memory.party(self.next).ends;
@@ -95,5 +96,6 @@ impl<M: QueueMemory> Inspector<'_, M> {
         queue.note_desertion();
         queue.clear_what_was_not_put();
         queue.clear_what_was_not_taken();
+        queue.check_agent()
     }
 }

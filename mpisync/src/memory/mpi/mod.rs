@@ -10,6 +10,6 @@ mod shape;
 pub(crate) use attribute::{at_end, is_finalized};
 pub(crate) use carrier::{Carrier, Handler};
 pub(crate) use comm::{Farewell, OwnComm};
-pub(crate) use create::{Terms, block, check_running, slots};
+pub(crate) use create::{CreatedSlots, Terms, block, check_running, slots};
 pub(crate) use datatype::{PackedItems, UnpackedItems};
 pub use shape::datatype;

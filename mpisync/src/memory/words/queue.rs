@@ -40,6 +40,23 @@ pub(crate) struct Account {
     pub(crate) deserted: AtomicU32,
 }
 
+/// What the ranks of a node and its agent say to each other, where the agent carries messages between nodes. All zero is the
+/// first state.
+#[repr(C, align(128))]
+pub(crate) struct Relay {
+    /// Nonzero when the agent has something to look at. Stored by ranks, taken away by the agent.
+    pub(crate) called: AtomicU32,
+    /// How many questions the ranks have asked the host, and up to which they are answered.
+    pub(crate) asked: AtomicU64,
+    pub(crate) answered: AtomicU64,
+    /// How many messages there were at the last answer.
+    pub(crate) len: AtomicU64,
+    /// How many messages the ranks of this node have promised.
+    pub(crate) claimed: AtomicU64,
+    /// How many messages were missing at the last end.
+    pub(crate) missing: AtomicU64,
+}
+
 /// The words of one rank. Stored by that rank only, but `ends`.
 #[repr(C)]
 pub(crate) struct Party {
@@ -52,7 +69,17 @@ pub(crate) struct Party {
     /// While this rank waits for a message, and until it has one puts nothing: what [`Account::endings`] was when it began,
     /// and the bit [`WAITING`].
     pub(crate) waits: AtomicU32,
+    /// Where an agent has to know that a call of this rank waits for something in this queue: what [`Account::endings`] was
+    /// when it began, and the bit [`WAITING`].
+    pub(crate) call: AtomicU32,
+    /// The number of the question whose answer that call waits for; 0 if none, and [`NO_NUMBER`] until it has one.
+    pub(crate) question: AtomicU64,
+    /// The same for futures: `endings` when the last one began, and below it how many have since begun that wait.
+    pub(crate) futures: AtomicU64,
 }
+
+/// A question that has no number yet.
+pub(crate) const NO_NUMBER: u64 = u64::MAX;
 
 /// This rank puts nothing any more.
 pub(crate) const NO_PRODUCER: u32 = 1;

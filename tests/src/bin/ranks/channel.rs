@@ -41,7 +41,6 @@ pub const CASES: &[Case] = &[
     ("impossible_arguments", impossible_arguments),
     ("arguments_differ", arguments_differ),
     ("objects_differ", objects_differ),
-    ("over_nodes", over_nodes),
 ];
 
 /// What travels in most cases: who put it, as which, and what follows from that.
@@ -256,8 +255,9 @@ fn broken_claims(job: &Job) {
     if job.rank == job.size - 1 {
         assert_eq!(consumer.take(), Some(1));
         let missing = ChannelError::Missing { messages: 2 };
-        assert_eq!(consumer.try_take(), Err(missing.clone()));
-        assert_eq!(consumer.take_timeout(Duration::MAX), Err(missing));
+        // In this order: it may be a moment until it is known that ranks of other nodes have closed their ends.
+        assert_eq!(consumer.take_timeout(Duration::MAX), Err(missing.clone()));
+        assert_eq!(consumer.try_take(), Err(missing));
         let words = expect_panic(|| consumer.take());
         assert!(words.contains("2 messages that were claimed"), "{words}");
     }
@@ -328,6 +328,14 @@ fn no_consumer_is_left(job: &Job) {
     producer.put(1).ok();
     drop(consumer);
     job.world.barrier();
+    let spans_nodes = mpisync::sync(&job.world).unwrap().nodes() > 1;
+    loop {
+        match producer.try_put(2).map_err(|error| error.reason) {
+            Err(ChannelError::Closed) => break,
+            // Until it is known that those of other nodes have gone, too.
+            other => assert!(spans_nodes, "{other:?}"),
+        }
+    }
     assert_eq!(producer.put(2).unwrap_err().reason, ChannelError::Closed);
     assert_eq!(producer.put_slice(&[3, 4]).unwrap_err().put, 0);
     let refused = producer.put_with(|slot| slot.write(5).to_owned());
@@ -583,17 +591,4 @@ fn objects_differ(job: &Job) {
         };
         assert_last_differs(job, made, "kind of object");
     }
-}
-
-/// A channel stays on one node for now, and says so.
-fn over_nodes(job: &Job) {
-    let made = RemoteChannel::<u64>::new(&job.world, 4);
-    let nodes = mpisync::sync(&job.world).unwrap().nodes();
-    match made {
-        Ok(_) => assert_eq!(nodes, 1),
-        Err(CreateError::SpansNodes { nodes: told }) => assert_eq!(told, nodes),
-        Err(error) => panic!("{error}"),
-    }
-    let node = job.world.split_shared(job.rank);
-    assert!(RemoteChannel::<u64>::new(&node, 4).is_ok());
 }

@@ -72,7 +72,7 @@ pub(crate) fn block<T>(
     }
     let extent = site.extent;
     let far = comms.far.as_ref().map(|far| {
-        let number = far.controllers.fetch_add(1, Ordering::Relaxed);
+        let number = far.objects.fetch_add(1, Ordering::Relaxed);
         CreatedFar {
             number,
             agent: leads.then(|| Block::for_agent(Arc::clone(&domain), extent, number)),

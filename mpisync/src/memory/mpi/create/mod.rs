@@ -19,7 +19,7 @@ use mpi::ffi;
 use mpi::traits::Communicator;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-pub(crate) use slots::slots;
+pub(crate) use slots::{CreatedSlots, slots};
 use std::sync::Arc;
 use terms::Said;
 pub(crate) use terms::Terms;

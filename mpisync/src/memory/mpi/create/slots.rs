@@ -1,34 +1,101 @@
 //! Making the memory of a channel.
 
-use super::super::super::queue::{Layout, Slots};
-use super::{NewMemory, Offer, Terms, agree, domain_of};
+use super::super::super::domain::Domain;
+use super::super::super::mapping::Mapping;
+use super::super::super::queue::{Layout, Opaque, RelayLayout, RelaySlots, Slots};
+use super::{Fault, NewMemory, Offer, Terms, agree, domain_of};
 use crate::error::CreateError;
 use mpi::traits::Communicator;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-/// Makes the slots of a new channel of `T` on `comm`; collective. All ranks succeed or all fail.
+/// How many messages fit into the queues of a node, where there are several: so many bytes, within bounds.
+const RELAYED_BYTES: usize = 64 << 10;
+const RELAYED_MESSAGES: (usize, usize) = (2, 512);
+
+/// A new channel's memory on this node.
+pub(crate) enum CreatedSlots<T> {
+    /// All ranks are on it.
+    Near(Slots<T>),
+    /// There are other nodes.
+    Far(Box<CreatedRelay<T>>),
+}
+
+/// A node's part of a new channel.
+pub(crate) struct CreatedRelay<T> {
+    pub(crate) slots: RelaySlots<T>,
+    /// Its number in the communicator, the same on all ranks.
+    pub(crate) number: u64,
+    /// How many messages fit into a queue of a node.
+    pub(crate) ring: u64,
+    /// On the leader, what the node's agent sees.
+    pub(crate) agent: Option<RelaySlots<Opaque>>,
+}
+
+/// Where things lie in it.
+#[derive(Clone, Copy)]
+enum Plan {
+    Near(Layout),
+    /// And how long a queue with room for all messages would be.
+    Far(RelayLayout, usize),
+}
+
+impl Plan {
+    /// For a channel of `T` on this node; none where it does not fit.
+    fn of<T>(domain: &Domain, capacity: usize) -> Option<Self> {
+        let seats = domain.segment().shape().seats;
+        let near = Layout::of::<T>(capacity, seats)?;
+        if !domain.topology().spans_nodes() {
+            return Some(Plan::Near(near));
+        }
+        let (least, most) = RELAYED_MESSAGES;
+        let ring = (RELAYED_BYTES / size_of::<T>()).clamp(least, most);
+        let layout = Layout::of::<T>(ring.min(capacity), seats)?;
+        Some(Plan::Far(RelayLayout(layout), near.length()))
+    }
+
+    fn length(self) -> usize {
+        match self {
+            Plan::Near(layout) => layout.length(),
+            Plan::Far(layout, _) => layout.length(),
+        }
+    }
+
+    /// Whether the host could have all messages. It takes memory for them when they come, so this is how a capacity that
+    /// cannot be is told in time.
+    fn check_room(self, rank: i32) -> Result<(), Fault> {
+        match self {
+            Plan::Far(_, length) if Mapping::try_private(length).is_none() => {
+                Err(Fault::memory(rank, rustix::io::Errno::NOMEM.raw_os_error()))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Makes the memory of a new channel of `T` on `comm`; collective. All ranks succeed or all fail, once `join` has been called
+/// with it on all ranks.
 ///
-/// `layout` says what they look like for a number of seats; none where the terms are invalid.
-pub(crate) fn slots<T>(
+/// The capacity is one for which there is a layout, or the terms are invalid.
+pub(crate) fn slots<T, R>(
     comm: &impl Communicator,
     terms: &Terms<'_>,
-    layout: impl FnOnce(usize) -> Option<Layout>,
-) -> Result<Slots<T>, CreateError> {
+    capacity: usize,
+    join: impl FnOnce(&Arc<Domain>, CreatedSlots<T>) -> R,
+) -> Result<R, CreateError> {
     let domain = domain_of(comm, &terms.asked)?;
-    let nodes = domain.topology().nodes() as i32;
-    if nodes > 1 {
-        return Err(CreateError::SpansNodes { nodes });
-    }
     let comms = domain.comms.as_ref().expect("a domain on a communicator");
-    let layout = layout(domain.segment().shape().seats);
+    let plan = Plan::of::<T>(&domain, capacity);
     let mut mine = None;
     let offer = Offer::exchange(&domain, terms, || {
-        layout.map(|layout| NewMemory::create(layout.length(), &mut mine))
+        plan.map(|plan| NewMemory::create(plan.length(), &mut mine))
     })?;
     let verdict = terms.judge(&domain, &offer.said).and_then(|()| {
         let memory: Option<NewMemory> = offer.body();
         let memory = memory.expect("valid here, and the same there");
-        memory.map(comms.all.rank(), &mut mine)
+        memory.map(comms.all.rank(), &mut mine)?;
+        let plan = plan.expect("valid here");
+        plan.check_room(comms.all.rank())
     });
     let agreed = agree(&comms.all, terms, &verdict);
     if domain.topology().is_leader()
@@ -37,7 +104,26 @@ pub(crate) fn slots<T>(
         memory.remove_name();
     }
     agreed?;
-    let layout = layout.expect("agreed upon");
-    let mapping = mine.expect("agreed upon");
-    Ok(Slots::new(Arc::clone(&domain), layout, mapping))
+    let plan = plan.expect("agreed upon");
+    let mapping: Mapping = mine.expect("agreed upon");
+    let layout = match plan {
+        Plan::Near(layout) => {
+            let slots = Slots::new(Arc::clone(&domain), layout, mapping);
+            return Ok(join(&domain, CreatedSlots::Near(slots)));
+        }
+        Plan::Far(layout, _) => layout,
+    };
+    let mapping = Arc::new(mapping);
+    let far = comms.far.as_ref().expect("it spans nodes");
+    let leads = domain.topology().is_leader();
+    let relay = CreatedRelay {
+        slots: RelaySlots::new(&domain, layout, &mapping),
+        number: far.objects.fetch_add(1, Ordering::Relaxed),
+        ring: layout.0.capacity(),
+        agent: leads.then(|| RelaySlots::for_agent(&domain, layout, &mapping)),
+    };
+    let joined = join(&domain, CreatedSlots::Far(Box::new(relay)));
+    // No node is told anything before its agent knows of the channel.
+    comms.all.minimum(0)?;
+    Ok(joined)
 }

@@ -1,0 +1,104 @@
+//! What the nodes of a channel and its host say to each other.
+
+use serde::{Deserialize, Serialize};
+
+/// Messages one after the other, each as long as the type says.
+#[derive(Clone, Default, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Parcel {
+    pub(crate) count: u64,
+    #[serde(with = "serde_bytes")]
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// From the agent of a node to the host.
+#[derive(Clone, Default, Debug, Serialize, Deserialize)]
+pub(crate) struct Report {
+    /// Messages that were put.
+    pub(crate) puts: Parcel,
+    /// How many credits will not be used.
+    pub(crate) unused: u64,
+    /// Messages that nobody waits for: the last ones of all that have come.
+    pub(crate) back: Parcel,
+    /// Whether what could be returned of the credits, or messages, that were called back is with this report.
+    pub(crate) returned_credits: bool,
+    pub(crate) returned_messages: bool,
+    pub(crate) levels: Levels,
+}
+
+/// How a node stands.
+#[derive(Clone, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(crate) struct Levels {
+    /// How many credits have come so far.
+    pub(crate) granted: u64,
+    /// How many messages have come so far.
+    pub(crate) received: u64,
+    /// How many its ranks have taken.
+    pub(crate) taken: u64,
+    /// How many ranks wait for a message, beyond those that are there.
+    pub(crate) hunger: Wish,
+    /// How many ranks wait for room, beyond the credits that are there.
+    pub(crate) thirst: Wish,
+    /// How many messages are there beyond those that ranks wait for, and how many credits.
+    pub(crate) surplus: u64,
+    pub(crate) spare: u64,
+    /// How many questions its ranks have asked so far.
+    pub(crate) asked: u64,
+    /// How many messages its ranks have promised so far.
+    pub(crate) claimed: u64,
+    /// How many ends it has seen.
+    pub(crate) ends: u32,
+    /// Whether nothing is there and every rank has either closed its producer or waits for a message.
+    pub(crate) idle: bool,
+    /// Whether all ranks have closed their producers, and the host has all that they put.
+    pub(crate) no_producer: bool,
+    /// Whether all ranks have closed their consumers.
+    pub(crate) no_consumer: bool,
+    /// Whether all ranks have closed both ends, and nothing is there.
+    pub(crate) gone: bool,
+}
+
+/// What ranks of a node wait for.
+#[derive(Clone, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(crate) struct Wish {
+    /// How much, whatever it takes.
+    pub(crate) lasting: u64,
+    /// The questions of those who wait until they are answered.
+    pub(crate) questions: Vec<u64>,
+}
+
+impl Wish {
+    /// What is left of it when so much is there, and questions up to this one are answered.
+    pub(super) fn left(&self, there: u64, answered: u64) -> Self {
+        let mut questions = self.questions.clone();
+        questions.retain(|&question| question > answered);
+        let rest = there.saturating_sub(self.lasting) as usize;
+        questions.drain(..rest.min(questions.len()));
+        Wish {
+            lasting: self.lasting.saturating_sub(there),
+            questions,
+        }
+    }
+
+    pub(super) fn count(&self) -> u64 {
+        self.lasting + self.questions.len() as u64
+    }
+}
+
+/// From the host to the agent of a node.
+#[derive(Clone, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(crate) struct Supply {
+    pub(crate) credits: u64,
+    pub(crate) messages: Parcel,
+    /// Up to which question of the node's ranks all that could be given has been given, once there was one more.
+    pub(crate) answered: Option<u64>,
+    /// How many messages there are.
+    pub(crate) len: u64,
+    /// The stream is at its end, and so many messages that were promised are missing.
+    pub(crate) end: Option<u64>,
+    /// Nobody is left who takes.
+    pub(crate) deserted: bool,
+    pub(crate) call_back_credits: bool,
+    pub(crate) call_back_messages: bool,
+    /// All ranks of all nodes are done with the channel.
+    pub(crate) forget: bool,
+}
