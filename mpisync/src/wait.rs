@@ -10,7 +10,7 @@ pub(crate) use model::{Deadline, wait};
 #[cfg(all(feature = "mpi", not(loom)))]
 pub(crate) use real::wait_for_network;
 #[cfg(not(loom))]
-pub(crate) use real::{Deadline, FIRST_NAP, INSPECTION, LONGEST_NAP, POLL, wait};
+pub(crate) use real::{Deadline, FIRST_NAP, INSPECTION, LONGEST_NAP, POLL, ROUND_TRIPS, wait};
 
 /// Why a wait ended without what was waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +34,8 @@ mod real {
     const SPINS: u32 = 40;
     /// How long a rank polls and yields before it sleeps.
     pub(crate) const POLL: Duration = Duration::from_micros(20);
+    /// The same where what is waited for may come by message, and nothing wakes for that: a few round trips of a slow network.
+    pub(crate) const ROUND_TRIPS: Duration = Duration::from_micros(500);
     /// The first sleep; each next one is twice as long.
     pub(crate) const FIRST_NAP: Duration = Duration::from_micros(50);
     /// The longest sleep, and so the most that a missed wake-up costs.

@@ -137,7 +137,7 @@ impl Name {
 
     /// Whether it works with ranks on several hosts.
     pub fn spans_hosts(self) -> bool {
-        self == Name::MpiSendRecv
+        matches!(self, Name::Mpisync | Name::MpiSendRecv)
     }
 
     /// Makes the subject for a case. Collective.

@@ -65,3 +65,18 @@ pub(crate) enum Word {
     /// All ranks have.
     Forget,
 }
+
+impl Message {
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
+        // More than all but long values need beside them.
+        const REST: usize = 256;
+        let size = match self {
+            Message::On(_, Word::Report { report, .. }) => report.size(),
+            Message::On(_, Word::Supply(supply)) => supply.size(),
+            Message::On(_, Word::Piece { bytes, .. }) => bytes.len(),
+            _ => 0,
+        };
+        let bytes = Vec::with_capacity(size + REST);
+        postcard::to_extend(self, bytes).expect("a message is plain data")
+    }
+}

@@ -176,7 +176,7 @@ impl Hub {
     }
 
     fn send_to_others(&self, message: &Message) {
-        let bytes = postcard::to_stdvec(message).expect("a message is plain data");
+        let bytes = message.to_bytes();
         for node in self.topology().other_nodes() {
             self.domain
                 .send(self.topology().leader(node), bytes.clone());
@@ -184,7 +184,7 @@ impl Hub {
     }
 
     fn send(&self, rank: u32, message: &Message) {
-        let bytes = postcard::to_stdvec(message).expect("a message is plain data");
+        let bytes = message.to_bytes();
         if rank == self.rank() {
             // From the agent to a rank of the same process.
             return self.handle(&bytes);

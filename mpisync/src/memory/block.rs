@@ -8,6 +8,7 @@ use super::words::mail::{Mail, Mailbox};
 #[cfg(feature = "mpi")]
 use super::words::station::Station;
 use super::{Memory, Surroundings};
+use crate::wait::ROUND_TRIPS;
 #[cfg(feature = "mpi")]
 use crate::wait::Stop;
 use std::ptr::NonNull;
@@ -201,8 +202,6 @@ impl Surroundings for Block {
     }
 
     fn patience(&self) -> Option<Duration> {
-        // A few round trips of a slow network: what is waited for may come by message, and nothing wakes for that.
-        const ROUND_TRIPS: Duration = Duration::from_micros(500);
         self.number.map(|_| ROUND_TRIPS)
     }
 

@@ -276,14 +276,17 @@ impl Domain {
     /// Has the node's agent look at a channel.
     #[inline]
     pub(crate) fn call_agent(self: &Arc<Self>, relay: &Relay, waits: bool) {
+        let mut acts = waits;
         // An exchange, so that the agent either takes this call away, or sees all that this rank has done before.
         if relay.called.swap(1, Ordering::SeqCst) == 0 {
             let call = self.segment.call();
             call.word.fetch_add(1, Ordering::SeqCst);
+            // Until the thread is awake, some time passes.
+            acts |= call.has_sleepers();
             call.wake(ALL);
         }
         if self.topology.is_leader()
-            && (waits || !self.has_progress_thread())
+            && (acts || !self.has_progress_thread())
             && let Some(hub) = self.hub()
         {
             // This process has the agent.

@@ -67,6 +67,12 @@ mod real {
     }
 
     impl Event<'_> {
+        /// Whether anybody sleeps.
+        #[cfg(feature = "mpi")]
+        pub(crate) fn has_sleepers(&self) -> bool {
+            self.sleepers.0.load(Ordering::SeqCst) != 0
+        }
+
         /// Says that this rank is about to sleep. It has to look at what it waits for once more after that, so that
         /// who changes it later sees that somebody sleeps.
         pub(crate) fn announce_sleeper(&self) {

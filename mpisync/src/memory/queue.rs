@@ -6,9 +6,11 @@ use super::mapping::{ALIGN, Mapping, Shareable};
 use super::words::lock::Line;
 use super::words::queue::{Party, QueueWords, Relay, Shape};
 use super::{QueueMemory, Surroundings};
+use crate::wait::ROUND_TRIPS;
 use std::marker::PhantomData;
 use std::ptr::NonNull;
 use std::sync::Arc;
+use std::time::Duration;
 
 // SAFETY: atomics only, for all of which zero is a value.
 unsafe impl Shareable for QueueWords {}
@@ -227,15 +229,14 @@ impl Slots<Opaque> {
         unsafe { self.slot(index).add(self.layout.message.0) }
     }
 
-    /// Adds the message of a slot to `bytes`.
+    /// The message of a slot.
     ///
     /// # Safety
     /// The slot holds a message, and nobody frees it before this returns.
-    pub(crate) unsafe fn copy_to(&self, index: usize, bytes: &mut Vec<u8>) {
+    pub(crate) unsafe fn bytes_of(&self, index: usize) -> Vec<u8> {
         let length = self.layout.message.1;
         // SAFETY: the message has so many bytes, which nobody changes, as the caller promises.
-        let message = unsafe { std::slice::from_raw_parts(self.bytes(index).as_ptr(), length) };
-        bytes.extend_from_slice(message);
+        unsafe { std::slice::from_raw_parts(self.bytes(index).as_ptr(), length) }.to_vec()
     }
 
     /// Stores the message of a slot.
@@ -264,6 +265,16 @@ unsafe impl Send for Slots<Opaque> {}
 impl<T> Surroundings for Slots<T> {
     fn progress(&self) {
         self.domain.progress();
+    }
+
+    fn attend(&self, attends: bool) {
+        if self.relay.is_some() {
+            self.domain.attend(attends);
+        }
+    }
+
+    fn patience(&self) -> Option<Duration> {
+        self.relay.map(|_| ROUND_TRIPS)
     }
 
     fn is_alive(&self, rank: usize) -> bool {

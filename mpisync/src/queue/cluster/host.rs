@@ -1,6 +1,6 @@
 //! The host: all messages that are not on a node, and who gets what.
 
-use super::word::{Levels, Parcel, Report, Supply, Wish};
+use super::word::{Bytes, Levels, Report, Supply, Wish};
 use std::collections::{BTreeMap, VecDeque};
 
 /// After how many messages that one node alone waited for it gets the lease.
@@ -12,7 +12,7 @@ pub(crate) struct Host {
     /// How many messages fit into the queue of a node.
     ring: u64,
     /// The messages that are here, by number: the order in which they came.
-    store: BTreeMap<u64, Box<[u8]>>,
+    store: BTreeMap<u64, Bytes>,
     next: u64,
     nodes: Vec<Account>,
     /// Who is served first, so that all have their turn.
@@ -99,19 +99,6 @@ impl Account {
     }
 }
 
-impl Parcel {
-    pub(super) fn add(&mut self, message: &[u8]) {
-        self.count += 1;
-        self.bytes.extend_from_slice(message);
-    }
-
-    /// The messages, all of one size.
-    pub(super) fn messages(&self) -> impl Iterator<Item = &[u8]> {
-        let size = self.bytes.len() / (self.count.max(1) as usize);
-        self.bytes.chunks_exact(size.max(1))
-    }
-}
-
 impl Host {
     /// A channel for `capacity` messages over so many nodes, `ring` of which fit into the queues of a node.
     pub(crate) fn new(nodes: usize, capacity: u64, ring: u64) -> Self {
@@ -130,9 +117,9 @@ impl Host {
     /// Takes a report in; what follows from it is in [`Self::supplies`].
     pub(crate) fn receive(&mut self, node: usize, report: Report) {
         let account = &mut self.nodes[node];
-        account.credits -= report.puts.count + report.unused;
-        for message in report.puts.messages() {
-            self.store.insert(self.next, message.into());
+        account.credits -= report.puts.len() as u64 + report.unused;
+        for message in report.puts {
+            self.store.insert(self.next, message);
             self.next += 1;
         }
         let taken = report.levels.taken - account.levels.taken;
@@ -140,10 +127,8 @@ impl Host {
         // What is on its way there came later than what comes back.
         let on_their_way = account.sent - report.levels.received;
         let end = account.there.len() - on_their_way as usize;
-        let numbers = account.there.drain(end - report.back.count as usize..end);
-        let back = numbers.zip(report.back.messages());
-        self.store
-            .extend(back.map(|(number, message)| (number, message.into())));
+        let numbers = account.there.drain(end - report.back.len()..end);
+        self.store.extend(numbers.zip(report.back));
         if report.returned_credits {
             account.calls_credits_back = false;
         }
@@ -248,7 +233,7 @@ impl Host {
         };
         account.sent += 1;
         account.there.push_back(number);
-        account.supply.messages.add(&message);
+        account.supply.messages.push(message);
         true
     }
 

@@ -1,6 +1,6 @@
 //! The outpost of a channel on one of its nodes: the agent's side of the node's two queues.
 
-use super::word::{Levels, Parcel, Report, Supply, Wish};
+use super::word::{Bytes, Levels, Report, Supply, Wish};
 use crate::memory::atomic::Ordering;
 use crate::memory::queue::{Opaque, RelaySlots, Slots};
 use crate::memory::words::queue::{
@@ -28,7 +28,7 @@ pub(crate) struct Outpost {
     /// The next slot of `puts` to be opened. Those from the head of the queue up to here are the credits.
     open: Position,
     /// Messages that have come and have no slot in `takes` yet.
-    early: VecDeque<Box<[u8]>>,
+    early: VecDeque<Bytes>,
     /// How many messages the agent itself has taken out of `takes`.
     withdrawn: u64,
     granted: u64,
@@ -91,11 +91,11 @@ impl Outpost {
     /// Passes on what the host has sent.
     pub(crate) fn receive(&mut self, supply: Supply) {
         self.open(supply.credits);
-        self.received += supply.messages.count;
-        self.early.extend(supply.messages.messages().map(Box::from));
-        if supply.credits > 0 || supply.messages.count > 0 {
+        if supply.credits > 0 || !supply.messages.is_empty() {
             self.supplied = Instant::now();
         }
+        self.received += supply.messages.len() as u64;
+        self.early.extend(supply.messages);
         self.stock();
         self.owes_credits |= supply.call_back_credits;
         self.owes_messages |= supply.call_back_messages;
@@ -159,7 +159,7 @@ impl Outpost {
     pub(crate) fn report(&mut self) -> (Option<Report>, bool) {
         self.stock();
         let mut report = Report::default();
-        self.collect(&mut report);
+        let may_be_more = self.collect(&mut report);
         if self.owes_credits {
             self.owes_credits = false;
             report.returned_credits = true;
@@ -172,13 +172,14 @@ impl Outpost {
         }
         report.levels = self.levels();
         let is_due = self.told_at.elapsed() >= DISCRETION;
-        let has_news = report.puts.count + report.unused + report.back.count > 0
+        let has_news = !report.puts.is_empty()
+            || !report.back.is_empty()
+            || report.unused > 0
             || report.returned_credits
             || report.returned_messages;
         let is_told = !has_news && !self.is_news(&report.levels, is_due);
         // There may be more; or the host will have to know of it soon.
-        let is_busy = report.puts.bytes.len() > MOST_BYTES
-            || (is_told && report.levels.taken > self.told.taken);
+        let is_busy = may_be_more || (is_told && report.levels.taken > self.told.taken);
         if is_told {
             return (None, is_busy);
         }
@@ -187,26 +188,28 @@ impl Outpost {
         (Some(report), is_busy)
     }
 
-    /// Collects what was put, and the slots that will have no message.
-    fn collect(&mut self, report: &mut Report) {
+    /// Collects what was put, and the slots that will have no message; whether there may be more.
+    fn collect(&mut self, report: &mut Report) -> bool {
         let shape = self.shape();
         let head = &self.puts.memory.words().head.0;
-        while report.puts.bytes.len() <= MOST_BYTES {
+        let mut bytes = 0;
+        while bytes <= MOST_BYTES {
             // Stored by the agent only.
             let position = Position(head.load(Ordering::Relaxed));
             if self.puts.is(position, Holds::Message) {
-                report.puts.count += 1;
-                let index = shape.index(position);
                 // SAFETY: the slot holds a message, and only the agent opens it again.
-                unsafe { self.puts.memory.copy_to(index, &mut report.puts.bytes) };
+                let message = unsafe { self.puts.memory.bytes_of(shape.index(position)) };
+                bytes += message.len();
+                report.puts.push(Bytes::from(message));
             } else if self.puts.is(position, Holds::Void) {
                 report.unused += 1;
             } else {
-                return;
+                return false;
             }
             // Release: it was read.
             head.store(shape.next(position).0, Ordering::SeqCst);
         }
+        true
     }
 
     /// Takes credits that nobody waits for away: the slots are passed over.
@@ -221,7 +224,7 @@ impl Outpost {
     }
 
     /// Takes messages back that nobody waits for: the last ones.
-    fn give_back(&mut self, back: &mut Parcel) {
+    fn give_back(&mut self, back: &mut Vec<Bytes>) {
         let kept = if self.no_consumer() {
             0
         } else {
@@ -235,17 +238,14 @@ impl Outpost {
         while let Some(mut taking) = self.takes.try_take(usize::MAX) {
             self.withdrawn += taking.left() as u64;
             while let Some(index) = taking.index() {
-                let mut message = Vec::new();
                 // SAFETY: the message is the agent's until it frees the slot.
-                unsafe { self.takes.memory.copy_to(index, &mut message) };
-                messages.push_back(message.into_boxed_slice());
+                let message = unsafe { self.takes.memory.bytes_of(index) };
+                messages.push_back(Bytes::from(message));
                 taking.free();
             }
         }
         messages.append(&mut self.early);
-        for message in messages.split_off(messages.len().min(kept as usize)) {
-            back.add(&message);
-        }
+        *back = messages.split_off(messages.len().min(kept as usize)).into();
         // Those that are kept are still to come, as far as the ranks see.
         self.early = messages;
         self.stock();

@@ -2,23 +2,18 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Messages one after the other, each as long as the type says.
-#[derive(Clone, Default, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Parcel {
-    pub(crate) count: u64,
-    #[serde(with = "serde_bytes")]
-    pub(crate) bytes: Vec<u8>,
-}
+/// A message of whatever type.
+pub(crate) type Bytes = serde_bytes::ByteBuf;
 
 /// From the agent of a node to the host.
 #[derive(Clone, Default, Debug, Serialize, Deserialize)]
 pub(crate) struct Report {
     /// Messages that were put.
-    pub(crate) puts: Parcel,
+    pub(crate) puts: Vec<Bytes>,
     /// How many credits will not be used.
     pub(crate) unused: u64,
     /// Messages that nobody waits for: the last ones of all that have come.
-    pub(crate) back: Parcel,
+    pub(crate) back: Vec<Bytes>,
     /// Whether what could be returned of the credits, or messages, that were called back is with this report.
     pub(crate) returned_credits: bool,
     pub(crate) returned_messages: bool,
@@ -88,7 +83,7 @@ impl Wish {
 #[derive(Clone, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) struct Supply {
     pub(crate) credits: u64,
-    pub(crate) messages: Parcel,
+    pub(crate) messages: Vec<Bytes>,
     /// Up to which question of the node's ranks all that could be given has been given, once there was one more.
     pub(crate) answered: Option<u64>,
     /// How many messages there are.
@@ -101,4 +96,23 @@ pub(crate) struct Supply {
     pub(crate) call_back_messages: bool,
     /// All ranks of all nodes are done with the channel.
     pub(crate) forget: bool,
+}
+
+impl Report {
+    /// About how many bytes it has when it travels.
+    pub(crate) fn size(&self) -> usize {
+        size(&self.puts) + size(&self.back)
+    }
+}
+
+impl Supply {
+    /// About how many bytes it has when it travels.
+    pub(crate) fn size(&self) -> usize {
+        size(&self.messages)
+    }
+}
+
+fn size(messages: &[Bytes]) -> usize {
+    // Each has its length before it.
+    messages.iter().map(|message| message.len() + 5).sum()
 }

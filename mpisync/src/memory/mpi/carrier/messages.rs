@@ -31,6 +31,8 @@ pub(super) struct Messages {
     /// the first message to a rank, because MPI connects the two when it is sent, and what the buffers of the connection do
     /// not hold.
     unanswered: Option<Vec<AtomicUsize>>,
+    /// The last message that came.
+    received: Mutex<Vec<u8>>,
 }
 
 /// Begins to send. It `is_answered` if it is not complete before the receiver has begun to receive it.
@@ -63,6 +65,7 @@ impl Messages {
         let connecting = || AtomicUsize::new(CREDIT);
         Messages {
             outbox: Mutex::default(),
+            received: Mutex::default(),
             unanswered: (!has_thread).then(|| (0..ranks).map(|_| connecting()).collect()),
         }
     }
@@ -105,14 +108,15 @@ impl Messages {
         {
             Pending::forget_complete(&mut outbox);
         }
-        while let Some(bytes) = receive(comm) {
+        let mut bytes = lock(&self.received);
+        while receive(comm, &mut bytes) {
             handle(&bytes);
         }
     }
 }
 
-/// The next message, if one has come.
-fn receive(comm: &OwnComm) -> Option<Vec<u8>> {
+/// Receives the next message, if one has come; whether one had.
+fn receive(comm: &OwnComm, bytes: &mut Vec<u8>) -> bool {
     let mut found: c_int = 0;
     let mut length: c_int = 0;
     let mut message = MaybeUninit::uninit();
@@ -129,10 +133,10 @@ fn receive(comm: &OwnComm) -> Option<Vec<u8>> {
             status.as_mut_ptr(),
         );
         if found == 0 {
-            return None;
+            return false;
         }
         ffi::MPI_Get_count(status.as_ptr(), ffi::RSMPI_UINT8_T, &mut length);
-        let mut bytes = vec![0u8; length as usize];
+        bytes.resize(length as usize, 0);
         ffi::MPI_Mrecv(
             bytes.as_mut_ptr().cast::<c_void>(),
             length,
@@ -140,6 +144,6 @@ fn receive(comm: &OwnComm) -> Option<Vec<u8>> {
             message.as_mut_ptr(),
             ffi::RSMPI_STATUS_IGNORE,
         );
-        Some(bytes)
     }
+    true
 }

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 /// How many messages fit into the queues of a node, where there are several: so many bytes, within bounds.
-const RELAYED_BYTES: usize = 64 << 10;
-const RELAYED_MESSAGES: (usize, usize) = (2, 512);
+const RELAYED_BYTES: usize = 1 << 20;
+const RELAYED_MESSAGES: (usize, usize) = (4, 512);
 
 /// A new channel's memory on this node.
 pub(crate) enum CreatedSlots<T> {
