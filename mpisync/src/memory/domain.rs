@@ -95,6 +95,20 @@ impl Domain {
         Arc::new(Self::new(topology, first))
     }
 
+    /// A domain of ranks that nobody can reach.
+    #[cfg(test)]
+    pub(crate) fn imagined(topology: Topology) -> Arc<Self> {
+        let first = Mapping::private(Segment::first_length(Shape::of(&topology)));
+        Arc::new(Self::new(topology, first))
+    }
+
+    /// Takes the rank in this seat for dead.
+    #[cfg(test)]
+    pub(crate) fn bury(&self, seat: usize) {
+        self.watched[seat].store(true, Ordering::Relaxed);
+        self.dead[seat].store(true, Ordering::Relaxed);
+    }
+
     /// A domain on `all`, whose ranks have all mapped `first`, each that of its node.
     #[cfg(feature = "mpi")]
     pub(super) fn on(

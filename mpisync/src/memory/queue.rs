@@ -182,7 +182,7 @@ pub(crate) struct RelaySlots<T> {
 
 #[cfg(feature = "mpi")]
 impl<T> RelaySlots<T> {
-    fn at_seat(
+    pub(crate) fn at_seat(
         domain: &Arc<Domain>,
         layout: RelayLayout,
         mapping: &Arc<Mapping>,

@@ -1,6 +1,6 @@
 //! The host: all messages that are not on a node, and who gets what.
 
-use super::word::{Bytes, Levels, Report, Supply, Wish};
+use super::word::{Bytes, Levels, Report, Supply};
 use std::collections::{BTreeMap, VecDeque};
 
 /// After how many messages that one node alone waited for it gets the lease.
@@ -55,6 +55,10 @@ struct Lease {
 impl Account {
     /// How many messages its ranks wait for that are not on their way.
     fn hunger(&self) -> u64 {
+        if self.levels.ends != self.ends {
+            // They are about to hear of an end.
+            return 0;
+        }
         let on_their_way = self.sent - self.levels.received;
         (self.levels.hunger)
             .left(on_their_way, self.answered)
@@ -71,9 +75,7 @@ impl Account {
 
     /// Whether nothing will come from it unless it is sent something.
     fn is_idle(&self) -> bool {
-        let is_waiting =
-            self.levels.idle && self.levels.ends == self.ends && self.sent == self.levels.received;
-        self.levels.no_producer || is_waiting
+        self.levels.no_producer || (self.levels.idle && self.levels.ends == self.ends)
     }
 
     fn grant(&mut self, credits: u64) {
@@ -304,6 +306,7 @@ impl Host {
             levels.sum::<u64>()
         };
         let (claimed, taken) = (sum(|levels| levels.claimed), sum(|levels| levels.taken));
+        // Nor is any on its way.
         let all_taken = self.nodes.iter().all(|account| account.there.is_empty());
         let is_kept = claimed > 0 && taken >= claimed;
         if !all_taken || !(is_kept || self.nodes.iter().all(Account::is_idle)) {
@@ -312,12 +315,8 @@ impl Host {
         let missing = claimed.saturating_sub(taken);
         for node in hungry {
             let account = &mut self.nodes[node];
-            // Unless it is about somebody who waited before the last one.
-            if account.levels.ends == account.ends {
-                account.ends = account.ends.wrapping_add(1);
-                account.levels.hunger = Wish::default();
-                account.supply.end = Some(missing);
-            }
+            account.ends = account.ends.wrapping_add(1);
+            account.supply.end = Some(missing);
         }
     }
 

@@ -19,6 +19,8 @@
 
 mod host;
 mod outpost;
+#[cfg(test)]
+mod tests;
 mod word;
 
 pub(crate) use host::Host;

@@ -14,7 +14,7 @@ use crate::wait::LONGEST_NAP;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// For how long the host may be left in the dark about messages that were taken.
+/// The usual [`Outpost::discretion`].
 const DISCRETION: Duration = Duration::from_micros(50);
 /// For how long something is kept for futures that wait for it: it is seen when they are polled next.
 const KEPT_FOR_FUTURES: Duration = LONGEST_NAP.saturating_mul(3);
@@ -36,6 +36,8 @@ pub(crate) struct Outpost {
     ends: u32,
     /// When messages, or credits, came last.
     supplied: Instant,
+    /// For how long the host may be left in the dark about messages that were taken.
+    pub(super) discretion: Duration,
     owes_credits: bool,
     owes_messages: bool,
     told: Levels,
@@ -67,6 +69,7 @@ impl Outpost {
             received: 0,
             ends: 0,
             supplied: now,
+            discretion: DISCRETION,
             owes_credits: false,
             owes_messages: false,
             told: Levels::default(),
@@ -171,7 +174,7 @@ impl Outpost {
             self.give_back(&mut report.back);
         }
         report.levels = self.levels();
-        let is_due = self.told_at.elapsed() >= DISCRETION;
+        let is_due = self.told_at.elapsed() >= self.discretion;
         let has_news = !report.puts.is_empty()
             || !report.back.is_empty()
             || report.unused > 0
