@@ -9,6 +9,7 @@
 use crate::error::FenceError;
 use crate::memory::block::Block;
 use crate::memory::cells::fingerprint;
+use crate::memory::domain::Domain;
 use crate::memory::event::ALL;
 use crate::memory::words::board::{FAILED, FINE, NoteData, PANICKED};
 use crate::place::Place;
@@ -180,6 +181,7 @@ fn gather(block: &Block, stand: &Stand<'_>, signature: u64) -> Result<Vec<Readin
     let domain = block.domain();
     let size = domain.topology().size();
     let number = post(block, stand, signature);
+    let mut absence = Absence { number, next: 0 };
     let mut notes = Vec::with_capacity(size);
     for rank in 0..size {
         let board = domain.board(rank);
@@ -189,13 +191,7 @@ fn gather(block: &Block, stand: &Stand<'_>, signature: u64) -> Result<Vec<Readin
             domain.segment().arrival(),
             Deadline::Never,
             || has_come().then_some(()),
-            || {
-                // It may have come before it died.
-                if domain.rank_is_alive(rank) || has_come() {
-                    return Ok(());
-                }
-                Err(NotMet(FenceError::RankDied { rank: rank as i32 }))
-            },
+            || absence.look(domain, rank),
         )
         .map_err(|NotMet(error)| error)?;
         notes.push(Reading::of(board.notes[(number % 2) as usize].get()));
@@ -207,6 +203,32 @@ fn gather(block: &Block, stand: &Stand<'_>, signature: u64) -> Result<Vec<Readin
         domain.advance_epoch();
     }
     Ok(notes)
+}
+
+/// Looks for ranks that will never come to a meeting.
+struct Absence {
+    number: u64,
+    next: usize,
+}
+
+impl Absence {
+    /// Looks at the rank that is waited for, and at some more: one that is alive may have gone away from a meeting to which
+    /// another could not come.
+    fn look(&mut self, domain: &Domain, rank: usize) -> Result<(), NotMet> {
+        /// A look at a rank of this node takes system calls.
+        const MORE: usize = 8;
+        let size = domain.topology().size();
+        let more = (0..MORE.min(size)).map(|index| (self.next + index) % size);
+        for rank in more.chain([rank]) {
+            let has_come = || domain.board(rank).posted.load(Ordering::Acquire) >= self.number;
+            // It may have come before it died.
+            if !domain.rank_is_alive(rank) && !has_come() {
+                return Err(NotMet(FenceError::RankDied { rank: rank as i32 }));
+            }
+        }
+        self.next = (self.next + MORE) % size;
+        Ok(())
+    }
 }
 
 /// Posts this rank's note for the next meeting; returns its number.

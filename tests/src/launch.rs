@@ -134,7 +134,13 @@ impl<'a> Launch<'a> {
         let start = Instant::now();
         family::adopt_orphans();
         let mut child = self.start(&directory.0, &log);
-        let status = wait(&mut child, start + self.limit);
+        let verdict = |rank| directory.0.join(format!("verdict.{rank}"));
+        // A launcher may wait for ever for a rank that has died on another host.
+        let is_over = || {
+            let said = (0..self.ranks).filter(|rank| verdict(*rank).exists());
+            self.survive && said.count() + 1 >= self.ranks
+        };
+        let status = wait(&mut child, start + self.limit, is_over);
         let read =
             |name: &str, rank| fs::read_to_string(directory.0.join(format!("{name}.{rank}"))).ok();
         let mut output = String::from_utf8_lossy(&fs::read(&log).unwrap_or_default()).into_owned();
@@ -230,9 +236,16 @@ fn ask_version(program: &str) -> Mpi {
     }
 }
 
-/// Waits for the launcher and all that it started; kills what is left at the deadline.
-fn wait(launcher: &mut Child, deadline: Instant) -> Option<ExitStatus> {
+/// Waits for the launcher and all that it started; kills what is left at the deadline, or some time after the job is over.
+fn wait(launcher: &mut Child, deadline: Instant, is_over: impl Fn() -> bool) -> Option<ExitStatus> {
+    const RESPITE: Duration = Duration::from_secs(2);
+    let mut deadline = deadline;
+    let mut was_over = false;
     while Instant::now() < deadline {
+        if !was_over && is_over() {
+            was_over = true;
+            deadline = deadline.min(Instant::now() + RESPITE);
+        }
         match launcher.try_wait().expect("the launcher is our child") {
             Some(status) if !family::has_left_some(launcher) => return Some(status),
             _ => thread::sleep(Duration::from_millis(5)),

@@ -4,35 +4,40 @@ use std::time::Duration;
 
 use mpisync_tests::launch::Launch;
 
-/// Runs a case on several numbers of ranks; the last rank dies, all others must survive.
-fn survive(case: &str) {
-    for ranks in [2, 4] {
-        let ended = Launch::new(env!("CARGO_BIN_EXE_ranks"), ranks)
-            .args([case])
-            .survive_deaths()
-            .limit(Duration::from_secs(30))
-            .run();
-        let verdicts: Vec<&str> = ended
-            .verdicts
-            .iter()
-            .flatten()
-            .map(String::as_str)
-            .collect();
-        let good = verdicts == vec!["survived"; ranks - 1];
-        assert!(
-            good,
-            "{case} on {ranks} ranks: {verdicts:?}, {}",
-            ended.report()
-        );
-    }
+/// Runs a case; the last rank dies, all others must survive.
+fn survive(case: &str, ranks: usize) {
+    let ended = Launch::new(env!("CARGO_BIN_EXE_ranks"), ranks)
+        .args([case])
+        .survive_deaths()
+        .limit(Duration::from_secs(30))
+        .run();
+    let verdicts: Vec<&str> = ended
+        .verdicts
+        .iter()
+        .flatten()
+        .map(String::as_str)
+        .collect();
+    let good = verdicts == vec!["survived"; ranks - 1];
+    assert!(
+        good,
+        "{case} on {ranks} ranks: {verdicts:?}, {}",
+        ended.report()
+    );
 }
 
 macro_rules! deaths {
     ($($case:ident)*) => {
         $(
-            #[test]
-            fn $case() {
-                survive(stringify!($case));
+            mod $case {
+                #[test]
+                fn on_2_ranks() {
+                    super::survive(stringify!($case), 2);
+                }
+
+                #[test]
+                fn on_4_ranks() {
+                    super::survive(stringify!($case), 4);
+                }
             }
         )*
     };

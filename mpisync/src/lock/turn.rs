@@ -30,6 +30,13 @@ impl<M: Memory> NodeLock<M> {
         self.replace_turn(Turn::FREE, Turn::FREE.held_by(self.memory.me()))
     }
 
+    /// [`Self::try_turn`] where the last one that waited has died, and had become urgent.
+    #[cfg(feature = "mpi")]
+    pub(crate) fn try_forsaken_turn(&self) -> bool {
+        let turn = self.turn();
+        turn.calmed() == Turn::FREE && self.replace_turn(turn, Turn::FREE.held_by(self.memory.me()))
+    }
+
     /// [`Self::try_turn`] where readers come in without a barrier.
     #[cold]
     pub(super) fn try_quiet_turn(&self) -> bool {

@@ -138,11 +138,16 @@ impl Tier {
         }
     }
 
-    /// Forgets writers of this node that died while they waited.
+    /// Forgets writers of this node that died while they waited, or before they took up the turn for which the gates stay
+    /// closed.
     pub(crate) fn forget_dead_writers(&self, lock: &NodeLock<Block>) {
-        if lock.waiting_writers() > 0 {
+        let site = self.at(lock);
+        let somebody_waits = lock.waiting_writers() > 0;
+        if somebody_waits {
             lock.forget_dead_writers();
-            writer::tidy(&self.at(lock));
+        }
+        if somebody_waits || site.standing().keeps_gates_closed() {
+            writer::tidy(&site);
         }
     }
 }
@@ -215,7 +220,7 @@ impl Site for Here<'_> {
     }
 
     fn try_turn(&self) -> bool {
-        self.lock.try_turn()
+        self.lock.try_turn() || self.lock.try_forsaken_turn()
     }
 
     fn successor(&self) -> Option<Node> {
