@@ -93,7 +93,7 @@ pub enum CreateError {
     },
     /// The ranks of the communicator reach each other in another way already.
     #[error(
-        "{what} {asked} was asked for, and the communicator's first controller was made with {has}; ask for the same, or \
+        "{what} {asked} was asked for, and the communicator's first controller or channel was made with {has}; ask for the same, or \
          make a duplicate of the communicator"
     )]
     CarrierDiffers {

@@ -7,6 +7,7 @@ mpisync_tests::on_ranks!(transport on [1, 3, 4]:
     "transport_of_choice",
     "windows",
     "windows_lose_nothing",
+    "channel_through_windows",
     "without_progress_thread",
     "transports_differ",
     "transports_of_ranks_differ",

@@ -9,6 +9,7 @@ use crate::memory::mpi::{self, CreatedSlots, Terms};
 use crate::memory::queue::Layout;
 use crate::plain::Plain;
 use crate::queue::cluster::{Host, Outpost};
+use crate::transport::{Asked, Transport};
 use ::mpi::traits::Communicator;
 use std::any::type_name;
 use std::marker::PhantomData;
@@ -31,6 +32,7 @@ pub struct ChannelBuilder<'a, T, C> {
     capacity: usize,
     host: i32,
     name: String,
+    asked: Asked,
     messages: PhantomData<fn(T)>,
 }
 
@@ -58,6 +60,7 @@ impl<T: Plain> RemoteChannel<T> {
             capacity,
             host: 0,
             name: "channel".to_owned(),
+            asked: Asked::default(),
             messages: PhantomData,
         }
     }
@@ -76,14 +79,31 @@ impl<T: Plain, C: Communicator> ChannelBuilder<'_, T, C> {
         self
     }
 
+    /// How the nodes reach each other; see [`Builder::transport`](crate::Builder::transport). The same on all ranks, and for
+    /// all controllers and channels of a communicator.
+    pub fn transport(mut self, transport: Transport) -> Self {
+        self.asked.transport = Some(transport);
+        self
+    }
+
+    /// Whether a thread carries messages to other nodes and from there while the ranks compute; see
+    /// [`Builder::progress_thread`](crate::Builder::progress_thread). The same on all ranks, and for all controllers and
+    /// channels of a communicator. Without it messages move while the lowest rank of each node is in a call of mpisync that
+    /// waits.
+    pub fn progress_thread(mut self, on: bool) -> Self {
+        self.asked.progress_thread = Some(on);
+        self
+    }
+
     /// Makes the channel. Collective; all ranks succeed or all fail.
     ///
     /// Its memory is taken from `/dev/shm` at once: `capacity` times the size of a message and 8 bytes, rounded up to a power
-    /// of two or to cache lines.
+    /// of two or to cache lines. Where the communicator spans nodes it is at most 512 messages a node and 1 MiB, or four
+    /// messages, twice; and the lowest rank of the host's node takes memory for the others when they come.
     ///
     /// # Errors
     /// See [`CreateError`]: MPI that does not run, a capacity that cannot be, a host that is no rank, arguments or types of
-    /// messages that differ between ranks, no memory, a communicator that spans nodes.
+    /// messages that differ between ranks, no memory; on a communicator that spans nodes, MPI without threads.
     pub fn build(self) -> Result<RemoteChannel<T>, CreateError> {
         mpi::check_running()?;
         let (size, bytes) = (self.comm.size(), size_of::<T>());
@@ -103,6 +123,7 @@ impl<T: Plain, C: Communicator> ChannelBuilder<'_, T, C> {
                 ("host", host.to_string()),
             ],
             invalid,
+            asked: self.asked.or_environment(),
             ..Terms::of("channel", &self.name)
         };
         let ends = mpi::slots(self.comm, &terms, capacity, |domain, created| {

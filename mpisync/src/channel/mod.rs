@@ -1,7 +1,7 @@
 //! Channels: messages of one type, from any rank to any rank.
 //!
 //! # How it works
-//! The messages lie in slots of memory that the ranks share. Each slot has a stamp that says for which lap around the slots
+//! On one node, the messages lie in slots of memory that the ranks share. Each slot has a stamp that says for which lap around the slots
 //! it is free or full: who puts reserves the slot at the tail, fills it and stamps it, and who takes does the same at the
 //! head. No rank waits for another one to answer, and a rank that computes holds nobody up. A rank that waits spins for a
 //! microsecond or two, then lets MPI make progress and gives its core away, then sleeps, as with a lock.
@@ -9,6 +9,28 @@
 //! # Order
 //! All messages have one order, that of the slots. What one rank puts is taken in the order in which it was put, and a rank
 //! that takes sees messages in the order of the slots.
+//!
+//! # Over several nodes
+//! Where ranks of the communicator run on different nodes, the messages are with the node of the host, and every node has two
+//! small queues in shared memory: its ranks put into one and take from the other, and wait for the network only where these
+//! are full or empty. The lowest rank of each node carries messages in between, in its progress thread, many at a time. All
+//! calls mean the same; what differs follows from the distance:
+//!
+//! - The capacity holds exactly, for room is granted by the host before a message is put. A node whose ranks go on putting is
+//!   granted more at a time, and what it does not use is called back where others need it.
+//! - Messages are sent to nodes whose ranks wait for them, one for each. While the ranks of one node alone take, it gets up to
+//!   512 messages (or 1 MiB) ahead; they are called back when another node's rank waits, so that none is kept from it, and the
+//!   order holds. Two nodes that both take do so at a round trip a message.
+//! - When `put` returns, the message is on its way: a rank of another node that is told of it by other means may find it a
+//!   moment later, and `take` waits for it. The same is true of ends that are closed. [`claim`](RemoteChannel::claim) returns
+//!   when the host knows.
+//! - `try_put` and `try_take` ask the host where they find nothing, as [`len`](RemoteChannel::len) does, and wait for its
+//!   answer; futures never do.
+//! - A message that arrives for a rank which has just given up waiting (after a timeout) goes to the next that takes, on
+//!   another node maybe, where later ones may have come before it. So does one that waits for a future which is not polled
+//!   for some milliseconds.
+//! - The lowest rank of each node has to live: if it dies, the others of the node get [`ChannelError::Lost`], and those of other
+//!   nodes wait for it. MPI has to be initialized for several threads, as [`initialize`](crate::initialize) does.
 //!
 //! # The end of a stream
 //! [`take`](RemoteChannel::take) returns `None` once no message can come any more. There are three ways to get there:
@@ -74,7 +96,8 @@
 //!
 //! # When a rank dies
 //! Its ends are closed. A message that it was putting at that moment is not put, and one that it was taking is lost with it;
-//! all others stay. This is noticed by the ranks that wait, within some milliseconds.
+//! all others stay. This is noticed by the ranks that wait, within some milliseconds; over several nodes, within a quarter of
+//! a second.
 //!
 //! # Sources
 //! The slots with stamps: Dmitry Vyukov, "Bounded MPMC queue", 1024cores.net, 2010; with laps for any capacity as in

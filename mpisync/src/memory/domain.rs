@@ -278,7 +278,7 @@ impl Domain {
         (&comms.all, far)
     }
 
-    /// The hub of this domain, made with the first controller.
+    /// The hub of this domain, made with the first controller or channel.
     pub(crate) fn hub(self: &Arc<Self>) -> Option<&Arc<crate::cluster::Hub>> {
         if !self.topology.spans_nodes() {
             return None;

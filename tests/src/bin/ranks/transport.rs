@@ -1,7 +1,8 @@
 //! How nodes reach each other: what a program asks for, and what it gets. On one node all of it has no effect.
 
+use mpi::collective::SystemOperation;
 use mpi::traits::*;
-use mpisync::{CreateError, Transport, WindowController};
+use mpisync::{CreateError, RemoteChannel, Transport, WindowController};
 use mpisync_tests::job::{Case, Job};
 
 use crate::common::still_works;
@@ -12,6 +13,7 @@ pub const CASES: &[Case] = &[
     ("meaningless_transport", meaningless_transport),
     ("windows", windows),
     ("windows_lose_nothing", windows_lose_nothing),
+    ("channel_through_windows", channel_through_windows),
     ("without_progress_thread", without_progress_thread),
     ("transports_differ", transports_differ),
     ("transports_of_ranks_differ", transports_of_ranks_differ),
@@ -103,6 +105,37 @@ fn windows_lose_nothing(job: &Job) {
         assert_eq!(crate::common::shared(&mut ctrl, writer, mine), right);
         counted += length as u64;
     }
+}
+
+/// All ranks put and take messages much longer than the room that a window has.
+fn channel_through_windows(job: &Job) {
+    const LENGTH: usize = 1_000;
+    let comm = job.world.duplicate();
+    let builder = RemoteChannel::<[u64; LENGTH]>::builder(&comm, 8).transport(Transport::Windows);
+    let channel = match builder.build() {
+        Ok(channel) => channel,
+        Err(CreateError::NoWindows { .. }) => return,
+        Err(error) => panic!("{error}"),
+    };
+    let mine = job.rank as u64;
+    channel.claim(10);
+    job.world.barrier();
+    let (mut left, mut sum) = (10, 0);
+    while left > 0 {
+        if channel.try_put([mine; LENGTH]).is_ok() {
+            left -= 1;
+        } else if let Ok(Some(message)) = channel.try_take() {
+            sum += message.iter().sum::<u64>();
+        }
+    }
+    for message in &channel {
+        sum += message.iter().sum::<u64>();
+    }
+    let mut all = 0;
+    job.world
+        .all_reduce_into(&sum, &mut all, SystemOperation::sum());
+    let ranks = job.size as u64;
+    assert_eq!(all, ranks * (ranks - 1) / 2 * 10 * LENGTH as u64);
 }
 
 /// MPI need not be called from several threads then, and all works while the ranks wait for each other.
