@@ -17,6 +17,7 @@ mpisync_tests::on_ranks!(channels on [1, 2, 3, 4, 8]:
     "beside_a_controller",
     "isend_while_taking",
     "random_ends",
+    "futures",
     "impossible_arguments",
     "arguments_differ",
     "objects_differ",

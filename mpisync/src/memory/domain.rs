@@ -96,14 +96,14 @@ impl Domain {
     }
 
     /// A domain of ranks that nobody can reach.
-    #[cfg(test)]
+    #[cfg(all(test, feature = "mpi"))]
     pub(crate) fn imagined(topology: Topology) -> Arc<Self> {
         let first = Mapping::private(Segment::first_length(Shape::of(&topology)));
         Arc::new(Self::new(topology, first))
     }
 
     /// Takes the rank in this seat for dead.
-    #[cfg(test)]
+    #[cfg(all(test, feature = "mpi"))]
     pub(crate) fn bury(&self, seat: usize) {
         self.watched[seat].store(true, Ordering::Relaxed);
         self.dead[seat].store(true, Ordering::Relaxed);

@@ -28,6 +28,7 @@ pub(crate) struct Layout {
     seats: usize,
     stride: usize,
     /// Where in its slot a message lies, and how long it is.
+    #[cfg(feature = "mpi")]
     message: (usize, usize),
     length: usize,
 }
@@ -51,12 +52,14 @@ impl Layout {
             shape: Shape::new(shape),
             seats,
             stride,
+            #[cfg(feature = "mpi")]
             message: (Self::message_at::<T>(), size_of::<T>()),
             length,
         })
     }
 
     /// How many messages there is room for.
+    #[cfg(feature = "mpi")]
     pub(crate) fn capacity(self) -> u64 {
         self.shape.capacity()
     }

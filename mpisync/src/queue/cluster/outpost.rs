@@ -1,13 +1,13 @@
 //! The outpost of a channel on one of its nodes: the agent's side of the node's two queues.
 
 use super::word::{Bytes, Levels, Report, Supply, Wish};
+use crate::memory::QueueMemory;
 use crate::memory::atomic::Ordering;
 use crate::memory::queue::{Opaque, RelaySlots, Slots};
 use crate::memory::words::queue::{
     FELL_SHORT, Holds, NO_CONSUMER, NO_NUMBER, NO_PRODUCER, ONE_END, Position, Relay, Shape,
     WAITING,
 };
-use crate::memory::{QueueMemory, Surroundings};
 use crate::queue::relay::Futures;
 use crate::queue::{Generation, Queue};
 use crate::wait::LONGEST_NAP;
@@ -162,12 +162,12 @@ impl Outpost {
     pub(crate) fn report(&mut self) -> (Option<Report>, bool) {
         self.stock();
         let mut report = Report::default();
-        let may_be_more = self.collect(&mut report);
+        let mut may_be_more = self.collect(&mut report);
         if self.owes_credits {
             self.owes_credits = false;
             report.returned_credits = true;
             self.close();
-            self.collect(&mut report);
+            may_be_more |= self.collect(&mut report);
         }
         if self.owes_messages || self.no_consumer() {
             report.returned_messages = std::mem::take(&mut self.owes_messages);
@@ -267,8 +267,12 @@ impl Outpost {
         let memory = &queue.memory;
         let endings = memory.words().account.0.endings.load(Ordering::SeqCst);
         let (mut wish, mut futures) = (Wish::default(), 0);
-        for rank in (0..memory.ranks() - 1).filter(|&rank| memory.is_alive(rank)) {
+        for rank in 0..memory.ranks() - 1 {
             let party = memory.party(rank);
+            if party.ends.load(Ordering::Relaxed) == NO_PRODUCER | NO_CONSUMER {
+                // It has died, or wants nothing.
+                continue;
+            }
             // Those who have waited since before the last end are about to go on.
             if party.call.load(Ordering::SeqCst) == endings | WAITING {
                 match party.question.load(Ordering::SeqCst) {
@@ -370,8 +374,13 @@ impl Outpost {
             || (levels.taken > told.taken && is_due)
     }
 
-    /// Looks after ranks that may have died.
+    /// Looks after ranks that are known to have died.
     pub(crate) fn inspect(&mut self) {
+        let domain = self.takes.memory.domain();
+        let ranks = domain.topology().here().len();
+        if !(0..ranks).any(|seat| domain.is_known_dead(seat)) {
+            return;
+        }
         for queue in [&self.takes, &self.puts] {
             let mut inspector = queue.inspector();
             for _ in 0..queue.memory.ranks() {
