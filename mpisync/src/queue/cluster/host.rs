@@ -224,10 +224,10 @@ impl Host {
         }
     }
 
-    /// Gives the next message to a node, if there is one and a place for it.
+    /// Gives the next message to a node, if there is one and a place for it, and somebody who takes.
     fn give(&mut self, node: usize) -> bool {
         let account = &mut self.nodes[node];
-        if account.there.len() as u64 == self.ring {
+        if account.there.len() as u64 == self.ring || account.levels.no_consumer {
             return false;
         }
         let Some((number, message)) = self.store.pop_first() else {
