@@ -58,6 +58,7 @@ deaths! {
     rank_dies_in_collective_call
     idle_rank_dies
     rank_dies_with_a_channel
+    carrier_of_a_channel_dies
     rank_dies_while_it_puts
     rank_dies_while_it_takes
 }

@@ -1,10 +1,10 @@
 //! Channels: messages of one type, from any rank to any rank.
 //!
 //! # How it works
-//! On one node, the messages lie in slots of memory that the ranks share. Each slot has a stamp that says for which lap around the slots
-//! it is free or full: who puts reserves the slot at the tail, fills it and stamps it, and who takes does the same at the
-//! head. No rank waits for another one to answer, and a rank that computes holds nobody up. A rank that waits spins for a
-//! microsecond or two, then lets MPI make progress and gives its core away, then sleeps, as with a lock.
+//! On one node, the messages lie in slots of memory that the ranks share. Each slot has a stamp that says for which lap
+//! around the slots it is free or full: who puts reserves the slot at the tail, fills it and stamps it, and who takes does the
+//! same at the head. No rank waits for another one to answer, and a rank that computes holds nobody up. A rank that waits
+//! spins for a microsecond or two, then lets MPI make progress and gives its core away, then sleeps, as with a lock.
 //!
 //! # Order
 //! All messages have one order, that of the slots. What one rank puts is taken in the order in which it was put, and a rank

@@ -7,7 +7,8 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::thread;
 use std::time::Duration;
 
-use mpisync::{Access, FenceError, LockError, RemoteChannel, WindowController};
+use mpi::traits::*;
+use mpisync::{Access, ChannelError, FenceError, LockError, RemoteChannel, WindowController};
 use mpisync_tests::family::is_running;
 use mpisync_tests::job::{Case, Job};
 use mpisync_tests::panics::expect_panic;
@@ -37,6 +38,7 @@ pub const CASES: &[Case] = &[
     ("rank_dies_in_collective_call", rank_dies_in_collective_call),
     ("idle_rank_dies", idle_rank_dies),
     ("rank_dies_with_a_channel", rank_dies_with_a_channel),
+    ("carrier_of_a_channel_dies", carrier_of_a_channel_dies),
     ("rank_dies_while_it_puts", rank_dies_while_it_puts),
     ("rank_dies_while_it_takes", rank_dies_while_it_takes),
 ];
@@ -425,6 +427,33 @@ fn rank_dies_with_a_channel(job: &Job) {
     job.scratch.meet(COUNT + 1, job.size - 1);
     let count = job.scratch.word(COUNT).load(SeqCst);
     assert_eq!(count, 1, "what it put before");
+    survived(job)
+}
+
+/// The lowest rank of a node carries the messages of channels: where there are several nodes, the others of its node are told
+/// that it died. On one node it is a rank like any other.
+fn carrier_of_a_channel_dies(job: &Job) {
+    let channel = RemoteChannel::<i32>::new(&job.world, 4).unwrap();
+    let last = job.size - 1;
+    let node = job.world.split_shared(job.rank);
+    let mut carrier = job.rank;
+    node.process_at_rank(0).broadcast_into(&mut carrier);
+    job.world.process_at_rank(last).broadcast_into(&mut carrier);
+    let nodes = mpisync::sync(&job.world).unwrap().nodes();
+    if job.rank == carrier {
+        ready(job);
+        die();
+    }
+    await_death(job);
+    if job.rank == last && nodes > 1 {
+        assert_eq!(channel.take_timeout(LONG), Err(ChannelError::Lost));
+        assert_eq!(channel.try_take(), Err(ChannelError::Lost));
+        let refused = channel.try_put(1).unwrap_err();
+        assert_eq!(refused.reason, ChannelError::Lost);
+    } else if job.rank == last {
+        channel.put(1).unwrap();
+        assert_eq!(channel.take_timeout(LONG), Ok(Some(1)));
+    }
     survived(job)
 }
 
