@@ -349,7 +349,17 @@ impl<T: Plain> Ends<T> {
     }
 
     pub(super) fn len(&self) -> usize {
-        self.queue.len() as usize
+        match self.check_usable() {
+            Ok(()) => self.queue.len() as usize,
+            // Nobody answers any more.
+            Err(_) => self.queue.known_len() as usize,
+        }
+    }
+
+    pub(super) fn claim(&self, messages: u64) {
+        if self.check_usable().is_ok() {
+            self.queue.claim(messages);
+        }
     }
 
     /// Ends a call that has no way to return an error.

@@ -27,7 +27,7 @@ pub struct Consumer<T: Plain> {
 impl<T: Plain> Producer<T> {
     /// See [`RemoteChannel::claim`].
     pub fn claim(&self, messages: u64) {
-        self.ends.queue().claim(messages);
+        self.ends.claim(messages);
     }
 
     /// See [`RemoteChannel::put`].

@@ -22,13 +22,14 @@
 //!   512 messages (or 1 MiB) ahead; they are called back when another node's rank waits, so that none is kept from it, and the
 //!   order holds. Two nodes that both take do so at a round trip a message.
 //! - When `put` returns, the message is on its way: a rank of another node that is told of it by other means may find it a
-//!   moment later, and `take` waits for it. The same is true of ends that are closed. [`claim`](RemoteChannel::claim) returns
-//!   when the host knows.
+//!   moment later, and `take` waits for it. The same is true of room that a rank of another node has made, of ends that are
+//!   closed, and of the end of a stream: where ranks go on after one, let all that take meet before. When
+//!   [`claim`](RemoteChannel::claim) returns, the host knows.
 //! - `try_put` and `try_take` ask the host where they find nothing, as [`len`](RemoteChannel::len) does, and wait for its
 //!   answer; futures never do.
 //! - A message that arrives for a rank which has just given up waiting (after a timeout) goes to the next that takes, on
 //!   another node maybe, where later ones may have come before it. So does one that waits for a future which is not polled
-//!   for some milliseconds.
+//!   for a quarter of a second.
 //! - The lowest rank of each node has to live: if it dies, the others of the node get [`ChannelError::Lost`], and those of other
 //!   nodes wait for it. MPI has to be initialized for several threads, as [`initialize`](crate::initialize) does.
 //!

@@ -96,20 +96,17 @@ impl Channels {
     }
 
     fn go_on(&mut self, hub: &Hub, number: u64, is_in_use: bool) {
-        let Some(channel) = self.channels.get_mut(&number) else {
-            return;
+        let (is_busy, is_still_in_use) = match self.channels.get_mut(&number) {
+            Some(channel) if is_in_use => channel.go_on(hub, number),
+            _ => (false, false),
         };
-        let (is_busy, is_still_in_use) = match is_in_use {
-            true => channel.go_on(hub, number),
-            false => (false, false),
-        };
-        if is_busy {
+        if !is_still_in_use {
+            self.channels.remove(&number);
+        }
+        if is_busy && is_still_in_use {
             self.busy.insert(number);
         } else {
             self.busy.remove(&number);
-        }
-        if !is_still_in_use {
-            self.channels.remove(&number);
         }
     }
 
@@ -138,6 +135,8 @@ impl Channels {
     /// Looks after ranks that may have died, and at what changes with time.
     pub(super) fn inspect(&mut self, hub: &Hub) {
         for channel in self.channels.values_mut() {
+            // A rank may have died when it had said so and not woken the agent.
+            let _ = channel.outpost.is_called();
             channel.outpost.inspect();
         }
         let numbers: Vec<u64> = self.channels.keys().copied().collect();

@@ -33,20 +33,22 @@ impl<M: QueueMemory> Queue<M> {
         announced.peek().is_some() && announced.all(|rank| !self.memory.is_alive(rank))
     }
 
-    /// Where the next message was to be put by a rank that has died, lets the slot be passed over.
+    /// Where the next messages were to be put by a rank that has died, lets their slots be passed over.
     fn clear_what_was_not_put(&self) {
         let words = self.memory.words();
         let shape = self.memory.shape();
         let head = Position(words.head.0.load(Ordering::Acquire));
         // Acquire: what is reserved up to here was announced before.
         let tail = Position(words.tail.0.load(Ordering::Acquire));
-        if head == tail || !self.is(head, Holds::Nothing) {
-            return;
-        }
-        let void = shape.stamp(head, Holds::Void);
-        if self.is_abandoned(head, |party| &party.putting)
-            && self.restamp(head, Holds::Nothing, void)
+        let mut next = head;
+        while next != tail
+            && self.is(next, Holds::Nothing)
+            && self.is_abandoned(next, |party| &party.putting)
+            && self.restamp(next, Holds::Nothing, shape.stamp(next, Holds::Void))
         {
+            next = shape.next(next);
+        }
+        if next != head {
             self.ring_news();
         }
     }

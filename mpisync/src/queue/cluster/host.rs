@@ -3,7 +3,7 @@
 use super::word::{Bytes, Levels, Report, Supply};
 use std::collections::{BTreeMap, VecDeque};
 
-/// After how many messages that one node alone waited for it gets the lease.
+/// After how many reports in which one node alone waited for messages it gets the lease.
 const ALONE: u32 = 4;
 
 /// A channel over several nodes, on the node of its host.
@@ -15,8 +15,9 @@ pub(crate) struct Host {
     store: BTreeMap<u64, Bytes>,
     next: u64,
     nodes: Vec<Account>,
-    /// Who is served first, so that all have their turn.
-    first: usize,
+    /// Who is next to be given a message, and room: the node behind the one that was last.
+    next_fed: usize,
+    next_granted: usize,
     lease: Lease,
     is_deserted: bool,
 }
@@ -45,7 +46,7 @@ struct Account {
 /// Which node may have messages that nobody waits for.
 #[derive(Default)]
 struct Lease {
-    /// The node that was alone in waiting, and for how many messages.
+    /// The node that was alone in waiting, and in how many reports.
     node: usize,
     alone: u32,
     /// How many it may have; none if it has no lease.
@@ -110,7 +111,8 @@ impl Host {
             store: BTreeMap::new(),
             next: 0,
             nodes: (0..nodes).map(|_| Account::default()).collect(),
-            first: 0,
+            next_fed: 0,
+            next_granted: 0,
             lease: Lease::default(),
             is_deserted: false,
         }
@@ -174,20 +176,19 @@ impl Host {
         self.give_room();
         self.end();
         self.answer();
-        self.first = (self.first + 1) % self.nodes.len();
     }
 
-    /// The nodes for which that holds, in turn.
-    fn in_turn(&self, holds: impl Fn(&Account) -> bool) -> Vec<usize> {
+    /// The nodes for which that holds, from the first one on.
+    fn in_turn(&self, first: usize, holds: impl Fn(&Account) -> bool) -> Vec<usize> {
         let count = self.nodes.len();
         (0..count)
-            .map(|index| (self.first + index) % count)
+            .map(|index| (first + index) % count)
             .filter(|&node| holds(&self.nodes[node]))
             .collect()
     }
 
     fn give_messages(&mut self) {
-        let hungry = self.in_turn(|account| account.hunger() > 0);
+        let hungry = self.in_turn(self.next_fed, |account| account.hunger() > 0);
         if self.lease.line > 0 && hungry.iter().any(|&node| node != self.lease.node) {
             let holder = &mut self.nodes[self.lease.node];
             if !holder.there.is_empty() {
@@ -199,7 +200,10 @@ impl Host {
         loop {
             let mut gave = false;
             for &node in &hungry {
-                gave |= self.nodes[node].hunger() > 0 && self.give(node);
+                if self.nodes[node].hunger() > 0 && self.give(node) {
+                    gave = true;
+                    self.next_fed = (node + 1) % self.nodes.len();
+                }
             }
             if !gave {
                 break;
@@ -254,11 +258,12 @@ impl Host {
     }
 
     fn give_room(&mut self) {
-        let thirsty = self.in_turn(|account| account.thirst() > 0);
+        let thirsty = self.in_turn(self.next_granted, |account| account.thirst() > 0);
         let used = self.nodes.iter();
         let used = used.map(|account| account.credits + account.there.len() as u64);
         let used = used.sum::<u64>() + self.store.len() as u64;
         let mut free = self.capacity - used;
+        let count = self.nodes.len();
         loop {
             let before = free;
             for &node in &thirsty {
@@ -266,6 +271,7 @@ impl Host {
                 if free > 0 && account.thirst() > 0 && account.credits < self.ring {
                     account.grant(1);
                     free -= 1;
+                    self.next_granted = (node + 1) % count;
                 }
             }
             if free == before {
@@ -297,7 +303,7 @@ impl Host {
     /// Ends the stream for those who wait, if it is at its end.
     fn end(&mut self) {
         let is_empty = self.store.is_empty();
-        let hungry = self.in_turn(|account| account.hunger() > 0);
+        let hungry = self.in_turn(0, |account| account.hunger() > 0);
         if hungry.is_empty() || !is_empty {
             return;
         }

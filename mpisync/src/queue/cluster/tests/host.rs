@@ -52,3 +52,37 @@ fn nothing_is_sent_ahead_to_a_node_where_nobody_takes() {
     host.receive(0, report);
     assert_eq!(supply_for(&mut host, 0), None);
 }
+
+#[test]
+fn a_node_that_returns_what_it_got_is_not_the_next() {
+    let mut host = Host::new(2, 1, 1);
+    let mut putter = Levels::default();
+    putter.thirst.lasting = 1;
+    report(&mut host, 0, &putter, 0);
+    putter.granted = supply_for(&mut host, 0).expect("room").credits;
+    putter.thirst.lasting = 0;
+    // Both wait, and one of them does not look.
+    putter.hunger.lasting = 1;
+    report(&mut host, 0, &putter, 1);
+    let given = supply_for(&mut host, 0).expect("a message").messages;
+    putter.received = 1;
+    let mut other = Levels::default();
+    other.hunger.lasting = 1;
+    report(&mut host, 1, &other, 0);
+    putter.surplus = 1;
+    putter.hunger.lasting = 0;
+    report(&mut host, 0, &putter, 0);
+    let called_back = supply_for(&mut host, 0).expect("a wish").call_back_messages;
+    assert!(called_back, "the other one waits");
+    putter.surplus = 0;
+    putter.hunger.lasting = 1;
+    let report = Report {
+        back: given,
+        returned_messages: true,
+        levels: putter,
+        ..Report::default()
+    };
+    host.receive(0, report);
+    let given = supply_for(&mut host, 1).expect("its turn").messages;
+    assert_eq!(given.len(), 1);
+}
