@@ -196,17 +196,20 @@ impl<M: QueueMemory> Queue<M> {
     pub(crate) fn try_put_far(&self, most: usize) -> Result<Putting<'_, M>, NoRoom> {
         let here = self.try_put(most);
         match self.memory.relay() {
-            Some(relay) if matches!(here, Err(NoRoom::Full)) => {
-                let bell = &self.memory.words().room.0;
-                let began = self.begin_waiting(false);
-                let asked = self.ask_for(relay, bell, began, || match self.try_put(most) {
-                    Err(NoRoom::Full) => None,
-                    done => Some(done),
-                })?;
-                asked.unwrap_or(Err(NoRoom::Full))
-            }
+            Some(relay) if matches!(here, Err(NoRoom::Full)) => self.ask_for_room(relay, most),
             _ => here,
         }
+    }
+
+    #[cold]
+    fn ask_for_room(&self, relay: &Relay, most: usize) -> Result<Putting<'_, M>, NoRoom> {
+        let bell = &self.memory.words().room.0;
+        let began = self.begin_waiting(false);
+        let asked = self.ask_for(relay, bell, began, || match self.try_put(most) {
+            Err(NoRoom::Full) => None,
+            done => Some(done),
+        })?;
+        asked.unwrap_or(Err(NoRoom::Full))
     }
 
     /// [`Self::try_take`] that also finds a message which the host has, or the end of the stream.
@@ -218,6 +221,11 @@ impl<M: QueueMemory> Queue<M> {
         let Some(relay) = self.memory.relay() else {
             return Err(self.end().unwrap_or(NoMessage::Empty));
         };
+        self.ask_for_message(relay, most)
+    }
+
+    #[cold]
+    fn ask_for_message(&self, relay: &Relay, most: usize) -> Result<Taking<'_, M>, NoMessage> {
         let began = self.begin_waiting(false);
         let bell = &self.memory.words().news.0;
         let asked = self.ask_for(relay, bell, began, || match self.try_take(most) {
