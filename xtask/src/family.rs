@@ -56,6 +56,12 @@ impl Family {
         }
     }
 
+    /// Whether a job over hosts can go on when one of its ranks dies: Open MPI ends it from version 5 on, as soon as a
+    /// connection closes.
+    pub fn survives_deaths_over_hosts(self, version: &str) -> bool {
+        self != Self::OpenMpi || major(version) < 5
+    }
+
     /// What the jobs of this family and version need in their environment: to run as root (as in most containers),
     /// and to have more ranks than cores.
     ///
@@ -63,11 +69,7 @@ impl Family {
     /// ranks with a core each, it took Open MPI 4.1 from 111 to 460 ns for a contended `MPI_Win_lock` and from 250 to
     /// 690 ns for a broadcast with a barrier, and a benchmark would compare with an MPI slower than users have.
     pub fn environment(self, version: &str) -> Vec<(&'static str, &'static str)> {
-        let major = version
-            .split('.')
-            .next()
-            .and_then(|number| number.parse().ok())
-            .unwrap_or(0);
+        let major = major(version);
         match self {
             // MPICH minds neither.
             Self::Mpich => Vec::new(),
@@ -97,6 +99,14 @@ impl fmt::Display for Family {
             Self::Mpich => "MPICH",
         })
     }
+}
+
+fn major(version: &str) -> u32 {
+    version
+        .split('.')
+        .next()
+        .and_then(|number| number.parse().ok())
+        .unwrap_or(0)
 }
 
 #[cfg(test)]
