@@ -29,13 +29,14 @@ struct Wait<'a, T> {
 
 impl<'a, T: Plain> Attempts<'a, T> {
     pub(super) fn to_put(ends: &'a Ends<T>) -> Self {
-        let queue = ends.puts();
-        let wait = None;
-        Attempts { ends, queue, wait }
+        Self::at(ends, ends.puts())
     }
 
     pub(super) fn to_take(ends: &'a Ends<T>) -> Self {
-        let queue = ends.queue();
+        Self::at(ends, ends.queue())
+    }
+
+    fn at(ends: &'a Ends<T>, queue: &'a Queue<Slots<T>>) -> Self {
         let wait = None;
         Attempts { ends, queue, wait }
     }

@@ -36,27 +36,27 @@ impl Channel {
     /// Carries what there is to carry; whether to come back to it, and whether the channel is still of use.
     fn go_on(&mut self, hub: &Hub, number: u64) -> (bool, bool) {
         let (report, is_busy) = self.outpost.report();
-        match (report, &mut self.host) {
-            (None, _) => (is_busy, true),
-            (Some(report), None) => {
+        match report {
+            None => (is_busy, true),
+            // There may be something for this node.
+            Some(report) if self.host.is_some() => {
+                (true, self.receive(hub, number, hub.node(), report))
+            }
+            Some(report) => {
                 let (node, report) = (hub.node(), Box::new(report));
                 hub.tell(self.home, number, Word::Report { node, report });
                 (is_busy, true)
             }
-            (Some(report), Some(host)) => {
-                host.receive(hub.node() as usize, report);
-                // There may be something for this node.
-                (true, self.distribute(hub, number))
-            }
         }
     }
 
-    /// Tells the nodes what the host has for them; whether the channel is still of use.
-    fn distribute(&mut self, hub: &Hub, number: u64) -> bool {
+    /// As the host, takes a report in, and tells the nodes what there is for them; whether the channel is still of use.
+    fn receive(&mut self, hub: &Hub, number: u64, node: u32, report: Report) -> bool {
         let mut is_in_use = true;
         let Some(host) = &mut self.host else {
             return is_in_use;
         };
+        host.receive(node as usize, report);
         for (node, supply) in host.supplies() {
             is_in_use &= !supply.forget;
             if node == hub.node() as usize {
@@ -79,10 +79,7 @@ impl Channels {
         let Some(channel) = self.channels.get_mut(&number) else {
             return;
         };
-        if let Some(host) = &mut channel.host {
-            host.receive(node as usize, report);
-        }
-        let is_in_use = channel.distribute(hub, number);
+        let is_in_use = channel.receive(hub, number, node, report);
         self.go_on(hub, number, is_in_use);
     }
 

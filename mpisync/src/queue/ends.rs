@@ -11,6 +11,12 @@ use crate::memory::words::queue::{
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Generation(pub(super) u32);
 
+/// The word for [`Account::endings`](crate::memory::words::queue::Account::endings) after one more end.
+pub(super) fn one_more_end(endings: u32, fell_short: bool) -> u32 {
+    let next = (endings & !FELL_SHORT).wrapping_add(ONE_END);
+    if fell_short { next | FELL_SHORT } else { next }
+}
+
 impl<M: QueueMemory> Queue<M> {
     /// This rank puts nothing any more.
     pub(crate) fn close_producer(&self) {
@@ -27,15 +33,19 @@ impl<M: QueueMemory> Queue<M> {
 
     /// Sees whether anybody is left who takes, and if not lets those know who put.
     pub(super) fn note_desertion(&self) {
-        let all_closed = (0..self.memory.ranks()).all(|rank| {
-            let ends = &self.memory.party(rank).ends;
-            ends.load(Ordering::SeqCst) & NO_CONSUMER != 0
-        });
-        if all_closed {
+        if self.all_have_closed(NO_CONSUMER) {
             let account = &self.memory.words().account.0;
             account.deserted.store(1, Ordering::SeqCst);
             self.ring_room();
         }
+    }
+
+    /// Whether all ranks have closed that end.
+    pub(super) fn all_have_closed(&self, end: u32) -> bool {
+        (0..self.memory.ranks()).all(|rank| {
+            let ends = &self.memory.party(rank).ends;
+            ends.load(Ordering::SeqCst) & end != 0
+        })
     }
 
     /// Begins to wait for a message; the result is for [`Self::end_of_wait`]. A `patient` rank waits until there is one, and
@@ -85,10 +95,7 @@ impl<M: QueueMemory> Queue<M> {
             return None;
         }
         let end = self.shortfall();
-        let mut next = (began & !FELL_SHORT).wrapping_add(ONE_END);
-        if end != NoMessage::Over {
-            next |= FELL_SHORT;
-        }
+        let next = one_more_end(began, end != NoMessage::Over);
         // Fails where another rank has counted this end.
         let _ = endings.compare_exchange(began, next, Ordering::SeqCst, Ordering::Relaxed);
         Some(end)
@@ -140,7 +147,7 @@ impl<M: QueueMemory> Queue<M> {
         }
     }
 
-    fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         let words = self.memory.words();
         let head = words.head.0.load(Ordering::SeqCst);
         words.tail.0.load(Ordering::SeqCst) == head

@@ -38,7 +38,6 @@ struct Account {
     ends: u32,
     calls_credits_back: bool,
     calls_messages_back: bool,
-    knows_of_desertion: bool,
     /// What it will be told.
     supply: Supply,
 }
@@ -156,21 +155,20 @@ impl Host {
     }
 
     fn serve(&mut self) {
-        if self.nodes.iter().all(|account| account.levels.gone) {
+        if self.nodes.iter().all(|account| account.levels.is_gone()) {
             for account in &mut self.nodes {
                 account.supply.forget = true;
             }
             return;
         }
-        if self.nodes.iter().all(|account| account.levels.no_consumer) {
+        if !self.is_deserted && self.nodes.iter().all(|account| account.levels.no_consumer) {
             self.is_deserted = true;
+            for account in &mut self.nodes {
+                account.supply.deserted = true;
+            }
         }
         if self.is_deserted {
             self.store.clear();
-            for account in &mut self.nodes {
-                let knows = std::mem::replace(&mut account.knows_of_desertion, true);
-                account.supply.deserted |= !knows;
-            }
         }
         self.give_messages();
         self.give_room();
@@ -259,10 +257,8 @@ impl Host {
 
     fn give_room(&mut self) {
         let thirsty = self.in_turn(self.next_granted, |account| account.thirst() > 0);
-        let used = self.nodes.iter();
-        let used = used.map(|account| account.credits + account.there.len() as u64);
-        let used = used.sum::<u64>() + self.store.len() as u64;
-        let mut free = self.capacity - used;
+        let credits = self.nodes.iter().map(|account| account.credits);
+        let mut free = self.capacity - self.len() - credits.sum::<u64>();
         let count = self.nodes.len();
         loop {
             let before = free;

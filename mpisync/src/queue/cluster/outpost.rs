@@ -5,9 +5,9 @@ use crate::memory::QueueMemory;
 use crate::memory::atomic::Ordering;
 use crate::memory::queue::{Opaque, RelaySlots, Slots};
 use crate::memory::words::queue::{
-    FELL_SHORT, Holds, NO_CONSUMER, NO_NUMBER, NO_PRODUCER, ONE_END, Position, Relay, Shape,
-    WAITING,
+    Holds, NO_CONSUMER, NO_NUMBER, NO_PRODUCER, Position, Relay, Shape, WAITING,
 };
+use crate::queue::ends::one_more_end;
 use crate::queue::relay::Futures;
 use crate::queue::{Generation, Queue};
 use crate::wait::LONGEST_NAP;
@@ -42,6 +42,21 @@ pub(crate) struct Outpost {
     owes_messages: bool,
     told: Levels,
     told_at: Instant,
+}
+
+/// Who waits in a queue.
+#[derive(Default)]
+struct Waiters {
+    calls: Wish,
+    futures: u64,
+}
+
+impl Waiters {
+    /// What the host can do for them, where there is so much and questions up to this one are answered.
+    fn wish(mut self, here: u64, answered: u64) -> Wish {
+        self.calls.lasting += self.futures;
+        self.calls.left(here, answered)
+    }
 }
 
 impl Outpost {
@@ -111,10 +126,7 @@ impl Outpost {
             self.ends = self.ends.wrapping_add(1);
             self.relay().missing.store(missing, Ordering::SeqCst);
             let endings = &self.takes.memory.words().account.0.endings;
-            let mut next = (endings.load(Ordering::SeqCst) & !FELL_SHORT).wrapping_add(ONE_END);
-            if missing > 0 {
-                next |= FELL_SHORT;
-            }
+            let next = one_more_end(endings.load(Ordering::SeqCst), missing > 0);
             endings.store(next, Ordering::SeqCst);
             self.takes.ring_news();
             self.told.hunger = Wish::default();
@@ -217,7 +229,8 @@ impl Outpost {
 
     /// Takes credits that nobody waits for away: the slots are passed over.
     fn close(&mut self) {
-        let spare = self.credits().saturating_sub(self.kept(&self.puts));
+        let kept = self.kept(&Self::waiters(&self.puts, NO_NUMBER));
+        let spare = self.credits().saturating_sub(kept);
         let mut left = spare as usize;
         while left > 0
             && let Ok(putting) = self.puts.try_put(left)
@@ -231,7 +244,7 @@ impl Outpost {
         let kept = if self.no_consumer() {
             0
         } else {
-            self.kept(&self.takes)
+            self.kept(&Self::waiters(&self.takes, NO_NUMBER))
         };
         let here = self.takes.len_here() + self.early.len() as u64;
         if here <= kept {
@@ -263,10 +276,10 @@ impl Outpost {
     /// What ranks of this node wait for in that queue, and will go on waiting for, as far as the agent knows.
     ///
     /// The last question that had been asked before this was called is `asked`.
-    fn wish(queue: &Queue<Slots<Opaque>>, asked: u64) -> (Wish, u64) {
+    fn waiters(queue: &Queue<Slots<Opaque>>, asked: u64) -> Waiters {
         let memory = &queue.memory;
         let endings = memory.words().account.0.endings.load(Ordering::SeqCst);
-        let (mut wish, mut futures) = (Wish::default(), 0);
+        let mut waiters = Waiters::default();
         for rank in 0..memory.ranks() - 1 {
             let party = memory.party(rank);
             if party.ends.load(Ordering::Relaxed) == NO_PRODUCER | NO_CONSUMER {
@@ -276,35 +289,29 @@ impl Outpost {
             // Those who have waited since before the last end are about to go on.
             if party.call.load(Ordering::SeqCst) == endings | WAITING {
                 match party.question.load(Ordering::SeqCst) {
-                    0 => wish.lasting += 1,
+                    0 => waiters.calls.lasting += 1,
                     // One without a number has this one at the most, or will be asked later and looked at then.
-                    number => wish.questions.push(number.min(asked)),
+                    number => waiters.calls.questions.push(number.min(asked)),
                 }
             }
             let waiting = Futures::of(party);
             if waiting.began == Generation(endings) {
-                futures += u64::from(waiting.count);
+                waiters.futures += u64::from(waiting.count);
             }
         }
-        wish.questions.sort_unstable();
-        (wish, futures)
+        waiters.calls.questions.sort_unstable();
+        waiters
     }
 
-    /// The wish that the host can fulfil where there is so much in that queue.
-    fn open_wish(&self, queue: &Queue<Slots<Opaque>>, here: u64, asked: u64) -> Wish {
-        let (mut wish, futures) = Self::wish(queue, asked);
-        wish.lasting += futures;
-        wish.left(here, self.relay().answered.load(Ordering::SeqCst))
-    }
-
-    /// How much of a queue is not given to others, because ranks of this node wait for it.
-    fn kept(&self, queue: &Queue<Slots<Opaque>>) -> u64 {
-        let (wish, futures) = Self::wish(queue, NO_NUMBER);
-        if self.supplied.elapsed() < KEPT_FOR_FUTURES {
-            wish.count() + futures
+    /// How much of a queue is not given to others, because these wait for it.
+    fn kept(&self, waiters: &Waiters) -> u64 {
+        let keeps_for_futures = self.supplied.elapsed() < KEPT_FOR_FUTURES;
+        let futures = if keeps_for_futures {
+            waiters.futures
         } else {
-            wish.count()
-        }
+            0
+        };
+        waiters.calls.count() + futures
     }
 
     /// Whether nobody is left here who takes.
@@ -319,39 +326,29 @@ impl Outpost {
         let asked = relay.asked.load(Ordering::SeqCst);
         // The ranks before the queue: what one has put that is idle, or has closed its producer, is there by then. And nobody but
         // the agent wakes a rank that is idle.
-        let all_closed = self.no_producer();
+        let all_closed = self.takes.all_have_closed(NO_PRODUCER);
         let all_idle = self.early.is_empty() && self.takes.all_are_idle();
-        let words = self.puts.memory.words();
-        let is_empty = words.head.0.load(Ordering::SeqCst) == words.tail.0.load(Ordering::SeqCst);
-        let idle = all_idle && is_empty;
+        let is_empty = self.puts.is_empty();
         let here = self.takes.len_here() + self.early.len() as u64;
         let credits = self.credits();
-        let no_consumer = self.no_consumer();
-        let no_producer = all_closed && is_empty;
+        let answered = relay.answered.load(Ordering::SeqCst);
+        let takers = Self::waiters(&self.takes, asked);
+        let putters = Self::waiters(&self.puts, asked);
         Levels {
             granted: self.granted,
             received: self.received,
             taken: self.takes.taken() - self.withdrawn,
-            hunger: self.open_wish(&self.takes, here, asked),
-            thirst: self.open_wish(&self.puts, credits, asked),
-            surplus: here.saturating_sub(self.kept(&self.takes)),
-            spare: credits.saturating_sub(self.kept(&self.puts)),
+            surplus: here.saturating_sub(self.kept(&takers)),
+            spare: credits.saturating_sub(self.kept(&putters)),
+            hunger: takers.wish(here, answered),
+            thirst: putters.wish(credits, answered),
             asked,
             claimed: relay.claimed.load(Ordering::SeqCst),
             ends: self.ends,
-            idle,
-            no_producer,
-            no_consumer,
-            gone: idle && no_consumer && no_producer,
+            idle: all_idle && is_empty,
+            no_producer: all_closed && is_empty,
+            no_consumer: self.no_consumer(),
         }
-    }
-
-    fn no_producer(&self) -> bool {
-        let memory = &self.takes.memory;
-        (0..memory.ranks()).all(|rank| {
-            let ends = &memory.party(rank).ends;
-            ends.load(Ordering::SeqCst) & NO_PRODUCER != 0
-        })
     }
 
     /// Whether the host has to know of these levels.
@@ -363,7 +360,7 @@ impl Outpost {
         let thirst = (told.thirst).left(levels.granted - told.granted, answered);
         let states = |levels: &Levels| {
             let (surplus, spare) = (levels.surplus > 0, levels.spare > 0);
-            let closed = (levels.no_producer, levels.no_consumer, levels.gone);
+            let closed = (levels.no_producer, levels.no_consumer, levels.is_gone());
             (surplus, spare, closed)
         };
         levels.hunger != hunger

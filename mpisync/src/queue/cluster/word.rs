@@ -48,8 +48,13 @@ pub(crate) struct Levels {
     pub(crate) no_producer: bool,
     /// Whether all ranks have closed their consumers.
     pub(crate) no_consumer: bool,
+}
+
+impl Levels {
     /// Whether all ranks have closed both ends, and nothing is there.
-    pub(crate) gone: bool,
+    pub(super) fn is_gone(&self) -> bool {
+        self.idle && self.no_producer && self.no_consumer
+    }
 }
 
 /// What ranks of a node wait for.

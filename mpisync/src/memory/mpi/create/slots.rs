@@ -86,9 +86,10 @@ pub(crate) fn slots<T, R>(
     let domain = domain_of(comm, &terms.asked)?;
     let comms = domain.comms.as_ref().expect("a domain on a communicator");
     let plan = Plan::of::<T>(&domain, capacity);
-    let mut mine = None;
+    let (mut mine, mut offered) = (None, None);
     let offer = Offer::exchange(&domain, terms, || {
-        plan.map(|plan| NewMemory::create(plan.length(), &mut mine))
+        offered = plan.map(|plan| NewMemory::create(plan.length(), &mut mine));
+        offered
     })?;
     let verdict = terms.judge(&domain, &offer.said).and_then(|()| {
         let memory: Option<NewMemory> = offer.body();
@@ -98,9 +99,7 @@ pub(crate) fn slots<T, R>(
         plan.check_room(comms.all.rank())
     });
     let agreed = agree(&comms.all, terms, &verdict);
-    if domain.topology().is_leader()
-        && let Some(memory) = offer.body::<Option<NewMemory>>()
-    {
+    if let Some(memory) = offered {
         memory.remove_name();
     }
     agreed?;
