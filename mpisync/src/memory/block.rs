@@ -91,7 +91,7 @@ impl Block {
     /// The view of the node's agent.
     #[cfg(feature = "mpi")]
     pub(crate) fn for_agent(domain: Arc<Domain>, extent: Extent, number: u64) -> Self {
-        let seat = domain.segment().shape().seats - 1;
+        let seat = domain.segment().shape().seat_of_agent();
         Self::at_seat(domain, extent, Some(number), seat)
     }
 

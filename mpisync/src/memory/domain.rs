@@ -66,7 +66,7 @@ impl Domain {
         let segment = Segment::new(first, seat, shape);
         let this = Process::this();
         let heeds_fences = barrier::register();
-        let agent = (topology.spans_nodes() && topology.is_leader()).then_some(shape.seats - 1);
+        let agent = (topology.spans_nodes() && topology.is_leader()).then(|| shape.seat_of_agent());
         for seat in [Some(seat), agent].into_iter().flatten() {
             let member = segment.member(seat);
             member

@@ -220,7 +220,7 @@ impl RelaySlots<Opaque> {
         layout: RelayLayout,
         mapping: &Arc<Mapping>,
     ) -> Self {
-        let seat = domain.segment().shape().seats - 1;
+        let seat = domain.segment().shape().seat_of_agent();
         Self::at_seat(domain, layout, mapping, seat)
     }
 }
@@ -270,9 +270,9 @@ impl<T> Slots<T> {
     /// Apart, so that a channel on one node is as quick as if there were no others.
     #[cold]
     fn call_relaying_agent(&self, waits: bool) {
-        // The agent itself has the last seat.
+        // Not the agent itself.
         if let Some(relay) = self.relay()
-            && self.me + 1 < self.layout.seats
+            && self.me != self.domain.segment().shape().seat_of_agent()
         {
             self.domain.call_agent(relay, waits);
         }

@@ -106,6 +106,12 @@ impl Shape {
         }
     }
 
+    /// The seat of the node's agent, where there are ranks on other nodes.
+    pub(crate) fn seat_of_agent(self) -> usize {
+        debug_assert!(self.far > 0, "an agent is for several nodes");
+        self.seats - 1
+    }
+
     /// The length of a controller's block.
     pub(crate) fn block_length(self) -> usize {
         Block::length(self.seats, self.far > 0)

@@ -38,8 +38,12 @@ pub(crate) fn block<T>(
     let domain = domain_of(comm, &terms.asked)?;
     let comms = domain.comms.as_ref().expect("a domain on a communicator");
     let leads = domain.topology().is_leader();
-    let mut fresh = None;
-    let offer = Offer::exchange(&domain, terms, || Site::find(domain.segment(), &mut fresh))?;
+    let (mut fresh, mut offered) = (None, None);
+    let offer = Offer::exchange(&domain, terms, || {
+        let site = Site::find(domain.segment(), &mut fresh);
+        offered = Some(site);
+        site
+    })?;
     let mut found: Option<Site> = None;
     let verdict = terms.judge(&domain, &offer.said).and_then(|()| {
         let site: Site = offer.body();
@@ -51,9 +55,7 @@ pub(crate) fn block<T>(
         mapped
     });
     let agreed = agree(&comms.all, terms, &verdict);
-    if leads {
-        // The leader's own.
-        let site: Site = offer.body();
+    if let Some(site) = offered {
         match site.chunk {
             Some(chunk) => chunk.remove_name(),
             None if agreed.is_err() => domain.segment().take_back(site.extent),
@@ -91,7 +93,7 @@ pub(crate) fn block<T>(
 }
 
 /// Where the block will lie.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, Clone, Copy)]
 struct Site {
     /// A new chunk of shared memory that all have to map first.
     chunk: Option<NewMemory>,
