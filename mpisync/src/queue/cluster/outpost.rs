@@ -241,15 +241,6 @@ impl Outpost {
 
     /// Takes messages back that nobody waits for: the last ones.
     fn give_back(&mut self, back: &mut Vec<Bytes>) {
-        let kept = if self.no_consumer() {
-            0
-        } else {
-            self.kept(&Self::waiters(&self.takes, NO_NUMBER))
-        };
-        let here = self.takes.len_here() + self.early.len() as u64;
-        if here <= kept {
-            return;
-        }
         let mut messages = VecDeque::new();
         while let Some(mut taking) = self.takes.try_take(usize::MAX) {
             self.withdrawn += taking.left() as u64;
@@ -260,6 +251,12 @@ impl Outpost {
                 taking.free();
             }
         }
+        // Counted when no rank can take any more, so that none is counted that has just taken its message.
+        let kept = if self.no_consumer() {
+            0
+        } else {
+            self.kept(&Self::waiters(&self.takes, NO_NUMBER))
+        };
         messages.append(&mut self.early);
         *back = messages.split_off(messages.len().min(kept as usize)).into();
         // Those that are kept are still to come, as far as the ranks see.
@@ -284,6 +281,10 @@ impl Outpost {
             let party = memory.party(rank);
             if party.ends.load(Ordering::Relaxed) == NO_PRODUCER | NO_CONSUMER {
                 // It has died, or wants nothing.
+                continue;
+            }
+            if !party.taking.is_withdrawn() {
+                // It has what it waited for, or will look again.
                 continue;
             }
             // Those who have waited since before the last end are about to go on.
