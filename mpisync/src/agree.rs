@@ -11,7 +11,7 @@ use crate::memory::block::Block;
 use crate::memory::cells::fingerprint;
 use crate::memory::domain::Domain;
 use crate::memory::event::ALL;
-use crate::memory::words::board::{FAILED, FINE, NoteData, PANICKED};
+use crate::memory::words::board::{FAILED, FINE, NoteData, PANICKED, SAID};
 use crate::place::Place;
 use crate::wait::{Deadline, Stop, wait};
 use std::panic::Location;
@@ -44,9 +44,30 @@ pub(crate) struct Stand<'a> {
     /// What it calls.
     pub(crate) name: &'a str,
     pub(crate) place: &'a Place,
+    /// Whether ranks at different places may be in the same call.
+    pub(crate) anywhere: bool,
     /// How many fenced calls it has made on the controller.
     pub(crate) calls: u64,
     pub(crate) outcome: Outcome,
+    /// What it tells the others about its part.
+    pub(crate) said: Said,
+}
+
+/// What a rank says at a meeting, in words of the call's own.
+pub(crate) type Said = [u64; SAID];
+
+/// A rank has nothing to say.
+pub(crate) const NOTHING: Said = [0; SAID];
+
+/// What all ranks brought to a meeting, by rank.
+pub(crate) struct Meeting {
+    /// What came of their parts in the call.
+    pub(crate) outcomes: Vec<Outcome>,
+    #[cfg_attr(
+        not(feature = "region"),
+        allow(dead_code, reason = "regions ask for it")
+    )]
+    pub(crate) said: Vec<Said>,
 }
 
 impl Stand<'_> {
@@ -64,6 +85,7 @@ impl Stand<'_> {
             outcome,
             line: self.place.line(),
             calls: self.calls,
+            said: self.said,
             file: self.place.file().to_owned(),
             reason: reason.to_owned(),
         }
@@ -72,12 +94,16 @@ impl Stand<'_> {
     /// A number that differs between stands: over all that says where the rank is, on which controller.
     fn signature(&self, controller: u64) -> u64 {
         let step = [self.step as u8];
+        let (file, line) = match self.anywhere {
+            true => ("", 0),
+            false => (self.place.file(), self.place.line()),
+        };
         let parts: [&[u8]; 6] = [
             &controller.to_ne_bytes(),
             &step,
             &self.depth.to_ne_bytes(),
-            &self.place.line().to_ne_bytes(),
-            self.place.file().as_bytes(),
+            &line.to_ne_bytes(),
+            file.as_bytes(),
             self.name.as_bytes(),
         ];
         fingerprint(parts.into_iter().flatten())
@@ -91,6 +117,7 @@ struct Reading {
     depth: u32,
     calls: u64,
     outcome: Outcome,
+    said: Said,
     place: Place,
 }
 
@@ -106,6 +133,7 @@ impl Reading {
                 FAILED => Outcome::Failed(note.reason),
                 _ => Outcome::Panicked(note.reason),
             },
+            said: note.said,
             place: Place::new(note.file, note.line),
         }
     }
@@ -114,7 +142,7 @@ impl Reading {
 /// How another rank's stand is related to this rank's.
 enum Met {
     /// It is in the same call, and has made so many fenced calls.
-    Same(Outcome, u64),
+    Same(Outcome, u64, Said),
     /// It is in another call.
     Elsewhere(Place),
     /// It has left a call that this rank is still in.
@@ -123,13 +151,13 @@ enum Met {
     Inside,
 }
 
-/// Meets all ranks of the communicator where this rank stands; returns what came of each rank's part, by rank.
+/// Meets all ranks of the communicator where this rank stands; returns what each of them brought.
 ///
 /// # Errors
 /// [`FenceError::Diverged`] where ranks stand in different calls; the failure of a rank that has left an outer call
 /// with one; [`FenceError::OutOfStep`] where they have made different numbers of fenced calls;
 /// [`FenceError::RankDied`].
-pub(crate) fn meet(block: &Block, stand: &Stand<'_>) -> Result<Vec<Outcome>, FenceError> {
+pub(crate) fn meet(block: &Block, stand: &Stand<'_>) -> Result<Meeting, FenceError> {
     let signature = stand.signature(block.identity());
     loop {
         let notes = gather(block, stand, signature)?;
@@ -153,8 +181,10 @@ pub(crate) fn meet_from_fence(block: &Block, writer: usize, here: &Location<'_>)
         depth: block.domain().depth(),
         name: "",
         place: &place,
+        anywhere: false,
         calls: 0,
         outcome: Outcome::Fine,
+        said: NOTHING,
     };
     let notes = match gather(block, &stand, stand.signature(block.identity())) {
         Ok(notes) => notes,
@@ -270,7 +300,7 @@ fn pass_on(_block: &Block, _number: u64) {}
 /// What this rank makes of another's note.
 fn compare(stand: &Stand<'_>, signature: u64, note: Reading) -> Met {
     if note.signature == signature {
-        return Met::Same(note.outcome, note.calls);
+        return Met::Same(note.outcome, note.calls, note.said);
     }
     match (stand.step, note.step) {
         (Step::Exit, Step::Exit) if note.depth < stand.depth => Met::Left(note.outcome, note.place),
@@ -281,7 +311,7 @@ fn compare(stand: &Stand<'_>, signature: u64, note: Reading) -> Met {
 }
 
 /// Decides what all notes together mean.
-fn settle(stand: &Stand<'_>, met: Vec<Met>) -> Result<Vec<Outcome>, FenceError> {
+fn settle(stand: &Stand<'_>, met: Vec<Met>) -> Result<Meeting, FenceError> {
     let diverged = |rank: usize, there: &Place| FenceError::Diverged {
         here: stand.place.clone(),
         rank: rank as i32,
@@ -294,23 +324,29 @@ fn settle(stand: &Stand<'_>, met: Vec<Met>) -> Result<Vec<Outcome>, FenceError> 
     }
     let all_fine = met
         .iter()
-        .all(|met| matches!(met, Met::Same(Outcome::Fine, _)));
-    let mut outcomes = Vec::with_capacity(met.len());
+        .all(|met| matches!(met, Met::Same(Outcome::Fine, ..)));
+    let mut meeting = Meeting {
+        outcomes: Vec::with_capacity(met.len()),
+        said: Vec::with_capacity(met.len()),
+    };
     for (rank, met) in met.into_iter().enumerate() {
         match met {
-            Met::Same(_, calls) if all_fine && calls != stand.calls => {
+            Met::Same(_, calls, _) if all_fine && calls != stand.calls => {
                 return Err(FenceError::OutOfStep {
                     here: u64::from(stand.calls as u32),
                     rank: rank as i32,
                     there: u64::from(calls as u32),
                 });
             }
-            Met::Same(outcome, _) => outcomes.push(outcome),
+            Met::Same(outcome, _, said) => {
+                meeting.outcomes.push(outcome);
+                meeting.said.push(said);
+            }
             Met::Elsewhere(place) | Met::Left(_, place) => return Err(diverged(rank, &place)),
             Met::Inside => unreachable!("a meeting goes on until all are out"),
         }
     }
-    Ok(outcomes)
+    Ok(meeting)
 }
 
 /// The error for what came of a rank's part in a call, if it failed.

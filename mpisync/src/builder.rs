@@ -3,7 +3,7 @@
 use crate::controller::WindowController;
 use crate::error::CreateError;
 use crate::lock::cluster::standing::HANDOVERS;
-use crate::memory::mpi::{self, Terms};
+use crate::memory::mpi::{self, Created, Terms};
 use crate::transport::{Asked, Transport};
 use ::mpi::traits::Communicator;
 
@@ -126,16 +126,23 @@ impl<C: Communicator> Builder<'_, C> {
             asked: self.asked.or_environment(),
             ..Terms::of("controller", &self.name)
         };
-        mpi::block(self.comm, &terms, |created| {
-            let hub = created.block.domain().hub().cloned();
-            let controller = WindowController::new(created.block, self.master, self.name.clone());
-            match (created.far, hub) {
-                (Some(far), Some(hub)) => {
-                    let home = hub.topology().node_of(self.master as u32);
-                    controller.on_tier(hub.join(far.number, home, self.handovers, far.agent))
-                }
-                _ => controller,
-            }
+        mpi::block(self.comm, &terms, 0, |created| {
+            WindowController::join(created, self.master, self.name.clone(), self.handovers)
         })
+    }
+}
+
+impl WindowController {
+    /// Takes part in a controller that the ranks have just made.
+    pub(crate) fn join(created: Created, master: i32, name: String, handovers: u32) -> Self {
+        let hub = created.block.domain().hub().cloned();
+        let controller = WindowController::new(created.block, master, name);
+        match (created.far, hub) {
+            (Some(far), Some(hub)) => {
+                let home = hub.topology().node_of(master as u32);
+                controller.on_tier(hub.join(far.number, home, handovers, far.agent, created.memory))
+            }
+            _ => controller,
+        }
     }
 }

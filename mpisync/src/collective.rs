@@ -143,10 +143,12 @@ impl Collective {
             depth: self.depth,
             name: self.name,
             place: &Place::from(self.location),
+            anywhere: false,
             calls: ctrl.calls(),
             outcome,
+            said: agree::NOTHING,
         };
-        agree::meet(ctrl.block(), &stand)
+        Ok(agree::meet(ctrl.block(), &stand)?.outcomes)
     }
 }
 

@@ -146,8 +146,10 @@ impl WindowController {
             depth: self.block().domain().depth(),
             name: "close",
             place: &Place::from(Location::caller()),
+            anywhere: false,
             calls: self.calls(),
             outcome: agree::Outcome::Fine,
+            said: agree::NOTHING,
         };
         agree::meet(self.block(), &stand).map(drop)
     }
@@ -205,12 +207,7 @@ impl WindowController {
     /// If MPI is finalized.
     #[track_caller]
     pub fn try_write(&mut self) -> Option<WriteGuard<'_>> {
-        self.check_usable()
-            .unwrap_or_else(|error| self.give_up(&error));
-        if !self.writes() && !self.try_lock_write() {
-            return None;
-        }
-        Some(self.enter_write_again())
+        self.try_enter_write()
     }
 
     /// Takes the write lock; waits for `limit` at most. Not collective. With [`Duration::MAX`] it waits for ever, and
@@ -339,6 +336,16 @@ impl WindowController {
         Ok(self.enter_write_again())
     }
 
+    #[track_caller]
+    pub(crate) fn try_enter_write(&self) -> Option<WriteGuard<'_>> {
+        self.check_usable()
+            .unwrap_or_else(|error| self.give_up(&error));
+        if !self.writes() && !self.try_lock_write() {
+            return None;
+        }
+        Some(self.enter_write_again())
+    }
+
     #[inline]
     pub(crate) fn enter_write_again(&self) -> WriteGuard<'_> {
         self.held.set(self.held.get() + ONE_WRITE);
@@ -390,6 +397,12 @@ impl WindowController {
             return tier.downgrade(&self.lock);
         }
         self.lock.downgrade();
+    }
+
+    /// Its side of the cluster, where the communicator spans nodes.
+    #[cfg(all(feature = "mpi", feature = "region"))]
+    pub(crate) fn tier(&self) -> Option<&Tier> {
+        self.tier.as_ref()
     }
 
     /// The way of a call's value to other nodes.

@@ -1,10 +1,12 @@
 //! What can go wrong, with its cause and its cure.
 
 use crate::place::Place;
+use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Why a controller or a channel could not be made. All ranks of the communicator get an error together.
+/// Why a controller, a channel or a region could not be made. All ranks of the communicator get an error together.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CreateError {
@@ -130,6 +132,56 @@ pub enum CreateError {
         /// The operating system's error.
         source: Arc<std::io::Error>,
     },
+    /// There is not as much memory as was asked for. Nothing of it has been touched.
+    #[error(
+        "the node of rank {rank} has {available} bytes left in {limit}, and {asked} were asked for; ask for less, or run on \
+         more memory"
+    )]
+    NoRoom {
+        /// A rank of the node.
+        rank: i32,
+        /// How many bytes were asked for.
+        asked: u64,
+        /// How many there are.
+        available: u64,
+        /// What limits them.
+        limit: MemoryLimit,
+    },
+    /// An array cannot have this shape.
+    #[error(
+        "a region cannot have the shape {shape:?} with items of {bytes} bytes; all of it has to fit into the address space"
+    )]
+    Shape {
+        /// The shape that was asked for.
+        shape: Vec<usize>,
+        /// The size of an item in bytes.
+        bytes: usize,
+    },
+    /// The shape has another number of dimensions than the region's type.
+    #[error("a region of {expected} dimensions cannot have the shape {shape:?}")]
+    Dimensions {
+        /// How many dimensions the type has.
+        expected: usize,
+        /// The shape that was asked for.
+        shape: Vec<usize>,
+    },
+    /// The root is not a rank of the communicator.
+    #[error("root {root} is not a rank of the communicator, whose ranks are 0 to {}", .size - 1)]
+    RootOutOfRange {
+        /// The root that was named.
+        root: i32,
+        /// The size of the communicator.
+        size: i32,
+    },
+    /// The root has passed no array.
+    #[error("rank {root}, the root, passed no array; pass `Some(array)` there")]
+    NoArray {
+        /// The root.
+        root: i32,
+    },
+    /// The new region could not be filled with the root's array.
+    #[error("the region could not be filled: {0}")]
+    Fill(FenceError),
     /// MPI itself failed.
     #[error("{function} failed: {message}")]
     Mpi {
@@ -138,6 +190,28 @@ pub enum CreateError {
         /// MPI's own words.
         message: String,
     },
+}
+
+/// What limits the memory that can be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum MemoryLimit {
+    /// The size of `/dev/shm`.
+    SharedMemory,
+    /// The control group that the process runs in: that of a container, or of the batch system.
+    ControlGroup,
+    /// The machine's memory.
+    Machine,
+}
+
+impl fmt::Display for MemoryLimit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            MemoryLimit::SharedMemory => "/dev/shm",
+            MemoryLimit::ControlGroup => "the memory control group of the job",
+            MemoryLimit::Machine => "the machine's memory",
+        })
+    }
 }
 
 /// Why a lock was not granted.

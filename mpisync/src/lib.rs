@@ -30,10 +30,12 @@
 //! - `mpi` (default): controllers on MPI communicators, by the crate [`mpi`](https://docs.rs/mpi). Without it only
 //!   [`WindowController::local`] is there, and the crate builds without any MPI.
 //! - `futures`: channels as streams and sinks, by `futures-core` and `futures-sink`. Their futures need no feature.
+//! - `region` (default): arrays that only guards reach, see [`Region`], by the crate
+//!   [`ndarray`](https://docs.rs/ndarray), which `mpisync::ndarray` names again.
 //! - `simulator`: the module `simulator`, which runs the lock's protocol on thousands of nodes of a modelled network.
 //!
 //! # Layers
-//! Public types (`controller`, `guard`, `fence`, `collective`, `plain`) stand on protocols (`lock`: the reader-writer
+//! Public types (`controller`, `guard`, `fence`, `collective`, `channel`, `region`, `plain`) stand on protocols (`lock`: the reader-writer
 //! lock; `share`: how a value travels; `agree`: how ranks meet; `wait`: how a rank waits), and these on `memory`, which
 //! alone calls MPI and knows where the words lie. The lock is model-checked with loom as it is, without MPI.
 
@@ -68,6 +70,8 @@ mod plain;
 #[cfg(not(loom))]
 pub mod prelude;
 mod queue;
+#[cfg(all(feature = "region", not(loom)))]
+pub mod region;
 #[cfg(not(loom))]
 mod share;
 #[cfg(all(any(feature = "simulator", test), feature = "mpi", not(loom)))]
@@ -89,7 +93,7 @@ pub use collective::Collective;
 #[cfg(not(loom))]
 pub use controller::WindowController;
 #[cfg(not(loom))]
-pub use error::{CreateError, FenceError, LockError};
+pub use error::{CreateError, FenceError, LockError, MemoryLimit};
 #[cfg(not(loom))]
 pub use fence::{Excluded, Fence, Writer};
 #[cfg(not(loom))]
@@ -97,10 +101,14 @@ pub use guard::{ReadGuard, UpgradeError, WriteGuard};
 #[cfg(feature = "mpi")]
 pub use mpi;
 pub use mpisync_macros::{Equivalence, collective, single_write};
+#[cfg(all(feature = "region", not(loom)))]
+pub use ndarray;
 #[cfg(not(loom))]
 pub use place::Place;
 #[cfg(not(loom))]
 pub use plain::Plain;
+#[cfg(all(feature = "region", not(loom)))]
+pub use region::{Region, RegionError, RegionReadGuard, RegionWriteGuard};
 #[cfg(not(loom))]
 pub use transport::Transport;
 #[cfg(all(feature = "mpi", not(loom)))]

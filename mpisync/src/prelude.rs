@@ -7,6 +7,8 @@ pub use crate::error::{CreateError, FenceError, LockError};
 pub use crate::fence::{Excluded, Fence, Writer};
 pub use crate::guard::{ReadGuard, WriteGuard};
 pub use crate::plain::Plain;
+#[cfg(feature = "region")]
+pub use crate::region::{Region, RegionError, RegionReadGuard, RegionWriteGuard};
 #[cfg(feature = "mpi")]
 pub use mpi::traits::*;
 // The derive of this name, in place of the one among MPI's traits, which are glob imports; the trait stays MPI's.

@@ -7,6 +7,8 @@ use crate::memory::Surroundings;
 use crate::memory::event::Event;
 #[cfg(loom)]
 pub(crate) use model::{Deadline, wait};
+#[cfg(all(feature = "mpi", feature = "region", not(loom)))]
+pub(crate) use real::wait_busily;
 #[cfg(all(feature = "mpi", not(loom)))]
 pub(crate) use real::wait_for_network;
 #[cfg(not(loom))]
@@ -98,6 +100,16 @@ mod real {
                 drop(attendance.take());
                 std::thread::sleep(FIRST_NAP);
             }
+        }
+    }
+
+    /// Waits until `check` holds, which takes this thread's help all the time.
+    #[cfg(all(feature = "mpi", feature = "region"))]
+    pub(crate) fn wait_busily(surroundings: &impl Surroundings, mut check: impl FnMut() -> bool) {
+        let _attendance = Attendance::begin(surroundings);
+        while !check() {
+            surroundings.progress();
+            std::thread::yield_now();
         }
     }
 

@@ -7,9 +7,13 @@ use crate::lock::cluster::agent::LockAgent;
 use crate::lock::cluster::tier::Tier;
 use crate::lock::node::NodeLock;
 use crate::memory::block::Block;
+use crate::memory::mapping::Mapping;
 use crate::memory::topology::RankPlace;
+#[cfg(feature = "region")]
+use crate::region::cluster::Follower;
 use crate::share::mirror::Mirror;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 /// What an agent knows of the controllers of its communicator.
@@ -30,6 +34,9 @@ struct Ward {
     protocol: LockAgent,
     /// Values on their way into the node's mailbox.
     mirror: Mirror,
+    /// Where it is a region with items: changes on their way into the node's copy.
+    #[cfg(feature = "region")]
+    follower: Option<Follower>,
     /// Whether the others know that a rank died here as a writer.
     broken_told: bool,
     /// Whether the home node knows that this node's ranks have dropped the controller.
@@ -39,8 +46,19 @@ struct Ward {
 }
 
 impl Agent {
-    pub(super) fn take_on(&mut self, number: u64, lock: NodeLock<Block>, tier: Tier) {
+    /// `items` is where the node's copy of a region's items lies.
+    pub(super) fn take_on(
+        &mut self,
+        number: u64,
+        lock: NodeLock<Block>,
+        tier: Tier,
+        items: Option<Arc<Mapping>>,
+    ) {
+        #[cfg(not(feature = "region"))]
+        let _ = items;
         let ward = Ward {
+            #[cfg(feature = "region")]
+            follower: items.map(Follower::new),
             lock,
             tier,
             protocol: LockAgent::default(),
@@ -146,6 +164,21 @@ impl Ward {
                     hub.tell_rank(asker, number, Word::Answer { call, reason });
                 }
             }
+            #[cfg(feature = "region")]
+            Word::Change(change) => {
+                if let Some(follower) = &mut self.follower {
+                    follower.receive(hub, number, *change);
+                }
+            }
+            #[cfg(feature = "region")]
+            Word::Changed {
+                number: change,
+                asker: _,
+            } => {
+                if let Some(follower) = &mut self.follower {
+                    follower.count_answer(change);
+                }
+            }
             // Handled before an agent is asked.
             Word::Accepted { .. }
             | Word::Answer { .. }
@@ -185,7 +218,12 @@ impl Ward {
         let mirroring = self.mirror.go_on(&self.lock.memory, |writer, call| {
             hub.tell_rank(writer, self.tier.number, Word::Accepted { call });
         });
-        mirroring || locking
+        #[cfg(feature = "region")]
+        let following =
+            (self.follower.as_mut()).is_some_and(|follower| follower.go_on(hub, self.tier.number));
+        #[cfg(not(feature = "region"))]
+        let following = false;
+        mirroring || locking || following
     }
 
     fn inspect(&mut self, hub: &Hub) {
@@ -193,6 +231,10 @@ impl Ward {
             self.tier.clear_dead_readers(&self.lock);
         }
         self.tier.forget_dead_writers(&self.lock);
+        #[cfg(feature = "region")]
+        if let Some(follower) = &mut self.follower {
+            follower.forget_dead_writer(hub);
+        }
         if self.broken_told {
             return;
         }

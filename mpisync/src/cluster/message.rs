@@ -1,8 +1,12 @@
 //! What the nodes of a communicator say to each other.
 
+#[cfg(feature = "region")]
+use crate::lock::cluster::site::Asker;
 use crate::lock::cluster::site::LockWord;
 use crate::memory::words::board::NoteData;
 use crate::queue::cluster::{Report, Supply};
+#[cfg(feature = "region")]
+use crate::region::cluster::Change;
 use crate::share::Value;
 use serde::{Deserialize, Serialize};
 
@@ -29,7 +33,7 @@ pub(crate) enum Reason {
     IsElsewhere,
 }
 
-/// A message about one controller or channel.
+/// A message about one controller, channel or region; a region is a controller with items.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Word {
     /// About the lock.
@@ -60,6 +64,12 @@ pub(crate) enum Word {
     Report { node: u32, report: Box<Report> },
     /// About a channel: what its host has for the node that gets this.
     Supply(Box<Supply>),
+    /// About a region: a part of a change.
+    #[cfg(feature = "region")]
+    Change(Box<Change>),
+    /// To the asker: a node, and all below it, have the change of this number.
+    #[cfg(feature = "region")]
+    Changed { number: u32, asker: Asker },
     /// To the home node: all ranks of a node have dropped the controller.
     Gone,
     /// All ranks have.
@@ -74,6 +84,8 @@ impl Message {
             Message::On(_, Word::Report { report, .. }) => report.size(),
             Message::On(_, Word::Supply(supply)) => supply.size(),
             Message::On(_, Word::Piece { bytes, .. }) => bytes.len(),
+            #[cfg(feature = "region")]
+            Message::On(_, Word::Change(change)) => change.size(),
             _ => 0,
         };
         let bytes = Vec::with_capacity(size + REST);

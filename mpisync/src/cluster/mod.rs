@@ -18,15 +18,20 @@ use crate::lock::node::NodeLock;
 use crate::memory::block::Block;
 use crate::memory::domain::Domain;
 use crate::memory::lock;
+use crate::memory::mapping::Mapping;
 use crate::memory::mpi::Handler;
 use crate::memory::topology::Topology;
 use crate::memory::words::board::NoteData;
+#[cfg(feature = "region")]
+use crate::memory::{copy::CopyBytes, mpi::Piece};
 use crate::share::Call;
 use agent::Agent;
 pub(crate) use channels::Channel;
 use message::Message;
 pub(crate) use message::{Reason, Word};
 use std::collections::HashMap;
+#[cfg(feature = "region")]
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -56,6 +61,9 @@ type Notes = Vec<(u32, NoteData)>;
 pub(crate) struct Desk {
     /// How many nodes have answered to a close: its count in the upper half, their number below.
     answers: AtomicU64,
+    /// How many nodes have taken over this rank's last change of the region: its number in the upper half, theirs below.
+    #[cfg(feature = "region")]
+    changes: AtomicU64,
     /// For the last calls of even and of odd number that this rank wrote in, 0 if none: how many nodes have taken the value
     /// over.
     accepted: Mutex<[(u64, u32); 2]>,
@@ -99,12 +107,23 @@ impl Desk {
 
     /// How many nodes have answered to the close with this count.
     pub(crate) fn answers(&self, count: u32) -> u32 {
-        let answers = self.answers.load(Ordering::Acquire);
-        if (answers >> 32) as u32 == count {
-            answers as u32
-        } else {
-            0
-        }
+        counted(&self.answers, count)
+    }
+
+    /// Begins to count the nodes that take over the next change; its number.
+    #[cfg(feature = "region")]
+    pub(crate) fn begin_change(&self) -> u32 {
+        let last = (self.changes.load(Ordering::Relaxed) >> 32) as u32;
+        let number = last.wrapping_add(1);
+        self.changes
+            .store(u64::from(number) << 32, Ordering::Relaxed);
+        number
+    }
+
+    /// How many nodes have taken over the change of this number.
+    #[cfg(feature = "region")]
+    pub(crate) fn changes_taken(&self, number: u32) -> u32 {
+        counted(&self.changes, number)
     }
 
     /// Whether it is time to ask what another rank does.
@@ -117,15 +136,23 @@ impl Desk {
         }
         is_time
     }
+}
 
-    fn count_answer(&self, count: u32) {
-        // Unless it answers to a close that was given up.
-        let _ = self
-            .answers
-            .fetch_update(Ordering::AcqRel, Ordering::Relaxed, |answers| {
-                ((answers >> 32) as u32 == count).then_some(answers + 1)
-            });
+/// What a word has counted for what it is about now, its upper half; 0 for anything before.
+fn counted(word: &AtomicU64, about: u32) -> u32 {
+    let counted = word.load(Ordering::Acquire);
+    if (counted >> 32) as u32 == about {
+        counted as u32
+    } else {
+        0
     }
+}
+
+/// Counts one more, unless it is about something that was given up.
+fn count(word: &AtomicU64, about: u32) {
+    let _ = word.fetch_update(Ordering::AcqRel, Ordering::Relaxed, |counted| {
+        ((counted >> 32) as u32 == about).then_some(counted + 1)
+    });
 }
 
 impl Hub {
@@ -192,13 +219,15 @@ impl Hub {
         self.domain.send(rank, bytes);
     }
 
-    /// Begins to take part in a controller: as a rank, and on the leader also as the node's agent.
+    /// Begins to take part in a controller: as a rank, and on the leader also as the node's agent. A region also has items, in
+    /// memory of this node.
     pub(crate) fn join(
         self: &Arc<Self>,
         number: u64,
         home: u32,
         handovers: u32,
         agent: Option<Block>,
+        items: Option<Arc<Mapping>>,
     ) -> Tier {
         let desk = Arc::new(Desk::default());
         let tier = |desk: &Arc<Desk>| Tier {
@@ -219,7 +248,7 @@ impl Hub {
             let seat = NodeLock { memory: block };
             let mut agent = lock(&self.agent);
             let agent = agent.as_mut().expect("the leader has one");
-            agent.take_on(number, seat, tier(&Arc::default()));
+            agent.take_on(number, seat, tier(&Arc::default()), items);
         }
         tier(&desk)
     }
@@ -240,6 +269,49 @@ impl Hub {
     /// Ends this rank's part in a controller.
     pub(crate) fn leave(&self, number: u64) {
         lock(&self.desks).remove(&number);
+    }
+
+    /// The rank of who asks: a writer, or the leader whose agent does.
+    #[cfg(feature = "region")]
+    pub(crate) fn rank_of(&self, asker: Asker) -> u32 {
+        match asker {
+            Asker::Writer(rank) => rank,
+            Asker::Agent(node) => self.topology().leader(node),
+        }
+    }
+
+    /// Whether this rank still runs, as far as is known.
+    #[cfg(feature = "region")]
+    pub(crate) fn is_alive(&self, rank: u32) -> bool {
+        self.domain.rank_is_alive(rank as usize)
+    }
+
+    /// Whether a process with a node's agent is known to have died.
+    #[cfg(feature = "region")]
+    pub(crate) fn has_lost_a_leader(&self) -> bool {
+        let mut others = self.topology().other_nodes();
+        others.any(|node| !self.is_alive(self.topology().leader(node)))
+    }
+
+    /// Sends a word to the leader of another node, and beside it the bytes in `place`.
+    #[cfg(feature = "region")]
+    pub(crate) fn send_piece(
+        &self,
+        node: u32,
+        number: u64,
+        word: Word,
+        bytes: &CopyBytes,
+        place: Range<usize>,
+    ) -> Piece {
+        let message = Message::On(number, word).to_bytes();
+        let leader = self.topology().leader(node);
+        self.domain.send_piece(leader, message, bytes, place)
+    }
+
+    /// Begins to receive the bytes beside a word that has come from `rank`.
+    #[cfg(feature = "region")]
+    pub(crate) fn receive_piece(&self, rank: u32, bytes: &CopyBytes, place: Range<usize>) -> Piece {
+        self.domain.receive_piece(rank, bytes, place)
     }
 
     /// Handles the messages that have come; whether there were any.
@@ -285,7 +357,16 @@ impl Hub {
                 asker: Asker::Writer(_),
             }) => {
                 if let Some(desk) = desk() {
-                    desk.count_answer(count);
+                    self::count(&desk.answers, count);
+                }
+            }
+            #[cfg(feature = "region")]
+            Word::Changed {
+                number,
+                asker: Asker::Writer(_),
+            } => {
+                if let Some(desk) = desk() {
+                    count(&desk.changes, number);
                 }
             }
             Word::Accepted { call } => {

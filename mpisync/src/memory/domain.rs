@@ -1,6 +1,8 @@
 //! What mpisync keeps for one communicator: a communicator of its own, the segment, and what its ranks agree on.
 
 use super::barrier;
+#[cfg(all(feature = "mpi", feature = "region"))]
+use super::copy::CopyBytes;
 use super::mapping::Mapping;
 #[cfg(feature = "mpi")]
 use super::mpi;
@@ -11,6 +13,8 @@ use super::words::board::Board;
 #[cfg(feature = "mpi")]
 use super::{event::ALL, words::board::NoteData, words::queue::Relay};
 use crate::transport::Transport;
+#[cfg(all(feature = "mpi", feature = "region"))]
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 #[cfg(feature = "mpi")]
@@ -317,6 +321,30 @@ impl Domain {
     pub(crate) fn send(&self, rank: u32, bytes: Vec<u8>) {
         let (all, far) = self.comms();
         far.carrier.send(all, rank, bytes);
+    }
+
+    /// Sends a message to `rank`, and beside it a piece of `bytes`, as they are while it is on its way.
+    #[cfg(feature = "region")]
+    pub(crate) fn send_piece(
+        &self,
+        rank: u32,
+        message: Vec<u8>,
+        bytes: &CopyBytes,
+        place: Range<usize>,
+    ) -> mpi::Piece {
+        let (all, far) = self.comms();
+        far.carrier.send_piece(all, rank, message, bytes, place)
+    }
+
+    /// Begins to receive the piece that belongs to a message which has come from `rank`.
+    #[cfg(feature = "region")]
+    pub(crate) fn receive_piece(
+        &self,
+        rank: u32,
+        bytes: &CopyBytes,
+        place: Range<usize>,
+    ) -> mpi::Piece {
+        mpi::Piece::receive(self.comms().0, rank, bytes, place)
     }
 
     /// How many messages of this rank are still under way.

@@ -52,6 +52,12 @@ impl Mapping {
         self.length
     }
 
+    /// Where it begins.
+    #[cfg(feature = "region")]
+    pub(crate) fn start(&self) -> NonNull<u8> {
+        self.start
+    }
+
     /// The `T` that lies `offset` bytes from the start.
     ///
     /// # Panics
@@ -179,7 +185,10 @@ mod shared {
     fn reserve(file: &OwnedFd, length: usize) -> io::Result<()> {
         rustix::fs::ftruncate(file, length as u64)?;
         #[cfg(target_os = "linux")]
-        rustix::fs::fallocate(file, rustix::fs::FallocateFlags::empty(), 0, length as u64)?;
+        io::retry_on_intr(|| {
+            let flags = rustix::fs::FallocateFlags::empty();
+            rustix::fs::fallocate(file, flags, 0, length as u64)
+        })?;
         Ok(())
     }
 

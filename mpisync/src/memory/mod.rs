@@ -6,6 +6,8 @@ pub(crate) mod barrier;
 pub(crate) mod block;
 #[cfg(not(loom))]
 pub(crate) mod cells;
+#[cfg(all(feature = "region", not(loom)))]
+pub(crate) mod copy;
 #[cfg(not(loom))]
 pub(crate) mod domain;
 pub(crate) mod event;
@@ -13,6 +15,8 @@ pub(crate) mod event;
 pub(crate) mod heap;
 #[cfg(any(loom, test))]
 pub(crate) mod heap_queue;
+#[cfg(all(feature = "mpi", not(loom)))]
+pub(crate) mod limits;
 #[cfg(not(loom))]
 pub(crate) mod mapping;
 #[cfg(all(feature = "mpi", not(loom)))]

@@ -151,6 +151,11 @@ impl OwnComm {
 
     /// Sends rank 0's `bytes` to all; collective.
     pub(super) fn broadcast(&self, bytes: &mut [u8]) -> Result<(), CreateError> {
+        self.broadcast_from(0, bytes)
+    }
+
+    /// Sends the `bytes` of `root`, a rank, to all; collective.
+    pub(super) fn broadcast_from(&self, root: i32, bytes: &mut [u8]) -> Result<(), CreateError> {
         let count = c_int::try_from(bytes.len()).expect("a short message");
         // SAFETY: the buffer is `count` bytes long and lives through the call.
         let code = unsafe {
@@ -158,7 +163,7 @@ impl OwnComm {
                 bytes.as_mut_ptr().cast::<c_void>(),
                 count,
                 ffi::RSMPI_UINT8_T,
-                0,
+                root,
                 self.raw,
             )
         };

@@ -8,8 +8,12 @@ mod datatype;
 mod shape;
 
 pub(crate) use attribute::{at_end, is_finalized};
+#[cfg(feature = "region")]
+pub(crate) use carrier::Piece;
 pub(crate) use carrier::{Carrier, Handler};
 pub(crate) use comm::{Farewell, OwnComm};
-pub(crate) use create::{CreatedSlots, Terms, block, check_running, slots};
+#[cfg(feature = "region")]
+pub(crate) use create::announce;
+pub(crate) use create::{Created, CreatedSlots, Terms, block, check_running, slots};
 pub(crate) use datatype::{PackedItems, UnpackedItems};
 pub use shape::datatype;

@@ -22,9 +22,13 @@ pub(crate) struct Note {
     pub(crate) outcome: AtomicU32,
     pub(crate) line: AtomicU32,
     pub(crate) calls: AtomicU64,
+    pub(crate) said: [AtomicU64; SAID],
     pub(crate) file: Text<16>,
     pub(crate) reason: Text<64>,
 }
+
+/// How many words a note has for what the call is about.
+pub(crate) const SAID: usize = 5;
 
 /// What a note says.
 #[derive(Debug, Serialize, Deserialize)]
@@ -35,6 +39,7 @@ pub(crate) struct NoteData {
     pub(crate) outcome: u32,
     pub(crate) line: u32,
     pub(crate) calls: u64,
+    pub(crate) said: [u64; SAID],
     pub(crate) file: String,
     /// Empty where all is well.
     pub(crate) reason: String,
@@ -54,6 +59,9 @@ impl Note {
         self.depth.store(data.depth, Ordering::Relaxed);
         self.calls.store(data.calls, Ordering::Relaxed);
         self.line.store(data.line, Ordering::Relaxed);
+        for (word, said) in self.said.iter().zip(data.said) {
+            word.store(said, Ordering::Relaxed);
+        }
         self.file.set_tail(&data.file);
         if data.outcome != FINE {
             self.reason.set(&data.reason);
@@ -70,6 +78,7 @@ impl Note {
             outcome,
             line: self.line.load(Ordering::Relaxed),
             calls: self.calls.load(Ordering::Relaxed),
+            said: std::array::from_fn(|index| self.said[index].load(Ordering::Relaxed)),
             file: self.file.get(),
             reason: if outcome == FINE {
                 String::new()

@@ -21,6 +21,8 @@ mod network;
 mod plain;
 mod progress;
 mod rare_writes;
+mod region;
+mod region_errors;
 mod soak;
 mod transport;
 mod values;
@@ -46,6 +48,8 @@ fn main() {
         plain::CASES,
         progress::CASES,
         rare_writes::CASES,
+        region::CASES,
+        region_errors::CASES,
         soak::CASES,
         transport::CASES,
         values::CASES,

@@ -23,7 +23,7 @@ const HEADER: usize = 100;
 /// A rank's messages.
 pub(super) struct Messages {
     /// Those that MPI has not taken over yet.
-    outbox: Mutex<VecDeque<Pending<u8>>>,
+    outbox: Mutex<VecDeque<Pending<Vec<u8>>>>,
     /// How many bytes each rank can have got without an answer, by rank; none where a thread lets MPI make progress on
     /// whatever is sent.
     ///
@@ -36,7 +36,7 @@ pub(super) struct Messages {
 }
 
 /// Begins to send. It `is_answered` if it is not complete before the receiver has begun to receive it.
-fn start(comm: &OwnComm, rank: u32, bytes: Vec<u8>, is_answered: bool) -> Pending<u8> {
+fn start(comm: &OwnComm, rank: u32, bytes: Vec<u8>, is_answered: bool) -> Pending<Vec<u8>> {
     let send = if is_answered {
         ffi::MPI_Issend
     } else {

@@ -2,6 +2,8 @@
 
 mod messages;
 mod pending;
+#[cfg(feature = "region")]
+mod pieces;
 mod windows;
 
 use super::attribute::is_finalized;
@@ -9,6 +11,8 @@ use super::comm::OwnComm;
 use crate::error::CreateError;
 use crate::memory::topology::Topology;
 use messages::Messages;
+#[cfg(feature = "region")]
+pub(crate) use pieces::Piece;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, OnceLock, TryLockError};
 use windows::Windows;
@@ -28,6 +32,9 @@ pub(crate) struct Carrier {
     /// Called by one thread at a time.
     handler: OnceLock<Box<dyn Handler>>,
     polling: Mutex<()>,
+    /// Held while a message and the piece that belongs to it are sent, so that no other comes in between.
+    #[cfg(feature = "region")]
+    pairing: Mutex<()>,
     /// How many threads of this process poll anyway, because they wait for something.
     attendants: AtomicU32,
     /// Whether a thread of its own polls when no other does.
@@ -65,6 +72,8 @@ impl Carrier {
             way,
             handler: OnceLock::new(),
             polling: Mutex::default(),
+            #[cfg(feature = "region")]
+            pairing: Mutex::default(),
             attendants: AtomicU32::new(0),
             has_thread,
         }

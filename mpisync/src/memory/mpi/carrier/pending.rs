@@ -8,25 +8,28 @@ use std::time::Duration;
 /// How long a sender waits for a receiver, before it takes it for dead.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A request that is under way, and what MPI reads until it is complete. Not dropped before that, but with the process.
-pub(super) struct Pending<T> {
+/// A request that is under way, and the memory that MPI reads or writes until it is complete. Not dropped before that, but
+/// with the process.
+pub(crate) struct Pending<D> {
     request: ffi::MPI_Request,
-    _data: Vec<T>,
+    _data: D,
 }
 
 // SAFETY: a request is a handle, and with MPI_THREAD_MULTIPLE, which the maker of a carrier has checked, any thread
 // may complete it; the mutex around them lets one thread at a time do so.
-unsafe impl<T: Send> Send for Pending<T> {}
+unsafe impl<D: Send> Send for Pending<D> {}
 
-impl<T> Pending<T> {
-    /// Of a request that reads from `data`, which does not move on the heap.
-    pub(super) fn new(request: ffi::MPI_Request, data: Vec<T>) -> Self {
-        let _data = data;
-        Pending { request, _data }
+impl<D> Pending<D> {
+    /// Of a request for what `data` keeps, which does not move with it.
+    pub(super) fn new(request: ffi::MPI_Request, data: D) -> Self {
+        Pending {
+            request,
+            _data: data,
+        }
     }
 
     /// Whether MPI has done with it; not asked again after it has.
-    pub(super) fn is_complete(&mut self) -> bool {
+    pub(crate) fn is_complete(&mut self) -> bool {
         let mut done: c_int = 0;
         // SAFETY: the request is live, for it was not complete before.
         unsafe { ffi::MPI_Test(&mut self.request, &mut done, ffi::RSMPI_STATUS_IGNORE) };

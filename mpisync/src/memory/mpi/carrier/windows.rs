@@ -49,7 +49,7 @@ struct Outbox {
     /// By rank; made when something is sent there.
     lanes: Vec<Option<Box<Outgoing>>>,
     /// Words that MPI still reads.
-    requests: VecDeque<Pending<u64>>,
+    requests: VecDeque<Pending<Vec<u64>>>,
 }
 
 /// The sender's end of a lane.
@@ -267,7 +267,7 @@ impl Windows {
     /// Adds to words of `to`, from `start` on; does not wait.
     fn add(
         &self,
-        requests: &mut VecDeque<Pending<u64>>,
+        requests: &mut VecDeque<Pending<Vec<u64>>>,
         to: usize,
         start: usize,
         differences: Vec<u64>,

@@ -1,9 +1,11 @@
 //! Making a controller's block.
 
 use super::super::super::block::Block;
+use super::super::super::limits;
 use super::super::super::mapping::Mapping;
 use super::super::super::segment::{Extent, Segment};
-use super::{NewMemory, Offer, Terms, agree, domain_of};
+use super::super::super::topology::Topology;
+use super::{Fault, NewMemory, Offer, Refusal, Terms, agree, domain_of};
 use crate::error::CreateError;
 use mpi::traits::Communicator;
 use serde::{Deserialize, Serialize};
@@ -15,6 +17,8 @@ pub(crate) struct Created {
     pub(crate) block: Block,
     /// Where the communicator spans nodes.
     pub(crate) far: Option<CreatedFar>,
+    /// The memory that was asked for beside.
+    pub(crate) memory: Option<Arc<Mapping>>,
 }
 
 /// What a controller on several nodes has beside.
@@ -25,37 +29,45 @@ pub(crate) struct CreatedFar {
     pub(crate) agent: Option<Block>,
 }
 
-/// Makes the memory of a new controller on `comm`; collective. All ranks succeed or all fail, once `join` has been
-/// called with it on all ranks.
+/// Makes the memory of a new controller on `comm`, and `memory` bytes beside on each node; collective. All ranks succeed or
+/// all fail, once `join` has been called with it on all ranks.
 ///
 /// That is one broadcast and one reduction a controller, for the leader says with the terms where the block lies. Where
 /// there are several nodes, each leader says that on its node, which is one broadcast more.
 pub(crate) fn block<T>(
     comm: &impl Communicator,
     terms: &Terms<'_>,
+    memory: usize,
     join: impl FnOnce(Created) -> T,
 ) -> Result<T, CreateError> {
     let domain = domain_of(comm, &terms.asked)?;
+    let beside = Beside::new(memory, domain.topology());
     let comms = domain.comms.as_ref().expect("a domain on a communicator");
     let leads = domain.topology().is_leader();
-    let (mut fresh, mut offered) = (None, None);
-    let offer = Offer::exchange(&domain, terms, || {
-        let site = Site::find(domain.segment(), &mut fresh);
+    let (mut fresh, mut offered, mut own) = (None, None, None);
+    let offer = Offer::exchange(&domain, terms, |is_wanted| {
+        let mut site = Site::find(domain.segment(), &mut fresh);
+        if is_wanted {
+            site.memory = beside.offer(&mut own);
+        }
         offered = Some(site);
         site
     })?;
     let mut found: Option<Site> = None;
     let verdict = terms.judge(&domain, &offer.said).and_then(|()| {
         let site: Site = offer.body();
-        let mapped = match site.chunk {
-            Some(chunk) => chunk.map(comms.all.rank(), &mut fresh),
-            None => Ok(()),
-        };
         found = Some(site);
-        mapped
+        let rank = comms.all.rank();
+        if let Some(chunk) = site.chunk {
+            chunk.map(rank, &mut fresh)?;
+        }
+        beside.take(site.memory, rank, &mut own)
     });
     let agreed = agree(&comms.all, terms, &verdict);
     if let Some(site) = offered {
+        if let Some(memory) = site.memory {
+            memory.remove_name();
+        }
         match site.chunk {
             Some(chunk) => chunk.remove_name(),
             None if agreed.is_err() => domain.segment().take_back(site.extent),
@@ -84,6 +96,7 @@ pub(crate) fn block<T>(
     let joined = join(Created {
         block: Block::new(Arc::clone(&domain), extent, number),
         far,
+        memory: own.map(Arc::new),
     });
     if comms.far.is_some() {
         // No node is asked for anything before its agent knows of the controller.
@@ -98,6 +111,54 @@ struct Site {
     /// A new chunk of shared memory that all have to map first.
     chunk: Option<NewMemory>,
     extent: Extent,
+    /// What was asked for beside, where several ranks share it.
+    memory: Option<NewMemory>,
+}
+
+/// Memory that is asked for beside the block, in a place of its own.
+#[derive(Clone, Copy)]
+enum Beside {
+    Nothing,
+    /// One process alone is on the node.
+    Private(usize),
+    Shared(usize),
+}
+
+impl Beside {
+    fn new(length: usize, topology: &Topology) -> Self {
+        match (length, topology.here().len()) {
+            (0, _) => Beside::Nothing,
+            (_, 1) => Beside::Private(length),
+            _ => Beside::Shared(length),
+        }
+    }
+
+    /// As the leader.
+    fn offer(self, own: &mut Option<Mapping>) -> Option<NewMemory> {
+        match self {
+            Beside::Shared(length) => Some(NewMemory::create(length, own)),
+            Beside::Nothing | Beside::Private(_) => None,
+        }
+    }
+
+    fn take(
+        self,
+        offered: Option<NewMemory>,
+        rank: i32,
+        own: &mut Option<Mapping>,
+    ) -> Result<(), Fault> {
+        if let Some(memory) = offered {
+            return memory.map(rank, own);
+        }
+        if let Beside::Private(length) = self {
+            limits::check(length, false)
+                .map_err(|shortage| Fault::refused(rank, Refusal::Shortage(shortage)))?;
+            let none = rustix::io::Errno::NOMEM.raw_os_error();
+            let private = Mapping::try_private(length).ok_or(Fault::memory(rank, none))?;
+            *own = Some(private);
+        }
+        Ok(())
+    }
 }
 
 impl Site {
@@ -108,6 +169,7 @@ impl Site {
             Ok(extent) => Site {
                 chunk: None,
                 extent,
+                memory: None,
             },
             Err(room) => Site {
                 chunk: Some(NewMemory::create(room, fresh)),
@@ -116,6 +178,7 @@ impl Site {
                     offset: 0,
                     length: length as u32,
                 },
+                memory: None,
             },
         }
     }

@@ -3,18 +3,23 @@
 //! Rank 0 says what it was asked for, and the leader of each node where the memory lies; every rank compares, and the
 //! ranks agree on the worst of their verdicts. All succeed or all fail.
 
+#[cfg(feature = "region")]
+mod announce;
 mod controller;
 mod domain;
 mod slots;
 mod terms;
 
 use super::super::domain::Domain;
+use super::super::limits::{self, Shortage};
 use super::super::mapping::{Mapping, SharedName};
 use super::attribute;
 use super::comm::{OwnComm, check};
 use crate::error::CreateError;
 use crate::transport::Asked;
-pub(crate) use controller::block;
+#[cfg(feature = "region")]
+pub(crate) use announce::announce;
+pub(crate) use controller::{Created, block};
 use mpi::ffi;
 use mpi::traits::Communicator;
 use serde::de::DeserializeOwned;
@@ -71,11 +76,12 @@ struct Offer {
 }
 
 impl Offer {
-    /// Lets every rank know what rank 0 was asked for, and what its node's leader offers, by `make`; collective.
+    /// Lets every rank know what rank 0 was asked for, and what its node's leader offers, by `make`; collective. A leader
+    /// that was asked for something else than rank 0 is told so: then nothing will be made.
     fn exchange<B: Serialize>(
         domain: &Domain,
         terms: &Terms<'_>,
-        make: impl FnOnce() -> B,
+        make: impl FnOnce(bool) -> B,
     ) -> Result<Self, CreateError> {
         let comms = domain.comms.as_ref().expect("a domain on a communicator");
         let mut offer = Offer {
@@ -90,7 +96,8 @@ impl Offer {
             }
         };
         if domain.topology().is_leader() {
-            offer.body = postcard::to_stdvec(&make()).expect("an offer is plain data");
+            let is_wanted = terms.judge(domain, &offer.said).is_ok();
+            offer.body = postcard::to_stdvec(&make(is_wanted)).expect("an offer is plain data");
         }
         broadcast(node, offer)
     }
@@ -100,25 +107,33 @@ impl Offer {
     }
 }
 
-/// New shared memory that a leader offers to the ranks of its node, or the operating system's error number.
+/// New shared memory that a leader offers to the ranks of its node, or why there is none.
 #[derive(Serialize, Deserialize, Clone, Copy)]
-struct NewMemory(Result<(u64, u64), i32>);
+struct NewMemory(Result<(u64, u64), Refusal>);
+
+/// Why there is no memory.
+#[derive(Serialize, Deserialize, Clone, Copy)]
+enum Refusal {
+    /// The operating system's error number.
+    System(i32),
+    Shortage(Shortage),
+}
 
 impl NewMemory {
     /// Creates it.
     fn create(length: usize, mine: &mut Option<Mapping>) -> Self {
-        NewMemory(match Mapping::create_shared(length) {
-            Ok((mapping, name)) => {
-                *mine = Some(mapping);
-                Ok((name.bits(), length as u64))
-            }
-            Err(error) => Err(error.raw_os_error()),
-        })
+        let room = limits::check(length, true).map_err(Refusal::Shortage);
+        NewMemory(room.and_then(|()| {
+            let created = Mapping::create_shared(length);
+            let (mapping, name) = created.map_err(|error| Refusal::System(error.raw_os_error()))?;
+            *mine = Some(mapping);
+            Ok((name.bits(), length as u64))
+        }))
     }
 
     /// Maps it, where that has not been done.
     fn map(self, rank: i32, mine: &mut Option<Mapping>) -> Result<(), Fault> {
-        let (name, length) = self.0.map_err(|errno| Fault::memory(rank, errno))?;
+        let (name, length) = self.0.map_err(|refusal| Fault::refused(rank, refusal))?;
         if mine.is_none() {
             let mapped = Mapping::open_shared(SharedName::from_bits(name), length as usize);
             *mine = Some(mapped.map_err(|error| Fault::memory(rank, error.raw_os_error()))?);
@@ -158,7 +173,7 @@ impl Kind {
         match self {
             Kind::INVALID => "one of its arguments cannot be".to_owned(),
             Kind::OTHER_OBJECT => "it makes another kind of object".to_owned(),
-            Kind::MEMORY => "it could not map the shared memory".to_owned(),
+            Kind::MEMORY => "it could not have the memory".to_owned(),
             Kind::ENVIRONMENT => {
                 "an environment variable of mpisync there has no meaning".to_owned()
             }
@@ -177,6 +192,24 @@ impl Kind {
 impl Fault {
     fn new(kind: Kind, error: CreateError) -> Self {
         Fault { kind, error }
+    }
+
+    fn refused(rank: i32, refusal: Refusal) -> Self {
+        let Shortage {
+            asked,
+            available,
+            limit,
+        } = match refusal {
+            Refusal::System(errno) => return Fault::memory(rank, errno),
+            Refusal::Shortage(shortage) => shortage,
+        };
+        let error = CreateError::NoRoom {
+            rank,
+            asked,
+            available,
+            limit,
+        };
+        Fault::new(Kind::MEMORY, error)
     }
 
     fn memory(rank: i32, errno: i32) -> Self {

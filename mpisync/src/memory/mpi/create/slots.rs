@@ -87,15 +87,18 @@ pub(crate) fn slots<T, R>(
     let comms = domain.comms.as_ref().expect("a domain on a communicator");
     let plan = Plan::of::<T>(&domain, capacity);
     let (mut mine, mut offered) = (None, None);
-    let offer = Offer::exchange(&domain, terms, || {
+    let offer = Offer::exchange(&domain, terms, |is_wanted| {
+        let plan = plan.filter(|_| is_wanted);
         offered = plan.map(|plan| NewMemory::create(plan.length(), &mut mine));
         offered
     })?;
     let verdict = terms.judge(&domain, &offer.said).and_then(|()| {
         let memory: Option<NewMemory> = offer.body();
-        let memory = memory.expect("valid here, and the same there");
+        let (Some(memory), Some(plan)) = (memory, plan) else {
+            // The leader has found out what is wrong with what it was asked for.
+            return Ok(());
+        };
         memory.map(comms.all.rank(), &mut mine)?;
-        let plan = plan.expect("valid here");
         plan.check_room(comms.all.rank())
     });
     let agreed = agree(&comms.all, terms, &verdict);

@@ -1,0 +1,180 @@
+//! Making regions on MPI communicators.
+
+use super::extent::Extent;
+use super::{Region, RegionError};
+use crate::controller::WindowController;
+use crate::error::CreateError;
+use crate::lock::cluster::standing::HANDOVERS;
+use crate::memory::copy::NodeCopy;
+use crate::memory::mpi::{self, Terms};
+use crate::plain::Plain;
+use crate::transport::{Asked, Transport};
+use ::mpi::traits::Communicator;
+use ndarray::{AsArray, Dimension, IntoDimension, IxDyn};
+use std::any::type_name;
+use std::marker::PhantomData;
+
+/// Makes a region with a master and a name of choice.
+///
+/// ```no_run
+/// use mpisync::prelude::*;
+///
+/// let universe = mpisync::initialize().expect("MPI is initialized once");
+/// let world = universe.world();
+/// let field = Region::<f64>::builder(&world, [64, 64]).name("field").build()?;
+/// # Ok::<(), mpisync::CreateError>(())
+/// ```
+#[must_use = "nothing is made before `build`"]
+#[derive(Debug)]
+pub struct RegionBuilder<'a, T, D, C> {
+    comm: &'a C,
+    extent: Result<Extent<D>, CreateError>,
+    shape: IxDyn,
+    master: i32,
+    name: String,
+    asked: Asked,
+    items: PhantomData<fn(T)>,
+}
+
+impl<T: Plain, D: Dimension> Region<T, D> {
+    /// A region on `comm`, all bytes of which are zero, whose master is rank 0. Collective.
+    ///
+    /// The shape has 0 to 6 dimensions or more, each of any length, also 0: `[64, 64]`, a number, a slice of numbers.
+    ///
+    /// # Errors
+    /// Those of [`RegionBuilder::build`].
+    ///
+    /// ```no_run
+    /// use mpisync::prelude::*;
+    ///
+    /// let universe = mpisync::initialize().expect("MPI is initialized once");
+    /// let field = Region::<f64>::new(&universe.world(), [64, 64])?;
+    /// # Ok::<(), mpisync::CreateError>(())
+    /// ```
+    pub fn new<C: Communicator>(comm: &C, shape: impl IntoDimension) -> Result<Self, CreateError> {
+        Self::builder(comm, shape).build()
+    }
+
+    /// A region on `comm` with the shape and the items of an array that `root` has. Collective; the other ranks pass `None`,
+    /// or what does not matter.
+    ///
+    /// # Errors
+    /// Those of [`RegionBuilder::build`], [`CreateError::RootOutOfRange`], [`CreateError::NoArray`], and
+    /// [`CreateError::ArgumentsDiffer`] where ranks name different roots.
+    ///
+    /// ```no_run
+    /// use mpisync::prelude::*;
+    /// use mpisync::ndarray::{Array2, Ix2};
+    ///
+    /// let universe = mpisync::initialize().expect("MPI is initialized once");
+    /// let world = universe.world();
+    /// let table = (world.rank() == 0).then(|| Array2::<f64>::eye(100));
+    /// let table = Region::<f64, Ix2>::from_root(&world, 0, table.as_ref())?;
+    /// assert_eq!(table.read().sum(), 100.0);
+    /// # Ok::<(), mpisync::CreateError>(())
+    /// ```
+    #[track_caller]
+    pub fn from_root<'v, C, V>(comm: &C, root: i32, array: Option<V>) -> Result<Self, CreateError>
+    where
+        C: Communicator,
+        V: AsArray<'v, T, D>,
+        T: 'v,
+    {
+        mpi::check_running()?;
+        let array = array.filter(|_| root == comm.rank()).map(Into::into);
+        let mine = array.as_ref().map(|array| array.shape());
+        let shape = mpi::announce(comm, root, mine)?;
+        let mut region = Self::new(comm, shape.as_slice())?;
+        let offset = vec![0; shape.len()];
+        match region.set(root, array, offset.as_slice()) {
+            Ok(()) => Ok(region),
+            Err(RegionError::Fence(error)) => Err(CreateError::Fill(error)),
+            Err(error) => unreachable!("a new region takes an array of its shape: {error}"),
+        }
+    }
+
+    /// Begins to make a region on `comm`.
+    pub fn builder<C: Communicator>(
+        comm: &C,
+        shape: impl IntoDimension,
+    ) -> RegionBuilder<'_, T, D, C> {
+        let shape = shape.into_dimension();
+        RegionBuilder {
+            comm,
+            shape: IxDyn(shape.slice()),
+            extent: Extent::new::<T>(shape),
+            master: 0,
+            name: "region".to_owned(),
+            asked: Asked::default(),
+            items: PhantomData,
+        }
+    }
+}
+
+impl<T: Plain, D: Dimension, C: Communicator> RegionBuilder<'_, T, D, C> {
+    /// The rank that writes in [`update`](Region::update), and on whose node writers queue; rank 0 if not said. The same on
+    /// all ranks.
+    pub fn master(mut self, rank: i32) -> Self {
+        self.master = rank;
+        self
+    }
+
+    /// A name for messages, of at most 200 bytes. The same on all ranks.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// How the nodes reach each other; see [`Builder::transport`](crate::Builder::transport). The same on all ranks, and for
+    /// all objects of a communicator. Large changes travel as MPI's own messages in any case.
+    pub fn transport(mut self, transport: Transport) -> Self {
+        self.asked.transport = Some(transport);
+        self
+    }
+
+    /// Whether a thread takes changes over while the ranks compute; see
+    /// [`Builder::progress_thread`](crate::Builder::progress_thread). The same on all ranks, and for all objects of a
+    /// communicator. Without it a writer waits until the lowest rank of each node is in a call of mpisync that waits.
+    pub fn progress_thread(mut self, on: bool) -> Self {
+        self.asked.progress_thread = Some(on);
+        self
+    }
+
+    /// Makes the region. Collective; all ranks succeed or all fail.
+    ///
+    /// Its memory is reserved at once, from `/dev/shm`, or where a node has one rank only, from the heap. If there is not as
+    /// much, because `/dev/shm` is full, or the machine, or the memory control group of the job, all ranks are told and
+    /// nothing has been touched.
+    ///
+    /// # Errors
+    /// See [`CreateError`]: MPI that does not run, a shape that cannot be, a master that is no rank, shapes, types or other
+    /// arguments that differ between ranks, no memory; on a communicator that spans nodes, MPI without threads.
+    pub fn build(self) -> Result<Region<T, D>, CreateError> {
+        mpi::check_running()?;
+        let size = self.comm.size();
+        let bytes = (self.extent.as_ref()).map_or(0, |extent| extent.bytes::<T>());
+        let invalid = if !(0..size).contains(&self.master) {
+            let master = self.master;
+            Some(CreateError::MasterOutOfRange { master, size })
+        } else {
+            self.extent.as_ref().err().cloned()
+        };
+        let terms = Terms {
+            arguments: vec![
+                ("type of items", type_name::<T>().to_owned()),
+                ("size of items", size_of::<T>().to_string()),
+                ("shape", format!("{:?}", self.shape.slice())),
+                ("master", self.master.to_string()),
+            ],
+            invalid,
+            asked: self.asked.or_environment(),
+            ..Terms::of("region", &self.name)
+        };
+        mpi::block(self.comm, &terms, bytes, |created| {
+            let extent = self.extent.clone().expect("valid, for all agreed");
+            let copy = NodeCopy::new(extent.items, created.memory.clone());
+            let lock = WindowController::join(created, self.master, self.name.clone(), HANDOVERS);
+            Region { lock, copy, extent }
+        })
+    }
+}

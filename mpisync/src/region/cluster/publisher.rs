@@ -1,0 +1,83 @@
+//! The writer's part of a publication.
+
+use super::{BATCH, Change, FAN_OUT, Part, parts};
+use crate::cluster::Word;
+use crate::lock::cluster::site::Asker;
+use crate::lock::cluster::tier::Tier;
+use crate::lock::cluster::tree;
+use crate::memory::block::Block;
+use crate::memory::copy::CopyBytes;
+use crate::memory::mpi::Piece;
+use crate::region::RegionError;
+use crate::wait::{wait_busily, wait_for_network};
+use std::ops::Range;
+
+/// How many pieces are under way at most.
+const WINDOW: usize = 32;
+
+/// Sends the bytes in these places to all other nodes, and waits until they have them; under the write lock.
+pub(crate) fn publish(
+    tier: &Tier,
+    block: &Block,
+    bytes: &CopyBytes,
+    changed: &[Range<usize>],
+) -> Result<(), RegionError> {
+    let hub = &tier.hub;
+    let root = hub.node();
+    let asker = Asker::Writer(hub.rank());
+    let number = tier.desk.begin_change();
+    let fits_one_message = changed.iter().map(Range::len).sum::<usize>() <= BATCH;
+    let fan_out = if fits_one_message {
+        tree::FAN_OUT
+    } else {
+        FAN_OUT
+    };
+    let children: Vec<_> = tree::children(root, root, hub.nodes(), fan_out).collect();
+    let mut pieces: Vec<Piece> = Vec::new();
+    let mut parts = parts(changed, |to, place| bytes.append_to(to, place)).peekable();
+    while let Some(part) = parts.next() {
+        let place = match &part {
+            Part::Large { start, length } => Some(*start as usize..(start + length) as usize),
+            Part::Small { .. } => None,
+        };
+        let change = Change {
+            number,
+            root,
+            asker,
+            fan_out,
+            part,
+            is_last: parts.peek().is_none(),
+        };
+        for &node in &children {
+            let word = Word::Change(Box::new(change.clone()));
+            match &place {
+                None => hub.tell(node, tier.number, word),
+                Some(place) => {
+                    let piece = hub.send_piece(node, tier.number, word, bytes, place.clone());
+                    pieces.push(piece);
+                }
+            }
+        }
+        if pieces.len() >= WINDOW {
+            await_pieces(block, tier, &mut pieces, WINDOW / 2);
+        }
+    }
+    await_pieces(block, tier, &mut pieces, 0);
+    let answers = children.len() as u32;
+    wait_for_network(block, || {
+        tier.desk.changes_taken(number) == answers || hub.has_lost_a_leader()
+    });
+    if tier.desk.changes_taken(number) == answers {
+        Ok(())
+    } else {
+        Err(RegionError::Lost)
+    }
+}
+
+/// Waits until no more than `most` pieces are under way.
+fn await_pieces(block: &Block, tier: &Tier, pieces: &mut Vec<Piece>, most: usize) {
+    wait_busily(block, || {
+        pieces.retain_mut(|piece| !piece.is_complete());
+        pieces.len() <= most || tier.hub.has_lost_a_leader()
+    });
+}

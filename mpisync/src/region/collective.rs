@@ -1,0 +1,389 @@
+//! What all ranks of a region do together.
+
+use super::error::RegionError;
+use super::place::{DATA, OFFSET, Place};
+use super::{Region, RegionWriteGuard};
+use crate::access::Access;
+use crate::agree::{self, Outcome, Said, Stand, Step};
+use crate::controller::WindowController;
+use crate::error::FenceError;
+use crate::place::Place as SourcePlace;
+use crate::plain::Plain;
+use ndarray::{ArrayView, AsArray, Dimension, IntoDimension};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::fmt::Display;
+use std::panic::Location;
+use std::time::Duration;
+
+impl<T: Plain, D: Dimension> Region<T, D> {
+    /// Copies `data`, which `root` has, into the region of all ranks, its first item to `offset`. Collective; what the other
+    /// ranks pass as `data` and `offset` does not matter.
+    ///
+    /// The root waits until no rank reads; the others wait for the root. All ranks have the data when the call returns.
+    ///
+    /// ```
+    /// use mpisync::Region;
+    ///
+    /// let mut region = Region::<f64>::local([2, 3])?;
+    /// let row = ndarray::arr2(&[[1.0, 2.0]]);
+    /// region.set(0, Some(&row), [1, 1])?;
+    /// assert_eq!(region.read()[[1, 2]], 2.0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// The same on all ranks, and the region is as it was: [`RegionError::RootsDiffer`], [`RegionError::RootOutOfRange`],
+    /// [`RegionError::NoData`], [`RegionError::Dimensions`], [`RegionError::OutOfBounds`]. Beside these
+    /// [`RegionError::Fence`] where the ranks are in different calls or one has died, and [`RegionError::Lock`].
+    #[track_caller]
+    pub fn set<'v, V, E>(
+        &mut self,
+        root: i32,
+        data: Option<V>,
+        offset: impl IntoDimension,
+    ) -> Result<(), RegionError>
+    where
+        V: AsArray<'v, T, E>,
+        E: Dimension,
+        T: 'v,
+    {
+        let data = data.filter(|_| root == self.rank()).map(Into::into);
+        let offset = offset.into_dimension();
+        self.set_together(Some(root), data, offset.slice(), Location::caller())
+    }
+
+    /// [`set`](Self::set) with data that one of the ranks has, no matter which: it passes `Some(data)`, all others `None`.
+    /// Collective.
+    ///
+    /// # Errors
+    /// Those of [`set`](Self::set), with [`RegionError::NoRoot`] and [`RegionError::SeveralRoots`] in place of those about a
+    /// root that was named.
+    #[track_caller]
+    pub fn set_from_any<'v, V, E>(
+        &mut self,
+        data: Option<V>,
+        offset: impl IntoDimension,
+    ) -> Result<(), RegionError>
+    where
+        V: AsArray<'v, T, E>,
+        E: Dimension,
+        T: 'v,
+    {
+        let data = data.map(Into::into);
+        let offset = offset.into_dimension();
+        self.set_together(None, data, offset.slice(), Location::caller())
+    }
+
+    fn set_together<E: Dimension>(
+        &mut self,
+        root: Option<i32>,
+        data: Option<ArrayView<'_, T, E>>,
+        offset: &[usize],
+        caller: &'static Location<'static>,
+    ) -> Result<(), RegionError> {
+        let place = data
+            .as_ref()
+            .map(|data| Place::find(self.rank(), self.shape(), data.shape(), offset));
+        let part = Part {
+            root,
+            data: place.as_ref().map(|place| place.as_ref().err().cloned()),
+        };
+        let root = self.agree_on_root(&part, caller)?;
+        let access = Access::enter(&self.lock, root, Some(Duration::MAX), caller)?;
+        match access {
+            Access::Writer(fence) => {
+                let place = place.and_then(Result::ok).expect("agreed upon");
+                let data = data.expect("agreed upon").into_dyn();
+                let lock = fence.controller().enter_write_again();
+                let mut guard = RegionWriteGuard::new(self, lock);
+                guard.write_at(&place, data);
+                let published = guard.publish();
+                drop(guard);
+                match published {
+                    Ok(()) => fence.done()?,
+                    Err(error) => {
+                        let _told = fence.fail(&error);
+                        return Err(error);
+                    }
+                }
+            }
+            Access::Excluded(fence) => fence.wait()?,
+        }
+        Ok(())
+    }
+
+    /// Meets all ranks and finds out which of them has data that can be set. The same outcome on all.
+    fn agree_on_root(
+        &self,
+        part: &Part,
+        caller: &'static Location<'static>,
+    ) -> Result<i32, RegionError> {
+        self.lock.check_usable()?;
+        let stand = Stand {
+            step: Step::Enter,
+            depth: self.lock.block().domain().depth(),
+            name: match part.root {
+                Some(_) => "Region::set",
+                None => "Region::set_from_any",
+            },
+            place: &SourcePlace::from(caller),
+            // The root and the others may well be in different branches of a program.
+            anywhere: true,
+            calls: self.lock.calls(),
+            outcome: Outcome::Fine,
+            said: part.to_words(),
+        };
+        let said = agree::meet(self.lock.block(), &stand)?.said;
+        let parts: Vec<Part> = said
+            .iter()
+            .zip(0..)
+            .map(|(said, rank)| Part::from_words(said, rank, self.shape()))
+            .collect();
+        settle(&parts)
+    }
+
+    /// Lets the [`master`](Self::master) change the items by `write`, and returns what it returns on all ranks. Collective; only
+    /// the master runs `write`, and the others wait for it.
+    ///
+    /// ```
+    /// # use mpisync::prelude::*;
+    /// # let mut field = Region::<f64>::local([4])?;
+    /// let sum = field.update(|items| {
+    ///     items.fill(2.0);
+    ///     items.sum()
+    /// })?;
+    /// assert_eq!(sum, 8.0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Why there is no value: see [`FenceError`].
+    ///
+    /// # Panics
+    /// On the master, if `write` does; the others get [`FenceError::WriterPanicked`].
+    #[track_caller]
+    pub fn update<R>(
+        &mut self,
+        write: impl FnOnce(&mut RegionWriteGuard<'_, T, D>) -> R,
+    ) -> Result<R, FenceError>
+    where
+        R: Serialize + DeserializeOwned,
+    {
+        self.try_update(|items| Ok(write(items)))
+    }
+
+    /// [`update`](Self::update) with a closure that may fail. Collective.
+    ///
+    /// # Errors
+    /// On the master, the error of `write`; on the others a [`FenceError`] with the master's rank and its text. What `write`
+    /// had changed by then stays changed.
+    ///
+    /// # Panics
+    /// As [`update`](Self::update).
+    #[track_caller]
+    pub fn try_update<R, E>(
+        &mut self,
+        write: impl FnOnce(&mut RegionWriteGuard<'_, T, D>) -> Result<R, E>,
+    ) -> Result<R, E>
+    where
+        R: Serialize + DeserializeOwned,
+        E: From<FenceError> + Display,
+    {
+        self.update_on(self.master(), write)
+    }
+
+    /// [`try_update`](Self::try_update) by another rank than the master. Collective, and the same rank on all.
+    ///
+    /// # Errors
+    /// Those of [`try_update`](Self::try_update), and [`FenceError::NoSuchRank`].
+    ///
+    /// # Panics
+    /// As [`update`](Self::update).
+    #[track_caller]
+    pub fn update_on<R, E>(
+        &mut self,
+        rank: i32,
+        write: impl FnOnce(&mut RegionWriteGuard<'_, T, D>) -> Result<R, E>,
+    ) -> Result<R, E>
+    where
+        R: Serialize + DeserializeOwned,
+        E: From<FenceError> + Display,
+    {
+        let size = self.size();
+        if !(0..size).contains(&rank) {
+            return Err(FenceError::NoSuchRank { rank, size }.into());
+        }
+        let forever = Some(Duration::MAX);
+        let access = Access::enter(&self.lock, rank, forever, Location::caller())?;
+        access.run(|lock: &WindowController| {
+            let mut guard = RegionWriteGuard::new(self, lock.enter_write_again());
+            let outcome = write(&mut guard)?;
+            let published = guard.publish();
+            published.map_err(|lost| FenceError::WriterFailed {
+                rank,
+                place: Location::caller().into(),
+                message: lost.to_string(),
+            })?;
+            Ok(outcome)
+        })
+    }
+}
+
+/// What a rank brings to a `set`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Part {
+    /// The root that it names.
+    root: Option<i32>,
+    /// Whether it has data, and if so what is wrong with that.
+    data: Option<Option<RegionError>>,
+}
+
+impl Part {
+    fn to_words(&self) -> Said {
+        let root = self.root.map_or(0, |root| 1 + u64::from(root as u32));
+        let [code, rest @ ..] = match &self.data {
+            None => [0; 4],
+            Some(None) => [1, 0, 0, 0],
+            Some(Some(RegionError::OutOfBounds {
+                axis,
+                offset,
+                length,
+                ..
+            })) => [2, *axis as u64, *offset as u64, *length as u64],
+            Some(Some(RegionError::Dimensions {
+                what, dimensions, ..
+            })) => [3 + u64::from(*what != DATA), *dimensions as u64, 0, 0],
+            Some(Some(other)) => unreachable!("no place is refused for that: {other}"),
+        };
+        [root, code, rest[0], rest[1], rest[2]]
+    }
+
+    fn from_words(words: &Said, rank: i32, shape: &[usize]) -> Self {
+        let &[root, code, first, second, third] = words;
+        let dimensions = |what| RegionError::Dimensions {
+            root: rank,
+            what,
+            dimensions: first as usize,
+            expected: shape.len(),
+        };
+        let axis = first as usize;
+        let data = match code {
+            0 => None,
+            1 => Some(None),
+            2 => Some(Some(RegionError::OutOfBounds {
+                root: rank,
+                axis,
+                offset: second as usize,
+                length: third as usize,
+                extent: shape.get(axis).copied().unwrap_or(0),
+            })),
+            3 => Some(Some(dimensions(DATA))),
+            _ => Some(Some(dimensions(OFFSET))),
+        };
+        Part {
+            root: root.checked_sub(1).map(|root| root as u32 as i32),
+            data,
+        }
+    }
+}
+
+/// Which rank has data that can be set, from what all ranks bring.
+fn settle(parts: &[Part]) -> Result<i32, RegionError> {
+    let named = parts[0].root;
+    let root = match named {
+        Some(root) => {
+            let differs = |part: &Part| part.root != named;
+            if let Some(rank) = parts.iter().position(differs) {
+                return Err(RegionError::RootsDiffer {
+                    root,
+                    rank: rank as i32,
+                    there: parts[rank].root.unwrap_or(-1),
+                });
+            }
+            let size = parts.len() as i32;
+            if !(0..size).contains(&root) {
+                return Err(RegionError::RootOutOfRange { root, size });
+            }
+            root
+        }
+        None => {
+            let mut with_data = (0..).zip(parts).filter(|(_, part)| part.data.is_some());
+            let first = with_data.next().ok_or(RegionError::NoRoot)?.0;
+            if let Some((second, _)) = with_data.next() {
+                return Err(RegionError::SeveralRoots { first, second });
+            }
+            first
+        }
+    };
+    match &parts[root as usize].data {
+        None => Err(RegionError::NoData { root }),
+        Some(Some(refused)) => Err(refused.clone()),
+        Some(None) => Ok(root),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHAPE: [usize; 2] = [4, 5];
+
+    fn follows(root: i32) -> Part {
+        Part {
+            root: Some(root),
+            data: None,
+        }
+    }
+
+    fn has(root: Option<i32>, refused: Option<RegionError>) -> Part {
+        Part {
+            root,
+            data: Some(refused),
+        }
+    }
+
+    #[test]
+    fn parts_come_back_from_their_words() {
+        let refused = [
+            Place::find(1, &SHAPE, &[4], &[0, 0]).err(),
+            Place::find(1, &SHAPE, &[4, 5], &[0]).err(),
+            Place::find(1, &SHAPE, &[4, 5], &[0, 3]).err(),
+        ];
+        let parts = refused.into_iter().map(|refused| has(Some(-3), refused));
+        for part in parts.chain([has(None, None), follows(0), follows(i32::MAX)]) {
+            assert_eq!(Part::from_words(&part.to_words(), 1, &SHAPE), part);
+        }
+    }
+
+    #[test]
+    fn ranks_settle_on_the_root_they_name() {
+        assert_eq!(settle(&[follows(1), has(Some(1), None)]), Ok(1));
+        let differ = RegionError::RootsDiffer {
+            root: 1,
+            rank: 1,
+            there: 0,
+        };
+        assert_eq!(settle(&[follows(1), has(Some(0), None)]), Err(differ));
+        let nobody = RegionError::RootOutOfRange { root: 2, size: 2 };
+        assert_eq!(settle(&[follows(2), follows(2)]), Err(nobody));
+        let nothing = RegionError::NoData { root: 0 };
+        assert_eq!(settle(&[follows(0), follows(0)]), Err(nothing));
+    }
+
+    #[test]
+    fn ranks_settle_on_the_one_that_has_data() {
+        let none = || Part {
+            root: None,
+            data: None,
+        };
+        assert_eq!(settle(&[none(), none(), has(None, None)]), Ok(2));
+        assert_eq!(settle(&[none(), none()]), Err(RegionError::NoRoot));
+        let several = RegionError::SeveralRoots {
+            first: 0,
+            second: 2,
+        };
+        let parts = [has(None, None), none(), has(None, None)];
+        assert_eq!(settle(&parts), Err(several));
+    }
+}

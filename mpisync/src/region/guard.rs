@@ -1,0 +1,272 @@
+//! Guards of a region: its items can be reached as long as they live.
+
+use super::Region;
+use super::changes::Changes;
+use super::error::RegionError;
+use super::place::{self, Place};
+use crate::guard::{ReadGuard, WriteGuard};
+use ndarray::{
+    ArrayRef, ArrayView, ArrayViewD, ArrayViewMut, ArrayViewMut1, AsArray, Axis, Dimension,
+    IntoDimension, Ix2, IxDyn, NdIndex, RemoveAxis, SliceArg,
+};
+use std::fmt;
+use std::mem::ManuallyDrop;
+use std::ops::{Deref, Index, IndexMut};
+
+/// The read lock of a region and a view of its items, until this guard is dropped. Many ranks may hold one at the same
+/// time.
+///
+/// It dereferences to an `ndarray` array: `guard[[i, j]]`, `guard.row(i)`, `guard.slice(s![1..3, ..])`,
+/// `guard.as_slice()`, `guard.sum()` and whatever else one can read of an array, without a copy. Views that are taken of it
+/// live as long as it at most. They may be lent to other threads, the guard itself stays on its own.
+///
+/// Dropping it stores one word and talks to nobody.
+#[must_use = "the lock is let go as soon as the guard is dropped; bind it with `let guard = …`"]
+pub struct RegionReadGuard<'a, T, D = IxDyn> {
+    items: ArrayView<'a, T, D>,
+    _lock: ReadGuard<'a>,
+}
+
+/// The write lock of a region and its items, until this guard is dropped. No other rank holds any lock of the region in the
+/// meantime.
+///
+/// It dereferences to an `ndarray` array for reading. Its own methods lend items for writing, and note which: where the
+/// region spans nodes, those are sent to the other nodes. So a change of one row sends a row.
+///
+/// Dropping it stores two words on one node. Where the region spans nodes and items were lent, it waits until all nodes have
+/// the change: their ranks need not do anything for that. [`publish`](Self::publish) does that part before.
+#[must_use = "the lock is let go as soon as the guard is dropped; bind it with `let mut guard = …`"]
+pub struct RegionWriteGuard<'a, T: 'static, D: Dimension = IxDyn> {
+    region: &'a Region<T, D>,
+    items: ArrayViewMut<'a, T, D>,
+    /// Where other nodes have to learn of them.
+    changes: Option<Changes>,
+    lock: ManuallyDrop<WriteGuard<'a>>,
+}
+
+impl<'a, T, D: Dimension> RegionReadGuard<'a, T, D> {
+    #[inline]
+    pub(super) fn new(region: &'a Region<T, D>, lock: ReadGuard<'a>) -> Self {
+        let dim = region.extent.dim.clone();
+        // SAFETY: the copy has the items of this shape, one after the other; all bytes that any rank may have left there
+        // are items, since `T` is plain. They live as long as the region, which is borrowed, and nobody writes them while
+        // the read lock is held, which the view does not outlive: nothing is handed out but borrows from this guard.
+        let items = unsafe { ArrayView::from_shape_ptr(dim, region.copy.start().as_ptr()) };
+        RegionReadGuard { items, _lock: lock }
+    }
+}
+
+impl<T, D: Dimension> Deref for RegionReadGuard<'_, T, D> {
+    type Target = ArrayRef<T, D>;
+
+    #[inline]
+    fn deref(&self) -> &ArrayRef<T, D> {
+        &self.items
+    }
+}
+
+impl<'a, T, D: Dimension> RegionWriteGuard<'a, T, D> {
+    /// `lock` is that of the region, of which no other guard of this rank is in use.
+    #[inline]
+    pub(super) fn new(region: &'a Region<T, D>, lock: WriteGuard<'a>) -> Self {
+        let dim = region.extent.dim.clone();
+        // SAFETY: as for a reader, but for what others do: while the write lock is held no other rank reads or writes, and
+        // the region of this rank is borrowed for writing, so that it has no other guard.
+        let items = unsafe { ArrayViewMut::from_shape_ptr(dim, region.copy.start().as_ptr()) };
+        RegionWriteGuard {
+            region,
+            items,
+            changes: region.spans_nodes().then(|| Changes::new(size_of::<T>())),
+            lock: ManuallyDrop::new(lock),
+        }
+    }
+
+    /// All items, to be written.
+    pub fn view_mut(&mut self) -> ArrayViewMut<'_, T, D> {
+        self.note_all();
+        self.items.view_mut()
+    }
+
+    /// All items in their order in memory, the last axis first, to be written.
+    pub fn as_slice_mut(&mut self) -> &mut [T] {
+        self.note_all();
+        self.items
+            .as_slice_mut()
+            .expect("items lie one after the other")
+    }
+
+    /// A part of the items, to be written: `guard.slice_mut(s![0..2, ..])`.
+    ///
+    /// # Panics
+    /// If the part is not inside the region.
+    #[track_caller]
+    pub fn slice_mut<I: SliceArg<D>>(&mut self, part: I) -> ArrayViewMut<'_, T, I::OutDim> {
+        let start = self.items.as_ptr();
+        let view = self.items.slice_mut(part);
+        if let Some(changes) = &mut self.changes {
+            changes.add_view(start, &view);
+        }
+        view
+    }
+
+    /// The items with this index along one axis, to be written.
+    ///
+    /// # Panics
+    /// If there is no such axis, or no such index.
+    #[track_caller]
+    pub fn index_axis_mut(&mut self, axis: Axis, index: usize) -> ArrayViewMut<'_, T, D::Smaller>
+    where
+        D: RemoveAxis,
+    {
+        let start = self.items.as_ptr();
+        let view = self.items.index_axis_mut(axis, index);
+        if let Some(changes) = &mut self.changes {
+            changes.add_view(start, &view);
+        }
+        view
+    }
+
+    /// Sets all items.
+    pub fn fill(&mut self, item: T)
+    where
+        T: Clone,
+    {
+        self.note_all();
+        self.items.fill(item);
+    }
+
+    /// Copies `data` into the region, whose first item goes to `offset`.
+    ///
+    /// # Errors
+    /// [`RegionError::Dimensions`] and [`RegionError::OutOfBounds`]; the region is as it was then.
+    pub fn assign<'v, E: Dimension>(
+        &mut self,
+        data: impl AsArray<'v, T, E>,
+        offset: impl IntoDimension,
+    ) -> Result<(), RegionError>
+    where
+        T: Copy + 'v,
+    {
+        let (data, offset) = (data.into(), offset.into_dimension());
+        let (rank, shape) = (self.region.rank(), self.region.shape());
+        let place = Place::find(rank, shape, data.shape(), offset.slice())?;
+        self.write_at(&place, data.into_dyn());
+        Ok(())
+    }
+
+    /// Copies `data` to a place for it.
+    pub(super) fn write_at(&mut self, place: &Place, data: ArrayViewD<'_, T>)
+    where
+        T: Copy,
+    {
+        let start = self.items.as_ptr();
+        let window = place.within(self.items.view_mut());
+        if let Some(changes) = &mut self.changes {
+            changes.add_view(start, &window);
+        }
+        place::copy(data, window);
+    }
+
+    /// Sends what was changed so far to the other nodes, and waits until they have it. Not collective; does nothing on one
+    /// node. The guard does the same when it is dropped.
+    ///
+    /// # Errors
+    /// [`RegionError::Lost`].
+    pub fn publish(&mut self) -> Result<(), RegionError> {
+        match &mut self.changes {
+            Some(changes) => self.region.publish(&changes.take()),
+            None => Ok(()),
+        }
+    }
+
+    /// Turns the write lock into a read lock; no other rank writes in between. Not collective. Where the region spans nodes,
+    /// it waits until they have the change.
+    ///
+    /// # Errors
+    /// [`RegionError::Lost`].
+    pub fn downgrade(self) -> Result<RegionReadGuard<'a, T, D>, RegionError> {
+        let mut guard = ManuallyDrop::new(self);
+        let published = guard.publish();
+        // SAFETY: the guard is not dropped, nor used after this.
+        let lock = unsafe { ManuallyDrop::take(&mut guard.lock) };
+        let region = guard.region;
+        published?;
+        Ok(RegionReadGuard::new(region, lock.downgrade()))
+    }
+
+    fn note_all(&mut self) {
+        if let Some(changes) = &mut self.changes {
+            changes.add(0..self.region.copy.items());
+        }
+    }
+}
+
+impl<T> RegionWriteGuard<'_, T, Ix2> {
+    /// A row, to be written.
+    ///
+    /// # Panics
+    /// If there is no such row.
+    #[track_caller]
+    pub fn row_mut(&mut self, row: usize) -> ArrayViewMut1<'_, T> {
+        self.index_axis_mut(Axis(0), row)
+    }
+}
+
+impl<T, D: Dimension> Deref for RegionWriteGuard<'_, T, D> {
+    type Target = ArrayRef<T, D>;
+
+    #[inline]
+    fn deref(&self) -> &ArrayRef<T, D> {
+        &self.items
+    }
+}
+
+impl<T, D: Dimension, I: NdIndex<D>> Index<I> for RegionWriteGuard<'_, T, D> {
+    type Output = T;
+
+    #[inline]
+    #[track_caller]
+    fn index(&self, index: I) -> &T {
+        &self.items[index]
+    }
+}
+
+impl<T, D: Dimension, I: NdIndex<D>> IndexMut<I> for RegionWriteGuard<'_, T, D> {
+    #[inline]
+    #[track_caller]
+    fn index_mut(&mut self, index: I) -> &mut T {
+        let item = &mut self.items[index];
+        if let Some(changes) = &mut self.changes {
+            let start = self.region.copy.start().as_ptr();
+            let number = ((&raw const *item).addr() - start.addr()) / size_of::<T>();
+            changes.add(number..number + 1);
+        }
+        item
+    }
+}
+
+impl<T, D: Dimension> Drop for RegionWriteGuard<'_, T, D> {
+    #[inline]
+    fn drop(&mut self) {
+        if self.changes.is_some() {
+            // Who has to know of a failure publishes before.
+            let _ = self.publish();
+        }
+        // SAFETY: dropped here and nowhere else, for this is the last that is done with the guard.
+        unsafe { ManuallyDrop::drop(&mut self.lock) }
+    }
+}
+
+impl<T: fmt::Debug, D: Dimension> fmt::Debug for RegionReadGuard<'_, T, D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("RegionReadGuard").field(&self.items).finish()
+    }
+}
+
+impl<T: fmt::Debug, D: Dimension> fmt::Debug for RegionWriteGuard<'_, T, D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("RegionWriteGuard")
+            .field(&self.items)
+            .finish()
+    }
+}

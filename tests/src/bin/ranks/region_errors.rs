@@ -1,0 +1,301 @@
+//! Regions that cannot be made, and data that does not fit: the same error on all ranks, and no harm done.
+
+use std::fmt::Debug;
+
+use mpi::traits::*;
+use mpisync::ndarray::{Array2, ArrayD, Ix2, IxDyn};
+use mpisync::{CreateError, FenceError, MemoryLimit, Region, RegionError, WindowController};
+use mpisync_tests::job::{Case, Job};
+
+pub const CASES: &[Case] = &[
+    (
+        "region_data_that_does_not_fit",
+        region_data_that_does_not_fit,
+    ),
+    ("region_roots_differ", region_roots_differ),
+    ("region_set_in_other_places", region_set_in_other_places),
+    ("region_arguments_differ", region_arguments_differ),
+    ("region_shapes_that_cannot_be", region_shapes_that_cannot_be),
+    ("region_without_room", region_without_room),
+    ("region_from_no_root", region_from_no_root),
+];
+
+/// A region that is to stay as it is.
+struct Unharmed {
+    region: Region<i32>,
+    expected: ArrayD<i32>,
+}
+
+impl Unharmed {
+    fn new(job: &Job) -> Self {
+        let expected = ArrayD::from_shape_fn(IxDyn(&[4, 5]), |at| (10 * at[0] + at[1]) as i32);
+        let all = (job.rank == 0).then_some(&expected);
+        let region = Region::from_root(&job.world, 0, all).unwrap();
+        Unharmed { region, expected }
+    }
+
+    /// Checks an outcome, and that the region has its items and can still be set.
+    fn check<T: Debug>(&mut self, outcome: Result<T, RegionError>, right: RegionError) {
+        assert_eq!(outcome.expect_err("it cannot be"), right);
+        assert_eq!(self.region.read().view(), self.expected);
+        let last = self.region.size() - 1;
+        let data = (self.region.rank() == last).then_some(&self.expected);
+        self.region.set(last, data, [0, 0]).unwrap();
+        self.region.set_from_any(data, [0, 0]).unwrap();
+    }
+}
+
+fn region_data_that_does_not_fit(job: &Job) {
+    let mut it = Unharmed::new(job);
+    for root in 0..job.size {
+        let mine = |shape: &[usize]| (job.rank == root).then(|| ArrayD::<i32>::zeros(IxDyn(shape)));
+        let out = |axis, offset, length, extent| RegionError::OutOfBounds {
+            root,
+            axis,
+            offset,
+            length,
+            extent,
+        };
+        let dimensions = |what, dimensions| RegionError::Dimensions {
+            root,
+            what,
+            dimensions,
+            expected: 2,
+        };
+        let all = mine(&[4, 5]);
+        let outcome = it.region.set(root, all.as_ref(), [0, 1]);
+        it.check(outcome, out(1, 1, 5, 5));
+        let outcome = it.region.set(root, all.as_ref(), [usize::MAX, 0]);
+        it.check(outcome, out(0, usize::MAX, 4, 4));
+        let outcome = it.region.set_from_any(mine(&[5, 1]).as_ref(), [0, 0]);
+        it.check(outcome, out(0, 0, 5, 4));
+        let outcome = it.region.set(root, mine(&[4]).as_ref(), [0, 0]);
+        it.check(outcome, dimensions("data", 1));
+        let outcome = it.region.set(root, mine(&[1, 1, 1]).as_ref(), [0, 0]);
+        it.check(outcome, dimensions("data", 3));
+        let outcome = it.region.set(root, all.as_ref(), [0]);
+        it.check(outcome, dimensions("an offset", 1));
+    }
+    // By a guard it is the same, on one rank.
+    if job.rank == 0 {
+        let mut items = it.region.write();
+        let outcome = items.assign(&Array2::<i32>::zeros((1, 6)), [0, 0]);
+        assert!(matches!(
+            outcome,
+            Err(RegionError::OutOfBounds { axis: 1, .. })
+        ));
+    }
+    job.world.barrier();
+    assert_eq!(it.region.read().view(), it.expected);
+}
+
+fn region_roots_differ(job: &Job) {
+    let mut it = Unharmed::new(job);
+    let data = ArrayD::<i32>::zeros(IxDyn(&[4, 5]));
+    let size = job.size;
+    for root in [-1, size] {
+        let outcome = it.region.set(root, Some(&data), [0, 0]);
+        it.check(outcome, RegionError::RootOutOfRange { root, size });
+    }
+    let outcome = it.region.set(0, None::<&ArrayD<i32>>, [0, 0]);
+    it.check(outcome, RegionError::NoData { root: 0 });
+    let outcome = it.region.set_from_any(None::<&ArrayD<i32>>, [0, 0]);
+    it.check(outcome, RegionError::NoRoot);
+    if size == 1 {
+        return;
+    }
+    // Each takes itself for the root.
+    let outcome = it.region.set(job.rank, Some(&data), [0, 0]);
+    let differ = RegionError::RootsDiffer {
+        root: 0,
+        rank: 1,
+        there: 1,
+    };
+    it.check(outcome, differ);
+    let last = size - 1;
+    let outcome = it
+        .region
+        .set(if job.rank == last { last } else { 0 }, Some(&data), [0, 0]);
+    let differ = RegionError::RootsDiffer {
+        root: 0,
+        rank: last,
+        there: last,
+    };
+    it.check(outcome, differ);
+    let outcome = it.region.set_from_any(Some(&data), [0, 0]);
+    let several = RegionError::SeveralRoots {
+        first: 0,
+        second: 1,
+    };
+    it.check(outcome, several);
+}
+
+/// The root and the others may set in different branches of a program, but not in different ways.
+fn region_set_in_other_places(job: &Job) {
+    let mut it = Unharmed::new(job);
+    if job.rank == 0 {
+        let data = it.expected.clone();
+        it.region.set(0, Some(&data), [0, 0]).unwrap();
+    } else {
+        it.region.set(0, None::<&ArrayD<i32>>, [0, 0]).unwrap();
+    }
+    if job.size == 1 {
+        return;
+    }
+    let data = ArrayD::<i32>::zeros(IxDyn(&[4, 5]));
+    let outcome = if job.rank == 0 {
+        it.region.set(0, Some(&data), [0, 0])
+    } else {
+        it.region.set_from_any(Some(&data), [0, 0])
+    };
+    let error = outcome.expect_err("one of them is in another call");
+    let RegionError::Fence(FenceError::Diverged { here, there, .. }) = &error else {
+        panic!("{error:?}");
+    };
+    assert_ne!(here, there);
+    assert!(here.file().ends_with("region_errors.rs"), "{here}");
+    assert_eq!(it.region.read().view(), it.expected);
+    it.region
+        .set(0, (job.rank == 0).then_some(&it.expected), [0, 0])
+        .unwrap();
+}
+
+/// All ranks have an error, one of which says what differs.
+fn assert_differs<T>(job: &Job, outcome: Result<T, CreateError>, argument: &str) {
+    let error = outcome.err().expect("the arguments differ");
+    match &error {
+        CreateError::ArgumentsDiffer {
+            argument: found,
+            rank,
+            ..
+        } => {
+            assert_eq!((*found, *rank), (argument, job.rank));
+        }
+        CreateError::OtherRank { rank, found } => {
+            assert_eq!(*rank, 1);
+            assert!(found.contains(argument), "{found}");
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+fn region_arguments_differ(job: &Job) {
+    if job.size == 1 {
+        return;
+    }
+    let odd = job.rank == 1;
+    let shape = if odd { [4, 6] } else { [4, 5] };
+    assert_differs(job, Region::<f64>::new(&job.world, shape), "shape");
+    let shape: &[usize] = if odd { &[20] } else { &[4, 5] };
+    assert_differs(job, Region::<f64>::new(&job.world, shape), "shape");
+    let huge = if odd { 1 << 30 } else { 3 };
+    assert_differs(job, Region::<f64>::new(&job.world, [huge]), "shape");
+    let outcome = if odd {
+        Region::<f32>::new(&job.world, [4]).map(drop)
+    } else {
+        Region::<i32>::new(&job.world, [4]).map(drop)
+    };
+    assert_differs(job, outcome, "type of items");
+    let builder = Region::<f64>::builder(&job.world, [4]);
+    assert_differs(job, builder.master(i32::from(odd)).build(), "master");
+    let builder = Region::<f64>::builder(&job.world, [4]);
+    assert_differs(
+        job,
+        builder.name(if odd { "odd" } else { "even" }).build(),
+        "name",
+    );
+    let outcome = if odd {
+        Region::<f64>::new(&job.world, [4]).map(drop)
+    } else {
+        WindowController::builder(&job.world).build().map(drop)
+    };
+    let error = outcome.expect_err("they make different things").to_string();
+    assert!(error.contains("kind of object"), "{error}");
+    // And then it works.
+    let region = Region::<f64>::new(&job.world, [4]).unwrap();
+    assert_eq!(region.read().sum(), 0.0);
+}
+
+fn region_shapes_that_cannot_be(job: &Job) {
+    for shape in [
+        &[usize::MAX][..],
+        &[1 << 40, 1 << 30],
+        &[1 << 60, 0, 1 << 10],
+    ] {
+        let error = Region::<f64>::new(&job.world, shape).expect_err("too many");
+        let right =
+            matches!(&error, CreateError::Shape { shape: found, bytes: 8 } if found == shape);
+        assert!(right, "{error:?}");
+    }
+    // On one rank only.
+    let shape = if job.rank == job.size - 1 {
+        usize::MAX
+    } else {
+        3
+    };
+    let error = Region::<f64>::new(&job.world, [shape]).expect_err("too many");
+    if job.rank == job.size - 1 {
+        assert!(matches!(error, CreateError::Shape { .. }), "{error:?}");
+    } else {
+        let right = matches!(error, CreateError::OtherRank { rank, .. } if rank == job.size - 1);
+        assert!(right, "{error:?}");
+    }
+    let error = Region::<f64, Ix2>::new(&job.world, [3, 4, 5]).expect_err("three dimensions");
+    assert!(matches!(error, CreateError::Dimensions { expected: 2, .. }));
+    let builder = Region::<f64>::builder(&job.world, [3]).master(job.size);
+    let error = builder.build().expect_err("no rank");
+    assert!(matches!(error, CreateError::MasterOutOfRange { .. }));
+    assert!(Region::<f64>::new(&job.world, [3]).is_ok());
+}
+
+/// More than any machine has, and more than this one has at the moment.
+fn region_without_room(job: &Job) {
+    for bytes in [1_usize << 50, 1 << 45] {
+        let error = Region::<u8>::new(&job.world, [bytes]).expect_err("no room");
+        let CreateError::NoRoom {
+            asked,
+            available,
+            limit,
+            ..
+        } = error
+        else {
+            panic!("{error:?}");
+        };
+        assert_eq!(asked, bytes as u64);
+        assert!(available < asked);
+        let known = [
+            MemoryLimit::SharedMemory,
+            MemoryLimit::ControlGroup,
+            MemoryLimit::Machine,
+        ];
+        assert!(known.contains(&limit));
+    }
+    let mut region = Region::<u8>::new(&job.world, [1 << 20]).unwrap();
+    region.update(|items| items.fill(1)).unwrap();
+    assert!(region.read().iter().all(|item| *item == 1));
+}
+
+fn region_from_no_root(job: &Job) {
+    let nothing = None::<&Array2<f64>>;
+    let error = Region::from_root(&job.world, 0, nothing).expect_err("nothing");
+    match error {
+        CreateError::NoArray { root: 0 } if job.rank == 0 => {}
+        CreateError::OtherRank { rank: 0, .. } => {}
+        other => panic!("{other:?}"),
+    }
+    let array = Array2::<f64>::zeros((2, 2));
+    let error = Region::from_root(&job.world, job.size, Some(&array)).expect_err("no rank");
+    assert!(
+        matches!(error, CreateError::RootOutOfRange { .. }),
+        "{error:?}"
+    );
+    if job.size > 1 {
+        let root = i32::from(job.rank == 1);
+        assert_differs(
+            job,
+            Region::from_root(&job.world, root, Some(&array)),
+            "root",
+        );
+    }
+    assert!(Region::from_root(&job.world, 0, Some(&array)).is_ok());
+}
