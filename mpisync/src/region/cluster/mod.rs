@@ -131,7 +131,7 @@ mod tests {
                 }
             }
         }
-        assert_eq!(sent, 6);
+        assert_eq!(sent, 5);
         assert!(covered.into_iter().eq(changed.into_iter().flatten()));
     }
 
