@@ -61,4 +61,7 @@ deaths! {
     carrier_of_a_channel_dies
     rank_dies_while_it_puts
     rank_dies_while_it_takes
+    reader_of_a_region_dies
+    writer_of_a_region_dies
+    publisher_of_a_region_dies
 }

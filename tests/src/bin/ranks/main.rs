@@ -34,6 +34,8 @@ fn main() {
         collective::CASES,
         communicators::CASES,
         death::CASES,
+        death::channels::CASES,
+        death::regions::CASES,
         errors::CASES,
         exclusion::CASES,
         failures::CASES,
