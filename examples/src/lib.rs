@@ -6,11 +6,15 @@
 //!
 //! `word_count` and `pipeline` hand work from rank to rank through channels. What a rank does that puts and takes is
 //! in [`room`].
+//!
+//! `heat` and `lookup_table` use arrays that lie in the memory of each node once. How numbers of all ranks are added up
+//! is in [`sum`].
 
 pub mod cli;
 pub mod progress;
 pub mod results;
 pub mod room;
+pub mod sum;
 mod terminal;
 
 #[cfg(test)]

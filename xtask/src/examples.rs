@@ -20,8 +20,9 @@ const PACKAGE: &str = "mpisync-examples";
 const RANKS: u32 = 4;
 /// Numbers in a dataset, when the examples are run as checks.
 const SMALL: &str = "1000";
-/// On how many ranks the examples of channels run: with all that they do on one, to more than there may be cores.
-const CHANNEL_RANKS: [u32; 5] = [1, 2, 3, 4, 8];
+/// On how many ranks the examples of channels and regions run: with all that they do on one, to more than there may be
+/// cores.
+const DIFFERENT_RANKS: [u32; 5] = [1, 2, 3, 4, 8];
 
 /// The main job: 4 ranks write one ordinary HDF5 file, and it is verified.
 pub fn demo(workspace: &Workspace, choice: &Choice, limit: Duration) -> Result<()> {
@@ -35,8 +36,8 @@ pub fn demo(workspace: &Workspace, choice: &Choice, limit: Duration) -> Result<(
     Ok(())
 }
 
-/// Runs the examples on 4 ranks and has other programs read what they wrote; those of channels on other numbers of
-/// ranks too.
+/// Runs the examples on 4 ranks and has other programs read what they wrote; those of channels and regions
+/// on other numbers of ranks too.
 pub fn check(workspace: &Workspace, tools: &Toolbox<'_>, machine: &Machine) -> Result<()> {
     let dir = workspace.target.join("examples").join(tools.mpi.label());
     let quickstart = build(tools, machine, PACKAGE, "quickstart", Build::Release)?;
@@ -51,7 +52,8 @@ pub fn check(workspace: &Workspace, tools: &Toolbox<'_>, machine: &Machine) -> R
         read_with_h5dump(&file, count)?;
         read_with_h5py(&file, count)?;
     }
-    check_channels(tools, machine, &dir)
+    check_channels(tools, machine, &dir)?;
+    check_regions(tools, machine, &dir)
 }
 
 /// Runs the examples of channels, which check their results themselves too.
@@ -69,17 +71,81 @@ fn check_channels(tools: &Toolbox<'_>, machine: &Machine, dir: &Path) -> Result<
         let program = build(tools, machine, PACKAGE, name, Build::Release)?;
         let with_few = args.iter().chain(&few).cloned().collect();
         for args in [args, with_few] {
-            for ranks in CHANNEL_RANKS {
-                let last = last_line(tools, ranks, &program, &args)
-                    .with_context(|| format!("{name} on {ranks} ranks"))?;
-                ensure!(
-                    last == expected,
-                    "{name} on {ranks} ranks ends with `{last}`, not `{expected}`"
-                );
+            for ranks in DIFFERENT_RANKS {
+                ends_with(expected, tools, ranks, &program, &args)?;
             }
         }
     }
     Ok(())
+}
+
+/// Runs the examples of regions, which check their results themselves too, and counts the pictures that one of them
+/// draws.
+fn check_regions(tools: &Toolbox<'_>, machine: &Machine, dir: &Path) -> Result<()> {
+    let heat = build(tools, machine, PACKAGE, "heat", Build::Release)?;
+    let frames = dir.join("frames");
+    let draw = ["--every".into(), "4".into(), "--frames".into()].into_iter();
+    let draw: Vec<OsString> = draw.chain([frames.clone().into()]).collect();
+    // The small plate has fewer rows than there are ranks.
+    let plates = [("5", "7", 2, "0.508224"), ("33", "12", 4, "0.300056")];
+    for (size, steps, pictures, mean) in plates {
+        let plate = ["--size", size, "--steps", steps].map(OsString::from);
+        let args: Vec<OsString> = plate.into_iter().chain(draw.clone()).collect();
+        let expected = format!(
+            "verified: {size} x {size} cells are bit for bit those of a serial run; their mean is {mean}"
+        );
+        for ranks in DIFFERENT_RANKS {
+            if frames.exists() {
+                fs::remove_dir_all(&frames)
+                    .with_context(|| format!("cannot remove {}", frames.display()))?;
+            }
+            ends_with(&expected, tools, ranks, &heat, &args)?;
+            let drawn = pictures_in(&frames)?;
+            ensure!(
+                drawn == pictures,
+                "heat on {ranks} ranks draws {drawn} pictures, not {pictures}"
+            );
+        }
+    }
+    let lookup_table = build(tools, machine, PACKAGE, "lookup_table", Build::Release)?;
+    let table = fresh_file(dir, "table.bin")?;
+    let small = ["--make", "32", "--lookups", "100000", "--copies"].map(OsString::from);
+    let args: Vec<OsString> = [table.clone().into()].into_iter().chain(small).collect();
+    let expected = "verified: 100000 lookups on each rank, in the memory of one table a node";
+    for ranks in DIFFERENT_RANKS {
+        ends_with(expected, tools, ranks, &lookup_table, &args)?;
+    }
+    fs::remove_file(&table).with_context(|| format!("cannot remove {}", table.display()))
+}
+
+/// Makes sure that this is the last line that a program prints.
+fn ends_with(
+    expected: &str,
+    tools: &Toolbox<'_>,
+    ranks: u32,
+    program: &Path,
+    args: &[OsString],
+) -> Result<()> {
+    let name = program.file_name().unwrap_or_default().display();
+    let last = last_line(tools, ranks, program, args)
+        .with_context(|| format!("{name} on {ranks} ranks"))?;
+    ensure!(
+        last == expected,
+        "{name} on {ranks} ranks ends with `{last}`, not `{expected}`"
+    );
+    Ok(())
+}
+
+/// How many files with the beginning of a PNG file a directory has.
+fn pictures_in(dir: &Path) -> Result<usize> {
+    let count = || -> std::io::Result<usize> {
+        let mut count = 0;
+        for entry in fs::read_dir(dir)? {
+            count += usize::from(fs::read(entry?.path())?.starts_with(b"\x89PNG\r\n\x1a\n"));
+        }
+        Ok(count)
+    };
+    count().with_context(|| format!("cannot read {}", dir.display()))
 }
 
 /// A text with long lines, long words, empty lines, letters of several bytes, bytes that are no text, and no end of the

@@ -10,6 +10,7 @@ use mpisync::{
 use mpisync_examples::{
     progress::Progress,
     results::{self, Header},
+    sum::sum,
 };
 
 /// Writes the datasets of all ranks at the same time, then looks at what is left of them. Collective.
@@ -34,13 +35,13 @@ pub fn write_results(
     }
     progress.watch();
     progress.close();
-    let failed = sum(world, troubles.len());
+    let failed = sum(world, troubles.len() as u64);
 
     world.barrier(); // so that all have written before anyone looks
     let inspected = results::inspect(header, (rank + 1) % ctrl.size());
     let before = troubles.len();
     troubles.extend(inspected.into_iter().filter_map(Result::err));
-    let lost = sum(world, troubles.len() - before);
+    let lost = sum(world, (troubles.len() - before) as u64);
     watchdog.stop();
 
     let total = header.total();
@@ -74,12 +75,6 @@ fn tell(
     Ok(trouble
         .map(|error| format!("{error:#}"))
         .unwrap_or_default())
-}
-
-fn sum(world: &SimpleCommunicator, mine: usize) -> u64 {
-    let mut all = 0;
-    world.all_reduce_into(&(mine as u64), &mut all, SystemOperation::sum());
-    all
 }
 
 /// The first of the ranks that say yes.
