@@ -7,13 +7,13 @@ use quote::{ToTokens, quote_spanned};
 use syn::ext::IdentExt;
 use syn::{Expr, ExprLit, Path};
 
-use crate::controller::Controller;
 use crate::output::Output;
 use crate::tokens::mentions;
 use crate::valid::{Format, Kind, Task};
 
 pub fn expand(task: &Task) -> TokenStream {
     let body = match &task.kind {
+        Kind::SingleWrite { rank, .. } if task.lock.is_region() => update(task, rank.as_ref()),
         Kind::SingleWrite { rank, format } => single_write(task, rank.as_ref(), format),
         Kind::Collective { share } => collective(task, share.as_ref()),
     };
@@ -28,19 +28,16 @@ fn single_write(task: &Task, rank: Option<&Expr>, format: &Format) -> TokenStrea
         both,
     } = &task.output;
     let krate = krate(task, error);
-    let ctrl = task.controller.borrow();
+    let ctrl = task.lock.borrow();
     let Rank { statement, name } = Rank::of(rank, error);
     let enter = match name {
         None => quote_spanned!(error=> single_write(#ctrl)),
         Some(rank) => quote_spanned!(error=> single_write_on(#ctrl, #rank)),
     };
-    // A name that the body does not use would be reported to the user as unused.
-    let seen = match &task.controller {
-        Controller::Parameter { name, .. } if mentions(&task.function.body, name) => {
-            quote_spanned!(error=> #name: &#krate::WindowController)
-        }
-        _ => quote_spanned!(error=> _),
-    };
+    let seen = seen(task).map_or_else(
+        || quote_spanned!(error=> _),
+        |name| quote_spanned!(error=> #name: &#krate::WindowController),
+    );
     let (share, collect) = match format {
         Format::Serde => ("share_result", "collect"),
         Format::Slice => ("share_vec_result", "collect_vec"),
@@ -59,6 +56,37 @@ fn single_write(task: &Task, rank: Option<&Expr>, format: &Format) -> TokenStrea
     }
 }
 
+/// A `single_write` with a region, in whose body the region's name means the write guard.
+fn update(task: &Task, rank: Option<&Expr>) -> TokenStream {
+    let &Output {
+        ref ty,
+        error,
+        both,
+        ..
+    } = &task.output;
+    let krate = krate(task, error);
+    let region = task.lock.borrow();
+    let Rank { statement, name } = Rank::of(rank, error);
+    let guard = seen(task).map_or_else(|| quote_spanned!(error=> _), Ident::to_token_stream);
+    let body = task.function.block();
+    let write = quote_spanned!(error=> |#guard| -> #ty #body);
+    let update = match name {
+        None => quote_spanned!(both=> update(#region, #write)),
+        Some(rank) => quote_spanned!(both=> update_on(#region, #rank, #write)),
+    };
+    quote_spanned! {error=>
+        #statement
+        #krate::__private::#update
+    }
+}
+
+/// The name of the lock's parameter, if the body uses it. It would be reported to the user as unused
+/// otherwise.
+fn seen(task: &Task) -> Option<&Ident> {
+    let name = task.lock.name()?;
+    mentions(&task.function.body, name).then_some(name)
+}
+
 fn collective(task: &Task, share: Option<&Expr>) -> TokenStream {
     let &Output {
         ref ty,
@@ -67,7 +95,7 @@ fn collective(task: &Task, share: Option<&Expr>) -> TokenStream {
         ..
     } = &task.output;
     let krate = krate(task, error);
-    let ctrl = task.controller.borrow();
+    let ctrl = task.lock.borrow();
     let Rank { statement, name } = Rank::of(share, error);
     let agree = match name {
         None => quote_spanned!(error=> agree(#ctrl, outcome)),

@@ -3,6 +3,7 @@
 //!
 //! Both attributes stand on a function or method that returns a `Result` and works with one
 //! `WindowController`, and make it a collective call: all ranks of the controller call it together.
+//! A [`macro@single_write`] works with a `Region` as well.
 //!
 //! | attribute | who runs the body | what all ranks return |
 //! | --- | --- | --- |
@@ -13,10 +14,10 @@
 
 mod ast;
 mod attr;
-mod controller;
 mod equivalence;
 mod errors;
 mod expand;
+mod lock;
 mod output;
 mod tokens;
 mod valid;
@@ -43,7 +44,8 @@ use crate::valid::Task;
 /// message as an error, and the writer's panic goes on.
 ///
 /// In the body the controller is a `&WindowController`: it can be asked for its rank, but the body
-/// cannot write or make a collective call, which the other ranks would not join.
+/// cannot write or make a collective call, which the other ranks would not join. A function can take
+/// a [region](#with-a-region) in place of the controller.
 ///
 /// ```
 /// use std::io;
@@ -79,9 +81,9 @@ use crate::valid::Task;
 /// | option | meaning | without it |
 /// | --- | --- | --- |
 /// | `rank = EXPR` | the rank that runs the body, an `i32`; the same on all ranks | the master |
-/// | `ctrl = EXPR` | where the controller is, for example `self.ctrl` | the one parameter that is a `&mut WindowController` |
+/// | `ctrl = EXPR` | where the controller is, for example `self.ctrl`, or which parameter is the controller or the region | the one parameter that is a `&mut WindowController`, or else a `&mut Region` |
 /// | `share = serde` | the value travels serialized | this is the default |
-/// | `share = slice` | the value is a `Vec` of `Equivalence` items, which travel as MPI datatypes | |
+/// | `share = slice` | the value is a `Vec` of `Equivalence` items, which travel as MPI datatypes; with a controller only | |
 /// | `crate = PATH` | the path that names mpisync, if it was renamed | `::mpisync` |
 ///
 /// With `ctrl = self.ctrl` the body cannot use that field, which is borrowed for as long. Other
@@ -107,6 +109,37 @@ use crate::valid::Task;
 /// # Ok::<(), FenceError>(())
 /// ```
 ///
+/// # With a region
+///
+/// A function that takes a `&mut Region` writes that. In the body the parameter is a
+/// `&mut RegionWriteGuard`, through which one rank reads and writes the items; all ranks have them
+/// when the function returns.
+///
+/// ```
+/// use mpisync::ndarray::{Ix2, s};
+/// use mpisync::{FenceError, Region};
+///
+/// /// One rank sets the boundary, all ranks return the sum.
+/// #[mpisync::single_write(rank = field.size() - 1)]
+/// fn start(field: &mut Region<f64, Ix2>, value: f64) -> Result<f64, FenceError> {
+///     field.row_mut(0).fill(value);
+///     field.slice_mut(s![1.., 0]).fill(value);
+///     field[[1, 1]] = 0.5;
+///     Ok(field.sum())
+/// }
+///
+/// let mut field = Region::local([4, 6])?;
+/// assert_eq!(start(&mut field, 1.0)?, 9.5);
+/// assert_eq!(field.read()[[3, 0]], 1.0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// The parameter is found by the name of its type: write `Region` there, since an alias of it is
+/// taken for a controller. Where there is a `WindowController` too, the function is about that one,
+/// and the region is a parameter like any other; `ctrl = field` says that the region is meant. The
+/// expression of `ctrl` names a controller if it is no parameter. For a region in a field, call
+/// `self.field.try_update(|field| …)`.
+///
 /// # What it writes
 ///
 /// The signature and all other attributes stay. The body of `create` becomes
@@ -127,6 +160,23 @@ use crate::valid::Task;
 /// }
 /// # }
 /// ```
+///
+/// and that of `start`
+///
+/// ```
+/// # use mpisync::ndarray::Ix2;
+/// # use mpisync::{FenceError, Region};
+/// # fn start(field: &mut Region<f64, Ix2>, value: f64) -> Result<f64, FenceError> {
+/// let rank: i32 = field.size() - 1;
+/// mpisync::__private::update_on(field, rank, |field| -> Result<f64, FenceError> {
+///     // the body
+/// #   field.fill(value);
+/// #   Ok(field.sum())
+/// })
+/// # }
+/// ```
+///
+/// which is `Region::update_on`. Without `rank` it is `Region::try_update`.
 #[proc_macro_attribute]
 pub fn single_write(
     options: proc_macro::TokenStream,
@@ -145,7 +195,8 @@ pub fn single_write(
 /// the text of its error. A panic counts as a failure, and is an error on all ranks.
 ///
 /// The function returns a `Result<T, E>`, where `E` implements `From<FenceError>` and `Display`.
-/// `T` may be anything, for it stays on its rank.
+/// `T` may be anything, for it stays on its rank. It takes a `WindowController`, through which the
+/// ranks meet, also where it works with a `Region` beside.
 ///
 /// ```
 /// use mpisync::{FenceError, WindowController};
@@ -264,14 +315,25 @@ fn attribute(mac: Macro, options: TokenStream, item: &TokenStream) -> TokenStrea
         Ok(task) => expand::expand(&task),
         Err(errors) => {
             let errors = errors.into_compile_error();
-            // The item stays, so that its callers are not told that it is missing; what is unused
-            // in it may be used once the macro works.
+            let item = remains(mac, item);
+            // What is unused in it may be used once the macro works.
             quote! {
                 #errors
                 #[allow(unused)]
                 #item
             }
         }
+    }
+}
+
+/// The item stays, so that its callers are not told that it is missing. Its body does too, unless it
+/// is one for a region's guard, which would have mistakes that the user has not made.
+fn remains(mac: Macro, item: &TokenStream) -> TokenStream {
+    match Function::parse(mac, item.clone()) {
+        Ok(function) if mac == Macro::SingleWrite && lock::takes_region(&function.sig) => {
+            function.with_body(&quote!(::core::unimplemented!()))
+        }
+        _ => item.clone(),
     }
 }
 

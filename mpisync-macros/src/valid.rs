@@ -4,15 +4,15 @@ use syn::{Abi, Attribute, Error, Expr, Lit, Path, Result, Signature, UnOp};
 
 use crate::ast::Function;
 use crate::attr::{Macro, Options};
-use crate::controller::Controller;
 use crate::errors::{both, reject};
+use crate::lock::Lock;
 use crate::output::Output;
 
 /// A function and options that fit each other.
 pub struct Task {
     pub function: Function,
     pub output: Output,
-    pub controller: Controller,
+    pub lock: Lock,
     /// The path that names the library, when it is not `::mpisync`.
     pub krate: Option<Path>,
     pub kind: Kind,
@@ -49,22 +49,24 @@ impl Task {
         let sig = &function.sig;
         let travels = mac == Macro::SingleWrite || share.is_some();
         let output = Output::new(mac, travels, sig);
+        let lock = Lock::find(mac, ctrl, sig);
+        let of_region = lock.as_ref().is_ok_and(Lock::is_region);
         let kind = match mac {
-            Macro::SingleWrite => both(self::rank(rank), format(share))
+            Macro::SingleWrite => both(self::rank(rank), format(share, of_region))
                 .map(|(rank, format)| Kind::SingleWrite { rank, format }),
             Macro::Collective => self::rank(share).map(|share| Kind::Collective { share }),
         };
-        let (_, (output, (controller, kind))) = both(
+        let (_, (output, (lock, kind))) = both(
             both(one_attribute(mac, &function.attrs), qualifiers(mac, sig)),
-            both(output, both(Controller::find(mac, ctrl, sig), kind)),
+            both(output, both(lock, kind)),
         )?;
         if mac == Macro::SingleWrite {
-            controller.reject_use(&function.body)?;
+            lock.reject_use(&function.body)?;
         }
         Ok(Self {
             function,
             output,
-            controller,
+            lock,
             krate,
             kind,
         })
@@ -124,13 +126,20 @@ fn rank(rank: Option<Expr>) -> Result<Option<Expr>> {
     Ok(rank)
 }
 
-fn format(share: Option<Expr>) -> Result<Format> {
+fn format(share: Option<Expr>, of_region: bool) -> Result<Format> {
     let Some(share) = share else {
         return Ok(Format::Serde);
     };
     match &share {
         Expr::Path(name) if name.path.is_ident("serde") => Ok(Format::Serde),
-        Expr::Path(name) if name.path.is_ident("slice") => Ok(Format::Slice),
+        Expr::Path(name) if name.path.is_ident("slice") => {
+            reject(
+                Some(name).filter(|_| of_region),
+                "`share = slice` goes with a controller: remove it, and write into the region what \
+                 is large, where all ranks read it; a small value is returned as it is",
+            )?;
+            Ok(Format::Slice)
+        }
         _ => Err(Error::new_spanned(
             share,
             "unknown way to share: write `share = serde` for a value that is `Serialize`, or \

@@ -314,7 +314,11 @@ impl WindowController {
 
     #[inline]
     fn count_read(&self) -> ReadGuard<'_> {
-        self.held.set(self.held.get() + ONE_READ);
+        let held = self.held.get() + ONE_READ;
+        if held as u32 == 0 {
+            too_many_guards();
+        }
+        self.held.set(held);
         ReadGuard::new(self)
     }
 
@@ -348,7 +352,8 @@ impl WindowController {
 
     #[inline]
     pub(crate) fn enter_write_again(&self) -> WriteGuard<'_> {
-        self.held.set(self.held.get() + ONE_WRITE);
+        let held = self.held.get().checked_add(ONE_WRITE);
+        self.held.set(held.unwrap_or_else(|| too_many_guards()));
         WriteGuard::new(self)
     }
 
@@ -454,6 +459,12 @@ impl Drop for WindowController {
             tier.hub.leave(tier.number);
         }
     }
+}
+
+/// A program that forgets guards again and again would come to a count that says something else.
+#[cold]
+fn too_many_guards() -> ! {
+    panic!("this rank has 2^32 guards of one controller; drop guards, do not forget them")
 }
 
 #[inline]

@@ -122,6 +122,8 @@ pub mod __private {
     #[cfg(feature = "mpi")]
     pub use crate::memory::mpi::datatype;
     pub use crate::plain::Shape;
+    #[cfg(feature = "region")]
+    pub use region::{update, update_on};
 
     use crate::{Access, FenceError, WindowController};
     use std::time::Duration;
@@ -137,5 +139,38 @@ pub mod __private {
         rank: i32,
     ) -> Result<Access<'_>, FenceError> {
         ctrl.on(rank)?.single_write_timeout(Duration::MAX)
+    }
+
+    #[cfg(feature = "region")]
+    mod region {
+        use crate::{FenceError, Plain, Region, RegionWriteGuard};
+        use ndarray::Dimension;
+        use serde::{Serialize, de::DeserializeOwned};
+        use std::fmt::Display;
+
+        #[track_caller]
+        pub fn update<T: Plain, D: Dimension, R, E>(
+            region: &mut Region<T, D>,
+            write: impl FnOnce(&mut RegionWriteGuard<'_, T, D>) -> Result<R, E>,
+        ) -> Result<R, E>
+        where
+            R: Serialize + DeserializeOwned,
+            E: From<FenceError> + Display,
+        {
+            region.try_update(write)
+        }
+
+        #[track_caller]
+        pub fn update_on<T: Plain, D: Dimension, R, E>(
+            region: &mut Region<T, D>,
+            rank: i32,
+            write: impl FnOnce(&mut RegionWriteGuard<'_, T, D>) -> Result<R, E>,
+        ) -> Result<R, E>
+        where
+            R: Serialize + DeserializeOwned,
+            E: From<FenceError> + Display,
+        {
+            region.update_on(rank, write)
+        }
     }
 }

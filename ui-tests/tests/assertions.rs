@@ -4,10 +4,13 @@
 use std::error::Error;
 use std::fmt::{Debug, Display};
 use std::mem::size_of;
+use std::ops::DerefMut;
 
+use mpisync::ndarray::{ArrayViewD, ArrayViewMutD};
 use mpisync::{
     Access, Collective, CreateError, Excluded, Fence, FenceError, LockError, On, Place, Plain,
-    ReadGuard, UpgradeError, WindowController, WriteGuard, Writer,
+    ReadGuard, Region, RegionError, RegionReadGuard, RegionWriteGuard, UpgradeError,
+    WindowController, WriteGuard, Writer,
 };
 use static_assertions::{assert_impl_all, assert_not_impl_any, const_assert, const_assert_eq};
 
@@ -22,10 +25,19 @@ assert_not_impl_any!(Fence<'static, Writer>: Send, Sync, Clone, Copy);
 assert_not_impl_any!(Fence<'static, Excluded>: Send, Sync, Clone, Copy);
 assert_not_impl_any!(Collective: Copy, Clone);
 
+// The same for regions, whose views may go where the guards may not. The guards lend nothing to be written that they do
+// not note.
+assert_not_impl_any!(Region<f64>: Send, Sync, Clone, Copy);
+assert_not_impl_any!(RegionReadGuard<'static, f64>: Send, Sync, Clone, Copy, DerefMut);
+assert_not_impl_any!(RegionWriteGuard<'static, f64>: Send, Sync, Clone, Copy, DerefMut);
+assert_impl_all!(ArrayViewD<'static, f64>: Send, Sync);
+assert_impl_all!(ArrayViewMutD<'static, f64>: Send, Sync);
+
 // Errors go where a program wants them: up with `?`, into `anyhow`, to another thread.
 assert_impl_all!(FenceError: Error, Send, Sync, Clone);
 assert_impl_all!(LockError: Error, Send, Sync, Clone);
 assert_impl_all!(CreateError: Error, Send, Sync);
+assert_impl_all!(RegionError: Error, Send, Sync, Clone);
 assert_impl_all!(UpgradeError<'static>: Debug, Display);
 assert_impl_all!(Place: Debug, Display, Send, Sync, Clone);
 assert_not_impl_any!(FenceError: Copy);
@@ -48,6 +60,9 @@ assert_not_impl_any!(*const u8: Plain);
 assert_impl_all!(WindowController: Debug);
 assert_impl_all!(ReadGuard<'static>: Debug);
 assert_impl_all!(WriteGuard<'static>: Debug);
+assert_impl_all!(Region<f64>: Debug, Display);
+assert_impl_all!(RegionReadGuard<'static, f64>: Debug);
+assert_impl_all!(RegionWriteGuard<'static, f64>: Debug);
 
 // A guard is at most two words, and an `Option` of one is no larger: `try_read` returns it in
 // registers.
@@ -67,3 +82,4 @@ const_assert_eq!(
 const_assert!(size_of::<FenceError>() <= 128);
 const_assert!(size_of::<LockError>() <= 128);
 const_assert!(size_of::<CreateError>() <= 128);
+const_assert!(size_of::<RegionError>() <= 128);

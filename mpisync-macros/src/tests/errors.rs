@@ -141,6 +141,57 @@ fn several_controllers() {
 }
 
 #[test]
+fn several_regions() {
+    let item = "fn f(a: &mut Region<u8>, b: &mut sync::Region<f64, Ix2>) -> Result<(), E> {}";
+    let place = "b: &mut sync::Region<f64, Ix2>";
+    let words = "more than one parameter is a region";
+    assert_error(Macro::SingleWrite, "", item, place, words);
+}
+
+#[test]
+fn region_without_a_name() {
+    let item = "fn f(_: &mut Region<u8>) -> Result<(), E> {}";
+    let words = "write `field: &mut Region<…>`";
+    assert_error(Macro::SingleWrite, "", item, "_", words);
+}
+
+#[test]
+fn region_shared_between_functions() {
+    let item = "fn f(field: &Region<u8>) -> Result<(), E> {}";
+    let words = "write `&mut Region<…>`";
+    assert_error(Macro::SingleWrite, "", item, "&Region<u8>", words);
+    let item = "fn f(ctrl: &mut WindowController, field: &Region<u8>) -> Result<(), E> {}";
+    let options = "ctrl = field";
+    assert_error(Macro::SingleWrite, options, item, "&Region<u8>", words);
+}
+
+#[test]
+fn slices_of_a_region() {
+    let item = "fn f(field: &mut Region<u8>) -> Result<Vec<u8>, E> {}";
+    let words = "remove it, and write into the region";
+    assert_error(Macro::SingleWrite, "share = slice", item, "slice", words);
+}
+
+#[test]
+fn collective_with_a_region_only() {
+    let words = "add `ctrl: &mut WindowController`";
+    let item = "fn f(a: &mut Region<u8>, b: Region<u8>) -> Result<(), E> {}";
+    assert_error(Macro::Collective, "", item, "a: &mut Region<u8>", words);
+    assert_error(Macro::Collective, "ctrl = b", item, "b: Region<u8>", words);
+}
+
+#[test]
+fn a_body_for_a_guard_is_left_out_where_there_is_none() {
+    let remains = |mac, item: &str| crate::remains(mac, &super::tokens(item)).to_string();
+    let of_region = "fn f(field: &mut Region<u8>) -> Result<(), E> { field.fill(1); }";
+    assert!(!remains(Macro::SingleWrite, of_region).contains("fill"));
+    assert!(remains(Macro::Collective, of_region).contains("fill"));
+    let of_both = "fn f(c: &mut WindowController, field: &mut Region<u8>) -> R { field.write(); }";
+    assert!(remains(Macro::SingleWrite, of_both).contains("write"));
+    assert!(remains(Macro::SingleWrite, "struct S { a: u8 }").contains("u8"));
+}
+
+#[test]
 fn method_without_controller() {
     let item = "fn f(&mut self) -> Result<(), E> {}";
     assert_error(

@@ -153,3 +153,76 @@ fn the_only_exclusive_controller_is_taken() {
     let expanded = expand(Macro::SingleWrite, "", item);
     assert!(expanded.contains("single_write(b)?"), "{expanded}");
 }
+
+#[test]
+fn single_write_with_a_region() {
+    let expanded = expand(
+        Macro::SingleWrite,
+        "",
+        "
+        /// Sets the boundary.
+        pub fn start(field: &mut mpisync::Region<f64, Ix2>, value: f64) -> anyhow::Result<f64> {
+            field.row_mut(0).fill(value);
+            Ok(field.sum())
+        }
+        ",
+    );
+    assert_eq!(
+        expanded,
+        "\
+/// Sets the boundary.
+pub fn start(field: &mut mpisync::Region<f64, Ix2>, value: f64) -> anyhow::Result<f64> {
+    ::mpisync::__private::update(
+        field,
+        |field| -> anyhow::Result<f64> {
+            field.row_mut(0).fill(value);
+            Ok(field.sum())
+        },
+    )
+}
+"
+    );
+}
+
+#[test]
+fn single_write_with_a_region_and_all_options() {
+    let expanded = expand(
+        Macro::SingleWrite,
+        "rank = field.size() - 1, ctrl = field, share = serde, crate = sync",
+        "fn start<T: Plain>(ctrl: &mut WindowController, mut field: Region<T>) -> Result<(), E> { go(ctrl) }",
+    );
+    assert_eq!(
+        expanded,
+        "\
+fn start<T: Plain>(ctrl: &mut WindowController, mut field: Region<T>) -> Result<(), E> {
+    let rank: i32 = field.size() - 1;
+    sync::__private::update_on(&mut field, rank, |_| -> Result<(), E> { go(ctrl) })
+}
+"
+    );
+}
+
+#[test]
+fn a_region_beside_a_controller_is_a_parameter_like_any_other() {
+    let item =
+        "fn f(field: &mut Region<u8>, ctrl: &mut WindowController) -> Result<(), E> { ok() }";
+    let expanded = expand(Macro::SingleWrite, "", item);
+    assert!(expanded.contains("single_write(ctrl)?"), "{expanded}");
+    let expanded = expand(Macro::SingleWrite, "ctrl = self.ctrl", item);
+    assert!(
+        expanded.contains("single_write(&mut self.ctrl)?"),
+        "{expanded}"
+    );
+    let expanded = expand(Macro::Collective, "", item);
+    assert!(expanded.contains("agree(ctrl, outcome)"), "{expanded}");
+}
+
+#[test]
+fn the_only_exclusive_region_is_taken() {
+    let item = "fn f(a: &Region<u8>, b: &mut Region<u8, Ix1>) -> Result<(), E> { ok() }";
+    let expanded = expand(Macro::SingleWrite, "", item);
+    assert!(
+        expanded.contains("update(b, |_| -> Result<(), E>"),
+        "{expanded}"
+    );
+}

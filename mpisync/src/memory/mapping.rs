@@ -28,13 +28,17 @@ unsafe impl Sync for Mapping {}
 impl Mapping {
     /// `length` bytes on the heap of this process.
     pub(crate) fn private(length: usize) -> Self {
-        Self::try_private(length).unwrap_or_else(|| handle_alloc_error(Self::heap_layout(length)))
+        Self::try_private(length).unwrap_or_else(|| {
+            let layout = Self::heap_layout(length);
+            handle_alloc_error(layout.unwrap_or(Layout::new::<u8>()))
+        })
     }
 
     /// The same, where there may not be as many.
     pub(crate) fn try_private(length: usize) -> Option<Self> {
+        let layout = Self::heap_layout(length)?;
         // SAFETY: no caller asks for zero bytes, and if one did the layout below is one line long.
-        let start = unsafe { alloc_zeroed(Self::heap_layout(length)) };
+        let start = unsafe { alloc_zeroed(layout) };
         Some(Mapping {
             start: NonNull::new(start)?,
             length,
@@ -42,9 +46,9 @@ impl Mapping {
         })
     }
 
-    fn heap_layout(length: usize) -> Layout {
-        Layout::from_size_align(length.max(ALIGN), ALIGN)
-            .expect("an allocation of less than isize::MAX bytes")
+    /// None for more bytes than an address space has.
+    fn heap_layout(length: usize) -> Option<Layout> {
+        Layout::from_size_align(length.max(ALIGN), ALIGN).ok()
     }
 
     /// How many bytes there are.
@@ -102,8 +106,9 @@ impl Drop for Mapping {
             // mapping that is dropped.
             let _ = unsafe { rustix::mm::munmap(self.start.as_ptr().cast(), self.length) };
         } else {
-            // SAFETY: allocated in `private` with the same layout.
-            unsafe { dealloc(self.start.as_ptr(), Self::heap_layout(self.length)) }
+            let layout = Self::heap_layout(self.length).expect("as it was allocated");
+            // SAFETY: allocated in `try_private` with the same layout.
+            unsafe { dealloc(self.start.as_ptr(), layout) }
         }
     }
 }

@@ -20,7 +20,11 @@ impl<T: Plain, D: Dimension> Region<T, D> {
     /// Copies `data`, which `root` has, into the region of all ranks, its first item to `offset`. Collective; what the other
     /// ranks pass as `data` and `offset` does not matter.
     ///
-    /// The root waits until no rank reads; the others wait for the root. All ranks have the data when the call returns.
+    /// All ranks meet first, so that what others have still to read before the call, they read. Then the root waits until no
+    /// rank reads, and the others wait for the root. All ranks have the data when the call returns.
+    ///
+    /// `data` is a reference to an array, a view, a slice or a vector: `table.as_ref()` for an `Option<Array2<f64>>` that is
+    /// `Some` on the root. Where a rank passes `None` as it stands, that needs a type: `None::<&Array2<f64>>`.
     ///
     /// ```
     /// use mpisync::Region;
@@ -144,7 +148,8 @@ impl<T: Plain, D: Dimension> Region<T, D> {
     }
 
     /// Lets the [`master`](Self::master) change the items by `write`, and returns what it returns on all ranks. Collective; only
-    /// the master runs `write`, and the others wait for it.
+    /// the master runs `write`, and the others wait for it. The master does not wait for ranks that have not come yet: what
+    /// these have still to read, they have to read in or before a call in which all meet.
     ///
     /// ```
     /// # use mpisync::prelude::*;
@@ -214,15 +219,15 @@ impl<T: Plain, D: Dimension> Region<T, D> {
         if !(0..size).contains(&rank) {
             return Err(FenceError::NoSuchRank { rank, size }.into());
         }
-        let forever = Some(Duration::MAX);
-        let access = Access::enter(&self.lock, rank, forever, Location::caller())?;
+        let caller = Location::caller();
+        let access = Access::enter(&self.lock, rank, Some(Duration::MAX), caller)?;
         access.run(|lock: &WindowController| {
             let mut guard = RegionWriteGuard::new(self, lock.enter_write_again());
             let outcome = write(&mut guard)?;
             let published = guard.publish();
             published.map_err(|lost| FenceError::WriterFailed {
                 rank,
-                place: Location::caller().into(),
+                place: caller.into(),
                 message: lost.to_string(),
             })?;
             Ok(outcome)

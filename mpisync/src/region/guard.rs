@@ -5,24 +5,25 @@ use super::changes::Changes;
 use super::error::RegionError;
 use super::place::{self, Place};
 use crate::guard::{ReadGuard, WriteGuard};
+use crate::plain::Plain;
 use ndarray::{
     ArrayRef, ArrayView, ArrayViewD, ArrayViewMut, ArrayViewMut1, AsArray, Axis, Dimension,
     IntoDimension, Ix2, IxDyn, NdIndex, RemoveAxis, SliceArg,
 };
 use std::fmt;
-use std::mem::ManuallyDrop;
 use std::ops::{Deref, Index, IndexMut};
 
 /// The read lock of a region and a view of its items, until this guard is dropped. Many ranks may hold one at the same
 /// time.
 ///
-/// It dereferences to an `ndarray` array: `guard[[i, j]]`, `guard.row(i)`, `guard.slice(s![1..3, ..])`,
-/// `guard.as_slice()`, `guard.sum()` and whatever else one can read of an array, without a copy. Views that are taken of it
-/// live as long as it at most. They may be lent to other threads, the guard itself stays on its own.
+/// It dereferences to an `ndarray` array: `guard[[i, j]]`, `guard.slice(s![1..3, ..])`, `guard.as_slice()`, `guard.sum()`,
+/// `guard.row(i)` where the type says that there are two dimensions, and whatever else one can read of an array, without a
+/// copy. Views that are taken of it live as long as it at most. They may be lent to other threads, the guard itself stays on
+/// its own.
 ///
 /// Dropping it stores one word and talks to nobody.
 #[must_use = "the lock is let go as soon as the guard is dropped; bind it with `let guard = …`"]
-pub struct RegionReadGuard<'a, T, D = IxDyn> {
+pub struct RegionReadGuard<'a, T: Plain, D: Dimension = IxDyn> {
     items: ArrayView<'a, T, D>,
     _lock: ReadGuard<'a>,
 }
@@ -31,20 +32,29 @@ pub struct RegionReadGuard<'a, T, D = IxDyn> {
 /// meantime.
 ///
 /// It dereferences to an `ndarray` array for reading. Its own methods lend items for writing, and note which: where the
-/// region spans nodes, those are sent to the other nodes. So a change of one row sends a row.
+/// region spans nodes, those are sent to the other nodes. So a change of one row sends a row. What `ndarray` has to change an
+/// array by, there is on the views:
+///
+/// | to write | lend |
+/// | --- | --- |
+/// | one item | `guard[[i, j]] = item` |
+/// | a row, a plane, a window | `guard.slice_mut(s![i, ..])`, [`index_axis_mut`](Self::index_axis_mut), `guard.row_mut(i)` |
+/// | data that lies elsewhere | [`assign`](Self::assign) |
+/// | everything | [`fill`](Self::fill), [`as_slice_mut`](Self::as_slice_mut), `guard.view_mut().mapv_inplace(…)` |
 ///
 /// Dropping it stores two words on one node. Where the region spans nodes and items were lent, it waits until all nodes have
 /// the change: their ranks need not do anything for that. [`publish`](Self::publish) does that part before.
 #[must_use = "the lock is let go as soon as the guard is dropped; bind it with `let mut guard = …`"]
-pub struct RegionWriteGuard<'a, T: 'static, D: Dimension = IxDyn> {
+pub struct RegionWriteGuard<'a, T: Plain, D: Dimension = IxDyn> {
     region: &'a Region<T, D>,
     items: ArrayViewMut<'a, T, D>,
     /// Where other nodes have to learn of them.
     changes: Option<Changes>,
-    lock: ManuallyDrop<WriteGuard<'a>>,
+    /// None once the guard has become another.
+    lock: Option<WriteGuard<'a>>,
 }
 
-impl<'a, T, D: Dimension> RegionReadGuard<'a, T, D> {
+impl<'a, T: Plain, D: Dimension> RegionReadGuard<'a, T, D> {
     #[inline]
     pub(super) fn new(region: &'a Region<T, D>, lock: ReadGuard<'a>) -> Self {
         let dim = region.extent.dim.clone();
@@ -56,7 +66,7 @@ impl<'a, T, D: Dimension> RegionReadGuard<'a, T, D> {
     }
 }
 
-impl<T, D: Dimension> Deref for RegionReadGuard<'_, T, D> {
+impl<T: Plain, D: Dimension> Deref for RegionReadGuard<'_, T, D> {
     type Target = ArrayRef<T, D>;
 
     #[inline]
@@ -65,7 +75,7 @@ impl<T, D: Dimension> Deref for RegionReadGuard<'_, T, D> {
     }
 }
 
-impl<'a, T, D: Dimension> RegionWriteGuard<'a, T, D> {
+impl<'a, T: Plain, D: Dimension> RegionWriteGuard<'a, T, D> {
     /// `lock` is that of the region, of which no other guard of this rank is in use.
     #[inline]
     pub(super) fn new(region: &'a Region<T, D>, lock: WriteGuard<'a>) -> Self {
@@ -77,7 +87,7 @@ impl<'a, T, D: Dimension> RegionWriteGuard<'a, T, D> {
             region,
             items,
             changes: region.spans_nodes().then(|| Changes::new(size_of::<T>())),
-            lock: ManuallyDrop::new(lock),
+            lock: Some(lock),
         }
     }
 
@@ -127,10 +137,7 @@ impl<'a, T, D: Dimension> RegionWriteGuard<'a, T, D> {
     }
 
     /// Sets all items.
-    pub fn fill(&mut self, item: T)
-    where
-        T: Clone,
-    {
+    pub fn fill(&mut self, item: T) {
         self.note_all();
         self.items.fill(item);
     }
@@ -145,7 +152,7 @@ impl<'a, T, D: Dimension> RegionWriteGuard<'a, T, D> {
         offset: impl IntoDimension,
     ) -> Result<(), RegionError>
     where
-        T: Copy + 'v,
+        T: 'v,
     {
         let (data, offset) = (data.into(), offset.into_dimension());
         let (rank, shape) = (self.region.rank(), self.region.shape());
@@ -155,10 +162,7 @@ impl<'a, T, D: Dimension> RegionWriteGuard<'a, T, D> {
     }
 
     /// Copies `data` to a place for it.
-    pub(super) fn write_at(&mut self, place: &Place, data: ArrayViewD<'_, T>)
-    where
-        T: Copy,
-    {
+    pub(super) fn write_at(&mut self, place: &Place, data: ArrayViewD<'_, T>) {
         let start = self.items.as_ptr();
         let window = place.within(self.items.view_mut());
         if let Some(changes) = &mut self.changes {
@@ -184,14 +188,10 @@ impl<'a, T, D: Dimension> RegionWriteGuard<'a, T, D> {
     ///
     /// # Errors
     /// [`RegionError::Lost`].
-    pub fn downgrade(self) -> Result<RegionReadGuard<'a, T, D>, RegionError> {
-        let mut guard = ManuallyDrop::new(self);
-        let published = guard.publish();
-        // SAFETY: the guard is not dropped, nor used after this.
-        let lock = unsafe { ManuallyDrop::take(&mut guard.lock) };
-        let region = guard.region;
-        published?;
-        Ok(RegionReadGuard::new(region, lock.downgrade()))
+    pub fn downgrade(mut self) -> Result<RegionReadGuard<'a, T, D>, RegionError> {
+        self.publish()?;
+        let lock = self.lock.take().expect("it is taken here only");
+        Ok(RegionReadGuard::new(self.region, lock.downgrade()))
     }
 
     fn note_all(&mut self) {
@@ -201,7 +201,7 @@ impl<'a, T, D: Dimension> RegionWriteGuard<'a, T, D> {
     }
 }
 
-impl<T> RegionWriteGuard<'_, T, Ix2> {
+impl<T: Plain> RegionWriteGuard<'_, T, Ix2> {
     /// A row, to be written.
     ///
     /// # Panics
@@ -212,7 +212,7 @@ impl<T> RegionWriteGuard<'_, T, Ix2> {
     }
 }
 
-impl<T, D: Dimension> Deref for RegionWriteGuard<'_, T, D> {
+impl<T: Plain, D: Dimension> Deref for RegionWriteGuard<'_, T, D> {
     type Target = ArrayRef<T, D>;
 
     #[inline]
@@ -221,7 +221,7 @@ impl<T, D: Dimension> Deref for RegionWriteGuard<'_, T, D> {
     }
 }
 
-impl<T, D: Dimension, I: NdIndex<D>> Index<I> for RegionWriteGuard<'_, T, D> {
+impl<T: Plain, D: Dimension, I: NdIndex<D>> Index<I> for RegionWriteGuard<'_, T, D> {
     type Output = T;
 
     #[inline]
@@ -231,7 +231,7 @@ impl<T, D: Dimension, I: NdIndex<D>> Index<I> for RegionWriteGuard<'_, T, D> {
     }
 }
 
-impl<T, D: Dimension, I: NdIndex<D>> IndexMut<I> for RegionWriteGuard<'_, T, D> {
+impl<T: Plain, D: Dimension, I: NdIndex<D>> IndexMut<I> for RegionWriteGuard<'_, T, D> {
     #[inline]
     #[track_caller]
     fn index_mut(&mut self, index: I) -> &mut T {
@@ -245,25 +245,23 @@ impl<T, D: Dimension, I: NdIndex<D>> IndexMut<I> for RegionWriteGuard<'_, T, D> 
     }
 }
 
-impl<T, D: Dimension> Drop for RegionWriteGuard<'_, T, D> {
+impl<T: Plain, D: Dimension> Drop for RegionWriteGuard<'_, T, D> {
     #[inline]
     fn drop(&mut self) {
         if self.changes.is_some() {
             // Who has to know of a failure publishes before.
             let _ = self.publish();
         }
-        // SAFETY: dropped here and nowhere else, for this is the last that is done with the guard.
-        unsafe { ManuallyDrop::drop(&mut self.lock) }
     }
 }
 
-impl<T: fmt::Debug, D: Dimension> fmt::Debug for RegionReadGuard<'_, T, D> {
+impl<T: Plain + fmt::Debug, D: Dimension> fmt::Debug for RegionReadGuard<'_, T, D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("RegionReadGuard").field(&self.items).finish()
     }
 }
 
-impl<T: fmt::Debug, D: Dimension> fmt::Debug for RegionWriteGuard<'_, T, D> {
+impl<T: Plain + fmt::Debug, D: Dimension> fmt::Debug for RegionWriteGuard<'_, T, D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("RegionWriteGuard")
             .field(&self.items)

@@ -94,7 +94,7 @@ use std::time::Duration;
 /// println!("{}", field.read().sum()); // with all other readers, without a copy
 /// # Ok::<(), mpisync::CreateError>(())
 /// ```
-pub struct Region<T, D = IxDyn> {
+pub struct Region<T: Plain, D: Dimension = IxDyn> {
     lock: WindowController,
     copy: NodeCopy<T>,
     extent: Extent<D>,
@@ -138,7 +138,7 @@ impl<T: Plain, D: Dimension> Region<T, D> {
     }
 }
 
-impl<T, D: Dimension> Region<T, D> {
+impl<T: Plain, D: Dimension> Region<T, D> {
     /// The length of each axis.
     pub fn shape(&self) -> &[usize] {
         self.extent.dim.slice()
@@ -182,6 +182,11 @@ impl<T, D: Dimension> Region<T, D> {
     /// The rank that writes in [`update`](Self::update).
     pub fn master(&self) -> i32 {
         self.lock.master()
+    }
+
+    /// Whether this rank is the master.
+    pub fn is_master(&self) -> bool {
+        self.lock.is_master()
     }
 
     /// The name it was given; of use in messages only.
@@ -263,15 +268,17 @@ impl<T, D: Dimension> Region<T, D> {
         if changed.is_empty() {
             return Ok(());
         }
+        self.lock.check_usable()?;
         #[cfg(feature = "mpi")]
         if let Some(tier) = self.lock.tier() {
             // SAFETY: only a write guard calls this.
             let bytes = unsafe { self.copy.as_bytes() };
             let bytes = bytes.expect("items that have changed");
-            let item = size_of::<T>();
+            let place = |number: usize| number * size_of::<T>();
             let places = changed.iter();
-            let places = places.map(|items| items.start * item..items.end * item);
-            let places: Vec<_> = places.collect();
+            let places: Vec<_> = places
+                .map(|items| place(items.start)..place(items.end))
+                .collect();
             return cluster::publish(tier, self.lock.block(), &bytes, &places);
         }
         Ok(())
@@ -280,7 +287,7 @@ impl<T, D: Dimension> Region<T, D> {
 
 /// What it is and what it holds, shortened as `ndarray` does. Takes the read lock for that; while it cannot be had at once,
 /// the items are left out.
-impl<T: fmt::Display, D: Dimension> fmt::Display for Region<T, D> {
+impl<T: Plain + fmt::Display, D: Dimension> fmt::Display for Region<T, D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (nodes, ranks) = (self.nodes(), self.size());
         let plural = |count: i32| if count == 1 { "" } else { "s" };
@@ -305,7 +312,7 @@ impl<T: fmt::Display, D: Dimension> fmt::Display for Region<T, D> {
     }
 }
 
-impl<T, D: Dimension> fmt::Debug for Region<T, D> {
+impl<T: Plain, D: Dimension> fmt::Debug for Region<T, D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Region")
             .field("items", &type_name::<T>())

@@ -1,0 +1,6 @@
+// Texts in the memory of one process: use an array such as `[u8; 32]`.
+use mpisync::Region;
+
+fn main() {
+    let _names = Region::<String>::local([4, 6]);
+}

@@ -1,0 +1,18 @@
+// An error type without text for the other ranks: implement `Display` for it.
+use mpisync::{FenceError, Region};
+
+struct Failed;
+
+impl From<FenceError> for Failed {
+    fn from(_: FenceError) -> Self {
+        Self
+    }
+}
+
+#[mpisync::single_write]
+fn start(field: &mut Region<f64>) -> Result<f64, Failed> {
+    field.fill(1.0);
+    Err(Failed)
+}
+
+fn main() {}

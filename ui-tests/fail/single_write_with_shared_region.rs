@@ -1,0 +1,9 @@
+// A region taken as `&Region`: take it as `&mut Region`.
+use mpisync::{FenceError, Region};
+
+#[mpisync::single_write]
+fn smooth(field: &Region<f64>) -> Result<f64, FenceError> {
+    Ok(1.0)
+}
+
+fn main() {}

@@ -1,0 +1,9 @@
+// A read guard that nobody keeps, so that the lock is let go at once: bind it, `let reading = field.read();`.
+#![deny(unused_must_use)]
+
+use mpisync::Region;
+
+fn main() {
+    let field = Region::<f64>::local([4, 6]).unwrap();
+    field.read();
+}

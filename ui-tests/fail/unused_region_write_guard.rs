@@ -1,0 +1,9 @@
+// A write guard that nobody keeps, so that the lock is let go at once: bind it, `let mut writing = field.write();`.
+#![deny(unused_must_use)]
+
+use mpisync::Region;
+
+fn main() {
+    let mut field = Region::<f64>::local([4, 6]).unwrap();
+    field.write();
+}
