@@ -88,7 +88,7 @@ impl<T: Plain, D: Dimension> Region<T, D> {
         let offset = vec![0; shape.len()];
         match region.set(root, array, offset.as_slice()) {
             Ok(()) => Ok(region),
-            Err(RegionError::Fence(error)) => Err(CreateError::Fill(error)),
+            Err(RegionError::Call(error)) => Err(CreateError::Fill(error)),
             Err(error) => unreachable!("a new region takes an array of its shape: {error}"),
         }
     }

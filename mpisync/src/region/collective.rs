@@ -39,7 +39,7 @@ impl<T: Plain, D: Dimension> Region<T, D> {
     /// # Errors
     /// The same on all ranks, and the region is as it was: [`RegionError::RootsDiffer`], [`RegionError::RootOutOfRange`],
     /// [`RegionError::NoData`], [`RegionError::Dimensions`], [`RegionError::OutOfBounds`]. Beside these
-    /// [`RegionError::Fence`] where the ranks are in different calls or one has died, and [`RegionError::Lock`].
+    /// [`RegionError::Call`] where the ranks are in different calls or one has died, and [`RegionError::Lock`].
     #[track_caller]
     pub fn set<'v, V, E>(
         &mut self,

@@ -81,14 +81,14 @@ pub enum RegionError {
     Lock(#[from] LockError),
     /// The ranks are not in the same call, or one of them failed in it.
     #[error(transparent)]
-    Fence(FenceError),
+    Call(FenceError),
 }
 
 impl From<FenceError> for RegionError {
     fn from(error: FenceError) -> Self {
         match error {
             FenceError::Lock(error) => RegionError::Lock(error),
-            error => RegionError::Fence(error),
+            error => RegionError::Call(error),
         }
     }
 }

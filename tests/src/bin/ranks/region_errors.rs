@@ -149,7 +149,7 @@ fn region_set_in_other_places(job: &Job) {
         it.region.set_from_any(Some(&data), [0, 0])
     };
     let error = outcome.expect_err("one of them is in another call");
-    let RegionError::Fence(FenceError::Diverged { here, there, .. }) = &error else {
+    let RegionError::Call(FenceError::Diverged { here, there, .. }) = &error else {
         panic!("{error:?}");
     };
     assert_ne!(here, there);
