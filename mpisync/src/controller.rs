@@ -140,6 +140,11 @@ impl WindowController {
     /// [`FenceError::Diverged`] where another rank is in another collective call; [`FenceError::RankDied`].
     #[track_caller]
     pub fn close(self) -> Result<(), FenceError> {
+        self.meet_to_close()
+    }
+
+    #[track_caller]
+    pub(crate) fn meet_to_close(&self) -> Result<(), FenceError> {
         self.check_usable()?;
         let stand = Stand {
             step: Step::Enter,

@@ -70,6 +70,13 @@ impl Agent {
         self.wards.insert(number, ward);
     }
 
+    #[cfg(feature = "region")]
+    pub(super) fn give_items_back(&mut self, number: u64) {
+        if let Some(ward) = self.wards.get_mut(&number) {
+            ward.follower = None;
+        }
+    }
+
     pub(super) fn take_on_channel(&mut self, number: u64, channel: Channel) {
         self.channels.take_on(number, channel);
     }

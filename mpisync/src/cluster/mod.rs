@@ -253,6 +253,14 @@ impl Hub {
         tier(&desk)
     }
 
+    /// Lets go of the memory of a region that no rank uses any more; on the leader, for the node's agent has it too.
+    #[cfg(feature = "region")]
+    pub(crate) fn give_items_back(&self, number: u64) {
+        if let Some(agent) = lock(&self.agent).as_mut() {
+            agent.give_items_back(number);
+        }
+    }
+
     /// Has the agent of this node, whose leader this is, take part in a channel.
     pub(crate) fn join_channel(&self, number: u64, channel: Channel) {
         let mut agent = lock(&self.agent);

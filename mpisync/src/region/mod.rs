@@ -134,7 +134,12 @@ impl<T: Plain, D: Dimension> Region<T, D> {
     /// [`FenceError::Diverged`] where another rank is in another collective call; [`FenceError::RankDied`].
     #[track_caller]
     pub fn close(self) -> Result<(), FenceError> {
-        self.lock.close()
+        self.lock.meet_to_close()?;
+        #[cfg(feature = "mpi")]
+        if let Some(tier) = self.lock.tier() {
+            tier.hub.give_items_back(tier.number);
+        }
+        Ok(())
     }
 }
 
