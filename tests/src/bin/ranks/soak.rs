@@ -1,5 +1,5 @@
-//! Everything at random for as long as one likes: locks in all their forms, fences, values of all sizes, timeouts, new
-//! controllers.
+//! Everything at random for as long as one likes: locks in all their forms, fences, values of all sizes, timeouts, regions
+//! that nobody may see half written, new controllers and regions.
 
 use std::fs;
 use std::sync::atomic::Ordering::SeqCst;
@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use mpi::collective::SystemOperation;
 use mpi::traits::*;
-use mpisync::WindowController;
+use mpisync::ndarray::Ix1;
+use mpisync::{Region, WindowController};
 use mpisync_tests::job::{Case, Job};
 use mpisync_tests::rng::Rng;
 
@@ -66,6 +67,58 @@ fn round(job: &Job, ctrl: &mut WindowController, round: u64) -> u64 {
     OPERATIONS + 5
 }
 
+/// How many items the region has: on several nodes they travel in pieces, and a part of them in one message.
+const ITEMS: usize = 60_000;
+
+/// Writers stamp all items or some, and readers look at all; then one rank after the other sets some.
+fn region_round(job: &Job, region: &mut Region<u64, Ix1>, round: u64) -> u64 {
+    const OPERATIONS: u64 = 30;
+    let mut rng = Rng::new(round * 1_000 + 500 + job.rank as u64);
+    for _ in 0..OPERATIONS {
+        match rng.below(8) {
+            0 => {
+                let mut items = region.write();
+                let stamp = items[0] + 1;
+                items.fill(stamp);
+            }
+            1 => {
+                // Some items at both ends, which have to change together.
+                let mut items = region.write();
+                items[ITEMS - 1] += 1;
+                items[0] += 1;
+            }
+            2 => {
+                if let Ok(items) = region.read_timeout(Duration::from_micros(rng.below(300))) {
+                    assert_eq!(items[0], items[ITEMS - 1], "a torn region");
+                }
+            }
+            _ => {
+                let items = region.read();
+                let inner = items[1];
+                assert_eq!(items[0], items[ITEMS - 1], "a torn region");
+                let inside = &items.as_slice().expect("in order")[1..ITEMS - 1];
+                assert!(inside.iter().all(|item| *item == inner), "a torn region");
+            }
+        }
+    }
+    // From here on all ranks take the same decisions.
+    let mut rng = Rng::new(round);
+    let root = rng.below(job.size as u64) as i32;
+    let length = rng.below(ITEMS as u64) as usize;
+    let data = (job.rank == root).then(|| vec![round; length]);
+    region.set(root, data.as_ref(), [ITEMS - length]).unwrap();
+    let seen = region
+        .read()
+        .iter()
+        .rev()
+        .take_while(|item| **item == round)
+        .count();
+    assert!(seen >= length, "a part of what was set in round {round}");
+    job.world.barrier();
+    region.update(|items| items.fill(round)).unwrap();
+    OPERATIONS + 2
+}
+
 fn soak(job: &Job) {
     let seconds = fs::read_to_string(job.file("seconds")).ok();
     let seconds = seconds.and_then(|text| text.trim().parse().ok());
@@ -75,6 +128,7 @@ fn soak(job: &Job) {
     let mut settled = None;
     let mut told = start;
     let mut ctrl = mpisync::sync(&job.world).unwrap();
+    let mut region = Region::new(&job.world, ITEMS).unwrap();
     loop {
         // One clock decides for all.
         let mut passed = start.elapsed().as_secs_f64() / span.as_secs_f64();
@@ -86,10 +140,13 @@ fn soak(job: &Job) {
             settled = Some(memory());
         }
         operations += round(job, &mut ctrl, rounds);
+        operations += region_round(job, &mut region, rounds);
         rounds += 1;
         if rounds.is_multiple_of(50) {
             ctrl.close().unwrap();
             ctrl = mpisync::sync(&job.world).unwrap();
+            region.close().unwrap();
+            region = Region::new(&job.world, ITEMS).unwrap();
         }
         if job.rank == 0 && told.elapsed() > Duration::from_secs(60) {
             told = Instant::now();
