@@ -6,8 +6,8 @@
 //!
 //! What all benchmarks share: [`clock`] tells the time, [`pace`] repeats an operation until a moment,
 //! [`team`] starts the ranks together and adds up what they did, [`memory`] is memory that they share, [`window`] words
-//! that they reach through MPI, [`program`] is what their command lines share, and [`report`] prints and stores the
-//! outcome.
+//! that they reach through MPI, [`program`] is how they start and what their command lines share, and [`report`] prints and
+//! stores the outcome.
 
 pub mod channel;
 pub mod clock;
@@ -16,6 +16,7 @@ pub mod memory;
 pub mod pace;
 pub mod plot;
 pub mod program;
+pub mod region;
 pub mod report;
 pub mod team;
 pub mod window;

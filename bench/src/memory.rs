@@ -8,7 +8,7 @@ use mpi::ffi;
 use mpi::topology::SimpleCommunicator;
 use mpi::traits::*;
 
-/// One `T` that all ranks see, at the start of a page of its own.
+/// One `T` or several that all ranks see, at the start of a page of their own.
 ///
 /// All bytes are zero to begin with. It holds no `T` that would be dropped; the methods hand out a
 /// pointer only, because the other ranks write the same memory.
@@ -20,9 +20,15 @@ pub struct Shared<T> {
 }
 
 impl<T: Copy> Shared<T> {
-    /// Allocates it on rank 0 of `comm`, whose ranks are all on one host. Collective.
+    /// Allocates one on rank 0 of `comm`, whose ranks are all on one host. Collective.
     pub fn new(comm: &SimpleCommunicator) -> Self {
-        let here = if comm.rank() == 0 { size_of::<T>() } else { 0 };
+        Self::several(comm, 1)
+    }
+
+    /// Allocates so many, one after the other, on rank 0 of `comm`, whose ranks are all on one host. Collective.
+    pub fn several(comm: &SimpleCommunicator, count: usize) -> Self {
+        let bytes = count * size_of::<T>();
+        let here = if comm.rank() == 0 { bytes } else { 0 };
         let mut base: *mut c_void = ptr::null_mut();
         let mut size: ffi::MPI_Aint = 0;
         let mut unit: c_int = 0;
@@ -44,10 +50,10 @@ impl<T: Copy> Shared<T> {
             window
         };
         let value: *mut T = base.cast();
-        assert!(value.is_aligned() && size as usize >= size_of::<T>());
+        assert!(value.is_aligned() && size as usize >= bytes);
         if comm.rank() == 0 {
-            // SAFETY: the segment is at least one T, aligned, and no other rank touches it before the barrier.
-            unsafe { value.write_bytes(0, 1) };
+            // SAFETY: the segment has room for so many, aligned, and no other rank touches it before the barrier.
+            unsafe { value.write_bytes(0, count) };
         }
         comm.barrier();
         Self {
@@ -57,9 +63,14 @@ impl<T: Copy> Shared<T> {
         }
     }
 
-    /// Where it is, in this rank's address space.
+    /// Where it is, or the first of several, in this rank's address space.
     pub fn as_ptr(&self) -> *mut T {
         self.value
+    }
+
+    /// The window that it is in.
+    pub(crate) fn window(&self) -> ffi::MPI_Win {
+        self.window
     }
 
     /// Gives the memory back. Collective.

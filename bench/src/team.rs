@@ -79,15 +79,19 @@ impl<'a> Team<'a> {
         self.hosts
     }
 
-    /// Whether this rank is the one that works where one does: the first, or over several hosts the last, which is not
-    /// on the first one's host.
-    pub fn is_the_lone_rank(&self) -> bool {
-        let lone = if self.hosts == 1 {
+    /// The rank that works where one does: the first, or over several hosts the last, which is not on the first one's
+    /// host.
+    pub fn lone_rank(&self) -> i32 {
+        if self.hosts == 1 {
             0
         } else {
             self.world.size() - 1
-        };
-        self.rank() == lone
+        }
+    }
+
+    /// Whether this rank is the one that works where one does.
+    pub fn is_the_lone_rank(&self) -> bool {
+        self.rank() == self.lone_rank()
     }
 
     /// Agrees on the next round, sets the counter to zero and sleeps until the round starts. Collective.

@@ -1,5 +1,5 @@
-//! Subjects of the channel benchmark that need a job of their own. Each is measured before the benchmark, which takes
-//! their figures over; one that cannot be measured here is left out, and it is said why.
+//! Subjects of the benchmarks that need a job of their own. Each is measured before its benchmark, which takes the figures
+//! over; one that cannot be measured here is left out, and it is said why.
 
 use std::ffi::OsString;
 use std::fs;
@@ -11,22 +11,54 @@ use crate::family::Family;
 use crate::launch::Toolbox;
 use crate::mpi::Mpi;
 use crate::process::{pass_on, run};
-use crate::programs::{Build, Job, build_with};
+use crate::programs::{Job, build_with};
 use crate::report::say;
 use crate::wheels::Pip;
 use crate::workspace::{Workspace, on_path};
 
-/// The benchmark that has such subjects.
-pub const BENCH: &str = "channel";
-
-/// A crate with a ring in an MPI window.
+/// The benchmark of channels, and the crate with a ring in an MPI window that is a subject of it.
+const CHANNEL: &str = "channel";
 const MPI_RMA: &str = "mpi_rma";
 
-/// A Python package with channels in an MPI window.
-const MPI_CHANNELS: &str = "mpi_channels";
+/// A subject that is a program in Python.
+struct Script {
+    /// The benchmark that it is a subject of.
+    bench: &'static str,
+    /// What it is called there.
+    subject: &'static str,
+    /// Where it is in the workspace.
+    path: &'static str,
+    /// The package that it measures, as pip is to install it.
+    package: &'static str,
+    /// Whether it works with ranks on several hosts.
+    spans_hosts: bool,
+    /// Why it does not work with MPICH, if it does not.
+    not_with_mpich: Option<&'static str>,
+}
 
-/// What pip is to install, and what of it is to be built here, with the MPI that the others use.
-const PACKAGES: [&str; 3] = ["mpi-channels==0.1.4", "mpi4py", "numpy"];
+const SCRIPTS: [Script; 2] = [
+    Script {
+        bench: CHANNEL,
+        subject: "mpi_channels",
+        path: "bench/src/channel/measure_mpi_channels.py",
+        package: "mpi-channels==0.1.4",
+        spans_hosts: false,
+        not_with_mpich: Some(
+            "it reads what it gets before the window is unlocked; with MPICH that is too early",
+        ),
+    },
+    Script {
+        bench: "region",
+        subject: "pshmem",
+        path: "bench/src/region/measure_pshmem.py",
+        package: "pshmem==1.3.5",
+        spans_hosts: true,
+        not_with_mpich: None,
+    },
+];
+
+/// What all these packages need, and what of it is to be built here, with the MPI that the others use.
+const FOUNDATION: [&str; 2] = ["mpi4py", "numpy"];
 const BUILT_HERE: &str = "mpi4py";
 
 /// The feature that the benchmarks are built with for this MPI, or why there is none.
@@ -40,7 +72,7 @@ pub fn feature(mpi: &Mpi) -> Result<&'static str> {
     Ok("mpi-rma")
 }
 
-/// The benchmark on one MPI.
+/// A benchmark on one MPI.
 pub struct Peers<'a> {
     /// Where things are.
     pub workspace: &'a Workspace,
@@ -60,8 +92,10 @@ impl Peers<'_> {
         if has_mpi_rma && !self.says("--threads") {
             figures.extend(or_left_out(MPI_RMA, self.mpi_rma(&program)));
         }
-        if self.is_asked_for(MPI_CHANNELS) {
-            figures.extend(or_left_out(MPI_CHANNELS, self.mpi_channels()));
+        for script in &SCRIPTS {
+            if script.bench == self.job.program && self.is_asked_for(script.subject) {
+                figures.extend(or_left_out(script.subject, self.script(script)));
+            }
         }
         let arguments = figures
             .into_iter()
@@ -73,9 +107,9 @@ impl Peers<'_> {
     fn program(&self) -> Result<(PathBuf, bool)> {
         let build = |features: &[&str]| {
             let (package, program) = (self.job.package, &self.job.program);
-            build_with(self.tools, package, program, Build::Release, features)
+            build_with(self.tools, package, program, self.job.build, features)
         };
-        if self.is_asked_for(MPI_RMA) {
+        if self.job.program == CHANNEL && self.is_asked_for(MPI_RMA) {
             let built = self
                 .on_one_host()
                 .and_then(|()| feature(self.tools.mpi))
@@ -115,18 +149,19 @@ impl Peers<'_> {
     }
 
     /// A program in Python.
-    fn mpi_channels(&self) -> Result<PathBuf> {
-        self.on_one_host()?;
-        if self.tools.mpi.family == Family::Mpich {
-            bail!(
-                "it reads what it gets before the window is unlocked; with MPICH that is too early"
-            );
+    fn script(&self, script: &Script) -> Result<PathBuf> {
+        if !script.spans_hosts {
+            self.on_one_host()?;
         }
-        let file = self.file(MPI_CHANNELS)?;
-        let python = self.python()?;
-        let script = "bench/src/channel/measure_mpi_channels.py";
-        let script = self.workspace.root.join(script).into_os_string();
-        self.launch(&python, vec![script], &file)?;
+        if self.tools.mpi.family == Family::Mpich
+            && let Some(reason) = script.not_with_mpich
+        {
+            bail!(reason);
+        }
+        let file = self.file(script.subject)?;
+        let python = self.python(script.package)?;
+        let path = self.workspace.root.join(script.path).into_os_string();
+        self.launch(&python, vec![path], &file)?;
         Ok(file)
     }
 
@@ -153,29 +188,41 @@ impl Peers<'_> {
         Ok(target.join(format!("{subject}.json")))
     }
 
-    /// A Python that has the package, in an environment of its own.
-    fn python(&self) -> Result<PathBuf> {
+    /// A Python that has the package, in an environment for all of them.
+    fn python(&self, package: &str) -> Result<PathBuf> {
         let pip = Pip::find().context("there is no Python 3 with pip")?;
         let dir = self.tools.target().join("python");
-        let complete = dir.join("complete");
-        if !complete.exists() {
-            say(format!(
-                "fetching {} from PyPI into {}",
-                PACKAGES.join(", "),
-                dir.display()
-            ));
+        if !note(&dir, &FOUNDATION).exists() {
             pip.make_environment(&dir)?;
-            let mut command = Pip::install_into(&dir);
-            // What pip has built before, it has built with any MPI.
-            command
-                .args(["--no-cache-dir", "--no-binary", BUILT_HERE])
-                .args(PACKAGES);
-            self.tools.equip(&mut command);
-            run(&mut command).context("pip cannot install the package")?;
-            fs::write(complete, "")?;
         }
+        self.install(&dir, &FOUNDATION)?;
+        self.install(&dir, &[package])?;
         Ok(dir.join("bin/python3"))
     }
+
+    /// Has pip install packages without what they need, unless they are there.
+    fn install(&self, dir: &Path, packages: &[&str]) -> Result<()> {
+        let note = note(dir, packages);
+        if note.exists() {
+            return Ok(());
+        }
+        let names = packages.join(", ");
+        say(format!("fetching {names} from PyPI into {}", dir.display()));
+        let mut command = Pip::install_into(dir);
+        // What pip has built before, it has built with any MPI.
+        command
+            .args(["--no-cache-dir", "--no-deps", "--no-binary", BUILT_HERE])
+            .args(packages);
+        self.tools.equip(&mut command);
+        run(&mut command).with_context(|| format!("pip cannot install {names}"))?;
+        fs::write(note, "")?;
+        Ok(())
+    }
+}
+
+/// The file in an environment which says that these packages are there.
+fn note(dir: &Path, packages: &[&str]) -> PathBuf {
+    dir.join(format!("has-{}", packages.join("-")))
 }
 
 /// What came of a subject, if anything did.
@@ -211,6 +258,18 @@ mod tests {
 
     fn strings(words: &[&str]) -> Vec<String> {
         words.iter().map(|&word| word.to_owned()).collect()
+    }
+
+    #[test]
+    fn scripts_are_in_the_workspace_and_subjects_of_its_benchmarks() {
+        let root = Workspace::find().unwrap().root;
+        for script in SCRIPTS {
+            assert!(root.join(script.path).is_file(), "{}", script.path);
+            let bench = format!("bench/src/bin/{}.rs", script.bench);
+            assert!(root.join(&bench).is_file(), "{bench}");
+            let listed = fs::read_to_string(root.join(script.path)).unwrap();
+            assert!(listed.contains(&format!("\"{}\"", script.subject)));
+        }
     }
 
     #[test]

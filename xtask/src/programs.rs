@@ -12,7 +12,7 @@ use crate::hdf5::Hdf5;
 use crate::hosts::Hosts;
 use crate::launch::Toolbox;
 use crate::mpi::{Choice, Mpi};
-use crate::peers::{self, Peers};
+use crate::peers::Peers;
 use crate::process::{pass_on, run as run_program};
 use crate::setup::{self, Machine, Need};
 use crate::workspace::Workspace;
@@ -69,17 +69,12 @@ pub fn bench(
     let hosts = up(workspace, job.hosts)?;
     for mpi in &machine.mpis {
         let tools = Toolbox::new(workspace, &machine, mpi, limit).on(hosts.as_ref());
-        let (program, figures) = if job.program == peers::BENCH {
-            let peers = Peers {
-                workspace,
-                tools: &tools,
-                job,
-            };
-            peers.measure()?
-        } else {
-            let program = build(&tools, &machine, job.package, &job.program, job.build)?;
-            (program, Vec::new())
+        let peers = Peers {
+            workspace,
+            tools: &tools,
+            job,
         };
+        let (program, figures) = peers.measure()?;
         let mut args: Vec<OsString> = job.args.iter().map(OsString::from).collect();
         args.extend(figures);
         if let Some(json) = json {

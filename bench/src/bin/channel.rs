@@ -37,7 +37,7 @@ use clap::Parser;
 use mpi::topology::SimpleCommunicator;
 use mpi::traits::*;
 use mpisync_bench::channel::{Case, Name, Subject};
-use mpisync_bench::program::{abort_the_job_on_panic, chosen, spelling};
+use mpisync_bench::program::{self, chosen, spelling};
 use mpisync_bench::report::{self, Outcome, Setting};
 use mpisync_bench::team::Team;
 
@@ -84,38 +84,7 @@ impl Options {
 }
 
 fn main() -> ExitCode {
-    let options = Options::try_parse();
-    // Several threads make many MPIs slower.
-    let threads = std::env::var_os("MPISYNC_HOSTS").is_some()
-        || options.as_ref().is_ok_and(|options| options.threads);
-    let for_threads = threads.then(mpisync::initialize).flatten();
-    let for_one_thread = (!threads).then(mpi::initialize).flatten();
-    if for_threads.is_none() && for_one_thread.is_none() {
-        eprintln!("channel: MPI is initialized already");
-        return ExitCode::FAILURE;
-    }
-    let world = SimpleCommunicator::world();
-    abort_the_job_on_panic();
-    let options = match options {
-        Ok(options) => options,
-        Err(message) => {
-            // Every rank has the same arguments; one of them says what is wrong.
-            if world.rank() == 0 {
-                // Nobody is left to be told that standard error is closed.
-                let _ = message.print();
-            }
-            return ExitCode::from(message.exit_code() as u8);
-        }
-    };
-    match run(&options, &world) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            if world.rank() == 0 {
-                eprintln!("channel: {error:#}");
-            }
-            ExitCode::FAILURE
-        }
-    }
+    program::main(|options: &Options| options.threads, run)
 }
 
 fn run(options: &Options, world: &SimpleCommunicator) -> anyhow::Result<()> {
@@ -145,7 +114,7 @@ fn run(options: &Options, world: &SimpleCommunicator) -> anyhow::Result<()> {
         let rounds = report::read_rounds(path);
         outcomes.extend(rounds.with_context(|| format!("cannot read {}", path.display()))?);
     }
-    let outcomes = in_order(&outcomes);
+    let outcomes = program::in_order::<Case, Name>(&outcomes);
     print!("{}", report::table(&setting, &outcomes, "mpisync"));
     if let Some(path) = &options.json {
         report::write_json(path, &setting, &outcomes)
@@ -182,16 +151,4 @@ fn measure(case: Case, subjects: &[Name], rounds: u32, team: &Team) -> Vec<Outco
             outcome
         })
         .collect()
-}
-
-/// The outcomes by case, and by subject within a case.
-fn in_order(outcomes: &[Outcome]) -> Vec<Outcome> {
-    let mut sorted = Vec::new();
-    for case in chosen::<Case>(&[]).into_iter().map(spelling) {
-        for subject in chosen::<Name>(&[]).into_iter().map(spelling) {
-            let this = |outcome: &&Outcome| outcome.case == case && outcome.subject == subject;
-            sorted.extend(outcomes.iter().find(this).cloned());
-        }
-    }
-    sorted
 }

@@ -46,7 +46,7 @@ use clap::Parser;
 use mpi::topology::SimpleCommunicator;
 use mpi::traits::*;
 use mpisync_bench::lock::{Case, Name, Subject, Windows};
-use mpisync_bench::program::{abort_the_job_on_panic, chosen, spelling};
+use mpisync_bench::program::{self, chosen, spelling};
 use mpisync_bench::report::{self, Outcome, Setting};
 use mpisync_bench::team::Team;
 
@@ -72,36 +72,7 @@ struct Options {
 }
 
 fn main() -> ExitCode {
-    // Several threads make many MPIs slower: only where the ranks are on several hosts, which need them.
-    let several_hosts = std::env::var_os("MPISYNC_HOSTS").is_some();
-    let over_hosts = several_hosts.then(mpisync::initialize).flatten();
-    let on_one_host = (!several_hosts).then(mpi::initialize).flatten();
-    if over_hosts.is_none() && on_one_host.is_none() {
-        eprintln!("lock: MPI is initialized already");
-        return ExitCode::FAILURE;
-    }
-    let world = SimpleCommunicator::world();
-    abort_the_job_on_panic();
-    let options = match Options::try_parse() {
-        Ok(options) => options,
-        Err(message) => {
-            // Every rank has the same arguments; one of them says what is wrong.
-            if world.rank() == 0 {
-                // Nobody is left to be told that standard error is closed.
-                let _ = message.print();
-            }
-            return ExitCode::from(message.exit_code() as u8);
-        }
-    };
-    match run(&options, &world) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            if world.rank() == 0 {
-                eprintln!("lock: {error:#}");
-            }
-            ExitCode::FAILURE
-        }
-    }
+    program::main(|_: &Options| false, run)
 }
 
 fn run(options: &Options, world: &SimpleCommunicator) -> anyhow::Result<()> {

@@ -1,0 +1,268 @@
+//! What the region benchmark compares: the cases, and the subjects that go through them.
+//!
+//! One subject is not in here: `measure_pshmem.py`, a program of its own that measures a Python package in the same cases.
+
+pub mod memcpy;
+pub mod mpi_bcast;
+pub mod mpi_send;
+pub mod mpi_win_shared;
+pub mod mpisync;
+pub mod raw_pointer;
+mod rounds;
+
+use std::ops::Range;
+use std::time::Duration;
+
+use clap::ValueEnum;
+use clap::builder::PossibleValue;
+
+use crate::team::Team;
+use rounds::{Alone, Sums, Together};
+
+/// What is measured; the number is the bytes of an array, whose items are `f64`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Case {
+    /// The first rank has items for the whole array, and all ranks get them.
+    Set(usize),
+    /// One rank has items for a row of a square array, and all ranks get them, or may fetch them.
+    RowOf(usize),
+    /// One rank adds the items up; the other ranks have nothing to do.
+    Sum(usize),
+}
+
+/// The cases, in the order in which they are measured.
+const CASES: [Case; 5] = [
+    Case::Set(120),
+    Case::Set(8_000_000),
+    Case::Set(160_000_000),
+    Case::RowOf(8_000_000),
+    Case::Sum(8_000_000),
+];
+
+/// How many rows the array has of which rows are written, and how many items a row has.
+const ROWS: usize = 1000;
+
+/// An array of more bytes is large.
+const LARGE: usize = 10_000_000;
+
+impl ValueEnum for Case {
+    fn value_variants<'a>() -> &'a [Self] {
+        &CASES
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let (kind, bytes) = match self {
+            Case::Set(bytes) => ("set", bytes),
+            Case::RowOf(bytes) => ("row_of", bytes),
+            Case::Sum(bytes) => ("sum", bytes),
+        };
+        Some(PossibleValue::new(format!("{kind}_{bytes}")))
+    }
+}
+
+impl Case {
+    /// How many items the array has.
+    pub fn items(self) -> usize {
+        match self {
+            Case::Set(bytes) | Case::RowOf(bytes) | Case::Sum(bytes) => bytes / size_of::<f64>(),
+        }
+    }
+
+    /// How many items are written at a time.
+    pub fn block(self) -> usize {
+        match self {
+            Case::Set(_) | Case::Sum(_) => self.items(),
+            Case::RowOf(_) => self.items() / ROWS,
+        }
+    }
+
+    /// Where the items of this number are written: rows one after the other.
+    pub fn place(self, number: u64) -> Range<usize> {
+        let blocks = self.items() / self.block();
+        let start = (number % blocks as u64) as usize * self.block();
+        start..start + self.block()
+    }
+
+    /// The rank that has the items, or adds them up.
+    pub fn worker(self, team: &Team) -> i32 {
+        match self {
+            Case::Set(_) => 0,
+            Case::RowOf(_) | Case::Sum(_) => team.lone_rank(),
+        }
+    }
+
+    /// How long a round takes: several operations at least.
+    pub fn round(self) -> Duration {
+        Duration::from_millis(match self.block() * size_of::<f64>() {
+            0..100_000 => 80,
+            100_000..LARGE => 200,
+            _ => 600,
+        })
+    }
+
+    /// How many rounds are measured where so many are asked for: a third of them where an array is large.
+    pub fn rounds(self, asked: u32) -> u32 {
+        match self.items() * size_of::<f64>() {
+            0..LARGE => asked,
+            _ => asked.div_ceil(3),
+        }
+    }
+}
+
+/// Who is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub enum Name {
+    /// This project.
+    Mpisync,
+    /// The Python package `pshmem`, in a program of its own.
+    Pshmem,
+    /// `MPI_Bcast` into arrays of each rank's own.
+    MpiBcast,
+    /// A copy into a window from `MPI_Win_allocate_shared`, between two barriers.
+    MpiWinShared,
+    /// A row by `MPI_Send` to one other rank, and an empty answer.
+    MpiSend,
+    /// A copy within one process.
+    Memcpy,
+    /// Reading an array of one's own.
+    RawPointer,
+}
+
+impl Name {
+    /// Whether the subject has something that does what the case asks for.
+    pub fn takes(self, case: Case) -> bool {
+        match case {
+            Case::Set(_) => !matches!(self, Name::MpiSend | Name::RawPointer),
+            Case::RowOf(_) => self != Name::RawPointer,
+            Case::Sum(_) => matches!(self, Name::Mpisync | Name::RawPointer),
+        }
+    }
+
+    /// Whether this program can measure it.
+    pub fn is_here(self) -> bool {
+        self != Name::Pshmem
+    }
+
+    /// Whether it works with so many ranks on so many hosts.
+    pub fn is_fit(self, ranks: i32, hosts: usize) -> bool {
+        match self {
+            Name::MpiWinShared => hosts == 1,
+            Name::MpiBcast | Name::MpiSend => ranks > 1,
+            _ => true,
+        }
+    }
+
+    /// Makes the subject for a case. Collective.
+    ///
+    /// # Panics
+    /// Where this program [cannot measure it](Self::is_here).
+    pub fn make(self, case: Case, team: &Team) -> Box<dyn Subject> {
+        match (self, case) {
+            (Name::Mpisync, Case::Set(_)) => {
+                Box::new(Together::new(mpisync::Whole::new(case, team)))
+            }
+            (Name::Mpisync, Case::RowOf(_)) => Box::new(Alone::new(mpisync::Rows::new(case, team))),
+            (Name::Mpisync, Case::Sum(_)) => Box::new(Sums::new(mpisync::Items::new(case, team))),
+            (Name::Pshmem, _) => panic!("a program of its own measures it"),
+            (Name::MpiBcast, _) => Box::new(Together::new(mpi_bcast::MpiBcast::new(case, team))),
+            (Name::MpiWinShared, _) => {
+                Box::new(Together::new(mpi_win_shared::MpiWinShared::new(case, team)))
+            }
+            (Name::MpiSend, _) => Box::new(Alone::new(mpi_send::MpiSend::new(case, team))),
+            (Name::Memcpy, _) => Box::new(Alone::new(memcpy::Memcpy::new(case, team))),
+            (Name::RawPointer, _) => Box::new(Sums::new(raw_pointer::RawPointer::new(case, team))),
+        }
+    }
+}
+
+/// A subject, ready to be measured in the case that it was made for.
+pub trait Subject {
+    /// Runs one round; nanoseconds an operation. Collective.
+    fn round(&mut self, case: Case, team: &Team) -> f64;
+
+    /// Gives back what the subject has. Collective.
+    fn close(self: Box<Self>);
+}
+
+/// What the worker has in its own memory to be written, and no other rank.
+struct Source {
+    items: Option<Vec<f64>>,
+}
+
+impl Source {
+    fn new(case: Case, team: &Team) -> Self {
+        let works = team.rank() == case.worker(team);
+        Self {
+            items: works.then(|| items(case.block())),
+        }
+    }
+
+    /// The items of this number, on the worker.
+    fn stamped(&mut self, number: u64) -> Option<&[f64]> {
+        let items = self.items.as_mut()?;
+        stamp(items, number);
+        Some(items)
+    }
+}
+
+/// So many items, in memory that has been touched. Their sum is the same in whatever order they are added up.
+fn items(count: usize) -> Vec<f64> {
+    (0..count).map(|index| (index % 1024) as f64).collect()
+}
+
+/// Writes a number into the first and the last item.
+fn stamp(items: &mut [f64], number: u64) {
+    let last = items.len() - 1;
+    items[0] = number as f64;
+    items[last] = number as f64;
+}
+
+/// The first and the last item of a place in an array.
+fn ends(items: &[f64], place: Range<usize>) -> [f64; 2] {
+    let items = &items[place];
+    [items[0], items[items.len() - 1]]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cases_are_named_by_the_bytes_of_an_array() {
+        let names: Vec<String> = CASES
+            .iter()
+            .map(|case| case.to_possible_value().unwrap().get_name().to_owned())
+            .collect();
+        let sets = ["set_120", "set_8000000", "set_160000000"];
+        assert_eq!(names[..3], sets);
+        assert_eq!(names[3..], ["row_of_8000000", "sum_8000000"]);
+    }
+
+    #[test]
+    fn rows_are_written_in_turn() {
+        let rows = Case::RowOf(8_000_000);
+        assert_eq!(rows.place(0), 0..1000);
+        assert_eq!(rows.place(999), 999_000..1_000_000);
+        assert_eq!(rows.place(1001), 1000..2000);
+        assert_eq!(Case::Set(120).place(7), 0..15);
+    }
+
+    #[test]
+    fn large_arrays_have_long_rounds_and_few() {
+        let large = Case::Set(160_000_000);
+        assert_eq!(large.round(), Duration::from_millis(600));
+        assert_eq!((large.rounds(15), large.rounds(1)), (5, 1));
+        assert_eq!(Case::RowOf(8_000_000).round(), Duration::from_millis(80));
+        assert_eq!(Case::RowOf(8_000_000).rounds(15), 15);
+    }
+
+    #[test]
+    fn a_stamp_is_at_both_ends() {
+        let mut array = items(10);
+        stamp(&mut array[2..6], 77);
+        assert_eq!(ends(&array, 2..6), [77.0, 77.0]);
+        assert_eq!(array[1..5], [1.0, 77.0, 3.0, 4.0]);
+        assert_eq!(array[6], 6.0);
+    }
+}
