@@ -11,7 +11,7 @@ use crate::memory::block::Block;
 use crate::memory::cells::fingerprint;
 use crate::memory::domain::Domain;
 use crate::memory::event::ALL;
-use crate::memory::words::board::{FAILED, FINE, NoteData, PANICKED, SAID};
+use crate::memory::words::board::{FAILED, FINE, Note, NoteData, PANICKED, SAID};
 use crate::place::Place;
 use crate::wait::{Deadline, Stop, wait};
 use std::panic::Location;
@@ -72,7 +72,7 @@ pub(crate) struct Meeting {
 
 impl Stand<'_> {
     /// What this rank's note says.
-    fn note(&self, signature: u64) -> NoteData {
+    fn note(&self, signature: u64) -> NoteData<'_> {
         let (outcome, reason) = match &self.outcome {
             Outcome::Fine => (FINE, ""),
             Outcome::Failed(reason) => (FAILED, &**reason),
@@ -86,8 +86,8 @@ impl Stand<'_> {
             line: self.place.line(),
             calls: self.calls,
             said: self.said,
-            file: self.place.file().to_owned(),
-            reason: reason.to_owned(),
+            file: self.place.file().into(),
+            reason: reason.into(),
         }
     }
 
@@ -111,31 +111,37 @@ impl Stand<'_> {
 }
 
 /// What another rank's note says.
-struct Reading {
+struct Reading<'a> {
     signature: u64,
     step: Step,
     depth: u32,
     calls: u64,
     outcome: Outcome,
     said: Said,
-    place: Place,
+    note: &'a Note,
 }
 
-impl Reading {
-    fn of(note: NoteData) -> Self {
+impl<'a> Reading<'a> {
+    fn of(note: &'a Note) -> Self {
+        let step = note.step.load(Ordering::Relaxed);
         Reading {
-            signature: note.signature,
-            step: [Step::Enter, Step::Exit, Step::Fenced][note.step.min(2) as usize],
-            depth: note.depth,
-            calls: note.calls,
-            outcome: match note.outcome {
+            signature: note.signature.load(Ordering::Relaxed),
+            step: [Step::Enter, Step::Exit, Step::Fenced][step.min(2) as usize],
+            depth: note.depth.load(Ordering::Relaxed),
+            calls: note.calls.load(Ordering::Relaxed),
+            outcome: match note.outcome.load(Ordering::Relaxed) {
                 FINE => Outcome::Fine,
-                FAILED => Outcome::Failed(note.reason),
-                _ => Outcome::Panicked(note.reason),
+                FAILED => Outcome::Failed(note.reason()),
+                _ => Outcome::Panicked(note.reason()),
             },
-            said: note.said,
-            place: Place::new(note.file, note.line),
+            said: note.said(),
+            note,
         }
+    }
+
+    /// Where it stands; asked before this rank goes to another meeting, while the note is as it was.
+    fn place(&self) -> Place {
+        Place::new(self.note.file.get(), self.note.line.load(Ordering::Relaxed))
     }
 }
 
@@ -191,11 +197,12 @@ pub(crate) fn meet_from_fence(block: &Block, writer: usize, here: &Location<'_>)
         Err(error) => return error,
     };
     let there = &notes[writer];
-    let failed = failure(writer, &there.outcome, &there.place);
+    let its_place = there.place();
+    let failed = failure(writer, &there.outcome, &its_place);
     failed.unwrap_or_else(|| FenceError::Diverged {
         here: place.clone(),
         rank: writer as i32,
-        there: there.place.clone(),
+        there: its_place,
     })
 }
 
@@ -207,7 +214,11 @@ pub(crate) fn is_ahead(block: &Block, rank: usize) -> bool {
 }
 
 /// Comes to the next meeting and reads all notes, by rank.
-fn gather(block: &Block, stand: &Stand<'_>, signature: u64) -> Result<Vec<Reading>, FenceError> {
+fn gather<'a>(
+    block: &'a Block,
+    stand: &Stand<'_>,
+    signature: u64,
+) -> Result<Vec<Reading<'a>>, FenceError> {
     let domain = block.domain();
     let size = domain.topology().size();
     let number = post(block, stand, signature);
@@ -224,9 +235,9 @@ fn gather(block: &Block, stand: &Stand<'_>, signature: u64) -> Result<Vec<Readin
             || absence.look(domain, rank),
         )
         .map_err(|NotMet(error)| error)?;
-        notes.push(Reading::of(board.notes[(number % 2) as usize].get()));
+        notes.push(Reading::of(&board.notes[(number % 2) as usize]));
     }
-    let alike = |note: &Reading| note.signature == signature && note.calls == stand.calls;
+    let alike = |note: &Reading<'_>| note.signature == signature && note.calls == stand.calls;
     let all_fine = notes.iter().all(|note| note.outcome == Outcome::Fine);
     if !(all_fine && notes.iter().all(alike)) {
         // All ranks read the same notes. What fences they did not come to, or came to alone, they forget together.
@@ -298,15 +309,21 @@ fn pass_on(block: &Block, number: u64) {
 fn pass_on(_block: &Block, _number: u64) {}
 
 /// What this rank makes of another's note.
-fn compare(stand: &Stand<'_>, signature: u64, note: Reading) -> Met {
+fn compare(stand: &Stand<'_>, signature: u64, note: Reading<'_>) -> Met {
     if note.signature == signature {
         return Met::Same(note.outcome, note.calls, note.said);
     }
     match (stand.step, note.step) {
-        (Step::Exit, Step::Exit) if note.depth < stand.depth => Met::Left(note.outcome, note.place),
+        (Step::Exit, Step::Exit) if note.depth < stand.depth => {
+            let place = note.place();
+            Met::Left(note.outcome, place)
+        }
         (Step::Exit, _) => Met::Inside,
-        (_, Step::Exit) => Met::Left(note.outcome, note.place),
-        (_, Step::Enter | Step::Fenced) => Met::Elsewhere(note.place),
+        (_, Step::Exit) => {
+            let place = note.place();
+            Met::Left(note.outcome, place)
+        }
+        (_, Step::Enter | Step::Fenced) => Met::Elsewhere(note.place()),
     }
 }
 

@@ -147,6 +147,8 @@ impl Hosts {
                 &network,
                 "--map-by",
                 &format!("ppr:{slots}:node:oversubscribe"),
+                "--bind-to",
+                "none",
                 "--host",
                 &list,
             ],
@@ -162,6 +164,9 @@ impl Hosts {
                 &network,
                 "--map-by",
                 "slot",
+                // Each host would bind its first rank to the first core, which is the same one for all.
+                "--bind-to",
+                "none",
                 "--host",
                 &list,
             ],

@@ -18,7 +18,7 @@ pub(crate) enum Message {
     /// What the ranks of a node posted for a meeting.
     Notes {
         number: u64,
-        notes: Vec<(u32, NoteData)>,
+        notes: Vec<(u32, NoteData<'static>)>,
     },
     /// A rank has died.
     Dead { rank: u32 },

@@ -54,7 +54,7 @@ pub(crate) struct Hub {
 const INSPECTION: Duration = Duration::from_millis(200);
 
 /// What ranks of one node have written for a meeting, by rank.
-type Notes = Vec<(u32, NoteData)>;
+type Notes = Vec<(u32, NoteData<'static>)>;
 
 /// What one rank waits for, from other nodes, on one controller.
 #[derive(Default)]

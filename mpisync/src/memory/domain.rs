@@ -401,7 +401,7 @@ impl Domain {
     }
 
     /// Puts notes of other nodes' ranks on their boards here.
-    pub(crate) fn post_far(&self, number: u64, notes: &[(u32, NoteData)]) {
+    pub(crate) fn post_far(&self, number: u64, notes: &[(u32, NoteData<'static>)]) {
         for (rank, note) in notes {
             let board = self.board(*rank as usize);
             board.notes[(number % 2) as usize].set(note);

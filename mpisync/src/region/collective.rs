@@ -7,8 +7,11 @@ use crate::access::Access;
 use crate::agree::{self, Outcome, Said, Stand, Step};
 use crate::controller::WindowController;
 use crate::error::FenceError;
+use crate::memory::stream::Discard;
 use crate::place::Place as SourcePlace;
 use crate::plain::Plain;
+use crate::share::payload::Encoded;
+use crate::share::{Call, Failure, Post};
 use ndarray::{ArrayView, AsArray, Dimension, IntoDimension};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -20,8 +23,8 @@ impl<T: Plain, D: Dimension> Region<T, D> {
     /// Copies `data`, which `root` has, into the region of all ranks, its first item to `offset`. Collective; what the other
     /// ranks pass as `data` and `offset` does not matter.
     ///
-    /// All ranks meet first, so that what others have still to read before the call, they read. Then the root waits until no
-    /// rank reads, and the others wait for the root. All ranks have the data when the call returns.
+    /// All ranks meet first, so that what others have still to read before the call, they read. Then no rank can have a guard,
+    /// and the root writes without the lock, while the others wait. All ranks have the data when the call returns.
     ///
     /// `data` is a reference to an array, a view, a slice or a vector: `table.as_ref()` for an `Option<Array2<f64>>` that is
     /// `Some` on the root. Where a rank passes `None` as it stands, that needs a type: `None::<&Array2<f64>>`.
@@ -39,7 +42,8 @@ impl<T: Plain, D: Dimension> Region<T, D> {
     /// # Errors
     /// The same on all ranks, and the region is as it was: [`RegionError::RootsDiffer`], [`RegionError::RootOutOfRange`],
     /// [`RegionError::NoData`], [`RegionError::Dimensions`], [`RegionError::OutOfBounds`]. Beside these
-    /// [`RegionError::Call`] where the ranks are in different calls or one has died, and [`RegionError::Lock`].
+    /// [`RegionError::Call`] where the ranks are in different calls or one has died, [`RegionError::Lock`] where MPI is
+    /// finalized, and [`RegionError::Lost`].
     #[track_caller]
     pub fn set<'v, V, E>(
         &mut self,
@@ -94,27 +98,38 @@ impl<T: Plain, D: Dimension> Region<T, D> {
             data: place.as_ref().map(|place| place.as_ref().err().cloned()),
         };
         let root = self.agree_on_root(&part, caller)?;
-        let access = Access::enter(&self.lock, root, Some(Duration::MAX), caller)?;
-        match access {
-            Access::Writer(fence) => {
-                let place = place.and_then(Result::ok).expect("agreed upon");
-                let data = data.expect("agreed upon").into_dyn();
-                let lock = fence.controller().enter_write_again();
-                let mut guard = RegionWriteGuard::new(self, lock);
-                guard.write_at(&place, data);
-                let published = guard.publish();
-                drop(guard);
-                match published {
-                    Ok(()) => fence.done()?,
-                    Err(error) => {
-                        let _told = fence.fail(&error);
-                        return Err(error);
-                    }
-                }
-            }
-            Access::Excluded(fence) => fence.wait()?,
+        let call = self.lock.begin_call();
+        let rank = self.rank();
+        if rank != root {
+            let post = self.post(call, caller);
+            return Ok(post
+                .collect(root as usize, None, None, |_| Ok(Discard))
+                .map(drop)?);
         }
-        Ok(())
+        let post = self.post(call, caller);
+        post.make_room();
+        post.take_charge();
+        let place = place.and_then(Result::ok).expect("agreed upon");
+        let data = data.expect("agreed upon").into_dyn();
+        let mut items = RegionWriteGuard::in_meeting(self);
+        items.write_at(&place, data);
+        let published = items.publish();
+        drop(items);
+        let post = self.post(call, caller);
+        match &published {
+            Ok(()) => post.share_encoded::<()>(Encoded::new(&()))?,
+            Err(error) => post.fail(Failure::Failed(&error.to_string())),
+        }
+        published
+    }
+
+    fn post(&self, call: Call, place: &'static Location<'static>) -> Post<'_> {
+        Post {
+            block: self.lock.block(),
+            far: self.lock.far(),
+            call,
+            place,
+        }
     }
 
     /// Meets all ranks and finds out which of them has data that can be set. The same outcome on all.

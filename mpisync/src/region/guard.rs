@@ -50,7 +50,7 @@ pub struct RegionWriteGuard<'a, T: Plain, D: Dimension = IxDyn> {
     items: ArrayViewMut<'a, T, D>,
     /// Where other nodes have to learn of them.
     changes: Option<Changes>,
-    /// None once the guard has become another.
+    /// None once the guard has become another, and where no rank can have one.
     lock: Option<WriteGuard<'a>>,
 }
 
@@ -79,15 +79,26 @@ impl<'a, T: Plain, D: Dimension> RegionWriteGuard<'a, T, D> {
     /// `lock` is that of the region, of which no other guard of this rank is in use.
     #[inline]
     pub(super) fn new(region: &'a Region<T, D>, lock: WriteGuard<'a>) -> Self {
+        Self::alone(region, Some(lock))
+    }
+
+    /// For the root of a `set`: all ranks are in that call, each with its region borrowed for writing, so that no rank has a
+    /// guard, nor gets one before the call is over.
+    pub(super) fn in_meeting(region: &'a mut Region<T, D>) -> Self {
+        Self::alone(region, None)
+    }
+
+    #[inline]
+    fn alone(region: &'a Region<T, D>, lock: Option<WriteGuard<'a>>) -> Self {
         let dim = region.extent.dim.clone();
-        // SAFETY: as for a reader, but for what others do: while the write lock is held no other rank reads or writes, and
-        // the region of this rank is borrowed for writing, so that it has no other guard.
+        // SAFETY: as for a reader, but for what others do: while the write lock is held, or all ranks have met, no other rank
+        // reads or writes, and the region of this rank is borrowed for writing, so that it has no other guard.
         let items = unsafe { ArrayViewMut::from_shape_ptr(dim, region.copy.start().as_ptr()) };
         RegionWriteGuard {
             region,
             items,
             changes: region.spans_nodes().then(|| Changes::new(size_of::<T>())),
-            lock: Some(lock),
+            lock,
         }
     }
 
@@ -190,7 +201,10 @@ impl<'a, T: Plain, D: Dimension> RegionWriteGuard<'a, T, D> {
     /// [`RegionError::Lost`].
     pub fn downgrade(mut self) -> Result<RegionReadGuard<'a, T, D>, RegionError> {
         self.publish()?;
-        let lock = self.lock.take().expect("it is taken here only");
+        let lock = self
+            .lock
+            .take()
+            .expect("a guard that users have has the lock");
         Ok(RegionReadGuard::new(self.region, lock.downgrade()))
     }
 

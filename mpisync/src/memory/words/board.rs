@@ -2,6 +2,7 @@
 
 use crate::memory::cells::Text;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// Where one rank stands in collective calls. Stored by that rank only. All zero is the first state.
@@ -32,7 +33,7 @@ pub(crate) const SAID: usize = 5;
 
 /// What a note says.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct NoteData {
+pub(crate) struct NoteData<'a> {
     pub(crate) signature: u64,
     pub(crate) step: u32,
     pub(crate) depth: u32,
@@ -40,9 +41,9 @@ pub(crate) struct NoteData {
     pub(crate) line: u32,
     pub(crate) calls: u64,
     pub(crate) said: [u64; SAID],
-    pub(crate) file: String,
+    pub(crate) file: Cow<'a, str>,
     /// Empty where all is well.
-    pub(crate) reason: String,
+    pub(crate) reason: Cow<'a, str>,
 }
 
 /// `outcome`: all is well so far.
@@ -53,7 +54,7 @@ pub(crate) const FAILED: u32 = 1;
 pub(crate) const PANICKED: u32 = 2;
 
 impl Note {
-    pub(crate) fn set(&self, data: &NoteData) {
+    pub(crate) fn set(&self, data: &NoteData<'_>) {
         self.signature.store(data.signature, Ordering::Relaxed);
         self.step.store(data.step, Ordering::Relaxed);
         self.depth.store(data.depth, Ordering::Relaxed);
@@ -69,22 +70,30 @@ impl Note {
         self.outcome.store(data.outcome, Ordering::Relaxed);
     }
 
-    pub(crate) fn get(&self) -> NoteData {
-        let outcome = self.outcome.load(Ordering::Relaxed);
+    #[cfg(feature = "mpi")]
+    pub(crate) fn get(&self) -> NoteData<'static> {
         NoteData {
             signature: self.signature.load(Ordering::Relaxed),
             step: self.step.load(Ordering::Relaxed),
             depth: self.depth.load(Ordering::Relaxed),
-            outcome,
+            outcome: self.outcome.load(Ordering::Relaxed),
             line: self.line.load(Ordering::Relaxed),
             calls: self.calls.load(Ordering::Relaxed),
-            said: std::array::from_fn(|index| self.said[index].load(Ordering::Relaxed)),
-            file: self.file.get(),
-            reason: if outcome == FINE {
-                String::new()
-            } else {
-                self.reason.get()
-            },
+            said: self.said(),
+            file: self.file.get().into(),
+            reason: self.reason().into(),
+        }
+    }
+
+    pub(crate) fn said(&self) -> [u64; SAID] {
+        std::array::from_fn(|index| self.said[index].load(Ordering::Relaxed))
+    }
+
+    /// Why the rank's part failed; empty where it did not.
+    pub(crate) fn reason(&self) -> String {
+        match self.outcome.load(Ordering::Relaxed) {
+            FINE => String::new(),
+            _ => self.reason.get(),
         }
     }
 }
