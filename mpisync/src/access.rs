@@ -40,6 +40,7 @@ impl<'a> Access<'a> {
             far: controller.far(),
             call,
             place,
+            patience: Duration::ZERO,
         };
         post.make_room();
         match controller.enter_write(limit) {

@@ -278,13 +278,15 @@ fn post(block: &Block, stand: &Stand<'_>, signature: u64) -> u64 {
     let board = domain.my_board();
     let number = board.posted.load(Ordering::Relaxed) + 1;
     board.notes[(number % 2) as usize].set(&stand.note(signature));
+    let spans_nodes = domain.topology().spans_nodes();
     // Counted before it can be seen, so that nobody goes on to the next meeting, and counts for that one, before all
-    // have counted for this one.
-    let before = domain.segment().count_post();
+    // have counted for this one. On one node nobody asks, and the ranks would get into each other's way.
+    let before = spans_nodes.then(|| domain.segment().count_post());
     // An exchange, so that the look at the sleepers comes after it.
     board.posted.swap(number, Ordering::SeqCst);
     domain.segment().arrival().notify(ALL);
-    if (before + 1).is_multiple_of(domain.topology().here().len() as u64) {
+    let here = domain.topology().here().len() as u64;
+    if before.is_some_and(|before| (before + 1).is_multiple_of(here)) {
         pass_on(block, number);
     }
     number

@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use std::fmt::Display;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::thread;
+use std::time::Duration;
 
 /// A collective call that this rank is in; what [`#[collective]`](macro@crate::collective) expands to.
 ///
@@ -122,6 +123,7 @@ impl Collective {
             far: ctrl.far(),
             call: ctrl.begin_call(),
             place,
+            patience: Duration::ZERO,
         };
         if rank != ctrl.rank() {
             return Ok(post.collect_encoded(rank as usize, None)?);

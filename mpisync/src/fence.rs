@@ -120,6 +120,7 @@ impl<'a, R: role::Role> Fence<'a, R> {
             far: self.controller.far(),
             call: self.call,
             place: self.place,
+            patience: Duration::ZERO,
         }
     }
 

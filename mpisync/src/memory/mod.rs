@@ -33,6 +33,8 @@ pub(crate) mod stream;
 pub(crate) mod topology;
 pub(crate) mod words;
 
+#[cfg(not(loom))]
+use crate::wait::POLL;
 use crate::wait::Stop;
 use atomic::AtomicU64;
 #[cfg(not(loom))]
@@ -77,6 +79,37 @@ pub(crate) trait Surroundings {
 
     /// Whether the rank of this index on the node still runs.
     fn is_alive(&self, rank: usize) -> bool;
+}
+
+/// A place whose ranks poll longer than usual before they sleep, because what they wait for is known to take its time.
+#[cfg(not(loom))]
+pub(crate) struct Patient<'a, S> {
+    pub(crate) place: &'a S,
+    pub(crate) patience: Duration,
+}
+
+#[cfg(not(loom))]
+impl<S: Surroundings> Surroundings for Patient<'_, S> {
+    fn progress(&self) {
+        self.place.progress();
+    }
+
+    fn attend(&self, attends: bool) {
+        self.place.attend(attends);
+    }
+
+    fn patience(&self) -> Option<Duration> {
+        let usual = self.place.patience().unwrap_or(POLL);
+        Some(usual.max(self.patience))
+    }
+
+    fn check(&self) -> Result<(), Stop> {
+        self.place.check()
+    }
+
+    fn is_alive(&self, rank: usize) -> bool {
+        self.place.is_alive(rank)
+    }
 }
 
 /// The words of one lock, as one of the ranks sees them.

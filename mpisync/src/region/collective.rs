@@ -107,7 +107,7 @@ impl<T: Plain, D: Dimension> Region<T, D> {
                 .map(drop)?);
         }
         let post = self.post(call, caller);
-        post.make_room();
+        post.make_room_in_meeting();
         post.take_charge();
         let place = place.and_then(Result::ok).expect("agreed upon");
         let data = data.expect("agreed upon").into_dyn();
@@ -124,11 +124,16 @@ impl<T: Plain, D: Dimension> Region<T, D> {
     }
 
     fn post(&self, call: Call, place: &'static Location<'static>) -> Post<'_> {
+        /// Memory is copied faster than this.
+        const BYTES_A_MICROSECOND: usize = 5_000;
+        const LONGEST: usize = 50_000;
+        let micros = (self.bytes_per_node() / BYTES_A_MICROSECOND).min(LONGEST);
         Post {
             block: self.lock.block(),
             far: self.lock.far(),
             call,
             place,
+            patience: Duration::from_micros(micros as u64),
         }
     }
 

@@ -14,7 +14,7 @@ use crate::memory::topology::RankPlace;
 use crate::memory::words::mail::{
     FAILED, INLINE, INLINE_VALUE, Mail, OBJECT_VALUE, PANICKED, Record, STAGED_VALUE, UNSHARED,
 };
-use crate::memory::{Memory, Surroundings, cells};
+use crate::memory::{Memory, Patient, Surroundings, cells};
 use crate::place::Place;
 use crate::wait::{Deadline, Stop, wait};
 use serde::de::DeserializeOwned;
@@ -74,6 +74,8 @@ pub(crate) struct Post<'a> {
     pub(crate) far: Far<'a>,
     pub(crate) call: Call,
     pub(crate) place: &'static Location<'static>,
+    /// For how long at least a collector polls before it sleeps.
+    pub(crate) patience: Duration,
 }
 
 impl<'a> Post<'a> {
@@ -116,6 +118,14 @@ impl<'a> Post<'a> {
     pub(crate) fn make_room(&self) {
         if let Some(before) = self.call.same_record_before() {
             self.wait_for_all(|mail| mail.done.load(Ordering::Acquire) >= before.0);
+            self.far.wait_until_accepted(self.block, before);
+        }
+    }
+
+    /// [`make_room`](Self::make_room) in a call in which all ranks have met, and so are done with those before.
+    #[cfg(feature = "region")]
+    pub(crate) fn make_room_in_meeting(&self) {
+        if let Some(before) = self.call.same_record_before() {
             self.far.wait_until_accepted(self.block, before);
         }
     }
@@ -291,8 +301,12 @@ impl<'a> Post<'a> {
         limit: Option<Duration>,
         open: impl FnOnce(u64) -> Result<S, FenceError>,
     ) -> Result<S, FenceError> {
+        let patient = Patient {
+            place: self.block,
+            patience: self.patience,
+        };
         let published = wait(
-            self.block,
+            &patient,
             self.published(),
             limit.map_or(Deadline::Never, Deadline::after),
             || self.is_published().then_some(()),
