@@ -8,7 +8,9 @@ mpisync_tests::on_ranks!(transport on [1, 3, 4]:
     "windows",
     "windows_lose_nothing",
     "channel_through_windows",
+    "region_through_windows",
     "without_progress_thread",
+    "region_without_progress_thread",
     "transports_differ",
     "transports_of_ranks_differ",
 );

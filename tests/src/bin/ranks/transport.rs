@@ -2,7 +2,8 @@
 
 use mpi::collective::SystemOperation;
 use mpi::traits::*;
-use mpisync::{CreateError, RemoteChannel, Transport, WindowController};
+use mpisync::ndarray::Ix1;
+use mpisync::{CreateError, Region, RemoteChannel, Transport, WindowController};
 use mpisync_tests::job::{Case, Job};
 
 use crate::common::still_works;
@@ -14,7 +15,12 @@ pub const CASES: &[Case] = &[
     ("windows", windows),
     ("windows_lose_nothing", windows_lose_nothing),
     ("channel_through_windows", channel_through_windows),
+    ("region_through_windows", region_through_windows),
     ("without_progress_thread", without_progress_thread),
+    (
+        "region_without_progress_thread",
+        region_without_progress_thread,
+    ),
     ("transports_differ", transports_differ),
     ("transports_of_ranks_differ", transports_of_ranks_differ),
 ];
@@ -136,6 +142,57 @@ fn channel_through_windows(job: &Job) {
         .all_reduce_into(&sum, &mut all, SystemOperation::sum());
     let ranks = job.size as u64;
     assert_eq!(all, ranks * (ranks - 1) / 2 * 10 * LENGTH as u64);
+}
+
+/// Ranks take turns to write all of a region and a part of it, in what goes by one message and in pieces.
+fn region_through_windows(job: &Job) {
+    const ITEMS: usize = 300_000;
+    let comm = job.world.duplicate();
+    let builder = Region::<u64, Ix1>::builder(&comm, [ITEMS]).transport(Transport::Windows);
+    let mut region = match builder.build() {
+        Ok(region) => region,
+        Err(CreateError::NoWindows { .. }) => return,
+        Err(error) => panic!("{error}"),
+    };
+    for round in 1..=6 {
+        for writer in 0..job.size {
+            let stamp = 100 * round + writer as u64;
+            if job.rank == writer {
+                region.write().fill(stamp);
+                let mut items = region.write();
+                items[7] = 0;
+                items[ITEMS - 1] = 0;
+            }
+            job.world.barrier();
+            {
+                let items = region.read();
+                let stamped = items.iter().filter(|item| **item == stamp).count();
+                assert_eq!((stamped, items[7], items[ITEMS - 1]), (ITEMS - 2, 0, 0));
+            }
+            let data = (job.rank == writer).then_some([stamp; 3]);
+            region.set(writer, data.as_ref(), [6]).unwrap();
+            assert_eq!(region.read()[7], stamp);
+            job.world.barrier();
+        }
+    }
+}
+
+/// What all ranks do together works, for the ranks that wait take changes over.
+fn region_without_progress_thread(job: &Job) {
+    let comm = job.world.duplicate();
+    let builder = Region::<u64, Ix1>::builder(&comm, [200_000]).progress_thread(false);
+    let mut region = builder.build().unwrap();
+    for round in 0..5 {
+        for root in 0..job.size {
+            let data = (job.rank == root).then(|| vec![round + root as u64; 150_000]);
+            region.set(root, data.as_ref(), [50_000]).unwrap();
+            assert_eq!(region.read()[199_999], round + root as u64);
+        }
+    }
+    job.world.barrier();
+    region.update(|items| items.fill(9)).unwrap();
+    assert!(region.read().iter().all(|item| *item == 9));
+    region.close().unwrap();
 }
 
 /// MPI need not be called from several threads then, and all works while the ranks wait for each other.
