@@ -26,7 +26,7 @@ fn header(names: usize) -> Header {
 /// Whether nobody holds the lock.
 fn is_free(ctrl: &WindowController) -> bool {
     let shown = format!("{ctrl:?}");
-    shown.contains("writer: None") && shown.contains("readers: []")
+    shown.contains("writer: None") && shown.contains(", readers: []")
 }
 
 #[test]

@@ -1,0 +1,196 @@
+//! What can be said of regions without MPI: one process, all of the interface.
+
+#![cfg(all(feature = "region", not(loom)))]
+
+use mpisync::ndarray::{Array2, ArrayD, Axis, Ix1, Ix2, Ix3, IxDyn, arr1, s};
+use mpisync::prelude::*;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::thread;
+use std::time::Duration;
+
+#[derive(Clone, Copy, Debug, PartialEq, mpisync::Equivalence)]
+struct Particle {
+    id: u64,
+    position: [f64; 3],
+}
+
+/// Whether nobody holds the lock.
+fn is_free<T: Plain>(region: &Region<T, Ix1>) -> bool {
+    let shown = format!("{region:?}");
+    shown.contains("writer: None") && shown.contains(", readers: []")
+}
+
+#[test]
+fn it_is_alone() {
+    let region = Region::<f64>::local([4, 6]).expect("room");
+    assert_eq!((region.rank(), region.size(), region.nodes()), (0, 1, 1));
+    assert_eq!((region.master(), region.name()), (0, "local"));
+    assert!(region.is_master());
+    assert_eq!((region.shape(), region.len()), (&[4, 6][..], 24));
+    assert_eq!((region.ndim(), region.bytes_per_node()), (2, 192));
+    assert!(!region.is_empty());
+    assert_eq!(region.read().sum(), 0.0);
+    region.close().expect("nobody to wait for");
+}
+
+#[test]
+fn items_are_written_in_every_way() {
+    let mut region = Region::<i32, Ix3>::local([2, 3, 4]).expect("room");
+    let mut items = region.write();
+    items.fill(1);
+    items[[1, 2, 3]] = 5;
+    items.slice_mut(s![0, .., ..;2]).fill(2);
+    items.index_axis_mut(Axis(2), 1).fill(3);
+    items.view_mut().mapv_inplace(|item| 10 * item);
+    items.as_slice_mut()[0] = 7;
+    let block = Array2::from_elem((1, 4), 9).insert_axis(Axis(0));
+    items.assign(&block, [1, 0, 0]).expect("inside");
+    assert_eq!(items[[1, 2, 3]], 50);
+    items.publish().expect("nowhere to");
+    let items = items.downgrade().expect("nowhere to");
+    let right = [
+        7, 30, 20, 10, 20, 30, 20, 10, 20, 30, 20, 10, 9, 9, 9, 9, 10, 30, 10, 10, 10, 30, 10, 50,
+    ];
+    assert_eq!(items.as_slice().expect("in order"), right);
+}
+
+#[test]
+fn rows_are_lent_where_there_are_two_dimensions() {
+    let mut region = Region::<f64, Ix2>::local([3, 2]).expect("room");
+    region.write().row_mut(1).assign(&arr1(&[1.0, 2.0]));
+    assert_eq!(region.read().row(1).sum(), 3.0);
+}
+
+#[test]
+fn structs_are_items() {
+    let mut particles = Region::<Particle, Ix1>::local(100).expect("room");
+    let last = Particle {
+        id: 7,
+        position: [0.5; 3],
+    };
+    particles.write()[99] = last;
+    assert_eq!(particles.read()[99], last);
+    assert_eq!(particles.bytes_per_node(), 3200);
+}
+
+#[test]
+fn guards_hold_the_lock() {
+    let mut region = Region::<u8, Ix1>::local(1).expect("room");
+    {
+        let first = region.read();
+        let second = region.try_read().expect("the same rank");
+        let third = region.read_timeout(Duration::ZERO).expect("the same rank");
+        assert_eq!((first[0], second[0], third[0]), (0, 0, 0));
+        assert!(!is_free(&region));
+    }
+    assert!(is_free(&region));
+    region.try_write().expect("nobody else")[0] = 1;
+    region.write_timeout(Duration::ZERO).expect("nobody else")[0] += 1;
+    assert!(is_free(&region));
+    assert_eq!(region.read()[0], 2);
+}
+
+#[test]
+fn a_writer_that_panics_lets_go() {
+    let mut region = Region::<u8, Ix1>::local(2).expect("room");
+    let panicked = catch_unwind(AssertUnwindSafe(|| {
+        let mut items = region.write();
+        items[0] = 1;
+        items[2] = 1;
+    }));
+    assert!(panicked.is_err());
+    assert!(is_free(&region));
+    let panicked = catch_unwind(AssertUnwindSafe(|| {
+        region
+            .update(|items| items[5] = 1)
+            .expect("a panic goes on");
+    }));
+    assert!(panicked.is_err());
+    assert!(is_free(&region));
+    assert_eq!(region.read().to_vec(), [1, 0]);
+}
+
+#[test]
+fn what_all_ranks_do_one_does_alone() {
+    let mut region = Region::<f64>::local([2, 3]).expect("room");
+    let row = ArrayD::from_elem(IxDyn(&[1, 3]), 2.0);
+    region.set(0, Some(&row), [1, 0]).expect("inside");
+    region.set_from_any(Some(&row), [0, 0]).expect("inside");
+    assert_eq!(region.read().sum(), 12.0);
+    let outside = region.set(0, Some(&row), [0, 1]);
+    assert!(matches!(
+        outside,
+        Err(RegionError::OutOfBounds { axis: 1, .. })
+    ));
+    let nobody = region.set(1, Some(&row), [0, 0]);
+    assert_eq!(
+        nobody,
+        Err(RegionError::RootOutOfRange { root: 1, size: 1 })
+    );
+    let nothing = region.set_from_any(None::<&ArrayD<f64>>, [0, 0]);
+    assert_eq!(nothing, Err(RegionError::NoRoot));
+    let sum = region.update(|items| items.sum()).expect("alone");
+    assert_eq!(sum, 12.0);
+    let failed = region.try_update(|_| Err::<(), _>(anyhow::anyhow!("no file")));
+    assert_eq!(failed.expect_err("as it said").to_string(), "no file");
+}
+
+#[mpisync::single_write]
+fn load(field: &mut Region<f64, Ix1>, value: f64) -> anyhow::Result<f64> {
+    field.fill(value);
+    field[0] = 0.0;
+    Ok(field.sum())
+}
+
+#[test]
+fn a_function_writes_it() {
+    let mut field = Region::local(4).expect("room");
+    assert_eq!(load(&mut field, 2.0).expect("alone"), 6.0);
+    assert_eq!(field.read()[3], 2.0);
+}
+
+#[test]
+fn threads_may_read_what_a_guard_shows() {
+    let mut region = Region::<u64, Ix1>::local(1000).expect("room");
+    region.write().fill(3);
+    let items = region.read();
+    let (left, right) = items.view().split_at(Axis(0), 400);
+    let sum = thread::scope(|scope| {
+        let left = scope.spawn(move || left.sum());
+        left.join().expect("no panic") + right.sum()
+    });
+    assert_eq!(sum, 3000);
+}
+
+#[test]
+fn shapes_that_cannot_be_are_errors() {
+    let shape = |shape: &[usize]| Region::<u64>::local(shape).err();
+    for shape in [&[usize::MAX][..], &[1 << 40, 1 << 40], &[1 << 62, 0, 4]] {
+        let error = Region::<u64>::local(shape).expect_err("too large");
+        assert!(matches!(error, CreateError::Shape { .. }), "{error}");
+    }
+    assert!(shape(&[0, 5]).is_none());
+    // It fits into the address space, and into no memory.
+    let huge = Region::<u8>::local(isize::MAX as usize).expect_err("too large");
+    assert!(matches!(huge, CreateError::Memory { .. }), "{huge}");
+    let error = Region::<u8, Ix2>::local([1, 2, 3]).expect_err("three dimensions");
+    assert!(matches!(error, CreateError::Dimensions { expected: 2, .. }));
+}
+
+#[test]
+fn it_says_what_it_is() {
+    let mut region = Region::<f32, Ix2>::local([1000, 2]).expect("room");
+    region.write()[[999, 1]] = 0.5;
+    let text = region.to_string();
+    for words in [
+        "Region \"local\"",
+        "[1000, 2]",
+        "f32",
+        "8000 bytes",
+        "0.5",
+        "...",
+    ] {
+        assert!(text.contains(words), "{words:?} in {text}");
+    }
+    assert!(text.lines().count() < 30, "{text}");
+}
