@@ -137,7 +137,8 @@ impl WindowController {
     /// Dropping the controller does the same without waiting, once all ranks have dropped theirs.
     ///
     /// # Errors
-    /// [`FenceError::Diverged`] where another rank is in another collective call; [`FenceError::RankDied`].
+    /// [`FenceError::Diverged`] where another rank is in another collective call; [`FenceError::OutOfStep`],
+    /// [`FenceError::RankDied`], and [`LockError::Finalized`].
     #[track_caller]
     pub fn close(self) -> Result<(), FenceError> {
         self.meet_to_close()

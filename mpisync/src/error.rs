@@ -1,5 +1,7 @@
 //! What can go wrong, with its cause and its cure.
 
+#[cfg(any(feature = "mpi", feature = "region"))]
+use crate::memory::limits::Shortage;
 use crate::place::Place;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -132,7 +134,7 @@ pub enum CreateError {
         /// The operating system's error.
         source: Arc<std::io::Error>,
     },
-    /// There is not as much memory as was asked for. Nothing of it has been touched.
+    /// There is not as much memory as was asked for. Nothing of it has been taken on this node.
     #[error(
         "the node of rank {rank} has {available} bytes left in {limit}, and {asked} were asked for; ask for less, or run on \
          more memory"
@@ -190,6 +192,24 @@ pub enum CreateError {
         /// MPI's own words.
         message: String,
     },
+}
+
+#[cfg(any(feature = "mpi", feature = "region"))]
+impl CreateError {
+    /// For a rank of a node that is short of memory.
+    pub(crate) fn no_room(rank: i32, short: Shortage) -> Self {
+        let Shortage {
+            asked,
+            available,
+            limit,
+        } = short;
+        CreateError::NoRoom {
+            rank,
+            asked,
+            available,
+            limit,
+        }
+    }
 }
 
 /// What limits the memory that can be had.

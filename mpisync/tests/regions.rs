@@ -172,7 +172,7 @@ fn shapes_that_cannot_be_are_errors() {
     assert!(shape(&[0, 5]).is_none());
     // It fits into the address space, and into no memory.
     let huge = Region::<u8>::local(isize::MAX as usize).expect_err("too large");
-    assert!(matches!(huge, CreateError::Memory { .. }), "{huge}");
+    assert!(matches!(huge, CreateError::NoRoom { .. }), "{huge}");
     let error = Region::<u8, Ix2>::local([1, 2, 3]).expect_err("three dimensions");
     assert!(matches!(error, CreateError::Dimensions { expected: 2, .. }));
 }

@@ -64,4 +64,5 @@ deaths! {
     reader_of_a_region_dies
     writer_of_a_region_dies
     publisher_of_a_region_dies
+    root_of_a_region_dies
 }

@@ -11,6 +11,7 @@ mpisync_tests::on_ranks!(regions on [1, 2, 3, 4, 8]:
     "region_updates",
     "region_changes_at_random",
     "region_is_never_torn",
+    "region_parts_in_order",
     "many_regions",
     "regions_come_and_go",
     "region_display",
@@ -21,6 +22,7 @@ mpisync_tests::on_ranks!(regions on [1, 2, 3, 4, 8]:
     "region_shapes_that_cannot_be",
     "region_without_room",
     "region_from_no_root",
+    "region_made_in_different_ways",
 );
 
 mpisync_tests::on_ranks!(large_regions on [2, 4]: "region_of_more_than_2_gib");

@@ -174,7 +174,7 @@ impl Ward {
             #[cfg(feature = "region")]
             Word::Change(change) => {
                 if let Some(follower) = &mut self.follower {
-                    follower.receive(hub, number, *change);
+                    follower.receive(hub, *change);
                 }
             }
             #[cfg(feature = "region")]

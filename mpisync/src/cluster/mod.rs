@@ -294,13 +294,6 @@ impl Hub {
         self.domain.rank_is_alive(rank as usize)
     }
 
-    /// Whether a process with a node's agent is known to have died.
-    #[cfg(feature = "region")]
-    pub(crate) fn has_lost_a_leader(&self) -> bool {
-        let mut others = self.topology().other_nodes();
-        others.any(|node| !self.is_alive(self.topology().leader(node)))
-    }
-
     /// Sends a word to the leader of another node, and beside it the bytes in `place`.
     #[cfg(feature = "region")]
     pub(crate) fn send_piece(

@@ -1,7 +1,7 @@
 //! How much memory can still be had on this node.
 //!
 //! Shared memory is taken when it is made, and a container or batch system may have set a limit that only shows when the
-//! kernel kills a process. So the limits are looked at before.
+//! kernel kills a process. So the limits are looked at before. Whoever takes memory at the same moment is not seen.
 
 use crate::error::MemoryLimit;
 use serde::{Deserialize, Serialize};
@@ -48,7 +48,8 @@ pub(crate) fn check(asked: usize, shared: bool) -> Result<(), Shortage> {
 /// What is left in `/dev/shm`.
 fn shared_memory() -> Option<u64> {
     let stat = rustix::fs::statvfs("/dev/shm").ok()?;
-    Some(stat.f_bavail.saturating_mul(stat.f_frsize))
+    // One without a limit has no blocks at all.
+    (stat.f_blocks > 0).then(|| stat.f_bavail.saturating_mul(stat.f_frsize))
 }
 
 /// What the machine can give without killing anybody.

@@ -16,11 +16,12 @@ pub(crate) const ALIGN: usize = 128;
 pub(crate) struct Mapping {
     start: NonNull<u8>,
     length: usize,
-    shared: bool,
+    /// Whether it comes from `mmap`, not from the allocator.
+    is_mapped: bool,
 }
 
 // SAFETY: a mapping is an address range that stays valid until it is dropped, whichever thread does that; what is
-// in it is reached through atomics only.
+// in it is reached through atomics, and the items of a region under its lock.
 unsafe impl Send for Mapping {}
 // SAFETY: as above.
 unsafe impl Sync for Mapping {}
@@ -34,15 +35,33 @@ impl Mapping {
         })
     }
 
-    /// The same, where there may not be as many.
+    /// The same, where there may not be as many. Of a large one, no page is touched.
     pub(crate) fn try_private(length: usize) -> Option<Self> {
+        /// The allocator zeroes what it gives by hand where more than its own alignment is asked for.
+        const LARGE: usize = 1 << 20;
+        if length >= LARGE {
+            return Self::map_private(length);
+        }
         let layout = Self::heap_layout(length)?;
         // SAFETY: no caller asks for zero bytes, and if one did the layout below is one line long.
         let start = unsafe { alloc_zeroed(layout) };
         Some(Mapping {
             start: NonNull::new(start)?,
             length,
-            shared: false,
+            is_mapped: false,
+        })
+    }
+
+    fn map_private(length: usize) -> Option<Self> {
+        use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous};
+        let protection = ProtFlags::READ | ProtFlags::WRITE;
+        // SAFETY: a new mapping at an address of the kernel's choice touches no memory that exists.
+        let start =
+            unsafe { mmap_anonymous(std::ptr::null_mut(), length, protection, MapFlags::PRIVATE) };
+        Some(Mapping {
+            start: NonNull::new(start.ok()?.cast())?,
+            length,
+            is_mapped: true,
         })
     }
 
@@ -100,10 +119,8 @@ unsafe impl Shareable for AtomicU64 {}
 
 impl Drop for Mapping {
     fn drop(&mut self) {
-        if self.shared {
-            #[cfg(feature = "mpi")]
-            // SAFETY: `shared` mappings come from `mmap` with this start and length, and nothing borrows from a
-            // mapping that is dropped.
+        if self.is_mapped {
+            // SAFETY: it comes from `mmap` with this start and length, and nothing borrows from a mapping that is dropped.
             let _ = unsafe { rustix::mm::munmap(self.start.as_ptr().cast(), self.length) };
         } else {
             let layout = Self::heap_layout(self.length).expect("as it was allocated");
@@ -131,6 +148,18 @@ mod shared {
     pub(crate) struct SharedName(u64);
 
     impl SharedName {
+        /// A name that nobody has, with what `take` makes of it.
+        fn find<T>(mut take: impl FnMut(SharedName) -> io::Result<T>) -> io::Result<(Self, T)> {
+            loop {
+                let name = SharedName(RandomState::new().hash_one(std::process::id()));
+                match take(name) {
+                    Ok(taken) => return Ok((name, taken)),
+                    Err(io::Errno::EXIST) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+
         pub(crate) fn from_bits(bits: u64) -> Self {
             SharedName(bits)
         }
@@ -157,23 +186,45 @@ mod shared {
         /// # Errors
         /// Those of `shm_open`, `fallocate` and `mmap`; `ENOSPC` when `/dev/shm` is full.
         pub(crate) fn create_shared(length: usize) -> io::Result<(Self, SharedName)> {
-            let (name, file) = loop {
-                let name = SharedName(RandomState::new().hash_one(std::process::id()));
-                let flags = shm::OFlags::CREATE | shm::OFlags::EXCL | shm::OFlags::RDWR;
-                match shm::open(name.path(), flags, Mode::RUSR | Mode::WUSR) {
-                    Ok(file) => break (name, file),
-                    Err(io::Errno::EXIST) => {}
-                    Err(error) => return Err(error),
-                }
-            };
-            let mapped = reserve(&file, length).and_then(|()| map(&file, length));
-            match mapped {
+            let (name, file) = Self::new_file(length)?;
+            match map(&file, length) {
                 Ok(mapping) => Ok((mapping, name)),
                 Err(error) => {
                     name.remove();
                     Err(error)
                 }
             }
+        }
+
+        /// A file of that length, all of which is reserved.
+        fn new_file(length: usize) -> io::Result<(SharedName, OwnedFd)> {
+            #[cfg(target_os = "linux")]
+            match Self::new_file_named_late(length) {
+                Err(io::Errno::OPNOTSUPP | io::Errno::ISDIR | io::Errno::NOENT) => {}
+                made => return made,
+            }
+            let (name, file) = SharedName::find(|name| {
+                let flags = shm::OFlags::CREATE | shm::OFlags::EXCL | shm::OFlags::RDWR;
+                shm::open(name.path(), flags, Mode::RUSR | Mode::WUSR)
+            })?;
+            reserve(&file, length).inspect_err(|_| name.remove())?;
+            Ok((name, file))
+        }
+
+        /// It has no name before it is reserved: a process that is killed until then leaves nothing behind.
+        #[cfg(target_os = "linux")]
+        fn new_file_named_late(length: usize) -> io::Result<(SharedName, OwnedFd)> {
+            use rustix::fd::AsRawFd;
+            use rustix::fs::{AtFlags, CWD, OFlags, linkat, open};
+            let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
+            let file = open("/dev/shm", flags, Mode::RUSR | Mode::WUSR)?;
+            reserve(&file, length)?;
+            let unnamed = format!("/proc/self/fd/{}", file.as_raw_fd());
+            let (name, ()) = SharedName::find(|name| {
+                let path = format!("/dev/shm{}", name.path());
+                linkat(CWD, &unnamed, CWD, path, AtFlags::SYMLINK_FOLLOW)
+            })?;
+            Ok((name, file))
         }
 
         /// Maps the shared memory that another process of the node has created.
@@ -214,7 +265,7 @@ mod shared {
         Ok(Mapping {
             start,
             length,
-            shared: true,
+            is_mapped: true,
         })
     }
 

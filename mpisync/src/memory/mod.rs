@@ -15,7 +15,7 @@ pub(crate) mod event;
 pub(crate) mod heap;
 #[cfg(any(loom, test))]
 pub(crate) mod heap_queue;
-#[cfg(all(feature = "mpi", not(loom)))]
+#[cfg(all(any(feature = "mpi", feature = "region"), not(loom)))]
 pub(crate) mod limits;
 #[cfg(not(loom))]
 pub(crate) mod mapping;

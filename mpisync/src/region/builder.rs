@@ -83,12 +83,13 @@ impl<T: Plain, D: Dimension> Region<T, D> {
         mpi::check_running()?;
         let array = array.filter(|_| root == comm.rank()).map(Into::into);
         let mine = array.as_ref().map(|array| array.shape());
-        let shape = mpi::announce(comm, root, mine)?;
+        let shape = mpi::announce(comm, root, mine, size_of::<T>())?;
         let mut region = Self::new(comm, shape.as_slice())?;
         let offset = vec![0; shape.len()];
         match region.set(root, array, offset.as_slice()) {
             Ok(()) => Ok(region),
             Err(RegionError::Call(error)) => Err(CreateError::Fill(error)),
+            Err(RegionError::Lock(error)) => Err(CreateError::Fill(error.into())),
             Err(error) => unreachable!("a new region takes an array of its shape: {error}"),
         }
     }
@@ -142,9 +143,9 @@ impl<T: Plain, D: Dimension, C: Communicator> RegionBuilder<'_, T, D, C> {
 
     /// Makes the region. Collective; all ranks succeed or all fail.
     ///
-    /// Its memory is reserved at once, from `/dev/shm`, or where a node has one rank only, from the heap. If there is not as
-    /// much, because `/dev/shm` is full, or the machine, or the memory control group of the job, all ranks are told and
-    /// nothing has been touched.
+    /// Its memory is reserved at once, from `/dev/shm`; where a node has one rank only, it is that process's own. If there is
+    /// not as much, because `/dev/shm` is full, or the machine, or the memory control group of the job, all ranks are told,
+    /// and none of it has been taken on that node. What others take at the same moment is not foreseen.
     ///
     /// # Errors
     /// See [`CreateError`]: MPI that does not run, a shape that cannot be, a master that is no rank, shapes, types or other

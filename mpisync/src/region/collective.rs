@@ -11,7 +11,7 @@ use crate::memory::stream::Discard;
 use crate::place::Place as SourcePlace;
 use crate::plain::Plain;
 use crate::share::payload::Encoded;
-use crate::share::{Call, Failure, Post};
+use crate::share::{Failure, Post};
 use ndarray::{ArrayView, AsArray, Dimension, IntoDimension};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -23,8 +23,8 @@ impl<T: Plain, D: Dimension> Region<T, D> {
     /// Copies `data`, which `root` has, into the region of all ranks, its first item to `offset`. Collective; what the other
     /// ranks pass as `data` and `offset` does not matter.
     ///
-    /// All ranks meet first, so that what others have still to read before the call, they read. Then no rank can have a guard,
-    /// and the root writes without the lock, while the others wait. All ranks have the data when the call returns.
+    /// All ranks meet first, so that what others have still to read before the call, they read. Then the root writes, while the
+    /// others wait. All ranks have the data when the call returns.
     ///
     /// `data` is a reference to an array, a view, a slice or a vector: `table.as_ref()` for an `Option<Array2<f64>>` that is
     /// `Some` on the root. Where a rank passes `None` as it stands, that needs a type: `None::<&Array2<f64>>`.
@@ -42,8 +42,7 @@ impl<T: Plain, D: Dimension> Region<T, D> {
     /// # Errors
     /// The same on all ranks, and the region is as it was: [`RegionError::RootsDiffer`], [`RegionError::RootOutOfRange`],
     /// [`RegionError::NoData`], [`RegionError::Dimensions`], [`RegionError::OutOfBounds`]. Beside these
-    /// [`RegionError::Call`] where the ranks are in different calls or one has died, [`RegionError::Lock`] where MPI is
-    /// finalized, and [`RegionError::Lost`].
+    /// [`RegionError::Call`] where the ranks are in different calls or one has died, and [`RegionError::Lock`].
     #[track_caller]
     pub fn set<'v, V, E>(
         &mut self,
@@ -95,46 +94,38 @@ impl<T: Plain, D: Dimension> Region<T, D> {
             .map(|data| Place::find(self.rank(), self.shape(), data.shape(), offset));
         let part = Part {
             root,
-            data: place.as_ref().map(|place| place.as_ref().err().cloned()),
+            data: place.as_ref().map(|place| match place {
+                Ok(_) => Ok(data.as_ref().map_or(0, |data| size_of::<T>() * data.len())),
+                Err(error) => Err(error.clone()),
+            }),
         };
-        let root = self.agree_on_root(&part, caller)?;
-        let call = self.lock.begin_call();
-        let rank = self.rank();
-        if rank != root {
-            let post = self.post(call, caller);
-            return Ok(post
-                .collect(root as usize, None, None, |_| Ok(Discard))
-                .map(drop)?);
+        let agreed = self.agree_on_root(&part, caller)?;
+        let post = Post {
+            block: self.lock.block(),
+            far: self.lock.far(),
+            call: self.lock.begin_call(),
+            place: caller,
+            patience: agreed.patience(),
+        };
+        if agreed.root != self.rank() {
+            let root = agreed.root as usize;
+            return Ok(post.collect(root, None, None, |_| Ok(Discard)).map(drop)?);
         }
-        let post = self.post(call, caller);
         post.make_room_in_meeting();
         post.take_charge();
         let place = place.and_then(Result::ok).expect("agreed upon");
         let data = data.expect("agreed upon").into_dyn();
-        let mut items = RegionWriteGuard::in_meeting(self);
-        items.write_at(&place, data);
-        let published = items.publish();
-        drop(items);
-        let post = self.post(call, caller);
+        // All ranks are in this call, so it is free.
+        let published = self.lock.enter_write(None).and_then(|lock| {
+            let mut items = RegionWriteGuard::new(self, lock);
+            items.write_at(&place, data);
+            items.publish()
+        });
         match &published {
             Ok(()) => post.share_encoded::<()>(Encoded::new(&()))?,
             Err(error) => post.fail(Failure::Failed(&error.to_string())),
         }
-        published
-    }
-
-    fn post(&self, call: Call, place: &'static Location<'static>) -> Post<'_> {
-        /// Memory is copied faster than this.
-        const BYTES_A_MICROSECOND: usize = 5_000;
-        const LONGEST: usize = 50_000;
-        let micros = (self.bytes_per_node() / BYTES_A_MICROSECOND).min(LONGEST);
-        Post {
-            block: self.lock.block(),
-            far: self.lock.far(),
-            call,
-            place,
-            patience: Duration::from_micros(micros as u64),
-        }
+        Ok(published?)
     }
 
     /// Meets all ranks and finds out which of them has data that can be set. The same outcome on all.
@@ -142,7 +133,7 @@ impl<T: Plain, D: Dimension> Region<T, D> {
         &self,
         part: &Part,
         caller: &'static Location<'static>,
-    ) -> Result<i32, RegionError> {
+    ) -> Result<Agreed, RegionError> {
         self.lock.check_usable()?;
         let stand = Stand {
             step: Step::Enter,
@@ -244,12 +235,7 @@ impl<T: Plain, D: Dimension> Region<T, D> {
         access.run(|lock: &WindowController| {
             let mut guard = RegionWriteGuard::new(self, lock.enter_write_again());
             let outcome = write(&mut guard)?;
-            let published = guard.publish();
-            published.map_err(|lost| FenceError::WriterFailed {
-                rank,
-                place: caller.into(),
-                message: lost.to_string(),
-            })?;
+            guard.publish().map_err(FenceError::from)?;
             Ok(outcome)
         })
     }
@@ -260,8 +246,26 @@ impl<T: Plain, D: Dimension> Region<T, D> {
 struct Part {
     /// The root that it names.
     root: Option<i32>,
-    /// Whether it has data, and if so what is wrong with that.
-    data: Option<Option<RegionError>>,
+    /// Whether it has data, and if so how many bytes, or what is wrong with them.
+    data: Option<Result<usize, RegionError>>,
+}
+
+/// What ranks have agreed upon before a `set`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Agreed {
+    root: i32,
+    /// How many bytes it has.
+    bytes: usize,
+}
+
+impl Agreed {
+    /// How long the others may have to wait for the root.
+    fn patience(self) -> Duration {
+        /// Memory is copied faster than this.
+        const BYTES_A_MICROSECOND: usize = 5_000;
+        const LONGEST: usize = 50_000;
+        Duration::from_micros((self.bytes / BYTES_A_MICROSECOND).min(LONGEST) as u64)
+    }
 }
 
 impl Part {
@@ -269,17 +273,17 @@ impl Part {
         let root = self.root.map_or(0, |root| 1 + u64::from(root as u32));
         let [code, rest @ ..] = match &self.data {
             None => [0; 4],
-            Some(None) => [1, 0, 0, 0],
-            Some(Some(RegionError::OutOfBounds {
+            Some(Ok(bytes)) => [1, *bytes as u64, 0, 0],
+            Some(Err(RegionError::OutOfBounds {
                 axis,
                 offset,
                 length,
                 ..
             })) => [2, *axis as u64, *offset as u64, *length as u64],
-            Some(Some(RegionError::Dimensions {
+            Some(Err(RegionError::Dimensions {
                 what, dimensions, ..
             })) => [3 + u64::from(*what != DATA), *dimensions as u64, 0, 0],
-            Some(Some(other)) => unreachable!("no place is refused for that: {other}"),
+            Some(Err(other)) => unreachable!("no place is refused for that: {other}"),
         };
         [root, code, rest[0], rest[1], rest[2]]
     }
@@ -295,16 +299,16 @@ impl Part {
         let axis = first as usize;
         let data = match code {
             0 => None,
-            1 => Some(None),
-            2 => Some(Some(RegionError::OutOfBounds {
+            1 => Some(Ok(first as usize)),
+            2 => Some(Err(RegionError::OutOfBounds {
                 root: rank,
                 axis,
                 offset: second as usize,
                 length: third as usize,
                 extent: shape.get(axis).copied().unwrap_or(0),
             })),
-            3 => Some(Some(dimensions(DATA))),
-            _ => Some(Some(dimensions(OFFSET))),
+            3 => Some(Err(dimensions(DATA))),
+            _ => Some(Err(dimensions(OFFSET))),
         };
         Part {
             root: root.checked_sub(1).map(|root| root as u32 as i32),
@@ -314,7 +318,7 @@ impl Part {
 }
 
 /// Which rank has data that can be set, from what all ranks bring.
-fn settle(parts: &[Part]) -> Result<i32, RegionError> {
+fn settle(parts: &[Part]) -> Result<Agreed, RegionError> {
     let named = parts[0].root;
     let root = match named {
         Some(root) => {
@@ -343,8 +347,11 @@ fn settle(parts: &[Part]) -> Result<i32, RegionError> {
     };
     match &parts[root as usize].data {
         None => Err(RegionError::NoData { root }),
-        Some(Some(refused)) => Err(refused.clone()),
-        Some(None) => Ok(root),
+        Some(Err(refused)) => Err(refused.clone()),
+        Some(Ok(bytes)) => Ok(Agreed {
+            root,
+            bytes: *bytes,
+        }),
     }
 }
 
@@ -364,8 +371,12 @@ mod tests {
     fn has(root: Option<i32>, refused: Option<RegionError>) -> Part {
         Part {
             root,
-            data: Some(refused),
+            data: Some(refused.map_or(Ok(40), Err)),
         }
+    }
+
+    fn agreed(root: i32) -> Result<Agreed, RegionError> {
+        Ok(Agreed { root, bytes: 40 })
     }
 
     #[test]
@@ -383,7 +394,7 @@ mod tests {
 
     #[test]
     fn ranks_settle_on_the_root_they_name() {
-        assert_eq!(settle(&[follows(1), has(Some(1), None)]), Ok(1));
+        assert_eq!(settle(&[follows(1), has(Some(1), None)]), agreed(1));
         let differ = RegionError::RootsDiffer {
             root: 1,
             rank: 1,
@@ -402,7 +413,7 @@ mod tests {
             root: None,
             data: None,
         };
-        assert_eq!(settle(&[none(), none(), has(None, None)]), Ok(2));
+        assert_eq!(settle(&[none(), none(), has(None, None)]), agreed(2));
         assert_eq!(settle(&[none(), none()]), Err(RegionError::NoRoot));
         let several = RegionError::SeveralRoots {
             first: 0,

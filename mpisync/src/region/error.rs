@@ -71,11 +71,6 @@ pub enum RegionError {
         /// How much the region has room for.
         extent: usize,
     },
-    /// A process that has to take the change over has died.
-    #[error(
-        "a process died that takes changes over for its node, and that node may not have this one"
-    )]
-    Lost,
     /// The lock cannot be had.
     #[error(transparent)]
     Lock(#[from] LockError),

@@ -4,6 +4,7 @@ use super::Region;
 use super::changes::Changes;
 use super::error::RegionError;
 use super::place::{self, Place};
+use crate::error::LockError;
 use crate::guard::{ReadGuard, WriteGuard};
 use crate::plain::Plain;
 use ndarray::{
@@ -50,7 +51,7 @@ pub struct RegionWriteGuard<'a, T: Plain, D: Dimension = IxDyn> {
     items: ArrayViewMut<'a, T, D>,
     /// Where other nodes have to learn of them.
     changes: Option<Changes>,
-    /// None once the guard has become another, and where no rank can have one.
+    /// None once the guard has become another.
     lock: Option<WriteGuard<'a>>,
 }
 
@@ -79,26 +80,15 @@ impl<'a, T: Plain, D: Dimension> RegionWriteGuard<'a, T, D> {
     /// `lock` is that of the region, of which no other guard of this rank is in use.
     #[inline]
     pub(super) fn new(region: &'a Region<T, D>, lock: WriteGuard<'a>) -> Self {
-        Self::alone(region, Some(lock))
-    }
-
-    /// For the root of a `set`: all ranks are in that call, each with its region borrowed for writing, so that no rank has a
-    /// guard, nor gets one before the call is over.
-    pub(super) fn in_meeting(region: &'a mut Region<T, D>) -> Self {
-        Self::alone(region, None)
-    }
-
-    #[inline]
-    fn alone(region: &'a Region<T, D>, lock: Option<WriteGuard<'a>>) -> Self {
         let dim = region.extent.dim.clone();
-        // SAFETY: as for a reader, but for what others do: while the write lock is held, or all ranks have met, no other rank
-        // reads or writes, and the region of this rank is borrowed for writing, so that it has no other guard.
+        // SAFETY: as for a reader, but for what others do: while the write lock is held no other rank reads or writes, and the
+        // region of this rank is borrowed for writing, so that it has no other guard.
         let items = unsafe { ArrayViewMut::from_shape_ptr(dim, region.copy.start().as_ptr()) };
         RegionWriteGuard {
             region,
             items,
             changes: region.spans_nodes().then(|| Changes::new(size_of::<T>())),
-            lock,
+            lock: Some(lock),
         }
     }
 
@@ -186,8 +176,8 @@ impl<'a, T: Plain, D: Dimension> RegionWriteGuard<'a, T, D> {
     /// node. The guard does the same when it is dropped.
     ///
     /// # Errors
-    /// [`RegionError::Lost`].
-    pub fn publish(&mut self) -> Result<(), RegionError> {
+    /// [`LockError::Finalized`]; the other nodes do not get the change any more.
+    pub fn publish(&mut self) -> Result<(), LockError> {
         match &mut self.changes {
             Some(changes) => self.region.publish(&changes.take()),
             None => Ok(()),
@@ -198,13 +188,10 @@ impl<'a, T: Plain, D: Dimension> RegionWriteGuard<'a, T, D> {
     /// it waits until they have the change.
     ///
     /// # Errors
-    /// [`RegionError::Lost`].
-    pub fn downgrade(mut self) -> Result<RegionReadGuard<'a, T, D>, RegionError> {
+    /// [`LockError::Finalized`]; the lock is let go then.
+    pub fn downgrade(mut self) -> Result<RegionReadGuard<'a, T, D>, LockError> {
         self.publish()?;
-        let lock = self
-            .lock
-            .take()
-            .expect("a guard that users have has the lock");
+        let lock = self.lock.take().expect("it is taken here only");
         Ok(RegionReadGuard::new(self.region, lock.downgrade()))
     }
 
@@ -263,7 +250,7 @@ impl<T: Plain, D: Dimension> Drop for RegionWriteGuard<'_, T, D> {
     #[inline]
     fn drop(&mut self) {
         if self.changes.is_some() {
-            // Who has to know of a failure publishes before.
+            // It fails where MPI has ended, and with it the other nodes.
             let _ = self.publish();
         }
     }

@@ -15,7 +15,8 @@
 //! and not the whole array.
 //!
 //! That makes the drop of a write guard the one destructor that waits for the network, as long as the change takes to
-//! travel. [`publish`](RegionWriteGuard::publish) does it before, and tells of failures.
+//! travel. [`publish`](RegionWriteGuard::publish) does it before. As for the lock, the lowest rank of each node has to live:
+//! if it dies, writers of other nodes wait for it.
 //!
 //! # Ways to write
 //! | | who calls it | |
@@ -60,6 +61,7 @@ mod place;
 use crate::controller::WindowController;
 use crate::error::{CreateError, FenceError, LockError};
 use crate::memory::copy::NodeCopy;
+use crate::memory::limits;
 use crate::memory::mapping::Mapping;
 use crate::plain::Plain;
 #[cfg(feature = "mpi")]
@@ -105,9 +107,11 @@ impl<T: Plain, D: Dimension> Region<T, D> {
     /// `mpi`) to build.
     ///
     /// # Errors
-    /// [`CreateError::Shape`], [`CreateError::Dimensions`], [`CreateError::Memory`].
+    /// [`CreateError::Shape`], [`CreateError::Dimensions`], [`CreateError::NoRoom`], [`CreateError::Memory`].
     pub fn local(shape: impl IntoDimension) -> Result<Self, CreateError> {
         let extent = Extent::new::<T>(shape)?;
+        limits::check(extent.bytes::<T>(), false)
+            .map_err(|short| CreateError::no_room(0, short))?;
         let memory = match extent.bytes::<T>() {
             0 => None,
             bytes => {
@@ -131,7 +135,8 @@ impl<T: Plain, D: Dimension> Region<T, D> {
     /// Dropping the region does the same without waiting, once all ranks have dropped theirs.
     ///
     /// # Errors
-    /// [`FenceError::Diverged`] where another rank is in another collective call; [`FenceError::RankDied`].
+    /// [`FenceError::Diverged`] where another rank is in another collective call; [`FenceError::OutOfStep`],
+    /// [`FenceError::RankDied`], and [`LockError::Finalized`].
     #[track_caller]
     pub fn close(self) -> Result<(), FenceError> {
         self.lock.meet_to_close()?;
@@ -269,7 +274,7 @@ impl<T: Plain, D: Dimension> Region<T, D> {
     }
 
     /// Sends the items in these ranges from this node's copy to the others; under the write lock.
-    fn publish(&self, changed: &[Range<usize>]) -> Result<(), RegionError> {
+    fn publish(&self, changed: &[Range<usize>]) -> Result<(), LockError> {
         if changed.is_empty() {
             return Ok(());
         }
@@ -284,7 +289,7 @@ impl<T: Plain, D: Dimension> Region<T, D> {
             let places: Vec<_> = places
                 .map(|items| place(items.start)..place(items.end))
                 .collect();
-            return cluster::publish(tier, self.lock.block(), &bytes, &places);
+            cluster::publish(tier, self.lock.block(), &bytes, &places);
         }
         Ok(())
     }

@@ -79,7 +79,7 @@ impl OwnComm {
             return;
         }
         let mut found: c_int = 0;
-        // SAFETY: a probe of a valid communicator with results that live; nobody sends on it, so nothing is found.
+        // SAFETY: a probe of a valid communicator with results that live; whether anything is found does not matter.
         unsafe {
             ffi::MPI_Iprobe(
                 ffi::RSMPI_ANY_SOURCE,

@@ -1,9 +1,10 @@
 //! How a change of a region travels to other nodes.
 //!
 //! The writer holds the lock, so no rank of any node is inside. It sends what it has changed to the agents of other nodes,
-//! which put it into their nodes' copies and pass it on, down the tree that also closes the gates. Many small parts go in one
-//! message; large ones go in pieces from memory to memory, each behind a word that says where it belongs. When a node and all
-//! below it have everything, it answers; when the writer has all answers, the change is published, and the lock is let go.
+//! which put it into their nodes' copies and pass it on, in the same order: down a tree what fits into one message, along a
+//! chain what does not and where there are few nodes. Many small parts go in one message; large ones go in pieces from memory
+//! to memory, each behind a word that says where it belongs. When a node and all below it have everything, it answers; when
+//! the writer has all answers, the change is published, and the lock is let go.
 
 mod follower;
 mod publisher;
@@ -22,15 +23,22 @@ const SMALL: usize = 32 << 10;
 const BATCH: usize = 64 << 10;
 /// How many bytes a piece of a large part has at most.
 const PIECE: usize = 1 << 20;
-/// To how many nodes each node passes on what does not fit into one message: the time to send it counts, not that until it
-/// is there.
-const FAN_OUT: u32 = 2;
+
+/// To how many nodes each node passes a change on that does not fit into one message. The time to send it counts then: in a
+/// chain each node sends it once, and while a piece is passed on the next one comes. Only where the chain would be long, it
+/// takes less time until the last node has the first piece if each node sends twice.
+fn fan_out(nodes: u32) -> u32 {
+    const LONG: u32 = 8;
+    if nodes <= LONG { 1 } else { 2 }
+}
 
 /// A part of a change, from the node above in the tree.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Change {
+    /// The writer's rank.
+    writer: u32,
     /// Which one of the writer's changes.
-    pub(super) number: u32,
+    number: u32,
     /// The writer's node.
     root: Node,
     /// Who sent this, and waits for the answer.

@@ -1,6 +1,6 @@
 //! The writer's part of a publication.
 
-use super::{BATCH, Change, FAN_OUT, Part, parts};
+use super::{BATCH, Change, Part, parts};
 use crate::cluster::Word;
 use crate::lock::cluster::site::Asker;
 use crate::lock::cluster::tier::Tier;
@@ -8,20 +8,16 @@ use crate::lock::cluster::tree;
 use crate::memory::block::Block;
 use crate::memory::copy::CopyBytes;
 use crate::memory::mpi::Piece;
-use crate::region::RegionError;
 use crate::wait::{wait_busily, wait_for_network};
 use std::ops::Range;
 
 /// How many pieces are under way at most.
 const WINDOW: usize = 32;
+/// How many messages are, before the writer waits for the network.
+const MESSAGES: usize = 64;
 
 /// Sends the bytes in these places to all other nodes, and waits until they have them; under the write lock.
-pub(crate) fn publish(
-    tier: &Tier,
-    block: &Block,
-    bytes: &CopyBytes,
-    changed: &[Range<usize>],
-) -> Result<(), RegionError> {
+pub(crate) fn publish(tier: &Tier, block: &Block, bytes: &CopyBytes, changed: &[Range<usize>]) {
     let hub = &tier.hub;
     let root = hub.node();
     let asker = Asker::Writer(hub.rank());
@@ -30,7 +26,7 @@ pub(crate) fn publish(
     let fan_out = if fits_one_message {
         tree::FAN_OUT
     } else {
-        FAN_OUT
+        super::fan_out(hub.nodes())
     };
     let children: Vec<_> = tree::children(root, root, hub.nodes(), fan_out).collect();
     let mut pieces: Vec<Piece> = Vec::new();
@@ -41,6 +37,7 @@ pub(crate) fn publish(
             Part::Small { .. } => None,
         };
         let change = Change {
+            writer: hub.rank(),
             number,
             root,
             asker,
@@ -59,25 +56,21 @@ pub(crate) fn publish(
             }
         }
         if pieces.len() >= WINDOW {
-            await_pieces(block, tier, &mut pieces, WINDOW / 2);
+            await_pieces(block, &mut pieces, WINDOW / 2);
+        }
+        if place.is_none() {
+            wait_for_network(block, || block.domain().unsent() < MESSAGES);
         }
     }
-    await_pieces(block, tier, &mut pieces, 0);
+    await_pieces(block, &mut pieces, 0);
     let answers = children.len() as u32;
-    wait_for_network(block, || {
-        tier.desk.changes_taken(number) == answers || hub.has_lost_a_leader()
-    });
-    if tier.desk.changes_taken(number) == answers {
-        Ok(())
-    } else {
-        Err(RegionError::Lost)
-    }
+    wait_for_network(block, || tier.desk.changes_taken(number) == answers);
 }
 
 /// Waits until no more than `most` pieces are under way.
-fn await_pieces(block: &Block, tier: &Tier, pieces: &mut Vec<Piece>, most: usize) {
+fn await_pieces(block: &Block, pieces: &mut Vec<Piece>, most: usize) {
     wait_busily(block, || {
         pieces.retain_mut(|piece| !piece.is_complete());
-        pieces.len() <= most || tier.hub.has_lost_a_leader()
+        pieces.len() <= most
     });
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use mpi::topology::{Color, SimpleCommunicator};
 use mpi::traits::*;
 use mpisync::ndarray::{Array, Array3, ArrayD, Ix0, Ix1, Ix2, Ix3, IxDyn, s};
-use mpisync::{FenceError, LockError, Plain, Region};
+use mpisync::{CreateError, FenceError, LockError, Plain, Region};
 use mpisync_tests::job::{Case, Job};
 use mpisync_tests::panics::{caught, quietly};
 use mpisync_tests::rng::Rng;
@@ -24,6 +24,7 @@ pub const CASES: &[Case] = &[
     ("region_updates", region_updates),
     ("region_changes_at_random", region_changes_at_random),
     ("region_is_never_torn", region_is_never_torn),
+    ("region_parts_in_order", region_parts_in_order),
     ("many_regions", many_regions),
     ("regions_come_and_go", regions_come_and_go),
     ("region_of_more_than_2_gib", region_of_more_than_2_gib),
@@ -413,6 +414,27 @@ fn region_is_never_torn(job: &Job) {
     }
 }
 
+/// Sizes of which a part goes in pieces and the rest in a message, from every rank, again and again.
+fn region_parts_in_order(job: &Job) {
+    for items in [(1 << 20) + 8, (3 << 20) + 30_000, 70_000, 33_000] {
+        let mut region = Region::<u8, Ix1>::new(&job.world, [items]).unwrap();
+        for round in 0..2 {
+            for writer in 0..job.size {
+                let stamp = (10 * round + writer + 1) as u8;
+                if job.rank == writer {
+                    region.write().fill(stamp);
+                }
+                job.world.barrier();
+                assert!(
+                    region.read().iter().all(|item| *item == stamp),
+                    "{items} items"
+                );
+                job.world.barrier();
+            }
+        }
+    }
+}
+
 /// A thousand at once, each with its own items.
 fn many_regions(job: &Job) {
     let region = |number: usize| Region::<u32, Ix1>::new(&job.world, [number % 50]).unwrap();
@@ -467,7 +489,10 @@ fn region_of_more_than_2_gib(job: &Job) {
     const ITEMS: usize = (1 << 31) + 10;
     let mut region = match Region::<u8, Ix1>::new(&job.world, [ITEMS]) {
         Ok(region) => region,
-        Err(mpisync::CreateError::NoRoom { .. } | mpisync::CreateError::OtherRank { .. }) => return,
+        Err(error @ (CreateError::NoRoom { .. } | CreateError::OtherRank { .. })) => {
+            eprintln!("left out: {error}");
+            return;
+        }
         Err(error) => panic!("{error}"),
     };
     assert_eq!(region.len(), ITEMS);

@@ -18,6 +18,10 @@ pub const CASES: &[Case] = &[
     ("region_shapes_that_cannot_be", region_shapes_that_cannot_be),
     ("region_without_room", region_without_room),
     ("region_from_no_root", region_from_no_root),
+    (
+        "region_made_in_different_ways",
+        region_made_in_different_ways,
+    ),
 ];
 
 /// A region that is to stay as it is.
@@ -296,6 +300,24 @@ fn region_from_no_root(job: &Job) {
             Region::from_root(&job.world, root, Some(&array)),
             "root",
         );
+    }
+    assert!(Region::from_root(&job.world, 0, Some(&array)).is_ok());
+}
+
+/// One rank has an array, and another one only the shape.
+fn region_made_in_different_ways(job: &Job) {
+    if job.size == 1 {
+        return;
+    }
+    let array = Array2::<f64>::zeros((2, 2));
+    for odd in 0..2 {
+        let outcome = if (job.rank == 0) == (odd == 0) {
+            Region::<f64, Ix2>::new(&job.world, [2, 2])
+        } else {
+            Region::from_root(&job.world, 0, Some(&array))
+        };
+        let error = outcome.expect_err("they make it differently").to_string();
+        assert!(error.contains("kind of object"), "{error}");
     }
     assert!(Region::from_root(&job.world, 0, Some(&array)).is_ok());
 }

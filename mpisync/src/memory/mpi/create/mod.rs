@@ -195,19 +195,9 @@ impl Fault {
     }
 
     fn refused(rank: i32, refusal: Refusal) -> Self {
-        let Shortage {
-            asked,
-            available,
-            limit,
-        } = match refusal {
+        let error = match refusal {
             Refusal::System(errno) => return Fault::memory(rank, errno),
-            Refusal::Shortage(shortage) => shortage,
-        };
-        let error = CreateError::NoRoom {
-            rank,
-            asked,
-            available,
-            limit,
+            Refusal::Shortage(short) => CreateError::no_room(rank, short),
         };
         Fault::new(Kind::MEMORY, error)
     }

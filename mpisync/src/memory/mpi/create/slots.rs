@@ -1,9 +1,10 @@
 //! Making the memory of a channel.
 
 use super::super::super::domain::Domain;
+use super::super::super::limits;
 use super::super::super::mapping::Mapping;
 use super::super::super::queue::{Layout, Opaque, RelayLayout, RelaySlots, Slots};
-use super::{Fault, NewMemory, Offer, Terms, agree, domain_of};
+use super::{Fault, NewMemory, Offer, Refusal, Terms, agree, domain_of};
 use crate::error::CreateError;
 use mpi::traits::Communicator;
 use std::sync::Arc;
@@ -65,10 +66,9 @@ impl Plan {
     /// cannot be is told in time.
     fn check_room(self, rank: i32) -> Result<(), Fault> {
         match self {
-            Plan::Far(_, length) if Mapping::try_private(length).is_none() => {
-                Err(Fault::memory(rank, rustix::io::Errno::NOMEM.raw_os_error()))
-            }
-            _ => Ok(()),
+            Plan::Far(_, length) => limits::check(length, false)
+                .map_err(|short| Fault::refused(rank, Refusal::Shortage(short))),
+            Plan::Near(_) => Ok(()),
         }
     }
 }

@@ -1,20 +1,24 @@
 //! A rank is killed that has a guard of a region.
 
+use std::sync::atomic::Ordering::SeqCst;
 use std::thread;
 use std::time::Duration;
 
 use mpisync::ndarray::Ix1;
 use mpisync::{LockError, Region};
 use mpisync_tests::job::{Case, Job};
+use mpisync_tests::scratch::until;
 
 use super::{
-    LONG, assert_holder_died, await_death, die, kill_waiting_victim, ready, survived, victim,
+    LONG, PROCESS, READY, assert_holder_died, await_death, die, kill_waiting_victim, ready,
+    survived, victim,
 };
 
 pub const CASES: &[Case] = &[
     ("reader_of_a_region_dies", reader_of_a_region_dies),
     ("writer_of_a_region_dies", writer_of_a_region_dies),
     ("publisher_of_a_region_dies", publisher_of_a_region_dies),
+    ("root_of_a_region_dies", root_of_a_region_dies),
 ];
 
 /// Who only reads takes nothing with it.
@@ -79,6 +83,47 @@ fn publisher_of_a_region_dies(job: &Job) {
             );
         }
         Err(LockError::HolderDied { rank }) => assert_eq!(rank, victim(job)),
+        Err(error) => panic!("{error}"),
+    }
+    survived(job)
+}
+
+/// All ranks set the region together, and the root is killed at any moment of that. The others are told by the call, or by
+/// the next look at the region, unless all of the items have come.
+fn root_of_a_region_dies(job: &Job) {
+    const ITEMS: usize = 2_000_000;
+    let mut region = Region::<u64, Ix1>::new(&job.world, [ITEMS]).unwrap();
+    let root = victim(job);
+    let mut data = (job.rank == root).then(|| vec![0_u64; ITEMS]);
+    if job.rank == 0 {
+        let (is_ready, process) = (job.scratch.word(READY), job.scratch.word(PROCESS));
+        // The rank itself waits for the root.
+        thread::spawn(move || {
+            until("the root to set", || is_ready.load(SeqCst) != 0);
+            thread::sleep(Duration::from_millis(100));
+            // SAFETY: plain system call; the process is a rank of this job.
+            unsafe { libc::kill(process.load(SeqCst) as i32, libc::SIGKILL) };
+        });
+    }
+    for stamp in 1.. {
+        if let Some(data) = &mut data {
+            data.fill(stamp);
+        }
+        if stamp == 2 && job.rank == root {
+            ready(job);
+        }
+        if region.set(root, data.as_ref(), [0]).is_err() {
+            break;
+        }
+    }
+    await_death(job);
+    thread::sleep(Duration::from_millis(300));
+    match region.read_timeout(LONG) {
+        Ok(items) => {
+            let stamp = items[0];
+            assert!(items.iter().all(|item| *item == stamp), "a torn region");
+        }
+        Err(LockError::HolderDied { rank }) => assert_eq!(rank, root),
         Err(error) => panic!("{error}"),
     }
     survived(job)
