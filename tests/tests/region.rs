@@ -12,6 +12,7 @@ mpisync_tests::on_ranks!(regions on [1, 2, 3, 4, 8]:
     "region_changes_at_random",
     "region_is_never_torn",
     "region_parts_in_order",
+    "regions_at_once",
     "many_regions",
     "regions_come_and_go",
     "region_display",

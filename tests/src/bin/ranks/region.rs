@@ -25,6 +25,7 @@ pub const CASES: &[Case] = &[
     ("region_changes_at_random", region_changes_at_random),
     ("region_is_never_torn", region_is_never_torn),
     ("region_parts_in_order", region_parts_in_order),
+    ("regions_at_once", regions_at_once),
     ("many_regions", many_regions),
     ("regions_come_and_go", regions_come_and_go),
     ("region_of_more_than_2_gib", region_of_more_than_2_gib),
@@ -432,6 +433,49 @@ fn region_parts_in_order(job: &Job) {
                 job.world.barrier();
             }
         }
+    }
+}
+
+/// Regions of all sizes on several communicators, which all ranks write at any time: what travels for one of them gets into
+/// no other.
+fn regions_at_once(job: &Job) {
+    const OPERATIONS: u64 = 150;
+    let twin = job.world.duplicate();
+    let half = job
+        .world
+        .split_by_color(Color::with_value(job.rank % 2))
+        .unwrap();
+    let sizes = [1, 5_000, 40_000, 300_000];
+    let mut regions: Vec<(u64, Region<u64, Ix1>)> = Vec::new();
+    for (kind, comm) in [&job.world, &twin, &half].into_iter().enumerate() {
+        for (number, items) in sizes.into_iter().enumerate() {
+            // What is written says where it belongs.
+            let color = if kind == 2 { job.rank as u64 % 2 } else { 0 };
+            let place = 100 * kind as u64 + 10 * number as u64 + color;
+            regions.push((place, Region::new(comm, [items]).unwrap()));
+        }
+    }
+    let mut rng = Rng::new(job.rank as u64);
+    for _ in 0..OPERATIONS {
+        let index = rng.below(regions.len() as u64) as usize;
+        let (place, region) = &mut regions[index];
+        if rng.below(3) == 0 {
+            let mut items = region.write();
+            let stamp = items[0] + 1_000;
+            items.fill(stamp / 1_000 * 1_000 + *place);
+        } else {
+            let items = region.read();
+            let stamp = items[0];
+            assert!(stamp == 0 || stamp % 1_000 == *place, "{stamp} in {place}");
+            assert!(items.iter().all(|item| *item == stamp), "a torn region");
+        }
+    }
+    job.world.barrier();
+    for (place, region) in &regions {
+        let items = region.read();
+        let stamp = items[0];
+        assert!(stamp == 0 || stamp % 1_000 == *place, "{stamp} in {place}");
+        assert!(items.iter().all(|item| *item == stamp), "a torn region");
     }
 }
 
