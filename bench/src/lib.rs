@@ -6,8 +6,8 @@
 //!
 //! What all benchmarks share: [`clock`] tells the time, [`pace`] repeats an operation until a moment,
 //! [`team`] starts the ranks together and adds up what they did, [`memory`] is memory that they share, [`window`] words
-//! that they reach through MPI, [`program`] is how they start and what their command lines share, and [`report`] prints and
-//! stores the outcome.
+//! that they reach through MPI, [`turns`] lets subjects take turns, [`program`] is how
+//! they start and what their command lines share, and [`report`] prints and stores the outcome.
 
 pub mod channel;
 pub mod clock;
@@ -19,4 +19,5 @@ pub mod program;
 pub mod region;
 pub mod report;
 pub mod team;
+pub mod turns;
 pub mod window;

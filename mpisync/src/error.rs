@@ -1,7 +1,5 @@
 //! What can go wrong, with its cause and its cure.
 
-#[cfg(any(feature = "mpi", feature = "region"))]
-use crate::memory::limits::Shortage;
 use crate::place::Place;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -192,24 +190,6 @@ pub enum CreateError {
         /// MPI's own words.
         message: String,
     },
-}
-
-#[cfg(any(feature = "mpi", feature = "region"))]
-impl CreateError {
-    /// For a rank of a node that is short of memory.
-    pub(crate) fn no_room(rank: i32, short: Shortage) -> Self {
-        let Shortage {
-            asked,
-            available,
-            limit,
-        } = short;
-        CreateError::NoRoom {
-            rank,
-            asked,
-            available,
-            limit,
-        }
-    }
 }
 
 /// What limits the memory that can be had.

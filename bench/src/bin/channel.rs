@@ -36,10 +36,11 @@ use anyhow::Context;
 use clap::Parser;
 use mpi::topology::SimpleCommunicator;
 use mpi::traits::*;
-use mpisync_bench::channel::{Case, Name, Subject};
-use mpisync_bench::program::{self, chosen, spelling};
-use mpisync_bench::report::{self, Outcome, Setting};
+use mpisync_bench::channel::{Case, Name};
+use mpisync_bench::program::{self, chosen};
+use mpisync_bench::report::{self, Setting};
 use mpisync_bench::team::Team;
+use mpisync_bench::turns::{conclude, measure};
 
 /// Length of a round.
 const ROUND: Duration = Duration::from_millis(80);
@@ -99,7 +100,8 @@ fn run(options: &Options, world: &SimpleCommunicator) -> anyhow::Result<()> {
     let mut outcomes = Vec::new();
     for case in chosen(&options.cases) {
         if case.ranks() <= world.size() {
-            outcomes.extend(measure(case, &subjects, options.rounds, &team));
+            let make = |name: Name| name.make(case, &team);
+            outcomes.extend(measure(case, &subjects, options.rounds, &team, make));
         }
     }
     team.disband();
@@ -110,45 +112,6 @@ fn run(options: &Options, world: &SimpleCommunicator) -> anyhow::Result<()> {
         return report::write_rounds(path, &outcomes)
             .with_context(|| format!("cannot write {}", path.display()));
     }
-    for path in &options.with {
-        let rounds = report::read_rounds(path);
-        outcomes.extend(rounds.with_context(|| format!("cannot read {}", path.display()))?);
-    }
-    let outcomes = program::in_order::<Case, Name>(&outcomes);
-    print!("{}", report::table(&setting, &outcomes, "mpisync"));
-    if let Some(path) = &options.json {
-        report::write_json(path, &setting, &outcomes)
-            .with_context(|| format!("cannot write {}", path.display()))?;
-    }
-    Ok(())
-}
-
-/// All rounds of one case. Collective.
-fn measure(case: Case, subjects: &[Name], rounds: u32, team: &Team) -> Vec<Outcome> {
-    let mut subjects: Vec<(Box<dyn Subject>, Outcome)> = subjects
-        .iter()
-        .map(|&name| {
-            let outcome = Outcome {
-                case: spelling(case),
-                subject: spelling(name),
-                rounds: Vec::new(),
-            };
-            (name.make(case, team), outcome)
-        })
-        .collect();
-    for (subject, _) in &mut subjects {
-        subject.round(case, team);
-    }
-    for _ in 0..rounds {
-        for (subject, outcome) in &mut subjects {
-            outcome.rounds.push(subject.round(case, team));
-        }
-    }
-    subjects
-        .into_iter()
-        .map(|(subject, outcome)| {
-            subject.close();
-            outcome
-        })
-        .collect()
+    let json = options.json.as_deref();
+    conclude::<Case, Name>(outcomes, &options.with, &setting, json)
 }

@@ -41,14 +41,14 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Context;
 use clap::Parser;
 use mpi::topology::SimpleCommunicator;
 use mpi::traits::*;
-use mpisync_bench::lock::{Case, Name, Subject, Windows};
-use mpisync_bench::program::{self, chosen, spelling};
-use mpisync_bench::report::{self, Outcome, Setting};
+use mpisync_bench::lock::{Case, Name, Windows};
+use mpisync_bench::program::{self, chosen};
+use mpisync_bench::report::{self, Setting};
 use mpisync_bench::team::Team;
+use mpisync_bench::turns::{conclude, measure};
 
 /// Length of a round.
 const ROUND: Duration = Duration::from_millis(80);
@@ -85,47 +85,16 @@ fn run(options: &Options, world: &SimpleCommunicator) -> anyhow::Result<()> {
     let windows = Windows::of(&setting.mpi);
     let mut outcomes = Vec::new();
     for case in chosen(&options.cases) {
-        outcomes.extend(measure(case, options, &team, windows));
+        let subjects: Vec<Name> = chosen(&options.subjects)
+            .into_iter()
+            .filter(|name| name.takes(case) && name.is_fit(team.hosts(), windows))
+            .collect();
+        let make = |name: Name| name.make(&team);
+        outcomes.extend(measure(case, &subjects, options.rounds, &team, make));
+    }
+    if world.rank() == 0 {
+        conclude::<Case, Name>(outcomes, &[], &setting, options.json.as_deref())?;
     }
     team.disband();
-    if world.rank() == 0 {
-        print!("{}", report::table(&setting, &outcomes, "mpisync"));
-        if let Some(path) = &options.json {
-            report::write_json(path, &setting, &outcomes)
-                .with_context(|| format!("cannot write {}", path.display()))?;
-        }
-    }
     Ok(())
-}
-
-/// All rounds of one case. Collective.
-fn measure(case: Case, options: &Options, team: &Team, windows: Windows) -> Vec<Outcome> {
-    let mut subjects: Vec<(Box<dyn Subject>, Outcome)> = chosen(&options.subjects)
-        .into_iter()
-        .filter(|name| name.takes(case))
-        .filter(|name| name.is_fit(team.hosts(), windows))
-        .map(|name| {
-            let outcome = Outcome {
-                case: spelling(case),
-                subject: spelling(name),
-                rounds: Vec::new(),
-            };
-            (name.make(team), outcome)
-        })
-        .collect();
-    for (subject, _) in &mut subjects {
-        subject.round(case, team);
-    }
-    for _ in 0..options.rounds {
-        for (subject, outcome) in &mut subjects {
-            outcome.rounds.push(subject.round(case, team));
-        }
-    }
-    subjects
-        .into_iter()
-        .map(|(subject, outcome)| {
-            subject.close();
-            outcome
-        })
-        .collect()
 }

@@ -41,14 +41,14 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context;
 use clap::Parser;
 use mpi::topology::SimpleCommunicator;
 use mpi::traits::*;
-use mpisync_bench::program::{self, chosen, spelling};
-use mpisync_bench::region::{Case, Name, Subject};
-use mpisync_bench::report::{self, Outcome, Setting};
+use mpisync_bench::program::{self, chosen};
+use mpisync_bench::region::{Case, Name};
+use mpisync_bench::report::{self, Setting};
 use mpisync_bench::team::Team;
+use mpisync_bench::turns::{conclude, measure};
 
 /// Measures mpisync's region beside others, on the ranks of this MPI job.
 #[derive(Parser)]
@@ -93,56 +93,19 @@ fn run(options: &Options, world: &SimpleCommunicator) -> anyhow::Result<()> {
         let team = Team::new(world, case.round());
         hosts = team.hosts();
         let subjects = options.subjects(case, &team);
-        outcomes.extend(measure(case, &subjects, case.rounds(options.rounds), &team));
+        let rounds = case.rounds(options.rounds);
+        let make = |name: Name| name.make(case, &team);
+        outcomes.extend(measure(case, &subjects, rounds, &team, make));
         team.disband();
     }
     if world.rank() > 0 {
         return Ok(());
     }
-    for path in &options.with {
-        let rounds = report::read_rounds(path);
-        outcomes.extend(rounds.with_context(|| format!("cannot read {}", path.display()))?);
-    }
-    let outcomes = program::in_order::<Case, Name>(&outcomes);
     let setting = Setting {
         mpi: report::short_version(&mpi::environment::library_version()?),
         ranks: world.size() as usize,
         hosts,
     };
-    print!("{}", report::table(&setting, &outcomes, "mpisync"));
-    if let Some(path) = &options.json {
-        report::write_json(path, &setting, &outcomes)
-            .with_context(|| format!("cannot write {}", path.display()))?;
-    }
-    Ok(())
-}
-
-/// All rounds of one case. Collective.
-fn measure(case: Case, subjects: &[Name], rounds: u32, team: &Team) -> Vec<Outcome> {
-    let mut subjects: Vec<(Box<dyn Subject>, Outcome)> = subjects
-        .iter()
-        .map(|&name| {
-            let outcome = Outcome {
-                case: spelling(case),
-                subject: spelling(name),
-                rounds: Vec::new(),
-            };
-            (name.make(case, team), outcome)
-        })
-        .collect();
-    for (subject, _) in &mut subjects {
-        subject.round(case, team);
-    }
-    for _ in 0..rounds {
-        for (subject, outcome) in &mut subjects {
-            outcome.rounds.push(subject.round(case, team));
-        }
-    }
-    subjects
-        .into_iter()
-        .map(|(subject, outcome)| {
-            subject.close();
-            outcome
-        })
-        .collect()
+    let json = options.json.as_deref();
+    conclude::<Case, Name>(outcomes, &options.with, &setting, json)
 }

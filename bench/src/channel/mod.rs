@@ -14,6 +14,7 @@ use mpi::traits::*;
 use crate::clock;
 use crate::pace::{Laps, repeat_until};
 use crate::team::{Span, Team};
+use crate::turns::Subject;
 
 /// What is measured; the number is the bytes of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -144,7 +145,7 @@ impl Name {
     ///
     /// # Panics
     /// Where this program [cannot measure it](Self::is_here).
-    pub fn make(self, case: Case, team: &Team) -> Box<dyn Subject> {
+    pub fn make(self, case: Case, team: &Team) -> Box<dyn Subject<Case>> {
         match self {
             Name::Mpisync => mpisync::new(case, team),
             Name::MpiSendRecv => Box::new(mpi_send_recv::MpiSendRecv::new(case, team)),
@@ -155,15 +156,6 @@ impl Name {
             Name::MpiChannels => panic!("a program of its own measures it"),
         }
     }
-}
-
-/// A subject, ready to be measured in the case that it was made for.
-pub trait Subject {
-    /// Runs one round; nanoseconds a message. Collective.
-    fn round(&mut self, case: Case, team: &Team) -> f64;
-
-    /// Gives back what the subject has. Collective.
-    fn close(self: Box<Self>);
 }
 
 /// The first word of the message after the last one of a round.
@@ -187,7 +179,7 @@ trait Link {
     fn close(self);
 }
 
-impl<L: Link> Subject for L {
+impl<L: Link> Subject<Case> for L {
     fn round(&mut self, case: Case, team: &Team) -> f64 {
         match case {
             Case::Stream(_) | Case::TwoByTwo(_) => stream_round(self, case, team),

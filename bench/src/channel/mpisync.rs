@@ -8,8 +8,9 @@ use std::slice;
 use ::mpisync::{Consumer, Producer, RemoteChannel};
 use mpi::traits::*;
 
-use super::{Case, LAST, Link, Subject, begin_with, beginning, buffer};
+use super::{Case, LAST, Link, begin_with, beginning, buffer};
 use crate::team::Team;
+use crate::turns::Subject;
 
 /// Messages of more bytes are not put as values.
 const SMALL: usize = 4096;
@@ -25,7 +26,7 @@ pub struct Mpisync<const BYTES: usize> {
 ///
 /// # Panics
 /// Where no case has messages of that length.
-pub fn new(case: Case, team: &Team) -> Box<dyn Subject> {
+pub fn new(case: Case, team: &Team) -> Box<dyn Subject<Case>> {
     match case.bytes() {
         8 => Box::new(Mpisync::<8>::new(case, team)),
         64 => Box::new(Mpisync::<64>::new(case, team)),

@@ -4,8 +4,9 @@
 use mpi::topology::SimpleCommunicator;
 use mpi::traits::*;
 
-use super::{Case, Lock, Subject, lock_round};
+use super::{Case, Lock, lock_round};
 use crate::team::Team;
+use crate::turns::Subject;
 use crate::window::{Window, progress};
 
 const TAIL: usize = 0;
@@ -85,7 +86,7 @@ impl Lock for McsRma<'_> {
     }
 }
 
-impl Subject for McsRma<'_> {
+impl Subject<Case> for McsRma<'_> {
     fn round(&mut self, case: Case, team: &Team) -> f64 {
         lock_round(self, case, team)
     }

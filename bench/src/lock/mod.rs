@@ -16,6 +16,7 @@ use mpi::traits::*;
 use crate::clock;
 use crate::pace::repeat_until;
 use crate::team::Team;
+use crate::turns::Subject;
 use crate::window::progress;
 
 /// What is measured. An operation is an acquisition together with its release.
@@ -102,7 +103,7 @@ impl Name {
     }
 
     /// Makes the subject. Collective.
-    pub fn make<'a>(self, team: &Team<'a>) -> Box<dyn Subject + 'a> {
+    pub fn make<'a>(self, team: &Team<'a>) -> Box<dyn Subject<Case> + 'a> {
         match self {
             Name::Mpisync => Box::new(mpisync::Mpisync::new(team.world())),
             Name::PthreadRwlock => Box::new(pthread_rwlock::PthreadRwlock::new(team.world())),
@@ -143,15 +144,6 @@ impl Windows {
             Windows::Yes
         }
     }
-}
-
-/// A subject, ready to be measured.
-pub trait Subject {
-    /// Runs one round of a case that the subject [takes](Name::takes); nanoseconds an operation. Collective.
-    fn round(&mut self, case: Case, team: &Team) -> f64;
-
-    /// Gives back what the subject has. Collective.
-    fn close(self: Box<Self>);
 }
 
 /// A reader-writer lock of all ranks.

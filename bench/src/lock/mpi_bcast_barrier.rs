@@ -4,8 +4,9 @@
 use mpi::topology::SimpleCommunicator;
 use mpi::traits::*;
 
-use super::{Case, HandOver, Subject, hand_over_round};
+use super::{Case, HandOver, hand_over_round};
 use crate::team::Team;
+use crate::turns::Subject;
 
 /// A communicator of its own.
 pub struct MpiBcastBarrier {
@@ -29,7 +30,7 @@ impl HandOver for MpiBcastBarrier {
     }
 }
 
-impl Subject for MpiBcastBarrier {
+impl Subject<Case> for MpiBcastBarrier {
     fn round(&mut self, case: Case, team: &Team) -> f64 {
         assert_eq!(case, Case::SingleWriteShare8);
         hand_over_round(self, team)

@@ -3,9 +3,10 @@
 use mpi::ffi;
 use mpi::topology::SimpleCommunicator;
 
-use super::{Case, Subject};
+use super::Case;
 use crate::pace::repeat_until;
 use crate::team::Team;
+use crate::turns::Subject;
 use crate::window::{Window, progress};
 
 /// One word at rank 0.
@@ -22,7 +23,7 @@ impl MpiFetchAndOp {
     }
 }
 
-impl Subject for MpiFetchAndOp {
+impl Subject<Case> for MpiFetchAndOp {
     fn round(&mut self, _case: Case, team: &Team) -> f64 {
         let span = team.start();
         let laps = if team.is_the_lone_rank() {

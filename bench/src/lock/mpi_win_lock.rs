@@ -11,9 +11,10 @@ use mpi::ffi::{self, MPI_LOCK_EXCLUSIVE, MPI_LOCK_SHARED};
 use mpi::topology::SimpleCommunicator;
 use mpi::traits::*;
 
-use super::{Case, Lock, Subject, lock_round};
+use super::{Case, Lock, lock_round};
 use crate::memory::Info;
 use crate::team::Team;
+use crate::turns::Subject;
 
 /// The rank that every lock goes to.
 const HOME: c_int = 0;
@@ -68,7 +69,7 @@ impl Lock for MpiWinLock {
     }
 }
 
-impl Subject for MpiWinLock {
+impl Subject<Case> for MpiWinLock {
     fn round(&mut self, case: Case, team: &Team) -> f64 {
         lock_round(self, case, team)
     }

@@ -3,8 +3,9 @@
 use ::mpisync::{Access, WindowController};
 use mpi::topology::SimpleCommunicator;
 
-use super::{Case, HandOver, Lock, Subject, hand_over_round, lock_round};
+use super::{Case, HandOver, Lock, hand_over_round, lock_round};
 use crate::team::Team;
+use crate::turns::Subject;
 
 /// A controller whose master is rank 0.
 pub struct Mpisync {
@@ -43,7 +44,7 @@ impl HandOver for Mpisync {
     }
 }
 
-impl Subject for Mpisync {
+impl Subject<Case> for Mpisync {
     fn round(&mut self, case: Case, team: &Team) -> f64 {
         match case {
             Case::SingleWriteShare8 => hand_over_round(self, team),

@@ -3,14 +3,15 @@
 use std::thread;
 use std::time::Duration;
 
-use super::{Case, IDLE_SPAN, Subject};
+use super::{Case, IDLE_SPAN};
 use crate::clock;
 use crate::team::Team;
+use crate::turns::Subject;
 
 /// The naps.
 pub struct Nap1ms;
 
-impl Subject for Nap1ms {
+impl Subject<Case> for Nap1ms {
     fn round(&mut self, _case: Case, team: &Team) -> f64 {
         team.start();
         let end = clock::now() + IDLE_SPAN;

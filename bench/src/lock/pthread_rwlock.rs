@@ -13,9 +13,10 @@ use libc::{
 use mpi::topology::SimpleCommunicator;
 use mpi::traits::*;
 
-use super::{Case, Lock, Subject, lock_round};
+use super::{Case, Lock, lock_round};
 use crate::memory::Shared;
 use crate::team::Team;
+use crate::turns::Subject;
 
 /// A `pthread_rwlock_t` of all ranks of one host.
 pub struct PthreadRwlock {
@@ -76,7 +77,7 @@ impl Lock for PthreadRwlock {
     }
 }
 
-impl Subject for PthreadRwlock {
+impl Subject<Case> for PthreadRwlock {
     fn round(&mut self, case: Case, team: &Team) -> f64 {
         lock_round(self, case, team)
     }

@@ -17,6 +17,7 @@ use clap::ValueEnum;
 use clap::builder::PossibleValue;
 
 use crate::team::Team;
+use crate::turns::Subject;
 use rounds::{Alone, Sums, Together};
 
 /// What is measured; the number is the bytes of an array, whose items are `f64`.
@@ -157,7 +158,7 @@ impl Name {
     ///
     /// # Panics
     /// Where this program [cannot measure it](Self::is_here).
-    pub fn make(self, case: Case, team: &Team) -> Box<dyn Subject> {
+    pub fn make(self, case: Case, team: &Team) -> Box<dyn Subject<Case>> {
         match (self, case) {
             (Name::Mpisync, Case::Set(_)) => {
                 Box::new(Together::new(mpisync::Whole::new(case, team)))
@@ -174,15 +175,6 @@ impl Name {
             (Name::RawPointer, _) => Box::new(Sums::new(raw_pointer::RawPointer::new(case, team))),
         }
     }
-}
-
-/// A subject, ready to be measured in the case that it was made for.
-pub trait Subject {
-    /// Runs one round; nanoseconds an operation. Collective.
-    fn round(&mut self, case: Case, team: &Team) -> f64;
-
-    /// Gives back what the subject has. Collective.
-    fn close(self: Box<Self>);
 }
 
 /// What the worker has in its own memory to be written, and no other rank.

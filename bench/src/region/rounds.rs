@@ -2,10 +2,11 @@
 
 use std::ops::Range;
 
-use super::{Case, Subject, items};
+use super::{Case, items};
 use crate::clock;
 use crate::pace::{Laps, repeat_until};
 use crate::team::{Span, Team};
+use crate::turns::Subject;
 
 /// An array that ranks share or have copies of, and of which the worker writes one place after the other.
 pub(super) trait Array {
@@ -63,7 +64,7 @@ impl<A: Array> Together<A> {
     }
 }
 
-impl<A: Array> Subject for Together<A> {
+impl<A: Array> Subject<Case> for Together<A> {
     /// No rank looks at the clock: all go by how long an operation took the time before.
     fn round(&mut self, case: Case, team: &Team) -> f64 {
         /// Operations before there is any figure to go by.
@@ -100,7 +101,7 @@ impl<A: Array> Alone<A> {
     }
 }
 
-impl<A: Array> Subject for Alone<A> {
+impl<A: Array> Subject<Case> for Alone<A> {
     fn round(&mut self, case: Case, team: &Team) -> f64 {
         let span = team.start();
         let laps = if team.rank() == case.worker(team) {
@@ -169,7 +170,7 @@ impl<R: Readable> Sums<R> {
     }
 }
 
-impl<R: Readable> Subject for Sums<R> {
+impl<R: Readable> Subject<Case> for Sums<R> {
     fn round(&mut self, case: Case, team: &Team) -> f64 {
         let expected: f64 = items(case.items()).iter().sum();
         let span = team.start();

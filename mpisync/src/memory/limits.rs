@@ -3,7 +3,7 @@
 //! Shared memory is taken when it is made, and a container or batch system may have set a limit that only shows when the
 //! kernel kills a process. So the limits are looked at before. Whoever takes memory at the same moment is not seen.
 
-use crate::error::MemoryLimit;
+use crate::error::{CreateError, MemoryLimit};
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,6 +17,23 @@ pub(crate) struct Shortage {
     pub(crate) asked: u64,
     pub(crate) available: u64,
     pub(crate) limit: MemoryLimit,
+}
+
+impl Shortage {
+    /// The error for a rank of the node.
+    pub(crate) fn on(self, rank: i32) -> CreateError {
+        let Shortage {
+            asked,
+            available,
+            limit,
+        } = self;
+        CreateError::NoRoom {
+            rank,
+            asked,
+            available,
+            limit,
+        }
+    }
 }
 
 /// Looks whether there are `asked` bytes, in shared memory or the process's own.

@@ -110,8 +110,7 @@ impl<T: Plain, D: Dimension> Region<T, D> {
     /// [`CreateError::Shape`], [`CreateError::Dimensions`], [`CreateError::NoRoom`], [`CreateError::Memory`].
     pub fn local(shape: impl IntoDimension) -> Result<Self, CreateError> {
         let extent = Extent::new::<T>(shape)?;
-        limits::check(extent.bytes::<T>(), false)
-            .map_err(|short| CreateError::no_room(0, short))?;
+        limits::check(extent.bytes::<T>(), false).map_err(|short| short.on(0))?;
         let memory = match extent.bytes::<T>() {
             0 => None,
             bytes => {

@@ -23,18 +23,11 @@ pub(crate) struct Piece {
 
 impl Piece {
     fn send(comm: &OwnComm, rank: u32, bytes: &CopyBytes, place: Range<usize>) -> Self {
-        Self::begin(comm, bytes, &place, |start, count, request| {
+        Self::begin(bytes, &place, |start, count, request| {
             // SAFETY: the bytes are kept with the request until it is complete.
             unsafe {
-                ffi::MPI_Isend(
-                    start,
-                    count,
-                    ffi::RSMPI_UINT8_T,
-                    rank as c_int,
-                    TAG,
-                    comm.raw(),
-                    request,
-                );
+                let (kind, rank) = (ffi::RSMPI_UINT8_T, rank as c_int);
+                ffi::MPI_Isend(start, count, kind, rank, TAG, comm.raw(), request);
             }
         })
     }
@@ -46,24 +39,16 @@ impl Piece {
         bytes: &CopyBytes,
         place: Range<usize>,
     ) -> Self {
-        Self::begin(comm, bytes, &place, |start, count, request| {
+        Self::begin(bytes, &place, |start, count, request| {
             // SAFETY: the room is kept with the request until it is complete, and who has `bytes` is alone with it.
             unsafe {
-                ffi::MPI_Irecv(
-                    start,
-                    count,
-                    ffi::RSMPI_UINT8_T,
-                    rank as c_int,
-                    TAG,
-                    comm.raw(),
-                    request,
-                );
+                let (kind, rank) = (ffi::RSMPI_UINT8_T, rank as c_int);
+                ffi::MPI_Irecv(start, count, kind, rank, TAG, comm.raw(), request);
             }
         })
     }
 
     fn begin(
-        _comm: &OwnComm,
         bytes: &CopyBytes,
         place: &Range<usize>,
         start: impl FnOnce(*mut c_void, c_int, *mut ffi::MPI_Request),

@@ -197,7 +197,7 @@ impl Fault {
     fn refused(rank: i32, refusal: Refusal) -> Self {
         let error = match refusal {
             Refusal::System(errno) => return Fault::memory(rank, errno),
-            Refusal::Shortage(short) => CreateError::no_room(rank, short),
+            Refusal::Shortage(short) => short.on(rank),
         };
         Fault::new(Kind::MEMORY, error)
     }

@@ -1,0 +1,83 @@
+//! Subjects that take turns, round after round, and what becomes of their figures.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::ValueEnum;
+
+use crate::program::{in_order, spelling};
+use crate::report::{self, Outcome, Setting};
+use crate::team::Team;
+
+/// A subject, ready to be measured in cases of one benchmark.
+pub trait Subject<Case> {
+    /// Runs one round of a case that the subject was made for; nanoseconds an operation. Collective.
+    fn round(&mut self, case: Case, team: &Team) -> f64;
+
+    /// Gives back what the subject has. Collective.
+    fn close(self: Box<Self>);
+}
+
+/// All rounds of one case: each subject is made, goes through a round that is not counted, and then they take turns.
+/// Collective.
+pub fn measure<'a, Case, Name>(
+    case: Case,
+    subjects: &[Name],
+    rounds: u32,
+    team: &Team,
+    make: impl Fn(Name) -> Box<dyn Subject<Case> + 'a>,
+) -> Vec<Outcome>
+where
+    Case: ValueEnum + Copy,
+    Name: ValueEnum + Copy,
+{
+    let mut subjects: Vec<(Box<dyn Subject<Case> + 'a>, Outcome)> = subjects
+        .iter()
+        .map(|&name| {
+            let outcome = Outcome {
+                case: spelling(case),
+                subject: spelling(name),
+                rounds: Vec::new(),
+            };
+            (make(name), outcome)
+        })
+        .collect();
+    for (subject, _) in &mut subjects {
+        subject.round(case, team);
+    }
+    for _ in 0..rounds {
+        for (subject, outcome) in &mut subjects {
+            outcome.rounds.push(subject.round(case, team));
+        }
+    }
+    subjects
+        .into_iter()
+        .map(|(subject, outcome)| {
+            subject.close();
+            outcome
+        })
+        .collect()
+}
+
+/// Prints the figures, and stores them if a file is named, with what other programs have measured.
+///
+/// # Errors
+/// When a file cannot be read or written.
+pub fn conclude<Case: ValueEnum, Name: ValueEnum>(
+    mut outcomes: Vec<Outcome>,
+    others: &[PathBuf],
+    setting: &Setting,
+    json: Option<&Path>,
+) -> anyhow::Result<()> {
+    for path in others {
+        let rounds = report::read_rounds(path);
+        outcomes.extend(rounds.with_context(|| format!("cannot read {}", path.display()))?);
+    }
+    let outcomes = in_order::<Case, Name>(&outcomes);
+    print!("{}", report::table(setting, &outcomes, "mpisync"));
+    if let Some(path) = json {
+        report::write_json(path, setting, &outcomes)
+            .with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(())
+}
