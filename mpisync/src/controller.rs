@@ -411,7 +411,7 @@ impl WindowController {
     }
 
     /// Its side of the cluster, where the communicator spans nodes.
-    #[cfg(all(feature = "mpi", feature = "region"))]
+    #[cfg(feature = "mpi")]
     pub(crate) fn tier(&self) -> Option<&Tier> {
         self.tier.as_ref()
     }

@@ -35,7 +35,7 @@
 //! - `simulator`: the module `simulator`, which runs the lock's protocol on thousands of nodes of a modelled network.
 //!
 //! # Layers
-//! Public types (`controller`, `guard`, `fence`, `collective`, `channel`, `region`, `plain`) stand on protocols (`lock`: the reader-writer
+//! Public types (`controller`, `guard`, `fence`, `collective`, `channel`, `region`, `sync`, `plain`) stand on protocols (`lock`: the reader-writer
 //! lock; `share`: how a value travels; `agree`: how ranks meet; `wait`: how a rank waits), and these on `memory`, which
 //! alone calls MPI and knows where the words lie. The lock is model-checked with loom as it is, without MPI.
 
@@ -77,6 +77,8 @@ mod share;
 #[cfg(all(any(feature = "simulator", test), feature = "mpi", not(loom)))]
 pub mod simulator;
 #[cfg(not(loom))]
+mod sync;
+#[cfg(not(loom))]
 mod transport;
 #[cfg(all(feature = "mpi", not(loom)))]
 mod universe;
@@ -109,6 +111,8 @@ pub use place::Place;
 pub use plain::Plain;
 #[cfg(all(feature = "region", not(loom)))]
 pub use region::{Region, RegionError, RegionReadGuard, RegionWriteGuard};
+#[cfg(not(loom))]
+pub use sync::counter::{self, Counter};
 #[cfg(not(loom))]
 pub use transport::Transport;
 #[cfg(all(feature = "mpi", not(loom)))]

@@ -186,8 +186,18 @@ impl Ward {
                     follower.count_answer(change);
                 }
             }
+            Word::Count {
+                asker,
+                question,
+                amount,
+            } => {
+                let counter = &self.lock.memory.shelf()[0];
+                let before = counter.fetch_add(amount, Ordering::AcqRel);
+                hub.tell_rank(asker, number, Word::Counted { question, before });
+            }
             // Handled before an agent is asked.
-            Word::Accepted { .. }
+            Word::Counted { .. }
+            | Word::Accepted { .. }
             | Word::Answer { .. }
             | Word::Gone
             | Word::Forget

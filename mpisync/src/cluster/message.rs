@@ -33,7 +33,8 @@ pub(crate) enum Reason {
     IsElsewhere,
 }
 
-/// A message about one controller, channel or region; a region is a controller with items.
+/// A message about one controller, channel or other object; a region is a controller with items, a counter one with a
+/// number.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Word {
     /// About the lock.
@@ -70,6 +71,14 @@ pub(crate) enum Word {
     /// To the asker: a node, and all below it, have the change of this number.
     #[cfg(feature = "region")]
     Changed { number: u32, asker: Asker },
+    /// To the home node: `asker` counts the counter up by so much.
+    Count {
+        asker: u32,
+        question: u32,
+        amount: u64,
+    },
+    /// To the asker: what it was before.
+    Counted { question: u32, before: u64 },
     /// To the home node: all ranks of a node have dropped the controller.
     Gone,
     /// All ranks have.

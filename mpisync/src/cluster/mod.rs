@@ -32,7 +32,7 @@ pub(crate) use message::{Reason, Word};
 use std::collections::HashMap;
 #[cfg(feature = "region")]
 use std::ops::Range;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 pub(crate) use thread::end;
@@ -71,6 +71,10 @@ pub(crate) struct Desk {
     answer: Mutex<Option<(u64, Reason)>>,
     /// When this rank asked last.
     asked: Mutex<Option<Instant>>,
+    /// The number of this rank's last question to a counter.
+    question: AtomicU32,
+    /// And what has been answered to which one.
+    counted: Mutex<Option<(u32, u64)>>,
 }
 
 impl Desk {
@@ -97,6 +101,19 @@ impl Desk {
         lock(&self.answer)
             .filter(|answer| answer.0 == call)
             .map(|answer| answer.1)
+    }
+
+    /// Begins to ask a counter; the question's number.
+    pub(crate) fn begin_question(&self) -> u32 {
+        self.question
+            .fetch_add(1, Ordering::Relaxed)
+            .wrapping_add(1)
+    }
+
+    /// What was answered to this question, if anything.
+    pub(crate) fn counted(&self, question: u32) -> Option<u64> {
+        let (answered, before) = (*lock(&self.counted))?;
+        (answered == question).then_some(before)
     }
 
     /// Begins to count the answers to a close.
@@ -368,6 +385,11 @@ impl Hub {
             } => {
                 if let Some(desk) = desk() {
                     count(&desk.changes, number);
+                }
+            }
+            Word::Counted { question, before } => {
+                if let Some(desk) = desk() {
+                    *lock(&desk.counted) = Some((question, before));
                 }
             }
             Word::Accepted { call } => {

@@ -33,6 +33,8 @@ unsafe impl Shareable for Words {}
 // SAFETY: as above.
 unsafe impl Shareable for Line<RankWords> {}
 // SAFETY: as above.
+unsafe impl Shareable for Line<Shelf> {}
+// SAFETY: as above.
 unsafe impl Shareable for Mailbox {}
 // SAFETY: as above.
 unsafe impl Shareable for Line<Mail> {}
@@ -48,7 +50,11 @@ const STATION: usize = 0;
 
 const WORDS_AT: usize = size_of::<BlockHeader>();
 const MAILBOX_AT: usize = WORDS_AT + size_of::<Words>();
-const RANKS_AT: usize = MAILBOX_AT + size_of::<Mailbox>();
+const SHELF_AT: usize = MAILBOX_AT + size_of::<Mailbox>();
+const RANKS_AT: usize = SHELF_AT + size_of::<Line<Shelf>>();
+
+/// Words for what is no lock and stands beside one; all zero at first.
+pub(crate) type Shelf = [AtomicU64; 2];
 
 /// The block of one controller, as this rank sees it. Dropping it gives this rank's share back, without a word to
 /// the others.
@@ -57,6 +63,7 @@ pub(crate) struct Block {
     words: NonNull<Words>,
     rank_words: NonNull<Line<RankWords>>,
     my_words: NonNull<RankWords>,
+    shelf: NonNull<Shelf>,
     me: usize,
     seats: usize,
     door: DoorKind,
@@ -108,6 +115,7 @@ impl Block {
             words: NonNull::from(chunk.get(start + WORDS_AT)),
             rank_words: NonNull::from(rank_words).cast(),
             my_words: NonNull::from(&rank_words[me].0),
+            shelf: NonNull::from(&chunk.get::<Line<Shelf>>(start + SHELF_AT).0),
             me,
             seats,
             door,
@@ -133,6 +141,13 @@ impl Block {
     pub(crate) fn identity(&self) -> u64 {
         let place = u64::from(self.extent.chunk) << 32 | u64::from(self.extent.offset);
         self.number.unwrap_or(place)
+    }
+
+    /// What an object that is more than a controller keeps.
+    #[inline]
+    pub(crate) fn shelf(&self) -> &Shelf {
+        // SAFETY: taken from a reference into `chunk`, which `self` keeps mapped.
+        unsafe { self.shelf.as_ref() }
     }
 
     /// Through which values travel.

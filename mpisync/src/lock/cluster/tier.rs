@@ -11,7 +11,7 @@ use crate::memory::event::{ALL, Event};
 use crate::memory::words::lock::READING;
 use crate::memory::words::station::{OUT, OWNER, QUEUED, Station, TurnWords};
 use crate::memory::{Memory, Surroundings};
-use crate::wait::{Deadline, Stop, wait};
+use crate::wait::{Deadline, Stop, wait, wait_for_network};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -149,6 +149,24 @@ impl Tier {
         if somebody_waits || site.standing().keeps_gates_closed() {
             writer::tidy(&site);
         }
+    }
+}
+
+/// As a counter.
+impl Tier {
+    /// Counts up the number that is on the home node, another one than this; what it was before. Waits for the network.
+    #[cold]
+    pub(crate) fn count_at_home(&self, block: &Block, amount: u64) -> u64 {
+        let question = self.desk.begin_question();
+        let word = Word::Count {
+            asker: self.hub.rank(),
+            question,
+            amount,
+        };
+        self.hub.tell(self.home, self.number, word);
+        wait_for_network(block, || self.desk.counted(question).is_some());
+        let counted = self.desk.counted(question);
+        counted.expect("it has just been answered")
     }
 }
 

@@ -5,6 +5,7 @@ mod channel;
 mod collective;
 mod common;
 mod communicators;
+mod counter;
 mod death;
 mod errors;
 mod exclusion;
@@ -33,6 +34,7 @@ fn main() {
         channel::CASES,
         collective::CASES,
         communicators::CASES,
+        counter::CASES,
         death::CASES,
         death::channels::CASES,
         death::regions::CASES,

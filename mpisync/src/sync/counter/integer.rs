@@ -1,0 +1,46 @@
+//! The types that a counter counts in.
+
+use std::fmt::{Debug, Display};
+
+/// An integer type, of 64 bits at most. The types are those of the standard library.
+pub trait Integer: Copy + Ord + Debug + Display + private::Sealed + 'static {
+    #[doc(hidden)]
+    const ZERO: Self;
+    #[doc(hidden)]
+    const ONE: Self;
+
+    /// The number with more bits of the same sign.
+    #[doc(hidden)]
+    fn to_bits(self) -> u64;
+
+    /// The number that has these as its lower bits.
+    #[doc(hidden)]
+    fn from_bits(bits: u64) -> Self;
+}
+
+mod private {
+    pub trait Sealed {}
+}
+
+macro_rules! integers {
+    ($($integer:ty)*) => {$(
+        impl private::Sealed for $integer {}
+
+        impl Integer for $integer {
+            const ZERO: Self = 0;
+            const ONE: Self = 1;
+
+            #[inline]
+            fn to_bits(self) -> u64 {
+                self as u64
+            }
+
+            #[inline]
+            fn from_bits(bits: u64) -> Self {
+                bits as $integer
+            }
+        }
+    )*};
+}
+
+integers!(i8 i16 i32 i64 isize u8 u16 u32 u64 usize);

@@ -1,0 +1,101 @@
+//! Numbers of a counter, one after the other.
+
+use super::{Counter, Integer};
+
+/// The numbers that a rank gets, without end: `for number in &counter`.
+#[derive(Debug)]
+pub struct Values<'a, T: Integer> {
+    counter: &'a Counter<T>,
+}
+
+impl<'a, T: Integer> Values<'a, T> {
+    pub(super) fn new(counter: &'a Counter<T>) -> Self {
+        Values { counter }
+    }
+}
+
+impl<T: Integer> Iterator for Values<'_, T> {
+    type Item = T;
+
+    fn next(&mut self) -> Option<T> {
+        Some(self.counter.next())
+    }
+}
+
+/// Numbers that a rank has taken at once; of [`Counter::reserve`].
+#[derive(Clone, Debug)]
+pub struct Reserved<T: Integer> {
+    next: T,
+    step: T,
+    left: u64,
+}
+
+impl<T: Integer> Reserved<T> {
+    pub(super) fn new(first: T, step: T, count: u64) -> Self {
+        Reserved {
+            next: first,
+            step,
+            left: count,
+        }
+    }
+}
+
+impl<T: Integer> Iterator for Reserved<T> {
+    type Item = T;
+
+    fn next(&mut self) -> Option<T> {
+        self.left = self.left.checked_sub(1)?;
+        let number = self.next;
+        let next = number.to_bits().wrapping_add(self.step.to_bits());
+        self.next = T::from_bits(next);
+        Some(number)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = usize::try_from(self.left);
+        (left.unwrap_or(usize::MAX), left.ok())
+    }
+}
+
+/// The numbers that a rank gets, up to an end; of [`Counter::up_to`].
+#[derive(Debug)]
+pub struct UpTo<'a, T: Integer> {
+    counter: &'a Counter<T>,
+    end: T,
+    block: u64,
+    taken: Reserved<T>,
+}
+
+impl<'a, T: Integer> UpTo<'a, T> {
+    pub(super) fn new(counter: &'a Counter<T>, end: T, block: u64) -> Self {
+        UpTo {
+            taken: Reserved::new(T::ZERO, T::ZERO, 0),
+            counter,
+            end,
+            block,
+        }
+    }
+
+    fn is_before_end(&self, number: T) -> bool {
+        if self.counter.step() < T::ZERO {
+            number > self.end
+        } else {
+            number < self.end
+        }
+    }
+}
+
+impl<T: Integer> Iterator for UpTo<'_, T> {
+    type Item = T;
+
+    fn next(&mut self) -> Option<T> {
+        let number = match self.taken.next() {
+            Some(number) => number,
+            None => {
+                self.taken = self.counter.reserve(self.block);
+                self.taken.next()?
+            }
+        };
+        self.is_before_end(number).then_some(number)
+    }
+}

@@ -1,0 +1,3 @@
+//! Smaller things that the ranks of a communicator share.
+
+pub mod counter;

@@ -1,0 +1,281 @@
+//! Counters: each number is given out once, on whatever rank.
+
+use std::sync::atomic::Ordering::SeqCst;
+
+use mpi::topology::Color;
+use mpi::traits::*;
+use mpisync::counter::Integer;
+use mpisync::{Counter, CreateError, Transport, WindowController};
+use mpisync_tests::job::{Case, Job};
+
+pub const CASES: &[Case] = &[
+    ("counter_counts", counter_counts),
+    ("counter_starts_and_steps", counter_starts_and_steps),
+    ("counter_types", counter_types),
+    ("counter_roots", counter_roots),
+    ("counter_shares_work", counter_shares_work),
+    ("counter_adds_anything", counter_adds_anything),
+    ("counter_orders_what_was_done", counter_orders_what_was_done),
+    ("counters_beside_each_other", counters_beside_each_other),
+    ("counters_come_and_go", counters_come_and_go),
+    ("counter_arguments_differ", counter_arguments_differ),
+    ("counter_through_windows", counter_through_windows),
+];
+
+/// Where to mark the numbers that were given out, in the words of scratch memory.
+const MARKS: usize = 100;
+
+/// Marks a number, which nobody may have had before.
+fn mark(job: &Job, number: usize) {
+    let before = job.scratch.word(MARKS + number).fetch_add(1, SeqCst);
+    assert_eq!(before, 0, "number {number} was given out twice");
+}
+
+/// Checks that all of the first numbers were given out, and no other.
+fn all_marked(job: &Job, count: usize) {
+    job.world.barrier();
+    for number in 0..count + 50 {
+        let marked = job.scratch.word(MARKS + number).load(SeqCst);
+        assert_eq!(marked, u64::from(number < count), "number {number}");
+    }
+    job.world.barrier();
+    if job.rank == 0 {
+        for number in 0..count {
+            job.scratch.word(MARKS + number).store(0, SeqCst);
+        }
+    }
+    job.world.barrier();
+}
+
+fn counter_counts(job: &Job) {
+    const EACH: usize = 200;
+    let counter = Counter::<u64>::new(&job.world).unwrap();
+    assert_eq!((counter.rank(), counter.size()), (job.rank, job.size));
+    assert_eq!((counter.root(), counter.step()), (0, 1));
+    let mut last = None;
+    for _ in 0..EACH {
+        let number = counter.next();
+        assert!(last.is_none_or(|last| number > last), "it goes on");
+        last = Some(number);
+        mark(job, number as usize);
+    }
+    let all = EACH * job.size as usize;
+    all_marked(job, all);
+    assert_eq!(counter.get(), all as u64);
+    counter.close().unwrap();
+}
+
+fn counter_starts_and_steps(job: &Job) {
+    for (start, step) in [(7, 1), (-5, 3), (100, -2), (0, -1)] {
+        let builder = Counter::<i32>::builder(&job.world).start(start).step(step);
+        let counter = builder.build().unwrap();
+        for _ in 0..20 {
+            let number = counter.next();
+            assert_eq!((number - start) % step, 0);
+            mark(job, ((number - start) / step) as usize);
+        }
+        all_marked(job, 20 * job.size as usize);
+        assert_eq!(counter.get(), start + 20 * job.size * step);
+    }
+}
+
+/// Each type counts to its end and around it.
+fn counter_types(job: &Job) {
+    fn around<T: Integer>(job: &Job, last: T, first: T) {
+        let counter = Counter::<T>::builder(&job.world)
+            .start(last)
+            .build()
+            .unwrap();
+        if job.rank == job.size - 1 {
+            assert_eq!((counter.next(), counter.next()), (last, first));
+        }
+        job.world.barrier();
+    }
+    around(job, i8::MAX, i8::MIN);
+    around(job, i16::MAX, i16::MIN);
+    around(job, i32::MAX, i32::MIN);
+    around(job, i64::MAX, i64::MIN);
+    around(job, isize::MAX, isize::MIN);
+    around(job, u8::MAX, 0);
+    around(job, u16::MAX, 0);
+    around(job, u32::MAX, 0);
+    around(job, u64::MAX, 0);
+    around(job, usize::MAX, 0);
+}
+
+fn counter_roots(job: &Job) {
+    for root in 0..job.size {
+        let counter = Counter::<i64>::builder(&job.world)
+            .root(root)
+            .build()
+            .unwrap();
+        assert_eq!(counter.root(), root);
+        for _ in 0..10 {
+            mark(job, counter.next() as usize);
+        }
+        all_marked(job, 10 * job.size as usize);
+    }
+    // On parts of the world.
+    let half = Color::with_value(job.rank % 2);
+    let comm = job.world.split_by_color(half).unwrap();
+    let root = comm.size() - 1;
+    let counter = Counter::<u16>::builder(&comm).root(root).build().unwrap();
+    for _ in 0..100 {
+        counter.next();
+    }
+    comm.barrier();
+    assert_eq!(i32::from(counter.get()), 100 * comm.size());
+}
+
+fn counter_shares_work(job: &Job) {
+    const TASKS: usize = 500;
+    for block in [1, 7, 64, 1_000] {
+        let counter = Counter::<u32>::new(&job.world).unwrap();
+        for task in counter.up_to_by(TASKS as u32, block) {
+            mark(job, task as usize);
+        }
+        all_marked(job, TASKS);
+        let beyond = u64::from(counter.get());
+        assert!(beyond >= TASKS as u64 && beyond < TASKS as u64 + block * (1 + job.size as u64));
+    }
+    let counter = Counter::<i8>::builder(&job.world)
+        .start(50)
+        .step(-1)
+        .build()
+        .unwrap();
+    for task in counter.up_to(0) {
+        mark(job, 50 - task as usize);
+    }
+    all_marked(job, 50);
+    let counter = Counter::<u64>::new(&job.world).unwrap();
+    for number in (&counter).into_iter().take(30) {
+        mark(job, number as usize);
+    }
+    all_marked(job, 30 * job.size as usize);
+    let mine = counter.reserve(40);
+    assert_eq!(mine.size_hint(), (40, Some(40)));
+    for number in mine {
+        mark(job, number as usize - 30 * job.size as usize);
+    }
+    all_marked(job, 40 * job.size as usize);
+    assert_eq!(counter.reserve(0).next(), None);
+}
+
+fn counter_adds_anything(job: &Job) {
+    let counter = Counter::<i64>::new(&job.world).unwrap();
+    for amount in [5, -3, 0, 1 << 40, -(1 << 40)] {
+        counter.add(amount);
+    }
+    job.world.barrier();
+    assert_eq!(counter.get(), 2 * i64::from(job.size));
+    assert_eq!(counter.try_add(0).unwrap(), 2 * i64::from(job.size));
+}
+
+/// Who gets a number sees what those before it had done.
+fn counter_orders_what_was_done(job: &Job) {
+    let counter = Counter::<u64>::new(&job.world).unwrap();
+    for _ in 0..100 {
+        job.scratch.word(50).fetch_add(1, SeqCst);
+        let number = counter.next();
+        assert!(
+            job.scratch.word(50).load(SeqCst) > number,
+            "number {number}"
+        );
+    }
+}
+
+/// Counters of one communicator, beside a controller that is in use.
+fn counters_beside_each_other(job: &Job) {
+    let mut ctrl = mpisync::sync(&job.world).unwrap();
+    let counters: Vec<Counter<u64>> = (0..50)
+        .map(|number| {
+            let builder = Counter::builder(&job.world).start(1_000 * number);
+            builder.root(number as i32 % job.size).build().unwrap()
+        })
+        .collect();
+    for round in 0..20 {
+        let guard = ctrl.write();
+        for counter in &counters {
+            counter.next();
+        }
+        drop(guard);
+        assert!(counters[round].get() > 1_000 * round as u64);
+    }
+    job.world.barrier();
+    for (number, counter) in counters.iter().enumerate() {
+        assert_eq!(counter.get(), 1_000 * number as u64 + 20 * job.size as u64);
+        let shown = format!("{counter:?}");
+        assert!(
+            shown.contains("Counter") && shown.contains("step: 1"),
+            "{shown}"
+        );
+    }
+}
+
+fn counters_come_and_go(job: &Job) {
+    let rounds = if mpisync::sync(&job.world).unwrap().nodes() == 1 {
+        500
+    } else {
+        50
+    };
+    for round in 0..rounds {
+        let counter = Counter::<u32>::new(&job.world).unwrap();
+        // The memory of one that went before is clear.
+        assert!(counter.next() < job.size as u32, "round {round}");
+        if round % 3 == 0 {
+            counter.close().unwrap();
+        }
+    }
+}
+
+fn counter_arguments_differ(job: &Job) {
+    for root in [-1, job.size] {
+        let error = Counter::<u8>::builder(&job.world)
+            .root(root)
+            .build()
+            .unwrap_err();
+        assert!(
+            matches!(error, CreateError::RootOutOfRange { .. }),
+            "{error}"
+        );
+    }
+    if job.size == 1 {
+        return;
+    }
+    let odd = job.rank == 1;
+    let differs = |outcome: Result<(), CreateError>, argument: &str| {
+        let error = outcome.expect_err("the arguments differ").to_string();
+        assert!(error.contains(argument), "{error}");
+    };
+    let builder = || Counter::<i32>::builder(&job.world);
+    differs(builder().start(odd.into()).build().map(drop), "start");
+    differs(builder().step(i32::from(odd) + 1).build().map(drop), "step");
+    differs(builder().root(odd.into()).build().map(drop), "root");
+    let outcome = if odd {
+        Counter::<u32>::new(&job.world).map(drop)
+    } else {
+        builder().build().map(drop)
+    };
+    differs(outcome, "type of numbers");
+    let outcome = if odd {
+        WindowController::builder(&job.world).build().map(drop)
+    } else {
+        builder().build().map(drop)
+    };
+    differs(outcome, "kind of object");
+    assert_eq!(builder().build().unwrap().step(), 1);
+}
+
+fn counter_through_windows(job: &Job) {
+    let comm = job.world.duplicate();
+    let builder = Counter::<u64>::builder(&comm).transport(Transport::Windows);
+    let counter = match builder.build() {
+        Ok(counter) => counter,
+        Err(CreateError::NoWindows { .. }) => return,
+        Err(error) => panic!("{error}"),
+    };
+    for _ in 0..50 {
+        mark(job, counter.next() as usize);
+    }
+    all_marked(job, 50 * job.size as usize);
+}
