@@ -18,6 +18,7 @@ pub mod plot;
 pub mod program;
 pub mod region;
 pub mod report;
+pub mod sync;
 pub mod team;
 pub mod turns;
 pub mod window;

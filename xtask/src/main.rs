@@ -72,7 +72,7 @@ enum Task {
     },
     /// Set everything up, then run a benchmark
     Bench {
-        /// Which benchmark: `lock`, `channel` or `region`
+        /// Which benchmark: `lock`, `channel`, `region` or `sync`
         bench: String,
         /// How many ranks to start
         #[arg(long, value_name = "N", default_value_t = 2)]
