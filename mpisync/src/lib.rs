@@ -26,6 +26,13 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! | type | what the ranks share |
+//! | --- | --- |
+//! | [`WindowController`] | a lock for something that lies elsewhere: a file, a service |
+//! | [`Region`] | an array in memory, one copy a node, which only guards reach |
+//! | [`RemoteChannel`] | messages of one type, from any rank to any rank |
+//! | [`Counter`] | numbers that are given out once |
+//!
 //! # Features
 //! - `mpi` (default): controllers on MPI communicators, by the crate [`mpi`](https://docs.rs/mpi). Without it only
 //!   [`WindowController::local`] is there, and the crate builds without any MPI.
