@@ -175,7 +175,7 @@ impl<T: Plain, D: Dimension, C: Communicator> RegionBuilder<'_, T, D, C> {
             let extent = self.extent.clone().expect("valid, for all agreed");
             let copy = NodeCopy::new(extent.items, created.memory.clone());
             let lock = WindowController::join(created, self.master, self.name.clone(), HANDOVERS);
-            Region { lock, copy, extent }
+            Region::with(lock, copy, extent)
         })
     }
 }

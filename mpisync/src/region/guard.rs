@@ -58,11 +58,10 @@ pub struct RegionWriteGuard<'a, T: Plain, D: Dimension = IxDyn> {
 impl<'a, T: Plain, D: Dimension> RegionReadGuard<'a, T, D> {
     #[inline]
     pub(super) fn new(region: &'a Region<T, D>, lock: ReadGuard<'a>) -> Self {
-        let dim = region.extent.dim.clone();
         // SAFETY: the copy has the items of this shape, one after the other; all bytes that any rank may have left there
         // are items, since `T` is plain. They live as long as the region, which is borrowed, and nobody writes them while
         // the read lock is held, which the view does not outlive: nothing is handed out but borrows from this guard.
-        let items = unsafe { ArrayView::from_shape_ptr(dim, region.copy.start().as_ptr()) };
+        let items = unsafe { region.items.clone().deref_into_view() };
         RegionReadGuard { items, _lock: lock }
     }
 }

@@ -69,7 +69,7 @@ pub use builder::RegionBuilder;
 pub use error::RegionError;
 use extent::Extent;
 pub use guard::{RegionReadGuard, RegionWriteGuard};
-use ndarray::{Dimension, IntoDimension, IxDyn};
+use ndarray::{Dimension, IntoDimension, IxDyn, RawArrayView};
 use std::any::type_name;
 use std::fmt;
 use std::io;
@@ -100,6 +100,8 @@ pub struct Region<T: Plain, D: Dimension = IxDyn> {
     lock: WindowController,
     copy: NodeCopy<T>,
     extent: Extent<D>,
+    /// Where readers find the items of `copy`; made once, because it takes longer than a read lock.
+    items: RawArrayView<T, D>,
 }
 
 impl<T: Plain, D: Dimension> Region<T, D> {
@@ -122,11 +124,22 @@ impl<T: Plain, D: Dimension> Region<T, D> {
             }
         };
         let copy = NodeCopy::new(extent.items, memory);
-        Ok(Region {
-            lock: WindowController::local(),
+        Ok(Self::with(WindowController::local(), copy, extent))
+    }
+
+    /// The region of these items, as many as the extent has.
+    fn with(lock: WindowController, copy: NodeCopy<T>, extent: Extent<D>) -> Self {
+        assert_eq!(copy.items(), extent.items, "as many items as the shape has");
+        // SAFETY: the pointer is aligned, and so many items lie behind it that none of the shape is beyond them.
+        let items = unsafe {
+            RawArrayView::from_shape_ptr(extent.dim.clone(), copy.start().as_ptr().cast_const())
+        };
+        Region {
+            lock,
             copy,
             extent,
-        })
+            items,
+        }
     }
 
     /// Gives the region's memory back on all ranks. Collective, waits for all.
