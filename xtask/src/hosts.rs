@@ -179,7 +179,11 @@ impl Hosts {
     pub fn environment(&self, mpi: &Mpi) -> Vec<(&'static str, String)> {
         let set = |name, value: &str| (name, value.to_owned());
         let mut environment = match (self.namespaces(mpi), mpi.family) {
-            (None, _) => vec![("MPIR_CVAR_NUM_CLIQUES", self.count.to_string())],
+            // UCX has the kernel read another process's memory, and ends this one where that process is dead.
+            (None, _) => vec![
+                ("MPIR_CVAR_NUM_CLIQUES", self.count.to_string()),
+                set("UCX_TLS", "^cma"),
+            ],
             // UCX sees through namespaces and would take shared memory between them.
             (Some(_), Family::Mpich) => {
                 vec![set("UCX_TLS", "tcp,self"), set("UCX_NET_DEVICES", "eth0")]
