@@ -175,15 +175,16 @@ impl Hosts {
         Ok(words)
     }
 
+    /// Whether this MPI only pretends that its ranks are on several hosts.
+    pub fn are_pretended(&self, mpi: &Mpi) -> bool {
+        self.namespaces(mpi).is_none()
+    }
+
     /// What their jobs need in the environment.
     pub fn environment(&self, mpi: &Mpi) -> Vec<(&'static str, String)> {
         let set = |name, value: &str| (name, value.to_owned());
         let mut environment = match (self.namespaces(mpi), mpi.family) {
-            // UCX has the kernel read another process's memory, and ends this one where that process is dead.
-            (None, _) => vec![
-                ("MPIR_CVAR_NUM_CLIQUES", self.count.to_string()),
-                set("UCX_TLS", "^cma"),
-            ],
+            (None, _) => vec![("MPIR_CVAR_NUM_CLIQUES", self.count.to_string())],
             // UCX sees through namespaces and would take shared memory between them.
             (Some(_), Family::Mpich) => {
                 vec![set("UCX_TLS", "tcp,self"), set("UCX_NET_DEVICES", "eth0")]
