@@ -6,7 +6,7 @@ pub(crate) mod barrier;
 pub(crate) mod block;
 #[cfg(not(loom))]
 pub(crate) mod cells;
-#[cfg(all(feature = "region", not(loom)))]
+#[cfg(all(feature = "mpi", feature = "region", not(loom)))]
 pub(crate) mod copy;
 #[cfg(not(loom))]
 pub(crate) mod domain;

@@ -5,7 +5,6 @@ use super::{Region, RegionError};
 use crate::controller::WindowController;
 use crate::error::CreateError;
 use crate::lock::cluster::standing::HANDOVERS;
-use crate::memory::copy::NodeCopy;
 use crate::memory::mpi::{self, Terms};
 use crate::plain::Plain;
 use crate::transport::{Asked, Transport};
@@ -173,9 +172,9 @@ impl<T: Plain, D: Dimension, C: Communicator> RegionBuilder<'_, T, D, C> {
         };
         mpi::block(self.comm, &terms, bytes, |created| {
             let extent = self.extent.clone().expect("valid, for all agreed");
-            let copy = NodeCopy::new(extent.items, created.memory.clone());
+            let memory = created.memory.clone();
             let lock = WindowController::join(created, self.master, self.name.clone(), HANDOVERS);
-            Region::with(lock, copy, extent)
+            Region::with(lock, extent, memory)
         })
     }
 }

@@ -79,10 +79,9 @@ impl<'a, T: Plain, D: Dimension> RegionWriteGuard<'a, T, D> {
     /// `lock` is that of the region, of which no other guard of this rank is in use.
     #[inline]
     pub(super) fn new(region: &'a Region<T, D>, lock: WriteGuard<'a>) -> Self {
-        let dim = region.extent.dim.clone();
         // SAFETY: as for a reader, but for what others do: while the write lock is held no other rank reads or writes, and the
         // region of this rank is borrowed for writing, so that it has no other guard.
-        let items = unsafe { ArrayViewMut::from_shape_ptr(dim, region.copy.start().as_ptr()) };
+        let items = unsafe { region.items.clone().deref_into_view_mut() };
         RegionWriteGuard {
             region,
             items,
@@ -112,11 +111,9 @@ impl<'a, T: Plain, D: Dimension> RegionWriteGuard<'a, T, D> {
     #[track_caller]
     pub fn slice_mut<I: SliceArg<D>>(&mut self, part: I) -> ArrayViewMut<'_, T, I::OutDim> {
         let start = self.items.as_ptr();
-        let view = self.items.slice_mut(part);
-        if let Some(changes) = &mut self.changes {
-            changes.add_view(start, &view);
-        }
-        view
+        let part = self.items.slice_mut(part);
+        note(&mut self.changes, start, &part);
+        part
     }
 
     /// The items with this index along one axis, to be written.
@@ -129,11 +126,9 @@ impl<'a, T: Plain, D: Dimension> RegionWriteGuard<'a, T, D> {
         D: RemoveAxis,
     {
         let start = self.items.as_ptr();
-        let view = self.items.index_axis_mut(axis, index);
-        if let Some(changes) = &mut self.changes {
-            changes.add_view(start, &view);
-        }
-        view
+        let part = self.items.index_axis_mut(axis, index);
+        note(&mut self.changes, start, &part);
+        part
     }
 
     /// Sets all items.
@@ -164,11 +159,9 @@ impl<'a, T: Plain, D: Dimension> RegionWriteGuard<'a, T, D> {
     /// Copies `data` to a place for it.
     pub(super) fn write_at(&mut self, place: &Place, data: ArrayViewD<'_, T>) {
         let start = self.items.as_ptr();
-        let window = place.within(self.items.view_mut());
-        if let Some(changes) = &mut self.changes {
-            changes.add_view(start, &window);
-        }
-        place::copy(data, window);
+        let part = place.within(self.items.view_mut());
+        note(&mut self.changes, start, &part);
+        place::copy(data, part);
     }
 
     /// Sends what was changed so far to the other nodes, and waits until they have it. Not collective; does nothing on one
@@ -196,8 +189,20 @@ impl<'a, T: Plain, D: Dimension> RegionWriteGuard<'a, T, D> {
 
     fn note_all(&mut self) {
         if let Some(changes) = &mut self.changes {
-            changes.add(0..self.region.copy.items());
+            changes.add(0..self.items.len());
         }
+    }
+}
+
+/// Notes that the items of `part` may change, where changes are noted; the first of all items is at `start`.
+#[inline]
+fn note<T, D: Dimension>(
+    changes: &mut Option<Changes>,
+    start: *const T,
+    part: &ArrayViewMut<'_, T, D>,
+) {
+    if let Some(changes) = changes {
+        changes.add_view(start, part);
     }
 }
 
@@ -235,9 +240,9 @@ impl<T: Plain, D: Dimension, I: NdIndex<D>> IndexMut<I> for RegionWriteGuard<'_,
     #[inline]
     #[track_caller]
     fn index_mut(&mut self, index: I) -> &mut T {
+        let start = self.items.as_ptr();
         let item = &mut self.items[index];
         if let Some(changes) = &mut self.changes {
-            let start = self.region.copy.start().as_ptr();
             let number = ((&raw const *item).addr() - start.addr()) / size_of::<T>();
             changes.add(number..number + 1);
         }

@@ -60,20 +60,22 @@ mod place;
 
 use crate::controller::WindowController;
 use crate::error::{CreateError, FenceError, LockError};
-use crate::memory::copy::NodeCopy;
+#[cfg(feature = "mpi")]
+use crate::memory::copy::CopyBytes;
 use crate::memory::limits;
-use crate::memory::mapping::Mapping;
+use crate::memory::mapping::{ALIGN, Mapping};
 use crate::plain::Plain;
 #[cfg(feature = "mpi")]
 pub use builder::RegionBuilder;
 pub use error::RegionError;
 use extent::Extent;
 pub use guard::{RegionReadGuard, RegionWriteGuard};
-use ndarray::{Dimension, IntoDimension, IxDyn, RawArrayView};
+use ndarray::{Dimension, IntoDimension, IxDyn, RawArrayViewMut};
 use std::any::type_name;
 use std::fmt;
 use std::io;
 use std::ops::Range;
+use std::ptr::NonNull;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -98,10 +100,11 @@ use std::time::Duration;
 /// ```
 pub struct Region<T: Plain, D: Dimension = IxDyn> {
     lock: WindowController,
-    copy: NodeCopy<T>,
-    extent: Extent<D>,
-    /// Where readers find the items of `copy`; made once, because it takes longer than a read lock.
-    items: RawArrayView<T, D>,
+    /// The items of this node's copy. Who reads and writes them holds the lock.
+    items: RawArrayViewMut<T, D>,
+    /// Keeps their memory mapped. None where there are no items.
+    #[cfg_attr(not(feature = "mpi"), expect(dead_code, reason = "it is only kept"))]
+    memory: Option<Arc<Mapping>>,
 }
 
 impl<T: Plain, D: Dimension> Region<T, D> {
@@ -123,22 +126,23 @@ impl<T: Plain, D: Dimension> Region<T, D> {
                 Some(Arc::new(memory))
             }
         };
-        let copy = NodeCopy::new(extent.items, memory);
-        Ok(Self::with(WindowController::local(), copy, extent))
+        Ok(Self::with(WindowController::local(), extent, memory))
     }
 
-    /// The region of these items, as many as the extent has.
-    fn with(lock: WindowController, copy: NodeCopy<T>, extent: Extent<D>) -> Self {
-        assert_eq!(copy.items(), extent.items, "as many items as the shape has");
+    /// The region of this extent, whose items lie in `memory` of their length; none where there are no items.
+    fn with(lock: WindowController, extent: Extent<D>, memory: Option<Arc<Mapping>>) -> Self {
+        const { assert!(align_of::<T>() <= ALIGN, "a type of a common alignment") };
+        let length = memory.as_ref().map_or(0, |memory| memory.length());
+        assert_eq!(length, extent.bytes::<T>(), "memory for the items");
+        let start = memory
+            .as_ref()
+            .map_or(NonNull::dangling(), |memory| memory.start().cast());
         // SAFETY: the pointer is aligned, and so many items lie behind it that none of the shape is beyond them.
-        let items = unsafe {
-            RawArrayView::from_shape_ptr(extent.dim.clone(), copy.start().as_ptr().cast_const())
-        };
+        let items = unsafe { RawArrayViewMut::from_shape_ptr(extent.dim, start.as_ptr()) };
         Region {
             lock,
-            copy,
-            extent,
             items,
+            memory,
         }
     }
 
@@ -163,17 +167,17 @@ impl<T: Plain, D: Dimension> Region<T, D> {
 impl<T: Plain, D: Dimension> Region<T, D> {
     /// The length of each axis.
     pub fn shape(&self) -> &[usize] {
-        self.extent.dim.slice()
+        self.items.shape()
     }
 
     /// How many dimensions it has.
     pub fn ndim(&self) -> usize {
-        self.extent.dim.ndim()
+        self.items.ndim()
     }
 
     /// How many items it has.
     pub fn len(&self) -> usize {
-        self.copy.items()
+        self.items.len()
     }
 
     /// Whether it has no items, because an axis has the length 0.
@@ -183,7 +187,7 @@ impl<T: Plain, D: Dimension> Region<T, D> {
 
     /// How many bytes the items take, on each node once. The lock takes a few hundred bytes a rank beside.
     pub fn bytes_per_node(&self) -> usize {
-        self.copy.bytes()
+        self.len() * size_of::<T>()
     }
 
     /// This rank's number in the communicator.
@@ -293,9 +297,9 @@ impl<T: Plain, D: Dimension> Region<T, D> {
         self.lock.check_usable()?;
         #[cfg(feature = "mpi")]
         if let Some(tier) = self.lock.tier() {
-            // SAFETY: only a write guard calls this.
-            let bytes = unsafe { self.copy.as_bytes() };
-            let bytes = bytes.expect("items that have changed");
+            let memory = self.memory.clone().expect("items that have changed");
+            // SAFETY: only a write guard calls this, and it is borrowed in the meantime.
+            let bytes = unsafe { CopyBytes::new(memory) };
             let place = |number: usize| number * size_of::<T>();
             let places = changed.iter();
             let places: Vec<_> = places

@@ -65,8 +65,8 @@ impl Follower {
     /// For the node's copy in `memory`.
     pub(crate) fn new(memory: Arc<Mapping>) -> Self {
         Follower {
-            // SAFETY: here they are used for nothing else.
-            bytes: unsafe { CopyBytes::for_agent(memory) },
+            // SAFETY: all it does with them is to take over changes.
+            bytes: unsafe { CopyBytes::new(memory) },
             coming: None,
         }
     }
