@@ -7,9 +7,11 @@ use crate::guard::{ReadGuard, WriteGuard};
 #[cfg(feature = "mpi")]
 use crate::lock::cluster::tier::Tier;
 use crate::lock::node::NodeLock;
+use crate::memory::annex::Annex;
 use crate::memory::block::Block;
 use crate::memory::domain::Domain;
 use crate::memory::mpi_has_ended;
+use crate::memory::topology::Topology;
 use crate::place::Place;
 use crate::share::{Call, Far};
 use crate::transport::Transport;
@@ -67,11 +69,19 @@ struct StaysOnItsThread;
 impl WindowController {
     /// A controller of this process alone. Needs no MPI, neither to run nor (without the feature `mpi`) to build.
     pub fn local() -> Self {
-        let domain = Domain::local();
-        let room = domain
-            .segment()
-            .allocate(domain.segment().shape().block_length());
+        Self::local_with(&Annex::None)
+    }
+
+    /// One with an annex.
+    pub(crate) fn local_with(annex: &Annex) -> Self {
+        let length = annex.length(&Topology::one_node(0, 1));
+        let domain = Domain::local(length);
+        let segment = domain.segment();
+        let own = segment.shape().block_length();
+        let room = segment.allocate(own + length);
         let extent = room.expect("the first chunk has room for one block");
+        let start = extent.offset as usize + own;
+        annex.prepare(domain.topology(), &segment.chunk(extent.chunk), start);
         let block = Block::new(domain, extent, None);
         Self::new(block, 0, "local".to_owned())
     }
@@ -425,7 +435,7 @@ impl WindowController {
     }
 
     #[cold]
-    fn lock_error(&self, stop: Stop, limit: Option<Duration>) -> LockError {
+    pub(crate) fn lock_error(&self, stop: Stop, limit: Option<Duration>) -> LockError {
         match stop {
             Stop::Timeout => LockError::Timeout {
                 waited: limit.unwrap_or(Duration::MAX),

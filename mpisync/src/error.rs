@@ -34,9 +34,9 @@ pub enum CreateError {
         /// The size of the communicator.
         size: i32,
     },
-    /// A channel cannot have that many messages.
+    /// A channel cannot have that many messages, or a shared value that many bytes.
     #[error(
-        "a channel cannot have room for {capacity} messages of {bytes} bytes; ask for at least one, and for no more than \
+        "there cannot be room for {capacity} messages of {bytes} bytes; ask for at least one, and for no more than \
          fit into memory"
     )]
     Capacity {
@@ -172,6 +172,18 @@ pub enum CreateError {
         root: i32,
         /// The size of the communicator.
         size: i32,
+    },
+    /// A semaphore cannot have that many permits.
+    #[error(
+        "a semaphore cannot have {permits} permits; it has {least} to {most}, and at least one where it has a bound"
+    )]
+    Permits {
+        /// How many were asked for.
+        permits: u32,
+        /// The fewest.
+        least: u32,
+        /// The most.
+        most: u32,
     },
     /// The root has passed no array.
     #[error("rank {root}, the root, passed no array; pass `Some(array)` there")]

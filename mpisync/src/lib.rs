@@ -84,12 +84,13 @@ mod share;
 #[cfg(all(any(feature = "simulator", test), feature = "mpi", not(loom)))]
 pub mod simulator;
 #[cfg(not(loom))]
-mod sync;
+pub mod sync;
 #[cfg(not(loom))]
 mod transport;
 #[cfg(all(feature = "mpi", not(loom)))]
 mod universe;
 mod wait;
+mod waitlist;
 
 #[cfg(not(loom))]
 pub use access::{Access, On};
@@ -119,7 +120,7 @@ pub use plain::Plain;
 #[cfg(all(feature = "region", not(loom)))]
 pub use region::{Region, RegionError, RegionReadGuard, RegionWriteGuard};
 #[cfg(not(loom))]
-pub use sync::counter::{self, Counter};
+pub use sync::{Condvar, Counter, Mutex, MutexGuard, OnceShared, Permit, Semaphore};
 #[cfg(not(loom))]
 pub use transport::Transport;
 #[cfg(all(feature = "mpi", not(loom)))]

@@ -9,7 +9,7 @@ pub use crate::guard::{ReadGuard, WriteGuard};
 pub use crate::plain::Plain;
 #[cfg(feature = "region")]
 pub use crate::region::{Region, RegionError, RegionReadGuard, RegionWriteGuard};
-pub use crate::sync::counter::Counter;
+pub use crate::sync::{Condvar, Counter, Mutex, MutexGuard, OnceShared, Permit, Semaphore};
 #[cfg(feature = "mpi")]
 pub use mpi::traits::*;
 // The derive of this name, in place of the one among MPI's traits, which are glob imports; the trait stays MPI's.

@@ -9,10 +9,10 @@ use crate::memory::event::Event;
 pub(crate) use model::{Deadline, wait};
 #[cfg(all(feature = "mpi", feature = "region", not(loom)))]
 pub(crate) use real::wait_busily;
-#[cfg(all(feature = "mpi", not(loom)))]
-pub(crate) use real::wait_for_network;
 #[cfg(not(loom))]
 pub(crate) use real::{Deadline, FIRST_NAP, INSPECTION, LONGEST_NAP, POLL, ROUND_TRIPS, wait};
+#[cfg(all(feature = "mpi", not(loom)))]
+pub(crate) use real::{wait_for_answer, wait_for_network};
 
 /// Why a wait ended without what was waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,15 +90,35 @@ mod real {
     /// Waits until `check` holds, which messages from other nodes bring about.
     #[cfg(feature = "mpi")]
     pub(crate) fn wait_for_network(surroundings: &impl Surroundings, check: impl Fn() -> bool) {
+        let check = || check().then_some(());
+        let waited = wait_for_answer(surroundings, Deadline::Never, check);
+        debug_assert_eq!(waited, Ok(()), "there is no deadline");
+    }
+
+    /// Waits until `check` gives a value, which messages from other nodes bring about.
+    #[cfg(feature = "mpi")]
+    pub(crate) fn wait_for_answer<T>(
+        surroundings: &impl Surroundings,
+        deadline: Deadline,
+        mut check: impl FnMut() -> Option<T>,
+    ) -> Result<T, Stop> {
         let start = Instant::now();
         let mut attendance = Some(Attendance::begin(surroundings));
-        while !check() {
+        loop {
             surroundings.progress();
-            if start.elapsed() < surroundings.patience().unwrap_or(POLL) {
+            if let Some(value) = check() {
+                return Ok(value);
+            }
+            let now = Instant::now();
+            let left = deadline.left(now);
+            if left.is_zero() {
+                return Err(Stop::Timeout);
+            }
+            if now - start < surroundings.patience().unwrap_or(POLL) {
                 std::thread::yield_now();
             } else {
                 drop(attendance.take());
-                std::thread::sleep(FIRST_NAP);
+                std::thread::sleep(FIRST_NAP.min(left));
             }
         }
     }

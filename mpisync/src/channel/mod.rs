@@ -168,7 +168,7 @@ impl<T: Plain> RemoteChannel<T> {
     /// # Errors
     /// [`CreateError::Capacity`], [`CreateError::Memory`].
     pub fn local(capacity: usize) -> Result<Self, CreateError> {
-        let domain = Domain::local();
+        let domain = Domain::local(0);
         let bytes = size_of::<T>();
         let layout = Layout::of::<T>(capacity, domain.segment().shape().seats)
             .ok_or(CreateError::Capacity { capacity, bytes })?;

@@ -6,12 +6,14 @@ use super::message::{Reason, Word};
 use crate::lock::cluster::agent::LockAgent;
 use crate::lock::cluster::tier::Tier;
 use crate::lock::node::NodeLock;
+use crate::memory::annex::Annex;
 use crate::memory::block::Block;
 use crate::memory::mapping::Mapping;
 use crate::memory::topology::RankPlace;
 #[cfg(feature = "region")]
 use crate::region::cluster::Follower;
 use crate::share::mirror::Mirror;
+use crate::waitlist::cluster::Deputy;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -23,6 +25,8 @@ pub(super) struct Agent {
     /// The controllers to come back to.
     busy: BTreeSet<u64>,
     channels: Channels,
+    /// The calls for the agent when it looked last who called.
+    calls: u32,
 }
 
 /// One controller on this node.
@@ -37,6 +41,8 @@ struct Ward {
     /// Where it is a region with items: changes on their way into the node's copy.
     #[cfg(feature = "region")]
     follower: Option<Follower>,
+    /// Where the waiting list is here, if it has one.
+    deputy: Option<Deputy>,
     /// Whether the others know that a rank died here as a writer.
     broken_told: bool,
     /// Whether the home node knows that this node's ranks have dropped the controller.
@@ -53,12 +59,14 @@ impl Agent {
         lock: NodeLock<Block>,
         tier: Tier,
         items: Option<Arc<Mapping>>,
+        annex: &Annex,
     ) {
         #[cfg(not(feature = "region"))]
         let _ = items;
         let ward = Ward {
             #[cfg(feature = "region")]
             follower: items.map(Follower::new),
+            deputy: Deputy::of(annex, &lock.memory, &tier),
             lock,
             tier,
             protocol: LockAgent::default(),
@@ -119,11 +127,22 @@ impl Agent {
 
     /// Goes on with what could not be done at once; whether there is more.
     pub(super) fn tend(&mut self, hub: &Hub) -> bool {
+        self.notice_calls(hub);
         let wards = &mut self.wards;
         self.busy
             .retain(|number| wards.get_mut(number).is_some_and(|ward| ward.go_on(hub)));
         let carrying = self.channels.tend(hub);
         carrying || !self.busy.is_empty()
+    }
+
+    /// Comes back to the waiting lists to which ranks of this node have called the agent.
+    fn notice_calls(&mut self, hub: &Hub) {
+        let calls = hub.calls();
+        if calls != self.calls {
+            self.calls = calls;
+            let called = (self.wards.iter()).filter(|(_, ward)| ward.is_called());
+            self.busy.extend(called.map(|(&number, _)| number));
+        }
     }
 
     pub(super) fn inspect(&mut self, hub: &Hub) {
@@ -186,6 +205,11 @@ impl Ward {
                     follower.count_answer(change);
                 }
             }
+            Word::Wait(word) => {
+                if let Some(deputy) = &mut self.deputy {
+                    deputy.handle(hub, number, word);
+                }
+            }
             Word::Count {
                 asker,
                 question,
@@ -229,8 +253,15 @@ impl Ward {
         (!wrote).then(|| Reason::WaitsFor(mail.waits_for.load(Ordering::Relaxed)))
     }
 
+    fn is_called(&self) -> bool {
+        self.deputy.as_ref().is_some_and(Deputy::is_called)
+    }
+
     /// Does what can be done now; whether something is left.
     fn go_on(&mut self, hub: &Hub) -> bool {
+        if let Some(deputy) = &mut self.deputy {
+            deputy.go_on(hub, self.tier.number);
+        }
         let locking = self.protocol.go_on(&self.tier.at(&self.lock));
         let mirroring = self.mirror.go_on(&self.lock.memory, |writer, call| {
             hub.tell_rank(writer, self.tier.number, Word::Accepted { call });
@@ -251,6 +282,9 @@ impl Ward {
         #[cfg(feature = "region")]
         if let Some(follower) = &mut self.follower {
             follower.forget_dead_writer(hub);
+        }
+        if let Some(deputy) = &mut self.deputy {
+            deputy.inspect(hub, self.tier.number);
         }
         if self.broken_told {
             return;

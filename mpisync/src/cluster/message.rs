@@ -8,6 +8,7 @@ use crate::queue::cluster::{Report, Supply};
 #[cfg(feature = "region")]
 use crate::region::cluster::Change;
 use crate::share::Value;
+use crate::waitlist::cluster::WaitWord;
 use serde::{Deserialize, Serialize};
 
 /// A message. It goes to the leader of a node, whose agent handles it, unless it says otherwise.
@@ -71,6 +72,8 @@ pub(crate) enum Word {
     /// To the asker: a node, and all below it, have the change of this number.
     #[cfg(feature = "region")]
     Changed { number: u32, asker: Asker },
+    /// About a waiting list.
+    Wait(WaitWord),
     /// To the home node: `asker` counts the counter up by so much.
     Count {
         asker: u32,
@@ -95,6 +98,7 @@ impl Message {
             Message::On(_, Word::Piece { bytes, .. }) => bytes.len(),
             #[cfg(feature = "region")]
             Message::On(_, Word::Change(change)) => change.size(),
+            Message::On(_, Word::Wait(word)) => word.size(),
             _ => 0,
         };
         let bytes = Vec::with_capacity(size + REST);

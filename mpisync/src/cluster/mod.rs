@@ -15,6 +15,7 @@ use crate::lock::cluster::site::{Asker, LockWord};
 use crate::lock::cluster::standing::{Standing, Turn};
 use crate::lock::cluster::tier::Tier;
 use crate::lock::node::NodeLock;
+use crate::memory::annex::Annex;
 use crate::memory::block::Block;
 use crate::memory::domain::Domain;
 use crate::memory::lock;
@@ -25,6 +26,7 @@ use crate::memory::words::board::NoteData;
 #[cfg(feature = "region")]
 use crate::memory::{copy::CopyBytes, mpi::Piece};
 use crate::share::Call;
+use crate::waitlist::cluster::{Answer, WaitWord};
 use agent::Agent;
 pub(crate) use channels::Channel;
 use message::Message;
@@ -71,7 +73,9 @@ pub(crate) struct Desk {
     answer: Mutex<Option<(u64, Reason)>>,
     /// When this rank asked last.
     asked: Mutex<Option<Instant>>,
-    /// The number of this rank's last question to a counter.
+    /// What was answered to this rank's requests to a waiting list.
+    wait_answers: Mutex<Vec<(u32, Answer)>>,
+    /// The number of this rank's last question to a counter, or request to a waiting list.
     question: AtomicU32,
     /// And what has been answered to which one.
     counted: Mutex<Option<(u32, u64)>>,
@@ -114,6 +118,13 @@ impl Desk {
     pub(crate) fn counted(&self, question: u32) -> Option<u64> {
         let (answered, before) = (*lock(&self.counted))?;
         (answered == question).then_some(before)
+    }
+
+    /// The next answer to a request, if it has come. Those to requests before it are forgotten.
+    pub(crate) fn take_answer(&self, request: u32) -> Option<Answer> {
+        let mut answers = lock(&self.wait_answers);
+        answers.retain(|(answered, _)| *answered == request);
+        (!answers.is_empty()).then(|| answers.remove(0).1)
     }
 
     /// Begins to count the answers to a close.
@@ -245,6 +256,7 @@ impl Hub {
         handovers: u32,
         agent: Option<Block>,
         items: Option<Arc<Mapping>>,
+        annex: &Annex,
     ) -> Tier {
         let desk = Arc::new(Desk::default());
         let tier = |desk: &Arc<Desk>| Tier {
@@ -265,7 +277,7 @@ impl Hub {
             let seat = NodeLock { memory: block };
             let mut agent = lock(&self.agent);
             let agent = agent.as_mut().expect("the leader has one");
-            agent.take_on(number, seat, tier(&Arc::default()), items);
+            agent.take_on(number, seat, tier(&Arc::default()), items, annex);
         }
         tier(&desk)
     }
@@ -390,6 +402,11 @@ impl Hub {
             Word::Counted { question, before } => {
                 if let Some(desk) = desk() {
                     *lock(&desk.counted) = Some((question, before));
+                }
+            }
+            Word::Wait(WaitWord::Answer { request, answer }) => {
+                if let Some(desk) = desk() {
+                    lock(&desk.wait_answers).push((request, answer));
                 }
             }
             Word::Accepted { call } => {

@@ -42,4 +42,13 @@ pub(crate) fn full_fence() {
     loom::sync::atomic::fence(Ordering::SeqCst);
 }
 
+/// Keeps what comes after apart from an exchange that came before, as [`full_fence`] does; costs nothing where the exchange
+/// has done so.
+#[inline]
+pub(crate) fn fence_after_exchange() {
+    if !EXCHANGE_IS_FENCE {
+        full_fence();
+    }
+}
+
 const EXCHANGE_IS_FENCE: bool = cfg!(all(target_arch = "x86_64", not(loom)));

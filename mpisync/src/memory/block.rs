@@ -162,6 +162,12 @@ impl Block {
         &mails[seat].0
     }
 
+    /// The memory behind the block's own, and where it begins there.
+    pub(crate) fn annex(&self) -> (&Arc<Mapping>, usize) {
+        let own = self.domain.segment().shape().block_length();
+        (&self.chunk, self.extent.offset as usize + own)
+    }
+
     /// For whom the rank in this seat waits in `call`, if it does.
     pub(crate) fn waits_for(&self, seat: usize, call: u64) -> Option<u32> {
         let mail = self.mail(seat);

@@ -11,7 +11,7 @@ use super::segment::{Segment, Shape};
 use super::topology::{RankPlace, Topology};
 use super::words::board::Board;
 #[cfg(feature = "mpi")]
-use super::{event::ALL, words::board::NoteData, words::queue::Relay};
+use super::{event::ALL, words::board::NoteData};
 use crate::transport::Transport;
 #[cfg(all(feature = "mpi", feature = "region"))]
 use std::ops::Range;
@@ -92,17 +92,17 @@ impl Domain {
         }
     }
 
-    /// A domain of this process alone.
-    pub(crate) fn local() -> Arc<Self> {
+    /// A domain of this process alone, for one block with an annex of so many bytes.
+    pub(crate) fn local(annex: usize) -> Arc<Self> {
         let topology = Topology::one_node(0, 1);
-        let first = Mapping::private(Segment::first_length(Shape::of(&topology)));
+        let first = Mapping::private(Segment::first_length(Shape::of(&topology), annex));
         Arc::new(Self::new(topology, first))
     }
 
     /// A domain of ranks that nobody can reach.
     #[cfg(all(test, feature = "mpi"))]
     pub(crate) fn imagined(topology: Topology) -> Arc<Self> {
-        let first = Mapping::private(Segment::first_length(Shape::of(&topology)));
+        let first = Mapping::private(Segment::first_length(Shape::of(&topology), 0));
         Arc::new(Self::new(topology, first))
     }
 
@@ -291,12 +291,12 @@ impl Domain {
         Some(hub.get_or_init(|| crate::cluster::Hub::open(self)))
     }
 
-    /// Has the node's agent look at a channel.
+    /// Has the node's agent look at what `called` belongs to.
     #[inline]
-    pub(crate) fn call_agent(self: &Arc<Self>, relay: &Relay, waits: bool) {
+    pub(crate) fn call_agent(self: &Arc<Self>, called: &AtomicU32, waits: bool) {
         let mut acts = waits;
         // An exchange, so that the agent either takes this call away, or sees all that this rank has done before.
-        if relay.called.swap(1, Ordering::SeqCst) == 0 {
+        if called.swap(1, Ordering::SeqCst) == 0 {
             let call = self.segment.call();
             call.word.fetch_add(1, Ordering::SeqCst);
             // Until the thread is awake, some time passes.

@@ -76,7 +76,6 @@ impl Mapping {
     }
 
     /// Where it begins.
-    #[cfg(feature = "region")]
     pub(crate) fn start(&self) -> NonNull<u8> {
         self.start
     }

@@ -1,5 +1,7 @@
 //! Where the protocols' words live: memory that the ranks of a node share, or plain heap memory.
 
+#[cfg(not(loom))]
+pub(crate) mod annex;
 pub(crate) mod atomic;
 pub(crate) mod barrier;
 #[cfg(not(loom))]
@@ -15,6 +17,8 @@ pub(crate) mod event;
 pub(crate) mod heap;
 #[cfg(any(loom, test))]
 pub(crate) mod heap_queue;
+#[cfg(any(loom, test))]
+pub(crate) mod heap_waitlist;
 #[cfg(all(any(feature = "mpi", feature = "region"), not(loom)))]
 pub(crate) mod limits;
 #[cfg(not(loom))]
@@ -31,6 +35,8 @@ pub(crate) mod segment;
 pub(crate) mod stream;
 #[cfg(not(loom))]
 pub(crate) mod topology;
+#[cfg(not(loom))]
+pub(crate) mod waitlist;
 pub(crate) mod words;
 
 #[cfg(not(loom))]
@@ -42,6 +48,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use words::lock::{Door, RankWords, Words};
 use words::queue::{Party, QueueWords, Relay, Shape};
+use words::waitlist::{Seat, WaitWords};
 
 /// Locks a mutex, also after a thread has panicked with it: none of ours leaves what it guards half changed.
 #[cfg(not(loom))]
@@ -168,4 +175,22 @@ pub(crate) trait QueueMemory: Surroundings {
     fn agent_is_alive(&self) -> bool {
         true
     }
+}
+
+/// The words of one waiting list, as one of the ranks sees them.
+pub(crate) trait WaitMemory: Surroundings {
+    /// The words that all share.
+    fn words(&self) -> &WaitWords;
+
+    /// The words of who has this seat, on whatever node.
+    fn seat(&self, seat: usize) -> &Seat;
+
+    /// How many seats there are.
+    fn seats(&self) -> usize;
+
+    /// The seat of this rank, or of the agent.
+    fn me(&self) -> usize;
+
+    /// Lets who has this seat know that it was served. A full barrier lies between.
+    fn ring(&self, seat: usize);
 }

@@ -274,7 +274,7 @@ impl<T> Slots<T> {
         if let Some(relay) = self.relay()
             && self.me != self.domain.segment().shape().seat_of_agent()
         {
-            self.domain.call_agent(relay, waits);
+            self.domain.call_agent(&relay.called, waits);
         }
     }
 }

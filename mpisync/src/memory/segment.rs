@@ -127,10 +127,11 @@ struct Room {
 
 impl Segment {
     /// The length of the first chunk, with room for some blocks.
-    pub(crate) fn first_length(shape: Shape) -> usize {
-        // A process alone is asked for one block only.
+    ///
+    /// A process alone is asked for one block only, and an annex of so many bytes with it.
+    pub(crate) fn first_length(shape: Shape, annex: usize) -> usize {
         let room = if shape.seats == 1 {
-            shape.block_length()
+            shape.block_length() + annex
         } else {
             FIRST_ROOM.max(shape.block_length())
         };
@@ -349,7 +350,7 @@ mod tests {
 
     fn segment() -> Segment {
         let shape = Shape { seats: 1, far: 0 };
-        Segment::new(Mapping::private(Segment::first_length(shape)), 0, shape)
+        Segment::new(Mapping::private(Segment::first_length(shape, 0)), 0, shape)
     }
 
     #[test]

@@ -1,3 +1,36 @@
-//! Smaller things that the ranks of a communicator share.
+//! The smaller things that the ranks of a communicator share: a lock in order of arrival, a condition, permits, numbers, a
+//! value.
+//!
+//! | type | what it is for | in mpi4py.util.sync |
+//! | --- | --- | --- |
+//! | [`Mutex`] | one rank at a time, in the order in which they came | `Mutex` |
+//! | [`Condvar`] | until another rank has changed something under a mutex | `Condition` |
+//! | [`Semaphore`] | so many ranks at a time | `Semaphore` |
+//! | [`Counter`] | each number once | `Counter` |
+//! | [`OnceShared`] | a value that one rank computes | |
+//!
+//! All of them are made on a communicator, by `new` or a [`SyncBuilder`], and for one process without MPI by `local`. They share
+//! the communicator's memory; making one costs a broadcast and a reduction of a few bytes, dropping it costs nothing. Each lives
+//! on the node of its root, rank 0 if not said. There it is a few words that the ranks change; the others ask, and the lowest
+//! rank of that node answers from its progress thread.
 
-pub mod counter;
+mod base;
+#[cfg(feature = "mpi")]
+mod builder;
+mod condvar;
+mod counter;
+mod mutex;
+mod once;
+mod semaphore;
+
+#[cfg(feature = "mpi")]
+pub use builder::{Object, SyncBuilder};
+pub use condvar::{Condvar, Wake};
+pub use counter::{Counter, Integer, Reserved, UpTo, Values};
+pub use mutex::{Guarded, Mutex, MutexGuard};
+pub use once::{OnceError, OnceShared};
+pub use semaphore::{Permit, Semaphore, SemaphoreError};
+#[cfg(feature = "mpi")]
+pub use {
+    condvar::CondvarOf, counter::CounterOf, mutex::MutexOf, once::OnceOf, semaphore::SemaphoreOf,
+};

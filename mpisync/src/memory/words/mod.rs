@@ -8,3 +8,4 @@ pub(crate) mod mail;
 pub(crate) mod queue;
 #[cfg(all(feature = "mpi", not(loom)))]
 pub(crate) mod station;
+pub(crate) mod waitlist;

@@ -8,7 +8,7 @@ mod iter;
 use crate::controller::WindowController;
 use crate::error::{FenceError, LockError};
 #[cfg(feature = "mpi")]
-pub use builder::CounterBuilder;
+pub use builder::CounterOf;
 pub use integer::Integer;
 pub use iter::{Reserved, UpTo, Values};
 use std::fmt;

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering::SeqCst;
 
 use mpi::topology::Color;
 use mpi::traits::*;
-use mpisync::counter::Integer;
+use mpisync::sync::Integer;
 use mpisync::{Counter, CreateError, Transport, WindowController};
 use mpisync_tests::job::{Case, Job};
 

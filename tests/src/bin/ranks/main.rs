@@ -17,6 +17,7 @@ mod launcher;
 mod lifetime;
 mod macros;
 mod mismatch;
+mod mutex;
 mod nesting;
 mod network;
 mod plain;
@@ -47,6 +48,7 @@ fn main() {
         lifetime::CASES,
         macros::CASES,
         mismatch::CASES,
+        mutex::CASES,
         nesting::CASES,
         network::CASES,
         plain::CASES,

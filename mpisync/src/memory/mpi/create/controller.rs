@@ -1,6 +1,8 @@
 //! Making a controller's block.
 
+use super::super::super::annex::Annex;
 use super::super::super::block::Block;
+use super::super::super::domain::Domain;
 use super::super::super::limits;
 use super::super::super::mapping::Mapping;
 use super::super::super::segment::{Extent, Segment};
@@ -41,13 +43,16 @@ pub(crate) fn block<T>(
     join: impl FnOnce(Created) -> T,
 ) -> Result<T, CreateError> {
     let domain = domain_of(comm, &terms.asked)?;
+    let annex = terms.annex.length(domain.topology());
+    let length = domain.segment().shape().block_length() + annex;
     let beside = Beside::new(memory, domain.topology());
     let comms = domain.comms.as_ref().expect("a domain on a communicator");
     let leads = domain.topology().is_leader();
     let (mut fresh, mut offered, mut own) = (None, None, None);
     let offer = Offer::exchange(&domain, terms, |is_wanted| {
-        let mut site = Site::find(domain.segment(), &mut fresh);
+        let mut site = Site::find(domain.segment(), length, &mut fresh);
         if is_wanted {
+            prepare(&domain, &terms.annex, &site, fresh.as_ref());
             site.memory = beside.offer(&mut own);
         }
         offered = Some(site);
@@ -79,7 +84,6 @@ pub(crate) fn block<T>(
     if let Some(chunk) = fresh {
         domain.segment().add_chunk(chunk);
         if leads {
-            let length = domain.segment().shape().block_length();
             let first = domain.segment().begin_chunk(length);
             debug_assert_eq!(first, site.extent, "as it was offered");
         }
@@ -103,6 +107,20 @@ pub(crate) fn block<T>(
         comms.all.minimum(0)?;
     }
     Ok(joined)
+}
+
+/// Fills the annex of the block that will lie there, as the leader.
+fn prepare(domain: &Domain, annex: &Annex, site: &Site, fresh: Option<&Mapping>) {
+    let start = site.extent.offset as usize + domain.segment().shape().block_length();
+    match (site.chunk, fresh) {
+        (None, _) => {
+            let chunk = domain.segment().chunk(site.extent.chunk);
+            annex.prepare(domain.topology(), &chunk, start);
+        }
+        (Some(_), Some(chunk)) => annex.prepare(domain.topology(), chunk, start),
+        // There is no memory, as all will find out.
+        (Some(_), None) => {}
+    }
 }
 
 /// Where the block will lie.
@@ -162,9 +180,8 @@ impl Beside {
 }
 
 impl Site {
-    /// Finds one. A chunk that the leader has to add for it is left in `fresh`.
-    fn find(segment: &Segment, fresh: &mut Option<Mapping>) -> Self {
-        let length = segment.shape().block_length();
+    /// Finds one of this length. A chunk that the leader has to add for it is left in `fresh`.
+    fn find(segment: &Segment, length: usize, fresh: &mut Option<Mapping>) -> Self {
         match segment.allocate(length) {
             Ok(extent) => Site {
                 chunk: None,

@@ -78,7 +78,7 @@ fn first_chunk(all: &OwnComm, node: &OwnComm, topology: &Topology) -> Result<Map
     let terms = Terms::of("communicator", "");
     let (mut offer, mut mine) = (None, None);
     if node.rank() == 0 {
-        let length = Segment::first_length(Shape::of(topology));
+        let length = Segment::first_length(Shape::of(topology), 0);
         offer = Some(NewMemory::create(length, &mut mine));
     }
     let offer = broadcast(node, offer)?.expect("of the leader");

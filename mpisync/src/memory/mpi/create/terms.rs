@@ -1,5 +1,6 @@
 //! What an object is made with, compared between ranks.
 
+use super::super::super::annex::Annex;
 use super::super::super::domain::Domain;
 use super::{Fault, Kind};
 use crate::error::CreateError;
@@ -21,6 +22,8 @@ pub(crate) struct Terms<'a> {
     pub(crate) arguments: Vec<(&'static str, String)>,
     /// An argument that cannot be, on whatever rank.
     pub(crate) invalid: Option<CreateError>,
+    /// What lies behind the block.
+    pub(crate) annex: Annex,
     /// How nodes are to reach each other; an error where the environment says something that means nothing.
     pub(crate) asked: Result<Asked, CreateError>,
 }
@@ -41,6 +44,7 @@ impl<'a> Terms<'a> {
             name,
             arguments: Vec::new(),
             invalid: None,
+            annex: Annex::None,
             asked: Ok(Asked::default()),
         }
     }

@@ -1,0 +1,313 @@
+//! What objects with a waiting list have in common: the list, on the node that has it or through that node's agent.
+
+use crate::controller::WindowController;
+use crate::error::{FenceError, LockError};
+use crate::memory::WaitMemory;
+use crate::memory::annex::{Annex, Cargo};
+use crate::memory::waitlist::Seats;
+use crate::wait::{Deadline, Stop};
+#[cfg(feature = "mpi")]
+use crate::waitlist::cluster::{Asker, Granted, Manner};
+use crate::waitlist::{Inheritance, Waitlist};
+use std::fmt;
+use std::ptr::NonNull;
+use std::time::Duration;
+
+/// An object with a waiting list, as one rank sees it.
+pub(super) struct Base {
+    controller: WindowController,
+    side: Side,
+    cargo: Cargo,
+}
+
+/// Where its list is, seen from this rank.
+enum Side {
+    /// On this node.
+    Here(Waitlist<Seats>),
+    /// On another node.
+    #[cfg(feature = "mpi")]
+    Far,
+}
+
+/// Permits that were granted.
+#[derive(Debug, Default)]
+pub(super) struct Grant {
+    /// Of who had to wait.
+    pub(super) ticket: Option<u64>,
+    /// What goes with them, where the list is on another node.
+    pub(super) cargo: Option<Vec<u8>>,
+}
+
+/// A place in the line.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Place {
+    Here {
+        ticket: u64,
+    },
+    #[cfg(feature = "mpi")]
+    Far {
+        request: u32,
+    },
+}
+
+impl Base {
+    /// One of this process alone.
+    pub(super) fn local(permits: u32, inheritance: Inheritance, cargo: Cargo) -> Self {
+        let annex = Annex::Waitlist {
+            root: 0,
+            permits,
+            inheritance,
+            cargo,
+        };
+        Self::new(WindowController::local_with(&annex), annex)
+    }
+
+    /// The one in the annex of a controller.
+    pub(super) fn new(controller: WindowController, annex: Annex) -> Self {
+        let Annex::Waitlist {
+            inheritance, cargo, ..
+        } = annex
+        else {
+            unreachable!("an annex with a waiting list");
+        };
+        let list = || Waitlist {
+            memory: Seats::new(controller.block()),
+            inheritance,
+        };
+        #[cfg(feature = "mpi")]
+        let side = match controller.tier() {
+            Some(tier) if tier.home != tier.hub.node() => Side::Far,
+            _ => Side::Here(list()),
+        };
+        #[cfg(not(feature = "mpi"))]
+        let side = Side::Here(list());
+        Base {
+            controller,
+            side,
+            cargo,
+        }
+    }
+
+    pub(super) fn controller(&self) -> &WindowController {
+        &self.controller
+    }
+
+    /// Takes permits, for which it waits for `limit` at most, if there is one.
+    #[inline]
+    pub(super) fn acquire(&self, count: u32, limit: Option<Duration>) -> Result<Grant, LockError> {
+        self.controller.check_usable()?;
+        let granted = match &self.side {
+            Side::Here(list) => list.acquire(count, || deadline(limit)).map(|ticket| Grant {
+                ticket,
+                cargo: None,
+            }),
+            #[cfg(feature = "mpi")]
+            Side::Far => self
+                .asker()
+                .acquire(count, deadline(limit))
+                .map(Grant::from),
+        };
+        granted.map_err(|stop| self.error(stop, limit))
+    }
+
+    /// Takes permits if they are there and nobody waits.
+    #[inline]
+    pub(super) fn try_acquire(&self, count: u32) -> Result<Option<Grant>, LockError> {
+        self.controller.check_usable()?;
+        match &self.side {
+            Side::Here(list) => {
+                let taken = list.try_acquire(self.me(), count);
+                Ok(taken.then(Grant::default))
+            }
+            #[cfg(feature = "mpi")]
+            Side::Far => match self.asker().try_acquire(count) {
+                Ok(granted) => Ok(granted.map(Grant::from)),
+                Err(stop) => Err(self.error(stop, None)),
+            },
+        }
+    }
+
+    /// Gives permits back, and what goes with them where that is kept here and may have changed. Does not wait.
+    #[inline]
+    pub(super) fn release(&self, count: u32, cargo: impl FnOnce() -> Option<Vec<u8>>) {
+        match &self.side {
+            Side::Here(list) => list.release(self.me(), count),
+            #[cfg(feature = "mpi")]
+            Side::Far => self.asker().release(count, cargo()),
+        }
+        let _ = cargo;
+    }
+
+    /// Keeps permits for good.
+    pub(super) fn keep(&self, count: u32) {
+        match &self.side {
+            Side::Here(list) => list.keep(self.me(), count),
+            #[cfg(feature = "mpi")]
+            Side::Far => self.asker().keep(count),
+        }
+    }
+
+    /// Puts permits into the stock; whether there was room.
+    pub(super) fn supply(&self, count: u32, bounded: bool) -> Result<bool, LockError> {
+        self.controller.check_usable()?;
+        Ok(match &self.side {
+            Side::Here(list) => list.supply(count, bounded),
+            #[cfg(feature = "mpi")]
+            Side::Far => self.asker().supply(count, bounded),
+        })
+    }
+
+    /// Stands in the line, and is known to do so.
+    pub(super) fn join(&self) -> Result<Place, LockError> {
+        self.controller.check_usable()?;
+        match &self.side {
+            Side::Here(list) => Ok(Place::Here {
+                ticket: list.join(self.me(), 0),
+            }),
+            #[cfg(feature = "mpi")]
+            Side::Far => {
+                let request = self.asker().join(0, Manner::WaitAndTell);
+                match self.asker().wait_until_joined(request) {
+                    Ok(()) => Ok(Place::Far { request }),
+                    Err(stop) => Err(self.error(stop, None)),
+                }
+            }
+        }
+    }
+
+    /// Waits to be served, for `limit` at most.
+    pub(super) fn wait_at(&self, place: Place, limit: Option<Duration>) -> Result<(), LockError> {
+        let deadline = deadline(limit);
+        let served = match (place, &self.side) {
+            (Place::Here { ticket }, Side::Here(list)) => {
+                list.wait_for_grant(ticket, deadline).map(drop)
+            }
+            #[cfg(feature = "mpi")]
+            (Place::Far { request }, Side::Far) => {
+                self.asker().wait_for_grant(request, deadline).map(drop)
+            }
+            #[cfg(feature = "mpi")]
+            _ => unreachable!("a place in this line"),
+        };
+        served.map_err(|stop| self.error(stop, limit))
+    }
+
+    /// Wakes up to so many of those who wait; how many.
+    pub(super) fn wake(&self, most: u32) -> Result<u32, LockError> {
+        self.controller.check_usable()?;
+        Ok(match &self.side {
+            Side::Here(list) => list.wake(most),
+            #[cfg(feature = "mpi")]
+            Side::Far => self.asker().wake(most),
+        })
+    }
+
+    /// Where the value is that goes with the permit; none where it is on another node.
+    #[inline]
+    pub(super) fn value_here(&self) -> Option<NonNull<u8>> {
+        self.list().map(|list| list.memory.cargo())
+    }
+
+    /// The bytes that were put once beside the permit, if they were, and are on this node.
+    pub(super) fn look_here(&self) -> Option<Vec<u8>> {
+        self.cargo.look(&self.list()?.memory)
+    }
+
+    /// The bytes that were put once beside the permit, if they were.
+    pub(super) fn look(&self) -> Result<Option<Vec<u8>>, LockError> {
+        self.controller.check_usable()?;
+        Ok(match &self.side {
+            Side::Here(list) => self.cargo.look(&list.memory),
+            #[cfg(feature = "mpi")]
+            Side::Far => self.asker().look(),
+        })
+    }
+
+    /// Puts bytes beside the permit and gives it back.
+    pub(super) fn release_with(&self, bytes: Vec<u8>) {
+        if let Some(list) = self.list() {
+            // SAFETY: this rank has the permit.
+            unsafe { self.cargo.write(&list.memory, &bytes) };
+        }
+        self.release(1, || Some(bytes));
+    }
+
+    #[inline]
+    fn list(&self) -> Option<&Waitlist<Seats>> {
+        match &self.side {
+            Side::Here(list) => Some(list),
+            #[cfg(feature = "mpi")]
+            Side::Far => None,
+        }
+    }
+
+    #[inline]
+    fn me(&self) -> usize {
+        self.list().map_or(0, |list| list.memory.me())
+    }
+
+    #[cold]
+    fn error(&self, stop: Stop, limit: Option<Duration>) -> LockError {
+        let seats = self.list().map(|list| &list.memory);
+        match (stop, seats) {
+            (Stop::Died(seat), Some(seats)) => LockError::HolderDied {
+                // The agent's own seat: its rank is the lowest here.
+                rank: seats.rank_of(seat).or(seats.rank_of(0)).unwrap_or(0) as i32,
+            },
+            (stop, _) => self.controller.lock_error(stop, limit),
+        }
+    }
+
+    /// Gives the object's memory back on all ranks. Collective.
+    #[track_caller]
+    pub(super) fn close(self) -> Result<(), FenceError> {
+        self.controller.meet_to_close()
+    }
+
+    /// Who has permits, by rank, and who waits, in order; nothing where the list is on another node.
+    pub(super) fn fill(&self, fields: &mut fmt::DebugStruct<'_, '_>) {
+        let controller = &self.controller;
+        fields
+            .field("name", &controller.name())
+            .field("rank", &controller.rank())
+            .field("size", &controller.size())
+            .field("root", &controller.master());
+        let Some(list) = self.list() else { return };
+        let standing = list.standing();
+        let rank = |seat: &usize| list.memory.rank_of(*seat);
+        let held: Vec<_> = (standing.held.iter())
+            .filter_map(|(seat, count)| Some((rank(seat)?, *count)))
+            .collect();
+        let waiting: Vec<u32> = standing.waiting.iter().filter_map(rank).collect();
+        fields
+            .field("free", &standing.free)
+            .field("held", &held)
+            .field("waiting", &waiting);
+    }
+}
+
+#[inline]
+fn deadline(limit: Option<Duration>) -> Deadline {
+    limit.map_or(Deadline::Never, Deadline::after)
+}
+
+/// On a rank of another node than the list's.
+#[cfg(feature = "mpi")]
+impl Base {
+    fn asker(&self) -> Asker<'_> {
+        Asker {
+            tier: self.controller.tier().expect("there are other nodes"),
+            block: self.controller.block(),
+        }
+    }
+}
+
+#[cfg(feature = "mpi")]
+impl From<Granted> for Grant {
+    fn from(granted: Granted) -> Self {
+        Grant {
+            ticket: granted.ticket,
+            cargo: granted.cargo,
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Making what ranks share on an MPI communicator.
+
+use crate::controller::WindowController;
+use crate::error::CreateError;
+use crate::lock::cluster::standing::HANDOVERS;
+use crate::memory::annex::Annex;
+use crate::memory::mpi::{self, Terms};
+use crate::transport::{Asked, Transport};
+use ::mpi::traits::Communicator;
+
+/// Makes an object of all ranks of a communicator with a root, a name and further arguments of choice; `O` says what object.
+///
+/// ```no_run
+/// use mpisync::prelude::*;
+///
+/// let universe = mpisync::initialize().expect("MPI is initialized once");
+/// let world = universe.world();
+/// let counter = Counter::<u32>::builder(&world).start(100).step(2).build()?;
+/// let mutex = Mutex::builder(&world).root(world.size() - 1).name("results").build()?;
+/// # Ok::<(), mpisync::CreateError>(())
+/// ```
+#[must_use = "nothing is made before `build`"]
+#[derive(Debug)]
+pub struct SyncBuilder<'a, O, C> {
+    comm: &'a C,
+    root: i32,
+    name: String,
+    asked: Asked,
+    pub(super) object: O,
+}
+
+/// What is to be made, and with which arguments.
+pub trait Object: private::Object {}
+
+pub(super) mod private {
+    use super::{Annex, CreateError, WindowController};
+
+    pub trait Object: Sized {
+        /// What is made.
+        type Made;
+        /// What it is called in messages.
+        const KIND: &'static str;
+
+        /// The arguments of its own, which have to be the same on all ranks.
+        fn arguments(&self) -> Vec<(&'static str, String)> {
+            Vec::new()
+        }
+
+        /// An argument that cannot be.
+        fn invalid(&self) -> Option<CreateError> {
+            None
+        }
+
+        /// What it keeps beside a controller's words.
+        fn annex(&self, _root: i32) -> Annex {
+            Annex::None
+        }
+
+        fn make(self, controller: WindowController, annex: Annex) -> Self::Made;
+    }
+}
+
+impl<'a, O: Object, C: Communicator> SyncBuilder<'a, O, C> {
+    pub(super) fn new(comm: &'a C, object: O) -> Self {
+        SyncBuilder {
+            comm,
+            root: 0,
+            name: O::KIND.to_owned(),
+            asked: Asked::default(),
+            object,
+        }
+    }
+
+    /// Goes on with another object of the same communicator, root and name.
+    pub(super) fn with_object<P>(self, object: P) -> SyncBuilder<'a, P, C> {
+        SyncBuilder {
+            comm: self.comm,
+            root: self.root,
+            name: self.name,
+            asked: self.asked,
+            object,
+        }
+    }
+
+    /// The rank on whose node it is; rank 0 if not said. The same on all ranks.
+    pub fn root(mut self, rank: i32) -> Self {
+        self.root = rank;
+        self
+    }
+
+    /// A name for messages, of at most 200 bytes. The same on all ranks.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// How the nodes reach each other; see [`Builder::transport`](crate::Builder::transport). The same on all ranks, and for
+    /// all objects of a communicator.
+    pub fn transport(mut self, transport: Transport) -> Self {
+        self.asked.transport = Some(transport);
+        self
+    }
+
+    /// Whether a thread answers while the ranks compute; see
+    /// [`Builder::progress_thread`](crate::Builder::progress_thread). The same on all ranks, and for all objects of a
+    /// communicator. Without it ranks of other nodes get an answer once the lowest rank of the root's node is in a call of
+    /// mpisync that waits.
+    pub fn progress_thread(mut self, on: bool) -> Self {
+        self.asked.progress_thread = Some(on);
+        self
+    }
+
+    /// Makes it. Collective; all ranks succeed or all fail.
+    ///
+    /// # Errors
+    /// See [`CreateError`]: MPI that does not run, a root that is no rank, arguments or types that differ between ranks or
+    /// cannot be, no memory; on a communicator that spans nodes, MPI without threads.
+    pub fn build(self) -> Result<O::Made, CreateError> {
+        mpi::check_running()?;
+        let (root, size) = (self.root, self.comm.size());
+        let is_rank = (0..size).contains(&root);
+        let invalid = (!is_rank).then_some(CreateError::RootOutOfRange { root, size });
+        let annex = self.object.annex(root);
+        let mut arguments = self.object.arguments();
+        arguments.push(("root", root.to_string()));
+        let terms = Terms {
+            arguments,
+            invalid: invalid.or_else(|| self.object.invalid()),
+            annex: annex.clone(),
+            asked: self.asked.or_environment(),
+            ..Terms::of(O::KIND, &self.name)
+        };
+        mpi::block(self.comm, &terms, 0, |created| {
+            let name = self.name.clone();
+            let controller = WindowController::join_with(created, root, name, HANDOVERS, &annex);
+            self.object.make(controller, annex)
+        })
+    }
+}

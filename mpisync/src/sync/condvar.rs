@@ -1,0 +1,269 @@
+//! Waiting for what another rank changes under a mutex.
+
+use super::base::Base;
+#[cfg(feature = "mpi")]
+use super::builder::{Object, SyncBuilder, private};
+use super::mutex::{Guarded, MutexGuard};
+#[cfg(feature = "mpi")]
+use crate::controller::WindowController;
+#[cfg(feature = "mpi")]
+use crate::error::CreateError;
+use crate::error::{FenceError, LockError};
+#[cfg(feature = "mpi")]
+use crate::memory::annex::Annex;
+use crate::memory::annex::Cargo;
+use crate::waitlist::Inheritance;
+#[cfg(feature = "mpi")]
+use mpi::traits::Communicator;
+use std::fmt;
+use std::time::{Duration, Instant};
+
+/// A condition that ranks of a communicator wait for under a [`Mutex`](super::Mutex), until another rank says that it may hold.
+///
+/// Made by [`Condvar::new`] or [`Condvar::builder`], and for one process without MPI by [`Condvar::local`]. Those who wait are
+/// woken in the order in which they came. No wake-up is lost: a rank counts as waiting before it lets the mutex go. None is
+/// spurious either: `wait` returns because a rank has notified this one, and the number that a notification returns is that of
+/// the ranks it has woken. Between the wake-up and the lock another rank may have had the mutex, so what was waited for may be
+/// gone again: [`wait_while`](Self::wait_while) looks.
+///
+/// It stays on the thread that made it. Dropping it is local.
+///
+/// ```no_run
+/// use mpisync::prelude::*;
+///
+/// let universe = mpisync::initialize().expect("MPI is initialized once");
+/// let world = universe.world();
+/// let mut step = Mutex::with_value(&world, 0u64)?;
+/// let advanced = Condvar::new(&world)?;
+/// if world.rank() == 0 {
+///     *step.lock() += 1;
+///     advanced.notify_all();
+/// } else {
+///     let step = advanced.wait_while(step.lock(), |step| *step == 0);
+///     assert_eq!(*step, 1);
+/// }
+/// # Ok::<(), mpisync::CreateError>(())
+/// ```
+pub struct Condvar {
+    base: Base,
+}
+
+/// Why a rank that waited for some time goes on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Wake {
+    /// Another rank has notified it.
+    Notified,
+    /// The time was up. No notification has counted it.
+    TimedOut,
+}
+
+impl Condvar {
+    /// A condition of this process alone, where nobody can be waited for; for code that is run with and without MPI.
+    pub fn local() -> Self {
+        Condvar {
+            base: Base::local(0, Inheritance::Stock, Cargo::Nothing),
+        }
+    }
+
+    /// Lets the mutex go, waits until this rank is notified, and takes the mutex again. Not collective.
+    ///
+    /// # Panics
+    /// Where [`wait_timeout`](Self::wait_timeout) would return an error, and if the guard is a
+    /// [`reborrow`](MutexGuard::reborrow) of another one.
+    #[track_caller]
+    pub fn wait<'a, T: Guarded>(&self, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
+        match self.wait_within(guard, None) {
+            Ok((guard, _)) => guard,
+            Err(error) => self.base.controller().give_up(&error),
+        }
+    }
+
+    /// Waits as long as `condition` holds for the mutex's value. Not collective.
+    ///
+    /// # Panics
+    /// Those of [`wait`](Self::wait).
+    #[track_caller]
+    pub fn wait_while<'a, T: Guarded>(
+        &self,
+        mut guard: MutexGuard<'a, T>,
+        mut condition: impl FnMut(&mut T) -> bool,
+    ) -> MutexGuard<'a, T> {
+        while condition(&mut guard) {
+            guard = self.wait(guard);
+        }
+        guard
+    }
+
+    /// [`wait`](Self::wait) for `limit` at most. The mutex is taken again in any case, however long that takes.
+    ///
+    /// # Errors
+    /// [`LockError::HolderDied`] and [`LockError::Finalized`]; the mutex is let go then.
+    ///
+    /// # Panics
+    /// If the guard is a [`reborrow`](MutexGuard::reborrow) of another one.
+    #[track_caller]
+    pub fn wait_timeout<'a, T: Guarded>(
+        &self,
+        guard: MutexGuard<'a, T>,
+        limit: Duration,
+    ) -> Result<(MutexGuard<'a, T>, Wake), LockError> {
+        self.wait_within(guard, Some(limit))
+    }
+
+    /// [`wait_while`](Self::wait_while) for `limit` at most: [`Wake::TimedOut`] where `condition` still holds then.
+    ///
+    /// # Errors
+    /// Those of [`wait_timeout`](Self::wait_timeout).
+    ///
+    /// # Panics
+    /// If the guard is a [`reborrow`](MutexGuard::reborrow) of another one.
+    #[track_caller]
+    pub fn wait_timeout_while<'a, T: Guarded>(
+        &self,
+        mut guard: MutexGuard<'a, T>,
+        limit: Duration,
+        mut condition: impl FnMut(&mut T) -> bool,
+    ) -> Result<(MutexGuard<'a, T>, Wake), LockError> {
+        let start = Instant::now();
+        while condition(&mut guard) {
+            let left = limit.saturating_sub(start.elapsed());
+            if left.is_zero() {
+                return Ok((guard, Wake::TimedOut));
+            }
+            (guard, _) = self.wait_within(guard, Some(left))?;
+        }
+        Ok((guard, Wake::Notified))
+    }
+
+    #[track_caller]
+    fn wait_within<'a, T: Guarded>(
+        &self,
+        guard: MutexGuard<'a, T>,
+        limit: Option<Duration>,
+    ) -> Result<(MutexGuard<'a, T>, Wake), LockError> {
+        assert!(
+            !guard.is_nested(),
+            "another guard of this rank holds the mutex while this one waits; wait with that one"
+        );
+        let mutex = guard.mutex();
+        // In the line before the mutex is free.
+        let place = self.base.join()?;
+        drop(guard);
+        let wake = match self.base.wait_at(place, limit) {
+            Ok(()) => Wake::Notified,
+            Err(LockError::Timeout { .. }) => Wake::TimedOut,
+            Err(error) => return Err(error),
+        };
+        Ok((mutex.lock_shared()?, wake))
+    }
+
+    /// Wakes the rank that has waited longest; whether there was one, 0 or 1. Not collective. The mutex may be held or not.
+    ///
+    /// # Panics
+    /// If MPI is finalized.
+    #[track_caller]
+    pub fn notify_one(&self) -> u32 {
+        self.notify(1)
+    }
+
+    /// Wakes all ranks that wait; how many there were. Not collective.
+    ///
+    /// # Panics
+    /// If MPI is finalized.
+    #[track_caller]
+    pub fn notify_all(&self) -> u32 {
+        self.notify(u32::MAX)
+    }
+
+    /// Wakes up to `most` ranks, those that have waited longest; how many there were. Not collective.
+    ///
+    /// # Panics
+    /// If MPI is finalized.
+    #[track_caller]
+    pub fn notify(&self, most: u32) -> u32 {
+        match self.base.wake(most) {
+            Ok(woken) => woken,
+            Err(error) => self.base.controller().give_up(&error),
+        }
+    }
+
+    /// This rank's number in the communicator.
+    pub fn rank(&self) -> i32 {
+        self.base.controller().rank()
+    }
+
+    /// How many ranks the communicator has.
+    pub fn size(&self) -> i32 {
+        self.base.controller().size()
+    }
+
+    /// The rank on whose node it is.
+    pub fn root(&self) -> i32 {
+        self.base.controller().master()
+    }
+
+    /// Gives the condition's memory back on all ranks. Collective, waits for all.
+    ///
+    /// Dropping the condition does the same without waiting, once all ranks have dropped theirs.
+    ///
+    /// # Errors
+    /// Those of [`WindowController::close`](crate::WindowController::close).
+    #[track_caller]
+    pub fn close(self) -> Result<(), FenceError> {
+        self.base.close()
+    }
+}
+
+/// A condition to be made.
+#[cfg(feature = "mpi")]
+#[derive(Debug)]
+pub struct CondvarOf(());
+
+#[cfg(feature = "mpi")]
+impl Condvar {
+    /// A condition on `comm`, whose root is rank 0. Collective.
+    ///
+    /// # Errors
+    /// Those of [`SyncBuilder::build`].
+    pub fn new<C: Communicator>(comm: &C) -> Result<Self, CreateError> {
+        Self::builder(comm).build()
+    }
+
+    /// Begins to make a condition on `comm`.
+    pub fn builder<C: Communicator>(comm: &C) -> SyncBuilder<'_, CondvarOf, C> {
+        SyncBuilder::new(comm, CondvarOf(()))
+    }
+}
+
+#[cfg(feature = "mpi")]
+impl Object for CondvarOf {}
+
+#[cfg(feature = "mpi")]
+impl private::Object for CondvarOf {
+    type Made = Condvar;
+    const KIND: &'static str = "condition";
+
+    fn annex(&self, root: i32) -> Annex {
+        Annex::Waitlist {
+            root,
+            permits: 0,
+            inheritance: Inheritance::Stock,
+            cargo: Cargo::Nothing,
+        }
+    }
+
+    fn make(self, controller: WindowController, annex: Annex) -> Condvar {
+        Condvar {
+            base: Base::new(controller, annex),
+        }
+    }
+}
+
+/// Who waits, in order, where the root is on this node; a snapshot that may be out of date.
+impl fmt::Debug for Condvar {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut fields = f.debug_struct("Condvar");
+        self.base.fill(&mut fields);
+        fields.finish_non_exhaustive()
+    }
+}

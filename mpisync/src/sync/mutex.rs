@@ -1,0 +1,388 @@
+//! A lock that is granted in the order in which ranks ask for it, and what it guards.
+
+use super::base::{Base, Grant};
+#[cfg(feature = "mpi")]
+use super::builder::{Object, SyncBuilder, private};
+#[cfg(feature = "mpi")]
+use crate::controller::WindowController;
+#[cfg(feature = "mpi")]
+use crate::error::CreateError;
+use crate::error::{FenceError, LockError};
+#[cfg(feature = "mpi")]
+use crate::memory::annex::Annex;
+use crate::memory::annex::Cargo;
+use crate::memory::mapping::ALIGN;
+use crate::plain::Plain;
+use crate::waitlist::Inheritance;
+#[cfg(feature = "mpi")]
+use mpi::traits::Communicator;
+use std::any::type_name;
+use std::cell::UnsafeCell;
+use std::fmt;
+use std::ops::{Deref, DerefMut};
+use std::ptr::NonNull;
+use std::slice;
+use std::time::Duration;
+
+/// A lock of all ranks of a communicator that is granted strictly in the order in which they ask for it, and the value that
+/// it guards.
+///
+/// Made by [`Mutex::new`] and [`Mutex::with_value`], and for one process without MPI by [`Mutex::local`] and
+/// [`Mutex::local_with`]. A `Mutex<()>` guards something that lies elsewhere; a `Mutex<T>` has a small plain value, which is
+/// there for whoever holds the lock, on whatever node: it travels with the lock.
+///
+/// On the root's node locking and unlocking is one atomic operation each as long as nobody waits. A rank of another node
+/// waits one round trip for the lock, and for nothing when it lets it go. Who waits is served first come, first served, over
+/// all nodes; a rank that gives up or dies while it waits is passed over. No rank has to take part: the lowest rank of the
+/// root's node answers for it in its progress thread. Where the order does not matter, and many ranks only read, a
+/// [`WindowController`](crate::WindowController) takes less time.
+///
+/// It stays on the thread that made it. Dropping it is local.
+///
+/// ```
+/// use mpisync::Mutex;
+///
+/// let mut header = Mutex::local_with([0u32; 4]);
+/// {
+///     let mut header = header.lock();
+///     header[0] += 1;
+/// }
+/// assert_eq!(*header.lock(), [1, 0, 0, 0]);
+/// ```
+pub struct Mutex<T: Guarded = ()> {
+    base: Base,
+    /// The value while this rank has the lock, where it lives on another node.
+    copy: UnsafeCell<T>,
+}
+
+/// What a [`Mutex`] can guard: any plain type of at most 4096 bytes, or `()`.
+pub trait Guarded: Copy + 'static + private_value::Sealed {}
+
+mod private_value {
+    pub trait Sealed {}
+
+    impl Sealed for () {}
+    impl<T: crate::Plain> Sealed for T {}
+}
+
+impl Guarded for () {}
+impl<T: Plain> Guarded for T {}
+
+/// The longest value.
+const LONGEST: usize = 4096;
+
+/// The bytes of a value.
+fn bytes<T: Guarded>(value: &T) -> &[u8] {
+    const {
+        assert!(
+            size_of::<T>() <= LONGEST,
+            "a mutex guards a small value, of at most 4096 bytes; use a `Region` for a large one"
+        );
+        assert!(align_of::<T>() <= ALIGN, "a type of a common alignment");
+    }
+    // SAFETY: all bytes of a plain value are initialized, and `()` has none.
+    unsafe { slice::from_raw_parts((&raw const *value).cast(), size_of::<T>()) }
+}
+
+fn cargo<T: Guarded>(value: &T) -> Cargo {
+    match bytes(value) {
+        [] => Cargo::Nothing,
+        bytes => Cargo::Value(bytes.to_vec()),
+    }
+}
+
+impl Mutex {
+    /// A mutex of this process alone. Needs no MPI, neither to run nor (without the feature `mpi`) to build.
+    pub fn local() -> Self {
+        Self::local_with(())
+    }
+}
+
+impl<T: Guarded> Mutex<T> {
+    /// A mutex of this process alone, with a value.
+    pub fn local_with(value: T) -> Self {
+        Self::on(Base::local(1, Inheritance::Nobody, cargo(&value)), value)
+    }
+
+    fn on(base: Base, value: T) -> Self {
+        Mutex {
+            base,
+            copy: UnsafeCell::new(value),
+        }
+    }
+
+    /// Takes the lock; waits while others have it or have asked before. Not collective.
+    ///
+    /// # Panics
+    /// Where [`lock_timeout`](Self::lock_timeout) would return an error: a rank died with the lock, or MPI is finalized.
+    #[inline]
+    #[track_caller]
+    pub fn lock(&mut self) -> MutexGuard<'_, T> {
+        match self.base.acquire(1, None) {
+            Ok(grant) => self.guard(grant),
+            Err(error) => self.base.controller().give_up(&error),
+        }
+    }
+
+    /// Takes the lock if nobody has it or waits for it. Not collective. Does not wait, but for a round trip where the root is
+    /// on another node.
+    ///
+    /// # Panics
+    /// If a rank died with the lock, or MPI is finalized.
+    #[inline]
+    #[track_caller]
+    pub fn try_lock(&mut self) -> Option<MutexGuard<'_, T>> {
+        match self.base.try_acquire(1) {
+            Ok(grant) => grant.map(|grant| self.guard(grant)),
+            Err(error) => self.base.controller().give_up(&error),
+        }
+    }
+
+    /// Takes the lock; waits for `limit` at most. Not collective. With [`Duration::MAX`] it waits for ever, and what is left
+    /// are errors as values. Who gives up loses its place in the line.
+    ///
+    /// # Errors
+    /// [`LockError::Timeout`], [`LockError::HolderDied`], [`LockError::Finalized`].
+    pub fn lock_timeout(&mut self, limit: Duration) -> Result<MutexGuard<'_, T>, LockError> {
+        let grant = self.base.acquire(1, Some(limit))?;
+        Ok(self.guard(grant))
+    }
+
+    /// This rank's number in the communicator.
+    pub fn rank(&self) -> i32 {
+        self.base.controller().rank()
+    }
+
+    /// How many ranks the communicator has.
+    pub fn size(&self) -> i32 {
+        self.base.controller().size()
+    }
+
+    /// The rank on whose node it is.
+    pub fn root(&self) -> i32 {
+        self.base.controller().master()
+    }
+
+    /// Gives the mutex's memory back on all ranks. Collective, waits for all.
+    ///
+    /// Dropping the mutex does the same without waiting, once all ranks have dropped theirs.
+    ///
+    /// # Errors
+    /// Those of [`WindowController::close`](crate::WindowController::close).
+    #[track_caller]
+    pub fn close(self) -> Result<(), FenceError> {
+        self.base.close()
+    }
+
+    /// The guard of this rank, which has just got the lock.
+    #[inline]
+    fn guard(&self, grant: Grant) -> MutexGuard<'_, T> {
+        if let Some(bytes) = grant.cargo {
+            assert_eq!(bytes.len(), size_of::<T>(), "a value of this type");
+            // SAFETY: nobody has a guard of this rank yet; any bytes are a value of a plain type.
+            unsafe {
+                let copy = self.copy.get().cast::<u8>();
+                copy.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
+            }
+        }
+        MutexGuard {
+            mutex: self,
+            ticket: grant.ticket,
+            is_nested: false,
+        }
+    }
+
+    /// Where the value is for who has the lock.
+    #[inline]
+    fn value(&self) -> NonNull<T> {
+        let copy = NonNull::from(&self.copy).cast();
+        self.base.value_here().map_or(copy, NonNull::cast)
+    }
+
+    /// Takes the lock for a rank that let it go to wait for something: it has no other guard.
+    pub(super) fn lock_shared(&self) -> Result<MutexGuard<'_, T>, LockError> {
+        let grant = self.base.acquire(1, None)?;
+        Ok(self.guard(grant))
+    }
+}
+
+/// A mutex to be made.
+#[cfg(feature = "mpi")]
+#[derive(Debug)]
+pub struct MutexOf<T> {
+    value: T,
+}
+
+#[cfg(feature = "mpi")]
+impl Mutex {
+    /// A mutex on `comm`, whose root is rank 0. Collective.
+    ///
+    /// # Errors
+    /// Those of [`SyncBuilder::build`].
+    ///
+    /// ```no_run
+    /// use mpisync::prelude::*;
+    ///
+    /// let universe = mpisync::initialize().expect("MPI is initialized once");
+    /// let mut licence = Mutex::new(&universe.world())?;
+    /// {
+    ///     let _mine = licence.lock();
+    ///     // One rank at a time, in the order in which they came.
+    /// }
+    /// # Ok::<(), mpisync::CreateError>(())
+    /// ```
+    pub fn new<C: Communicator>(comm: &C) -> Result<Self, CreateError> {
+        Self::builder(comm).build()
+    }
+
+    /// Begins to make a mutex on `comm`.
+    pub fn builder<C: Communicator>(comm: &C) -> SyncBuilder<'_, MutexOf<()>, C> {
+        SyncBuilder::new(comm, MutexOf { value: () })
+    }
+}
+
+#[cfg(feature = "mpi")]
+impl<T: Guarded> Mutex<T> {
+    /// A mutex on `comm` with a value, the same on all ranks, whose root is rank 0. Collective.
+    ///
+    /// # Errors
+    /// Those of [`SyncBuilder::build`].
+    ///
+    /// ```no_run
+    /// use mpisync::prelude::*;
+    ///
+    /// let universe = mpisync::initialize().expect("MPI is initialized once");
+    /// let mut best = Mutex::with_value(&universe.world(), f64::INFINITY)?;
+    /// let found = 0.25;
+    /// let mut best = best.lock();
+    /// *best = best.min(found);
+    /// # Ok::<(), mpisync::CreateError>(())
+    /// ```
+    pub fn with_value<C: Communicator>(comm: &C, value: T) -> Result<Self, CreateError> {
+        Mutex::builder(comm).value(value).build()
+    }
+}
+
+#[cfg(feature = "mpi")]
+impl<'a, C: Communicator> SyncBuilder<'a, MutexOf<()>, C> {
+    /// The value that it guards, the same on all ranks.
+    pub fn value<T: Guarded>(self, value: T) -> SyncBuilder<'a, MutexOf<T>, C> {
+        self.with_object(MutexOf { value })
+    }
+}
+
+#[cfg(feature = "mpi")]
+impl<T: Guarded> Object for MutexOf<T> {}
+
+#[cfg(feature = "mpi")]
+impl<T: Guarded> private::Object for MutexOf<T> {
+    type Made = Mutex<T>;
+    const KIND: &'static str = "mutex";
+
+    fn arguments(&self) -> Vec<(&'static str, String)> {
+        let value = crate::memory::cells::fingerprint(bytes(&self.value));
+        vec![
+            ("type of value", type_name::<T>().to_owned()),
+            ("value (a hash of it)", format!("{value:x}")),
+        ]
+    }
+
+    fn annex(&self, root: i32) -> Annex {
+        Annex::Waitlist {
+            root,
+            permits: 1,
+            inheritance: Inheritance::Nobody,
+            cargo: cargo(&self.value),
+        }
+    }
+
+    fn make(self, controller: WindowController, annex: Annex) -> Mutex<T> {
+        Mutex::on(Base::new(controller, annex), self.value)
+    }
+}
+
+/// Who has the lock and who waits for it, in order, where the root is on this node; a snapshot that may be out of date.
+impl<T: Guarded> fmt::Debug for Mutex<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut fields = f.debug_struct("Mutex");
+        fields.field("value", &format_args!("{}", type_name::<T>()));
+        self.base.fill(&mut fields);
+        fields.finish_non_exhaustive()
+    }
+}
+
+/// The lock of a [`Mutex`], held until this guard is dropped, and the value.
+///
+/// Dropping it talks to nobody on the root's node, and sends one message elsewhere, for which it does not wait. So it is when
+/// a panic drops it: the value is then as far as the rank had come with it.
+#[must_use = "the lock is let go as soon as the guard is dropped; bind it with `let _guard = …`"]
+pub struct MutexGuard<'a, T: Guarded = ()> {
+    mutex: &'a Mutex<T>,
+    ticket: Option<u64>,
+    /// Whether another guard of this rank lives longer.
+    is_nested: bool,
+}
+
+impl<'a, T: Guarded> MutexGuard<'a, T> {
+    /// A guard inside this one, for code that asks for one. The lock is held until this one is dropped.
+    pub fn reborrow(&mut self) -> MutexGuard<'_, T> {
+        MutexGuard {
+            mutex: self.mutex,
+            ticket: self.ticket,
+            is_nested: true,
+        }
+    }
+
+    /// The place of this request among all that had to wait for the lock, counted from 0; none where it was free. Later
+    /// requests have larger ones, and get the lock later.
+    pub fn ticket(&self) -> Option<u64> {
+        self.ticket
+    }
+
+    pub(super) fn mutex(&self) -> &'a Mutex<T> {
+        self.mutex
+    }
+
+    pub(super) fn is_nested(&self) -> bool {
+        self.is_nested
+    }
+}
+
+impl<T: Guarded> Deref for MutexGuard<'_, T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        // SAFETY: there is a value of this type, which only this rank reads and writes while it has the lock. Of its guards
+        // one is in use at a time, since each borrows from the one before; and it lives as long as the mutex, which is
+        // borrowed.
+        unsafe { self.mutex.value().as_ref() }
+    }
+}
+
+impl<T: Guarded> DerefMut for MutexGuard<'_, T> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut T {
+        // SAFETY: as above.
+        unsafe { self.mutex.value().as_mut() }
+    }
+}
+
+impl<T: Guarded> Drop for MutexGuard<'_, T> {
+    #[inline]
+    fn drop(&mut self) {
+        if !self.is_nested {
+            let value = || (size_of::<T>() > 0).then(|| bytes(&**self).to_vec());
+            self.mutex.base.release(1, value);
+        }
+    }
+}
+
+impl<T: Guarded + fmt::Debug> fmt::Debug for MutexGuard<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MutexGuard")
+            .field("value", &**self)
+            .field("ticket", &self.ticket)
+            .finish()
+    }
+}

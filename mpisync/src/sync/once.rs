@@ -1,0 +1,350 @@
+//! A value that one rank computes and all have.
+
+use super::base::Base;
+#[cfg(feature = "mpi")]
+use super::builder::{Object, SyncBuilder, private};
+#[cfg(feature = "mpi")]
+use crate::controller::WindowController;
+#[cfg(feature = "mpi")]
+use crate::error::CreateError;
+use crate::error::{FenceError, LockError};
+#[cfg(feature = "mpi")]
+use crate::memory::annex::Annex;
+use crate::memory::annex::Cargo;
+use crate::waitlist::Inheritance;
+#[cfg(feature = "mpi")]
+use mpi::traits::Communicator;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::any::type_name;
+use std::cell::{Cell, OnceCell};
+use std::convert::Infallible;
+use std::fmt;
+use std::time::Duration;
+
+/// A value that the first rank to ask for it computes, and all others that ask get from there. Not collective: ranks that
+/// never ask take no part.
+///
+/// Made by [`OnceShared::new`] or [`OnceShared::builder`], and for one process without MPI by [`OnceShared::local`]. `T` is any
+/// serde value. A rank that asks while another one computes waits for it; where that one fails, panics or dies, the next in
+/// the line computes. Once a rank has the value, asking for it again is a look into its own memory.
+///
+/// It stays on the thread that made it. Dropping it is local.
+///
+/// ```
+/// use mpisync::OnceShared;
+///
+/// let settings = OnceShared::<String>::local();
+/// assert_eq!(settings.get(), None);
+/// let first = settings.get_or_init(|| "from the licence server".to_owned());
+/// assert_eq!(first, "from the licence server");
+/// assert_eq!(settings.get_or_init(|| unreachable!("it is there")), first);
+/// ```
+pub struct OnceShared<T> {
+    base: Base,
+    value: OnceCell<T>,
+    capacity: usize,
+    /// Whether this rank computes it just now.
+    computes: Cell<bool>,
+}
+
+/// Why there is no value.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum OnceError {
+    /// The rank that computed it could not be waited for.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// The value could not be serialized.
+    #[error("the value cannot be serialized: {0}")]
+    Encode(String),
+    /// The bytes that came could not be read as the value's type.
+    #[error("the value of another rank cannot be read: {0}")]
+    Decode(String),
+    /// There is no room for the value.
+    #[error(
+        "the value takes {bytes} bytes, and there is room for {capacity}; make it with `OnceShared::builder(&comm).capacity({bytes})`"
+    )]
+    TooLarge {
+        /// How many bytes it takes, serialized.
+        bytes: usize,
+        /// How many there is room for.
+        capacity: usize,
+    },
+}
+
+/// The capacity where none is asked for, in bytes.
+const CAPACITY: usize = 64 << 10;
+/// The largest.
+#[cfg(feature = "mpi")]
+const MOST: usize = 1 << 30;
+
+impl<T: Serialize + DeserializeOwned> OnceShared<T> {
+    /// A value of this process alone. Needs no MPI, neither to run nor (without the feature `mpi`) to build.
+    pub fn local() -> Self {
+        let base = Base::local(1, Inheritance::Stock, Cargo::Once(CAPACITY));
+        Self::on(base, CAPACITY)
+    }
+
+    fn on(base: Base, capacity: usize) -> Self {
+        OnceShared {
+            base,
+            value: OnceCell::new(),
+            capacity,
+            computes: Cell::new(false),
+        }
+    }
+
+    /// The value, if a rank has computed it. Not collective. Does not wait, but for a round trip where the root is on another
+    /// node and this rank does not have it yet.
+    ///
+    /// # Panics
+    /// If MPI is finalized and this rank does not have it, or it cannot be read.
+    #[track_caller]
+    pub fn get(&self) -> Option<&T> {
+        if self.value.get().is_none() {
+            let found = self.base.look().map_err(OnceError::Lock);
+            let found = found.and_then(|bytes| bytes.map(|bytes| self.keep(&bytes)).transpose());
+            if let Err(error) = found {
+                self.base.controller().give_up(&error);
+            }
+        }
+        self.value.get()
+    }
+
+    /// The value; computed by this rank if no other has done so or does so just now. Not collective.
+    ///
+    /// # Panics
+    /// Where [`get_or_try_init`](Self::get_or_try_init) would return a [`OnceError`], and if `compute` asks for the value
+    /// itself.
+    #[track_caller]
+    pub fn get_or_init(&self, compute: impl FnOnce() -> T) -> &T {
+        let computed = self.compute(None, || Ok::<T, Infallible>(compute()));
+        match computed {
+            Ok(Ok(value)) => value,
+            Err(error) => self.base.controller().give_up(&error),
+        }
+    }
+
+    /// The value; computed by this rank if no other has done so or does so just now. Where that fails, the next rank to ask
+    /// tries. Not collective.
+    ///
+    /// # Errors
+    /// That of `compute`, on the rank that has called it, and those of [`OnceError`].
+    ///
+    /// # Panics
+    /// If `compute` asks for the value itself.
+    #[track_caller]
+    pub fn get_or_try_init<E: From<OnceError>>(
+        &self,
+        compute: impl FnOnce() -> Result<T, E>,
+    ) -> Result<&T, E> {
+        self.compute(None, compute)?
+    }
+
+    /// [`get_or_try_init`](Self::get_or_try_init) that waits for another rank's computation for `limit` at most.
+    ///
+    /// # Errors
+    /// [`LockError::Timeout`] in a [`OnceError`], and as above.
+    ///
+    /// # Panics
+    /// If `compute` asks for the value itself.
+    #[track_caller]
+    pub fn get_or_try_init_timeout<E: From<OnceError>>(
+        &self,
+        limit: Duration,
+        compute: impl FnOnce() -> Result<T, E>,
+    ) -> Result<&T, E> {
+        self.compute(Some(limit), compute)?
+    }
+
+    #[track_caller]
+    fn compute<E>(
+        &self,
+        limit: Option<Duration>,
+        compute: impl FnOnce() -> Result<T, E>,
+    ) -> Result<Result<&T, E>, OnceError> {
+        if let Some(value) = self.value.get() {
+            return Ok(Ok(value));
+        }
+        assert!(
+            !self.computes.get(),
+            "the value is being computed on this rank, and asked for by that itself"
+        );
+        // Those who come when it is there need not stand in the line.
+        if let Some(bytes) = self.base.look_here() {
+            return self.keep(&bytes).map(Ok);
+        }
+        let grant = self.base.acquire(1, limit)?;
+        let turn = ComputeTurn::begin(self);
+        if let Some(bytes) = grant.cargo.or_else(|| self.base.look_here()) {
+            drop(turn);
+            return self.keep(&bytes).map(Ok);
+        }
+        let value = match compute() {
+            Ok(value) => value,
+            Err(error) => return Ok(Err(error)),
+        };
+        let bytes = postcard::to_stdvec(&value);
+        let bytes = bytes.map_err(|error| OnceError::Encode(error.to_string()))?;
+        if bytes.len() > self.capacity {
+            let (bytes, capacity) = (bytes.len(), self.capacity);
+            return Err(OnceError::TooLarge { bytes, capacity });
+        }
+        turn.end_with(bytes);
+        Ok(Ok(self.value.get_or_init(|| value)))
+    }
+
+    fn keep(&self, bytes: &[u8]) -> Result<&T, OnceError> {
+        let value: T =
+            postcard::from_bytes(bytes).map_err(|error| OnceError::Decode(error.to_string()))?;
+        Ok(self.value.get_or_init(|| value))
+    }
+
+    /// This rank's number in the communicator.
+    pub fn rank(&self) -> i32 {
+        self.base.controller().rank()
+    }
+
+    /// How many ranks the communicator has.
+    pub fn size(&self) -> i32 {
+        self.base.controller().size()
+    }
+
+    /// The rank on whose node it is.
+    pub fn root(&self) -> i32 {
+        self.base.controller().master()
+    }
+
+    /// Gives the memory back on all ranks. Collective, waits for all.
+    ///
+    /// Dropping it does the same without waiting, once all ranks have dropped theirs.
+    ///
+    /// # Errors
+    /// Those of [`WindowController::close`](crate::WindowController::close).
+    #[track_caller]
+    pub fn close(self) -> Result<(), FenceError> {
+        self.base.close()
+    }
+}
+
+/// The time in which this rank may compute the value. Others may from its end on, also where that comes by a panic.
+struct ComputeTurn<'a, T> {
+    once: &'a OnceShared<T>,
+    bytes: Option<Vec<u8>>,
+}
+
+impl<'a, T> ComputeTurn<'a, T> {
+    fn begin(once: &'a OnceShared<T>) -> Self {
+        once.computes.set(true);
+        ComputeTurn { once, bytes: None }
+    }
+
+    fn end_with(mut self, bytes: Vec<u8>) {
+        self.bytes = Some(bytes);
+    }
+}
+
+impl<T> Drop for ComputeTurn<'_, T> {
+    fn drop(&mut self) {
+        self.once.computes.set(false);
+        match self.bytes.take() {
+            Some(bytes) => self.once.base.release_with(bytes),
+            None => self.once.base.release(1, || None),
+        }
+    }
+}
+
+/// A value to be made.
+#[cfg(feature = "mpi")]
+#[derive(Debug)]
+pub struct OnceOf<T> {
+    capacity: usize,
+    value: std::marker::PhantomData<fn() -> T>,
+}
+
+#[cfg(feature = "mpi")]
+impl<T: Serialize + DeserializeOwned> OnceShared<T> {
+    /// A value on `comm`, with room for 64 KiB, whose root is rank 0. Collective.
+    ///
+    /// # Errors
+    /// Those of [`SyncBuilder::build`].
+    ///
+    /// ```no_run
+    /// use mpisync::prelude::*;
+    ///
+    /// let universe = mpisync::initialize().expect("MPI is initialized once");
+    /// let token = OnceShared::<String>::new(&universe.world())?;
+    /// // One rank asks the service; those that need the token get it from that rank.
+    /// let token = token.get_or_init(|| "…".to_owned());
+    /// # Ok::<(), mpisync::CreateError>(())
+    /// ```
+    pub fn new<C: Communicator>(comm: &C) -> Result<Self, CreateError> {
+        Self::builder(comm).build()
+    }
+
+    /// Begins to make a value on `comm`.
+    pub fn builder<C: Communicator>(comm: &C) -> SyncBuilder<'_, OnceOf<T>, C> {
+        let once = OnceOf {
+            capacity: CAPACITY,
+            value: std::marker::PhantomData,
+        };
+        SyncBuilder::new(comm, once)
+    }
+}
+
+#[cfg(feature = "mpi")]
+impl<T, C: Communicator> SyncBuilder<'_, OnceOf<T>, C> {
+    /// For how many bytes there is room on the root's node, once the value is serialized; 64 KiB if not said. The same on all
+    /// ranks.
+    pub fn capacity(mut self, bytes: usize) -> Self {
+        self.object.capacity = bytes;
+        self
+    }
+}
+
+#[cfg(feature = "mpi")]
+impl<T: Serialize + DeserializeOwned> Object for OnceOf<T> {}
+
+#[cfg(feature = "mpi")]
+impl<T: Serialize + DeserializeOwned> private::Object for OnceOf<T> {
+    type Made = OnceShared<T>;
+    const KIND: &'static str = "shared value";
+
+    fn arguments(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("type of value", type_name::<T>().to_owned()),
+            ("capacity", self.capacity.to_string()),
+        ]
+    }
+
+    fn invalid(&self) -> Option<CreateError> {
+        let (capacity, bytes) = (self.capacity, 1);
+        (capacity > MOST).then_some(CreateError::Capacity { capacity, bytes })
+    }
+
+    fn annex(&self, root: i32) -> Annex {
+        Annex::Waitlist {
+            root,
+            permits: 1,
+            inheritance: Inheritance::Stock,
+            cargo: Cargo::Once(self.capacity.min(MOST)),
+        }
+    }
+
+    fn make(self, controller: WindowController, annex: Annex) -> OnceShared<T> {
+        OnceShared::on(Base::new(controller, annex), self.capacity)
+    }
+}
+
+/// The value, if this rank has it; who computes it and who waits, where the root is on this node.
+impl<T: fmt::Debug> fmt::Debug for OnceShared<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut fields = f.debug_struct("OnceShared");
+        fields
+            .field("value", &self.value.get())
+            .field("type", &format_args!("{}", type_name::<T>()));
+        self.base.fill(&mut fields);
+        fields.finish_non_exhaustive()
+    }
+}

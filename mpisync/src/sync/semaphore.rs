@@ -1,0 +1,396 @@
+//! Permits that ranks take and give back.
+
+use super::base::Base;
+#[cfg(feature = "mpi")]
+use super::builder::{Object, SyncBuilder, private};
+#[cfg(feature = "mpi")]
+use crate::controller::WindowController;
+#[cfg(feature = "mpi")]
+use crate::error::CreateError;
+use crate::error::{FenceError, LockError};
+#[cfg(feature = "mpi")]
+use crate::memory::annex::Annex;
+use crate::memory::annex::Cargo;
+use crate::memory::words::waitlist::MOST_PERMITS;
+use crate::waitlist::Inheritance;
+#[cfg(feature = "mpi")]
+use mpi::traits::Communicator;
+use std::fmt;
+use std::mem;
+use std::time::Duration;
+
+/// So many permits for all ranks of a communicator: a rank that has one may do what only so many may do at a time.
+///
+/// Made by [`Semaphore::new`] or [`Semaphore::builder`], and for one process without MPI by [`Semaphore::local`]. On the
+/// root's node taking and giving back a permit that is free is one atomic operation each; a rank of another node waits one
+/// round trip for it, and for nothing when it gives it back. Who waits is served first come, first served, over all nodes:
+/// also one that wants many permits, which nobody goes past. Permits of a rank that dies come back.
+///
+/// It stays on the thread that made it. Dropping it is local.
+///
+/// ```
+/// use mpisync::Semaphore;
+///
+/// let licences = Semaphore::local(2);
+/// let first = licences.acquire();
+/// let second = licences.acquire();
+/// assert!(licences.try_acquire().is_none());
+/// drop(first);
+/// assert!(licences.try_acquire().is_some());
+/// ```
+pub struct Semaphore {
+    base: Base,
+    /// How many permits there are at most; none where more may be released than there were.
+    bound: Option<u32>,
+}
+
+/// Why permits were not granted, or not released.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SemaphoreError {
+    /// More were asked for than there can ever be.
+    #[error(
+        "{asked} permits were asked for, and the semaphore has {most} at most; ask for fewer, or make it larger"
+    )]
+    TooMany {
+        /// How many were asked for.
+        asked: u32,
+        /// How many there are at most.
+        most: u32,
+    },
+    /// More were released than are missing.
+    #[error(
+        "{released} permits were released beyond the semaphore's bound; release what was forgotten (`Permit::forget`), or make \
+         the semaphore `unbounded`"
+    )]
+    BeyondBound {
+        /// How many were to be released.
+        released: u32,
+    },
+    /// They could not be had.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+}
+
+impl Semaphore {
+    /// The most permits that a semaphore can have: 268,435,455.
+    pub const MAX_PERMITS: u32 = MOST_PERMITS;
+
+    /// A semaphore of this process alone, with so many permits and no more. Needs no MPI, neither to run nor (without the
+    /// feature `mpi`) to build.
+    ///
+    /// # Panics
+    /// If there are more than [`MAX_PERMITS`](Self::MAX_PERMITS).
+    pub fn local(permits: u32) -> Self {
+        Self::alone(permits, Some(permits))
+    }
+
+    /// A semaphore of this process alone, to which more permits can be added than it begins with.
+    ///
+    /// # Panics
+    /// If there are more than [`MAX_PERMITS`](Self::MAX_PERMITS).
+    pub fn local_unbounded(permits: u32) -> Self {
+        Self::alone(permits, None)
+    }
+
+    fn alone(permits: u32, bound: Option<u32>) -> Self {
+        assert!(
+            permits <= MOST_PERMITS,
+            "a semaphore has at most {MOST_PERMITS} permits"
+        );
+        Semaphore {
+            base: Base::local(permits, Inheritance::Stock, Cargo::Nothing),
+            bound,
+        }
+    }
+
+    /// Takes a permit; waits until there is one. Not collective.
+    ///
+    /// # Panics
+    /// Where [`acquire_timeout`](Self::acquire_timeout) would return an error: the semaphore has no permits and a bound, MPI is
+    /// finalized.
+    #[inline]
+    #[track_caller]
+    pub fn acquire(&self) -> Permit<'_> {
+        self.acquire_many(1)
+    }
+
+    /// Takes so many permits at once; waits until all of them are there. Not collective. Ranks that come later wait behind it,
+    /// even for fewer.
+    ///
+    /// # Panics
+    /// Where [`acquire_many_timeout`](Self::acquire_many_timeout) would return an error.
+    #[inline]
+    #[track_caller]
+    pub fn acquire_many(&self, count: u32) -> Permit<'_> {
+        self.take(count, None)
+            .unwrap_or_else(|error| self.base.controller().give_up(&error))
+    }
+
+    /// Takes a permit if one is free and nobody waits. Not collective. Does not wait, but for a round trip where the root is on
+    /// another node.
+    ///
+    /// # Panics
+    /// If MPI is finalized, or a rank died in the middle of a change.
+    #[inline]
+    #[track_caller]
+    pub fn try_acquire(&self) -> Option<Permit<'_>> {
+        self.try_acquire_many(1)
+    }
+
+    /// Takes so many permits if they are free and nobody waits. Not collective.
+    ///
+    /// # Panics
+    /// If MPI is finalized, or a rank died in the middle of a change.
+    #[inline]
+    #[track_caller]
+    pub fn try_acquire_many(&self, count: u32) -> Option<Permit<'_>> {
+        if count > self.most() {
+            return None;
+        }
+        match self.base.try_acquire(count) {
+            Ok(grant) => grant.map(|_| self.permit(count)),
+            Err(error) => self.base.controller().give_up(&error),
+        }
+    }
+
+    /// Takes a permit; waits for `limit` at most. Not collective. With [`Duration::MAX`] it waits for ever, and what is left
+    /// are errors as values.
+    ///
+    /// # Errors
+    /// [`LockError::Timeout`], [`LockError::Finalized`], and [`LockError::HolderDied`] where a rank died so that nobody can
+    /// tell whether it had a permit.
+    pub fn acquire_timeout(&self, limit: Duration) -> Result<Permit<'_>, SemaphoreError> {
+        self.acquire_many_timeout(1, limit)
+    }
+
+    /// Takes so many permits at once; waits for `limit` at most. Not collective.
+    ///
+    /// # Errors
+    /// Those of [`acquire_timeout`](Self::acquire_timeout), and [`SemaphoreError::TooMany`].
+    pub fn acquire_many_timeout(
+        &self,
+        count: u32,
+        limit: Duration,
+    ) -> Result<Permit<'_>, SemaphoreError> {
+        self.take(count, Some(limit))
+    }
+
+    #[inline]
+    fn take(&self, count: u32, limit: Option<Duration>) -> Result<Permit<'_>, SemaphoreError> {
+        let most = self.most();
+        if count > most {
+            return Err(SemaphoreError::TooMany { asked: count, most });
+        }
+        self.base.acquire(count, limit)?;
+        Ok(self.permit(count))
+    }
+
+    /// How many permits there are at most.
+    #[inline]
+    fn most(&self) -> u32 {
+        self.bound.unwrap_or(MOST_PERMITS)
+    }
+
+    #[inline]
+    fn permit(&self, count: u32) -> Permit<'_> {
+        Permit {
+            semaphore: self,
+            count,
+        }
+    }
+
+    /// Puts permits into the semaphore that no rank holds: those that were [forgotten](Permit::forget), by whatever rank, or,
+    /// where it is unbounded, any. Not collective. Waits for a round trip where the root is on another node.
+    ///
+    /// # Errors
+    /// [`SemaphoreError::BeyondBound`], and [`LockError::Finalized`]. Nothing is released then.
+    ///
+    /// ```
+    /// # use mpisync::Semaphore;
+    /// // As a signal: one rank waits for what another one has done.
+    /// let done = Semaphore::local_unbounded(0);
+    /// done.release(3)?;
+    /// done.acquire_many(3).forget();
+    /// assert!(done.try_acquire().is_none());
+    /// # Ok::<(), mpisync::sync::SemaphoreError>(())
+    /// ```
+    pub fn release(&self, count: u32) -> Result<(), SemaphoreError> {
+        if self.base.supply(count, self.bound.is_some())? {
+            return Ok(());
+        }
+        Err(SemaphoreError::BeyondBound { released: count })
+    }
+
+    /// This rank's number in the communicator.
+    pub fn rank(&self) -> i32 {
+        self.base.controller().rank()
+    }
+
+    /// How many ranks the communicator has.
+    pub fn size(&self) -> i32 {
+        self.base.controller().size()
+    }
+
+    /// The rank on whose node it is.
+    pub fn root(&self) -> i32 {
+        self.base.controller().master()
+    }
+
+    /// How many permits there are at most, in use or not; none where it is unbounded.
+    pub fn bound(&self) -> Option<u32> {
+        self.bound
+    }
+
+    /// Gives the semaphore's memory back on all ranks. Collective, waits for all.
+    ///
+    /// Dropping the semaphore does the same without waiting, once all ranks have dropped theirs.
+    ///
+    /// # Errors
+    /// Those of [`WindowController::close`](crate::WindowController::close).
+    #[track_caller]
+    pub fn close(self) -> Result<(), FenceError> {
+        self.base.close()
+    }
+}
+
+/// A semaphore to be made.
+#[cfg(feature = "mpi")]
+#[derive(Debug)]
+pub struct SemaphoreOf {
+    permits: u32,
+    is_bounded: bool,
+}
+
+#[cfg(feature = "mpi")]
+impl Semaphore {
+    /// A semaphore on `comm` with so many permits and no more, whose root is rank 0. Collective.
+    ///
+    /// # Errors
+    /// Those of [`SyncBuilder::build`].
+    ///
+    /// ```no_run
+    /// use mpisync::prelude::*;
+    ///
+    /// let universe = mpisync::initialize().expect("MPI is initialized once");
+    /// let requests = Semaphore::new(&universe.world(), 3)?;
+    /// let permit = requests.acquire();
+    /// // Three ranks at most ask the service at the same time.
+    /// drop(permit);
+    /// # Ok::<(), mpisync::CreateError>(())
+    /// ```
+    pub fn new<C: Communicator>(comm: &C, permits: u32) -> Result<Self, CreateError> {
+        Self::builder(comm, permits).build()
+    }
+
+    /// Begins to make a semaphore on `comm`.
+    pub fn builder<C: Communicator>(comm: &C, permits: u32) -> SyncBuilder<'_, SemaphoreOf, C> {
+        let is_bounded = true;
+        SyncBuilder::new(
+            comm,
+            SemaphoreOf {
+                permits,
+                is_bounded,
+            },
+        )
+    }
+}
+
+#[cfg(feature = "mpi")]
+impl<C: Communicator> SyncBuilder<'_, SemaphoreOf, C> {
+    /// More permits can be [released](Semaphore::release) than there were; bounded if not said. The same on all ranks.
+    pub fn unbounded(mut self) -> Self {
+        self.object.is_bounded = false;
+        self
+    }
+}
+
+#[cfg(feature = "mpi")]
+impl Object for SemaphoreOf {}
+
+#[cfg(feature = "mpi")]
+impl private::Object for SemaphoreOf {
+    type Made = Semaphore;
+    const KIND: &'static str = "semaphore";
+
+    fn arguments(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("number of permits", self.permits.to_string()),
+            ("bound", self.is_bounded.to_string()),
+        ]
+    }
+
+    fn invalid(&self) -> Option<CreateError> {
+        let least = u32::from(self.is_bounded);
+        let can_be = (least..=MOST_PERMITS).contains(&self.permits);
+        (!can_be).then_some(CreateError::Permits {
+            permits: self.permits,
+            least,
+            most: MOST_PERMITS,
+        })
+    }
+
+    fn annex(&self, root: i32) -> Annex {
+        Annex::Waitlist {
+            root,
+            permits: self.permits,
+            inheritance: Inheritance::Stock,
+            cargo: Cargo::Nothing,
+        }
+    }
+
+    fn make(self, controller: WindowController, annex: Annex) -> Semaphore {
+        Semaphore {
+            base: Base::new(controller, annex),
+            bound: self.is_bounded.then_some(self.permits),
+        }
+    }
+}
+
+/// How many permits are free, who has some and who waits, in order, where the root is on this node; a snapshot that may be out
+/// of date.
+impl fmt::Debug for Semaphore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut fields = f.debug_struct("Semaphore");
+        fields.field("bound", &self.bound);
+        self.base.fill(&mut fields);
+        fields.finish_non_exhaustive()
+    }
+}
+
+/// Permits of a [`Semaphore`], which go back when this is dropped.
+///
+/// Dropping it talks to nobody on the root's node, and sends one message elsewhere, for which it does not wait.
+#[must_use = "the permit goes back as soon as this is dropped; bind it with `let _permit = …`"]
+pub struct Permit<'a> {
+    semaphore: &'a Semaphore,
+    count: u32,
+}
+
+impl Permit<'_> {
+    /// How many permits these are.
+    pub fn count(&self) -> u32 {
+        self.count
+    }
+
+    /// Keeps the permits from going back by themselves; [`Semaphore::release`] gives them back, on whatever rank.
+    pub fn forget(self) {
+        self.semaphore.base.keep(self.count);
+        mem::forget(self);
+    }
+}
+
+impl Drop for Permit<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        self.semaphore.base.release(self.count, || None);
+    }
+}
+
+impl fmt::Debug for Permit<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Permit")
+            .field("count", &self.count)
+            .finish_non_exhaustive()
+    }
+}

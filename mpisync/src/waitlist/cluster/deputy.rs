@@ -1,0 +1,207 @@
+//! The side of the list's node.
+
+use super::{Answer, Manner, WaitWord};
+use crate::cluster::{Hub, Word};
+use crate::lock::cluster::tier::Tier;
+use crate::memory::Surroundings;
+use crate::memory::annex::{Annex, Cargo};
+use crate::memory::block::Block;
+use crate::memory::waitlist::Seats;
+use crate::wait::Stop;
+use crate::waitlist::{Inheritance, Waitlist};
+use std::collections::BTreeMap;
+
+/// Who stands in the list for the ranks of other nodes.
+pub(crate) struct Deputy {
+    list: Waitlist<Seats>,
+    cargo: Cargo,
+    /// Those who wait, by seat.
+    requests: BTreeMap<usize, Request>,
+}
+
+struct Request {
+    asker: u32,
+    number: u32,
+    ticket: u64,
+}
+
+impl Deputy {
+    /// Of an object whose list is on this node, with the agent's view of its block.
+    pub(crate) fn of(annex: &Annex, block: &Block, tier: &Tier) -> Option<Self> {
+        match annex {
+            Annex::Waitlist {
+                inheritance, cargo, ..
+            } if tier.home == tier.hub.node() => {
+                Some(Self::new(block, cargo.clone(), *inheritance))
+            }
+            _ => None,
+        }
+    }
+
+    fn new(block: &Block, cargo: Cargo, inheritance: Inheritance) -> Self {
+        Deputy {
+            list: Waitlist {
+                memory: Seats::new(block),
+                inheritance,
+            },
+            cargo,
+            requests: BTreeMap::new(),
+        }
+    }
+
+    /// Does what a rank of another node asks for.
+    pub(crate) fn handle(&mut self, hub: &Hub, number: u64, word: WaitWord) {
+        let list = &self.list;
+        let seat = |rank| list.memory.seat_of(rank);
+        let tell = |asker, request, answer| tell(hub, number, asker, request, answer);
+        match word {
+            WaitWord::Join {
+                asker,
+                request,
+                count,
+                manner,
+            } => self.join(hub, number, (asker, request, count, manner)),
+            WaitWord::Leave { asker, request } => {
+                let seat = seat(asker);
+                let is_this = |waiting: &mut Request| waiting.number == request;
+                // One that has been granted, or is about to be, gets it.
+                if let Some(waiting) = self.requests.get_mut(&seat)
+                    && is_this(waiting)
+                    && list.leave(seat, waiting.ticket)
+                {
+                    self.requests.remove(&seat);
+                    tell(asker, request, Answer::Left);
+                }
+            }
+            WaitWord::Release {
+                asker,
+                count,
+                cargo,
+            } => {
+                if let Some(bytes) = cargo {
+                    // SAFETY: the asker has the permit.
+                    unsafe { self.cargo.write(&list.memory, &bytes) };
+                }
+                list.release(seat(asker), count);
+            }
+            WaitWord::Keep { asker, count } => list.keep(seat(asker), count),
+            WaitWord::Supply {
+                asker,
+                request,
+                count,
+                bounded,
+            } => {
+                let supplied = list.supply(count, bounded);
+                tell(asker, request, Answer::Count(supplied.into()));
+            }
+            WaitWord::Wake {
+                asker,
+                request,
+                most,
+            } => tell(asker, request, Answer::Count(list.wake(most))),
+            WaitWord::Look { asker, request } => {
+                let cargo = self.cargo.look(&list.memory);
+                tell(asker, request, Answer::Cargo(cargo));
+            }
+            WaitWord::Answer { .. } => unreachable!("an answer goes to who asked"),
+        }
+    }
+
+    fn join(
+        &mut self,
+        hub: &Hub,
+        number: u64,
+        (asker, request, count, manner): (u32, u32, u32, Manner),
+    ) {
+        let seat = self.list.memory.seat_of(asker);
+        let tell = |answer| tell(hub, number, asker, request, answer);
+        if self.list.try_acquire(seat, count) {
+            return tell(self.granted(None));
+        }
+        if let Err(broken) = self.broken() {
+            return tell(broken);
+        }
+        if manner == Manner::Try {
+            return tell(Answer::Refused);
+        }
+        let ticket = self.list.join(seat, count);
+        let waiting = Request {
+            asker,
+            number: request,
+            ticket,
+        };
+        self.requests.insert(seat, waiting);
+        if manner == Manner::WaitAndTell {
+            tell(Answer::Joined);
+        }
+    }
+
+    fn granted(&self, ticket: Option<u64>) -> Answer {
+        // SAFETY: the permit belongs to who gets this answer.
+        let cargo = unsafe { self.cargo.read(&self.list.memory) };
+        Answer::Granted { ticket, cargo }
+    }
+
+    /// Whether a rank of this node may have served somebody who stands here.
+    pub(crate) fn is_called(&self) -> bool {
+        !self.requests.is_empty() && self.list.memory.is_called()
+    }
+
+    /// Tells those who have been served.
+    pub(crate) fn go_on(&mut self, hub: &Hub, number: u64) {
+        // First, so that who serves somebody from here on calls again.
+        self.list.memory.take_call();
+        let is_served = |seat: &usize| self.list.is_granted(*seat);
+        let served: Vec<usize> = self.requests.keys().copied().filter(is_served).collect();
+        for seat in served {
+            // It is taken back from who has died meanwhile.
+            if self.list.memory.is_alive(seat)
+                && let Some(waiting) = self.requests.remove(&seat)
+            {
+                let ticket = self.list.take_up(seat);
+                let answer = self.granted(Some(ticket));
+                tell(hub, number, waiting.asker, waiting.number, answer);
+            }
+        }
+    }
+
+    /// Looks after ranks that may have died.
+    pub(crate) fn inspect(&mut self, hub: &Hub, number: u64) {
+        if self.requests.is_empty() {
+            return;
+        }
+        let _ = self.list.inspect();
+        self.go_on(hub, number);
+        if let Err(broken) = self.broken() {
+            for (seat, waiting) in std::mem::take(&mut self.requests) {
+                self.list.leave(seat, waiting.ticket);
+                let Request {
+                    asker,
+                    number: request,
+                    ..
+                } = waiting;
+                tell(hub, number, asker, request, broken.clone());
+            }
+        }
+        let is_alive = |seat: &usize| self.list.memory.is_alive(*seat);
+        self.requests.retain(|seat, _| is_alive(seat));
+    }
+
+    fn broken(&self) -> Result<(), Answer> {
+        match self.list.check() {
+            Err(Stop::Died(seat)) => {
+                let rank = self.list.memory.rank_of(seat);
+                // The agent's own: its rank is the node's lowest.
+                let rank = rank.or_else(|| self.list.memory.rank_of(0));
+                let rank = rank.expect("a node has ranks");
+                Err(Answer::Broken { rank })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn tell(hub: &Hub, number: u64, asker: u32, request: u32, answer: Answer) {
+    let word = WaitWord::Answer { request, answer };
+    hub.tell_rank(asker, number, Word::Wait(word));
+}

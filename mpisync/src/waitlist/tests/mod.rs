@@ -1,0 +1,22 @@
+//! The list under real threads, and under the model checker with `--cfg loom`.
+
+#[cfg(loom)]
+mod loom;
+#[cfg(not(loom))]
+mod threads;
+
+use super::{Inheritance, Waitlist};
+use crate::memory::heap_waitlist::HeapWaitlist;
+
+/// A list for that many ranks, with so many permits.
+fn lists(ranks: usize, permits: u32) -> Vec<Waitlist<HeapWaitlist>> {
+    let lists: Vec<_> = HeapWaitlist::new(ranks)
+        .into_iter()
+        .map(|memory| Waitlist {
+            memory,
+            inheritance: Inheritance::Stock,
+        })
+        .collect();
+    assert!(lists[0].supply(permits, false));
+    lists
+}
