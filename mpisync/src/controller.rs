@@ -443,7 +443,6 @@ impl WindowController {
             Stop::Died(seat) => LockError::HolderDied {
                 rank: self.block().domain().topology().here()[seat] as i32,
             },
-            #[cfg(feature = "mpi")]
             Stop::RankDied(rank) => LockError::HolderDied { rank: rank as i32 },
         }
     }

@@ -80,6 +80,8 @@ mod queue;
 #[cfg(all(feature = "region", not(loom)))]
 pub mod region;
 #[cfg(not(loom))]
+mod rounds;
+#[cfg(not(loom))]
 mod share;
 #[cfg(all(any(feature = "simulator", test), feature = "mpi", not(loom)))]
 pub mod simulator;
@@ -120,7 +122,9 @@ pub use plain::Plain;
 #[cfg(all(feature = "region", not(loom)))]
 pub use region::{Region, RegionError, RegionReadGuard, RegionWriteGuard};
 #[cfg(not(loom))]
-pub use sync::{Condvar, Counter, Mutex, MutexGuard, OnceShared, Permit, Semaphore};
+pub use sync::{
+    Barrier, Condvar, Counter, Mutex, MutexGuard, OnceShared, Permit, Semaphore, Turn, TurnGuard,
+};
 #[cfg(not(loom))]
 pub use transport::Transport;
 #[cfg(all(feature = "mpi", not(loom)))]

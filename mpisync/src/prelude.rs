@@ -9,7 +9,9 @@ pub use crate::guard::{ReadGuard, WriteGuard};
 pub use crate::plain::Plain;
 #[cfg(feature = "region")]
 pub use crate::region::{Region, RegionError, RegionReadGuard, RegionWriteGuard};
-pub use crate::sync::{Condvar, Counter, Mutex, MutexGuard, OnceShared, Permit, Semaphore};
+pub use crate::sync::{
+    Barrier, Condvar, Counter, Mutex, MutexGuard, OnceShared, Permit, Semaphore, Turn, TurnGuard,
+};
 #[cfg(feature = "mpi")]
 pub use mpi::traits::*;
 // The derive of this name, in place of the one among MPI's traits, which are glob imports; the trait stays MPI's.

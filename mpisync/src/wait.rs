@@ -21,8 +21,8 @@ pub(crate) enum Stop {
     Timeout,
     /// The rank of this index on the node died, and what it held cannot be had any more.
     Died(usize),
-    /// This rank, of any node, died as a writer.
-    #[cfg(all(feature = "mpi", not(loom)))]
+    /// This rank, of any node, died, and what it held cannot be had any more.
+    #[cfg(not(loom))]
     RankDied(u32),
 }
 

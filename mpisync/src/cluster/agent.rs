@@ -2,6 +2,7 @@
 
 use super::Hub;
 use super::channels::{Channel, Channels};
+use super::errand::Errand;
 use super::message::{Reason, Word};
 use crate::lock::cluster::agent::LockAgent;
 use crate::lock::cluster::tier::Tier;
@@ -13,7 +14,6 @@ use crate::memory::topology::RankPlace;
 #[cfg(feature = "region")]
 use crate::region::cluster::Follower;
 use crate::share::mirror::Mirror;
-use crate::waitlist::cluster::Deputy;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -41,8 +41,8 @@ struct Ward {
     /// Where it is a region with items: changes on their way into the node's copy.
     #[cfg(feature = "region")]
     follower: Option<Follower>,
-    /// Where the waiting list is here, if it has one.
-    deputy: Option<Deputy>,
+    /// What is to be done about its annex.
+    errand: Errand,
     /// Whether the others know that a rank died here as a writer.
     broken_told: bool,
     /// Whether the home node knows that this node's ranks have dropped the controller.
@@ -66,7 +66,7 @@ impl Agent {
         let ward = Ward {
             #[cfg(feature = "region")]
             follower: items.map(Follower::new),
-            deputy: Deputy::of(annex, &lock.memory, &tier),
+            errand: Errand::of(annex, &lock.memory, &tier),
             lock,
             tier,
             protocol: LockAgent::default(),
@@ -140,7 +140,7 @@ impl Agent {
         let calls = hub.calls();
         if calls != self.calls {
             self.calls = calls;
-            let called = (self.wards.iter()).filter(|(_, ward)| ward.is_called());
+            let called = (self.wards.iter()).filter(|(_, ward)| ward.errand.is_called());
             self.busy.extend(called.map(|(&number, _)| number));
         }
     }
@@ -205,11 +205,8 @@ impl Ward {
                     follower.count_answer(change);
                 }
             }
-            Word::Wait(word) => {
-                if let Some(deputy) = &mut self.deputy {
-                    deputy.handle(hub, number, word);
-                }
-            }
+            Word::Wait(word) => self.errand.handle_wait(hub, number, word),
+            Word::Round(word) => self.errand.handle_round(hub, number, word),
             Word::Count {
                 asker,
                 question,
@@ -253,15 +250,9 @@ impl Ward {
         (!wrote).then(|| Reason::WaitsFor(mail.waits_for.load(Ordering::Relaxed)))
     }
 
-    fn is_called(&self) -> bool {
-        self.deputy.as_ref().is_some_and(Deputy::is_called)
-    }
-
     /// Does what can be done now; whether something is left.
     fn go_on(&mut self, hub: &Hub) -> bool {
-        if let Some(deputy) = &mut self.deputy {
-            deputy.go_on(hub, self.tier.number);
-        }
+        self.errand.go_on(hub, self.tier.number);
         let locking = self.protocol.go_on(&self.tier.at(&self.lock));
         let mirroring = self.mirror.go_on(&self.lock.memory, |writer, call| {
             hub.tell_rank(writer, self.tier.number, Word::Accepted { call });
@@ -283,9 +274,7 @@ impl Ward {
         if let Some(follower) = &mut self.follower {
             follower.forget_dead_writer(hub);
         }
-        if let Some(deputy) = &mut self.deputy {
-            deputy.inspect(hub, self.tier.number);
-        }
+        self.errand.inspect(hub, self.tier.number);
         if self.broken_told {
             return;
         }

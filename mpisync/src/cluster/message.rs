@@ -7,6 +7,7 @@ use crate::memory::words::board::NoteData;
 use crate::queue::cluster::{Report, Supply};
 #[cfg(feature = "region")]
 use crate::region::cluster::Change;
+use crate::rounds::RoundWord;
 use crate::share::Value;
 use crate::waitlist::cluster::WaitWord;
 use serde::{Deserialize, Serialize};
@@ -74,6 +75,8 @@ pub(crate) enum Word {
     Changed { number: u32, asker: Asker },
     /// About a waiting list.
     Wait(WaitWord),
+    /// About a turn or a barrier.
+    Round(RoundWord),
     /// To the home node: `asker` counts the counter up by so much.
     Count {
         asker: u32,

@@ -7,6 +7,7 @@
 
 mod agent;
 mod channels;
+mod errand;
 mod message;
 mod schedule;
 mod thread;
@@ -25,6 +26,7 @@ use crate::memory::topology::Topology;
 use crate::memory::words::board::NoteData;
 #[cfg(feature = "region")]
 use crate::memory::{copy::CopyBytes, mpi::Piece};
+use crate::rounds::RoundWord;
 use crate::share::Call;
 use crate::waitlist::cluster::{Answer, WaitWord};
 use agent::Agent;
@@ -73,6 +75,8 @@ pub(crate) struct Desk {
     answer: Mutex<Option<(u64, Reason)>>,
     /// When this rank asked last.
     asked: Mutex<Option<Instant>>,
+    /// Which ranks of which node have not come to a barrier, by request.
+    missing: Mutex<Vec<(u32, u32, Vec<u32>)>>,
     /// What was answered to this rank's requests to a waiting list.
     wait_answers: Mutex<Vec<(u32, Answer)>>,
     /// The number of this rank's last question to a counter, or request to a waiting list.
@@ -118,6 +122,14 @@ impl Desk {
     pub(crate) fn counted(&self, question: u32) -> Option<u64> {
         let (answered, before) = (*lock(&self.counted))?;
         (answered == question).then_some(before)
+    }
+
+    /// Which ranks of which nodes are missing in a barrier, as far as they have answered this request.
+    pub(crate) fn missing(&self, request: u32) -> Vec<(u32, Vec<u32>)> {
+        let mut answers = lock(&self.missing);
+        answers.retain(|(answered, ..)| *answered == request);
+        let of_node = |(_, node, ranks): &(u32, u32, Vec<u32>)| (*node, ranks.clone());
+        answers.iter().map(of_node).collect()
     }
 
     /// The next answer to a request, if it has come. Those to requests before it are forgotten.
@@ -402,6 +414,15 @@ impl Hub {
             Word::Counted { question, before } => {
                 if let Some(desk) = desk() {
                     *lock(&desk.counted) = Some((question, before));
+                }
+            }
+            Word::Round(RoundWord::Missing {
+                request,
+                node,
+                ranks,
+            }) => {
+                if let Some(desk) = desk() {
+                    lock(&desk.missing).push((request, node, ranks));
                 }
             }
             Word::Wait(WaitWord::Answer { request, answer }) => {

@@ -5,6 +5,8 @@ use super::mapping::Mapping;
 use super::topology::Topology;
 use super::waitlist::{self, Seats};
 use super::words::waitlist::{Stock, WaitWords};
+use crate::rounds::barrier::Gathering;
+use crate::rounds::turn::Turns;
 use crate::waitlist::Inheritance;
 use std::ptr::NonNull;
 use std::sync::atomic::Ordering;
@@ -15,6 +17,10 @@ pub enum Annex {
     /// Nothing.
     #[default]
     None,
+    /// On each node, the words of a turn.
+    Turn,
+    /// On each node, the words of a barrier.
+    Barrier,
     /// On the node of `root`, a waiting list of all ranks.
     Waitlist {
         root: i32,
@@ -31,6 +37,8 @@ impl Annex {
             Annex::Waitlist { root, cargo, .. } if is_here(topology, *root) => {
                 waitlist::length(topology, cargo.room())
             }
+            Annex::Turn => Turns::length(topology.here().len()),
+            Annex::Barrier => Gathering::length(topology.here().len()),
             Annex::None | Annex::Waitlist { .. } => 0,
         }
     }
@@ -55,7 +63,7 @@ impl Annex {
                     };
                 }
             }
-            Annex::None | Annex::Waitlist { .. } => {}
+            _ => {}
         }
     }
 }

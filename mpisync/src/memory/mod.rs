@@ -36,6 +36,8 @@ pub(crate) mod stream;
 #[cfg(not(loom))]
 pub(crate) mod topology;
 #[cfg(not(loom))]
+pub(crate) mod view;
+#[cfg(not(loom))]
 pub(crate) mod waitlist;
 pub(crate) mod words;
 

@@ -2,15 +2,13 @@
 //! permit.
 
 use super::block::Block;
-use super::domain::Domain;
 use super::mapping::{ALIGN, Mapping, Shareable};
 use super::topology::{RankPlace, Topology};
+use super::view::View;
 use super::words::lock::Line;
 use super::words::waitlist::{Seat, WaitWords};
 use super::{Surroundings, WaitMemory};
-use crate::wait::ROUND_TRIPS;
 use std::ptr::NonNull;
-use std::sync::Arc;
 #[cfg(feature = "mpi")]
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -20,20 +18,16 @@ unsafe impl Shareable for WaitWords {}
 // SAFETY: as above.
 unsafe impl Shareable for Line<Seat> {}
 
+type SeatsView = View<WaitWords, Seat>;
+
 /// How many bytes it takes with a seat for each rank and for the node's agent, and so much cargo.
 pub(super) fn length(topology: &Topology, cargo: usize) -> usize {
-    cargo_at(seats(topology)) + cargo.next_multiple_of(ALIGN)
+    SeatsView::length(seats(topology)) + cargo.next_multiple_of(ALIGN)
 }
 
 /// Those of this node's ranks, of its agent if it has one, and of the other nodes' ranks.
 fn seats(topology: &Topology) -> usize {
     topology.size() + usize::from(topology.spans_nodes())
-}
-
-const SEATS_AT: usize = size_of::<WaitWords>();
-
-fn cargo_at(seats: usize) -> usize {
-    SEATS_AT + seats * size_of::<Line<Seat>>()
 }
 
 /// Where `room` bytes of cargo lie in `memory`, for a list that begins at `start`.
@@ -43,7 +37,7 @@ pub(super) fn cargo(
     start: usize,
     room: usize,
 ) -> NonNull<u8> {
-    let offset = start + cargo_at(seats(topology));
+    let offset = start + SeatsView::length(seats(topology));
     assert!(
         offset + room <= memory.length(),
         "as long as it was asked for"
@@ -54,50 +48,35 @@ pub(super) fn cargo(
 
 /// A waiting list on this node, as this rank or the node's agent sees it.
 pub(crate) struct Seats {
-    words: NonNull<WaitWords>,
-    seats: NonNull<Line<Seat>>,
-    count: usize,
-    me: usize,
-    cargo: NonNull<u8>,
+    view: SeatsView,
     /// Seats of this node.
     near: usize,
     /// The ranks of other nodes, in the order of their seats.
     far: Vec<u32>,
-    _chunk: Arc<Mapping>,
-    domain: Arc<Domain>,
 }
 
 impl Seats {
-    /// The one in the annex of `block`, for who has that view of it.
+    /// The one behind `block`, for who has that view of it.
     pub(crate) fn new(block: &Block) -> Self {
         let domain = block.domain();
         let topology = domain.topology();
-        let (chunk, start) = block.annex();
-        let count = seats(topology);
-        let seats: &[Line<Seat>] = chunk.slice(start + SEATS_AT, count);
         let is_far = |rank: &u32| matches!(topology.place(*rank as usize), RankPlace::Far(_));
         Seats {
-            words: NonNull::from(chunk.get(start)),
-            seats: NonNull::from(seats).cast(),
-            count,
-            me: super::Memory::me(block),
-            cargo: cargo(topology, chunk, start, 0),
+            view: View::new(block, seats(topology)),
             near: domain.segment().shape().seats,
             far: (0..topology.size() as u32).filter(is_far).collect(),
-            _chunk: Arc::clone(chunk),
-            domain: Arc::clone(domain),
         }
     }
 
     /// The bytes that go with the permit; aligned as lines are.
     #[inline]
     pub(crate) fn cargo(&self) -> NonNull<u8> {
-        self.cargo
+        self.view.end()
     }
 
     /// The rank of who has this seat; none for the agent.
     pub(crate) fn rank_of(&self, seat: usize) -> Option<u32> {
-        let here = self.domain.topology().here();
+        let here = self.view.domain().topology().here();
         match seat.checked_sub(self.near) {
             Some(far) => self.far.get(far).copied(),
             None => here.get(seat).copied(),
@@ -107,7 +86,7 @@ impl Seats {
     /// The seat of a rank.
     #[cfg(feature = "mpi")]
     pub(crate) fn seat_of(&self, rank: u32) -> usize {
-        match self.domain.topology().place(rank as usize) {
+        match self.view.domain().topology().place(rank as usize) {
             RankPlace::Here(seat) => seat,
             RankPlace::Far(index) => self.near + index,
         }
@@ -128,31 +107,23 @@ impl Seats {
     }
 }
 
-// SAFETY: the pointers lead into the chunk, which any thread may use: to words that are atomics, and to cargo that is used by
-// who has the permit.
-unsafe impl Send for Seats {}
-// SAFETY: as above.
-unsafe impl Sync for Seats {}
-
 impl Surroundings for Seats {
     fn progress(&self) {
-        self.domain.progress();
+        self.view.progress();
     }
 
     fn attend(&self, attends: bool) {
-        if !self.far.is_empty() {
-            self.domain.attend(attends);
-        }
+        self.view.attend(attends);
     }
 
     fn patience(&self) -> Option<Duration> {
-        (!self.far.is_empty()).then_some(ROUND_TRIPS)
+        self.view.patience()
     }
 
     fn is_alive(&self, seat: usize) -> bool {
         match seat.checked_sub(self.near) {
-            Some(far) => self.domain.rank_is_alive(self.far[far] as usize),
-            None => self.domain.is_alive(seat),
+            Some(far) => self.view.domain().rank_is_alive(self.far[far] as usize),
+            None => self.view.is_alive(seat),
         }
     }
 }
@@ -160,25 +131,22 @@ impl Surroundings for Seats {
 impl WaitMemory for Seats {
     #[inline]
     fn words(&self) -> &WaitWords {
-        // SAFETY: taken from a reference into the chunk, which `self` keeps mapped.
-        unsafe { self.words.as_ref() }
+        self.view.words()
     }
 
     #[inline]
     fn seat(&self, seat: usize) -> &Seat {
-        assert!(seat < self.count, "a seat of the list");
-        // SAFETY: taken from a slice of `count` values in the chunk, which `self` keeps mapped.
-        unsafe { &self.seats.add(seat).as_ref().0 }
+        self.view.seat(seat)
     }
 
     #[inline]
     fn seats(&self) -> usize {
-        self.count
+        self.view.seats()
     }
 
     #[inline]
     fn me(&self) -> usize {
-        self.me
+        self.view.me()
     }
 
     fn ring(&self, seat: usize) {
@@ -187,8 +155,9 @@ impl WaitMemory for Seats {
         }
         // The agent looks by itself once it has done what it is doing.
         #[cfg(feature = "mpi")]
-        if seat >= self.near && self.me < self.domain.topology().here().len() {
-            self.domain.call_agent(&self.words().called, true);
+        if seat >= self.near && self.me() < self.view.domain().topology().here().len() {
+            let called = &self.words().called;
+            self.view.domain().call_agent(called, true);
         }
     }
 }

@@ -7,6 +7,8 @@
 //! | [`Condvar`] | until another rank has changed something under a mutex | `Condition` |
 //! | [`Semaphore`] | so many ranks at a time | `Semaphore` |
 //! | [`Counter`] | each number once | `Counter` |
+//! | [`Turn`] | one rank after the other, in the order of their numbers | `Sequential` |
+//! | [`Barrier`] | all ranks wait for each other, and learn who is missing | |
 //! | [`OnceShared`] | a value that one rank computes | |
 //!
 //! All of them are made on a communicator, by `new` or a [`SyncBuilder`], and for one process without MPI by `local`. They share
@@ -14,6 +16,7 @@
 //! on the node of its root, rank 0 if not said. There it is a few words that the ranks change; the others ask, and the lowest
 //! rank of that node answers from its progress thread.
 
+mod barrier;
 mod base;
 #[cfg(feature = "mpi")]
 mod builder;
@@ -22,7 +25,9 @@ mod counter;
 mod mutex;
 mod once;
 mod semaphore;
+mod turn;
 
+pub use barrier::{Barrier, BarrierError};
 #[cfg(feature = "mpi")]
 pub use builder::{Object, SyncBuilder};
 pub use condvar::{Condvar, Wake};
@@ -30,7 +35,9 @@ pub use counter::{Counter, Integer, Reserved, UpTo, Values};
 pub use mutex::{Guarded, Mutex, MutexGuard};
 pub use once::{OnceError, OnceShared};
 pub use semaphore::{Permit, Semaphore, SemaphoreError};
+pub use turn::{Turn, TurnError, TurnGuard};
 #[cfg(feature = "mpi")]
 pub use {
-    condvar::CondvarOf, counter::CounterOf, mutex::MutexOf, once::OnceOf, semaphore::SemaphoreOf,
+    barrier::BarrierOf, condvar::CondvarOf, counter::CounterOf, mutex::MutexOf, once::OnceOf,
+    semaphore::SemaphoreOf, turn::TurnOf,
 };

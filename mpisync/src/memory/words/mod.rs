@@ -6,6 +6,8 @@ pub(crate) mod lock;
 #[cfg(not(loom))]
 pub(crate) mod mail;
 pub(crate) mod queue;
+#[cfg(not(loom))]
+pub(crate) mod rounds;
 #[cfg(all(feature = "mpi", not(loom)))]
 pub(crate) mod station;
 pub(crate) mod waitlist;

@@ -2,9 +2,8 @@
 
 use super::{Answer, Manner, WaitWord};
 use crate::cluster::{Hub, Word};
-use crate::lock::cluster::tier::Tier;
 use crate::memory::Surroundings;
-use crate::memory::annex::{Annex, Cargo};
+use crate::memory::annex::Cargo;
 use crate::memory::block::Block;
 use crate::memory::waitlist::Seats;
 use crate::wait::Stop;
@@ -26,19 +25,8 @@ struct Request {
 }
 
 impl Deputy {
-    /// Of an object whose list is on this node, with the agent's view of its block.
-    pub(crate) fn of(annex: &Annex, block: &Block, tier: &Tier) -> Option<Self> {
-        match annex {
-            Annex::Waitlist {
-                inheritance, cargo, ..
-            } if tier.home == tier.hub.node() => {
-                Some(Self::new(block, cargo.clone(), *inheritance))
-            }
-            _ => None,
-        }
-    }
-
-    fn new(block: &Block, cargo: Cargo, inheritance: Inheritance) -> Self {
+    /// For the list behind the agent's block.
+    pub(crate) fn new(block: &Block, cargo: Cargo, inheritance: Inheritance) -> Self {
         Deputy {
             list: Waitlist {
                 memory: Seats::new(block),

@@ -1,5 +1,6 @@
 //! The program that the ranks of an integration test run: `ranks DIRECTORY CASE...`.
 
+mod barrier;
 mod calls;
 mod channel;
 mod collective;
@@ -27,10 +28,12 @@ mod region;
 mod region_errors;
 mod soak;
 mod transport;
+mod turn;
 mod values;
 
 fn main() {
     mpisync_tests::job::run(&[
+        barrier::CASES,
         calls::CASES,
         channel::CASES,
         collective::CASES,
@@ -58,6 +61,7 @@ fn main() {
         region_errors::CASES,
         soak::CASES,
         transport::CASES,
+        turn::CASES,
         values::CASES,
     ]);
 }

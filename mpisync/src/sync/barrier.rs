@@ -1,0 +1,332 @@
+//! All ranks wait for each other, and learn who is missing.
+
+#[cfg(feature = "mpi")]
+use super::builder::{Object, SyncBuilder, private};
+#[cfg(feature = "mpi")]
+use crate::cluster::Word;
+use crate::controller::WindowController;
+#[cfg(feature = "mpi")]
+use crate::error::CreateError;
+use crate::error::{FenceError, LockError};
+use crate::memory::annex::Annex;
+#[cfg(feature = "mpi")]
+use crate::rounds::RoundWord;
+use crate::rounds::barrier::{Gathering, News};
+#[cfg(feature = "mpi")]
+use crate::wait::wait_for_answer;
+use crate::wait::{Deadline, Stop};
+#[cfg(feature = "mpi")]
+use mpi::traits::Communicator;
+use std::cell::Cell;
+use std::fmt;
+use std::time::Duration;
+
+/// A point that no rank of a communicator passes before all have come to it, time and again.
+///
+/// Made by [`Barrier::new`] or [`Barrier::builder`], and for one process without MPI by [`Barrier::local`]. Other than
+/// `MPI_Barrier` it can be waited at for some time, says which ranks have not come, and has an error for ranks that died. On a
+/// node it takes one atomic addition a rank; between nodes as many messages, one after the other, as the number of nodes has
+/// bits.
+///
+/// A rank has come once it has called any of the methods that wait, also where the time was up: the next call goes on with the
+/// same time.
+///
+/// It stays on the thread that made it. Dropping it is local.
+///
+/// ```
+/// use mpisync::Barrier;
+/// use std::time::Duration;
+///
+/// let barrier = Barrier::local();
+/// barrier.wait();
+/// barrier.wait_timeout(Duration::from_secs(1))?;
+/// # Ok::<(), mpisync::sync::BarrierError>(())
+/// ```
+pub struct Barrier {
+    controller: WindowController,
+    gathering: Gathering,
+    /// How often this rank has come.
+    arrived: Cell<u64>,
+    /// How often it has gone on.
+    passed: Cell<u64>,
+}
+
+/// Why this rank could not go on.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BarrierError {
+    /// The time was up, and these ranks had not come.
+    #[error("within {waited:?} the ranks {missing:?} have not come{}", Silent(.silent))]
+    Missing {
+        /// How long this rank was ready to wait.
+        waited: Duration,
+        /// Those that had not come, in ascending order.
+        missing: Vec<i32>,
+        /// The ranks of nodes that did not say who is there, because their lowest rank computes without a progress thread, or
+        /// is gone.
+        silent: Vec<i32>,
+    },
+    /// A rank died before it came.
+    #[error(
+        "rank {rank} died before it came; go on with a communicator of the ranks that are left"
+    )]
+    RankDied {
+        /// The rank.
+        rank: i32,
+    },
+    /// MPI was finalized.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+}
+
+struct Silent<'a>(&'a [i32]);
+
+impl fmt::Display for Silent<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return Ok(());
+        }
+        write!(f, ", and nothing was heard of {:?}", self.0)
+    }
+}
+
+/// How long a rank whose time is up waits for other nodes to say who is there.
+#[cfg(feature = "mpi")]
+const PATIENCE: Duration = Duration::from_millis(200);
+
+impl Barrier {
+    /// A barrier of this process alone, which is always there. Needs no MPI, neither to run nor (without the feature `mpi`) to
+    /// build.
+    pub fn local() -> Self {
+        Self::on(WindowController::local_with(&Annex::Barrier))
+    }
+
+    fn on(controller: WindowController) -> Self {
+        Barrier {
+            gathering: Gathering::new(controller.block()),
+            arrived: Cell::new(0),
+            passed: Cell::new(0),
+            controller,
+        }
+    }
+
+    /// Waits until all ranks have come.
+    ///
+    /// # Panics
+    /// Where [`wait_timeout`](Self::wait_timeout) would return an error: a rank died, or MPI is finalized.
+    #[track_caller]
+    pub fn wait(&self) {
+        if let Err(error) = self.wait_within(None) {
+            self.controller.give_up(&error);
+        }
+    }
+
+    /// Comes, and tells whether all others have come too. Does not wait. Once it has, the next call of any method is for the
+    /// next time.
+    ///
+    /// # Panics
+    /// If MPI is finalized.
+    #[track_caller]
+    pub fn try_wait(&self) -> bool {
+        if let Err(error) = self.controller.check_usable() {
+            self.controller.give_up(&error);
+        }
+        let time = self.arrive();
+        // The messages that tell may be here.
+        self.controller.block().domain().progress();
+        let all = self.gathering.complete() >= time;
+        if all {
+            self.passed.set(time);
+        }
+        all
+    }
+
+    /// Waits until all ranks have come, for `limit` at most. With [`Duration::MAX`] it waits for ever, and what is left are
+    /// errors as values.
+    ///
+    /// # Errors
+    /// [`BarrierError::Missing`], which names the ranks; this rank has come all the same. [`BarrierError::RankDied`],
+    /// [`LockError::Finalized`].
+    pub fn wait_timeout(&self, limit: Duration) -> Result<(), BarrierError> {
+        self.wait_within(Some(limit))
+    }
+
+    fn wait_within(&self, limit: Option<Duration>) -> Result<(), BarrierError> {
+        self.controller.check_usable()?;
+        let time = self.arrive();
+        let deadline = limit.map_or(Deadline::Never, Deadline::after);
+        match self.gathering.wait_for(time, deadline) {
+            Ok(()) => {}
+            Err(Stop::Timeout) => self.tell_missing(time, limit.unwrap_or(Duration::MAX))?,
+            Err(Stop::Died(rank)) => return Err(BarrierError::RankDied { rank: rank as i32 }),
+            Err(Stop::RankDied(rank)) => return Err(BarrierError::RankDied { rank: rank as i32 }),
+        }
+        self.passed.set(time);
+        Ok(())
+    }
+
+    /// Comes, unless this rank has done so before and not gone on since; for which time.
+    fn arrive(&self) -> u64 {
+        let time = self.passed.get() + 1;
+        if self.arrived.get() < time {
+            self.arrived.set(time);
+            self.gathering.arrive(time, |news| self.tell(news));
+        }
+        time
+    }
+
+    /// The error that says who is missing; none if it turns out that nobody is.
+    #[cold]
+    fn tell_missing(&self, time: u64, waited: Duration) -> Result<(), BarrierError> {
+        let mut missing = self.gathering.missing(time);
+        let mut silent = Vec::new();
+        self.ask_others(time, &mut missing, &mut silent);
+        if self.gathering.complete() >= time {
+            return Ok(());
+        }
+        let sorted = |mut ranks: Vec<u32>| {
+            ranks.sort_unstable();
+            ranks.into_iter().map(|rank| rank as i32).collect()
+        };
+        Err(BarrierError::Missing {
+            waited,
+            missing: sorted(missing),
+            silent: sorted(silent),
+        })
+    }
+
+    #[cfg(not(feature = "mpi"))]
+    fn tell(&self, _: News) {}
+
+    #[cfg(not(feature = "mpi"))]
+    fn ask_others(&self, _: u64, _: &mut Vec<u32>, _: &mut Vec<u32>) {}
+
+    /// This rank's number in the communicator.
+    pub fn rank(&self) -> i32 {
+        self.controller.rank()
+    }
+
+    /// How many ranks the communicator has.
+    pub fn size(&self) -> i32 {
+        self.controller.size()
+    }
+
+    /// Gives the barrier's memory back on all ranks. Collective, waits for all.
+    ///
+    /// Dropping it does the same without waiting, once all ranks have dropped theirs.
+    ///
+    /// # Errors
+    /// Those of [`WindowController::close`](crate::WindowController::close).
+    #[track_caller]
+    pub fn close(self) -> Result<(), FenceError> {
+        self.controller.meet_to_close()
+    }
+}
+
+/// Where it spans nodes.
+#[cfg(feature = "mpi")]
+impl Barrier {
+    fn tell(&self, news: News) {
+        if let Some(tier) = self.controller.tier() {
+            let News { to, round, time } = news;
+            let word = RoundWord::Heard { round, time };
+            tier.hub.tell(to, tier.number, Word::Round(word));
+        }
+    }
+
+    fn ask_others(&self, time: u64, missing: &mut Vec<u32>, silent: &mut Vec<u32>) {
+        let Some(tier) = self.controller.tier() else {
+            return;
+        };
+        let (hub, desk) = (&tier.hub, &tier.desk);
+        let request = desk.begin_question();
+        let others: Vec<u32> = hub.topology().other_nodes().collect();
+        for &node in &others {
+            let asker = hub.rank();
+            let word = RoundWord::AskMissing {
+                asker,
+                request,
+                time,
+            };
+            hub.tell(node, tier.number, Word::Round(word));
+        }
+        let deadline = Deadline::after(PATIENCE);
+        let all = || (desk.missing(request).len() == others.len()).then_some(());
+        // What has come by then has to do.
+        let _ = wait_for_answer(self.controller.block(), deadline, all);
+        let answers = desk.missing(request);
+        for node in others {
+            match answers.iter().find(|(answered, _)| *answered == node) {
+                Some((_, ranks)) => missing.extend(ranks),
+                None => {
+                    let all = 0..hub.topology().size() as u32;
+                    silent.extend(all.filter(|&rank| hub.topology().node_of(rank) == node));
+                }
+            }
+        }
+    }
+}
+
+/// A barrier to be made.
+#[cfg(feature = "mpi")]
+#[derive(Debug)]
+pub struct BarrierOf(());
+
+#[cfg(feature = "mpi")]
+impl Barrier {
+    /// A barrier on `comm`. Collective.
+    ///
+    /// # Errors
+    /// Those of [`SyncBuilder::build`].
+    ///
+    /// ```no_run
+    /// use mpisync::prelude::*;
+    /// use std::time::Duration;
+    ///
+    /// let universe = mpisync::initialize().expect("MPI is initialized once");
+    /// let barrier = Barrier::new(&universe.world())?;
+    /// if let Err(error) = barrier.wait_timeout(Duration::from_secs(60)) {
+    ///     eprintln!("{error}"); // within 60s the ranks [17, 204] have not come
+    /// }
+    /// # Ok::<(), mpisync::CreateError>(())
+    /// ```
+    pub fn new<C: Communicator>(comm: &C) -> Result<Self, CreateError> {
+        Self::builder(comm).build()
+    }
+
+    /// Begins to make a barrier on `comm`.
+    pub fn builder<C: Communicator>(comm: &C) -> SyncBuilder<'_, BarrierOf, C> {
+        SyncBuilder::new(comm, BarrierOf(()))
+    }
+}
+
+#[cfg(feature = "mpi")]
+impl Object for BarrierOf {}
+
+#[cfg(feature = "mpi")]
+impl private::Object for BarrierOf {
+    type Made = Barrier;
+    const KIND: &'static str = "barrier";
+
+    fn annex(&self, _: i32) -> Annex {
+        Annex::Barrier
+    }
+
+    fn make(self, controller: WindowController, _: Annex) -> Barrier {
+        Barrier::on(controller)
+    }
+}
+
+/// How often all have come, and who of this node is missing; a snapshot that may be out of date.
+impl fmt::Debug for Barrier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let complete = self.gathering.complete();
+        f.debug_struct("Barrier")
+            .field("name", &self.controller.name())
+            .field("rank", &self.rank())
+            .field("size", &self.size())
+            .field("complete", &complete)
+            .field("missing_here", &self.gathering.missing(complete + 1))
+            .finish_non_exhaustive()
+    }
+}

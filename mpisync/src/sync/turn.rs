@@ -1,0 +1,257 @@
+//! Ranks that do something one after the other, in the order of their numbers.
+
+#[cfg(feature = "mpi")]
+use super::builder::{Object, SyncBuilder, private};
+#[cfg(feature = "mpi")]
+use crate::cluster::Word;
+use crate::controller::WindowController;
+#[cfg(feature = "mpi")]
+use crate::error::CreateError;
+use crate::error::{FenceError, LockError};
+use crate::memory::annex::Annex;
+#[cfg(feature = "mpi")]
+use crate::rounds::RoundWord;
+use crate::rounds::turn::Turns;
+use crate::wait::{Deadline, Stop};
+#[cfg(feature = "mpi")]
+use mpi::traits::Communicator;
+use std::cell::Cell;
+use std::fmt;
+use std::time::Duration;
+
+/// A turn that goes from rank to rank in the order of their numbers, round and round: rank 0, rank 1, and after the last one
+/// rank 0 again.
+///
+/// Made by [`Turn::new`] or [`Turn::builder`], and for one process without MPI by [`Turn::local`]. A rank waits until all
+/// ranks before it have had their turn in this round, and, from the second round on, all behind it theirs in the round before;
+/// so one rank has the turn at any time. Passing it on takes one store on a node, and one message to another one, for which
+/// nobody waits but who is next. A rank that panics in its turn lets the next one go on. A rank that never takes its turn keeps
+/// the others waiting; one that dies before its turn is over is an error on all that wait for theirs.
+///
+/// It stays on the thread that made it. Dropping it is local.
+///
+/// ```
+/// use mpisync::Turn;
+///
+/// let mut turn = Turn::local();
+/// turn.each(|rank| println!("rank {rank} prints"));
+/// ```
+pub struct Turn {
+    controller: WindowController,
+    turns: Turns,
+    /// The number of this rank's next turn.
+    next: Cell<u64>,
+}
+
+/// Why this rank does not have its turn.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TurnError {
+    /// The time was up. The turn comes to this rank all the same, and it can still take it.
+    #[error("it was not this rank's turn within {waited:?}")]
+    Timeout {
+        /// How long this rank was ready to wait.
+        waited: Duration,
+    },
+    /// A rank died before its turn was over, so that no other comes to have one.
+    #[error(
+        "rank {rank} died before its turn was over; go on with a communicator of the ranks that are left"
+    )]
+    RankDied {
+        /// The rank.
+        rank: i32,
+    },
+    /// MPI was finalized.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+}
+
+impl Turn {
+    /// A turn of this process alone. Needs no MPI, neither to run nor (without the feature `mpi`) to build.
+    pub fn local() -> Self {
+        Self::on(WindowController::local_with(&Annex::Turn))
+    }
+
+    fn on(controller: WindowController) -> Self {
+        Turn {
+            turns: Turns::new(controller.block()),
+            next: Cell::new(controller.rank() as u64),
+            controller,
+        }
+    }
+
+    /// Takes this rank's turn; waits until it comes. Every rank has to do so, or the others wait for it.
+    ///
+    /// # Panics
+    /// Where [`take_timeout`](Self::take_timeout) would return an error: a rank died, or MPI is finalized.
+    #[track_caller]
+    pub fn take(&mut self) -> TurnGuard<'_> {
+        match self.wait(None) {
+            Ok(()) => TurnGuard { turn: self },
+            Err(error) => self.controller.give_up(&error),
+        }
+    }
+
+    /// Takes this rank's turn if it has come. Does not wait.
+    ///
+    /// # Panics
+    /// If MPI is finalized.
+    #[track_caller]
+    pub fn try_take(&mut self) -> Option<TurnGuard<'_>> {
+        if let Err(error) = self.controller.check_usable() {
+            self.controller.give_up(&error);
+        }
+        // The message that brings it may be here.
+        self.controller.block().domain().progress();
+        let is_mine = self.turns.over() >= self.next.get();
+        is_mine.then(|| TurnGuard { turn: self })
+    }
+
+    /// Takes this rank's turn; waits for `limit` at most. With [`Duration::MAX`] it waits for ever, and what is left are errors
+    /// as values.
+    ///
+    /// # Errors
+    /// [`TurnError::Timeout`], [`TurnError::RankDied`], [`LockError::Finalized`].
+    pub fn take_timeout(&mut self, limit: Duration) -> Result<TurnGuard<'_>, TurnError> {
+        self.wait(Some(limit))?;
+        Ok(TurnGuard { turn: self })
+    }
+
+    /// Runs `body` on all ranks, one after the other in the order of their numbers, with the rank's number. All ranks have to
+    /// call this, but each returns as soon as its own part is done.
+    ///
+    /// # Panics
+    /// Those of [`take`](Self::take).
+    #[track_caller]
+    pub fn each<R>(&mut self, body: impl FnOnce(i32) -> R) -> R {
+        let rank = self.rank();
+        let _mine = self.take();
+        body(rank)
+    }
+
+    fn wait(&self, limit: Option<Duration>) -> Result<(), TurnError> {
+        self.controller.check_usable()?;
+        let deadline = limit.map_or(Deadline::Never, Deadline::after);
+        let waited = self.turns.wait_for(self.next.get(), deadline);
+        waited.map_err(|stop| match stop {
+            Stop::Timeout => TurnError::Timeout {
+                waited: limit.unwrap_or(Duration::MAX),
+            },
+            Stop::Died(rank) => TurnError::RankDied { rank: rank as i32 },
+            Stop::RankDied(rank) => TurnError::RankDied { rank: rank as i32 },
+        })
+    }
+
+    fn pass_on(&self) {
+        let over = self.next.get() + 1;
+        self.next.set(self.next.get() + self.size() as u64);
+        self.turns.pass_on(over, |_rank| {
+            #[cfg(feature = "mpi")]
+            if let Some(tier) = self.controller.tier() {
+                let node = tier.hub.topology().node_of(_rank);
+                let word = Word::Round(RoundWord::Over { turns: over });
+                tier.hub.tell(node, tier.number, word);
+            }
+        });
+    }
+
+    /// This rank's number in the communicator.
+    pub fn rank(&self) -> i32 {
+        self.controller.rank()
+    }
+
+    /// How many ranks the communicator has.
+    pub fn size(&self) -> i32 {
+        self.controller.size()
+    }
+
+    /// Gives the turn's memory back on all ranks. Collective, waits for all.
+    ///
+    /// Dropping it does the same without waiting, once all ranks have dropped theirs.
+    ///
+    /// # Errors
+    /// Those of [`WindowController::close`](crate::WindowController::close).
+    #[track_caller]
+    pub fn close(self) -> Result<(), FenceError> {
+        self.controller.meet_to_close()
+    }
+}
+
+/// A turn to be made.
+#[cfg(feature = "mpi")]
+#[derive(Debug)]
+pub struct TurnOf(());
+
+#[cfg(feature = "mpi")]
+impl Turn {
+    /// A turn on `comm`. Collective.
+    ///
+    /// # Errors
+    /// Those of [`SyncBuilder::build`].
+    ///
+    /// ```no_run
+    /// use mpisync::prelude::*;
+    ///
+    /// let universe = mpisync::initialize().expect("MPI is initialized once");
+    /// let mut turn = Turn::new(&universe.world())?;
+    /// turn.each(|rank| println!("rank {rank} prints after rank {}", rank - 1));
+    /// # Ok::<(), mpisync::CreateError>(())
+    /// ```
+    pub fn new<C: Communicator>(comm: &C) -> Result<Self, CreateError> {
+        Self::builder(comm).build()
+    }
+
+    /// Begins to make a turn on `comm`.
+    pub fn builder<C: Communicator>(comm: &C) -> SyncBuilder<'_, TurnOf, C> {
+        SyncBuilder::new(comm, TurnOf(()))
+    }
+}
+
+#[cfg(feature = "mpi")]
+impl Object for TurnOf {}
+
+#[cfg(feature = "mpi")]
+impl private::Object for TurnOf {
+    type Made = Turn;
+    const KIND: &'static str = "turn";
+
+    fn annex(&self, _: i32) -> Annex {
+        Annex::Turn
+    }
+
+    fn make(self, controller: WindowController, _: Annex) -> Turn {
+        Turn::on(controller)
+    }
+}
+
+/// Whose turn it is, as far as this node knows: where it is that of a rank elsewhere, it may be a later one's.
+impl fmt::Debug for Turn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let over = self.turns.over();
+        f.debug_struct("Turn")
+            .field("name", &self.controller.name())
+            .field("rank", &self.rank())
+            .field("size", &self.size())
+            .field("turn_of", &self.turns.rank_of(over))
+            .field("round", &(over / self.size() as u64))
+            .finish_non_exhaustive()
+    }
+}
+
+/// This rank's turn, until this is dropped.
+#[must_use = "the turn passes on as soon as this is dropped; bind it with `let _mine = …`"]
+pub struct TurnGuard<'a> {
+    turn: &'a Turn,
+}
+
+impl Drop for TurnGuard<'_> {
+    fn drop(&mut self) {
+        self.turn.pass_on();
+    }
+}
+
+impl fmt::Debug for TurnGuard<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("TurnGuard").field(self.turn).finish()
+    }
+}
