@@ -3,6 +3,7 @@
 //! The victim is the last rank. The survivors cannot finalize MPI: each tells the test its verdict and leaves.
 
 pub mod channels;
+pub mod objects;
 pub mod regions;
 
 use std::fmt::Debug;

@@ -41,6 +41,7 @@ fn main() {
         counter::CASES,
         death::CASES,
         death::channels::CASES,
+        death::objects::CASES,
         death::regions::CASES,
         errors::CASES,
         exclusion::CASES,

@@ -1,0 +1,288 @@
+//! A rank is killed that has, or waits for, one of the smaller things that ranks share.
+
+use std::sync::atomic::Ordering::SeqCst;
+use std::thread;
+use std::time::Duration;
+
+use mpisync::sync::{BarrierError, OnceError, SemaphoreError, TurnError};
+use mpisync::{Barrier, Condvar, LockError, Mutex, OnceShared, Semaphore, Turn};
+use mpisync_tests::job::{Case, Job};
+use mpisync_tests::panics::expect_panic;
+use mpisync_tests::scratch::until;
+
+use super::{
+    COUNT, LONG, PROCESS, READY, assert_holder_died, await_death, die, kill_waiting_victim, ready,
+    survived, victim,
+};
+
+pub const CASES: &[Case] = &[
+    ("holder_of_a_mutex_dies", holder_of_a_mutex_dies),
+    ("waiter_for_a_mutex_dies", waiter_for_a_mutex_dies),
+    ("user_of_a_mutex_dies", user_of_a_mutex_dies),
+    ("holder_of_permits_dies", holder_of_permits_dies),
+    ("user_of_permits_dies", user_of_permits_dies),
+    ("waiter_for_a_condition_dies", waiter_for_a_condition_dies),
+    ("computing_rank_dies", computing_rank_dies),
+    ("rank_dies_before_its_turn", rank_dies_before_its_turn),
+    ("rank_dies_in_its_turn", rank_dies_in_its_turn),
+    ("rank_dies_before_a_barrier", rank_dies_before_a_barrier),
+    ("rank_dies_after_it_came", rank_dies_after_it_came),
+];
+
+/// What it was changing may be half changed: all that wait are told, now and later.
+fn holder_of_a_mutex_dies(job: &Job) {
+    let mut mutex = Mutex::with_value(&job.world, 0u64).unwrap();
+    if job.rank == victim(job) {
+        *mutex.lock() += 1;
+        let _guard = mutex.lock();
+        ready(job);
+        die();
+    }
+    job.scratch.wait_for(READY);
+    for limit in [LONG, Duration::MAX] {
+        assert_holder_died(job, mutex.lock_timeout(limit).map(drop));
+    }
+    let words = expect_panic(|| drop(mutex.lock()));
+    assert!(words.contains(&format!("rank {}", victim(job))), "{words}");
+    survived(job)
+}
+
+/// Who dies in the line is passed over, wherever it stands.
+fn waiter_for_a_mutex_dies(job: &Job) {
+    let mut mutex = Mutex::new(&job.world).unwrap();
+    if job.rank == 0 {
+        let guard = mutex.lock();
+        job.scratch.raise(5);
+        kill_waiting_victim(job);
+        // Others stand behind it by now.
+        thread::sleep(Duration::from_millis(50));
+        drop(guard);
+    } else {
+        job.scratch.wait_for(5);
+        if job.rank == victim(job) {
+            ready(job);
+            let _guard = mutex.lock();
+            unreachable!("rank 0 has it until this rank is dead");
+        }
+        job.scratch.wait_for(READY);
+        thread::sleep(Duration::from_millis(30));
+    }
+    for _ in 0..100 {
+        drop(mutex.lock_timeout(LONG).unwrap());
+    }
+    survived(job)
+}
+
+/// Kills the victim at some moment of what it does again and again.
+fn kill_busy_victim(job: &Job) {
+    if job.rank == 0 {
+        let (is_ready, process) = (job.scratch.word(READY), job.scratch.word(PROCESS));
+        thread::spawn(move || {
+            until("the victim", || is_ready.load(SeqCst) != 0);
+            thread::sleep(Duration::from_millis(60));
+            // SAFETY: plain system call; the process is a rank of this job.
+            unsafe { libc::kill(process.load(SeqCst) as i32, libc::SIGKILL) };
+        });
+    }
+}
+
+/// The others go on, or are told; the value is that of a whole section unless they are.
+fn user_of_a_mutex_dies(job: &Job) {
+    let mut mutex = Mutex::with_value(&job.world, [0u64; 2]).unwrap();
+    if job.rank == victim(job) {
+        ready(job);
+        loop {
+            let mut pair = mutex.lock();
+            pair[0] += 1;
+            pair[1] += 1;
+        }
+    }
+    kill_busy_victim(job);
+    let mut after = 0;
+    while after < 50 {
+        match mutex.lock_timeout(LONG) {
+            Ok(pair) => assert_eq!(pair[0], pair[1], "a torn value"),
+            error => {
+                assert_holder_died(job, error.map(drop));
+                break;
+            }
+        }
+        after += u32::from(job.scratch.word(PROCESS).load(SeqCst) != 0 && is_dead(job));
+    }
+    await_death(job);
+    survived(job)
+}
+
+fn is_dead(job: &Job) -> bool {
+    let process = job.scratch.word(PROCESS).load(SeqCst);
+    !mpisync_tests::family::is_running(process as u32)
+}
+
+/// They come back, however many it had.
+fn holder_of_permits_dies(job: &Job) {
+    let semaphore = Semaphore::new(&job.world, 3).unwrap();
+    if job.rank == victim(job) {
+        let _permits = semaphore.acquire_many(2);
+        let _one_more = semaphore.acquire();
+        ready(job);
+        die();
+    }
+    job.scratch.wait_for(READY);
+    for count in [1, 3, 2] {
+        let permits = semaphore.acquire_many_timeout(count, LONG).unwrap();
+        assert_eq!(permits.count(), count);
+    }
+    survived(job)
+}
+
+/// They come back too, unless it died just where nobody can tell whether it had some; then the others are told.
+fn user_of_permits_dies(job: &Job) {
+    let semaphore = Semaphore::new(&job.world, 2).unwrap();
+    if job.rank == victim(job) {
+        ready(job);
+        for count in (1..=2).cycle() {
+            drop(semaphore.acquire_many(count));
+        }
+    }
+    kill_busy_victim(job);
+    let mut after = 0;
+    while after < 20 {
+        match semaphore.acquire_many_timeout(2, LONG) {
+            Ok(permits) => drop(permits),
+            Err(SemaphoreError::Lock(error)) => {
+                assert_holder_died(job, Err::<(), _>(error));
+                break;
+            }
+            Err(error) => panic!("{error}"),
+        }
+        after += u32::from(job.scratch.word(PROCESS).load(SeqCst) != 0 && is_dead(job));
+    }
+    await_death(job);
+    survived(job)
+}
+
+/// A wake-up goes to the next one that lives.
+fn waiter_for_a_condition_dies(job: &Job) {
+    let mut mutex = Mutex::with_value(&job.world, 0u64).unwrap();
+    let condition = Condvar::new(&job.world).unwrap();
+    if job.rank == victim(job) {
+        let guard = mutex.lock();
+        ready(job);
+        let _guard = condition.wait(guard);
+        unreachable!("nobody wakes it while it lives");
+    }
+    let (come, others) = (job.scratch.word(COUNT), job.size as u64 - 2);
+    if job.rank != 0 {
+        job.scratch.wait_for(READY);
+        let guard = mutex.lock();
+        come.fetch_add(1, SeqCst);
+        let guard = condition.wait_timeout(guard, LONG).unwrap();
+        assert_eq!(*guard.0, 1);
+        drop(guard);
+        survived(job)
+    }
+    kill_waiting_victim(job);
+    until("the others to wait", || come.load(SeqCst) == others);
+    // The node of the dead rank has to find out first, and tell.
+    thread::sleep(Duration::from_millis(500));
+    *mutex.lock() = 1;
+    assert_eq!(u64::from(condition.notify(others as u32)), others);
+    assert_eq!(condition.notify_all(), 0);
+    survived(job)
+}
+
+/// The next one computes in its place.
+fn computing_rank_dies(job: &Job) {
+    let once = OnceShared::<u64>::new(&job.world).unwrap();
+    if job.rank == victim(job) {
+        once.get_or_init(|| {
+            ready(job);
+            die()
+        });
+    }
+    job.scratch.wait_for(READY);
+    let value = once.get_or_try_init_timeout(LONG, || {
+        job.scratch.word(COUNT).fetch_add(1, SeqCst);
+        Ok::<u64, OnceError>(17)
+    });
+    assert_eq!(value, Ok(&17));
+    assert_eq!(job.scratch.word(COUNT).load(SeqCst), 1);
+    survived(job)
+}
+
+/// The last rank dies: the others have their first turn, and are told when they want the second.
+fn rank_dies_before_its_turn(job: &Job) {
+    let mut turn = Turn::new(&job.world).unwrap();
+    if job.rank == victim(job) {
+        ready(job);
+        die();
+    }
+    job.scratch.wait_for(READY);
+    drop(turn.take_timeout(LONG).unwrap());
+    turn_is_lost(job, &mut turn);
+    survived(job)
+}
+
+fn rank_dies_in_its_turn(job: &Job) {
+    let mut turn = Turn::new(&job.world).unwrap();
+    drop(turn.take());
+    if job.rank == victim(job) {
+        let _mine = turn.take();
+        ready(job);
+        die();
+    }
+    drop(turn.take_timeout(LONG).unwrap());
+    turn_is_lost(job, &mut turn);
+    survived(job)
+}
+
+fn turn_is_lost(job: &Job, turn: &mut Turn) {
+    let rank = victim(job);
+    for _ in 0..2 {
+        let error = turn.take_timeout(LONG).unwrap_err();
+        assert_eq!(error, TurnError::RankDied { rank });
+    }
+    assert!(turn.try_take().is_none());
+}
+
+fn rank_dies_before_a_barrier(job: &Job) {
+    let barrier = Barrier::new(&job.world).unwrap();
+    barrier.wait();
+    if job.rank == victim(job) {
+        ready(job);
+        die();
+    }
+    barrier_is_lost(job, &barrier);
+    survived(job)
+}
+
+/// Who has come is not missing in that round.
+fn rank_dies_after_it_came(job: &Job) {
+    let barrier = Barrier::new(&job.world).unwrap();
+    if job.rank == victim(job) {
+        assert!(!barrier.try_wait());
+        ready(job);
+        die();
+    }
+    await_death(job);
+    thread::sleep(Duration::from_millis(300));
+    barrier.wait_timeout(LONG).unwrap();
+    barrier_is_lost(job, &barrier);
+    survived(job)
+}
+
+fn barrier_is_lost(job: &Job, barrier: &Barrier) {
+    let rank = victim(job);
+    for _ in 0..2 {
+        let error = barrier.wait_timeout(LONG).unwrap_err();
+        assert_eq!(error, BarrierError::RankDied { rank });
+    }
+    assert!(!barrier.try_wait());
+    let words = expect_panic(|| barrier.wait());
+    assert!(words.contains(&format!("rank {rank}")), "{words}");
+    // Not mistaken for the end of MPI.
+    assert!(!matches!(
+        barrier.wait_timeout(LONG),
+        Err(BarrierError::Lock(LockError::Finalized))
+    ));
+}
