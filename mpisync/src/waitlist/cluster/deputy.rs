@@ -103,7 +103,8 @@ impl Deputy {
     ) {
         let seat = self.list.memory.seat_of(asker);
         let tell = |answer| tell(hub, number, asker, request, answer);
-        if self.list.try_acquire(seat, count) {
+        // Who waits for a wake-up has none by being alone.
+        if manner != Manner::WaitAndTell && self.list.try_acquire(seat, count) {
             return tell(self.granted(None));
         }
         if let Err(broken) = self.broken() {
