@@ -65,15 +65,10 @@ deaths! {
     writer_of_a_region_dies
     publisher_of_a_region_dies
     root_of_a_region_dies
-    holder_of_a_mutex_dies
+    holder_of_everything_dies
+    idle_rank_with_objects_dies
     waiter_for_a_mutex_dies
     user_of_a_mutex_dies
-    holder_of_permits_dies
     user_of_permits_dies
     waiter_for_a_condition_dies
-    computing_rank_dies
-    rank_dies_before_its_turn
-    rank_dies_in_its_turn
-    rank_dies_before_a_barrier
-    rank_dies_after_it_came
 }

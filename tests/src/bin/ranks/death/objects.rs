@@ -16,34 +16,68 @@ use super::{
 };
 
 pub const CASES: &[Case] = &[
-    ("holder_of_a_mutex_dies", holder_of_a_mutex_dies),
+    ("holder_of_everything_dies", holder_of_everything_dies),
+    ("idle_rank_with_objects_dies", idle_rank_with_objects_dies),
     ("waiter_for_a_mutex_dies", waiter_for_a_mutex_dies),
     ("user_of_a_mutex_dies", user_of_a_mutex_dies),
-    ("holder_of_permits_dies", holder_of_permits_dies),
     ("user_of_permits_dies", user_of_permits_dies),
     ("waiter_for_a_condition_dies", waiter_for_a_condition_dies),
-    ("computing_rank_dies", computing_rank_dies),
-    ("rank_dies_before_its_turn", rank_dies_before_its_turn),
-    ("rank_dies_in_its_turn", rank_dies_in_its_turn),
-    ("rank_dies_before_a_barrier", rank_dies_before_a_barrier),
-    ("rank_dies_after_it_came", rank_dies_after_it_came),
 ];
 
-/// What it was changing may be half changed: all that wait are told, now and later.
-fn holder_of_a_mutex_dies(job: &Job) {
+/// What it may have changed by halves stays with it, and who waits for that is told; the rest goes to the next.
+fn holder_of_everything_dies(job: &Job) {
     let mut mutex = Mutex::with_value(&job.world, 0u64).unwrap();
+    let semaphore = Semaphore::new(&job.world, 3).unwrap();
+    let once = OnceShared::<u64>::new(&job.world).unwrap();
+    let mut turn = Turn::new(&job.world).unwrap();
+    let barrier = Barrier::new(&job.world).unwrap();
+    barrier.wait();
     if job.rank == victim(job) {
-        *mutex.lock() += 1;
         let _guard = mutex.lock();
-        ready(job);
-        die();
+        let _permits = (semaphore.acquire_many(2), semaphore.acquire());
+        let _mine = turn.take();
+        once.get_or_init(|| {
+            ready(job);
+            die()
+        });
     }
+    drop(turn.take_timeout(LONG).unwrap());
     job.scratch.wait_for(READY);
     for limit in [LONG, Duration::MAX] {
         assert_holder_died(job, mutex.lock_timeout(limit).map(drop));
     }
     let words = expect_panic(|| drop(mutex.lock()));
     assert!(words.contains(&format!("rank {}", victim(job))), "{words}");
+    for count in [1, 3, 2] {
+        let permits = semaphore.acquire_many_timeout(count, LONG).unwrap();
+        assert_eq!(permits.count(), count);
+    }
+    let value = once.get_or_try_init_timeout(LONG, || {
+        job.scratch.word(COUNT).fetch_add(1, SeqCst);
+        Ok::<u64, OnceError>(17)
+    });
+    assert_eq!(value, Ok(&17));
+    assert_eq!(job.scratch.word(COUNT).load(SeqCst), 1);
+    turn_is_lost(job, &mut turn);
+    barrier_is_lost(job, &barrier);
+    survived(job)
+}
+
+/// It has come to the barrier, and the turn has not: that round of the barrier is complete, the others have their first turn.
+fn idle_rank_with_objects_dies(job: &Job) {
+    let mut turn = Turn::new(&job.world).unwrap();
+    let barrier = Barrier::new(&job.world).unwrap();
+    if job.rank == victim(job) {
+        assert!(!barrier.try_wait());
+        ready(job);
+        die();
+    }
+    await_death(job);
+    thread::sleep(Duration::from_millis(300));
+    barrier.wait_timeout(LONG).unwrap();
+    barrier_is_lost(job, &barrier);
+    drop(turn.take_timeout(LONG).unwrap());
+    turn_is_lost(job, &mut turn);
     survived(job)
 }
 
@@ -129,23 +163,6 @@ fn is_dead(job: &Job) -> bool {
     !mpisync_tests::family::is_running(process as u32)
 }
 
-/// They come back, however many it had.
-fn holder_of_permits_dies(job: &Job) {
-    let semaphore = Semaphore::new(&job.world, 3).unwrap();
-    if job.rank == victim(job) {
-        let _permits = semaphore.acquire_many(2);
-        let _one_more = semaphore.acquire();
-        ready(job);
-        die();
-    }
-    job.scratch.wait_for(READY);
-    for count in [1, 3, 2] {
-        let permits = semaphore.acquire_many_timeout(count, LONG).unwrap();
-        assert_eq!(permits.count(), count);
-    }
-    survived(job)
-}
-
 /// They come back too, unless it died just where nobody can tell whether it had some; then the others are told.
 fn user_of_permits_dies(job: &Job) {
     let semaphore = Semaphore::new(&job.world, 2).unwrap();
@@ -202,51 +219,6 @@ fn waiter_for_a_condition_dies(job: &Job) {
     survived(job)
 }
 
-/// The next one computes in its place.
-fn computing_rank_dies(job: &Job) {
-    let once = OnceShared::<u64>::new(&job.world).unwrap();
-    if job.rank == victim(job) {
-        once.get_or_init(|| {
-            ready(job);
-            die()
-        });
-    }
-    job.scratch.wait_for(READY);
-    let value = once.get_or_try_init_timeout(LONG, || {
-        job.scratch.word(COUNT).fetch_add(1, SeqCst);
-        Ok::<u64, OnceError>(17)
-    });
-    assert_eq!(value, Ok(&17));
-    assert_eq!(job.scratch.word(COUNT).load(SeqCst), 1);
-    survived(job)
-}
-
-/// The last rank dies: the others have their first turn, and are told when they want the second.
-fn rank_dies_before_its_turn(job: &Job) {
-    let mut turn = Turn::new(&job.world).unwrap();
-    if job.rank == victim(job) {
-        ready(job);
-        die();
-    }
-    job.scratch.wait_for(READY);
-    drop(turn.take_timeout(LONG).unwrap());
-    turn_is_lost(job, &mut turn);
-    survived(job)
-}
-
-fn rank_dies_in_its_turn(job: &Job) {
-    let mut turn = Turn::new(&job.world).unwrap();
-    drop(turn.take());
-    if job.rank == victim(job) {
-        let _mine = turn.take();
-        ready(job);
-        die();
-    }
-    drop(turn.take_timeout(LONG).unwrap());
-    turn_is_lost(job, &mut turn);
-    survived(job)
-}
-
 fn turn_is_lost(job: &Job, turn: &mut Turn) {
     let rank = victim(job);
     for _ in 0..2 {
@@ -254,32 +226,6 @@ fn turn_is_lost(job: &Job, turn: &mut Turn) {
         assert_eq!(error, TurnError::RankDied { rank });
     }
     assert!(turn.try_take().is_none());
-}
-
-fn rank_dies_before_a_barrier(job: &Job) {
-    let barrier = Barrier::new(&job.world).unwrap();
-    barrier.wait();
-    if job.rank == victim(job) {
-        ready(job);
-        die();
-    }
-    barrier_is_lost(job, &barrier);
-    survived(job)
-}
-
-/// Who has come is not missing in that round.
-fn rank_dies_after_it_came(job: &Job) {
-    let barrier = Barrier::new(&job.world).unwrap();
-    if job.rank == victim(job) {
-        assert!(!barrier.try_wait());
-        ready(job);
-        die();
-    }
-    await_death(job);
-    thread::sleep(Duration::from_millis(300));
-    barrier.wait_timeout(LONG).unwrap();
-    barrier_is_lost(job, &barrier);
-    survived(job)
 }
 
 fn barrier_is_lost(job: &Job, barrier: &Barrier) {
