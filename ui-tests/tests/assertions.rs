@@ -7,9 +7,11 @@ use std::mem::size_of;
 use std::ops::DerefMut;
 
 use mpisync::ndarray::{ArrayViewD, ArrayViewMutD};
+use mpisync::sync::{BarrierError, OnceError, SemaphoreError, TurnError};
 use mpisync::{
-    Access, Collective, CreateError, Excluded, Fence, FenceError, LockError, On, Place, Plain,
-    ReadGuard, Region, RegionError, RegionReadGuard, RegionWriteGuard, UpgradeError,
+    Access, Barrier, Collective, Condvar, Counter, CreateError, Excluded, Fence, FenceError,
+    LockError, Mutex, MutexGuard, On, OnceShared, Permit, Place, Plain, ReadGuard, Region,
+    RegionError, RegionReadGuard, RegionWriteGuard, Semaphore, Turn, TurnGuard, UpgradeError,
     WindowController, WriteGuard, Writer,
 };
 use static_assertions::{assert_impl_all, assert_not_impl_any, const_assert, const_assert_eq};
@@ -33,11 +35,27 @@ assert_not_impl_any!(RegionWriteGuard<'static, f64>: Send, Sync, Clone, Copy, De
 assert_impl_all!(ArrayViewD<'static, f64>: Send, Sync);
 assert_impl_all!(ArrayViewMutD<'static, f64>: Send, Sync);
 
+// And for the smaller things.
+assert_not_impl_any!(Mutex<u64>: Send, Sync, Clone, Copy);
+assert_not_impl_any!(MutexGuard<'static, u64>: Send, Sync, Clone, Copy);
+assert_not_impl_any!(Condvar: Send, Sync, Clone, Copy);
+assert_not_impl_any!(Semaphore: Send, Sync, Clone, Copy);
+assert_not_impl_any!(Permit<'static>: Send, Sync, Clone, Copy);
+assert_not_impl_any!(Counter<u64>: Send, Sync, Clone, Copy);
+assert_not_impl_any!(Turn: Send, Sync, Clone, Copy);
+assert_not_impl_any!(TurnGuard<'static>: Send, Sync, Clone, Copy);
+assert_not_impl_any!(Barrier: Send, Sync, Clone, Copy);
+assert_not_impl_any!(OnceShared<String>: Send, Sync, Clone, Copy);
+
 // Errors go where a program wants them: up with `?`, into `anyhow`, to another thread.
 assert_impl_all!(FenceError: Error, Send, Sync, Clone);
 assert_impl_all!(LockError: Error, Send, Sync, Clone);
 assert_impl_all!(CreateError: Error, Send, Sync);
 assert_impl_all!(RegionError: Error, Send, Sync, Clone);
+assert_impl_all!(SemaphoreError: Error, Send, Sync, Clone);
+assert_impl_all!(TurnError: Error, Send, Sync, Clone);
+assert_impl_all!(BarrierError: Error, Send, Sync, Clone);
+assert_impl_all!(OnceError: Error, Send, Sync, Clone);
 assert_impl_all!(UpgradeError<'static>: Debug, Display);
 assert_impl_all!(Place: Debug, Display, Send, Sync, Clone);
 assert_not_impl_any!(FenceError: Copy);

@@ -1,0 +1,9 @@
+// A mutex closed while this rank has it: drop the guard first.
+use mpisync::Mutex;
+
+fn main() {
+    let mut mutex = Mutex::local();
+    let guard = mutex.lock();
+    mutex.close().unwrap();
+    drop(guard);
+}

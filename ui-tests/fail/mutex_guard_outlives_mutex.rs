@@ -1,0 +1,11 @@
+// A guard kept longer than its mutex: keep the mutex, and lock where the lock is needed.
+use mpisync::{Mutex, MutexGuard};
+
+fn main() {
+    let guard: MutexGuard<'_>;
+    {
+        let mut mutex = Mutex::local();
+        guard = mutex.lock();
+    }
+    drop(guard);
+}

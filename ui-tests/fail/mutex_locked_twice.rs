@@ -1,0 +1,10 @@
+// A second lock on the rank that has it, which at run time would wait for itself: take a guard inside the first one,
+// `first.reborrow()`.
+use mpisync::Mutex;
+
+fn main() {
+    let mut mutex = Mutex::local();
+    let first = mutex.lock();
+    let second = mutex.lock();
+    drop((first, second));
+}

@@ -1,0 +1,10 @@
+// The outer guard used while an inner one is alive: let the inner one end first.
+use mpisync::Mutex;
+
+fn main() {
+    let mut mutex = Mutex::local_with(1u32);
+    let mut outer = mutex.lock();
+    let mut inner = outer.reborrow();
+    *outer += 1;
+    *inner += 1;
+}

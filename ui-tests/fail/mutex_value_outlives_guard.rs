@@ -1,0 +1,11 @@
+// The value kept when the lock is gone: copy it, `let value = *guard;`.
+use mpisync::Mutex;
+
+fn main() {
+    let mut mutex = Mutex::local_with([1u32; 4]);
+    let value = {
+        let guard = mutex.lock();
+        &guard[0]
+    };
+    println!("{value}");
+}

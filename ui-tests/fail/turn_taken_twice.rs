@@ -1,0 +1,9 @@
+// A turn taken inside this rank's turn, which at run time would wait for itself: once a round.
+use mpisync::Turn;
+
+fn main() {
+    let mut turn = Turn::local();
+    let first = turn.take();
+    let second = turn.take();
+    drop((first, second));
+}

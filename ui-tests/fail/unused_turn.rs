@@ -1,0 +1,9 @@
+// A turn that passes on at once: bind it, `let _mine = turn.take();`, or use `turn.each`.
+#![deny(unused_must_use)]
+
+use mpisync::Turn;
+
+fn main() {
+    let mut turn = Turn::local();
+    turn.take();
+}

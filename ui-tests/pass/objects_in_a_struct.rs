@@ -1,0 +1,45 @@
+//! All of the smaller things in a struct of the program's own, used together.
+
+use std::time::Duration;
+
+use mpisync::sync::{SemaphoreError, Wake};
+use mpisync::{Barrier, Condvar, Counter, LockError, Mutex, OnceShared, Semaphore, Turn};
+
+struct Shared {
+    header: Mutex<[u64; 2]>,
+    changed: Condvar,
+    slots: Semaphore,
+    next: Counter<u32>,
+    token: OnceShared<String>,
+    turn: Turn,
+    barrier: Barrier,
+}
+
+fn main() {
+    let mut shared = Shared {
+        header: Mutex::local_with([0; 2]),
+        changed: Condvar::local(),
+        slots: Semaphore::local(2),
+        next: Counter::local(),
+        token: OnceShared::local(),
+        turn: Turn::local(),
+        barrier: Barrier::local(),
+    };
+    // Fields are borrowed apart from each other.
+    let mut header = shared.header.lock();
+    let permit = shared.slots.acquire();
+    header[0] += u64::from(shared.next.next()) + 5;
+    assert_eq!(shared.changed.notify_all(), 0);
+    let (header, wake) = shared.changed.wait_timeout(header, Duration::ZERO).unwrap();
+    assert_eq!((header[0], wake), (5, Wake::TimedOut));
+    let second = shared.slots.acquire_timeout(Duration::ZERO).unwrap();
+    let third = shared.slots.acquire_timeout(Duration::ZERO).unwrap_err();
+    let waited = Duration::ZERO;
+    assert_eq!(third, SemaphoreError::Lock(LockError::Timeout { waited }));
+    drop((permit, second));
+    let length = shared
+        .turn
+        .each(|rank| shared.token.get_or_init(|| format!("rank {rank}")).len());
+    assert_eq!(length, 6);
+    shared.barrier.wait();
+}
