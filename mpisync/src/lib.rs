@@ -31,7 +31,11 @@
 //! | [`WindowController`] | a lock for something that lies elsewhere: a file, a service |
 //! | [`Region`] | an array in memory, one copy a node, which only guards reach |
 //! | [`RemoteChannel`] | messages of one type, from any rank to any rank |
+//! | [`Mutex`], [`Condvar`] | a lock in order of arrival, and a small value that travels with it |
+//! | [`Semaphore`] | permits, so many at a time |
 //! | [`Counter`] | numbers that are given out once |
+//! | [`OnceShared`] | a value that one rank computes |
+//! | [`Turn`], [`Barrier`] | the order in which they go on |
 //!
 //! # Features
 //! - `mpi` (default): controllers on MPI communicators, by the crate [`mpi`](https://docs.rs/mpi). Without it only
@@ -42,9 +46,11 @@
 //! - `simulator`: the module `simulator`, which runs the lock's protocol on thousands of nodes of a modelled network.
 //!
 //! # Layers
-//! Public types (`controller`, `guard`, `fence`, `collective`, `channel`, `region`, `sync`, `plain`) stand on protocols (`lock`: the reader-writer
-//! lock; `share`: how a value travels; `agree`: how ranks meet; `wait`: how a rank waits), and these on `memory`, which
-//! alone calls MPI and knows where the words lie. The lock is model-checked with loom as it is, without MPI.
+//! Public types (`controller`, `guard`, `fence`, `collective`, `channel`, `region`, `sync`, `plain`) stand on protocols
+//! (`lock`: the reader-writer lock; `waitlist`: a line of ranks in the order of their arrival; `rounds`: ranks in turn, or all
+//! together; `queue`: messages; `share`: how a value travels; `agree`: how ranks meet; `wait`: how a rank waits), and these on
+//! `memory`, which alone calls MPI and knows where the words lie. The lock, the line and the queue are model-checked with loom
+//! as they are, without MPI.
 
 #![warn(missing_debug_implementations)]
 
