@@ -25,7 +25,7 @@ use std::time::Duration;
 /// One reader-writer lock that all ranks of a communicator share, for something else that they share: a file, a
 /// directory, a service.
 ///
-/// Made by [`sync`](crate::sync), [`WindowController::builder`], or, for one process without MPI,
+/// Made by [`sync`](crate::sync()), [`WindowController::builder`], or, for one process without MPI,
 /// [`WindowController::local`]. It stays on the thread that made it. Dropping it is local: the other ranks may go on
 /// using theirs.
 ///
