@@ -9,6 +9,8 @@
 //!
 //! `heat` and `lookup_table` use arrays that lie in the memory of each node once. How numbers of all ranks are added up
 //! is in [`sum`].
+//!
+//! `rate_limit` lets only so many ranks at a time ask a service; it has all that it needs in its own directory.
 
 pub mod cli;
 pub mod progress;

@@ -10,6 +10,16 @@ const DRAWER: i32 = 0;
 /// The tag of the messages that say how much a rank has finished.
 const FINISHED: i32 = 0x0BA2;
 
+/// A bar of indicatif for the one rank that draws. Nothing is drawn where nobody is looking at a terminal.
+pub fn bar(total: u64, template: &str) -> ProgressBar {
+    let target = match crate::terminal::stderr() {
+        Some(terminal) => ProgressDrawTarget::term(terminal, 20),
+        None => ProgressDrawTarget::hidden(),
+    };
+    let style = ProgressStyle::with_template(template).expect("no unknown keys");
+    ProgressBar::with_draw_target(Some(total), target).with_style(style)
+}
+
 /// Counts what all ranks have finished and shows it in one bar, drawn by one rank.
 ///
 /// The other ranks send it a message of eight bytes a dataset, which it takes in whenever it comes by. Nothing is
@@ -32,17 +42,11 @@ impl<'c> Progress<'c> {
     }
 
     fn new(world: &'c SimpleCommunicator, total: u64, template: &str) -> Self {
-        let terminal = if world.rank() == DRAWER {
-            crate::terminal::stderr()
+        let bar = if world.rank() == DRAWER {
+            bar(total, template)
         } else {
-            None
+            ProgressBar::hidden()
         };
-        let target = match terminal {
-            Some(terminal) => ProgressDrawTarget::term(terminal, 20),
-            None => ProgressDrawTarget::hidden(),
-        };
-        let style = ProgressStyle::with_template(template).expect("no unknown keys");
-        let bar = ProgressBar::with_draw_target(Some(total), target).with_style(style);
         Progress { world, bar, total }
     }
 

@@ -39,7 +39,7 @@ pub enum Step {
     Ui,
     /// Integration tests on real ranks, with each MPI
     Ranks,
-    /// The examples on 4 ranks, those of channels and regions on 1 to 8, with each MPI
+    /// The examples on 4 ranks, those of channels, regions and permits on 1 to 8, with each MPI
     Examples,
     /// Integration tests on ranks over several hosts, with each MPI
     Hosts,

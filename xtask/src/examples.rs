@@ -20,8 +20,8 @@ const PACKAGE: &str = "mpisync-examples";
 const RANKS: u32 = 4;
 /// Numbers in a dataset, when the examples are run as checks.
 const SMALL: &str = "1000";
-/// On how many ranks the examples of channels and regions run: with all that they do on one, to more than there may be
-/// cores.
+/// On how many ranks the examples of channels, regions and permits run: with all that they do on one, to more than there
+/// may be cores.
 const DIFFERENT_RANKS: [u32; 5] = [1, 2, 3, 4, 8];
 
 /// The main job: 4 ranks write one ordinary HDF5 file, and it is verified.
@@ -36,7 +36,7 @@ pub fn demo(workspace: &Workspace, choice: &Choice, limit: Duration) -> Result<(
     Ok(())
 }
 
-/// Runs the examples on 4 ranks and has other programs read what they wrote; those of channels and regions
+/// Runs the examples on 4 ranks and has other programs read what they wrote; those of channels, regions and permits
 /// on other numbers of ranks too.
 pub fn check(workspace: &Workspace, tools: &Toolbox<'_>, machine: &Machine) -> Result<()> {
     let dir = workspace.target.join("examples").join(tools.mpi.label());
@@ -53,7 +53,8 @@ pub fn check(workspace: &Workspace, tools: &Toolbox<'_>, machine: &Machine) -> R
         read_with_h5py(&file, count)?;
     }
     check_channels(tools, machine, &dir)?;
-    check_regions(tools, machine, &dir)
+    check_regions(tools, machine, &dir)?;
+    check_permits(tools, machine)
 }
 
 /// Runs the examples of channels, which check their results themselves too.
@@ -116,6 +117,26 @@ fn check_regions(tools: &Toolbox<'_>, machine: &Machine, dir: &Path) -> Result<(
         ends_with(expected, tools, ranks, &lookup_table, &args)?;
     }
     fs::remove_file(&table).with_context(|| format!("cannot remove {}", table.display()))
+}
+
+/// Runs the example of permits, which makes sure itself that there are never more requests at once than permits. Here it
+/// has to say that there are as many, and more where nobody needs a permit.
+fn check_permits(tools: &Toolbox<'_>, machine: &Machine) -> Result<()> {
+    let program = build(tools, machine, PACKAGE, "rate_limit", Build::Release)?;
+    for limit in [1, 3] {
+        let words = format!("--requests 40 --time 10 --limit {limit}");
+        let args: Vec<OsString> = words.split(' ').map(OsString::from).collect();
+        let unlimited: Vec<OsString> = args.iter().cloned().chain(["--unlimited".into()]).collect();
+        for ranks in DIFFERENT_RANKS {
+            let most = ranks.min(limit);
+            let enough = format!("verified: 40 answers, none refused, {most} at once at most");
+            let too_many = "verified: 40 answers, some only after refusals";
+            ends_with(&enough, tools, ranks, &program, &args)?;
+            let without = if ranks > limit { too_many } else { &enough };
+            ends_with(without, tools, ranks, &program, &unlimited)?;
+        }
+    }
+    Ok(())
 }
 
 /// Makes sure that this is the last line that a program prints.
