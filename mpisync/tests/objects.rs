@@ -93,8 +93,18 @@ fn permits_come_and_go() {
     let words = panic_of(|| drop(semaphore.acquire_many(4)));
     assert!(words.contains("4 permits were asked for"), "{words}");
     drop((two, one));
-    assert_eq!(semaphore.acquire_many(3).count(), 3);
-    assert_eq!(semaphore.acquire_many(0).count(), 0);
+    assert_eq!(semaphore.available(), 3);
+    let all = semaphore.acquire_many(3);
+    assert_eq!((all.count(), semaphore.available()), (3, 0));
+    assert_eq!(
+        semaphore.acquire_many(0).count(),
+        0,
+        "nobody waits for none"
+    );
+    assert_eq!(
+        semaphore.try_acquire_many(0).map(|none| none.count()),
+        Some(0)
+    );
 }
 
 #[test]

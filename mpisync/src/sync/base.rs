@@ -157,6 +157,16 @@ impl Base {
         })
     }
 
+    /// How many permits are free.
+    pub(super) fn free(&self) -> Result<u32, LockError> {
+        self.controller.check_usable()?;
+        Ok(match &self.side {
+            Side::Here(list) => list.free(),
+            #[cfg(feature = "mpi")]
+            Side::Far => self.asker().free(),
+        })
+    }
+
     /// Stands in the line, and is known to do so.
     pub(super) fn join(&self) -> Result<Place, LockError> {
         self.controller.check_usable()?;

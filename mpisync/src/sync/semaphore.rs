@@ -148,6 +148,9 @@ impl Semaphore {
         if count > self.most() {
             return None;
         }
+        if count == 0 {
+            return Some(self.permit(0));
+        }
         match self.base.try_acquire(count) {
             Ok(grant) => grant.map(|_| self.permit(count)),
             Err(error) => self.base.controller().give_up(&error),
@@ -182,7 +185,9 @@ impl Semaphore {
         if count > most {
             return Err(SemaphoreError::TooMany { asked: count, most });
         }
-        self.base.acquire(count, limit)?;
+        if count > 0 {
+            self.base.acquire(count, limit)?;
+        }
         Ok(self.permit(count))
     }
 
@@ -220,6 +225,19 @@ impl Semaphore {
             return Ok(());
         }
         Err(SemaphoreError::BeyondBound { released: count })
+    }
+
+    /// How many permits are free just now; the next moment it may be otherwise. Not collective. Waits for a round trip where the
+    /// root is on another node.
+    ///
+    /// # Panics
+    /// If MPI is finalized.
+    #[track_caller]
+    pub fn available(&self) -> u32 {
+        match self.base.free() {
+            Ok(free) => free,
+            Err(error) => self.base.controller().give_up(&error),
+        }
     }
 
     /// This rank's number in the communicator.
@@ -383,7 +401,9 @@ impl Permit<'_> {
 impl Drop for Permit<'_> {
     #[inline]
     fn drop(&mut self) {
-        self.semaphore.base.release(self.count, || None);
+        if self.count > 0 {
+            self.semaphore.base.release(self.count, || None);
+        }
     }
 }
 

@@ -377,11 +377,16 @@ impl<M: WaitMemory> Waitlist<M> {
         result
     }
 
+    /// How many permits are free just now.
+    pub(crate) fn free(&self) -> u32 {
+        self.stock().permits()
+    }
+
     /// Who has what and who waits just now.
     pub(crate) fn standing(&self) -> Standing {
         let mut waiting = Vec::new();
         let mut standing = Standing {
-            free: self.stock().permits(),
+            free: self.free(),
             ..Standing::default()
         };
         for seat in 0..self.memory.seats() {

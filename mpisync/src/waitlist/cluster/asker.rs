@@ -111,6 +111,12 @@ impl Asker<'_> {
         self.count(request)
     }
 
+    /// How many permits are free.
+    pub(crate) fn free(self) -> u32 {
+        let request = self.ask(|asker, request| WaitWord::AskFree { asker, request });
+        self.count(request)
+    }
+
     /// What goes with the permit.
     pub(crate) fn look(self) -> Option<Vec<u8>> {
         let request = self.ask(|asker, request| WaitWord::Look { asker, request });

@@ -87,6 +87,9 @@ impl Deputy {
                 request,
                 most,
             } => tell(asker, request, Answer::Count(list.wake(most))),
+            WaitWord::AskFree { asker, request } => {
+                tell(asker, request, Answer::Count(list.free()));
+            }
             WaitWord::Look { asker, request } => {
                 let cargo = self.cargo.look(&list.memory);
                 tell(asker, request, Answer::Cargo(cargo));

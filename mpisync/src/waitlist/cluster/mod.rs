@@ -38,6 +38,8 @@ pub(crate) enum WaitWord {
     },
     /// Wakes so many of those who wait.
     Wake { asker: u32, request: u32, most: u32 },
+    /// How many permits are free?
+    AskFree { asker: u32, request: u32 },
     /// What goes with the permit?
     Look { asker: u32, request: u32 },
     /// To the asker.
