@@ -59,9 +59,10 @@ impl Turns {
         match self.0.domain().topology().place(next as usize) {
             RankPlace::Here(seat) => self.note(over, seat),
             RankPlace::Far(_) => {
-                // In this order: one that dies in between counts as one that has not passed its turn on.
+                // In this order: one that dies in between counts as one that has not passed its turn on. The turn may have
+                // come back here by then.
                 tell(next);
-                self.0.words().over.store(over, Ordering::Release);
+                self.0.words().over.fetch_max(over, Ordering::Release);
             }
         }
     }
@@ -77,7 +78,7 @@ impl Turns {
 
     fn note(&self, over: u64, seat: usize) {
         // An exchange, so that the look at the sleeper comes after it.
-        self.0.words().over.swap(over, Ordering::SeqCst);
+        self.0.words().over.fetch_max(over, Ordering::SeqCst);
         self.bell(seat).notify(1);
     }
 

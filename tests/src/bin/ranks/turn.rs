@@ -36,7 +36,7 @@ fn mine(job: &Job, size: i32, rank: i32, round: u64) {
 fn turn_goes_in_order(job: &Job) {
     let mut turn = Turn::new(&job.world).unwrap();
     assert_eq!((turn.rank(), turn.size()), (job.rank, job.size));
-    for round in 0..100 {
+    for round in 0..1_000 {
         let _mine = turn.take();
         mine(job, job.size, job.rank, round);
     }
