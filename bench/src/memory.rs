@@ -80,6 +80,44 @@ impl<T: Copy> Shared<T> {
     }
 }
 
+/// An object of the C library that all ranks of one host use, made and destroyed by rank 0.
+pub(crate) struct Object<T> {
+    memory: Shared<T>,
+    comm: SimpleCommunicator,
+}
+
+impl<T: Copy> Object<T> {
+    /// Has rank 0 of `comm`, whose ranks are all on one host, initialize zeroed memory for it. Collective.
+    pub(crate) fn new(comm: &SimpleCommunicator, initialize: impl FnOnce(*mut T)) -> Self {
+        let comm = comm.duplicate();
+        let memory = Shared::new(&comm);
+        if comm.rank() == 0 {
+            initialize(memory.as_ptr());
+        }
+        comm.barrier();
+        Self { memory, comm }
+    }
+
+    /// Where it is, in this rank's address space.
+    pub(crate) fn as_ptr(&self) -> *mut T {
+        self.memory.as_ptr()
+    }
+
+    /// Has rank 0 destroy it when no rank uses it any more. Collective.
+    pub(crate) fn close(self, destroy: impl FnOnce(*mut T)) {
+        self.comm.barrier();
+        if self.comm.rank() == 0 {
+            destroy(self.memory.as_ptr());
+        }
+        self.memory.free();
+    }
+}
+
+/// Takes what a function of the C library returns that tells of failure by a number other than 0.
+pub(crate) fn succeed(error: c_int) {
+    assert_eq!(error, 0, "a function of the C library failed");
+}
+
 /// Hints for MPI. `MPI_INFO_NULL` is not in the bindings of every MPI; an info object without keys means the same.
 pub(crate) struct Info(pub(crate) ffi::MPI_Info);
 

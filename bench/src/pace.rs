@@ -1,4 +1,7 @@
-//! Repeats an operation until a moment, reading the clock seldom enough not to be measured itself.
+//! Repeats an operation until a moment, reading the clock seldom enough not to be measured itself; or as often as is likely
+//! to fill the time.
+
+use std::time::Duration;
 
 use crate::clock;
 
@@ -42,11 +45,47 @@ pub fn repeat_until(deadline: u64, mut operation: impl FnMut()) -> Laps {
     }
 }
 
+/// So many operations, and this rank is done now.
+pub fn until_now(operations: u64) -> Laps {
+    Laps {
+        operations,
+        end: clock::now(),
+    }
+}
+
+/// How often ranks do together what none of them can stop doing by itself: as often as fills a round, going by how long it
+/// took in the round before.
+#[derive(Debug, Default)]
+pub struct Pace {
+    /// Nanoseconds an operation in the round before, the same on all ranks.
+    took: Option<f64>,
+}
+
+impl Pace {
+    /// Runs a round of about this length. `operations` goes through so many operations, and tells nanoseconds each, the same
+    /// on all ranks.
+    pub fn round(&mut self, length: Duration, mut operations: impl FnMut(u64) -> f64) -> f64 {
+        /// Operations before there is any figure to go by.
+        const FIRST: u64 = 4;
+        let before = match self.took {
+            Some(took) => took,
+            None => operations(FIRST),
+        };
+        let took = operations(fitting(length, before));
+        self.took = Some(took);
+        took
+    }
+}
+
+/// How many operations of so many nanoseconds a round has, one at least.
+fn fitting(length: Duration, nanos: f64) -> u64 {
+    ((length.as_nanos() as f64 / nanos) as u64).max(1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::hint::black_box;
-    use std::time::Duration;
 
     #[test]
     fn counts_every_operation() {
@@ -72,5 +111,26 @@ mod tests {
             "{} operations of 1 ms in 3 ms",
             laps.operations
         );
+    }
+
+    #[test]
+    fn a_round_has_as_many_operations_as_fit() {
+        let length = Duration::from_millis(80);
+        assert_eq!(fitting(length, 1e3), 80_000);
+        assert_eq!(fitting(length, 1e12), 1);
+    }
+
+    #[test]
+    fn a_round_goes_by_the_one_before() {
+        let mut counts = Vec::new();
+        let mut pace = Pace::default();
+        for nanos in [100.0, 200.0] {
+            let round = pace.round(Duration::from_micros(1), |count| {
+                counts.push(count);
+                nanos
+            });
+            assert_eq!(round, nanos);
+        }
+        assert_eq!(counts, [4, 10, 10]);
     }
 }

@@ -94,6 +94,11 @@ impl<'a> Team<'a> {
         self.rank() == self.lone_rank()
     }
 
+    /// How long a round is.
+    pub fn round(&self) -> Duration {
+        self.round
+    }
+
     /// Agrees on the next round, sets the counter to zero and sleeps until the round starts. Collective.
     pub fn start(&self) -> Span {
         // No rank may still be at work when rank 0 sets the counter to zero.

@@ -28,20 +28,20 @@ struct Script {
     subject: &'static str,
     /// Where it is in the workspace.
     path: &'static str,
-    /// The package that it measures, as pip is to install it.
-    package: &'static str,
+    /// The package that it measures, as pip is to install it, if that is not among what all of them need.
+    package: Option<&'static str>,
     /// Whether it works with ranks on several hosts.
     spans_hosts: bool,
     /// Why it does not work with MPICH, if it does not.
     not_with_mpich: Option<&'static str>,
 }
 
-const SCRIPTS: [Script; 2] = [
+const SCRIPTS: [Script; 4] = [
     Script {
         bench: CHANNEL,
         subject: "mpi_channels",
         path: "bench/src/channel/measure_mpi_channels.py",
-        package: "mpi-channels==0.1.4",
+        package: Some("mpi-channels==0.1.4"),
         spans_hosts: false,
         not_with_mpich: Some(
             "it reads what it gets before the window is unlocked; with MPICH that is too early",
@@ -51,14 +51,34 @@ const SCRIPTS: [Script; 2] = [
         bench: "region",
         subject: "pshmem",
         path: "bench/src/region/measure_pshmem.py",
-        package: "pshmem==1.3.5",
+        package: Some(PSHMEM),
+        spans_hosts: true,
+        not_with_mpich: None,
+    },
+    Script {
+        bench: "sync",
+        subject: "pshmem",
+        path: "bench/src/sync/measure_pshmem.py",
+        package: Some(PSHMEM),
+        spans_hosts: false,
+        not_with_mpich: Some(
+            "it reads what it gets before the window is flushed; with MPICH that is too early",
+        ),
+    },
+    Script {
+        bench: "sync",
+        subject: "mpi4py",
+        path: "bench/src/sync/measure_mpi4py.py",
+        package: None,
         spans_hosts: true,
         not_with_mpich: None,
     },
 ];
 
-/// What all these packages need, and what of it is to be built here, with the MPI that the others use.
-const FOUNDATION: [&str; 2] = ["mpi4py", "numpy"];
+const PSHMEM: &str = "pshmem==1.3.5";
+
+/// What all these programs need, and what of it is to be built here, with the MPI that the others use.
+const FOUNDATION: [&str; 2] = ["mpi4py==4.1.2", "numpy"];
 const BUILT_HERE: &str = "mpi4py";
 
 /// The feature that the benchmarks are built with for this MPI, or why there is none.
@@ -161,7 +181,8 @@ impl Peers<'_> {
         let file = self.file(script.subject)?;
         let python = self.python(script.package)?;
         let path = self.workspace.root.join(script.path).into_os_string();
-        self.launch(&python, vec![path], &file)?;
+        // Without files of compiled code beside the programs.
+        self.launch(&python, vec![OsString::from("-B"), path], &file)?;
         Ok(file)
     }
 
@@ -188,15 +209,17 @@ impl Peers<'_> {
         Ok(target.join(format!("{subject}.json")))
     }
 
-    /// A Python that has the package, in an environment for all of them.
-    fn python(&self, package: &str) -> Result<PathBuf> {
+    /// A Python that has the package, if any, in an environment for all of them.
+    fn python(&self, package: Option<&str>) -> Result<PathBuf> {
         let pip = Pip::find().context("there is no Python 3 with pip")?;
         let dir = self.tools.target().join("python");
         if !note(&dir, &FOUNDATION).exists() {
             pip.make_environment(&dir)?;
         }
         self.install(&dir, &FOUNDATION)?;
-        self.install(&dir, &[package])?;
+        if let Some(package) = package {
+            self.install(&dir, &[package])?;
+        }
         Ok(dir.join("bin/python3"))
     }
 

@@ -1,53 +1,28 @@
 """The Python package mpi-channels in the cases of the channel benchmark.
 
-    mpiexec -n 2 python3 measure_mpi_channels.py --apart FILE [--rounds N] [--cases stream_8,latency_8]
-
-`cargo xtask bench channel` runs it, with a Python that has the package, and the benchmark takes its rounds over. The
-cases and what is counted are those of the benchmark; the number of messages is chosen such that a round takes as long.
+The cases and what is counted are those of the benchmark; the number of messages is chosen such that a round takes as long.
 
 Messages are arrays of 64-bit floating-point numbers; the first of them is the message's number, by which is checked that
 each arrived once. The package has a receiver that finds nothing sleep for up to a second by default; here it asks again
 at once.
 """
 
-import argparse
-import json
-import time
+import sys
+from pathlib import Path
 
 import numpy
 from mpi4py import MPI
 from mpi_channels import RemoteChannel
 
-ROUND = 80e6  # nanoseconds
-NOTICE = 10e6  # from the choice of a start to the start
+# For what all programs in Python have in common.
+sys.path.append(str(Path(__file__).resolve().parent.parent))
+
+from team import LAST, RANK, ROUND, WORLD, meet, now, run, start
+
 FIRST = 20  # messages of the round that is not counted
 
 SIZES = (8, 64, 512, 1024, 4096, 32768, 65536, 262144, 1048576)
-CASES = [("stream", size) for size in SIZES] + [("latency", 8), ("two_by_two", 8)]
-
-WORLD = MPI.COMM_WORLD
-RANK = WORLD.Get_rank()
-LAST = WORLD.Get_size() - 1
-
-
-def now():
-    """The clock that all ranks of a host read alike."""
-    return time.clock_gettime_ns(time.CLOCK_MONOTONIC)
-
-
-def meet():
-    """A barrier in which ranks that come early leave their cores to the others."""
-    request = WORLD.Ibarrier()
-    while not request.Test():
-        time.sleep(0.001)
-
-
-def start():
-    """Waits for the moment at which all ranks start."""
-    meet()
-    moment = WORLD.bcast(now() + NOTICE if RANK == 0 else None)
-    time.sleep(max(0, moment - now()) / 1e9)
-    return moment
+CASES = [f"stream_{size}" for size in SIZES] + ["latency_8"] + ["two_by_two_8"] * (LAST >= 3)
 
 
 def channel(size):
@@ -121,8 +96,10 @@ def one_round(kind, ways, message, count):
     return (WORLD.allreduce(end, MPI.MAX) - begin) / count
 
 
-def measure(kind, size, rounds):
-    """All rounds of one case. Collective."""
+def measure(case, rounds):
+    """All rounds of a case. Collective."""
+    kind, _, size = case.rpartition("_")
+    size = int(size)
     ways = [channel(size) for _ in range(2 if kind == "latency" else 1)]
     message = numpy.ones(size // 8)
     took = one_round(kind, ways, message, FIRST)
@@ -135,32 +112,4 @@ def measure(kind, size, rounds):
     return figures
 
 
-def main():
-    parser = argparse.ArgumentParser(allow_abbrev=False, add_help=False)
-    parser.add_argument("--apart", required=True)
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--cases")
-    # The other options are for the other subjects.
-    options, _ = parser.parse_known_args()
-    asked = options.cases.split(",") if options.cases else None
-    outcomes = []
-    for kind, size in CASES:
-        case = f"{kind}_{size}"
-        if (asked and case not in asked) or (kind == "two_by_two" and LAST < 3):
-            continue
-        rounds = measure(kind, size, options.rounds)
-        outcomes.append({"case": case, "subject": "mpi_channels", "rounds": rounds})
-    if RANK == 0:
-        with open(options.apart, "w") as file:
-            json.dump(outcomes, file)
-
-
-if __name__ == "__main__":
-    try:
-        main()
-    except BaseException:
-        # The other ranks would wait for this one.
-        import traceback
-
-        traceback.print_exc()
-        WORLD.Abort(1)
+run("mpi_channels", CASES, measure)

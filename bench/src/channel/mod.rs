@@ -11,8 +11,7 @@ use clap::ValueEnum;
 use clap::builder::PossibleValue;
 use mpi::traits::*;
 
-use crate::clock;
-use crate::pace::{Laps, repeat_until};
+use crate::pace::{Laps, repeat_until, until_now};
 use crate::team::{Span, Team};
 use crate::turns::Subject;
 
@@ -261,14 +260,6 @@ fn asks(link: &mut impl Link, span: Span) -> Laps {
     link.end();
     laps.operations *= 2;
     laps
-}
-
-/// So many operations, and this rank is done now.
-fn until_now(operations: u64) -> Laps {
-    Laps {
-        operations,
-        end: clock::now(),
-    }
 }
 
 /// A message in the sender's or the receiver's own memory.

@@ -11,46 +11,35 @@ use libc::{
     pthread_rwlockattr_init, pthread_rwlockattr_setpshared,
 };
 use mpi::topology::SimpleCommunicator;
-use mpi::traits::*;
 
 use super::{Case, Lock, lock_round};
-use crate::memory::Shared;
+use crate::memory::{Object, succeed};
 use crate::team::Team;
 use crate::turns::Subject;
 
 /// A `pthread_rwlock_t` of all ranks of one host.
 pub struct PthreadRwlock {
-    lock: Shared<pthread_rwlock_t>,
-    destroys: bool,
-    world: SimpleCommunicator,
+    lock: Object<pthread_rwlock_t>,
 }
 
 impl PthreadRwlock {
     /// Makes the lock in memory of rank 0. Collective.
     pub fn new(world: &SimpleCommunicator) -> Self {
-        let lock = Shared::new(world);
-        let destroys = world.rank() == 0;
-        if destroys {
+        let lock = Object::new(world, |lock| {
             let mut attributes = MaybeUninit::uninit();
             // SAFETY: the attributes are initialized before they are used; the lock's memory is zeroed and
-            // no other rank uses it before the barrier.
+            // no other rank uses it yet.
             unsafe {
                 succeed(pthread_rwlockattr_init(attributes.as_mut_ptr()));
                 succeed(pthread_rwlockattr_setpshared(
                     attributes.as_mut_ptr(),
                     PTHREAD_PROCESS_SHARED,
                 ));
-                succeed(pthread_rwlock_init(lock.as_ptr(), attributes.as_ptr()));
+                succeed(pthread_rwlock_init(lock, attributes.as_ptr()));
                 succeed(pthread_rwlockattr_destroy(attributes.as_mut_ptr()));
             }
-        }
-        let world = world.duplicate();
-        world.barrier();
-        Self {
-            lock,
-            destroys,
-            world,
-        }
+        });
+        Self { lock }
     }
 
     fn unlock(&self) {
@@ -83,15 +72,8 @@ impl Subject<Case> for PthreadRwlock {
     }
 
     fn close(self: Box<Self>) {
-        self.world.barrier();
-        if self.destroys {
-            // SAFETY: no rank uses the lock after the barrier.
-            succeed(unsafe { pthread_rwlock_destroy(self.lock.as_ptr()) });
-        }
-        self.lock.free();
+        // SAFETY: no rank uses the lock any more.
+        self.lock
+            .close(|lock| succeed(unsafe { pthread_rwlock_destroy(lock) }));
     }
-}
-
-fn succeed(error: i32) {
-    assert_eq!(error, 0, "a pthread_rwlock function failed");
 }

@@ -1,25 +1,23 @@
 """The Python package pshmem in the cases of the region benchmark.
 
-    mpiexec -n 2 python3 measure_pshmem.py --apart FILE [--rounds N] [--cases set_120,row_of_8000000]
+The cases and what is counted are those of the benchmark, and rounds are as long. An operation is `MPIShared.set`, in which
+all ranks take part, also where the benchmark has one rank write a row by itself.
 
-`cargo xtask bench region` runs it, with a Python that has the package, and the benchmark takes its rounds over. The cases
-and what is counted are those of the benchmark, and rounds are as long.
-
-An operation is `MPIShared.set`, in which all ranks take part, also where the benchmark has one rank write a row by itself.
 The first and the last of the items that are set bear the number of the operation, and after each round every rank checks
 that it sees those of the last.
 """
 
-import argparse
-import json
-import time
+import sys
+from pathlib import Path
 
 import numpy
 from mpi4py import MPI
 from pshmem import MPIShared
 
-NOTICE = 10e6  # nanoseconds, from the choice of a start to the start
-FIRST = 4  # operations before there is any figure to go by
+# For what all programs in Python have in common.
+sys.path.append(str(Path(__file__).resolve().parent.parent))
+
+from team import LONE_RANK, RANK, WORLD, now, paced, run, start
 
 # The shape of the array, that of what is set, nanoseconds a round, and which part of the rounds that are asked for.
 CASES = {
@@ -29,45 +27,15 @@ CASES = {
     "row_of_8000000": ((1000, 1000), (1, 1000), 80e6, 1),
 }
 
-WORLD = MPI.COMM_WORLD
-RANK = WORLD.Get_rank()
-
-
-def now():
-    """The clock that all ranks of a host read alike."""
-    return time.clock_gettime_ns(time.CLOCK_MONOTONIC)
-
-
-def meet():
-    """A barrier in which ranks that come early leave their cores to the others."""
-    request = WORLD.Ibarrier()
-    while not request.Test():
-        time.sleep(0.001)
-
-
-def start():
-    """Waits for the moment at which all ranks start."""
-    meet()
-    moment = WORLD.bcast(now() + NOTICE if RANK == 0 else None)
-    time.sleep(max(0, moment - now()) / 1e9)
-    return moment
-
-
-def worker(case):
-    """The rank that has the items: for a row one that is not on the first one's host, if there is any."""
-    host = WORLD.Split_type(MPI.COMM_TYPE_SHARED)
-    one_host = host.Get_size() == WORLD.Get_size()
-    host.Free()
-    return 0 if one_host or case.startswith("set") else WORLD.Get_size() - 1
-
 
 class Subject:
     """A shared array, and what the worker has for it. Made by all ranks together."""
 
     def __init__(self, case):
-        shape, part, self.span, _ = CASES[case]
+        shape, part, _, _ = CASES[case]
         self.shared = MPIShared(shape, numpy.float64, WORLD)
-        self.worker = worker(case)
+        # For a row one that is not on the first one's host, if there is any.
+        self.worker = 0 if case.startswith("set") else LONE_RANK
         self.data = None
         if RANK == self.worker:
             self.data = numpy.arange(numpy.prod(part), dtype=numpy.float64).reshape(part)
@@ -100,42 +68,14 @@ class Subject:
         self.check()
         return (end - begin) / count
 
-    def rounds(self, count):
-        """All rounds, each with as many operations as fit at the pace of the one before. Collective."""
-        figures = [self.operations(FIRST)]
-        # After the first guess comes a round that is not counted.
-        for _ in range(1 + count):
-            figures.append(self.operations(max(1, int(self.span / figures[-1]))))
-        return figures[2:]
+
+def measure(case, rounds):
+    """All rounds of a case. Collective."""
+    _, _, span, share = CASES[case]
+    subject = Subject(case)
+    figures = paced(subject.operations, span, -(-rounds // share))
+    subject.shared.close()
+    return figures
 
 
-def main():
-    parser = argparse.ArgumentParser(allow_abbrev=False, add_help=False)
-    parser.add_argument("--apart", required=True)
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--cases")
-    # The other options are for the other subjects.
-    options, _ = parser.parse_known_args()
-    asked = options.cases.split(",") if options.cases else CASES
-    outcomes = []
-    for case, (_, _, _, share) in CASES.items():
-        if case not in asked:
-            continue
-        subject = Subject(case)
-        rounds = subject.rounds(-(-options.rounds // share))
-        subject.shared.close()
-        outcomes.append({"case": case, "subject": "pshmem", "rounds": rounds})
-    if RANK == 0:
-        with open(options.apart, "w") as file:
-            json.dump(outcomes, file)
-
-
-if __name__ == "__main__":
-    try:
-        main()
-    except BaseException:
-        # The other ranks would wait for this one.
-        import traceback
-
-        traceback.print_exc()
-        WORLD.Abort(1)
+run("pshmem", CASES, measure)

@@ -3,8 +3,7 @@
 use std::ops::Range;
 
 use super::{Case, items};
-use crate::clock;
-use crate::pace::{Laps, repeat_until};
+use crate::pace::{Laps, Pace, repeat_until, until_now};
 use crate::team::{Span, Team};
 use crate::turns::Subject;
 
@@ -33,8 +32,7 @@ pub(super) struct Together<A> {
     array: A,
     /// The number of the next items; the memory of a new array does not look like any.
     next: u64,
-    /// Nanoseconds an operation in the round before, the same on all ranks.
-    took: Option<f64>,
+    pace: Pace,
 }
 
 impl<A: Array> Together<A> {
@@ -42,50 +40,30 @@ impl<A: Array> Together<A> {
         Self {
             array,
             next: 1,
-            took: None,
+            pace: Pace::default(),
         }
-    }
-
-    /// So many operations; nanoseconds each.
-    fn operations(&mut self, count: u64, case: Case, team: &Team) -> f64 {
-        let span = team.start();
-        for number in self.next..self.next + count {
-            self.array.write(number);
-        }
-        let works = team.rank() == case.worker(team);
-        let laps = Laps {
-            operations: if works { count } else { 0 },
-            end: clock::now(),
-        };
-        let tally = team.tally(span, laps);
-        self.next += count;
-        check(&self.array, case, self.next - 1);
-        tally.nanos_per_operation()
     }
 }
 
 impl<A: Array> Subject<Case> for Together<A> {
-    /// No rank looks at the clock: all go by how long an operation took the time before.
     fn round(&mut self, case: Case, team: &Team) -> f64 {
-        /// Operations before there is any figure to go by.
-        const FIRST: u64 = 4;
-        let before = match self.took {
-            Some(took) => took,
-            None => self.operations(FIRST, case, team),
-        };
-        let took = self.operations(fitting(case, before), case, team);
-        self.took = Some(took);
-        took
+        let Self { array, next, pace } = self;
+        pace.round(case.round(), |count| {
+            let span = team.start();
+            for number in *next..*next + count {
+                array.write(number);
+            }
+            let works = team.rank() == case.worker(team);
+            let tally = team.tally(span, until_now(if works { count } else { 0 }));
+            *next += count;
+            check(array, case, *next - 1);
+            tally.nanos_per_operation()
+        })
     }
 
     fn close(self: Box<Self>) {
         self.array.close();
     }
-}
-
-/// How many operations of so many nanoseconds a round has, one at least.
-fn fitting(case: Case, nanos: f64) -> u64 {
-    ((case.round().as_nanos() as f64 / nanos) as u64).max(1)
 }
 
 /// The worker writes by itself.
@@ -192,13 +170,6 @@ impl<R: Readable> Subject<Case> for Sums<R> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_round_has_as_many_operations_as_fit() {
-        let case = Case::Set(120);
-        assert_eq!(fitting(case, 1e3), 80_000);
-        assert_eq!(fitting(case, 1e12), 1);
-    }
 
     #[test]
     fn the_sum_is_that_of_all_items() {

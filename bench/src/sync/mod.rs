@@ -1,21 +1,48 @@
 //! What the benchmark of smaller shared things compares: the cases, and the subjects that go through them.
+//!
+//! Two subjects are not in here: `measure_pshmem.py` and `measure_mpi4py.py`, programs of their own that measure Python
+//! packages in the same cases.
 
+pub mod mpi_barrier;
 pub mod mpi_fetch_and_op;
+pub mod mpi_messages;
 pub mod mpisync;
+pub mod posix_semaphore;
+pub mod pthread_barrier;
+pub mod pthread_mutex;
+mod rounds;
 
 use clap::ValueEnum;
 
 use crate::lock::Windows;
-use crate::pace::repeat_until;
 use crate::team::Team;
 use crate::turns::Subject;
+use rounds::{Counting, Excluding, Meeting, TakingTurns};
 
 /// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 #[value(rename_all = "snake_case")]
 pub enum Case {
+    /// One rank locks and unlocks a mutex; the other ranks have nothing to do.
+    MutexAlone,
+    /// All ranks lock and unlock a mutex.
+    MutexAll,
     /// All ranks take the next number.
     Counter,
+    /// One rank acquires and releases the only permit of a semaphore; the other ranks have nothing to do.
+    SemaphoreAlone,
+    /// All ranks acquire and release the only permit of a semaphore.
+    SemaphoreAll,
+    /// One rank after the other has its turn, in the order of the ranks, and then again.
+    Turn,
+    /// All ranks wait until all are there.
+    Barrier,
+}
+
+impl Case {
+    fn is_alone(self) -> bool {
+        matches!(self, Case::MutexAlone | Case::SemaphoreAlone)
+    }
 }
 
 /// Who is measured.
@@ -24,66 +51,122 @@ pub enum Case {
 pub enum Name {
     /// This project.
     Mpisync,
+    /// glibc's mutex, shared between processes.
+    PthreadMutex,
+    /// glibc's semaphore, shared between processes.
+    PosixSemaphore,
+    /// glibc's barrier, shared between processes.
+    PthreadBarrier,
+    /// The Python package `pshmem`, in a program of its own.
+    Pshmem,
+    /// The Python package `mpi4py`, its `util.sync`, in a program of its own.
+    Mpi4py,
     /// `MPI_Fetch_and_op` and `MPI_Win_flush`.
     MpiFetchAndOp,
+    /// Messages by hand.
+    MpiMessages,
+    /// `MPI_Barrier`.
+    MpiBarrier,
 }
 
 impl Name {
-    /// Whether it works with ranks on so many hosts; `windows` tells what MPI can do over several.
-    pub fn is_fit(self, hosts: usize, windows: Windows) -> bool {
-        match self {
-            Name::Mpisync => true,
-            Name::MpiFetchAndOp => hosts == 1 || windows != Windows::No,
+    /// Whether this program can measure it.
+    pub fn is_here(self) -> bool {
+        !matches!(self, Name::Pshmem | Name::Mpi4py)
+    }
+
+    /// Whether the subject has something that does what the case asks for, and works with ranks on so many hosts; `windows`
+    /// tells what MPI can do over several.
+    pub fn is_fit(self, case: Case, hosts: usize, windows: Windows) -> bool {
+        let has_windows = hosts == 1 || windows != Windows::No;
+        match (self, case) {
+            (Name::Mpisync, _) => true,
+            (Name::PthreadMutex, Case::MutexAlone | Case::MutexAll) => hosts == 1,
+            (Name::PosixSemaphore, Case::SemaphoreAlone | Case::SemaphoreAll) => hosts == 1,
+            (Name::PthreadBarrier, Case::Barrier) => hosts == 1,
+            (Name::Pshmem, Case::MutexAlone | Case::MutexAll) => hosts == 1,
+            (Name::Mpi4py, Case::Turn) => true,
+            (Name::Mpi4py, case) => case != Case::Barrier && has_windows,
+            (Name::MpiFetchAndOp, Case::Counter) => has_windows,
+            (Name::MpiMessages, Case::Turn | Case::Barrier) => true,
+            (Name::MpiBarrier, Case::Barrier) => true,
+            _ => false,
         }
     }
 
-    /// Makes the subject. Collective.
-    pub fn make<'a>(self, team: &Team<'a>) -> Box<dyn Subject<Case> + 'a> {
-        match self {
-            Name::Mpisync => Box::new(Counting(mpisync::Mpisync::new(team.world()))),
-            Name::MpiFetchAndOp => {
-                let subject = mpi_fetch_and_op::MpiFetchAndOp::new(team.world(), team.hosts());
+    /// Makes the subject for a case. Collective.
+    ///
+    /// # Panics
+    /// Where this program [cannot measure it](Self::is_here), or the case is not one that it [fits](Self::is_fit).
+    pub fn make(self, case: Case, team: &Team) -> Box<dyn Subject<Case>> {
+        let world = team.world();
+        match (self, case) {
+            (Name::Mpisync, Case::MutexAlone | Case::MutexAll) => {
+                Box::new(Excluding(mpisync::mutex(world)))
+            }
+            (Name::Mpisync, Case::SemaphoreAlone | Case::SemaphoreAll) => {
+                Box::new(Excluding(mpisync::semaphore(world)))
+            }
+            (Name::Mpisync, Case::Counter) => Box::new(Counting(mpisync::counter(world))),
+            (Name::Mpisync, Case::Turn) => Box::new(TakingTurns::new(mpisync::turn(world))),
+            (Name::Mpisync, Case::Barrier) => Box::new(Meeting::new(mpisync::barrier(world))),
+            (Name::PthreadMutex, _) => Box::new(Excluding(pthread_mutex::PthreadMutex::new(world))),
+            (Name::PosixSemaphore, _) => {
+                Box::new(Excluding(posix_semaphore::PosixSemaphore::new(world)))
+            }
+            (Name::PthreadBarrier, _) => {
+                Box::new(Meeting::new(pthread_barrier::PthreadBarrier::new(world)))
+            }
+            (Name::MpiFetchAndOp, _) => {
+                let subject = mpi_fetch_and_op::MpiFetchAndOp::new(world, team.hosts());
                 Box::new(Counting(subject))
             }
+            (Name::MpiMessages, Case::Turn) => {
+                Box::new(TakingTurns::new(mpi_messages::Token::new(world)))
+            }
+            (Name::MpiMessages, Case::Barrier) => {
+                Box::new(Meeting::new(mpi_messages::Dissemination::new(world)))
+            }
+            (Name::MpiBarrier, _) => Box::new(Meeting::new(mpi_barrier::MpiBarrier::new(world))),
+            (Name::Pshmem | Name::Mpi4py, _) => panic!("a program of its own measures it"),
+            (Name::MpiMessages, _) => panic!("it has nothing for this case"),
         }
     }
 }
 
-/// A number that all ranks count up.
-trait Counter {
-    /// The next number, from 1 on.
-    fn next(&mut self) -> u64;
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-    /// Gives it back. Collective.
-    fn close(self);
-}
-
-/// A counter that goes through rounds.
-struct Counting<C>(C);
-
-impl<C: Counter> Subject<Case> for Counting<C> {
-    fn round(&mut self, _case: Case, team: &Team) -> f64 {
-        // All ranks know what it begins with, and no rank counts on before all do.
-        let begins = team.max(if team.rank() == 0 {
-            self.0.next() + 1
-        } else {
-            0
-        });
-        let span = team.start();
-        let mut last = 0;
-        let laps = repeat_until(span.end, || {
-            let number = self.0.next();
-            assert!(number > last, "a counter goes on");
-            last = number;
-        });
-        let tally = team.tally(span, laps);
-        // Each number has been given out once, or there would be more of them, or less.
-        let ended = team.max(last) + 1;
-        assert_eq!(ended - begins, tally.operations, "numbers were lost");
-        tally.nanos_per_operation()
+    /// Those that take part in a case, on one host or on several without windows.
+    fn fit(case: Case, hosts: usize) -> Vec<Name> {
+        let names = Name::value_variants().iter().copied();
+        names
+            .filter(|name| name.is_fit(case, hosts, Windows::No))
+            .collect()
     }
 
-    fn close(self: Box<Self>) {
-        self.0.close();
+    #[test]
+    fn subjects_take_part_in_the_cases_that_they_have_something_for() {
+        use Name::*;
+        for mutex in [Case::MutexAlone, Case::MutexAll] {
+            assert_eq!(fit(mutex, 1), [Mpisync, PthreadMutex, Pshmem, Mpi4py]);
+        }
+        for semaphore in [Case::SemaphoreAlone, Case::SemaphoreAll] {
+            assert_eq!(fit(semaphore, 1), [Mpisync, PosixSemaphore, Mpi4py]);
+        }
+        assert_eq!(fit(Case::Counter, 1), [Mpisync, Mpi4py, MpiFetchAndOp]);
+        assert_eq!(fit(Case::Turn, 1), [Mpisync, Mpi4py, MpiMessages]);
+        let barriers = [Mpisync, PthreadBarrier, MpiMessages, MpiBarrier];
+        assert_eq!(fit(Case::Barrier, 1), barriers);
+    }
+
+    #[test]
+    fn messages_alone_go_over_hosts_where_there_are_no_windows() {
+        use Name::*;
+        assert_eq!(fit(Case::MutexAll, 2), [Mpisync]);
+        assert_eq!(fit(Case::Counter, 2), [Mpisync]);
+        assert_eq!(fit(Case::Turn, 2), [Mpisync, Mpi4py, MpiMessages]);
+        assert_eq!(fit(Case::Barrier, 2), [Mpisync, MpiMessages, MpiBarrier]);
     }
 }

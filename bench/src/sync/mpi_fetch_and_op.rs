@@ -3,7 +3,7 @@
 use mpi::ffi;
 use mpi::topology::SimpleCommunicator;
 
-use super::Counter;
+use super::rounds::Counter;
 use crate::window::Window;
 
 /// One word at rank 0.

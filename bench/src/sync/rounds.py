@@ -1,0 +1,158 @@
+"""How the programs in Python go through a round, and what is checked in it."""
+
+import os
+
+from mpi4py import MPI
+from team import HOST, HOSTS, LONE_RANK, RANK, ROUND, SIZE, WORLD, now, paced, sleep_until, start
+
+# A batch shorter than this is doubled, and one longer is halved, in nanoseconds; the clock is read once a batch.
+SHORT, LONG = 5_000, 40_000
+
+CHECKED = 10  # sections of each rank that are checked after a round
+LENGTH = 20_000  # nanoseconds that each of them takes, longer than a message to another host
+
+
+def repeat_until(deadline, operation):
+    """Runs `operation` again and again until the deadline: how often, and when the last one was over."""
+    operations, batch, before = 0, 1, now()
+    while True:
+        for _ in range(batch):
+            operation()
+        operations += batch
+        end = now()
+        if end >= deadline:
+            return operations, end
+        if end - before < SHORT:
+            batch *= 2
+        elif end - before > LONG:
+            batch = max(1, batch // 2)
+        before = end
+
+
+def sit_out(deadline):
+    """Does nothing until the deadline; inside MPI where its windows need that: over hosts, and with MPICH."""
+    while (HOSTS > 1 or MPI.get_vendor()[0] != "Open MPI") and now() < deadline:
+        WORLD.Iprobe()
+        os.sched_yield()
+    sleep_until(deadline)
+
+
+def tally(begin, operations, end):
+    """The operations of all ranks, and the nanoseconds that passed divided by them. Collective."""
+    operations = WORLD.allreduce(operations)
+    return operations, (WORLD.allreduce(end, MPI.MAX) - begin) / operations
+
+
+class Shared:
+    """A number in memory of all ranks of a host, which is read and written without further ado. Made by them together."""
+
+    def __init__(self):
+        size = MPI.INT64_T.Get_size() if HOST.Get_rank() == 0 else 0
+        self.window = MPI.Win.Allocate_shared(size, 1, comm=HOST)
+        memory, _ = self.window.Shared_query(0)
+        self.number = memoryview(memory).cast("q")
+
+    def close(self):
+        self.number.release()
+        self.window.Free()
+
+
+def excluding(acquire, release, alone, rounds):
+    """Rounds in which one rank or all acquire and release what only one can have at a time. Collective."""
+    shared = Shared()
+    number = shared.number
+
+    def operation():
+        acquire()
+        number[0] += 1
+        release()
+
+    def one_round():
+        number[0] = 0
+        begin = start()
+        if alone and RANK != LONE_RANK:
+            sit_out(begin + ROUND)
+            laps = 0, begin
+        else:
+            laps = repeat_until(begin + ROUND, operation)
+        operations, figure = tally(begin, *laps)
+        counted = WORLD.allreduce(number[0] if HOST.Get_rank() == 0 else 0)
+        assert counted == operations, "ranks were not excluded"
+        if not alone:
+            check_exclusion(acquire, release)
+        return figure
+
+    # The first is not counted.
+    figures = [one_round() for _ in range(1 + rounds)][1:]
+    shared.close()
+    return figures
+
+
+def counting(take, rounds):
+    """Rounds in which all ranks take the next number. Collective."""
+
+    def one_round():
+        begins = WORLD.bcast(take() + 1 if RANK == 0 else None)
+        begin = start()
+        last = 0
+
+        def operation():
+            nonlocal last
+            number = take()
+            assert number > last, "a counter goes on"
+            last = number
+
+        operations, figure = tally(begin, *repeat_until(begin + ROUND, operation))
+        # Each number has been given out once, or there would be more of them, or less.
+        assert WORLD.allreduce(last, MPI.MAX) + 1 - begins == operations, "numbers were lost"
+        return figure
+
+    # The first is not counted.
+    return [one_round() for _ in range(1 + rounds)][1:]
+
+
+def taking_turns(turn, rounds):
+    """Rounds in which one rank after the other has its turn, in which it calls what `turn` is given. Collective."""
+
+    def nothing():
+        pass
+
+    def turns(count):
+        begin = start()
+        for _ in range(count):
+            turn(nothing)
+        end = WORLD.allreduce(now(), MPI.MAX)
+        check_turns(turn)
+        return (end - begin) / count
+
+    return [figure / SIZE for figure in paced(turns, ROUND, rounds)]
+
+
+def stay():
+    """What a rank does in a section that is checked: when it came, and when it went."""
+    came = now()
+    while now() < came + LENGTH:
+        pass
+    return came, now()
+
+
+def check_exclusion(acquire, release):
+    """Checks that no rank comes to its section before another one has gone, also on several hosts. Collective."""
+    stays = []
+    for _ in range(CHECKED):
+        acquire()
+        stays.append(stay())
+        release()
+    stays = sorted(each for rank in WORLD.allgather(stays) for each in rank)
+    moments = [moment for each in stays for moment in each]
+    assert moments == sorted(moments), "ranks were not excluded"
+
+
+def check_turns(turn):
+    """Checks that turns come in the order of the ranks, and each when the one before has ended. Collective."""
+    stays = []
+    for _ in range(CHECKED):
+        turn(lambda: stays.append(stay()))
+    of_all = WORLD.allgather(stays)
+    in_turn = [moment for step in zip(*of_all) for each in step for moment in each]
+    assert in_turn == sorted(in_turn), "turns were not in the order of ranks"
