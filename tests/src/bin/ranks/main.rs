@@ -6,6 +6,7 @@ mod channel;
 mod collective;
 mod common;
 mod communicators;
+mod condvar;
 mod counter;
 mod death;
 mod errors;
@@ -21,11 +22,13 @@ mod mismatch;
 mod mutex;
 mod nesting;
 mod network;
+mod once;
 mod plain;
 mod progress;
 mod rare_writes;
 mod region;
 mod region_errors;
+mod semaphore;
 mod soak;
 mod transport;
 mod turn;
@@ -38,6 +41,7 @@ fn main() {
         channel::CASES,
         collective::CASES,
         communicators::CASES,
+        condvar::CASES,
         counter::CASES,
         death::CASES,
         death::channels::CASES,
@@ -55,11 +59,13 @@ fn main() {
         mutex::CASES,
         nesting::CASES,
         network::CASES,
+        once::CASES,
         plain::CASES,
         progress::CASES,
         rare_writes::CASES,
         region::CASES,
         region_errors::CASES,
+        semaphore::CASES,
         soak::CASES,
         transport::CASES,
         turn::CASES,
