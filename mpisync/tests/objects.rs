@@ -110,7 +110,7 @@ fn permits_come_and_go() {
 #[test]
 fn a_bound_holds() {
     let semaphore = Semaphore::local(2);
-    let beyond = |released| Err(SemaphoreError::BeyondBound { released });
+    let beyond = |released| Err(SemaphoreError::BeyondBound { released, most: 2 });
     assert_eq!(semaphore.release(1), beyond(1));
     semaphore.acquire().forget();
     assert_eq!(semaphore.release(2), beyond(2));
@@ -123,10 +123,15 @@ fn a_bound_holds() {
     let signal = Semaphore::local_unbounded(0);
     assert_eq!(signal.bound(), None);
     assert!(signal.try_acquire().is_none());
-    assert_eq!(signal.release(Semaphore::MAX_PERMITS), Ok(()));
-    assert_eq!(signal.release(1), beyond(1));
-    signal.acquire_many(Semaphore::MAX_PERMITS).forget();
+    let most = Semaphore::MAX_PERMITS;
+    assert_eq!(signal.release(most), Ok(()));
+    let held = signal.acquire();
+    let beyond = SemaphoreError::BeyondBound { released: 1, most };
+    assert_eq!(signal.release(1), Err(beyond), "what is held counts");
+    drop(held);
+    signal.acquire_many(most).forget();
     assert!(signal.try_acquire().is_none());
+    assert_eq!(signal.release(1), Ok(()));
     let words = panic_of(|| drop(Semaphore::local(u32::MAX)));
     assert!(words.contains("268435455"), "{words}");
 }

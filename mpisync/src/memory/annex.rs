@@ -55,6 +55,7 @@ impl Annex {
                 let words: &WaitWords = memory.get(start);
                 let stock = Stock::of(*permits);
                 words.stock.store(stock.0, Ordering::SeqCst);
+                words.total.store(*permits, Ordering::SeqCst);
                 if let Cargo::Value(bytes) = cargo {
                     let place = waitlist::cargo(topology, memory, start, bytes.len());
                     // SAFETY: there is room for so many bytes, of which nobody else knows yet.

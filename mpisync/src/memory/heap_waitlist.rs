@@ -27,7 +27,7 @@ impl HeapWaitlist {
             broken: atomic::AtomicU32::new(0),
             called: atomic::AtomicU32::new(0),
             cargo: atomic::AtomicU64::new(0),
-            kept: atomic::AtomicU64::new(0),
+            total: atomic::AtomicU32::new(0),
         };
         let seat = |_| Seat {
             want: AtomicU64::new(0),

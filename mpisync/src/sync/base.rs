@@ -147,13 +147,13 @@ impl Base {
         }
     }
 
-    /// Puts permits into the stock; whether there was room.
-    pub(super) fn supply(&self, count: u32, bounded: bool) -> Result<bool, LockError> {
+    /// Puts permits into the stock; whether there are no more than `most` then.
+    pub(super) fn supply(&self, count: u32, most: u32) -> Result<bool, LockError> {
         self.controller.check_usable()?;
         Ok(match &self.side {
-            Side::Here(list) => list.supply(count, bounded),
+            Side::Here(list) => list.supply(count, most),
             #[cfg(feature = "mpi")]
-            Side::Far => self.asker().supply(count, bounded),
+            Side::Far => self.asker().supply(count, most),
         })
     }
 
@@ -233,13 +233,17 @@ impl Base {
         })
     }
 
-    /// Puts bytes beside the permit and gives it back.
-    pub(super) fn release_with(&self, bytes: Vec<u8>) {
-        if let Some(list) = self.list() {
-            // SAFETY: this rank has the permit.
-            unsafe { self.cargo.write(&list.memory, &bytes) };
+    /// Puts bytes beside the permit and gives it back. All ranks find them there from now on.
+    pub(super) fn fill(&self, bytes: Vec<u8>) {
+        match &self.side {
+            Side::Here(list) => {
+                // SAFETY: this rank has the permit.
+                unsafe { self.cargo.write(&list.memory, &bytes) };
+                list.release(self.me(), 1);
+            }
+            #[cfg(feature = "mpi")]
+            Side::Far => self.asker().fill(bytes),
         }
-        self.release(1, || Some(bytes));
     }
 
     #[inline]
@@ -275,7 +279,7 @@ impl Base {
     }
 
     /// Who has permits, by rank, and who waits, in order; nothing where the list is on another node.
-    pub(super) fn fill(&self, fields: &mut fmt::DebugStruct<'_, '_>) {
+    pub(super) fn show(&self, fields: &mut fmt::DebugStruct<'_, '_>) {
         let controller = &self.controller;
         fields
             .field("name", &controller.name())

@@ -82,7 +82,8 @@ impl<'a, O: Object, C: Communicator> SyncBuilder<'a, O, C> {
         }
     }
 
-    /// The rank on whose node it is; rank 0 if not said. The same on all ranks.
+    /// The rank on whose node it is; rank 0 if not said. The same on all ranks, and without effect on a turn or a barrier, of
+    /// which each node has a part.
     pub fn root(mut self, rank: i32) -> Self {
         self.root = rank;
         self

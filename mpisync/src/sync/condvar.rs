@@ -51,7 +51,7 @@ pub struct Condvar {
 /// Why a rank that waited for some time goes on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Wake {
-    /// Another rank has notified it.
+    /// Another rank has notified it; of a wait for something, that is there.
     Notified,
     /// The time was up. No notification has counted it.
     TimedOut,
@@ -166,7 +166,7 @@ impl Condvar {
         self.notify(1)
     }
 
-    /// Wakes all ranks that wait; how many there were. Not collective.
+    /// Wakes all ranks that wait when it is called; how many there were. Not collective.
     ///
     /// # Panics
     /// If MPI is finalized.
@@ -263,7 +263,7 @@ impl private::Object for CondvarOf {
 impl fmt::Debug for Condvar {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut fields = f.debug_struct("Condvar");
-        self.base.fill(&mut fields);
+        self.base.show(&mut fields);
         fields.finish_non_exhaustive()
     }
 }

@@ -306,7 +306,7 @@ impl<T: Guarded> fmt::Debug for Mutex<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut fields = f.debug_struct("Mutex");
         fields.field("value", &format_args!("{}", type_name::<T>()));
-        self.base.fill(&mut fields);
+        self.base.show(&mut fields);
         fields.finish_non_exhaustive()
     }
 }

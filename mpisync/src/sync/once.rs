@@ -20,6 +20,7 @@ use std::any::type_name;
 use std::cell::{Cell, OnceCell};
 use std::convert::Infallible;
 use std::fmt;
+use std::mem;
 use std::time::Duration;
 
 /// A value that the first rank to ask for it computes, and all others that ask get from there. Not collective: ranks that
@@ -231,27 +232,25 @@ impl<T: Serialize + DeserializeOwned> OnceShared<T> {
 /// The time in which this rank may compute the value. Others may from its end on, also where that comes by a panic.
 struct ComputeTurn<'a, T> {
     once: &'a OnceShared<T>,
-    bytes: Option<Vec<u8>>,
 }
 
 impl<'a, T> ComputeTurn<'a, T> {
     fn begin(once: &'a OnceShared<T>) -> Self {
         once.computes.set(true);
-        ComputeTurn { once, bytes: None }
+        ComputeTurn { once }
     }
 
-    fn end_with(mut self, bytes: Vec<u8>) {
-        self.bytes = Some(bytes);
+    fn end_with(self, bytes: Vec<u8>) {
+        self.once.computes.set(false);
+        self.once.base.fill(bytes);
+        mem::forget(self);
     }
 }
 
 impl<T> Drop for ComputeTurn<'_, T> {
     fn drop(&mut self) {
         self.once.computes.set(false);
-        match self.bytes.take() {
-            Some(bytes) => self.once.base.release_with(bytes),
-            None => self.once.base.release(1, || None),
-        }
+        self.once.base.release(1, || None);
     }
 }
 
@@ -344,7 +343,7 @@ impl<T: fmt::Debug> fmt::Debug for OnceShared<T> {
         fields
             .field("value", &self.value.get())
             .field("type", &format_args!("{}", type_name::<T>()));
-        self.base.fill(&mut fields);
+        self.base.show(&mut fields);
         fields.finish_non_exhaustive()
     }
 }

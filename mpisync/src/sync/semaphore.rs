@@ -60,12 +60,14 @@ pub enum SemaphoreError {
     },
     /// More were released than are missing.
     #[error(
-        "{released} permits were released beyond the semaphore's bound; release what was forgotten (`Permit::forget`), or make \
-         the semaphore `unbounded`"
+        "with {released} permits more there would be more than {most}, the most that the semaphore can have; release what was \
+         forgotten (`Permit::forget`), or make it `unbounded` if it is not"
     )]
     BeyondBound {
         /// How many were to be released.
         released: u32,
+        /// How many there are at most, free or not.
+        most: u32,
     },
     /// They could not be had.
     #[error(transparent)]
@@ -221,10 +223,12 @@ impl Semaphore {
     /// # Ok::<(), mpisync::sync::SemaphoreError>(())
     /// ```
     pub fn release(&self, count: u32) -> Result<(), SemaphoreError> {
-        if self.base.supply(count, self.bound.is_some())? {
+        let most = self.most();
+        if self.base.supply(count, most)? {
             return Ok(());
         }
-        Err(SemaphoreError::BeyondBound { released: count })
+        let released = count;
+        Err(SemaphoreError::BeyondBound { released, most })
     }
 
     /// How many permits are free just now; the next moment it may be otherwise. Not collective. Waits for a round trip where the
@@ -371,7 +375,7 @@ impl fmt::Debug for Semaphore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut fields = f.debug_struct("Semaphore");
         fields.field("bound", &self.bound);
-        self.base.fill(&mut fields);
+        self.base.show(&mut fields);
         fields.finish_non_exhaustive()
     }
 }
@@ -391,9 +395,12 @@ impl Permit<'_> {
         self.count
     }
 
-    /// Keeps the permits from going back by themselves; [`Semaphore::release`] gives them back, on whatever rank.
+    /// Keeps the permits from going back by themselves; [`Semaphore::release`] gives them back, on whatever rank. Waits for a
+    /// round trip where the root is on another node.
     pub fn forget(self) {
-        self.semaphore.base.keep(self.count);
+        if self.count > 0 {
+            self.semaphore.base.keep(self.count);
+        }
         mem::forget(self);
     }
 }

@@ -25,7 +25,7 @@ mod tests;
 
 use crate::memory::WaitMemory;
 use crate::memory::atomic::{Ordering, fence_after_exchange};
-use crate::memory::words::waitlist::{MOST_PERMITS, Seat, Stock, UNSETTLED, WaitWords, Want};
+use crate::memory::words::waitlist::{Seat, Stock, UNSETTLED, WaitWords, Want};
 use crate::wait::{Deadline, Stop, wait};
 
 /// A waiting list in the memory `M`, as one rank sees it.
@@ -194,24 +194,18 @@ impl<M: WaitMemory> Waitlist<M> {
         }
     }
 
-    /// Puts permits into the stock that nobody has; whether there was room: for as many as there can be at all, or, where there
-    /// is a bound, for as many as were [kept](Self::keep).
-    pub(crate) fn supply(&self, count: u32, bounded: bool) -> bool {
-        let less = |before: u64, count: u32| before.checked_sub(count.into());
+    /// Puts permits into the stock that nobody has; whether that makes no more of them than `most`.
+    pub(crate) fn supply(&self, count: u32, most: u32) -> bool {
         let supplied = self.act(|| {
-            let WaitWords { stock, kept, .. } = self.memory.words();
-            if bounded {
-                let order = (Ordering::Relaxed, Ordering::Relaxed);
-                let known = kept.fetch_update(order.0, order.1, |kept| less(kept, count));
-                if known.is_err() {
-                    return false;
-                }
-            }
-            let more = stock.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |now| {
-                let room = MOST_PERMITS - Stock(now).permits();
-                (count <= room).then(|| now + u64::from(count))
+            let WaitWords { stock, total, .. } = self.memory.words();
+            let order = (Ordering::Relaxed, Ordering::Relaxed);
+            let sum = total.fetch_update(order.0, order.1, |total| {
+                total.checked_add(count).filter(|sum| *sum <= most)
             });
-            more.is_ok()
+            if sum.is_ok() {
+                stock.fetch_add(count.into(), Ordering::SeqCst);
+            }
+            sum.is_ok()
         });
         if supplied {
             self.serve();
@@ -219,20 +213,23 @@ impl<M: WaitMemory> Waitlist<M> {
         supplied
     }
 
-    /// A seat keeps permits that it has for good.
+    /// A seat keeps permits that it has for good: there are so many less.
     pub(crate) fn keep(&self, seat: usize, count: u32) {
         self.act(|| {
-            let kept = &self.memory.words().kept;
-            kept.fetch_add(count.into(), Ordering::Relaxed);
             self.memory.seat(seat).take_held(count);
+            let total = &self.memory.words().total;
+            total.fetch_sub(count, Ordering::Relaxed);
         });
     }
 
-    /// Wakes up to so many of the first in a line without permits; how many.
+    /// Wakes up to so many of the first in a line without permits; how many. Who comes after this has begun, or comes back, is
+    /// left alone.
     pub(crate) fn wake(&self, most: u32) -> u32 {
         let mut woken = 0;
+        let tickets = self.memory.words().tickets.load(Ordering::SeqCst);
         while woken < most {
-            let Some(first) = self.first_seen().1 else {
+            let first = self.first_seen().1;
+            let Some(first) = first.filter(|first| first.ticket < tickets) else {
                 break;
             };
             if !self.memory.is_alive(first.seat) {

@@ -18,8 +18,8 @@ pub(crate) struct WaitWords {
     pub(crate) called: atomic::AtomicU32,
     /// How many bytes lie behind the seats, where that may change. Stored by who has the only permit.
     pub(crate) cargo: atomic::AtomicU64,
-    /// How many permits have been kept for good. Of a semaphore with a bound.
-    pub(crate) kept: atomic::AtomicU64,
+    /// How many permits there are, free or not.
+    pub(crate) total: atomic::AtomicU32,
 }
 
 /// Where one rank stands, of whatever node. All zero: it neither waits nor has anything.

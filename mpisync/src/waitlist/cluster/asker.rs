@@ -84,19 +84,33 @@ impl Asker<'_> {
         });
     }
 
-    /// Keeps permits for good; does not wait.
+    /// Keeps permits for good.
     pub(crate) fn keep(self, count: u32) {
-        let asker = self.tier.hub.rank();
-        self.tell(WaitWord::Keep { asker, count });
+        let request = self.ask(|asker, request| WaitWord::Keep {
+            asker,
+            request,
+            count,
+        });
+        self.count(request);
+    }
+
+    /// Puts bytes beside the only permit and gives that back.
+    pub(crate) fn fill(self, cargo: Vec<u8>) {
+        let request = self.ask(|asker, request| WaitWord::Fill {
+            asker,
+            request,
+            cargo,
+        });
+        self.count(request);
     }
 
     /// Puts permits into the stock; whether there was room.
-    pub(crate) fn supply(self, count: u32, bounded: bool) -> bool {
+    pub(crate) fn supply(self, count: u32, most: u32) -> bool {
         let request = self.ask(|asker, request| WaitWord::Supply {
             asker,
             request,
             count,
-            bounded,
+            most,
         });
         self.count(request) > 0
     }
@@ -128,7 +142,7 @@ impl Asker<'_> {
 
     fn count(self, request: u32) -> u32 {
         match self.answer(request, Deadline::Never) {
-            Ok(Answer::Count(count)) => count,
+            Ok(Answer::Done(count)) => count,
             _ => 0,
         }
     }

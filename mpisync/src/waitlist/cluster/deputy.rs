@@ -72,23 +72,40 @@ impl Deputy {
                 }
                 list.release(seat(asker), count);
             }
-            WaitWord::Keep { asker, count } => list.keep(seat(asker), count),
+            WaitWord::Keep {
+                asker,
+                request,
+                count,
+            } => {
+                list.keep(seat(asker), count);
+                tell(asker, request, Answer::Done(count));
+            }
+            WaitWord::Fill {
+                asker,
+                request,
+                cargo,
+            } => {
+                // SAFETY: the asker has the permit.
+                unsafe { self.cargo.write(&list.memory, &cargo) };
+                list.release(seat(asker), 1);
+                tell(asker, request, Answer::Done(1));
+            }
             WaitWord::Supply {
                 asker,
                 request,
                 count,
-                bounded,
+                most,
             } => {
-                let supplied = list.supply(count, bounded);
-                tell(asker, request, Answer::Count(supplied.into()));
+                let supplied = list.supply(count, most);
+                tell(asker, request, Answer::Done(supplied.into()));
             }
             WaitWord::Wake {
                 asker,
                 request,
                 most,
-            } => tell(asker, request, Answer::Count(list.wake(most))),
+            } => tell(asker, request, Answer::Done(list.wake(most))),
             WaitWord::AskFree { asker, request } => {
-                tell(asker, request, Answer::Count(list.free()));
+                tell(asker, request, Answer::Done(list.free()));
             }
             WaitWord::Look { asker, request } => {
                 let cargo = self.cargo.look(&list.memory);

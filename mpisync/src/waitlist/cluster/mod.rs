@@ -28,13 +28,23 @@ pub(crate) enum WaitWord {
         cargo: Option<Vec<u8>>,
     },
     /// `asker` keeps permits for good.
-    Keep { asker: u32, count: u32 },
-    /// Puts permits into the stock.
+    Keep {
+        asker: u32,
+        request: u32,
+        count: u32,
+    },
+    /// `asker` puts this beside the only permit, and gives that back.
+    Fill {
+        asker: u32,
+        request: u32,
+        cargo: Vec<u8>,
+    },
+    /// Puts permits into the stock, up to so many.
     Supply {
         asker: u32,
         request: u32,
         count: u32,
-        bounded: bool,
+        most: u32,
     },
     /// Wakes so many of those who wait.
     Wake { asker: u32, request: u32, most: u32 },
@@ -50,6 +60,7 @@ impl WaitWord {
     /// How many bytes of cargo travel with it.
     pub(crate) fn size(&self) -> usize {
         let cargo = match self {
+            WaitWord::Fill { cargo, .. } => return cargo.len(),
             WaitWord::Release { cargo, .. } => cargo,
             WaitWord::Answer {
                 answer: Answer::Granted { cargo, .. } | Answer::Cargo(cargo),
@@ -88,8 +99,8 @@ pub(crate) enum Answer {
     Left,
     /// This rank died with what nobody else may have.
     Broken { rank: u32 },
-    /// How many.
-    Count(u32),
+    /// It is done, to so many.
+    Done(u32),
     /// What goes with the permit.
     Cargo(Option<Vec<u8>>),
 }

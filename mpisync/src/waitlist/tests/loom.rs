@@ -224,7 +224,7 @@ fn semaphore_as_signal() {
     model(3, || {
         let [first, second]: [List; 2] = lists(2, 0).try_into().ok().expect("two");
         let other = thread::spawn(move || second.acquire(2, || Deadline::Never));
-        assert!(first.supply(1, false) && first.supply(1, false));
+        assert!(first.supply(1, 2) && first.supply(1, 2));
         other
             .join()
             .expect("no rank fails")

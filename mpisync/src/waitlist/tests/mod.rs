@@ -7,6 +7,7 @@ mod threads;
 
 use super::{Inheritance, Waitlist};
 use crate::memory::heap_waitlist::HeapWaitlist;
+use crate::memory::words::waitlist::MOST_PERMITS;
 
 /// A list for that many ranks, with so many permits.
 fn lists(ranks: usize, permits: u32) -> Vec<Waitlist<HeapWaitlist>> {
@@ -17,6 +18,6 @@ fn lists(ranks: usize, permits: u32) -> Vec<Waitlist<HeapWaitlist>> {
             inheritance: Inheritance::Stock,
         })
         .collect();
-    assert!(lists[0].supply(permits, false));
+    assert!(lists[0].supply(permits, MOST_PERMITS));
     lists
 }

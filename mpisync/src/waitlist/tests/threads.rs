@@ -5,7 +5,7 @@ use crate::memory::WaitMemory;
 use crate::memory::words::waitlist::{MOST_PERMITS, UNSETTLED};
 use crate::wait::{Deadline, Stop};
 use crate::waitlist::{Inheritance, Standing};
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -115,17 +115,46 @@ fn giving_up_serves_those_behind() {
     assert!(third.is_granted(2));
 }
 
+/// Permits count whether they are free or not, until they are kept.
 #[test]
 fn a_supply_has_a_bound() {
-    let lists = lists(1, 0);
+    let lists = lists(1, 3);
     let list = &lists[0];
-    assert!(list.supply(3, false) && !list.supply(1, true));
     assert!(list.try_acquire(0, 2));
-    list.keep(0, 2);
-    assert!(!list.supply(3, true) && list.supply(1, true) && list.supply(1, true));
-    assert!(!list.supply(1, true));
-    assert!(!list.supply(MOST_PERMITS - 2, false) && list.supply(MOST_PERMITS - 3, false));
+    assert!(!list.supply(1, 3));
+    list.keep(0, 1);
+    assert!(!list.supply(2, 3) && list.supply(1, 3) && !list.supply(1, 3));
+    assert!(!list.supply(u32::MAX, MOST_PERMITS) && list.supply(MOST_PERMITS - 3, MOST_PERMITS));
+    assert!(!list.supply(1, MOST_PERMITS));
+    list.release(0, 1);
     assert_eq!(list.standing().free, MOST_PERMITS);
+}
+
+/// Who comes back while others are woken waits for the next time.
+#[test]
+fn a_wake_up_ends() {
+    let over = AtomicBool::new(false);
+    let [first, second]: [_; 2] = lists(2, 0).try_into().ok().expect("two");
+    thread::scope(|scope| {
+        let waiter = scope.spawn(|| {
+            let mut woken = 0;
+            while !over.load(Ordering::Relaxed) {
+                let ticket = second.join(1, 0);
+                let soon = Deadline::after(Duration::from_millis(10));
+                woken += u32::from(second.wait_for_grant(ticket, soon).is_ok());
+            }
+            woken
+        });
+        let counted: u32 = (0..ROUNDS / 20)
+            .map(|_| {
+                let woken = first.wake(u32::MAX);
+                assert!(woken <= 1, "{woken} of one");
+                woken
+            })
+            .sum();
+        over.store(true, Ordering::Relaxed);
+        assert_eq!(waiter.join().expect("no rank fails"), counted);
+    });
 }
 
 #[test]
