@@ -58,7 +58,10 @@ impl Errand {
     pub(super) fn handle_round(&mut self, hub: &Hub, number: u64, word: RoundWord) {
         match (self, word) {
             (Errand::Turn { turns, .. }, RoundWord::Over { turns: over }) => turns.receive(over),
-            (Errand::Turn { turns, .. }, RoundWord::TurnLost { rank }) => turns.lose(rank),
+            (Errand::Turn { turns, told }, RoundWord::TurnLost { rank }) => {
+                turns.lose(rank);
+                *told = true;
+            }
             (Errand::Barrier { gathering, .. }, RoundWord::Heard { round, time }) => {
                 gathering.receive(round, time, |news| tell(hub, number, news));
             }
@@ -114,12 +117,15 @@ impl Errand {
                 }
             }
             Errand::Barrier { gathering, told } => {
-                for (seat, after) in gathering.lost_here() {
+                for (seat, after) in gathering.lost_here(u64::MAX) {
                     let rank = hub.topology().here()[seat];
                     if told.insert(seat) {
                         tell_others(&|| RoundWord::Lost { rank, after });
+                        // It may have died when it was about to send something.
+                        gathering.tell_again(|news| tell(hub, number, news));
                     }
                 }
+                gathering.go_on(|news| tell(hub, number, news));
             }
         }
     }

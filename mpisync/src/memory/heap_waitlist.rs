@@ -72,7 +72,8 @@ impl WaitMemory for HeapWaitlist {
         self.me
     }
 
-    fn ring(&self, seat: usize) {
+    fn ring(&self, seat: usize) -> bool {
         self.seat(seat).event().notify(1);
+        false
     }
 }

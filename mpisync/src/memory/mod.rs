@@ -193,6 +193,21 @@ pub(crate) trait WaitMemory: Surroundings {
     /// The seat of this rank, or of the agent.
     fn me(&self) -> usize;
 
-    /// Lets who has this seat know that it was served. A full barrier lies between.
-    fn ring(&self, seat: usize);
+    /// Lets who has this seat know that it was served; whether the agent has to be called for that. A full barrier lies
+    /// between.
+    fn ring(&self, seat: usize) -> bool;
+
+    /// Has the agent tell those of other nodes that were served.
+    fn call_agent(&self) {}
+
+    /// Whether it is for this rank, or the agent, to take over from who has this seat and has died: for those of other nodes
+    /// it is for the agent, who does all that they ask for.
+    fn acts_for(&self, _seat: usize) -> bool {
+        true
+    }
+
+    /// Whether who acted for this seat has died, and who has it may live.
+    fn is_orphan(&self, _seat: usize) -> bool {
+        false
+    }
 }

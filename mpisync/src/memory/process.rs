@@ -1,5 +1,7 @@
 //! Telling whether another process of this host still runs.
 
+use std::io;
+
 /// A process, named so that a later one with the same number is not taken for it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Process {
@@ -26,31 +28,41 @@ impl Process {
             return true;
         }
         match state(self.id) {
-            Some((state, born)) => born == self.born && !matches!(state, b'Z' | b'X'),
-            None => false,
+            Ok((state, born)) => born == self.born && !matches!(state, b'Z' | b'X'),
+            // Where this process has no file descriptors left, say, the other one lives all the same.
+            Err(error) => !is_gone(&error),
         }
     }
 
     /// Whether this process sees `self` under its number; false for a process of another PID namespace.
     #[cfg(feature = "mpi")]
     pub(crate) fn is_visible(self) -> bool {
-        state(self.id).is_some_and(|(_, born)| born == self.born)
+        state(self.id).is_ok_and(|(_, born)| born == self.born)
     }
 }
 
 /// State letter and start time, fields 3 and 22 of `/proc/ID/stat` (proc(5)).
 #[cfg(target_os = "linux")]
-fn state(id: u32) -> Option<(u8, u64)> {
-    let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
-    // The second field, the program's name in brackets, may itself hold blanks and brackets.
-    let mut fields = stat[stat.rfind(')')? + 1..].split_ascii_whitespace();
-    let state = *fields.next()?.as_bytes().first()?;
-    Some((state, fields.nth(18)?.parse().ok()?))
+fn state(id: u32) -> io::Result<(u8, u64)> {
+    let stat = std::fs::read_to_string(format!("/proc/{id}/stat"))?;
+    let fields = || {
+        // The second field, the program's name in brackets, may itself hold blanks and brackets.
+        let mut fields = stat[stat.rfind(')')? + 1..].split_ascii_whitespace();
+        let state = *fields.next()?.as_bytes().first()?;
+        Some((state, fields.nth(18)?.parse().ok()?))
+    };
+    fields().ok_or(io::ErrorKind::InvalidData.into())
+}
+
+/// Whether there is no such process.
+fn is_gone(error: &io::Error) -> bool {
+    let no_process = rustix::io::Errno::SRCH.raw_os_error();
+    error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(no_process)
 }
 
 #[cfg(not(target_os = "linux"))]
-fn state(_id: u32) -> Option<(u8, u64)> {
-    None
+fn state(_id: u32) -> io::Result<(u8, u64)> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 #[cfg(all(test, target_os = "linux"))]

@@ -70,12 +70,6 @@ impl<W, S> View<W, S> {
         self.me
     }
 
-    /// Where what comes behind the seats begins.
-    pub(crate) fn end(&self) -> NonNull<u8> {
-        // SAFETY: the end of a slice in the chunk.
-        unsafe { self.seats.add(self.count).cast() }
-    }
-
     pub(crate) fn domain(&self) -> &Arc<Domain> {
         &self.domain
     }

@@ -49,6 +49,7 @@ pub(super) fn cargo(
 /// A waiting list on this node, as this rank or the node's agent sees it.
 pub(crate) struct Seats {
     view: SeatsView,
+    cargo: NonNull<u8>,
     /// Seats of this node.
     near: usize,
     /// The ranks of other nodes, in the order of their seats.
@@ -63,6 +64,10 @@ impl Seats {
         let is_far = |rank: &u32| matches!(topology.place(*rank as usize), RankPlace::Far(_));
         Seats {
             view: View::new(block, seats(topology)),
+            cargo: {
+                let (chunk, start) = block.annex();
+                cargo(topology, chunk, start, 0)
+            },
             near: domain.segment().shape().seats,
             far: (0..topology.size() as u32).filter(is_far).collect(),
         }
@@ -71,7 +76,7 @@ impl Seats {
     /// The bytes that go with the permit; aligned as lines are.
     #[inline]
     pub(crate) fn cargo(&self) -> NonNull<u8> {
-        self.view.end()
+        self.cargo
     }
 
     /// The rank of who has this seat; none for the agent.
@@ -81,6 +86,11 @@ impl Seats {
             Some(far) => self.far.get(far).copied(),
             None => here.get(seat).copied(),
         }
+    }
+
+    /// Whether this is the agent's view.
+    fn is_agents(&self) -> bool {
+        self.me() >= self.view.domain().topology().here().len()
     }
 
     /// The seat of a rank.
@@ -107,6 +117,11 @@ impl Seats {
     }
 }
 
+// SAFETY: the cargo lies in the chunk that the view keeps mapped, and is used by who has the permit, on whatever thread.
+unsafe impl Send for Seats {}
+// SAFETY: as above.
+unsafe impl Sync for Seats {}
+
 impl Surroundings for Seats {
     fn progress(&self) {
         self.view.progress();
@@ -122,7 +137,10 @@ impl Surroundings for Seats {
 
     fn is_alive(&self, seat: usize) -> bool {
         match seat.checked_sub(self.near) {
-            Some(far) => self.view.domain().rank_is_alive(self.far[far] as usize),
+            Some(far) => {
+                let rank = self.far[far] as usize;
+                self.view.domain().rank_is_alive(rank) && !self.is_orphan(seat)
+            }
             None => self.view.is_alive(seat),
         }
     }
@@ -149,15 +167,27 @@ impl WaitMemory for Seats {
         self.view.me()
     }
 
-    fn ring(&self, seat: usize) {
-        if seat < self.near {
+    fn ring(&self, seat: usize) -> bool {
+        let is_near = seat < self.near;
+        if is_near {
             self.seat(seat).event().notify(1);
         }
         // The agent looks by itself once it has done what it is doing.
-        #[cfg(feature = "mpi")]
-        if seat >= self.near && self.me() < self.view.domain().topology().here().len() {
-            let called = &self.words().called;
-            self.view.domain().call_agent(called, true);
-        }
+        !is_near && !self.is_agents()
+    }
+
+    #[cfg(feature = "mpi")]
+    fn call_agent(&self) {
+        let called = &self.words().called;
+        self.view.domain().call_agent(called, true);
+    }
+
+    fn acts_for(&self, seat: usize) -> bool {
+        seat < self.near || self.is_agents() || self.is_orphan(seat)
+    }
+
+    fn is_orphan(&self, seat: usize) -> bool {
+        // The agent has the last seat of this node.
+        seat >= self.near && !self.is_agents() && !self.view.is_alive(self.near - 1)
     }
 }

@@ -47,25 +47,32 @@ impl Gathering {
 
     /// How often all have come.
     pub(crate) fn complete(&self) -> u64 {
-        self.0.words().complete.0.load(Ordering::Acquire)
+        self.0.words().complete.0.load(Ordering::SeqCst)
     }
 
     /// This rank comes, for the time of this number, counted from 1. `tell` sends news.
     pub(crate) fn arrive(&self, time: u64, tell: impl FnMut(News)) {
-        let mine = &self.0.seat(self.0.me()).count;
-        mine.store(time, Ordering::Relaxed);
         let arrivals = &self.0.words().arrivals.0;
-        // AcqRel: who comes last has seen what the others did.
+        // Who comes last has seen what the others did.
         let before = arrivals.fetch_add(1, Ordering::SeqCst);
+        // After that: who dies in between counts as one that has not come.
+        let mine = &self.0.seat(self.0.me()).count;
+        mine.store(time, Ordering::Release);
         if before + 1 == time * self.0.seats() as u64 {
             self.go_on(tell);
         }
     }
 
-    /// Waits until all have come for that time.
-    pub(crate) fn wait_for(&self, time: u64, deadline: Deadline) -> Result<(), Stop> {
+    /// Waits until all have come for that time. `tell` sends news in place of who died before it could.
+    pub(crate) fn wait_for(
+        &self,
+        time: u64,
+        deadline: Deadline,
+        tell: impl Fn(News),
+    ) -> Result<(), Stop> {
         let all_here = || (self.complete() >= time).then_some(());
         wait(&self.0, self.bell(), deadline, all_here, || {
+            self.go_on(&tell);
             self.inspect(time)
         })
     }
@@ -90,7 +97,7 @@ impl Gathering {
 
     /// Sends what can be sent now, and lets those go on who wait for what is known by now. Several may do so at a time: each
     /// message is sent by one of them.
-    fn go_on(&self, mut tell: impl FnMut(News)) {
+    pub(crate) fn go_on(&self, mut tell: impl FnMut(News)) {
         let words = self.0.words();
         let rounds = rounds(self.0.domain().topology()) as u64;
         let heard = |round: u64| match round.checked_sub(1) {
@@ -115,6 +122,19 @@ impl Gathering {
         let complete = heard(rounds).min(told.unwrap_or(u64::MAX));
         if words.complete.0.fetch_max(complete, Ordering::SeqCst) < complete {
             self.bell().notify(ALL);
+        }
+    }
+
+    /// As the agent: sends once more what was sent last in each round.
+    #[cfg(feature = "mpi")]
+    pub(crate) fn tell_again(&self, mut tell: impl FnMut(News)) {
+        let rounds = u64::from(rounds(self.0.domain().topology()));
+        let sent = self.0.words().sent.load(Ordering::SeqCst);
+        for round in 0..rounds {
+            let times = (sent + rounds - 1 - round) / rounds;
+            if times > 0 {
+                tell(self.news(round, times));
+            }
         }
     }
 
@@ -144,7 +164,7 @@ impl Gathering {
     /// Whether all may still come for that time.
     fn inspect(&self, time: u64) -> Result<(), Stop> {
         let topology = self.0.domain().topology();
-        let here = self.lost_here().find(|&(_, after)| after < time);
+        let here = self.lost_here(time).next();
         let BarrierWords {
             lost, lost_after, ..
         } = self.0.words();
@@ -158,10 +178,14 @@ impl Gathering {
         }
     }
 
-    /// The seats of this node's ranks that died, and how often each had come.
-    pub(crate) fn lost_here(&self) -> impl Iterator<Item = (usize, u64)> {
-        let dead = (0..self.0.seats()).filter(|&seat| !self.0.is_alive(seat));
-        dead.map(|seat| (seat, self.0.seat(seat).count.load(Ordering::Acquire)))
+    /// The seats of this node's ranks that died before they came for that time, and how often each had come.
+    pub(crate) fn lost_here(&self, time: u64) -> impl Iterator<Item = (usize, u64)> {
+        let count = |seat: usize| self.0.seat(seat).count.load(Ordering::Acquire);
+        (0..self.0.seats())
+            .filter(move |&seat| count(seat) < time && !self.0.is_alive(seat))
+            // Once more: it may have come before it died.
+            .map(move |seat| (seat, count(seat)))
+            .filter(move |&(_, after)| after < time)
     }
 
     /// As the agent: a rank of another node died when it had come so often.

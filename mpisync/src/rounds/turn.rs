@@ -34,7 +34,7 @@ impl Turns {
 
     /// How many turns are over, as far as this node has to know.
     pub(crate) fn over(&self) -> u64 {
-        self.0.words().over.load(Ordering::Acquire)
+        self.0.words().over.load(Ordering::SeqCst)
     }
 
     /// The rank of the turn with this number.

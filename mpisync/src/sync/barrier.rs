@@ -142,7 +142,8 @@ impl Barrier {
     }
 
     /// Waits until all ranks have come, for `limit` at most. With [`Duration::MAX`] it waits for ever, and what is left are
-    /// errors as values.
+    /// errors as values. Where there are other nodes it then asks them who is missing, which takes a fifth of a second at
+    /// most.
     ///
     /// # Errors
     /// [`BarrierError::Missing`], which names the ranks; this rank has come all the same. [`BarrierError::RankDied`],
@@ -155,7 +156,10 @@ impl Barrier {
         self.controller.check_usable()?;
         let time = self.arrive();
         let deadline = limit.map_or(Deadline::Never, Deadline::after);
-        match self.gathering.wait_for(time, deadline) {
+        match self
+            .gathering
+            .wait_for(time, deadline, |news| self.tell(news))
+        {
             Ok(()) => {}
             Err(Stop::Timeout) => self.tell_missing(time, limit.unwrap_or(Duration::MAX))?,
             Err(Stop::Died(rank)) => return Err(BarrierError::RankDied { rank: rank as i32 }),

@@ -5,19 +5,22 @@ use crate::error::{FenceError, LockError};
 use crate::memory::WaitMemory;
 use crate::memory::annex::{Annex, Cargo};
 use crate::memory::waitlist::Seats;
-use crate::wait::{Deadline, Stop};
+use crate::wait::{Deadline, INSPECTION, Stop};
 #[cfg(feature = "mpi")]
 use crate::waitlist::cluster::{Asker, Granted, Manner};
 use crate::waitlist::{Inheritance, Waitlist};
+use std::cell::Cell;
 use std::fmt;
 use std::ptr::NonNull;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// An object with a waiting list, as one rank sees it.
 pub(super) struct Base {
     controller: WindowController,
     side: Side,
     cargo: Cargo,
+    /// When this rank looked after others last.
+    inspected: Cell<Option<Instant>>,
 }
 
 /// Where its list is, seen from this rank.
@@ -85,6 +88,7 @@ impl Base {
             controller,
             side,
             cargo,
+            inspected: Cell::new(None),
         }
     }
 
@@ -97,10 +101,13 @@ impl Base {
     pub(super) fn acquire(&self, count: u32, limit: Option<Duration>) -> Result<Grant, LockError> {
         self.controller.check_usable()?;
         let granted = match &self.side {
-            Side::Here(list) => list.acquire(count, || deadline(limit)).map(|ticket| Grant {
-                ticket,
-                cargo: None,
-            }),
+            Side::Here(list) => match list.acquire(count, || deadline(limit)) {
+                Ok(ticket) => Ok(Grant {
+                    ticket,
+                    cargo: None,
+                }),
+                Err(stop) => self.look_after(list).and(Err(stop)),
+            },
             #[cfg(feature = "mpi")]
             Side::Far => self
                 .asker()
@@ -116,7 +123,12 @@ impl Base {
         self.controller.check_usable()?;
         match &self.side {
             Side::Here(list) => {
-                let taken = list.try_acquire(self.me(), count);
+                let mut taken = list.try_acquire(self.me(), count);
+                if !taken {
+                    self.look_after(list)
+                        .map_err(|stop| self.error(stop, None))?;
+                    taken = list.try_acquire(self.me(), count);
+                }
                 Ok(taken.then(Grant::default))
             }
             #[cfg(feature = "mpi")]
@@ -244,6 +256,17 @@ impl Base {
             #[cfg(feature = "mpi")]
             Side::Far => self.asker().fill(bytes),
         }
+    }
+
+    /// For a rank that waits for a moment only, time and again: it finds ranks that died as one does that waits long.
+    #[cold]
+    fn look_after(&self, list: &Waitlist<Seats>) -> Result<(), Stop> {
+        let is_time = |at: Instant| at.elapsed() >= INSPECTION;
+        if self.inspected.get().is_none_or(is_time) {
+            self.inspected.set(Some(Instant::now()));
+            let _ = list.inspect();
+        }
+        list.check()
     }
 
     #[inline]

@@ -241,9 +241,10 @@ impl<'a, T> ComputeTurn<'a, T> {
     }
 
     fn end_with(self, bytes: Vec<u8>) {
-        self.once.computes.set(false);
-        self.once.base.fill(bytes);
+        let once = self.once;
         mem::forget(self);
+        once.computes.set(false);
+        once.base.fill(bytes);
     }
 }
 

@@ -225,7 +225,7 @@ impl<M: WaitMemory> Waitlist<M> {
     /// Wakes up to so many of the first in a line without permits; how many. Who comes after this has begun, or comes back, is
     /// left alone.
     pub(crate) fn wake(&self, most: u32) -> u32 {
-        let mut woken = 0;
+        let (mut woken, mut calls) = (0, false);
         let tickets = self.memory.words().tickets.load(Ordering::SeqCst);
         while woken < most {
             let first = self.first_seen().1;
@@ -246,11 +246,20 @@ impl<M: WaitMemory> Waitlist<M> {
                 given
             });
             if given {
-                self.memory.ring(first.seat);
+                calls |= self.memory.ring(first.seat);
                 woken += 1;
             }
         }
+        if calls {
+            self.memory.call_agent();
+        }
         woken
+    }
+
+    /// Whether a seat has so many permits.
+    #[cfg(all(feature = "mpi", not(loom)))]
+    pub(crate) fn holds(&self, seat: usize, count: u32) -> bool {
+        self.memory.seat(seat).held.load(Ordering::Relaxed) & !UNSETTLED >= count
     }
 }
 
@@ -261,20 +270,22 @@ impl<M: WaitMemory> Waitlist<M> {
         // What was changed is seen by who changes something else after this, or that is seen here.
         fence_after_exchange();
         let now = self.stock();
-        if now.waiters() > 0 && now.permits() > 0 {
-            self.act(|| self.serve_line());
+        if now.waiters() > 0 && now.permits() > 0 && self.act(|| self.serve_line()) {
+            self.memory.call_agent();
         }
     }
 
+    /// Whether the agent has somebody to tell.
     #[cold]
-    fn serve_line(&self) {
-        let mut serves = false;
+    fn serve_line(&self) -> bool {
+        let (mut serves, mut calls) = (false, false);
+        let stock = &self.memory.words().stock;
         loop {
             let now = self.stock();
             if now.is_served() && !serves {
                 // Who serves finds the stock changed, and looks again.
                 if self.replace(now, now.changed()) {
-                    return;
+                    return calls;
                 }
                 continue;
             }
@@ -287,27 +298,25 @@ impl<M: WaitMemory> Waitlist<M> {
             };
             match first {
                 Some(first) => {
-                    let taken = now.without(first.count).without_waiter().served();
-                    if !self.replace(now, taken) {
+                    // It counts as waiting until it has been served, so that nobody goes past it if it gives up now.
+                    if !self.replace(now, now.without(first.count).served()) {
                         continue;
                     }
                     serves = true;
                     if self.grant(&first) {
-                        self.memory.ring(first.seat);
+                        stock.fetch_sub(Stock::ONE_WAITER, Ordering::SeqCst);
+                        calls |= self.memory.ring(first.seat);
                     } else {
-                        // It has just given up, and takes itself off the count.
-                        let back = u64::from(first.count) + Stock::ONE_WAITER;
-                        let stock = &self.memory.words().stock;
-                        stock.fetch_add(back, Ordering::SeqCst);
+                        stock.fetch_add(first.count.into(), Ordering::SeqCst);
                     }
                     fence_after_exchange();
                 }
                 None if serves => {
                     if self.replace(now, now.unserved()) {
-                        return;
+                        return calls;
                     }
                 }
-                None => return,
+                None => return calls,
             }
         }
     }
@@ -420,7 +429,8 @@ impl<M: WaitMemory> Waitlist<M> {
         for seat in 0..self.memory.seats() {
             let held = self.memory.seat(seat).held.load(Ordering::Acquire);
             let counts = held != 0 || Some(seat) == first || self.want(seat).is_granted();
-            if counts && seat != self.memory.me() && !self.memory.is_alive(seat) {
+            let may_bury = counts && seat != self.memory.me() && self.memory.acts_for(seat);
+            if may_bury && !self.memory.is_alive(seat) {
                 self.bury(seat);
                 found_dead = true;
             }
@@ -437,7 +447,8 @@ impl<M: WaitMemory> Waitlist<M> {
         let place = self.memory.seat(seat);
         let held = place.held.load(Ordering::Acquire);
         let want = self.want(seat);
-        if held & UNSETTLED != 0 || held != 0 && self.inheritance == Inheritance::Nobody {
+        let goes_on = self.inheritance == Inheritance::Stock && !self.memory.is_orphan(seat);
+        if held & UNSETTLED != 0 || held != 0 && !goes_on {
             let broken = &self.memory.words().broken;
             broken.store(seat as u32 + 1, Ordering::Relaxed);
             return;

@@ -6,9 +6,10 @@ use crate::memory::Surroundings;
 use crate::memory::annex::Cargo;
 use crate::memory::block::Block;
 use crate::memory::waitlist::Seats;
-use crate::wait::Stop;
+use crate::wait::{INSPECTION, Stop};
 use crate::waitlist::{Inheritance, Waitlist};
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 /// Who stands in the list for the ranks of other nodes.
 pub(crate) struct Deputy {
@@ -16,6 +17,8 @@ pub(crate) struct Deputy {
     cargo: Cargo,
     /// Those who wait, by seat.
     requests: BTreeMap<usize, Request>,
+    /// When ranks were looked after last.
+    inspected: Instant,
 }
 
 struct Request {
@@ -34,6 +37,7 @@ impl Deputy {
             },
             cargo,
             requests: BTreeMap::new(),
+            inspected: Instant::now(),
         }
     }
 
@@ -66,18 +70,23 @@ impl Deputy {
                 count,
                 cargo,
             } => {
-                if let Some(bytes) = cargo {
-                    // SAFETY: the asker has the permit.
-                    unsafe { self.cargo.write(&list.memory, &bytes) };
+                if list.holds(seat(asker), count) {
+                    if let Some(bytes) = cargo {
+                        // SAFETY: the asker has the permit.
+                        unsafe { self.cargo.write(&list.memory, &bytes) };
+                    }
+                    list.release(seat(asker), count);
                 }
-                list.release(seat(asker), count);
             }
             WaitWord::Keep {
                 asker,
                 request,
                 count,
             } => {
-                list.keep(seat(asker), count);
+                // Of one that was taken for dead meanwhile, they have gone back; so below.
+                if list.holds(seat(asker), count) {
+                    list.keep(seat(asker), count);
+                }
                 tell(asker, request, Answer::Done(count));
             }
             WaitWord::Fill {
@@ -85,9 +94,11 @@ impl Deputy {
                 request,
                 cargo,
             } => {
-                // SAFETY: the asker has the permit.
-                unsafe { self.cargo.write(&list.memory, &cargo) };
-                list.release(seat(asker), 1);
+                if list.holds(seat(asker), 1) {
+                    // SAFETY: the asker has the permit.
+                    unsafe { self.cargo.write(&list.memory, &cargo) };
+                    list.release(seat(asker), 1);
+                }
                 tell(asker, request, Answer::Done(1));
             }
             WaitWord::Supply {
@@ -126,6 +137,11 @@ impl Deputy {
         // Who waits for a wake-up has none by being alone.
         if manner != Manner::WaitAndTell && self.list.try_acquire(seat, count) {
             return tell(self.granted(None));
+        }
+        if manner == Manner::Try && self.inspected.elapsed() >= INSPECTION {
+            // Nobody may wait who would find that the permits are a dead rank's.
+            self.inspected = Instant::now();
+            let _ = self.list.inspect();
         }
         if let Err(broken) = self.broken() {
             return tell(broken);
@@ -176,21 +192,17 @@ impl Deputy {
 
     /// Looks after ranks that may have died.
     pub(crate) fn inspect(&mut self, hub: &Hub, number: u64) {
-        if self.requests.is_empty() {
-            return;
-        }
         let _ = self.list.inspect();
         self.go_on(hub, number);
         if let Err(broken) = self.broken() {
-            for (seat, waiting) in std::mem::take(&mut self.requests) {
-                self.list.leave(seat, waiting.ticket);
-                let Request {
-                    asker,
-                    number: request,
-                    ..
-                } = waiting;
-                tell(hub, number, asker, request, broken.clone());
-            }
+            // Not those that have just been served: they are told so.
+            self.requests.retain(|seat, waiting| {
+                let left = self.list.leave(*seat, waiting.ticket);
+                if left {
+                    tell(hub, number, waiting.asker, waiting.number, broken.clone());
+                }
+                !left
+            });
         }
         let is_alive = |seat: &usize| self.list.memory.is_alive(*seat);
         self.requests.retain(|seat, _| is_alive(seat));

@@ -28,6 +28,7 @@ pub const CASES: &[Case] = &[
 fn holder_of_everything_dies(job: &Job) {
     let mut mutex = Mutex::with_value(&job.world, 0u64).unwrap();
     let semaphore = Semaphore::new(&job.world, 3).unwrap();
+    let tried = Semaphore::new(&job.world, 1).unwrap();
     let once = OnceShared::<u64>::new(&job.world).unwrap();
     let mut turn = Turn::new(&job.world).unwrap();
     let barrier = Barrier::new(&job.world).unwrap();
@@ -35,6 +36,7 @@ fn holder_of_everything_dies(job: &Job) {
     if job.rank == victim(job) {
         let _guard = mutex.lock();
         let _permits = (semaphore.acquire_many(2), semaphore.acquire());
+        let _tried = tried.acquire();
         let _mine = turn.take();
         once.get_or_init(|| {
             ready(job);
@@ -43,11 +45,17 @@ fn holder_of_everything_dies(job: &Job) {
     }
     drop(turn.take_timeout(LONG).unwrap());
     job.scratch.wait_for(READY);
+    // Also who never waits finds out.
+    until("the permit to come back", || tried.try_acquire().is_some());
     for limit in [LONG, Duration::MAX] {
         assert_holder_died(job, mutex.lock_timeout(limit).map(drop));
     }
-    let words = expect_panic(|| drop(mutex.lock()));
-    assert!(words.contains(&format!("rank {}", victim(job))), "{words}");
+    for words in [
+        expect_panic(|| drop(mutex.lock())),
+        expect_panic(|| drop(mutex.try_lock())),
+    ] {
+        assert!(words.contains(&format!("rank {}", victim(job))), "{words}");
+    }
     for count in [1, 3, 2] {
         let permits = semaphore.acquire_many_timeout(count, LONG).unwrap();
         assert_eq!(permits.count(), count);
