@@ -63,7 +63,7 @@ impl Errand {
                 *told = true;
             }
             (Errand::Barrier { gathering, .. }, RoundWord::Heard { round, time }) => {
-                gathering.receive(round, time, |news| tell(hub, number, news));
+                gathering.receive(round, time, |news| tell_news(hub, number, news));
             }
             (Errand::Barrier { gathering, .. }, RoundWord::Lost { rank, after }) => {
                 gathering.lose(rank, after);
@@ -122,17 +122,17 @@ impl Errand {
                     if told.insert(seat) {
                         tell_others(&|| RoundWord::Lost { rank, after });
                         // It may have died when it was about to send something.
-                        gathering.tell_again(|news| tell(hub, number, news));
+                        gathering.tell_again(|news| tell_news(hub, number, news));
                     }
                 }
-                gathering.go_on(|news| tell(hub, number, news));
+                gathering.go_on(|news| tell_news(hub, number, news));
             }
         }
     }
 }
 
 /// Sends what a node has heard of a barrier on its way.
-pub(crate) fn tell(hub: &Hub, number: u64, news: News) {
+pub(crate) fn tell_news(hub: &Hub, number: u64, news: News) {
     let News { to, round, time } = news;
     hub.tell(to, number, Word::Round(RoundWord::Heard { round, time }));
 }

@@ -31,6 +31,7 @@ use crate::share::Call;
 use crate::waitlist::cluster::{Answer, WaitWord};
 use agent::Agent;
 pub(crate) use channels::Channel;
+pub(crate) use errand::tell_news;
 use message::Message;
 pub(crate) use message::{Reason, Word};
 use std::collections::HashMap;

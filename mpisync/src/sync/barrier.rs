@@ -3,7 +3,7 @@
 #[cfg(feature = "mpi")]
 use super::builder::{Object, SyncBuilder, private};
 #[cfg(feature = "mpi")]
-use crate::cluster::Word;
+use crate::cluster::{Word, tell_news};
 use crate::controller::WindowController;
 #[cfg(feature = "mpi")]
 use crate::error::CreateError;
@@ -121,7 +121,7 @@ impl Barrier {
         }
     }
 
-    /// Comes, and tells whether all others have come too. Does not wait. Once it has, the next call of any method is for the
+    /// Comes, and tells whether all others have come too. Does not wait, and does not tell of ranks that died. Once it has, the next call of any method is for the
     /// next time.
     ///
     /// # Panics
@@ -162,8 +162,8 @@ impl Barrier {
         {
             Ok(()) => {}
             Err(Stop::Timeout) => self.tell_missing(time, limit.unwrap_or(Duration::MAX))?,
-            Err(Stop::Died(rank)) => return Err(BarrierError::RankDied { rank: rank as i32 }),
             Err(Stop::RankDied(rank)) => return Err(BarrierError::RankDied { rank: rank as i32 }),
+            Err(Stop::Died(_)) => unreachable!("a barrier names ranks, not seats"),
         }
         self.passed.set(time);
         Ok(())
@@ -232,9 +232,7 @@ impl Barrier {
 impl Barrier {
     fn tell(&self, news: News) {
         if let Some(tier) = self.controller.tier() {
-            let News { to, round, time } = news;
-            let word = RoundWord::Heard { round, time };
-            tier.hub.tell(to, tier.number, Word::Round(word));
+            tell_news(&tier.hub, tier.number, news);
         }
     }
 

@@ -13,8 +13,8 @@
 //!
 //! All of them are made on a communicator, by `new` or a [`SyncBuilder`], and for one process without MPI by `local`. They share
 //! the communicator's memory; making one costs a broadcast and a reduction of a few bytes, dropping it costs nothing. Each but
-//! turns and barriers lives on the node of its root, rank 0 if not said. There it is a few words that the ranks change; the others ask, and the lowest
-//! rank of that node answers from its progress thread.
+//! turns and barriers lives on the node of its root, rank 0 if not said. There it is a few words that the ranks change; the
+//! others ask, and the lowest rank of that node answers from its progress thread.
 
 mod barrier;
 mod base;

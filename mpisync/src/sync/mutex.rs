@@ -32,7 +32,7 @@ use std::time::Duration;
 /// there for whoever holds the lock, on whatever node: it travels with the lock.
 ///
 /// On the root's node locking and unlocking is one atomic operation each as long as nobody waits. A rank of another node
-/// waits one round trip for the lock, and for nothing when it lets it go. Who waits is served first come, first served, over
+/// waits one round trip for the lock (with a timeout, one more where the time is up), and for nothing when it lets it go. Who waits is served first come, first served, over
 /// all nodes; a rank that gives up or dies while it waits is passed over. No rank has to take part: the lowest rank of the
 /// root's node answers for it in its progress thread. Where the order does not matter, and many ranks only read, a
 /// [`WindowController`](crate::WindowController) takes less time.
@@ -313,8 +313,8 @@ impl<T: Guarded> fmt::Debug for Mutex<T> {
 
 /// The lock of a [`Mutex`], held until this guard is dropped, and the value.
 ///
-/// Dropping it talks to nobody on the root's node, and sends one message elsewhere, for which it does not wait. So it is when
-/// a panic drops it: the value is then as far as the rank had come with it.
+/// Dropping it stores a word on the root's node, and sends a message elsewhere; it waits for nobody to answer. Where a panic
+/// drops it, the value is as far as the rank had come with it. A guard that is forgotten keeps the lock.
 #[must_use = "the lock is let go as soon as the guard is dropped; bind it with `let _guard = …`"]
 pub struct MutexGuard<'a, T: Guarded = ()> {
     mutex: &'a Mutex<T>,

@@ -382,7 +382,7 @@ impl fmt::Debug for Semaphore {
 
 /// Permits of a [`Semaphore`], which go back when this is dropped.
 ///
-/// Dropping it talks to nobody on the root's node, and sends one message elsewhere, for which it does not wait.
+/// Dropping it stores a word on the root's node, and sends a message elsewhere; it waits for nobody to answer.
 #[must_use = "the permit goes back as soon as this is dropped; bind it with `let _permit = …`"]
 pub struct Permit<'a> {
     semaphore: &'a Semaphore,

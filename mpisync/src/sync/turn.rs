@@ -92,7 +92,7 @@ impl Turn {
         }
     }
 
-    /// Takes this rank's turn if it has come. Does not wait.
+    /// Takes this rank's turn if it has come. Does not wait, and does not tell of ranks that died.
     ///
     /// # Panics
     /// If MPI is finalized.
@@ -137,8 +137,8 @@ impl Turn {
             Stop::Timeout => TurnError::Timeout {
                 waited: limit.unwrap_or(Duration::MAX),
             },
-            Stop::Died(rank) => TurnError::RankDied { rank: rank as i32 },
             Stop::RankDied(rank) => TurnError::RankDied { rank: rank as i32 },
+            Stop::Died(_) => unreachable!("a turn names ranks, not seats"),
         })
     }
 
