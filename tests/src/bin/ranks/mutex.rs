@@ -371,7 +371,7 @@ fn mutexes_beside_each_other(job: &Job) {
 
 fn mutexes_come_and_go(job: &Job) {
     let spans_nodes = mpisync::sync(&job.world).unwrap().nodes() > 1;
-    for round in 0..if spans_nodes { 50 } else { 500 } {
+    for round in 0..if spans_nodes { 50 } else { 150 } {
         let mut mutex = Mutex::with_value(&job.world, round).unwrap();
         let last = job.rank == job.size - 1;
         // The memory of one that went before is clear, and free.
