@@ -3,7 +3,7 @@
 use super::Hub;
 use super::channels::{Channel, Channels};
 use super::errand::Errand;
-use super::message::{Reason, Word};
+use super::message::{Reason, Reply, Word};
 use crate::lock::cluster::agent::LockAgent;
 use crate::lock::cluster::tier::Tier;
 use crate::lock::node::NodeLock;
@@ -209,15 +209,15 @@ impl Ward {
             Word::Round(word) => self.errand.handle_round(hub, number, word),
             Word::Count {
                 asker,
-                question,
+                request,
                 amount,
             } => {
                 let counter = &self.lock.memory.shelf()[0];
                 let before = counter.fetch_add(amount, Ordering::AcqRel);
-                hub.tell_rank(asker, number, Word::Counted { question, before });
+                hub.reply(asker, number, request, Reply::Before(before));
             }
             // Handled before an agent is asked.
-            Word::Counted { .. }
+            Word::Reply { .. }
             | Word::Accepted { .. }
             | Word::Answer { .. }
             | Word::Gone

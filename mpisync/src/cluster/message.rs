@@ -9,7 +9,7 @@ use crate::queue::cluster::{Report, Supply};
 use crate::region::cluster::Change;
 use crate::rounds::RoundWord;
 use crate::share::Value;
-use crate::waitlist::cluster::WaitWord;
+use crate::waitlist::cluster::{Answer, WaitWord};
 use serde::{Deserialize, Serialize};
 
 /// A message. It goes to the leader of a node, whose agent handles it, unless it says otherwise.
@@ -80,15 +80,24 @@ pub(crate) enum Word {
     /// To the home node: `asker` counts the counter up by so much.
     Count {
         asker: u32,
-        question: u32,
+        request: u32,
         amount: u64,
     },
-    /// To the asker: what it was before.
-    Counted { question: u32, before: u64 },
+    /// To the asker.
+    Reply { request: u32, reply: Reply },
     /// To the home node: all ranks of a node have dropped the controller.
     Gone,
     /// All ranks have.
     Forget,
+}
+
+/// What an object's home node replies to a rank that has asked it for something.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Reply {
+    /// What the counter was before.
+    Before(u64),
+    /// About a waiting list.
+    Wait(Answer),
 }
 
 impl Message {
@@ -102,6 +111,13 @@ impl Message {
             #[cfg(feature = "region")]
             Message::On(_, Word::Change(change)) => change.size(),
             Message::On(_, Word::Wait(word)) => word.size(),
+            Message::On(
+                _,
+                Word::Reply {
+                    reply: Reply::Wait(answer),
+                    ..
+                },
+            ) => answer.size(),
             _ => 0,
         };
         let bytes = Vec::with_capacity(size + REST);

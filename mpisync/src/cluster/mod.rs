@@ -28,12 +28,11 @@ use crate::memory::words::board::NoteData;
 use crate::memory::{copy::CopyBytes, mpi::Piece};
 use crate::rounds::RoundWord;
 use crate::share::Call;
-use crate::waitlist::cluster::{Answer, WaitWord};
 use agent::Agent;
 pub(crate) use channels::Channel;
 pub(crate) use errand::tell_news;
 use message::Message;
-pub(crate) use message::{Reason, Word};
+pub(crate) use message::{Reason, Reply, Word};
 use std::collections::HashMap;
 #[cfg(feature = "region")]
 use std::ops::Range;
@@ -78,12 +77,10 @@ pub(crate) struct Desk {
     asked: Mutex<Option<Instant>>,
     /// Which ranks of which node have not come to a barrier, by request.
     missing: Mutex<Vec<(u32, u32, Vec<u32>)>>,
-    /// What was answered to this rank's requests to a waiting list.
-    wait_answers: Mutex<Vec<(u32, Answer)>>,
-    /// The number of this rank's last question to a counter, or request to a waiting list.
-    question: AtomicU32,
-    /// And what has been answered to which one.
-    counted: Mutex<Option<(u32, u64)>>,
+    /// The number of this rank's last request to the object's home node.
+    request: AtomicU32,
+    /// And what was replied to which one.
+    replies: Mutex<Vec<(u32, Reply)>>,
 }
 
 impl Desk {
@@ -112,17 +109,9 @@ impl Desk {
             .map(|answer| answer.1)
     }
 
-    /// Begins to ask a counter; the question's number.
-    pub(crate) fn begin_question(&self) -> u32 {
-        self.question
-            .fetch_add(1, Ordering::Relaxed)
-            .wrapping_add(1)
-    }
-
-    /// What was answered to this question, if anything.
-    pub(crate) fn counted(&self, question: u32) -> Option<u64> {
-        let (answered, before) = (*lock(&self.counted))?;
-        (answered == question).then_some(before)
+    /// Begins to ask the object's home node for something; the request's number.
+    pub(crate) fn begin_request(&self) -> u32 {
+        self.request.fetch_add(1, Ordering::Relaxed).wrapping_add(1)
     }
 
     /// Which ranks of which nodes are missing in a barrier, as far as they have answered this request.
@@ -133,11 +122,11 @@ impl Desk {
         answers.iter().map(of_node).collect()
     }
 
-    /// The next answer to a request, if it has come. Those to requests before it are forgotten.
-    pub(crate) fn take_answer(&self, request: u32) -> Option<Answer> {
-        let mut answers = lock(&self.wait_answers);
-        answers.retain(|(answered, _)| *answered == request);
-        (!answers.is_empty()).then(|| answers.remove(0).1)
+    /// The next reply to a request, if it has come. Those to requests before it are forgotten.
+    pub(crate) fn take_reply(&self, request: u32) -> Option<Reply> {
+        let mut replies = lock(&self.replies);
+        replies.retain(|(to, _)| *to == request);
+        (!replies.is_empty()).then(|| replies.remove(0).1)
     }
 
     /// Begins to count the answers to a close.
@@ -236,6 +225,11 @@ impl Hub {
     /// Sends a word about a controller to a rank; does not wait.
     pub(crate) fn tell_rank(&self, rank: u32, number: u64, word: Word) {
         self.send(rank, &Message::On(number, word));
+    }
+
+    /// Replies to a rank's request about an object.
+    pub(crate) fn reply(&self, asker: u32, number: u64, request: u32, reply: Reply) {
+        self.tell_rank(asker, number, Word::Reply { request, reply });
     }
 
     /// Tells the leaders of all other nodes what this node's ranks have posted for a meeting.
@@ -412,9 +406,9 @@ impl Hub {
                     count(&desk.changes, number);
                 }
             }
-            Word::Counted { question, before } => {
+            Word::Reply { request, reply } => {
                 if let Some(desk) = desk() {
-                    *lock(&desk.counted) = Some((question, before));
+                    lock(&desk.replies).push((request, reply));
                 }
             }
             Word::Round(RoundWord::Missing {
@@ -424,11 +418,6 @@ impl Hub {
             }) => {
                 if let Some(desk) = desk() {
                     lock(&desk.missing).push((request, node, ranks));
-                }
-            }
-            Word::Wait(WaitWord::Answer { request, answer }) => {
-                if let Some(desk) = desk() {
-                    lock(&desk.wait_answers).push((request, answer));
                 }
             }
             Word::Accepted { call } => {

@@ -241,7 +241,7 @@ impl Barrier {
             return;
         };
         let (hub, desk) = (&tier.hub, &tier.desk);
-        let request = desk.begin_question();
+        let request = desk.begin_request();
         let others: Vec<u32> = hub.topology().other_nodes().collect();
         for &node in &others {
             let asker = hub.rank();

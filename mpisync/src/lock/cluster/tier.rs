@@ -4,14 +4,14 @@ use super::site::{Asker, LockWord, Site};
 use super::standing::{Claim, Standing, Turn};
 use super::tree::Node;
 use super::writer::{self, Drain, Next};
-use crate::cluster::{Desk, Hub, Word};
+use crate::cluster::{Desk, Hub, Reply, Word};
 use crate::lock::node::{Closed, NodeLock};
 use crate::memory::block::Block;
 use crate::memory::event::{ALL, Event};
 use crate::memory::words::lock::READING;
 use crate::memory::words::station::{OUT, OWNER, QUEUED, Station, TurnWords};
 use crate::memory::{Memory, Surroundings};
-use crate::wait::{Deadline, Stop, wait, wait_for_network};
+use crate::wait::{Deadline, Stop, wait, wait_for_answer};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -152,21 +152,42 @@ impl Tier {
     }
 }
 
-/// As a counter.
+/// As what lies on one node, the home node, and is asked for from others.
 impl Tier {
+    /// Sends the home node a request; its number.
+    pub(crate) fn ask_home(&self, word: impl FnOnce(u32, u32) -> Word) -> u32 {
+        let request = self.desk.begin_request();
+        self.tell_home(word(self.hub.rank(), request));
+        request
+    }
+
+    /// Sends the home node what needs no reply; does not wait.
+    pub(crate) fn tell_home(&self, word: Word) {
+        self.hub.tell(self.home, self.number, word);
+    }
+
+    /// Waits for the next reply to a request.
+    pub(crate) fn wait_for_reply(
+        &self,
+        block: &Block,
+        request: u32,
+        deadline: Deadline,
+    ) -> Result<Reply, Stop> {
+        wait_for_answer(block, deadline, || self.desk.take_reply(request))
+    }
+
     /// Counts up the number that is on the home node, another one than this; what it was before. Waits for the network.
     #[cold]
     pub(crate) fn count_at_home(&self, block: &Block, amount: u64) -> u64 {
-        let question = self.desk.begin_question();
-        let word = Word::Count {
-            asker: self.hub.rank(),
-            question,
+        let request = self.ask_home(|asker, request| Word::Count {
+            asker,
+            request,
             amount,
-        };
-        self.hub.tell(self.home, self.number, word);
-        wait_for_network(block, || self.desk.counted(question).is_some());
-        let counted = self.desk.counted(question);
-        counted.expect("it has just been answered")
+        });
+        match self.wait_for_reply(block, request, Deadline::Never) {
+            Ok(Reply::Before(before)) => before,
+            reply => unreachable!("a counter's reply: {reply:?}"),
+        }
     }
 }
 

@@ -1,10 +1,10 @@
 //! The side of a rank of another node.
 
 use super::{Answer, Manner, WaitWord};
-use crate::cluster::Word;
+use crate::cluster::{Reply, Word};
 use crate::lock::cluster::tier::Tier;
 use crate::memory::block::Block;
-use crate::wait::{Deadline, Stop, wait_for_answer};
+use crate::wait::{Deadline, Stop};
 
 /// A rank that asks the list's node.
 #[derive(Clone, Copy)]
@@ -148,20 +148,18 @@ impl Asker<'_> {
     }
 
     fn ask(self, word: impl FnOnce(u32, u32) -> WaitWord) -> u32 {
-        let request = self.tier.desk.begin_question();
-        self.tell(word(self.tier.hub.rank(), request));
-        request
+        self.tier
+            .ask_home(|asker, request| Word::Wait(word(asker, request)))
     }
 
     fn tell(self, word: WaitWord) {
-        let Tier {
-            hub, number, home, ..
-        } = self.tier;
-        hub.tell(*home, *number, Word::Wait(word));
+        self.tier.tell_home(Word::Wait(word));
     }
 
     fn answer(self, request: u32, deadline: Deadline) -> Result<Answer, Stop> {
-        let desk = &self.tier.desk;
-        wait_for_answer(self.block, deadline, || desk.take_answer(request))
+        match self.tier.wait_for_reply(self.block, request, deadline)? {
+            Reply::Wait(answer) => Ok(answer),
+            reply => unreachable!("a waiting list's reply: {reply:?}"),
+        }
     }
 }

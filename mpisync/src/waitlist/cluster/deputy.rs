@@ -1,7 +1,7 @@
 //! The side of the list's node.
 
 use super::{Answer, Manner, WaitWord};
-use crate::cluster::{Hub, Word};
+use crate::cluster::{Hub, Reply};
 use crate::memory::Surroundings;
 use crate::memory::annex::Cargo;
 use crate::memory::block::Block;
@@ -122,7 +122,6 @@ impl Deputy {
                 let cargo = self.cargo.look(&list.memory);
                 tell(asker, request, Answer::Cargo(cargo));
             }
-            WaitWord::Answer { .. } => unreachable!("an answer goes to who asked"),
         }
     }
 
@@ -223,6 +222,5 @@ impl Deputy {
 }
 
 fn tell(hub: &Hub, number: u64, asker: u32, request: u32, answer: Answer) {
-    let word = WaitWord::Answer { request, answer };
-    hub.tell_rank(asker, number, Word::Wait(word));
+    hub.reply(asker, number, request, Reply::Wait(answer));
 }

@@ -9,7 +9,7 @@ pub(crate) use asker::{Asker, Granted};
 pub(crate) use deputy::Deputy;
 use serde::{Deserialize, Serialize};
 
-/// What is said about a waiting list. It goes to the agent of its node, but for the answers.
+/// What is said about a waiting list to the agent of its node.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum WaitWord {
     /// `asker` wants so many permits.
@@ -52,23 +52,28 @@ pub(crate) enum WaitWord {
     AskFree { asker: u32, request: u32 },
     /// What goes with the permit?
     Look { asker: u32, request: u32 },
-    /// To the asker.
-    Answer { request: u32, answer: Answer },
 }
 
 impl WaitWord {
     /// How many bytes of cargo travel with it.
     pub(crate) fn size(&self) -> usize {
-        let cargo = match self {
-            WaitWord::Fill { cargo, .. } => return cargo.len(),
-            WaitWord::Release { cargo, .. } => cargo,
-            WaitWord::Answer {
-                answer: Answer::Granted { cargo, .. } | Answer::Cargo(cargo),
-                ..
-            } => cargo,
-            _ => return 0,
-        };
-        cargo.as_ref().map_or(0, Vec::len)
+        match self {
+            WaitWord::Fill { cargo, .. } => cargo.len(),
+            WaitWord::Release { cargo, .. } => cargo.as_ref().map_or(0, Vec::len),
+            _ => 0,
+        }
+    }
+}
+
+impl Answer {
+    /// How many bytes of cargo travel with it.
+    pub(crate) fn size(&self) -> usize {
+        match self {
+            Answer::Granted { cargo, .. } | Answer::Cargo(cargo) => {
+                cargo.as_ref().map_or(0, Vec::len)
+            }
+            _ => 0,
+        }
     }
 }
 
