@@ -58,6 +58,8 @@
 mod access;
 #[cfg(not(loom))]
 mod agree;
+#[cfg(not(loom))]
+pub mod batch;
 #[cfg(all(feature = "mpi", not(loom)))]
 mod builder;
 #[cfg(not(loom))]

@@ -26,7 +26,7 @@ pub(crate) mod mapping;
 #[cfg(all(feature = "mpi", not(loom)))]
 pub(crate) mod mpi;
 #[cfg(not(loom))]
-mod process;
+pub(crate) mod process;
 #[cfg(not(loom))]
 pub(crate) mod queue;
 #[cfg(not(loom))]

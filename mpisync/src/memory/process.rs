@@ -1,5 +1,7 @@
 //! Telling whether another process of this host still runs.
 
+use rustix::io::Errno;
+use rustix::process::Pid;
 use std::io;
 
 /// A process, named so that a later one with the same number is not taken for it.
@@ -29,9 +31,17 @@ impl Process {
         }
         match state(self.id) {
             Ok((state, born)) => born == self.born && !matches!(state, b'Z' | b'X'),
-            // Where this process has no file descriptors left, say, the other one lives all the same.
-            Err(error) => !is_gone(&error),
+            // Where this process has no file descriptors left, say, the other one lives all the same; and `/proc` may hide the
+            // processes of other users.
+            Err(error) => !is_gone(&error) || self.is_hidden(),
         }
+    }
+
+    /// Whether there is a process with its number, as far as signals tell, which see through `hidepid` (proc(5)).
+    fn is_hidden(self) -> bool {
+        let id = i32::try_from(self.id).ok().and_then(Pid::from_raw);
+        let found = id.map(rustix::process::test_kill_process);
+        matches!(found, Some(Ok(()) | Err(Errno::PERM)))
     }
 
     /// Whether this process sees `self` under its number; false for a process of another PID namespace.
@@ -56,7 +66,7 @@ fn state(id: u32) -> io::Result<(u8, u64)> {
 
 /// Whether there is no such process.
 fn is_gone(error: &io::Error) -> bool {
-    let no_process = rustix::io::Errno::SRCH.raw_os_error();
+    let no_process = Errno::SRCH.raw_os_error();
     error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(no_process)
 }
 

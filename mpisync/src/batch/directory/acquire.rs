@@ -1,0 +1,227 @@
+//! The steps by which a claim is made; see the module `claim` for the protocol.
+
+use super::Shared;
+use super::claim::{Again, Claim};
+use super::claimant::{Claimant, Owner};
+use super::error::DirectoryError;
+use super::file::{Folder, Found, claim_name, modified};
+use super::heartbeat::{self, Pulse};
+use super::step::step;
+use crate::batch::State;
+use std::fs::File;
+use std::io::{Read, Write};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// What to take a task for.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Want {
+    /// To run it.
+    Task(Again),
+    /// To open it, if it is invalid.
+    Invalid,
+    /// To set its state, whatever it is.
+    Any,
+}
+
+/// What became of it.
+pub(super) enum Acquired {
+    /// The state it was in, if it can be read.
+    Mine(Claim, Option<State>),
+    Over(State),
+    Taken(Option<Claimant>),
+}
+
+/// The highest claim of a task, as far as this job has looked.
+#[derive(Debug)]
+struct Last {
+    number: u64,
+    fate: Fate,
+}
+
+/// What became of a claim.
+#[derive(Debug)]
+enum Fate {
+    /// Not looked at. It is not made use of, but that the next claim cannot be made if there is one.
+    Unseen,
+    /// There is none.
+    Absent,
+    Released,
+    Dead,
+    Alive(Claimant),
+}
+
+/// What to do about a task, by its state and the highest claim.
+enum Verdict {
+    Take(Option<State>),
+    LeaveOver(State),
+    LeaveRunning,
+    /// It depends on the claims, which have to be looked at.
+    Look,
+}
+
+impl Shared {
+    /// Makes a claim, without writing any state.
+    pub(super) fn acquire(
+        self: &Arc<Self>,
+        task: usize,
+        want: Want,
+    ) -> Result<Acquired, DirectoryError> {
+        let folder = self.folder(task);
+        let mut last = Last {
+            number: 0,
+            fate: Fate::Unseen,
+        };
+        loop {
+            let known = match self.judge_state(&folder, want, &last.fate)? {
+                Verdict::LeaveOver(state) => return Ok(Acquired::Over(state)),
+                // Unless it runs since the claim was judged.
+                Verdict::LeaveRunning => match last.number + 1 {
+                    next if folder.has_claim(next)? => next,
+                    _ => return Ok(Acquired::Taken(None)),
+                },
+                Verdict::Look => 0,
+                Verdict::Take(was) => {
+                    step("the state is read");
+                    let number = last.number + 1;
+                    let since = Instant::now();
+                    if let Some(pulse) = self.make(&folder, number)? {
+                        let claim = Claim {
+                            shared: Arc::clone(self),
+                            folder,
+                            pulse,
+                            task,
+                            number,
+                            since,
+                            is_settled: false,
+                        };
+                        return Ok(Acquired::Mine(claim, was));
+                    }
+                    number
+                }
+            };
+            last = self.last(&folder, known)?;
+            if let Fate::Alive(claimant) = last.fate {
+                return Ok(Acquired::Taken(Some(claimant)));
+            }
+            step("the claim is judged");
+        }
+    }
+
+    fn judge_state(
+        &self,
+        folder: &Folder,
+        want: Want,
+        last: &Fate,
+    ) -> Result<Verdict, DirectoryError> {
+        let found = match folder.state() {
+            Err(error) if matches!(want, Want::Any) && error.is_about_contents() => {
+                return Ok(Verdict::Take(None));
+            }
+            found => found?,
+        };
+        // Without a state it has not been begun; and without a folder it cannot be claimed, which says so.
+        let state = found.as_ref().map_or(State::Open, |found| found.state);
+        let again = match want {
+            Want::Any => return Ok(Verdict::Take(Some(state))),
+            Want::Invalid if state == State::Invalid => return Ok(Verdict::Take(Some(state))),
+            Want::Invalid => return Ok(Verdict::LeaveOver(state)),
+            Want::Task(again) => again,
+        };
+        Ok(match (state, last) {
+            (State::Invalid, _) => Verdict::LeaveOver(state),
+            (State::Done, _) if !again.done => Verdict::LeaveOver(state),
+            (State::Failed, _) if !again.failed => Verdict::LeaveOver(state),
+            (State::Running, Fate::Unseen) => Verdict::Look,
+            (State::Running, Fate::Absent | Fate::Released)
+                if !again.running && !self.is_old(folder, found.as_ref())? =>
+            {
+                Verdict::LeaveRunning
+            }
+            _ => Verdict::Take(Some(state)),
+        })
+    }
+
+    /// Whether a state was written so long ago that a living job would have given a heartbeat since.
+    fn is_old(&self, folder: &Folder, found: Option<&Found>) -> Result<bool, DirectoryError> {
+        let Some(found) = found else {
+            return Ok(false);
+        };
+        let written = found.written(folder.path())?;
+        Ok(self.now()?.saturating_sub(written) >= self.options.stale_after)
+    }
+
+    /// Makes the claim with this number, unless there is one.
+    fn make(&self, folder: &Folder, number: u64) -> Result<Option<Arc<Pulse>>, DirectoryError> {
+        let path = || folder.path().join(claim_name(number));
+        // Not after it, for then there would be a claim that nobody keeps alive.
+        let started = self.heart.start();
+        started.map_err(|error| DirectoryError::io(&path(), "start a thread for", error))?;
+        let Some(mut file) = folder.create_claim(number)? else {
+            return Ok(None);
+        };
+        step("the claim is made");
+        if let Err(error) = file.write_all(self.owner().text().as_bytes()) {
+            // Nothing was done under this claim. Where it cannot be released it goes stale.
+            let _ = heartbeat::release(&file);
+            return Err(DirectoryError::io(&path(), "write", error));
+        }
+        Ok(Some(self.heart.add(file)))
+    }
+
+    /// The highest claim, which is number `known` or above it.
+    fn last(&self, folder: &Folder, known: u64) -> Result<Last, DirectoryError> {
+        let number = folder.last_claim(known)?;
+        let fate = match number {
+            0 => Fate::Absent,
+            number => match folder.claim(number)? {
+                Some(file) => self.judge(file, &folder.path().join(claim_name(number)))?,
+                // Somebody has cleaned up.
+                None => Fate::Dead,
+            },
+        };
+        Ok(Last { number, fate })
+    }
+
+    /// Who has the task, if somebody who lives has it.
+    pub(super) fn claimant(
+        &self,
+        folder: &Folder,
+        known: u64,
+    ) -> Result<Option<Claimant>, DirectoryError> {
+        match self.last(folder, known)?.fate {
+            Fate::Alive(claimant) => Ok(Some(claimant)),
+            _ => Ok(None),
+        }
+    }
+
+    fn judge(&self, mut file: File, path: &Path) -> Result<Fate, DirectoryError> {
+        let failed = |error| DirectoryError::io(path, "read", error);
+        let heartbeat = modified(&file).map_err(failed)?;
+        if heartbeat.is_zero() {
+            return Ok(Fate::Released);
+        }
+        // A heartbeat from the future is one of a host whose clock is ahead.
+        let age = self.now()?.saturating_sub(heartbeat);
+        if age >= self.options.stale_after {
+            return Ok(Fate::Dead);
+        }
+        let mut text = Vec::new();
+        file.read_to_end(&mut text).map_err(failed)?;
+        Ok(match Owner::read(&String::from_utf8_lossy(&text)) {
+            Some(owner) if owner.is_gone(self.owner()) => Fate::Dead,
+            owner => Fate::Alive(Claimant {
+                pid: owner.as_ref().map_or(0, |owner| owner.process.id),
+                host: owner.map(|owner| owner.host).unwrap_or_default(),
+                age,
+            }),
+        })
+    }
+
+    /// The file system's time. How old the look at it may be only delays a little when a claim is taken for dead.
+    fn now(&self) -> Result<Duration, DirectoryError> {
+        let recent = self.options.stale_after / 8;
+        self.clock.now(&self.root, self.owner(), recent)
+    }
+}

@@ -1,0 +1,282 @@
+//! A task that is one's own for a time, and how it becomes that.
+//!
+//! # The protocol
+//! The claims of a task are files in its folder, `claim.1`, `claim.2` and so on. Each is made with `O_CREAT | O_EXCL`, which
+//! one job alone can do on every file system that several hosts may use (NFS from version 3, Lustre, GPFS, BeeGFS), and none
+//! is ever removed. So making number *n* + 1 is a compare-and-swap on *n*. The highest claim is the one that counts.
+//!
+//! A claim says which process made it (host, boot, PID namespace, PID, start time), and its modification time is its last
+//! *heartbeat*. While a job holds the claim, one of its threads gives a heartbeat every quarter of
+//! [`stale_after`](super::Options::stale_after). A claim is
+//! - *released* if its last heartbeat was in 1970: the job is through with the task, and has written its state before;
+//! - *dead* if its last heartbeat is older than `stale_after`, or if it was made on this host, since it was booted, and the
+//!   process is gone;
+//! - *alive* otherwise, also where it does not say yet who made it.
+//!
+//! To take a task, a job
+//! 1. judges the highest claim *n*, and leaves the task alone if it is alive; a job that has not looked yet begins with the
+//!    claim 0, which nobody ever had;
+//! 2. reads the state, and leaves the task alone if there is nothing to run;
+//! 3. makes claim *n* + 1; where that is there already, it begins again and finds a higher claim;
+//! 4. writes RUNNING.
+//!
+//! To settle it, the job looks whether there is a claim *n* + 2, writes the state, and then releases its claim.
+//!
+//! # Why no two jobs have a task at once
+//! Say that a job *keeps up* if none of its claims goes without a heartbeat for as long as `stale_after`. Then:
+//!
+//! - Number *n* + 1 is made only after *n* was judged to be released or dead, and it is made once. A claim that is released
+//!   or dead stays so. So among the claims of jobs that keep up one at most is alive.
+//! - Only who has the living claim writes the state. The state that is read in step 2 is from after the judgement, so the
+//!   holder of *n* has written it or will never write; and if *n* + 1 can be made in step 3, nobody had that in between. So
+//!   the state has not changed since, and need not be read again. A task that somebody else has run meanwhile is found by the
+//!   judgement that follows a failed step 3.
+//! - A job that ends or is killed gives no heartbeats any more. On the same host the next one takes its tasks at once,
+//!   elsewhere after `stale_after`.
+//!
+//! A job that does *not* keep up (it was stopped, or the file system hung) may be taken for dead while its task still runs.
+//! Nobody can help that, but it has no effect on the state: who makes a claim looks again before and after it writes RUNNING
+//! if that took long, and who settles looks whether it still has the task ([`DirectoryError::Lost`]). What is left is a job
+//! that is stopped between this look and the renaming right behind it, for longer than `stale_after`.
+//!
+//! # What pshmem does
+//! It writes the same state files and makes no claims. A task that it runs is RUNNING with no claim, or with one that was
+//! released. Such a task is left alone until its state file is older than `stale_after`, or
+//! [`Again::running`] asks for it.
+//!
+//! # The file operations
+//! Of a task that is open and was never claimed, which is then done:
+//!
+//! | step | operations | number |
+//! | --- | --- | --- |
+//! | read the state | `open` ROOT/NAME/state, `read`, `close` | 3 |
+//! | make the claim | `open` ROOT/NAME, `openat` claim.1 (`O_CREAT`, `O_EXCL`), `write` | 3 |
+//! | write RUNNING | `openat` state.temp, `write`, `fsync`\*, `close`, `renameat` to state | 5 |
+//! | look for a later claim | `fstatat` claim.2 | 1 |
+//! | write DONE | `openat` state.temp, `write`, `fsync`\*, `close`, `renameat` to state | 5 |
+//! | have the name on disk | `fsync`\* of ROOT/NAME | 1 |
+//! | release | `utimensat` of claim.1, `close` of it and of ROOT/NAME | 3 |
+//!
+//! That is 21 operations, and 18 without those marked \*, which [`durable`](super::Options::durable) asks for. The renaming to
+//! RUNNING need not be on disk: if the machine fails the task is open again, and it has to be run again either way. A task that
+//! is over already costs the first 3.
+
+use super::acquire::{Acquired, Want};
+use super::claimant::Claimant;
+use super::error::DirectoryError;
+use super::file::Folder;
+use super::heartbeat::Pulse;
+use super::step::step;
+use super::{Directory, Shared};
+use crate::batch::State;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Which tasks may be taken besides those that are open. None, if not said.
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Default, Debug)]
+pub struct Again {
+    /// Those that run for all that their state says, but without a heartbeat. Tasks of jobs that are known to be dead are
+    /// always taken.
+    pub running: bool,
+    /// Those that have failed.
+    pub failed: bool,
+    /// Those that are done.
+    pub done: bool,
+}
+
+/// What became of an attempt to take a task.
+#[derive(Debug)]
+#[must_use = "a claim that is dropped opens the task again"]
+pub enum Claimed {
+    /// It is this job's, and was in this state before.
+    Mine(Claim, State),
+    /// There is nothing to run: it is done, or has failed, or is invalid.
+    Over(State),
+    /// Another job has it. Which one is not known where its state says RUNNING and there is no claim.
+    Taken(Option<Claimant>),
+}
+
+/// A task that is this job's.
+///
+/// The job gives heartbeats for it until it is settled. Where it is dropped without that, the task is open again; an error is
+/// ignored then, and the task is found as that of a dead job.
+#[must_use = "a claim that is dropped opens the task again"]
+pub struct Claim {
+    pub(super) shared: Arc<Shared>,
+    pub(super) folder: Folder,
+    pub(super) pulse: Arc<Pulse>,
+    pub(super) task: usize,
+    pub(super) number: u64,
+    /// From before it was made.
+    pub(super) since: Instant,
+    pub(super) is_settled: bool,
+}
+
+impl Directory {
+    /// Takes a task, if it is open, or may be taken again.
+    ///
+    /// ```
+    /// use mpisync::batch::State;
+    /// use mpisync::batch::directory::{Again, Claimed, Directory, Options};
+    ///
+    /// # let root = std::env::temp_dir().join(format!("mpisync-claim-{}", std::process::id()));
+    /// let names = ["monday".to_owned(), "tuesday".to_owned()];
+    /// let tasks = Directory::create(&root, &names, Options::default())?;
+    /// if let Claimed::Mine(claim, _) = tasks.claim(0, Again::default())? {
+    ///     // The work.
+    ///     claim.settle(State::Done, None)?;
+    /// }
+    /// assert_eq!(tasks.state(0)?, State::Done);
+    /// # std::fs::remove_dir_all(&root).unwrap();
+    /// # Ok::<(), mpisync::batch::directory::DirectoryError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`UnknownState`](DirectoryError::UnknownState) and [`HalfWritten`](DirectoryError::HalfWritten) where the state cannot be
+    /// read, [`Missing`](DirectoryError::Missing) where the task has no folder, and those of the file system.
+    ///
+    /// # Panics
+    /// If there is no task of that number.
+    pub fn claim(&self, task: usize, again: Again) -> Result<Claimed, DirectoryError> {
+        loop {
+            match self.shared.acquire(task, Want::Task(again))? {
+                Acquired::Over(state) => return Ok(Claimed::Over(state)),
+                Acquired::Taken(by) => return Ok(Claimed::Taken(by)),
+                Acquired::Mine(claim, was) => {
+                    // It can be read, or the task would not have been taken.
+                    let was = was.unwrap_or(State::Open);
+                    match claim.begin(was) {
+                        Ok(true) => return Ok(Claimed::Mine(claim, was)),
+                        Ok(false) => claim.leave(),
+                        Err(error) => return Err(claim.give_back(error)),
+                    }
+                }
+            }
+        }
+    }
+
+    /// Sets the state of a task, whatever it was; the reason for a failure is gone after it.
+    ///
+    /// # Errors
+    /// [`Taken`](DirectoryError::Taken) where a living job has the task, [`Missing`](DirectoryError::Missing) where it has no
+    /// folder, and those of the file system.
+    ///
+    /// # Panics
+    /// If there is no task of that number.
+    pub fn set(&self, task: usize, state: State) -> Result<(), DirectoryError> {
+        match self.shared.acquire(task, Want::Any)? {
+            Acquired::Mine(claim, was) => {
+                let removed = match was {
+                    Some(State::Open) => Ok(()),
+                    _ => claim.folder.remove_reason(),
+                };
+                match removed {
+                    Ok(()) => claim.settle(state, None),
+                    Err(error) => Err(claim.give_back(error)),
+                }
+            }
+            Acquired::Taken(Some(by)) => Err(DirectoryError::Taken {
+                path: self.shared.folder(task).path().to_owned(),
+                by,
+            }),
+            Acquired::Taken(None) | Acquired::Over(_) => {
+                unreachable!("every task that no living job has is taken here")
+            }
+        }
+    }
+}
+
+impl Claim {
+    /// Says what became of the task, and lets go of it. The reason is for those that have failed, and is ignored otherwise.
+    ///
+    /// # Errors
+    /// [`Lost`](DirectoryError::Lost) where another job has taken the task over, and those of the file system. The task is
+    /// found as that of a dead job then, unless another job has it.
+    pub fn settle(mut self, state: State, reason: Option<&str>) -> Result<(), DirectoryError> {
+        self.is_settled = true;
+        self.finish(state, reason)
+    }
+
+    /// The number of the task.
+    pub fn task(&self) -> usize {
+        self.task
+    }
+
+    /// Writes RUNNING. False if the task is another job's by now.
+    fn begin(&self, was: State) -> Result<bool, DirectoryError> {
+        if self.is_late() && self.is_lost()? {
+            return Ok(false);
+        }
+        if was != State::Open {
+            self.folder.remove_reason()?;
+        }
+        let durable = self.shared.options.durable;
+        self.folder.set_state(State::Running, durable)?;
+        step("RUNNING is written");
+        Ok(!(self.is_late() && self.is_lost()?))
+    }
+
+    /// Whether others may have taken this job for dead since it made the claim, with some margin.
+    fn is_late(&self) -> bool {
+        self.since.elapsed() >= self.shared.options.stale_after / 2
+    }
+
+    fn is_lost(&self) -> Result<bool, DirectoryError> {
+        self.folder.has_claim(self.number + 1)
+    }
+
+    fn finish(&self, state: State, reason: Option<&str>) -> Result<(), DirectoryError> {
+        if self.is_lost()? {
+            let path = self.folder.path().to_owned();
+            // That it is lost is worse than that nobody knows to whom.
+            let by = self.shared.claimant(&self.folder, self.number + 1);
+            let by = by.unwrap_or_default();
+            return Err(DirectoryError::Lost { path, by });
+        }
+        let durable = self.shared.options.durable;
+        if let (State::Failed, Some(reason)) = (state, reason) {
+            self.folder.set_reason(reason, durable)?;
+        }
+        self.folder.set_state(state, durable)?;
+        step("the outcome is written");
+        if durable {
+            self.folder.flush()?;
+        }
+        // The state is there, which is what counts; a claim that cannot be released goes stale.
+        let _ = self.pulse.release();
+        Ok(())
+    }
+
+    /// Lets go of it without changing the state, because of `error`.
+    fn give_back(mut self, error: DirectoryError) -> DirectoryError {
+        self.is_settled = true;
+        // A claim that cannot be released goes stale.
+        let _ = self.pulse.release();
+        error
+    }
+
+    /// Lets go of it without a word, for it is another job's.
+    fn leave(mut self) {
+        self.is_settled = true;
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        if !self.is_settled {
+            // There is nobody to tell.
+            let _ = self.finish(State::Open, None);
+        }
+        self.shared.heart.stop(&self.pulse);
+    }
+}
+
+impl fmt::Debug for Claim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Claim")
+            .field("task", &self.shared.names[self.task])
+            .field("number", &self.number)
+            .finish_non_exhaustive()
+    }
+}

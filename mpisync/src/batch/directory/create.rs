@@ -1,0 +1,125 @@
+//! Making the tasks' folders.
+
+use super::acquire::{Acquired, Want};
+use super::error::DirectoryError;
+use super::file::Folder;
+use super::{Directory, Shared};
+use crate::batch::State;
+use std::collections::HashSet;
+use std::fs::{self, File};
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+/// The longest name of a folder, in bytes, on nearly all file systems.
+const LONGEST: usize = 255;
+
+/// Whether folders can have these names.
+pub(super) fn check(names: &[String]) -> Result<(), DirectoryError> {
+    let mut seen = HashSet::with_capacity(names.len());
+    for name in names {
+        let flaw = match name.as_str() {
+            "" => Some("is empty"),
+            "." | ".." => Some("means another directory"),
+            name if name.starts_with('.') => Some("begins with a dot, which would hide it"),
+            name if name.contains('/') => Some("has a slash"),
+            name if name.contains('\0') => Some("has a zero byte"),
+            name if name.len() > LONGEST => Some("is longer than 255 bytes"),
+            _ => None,
+        };
+        let name = || name.clone();
+        if let Some(why) = flaw {
+            return Err(DirectoryError::Name { name: name(), why });
+        }
+        if !seen.insert(name()) {
+            return Err(DirectoryError::NameTwice { name: name() });
+        }
+    }
+    Ok(())
+}
+
+impl Directory {
+    /// Makes what is missing.
+    pub(super) fn make(&self) -> Result<(), DirectoryError> {
+        let root = self.root();
+        let mut is_changed = make_root(root)?;
+        for task in 0..self.names().len() {
+            is_changed |= self.shared.make_task(task)?;
+        }
+        if is_changed && self.shared.options.durable {
+            // Once for all, for a call for each file would take longer than all else.
+            flush(root).map_err(|error| DirectoryError::io(root, "write to disk", error))?;
+        }
+        Ok(())
+    }
+}
+
+impl Shared {
+    /// Makes a task's folder and state, if it has none, and opens it, if it is invalid. Whether there was anything to do.
+    fn make_task(self: &Arc<Self>, task: usize) -> Result<bool, DirectoryError> {
+        let folder = self.folder(task);
+        match folder.state() {
+            Ok(None) => {
+                folder.make()?;
+                let temp = format!(".state.{}", self.owner().unique_name());
+                folder.make_state(State::Open, &temp)?;
+                Ok(true)
+            }
+            Ok(Some(found)) if found.state == State::Invalid => self.open_task(task),
+            Ok(Some(_)) => Ok(false),
+            // Somebody has to look at this one, but the others can run.
+            Err(error) if error.is_about_contents() => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Opens an invalid task, unless another job does so.
+    fn open_task(self: &Arc<Self>, task: usize) -> Result<bool, DirectoryError> {
+        match self.acquire(task, Want::Invalid)? {
+            Acquired::Mine(claim, _) => claim.settle(State::Open, None).map(|()| true),
+            Acquired::Over(_) | Acquired::Taken(_) => Ok(false),
+        }
+    }
+}
+
+/// Makes the root, and those above it. Whether there was none.
+fn make_root(root: &Path) -> Result<bool, DirectoryError> {
+    if root.is_dir() {
+        return Ok(false);
+    }
+    match fs::create_dir_all(root) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            let path = root.to_owned();
+            Err(DirectoryError::NotADirectory { path })
+        }
+        Err(error) => Err(DirectoryError::io(root, "make", error)),
+    }
+}
+
+/// Has all that was written to the file system of `root` written to disk.
+fn flush(root: &Path) -> io::Result<()> {
+    let root = File::open(root)?;
+    #[cfg(target_os = "linux")]
+    rustix::io::retry_on_intr(|| rustix::fs::syncfs(&root))?;
+    #[cfg(not(target_os = "linux"))]
+    root.sync_all()?;
+    Ok(())
+}
+
+/// The names of the tasks in `root`, in order.
+pub(super) fn find(root: &Path) -> Result<Vec<String>, DirectoryError> {
+    let failed = |error| DirectoryError::io(root, "read", error);
+    let mut names = Vec::new();
+    for entry in fs::read_dir(root).map_err(failed)? {
+        // A task's name is text, so that what is none is something else.
+        let Ok(name) = entry.map_err(failed)?.file_name().into_string() else {
+            continue;
+        };
+        if !name.starts_with('.') && Folder::new(root, &name).has_state() {
+            names.push(name);
+        }
+    }
+    names.sort_unstable();
+    Ok(names)
+}

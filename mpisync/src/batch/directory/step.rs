@@ -1,0 +1,8 @@
+//! The moments between two file operations, where the tests let another job come in.
+
+/// One of them.
+#[inline]
+pub(super) fn step(_name: &'static str) {
+    #[cfg(test)]
+    super::tests::steps::reached(_name);
+}
