@@ -185,6 +185,25 @@ pub enum CreateError {
         /// The most.
         most: u32,
     },
+    /// The ranks cannot be put into workers of these sizes.
+    #[error(
+        "{size} ranks cannot be put into workers of {sizes:?} ranks; with one size it has to divide the number of ranks, and with \
+         more they have to add up to it"
+    )]
+    WorkerSizes {
+        /// The sizes that were asked for; one where all are to be equal.
+        sizes: Vec<i32>,
+        /// The size of the communicator.
+        size: i32,
+    },
+    /// A batch cannot have that many tasks.
+    #[error("a batch cannot have {tasks} tasks; it has {most} at most")]
+    TooManyTasks {
+        /// How many were asked for.
+        tasks: usize,
+        /// The most.
+        most: usize,
+    },
     /// The root has passed no array.
     #[error("rank {root}, the root, passed no array; pass `Some(array)` there")]
     NoArray {

@@ -76,6 +76,7 @@ mod error;
 mod fence;
 #[cfg(not(loom))]
 mod guard;
+mod ledger;
 pub mod lock;
 mod memory;
 #[cfg(not(loom))]
@@ -104,6 +105,8 @@ mod waitlist;
 
 #[cfg(not(loom))]
 pub use access::{Access, On};
+#[cfg(not(loom))]
+pub use batch::{Batch, Task};
 #[cfg(all(feature = "mpi", not(loom)))]
 pub use builder::{Builder, sync};
 #[cfg(not(loom))]

@@ -1,6 +1,7 @@
 //! What most programs need: `use mpisync::prelude::*;`.
 
 pub use crate::access::Access;
+pub use crate::batch::{Batch, Task};
 pub use crate::channel::{ChannelError, Consumer, Producer, PutError, RemoteChannel};
 pub use crate::controller::WindowController;
 pub use crate::error::{CreateError, FenceError, LockError};

@@ -206,6 +206,7 @@ impl Ward {
                 }
             }
             Word::Wait(word) => self.errand.handle_wait(hub, number, word),
+            Word::Ledger(word) => self.errand.handle_ledger(hub, number, word),
             Word::Round(word) => self.errand.handle_round(hub, number, word),
             Word::Count {
                 asker,

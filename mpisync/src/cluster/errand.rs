@@ -1,10 +1,13 @@
 //! What the agent has to do about what an object keeps behind its block.
 
 use super::Hub;
-use super::message::Word;
+use super::message::{Reply, Word};
+use crate::ledger::Ledger;
+use crate::ledger::question::LedgerWord;
 use crate::lock::cluster::tier::Tier;
 use crate::memory::annex::Annex;
 use crate::memory::block::Block;
+use crate::memory::ledger::Table;
 use crate::rounds::RoundWord;
 use crate::rounds::barrier::{Gathering, News};
 use crate::rounds::turn::Turns;
@@ -21,6 +24,7 @@ pub(super) enum Errand {
         /// Whether the other nodes know that a rank died.
         told: bool,
     },
+    Ledger(Ledger<Table>),
     Barrier {
         gathering: Gathering,
         /// The seats of those that died and of which the other nodes know.
@@ -37,7 +41,10 @@ impl Errand {
             } if tier.home == tier.hub.node() => {
                 Errand::Waitlist(Deputy::new(block, cargo.clone(), *inheritance))
             }
-            Annex::None | Annex::Waitlist { .. } => Errand::Nothing,
+            Annex::Ledger { tasks, .. } if tier.home == tier.hub.node() => Errand::Ledger(Ledger {
+                memory: Table::new(block, *tasks),
+            }),
+            Annex::None | Annex::Waitlist { .. } | Annex::Ledger { .. } => Errand::Nothing,
             Annex::Turn => Errand::Turn {
                 turns: Turns::new(block),
                 told: false,
@@ -52,6 +59,14 @@ impl Errand {
     pub(super) fn handle_wait(&mut self, hub: &Hub, number: u64, word: WaitWord) {
         if let Errand::Waitlist(deputy) = self {
             deputy.handle(hub, number, word);
+        }
+    }
+
+    pub(super) fn handle_ledger(&self, hub: &Hub, number: u64, word: LedgerWord) {
+        let Errand::Ledger(ledger) = self else { return };
+        let answer = ledger.answer(word.asker as usize, word.question);
+        if let Some(request) = word.request {
+            hub.reply(word.asker, number, request, Reply::Ledger(answer));
         }
     }
 
@@ -108,6 +123,9 @@ impl Errand {
         match self {
             Errand::Nothing => {}
             Errand::Waitlist(deputy) => deputy.inspect(hub, number),
+            Errand::Ledger(ledger) => {
+                ledger.bury();
+            }
             Errand::Turn { turns, told } => {
                 turns.inspect();
                 if let Some(rank) = turns.lost()

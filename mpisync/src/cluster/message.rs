@@ -1,5 +1,6 @@
 //! What the nodes of a communicator say to each other.
 
+use crate::ledger::question::{LedgerAnswer, LedgerWord};
 #[cfg(feature = "region")]
 use crate::lock::cluster::site::Asker;
 use crate::lock::cluster::site::LockWord;
@@ -75,6 +76,8 @@ pub(crate) enum Word {
     Changed { number: u32, asker: Asker },
     /// About a waiting list.
     Wait(WaitWord),
+    /// About a ledger.
+    Ledger(LedgerWord),
     /// About a turn or a barrier.
     Round(RoundWord),
     /// To the home node: `asker` counts the counter up by so much.
@@ -98,6 +101,8 @@ pub(crate) enum Reply {
     Before(u64),
     /// About a waiting list.
     Wait(Answer),
+    /// About a ledger.
+    Ledger(LedgerAnswer),
 }
 
 impl Message {

@@ -1,6 +1,7 @@
 //! What an object that is more than a controller keeps behind the controller's block.
 
 use super::WaitMemory;
+use super::ledger;
 use super::mapping::Mapping;
 use super::topology::Topology;
 use super::waitlist::{self, Seats};
@@ -28,6 +29,8 @@ pub enum Annex {
         inheritance: Inheritance,
         cargo: Cargo,
     },
+    /// On the node of `root`, the ledger of so many tasks.
+    Ledger { root: i32, tasks: usize },
 }
 
 impl Annex {
@@ -37,9 +40,12 @@ impl Annex {
             Annex::Waitlist { root, cargo, .. } if is_here(topology, *root) => {
                 waitlist::length(topology, cargo.room())
             }
+            Annex::Ledger { root, tasks } if is_here(topology, *root) => {
+                ledger::length(topology, *tasks)
+            }
             Annex::Turn => Turns::length(topology.here().len()),
             Annex::Barrier => Gathering::length(topology.here().len()),
-            Annex::None | Annex::Waitlist { .. } => 0,
+            Annex::None | Annex::Waitlist { .. } | Annex::Ledger { .. } => 0,
         }
     }
 
@@ -63,6 +69,9 @@ impl Annex {
                         place.copy_from_nonoverlapping(NonNull::from(&**bytes).cast(), bytes.len())
                     };
                 }
+            }
+            Annex::Ledger { root, tasks } if is_here(topology, *root) => {
+                ledger::prepare(topology, *tasks, memory, start);
             }
             _ => {}
         }

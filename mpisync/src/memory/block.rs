@@ -162,6 +162,13 @@ impl Block {
         &mails[seat].0
     }
 
+    /// This rank takes part in no call any more: nobody waits for it to be done with one, and who waits for what it shares finds
+    /// that it went on without.
+    #[cfg(feature = "mpi")]
+    pub(crate) fn leave_calls(&self) {
+        self.mail(self.me).done.swap(u64::MAX, Ordering::SeqCst);
+    }
+
     /// The memory behind the block's own, and where it begins there.
     pub(crate) fn annex(&self) -> (&Arc<Mapping>, usize) {
         let own = self.domain.segment().shape().block_length();

@@ -16,9 +16,13 @@ pub(crate) mod event;
 #[cfg(any(loom, test))]
 pub(crate) mod heap;
 #[cfg(any(loom, test))]
+pub(crate) mod heap_ledger;
+#[cfg(any(loom, test))]
 pub(crate) mod heap_queue;
 #[cfg(any(loom, test))]
 pub(crate) mod heap_waitlist;
+#[cfg(not(loom))]
+pub(crate) mod ledger;
 #[cfg(all(any(feature = "mpi", feature = "region"), not(loom)))]
 pub(crate) mod limits;
 #[cfg(not(loom))]
@@ -44,10 +48,11 @@ pub(crate) mod words;
 #[cfg(not(loom))]
 use crate::wait::POLL;
 use crate::wait::Stop;
-use atomic::AtomicU64;
+use atomic::{AtomicU8, AtomicU64};
 #[cfg(not(loom))]
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use words::ledger::LedgerWords;
 use words::lock::{Door, RankWords, Words};
 use words::queue::{Party, QueueWords, Relay, Shape};
 use words::waitlist::{Seat, WaitWords};
@@ -177,6 +182,35 @@ pub(crate) trait QueueMemory: Surroundings {
     fn agent_is_alive(&self) -> bool {
         true
     }
+}
+
+/// The words of one ledger, as one of the ranks sees them.
+pub(crate) trait LedgerMemory {
+    /// The words that all ranks share.
+    fn words(&self) -> &LedgerWords;
+
+    /// The tasks' bytes.
+    fn bytes(&self) -> &[AtomicU8];
+
+    /// How many tasks there are.
+    fn tasks(&self) -> usize {
+        self.bytes().len()
+    }
+
+    /// How many levels the index has.
+    fn levels(&self) -> usize;
+
+    /// A level of the index, from the tasks' own bits upwards.
+    fn level(&self, level: usize) -> &[AtomicU64];
+
+    /// The task that a rank of the communicator has, or is about to take, plus one. Stored by who acts for that rank.
+    fn holder(&self, rank: usize) -> &AtomicU64;
+
+    /// How many ranks there are.
+    fn ranks(&self) -> usize;
+
+    /// Whether a rank of the communicator still runs.
+    fn is_alive(&self, rank: usize) -> bool;
 }
 
 /// The words of one waiting list, as one of the ranks sees them.

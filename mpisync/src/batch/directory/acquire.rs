@@ -35,14 +35,14 @@ pub(super) enum Acquired {
 
 /// The highest claim of a task, as far as this job has looked.
 #[derive(Debug)]
-struct Last {
+pub(super) struct Last {
     number: u64,
-    fate: Fate,
+    pub(super) fate: Fate,
 }
 
 /// What became of a claim.
 #[derive(Debug)]
-enum Fate {
+pub(super) enum Fate {
     /// Not looked at. It is not made use of, but that the next claim cannot be made if there is one.
     Unseen,
     /// There is none.
@@ -53,7 +53,7 @@ enum Fate {
 }
 
 /// What to do about a task, by its state and the highest claim.
-enum Verdict {
+pub(super) enum Verdict {
     Take(Option<State>),
     LeaveOver(State),
     LeaveRunning,
@@ -109,7 +109,7 @@ impl Shared {
         }
     }
 
-    fn judge_state(
+    pub(super) fn judge_state(
         &self,
         folder: &Folder,
         want: Want,
@@ -171,7 +171,7 @@ impl Shared {
     }
 
     /// The highest claim, which is number `known` or above it.
-    fn last(&self, folder: &Folder, known: u64) -> Result<Last, DirectoryError> {
+    pub(super) fn last(&self, folder: &Folder, known: u64) -> Result<Last, DirectoryError> {
         let number = folder.last_claim(known)?;
         let fate = match number {
             0 => Fate::Absent,

@@ -16,6 +16,7 @@ mod create;
 mod error;
 mod file;
 mod heartbeat;
+mod outlook;
 mod step;
 #[cfg(test)]
 mod tests;
@@ -173,6 +174,11 @@ impl Directory {
     /// The directory with the tasks' folders.
     pub fn root(&self) -> &Path {
         &self.shared.root
+    }
+
+    /// After how long without a heartbeat a job is taken for dead.
+    pub(crate) fn stale_after(&self) -> Duration {
+        self.shared.options.stale_after
     }
 
     /// The names of the tasks, which are those of their folders.

@@ -120,6 +120,29 @@ impl OwnComm {
         Ok(node)
     }
 
+    /// A communicator for each color, of the ranks that name it, in the order of their ranks; collective.
+    pub(super) fn split(&self, color: i32) -> Result<Self, CreateError> {
+        let mut part = OwnComm {
+            raw: self.raw,
+            rank: 0,
+            size: 0,
+        };
+        // SAFETY: valid handles, results in live variables, and a color that is not negative.
+        unsafe {
+            let split = ffi::MPI_Comm_split(self.raw, color, self.rank, &mut part.raw);
+            check("MPI_Comm_split", split)?;
+            check(
+                "MPI_Comm_rank",
+                ffi::MPI_Comm_rank(part.raw, &mut part.rank),
+            )?;
+            check(
+                "MPI_Comm_size",
+                ffi::MPI_Comm_size(part.raw, &mut part.size),
+            )?;
+        }
+        Ok(part)
+    }
+
     /// The `value`s of all ranks; collective.
     pub(super) fn gather_all(&self, value: u32) -> Result<Vec<u32>, CreateError> {
         let mut all = vec![0u32; self.size as usize];

@@ -5,6 +5,7 @@ mod carrier;
 mod comm;
 mod create;
 mod datatype;
+mod part;
 mod shape;
 
 pub(crate) use attribute::{at_end, is_finalized};
@@ -16,4 +17,5 @@ pub(crate) use comm::{Farewell, OwnComm};
 pub(crate) use create::announce;
 pub(crate) use create::{Created, CreatedSlots, Terms, block, check_running, slots};
 pub(crate) use datatype::{PackedItems, UnpackedItems};
+pub(crate) use part::PartComm;
 pub use shape::datatype;

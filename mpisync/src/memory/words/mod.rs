@@ -2,6 +2,7 @@
 
 #[cfg(not(loom))]
 pub(crate) mod board;
+pub(crate) mod ledger;
 pub(crate) mod lock;
 #[cfg(not(loom))]
 pub(crate) mod mail;

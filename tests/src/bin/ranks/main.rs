@@ -1,6 +1,7 @@
 //! The program that the ranks of an integration test run: `ranks DIRECTORY CASE...`.
 
 mod barrier;
+mod batch;
 mod calls;
 mod channel;
 mod collective;
@@ -37,6 +38,7 @@ mod values;
 fn main() {
     mpisync_tests::job::run(&[
         barrier::CASES,
+        batch::CASES,
         calls::CASES,
         channel::CASES,
         collective::CASES,

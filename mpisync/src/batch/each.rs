@@ -1,0 +1,60 @@
+//! All tasks of a batch in one call.
+
+use super::worker::Ballot;
+use super::{Again, Batch, BatchError, Summary, Task, Worker};
+use crate::fence::panic_message;
+use std::fmt::Display;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+impl Batch {
+    /// Runs `run` for each task, on all ranks of the worker that takes it, until none is open and none that may come back is
+    /// run by another worker of this batch; how it stands then. Collective.
+    ///
+    /// A task for which `run` returns an error on any rank has failed, for that reason; one in which it panics has failed with
+    /// the panic's message. The others go on: look at the [`Summary`], and at the state directory for the reasons.
+    ///
+    /// # Errors
+    /// Those of [`next_task`](Self::next_task) and [`Task::done`].
+    ///
+    /// ```
+    /// use mpisync::Batch;
+    ///
+    /// let mut batch = Batch::local().tasks(10).build()?;
+    /// let summary = batch.for_each(|task, _worker| {
+    ///     match task.index() {
+    ///         7 => Err("seven is not possible"),
+    ///         _ => Ok(()),
+    ///     }
+    /// })?;
+    /// assert_eq!((summary.done, summary.failed), (9, 1));
+    /// # Ok::<(), mpisync::batch::BatchError>(())
+    /// ```
+    #[track_caller]
+    pub fn for_each<E: Display>(
+        &mut self,
+        run: impl FnMut(&Task<'_>, &Worker) -> Result<(), E>,
+    ) -> Result<Summary, BatchError> {
+        self.for_each_with(Again::default(), run)
+    }
+
+    /// [`for_each`](Self::for_each) with tasks that are not open, too; see [`next_task_with`](Self::next_task_with).
+    ///
+    /// # Errors
+    /// Those of [`for_each`](Self::for_each).
+    #[track_caller]
+    pub fn for_each_with<E: Display>(
+        &mut self,
+        again: Again,
+        mut run: impl FnMut(&Task<'_>, &Worker) -> Result<(), E>,
+    ) -> Result<Summary, BatchError> {
+        while let Some(task) = self.next(again, true)? {
+            let outcome = catch_unwind(AssertUnwindSafe(|| run(&task, task.worker())));
+            task.end(match outcome {
+                Ok(Ok(())) => Ballot::Done,
+                Ok(Err(error)) => Ballot::Failed(format!("{error:#}")),
+                Err(panic) => Ballot::Failed(panic_message(panic.as_ref())),
+            })?;
+        }
+        self.summary()
+    }
+}

@@ -1,0 +1,55 @@
+//! What a rank may want of a ledger. On another node its agent is asked, which acts for the rank.
+
+use super::{Counts, Ledger, Offers, Taken};
+use crate::memory::LedgerMemory;
+use crate::memory::words::ledger::Entry;
+use serde::{Deserialize, Serialize};
+
+/// A question to the agent of the ledger's node.
+#[cfg(feature = "mpi")]
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct LedgerWord {
+    pub(crate) asker: u32,
+    /// None where nobody waits for the answer.
+    pub(crate) request: Option<u32>,
+    pub(crate) question: Question,
+}
+
+/// What a rank wants of a ledger.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) enum Question {
+    Take(Offers),
+    Finish(usize, Entry),
+    Set(usize, Entry),
+    Entry(usize),
+    Find(Entry, usize),
+    Counts,
+    Bury,
+}
+
+/// What a ledger answers.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) enum LedgerAnswer {
+    Taken(Option<Taken>),
+    Changed(bool),
+    Entry(Entry),
+    Found(Option<usize>),
+    Counts(Counts),
+    Buried(usize),
+}
+
+impl<M: LedgerMemory> Ledger<M> {
+    /// Does what `rank` wants.
+    #[inline]
+    pub(crate) fn answer(&self, rank: usize, question: Question) -> LedgerAnswer {
+        match question {
+            Question::Take(offers) => LedgerAnswer::Taken(self.take(rank, offers)),
+            Question::Finish(task, entry) => LedgerAnswer::Changed(self.finish(rank, task, entry)),
+            Question::Set(task, entry) => LedgerAnswer::Changed(self.set(task, entry)),
+            Question::Entry(task) => LedgerAnswer::Entry(self.entry(task)),
+            Question::Find(entry, from) => LedgerAnswer::Found(self.find(entry, from)),
+            Question::Counts => LedgerAnswer::Counts(self.counts()),
+            Question::Bury => LedgerAnswer::Buried(self.bury()),
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! The words of a ledger: what has become of the tasks of a batch.
+
+use crate::memory::atomic::AtomicU64;
+
+/// The words that all share. All zero is the first state: no task was offered again.
+#[repr(C, align(128))]
+pub(crate) struct LedgerWords {
+    /// For tasks that run elsewhere, that have failed and that are done: up to which one they were offered again. Counted up by
+    /// who is about to look at the task.
+    pub(crate) laps: [AtomicU64; 3],
+}
+
+/// What has become of a task.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, serde::Serialize, serde::Deserialize)]
+pub(crate) enum Entry {
+    /// Nobody has it yet.
+    Open = 0,
+    /// It runs outside this batch, or did when its job ended.
+    Elsewhere = 1,
+    Done = 2,
+    Failed = 3,
+    /// It cannot be run: nobody knows what became of it.
+    Invalid = 4,
+    /// A rank of this batch has it.
+    Taken = 5,
+}
+
+impl Entry {
+    pub(crate) const ALL: [Entry; 6] = [
+        Entry::Open,
+        Entry::Elsewhere,
+        Entry::Done,
+        Entry::Failed,
+        Entry::Invalid,
+        Entry::Taken,
+    ];
+}
+
+/// A task's byte: its [`Entry`] (bits 0 to 2), and how often it was taken, modulo 32 (bits 3 to 7), so that who has looked at it
+/// a while ago does not mistake one taking for another. Zero is a task that is open.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct TaskByte(pub(crate) u8);
+
+impl TaskByte {
+    const ENTRY: u8 = 0b111;
+    const ONE_TAKING: u8 = 0b1000;
+
+    #[inline]
+    pub(crate) fn entry(self) -> Entry {
+        // No rank stores another number.
+        let number = usize::from(self.0 & Self::ENTRY);
+        Entry::ALL.get(number).copied().unwrap_or(Entry::Invalid)
+    }
+
+    /// The byte when the entry becomes this one.
+    #[inline]
+    pub(crate) fn with(self, entry: Entry) -> Self {
+        TaskByte(self.0 & !Self::ENTRY | entry as u8)
+    }
+
+    /// The byte when the task is taken.
+    #[inline]
+    pub(crate) fn taken(self) -> Self {
+        TaskByte(self.0.wrapping_add(Self::ONE_TAKING)).with(Entry::Taken)
+    }
+}
