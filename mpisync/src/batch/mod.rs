@@ -61,6 +61,7 @@ use crate::error::FenceError;
 use crate::ledger::{Ledger, Offers, Taken};
 use crate::memory::ledger::Table;
 use crate::memory::words::ledger::Entry;
+use crate::rounds::Ballot;
 use crate::wait::{FIRST_NAP, INSPECTION};
 use books::Books;
 #[cfg(feature = "mpi")]
@@ -78,8 +79,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 pub use task::Task;
+use worker::Call;
 pub use worker::Worker;
-use worker::{Ballot, Call};
 
 /// Tasks for groups of ranks.
 ///

@@ -1,8 +1,9 @@
 //! A task in the hands of a worker.
 
 use super::panics;
-use super::worker::{Ballot, Worker};
+use super::worker::Worker;
 use super::{Batch, BatchError, State};
+use crate::rounds::Ballot;
 use std::fmt;
 use std::path::PathBuf;
 use std::thread;

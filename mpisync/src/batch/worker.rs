@@ -1,11 +1,11 @@
 //! A worker: a group of ranks that run tasks together, and how they keep together.
 //!
 //! The first rank of a worker acts for it: it takes a task and shares it with the others, which wait for that. Each of them then
-//! puts a [`Ballot`] into a channel to the first rank, without waiting, when it is through with the task, fails or drops it; the
-//! first rank reads all of them before it says what has become of the task. So a rank that panics tells the others without
-//! communicating in its destructor more than a message into a queue that has room.
+//! votes, without waiting, when it is through with the task, fails or drops it; the first rank hears all of
+//! them before it says what has become of the task.
 
 use crate::batch::BatchError;
+use crate::rounds::Ballot;
 #[cfg(feature = "mpi")]
 use mpi::topology::SimpleCommunicator;
 use serde::{Deserialize, Serialize};
@@ -97,18 +97,6 @@ impl fmt::Debug for Worker {
     }
 }
 
-/// What a rank says of the worker's task when it is through with it.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub(super) enum Ballot {
-    Done,
-    /// It failed, for this reason.
-    Failed(String),
-    /// It is for others.
-    Open,
-    /// This rank takes no further tasks.
-    Left,
-}
-
 /// What all ranks of a worker together say of a task: done if all say so, failed if one does; the reason is that of the lowest
 /// such rank.
 pub(super) fn count(ballots: &[Ballot]) -> Ballot {
@@ -150,11 +138,16 @@ pub(super) use with_mpi::Layout;
 mod with_mpi {
     use super::{Ballot, Call, Worker};
     use crate::batch::BatchError;
-    use crate::channel::{ChannelError, RemoteChannel};
+    use crate::cluster::Word;
     use crate::controller::WindowController;
     use crate::error::{CreateError, FenceError};
+    use crate::lock::cluster::standing::HANDOVERS;
+    use crate::memory::annex::Annex;
     use crate::memory::block::Block;
     pub(super) use crate::memory::mpi::PartComm as Part;
+    use crate::memory::mpi::{self, Terms};
+    use crate::rounds::RoundWord;
+    use crate::rounds::vote::{Absent, Votes};
     use crate::share::Post;
     use crate::share::payload::Encoded;
     use crate::transport::Asked;
@@ -216,29 +209,7 @@ mod with_mpi {
     pub(super) struct Team {
         /// Through whose mailbox the first rank shares tasks.
         calls: WindowController,
-        /// To the first rank.
-        ballots: RemoteChannel<Slip>,
-    }
-
-    /// A ballot as it travels: from which rank, about the how-many-eth task, what.
-    type Slip = [u8; SLIP];
-
-    const SLIP: usize = 512;
-    /// How much of a reason fits, in bytes.
-    const REASON: usize = SLIP - 32;
-
-    fn slip(rank: i32, round: u64, ballot: &Ballot) -> Slip {
-        let cut = match ballot {
-            Ballot::Failed(reason) => Ballot::Failed(cut(reason, REASON).to_owned()),
-            ballot => ballot.clone(),
-        };
-        let mut slip = [0; SLIP];
-        postcard::to_slice(&(rank, round, cut), &mut slip).expect("it fits");
-        slip
-    }
-
-    fn cut(text: &str, bytes: usize) -> &str {
-        &text[..text.floor_char_boundary(bytes)]
+        votes: Votes,
     }
 
     impl Worker {
@@ -257,7 +228,7 @@ mod with_mpi {
             let part = Part::split(base.block(), number)?;
             let team = match members.len() {
                 1 => None,
-                size => Some(Team::new(&part, size, asked)?),
+                _ => Some(Team::new(&part, asked)?),
             };
             Ok(Worker {
                 number,
@@ -304,68 +275,36 @@ mod with_mpi {
         /// Tells the first rank what this one says of the `round`th task. Does not wait.
         pub(in crate::batch) fn vote(&self, round: u64, ballot: &Ballot) {
             if let Some(team) = &self.team {
-                // There is room for two from each, and none comes to a task before the ballots on the last one were read.
-                let put = team.ballots.try_put(slip(self.rank, round, ballot));
-                debug_assert!(put.is_ok() || self.leads(), "there is room: {put:?}");
+                team.votes.cast(round, ballot, || team.send(round, ballot));
             }
         }
 
         /// Waits for what the others say of the `round`th task, in the order of their ranks.
         pub(in crate::batch) fn ballots(&self, round: u64) -> Result<Vec<Ballot>, BatchError> {
-            const LOOK: Duration = Duration::from_millis(20);
             let Some(team) = &self.team else {
                 return Ok(Vec::new());
             };
-            let mut missing: Vec<i32> = (1..self.size()).collect();
-            let mut ballots = vec![Ballot::Open; missing.len()];
-            while let Some(&waited_for) = missing.first() {
-                match team.ballots.take_timeout(LOOK) {
-                    Ok(Some(slip)) => {
-                        let (rank, of, ballot) = read(&slip);
-                        if ballot == Ballot::Left {
-                            return Err(self.left(rank));
-                        }
-                        if of == round {
-                            missing.retain(|&other| other != rank);
-                            ballots[rank as usize - 1] = ballot;
-                        }
-                    }
-                    Err(ChannelError::Timeout { .. }) => {
-                        let domain = team.calls.block().domain();
-                        let is_dead = |rank: &&i32| !domain.rank_is_alive(**rank as usize);
-                        if let Some(&dead) = missing.iter().find(is_dead) {
-                            // It may have voted before.
-                            if team.ballots.is_empty() {
-                                let rank = self.members[dead as usize];
-                                return Err(BatchError::RankDied { rank });
-                            }
-                        }
-                    }
-                    // All others have died, or dropped the batch.
-                    _ => {
-                        let rank = self.members[waited_for as usize];
-                        return Err(BatchError::RankDied { rank });
-                    }
-                }
-            }
-            Ok(ballots)
+            let heard = team
+                .votes
+                .hear(round, |rank, round| team.received(rank, round));
+            heard.map_err(|absent| match absent {
+                Absent::Died(rank) => BatchError::RankDied {
+                    rank: self.members[rank as usize],
+                },
+                Absent::Left(rank) => self.left(rank),
+            })
         }
 
-        /// An error if a rank has left this worker or died; for the first one, which has read all ballots on tasks.
+        /// An error if a rank has left this worker.
         pub(in crate::batch) fn check_present(&self) -> Result<(), BatchError> {
-            let Some(team) = &self.team else {
-                return Ok(());
-            };
-            while let Ok(Some(slip)) = team.ballots.try_take() {
-                let (rank, _, ballot) = read(&slip);
-                if ballot == Ballot::Left {
-                    return Err(self.left(rank));
-                }
+            let team = self.team.as_ref();
+            match team.and_then(|team| team.votes.left(|rank, round| team.received(rank, round))) {
+                Some(rank) => Err(self.left(rank)),
+                None => Ok(()),
             }
-            Ok(())
         }
 
-        fn left(&self, rank: i32) -> BatchError {
+        fn left(&self, rank: u32) -> BatchError {
             let rank = self.members[rank as usize];
             BatchError::RankLeft { rank }
         }
@@ -381,26 +320,35 @@ mod with_mpi {
         }
     }
 
-    fn read(slip: &Slip) -> (i32, u64, Ballot) {
-        postcard::from_bytes(slip).expect("as it was written")
-    }
-
     impl Team {
-        fn new(part: &Part, size: usize, asked: Asked) -> Result<Self, CreateError> {
-            let mut calls = WindowController::builder(part.comm()).name("worker");
-            let mut ballots = RemoteChannel::builder(part.comm(), 2 * size).name("worker");
-            if let Some(transport) = asked.transport {
-                calls = calls.transport(transport);
-                ballots = ballots.transport(transport);
-            }
-            if let Some(on) = asked.progress_thread {
-                calls = calls.progress_thread(on);
-                ballots = ballots.progress_thread(on);
-            }
-            Ok(Team {
-                calls: calls.build()?,
-                ballots: ballots.build()?,
-            })
+        fn new(part: &Part, asked: Asked) -> Result<Self, CreateError> {
+            let annex = Annex::Vote;
+            let terms = Terms {
+                annex: annex.clone(),
+                asked: asked.or_environment(),
+                ..Terms::of("worker", "worker")
+            };
+            let calls = mpi::block(part.comm(), &terms, 0, |created| {
+                let name = "worker".to_owned();
+                WindowController::join_with(created, 0, name, HANDOVERS, &annex)
+            })?;
+            let votes = Votes::new(calls.block());
+            Ok(Team { calls, votes })
+        }
+
+        /// Sends what this rank says to the first one, on another node.
+        fn send(&self, round: u64, ballot: &Ballot) {
+            let tier = self.calls.tier().expect("there are other nodes");
+            let word = RoundWord::Vote {
+                rank: tier.hub.rank(),
+                round,
+                ballot: ballot.clone(),
+            };
+            tier.hub.tell_rank(0, tier.number, Word::Round(word));
+        }
+
+        fn received(&self, rank: u32, round: u64) -> Option<Ballot> {
+            self.calls.tier()?.desk.ballot(rank, round)
         }
 
         #[track_caller]

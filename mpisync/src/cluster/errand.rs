@@ -44,7 +44,9 @@ impl Errand {
             Annex::Ledger { tasks, .. } if tier.home == tier.hub.node() => Errand::Ledger(Ledger {
                 memory: Table::new(block, *tasks),
             }),
-            Annex::None | Annex::Waitlist { .. } | Annex::Ledger { .. } => Errand::Nothing,
+            Annex::None | Annex::Vote | Annex::Waitlist { .. } | Annex::Ledger { .. } => {
+                Errand::Nothing
+            }
             Annex::Turn => Errand::Turn {
                 turns: Turns::new(block),
                 told: false,

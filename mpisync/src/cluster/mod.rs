@@ -26,7 +26,7 @@ use crate::memory::topology::Topology;
 use crate::memory::words::board::NoteData;
 #[cfg(feature = "region")]
 use crate::memory::{copy::CopyBytes, mpi::Piece};
-use crate::rounds::RoundWord;
+use crate::rounds::{Ballot, RoundWord};
 use crate::share::Call;
 use agent::Agent;
 pub(crate) use channels::Channel;
@@ -77,6 +77,8 @@ pub(crate) struct Desk {
     asked: Mutex<Option<Instant>>,
     /// Which ranks of which node have not come to a barrier, by request.
     missing: Mutex<Vec<(u32, u32, Vec<u32>)>>,
+    /// What ranks of other nodes make of what their team does, by rank and round.
+    votes: Mutex<Vec<(u32, u64, Ballot)>>,
     /// The number of this rank's last request to the object's home node.
     request: AtomicU32,
     /// And what was replied to which one.
@@ -120,6 +122,17 @@ impl Desk {
         answers.retain(|(answered, ..)| *answered == request);
         let of_node = |(_, node, ranks): &(u32, u32, Vec<u32>)| (*node, ranks.clone());
         answers.iter().map(of_node).collect()
+    }
+
+    /// What a rank of another node makes of a round, or that it takes no part any more. What was said of rounds before is
+    /// forgotten.
+    pub(crate) fn ballot(&self, rank: u32, round: u64) -> Option<Ballot> {
+        let mut votes = lock(&self.votes);
+        votes
+            .retain(|(_, of, ballot)| *of >= round || round == u64::MAX || *ballot == Ballot::Left);
+        let of_round = votes.iter().find(|vote| (vote.0, vote.1) == (rank, round));
+        let left = || (votes.iter()).find(|vote| vote.0 == rank && vote.2 == Ballot::Left);
+        of_round.or_else(left).map(|vote| vote.2.clone())
     }
 
     /// The next reply to a request, if it has come. Those to requests before it are forgotten.
@@ -404,6 +417,15 @@ impl Hub {
             } => {
                 if let Some(desk) = desk() {
                     count(&desk.changes, number);
+                }
+            }
+            Word::Round(RoundWord::Vote {
+                rank,
+                round,
+                ballot,
+            }) => {
+                if let Some(desk) = desk() {
+                    lock(&desk.votes).push((rank, round, ballot));
                 }
             }
             Word::Reply { request, reply } => {

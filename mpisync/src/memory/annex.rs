@@ -8,6 +8,8 @@ use super::waitlist::{self, Seats};
 use super::words::waitlist::{Stock, WaitWords};
 use crate::rounds::barrier::Gathering;
 use crate::rounds::turn::Turns;
+#[cfg(feature = "mpi")]
+use crate::rounds::vote::Votes;
 use crate::waitlist::Inheritance;
 use std::ptr::NonNull;
 use std::sync::atomic::Ordering;
@@ -29,6 +31,9 @@ pub enum Annex {
         inheritance: Inheritance,
         cargo: Cargo,
     },
+    /// On each node, the slips of a vote.
+    #[cfg(feature = "mpi")]
+    Vote,
     /// On the node of `root`, the ledger of so many tasks.
     Ledger { root: i32, tasks: usize },
 }
@@ -45,6 +50,8 @@ impl Annex {
             }
             Annex::Turn => Turns::length(topology.here().len()),
             Annex::Barrier => Gathering::length(topology.here().len()),
+            #[cfg(feature = "mpi")]
+            Annex::Vote => Votes::length(topology.here().len()),
             Annex::None | Annex::Waitlist { .. } | Annex::Ledger { .. } => 0,
         }
     }

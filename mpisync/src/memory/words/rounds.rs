@@ -1,7 +1,9 @@
-//! The words of what ranks do round after round: in turn, or together. On each node its own.
+//! The words of what ranks do round after round: in turn, or together, or to tell one of them. On each node its own.
 
 use super::lock::Line;
 use super::queue::Bell;
+#[cfg(feature = "mpi")]
+use crate::memory::cells::Text;
 use std::sync::atomic::{AtomicU32, AtomicU64};
 
 /// Of a turn. All zero is the first state: it is rank 0's turn.
@@ -40,3 +42,35 @@ pub(crate) struct Arrival {
     /// How often it has come. Stored by this rank only.
     pub(crate) count: AtomicU64,
 }
+
+/// Of a vote. All zero is the first state.
+#[cfg(feature = "mpi")]
+#[repr(C, align(128))]
+pub(crate) struct VoteWords {
+    /// Where the rank sleeps that hears the others.
+    pub(crate) bell: Line<Bell>,
+}
+
+/// What one rank has said. Stored by this rank only. All zero: nothing yet.
+#[cfg(feature = "mpi")]
+#[repr(C)]
+pub(crate) struct Slip {
+    /// Of which round it is; stored after the rest.
+    pub(crate) round: AtomicU64,
+    /// [`DONE`], [`FAILED`] or [`OPEN`].
+    pub(crate) kind: AtomicU32,
+    /// Nonzero when the rank takes no part any more.
+    pub(crate) left: AtomicU32,
+    /// Why it failed.
+    pub(crate) reason: Text<60>,
+}
+
+/// `kind`: it has done its part.
+#[cfg(feature = "mpi")]
+pub(crate) const DONE: u32 = 1;
+/// `kind`: it has failed.
+#[cfg(feature = "mpi")]
+pub(crate) const FAILED: u32 = 2;
+/// `kind`: it has not done its part.
+#[cfg(feature = "mpi")]
+pub(crate) const OPEN: u32 = 3;
