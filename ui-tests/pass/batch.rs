@@ -1,0 +1,31 @@
+//! A batch with all that a task can come to, and a helper that takes a task by value.
+
+use mpisync::batch::{BatchError, State};
+use mpisync::{Batch, Task};
+
+fn run(task: Task<'_>) -> Result<(), BatchError> {
+    match task.index() {
+        0 => task.done(),
+        1 => task.failed("one is no prime"),
+        _ => {
+            // The batch can be asked while the task is in hand.
+            assert_eq!(task.batch().state(0)?, State::Done);
+            task.done()
+        }
+    }
+}
+
+fn main() -> Result<(), BatchError> {
+    let mut batch = Batch::local().names(["zero", "one", "two"]).build()?;
+    while let Some(task) = batch.next_task()? {
+        run(task)?;
+    }
+    batch.set_state(1, State::Open)?;
+    let summary = batch.for_each(|task, worker| {
+        assert_eq!((task.name().as_str(), worker.size()), ("one", 1));
+        Ok::<(), String>(())
+    })?;
+    assert!(summary.is_over());
+    assert_eq!(summary.done, 3);
+    Ok(())
+}
