@@ -196,6 +196,11 @@ pub enum CreateError {
         /// The size of the communicator.
         size: i32,
     },
+    /// Nobody said which tasks there are.
+    #[error(
+        "a batch needs tasks; say how many (`tasks`), what they are called (`names`), or what their states are"
+    )]
+    NoTasks,
     /// A batch cannot have that many tasks.
     #[error("a batch cannot have {tasks} tasks; it has {most} at most")]
     TooManyTasks {

@@ -36,6 +36,7 @@
 //! | [`Counter`] | numbers that are given out once |
 //! | [`OnceShared`] | a value that one rank computes |
 //! | [`Turn`], [`Barrier`] | the order in which they go on |
+//! | [`Batch`] | tasks for groups of ranks, whose states survive the job |
 //!
 //! # Features
 //! - `mpi` (default): controllers on MPI communicators, by the crate [`mpi`](https://docs.rs/mpi). Without it only
@@ -46,9 +47,9 @@
 //! - `simulator`: the module `simulator`, which runs the lock's protocol on thousands of nodes of a modelled network.
 //!
 //! # Layers
-//! Public types (`controller`, `guard`, `fence`, `collective`, `channel`, `region`, `sync`, `plain`) stand on protocols
+//! Public types (`controller`, `guard`, `fence`, `collective`, `channel`, `region`, `sync`, `batch`, `plain`) stand on protocols
 //! (`lock`: the reader-writer lock; `waitlist`: a line of ranks in the order of their arrival; `rounds`: ranks in turn, or all
-//! together; `queue`: messages; `share`: how a value travels; `agree`: how ranks meet; `wait`: how a rank waits), and these on
+//! together; `ledger`: what has become of tasks; `queue`: messages; `share`: how a value travels; `agree`: how ranks meet; `wait`: how a rank waits), and these on
 //! `memory`, which alone calls MPI and knows where the words lie. The lock, the line and the queue are model-checked with loom
 //! as they are, without MPI.
 

@@ -6,6 +6,7 @@ use super::worker::Worker;
 use super::worker::{Call, Layout};
 use super::{Batch, BatchError, State, panics};
 use crate::controller::WindowController;
+use crate::error::CreateError;
 use crate::ledger::Ledger;
 use crate::memory::annex::Annex;
 use crate::memory::ledger::Table;
@@ -38,7 +39,7 @@ pub struct BatchBuilder<On> {
     )]
     on: On,
     name: String,
-    tasks: usize,
+    tasks: Option<usize>,
     names: Option<Arc<[String]>>,
     states: Option<Vec<State>>,
     directory: Option<PathBuf>,
@@ -63,7 +64,7 @@ impl<On> BatchBuilder<On> {
         BatchBuilder {
             on,
             name: "batch".to_owned(),
-            tasks: 0,
+            tasks: None,
             names: None,
             states: None,
             directory: None,
@@ -74,7 +75,7 @@ impl<On> BatchBuilder<On> {
 
     /// So many tasks, whose names are their numbers, with leading zeros: of 200 tasks `000` to `199`. The same on all ranks.
     pub fn tasks(mut self, count: usize) -> Self {
-        self.tasks = count;
+        self.tasks = Some(count);
         self.names = None;
         self
     }
@@ -82,7 +83,7 @@ impl<On> BatchBuilder<On> {
     /// A task for each of these names. The same on all ranks. With a state directory they are the names of folders.
     pub fn names(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
         let names: Arc<[String]> = names.into_iter().map(Into::into).collect();
-        self.tasks = names.len();
+        self.tasks = Some(names.len());
         self.names = Some(names);
         self
     }
@@ -91,9 +92,7 @@ impl<On> BatchBuilder<On> {
     /// Where no tasks or names are given, there are as many tasks as states.
     pub fn initial_states(mut self, states: impl IntoIterator<Item = State>) -> Self {
         let states: Vec<State> = states.into_iter().collect();
-        if self.tasks == 0 {
-            self.tasks = states.len();
-        }
+        self.tasks.get_or_insert(states.len());
         self.states = Some(states);
         self
     }
@@ -133,8 +132,13 @@ impl<On> BatchBuilder<On> {
         self
     }
 
+    /// How many tasks there are.
+    fn count(&self) -> usize {
+        self.tasks.unwrap_or(0)
+    }
+
     fn annex(&self, root: i32) -> Annex {
-        let tasks = self.tasks;
+        let tasks = self.count();
         Annex::Ledger { root, tasks }
     }
 
@@ -144,14 +148,15 @@ impl<On> BatchBuilder<On> {
         Batch {
             base,
             ledger: ledger.map(Arc::new),
-            tasks: self.tasks,
+            tasks: self.count(),
             names: self.names,
             directory: None,
             is_strict: self.is_strict,
             problems: RefCell::default(),
             hand: None,
             round: 0,
-            swept: Cell::new(None),
+            next_sweep: Cell::new(None),
+            broken: None,
             worker,
         }
     }
@@ -239,11 +244,14 @@ impl BatchBuilder<Alone> {
     /// Makes it.
     ///
     /// # Errors
-    /// [`BatchError::Directory`], [`BatchError::States`], [`BatchError::StatesAndDirectory`].
+    /// [`CreateError::NoTasks`], [`BatchError::Directory`], [`BatchError::States`], [`BatchError::StatesAndDirectory`].
     pub fn build(mut self) -> Result<Batch, BatchError> {
+        if self.tasks.is_none() {
+            return Err(CreateError::NoTasks.into());
+        }
         let beginning = self.beginning();
         let base = WindowController::local_with(&self.annex(0));
-        let memory = Table::new(base.block(), self.tasks);
+        let memory = Table::new(base.block(), self.count());
         let mut batch = self.make(base, Some(Ledger { memory }), Worker::alone());
         beginning.begin(&mut batch)?;
         Ok(batch)
@@ -350,7 +358,7 @@ mod with_mpi {
             let path = beginning.directory.as_ref();
             let terms = Terms {
                 arguments: vec![
-                    ("number of tasks", self.tasks.to_string()),
+                    ("number of tasks", self.count().to_string()),
                     ("names of tasks", self.names_in_short()),
                     ("sizes of workers", format!("{:?}", self.on.layout)),
                     ("state directory", format!("{path:?}")),
@@ -372,7 +380,7 @@ mod with_mpi {
             let worker = Worker::split(&base, &self.on.layout, self.on.asked)?;
             let is_here = base.tier().is_none_or(|tier| tier.home == tier.hub.node());
             let ledger = is_here.then(|| Ledger {
-                memory: Table::new(base.block(), self.tasks),
+                memory: Table::new(base.block(), self.count()),
             });
             let mut batch = self.make(base, ledger, worker);
             if batch.rank() == root {
@@ -387,7 +395,10 @@ mod with_mpi {
         }
 
         fn invalid(&self, root: i32, size: i32) -> Option<CreateError> {
-            let (tasks, most) = (self.tasks, Batch::MAX_TASKS);
+            let (tasks, most) = (self.count(), Batch::MAX_TASKS);
+            if self.tasks.is_none() {
+                return Some(CreateError::NoTasks);
+            }
             if !(0..size).contains(&root) {
                 return Some(CreateError::RootOutOfRange { root, size });
             }

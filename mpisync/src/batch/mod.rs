@@ -112,8 +112,10 @@ pub struct Batch {
     hand: Option<Hand>,
     /// How many tasks the worker has taken.
     round: u64,
-    /// When this rank looked last at what other jobs do with tasks.
-    swept: Cell<Option<Instant>>,
+    /// When this rank may look again at what other jobs do with tasks.
+    next_sweep: Cell<Option<Instant>>,
+    /// Why the worker takes no more tasks; on its first rank.
+    broken: Option<BatchError>,
     worker: Worker,
 }
 
@@ -279,15 +281,29 @@ impl Batch {
 
     fn find_for_worker(&mut self, again: Again, waits: bool) -> Result<Option<Found>, BatchError> {
         self.settle()?;
+        if let Some(error) = &self.broken {
+            return Err(error.clone());
+        }
         self.worker.check_present()?;
         let mut nap = FIRST_NAP;
+        let mut taken = 0;
         loop {
             let found = self.find(again)?;
-            if found.is_some() || !waits || self.books().counts()[Entry::Taken as usize] == 0 {
+            if found.is_some() || !waits || !self.is_any(Entry::Taken, &mut taken) {
                 return Ok(found);
             }
             self.rest(&mut nap);
         }
+    }
+
+    /// Whether any task has come to this; `seen` is one that had when this was asked last.
+    fn is_any(&self, entry: Entry, seen: &mut usize) -> bool {
+        if *seen < self.tasks && self.books().entry(*seen) == entry {
+            return true;
+        }
+        let found = self.books().find(entry, 0);
+        *seen = found.unwrap_or(0);
+        found.is_some()
     }
 
     /// Gives the core away for a while, and lets MPI make progress.
@@ -359,14 +375,15 @@ impl Batch {
     /// Looks what has become of tasks that other jobs run; whether any is open.
     fn sweep(&self) -> bool {
         const OFTEN: Duration = Duration::from_millis(500);
+        /// The most of its time that a rank spends with that, one part in so many.
+        const SHARE: u32 = 10;
         let Some(directory) = &self.directory else {
             return false;
         };
-        let is_time = |at: Instant| at.elapsed() >= OFTEN.min(directory.stale_after() / 4);
-        if !self.swept.get().is_none_or(is_time) {
+        let start = Instant::now();
+        if self.next_sweep.get().is_some_and(|next| start < next) {
             return false;
         }
-        self.swept.set(Some(Instant::now()));
         let mut opened = false;
         let mut from = 0;
         while let Some(task) = self.books().find(Entry::Elsewhere, from) {
@@ -383,6 +400,9 @@ impl Batch {
             opened |= entry == Entry::Open;
             self.books().set(task, entry);
         }
+        let pause = OFTEN.min(directory.stale_after() / 4);
+        let pause = pause.max(start.elapsed() * SHARE);
+        self.next_sweep.set(Some(Instant::now() + pause));
         opened
     }
 
@@ -396,6 +416,7 @@ impl Batch {
 
     /// Says what this rank makes of the task in hand; the first rank also what has become of it.
     fn put_down(&mut self, ballot: Ballot) -> Result<(), BatchError> {
+        self.base.check_usable()?;
         let Some(hand) = &mut self.hand else {
             return Ok(());
         };
@@ -413,6 +434,10 @@ impl Batch {
             return;
         };
         if hand.said.is_some() {
+            return;
+        }
+        if self.base.check_usable().is_err() {
+            self.hand = None;
             return;
         }
         hand.said = Some(ballot());
@@ -442,7 +467,10 @@ impl Batch {
         let (ballot, heard) = match heard {
             Ok(others) => (worker::count(&[&[mine], &others[..]].concat()), Ok(())),
             // Nobody knows what the one that is missing would have said.
-            Err(error) => (Ballot::Open, Err(error)),
+            Err(error) => {
+                self.broken = Some(error.clone());
+                (Ballot::Open, Err(error))
+            }
         };
         self.record(hand, ballot).and(heard)
     }
@@ -529,13 +557,16 @@ impl Batch {
     pub fn wait_all_timeout(&self, limit: Duration) -> Result<Summary, BatchError> {
         let start = Instant::now();
         let mut nap = INSPECTION;
+        let (mut taken, mut elsewhere) = (0, 0);
         loop {
+            self.base.check_usable()?;
             if self.worker.leads() {
                 self.look_after_others();
             }
-            let summary = self.summary()?;
-            if summary.running == 0 {
-                return Ok(summary);
+            if !self.is_any(Entry::Taken, &mut taken)
+                && !self.is_any(Entry::Elsewhere, &mut elsewhere)
+            {
+                return self.summary();
             }
             if start.elapsed() >= limit {
                 return Err(BatchError::Timeout { waited: limit });

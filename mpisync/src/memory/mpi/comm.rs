@@ -122,6 +122,7 @@ impl OwnComm {
 
     /// A communicator for each color, of the ranks that name it, in the order of their ranks; collective.
     pub(super) fn split(&self, color: i32) -> Result<Self, CreateError> {
+        Self::free_retired();
         let mut part = OwnComm {
             raw: self.raw,
             rank: 0,
