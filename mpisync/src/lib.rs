@@ -48,10 +48,10 @@
 //!
 //! # Layers
 //! Public types (`controller`, `guard`, `fence`, `collective`, `channel`, `region`, `sync`, `batch`, `plain`) stand on protocols
-//! (`lock`: the reader-writer lock; `waitlist`: a line of ranks in the order of their arrival; `rounds`: ranks in turn, or all
-//! together; `ledger`: what has become of tasks; `queue`: messages; `share`: how a value travels; `agree`: how ranks meet; `wait`: how a rank waits), and these on
-//! `memory`, which alone calls MPI and knows where the words lie. The lock, the line and the queue are model-checked with loom
-//! as they are, without MPI.
+//! (`lock`: the reader-writer lock; `waitlist`: a line of ranks in the order of their arrival; `rounds`: ranks in turn, all
+//! together, or each for itself; `ledger`: what has become of tasks; `queue`: messages; `share`: how a value travels; `agree`: how
+//! ranks meet; `wait`: how a rank waits), and these on `memory`, which alone calls MPI and knows where the words lie. The lock, the
+//! line, the ledger and the queue are model-checked with loom as they are, without MPI.
 
 #![warn(missing_debug_implementations)]
 

@@ -3,6 +3,7 @@
 use super::ledger;
 use crate::ledger::{Ledger, Offers};
 use crate::memory::LedgerMemory;
+use crate::memory::atomic::Ordering;
 use crate::memory::heap_ledger::HeapLedger;
 use crate::memory::words::ledger::Entry;
 use loom::thread;
@@ -62,9 +63,10 @@ fn opened_and_closed_under_one_word() {
     // 65 tasks have two words at the bottom, and one above.
     model(3, || {
         let ledger = ledger(65, 2);
-        for task in 0..64 {
-            ledger.memory.bytes()[task]
-                .store(Entry::Done as u8, crate::memory::atomic::Ordering::SeqCst);
+        // Only 63 is open, the last one under its word.
+        for task in (0..63).chain([64]) {
+            let byte = &ledger.memory.bytes()[task];
+            byte.store(Entry::Done as u8, Ordering::SeqCst);
             ledger.index().close(task);
         }
         let other = view(&ledger);
