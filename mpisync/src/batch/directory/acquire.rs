@@ -158,11 +158,12 @@ impl Shared {
         // Not after it, for then there would be a claim that nobody keeps alive.
         let started = self.heart.start();
         started.map_err(|error| DirectoryError::io(&path(), "start a thread for", error))?;
+        let text = self.owner().text();
         let Some(mut file) = folder.create_claim(number)? else {
             return Ok(None);
         };
         step("the claim is made");
-        if let Err(error) = file.write_all(self.owner().text().as_bytes()) {
+        if let Err(error) = file.write_all(text.as_bytes()) {
             // Nothing was done under this claim. Where it cannot be released it goes stale.
             let _ = heartbeat::release(&file);
             return Err(DirectoryError::io(&path(), "write", error));

@@ -118,7 +118,8 @@ impl Shared {
 }
 
 impl Pulse {
-    fn beat(&self) {
+    /// Gives a heartbeat, unless they are over.
+    pub(super) fn beat(&self) {
         let is_over = lock(&self.is_over);
         if !*is_over {
             // Where it does not get through the next one may, and after some the claim is taken for dead.

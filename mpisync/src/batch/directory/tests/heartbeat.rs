@@ -54,6 +54,21 @@ fn no_heartbeat_comes_after_the_release() {
 }
 
 #[test]
+fn a_heartbeat_that_comes_late_is_none() {
+    let scratch = Scratch::with_tasks(1);
+    let job = scratch.job();
+    let (claim, _) = mine(job.claim(0, NONE).expect("it is open"));
+    let pulse = Arc::clone(&claim.pulse);
+    scratch.set_back("task_000/claim.1");
+    let back = scratch.time("task_000/claim.1");
+    pulse.beat();
+    assert!(scratch.time("task_000/claim.1") > back);
+    claim.settle(State::Done, None).expect("it is this job's");
+    pulse.beat();
+    assert_eq!(scratch.time("task_000/claim.1"), SystemTime::UNIX_EPOCH);
+}
+
+#[test]
 fn a_claim_that_failed_to_settle_ages() {
     let scratch = Scratch::with_tasks(1);
     let job = scratch.job_with(quick().stale_after(Duration::from_millis(50)));

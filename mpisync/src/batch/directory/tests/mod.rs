@@ -1,6 +1,7 @@
 //! Directories on a file system, used by several jobs: each is a `Directory` of its own.
 
 mod create;
+mod dead;
 mod heartbeat;
 mod model;
 mod outside;
@@ -20,6 +21,12 @@ const NONE: Again = Again {
     running: false,
     failed: false,
     done: false,
+};
+
+const ALL: Again = Again {
+    running: true,
+    failed: true,
+    done: true,
 };
 
 /// A directory that is removed in the end.

@@ -75,10 +75,8 @@ impl Model {
             State::Done if !again.done => return Err(true),
             State::Failed if !again.failed => return Err(true),
             _ if self.last() == Fate::Alive => return Err(false),
-            State::Running if self.last() == Fate::Released => {
-                if !again.running && !self.is_old {
-                    return Err(false);
-                }
+            State::Running if self.last() == Fate::Released && !again.running && !self.is_old => {
+                return Err(false);
             }
             _ => {}
         }
@@ -240,7 +238,7 @@ impl World {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(200) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(100) })]
 
     #[test]
     fn any_order_of_calls_does_what_the_model_does(acts in prop::collection::vec(acts(), 1..40)) {
