@@ -8,6 +8,7 @@ pub mod family;
 pub mod job;
 pub mod launch;
 pub mod panics;
+pub mod pshmem;
 pub mod rng;
 pub mod scratch;
 pub mod suite;

@@ -15,6 +15,7 @@ use crate::memory;
 use crate::mpi::Choice;
 use crate::peers;
 use crate::process::{output_of, pass_on, run as run_program, run_job};
+use crate::pshmem;
 use crate::report::{say, seconds};
 use crate::setup::{self, Machine, Need};
 use crate::workspace::{Workspace, on_path};
@@ -101,7 +102,7 @@ pub fn list() {
 /// Runs the steps that were asked for.
 pub fn run(workspace: &Workspace, choice: &Choice, wanted: &Wanted, limit: Duration) -> Result<()> {
     let start = Instant::now();
-    let machine = setup::prepare(workspace, choice, Need::MpiAndHdf5)?;
+    let machine = setup::prepare(workspace, choice, Need::Tests)?;
     let checks = Checks {
         workspace,
         machine: &machine,
@@ -191,6 +192,7 @@ impl Checks<'_> {
         let start = Instant::now();
         let mut cargo = self.workspace.cargo();
         tools.equip_tests(&mut cargo, ranks)?;
+        self.equip_with_pshmem(&mut cargo)?;
         cargo
             .args(["test", "-p", "mpisync-tests", "--test", "*", "--"])
             .args(self.names_with(&format!("on_{ranks}_ranks")))
@@ -217,6 +219,12 @@ impl Checks<'_> {
         hosts.check_traffic(tools.mpi)?;
         let took = seconds(start.elapsed());
         say(format!("== {title}: passed, {passed} tests, {took}"));
+        Ok(())
+    }
+
+    /// The Python for the tests that take one.
+    fn equip_with_pshmem(&self, cargo: &mut Command) -> Result<()> {
+        cargo.env("MPISYNC_PSHMEM", pshmem::python(self.workspace)?);
         Ok(())
     }
 
@@ -300,6 +308,7 @@ impl Checks<'_> {
             Step::Ranks => {
                 let mut cargo = self.workspace.cargo();
                 tools.equip_tests(&mut cargo, 1)?;
+                self.equip_with_pshmem(&mut cargo)?;
                 cargo.args(["test", "-p", "mpisync-tests"]);
                 if !self.names.is_empty() {
                     cargo.args(["--test", "*", "--"]).args(self.names);

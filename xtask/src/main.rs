@@ -13,6 +13,7 @@ mod packages;
 mod peers;
 mod process;
 mod programs;
+mod pshmem;
 mod report;
 mod setup;
 mod wheels;

@@ -27,6 +27,7 @@ pub struct Manager {
     libclang: &'static [&'static str],
     hdf5: &'static [&'static str],
     iproute: &'static [&'static str],
+    pip: &'static [&'static str],
 }
 
 const MANAGERS: [Manager; 5] = [
@@ -41,6 +42,7 @@ const MANAGERS: [Manager; 5] = [
         libclang: &["libclang-dev"],
         hdf5: &["libhdf5-dev", "hdf5-tools"],
         iproute: &["iproute2"],
+        pip: &["python3-venv"],
     },
     Manager {
         program: "dnf",
@@ -53,6 +55,7 @@ const MANAGERS: [Manager; 5] = [
         libclang: &["clang-devel"],
         hdf5: &["hdf5-devel"],
         iproute: &["iproute"],
+        pip: &["python3-pip"],
     },
     Manager {
         program: "zypper",
@@ -65,6 +68,7 @@ const MANAGERS: [Manager; 5] = [
         libclang: &["clang-devel"],
         hdf5: &["hdf5-devel"],
         iproute: &["iproute2"],
+        pip: &["python3-pip"],
     },
     Manager {
         program: "pacman",
@@ -77,6 +81,7 @@ const MANAGERS: [Manager; 5] = [
         libclang: &["clang"],
         hdf5: &["hdf5"],
         iproute: &["iproute2"],
+        pip: &["python-pip"],
     },
     Manager {
         program: "brew",
@@ -89,6 +94,7 @@ const MANAGERS: [Manager; 5] = [
         libclang: &["llvm"],
         hdf5: &["hdf5"],
         iproute: &["iproute2mac"],
+        pip: &["python"],
     },
 ];
 
@@ -109,6 +115,7 @@ impl Manager {
             Missing::Libclang => self.libclang,
             Missing::Hdf5 => self.hdf5,
             Missing::Iproute => self.iproute,
+            Missing::Pip => self.pip,
         });
         packages.copied().collect()
     }

@@ -12,6 +12,7 @@ use crate::launch::Toolbox;
 use crate::mpi::Mpi;
 use crate::process::{pass_on, run};
 use crate::programs::{Job, build_with};
+use crate::pshmem;
 use crate::report::say;
 use crate::wheels::Pip;
 use crate::workspace::{Workspace, on_path};
@@ -75,7 +76,7 @@ const SCRIPTS: [Script; 4] = [
     },
 ];
 
-const PSHMEM: &str = "pshmem==1.3.5";
+const PSHMEM: &str = pshmem::PACKAGE;
 
 /// What all these programs need, and what of it is to be built here, with the MPI that the others use.
 const FOUNDATION: [&str; 2] = ["mpi4py==4.1.2", "numpy"];

@@ -32,6 +32,8 @@ pub enum Missing {
     Hdf5,
     /// `ip`, which sets hosts up.
     Iproute,
+    /// pip for Python 3.
+    Pip,
 }
 
 impl fmt::Display for Missing {
@@ -43,17 +45,20 @@ impl fmt::Display for Missing {
             Self::Libclang => f.write_str("libclang"),
             Self::Hdf5 => f.write_str("HDF5"),
             Self::Iproute => f.write_str("iproute2"),
+            Self::Pip => f.write_str("pip for Python 3"),
         }
     }
 }
 
-/// Whether HDF5 is needed: the examples are, the benchmarks are not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What is needed: the examples take HDF5, the benchmarks do not, and the tests take a Python as well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Need {
     /// MPI alone.
     Mpi,
     /// MPI and HDF5.
     MpiAndHdf5,
+    /// These and pip.
+    Tests,
 }
 
 /// A machine on which everything that is needed is there.
@@ -74,6 +79,7 @@ struct Found {
     missing_mpis: Vec<Option<Family>>,
     libclang: Option<Libclang>,
     hdf5: Option<Hdf5>,
+    pip: bool,
     need: Need,
 }
 
@@ -82,7 +88,9 @@ impl Found {
         let (mpis, missing_mpis) = chosen_mpis(workspace, choice)?;
         let hdf5 = match need {
             Need::Mpi => None,
-            Need::MpiAndHdf5 => Hdf5::installed().or_else(|| Hdf5::from_wheels(workspace)),
+            Need::MpiAndHdf5 | Need::Tests => {
+                Hdf5::installed().or_else(|| Hdf5::from_wheels(workspace))
+            }
         };
         let libclang = Libclang::find(workspace);
         Ok(Self {
@@ -91,6 +99,7 @@ impl Found {
             missing_mpis,
             libclang,
             hdf5,
+            pip: Pip::find().is_some(),
             need,
         })
     }
@@ -104,8 +113,11 @@ impl Found {
         if self.libclang.is_none() {
             missing.push(Missing::Libclang);
         }
-        if self.hdf5.is_none() && self.need == Need::MpiAndHdf5 {
+        if self.hdf5.is_none() && self.need >= Need::MpiAndHdf5 {
             missing.push(Missing::Hdf5);
+        }
+        if !self.pip && self.need == Need::Tests {
+            missing.push(Missing::Pip);
         }
         missing
     }
@@ -130,7 +142,7 @@ pub fn prepare(workspace: &Workspace, choice: &Choice, need: Need) -> Result<Mac
             found = Found::look(workspace, choice, need)?;
         }
     }
-    if found.hdf5.is_none() && need == Need::MpiAndHdf5 {
+    if found.hdf5.is_none() && need >= Need::MpiAndHdf5 {
         found.hdf5 = Hdf5::from_path();
     }
     if !found.missing().is_empty()

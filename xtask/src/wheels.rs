@@ -73,7 +73,7 @@ fn environments(missing: &[Missing], has_make: bool) -> Vec<(&'static str, Vec<&
     let mut tools = Vec::new();
     for thing in missing {
         match thing {
-            Missing::Compiler | Missing::Iproute => {}
+            Missing::Compiler | Missing::Iproute | Missing::Pip => {}
             // Each MPI has its own: both want to be `bin/mpicc`.
             Missing::Mpi(family) => {
                 let name = family.unwrap_or(Family::Mpich).name();

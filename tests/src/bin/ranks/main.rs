@@ -26,6 +26,7 @@ mod network;
 mod once;
 mod plain;
 mod progress;
+mod pshmem;
 mod rare_writes;
 mod region;
 mod region_errors;
@@ -64,6 +65,7 @@ fn main() {
         once::CASES,
         plain::CASES,
         progress::CASES,
+        pshmem::CASES,
         rare_writes::CASES,
         region::CASES,
         region_errors::CASES,
