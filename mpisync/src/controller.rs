@@ -86,6 +86,12 @@ impl WindowController {
         Self::new(block, 0, "local".to_owned())
     }
 
+    /// With another name.
+    pub(crate) fn named(mut self, name: String) -> Self {
+        self.name = name;
+        self
+    }
+
     pub(crate) fn new(block: Block, master: i32, name: String) -> Self {
         WindowController {
             needs_mpi: block.domain().needs_mpi(),

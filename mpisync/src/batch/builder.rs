@@ -250,7 +250,7 @@ impl BatchBuilder<Alone> {
             return Err(CreateError::NoTasks.into());
         }
         let beginning = self.beginning();
-        let base = WindowController::local_with(&self.annex(0));
+        let base = WindowController::local_with(&self.annex(0)).named(self.name.clone());
         let memory = Table::new(base.block(), self.count());
         let mut batch = self.make(base, Some(Ledger { memory }), Worker::alone());
         beginning.begin(&mut batch)?;
