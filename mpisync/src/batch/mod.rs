@@ -51,6 +51,8 @@ pub mod directory;
 mod each;
 mod error;
 mod panics;
+#[cfg(feature = "progress")]
+mod progress;
 mod state;
 mod task;
 mod worker;
@@ -72,6 +74,8 @@ use directory::{Claim, Claimed, Directory, DirectoryError};
 pub use error::BatchError;
 #[cfg(feature = "mpi")]
 use mpi::topology::SimpleCommunicator;
+#[cfg(feature = "progress")]
+pub use progress::{Meter, Progress};
 use serde::{Deserialize, Serialize};
 pub use state::{State, Summary, UnknownWord};
 use std::cell::{Cell, RefCell};
