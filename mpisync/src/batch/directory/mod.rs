@@ -33,13 +33,13 @@ use heartbeat::Heart;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// How a directory is used. The same on all jobs that use it.
 ///
 /// ```
 /// use mpisync::batch::directory::Options;
-/// use std::time::Duration;
+/// use std::time::{Duration, SystemTime};
 ///
 /// let options = Options::default().durable(false).stale_after(Duration::from_secs(30));
 /// ```
@@ -231,6 +231,35 @@ impl Directory {
         // Of a job that died between the reason and the state only the reason is left.
         let found = folder.state().ok().flatten()?;
         (found.state == State::Failed).then(|| folder.reason())?
+    }
+
+    /// The state of a task, and why it has failed, if it has and somebody said so: in one, where both are of interest.
+    ///
+    /// # Errors
+    /// Those of [`state`](Self::state).
+    ///
+    /// # Panics
+    /// If there is no task of that number.
+    pub fn outcome(&self, task: usize) -> Result<(State, Option<String>), DirectoryError> {
+        let state = self.state(task)?;
+        let reason = match state {
+            State::Failed => self.shared.folder(task).reason(),
+            _ => None,
+        };
+        Ok((state, reason))
+    }
+
+    /// When the state of a task was written last, by the clock of the file system.
+    ///
+    /// # Errors
+    /// [`Missing`](DirectoryError::Missing) where it has none, and those of the file system.
+    ///
+    /// # Panics
+    /// If there is no task of that number.
+    pub fn changed(&self, task: usize) -> Result<SystemTime, DirectoryError> {
+        let path = self.shared.folder(task).path().join(file::STATE);
+        let modified = std::fs::metadata(&path).and_then(|state| state.modified());
+        modified.map_err(|error| DirectoryError::io(&path, "read the time of", error))
     }
 
     /// Who runs a task; `None` if nobody does who lives and makes claims.

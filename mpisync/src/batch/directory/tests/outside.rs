@@ -161,3 +161,28 @@ proptest! {
         prop_assert_eq!(matches!(claimed, Claimed::Mine(..)), is_stale);
     }
 }
+
+#[test]
+fn an_outcome_is_a_state_with_its_reason_and_has_a_time() {
+    let scratch = Scratch::with_tasks(1);
+    let job = scratch.job();
+    let outcome = || job.outcome(0).expect("it can be read");
+    assert_eq!(outcome(), (State::Open, None));
+    let (claim, _) = mine(job.claim(0, NONE).expect("it is open"));
+    claim
+        .settle(State::Failed, Some("so"))
+        .expect("it is this job's");
+    assert_eq!(outcome(), (State::Failed, Some("so".to_owned())));
+    let time = scratch.time("task_000/state");
+    assert_eq!(job.changed(0).expect("it is there"), time);
+    scratch.set_back("task_000/state");
+    assert!(job.changed(0).expect("it is there") < time);
+    // A reason that is left over is that of nothing.
+    scratch.write("task_000/state", "OPEN\n");
+    assert_eq!(outcome(), (State::Open, None));
+    scratch.write("task_000/state", "");
+    job.outcome(0).expect_err("no state");
+    fs::remove_file(scratch.path("task_000/state")).expect("it is there");
+    let error = job.changed(0).expect_err("no file");
+    assert!(matches!(error, DirectoryError::Missing { .. }), "{error}");
+}

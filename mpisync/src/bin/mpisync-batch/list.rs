@@ -1,0 +1,63 @@
+//! `mpisync-batch list`.
+
+use crate::End;
+use crate::output::{Output, name_line, text_line};
+use crate::place::Place;
+use anyhow::Result;
+use mpisync::batch::directory::{Directory, Options};
+use mpisync::batch::{State, UnknownWord};
+
+/// Prints the names of tasks, one a line
+#[derive(clap::Args)]
+pub struct List {
+    #[command(flatten)]
+    place: Place,
+    /// Of tasks in these states only: open, running, done, failed or invalid; a state that cannot be read is invalid
+    #[arg(long, value_name = "STATE,...", value_delimiter = ',', value_parser = state)]
+    state: Vec<State>,
+    /// Behind each name and a tab, why it has failed, or what is wrong with its state; line breaks as \n
+    #[arg(long)]
+    reasons: bool,
+}
+
+fn state(word: &str) -> Result<State, UnknownWord> {
+    word.to_uppercase().parse()
+}
+
+impl List {
+    pub fn run(&self) -> Result<End> {
+        let directory = self.place.open(Options::default())?;
+        let mut output = Output::new();
+        for (task, name) in directory.names().iter().enumerate() {
+            let Some(reason) = self.find(&directory, task) else {
+                continue;
+            };
+            match self.reasons {
+                true => output.line(&format!("{}\t{}", name_line(name), text_line(&reason)))?,
+                false => output.line(&name_line(name))?,
+            }
+            if output.is_closed() {
+                break;
+            }
+        }
+        output.finish()?;
+        Ok(End::Well)
+    }
+
+    /// What there is to say of a task, if it is in the list.
+    fn find(&self, directory: &Directory, task: usize) -> Option<String> {
+        if self.state.is_empty() && !self.reasons {
+            return Some(String::new());
+        }
+        let found = match self.reasons {
+            true => directory.outcome(task),
+            false => directory.state(task).map(|state| (state, None)),
+        };
+        let (state, reason) = match found {
+            Ok((state, reason)) => (state, reason.unwrap_or_default()),
+            Err(error) => (State::Invalid, error.to_string()),
+        };
+        let is_wanted = self.state.is_empty() || self.state.contains(&state);
+        is_wanted.then_some(reason)
+    }
+}

@@ -1,0 +1,203 @@
+//! `mpisync-batch status`.
+
+use crate::End;
+use crate::look::Look;
+use crate::output::{Output, complain, name_line, text_line};
+use crate::place::{Patience, Place};
+use anyhow::Result;
+use mpisync::batch::directory::{Claimant, Directory, DirectoryError};
+use mpisync::batch::{Meter, State, Summary};
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+
+/// How many of the tasks that run are shown.
+const RUNNING: usize = 20;
+/// How many of those that have failed, and of those that are invalid.
+const FAILED: usize = 10;
+/// Of the reason for a failure, so many characters.
+const REASON: usize = 200;
+
+/// How often a watch looks at most.
+const SELDOM: Duration = Duration::from_millis(500);
+/// And for each time that a look takes, how often it rests then: the files are for the jobs first.
+const REST: u32 = 9;
+
+/// Shows how many tasks are done, have failed, run and are open, who runs them, and why the last ones have failed
+#[derive(clap::Args)]
+pub struct Status {
+    #[command(flatten)]
+    place: Place,
+    /// Shows how far it is until no task is left, in a bar, or without a terminal in lines; and the rest after that
+    #[arg(short, long)]
+    watch: bool,
+    /// Prints all that is known as JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    patience: Patience,
+}
+
+impl Status {
+    pub fn run(&self) -> Result<End> {
+        let (directory, look) = match self.watch {
+            true => self.watch()?,
+            false => self.look()?,
+        };
+        let mut output = Output::new();
+        match self.json {
+            true => output.line(&serde_json::to_string_pretty(&in_json(&directory, &look))?)?,
+            false => {
+                output.line(&format!(
+                    "{}: {} tasks",
+                    self.place,
+                    directory.names().len()
+                ))?;
+                for line in table(&directory, &look) {
+                    output.line(&line)?;
+                }
+            }
+        }
+        output.finish()?;
+        Ok(end(&look.summary))
+    }
+
+    fn look(&self) -> Result<(Directory, Look)> {
+        let directory = self.place.open(self.patience.options())?;
+        let look = Look::at(&directory);
+        Ok((directory, look))
+    }
+
+    /// Looks until no task is left.
+    fn watch(&self) -> Result<(Directory, Look)> {
+        let mut directory = self.place.open(self.patience.options())?;
+        let mut meter: Option<Meter> = None;
+        loop {
+            let start = Instant::now();
+            let look = Look::at(&directory);
+            let now = look.summary;
+            let begin = || Meter::new(self.place.to_string(), &now);
+            let mut shown = meter.take().unwrap_or_else(begin);
+            if now.is_over() {
+                // There may be more tasks by now, or no directory any more.
+                let again = self.place.open(self.patience.options())?;
+                if again.names() == directory.names() {
+                    shown.finish(&now);
+                    return Ok((directory, look));
+                }
+                directory = again;
+            }
+            shown.show(&now);
+            meter = Some(shown);
+            std::thread::sleep(SELDOM.max(start.elapsed().saturating_mul(REST)));
+        }
+    }
+}
+
+fn end(summary: &Summary) -> End {
+    match summary {
+        now if !now.is_over() => End::WorkLeft,
+        now if now.done < now.total() => End::Failures,
+        _ => End::Well,
+    }
+}
+
+fn table(directory: &Directory, look: &Look) -> Vec<String> {
+    let Summary {
+        open,
+        running,
+        done,
+        failed,
+        invalid,
+    } = look.summary;
+    let counts = [
+        (State::Done, done),
+        (State::Failed, failed),
+        (State::Running, running),
+        (State::Open, open),
+        (State::Invalid, invalid),
+    ];
+    let mut lines: Vec<String> = counts
+        .iter()
+        .map(|(state, count)| format!("  {state:<7} {count:>10}"))
+        .collect();
+    let name = |task: usize| name_line(&directory.names()[task]);
+    let shown = look.running.iter().take(RUNNING);
+    let rows = shown.map(|&task| (name(task), who(directory.claimant(task))));
+    chapter(&mut lines, "running", rows.collect(), look.running.len());
+    let shown = look.failed_last(directory, FAILED).into_iter();
+    let rows = shown.map(|task| (name(task), shortened(directory.reason(task))));
+    chapter(&mut lines, "failed last", rows.collect(), look.failed.len());
+    let shown = look.invalid.iter().take(FAILED);
+    let rows = shown.map(|(task, problem)| (name(*task), problem_of(problem.as_ref())));
+    chapter(&mut lines, "invalid", rows.collect(), look.invalid.len());
+    lines
+}
+
+/// Tasks and what there is to say of each, `all` of which there are.
+fn chapter(lines: &mut Vec<String>, title: &str, rows: Vec<(String, String)>, all: usize) {
+    if all == 0 {
+        return;
+    }
+    lines.extend([String::new(), title.to_owned()]);
+    let width = rows.iter().map(|(name, _)| name.chars().count()).max();
+    let width = width.unwrap_or(0);
+    for (name, text) in &rows {
+        let line = format!("  {name:width$}  {text}");
+        lines.push(line.trim_end().to_owned());
+    }
+    if all > rows.len() {
+        lines.push(format!("  and {} more", all - rows.len()));
+    }
+}
+
+fn who(found: Result<Option<Claimant>, DirectoryError>) -> String {
+    match found {
+        Ok(Some(by)) => by.to_string(),
+        Ok(None) => "no job that is known to live".to_owned(),
+        Err(error) => text_line(&error.to_string()),
+    }
+}
+
+fn shortened(reason: Option<String>) -> String {
+    let line = text_line(reason.as_deref().unwrap_or("nobody said why").trim_end());
+    match line.char_indices().nth(REASON) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line,
+    }
+}
+
+fn problem_of(problem: Option<&DirectoryError>) -> String {
+    match problem {
+        Some(error) => text_line(&error.to_string()),
+        None => "its state says so".to_owned(),
+    }
+}
+
+/// All that is known, not only the first of it.
+fn in_json(directory: &Directory, look: &Look) -> Value {
+    let name = |task: usize| &directory.names()[task];
+    let running = look.running.iter().map(|&task| {
+        let by = directory.claimant(task).unwrap_or_else(|error| {
+            complain(&error.to_string());
+            None
+        });
+        let by = by.map(
+            |by| json!({ "host": by.host, "pid": by.pid, "heartbeat_age": by.age.as_secs_f64() }),
+        );
+        json!({ "task": name(task), "by": by })
+    });
+    let failed = look.failed.iter();
+    let failed =
+        failed.map(|&task| json!({ "task": name(task), "reason": directory.reason(task) }));
+    let invalid = look.invalid.iter().map(|(task, problem)| {
+        let problem = problem.as_ref().map(ToString::to_string);
+        json!({ "task": name(*task), "problem": problem })
+    });
+    json!({
+        "tasks": directory.names().len(),
+        "summary": look.summary,
+        "running": running.collect::<Value>(),
+        "failed": failed.collect::<Value>(),
+        "invalid": invalid.collect::<Value>(),
+    })
+}

@@ -1,0 +1,480 @@
+//! The program `mpisync-batch`, on real directories and beside real jobs.
+
+use mpisync::batch::State;
+use mpisync::batch::directory::{Again, Claim, Claimed, Directory, Options};
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+use std::time::Duration;
+
+/// A state directory that is removed in the end.
+struct Survey(PathBuf);
+
+impl Survey {
+    /// One of tasks `t0`, `t1` and so on in these states.
+    fn of(states: &[State]) -> Self {
+        static SERIAL: AtomicU32 = AtomicU32::new(0);
+        let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
+        let name = format!("mpisync-batch-program-{}-{serial}", std::process::id());
+        let survey = Survey(std::env::temp_dir().join(name));
+        let names: Vec<_> = (0..states.len()).map(|task| format!("t{task}")).collect();
+        let job = Directory::create(&survey.0, &names, quick()).expect("there is room");
+        for (task, &state) in states.iter().enumerate() {
+            match state {
+                State::Open => {}
+                State::Failed => settle(claim(&job, task), state),
+                state => job.set(task, state).expect("nobody has it"),
+            }
+        }
+        survey
+    }
+
+    fn job(&self) -> Directory {
+        Directory::open(&self.0, quick()).expect("it is there")
+    }
+
+    fn state(&self, task: usize) -> State {
+        self.job().state(task).expect("it can be read")
+    }
+
+    fn write(&self, file: &str, contents: &str) {
+        fs::write(self.0.join(file), contents).expect("there is room");
+    }
+
+    /// Runs the program on it.
+    #[track_caller]
+    fn run(&self, arguments: &[&str]) -> Told {
+        Told::by(program(&self.0, arguments))
+    }
+}
+
+impl Drop for Survey {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// `arguments`, with the directory behind the first.
+fn program(directory: &Path, arguments: &[&str]) -> Command {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_mpisync-batch"));
+    let (command, rest) = arguments.split_first().expect("there is a command");
+    program.arg(command).arg(directory).args(rest);
+    program
+}
+
+/// What the program had to say.
+struct Told {
+    code: Option<i32>,
+    out: String,
+    errors: String,
+}
+
+impl Told {
+    #[track_caller]
+    fn by(mut program: Command) -> Self {
+        Self::from(program.output().expect("the program is there"))
+    }
+
+    #[track_caller]
+    fn expect(self, code: i32) -> Self {
+        let Told { out, errors, .. } = &self;
+        assert_eq!(self.code, Some(code), "{out}\n{errors}");
+        assert!(!errors.contains("panicked"), "{errors}");
+        self
+    }
+
+    fn has(&self, line: &str) -> bool {
+        self.out.lines().any(|found| found == line)
+    }
+}
+
+impl From<Output> for Told {
+    fn from(output: Output) -> Self {
+        Told {
+            code: output.status.code(),
+            out: String::from_utf8(output.stdout).expect("it is text"),
+            errors: String::from_utf8(output.stderr).expect("it is text"),
+        }
+    }
+}
+
+/// The machine's failure does not matter to tests.
+fn quick() -> Options {
+    Options::default().durable(false)
+}
+
+fn claim(job: &Directory, task: usize) -> Claim {
+    match job.claim(task, Again::default()).expect("it can be read") {
+        Claimed::Mine(claim, _) => claim,
+        other => panic!("it should be free, and is {other:?}"),
+    }
+}
+
+/// With a reason, if it is a failure.
+fn settle(claim: Claim, state: State) {
+    let reason = format!("no input\nfor {}\tof\\n", claim.task());
+    claim.settle(state, Some(&reason)).expect("it has it");
+}
+
+/// Another process, which claims tasks 0 and 1 and keeps them until it is killed.
+struct Job(Child);
+
+const CLAIM_IN: &str = "MPISYNC_TEST_CLAIM_IN";
+
+impl Job {
+    fn in_directory(directory: &Path) -> Self {
+        let this = std::env::current_exe().expect("it runs");
+        let mut child = Command::new(this)
+            .args(["--exact", "another_process", "--nocapture"])
+            .env(CLAIM_IN, directory)
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("it runs");
+        let out = BufReader::new(child.stdout.take().expect("it is a pipe"));
+        let mut lines = out.lines().map_while(Result::ok);
+        assert!(lines.any(|line| line.contains("claimed")));
+        Job(child)
+    }
+
+    fn kill(self) {}
+}
+
+impl Drop for Job {
+    fn drop(&mut self) {
+        // Only a test that has failed already can find it dead.
+        let _ = self.0.kill().and_then(|()| self.0.wait());
+    }
+}
+
+/// What a [`Job`] does, and nothing when it is run as a test.
+#[test]
+fn another_process() {
+    if let Some(directory) = std::env::var_os(CLAIM_IN) {
+        let job = Directory::open(directory, quick()).expect("it is there");
+        let _claims = [claim(&job, 0), claim(&job, 1)];
+        println!("claimed");
+        thread::sleep(Duration::from_secs(600));
+    }
+}
+
+#[test]
+fn a_status_has_all_counts_and_says_by_its_exit_code_what_they_mean() {
+    use State::{Done, Failed, Invalid, Open, Running};
+    for (states, code) in [
+        (&[Done, Done][..], 0),
+        (&[Done, Failed], 1),
+        (&[Done, Invalid], 1),
+        (&[Done, Failed, Open], 2),
+        (&[Done, Running], 2),
+    ] {
+        Survey::of(states).run(&["status"]).expect(code);
+    }
+    let survey = Survey::of(&[Done, Done, Done, Failed, Failed, Running, Open, Invalid]);
+    let told = survey.run(&["status"]).expect(2);
+    let first = format!("{}: 8 tasks", survey.0.display());
+    for line in [
+        &first,
+        "  DONE             3",
+        "  FAILED           2",
+        "  RUNNING          1",
+        "  OPEN             1",
+        "  INVALID          1",
+        "  t5  no job that is known to live",
+        r"  t4  no input\nfor 4\tof\\n",
+        "  t7  its state says so",
+    ] {
+        assert!(told.has(line), "{line}\n{}", told.out);
+    }
+    assert_eq!(told.errors, "");
+}
+
+#[test]
+fn a_state_that_cannot_be_read_is_invalid_and_nothing_to_stop_for() {
+    let survey = Survey::of(&[State::Done; 3]);
+    survey.write("t0/state", "DO");
+    survey.write("t1/state", "SLEEPING\n");
+    let told = survey.run(&["status"]).expect(1);
+    assert!(told.has("  DONE             1"), "{}", told.out);
+    assert!(told.out.contains("t0  ") && told.out.contains("is half written"));
+    assert!(told.out.contains(r#"says "SLEEPING""#), "{}", told.out);
+    let listed = survey.run(&["list", "--state", "invalid"]).expect(0);
+    assert_eq!(listed.out, "t0\nt1\n");
+    let told = survey.run(&["reset", "--invalid"]).expect(0);
+    assert_eq!(told.out, "2 set to OPEN, 0 left alone\n");
+    assert_eq!(
+        (survey.state(0), survey.state(1)),
+        (State::Open, State::Open)
+    );
+}
+
+#[test]
+fn a_status_shows_so_many_and_says_how_many_more() {
+    let states = [[State::Running; 25], [State::Failed; 25]].concat();
+    let survey = Survey::of(&states);
+    // The ones that failed last are not the last in order.
+    let hour_ago = std::time::SystemTime::now() - Duration::from_secs(3600);
+    for task in 30..50 {
+        let state = fs::File::open(survey.0.join(format!("t{task}/state"))).expect("it is there");
+        state.set_modified(hour_ago).expect("it is one's own");
+    }
+    let told = survey.run(&["status"]).expect(2);
+    let count = |text: &str| told.out.lines().filter(|line| line.contains(text)).count();
+    assert_eq!(count("no job that is known to live"), 20, "{}", told.out);
+    assert_eq!(count("no input"), 10, "{}", told.out);
+    for task in 25..30 {
+        assert_eq!(count(&format!("for {task}\\t")), 1, "{}", told.out);
+    }
+    assert!(told.has("  and 5 more") && told.has("  and 15 more"));
+}
+
+#[test]
+fn a_status_in_json_has_everything() {
+    use State::{Done, Failed, Running};
+    let survey = Survey::of(&[Done, Failed, Running, State::Open, Done]);
+    survey.write("t4/state", "");
+    let job = survey.job();
+    let claim = claim(&job, 3);
+    let told = survey.run(&["status", "--json"]).expect(2);
+    let found: serde_json::Value = serde_json::from_str(&told.out).expect("it is JSON");
+    assert_eq!(found["tasks"], 5);
+    assert_eq!(found["summary"]["running"], 2);
+    assert_eq!(found["failed"][0]["task"], "t1");
+    assert_eq!(found["failed"][0]["reason"], "no input\nfor 1\tof\\n");
+    assert!(found["running"][0]["by"].is_null());
+    assert_eq!(found["running"][1]["by"]["pid"], std::process::id());
+    assert!(found["running"][1]["by"]["heartbeat_age"].as_f64() < Some(60.0));
+    let problem = found["invalid"][0]["problem"].as_str().expect("it is text");
+    assert!(problem.contains("half written"));
+    drop(claim);
+}
+
+#[test]
+fn what_a_living_job_runs_is_shown_and_left_alone_until_it_is_killed() {
+    let survey = Survey::of(&[State::Open, State::Open, State::Running, State::Failed]);
+    let job = Job::in_directory(&survey.0);
+    let who = format!("process {} on ", job.0.id());
+    let told = survey.run(&["status"]).expect(2);
+    assert_eq!(told.out.matches(&who).count(), 2, "{}", told.out);
+    assert!(told.out.contains("(last heartbeat "), "{}", told.out);
+
+    for dry in [&["reset", "--all", "--dry-run"][..], &["reset", "--all"]] {
+        assert_eq!(survey.state(3), State::Failed);
+        let told = survey.run(dry).expect(3);
+        assert!(told.errors.contains("t0: the task in "), "{}", told.errors);
+        assert_eq!(told.errors.matches(&who).count(), 2, "{}", told.errors);
+        assert!(told.out.contains("to OPEN, 2 left alone"), "{}", told.out);
+    }
+    let now = [0, 1, 2, 3].map(|task| survey.state(task));
+    let kept = [State::Running, State::Running, State::Open, State::Open];
+    assert_eq!(now, kept);
+
+    job.kill();
+    let told = survey.run(&["status"]).expect(2);
+    assert!(
+        told.has("  t0  no job that is known to live"),
+        "{}",
+        told.out
+    );
+    let told = survey.run(&["reset", "--running"]).expect(0);
+    assert_eq!(told.out, "2 set to OPEN, 0 left alone\n");
+    assert_eq!(survey.state(1), State::Open);
+}
+
+#[test]
+fn how_long_a_job_may_be_silent_can_be_said() {
+    let survey = Survey::of(&[State::Open]);
+    let job = survey.job();
+    // It gives a heartbeat every half a minute.
+    let claim = claim(&job, 0);
+    survey.run(&["reset", "--running"]).expect(3);
+    thread::sleep(Duration::from_millis(50));
+    let told = survey.run(&["status", "--stale-after", "0.04"]).expect(2);
+    assert!(told.out.contains("no job that is known"), "{}", told.out);
+    survey
+        .run(&["reset", "--running", "--stale-after", "0.04"])
+        .expect(0);
+    claim.settle(State::Done, None).expect_err("it is lost");
+    for wrong in ["0", "-1", "soon", "inf"] {
+        let told = survey
+            .run(&["status", &format!("--stale-after={wrong}")])
+            .expect(3);
+        assert!(told.errors.contains("seconds above 0"), "{}", told.errors);
+    }
+}
+
+#[test]
+fn names_are_listed_by_state_with_their_reasons() {
+    use State::{Done, Failed, Invalid};
+    let survey = Survey::of(&[Done, Failed, Invalid, State::Open, Failed]);
+    let listed = |arguments: &[&str]| survey.run(arguments).expect(0).out;
+    assert_eq!(listed(&["list"]), "t0\nt1\nt2\nt3\nt4\n");
+    assert_eq!(listed(&["list", "--state", "failed"]), "t1\nt4\n");
+    assert_eq!(listed(&["list", "--state", "INVALID,done"]), "t0\nt2\n");
+    assert_eq!(listed(&["list", "--state", "running"]), "");
+    let lines = [
+        "t1\tno input\\nfor 1\\tof\\\\n",
+        "t2\t",
+        "t4\tno input\\nfor 4\\tof\\\\n\n",
+    ];
+    let with_reasons = listed(&["list", "--reasons", "--state=failed,invalid"]);
+    assert_eq!(with_reasons, lines.join("\n"));
+    let told = survey.run(&["list", "--state", "lost"]).expect(3);
+    assert!(told.errors.contains("OPEN, RUNNING"), "{}", told.errors);
+}
+
+#[test]
+fn only_what_is_asked_for_is_set_back() {
+    use State::{Done, Failed, Invalid, Open, Running};
+    let states = [Open, Running, Done, Failed, Invalid];
+    let flags = ["--running", "--done", "--failed", "--invalid"];
+    for (chosen, flag) in flags.iter().enumerate() {
+        let survey = Survey::of(&states);
+        let told = survey.run(&["reset", flag, "--dry-run"]).expect(0);
+        let lines = format!("t{}\n1 would be set to OPEN, 0 left alone\n", chosen + 1);
+        assert_eq!(told.out, lines);
+        for (task, state) in states.into_iter().enumerate() {
+            assert_eq!(survey.state(task), state, "nothing is changed");
+        }
+        let told = survey.run(&["reset", flag]).expect(0);
+        assert_eq!(told.out, "1 set to OPEN, 0 left alone\n");
+        for (task, state) in states.into_iter().enumerate() {
+            let is_chosen = task == chosen + 1;
+            assert_eq!(survey.state(task), if is_chosen { Open } else { state });
+        }
+    }
+    let survey = Survey::of(&states);
+    survey.run(&["reset", "t0", "t3", "t3", "--done"]).expect(0);
+    assert_eq!(survey.job().summary().expect("it is there").open, 3);
+    let told = survey.run(&["reset", "--all"]).expect(0);
+    assert_eq!(told.out, "2 set to OPEN, 0 left alone\n");
+    assert_eq!(survey.job().reason(3), None);
+}
+
+#[test]
+fn bad_input_is_named_and_changes_nothing() {
+    let survey = Survey::of(&[State::Failed, State::Failed]);
+    let told = survey.run(&["reset", "t0", "t7"]).expect(3);
+    assert!(told.errors.contains(r#"no task "t7""#), "{}", told.errors);
+    assert_eq!(survey.state(0), State::Failed);
+    survey.run(&["reset"]).expect(3);
+
+    for command in [
+        &["status"][..],
+        &["status", "-w"],
+        &["list"],
+        &["reset", "--all"],
+    ] {
+        let wrong = |directory: &Path, text: &str| {
+            let told = Told::by(program(directory, command)).expect(3);
+            assert!(told.errors.starts_with("error: "), "{}", told.errors);
+            assert!(told.errors.contains(text), "{}", told.errors);
+            assert_eq!(told.out, "");
+        };
+        wrong(&survey.0.join("nowhere"), "nowhere is not there");
+        wrong(&survey.0.join("t0/state"), "state has to be a directory");
+        wrong(&survey.0.join("t0"), "t0 has no tasks");
+    }
+
+    let mut without = Command::new(env!("CARGO_BIN_EXE_mpisync-batch"));
+    assert_eq!(
+        without.output().expect("it is there").status.code(),
+        Some(3)
+    );
+    let mut help = Command::new(env!("CARGO_BIN_EXE_mpisync-batch"));
+    help.args(["status", "--help"]);
+    let told = Told::by(help).expect(0);
+    assert!(told.out.contains("work is left, open or running"));
+}
+
+#[test]
+fn what_may_not_be_written_is_said_of_each_task() {
+    let survey = Survey::of(&[State::Failed, State::Failed]);
+    let folder = survey.0.join("t0");
+    let set = |mode| fs::set_permissions(&folder, fs::Permissions::from_mode(mode));
+    set(0o555).expect("it is one's own");
+    let may_all_the_same = fs::write(folder.join("probe"), "").is_ok();
+    let told = survey.run(&["reset", "--failed"]);
+    set(0o755).expect("it is one's own");
+    if may_all_the_same {
+        // It is root, for whom there is nothing to see here.
+        return;
+    }
+    let told = told.expect(3);
+    assert!(
+        told.errors.contains("t0: this user may not"),
+        "{}",
+        told.errors
+    );
+    assert_eq!(told.out, "1 set to OPEN, 1 left alone\n");
+}
+
+#[test]
+fn a_watch_without_a_terminal_writes_lines_and_ends_when_all_is_over() {
+    let survey = Survey::of(&[State::Done, State::Open, State::Open]);
+    let mut program = program(&survey.0, &["status", "--watch"]);
+    program.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = program.spawn().expect("the program is there");
+    let job = survey.job();
+    settle(claim(&job, 1), State::Done);
+    thread::sleep(Duration::from_millis(700));
+    settle(claim(&job, 2), State::Failed);
+    let told = Told::from(child.wait_with_output().expect("it ends")).expect(1);
+    let line = "3 tasks\n  DONE             2\n  FAILED           1\n";
+    assert!(told.out.contains(line), "{}", told.out);
+    let last = told.errors.lines().last().expect("there is a line");
+    let name = survey.0.display();
+    let counts = format!("{name}: 2 done, 1 failed, 0 running of 3; ");
+    assert!(last.starts_with(&counts), "{}", told.errors);
+    assert!(last.contains("after "), "{}", told.errors);
+}
+
+#[test]
+fn a_watch_of_what_is_over_ends_at_once() {
+    let told = Survey::of(&[State::Done]).run(&["status", "-w", "--json"]);
+    let told = told.expect(0);
+    assert!(told.errors.contains(": 1 done, 0 failed, 0 running of 1"));
+    assert_eq!(told.errors.lines().count(), 1, "{}", told.errors);
+    assert!(told.out.starts_with("{"), "{}", told.out);
+}
+
+#[test]
+fn a_watch_of_a_directory_that_goes_away_is_an_error() {
+    let survey = Survey::of(&[State::Open]);
+    let mut program = program(&survey.0, &["status", "--watch"]);
+    program.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = program.spawn().expect("the program is there");
+    thread::sleep(Duration::from_millis(300));
+    fs::remove_dir_all(&survey.0).expect("it is there");
+    let told = Told::from(child.wait_with_output().expect("it ends")).expect(3);
+    assert!(told.errors.contains("is not there"), "{}", told.errors);
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    // More than a pipe holds.
+    let survey = Survey::of(&[]);
+    for task in 0..2000 {
+        let name = format!("{task:0>100}");
+        fs::create_dir(survey.0.join(&name)).expect("there is room");
+        survey.write(&format!("{name}/state"), "FAILED\n");
+    }
+    for (arguments, code) in [
+        (&["list", "--reasons"][..], 0),
+        (&["status", "--json"], 1),
+        (&["reset", "--all", "--dry-run"], 0),
+    ] {
+        let mut program = program(&survey.0, arguments);
+        program.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = program.spawn().expect("the program is there");
+        let mut out = child.stdout.take().expect("it is a pipe");
+        out.read_exact(&mut [0; 10]).expect("there is some");
+        drop(out);
+        let told = Told::from(child.wait_with_output().expect("it ends"));
+        let told = told.expect(code);
+        assert_eq!(told.errors, "");
+    }
+}
