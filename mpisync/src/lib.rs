@@ -41,7 +41,10 @@
 //! # Features
 //! - `mpi` (default): controllers on MPI communicators, by the crate [`mpi`](https://docs.rs/mpi). Without it only
 //!   [`WindowController::local`] is there, and the crate builds without any MPI.
+//! - `cli`: the program `mpisync-batch`, which shows how far the tasks in a state directory are, and sets them back; with
+//!   `progress`, and by `anyhow`, `clap` and `serde_json`. It needs no MPI.
 //! - `futures`: channels as streams and sinks, by `futures-core` and `futures-sink`. Their futures need no feature.
+//! - `progress`: `Batch::progress`, which shows how far a batch is while it runs, by `indicatif`.
 //! - `region` (default): arrays that only guards reach, see [`Region`], by the crate
 //!   [`ndarray`](https://docs.rs/ndarray), which `mpisync::ndarray` names again.
 //! - `simulator`: the module `simulator`, which runs the lock's protocol on thousands of nodes of a modelled network.

@@ -426,7 +426,7 @@ fn a_watch_without_a_terminal_writes_lines_and_ends_when_all_is_over() {
     let line = "3 tasks\n  DONE             2\n  FAILED           1\n";
     assert!(told.out.contains(line), "{}", told.out);
     let last = told.errors.lines().last().expect("there is a line");
-    let name = survey.0.display();
+    let name = survey.0.file_name().expect("it has one").display();
     let counts = format!("{name}: 2 done, 1 failed, 0 running of 3; ");
     assert!(last.starts_with(&counts), "{}", told.errors);
     assert!(last.contains("after "), "{}", told.errors);

@@ -30,7 +30,9 @@
 //! the two libraries that was written with; a task that was running then is open again, and one that was done is done. Several
 //! jobs may work on one directory at the same time: before a worker runs a task it claims it with a file that only one can
 //! create, and keeps that file young while it has the task. See [`Directory`], also for looking at it from outside; so does the
-//! program `mpisync-batch`.
+//! program `mpisync-batch`, with the feature `cli`: `mpisync-batch status DIR`, `list DIR` and `reset DIR`.
+//!
+//! With the feature `progress`, `Batch::progress` shows how far a batch is while it runs.
 //!
 //! # When something goes wrong
 //! | | the task |

@@ -71,7 +71,7 @@ impl Meter {
 
     fn with_bar(name: impl Into<String>, first: &Summary, target: ProgressDrawTarget) -> Self {
         let name = name.into();
-        let style = ProgressStyle::with_template("{prefix}: [{wide_bar}] {pos}/{len}, {msg}");
+        let style = ProgressStyle::with_template("{prefix}: [{wide_bar}] {msg}");
         let bar = ProgressBar::with_draw_target(Some(first.total()), target)
             .with_style(style.expect("no unknown keys"))
             .with_prefix(name.clone());
@@ -142,10 +142,12 @@ impl Meter {
 
     fn draw(&self, now: &Summary, is_last: bool) {
         if let Output::Bar(bar) = &self.output {
+            let (total, over) = (now.total(), now.total() - now.open - now.running);
             let pace = self.pace.text(now, self.elapsed(), is_last, ", ");
-            bar.set_length(now.total());
-            bar.set_position(now.total() - now.open - now.running);
-            bar.set_message(format!("{}{pace}", counts(now)));
+            bar.set_length(total);
+            bar.set_position(over);
+            // All figures in one piece, for each of these calls may draw.
+            bar.set_message(format!("{over}/{total}, {}{pace}", counts(now)));
         }
     }
 

@@ -31,6 +31,14 @@ impl Patience {
 }
 
 impl Place {
+    /// Its own name, for there is not much room beside a bar.
+    pub fn name(&self) -> String {
+        match self.path.file_name() {
+            Some(name) => name.to_string_lossy().into_owned(),
+            None => self.to_string(),
+        }
+    }
+
     pub fn open(&self, options: Options) -> Result<Directory> {
         let directory = Directory::open(&self.path, options)?;
         // Otherwise a wrong directory would look like one in which all is done.

@@ -75,7 +75,7 @@ impl Status {
             let start = Instant::now();
             let look = Look::at(&directory);
             let now = look.summary;
-            let begin = || Meter::new(self.place.to_string(), &now);
+            let begin = || Meter::new(self.place.name(), &now);
             let mut shown = meter.take().unwrap_or_else(begin);
             if now.is_over() {
                 // There may be more tasks by now, or no directory any more.
