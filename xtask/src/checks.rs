@@ -265,7 +265,7 @@ impl Checks<'_> {
                     "-p",
                     "mpisync-macros",
                     "--features",
-                    "mpisync/futures,mpisync/simulator",
+                    "mpisync/cli,mpisync/futures,mpisync/simulator",
                 ]);
                 run_program(&mut doc)?;
                 Ok(0)
@@ -327,7 +327,7 @@ impl Checks<'_> {
     /// The features that a build of the whole workspace takes.
     fn features(&self) -> [String; 2] {
         let hdf5 = self.machine.hdf5.as_ref().and_then(Hdf5::feature);
-        let mut features = vec!["mpisync/futures".to_owned()];
+        let mut features = vec!["mpisync/cli,mpisync/futures".to_owned()];
         features.extend(hdf5.map(|feature| format!("mpisync-examples/{feature}")));
         ["--features".to_owned(), features.join(",")]
     }

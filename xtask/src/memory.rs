@@ -16,7 +16,7 @@ pub const TESTS_WITHOUT_MPI: [&str; 8] = [
     "mpisync",
     "--no-default-features",
     "--features",
-    "futures,region",
+    "cli,futures,region",
     "--lib",
     "--tests",
 ];
