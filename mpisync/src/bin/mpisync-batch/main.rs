@@ -20,7 +20,7 @@ Exit codes:
 
 /// Looks at the state directories of batches, while jobs work on them or after it, and sets tasks back
 #[derive(Parser)]
-#[command(name = "mpisync-batch", version, about, after_help = EXIT_CODES)]
+#[command(name = "mpisync-batch", version, after_help = EXIT_CODES)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

@@ -1,0 +1,148 @@
+//! State directories to look at, jobs that work on them, and what the program says.
+
+use mpisync::batch::State;
+use mpisync::batch::directory::{Again, Claim, Claimed, Directory, Options};
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// A state directory that is removed in the end.
+pub struct Survey(pub PathBuf);
+
+impl Survey {
+    /// One of tasks `t0`, `t1` and so on in these states.
+    pub fn of(states: &[State]) -> Self {
+        static SERIAL: AtomicU32 = AtomicU32::new(0);
+        let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
+        let name = format!("mpisync-batch-program-{}-{serial}", std::process::id());
+        let survey = Survey(std::env::temp_dir().join(name));
+        let names: Vec<_> = (0..states.len()).map(|task| format!("t{task}")).collect();
+        let job = Directory::create(&survey.0, &names, quick()).expect("there is room");
+        for (task, &state) in states.iter().enumerate() {
+            match state {
+                State::Open => {}
+                State::Failed => settle(claim(&job, task), state),
+                state => job.set(task, state).expect("nobody has it"),
+            }
+        }
+        survey
+    }
+
+    pub fn job(&self) -> Directory {
+        Directory::open(&self.0, quick()).expect("it is there")
+    }
+
+    pub fn state(&self, task: usize) -> State {
+        self.job().state(task).expect("it can be read")
+    }
+
+    pub fn write(&self, file: &str, contents: &str) {
+        fs::write(self.0.join(file), contents).expect("there is room");
+    }
+
+    /// Runs the program on it.
+    #[track_caller]
+    pub fn run(&self, arguments: &[&str]) -> Told {
+        Told::by(program(&self.0, arguments))
+    }
+}
+
+impl Drop for Survey {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// `arguments`, with the directory behind the first.
+pub fn program(directory: &Path, arguments: &[&str]) -> Command {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_mpisync-batch"));
+    let (command, rest) = arguments.split_first().expect("there is a command");
+    program.arg(command).arg(directory).args(rest);
+    program
+}
+
+/// What the program had to say.
+pub struct Told {
+    pub code: Option<i32>,
+    pub out: String,
+    pub errors: String,
+}
+
+impl Told {
+    #[track_caller]
+    pub fn by(mut program: Command) -> Self {
+        Self::from(program.output().expect("the program is there"))
+    }
+
+    #[track_caller]
+    pub fn expect(self, code: i32) -> Self {
+        let Told { out, errors, .. } = &self;
+        assert_eq!(self.code, Some(code), "{out}\n{errors}");
+        assert!(!errors.contains("panicked"), "{errors}");
+        self
+    }
+
+    pub fn has(&self, line: &str) -> bool {
+        self.out.lines().any(|found| found == line)
+    }
+}
+
+impl From<Output> for Told {
+    fn from(output: Output) -> Self {
+        Told {
+            code: output.status.code(),
+            out: String::from_utf8(output.stdout).expect("it is text"),
+            errors: String::from_utf8(output.stderr).expect("it is text"),
+        }
+    }
+}
+
+/// The machine's failure does not matter to tests.
+pub fn quick() -> Options {
+    Options::default().durable(false)
+}
+
+pub fn claim(job: &Directory, task: usize) -> Claim {
+    match job.claim(task, Again::default()).expect("it can be read") {
+        Claimed::Mine(claim, _) => claim,
+        other => panic!("it should be free, and is {other:?}"),
+    }
+}
+
+/// With a reason, if it is a failure.
+pub fn settle(claim: Claim, state: State) {
+    let reason = format!("no input\nfor {}\tof\\n", claim.task());
+    claim.settle(state, Some(&reason)).expect("it has it");
+}
+
+/// Another process, which claims tasks 0 and 1 and keeps them until it is killed.
+pub struct Job(pub Child);
+
+pub const CLAIM_IN: &str = "MPISYNC_TEST_CLAIM_IN";
+
+impl Job {
+    pub fn in_directory(directory: &Path) -> Self {
+        let this = std::env::current_exe().expect("it runs");
+        let mut child = Command::new(this)
+            .args(["--exact", "another_process", "--nocapture"])
+            .env(CLAIM_IN, directory)
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("it runs");
+        let out = BufReader::new(child.stdout.take().expect("it is a pipe"));
+        let mut lines = out.lines().map_while(Result::ok);
+        assert!(lines.any(|line| line.contains("claimed")));
+        Job(child)
+    }
+
+    pub fn kill(self) {}
+}
+
+impl Drop for Job {
+    fn drop(&mut self) {
+        // Only a test that has failed already can find it dead.
+        let _ = self.0.kill().and_then(|()| self.0.wait());
+    }
+}
