@@ -165,14 +165,35 @@ impl Directory {
     /// # Panics
     /// If there is no task of that number.
     pub fn set(&self, task: usize, state: State) -> Result<(), DirectoryError> {
+        self.set_if(task, state, |_| true).map(drop)
+    }
+
+    /// [`set`](Self::set) that leaves the task as it is unless `may` is true of the state that it is in; whether it was set. A
+    /// state that cannot be read counts as invalid. No job comes in between.
+    ///
+    /// # Errors
+    /// Those of [`set`](Self::set).
+    ///
+    /// # Panics
+    /// If there is no task of that number.
+    pub fn set_if(
+        &self,
+        task: usize,
+        state: State,
+        may: impl FnOnce(State) -> bool,
+    ) -> Result<bool, DirectoryError> {
         match self.shared.acquire(task, Want::Any)? {
+            Acquired::Mine(claim, was) if !may(was.unwrap_or(State::Invalid)) => {
+                claim.let_go();
+                Ok(false)
+            }
             Acquired::Mine(claim, was) => {
                 let removed = match was {
                     Some(State::Open) => Ok(()),
                     _ => claim.folder.remove_reason(),
                 };
                 match removed {
-                    Ok(()) => claim.settle(state, None),
+                    Ok(()) => claim.settle(state, None).map(|()| true),
                     Err(error) => Err(claim.give_back(error)),
                 }
             }
@@ -248,11 +269,16 @@ impl Claim {
         Ok(())
     }
 
-    /// Lets go of it without changing the state, because of `error`.
-    fn give_back(mut self, error: DirectoryError) -> DirectoryError {
+    /// Lets go of it without changing the state.
+    fn let_go(mut self) {
         self.is_settled = true;
         // A claim that cannot be released goes stale.
         let _ = self.pulse.release();
+    }
+
+    /// Lets go of it without changing the state, because of `error`.
+    fn give_back(self, error: DirectoryError) -> DirectoryError {
+        self.let_go();
         error
     }
 

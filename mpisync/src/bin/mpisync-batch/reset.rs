@@ -56,8 +56,10 @@ impl Reset {
                 continue;
             }
             let name = name_line(&directory.names()[task]);
-            match self.open(&directory, task) {
-                Ok(()) => {
+            match self.open(&directory, task, is_named) {
+                // A job has run it meanwhile.
+                Ok(false) => {}
+                Ok(true) => {
                     set += 1;
                     if self.dry_run {
                         output.line(&name)?;
@@ -113,17 +115,23 @@ impl Reset {
             }
     }
 
-    /// Sets a task back, or looks whether that would do.
-    fn open(&self, directory: &Directory, task: usize) -> Result<(), DirectoryError> {
+    /// Sets a task back, if it still is what was chosen, or looks whether that would do; whether it does.
+    fn open(
+        &self,
+        directory: &Directory,
+        task: usize,
+        is_named: bool,
+    ) -> Result<bool, DirectoryError> {
         if !self.dry_run {
-            return directory.set(task, State::Open);
+            let may = |state| is_named || self.chooses(state);
+            return directory.set_if(task, State::Open, may);
         }
         match directory.claimant(task)? {
             Some(by) => {
                 let path = directory.root().join(&directory.names()[task]);
                 Err(DirectoryError::Taken { path, by })
             }
-            None => Ok(()),
+            None => Ok(true),
         }
     }
 }

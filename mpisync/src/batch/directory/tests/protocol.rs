@@ -265,3 +265,28 @@ fn a_claim_that_cannot_begin_leaves_the_state_as_it_is() {
     assert_eq!(was, State::Running);
     claim.settle(State::Done, None).expect("it is this job's");
 }
+
+#[test]
+fn a_state_is_set_only_where_it_is_what_was_seen() {
+    let scratch = Scratch::with_tasks(2);
+    let (one, other) = (scratch.job(), scratch.job());
+    one.set(0, State::Failed).expect("nobody has it");
+    let has_failed = |state| state == State::Failed;
+    // Another job has run it since somebody saw that it failed.
+    other.set(0, State::Done).expect("nobody has it");
+    assert!(
+        !one.set_if(0, State::Open, has_failed)
+            .expect("nobody has it")
+    );
+    assert_eq!(other.state(0).expect("it is there"), State::Done);
+    assert_eq!(other.claimant(0).expect("it is there"), None, "let go of");
+    other.set(0, State::Failed).expect("nobody has it");
+    assert!(
+        one.set_if(0, State::Open, has_failed)
+            .expect("nobody has it")
+    );
+    let (claim, was) = mine(other.claim(0, NONE).expect("it is open"));
+    assert_eq!(was, State::Open);
+    one.set_if(0, State::Open, |_| true).expect_err("it runs");
+    claim.settle(State::Done, None).expect("it is this job's");
+}
