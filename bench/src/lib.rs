@@ -9,6 +9,7 @@
 //! that they reach through MPI, [`turns`] lets subjects take turns, [`program`] is how
 //! they start and what their command lines share, and [`report`] prints and stores the outcome.
 
+pub mod batch;
 pub mod channel;
 pub mod clock;
 pub mod lock;

@@ -163,6 +163,14 @@ impl<'a> Team<'a> {
         most
     }
 
+    /// The least that any rank has. Collective.
+    pub fn min(&self, mine: u64) -> u64 {
+        let mut least = 0;
+        self.world
+            .all_reduce_into(&mine, &mut least, SystemOperation::min());
+        least
+    }
+
     /// Adds one to the counter that all ranks share, with a load and a store that are not atomic together.
     ///
     /// # Safety

@@ -1,10 +1,12 @@
 //! Subjects that take turns, round after round, and what becomes of their figures.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::ValueEnum;
 
+use crate::clock;
 use crate::program::{in_order, spelling};
 use crate::report::{self, Outcome, Setting};
 use crate::team::Team;
@@ -31,6 +33,23 @@ where
     Case: ValueEnum + Copy,
     Name: ValueEnum + Copy,
 {
+    measure_within(Duration::MAX, case, subjects, rounds, team, make)
+}
+
+/// [`measure`] where no further round begins after `limit`; if that is over after the first ones, they are counted.
+/// Collective.
+pub fn measure_within<'a, Case, Name>(
+    limit: Duration,
+    case: Case,
+    subjects: &[Name],
+    rounds: u32,
+    team: &Team,
+    make: impl Fn(Name) -> Box<dyn Subject<Case> + 'a>,
+) -> Vec<Outcome>
+where
+    Case: ValueEnum + Copy,
+    Name: ValueEnum + Copy,
+{
     let mut subjects: Vec<(Box<dyn Subject<Case> + 'a>, Outcome)> = subjects
         .iter()
         .map(|&name| {
@@ -42,11 +61,18 @@ where
             (make(name), outcome)
         })
         .collect();
-    for (subject, _) in &mut subjects {
-        subject.round(case, team);
-    }
-    for _ in 0..rounds {
+    let begin = clock::now();
+    let limit = u64::try_from(limit.as_nanos()).ok();
+    // By one clock, for all ranks go on or none.
+    let is_over = || limit.is_some_and(|limit| team.max(clock::now() - begin) >= limit);
+    for lap in 0..=rounds {
+        if lap > 0 && is_over() {
+            break;
+        }
         for (subject, outcome) in &mut subjects {
+            if lap == 1 {
+                outcome.rounds.clear();
+            }
             outcome.rounds.push(subject.round(case, team));
         }
     }

@@ -73,7 +73,7 @@ enum Task {
     },
     /// Set everything up, then run a benchmark
     Bench {
-        /// Which benchmark: `lock`, `channel`, `region` or `sync`
+        /// Which benchmark: `lock`, `channel`, `region`, `sync` or `batch`
         bench: String,
         /// How many ranks to start
         #[arg(long, value_name = "N", default_value_t = 2)]

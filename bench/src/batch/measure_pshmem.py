@@ -1,0 +1,94 @@
+"""The Python package pshmem in the cases of the batch benchmark that it can go through: its `MPIBatch`.
+
+It looks at all tasks from the first on whenever it takes one, so that the time grows with the square of their number. It
+writes files and leaves it to the kernel when they come to the disk: its figures of the cases with and without `fsync` are the
+same ones, measured once.
+"""
+
+import argparse
+import functools
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from mpi4py import MPI
+from pshmem import MPIBatch
+
+# For what all programs in Python have in common.
+sys.path.append(str(Path(__file__).resolve().parent.parent))
+
+from team import RANK, SIZE, WORLD, now, run
+
+SMALL = (200, 1000, 3000)
+LIMIT = 10e9  # nanoseconds after which no further round begins
+
+CASES = [f"tasks_{tasks}{kind}" for kind in ("", "_dir", "_dir_nosync") for tasks in SMALL]
+if SIZE % 2 == 0:
+    CASES.append("tasks_1000_pairs")
+
+
+def parent():
+    """Where state directories are made: if not said, beside the figures, which is not far from the benchmark."""
+    parser = argparse.ArgumentParser(allow_abbrev=False, add_help=False)
+    parser.add_argument("--apart", type=Path)
+    parser.add_argument("--dir", type=Path)
+    options, _ = parser.parse_known_args()
+    return options.dir or options.apart.parent
+
+
+def one_round(tasks, worker_size, root):
+    """Nanoseconds a task, from a barrier until every rank has found that no task is left. Collective."""
+    files = {}
+    if root:
+        files = {"task_fs_root": str(root), "task_fs_names": [f"{task:04}" for task in range(tasks)]}
+    batch = MPIBatch(WORLD, worker_size, tasks, **files)
+    if root and RANK == 0:
+        os.sync()
+    leads = batch.worker_rank == 0
+    taken = 0
+    WORLD.Barrier()
+    begin = now()
+    while (task := batch.next_task()) is not None:
+        taken += 1
+        if leads:
+            batch.set_task_state(task, MPIBatch.DONE)
+    end = now()
+    took = WORLD.allreduce(end, MPI.MAX) - WORLD.allreduce(begin, MPI.MIN)
+    assert WORLD.allreduce(taken) == tasks * worker_size, "tasks were lost, or given twice"
+    if RANK == 0:
+        states = [batch.get_task_state(task) for task in range(tasks)]
+        assert states == [MPIBatch.DONE] * tasks, "tasks are not done"
+    WORLD.Barrier()
+    batch.close()
+    if root and RANK == 0:
+        shutil.rmtree(root)
+        os.sync()
+    WORLD.Barrier()
+    return took / tasks
+
+
+@functools.cache
+def rounds_of(tasks, worker_size, has_files, rounds):
+    """All rounds. The first is not counted, but where it takes all the time there is. Collective."""
+    root = None
+    if has_files:
+        root = parent() / f"pshmem-bench-batch-{WORLD.bcast(os.getpid())}"
+    begin = now()
+    figures = []
+    for lap in range(1 + rounds):
+        if lap > 0 and WORLD.allreduce(now() - begin, MPI.MAX) >= LIMIT:
+            break
+        if lap == 1:
+            figures.clear()
+        figures.append(one_round(tasks, worker_size, root))
+    return figures
+
+
+def measure(case, rounds):
+    """All rounds of a case. Collective."""
+    _, tasks, *kind = case.split("_")
+    return rounds_of(int(tasks), 2 if kind == ["pairs"] else 1, "dir" in kind, rounds)
+
+
+run("pshmem", CASES, measure)
