@@ -10,16 +10,22 @@ use ::mpisync::batch::State;
 use ::mpisync::batch::directory::{Directory, Options};
 use mpi::topology::SimpleCommunicator;
 use mpi::traits::*;
-use rustix::fs::{AtFlags, Mode, OFlags, Timespec, Timestamps};
-use rustix::io::Errno;
+use rustix::fd::OwnedFd;
+use rustix::fs::{
+    AtFlags, Mode, OFlags, Timespec, Timestamps, fsync, futimens, open, openat, renameat, statat,
+};
+use rustix::io::{Errno, read, write};
 
 use super::Case;
 use super::folders::Folders;
 use super::passes::Tasks;
 use crate::memory::Shared;
 
-/// As many bytes as mpisync writes to say who has a task.
-const CLAIM: &[u8; 130] = &[b'x'; 130];
+/// About as many bytes as mpisync writes to say who has a task.
+const CLAIM: [u8; 100] = [b'x'; 100];
+
+const CLOEXEC: OFlags = OFlags::CLOEXEC;
+const CREATED: Mode = Mode::from_raw_mode(0o666);
 
 /// Tasks in files, while there are any.
 pub struct FileOperations<'a> {
@@ -51,6 +57,10 @@ impl<'a> FileOperations<'a> {
         }
     }
 
+    fn is_durable(&self) -> bool {
+        self.case.durable() == Some(true)
+    }
+
     fn made(&self) -> &Made {
         self.made.as_ref().expect("they were made")
     }
@@ -59,37 +69,38 @@ impl<'a> FileOperations<'a> {
 impl Tasks for FileOperations<'_> {
     fn make(&mut self, folders: Option<&Folders>) {
         let root = folders.expect("the case is one of files").root();
-        let names: Vec<String> = (0..self.case.tasks())
-            .map(|task| format!("{task:04}"))
-            .collect();
-        let options = Options::default().durable(self.case.durable() == Some(true));
+        let options = Options::default().durable(self.is_durable());
         if self.world.rank() == 0 {
+            let tasks = self.case.tasks();
+            // As mpisync names them.
+            let width = (tasks - 1).to_string().len();
+            let names: Vec<String> = (0..tasks).map(|task| format!("{task:0width$}")).collect();
             Directory::create(root, &names, options.clone()).expect("folders can be made");
         }
         self.world.barrier();
+        let directory = Directory::open(root, options).expect("the folders are there");
+        let folders = directory.names().iter().map(|name| Folder {
+            folder: root.join(name),
+            state: root.join(name).join("state"),
+        });
         self.made = Some(Made {
-            directory: Directory::open(root, options).expect("the folders are there"),
-            folders: names
-                .iter()
-                .map(|name| Folder {
-                    folder: root.join(name),
-                    state: root.join(name).join("state"),
-                })
-                .collect(),
+            folders: folders.collect(),
+            directory,
             taken: Shared::new(self.world),
         });
     }
 
     fn run(&mut self) -> u64 {
         let made = self.made();
-        let durable = self.case.durable() == Some(true);
+        let durable = self.is_durable();
         // SAFETY: it is aligned, is there as long as `made`, and every rank reaches it like this.
         let next = unsafe { AtomicU64::from_ptr(made.taken.as_ptr()) };
+        let take = || {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            made.folders.get(number as usize)
+        };
         let mut taken = 0;
-        while let Some(task) = made
-            .folders
-            .get(next.fetch_add(1, Ordering::Relaxed) as usize)
-        {
+        while let Some(task) = take() {
             task.run(durable).expect("the files can be written");
             taken += 1;
         }
@@ -114,36 +125,22 @@ impl Tasks for FileOperations<'_> {
 impl Folder {
     /// All that is done for a task, in the order of the table.
     fn run(&self, durable: bool) -> Result<(), Errno> {
-        use rustix::fs::{fsync, futimens, open, openat, renameat, statat};
-        use rustix::io::{read, write};
-        let (private, create) = (OFlags::CLOEXEC, Mode::from_raw_mode(0o666));
-        let write_state = |folder: &rustix::fd::OwnedFd, state: &[u8]| {
-            let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | private;
-            let file = openat(folder, "state.temp", flags, create)?;
-            write(&file, state)?;
-            if durable {
-                fsync(&file)?;
-            }
-            drop(file);
-            renameat(folder, "state.temp", folder, "state")
-        };
+        let state = open(&self.state, OFlags::RDONLY | CLOEXEC, Mode::empty())?;
+        let mut word = [0; 256];
+        let length = read(&state, &mut word)?;
+        assert_eq!(&word[..length], b"OPEN\n");
+        drop(state);
 
-        let file = open(&self.state, OFlags::RDONLY | private, Mode::empty())?;
-        let mut state = [0; 256];
-        let length = read(&file, &mut state)?;
-        assert_eq!(&state[..length], b"OPEN\n");
-        drop(file);
-
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | private;
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | CLOEXEC;
         let folder = open(&self.folder, flags, Mode::empty())?;
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | private;
-        let claim = openat(&folder, "claim.1", flags, create)?;
-        write(&claim, CLAIM)?;
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | CLOEXEC;
+        let claim = openat(&folder, "claim.1", flags, CREATED)?;
+        write(&claim, &CLAIM)?;
 
-        write_state(&folder, b"RUNNING\n")?;
+        replace_state(&folder, b"RUNNING\n", durable)?;
         let later = statat(&folder, "claim.2", AtFlags::empty());
         assert_eq!(later.err(), Some(Errno::NOENT));
-        write_state(&folder, b"DONE\n")?;
+        replace_state(&folder, b"DONE\n", durable)?;
         if durable {
             fsync(&folder)?;
         }
@@ -158,4 +155,15 @@ impl Folder {
         };
         futimens(&claim, &times)
     }
+}
+
+fn replace_state(folder: &OwnedFd, word: &[u8], durable: bool) -> Result<(), Errno> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | CLOEXEC;
+    let state = openat(folder, "state.temp", flags, CREATED)?;
+    write(&state, word)?;
+    if durable {
+        fsync(&state)?;
+    }
+    drop(state);
+    renameat(folder, "state.temp", folder, "state")
 }

@@ -111,7 +111,10 @@ impl Case {
 
     /// After how long no further round begins.
     pub fn limit(self) -> Duration {
-        Duration::from_secs(10)
+        match self.durable() {
+            Some(_) => Duration::from_secs(15),
+            None => Duration::from_secs(10),
+        }
     }
 }
 

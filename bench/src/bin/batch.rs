@@ -5,36 +5,38 @@
 //! ```
 //!
 //! # The figures
-//! Nanoseconds a task: the time from a barrier until every rank has found that no task is left, divided by the number of
-//! tasks. Each of them is taken, and is done at once.
+//! Nanoseconds a task: the time from a barrier until every rank has found that no task is left, divided by the number
+//! of tasks. Each of them is taken, and is done at once.
 //!
 //! - `tasks_N`: the states of N tasks are in memory, and each rank takes tasks by itself.
-//! - `tasks_N_pairs`: two ranks take tasks together, with one such worker for each two ranks. Left out where their number is
-//!   odd.
+//! - `tasks_N_pairs`: two ranks take tasks together, with one such worker for each two ranks. Left out where their
+//!   number is odd.
 //! - `tasks_N_dir`: the states are in a directory, and a change is on the disk before it counts (`fsync`).
 //! - `tasks_N_dir_nosync`: the same without `fsync`; with mpisync by `durable(false)`.
 //!
-//! `file_operations` is what mpisync asks of the file system for such tasks, one call after the other and nothing else. The
-//! ranks share the tasks by a number in memory that they count up. No program can do with less that makes these calls. It is
-//! measured on one host only.
+//! `file_operations` is what mpisync asks of the file system for such tasks, one call after the other and nothing else.
+//! The ranks share the tasks by a number in memory that they count up. No program can do with less that makes these
+//! calls. It is measured on one host only.
 //!
 //! `pshmem` looks at all tasks from the first on when it takes one, so that a task costs more the more there are: it is
-//! measured with 3,000 at most. It writes files without `fsync`, and has no other way; its figures in `tasks_N_dir` are those
-//! of `tasks_N_dir_nosync`, and to be compared with these.
+//! measured with 3,000 at most, and with these in a directory, which takes minutes, only where `--cases` names them. It
+//! writes files without `fsync`, and has no other way; its figures in `tasks_N_dir` are those of `tasks_N_dir_nosync`,
+//! and to be compared with these.
 //!
 //! # How they are taken
-//! In each round a subject makes its tasks anew, which is not measured, and goes through them once. The subjects take turns,
-//! round after round. There are as many rounds as are asked for, and more where they take microseconds; after 10 seconds
-//! no further one begins. The first is not counted, but where it took that long.
+//! In each round a subject makes its tasks anew, which is not measured, and goes through them once. The subjects take
+//! turns, round after round. There are as many rounds as are asked for, and more where they take microseconds; after 10
+//! seconds, or 15 with a directory, no further one begins. The first is not counted, but where it took that long.
 //!
-//! Directories are new for each round, on a disk: beside this program, if not said otherwise. What was written to make them, and
-//! to remove those of the round before, is on the disk before a round is measured. The output says which file system it is.
+//! Directories are new for each round, on a disk: beside this program, if not said otherwise. What was written to make
+//! them, and to remove those of the round before, is on the disk before a round is measured. The output says which file
+//! system it is.
 //!
 //! After each round it is checked that each task was taken once and is done.
 //!
-//! `pshmem` has a job of its own on the same number of ranks, since it is written in Python; `cargo xtask bench batch` runs
-//! it right before, with as many rounds within the same time, and its rounds come in by `--with`. It reads what it has asked for before it must be there: it
-//! is measured with Open MPI and on one host, where it is there at once.
+//! `pshmem` has a job of its own on the same number of ranks, since it is written in Python; `cargo xtask bench batch`
+//! runs it right before, with rounds in the same way for 5 seconds, and they come in by `--with`. It reads what it has
+//! asked for before it must be there: it is measured with Open MPI and on one host, where it is there at once.
 //!
 //! Compare figures of one run only, and by their ratio: `mpisync/it` below 1 means that mpisync is faster.
 
@@ -59,7 +61,7 @@ struct Options {
     /// Write the figures to FILE as JSON too
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Rounds of each subject in each case, if they are over in 10 s; some times as many of those that take microseconds
+    /// Rounds of each subject in each case, as far as there is time; some times as many of those that take microseconds
     #[arg(long, value_name = "N", default_value_t = 15, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
     /// Put state directories into DIR, which all ranks can reach; if not said, beside this program
