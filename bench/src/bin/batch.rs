@@ -38,7 +38,10 @@
 //! runs it right before, with rounds in the same way for 5 seconds, and they come in by `--with`. It reads what it has
 //! asked for before it must be there: it is measured with Open MPI and on one host, where it is there at once.
 //!
-//! Compare figures of one run only, and by their ratio: `mpisync/it` below 1 means that mpisync is faster.
+//! Over several hosts the ranks of the first one's host reach the states in its memory and take nearly all tasks, since a
+//! task is over in less time than a message takes.
+//!
+//! How near the cores are to each other decides most of the figures in memory. Compare figures of one run only, and by their ratio: `mpisync/it` below 1 means that mpisync is faster.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
