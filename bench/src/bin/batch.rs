@@ -41,7 +41,8 @@
 //! Over several hosts the ranks of the first one's host reach the states in its memory and take nearly all tasks, since a
 //! task is over in less time than a message takes.
 //!
-//! How near the cores are to each other decides most of the figures in memory. Compare figures of one run only, and by their ratio: `mpisync/it` below 1 means that mpisync is faster.
+//! How near the cores are to each other decides most of the figures in memory. Compare figures of one run only, and by
+//! their ratio: `mpisync/it` below 1 means that mpisync is faster.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
