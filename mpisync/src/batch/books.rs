@@ -17,7 +17,10 @@ impl Books<'_> {
     /// Takes a task for this rank.
     #[inline]
     pub(super) fn take(self, offers: Offers) -> Option<Taken> {
-        match self.ask(Question::Take(offers)) {
+        if let Some(ledger) = self.here {
+            return ledger.take(self.rank(), offers);
+        }
+        match self.ask_home(Question::Take(offers)) {
             LedgerAnswer::Taken(taken) => taken,
             answer => unexpected(answer),
         }
@@ -26,10 +29,9 @@ impl Books<'_> {
     /// Says what has become of the task that this rank has taken. Does not wait.
     #[inline]
     pub(super) fn finish(self, task: usize, entry: Entry) {
-        let question = Question::Finish(task, entry);
         match self.here {
-            Some(_) => drop(self.ask(question)),
-            None => self.tell(question),
+            Some(ledger) => drop(ledger.finish(self.rank(), task, entry)),
+            None => self.tell(Question::Finish(task, entry)),
         }
     }
 
@@ -72,9 +74,13 @@ impl Books<'_> {
     }
 
     #[inline]
+    fn rank(self) -> usize {
+        self.base.rank() as usize
+    }
+
     fn ask(self, question: Question) -> LedgerAnswer {
         match self.here {
-            Some(ledger) => ledger.answer(self.base.rank() as usize, question),
+            Some(ledger) => ledger.answer(self.rank(), question),
             None => self.ask_home(question),
         }
     }

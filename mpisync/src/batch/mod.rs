@@ -252,13 +252,13 @@ impl Batch {
         self.base.check_usable()?;
         let found = if self.worker.leads() {
             let found = self.find_for_worker(again, waits);
-            let shared = self.worker.share(&Call::new(&found));
-            let found = found?;
-            if let Err(error) = shared {
+            if self.worker.has_others()
+                && let Err(error) = self.worker.share(&Call::new(&found))
+            {
                 self.drop_task(|| Ballot::Open);
                 return Err(error);
             }
-            found
+            found?
         } else {
             // A task that was forgotten.
             self.drop_task(|| Ballot::Open);
@@ -287,10 +287,12 @@ impl Batch {
 
     fn find_for_worker(&mut self, again: Again, waits: bool) -> Result<Option<Found>, BatchError> {
         self.settle()?;
-        if let Some(error) = &self.broken {
-            return Err(error.clone());
+        if self.worker.has_others() {
+            if let Some(error) = &self.broken {
+                return Err(error.clone());
+            }
+            self.worker.check_present()?;
         }
-        self.worker.check_present()?;
         let mut nap = FIRST_NAP;
         let mut taken = 0;
         loop {
@@ -469,6 +471,9 @@ impl Batch {
             return Ok(());
         };
         let mine = hand.said.take().unwrap_or(Ballot::Open);
+        if !self.worker.has_others() {
+            return self.record(hand, mine);
+        }
         let heard = self.worker.ballots(self.round);
         let (ballot, heard) = match heard {
             Ok(others) => (worker::count(&[&[mine], &others[..]].concat()), Ok(())),
