@@ -137,11 +137,6 @@ impl<On> BatchBuilder<On> {
         self.tasks.unwrap_or(0)
     }
 
-    fn annex(&self, root: i32) -> Annex {
-        let tasks = self.count();
-        Annex::Ledger { root, tasks }
-    }
-
     /// The batch on these words, in which all tasks are open.
     fn make(self, base: WindowController, ledger: Option<Ledger<Table>>, worker: Worker) -> Batch {
         panics::watch();
@@ -250,8 +245,10 @@ impl BatchBuilder<Alone> {
             return Err(CreateError::NoTasks.into());
         }
         let beginning = self.beginning();
-        let base = WindowController::local_with(&self.annex(0)).named(self.name.clone());
-        let memory = Table::new(base.block(), self.count());
+        let tasks = self.count();
+        let base = WindowController::local_with(&Annex::Ledger { root: 0, tasks })
+            .named(self.name.clone());
+        let memory = Table::new(base.block(), tasks);
         let mut batch = self.make(base, Some(Ledger { memory }), Worker::alone());
         beginning.begin(&mut batch)?;
         Ok(batch)
@@ -267,6 +264,7 @@ mod with_mpi {
     use crate::controller::WindowController;
     use crate::error::CreateError;
     use crate::lock::cluster::standing::HANDOVERS;
+    use crate::memory::annex::Annex;
     use crate::memory::cells::fingerprint;
     use crate::memory::mpi::{self, Terms};
     use crate::share::Post;
@@ -353,7 +351,10 @@ mod with_mpi {
             mpi::check_running().map_err(BatchError::Create)?;
             let beginning = self.beginning();
             let (root, size) = (self.on.root, self.on.comm.size());
-            let annex = self.annex(root);
+            let invalid = self.invalid(root, size);
+            // Memory is offered before all ranks know that there is something wrong.
+            let tasks = if invalid.is_some() { 0 } else { self.count() };
+            let annex = Annex::Ledger { root, tasks };
             let name = self.name.clone();
             let path = beginning.directory.as_ref();
             let terms = Terms {
@@ -369,7 +370,7 @@ mod with_mpi {
                     ("strict", self.is_strict.to_string()),
                     ("root", root.to_string()),
                 ],
-                invalid: self.invalid(root, size),
+                invalid,
                 annex: annex.clone(),
                 asked: self.on.asked.or_environment(),
                 ..Terms::of("batch", &name)

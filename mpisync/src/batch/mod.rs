@@ -294,11 +294,15 @@ impl Batch {
             self.worker.check_present()?;
         }
         let mut nap = FIRST_NAP;
-        let mut taken = 0;
+        let (mut taken, mut open) = (0, 0);
         loop {
             let found = self.find(again)?;
-            if found.is_some() || !waits || !self.is_any(Entry::Taken, &mut taken) {
+            if found.is_some() || !waits {
                 return Ok(found);
+            }
+            // In this order: what was taken a moment ago may be open by now.
+            if !self.is_any(Entry::Taken, &mut taken) && !self.is_any(Entry::Open, &mut open) {
+                return Ok(None);
             }
             self.rest(&mut nap);
         }
@@ -571,9 +575,8 @@ impl Batch {
         let (mut taken, mut elsewhere) = (0, 0);
         loop {
             self.base.check_usable()?;
-            if self.worker.leads() {
-                self.look_after_others();
-            }
+            // On all ranks: the first one of this worker may be the one that has died.
+            self.look_after_others();
             if !self.is_any(Entry::Taken, &mut taken)
                 && !self.is_any(Entry::Elsewhere, &mut elsewhere)
             {
