@@ -52,40 +52,40 @@ mod builder;
 pub mod directory;
 mod each;
 mod error;
+mod others;
+mod outcome;
 mod panics;
 #[cfg(feature = "progress")]
 mod progress;
+mod standing;
 mod state;
+mod take;
 mod task;
 mod worker;
 
 use crate::controller::WindowController;
 #[cfg(feature = "mpi")]
 use crate::error::FenceError;
-use crate::ledger::{Ledger, Offers, Taken};
+use crate::ledger::Ledger;
 use crate::memory::ledger::Table;
-use crate::memory::words::ledger::Entry;
-use crate::rounds::Ballot;
-use crate::wait::{FIRST_NAP, INSPECTION};
 use books::Books;
 #[cfg(feature = "mpi")]
 pub use builder::OnComm;
 pub use builder::{Alone, BatchBuilder};
 pub use directory::Again;
-use directory::{Claim, Claimed, Directory, DirectoryError};
+use directory::{Directory, DirectoryError};
 pub use error::BatchError;
 #[cfg(feature = "mpi")]
 use mpi::topology::SimpleCommunicator;
+use outcome::Hand;
 #[cfg(feature = "progress")]
 pub use progress::{Meter, Progress};
-use serde::{Deserialize, Serialize};
 pub use state::{State, Summary, UnknownWord};
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 pub use task::Task;
-use worker::Call;
 pub use worker::Worker;
 
 /// Tasks for groups of ranks.
@@ -123,24 +123,6 @@ pub struct Batch {
     /// Why the worker takes no more tasks; on its first rank.
     broken: Option<BatchError>,
     worker: Worker,
-}
-
-/// A task in hand.
-struct Hand {
-    task: usize,
-    /// On the first rank of the worker, with a state directory.
-    claim: Option<Claim>,
-    /// What this rank has said of it, when the others have not yet been heard.
-    said: Option<Ballot>,
-}
-
-/// A task that was found for a worker.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-struct Found {
-    task: usize,
-    was: State,
-    /// How many tasks the worker has taken with it.
-    round: u64,
 }
 
 impl Batch {
@@ -207,386 +189,12 @@ impl Batch {
         Ok(self.name_of(task))
     }
 
-    /// Takes the next task for this rank's worker: the first that is open. Collective in the worker; none when no task is open.
-    ///
-    /// Tasks that others run may come back open. To stay for these, call [`wait_all`](Self::wait_all), or use
-    /// [`for_each`](Self::for_each).
-    ///
-    /// # Errors
-    /// [`BatchError::RankDied`], [`BatchError::RankLeft`], [`BatchError::OtherRank`] with what the worker's first rank found,
-    /// [`LockError::Finalized`](crate::LockError::Finalized); [`BatchError::Directory`] if the batch is
-    /// [strict](BatchBuilder::strict).
-    #[track_caller]
-    pub fn next_task(&mut self) -> Result<Option<Task<'_>>, BatchError> {
-        self.next_task_with(Again::default())
-    }
-
-    /// [`next_task`](Self::next_task) that gives other tasks too when none is open: those that were running when the batch was
-    /// made and whose job may not be known to have ended, that have failed, or that are done. Each of them is given again once in
-    /// the life of a batch. What a living job runs is not given.
-    ///
-    /// # Errors
-    /// Those of [`next_task`](Self::next_task).
-    ///
-    /// ```
-    /// use mpisync::Batch;
-    /// use mpisync::batch::{Again, State};
-    ///
-    /// let mut batch = Batch::local().initial_states([State::Done, State::Failed]).build()?;
-    /// let mut again = Vec::new();
-    /// while let Some(task) = batch.next_task_with(Again { failed: true, ..Again::default() })? {
-    ///     again.push(task.index());
-    ///     task.done()?;
-    /// }
-    /// assert_eq!(again, [1]);
-    /// # Ok::<(), mpisync::batch::BatchError>(())
-    /// ```
-    #[track_caller]
-    pub fn next_task_with(&mut self, again: Again) -> Result<Option<Task<'_>>, BatchError> {
-        self.next(again, false)
-    }
-
-    /// The next task; when there is none now, and `waits`, once no worker has any that may come back.
-    #[track_caller]
-    fn next(&mut self, again: Again, waits: bool) -> Result<Option<Task<'_>>, BatchError> {
-        self.base.check_usable()?;
-        let found = if self.worker.leads() {
-            let found = self.find_for_worker(again, waits);
-            if self.worker.has_others()
-                && let Err(error) = self.worker.share(&Call::new(&found))
-            {
-                self.drop_task(|| Ballot::Open);
-                return Err(error);
-            }
-            found?
-        } else {
-            // A task that was forgotten.
-            self.drop_task(|| Ballot::Open);
-            match self.worker.collect()? {
-                Call::Task(found) => Some(found),
-                Call::NoTask => None,
-                Call::Failed(found) => {
-                    let rank = self.worker.members()[0];
-                    return Err(BatchError::OtherRank { rank, found });
-                }
-            }
-        };
-        let Some(Found { task, was, round }) = found else {
-            return Ok(None);
-        };
-        self.round = round;
-        if !self.worker.leads() {
-            self.hand = Some(Hand {
-                task,
-                claim: None,
-                said: None,
-            });
-        }
-        Ok(Some(Task::new(self, task, was)))
-    }
-
-    fn find_for_worker(&mut self, again: Again, waits: bool) -> Result<Option<Found>, BatchError> {
-        self.settle()?;
-        if self.worker.has_others() {
-            if let Some(error) = &self.broken {
-                return Err(error.clone());
-            }
-            self.worker.check_present()?;
-        }
-        let mut nap = FIRST_NAP;
-        let (mut taken, mut open) = (0, 0);
-        loop {
-            let found = self.find(again)?;
-            if found.is_some() || !waits {
-                return Ok(found);
-            }
-            // In this order: what was taken a moment ago may be open by now.
-            if !self.is_any(Entry::Taken, &mut taken) && !self.is_any(Entry::Open, &mut open) {
-                return Ok(None);
-            }
-            self.rest(&mut nap);
-        }
-    }
-
-    /// Whether any task has come to this; `seen` is one that had when this was asked last.
-    fn is_any(&self, entry: Entry, seen: &mut usize) -> bool {
-        if *seen < self.tasks && self.books().entry(*seen) == entry {
-            return true;
-        }
-        let found = self.books().find(entry, 0);
-        *seen = found.unwrap_or(0);
-        found.is_some()
-    }
-
-    /// Gives the core away for a while, and lets MPI make progress.
-    fn rest(&self, nap: &mut Duration) {
-        const LONGEST: Duration = Duration::from_millis(10);
-        self.base.block().domain().progress();
-        std::thread::sleep(*nap);
-        *nap = LONGEST.min(*nap * 2);
-    }
-
-    /// Takes a task for this worker, and claims it where there is a state directory.
-    fn find(&mut self, again: Again) -> Result<Option<Found>, BatchError> {
-        let offers = Offers {
-            elsewhere: again.running,
-            failed: again.failed,
-            done: again.done,
-        };
-        loop {
-            let Some(taken) = self.books().take(offers) else {
-                if self.look_after_others() {
-                    continue;
-                }
-                return Ok(None);
-            };
-            if let Some(found) = self.claim(taken, again)? {
-                return Ok(Some(found));
-            }
-        }
-    }
-
-    /// Opens tasks of ranks and jobs that have died; whether there are any.
-    #[cold]
-    fn look_after_others(&self) -> bool {
-        self.books().bury() > 0 || self.sweep()
-    }
-
-    /// Makes a task that the ledger gave this rank the one in hand, if no other job has it.
-    #[inline]
-    fn claim(&mut self, taken: Taken, again: Again) -> Result<Option<Found>, BatchError> {
-        let Taken { task, was } = taken;
-        let (mut claim, mut was) = (None, State::from(was));
-        if let Some(directory) = &self.directory {
-            match directory.claim(task, again) {
-                Ok(Claimed::Mine(mine, found)) => (claim, was) = (Some(mine), found),
-                Ok(Claimed::Over(state)) => {
-                    self.books().finish(task, Entry::from(state));
-                    return Ok(None);
-                }
-                Ok(Claimed::Taken(_)) => {
-                    self.books().finish(task, Entry::Elsewhere);
-                    return Ok(None);
-                }
-                Err(error) => {
-                    self.books().finish(task, Entry::Invalid);
-                    self.note_problem(error)?;
-                    return Ok(None);
-                }
-            }
-        }
-        self.hand = Some(Hand {
-            task,
-            claim,
-            said: None,
-        });
-        let round = self.round + 1;
-        Ok(Some(Found { task, was, round }))
-    }
-
-    /// Looks what has become of tasks that other jobs run; whether any is open.
-    fn sweep(&self) -> bool {
-        const OFTEN: Duration = Duration::from_millis(500);
-        /// The most of its time that a rank spends with that, one part in so many.
-        const SHARE: u32 = 10;
-        let Some(directory) = &self.directory else {
-            return false;
-        };
-        let start = Instant::now();
-        if self.next_sweep.get().is_some_and(|next| start < next) {
-            return false;
-        }
-        let mut opened = false;
-        let mut from = 0;
-        while let Some(task) = self.books().find(Entry::Elsewhere, from) {
-            from = task + 1;
-            let entry = match directory.outlook(task) {
-                Ok(None) => continue,
-                Ok(Some(state)) => Entry::from(state),
-                Err(error) => {
-                    // Told, and left alone; strict batches have found it when they were made.
-                    self.problems.borrow_mut().push(error);
-                    Entry::Invalid
-                }
-            };
-            opened |= entry == Entry::Open;
-            self.books().set(task, entry);
-        }
-        let pause = OFTEN.min(directory.stale_after() / 4);
-        let pause = pause.max(start.elapsed() * SHARE);
-        self.next_sweep.set(Some(Instant::now() + pause));
-        opened
-    }
-
     fn note_problem(&self, error: DirectoryError) -> Result<(), BatchError> {
         if self.is_strict {
             return Err(error.into());
         }
         self.problems.borrow_mut().push(error);
         Ok(())
-    }
-
-    /// Says what this rank makes of the task in hand; the first rank also what has become of it.
-    fn put_down(&mut self, ballot: Ballot) -> Result<(), BatchError> {
-        self.base.check_usable()?;
-        let Some(hand) = &mut self.hand else {
-            return Ok(());
-        };
-        hand.said = Some(ballot);
-        if self.worker.leads() {
-            return self.settle();
-        }
-        self.vote();
-        Ok(())
-    }
-
-    /// [`put_down`](Self::put_down) for a task that is dropped, which may not wait for others.
-    fn drop_task(&mut self, ballot: impl FnOnce() -> Ballot) {
-        let Some(hand) = &mut self.hand else {
-            return;
-        };
-        if hand.said.is_some() {
-            return;
-        }
-        if self.base.check_usable().is_err() {
-            self.hand = None;
-            return;
-        }
-        hand.said = Some(ballot());
-        if !self.worker.leads() {
-            self.vote();
-        } else if !self.worker.has_others() {
-            // The caller has no way to see an error; who wants one says `reopen` or `failed`.
-            if let Err(BatchError::Directory(error)) = self.settle() {
-                self.problems.borrow_mut().push(error);
-            }
-        }
-    }
-
-    fn vote(&mut self) {
-        if let Some(ballot) = self.hand.take().and_then(|hand| hand.said) {
-            self.worker.vote(self.round, &ballot);
-        }
-    }
-
-    /// On the first rank: hears the others about the task in hand, if it was put down, and says what has become of it.
-    fn settle(&mut self) -> Result<(), BatchError> {
-        let Some(mut hand) = self.hand.take() else {
-            return Ok(());
-        };
-        let mine = hand.said.take().unwrap_or(Ballot::Open);
-        if !self.worker.has_others() {
-            return self.record(hand, mine);
-        }
-        let heard = self.worker.ballots(self.round);
-        let (ballot, heard) = match heard {
-            Ok(others) => (worker::count(&[&[mine], &others[..]].concat()), Ok(())),
-            // Nobody knows what the one that is missing would have said.
-            Err(error) => {
-                self.broken = Some(error.clone());
-                (Ballot::Open, Err(error))
-            }
-        };
-        self.record(hand, ballot).and(heard)
-    }
-
-    /// Writes down what has become of a task.
-    fn record(&self, hand: Hand, ballot: Ballot) -> Result<(), BatchError> {
-        let (state, reason) = match &ballot {
-            Ballot::Done => (State::Done, None),
-            Ballot::Failed(reason) => (State::Failed, Some(reason.as_str())),
-            Ballot::Open | Ballot::Left => (State::Open, None),
-        };
-        let written = match hand.claim {
-            Some(claim) => claim.settle(state, reason),
-            None => Ok(()),
-        };
-        let entry = match &written {
-            Ok(()) => Entry::from(state),
-            Err(_) => Entry::Invalid,
-        };
-        self.books().finish(hand.task, entry);
-        Ok(written?)
-    }
-
-    /// What has become of a task, here or in another job. Not collective.
-    ///
-    /// # Errors
-    /// [`BatchError::NoSuchTask`], [`LockError::Finalized`](crate::LockError::Finalized), and [`BatchError::Directory`] where the
-    /// state of a task that another job runs cannot be read.
-    pub fn state(&self, task: usize) -> Result<State, BatchError> {
-        self.base.check_usable()?;
-        self.check_task(task)?;
-        match (self.books().entry(task), &self.directory) {
-            (Entry::Elsewhere, Some(directory)) => Ok(directory.state(task)?),
-            (entry, _) => Ok(State::from(entry)),
-        }
-    }
-
-    /// Sets a task's state, which no worker runs: to [`State::Open`], to have it run again. Not collective.
-    ///
-    /// # Errors
-    /// [`BatchError::Busy`], [`BatchError::SetRunning`], [`BatchError::NoSuchTask`],
-    /// [`LockError::Finalized`](crate::LockError::Finalized), and [`BatchError::Directory`], also where another job runs the
-    /// task.
-    pub fn set_state(&self, task: usize, state: State) -> Result<(), BatchError> {
-        self.base.check_usable()?;
-        self.check_task(task)?;
-        if state == State::Running {
-            return Err(BatchError::SetRunning);
-        }
-        if self.books().entry(task) == Entry::Taken {
-            return Err(BatchError::Busy { task });
-        }
-        if let Some(directory) = &self.directory {
-            directory.set(task, state)?;
-        }
-        if self.books().set(task, Entry::from(state)) {
-            return Ok(());
-        }
-        Err(BatchError::Busy { task })
-    }
-
-    /// How many tasks are open, running, done, and so on, as far as this batch knows. Not collective. It looks at a byte a task.
-    ///
-    /// # Errors
-    /// [`LockError::Finalized`](crate::LockError::Finalized).
-    pub fn summary(&self) -> Result<Summary, BatchError> {
-        self.base.check_usable()?;
-        Ok(Summary::from(self.books().counts()))
-    }
-
-    /// Waits until no task runs, in this batch or in another job on the same directory; how it stands then. Not collective. A
-    /// task that was put back, or whose rank has died, is open then: go on with [`next_task`](Self::next_task).
-    ///
-    /// # Errors
-    /// [`LockError::Finalized`](crate::LockError::Finalized).
-    pub fn wait_all(&self) -> Result<Summary, BatchError> {
-        self.wait_all_timeout(Duration::MAX)
-    }
-
-    /// [`wait_all`](Self::wait_all) that waits for `limit` at most.
-    ///
-    /// # Errors
-    /// [`BatchError::Timeout`], [`LockError::Finalized`](crate::LockError::Finalized).
-    pub fn wait_all_timeout(&self, limit: Duration) -> Result<Summary, BatchError> {
-        let start = Instant::now();
-        let mut nap = INSPECTION;
-        let (mut taken, mut elsewhere) = (0, 0);
-        loop {
-            self.base.check_usable()?;
-            // On all ranks: the first one of this worker may be the one that has died.
-            self.look_after_others();
-            if !self.is_any(Entry::Taken, &mut taken)
-                && !self.is_any(Entry::Elsewhere, &mut elsewhere)
-            {
-                return self.summary();
-            }
-            if start.elapsed() >= limit {
-                return Err(BatchError::Timeout { waited: limit });
-            }
-            self.rest(&mut nap);
-        }
     }
 
     /// What this rank has found wrong with tasks that were left alone for that, as invalid.
@@ -610,20 +218,6 @@ impl Batch {
     pub fn close(mut self) -> Result<(), FenceError> {
         self.leave();
         self.base.meet_to_close()
-    }
-
-    fn leave(&mut self) {
-        if let Some(hand) = self.hand.take()
-            && self.worker.leads()
-        {
-            // A task that was dropped, of which the others have not been heard.
-            let ballot = match hand.said.clone() {
-                Some(Ballot::Failed(reason)) => Ballot::Failed(reason),
-                _ => Ballot::Open,
-            };
-            let _nobody_to_tell = self.record(hand, ballot);
-        }
-        self.worker.leave();
     }
 
     #[inline]
@@ -654,44 +248,6 @@ impl Drop for Batch {
     fn drop(&mut self) {
         if self.base.check_usable().is_ok() {
             self.leave();
-        }
-    }
-}
-
-impl From<Entry> for State {
-    fn from(entry: Entry) -> Self {
-        match entry {
-            Entry::Open => State::Open,
-            Entry::Elsewhere | Entry::Taken => State::Running,
-            Entry::Done => State::Done,
-            Entry::Failed => State::Failed,
-            Entry::Invalid => State::Invalid,
-        }
-    }
-}
-
-/// For a task that no rank of this batch has.
-impl From<State> for Entry {
-    fn from(state: State) -> Self {
-        match state {
-            State::Open => Entry::Open,
-            State::Running => Entry::Elsewhere,
-            State::Done => Entry::Done,
-            State::Failed => Entry::Failed,
-            State::Invalid => Entry::Invalid,
-        }
-    }
-}
-
-impl From<crate::ledger::Counts> for Summary {
-    fn from(counts: crate::ledger::Counts) -> Self {
-        let of = |entry: Entry| counts[entry as usize];
-        Summary {
-            open: of(Entry::Open),
-            running: of(Entry::Elsewhere) + of(Entry::Taken),
-            done: of(Entry::Done),
-            failed: of(Entry::Failed),
-            invalid: of(Entry::Invalid),
         }
     }
 }

@@ -1,0 +1,99 @@
+//! What becomes of the tasks that others run: other workers, which may die, and other jobs on the same directory.
+
+use super::{Batch, BatchError, Summary};
+use crate::memory::words::ledger::Entry;
+use crate::wait::INSPECTION;
+use std::time::{Duration, Instant};
+
+impl Batch {
+    /// Waits until no task runs, in this batch or in another job on the same directory; how it stands then. Not collective. A
+    /// task that was put back, or whose rank has died, is open then: go on with [`next_task`](Self::next_task).
+    ///
+    /// # Errors
+    /// [`LockError::Finalized`](crate::LockError::Finalized).
+    pub fn wait_all(&self) -> Result<Summary, BatchError> {
+        self.wait_all_timeout(Duration::MAX)
+    }
+
+    /// [`wait_all`](Self::wait_all) that waits for `limit` at most.
+    ///
+    /// # Errors
+    /// [`BatchError::Timeout`], [`LockError::Finalized`](crate::LockError::Finalized).
+    pub fn wait_all_timeout(&self, limit: Duration) -> Result<Summary, BatchError> {
+        let start = Instant::now();
+        let mut nap = INSPECTION;
+        let (mut taken, mut elsewhere) = (0, 0);
+        loop {
+            self.base.check_usable()?;
+            // On all ranks: the first one of this worker may be the one that has died.
+            self.look_after_others();
+            if !self.is_any(Entry::Taken, &mut taken)
+                && !self.is_any(Entry::Elsewhere, &mut elsewhere)
+            {
+                return self.summary();
+            }
+            if start.elapsed() >= limit {
+                return Err(BatchError::Timeout { waited: limit });
+            }
+            self.rest(&mut nap);
+        }
+    }
+
+    /// Opens tasks of ranks and jobs that have died; whether there are any.
+    #[cold]
+    pub(super) fn look_after_others(&self) -> bool {
+        self.books().bury() > 0 || self.sweep()
+    }
+
+    /// Looks what has become of tasks that other jobs run; whether any is open.
+    fn sweep(&self) -> bool {
+        const OFTEN: Duration = Duration::from_millis(500);
+        /// The most of its time that a rank spends with that, one part in so many.
+        const SHARE: u32 = 10;
+        let Some(directory) = &self.directory else {
+            return false;
+        };
+        let start = Instant::now();
+        if self.next_sweep.get().is_some_and(|next| start < next) {
+            return false;
+        }
+        let mut opened = false;
+        let mut from = 0;
+        while let Some(task) = self.books().find(Entry::Elsewhere, from) {
+            from = task + 1;
+            let entry = match directory.outlook(task) {
+                Ok(None) => continue,
+                Ok(Some(state)) => Entry::from(state),
+                Err(error) => {
+                    // Told, and left alone; strict batches have found it when they were made.
+                    self.problems.borrow_mut().push(error);
+                    Entry::Invalid
+                }
+            };
+            opened |= entry == Entry::Open;
+            self.books().set(task, entry);
+        }
+        let pause = OFTEN.min(directory.stale_after() / 4);
+        let pause = pause.max(start.elapsed() * SHARE);
+        self.next_sweep.set(Some(Instant::now() + pause));
+        opened
+    }
+
+    /// Whether any task has come to this; `seen` is one that had when this was asked last.
+    pub(super) fn is_any(&self, entry: Entry, seen: &mut usize) -> bool {
+        if *seen < self.tasks && self.books().entry(*seen) == entry {
+            return true;
+        }
+        let found = self.books().find(entry, 0);
+        *seen = found.unwrap_or(0);
+        found.is_some()
+    }
+
+    /// Gives the core away for a while, and lets MPI make progress.
+    pub(super) fn rest(&self, nap: &mut Duration) {
+        const LONGEST: Duration = Duration::from_millis(10);
+        self.base.block().domain().progress();
+        std::thread::sleep(*nap);
+        *nap = LONGEST.min(*nap * 2);
+    }
+}

@@ -1,0 +1,179 @@
+//! How a worker comes to a task.
+
+use super::directory::{Again, Claimed};
+use super::outcome::Hand;
+use super::worker::Call;
+use super::{Batch, BatchError, State, Task};
+use crate::ledger::{Offers, Taken};
+use crate::memory::words::ledger::Entry;
+use crate::rounds::Ballot;
+use crate::wait::FIRST_NAP;
+use serde::{Deserialize, Serialize};
+
+/// A task that was found for a worker.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct Found {
+    task: usize,
+    was: State,
+    /// How many tasks the worker has taken with it.
+    round: u64,
+}
+
+impl Batch {
+    /// Takes the next task for this rank's worker: the first that is open. Collective in the worker; none when no task is open.
+    ///
+    /// Tasks that others run may come back open. To stay for these, call [`wait_all`](Self::wait_all), or use
+    /// [`for_each`](Self::for_each).
+    ///
+    /// # Errors
+    /// [`BatchError::RankDied`], [`BatchError::RankLeft`], [`BatchError::OtherRank`] with what the worker's first rank found,
+    /// [`LockError::Finalized`](crate::LockError::Finalized); [`BatchError::Directory`] if the batch is
+    /// [strict](BatchBuilder::strict).
+    #[track_caller]
+    pub fn next_task(&mut self) -> Result<Option<Task<'_>>, BatchError> {
+        self.next_task_with(Again::default())
+    }
+
+    /// [`next_task`](Self::next_task) that gives other tasks too when none is open: those that were running when the batch was
+    /// made and whose job may not be known to have ended, that have failed, or that are done. Each of them is given again once in
+    /// the life of a batch. What a living job runs is not given.
+    ///
+    /// # Errors
+    /// Those of [`next_task`](Self::next_task).
+    ///
+    /// ```
+    /// use mpisync::Batch;
+    /// use mpisync::batch::{Again, State};
+    ///
+    /// let mut batch = Batch::local().initial_states([State::Done, State::Failed]).build()?;
+    /// let mut again = Vec::new();
+    /// while let Some(task) = batch.next_task_with(Again { failed: true, ..Again::default() })? {
+    ///     again.push(task.index());
+    ///     task.done()?;
+    /// }
+    /// assert_eq!(again, [1]);
+    /// # Ok::<(), mpisync::batch::BatchError>(())
+    /// ```
+    #[track_caller]
+    pub fn next_task_with(&mut self, again: Again) -> Result<Option<Task<'_>>, BatchError> {
+        self.next(again, false)
+    }
+
+    /// The next task; when there is none now, and `waits`, once no worker has any that may come back.
+    #[track_caller]
+    pub(super) fn next(
+        &mut self,
+        again: Again,
+        waits: bool,
+    ) -> Result<Option<Task<'_>>, BatchError> {
+        self.base.check_usable()?;
+        let found = if self.worker.leads() {
+            let found = self.find_for_worker(again, waits);
+            if self.worker.has_others()
+                && let Err(error) = self.worker.share(&Call::new(&found))
+            {
+                self.drop_task(|| Ballot::Open);
+                return Err(error);
+            }
+            found?
+        } else {
+            // A task that was forgotten.
+            self.drop_task(|| Ballot::Open);
+            match self.worker.collect()? {
+                Call::Task(found) => Some(found),
+                Call::NoTask => None,
+                Call::Failed(found) => {
+                    let rank = self.worker.members()[0];
+                    return Err(BatchError::OtherRank { rank, found });
+                }
+            }
+        };
+        let Some(Found { task, was, round }) = found else {
+            return Ok(None);
+        };
+        self.round = round;
+        if !self.worker.leads() {
+            self.hand = Some(Hand {
+                task,
+                claim: None,
+                said: None,
+            });
+        }
+        Ok(Some(Task::new(self, task, was)))
+    }
+
+    fn find_for_worker(&mut self, again: Again, waits: bool) -> Result<Option<Found>, BatchError> {
+        self.settle()?;
+        if self.worker.has_others() {
+            if let Some(error) = &self.broken {
+                return Err(error.clone());
+            }
+            self.worker.check_present()?;
+        }
+        let mut nap = FIRST_NAP;
+        let (mut taken, mut open) = (0, 0);
+        loop {
+            let found = self.find(again)?;
+            if found.is_some() || !waits {
+                return Ok(found);
+            }
+            // In this order: what was taken a moment ago may be open by now.
+            if !self.is_any(Entry::Taken, &mut taken) && !self.is_any(Entry::Open, &mut open) {
+                return Ok(None);
+            }
+            self.rest(&mut nap);
+        }
+    }
+
+    /// Takes a task for this worker, and claims it where there is a state directory.
+    fn find(&mut self, again: Again) -> Result<Option<Found>, BatchError> {
+        let offers = Offers {
+            elsewhere: again.running,
+            failed: again.failed,
+            done: again.done,
+        };
+        loop {
+            let Some(taken) = self.books().take(offers) else {
+                if self.look_after_others() {
+                    continue;
+                }
+                return Ok(None);
+            };
+            if let Some(found) = self.claim(taken, again)? {
+                return Ok(Some(found));
+            }
+        }
+    }
+
+    /// Makes a task that the ledger gave this rank the one in hand, if no other job has it.
+    #[inline]
+    fn claim(&mut self, taken: Taken, again: Again) -> Result<Option<Found>, BatchError> {
+        let Taken { task, was } = taken;
+        let (mut claim, mut was) = (None, State::from(was));
+        if let Some(directory) = &self.directory {
+            match directory.claim(task, again) {
+                Ok(Claimed::Mine(mine, found)) => (claim, was) = (Some(mine), found),
+                Ok(Claimed::Over(state)) => {
+                    self.books().finish(task, Entry::from(state));
+                    return Ok(None);
+                }
+                Ok(Claimed::Taken(_)) => {
+                    self.books().finish(task, Entry::Elsewhere);
+                    return Ok(None);
+                }
+                Err(error) => {
+                    self.books().finish(task, Entry::Invalid);
+                    self.note_problem(error)?;
+                    return Ok(None);
+                }
+            }
+        }
+        self.hand = Some(Hand {
+            task,
+            claim,
+            said: None,
+        });
+        let round = self.round + 1;
+        Ok(Some(Found { task, was, round }))
+    }
+}
