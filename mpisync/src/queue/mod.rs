@@ -23,7 +23,7 @@ mod tests;
 
 use crate::memory::QueueMemory;
 use crate::memory::atomic::Ordering;
-use crate::memory::event::{ALL, Event};
+use crate::memory::event::ALL;
 use crate::memory::words::queue::{Bell, Holds, Party, Position};
 use crate::wait::{Deadline, Stop, wait};
 pub(crate) use run::{Putting, Taking};
@@ -214,7 +214,7 @@ impl<M: QueueMemory> Queue<M> {
         let mut inspector = self.inspector();
         wait(
             &self.memory,
-            event(&self.memory.words().room.0),
+            self.memory.words().room.0.event(),
             deadline,
             || match self.try_put(most) {
                 Err(NoRoom::Full) => None,
@@ -290,7 +290,7 @@ impl<M: QueueMemory> Queue<M> {
         let _waiting = self.wait_as_call(wait_began);
         let result = wait(
             &self.memory,
-            event(&self.memory.words().news.0),
+            self.memory.words().news.0.event(),
             deadline,
             || match self.try_take(most) {
                 Some(taking) => Some(Ok(taking)),
@@ -341,12 +341,5 @@ impl<M: QueueMemory> Queue<M> {
 #[inline]
 fn ring(bell: &Bell) {
     compiler_fence(Ordering::SeqCst);
-    event(bell).notify(ALL);
-}
-
-fn event(bell: &Bell) -> Event<'_> {
-    Event {
-        word: &bell.word,
-        sleepers: &bell.sleepers,
-    }
+    bell.event().notify(ALL);
 }

@@ -4,7 +4,7 @@
 //! they cannot see they ask the channel's host.
 
 use super::ends::Generation;
-use super::{NoMessage, NoRoom, Putting, Queue, Taking, event};
+use super::{NoMessage, NoRoom, Putting, Queue, Taking};
 use crate::memory::QueueMemory;
 use crate::memory::atomic::Ordering;
 use crate::memory::words::queue::{Bell, NO_NUMBER, Party, Relay, WAITING};
@@ -177,7 +177,7 @@ impl<M: QueueMemory> Queue<M> {
         self.memory.call_agent(true);
         wait(
             &self.memory,
-            event(bell),
+            bell.event(),
             Deadline::Never,
             || {
                 // In this order: what comes with the answer is there before it.

@@ -13,7 +13,6 @@ use crate::memory::mapping::Shareable;
 use crate::memory::topology::Topology;
 use crate::memory::view::View;
 use crate::memory::words::lock::Line;
-use crate::memory::words::queue::Bell;
 use crate::memory::words::rounds::{Arrival, BarrierWords};
 use crate::wait::{Deadline, Stop, wait};
 use std::sync::atomic::Ordering;
@@ -149,8 +148,7 @@ impl Gathering {
     }
 
     fn bell(&self) -> Event<'_> {
-        let Bell { word, sleepers } = &self.0.words().bell.0;
-        Event { word, sleepers }
+        self.0.words().bell.0.event()
     }
 }
 

@@ -83,8 +83,7 @@ impl Turns {
     }
 
     fn bell(&self, seat: usize) -> Event<'_> {
-        let Bell { word, sleepers } = self.0.seat(seat);
-        Event { word, sleepers }
+        self.0.seat(seat).event()
     }
 }
 

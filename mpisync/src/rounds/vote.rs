@@ -128,11 +128,7 @@ impl Votes {
     }
 
     fn bell(&self) -> Event<'_> {
-        let bell = &self.0.words().bell.0;
-        Event {
-            word: &bell.word,
-            sleepers: &bell.sleepers,
-        }
+        self.0.words().bell.0.event()
     }
 }
 

@@ -93,55 +93,40 @@ impl OwnComm {
 
     /// A communicator of the ranks that share memory with this one; collective.
     pub(super) fn node(&self) -> Result<Self, CreateError> {
-        let mut node = OwnComm {
-            raw: self.raw,
-            rank: 0,
-            size: 0,
-        };
-        // SAFETY: valid handles, results in live variables.
-        unsafe {
-            let split = ffi::MPI_Comm_split_type(
+        let mut node = self.raw;
+        // SAFETY: valid handles, the result in a live variable.
+        let split = unsafe {
+            ffi::MPI_Comm_split_type(
                 self.raw,
                 ffi::RSMPI_COMM_TYPE_SHARED,
                 self.rank,
                 ffi::RSMPI_INFO_NULL,
-                &mut node.raw,
-            );
-            check("MPI_Comm_split_type", split)?;
-            check(
-                "MPI_Comm_rank",
-                ffi::MPI_Comm_rank(node.raw, &mut node.rank),
-            )?;
-            check(
-                "MPI_Comm_size",
-                ffi::MPI_Comm_size(node.raw, &mut node.size),
-            )?;
-        }
-        Ok(node)
+                &mut node,
+            )
+        };
+        check("MPI_Comm_split_type", split)?;
+        Self::of(node)
     }
 
     /// A communicator for each color, of the ranks that name it, in the order of their ranks; collective.
     pub(super) fn split(&self, color: i32) -> Result<Self, CreateError> {
         Self::free_retired();
-        let mut part = OwnComm {
-            raw: self.raw,
-            rank: 0,
-            size: 0,
-        };
-        // SAFETY: valid handles, results in live variables, and a color that is not negative.
+        let mut part = self.raw;
+        // SAFETY: valid handles, the result in a live variable, and a color that is not negative.
+        let split = unsafe { ffi::MPI_Comm_split(self.raw, color, self.rank, &mut part) };
+        check("MPI_Comm_split", split)?;
+        Self::of(part)
+    }
+
+    /// The owner of a communicator that was just made.
+    fn of(raw: ffi::MPI_Comm) -> Result<Self, CreateError> {
+        let (mut rank, mut size) = (0, 0);
+        // SAFETY: a valid communicator, results in live variables.
         unsafe {
-            let split = ffi::MPI_Comm_split(self.raw, color, self.rank, &mut part.raw);
-            check("MPI_Comm_split", split)?;
-            check(
-                "MPI_Comm_rank",
-                ffi::MPI_Comm_rank(part.raw, &mut part.rank),
-            )?;
-            check(
-                "MPI_Comm_size",
-                ffi::MPI_Comm_size(part.raw, &mut part.size),
-            )?;
+            check("MPI_Comm_rank", ffi::MPI_Comm_rank(raw, &mut rank))?;
+            check("MPI_Comm_size", ffi::MPI_Comm_size(raw, &mut size))?;
         }
-        Ok(part)
+        Ok(OwnComm { raw, rank, size })
     }
 
     /// The `value`s of all ranks; collective.

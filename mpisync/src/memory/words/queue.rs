@@ -2,7 +2,7 @@
 
 use super::lock::Line;
 use crate::memory::atomic::{AtomicU32, AtomicU64, Ordering};
-use crate::memory::event::Sleepers;
+use crate::memory::event::{Event, Sleepers};
 
 /// The words that all ranks share. All zero is the first state: an empty queue.
 #[repr(C)]
@@ -23,6 +23,15 @@ pub(crate) struct QueueWords {
 pub(crate) struct Bell {
     pub(crate) word: AtomicU32,
     pub(crate) sleepers: Sleepers,
+}
+
+impl Bell {
+    pub(crate) fn event(&self) -> Event<'_> {
+        Event {
+            word: &self.word,
+            sleepers: &self.sleepers,
+        }
+    }
 }
 
 /// What is seldom stored.
