@@ -157,6 +157,21 @@ impl<'a> Launch<'a> {
         }
     }
 
+    /// Starts the job, also beside others, to be killed at some time.
+    ///
+    /// # Panics
+    /// When the launcher cannot be started.
+    pub fn start_beside_others(self) -> Running {
+        let directory = Directory::new();
+        let log = directory.0.join("output");
+        let launcher = self.start(&directory.0, &log);
+        Running {
+            launcher,
+            directory,
+            status: None,
+        }
+    }
+
     fn start(&self, directory: &Path, log: &Path) -> Child {
         let launcher = &*LAUNCHER;
         let log = File::create(log).expect("the output file is made");
@@ -192,6 +207,71 @@ impl<'a> Launch<'a> {
             Ok(child) => child,
             Err(error) => panic!("cannot start {}: {error}", launcher.prefix[0]),
         }
+    }
+}
+
+/// A job that runs. It is killed when this is dropped.
+pub struct Running {
+    launcher: Child,
+    directory: Directory,
+    status: Option<ExitStatus>,
+}
+
+impl Running {
+    /// Whether the launcher has ended, and with it the job.
+    pub fn is_over(&mut self) -> bool {
+        if self.status.is_none() {
+            self.status = self.launcher.try_wait().expect("the launcher is our child");
+        }
+        self.status.is_some()
+    }
+
+    /// Whether it has ended well.
+    pub fn has_succeeded(&self) -> bool {
+        self.status.is_some_and(|status| status.success())
+    }
+
+    /// All that it printed.
+    pub fn report(&self) -> String {
+        let output = fs::read(self.directory.0.join("output")).unwrap_or_default();
+        String::from_utf8_lossy(&output).into_owned()
+    }
+
+    /// Kills the launcher and all ranks with `SIGKILL`, and returns when none of them runs any more. Their parents need not be
+    /// this process any more: the directory of the job, which is among their arguments, tells which they are.
+    pub fn kill(&mut self) {
+        let name = self.directory.0.to_str().expect("text").to_owned();
+        let is_there = |process: &u32| {
+            let arguments = fs::read(format!("/proc/{process}/cmdline")).unwrap_or_default();
+            let arguments = String::from_utf8_lossy(&arguments).into_owned();
+            arguments
+                .split('\0')
+                .any(|argument| argument == name.as_str())
+                && family::is_running(*process)
+        };
+        loop {
+            let entries = fs::read_dir("/proc").into_iter().flatten();
+            let processes =
+                entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+            let found: Vec<u32> = processes.filter(&is_there).collect();
+            if found.is_empty() {
+                break;
+            }
+            for process in found {
+                // SAFETY: plain system call; the process is one of this job.
+                unsafe { libc::kill(process as i32, libc::SIGKILL) };
+            }
+            // The launcher is a child of this process, and dead until it is asked about.
+            self.is_over();
+            thread::sleep(Duration::from_millis(1));
+        }
+        self.status = Some(self.launcher.wait().expect("the launcher is our child"));
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.kill();
     }
 }
 

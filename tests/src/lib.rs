@@ -9,6 +9,7 @@ pub mod job;
 pub mod launch;
 pub mod panics;
 pub mod pshmem;
+pub mod restart;
 pub mod rng;
 pub mod scratch;
 pub mod suite;

@@ -4,4 +4,60 @@ mpisync_tests::on_ranks!(batches on [1, 2, 3, 4, 8]:
     "batch_runs_each_task_once",
     "batch_workers_run_together",
     "batch_ballots_are_counted",
+    "batch_tasks_are_taken_again",
+    "batch_states_are_set",
+    "batch_states_are_set_while_others_run",
+    "batch_waits_for_all",
+    "batches_at_once",
+    "batches_in_turns",
+    "batch_shows_its_state",
 );
+
+mpisync_tests::on_ranks!(layouts on [1, 2, 3, 4, 8]:
+    "batch_workers_of_unequal_sizes",
+    "batch_worker_on_each_node",
+    "batch_roots",
+    "batch_of_a_part_of_the_ranks",
+    "batch_sizes_that_do_not_come_out",
+    "batch_arguments_differ",
+    "batch_states_at_first",
+    "batch_through_windows",
+);
+
+mpisync_tests::on_ranks!(ends on [1, 2, 3, 4, 8]:
+    "batch_for_each",
+    "batch_for_each_waits_for_others",
+    "batch_tasks_that_panic",
+    "batch_tasks_that_are_forgotten",
+    "batch_reasons_that_are_long",
+    "batch_last_rank_leaves",
+    "batch_first_rank_leaves",
+    "batch_one_task_for_each",
+    "batch_closes_with_a_task_in_hand",
+);
+
+mpisync_tests::on_ranks!(directories on [1, 2, 3, 4, 8]:
+    "batch_directory_outlives_the_batch",
+    "batch_directory_with_names",
+    "batch_directory_that_cannot_be",
+    "batch_directory_with_corrupt_states",
+    "batch_state_becomes_corrupt",
+    "batch_directory_is_removed",
+    "batch_directory_of_two_jobs",
+    "batch_task_of_another_job",
+    "batch_directory_from_pshmem",
+);
+
+mpisync_tests::on_ranks!(many on [4]:
+    "batches_come_and_go",
+    "batch_of_a_million_tasks",
+);
+
+/// As long as a rank that waits for all tasks waits for the one that its own worker has taken meanwhile, and for which it is
+/// missing itself.
+#[test]
+#[ignore = "`wait_all` on several ranks of a worker hangs"]
+fn all_ranks_of_a_worker_wait() {
+    let launch = mpisync_tests::launch::Launch::new(env!("CARGO_BIN_EXE_ranks"), 3);
+    mpisync_tests::suite::check_launch(launch, &["batch_all_wait_and_go_on"]);
+}

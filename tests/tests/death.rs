@@ -71,4 +71,16 @@ deaths! {
     user_of_a_mutex_dies
     user_of_permits_dies
     waiter_for_a_condition_dies
+    worker_with_a_task_dies
+    worker_with_a_task_on_disk_dies
+    first_of_a_worker_dies
+    first_of_a_worker_on_disk_dies
+    last_of_a_worker_dies
+    last_of_a_worker_on_disk_dies
+    first_of_all_dies
+    last_of_all_dies
+    busy_worker_dies
+    busy_worker_on_disk_dies
+    first_of_a_busy_worker_dies
+    first_of_a_busy_worker_on_disk_dies
 }

@@ -52,6 +52,11 @@ fn fence_beyond_universe() {
 }
 
 #[test]
+fn batch_beyond_universe() {
+    lifecycle("batch_beyond_universe");
+}
+
+#[test]
 fn many_at_finalization() {
     lifecycle("many_at_finalization");
 }

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use mpi::topology::SimpleCommunicator;
 use mpi::traits::*;
-use mpisync::{Access, CreateError, FenceError, LockError, WindowController};
+use mpisync::batch::{BatchError, State};
+use mpisync::{Access, Batch, CreateError, FenceError, LockError, WindowController};
 use mpisync_tests::panics::{self, expect_panic};
 
 const SOON: Duration = Duration::from_secs(5);
@@ -20,6 +21,7 @@ fn main() {
         "controller_beyond_universe" => controller_beyond_universe(),
         "guard_beyond_universe" => guard_beyond_universe(),
         "fence_beyond_universe" => fence_beyond_universe(),
+        "batch_beyond_universe" => batch_beyond_universe(),
         "many_at_finalization" => many_at_finalization(),
         other => panic!("there is no case {other}"),
     }
@@ -133,6 +135,47 @@ fn fence_beyond_universe() {
 }
 
 /// Controllers that are alive, on communicators that are alive or not, when MPI is finalized.
+/// With a task in hand, which is open again for the next job.
+fn batch_beyond_universe() {
+    let directory = std::env::args().nth(1).expect("a directory is named");
+    let universe = mpisync::initialize().expect("MPI is initialized once");
+    let world = universe.world();
+    let states = std::path::Path::new(&directory).join("states");
+    let builder = || Batch::builder(&world).tasks(5).worker_size(world.size());
+    let mut batch = builder().state_dir(&states).build().expect("a batch");
+    let mut plain = builder().build().expect("a batch");
+    let task = batch.next_task().unwrap().expect("a task");
+    task.done().unwrap();
+    std::mem::forget(batch.next_task().unwrap().expect("a task"));
+    std::mem::forget(plain.next_task().unwrap().expect("a task"));
+    let others = builder().build().expect("a batch");
+    let leads = batch.worker_rank() == 0;
+    world.barrier();
+    drop(universe);
+    for batch in [&mut batch, &mut plain] {
+        let is_told = |outcome: Result<(), BatchError>| {
+            let error = outcome.unwrap_err();
+            let is_finalized = matches!(error, BatchError::Lock(LockError::Finalized));
+            assert!(is_finalized, "{error:?}");
+        };
+        is_told(batch.next_task().map(drop));
+        is_told(batch.for_each(|_, _| Ok::<(), String>(())).map(drop));
+        is_told(batch.state(0).map(drop));
+        is_told(batch.set_state(0, State::Open));
+        is_told(batch.summary().map(drop));
+        is_told(batch.wait_all().map(drop));
+        is_told(batch.wait_all_timeout(SOON).map(drop));
+        assert_eq!((batch.tasks(), batch.name(4).unwrap()), (5, "4".to_owned()));
+        assert!(format!("{batch:?}").contains("tasks: 5"));
+    }
+    says_finalized(&others.close().unwrap_err().to_string());
+    drop((batch, plain));
+    if leads {
+        let state = |task: &str| std::fs::read_to_string(states.join(task).join("state")).unwrap();
+        assert_eq!((state("0"), state("1")), ("DONE\n".into(), "OPEN\n".into()));
+    }
+}
+
 fn many_at_finalization() {
     let universe = mpi::initialize().expect("MPI is initialized once");
     let world = universe.world();

@@ -1,6 +1,14 @@
 //! Batches: each task once, by the workers that there are.
 
-use mpisync::batch::{Again, BatchError, State};
+pub mod directories;
+pub mod ends;
+pub mod layouts;
+pub mod restart;
+pub mod tasks;
+
+use mpi::collective::SystemOperation;
+use mpi::traits::*;
+use mpisync::batch::{Again, BatchError, State, Summary};
 use mpisync::prelude::*;
 use mpisync_tests::job::{Case, Job};
 use std::sync::atomic::Ordering::SeqCst;
@@ -9,12 +17,63 @@ pub const CASES: &[Case] = &[
     ("batch_runs_each_task_once", runs_each_task_once),
     ("batch_workers_run_together", workers_run_together),
     ("batch_ballots_are_counted", ballots_are_counted),
+    ("batch_all_wait_and_go_on", all_wait_and_go_on),
 ];
 
 /// The sizes of workers into which all ranks can be put.
 fn sizes(job: &Job) -> impl Iterator<Item = i32> {
     let size = job.size;
     (1..=size).filter(move |each| size % each == 0)
+}
+
+/// Runs the tasks that are left, all of which end well; which ones this rank had.
+fn run_all(batch: &mut Batch) -> Vec<usize> {
+    let mut mine = Vec::new();
+    while let Some(task) = batch.next_task().unwrap() {
+        mine.push(task.index());
+        task.done().unwrap();
+    }
+    mine
+}
+
+/// What all tasks of a batch have come to.
+fn states(batch: &Batch) -> Vec<State> {
+    let tasks = 0..batch.tasks();
+    tasks.map(|task| batch.state(task).unwrap()).collect()
+}
+
+/// [`Batch::wait_all`] for a worker that goes on afterwards: its ranks return together, with what the first one found. That one
+/// would take a task for which the others, who still wait for all tasks, do not come.
+fn wait_together(batch: &Batch) -> Summary {
+    let mut found = [0; 5];
+    if batch.worker_rank() == 0 {
+        let summary = batch.wait_all().unwrap();
+        found = [
+            summary.open,
+            summary.running,
+            summary.done,
+            summary.failed,
+            summary.invalid,
+        ];
+    }
+    let comm = batch.worker_comm();
+    comm.process_at_rank(0).broadcast_into(&mut found[..]);
+    let [open, running, done, failed, invalid] = found;
+    Summary {
+        open,
+        running,
+        done,
+        failed,
+        invalid,
+    }
+}
+
+/// The sum over all ranks.
+fn sum(job: &Job, mine: usize) -> usize {
+    let mut all = 0;
+    let sum = SystemOperation::sum();
+    job.world.all_reduce_into(&(mine as u64), &mut all, sum);
+    all as usize
 }
 
 /// So many tasks have a word of their own.
@@ -130,4 +189,19 @@ fn ballots_are_counted(job: &Job) {
     assert_eq!((task.index(), task.was()), (1, State::Failed));
     task.done().unwrap();
     assert!(batch.next_task_with(again).unwrap().is_none());
+}
+
+/// All ranks of a worker wait until nothing runs, and take what is open then.
+fn all_wait_and_go_on(job: &Job) {
+    let mut batch = Batch::builder(&job.world)
+        .worker_size(job.size)
+        .tasks(20)
+        .build()
+        .unwrap();
+    for index in 0..20 {
+        batch.wait_all().unwrap();
+        let task = batch.next_task().unwrap().unwrap();
+        assert_eq!(task.index(), index);
+        task.done().unwrap();
+    }
 }

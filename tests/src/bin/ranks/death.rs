@@ -2,6 +2,7 @@
 //!
 //! The victim is the last rank. The survivors cannot finalize MPI: each tells the test its verdict and leaves.
 
+pub mod batches;
 pub mod channels;
 pub mod objects;
 pub mod regions;

@@ -127,7 +127,7 @@ fn lost_and_survived(job: &Job, lost: Result<(), LockError>) {
 }
 
 /// Kills the victim at some moment of what it does again and again.
-fn kill_busy_victim(job: &Job) {
+pub(super) fn kill_busy_victim(job: &Job) {
     if job.rank == 0 {
         let (is_ready, process) = (job.scratch.word(READY), job.scratch.word(PROCESS));
         thread::spawn(move || {
