@@ -12,7 +12,8 @@ use mpi::topology::SimpleCommunicator;
 use mpi::traits::*;
 use rustix::fd::OwnedFd;
 use rustix::fs::{
-    AtFlags, Mode, OFlags, Timespec, Timestamps, fsync, futimens, open, openat, renameat, statat,
+    AtFlags, Mode, OFlags, Timespec, Timestamps, fsync, futimens, linkat, open, openat, renameat,
+    statat, unlinkat,
 };
 use rustix::io::{Errno, read, write};
 
@@ -23,6 +24,9 @@ use crate::memory::Shared;
 
 /// About as many bytes as mpisync writes to say who has a task.
 const CLAIM: [u8; 100] = [b'x'; 100];
+
+/// A name about as long as that under which mpisync writes it first.
+const TEMPORARY: &str = ".claim.host.12345.0123456789abcdef";
 
 const CLOEXEC: OFlags = OFlags::CLOEXEC;
 const CREATED: Mode = Mode::from_raw_mode(0o666);
@@ -134,8 +138,10 @@ impl Folder {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | CLOEXEC;
         let folder = open(&self.folder, flags, Mode::empty())?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | CLOEXEC;
-        let claim = openat(&folder, "claim.1", flags, CREATED)?;
+        let claim = openat(&folder, TEMPORARY, flags, CREATED)?;
         write(&claim, &CLAIM)?;
+        linkat(&folder, TEMPORARY, &folder, "claim.1", AtFlags::empty())?;
+        unlinkat(&folder, TEMPORARY, AtFlags::empty())?;
 
         replace_state(&folder, b"RUNNING\n", durable)?;
         let later = statat(&folder, "claim.2", AtFlags::empty());

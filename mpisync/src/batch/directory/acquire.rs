@@ -5,11 +5,11 @@ use super::claim::{Again, Claim};
 use super::claimant::{Claimant, Owner};
 use super::error::DirectoryError;
 use super::file::{Folder, Found, claim_name, modified};
-use super::heartbeat::{self, Pulse};
+use super::heartbeat::Pulse;
 use super::step::step;
 use crate::batch::State;
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -159,15 +159,11 @@ impl Shared {
         let started = self.heart.start();
         started.map_err(|error| DirectoryError::io(&path(), "start a thread for", error))?;
         let text = self.owner().text();
-        let Some(mut file) = folder.create_claim(number)? else {
+        let temp = format!(".claim.{}", self.owner().unique_name());
+        let Some(file) = folder.create_claim(number, &text, &temp)? else {
             return Ok(None);
         };
         step("the claim is made");
-        if let Err(error) = file.write_all(text.as_bytes()) {
-            // Nothing was done under this claim. Where it cannot be released it goes stale.
-            let _ = heartbeat::release(&file);
-            return Err(DirectoryError::io(&path(), "write", error));
-        }
         Ok(Some(self.heart.add(file)))
     }
 

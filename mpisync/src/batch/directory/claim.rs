@@ -1,9 +1,10 @@
 //! A task that is one's own for a time, and how it becomes that.
 //!
 //! # The protocol
-//! The claims of a task are files in its folder, `claim.1`, `claim.2` and so on. Each is made with `O_CREAT | O_EXCL`, which
-//! one job alone can do on every file system that several hosts may use (NFS from version 3, Lustre, GPFS, BeeGFS), and none
-//! is ever removed. So making number *n* + 1 is a compare-and-swap on *n*. The highest claim is the one that counts.
+//! The claims of a task are files in its folder, `claim.1`, `claim.2` and so on. Each is written under a name of its own and then
+//! given this one with `link`, which one job alone can do on every file system that several hosts may use (NFS, Lustre, GPFS,
+//! BeeGFS), so that it is whole from the beginning; and none is ever removed. So making number *n* + 1 is a compare-and-swap on
+//! *n*. The highest claim is the one that counts.
 //!
 //! A claim says which process made it (host, boot, PID namespace, PID, start time), and its modification time is its last
 //! *heartbeat*. While a job holds the claim, one of its threads gives a heartbeat every quarter of
@@ -50,14 +51,14 @@
 //! | step | operations | number |
 //! | --- | --- | --- |
 //! | read the state | `open` ROOT/NAME/state, `read`, `close` | 3 |
-//! | make the claim | `open` ROOT/NAME, `openat` claim.1 (`O_CREAT`, `O_EXCL`), `write` | 3 |
+//! | make the claim | `open` ROOT/NAME, `openat` a temporary file (`O_CREAT`, `O_EXCL`), `write`, `linkat` to claim.1, `unlinkat` | 5 |
 //! | write RUNNING | `openat` state.temp, `write`, `fsync`\*, `close`, `renameat` to state | 5 |
 //! | look for a later claim | `fstatat` claim.2 | 1 |
 //! | write DONE | `openat` state.temp, `write`, `fsync`\*, `close`, `renameat` to state | 5 |
 //! | have the name on disk | `fsync`\* of ROOT/NAME | 1 |
 //! | release | `utimensat` of claim.1, `close` of it and of ROOT/NAME | 3 |
 //!
-//! That is 21 operations, and 18 without those marked \*, which [`durable`](super::Options::durable) asks for. The renaming to
+//! That is 23 operations, and 20 without those marked \*, which [`durable`](super::Options::durable) asks for. The renaming to
 //! RUNNING need not be on disk: if the machine fails the task is open again, and it has to be run again either way. A task that
 //! is over already costs the first 3.
 

@@ -8,6 +8,7 @@ use std::cell::OnceCell;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -86,14 +87,41 @@ impl Folder {
         }
     }
 
-    /// Makes the claim with this number, or `None` where there is one.
-    pub(super) fn create_claim(&self, number: u64) -> Result<Option<File>, DirectoryError> {
+    /// Makes the claim with this number, whole, or `None` where there is one. `temp` is a name that nobody else uses.
+    pub(super) fn create_claim(
+        &self,
+        number: u64,
+        text: &str,
+        temp: &str,
+    ) -> Result<Option<File>, DirectoryError> {
         let name = claim_name(number);
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-        match self.open_file(&name, flags)? {
-            Ok(file) => Ok(Some(file)),
-            Err(Errno::EXIST) => Ok(None),
-            Err(error) => Err(self.failed(&name, "create", error)),
+        let opened = self.open_file(temp, flags)?;
+        let mut file = opened.map_err(|error| self.failed(&name, "create", error))?;
+        let made = match file.write_all(text.as_bytes()) {
+            Ok(()) => self.publish(&file, temp, &name),
+            Err(error) => Err(self.failed(&name, "write", error)),
+        };
+        // A file that is left over harms nobody.
+        let _ = self.remove(temp);
+        Ok(made?.then_some(file))
+    }
+
+    /// Gives a file of a temporary name another one; false if there is one of that name.
+    fn publish(&self, file: &File, temp: &str, name: &str) -> Result<bool, DirectoryError> {
+        let handle = self.handle()?;
+        let named = link(handle, temp, name).or_else(|error| match error {
+            // There are file systems without hard links.
+            Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS | Errno::MLINK => {
+                move_to_new(handle, temp, name)
+            }
+            error => Err(error),
+        });
+        match named {
+            Ok(()) => Ok(true),
+            // NFS may say so of a link that it has just made, where its first answer was lost.
+            Err(Errno::EXIST) => Ok(file.metadata().is_ok_and(|found| found.nlink() > 1)),
+            Err(error) => Err(self.failed(name, "make", error)),
         }
     }
 
@@ -176,20 +204,10 @@ impl Folder {
 
     /// Makes the state file, whole, unless there is one. `temp` is a name that nobody else uses.
     pub(super) fn make_state(&self, state: State, temp: &str) -> Result<(), DirectoryError> {
-        self.write(temp, line(state).as_bytes(), false)?;
-        let handle = self.handle()?;
-        let made = link(handle, temp, STATE).or_else(|error| match error {
-            // There are file systems without hard links.
-            Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS | Errno::MLINK => {
-                move_to_new(handle, temp, STATE)
-            }
-            error => Err(error),
-        });
-        let removed = self.remove(temp);
-        match made {
-            Ok(()) | Err(Errno::EXIST) => removed,
-            Err(error) => Err(self.failed(STATE, "make", error)),
-        }
+        let file = self.write(temp, line(state).as_bytes(), false)?;
+        let made = self.publish(&file, temp, STATE);
+        self.remove(temp)?;
+        made.map(drop)
     }
 
     /// Replaces a file by another one, so that whoever reads it finds either.
@@ -206,7 +224,7 @@ impl Folder {
             .map_err(|error| self.failed(name, "replace", error))
     }
 
-    fn write(&self, name: &str, contents: &[u8], durable: bool) -> Result<(), DirectoryError> {
+    fn write(&self, name: &str, contents: &[u8], durable: bool) -> Result<File, DirectoryError> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC;
         let opened = self.open_file(name, flags)?;
         let mut file = opened.map_err(|error| self.failed(name, "write", error))?;
@@ -214,7 +232,8 @@ impl Folder {
             true => file.sync_all(),
             false => Ok(()),
         });
-        written.map_err(|error| self.failed(name, "write", error))
+        written.map_err(|error| self.failed(name, "write", error))?;
+        Ok(file)
     }
 
     fn remove(&self, name: &str) -> Result<(), DirectoryError> {
