@@ -70,7 +70,7 @@ fn wait_together(batch: &Batch) -> Summary {
 
 /// The sum over all ranks.
 fn sum(job: &Job, mine: usize) -> usize {
-    let mut all = 0;
+    let mut all: u64 = 0;
     let sum = SystemOperation::sum();
     job.world.all_reduce_into(&(mine as u64), &mut all, sum);
     all as usize
