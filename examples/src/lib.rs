@@ -11,6 +11,8 @@
 //! is in [`sum`].
 //!
 //! `rate_limit` lets only so many ranks at a time ask a service; it has all that it needs in its own directory.
+//!
+//! `parameter_sweep` does a batch of tasks that can be killed and started again; its file is of HDF5, too.
 
 pub mod cli;
 pub mod progress;

@@ -36,6 +36,11 @@ impl<'c> Progress<'c> {
         Self::new(world, total, "{wide_bar} {pos}/{len} datasets, {eta} left")
     }
 
+    /// A bar that is full when the ranks have finished `total` tasks together.
+    pub fn tasks(world: &'c SimpleCommunicator, total: u64) -> Self {
+        Self::new(world, total, "{wide_bar} {pos}/{len} tasks, {eta} left")
+    }
+
     /// A bar that is full when the ranks have finished `total` bytes together.
     pub fn bytes(world: &'c SimpleCommunicator, total: u64) -> Self {
         Self::new(world, total, "{wide_bar} {bytes}/{total_bytes}, {eta} left")
@@ -50,7 +55,7 @@ impl<'c> Progress<'c> {
         Progress { world, bar, total }
     }
 
-    /// Says that this rank is through with so many more of its datasets, or bytes.
+    /// Says that this rank is through with so many more of its datasets, tasks or bytes.
     pub fn finished(&self, more: u64) {
         if self.world.rank() == DRAWER {
             self.bar.inc(more);

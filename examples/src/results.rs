@@ -173,13 +173,16 @@ fn compare(file: &File, path: &str, expected: &[f64]) -> anyhow::Result<()> {
 /// Runs `edit` on a file and closes it.
 ///
 /// HDF5 closes a file only when nothing in it is open any more: not before the values that `edit` made are gone.
-fn edit(file: File, edit: impl FnOnce(&File) -> hdf5::Result<()>) -> hdf5::Result<()> {
+///
+/// # Errors
+/// Where HDF5 fails.
+pub fn edit(file: File, edit: impl FnOnce(&File) -> hdf5::Result<()>) -> hdf5::Result<()> {
     edit(&file)?;
     file.close()
 }
 
 /// The error in plain words. What HDF5 says of an error of the system has the reason among addresses and counters.
-fn plain(error: hdf5::Error) -> anyhow::Error {
+pub fn plain(error: hdf5::Error) -> anyhow::Error {
     let text = error.to_string();
     let reason = text.split_once("error message = '");
     match reason.and_then(|(_, reason)| reason.split_once('\'')) {

@@ -40,7 +40,7 @@ pub enum Step {
     Ui,
     /// Integration tests on real ranks, with each MPI
     Ranks,
-    /// The examples on 4 ranks, those of channels, regions and permits on 1 to 8, with each MPI
+    /// The examples on 4 ranks, most on 1 to 8 too, and one that is killed and started again, with each MPI
     Examples,
     /// Integration tests on ranks over several hosts, with each MPI
     Hosts,

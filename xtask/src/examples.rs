@@ -20,7 +20,7 @@ const PACKAGE: &str = "mpisync-examples";
 const RANKS: u32 = 4;
 /// Numbers in a dataset, when the examples are run as checks.
 const SMALL: &str = "1000";
-/// On how many ranks the examples of channels, regions and permits run: with all that they do on one, to more than there
+/// On how many ranks the examples of channels, regions, permits and batches run: with all that they do on one, to more than there
 /// may be cores.
 const DIFFERENT_RANKS: [u32; 5] = [1, 2, 3, 4, 8];
 
@@ -36,8 +36,8 @@ pub fn demo(workspace: &Workspace, choice: &Choice, limit: Duration) -> Result<(
     Ok(())
 }
 
-/// Runs the examples on 4 ranks and has other programs read what they wrote; those of channels, regions and permits
-/// on other numbers of ranks too.
+/// Runs the examples on 4 ranks and has other programs read what they wrote; those of channels, regions, permits
+/// and batches on other numbers of ranks too.
 pub fn check(workspace: &Workspace, tools: &Toolbox<'_>, machine: &Machine) -> Result<()> {
     let dir = workspace.target.join("examples").join(tools.mpi.label());
     let quickstart = build(tools, machine, PACKAGE, "quickstart", Build::Release)?;
@@ -54,7 +54,8 @@ pub fn check(workspace: &Workspace, tools: &Toolbox<'_>, machine: &Machine) -> R
     }
     check_channels(tools, machine, &dir)?;
     check_regions(tools, machine, &dir)?;
-    check_permits(tools, machine)
+    check_permits(tools, machine)?;
+    check_sweep(tools, machine, &dir)
 }
 
 /// Runs the examples of channels, which check their results themselves too.
@@ -96,10 +97,7 @@ fn check_regions(tools: &Toolbox<'_>, machine: &Machine, dir: &Path) -> Result<(
             "verified: {size} x {size} cells are bit for bit those of a serial run; their mean is {mean}"
         );
         for ranks in DIFFERENT_RANKS {
-            if frames.exists() {
-                fs::remove_dir_all(&frames)
-                    .with_context(|| format!("cannot remove {}", frames.display()))?;
-            }
+            remove_dir(&frames)?;
             ends_with(&expected, tools, ranks, &heat, &args)?;
             let drawn = pictures_in(&frames)?;
             ensure!(
@@ -137,6 +135,57 @@ fn check_permits(tools: &Toolbox<'_>, machine: &Machine) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Runs the example of a batch: kills it in the middle and starts it again, and has tasks fail.
+fn check_sweep(tools: &Toolbox<'_>, machine: &Machine, dir: &Path) -> Result<()> {
+    let program = build(tools, machine, PACKAGE, "parameter_sweep", Build::Release)?;
+    let sweep = dir.join("sweep");
+    let file = sweep.join("results.h5");
+    let args = |words: &str| -> Vec<OsString> {
+        let words = words.split_whitespace().map(OsString::from);
+        [sweep.clone().into()].into_iter().chain(words).collect()
+    };
+
+    remove_dir(&sweep)?;
+    // Its tasks are given out in their order, and there are 200.
+    let is_in_the_middle = || sweep.join("050/result.h5").exists();
+    tools.launch_and_kill(RANKS, &program, &args(""), is_in_the_middle)?;
+    let last = last_line(tools, RANKS, &program, &args(""))?;
+    ensure!(
+        done(&last).is_some_and(|(before, now)| before > 0 && now > 0 && before + now == 200),
+        "parameter_sweep that was killed in the middle ends with `{last}` when it is started again"
+    );
+    let count = datasets(tools, &program, &args("--check"))?;
+    ensure!(count == 200, "parameter_sweep has {count} results, not 200");
+    read_with_h5dump(&file, count)?;
+    read_with_h5py(&file, count)?;
+
+    for ranks in DIFFERENT_RANKS {
+        remove_dir(&sweep)?;
+        let verified = |count| format!("verified: {count} datasets in {}", file.display());
+        let runs = [
+            ("--fail 7", "done before: 0; done now: 19; failed: 1"),
+            ("", "done before: 19; done now: 0; failed: 1"),
+            ("--check", &verified(19)),
+            ("--retry-failed", "done before: 19; done now: 1; failed: 0"),
+            ("--check", &verified(20)),
+        ];
+        for (words, expected) in runs {
+            let words = format!("--tasks 20 {words}");
+            ends_with(expected, tools, ranks, &program, &args(&words))?;
+        }
+    }
+    remove_dir(&sweep)
+}
+
+/// N and M of `done before: N; done now: M; failed: 0`.
+fn done(line: &str) -> Option<(u32, u32)> {
+    let (before, now) = line
+        .strip_prefix("done before: ")?
+        .strip_suffix("; failed: 0")?
+        .split_once("; done now: ")?;
+    Some((before.parse().ok()?, now.parse().ok()?))
 }
 
 /// Makes sure that this is the last line that a program prints.
@@ -216,6 +265,14 @@ fn fresh_file(dir: &Path, name: &str) -> Result<PathBuf> {
     Ok(file)
 }
 
+/// Removes a directory, if it is there.
+fn remove_dir(dir: &Path) -> Result<()> {
+    if !dir.exists() {
+        return Ok(());
+    }
+    fs::remove_dir_all(dir).with_context(|| format!("cannot remove {}", dir.display()))
+}
+
 /// HDF5's own reader reads all of the file and finds as many datasets in it.
 fn read_with_h5dump(file: &Path, count: usize) -> Result<()> {
     if on_path("h5dump").is_none() {
@@ -279,6 +336,13 @@ fn read_with_h5py(file: &Path, count: usize) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_last_line_tells_how_many_tasks_were_done_before() {
+        let line = "done before: 57; done now: 143; failed: 0";
+        assert_eq!(done(line), Some((57, 143)));
+        assert_eq!(done(&line.replace("failed: 0", "failed: 1")), None);
+    }
 
     #[test]
     fn the_last_line_tells_how_many_datasets_there_are() {

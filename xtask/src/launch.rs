@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::hosts::Hosts;
 use crate::mpi::Mpi;
-use crate::process::run_job;
+use crate::process::{kill_job, run_job};
 use crate::setup::Machine;
 use crate::workspace::Workspace;
 
@@ -142,15 +142,7 @@ impl<'a> Toolbox<'a> {
         args: &[OsString],
         line: impl FnMut(&str),
     ) -> Result<()> {
-        let launcher = self.launcher(ranks)?;
-        let mut command = Command::new(&launcher[0]);
-        command
-            .args(&launcher[1..])
-            .arg("-n")
-            .arg(ranks.to_string())
-            .arg(program)
-            .args(args);
-        self.equip(&mut command);
+        let mut command = self.job(ranks, program, args)?;
         let start = Instant::now();
         run_job(&mut command, self.limit + GRACE, line).with_context(|| {
             // The launchers tell of it with an exit code only, each with another.
@@ -160,6 +152,32 @@ impl<'a> Toolbox<'a> {
         })?;
         self.hosts
             .map_or(Ok(()), |hosts| hosts.check_traffic(self.mpi))
+    }
+
+    /// Runs a program on so many ranks of this host, and kills the launcher and all ranks as soon as it is time.
+    pub fn launch_and_kill(
+        &self,
+        ranks: u32,
+        program: &Path,
+        args: &[OsString],
+        is_time: impl FnMut() -> bool,
+    ) -> Result<()> {
+        let mut command = self.job(ranks, program, args)?;
+        kill_job(&mut command, self.limit, is_time).context("the job that was to be killed")
+    }
+
+    /// A program that is launched on so many ranks.
+    fn job(&self, ranks: u32, program: &Path, args: &[OsString]) -> Result<Command> {
+        let launcher = self.launcher(ranks)?;
+        let mut command = Command::new(&launcher[0]);
+        command
+            .args(&launcher[1..])
+            .arg("-n")
+            .arg(ranks.to_string())
+            .arg(program)
+            .args(args);
+        self.equip(&mut command);
+        Ok(command)
     }
 }
 

@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use nix::sys::signal::{Signal, killpg};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
 use crate::report::{say, typed};
@@ -76,6 +76,72 @@ pub fn run_job(command: &mut Command, limit: Duration, mut line: impl FnMut(&str
             limit.as_secs()
         ),
     }
+}
+
+/// Runs a program, and kills it and all its descendants with SIGKILL as soon as it is time. That it ends before is an error.
+pub fn kill_job(
+    command: &mut Command,
+    limit: Duration,
+    mut is_time: impl FnMut() -> bool,
+) -> Result<()> {
+    say(typed(command));
+    kill_job_on_ctrl_c()?;
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .process_group(0)
+        .spawn()
+        .with_context(|| format!("cannot start {}", typed(command)))?;
+    let group = i32::try_from(child.id()).context("a process id that is no pid_t")?;
+    JOB.store(group, Ordering::SeqCst);
+    let outcome = wait_to_kill(&mut child, limit, &mut is_time);
+    // Launchers put the ranks into process groups of their own.
+    let family = family(group);
+    for pid in &family {
+        // An error means that it is gone already.
+        let _ = kill(Pid::from_raw(*pid), Signal::SIGKILL);
+    }
+    child.wait()?;
+    JOB.store(0, Ordering::SeqCst);
+    outcome?;
+    say(format!("killed, {} processes", family.len()));
+    Ok(())
+}
+
+fn wait_to_kill(
+    child: &mut Child,
+    limit: Duration,
+    is_time: &mut impl FnMut() -> bool,
+) -> Result<()> {
+    let start = Instant::now();
+    while !is_time() {
+        if let Some(status) = child.try_wait()? {
+            bail!("it ended before it was killed: {status}");
+        }
+        if start.elapsed() >= limit {
+            bail!("it was not far enough after {} s", limit.as_secs());
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+    Ok(())
+}
+
+/// A process and all its descendants, those before whom they have started.
+fn family(first: i32) -> Vec<i32> {
+    let table = output_of(Command::new("ps").args(["-A", "-o", "pid=,ppid="])).unwrap_or_default();
+    let pair = |line: &str| {
+        let mut numbers = line.split_whitespace().map(|word| word.parse::<i32>().ok());
+        Some((numbers.next()??, numbers.next()??))
+    };
+    let processes: Vec<(i32, i32)> = table.lines().filter_map(pair).collect();
+    let mut family = vec![first];
+    let mut next = 0;
+    while let Some(&parent) = family.get(next) {
+        let children = processes.iter().filter(|(_, of)| *of == parent);
+        family.extend(children.map(|(pid, _)| pid));
+        next += 1;
+    }
+    family
 }
 
 /// Hands lines on until the child has ended (then its exit status is returned) or the deadline is past.
@@ -181,6 +247,7 @@ fn succeeded(status: ExitStatus) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::{env, fs};
 
     fn sh(script: &str) -> Command {
         let mut command = Command::new("sh");
@@ -225,6 +292,28 @@ mod tests {
             assert!(start.elapsed() < GRACE, "the child is still alive");
             thread::sleep(Duration::from_millis(5));
         }
+    }
+
+    #[test]
+    fn a_job_is_killed_with_all_that_it_started() {
+        let dir = env::temp_dir().join(format!("xtask-kill-{}", std::process::id()));
+        let script = format!("sh -c 'echo $$ > {0}; sleep 1000' & wait", dir.display());
+        let started = || fs::read_to_string(&dir).is_ok_and(|pid| pid.ends_with('\n'));
+        kill_job(&mut sh(&script), GRACE, started).unwrap();
+        let child: i32 = fs::read_to_string(&dir).unwrap().trim().parse().unwrap();
+        fs::remove_file(&dir).unwrap();
+        let start = Instant::now();
+        while kill(Pid::from_raw(child), None).is_ok() && !is_zombie(child) {
+            assert!(start.elapsed() < GRACE, "the child is still alive");
+            thread::sleep(Duration::from_millis(5));
+        }
+        let too_early = kill_job(&mut sh("exit 3"), GRACE, || false);
+        assert!(
+            too_early
+                .unwrap_err()
+                .to_string()
+                .contains("before it was killed")
+        );
     }
 
     fn is_zombie(pid: i32) -> bool {

@@ -1,0 +1,270 @@
+//! A parameter sweep that can be killed at any moment, and goes on where it was when it is started again.
+//!
+//! What the logistic map does depends on its parameter. Each of the tasks of a `Batch` finds it out for one parameter; some
+//! take ten times as long as others. Workers of two ranks share a task, and the results go into one ordinary HDF5 file, one
+//! rank at a time under the write lock.
+//!
+//! ```sh
+//! cargo xtask run -n 4 parameter_sweep sweep
+//! cargo xtask run -n 4 parameter_sweep sweep --check
+//! ```
+//!
+//! The batch keeps in the directory which tasks are done. A task is done when its result is in the file: a job that is killed
+//! in between does the task again and writes the same result again. How the file outlives the death of who writes it, is in
+//! `store`.
+//!
+//! With `--fail 17` a task fails. It is not given out again when the job is started again, unless with `--retry-failed`.
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, ensure};
+use clap::Parser;
+use mpisync::{
+    batch::{Again, State, Summary},
+    mpi::topology::SimpleCommunicator,
+    prelude::*,
+};
+use mpisync_examples::{cli, progress::Progress, results};
+
+mod alone;
+mod check;
+mod map;
+mod store;
+
+use map::Parameter;
+use store::Store;
+
+/// Does a sweep over a parameter, and goes on with one that was killed
+#[derive(Parser)]
+struct Args {
+    /// Where the states of the tasks are kept
+    dir: PathBuf,
+    /// The HDF5 file with the results; `results.h5` in the directory if not said
+    #[arg(long, value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// How many tasks there are
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    tasks: u32,
+    /// Ranks in a worker; one where the number of ranks is no multiple of it
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(i32).range(1..))]
+    worker_size: i32,
+    /// Have this task fail; may be given several times
+    #[arg(long, value_name = "TASK")]
+    fail: Vec<usize>,
+    /// Do tasks again that have failed before
+    #[arg(long)]
+    retry_failed: bool,
+    /// Do nothing but compare the file with a direct computation
+    #[arg(long)]
+    check: bool,
+}
+
+fn main() -> ExitCode {
+    results::disable_hdf5_file_locks();
+    let universe = mpisync::initialize().expect("MPI was not started before");
+    let world = universe.world();
+    cli::run(&world, |args: Args| run(&world, &args))
+}
+
+fn run(world: &SimpleCommunicator, args: &Args) -> anyhow::Result<String> {
+    ensure!(
+        !args.check || args.dir.is_dir(),
+        "there is no directory {}",
+        args.dir.display()
+    );
+    let mut ctrl = mpisync::sync(world)?;
+    let store = args.store();
+    let _alone = alone::enter(&mut ctrl, store.path())?;
+    let summary = if args.check {
+        check::check(&mut ctrl, &args.dir, &store)?
+    } else {
+        go_on(world, &mut ctrl, args, &store)?
+    };
+    ctrl.close()?;
+    Ok(summary)
+}
+
+impl Args {
+    fn store(&self) -> Store {
+        let default = || self.dir.join("results.h5");
+        Store::new(self.file.clone().unwrap_or_else(default), self.tasks())
+    }
+
+    fn tasks(&self) -> usize {
+        self.tasks as usize
+    }
+
+    fn worker_size(&self, ranks: i32) -> i32 {
+        let is_multiple = ranks % self.worker_size == 0;
+        if is_multiple { self.worker_size } else { 1 }
+    }
+}
+
+/// Does what is left to do.
+fn go_on(
+    world: &SimpleCommunicator,
+    ctrl: &mut WindowController,
+    args: &Args,
+    store: &Store,
+) -> anyhow::Result<String> {
+    for task in &args.fail {
+        ensure!(
+            *task < args.tasks(),
+            "there is no task {task} that could fail"
+        );
+    }
+    refuse_others(ctrl, store)?;
+    let mut batch = Batch::builder(world)
+        .worker_size(args.worker_size(world.size()))
+        .tasks(args.tasks())
+        .state_dir(&args.dir)
+        // A task takes a few milliseconds, and the disk about as much to say that it has a change. So a host that loses its
+        // power may lose tasks; a job that is killed does not. Leave this out where tasks take longer.
+        .durable(false)
+        // The last sign of life of a job that was killed may have been that it comes, and not yet who it is. There is no
+        // living job that could be taken for dead: `alone` sees to that.
+        .stale_after(Duration::from_secs(5))
+        .build()?;
+    let before = prepare(ctrl, &batch, store)?;
+    // What a job ran that was killed is still running as far as the batch has seen.
+    let again = if args.retry_failed { before.failed } else { 0 };
+    let left = before.open + before.running + again;
+    let progress = Progress::tasks(world, left);
+    let start = Instant::now();
+    loop {
+        batch = sweep(ctrl, batch, args, store, &progress)?;
+        if wait(ctrl, &batch)?.open == 0 {
+            break;
+        }
+    }
+    let took = start.elapsed();
+    drop(progress);
+    let summary = sum_up(ctrl, &batch, &before, took)?;
+    batch.close()?;
+    Ok(summary)
+}
+
+/// One rank makes sure that the file is none of another sweep, before there are folders for this one.
+#[mpisync::single_write]
+fn refuse_others(ctrl: &mut WindowController, store: &Store) -> anyhow::Result<()> {
+    store.names().map(drop)
+}
+
+/// One rank sees to it that the file has the results of the tasks that are done; all return how many these are.
+#[mpisync::single_write]
+fn prepare(ctrl: &mut WindowController, batch: &Batch, store: &Store) -> anyhow::Result<Summary> {
+    let mut done = Vec::new();
+    for task in 0..batch.tasks() {
+        if batch.state(task)? == State::Done {
+            done.push((task, batch.name(task)?));
+        }
+    }
+    let is_complete = store
+        .names()?
+        .is_some_and(|names| names.iter().eq(done.iter().map(|(_, name)| name)));
+    if !is_complete {
+        let root = batch
+            .directory()
+            .context("the batch has a directory")?
+            .root();
+        // Of a task whose result is nowhere it does not help that it was done.
+        let (found, lost): (Vec<_>, Vec<_>) =
+            (done.into_iter()).partition(|(_, name)| store.has_copy(&root.join(name)));
+        for (task, _) in lost {
+            batch.set_state(task, State::Open)?;
+        }
+        store.build(root, found.iter().map(|(_, name)| name.as_str()))?;
+    }
+    Ok(batch.summary()?)
+}
+
+/// All workers do tasks, until there is none left.
+///
+/// The batch is handed over and given back, so that a rank on which something fails drops it on its way out: that tells the
+/// other ranks of its worker, which wait for it with the next task.
+#[mpisync::collective]
+fn sweep(
+    ctrl: &mut WindowController,
+    mut batch: Batch,
+    args: &Args,
+    store: &Store,
+    progress: &Progress<'_>,
+) -> anyhow::Result<Batch> {
+    let again = Again {
+        failed: args.retry_failed,
+        ..Again::default()
+    };
+    while let Some(task) = batch.next_task_with(again)? {
+        let is_first = task.worker().rank() == 0;
+        if args.fail.contains(&task.index()) {
+            task.failed("it was asked to, by --fail")?;
+        } else {
+            // All ranks of the worker compute, the first one writes.
+            let parameter = Parameter::of(task.index(), args.tasks());
+            let outcome = parameter.outcome_with(task.worker().comm());
+            if is_first {
+                let folder = task.directory().context("the task has a folder")?;
+                store.keep_copy(&folder, &task.name(), &outcome)?;
+                let alone = ctrl.write();
+                store.add(&task.name(), &outcome)?;
+                drop(alone);
+            }
+            // Not before the result is in the file.
+            task.done()?;
+        }
+        if is_first {
+            progress.finished(1);
+        }
+    }
+    progress.watch();
+    Ok(batch)
+}
+
+/// One rank waits until it is known of all tasks that a killed job had that it is dead; all return how it stands then.
+#[mpisync::single_write]
+fn wait(ctrl: &mut WindowController, batch: &Batch) -> anyhow::Result<Summary> {
+    Ok(batch.wait_all()?)
+}
+
+/// One rank looks what has become of the tasks; all return the summary.
+#[mpisync::single_write]
+fn sum_up(
+    ctrl: &mut WindowController,
+    batch: &Batch,
+    before: &Summary,
+    took: Duration,
+) -> anyhow::Result<String> {
+    let after = batch.summary()?;
+    let (ranks, workers) = (batch.size(), batch.n_workers());
+    let mut text = format!("ranks: {ranks}; workers: {workers}; in {took:.3?}\n");
+    let directory = batch.directory().context("the batch has a directory")?;
+    for task in 0..batch.tasks() {
+        if batch.state(task)? == State::Failed {
+            let reason = directory.reason(task).unwrap_or_default();
+            text += &format!("task {} has failed: {reason}\n", batch.name(task)?);
+        }
+    }
+    for problem in batch.problems() {
+        text += &format!("{problem}\n");
+    }
+    let now = after.done - before.done;
+    text += &format!(
+        "done before: {}; done now: {now}; failed: {}",
+        before.done, after.failed
+    );
+    if after.invalid > 0 {
+        text += &format!("; with a state that cannot be read: {}", after.invalid);
+    }
+    Ok(text)
+}
+
+/// `name` with `ending` behind it.
+fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
+}
