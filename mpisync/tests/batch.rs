@@ -9,7 +9,6 @@ use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 const NO: Again = Again {
     running: false,
@@ -136,7 +135,7 @@ fn states_at_first_are_one_for_each() {
     assert_eq!(had, [(2, State::Running), (1, State::Failed)]);
     assert_eq!(run_all(&mut batch, again), []);
     let had = run_all(&mut batch, Again { done: true, ..NO });
-    assert_eq!(had, [0, 1, 2, 4].map(|task| (task, State::Done)));
+    assert_eq!(had, [(0, State::Done)], "not what was done here");
     assert_eq!(run_all(&mut batch, Again { done: true, ..NO }), []);
     for count in [0, 2, 4] {
         let outcome = Batch::local()
@@ -267,9 +266,6 @@ fn states_are_set_by_hand() {
         assert_eq!(task.index(), 1);
         let error = task.batch().set_state(1, State::Open).expect_err("it runs");
         assert!(matches!(error, BatchError::Busy { task: 1 }));
-        let limit = Duration::from_millis(5);
-        let error = task.batch().wait_all_timeout(limit).expect_err("it runs");
-        assert!(matches!(error, BatchError::Timeout { waited } if waited == limit));
         task.done().expect("done");
         assert_eq!(batch.wait_all().expect("a summary").open, 1);
         batch.set_state(0, State::Open).expect("nobody runs it");

@@ -8,6 +8,7 @@ mpisync_tests::on_ranks!(batches on [1, 2, 3, 4, 8]:
     "batch_states_are_set",
     "batch_states_are_set_while_others_run",
     "batch_waits_for_all",
+    "batch_all_wait_and_go_on",
     "batches_at_once",
     "batches_in_turns",
     "batch_shows_its_state",
@@ -52,12 +53,3 @@ mpisync_tests::on_ranks!(many on [4]:
     "batches_come_and_go",
     "batch_of_a_million_tasks",
 );
-
-/// As long as a rank that waits for all tasks waits for the one that its own worker has taken meanwhile, and for which it is
-/// missing itself.
-#[test]
-#[ignore = "`wait_all` on several ranks of a worker hangs"]
-fn all_ranks_of_a_worker_wait() {
-    let launch = mpisync_tests::launch::Launch::new(env!("CARGO_BIN_EXE_ranks"), 3);
-    mpisync_tests::suite::check_launch(launch, &["batch_all_wait_and_go_on"]);
-}

@@ -208,6 +208,8 @@ impl Beginning {
                 batch.books().set(task, Entry::from(state));
             }
         }
+        // What runs for all that its state says may be that of a job that has died.
+        batch.look_after_others();
         Ok(())
     }
 
@@ -438,7 +440,7 @@ mod with_mpi {
             let collected = self.post().collect_encoded(rank as usize, None);
             match collected.map_err(BatchError::Diverged)? {
                 Call::<()>::Failed(found) => Err(BatchError::OtherRank { rank, found }),
-                Call::Task(()) | Call::NoTask => Ok(()),
+                Call::Value(()) | Call::Nothing => Ok(()),
             }
         }
 

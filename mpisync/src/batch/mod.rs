@@ -52,6 +52,7 @@ mod builder;
 pub mod directory;
 mod each;
 mod error;
+mod lead;
 mod others;
 mod outcome;
 mod panics;

@@ -6,34 +6,40 @@ use crate::wait::INSPECTION;
 use std::time::{Duration, Instant};
 
 impl Batch {
-    /// Waits until no task runs, in this batch or in another job on the same directory; how it stands then. Not collective. A
-    /// task that was put back, or whose rank has died, is open then: go on with [`next_task`](Self::next_task).
+    /// Waits until no task runs, in this batch or in another job on the same directory; how it stands then. Collective in the
+    /// worker. A task that was put back, or whose rank has died, is open then: go on with [`next_task`](Self::next_task).
     ///
     /// # Errors
-    /// [`LockError::Finalized`](crate::LockError::Finalized).
-    pub fn wait_all(&self) -> Result<Summary, BatchError> {
+    /// Those of [`next_task`](Self::next_task).
+    #[track_caller]
+    pub fn wait_all(&mut self) -> Result<Summary, BatchError> {
         self.wait_all_timeout(Duration::MAX)
     }
 
-    /// [`wait_all`](Self::wait_all) that waits for `limit` at most.
+    /// [`wait_all`](Self::wait_all) that waits for `limit` at most, as the first rank of the worker passes it.
     ///
     /// # Errors
-    /// [`BatchError::Timeout`], [`LockError::Finalized`](crate::LockError::Finalized).
-    pub fn wait_all_timeout(&self, limit: Duration) -> Result<Summary, BatchError> {
+    /// [`BatchError::Timeout`], and those of [`next_task`](Self::next_task).
+    #[track_caller]
+    pub fn wait_all_timeout(&mut self, limit: Duration) -> Result<Summary, BatchError> {
+        let waited = self.lead(|batch| batch.wait_until_none_runs(limit))?;
+        waited.ok_or(BatchError::Timeout { waited: limit })
+    }
+
+    fn wait_until_none_runs(&self, limit: Duration) -> Result<Option<Summary>, BatchError> {
         let start = Instant::now();
         let mut nap = INSPECTION;
         let (mut taken, mut elsewhere) = (0, 0);
         loop {
             self.base.check_usable()?;
-            // On all ranks: the first one of this worker may be the one that has died.
             self.look_after_others();
             if !self.is_any(Entry::Taken, &mut taken)
                 && !self.is_any(Entry::Elsewhere, &mut elsewhere)
             {
-                return self.summary();
+                return self.summary().map(Some);
             }
             if start.elapsed() >= limit {
-                return Err(BatchError::Timeout { waited: limit });
+                return Ok(None);
             }
             self.rest(&mut nap);
         }

@@ -43,12 +43,14 @@ impl Batch {
         Err(BatchError::Busy { task })
     }
 
-    /// How many tasks are open, running, done, and so on, as far as this batch knows. Not collective. It looks at a byte a task.
+    /// How many tasks are open, running, done, and so on, as far as this batch knows. Not collective. It looks at a byte a task,
+    /// and whether the ranks live that run some: what a dead one had is open.
     ///
     /// # Errors
     /// [`LockError::Finalized`](crate::LockError::Finalized).
     pub fn summary(&self) -> Result<Summary, BatchError> {
         self.base.check_usable()?;
+        self.books().bury();
         Ok(Summary::from(self.books().counts()))
     }
 }

@@ -2,11 +2,9 @@
 
 use super::directory::{Again, Claimed};
 use super::outcome::Hand;
-use super::worker::Call;
 use super::{Batch, BatchError, State, Task};
 use crate::ledger::{Offers, Taken};
 use crate::memory::words::ledger::Entry;
-use crate::rounds::Ballot;
 use crate::wait::FIRST_NAP;
 use serde::{Deserialize, Serialize};
 
@@ -35,8 +33,8 @@ impl Batch {
     }
 
     /// [`next_task`](Self::next_task) that gives other tasks too when none is open: those that were running when the batch was
-    /// made and whose job may not be known to have ended, that have failed, or that are done. Each of them is given again once in
-    /// the life of a batch. What a living job runs is not given.
+    /// made and whose job may not be known to have ended, those that have failed, in this batch too, or those that were done before
+    /// it. Of each kind a task is given once in the life of a batch. What a living job runs is not given.
     ///
     /// # Errors
     /// Those of [`next_task`](Self::next_task).
@@ -66,28 +64,7 @@ impl Batch {
         again: Again,
         waits: bool,
     ) -> Result<Option<Task<'_>>, BatchError> {
-        self.base.check_usable()?;
-        let found = if self.worker.leads() {
-            let found = self.find_for_worker(again, waits);
-            if self.worker.has_others()
-                && let Err(error) = self.worker.share(&Call::new(&found))
-            {
-                self.drop_task(|| Ballot::Open);
-                return Err(error);
-            }
-            found?
-        } else {
-            // A task that was forgotten.
-            self.drop_task(|| Ballot::Open);
-            match self.worker.collect()? {
-                Call::Task(found) => Some(found),
-                Call::NoTask => None,
-                Call::Failed(found) => {
-                    let rank = self.worker.members()[0];
-                    return Err(BatchError::OtherRank { rank, found });
-                }
-            }
-        };
+        let found = self.lead(|batch| batch.find_in_time(again, waits))?;
         let Some(Found { task, was, round }) = found else {
             return Ok(None);
         };
@@ -102,14 +79,8 @@ impl Batch {
         Ok(Some(Task::new(self, task, was)))
     }
 
-    fn find_for_worker(&mut self, again: Again, waits: bool) -> Result<Option<Found>, BatchError> {
-        self.settle()?;
-        if self.worker.has_others() {
-            if let Some(error) = &self.broken {
-                return Err(error.clone());
-            }
-            self.worker.check_present()?;
-        }
+    /// The next task; when there is none, and `waits`, once no worker has any that may come back.
+    fn find_in_time(&mut self, again: Again, waits: bool) -> Result<Option<Found>, BatchError> {
         let mut nap = FIRST_NAP;
         let (mut taken, mut open) = (0, 0);
         loop {

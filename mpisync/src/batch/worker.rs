@@ -109,22 +109,22 @@ pub(super) fn count(ballots: &[Ballot]) -> Ballot {
     }
 }
 
-/// What the first rank tells the others when it has looked for a task.
+/// What the first rank tells the others when it has done something for all.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(super) enum Call<T> {
-    Task(T),
-    NoTask,
+    Value(T),
+    Nothing,
     Failed(String),
 }
 
 impl<T> Call<T> {
-    pub(super) fn new(found: &Result<Option<T>, BatchError>) -> Self
+    pub(super) fn new(outcome: &Result<Option<T>, BatchError>) -> Self
     where
         T: Copy,
     {
-        match found {
-            Ok(Some(task)) => Call::Task(*task),
-            Ok(None) => Call::NoTask,
+        match outcome {
+            Ok(Some(value)) => Call::Value(*value),
+            Ok(None) => Call::Nothing,
             // As much as fits into a value that is not waited for.
             Err(error) => Call::Failed(error.to_string().chars().take(100).collect()),
         }

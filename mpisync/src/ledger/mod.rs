@@ -87,7 +87,9 @@ impl<M: LedgerMemory> Ledger<M> {
         let byte = self.byte(task);
         let before = TaskByte(byte.load(Ordering::SeqCst));
         let mut taken = false;
-        if before.entry() == was {
+        // What was done here need not be done again, while what has failed here may be tried once more.
+        let is_offered = was != Entry::Done || before.is_untouched();
+        if before.entry() == was && is_offered {
             // First: from the exchange on somebody is to be known who has it.
             let name = task as u64 + 1;
             self.memory.holder(rank).store(name, Ordering::SeqCst);

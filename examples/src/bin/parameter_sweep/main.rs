@@ -118,16 +118,13 @@ fn go_on(
         );
     }
     refuse_others(ctrl, store)?;
-    let mut batch = Batch::builder(world)
+    let batch = Batch::builder(world)
         .worker_size(args.worker_size(world.size()))
         .tasks(args.tasks())
         .state_dir(&args.dir)
         // A task takes a few milliseconds, and the disk about as much to say that it has a change. So a host that loses its
         // power may lose tasks; a job that is killed does not. Leave this out where tasks take longer.
         .durable(false)
-        // The last sign of life of a job that was killed may have been that it comes, and not yet who it is. There is no
-        // living job that could be taken for dead: `alone` sees to that.
-        .stale_after(Duration::from_secs(5))
         .build()?;
     let before = prepare(ctrl, &batch, store)?;
     // What a job ran that was killed is still running as far as the batch has seen.
@@ -135,12 +132,7 @@ fn go_on(
     let left = before.open + before.running + again;
     let progress = Progress::tasks(world, left);
     let start = Instant::now();
-    loop {
-        batch = sweep(ctrl, batch, args, store, &progress)?;
-        if wait(ctrl, &batch)?.open == 0 {
-            break;
-        }
-    }
+    let batch = sweep(ctrl, batch, args, store, &progress)?;
     let took = start.elapsed();
     drop(progress);
     let summary = sum_up(ctrl, &batch, &before, took)?;
@@ -198,36 +190,36 @@ fn sweep(
         failed: args.retry_failed,
         ..Again::default()
     };
-    while let Some(task) = batch.next_task_with(again)? {
-        let is_first = task.worker().rank() == 0;
-        if args.fail.contains(&task.index()) {
-            task.failed("it was asked to, by --fail")?;
-        } else {
-            // All ranks of the worker compute, the first one writes.
-            let parameter = Parameter::of(task.index(), args.tasks());
-            let outcome = parameter.outcome_with(task.worker().comm());
-            if is_first {
-                let folder = task.directory().context("the task has a folder")?;
-                store.keep_copy(&folder, &task.name(), &outcome)?;
-                let alone = ctrl.write();
-                store.add(&task.name(), &outcome)?;
-                drop(alone);
+    loop {
+        while let Some(task) = batch.next_task_with(again)? {
+            let is_first = task.worker().rank() == 0;
+            if args.fail.contains(&task.index()) {
+                task.failed("it was asked to, by --fail")?;
+            } else {
+                // All ranks of the worker compute, the first one writes.
+                let parameter = Parameter::of(task.index(), args.tasks());
+                let outcome = parameter.outcome_with(task.worker().comm());
+                if is_first {
+                    let folder = task.directory().context("the task has a folder")?;
+                    store.keep_copy(&folder, &task.name(), &outcome)?;
+                    let alone = ctrl.write();
+                    store.add(&task.name(), &outcome)?;
+                    drop(alone);
+                }
+                // Not before the result is in the file.
+                task.done()?;
             }
-            // Not before the result is in the file.
-            task.done()?;
+            if is_first {
+                progress.finished(1);
+            }
         }
-        if is_first {
-            progress.finished(1);
+        // A task whose worker died is open again.
+        if batch.wait_all()?.open == 0 {
+            break;
         }
     }
     progress.watch();
     Ok(batch)
-}
-
-/// One rank waits until it is known of all tasks that a killed job had that it is dead; all return how it stands then.
-#[mpisync::single_write]
-fn wait(ctrl: &mut WindowController, batch: &Batch) -> anyhow::Result<Summary> {
-    Ok(batch.wait_all()?)
 }
 
 /// One rank looks what has become of the tasks; all return the summary.

@@ -9,7 +9,7 @@ use std::fs::File;
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The shortest time between two heartbeats.
 const SHORTEST: Duration = Duration::from_millis(1);
@@ -94,18 +94,28 @@ impl Drop for Heart {
     }
 }
 
+/// A point in time so far away; one that no clock comes to may as well be a day.
+fn after(period: Duration) -> Instant {
+    const LONG: Duration = Duration::from_secs(24 * 60 * 60);
+    Instant::now() + period.min(LONG)
+}
+
 impl Shared {
     fn beat(&self, period: Duration) {
+        /// The most that a missed wake-up costs.
+        const LONGEST_NAP: Duration = Duration::from_secs(1);
         let mut beating = lock(&self.beating);
+        let mut next = after(period);
         loop {
-            beating = self
-                .ended
-                .wait_timeout_while(beating, period, |beating| !beating.has_ended)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
+            while !beating.has_ended && Instant::now() < next {
+                let nap = LONGEST_NAP.min(next.saturating_duration_since(Instant::now()));
+                let waited = self.ended.wait_timeout(beating, nap);
+                beating = waited.unwrap_or_else(PoisonError::into_inner).0;
+            }
             if beating.has_ended {
                 return;
             }
+            next = after(period);
             // The file system may take its time, and claims come and go meanwhile.
             let pulses = beating.pulses.clone();
             drop(beating);

@@ -62,6 +62,7 @@ proptest! {
         let mut ledger = ledger(TASKS, RANKS);
         let mut model = [Entry::Open; TASKS];
         let mut has: [Option<usize>; RANKS] = [None; RANKS];
+        let mut was_taken = [false; TASKS];
         for step in steps {
             match step {
                 Step::Take { rank, offers } if has[rank].is_none() => {
@@ -76,7 +77,7 @@ proptest! {
                             let is_offered = match was {
                                 Entry::Elsewhere => offers.elsewhere,
                                 Entry::Failed => offers.failed,
-                                Entry::Done => offers.done,
+                                Entry::Done => offers.done && !was_taken[task],
                                 _ => false,
                             };
                             prop_assert!(is_offered);
@@ -85,6 +86,7 @@ proptest! {
                     }
                     if let Some(taken) = taken {
                         model[taken.task] = Entry::Taken;
+                        was_taken[taken.task] = true;
                         has[rank] = Some(taken.task);
                     }
                 }

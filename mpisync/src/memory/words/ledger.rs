@@ -36,14 +36,15 @@ impl Entry {
     ];
 }
 
-/// A task's byte: its [`Entry`] (bits 0 to 2), and how often it was taken, modulo 32 (bits 3 to 7), so that who has looked at it
-/// a while ago does not mistake one taking for another. Zero is a task that is open.
+/// A task's byte: its [`Entry`] (bits 0 to 2), and how often it was taken (bits 3 to 7), so that who has looked at it a while ago
+/// does not mistake one taking for another; after 31 times it begins at 1 again. Zero is a task that is open.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct TaskByte(pub(crate) u8);
 
 impl TaskByte {
     const ENTRY: u8 = 0b111;
     const ONE_TAKING: u8 = 0b1000;
+    const MOST_TAKINGS: u8 = 31 * Self::ONE_TAKING;
 
     #[inline]
     pub(crate) fn entry(self) -> Entry {
@@ -61,6 +62,17 @@ impl TaskByte {
     /// The byte when the task is taken.
     #[inline]
     pub(crate) fn taken(self) -> Self {
-        TaskByte(self.0.wrapping_add(Self::ONE_TAKING)).with(Entry::Taken)
+        let before = if self.0 >= Self::MOST_TAKINGS {
+            0
+        } else {
+            self.0
+        };
+        TaskByte(before.wrapping_add(Self::ONE_TAKING)).with(Entry::Taken)
+    }
+
+    /// Whether it was never taken.
+    #[inline]
+    pub(crate) fn is_untouched(self) -> bool {
+        self.0 < Self::ONE_TAKING
     }
 }

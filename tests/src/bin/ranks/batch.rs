@@ -8,7 +8,7 @@ pub mod tasks;
 
 use mpi::collective::SystemOperation;
 use mpi::traits::*;
-use mpisync::batch::{Again, BatchError, State, Summary};
+use mpisync::batch::{Again, BatchError, State};
 use mpisync::prelude::*;
 use mpisync_tests::job::{Case, Job};
 use std::sync::atomic::Ordering::SeqCst;
@@ -40,32 +40,6 @@ fn run_all(batch: &mut Batch) -> Vec<usize> {
 fn states(batch: &Batch) -> Vec<State> {
     let tasks = 0..batch.tasks();
     tasks.map(|task| batch.state(task).unwrap()).collect()
-}
-
-/// [`Batch::wait_all`] for a worker that goes on afterwards: its ranks return together, with what the first one found. That one
-/// would take a task for which the others, who still wait for all tasks, do not come.
-fn wait_together(batch: &Batch) -> Summary {
-    let mut found = [0; 5];
-    if batch.worker_rank() == 0 {
-        let summary = batch.wait_all().unwrap();
-        found = [
-            summary.open,
-            summary.running,
-            summary.done,
-            summary.failed,
-            summary.invalid,
-        ];
-    }
-    let comm = batch.worker_comm();
-    comm.process_at_rank(0).broadcast_into(&mut found[..]);
-    let [open, running, done, failed, invalid] = found;
-    Summary {
-        open,
-        running,
-        done,
-        failed,
-        invalid,
-    }
 }
 
 /// The sum over all ranks.

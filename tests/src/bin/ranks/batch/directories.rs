@@ -11,7 +11,7 @@ use mpisync::batch::directory::{Directory, DirectoryError, Options};
 use mpisync::batch::{Again, BatchBuilder, BatchError, OnComm, State};
 use mpisync_tests::job::{Case, Job};
 
-use super::{run_all, sizes, states, sum, wait_together};
+use super::{run_all, sizes, states, sum};
 
 pub const CASES: &[Case] = &[
     (
@@ -363,7 +363,7 @@ fn directory_of_two_jobs(job: &Job) {
                     task.done().unwrap();
                 }
             }
-            if wait_together(&batch).is_over() {
+            if batch.wait_all().unwrap().is_over() {
                 break;
             }
         }
@@ -414,7 +414,7 @@ fn task_of_another_job(job: &Job) {
     job.world.barrier();
     task.reopen().unwrap();
     job.world.barrier();
-    assert_eq!(wait_together(&other).open, 1);
+    assert_eq!(other.wait_all().unwrap().open, 1);
     let task = other.next_task().unwrap().unwrap();
     assert_eq!(task.was(), State::Open);
     task.done().unwrap();
@@ -466,7 +466,7 @@ fn directory_from_pshmem(job: &Job) {
         .build()
         .unwrap();
     assert!(batch.next_task().unwrap().is_none());
-    assert_eq!(wait_together(&batch).open, 1);
+    assert_eq!(batch.wait_all().unwrap().open, 1);
     assert_eq!(run_all(&mut batch), [1]);
     assert_eq!(batch.wait_all().unwrap().done, 4);
     job.world.barrier();

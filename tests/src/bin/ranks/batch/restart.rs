@@ -11,8 +11,6 @@ use mpisync_tests::family::is_running;
 use mpisync_tests::job::{Case, Job};
 use mpisync_tests::restart::{DIRECTORY, LOG, STATES, TASKS};
 
-use super::wait_together;
-
 pub const CASES: &[Case] = &[("batch_goes_on", goes_on)];
 
 /// Where all jobs write what they do, a line at a time.
@@ -70,7 +68,7 @@ fn goes_on(job: &Job) {
     let states = directory.join(STATES);
     let builder = builder.state_dir(states).durable(false);
     // A claim whose maker was killed before it could write who it was is taken for a living one for so long.
-    let mut batch = builder.stale_after(Duration::from_secs(8)).build().unwrap();
+    let mut batch = builder.build().unwrap();
     loop {
         while let Some(task) = batch.next_task().unwrap() {
             let (index, rank) = (task.index(), task.worker().rank());
@@ -85,7 +83,7 @@ fn goes_on(job: &Job) {
             }
         }
         // What another job has may come back.
-        if wait_together(&batch).is_over() {
+        if batch.wait_all().unwrap().is_over() {
             break;
         }
     }
