@@ -42,8 +42,12 @@
 //! | the task is dropped otherwise | is open again |
 //! | the first rank of the worker dies | is open again, for other workers |
 //! | another rank of the worker dies | is open again once the first has noticed; both get [`BatchError::RankDied`] |
+//! | a rank leaves the loop early, and drops the batch | is open again; the other ranks of its worker get [`BatchError::RankLeft`] |
 //! | the whole job dies | is open again for the next job: on the same host at once, on others after [`stale_after`](BatchBuilder::stale_after) |
 //! | its state cannot be read or written | is left alone, as invalid; the others go on, unless [`strict`](BatchBuilder::strict) is asked for |
+//!
+//! The ranks of a worker make the same calls. One that leaves the loop early and keeps the batch is waited for until it comes back
+//! or drops the batch: give the batch by value to a function that may fail, so that it is dropped with it.
 //!
 //! [`Directory`]: directory::Directory
 

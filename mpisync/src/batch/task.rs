@@ -66,7 +66,8 @@ impl<'a> Task<'a> {
         self.end(Ballot::Done)
     }
 
-    /// It has failed, for this reason, which is for people; the first 480 bytes of it travel. Collective in the worker.
+    /// It has failed, for this reason, which is for people; from other ranks than the first, 480 bytes of it travel. Collective in
+    /// the worker.
     ///
     /// # Errors
     /// Those of [`done`](Self::done).

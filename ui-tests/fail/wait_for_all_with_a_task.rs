@@ -1,0 +1,11 @@
+// Waiting until nobody has a task, with a task in hand: that would wait for itself.
+use mpisync::Batch;
+
+fn main() -> Result<(), mpisync::batch::BatchError> {
+    let mut batch = Batch::local().tasks(1).build()?;
+    if let Some(task) = batch.next_task()? {
+        batch.wait_all()?;
+        task.done()?;
+    }
+    Ok(())
+}
