@@ -26,7 +26,7 @@ impl Batch {
     /// # Errors
     /// [`BatchError::RankDied`], [`BatchError::RankLeft`], [`BatchError::OtherRank`] with what the worker's first rank found,
     /// [`LockError::Finalized`](crate::LockError::Finalized); [`BatchError::Directory`] if the batch is
-    /// [strict](BatchBuilder::strict).
+    /// [strict](super::BatchBuilder::strict).
     #[track_caller]
     pub fn next_task(&mut self) -> Result<Option<Task<'_>>, BatchError> {
         self.next_task_with(Again::default())
