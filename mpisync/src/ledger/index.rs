@@ -6,27 +6,8 @@
 //! right.
 
 use crate::memory::LedgerMemory;
-use crate::memory::atomic::{AtomicU64, Ordering};
-
-/// A word under which nothing is open.
-const CLOSED: u64 = u64::MAX;
-
-/// How many words each level has, from the tasks' own bits upwards.
-pub(crate) fn level_lengths(tasks: usize) -> impl Iterator<Item = usize> {
-    let first = tasks.div_ceil(64).max(1);
-    std::iter::successors(Some(first), |&length| {
-        (length > 1).then(|| length.div_ceil(64))
-    })
-}
-
-/// Closes what is behind the end of a level with so many things below it, before anybody uses it.
-pub(crate) fn close_rest(level: &[AtomicU64], below: usize) {
-    let last = &level[level.len() - 1];
-    let used = below - (level.len() - 1) * 64;
-    if used < 64 {
-        last.store(CLOSED << used, Ordering::SeqCst);
-    }
-}
+use crate::memory::atomic::Ordering;
+use crate::memory::words::ledger::CLOSED;
 
 /// The index of a ledger.
 pub(crate) struct Index<'a, M>(pub(crate) &'a M);

@@ -2,8 +2,7 @@
 
 use super::LedgerMemory;
 use super::atomic::{AtomicU8, AtomicU64};
-use super::words::ledger::LedgerWords;
-use crate::ledger::index::{close_rest, level_lengths};
+use super::words::ledger::{LedgerWords, close_rest, level_lengths};
 #[cfg(loom)]
 use loom::sync::Arc;
 #[cfg(not(loom))]

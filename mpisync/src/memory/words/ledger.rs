@@ -1,6 +1,6 @@
 //! The words of a ledger: what has become of the tasks of a batch.
 
-use crate::memory::atomic::AtomicU64;
+use crate::memory::atomic::{AtomicU64, Ordering};
 
 /// The words that all share. All zero is the first state: no task was offered again.
 #[repr(C, align(128))]
@@ -74,5 +74,25 @@ impl TaskByte {
     #[inline]
     pub(crate) fn is_untouched(self) -> bool {
         self.0 < Self::ONE_TAKING
+    }
+}
+
+/// A word of the index under which nothing is open.
+pub(crate) const CLOSED: u64 = u64::MAX;
+
+/// How many words each level of the index has, from the tasks' own bits upwards.
+pub(crate) fn level_lengths(tasks: usize) -> impl Iterator<Item = usize> {
+    let first = tasks.div_ceil(64).max(1);
+    std::iter::successors(Some(first), |&length| {
+        (length > 1).then(|| length.div_ceil(64))
+    })
+}
+
+/// Closes what is behind the end of a level with so many things below it, before anybody uses it.
+pub(crate) fn close_rest(level: &[AtomicU64], below: usize) {
+    let last = &level[level.len() - 1];
+    let used = below - (level.len() - 1) * 64;
+    if used < 64 {
+        last.store(CLOSED << used, Ordering::SeqCst);
     }
 }
