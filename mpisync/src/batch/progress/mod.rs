@@ -7,14 +7,15 @@ pub use meter::Meter;
 
 use super::{Batch, Summary};
 use crate::memory::lock;
-use rustix::time::{ClockId, clock_gettime};
 use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// For each time that a look takes, how often that the thread rests: it takes one percent of a core at most.
 const REST: u32 = 99;
+/// The most that it rests for that.
+const LONGEST_REST: Duration = Duration::from_secs(2);
 
 /// Shows how far a batch is, until it is dropped.
 ///
@@ -58,7 +59,7 @@ impl Batch {
     ///
     /// ```
     /// use mpisync::Batch;
-    /// use std::time::Duration;
+    /// use std::time::{Duration, Instant};
     ///
     /// let mut batch = Batch::local().tasks(3).build()?;
     /// let progress = batch.progress().every(Duration::from_secs(60));
@@ -137,9 +138,9 @@ impl Shared {
         loop {
             // Before the look, so that the last one is from after the end.
             let wishes = *lock(&self.wishes);
-            let start = time_of_this_thread();
+            let start = Instant::now();
             let now = look();
-            let took = time_of_this_thread().saturating_sub(start);
+            let took = start.elapsed();
             if wishes.to_end {
                 return meter.finish(&now);
             }
@@ -155,13 +156,9 @@ impl Shared {
 
 /// How long to rest after a look that took so long.
 fn pause(meter: &Meter, took: Duration) -> Duration {
-    meter.pause().max(took.saturating_mul(REST))
-}
-
-/// How long this thread has been on a core: where there are more ranks than cores, a look seems to take much longer than it does.
-fn time_of_this_thread() -> Duration {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    time.try_into().unwrap_or_default()
+    // Where there are more ranks than cores, a look may seem to take much longer than it does.
+    let rest = LONGEST_REST.min(took.saturating_mul(REST));
+    meter.pause().max(rest)
 }
 
 impl fmt::Debug for Progress {
