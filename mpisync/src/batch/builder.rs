@@ -2,9 +2,9 @@
 
 use super::directory::{Directory, Options};
 use super::worker::Worker;
-#[cfg(feature = "mpi")]
-use super::worker::{Call, Layout};
 use super::{Batch, BatchError, State, panics};
+#[cfg(feature = "mpi")]
+use super::{team::Layout, worker::Call};
 use crate::controller::WindowController;
 use crate::error::CreateError;
 use crate::ledger::Ledger;

@@ -66,6 +66,8 @@ mod standing;
 mod state;
 mod take;
 mod task;
+#[cfg(feature = "mpi")]
+mod team;
 mod worker;
 
 use crate::controller::WindowController;
