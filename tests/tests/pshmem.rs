@@ -107,7 +107,7 @@ fn pshmem_starts(ranks: usize) {
     check(&place, &first, &second);
 }
 
-fn mpisync_starts(ranks: usize) {
+fn pshmem_finishes(ranks: usize) {
     let place = Place::new(&format!("finishes-{ranks}"));
     let first = place.mpisync("pshmem_continues", ranks);
     let running = first.values().filter(|state| *state == "RUNNING");
@@ -136,13 +136,13 @@ fn pshmem_starts_on_3_ranks() {
 }
 
 #[test]
-fn mpisync_starts_on_4_ranks() {
-    mpisync_starts(4);
+fn pshmem_finishes_on_4_ranks() {
+    pshmem_finishes(4);
 }
 
 #[test]
-fn mpisync_starts_on_3_ranks() {
-    mpisync_starts(3);
+fn pshmem_finishes_on_3_ranks() {
+    pshmem_finishes(3);
 }
 
 #[test]
