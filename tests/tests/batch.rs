@@ -25,7 +25,7 @@ mpisync_tests::on_ranks!(layouts on [1, 2, 3, 4, 8]:
     "batch_through_windows",
 );
 
-mpisync_tests::on_ranks!(ends on [1, 2, 3, 4, 8]:
+mpisync_tests::on_ranks!(ends on [1, 2, 3, 4]:
     "batch_for_each",
     "batch_for_each_waits_for_others",
     "batch_tasks_that_panic",
@@ -37,7 +37,7 @@ mpisync_tests::on_ranks!(ends on [1, 2, 3, 4, 8]:
     "batch_closes_with_a_task_in_hand",
 );
 
-mpisync_tests::on_ranks!(directories on [1, 2, 3, 4, 8]:
+mpisync_tests::on_ranks!(directories on [1, 2, 3, 4]:
     "batch_directory_outlives_the_batch",
     "batch_directory_with_names",
     "batch_directory_that_cannot_be",
