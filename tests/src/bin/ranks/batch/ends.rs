@@ -215,7 +215,10 @@ fn reasons_that_are_long(job: &Job) {
 /// What the others are told when a rank of their worker takes no part any more, whenever they ask.
 fn is_told(job: &Job, outcome: Result<(), BatchError>, left: i32) {
     match outcome {
-        Err(BatchError::RankLeft { rank }) => assert_eq!(rank, left),
+        // The first one may have been told once more than the others, and be gone.
+        Err(BatchError::RankLeft { rank }) => {
+            assert!(rank == left || rank == 0 && job.rank != 0, "rank {rank}");
+        }
         Err(BatchError::OtherRank { rank: 0, found }) if job.rank != 0 => {
             assert!(
                 found.contains(&format!("rank {left} of this worker")),
@@ -258,6 +261,7 @@ fn last_rank_leaves(job: &Job) {
         assert!(ran <= 3, "{ran} tasks without it");
         let summary = batch.summary().unwrap();
         assert_eq!((summary.done, summary.total()), (3, 10));
+        drop(batch);
     }
     job.world.barrier();
 }
