@@ -77,10 +77,22 @@ deaths! {
     first_of_a_worker_on_disk_dies
     last_of_a_worker_dies
     last_of_a_worker_on_disk_dies
-    first_of_all_dies
     last_of_all_dies
     busy_worker_dies
     busy_worker_on_disk_dies
     first_of_a_busy_worker_dies
     first_of_a_busy_worker_on_disk_dies
+}
+
+/// Of a worker on several nodes the first rank carries what the ranks of its node get from the others: it has to live there.
+mod one_node {
+    #[test]
+    fn first_of_all_dies_on_2_ranks() {
+        super::survive("first_of_all_dies", 2);
+    }
+
+    #[test]
+    fn first_of_all_dies_on_4_ranks() {
+        super::survive("first_of_all_dies", 4);
+    }
 }

@@ -61,8 +61,15 @@ fn line(job: &Job, is_victim_first: bool) -> SimpleCommunicator {
         .unwrap()
 }
 
+/// A batch on a [`line`]. Where that spans nodes, the victim is not the one that the others have to have alive: the lowest rank of
+/// the root's node.
 fn made(job: &Job, comm: &SimpleCommunicator, each: i32, tasks: usize, on_disk: bool) -> Batch {
-    let builder = Batch::builder(comm).worker_size(each).tasks(tasks);
+    let is_reversed = comm.rank() != job.rank;
+    let root = if is_reversed { comm.size() - 1 } else { 0 };
+    let builder = Batch::builder(comm)
+        .worker_size(each)
+        .tasks(tasks)
+        .root(root);
     match on_disk {
         false => builder.build().unwrap(),
         true => {
