@@ -61,8 +61,6 @@ fn line(job: &Job, is_victim_first: bool) -> SimpleCommunicator {
         .unwrap()
 }
 
-/// A batch on a [`line`]. Where that spans nodes, the victim is not the one that the others have to have alive: the lowest rank of
-/// the root's node.
 fn made(job: &Job, comm: &SimpleCommunicator, each: i32, tasks: usize, on_disk: bool) -> Batch {
     let is_reversed = comm.rank() != job.rank;
     let root = if is_reversed { comm.size() - 1 } else { 0 };
@@ -222,7 +220,7 @@ fn one_of_all_dies(job: &Job, is_first: bool) {
 fn busy_worker_dies(job: &Job, each: i32, on_disk: bool) {
     // So many that the others are still at it when the victim is killed.
     let tasks = if on_disk { 200 } else { 600 };
-    let comm = line(job, true);
+    let comm = line(job, each > 1);
     let mut batch = made(job, &comm, each, tasks, on_disk);
     let me = u64::from(std::process::id());
     if job.rank == victim(job) {
