@@ -46,6 +46,8 @@
 //! | the whole job dies | is open again for the next job: on the same host at once, on others after [`stale_after`](BatchBuilder::stale_after) |
 //! | its state cannot be read or written | is left alone, as invalid; the others go on, unless [`strict`](BatchBuilder::strict) is asked for |
 //!
+//! Over several nodes the lowest rank on each has to live, as for everything that ranks share there.
+//!
 //! The ranks of a worker make the same calls. One that leaves the loop early and keeps the batch is waited for until it comes back
 //! or drops the batch: give the batch by value to a function that may fail, so that it is dropped with it.
 //!
