@@ -73,20 +73,21 @@ deaths! {
     waiter_for_a_condition_dies
     worker_with_a_task_dies
     worker_with_a_task_on_disk_dies
-    last_of_a_worker_dies
-    last_of_a_worker_on_disk_dies
     last_of_all_dies
     busy_worker_dies
     busy_worker_on_disk_dies
 }
 
-/// Over several nodes the lowest rank of each has to live, and the first rank of a worker is one in these.
+/// Over several nodes the lowest rank of each has to live. These are about the first rank of a worker, or one that is alone on its
+/// node where the worker is on two.
 mod one_node {
     use super::survive;
 
     deaths! {
         first_of_a_worker_dies
         first_of_a_worker_on_disk_dies
+        last_of_a_worker_dies
+        last_of_a_worker_on_disk_dies
         first_of_all_dies
         first_of_a_busy_worker_dies
         first_of_a_busy_worker_on_disk_dies
