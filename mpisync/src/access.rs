@@ -3,7 +3,7 @@
 use crate::controller::WindowController;
 use crate::error::FenceError;
 use crate::fence::{Excluded, Fence, Writer};
-use crate::share::{Failure, Post};
+use crate::share::Failure;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fmt::{self, Display};
@@ -35,13 +35,7 @@ impl<'a> Access<'a> {
                 controller, call, writer, place,
             )));
         }
-        let post = Post {
-            block: controller.block(),
-            far: controller.far(),
-            call,
-            place,
-            patience: Duration::ZERO,
-        };
+        let post = controller.post(call, place);
         post.make_room();
         match controller.enter_write(limit) {
             Ok(guard) => {

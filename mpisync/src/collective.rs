@@ -5,14 +5,11 @@ use crate::controller::WindowController;
 use crate::error::FenceError;
 use crate::fence::panic_message;
 use crate::place::Place;
-use crate::share::Post;
-use crate::share::payload::Encoded;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fmt::Display;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::thread;
-use std::time::Duration;
 
 /// A collective call that this rank is in; what [`#[collective]`](macro@crate::collective) expands to.
 ///
@@ -118,19 +115,11 @@ impl Collective {
             outcome => outcome,
         };
         let value = self.agree(ctrl, outcome)?;
-        let post = Post {
-            block: ctrl.block(),
-            far: ctrl.far(),
-            call: ctrl.begin_call(),
-            place,
-            patience: Duration::ZERO,
-        };
+        let post = ctrl.post(ctrl.begin_call(), place);
         if rank != ctrl.rank() {
             return Ok(post.collect_encoded(rank as usize, None)?);
         }
-        post.make_room();
-        post.take_charge();
-        post.share_encoded::<T>(Encoded::new(&value))?;
+        post.share_as_agreed(&value)?;
         Ok(value)
     }
 

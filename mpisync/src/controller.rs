@@ -13,7 +13,7 @@ use crate::memory::domain::Domain;
 use crate::memory::mpi_has_ended;
 use crate::memory::topology::Topology;
 use crate::place::Place;
-use crate::share::{Call, Far};
+use crate::share::{Call, Far, Post};
 use crate::transport::Transport;
 use crate::wait::{Deadline, Stop};
 use std::cell::Cell;
@@ -463,6 +463,17 @@ impl WindowController {
     pub(crate) fn calls(&self) -> u64 {
         let last = Call(self.last_call.get());
         last.within(self.block().domain().epoch()).0
+    }
+
+    /// This rank's part in a fenced call that it has made at `place`.
+    pub(crate) fn post(&self, call: Call, place: &'static Location<'static>) -> Post<'_> {
+        Post {
+            block: self.block(),
+            far: self.far(),
+            call,
+            place,
+            patience: Duration::ZERO,
+        }
     }
 
     /// Begins the next fenced call.

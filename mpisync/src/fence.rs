@@ -115,13 +115,7 @@ impl<'a, R: role::Role> Fence<'a, R> {
     }
 
     fn post(&self) -> Post<'a> {
-        Post {
-            block: self.controller.block(),
-            far: self.controller.far(),
-            call: self.call,
-            place: self.place,
-            patience: Duration::ZERO,
-        }
+        self.controller.post(self.call, self.place)
     }
 
     fn collect_within<T: DeserializeOwned>(self, limit: Option<Duration>) -> Result<T, FenceError> {

@@ -270,11 +270,9 @@ mod with_mpi {
     use crate::memory::cells::fingerprint;
     use crate::memory::mpi::{self, Terms};
     use crate::share::Post;
-    use crate::share::payload::Encoded;
     use crate::transport::{Asked, Transport};
     use ::mpi::traits::Communicator;
     use std::panic::Location;
-    use std::time::Duration;
 
     /// A batch of a communicator; see [`BatchBuilder`].
     #[derive(Debug)]
@@ -427,10 +425,7 @@ mod with_mpi {
         #[track_caller]
         fn share_beginning(&self, begun: &Result<(), BatchError>) -> Result<(), BatchError> {
             let call = Call::new(&begun.as_ref().map(|()| Some(())).map_err(Clone::clone));
-            let post = self.post();
-            post.make_room();
-            post.take_charge();
-            let shared = post.share_encoded::<Call<()>>(Encoded::new(&call));
+            let shared = self.post().share_as_agreed(&call);
             shared.map_err(BatchError::Diverged)
         }
 
@@ -446,13 +441,7 @@ mod with_mpi {
 
         #[track_caller]
         fn post(&self) -> Post<'_> {
-            Post {
-                block: self.base.block(),
-                far: self.base.far(),
-                call: self.base.begin_call(),
-                place: Location::caller(),
-                patience: Duration::ZERO,
-            }
+            self.base.post(self.base.begin_call(), Location::caller())
         }
     }
 }

@@ -12,12 +12,10 @@ use crate::memory::mpi::{self, PartComm, Terms};
 use crate::rounds::vote::{Absent, Votes};
 use crate::rounds::{Ballot, RoundWord};
 use crate::share::Post;
-use crate::share::payload::Encoded;
 use crate::transport::Asked;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::panic::Location;
-use std::time::Duration;
 
 /// How the ranks of a communicator are put into workers. The same on all ranks.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -109,10 +107,8 @@ impl Worker {
         let Some(team) = &self.team else {
             return Ok(());
         };
-        let post = team.post();
-        post.make_room();
-        post.take_charge();
-        post.share_encoded::<Call<T>>(Encoded::new(call))
+        team.post()
+            .share_as_agreed(call)
             .map_err(BatchError::Diverged)
     }
 
@@ -213,12 +209,6 @@ impl Team {
 
     #[track_caller]
     fn post(&self) -> Post<'_> {
-        Post {
-            block: self.calls.block(),
-            far: self.calls.far(),
-            call: self.calls.begin_call(),
-            place: Location::caller(),
-            patience: Duration::ZERO,
-        }
+        self.calls.post(self.calls.begin_call(), Location::caller())
     }
 }

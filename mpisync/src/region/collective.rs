@@ -101,11 +101,8 @@ impl<T: Plain, D: Dimension> Region<T, D> {
         };
         let agreed = self.agree_on_root(&part, caller)?;
         let post = Post {
-            block: self.lock.block(),
-            far: self.lock.far(),
-            call: self.lock.begin_call(),
-            place: caller,
             patience: agreed.patience(),
+            ..self.lock.post(self.lock.begin_call(), caller)
         };
         if agreed.root != self.rank() {
             let root = agreed.root as usize;

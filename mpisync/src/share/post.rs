@@ -17,6 +17,7 @@ use crate::memory::words::mail::{
 use crate::memory::{Memory, Patient, Surroundings, cells};
 use crate::place::Place;
 use crate::wait::{Deadline, Stop, wait};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::panic::Location;
 use std::sync::atomic::Ordering;
@@ -146,6 +147,13 @@ impl<'a> Post<'a> {
         let record = self.record();
         record.writer.store(self.rank(), Ordering::Relaxed);
         record.claimed.store(self.call.0, Ordering::Relaxed);
+    }
+
+    /// Shares a value in a call in which all ranks know that this one does, without the lock.
+    pub(crate) fn share_as_agreed<T: Serialize>(&self, value: &T) -> Result<(), FenceError> {
+        self.make_room();
+        self.take_charge();
+        self.share_encoded::<T>(Encoded::new(value))
     }
 
     /// Shares a value that was encoded, or the reason why it could not be.
