@@ -1,5 +1,10 @@
 //! Types whose bytes mean the same in every process.
 
+#[cfg(any(feature = "mpi", test))]
+use crate::memory::cells::fingerprint;
+#[cfg(any(feature = "mpi", test))]
+use std::fmt;
+
 /// A type whose bytes mean the same in every process of a job.
 ///
 /// Such a value can be written into the memory of another process as it is, without being serialized. It consists of
@@ -8,7 +13,7 @@
 /// | type | is it plain? |
 /// | --- | --- |
 /// | `u8` … `u64`, `usize`, `i8` … `i64`, `isize`, `f32`, `f64` | yes |
-/// | `[T; N]` of a plain `T` | yes |
+/// | `()`, `[T; N]` of a plain `T` | yes |
 /// | a struct of plain fields without padding | with `#[derive(Clone, Copy, mpisync::Equivalence)]` |
 /// | `String`, `Vec`, `Box`, references | no: they point into the memory of one process |
 /// | `bool`, `char`, enums | no: another process may write bits that are no value of them |
@@ -35,7 +40,7 @@
 /// assert_eq!(bytes(&[particle; 2]), 80);
 /// ```
 ///
-/// # Layout
+/// # TypeLayout
 ///
 /// The ranks of a job agree on the layout of a plain struct when they run the same executable. Where they run different
 /// ones, write `#[repr(C)]`: without it the compiler may order the fields differently in each.
@@ -95,6 +100,66 @@ pub enum Number {
     F64,
 }
 
+#[cfg(any(feature = "mpi", test))]
+impl Shape {
+    /// Writes what tells this shape from others, as bytes.
+    fn describe(&self, out: &mut Vec<u8>) {
+        // The count of what follows makes the description unambiguous.
+        let mut number = |kind: u8, value: usize| {
+            out.push(kind);
+            out.extend((value as u64).to_ne_bytes());
+        };
+        match *self {
+            Shape::Number(which) => number(0, which as usize),
+            Shape::Bytes(size) => number(1, size),
+            Shape::Array(length, item) => {
+                number(2, length);
+                item.describe(out);
+            }
+            Shape::Struct { size, fields } => {
+                number(3, size);
+                number(4, fields.len());
+                for (offset, field) in fields {
+                    out.extend((*offset as u64).to_ne_bytes());
+                    field.describe(out);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(any(feature = "mpi", test))]
+/// What ranks compare of a plain type before one of them reads the bytes of another as a value of it. The name of a
+/// type is not enough: two blocks of one function, or two versions of a crate, may define different types of one name.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct TypeLayout {
+    size: usize,
+    align: usize,
+    /// A fingerprint of the type's shape.
+    shape: u64,
+}
+
+#[cfg(any(feature = "mpi", test))]
+impl TypeLayout {
+    pub(crate) fn of<T: Plain>() -> Self {
+        let mut description = Vec::new();
+        T::SHAPE.describe(&mut description);
+        TypeLayout {
+            size: size_of::<T>(),
+            align: align_of::<T>(),
+            shape: fingerprint(&description),
+        }
+    }
+}
+
+#[cfg(any(feature = "mpi", test))]
+impl fmt::Display for TypeLayout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let TypeLayout { size, align, shape } = self;
+        write!(f, "{size} bytes, alignment {align}, shape {shape:016x}")
+    }
+}
+
 // That they are not recommended keeps them out of the compiler's messages: the notes above name them all.
 macro_rules! numbers {
     ($($number:ty: $name:ident),* $(,)?) => {$(
@@ -111,6 +176,10 @@ numbers! {
     i8: I8, i16: I16, i32: I32, i64: I64, isize: Isize,
     f32: F32, f64: F64,
 }
+
+// SAFETY: it has no bytes.
+#[diagnostic::do_not_recommend]
+unsafe impl Plain for () {}
 
 // SAFETY: an array is its items one after the other, with nothing in between.
 #[diagnostic::do_not_recommend]
@@ -187,6 +256,33 @@ mod tests {
             [*first, *second, **third],
             [NUMBER(Number::F32), NUMBER(Number::U32), inner]
         );
+    }
+
+    #[test]
+    fn layouts_differ_in_size_alignment_and_shape() {
+        #[derive(Clone, Copy, mpisync_macros::Equivalence)]
+        #[mpisync(crate = crate)]
+        #[repr(C, align(32))]
+        struct Aligned([u64; 4]);
+        #[derive(Clone, Copy, mpisync_macros::Equivalence)]
+        #[mpisync(crate = crate)]
+        #[repr(C)]
+        struct Pairs([u64; 2], [u64; 2]);
+
+        let layouts = [
+            TypeLayout::of::<[u64; 4]>(),
+            TypeLayout::of::<[u64; 5]>(),
+            TypeLayout::of::<[i64; 4]>(),
+            TypeLayout::of::<[[u64; 2]; 2]>(),
+            TypeLayout::of::<Aligned>(),
+            TypeLayout::of::<Pairs>(),
+        ];
+        for (index, first) in layouts.iter().enumerate() {
+            for second in &layouts[index + 1..] {
+                assert_ne!(first, second);
+            }
+        }
+        assert_eq!(TypeLayout::of::<Pairs>(), TypeLayout::of::<Pairs>());
     }
 
     #[test]

@@ -67,7 +67,7 @@ assert_impl_all!(isize: Plain);
 assert_impl_all!([[f64; 3]; 3]: Plain);
 assert_not_impl_any!(bool: Plain);
 assert_not_impl_any!(char: Plain);
-assert_not_impl_any!((): Plain);
+assert_impl_all!((): Plain);
 assert_not_impl_any!((u8, u8): Plain);
 assert_not_impl_any!(Option<u64>: Plain);
 assert_not_impl_any!([bool; 2]: Plain);

@@ -7,7 +7,7 @@ use crate::error::CreateError;
 use crate::memory::domain::Domain;
 use crate::memory::mpi::{self, CreatedSlots, Terms};
 use crate::memory::queue::Layout;
-use crate::plain::Plain;
+use crate::plain::{Plain, TypeLayout};
 use crate::queue::cluster::{Host, Outpost};
 use crate::transport::{Asked, Transport};
 use ::mpi::traits::Communicator;
@@ -118,7 +118,7 @@ impl<T: Plain, C: Communicator> ChannelBuilder<'_, T, C> {
         let terms = Terms {
             arguments: vec![
                 ("type of messages", type_name::<T>().to_owned()),
-                ("size of messages", bytes.to_string()),
+                ("layout of messages", TypeLayout::of::<T>().to_string()),
                 ("capacity", capacity.to_string()),
                 ("host", host.to_string()),
             ],

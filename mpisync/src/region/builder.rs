@@ -6,7 +6,7 @@ use crate::controller::WindowController;
 use crate::error::CreateError;
 use crate::lock::cluster::standing::HANDOVERS;
 use crate::memory::mpi::{self, Terms};
-use crate::plain::Plain;
+use crate::plain::{Plain, TypeLayout};
 use crate::transport::{Asked, Transport};
 use ::mpi::traits::Communicator;
 use ndarray::{AsArray, Dimension, IntoDimension, IxDyn};
@@ -162,7 +162,7 @@ impl<T: Plain, D: Dimension, C: Communicator> RegionBuilder<'_, T, D, C> {
         let terms = Terms {
             arguments: vec![
                 ("type of items", type_name::<T>().to_owned()),
-                ("size of items", size_of::<T>().to_string()),
+                ("layout of items", TypeLayout::of::<T>().to_string()),
                 ("shape", format!("{:?}", self.shape.slice())),
                 ("master", self.master.to_string()),
             ],

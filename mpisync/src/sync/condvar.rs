@@ -3,7 +3,7 @@
 use super::base::Base;
 #[cfg(feature = "mpi")]
 use super::builder::{Object, SyncBuilder, private};
-use super::mutex::{Guarded, MutexGuard};
+use super::mutex::MutexGuard;
 #[cfg(feature = "mpi")]
 use crate::controller::WindowController;
 #[cfg(feature = "mpi")]
@@ -12,6 +12,7 @@ use crate::error::{FenceError, LockError};
 #[cfg(feature = "mpi")]
 use crate::memory::annex::Annex;
 use crate::memory::annex::Cargo;
+use crate::plain::Plain;
 use crate::waitlist::Inheritance;
 #[cfg(feature = "mpi")]
 use mpi::traits::Communicator;
@@ -71,7 +72,7 @@ impl Condvar {
     /// Where [`wait_timeout`](Self::wait_timeout) would return an error, and if the guard is a
     /// [`reborrow`](MutexGuard::reborrow) of another one.
     #[track_caller]
-    pub fn wait<'a, T: Guarded>(&self, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
+    pub fn wait<'a, T: Plain>(&self, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
         match self.wait_within(guard, None) {
             Ok((guard, _)) => guard,
             Err(error) => self.base.controller().give_up(&error),
@@ -83,7 +84,7 @@ impl Condvar {
     /// # Panics
     /// Those of [`wait`](Self::wait).
     #[track_caller]
-    pub fn wait_while<'a, T: Guarded>(
+    pub fn wait_while<'a, T: Plain>(
         &self,
         mut guard: MutexGuard<'a, T>,
         mut condition: impl FnMut(&mut T) -> bool,
@@ -102,7 +103,7 @@ impl Condvar {
     /// # Panics
     /// If the guard is a [`reborrow`](MutexGuard::reborrow) of another one.
     #[track_caller]
-    pub fn wait_timeout<'a, T: Guarded>(
+    pub fn wait_timeout<'a, T: Plain>(
         &self,
         guard: MutexGuard<'a, T>,
         limit: Duration,
@@ -118,7 +119,7 @@ impl Condvar {
     /// # Panics
     /// If the guard is a [`reborrow`](MutexGuard::reborrow) of another one.
     #[track_caller]
-    pub fn wait_timeout_while<'a, T: Guarded>(
+    pub fn wait_timeout_while<'a, T: Plain>(
         &self,
         mut guard: MutexGuard<'a, T>,
         limit: Duration,
@@ -136,7 +137,7 @@ impl Condvar {
     }
 
     #[track_caller]
-    fn wait_within<'a, T: Guarded>(
+    fn wait_within<'a, T: Plain>(
         &self,
         guard: MutexGuard<'a, T>,
         limit: Option<Duration>,

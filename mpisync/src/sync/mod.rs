@@ -32,7 +32,7 @@ pub use barrier::{Barrier, BarrierError};
 pub use builder::{Object, SyncBuilder};
 pub use condvar::{Condvar, Wake};
 pub use counter::{Counter, Integer, Reserved, UpTo, Values};
-pub use mutex::{Guarded, Mutex, MutexGuard};
+pub use mutex::{Mutex, MutexGuard};
 pub use once::{OnceError, OnceShared};
 pub use semaphore::{Permit, Semaphore, SemaphoreError};
 pub use turn::{Turn, TurnError, TurnGuard};

@@ -13,6 +13,8 @@ use crate::memory::annex::Annex;
 use crate::memory::annex::Cargo;
 use crate::memory::mapping::ALIGN;
 use crate::plain::Plain;
+#[cfg(feature = "mpi")]
+use crate::plain::TypeLayout;
 use crate::waitlist::Inheritance;
 #[cfg(feature = "mpi")]
 use mpi::traits::Communicator;
@@ -49,30 +51,17 @@ use std::time::Duration;
 /// }
 /// assert_eq!(*header.lock(), [1, 0, 0, 0]);
 /// ```
-pub struct Mutex<T: Guarded = ()> {
+pub struct Mutex<T: Plain = ()> {
     base: Base,
     /// The value while this rank has the lock, where it lives on another node.
     copy: UnsafeCell<T>,
 }
 
-/// What a [`Mutex`] can guard: any plain type of at most 4096 bytes, or `()`.
-pub trait Guarded: Copy + 'static + private_value::Sealed {}
-
-mod private_value {
-    pub trait Sealed {}
-
-    impl Sealed for () {}
-    impl<T: crate::Plain> Sealed for T {}
-}
-
-impl Guarded for () {}
-impl<T: Plain> Guarded for T {}
-
 /// The longest value.
 const LONGEST: usize = 4096;
 
 /// The bytes of a value.
-fn bytes<T: Guarded>(value: &T) -> &[u8] {
+fn bytes<T: Plain>(value: &T) -> &[u8] {
     const {
         assert!(
             size_of::<T>() <= LONGEST,
@@ -84,7 +73,7 @@ fn bytes<T: Guarded>(value: &T) -> &[u8] {
     unsafe { slice::from_raw_parts((&raw const *value).cast(), size_of::<T>()) }
 }
 
-fn cargo<T: Guarded>(value: &T) -> Cargo {
+fn cargo<T: Plain>(value: &T) -> Cargo {
     match bytes(value) {
         [] => Cargo::Nothing,
         bytes => Cargo::Value(bytes.to_vec()),
@@ -98,7 +87,7 @@ impl Mutex {
     }
 }
 
-impl<T: Guarded> Mutex<T> {
+impl<T: Plain> Mutex<T> {
     /// A mutex of this process alone, with a value.
     pub fn local_with(value: T) -> Self {
         Self::on(Base::local(1, Inheritance::Nobody, cargo(&value)), value)
@@ -242,7 +231,7 @@ impl Mutex {
 }
 
 #[cfg(feature = "mpi")]
-impl<T: Guarded> Mutex<T> {
+impl<T: Plain> Mutex<T> {
     /// A mutex on `comm` with a value, the same on all ranks, whose root is rank 0. Collective.
     ///
     /// # Errors
@@ -266,16 +255,16 @@ impl<T: Guarded> Mutex<T> {
 #[cfg(feature = "mpi")]
 impl<'a, C: Communicator> SyncBuilder<'a, MutexOf<()>, C> {
     /// The value that it guards, the same on all ranks.
-    pub fn value<T: Guarded>(self, value: T) -> SyncBuilder<'a, MutexOf<T>, C> {
+    pub fn value<T: Plain>(self, value: T) -> SyncBuilder<'a, MutexOf<T>, C> {
         self.with_object(MutexOf { value })
     }
 }
 
 #[cfg(feature = "mpi")]
-impl<T: Guarded> Object for MutexOf<T> {}
+impl<T: Plain> Object for MutexOf<T> {}
 
 #[cfg(feature = "mpi")]
-impl<T: Guarded> private::Object for MutexOf<T> {
+impl<T: Plain> private::Object for MutexOf<T> {
     type Made = Mutex<T>;
     const KIND: &'static str = "mutex";
 
@@ -283,6 +272,7 @@ impl<T: Guarded> private::Object for MutexOf<T> {
         let value = crate::memory::cells::fingerprint(bytes(&self.value));
         vec![
             ("type of value", type_name::<T>().to_owned()),
+            ("layout of value", TypeLayout::of::<T>().to_string()),
             ("value (a hash of it)", format!("{value:x}")),
         ]
     }
@@ -302,7 +292,7 @@ impl<T: Guarded> private::Object for MutexOf<T> {
 }
 
 /// Who has the lock and who waits for it, in order, where the root is on this node; a snapshot that may be out of date.
-impl<T: Guarded> fmt::Debug for Mutex<T> {
+impl<T: Plain> fmt::Debug for Mutex<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut fields = f.debug_struct("Mutex");
         fields.field("value", &format_args!("{}", type_name::<T>()));
@@ -316,14 +306,14 @@ impl<T: Guarded> fmt::Debug for Mutex<T> {
 /// Dropping it stores a word on the root's node, and sends a message elsewhere; it waits for nobody to answer. Where a panic
 /// drops it, the value is as far as the rank had come with it. A guard that is forgotten keeps the lock.
 #[must_use = "the lock is let go as soon as the guard is dropped; bind it with `let _guard = …`"]
-pub struct MutexGuard<'a, T: Guarded = ()> {
+pub struct MutexGuard<'a, T: Plain = ()> {
     mutex: &'a Mutex<T>,
     ticket: Option<u64>,
     /// Whether another guard of this rank lives longer.
     is_nested: bool,
 }
 
-impl<'a, T: Guarded> MutexGuard<'a, T> {
+impl<'a, T: Plain> MutexGuard<'a, T> {
     /// A guard inside this one, for code that asks for one. The lock is held until this one is dropped.
     pub fn reborrow(&mut self) -> MutexGuard<'_, T> {
         MutexGuard {
@@ -348,7 +338,7 @@ impl<'a, T: Guarded> MutexGuard<'a, T> {
     }
 }
 
-impl<T: Guarded> Deref for MutexGuard<'_, T> {
+impl<T: Plain> Deref for MutexGuard<'_, T> {
     type Target = T;
 
     #[inline]
@@ -360,7 +350,7 @@ impl<T: Guarded> Deref for MutexGuard<'_, T> {
     }
 }
 
-impl<T: Guarded> DerefMut for MutexGuard<'_, T> {
+impl<T: Plain> DerefMut for MutexGuard<'_, T> {
     #[inline]
     fn deref_mut(&mut self) -> &mut T {
         // SAFETY: as above.
@@ -368,7 +358,7 @@ impl<T: Guarded> DerefMut for MutexGuard<'_, T> {
     }
 }
 
-impl<T: Guarded> Drop for MutexGuard<'_, T> {
+impl<T: Plain> Drop for MutexGuard<'_, T> {
     #[inline]
     fn drop(&mut self) {
         if !self.is_nested {
@@ -378,7 +368,7 @@ impl<T: Guarded> Drop for MutexGuard<'_, T> {
     }
 }
 
-impl<T: Guarded + fmt::Debug> fmt::Debug for MutexGuard<'_, T> {
+impl<T: Plain + fmt::Debug> fmt::Debug for MutexGuard<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MutexGuard")
             .field("value", &**self)
