@@ -84,6 +84,9 @@ mod ledger;
 pub mod lock;
 mod memory;
 #[cfg(not(loom))]
+#[doc = include_str!("misuse.md")]
+pub mod misuse {}
+#[cfg(not(loom))]
 mod place;
 #[cfg(not(loom))]
 mod plain;
