@@ -1,12 +1,13 @@
 //! Making controllers on MPI communicators.
 
+use crate::communicator::IntraCommunicator;
 use crate::controller::WindowController;
 use crate::error::CreateError;
 use crate::lock::cluster::standing::HANDOVERS;
 use crate::memory::annex::Annex;
-use crate::memory::mpi::{self, Created, Terms};
+use crate::memory::mpi::{self, Created, Creation, Terms};
 use crate::transport::{Asked, Transport};
-use ::mpi::traits::Communicator;
+use std::panic::Location;
 
 /// Makes a controller on `comm`, whose master is rank 0. Collective.
 ///
@@ -20,7 +21,8 @@ use ::mpi::traits::Communicator;
 /// let ctrl = mpisync::sync(&universe.world())?;
 /// # Ok::<(), mpisync::CreateError>(())
 /// ```
-pub fn sync<C: Communicator>(comm: &C) -> Result<WindowController, CreateError> {
+#[track_caller]
+pub fn sync<C: IntraCommunicator>(comm: &C) -> Result<WindowController, CreateError> {
     WindowController::builder(comm).build()
 }
 
@@ -42,22 +44,24 @@ pub struct Builder<'a, C> {
     name: String,
     handovers: u32,
     asked: Asked,
+    anywhere: bool,
 }
 
 impl WindowController {
     /// Begins to make a controller on `comm`.
-    pub fn builder<C: Communicator>(comm: &C) -> Builder<'_, C> {
+    pub fn builder<C: IntraCommunicator>(comm: &C) -> Builder<'_, C> {
         Builder {
             comm,
             master: 0,
             name: "controller".to_owned(),
             handovers: HANDOVERS,
             asked: Asked::default(),
+            anywhere: false,
         }
     }
 }
 
-impl<C: Communicator> Builder<'_, C> {
+impl<C: IntraCommunicator> Builder<'_, C> {
     /// The rank that writes in [`single_write`](WindowController::single_write); rank 0 if not said. The same on all
     /// ranks.
     pub fn master(mut self, rank: i32) -> Self {
@@ -105,14 +109,25 @@ impl<C: Communicator> Builder<'_, C> {
         self
     }
 
+    /// Lets the ranks make it at different places of the program, such as the branches of an `if`: the place is not compared. To
+    /// be said on all ranks.
+    ///
+    /// All ranks have to make the same objects in the same order. That they make each at one place is how a wrong order is
+    /// noticed. Programs that were compiled from different sources need this as well.
+    pub fn anywhere(mut self) -> Self {
+        self.anywhere = true;
+        self
+    }
+
     /// Makes the controller. Collective; all ranks succeed or all fail. The first controller of a communicator sets
     /// up shared memory; each further one costs a broadcast and a reduction of a few bytes.
     ///
     /// # Errors
     /// See [`CreateError`]: MPI that does not run, a master that is no rank, arguments that differ between ranks,
     /// several nodes and an MPI that was not initialized for several threads, windows that MPI cannot make, no memory.
+    #[track_caller]
     pub fn build(self) -> Result<WindowController, CreateError> {
-        mpi::check_running()?;
+        let creation = Creation::begin(self.comm, Location::caller())?;
         let size = self.comm.size();
         let is_rank = (0..size).contains(&self.master);
         let terms = Terms {
@@ -125,9 +140,10 @@ impl<C: Communicator> Builder<'_, C> {
                 size,
             }),
             asked: self.asked.or_environment(),
-            ..Terms::of("controller", &self.name)
+            anywhere: self.anywhere,
+            ..creation.terms("controller", &self.name)
         };
-        mpi::block(self.comm, &terms, 0, |created| {
+        mpi::block(&creation, &terms, 0, |created| {
             WindowController::join(created, self.master, self.name.clone(), self.handovers)
         })
     }

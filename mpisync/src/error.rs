@@ -18,6 +18,38 @@ pub enum CreateError {
     /// MPI was finalized already.
     #[error("MPI is finalized; make what the ranks share while the universe is alive")]
     Finalized,
+    /// This thread must not call MPI. Local: the other ranks are not told, for that takes MPI.
+    #[error(
+        "MPI was initialized with the thread level {provided}, with which only the thread that initialized it may make what the \
+         ranks share; make it there, or call `mpisync::initialize()`, which asks for `Threading::Multiple`"
+    )]
+    WrongThread {
+        /// The thread level that MPI has.
+        provided: String,
+    },
+    /// The communicator joins two groups of ranks.
+    #[error(
+        "the communicator is an inter-communicator, which joins two groups of ranks; make it on what \
+         `InterCommunicator::merge` returns"
+    )]
+    InterCommunicator,
+    /// This process is the only one of MPI's world, and its launcher has started several. Each of them would be granted every
+    /// lock.
+    #[error(
+        "{launcher} has started several processes ({variable}={value}), and each is alone in {library}, which this program was \
+         built with; start it with the launcher of that MPI, or build it with the MPI of this launcher (`MPICC`), or set \
+         MPISYNC_SINGLETON=on if each process is meant to be alone"
+    )]
+    OtherLauncher {
+        /// Whose launcher has left the variable.
+        launcher: &'static str,
+        /// The environment variable that tells of several processes.
+        variable: &'static str,
+        /// Its value.
+        value: String,
+        /// The MPI that the program was built with.
+        library: String,
+    },
     /// The master is not a rank of the communicator.
     #[error("master {master} is not a rank of the communicator, whose ranks are 0 to {}", .size - 1)]
     MasterOutOfRange {
@@ -45,7 +77,33 @@ pub enum CreateError {
         /// The size of a message in bytes.
         bytes: usize,
     },
-    /// This rank passed something else than rank 0.
+    /// This rank makes another object than rank 0, or makes it at another place of the program.
+    #[error(
+        "rank {rank} makes the {here}, and rank 0 the {rank_0}; all ranks have to make the same objects in the same order, each at \
+         one place of the source: move what is made in several branches into one function, or say `anywhere()` in each"
+    )]
+    Diverged {
+        /// This rank.
+        rank: i32,
+        /// What rank 0 makes, and where: kind, name, file, line and column.
+        rank_0: String,
+        /// What this rank makes, and where.
+        here: String,
+    },
+    /// This rank needs another length of memory than the lowest rank of its node.
+    #[error(
+        "rank {rank} needs {here} bytes of memory, and the lowest rank of its node made {leader}; run the same program, built with \
+         the same mpisync, on all ranks"
+    )]
+    LengthsDiffer {
+        /// This rank.
+        rank: i32,
+        /// How many bytes the lowest rank of the node made.
+        leader: usize,
+        /// How many this rank needs.
+        here: usize,
+    },
+    /// This rank passed something else than rank 0. Long arguments are shown from a little before the first difference.
     #[error(
         "rank {rank} passed {argument} {here:?} and rank 0 passed {rank_0:?}; pass the same on all ranks"
     )]
@@ -65,12 +123,12 @@ pub enum CreateError {
         /// The longest name in bytes.
         longest: usize,
     },
-    /// Another rank found an error; its own copy of the error says more.
+    /// Another rank has an error.
     #[error("rank {rank} could not take part: {found}")]
     OtherRank {
-        /// The lowest rank that found one.
+        /// The lowest rank that has one.
         rank: i32,
-        /// What it found.
+        /// Its error, as text.
         found: String,
     },
     /// The communicator spans nodes, and MPI may not be called from several threads.

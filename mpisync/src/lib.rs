@@ -72,6 +72,8 @@ pub mod channel;
 mod cluster;
 #[cfg(not(loom))]
 mod collective;
+#[cfg(all(feature = "mpi", not(loom)))]
+mod communicator;
 #[cfg(not(loom))]
 mod controller;
 #[cfg(not(loom))]
@@ -120,6 +122,8 @@ pub use builder::{Builder, sync};
 pub use channel::{BulkError, ChannelError, Consumer, Producer, PutError, RemoteChannel};
 #[cfg(not(loom))]
 pub use collective::Collective;
+#[cfg(all(feature = "mpi", not(loom)))]
+pub use communicator::IntraCommunicator;
 #[cfg(not(loom))]
 pub use controller::WindowController;
 #[cfg(not(loom))]

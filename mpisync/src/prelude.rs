@@ -3,6 +3,8 @@
 pub use crate::access::Access;
 pub use crate::batch::{Batch, Task};
 pub use crate::channel::{ChannelError, Consumer, Producer, PutError, RemoteChannel};
+#[cfg(feature = "mpi")]
+pub use crate::communicator::IntraCommunicator;
 pub use crate::controller::WindowController;
 pub use crate::error::{CreateError, FenceError, LockError};
 pub use crate::fence::{Excluded, Fence, Writer};

@@ -1,7 +1,7 @@
 //! How nodes reach each other.
 
 #[cfg(feature = "mpi")]
-pub(crate) use asked::Asked;
+pub(crate) use asked::{Asked, read_variable};
 
 /// How the ranks of a communicator reach each other; see [`Builder::transport`](crate::Builder::transport).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -44,18 +44,19 @@ mod asked {
             let switch = [("on", Some(true)), ("off", Some(false))];
             Ok(Self {
                 transport: match self.transport {
-                    None => read(TRANSPORT, &transports)?,
+                    None => read_variable(TRANSPORT, &transports)?,
                     said => said,
                 },
                 progress_thread: match self.progress_thread {
-                    None => read(PROGRESS_THREAD, &switch)?,
+                    None => read_variable(PROGRESS_THREAD, &switch)?,
                     said => said,
                 },
             })
         }
     }
 
-    fn read<T: Copy>(
+    /// The meaning of an environment variable, of which these are the values; none where it is not set.
+    pub(crate) fn read_variable<T: Copy>(
         variable: &'static str,
         values: &[(&'static str, Option<T>)],
     ) -> Result<Option<T>, CreateError> {

@@ -42,8 +42,13 @@ static LAUNCHER: LazyLock<Launcher> = LazyLock::new(|| {
     Launcher { prefix, mpi }
 });
 
+/// Whose launcher the tests use.
+pub fn family_of_launcher() -> Mpi {
+    LAUNCHER.mpi
+}
+
 /// What root and more ranks than cores need; harmless elsewhere. What is set already stays.
-const SETTINGS: [(&str, &str); 6] = [
+pub const SETTINGS: [(&str, &str); 6] = [
     ("OMPI_ALLOW_RUN_AS_ROOT", "1"),
     ("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1"),
     ("PRTE_ALLOW_RUN_AS_ROOT", "1"),

@@ -9,3 +9,11 @@ mpisync_tests::on_ranks!(communicators on [1, 2, 3, 4, 8]:
     "overlapping_communicators",
     "some_ranks_only",
 );
+
+mpisync_tests::on_ranks!(groups on [2, 3, 4]:
+    "inter_communicator",
+);
+
+mpisync_tests::on_ranks!(threads on [1, 2, 3, 4]:
+    "threads_on_one_communicator",
+);

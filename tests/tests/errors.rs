@@ -5,6 +5,7 @@ use mpisync_tests::launch::Launch;
 mpisync_tests::on_ranks!(creation on [1, 2, 3, 4, 8]:
     "master_out_of_range",
     "long_names",
+    "made_anywhere",
 );
 
 mpisync_tests::on_ranks!(disagreement on [2, 3, 4, 8]:
@@ -12,6 +13,11 @@ mpisync_tests::on_ranks!(disagreement on [2, 3, 4, 8]:
     "masters_differ",
     "names_differ",
     "errors_then_controllers",
+    "other_orders",
+    "types_of_one_name",
+    "alignments_differ",
+    "many_dimensions",
+    "long_arguments",
 );
 
 /// Each of these needs a process of its own.
@@ -29,6 +35,11 @@ fn lifecycle(case: &str) {
 #[test]
 fn before_initialization() {
     lifecycle("before_initialization");
+}
+
+#[test]
+fn thread_that_must_not_call_mpi() {
+    lifecycle("thread_that_must_not_call_mpi");
 }
 
 #[test]

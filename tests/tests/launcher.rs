@@ -1,12 +1,15 @@
 //! The tests' own launcher: a failure on one rank and a hang are both seen, and named.
 
+use std::env;
+use std::process::{Command, Output};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use mpisync_tests::family::is_running;
-use mpisync_tests::launch::Launch;
+use mpisync_tests::launch::{Launch, Mpi, family_of_launcher};
 
 const RANKS: &str = env!("CARGO_BIN_EXE_ranks");
+const LIFECYCLE: &str = env!("CARGO_BIN_EXE_lifecycle");
 
 #[test]
 fn a_job_that_passes_has_passed() {
@@ -64,4 +67,70 @@ fn the_others_survive_a_rank_that_is_killed() {
         "{}",
         ended.report()
     );
+}
+
+/// What came of a case of `lifecycle` that another MPI's launcher started on three ranks, or none where there is no such
+/// launcher on this machine.
+fn by_another_launcher(case: &str, variables: &[(&str, &str)]) -> Option<Output> {
+    let other = match family_of_launcher() {
+        Mpi::OpenMpi => "mpiexec.mpich",
+        Mpi::Mpich => "mpirun.openmpi",
+    };
+    let directory = env::temp_dir();
+    let mut command = Command::new(other);
+    command
+        .envs(mpisync_tests::launch::SETTINGS)
+        .env("MPIEXEC_TIMEOUT", "60")
+        .envs(variables.iter().copied())
+        .args(["-n", "3", LIFECYCLE])
+        .arg(&directory)
+        .arg(case);
+    match command.output() {
+        Ok(output) => Some(output),
+        Err(error) => {
+            println!("skipped, for {other} cannot be started: {error}");
+            None
+        }
+    }
+}
+
+#[test]
+fn another_mpi_s_launcher_is_an_error_of_every_process() {
+    let Some(output) = by_another_launcher("started_by_another_launcher", &[]) else {
+        return;
+    };
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(said.matches("ok started_by").count(), 3, "{output:?}");
+    for name in ["Open MPI", "MPICH", "MPISYNC_SINGLETON"] {
+        let told = said
+            .lines()
+            .filter(|line| line.starts_with("told:") && line.contains(name));
+        assert_eq!(told.count(), 3, "{name}: {output:?}");
+    }
+}
+
+#[test]
+fn processes_that_are_meant_to_be_alone_can_say_so() {
+    let Some(output) = by_another_launcher("alone", &[("MPISYNC_SINGLETON", "on")]) else {
+        return;
+    };
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(said.matches("ok alone").count(), 3, "{output:?}");
+}
+
+/// Without a launcher, also within an allocation of Slurm for many tasks.
+#[test]
+fn a_process_without_launcher_is_alone() {
+    for variables in [&[][..], &[("SLURM_NTASKS", "8"), ("SLURM_PROCID", "0")]] {
+        let mut command = Command::new(LIFECYCLE);
+        let output = command
+            .envs(variables.iter().copied())
+            .arg(env::temp_dir())
+            .arg("alone")
+            .output()
+            .expect("the program is there");
+        assert!(output.status.success(), "{output:?}");
+    }
 }

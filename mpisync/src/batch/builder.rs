@@ -263,15 +263,15 @@ pub use with_mpi::OnComm;
 #[cfg(feature = "mpi")]
 mod with_mpi {
     use super::{Batch, BatchBuilder, BatchError, Call, Layout, Ledger, Table, Worker};
+    use crate::communicator::IntraCommunicator;
     use crate::controller::WindowController;
     use crate::error::CreateError;
     use crate::lock::cluster::standing::HANDOVERS;
     use crate::memory::annex::Annex;
     use crate::memory::cells::fingerprint;
-    use crate::memory::mpi::{self, Terms};
+    use crate::memory::mpi::{self, Creation, Terms};
     use crate::share::Post;
     use crate::transport::{Asked, Transport};
-    use ::mpi::traits::Communicator;
     use std::panic::Location;
 
     /// A batch of a communicator; see [`BatchBuilder`].
@@ -281,6 +281,7 @@ mod with_mpi {
         root: i32,
         layout: Layout,
         asked: Asked,
+        anywhere: bool,
     }
 
     impl Batch {
@@ -288,17 +289,18 @@ mod with_mpi {
         pub const MAX_TASKS: usize = 1 << 31;
 
         /// Begins to make a batch on `comm`, with workers of one rank if not said otherwise.
-        pub fn builder<C: Communicator>(comm: &C) -> BatchBuilder<OnComm<'_, C>> {
+        pub fn builder<C: IntraCommunicator>(comm: &C) -> BatchBuilder<OnComm<'_, C>> {
             BatchBuilder::new(OnComm {
                 comm,
                 root: 0,
                 layout: Layout::Equal(1),
                 asked: Asked::default(),
+                anywhere: false,
             })
         }
     }
 
-    impl<C: Communicator> BatchBuilder<OnComm<'_, C>> {
+    impl<C: IntraCommunicator> BatchBuilder<OnComm<'_, C>> {
         /// Workers of so many ranks each, in the order of the ranks; 1 if not said. It has to divide the number of ranks. The
         /// same on all ranks.
         pub fn worker_size(mut self, ranks: i32) -> Self {
@@ -340,6 +342,16 @@ mod with_mpi {
             self
         }
 
+        /// Lets the ranks make it at different places of the program, such as the branches of an `if`: the place is not compared. To
+        /// be said on all ranks.
+        ///
+        /// All ranks have to make the same objects in the same order. That they make each at one place is how a wrong order is
+        /// noticed. Programs that were compiled from different sources need this as well.
+        pub fn anywhere(mut self) -> Self {
+            self.on.anywhere = true;
+            self
+        }
+
         /// Makes it. Collective; all ranks succeed or all fail. The root makes the state directory and reads the states in it.
         ///
         /// # Errors
@@ -348,7 +360,7 @@ mod with_mpi {
         /// [`BatchError::StatesAndDirectory`] on the root, and [`BatchError::OtherRank`] on the others then.
         #[track_caller]
         pub fn build(mut self) -> Result<Batch, BatchError> {
-            mpi::check_running().map_err(BatchError::Create)?;
+            let creation = Creation::begin(self.on.comm, Location::caller())?;
             let beginning = self.beginning();
             let (root, size) = (self.on.root, self.on.comm.size());
             let invalid = self.invalid(root, size);
@@ -373,9 +385,10 @@ mod with_mpi {
                 invalid,
                 annex: annex.clone(),
                 asked: self.on.asked.or_environment(),
-                ..Terms::of("batch", &name)
+                anywhere: self.on.anywhere,
+                ..creation.terms("batch", &name)
             };
-            let base = mpi::block(self.on.comm, &terms, 0, |created| {
+            let base = mpi::block(&creation, &terms, 0, |created| {
                 WindowController::join_with(created, root, name.clone(), HANDOVERS, &annex)
             })?;
             let worker = Worker::split(&base, &self.on.layout, self.on.asked)?;
@@ -414,8 +427,12 @@ mod with_mpi {
             let Some(names) = &self.names else {
                 return "numbers".to_owned();
             };
-            let bytes = names.iter().flat_map(|name| name.bytes().chain([0]));
-            let all: Vec<u8> = bytes.collect();
+            // The lengths tell where a name ends and the next begins.
+            let mut all = Vec::new();
+            for name in names.iter() {
+                all.extend(name.len().to_ne_bytes());
+                all.extend(name.bytes());
+            }
             let first = names.first().map_or("", String::as_str);
             format!("{first:?} and so on ({:x})", fingerprint(all.iter()))
         }

@@ -8,7 +8,7 @@ use crate::error::{CreateError, FenceError};
 use crate::lock::cluster::standing::HANDOVERS;
 use crate::memory::annex::Annex;
 use crate::memory::block::Block;
-use crate::memory::mpi::{self, PartComm, Terms};
+use crate::memory::mpi::{self, Creation, PartComm, Terms};
 use crate::rounds::vote::{Absent, Votes};
 use crate::rounds::{Ballot, RoundWord};
 use crate::share::Post;
@@ -179,12 +179,13 @@ impl Worker {
 impl Team {
     fn new(part: &PartComm, asked: Asked) -> Result<Self, CreateError> {
         let annex = Annex::Vote;
+        let creation = Creation::begin(part.comm(), Location::caller())?;
         let terms = Terms {
             annex: annex.clone(),
             asked: asked.or_environment(),
-            ..Terms::of("worker", "worker")
+            ..creation.terms("worker", "worker")
         };
-        let calls = mpi::block(part.comm(), &terms, 0, |created| {
+        let calls = mpi::block(&creation, &terms, 0, |created| {
             let name = "worker".to_owned();
             WindowController::join_with(created, 0, name, HANDOVERS, &annex)
         })?;

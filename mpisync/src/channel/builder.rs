@@ -3,16 +3,17 @@
 use super::RemoteChannel;
 use super::ends::Ends;
 use crate::cluster::Channel;
+use crate::communicator::IntraCommunicator;
 use crate::error::CreateError;
 use crate::memory::domain::Domain;
-use crate::memory::mpi::{self, CreatedSlots, Terms};
+use crate::memory::mpi::{self, CreatedSlots, Creation, Terms};
 use crate::memory::queue::Layout;
 use crate::plain::{Plain, TypeLayout};
 use crate::queue::cluster::{Host, Outpost};
 use crate::transport::{Asked, Transport};
-use ::mpi::traits::Communicator;
 use std::any::type_name;
 use std::marker::PhantomData;
+use std::panic::Location;
 use std::sync::Arc;
 
 /// Makes a channel with a host and a name of choice.
@@ -33,6 +34,7 @@ pub struct ChannelBuilder<'a, T, C> {
     host: i32,
     name: String,
     asked: Asked,
+    anywhere: bool,
     messages: PhantomData<fn(T)>,
 }
 
@@ -49,24 +51,26 @@ impl<T: Plain> RemoteChannel<T> {
     /// let channel = RemoteChannel::<f64>::new(&universe.world(), 1024)?;
     /// # Ok::<(), mpisync::CreateError>(())
     /// ```
-    pub fn new<C: Communicator>(comm: &C, capacity: usize) -> Result<Self, CreateError> {
+    #[track_caller]
+    pub fn new<C: IntraCommunicator>(comm: &C, capacity: usize) -> Result<Self, CreateError> {
         Self::builder(comm, capacity).build()
     }
 
     /// Begins to make a channel on `comm` with room for `capacity` messages.
-    pub fn builder<C: Communicator>(comm: &C, capacity: usize) -> ChannelBuilder<'_, T, C> {
+    pub fn builder<C: IntraCommunicator>(comm: &C, capacity: usize) -> ChannelBuilder<'_, T, C> {
         ChannelBuilder {
             comm,
             capacity,
             host: 0,
             name: "channel".to_owned(),
             asked: Asked::default(),
+            anywhere: false,
             messages: PhantomData,
         }
     }
 }
 
-impl<T: Plain, C: Communicator> ChannelBuilder<'_, T, C> {
+impl<T: Plain, C: IntraCommunicator> ChannelBuilder<'_, T, C> {
     /// The rank on whose node the messages lie; rank 0 if not said. The same on all ranks.
     pub fn host(mut self, rank: i32) -> Self {
         self.host = rank;
@@ -95,6 +99,16 @@ impl<T: Plain, C: Communicator> ChannelBuilder<'_, T, C> {
         self
     }
 
+    /// Lets the ranks make it at different places of the program, such as the branches of an `if`: the place is not compared. To
+    /// be said on all ranks.
+    ///
+    /// All ranks have to make the same objects in the same order. That they make each at one place is how a wrong order is
+    /// noticed. Programs that were compiled from different sources need this as well.
+    pub fn anywhere(mut self) -> Self {
+        self.anywhere = true;
+        self
+    }
+
     /// Makes the channel. Collective; all ranks succeed or all fail.
     ///
     /// Its memory is taken from `/dev/shm` at once: `capacity` times the size of a message and 8 bytes, rounded up to a power
@@ -104,8 +118,9 @@ impl<T: Plain, C: Communicator> ChannelBuilder<'_, T, C> {
     /// # Errors
     /// See [`CreateError`]: MPI that does not run, a capacity that cannot be, a host that is no rank, arguments or types of
     /// messages that differ between ranks, no memory; on a communicator that spans nodes, MPI without threads.
+    #[track_caller]
     pub fn build(self) -> Result<RemoteChannel<T>, CreateError> {
-        mpi::check_running()?;
+        let creation = Creation::begin(self.comm, Location::caller())?;
         let (size, bytes) = (self.comm.size(), size_of::<T>());
         let (host, capacity) = (self.host, self.capacity);
         let invalid = if !(0..size).contains(&host) {
@@ -124,9 +139,10 @@ impl<T: Plain, C: Communicator> ChannelBuilder<'_, T, C> {
             ],
             invalid,
             asked: self.asked.or_environment(),
-            ..Terms::of("channel", &self.name)
+            anywhere: self.anywhere,
+            ..creation.terms("channel", &self.name)
         };
-        let ends = mpi::slots(self.comm, &terms, capacity, |domain, created| {
+        let ends = mpi::slots(&creation, &terms, capacity, |domain, created| {
             join(domain, created, capacity, host, self.name.clone())
         })?;
         Ok(RemoteChannel::on(ends))

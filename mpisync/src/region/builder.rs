@@ -2,16 +2,17 @@
 
 use super::extent::Extent;
 use super::{Region, RegionError};
+use crate::communicator::IntraCommunicator;
 use crate::controller::WindowController;
 use crate::error::CreateError;
 use crate::lock::cluster::standing::HANDOVERS;
-use crate::memory::mpi::{self, Terms};
+use crate::memory::mpi::{self, Creation, Terms};
 use crate::plain::{Plain, TypeLayout};
 use crate::transport::{Asked, Transport};
-use ::mpi::traits::Communicator;
 use ndarray::{AsArray, Dimension, IntoDimension, IxDyn};
 use std::any::type_name;
 use std::marker::PhantomData;
+use std::panic::Location;
 
 /// Makes a region with a master and a name of choice.
 ///
@@ -32,6 +33,7 @@ pub struct RegionBuilder<'a, T, D, C> {
     master: i32,
     name: String,
     asked: Asked,
+    anywhere: bool,
     items: PhantomData<fn(T)>,
 }
 
@@ -50,12 +52,16 @@ impl<T: Plain, D: Dimension> Region<T, D> {
     /// let field = Region::<f64>::new(&universe.world(), [64, 64])?;
     /// # Ok::<(), mpisync::CreateError>(())
     /// ```
-    pub fn new<C: Communicator>(comm: &C, shape: impl IntoDimension) -> Result<Self, CreateError> {
+    #[track_caller]
+    pub fn new<C: IntraCommunicator>(
+        comm: &C,
+        shape: impl IntoDimension,
+    ) -> Result<Self, CreateError> {
         Self::builder(comm, shape).build()
     }
 
     /// A region on `comm` with the shape and the items of an array that `root` has. Collective; the other ranks pass `None`,
-    /// or what does not matter.
+    /// or what does not matter. All of them make one call, at one place of the program: not one in each branch of an `if`.
     ///
     /// # Errors
     /// Those of [`RegionBuilder::build`], [`CreateError::RootOutOfRange`], [`CreateError::NoArray`], and
@@ -75,15 +81,16 @@ impl<T: Plain, D: Dimension> Region<T, D> {
     #[track_caller]
     pub fn from_root<'v, C, V>(comm: &C, root: i32, array: Option<V>) -> Result<Self, CreateError>
     where
-        C: Communicator,
+        C: IntraCommunicator,
         V: AsArray<'v, T, D>,
         T: 'v,
     {
-        mpi::check_running()?;
-        let array = array.filter(|_| root == comm.rank()).map(Into::into);
+        let array = array.map(Into::into);
+        let creation = Creation::begin(comm, Location::caller())?;
+        let array = array.filter(|_| root == comm.rank());
         let mine = array.as_ref().map(|array| array.shape());
-        let shape = mpi::announce(comm, root, mine, size_of::<T>())?;
-        let mut region = Self::new(comm, shape.as_slice())?;
+        let shape = mpi::announce(&creation, root, mine)?;
+        let mut region = Self::builder(comm, shape.as_slice()).build_in(&creation)?;
         let offset = vec![0; shape.len()];
         match region.set(root, array, offset.as_slice()) {
             Ok(()) => Ok(region),
@@ -94,7 +101,7 @@ impl<T: Plain, D: Dimension> Region<T, D> {
     }
 
     /// Begins to make a region on `comm`.
-    pub fn builder<C: Communicator>(
+    pub fn builder<C: IntraCommunicator>(
         comm: &C,
         shape: impl IntoDimension,
     ) -> RegionBuilder<'_, T, D, C> {
@@ -106,12 +113,13 @@ impl<T: Plain, D: Dimension> Region<T, D> {
             master: 0,
             name: "region".to_owned(),
             asked: Asked::default(),
+            anywhere: false,
             items: PhantomData,
         }
     }
 }
 
-impl<T: Plain, D: Dimension, C: Communicator> RegionBuilder<'_, T, D, C> {
+impl<T: Plain, D: Dimension, C: IntraCommunicator> RegionBuilder<'_, T, D, C> {
     /// The rank that writes in [`update`](Region::update), and on whose node writers queue; rank 0 if not said. The same on
     /// all ranks.
     pub fn master(mut self, rank: i32) -> Self {
@@ -140,6 +148,16 @@ impl<T: Plain, D: Dimension, C: Communicator> RegionBuilder<'_, T, D, C> {
         self
     }
 
+    /// Lets the ranks make it at different places of the program, such as the branches of an `if`: the place is not compared. To
+    /// be said on all ranks.
+    ///
+    /// All ranks have to make the same objects in the same order. That they make each at one place is how a wrong order is
+    /// noticed. Programs that were compiled from different sources need this as well.
+    pub fn anywhere(mut self) -> Self {
+        self.anywhere = true;
+        self
+    }
+
     /// Makes the region. Collective; all ranks succeed or all fail.
     ///
     /// Its memory is reserved at once, from `/dev/shm`; where a node has one rank only, it is that process's own. If there is
@@ -149,8 +167,13 @@ impl<T: Plain, D: Dimension, C: Communicator> RegionBuilder<'_, T, D, C> {
     /// # Errors
     /// See [`CreateError`]: MPI that does not run, a shape that cannot be, a master that is no rank, shapes, types or other
     /// arguments that differ between ranks, no memory; on a communicator that spans nodes, MPI without threads.
+    #[track_caller]
     pub fn build(self) -> Result<Region<T, D>, CreateError> {
-        mpi::check_running()?;
+        let creation = Creation::begin(self.comm, Location::caller())?;
+        self.build_in(&creation)
+    }
+
+    fn build_in(self, creation: &Creation<'_, C>) -> Result<Region<T, D>, CreateError> {
         let size = self.comm.size();
         let bytes = (self.extent.as_ref()).map_or(0, |extent| extent.bytes::<T>());
         let invalid = if !(0..size).contains(&self.master) {
@@ -168,9 +191,10 @@ impl<T: Plain, D: Dimension, C: Communicator> RegionBuilder<'_, T, D, C> {
             ],
             invalid,
             asked: self.asked.or_environment(),
-            ..Terms::of("region", &self.name)
+            anywhere: self.anywhere,
+            ..creation.terms("region", &self.name)
         };
-        mpi::block(self.comm, &terms, bytes, |created| {
+        mpi::block(creation, &terms, bytes, |created| {
             let extent = self.extent.clone().expect("valid, for all agreed");
             let memory = created.memory.clone();
             let lock = WindowController::join(created, self.master, self.name.clone(), HANDOVERS);

@@ -4,6 +4,8 @@
 use super::builder::{Object, SyncBuilder, private};
 #[cfg(feature = "mpi")]
 use crate::cluster::{Word, tell_news};
+#[cfg(feature = "mpi")]
+use crate::communicator::IntraCommunicator;
 use crate::controller::WindowController;
 #[cfg(feature = "mpi")]
 use crate::error::CreateError;
@@ -15,8 +17,6 @@ use crate::rounds::barrier::{Gathering, News};
 #[cfg(feature = "mpi")]
 use crate::wait::wait_for_answer;
 use crate::wait::{Deadline, Stop};
-#[cfg(feature = "mpi")]
-use mpi::traits::Communicator;
 use std::cell::Cell;
 use std::fmt;
 use std::time::Duration;
@@ -292,12 +292,13 @@ impl Barrier {
     /// }
     /// # Ok::<(), mpisync::CreateError>(())
     /// ```
-    pub fn new<C: Communicator>(comm: &C) -> Result<Self, CreateError> {
+    #[track_caller]
+    pub fn new<C: IntraCommunicator>(comm: &C) -> Result<Self, CreateError> {
         Self::builder(comm).build()
     }
 
     /// Begins to make a barrier on `comm`.
-    pub fn builder<C: Communicator>(comm: &C) -> SyncBuilder<'_, BarrierOf, C> {
+    pub fn builder<C: IntraCommunicator>(comm: &C) -> SyncBuilder<'_, BarrierOf, C> {
         SyncBuilder::new(comm, BarrierOf(()))
     }
 }

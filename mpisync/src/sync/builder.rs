@@ -1,12 +1,13 @@
 //! Making what ranks share on an MPI communicator.
 
+use crate::communicator::IntraCommunicator;
 use crate::controller::WindowController;
 use crate::error::CreateError;
 use crate::lock::cluster::standing::HANDOVERS;
 use crate::memory::annex::Annex;
-use crate::memory::mpi::{self, Terms};
+use crate::memory::mpi::{self, Creation, Terms};
 use crate::transport::{Asked, Transport};
-use ::mpi::traits::Communicator;
+use std::panic::Location;
 
 /// Makes an object of all ranks of a communicator with a root, a name and further arguments of choice; `O` says what object.
 ///
@@ -26,6 +27,7 @@ pub struct SyncBuilder<'a, O, C> {
     root: i32,
     name: String,
     asked: Asked,
+    anywhere: bool,
     pub(super) object: O,
 }
 
@@ -60,13 +62,14 @@ pub(super) mod private {
     }
 }
 
-impl<'a, O: Object, C: Communicator> SyncBuilder<'a, O, C> {
+impl<'a, O: Object, C: IntraCommunicator> SyncBuilder<'a, O, C> {
     pub(super) fn new(comm: &'a C, object: O) -> Self {
         SyncBuilder {
             comm,
             root: 0,
             name: O::KIND.to_owned(),
             asked: Asked::default(),
+            anywhere: false,
             object,
         }
     }
@@ -78,6 +81,7 @@ impl<'a, O: Object, C: Communicator> SyncBuilder<'a, O, C> {
             root: self.root,
             name: self.name,
             asked: self.asked,
+            anywhere: self.anywhere,
             object,
         }
     }
@@ -111,13 +115,24 @@ impl<'a, O: Object, C: Communicator> SyncBuilder<'a, O, C> {
         self
     }
 
+    /// Lets the ranks make it at different places of the program, such as the branches of an `if`: the place is not compared. To
+    /// be said on all ranks.
+    ///
+    /// All ranks have to make the same objects in the same order. That they make each at one place is how a wrong order is
+    /// noticed. Programs that were compiled from different sources need this as well.
+    pub fn anywhere(mut self) -> Self {
+        self.anywhere = true;
+        self
+    }
+
     /// Makes it. Collective; all ranks succeed or all fail.
     ///
     /// # Errors
     /// See [`CreateError`]: MPI that does not run, a root that is no rank, arguments or types that differ between ranks or
     /// cannot be, no memory; on a communicator that spans nodes, MPI without threads.
+    #[track_caller]
     pub fn build(self) -> Result<O::Made, CreateError> {
-        mpi::check_running()?;
+        let creation = Creation::begin(self.comm, Location::caller())?;
         let (root, size) = (self.root, self.comm.size());
         let is_rank = (0..size).contains(&root);
         let invalid = (!is_rank).then_some(CreateError::RootOutOfRange { root, size });
@@ -129,9 +144,10 @@ impl<'a, O: Object, C: Communicator> SyncBuilder<'a, O, C> {
             invalid: invalid.or_else(|| self.object.invalid()),
             annex: annex.clone(),
             asked: self.asked.or_environment(),
-            ..Terms::of(O::KIND, &self.name)
+            anywhere: self.anywhere,
+            ..creation.terms(O::KIND, &self.name)
         };
-        mpi::block(self.comm, &terms, 0, |created| {
+        mpi::block(&creation, &terms, 0, |created| {
             let name = self.name.clone();
             let controller = WindowController::join_with(created, root, name, HANDOVERS, &annex);
             self.object.make(controller, annex)

@@ -5,6 +5,8 @@ use super::base::Base;
 use super::builder::{Object, SyncBuilder, private};
 use super::mutex::MutexGuard;
 #[cfg(feature = "mpi")]
+use crate::communicator::IntraCommunicator;
+#[cfg(feature = "mpi")]
 use crate::controller::WindowController;
 #[cfg(feature = "mpi")]
 use crate::error::CreateError;
@@ -14,8 +16,6 @@ use crate::memory::annex::Annex;
 use crate::memory::annex::Cargo;
 use crate::plain::Plain;
 use crate::waitlist::Inheritance;
-#[cfg(feature = "mpi")]
-use mpi::traits::Communicator;
 use std::fmt;
 use std::time::{Duration, Instant};
 
@@ -226,12 +226,13 @@ impl Condvar {
     ///
     /// # Errors
     /// Those of [`SyncBuilder::build`].
-    pub fn new<C: Communicator>(comm: &C) -> Result<Self, CreateError> {
+    #[track_caller]
+    pub fn new<C: IntraCommunicator>(comm: &C) -> Result<Self, CreateError> {
         Self::builder(comm).build()
     }
 
     /// Begins to make a condition on `comm`.
-    pub fn builder<C: Communicator>(comm: &C) -> SyncBuilder<'_, CondvarOf, C> {
+    pub fn builder<C: IntraCommunicator>(comm: &C) -> SyncBuilder<'_, CondvarOf, C> {
         SyncBuilder::new(comm, CondvarOf(()))
     }
 }

@@ -4,6 +4,8 @@ use super::base::{Base, Grant};
 #[cfg(feature = "mpi")]
 use super::builder::{Object, SyncBuilder, private};
 #[cfg(feature = "mpi")]
+use crate::communicator::IntraCommunicator;
+#[cfg(feature = "mpi")]
 use crate::controller::WindowController;
 #[cfg(feature = "mpi")]
 use crate::error::CreateError;
@@ -16,8 +18,6 @@ use crate::plain::Plain;
 #[cfg(feature = "mpi")]
 use crate::plain::TypeLayout;
 use crate::waitlist::Inheritance;
-#[cfg(feature = "mpi")]
-use mpi::traits::Communicator;
 use std::any::type_name;
 use std::cell::UnsafeCell;
 use std::fmt;
@@ -220,12 +220,13 @@ impl Mutex {
     /// }
     /// # Ok::<(), mpisync::CreateError>(())
     /// ```
-    pub fn new<C: Communicator>(comm: &C) -> Result<Self, CreateError> {
+    #[track_caller]
+    pub fn new<C: IntraCommunicator>(comm: &C) -> Result<Self, CreateError> {
         Self::builder(comm).build()
     }
 
     /// Begins to make a mutex on `comm`.
-    pub fn builder<C: Communicator>(comm: &C) -> SyncBuilder<'_, MutexOf<()>, C> {
+    pub fn builder<C: IntraCommunicator>(comm: &C) -> SyncBuilder<'_, MutexOf<()>, C> {
         SyncBuilder::new(comm, MutexOf { value: () })
     }
 }
@@ -247,13 +248,14 @@ impl<T: Plain> Mutex<T> {
     /// *best = best.min(found);
     /// # Ok::<(), mpisync::CreateError>(())
     /// ```
-    pub fn with_value<C: Communicator>(comm: &C, value: T) -> Result<Self, CreateError> {
+    #[track_caller]
+    pub fn with_value<C: IntraCommunicator>(comm: &C, value: T) -> Result<Self, CreateError> {
         Mutex::builder(comm).value(value).build()
     }
 }
 
 #[cfg(feature = "mpi")]
-impl<'a, C: Communicator> SyncBuilder<'a, MutexOf<()>, C> {
+impl<'a, C: IntraCommunicator> SyncBuilder<'a, MutexOf<()>, C> {
     /// The value that it guards, the same on all ranks.
     pub fn value<T: Plain>(self, value: T) -> SyncBuilder<'a, MutexOf<T>, C> {
         self.with_object(MutexOf { value })
@@ -269,11 +271,13 @@ impl<T: Plain> private::Object for MutexOf<T> {
     const KIND: &'static str = "mutex";
 
     fn arguments(&self) -> Vec<(&'static str, String)> {
-        let value = crate::memory::cells::fingerprint(bytes(&self.value));
+        // The bytes themselves, for equal values of a plain type have equal bytes.
+        let value = bytes(&self.value).iter();
+        let value = value.map(|byte| format!("{byte:02x}")).collect();
         vec![
             ("type of value", type_name::<T>().to_owned()),
             ("layout of value", TypeLayout::of::<T>().to_string()),
-            ("value (a hash of it)", format!("{value:x}")),
+            ("bytes of value", value),
         ]
     }
 

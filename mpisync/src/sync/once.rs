@@ -4,6 +4,8 @@ use super::base::Base;
 #[cfg(feature = "mpi")]
 use super::builder::{Object, SyncBuilder, private};
 #[cfg(feature = "mpi")]
+use crate::communicator::IntraCommunicator;
+#[cfg(feature = "mpi")]
 use crate::controller::WindowController;
 #[cfg(feature = "mpi")]
 use crate::error::CreateError;
@@ -12,8 +14,6 @@ use crate::error::{FenceError, LockError};
 use crate::memory::annex::Annex;
 use crate::memory::annex::Cargo;
 use crate::waitlist::Inheritance;
-#[cfg(feature = "mpi")]
-use mpi::traits::Communicator;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::any::type_name;
@@ -279,12 +279,13 @@ impl<T: Serialize + DeserializeOwned> OnceShared<T> {
     /// let token = token.get_or_init(|| "…".to_owned());
     /// # Ok::<(), mpisync::CreateError>(())
     /// ```
-    pub fn new<C: Communicator>(comm: &C) -> Result<Self, CreateError> {
+    #[track_caller]
+    pub fn new<C: IntraCommunicator>(comm: &C) -> Result<Self, CreateError> {
         Self::builder(comm).build()
     }
 
     /// Begins to make a value on `comm`.
-    pub fn builder<C: Communicator>(comm: &C) -> SyncBuilder<'_, OnceOf<T>, C> {
+    pub fn builder<C: IntraCommunicator>(comm: &C) -> SyncBuilder<'_, OnceOf<T>, C> {
         let once = OnceOf {
             capacity: CAPACITY,
             value: std::marker::PhantomData,
@@ -294,7 +295,7 @@ impl<T: Serialize + DeserializeOwned> OnceShared<T> {
 }
 
 #[cfg(feature = "mpi")]
-impl<T, C: Communicator> SyncBuilder<'_, OnceOf<T>, C> {
+impl<T, C: IntraCommunicator> SyncBuilder<'_, OnceOf<T>, C> {
     /// For how many bytes there is room on the root's node, once the value is serialized; 64 KiB if not said. The same on all
     /// ranks.
     pub fn capacity(mut self, bytes: usize) -> Self {

@@ -4,6 +4,8 @@ use super::base::Base;
 #[cfg(feature = "mpi")]
 use super::builder::{Object, SyncBuilder, private};
 #[cfg(feature = "mpi")]
+use crate::communicator::IntraCommunicator;
+#[cfg(feature = "mpi")]
 use crate::controller::WindowController;
 #[cfg(feature = "mpi")]
 use crate::error::CreateError;
@@ -13,8 +15,6 @@ use crate::memory::annex::Annex;
 use crate::memory::annex::Cargo;
 use crate::memory::words::waitlist::MOST_PERMITS;
 use crate::waitlist::Inheritance;
-#[cfg(feature = "mpi")]
-use mpi::traits::Communicator;
 use std::fmt;
 use std::mem;
 use std::time::Duration;
@@ -301,12 +301,16 @@ impl Semaphore {
     /// drop(permit);
     /// # Ok::<(), mpisync::CreateError>(())
     /// ```
-    pub fn new<C: Communicator>(comm: &C, permits: u32) -> Result<Self, CreateError> {
+    #[track_caller]
+    pub fn new<C: IntraCommunicator>(comm: &C, permits: u32) -> Result<Self, CreateError> {
         Self::builder(comm, permits).build()
     }
 
     /// Begins to make a semaphore on `comm`.
-    pub fn builder<C: Communicator>(comm: &C, permits: u32) -> SyncBuilder<'_, SemaphoreOf, C> {
+    pub fn builder<C: IntraCommunicator>(
+        comm: &C,
+        permits: u32,
+    ) -> SyncBuilder<'_, SemaphoreOf, C> {
         let is_bounded = true;
         SyncBuilder::new(
             comm,
@@ -319,7 +323,7 @@ impl Semaphore {
 }
 
 #[cfg(feature = "mpi")]
-impl<C: Communicator> SyncBuilder<'_, SemaphoreOf, C> {
+impl<C: IntraCommunicator> SyncBuilder<'_, SemaphoreOf, C> {
     /// More permits can be [released](Semaphore::release) than there were; bounded if not said. The same on all ranks.
     pub fn unbounded(mut self) -> Self {
         self.object.is_bounded = false;

@@ -4,6 +4,8 @@
 use super::builder::{Object, SyncBuilder, private};
 #[cfg(feature = "mpi")]
 use crate::cluster::Word;
+#[cfg(feature = "mpi")]
+use crate::communicator::IntraCommunicator;
 use crate::controller::WindowController;
 #[cfg(feature = "mpi")]
 use crate::error::CreateError;
@@ -13,8 +15,6 @@ use crate::memory::annex::Annex;
 use crate::rounds::RoundWord;
 use crate::rounds::turn::Turns;
 use crate::wait::{Deadline, Stop};
-#[cfg(feature = "mpi")]
-use mpi::traits::Communicator;
 use std::cell::Cell;
 use std::fmt;
 use std::time::Duration;
@@ -197,12 +197,13 @@ impl Turn {
     /// turn.each(|rank| println!("rank {rank} prints after rank {}", rank - 1));
     /// # Ok::<(), mpisync::CreateError>(())
     /// ```
-    pub fn new<C: Communicator>(comm: &C) -> Result<Self, CreateError> {
+    #[track_caller]
+    pub fn new<C: IntraCommunicator>(comm: &C) -> Result<Self, CreateError> {
         Self::builder(comm).build()
     }
 
     /// Begins to make a turn on `comm`.
-    pub fn builder<C: Communicator>(comm: &C) -> SyncBuilder<'_, TurnOf, C> {
+    pub fn builder<C: IntraCommunicator>(comm: &C) -> SyncBuilder<'_, TurnOf, C> {
         SyncBuilder::new(comm, TurnOf(()))
     }
 }

@@ -17,6 +17,9 @@ fn main() {
     let case = std::env::args().nth(2).expect("a case is named");
     match case.as_str() {
         "before_initialization" => before_initialization(),
+        "thread_that_must_not_call_mpi" => thread_that_must_not_call_mpi(),
+        "started_by_another_launcher" => started_by_another_launcher(),
+        "alone" => alone(),
         "local_without_mpi" => local_without_mpi(),
         "controller_beyond_universe" => controller_beyond_universe(),
         "guard_beyond_universe" => guard_beyond_universe(),
@@ -37,6 +40,65 @@ fn before_initialization() {
     let universe = mpi::initialize().expect("MPI is initialized once");
     let mut ctrl = mpisync::sync(&universe.world()).expect("now MPI is initialized");
     drop(ctrl.write());
+}
+
+/// Where MPI was initialized for one thread only.
+fn thread_that_must_not_call_mpi() {
+    let asked = mpi::Threading::Funneled;
+    let (universe, provided) =
+        mpi::initialize_with_threading(asked).expect("MPI is initialized once");
+    if provided < mpi::Threading::Serialized {
+        let beside = std::thread::spawn(|| {
+            let world = SimpleCommunicator::world();
+            let told = |error: Option<CreateError>| {
+                let error = error.expect("this thread must not call MPI");
+                assert!(
+                    matches!(error, CreateError::WrongThread { .. }),
+                    "{error:?}"
+                );
+                let words = error.to_string();
+                assert!(words.contains("mpisync::initialize()"), "{words}");
+            };
+            told(mpisync::sync(&world).err());
+            told(mpisync::Mutex::new(&world).err());
+            told(mpisync::RemoteChannel::<u8>::new(&world, 1).err());
+            told(mpisync::Region::<u8>::new(&world, [1]).err());
+            match Batch::builder(&world).tasks(1).build() {
+                Err(BatchError::Create(error)) => told(Some(error)),
+                other => panic!("{other:?}"),
+            }
+        });
+        beside.join().unwrap();
+    }
+    // The thread that initialized MPI may.
+    let mut ctrl = mpisync::sync(&universe.world()).unwrap();
+    drop(ctrl.write());
+}
+
+/// By one that this program's MPI does not understand, as one of several processes.
+fn started_by_another_launcher() {
+    let universe = mpisync::initialize().expect("MPI is initialized once");
+    let world = universe.world();
+    assert_eq!(world.size(), 1, "MPI does not understand the launcher");
+    let error = mpisync::sync(&world).expect_err("the others have their own lock");
+    assert!(
+        matches!(error, CreateError::OtherLauncher { .. }),
+        "{error:?}"
+    );
+    println!("told: {error}");
+    let error = mpisync::Region::<u8>::new(&SimpleCommunicator::self_comm(), [1]);
+    assert!(
+        matches!(error, Err(CreateError::OtherLauncher { .. })),
+        "{error:?}"
+    );
+}
+
+/// As the only process, without a launcher or with one that is to be ignored.
+fn alone() {
+    let universe = mpisync::initialize().expect("MPI is initialized once");
+    let world = universe.world();
+    assert_eq!(world.size(), 1);
+    drop(mpisync::sync(&world).unwrap().write());
 }
 
 fn local_without_mpi() {

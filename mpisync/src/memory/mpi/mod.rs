@@ -15,7 +15,7 @@ pub(crate) use carrier::{Carrier, Handler};
 pub(crate) use comm::{Farewell, OwnComm};
 #[cfg(feature = "region")]
 pub(crate) use create::announce;
-pub(crate) use create::{Created, CreatedSlots, Terms, block, check_running, slots};
+pub(crate) use create::{Created, CreatedSlots, Creation, Terms, block, slots};
 pub(crate) use datatype::{PackedItems, UnpackedItems};
 pub(crate) use part::PartComm;
 pub use shape::datatype;

@@ -1,11 +1,11 @@
 //! Making counters on MPI communicators.
 
 use super::{Counter, Integer};
+use crate::communicator::IntraCommunicator;
 use crate::controller::WindowController;
 use crate::error::CreateError;
 use crate::memory::annex::Annex;
 use crate::sync::builder::{Object, SyncBuilder, private};
-use ::mpi::traits::Communicator;
 use std::any::type_name;
 
 /// A counter to be made.
@@ -31,18 +31,19 @@ impl<T: Integer> Counter<T> {
     /// }
     /// # Ok::<(), mpisync::CreateError>(())
     /// ```
-    pub fn new<C: Communicator>(comm: &C) -> Result<Self, CreateError> {
+    #[track_caller]
+    pub fn new<C: IntraCommunicator>(comm: &C) -> Result<Self, CreateError> {
         Self::builder(comm).build()
     }
 
     /// Begins to make a counter on `comm`.
-    pub fn builder<C: Communicator>(comm: &C) -> SyncBuilder<'_, CounterOf<T>, C> {
+    pub fn builder<C: IntraCommunicator>(comm: &C) -> SyncBuilder<'_, CounterOf<T>, C> {
         let (start, step) = (T::ZERO, T::ONE);
         SyncBuilder::new(comm, CounterOf { start, step })
     }
 }
 
-impl<T: Integer, C: Communicator> SyncBuilder<'_, CounterOf<T>, C> {
+impl<T: Integer, C: IntraCommunicator> SyncBuilder<'_, CounterOf<T>, C> {
     /// The first number; 0 if not said. The same on all ranks.
     pub fn start(mut self, start: T) -> Self {
         self.object.start = start;

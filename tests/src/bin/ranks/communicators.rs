@@ -1,10 +1,13 @@
 //! Controllers on all kinds of communicators, and communicators that share ranks.
 
+use std::mem;
 use std::sync::atomic::Ordering::SeqCst;
+use std::thread;
 
-use mpi::topology::{Color, SimpleCommunicator};
+use mpi::ffi;
+use mpi::topology::{Color, InterCommunicator, SimpleCommunicator};
 use mpi::traits::*;
-use mpisync::WindowController;
+use mpisync::{CreateError, Mutex, Plain, RemoteChannel, WindowController};
 use mpisync_tests::job::{Case, Job};
 use mpisync_tests::rng::Rng;
 use mpisync_tests::scratch::until;
@@ -19,6 +22,8 @@ pub const CASES: &[Case] = &[
     ("ranks_in_other_orders", ranks_in_other_orders),
     ("overlapping_communicators", overlapping_communicators),
     ("some_ranks_only", some_ranks_only),
+    ("inter_communicator", inter_communicator),
+    ("threads_on_one_communicator", threads_on_one_communicator),
 ];
 
 /// What a controller says of itself is what it was made with.
@@ -44,6 +49,7 @@ fn self_communicator(job: &Job) {
         .world
         .split_by_color(Color::with_value(job.rank))
         .unwrap();
+    drop(mpisync::sync(&SimpleCommunicator::self_comm()).unwrap());
     let mut ctrl = mpisync::sync(&alone).unwrap();
     assert_eq!((ctrl.rank(), ctrl.size()), (0, 1));
     let guard = ctrl.write();
@@ -213,4 +219,64 @@ fn some_ranks_only(job: &Job) {
         let others = job.size as u64 - 1;
         until("the others", || job.scratch.word(0).load(SeqCst) == others);
     }
+}
+
+/// Two groups of ranks, seen from both, behind the type of a communicator of one group: in a release build `duplicate` of an
+/// inter-communicator returns such a one. For 2 ranks and more.
+fn inter_communicator(job: &Job) {
+    let half = job.rank % 2;
+    let part = job.world.split_by_color(Color::with_value(half)).unwrap();
+    let inter = {
+        let mut raw = part.as_raw();
+        // SAFETY: the groups are disjoint, each is led by its rank 0, and the leaders are ranks 0 and 1 of the world.
+        unsafe {
+            let world = job.world.as_raw();
+            ffi::MPI_Intercomm_create(part.as_raw(), 0, world, 1 - half, 7, &mut raw);
+            InterCommunicator::from_raw(raw)
+        }
+    };
+    // SAFETY: both types are one handle, which knows itself what it is.
+    let disguised: SimpleCommunicator = unsafe { mem::transmute(inter) };
+    let is_told = |error: Option<CreateError>| {
+        let error = error.expect("there are two groups");
+        assert!(matches!(error, CreateError::InterCommunicator), "{error:?}");
+        assert!(error.to_string().contains("merge"), "{error}");
+    };
+    is_told(mpisync::sync(&disguised).err());
+    is_told(Mutex::new(&disguised).err());
+    is_told(RemoteChannel::<u8>::new(&disguised, 4).err());
+    drop(mpisync::sync(&part).unwrap());
+}
+
+/// Two threads of each rank make objects of one communicator, in whatever order they come to it on each rank. The objects of a
+/// pair are the same on all ranks, or all ranks are told.
+fn threads_on_one_communicator(job: &Job) {
+    const ROUNDS: usize = 200;
+
+    fn make<T: Plain + PartialEq>(value: T, make: impl Fn(T) -> Result<Mutex<T>, CreateError>) {
+        for _ in 0..ROUNDS {
+            match make(value) {
+                Ok(mut mutex) => assert!(*mutex.lock() == value, "the value of another object"),
+                Err(error @ (CreateError::Diverged { .. } | CreateError::OtherRank { .. })) => {
+                    assert!(error.to_string().contains("the same objects"), "{error}");
+                }
+                Err(error) => panic!("{error:?}"),
+            }
+        }
+    }
+
+    if mpi::environment::threading_support() < mpi::Threading::Multiple {
+        return;
+    }
+    job.world.barrier();
+    // Threads of their own, for a communicator need not be one that may be lent to another thread.
+    let world = SimpleCommunicator::world;
+    let small = thread::spawn(move || make(7_u64, |value| Mutex::with_value(&world(), value)));
+    let large = thread::spawn(move || {
+        make([9_u64; 512], |value| Mutex::with_value(&world(), value));
+    });
+    small.join().unwrap();
+    large.join().unwrap();
+    job.world.barrier();
+    drop(mpisync::sync(&job.world).unwrap());
 }

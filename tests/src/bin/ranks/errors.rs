@@ -1,8 +1,15 @@
 //! Making a controller with arguments that are wrong, or that differ between the ranks.
 
-use mpi::topology::Color;
+use std::any::type_name;
+
+use mpi::topology::{Color, SimpleCommunicator};
 use mpi::traits::*;
-use mpisync::{CreateError, WindowController};
+use mpisync::batch::BatchError;
+use mpisync::ndarray::IxDyn;
+use mpisync::{
+    Barrier, Batch, Condvar, Counter, CreateError, Equivalence, Mutex, OnceShared, Plain, Region,
+    RemoteChannel, Semaphore, Turn, WindowController,
+};
 use mpisync_tests::job::{Case, Job};
 
 use crate::common::still_works;
@@ -17,6 +24,12 @@ pub const CASES: &[Case] = &[
     ("names_differ", names_differ),
     ("long_names", long_names),
     ("errors_then_controllers", errors_then_controllers),
+    ("other_orders", other_orders),
+    ("made_anywhere", made_anywhere),
+    ("types_of_one_name", types_of_one_name),
+    ("alignments_differ", alignments_differ),
+    ("many_dimensions", many_dimensions),
+    ("long_arguments", long_arguments),
 ];
 
 fn build(job: &Job, master: i32, name: &str) -> Result<WindowController, CreateError> {
@@ -161,5 +174,172 @@ fn errors_then_controllers(job: &Job) {
     }
     let comm = job.world.split_by_color(Color::with_value(0)).unwrap();
     still_works(&mut mpisync::sync(&comm).unwrap());
+    assert_next_works(job);
+}
+
+/// Checks that all ranks have an error: rank 0 and others that of the lowest rank that is not as rank 0, `odd`, or their own.
+fn assert_diverged<T>(job: &Job, odd: bool, outcome: Result<T, CreateError>, lines: [u32; 2]) {
+    let error = outcome.err().expect("the ranks are at different places");
+    let text = error.to_string();
+    match error {
+        CreateError::Diverged { rank, .. } => assert!(odd && rank == job.rank, "{text}"),
+        CreateError::OtherRank { rank, .. } => assert!(!odd && rank == 1, "{text}"),
+        other => panic!("{other:?}"),
+    }
+    for line in lines {
+        assert!(text.contains(&format!("{}:{line}:", file!())), "{text}");
+    }
+}
+
+/// Two objects of one kind, without names, that rank 1 makes in the other order. For 2 ranks and more.
+fn other_orders(job: &Job) {
+    let odd = job.rank == 1;
+    let first = || (line!(), Mutex::with_value(&job.world, 1_u64).map(drop));
+    let second = || (line!(), Mutex::with_value(&job.world, 1_u64).map(drop));
+    let lines = [line!() - 2, line!() - 1];
+    let outcomes = if odd {
+        [second(), first()]
+    } else {
+        [first(), second()]
+    };
+    for (_, outcome) in outcomes {
+        assert_diverged(job, odd, outcome, lines);
+    }
+    assert_next_works(job);
+}
+
+/// Makes one object of every kind, all of them at the line where this stands.
+macro_rules! make_anywhere {
+    ($job:expr) => {{
+        let world = &$job.world;
+        drop(WindowController::builder(world).anywhere().build().unwrap());
+        drop(Mutex::builder(world).anywhere().build().unwrap());
+        drop(Condvar::builder(world).anywhere().build().unwrap());
+        drop(Semaphore::builder(world, 2).anywhere().build().unwrap());
+        drop(Counter::<u8>::builder(world).anywhere().build().unwrap());
+        let once = OnceShared::<u8>::builder(world);
+        drop(once.anywhere().build().unwrap());
+        drop(Turn::builder(world).anywhere().build().unwrap());
+        drop(Barrier::builder(world).anywhere().build().unwrap());
+        let channel = RemoteChannel::<u8>::builder(world, 2);
+        drop(channel.anywhere().build().unwrap());
+        let region = Region::<u8>::builder(world, [2]);
+        drop(region.anywhere().build().unwrap());
+        let batch = Batch::builder(world).tasks(3).worker_size($job.size);
+        drop(batch.anywhere().build().unwrap());
+    }};
+}
+
+/// Made in two branches that say so.
+fn made_anywhere(job: &Job) {
+    match job.rank {
+        0 => make_anywhere!(job),
+        _ => make_anywhere!(job),
+    }
+    assert_next_works(job);
+}
+
+/// Makes a mutex and a region of a type, at one place for all types; what was wrong with each.
+fn made_with<T: Plain + Default>(world: &SimpleCommunicator) -> [Result<(), CreateError>; 2] {
+    [
+        Mutex::with_value(world, T::default()).map(drop),
+        Region::<T>::new(world, [3]).map(drop),
+    ]
+}
+
+fn assert_layouts_differ(outcomes: [Result<(), CreateError>; 2]) {
+    for outcome in outcomes {
+        let text = outcome.expect_err("the types differ").to_string();
+        assert!(text.contains("layout of"), "{text}");
+    }
+}
+
+/// Types of one name that differ in size, as two blocks of a function may define them. For 2 ranks and more.
+fn types_of_one_name(job: &Job) {
+    let (small, small_name) = {
+        #[derive(Clone, Copy, Equivalence)]
+        #[repr(C)]
+        struct Value([u64; 1]);
+        impl Default for Value {
+            fn default() -> Self {
+                Value([1; 1])
+            }
+        }
+        (made_with::<Value> as fn(&_) -> _, type_name::<Value>())
+    };
+    let (large, large_name) = {
+        #[derive(Clone, Copy, Equivalence)]
+        #[repr(C)]
+        struct Value([u64; 512]);
+        impl Default for Value {
+            fn default() -> Self {
+                Value([1; 512])
+            }
+        }
+        (made_with::<Value> as fn(&_) -> _, type_name::<Value>())
+    };
+    assert_eq!(small_name, large_name);
+    for odd in 0..job.size.min(2) {
+        let made = if job.rank == odd { large } else { small };
+        assert_layouts_differ(made(&job.world));
+    }
+    assert_next_works(job);
+}
+
+/// Types of one name and one size, of which one begins at other addresses. For 2 ranks and more.
+fn alignments_differ(job: &Job) {
+    let usual = {
+        #[derive(Clone, Copy, Default, Equivalence)]
+        #[repr(C)]
+        struct Value([u64; 16]);
+        made_with::<Value> as fn(&_) -> _
+    };
+    let aligned = {
+        #[derive(Clone, Copy, Default, Equivalence)]
+        #[repr(C, align(128))]
+        struct Value([u64; 16]);
+        made_with::<Value> as fn(&_) -> _
+    };
+    for odd in 0..job.size.min(2) {
+        let made = if job.rank == odd { aligned } else { usual };
+        assert_layouts_differ(made(&job.world));
+    }
+    assert_next_works(job);
+}
+
+/// Shapes that differ in the last two of 70 dimensions only. For 2 ranks and more.
+fn many_dimensions(job: &Job) {
+    let mut shape = [1; 70];
+    let region = Region::<u8, IxDyn>::new(&job.world, &shape[..]).unwrap();
+    assert_eq!(region.shape(), shape);
+    if job.rank == 1 {
+        shape[68] = 6;
+    } else {
+        shape[69] = 6;
+    }
+    let error = Region::<u8, IxDyn>::new(&job.world, &shape[..]).unwrap_err();
+    let text = error.to_string();
+    assert!(text.contains("shape") && text.contains("6, 1]"), "{text}");
+    assert!(text.contains("1, 6]"), "{text}");
+    assert_next_works(job);
+}
+
+/// Arguments that differ at their end only, and that are long in bytes. For 2 ranks and more.
+fn long_arguments(job: &Job) {
+    let made = |odd: &str| {
+        let path = job.file(&"\u{1d11e}/".repeat(1_000)).join(odd);
+        let name = "\u{1d11e}".repeat(100_000);
+        let batch = Batch::builder(&job.world).names([name]).state_dir(path);
+        batch.build().map(drop)
+    };
+    let error = made(if job.rank == 1 { "odd" } else { "even" }).unwrap_err();
+    assert!(matches!(error, BatchError::Create(_)), "{error}");
+    let text = error.to_string();
+    assert!(text.contains("state directory"), "{text}");
+    assert!(text.contains("odd") && text.contains("even"), "{text}");
+    assert!(text.len() < 4_000, "{text}");
+    // The same on all ranks, and nothing that a file system takes.
+    let error = made("even").unwrap_err();
+    assert!(!matches!(error, BatchError::Create(_)), "{error}");
     assert_next_works(job);
 }

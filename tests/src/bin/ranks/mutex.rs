@@ -405,9 +405,9 @@ fn mutex_arguments_differ(job: &Job) {
     let value = u32::from(odd);
     differs(builder().value(value).build().map(drop), "value");
     let outcome = if odd {
-        builder().value(0i32).build().map(drop)
+        builder().anywhere().value(0i32).build().map(drop)
     } else {
-        builder().value(0u32).build().map(drop)
+        builder().anywhere().value(0u32).build().map(drop)
     };
     differs(outcome, "type of value");
     let outcome = if odd {
@@ -415,7 +415,7 @@ fn mutex_arguments_differ(job: &Job) {
     } else {
         builder().build().map(drop)
     };
-    differs(outcome, "kind of object");
+    differs(outcome, "the same objects");
     drop(builder().build().unwrap().lock());
 }
 

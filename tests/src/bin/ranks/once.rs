@@ -424,9 +424,10 @@ fn once_arguments_differ(job: &Job) {
     let capacity = 100 + usize::from(odd);
     differs(builder().capacity(capacity).build().map(drop), "capacity");
     let outcome = if odd {
-        OnceShared::<i32>::new(&job.world).map(drop)
+        let builder = OnceShared::<i32>::builder(&job.world);
+        builder.anywhere().build().map(drop)
     } else {
-        builder().build().map(drop)
+        builder().anywhere().build().map(drop)
     };
     differs(outcome, "type of value");
     let outcome = if odd {
@@ -434,7 +435,7 @@ fn once_arguments_differ(job: &Job) {
     } else {
         builder().build().map(drop)
     };
-    differs(outcome, "kind of object");
+    differs(outcome, "the same objects");
     assert_eq!(*builder().build().unwrap().get_or_init(|| 3), 3);
 }
 

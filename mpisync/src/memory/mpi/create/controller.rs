@@ -7,7 +7,9 @@ use super::super::super::limits;
 use super::super::super::mapping::Mapping;
 use super::super::super::segment::{Extent, Segment};
 use super::super::super::topology::Topology;
-use super::{Fault, NewMemory, Offer, Refusal, Terms, agree, domain_of};
+use super::{
+    Creation, NewMemory, Offer, Refusal, Terms, agree, check_length, domain_of, no_memory,
+};
 use crate::error::CreateError;
 use mpi::traits::Communicator;
 use serde::{Deserialize, Serialize};
@@ -31,44 +33,46 @@ pub(crate) struct CreatedFar {
     pub(crate) agent: Option<Block>,
 }
 
-/// Makes the memory of a new controller on `comm`, and `memory` bytes beside on each node; collective. All ranks succeed or
-/// all fail, once `join` has been called with it on all ranks.
+/// Makes the memory of a new controller, and `memory` bytes beside on each node; collective. All ranks succeed or all fail, once
+/// `join` has been called with it on all ranks.
 ///
 /// That is one broadcast and one reduction a controller, for the leader says with the terms where the block lies. Where
 /// there are several nodes, each leader says that on its node, which is one broadcast more.
 pub(crate) fn block<T>(
-    comm: &impl Communicator,
+    creation: &Creation<'_, impl Communicator>,
     terms: &Terms<'_>,
     memory: usize,
     join: impl FnOnce(Created) -> T,
 ) -> Result<T, CreateError> {
-    let domain = domain_of(comm, &terms.asked)?;
+    let domain = domain_of(creation.comm(), terms)?;
     let annex = terms.annex.length(domain.topology());
     let length = domain.segment().shape().block_length() + annex;
     let beside = Beside::new(memory, domain.topology());
     let comms = domain.comms.as_ref().expect("a domain on a communicator");
     let leads = domain.topology().is_leader();
     let (mut fresh, mut offered, mut own) = (None, None, None);
-    let offer = Offer::exchange(&domain, terms, |is_wanted| {
+    let offer = Offer::exchange(&domain, terms, || {
         let mut site = Site::find(domain.segment(), length, &mut fresh);
-        if is_wanted {
-            prepare(&domain, &terms.annex, &site, fresh.as_ref());
-            site.memory = beside.offer(&mut own);
-        }
+        prepare(&domain, &terms.annex, &site, fresh.as_ref());
+        site.memory = beside.offer(&mut own);
         offered = Some(site);
         site
     })?;
     let mut found: Option<Site> = None;
-    let verdict = terms.judge(&domain, &offer.said).and_then(|()| {
-        let site: Site = offer.body();
-        found = Some(site);
+    let verdict = offer.judge(&domain, terms).and_then(|()| {
+        found = offer.body();
+        let Some(site) = found else {
+            // The leader has found out what is wrong with what it was asked for.
+            return Ok(());
+        };
         let rank = comms.all.rank();
+        site.check(domain.segment(), rank, length)?;
         if let Some(chunk) = site.chunk {
             chunk.map(rank, &mut fresh)?;
         }
         beside.take(site.memory, rank, &mut own)
     });
-    let agreed = agree(&comms.all, terms, &verdict);
+    let agreed = agree(&comms.all, &verdict);
     if let Some(site) = offered {
         if let Some(memory) = site.memory {
             memory.remove_name();
@@ -164,22 +168,43 @@ impl Beside {
         offered: Option<NewMemory>,
         rank: i32,
         own: &mut Option<Mapping>,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), CreateError> {
+        let offered_length = offered.map_or(Ok(0), |memory| memory.length(rank))?;
+        check_length(rank, offered_length, self.shared_length())?;
         if let Some(memory) = offered {
             return memory.map(rank, own);
         }
         if let Beside::Private(length) = self {
             limits::check(length, false)
-                .map_err(|shortage| Fault::refused(rank, Refusal::Shortage(shortage)))?;
+                .map_err(|shortage| Refusal::Shortage(shortage).on(rank))?;
             let none = rustix::io::Errno::NOMEM.raw_os_error();
-            let private = Mapping::try_private(length).ok_or(Fault::memory(rank, none))?;
+            let private = Mapping::try_private(length).ok_or_else(|| no_memory(rank, none))?;
             *own = Some(private);
         }
         Ok(())
     }
+
+    /// How many bytes the leader has to offer.
+    fn shared_length(self) -> usize {
+        match self {
+            Beside::Shared(length) => length,
+            Beside::Nothing | Beside::Private(_) => 0,
+        }
+    }
 }
 
 impl Site {
+    /// Whether a block of this rank's `length` lies there.
+    fn check(&self, segment: &Segment, rank: i32, length: usize) -> Result<(), CreateError> {
+        let end = self.extent.offset as usize + length;
+        check_length(rank, self.extent.length as usize, length)?;
+        let room = match self.chunk {
+            Some(chunk) => chunk.length(rank)?,
+            None => segment.chunk(self.extent.chunk).length(),
+        };
+        check_length(rank, room.min(end), end)
+    }
+
     /// Finds one of this length. A chunk that the leader has to add for it is left in `fresh`.
     fn find(segment: &Segment, length: usize, fresh: &mut Option<Mapping>) -> Self {
         match segment.allocate(length) {

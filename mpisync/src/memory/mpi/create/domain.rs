@@ -7,7 +7,7 @@ use super::super::super::topology::Topology;
 use super::super::attribute;
 use super::super::carrier::Carrier;
 use super::super::comm::OwnComm;
-use super::{NewMemory, Terms, agree, broadcast};
+use super::{NewMemory, Terms, agree, broadcast, check_length};
 use crate::error::CreateError;
 use crate::memory::words::lock::MAX_RANKS;
 use crate::transport::{Asked, Transport};
@@ -15,14 +15,11 @@ use mpi::traits::Communicator;
 use std::sync::Arc;
 
 /// Makes the domain of `comm` and hangs it on `comm`; collective.
-pub(super) fn new(
-    comm: &impl Communicator,
-    asked: &Result<Asked, CreateError>,
-) -> Result<Arc<Domain>, CreateError> {
+pub(super) fn new(comm: &impl Communicator, terms: &Terms<'_>) -> Result<Arc<Domain>, CreateError> {
     let all = OwnComm::duplicate(comm)?;
     let node = all.node()?;
     let made = Topology::gather(&all, &node).and_then(|topology| {
-        let wanted = Wanted::of_rank_0(&all, asked)?;
+        let wanted = Wanted::of_rank_0(&all, &terms.asked)?;
         if topology.spans_nodes() && wanted.progress_thread {
             check_threads(&all)?;
         }
@@ -75,14 +72,17 @@ fn first_chunk(all: &OwnComm, node: &OwnComm, topology: &Topology) -> Result<Map
         let most = MAX_RANKS as i32 - 1;
         return Err(CreateError::TooManyRanks { size, most });
     }
-    let terms = Terms::of("communicator", "");
+    let length = Segment::first_length(Shape::of(topology), 0);
     let (mut offer, mut mine) = (None, None);
     if node.rank() == 0 {
-        let length = Segment::first_length(Shape::of(topology), 0);
         offer = Some(NewMemory::create(length, &mut mine));
     }
     let offer = broadcast(node, offer)?.expect("of the leader");
-    let agreed = agree(all, &terms, &offer.map(all.rank(), &mut mine));
+    let rank = all.rank();
+    let mapped = (offer.length(rank))
+        .and_then(|leader| check_length(rank, leader, length))
+        .and_then(|()| offer.map(rank, &mut mine));
+    let agreed = agree(all, &mapped);
     if node.rank() == 0 {
         offer.remove_name();
     }

@@ -6,7 +6,9 @@
 #[cfg(feature = "region")]
 mod announce;
 mod controller;
+mod creation;
 mod domain;
+mod launcher;
 mod slots;
 mod terms;
 
@@ -14,78 +16,93 @@ use super::super::domain::Domain;
 use super::super::limits::{self, Shortage};
 use super::super::mapping::{Mapping, SharedName};
 use super::attribute;
-use super::comm::{OwnComm, check};
+use super::comm::OwnComm;
 use crate::error::CreateError;
-use crate::transport::Asked;
 #[cfg(feature = "region")]
 pub(crate) use announce::announce;
 pub(crate) use controller::{Created, block};
-use mpi::ffi;
+pub(crate) use creation::Creation;
 use mpi::traits::Communicator;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 pub(crate) use slots::{CreatedSlots, slots};
 use std::sync::Arc;
-use terms::Said;
 pub(crate) use terms::Terms;
 
 /// What mpisync keeps for `comm`, made if need be; collective.
-fn domain_of(
-    comm: &impl Communicator,
-    asked: &Result<Asked, CreateError>,
-) -> Result<Arc<Domain>, CreateError> {
+fn domain_of(comm: &impl Communicator, terms: &Terms<'_>) -> Result<Arc<Domain>, CreateError> {
     match attribute::domain(comm.as_raw())? {
         Some(domain) => Ok(domain),
-        None => domain::new(comm, asked),
+        None => domain::new(comm, terms),
     }
 }
 
-/// MPI must have been initialized, and not finalized; before anything else is asked of a communicator.
-pub(crate) fn check_running() -> Result<(), CreateError> {
-    let (mut initialized, mut finalized) = (0, 0);
-    // SAFETY: these two may be called at any time (MPI 4.1, 11.4.1 and 11.2.2).
-    unsafe {
-        check("MPI_Initialized", ffi::MPI_Initialized(&mut initialized))?;
-        check("MPI_Finalized", ffi::MPI_Finalized(&mut finalized))?;
-    }
-    if initialized == 0 {
-        return Err(CreateError::NotInitialized);
-    }
-    if finalized != 0 {
-        return Err(CreateError::Finalized);
-    }
-    Ok(())
-}
+/// How many bytes go with the first broadcast: enough for nearly all that is sent.
+const FIRST_BYTES: usize = 2048;
+/// How many go with each one after that; MPI counts with 31 bits.
+const NEXT_BYTES: usize = 1 << 30;
 
-/// Sends rank 0's value to all; collective. It is small: a few hundred bytes.
+/// Sends rank 0's value to all; collective.
 fn broadcast<T: Serialize + DeserializeOwned>(comm: &OwnComm, value: T) -> Result<T, CreateError> {
-    let mut buffer = [0; 2048];
-    if comm.rank() == 0 {
-        postcard::to_slice(&value, &mut buffer).expect("it fits");
-    }
-    comm.broadcast(&mut buffer)?;
-    Ok(postcard::from_bytes(&buffer).expect("as it was sent"))
+    broadcast_from(comm, 0, value)
 }
+
+/// Sends the value of `root` to all, however long it is; collective. A value of more than 2 KiB takes a second broadcast.
+fn broadcast_from<T: Serialize + DeserializeOwned>(
+    comm: &OwnComm,
+    root: i32,
+    value: T,
+) -> Result<T, CreateError> {
+    const LENGTH: usize = size_of::<u64>();
+    let is_root = comm.rank() == root;
+    let mut bytes = Vec::new();
+    if is_root {
+        bytes = postcard::to_stdvec(&value).expect("plain data");
+    }
+    let mut first = [0; FIRST_BYTES];
+    first[..LENGTH].copy_from_slice(&(bytes.len() as u64).to_ne_bytes());
+    let with_first = bytes.len().min(FIRST_BYTES - LENGTH);
+    first[LENGTH..][..with_first].copy_from_slice(&bytes[..with_first]);
+    comm.broadcast_from(root, &mut first)?;
+    let (length, begin) = first.split_first_chunk().expect("it is longer");
+    let length = u64::from_ne_bytes(*length) as usize;
+    let with_first = length.min(begin.len());
+    if !is_root {
+        bytes.extend_from_slice(&begin[..with_first]);
+        bytes.resize(length, 0);
+    }
+    for part in bytes[with_first..].chunks_mut(NEXT_BYTES) {
+        comm.broadcast_from(root, part)?;
+    }
+    Ok(postcard::from_bytes(&bytes).expect("as it was sent"))
+}
+
+/// The version of mpisync, which says how everything else is to be read.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// What rank 0 was asked for, and what the node's leader offers.
 #[derive(Serialize, Deserialize)]
 struct Offer {
-    said: Said,
-    /// Of a kind that depends on the object, so to be read only by who makes the same.
+    version: String,
+    /// The terms, to be read only with the same version.
+    said: Vec<u8>,
+    /// What the leader offers, if it was asked for the same as rank 0. Of a kind that depends on the object, so to be read only
+    /// by who makes the same.
     body: Vec<u8>,
 }
 
 impl Offer {
     /// Lets every rank know what rank 0 was asked for, and what its node's leader offers, by `make`; collective. A leader
-    /// that was asked for something else than rank 0 is told so: then nothing will be made.
+    /// that was asked for something else than rank 0 offers nothing.
     fn exchange<B: Serialize>(
         domain: &Domain,
         terms: &Terms<'_>,
-        make: impl FnOnce(bool) -> B,
+        make: impl FnOnce() -> B,
     ) -> Result<Self, CreateError> {
         let comms = domain.comms.as_ref().expect("a domain on a communicator");
         let mut offer = Offer {
-            said: terms.said(),
+            version: VERSION.to_owned(),
+            said: encode(&terms.said()),
             body: Vec::new(),
         };
         let node = match &comms.far {
@@ -96,15 +113,43 @@ impl Offer {
             }
         };
         if domain.topology().is_leader() {
-            let is_wanted = terms.judge(domain, &offer.said).is_ok();
-            offer.body = postcard::to_stdvec(&make(is_wanted)).expect("an offer is plain data");
+            let is_wanted = offer.judge(domain, terms).is_ok();
+            offer.body = encode(&is_wanted.then(make));
         }
         broadcast(node, offer)
     }
 
-    fn body<B: DeserializeOwned>(&self) -> B {
+    /// Compares what rank 0 was asked for with what this rank was.
+    fn judge(&self, domain: &Domain, terms: &Terms<'_>) -> Result<(), CreateError> {
+        if self.version != VERSION {
+            return Err(CreateError::ArgumentsDiffer {
+                argument: "version of mpisync",
+                rank: domain.topology().rank() as i32,
+                rank_0: self.version.clone(),
+                here: VERSION.to_owned(),
+            });
+        }
+        let said = postcard::from_bytes(&self.said).expect("terms of the same version");
+        terms.judge(domain, &said)
+    }
+
+    /// What the leader offers; nothing where it has found that it was asked for something else than rank 0. To be called by a
+    /// rank that was asked for the same.
+    fn body<B: DeserializeOwned>(&self) -> Option<B> {
         postcard::from_bytes(&self.body).expect("an offer of the same object")
     }
+}
+
+fn encode(value: &impl Serialize) -> Vec<u8> {
+    postcard::to_stdvec(value).expect("plain data")
+}
+
+/// The leader's length of some memory has to be this rank's own: both have computed it from the same arguments.
+fn check_length(rank: i32, leader: usize, here: usize) -> Result<(), CreateError> {
+    if leader == here {
+        return Ok(());
+    }
+    Err(CreateError::LengthsDiffer { rank, leader, here })
 }
 
 /// New shared memory that a leader offers to the ranks of its node, or why there is none.
@@ -119,6 +164,20 @@ enum Refusal {
     Shortage(Shortage),
 }
 
+impl Refusal {
+    fn on(self, rank: i32) -> CreateError {
+        match self {
+            Refusal::System(errno) => no_memory(rank, errno),
+            Refusal::Shortage(short) => short.on(rank),
+        }
+    }
+}
+
+fn no_memory(rank: i32, errno: i32) -> CreateError {
+    let source = std::io::Error::from_raw_os_error(errno).into();
+    CreateError::Memory { rank, source }
+}
+
 impl NewMemory {
     /// Creates it.
     fn create(length: usize, mine: &mut Option<Mapping>) -> Self {
@@ -131,12 +190,20 @@ impl NewMemory {
         }))
     }
 
+    /// How long it is.
+    fn length(self, rank: i32) -> Result<usize, CreateError> {
+        match self.0 {
+            Ok((_, length)) => Ok(length as usize),
+            Err(refusal) => Err(refusal.on(rank)),
+        }
+    }
+
     /// Maps it, where that has not been done.
-    fn map(self, rank: i32, mine: &mut Option<Mapping>) -> Result<(), Fault> {
-        let (name, length) = self.0.map_err(|refusal| Fault::refused(rank, refusal))?;
+    fn map(self, rank: i32, mine: &mut Option<Mapping>) -> Result<(), CreateError> {
+        let (name, length) = self.0.map_err(|refusal| refusal.on(rank))?;
         if mine.is_none() {
             let mapped = Mapping::open_shared(SharedName::from_bits(name), length as usize);
-            *mine = Some(mapped.map_err(|error| Fault::memory(rank, error.raw_os_error()))?);
+            *mine = Some(mapped.map_err(|error| no_memory(rank, error.raw_os_error()))?);
         }
         Ok(())
     }
@@ -149,80 +216,20 @@ impl NewMemory {
     }
 }
 
-/// A fault that one rank has found: its kind, for the others, and its own words.
-struct Fault {
-    kind: Kind,
-    error: CreateError,
-}
-
-/// What travels of a fault. Numbers from [`Kind::ARGUMENTS`] on are arguments that differ.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Kind(i32);
-
-impl Kind {
-    const INVALID: Kind = Kind(1);
-    const OTHER_OBJECT: Kind = Kind(2);
-    const MEMORY: Kind = Kind(3);
-    const ENVIRONMENT: Kind = Kind(4);
-    const CARRIER: Kind = Kind(5);
-    const ARGUMENTS: i32 = 8;
-    const ALL: i32 = 32;
-
-    /// What it was, for a rank that did not find it; `arguments` are what the object is made with.
-    fn explain(self, arguments: &Terms<'_>) -> String {
-        match self {
-            Kind::INVALID => "one of its arguments cannot be".to_owned(),
-            Kind::OTHER_OBJECT => "it makes another kind of object".to_owned(),
-            Kind::MEMORY => "it could not have the memory".to_owned(),
-            Kind::ENVIRONMENT => {
-                "an environment variable of mpisync there has no meaning".to_owned()
-            }
-            Kind::CARRIER => {
-                "it asked for another transport, or progress thread, than the communicator has"
-                    .to_owned()
-            }
-            Kind(number) => {
-                let argument = arguments.argument((number - Kind::ARGUMENTS) as usize);
-                format!("its {argument} is not that of rank 0")
-            }
-        }
-    }
-}
-
-impl Fault {
-    fn new(kind: Kind, error: CreateError) -> Self {
-        Fault { kind, error }
-    }
-
-    fn refused(rank: i32, refusal: Refusal) -> Self {
-        let error = match refusal {
-            Refusal::System(errno) => return Fault::memory(rank, errno),
-            Refusal::Shortage(short) => short.on(rank),
-        };
-        Fault::new(Kind::MEMORY, error)
-    }
-
-    fn memory(rank: i32, errno: i32) -> Self {
-        let source = std::io::Error::from_raw_os_error(errno).into();
-        Fault::new(Kind::MEMORY, CreateError::Memory { rank, source })
-    }
-}
-
-/// The ranks agree: fine on all of them, or the fault of the lowest rank that found one. Collective.
-fn agree(own: &OwnComm, terms: &Terms<'_>, verdict: &Result<(), Fault>) -> Result<(), CreateError> {
+/// The ranks agree: fine on all of them, or all have an error, their own or that of the lowest rank that has one. Collective.
+fn agree(own: &OwnComm, verdict: &Result<(), CreateError>) -> Result<(), CreateError> {
     let mine = match verdict {
         Ok(()) => i32::MAX,
-        Err(fault) => own.rank() * Kind::ALL + fault.kind.0,
+        Err(_) => own.rank(),
     };
-    let first = own.minimum(mine)?;
-    if first == i32::MAX {
+    let rank = own.minimum(mine)?;
+    if rank == i32::MAX {
         return Ok(());
     }
+    let found = verdict.as_ref().err().map(CreateError::to_string);
+    let found = broadcast_from(own, rank, found.unwrap_or_default())?;
     match verdict {
-        Err(fault) => Err(fault.error.clone()),
-        Ok(()) => Err(CreateError::OtherRank {
-            rank: first / Kind::ALL,
-            found: Kind(first % Kind::ALL).explain(terms),
-        }),
+        Err(error) => Err(error.clone()),
+        Ok(()) => Err(CreateError::OtherRank { rank, found }),
     }
 }

@@ -4,7 +4,7 @@ use super::super::super::domain::Domain;
 use super::super::super::limits;
 use super::super::super::mapping::Mapping;
 use super::super::super::queue::{Layout, Opaque, RelayLayout, RelaySlots, Slots};
-use super::{Fault, NewMemory, Offer, Refusal, Terms, agree, domain_of};
+use super::{Creation, NewMemory, Offer, Refusal, Terms, agree, check_length, domain_of};
 use crate::error::CreateError;
 use mpi::traits::Communicator;
 use std::sync::Arc;
@@ -64,44 +64,46 @@ impl Plan {
 
     /// Whether the host could have all messages. It takes memory for them when they come, so this is how a capacity that
     /// cannot be is told in time.
-    fn check_room(self, rank: i32) -> Result<(), Fault> {
+    fn check_room(self, rank: i32) -> Result<(), CreateError> {
         match self {
-            Plan::Far(_, length) => limits::check(length, false)
-                .map_err(|short| Fault::refused(rank, Refusal::Shortage(short))),
+            Plan::Far(_, length) => {
+                limits::check(length, false).map_err(|short| Refusal::Shortage(short).on(rank))
+            }
             Plan::Near(_) => Ok(()),
         }
     }
 }
 
-/// Makes the memory of a new channel of `T` on `comm`; collective. All ranks succeed or all fail, once `join` has been called
+/// Makes the memory of a new channel of `T`; collective. All ranks succeed or all fail, once `join` has been called
 /// with it on all ranks.
 ///
 /// The capacity is one for which there is a layout, or the terms are invalid.
 pub(crate) fn slots<T, R>(
-    comm: &impl Communicator,
+    creation: &Creation<'_, impl Communicator>,
     terms: &Terms<'_>,
     capacity: usize,
     join: impl FnOnce(&Arc<Domain>, CreatedSlots<T>) -> R,
 ) -> Result<R, CreateError> {
-    let domain = domain_of(comm, &terms.asked)?;
+    let domain = domain_of(creation.comm(), terms)?;
     let comms = domain.comms.as_ref().expect("a domain on a communicator");
     let plan = Plan::of::<T>(&domain, capacity);
     let (mut mine, mut offered) = (None, None);
-    let offer = Offer::exchange(&domain, terms, |is_wanted| {
-        let plan = plan.filter(|_| is_wanted);
+    let offer = Offer::exchange(&domain, terms, || {
         offered = plan.map(|plan| NewMemory::create(plan.length(), &mut mine));
         offered
     })?;
-    let verdict = terms.judge(&domain, &offer.said).and_then(|()| {
-        let memory: Option<NewMemory> = offer.body();
-        let (Some(memory), Some(plan)) = (memory, plan) else {
+    let verdict = offer.judge(&domain, terms).and_then(|()| {
+        let memory: Option<Option<NewMemory>> = offer.body();
+        let (Some(memory), Some(plan)) = (memory.flatten(), plan) else {
             // The leader has found out what is wrong with what it was asked for.
             return Ok(());
         };
-        memory.map(comms.all.rank(), &mut mine)?;
-        plan.check_room(comms.all.rank())
+        let rank = comms.all.rank();
+        check_length(rank, memory.length(rank)?, plan.length())?;
+        memory.map(rank, &mut mine)?;
+        plan.check_room(rank)
     });
-    let agreed = agree(&comms.all, terms, &verdict);
+    let agreed = agree(&comms.all, &verdict);
     if let Some(memory) = offered {
         memory.remove_name();
     }
