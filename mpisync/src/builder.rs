@@ -109,11 +109,12 @@ impl<C: IntraCommunicator> Builder<'_, C> {
         self
     }
 
-    /// Lets the ranks make it at different places of the program, such as the branches of an `if`: the place is not compared. To
-    /// be said on all ranks.
+    /// Lets the ranks make it at different places of the program, such as the branches of an `if`:
+    /// the place is not compared. To be said on all ranks.
     ///
-    /// All ranks have to make the same objects in the same order. That they make each at one place is how a wrong order is
-    /// noticed. Programs that were compiled from different sources need this as well.
+    /// All ranks have to make the same objects in the same order. That they make each at one place
+    /// is how a wrong order is noticed. Programs that were compiled from different sources need
+    /// this as well.
     pub fn anywhere(mut self) -> Self {
         self.anywhere = true;
         self
@@ -122,9 +123,19 @@ impl<C: IntraCommunicator> Builder<'_, C> {
     /// Makes the controller. Collective; all ranks succeed or all fail. The first controller of a communicator sets
     /// up shared memory; each further one costs a broadcast and a reduction of a few bytes.
     ///
+    /// The ranks make the same objects in the same order, and each object at one place of the
+    /// program, that of this call (file, line and column are compared). A function that is called
+    /// in several branches is one place; [`anywhere`](Self::anywhere) allows several.
+    ///
+    /// Threads of a rank that make objects on one communicator do so one after the other. They need
+    /// the same order on all ranks, too. With [`Threading::Serialized`](mpi::Threading::Serialized)
+    /// the program sees to it that no two threads call MPI or mpisync at the same time.
+    ///
     /// # Errors
-    /// See [`CreateError`]: MPI that does not run, a master that is no rank, arguments that differ between ranks,
-    /// several nodes and an MPI that was not initialized for several threads, windows that MPI cannot make, no memory.
+    /// See [`CreateError`]: MPI that does not run, or not for this thread, an inter-communicator,
+    /// another MPI's launcher, a master that is no rank, objects or arguments that differ between
+    /// ranks, several nodes and an MPI that was not initialized for several threads, windows that
+    /// MPI cannot make, no memory.
     #[track_caller]
     pub fn build(self) -> Result<WindowController, CreateError> {
         let creation = Creation::begin(self.comm, Location::caller())?;

@@ -5,9 +5,10 @@ use mpi::traits::Communicator;
 
 /// A communicator of one group of ranks, an intra-communicator: what all objects are made on.
 ///
-/// An inter-communicator joins two groups, such as those of a program and of one that it has spawned. The ranks of one group
-/// cannot share an object with the other through it. Merge it first: [`InterCommunicator::merge`](mpi::topology::InterCommunicator::merge)
-/// gives a communicator of all ranks.
+/// An inter-communicator joins two groups, such as those of a program and of one that it has
+/// spawned. The ranks of one group cannot share an object with the other through it. Merge it
+/// first: [`InterCommunicator::merge`](mpi::topology::InterCommunicator::merge) gives a
+/// communicator of all ranks.
 ///
 /// ```compile_fail,E0277
 /// use mpisync::prelude::*;
@@ -19,7 +20,8 @@ use mpi::traits::Communicator;
 /// }
 /// ```
 ///
-/// A generic function asks for `C: IntraCommunicator` where it would ask for `C: Communicator`. The trait is sealed.
+/// A generic function asks for `C: IntraCommunicator` where it would ask for `C: Communicator`. The
+/// trait is sealed.
 ///
 /// ```no_run
 /// use mpisync::prelude::*;

@@ -6,7 +6,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Why a controller, a channel or a region could not be made. All ranks of the communicator get an error together.
+/// Why a controller, a channel or a region could not be made. All ranks of the communicator get an
+/// error together, but for [`WrongThread`](Self::WrongThread) and where MPI itself fails.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CreateError {
@@ -33,8 +34,8 @@ pub enum CreateError {
          `InterCommunicator::merge` returns"
     )]
     InterCommunicator,
-    /// This process is the only one of MPI's world, and its launcher has started several. Each of them would be granted every
-    /// lock.
+    /// This process is the only one of MPI's world, and its launcher has started several. Each of
+    /// them would be granted every lock.
     #[error(
         "{launcher} has started several processes ({variable}={value}), and each is alone in {library}, which this program was \
          built with; start it with the launcher of that MPI, or build it with the MPI of this launcher (`MPICC`), or set \
@@ -87,7 +88,7 @@ pub enum CreateError {
         rank: i32,
         /// What rank 0 makes, and where: kind, name, file, line and column.
         rank_0: String,
-        /// What this rank makes, and where.
+        /// What this rank makes, and where it does.
         here: String,
     },
     /// This rank needs another length of memory than the lowest rank of its node.
@@ -103,7 +104,8 @@ pub enum CreateError {
         /// How many this rank needs.
         here: usize,
     },
-    /// This rank passed something else than rank 0. Long arguments are shown from a little before the first difference.
+    /// This rank passed something else than rank 0. Long arguments are shown from a little before
+    /// the first difference.
     #[error(
         "rank {rank} passed {argument} {here:?} and rank 0 passed {rank_0:?}; pass the same on all ranks"
     )]

@@ -55,7 +55,8 @@ mod asked {
         }
     }
 
-    /// The meaning of an environment variable, of which these are the values; none where it is not set.
+    /// The meaning of an environment variable, of which these are the values; none where it is not
+    /// set.
     pub(crate) fn read_variable<T: Copy>(
         variable: &'static str,
         values: &[(&'static str, Option<T>)],

@@ -15,6 +15,10 @@ pub struct Universe {
 /// On one host [`mpi::initialize`] does as well. Where a communicator spans hosts, a thread of mpisync answers the other
 /// hosts, and dropping this universe ends it before MPI ends, as MPICH needs it.
 ///
+/// A program that another MPI's launcher has started runs as several worlds of one process each.
+/// Making an object there is [`CreateError::OtherLauncher`](crate::CreateError::OtherLauncher),
+/// unless the environment variable `MPISYNC_SINGLETON` is `on`.
+///
 /// ```no_run
 /// use mpisync::prelude::*;
 ///

@@ -69,8 +69,8 @@ fn the_others_survive_a_rank_that_is_killed() {
     );
 }
 
-/// What came of a case of `lifecycle` that another MPI's launcher started on three ranks, or none where there is no such
-/// launcher on this machine.
+/// What came of a case of `lifecycle` that another MPI's launcher started on three ranks, or none
+/// where there is no such launcher on this machine.
 fn by_another_launcher(case: &str, variables: &[(&str, &str)]) -> Option<Output> {
     let other = match family_of_launcher() {
         Mpi::OpenMpi => "mpiexec.mpich",

@@ -342,11 +342,12 @@ mod with_mpi {
             self
         }
 
-        /// Lets the ranks make it at different places of the program, such as the branches of an `if`: the place is not compared. To
-        /// be said on all ranks.
+        /// Lets the ranks make it at different places of the program, such as the branches of an
+        /// `if`: the place is not compared. To be said on all ranks.
         ///
-        /// All ranks have to make the same objects in the same order. That they make each at one place is how a wrong order is
-        /// noticed. Programs that were compiled from different sources need this as well.
+        /// All ranks have to make the same objects in the same order. That they make each at one
+        /// place is how a wrong order is noticed. Programs that were compiled from different
+        /// sources need this as well.
         pub fn anywhere(mut self) -> Self {
             self.on.anywhere = true;
             self
@@ -355,9 +356,11 @@ mod with_mpi {
         /// Makes it. Collective; all ranks succeed or all fail. The root makes the state directory and reads the states in it.
         ///
         /// # Errors
-        /// [`BatchError::Create`]: MPI that does not run, a root that is no rank, workers that do not come to the number of
-        /// ranks, arguments that differ between ranks, no memory; [`BatchError::Directory`], [`BatchError::States`] and
-        /// [`BatchError::StatesAndDirectory`] on the root, and [`BatchError::OtherRank`] on the others then.
+        /// [`BatchError::Create`]: those of [`Builder::build`](crate::Builder::build); a root that
+        /// is no rank, workers that do not come to the number of ranks, arguments that differ
+        /// between ranks, no memory; [`BatchError::Directory`], [`BatchError::States`] and
+        /// [`BatchError::StatesAndDirectory`] on the root, and [`BatchError::OtherRank`] on the
+        /// others then.
         #[track_caller]
         pub fn build(mut self) -> Result<Batch, BatchError> {
             let creation = Creation::begin(self.on.comm, Location::caller())?;

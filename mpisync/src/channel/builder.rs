@@ -99,11 +99,12 @@ impl<T: Plain, C: IntraCommunicator> ChannelBuilder<'_, T, C> {
         self
     }
 
-    /// Lets the ranks make it at different places of the program, such as the branches of an `if`: the place is not compared. To
-    /// be said on all ranks.
+    /// Lets the ranks make it at different places of the program, such as the branches of an `if`:
+    /// the place is not compared. To be said on all ranks.
     ///
-    /// All ranks have to make the same objects in the same order. That they make each at one place is how a wrong order is
-    /// noticed. Programs that were compiled from different sources need this as well.
+    /// All ranks have to make the same objects in the same order. That they make each at one place
+    /// is how a wrong order is noticed. Programs that were compiled from different sources need
+    /// this as well.
     pub fn anywhere(mut self) -> Self {
         self.anywhere = true;
         self
@@ -116,8 +117,9 @@ impl<T: Plain, C: IntraCommunicator> ChannelBuilder<'_, T, C> {
     /// messages, twice; and the lowest rank of the host's node takes memory for the others when they come.
     ///
     /// # Errors
-    /// See [`CreateError`]: MPI that does not run, a capacity that cannot be, a host that is no rank, arguments or types of
-    /// messages that differ between ranks, no memory; on a communicator that spans nodes, MPI without threads.
+    /// See [`CreateError`]: those of [`Builder::build`](crate::Builder::build); a capacity that
+    /// cannot be, a host that is no rank, arguments or types of messages that differ between ranks,
+    /// no memory; on a communicator that spans nodes, MPI without threads.
     #[track_caller]
     pub fn build(self) -> Result<RemoteChannel<T>, CreateError> {
         let creation = Creation::begin(self.comm, Location::caller())?;

@@ -60,8 +60,9 @@ impl<T: Plain, D: Dimension> Region<T, D> {
         Self::builder(comm, shape).build()
     }
 
-    /// A region on `comm` with the shape and the items of an array that `root` has. Collective; the other ranks pass `None`,
-    /// or what does not matter. All of them make one call, at one place of the program: not one in each branch of an `if`.
+    /// A region on `comm` with the shape and the items of an array that `root` has. Collective; the
+    /// other ranks pass `None`, or what does not matter. All of them make one call, at one place of
+    /// the program: not one in each branch of an `if`.
     ///
     /// # Errors
     /// Those of [`RegionBuilder::build`], [`CreateError::RootOutOfRange`], [`CreateError::NoArray`], and
@@ -148,11 +149,12 @@ impl<T: Plain, D: Dimension, C: IntraCommunicator> RegionBuilder<'_, T, D, C> {
         self
     }
 
-    /// Lets the ranks make it at different places of the program, such as the branches of an `if`: the place is not compared. To
-    /// be said on all ranks.
+    /// Lets the ranks make it at different places of the program, such as the branches of an `if`:
+    /// the place is not compared. To be said on all ranks.
     ///
-    /// All ranks have to make the same objects in the same order. That they make each at one place is how a wrong order is
-    /// noticed. Programs that were compiled from different sources need this as well.
+    /// All ranks have to make the same objects in the same order. That they make each at one place
+    /// is how a wrong order is noticed. Programs that were compiled from different sources need
+    /// this as well.
     pub fn anywhere(mut self) -> Self {
         self.anywhere = true;
         self
@@ -165,8 +167,9 @@ impl<T: Plain, D: Dimension, C: IntraCommunicator> RegionBuilder<'_, T, D, C> {
     /// and none of it has been taken on that node. What others take at the same moment is not foreseen.
     ///
     /// # Errors
-    /// See [`CreateError`]: MPI that does not run, a shape that cannot be, a master that is no rank, shapes, types or other
-    /// arguments that differ between ranks, no memory; on a communicator that spans nodes, MPI without threads.
+    /// See [`CreateError`]: those of [`Builder::build`](crate::Builder::build); a shape that cannot
+    /// be, a master that is no rank, shapes, types or other arguments that differ between ranks, no
+    /// memory; on a communicator that spans nodes, MPI without threads.
     #[track_caller]
     pub fn build(self) -> Result<Region<T, D>, CreateError> {
         let creation = Creation::begin(self.comm, Location::caller())?;

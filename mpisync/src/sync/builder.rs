@@ -115,11 +115,12 @@ impl<'a, O: Object, C: IntraCommunicator> SyncBuilder<'a, O, C> {
         self
     }
 
-    /// Lets the ranks make it at different places of the program, such as the branches of an `if`: the place is not compared. To
-    /// be said on all ranks.
+    /// Lets the ranks make it at different places of the program, such as the branches of an `if`:
+    /// the place is not compared. To be said on all ranks.
     ///
-    /// All ranks have to make the same objects in the same order. That they make each at one place is how a wrong order is
-    /// noticed. Programs that were compiled from different sources need this as well.
+    /// All ranks have to make the same objects in the same order. That they make each at one place
+    /// is how a wrong order is noticed. Programs that were compiled from different sources need
+    /// this as well.
     pub fn anywhere(mut self) -> Self {
         self.anywhere = true;
         self
@@ -128,8 +129,9 @@ impl<'a, O: Object, C: IntraCommunicator> SyncBuilder<'a, O, C> {
     /// Makes it. Collective; all ranks succeed or all fail.
     ///
     /// # Errors
-    /// See [`CreateError`]: MPI that does not run, a root that is no rank, arguments or types that differ between ranks or
-    /// cannot be, no memory; on a communicator that spans nodes, MPI without threads.
+    /// See [`CreateError`]: those of [`Builder::build`](crate::Builder::build); a root that is no
+    /// rank, arguments or types that differ between ranks or cannot be, no memory; on a
+    /// communicator that spans nodes, MPI without threads.
     #[track_caller]
     pub fn build(self) -> Result<O::Made, CreateError> {
         let creation = Creation::begin(self.comm, Location::caller())?;

@@ -313,8 +313,11 @@ impl<T: Serialize + DeserializeOwned> private::Object for OnceOf<T> {
     const KIND: &'static str = "shared value";
 
     fn arguments(&self) -> Vec<(&'static str, String)> {
+        let layout = format!("{} bytes, alignment {}", size_of::<T>(), align_of::<T>());
         vec![
             ("type of value", type_name::<T>().to_owned()),
+            // Two types may have one name. The shape of a serde type is not known, but its size is.
+            ("layout of value", layout),
             ("capacity", self.capacity.to_string()),
         ]
     }

@@ -25,8 +25,8 @@ pub fn datatype<T: Plain>() -> UserDatatype {
     build(T::SHAPE).commit()
 }
 
-/// Whether this thread may call MPI at the level at which it was initialized. At `Serialized` it may, as long as the program
-/// sees to it that no other thread does so at the same time.
+/// Whether this thread may call MPI at the level at which it was initialized. At `Serialized` it
+/// may, as long as the program sees to it that no other thread does so at the same time.
 pub(super) fn may_call_mpi() -> bool {
     let mut is_main = 0;
     // SAFETY: MPI runs, and any thread may ask this (MPI 4.1, 11.6.2).

@@ -221,14 +221,15 @@ fn some_ranks_only(job: &Job) {
     }
 }
 
-/// Two groups of ranks, seen from both, behind the type of a communicator of one group: in a release build `duplicate` of an
-/// inter-communicator returns such a one. For 2 ranks and more.
+/// Two groups of ranks, seen from both, behind the type of a communicator of one group: in a
+/// release build `duplicate` of an inter-communicator returns such a one. For 2 ranks and more.
 fn inter_communicator(job: &Job) {
     let half = job.rank % 2;
     let part = job.world.split_by_color(Color::with_value(half)).unwrap();
     let inter = {
         let mut raw = part.as_raw();
-        // SAFETY: the groups are disjoint, each is led by its rank 0, and the leaders are ranks 0 and 1 of the world.
+        // SAFETY: the groups are disjoint, each is led by its rank 0, and the leaders are ranks 0
+        // and 1 of the world.
         unsafe {
             let world = job.world.as_raw();
             ffi::MPI_Intercomm_create(part.as_raw(), 0, world, 1 - half, 7, &mut raw);
@@ -248,8 +249,8 @@ fn inter_communicator(job: &Job) {
     drop(mpisync::sync(&part).unwrap());
 }
 
-/// Two threads of each rank make objects of one communicator, in whatever order they come to it on each rank. The objects of a
-/// pair are the same on all ranks, or all ranks are told.
+/// Two threads of each rank make objects of one communicator, in whatever order they come to it on
+/// each rank. The objects of a pair are the same on all ranks, or all ranks are told.
 fn threads_on_one_communicator(job: &Job) {
     const ROUNDS: usize = 200;
 

@@ -177,7 +177,8 @@ fn errors_then_controllers(job: &Job) {
     assert_next_works(job);
 }
 
-/// Checks that all ranks have an error: rank 0 and others that of the lowest rank that is not as rank 0, `odd`, or their own.
+/// Checks that all ranks have an error: rank 0 and others that of the lowest rank that is not as
+/// rank 0, `odd`, or their own.
 fn assert_diverged<T>(job: &Job, odd: bool, outcome: Result<T, CreateError>, lines: [u32; 2]) {
     let error = outcome.err().expect("the ranks are at different places");
     let text = error.to_string();
@@ -191,7 +192,8 @@ fn assert_diverged<T>(job: &Job, odd: bool, outcome: Result<T, CreateError>, lin
     }
 }
 
-/// Two objects of one kind, without names, that rank 1 makes in the other order. For 2 ranks and more.
+/// Two objects of one kind, without names, that rank 1 makes in the other order. For 2 ranks and
+/// more.
 fn other_orders(job: &Job) {
     let odd = job.rank == 1;
     let first = || (line!(), Mutex::with_value(&job.world, 1_u64).map(drop));
@@ -254,7 +256,8 @@ fn assert_layouts_differ(outcomes: [Result<(), CreateError>; 2]) {
     }
 }
 
-/// Types of one name that differ in size, as two blocks of a function may define them. For 2 ranks and more.
+/// Types of one name that differ in size, as two blocks of a function may define them. For 2 ranks
+/// and more.
 fn types_of_one_name(job: &Job) {
     let (small, small_name) = {
         #[derive(Clone, Copy, Equivalence)]

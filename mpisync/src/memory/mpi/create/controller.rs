@@ -33,8 +33,8 @@ pub(crate) struct CreatedFar {
     pub(crate) agent: Option<Block>,
 }
 
-/// Makes the memory of a new controller, and `memory` bytes beside on each node; collective. All ranks succeed or all fail, once
-/// `join` has been called with it on all ranks.
+/// Makes the memory of a new controller, and `memory` bytes beside on each node; collective. All
+/// ranks succeed or all fail, once `join` has been called with it on all ranks.
 ///
 /// That is one broadcast and one reduction a controller, for the leader says with the terms where the block lies. Where
 /// there are several nodes, each leader says that on its node, which is one broadcast more.

@@ -1,4 +1,5 @@
-//! The beginning of every creation: may this process make objects here, and is it this thread's turn?
+//! The beginning of every creation: may this process make objects here, and is it this thread's
+//! turn?
 
 use super::super::comm::check;
 use super::super::shape::may_call_mpi;
@@ -12,8 +13,9 @@ use std::sync::{Condvar, Mutex, PoisonError};
 
 /// An object, or several that belong together, while this thread makes them on a communicator.
 ///
-/// Whoever has it has passed the checks that need no other rank. No other thread of this process makes anything on the
-/// communicator meanwhile: the collective calls of two creations would be mixed.
+/// Whoever has it has passed the checks that need no other rank. No other thread of this process
+/// makes anything on the communicator meanwhile: the collective calls of two creations would be
+/// mixed.
 pub(crate) struct Creation<'a, C> {
     comm: &'a C,
     place: &'static Location<'static>,
@@ -21,7 +23,8 @@ pub(crate) struct Creation<'a, C> {
 }
 
 impl<'a, C: Communicator> Creation<'a, C> {
-    /// Begins to make what the user's program makes at `place`. Local: waits for other threads of this process only.
+    /// Begins to make what the user's program makes at `place`. Local: waits for other threads of
+    /// this process only.
     pub(crate) fn begin(
         comm: &'a C,
         place: &'static Location<'static>,
@@ -47,7 +50,8 @@ impl<'a, C: Communicator> Creation<'a, C> {
     }
 }
 
-/// MPI must have been initialized, and not finalized; before anything else is asked of a communicator.
+/// MPI must have been initialized, and not finalized; before anything else is asked of a
+/// communicator.
 fn check_running() -> Result<(), CreateError> {
     let (mut initialized, mut finalized) = (0, 0);
     // SAFETY: these two may be called at any time (MPI 4.1, 11.4.1 and 11.2.2).
@@ -73,7 +77,8 @@ fn check_thread() -> Result<(), CreateError> {
     })
 }
 
-/// The type alone does not tell: `duplicate` of an inter-communicator returns one that looks like any other.
+/// The type alone does not tell: `duplicate` of an inter-communicator returns one that looks like
+/// any other.
 fn check_groups(comm: ffi::MPI_Comm) -> Result<(), CreateError> {
     let mut is_inter = 0;
     // SAFETY: a valid communicator, for it is borrowed, and the result goes to a live variable.

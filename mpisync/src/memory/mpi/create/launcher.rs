@@ -1,7 +1,7 @@
 //! Whether the launcher that started this process knows more processes than MPI does.
 //!
-//! A program that was built for one MPI and is started by another one's launcher runs several times as rank 0 of 1. Each of
-//! these processes would be granted every lock.
+//! A program that was built for one MPI and is started by another one's launcher runs several times
+//! as rank 0 of 1. Each of these processes would be granted every lock.
 
 use super::super::comm::check as check_code;
 use crate::error::CreateError;
@@ -44,7 +44,8 @@ fn is_spawned() -> Result<bool, CreateError> {
     }
 }
 
-/// The name and version of the MPI that this program was built for, from the long text that MPI has for them.
+/// The name and version of the MPI that this program was built for, from the long text that MPI has
+/// for them.
 fn library() -> String {
     let text = mpi::environment::library_version().unwrap_or_default();
     let line = text.lines().next().unwrap_or_default();
@@ -67,9 +68,9 @@ const SLURM: &str = "srun";
 impl Found {
     /// The first variable that tells of several processes.
     ///
-    /// That of an MPI's own launcher comes before Slurm's: `mpiexec` may have been started by `srun`, or may start its
-    /// daemons by it, and what those inherit says nothing of the ranks. `SLURM_NTASKS` says nothing either, for it is there
-    /// in every allocation.
+    /// That of an MPI's own launcher comes before Slurm's: `mpiexec` may have been started by
+    /// `srun`, or may start its daemons by it, and what those inherit says nothing of the ranks.
+    /// `SLURM_NTASKS` says nothing either, for it is there in every allocation.
     fn among(variable: impl Fn(&str) -> Option<String>) -> Option<Self> {
         let number = |name| variable(name)?.trim().parse::<u64>().ok();
         let found = |launcher, name, least| {

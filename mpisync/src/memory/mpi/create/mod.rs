@@ -47,7 +47,8 @@ fn broadcast<T: Serialize + DeserializeOwned>(comm: &OwnComm, value: T) -> Resul
     broadcast_from(comm, 0, value)
 }
 
-/// Sends the value of `root` to all, however long it is; collective. A value of more than 2 KiB takes a second broadcast.
+/// Sends the value of `root` to all, however long it is; collective. A value of more than 2 KiB
+/// takes a second broadcast.
 fn broadcast_from<T: Serialize + DeserializeOwned>(
     comm: &OwnComm,
     root: i32,
@@ -86,8 +87,8 @@ struct Offer {
     version: String,
     /// The terms, to be read only with the same version.
     said: Vec<u8>,
-    /// What the leader offers, if it was asked for the same as rank 0. Of a kind that depends on the object, so to be read only
-    /// by who makes the same.
+    /// What the leader offers, if it was asked for the same as rank 0. Of a kind that depends on
+    /// the object, so to be read only by who makes the same.
     body: Vec<u8>,
 }
 
@@ -133,8 +134,8 @@ impl Offer {
         terms.judge(domain, &said)
     }
 
-    /// What the leader offers; nothing where it has found that it was asked for something else than rank 0. To be called by a
-    /// rank that was asked for the same.
+    /// What the leader offers; nothing where it has found that it was asked for something else than
+    /// rank 0. To be called by a rank that was asked for the same.
     fn body<B: DeserializeOwned>(&self) -> Option<B> {
         postcard::from_bytes(&self.body).expect("an offer of the same object")
     }
@@ -144,7 +145,8 @@ fn encode(value: &impl Serialize) -> Vec<u8> {
     postcard::to_stdvec(value).expect("plain data")
 }
 
-/// The leader's length of some memory has to be this rank's own: both have computed it from the same arguments.
+/// The leader's length of some memory has to be this rank's own: both have computed it from the
+/// same arguments.
 fn check_length(rank: i32, leader: usize, here: usize) -> Result<(), CreateError> {
     if leader == here {
         return Ok(());
@@ -216,7 +218,8 @@ impl NewMemory {
     }
 }
 
-/// The ranks agree: fine on all of them, or all have an error, their own or that of the lowest rank that has one. Collective.
+/// The ranks agree: fine on all of them, or all have an error, their own or that of the lowest rank
+/// that has one. Collective.
 fn agree(own: &OwnComm, verdict: &Result<(), CreateError>) -> Result<(), CreateError> {
     let mine = match verdict {
         Ok(()) => i32::MAX,

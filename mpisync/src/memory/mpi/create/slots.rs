@@ -74,8 +74,8 @@ impl Plan {
     }
 }
 
-/// Makes the memory of a new channel of `T`; collective. All ranks succeed or all fail, once `join` has been called
-/// with it on all ranks.
+/// Makes the memory of a new channel of `T`; collective. All ranks succeed or all fail, once `join`
+/// has been called with it on all ranks.
 ///
 /// The capacity is one for which there is a layout, or the terms are invalid.
 pub(crate) fn slots<T, R>(

@@ -10,7 +10,8 @@ use std::panic::Location;
 
 /// The longest name of an object, in bytes.
 const LONGEST_NAME: usize = 200;
-/// How much of an argument an error shows, in characters, and how much of that comes before the first difference.
+/// How much of an argument an error shows, in characters, and how much of that comes before the
+/// first difference.
 const LONGEST_EXCERPT: usize = 200;
 const BEFORE_DIFFERENCE: usize = 40;
 
@@ -158,7 +159,8 @@ impl<'a> Terms<'a> {
 }
 
 impl Said {
-    /// Whether the two are the same call of the program: one that makes the same kind of object at the same place.
+    /// Whether the two are the same call of the program: one that makes the same kind of object at
+    /// the same place.
     fn is_same_call(&self, other: &Said) -> bool {
         let place = |said: &Said| (said.line, said.column);
         let is_same_place = place(self) == place(other) && self.file == other.file;
