@@ -6,6 +6,7 @@
 use super::{Hub, schedule};
 use crate::memory::event::sleep_on_any;
 use crate::memory::{lock, mpi};
+use std::panic::catch_unwind;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
@@ -38,9 +39,16 @@ pub(super) fn register(hub: &Arc<Hub>) {
         let thread = thread::Builder::new().name("mpisync".to_owned());
         *running = Some(
             thread
-                .spawn(serve)
+                .spawn(serve_or_abort)
                 .expect("a process may have a thread more"),
         );
+    }
+}
+
+/// Without the thread other nodes would wait for this one for good. The panic's hook has said why.
+fn serve_or_abort() {
+    if catch_unwind(serve).is_err() {
+        std::process::abort();
     }
 }
 
@@ -110,14 +118,15 @@ fn sleep(hubs: &[Arc<Hub>], nap: Duration) {
 pub(crate) fn end() {
     STOP.store(true, Ordering::Relaxed);
     if let Some(thread) = lock(&THREAD).take() {
-        // A panic of the thread has been printed by its hook; there is nobody else to tell here.
+        // It does not panic, see `serve_or_abort`.
         let _ = thread.join();
     }
     let hubs = std::mem::take(&mut *lock(&HUBS));
     let mut farewells: Vec<_> = hubs
         .iter()
         .filter(|hub| !hub.domain.has_lost_ranks())
-        .map(|hub| hub.domain.begin_farewell())
+        // Where MPI fails there is nothing to wait for, and MPI says so itself when it ends.
+        .filter_map(|hub| hub.domain.begin_farewell().ok())
         .collect();
     while !farewells.is_empty() {
         let mut active = false;

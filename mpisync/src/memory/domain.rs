@@ -175,8 +175,8 @@ impl Domain {
         #[cfg(feature = "mpi")]
         if let Some(comms) = &self.comms {
             match &comms.far {
-                Some(far) => {
-                    far.carrier.poll(&comms.all);
+                Some(_) => {
+                    self.poll();
                 }
                 None => comms.all.progress(),
             }
@@ -320,7 +320,19 @@ impl Domain {
     /// Sends a message to `rank`.
     pub(crate) fn send(&self, rank: u32, bytes: Vec<u8>) {
         let (all, far) = self.comms();
-        far.carrier.send(all, rank, bytes);
+        let sent = far.carrier.send(all, rank, bytes);
+        sent.unwrap_or_else(|unsent| self.panic_unless_dead(&unsent));
+    }
+
+    /// Ends a call in which MPI has failed to send to a rank, unless that has died: it or another would wait for what was to
+    /// be sent.
+    #[cold]
+    fn panic_unless_dead(&self, mpi::Unsent { rank, error }: &mpi::Unsent) {
+        assert!(
+            !self.rank_is_alive(*rank as usize),
+            "rank {} cannot send to rank {rank}: {error}",
+            self.topology.rank()
+        );
     }
 
     /// Sends a message to `rank`, and beside it a piece of `bytes`, as they are while it is on its way.
@@ -333,7 +345,11 @@ impl Domain {
         place: Range<usize>,
     ) -> mpi::Piece {
         let (all, far) = self.comms();
-        far.carrier.send_piece(all, rank, message, bytes, place)
+        let sent = far.carrier.send_piece(all, rank, message, bytes, place);
+        sent.unwrap_or_else(|unsent| {
+            self.panic_unless_dead(&unsent);
+            mpi::Piece::to_the_dead(rank)
+        })
     }
 
     /// Begins to receive the piece that belongs to a message which has come from `rank`.
@@ -355,7 +371,10 @@ impl Domain {
     /// Handles the messages that have come; whether there were any.
     pub(crate) fn poll(&self) -> bool {
         let (all, far) = self.comms();
-        far.carrier.poll(all)
+        far.carrier.poll(all).unwrap_or_else(|unsent| {
+            self.panic_unless_dead(&unsent);
+            false
+        })
     }
 
     /// Whether there is a thread that polls when no other does.
@@ -374,7 +393,7 @@ impl Domain {
     }
 
     /// Begins to wait until all ranks have come to the end of MPI.
-    pub(crate) fn begin_farewell(&self) -> mpi::Farewell {
+    pub(crate) fn begin_farewell(&self) -> Result<mpi::Farewell, crate::error::CreateError> {
         self.comms().0.begin_barrier()
     }
 

@@ -6,7 +6,6 @@ use crate::memory::lock;
 use mpi::ffi;
 use mpi::traits::Communicator;
 use std::ffi::{c_char, c_int, c_void};
-use std::mem::MaybeUninit;
 use std::sync::Mutex;
 
 /// A communicator that nobody else knows. Errors are return codes here, not aborts.
@@ -149,13 +148,10 @@ impl OwnComm {
     }
 
     /// Begins a barrier.
-    pub(crate) fn begin_barrier(&self) -> Farewell {
-        let mut request = MaybeUninit::uninit();
-        // SAFETY: the request goes to a live variable, which MPI sets.
-        unsafe {
-            ffi::MPI_Ibarrier(self.raw, request.as_mut_ptr());
-            Farewell(request.assume_init())
-        }
+    pub(crate) fn begin_barrier(&self) -> Result<Farewell, CreateError> {
+        // SAFETY: a valid communicator, and the request goes to a live variable.
+        let begin = |request| unsafe { ffi::MPI_Ibarrier(self.raw, request) };
+        begin_request("MPI_Ibarrier", begin).map(Farewell)
     }
 
     /// Sends rank 0's `bytes` to all; collective.
@@ -202,19 +198,39 @@ impl OwnComm {
 pub(crate) struct Farewell(ffi::MPI_Request);
 
 impl Farewell {
-    /// Whether all ranks have come.
+    /// Whether all ranks have come, or never will.
     pub(crate) fn is_over(&mut self) -> bool {
-        let mut done: c_int = 0;
-        // SAFETY: a request that MPI gave, which is null once it is complete, and then completes at once.
-        unsafe { ffi::MPI_Test(&mut self.0, &mut done, ffi::RSMPI_STATUS_IGNORE) };
-        done != 0
+        // Not asked again after a failure, which there is nobody left to tell of: MPI is about to end.
+        test(&mut self.0).unwrap_or(true)
     }
 }
 
+/// Begins what MPI completes later. `begin` calls `function`, which sets the request unless it fails.
+pub(super) fn begin_request(
+    function: &'static str,
+    begin: impl FnOnce(*mut ffi::MPI_Request) -> c_int,
+) -> Result<ffi::MPI_Request, CreateError> {
+    // SAFETY: a constant of MPI.
+    let mut request = unsafe { ffi::RSMPI_REQUEST_NULL };
+    check(function, begin(&mut request))?;
+    Ok(request)
+}
+
+/// Whether a request that MPI gave is complete; after that it is null, which is complete, too.
+pub(super) fn test(request: &mut ffi::MPI_Request) -> Result<bool, CreateError> {
+    let mut done: c_int = 0;
+    // SAFETY: a request of MPI, or the null request.
+    let code = unsafe { ffi::MPI_Test(request, &mut done, ffi::RSMPI_STATUS_IGNORE) };
+    check("MPI_Test", code)?;
+    Ok(done != 0)
+}
+
+/// `MPI_SUCCESS`, by the standard (MPI 4.1, 9.4).
+pub(super) const SUCCESS: c_int = 0;
+
 /// Turns an MPI return code into an error with MPI's own words.
 pub(super) fn check(function: &'static str, code: c_int) -> Result<(), CreateError> {
-    // MPI_SUCCESS is 0 by the standard (MPI 4.1, 9.4).
-    if code == 0 {
+    if code == SUCCESS {
         return Ok(());
     }
     let mut text = vec![0u8; 1024];

@@ -11,7 +11,7 @@ mod shape;
 pub(crate) use attribute::{at_end, is_finalized};
 #[cfg(feature = "region")]
 pub(crate) use carrier::Piece;
-pub(crate) use carrier::{Carrier, Handler};
+pub(crate) use carrier::{Carrier, Handler, Unsent};
 pub(crate) use comm::{Farewell, OwnComm};
 #[cfg(feature = "region")]
 pub(crate) use create::announce;

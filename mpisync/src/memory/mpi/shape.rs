@@ -1,5 +1,6 @@
 //! Plain types as MPI datatypes.
 
+use super::comm::check;
 use crate::plain::{Number, Plain, Shape};
 use mpi::datatype::{SystemDatatype, UncommittedUserDatatype, UserDatatype};
 use mpi::ffi;
@@ -10,7 +11,7 @@ use std::any::type_name;
 /// The committed datatype of a plain type.
 ///
 /// # Panics
-/// Where MPI does not run, and on a thread from which it must not be called.
+/// Where MPI does not run, on a thread from which it must not be called, and where MPI cannot make it.
 pub fn datatype<T: Plain>() -> UserDatatype {
     let name = type_name::<T>();
     assert!(
@@ -59,11 +60,13 @@ fn build(shape: &Shape) -> UncommittedUserDatatype {
 /// The datatype with an extent of `size`: MPI may round it up where the struct is packed.
 fn resize(datatype: &UncommittedUserDatatype, size: usize) -> UncommittedUserDatatype {
     let mut resized = datatype.as_raw();
-    // SAFETY: a live datatype, and the result is a new one that nobody else frees.
-    unsafe {
-        ffi::MPI_Type_create_resized(datatype.as_raw(), 0, size as Address, &mut resized);
-        UncommittedUserDatatype::from_raw(resized)
-    }
+    // SAFETY: a live datatype, and the result goes to a live variable.
+    let code = unsafe {
+        ffi::MPI_Type_create_resized(datatype.as_raw(), 0, size as Address, &mut resized)
+    };
+    check("MPI_Type_create_resized", code).unwrap_or_else(|error| panic!("{error}"));
+    // SAFETY: a new datatype, for the call succeeded, that nobody else frees.
+    unsafe { UncommittedUserDatatype::from_raw(resized) }
 }
 
 fn count(length: usize) -> Count {

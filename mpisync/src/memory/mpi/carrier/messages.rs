@@ -2,7 +2,9 @@
 
 use super::OwnComm;
 use super::pending::{PATIENCE, Pending};
+use crate::error::CreateError;
 use crate::memory::lock;
+use crate::memory::mpi::comm::{SUCCESS, check};
 use mpi::ffi;
 use std::collections::VecDeque;
 use std::ffi::{c_int, c_void};
@@ -36,27 +38,27 @@ pub(super) struct Messages {
 }
 
 /// Begins to send. It `is_answered` if it is not complete before the receiver has begun to receive it.
-fn start(comm: &OwnComm, rank: u32, bytes: Vec<u8>, is_answered: bool) -> Pending<Vec<u8>> {
-    let send = if is_answered {
-        ffi::MPI_Issend
+fn start(
+    comm: &OwnComm,
+    rank: u32,
+    bytes: Vec<u8>,
+    is_answered: bool,
+) -> Result<Pending<Vec<u8>>, CreateError> {
+    let count = c_int::try_from(bytes.len()).expect("a message of less than 2 GiB");
+    let (rank, comm) = (rank as c_int, comm.raw());
+    if is_answered {
+        Pending::begin("MPI_Issend", bytes, |bytes, request| {
+            let start = bytes.as_ptr().cast::<c_void>();
+            // SAFETY: the bytes are kept with the request until it is complete.
+            unsafe { ffi::MPI_Issend(start, count, ffi::RSMPI_UINT8_T, rank, TAG, comm, request) }
+        })
     } else {
-        ffi::MPI_Isend
-    };
-    let mut request = MaybeUninit::uninit();
-    // SAFETY: the bytes are kept with the request until it is complete.
-    let request = unsafe {
-        send(
-            bytes.as_ptr().cast::<c_void>(),
-            c_int::try_from(bytes.len()).expect("a message of less than 2 GiB"),
-            ffi::RSMPI_UINT8_T,
-            rank as c_int,
-            TAG,
-            comm.raw(),
-            request.as_mut_ptr(),
-        );
-        request.assume_init()
-    };
-    Pending::new(request, bytes)
+        Pending::begin("MPI_Isend", bytes, |bytes, request| {
+            let start = bytes.as_ptr().cast::<c_void>();
+            // SAFETY: as above.
+            unsafe { ffi::MPI_Isend(start, count, ffi::RSMPI_UINT8_T, rank, TAG, comm, request) }
+        })
+    }
 }
 
 impl Messages {
@@ -72,32 +74,40 @@ impl Messages {
 
     /// Messages to one rank arrive in the order in which they were sent. Does not wait, but where they may need this rank's
     /// help.
-    pub(super) fn send(&self, comm: &OwnComm, rank: u32, bytes: Vec<u8>) {
+    pub(super) fn send(
+        &self,
+        comm: &OwnComm,
+        rank: u32,
+        bytes: Vec<u8>,
+    ) -> Result<(), CreateError> {
         let Some(unanswered) = &self.unanswered else {
-            let sending = start(comm, rank, bytes, false);
+            let sending = start(comm, rank, bytes, false)?;
             let mut outbox = lock(&self.outbox);
             outbox.push_back(sending);
-            return Pending::forget_complete(&mut outbox);
+            Pending::forget_sent(&mut outbox);
+            return Ok(());
         };
         let unanswered = &unanswered[rank as usize];
         let takes = bytes.len() + HEADER;
         let is_answered = unanswered.fetch_add(takes, Ordering::Relaxed) + takes > CREDIT;
-        let mut sending = start(comm, rank, bytes, is_answered);
+        let mut sending = start(comm, rank, bytes, is_answered)?;
         let start = Instant::now();
-        while !sending.is_complete() {
+        while !sending.is_sent() {
             if start.elapsed() > PATIENCE {
-                return lock(&self.outbox).push_back(sending);
+                lock(&self.outbox).push_back(sending);
+                return Ok(());
             }
             std::thread::yield_now();
         }
         if is_answered {
             unanswered.store(0, Ordering::Relaxed);
         }
+        Ok(())
     }
 
     pub(super) fn unsent(&self) -> usize {
         let mut outbox = lock(&self.outbox);
-        Pending::forget_complete(&mut outbox);
+        Pending::forget_sent(&mut outbox);
         outbox.len()
     }
 
@@ -106,7 +116,7 @@ impl Messages {
         if let Ok(mut outbox) = self.outbox.try_lock()
             && !outbox.is_empty()
         {
-            Pending::forget_complete(&mut outbox);
+            Pending::forget_sent(&mut outbox);
         }
         let mut bytes = lock(&self.received);
         while receive(comm, &mut bytes) {
@@ -116,34 +126,45 @@ impl Messages {
 }
 
 /// Receives the next message, if one has come; whether one had.
+///
+/// # Panics
+/// If MPI has a message and does not give it: whoever waits for what it says would wait for ever.
 fn receive(comm: &OwnComm, bytes: &mut Vec<u8>) -> bool {
     let mut found: c_int = 0;
-    let mut length: c_int = 0;
-    let mut message = MaybeUninit::uninit();
+    // SAFETY: a constant of MPI.
+    let mut message = unsafe { ffi::RSMPI_MESSAGE_NULL };
     let mut status = MaybeUninit::uninit();
-    // SAFETY: a matched probe of a valid communicator, so that no other thread can receive this message; the buffer
-    // is as long as the message.
-    unsafe {
+    // SAFETY: a matched probe of a valid communicator, so that no other thread can receive this message; the results go to
+    // live variables.
+    let code = unsafe {
         ffi::MPI_Improbe(
             ffi::RSMPI_ANY_SOURCE,
             TAG,
             comm.raw(),
             &mut found,
-            message.as_mut_ptr(),
+            &mut message,
             status.as_mut_ptr(),
-        );
-        if found == 0 {
-            return false;
-        }
-        ffi::MPI_Get_count(status.as_ptr(), ffi::RSMPI_UINT8_T, &mut length);
-        bytes.resize(length as usize, 0);
+        )
+    };
+    if code != SUCCESS || found == 0 {
+        // An MPI that notices the death of a rank may say so here; the others' messages come all the same.
+        return false;
+    }
+    let mut length: c_int = 0;
+    // SAFETY: MPI has set the status, for it has found a message.
+    let code = unsafe { ffi::MPI_Get_count(status.as_ptr(), ffi::RSMPI_UINT8_T, &mut length) };
+    check("MPI_Get_count", code).unwrap_or_else(|error| panic!("a message is lost: {error}"));
+    bytes.resize(usize::try_from(length).expect("a message of bytes"), 0);
+    // SAFETY: the message was found and nobody else receives it; the buffer is as long as it is.
+    let code = unsafe {
         ffi::MPI_Mrecv(
             bytes.as_mut_ptr().cast::<c_void>(),
             length,
             ffi::RSMPI_UINT8_T,
-            message.as_mut_ptr(),
+            &mut message,
             ffi::RSMPI_STATUS_IGNORE,
-        );
-    }
+        )
+    };
+    check("MPI_Mrecv", code).unwrap_or_else(|error| panic!("a message is lost: {error}"));
     true
 }

@@ -41,6 +41,12 @@ pub(crate) struct Carrier {
     pub(crate) has_thread: bool,
 }
 
+/// MPI has failed to send to this rank.
+pub(crate) struct Unsent {
+    pub(crate) rank: u32,
+    pub(crate) error: CreateError,
+}
+
 enum Way {
     Messages(Messages),
     Windows(Windows),
@@ -107,12 +113,18 @@ impl Carrier {
     ///
     /// What is sent goes on its way whether this rank calls MPI again or not, so a rank without a thread of mpisync waits
     /// now and then: for the answer to its first message to each rank, and whenever much is unanswered.
-    pub(crate) fn send(&self, comm: &OwnComm, rank: u32, bytes: Vec<u8>) {
+    ///
+    /// # Errors
+    /// What MPI has taken over and cannot deliver is no error: the receiver has died, or is about to be found dead.
+    pub(crate) fn send(&self, comm: &OwnComm, rank: u32, bytes: Vec<u8>) -> Result<(), Unsent> {
         if is_finalized() {
-            return;
+            return Ok(());
         }
         match &self.way {
-            Way::Messages(messages) => messages.send(comm, rank, bytes),
+            Way::Messages(messages) => {
+                let sent = messages.send(comm, rank, bytes);
+                sent.map_err(|error| Unsent { rank, error })
+            }
             Way::Windows(windows) => windows.send(comm, rank, &bytes),
         }
     }
@@ -127,31 +139,35 @@ impl Carrier {
 
     /// Handles the messages that have come, and goes on with what waits where no thread does that; whether there were
     /// any. Where another thread of this process is at it, it is left to that one.
-    pub(crate) fn poll(&self, comm: &OwnComm) -> bool {
+    ///
+    /// # Errors
+    /// Something could not be sent that had waited, or an answer to what came; all that came was handled.
+    pub(crate) fn poll(&self, comm: &OwnComm) -> Result<bool, Unsent> {
         if is_finalized() {
-            return false;
+            return Ok(false);
         }
         let _alone = match self.polling.try_lock() {
             Ok(alone) => alone,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            Err(TryLockError::WouldBlock) => return false,
+            Err(TryLockError::WouldBlock) => return Ok(false),
         };
         let Some(handler) = self.handler.get() else {
-            return false;
+            return Ok(false);
         };
         let mut any = false;
         let mut receive = |bytes: &[u8]| {
             any = true;
             handler.receive(bytes);
         };
+        let mut sent = Ok(());
         match &self.way {
             Way::Messages(messages) => messages.poll(comm, &mut receive),
-            Way::Windows(windows) => windows.poll(comm, &mut receive),
+            Way::Windows(windows) => sent = windows.poll(comm, &mut receive),
         }
         if !self.has_thread {
             any |= handler.tend();
         }
-        any
+        sent.map(|()| any)
     }
 
     /// Gives back what has to be given back before MPI ends; collective.

@@ -5,8 +5,8 @@
 //! `MPI_SUM`: the sender knows what the word was, so it adds the difference, and MPI changes each element as a whole
 //! (MPI 4.1, 12.7.1). A receiver adds to a count at the sender how many words it has read.
 
-use super::OwnComm;
 use super::pending::{PATIENCE, Pending};
+use super::{OwnComm, Unsent};
 use crate::error::CreateError;
 use crate::memory::lock;
 use crate::memory::mpi::comm::check;
@@ -14,7 +14,6 @@ use crate::memory::topology::Topology;
 use mpi::ffi;
 use std::collections::VecDeque;
 use std::ffi::{c_int, c_void};
-use std::mem::MaybeUninit;
 use std::ptr::NonNull;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -59,6 +58,8 @@ struct Outgoing {
     sent: u64,
     /// What there was no room for yet.
     waiting: VecDeque<u32>,
+    /// Whether MPI has failed to write to it. What is sent after that is dropped, for it could not be read.
+    is_broken: bool,
 }
 
 /// The receiver's end of a lane.
@@ -191,22 +192,24 @@ impl Windows {
     }
 
     /// Where no thread of this process would come back to it, waits until it is there.
-    pub(super) fn send(&self, comm: &OwnComm, rank: u32, bytes: &[u8]) {
+    pub(super) fn send(&self, comm: &OwnComm, rank: u32, bytes: &[u8]) -> Result<(), Unsent> {
         let to = rank as usize;
-        self.put_by(to, bytes);
+        self.put_by(to, bytes)?;
         if self.shape.leads[self.me] {
-            return;
+            return Ok(());
         }
         let start = Instant::now();
         while self.has_waiting(to) && start.elapsed() < PATIENCE {
             std::thread::yield_now();
             self.make_progress(comm);
-            self.push_what_waits();
+            self.push_what_waits()?;
         }
         if start.elapsed() < PATIENCE {
             // SAFETY: a live window, with an epoch from its beginning to its end.
-            unsafe { ffi::MPI_Win_flush(rank as c_int, self.window) };
+            let code = unsafe { ffi::MPI_Win_flush(rank as c_int, self.window) };
+            check("MPI_Win_flush", code).map_err(|error| Unsent { rank, error })?;
         }
+        Ok(())
     }
 
     fn has_waiting(&self, to: usize) -> bool {
@@ -216,13 +219,14 @@ impl Windows {
     }
 
     /// Puts a message at the end of what waits for `to`, and writes what there is room for.
-    fn put_by(&self, to: usize, bytes: &[u8]) {
+    fn put_by(&self, to: usize, bytes: &[u8]) -> Result<(), Unsent> {
         let mut outbox = lock(&self.outbox);
         let lane = outbox.lanes[to].get_or_insert_with(|| {
             Box::new(Outgoing {
                 words: [0; LANE],
                 sent: 0,
                 waiting: VecDeque::new(),
+                is_broken: false,
             })
         });
         let length = u32::try_from(bytes.len()).expect("a message of less than 4 GiB");
@@ -232,21 +236,27 @@ impl Windows {
             four[..chunk.len()].copy_from_slice(chunk);
             u32::from_le_bytes(four)
         }));
-        self.push(&mut outbox, to);
-        Pending::forget_complete(&mut outbox.requests);
+        let pushed = self.push(&mut outbox, to);
+        Pending::forget_sent(&mut outbox.requests);
+        pushed
     }
 
     /// Writes as much to `to` as there is room for.
-    fn push(&self, outbox: &mut Outbox, to: usize) {
+    fn push(&self, outbox: &mut Outbox, to: usize) -> Result<(), Unsent> {
         let Outbox { lanes, requests } = outbox;
-        let Some(lane) = &mut lanes[to] else { return };
+        let Some(lane) = &mut lanes[to] else {
+            return Ok(());
+        };
+        if lane.is_broken {
+            lane.waiting.clear();
+        }
         let read = self.word(to).load(Ordering::Acquire);
         while !lane.waiting.is_empty() {
             let free = LANE - (lane.sent - read) as usize;
             let at = (lane.sent % LANE as u64) as usize;
             let count = lane.waiting.len().min(free).min(LANE - at);
             if count == 0 {
-                return;
+                return Ok(());
             }
             let differences: Vec<u64> = lane
                 .waiting
@@ -260,8 +270,14 @@ impl Windows {
                 .collect();
             lane.sent += count as u64;
             let start = self.shape.start(self.shape.lane(self.me, to)) + at;
-            self.add(requests, to, start, differences);
+            let added = self.add(requests, to, start, differences);
+            if added.is_err() {
+                lane.is_broken = true;
+                lane.waiting.clear();
+                return added;
+            }
         }
+        Ok(())
     }
 
     /// Adds to words of `to`, from `start` on; does not wait.
@@ -271,49 +287,56 @@ impl Windows {
         to: usize,
         start: usize,
         differences: Vec<u64>,
-    ) {
+    ) -> Result<(), Unsent> {
         let count = differences.len() as c_int;
-        let mut request = MaybeUninit::uninit();
-        // SAFETY: the words lie inside the window of `to`; the differences are kept with the request, where they do not
-        // move on the heap, until it is complete.
-        unsafe {
-            ffi::MPI_Raccumulate(
-                differences.as_ptr().cast::<c_void>(),
-                count,
-                ffi::RSMPI_UINT64_T,
-                to as c_int,
-                start as ffi::MPI_Aint,
-                count,
-                ffi::RSMPI_UINT64_T,
-                ffi::RSMPI_SUM,
-                self.window,
-                request.as_mut_ptr(),
-            );
-            requests.push_back(Pending::new(request.assume_init(), differences));
-        }
+        let add = |differences: &Vec<u64>, request| {
+            // SAFETY: the words lie inside the window of `to`; the differences are kept with the request, where they do not
+            // move on the heap, until it is complete.
+            unsafe {
+                ffi::MPI_Raccumulate(
+                    differences.as_ptr().cast::<c_void>(),
+                    count,
+                    ffi::RSMPI_UINT64_T,
+                    to as c_int,
+                    start as ffi::MPI_Aint,
+                    count,
+                    ffi::RSMPI_UINT64_T,
+                    ffi::RSMPI_SUM,
+                    self.window,
+                    request,
+                )
+            }
+        };
+        let adding = Pending::begin("MPI_Raccumulate", differences, add).map_err(|error| {
+            let rank = to as u32;
+            Unsent { rank, error }
+        })?;
+        requests.push_back(adding);
+        Ok(())
     }
 
     pub(super) fn unsent(&self) -> usize {
         let mut outbox = lock(&self.outbox);
-        Pending::forget_complete(&mut outbox.requests);
+        Pending::forget_sent(&mut outbox.requests);
         let waiting = outbox.lanes.iter().flatten();
         let waiting: usize = waiting.map(|lane| lane.waiting.len().div_ceil(LANE)).sum();
         outbox.requests.len() + waiting
     }
 
-    /// Hands the messages that have come to `handle`.
-    pub(super) fn poll(&self, comm: &OwnComm, handle: &mut dyn FnMut(&[u8])) {
+    /// Hands the messages that have come to `handle`, even if this rank cannot send.
+    pub(super) fn poll(&self, comm: &OwnComm, handle: &mut dyn FnMut(&[u8])) -> Result<(), Unsent> {
         if self.freed.load(Ordering::Relaxed) {
-            return;
+            return Ok(());
         }
         self.make_progress(comm);
-        self.push_what_waits();
+        let mut sent = self.push_what_waits();
         let mut inbox = lock(&self.inbox);
         for lane in 0..inbox.len() {
-            while let Some(message) = self.take(&mut inbox[lane], lane) {
+            while let Some(message) = self.take(&mut inbox[lane], lane, &mut sent) {
                 handle(&message);
             }
         }
+        sent
     }
 
     fn make_progress(&self, comm: &OwnComm) {
@@ -323,23 +346,30 @@ impl Windows {
         unsafe { ffi::MPI_Win_sync(self.window) };
     }
 
-    fn push_what_waits(&self) {
+    fn push_what_waits(&self) -> Result<(), Unsent> {
         let Ok(mut outbox) = self.outbox.try_lock() else {
-            return;
+            return Ok(());
         };
-        Pending::forget_complete(&mut outbox.requests);
+        let mut pushed = Ok(());
+        Pending::forget_sent(&mut outbox.requests);
         for to in 0..self.shape.ranks() {
             let waits = |lane: &Option<Box<Outgoing>>| {
                 lane.as_ref().is_some_and(|lane| !lane.waiting.is_empty())
             };
             if waits(&outbox.lanes[to]) {
-                self.push(&mut outbox, to);
+                pushed = pushed.and(self.push(&mut outbox, to));
             }
         }
+        pushed
     }
 
-    /// The next message of a lane, if all of it is there.
-    fn take(&self, incoming: &mut Incoming, lane: usize) -> Option<Vec<u8>> {
+    /// The next message of a lane, if all of it is there. Whether the sender could be told is added to `sent`.
+    fn take(
+        &self,
+        incoming: &mut Incoming,
+        lane: usize,
+        sent: &mut Result<(), Unsent>,
+    ) -> Option<Vec<u8>> {
         let start = self.shape.start(lane);
         loop {
             if incoming
@@ -368,7 +398,10 @@ impl Windows {
                 incoming.told = incoming.read;
                 let sender = self.shape.sender(lane, self.me);
                 let mut outbox = lock(&self.outbox);
-                self.add(&mut outbox.requests, sender, self.me, vec![more]);
+                let told = self.add(&mut outbox.requests, sender, self.me, vec![more]);
+                if sent.is_ok() {
+                    *sent = told;
+                }
             }
         }
     }
@@ -399,7 +432,8 @@ fn allocate(
     words: usize,
 ) -> Result<(ffi::MPI_Win, NonNull<AtomicU64>), CreateError> {
     let mut base: *mut c_void = std::ptr::null_mut();
-    let mut window = MaybeUninit::uninit();
+    // SAFETY: a constant of MPI.
+    let mut window = unsafe { ffi::RSMPI_WIN_NULL };
     // SAFETY: results go to live variables.
     let code = unsafe {
         ffi::MPI_Win_allocate(
@@ -408,7 +442,7 @@ fn allocate(
             ffi::RSMPI_INFO_NULL,
             comm.raw(),
             (&raw mut base).cast(),
-            window.as_mut_ptr(),
+            &mut window,
         )
     };
     check("MPI_Win_allocate", code)?;
@@ -416,8 +450,7 @@ fn allocate(
         function: "MPI_Win_allocate",
         message: "it gave no memory".to_owned(),
     })?;
-    // SAFETY: MPI has set it, for it succeeded.
-    Ok((unsafe { window.assume_init() }, base))
+    Ok((window, base))
 }
 
 fn no_windows(why: &str) -> CreateError {
