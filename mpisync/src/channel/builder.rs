@@ -53,11 +53,13 @@ impl<T: Plain> RemoteChannel<T> {
     /// ```
     #[track_caller]
     pub fn new<C: IntraCommunicator>(comm: &C, capacity: usize) -> Result<Self, CreateError> {
+        let () = Self::ASSERT_ALIGNED;
         Self::builder(comm, capacity).build()
     }
 
     /// Begins to make a channel on `comm` with room for `capacity` messages.
     pub fn builder<C: IntraCommunicator>(comm: &C, capacity: usize) -> ChannelBuilder<'_, T, C> {
+        let () = Self::ASSERT_ALIGNED;
         ChannelBuilder {
             comm,
             capacity,

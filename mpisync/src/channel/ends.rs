@@ -10,7 +10,6 @@ use crate::queue::{Generation, NoMessage, NoRoom, Putting, Queue, Taking};
 use crate::wait::Deadline;
 use std::cell::Cell;
 use std::fmt;
-use std::mem::MaybeUninit;
 use std::ptr::NonNull;
 use std::time::Duration;
 
@@ -26,6 +25,25 @@ pub(super) struct Ends<T> {
     needs_mpi: bool,
     /// Whether the process that carries messages to this node is known to have died.
     is_lost: Cell<bool>,
+    /// Whether a slot is with a closure of the user's.
+    is_lent: Cell<bool>,
+}
+
+/// While it lives a slot is with a closure of the user's, and all calls that put or take are errors: the call might wait
+/// for that slot.
+struct Loan<'a>(&'a Cell<bool>);
+
+impl<'a> Loan<'a> {
+    fn of(is_lent: &'a Cell<bool>) -> Self {
+        is_lent.set(true);
+        Loan(is_lent)
+    }
+}
+
+impl Drop for Loan<'_> {
+    fn drop(&mut self) {
+        self.0.set(false);
+    }
 }
 
 /// Copies a message into a slot or out of one.
@@ -78,6 +96,7 @@ impl NoRoom {
         match (self, limit) {
             (NoRoom::Deserted, _) => ChannelError::Closed,
             (NoRoom::Lost, _) => ChannelError::Lost,
+            (NoRoom::OnlyConsumer, _) => ChannelError::OnlyConsumer,
             (NoRoom::Full, Limit::For(waited)) => ChannelError::Timeout { waited },
             (NoRoom::Full, _) => ChannelError::Full,
         }
@@ -95,6 +114,7 @@ impl<T: Plain> Ends<T> {
             host,
             name,
             is_lost: Cell::new(false),
+            is_lent: Cell::new(false),
         }
     }
 
@@ -120,9 +140,18 @@ impl<T: Plain> Ends<T> {
     }
 
     #[inline]
+    fn has_ended(&self) -> bool {
+        self.needs_mpi && mpi_has_ended()
+    }
+
+    /// Before messages are put or taken.
+    #[inline]
     fn check_usable(&self) -> Result<(), ChannelError> {
-        if self.needs_mpi && mpi_has_ended() {
+        if self.has_ended() {
             return Err(ChannelError::Finalized);
+        }
+        if self.is_lent.get() {
+            return Err(ChannelError::Nested);
         }
         Ok(())
     }
@@ -140,7 +169,7 @@ impl<T: Plain> Ends<T> {
             Limit::Poll if self.is_lost.get() => Err(NoRoom::Lost),
             Limit::Poll => queue.try_put(most),
             Limit::Try => queue.try_put_far(most),
-            limit => queue.put(most, || limit.deadline()),
+            limit => queue.put(most, || limit.deadline(), &self.queue),
         };
         reserved.map_err(|no_room| no_room.after(limit))
     }
@@ -186,15 +215,19 @@ impl<T: Plain> Ends<T> {
 
     pub(super) fn put_with<R>(
         &self,
-        fill: impl FnOnce(&mut MaybeUninit<T>) -> R,
+        fill: impl FnOnce(&mut T) -> R,
         limit: Limit,
     ) -> Result<R, ChannelError> {
         let mut putting = self.reserve(1, limit)?;
         let index = putting.index().expect("one slot was reserved");
-        let mut slot = self.puts().memory.message(index).cast::<MaybeUninit<T>>();
-        // SAFETY: as in `fill`; and shared memory has bytes everywhere, all of which a plain type takes for values, so
-        // whatever `fill` leaves as it was is a value too.
+        let mut slot = self.puts().memory.message(index);
+        let loan = Loan::of(&self.is_lent);
+        // SAFETY: the slot is reserved for this rank, so nobody else looks at its message until it is published, and no other
+        // call of this rank does either while it is lent. It is aligned, in memory that the channel keeps, and a value: its
+        // bytes are zeros, as the memory was made, or those of a message, all of them initialized, and any bytes are a value
+        // of a plain type.
         let result = fill(unsafe { slot.as_mut() });
+        drop(loan);
         putting.publish();
         Ok(result)
     }
@@ -217,7 +250,7 @@ impl<T: Plain> Ends<T> {
     pub(super) fn put_all(&self, messages: impl IntoIterator<Item = T>) -> Result<(), BulkError> {
         // Not one by one into slots that are reserved: the iterator may take its time, and all who take would wait.
         const ENOUGH: usize = 16 << 10;
-        let most = (ENOUGH / size_of::<T>()).max(1);
+        let most = (ENOUGH / size_of::<T>().max(1)).max(1);
         let mut messages = messages.into_iter();
         let mut put = 0;
         loop {
@@ -298,6 +331,7 @@ impl<T: Plain> Ends<T> {
             return Ok(None);
         };
         let index = taking.index().expect("a message is left");
+        let _loan = Loan::of(&self.is_lent);
         // SAFETY: as in `read`; the slot is freed when `taking` is dropped, after the reference has ended.
         Ok(Some(read(unsafe {
             self.queue.memory.message(index).as_ref()
@@ -349,15 +383,16 @@ impl<T: Plain> Ends<T> {
     }
 
     pub(super) fn len(&self) -> usize {
-        match self.check_usable() {
-            Ok(()) => self.queue.len() as usize,
+        if self.has_ended() {
             // Nobody answers any more.
-            Err(_) => self.queue.known_len() as usize,
+            self.queue.known_len() as usize
+        } else {
+            self.queue.len() as usize
         }
     }
 
     pub(super) fn claim(&self, messages: u64) {
-        if self.check_usable().is_ok() {
+        if !self.has_ended() {
             self.queue.claim(messages);
         }
     }

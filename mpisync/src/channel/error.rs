@@ -31,6 +31,20 @@ pub enum ChannelError {
         /// How many.
         messages: u64,
     },
+    /// The channel is full, and this rank has the only consumer that is left: no other rank can make room. Of the forms that
+    /// would wait for ever.
+    #[error(
+        "the channel is full, and no rank but this one is left that takes from it, so nobody would make room; take messages \
+         before you put more, drop this rank's consumer, or give the channel more room"
+    )]
+    OnlyConsumer,
+    /// The call was made inside a closure that this rank gave to `put_with` or `take_with` of the same channel, and might
+    /// have waited for the closure's own slot.
+    #[error(
+        "this rank is inside `put_with` or `take_with` of the same channel, whose slot the call might wait for; use the \
+         channel before that or after"
+    )]
+    Nested,
     /// Of a channel over several nodes: the lowest rank of this node has died, whose process carried the messages.
     #[error(
         "the lowest rank of this node has died, and its process carried the channel's messages; what other nodes put cannot be \

@@ -10,7 +10,6 @@ use super::iter::Iter;
 use super::stream::{ChannelSink, ChannelStream};
 use crate::plain::Plain;
 use std::fmt;
-use std::mem::MaybeUninit;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -60,10 +59,7 @@ impl<T: Plain> Producer<T> {
     ///
     /// # Errors
     /// The same.
-    pub fn put_with<R>(
-        &self,
-        fill: impl FnOnce(&mut MaybeUninit<T>) -> R,
-    ) -> Result<R, ChannelError> {
+    pub fn put_with<R>(&mut self, fill: impl FnOnce(&mut T) -> R) -> Result<R, ChannelError> {
         self.ends.put_with(fill, Limit::Never)
     }
 
@@ -136,7 +132,7 @@ impl<T: Plain> Consumer<T> {
     /// # Panics
     /// The same.
     #[track_caller]
-    pub fn take_with<R>(&self, read: impl FnOnce(&T) -> R) -> Option<R> {
+    pub fn take_with<R>(&mut self, read: impl FnOnce(&T) -> R) -> Option<R> {
         self.ends
             .take_with(read, Limit::Never)
             .unwrap_or_else(|error| self.ends.give_up(&error))

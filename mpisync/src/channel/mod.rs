@@ -90,7 +90,11 @@
 //!
 //! # Where one rank puts and takes
 //! `put` on a full channel waits for another rank to take. A rank that does both uses [`try_put`](RemoteChannel::try_put),
-//! and takes a message where there is no room.
+//! and takes a message where there is no room. Where no other rank is left that takes, `put` on a full channel is
+//! [`ChannelError::OnlyConsumer`]. Ranks that all do both and all use `put` may wait for each other.
+//!
+//! While a rank is inside [`put_with`](RemoteChannel::put_with) or [`take_with`](RemoteChannel::take_with), all its other
+//! calls that put into the channel or take from it are [`ChannelError::Nested`]. Most do not even compile.
 //!
 //! A rank that fails and does not drop its ends leaves the others waiting. Give them by value to the function that may fail,
 //! such as a `#[mpisync::collective]` one: then they are dropped with it.
@@ -118,7 +122,7 @@ mod stream;
 
 use crate::error::CreateError;
 use crate::memory::domain::Domain;
-use crate::memory::mapping::Mapping;
+use crate::memory::mapping::{ALIGN, Mapping};
 use crate::memory::queue::{Layout, Slots};
 use crate::plain::Plain;
 #[cfg(feature = "mpi")]
@@ -130,7 +134,6 @@ pub use halves::{Consumer, Producer};
 pub use iter::{IntoIter, Iter};
 use std::fmt;
 use std::io;
-use std::mem::MaybeUninit;
 use std::rc::Rc;
 use std::time::Duration;
 #[cfg(feature = "futures")]
@@ -162,12 +165,19 @@ pub struct RemoteChannel<T: Plain> {
 }
 
 impl<T: Plain> RemoteChannel<T> {
+    const ASSERT_ALIGNED: () = assert!(
+        align_of::<T>() <= ALIGN,
+        "a channel has messages with an alignment of at most 128 bytes: give the type a smaller `repr(align)`"
+    );
+
     /// A channel of this process alone, with room for `capacity` messages. Needs no MPI, neither to run nor (without the
     /// feature `mpi`) to build.
     ///
     /// # Errors
     /// [`CreateError::Capacity`], [`CreateError::Memory`].
     pub fn local(capacity: usize) -> Result<Self, CreateError> {
+        // In all functions that begin to make one: the compiler's note names the line that calls them.
+        let () = Self::ASSERT_ALIGNED;
         let domain = Domain::local(0);
         let bytes = size_of::<T>();
         let layout = Layout::of::<T>(capacity, domain.segment().shape().seats)
@@ -248,7 +258,8 @@ impl<T: Plain> RemoteChannel<T> {
     /// Puts a message; waits while the channel is full. Not collective.
     ///
     /// # Errors
-    /// [`ChannelError::Closed`], [`ChannelError::Finalized`], with the message.
+    /// [`ChannelError::Closed`], [`ChannelError::OnlyConsumer`], [`ChannelError::Nested`], [`ChannelError::Lost`],
+    /// [`ChannelError::Finalized`], with the message.
     #[inline]
     pub fn put(&self, message: T) -> Result<(), PutError<T>> {
         self.producer.put(message)
@@ -257,7 +268,8 @@ impl<T: Plain> RemoteChannel<T> {
     /// Puts a message if there is room; does not wait. Not collective.
     ///
     /// # Errors
-    /// [`ChannelError::Full`], [`ChannelError::Closed`], [`ChannelError::Finalized`], with the message.
+    /// [`ChannelError::Full`], [`ChannelError::Closed`], [`ChannelError::Nested`], [`ChannelError::Lost`],
+    /// [`ChannelError::Finalized`], with the message.
     #[inline]
     pub fn try_put(&self, message: T) -> Result<(), PutError<T>> {
         self.producer.try_put(message)
@@ -266,7 +278,8 @@ impl<T: Plain> RemoteChannel<T> {
     /// Puts a message; waits for `limit` at most while the channel is full. Not collective.
     ///
     /// # Errors
-    /// [`ChannelError::Timeout`], [`ChannelError::Closed`], [`ChannelError::Finalized`], with the message.
+    /// [`ChannelError::Timeout`], [`ChannelError::Closed`], [`ChannelError::Nested`], [`ChannelError::Lost`],
+    /// [`ChannelError::Finalized`], with the message. With [`Duration::MAX`] also [`ChannelError::OnlyConsumer`].
     pub fn put_timeout(&self, message: T, limit: Duration) -> Result<(), PutError<T>> {
         self.producer.put_timeout(message, limit)
     }
@@ -277,24 +290,21 @@ impl<T: Plain> RemoteChannel<T> {
     /// The slot has the bytes of an older message, or zeros, and what `fill` does not write stays as it is. Ranks that take
     /// wait for `fill`, so have everything at hand. If it panics there is no message.
     ///
+    /// `fill` cannot use the channel, for a call inside it could wait for the message that is not there yet: that does not
+    /// compile, and through the other end of a channel that is [split](Self::split) it is [`ChannelError::Nested`].
+    ///
     /// ```
-    /// let channel = mpisync::RemoteChannel::<[u8; 1 << 20]>::local(2)?;
-    /// channel.put_with(|slot| {
-    ///     let bytes = slot.as_mut_ptr().cast::<u8>();
-    ///     // SAFETY: the slot is as long as a message.
-    ///     unsafe { bytes.write_bytes(7, 1 << 20) };
-    /// })?;
+    /// let mut channel = mpisync::RemoteChannel::<[u8; 1 << 20]>::local(2)?;
+    /// channel.put_with(|slot| slot.fill(7))?;
     /// let sum = channel.take_with(|message| message.iter().map(|&byte| u64::from(byte)).sum::<u64>());
     /// assert_eq!(sum, Some(7 << 20));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
     /// # Errors
-    /// [`ChannelError::Closed`], [`ChannelError::Finalized`].
-    pub fn put_with<R>(
-        &self,
-        fill: impl FnOnce(&mut MaybeUninit<T>) -> R,
-    ) -> Result<R, ChannelError> {
+    /// [`ChannelError::Closed`], [`ChannelError::OnlyConsumer`], [`ChannelError::Nested`], [`ChannelError::Lost`],
+    /// [`ChannelError::Finalized`].
+    pub fn put_with<R>(&mut self, fill: impl FnOnce(&mut T) -> R) -> Result<R, ChannelError> {
         self.producer.put_with(fill)
     }
 
@@ -302,7 +312,7 @@ impl<T: Plain> RemoteChannel<T> {
     /// Messages of other ranks may come in between.
     ///
     /// # Errors
-    /// [`ChannelError::Closed`], [`ChannelError::Finalized`], with how many were put before.
+    /// Those of [`put`](Self::put), with how many were put before.
     pub fn put_slice(&self, messages: &[T]) -> Result<(), BulkError> {
         self.producer.put_slice(messages)
     }
@@ -311,7 +321,7 @@ impl<T: Plain> RemoteChannel<T> {
     /// other ranks may come in between.
     ///
     /// # Errors
-    /// [`ChannelError::Closed`], [`ChannelError::Finalized`], with how many were put before.
+    /// Those of [`put`](Self::put), with how many were put before.
     pub fn put_all(&self, messages: impl IntoIterator<Item = T>) -> Result<(), BulkError> {
         self.producer.put_all(messages)
     }
@@ -330,7 +340,8 @@ impl<T: Plain> RemoteChannel<T> {
     /// Takes the next message if there is one; does not wait. `None` at the end of the stream. Not collective.
     ///
     /// # Errors
-    /// [`ChannelError::Empty`], [`ChannelError::Missing`], [`ChannelError::Finalized`].
+    /// [`ChannelError::Empty`], [`ChannelError::Missing`], [`ChannelError::Nested`], [`ChannelError::Lost`],
+    /// [`ChannelError::Finalized`].
     #[inline]
     pub fn try_take(&self) -> Result<Option<T>, ChannelError> {
         self.consumer.try_take()
@@ -340,7 +351,8 @@ impl<T: Plain> RemoteChannel<T> {
     /// collective. With [`Duration::MAX`] it waits for ever, and what is left are errors as values.
     ///
     /// # Errors
-    /// [`ChannelError::Timeout`], [`ChannelError::Missing`], [`ChannelError::Finalized`].
+    /// [`ChannelError::Timeout`], [`ChannelError::Missing`], [`ChannelError::Nested`], [`ChannelError::Lost`],
+    /// [`ChannelError::Finalized`].
     pub fn take_timeout(&self, limit: Duration) -> Result<Option<T>, ChannelError> {
         self.consumer.take_timeout(limit)
     }
@@ -348,10 +360,14 @@ impl<T: Plain> RemoteChannel<T> {
     /// Takes the next message and lets `read` look at it where it lies, without a copy; waits while there is none. `None` at
     /// the end of the stream. Not collective.
     ///
+    /// The message keeps its slot until `read` returns. `read` cannot use the channel, for a call inside it could wait for
+    /// that slot: that does not compile, and through the other end of a channel that is [split](Self::split) it is
+    /// [`ChannelError::Nested`].
+    ///
     /// # Panics
     /// As [`take`](Self::take). If `read` panics, the message is taken all the same.
     #[track_caller]
-    pub fn take_with<R>(&self, read: impl FnOnce(&T) -> R) -> Option<R> {
+    pub fn take_with<R>(&mut self, read: impl FnOnce(&T) -> R) -> Option<R> {
         self.consumer.take_with(read)
     }
 
@@ -380,6 +396,9 @@ impl<T: Plain> RemoteChannel<T> {
     /// The message is put in the poll that is ready and not before, so nothing happens if the future is dropped earlier.
     /// Futures do not queue up: where several wait, whichever is polled first puts.
     ///
+    /// It waits also where this rank alone takes from the channel, for another future of the rank may do so: it is pending
+    /// until one does.
+    ///
     /// ```
     /// use mpisync::{ChannelError, RemoteChannel};
     ///
@@ -395,7 +414,8 @@ impl<T: Plain> RemoteChannel<T> {
     /// ```
     ///
     /// # Errors
-    /// [`ChannelError::Closed`], [`ChannelError::Finalized`], with the message.
+    /// [`ChannelError::Closed`], [`ChannelError::Nested`], [`ChannelError::Lost`], [`ChannelError::Finalized`], with the
+    /// message.
     ///
     /// # Panics
     /// If the future is polled after it was ready.
@@ -421,7 +441,7 @@ impl<T: Plain> RemoteChannel<T> {
     /// ```
     ///
     /// # Errors
-    /// [`ChannelError::Missing`], [`ChannelError::Finalized`].
+    /// [`ChannelError::Missing`], [`ChannelError::Nested`], [`ChannelError::Lost`], [`ChannelError::Finalized`].
     ///
     /// # Panics
     /// If the future is polled after it was ready.

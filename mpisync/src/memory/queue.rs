@@ -34,12 +34,10 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
-    /// The layout for that many slots and seats; none where it does not fit into the address space.
+    /// The layout for that many slots and seats; none where it does not fit into the address space. The alignment of `T` is
+    /// [`ALIGN`] at most.
     pub(crate) fn of<T>(capacity: usize, seats: usize) -> Option<Self> {
-        const {
-            assert!(size_of::<T>() > 0, "a message without bytes cannot be sent");
-            assert!(align_of::<T>() <= ALIGN, "a type of a common alignment");
-        }
+        assert!(align_of::<T>() <= ALIGN, "as the compiler has checked");
         let stride = Self::stride::<T>();
         let shape = u64::try_from(capacity).ok()?;
         if !(1..=Shape::MOST).contains(&shape) {
@@ -360,6 +358,7 @@ mod tests {
 
     #[test]
     fn small_slots_share_a_line_and_large_ones_do_not() {
+        assert_eq!(Layout::stride::<()>(), 8);
         assert_eq!(Layout::stride::<u8>(), 16);
         assert_eq!(Layout::stride::<[u64; 2]>(), 32);
         assert_eq!(Layout::stride::<[u8; 56]>(), 64);

@@ -46,6 +46,8 @@ pub(crate) enum NoRoom {
     Full,
     /// Nobody is left who takes.
     Deserted,
+    /// It is full, and nobody but this rank is left who takes.
+    OnlyConsumer,
     /// The process with the node's agent has died.
     Lost,
 }
@@ -196,22 +198,29 @@ impl<M: QueueMemory> Queue<M> {
         stamp.store(shape.stamp_after(position), Ordering::Release);
     }
 
-    /// [`Self::try_put`] that waits for room.
+    /// [`Self::try_put`] that waits for room. What is put is taken from `takes`, which is this queue on one node.
     #[inline]
     pub(crate) fn put(
         &self,
         most: usize,
         deadline: impl FnOnce() -> Deadline,
+        takes: &Self,
     ) -> Result<Putting<'_, M>, NoRoom> {
         match self.try_put(most) {
-            Err(NoRoom::Full) => self.wait_for_room(most, deadline()),
+            Err(NoRoom::Full) => self.wait_for_room(most, deadline(), takes),
             done => done,
         }
     }
 
-    fn wait_for_room(&self, most: usize, deadline: Deadline) -> Result<Putting<'_, M>, NoRoom> {
+    fn wait_for_room(
+        &self,
+        most: usize,
+        deadline: Deadline,
+        takes: &Self,
+    ) -> Result<Putting<'_, M>, NoRoom> {
         let _waiting = self.wait_as_call(self.begin_waiting(false));
         let mut inspector = self.inspector();
+        let is_patient = matches!(deadline, Deadline::Never);
         wait(
             &self.memory,
             self.memory.words().room.0.event(),
@@ -220,12 +229,21 @@ impl<M: QueueMemory> Queue<M> {
                 Err(NoRoom::Full) => None,
                 done => Some(done),
             },
-            || Ok::<(), NoRoom>(inspector.inspect()?),
+            || {
+                inspector.inspect()?;
+                // In this order: before they closed their consumers the others may have made room.
+                if is_patient && takes.others_take_nothing() {
+                    return match self.check_room() {
+                        Err(NoRoom::Full) => Err(NoRoom::OnlyConsumer),
+                        _ => Ok(()),
+                    };
+                }
+                Ok(())
+            },
         )?
     }
 
     /// Whether a message could be put at this moment.
-    #[cfg(feature = "futures")]
     pub(crate) fn check_room(&self) -> Result<(), NoRoom> {
         let words = self.memory.words();
         if words.account.0.deserted.load(Ordering::Relaxed) != 0 {

@@ -69,7 +69,7 @@ fn count(
     files: &[PathBuf],
 ) -> anyhow::Result<Counts> {
     let mut counts = Counts::default();
-    let (producer, consumer) = texts.split();
+    let (producer, mut consumer) = texts.split();
     if ctrl.is_master() {
         let progress = Progress::bytes(world, length(files)?);
         for file in files {

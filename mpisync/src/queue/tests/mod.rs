@@ -28,7 +28,7 @@ fn queues_from(ranks: usize, capacity: u64, start: Position) -> Vec<Queue<HeapQu
 fn put(queue: &Queue<HeapQueue>, messages: &[u64]) -> Result<(), NoRoom> {
     let mut left = messages;
     while !left.is_empty() {
-        let mut putting = queue.put(left.len(), || Deadline::Never)?;
+        let mut putting = queue.put(left.len(), || Deadline::Never, queue)?;
         while let Some(index) = putting.index() {
             queue.memory.write(index, left[0]);
             putting.publish();

@@ -333,7 +333,7 @@ fn consumer_leaves_early(job: &Job) {
 }
 
 fn no_consumer_is_left(job: &Job) {
-    let (producer, consumer) = channel::<u16>(job, job.size as usize).split();
+    let (mut producer, consumer) = channel::<u16>(job, job.size as usize).split();
     producer.put(1).ok();
     drop(consumer);
     job.world.barrier();
@@ -347,7 +347,7 @@ fn no_consumer_is_left(job: &Job) {
     }
     assert_eq!(producer.put(2).unwrap_err().reason, ChannelError::Closed);
     assert_eq!(producer.put_slice(&[3, 4]).unwrap_err().put, 0);
-    let refused = producer.put_with(|slot| slot.write(5).to_owned());
+    let refused = producer.put_with(|slot| *slot = 5);
     assert_eq!(refused, Err(ChannelError::Closed));
     job.world.barrier();
 }
@@ -368,29 +368,23 @@ fn of_size<const BYTES: usize>(job: &Job) {
             *byte = (index + number) as u8;
         }
     };
-    let (producer, consumer) = channel::<[u8; BYTES]>(job, 3).split();
+    let (mut producer, mut consumer) = channel::<[u8; BYTES]>(job, 3).split();
     let last = job.size - 1;
     let mut expected = vec![0; BYTES];
-    let put = |producer: &Producer<[u8; BYTES]>, number: usize| {
-        let filled = producer.put_with(|slot| {
-            // SAFETY: the bytes of a slot are bytes.
-            let bytes =
-                unsafe { std::slice::from_raw_parts_mut(slot.as_mut_ptr().cast::<u8>(), BYTES) };
-            fill(number, bytes);
-        });
-        filled.unwrap();
+    let put = |producer: &mut Producer<[u8; BYTES]>, number: usize| {
+        producer.put_with(|slot| fill(number, slot)).unwrap();
     };
-    let mut take = |consumer: &Consumer<[u8; BYTES]>, number: usize| {
+    let mut take = |consumer: &mut Consumer<[u8; BYTES]>, number: usize| {
         fill(number, &mut expected);
         let right = consumer.take_with(|message| message[..] == expected[..]);
         assert_eq!(right, Some(true), "{BYTES} bytes");
     };
     for number in 0..10 {
         if job.rank == 0 {
-            put(&producer, number);
+            put(&mut producer, number);
         }
         if job.rank == last {
-            take(&consumer, number);
+            take(&mut consumer, number);
         }
     }
 }

@@ -50,7 +50,7 @@ impl Plan {
             return Some(Plan::Near(near));
         }
         let (least, most) = RELAYED_MESSAGES;
-        let ring = (RELAYED_BYTES / size_of::<T>()).clamp(least, most);
+        let ring = (RELAYED_BYTES / size_of::<T>().max(1)).clamp(least, most);
         let layout = Layout::of::<T>(ring.min(capacity), seats)?;
         Some(Plan::Far(RelayLayout(layout), near.length()))
     }

@@ -66,7 +66,7 @@ fn carrier_of_a_channel_dies(job: &Job) {
 
 /// A rank that dies in the middle of a message leaves none, and the messages behind it arrive.
 fn rank_dies_while_it_puts(job: &Job) {
-    let channel = RemoteChannel::<i32>::new(&job.world, 4).unwrap();
+    let mut channel = RemoteChannel::<i32>::new(&job.world, 4).unwrap();
     if job.rank == victim(job) {
         let _ = channel.put_with(|_| -> i32 {
             ready(job);
@@ -83,7 +83,7 @@ fn rank_dies_while_it_puts(job: &Job) {
 
 /// A rank that dies while it has a message takes that with it, and its room is free again.
 fn rank_dies_while_it_takes(job: &Job) {
-    let channel = RemoteChannel::<i32>::new(&job.world, 1).unwrap();
+    let mut channel = RemoteChannel::<i32>::new(&job.world, 1).unwrap();
     if job.rank == victim(job) {
         channel.put(1).unwrap();
         channel.take_with(|_| -> i32 {

@@ -1,0 +1,8 @@
+// A message put while this rank looks at another one may need its slot: return what is to be put, and put it after.
+use mpisync::RemoteChannel;
+
+fn main() {
+    let mut channel = RemoteChannel::<u64>::local(1).unwrap();
+    channel.put(1).unwrap();
+    channel.take_with(|message| channel.put(message + 1).unwrap());
+}
