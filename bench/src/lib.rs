@@ -6,8 +6,8 @@
 //!
 //! What all benchmarks share: [`clock`] tells the time, [`pace`] repeats an operation until a moment,
 //! [`team`] starts the ranks together and adds up what they did, [`memory`] is memory that they share, [`window`] words
-//! that they reach through MPI, [`turns`] lets subjects take turns, [`program`] is how
-//! they start and what their command lines share, and [`report`] prints and stores the outcome.
+//! that they reach through MPI, [`turns`] lets subjects take turns, [`watch`]
+//! sees to it that none stands still for ever, [`program`] is how they start and what their command lines share, and [`report`] prints and stores the outcome.
 
 pub mod batch;
 pub mod channel;
@@ -22,4 +22,5 @@ pub mod report;
 pub mod sync;
 pub mod team;
 pub mod turns;
+pub mod watch;
 pub mod window;

@@ -14,8 +14,10 @@ pub struct Outcome {
     pub case: String,
     /// The subject, as it is named on the command line.
     pub subject: String,
-    /// Nanoseconds an operation, one figure a round.
+    /// Nanoseconds an operation, one figure a round; none where it had no end.
     pub rounds: Vec<f64>,
+    /// After how many seconds it was given up because it stood still, if it did.
+    pub no_end_in: Option<u64>,
 }
 
 impl Outcome {
@@ -51,6 +53,10 @@ pub struct Setting {
     pub hosts: usize,
 }
 
+fn is_measured(outcome: &Outcome) -> bool {
+    outcome.no_end_in.is_none()
+}
+
 /// The table: a line for each subject in each case, with the ratio of `us` to it.
 pub fn table(setting: &Setting, outcomes: &[Outcome], us: &str) -> String {
     let mut text = format!(
@@ -73,7 +79,9 @@ pub fn table(setting: &Setting, outcomes: &[Outcome], us: &str) -> String {
             .iter()
             .find(|other| other.case == outcome.case && other.subject == us);
         let ratio = match ours {
-            Some(ours) if ours.subject != outcome.subject => {
+            Some(ours)
+                if ours.subject != outcome.subject && is_measured(ours) && is_measured(outcome) =>
+            {
                 format!("{:.3}", ours.median() / outcome.median())
             }
             _ => String::new(),
@@ -83,6 +91,13 @@ pub fn table(setting: &Setting, outcomes: &[Outcome], us: &str) -> String {
         } else {
             &outcome.case
         };
+        last_case = &outcome.case;
+        if let Some(seconds) = outcome.no_end_in {
+            let name = &outcome.subject;
+            writeln!(text, "{case:<22}{name:<20} no end in {seconds} s")
+                .expect("writing to a String does not fail");
+            continue;
+        }
         let line = format!(
             "{:<22}{:<20} {:>11.1} {:>11.1} {:>11.1} {:>11}",
             case,
@@ -94,7 +109,6 @@ pub fn table(setting: &Setting, outcomes: &[Outcome], us: &str) -> String {
         );
         text.push_str(line.trim_end());
         text.push('\n');
-        last_case = &outcome.case;
     }
     text
 }
@@ -107,11 +121,12 @@ struct Entry<'a> {
     mpi: &'a str,
     ranks: usize,
     hosts: usize,
-    value: f64,
+    value: Option<f64>,
     unit: &'a str,
 }
 
-/// Writes an array with one object for each subject in each case; `value` is the median of the rounds.
+/// Writes an array with one object for each subject in each case; `value` is the median of the rounds, or null where a
+/// subject had no end.
 ///
 /// # Errors
 /// When the file cannot be written.
@@ -125,7 +140,7 @@ pub fn write_json(path: &Path, setting: &Setting, outcomes: &[Outcome]) -> anyho
             ranks: setting.ranks,
             hosts: setting.hosts,
             // Tenths of a picosecond are noise.
-            value: (outcome.median() * 1e3).round() / 1e3,
+            value: is_measured(outcome).then(|| (outcome.median() * 1e3).round() / 1e3),
             unit: "ns",
         })
         .collect();
@@ -188,6 +203,7 @@ mod tests {
             case: case.into(),
             subject: subject.into(),
             rounds: rounds.into(),
+            no_end_in: None,
         }
     }
 
@@ -233,9 +249,22 @@ mod tests {
     }
 
     #[test]
+    fn a_row_says_that_a_subject_had_no_end() {
+        let mut still = outcome("write", "them", &[]);
+        still.no_end_in = Some(20);
+        let text = table(&setting(), &[outcome("write", "us", &[3.0]), still], "us");
+        assert!(
+            text.ends_with("                      them                 no end in 20 s\n"),
+            "{text}"
+        );
+    }
+
+    #[test]
     fn json_has_the_promised_keys() {
         let path = std::env::temp_dir().join(format!("mpisync-report-{}.json", std::process::id()));
-        let outcomes = [outcome("read_alone", "mpisync", &[8.25, 8.5, 8.75])];
+        let mut still = outcome("read_alone", "mcs_rma", &[]);
+        still.no_end_in = Some(20);
+        let outcomes = [outcome("read_alone", "mpisync", &[8.25, 8.5, 8.75]), still];
         write_json(&path, &setting(), &outcomes).unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
         std::fs::remove_file(&path).unwrap();
@@ -243,6 +272,9 @@ mod tests {
         let expected = serde_json::json!([{
             "case": "read_alone", "subject": "mpisync", "mpi": "Open MPI 4.1.4",
             "ranks": 2, "hosts": 1, "value": 8.5, "unit": "ns"
+        }, {
+            "case": "read_alone", "subject": "mcs_rma", "mpi": "Open MPI 4.1.4",
+            "ranks": 2, "hosts": 1, "value": null, "unit": "ns"
         }]);
         assert_eq!(value, expected);
     }

@@ -10,6 +10,7 @@ use crate::clock;
 use crate::program::{in_order, spelling};
 use crate::report::{self, Outcome, Setting};
 use crate::team::Team;
+use crate::watch::{self, Record, Watch};
 
 /// A subject, ready to be measured in cases of one benchmark.
 pub trait Subject<Case> {
@@ -21,7 +22,7 @@ pub trait Subject<Case> {
 }
 
 /// All rounds of one case: each subject is made, goes through a round that is not counted, and then they take turns.
-/// Collective.
+/// What an earlier job has come to is taken over. Collective.
 pub fn measure<'a, Case, Name>(
     case: Case,
     subjects: &[Name],
@@ -50,15 +51,37 @@ where
     Case: ValueEnum + Copy,
     Name: ValueEnum + Copy,
 {
-    let mut subjects: Vec<(Box<dyn Subject<Case> + 'a>, Outcome)> = subjects
+    let mut record = Record::open();
+    let mut outcomes = record.of(&spelling(case));
+    let is_known = |name: &Name| {
+        outcomes
+            .iter()
+            .any(|known| known.subject == spelling(*name))
+    };
+    let names: Vec<Name> = subjects
         .iter()
-        .map(|&name| {
+        .copied()
+        .filter(|name| !is_known(name))
+        .collect();
+    // One rank watches over all.
+    // Where rounds may be long, so may each of them.
+    let patience = match limit {
+        Duration::MAX => watch::LIMIT,
+        limit => limit * 20,
+    };
+    let watch = (team.rank() == 0).then(|| Watch::new(spelling(case), patience));
+    let watch = watch.as_ref();
+    let mut subjects: Vec<(Box<dyn Subject<Case> + 'a>, Outcome)> = names
+        .into_iter()
+        .map(|name| {
             let outcome = Outcome {
                 case: spelling(case),
                 subject: spelling(name),
                 rounds: Vec::new(),
+                no_end_in: None,
             };
-            (make(name), outcome)
+            let subject = Watch::step(watch, &outcome.subject, || make(name));
+            (subject, outcome)
         })
         .collect();
     let begin = clock::now();
@@ -73,16 +96,20 @@ where
             if lap == 1 {
                 outcome.rounds.clear();
             }
-            outcome.rounds.push(subject.round(case, team));
+            let took = Watch::step(watch, &outcome.subject, || subject.round(case, team));
+            outcome.rounds.push(took);
         }
     }
-    subjects
-        .into_iter()
-        .map(|(subject, outcome)| {
-            subject.close();
-            outcome
-        })
-        .collect()
+    let mut measured = Vec::new();
+    for (subject, outcome) in subjects {
+        Watch::step(watch, &outcome.subject, || subject.close());
+        measured.push(outcome);
+    }
+    if team.rank() == 0 {
+        record.add(&measured);
+    }
+    outcomes.extend(measured);
+    outcomes
 }
 
 /// Prints the figures, and stores them if a file is named, with what other programs have measured.

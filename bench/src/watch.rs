@@ -1,0 +1,105 @@
+//! Subjects that stand still: each step of one has a limit, after which the job ends and leaves a record, by which the
+//! next job goes on without that subject.
+//!
+//! A rank that waits inside MPI cannot be called back, so that the job has to end. `cargo xtask bench` names the file for
+//! the record and starts the job again.
+
+use std::env;
+use std::path::PathBuf;
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::thread;
+use std::time::Duration;
+
+use crate::report::{Outcome, read_rounds, write_rounds};
+
+/// How long a subject may take for a step (to be made, a round, to be closed), if its case does not take longer: a hundred
+/// times what it should take.
+pub const LIMIT: Duration = Duration::from_secs(20);
+
+/// The environment variable that names the file for the record.
+const FILE: &str = "MPISYNC_BENCH_RECORD";
+
+/// What earlier jobs of this benchmark have come to.
+pub struct Record {
+    file: Option<PathBuf>,
+    outcomes: Vec<Outcome>,
+}
+
+impl Record {
+    /// The record that the environment names, the same on all ranks; without one nothing is known.
+    pub fn open() -> Self {
+        let file = env::var_os(FILE).map(PathBuf::from);
+        // It is not there before the first case is over.
+        let outcomes = file.as_deref().and_then(|file| read_rounds(file).ok());
+        Self {
+            file,
+            outcomes: outcomes.unwrap_or_default(),
+        }
+    }
+
+    /// What is known of a case.
+    pub fn of(&self, case: &str) -> Vec<Outcome> {
+        let mut known = self.outcomes.clone();
+        known.retain(|outcome| outcome.case == case);
+        known
+    }
+
+    /// Adds what a case, or a subject in it, has come to.
+    pub fn add(&mut self, outcomes: &[Outcome]) {
+        self.outcomes.extend_from_slice(outcomes);
+        if let Some(file) = &self.file
+            && let Err(error) = write_rounds(file, &self.outcomes)
+        {
+            eprintln!("cannot write {}: {error:#}", file.display());
+        }
+    }
+}
+
+/// Ends the job when a subject stands still.
+pub struct Watch {
+    steps: Sender<Option<String>>,
+}
+
+impl Watch {
+    /// Watches over the subjects of a case, on one rank: they take each step together.
+    pub fn new(case: String, limit: Duration) -> Self {
+        let (steps, begun) = mpsc::channel::<Option<String>>();
+        thread::spawn(move || {
+            while let Ok(step) = begun.recv() {
+                // Until the end of the step this thread sleeps, and takes no time from what is measured.
+                if let Some(subject) = step
+                    && begun.recv_timeout(limit) == Err(RecvTimeoutError::Timeout)
+                {
+                    give_up(case, subject, limit);
+                }
+            }
+        });
+        Self { steps }
+    }
+
+    /// Runs a step of a subject.
+    pub fn step<R>(watch: Option<&Self>, subject: &str, step: impl FnOnce() -> R) -> R {
+        let tell = |news| {
+            if let Some(watch) = watch {
+                watch.steps.send(news).expect("the watch is awake");
+            }
+        };
+        tell(Some(subject.to_owned()));
+        let outcome = step();
+        tell(None);
+        outcome
+    }
+}
+
+/// Writes down that a subject stands still, and ends this process, and with it the job.
+fn give_up(case: String, subject: String, limit: Duration) -> ! {
+    eprintln!("{subject} in {case}: no end in {} s", limit.as_secs());
+    Record::open().add(&[Outcome {
+        case,
+        subject,
+        rounds: Vec::new(),
+        no_end_in: Some(limit.as_secs()),
+    }]);
+    // SAFETY: ends the process without MPI's exit handlers, which would wait for the ranks that stand still.
+    unsafe { libc::_exit(1) }
+}
