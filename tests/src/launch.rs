@@ -29,7 +29,12 @@ struct Launcher {
 
 static LAUNCHER: LazyLock<Launcher> = LazyLock::new(|| {
     let named = env::var("MPISYNC_MPIEXEC").unwrap_or_default();
-    let mut prefix: Vec<String> = named.split_whitespace().map(str::to_owned).collect();
+    // A word a line, for paths with blanks; or, as one types it, all words in one line.
+    let mut prefix: Vec<String> = if named.contains('\n') {
+        named.lines().map(str::to_owned).collect()
+    } else {
+        named.split_whitespace().map(str::to_owned).collect()
+    };
     if prefix.is_empty() {
         prefix.push("mpiexec".to_owned());
     }
@@ -255,10 +260,8 @@ impl Running {
                 && family::is_running(*process)
         };
         loop {
-            let entries = fs::read_dir("/proc").into_iter().flatten();
-            let processes =
-                entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-            let found: Vec<u32> = processes.filter(&is_there).collect();
+            let mut found = process_tree::all().expect("the processes of the job are found");
+            found.retain(&is_there);
             if found.is_empty() {
                 break;
             }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow, bail};
 use clap::ValueEnum;
 
+use crate::cargo_test;
 use crate::examples;
 use crate::hdf5::Hdf5;
 use crate::hosts::Hosts;
@@ -14,14 +15,11 @@ use crate::launch::Toolbox;
 use crate::memory;
 use crate::mpi::Choice;
 use crate::peers;
-use crate::process::{output_of, pass_on, run as run_program, run_job};
+use crate::process::{output_of, run as run_program};
 use crate::pshmem;
 use crate::report::{say, seconds};
 use crate::setup::{self, Machine, Need};
 use crate::workspace::{Workspace, on_path};
-
-/// How long the test programs of one step may take together. Each MPI job in them has its own, shorter limit.
-const STEP_LIMIT: Duration = Duration::from_secs(3600);
 
 /// A check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -81,6 +79,9 @@ pub struct Wanted {
     pub hosts: Vec<u32>,
     /// Of the tests on ranks, only those whose names contain one of these.
     pub names: Vec<String>,
+    /// How long the test programs of one step may take together, when they are built. Each MPI job in them has its own,
+    /// shorter limit.
+    pub step_limit: Duration,
 }
 
 /// Prints the steps.
@@ -108,6 +109,7 @@ pub fn run(workspace: &Workspace, choice: &Choice, wanted: &Wanted, limit: Durat
         machine: &machine,
         limit,
         names: &wanted.names,
+        step_limit: wanted.step_limit,
     };
     let steps = |times: Times| {
         let all = Step::value_variants().iter().copied();
@@ -124,7 +126,7 @@ pub fn run(workspace: &Workspace, choice: &Choice, wanted: &Wanted, limit: Durat
     }
     for _ in steps(Times::OnHosts) {
         for &count in &wanted.hosts {
-            let hosts = Hosts::up(count, &workspace.target)?.for_tests();
+            let hosts = Hosts::up(count, workspace)?.for_tests();
             for index in 0..machine.mpis.len() {
                 checks.on_hosts(&hosts, &checks.tools(index).on(Some(&hosts)))?;
             }
@@ -139,6 +141,7 @@ struct Checks<'a> {
     machine: &'a Machine,
     limit: Duration,
     names: &'a [String],
+    step_limit: Duration,
 }
 
 impl Checks<'_> {
@@ -183,8 +186,10 @@ impl Checks<'_> {
     /// 3 over 3, one a host.
     fn on_hosts(&self, hosts: &Hosts, tools: &Toolbox<'_>) -> Result<()> {
         let title = format!("ranks with {} on {}", tools.mpi, hosts.describe(tools.mpi));
-        if !hosts.suit(tools.mpi) {
-            say(format!("== {title}: left out, it needs root"));
+        if let Some(reason) = hosts.fault(tools.mpi) {
+            say(format!(
+                "== {title}: left out, it needs network namespaces ({reason})"
+            ));
             return Ok(());
         }
         let ranks = if hosts.count() == 2 { 4 } else { hosts.count() };
@@ -216,7 +221,7 @@ impl Checks<'_> {
                 "root_of_a_region",
             ]);
         }
-        let passed = tests(&mut cargo).with_context(|| title.clone())?;
+        let passed = self.tests(&mut cargo).with_context(|| title.clone())?;
         hosts.check_traffic(tools.mpi)?;
         let took = seconds(start.elapsed());
         say(format!("== {title}: passed, {passed} tests, {took}"));
@@ -290,13 +295,14 @@ impl Checks<'_> {
                 ] {
                     with_mpi.args(["-p", package]);
                 }
-                let with_mpi = tests(&mut with_mpi)?;
+                let with_mpi = self.tests(&mut with_mpi)?;
                 // The examples in the documentation start MPI, so here it is the tests alone.
-                let without = tests(tools.cargo().args(memory::TESTS_WITHOUT_MPI))?;
-                let own = tests(self.workspace.cargo().args(["test", "-p", "xtask"]))?;
+                let without = self.tests(tools.cargo().args(memory::TESTS_WITHOUT_MPI))?;
+                let own = ["test", "-p", "process-tree", "-p", "xtask"];
+                let own = self.tests(self.workspace.cargo().args(own))?;
                 Ok(with_mpi + without + own)
             }
-            Step::Memory => memory::check(self.workspace),
+            Step::Memory => memory::check(self.workspace, self.step_limit),
             Step::Loom => {
                 let mut cargo = self.workspace.cargo();
                 cargo
@@ -311,9 +317,9 @@ impl Checks<'_> {
                     "--lib",
                     "loom",
                 ]);
-                tests(&mut cargo)
+                self.tests(&mut cargo)
             }
-            Step::Ui => tests(tools.cargo().args(["test", "-p", "mpisync-ui-tests"])),
+            Step::Ui => self.tests(tools.cargo().args(["test", "-p", "mpisync-ui-tests"])),
             Step::Ranks => {
                 let mut cargo = self.workspace.cargo();
                 tools.equip_tests(&mut cargo, 1)?;
@@ -322,7 +328,7 @@ impl Checks<'_> {
                 if !self.names.is_empty() {
                     cargo.args(["--test", "*"]);
                 }
-                tests(cargo.arg("--").args(self.names).args(without))
+                self.tests(cargo.arg("--").args(self.names).args(without))
             }
             // Once for each number of hosts.
             Step::Hosts => Ok(0),
@@ -331,6 +337,11 @@ impl Checks<'_> {
                 Ok(0)
             }
         }
+    }
+
+    /// Runs `cargo test` and counts its tests.
+    fn tests(&self, cargo: &mut Command) -> Result<usize> {
+        cargo_test::tests(cargo, self.step_limit)
     }
 
     /// The features that a build of the whole workspace takes.
@@ -360,41 +371,9 @@ fn add_component(rustup: &Path, name: &str) -> Result<()> {
     run_program(Command::new(rustup).args(["component", "add", name]))
 }
 
-/// Runs `cargo test` and counts the tests that passed. None at all is a failure: a check that checks nothing.
-pub fn tests(cargo: &mut Command) -> Result<usize> {
-    let mut passed = 0;
-    run_job(cargo, STEP_LIMIT, |line| {
-        pass_on(line);
-        passed += passed_in(line);
-    })?;
-    if passed == 0 {
-        bail!("there is not one test in it");
-    }
-    Ok(passed)
-}
-
-/// N of `test result: ok. N passed; …`.
-fn passed_in(line: &str) -> usize {
-    let count = line
-        .strip_prefix("test result: ok. ")
-        .and_then(|rest| rest.split_once(" passed"));
-    count.and_then(|(count, _)| count.parse().ok()).unwrap_or(0)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn passed_tests_are_counted() {
-        let line = "test result: ok. 17 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s";
-        assert_eq!(passed_in(line), 17);
-        assert_eq!(
-            passed_in("test result: FAILED. 17 passed; 1 failed; 0 ignored"),
-            0
-        );
-        assert_eq!(passed_in("test lock::tests::excludes ... ok"), 0);
-    }
 
     #[test]
     fn the_steps_are_in_the_order_from_quick_to_slow() {

@@ -1,28 +1,17 @@
 //! Several hosts on one machine: each has its own network, host name and shared memory.
 //!
 //! A host is a network namespace with a cable (a veth pair) to a bridge; the launchers of MPI start their daemons in it
-//! through a script that stands in for ssh, which also gives it a host name and an empty `/dev/shm`. That needs root and
-//! iproute2. Without root there are pretended hosts: MPICH splits one machine into groups of ranks that use the network
-//! between each other.
+//! through a script that stands in for ssh, which also gives it a host name and an empty `/dev/shm`. That needs iproute2,
+//! and root or a user namespace in which this user is root. Where neither can be had there are pretended hosts: MPICH
+//! splits one machine into groups of ranks that use the network between each other.
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-use std::process::{self, Command};
-
-use anyhow::{Context, Result, bail};
-use nix::unistd::geteuid;
+use anyhow::{Result, bail};
 
 use crate::family::Family;
-use crate::mpi::Mpi;
-use crate::packages::Manager;
-use crate::process::output_of;
+use crate::mpi::{self, Choice, Mpi, Wanted};
+use crate::namespaces::Namespaces;
 use crate::report::say;
-use crate::setup::Missing;
-use crate::workspace::on_path;
-
-/// Names begin with this, and then the number of the process that made them.
-const PREFIX: &str = "mps";
+use crate::workspace::Workspace;
 
 /// Fewer packets than this between a host and the others mean that they did not use the network.
 const FEWEST_PACKETS: u64 = 20;
@@ -38,36 +27,59 @@ pub struct Hosts {
 enum Kind {
     /// Namespaces.
     Real(Namespaces),
-    /// MPICH's groups of ranks.
-    Pretended,
-}
-
-struct Namespaces {
-    tag: String,
-    agent: PathBuf,
-    count: u32,
+    /// MPICH's groups of ranks, and why there are no namespaces.
+    Pretended(String),
 }
 
 impl Hosts {
-    /// Sets up `count` hosts; `directory` is for the script in place of ssh.
-    pub fn up(count: u32, directory: &Path) -> Result<Self> {
+    /// Sets up `count` hosts.
+    pub fn up(count: u32, workspace: &Workspace) -> Result<Self> {
         if !(2..=200).contains(&count) {
             bail!("2 to 200 hosts can be set up, not {count}");
         }
-        let kind = match Namespaces::up(count, directory) {
+        let kind = match Namespaces::up(count, &workspace.target) {
             Ok(namespaces) => Kind::Real(namespaces),
-            Err(error) => {
-                say(format!(
-                    "no network namespaces ({error:#}): pretended hosts, which only MPICH has, take their place"
-                ));
-                Kind::Pretended
-            }
+            Err(error) => Kind::Pretended(format!("{error:#}")),
         };
         Ok(Self {
             count,
             kind,
             for_tests: false,
         })
+    }
+
+    /// Which MPIs to use on them. Where there are no namespaces that is MPICH, if it is there and no other was asked for.
+    pub fn choose(&self, workspace: &Workspace, choice: Choice) -> Result<Choice> {
+        let Kind::Pretended(reason) = &self.kind else {
+            return Ok(choice);
+        };
+        let chosen = match &choice {
+            Choice::First => match mpi::first(workspace)? {
+                Some(first) if first.family == Family::Mpich => return Ok(choice),
+                _ if mpi::is_named() => false,
+                _ if mpi::of_family(workspace, Family::Mpich).is_some() => {
+                    say(format!(
+                        "no network namespaces ({reason}): MPICH's pretended hosts take their place"
+                    ));
+                    return Ok(Choice::These(vec![Wanted::Family(Family::Mpich)]));
+                }
+                _ => false,
+            },
+            Choice::All => mpi::all(workspace)
+                .iter()
+                .all(|mpi| mpi.family == Family::Mpich),
+            Choice::These(wanted) => wanted.iter().all(|wanted| match wanted {
+                Wanted::Family(family) => *family == Family::Mpich,
+                Wanted::At(path) => mpi::at(path).is_ok_and(|mpi| mpi.family == Family::Mpich),
+            }),
+        };
+        if !chosen {
+            bail!("{}", no_namespaces(reason));
+        }
+        say(format!(
+            "no network namespaces ({reason}): pretended hosts take their place"
+        ));
+        Ok(choice)
     }
 
     /// The same, for programs that have to end well many times: MPICH 4.0 with UCX over TCP, as Debian has it, often stays
@@ -85,7 +97,7 @@ impl Hosts {
                 let stays = mpi.family == Family::Mpich && mpi.major() < 5;
                 (!(self.for_tests && stays)).then_some(namespaces)
             }
-            Kind::Pretended => None,
+            Kind::Pretended(_) => None,
         }
     }
 
@@ -103,25 +115,30 @@ impl Hosts {
         format!("{} {kind}", self.count)
     }
 
-    /// Whether jobs of this MPI can run on them.
-    pub fn suit(&self, mpi: &Mpi) -> bool {
-        self.namespaces(mpi).is_some() || mpi.family == Family::Mpich
+    /// Why jobs of this MPI cannot run on them, if they cannot.
+    pub fn fault(&self, mpi: &Mpi) -> Option<&str> {
+        match &self.kind {
+            Kind::Pretended(reason) if mpi.family != Family::Mpich => Some(reason),
+            _ => None,
+        }
     }
 
     /// The launcher and its options for `ranks` ranks dealt evenly, but for their number.
     pub fn launcher(&self, mpi: &Mpi, ranks: u32) -> Result<Vec<String>> {
-        let mut words = vec![mpi.mpiexec.display().to_string()];
+        let mpiexec = mpi.mpiexec.display().to_string();
+        if let Some(reason) = self.fault(mpi) {
+            bail!("{}", no_namespaces(reason));
+        }
         let Some(namespaces) = self.namespaces(mpi) else {
-            if mpi.family != Family::Mpich {
-                bail!("pretended hosts need MPICH; real ones need root");
-            }
-            return Ok(words);
+            return Ok(vec![mpiexec]);
         };
+        let mut words = namespaces.entrance();
+        words.push(mpiexec);
         let slots = ranks.div_ceil(self.count);
         let list: Vec<String> = (1..=self.count)
             .map(|host| format!("{}:{slots}", namespaces.address(host)))
             .collect();
-        let agent = namespaces.agent.display().to_string();
+        let agent = namespaces.agent();
         let network = namespaces.network();
         let list = list.join(",");
         let options: &[&str] = match (mpi.family, mpi.major()) {
@@ -205,8 +222,7 @@ impl Hosts {
             return Ok(());
         };
         let mut counts = Vec::new();
-        for host in 1..=self.count {
-            let packets = namespaces.packets(host)?;
+        for (host, packets) in (1..).zip(namespaces.packets()?) {
             if packets < FEWEST_PACKETS {
                 bail!("host {host} sent {packets} packets: the hosts did not use the network");
             }
@@ -217,174 +233,12 @@ impl Hosts {
     }
 }
 
-fn is_root() -> bool {
-    geteuid().is_root()
-}
-
-fn install_ip() -> Result<()> {
-    let manager = Manager::find().context("there is no `ip` (iproute2), nor a package manager")?;
-    let privilege = manager.privilege().context("`ip` (iproute2) is missing")?;
-    say("installing iproute2, which sets hosts up");
-    manager.install(&[Missing::Iproute], privilege)
-}
-
-impl Namespaces {
-    fn up(count: u32, directory: &Path) -> Result<Self> {
-        if !is_root() {
-            bail!("they need root");
-        }
-        if on_path("ip").is_none() {
-            install_ip()?;
-        }
-        remove_leftovers();
-        let tag = format!("{PREFIX}{}", process::id());
-        fs::create_dir_all(directory)?;
-        let agent = directory.join(format!("{tag}.sh"));
-        let namespaces = Self { tag, agent, count };
-        // From here on, whatever fails, what is there is taken down when it is dropped.
-        namespaces.build()?;
-        Ok(namespaces)
-    }
-
-    fn build(&self) -> Result<()> {
-        let bridge = self.bridge();
-        ip(&format!("link add {bridge} type bridge"))?;
-        ip(&format!("addr add {}/24 dev {bridge}", self.address(254)))?;
-        ip(&format!("link set {bridge} up"))?;
-        for host in 1..=self.count {
-            let (name, cable) = (self.host(host), self.cable(host));
-            ip(&format!("netns add {name}"))?;
-            ip(&format!(
-                "link add {cable} type veth peer name eth0 netns {name}"
-            ))?;
-            ip(&format!("link set {cable} master {bridge} up"))?;
-            let address = self.address(host);
-            ip(&format!("-n {name} addr add {address}/24 dev eth0"))?;
-            ip(&format!("-n {name} link set eth0 up"))?;
-            ip(&format!("-n {name} link set lo up"))?;
-        }
-        fs::write(&self.agent, self.script())?;
-        fs::set_permissions(&self.agent, fs::Permissions::from_mode(0o755))?;
-        Ok(())
-    }
-
-    /// What stands in for ssh: options first, then the host's address, then a command for a shell there.
-    fn script(&self) -> String {
-        let tag = &self.tag;
-        format!(
-            "#!/bin/sh\n\
-             while [ \"${{1#-}}\" != \"$1\" ]; do shift; done\n\
-             host={tag}h${{1##*.}}\n\
-             shift\n\
-             exec ip netns exec $host unshare --uts --mount sh -c \
-             \"hostname $host && mount -t tmpfs tmpfs /dev/shm && $*\"\n"
-        )
-    }
-
-    fn bridge(&self) -> String {
-        format!("{}b", self.tag)
-    }
-
-    fn host(&self, host: u32) -> String {
-        format!("{}h{host}", self.tag)
-    }
-
-    fn cable(&self, host: u32) -> String {
-        format!("{}v{host}", self.tag)
-    }
-
-    fn address(&self, host: u32) -> String {
-        let (second, third) = Self::octets(process::id());
-        format!("10.{second}.{third}.{host}")
-    }
-
-    fn network(&self) -> String {
-        format!("{}/24", self.address(0))
-    }
-
-    /// The middle of the addresses, so that several sets of hosts do not meet.
-    const fn octets(process: u32) -> (u32, u32) {
-        (64 + process % 64, process / 64 % 256)
-    }
-
-    /// How many packets a host has sent so far.
-    fn packets(&self, host: u32) -> Result<u64> {
-        let path = format!("/sys/class/net/{}/statistics/rx_packets", self.cable(host));
-        let count = fs::read_to_string(&path).with_context(|| path.clone())?;
-        count.trim().parse().context(path)
-    }
-}
-
-impl Drop for Namespaces {
-    fn drop(&mut self) {
-        for host in 1..=self.count {
-            // What was not made yet cannot be removed; the rest has to go all the same. The cable first: that of a host
-            // which is gone stays for a while.
-            let _ = ip(&format!("link del {}", self.cable(host)));
-            let _ = ip(&format!("netns del {}", self.host(host)));
-        }
-        let _ = ip(&format!("link del {}", self.bridge()));
-        let _ = fs::remove_file(&self.agent);
-    }
-}
-
-/// Removes what earlier processes left that were killed.
-fn remove_leftovers() {
-    let names = output_of(Command::new("ip").args(["netns", "list"])).unwrap_or_default();
-    let mut dead = Vec::new();
-    for name in names
-        .lines()
-        .filter_map(|line| line.split_whitespace().next())
-    {
-        if let Some(process) = owner(name)
-            && !Path::new(&format!("/proc/{process}")).exists()
-        {
-            let _ = ip(&format!("netns del {name}"));
-            dead.push(process);
-        }
-    }
-    dead.dedup();
-    for process in dead {
-        let _ = ip(&format!("link del {PREFIX}{process}b"));
-    }
-}
-
-/// The process that made the namespace of this name, if it is one of ours.
-fn owner(name: &str) -> Option<u32> {
-    let (process, host) = name.strip_prefix(PREFIX)?.split_once('h')?;
-    host.parse::<u32>().ok()?;
-    process.parse().ok()
-}
-
-fn ip(arguments: &str) -> Result<()> {
-    let output = Command::new("ip")
-        .args(arguments.split(' '))
-        .output()
-        .context("`ip` (iproute2) sets hosts up")?;
-    if !output.status.success() {
-        let words = String::from_utf8_lossy(&output.stderr);
-        bail!("ip {arguments}: {}", words.trim());
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_namespaces_of_this_program_are_its_own() {
-        assert_eq!(owner("mps1234h2"), Some(1234));
-        for other in ["mps1234", "mps12h", "mpsXh1", "other", "1234h2"] {
-            assert_eq!(owner(other), None, "{other}");
-        }
-    }
-
-    #[test]
-    fn addresses_are_addresses() {
-        for process in [1, 63, 64, 20_000, u32::MAX] {
-            let (second, third) = Namespaces::octets(process);
-            assert!(second < 128 && third < 256);
-        }
-    }
+/// What to do about it.
+fn no_namespaces(reason: &str) -> String {
+    format!(
+        "there can be no network namespaces here ({reason}), and Open MPI needs them for hosts.\n\
+         As root there can be; in a container root needs capabilities, with Docker:\n\n    \
+         docker run --cap-add NET_ADMIN --cap-add SYS_ADMIN --security-opt apparmor=unconfined ...\n\n\
+         Or take MPICH, which can pretend to have hosts: --mpi mpich"
+    )
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
 use crate::hosts::Hosts;
 use crate::mpi::Mpi;
@@ -29,6 +29,8 @@ pub struct Toolbox<'a> {
     limit: Duration,
     /// Where jobs run; on this host if not said.
     hosts: Option<&'a Hosts>,
+    /// More of the environment of jobs.
+    settings: Vec<(&'static str, OsString)>,
 }
 
 impl<'a> Toolbox<'a> {
@@ -45,7 +47,14 @@ impl<'a> Toolbox<'a> {
             mpi,
             limit,
             hosts: None,
+            settings: Vec::new(),
         }
+    }
+
+    /// The same, with one more variable in the environment of jobs.
+    pub fn with(mut self, name: &'static str, value: impl Into<OsString>) -> Self {
+        self.settings.push((name, value.into()));
+        self
     }
 
     /// The same, for jobs on these hosts.
@@ -117,19 +126,12 @@ impl<'a> Toolbox<'a> {
         command.env("MPIEXEC_TIMEOUT", self.limit.as_secs().to_string());
     }
 
-    /// For test programs that start their ranks themselves, so many of them: the launcher, split on whitespace there,
-    /// and its family.
+    /// For test programs that start their ranks themselves, so many of them: the launcher, a word a line, and its family.
     pub fn equip_tests(&self, command: &mut Command, ranks: u32) -> Result<()> {
         let launcher = self.launcher(ranks)?;
-        if let Some(word) = launcher
-            .iter()
-            .find(|word| word.contains(char::is_whitespace))
-        {
-            bail!("the launcher's path and options must not contain spaces: {word}");
-        }
         self.equip(command);
         command
-            .env("MPISYNC_MPIEXEC", launcher.join(" "))
+            .env("MPISYNC_MPIEXEC", launcher.join("\n") + "\n")
             .env("MPISYNC_MPI", self.mpi.family.name());
         Ok(())
     }
@@ -144,12 +146,20 @@ impl<'a> Toolbox<'a> {
     ) -> Result<()> {
         let mut command = self.job(ranks, program, args)?;
         let start = Instant::now();
-        run_job(&mut command, self.limit + GRACE, line).with_context(|| {
+        let outcome = run_job(&mut command, self.limit + GRACE, line);
+        // Hydra's proxies may outlive a launcher that has failed, and spin.
+        process_tree::kill_descendants()?;
+        outcome.with_context(|| {
             // The launchers tell of it with an exit code only, each with another.
             let late = start.elapsed() >= self.limit;
             let limit = format!(", which may take {} s (--timeout)", self.limit.as_secs());
             format!("the job{}", if late { limit.as_str() } else { "" })
-        })?;
+        })
+    }
+
+    /// Checks that the hosts, if there are any, have talked to each other: a program of this workspace that uses them all
+    /// must have used the network.
+    pub fn check_traffic(&self) -> Result<()> {
         self.hosts
             .map_or(Ok(()), |hosts| hosts.check_traffic(self.mpi))
     }
@@ -177,6 +187,7 @@ impl<'a> Toolbox<'a> {
             .arg(program)
             .args(args);
         self.equip(&mut command);
+        command.envs(self.settings.iter().map(|(name, value)| (name, value)));
         Ok(command)
     }
 }

@@ -1,5 +1,7 @@
 //! `cargo xtask`: sets a machine up for mpisync and runs the demo, the examples, the checks and the benchmarks.
 
+mod bare;
+mod cargo_test;
 mod checks;
 mod examples;
 mod family;
@@ -9,6 +11,7 @@ mod launch;
 mod libclang;
 mod memory;
 mod mpi;
+mod namespaces;
 mod packages;
 mod peers;
 mod process;
@@ -65,6 +68,9 @@ enum Task {
         /// Over how many hosts, set up on this machine, the hosts step runs (may be given several times)
         #[arg(long, value_name = "N", value_delimiter = ',', default_values_t = [2, 3])]
         hosts: Vec<u32>,
+        /// Kill the tests of a step that take longer than this when they are built
+        #[arg(long, value_name = "SECONDS", default_value_t = 3600)]
+        step_limit: u64,
         #[command(flatten)]
         limit: LimitArgs,
         /// Of the ranks and hosts steps, only tests whose names contain one of these, after `--`
@@ -148,6 +154,22 @@ enum Task {
         #[command(flatten)]
         mpi: MpiArgs,
     },
+    /// Run `demo` and `test` in a bare Debian that has only Rust, in a directory; needs root and debootstrap
+    Bare {
+        /// Which release of Debian
+        #[arg(long, value_name = "NAME", default_value = "bookworm")]
+        suite: String,
+        /// Where its packages come from
+        #[arg(
+            long,
+            value_name = "URL",
+            default_value = "http://deb.debian.org/debian"
+        )]
+        mirror: String,
+        /// Run this command of the task runner (may be given several times), such as "test --only fmt"
+        #[arg(long = "run", value_name = "COMMAND", default_values = ["demo", "test"])]
+        commands: Vec<String>,
+    },
     /// Only set everything up, and say what will be used
     Setup {
         #[command(flatten)]
@@ -202,7 +224,16 @@ impl LimitArgs {
 }
 
 fn main() -> ExitCode {
-    match run(Cli::parse().task) {
+    /// What a shell says of a program that Ctrl-C has ended.
+    const INTERRUPTED: u8 = 130;
+    let task = Cli::parse().task;
+    let outcome = process::watch_for_signals().and_then(|()| run(task));
+    process::reap_orphans();
+    match outcome {
+        _ if process::was_interrupted() => {
+            eprintln!("interrupted");
+            ExitCode::from(INTERRUPTED)
+        }
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
@@ -223,11 +254,17 @@ fn run(task: Task) -> Result<()> {
             mpi,
             only,
             hosts,
+            step_limit,
             limit,
             names,
             ..
         } => {
-            let wanted = checks::Wanted { only, hosts, names };
+            let wanted = checks::Wanted {
+                only,
+                hosts,
+                names,
+                step_limit: Duration::from_secs(step_limit),
+            };
             checks::run(&workspace, &mpi.choice(), &wanted, limit.duration())
         }
         Task::Bench {
@@ -300,6 +337,18 @@ fn run(task: Task) -> Result<()> {
             hosts,
             mpi,
         } => programs::soak(&workspace, &mpi.choice(), seconds, ranks, hosts.hosts),
+        Task::Bare {
+            suite,
+            mirror,
+            commands,
+        } => {
+            let wanted = bare::Wanted {
+                suite,
+                mirror,
+                commands,
+            };
+            bare::check(&workspace, &wanted)
+        }
         Task::Setup { mpi } => setup::show(&workspace, &mpi.choice()),
     }
 }

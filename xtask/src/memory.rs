@@ -1,10 +1,11 @@
 //! The tests that need no MPI, under tools that see what a test does not: AddressSanitizer and valgrind's memcheck.
 
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use crate::checks::tests;
+use crate::cargo_test::tests;
 use crate::process::output_of;
 use crate::report::say;
 use crate::workspace::{Workspace, on_path};
@@ -22,13 +23,13 @@ pub const TESTS_WITHOUT_MPI: [&str; 8] = [
 ];
 
 /// Runs the tests under each tool that is there, and says which is not; counts the tests.
-pub fn check(workspace: &Workspace) -> Result<usize> {
+pub fn check(workspace: &Workspace, limit: Duration) -> Result<usize> {
     let host = host(workspace)?;
-    Ok(under_sanitizer(workspace, &host)? + under_valgrind(workspace, &host)?)
+    Ok(under_sanitizer(workspace, &host, limit)? + under_valgrind(workspace, &host, limit)?)
 }
 
 /// AddressSanitizer is for nightly compilers only, and comes with them.
-fn under_sanitizer(workspace: &Workspace, host: &str) -> Result<usize> {
+fn under_sanitizer(workspace: &Workspace, host: &str, limit: Duration) -> Result<usize> {
     let nightly = |program: &str| {
         let mut command = Command::new("rustup");
         command
@@ -47,10 +48,10 @@ fn under_sanitizer(workspace: &Workspace, host: &str) -> Result<usize> {
         .env("RUSTFLAGS", "-Zsanitizer=address")
         .args(TESTS_WITHOUT_MPI)
         .args(["--target", host]);
-    tests(&mut cargo).context("AddressSanitizer")
+    tests(&mut cargo, limit).context("AddressSanitizer")
 }
 
-fn under_valgrind(workspace: &Workspace, host: &str) -> Result<usize> {
+fn under_valgrind(workspace: &Workspace, host: &str, limit: Duration) -> Result<usize> {
     if on_path("valgrind").is_none() {
         say("no valgrind, so no memcheck");
         return Ok(0);
@@ -66,7 +67,7 @@ fn under_valgrind(workspace: &Workspace, host: &str) -> Result<usize> {
         .args(TESTS_WITHOUT_MPI)
         // Valgrind runs one thread at a time, so that what cores see of each other does not show there, and takes very long.
         .args(["--", "--skip", "without_a_barrier"]);
-    tests(&mut cargo).context("valgrind")
+    tests(&mut cargo, limit).context("valgrind")
 }
 
 /// The target that the compiler builds for when it is not told.

@@ -134,6 +134,11 @@ impl fmt::Display for Mpi {
     }
 }
 
+/// Whether the environment names the one that is used when none is asked for.
+pub fn is_named() -> bool {
+    env::var_os("MPICC").is_some_and(|value| !value.is_empty())
+}
+
 /// The one that is used when none is asked for.
 pub fn first(workspace: &Workspace) -> Result<Option<Mpi>> {
     if let Some(mpicc) = env::var_os("MPICC").filter(|value| !value.is_empty()) {

@@ -28,6 +28,7 @@ pub struct Manager {
     hdf5: &'static [&'static str],
     iproute: &'static [&'static str],
     pip: &'static [&'static str],
+    debootstrap: &'static [&'static str],
 }
 
 const MANAGERS: [Manager; 5] = [
@@ -43,6 +44,7 @@ const MANAGERS: [Manager; 5] = [
         hdf5: &["libhdf5-dev", "hdf5-tools"],
         iproute: &["iproute2"],
         pip: &["python3-venv"],
+        debootstrap: &["debootstrap"],
     },
     Manager {
         program: "dnf",
@@ -56,6 +58,7 @@ const MANAGERS: [Manager; 5] = [
         hdf5: &["hdf5-devel"],
         iproute: &["iproute"],
         pip: &["python3-pip"],
+        debootstrap: &["debootstrap"],
     },
     Manager {
         program: "zypper",
@@ -69,6 +72,7 @@ const MANAGERS: [Manager; 5] = [
         hdf5: &["hdf5-devel"],
         iproute: &["iproute2"],
         pip: &["python3-pip"],
+        debootstrap: &["debootstrap"],
     },
     Manager {
         program: "pacman",
@@ -82,6 +86,7 @@ const MANAGERS: [Manager; 5] = [
         hdf5: &["hdf5"],
         iproute: &["iproute2"],
         pip: &["python-pip"],
+        debootstrap: &["debootstrap"],
     },
     Manager {
         program: "brew",
@@ -95,6 +100,7 @@ const MANAGERS: [Manager; 5] = [
         hdf5: &["hdf5"],
         iproute: &["iproute2mac"],
         pip: &["python"],
+        debootstrap: &[],
     },
 ];
 
@@ -116,6 +122,7 @@ impl Manager {
             Missing::Hdf5 => self.hdf5,
             Missing::Iproute => self.iproute,
             Missing::Pip => self.pip,
+            Missing::Debootstrap => self.debootstrap,
         });
         packages.copied().collect()
     }

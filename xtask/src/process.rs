@@ -1,17 +1,19 @@
-//! Running other programs: asking one for its output, running one in the foreground, and running one that may hang
-//! in a process group of its own, which is killed as a whole when its time is up.
+//! Running other programs: asking one for its output, running one in the foreground, and running one that may hang,
+//! which is killed with all its descendants when its time is up.
+//!
+//! The task runner adopts orphans, so that all that it has started stays below it. When it is interrupted it ends all of
+//! that and starts nothing more; the programs that were waited for have failed then, and on the way out what was set up is
+//! taken down with [`take_down`].
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicI32, Ordering};
-use std::sync::{Once, mpsc};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use nix::sys::signal::{Signal, kill, killpg};
-use nix::unistd::Pid;
 
 use crate::report::{say, typed};
 
@@ -21,17 +23,84 @@ const GRACE: Duration = Duration::from_secs(5);
 /// How often a job is looked at while it prints nothing.
 const POLL: Duration = Duration::from_millis(50);
 
-/// The process group of the job that runs now; 0 when there is none.
-static JOB: AtomicI32 = AtomicI32::new(0);
+/// Whether the task runner was told to end.
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
+/// Held while a program is started, and while all of them are ended.
+static STARTING: Mutex<()> = Mutex::new(());
+
+/// Has Ctrl-C, `SIGTERM` and `SIGHUP` end all that the task runner starts.
+pub fn watch_for_signals() -> Result<()> {
+    process_tree::adopt_orphans().context("orphans cannot be adopted")?;
+    ctrlc::set_handler(|| {
+        // A second Ctrl-C must not end what takes things down.
+        if !INTERRUPTED.swap(true, Ordering::SeqCst) {
+            let _nothing_starts = starting();
+            if let Err(error) = process_tree::end_descendants(GRACE) {
+                say(format!("not all that was started could be ended: {error}"));
+            }
+        }
+    })
+    .context("cannot watch for Ctrl-C")
+}
+
+/// Whether the task runner was told to end. All that it had started has ended then.
+pub fn was_interrupted() -> bool {
+    let _all_has_ended = starting();
+    INTERRUPTED.load(Ordering::SeqCst)
+}
+
+/// Removes adopted processes that have died from the table of the system, which a container's first process may not do.
+pub fn reap_orphans() {
+    let _nothing_starts = starting();
+    // Without a table there was nothing to adopt either, and it has been said.
+    let _ = process_tree::reap_orphans(0);
+}
+
+fn starting() -> MutexGuard<'static, ()> {
+    STARTING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Starts a program, unless the task runner was told to end.
+pub fn start(command: &mut Command) -> Result<Child> {
+    let _alone = starting();
+    if INTERRUPTED.load(Ordering::SeqCst) {
+        bail!("interrupted");
+    }
+    let child = command.spawn();
+    child.with_context(|| format!("cannot start {}", typed(command)))
+}
 
 /// What a program printed (stdout, then stderr) if it could be started and succeeded.
 pub fn output_of(command: &mut Command) -> Option<String> {
-    let output = command.stdin(Stdio::null()).output().ok()?;
+    let output = output(command).ok()?;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     output
         .status
         .success()
         .then(|| text(&output.stdout) + &text(&output.stderr))
+}
+
+/// What became of a program that reads nothing.
+pub fn output(command: &mut Command) -> Result<Output> {
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    Ok(start(command)?.wait_with_output()?)
+}
+
+/// Runs a program that takes down what was set up, also after the task runner was told to end. What it says is of no
+/// interest: it may be about what was not there yet.
+pub fn take_down(command: &mut Command) {
+    let _all_has_ended = starting();
+    // In a process group of its own Ctrl-C does not reach it.
+    let _ = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .process_group(0)
+        .status();
 }
 
 /// Runs a program in the foreground and says which one.
@@ -42,39 +111,42 @@ pub fn run(command: &mut Command) -> Result<()> {
 
 /// Runs a program in the foreground.
 pub fn run_quietly(command: &mut Command) -> Result<()> {
-    let status = command
-        .status()
-        .with_context(|| format!("cannot start {}", typed(command)))?;
-    succeeded(status)
+    succeeded(start(command)?.wait()?)
 }
 
-/// Runs a program that may hang: after `limit` it and all its descendants are killed. What it prints on stdout is
-/// passed on line by line to `line`.
+/// Runs a program that may hang: after `limit` it and all that it started are killed, which is [`Late`]. What it prints on
+/// stdout is passed on line by line to `line`.
 pub fn run_job(command: &mut Command, limit: Duration, mut line: impl FnMut(&str)) -> Result<()> {
     say(typed(command));
-    kill_job_on_ctrl_c()?;
-    let start = Instant::now();
-    let mut child = command
+    let begin = Instant::now();
+    command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        .process_group(0)
-        .spawn()
-        .with_context(|| format!("cannot start {}", typed(command)))?;
-    let group = i32::try_from(child.id()).context("a process id that is no pid_t")?;
-    JOB.store(group, Ordering::SeqCst);
-
+        .process_group(0);
+    let mut child = start(command)?;
     let lines = lines_of(&mut child);
-    let ended = pass_lines(&mut child, &lines, start + limit, &mut line)?;
-    if ended.is_none() {
-        end_group(&mut child, group)?;
-    }
-    JOB.store(0, Ordering::SeqCst);
-    match ended {
+    // No deadline where the limit is beyond what the clock can count.
+    let deadline = begin.checked_add(limit);
+    match pass_lines(&mut child, &lines, deadline, &mut line)? {
         Some(status) => succeeded(status),
-        None => bail!(
-            "killed, because it was not done after {} s",
-            limit.as_secs()
-        ),
+        None => {
+            process_tree::end_descendants(GRACE)?;
+            child.wait()?;
+            Err(Late(limit).into())
+        }
+    }
+}
+
+/// A job that was not done in time, and was killed.
+#[derive(Debug)]
+pub struct Late(Duration);
+
+impl std::error::Error for Late {}
+
+impl std::fmt::Display for Late {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let limit = self.0.as_secs();
+        write!(f, "killed, because it was not done after {limit} s")
     }
 }
 
@@ -85,26 +157,16 @@ pub fn kill_job(
     mut is_time: impl FnMut() -> bool,
 ) -> Result<()> {
     say(typed(command));
-    kill_job_on_ctrl_c()?;
-    let mut child = command
+    command
         .stdin(Stdio::null())
         .stdout(Stdio::null())
-        .process_group(0)
-        .spawn()
-        .with_context(|| format!("cannot start {}", typed(command)))?;
-    let group = i32::try_from(child.id()).context("a process id that is no pid_t")?;
-    JOB.store(group, Ordering::SeqCst);
+        .process_group(0);
+    let mut child = start(command)?;
     let outcome = wait_to_kill(&mut child, limit, &mut is_time);
-    // Launchers put the ranks into process groups of their own.
-    let family = family(group);
-    for pid in &family {
-        // An error means that it is gone already.
-        let _ = kill(Pid::from_raw(*pid), Signal::SIGKILL);
-    }
+    let killed = process_tree::kill_descendants()?;
     child.wait()?;
-    JOB.store(0, Ordering::SeqCst);
     outcome?;
-    say(format!("killed, {} processes", family.len()));
+    say(format!("killed, {killed} processes"));
     Ok(())
 }
 
@@ -126,33 +188,15 @@ fn wait_to_kill(
     Ok(())
 }
 
-/// A process and all its descendants, those before whom they have started.
-fn family(first: i32) -> Vec<i32> {
-    let table = output_of(Command::new("ps").args(["-A", "-o", "pid=,ppid="])).unwrap_or_default();
-    let pair = |line: &str| {
-        let mut numbers = line.split_whitespace().map(|word| word.parse::<i32>().ok());
-        Some((numbers.next()??, numbers.next()??))
-    };
-    let processes: Vec<(i32, i32)> = table.lines().filter_map(pair).collect();
-    let mut family = vec![first];
-    let mut next = 0;
-    while let Some(&parent) = family.get(next) {
-        let children = processes.iter().filter(|(_, of)| *of == parent);
-        family.extend(children.map(|(pid, _)| pid));
-        next += 1;
-    }
-    family
-}
-
 /// Hands lines on until the child has ended (then its exit status is returned) or the deadline is past.
 fn pass_lines(
     child: &mut Child,
     lines: &mpsc::Receiver<String>,
-    deadline: Instant,
+    deadline: Option<Instant>,
     line: &mut impl FnMut(&str),
 ) -> Result<Option<ExitStatus>> {
     let mut drain_until = None;
-    while Instant::now() < deadline {
+    while !is_over(deadline) {
         match lines.recv_timeout(POLL) {
             Ok(text) => line(&text),
             // A program may close its stdout long before it ends.
@@ -195,44 +239,20 @@ fn lines_of(child: &mut Child) -> mpsc::Receiver<String> {
     lines
 }
 
-fn wait_until(child: &mut Child, deadline: Instant) -> Result<Option<ExitStatus>> {
+fn is_over(deadline: Option<Instant>) -> bool {
+    deadline.is_some_and(|deadline| Instant::now() >= deadline)
+}
+
+fn wait_until(child: &mut Child, deadline: Option<Instant>) -> Result<Option<ExitStatus>> {
     loop {
         if let Some(status) = child.try_wait()? {
             return Ok(Some(status));
         }
-        if Instant::now() >= deadline {
+        if is_over(deadline) {
             return Ok(None);
         }
         thread::sleep(Duration::from_millis(5));
     }
-}
-
-/// Asks a process group to end, and kills what is left of it a little later.
-fn end_group(child: &mut Child, group: i32) -> Result<()> {
-    // An error means that the group is gone already.
-    let _ = killpg(Pid::from_raw(group), Signal::SIGTERM);
-    wait_until(child, Instant::now() + GRACE)?;
-    let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
-    child.wait()?;
-    Ok(())
-}
-
-/// A job is not in the terminal's foreground group, so Ctrl-C has to be handed on to it.
-fn kill_job_on_ctrl_c() -> Result<()> {
-    static ONCE: Once = Once::new();
-    let mut outcome = Ok(());
-    ONCE.call_once(|| {
-        outcome = ctrlc::set_handler(|| {
-            let group = JOB.load(Ordering::SeqCst);
-            if group != 0 {
-                let _ = killpg(Pid::from_raw(group), Signal::SIGTERM);
-                thread::sleep(Duration::from_millis(500));
-                let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
-            }
-            std::process::exit(130);
-        });
-    });
-    outcome.context("cannot watch for Ctrl-C")
 }
 
 fn succeeded(status: ExitStatus) -> Result<()> {
@@ -249,6 +269,13 @@ mod tests {
     use super::*;
     use std::{env, fs};
 
+    /// Ending a job ends all that this process has started, so that only one test may have something running.
+    fn alone() -> MutexGuard<'static, ()> {
+        static ALONE: Mutex<()> = Mutex::new(());
+        process_tree::adopt_orphans().unwrap();
+        ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn sh(script: &str) -> Command {
         let mut command = Command::new("sh");
         command.args(["-c", script]);
@@ -257,6 +284,7 @@ mod tests {
 
     #[test]
     fn output_is_there_only_when_the_program_succeeds() {
+        let _alone = alone();
         assert_eq!(
             output_of(&mut sh("echo a; echo b >&2")).as_deref(),
             Some("a\nb\n")
@@ -267,6 +295,7 @@ mod tests {
 
     #[test]
     fn a_job_hands_on_its_lines_and_its_exit_code() {
+        let _alone = alone();
         let mut lines = Vec::new();
         let outcome = run_job(&mut sh("echo one; echo two; exit 3"), GRACE, |line| {
             lines.push(line.to_owned())
@@ -276,37 +305,32 @@ mod tests {
     }
 
     #[test]
-    fn a_hung_job_is_killed_with_its_children() {
+    fn a_hung_job_is_killed_with_all_that_it_started() {
+        let _alone = alone();
         let limit = Duration::from_millis(300);
-        let mut child = 0;
+        let mut children = Vec::new();
         let start = Instant::now();
-        let outcome = run_job(&mut sh("sleep 1000 & echo $!; wait"), limit, |line| {
-            child = line.parse().unwrap()
+        // One in its process group, one in a session of its own.
+        let script = "sleep 1000 & echo $!; setsid sleep 1000 & echo $!; wait";
+        let outcome = run_job(&mut sh(script), limit, |line| {
+            children.push(line.parse().unwrap())
         });
-        assert!(outcome.unwrap_err().to_string().starts_with("killed"));
+        assert!(outcome.unwrap_err().is::<Late>());
         assert!(start.elapsed() < GRACE);
-        // Process 1 may take a moment to reap the orphan.
-        let gone =
-            || nix::sys::signal::kill(Pid::from_raw(child), None).is_err() || is_zombie(child);
-        while !gone() {
-            assert!(start.elapsed() < GRACE, "the child is still alive");
-            thread::sleep(Duration::from_millis(5));
-        }
+        assert_eq!(children.len(), 2);
+        assert!(!children.into_iter().any(process_tree::is_running));
     }
 
     #[test]
-    fn a_job_is_killed_with_all_that_it_started() {
+    fn a_job_is_killed_with_its_children() {
+        let _alone = alone();
         let dir = env::temp_dir().join(format!("xtask-kill-{}", std::process::id()));
         let script = format!("sh -c 'echo $$ > {0}; sleep 1000' & wait", dir.display());
         let started = || fs::read_to_string(&dir).is_ok_and(|pid| pid.ends_with('\n'));
         kill_job(&mut sh(&script), GRACE, started).unwrap();
-        let child: i32 = fs::read_to_string(&dir).unwrap().trim().parse().unwrap();
+        let child = fs::read_to_string(&dir).unwrap().trim().parse().unwrap();
         fs::remove_file(&dir).unwrap();
-        let start = Instant::now();
-        while kill(Pid::from_raw(child), None).is_ok() && !is_zombie(child) {
-            assert!(start.elapsed() < GRACE, "the child is still alive");
-            thread::sleep(Duration::from_millis(5));
-        }
+        assert!(!process_tree::is_running(child));
         let too_early = kill_job(&mut sh("exit 3"), GRACE, || false);
         assert!(
             too_early
@@ -314,10 +338,5 @@ mod tests {
                 .to_string()
                 .contains("before it was killed")
         );
-    }
-
-    fn is_zombie(pid: i32) -> bool {
-        output_of(Command::new("ps").args(["-o", "stat=", "-p", &pid.to_string()]))
-            .is_some_and(|state| state.trim_start().starts_with('Z'))
     }
 }

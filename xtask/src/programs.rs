@@ -13,7 +13,8 @@ use crate::hosts::Hosts;
 use crate::launch::Toolbox;
 use crate::mpi::{Choice, Mpi};
 use crate::peers::Peers;
-use crate::process::{pass_on, run as run_program};
+use crate::process::{pass_on, run as run_program, run_job};
+use crate::report::say;
 use crate::setup::{self, Machine, Need};
 use crate::workspace::Workspace;
 
@@ -45,8 +46,8 @@ pub enum Build {
 /// Runs an example on each of the chosen MPIs.
 pub fn run(workspace: &Workspace, choice: &Choice, job: &Job, limit: Duration) -> Result<()> {
     check_name(workspace, "examples", &job.program)?;
-    let machine = setup::prepare(workspace, choice, Need::MpiAndHdf5)?;
-    let hosts = up(workspace, job.hosts)?;
+    let (hosts, choice) = up(workspace, job.hosts, choice)?;
+    let machine = setup::prepare(workspace, &choice, Need::MpiAndHdf5)?;
     for mpi in &machine.mpis {
         let tools = Toolbox::new(workspace, &machine, mpi, limit).on(hosts.as_ref());
         let program = build(&tools, &machine, job.package, &job.program, job.build)?;
@@ -65,8 +66,8 @@ pub fn bench(
     limit: Duration,
 ) -> Result<()> {
     check_name(workspace, "bench", &job.program)?;
-    let machine = setup::prepare(workspace, choice, Need::Mpi)?;
-    let hosts = up(workspace, job.hosts)?;
+    let (hosts, choice) = up(workspace, job.hosts, choice)?;
+    let machine = setup::prepare(workspace, &choice, Need::Mpi)?;
     for mpi in &machine.mpis {
         let tools = Toolbox::new(workspace, &machine, mpi, limit).on(hosts.as_ref());
         let peers = Peers {
@@ -89,9 +90,43 @@ pub fn bench(
                 std::path::absolute(file)?.into_os_string(),
             ]);
         }
-        tools.launch(job.ranks, &program, &args, pass_on)?;
+        launch_until_complete(tools, job, &program, &args)?;
     }
     Ok(())
+}
+
+/// Runs a benchmark, and again without a subject that stood still: a job in which one does cannot go on. The benchmark
+/// keeps a record of what it has measured, and of what stood still.
+fn launch_until_complete(
+    tools: Toolbox<'_>,
+    job: &Job,
+    program: &Path,
+    args: &[OsString],
+) -> Result<()> {
+    let record = tools.target().join(format!("{}-record.json", job.program));
+    if record.exists() {
+        fs::remove_file(&record)?;
+    }
+    let tools = tools.with("MPISYNC_BENCH_RECORD", &record);
+    let mut still = 0;
+    while let Err(error) = tools.launch(job.ranks, program, args, pass_on) {
+        let now = stood_still(&fs::read_to_string(&record).unwrap_or_default());
+        if now <= still {
+            return Err(error);
+        }
+        still = now;
+        say("the benchmark goes on without what stood still");
+    }
+    fs::remove_file(&record).with_context(|| format!("{} is gone", record.display()))?;
+    tools.check_traffic()
+}
+
+/// How many subjects stood still, in the record of a benchmark.
+fn stood_still(record: &str) -> usize {
+    let outcomes = serde_json::from_str(record);
+    let outcomes: Vec<serde_json::Value> = outcomes.unwrap_or_default();
+    let had_no_end = |outcome: &&serde_json::Value| !outcome["no_end_in"].is_null();
+    outcomes.iter().filter(had_no_end).count()
 }
 
 /// Runs the simulation, which is one process and starts no MPI.
@@ -120,8 +155,8 @@ pub fn soak(
     hosts: Option<u32>,
 ) -> Result<()> {
     const START_AND_END: u64 = 60;
-    let machine = setup::prepare(workspace, choice, Need::Mpi)?;
-    let hosts = up(workspace, hosts)?;
+    let (hosts, choice) = up(workspace, hosts, choice)?;
+    let machine = setup::prepare(workspace, &choice, Need::Mpi)?;
     let limit = Duration::from_secs(seconds + START_AND_END);
     for mpi in &machine.mpis {
         let tools = Toolbox::new(workspace, &machine, mpi, limit).on(hosts.as_ref());
@@ -132,15 +167,23 @@ pub fn soak(
         fs::write(directory.join("seconds"), seconds.to_string())?;
         let arguments = [directory.into_os_string(), "soak".into()];
         tools.launch(ranks, &program, &arguments, pass_on)?;
+        tools.check_traffic()?;
     }
     Ok(())
 }
 
-/// Sets up so many hosts, if any.
-fn up(workspace: &Workspace, hosts: Option<u32>) -> Result<Option<Hosts>> {
-    hosts
-        .map(|count| Hosts::up(count, &workspace.target))
-        .transpose()
+/// Sets up so many hosts, if any, and says which MPIs to use on them: before anything is installed or built.
+fn up(
+    workspace: &Workspace,
+    hosts: Option<u32>,
+    choice: &Choice,
+) -> Result<(Option<Hosts>, Choice)> {
+    let Some(count) = hosts else {
+        return Ok((None, choice.clone()));
+    };
+    let hosts = Hosts::up(count, workspace)?;
+    let choice = hosts.choose(workspace, choice.clone())?;
+    Ok((Some(hosts), choice))
 }
 
 /// Runs any program over hosts, with each of the chosen MPIs.
@@ -152,10 +195,10 @@ pub fn cluster(
     command: &[OsString],
     limit: Duration,
 ) -> Result<()> {
-    let machine = setup::prepare(workspace, choice, Need::Mpi)?;
-    let hosts = Hosts::up(hosts, &workspace.target)?;
+    let (hosts, choice) = up(workspace, Some(hosts), choice)?;
+    let machine = setup::prepare(workspace, &choice, Need::Mpi)?;
     for mpi in &machine.mpis {
-        let tools = Toolbox::new(workspace, &machine, mpi, limit).on(Some(&hosts));
+        let tools = Toolbox::new(workspace, &machine, mpi, limit).on(hosts.as_ref());
         tools.launch(ranks, Path::new(&command[0]), &command[1..], pass_on)?;
     }
     Ok(())
@@ -190,13 +233,21 @@ pub fn build_with(
     if !features.is_empty() {
         cargo.args(["--features", &features.join(",")]);
     }
-    run_program(&mut cargo).with_context(|| format!("cannot build {program}"))?;
-    let profile = if build == Build::Release {
-        "release"
-    } else {
-        "debug"
-    };
-    Ok(tools.target().join(profile).join(program))
+    // Cargo says where it puts the program: the configuration of the user, or `CARGO_BUILD_TARGET`, may move it.
+    cargo.arg("--message-format=json-render-diagnostics");
+    let mut built = None;
+    run_job(&mut cargo, Duration::MAX, |line| {
+        built = built.take().or_else(|| executable(line, program));
+    })
+    .with_context(|| format!("cannot build {program}"))?;
+    built.with_context(|| format!("cargo does not say where {program} is"))
+}
+
+/// The path in a message of cargo's that says that the program of this name is built.
+fn executable(message: &str, program: &str) -> Option<PathBuf> {
+    let message: serde_json::Value = serde_json::from_str(message).ok()?;
+    (message["target"]["name"] == program).then_some(())?;
+    Some(PathBuf::from(message["executable"].as_str()?))
 }
 
 /// The programs of the package in this directory of the workspace.
@@ -237,6 +288,22 @@ fn named_after(file: &Path, mpi: &Mpi) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_path_of_a_program_is_in_the_messages_of_cargo() {
+        let message = r#"{"reason":"compiler-artifact","target":{"kind":["bin"],"name":"heat"},"executable":"/t/x/heat"}"#;
+        assert_eq!(executable(message, "heat"), Some("/t/x/heat".into()));
+        assert_eq!(executable(message, "lock"), None);
+        assert_eq!(executable("not JSON", "heat"), None);
+    }
+
+    #[test]
+    fn subjects_that_stood_still_are_counted() {
+        let record =
+            r#"[{"subject":"a","no_end_in":20},{"subject":"b","no_end_in":null},{"subject":"c"}]"#;
+        assert_eq!(stood_still(record), 1);
+        assert_eq!(stood_still(""), 0);
+    }
 
     #[test]
     fn programs_are_found_by_what_is_in_the_workspace() {

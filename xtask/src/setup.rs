@@ -34,6 +34,8 @@ pub enum Missing {
     Iproute,
     /// pip for Python 3.
     Pip,
+    /// `debootstrap`, which makes bare systems.
+    Debootstrap,
 }
 
 impl fmt::Display for Missing {
@@ -46,6 +48,7 @@ impl fmt::Display for Missing {
             Self::Hdf5 => f.write_str("HDF5"),
             Self::Iproute => f.write_str("iproute2"),
             Self::Pip => f.write_str("pip for Python 3"),
+            Self::Debootstrap => f.write_str("debootstrap"),
         }
     }
 }

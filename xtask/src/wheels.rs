@@ -11,26 +11,23 @@ use crate::process::{output_of, run};
 use crate::setup::Missing;
 use crate::workspace::{Workspace, on_path};
 
-/// How this machine's Python gets at pip.
+/// The Python of this machine, with a pip.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pip {
-    /// Python has pip.
-    Installed,
-    /// Python can make a virtual environment that has pip.
+    /// Python can give a virtual environment a pip of its own.
     Bundled,
+    /// Python has a pip, which installs into others too.
+    Installed,
 }
 
 impl Pip {
     /// The pip of this machine.
     pub fn find() -> Option<Self> {
         on_path("python3")?;
-        let imports = |module: &str| {
-            let line = format!("import venv, {module}");
-            output_of(Command::new("python3").args(["-c", &line])).is_some()
-        };
+        let python = Path::new("python3");
         match () {
-            () if imports("pip") => Some(Self::Installed),
-            () if imports("ensurepip") => Some(Self::Bundled),
+            () if imports(python, "venv, ensurepip") => Some(Self::Bundled),
+            () if imports(python, "venv, pip") => Some(Self::Installed),
             () => None,
         }
     }
@@ -41,7 +38,6 @@ impl Pip {
         let mut command = Command::new("python3");
         command.args(["-m", "venv"]);
         if self == Self::Installed {
-            // The pip that is there also serves the new environment, and Debian's Python cannot make another one.
             command.args(["--without-pip", "--system-site-packages"]);
         }
         run(command.arg(dir)).context("python3 cannot make a virtual environment")
@@ -49,11 +45,20 @@ impl Pip {
 
     /// `pip install` in the virtual environment `dir`; what to install is left to add.
     pub fn install_into(dir: &Path) -> Command {
-        let mut command = Command::new(dir.join("bin/python3"));
+        let python = dir.join("bin/python3");
+        // An environment that was made from another one, which is active now, sees the packages of the system's Python and
+        // not those of that one. If pip is among the latter only, it is told whom it works for.
+        let mut command = if imports(&python, "pip") {
+            let mut own = Command::new(python);
+            own.args(["-m", "pip"]);
+            own
+        } else {
+            let mut other = Command::new("python3");
+            other.args(["-m", "pip", "--python"]).arg(python);
+            other
+        };
         // What the system's Python already has would otherwise not be put here, where we look for it.
         command.args([
-            "-m",
-            "pip",
             "install",
             "--quiet",
             "--disable-pip-version-check",
@@ -61,6 +66,12 @@ impl Pip {
         ]);
         command
     }
+}
+
+/// Whether a Python has these modules.
+fn imports(python: &Path, modules: &str) -> bool {
+    let line = format!("import {modules}");
+    output_of(Command::new(python).args(["-c", &line])).is_some()
 }
 
 /// The wheels for what is missing: the environment they go to and their names. There is no C compiler among them.
@@ -73,7 +84,7 @@ fn environments(missing: &[Missing], has_make: bool) -> Vec<(&'static str, Vec<&
     let mut tools = Vec::new();
     for thing in missing {
         match thing {
-            Missing::Compiler | Missing::Iproute | Missing::Pip => {}
+            Missing::Compiler | Missing::Iproute | Missing::Pip | Missing::Debootstrap => {}
             // Each MPI has its own: both want to be `bin/mpicc`.
             Missing::Mpi(family) => {
                 let name = family.unwrap_or(Family::Mpich).name();

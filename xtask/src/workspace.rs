@@ -31,9 +31,10 @@ impl Workspace {
         })
     }
 
-    /// Where the PyPI wheels go on a machine where no package may be installed.
+    /// Where the PyPI wheels go on a machine where no package may be installed. Scripts in them write their own path without
+    /// quotes, so that it must not have blanks.
     pub fn wheels(&self) -> PathBuf {
-        self.target.join("wheels")
+        without_blanks(&self.target).join("wheels")
     }
 
     /// Cargo, to be run at the root of the workspace.
@@ -44,6 +45,28 @@ impl Workspace {
         command.current_dir(&self.root);
         command
     }
+}
+
+/// This directory, or if there are blanks in its path one that stands for it, for programs that cannot do with blanks.
+pub fn without_blanks(dir: &Path) -> PathBuf {
+    let has_blanks = |path: &Path| path.to_string_lossy().contains(char::is_whitespace);
+    if !has_blanks(dir) {
+        return dir.to_owned();
+    }
+    // This user's own, because programs are run from there.
+    let home = env::var_os("HOME").map(PathBuf::from);
+    let cache = env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let cache = cache.or_else(|| Some(home?.join(".cache")));
+    let cache = cache.filter(|cache| cache.is_absolute() && !has_blanks(cache));
+    let Some(cache) = cache else {
+        return dir.to_owned();
+    };
+    let name: String = dir
+        .to_string_lossy()
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
+        .collect();
+    cache.join("mpisync").join(name.trim_matches('-'))
 }
 
 /// The first file of this name in the directories of `PATH`.
@@ -59,4 +82,19 @@ pub fn is_program(file: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt;
     file.metadata()
         .is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_stands_for_one_with_blanks() {
+        let plain = Path::new("/a/target");
+        assert_eq!(without_blanks(plain), plain);
+        let [one, other] = ["/a b/target", "/a c/target"].map(|dir| without_blanks(Path::new(dir)));
+        assert!(one.ends_with("mpisync/a-b-target"), "{}", one.display());
+        assert_ne!(one, other);
+        assert!(!one.to_string_lossy().contains(' '));
+    }
 }

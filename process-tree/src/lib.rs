@@ -1,0 +1,223 @@
+//! The processes that a program has started, also those whose parents are gone.
+//!
+//! Ranks have process groups of their own, and some launchers end before their last rank does. A program that
+//! [adopts orphans](adopt_orphans) keeps all that it started below itself, so that it can end all of it. The table of the
+//! processes is read from `/proc`, because a minimal system has no `ps`.
+
+use std::fs;
+use std::io;
+use std::process;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sys::prctl;
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{WaitPidFlag, waitpid};
+use nix::unistd::Pid;
+
+/// How often processes that are to end are looked at.
+const POLL: Duration = Duration::from_millis(5);
+
+/// How long a killed process may take to be gone: one in the middle of a system call ends after it.
+const LAST: Duration = Duration::from_secs(5);
+
+/// From now on processes whose parent has died become children of this one.
+///
+/// # Errors
+/// If the system cannot do that.
+pub fn adopt_orphans() -> io::Result<()> {
+    Ok(prctl::set_child_subreaper(true)?)
+}
+
+/// Whether a process runs. One that is dead, but that its parent has not asked about, does not.
+pub fn is_running(process: u32) -> bool {
+    Entry::read(process).is_some_and(|entry| entry.running)
+}
+
+/// All processes of this machine that `/proc` shows.
+///
+/// # Errors
+/// If `/proc` is not mounted.
+pub fn all() -> io::Result<Vec<u32>> {
+    Ok(table()?.iter().map(|entry| entry.process).collect())
+}
+
+/// All running processes below this one.
+///
+/// # Errors
+/// If `/proc` is not mounted.
+pub fn descendants() -> io::Result<Vec<u32>> {
+    let table = table()?;
+    let mut family = vec![process::id()];
+    let mut next = 0;
+    while let Some(&parent) = family.get(next) {
+        let children = table.iter().filter(|entry| entry.parent == parent);
+        family.extend(children.map(|entry| entry.process));
+        next += 1;
+    }
+    let is_running = |process: &u32| {
+        let mut entries = table.iter();
+        entries.any(|entry| entry.process == *process && entry.running)
+    };
+    Ok(family.into_iter().skip(1).filter(is_running).collect())
+}
+
+/// Removes adopted processes that have died from the table of the system; `child` is left to whoever has started it.
+///
+/// # Errors
+/// If `/proc` is not mounted.
+pub fn reap_orphans(child: u32) -> io::Result<()> {
+    let me = process::id();
+    for entry in table()? {
+        if entry.parent == me && !entry.running && entry.process != child {
+            // An error means that it is gone already.
+            let _ = waitpid(pid(entry.process), Some(WaitPidFlag::WNOHANG));
+        }
+    }
+    Ok(())
+}
+
+/// Asks all processes below this one to end by `SIGTERM`, and kills what is left of them after `grace`. Returns how many
+/// there were at first. Those of another user are left alone.
+///
+/// # Errors
+/// If `/proc` is not mounted, or a killed process does not end.
+pub fn end_descendants(grace: Duration) -> io::Result<usize> {
+    let first = descendants()?;
+    for &process in &first {
+        signal(process, Signal::SIGTERM);
+    }
+    let deadline = Instant::now() + grace;
+    while Instant::now() < deadline {
+        if descendants()?.is_empty() {
+            return Ok(first.len());
+        }
+        thread::sleep(POLL);
+    }
+    kill_descendants()?;
+    Ok(first.len())
+}
+
+/// Kills all processes below this one by `SIGKILL`, and returns when they are gone. Returns how many it has killed. Those
+/// of another user are left alone.
+///
+/// # Errors
+/// If `/proc` is not mounted, or a killed process does not end.
+pub fn kill_descendants() -> io::Result<usize> {
+    let deadline = Instant::now() + LAST;
+    let mut killed = Vec::new();
+    // A process may start another while it is being looked for.
+    loop {
+        let mut left = descendants()?;
+        left.retain(|&process| signal(process, Signal::SIGKILL));
+        if left.is_empty() {
+            killed.sort_unstable();
+            killed.dedup();
+            return Ok(killed.len());
+        }
+        if Instant::now() >= deadline {
+            let text = format!("processes that do not end although they are killed: {left:?}");
+            return Err(io::Error::new(io::ErrorKind::TimedOut, text));
+        }
+        killed.extend(left);
+        thread::sleep(POLL);
+    }
+}
+
+/// Sends a signal to a process, unless that belongs to another user or is gone.
+fn signal(process: u32, signal: Signal) -> bool {
+    kill(pid(process), signal) == Ok(())
+}
+
+fn pid(process: u32) -> Pid {
+    // The kernel counts to 2^22 at most.
+    Pid::from_raw(process as i32)
+}
+
+/// What `/proc` says of a process.
+struct Entry {
+    process: u32,
+    parent: u32,
+    running: bool,
+}
+
+impl Entry {
+    fn read(process: u32) -> Option<Self> {
+        let line = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+        Self::parse(process, &line)
+    }
+
+    fn parse(process: u32, line: &str) -> Option<Self> {
+        // The name is in parentheses and may itself hold blanks and parentheses.
+        let (_, fields) = line.rsplit_once(')')?;
+        let mut fields = fields.split_whitespace();
+        let state = fields.next()?;
+        let parent = fields.next()?.parse().ok()?;
+        Some(Self {
+            process,
+            parent,
+            running: !matches!(state, "Z" | "X"),
+        })
+    }
+}
+
+/// All processes. A table without this process is none: killing nobody must not look like success.
+fn table() -> io::Result<Vec<Entry>> {
+    let entries = fs::read_dir("/proc")?;
+    let table: Vec<Entry> = entries
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .filter_map(Entry::read)
+        .collect();
+    let me = process::id();
+    if table.iter().any(|entry| entry.process == me) {
+        return Ok(table);
+    }
+    let text = "/proc shows no processes, so that those of a job cannot be found; mount it: \
+                mount -t proc proc /proc";
+    Err(io::Error::new(io::ErrorKind::NotFound, text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::{Command, Stdio};
+
+    #[test]
+    fn names_with_parentheses_and_blanks_are_no_trouble() {
+        let entry = Entry::parse(7, "7 (a) Z 3 (b)) S 5 7 7 0 -1").unwrap();
+        assert_eq!((entry.parent, entry.running), (5, true));
+        assert!(!Entry::parse(7, "7 (x) Z 5 7").unwrap().running);
+        assert!(Entry::parse(7, "").is_none());
+    }
+
+    /// One test, because each ends all that this process has started.
+    #[test]
+    fn all_descendants_are_found_and_ended() {
+        adopt_orphans().unwrap();
+        assert!(all().unwrap().contains(&process::id()));
+        assert_eq!(end_descendants(Duration::ZERO).unwrap(), 0);
+
+        // The shell ends at once, and leaves two orphans in sessions of their own.
+        let script = "setsid sleep 1000 & setsid sleep 1000 & exit 0";
+        let mut shell = Command::new("sh").args(["-c", script]).spawn().unwrap();
+        shell.wait().unwrap();
+        assert_eq!(descendants().unwrap().len(), 2);
+        assert_eq!(end_descendants(Duration::from_secs(10)).unwrap(), 2);
+        assert!(descendants().unwrap().is_empty());
+
+        // This one takes no notice of being asked.
+        let script = "trap '' TERM; echo; while :; do sleep 1000; done";
+        let mut command = Command::new("sh");
+        let mut deaf = command
+            .args(["-c", script])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        io::Read::read_exact(deaf.stdout.as_mut().unwrap(), &mut [0]).unwrap();
+        assert!(is_running(deaf.id()));
+        end_descendants(Duration::from_millis(50)).unwrap();
+        assert!(descendants().unwrap().is_empty() && !is_running(deaf.id()));
+        reap_orphans(deaf.id()).unwrap();
+        deaf.wait().unwrap();
+    }
+}

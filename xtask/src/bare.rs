@@ -1,0 +1,242 @@
+//! `cargo xtask bare`: the commands of the README on a machine that has only Rust.
+//!
+//! The machine is a minimal Debian in a directory, without ps, git, Python or a C compiler, and Rust. The bare system is kept
+//! below the target directory; each run works in a copy of it. What is mounted there is mounted in a namespace of its own,
+//! so that nothing stays mounted, whatever ends the run.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{self, Command};
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail, ensure};
+use nix::unistd::geteuid;
+
+use crate::packages::Manager;
+use crate::process::{output_of, run, run_quietly, take_down};
+use crate::report::{say, seconds};
+use crate::setup::Missing;
+use crate::workspace::{Workspace, on_path};
+
+/// What must not be there.
+const ABSENT: [&str; 6] = ["cc", "git", "mpicc", "pip", "ps", "python3"];
+
+/// Where the workspace, Rust, and the certificates of authorities that this machine trusts are in there.
+const PLACE: &str = "root/mpisync";
+const RUST: &str = "usr/local/rust";
+const CERTIFICATES: &str = "usr/local/share/certificates.pem";
+
+/// Mounts what a system needs and runs a command in it: `ROOT`, `RUST`, and the command.
+const ENTER: &str = r#"
+root=$1 rust=$2
+shift 2
+mount --bind "$root" "$root"
+mount -t proc proc "$root/proc"
+mount -t sysfs sysfs "$root/sys"
+mount -t tmpfs -o mode=755 dev "$root/dev"
+for device in null zero full random urandom tty; do
+    : >"$root/dev/$device"
+    mount --bind "/dev/$device" "$root/dev/$device"
+done
+mkdir "$root/dev/pts" "$root/dev/shm"
+mount -t devpts -o newinstance,ptmxmode=0666 devpts "$root/dev/pts"
+mount -t tmpfs -o mode=1777 shm "$root/dev/shm"
+ln -s pts/ptmx "$root/dev/ptmx"
+ln -s /proc/self/fd "$root/dev/fd"
+ln -s /proc/self/fd/0 "$root/dev/stdin"
+ln -s /proc/self/fd/1 "$root/dev/stdout"
+ln -s /proc/self/fd/2 "$root/dev/stderr"
+mount --bind "$rust" "$root/usr/local/rust"
+mount -o remount,bind,ro "$root/usr/local/rust"
+exec chroot "$root" "$@"
+"#;
+
+/// What to run, and in what.
+pub struct Wanted {
+    /// The release of Debian.
+    pub suite: String,
+    /// Where its packages come from.
+    pub mirror: String,
+    /// Commands of the task runner.
+    pub commands: Vec<String>,
+}
+
+/// Runs the commands, one after the other in one system.
+pub fn check(workspace: &Workspace, wanted: &Wanted) -> Result<()> {
+    ensure!(
+        geteuid().is_root(),
+        "a system in a directory needs root: run this as root"
+    );
+    let rust = toolchain(workspace)?;
+    let bare = bare_system(workspace, wanted)?;
+    let system = System::copy(workspace, &bare)?;
+    system.add_workspace(workspace)?;
+    system.add_network()?;
+
+    let absent = ABSENT.map(|program| format!("! command -v {program}"));
+    run_quietly(&mut system.command(&rust, &absent.join(" && ")))
+        .context("the bare system has more than it should")?;
+    for command in &wanted.commands {
+        say(format!("== bare {}: cargo xtask {command}", wanted.suite));
+        let start = Instant::now();
+        let line = format!("cd /{PLACE} && cargo xtask {command}");
+        run_quietly(&mut system.command(&rust, &line))
+            .with_context(|| format!("cargo xtask {command} in a bare Debian {}", wanted.suite))?;
+        let took = seconds(start.elapsed());
+        say(format!(
+            "== bare {}: cargo xtask {command}: passed, {took}",
+            wanted.suite
+        ));
+    }
+    Ok(())
+}
+
+/// The directory of the Rust that this workspace is built with.
+fn toolchain(workspace: &Workspace) -> Result<PathBuf> {
+    let mut rustc = Command::new("rustc");
+    let root = output_of(
+        rustc
+            .current_dir(&workspace.root)
+            .args(["--print", "sysroot"]),
+    );
+    let root = PathBuf::from(root.context("rustc --print sysroot")?.trim());
+    if !root.join("bin/cargo").exists() || root == Path::new("/usr") {
+        bail!(
+            "Rust in {} cannot be taken along; one that rustup has installed can",
+            root.display()
+        );
+    }
+    Ok(root)
+}
+
+/// The bare system, which is made once.
+fn bare_system(workspace: &Workspace, wanted: &Wanted) -> Result<PathBuf> {
+    let name = &wanted.suite;
+    let is_plain = |c: char| c.is_ascii_lowercase() || c == '-';
+    ensure!(
+        !name.is_empty() && name.chars().all(is_plain),
+        "`{name}` is no release of Debian"
+    );
+    let place = workspace.target.join("bare");
+    let bare = place.join(name);
+    if bare.exists() {
+        return Ok(bare);
+    }
+    if on_path("debootstrap").is_none() {
+        let manager = Manager::find().context("there is no debootstrap, nor a package manager")?;
+        let privilege = manager.privilege().context("debootstrap is missing")?;
+        say("installing debootstrap, which makes bare systems");
+        manager.install(&[Missing::Debootstrap], privilege)?;
+    }
+    fs::create_dir_all(&place)?;
+    // Half a system must not be taken for one.
+    let part = Directory(place.join(format!("{name}.part")));
+    part.remove();
+    let mut debootstrap = Command::new("debootstrap");
+    debootstrap
+        .args(["--variant=minbase", name])
+        .arg(&part.0)
+        .arg(&wanted.mirror);
+    run(&mut debootstrap).context("debootstrap cannot make a bare system")?;
+    fs::rename(&part.0, &bare)?;
+    Ok(bare)
+}
+
+/// A directory that is removed with all that is in it.
+struct Directory(PathBuf);
+
+impl Directory {
+    fn remove(&self) {
+        if self.0.exists() {
+            take_down(
+                Command::new("rm")
+                    .args(["-rf", "--one-file-system"])
+                    .arg(&self.0),
+            );
+        }
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        self.remove();
+    }
+}
+
+/// A system in a directory, which is removed at the end.
+struct System {
+    root: Directory,
+}
+
+impl System {
+    fn copy(workspace: &Workspace, bare: &Path) -> Result<Self> {
+        let name = format!("run-{}", process::id());
+        let root = Directory(workspace.target.join("bare").join(name));
+        let mut copy = Command::new("cp");
+        run(copy.arg("-a").arg(bare).arg(&root.0))?;
+        fs::create_dir_all(root.0.join(RUST))?;
+        Ok(Self { root })
+    }
+
+    /// Copies the workspace, without what is built.
+    fn add_workspace(&self, workspace: &Workspace) -> Result<()> {
+        let place = self.root.0.join(PLACE);
+        fs::create_dir_all(&place)?;
+        let mut copy = Command::new("cp");
+        copy.arg("-a");
+        for entry in fs::read_dir(&workspace.root)? {
+            let entry = entry?;
+            let is_built = entry.path() == workspace.target || entry.file_name() == "target";
+            if !is_built && entry.file_name() != ".git" {
+                copy.arg(entry.path());
+            }
+        }
+        run_quietly(copy.arg(place)).context("cannot copy the workspace")
+    }
+
+    /// Copies what it takes to reach the network from there: names, and the authorities that this machine trusts.
+    fn add_network(&self) -> Result<()> {
+        for file in ["etc/resolv.conf", "etc/hosts"] {
+            let from = Path::new("/").join(file);
+            // A machine without one does without one.
+            if let Ok(text) = fs::read(&from) {
+                let to = self.root.0.join(file);
+                let _ = fs::remove_file(&to);
+                fs::write(&to, text).with_context(|| format!("cannot write {}", to.display()))?;
+            }
+        }
+        let named = env::var_os("SSL_CERT_FILE").map(PathBuf::from);
+        let certificates = named.unwrap_or_else(|| "/etc/ssl/certs/ca-certificates.crt".into());
+        let to = self.root.0.join(CERTIFICATES);
+        fs::copy(&certificates, to)
+            .with_context(|| format!("cannot copy {}", certificates.display()))?;
+        Ok(())
+    }
+
+    /// A line for a shell in the system.
+    fn command(&self, rust: &Path, line: &str) -> Command {
+        let mut command = Command::new("unshare");
+        command
+            .args(["--mount", "--pid", "--fork", "--kill-child"])
+            .args(["sh", "-ec", ENTER, "sh"])
+            .arg(&self.root.0)
+            .arg(rust)
+            .args(["env", "-i", "HOME=/root", "LANG=C.UTF-8"])
+            .arg(format!(
+                "PATH=/{RUST}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+            ))
+            .arg(format!("SSL_CERT_FILE=/{CERTIFICATES}"));
+        for name in ["TERM", "http_proxy", "https_proxy", "no_proxy"] {
+            if let Ok(value) = env::var(name) {
+                command.arg(format!("{name}={value}"));
+            }
+        }
+        // pip has authorities of its own, unless it is told.
+        if env::var_os("PIP_CERT").is_some() {
+            command.arg(format!("PIP_CERT=/{CERTIFICATES}"));
+        }
+        command.args(["sh", "-ec", line]);
+        command
+    }
+}
