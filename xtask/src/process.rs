@@ -37,17 +37,22 @@ pub fn watch_for_signals() -> Result<()> {
         if !INTERRUPTED.swap(true, Ordering::SeqCst) {
             let _nothing_starts = starting();
             if let Err(error) = process_tree::end_descendants(GRACE) {
-                say(format!("not all that was started could be ended: {error}"));
+                eprintln!("xtask: not all that was started could be ended: {error}");
             }
         }
     })
     .context("cannot watch for Ctrl-C")
 }
 
+/// Whether the task runner was told to end.
+pub fn is_interrupted() -> bool {
+    INTERRUPTED.load(Ordering::SeqCst)
+}
+
 /// Whether the task runner was told to end. All that it had started has ended then.
 pub fn was_interrupted() -> bool {
     let _all_has_ended = starting();
-    INTERRUPTED.load(Ordering::SeqCst)
+    is_interrupted()
 }
 
 /// Removes adopted processes that have died from the table of the system, which a container's first process may not do.
@@ -64,7 +69,7 @@ fn starting() -> MutexGuard<'static, ()> {
 /// Starts a program, unless the task runner was told to end.
 pub fn start(command: &mut Command) -> Result<Child> {
     let _alone = starting();
-    if INTERRUPTED.load(Ordering::SeqCst) {
+    if is_interrupted() {
         bail!("interrupted");
     }
     let child = command.spawn();

@@ -4,9 +4,13 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-/// One line from the task runner itself.
+use crate::process::is_interrupted;
+
+/// One line from the task runner itself. When it is interrupted, what it would do next is of no interest.
 pub fn say(text: impl AsRef<str>) {
-    eprintln!("xtask: {}", text.as_ref());
+    if !is_interrupted() {
+        eprintln!("xtask: {}", text.as_ref());
+    }
 }
 
 /// The command line of `command` as one would type it.
