@@ -211,6 +211,24 @@ impl WindowController {
         self.enter_read(Some(limit))
     }
 
+    /// Runs `read` under the read lock, and returns its value. Not collective; waits as [`read`](Self::read) does.
+    ///
+    /// The lock is held as long as `read` runs, whatever is done with the guard or with the value.
+    ///
+    /// ```
+    /// # use mpisync::prelude::*;
+    /// # let ctrl = WindowController::local();
+    /// let rank = ctrl.read_with(|guard| guard.rank());
+    /// ```
+    ///
+    /// # Panics
+    /// Where `read` does.
+    #[track_caller]
+    pub fn read_with<T>(&self, read: impl FnOnce(&ReadGuard<'_>) -> T) -> T {
+        let guard = self.read();
+        read(&guard)
+    }
+
     /// Takes the write lock; waits until no other rank writes or reads. Not collective.
     ///
     /// # Panics
@@ -239,6 +257,25 @@ impl WindowController {
     /// [`LockError::Timeout`], [`LockError::HolderDied`], [`LockError::Finalized`].
     pub fn write_timeout(&mut self, limit: Duration) -> Result<WriteGuard<'_>, LockError> {
         self.enter_write(Some(limit))
+    }
+
+    /// Runs `write` under the write lock, and returns its value. Not collective; waits as [`write`](Self::write) does.
+    ///
+    /// The lock is held as long as `write` runs, whatever is done with the guard or with the value. For something that has to
+    /// be closed before the lock is let go, such as a file, see [`Guarded`](crate::Guarded).
+    ///
+    /// ```
+    /// # use mpisync::prelude::*;
+    /// # let mut ctrl = WindowController::local();
+    /// ctrl.write_with(|guard| println!("rank {} of {} is alone", guard.rank(), guard.size()));
+    /// ```
+    ///
+    /// # Panics
+    /// Where `write` does.
+    #[track_caller]
+    pub fn write_with<T>(&mut self, write: impl FnOnce(&mut WriteGuard<'_>) -> T) -> T {
+        let mut guard = self.write();
+        write(&mut guard)
     }
 
     /// Lets the master write, and the others wait for what it shares. Collective; only the master waits here, for

@@ -7,8 +7,9 @@ use std::mem;
 
 /// The read lock of a controller, held until this guard is dropped. Many ranks may hold one at the same time.
 ///
-/// Dropping it stores one word and talks to nobody.
-#[must_use = "the lock is let go as soon as the guard is dropped; bind it with `let _guard = …`"]
+/// Dropping it stores one word and talks to nobody. `let _ = ctrl.read();` drops it at once: give it a name, or use
+/// [`read_with`](WindowController::read_with). With `#![deny(let_underscore_drop)]` the compiler refuses the former.
+#[must_use = "the lock is let go at once, with `let _ = …` too; write `let _guard = …`, or use `read_with`"]
 pub struct ReadGuard<'a> {
     controller: &'a WindowController,
 }
@@ -16,8 +17,9 @@ pub struct ReadGuard<'a> {
 /// The write lock of a controller, held until this guard is dropped. No other rank holds any lock of the controller
 /// in the meantime.
 ///
-/// Dropping it stores two words and talks to nobody.
-#[must_use = "the lock is let go as soon as the guard is dropped; bind it with `let _guard = …`"]
+/// Dropping it stores two words and talks to nobody. `let _ = ctrl.write();` drops it at once: give it a name, or use
+/// [`write_with`](WindowController::write_with). With `#![deny(let_underscore_drop)]` the compiler refuses the former.
+#[must_use = "the lock is let go at once, with `let _ = …` too; write `let _guard = …`, or use `write_with`"]
 pub struct WriteGuard<'a> {
     controller: &'a WindowController,
 }
@@ -52,6 +54,21 @@ impl<'a> ReadGuard<'a> {
         drop(self);
         controller.enter_write(None).map_err(UpgradeError::Lock)
     }
+
+    /// This rank's number in the communicator.
+    pub fn rank(&self) -> i32 {
+        self.controller.rank()
+    }
+
+    /// How many ranks the communicator has.
+    pub fn size(&self) -> i32 {
+        self.controller.size()
+    }
+
+    /// The name of the controller.
+    pub fn name(&self) -> &str {
+        self.controller.name()
+    }
 }
 
 impl<'a> WriteGuard<'a> {
@@ -75,6 +92,21 @@ impl<'a> WriteGuard<'a> {
         let controller = self.controller;
         mem::forget(self);
         controller.leave_write_for_read()
+    }
+
+    /// This rank's number in the communicator.
+    pub fn rank(&self) -> i32 {
+        self.controller.rank()
+    }
+
+    /// How many ranks the communicator has.
+    pub fn size(&self) -> i32 {
+        self.controller.size()
+    }
+
+    /// The name of the controller.
+    pub fn name(&self) -> &str {
+        self.controller.name()
     }
 }
 

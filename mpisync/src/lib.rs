@@ -82,6 +82,8 @@ mod error;
 mod fence;
 #[cfg(not(loom))]
 mod guard;
+#[cfg(not(loom))]
+pub mod guarded;
 mod ledger;
 pub mod lock;
 mod memory;
@@ -132,6 +134,8 @@ pub use error::{CreateError, FenceError, LockError, MemoryLimit};
 pub use fence::{Excluded, Fence, Writer};
 #[cfg(not(loom))]
 pub use guard::{ReadGuard, UpgradeError, WriteGuard};
+#[cfg(not(loom))]
+pub use guarded::Guarded;
 #[cfg(feature = "mpi")]
 pub use mpi;
 pub use mpisync_macros::{Equivalence, collective, single_write};

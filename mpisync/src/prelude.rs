@@ -9,6 +9,7 @@ pub use crate::controller::WindowController;
 pub use crate::error::{CreateError, FenceError, LockError};
 pub use crate::fence::{Excluded, Fence, Writer};
 pub use crate::guard::{ReadGuard, WriteGuard};
+pub use crate::guarded::{AppendFile, Guarded, Resource};
 pub use crate::plain::Plain;
 #[cfg(feature = "region")]
 pub use crate::region::{Region, RegionError, RegionReadGuard, RegionWriteGuard};

@@ -13,7 +13,7 @@ use std::thread;
 /// Each of them says what has become of it, by [`done`](Self::done) or [`failed`](Self::failed). It is done if all say so, and
 /// failed if one does. A task that is dropped while the rank panics has failed, with the panic's message; one that is dropped
 /// otherwise, on its way out of a function that returns early, say, is open again, for any worker.
-#[must_use = "a task that is dropped is open again; say `done()` or `failed(…)`"]
+#[must_use = "a task that is dropped is open again, with `let _ = …` too; say `done()` or `failed(…)`"]
 pub struct Task<'a> {
     batch: &'a mut Batch,
     index: usize,

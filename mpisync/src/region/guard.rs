@@ -23,10 +23,10 @@ use std::ops::{Deref, Index, IndexMut};
 /// its own.
 ///
 /// Dropping it stores one word and talks to nobody.
-#[must_use = "the lock is let go as soon as the guard is dropped; bind it with `let guard = …`"]
+#[must_use = "the lock is let go at once, with `let _ = …` too; write `let guard = …`"]
 pub struct RegionReadGuard<'a, T: Plain, D: Dimension = IxDyn> {
     items: ArrayView<'a, T, D>,
-    _lock: ReadGuard<'a>,
+    lock: ReadGuard<'a>,
 }
 
 /// The write lock of a region and its items, until this guard is dropped. No other rank holds any lock of the region in the
@@ -45,7 +45,7 @@ pub struct RegionReadGuard<'a, T: Plain, D: Dimension = IxDyn> {
 ///
 /// Dropping it stores two words on one node. Where the region spans nodes and items were lent, it waits until all nodes have
 /// the change: their ranks need not do anything for that. [`publish`](Self::publish) does that part before.
-#[must_use = "the lock is let go as soon as the guard is dropped; bind it with `let mut guard = …`"]
+#[must_use = "the lock is let go at once, with `let _ = …` too; write `let mut guard = …`"]
 pub struct RegionWriteGuard<'a, T: Plain, D: Dimension = IxDyn> {
     region: &'a Region<T, D>,
     items: ArrayViewMut<'a, T, D>,
@@ -62,7 +62,22 @@ impl<'a, T: Plain, D: Dimension> RegionReadGuard<'a, T, D> {
         // are items, since `T` is plain. They live as long as the region, which is borrowed, and nobody writes them while
         // the read lock is held, which the view does not outlive: nothing is handed out but borrows from this guard.
         let items = unsafe { region.items.clone().deref_into_view() };
-        RegionReadGuard { items, _lock: lock }
+        RegionReadGuard { items, lock }
+    }
+
+    /// This rank's number in the communicator.
+    pub fn rank(&self) -> i32 {
+        self.lock.rank()
+    }
+
+    /// How many ranks the communicator has; the number of items is `len()`.
+    pub fn size(&self) -> i32 {
+        self.lock.size()
+    }
+
+    /// The name of the region.
+    pub fn name(&self) -> &str {
+        self.lock.name()
     }
 }
 
@@ -185,6 +200,21 @@ impl<'a, T: Plain, D: Dimension> RegionWriteGuard<'a, T, D> {
         self.publish()?;
         let lock = self.lock.take().expect("it is taken here only");
         Ok(RegionReadGuard::new(self.region, lock.downgrade()))
+    }
+
+    /// This rank's number in the communicator.
+    pub fn rank(&self) -> i32 {
+        self.region.rank()
+    }
+
+    /// How many ranks the communicator has; the number of items is `len()`.
+    pub fn size(&self) -> i32 {
+        self.region.size()
+    }
+
+    /// The name of the region.
+    pub fn name(&self) -> &str {
+        self.region.name()
     }
 
     fn note_all(&mut self) {

@@ -309,7 +309,7 @@ impl<T: Plain> fmt::Debug for Mutex<T> {
 ///
 /// Dropping it stores a word on the root's node, and sends a message elsewhere; it waits for nobody to answer. Where a panic
 /// drops it, the value is as far as the rank had come with it. A guard that is forgotten keeps the lock.
-#[must_use = "the lock is let go as soon as the guard is dropped; bind it with `let _guard = …`"]
+#[must_use = "the lock is let go at once, with `let _ = …` too; write `let _guard = …`"]
 pub struct MutexGuard<'a, T: Plain = ()> {
     mutex: &'a Mutex<T>,
     ticket: Option<u64>,

@@ -387,7 +387,7 @@ impl fmt::Debug for Semaphore {
 /// Permits of a [`Semaphore`], which go back when this is dropped.
 ///
 /// Dropping it stores a word on the root's node, and sends a message elsewhere; it waits for nobody to answer.
-#[must_use = "the permit goes back as soon as this is dropped; bind it with `let _permit = …`"]
+#[must_use = "the permit goes back at once, with `let _ = …` too; write `let _permit = …`"]
 pub struct Permit<'a> {
     semaphore: &'a Semaphore,
     count: u32,

@@ -240,7 +240,7 @@ impl fmt::Debug for Turn {
 }
 
 /// This rank's turn, until this is dropped.
-#[must_use = "the turn passes on as soon as this is dropped; bind it with `let _mine = …`"]
+#[must_use = "the turn passes on at once, with `let _ = …` too; write `let _mine = …`, or use `each`"]
 pub struct TurnGuard<'a> {
     turn: &'a Turn,
 }

@@ -24,6 +24,7 @@ mod mutex;
 mod nesting;
 mod network;
 mod once;
+mod owned;
 mod plain;
 mod progress;
 mod pshmem;
@@ -69,6 +70,7 @@ fn main() {
         nesting::CASES,
         network::CASES,
         once::CASES,
+        owned::CASES,
         plain::CASES,
         progress::CASES,
         pshmem::CASES,

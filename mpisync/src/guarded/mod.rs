@@ -1,0 +1,339 @@
+#![doc = include_str!("files.md")]
+
+mod append;
+mod error;
+mod resource;
+
+use crate::access::Access;
+#[cfg(feature = "mpi")]
+use crate::communicator::IntraCommunicator;
+use crate::controller::WindowController;
+use crate::error::FenceError;
+use crate::memory::cells::fingerprint;
+pub use append::AppendFile;
+pub use error::GuardedError;
+pub use resource::{Handle, Resource};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::fmt;
+use std::time::Duration;
+
+/// A lock of all ranks of a communicator that owns what it protects.
+///
+/// Closures reach it, and nothing else does: [`read`](Self::read) lets many ranks in at the same
+/// time, [`write`](Self::write) one. Each call takes the lock, opens, runs the closure, closes, and
+/// lets the lock go, in this order, also where the closure fails or panics. So no rank ever has the
+/// file open, or a part of it in memory, without the lock. The [module](self) tells what that saves.
+///
+/// It stays on the thread that made it. Dropping it is local.
+///
+/// ```no_run
+/// use mpisync::prelude::*;
+/// use std::io::Write;
+///
+/// let universe = mpisync::initialize().expect("MPI is initialized once");
+/// let world = universe.world();
+/// let mut log = Guarded::new(&world, AppendFile::new("log.txt"))?;
+/// log.write(|file| writeln!(file, "rank {} was here", world.rank()))?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub struct Guarded<R: Resource> {
+    controller: WindowController,
+    resource: R,
+}
+
+impl<R: Resource> Guarded<R> {
+    /// Makes the lock on `comm`, has rank 0 [create](Resource::create) the resource if it is not there,
+    /// and waits for that. Collective.
+    ///
+    /// For a lock with another master or transport, see [`with_controller`](Self::with_controller).
+    ///
+    /// # Errors
+    /// [`GuardedError::Make`], also where the ranks pass resources of different names;
+    /// [`GuardedError::Create`] on rank 0, and then [`GuardedError::Fence`] on the others.
+    #[cfg(feature = "mpi")]
+    #[track_caller]
+    pub fn new<C: IntraCommunicator>(
+        comm: &C,
+        resource: R,
+    ) -> Result<Self, GuardedError<R::Error>> {
+        let builder = WindowController::builder(comm).name(lock_name(&resource.name()));
+        Self::with_controller(builder.build()?, resource)
+    }
+
+    /// Makes the lock on `comm`, and has rank 0 make the resource, of which the other ranks get a copy.
+    /// Collective. For a file whose name only one rank can know.
+    ///
+    /// ```no_run
+    /// use mpisync::prelude::*;
+    ///
+    /// let universe = mpisync::initialize().expect("MPI is initialized once");
+    /// let log = Guarded::create(&universe.world(), || {
+    ///     let path = std::env::current_dir()?.join(format!("log-{}.txt", std::process::id()));
+    ///     Ok(AppendFile::new(path))
+    /// })?;
+    /// println!("all ranks write into {}", log.resource().path().display());
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`GuardedError::Make`]; [`GuardedError::Use`], if `make` fails, or [`GuardedError::Create`] on
+    /// rank 0, and then [`GuardedError::Fence`] on the others.
+    #[cfg(feature = "mpi")]
+    #[track_caller]
+    pub fn create<C: IntraCommunicator>(
+        comm: &C,
+        make: impl FnOnce() -> Result<R, R::Error>,
+    ) -> Result<Self, GuardedError<R::Error>>
+    where
+        R: Serialize + DeserializeOwned,
+    {
+        let mut controller = WindowController::builder(comm).name("guarded").build()?;
+        let access = controller.single_write_timeout(Duration::MAX)?;
+        let resource = access.run(|_| {
+            let resource = make().map_err(GuardedError::Use)?;
+            create(&resource)?;
+            Ok::<_, GuardedError<R::Error>>(resource)
+        })?;
+        Ok(Guarded {
+            controller,
+            resource,
+        })
+    }
+
+    /// One of this process alone, without MPI.
+    ///
+    /// # Errors
+    /// [`GuardedError::Create`].
+    #[track_caller]
+    pub fn local(resource: R) -> Result<Self, GuardedError<R::Error>> {
+        Self::with_controller(WindowController::local(), resource)
+    }
+
+    /// Takes a controller as its lock, and has the controller's master [create](Resource::create) the
+    /// resource if it is not there. Collective, waits for the master.
+    ///
+    /// # Errors
+    /// [`GuardedError::Create`] on the master, and then [`GuardedError::Fence`] on the others.
+    #[track_caller]
+    pub fn with_controller(
+        mut controller: WindowController,
+        resource: R,
+    ) -> Result<Self, GuardedError<R::Error>> {
+        let access = controller.single_write_timeout(Duration::MAX)?;
+        access.run(|_| create(&resource))?;
+        Ok(Guarded {
+            controller,
+            resource,
+        })
+    }
+
+    /// Runs `read` with the resource open for reading, at the same time as other readers. Waits while
+    /// another rank writes or waits to write. Not collective.
+    ///
+    /// # Errors
+    /// [`GuardedError::Lock`], [`GuardedError::Open`], and [`GuardedError::Use`] with the error of
+    /// `read`.
+    pub fn read<T>(
+        &self,
+        read: impl FnOnce(&mut R::Reader) -> Result<T, R::Error>,
+    ) -> Result<T, GuardedError<R::Error>> {
+        self.read_timeout(Duration::MAX, read)
+    }
+
+    /// [`read`](Self::read) that waits for the lock for `limit` at most.
+    ///
+    /// # Errors
+    /// Those of `read`, with [`LockError::Timeout`](crate::LockError::Timeout) among them.
+    pub fn read_timeout<T>(
+        &self,
+        limit: Duration,
+        read: impl FnOnce(&mut R::Reader) -> Result<T, R::Error>,
+    ) -> Result<T, GuardedError<R::Error>> {
+        // Declared first, so that it is dropped last.
+        let _lock = self.controller.read_timeout(limit)?;
+        let opened = self.resource.open_to_read();
+        let mut reader = opened.map_err(|error| GuardedError::Open {
+            name: self.resource.name(),
+            error,
+        })?;
+        read(&mut reader).map_err(GuardedError::Use)
+    }
+
+    /// Runs `write` with the resource open for writing, alone. Waits until no other rank reads or
+    /// writes. Not collective.
+    ///
+    /// # Errors
+    /// [`GuardedError::Lock`], [`GuardedError::Open`], [`GuardedError::Use`] with the error of `write`,
+    /// and [`GuardedError::Close`] where what was written may not be there.
+    pub fn write<T>(
+        &mut self,
+        write: impl FnOnce(&mut R::Writer) -> Result<T, R::Error>,
+    ) -> Result<T, GuardedError<R::Error>> {
+        self.write_timeout(Duration::MAX, write)
+    }
+
+    /// [`write`](Self::write) that waits for the lock for `limit` at most.
+    ///
+    /// # Errors
+    /// Those of `write`, with [`LockError::Timeout`](crate::LockError::Timeout) among them.
+    pub fn write_timeout<T>(
+        &mut self,
+        limit: Duration,
+        write: impl FnOnce(&mut R::Writer) -> Result<T, R::Error>,
+    ) -> Result<T, GuardedError<R::Error>> {
+        let _lock = self.controller.write_timeout(limit)?;
+        open_and_write(&self.resource, write)
+    }
+
+    /// Runs `write` on the master, as [`write`](Self::write) does, and returns its value on all ranks.
+    /// Collective; the others wait until the master has closed the resource.
+    ///
+    /// # Errors
+    /// On the master, those of `write`; on the others, [`GuardedError::Fence`] with the master's rank and
+    /// the text of its error.
+    #[track_caller]
+    pub fn single_write<T>(
+        &mut self,
+        write: impl FnOnce(&mut R::Writer) -> Result<T, R::Error>,
+    ) -> Result<T, GuardedError<R::Error>>
+    where
+        T: Serialize + DeserializeOwned,
+    {
+        self.single_write_on(self.controller.master(), write)
+    }
+
+    /// [`single_write`](Self::single_write) on another rank than the master. Collective; all ranks have
+    /// to name the same.
+    ///
+    /// # Errors
+    /// Those of `single_write`; [`FenceError::NoSuchRank`].
+    #[track_caller]
+    pub fn single_write_on<T>(
+        &mut self,
+        rank: i32,
+        write: impl FnOnce(&mut R::Writer) -> Result<T, R::Error>,
+    ) -> Result<T, GuardedError<R::Error>>
+    where
+        T: Serialize + DeserializeOwned,
+    {
+        let on = self.controller.on(rank)?;
+        let access: Access<'_> = on.single_write_timeout(Duration::MAX)?;
+        access.run(|_| open_and_write(&self.resource, write))
+    }
+
+    /// What it owns, to look at: a file's path. It must not be opened with that.
+    pub fn resource(&self) -> &R {
+        &self.resource
+    }
+
+    /// Its lock, for [`rank`](WindowController::rank) and the like.
+    pub fn controller(&self) -> &WindowController {
+        &self.controller
+    }
+
+    /// Its lock, for calls that all ranks make: `#[mpisync::collective(ctrl = log.controller_mut())]`.
+    pub fn controller_mut(&mut self) -> &mut WindowController {
+        &mut self.controller
+    }
+
+    /// Gives the lock's memory back on all ranks. Collective, waits for all. What it owned stays where it
+    /// is.
+    ///
+    /// # Errors
+    /// Those of [`WindowController::close`].
+    #[track_caller]
+    pub fn close(self) -> Result<(), FenceError> {
+        self.controller.close()
+    }
+}
+
+impl<R: Resource> fmt::Debug for Guarded<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Guarded")
+            .field("resource", &self.resource.name())
+            .field("controller", &self.controller)
+            .finish()
+    }
+}
+
+fn create<R: Resource>(resource: &R) -> Result<(), GuardedError<R::Error>> {
+    resource.create().map_err(|error| GuardedError::Create {
+        name: resource.name(),
+        error,
+    })
+}
+
+/// Opens, writes and closes. The caller has the lock for writing, and lets it go after this has
+/// returned or unwound.
+fn open_and_write<R: Resource, T>(
+    resource: &R,
+    write: impl FnOnce(&mut R::Writer) -> Result<T, R::Error>,
+) -> Result<T, GuardedError<R::Error>> {
+    let opened = resource.open_to_write();
+    let writer = opened.map_err(|error| GuardedError::Open {
+        name: resource.name(),
+        error,
+    })?;
+    let mut opened = Opened {
+        resource,
+        writer: Some(writer),
+    };
+    let written = write(opened.writer.as_mut().expect("it is taken below"));
+    // Dropping `opened` discards the writer.
+    let value = written.map_err(GuardedError::Use)?;
+    let writer = opened.writer.take().expect("it is taken here only");
+    resource
+        .close(writer)
+        .map_err(|error| GuardedError::Close {
+            name: resource.name(),
+            error,
+        })?;
+    Ok(value)
+}
+
+/// A writer that is discarded if it is not taken.
+struct Opened<'a, R: Resource> {
+    resource: &'a R,
+    writer: Option<R::Writer>,
+}
+
+impl<R: Resource> Drop for Opened<'_, R> {
+    fn drop(&mut self) {
+        if let Some(writer) = self.writer.take() {
+            // The closure has failed or panicked, and that is what the caller learns.
+            let _ = self.resource.discard(writer);
+        }
+    }
+}
+
+/// A controller's name for a resource: all of its own name, or where that is too long the end of it
+/// and a fingerprint of the rest.
+fn lock_name(name: &str) -> String {
+    const LONGEST: usize = 200;
+    if name.len() <= LONGEST {
+        return name.to_owned();
+    }
+    let print = format!("{:016x}…", fingerprint(name.as_bytes()));
+    let start = name.len() - (LONGEST - print.len());
+    let start = (start..).find(|at| name.is_char_boundary(*at));
+    print + &name[start.expect("the end is a boundary")..]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_name_is_cut_and_still_its_own() {
+        assert_eq!(lock_name("results.h5"), "results.h5");
+        assert_eq!(lock_name(&"ä".repeat(100)), "ä".repeat(100));
+        let tail = "ä".repeat(150);
+        let [a, b] = ["a", "b"].map(|head| lock_name(&format!("{head}{tail}")));
+        assert_ne!(a, b);
+        for name in [a, b] {
+            assert!((190..=200).contains(&name.len()), "{name}");
+            assert!(name.ends_with("ää"));
+        }
+    }
+}
