@@ -4,6 +4,8 @@
 //! ordinary HDF5 file. The file's layout, its content and its verification are in [`results`], the command line
 //! in [`cli`], the one progress bar in [`progress`].
 //!
+//! `shared_table` has many ranks write rows into one table of comma-separated values.
+//!
 //! `word_count` and `pipeline` hand work from rank to rank through channels. What a rank does that puts and takes is
 //! in [`room`].
 //!

@@ -5,9 +5,9 @@
 //! /results/rank_0003/1  what rank 3 computed for its dataset 1
 //! ```
 //!
-//! Nothing in here knows about other processes. Serial HDF5 keeps parts of a file in memory, so each function
-//! that writes opens the file, writes and closes it again; that no other process does so at the same moment is
-//! for the caller to see to.
+//! Nothing in here knows about other processes. Serial HDF5 keeps parts of a file in memory, so it has to be opened,
+//! used and closed while no other process has it open for writing. `hdf5_results` leaves that to `mpisync::Guarded`; the
+//! functions that take the path ([`create`], [`write`], …) open and close the file, and the caller sees to the rest.
 
 use std::path::{Path, PathBuf};
 
@@ -55,13 +55,20 @@ pub fn disable_hdf5_file_locks() {
 /// # Errors
 /// Where HDF5 fails, with its reason.
 pub fn create(job: &Job, ranks: i32) -> anyhow::Result<Header> {
-    let header = Header {
-        path: job.file.clone(),
-        ranks,
-        datasets: job.datasets,
-        size: job.size,
-    };
-    let fill = |file: &File| -> hdf5::Result<()> {
+    let file = File::create(&job.file)
+        .map_err(plain)
+        .with_context(|| format!("cannot create {}", job.file.display()))?;
+    let header = fill(&file, job, ranks)?;
+    file.close().map_err(plain)?;
+    Ok(header)
+}
+
+/// Fills a new file with its input and a group a rank.
+///
+/// # Errors
+/// Where HDF5 fails, with its reason.
+pub fn fill(file: &File, job: &Job, ranks: i32) -> anyhow::Result<Header> {
+    let fill = || -> hdf5::Result<()> {
         let attributes = [
             ("ranks", ranks.unsigned_abs()),
             ("datasets", job.datasets),
@@ -79,22 +86,26 @@ pub fn create(job: &Job, ranks: i32) -> anyhow::Result<Header> {
         }
         Ok(())
     };
-    File::create(&job.file)
-        .and_then(|file| edit(file, fill))
+    fill()
         .map_err(plain)
-        .with_context(|| format!("cannot create {}", job.file.display()))?;
-    Ok(header)
+        .with_context(|| format!("cannot fill {}", job.file.display()))?;
+    Ok(Header {
+        path: job.file.clone(),
+        ranks,
+        datasets: job.datasets,
+        size: job.size,
+    })
 }
 
 /// Reads the input that all ranks compute from.
 ///
 /// # Errors
 /// Where HDF5 fails, with its reason.
-pub fn read_input(header: &Header) -> anyhow::Result<Vec<f64>> {
-    File::open(&header.path)
-        .and_then(|file| file.attr("input")?.read_raw())
+pub fn read_input(file: &File) -> anyhow::Result<Vec<f64>> {
+    file.attr("input")
+        .and_then(|input| input.read_raw())
         .map_err(plain)
-        .with_context(|| format!("cannot read the input in {}", header.path.display()))
+        .context("cannot read the input")
 }
 
 /// The result of one rank's computation number `dataset`: the part of the job that needs no turn.
@@ -104,51 +115,75 @@ pub fn compute(header: &Header, input: &[f64], rank: i32, dataset: u32) -> Vec<f
     numbers.map(|x| x * factor + summand).collect()
 }
 
-/// Adds one result to the file.
+/// Opens the file, adds one result to it and closes it.
 ///
 /// # Errors
 /// Where HDF5 fails, with its reason.
 pub fn write(header: &Header, rank: i32, dataset: u32, result: &[f64]) -> anyhow::Result<()> {
-    let add = |file: &File| -> hdf5::Result<()> {
-        let path = dataset_path(rank, dataset);
-        let dataset = file.new_dataset_builder().with_data(result);
-        dataset.create(path.as_str()).map(drop)
-    };
-    File::open_rw(&header.path)
-        .and_then(|file| edit(file, add))
+    let file = open_rw(&header.path)?;
+    add(&file, rank, dataset, result)?;
+    file.close().map_err(plain)
+}
+
+/// Adds one result to the file.
+///
+/// # Errors
+/// Where HDF5 fails, with its reason.
+pub fn add(file: &File, rank: i32, dataset: u32, result: &[f64]) -> anyhow::Result<()> {
+    let path = dataset_path(rank, dataset);
+    let dataset = file.new_dataset_builder().with_data(result);
+    dataset
+        .create(path.as_str())
+        .map(drop)
         .map_err(plain)
-        .with_context(|| format!("cannot write {}", dataset_path(rank, dataset)))
+        .with_context(|| format!("cannot write {path}"))
 }
 
 /// Marks the file as complete.
 ///
 /// # Errors
 /// Where HDF5 fails, with its reason.
-pub fn seal(path: &Path) -> anyhow::Result<()> {
-    File::open_rw(path)
-        .and_then(|file| edit(file, |file| file.attr("complete")?.write_scalar(&1_u32)))
+pub fn seal(file: &File) -> anyhow::Result<()> {
+    file.attr("complete")
+        .and_then(|complete| complete.write_scalar(&1_u32))
         .map_err(plain)
-        .with_context(|| format!("cannot mark {} as complete", path.display()))
+        .context("cannot mark the file as complete")
+}
+
+/// Opens the file for writing.
+///
+/// # Errors
+/// Where HDF5 fails, with its reason.
+pub fn open_rw(path: &Path) -> anyhow::Result<File> {
+    File::open_rw(path)
+        .map_err(plain)
+        .with_context(|| format!("cannot open {}", path.display()))
+}
+
+/// Opens the file for reading.
+///
+/// # Errors
+/// Where HDF5 fails, with its reason.
+pub fn open(path: &Path) -> anyhow::Result<File> {
+    File::open(path)
+        .map_err(plain)
+        .with_context(|| format!("cannot open {}", path.display()))
 }
 
 /// Reads again what `rank` wrote and compares every number.
 ///
 /// # Errors
 /// Names the first dataset that is missing or has another content than it should.
-pub fn verify(header: &Header, rank: i32) -> anyhow::Result<()> {
-    inspect(header, rank).into_iter().collect()
+pub fn verify(file: &File, header: &Header, rank: i32) -> anyhow::Result<()> {
+    inspect(file, header, rank).into_iter().collect()
 }
 
 /// Reads again what `rank` wrote: for each of its datasets, whether all is as it should be.
-pub fn inspect(header: &Header, rank: i32) -> Vec<anyhow::Result<()>> {
+pub fn inspect(file: &File, header: &Header, rank: i32) -> Vec<anyhow::Result<()>> {
     let input = input();
-    let file = File::open(&header.path);
     let inspect = |dataset| {
-        let file = file
-            .clone()
-            .with_context(|| format!("cannot open {}", header.path.display()))?;
         let path = dataset_path(rank, dataset);
-        compare(&file, &path, &compute(header, &input, rank, dataset))
+        compare(file, &path, &compute(header, &input, rank, dataset))
     };
     (0..header.datasets).map(inspect).collect()
 }

@@ -58,10 +58,22 @@ pub fn check(workspace: &Workspace, tools: &Toolbox<'_>, machine: &Machine) -> R
         read_with_h5dump(&file, count)?;
         read_with_h5py(&file, count)?;
     }
+    check_table(tools, machine, &dir)?;
     check_channels(tools, machine, &dir)?;
     check_regions(tools, machine, &dir)?;
     check_permits(tools, machine)?;
     check_sweep(tools, machine, &dir)
+}
+
+/// Runs the example of a table that all ranks write, which checks itself that no row is torn.
+fn check_table(tools: &Toolbox<'_>, machine: &Machine, dir: &Path) -> Result<()> {
+    let program = build(tools, machine, PACKAGE, "shared_table", Build::Release)?;
+    for ranks in DIFFERENT_RANKS {
+        let file = fresh_file(dir, "table.csv")?;
+        let expected = format!("verified: {} rows in {}", ranks * 200, file.display());
+        ends_with(&expected, tools, ranks, &program, &[file.into()])?;
+    }
+    Ok(())
 }
 
 /// Runs the examples of channels, which check their results themselves too.

@@ -2,6 +2,7 @@
 //!
 //! One rank creates the file and tells the others what is in it, all read it at the same time, each writes
 //! datasets of its own when it is alone, one marks the file as complete, and all check together what is in it.
+//! The file belongs to a `Guarded`, which opens it when this rank has its turn and closes it before the turn is over.
 //! With `--no-lock` they all write at the same time, to show what the locks are for.
 //!
 //! `plain_mpi` beside this program does the same without mpisync.
@@ -9,14 +10,17 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use mpisync::{mpi::topology::SimpleCommunicator, prelude::*};
+use mpisync::{guarded::GuardedError, mpi::topology::SimpleCommunicator, prelude::*};
 use mpisync_examples::{
     cli,
     progress::Progress,
     results::{self, Header},
 };
 
+mod file;
 mod no_lock;
+
+use file::ResultsFile;
 
 /// Writes results of all ranks into one serial HDF5 file
 #[derive(Parser)]
@@ -40,7 +44,12 @@ fn main() -> ExitCode {
 /// Ends the job if a rank has died: MPI cannot be finalized without it. The launchers do so themselves, unless they
 /// are told to let the other ranks live.
 fn abort_after_death(world: &SimpleCommunicator, error: anyhow::Error) -> anyhow::Error {
-    if let Some(FenceError::RankDied { .. }) = error.downcast_ref() {
+    let died = |error: &FenceError| matches!(error, FenceError::RankDied { .. });
+    let in_the_file = match error.downcast_ref::<GuardedError<anyhow::Error>>() {
+        Some(GuardedError::Fence(error)) => died(error),
+        _ => false,
+    };
+    if in_the_file || error.downcast_ref().is_some_and(died) {
         eprintln!("error on rank {}: {error}", world.rank());
         world.abort(1);
     }
@@ -48,65 +57,52 @@ fn abort_after_death(world: &SimpleCommunicator, error: anyhow::Error) -> anyhow
 }
 
 fn run(world: &SimpleCommunicator, args: &Args) -> anyhow::Result<String> {
-    let mut ctrl = mpisync::sync(world)?;
-    let header = create(&mut ctrl, &args.job)?;
-    let input = read_input(&mut ctrl, &header)?;
+    let mut file = Guarded::new(world, ResultsFile::new(&args.job.file))?;
+    // One rank fills it; all get its header.
+    let header = file.single_write(|file| results::fill(file, &args.job, world.size()))?;
+    let input = read_input(&mut file)?;
     let progress = Progress::datasets(world, header.total());
     if args.no_lock {
-        no_lock::write_results(world, &mut ctrl, &header, &input, progress)?;
+        no_lock::write_results(world, file.controller_mut(), &header, &input, progress)?;
     } else {
-        write_results(&mut ctrl, &header, &input, &progress)?;
+        write_results(&mut file, &header, &input, &progress)?;
         progress.close();
     }
-    seal(&mut ctrl, &header)?;
-    verify(&mut ctrl, &header)?;
-    ctrl.close()?;
+    // One rank marks it as complete.
+    file.single_write(|file| results::seal(file))?;
+    verify(&mut file, &header)?;
+    file.close()?;
     Ok(cli::verified(&header))
 }
 
-/// One rank creates the file; all return its header.
-#[mpisync::single_write]
-fn create(ctrl: &mut WindowController, job: &cli::Job) -> anyhow::Result<Header> {
-    results::create(job, ctrl.size())
-}
-
 /// All ranks read, at the same time.
-#[mpisync::collective]
-fn read_input(ctrl: &mut WindowController, header: &Header) -> anyhow::Result<Vec<f64>> {
-    let _readers = ctrl.read();
-    results::read_input(header)
+#[mpisync::collective(ctrl = file.controller_mut())]
+fn read_input(file: &mut Guarded<ResultsFile>) -> anyhow::Result<Vec<f64>> {
+    Ok(file.read(|file| results::read_input(file))?)
 }
 
 /// All ranks compute at the same time and write one at a time.
-#[mpisync::collective]
+#[mpisync::collective(ctrl = file.controller_mut())]
 fn write_results(
-    ctrl: &mut WindowController,
+    file: &mut Guarded<ResultsFile>,
     header: &Header,
     input: &[f64],
     progress: &Progress<'_>,
 ) -> anyhow::Result<()> {
-    let rank = ctrl.rank();
+    let rank = file.controller().rank();
     for dataset in 0..header.datasets {
         let result = results::compute(header, input, rank, dataset);
-        let alone = ctrl.write();
-        results::write(header, rank, dataset, &result)?;
-        drop(alone);
+        file.write(|file| results::add(file, rank, dataset, &result))?;
         progress.finished(1);
     }
     progress.watch();
     Ok(())
 }
 
-/// One rank marks the file as complete.
-#[mpisync::single_write]
-fn seal(ctrl: &mut WindowController, header: &Header) -> anyhow::Result<()> {
-    results::seal(&header.path)
-}
-
 /// Each rank reads again, at the same time as the others, what another rank wrote.
-#[mpisync::collective]
-fn verify(ctrl: &mut WindowController, header: &Header) -> anyhow::Result<()> {
+#[mpisync::collective(ctrl = file.controller_mut())]
+fn verify(file: &mut Guarded<ResultsFile>, header: &Header) -> anyhow::Result<()> {
+    let ctrl = file.controller();
     let other = (ctrl.rank() + 1) % ctrl.size();
-    let _readers = ctrl.read();
-    results::verify(header, other)
+    Ok(file.read(|file| results::verify(file, header, other))?)
 }

@@ -2,7 +2,7 @@
 
 use std::{process, sync::mpsc, thread, time::Duration};
 
-use anyhow::bail;
+use anyhow::{anyhow, bail};
 use mpisync::{
     mpi::{collective::SystemOperation, topology::SimpleCommunicator},
     prelude::*,
@@ -38,9 +38,16 @@ pub fn write_results(
     let failed = sum(world, troubles.len() as u64);
 
     world.barrier(); // so that all have written before anyone looks
-    let inspected = results::inspect(header, (rank + 1) % ctrl.size());
     let before = troubles.len();
-    troubles.extend(inspected.into_iter().filter_map(Result::err));
+    match results::open(&header.path) {
+        Ok(file) => {
+            let inspected = results::inspect(&file, header, (rank + 1) % ctrl.size());
+            troubles.extend(inspected.into_iter().filter_map(Result::err));
+        }
+        Err(_) => {
+            troubles.extend((0..header.datasets).map(|_| anyhow!("the file cannot be opened")))
+        }
+    }
     let lost = sum(world, (troubles.len() - before) as u64);
     watchdog.stop();
 

@@ -4,10 +4,11 @@
 //!
 //! | step | here | with mpisync |
 //! | --- | --- | --- |
-//! | one rank creates the file, all get its header or its error | `by_hand::from_root`, which encodes and broadcasts by hand | `#[mpisync::single_write]` |
+//! | one rank creates the file, all get its header or its error | `by_hand::from_root`, which encodes and broadcasts by hand | `file.single_write(…)` |
 //! | an error on one rank is an error on all | `by_hand::agree`, to be remembered at each step | `#[mpisync::collective]` |
-//! | one rank writes at a time | `by_hand::Ring`: a token that goes round in the order of the ranks, so that a rank which still computes holds up all that come after it | `ctrl.write()`: whoever is ready goes next |
-//! | readers keep writers out | nothing: it takes the barriers that `from_root` and `agree` imply, and a person who sees to it that no step is moved past them | `ctrl.read()` |
+//! | one rank writes at a time | `by_hand::Ring`: a token that goes round in the order of the ranks, so that a rank which still computes holds up all that come after it | `file.write(…)`: whoever is ready goes next |
+//! | readers keep writers out | nothing: it takes the barriers that `from_root` and `agree` imply, and a person who sees to it that no step is moved past them | `file.read(…)` |
+//! | the file is open and in HDF5's memory in one's turn only | each step opens and closes it, to be remembered at each | `mpisync::Guarded` |
 //!
 //! And what is not here at all: a rank that panics leaves the others waiting for ever, so does one that calls the
 //! steps in another order or leaves with an early `?`, there are no timeouts, and the compiler accepts a write
@@ -37,11 +38,18 @@ fn main() -> ExitCode {
 
 fn run(world: &SimpleCommunicator, job: &cli::Job) -> anyhow::Result<String> {
     let header = by_hand::from_root(world, || results::create(job, world.size()))?;
-    let input = by_hand::agree(world, results::read_input(&header))?;
+    let input = results::open(&header.path).and_then(|file| results::read_input(&file));
+    let input = by_hand::agree(world, input)?;
     by_hand::agree(world, write_results(world, &header, &input))?;
-    by_hand::from_root(world, || results::seal(&header.path))?;
+    by_hand::from_root(world, || {
+        let file = results::open_rw(&header.path)?;
+        results::seal(&file)?;
+        file.close().map_err(results::plain)
+    })?;
     // Each rank checks what another one wrote.
-    let verified = results::verify(&header, (world.rank() + 1) % world.size());
+    let other = (world.rank() + 1) % world.size();
+    let verified = results::open(&header.path);
+    let verified = verified.and_then(|file| results::verify(&file, &header, other));
     by_hand::agree(world, verified)?;
     Ok(cli::verified(&header))
 }

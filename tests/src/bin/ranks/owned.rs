@@ -49,8 +49,10 @@ fn whole_lines(lines: impl Iterator<Item = String>, size: i32) -> usize {
     let mut next = vec![0; size as usize];
     let mut whole = 0;
     for line in lines {
-        let mut words = line.split(' ').map(str::parse);
-        let (Some(Ok(rank)), Some(Ok(number))) = (words.next(), words.next()) else {
+        let mut words = line.split(' ');
+        let rank = words.next().and_then(|word| word.parse().ok());
+        let number = words.next().and_then(|word| word.parse().ok());
+        let (Some(rank), Some(number)) = (rank, number) else {
             continue;
         };
         let mut expected = Vec::new();

@@ -1,0 +1,80 @@
+//! Many ranks write rows into one table of comma-separated values, and each row comes out whole.
+//!
+//! The file belongs to a `Guarded`: what a rank writes is in the file before the next rank has its turn. Without it,
+//! the last part of a row waits in a buffer until the lock is let go, and the rows get torn.
+
+use std::{
+    collections::BTreeSet,
+    fs::File,
+    io::{self, BufRead, Write},
+    path::PathBuf,
+    process::ExitCode,
+};
+
+use anyhow::ensure;
+use clap::Parser;
+use mpisync::{mpi::topology::SimpleCommunicator, prelude::*};
+use mpisync_examples::cli;
+
+/// Writes rows of all ranks into one table
+#[derive(Parser)]
+struct Args {
+    /// The table; a file of that name is replaced
+    file: PathBuf,
+    /// Rows that each rank writes
+    #[arg(long, value_name = "N", default_value_t = 200)]
+    rows: u32,
+}
+
+fn main() -> ExitCode {
+    let universe = mpisync::initialize().expect("MPI was not started before");
+    let world = universe.world();
+    cli::run(&world, |args: Args| run(&world, &args))
+}
+
+fn run(world: &SimpleCommunicator, args: &Args) -> anyhow::Result<String> {
+    // One rank creates the file; the others wait for it.
+    let mut table = Guarded::create(world, || {
+        let mut file = File::create(&args.file)?;
+        writeln!(file, "rank,row,angle,sine")?;
+        Ok(AppendFile::new(&args.file))
+    })?;
+    write_rows(&mut table, args.rows)?;
+    let rows = verify(&mut table, args.rows)?;
+    table.close()?;
+    Ok(format!("verified: {rows} rows in {}", args.file.display()))
+}
+
+/// All ranks compute at the same time and write one at a time.
+#[mpisync::collective(ctrl = table.controller_mut())]
+fn write_rows(table: &mut Guarded<AppendFile>, rows: u32) -> anyhow::Result<()> {
+    let rank = table.controller().rank();
+    for row in 0..rows {
+        let text = text(rank, row);
+        table.write(|file| writeln!(file, "{text}"))?;
+    }
+    Ok(())
+}
+
+/// Each rank reads the table again, at the same time as the others, and finds every row in it once. Returns how many
+/// there are.
+#[mpisync::collective(ctrl = table.controller_mut())]
+fn verify(table: &mut Guarded<AppendFile>, rows: u32) -> anyhow::Result<usize> {
+    let lines = table.read(|file| file.lines().collect::<io::Result<BTreeSet<_>>>())?;
+    let ranks = 0..table.controller().size();
+    let expected = ranks.flat_map(|rank| (0..rows).map(move |row| text(rank, row)));
+    let mut count = 0;
+    for row in expected {
+        ensure!(lines.contains(&row), "there is no row `{row}`");
+        count += 1;
+    }
+    let more = lines.len() - 1 - count;
+    ensure!(more == 0, "there are {more} rows that nobody wrote");
+    Ok(count)
+}
+
+/// A row that is told from all others.
+fn text(rank: i32, row: u32) -> String {
+    let angle = f64::from(row) / 100.0 + f64::from(rank);
+    format!("{rank},{row},{angle},{}", angle.sin())
+}

@@ -1,0 +1,11 @@
+// The error of a write that nobody looks at, so that lines may be missing: pass it on with `?`.
+#![deny(unused_must_use)]
+
+use mpisync::prelude::*;
+use std::io::Write;
+
+fn main() -> std::io::Result<()> {
+    let mut log = Guarded::local(AppendFile::new("log.txt"))?;
+    log.write(|file| writeln!(file, "is it there?"));
+    Ok(())
+}

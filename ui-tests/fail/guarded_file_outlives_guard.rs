@@ -1,0 +1,9 @@
+// A file that is kept after its lock is let go: use it in the closure, and return what was read or written.
+use mpisync::prelude::*;
+use std::io::Write;
+
+fn main() -> std::io::Result<()> {
+    let mut log = Guarded::local(AppendFile::new("log.txt"))?;
+    let file = log.write(|file| Ok(file))?;
+    writeln!(file, "without the lock")
+}

@@ -1,0 +1,9 @@
+// A file that is open for reading is written: call `write` instead of `read`.
+use mpisync::prelude::*;
+use std::io::Write;
+
+fn main() -> std::io::Result<()> {
+    let log = Guarded::local(AppendFile::new("log.txt"))?;
+    log.read(|file| writeln!(file, "beside other readers"))?;
+    Ok(())
+}
