@@ -9,6 +9,7 @@ use crate::access::Access;
 use crate::communicator::IntraCommunicator;
 use crate::controller::WindowController;
 use crate::error::FenceError;
+#[cfg(feature = "mpi")]
 use crate::memory::cells::fingerprint;
 pub use append::AppendFile;
 pub use error::GuardedError;
@@ -309,6 +310,7 @@ impl<R: Resource> Drop for Opened<'_, R> {
 
 /// A controller's name for a resource: all of its own name, or where that is too long the end of it
 /// and a fingerprint of the rest.
+#[cfg(feature = "mpi")]
 fn lock_name(name: &str) -> String {
     const LONGEST: usize = 200;
     if name.len() <= LONGEST {
@@ -320,7 +322,7 @@ fn lock_name(name: &str) -> String {
     print + &name[start.expect("the end is a boundary")..]
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "mpi"))]
 mod tests {
     use super::*;
 
