@@ -36,7 +36,7 @@ const LINES: usize = 200;
 
 /// A line in many pieces; every tenth is larger than the buffer of a file.
 fn write_line(file: &mut impl Write, rank: i32, number: usize) -> io::Result<()> {
-    let words = if number % 10 == 0 { 2_000 } else { 20 };
+    let words = if number.is_multiple_of(10) { 2_000 } else { 20 };
     write!(file, "{rank} {number}")?;
     for word in 0..words {
         write!(file, " word-{word}")?;
@@ -74,7 +74,7 @@ fn lines_are_whole(job: &Job) {
     for number in 0..LINES {
         file.write(|file| write_line(file, job.rank, number))
             .unwrap();
-        if number % 50 == 0 {
+        if number.is_multiple_of(50) {
             // Who reads sees whole lines only.
             let last = file.read(|file| {
                 let lines = file.lines().collect::<io::Result<Vec<_>>>()?;
