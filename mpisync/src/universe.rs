@@ -51,7 +51,7 @@ impl fmt::Debug for Universe {
 /// Waits for the other ranks and ends MPI.
 impl Drop for Universe {
     fn drop(&mut self) {
-        crate::cluster::end();
+        crate::memory::mpi::act_at_end();
         self.universe.take();
     }
 }

@@ -21,4 +21,6 @@ mpisync_tests::on_ranks!(channels on [1, 2, 3, 4, 8]:
     "impossible_arguments",
     "arguments_differ",
     "objects_differ",
+    "layouts_differ",
+    "only_consumer",
 );

@@ -68,6 +68,11 @@ fn batch_beyond_universe() {
 }
 
 #[test]
+fn channel_ends_forgotten() {
+    lifecycle("channel_ends_forgotten");
+}
+
+#[test]
 fn many_at_finalization() {
     lifecycle("many_at_finalization");
 }

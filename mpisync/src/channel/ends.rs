@@ -22,7 +22,7 @@ pub(super) struct Ends<T> {
     pub(super) host: i32,
     pub(super) name: String,
     /// Whether it is of no use any more when MPI ends.
-    needs_mpi: bool,
+    pub(super) needs_mpi: bool,
     /// Whether the process that carries messages to this node is known to have died.
     is_lost: Cell<bool>,
     /// Whether a slot is with a closure of the user's.

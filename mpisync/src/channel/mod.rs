@@ -91,13 +91,14 @@
 //! # Where one rank puts and takes
 //! `put` on a full channel waits for another rank to take. A rank that does both uses [`try_put`](RemoteChannel::try_put),
 //! and takes a message where there is no room. Where no other rank is left that takes, `put` on a full channel is
-//! [`ChannelError::OnlyConsumer`]. Ranks that all do both and all use `put` may wait for each other.
+//! [`ChannelError::OnlyConsumer`]; over several nodes a rank does not know of the others in time, and waits. Ranks that all
+//! do both and all use `put` may wait for each other.
 //!
 //! While a rank is inside [`put_with`](RemoteChannel::put_with) or [`take_with`](RemoteChannel::take_with), all its other
 //! calls that put into the channel or take from it are [`ChannelError::Nested`]. Most do not even compile.
 //!
-//! A rank that fails and does not drop its ends leaves the others waiting. Give them by value to the function that may fail,
-//! such as a `#[mpisync::collective]` one: then they are dropped with it.
+//! A rank that fails and does not drop its ends leaves the others waiting until it ends MPI, or dies. Give them by value to the
+//! function that may fail, such as a `#[mpisync::collective]` one: then they are dropped with it.
 //!
 //! # When a rank dies
 //! Its ends are closed. A message that it was putting at that moment is not put, and one that it was taking is lost with it;
@@ -117,6 +118,8 @@ mod error;
 mod future;
 mod halves;
 mod iter;
+#[cfg(feature = "mpi")]
+mod open;
 #[cfg(feature = "futures")]
 mod stream;
 
@@ -192,6 +195,10 @@ impl<T: Plain> RemoteChannel<T> {
 
     fn on(ends: Ends<T>) -> Self {
         let ends = Rc::new(ends);
+        #[cfg(feature = "mpi")]
+        if ends.needs_mpi {
+            open::close_at_end(&ends);
+        }
         RemoteChannel {
             producer: Producer {
                 ends: Rc::clone(&ends),

@@ -39,7 +39,6 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-pub(crate) use thread::end;
 
 /// One communicator that spans nodes, as one rank sees it.
 pub(crate) struct Hub {

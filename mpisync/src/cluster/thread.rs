@@ -115,7 +115,7 @@ fn sleep(hubs: &[Arc<Hub>], nap: Duration) {
 /// Called by a [`Universe`](crate::Universe) that is dropped, and otherwise by MPI when it is about to end. That may be
 /// late: MPICH calls itself single-threaded from the first moment of `MPI_Finalize`, so that a thread which is inside
 /// MPI just then spoils one of its locks.
-pub(crate) fn end() {
+fn end() {
     STOP.store(true, Ordering::Relaxed);
     if let Some(thread) = lock(&THREAD).take() {
         // It does not panic, see `serve_or_abort`.

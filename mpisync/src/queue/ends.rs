@@ -48,15 +48,17 @@ impl<M: QueueMemory> Queue<M> {
         })
     }
 
-    /// Whether all other ranks have closed their consumers, for good.
+    /// Whether all other ranks have closed their consumers, for good. Over several nodes a rank does not know.
     pub(super) fn others_take_nothing(&self) -> bool {
+        if self.memory.relay().is_some() {
+            return false;
+        }
         let me = self.memory.me();
-        (0..self.memory.ranks())
-            .filter(|&rank| rank != me)
-            .all(|rank| {
-                let ends = &self.memory.party(rank).ends;
-                ends.load(Ordering::SeqCst) & NO_CONSUMER != 0
-            })
+        let mut others = (0..self.memory.ranks()).filter(|&rank| rank != me);
+        others.all(|rank| {
+            let ends = &self.memory.party(rank).ends;
+            ends.load(Ordering::SeqCst) & NO_CONSUMER != 0
+        })
     }
 
     /// Begins to wait for a message; the result is for [`Self::end_of_wait`]. A `patient` rank waits until there is one, and

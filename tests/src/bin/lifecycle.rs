@@ -7,7 +7,10 @@ use std::time::Duration;
 use mpi::topology::SimpleCommunicator;
 use mpi::traits::*;
 use mpisync::batch::{BatchError, State};
-use mpisync::{Access, Batch, CreateError, FenceError, LockError, WindowController};
+use mpisync::{
+    Access, Batch, ChannelError, CreateError, FenceError, LockError, RemoteChannel,
+    WindowController,
+};
 use mpisync_tests::panics::{self, expect_panic};
 
 const SOON: Duration = Duration::from_secs(5);
@@ -25,6 +28,7 @@ fn main() {
         "guard_beyond_universe" => guard_beyond_universe(),
         "fence_beyond_universe" => fence_beyond_universe(),
         "batch_beyond_universe" => batch_beyond_universe(),
+        "channel_ends_forgotten" => channel_ends_forgotten(),
         "many_at_finalization" => many_at_finalization(),
         other => panic!("there is no case {other}"),
     }
@@ -236,6 +240,28 @@ fn batch_beyond_universe() {
         let state = |task: &str| std::fs::read_to_string(states.join(task).join("state")).unwrap();
         assert_eq!((state("0"), state("1")), ("DONE\n".into(), "OPEN\n".into()));
     }
+}
+
+/// Ends of channels that are never dropped keep the other ranks waiting until MPI ends, and not longer.
+fn channel_ends_forgotten() {
+    let universe = mpisync::initialize().expect("MPI is initialized once");
+    let world = universe.world();
+    let (producer, consumer) = RemoteChannel::<u64>::new(&world, 2).unwrap().split();
+    let (other_producer, other_consumer) = RemoteChannel::<u64>::new(&world, 2).unwrap().split();
+    if world.rank() == 0 {
+        producer.put(1).unwrap();
+        std::mem::forget((producer, consumer, other_producer, other_consumer));
+        return drop(universe);
+    }
+    drop((producer, other_consumer));
+    let taken = consumer.iter().count();
+    assert!(taken <= 1, "{taken} messages");
+    let error = loop {
+        if let Err(error) = other_producer.put(2) {
+            break error.reason;
+        }
+    };
+    assert_eq!(error, ChannelError::Closed);
 }
 
 fn many_at_finalization() {

@@ -5,6 +5,7 @@ use super::comm::check;
 use crate::error::CreateError;
 use crate::memory::lock;
 use mpi::ffi;
+use std::collections::VecDeque;
 use std::ffi::{c_int, c_void};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -18,12 +19,22 @@ pub(crate) fn is_finalized() -> bool {
 }
 
 /// What is left to do before MPI ends, while it can still be called.
-static AT_END: Mutex<Vec<fn()>> = Mutex::new(Vec::new());
+static AT_END: Mutex<VecDeque<fn()>> = Mutex::new(VecDeque::new());
 
 /// Has `last_act` called when MPI is about to end.
 pub(crate) fn at_end(last_act: fn()) {
-    let mut acts = lock(&AT_END);
-    acts.push(last_act);
+    lock(&AT_END).push_back(last_act);
+}
+
+/// The same, before what waits for other ranks.
+pub(crate) fn first_at_end(act: fn()) {
+    lock(&AT_END).push_front(act);
+}
+
+/// Does what is left to do, because MPI is about to end.
+pub(crate) fn act_at_end() {
+    let acts = std::mem::take(&mut *lock(&AT_END));
+    acts.into_iter().for_each(|act| act());
 }
 
 /// The key under which a communicator keeps its domain.
@@ -122,8 +133,7 @@ unsafe extern "C" fn note_end(
     _value: *mut c_void,
     _extra: *mut c_void,
 ) -> c_int {
-    let acts = std::mem::take(&mut *lock(&AT_END));
-    acts.into_iter().for_each(|act| act());
+    act_at_end();
     FINALIZED.store(true, Ordering::Relaxed);
     0
 }

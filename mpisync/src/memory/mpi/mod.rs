@@ -8,7 +8,7 @@ mod datatype;
 mod part;
 mod shape;
 
-pub(crate) use attribute::{at_end, is_finalized};
+pub(crate) use attribute::{act_at_end, at_end, first_at_end, is_finalized};
 #[cfg(feature = "region")]
 pub(crate) use carrier::Piece;
 pub(crate) use carrier::{Carrier, Handler, Unsent};

@@ -1,5 +1,6 @@
 //! Channels between real ranks: nothing lost, nothing doubled, in order, and always an end.
 
+use std::any::type_name;
 use std::pin::pin;
 use std::sync::atomic::Ordering::SeqCst;
 use std::task::{Context, Poll, Waker};
@@ -44,6 +45,8 @@ pub const CASES: &[Case] = &[
     ("impossible_arguments", impossible_arguments),
     ("arguments_differ", arguments_differ),
     ("objects_differ", objects_differ),
+    ("layouts_differ", layouts_differ),
+    ("only_consumer", only_consumer),
 ];
 
 /// What travels in most cases: who put it, as which, and what follows from that.
@@ -650,4 +653,69 @@ fn objects_differ(job: &Job) {
         };
         assert_last_differs(job, made, "the same objects");
     }
+}
+
+/// The last rank's message has another alignment, so that it would read others' where there are none. The types have one name,
+/// that of two blocks in one function.
+fn layouts_differ(job: &Job) {
+    let is_last = job.rank == job.size - 1 && job.size > 1;
+    let (made, name) = if is_last {
+        #[derive(Clone, Copy, mpisync::Equivalence)]
+        #[repr(align(128))]
+        struct Message {
+            _bytes: [u8; 128],
+        }
+        let made = RemoteChannel::<Message>::new(&job.world, 4);
+        (made.err(), type_name::<Message>())
+    } else {
+        #[derive(Clone, Copy, mpisync::Equivalence)]
+        struct Message {
+            _bytes: [u8; 128],
+        }
+        let made = RemoteChannel::<Message>::new(&job.world, 4);
+        (made.err(), type_name::<Message>())
+    };
+    assert!(name.ends_with("layouts_differ::Message"), "{name}");
+    assert_last_differs(job, made, "layout of messages");
+}
+
+/// The only rank that is left to take does not wait for itself when it puts.
+fn only_consumer(job: &Job) {
+    if mpisync::sync(&job.world).unwrap().nodes() > 1 {
+        // There it is not known.
+        return;
+    }
+    let (mut producer, consumer) = channel::<u64>(job, 3).split();
+    if job.rank != 0 {
+        if job.rank == job.size - 1 {
+            producer.put(7).unwrap();
+        }
+        // Some while rank 0 waits already.
+        job.world.barrier();
+        std::thread::sleep(Duration::from_millis(5));
+        drop((producer, consumer));
+        return job.world.barrier();
+    }
+    job.world.barrier();
+    if job.size == 1 {
+        producer.put(7).unwrap();
+    }
+    let refused = producer.put_slice(&[1, 2, 3, 4]).unwrap_err();
+    assert_eq!(
+        (refused.put, refused.reason),
+        (2, ChannelError::OnlyConsumer)
+    );
+    let refused = producer.put(3).unwrap_err();
+    assert_eq!(
+        (refused.message, refused.reason),
+        (3, ChannelError::OnlyConsumer)
+    );
+    let refused = producer.put_with(|slot| *slot = 3);
+    assert_eq!(refused, Err(ChannelError::OnlyConsumer));
+    let taken: Vec<u64> = consumer.iter().take(2).collect();
+    assert_eq!(taken, [7, 1]);
+    producer.put(5).unwrap();
+    drop(producer);
+    assert_eq!(consumer.iter().collect::<Vec<_>>(), [2, 5]);
+    job.world.barrier();
 }
