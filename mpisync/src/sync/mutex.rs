@@ -272,12 +272,13 @@ impl<T: Plain> private::Object for MutexOf<T> {
 
     fn arguments(&self) -> Vec<(&'static str, String)> {
         // The bytes themselves, for equal values of a plain type have equal bytes.
-        let value = bytes(&self.value).iter();
-        let value = value.map(|byte| format!("{byte:02x}")).collect();
+        let digits = bytes(&self.value).iter();
+        let digits = digits.flat_map(|byte| [byte >> 4, byte & 15]);
+        let value = digits.map(|digit| char::from(b"0123456789abcdef"[usize::from(digit)]));
         vec![
             ("type of value", type_name::<T>().to_owned()),
             ("layout of value", TypeLayout::of::<T>().to_string()),
-            ("bytes of value", value),
+            ("bytes of value", value.collect()),
         ]
     }
 
