@@ -2,6 +2,9 @@
 //!
 //! What is left to the compiler is said in its own words at the field, by the trait `Plain`; what
 //! only sizes can tell, it computes in constants of the expansion.
+//!
+//! An attribute below the derive may change the struct after the derive has seen it. So the
+//! expansion makes the compiler compare the fields that the derive saw with those of the struct.
 
 use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
@@ -85,10 +88,16 @@ fn krate(attrs: &[Attribute]) -> Result<Path> {
 
 fn expand(ident: &Ident, data: &DataStruct, krate: &Path) -> TokenStream {
     let types: Vec<_> = data.fields.iter().map(|field| &field.ty).collect();
-    let fields = data.fields.members().zip(&types).map(|(member, ty)| {
+    let members: Vec<_> = data.fields.members().collect();
+    let fields = members.iter().zip(&types).map(|(member, ty)| {
         // Where the compiler points when the type is not plain.
         let shape = quote_spanned!(site(ty.span())=> <#ty as #krate::Plain>::SHAPE);
         quote!((::core::mem::offset_of!(Self, #member), #shape))
+    });
+    let same_types = members.iter().zip(&types).map(|(member, ty)| {
+        quote_spanned! {site(ty.span())=>
+            const _: () = #krate::__private::field_is::<#ident, #ty, _>(|value| &raw const value.#member);
+        }
     });
 
     let no_bytes = no_bytes(ident);
@@ -97,8 +106,10 @@ fn expand(ident: &Ident, data: &DataStruct, krate: &Path) -> TokenStream {
          `_padding: [u8; 4]`; with `#[repr(C)]`, first order the fields from large to small",
         ident.unraw()
     );
-    // Not in the trait's constant, which is not evaluated before somebody uses it.
+    // Not in the trait's constant, which is not evaluated before somebody uses it. The first makes
+    // the struct of its fields: it does not compile where there are more of them, or a union.
     let checks = quote_spanned! {site(ident.span())=>
+        const _: fn(#ident) -> #ident = |value| #ident { #(#members: value.#members),* };
         const _: () = ::core::assert!(::core::mem::size_of::<#ident>() > 0, #no_bytes);
         const _: () = ::core::assert!(
             ::core::mem::size_of::<#ident>() == 0 #(+ ::core::mem::size_of::<#types>())*,
@@ -107,10 +118,10 @@ fn expand(ident: &Ident, data: &DataStruct, krate: &Path) -> TokenStream {
     };
 
     quote! {
+        #(#same_types)*
         #checks
         // SAFETY: each field is plain, and there is nothing but fields.
         #[automatically_derived]
-        #[diagnostic::do_not_recommend]
         unsafe impl #krate::Plain for #ident {
             const SHAPE: &'static #krate::__private::Shape = &#krate::__private::Shape::Struct {
                 size: ::core::mem::size_of::<Self>(),

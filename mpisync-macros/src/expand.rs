@@ -14,6 +14,10 @@ use crate::valid::{Format, Kind, Task};
 pub fn expand(task: &Task) -> TokenStream {
     let body = match &task.kind {
         Kind::SingleWrite { rank, .. } if task.lock.is_region() => update(task, rank.as_ref()),
+        Kind::SingleWrite {
+            rank,
+            format: Format::Serde,
+        } if task.lock.is_unknown() => write_alone(task, rank.as_ref()),
         Kind::SingleWrite { rank, format } => single_write(task, rank.as_ref(), format),
         Kind::Collective { share } => collective(task, share.as_ref()),
     };
@@ -39,19 +43,22 @@ fn single_write(task: &Task, rank: Option<&Expr>, format: &Format) -> TokenStrea
         |name| quote_spanned!(error=> #name: &#krate::WindowController),
     );
     let (share, collect) = match format {
-        Format::Serde => ("share_result", "collect"),
-        Format::Slice => ("share_vec_result", "collect_vec"),
+        Format::Serde => ("share", "collect"),
+        Format::Slice => ("share_vec", "collect_vec"),
     };
     let (share, collect) = (Ident::new(share, both), Ident::new(collect, value));
     let body = task.function.block();
     quote_spanned! {error=>
         #statement
-        match #krate::__private::#enter? {
-            #krate::Access::Writer(fence) => {
+        match #krate::__private::#enter {
+            ::core::result::Result::Ok(#krate::Access::Writer(fence)) => {
                 let outcome = fence.run(|#seen| -> #ty #body);
-                fence.#share(outcome)
+                #krate::__private::#share(fence, outcome)
             }
-            #krate::Access::Excluded(fence) => ::core::result::Result::Ok(fence.#collect()?),
+            ::core::result::Result::Ok(#krate::Access::Excluded(fence)) => {
+                #krate::__private::outcome(fence.#collect())
+            }
+            ::core::result::Result::Err(error) => #krate::__private::failed(error),
         }
     }
 }
@@ -80,6 +87,30 @@ fn update(task: &Task, rank: Option<&Expr>) -> TokenStream {
     }
 }
 
+/// A `single_write` with something whose type the compiler has to look at.
+fn write_alone(task: &Task, rank: Option<&Expr>) -> TokenStream {
+    let &Output {
+        ref ty,
+        error,
+        both,
+        ..
+    } = &task.output;
+    let krate = krate(task, error);
+    let lock = task.lock.borrow();
+    let Rank { statement, name } = Rank::of(rank, error);
+    let rank = match name {
+        None => quote_spanned!(error=> ::core::option::Option::None),
+        Some(rank) => quote_spanned!(error=> ::core::option::Option::Some(#rank)),
+    };
+    let seen = seen(task).map_or_else(|| quote_spanned!(error=> _), Ident::to_token_stream);
+    let body = task.function.block();
+    let call = quote_spanned!(both=> write_alone(#lock, #rank, |#seen| -> #ty #body));
+    quote_spanned! {error=>
+        #statement
+        #krate::__private::#call
+    }
+}
+
 /// The name of the lock's parameter, if the body uses it. It would be reported to the user as unused
 /// otherwise.
 fn seen(task: &Task) -> Option<&Ident> {
@@ -98,19 +129,22 @@ fn collective(task: &Task, share: Option<&Expr>) -> TokenStream {
     let ctrl = task.lock.borrow();
     let Rank { statement, name } = Rank::of(share, error);
     let agree = match name {
-        None => quote_spanned!(error=> agree(#ctrl, outcome)),
-        Some(rank) => quote_spanned!(both=> agree_on(#ctrl, #rank, outcome)),
+        None => quote_spanned!(error=> agree(call, #ctrl, outcome)),
+        Some(rank) => quote_spanned!(both=> agree_on(call, #ctrl, #rank, outcome)),
     };
     let function = format!("::{}", task.function.sig.ident.unraw());
     let body = task.function.block();
     quote_spanned! {error=>
         #statement
-        let call = #krate::Collective::enter(
+        let call = match #krate::Collective::enter(
             #ctrl,
             ::core::concat!(::core::module_path!(), #function),
-        )?;
+        ) {
+            ::core::result::Result::Ok(call) => call,
+            ::core::result::Result::Err(error) => return #krate::__private::failed(error),
+        };
         let outcome = call.run(|| -> #ty #body);
-        call.#agree
+        #krate::__private::#agree
     }
 }
 

@@ -39,7 +39,7 @@ use crate::valid::Task;
 /// The function returns a `Result<T, E>`. `T` travels to the other ranks, so it is `Serialize` and
 /// `DeserializeOwned`. `E` stays where it is: the writer returns its own error, and the other ranks
 /// return `E::from(FenceError)` with the writer's rank and the text of its error. An `E` is fit for
-/// that when it implements `From<FenceError>` and `Display`, as `FenceError` itself,
+/// that when it implements `From<FenceError>` and `Display`, as `FenceError` itself, `io::Error`,
 /// `anyhow::Error` and `Box<dyn Error>` do. When the body panics, the other ranks get the panic's
 /// message as an error, and the writer's panic goes on.
 ///
@@ -81,7 +81,7 @@ use crate::valid::Task;
 /// | option | meaning | without it |
 /// | --- | --- | --- |
 /// | `rank = EXPR` | the rank that runs the body, an `i32`; the same on all ranks | the master |
-/// | `ctrl = EXPR` | where the controller is, for example `self.ctrl`, or which parameter is the controller or the region | the one parameter that is a `&mut WindowController`, or else a `&mut Region` |
+/// | `ctrl = EXPR` | where the controller is, for example `self.ctrl`, or which parameter is the controller or the region | the one parameter that is a `&mut WindowController`, or else a `&mut Region`, or else the one `&mut` of a type that may be an alias of these |
 /// | `share = serde` | the value travels serialized | this is the default |
 /// | `share = slice` | the value is a `Vec` of `Equivalence` items, which travel as MPI datatypes; with a controller only | |
 /// | `crate = PATH` | the path that names mpisync, if it was renamed | `::mpisync` |
@@ -134,11 +134,14 @@ use crate::valid::Task;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// The parameter is found by the name of its type: write `Region` there, since an alias of it is
-/// taken for a controller. Where there is a `WindowController` too, the function is about that one,
-/// and the region is a parameter like any other; `ctrl = field` says that the region is meant. The
-/// expression of `ctrl` names a controller if it is no parameter. For a region in a field, call
-/// `self.field.try_update(|field| …)`.
+/// The parameter is found by the name of its type, or by `ctrl = field`; that may be an alias, such
+/// as `type Field = Region<f64, Ix2>`, which the compiler looks through. Where there is a
+/// `WindowController` too, the function is about that one, and the region is a parameter like any
+/// other; `ctrl = field` says that the region is meant. The expression of `ctrl` names a controller
+/// if it is no parameter. For a region in a field, call `self.field.try_update(|field| …)`.
+///
+/// Of parameters with `#[cfg]`, one that may not be there is taken where no other fits. Those that
+/// exclude each other have the same name.
 ///
 /// # What it writes
 ///
@@ -148,15 +151,16 @@ use crate::valid::Task;
 /// # use std::path::{Path, PathBuf};
 /// # use mpisync::{FenceError, WindowController};
 /// # fn create(ctrl: &mut WindowController, root: &Path) -> Result<PathBuf, FenceError> {
-/// match mpisync::__private::single_write(ctrl)? {
-///     mpisync::Access::Writer(fence) => {
+/// match mpisync::__private::single_write(ctrl) {
+///     Ok(mpisync::Access::Writer(fence)) => {
 ///         let outcome = fence.run(|ctrl: &WindowController| -> Result<PathBuf, FenceError> {
 ///             // the body
 /// # Ok(root.join(ctrl.name()))
 ///         });
-///         fence.share_result(outcome)
+///         mpisync::__private::share(fence, outcome)
 ///     }
-///     mpisync::Access::Excluded(fence) => Ok(fence.collect()?),
+///     Ok(mpisync::Access::Excluded(fence)) => mpisync::__private::outcome(fence.collect()),
+///     Err(error) => mpisync::__private::failed(error),
 /// }
 /// # }
 /// ```
@@ -233,13 +237,16 @@ pub fn single_write(
 /// ```
 /// # use mpisync::{FenceError, WindowController};
 /// # fn step(ctrl: &mut WindowController, n: u32) -> Result<u32, FenceError> {
-/// let call = mpisync::Collective::enter(ctrl, concat!(module_path!(), "::step"))?;
+/// let call = match mpisync::Collective::enter(ctrl, concat!(module_path!(), "::step")) {
+///     Ok(call) => call,
+///     Err(error) => return mpisync::__private::failed(error),
+/// };
 /// let outcome = call.run(|| -> Result<u32, FenceError> {
 ///     // the body
 /// #   let _guard = ctrl.write();
 /// #   Ok(n + 1)
 /// });
-/// call.agree(ctrl, outcome)
+/// mpisync::__private::agree(call, ctrl, outcome)
 /// # }
 /// ```
 #[proc_macro_attribute]
@@ -283,6 +290,7 @@ pub fn collective(
 /// | has no bytes | a field |
 /// | has type, lifetime or constant parameters | a struct for each |
 /// | is an enum or a union | a number in a struct |
+/// | is changed by an attribute below the derive | the attribute above the derive |
 ///
 /// A `bool` in a struct is refused though MPI knows it, because another process may write a byte
 /// that is neither `true` nor `false`.

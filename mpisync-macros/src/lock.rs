@@ -8,6 +8,7 @@ use syn::{Error, Expr, FnArg, Pat, PatType, Result, Signature, Type};
 
 use crate::attr::Macro;
 use crate::errors::reject;
+use crate::output::is_familiar;
 use crate::tokens::find;
 
 /// Where the lock is.
@@ -28,20 +29,20 @@ pub enum Lock {
 pub enum Kind {
     Controller,
     Region,
+    /// What the type's name does not tell, such as an alias: the compiler finds out.
+    Unknown,
 }
 
 impl Lock {
     /// The one that `ctrl = …` names, or else the only parameter that is a `&mut WindowController`,
-    /// or else the only one that is a `&mut Region`.
+    /// or else the only one that is a `&mut Region`, or else the only `&mut` of a type that may be
+    /// an alias of these.
     pub fn find(mac: Macro, named: Option<Expr>, sig: &Signature) -> Result<Self> {
         if let Some(expr) = named {
             let is_named = |parameter: &&PatType| is_named(parameter, &expr);
-            return match parameters(sig).filter(is_named).last() {
-                Some(parameter) => {
-                    // What is called something else is taken for an alias of the controller.
-                    let kind = Kind::of(&parameter.ty).unwrap_or(Kind::Controller);
-                    Self::choose(mac, kind, &[parameter])
-                }
+            let all: Vec<_> = parameters(sig).filter(is_named).collect();
+            return match all.first() {
+                Some(parameter) => Self::choose(mac, Kind::of(&parameter.ty), &all),
                 None => Ok(Self::Place(match expr {
                     // The expansion writes it itself.
                     Expr::Reference(reference) if reference.mutability.is_some() => reference.expr,
@@ -51,11 +52,17 @@ impl Lock {
         }
 
         for kind in [Kind::Controller, Kind::Region] {
-            let is_one = |parameter: &&PatType| Kind::of(&parameter.ty) == Some(kind);
+            let is_one = |parameter: &&PatType| Kind::of(&parameter.ty) == kind;
             let all: Vec<_> = parameters(sig).filter(is_one).collect();
             if !all.is_empty() {
-                return Self::choose(mac, kind, &all);
+                return Self::choose(mac, kind, &with_alternatives(sig, &all));
             }
+        }
+        let unknown: Vec<_> = parameters(sig)
+            .filter(|one| may_be_alias(&one.ty))
+            .collect();
+        if !unknown.is_empty() {
+            return Self::choose(mac, Kind::Unknown, &unknown);
         }
         Err(Error::new(
             sig.ident.span(),
@@ -84,26 +91,24 @@ impl Lock {
                  `#[{mac}(ctrl = app.ctrl)]`"
             ),
         )?;
-        let exclusive: Vec<_> = all.iter().copied().filter(|one| is_mut(&one.ty)).collect();
-        let found = if exclusive.is_empty() {
-            all
-        } else {
-            &exclusive
-        };
-        match found {
-            [only] => Self::parameter(mac, kind, only),
-            _ => {
-                let name =
-                    parameter_name(found[0]).map_or_else(|| "first".to_owned(), Ident::to_string);
-                Err(Error::new_spanned(
-                    found.last(),
-                    format_args!(
-                        "more than one parameter is a {kind}: say which one to use, \
-                         `#[{mac}(ctrl = {name})]`"
-                    ),
-                ))
-            }
+        let exclusive = some_of(all, |one| is_mut(&one.ty));
+        // One that may be configured out is taken where no other is there.
+        let found = some_of(&exclusive, |one| !is_configured(one));
+        let first = found[0];
+        let one_name = |one: &&PatType| parameter_name(one) == parameter_name(first);
+        if found.len() > 1 && !found.iter().all(one_name) {
+            let name = parameter_name(first).map_or_else(|| "first".to_owned(), Ident::to_string);
+            return Err(Error::new_spanned(
+                found.last(),
+                format_args!(
+                    "more than one parameter {}: say which one to use, `#[{mac}(ctrl = {name})]`",
+                    kind.may_be()
+                ),
+            ));
         }
+        // Of several with one name, the configuration leaves one.
+        let one_kind = found.iter().all(|one| Kind::of(&one.ty) == kind);
+        Self::parameter(mac, if one_kind { kind } else { Kind::Unknown }, first)
     }
 
     fn parameter(mac: Macro, kind: Kind, parameter: &PatType) -> Result<Self> {
@@ -131,14 +136,24 @@ impl Lock {
         })
     }
 
+    /// Whether it is a region by its type's name.
     pub fn is_region(&self) -> bool {
-        matches!(
-            self,
-            Self::Parameter {
-                kind: Kind::Region,
-                ..
-            }
-        )
+        self.is_of(Kind::Region)
+    }
+
+    /// Whether its type's name does not tell what it is.
+    pub fn is_unknown(&self) -> bool {
+        self.is_of(Kind::Unknown)
+    }
+
+    /// Whether it is the only controller that the function has.
+    pub fn is_only_one_in(&self, sig: &Signature) -> bool {
+        let controllers = parameters(sig).filter(|one| Kind::of(&one.ty) == Kind::Controller);
+        self.is_of(Kind::Controller) && controllers.count() == 1
+    }
+
+    fn is_of(&self, of: Kind) -> bool {
+        matches!(self, Self::Parameter { kind, .. } if *kind == of)
     }
 
     /// Its name, where it is a parameter.
@@ -182,30 +197,23 @@ impl Lock {
 
 impl Kind {
     /// What a type, or what it refers to, is by its name.
-    fn of(ty: &Type) -> Option<Self> {
-        match peel(ty) {
-            Type::Reference(reference) => Self::of(&reference.elem),
-            Type::Path(path) => {
-                let name = &path.path.segments.last()?.ident;
-                [Self::Controller, Self::Region]
-                    .into_iter()
-                    .find(|kind| name == kind.type_name())
-            }
+    fn of(ty: &Type) -> Self {
+        let name = match peel(ty) {
+            Type::Reference(reference) => return Self::of(&reference.elem),
+            Type::Path(path) => path.path.segments.last().map(|last| &last.ident),
             _ => None,
-        }
-    }
-
-    fn type_name(self) -> &'static str {
-        match self {
-            Self::Controller => "WindowController",
-            Self::Region => "Region",
+        };
+        match name {
+            Some(name) if name == "WindowController" => Self::Controller,
+            Some(name) if name == "Region" => Self::Region,
+            _ => Self::Unknown,
         }
     }
 
     /// Its type in the words of an error message.
     fn ty(self) -> &'static str {
         match self {
-            Self::Controller => "WindowController",
+            Self::Controller | Self::Unknown => "WindowController",
             Self::Region => "Region<…>",
         }
     }
@@ -213,8 +221,17 @@ impl Kind {
     /// A parameter as it should be.
     fn example(self) -> &'static str {
         match self {
-            Self::Controller => "ctrl: &mut WindowController",
+            Self::Controller | Self::Unknown => "ctrl: &mut WindowController",
             Self::Region => "field: &mut Region<…>",
+        }
+    }
+
+    /// What is wrong with several of them.
+    fn may_be(self) -> &'static str {
+        match self {
+            Self::Controller => "is a controller",
+            Self::Region => "is a region",
+            Self::Unknown => "may be the controller or the region",
         }
     }
 }
@@ -222,7 +239,7 @@ impl Kind {
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         f.write_str(match self {
-            Self::Controller => "controller",
+            Self::Controller | Self::Unknown => "controller",
             Self::Region => "region",
         })
     }
@@ -230,8 +247,8 @@ impl fmt::Display for Kind {
 
 /// Whether a function is about a region, unless its attribute says otherwise.
 pub fn takes_region(sig: &Signature) -> bool {
-    let kinds = || parameters(sig).filter_map(|parameter| Kind::of(&parameter.ty));
-    kinds().any(|kind| kind == Kind::Region) && kinds().all(|kind| kind == Kind::Region)
+    let has = |kind| parameters(sig).any(|parameter| Kind::of(&parameter.ty) == kind);
+    has(Kind::Region) && !has(Kind::Controller)
 }
 
 /// The parameters that have a type, which is all but `self`.
@@ -240,6 +257,42 @@ fn parameters(sig: &Signature) -> impl Iterator<Item = &PatType> {
         FnArg::Typed(parameter) => Some(parameter),
         FnArg::Receiver(_) => None,
     })
+}
+
+/// Those of them that are so, or all where none is.
+fn some_of<'a>(all: &[&'a PatType], is_so: impl Fn(&PatType) -> bool) -> Vec<&'a PatType> {
+    let some: Vec<_> = all.iter().copied().filter(|one| is_so(one)).collect();
+    if some.is_empty() { all.to_vec() } else { some }
+}
+
+/// These parameters and those of the same name, of which the configuration leaves one.
+fn with_alternatives<'a>(sig: &'a Signature, these: &[&PatType]) -> Vec<&'a PatType> {
+    let is_in = |one: &&PatType| {
+        let same = |other: &&PatType| {
+            std::ptr::eq(*one, *other)
+                || parameter_name(one).is_some() && parameter_name(one) == parameter_name(other)
+        };
+        these.iter().any(same)
+    };
+    parameters(sig).filter(is_in).collect()
+}
+
+fn is_configured(parameter: &PatType) -> bool {
+    parameter
+        .attrs
+        .iter()
+        .any(|attr| attr.path().is_ident("cfg"))
+}
+
+/// Whether a type is a mutable reference to something that may be an alias.
+fn may_be_alias(ty: &Type) -> bool {
+    match peel(ty) {
+        Type::Reference(reference) => {
+            let elem = peel(&reference.elem);
+            reference.mutability.is_some() && matches!(elem, Type::Path(_)) && !is_familiar(elem)
+        }
+        _ => false,
+    }
 }
 
 fn parameter_name(parameter: &PatType) -> Option<&Ident> {

@@ -2,7 +2,7 @@
 
 use proc_macro2::Span;
 use syn::spanned::Spanned;
-use syn::visit::Visit;
+use syn::visit::{self, Visit};
 use syn::{
     Error, GenericArgument, PathArguments, PathSegment, Result, ReturnType, Signature, Type,
     TypeImplTrait,
@@ -66,6 +66,18 @@ impl Output {
             both: site(both),
         })
     }
+
+    /// The same, when it is no guard of the controller, which the ranks need to agree.
+    pub fn without_guard(self) -> Result<Self> {
+        let mut guard = Guard::default();
+        guard.visit_type(&self.ty);
+        reject(
+            guard.0,
+            "this guard would keep the controller, through which the ranks have yet to agree on \
+             the outcome: let it end in the body, and lock after the call",
+        )?;
+        Ok(self)
+    }
 }
 
 /// A place in the user's file, for tokens that the user's names cannot mean.
@@ -93,17 +105,23 @@ fn generics(ty: &Type) -> (Option<&Type>, Option<&Type>) {
     (types.next(), types.next())
 }
 
-/// Whether everyone can see that a type is no `Result`.
-fn is_no_result(ty: &Type) -> bool {
+/// Whether a type's name is that of one that everyone knows, and that is neither a `Result` nor
+/// something of this library's.
+pub fn is_familiar(ty: &Type) -> bool {
     const FAMILIAR: &[&str] = &[
         "bool", "char", "f32", "f64", "i8", "i16", "i32", "i64", "i128", "isize", "u8", "u16",
         "u32", "u64", "u128", "usize", "Arc", "Box", "HashMap", "Option", "PathBuf", "Rc",
         "String", "Vec",
     ];
+    last(ty).is_some_and(|last| FAMILIAR.iter().any(|name| last.ident == name))
+}
+
+/// Whether everyone can see that a type is no `Result`.
+fn is_no_result(ty: &Type) -> bool {
     match ty {
         Type::Group(inner) => is_no_result(&inner.elem),
         Type::Paren(inner) => is_no_result(&inner.elem),
-        Type::Path(_) => last(ty).is_some_and(|last| FAMILIAR.iter().any(|no| last.ident == no)),
+        Type::Path(_) => is_familiar(ty),
         // `impl Trait` is told more precisely. A macro may stand for any type, and so may syntax
         // that `syn` does not know.
         Type::ImplTrait(_) | Type::Macro(_) | Type::Verbatim(_) | Type::Infer(_) => false,
@@ -118,5 +136,18 @@ struct ImplTrait<'a>(Option<&'a TypeImplTrait>);
 impl<'a> Visit<'a> for ImplTrait<'a> {
     fn visit_type_impl_trait(&mut self, found: &'a TypeImplTrait) {
         self.0.get_or_insert(found);
+    }
+}
+
+/// The first guard of a controller in a type.
+#[derive(Default)]
+struct Guard<'a>(Option<&'a PathSegment>);
+
+impl<'a> Visit<'a> for Guard<'a> {
+    fn visit_path_segment(&mut self, found: &'a PathSegment) {
+        if found.ident == "ReadGuard" || found.ident == "WriteGuard" {
+            self.0.get_or_insert(found);
+        }
+        visit::visit_path_segment(self, found);
     }
 }

@@ -50,6 +50,12 @@ impl Task {
         let travels = mac == Macro::SingleWrite || share.is_some();
         let output = Output::new(mac, travels, sig);
         let lock = Lock::find(mac, ctrl, sig);
+        let output = match mac {
+            Macro::Collective if lock.as_ref().is_ok_and(|lock| lock.is_only_one_in(sig)) => {
+                output.and_then(Output::without_guard)
+            }
+            _ => output,
+        };
         let of_region = lock.as_ref().is_ok_and(Lock::is_region);
         let kind = match mac {
             Macro::SingleWrite => both(self::rank(rank), format(share, of_region))

@@ -3,6 +3,7 @@
 use crate::place::Place;
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -483,4 +484,18 @@ pub enum FenceError {
     /// The writer could not get the lock.
     #[error(transparent)]
     Lock(#[from] LockError),
+}
+
+/// For fenced functions that return an [`io::Result`]: the error is kept as the source, and a time that was up is
+/// [`io::ErrorKind::TimedOut`].
+impl From<FenceError> for io::Error {
+    fn from(error: FenceError) -> Self {
+        let kind = match error {
+            FenceError::Timeout { .. } | FenceError::Lock(LockError::Timeout { .. }) => {
+                io::ErrorKind::TimedOut
+            }
+            _ => io::ErrorKind::Other,
+        };
+        io::Error::new(kind, error)
+    }
 }

@@ -81,6 +81,8 @@ mod error;
 #[cfg(not(loom))]
 mod fence;
 #[cfg(not(loom))]
+mod fenced;
+#[cfg(not(loom))]
 mod guard;
 #[cfg(not(loom))]
 pub mod guarded;
@@ -107,6 +109,8 @@ mod share;
 pub mod simulator;
 #[cfg(not(loom))]
 pub mod sync;
+#[cfg(not(loom))]
+mod thread;
 #[cfg(not(loom))]
 mod transport;
 #[cfg(all(feature = "mpi", not(loom)))]
@@ -145,6 +149,8 @@ pub use ndarray;
 pub use place::Place;
 #[cfg(not(loom))]
 pub use plain::Plain;
+#[cfg(all(feature = "bytemuck", not(loom)))]
+pub use plain::Pod;
 #[cfg(all(feature = "region", not(loom)))]
 pub use region::{Region, RegionError, RegionReadGuard, RegionWriteGuard};
 #[cfg(not(loom))]
@@ -162,8 +168,11 @@ pub use universe::{Universe, initialize};
 pub mod __private {
     pub use crate::__equivalence as equivalence;
     #[cfg(feature = "mpi")]
+    pub use crate::fenced::share_vec;
+    pub use crate::fenced::{FencedError, agree, agree_on, failed, outcome, share, write_alone};
+    #[cfg(feature = "mpi")]
     pub use crate::memory::mpi::datatype;
-    pub use crate::plain::Shape;
+    pub use crate::plain::{Shape, field_is};
     #[cfg(feature = "region")]
     pub use region::{update, update_on};
 
@@ -185,7 +194,7 @@ pub mod __private {
 
     #[cfg(feature = "region")]
     mod region {
-        use crate::{FenceError, Plain, Region, RegionWriteGuard};
+        use crate::{Plain, Region, RegionWriteGuard};
         use ndarray::Dimension;
         use serde::{Serialize, de::DeserializeOwned};
         use std::fmt::Display;
@@ -197,7 +206,7 @@ pub mod __private {
         ) -> Result<R, E>
         where
             R: Serialize + DeserializeOwned,
-            E: From<FenceError> + Display,
+            E: super::FencedError + Display,
         {
             region.try_update(write)
         }
@@ -210,7 +219,7 @@ pub mod __private {
         ) -> Result<R, E>
         where
             R: Serialize + DeserializeOwned,
-            E: From<FenceError> + Display,
+            E: super::FencedError + Display,
         {
             region.update_on(rank, write)
         }

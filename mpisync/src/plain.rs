@@ -1,9 +1,15 @@
 //! Types whose bytes mean the same in every process.
 
+#[cfg(any(feature = "bytemuck", feature = "half", feature = "num-complex"))]
+mod foreign;
+
 #[cfg(any(feature = "mpi", test))]
 use crate::memory::cells::fingerprint;
+#[cfg(feature = "bytemuck")]
+pub use foreign::Pod;
 #[cfg(any(feature = "mpi", test))]
 use std::fmt;
+use std::num::{Saturating, Wrapping};
 
 /// A type whose bytes mean the same in every process of a job.
 ///
@@ -12,9 +18,12 @@ use std::fmt;
 ///
 /// | type | is it plain? |
 /// | --- | --- |
-/// | `u8` … `u64`, `usize`, `i8` … `i64`, `isize`, `f32`, `f64` | yes |
-/// | `()`, `[T; N]` of a plain `T` | yes |
+/// | `u8` … `u128`, `usize`, `i8` … `i128`, `isize`, `f32`, `f64` | yes |
+/// | `()`, and of a plain `T`: `[T; N]`, `Wrapping<T>`, `Saturating<T>` | yes |
 /// | a struct of plain fields without padding | with `#[derive(Clone, Copy, mpisync::Equivalence)]` |
+/// | `num_complex::Complex<T>` of a plain `T` | with the feature `num-complex` |
+/// | `half::f16`, `half::bf16` | with the feature `half` |
+/// | a `bytemuck::Pod` type | as `mpisync::Pod<T>`, with the feature `bytemuck` |
 /// | `String`, `Vec`, `Box`, references | no: they point into the memory of one process |
 /// | `bool`, `char`, enums | no: another process may write bits that are no value of them |
 /// | tuples, `Option` | no: the compiler does not say where in them something lies |
@@ -90,15 +99,38 @@ pub enum Number {
     U16,
     U32,
     U64,
+    U128,
     Usize,
     I8,
     I16,
     I32,
     I64,
+    I128,
     Isize,
     F32,
     F64,
 }
+
+/// Compiles where a field of `S` has the type `Seen` that the derive saw. The compiler infers its real type from an access
+/// to it: an attribute below the derive may have changed the struct.
+#[doc(hidden)]
+pub const fn field_is<S, Seen, Real: SameAs<Seen>>(_: fn(&S) -> *const Real) {}
+
+/// Each type is the same as itself.
+///
+/// # Safety
+/// Not to be implemented for any other two.
+#[diagnostic::on_unimplemented(
+    message = "this field is `{Self}` in the end, and was `{Seen}` when the derive saw it",
+    label = "becomes `{Self}`",
+    note = "put the attribute that changes the struct above the derive, which then sees what becomes of it"
+)]
+#[doc(hidden)]
+pub unsafe trait SameAs<Seen> {}
+
+// SAFETY: it is the same.
+#[diagnostic::do_not_recommend]
+unsafe impl<T> SameAs<T> for T {}
 
 #[cfg(any(feature = "mpi", test))]
 impl Shape {
@@ -172,8 +204,8 @@ macro_rules! numbers {
 }
 
 numbers! {
-    u8: U8, u16: U16, u32: U32, u64: U64, usize: Usize,
-    i8: I8, i16: I16, i32: I32, i64: I64, isize: Isize,
+    u8: U8, u16: U16, u32: U32, u64: U64, u128: U128, usize: Usize,
+    i8: I8, i16: I16, i32: I32, i64: I64, i128: I128, isize: Isize,
     f32: F32, f64: F64,
 }
 
@@ -185,6 +217,18 @@ unsafe impl Plain for () {}
 #[diagnostic::do_not_recommend]
 unsafe impl<T: Plain, const N: usize> Plain for [T; N] {
     const SHAPE: &'static Shape = &Shape::Array(N, T::SHAPE);
+}
+
+// SAFETY: it is a `T` that calculates in another way (`repr(transparent)`).
+#[diagnostic::do_not_recommend]
+unsafe impl<T: Plain> Plain for Wrapping<T> {
+    const SHAPE: &'static Shape = T::SHAPE;
+}
+
+// SAFETY: as above.
+#[diagnostic::do_not_recommend]
+unsafe impl<T: Plain> Plain for Saturating<T> {
+    const SHAPE: &'static Shape = T::SHAPE;
 }
 
 /// The part of `#[derive(Equivalence)]` that depends on whether there is MPI.

@@ -3,17 +3,21 @@
 
 use std::error::Error;
 use std::fmt::{Debug, Display};
+use std::io;
+use std::marker::PhantomData;
 use std::mem::size_of;
+use std::num::{NonZeroU32, Saturating, Wrapping};
 use std::ops::DerefMut;
 
 use mpisync::ndarray::{ArrayViewD, ArrayViewMutD};
 use mpisync::sync::{BarrierError, OnceError, SemaphoreError, TurnError};
 use mpisync::{
     Access, Barrier, Collective, Condvar, Counter, CreateError, Excluded, Fence, FenceError,
-    LockError, Mutex, MutexGuard, On, OnceShared, Permit, Place, Plain, ReadGuard, Region,
+    LockError, Mutex, MutexGuard, On, OnceShared, Permit, Place, Plain, Pod, ReadGuard, Region,
     RegionError, RegionReadGuard, RegionWriteGuard, Semaphore, Turn, TurnGuard, UpgradeError,
     WindowController, WriteGuard, Writer,
 };
+use num_complex::Complex;
 use static_assertions::{assert_impl_all, assert_not_impl_any, const_assert, const_assert_eq};
 
 // The thread of a rank that takes a lock lets it go, and makes the calls to MPI.
@@ -59,6 +63,10 @@ assert_impl_all!(OnceError: Error, Send, Sync, Clone);
 assert_impl_all!(UpgradeError<'static>: Debug, Display);
 assert_impl_all!(Place: Debug, Display, Send, Sync, Clone);
 assert_not_impl_any!(FenceError: Copy);
+assert_impl_all!(io::Error: From<FenceError>);
+assert_impl_all!(anyhow::Error: From<FenceError>);
+assert_impl_all!(Box<dyn Error>: From<FenceError>);
+assert_impl_all!(Box<dyn Error + Send + Sync>: From<FenceError>);
 assert_not_impl_any!(Place: Copy);
 
 // Numbers and arrays mean the same in every process. What has bits that are no value, or addresses, does not.
@@ -68,11 +76,27 @@ assert_impl_all!([[f64; 3]; 3]: Plain);
 assert_not_impl_any!(bool: Plain);
 assert_not_impl_any!(char: Plain);
 assert_impl_all!((): Plain);
+assert_impl_all!(u128: Plain);
+assert_impl_all!(i128: Plain);
+assert_impl_all!(Wrapping<u32>: Plain);
+assert_impl_all!(Saturating<[i64; 2]>: Plain);
+assert_not_impl_any!(Wrapping<bool>: Plain);
 assert_not_impl_any!((u8, u8): Plain);
 assert_not_impl_any!(Option<u64>: Plain);
 assert_not_impl_any!([bool; 2]: Plain);
 assert_not_impl_any!(&'static u64: Plain);
 assert_not_impl_any!(*const u8: Plain);
+
+// Of other crates. A `bytemuck::Pod` need not be `Send`, and a plain type is.
+assert_impl_all!(Complex<f64>: Plain);
+assert_not_impl_any!(Complex<bool>: Plain);
+assert_impl_all!(half::f16: Plain);
+assert_impl_all!(half::bf16: Plain);
+assert_impl_all!(Pod<Option<NonZeroU32>>: Plain);
+assert_impl_all!([Pod<f32>; 2]: Plain);
+assert_not_impl_any!(Pod<bool>: Plain);
+assert_impl_all!(PhantomData<*const u8>: bytemuck::Pod);
+assert_not_impl_any!(Pod<PhantomData<*const u8>>: Plain);
 
 // What can be seen of a controller and of guards in a debugger's output.
 assert_impl_all!(WindowController: Debug);

@@ -9,3 +9,11 @@ fn misuse_does_not_compile() {
 fn use_compiles_and_works() {
     trybuild::TestCases::new().pass("pass/*.rs");
 }
+
+/// What only turns out when code is generated. Where one program has to pass, `trybuild` does not stop before.
+#[test]
+fn misuse_does_not_build() {
+    let tests = trybuild::TestCases::new();
+    tests.pass("pass/mutex_nests.rs");
+    tests.compile_fail("fail/when_built/*.rs");
+}

@@ -21,6 +21,10 @@ use crate::report::{say, seconds};
 use crate::setup::{self, Machine, Need};
 use crate::workspace::{Workspace, on_path};
 
+/// The features of the library that do not come by themselves.
+const FEATURES: &str =
+    "mpisync/bytemuck,mpisync/cli,mpisync/futures,mpisync/half,mpisync/num-complex";
+
 /// A check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Step {
@@ -279,7 +283,7 @@ impl Checks<'_> {
                     "-p",
                     "mpisync-macros",
                     "--features",
-                    "mpisync/cli,mpisync/futures,mpisync/simulator",
+                    &format!("{FEATURES},mpisync/simulator"),
                 ]);
                 run_program(&mut doc)?;
                 Ok(0)
@@ -347,7 +351,7 @@ impl Checks<'_> {
     /// The features that a build of the whole workspace takes.
     fn features(&self) -> [String; 2] {
         let hdf5 = self.machine.hdf5.as_ref().and_then(Hdf5::feature);
-        let mut features = vec!["mpisync/cli,mpisync/futures".to_owned()];
+        let mut features = vec![FEATURES.to_owned()];
         features.extend(hdf5.map(|feature| format!("mpisync-examples/{feature}")));
         ["--features".to_owned(), features.join(",")]
     }

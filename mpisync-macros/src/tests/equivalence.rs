@@ -20,6 +20,20 @@ fn expansion() {
     assert_eq!(
         expanded,
         "\
+const _: () = ::mpisync::__private::field_is::<
+    r#Cell,
+    u64,
+    _,
+>(|value| &raw const value.id);
+const _: () = ::mpisync::__private::field_is::<
+    r#Cell,
+    [u8; N],
+    _,
+>(|value| &raw const value.r#type);
+const _: fn(r#Cell) -> r#Cell = |value| r#Cell {
+    id: value.id,
+    r#type: value.r#type,
+};
 const _: () = ::core::assert!(
     ::core::mem::size_of:: < r#Cell > () > 0,
     \"`Cell` has no bytes that could travel between processes: give it a field\"
@@ -31,7 +45,6 @@ const _: () = ::core::assert!(
 with `#[repr(C)]`, first order the fields from large to small\"
 );
 #[automatically_derived]
-#[diagnostic::do_not_recommend]
 unsafe impl ::mpisync::Plain for r#Cell {
     const SHAPE: &'static ::mpisync::__private::Shape = &::mpisync::__private::Shape::Struct {
         size: ::core::mem::size_of::<Self>(),

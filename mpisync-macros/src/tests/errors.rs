@@ -149,6 +149,18 @@ fn several_regions() {
 }
 
 #[test]
+fn several_that_may_be_aliases() {
+    let item = "fn f(a: &mut Field, b: &mut Log) -> Result<(), E> {}";
+    let words = "more than one parameter may be the controller or the region: say which one to use, \
+                 `#[single_write(ctrl = a)]`";
+    assert_error(Macro::SingleWrite, "", item, "b: &mut Log", words);
+    // What everybody knows is no alias.
+    let item = "fn f(a: &mut Vec<u8>, b: &mut u8) -> Result<(), E> {}";
+    let words = "this function has no controller";
+    assert_error(Macro::SingleWrite, "", item, "f", words);
+}
+
+#[test]
 fn region_without_a_name() {
     let item = "fn f(_: &mut Region<u8>) -> Result<(), E> {}";
     let words = "write `field: &mut Region<…>`";
@@ -255,5 +267,15 @@ fn references_cannot_travel() {
         "&'a str",
         "return an owned value",
     );
-    assert!(expand(Macro::Collective, "", item).contains("agree(c, outcome)"));
+    assert!(expand(Macro::Collective, "", item).contains("agree(call, c, outcome)"));
+}
+
+#[test]
+fn a_guard_does_not_leave_a_collective_function() {
+    let item = "fn f(c: &mut WindowController) -> Result<(u8, mpisync::ReadGuard<'_>), E> {}";
+    let words = "lock after the call";
+    assert_error(Macro::Collective, "", item, "ReadGuard<'_>", words);
+    // It may be another controller's.
+    let item = "fn f<'a>(c: &mut WindowController, d: &'a WindowController) -> Result<ReadGuard<'a>, E> {}";
+    expand(Macro::Collective, "", item);
 }

@@ -23,19 +23,20 @@ fn single_write() {
 /// Makes the file.
 #[inline]
 pub fn create(ctrl: &mut WindowController, path: &Path) -> anyhow::Result<Header> {
-    match ::mpisync::__private::single_write(ctrl)? {
-        ::mpisync::Access::Writer(fence) => {
+    match ::mpisync::__private::single_write(ctrl) {
+        ::core::result::Result::Ok(::mpisync::Access::Writer(fence)) => {
             let outcome = fence
                 .run(|ctrl: &::mpisync::WindowController| -> anyhow::Result<Header> {
                     let header = Header::new(ctrl.rank());
                     header.save(path)?;
                     Ok(header)
                 });
-            fence.share_result(outcome)
+            ::mpisync::__private::share(fence, outcome)
         }
-        ::mpisync::Access::Excluded(fence) => {
-            ::core::result::Result::Ok(fence.collect()?)
+        ::core::result::Result::Ok(::mpisync::Access::Excluded(fence)) => {
+            ::mpisync::__private::outcome(fence.collect())
         }
+        ::core::result::Result::Err(error) => ::mpisync::__private::failed(error),
     }
 }
 "
@@ -61,12 +62,15 @@ where
     Self: Sized,
 {
     let rank: i32 = self.ctrl.size() - 1;
-    match sync::__private::single_write_on(&mut self.ctrl, rank)? {
-        sync::Access::Writer(fence) => {
+    match sync::__private::single_write_on(&mut self.ctrl, rank) {
+        ::core::result::Result::Ok(sync::Access::Writer(fence)) => {
             let outcome = fence.run(|_| -> io::Result<Vec<f64>> { self.file.read(N) });
-            fence.share_vec_result(outcome)
+            sync::__private::share_vec(fence, outcome)
         }
-        sync::Access::Excluded(fence) => ::core::result::Result::Ok(fence.collect_vec()?),
+        ::core::result::Result::Ok(sync::Access::Excluded(fence)) => {
+            sync::__private::outcome(fence.collect_vec())
+        }
+        ::core::result::Result::Err(error) => sync::__private::failed(error),
     }
 }
 "
@@ -94,10 +98,13 @@ pub(crate) fn step<'a>(
     ctrl: &mut WindowController,
     (x, y): Pair<'a>,
 ) -> Result<(), Error> {
-    let call = ::mpisync::Collective::enter(
+    let call = match ::mpisync::Collective::enter(
         ctrl,
         ::core::concat!(::core::module_path!(), \"::step\"),
-    )?;
+    ) {
+        ::core::result::Result::Ok(call) => call,
+        ::core::result::Result::Err(error) => return ::mpisync::__private::failed(error),
+    };
     let outcome = call
         .run(|| -> Result<(), Error> {
             if x == y {
@@ -105,7 +112,7 @@ pub(crate) fn step<'a>(
             }
             work(ctrl, x)
         });
-    call.agree(ctrl, outcome)
+    ::mpisync::__private::agree(call, ctrl, outcome)
 }
 "
     );
@@ -122,12 +129,15 @@ fn collective_that_shares() {
         expanded,
         "\
 unsafe fn r#move(mut ctrl: WindowController) -> Result<u8, Error> {
-    let call = ::mpisync::Collective::enter(
+    let call = match ::mpisync::Collective::enter(
         &mut ctrl,
         ::core::concat!(::core::module_path!(), \"::move\"),
-    )?;
+    ) {
+        ::core::result::Result::Ok(call) => call,
+        ::core::result::Result::Err(error) => return ::mpisync::__private::failed(error),
+    };
     let outcome = call.run(|| -> Result<u8, Error> { unsafe { go(&mut ctrl) } });
-    call.agree_on(&mut ctrl, 2, outcome)
+    ::mpisync::__private::agree_on(call, &mut ctrl, 2, outcome)
 }
 "
     );
@@ -151,7 +161,7 @@ fn a_controller_that_the_body_does_not_use_has_no_name_in_it() {
 fn the_only_exclusive_controller_is_taken() {
     let item = "fn f(a: &WindowController, b: &mut WindowController) -> Result<(), E> { ok() }";
     let expanded = expand(Macro::SingleWrite, "", item);
-    assert!(expanded.contains("single_write(b)?"), "{expanded}");
+    assert!(expanded.contains("single_write(b)"), "{expanded}");
 }
 
 #[test]
@@ -207,14 +217,17 @@ fn a_region_beside_a_controller_is_a_parameter_like_any_other() {
     let item =
         "fn f(field: &mut Region<u8>, ctrl: &mut WindowController) -> Result<(), E> { ok() }";
     let expanded = expand(Macro::SingleWrite, "", item);
-    assert!(expanded.contains("single_write(ctrl)?"), "{expanded}");
+    assert!(expanded.contains("single_write(ctrl)"), "{expanded}");
     let expanded = expand(Macro::SingleWrite, "ctrl = self.ctrl", item);
     assert!(
-        expanded.contains("single_write(&mut self.ctrl)?"),
+        expanded.contains("single_write(&mut self.ctrl)"),
         "{expanded}"
     );
     let expanded = expand(Macro::Collective, "", item);
-    assert!(expanded.contains("agree(ctrl, outcome)"), "{expanded}");
+    assert!(
+        expanded.contains("agree(call, ctrl, outcome)"),
+        "{expanded}"
+    );
 }
 
 #[test]
@@ -225,4 +238,59 @@ fn the_only_exclusive_region_is_taken() {
         expanded.contains("update(b, |_| -> Result<(), E>"),
         "{expanded}"
     );
+}
+
+#[test]
+fn an_alias_is_left_to_the_compiler() {
+    let item =
+        "fn f(field: &mut Field, n: &mut Vec<u8>) -> Result<(), E> { field.fill(n[0]); ok() }";
+    let expanded = expand(Macro::SingleWrite, "", item);
+    assert_eq!(
+        expanded,
+        "\
+fn f(field: &mut Field, n: &mut Vec<u8>) -> Result<(), E> {
+    ::mpisync::__private::write_alone(
+        field,
+        ::core::option::Option::None,
+        |field| -> Result<(), E> {
+            field.fill(n[0]);
+            ok()
+        },
+    )
+}
+"
+    );
+    let expanded = expand(Macro::SingleWrite, "rank = 2, ctrl = field", item);
+    assert!(
+        expanded.contains("::core::option::Option::Some(2)"),
+        "{expanded}"
+    );
+    // What goes with a controller only, and what needs one.
+    let expanded = expand(Macro::SingleWrite, "ctrl = field, share = slice", item);
+    assert!(expanded.contains("single_write(field)"), "{expanded}");
+    let expanded = expand(Macro::Collective, "", item);
+    assert!(
+        expanded.contains("agree(call, field, outcome)"),
+        "{expanded}"
+    );
+}
+
+#[test]
+fn parameters_that_may_be_configured_out() {
+    let taken = |item: &str| {
+        let expanded = expand(Macro::SingleWrite, "", item);
+        let after = |of: &str| {
+            let rest = expanded.split_once(of)?.1;
+            Some(rest.trim_start().split([',', ')']).next()?.to_owned())
+        };
+        after("single_write(").or_else(|| after("write_alone("))
+    };
+    let of_two = "fn f(#[cfg(a)] a: &mut WindowController, b: &mut WindowController) -> R { ok() }";
+    assert_eq!(taken(of_two).as_deref(), Some("b"));
+    let one = "fn f(#[cfg(a)] c: &mut WindowController, #[cfg(not(a))] c: &mut WindowController) -> R { ok() }";
+    assert_eq!(taken(one).as_deref(), Some("c"));
+    let mixed =
+        "fn f(#[cfg(a)] c: &mut WindowController, #[cfg(not(a))] c: &mut Region<u8>) -> R { ok() }";
+    assert_eq!(taken(mixed).as_deref(), Some("c"));
+    assert!(expand(Macro::SingleWrite, "", mixed).contains("write_alone"));
 }

@@ -60,15 +60,22 @@ pub struct Mutex<T: Plain = ()> {
 /// The longest value.
 const LONGEST: usize = 4096;
 
+/// Stops the compiler at a value that does not fit. To be evaluated in what users call with the type: the compiler then
+/// names their line.
+#[track_caller]
+const fn assert_fits<T>() {
+    assert!(
+        size_of::<T>() <= LONGEST,
+        "a mutex guards a value of at most 4096 bytes: use a `Region` for a larger one, and a `Mutex<()>` beside it"
+    );
+    assert!(
+        align_of::<T>() <= ALIGN,
+        "a mutex guards a value of an alignment of at most 128 bytes: take the `#[repr(align)]` off its type"
+    );
+}
+
 /// The bytes of a value.
 fn bytes<T: Plain>(value: &T) -> &[u8] {
-    const {
-        assert!(
-            size_of::<T>() <= LONGEST,
-            "a mutex guards a small value, of at most 4096 bytes; use a `Region` for a large one"
-        );
-        assert!(align_of::<T>() <= ALIGN, "a type of a common alignment");
-    }
     // SAFETY: all bytes of a plain value are initialized, and `()` has none.
     unsafe { slice::from_raw_parts((&raw const *value).cast(), size_of::<T>()) }
 }
@@ -90,6 +97,7 @@ impl Mutex {
 impl<T: Plain> Mutex<T> {
     /// A mutex of this process alone, with a value.
     pub fn local_with(value: T) -> Self {
+        const { assert_fits::<T>() }
         Self::on(Base::local(1, Inheritance::Nobody, cargo(&value)), value)
     }
 
@@ -250,6 +258,7 @@ impl<T: Plain> Mutex<T> {
     /// ```
     #[track_caller]
     pub fn with_value<C: IntraCommunicator>(comm: &C, value: T) -> Result<Self, CreateError> {
+        const { assert_fits::<T>() }
         Mutex::builder(comm).value(value).build()
     }
 }
@@ -258,6 +267,7 @@ impl<T: Plain> Mutex<T> {
 impl<'a, C: IntraCommunicator> SyncBuilder<'a, MutexOf<()>, C> {
     /// The value that it guards, the same on all ranks.
     pub fn value<T: Plain>(self, value: T) -> SyncBuilder<'a, MutexOf<T>, C> {
+        const { assert_fits::<T>() }
         self.with_object(MutexOf { value })
     }
 }

@@ -2,7 +2,7 @@
 
 use super::comm::check;
 use crate::plain::{Number, Plain, Shape};
-use mpi::datatype::{SystemDatatype, UncommittedUserDatatype, UserDatatype};
+use mpi::datatype::{UncommittedUserDatatype, UserDatatype};
 use mpi::ffi;
 use mpi::traits::{AsRaw, Equivalence, FromRaw};
 use mpi::{Address, Count, Threading};
@@ -38,7 +38,7 @@ pub(super) fn may_call_mpi() -> bool {
 /// The datatype of a shape. MPI keeps what it is made of as long as it needs it.
 fn build(shape: &Shape) -> UncommittedUserDatatype {
     match *shape {
-        Shape::Number(number) => UncommittedUserDatatype::contiguous(1, &self::number(number)),
+        Shape::Number(number) => self::number(number),
         Shape::Array(length, item) => {
             UncommittedUserDatatype::contiguous(count(length), &build(item))
         }
@@ -51,10 +51,12 @@ fn build(shape: &Shape) -> UncommittedUserDatatype {
                 size,
             )
         }
-        Shape::Bytes(length) => {
-            UncommittedUserDatatype::contiguous(count(length), &u8::equivalent_datatype())
-        }
+        Shape::Bytes(length) => bytes(length),
     }
+}
+
+fn bytes(length: usize) -> UncommittedUserDatatype {
+    UncommittedUserDatatype::contiguous(count(length), &u8::equivalent_datatype())
 }
 
 /// The datatype with an extent of `size`: MPI may round it up where the struct is packed.
@@ -73,8 +75,8 @@ fn count(length: usize) -> Count {
     Count::try_from(length).expect("MPI takes arrays of less than 2^31 items")
 }
 
-fn number(number: Number) -> SystemDatatype {
-    match number {
+fn number(number: Number) -> UncommittedUserDatatype {
+    let of_mpi = match number {
         Number::U8 => u8::equivalent_datatype(),
         Number::U16 => u16::equivalent_datatype(),
         Number::U32 => u32::equivalent_datatype(),
@@ -87,7 +89,10 @@ fn number(number: Number) -> SystemDatatype {
         Number::Isize => isize::equivalent_datatype(),
         Number::F32 => f32::equivalent_datatype(),
         Number::F64 => f64::equivalent_datatype(),
-    }
+        // MPI has no number of this length.
+        Number::U128 | Number::I128 => return bytes(size_of::<u128>()),
+    };
+    UncommittedUserDatatype::contiguous(1, &of_mpi)
 }
 
 #[cfg(test)]

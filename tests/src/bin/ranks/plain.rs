@@ -5,11 +5,14 @@ use mpisync::Plain;
 // With all of MPI's traits, among which there is a derive of the same name.
 use mpisync::prelude::*;
 use mpisync_tests::job::{Case, Job};
+use num_complex::Complex;
+use std::num::Wrapping;
 
 pub const CASES: &[Case] = &[
     ("datatypes_have_all_bytes", datatypes_have_all_bytes),
     ("messages_of_structs", messages_of_structs),
     ("structs_through_fences", structs_through_fences),
+    ("complex_numbers", complex_numbers),
 ];
 
 #[derive(Clone, Copy, Debug, PartialEq, Equivalence)]
@@ -49,6 +52,10 @@ struct Numbers {
     isize: isize,
     f32: f32,
     f64: f64,
+    u128: u128,
+    i128: i128,
+    wrapping: Wrapping<u64>,
+    complex: Complex<f32>,
     _padding: [u8; 6],
 }
 
@@ -140,5 +147,29 @@ fn structs_through_fences(job: &Job) {
                 assert!(fence.collect_vec::<Particle>().unwrap() == items);
             }
         }
+    }
+}
+
+/// In a region that each rank writes in turn, and in a channel that all put into.
+fn complex_numbers(job: &Job) {
+    let number = |rank: i32| Complex::new(f64::from(rank) + 0.5, -f64::from(rank));
+
+    let mut region = Region::<Complex<f64>>::new(&job.world, [job.size as usize]).unwrap();
+    for writer in 0..job.size {
+        let written = region.update_on(writer, |items| {
+            items.view_mut()[[writer as usize]] = number(writer);
+            Ok::<_, FenceError>(())
+        });
+        written.unwrap();
+    }
+    let sum = (0..job.size).map(number).sum::<Complex<f64>>();
+    assert_eq!(region.read().iter().sum::<Complex<f64>>(), sum);
+    assert_eq!(region.read()[[job.rank as usize]], number(job.rank));
+
+    let channel = RemoteChannel::<Complex<f64>>::new(&job.world, 4).unwrap();
+    channel.put(number(job.rank)).unwrap();
+    if job.rank == 0 {
+        let came = (0..job.size).filter_map(|_| channel.take());
+        assert_eq!(came.sum::<Complex<f64>>(), sum);
     }
 }

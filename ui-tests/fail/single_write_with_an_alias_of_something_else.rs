@@ -1,0 +1,13 @@
+// A type that is neither a controller nor a region: take one of them, or say where the controller is.
+use mpisync::FenceError;
+
+struct Table {
+    rows: u32,
+}
+
+#[mpisync::single_write]
+fn create(table: &mut Table) -> Result<u32, FenceError> {
+    Ok(table.rows)
+}
+
+fn main() {}

@@ -1,0 +1,14 @@
+// A type of one's own that is called `Region`: say which parameter is mpisync's, `#[single_write(ctrl = field)]`.
+use mpisync::FenceError;
+
+struct Region {
+    rows: u32,
+}
+
+#[mpisync::single_write]
+fn start(field: &mut mpisync::Region<f64>, part: &mut Region) -> Result<u32, FenceError> {
+    field.fill(1.0);
+    Ok(part.rows)
+}
+
+fn main() {}

@@ -1,0 +1,10 @@
+// A value of a larger alignment than memory between processes has: take the `#[repr(align)]` off its type.
+use mpisync::Mutex;
+
+#[derive(Clone, Copy, mpisync::Equivalence)]
+#[repr(align(256))]
+struct Page([u64; 32]);
+
+fn main() {
+    let _page = Mutex::local_with(Page([0; 32]));
+}
