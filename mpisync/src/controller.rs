@@ -162,6 +162,7 @@ impl WindowController {
 
     #[track_caller]
     pub(crate) fn meet_to_close(&self) -> Result<(), FenceError> {
+        self.forget_leaked_guards();
         self.check_usable()?;
         let stand = Stand {
             step: Step::Enter,
@@ -297,6 +298,7 @@ impl WindowController {
     /// Where [`single_write_timeout`](Self::single_write_timeout) would return an error.
     #[track_caller]
     pub fn single_write(&mut self) -> Access<'_> {
+        self.forget_leaked_guards();
         let place = Location::caller();
         let access = Access::enter(self, self.master, None, place);
         access.unwrap_or_else(|error| self.give_up(&error))
@@ -310,6 +312,7 @@ impl WindowController {
     /// when another one does too.
     #[track_caller]
     pub fn single_write_timeout(&mut self, limit: Duration) -> Result<Access<'_>, FenceError> {
+        self.forget_leaked_guards();
         Access::enter(self, self.master, Some(limit), Location::caller())
     }
 
@@ -319,6 +322,7 @@ impl WindowController {
     /// # Errors
     /// [`FenceError::NoSuchRank`].
     pub fn on(&mut self, rank: i32) -> Result<On<'_>, FenceError> {
+        self.forget_leaked_guards();
         On::new(self, rank)
     }
 
@@ -352,8 +356,29 @@ impl WindowController {
 
     /// Whether this rank has a write guard.
     #[inline]
-    fn writes(&self) -> bool {
+    pub(crate) fn writes(&self) -> bool {
         self.held.get() >= ONE_WRITE
+    }
+
+    /// Releases the lock if guards that were leaked (`mem::forget`) still hold it.
+    ///
+    /// Callers know that no guard is alive: each borrows the controller, and they have it mutably or own it.
+    #[inline]
+    pub(crate) fn forget_leaked_guards(&self) {
+        if self.holds_any() {
+            self.release_leaked();
+        }
+    }
+
+    #[cold]
+    fn release_leaked(&self) {
+        let wrote = self.writes();
+        self.held.set(0);
+        if wrote {
+            self.unlock_write();
+        } else {
+            self.lock.unlock_read();
+        }
     }
 
     pub(crate) fn holds_one_read(&self) -> bool {
@@ -389,24 +414,23 @@ impl WindowController {
         }
     }
 
+    /// Takes the write lock. Callers know that no guard is alive.
     #[inline]
     pub(crate) fn enter_write(&self, limit: Option<Duration>) -> Result<WriteGuard<'_>, LockError> {
         self.check_usable()?;
-        if !self.writes() {
-            self.lock_write(limit)
-                .map_err(|stop| self.lock_error(stop, limit))?;
-        }
+        self.forget_leaked_guards();
+        self.lock_write(limit)
+            .map_err(|stop| self.lock_error(stop, limit))?;
         Ok(self.enter_write_again())
     }
 
+    /// Takes the write lock if it is free. Callers know that no guard is alive.
     #[track_caller]
     pub(crate) fn try_enter_write(&self) -> Option<WriteGuard<'_>> {
         self.check_usable()
             .unwrap_or_else(|error| self.give_up(&error));
-        if !self.writes() && !self.try_lock_write() {
-            return None;
-        }
-        Some(self.enter_write_again())
+        self.forget_leaked_guards();
+        self.try_lock_write().then(|| self.enter_write_again())
     }
 
     #[inline]
@@ -521,16 +545,17 @@ impl WindowController {
     }
 }
 
-#[cfg(feature = "mpi")]
 impl Drop for WindowController {
     fn drop(&mut self) {
+        self.forget_leaked_guards();
+        #[cfg(feature = "mpi")]
         if let Some(tier) = &self.tier {
             tier.hub.leave(tier.number);
         }
     }
 }
 
-/// A program that forgets guards again and again would come to a count that says something else.
+/// A program that leaks read guards again and again would overflow into the count of write guards.
 #[cold]
 fn too_many_guards() -> ! {
     panic!("this rank has 2^32 guards of one controller; drop guards, do not forget them")

@@ -246,6 +246,9 @@ pub enum CreateError {
         /// The most.
         most: u32,
     },
+    /// A counter cannot have the step 0.
+    #[error("a counter cannot count in steps of 0; give it another step, or read it by `get`")]
+    ZeroStep,
     /// The ranks cannot be put into workers of these sizes.
     #[error(
         "{size} ranks cannot be put into workers of {sizes:?} ranks; with one size it has to divide the number of ranks, and with \
@@ -299,6 +302,8 @@ pub enum MemoryLimit {
     ControlGroup,
     /// The machine's memory.
     Machine,
+    /// The size that the process may give a file (`ulimit -f`), which holds for shared memory too.
+    FileSize,
 }
 
 impl fmt::Display for MemoryLimit {
@@ -307,6 +312,9 @@ impl fmt::Display for MemoryLimit {
             MemoryLimit::SharedMemory => "/dev/shm",
             MemoryLimit::ControlGroup => "the memory control group of the job",
             MemoryLimit::Machine => "the machine's memory",
+            MemoryLimit::FileSize => {
+                "the largest file that the process may write (`ulimit -f`, RLIMIT_FSIZE)"
+            }
         })
     }
 }
@@ -336,6 +344,12 @@ pub enum LockError {
         "MPI is finalized, and the other ranks may be gone; use controllers while the universe is alive"
     )]
     Finalized,
+    /// No other rank exists that could end the wait.
+    #[error(
+        "the communicator has one rank, so nobody can notify it, and it would wait forever; wait with a time limit, or \
+         only where there are other ranks"
+    )]
+    Alone,
 }
 
 /// Why a fenced call has no value on this rank.

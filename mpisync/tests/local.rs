@@ -75,6 +75,30 @@ fn nested_guards_let_go_with_the_last() {
     assert!(is_free(&ctrl));
 }
 
+/// Guards that are leaked hold the lock until the controller is borrowed mutably.
+#[test]
+fn leaked_guards_let_the_controller_go() {
+    let mut ctrl = WindowController::local();
+    for _ in 0..2 {
+        std::mem::forget(ctrl.read());
+        let mut guard = ctrl.write();
+        std::mem::forget((guard.write().read(),));
+        std::mem::forget(guard);
+        assert!(!is_free(&ctrl));
+        drop(ctrl.try_write().expect("nobody else"));
+        assert!(is_free(&ctrl));
+        std::mem::forget(ctrl.write_timeout(Duration::ZERO));
+        let value = ctrl.single_write().run(|_| Ok::<_, FenceError>(1));
+        assert_eq!(value, Ok(1));
+        std::mem::forget(ctrl.read());
+        let value = ctrl.on(0).expect("this rank").single_write();
+        assert_eq!(value.run(|_| Ok::<_, FenceError>(2)), Ok(2));
+        assert!(is_free(&ctrl));
+    }
+    std::mem::forget(ctrl.write());
+    ctrl.close().expect("nobody to wait for");
+}
+
 #[test]
 fn an_upgrade_needs_the_only_guard() {
     let ctrl = WindowController::local();

@@ -65,15 +65,37 @@ fn a_mutex_is_free_again() {
     mutex.close().expect("nobody to wait for");
 }
 
-/// A guard that is forgotten keeps the lock; asking again says so in time.
+/// A guard that is leaked keeps the lock until the mutex is borrowed mutably again.
 #[test]
-fn a_forgotten_guard_keeps_the_lock() {
-    let mut mutex = Mutex::local();
-    std::mem::forget(mutex.lock());
-    assert!(mutex.try_lock().is_none());
-    let error = mutex.lock_timeout(SOON).expect_err("it is held");
-    assert_eq!(error, LockError::Timeout { waited: SOON });
+fn a_leaked_guard_lets_the_mutex_go() {
+    let mut mutex = Mutex::local_with(0u64);
+    let leak = |mutex: &mut Mutex<u64>| {
+        let mut guard = mutex.lock();
+        *guard += 1;
+        std::mem::forget(guard);
+    };
+    leak(&mut mutex);
     assert!(format!("{mutex:?}").contains("held: [(0, 1)]"));
+    leak(&mut mutex);
+    assert_eq!(mutex.try_lock().map(|value| *value), Some(2));
+    leak(&mut mutex);
+    let value = mutex.lock_timeout(Duration::ZERO).map(|value| *value);
+    assert_eq!(value, Ok(3));
+    leak(&mut mutex);
+    mutex.close().expect("nobody to wait for");
+}
+
+#[test]
+fn a_leaked_turn_passes_on() {
+    let mut turn = Turn::local();
+    for round in 0..4 {
+        std::mem::forget(turn.take());
+        let words = format!("{turn:?}");
+        assert!(words.contains(&format!("round: {}", 3 * round)), "{words}");
+        std::mem::forget(turn.try_take());
+        std::mem::forget(turn.take_timeout(Duration::ZERO));
+    }
+    turn.close().expect("nobody to wait for");
 }
 
 #[test]
@@ -84,9 +106,6 @@ fn permits_come_and_go() {
     assert_eq!(two.count(), 2);
     assert!(semaphore.try_acquire_many(2).is_none());
     let one = semaphore.acquire_timeout(SOON).expect("one is left");
-    let error = semaphore.acquire_timeout(SOON).expect_err("none is left");
-    let timeout = LockError::Timeout { waited: SOON };
-    assert_eq!(error, SemaphoreError::Lock(timeout));
     let error = semaphore.acquire_many_timeout(4, SOON).expect_err("never");
     assert_eq!(error, SemaphoreError::TooMany { asked: 4, most: 3 });
     assert!(semaphore.try_acquire_many(4).is_none());
@@ -105,6 +124,42 @@ fn permits_come_and_go() {
         semaphore.try_acquire_many(0).map(|none| none.count()),
         Some(0)
     );
+}
+
+/// It would wait for itself.
+#[test]
+fn what_only_this_rank_could_release_is_refused() {
+    let semaphore = Semaphore::local(3);
+    let two = semaphore.acquire_many(2);
+    let here = |asked, held| {
+        Some(SemaphoreError::HeldHere {
+            asked,
+            held,
+            most: 3,
+        })
+    };
+    let refused = |count, limit| semaphore.acquire_many_timeout(count, limit).err();
+    assert_eq!(refused(2, Duration::MAX), here(2, 2));
+    assert_eq!(refused(2, SOON), here(2, 2));
+    let one = semaphore.acquire();
+    assert_eq!(refused(1, SOON), here(1, 3));
+    let words = panic_of(|| drop(semaphore.acquire()));
+    assert!(words.contains("this rank holds 3 of the 3"), "{words}");
+    drop(two);
+    assert_eq!(refused(2, Duration::MAX), None);
+    one.forget();
+    // What it has forgotten another rank could release, if there were one.
+    let alone = |asked, free| Some(SemaphoreError::Alone { asked, free });
+    assert_eq!(refused(3, Duration::MAX), alone(3, 2));
+    let timeout = LockError::Timeout { waited: SOON };
+    assert_eq!(refused(3, SOON), Some(SemaphoreError::Lock(timeout)));
+    let signal = Semaphore::local_unbounded(0);
+    let words = panic_of(|| drop(signal.acquire()));
+    assert!(words.contains("no other rank"), "{words}");
+    // Leaked permits are held as long as the semaphore lives.
+    std::mem::forget(semaphore.acquire_many(2));
+    assert_eq!(refused(2, Duration::MAX), here(2, 2));
+    semaphore.close().expect("nobody to wait for");
 }
 
 #[test]
@@ -147,8 +202,6 @@ fn a_condition_without_others_times_out() {
         .expect("it is alone");
     assert_eq!((*guard, wake), (1, Wake::TimedOut));
     assert!(start.elapsed() >= SOON);
-    let words = panic_of(|| drop(condition.wait(guard.reborrow())));
-    assert!(words.contains("another guard of this rank"), "{words}");
     guard = condition.wait_while(guard, |value| *value != 1);
     let mut looks = 0;
     let (guard, wake) = condition
@@ -161,6 +214,22 @@ fn a_condition_without_others_times_out() {
     assert!(looks >= 2);
     drop(guard);
     assert!(mutex.try_lock().is_some());
+}
+
+/// It would never be woken.
+#[test]
+fn a_condition_without_others_refuses_to_wait_forever() {
+    let mut mutex = Mutex::local_with(1u8);
+    let condition = Condvar::local();
+    let words = panic_of(|| drop(condition.wait(mutex.lock())));
+    assert!(words.contains("nobody can notify it"), "{words}");
+    let words = panic_of(|| drop(condition.wait_while(mutex.lock(), |value| *value == 1)));
+    assert!(words.contains("nobody can notify it"), "{words}");
+    let error = condition.wait_timeout(mutex.lock(), Duration::MAX).err();
+    assert_eq!(error, Some(LockError::Alone));
+    let error = condition.wait_timeout_while(mutex.lock(), Duration::MAX, |_| true);
+    assert_eq!(error.err(), Some(LockError::Alone));
+    assert!(mutex.try_lock().is_some(), "the mutex is free");
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]

@@ -173,8 +173,44 @@ fn shapes_that_cannot_be_are_errors() {
     // It fits into the address space, and into no memory.
     let huge = Region::<u8>::local(isize::MAX as usize).expect_err("too large");
     assert!(matches!(huge, CreateError::NoRoom { .. }), "{huge}");
-    let error = Region::<u8, Ix2>::local([1, 2, 3]).expect_err("three dimensions");
-    assert!(matches!(error, CreateError::Dimensions { expected: 2, .. }));
+}
+
+/// A rank that leaks guards can go on writing, and has lent to nobody what it writes then.
+#[test]
+fn leaked_guards_let_the_region_go() {
+    let mut region = Region::<u8, Ix1>::local(2).expect("room");
+    std::mem::forget(region.read());
+    assert!(!is_free(&region));
+    region.write()[0] = 1;
+    assert!(is_free(&region));
+    let mut items = region.write();
+    items[1] = 2;
+    std::mem::forget(items);
+    region.try_write().expect("nobody else")[0] += 1;
+    std::mem::forget(region.write());
+    region.write_timeout(Duration::ZERO).expect("nobody else")[0] += 1;
+    std::mem::forget(region.write());
+    assert_eq!(region.update(|items| items.sum()), Ok(5));
+    std::mem::forget(region.write());
+    region.set(0, Some(&[4, 5]), 0).expect("inside");
+    assert!(is_free(&region));
+    std::mem::forget((region.read(), region.read()));
+    region.close().expect("nobody to wait for");
+}
+
+#[test]
+fn data_in_reverse_order_is_copied() {
+    let mut region = Region::<u8, Ix2>::local([2, 3]).expect("room");
+    let data = Array2::from_shape_fn((2, 3), |(row, column)| (3 * row + column) as u8);
+    region
+        .set(0, Some(data.slice(s![..;-1, ..;-1])), [0, 0])
+        .expect("inside");
+    assert_eq!(region.read().as_slice(), Some(&[5, 4, 3, 2, 1, 0][..]));
+    let mut items = region.write();
+    items
+        .slice_mut(s![..;-1, ..;-2])
+        .assign(&data.slice(s![.., ..2]));
+    assert_eq!(items.as_slice(), Some(&[4, 4, 3, 1, 1, 0][..]));
 }
 
 #[test]

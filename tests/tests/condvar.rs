@@ -10,7 +10,7 @@ mpisync_tests::on_ranks!(condvars on [1, 2, 3, 4, 8]:
     "condvar_times_out",
     "condvar_ping_pong",
     "condvar_guards_a_buffer",
-    "condvar_wants_the_outer_guard",
+    "condvar_refuses_to_wait_alone",
     "condvar_line_closes_up",
     "condvar_roots",
     "condvars_beside_each_other",

@@ -4,6 +4,7 @@ mpisync_tests::on_ranks!(counters on [1, 2, 3, 4, 8]:
     "counter_counts",
     "counter_starts_and_steps",
     "counter_types",
+    "counter_ends_near_its_type",
     "counter_roots",
     "counter_shares_work",
     "counter_adds_anything",

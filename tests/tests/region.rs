@@ -22,6 +22,7 @@ mpisync_tests::on_ranks!(regions on [1, 2, 3, 4, 8]:
     "region_arguments_differ",
     "region_shapes_that_cannot_be",
     "region_without_room",
+    "region_beyond_the_file_size",
     "region_from_no_root",
     "region_made_in_different_ways",
 );

@@ -7,6 +7,7 @@ mpisync_tests::on_ranks!(semaphores on [1, 2, 3, 4, 8]:
     "semaphore_line_closes_up",
     "semaphore_tries",
     "semaphore_times_out",
+    "semaphore_refuses_itself",
     "semaphore_is_bounded",
     "semaphore_grows",
     "semaphore_signals",

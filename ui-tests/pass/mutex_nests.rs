@@ -1,8 +1,9 @@
 //! Guards inside of a mutex guard, handed to functions that ask for one.
 
-use mpisync::{Mutex, MutexGuard};
+use mpisync::Mutex;
+use mpisync::sync::ReborrowedMutexGuard;
 
-fn add(mut total: MutexGuard<'_, u64>, depth: u64) {
+fn add(mut total: ReborrowedMutexGuard<'_, u64>, depth: u64) {
     *total += depth;
     if depth > 0 {
         add(total.reborrow(), depth - 1);

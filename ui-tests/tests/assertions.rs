@@ -10,7 +10,9 @@ use std::num::{NonZeroU32, Saturating, Wrapping};
 use std::ops::DerefMut;
 
 use mpisync::ndarray::{ArrayViewD, ArrayViewMutD};
-use mpisync::sync::{BarrierError, OnceError, SemaphoreError, TurnError};
+use mpisync::sync::{
+    BarrierError, CounterError, OnceError, ReborrowedMutexGuard, SemaphoreError, TurnError,
+};
 use mpisync::{
     Access, Barrier, Collective, Condvar, Counter, CreateError, Excluded, Fence, FenceError,
     LockError, Mutex, MutexGuard, On, OnceShared, Permit, Place, Plain, Pod, ReadGuard, Region,
@@ -31,10 +33,11 @@ assert_not_impl_any!(Fence<'static, Writer>: Send, Sync, Clone, Copy);
 assert_not_impl_any!(Fence<'static, Excluded>: Send, Sync, Clone, Copy);
 assert_not_impl_any!(Collective: Copy, Clone);
 
-// The same for regions, whose views may go where the guards may not. The guards lend nothing to be written that they do
+// The same for regions, whose views may go where the guards may not; threads may read through a guard that they borrow. The guards lend nothing to be written that they do
 // not note.
 assert_not_impl_any!(Region<f64>: Send, Sync, Clone, Copy);
-assert_not_impl_any!(RegionReadGuard<'static, f64>: Send, Sync, Clone, Copy, DerefMut);
+assert_not_impl_any!(RegionReadGuard<'static, f64>: Send, Clone, Copy, DerefMut);
+assert_impl_all!(RegionReadGuard<'static, f64>: Sync);
 assert_not_impl_any!(RegionWriteGuard<'static, f64>: Send, Sync, Clone, Copy, DerefMut);
 assert_impl_all!(ArrayViewD<'static, f64>: Send, Sync);
 assert_impl_all!(ArrayViewMutD<'static, f64>: Send, Sync);
@@ -42,6 +45,7 @@ assert_impl_all!(ArrayViewMutD<'static, f64>: Send, Sync);
 // And for the smaller things.
 assert_not_impl_any!(Mutex<u64>: Send, Sync, Clone, Copy);
 assert_not_impl_any!(MutexGuard<'static, u64>: Send, Sync, Clone, Copy);
+assert_not_impl_any!(ReborrowedMutexGuard<'static, u64>: Clone, Copy);
 assert_not_impl_any!(Condvar: Send, Sync, Clone, Copy);
 assert_not_impl_any!(Semaphore: Send, Sync, Clone, Copy);
 assert_not_impl_any!(Permit<'static>: Send, Sync, Clone, Copy);
@@ -57,6 +61,7 @@ assert_impl_all!(LockError: Error, Send, Sync, Clone);
 assert_impl_all!(CreateError: Error, Send, Sync);
 assert_impl_all!(RegionError: Error, Send, Sync, Clone);
 assert_impl_all!(SemaphoreError: Error, Send, Sync, Clone);
+assert_impl_all!(CounterError: Error, Send, Sync, Clone);
 assert_impl_all!(TurnError: Error, Send, Sync, Clone);
 assert_impl_all!(BarrierError: Error, Send, Sync, Clone);
 assert_impl_all!(OnceError: Error, Send, Sync, Clone);

@@ -211,11 +211,10 @@ impl Ward {
             Word::Count {
                 asker,
                 request,
-                amount,
+                take,
             } => {
-                let counter = &self.lock.memory.shelf()[0];
-                let before = counter.fetch_add(amount, Ordering::AcqRel);
-                hub.reply(asker, number, request, Reply::Before(before));
+                let taken = take.from(&self.lock.memory.shelf()[0]);
+                hub.reply(asker, number, request, Reply::Counted(taken));
             }
             // Handled before an agent is asked.
             Word::Reply { .. }

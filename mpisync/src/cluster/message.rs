@@ -10,6 +10,7 @@ use crate::queue::cluster::{Report, Supply};
 use crate::region::cluster::Change;
 use crate::rounds::RoundWord;
 use crate::share::Value;
+use crate::sync::{Take, Taken};
 use crate::waitlist::cluster::{Answer, WaitWord};
 use serde::{Deserialize, Serialize};
 
@@ -80,11 +81,11 @@ pub(crate) enum Word {
     Ledger(LedgerWord),
     /// About a turn or a barrier.
     Round(RoundWord),
-    /// To the home node: `asker` counts the counter up by so much.
+    /// To the home node: `asker` takes numbers of the counter.
     Count {
         asker: u32,
         request: u32,
-        amount: u64,
+        take: Take,
     },
     /// To the asker.
     Reply { request: u32, reply: Reply },
@@ -97,8 +98,8 @@ pub(crate) enum Word {
 /// What an object's home node replies to a rank that has asked it for something.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Reply {
-    /// What the counter was before.
-    Before(u64),
+    /// Which numbers of the counter the asker has; none where there are too few.
+    Counted(Option<Taken>),
     /// About a waiting list.
     Wait(Answer),
     /// About a ledger.

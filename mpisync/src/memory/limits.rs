@@ -39,6 +39,14 @@ impl Shortage {
 /// Looks whether there are `asked` bytes, in shared memory or the process's own.
 pub(crate) fn check(asked: usize, shared: bool) -> Result<(), Shortage> {
     let asked = asked as u64;
+    // The kernel ends a process that goes beyond it by a signal, however little it asks for.
+    if let Some(available) = file_size().filter(|available| shared && *available < asked) {
+        return Err(Shortage {
+            asked,
+            available,
+            limit: MemoryLimit::FileSize,
+        });
+    }
     if asked < SMALL {
         return Ok(());
     }
@@ -60,6 +68,12 @@ pub(crate) fn check(asked: usize, shared: bool) -> Result<(), Shortage> {
         }
     }
     Ok(())
+}
+
+/// The size that this process may give a file, if there is a limit. Shared memory is a file to the kernel.
+fn file_size() -> Option<u64> {
+    use rustix::process::{Resource, getrlimit};
+    getrlimit(Resource::Fsize).current
 }
 
 /// What is left in `/dev/shm`.

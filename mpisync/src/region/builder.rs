@@ -1,7 +1,7 @@
 //! Making regions on MPI communicators.
 
 use super::extent::Extent;
-use super::{Region, RegionError};
+use super::{FitsRegion, Region, RegionError};
 use crate::communicator::IntraCommunicator;
 use crate::controller::WindowController;
 use crate::error::CreateError;
@@ -55,7 +55,7 @@ impl<T: Plain, D: Dimension> Region<T, D> {
     #[track_caller]
     pub fn new<C: IntraCommunicator>(
         comm: &C,
-        shape: impl IntoDimension,
+        shape: impl IntoDimension<Dim: FitsRegion<D>>,
     ) -> Result<Self, CreateError> {
         Self::builder(comm, shape).build()
     }
@@ -91,9 +91,9 @@ impl<T: Plain, D: Dimension> Region<T, D> {
         let array = array.filter(|_| root == comm.rank());
         let mine = array.as_ref().map(|array| array.shape());
         let shape = mpi::announce(&creation, root, mine)?;
-        let mut region = Self::builder(comm, shape.as_slice()).build_in(&creation)?;
+        let mut region = Self::begin(comm, IxDyn(&shape)).build_in(&creation)?;
         let offset = vec![0; shape.len()];
-        match region.set(root, array, offset.as_slice()) {
+        match region.set_together(Some(root), array, &offset, Location::caller()) {
             Ok(()) => Ok(region),
             Err(RegionError::Call(error)) => Err(CreateError::Fill(error)),
             Err(RegionError::Lock(error)) => Err(CreateError::Fill(error.into())),
@@ -104,9 +104,13 @@ impl<T: Plain, D: Dimension> Region<T, D> {
     /// Begins to make a region on `comm`.
     pub fn builder<C: IntraCommunicator>(
         comm: &C,
-        shape: impl IntoDimension,
+        shape: impl IntoDimension<Dim: FitsRegion<D>>,
     ) -> RegionBuilder<'_, T, D, C> {
-        let shape = shape.into_dimension();
+        Self::begin(comm, shape.into_dimension())
+    }
+
+    /// The same for a shape whose number of dimensions may not be that of the region.
+    fn begin<C: IntraCommunicator>(comm: &C, shape: impl Dimension) -> RegionBuilder<'_, T, D, C> {
         RegionBuilder {
             comm,
             shape: IxDyn(shape.slice()),

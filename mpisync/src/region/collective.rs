@@ -2,7 +2,7 @@
 
 use super::error::RegionError;
 use super::place::{DATA, OFFSET, Place};
-use super::{Region, RegionWriteGuard};
+use super::{FitsRegion, Region, RegionWriteGuard};
 use crate::access::Access;
 use crate::agree::{self, Outcome, Said, Stand, Step};
 use crate::controller::WindowController;
@@ -48,11 +48,11 @@ impl<T: Plain, D: Dimension> Region<T, D> {
         &mut self,
         root: i32,
         data: Option<V>,
-        offset: impl IntoDimension,
+        offset: impl IntoDimension<Dim: FitsRegion<D>>,
     ) -> Result<(), RegionError>
     where
         V: AsArray<'v, T, E>,
-        E: Dimension,
+        E: FitsRegion<D>,
         T: 'v,
     {
         let data = data.filter(|_| root == self.rank()).map(Into::into);
@@ -70,11 +70,11 @@ impl<T: Plain, D: Dimension> Region<T, D> {
     pub fn set_from_any<'v, V, E>(
         &mut self,
         data: Option<V>,
-        offset: impl IntoDimension,
+        offset: impl IntoDimension<Dim: FitsRegion<D>>,
     ) -> Result<(), RegionError>
     where
         V: AsArray<'v, T, E>,
-        E: Dimension,
+        E: FitsRegion<D>,
         T: 'v,
     {
         let data = data.map(Into::into);
@@ -82,13 +82,14 @@ impl<T: Plain, D: Dimension> Region<T, D> {
         self.set_together(None, data, offset.slice(), Location::caller())
     }
 
-    fn set_together<E: Dimension>(
+    pub(super) fn set_together<E: Dimension>(
         &mut self,
         root: Option<i32>,
         data: Option<ArrayView<'_, T, E>>,
         offset: &[usize],
         caller: &'static Location<'static>,
     ) -> Result<(), RegionError> {
+        self.forget_leaked_guards();
         let place = data
             .as_ref()
             .map(|data| Place::find(self.rank(), self.shape(), data.shape(), offset));
@@ -227,6 +228,7 @@ impl<T: Plain, D: Dimension> Region<T, D> {
         if !(0..size).contains(&rank) {
             return Err(FenceError::NoSuchRank { rank, size }.into());
         }
+        self.forget_leaked_guards();
         let caller = Location::caller();
         let access = Access::enter(&self.lock, rank, Some(Duration::MAX), caller)?;
         access.run(|lock: &WindowController| {

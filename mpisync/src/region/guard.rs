@@ -1,9 +1,9 @@
 //! Guards of a region: its items can be reached as long as they live.
 
-use super::Region;
 use super::changes::Changes;
 use super::error::RegionError;
 use super::place::{self, Place};
+use super::{FitsRegion, Region};
 use crate::error::LockError;
 use crate::guard::{ReadGuard, WriteGuard};
 use crate::plain::Plain;
@@ -19,15 +19,33 @@ use std::ops::{Deref, Index, IndexMut};
 ///
 /// It dereferences to an `ndarray` array: `guard[[i, j]]`, `guard.slice(s![1..3, ..])`, `guard.as_slice()`, `guard.sum()`,
 /// `guard.row(i)` where the type says that there are two dimensions, and whatever else one can read of an array, without a
-/// copy. Views that are taken of it live as long as it at most. They may be lent to other threads, the guard itself stays on
-/// its own.
+/// copy. Views that are taken of it live as long as it at most. Other threads may borrow the guard, or views of it, to read;
+/// the guard itself stays on the thread that made it, which also drops it.
 ///
-/// Dropping it stores one word and talks to nobody.
+/// ```
+/// use mpisync::Region;
+/// use mpisync::ndarray::Ix1;
+///
+/// let field = Region::<f64, Ix1>::local(1000)?;
+/// let items = field.read();
+/// let sum = std::thread::scope(|scope| scope.spawn(|| items.sum()).join().unwrap());
+/// assert_eq!(sum, items.sum());
+/// # Ok::<(), mpisync::CreateError>(())
+/// ```
+///
+/// Dropping it stores one word and talks to nobody. A guard that is leaked (`mem::forget`) keeps the lock until this rank's
+/// next call that takes the region mutably, or until the region is closed or dropped.
 #[must_use = "the lock is let go at once, with `let _ = …` too; write `let guard = …`"]
 pub struct RegionReadGuard<'a, T: Plain, D: Dimension = IxDyn> {
     items: ArrayView<'a, T, D>,
     lock: ReadGuard<'a>,
 }
+
+// SAFETY: a shared reference to the guard leads to the items, by shared references, and to the controller's rank, size and
+// name, which do not change after it was made. The cells of the controller behind `lock` are for one thread; they are touched
+// only when the guard is dropped, and that happens on the thread that made it: the guard is not `Send`. Items do not change
+// while another thread reads them, since the read lock is held as long as the guard is borrowed.
+unsafe impl<T: Plain + Sync, D: Dimension> Sync for RegionReadGuard<'_, T, D> {}
 
 /// The write lock of a region and its items, until this guard is dropped. No other rank holds any lock of the region in the
 /// meantime.
@@ -45,6 +63,9 @@ pub struct RegionReadGuard<'a, T: Plain, D: Dimension = IxDyn> {
 ///
 /// Dropping it stores two words on one node. Where the region spans nodes and items were lent, it waits until all nodes have
 /// the change: their ranks need not do anything for that. [`publish`](Self::publish) does that part before.
+///
+/// A guard that is leaked (`mem::forget`) keeps the lock until this rank's next call that takes the region mutably, or until
+/// the region is closed or dropped. All items are sent to the other nodes then.
 #[must_use = "the lock is let go at once, with `let _ = …` too; write `let mut guard = …`"]
 pub struct RegionWriteGuard<'a, T: Plain, D: Dimension = IxDyn> {
     region: &'a Region<T, D>,
@@ -156,10 +177,10 @@ impl<'a, T: Plain, D: Dimension> RegionWriteGuard<'a, T, D> {
     ///
     /// # Errors
     /// [`RegionError::Dimensions`] and [`RegionError::OutOfBounds`]; the region is as it was then.
-    pub fn assign<'v, E: Dimension>(
+    pub fn assign<'v, E: FitsRegion<D>>(
         &mut self,
         data: impl AsArray<'v, T, E>,
-        offset: impl IntoDimension,
+        offset: impl IntoDimension<Dim: FitsRegion<D>>,
     ) -> Result<(), RegionError>
     where
         T: 'v,

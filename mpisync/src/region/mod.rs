@@ -53,6 +53,7 @@ mod changes;
 #[cfg(feature = "mpi")]
 pub(crate) mod cluster;
 mod collective;
+mod dimensions;
 mod error;
 mod extent;
 mod guard;
@@ -67,6 +68,7 @@ use crate::memory::mapping::{ALIGN, Mapping};
 use crate::plain::Plain;
 #[cfg(feature = "mpi")]
 pub use builder::RegionBuilder;
+pub use dimensions::FitsRegion;
 pub use error::RegionError;
 use extent::Extent;
 pub use guard::{RegionReadGuard, RegionWriteGuard};
@@ -112,8 +114,8 @@ impl<T: Plain, D: Dimension> Region<T, D> {
     /// `mpi`) to build.
     ///
     /// # Errors
-    /// [`CreateError::Shape`], [`CreateError::Dimensions`], [`CreateError::NoRoom`], [`CreateError::Memory`].
-    pub fn local(shape: impl IntoDimension) -> Result<Self, CreateError> {
+    /// [`CreateError::Shape`], [`CreateError::NoRoom`], [`CreateError::Memory`].
+    pub fn local(shape: impl IntoDimension<Dim: FitsRegion<D>>) -> Result<Self, CreateError> {
         let extent = Extent::new::<T>(shape)?;
         limits::check(extent.bytes::<T>(), false).map_err(|short| short.on(0))?;
         let memory = match extent.bytes::<T>() {
@@ -154,7 +156,8 @@ impl<T: Plain, D: Dimension> Region<T, D> {
     /// [`FenceError::Diverged`] where another rank is in another collective call; [`FenceError::OutOfStep`],
     /// [`FenceError::RankDied`], and [`LockError::Finalized`].
     #[track_caller]
-    pub fn close(self) -> Result<(), FenceError> {
+    pub fn close(mut self) -> Result<(), FenceError> {
+        self.forget_leaked_guards();
         self.lock.meet_to_close()?;
         #[cfg(feature = "mpi")]
         if let Some(tier) = self.lock.tier() {
@@ -261,6 +264,7 @@ impl<T: Plain, D: Dimension> Region<T, D> {
     #[inline]
     #[track_caller]
     pub fn write(&mut self) -> RegionWriteGuard<'_, T, D> {
+        self.forget_leaked_guards();
         let lock = self.lock.enter_write(None);
         let lock = lock.unwrap_or_else(|error| self.lock.give_up(&error));
         RegionWriteGuard::new(self, lock)
@@ -272,6 +276,7 @@ impl<T: Plain, D: Dimension> Region<T, D> {
     /// If MPI is finalized.
     #[track_caller]
     pub fn try_write(&mut self) -> Option<RegionWriteGuard<'_, T, D>> {
+        self.forget_leaked_guards();
         let lock = self.lock.try_enter_write()?;
         Some(RegionWriteGuard::new(self, lock))
     }
@@ -285,8 +290,28 @@ impl<T: Plain, D: Dimension> Region<T, D> {
         &mut self,
         limit: Duration,
     ) -> Result<RegionWriteGuard<'_, T, D>, LockError> {
+        self.forget_leaked_guards();
         let lock = self.lock.enter_write(Some(limit))?;
         Ok(RegionWriteGuard::new(self, lock))
+    }
+
+    /// Releases the lock if guards that were leaked (`mem::forget`) still hold it: no guard is alive while the region is
+    /// borrowed mutably. What a write guard has changed is published first, and nobody knows any more what that is.
+    #[inline]
+    fn forget_leaked_guards(&mut self) {
+        if self.lock.writes() {
+            self.publish_leaked();
+        }
+        self.lock.forget_leaked_guards();
+    }
+
+    #[cold]
+    fn publish_leaked(&self) {
+        if self.spans_nodes() && !self.is_empty() {
+            // It fails where MPI has ended, and with it the other nodes.
+            #[expect(clippy::single_range_in_vec_init, reason = "it is one range of items")]
+            let _ = self.publish(&[0..self.len()]);
+        }
     }
 
     /// Sends the items in these ranges from this node's copy to the others; under the write lock.
@@ -308,6 +333,12 @@ impl<T: Plain, D: Dimension> Region<T, D> {
             cluster::publish(tier, self.lock.block(), &bytes, &places);
         }
         Ok(())
+    }
+}
+
+impl<T: Plain, D: Dimension> Drop for Region<T, D> {
+    fn drop(&mut self) {
+        self.forget_leaked_guards();
     }
 }
 

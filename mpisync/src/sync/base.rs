@@ -19,6 +19,10 @@ pub(super) struct Base {
     controller: WindowController,
     side: Side,
     cargo: Cargo,
+    /// Whether the communicator has this rank only.
+    is_alone: bool,
+    /// How many permits this rank holds.
+    held: Cell<u32>,
     /// When this rank looked after others last.
     inspected: Cell<Option<Instant>>,
 }
@@ -85,15 +89,39 @@ impl Base {
         #[cfg(not(feature = "mpi"))]
         let side = Side::Here(list());
         Base {
+            is_alone: controller.size() == 1,
             controller,
             side,
             cargo,
+            held: Cell::new(0),
             inspected: Cell::new(None),
         }
     }
 
     pub(super) fn controller(&self) -> &WindowController {
         &self.controller
+    }
+
+    /// How many permits this rank holds.
+    #[inline]
+    pub(super) fn held(&self) -> u32 {
+        self.held.get()
+    }
+
+    /// Whether no other rank uses the object.
+    #[inline]
+    pub(super) fn is_alone(&self) -> bool {
+        self.is_alone
+    }
+
+    #[inline]
+    fn add_held(&self, count: u32) {
+        self.held.set(self.held.get() + count);
+    }
+
+    #[inline]
+    fn take_held(&self, count: u32) {
+        self.held.set(self.held.get() - count);
     }
 
     /// Takes permits, for which it waits for `limit` at most, if there is one.
@@ -114,14 +142,20 @@ impl Base {
                 .acquire(count, deadline(limit))
                 .map(Grant::from),
         };
-        granted.map_err(|stop| self.error(stop, limit))
+        match granted {
+            Ok(grant) => {
+                self.add_held(count);
+                Ok(grant)
+            }
+            Err(stop) => Err(self.error(stop, limit)),
+        }
     }
 
     /// Takes permits if they are there and nobody waits.
     #[inline]
     pub(super) fn try_acquire(&self, count: u32) -> Result<Option<Grant>, LockError> {
         self.controller.check_usable()?;
-        match &self.side {
+        let granted = match &self.side {
             Side::Here(list) => {
                 let mut taken = list.try_acquire(self.me(), count);
                 if !taken {
@@ -129,19 +163,24 @@ impl Base {
                         .map_err(|stop| self.error(stop, None))?;
                     taken = list.try_acquire(self.me(), count);
                 }
-                Ok(taken.then(Grant::default))
+                taken.then(Grant::default)
             }
             #[cfg(feature = "mpi")]
             Side::Far => match self.asker().try_acquire(count) {
-                Ok(granted) => Ok(granted.map(Grant::from)),
-                Err(stop) => Err(self.error(stop, None)),
+                Ok(granted) => granted.map(Grant::from),
+                Err(stop) => return Err(self.error(stop, None)),
             },
+        };
+        if granted.is_some() {
+            self.add_held(count);
         }
+        Ok(granted)
     }
 
     /// Gives permits back, and what goes with them where that is kept here and may have changed. Does not wait.
     #[inline]
     pub(super) fn release(&self, count: u32, cargo: impl FnOnce() -> Option<Vec<u8>>) {
+        self.take_held(count);
         match &self.side {
             Side::Here(list) => list.release(self.me(), count),
             #[cfg(feature = "mpi")]
@@ -152,6 +191,7 @@ impl Base {
 
     /// Keeps permits for good.
     pub(super) fn keep(&self, count: u32) {
+        self.take_held(count);
         match &self.side {
             Side::Here(list) => list.keep(self.me(), count),
             #[cfg(feature = "mpi")]
@@ -247,6 +287,7 @@ impl Base {
 
     /// Puts bytes beside the permit and gives it back. All ranks find them there from now on.
     pub(super) fn fill(&self, bytes: Vec<u8>) {
+        self.take_held(1);
         match &self.side {
             Side::Here(list) => {
                 // SAFETY: this rank has the permit.
@@ -295,9 +336,20 @@ impl Base {
         }
     }
 
-    /// Gives the object's memory back on all ranks. Collective.
+    /// Gives back the permits of guards that were leaked (`mem::forget`), and the value `cargo` with them where that
+    /// is kept here. Callers know that no guard is alive: each borrows the object, and they have it mutably or own it.
+    #[inline]
+    pub(super) fn release_leaked(&self, cargo: impl FnOnce() -> Option<Vec<u8>>) {
+        let leaked = self.held();
+        if leaked > 0 {
+            self.release(leaked, cargo);
+        }
+    }
+
+    /// Gives the object's memory back on all ranks. Collective; only for an owner.
     #[track_caller]
-    pub(super) fn close(self) -> Result<(), FenceError> {
+    pub(super) fn close(&self) -> Result<(), FenceError> {
+        self.release_leaked(|| None);
         self.controller.meet_to_close()
     }
 
@@ -321,6 +373,17 @@ impl Base {
             .field("held", &held)
             .field("waiting", &waiting);
     }
+}
+
+impl Drop for Base {
+    fn drop(&mut self) {
+        self.release_leaked(|| None);
+    }
+}
+
+/// Whether a rank that waits for this long never gives up.
+pub(super) fn is_endless(limit: Option<Duration>) -> bool {
+    matches!(deadline(limit), Deadline::Never)
 }
 
 #[inline]

@@ -1,6 +1,6 @@
 //! Waiting for what another rank changes under a mutex.
 
-use super::base::Base;
+use super::base::{Base, is_endless};
 #[cfg(feature = "mpi")]
 use super::builder::{Object, SyncBuilder, private};
 use super::mutex::MutexGuard;
@@ -59,7 +59,15 @@ pub enum Wake {
 }
 
 impl Condvar {
-    /// A condition of this process alone, where nobody can be waited for; for code that is run with and without MPI.
+    /// A condition of this process alone, for code that is run with and without MPI. Nobody can notify it, so waiting
+    /// without a time limit is an error at once.
+    ///
+    /// ```should_panic
+    /// use mpisync::{Condvar, Mutex};
+    ///
+    /// let mut ready = Mutex::local_with(0u8);
+    /// Condvar::local().wait_while(ready.lock(), |ready| *ready == 0);
+    /// ```
     pub fn local() -> Self {
         Condvar {
             base: Base::local(0, Inheritance::Stock, Cargo::Nothing),
@@ -69,8 +77,8 @@ impl Condvar {
     /// Lets the mutex go, waits until this rank is notified, and takes the mutex again. Not collective.
     ///
     /// # Panics
-    /// Where [`wait_timeout`](Self::wait_timeout) would return an error, and if the guard is a
-    /// [`reborrow`](MutexGuard::reborrow) of another one.
+    /// Where [`wait_timeout`](Self::wait_timeout) with [`Duration::MAX`] would return an error: also on a communicator of
+    /// one rank, where nobody can notify it.
     #[track_caller]
     pub fn wait<'a, T: Plain>(&self, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
         match self.wait_within(guard, None) {
@@ -98,10 +106,8 @@ impl Condvar {
     /// [`wait`](Self::wait) for `limit` at most. The mutex is taken again in any case, however long that takes.
     ///
     /// # Errors
-    /// [`LockError::HolderDied`] and [`LockError::Finalized`]; the mutex is let go then.
-    ///
-    /// # Panics
-    /// If the guard is a [`reborrow`](MutexGuard::reborrow) of another one.
+    /// [`LockError::HolderDied`] and [`LockError::Finalized`], and [`LockError::Alone`] where `limit` never comes and the
+    /// communicator has one rank. The mutex is let go then.
     #[track_caller]
     pub fn wait_timeout<'a, T: Plain>(
         &self,
@@ -115,9 +121,6 @@ impl Condvar {
     ///
     /// # Errors
     /// Those of [`wait_timeout`](Self::wait_timeout).
-    ///
-    /// # Panics
-    /// If the guard is a [`reborrow`](MutexGuard::reborrow) of another one.
     #[track_caller]
     pub fn wait_timeout_while<'a, T: Plain>(
         &self,
@@ -142,10 +145,9 @@ impl Condvar {
         guard: MutexGuard<'a, T>,
         limit: Option<Duration>,
     ) -> Result<(MutexGuard<'a, T>, Wake), LockError> {
-        assert!(
-            !guard.is_nested(),
-            "another guard of this rank holds the mutex while this one waits; wait with that one"
-        );
+        if self.base.is_alone() && is_endless(limit) {
+            return Err(LockError::Alone);
+        }
         let mutex = guard.mutex();
         // In the line before the mutex is free.
         let place = self.base.join()?;

@@ -31,8 +31,10 @@ pub use barrier::{Barrier, BarrierError};
 #[cfg(feature = "mpi")]
 pub use builder::{Object, SyncBuilder};
 pub use condvar::{Condvar, Wake};
-pub use counter::{Counter, Integer, Reserved, UpTo, Values};
-pub use mutex::{Mutex, MutexGuard};
+pub use counter::{Counter, CounterError, Integer, Reserved, UpTo, Values};
+#[cfg(feature = "mpi")]
+pub(crate) use counter::{Take, Taken};
+pub use mutex::{Mutex, MutexGuard, ReborrowedMutexGuard};
 pub use once::{OnceError, OnceShared};
 pub use semaphore::{Permit, Semaphore, SemaphoreError};
 pub use turn::{Turn, TurnError, TurnGuard};

@@ -80,6 +80,11 @@ fn bytes<T: Plain>(value: &T) -> &[u8] {
     unsafe { slice::from_raw_parts((&raw const *value).cast(), size_of::<T>()) }
 }
 
+/// The bytes of a value that goes with the lock to another node; there are none of `()`.
+fn travelling<T: Plain>(value: &T) -> Option<Vec<u8>> {
+    (size_of::<T>() > 0).then(|| bytes(value).to_vec())
+}
+
 fn cargo<T: Plain>(value: &T) -> Cargo {
     match bytes(value) {
         [] => Cargo::Nothing,
@@ -115,6 +120,7 @@ impl<T: Plain> Mutex<T> {
     #[inline]
     #[track_caller]
     pub fn lock(&mut self) -> MutexGuard<'_, T> {
+        self.forget_leaked_guard();
         match self.base.acquire(1, None) {
             Ok(grant) => self.guard(grant),
             Err(error) => self.base.controller().give_up(&error),
@@ -129,6 +135,7 @@ impl<T: Plain> Mutex<T> {
     #[inline]
     #[track_caller]
     pub fn try_lock(&mut self) -> Option<MutexGuard<'_, T>> {
+        self.forget_leaked_guard();
         match self.base.try_acquire(1) {
             Ok(grant) => grant.map(|grant| self.guard(grant)),
             Err(error) => self.base.controller().give_up(&error),
@@ -141,6 +148,7 @@ impl<T: Plain> Mutex<T> {
     /// # Errors
     /// [`LockError::Timeout`], [`LockError::HolderDied`], [`LockError::Finalized`].
     pub fn lock_timeout(&mut self, limit: Duration) -> Result<MutexGuard<'_, T>, LockError> {
+        self.forget_leaked_guard();
         let grant = self.base.acquire(1, Some(limit))?;
         Ok(self.guard(grant))
     }
@@ -167,8 +175,20 @@ impl<T: Plain> Mutex<T> {
     /// # Errors
     /// Those of [`WindowController::close`](crate::WindowController::close).
     #[track_caller]
-    pub fn close(self) -> Result<(), FenceError> {
+    pub fn close(mut self) -> Result<(), FenceError> {
+        self.forget_leaked_guard();
         self.base.close()
+    }
+
+    /// Releases the lock if a guard that was leaked (`mem::forget`) still holds it: no guard is alive while the mutex is
+    /// borrowed mutably.
+    #[inline]
+    fn forget_leaked_guard(&mut self) {
+        self.base.release_leaked(|| {
+            // SAFETY: this rank has the lock, and no guard lends the value to anybody.
+            let value = unsafe { self.value().as_ref() };
+            travelling(value)
+        });
     }
 
     /// The guard of this rank, which has just got the lock.
@@ -185,7 +205,6 @@ impl<T: Plain> Mutex<T> {
         MutexGuard {
             mutex: self,
             ticket: grant.ticket,
-            is_nested: false,
         }
     }
 
@@ -200,6 +219,12 @@ impl<T: Plain> Mutex<T> {
     pub(super) fn lock_shared(&self) -> Result<MutexGuard<'_, T>, LockError> {
         let grant = self.base.acquire(1, None)?;
         Ok(self.guard(grant))
+    }
+}
+
+impl<T: Plain> Drop for Mutex<T> {
+    fn drop(&mut self) {
+        self.forget_leaked_guard();
     }
 }
 
@@ -319,22 +344,37 @@ impl<T: Plain> fmt::Debug for Mutex<T> {
 /// The lock of a [`Mutex`], held until this guard is dropped, and the value.
 ///
 /// Dropping it stores a word on the root's node, and sends a message elsewhere; it waits for nobody to answer. Where a panic
-/// drops it, the value is as far as the rank had come with it. A guard that is forgotten keeps the lock.
+/// drops it, the value is as far as the rank had come with it. A guard that is leaked (`mem::forget`) keeps the lock until
+/// this rank's next call of a method that locks, or until the mutex is closed or dropped.
 #[must_use = "the lock is let go at once, with `let _ = …` too; write `let _guard = …`"]
 pub struct MutexGuard<'a, T: Plain = ()> {
     mutex: &'a Mutex<T>,
     ticket: Option<u64>,
-    /// Whether another guard of this rank lives longer.
-    is_nested: bool,
 }
 
 impl<'a, T: Plain> MutexGuard<'a, T> {
     /// A guard inside this one, for code that asks for one. The lock is held until this one is dropped.
-    pub fn reborrow(&mut self) -> MutexGuard<'_, T> {
-        MutexGuard {
-            mutex: self.mutex,
+    ///
+    /// ```
+    /// use mpisync::Mutex;
+    /// use mpisync::sync::ReborrowedMutexGuard;
+    ///
+    /// fn add(mut total: ReborrowedMutexGuard<'_, u64>, depth: u64) {
+    ///     *total += depth;
+    ///     if depth > 0 {
+    ///         add(total.reborrow(), depth - 1);
+    ///     }
+    /// }
+    ///
+    /// let mut total = Mutex::local_with(0);
+    /// let mut total = total.lock();
+    /// add(total.reborrow(), 3);
+    /// assert_eq!(*total, 6);
+    /// ```
+    pub fn reborrow(&mut self) -> ReborrowedMutexGuard<'_, T> {
+        ReborrowedMutexGuard {
             ticket: self.ticket,
-            is_nested: true,
+            value: self,
         }
     }
 
@@ -347,10 +387,6 @@ impl<'a, T: Plain> MutexGuard<'a, T> {
     pub(super) fn mutex(&self) -> &'a Mutex<T> {
         self.mutex
     }
-
-    pub(super) fn is_nested(&self) -> bool {
-        self.is_nested
-    }
 }
 
 impl<T: Plain> Deref for MutexGuard<'_, T> {
@@ -358,9 +394,8 @@ impl<T: Plain> Deref for MutexGuard<'_, T> {
 
     #[inline]
     fn deref(&self) -> &T {
-        // SAFETY: there is a value of this type, which only this rank reads and writes while it has the lock. Of its guards
-        // one is in use at a time, since each borrows from the one before; and it lives as long as the mutex, which is
-        // borrowed.
+        // SAFETY: there is a value of this type, which only this rank reads and writes while it has the lock. This is its only
+        // guard, since locking borrows the mutex mutably; and the value lives as long as the mutex, which is borrowed.
         unsafe { self.mutex.value().as_ref() }
     }
 }
@@ -376,10 +411,57 @@ impl<T: Plain> DerefMut for MutexGuard<'_, T> {
 impl<T: Plain> Drop for MutexGuard<'_, T> {
     #[inline]
     fn drop(&mut self) {
-        if !self.is_nested {
-            let value = || (size_of::<T>() > 0).then(|| bytes(&**self).to_vec());
-            self.mutex.base.release(1, value);
+        self.mutex.base.release(1, || travelling(&**self));
+    }
+}
+
+/// A [`MutexGuard`] that is lent: the lock is held until the guard that it comes from is dropped.
+///
+/// Made by [`MutexGuard::reborrow`]. A [`Condvar`](super::Condvar) does not take it, because the lock cannot be released
+/// while the other guard lives.
+#[must_use = "it does nothing but lend the value; the guard that it comes from holds the lock"]
+pub struct ReborrowedMutexGuard<'a, T: Plain = ()> {
+    value: &'a mut T,
+    ticket: Option<u64>,
+}
+
+impl<T: Plain> ReborrowedMutexGuard<'_, T> {
+    /// A guard inside this one.
+    pub fn reborrow(&mut self) -> ReborrowedMutexGuard<'_, T> {
+        ReborrowedMutexGuard {
+            value: self.value,
+            ticket: self.ticket,
         }
+    }
+
+    /// [`MutexGuard::ticket`] of the guard that it comes from.
+    pub fn ticket(&self) -> Option<u64> {
+        self.ticket
+    }
+}
+
+impl<T: Plain> Deref for ReborrowedMutexGuard<'_, T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        self.value
+    }
+}
+
+impl<T: Plain> DerefMut for ReborrowedMutexGuard<'_, T> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut T {
+        self.value
+    }
+}
+
+impl<T: Plain + fmt::Debug> fmt::Debug for ReborrowedMutexGuard<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReborrowedMutexGuard")
+            .field("value", self.value)
+            .field("ticket", &self.ticket)
+            .finish()
     }
 }
 

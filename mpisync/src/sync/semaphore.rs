@@ -1,6 +1,6 @@
 //! Permits that ranks take and give back.
 
-use super::base::Base;
+use super::base::{Base, is_endless};
 #[cfg(feature = "mpi")]
 use super::builder::{Object, SyncBuilder, private};
 #[cfg(feature = "mpi")]
@@ -58,6 +58,30 @@ pub enum SemaphoreError {
         /// How many there are at most.
         most: u32,
     },
+    /// The rank holds so many itself that the rest cannot be enough. It would wait for itself.
+    #[error(
+        "{asked} permits were asked for, and this rank holds {held} of the {most} that the semaphore has; drop a `Permit` \
+         of this rank first, or ask for all permits at once"
+    )]
+    HeldHere {
+        /// How many were asked for.
+        asked: u32,
+        /// How many this rank holds.
+        held: u32,
+        /// How many there are at most.
+        most: u32,
+    },
+    /// The communicator has one rank, so nobody can release what is missing.
+    #[error(
+        "{asked} permits were asked for, {free} are free, and there is no other rank that could release more; call \
+         `release` first, or wait with a time limit"
+    )]
+    Alone {
+        /// How many were asked for.
+        asked: u32,
+        /// How many are free.
+        free: u32,
+    },
     /// More were released than are missing.
     #[error(
         "with {released} permits more there would be more than {most}, the most that the semaphore can have; release what was \
@@ -109,8 +133,8 @@ impl Semaphore {
     /// Takes a permit; waits until there is one. Not collective.
     ///
     /// # Panics
-    /// Where [`acquire_timeout`](Self::acquire_timeout) would return an error: the semaphore has no permits and a bound, MPI is
-    /// finalized.
+    /// Where [`acquire_timeout`](Self::acquire_timeout) with [`Duration::MAX`] would return an error: only this rank could
+    /// release a permit, MPI is finalized.
     #[inline]
     #[track_caller]
     pub fn acquire(&self) -> Permit<'_> {
@@ -121,7 +145,7 @@ impl Semaphore {
     /// even for fewer.
     ///
     /// # Panics
-    /// Where [`acquire_many_timeout`](Self::acquire_many_timeout) would return an error.
+    /// Where [`acquire_many_timeout`](Self::acquire_many_timeout) with [`Duration::MAX`] would return an error.
     #[inline]
     #[track_caller]
     pub fn acquire_many(&self, count: u32) -> Permit<'_> {
@@ -164,7 +188,19 @@ impl Semaphore {
     ///
     /// # Errors
     /// [`LockError::Timeout`], [`LockError::Finalized`], and [`LockError::HolderDied`] where a rank died so that nobody can
-    /// tell whether it had a permit.
+    /// tell whether it had a permit. At once: [`SemaphoreError::TooMany`], [`SemaphoreError::HeldHere`] where this rank would
+    /// wait for itself, and [`SemaphoreError::Alone`] where it would do so without end on a communicator of one rank.
+    ///
+    /// ```
+    /// use mpisync::Semaphore;
+    /// use mpisync::sync::SemaphoreError;
+    /// use std::time::Duration;
+    ///
+    /// let licences = Semaphore::local(2);
+    /// let first = licences.acquire();
+    /// let error = licences.acquire_many_timeout(2, Duration::MAX).unwrap_err();
+    /// assert_eq!(error, SemaphoreError::HeldHere { asked: 2, held: 1, most: 2 });
+    /// ```
     pub fn acquire_timeout(&self, limit: Duration) -> Result<Permit<'_>, SemaphoreError> {
         self.acquire_many_timeout(1, limit)
     }
@@ -172,7 +208,7 @@ impl Semaphore {
     /// Takes so many permits at once; waits for `limit` at most. Not collective.
     ///
     /// # Errors
-    /// Those of [`acquire_timeout`](Self::acquire_timeout), and [`SemaphoreError::TooMany`].
+    /// Those of [`acquire_timeout`](Self::acquire_timeout).
     pub fn acquire_many_timeout(
         &self,
         count: u32,
@@ -187,10 +223,33 @@ impl Semaphore {
         if count > most {
             return Err(SemaphoreError::TooMany { asked: count, most });
         }
-        if count > 0 {
-            self.base.acquire(count, limit)?;
+        let held = self.base.held();
+        if count > most.saturating_sub(held) {
+            return Err(SemaphoreError::HeldHere {
+                asked: count,
+                held,
+                most,
+            });
         }
+        if count == 0 {
+            return Ok(self.permit(0));
+        }
+        if self.base.is_alone() && is_endless(limit) {
+            return self.take_alone(count);
+        }
+        self.base.acquire(count, limit)?;
         Ok(self.permit(count))
+    }
+
+    /// Takes permits where no other rank could release any.
+    fn take_alone(&self, count: u32) -> Result<Permit<'_>, SemaphoreError> {
+        match self.base.try_acquire(count)? {
+            Some(_) => Ok(self.permit(count)),
+            None => Err(SemaphoreError::Alone {
+                asked: count,
+                free: self.base.free()?,
+            }),
+        }
     }
 
     /// How many permits there are at most.
@@ -386,7 +445,8 @@ impl fmt::Debug for Semaphore {
 
 /// Permits of a [`Semaphore`], which go back when this is dropped.
 ///
-/// Dropping it stores a word on the root's node, and sends a message elsewhere; it waits for nobody to answer.
+/// Dropping it stores a word on the root's node, and sends a message elsewhere; it waits for nobody to answer. A permit that
+/// is leaked (`mem::forget`, other than [`forget`](Self::forget)) goes back when the semaphore is closed or dropped.
 #[must_use = "the permit goes back at once, with `let _ = …` too; write `let _permit = …`"]
 pub struct Permit<'a> {
     semaphore: &'a Semaphore,

@@ -41,6 +41,8 @@ pub struct Turn {
     turns: Turns,
     /// The number of this rank's next turn.
     next: Cell<u64>,
+    /// Whether this rank has its turn now.
+    has_turn: Cell<bool>,
 }
 
 /// Why this rank does not have its turn.
@@ -76,6 +78,7 @@ impl Turn {
         Turn {
             turns: Turns::new(controller.block()),
             next: Cell::new(controller.rank() as u64),
+            has_turn: Cell::new(false),
             controller,
         }
     }
@@ -87,7 +90,7 @@ impl Turn {
     #[track_caller]
     pub fn take(&mut self) -> TurnGuard<'_> {
         match self.wait(None) {
-            Ok(()) => TurnGuard { turn: self },
+            Ok(()) => self.guard(),
             Err(error) => self.controller.give_up(&error),
         }
     }
@@ -101,10 +104,11 @@ impl Turn {
         if let Err(error) = self.controller.check_usable() {
             self.controller.give_up(&error);
         }
+        self.pass_on_leaked();
         // The message that brings it may be here.
         self.controller.block().domain().progress();
         let is_mine = self.turns.over() >= self.next.get();
-        is_mine.then(|| TurnGuard { turn: self })
+        is_mine.then(|| self.guard())
     }
 
     /// Takes this rank's turn; waits for `limit` at most. With [`Duration::MAX`] it waits for ever, and what is left are errors
@@ -114,7 +118,7 @@ impl Turn {
     /// [`TurnError::Timeout`], [`TurnError::RankDied`], [`LockError::Finalized`].
     pub fn take_timeout(&mut self, limit: Duration) -> Result<TurnGuard<'_>, TurnError> {
         self.wait(Some(limit))?;
-        Ok(TurnGuard { turn: self })
+        Ok(self.guard())
     }
 
     /// Runs `body` on all ranks, one after the other in the order of their numbers, with the rank's number. All ranks have to
@@ -129,8 +133,9 @@ impl Turn {
         body(rank)
     }
 
-    fn wait(&self, limit: Option<Duration>) -> Result<(), TurnError> {
+    fn wait(&mut self, limit: Option<Duration>) -> Result<(), TurnError> {
         self.controller.check_usable()?;
+        self.pass_on_leaked();
         let deadline = limit.map_or(Deadline::Never, Deadline::after);
         let waited = self.turns.wait_for(self.next.get(), deadline);
         waited.map_err(|stop| match stop {
@@ -142,7 +147,21 @@ impl Turn {
         })
     }
 
+    fn guard(&self) -> TurnGuard<'_> {
+        self.has_turn.set(true);
+        TurnGuard { turn: self }
+    }
+
+    /// Passes the turn on if a guard that was leaked (`mem::forget`) has not: no guard is alive while the turn is borrowed
+    /// mutably.
+    fn pass_on_leaked(&mut self) {
+        if self.has_turn.get() {
+            self.pass_on();
+        }
+    }
+
     fn pass_on(&self) {
+        self.has_turn.set(false);
         let over = self.next.get() + 1;
         self.next.set(self.next.get() + self.size() as u64);
         self.turns.pass_on(over, |_rank| {
@@ -172,8 +191,15 @@ impl Turn {
     /// # Errors
     /// Those of [`WindowController::close`](crate::WindowController::close).
     #[track_caller]
-    pub fn close(self) -> Result<(), FenceError> {
+    pub fn close(mut self) -> Result<(), FenceError> {
+        self.pass_on_leaked();
         self.controller.meet_to_close()
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.pass_on_leaked();
     }
 }
 
@@ -239,7 +265,8 @@ impl fmt::Debug for Turn {
     }
 }
 
-/// This rank's turn, until this is dropped.
+/// This rank's turn, until this is dropped. One that is leaked (`mem::forget`) ends with this rank's next call of a method
+/// that takes the turn, or when the turn is closed or dropped.
 #[must_use = "the turn passes on at once, with `let _ = …` too; write `let _mine = …`, or use `each`"]
 pub struct TurnGuard<'a> {
     turn: &'a Turn,

@@ -11,6 +11,7 @@ use crate::memory::event::{ALL, Event};
 use crate::memory::words::lock::READING;
 use crate::memory::words::station::{OUT, OWNER, QUEUED, Station, TurnWords};
 use crate::memory::{Memory, Surroundings};
+use crate::sync::{Take, Taken};
 use crate::wait::{Deadline, Stop, wait, wait_for_answer};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -176,16 +177,17 @@ impl Tier {
         wait_for_answer(block, deadline, || self.desk.take_reply(request))
     }
 
-    /// Counts up the number that is on the home node, another one than this; what it was before. Waits for the network.
+    /// Takes numbers of the counter that is on the home node, another one than this; none where there are too few. Waits for
+    /// the network.
     #[cold]
-    pub(crate) fn count_at_home(&self, block: &Block, amount: u64) -> u64 {
+    pub(crate) fn count_at_home(&self, block: &Block, take: Take) -> Option<Taken> {
         let request = self.ask_home(|asker, request| Word::Count {
             asker,
             request,
-            amount,
+            take,
         });
         match self.wait_for_reply(block, request, Deadline::Never) {
-            Ok(Reply::Before(before)) => before,
+            Ok(Reply::Counted(taken)) => taken,
             reply => unreachable!("a counter's reply: {reply:?}"),
         }
     }

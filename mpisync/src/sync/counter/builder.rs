@@ -50,7 +50,7 @@ impl<T: Integer, C: IntraCommunicator> SyncBuilder<'_, CounterOf<T>, C> {
         self
     }
 
-    /// What it counts up by, which may be negative; 1 if not said. The same on all ranks.
+    /// What it counts up by, which may be negative, but not 0; 1 if not said. The same on all ranks.
     pub fn step(mut self, step: T) -> Self {
         self.object.step = step;
         self
@@ -71,11 +71,11 @@ impl<T: Integer> private::Object for CounterOf<T> {
         ]
     }
 
+    fn invalid(&self) -> Option<CreateError> {
+        (self.step == T::ZERO).then_some(CreateError::ZeroStep)
+    }
+
     fn make(self, base: WindowController, _: Annex) -> Counter<T> {
-        Counter {
-            base,
-            start: self.start,
-            step: self.step,
-        }
+        Counter::on(base, self.start, self.step)
     }
 }

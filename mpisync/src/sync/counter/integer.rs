@@ -8,10 +8,18 @@ pub trait Integer: Copy + Ord + Debug + Display + private::Sealed + 'static {
     const ZERO: Self;
     #[doc(hidden)]
     const ONE: Self;
+    #[doc(hidden)]
+    const MIN: Self;
+    #[doc(hidden)]
+    const MAX: Self;
 
     /// The number with more bits of the same sign.
     #[doc(hidden)]
     fn to_bits(self) -> u64;
+
+    /// The same number in a type that has all numbers of all types, and their differences.
+    #[doc(hidden)]
+    fn widen(self) -> i128;
 
     /// The number that has these as its lower bits.
     #[doc(hidden)]
@@ -29,10 +37,17 @@ macro_rules! integers {
         impl Integer for $integer {
             const ZERO: Self = 0;
             const ONE: Self = 1;
+            const MIN: Self = <$integer>::MIN;
+            const MAX: Self = <$integer>::MAX;
 
             #[inline]
             fn to_bits(self) -> u64 {
                 self as u64
+            }
+
+            #[inline]
+            fn widen(self) -> i128 {
+                self as i128
             }
 
             #[inline]

@@ -2,7 +2,7 @@
 
 use super::{Counter, Integer};
 
-/// The numbers that a rank gets, without end: `for number in &counter`.
+/// The numbers that a rank gets, to the end of their type: `for number in &counter`.
 #[derive(Debug)]
 pub struct Values<'a, T: Integer> {
     counter: &'a Counter<T>,
@@ -18,7 +18,7 @@ impl<T: Integer> Iterator for Values<'_, T> {
     type Item = T;
 
     fn next(&mut self) -> Option<T> {
-        Some(self.counter.next())
+        self.counter.one_while_there_are().next()
     }
 }
 
@@ -31,6 +31,11 @@ pub struct Reserved<T: Integer> {
 }
 
 impl<T: Integer> Reserved<T> {
+    /// None.
+    pub(super) fn none() -> Self {
+        Self::new(T::ZERO, T::ZERO, 0)
+    }
+
     pub(super) fn new(first: T, step: T, count: u64) -> Self {
         Reserved {
             next: first,
@@ -69,18 +74,10 @@ pub struct UpTo<'a, T: Integer> {
 impl<'a, T: Integer> UpTo<'a, T> {
     pub(super) fn new(counter: &'a Counter<T>, end: T, block: u64) -> Self {
         UpTo {
-            taken: Reserved::new(T::ZERO, T::ZERO, 0),
+            taken: Reserved::none(),
             counter,
             end,
             block,
-        }
-    }
-
-    fn is_before_end(&self, number: T) -> bool {
-        if self.counter.step() < T::ZERO {
-            number > self.end
-        } else {
-            number < self.end
         }
     }
 }
@@ -89,13 +86,10 @@ impl<T: Integer> Iterator for UpTo<'_, T> {
     type Item = T;
 
     fn next(&mut self) -> Option<T> {
-        let number = match self.taken.next() {
-            Some(number) => number,
-            None => {
-                self.taken = self.counter.reserve(self.block);
-                self.taken.next()?
-            }
-        };
-        self.is_before_end(number).then_some(number)
+        let number = self.taken.next();
+        number.or_else(|| {
+            self.taken = self.counter.reserve_before(self.end, self.block);
+            self.taken.next()
+        })
     }
 }

@@ -4,15 +4,19 @@
 mod builder;
 mod integer;
 mod iter;
+mod range;
 
 use crate::controller::WindowController;
-use crate::error::{FenceError, LockError};
+use crate::error::{CreateError, FenceError, LockError};
 #[cfg(feature = "mpi")]
 pub use builder::CounterOf;
 pub use integer::Integer;
 pub use iter::{Reserved, UpTo, Values};
+use range::Range;
+pub(crate) use range::{Take, Taken};
+use std::any::type_name;
 use std::fmt;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A number that all ranks of a communicator count up: each value is given out once.
 ///
@@ -22,7 +26,9 @@ use std::sync::atomic::Ordering;
 /// No rank has to take part in what another one counts: the lowest rank of the root's node answers for it in its progress
 /// thread.
 ///
-/// Numbers of type `T` wrap around at its ends. It stays on the thread that made it. Dropping it is local.
+/// A counter that has given out the last number of `T` gives out no more: asking for one is an error, or a panic in the forms
+/// without one, and never a number that somebody had. (Of a type of 64 bits, it is at its end 2^62 away from its start.) It
+/// stays on the thread that made it. Dropping it is local.
 ///
 /// ```
 /// use mpisync::Counter;
@@ -39,6 +45,31 @@ pub struct Counter<T: Integer = i64> {
     base: WindowController,
     start: T,
     step: T,
+    range: Range,
+    /// The step, where it is small enough to be added without a look at where that leads.
+    small_step: Option<i64>,
+}
+
+/// Why a counter gave out no number.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CounterError {
+    /// There are not as many numbers left in the counter's type. Nothing was counted.
+    #[error(
+        "the counter has come to the end of `{type_name}`: from {start} in steps of {step} there are fewer numbers left than \
+         were asked for; count in a larger type, or up to an end (`Counter::up_to`)"
+    )]
+    UsedUp {
+        /// The type of its numbers.
+        type_name: &'static str,
+        /// Its first number.
+        start: i128,
+        /// Its step.
+        step: i128,
+    },
+    /// MPI was finalized.
+    #[error(transparent)]
+    Lock(#[from] LockError),
 }
 
 impl<T: Integer> Counter<T> {
@@ -49,11 +80,22 @@ impl<T: Integer> Counter<T> {
     }
 
     /// A counter of this process alone, with a start and a step of choice.
+    ///
+    /// # Panics
+    /// If `step` is 0.
+    #[track_caller]
     pub fn local_from(start: T, step: T) -> Self {
+        assert!(step != T::ZERO, "{}", CreateError::ZeroStep);
+        Self::on(WindowController::local(), start, step)
+    }
+
+    fn on(base: WindowController, start: T, step: T) -> Self {
         Counter {
-            base: WindowController::local(),
+            base,
             start,
             step,
+            range: Range::new(start, step),
+            small_step: Range::small_step(step),
         }
     }
 
@@ -61,17 +103,41 @@ impl<T: Integer> Counter<T> {
     /// root's node, and a round trip to it elsewhere.
     ///
     /// # Panics
-    /// If MPI is finalized.
+    /// Where [`try_next`](Self::try_next) would return an error: the numbers of `T` are used up, or MPI is finalized.
     #[inline]
     #[track_caller]
     pub fn next(&self) -> T {
-        self.add(self.step)
+        let next = self.try_next();
+        next.unwrap_or_else(|error| self.base.give_up(&error))
     }
 
-    /// What the counter was before `amount` was added to it, which may be negative. Not collective.
+    /// [`next`](Self::next) that tells of the end of the type, or of MPI, by an error. Not collective.
+    ///
+    /// # Errors
+    /// [`CounterError::UsedUp`], [`LockError::Finalized`].
+    ///
+    /// ```
+    /// use mpisync::Counter;
+    ///
+    /// let counter = Counter::<u8>::local_from(254, 1);
+    /// assert_eq!((counter.try_next(), counter.try_next()), (Ok(254), Ok(255)));
+    /// assert!(counter.try_next().is_err());
+    /// ```
+    #[inline]
+    pub fn try_next(&self) -> Result<T, CounterError> {
+        if let (Some(step), Some(word)) = (self.small_step, self.word_here()) {
+            self.base.check_usable()?;
+            let next = self.range.next(word, step);
+            return next.map_or_else(|| self.used_up(), |next| Ok(self.number(next)));
+        }
+        self.first_of(self.range.take(self.step, 1))
+    }
+
+    /// What the counter was before `amount` was added to it, which may be negative. The numbers in between are this rank's.
+    /// Not collective.
     ///
     /// # Panics
-    /// If MPI is finalized.
+    /// Where [`try_add`](Self::try_add) would return an error: there are not as many numbers in `T`, or MPI is finalized.
     #[inline]
     #[track_caller]
     pub fn add(&self, amount: T) -> T {
@@ -79,21 +145,19 @@ impl<T: Integer> Counter<T> {
         before.unwrap_or_else(|error| self.base.give_up(&error))
     }
 
-    /// [`add`](Self::add) that tells of the end of MPI by an error.
+    /// [`add`](Self::add) that tells of the end of the type, or of MPI, by an error. Not collective.
     ///
     /// # Errors
-    /// [`LockError::Finalized`].
+    /// [`CounterError::UsedUp`] where the counter would leave its type; it stays as it was. [`LockError::Finalized`].
     #[inline]
-    pub fn try_add(&self, amount: T) -> Result<T, LockError> {
-        self.base.check_usable()?;
-        let before = self.count(amount.to_bits());
-        Ok(T::from_bits(self.start.to_bits().wrapping_add(before)))
+    pub fn try_add(&self, amount: T) -> Result<T, CounterError> {
+        self.first_of(self.range.add(amount))
     }
 
     /// What the next rank to count will get, if nobody counts in between. Not collective.
     ///
     /// # Panics
-    /// If MPI is finalized.
+    /// If there is no such number, because those of `T` are used up, or MPI is finalized.
     #[track_caller]
     pub fn get(&self) -> T {
         self.add(T::ZERO)
@@ -102,7 +166,8 @@ impl<T: Integer> Counter<T> {
     /// Takes the next `count` numbers at once. Not collective.
     ///
     /// # Panics
-    /// If MPI is finalized.
+    /// Where [`try_reserve`](Self::try_reserve) would return an error: there are not as many numbers in `T`, or MPI is
+    /// finalized.
     ///
     /// ```
     /// # use mpisync::Counter;
@@ -113,13 +178,25 @@ impl<T: Integer> Counter<T> {
     /// ```
     #[track_caller]
     pub fn reserve(&self, count: u64) -> Reserved<T> {
-        let amount = self.step.to_bits().wrapping_mul(count);
-        let first = self.add(T::from_bits(amount));
-        Reserved::new(first, self.step, count)
+        let reserved = self.try_reserve(count);
+        reserved.unwrap_or_else(|error| self.base.give_up(&error))
+    }
+
+    /// [`reserve`](Self::reserve) that tells of the end of the type, or of MPI, by an error. Not collective.
+    ///
+    /// # Errors
+    /// [`CounterError::UsedUp`] where there are fewer than `count` numbers left; none of them is taken.
+    /// [`LockError::Finalized`].
+    pub fn try_reserve(&self, count: u64) -> Result<Reserved<T>, CounterError> {
+        if count == 0 {
+            return Ok(Reserved::none());
+        }
+        let first = self.first_of(self.range.take(self.step, count))?;
+        Ok(Reserved::new(first, self.step, count))
     }
 
     /// The numbers that this rank gets, one at a time, as long as they are before `end`: below it, or above it where the step
-    /// is negative. Each rank that comes to the end has counted a step beyond it.
+    /// is negative. Nothing is counted beyond the end, however many ranks come to it.
     ///
     /// # Panics
     /// `next` of the iterator, if MPI is finalized.
@@ -164,21 +241,83 @@ impl<T: Integer> Counter<T> {
         self.base.meet_to_close()
     }
 
+    /// Up to `count` numbers before `end`.
+    #[track_caller]
+    fn reserve_before(&self, end: T, count: u64) -> Reserved<T> {
+        let take = self.range.take(self.step, count);
+        self.reserve_some(take.before(self.start, end))
+    }
+
+    /// The next number, if there is one.
+    #[track_caller]
+    fn one_while_there_are(&self) -> Reserved<T> {
+        let take = self.range.take(self.step, 1);
+        self.reserve_some(take.while_there_are())
+    }
+
+    #[track_caller]
+    fn reserve_some(&self, take: Take) -> Reserved<T> {
+        match self.take(take) {
+            Ok(Taken { first, count }) => Reserved::new(self.number(first), self.step, count),
+            Err(error) => self.base.give_up(&error),
+        }
+    }
+
     #[inline]
-    fn count(&self, amount: u64) -> u64 {
+    fn first_of(&self, take: Take) -> Result<T, CounterError> {
+        self.take(take).map(|taken| self.number(taken.first))
+    }
+
+    #[inline]
+    fn take(&self, take: Take) -> Result<Taken, CounterError> {
+        self.base.check_usable()?;
+        let taken = match self.word_here() {
+            Some(word) => take.from(word),
+            None => self.take_at_home(take),
+        };
+        taken.map_or_else(|| self.used_up(), Ok)
+    }
+
+    #[cfg(feature = "mpi")]
+    fn take_at_home(&self, take: Take) -> Option<Taken> {
+        let tier = self.base.tier().expect("there are other nodes");
+        tier.count_at_home(self.base.block(), take)
+    }
+
+    #[cfg(not(feature = "mpi"))]
+    fn take_at_home(&self, _: Take) -> Option<Taken> {
+        unreachable!("a process alone has the number")
+    }
+
+    /// The number this far from the start.
+    #[inline]
+    fn number(&self, distance: i64) -> T {
+        T::from_bits(self.start.to_bits().wrapping_add(distance as u64))
+    }
+
+    #[cold]
+    fn used_up<R>(&self) -> Result<R, CounterError> {
+        Err(CounterError::UsedUp {
+            type_name: type_name::<T>(),
+            start: self.start.widen(),
+            step: self.step.widen(),
+        })
+    }
+
+    /// The word that ranks count in: how far the counter is from its start. None where it is on another node.
+    #[inline]
+    fn word_here(&self) -> Option<&AtomicU64> {
         #[cfg(feature = "mpi")]
         if let Some(tier) = self.base.tier()
             && tier.home != tier.hub.node()
         {
-            return tier.count_at_home(self.base.block(), amount);
+            return None;
         }
-        // AcqRel: who gets a number sees what those before it had done.
-        let number = &self.base.block().shelf()[0];
-        number.fetch_add(amount, Ordering::AcqRel)
+        Some(&self.base.block().shelf()[0])
     }
 }
 
-/// The numbers that this rank gets, without end.
+/// The numbers that this rank gets, to the end of their type.
 impl<'a, T: Integer> IntoIterator for &'a Counter<T> {
     type Item = T;
     type IntoIter = Values<'a, T>;
@@ -193,8 +332,8 @@ impl<T: Integer> fmt::Debug for Counter<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let is_here = self.base.nodes() == 1;
         let value = is_here.then(|| {
-            let counted = self.base.block().shelf()[0].load(Ordering::Relaxed);
-            T::from_bits(self.start.to_bits().wrapping_add(counted))
+            let distance = self.base.block().shelf()[0].load(Ordering::Relaxed);
+            self.number(distance as i64)
         });
         f.debug_struct("Counter")
             .field("name", &self.base.name())

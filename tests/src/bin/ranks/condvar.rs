@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 use mpi::topology::Color;
 use mpi::traits::*;
 use mpisync::sync::Wake;
-use mpisync::{Condvar, Counter, CreateError, Equivalence, IntraCommunicator, Mutex, Transport};
+use mpisync::{
+    Condvar, Counter, CreateError, Equivalence, IntraCommunicator, LockError, Mutex, Transport,
+};
 use mpisync_tests::job::{Case, Job};
 use mpisync_tests::panics::expect_panic;
 use mpisync_tests::rng::Rng;
@@ -26,8 +28,8 @@ pub const CASES: &[Case] = &[
     ("condvar_ping_pong", condvar_ping_pong),
     ("condvar_guards_a_buffer", condvar_guards_a_buffer),
     (
-        "condvar_wants_the_outer_guard",
-        condvar_wants_the_outer_guard,
+        "condvar_refuses_to_wait_alone",
+        condvar_refuses_to_wait_alone,
     ),
     ("condvar_line_closes_up", condvar_line_closes_up),
     ("condvar_roots", condvar_roots),
@@ -398,24 +400,22 @@ fn condvar_guards_a_buffer(job: &Job) {
     assert_eq!((buffer.put, buffer.taken), (all, all));
 }
 
-/// A guard inside another one cannot let the mutex go. The outer one still has it.
-fn condvar_wants_the_outer_guard(job: &Job) {
-    let mut mutex = Mutex::with_value(&job.world, 0u32).unwrap();
-    let condvar = made(job, 0);
-    let mut guard = mutex.lock();
-    let words = expect_panic(|| drop(condvar.wait(guard.reborrow())));
-    assert!(words.contains("another guard of this rank"), "{words}");
-    assert!(words.contains(file!()), "{words}");
+/// On a communicator of one rank nobody can notify it, so it is not let wait without end.
+fn condvar_refuses_to_wait_alone(job: &Job) {
+    let alone = job
+        .world
+        .split_by_color(Color::with_value(job.rank))
+        .unwrap();
+    let mut mutex = Mutex::with_value(&alone, 0u32).unwrap();
+    let condvar = Condvar::new(&alone).unwrap();
+    let words = expect_panic(|| drop(condvar.wait(mutex.lock())));
+    assert!(words.contains("nobody can notify it"), "{words}");
+    let error = condvar.wait_timeout(mutex.lock(), Duration::MAX).err();
+    assert_eq!(error, Some(LockError::Alone));
     let limit = Duration::from_millis(1);
-    expect_panic(|| drop(condvar.wait_timeout(guard.reborrow(), limit)));
-    expect_panic(|| drop(condvar.wait_while(guard.reborrow(), |_| true)));
-    alone(job);
-    *guard += 1;
-    let (guard, _) = condvar.wait_timeout(guard, limit).unwrap();
-    drop(guard);
-    job.world.barrier();
-    assert_eq!(*mutex.lock(), job.size as u32);
-    assert_eq!(condvar.notify_all(), 0);
+    let (_, wake) = condvar.wait_timeout(mutex.lock(), limit).unwrap();
+    assert_eq!(wake, Wake::TimedOut);
+    assert!(mutex.try_lock().is_some());
 }
 
 /// Who gave up is passed over.

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering::SeqCst;
 
 use mpi::topology::Color;
 use mpi::traits::*;
-use mpisync::sync::Integer;
+use mpisync::sync::{CounterError, Integer};
 use mpisync::{Counter, CreateError, Transport, WindowController};
 use mpisync_tests::job::{Case, Job};
 
@@ -12,6 +12,7 @@ pub const CASES: &[Case] = &[
     ("counter_counts", counter_counts),
     ("counter_starts_and_steps", counter_starts_and_steps),
     ("counter_types", counter_types),
+    ("counter_ends_near_its_type", counter_ends_near_its_type),
     ("counter_roots", counter_roots),
     ("counter_shares_work", counter_shares_work),
     ("counter_adds_anything", counter_adds_anything),
@@ -79,28 +80,64 @@ fn counter_starts_and_steps(job: &Job) {
     }
 }
 
-/// Each type counts to its end and around it.
+/// Each type counts to its end, and no further however often ranks ask.
 fn counter_types(job: &Job) {
-    fn around<T: Integer>(job: &Job, last: T, first: T) {
-        let counter = Counter::<T>::builder(&job.world)
-            .start(last)
-            .build()
-            .unwrap();
-        if job.rank == job.size - 1 {
-            assert_eq!((counter.next(), counter.next()), (last, first));
+    fn to_the_end<T: Integer + Into<i128>>(job: &Job, start: T, step: T) {
+        let builder = Counter::<T>::builder(&job.world).start(start).step(step);
+        let counter = builder.root(job.size - 1).build().unwrap();
+        let number = |number: T| ((number.into() - start.into()) / step.into()) as usize;
+        loop {
+            match counter.try_next() {
+                Ok(next) => mark(job, number(next)),
+                Err(CounterError::UsedUp { .. }) => break,
+                Err(error) => panic!("{error}"),
+            }
+        }
+        all_marked(job, 20);
+        for _ in 0..300 {
+            assert!(counter.try_next().is_err() && counter.try_reserve(2).is_err());
+            assert_eq!((&counter).into_iter().next(), None);
         }
         job.world.barrier();
     }
-    around(job, i8::MAX, i8::MIN);
-    around(job, i16::MAX, i16::MIN);
-    around(job, i32::MAX, i32::MIN);
-    around(job, i64::MAX, i64::MIN);
-    around(job, isize::MAX, isize::MIN);
-    around(job, u8::MAX, 0);
-    around(job, u16::MAX, 0);
-    around(job, u32::MAX, 0);
-    around(job, u64::MAX, 0);
-    around(job, usize::MAX, 0);
+    to_the_end(job, i8::MAX - 19, 1);
+    to_the_end(job, i16::MAX - 19, 1);
+    to_the_end(job, i32::MAX - 19, 1);
+    to_the_end(job, i64::MAX - 19, 1);
+    to_the_end(job, u8::MAX - 19, 1);
+    to_the_end(job, u16::MAX - 19, 1);
+    to_the_end(job, u32::MAX - 19, 1);
+    to_the_end(job, u64::MAX - 19, 1);
+    to_the_end(job, i8::MIN + 19, -1);
+    to_the_end(job, i64::MIN + 19, -1);
+    to_the_end(job, i8::MIN + 3, 13);
+    to_the_end(job, i64::MAX - 19 * (1 << 40), 1 << 40);
+}
+
+/// Many ranks come to an end that is near that of the type. Each number before it is there once.
+fn counter_ends_near_its_type(job: &Job) {
+    for block in [1, 7, 100, u64::MAX] {
+        for root in [0, job.size - 1] {
+            let builder = Counter::<u8>::builder(&job.world).root(root);
+            let counter = builder.build().unwrap();
+            for _ in 0..3 {
+                for number in counter.up_to_by(250, block) {
+                    mark(job, number.into());
+                }
+            }
+            all_marked(job, 250);
+            assert_eq!(counter.get(), 250, "nothing is counted beyond the end");
+            job.world.barrier();
+            let down = Counter::<i8>::builder(&job.world).start(127).step(-3);
+            let down = down.root(root).build().unwrap();
+            for number in down.up_to_by(-127, block) {
+                mark(job, ((127 - i32::from(number)) / 3) as usize);
+            }
+            all_marked(job, 85);
+            assert_eq!(down.get(), -128);
+            job.world.barrier();
+        }
+    }
 }
 
 fn counter_roots(job: &Job) {
@@ -135,8 +172,7 @@ fn counter_shares_work(job: &Job) {
             mark(job, task as usize);
         }
         all_marked(job, TASKS);
-        let beyond = u64::from(counter.get());
-        assert!(beyond >= TASKS as u64 && beyond < TASKS as u64 + block * (1 + job.size as u64));
+        assert_eq!(counter.get(), TASKS as u32);
     }
     let counter = Counter::<i8>::builder(&job.world)
         .start(50)
@@ -239,6 +275,9 @@ fn counter_arguments_differ(job: &Job) {
             "{error}"
         );
     }
+    let error = Counter::<u8>::builder(&job.world).step(0).build();
+    let error = error.expect_err("it would give out one number only");
+    assert!(matches!(error, CreateError::ZeroStep), "{error}");
     if job.size == 1 {
         return;
     }

@@ -17,6 +17,7 @@ mod fairness;
 mod fences;
 mod guarded;
 mod launcher;
+mod leaks;
 mod lifetime;
 mod macros;
 mod mismatch;
@@ -63,6 +64,7 @@ fn main() {
         fairness::CASES,
         fences::CASES,
         launcher::CASES,
+        leaks::CASES,
         lifetime::CASES,
         macros::CASES,
         mismatch::CASES,

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use mpi::topology::Color;
 use mpi::traits::*;
+use mpisync::sync::ReborrowedMutexGuard;
 use mpisync::{Counter, CreateError, Equivalence, LockError, Mutex, Transport, WindowController};
 use mpisync_tests::job::{Case, Job};
 use mpisync_tests::scratch::until;
@@ -255,7 +256,7 @@ fn mutex_is_kept_for_who_waits(job: &Job) {
 }
 
 fn mutex_nests(job: &Job) {
-    fn deeper(job: &Job, mut guard: mpisync::MutexGuard<'_, u64>, depth: u32) {
+    fn deeper(job: &Job, mut guard: ReborrowedMutexGuard<'_, u64>, depth: u32) {
         *guard += 1;
         alone(job);
         if depth > 0 {

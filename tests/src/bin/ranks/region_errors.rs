@@ -4,7 +4,10 @@ use std::fmt::Debug;
 
 use mpi::traits::*;
 use mpisync::ndarray::{Array2, ArrayD, Ix2, IxDyn};
-use mpisync::{CreateError, FenceError, MemoryLimit, Region, RegionError, WindowController};
+use mpisync::{
+    Counter, CreateError, FenceError, MemoryLimit, OnceShared, Region, RegionError, RemoteChannel,
+    WindowController,
+};
 use mpisync_tests::job::{Case, Job};
 
 pub const CASES: &[Case] = &[
@@ -17,6 +20,7 @@ pub const CASES: &[Case] = &[
     ("region_arguments_differ", region_arguments_differ),
     ("region_shapes_that_cannot_be", region_shapes_that_cannot_be),
     ("region_without_room", region_without_room),
+    ("region_beyond_the_file_size", region_beyond_the_file_size),
     ("region_from_no_root", region_from_no_root),
     (
         "region_made_in_different_ways",
@@ -246,8 +250,6 @@ fn region_shapes_that_cannot_be(job: &Job) {
         let right = matches!(error, CreateError::OtherRank { rank, .. } if rank == job.size - 1);
         assert!(right, "{error:?}");
     }
-    let error = Region::<f64, Ix2>::new(&job.world, [3, 4, 5]).expect_err("three dimensions");
-    assert!(matches!(error, CreateError::Dimensions { expected: 2, .. }));
     let builder = Region::<f64>::builder(&job.world, [3]).master(job.size);
     let error = builder.build().expect_err("no rank");
     assert!(matches!(error, CreateError::MasterOutOfRange { .. }));
@@ -279,6 +281,64 @@ fn region_without_room(job: &Job) {
     let mut region = Region::<u8>::new(&job.world, [1 << 20]).unwrap();
     region.update(|items| items.fill(1)).unwrap();
     assert!(region.read().iter().all(|item| *item == 1));
+}
+
+/// To the kernel shared memory is a file. It would kill a rank that makes a longer one than it may.
+fn region_beyond_the_file_size(job: &Job) {
+    const LIMIT: u64 = 1 << 20;
+    let comm = job.world.duplicate();
+    let old = mpisync::sync(&comm).unwrap();
+    let limits = file_size_limit(LIMIT);
+    let beyond = |error: CreateError, least: u64| match error {
+        CreateError::NoRoom {
+            asked,
+            available: LIMIT,
+            limit: MemoryLimit::FileSize,
+            ..
+        } => assert!(asked >= least, "{asked} bytes"),
+        error => panic!("{error:?}"),
+    };
+    // A rank that is alone on its node has its items to itself.
+    if job.size > 1 && old.nodes() == 1 {
+        let error = Region::<u8>::new(&comm, [8 << 20]).expect_err("a long file");
+        beyond(error, 8 << 20);
+        let error = Region::<u8>::new(&comm, [LIMIT as usize + 1]).expect_err("one byte more");
+        beyond(error, LIMIT + 1);
+        let mut region = Region::<u8>::new(&comm, [LIMIT as usize]).unwrap();
+        region.update(|items| items.fill(1)).unwrap();
+    }
+    // What objects are made of grows by files too.
+    let builder = OnceShared::<Vec<u8>>::builder(&comm).capacity(4 << 20);
+    beyond(builder.build().expect_err("a long file"), 4 << 20);
+    if job.size > 1 && old.nodes() == 1 {
+        let error = RemoteChannel::<[u64; 64]>::new(&comm, 10_000).expect_err("a long file");
+        beyond(error, 512 * 10_000);
+    }
+    assert!(Counter::<u64>::new(&comm).is_ok());
+    set_file_size_limit(limits);
+    assert!(Region::<u8>::new(&comm, [8 << 20]).is_ok());
+}
+
+/// Sets the largest size of a file for this process, up to its hard limit; the limits before.
+fn file_size_limit(bytes: u64) -> libc::rlimit {
+    let mut before = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: it writes to the place that it is given.
+    let got = unsafe { libc::getrlimit(libc::RLIMIT_FSIZE, &raw mut before) };
+    assert_eq!(got, 0, "the limits are known");
+    set_file_size_limit(libc::rlimit {
+        rlim_cur: bytes,
+        ..before
+    });
+    before
+}
+
+fn set_file_size_limit(limits: libc::rlimit) {
+    // SAFETY: it reads from the place that it is given.
+    let set = unsafe { libc::setrlimit(libc::RLIMIT_FSIZE, &raw const limits) };
+    assert_eq!(set, 0, "up to the hard limit it may be set");
 }
 
 fn region_from_no_root(job: &Job) {

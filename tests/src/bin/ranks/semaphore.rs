@@ -22,6 +22,7 @@ pub const CASES: &[Case] = &[
     ("semaphore_line_closes_up", semaphore_line_closes_up),
     ("semaphore_tries", semaphore_tries),
     ("semaphore_times_out", semaphore_times_out),
+    ("semaphore_refuses_itself", semaphore_refuses_itself),
     ("semaphore_is_bounded", semaphore_is_bounded),
     ("semaphore_grows", semaphore_grows),
     ("semaphore_signals", semaphore_signals),
@@ -283,6 +284,38 @@ fn semaphore_times_out(job: &Job) {
     assert!(semaphore.try_acquire_many(3).is_none());
     let words = expect_panic(|| semaphore.acquire_many(3));
     assert!(words.contains("3 permits were asked for"), "{words}");
+}
+
+/// A rank that holds what it waits for would wait for itself.
+fn semaphore_refuses_itself(job: &Job) {
+    let size = job.size as u32;
+    for root in [0, job.size - 1] {
+        let semaphore = made(job, size + 1, root);
+        let mine = semaphore.acquire();
+        let error = semaphore.acquire_many_timeout(size + 1, Duration::MAX);
+        let here = |asked, held| SemaphoreError::HeldHere {
+            asked,
+            held,
+            most: size + 1,
+        };
+        assert_eq!(error.unwrap_err(), here(size + 1, 1));
+        let words = expect_panic(|| semaphore.acquire_many(size + 1));
+        assert!(words.contains("this rank holds 1 of"), "{words}");
+        job.world.barrier();
+        // The others give theirs back, so that this can be had.
+        drop(mine);
+        let _all_others = semaphore.acquire_many_timeout(size, SOON).unwrap();
+        if size > 1 {
+            let error = semaphore.acquire_many_timeout(2, Duration::MAX);
+            assert_eq!(error.unwrap_err(), here(2, size));
+        }
+    }
+    let alone = job.world.split_by_color(Color::with_value(job.rank));
+    let alone = alone.unwrap();
+    let builder = Semaphore::builder(&alone, 0).unbounded();
+    let signal = builder.build().unwrap();
+    let error = signal.acquire_timeout(Duration::MAX).unwrap_err();
+    assert_eq!(error, SemaphoreError::Alone { asked: 1, free: 0 });
 }
 
 /// What one rank forgets another one releases, and no more than that.

@@ -1,0 +1,11 @@
+// A slice as the shape of a region of two dimensions: write `[shape[0], shape[1]]`, or make a `Region<f64>`, which takes any.
+use mpisync::Region;
+use mpisync::ndarray::Ix2;
+
+fn make(shape: &[usize]) -> Region<f64, Ix2> {
+    Region::local(shape).unwrap()
+}
+
+fn main() {
+    make(&[2, 3]);
+}
