@@ -266,7 +266,7 @@ pub enum CreateError {
     )]
     NoTasks,
     /// A batch cannot have that many tasks.
-    #[error("a batch cannot have {tasks} tasks; it has {most} at most")]
+    #[error("a batch cannot have {tasks} tasks; it has {most} at most, so run several as one task")]
     TooManyTasks {
         /// How many were asked for.
         tasks: usize,

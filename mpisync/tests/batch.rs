@@ -2,9 +2,9 @@
 
 #![cfg(not(loom))]
 
-use mpisync::Batch;
 use mpisync::batch::directory::{Claimed, Directory, DirectoryError, Options};
 use mpisync::batch::{Again, BatchError, State, Summary};
+use mpisync::{Batch, CreateError};
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -502,4 +502,106 @@ fn what_others_do_is_seen() {
     assert_eq!(batch.state(1).expect("a state"), State::Failed);
     let ended = batch.wait_all().expect("a summary");
     assert_eq!((ended.done, ended.failed), (2, 1));
+}
+
+/// A task keeps its name, and so its state, whatever their number.
+#[test]
+fn numbers_keep_their_folders() {
+    let scratch = Scratch::new("numbers");
+    let tasks = |tasks| {
+        let mut batch = on(&scratch.0, tasks);
+        let had: Vec<usize> = run_all(&mut batch, NO).iter().map(|had| had.0).collect();
+        had
+    };
+    assert_eq!(tasks(3), [0, 1, 2]);
+    assert_eq!(tasks(10), [3, 4, 5, 6, 7, 8, 9]);
+    assert_eq!(tasks(12), [10, 11]);
+    assert_eq!(tasks(101).len(), 89);
+    assert_eq!(tasks(5), []);
+    let batch = on(&scratch.0, 101);
+    let names = [0, 9, 10, 100].map(|task| batch.name(task).expect("a name"));
+    assert_eq!(names, ["0", "9", "10", "100"]);
+    drop(batch);
+
+    let wide = Scratch::new("wide");
+    drop(on(&wide.0, 20));
+    let mut batch = on(&wide.0, 5);
+    assert_eq!(batch.name(4).expect("a name"), "04");
+    assert_eq!(run_all(&mut batch, NO).len(), 5);
+    drop(batch);
+    assert_eq!(run_all(&mut on(&wide.0, 101), NO).len(), 96);
+    assert_eq!(wide.read("100"), "DONE\n");
+
+    // Both are there, as they were once made.
+    fs::create_dir(wide.0.join("0")).expect("there is room");
+    fs::write(wide.state("0"), "OPEN\n").expect("written");
+    let error = Batch::local().tasks(5).state_dir(&wide.0).build();
+    let error = error.expect_err("which are meant?");
+    let words = error.to_string();
+    assert!(
+        matches!(
+            error,
+            BatchError::Directory(DirectoryError::Numbering {
+                one: 1,
+                other: 2,
+                ..
+            })
+        ),
+        "{words}"
+    );
+    assert!(words.contains("`names`"), "{words}");
+    let names = ["0", "1"];
+    let builder = Batch::local().names(names).state_dir(&wide.0);
+    drop(builder.build().expect("these are meant"));
+}
+
+#[test]
+fn there_are_not_more_tasks_than_there_can_be() {
+    let scratch = Scratch::new("many");
+    for (tasks, has_directory, most) in [
+        (usize::MAX, false, Batch::MAX_TASKS),
+        (Batch::MAX_TASKS + 1, false, Batch::MAX_TASKS),
+        (usize::MAX, true, Directory::MAX_TASKS),
+        (Directory::MAX_TASKS + 1, true, Directory::MAX_TASKS),
+    ] {
+        let builder = Batch::local().tasks(tasks);
+        let builder = match has_directory {
+            true => builder.state_dir(&scratch.0),
+            false => builder,
+        };
+        let error = builder.build().expect_err("too many");
+        assert!(
+            matches!(
+                error,
+                BatchError::Create(CreateError::TooManyTasks { tasks: told, most: limit })
+                    if (told, limit) == (tasks, most)
+            ),
+            "{error:?}"
+        );
+    }
+    assert!(!scratch.0.exists());
+    let start = std::time::Instant::now();
+    let mut batch = Batch::local()
+        .tasks(Batch::MAX_TASKS)
+        .build()
+        .expect("a batch");
+    let task = batch.next_task().expect("no error").expect("a task");
+    assert_eq!(task.index(), 0);
+    task.done().expect("done");
+    assert!(start.elapsed() < std::time::Duration::from_secs(20));
+}
+
+#[test]
+fn a_job_that_would_be_dead_at_once_is_refused() {
+    let scratch = Scratch::new("dead");
+    let builder = Batch::local().tasks(40).state_dir(&scratch.0);
+    let error = builder.stale_after(std::time::Duration::ZERO).build();
+    let error = error.expect_err("it would be dead at once");
+    assert!(
+        matches!(
+            error,
+            BatchError::Directory(DirectoryError::StaleAfter { .. })
+        ),
+        "{error:?}"
+    );
 }

@@ -343,3 +343,79 @@ fn a_reader_that_goes_away_is_no_error() {
         assert_eq!(told.errors, "");
     }
 }
+
+#[test]
+fn what_looks_alive_and_is_gone_is_set_back_by_force() {
+    let survey = Survey::of(&[State::Open, State::Failed]);
+    let job = survey.job();
+    let claim = claim(&job, 0);
+    // Its host's clock was wrong, and it gives no heartbeat any more.
+    let file = fs::File::open(survey.0.join("t0/claim.1")).expect("it is there");
+    let ahead = std::time::SystemTime::now() + Duration::from_secs(1_000_000);
+    file.set_modified(ahead).expect("it is one's own");
+    let told = survey.run(&["reset", "--running"]).expect(3);
+    assert!(told.errors.contains("reset --force"), "{}", told.errors);
+    let dry = ["reset", "--running", "--force", "--dry-run"];
+    let told = survey.run(&dry).expect(0);
+    assert_eq!(told.out, "t0\n1 would be set to OPEN, 0 left alone\n");
+    assert_eq!(survey.state(0), State::Running);
+    let told = survey.run(&["reset", "--running", "--force"]).expect(0);
+    assert_eq!(told.out, "1 set to OPEN, 0 left alone\n");
+    assert_eq!(survey.state(0), State::Open);
+    claim.settle(State::Done, None).expect_err("it is lost");
+}
+
+/// Nothing that waits, nothing that is read without end, nothing that leads elsewhere.
+#[test]
+fn strange_files_hold_nobody_up() {
+    let survey = Survey::of(&[State::Open, State::Running, State::Failed, State::Done]);
+    let fifo = |file: &str| {
+        let path = survey.0.join(file);
+        let _there_may_be_none = fs::remove_file(&path);
+        let made = Command::new("mkfifo").arg(path).status();
+        assert!(made.expect("there is mkfifo").success());
+    };
+    fifo("t0/state");
+    fifo("t1/claim.1");
+    fifo("t2/reason");
+    for arguments in [
+        &["status"][..],
+        &["status", "--json"],
+        &["list", "--reasons"],
+        &["reset", "--failed"],
+    ] {
+        let mut program = program(&survey.0, arguments);
+        program.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = program.spawn().expect("the program is there");
+        let start = std::time::Instant::now();
+        while child.try_wait().expect("a child").is_none() {
+            assert!(start.elapsed() < Duration::from_secs(20), "{arguments:?}");
+            thread::sleep(Duration::from_millis(5));
+        }
+        let told = Told::from(child.wait_with_output().expect("it has ended"));
+        assert!(told.out.contains("regular file") || arguments[0] == "reset");
+    }
+    assert_eq!(survey.state(2), State::Open);
+}
+
+#[test]
+fn names_do_nothing_to_a_terminal() {
+    let survey = Survey::of(&[State::Done]);
+    let name = "a\u{1b}[2J\u{9b}m\nb";
+    fs::create_dir(survey.0.join(name)).expect("there is room");
+    survey.write(&format!("{name}/state"), "\u{1b}[2J\n");
+    let missing = format!("no\u{1b}[2J{name}");
+    for arguments in [
+        &["status"][..],
+        &["status", "--json"],
+        &["list", "--reasons"],
+        &["reset", name, "--dry-run"],
+        &["reset", &missing],
+    ] {
+        let told = survey.run(arguments);
+        for text in [&told.out, &told.errors] {
+            let is_meant = |char: char| char.is_control() && char != '\n' && char != '\t';
+            assert!(!text.contains(is_meant), "{arguments:?}: {text:?}");
+        }
+    }
+}

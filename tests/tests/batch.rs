@@ -49,6 +49,15 @@ mpisync_tests::on_ranks!(directories on [1, 2, 3, 4]:
     "batch_directory_from_pshmem",
 );
 
+mpisync_tests::on_ranks!(trouble on [1, 2, 4]:
+    "batch_directory_is_another_one_elsewhere",
+    "batch_leaves_tasks_to_who_can_write",
+    "batch_outcome_that_cannot_be_written",
+    "batch_for_each_ends_where_nothing_can_be_written",
+    "batch_numbers_keep_their_folders",
+    "batch_options_that_cannot_be",
+);
+
 mpisync_tests::on_ranks!(many on [4]:
     "batches_come_and_go",
     "batch_of_a_million_tasks",

@@ -1,6 +1,8 @@
 //! Making batches.
 
-use super::directory::{Directory, Options};
+#[cfg(feature = "mpi")]
+use super::directory::DirectoryError;
+use super::directory::{self, Directory, Options};
 use super::worker::Worker;
 use super::{Batch, BatchError, State, panics};
 #[cfg(feature = "mpi")]
@@ -10,8 +12,13 @@ use crate::error::CreateError;
 use crate::ledger::Ledger;
 use crate::memory::annex::Annex;
 use crate::memory::ledger::Table;
+use crate::memory::mapping::Mapping;
+use crate::memory::topology::Topology;
 use crate::memory::words::ledger::Entry;
+#[cfg(feature = "mpi")]
+use serde::{Deserialize, Serialize};
 use std::cell::{Cell, RefCell};
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,6 +59,10 @@ pub struct BatchBuilder<On> {
 pub struct Alone;
 
 impl Batch {
+    /// The most tasks that a batch can have. They take 115 MB on the root's node then, and seconds to make; with a state
+    /// directory there may be [fewer](Directory::MAX_TASKS). Who has more runs several as one.
+    pub const MAX_TASKS: usize = 100_000_000;
+
     /// Begins to make a batch of this process alone, which is its only worker. Needs no MPI, neither to run nor (without the
     /// feature `mpi`) to build.
     pub fn local() -> BatchBuilder<Alone> {
@@ -74,6 +85,9 @@ impl<On> BatchBuilder<On> {
     }
 
     /// So many tasks, whose names are their numbers, with leading zeros: of 200 tasks `000` to `199`. The same on all ranks.
+    ///
+    /// Where the state directory has such tasks already, their names have as many digits as those have, so that a task keeps its
+    /// state when there are more tasks, or fewer, than before: ten tasks `0` to `9` become eleven by the task `10`.
     pub fn tasks(mut self, count: usize) -> Self {
         self.tasks = Some(count);
         self.names = None;
@@ -112,15 +126,16 @@ impl<On> BatchBuilder<On> {
     }
 
     /// After how long without a sign of life a job that runs a task is taken to have died; two minutes if not said. The same on
-    /// all ranks, and in all jobs that work on one state directory. Longer than a file server may be away.
+    /// all ranks, and in all jobs that work on one state directory. Longer than a file server may be away, and
+    /// [`Options::LEAST_STALE_AFTER`] at least.
     pub fn stale_after(mut self, time: Duration) -> Self {
         self.options = self.options.stale_after(time);
         self
     }
 
-    /// Whether a task whose state cannot be read or written is an error of [`build`](Self::build) or
-    /// [`next_task`](Batch::next_task); false if not said: then it is left alone, and among [`Batch::problems`]. The same on all
-    /// ranks.
+    /// Whether a task in whose folder something is wrong, so that its state cannot be read or written, is an error of
+    /// [`build`](Self::build) or [`next_task`](Batch::next_task); false if not said: then it is left alone, and among
+    /// [`Batch::problems`]. The same on all ranks. A file system in trouble is an error either way.
     pub fn strict(mut self, strict: bool) -> Self {
         self.is_strict = strict;
         self
@@ -132,6 +147,16 @@ impl<On> BatchBuilder<On> {
         self
     }
 
+    /// An error if there are more tasks than there can be.
+    fn too_many(&self) -> Option<CreateError> {
+        let most = match self.directory {
+            Some(_) => Directory::MAX_TASKS,
+            None => Batch::MAX_TASKS,
+        };
+        let tasks = self.count();
+        (tasks > most).then_some(CreateError::TooManyTasks { tasks, most })
+    }
+
     /// How many tasks there are.
     fn count(&self) -> usize {
         self.tasks.unwrap_or(0)
@@ -140,6 +165,7 @@ impl<On> BatchBuilder<On> {
     /// The batch on these words, in which all tasks are open.
     fn make(self, base: WindowController, ledger: Option<Ledger<Table>>, worker: Worker) -> Batch {
         panics::watch();
+        let last = self.count().saturating_sub(1);
         Batch {
             base,
             ledger: ledger.map(Arc::new),
@@ -148,6 +174,7 @@ impl<On> BatchBuilder<On> {
             directory: None,
             is_strict: self.is_strict,
             problems: RefCell::default(),
+            digits: last.max(1).ilog10() as usize + 1,
             hand: None,
             round: 0,
             next_sweep: Cell::new(None),
@@ -182,15 +209,24 @@ impl Beginning {
             (None, None) => return Ok(()),
             (Some(states), None) => states,
             (None, Some(path)) => {
+                let are_numbers = batch.names.is_none();
+                if are_numbers {
+                    batch.digits = directory::digits(&path, batch.digits)?;
+                }
                 let directory = Directory::create(path, &folders(batch), self.options)?;
+                if are_numbers {
+                    // Another job may have begun with another number of tasks at the same moment.
+                    directory::digits(directory.root(), batch.digits)?;
+                }
                 let mut states = Vec::with_capacity(batch.tasks);
-                for state in directory.states() {
+                for (task, state) in directory.states().into_iter().enumerate() {
                     states.push(match state {
                         Ok(state) => state,
-                        Err(error) => {
-                            batch.note_problem(error)?;
+                        Err(error) if directory.is_flaw(task, &error) => {
+                            batch.note_problem(task, error)?;
                             State::Invalid
                         }
+                        Err(error) => return Err(error.into()),
                     });
                 }
                 batch.directory = Some(directory);
@@ -209,16 +245,30 @@ impl Beginning {
             }
         }
         // What runs for all that its state says may be that of a job that has died.
-        batch.look_after_others();
-        Ok(())
+        batch.look_after_others().map(drop)
     }
 
-    /// On the other ranks, when the root has done that.
+    /// On the other ranks, when the root has done that: looks whether the directory is the same here.
     #[cfg(feature = "mpi")]
-    fn follow(self, batch: &mut Batch) {
-        let directory = self.directory;
-        batch.directory = directory.map(|path| Directory::join(path, folders(batch), self.options));
+    fn follow(self, batch: &mut Batch, begun: Begun) -> Result<(), DirectoryError> {
+        batch.digits = begun.digits;
+        let Some(path) = self.directory else {
+            return Ok(());
+        };
+        let directory = Directory::join(path, folders(batch), self.options);
+        let seen = begun.sign.map_or(Ok(()), |word| directory.check_sign(word));
+        batch.directory = Some(directory);
+        seen
     }
+}
+
+/// What the root tells the others when it has begun.
+#[cfg(feature = "mpi")]
+#[derive(Clone, Copy, Serialize, Deserialize)]
+struct Begun {
+    digits: usize,
+    /// The word of the sign by which they know the state directory.
+    sign: Option<u64>,
 }
 
 /// The names of the tasks' folders.
@@ -226,30 +276,34 @@ fn folders(batch: &Batch) -> Arc<[String]> {
     match &batch.names {
         Some(names) => Arc::clone(names),
         None => (0..batch.tasks)
-            .map(|task| number(task, batch.tasks))
+            .map(|task| number(task, batch.digits))
             .collect(),
     }
 }
 
-/// The name of a task that was given none.
-pub(super) fn number(task: usize, tasks: usize) -> String {
-    let width = tasks.saturating_sub(1).max(1).ilog10() as usize + 1;
-    format!("{task:0width$}")
+/// The name of a task that was given none, of so many digits at least.
+pub(super) fn number(task: usize, digits: usize) -> String {
+    format!("{task:0digits$}")
 }
 
 impl BatchBuilder<Alone> {
     /// Makes it.
     ///
     /// # Errors
-    /// [`CreateError::NoTasks`], [`BatchError::Directory`], [`BatchError::States`], [`BatchError::StatesAndDirectory`].
+    /// [`CreateError::NoTasks`], [`CreateError::TooManyTasks`] and no memory for them, [`BatchError::Directory`],
+    /// [`BatchError::States`], [`BatchError::StatesAndDirectory`].
     pub fn build(mut self) -> Result<Batch, BatchError> {
         if self.tasks.is_none() {
             return Err(CreateError::NoTasks.into());
         }
+        if let Some(error) = self.too_many() {
+            return Err(error.into());
+        }
         let beginning = self.beginning();
         let tasks = self.count();
-        let base = WindowController::local_with(&Annex::Ledger { root: 0, tasks })
-            .named(self.name.clone());
+        let annex = Annex::Ledger { root: 0, tasks };
+        check_memory(annex.length(&Topology::one_node(0, 1)))?;
+        let base = WindowController::local_with(&annex).named(self.name.clone());
         let memory = Table::new(base.block(), tasks);
         let mut batch = self.make(base, Some(Ledger { memory }), Worker::alone());
         beginning.begin(&mut batch)?;
@@ -257,211 +311,18 @@ impl BatchBuilder<Alone> {
     }
 }
 
-#[cfg(feature = "mpi")]
-pub use with_mpi::OnComm;
-
-#[cfg(feature = "mpi")]
-mod with_mpi {
-    use super::{Batch, BatchBuilder, BatchError, Call, Layout, Ledger, Table, Worker};
-    use crate::communicator::IntraCommunicator;
-    use crate::controller::WindowController;
-    use crate::error::CreateError;
-    use crate::lock::cluster::standing::HANDOVERS;
-    use crate::memory::annex::Annex;
-    use crate::memory::cells::fingerprint;
-    use crate::memory::mpi::{self, Creation, Terms};
-    use crate::share::Post;
-    use crate::transport::{Asked, Transport};
-    use std::panic::Location;
-
-    /// A batch of a communicator; see [`BatchBuilder`].
-    #[derive(Debug)]
-    pub struct OnComm<'a, C> {
-        comm: &'a C,
-        root: i32,
-        layout: Layout,
-        asked: Asked,
-        anywhere: bool,
-    }
-
-    impl Batch {
-        /// The most tasks that a batch on a communicator can have.
-        pub const MAX_TASKS: usize = 1 << 31;
-
-        /// Begins to make a batch on `comm`, with workers of one rank if not said otherwise.
-        pub fn builder<C: IntraCommunicator>(comm: &C) -> BatchBuilder<OnComm<'_, C>> {
-            BatchBuilder::new(OnComm {
-                comm,
-                root: 0,
-                layout: Layout::Equal(1),
-                asked: Asked::default(),
-                anywhere: false,
-            })
-        }
-    }
-
-    impl<C: IntraCommunicator> BatchBuilder<OnComm<'_, C>> {
-        /// Workers of so many ranks each, in the order of the ranks; 1 if not said. It has to divide the number of ranks. The
-        /// same on all ranks.
-        pub fn worker_size(mut self, ranks: i32) -> Self {
-            self.on.layout = Layout::Equal(ranks);
-            self
-        }
-
-        /// Workers of these numbers of ranks, in the order of the ranks. All ranks have to be in one. The same on all ranks.
-        pub fn worker_sizes(mut self, ranks: impl IntoIterator<Item = i32>) -> Self {
-            self.on.layout = Layout::Sizes(ranks.into_iter().collect());
-            self
-        }
-
-        /// A worker on each node, of all its ranks. The same on all ranks.
-        pub fn worker_per_node(mut self) -> Self {
-            self.on.layout = Layout::Nodes;
-            self
-        }
-
-        /// The rank on whose node the states are, and that reads the state directory; rank 0 if not said. The same on all ranks.
-        pub fn root(mut self, rank: i32) -> Self {
-            self.on.root = rank;
-            self
-        }
-
-        /// How the nodes reach each other; see [`Builder::transport`](crate::Builder::transport). The same on all ranks, and for
-        /// all objects of a communicator.
-        pub fn transport(mut self, transport: Transport) -> Self {
-            self.on.asked.transport = Some(transport);
-            self
-        }
-
-        /// Whether a thread answers while the ranks compute; see
-        /// [`Builder::progress_thread`](crate::Builder::progress_thread). The same on all ranks, and for all objects of a
-        /// communicator. Without it ranks of other nodes get a task once the lowest rank of the root's node is in a call of
-        /// mpisync that waits.
-        pub fn progress_thread(mut self, on: bool) -> Self {
-            self.on.asked.progress_thread = Some(on);
-            self
-        }
-
-        /// Lets the ranks make it at different places of the program, such as the branches of an
-        /// `if`: the place is not compared. To be said on all ranks.
-        ///
-        /// All ranks have to make the same objects in the same order. That they make each at one
-        /// place is how a wrong order is noticed. Programs that were compiled from different
-        /// sources need this as well.
-        pub fn anywhere(mut self) -> Self {
-            self.on.anywhere = true;
-            self
-        }
-
-        /// Makes it. Collective; all ranks succeed or all fail. The root makes the state directory and reads the states in it.
-        ///
-        /// # Errors
-        /// [`BatchError::Create`]: those of [`Builder::build`](crate::Builder::build); a root that
-        /// is no rank, workers that do not come to the number of ranks, arguments that differ
-        /// between ranks, no memory; [`BatchError::Directory`], [`BatchError::States`] and
-        /// [`BatchError::StatesAndDirectory`] on the root, and [`BatchError::OtherRank`] on the
-        /// others then.
-        #[track_caller]
-        pub fn build(mut self) -> Result<Batch, BatchError> {
-            let creation = Creation::begin(self.on.comm, Location::caller())?;
-            let beginning = self.beginning();
-            let (root, size) = (self.on.root, self.on.comm.size());
-            let invalid = self.invalid(root, size);
-            // Memory is offered before all ranks know that there is something wrong.
-            let tasks = if invalid.is_some() { 0 } else { self.count() };
-            let annex = Annex::Ledger { root, tasks };
-            let name = self.name.clone();
-            let path = beginning.directory.as_ref();
-            let terms = Terms {
-                arguments: vec![
-                    ("number of tasks", self.count().to_string()),
-                    ("names of tasks", self.names_in_short()),
-                    ("sizes of workers", format!("{:?}", self.on.layout)),
-                    ("state directory", format!("{path:?}")),
-                    (
-                        "options of the state directory",
-                        format!("{:?}", self.options),
-                    ),
-                    ("strict", self.is_strict.to_string()),
-                    ("root", root.to_string()),
-                ],
-                invalid,
-                annex: annex.clone(),
-                asked: self.on.asked.or_environment(),
-                anywhere: self.on.anywhere,
-                ..creation.terms("batch", &name)
-            };
-            let base = mpi::block(&creation, &terms, 0, |created| {
-                WindowController::join_with(created, root, name.clone(), HANDOVERS, &annex)
-            })?;
-            let worker = Worker::split(&base, &self.on.layout, self.on.asked)?;
-            let is_here = base.tier().is_none_or(|tier| tier.home == tier.hub.node());
-            let ledger = is_here.then(|| Ledger {
-                memory: Table::new(base.block(), self.count()),
-            });
-            let mut batch = self.make(base, ledger, worker);
-            if batch.rank() == root {
-                let begun = beginning.begin(&mut batch);
-                batch.share_beginning(&begun)?;
-                begun?;
-            } else {
-                batch.collect_beginning()?;
-                beginning.follow(&mut batch);
-            }
-            Ok(batch)
-        }
-
-        fn invalid(&self, root: i32, size: i32) -> Option<CreateError> {
-            let (tasks, most) = (self.count(), Batch::MAX_TASKS);
-            if self.tasks.is_none() {
-                return Some(CreateError::NoTasks);
-            }
-            if !(0..size).contains(&root) {
-                return Some(CreateError::RootOutOfRange { root, size });
-            }
-            if tasks > most {
-                return Some(CreateError::TooManyTasks { tasks, most });
-            }
-            self.on.layout.invalid(size)
-        }
-
-        /// Names that differ, differ in this too, but for an accident.
-        fn names_in_short(&self) -> String {
-            let Some(names) = &self.names else {
-                return "numbers".to_owned();
-            };
-            // The lengths tell where a name ends and the next begins.
-            let mut all = Vec::new();
-            for name in names.iter() {
-                all.extend(name.len().to_ne_bytes());
-                all.extend(name.bytes());
-            }
-            let first = names.first().map_or("", String::as_str);
-            format!("{first:?} and so on ({:x})", fingerprint(all.iter()))
-        }
-    }
-
-    impl Batch {
-        #[track_caller]
-        fn share_beginning(&self, begun: &Result<(), BatchError>) -> Result<(), BatchError> {
-            let call = Call::new(&begun.as_ref().map(|()| Some(())).map_err(Clone::clone));
-            let shared = self.post().share_as_agreed(&call);
-            shared.map_err(BatchError::Diverged)
-        }
-
-        #[track_caller]
-        fn collect_beginning(&self) -> Result<(), BatchError> {
-            let rank = self.root();
-            let collected = self.post().collect_encoded(rank as usize, None);
-            match collected.map_err(BatchError::Diverged)? {
-                Call::<()>::Failed(found) => Err(BatchError::OtherRank { rank, found }),
-                Call::Value(()) | Call::Nothing => Ok(()),
-            }
-        }
-
-        #[track_caller]
-        fn post(&self) -> Post<'_> {
-            self.base.post(self.base.begin_call(), Location::caller())
-        }
+/// An error where this process cannot have so many bytes. Whoever takes memory at the same moment is not seen.
+fn check_memory(bytes: usize) -> Result<(), CreateError> {
+    match Mapping::try_private(bytes) {
+        Some(_) => Ok(()),
+        None => Err(CreateError::Memory {
+            rank: 0,
+            source: Arc::new(io::ErrorKind::OutOfMemory.into()),
+        }),
     }
 }
+
+#[cfg(feature = "mpi")]
+mod with_mpi;
+#[cfg(feature = "mpi")]
+pub use with_mpi::OnComm;

@@ -11,10 +11,12 @@ impl Batch {
     /// run by another worker of this batch; how it stands then. Collective.
     ///
     /// A task for which `run` returns an error on any rank has failed, for that reason; one in which it panics has failed with
-    /// the panic's message. The others go on: look at the [`Summary`], and at the state directory for the reasons.
+    /// the panic's message. The others go on: look at the [`Summary`], or make an error of it by
+    /// [`all_done`](Summary::all_done), and at the state directory for the reasons.
     ///
     /// # Errors
-    /// Those of [`next_task`](Self::next_task) and [`Task::done`].
+    /// Those of [`next_task`](Self::next_task) and [`Task::done`]. They end the work of this rank's worker, and the other workers
+    /// go on.
     ///
     /// ```
     /// use mpisync::Batch;
@@ -47,14 +49,19 @@ impl Batch {
         again: Again,
         mut run: impl FnMut(&Task<'_>, &Worker) -> Result<(), E>,
     ) -> Result<Summary, BatchError> {
-        while let Some(task) = self.next(again, true)? {
+        loop {
+            let Some(task) = self.next(again, true)? else {
+                return self.summary();
+            };
             let outcome = catch_unwind(AssertUnwindSafe(|| run(&task, task.worker())));
-            task.end(match outcome {
+            let ended = task.end(match outcome {
                 Ok(Ok(())) => Ballot::Done,
                 Ok(Err(error)) => Ballot::Failed(format!("{error:#}")),
                 Err(panic) => Ballot::Failed(panic_message(panic.as_ref())),
-            })?;
+            });
+            if let Err(error) = ended {
+                return Err(self.refuse_next(error));
+            }
         }
-        self.summary()
     }
 }

@@ -1,5 +1,6 @@
 //! What can go wrong with a batch.
 
+use super::Summary;
 use super::directory::DirectoryError;
 use crate::error::{CreateError, FenceError, LockError};
 use std::time::Duration;
@@ -14,6 +15,25 @@ pub enum BatchError {
     /// The state directory cannot be used, or a task in it.
     #[error(transparent)]
     Directory(#[from] DirectoryError),
+    /// This rank cannot go on with the state directory: the file system is full, may not be written, is gone, or the like. No
+    /// task is invalid for that. The one that this rank was about to run, or could not write the outcome of, is given back for
+    /// other workers, which go on.
+    #[error(
+        "rank {rank} cannot use the state directory: {error}; the task that it was at is given back, and other workers go on \
+         with it"
+    )]
+    FileSystem {
+        /// The rank.
+        rank: i32,
+        /// What failed, with which file.
+        error: DirectoryError,
+    },
+    /// Not all tasks have been done; see [`Summary::all_done`].
+    #[error(
+        "not all tasks are done: {0}; see why by `Batch::problems`, `Directory::reason` or `mpisync-batch status DIR`, and run \
+         them again (`next_task_with`, `mpisync-batch reset DIR`)"
+    )]
+    NotAllDone(Summary),
     /// MPI was finalized.
     #[error(transparent)]
     Lock(#[from] LockError),

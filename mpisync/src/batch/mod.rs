@@ -44,7 +44,12 @@
 //! | another rank of the worker dies | is open again once the first has noticed; both get [`BatchError::RankDied`] |
 //! | a rank leaves the loop early, and drops the batch | is open again; the other ranks of its worker get [`BatchError::RankLeft`] |
 //! | the whole job dies | is open again for the next job: on the same host at once, on others after [`stale_after`](BatchBuilder::stale_after) |
-//! | its state cannot be read or written | is left alone, as invalid; the others go on, unless [`strict`](BatchBuilder::strict) is asked for |
+//! | what is in its own folder is no state, or no file | is left alone, as invalid, and among [`problems`](Batch::problems); the others go on, unless [`strict`](BatchBuilder::strict) is asked for |
+//! | a rank's file system is full, may not be written, or is gone | is open again, for other workers; that rank gets [`BatchError::FileSystem`] |
+//! | a node sees another directory under the name of the state directory | is not run: [`build`](BatchBuilder::build) fails on all ranks |
+//!
+//! Not all tasks need be done when there is none left: a [`Summary`] says how many are, and
+//! [`all_done`](Summary::all_done) makes an error of those that are not.
 //!
 //! Over several nodes the lowest rank on each has to live, as for everything that ranks share there.
 //!
@@ -77,6 +82,7 @@ use crate::controller::WindowController;
 use crate::error::FenceError;
 use crate::ledger::Ledger;
 use crate::memory::ledger::Table;
+use crate::memory::words::ledger::Entry;
 use books::Books;
 #[cfg(feature = "mpi")]
 pub use builder::OnComm;
@@ -121,8 +127,10 @@ pub struct Batch {
     names: Option<Arc<[String]>>,
     directory: Option<Directory>,
     is_strict: bool,
-    /// What this rank has found wrong with tasks.
-    problems: RefCell<Vec<DirectoryError>>,
+    /// What this rank has found wrong with which tasks.
+    problems: RefCell<Vec<(usize, DirectoryError)>>,
+    /// How many digits the names of tasks have at least that are numbers.
+    digits: usize,
     /// The task that this rank has in hand.
     hand: Option<Hand>,
     /// How many tasks the worker has taken.
@@ -198,17 +206,37 @@ impl Batch {
         Ok(self.name_of(task))
     }
 
-    fn note_problem(&self, error: DirectoryError) -> Result<(), BatchError> {
+    fn note_problem(&self, task: usize, error: DirectoryError) -> Result<(), BatchError> {
         if self.is_strict {
             return Err(error.into());
         }
-        self.problems.borrow_mut().push(error);
+        self.problems.borrow_mut().push((task, error));
         Ok(())
     }
 
-    /// What this rank has found wrong with tasks that were left alone for that, as invalid.
+    /// The error for a state directory that this rank cannot use.
+    fn in_trouble(&self, error: DirectoryError) -> BatchError {
+        let rank = self.rank();
+        BatchError::FileSystem { rank, error }
+    }
+
+    /// What is wrong with tasks that were left alone for that, as invalid, and what this rank could not write of tasks that it
+    /// dropped. Not collective: for tasks that are invalid and that other ranks have found, this rank looks into the directory
+    /// itself.
     pub fn problems(&self) -> Vec<DirectoryError> {
-        self.problems.borrow().clone()
+        let mut found = self.problems.borrow().clone();
+        let mut from = 0;
+        while let Some(directory) = &self.directory
+            && self.base.check_usable().is_ok()
+            && let Some(task) = self.books().find(Entry::Invalid, from)
+        {
+            from = task + 1;
+            let is_known = found.iter().any(|(known, _)| *known == task);
+            if !is_known && let Some(flaw) = directory.flaw(task) {
+                found.push((task, flaw));
+            }
+        }
+        found.into_iter().map(|(_, error)| error).collect()
     }
 
     /// The state directory, if there is one.
@@ -240,7 +268,7 @@ impl Batch {
     fn name_of(&self, task: usize) -> String {
         match &self.names {
             Some(names) => names[task].clone(),
-            None => builder::number(task, self.tasks),
+            None => builder::number(task, self.digits),
         }
     }
 

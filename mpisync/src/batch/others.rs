@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 impl Batch {
     /// Waits until no task runs, in this batch or in another job on the same directory; how it stands then. Collective in the
-    /// worker. A task that was put back, or whose rank has died, is open then: go on with [`next_task`](Self::next_task).
+    /// worker. A task that was put back, or whose rank has died, is open then: go on with [`next_task`](Self::next_task). Tasks
+    /// may have failed or be invalid, too; see [`Summary::all_done`].
     ///
     /// # Errors
     /// Those of [`next_task`](Self::next_task).
@@ -32,7 +33,7 @@ impl Batch {
         let (mut taken, mut elsewhere) = (0, 0);
         loop {
             self.base.check_usable()?;
-            self.look_after_others();
+            self.look_after_others()?;
             if !self.is_any(Entry::Taken, &mut taken)
                 && !self.is_any(Entry::Elsewhere, &mut elsewhere)
             {
@@ -47,22 +48,24 @@ impl Batch {
 
     /// Opens tasks of ranks and jobs that have died; whether there are any.
     #[cold]
-    pub(super) fn look_after_others(&self) -> bool {
-        self.books().bury() > 0 || self.sweep()
+    pub(super) fn look_after_others(&self) -> Result<bool, BatchError> {
+        Ok(self.books().bury() > 0 || self.sweep()?)
     }
 
     /// Looks what has become of tasks that other jobs run; whether any is open.
-    fn sweep(&self) -> bool {
+    fn sweep(&self) -> Result<bool, BatchError> {
         const OFTEN: Duration = Duration::from_millis(500);
         /// The most of its time that a rank spends with that, one part in so many.
         const SHARE: u32 = 10;
         let Some(directory) = &self.directory else {
-            return false;
+            return Ok(false);
         };
         let start = Instant::now();
         if self.next_sweep.get().is_some_and(|next| start < next) {
-            return false;
+            return Ok(false);
         }
+        let pause = OFTEN.min(directory.stale_after() / 4);
+        self.next_sweep.set(Some(start + pause));
         let mut opened = false;
         let mut from = 0;
         while let Some(task) = self.books().find(Entry::Elsewhere, from) {
@@ -70,19 +73,19 @@ impl Batch {
             let entry = match directory.outlook(task) {
                 Ok(None) => continue,
                 Ok(Some(state)) => Entry::from(state),
-                Err(error) => {
+                Err(error) if directory.is_flaw(task, &error) => {
                     // Told, and left alone; strict batches have found it when they were made.
-                    self.problems.borrow_mut().push(error);
+                    self.problems.borrow_mut().push((task, error));
                     Entry::Invalid
                 }
+                Err(error) => return Err(self.in_trouble(error)),
             };
             opened |= entry == Entry::Open;
             self.books().set(task, entry);
         }
-        let pause = OFTEN.min(directory.stale_after() / 4);
         let pause = pause.max(start.elapsed() * SHARE);
         self.next_sweep.set(Some(Instant::now() + pause));
-        opened
+        Ok(opened)
     }
 
     /// Whether any task has come to this; `seen` is one that had when this was asked last.

@@ -1,6 +1,6 @@
 //! What has become of a task in hand: each rank of the worker says what it makes of it, and the first one writes it down.
 
-use super::directory::Claim;
+use super::directory::{Claim, DirectoryError};
 use super::{Batch, BatchError, State, worker};
 use crate::memory::words::ledger::Entry;
 use crate::rounds::Ballot;
@@ -46,8 +46,11 @@ impl Batch {
             self.vote();
         } else if !self.worker.has_others() {
             // The caller has no way to see an error; who wants one says `reopen` or `failed`.
-            if let Err(BatchError::Directory(error)) = self.settle() {
-                self.problems.borrow_mut().push(error);
+            let task = hand.task;
+            if let Err(BatchError::Directory(error) | BatchError::FileSystem { error, .. }) =
+                self.settle()
+            {
+                self.problems.borrow_mut().push((task, error));
             }
         }
     }
@@ -90,12 +93,20 @@ impl Batch {
             Some(claim) => claim.settle(state, reason),
             None => Ok(()),
         };
-        let entry = match &written {
-            Ok(()) => Entry::from(state),
-            Err(_) => Entry::Invalid,
+        let (entry, written) = match written {
+            Ok(()) => (Entry::from(state), Ok(())),
+            // What the job that has it makes of it counts.
+            Err(error @ DirectoryError::Lost { .. }) => (Entry::Elsewhere, Err(error.into())),
+            Err(error) if self.is_flaw(hand.task, &error) => (Entry::Invalid, Err(error.into())),
+            Err(error) => (Entry::Open, Err(self.in_trouble(error))),
         };
         self.books().finish(hand.task, entry);
-        Ok(written?)
+        written
+    }
+
+    fn is_flaw(&self, task: usize, error: &DirectoryError) -> bool {
+        let directory = self.directory.as_ref();
+        directory.is_some_and(|directory| directory.is_flaw(task, error))
     }
 
     pub(super) fn leave(&mut self) {

@@ -1,5 +1,6 @@
 //! How far a task is, and how far all of them are.
 
+use super::BatchError;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -80,6 +81,7 @@ impl FromStr for State {
 /// assert_eq!(summary.to_string(), "2 done, 0 failed, 0 running, 1 open");
 /// assert!(!summary.is_over());
 /// ```
+#[must_use = "tasks may have failed, or be invalid or open: look at the counts, or say `all_done()?`"]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Debug, Serialize, Deserialize)]
 pub struct Summary {
     /// Those that nobody has begun.
@@ -103,6 +105,30 @@ impl Summary {
     /// Whether none is left to run, nor runs.
     pub fn is_over(&self) -> bool {
         self.open == 0 && self.running == 0
+    }
+
+    /// An error if not all tasks are done.
+    ///
+    /// # Errors
+    /// [`BatchError::NotAllDone`] if any has failed, is invalid, runs or is open.
+    ///
+    /// ```
+    /// use mpisync::Batch;
+    /// use mpisync::batch::BatchError;
+    ///
+    /// let mut batch = Batch::local().tasks(10).build()?;
+    /// let ended = batch.for_each(|task, _worker| match task.index() {
+    ///     7 => Err("seven is not possible"),
+    ///     _ => Ok(()),
+    /// })?;
+    /// assert!(matches!(ended.all_done(), Err(BatchError::NotAllDone(summary)) if summary.failed == 1));
+    /// # Ok::<(), BatchError>(())
+    /// ```
+    pub fn all_done(self) -> Result<(), BatchError> {
+        match self.done == self.total() {
+            true => Ok(()),
+            false => Err(BatchError::NotAllDone(self)),
+        }
     }
 
     /// Counts one more.

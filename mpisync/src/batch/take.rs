@@ -25,8 +25,9 @@ impl Batch {
     ///
     /// # Errors
     /// [`BatchError::RankDied`], [`BatchError::RankLeft`], [`BatchError::OtherRank`] with what the worker's first rank found,
-    /// [`LockError::Finalized`](crate::LockError::Finalized); [`BatchError::Directory`] if the batch is
-    /// [strict](super::BatchBuilder::strict).
+    /// [`LockError::Finalized`](crate::LockError::Finalized); [`BatchError::FileSystem`] where the state directory is in trouble
+    /// on this rank, which should leave its tasks to others then; [`BatchError::Directory`] if the batch is
+    /// [strict](super::BatchBuilder::strict) and a task is invalid.
     #[track_caller]
     pub fn next_task(&mut self) -> Result<Option<Task<'_>>, BatchError> {
         self.next_task_with(Again::default())
@@ -79,6 +80,13 @@ impl Batch {
         Ok(Some(Task::new(self, task, was)))
     }
 
+    /// Tells the other ranks of the worker, which wait for the next task, why there is none; the error again.
+    #[track_caller]
+    pub(super) fn refuse_next(&mut self, error: BatchError) -> BatchError {
+        let refused = self.lead::<Found>(|_| Err(error.clone()));
+        refused.err().unwrap_or(error)
+    }
+
     /// The next task; when there is none, and `waits`, once no worker has any that may come back.
     fn find_in_time(&mut self, again: Again, waits: bool) -> Result<Option<Found>, BatchError> {
         let mut nap = FIRST_NAP;
@@ -105,7 +113,7 @@ impl Batch {
         };
         loop {
             let Some(taken) = self.books().take(offers) else {
-                if self.look_after_others() {
+                if self.look_after_others()? {
                     continue;
                 }
                 return Ok(None);
@@ -132,10 +140,15 @@ impl Batch {
                     self.books().finish(task, Entry::Elsewhere);
                     return Ok(None);
                 }
-                Err(error) => {
+                Err(error) if directory.is_flaw(task, &error) => {
                     self.books().finish(task, Entry::Invalid);
-                    self.note_problem(error)?;
+                    self.note_problem(task, error)?;
                     return Ok(None);
+                }
+                Err(error) => {
+                    // Others may be able to, and the next call, too. Its file says what it was.
+                    self.books().finish(task, Entry::Open);
+                    return Err(self.in_trouble(error));
                 }
             }
         }

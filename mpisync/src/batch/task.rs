@@ -60,14 +60,15 @@ impl<'a> Task<'a> {
     /// others go on.
     ///
     /// # Errors
-    /// On the first rank: [`BatchError::RankDied`], [`BatchError::RankLeft`], and [`BatchError::Directory`] where the state
-    /// cannot be written. The task is done only if there is none.
+    /// On the first rank: [`BatchError::RankDied`], [`BatchError::RankLeft`]; [`BatchError::FileSystem`] where the state cannot be
+    /// written, and [`BatchError::Directory`] where another job has taken the task over, or what is in its folder is in the way.
+    /// The task is done only if there is none; with the first three it is open again.
     pub fn done(self) -> Result<(), BatchError> {
         self.end(Ballot::Done)
     }
 
-    /// It has failed, for this reason, which is for people; from other ranks than the first, 480 bytes of it travel. Collective in
-    /// the worker.
+    /// It has failed, for this reason, which is for people; from other ranks than the first, 480 bytes of it travel, and a state
+    /// directory keeps 64 KiB. Collective in the worker.
     ///
     /// # Errors
     /// Those of [`done`](Self::done).

@@ -4,15 +4,18 @@ use super::Shared;
 use super::claim::{Again, Claim};
 use super::claimant::{Claimant, Owner};
 use super::error::DirectoryError;
-use super::file::{Folder, Found, claim_name, modified};
+use super::file::{Folder, Found, claim_name};
 use super::heartbeat::Pulse;
+use super::open::Opened;
 use super::step::step;
 use crate::batch::State;
-use std::fs::File;
-use std::io::Read;
-use std::path::Path;
+use crate::memory::lock;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+/// As much of a claim as is read; more than any claim has.
+const LONGEST: usize = 4096;
 
 /// What to take a task for.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +26,8 @@ pub(super) enum Want {
     Invalid,
     /// To set its state, whatever it is.
     Any,
+    /// To set its state, even if a living job has it.
+    Force,
 }
 
 /// What became of it.
@@ -102,10 +107,12 @@ impl Shared {
                 }
             };
             last = self.last(&folder, known)?;
-            if let Fate::Alive(claimant) = last.fate {
-                return Ok(Acquired::Taken(Some(claimant)));
+            match last.fate {
+                Fate::Alive(claimant) if !matches!(want, Want::Force) => {
+                    return Ok(Acquired::Taken(Some(claimant)));
+                }
+                _ => step("the claim is judged"),
             }
-            step("the claim is judged");
         }
     }
 
@@ -116,7 +123,7 @@ impl Shared {
         last: &Fate,
     ) -> Result<Verdict, DirectoryError> {
         let found = match folder.state() {
-            Err(error) if matches!(want, Want::Any) && error.is_about_contents() => {
+            Err(error) if matches!(want, Want::Any | Want::Force) && error.is_about_contents() => {
                 return Ok(Verdict::Take(None));
             }
             found => found?,
@@ -124,7 +131,7 @@ impl Shared {
         // Without a state it has not been begun; and without a folder it cannot be claimed, which says so.
         let state = found.as_ref().map_or(State::Open, |found| found.state);
         let again = match want {
-            Want::Any => return Ok(Verdict::Take(Some(state))),
+            Want::Any | Want::Force => return Ok(Verdict::Take(Some(state))),
             Want::Invalid if state == State::Invalid => return Ok(Verdict::Take(Some(state))),
             Want::Invalid => return Ok(Verdict::LeaveOver(state)),
             Want::Task(again) => again,
@@ -135,7 +142,7 @@ impl Shared {
             (State::Failed, _) if !again.failed => Verdict::LeaveOver(state),
             (State::Running, Fate::Unseen) => Verdict::Look,
             (State::Running, Fate::Absent | Fate::Released)
-                if !again.running && !self.is_old(folder, found.as_ref())? =>
+                if !again.running && !self.is_old(found.as_ref())? =>
             {
                 Verdict::LeaveRunning
             }
@@ -144,12 +151,11 @@ impl Shared {
     }
 
     /// Whether a state was written so long ago that a living job would have given a heartbeat since.
-    fn is_old(&self, folder: &Folder, found: Option<&Found>) -> Result<bool, DirectoryError> {
+    fn is_old(&self, found: Option<&Found>) -> Result<bool, DirectoryError> {
         let Some(found) = found else {
             return Ok(false);
         };
-        let written = found.written(folder.path())?;
-        Ok(self.now()?.saturating_sub(written) >= self.options.stale_after)
+        Ok(self.now()?.saturating_sub(found.written) >= self.options.stale_after)
     }
 
     /// Makes the claim with this number, unless there is one.
@@ -159,8 +165,8 @@ impl Shared {
         let started = self.heart.start();
         started.map_err(|error| DirectoryError::io(&path(), "start a thread for", error))?;
         let text = self.owner().text();
-        let temp = format!(".claim.{}", self.owner().unique_name());
-        let Some(file) = folder.create_claim(number, &text, &temp)? else {
+        let unique = self.owner().unique_name();
+        let Some(file) = folder.create_claim(number, &text, &unique)? else {
             return Ok(None);
         };
         step("the claim is made");
@@ -173,7 +179,7 @@ impl Shared {
         let fate = match number {
             0 => Fate::Absent,
             number => match folder.claim(number)? {
-                Some(file) => self.judge(file, &folder.path().join(claim_name(number)))?,
+                Some(claim) => self.judge(&claim, folder.path().join(claim_name(number)))?,
                 // Somebody has cleaned up.
                 None => Fate::Dead,
             },
@@ -193,19 +199,20 @@ impl Shared {
         }
     }
 
-    fn judge(&self, mut file: File, path: &Path) -> Result<Fate, DirectoryError> {
-        let failed = |error| DirectoryError::io(path, "read", error);
-        let heartbeat = modified(&file).map_err(failed)?;
+    fn judge(&self, claim: &Opened, path: PathBuf) -> Result<Fate, DirectoryError> {
+        let heartbeat = claim.modified;
         if heartbeat.is_zero() {
             return Ok(Fate::Released);
         }
+        let (now, stale_after) = (self.now()?, self.options.stale_after);
         // A heartbeat from the future is one of a host whose clock is ahead.
-        let age = self.now()?.saturating_sub(heartbeat);
-        if age >= self.options.stale_after {
+        let age = now.saturating_sub(heartbeat);
+        let is_far_ahead = heartbeat.saturating_sub(now) > stale_after;
+        if age >= stale_after || (is_far_ahead && self.is_silent(&path, heartbeat)) {
             return Ok(Fate::Dead);
         }
-        let mut text = Vec::new();
-        file.read_to_end(&mut text).map_err(failed)?;
+        let text = claim.read(LONGEST);
+        let text = text.map_err(|error| DirectoryError::io(&path, "read", error))?;
         Ok(match Owner::read(&String::from_utf8_lossy(&text)) {
             Some(owner) if owner.is_gone(self.owner()) => Fate::Dead,
             owner => Fate::Alive(Claimant {
@@ -214,6 +221,18 @@ impl Shared {
                 age,
             }),
         })
+    }
+
+    /// Whether no heartbeat has come since this one was first seen, for as long as a job may be silent.
+    fn is_silent(&self, path: &Path, heartbeat: Duration) -> bool {
+        let mut ahead = lock(&self.ahead);
+        let seen = (heartbeat, Instant::now());
+        let (before, since) = *ahead.entry(path.to_owned()).or_insert(seen);
+        if before != heartbeat {
+            ahead.insert(path.to_owned(), seen);
+            return false;
+        }
+        since.elapsed() >= self.options.stale_after
     }
 
     /// The file system's time. How old the look at it may be only delays a little when a claim is taken for dead.

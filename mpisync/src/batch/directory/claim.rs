@@ -11,7 +11,8 @@
 //! [`stale_after`](super::Options::stale_after). A claim is
 //! - *released* if its last heartbeat was in 1970: the job is through with the task, and has written its state before;
 //! - *dead* if its last heartbeat is older than `stale_after`, or if it was made on this host, since it was booted, and the
-//!   process is gone;
+//!   process is gone; also if its heartbeat is dated further ahead than `stale_after`, and no other one has come for that long
+//!   by the watch of the job that looks;
 //! - *alive* otherwise, also where it does not say yet who made it.
 //!
 //! To take a task, a job
@@ -21,7 +22,10 @@
 //! 3. makes claim *n* + 1; where that is there already, it begins again and finds a higher claim;
 //! 4. writes RUNNING.
 //!
-//! To settle it, the job looks whether there is a claim *n* + 2, writes the state, and then releases its claim.
+//! To settle it, the job looks whether there is a claim *n* + 2, writes the state into a file of its own, gives that its name,
+//! and then releases its claim. Where the file cannot be written, the file system being full, say, the job *abandons* the
+//! claim: it gives no heartbeat any more, and makes the last one so old that the claim is dead. Where the name cannot be given,
+//! nobody knows whether it was, or will be: then the claim ages.
 //!
 //! # Why no two jobs have a task at once
 //! Say that a job *keeps up* if none of its claims goes without a heartbeat for as long as `stale_after`. Then:
@@ -32,6 +36,12 @@
 //!   holder of *n* has written it or will never write; and if *n* + 1 can be made in step 3, nobody had that in between. So
 //!   the state has not changed since, and need not be read again. A task that somebody else has run meanwhile is found by the
 //!   judgement that follows a failed step 3.
+//! - Who abandons a claim has changed nothing of the state that it wrote in step 4, and never writes again: it is as a job that
+//!   was killed then. Others take the task at once, if `stale_after` is not longer than the time since 1970.
+//! - Who sees a heartbeat twice, `stale_after` apart by its own watch, and no other one in between, knows that the holder did
+//!   not keep up, whatever the date says.
+//! - A person may set a state by force: that makes claim *n* + 1 though *n* is alive. If the holder of *n* lives for all that,
+//!   it finds that it lost the task, as one that did not keep up.
 //! - A job that ends or is killed gives no heartbeats any more. On the same host the next one takes its tasks at once,
 //!   elsewhere after `stale_after`.
 //!
@@ -50,22 +60,22 @@
 //!
 //! | step | operations | number |
 //! | --- | --- | --- |
-//! | read the state | `open` ROOT/NAME/state, `read`, `close` | 3 |
-//! | make the claim | `open` ROOT/NAME, `openat` a temporary file (`O_CREAT`, `O_EXCL`), `write`, `linkat` to claim.1, `unlinkat` | 5 |
-//! | write RUNNING | `openat` state.temp, `write`, `fsync`\*, `close`, `renameat` to state | 5 |
+//! | read the state | `open` ROOT/NAME, `openat` state, `fstat`, `read`, `close` | 5 |
+//! | make the claim | `openat` a temporary file (`O_CREAT`, `O_EXCL`), `write`, `linkat` to claim.1, `unlinkat` | 4 |
+//! | write RUNNING | `openat` a temporary file, `write`, `fsync`\*, `close`, `renameat` to state | 5 |
 //! | look for a later claim | `fstatat` claim.2 | 1 |
-//! | write DONE | `openat` state.temp, `write`, `fsync`\*, `close`, `renameat` to state | 5 |
+//! | write DONE | `openat` a temporary file, `write`, `fsync`\*, `close`, `renameat` to state | 5 |
 //! | have the name on disk | `fsync`\* of ROOT/NAME | 1 |
 //! | release | `utimensat` of claim.1, `close` of it and of ROOT/NAME | 3 |
 //!
-//! That is 23 operations, and 20 without those marked \*, which [`durable`](super::Options::durable) asks for. The renaming to
+//! That is 24 operations, and 21 without those marked \*, which [`durable`](super::Options::durable) asks for. The renaming to
 //! RUNNING need not be on disk: if the machine fails the task is open again, and it has to be run again either way. A task that
-//! is over already costs the first 3.
+//! is over already costs the first 5, and the `close` of ROOT/NAME.
 
 use super::acquire::{Acquired, Want};
 use super::claimant::Claimant;
 use super::error::DirectoryError;
-use super::file::Folder;
+use super::file::{Folder, Staged};
 use super::heartbeat::Pulse;
 use super::step::step;
 use super::{Directory, Shared};
@@ -134,8 +144,9 @@ impl Directory {
     /// ```
     ///
     /// # Errors
-    /// [`UnknownState`](DirectoryError::UnknownState) and [`HalfWritten`](DirectoryError::HalfWritten) where the state cannot be
-    /// read, [`Missing`](DirectoryError::Missing) where the task has no folder, and those of the file system.
+    /// [`UnknownState`](DirectoryError::UnknownState), [`HalfWritten`](DirectoryError::HalfWritten) and
+    /// [`NotAFile`](DirectoryError::NotAFile) where the state or the claims cannot be read,
+    /// [`Missing`](DirectoryError::Missing) where the task has no folder, and those of the file system.
     ///
     /// # Panics
     /// If there is no task of that number.
@@ -183,7 +194,52 @@ impl Directory {
         state: State,
         may: impl FnOnce(State) -> bool,
     ) -> Result<bool, DirectoryError> {
-        match self.shared.acquire(task, Want::Any)? {
+        self.set_as(Want::Any, task, state, may)
+    }
+
+    /// [`set_if`](Self::set_if) for a task that a job has which looks alive and is known to be gone: one whose claim is dated in
+    /// the future, or that ran in a container. If that job lives for all that, it finds that the task is
+    /// [lost](DirectoryError::Lost).
+    ///
+    /// # Errors
+    /// Those of [`set`](Self::set), but for [`Taken`](DirectoryError::Taken).
+    ///
+    /// # Panics
+    /// If there is no task of that number.
+    ///
+    /// ```
+    /// use mpisync::batch::State;
+    /// use mpisync::batch::directory::{Again, Claimed, Directory, DirectoryError, Options};
+    ///
+    /// # let root = std::env::temp_dir().join(format!("mpisync-force-{}", std::process::id()));
+    /// let tasks = Directory::create(&root, &["monday".to_owned()], Options::default())?;
+    /// let Claimed::Mine(claim, _) = tasks.claim(0, Again::default())? else {
+    ///     panic!("it is open");
+    /// };
+    /// assert!(tasks.force(0, State::Open, |state| state == State::Running)?);
+    /// let lost = claim.settle(State::Done, None);
+    /// assert!(matches!(lost, Err(DirectoryError::Lost { .. })));
+    /// assert_eq!(tasks.state(0)?, State::Open);
+    /// # std::fs::remove_dir_all(&root).unwrap();
+    /// # Ok::<(), DirectoryError>(())
+    /// ```
+    pub fn force(
+        &self,
+        task: usize,
+        state: State,
+        may: impl FnOnce(State) -> bool,
+    ) -> Result<bool, DirectoryError> {
+        self.set_as(Want::Force, task, state, may)
+    }
+
+    fn set_as(
+        &self,
+        want: Want,
+        task: usize,
+        state: State,
+        may: impl FnOnce(State) -> bool,
+    ) -> Result<bool, DirectoryError> {
+        match self.shared.acquire(task, want)? {
             Acquired::Mine(claim, was) if !may(was.unwrap_or(State::Invalid)) => {
                 claim.let_go();
                 Ok(false)
@@ -199,7 +255,7 @@ impl Directory {
                 }
             }
             Acquired::Taken(Some(by)) => Err(DirectoryError::Taken {
-                path: self.shared.folder(task).path().to_owned(),
+                path: self.shared.folder(task).path(),
                 by,
             }),
             Acquired::Taken(None) | Acquired::Over(_) => {
@@ -210,11 +266,12 @@ impl Directory {
 }
 
 impl Claim {
-    /// Says what became of the task, and lets go of it. The reason is for those that have failed, and is ignored otherwise.
+    /// Says what became of the task, and lets go of it. The reason is for those that have failed, and is ignored otherwise; 64
+    /// KiB of it are kept.
     ///
     /// # Errors
     /// [`Lost`](DirectoryError::Lost) where another job has taken the task over, and those of the file system. The task is
-    /// found as that of a dead job then, unless another job has it.
+    /// found as that of a dead job then, unless another job has it: at once where nothing could be written.
     pub fn settle(mut self, state: State, reason: Option<&str>) -> Result<(), DirectoryError> {
         self.is_settled = true;
         self.finish(state, reason)
@@ -233,8 +290,7 @@ impl Claim {
         if was != State::Open {
             self.folder.remove_reason()?;
         }
-        let durable = self.shared.options.durable;
-        self.folder.set_state(State::Running, durable)?;
+        self.stage(State::Running)?.put()?;
         step("RUNNING is written");
         Ok(!(self.is_late() && self.is_lost()?))
     }
@@ -250,24 +306,59 @@ impl Claim {
 
     fn finish(&self, state: State, reason: Option<&str>) -> Result<(), DirectoryError> {
         if self.is_lost()? {
-            let path = self.folder.path().to_owned();
+            let path = self.folder.path();
             // That it is lost is worse than that nobody knows to whom.
             let by = self.shared.claimant(&self.folder, self.number + 1);
             let by = by.unwrap_or_default();
             return Err(DirectoryError::Lost { path, by });
         }
-        let durable = self.shared.options.durable;
-        if let (State::Failed, Some(reason)) = (state, reason) {
-            self.folder.set_reason(reason, durable)?;
+        let (reason, outcome) = match self.stage_outcome(state, reason) {
+            Ok(staged) => staged,
+            Err(error) => {
+                self.abandon();
+                return Err(error);
+            }
+        };
+        if let Some(reason) = reason {
+            reason.put()?;
         }
-        self.folder.set_state(state, durable)?;
+        outcome.put()?;
         step("the outcome is written");
-        if durable {
+        if self.shared.options.durable {
             self.folder.flush()?;
         }
         // The state is there, which is what counts; a claim that cannot be released goes stale.
         let _ = self.pulse.release();
         Ok(())
+    }
+
+    /// Writes what is to be the reason and the state. Nobody sees it yet.
+    fn stage_outcome(
+        &self,
+        state: State,
+        reason: Option<&str>,
+    ) -> Result<(Option<Staged<'_>>, Staged<'_>), DirectoryError> {
+        let durable = self.shared.options.durable;
+        let reason = match (state, reason) {
+            (State::Failed, Some(reason)) => {
+                let unique = self.shared.owner().unique_name();
+                Some(self.folder.stage_reason(reason, &unique, durable)?)
+            }
+            _ => None,
+        };
+        Ok((reason, self.stage(state)?))
+    }
+
+    fn stage(&self, state: State) -> Result<Staged<'_>, DirectoryError> {
+        let unique = self.shared.owner().unique_name();
+        let durable = self.shared.options.durable;
+        self.folder.stage_state(state, &unique, durable)
+    }
+
+    /// Makes it the claim of a dead job, which has written nothing since it began and never will.
+    pub(super) fn abandon(&self) {
+        // A claim that cannot be abandoned goes stale.
+        let _ = self.pulse.abandon();
     }
 
     /// Lets go of it without changing the state.

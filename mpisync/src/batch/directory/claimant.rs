@@ -69,7 +69,8 @@ impl Owner {
         let mut lines = text.strip_suffix('\n')?.split('\n');
         let mut value = |key: &str| lines.next()?.strip_prefix(key)?.strip_prefix(' ');
         let owner = Owner {
-            host: value("host")?.to_owned(),
+            // Anybody may have written it, and it is shown to people.
+            host: word(value("host")?),
             boot: value("boot")?.to_owned(),
             namespace: value("namespace")?.to_owned(),
             process: Process {
@@ -100,10 +101,22 @@ fn word(text: &str) -> String {
     let text = text.trim().chars().take(64);
     text.map(|char| match char {
         '/' | '\0' => '_',
-        char if char.is_whitespace() => '_',
+        char if char.is_whitespace() || char.is_control() => '_',
         char => char,
     })
     .collect()
+}
+
+/// A text on one line, without the characters that do things to a terminal.
+pub(super) fn without_controls(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for char in text.chars() {
+        match char.is_control() {
+            true => line.extend(char.escape_default()),
+            false => line.push(char),
+        }
+    }
+    line
 }
 
 #[cfg(test)]

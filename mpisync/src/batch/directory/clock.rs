@@ -5,12 +5,11 @@
 
 use super::claimant::Owner;
 use super::error::DirectoryError;
-use super::file::modified;
 use super::heartbeat::touch;
+use super::open::{self, Root};
 use crate::memory::lock;
-use std::fs::{self, File};
-use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::fs::File;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
 #[derive(Debug, Default)]
@@ -27,7 +26,11 @@ struct Set {
 
 #[derive(Debug)]
 enum Source {
-    File(File, PathBuf),
+    File {
+        file: File,
+        root: Arc<Root>,
+        name: String,
+    },
     /// This host's clock, where nothing can be written. Nothing can be claimed there either.
     System,
 }
@@ -36,7 +39,7 @@ impl Clock {
     /// The time since 1970, by a look at the clock that is not older than `recent`.
     pub(super) fn now(
         &self,
-        root: &Path,
+        root: &Arc<Root>,
         owner: &Owner,
         recent: Duration,
     ) -> Result<Duration, DirectoryError> {
@@ -59,22 +62,27 @@ impl Clock {
 }
 
 impl Source {
-    fn open(root: &Path, owner: &Owner) -> Result<Self, DirectoryError> {
-        let path = root.join(format!(".clock.{}", owner.unique_name()));
-        match File::create(&path) {
-            Ok(file) => Ok(Source::File(file, path)),
-            Err(error) => match DirectoryError::io(&path, "write", error) {
-                DirectoryError::Permission { .. } => Ok(Source::System),
-                error => Err(error),
-            },
+    fn open(root: &Arc<Root>, owner: &Owner) -> Result<Self, DirectoryError> {
+        let name = format!(".clock.{}", owner.unique_name());
+        let made = open::to_write_new(root.handle()?, &name);
+        match made.map_err(|error| DirectoryError::io(&root.path().join(&name), "write", error)) {
+            Ok(file) => Ok(Source::File {
+                file,
+                root: Arc::clone(root),
+                name,
+            }),
+            Err(DirectoryError::Permission { .. }) => Ok(Source::System),
+            Err(error) => Err(error),
         }
     }
 
     fn read(&self) -> Result<Duration, DirectoryError> {
         match self {
-            Source::File(file, path) => touch(file)
-                .and_then(|()| modified(file))
-                .map_err(|error| DirectoryError::io(path, "read the time of", error)),
+            Source::File { file, root, name } => touch(file)
+                .and_then(|()| open::time(file))
+                .map_err(|error| {
+                    DirectoryError::io(&root.path().join(name), "read the time of", error)
+                }),
             Source::System => Ok(SystemTime::now()
                 .duration_since(SystemTime::UNIX_EPOCH)
                 .unwrap_or_default()),
@@ -84,9 +92,11 @@ impl Source {
 
 impl Drop for Source {
     fn drop(&mut self) {
-        if let Source::File(_, path) = self {
+        if let Source::File { root, name, .. } = self
+            && let Ok(handle) = root.handle()
+        {
             // A clock that is left over is in nobody's way.
-            let _ = fs::remove_file(path);
+            let _ = open::remove(handle, name);
         }
     }
 }

@@ -2,11 +2,13 @@
 
 use super::acquire::{Acquired, Want};
 use super::error::DirectoryError;
-use super::file::Folder;
+use super::file::STATE;
+use super::open::{self, Root};
 use super::{Directory, Shared};
 use crate::batch::State;
+use rustix::io::Errno;
 use std::collections::HashSet;
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -48,7 +50,7 @@ impl Directory {
         }
         if is_changed && self.shared.options.durable {
             // Once for all, for a call for each file would take longer than all else.
-            flush(root).map_err(|error| DirectoryError::io(root, "write to disk", error))?;
+            flush(&self.shared.root)?;
         }
         Ok(())
     }
@@ -61,8 +63,7 @@ impl Shared {
         match folder.state() {
             Ok(None) => {
                 folder.make()?;
-                let temp = format!(".state.{}", self.owner().unique_name());
-                folder.make_state(State::Open, &temp)?;
+                folder.make_state(State::Open, &self.owner().unique_name())?;
                 Ok(true)
             }
             Ok(Some(found)) if found.state == State::Invalid => self.open_task(task),
@@ -98,28 +99,60 @@ fn make_root(root: &Path) -> Result<bool, DirectoryError> {
 }
 
 /// Has all that was written to the file system of `root` written to disk.
-fn flush(root: &Path) -> io::Result<()> {
-    let root = File::open(root)?;
+fn flush(root: &Root) -> Result<(), DirectoryError> {
+    let handle = root.handle()?;
     #[cfg(target_os = "linux")]
-    rustix::io::retry_on_intr(|| rustix::fs::syncfs(&root))?;
+    let flushed = rustix::io::retry_on_intr(|| rustix::fs::syncfs(handle));
     #[cfg(not(target_os = "linux"))]
-    root.sync_all()?;
-    Ok(())
+    let flushed = rustix::io::retry_on_intr(|| rustix::fs::fsync(handle));
+    flushed.map_err(|error| DirectoryError::io(root.path(), "write to disk", error))
 }
 
 /// The names of the tasks in `root`, in order.
-pub(super) fn find(root: &Path) -> Result<Vec<String>, DirectoryError> {
-    let failed = |error| DirectoryError::io(root, "read", error);
+pub(super) fn find(root: &Root) -> Result<Vec<String>, DirectoryError> {
+    let handle = root.handle()?;
+    let failed = |error| DirectoryError::io(root.path(), "read", error);
     let mut names = Vec::new();
-    for entry in fs::read_dir(root).map_err(failed)? {
+    for entry in rustix::fs::Dir::read_from(handle).map_err(failed)? {
         // A task's name is text, so that what is none is something else.
-        let Ok(name) = entry.map_err(failed)?.file_name().into_string() else {
+        let entry = entry.map_err(failed)?;
+        let Ok(name) = entry.file_name().to_str() else {
             continue;
         };
-        if !name.starts_with('.') && Folder::new(root, &name).has_state() {
-            names.push(name);
+        if !name.starts_with('.') && has_state(root, name)? {
+            names.push(name.to_owned());
         }
     }
     names.sort_unstable();
     Ok(names)
+}
+
+/// Whether there is a folder of that name with a state file, or that cannot be told.
+fn has_state(root: &Root, name: &str) -> Result<bool, DirectoryError> {
+    let found = open::is_there(root.handle()?, &format!("{name}/{STATE}"));
+    Ok(!matches!(found, Ok(false) | Err(Errno::NOTDIR)))
+}
+
+/// How many digits the names of tasks have that are numbers, in the directory at `path`: as many as the tasks that are there
+/// already have, so that a task keeps its folder however many there are, or `digits` where there is none.
+pub(crate) fn digits(path: &Path, digits: usize) -> Result<usize, DirectoryError> {
+    let root = Root::new(path.to_owned());
+    match root.handle() {
+        Ok(_) => {}
+        // It is about to be made.
+        Err(DirectoryError::Missing { .. }) => return Ok(digits),
+        Err(error) => return Err(error),
+    }
+    let mut found = None;
+    // The first task is there whenever there is any.
+    for other in 1..=usize::MAX.ilog10() as usize + 1 {
+        if !has_state(&root, &"0".repeat(other))? {
+            continue;
+        }
+        if let Some(one) = found.replace(other) {
+            let path = path.to_owned();
+            return Err(DirectoryError::Numbering { path, one, other });
+        }
+    }
+    Ok(found.unwrap_or(digits))
 }

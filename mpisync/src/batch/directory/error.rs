@@ -1,10 +1,11 @@
 //! What can go wrong with a state directory.
 
-use super::claimant::Claimant;
+use super::claimant::{Claimant, without_controls};
 use rustix::io::Errno;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Why something could not be done with a state directory.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -13,7 +14,7 @@ pub enum DirectoryError {
     /// A state file holds another word than the five.
     #[error(
         "{} says {found:?}, which is no state of a task; set it again (`Directory::set`), or write OPEN, RUNNING, DONE, FAILED \
-         or INVALID and a newline into it", .path.display()
+         or INVALID and a newline into it", shown(.path)
     )]
     UnknownState {
         /// The state file.
@@ -24,7 +25,7 @@ pub enum DirectoryError {
     /// A state file is empty, or has no whole line.
     #[error(
         "{} is half written: it holds {found:?} and no whole line; its writer was stopped, or the machine was; find out how far \
-         the task is, and set it again (`Directory::set`)", .path.display()
+         the task is, and set it again (`Directory::set`)", shown(.path)
     )]
     HalfWritten {
         /// The state file.
@@ -32,14 +33,27 @@ pub enum DirectoryError {
         /// What it holds.
         found: String,
     },
-    /// Something else has the name of a directory.
-    #[error("{} has to be a directory, and it or one above it is something else; move that away, or name another directory", .path.display())]
+    /// Something else than a regular file has the name of a file of a task: a link, a FIFO, a directory. It is not opened, for it
+    /// may lead anywhere.
+    #[error(
+        "{} has to be a regular file, and is a link, a pipe, a directory or the like, which was left alone; remove it, find out \
+         how far the task is, and set it again (`Directory::set`)", shown(.path)
+    )]
+    NotAFile {
+        /// What has to be a file.
+        path: PathBuf,
+    },
+    /// Something else has the name of a directory. A task's folder has to be one itself, and not a link to one.
+    #[error(
+        "{} has to be a directory, and it or one above it is something else (a task's folder cannot be a link, either); move \
+         that away, or name another directory", shown(.path)
+    )]
     NotADirectory {
         /// What has to be a directory.
         path: PathBuf,
     },
     /// The directory, or a task's folder, is not there.
-    #[error("{} is not there; make the tasks' folders with `Directory::create`, or name the directory that has them", .path.display())]
+    #[error("{} is not there; make the tasks' folders with `Directory::create`, or name the directory that has them", shown(.path))]
     Missing {
         /// What is not there.
         path: PathBuf,
@@ -47,7 +61,7 @@ pub enum DirectoryError {
     /// The file system does not allow it.
     #[error(
         "this user may not {action} {}; ask its owner for the rights, or use a directory of one's own on a file system that can be \
-         written", .path.display()
+         written", shown(.path)
     )]
     Permission {
         /// The file.
@@ -76,7 +90,8 @@ pub enum DirectoryError {
     /// A job that lives has the task.
     #[error(
         "the task in {} belongs to {by}; wait until it has run it, or end that job: its tasks are free as soon as it gives no \
-         heartbeat any more", .path.display()
+         heartbeat any more; where that job is known to be gone, set the task by force (`Directory::force`, `mpisync-batch reset \
+         --force`)", shown(.path)
     )]
     Taken {
         /// The task's folder.
@@ -88,7 +103,7 @@ pub enum DirectoryError {
     #[error(
         "the task in {} was taken over {}, because this job gave no heartbeat for a while; nothing was written, and what the \
          task did here does not count; find out what held this job up, or give it longer (`Options::stale_after`)",
-        .path.display(), successor(.by)
+        shown(.path), successor(.by)
     )]
     Lost {
         /// The task's folder.
@@ -96,8 +111,45 @@ pub enum DirectoryError {
         /// Who has it; unknown where that one is through with it.
         by: Option<Claimant>,
     },
+    /// The folders of the tasks that have numbers for names are there twice, in different widths.
+    #[error(
+        "{} has tasks whose numbers have {one} digits and others whose numbers have {other}, so that nobody can tell which of them \
+         are meant; move the folders of one width away, or say the tasks' names (`names`)", shown(.path)
+    )]
+    Numbering {
+        /// The directory.
+        path: PathBuf,
+        /// How many digits some of them have.
+        one: usize,
+        /// How many others have.
+        other: usize,
+    },
+    /// A job cannot be taken for dead after so short a time.
+    #[error(
+        "a job cannot be taken for dead after {time:?}, for its heartbeats could not come often enough; say {least:?} or more \
+         (`stale_after`), and longer than the file system may hang"
+    )]
+    StaleAfter {
+        /// The time that was named.
+        time: Duration,
+        /// The shortest one that can be.
+        least: Duration,
+    },
+    /// On this host another directory has the name, or none.
+    #[error(
+        "{} on host {host} is not the directory that the batch's root sees under that name; name a directory that all hosts share, \
+         and not one like /tmp, which each has for itself{}", shown(.path), because(.found)
+    )]
+    OtherDirectory {
+        /// The directory.
+        path: PathBuf,
+        /// This host.
+        host: String,
+        /// What was found where it should be, if it is not just another directory.
+        found: Option<Box<DirectoryError>>,
+    },
     /// The file system failed.
-    #[error("cannot {action} {}: {source}; see that the file system is there and has room, and run again", .path.display())]
+    #[error("cannot {action} {}: {source}; see that the file system is there and has room, and run again", shown(.path))]
     Io {
         /// The file.
         path: PathBuf,
@@ -106,6 +158,18 @@ pub enum DirectoryError {
         /// The operating system's error.
         source: Arc<io::Error>,
     },
+}
+
+/// A path on one line. Names in it may be anybody's, and must not do things to a terminal.
+fn shown(path: &Path) -> String {
+    without_controls(&path.to_string_lossy())
+}
+
+fn because(found: &Option<Box<DirectoryError>>) -> String {
+    match found {
+        Some(found) => format!(" ({found})"),
+        None => String::new(),
+    }
 }
 
 fn successor(by: &Option<Claimant>) -> String {
@@ -133,9 +197,12 @@ impl DirectoryError {
         }
     }
 
-    /// Whether the file system is fine, and only what a state file says is not.
+    /// Whether the file system is fine, and only what is in a task's folder is not.
     pub(super) fn is_about_contents(&self) -> bool {
-        use DirectoryError::{HalfWritten, UnknownState};
-        matches!(self, UnknownState { .. } | HalfWritten { .. })
+        use DirectoryError::{HalfWritten, NotAFile, UnknownState};
+        matches!(
+            self,
+            UnknownState { .. } | HalfWritten { .. } | NotAFile { .. }
+        )
     }
 }

@@ -1,74 +1,90 @@
 //! The files of one task, and what is done with them.
 
 use super::error::DirectoryError;
+use super::open::{self, Opened, Root, Unopened};
 use crate::batch::{State, UnknownWord};
-use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::fs::{AtFlags, Mode};
 use rustix::io::{Errno, retry_on_intr};
 use std::cell::OnceCell;
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 
 /// The file with a task's state.
 pub(super) const STATE: &str = "state";
-/// What a state is written into first. pshmem writes it there, too.
-const STATE_TEMP: &str = "state.temp";
 /// The file that says why a task failed.
 const REASON: &str = "reason";
-const REASON_TEMP: &str = "reason.temp";
 /// As much of a state file as is read; more than any state has.
 const LONGEST: usize = 256;
+/// As much of a reason as is written, or read of what others wrote, in bytes.
+pub(super) const LONGEST_REASON: usize = 64 * 1024;
 
-/// The folder of a task. It is opened when it is first needed, which it is not to read the state.
+/// The folder of a task. It is opened when it is first needed.
 #[derive(Debug)]
 pub(super) struct Folder {
-    path: PathBuf,
+    root: Arc<Root>,
+    name: String,
     handle: OnceCell<OwnedFd>,
 }
 
-/// A state, and the file that it was read from.
-#[derive(Debug)]
+/// A state, and when it was written, as time since 1970.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Found {
     pub(super) state: State,
-    file: File,
+    pub(super) written: Duration,
+}
+
+/// A file that is written and not yet in its place. It is removed if it does not come there.
+#[must_use = "a file that is not put into its place is removed"]
+pub(super) struct Staged<'a> {
+    folder: &'a Folder,
+    temp: String,
+    name: &'static str,
 }
 
 impl Folder {
-    pub(super) fn new(root: &Path, name: &str) -> Self {
+    pub(super) fn new(root: &Arc<Root>, name: &str) -> Self {
         Folder {
-            path: root.join(name),
+            root: Arc::clone(root),
+            name: name.to_owned(),
             handle: OnceCell::new(),
         }
     }
 
-    pub(super) fn path(&self) -> &Path {
-        &self.path
+    pub(super) fn path(&self) -> PathBuf {
+        self.root.path().join(&self.name)
     }
 
     /// The state; `None` where there is no state file or no folder.
     pub(super) fn state(&self) -> Result<Option<Found>, DirectoryError> {
-        let path = self.path.join(STATE);
-        let mut file = match File::open(&path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
-                return Err(DirectoryError::io(&self.path, "open", error));
-            }
-            Err(error) => return Err(DirectoryError::io(&path, "read", error)),
+        match self.handle() {
+            Ok(_) => {}
+            Err(DirectoryError::Missing { path }) if path == self.path() => return Ok(None),
+            Err(error) => return Err(error),
+        }
+        let Some(file) = self.open_file(STATE)? else {
+            return Ok(None);
         };
-        let mut buffer = [0; LONGEST];
-        let length = loop {
-            match file.read(&mut buffer) {
-                Ok(length) => break length,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(DirectoryError::io(&path, "read", error)),
-            }
-        };
-        let state = parse(&path, &buffer[..length])?;
-        Ok(Some(Found { state, file }))
+        let mut contents = [0; LONGEST];
+        let length = file.read_into(&mut contents);
+        let length = length.map_err(|error| self.failed(STATE, "read", error))?;
+        let state = parse(|| self.path().join(STATE), &contents[..length])?;
+        let written = file.modified;
+        Ok(Some(Found { state, written }))
+    }
+
+    /// When the state was written, as time since 1970.
+    pub(super) fn written(&self) -> Result<Duration, DirectoryError> {
+        match self.open_file(STATE)? {
+            Some(file) => Ok(file.modified),
+            None => Err(DirectoryError::Missing {
+                path: self.path().join(STATE),
+            }),
+        }
     }
 
     /// Whether it can be opened.
@@ -76,34 +92,24 @@ impl Folder {
         self.handle().map(|_| ())
     }
 
-    /// Whether there is a state file, or that cannot be told.
-    pub(super) fn has_state(&self) -> bool {
-        match std::fs::metadata(self.path.join(STATE)) {
-            Ok(_) => true,
-            Err(error) => !matches!(
-                error.kind(),
-                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-            ),
-        }
-    }
-
-    /// Makes the claim with this number, whole, or `None` where there is one. `temp` is a name that nobody else uses.
+    /// Makes the claim with this number, whole, or `None` where there is one. `unique` is part of a name that nobody else
+    /// uses.
     pub(super) fn create_claim(
         &self,
         number: u64,
         text: &str,
-        temp: &str,
+        unique: &str,
     ) -> Result<Option<File>, DirectoryError> {
         let name = claim_name(number);
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-        let opened = self.open_file(temp, flags)?;
-        let mut file = opened.map_err(|error| self.failed(&name, "create", error))?;
+        let temp = temp_name("claim", unique);
+        let created = open::to_write_new(self.handle()?, &temp);
+        let mut file = created.map_err(|error| self.failed(&name, "create", error))?;
         let made = match file.write_all(text.as_bytes()) {
-            Ok(()) => self.publish(&file, temp, &name),
+            Ok(()) => self.publish(&file, &temp, &name),
             Err(error) => Err(self.failed(&name, "write", error)),
         };
         // A file that is left over harms nobody.
-        let _ = self.remove(temp);
+        let _ = self.remove(&temp);
         Ok(made?.then_some(file))
     }
 
@@ -126,24 +132,15 @@ impl Folder {
     }
 
     /// The claim with this number, if there is one.
-    pub(super) fn claim(&self, number: u64) -> Result<Option<File>, DirectoryError> {
-        let name = claim_name(number);
-        match self.open_file(&name, OFlags::RDONLY | OFlags::CLOEXEC)? {
-            Ok(file) => Ok(Some(file)),
-            Err(Errno::NOENT) => Ok(None),
-            Err(error) => Err(self.failed(&name, "read", error)),
-        }
+    pub(super) fn claim(&self, number: u64) -> Result<Option<Opened>, DirectoryError> {
+        self.open_file(&claim_name(number))
     }
 
     /// Whether there is a claim with this number.
     pub(super) fn has_claim(&self, number: u64) -> Result<bool, DirectoryError> {
         let name = claim_name(number);
-        let handle = self.handle()?;
-        match retry_on_intr(|| rustix::fs::statat(handle, &name, AtFlags::empty())) {
-            Ok(_) => Ok(true),
-            Err(Errno::NOENT) => Ok(false),
-            Err(error) => Err(self.failed(&name, "look for", error)),
-        }
+        let found = open::is_there(self.handle()?, &name);
+        found.map_err(|error| self.failed(&name, "look for", error))
     }
 
     /// The highest claim from number `from` on, which is known to be there; 0 is always there and stands for none. There is no
@@ -163,19 +160,31 @@ impl Folder {
         Ok(last)
     }
 
-    /// Replaces the state, whole.
-    pub(super) fn set_state(&self, state: State, durable: bool) -> Result<(), DirectoryError> {
-        self.replace(STATE, STATE_TEMP, line(state).as_bytes(), durable)
+    /// Writes a state that is not yet in its place. `unique` is part of a name that nobody else uses.
+    pub(super) fn stage_state(
+        &self,
+        state: State,
+        unique: &str,
+        durable: bool,
+    ) -> Result<Staged<'_>, DirectoryError> {
+        self.stage(STATE, line(state).as_bytes(), unique, durable)
     }
 
-    /// Replaces the reason, whole.
-    pub(super) fn set_reason(&self, reason: &str, durable: bool) -> Result<(), DirectoryError> {
-        self.replace(REASON, REASON_TEMP, reason.as_bytes(), durable)
+    /// Writes a reason that is not yet in its place, as much of it as one may have.
+    pub(super) fn stage_reason(
+        &self,
+        reason: &str,
+        unique: &str,
+        durable: bool,
+    ) -> Result<Staged<'_>, DirectoryError> {
+        let end = reason.floor_char_boundary(LONGEST_REASON);
+        self.stage(REASON, &reason.as_bytes()[..end], unique, durable)
     }
 
     /// The reason, as far as it can be read.
     pub(super) fn reason(&self) -> Option<String> {
-        let bytes = std::fs::read(self.path.join(REASON)).ok()?;
+        let file = self.open_file(REASON).ok()??;
+        let bytes = file.read(LONGEST_REASON).ok()?;
         Some(String::from_utf8_lossy(&bytes).into_owned())
     }
 
@@ -190,74 +199,98 @@ impl Folder {
         match retry_on_intr(|| rustix::fs::fsync(handle)) {
             // Some file systems know no such thing for folders.
             Ok(()) | Err(Errno::INVAL) => Ok(()),
-            Err(error) => Err(DirectoryError::io(&self.path, "write to disk", error)),
+            Err(error) => Err(DirectoryError::io(&self.path(), "write to disk", error)),
         }
     }
 
     /// Makes the folder, if it is not there.
     pub(super) fn make(&self) -> Result<(), DirectoryError> {
-        match rustix::fs::mkdir(&self.path, Mode::from_raw_mode(0o777)) {
+        let mode = Mode::from_raw_mode(0o777);
+        match rustix::fs::mkdirat(self.root.handle()?, &self.name, mode) {
             Ok(()) | Err(Errno::EXIST) => Ok(()),
-            Err(error) => Err(DirectoryError::io(&self.path, "make", error)),
+            Err(error) => Err(DirectoryError::io(&self.path(), "make", error)),
         }
     }
 
-    /// Makes the state file, whole, unless there is one. `temp` is a name that nobody else uses.
-    pub(super) fn make_state(&self, state: State, temp: &str) -> Result<(), DirectoryError> {
-        let file = self.write(temp, line(state).as_bytes(), false)?;
-        let made = self.publish(&file, temp, STATE);
-        self.remove(temp)?;
+    /// Makes the state file, whole, unless there is one. `unique` is part of a name that nobody else uses.
+    pub(super) fn make_state(&self, state: State, unique: &str) -> Result<(), DirectoryError> {
+        let temp = temp_name(STATE, unique);
+        let file = self.write(&temp, STATE, line(state).as_bytes(), false)?;
+        let made = self.publish(&file, &temp, STATE);
+        self.remove(&temp)?;
         made.map(drop)
     }
 
-    /// Replaces a file by another one, so that whoever reads it finds either.
-    fn replace(
+    fn stage(
         &self,
-        name: &str,
-        temp: &str,
+        name: &'static str,
         contents: &[u8],
+        unique: &str,
         durable: bool,
-    ) -> Result<(), DirectoryError> {
-        self.write(temp, contents, durable)?;
-        let handle = self.handle()?;
-        retry_on_intr(|| rustix::fs::renameat(handle, temp, handle, name))
-            .map_err(|error| self.failed(name, "replace", error))
+    ) -> Result<Staged<'_>, DirectoryError> {
+        let temp = temp_name(name, unique);
+        self.write(&temp, name, contents, durable)?;
+        Ok(Staged {
+            folder: self,
+            temp,
+            name,
+        })
     }
 
-    fn write(&self, name: &str, contents: &[u8], durable: bool) -> Result<File, DirectoryError> {
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC;
-        let opened = self.open_file(name, flags)?;
-        let mut file = opened.map_err(|error| self.failed(name, "write", error))?;
+    /// Writes a new file `temp`, which is to become `name`. None is left over where that fails.
+    fn write(
+        &self,
+        temp: &str,
+        name: &str,
+        contents: &[u8],
+        durable: bool,
+    ) -> Result<File, DirectoryError> {
+        let created = open::to_write_new(self.handle()?, temp);
+        let mut file = created.map_err(|error| self.failed(name, "write", error))?;
         let written = file.write_all(contents).and_then(|()| match durable {
             true => file.sync_all(),
             false => Ok(()),
         });
-        written.map_err(|error| self.failed(name, "write", error))?;
-        Ok(file)
-    }
-
-    fn remove(&self, name: &str) -> Result<(), DirectoryError> {
-        let handle = self.handle()?;
-        match retry_on_intr(|| rustix::fs::unlinkat(handle, name, AtFlags::empty())) {
-            Ok(()) | Err(Errno::NOENT) => Ok(()),
-            Err(error) => Err(self.failed(name, "remove", error)),
+        match written {
+            Ok(()) => Ok(file),
+            Err(error) => {
+                // A file that is left over harms nobody.
+                let _ = self.remove(temp);
+                Err(self.failed(name, "write", error))
+            }
         }
     }
 
-    fn open_file(&self, name: &str, flags: OFlags) -> Result<Result<File, Errno>, DirectoryError> {
-        let (handle, mode) = (self.handle()?, Mode::from_raw_mode(0o666));
-        let opened = retry_on_intr(|| rustix::fs::openat(handle, name, flags, mode));
-        Ok(opened.map(File::from))
+    fn remove(&self, name: &str) -> Result<(), DirectoryError> {
+        let removed = open::remove(self.handle()?, name);
+        removed.map_err(|error| match error {
+            Errno::ISDIR => self.not_a_file(name),
+            error => self.failed(name, "remove", error),
+        })
+    }
+
+    /// The file of that name, if there is one.
+    fn open_file(&self, name: &str) -> Result<Option<Opened>, DirectoryError> {
+        match open::to_read(self.handle()?, name) {
+            Ok(file) => Ok(Some(file)),
+            Err(Unopened::Failed(Errno::NOENT)) => Ok(None),
+            Err(Unopened::NotAFile) => Err(self.not_a_file(name)),
+            Err(Unopened::Failed(error)) => Err(self.failed(name, "read", error)),
+        }
     }
 
     fn handle(&self) -> Result<&OwnedFd, DirectoryError> {
         if let Some(handle) = self.handle.get() {
             return Ok(handle);
         }
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let opened = retry_on_intr(|| rustix::fs::open(&self.path, flags, Mode::empty()));
-        let handle = opened.map_err(|error| DirectoryError::io(&self.path, "open", error))?;
+        let opened = open::folder(self.root.handle()?, &self.name);
+        let handle = opened.map_err(|error| DirectoryError::io(&self.path(), "open", error))?;
         Ok(self.handle.get_or_init(|| handle))
+    }
+
+    fn not_a_file(&self, name: &str) -> DirectoryError {
+        let path = self.path().join(name);
+        DirectoryError::NotAFile { path }
     }
 
     fn failed(
@@ -269,17 +302,50 @@ impl Folder {
         let error = error.into();
         match error.kind() {
             // Names in it are only looked for where that is no error.
-            io::ErrorKind::NotFound => DirectoryError::io(&self.path, action, error),
-            _ => DirectoryError::io(&self.path.join(name), action, error),
+            io::ErrorKind::NotFound => DirectoryError::io(&self.path(), action, error),
+            _ => DirectoryError::io(&self.path().join(name), action, error),
+        }
+    }
+
+    /// Whether `error` is about this task alone: what is in its folder, or in the place of it. Anything else may be so for all
+    /// tasks, and for this process only.
+    pub(super) fn is_cause_of(&self, error: &DirectoryError) -> bool {
+        match error {
+            DirectoryError::NotADirectory { path } => *path == self.path(),
+            DirectoryError::Missing { path } => *path == self.path() && self.root.is_there(),
+            error => error.is_about_contents(),
         }
     }
 }
 
-impl Found {
-    /// When it was written.
-    pub(super) fn written(&self, path: &Path) -> Result<Duration, DirectoryError> {
-        modified(&self.file).map_err(|error| DirectoryError::io(&path.join(STATE), "read", error))
+impl Staged<'_> {
+    /// Puts it into its place, so that whoever reads the file of that name finds the one before or this one, whole.
+    pub(super) fn put(mut self) -> Result<(), DirectoryError> {
+        let Staged { folder, temp, name } = &mut self;
+        let handle = folder.handle()?;
+        retry_on_intr(|| rustix::fs::renameat(handle, &**temp, handle, *name)).map_err(
+            |error| match error {
+                Errno::ISDIR => folder.not_a_file(name),
+                error => folder.failed(name, "replace", error),
+            },
+        )?;
+        temp.clear();
+        Ok(())
     }
+}
+
+impl Drop for Staged<'_> {
+    fn drop(&mut self) {
+        if !self.temp.is_empty() {
+            // A file that is left over harms nobody.
+            let _ = self.folder.remove(&self.temp);
+        }
+    }
+}
+
+/// What the file `name` is called before it is in its place. Nobody takes it for a task or a file of one.
+fn temp_name(name: &str, unique: &str) -> String {
+    format!(".{name}.{unique}")
 }
 
 /// Gives a file a name more, unless there is one of that name.
@@ -293,14 +359,6 @@ pub(super) fn move_to_new(folder: &OwnedFd, from: &str, to: &str) -> Result<(), 
     retry_on_intr(|| rustix::fs::renameat_with(folder, from, folder, to, flags))
 }
 
-/// When a file was last changed, as time since 1970.
-pub(super) fn modified(file: &File) -> io::Result<Duration> {
-    let modified = file.metadata()?.modified()?;
-    Ok(modified
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default())
-}
-
 pub(super) fn claim_name(number: u64) -> String {
     format!("claim.{number}")
 }
@@ -310,19 +368,13 @@ fn line(state: State) -> String {
 }
 
 /// Reads a state as pshmem does: the first line counts, without blanks at its end. But there has to be a whole line.
-fn parse(path: &Path, contents: &[u8]) -> Result<State, DirectoryError> {
-    let path = || path.to_owned();
+fn parse(path: impl FnOnce() -> PathBuf, contents: &[u8]) -> Result<State, DirectoryError> {
     let Some(end) = contents.iter().position(|&byte| byte == b'\n') else {
         let found = String::from_utf8_lossy(contents).into_owned();
+        let path = path();
         return Err(match contents.len() {
-            LONGEST.. => DirectoryError::UnknownState {
-                path: path(),
-                found,
-            },
-            _ => DirectoryError::HalfWritten {
-                path: path(),
-                found,
-            },
+            LONGEST.. => DirectoryError::UnknownState { path, found },
+            _ => DirectoryError::HalfWritten { path, found },
         });
     };
     let line = String::from_utf8_lossy(&contents[..end]);

@@ -141,7 +141,14 @@ impl Pulse {
     pub(super) fn release(&self) -> io::Result<()> {
         let mut is_over = lock(&self.is_over);
         *is_over = true;
-        release(&self.file)
+        set_times(&self.file, after_1970(0))
+    }
+
+    /// Ends the heartbeats and makes the last one so old that the claim is that of a dead job.
+    pub(super) fn abandon(&self) -> io::Result<()> {
+        let mut is_over = lock(&self.is_over);
+        *is_over = true;
+        set_times(&self.file, after_1970(1))
     }
 }
 
@@ -154,13 +161,12 @@ pub(super) fn touch(file: &File) -> io::Result<()> {
     set_times(file, now)
 }
 
-/// Gives `file` the oldest time.
-pub(super) fn release(file: &File) -> io::Result<()> {
-    let oldest = Timespec {
-        tv_sec: 0,
+/// So many seconds after the oldest time.
+fn after_1970(seconds: i64) -> Timespec {
+    Timespec {
+        tv_sec: seconds,
         tv_nsec: 0,
-    };
-    set_times(file, oldest)
+    }
 }
 
 fn set_times(file: &File, time: Timespec) -> io::Result<()> {

@@ -7,6 +7,11 @@
 //!
 //! Where a file system gives files the times of the hosts that change them (Lustre and GPFS do), the clocks of the hosts have
 //! to agree to much less than [`Options::stale_after`].
+//!
+//! Others who may write into the directory may put other things there than jobs do. Links are not followed, but for those in
+//! the path of the directory itself; a task whose folder or whose files are links, FIFOs or the like is an
+//! [error](DirectoryError::NotAFile), and left alone; of a file no more is read than it should have. Jobs write new files of
+//! their own only, and then give them the names that they should have.
 
 mod acquire;
 mod claim;
@@ -16,24 +21,32 @@ mod create;
 mod error;
 mod file;
 mod heartbeat;
+mod open;
 mod outlook;
+#[cfg(feature = "mpi")]
+mod same;
 mod step;
 #[cfg(test)]
 mod tests;
 
 pub use claim::{Again, Claim, Claimed};
 pub use claimant::Claimant;
+pub(crate) use create::digits;
 pub use error::DirectoryError;
+#[cfg(feature = "mpi")]
+pub(crate) use same::Sign;
 
 use super::{State, Summary};
 use claimant::Owner;
 use clock::Clock;
 use file::Folder;
 use heartbeat::Heart;
+use open::Root;
+use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
-use std::time::{Duration, SystemTime};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Duration, Instant, SystemTime};
 
 /// How a directory is used. The same on all jobs that use it.
 ///
@@ -50,6 +63,18 @@ pub struct Options {
 }
 
 impl Options {
+    /// The shortest time after which a job can be taken for dead: file systems tell times no finer than some milliseconds, and
+    /// the threads that give heartbeats are not woken in time.
+    pub const LEAST_STALE_AFTER: Duration = Duration::from_millis(10);
+
+    fn check(&self) -> Result<(), DirectoryError> {
+        let (time, least) = (self.stale_after, Self::LEAST_STALE_AFTER);
+        match time >= least {
+            true => Ok(()),
+            false => Err(DirectoryError::StaleAfter { time, least }),
+        }
+    }
+
     /// Whether states are on disk before a call returns, so that they outlive a machine that fails; true if not said.
     ///
     /// Without it each task costs less, and whoever runs tasks of a tenth of a second may want that.
@@ -61,7 +86,8 @@ impl Options {
     /// After how long without a heartbeat a job is taken for dead, so that others take over its tasks; 2 minutes if not said.
     ///
     /// Jobs give a heartbeat four times as often. It should be longer than the file system ever hangs, and than the attributes
-    /// of its files may be cached (a minute with NFS).
+    /// of its files may be cached (a minute with NFS). Less than [`LEAST_STALE_AFTER`](Self::LEAST_STALE_AFTER) is an error of
+    /// whoever uses a directory with it.
     pub fn stale_after(mut self, time: Duration) -> Self {
         self.stale_after = time;
         self
@@ -102,11 +128,13 @@ pub struct Directory {
 
 /// What a directory has in common with its claims.
 struct Shared {
-    root: PathBuf,
+    root: Arc<Root>,
     names: Arc<[String]>,
     options: Options,
     heart: Heart,
     clock: Clock,
+    /// The heartbeats that were found far in the future, of the claims in these files, and since when.
+    ahead: Mutex<HashMap<PathBuf, (Duration, Instant)>>,
     owner: OnceLock<Owner>,
 }
 
@@ -122,20 +150,25 @@ impl Shared {
 }
 
 impl Directory {
+    /// The most tasks that a [`Batch`](crate::Batch) with a state directory can have: that many folders take minutes to make, and
+    /// some file systems have no room for more than ten times as many in one directory.
+    pub const MAX_TASKS: usize = 1_000_000;
+
     /// Makes the root and the folders of the tasks, as far as they are not there. Tasks without a state are open after it, and
     /// so are invalid ones; the others stay as they are. Several jobs may do so at once.
     ///
     /// A state that cannot be read is no error here, and is left as it is.
     ///
     /// # Errors
-    /// [`Name`](DirectoryError::Name) and [`NameTwice`](DirectoryError::NameTwice) where there cannot be such folders, and
-    /// those of the file system.
+    /// [`Name`](DirectoryError::Name) and [`NameTwice`](DirectoryError::NameTwice) where there cannot be such folders,
+    /// [`StaleAfter`](DirectoryError::StaleAfter), and those of the file system.
     pub fn create(
         root: impl Into<PathBuf>,
         names: &[String],
         options: Options,
     ) -> Result<Self, DirectoryError> {
         create::check(names)?;
+        options.check()?;
         let directory = Self::join(root, names, options);
         directory.make()?;
         Ok(directory)
@@ -148,11 +181,12 @@ impl Directory {
         options: Options,
     ) -> Self {
         let shared = Shared {
-            root: root.into(),
+            root: Arc::new(Root::new(root.into())),
             names: names.into(),
             heart: Heart::new(options.stale_after / 4),
             options,
             clock: Clock::default(),
+            ahead: Mutex::default(),
             owner: OnceLock::new(),
         };
         Directory {
@@ -164,16 +198,18 @@ impl Directory {
     /// tasks.
     ///
     /// # Errors
-    /// [`Missing`](DirectoryError::Missing) and [`NotADirectory`](DirectoryError::NotADirectory), and those of the file system.
+    /// [`Missing`](DirectoryError::Missing), [`NotADirectory`](DirectoryError::NotADirectory) and
+    /// [`StaleAfter`](DirectoryError::StaleAfter), and those of the file system.
     pub fn open(root: impl Into<PathBuf>, options: Options) -> Result<Self, DirectoryError> {
+        options.check()?;
         let root = root.into();
-        let names = create::find(&root)?;
+        let names = create::find(&Root::new(root.clone()))?;
         Ok(Self::join(root, names, options))
     }
 
     /// The directory with the tasks' folders.
     pub fn root(&self) -> &Path {
-        &self.shared.root
+        self.shared.root.path()
     }
 
     /// After how long without a heartbeat a job is taken for dead.
@@ -190,7 +226,8 @@ impl Directory {
     ///
     /// # Errors
     /// [`UnknownState`](DirectoryError::UnknownState) and [`HalfWritten`](DirectoryError::HalfWritten) where there is no state
-    /// in the file, [`Missing`](DirectoryError::Missing) where the task has no folder, and those of the file system.
+    /// in the file, [`NotAFile`](DirectoryError::NotAFile) where it is none, [`Missing`](DirectoryError::Missing) where the task
+    /// has no folder, and those of the file system.
     ///
     /// # Panics
     /// If there is no task of that number.
@@ -214,7 +251,7 @@ impl Directory {
     /// Where the directory itself cannot be read.
     pub fn summary(&self) -> Result<Summary, DirectoryError> {
         // Otherwise all tasks would be called invalid.
-        Folder::new(self.root(), "").check()?;
+        self.shared.root.handle()?;
         let mut summary = Summary::default();
         for state in self.states() {
             summary.count(state.unwrap_or(State::Invalid));
@@ -222,7 +259,7 @@ impl Directory {
         Ok(summary)
     }
 
-    /// Why a task has failed; `None` if it has not, or nobody said why.
+    /// Why a task has failed; `None` if it has not, or nobody said why. No more than 64 KiB of it are kept or read.
     ///
     /// # Panics
     /// If there is no task of that number.
@@ -257,9 +294,20 @@ impl Directory {
     /// # Panics
     /// If there is no task of that number.
     pub fn changed(&self, task: usize) -> Result<SystemTime, DirectoryError> {
-        let path = self.shared.folder(task).path().join(file::STATE);
-        let modified = std::fs::metadata(&path).and_then(|state| state.modified());
-        modified.map_err(|error| DirectoryError::io(&path, "read the time of", error))
+        let written = self.shared.folder(task).written()?;
+        Ok(SystemTime::UNIX_EPOCH + written)
+    }
+
+    /// What is wrong with a task, if that is about this one alone, and not about the directory.
+    pub(crate) fn flaw(&self, task: usize) -> Option<DirectoryError> {
+        let state = self.state(task).err();
+        let error = state.or_else(|| self.claimant(task).err())?;
+        self.is_flaw(task, &error).then_some(error)
+    }
+
+    /// Whether an error is about this task alone.
+    pub(crate) fn is_flaw(&self, task: usize, error: &DirectoryError) -> bool {
+        self.shared.folder(task).is_cause_of(error)
     }
 
     /// Who runs a task; `None` if nobody does who lives and makes claims.
@@ -277,7 +325,7 @@ impl Directory {
 impl fmt::Debug for Directory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Directory")
-            .field("root", &self.shared.root)
+            .field("root", &self.root())
             .field("tasks", &self.shared.names.len())
             .field("options", &self.shared.options)
             .finish_non_exhaustive()

@@ -49,10 +49,10 @@ impl Output {
     }
 }
 
-/// Says on standard error what is wrong.
+/// Says on standard error what is wrong, in a line.
 pub fn complain(text: &str) {
     // `eprintln` panics where standard error is closed.
-    let _ = writeln!(io::stderr(), "{text}");
+    let _ = writeln!(io::stderr(), "{}", name_line(text));
 }
 
 /// A name on one line.
@@ -79,6 +79,22 @@ fn escaped(text: &str, and_backslashes: bool) -> String {
     line
 }
 
+/// JSON without the control characters that it may have in its texts as they are.
+pub fn json_lines(json: &str) -> String {
+    let mut lines = String::with_capacity(json.len());
+    for char in json.chars() {
+        match char {
+            '\n' => lines.push(char),
+            char if char.is_control() => {
+                // A string takes everything.
+                let _ = write!(lines, "\\u{:04x}", u32::from(char));
+            }
+            char => lines.push(char),
+        }
+    }
+    lines
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -88,5 +104,9 @@ mod tests {
         assert_eq!(text_line("a\nb\tc\\n\r\u{1b}[1m"), r"a\nb\tc\\n\r\u{1b}[1m");
         assert_eq!(text_line("größer als 7"), "größer als 7");
         assert_eq!(name_line("a\\b\n"), r"a\b\n");
+        assert_eq!(
+            json_lines("{\n \"\u{9b}\u{7f}é\"}"),
+            "{\n \"\\u009b\\u007fé\"}"
+        );
     }
 }

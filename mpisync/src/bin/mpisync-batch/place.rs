@@ -1,5 +1,6 @@
 //! Which state directory it is, and how it is used.
 
+use crate::output::name_line;
 use anyhow::{Result, ensure};
 use mpisync::batch::directory::{Directory, Options};
 use std::path::PathBuf;
@@ -34,8 +35,8 @@ impl Place {
     /// Its own name, for there is not much room beside a bar.
     pub fn name(&self) -> String {
         match self.path.file_name() {
-            Some(name) => name.to_string_lossy().into_owned(),
-            None => self.to_string(),
+            Some(name) => name_line(&name.to_string_lossy()),
+            None => name_line(&self.to_string()),
         }
     }
 

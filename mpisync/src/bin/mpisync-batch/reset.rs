@@ -9,7 +9,7 @@ use mpisync::batch::directory::{Directory, DirectoryError};
 
 /// Sets tasks to OPEN, so that they are run again
 ///
-/// A task that a living job runs is left alone, and the exit code is 3 then. Jobs that make no claims cannot be told to live:
+/// A task that a living job runs is left alone, and the exit code is 3 then, unless --force is given. Jobs that make no claims cannot be told to live:
 /// do not set back what pshmem runs. A job that is under way may not see it before it is started again.
 #[derive(clap::Args)]
 pub struct Reset {
@@ -33,6 +33,9 @@ pub struct Reset {
     /// All
     #[arg(long)]
     all: bool,
+    /// Also those that a job has which looks alive, where it is known to be gone; it loses them if it lives for all that
+    #[arg(long)]
+    force: bool,
     /// Prints their names, and changes nothing
     #[arg(short = 'n', long)]
     dry_run: bool,
@@ -124,7 +127,13 @@ impl Reset {
     ) -> Result<bool, DirectoryError> {
         if !self.dry_run {
             let may = |state| is_named || self.chooses(state);
-            return directory.set_if(task, State::Open, may);
+            return match self.force {
+                true => directory.force(task, State::Open, may),
+                false => directory.set_if(task, State::Open, may),
+            };
+        }
+        if self.force {
+            return Ok(true);
         }
         match directory.claimant(task)? {
             Some(by) => {

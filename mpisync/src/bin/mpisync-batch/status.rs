@@ -2,7 +2,7 @@
 
 use crate::End;
 use crate::look::Look;
-use crate::output::{Output, complain, name_line, text_line};
+use crate::output::{Output, complain, json_lines, name_line, text_line};
 use crate::place::{Patience, Place};
 use anyhow::Result;
 use mpisync::batch::directory::{Claimant, Directory, DirectoryError};
@@ -45,11 +45,14 @@ impl Status {
         };
         let mut output = Output::new();
         match self.json {
-            true => output.line(&serde_json::to_string_pretty(&in_json(&directory, &look))?)?,
+            true => {
+                let json = serde_json::to_string_pretty(&in_json(&directory, &look))?;
+                output.line(&json_lines(&json))?;
+            }
             false => {
                 output.line(&format!(
                     "{}: {} tasks",
-                    self.place,
+                    name_line(&self.place.to_string()),
                     directory.names().len()
                 ))?;
                 for line in table(&directory, &look) {
@@ -152,7 +155,7 @@ fn chapter(lines: &mut Vec<String>, title: &str, rows: Vec<(String, String)>, al
 
 fn who(found: Result<Option<Claimant>, DirectoryError>) -> String {
     match found {
-        Ok(Some(by)) => by.to_string(),
+        Ok(Some(by)) => name_line(&by.to_string()),
         Ok(None) => "no job that is known to live".to_owned(),
         Err(error) => text_line(&error.to_string()),
     }

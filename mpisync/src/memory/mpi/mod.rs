@@ -17,5 +17,5 @@ pub(crate) use comm::{Farewell, OwnComm};
 pub(crate) use create::announce;
 pub(crate) use create::{Created, CreatedSlots, Creation, Terms, block, slots};
 pub(crate) use datatype::{PackedItems, UnpackedItems};
-pub(crate) use part::PartComm;
+pub(crate) use part::{PartComm, lowest_rank};
 pub use shape::datatype;

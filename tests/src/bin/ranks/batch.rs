@@ -5,6 +5,7 @@ pub mod ends;
 pub mod layouts;
 pub mod restart;
 pub mod tasks;
+pub mod trouble;
 
 use mpi::collective::SystemOperation;
 use mpi::traits::*;
@@ -173,7 +174,7 @@ fn all_wait_and_go_on(job: &Job) {
         .build()
         .unwrap();
     for index in 0..20 {
-        batch.wait_all().unwrap();
+        let _ = batch.wait_all().unwrap();
         let task = batch.next_task().unwrap().unwrap();
         assert_eq!(task.index(), index);
         task.done().unwrap();

@@ -43,6 +43,7 @@ fn main() {
         barrier::CASES,
         batch::CASES,
         batch::directories::CASES,
+        batch::trouble::CASES,
         batch::ends::CASES,
         batch::layouts::CASES,
         batch::restart::CASES,

@@ -37,7 +37,7 @@ fn a_claim_is_kept_alive_and_ages_no_more_than_that() {
 #[test]
 fn no_heartbeat_comes_after_the_release() {
     let scratch = Scratch::with_tasks(1);
-    let job = scratch.job_with(quick().stale_after(Duration::from_millis(4)));
+    let job = scratch.job_with(quick().stale_after(Options::LEAST_STALE_AFTER));
     for number in 1..30 {
         let (claim, _) = match job.claim(0, NONE).expect("it is read") {
             Claimed::Mine(claim, was) => (claim, was),
@@ -73,11 +73,11 @@ fn a_claim_that_failed_to_settle_ages() {
     let scratch = Scratch::with_tasks(1);
     let job = scratch.job_with(quick().stale_after(Duration::from_millis(50)));
     let (claim, _) = mine(job.claim(0, NONE).expect("it is open"));
-    fs::create_dir(scratch.path("task_000/state.temp")).expect("a new name");
+    scratch.block("task_000/state");
     claim
         .settle(State::Done, None)
         .expect_err("it cannot be written");
-    fs::remove_dir(scratch.path("task_000/state.temp")).expect("it is there");
+    scratch.unblock("task_000/state", "RUNNING\n");
     wait_until("it goes stale", || {
         matches!(job.claim(0, NONE), Ok(Claimed::Mine(..)))
     });

@@ -9,6 +9,8 @@ mod overtaken;
 mod protocol;
 mod race;
 pub(super) mod steps;
+mod strange;
+mod trouble;
 
 use super::{Again, Claim, Claimant, Claimed, Directory, Options};
 use crate::batch::State;
@@ -59,6 +61,17 @@ impl Scratch {
 
     fn read(&self, file: &str) -> Option<String> {
         fs::read_to_string(self.path(file)).ok()
+    }
+
+    /// Puts a directory in the place of a file, so that nothing can be written there.
+    fn block(&self, file: &str) {
+        fs::remove_file(self.path(file)).expect("it is there");
+        fs::create_dir(self.path(file)).expect("there is room");
+    }
+
+    fn unblock(&self, file: &str, contents: &str) {
+        fs::remove_dir(self.path(file)).expect("it is there");
+        self.write(file, contents);
     }
 
     /// One more job that works on all that is there.

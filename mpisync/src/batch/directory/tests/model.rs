@@ -21,6 +21,10 @@ enum Act {
     Drop {
         held: usize,
     },
+    /// What became of the task cannot be written.
+    Abandon {
+        held: usize,
+    },
     /// The heartbeats of a task's last claim do not get through for an hour.
     Stall {
         task: usize,
@@ -29,6 +33,16 @@ enum Act {
         job: usize,
         task: usize,
         state: State,
+    },
+    /// The same for a person who knows better than the heartbeats.
+    Force {
+        job: usize,
+        task: usize,
+        state: State,
+    },
+    /// The last claim was made by a host whose clock is an hour ahead.
+    Ahead {
+        task: usize,
     },
     /// pshmem, or a person, writes the state.
     Write {
@@ -117,7 +131,10 @@ fn acts() -> impl Strategy<Value = Act> {
         6 => (0..JOBS, 0..TASKS, again).prop_map(|(job, task, again)| Act::Claim { job, task, again }),
         3 => (0..9_usize, states()).prop_map(|(held, state)| Act::Settle { held, state }),
         1 => (0..9_usize).prop_map(|held| Act::Drop { held }),
+        1 => (0..9_usize).prop_map(|held| Act::Abandon { held }),
         2 => (0..TASKS).prop_map(|task| Act::Stall { task }),
+        1 => (0..TASKS).prop_map(|task| Act::Ahead { task }),
+        1 => (0..JOBS, 0..TASKS, states()).prop_map(|(job, task, state)| Act::Force { job, task, state }),
         1 => (0..JOBS, 0..TASKS, states()).prop_map(|(job, task, state)| Act::Set { job, task, state }),
         1 => (0..TASKS, states()).prop_map(|(task, state)| Act::Write { task, state }),
         1 => (0..TASKS).prop_map(|task| Act::Age { task }),
@@ -177,6 +194,16 @@ impl World {
                     self.models[claim.task()].settle(number, State::Open);
                 }
             }
+            Act::Abandon { held } => {
+                if let Some((mut claim, number)) = self.take(held) {
+                    let task = claim.task();
+                    claim.abandon();
+                    claim.is_settled = true;
+                    if let Some(fate) = self.models[task].claims.get_mut(number - 1) {
+                        *fate = Fate::Dead;
+                    }
+                }
+            }
             Act::Stall { task } => {
                 let model = &mut self.models[task];
                 if let Some(fate @ Fate::Alive) = model.claims.last_mut() {
@@ -184,6 +211,25 @@ impl World {
                     let last = model.claims.len();
                     self.scratch
                         .set_back(format!("{}/claim.{last}", names(TASKS)[task]));
+                }
+            }
+            Act::Force { job, task, state } => {
+                let forced = self.jobs[job].force(task, state, |_| true);
+                assert!(forced.expect("it is set"));
+                let model = &mut self.models[task];
+                if let Some(fate @ Fate::Alive) = model.claims.last_mut() {
+                    // It counts as that of somebody who does not keep up.
+                    *fate = Fate::Dead;
+                }
+                model.claims.push(Fate::Released);
+                model.write(state);
+            }
+            Act::Ahead { task } => {
+                if self.models[task].last() == Fate::Alive {
+                    let last = self.models[task].claims.len();
+                    let ahead = SystemTime::now() + Duration::from_secs(3600);
+                    self.scratch
+                        .set_time(format!("{}/claim.{last}", names(TASKS)[task]), ahead);
                 }
             }
             Act::Set { job, task, state } => {

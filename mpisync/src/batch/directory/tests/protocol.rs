@@ -239,23 +239,31 @@ fn a_claim_that_cannot_begin_leaves_the_state_as_it_is() {
     let scratch = Scratch::with_tasks(1);
     let job = scratch.job();
     job.set(0, State::Failed).expect("nobody has it");
-    // A directory cannot be written into.
-    fs::create_dir(scratch.path("task_000/state.temp")).expect("a new name");
+    // A directory cannot be replaced by a file.
+    let state = scratch.path("task_000/state");
+    steps::at("the claim is made", move || {
+        fs::remove_file(&state).expect("it is there");
+        fs::create_dir(&state).expect("there is room");
+    });
     let error = job.claim(0, ALL).expect_err("it cannot be written");
     assert!(
-        matches!(&error, DirectoryError::Io { path, .. } if path.ends_with("state.temp")),
+        matches!(&error, DirectoryError::NotAFile { path } if path.ends_with("task_000/state")),
         "{error}"
     );
-    assert_eq!(job.state(0).expect("it is there"), State::Failed);
-    fs::remove_dir(scratch.path("task_000/state.temp")).expect("it is there");
+    assert_eq!(
+        scratch.files("task_000"),
+        ["claim.1", "claim.2", "state"],
+        "nothing is left over"
+    );
+    scratch.unblock("task_000/state", "FAILED\n");
     let (claim, was) = mine(job.claim(0, ALL).expect("the first claim was given back"));
     assert_eq!(was, State::Failed);
     // Nor is the task anybody's whose outcome could not be written; its claim goes stale.
-    fs::create_dir(scratch.path("task_000/state.temp")).expect("a new name");
+    scratch.block("task_000/state");
     claim
         .settle(State::Done, None)
         .expect_err("it cannot be written");
-    fs::remove_dir(scratch.path("task_000/state.temp")).expect("it is there");
+    scratch.unblock("task_000/state", "RUNNING\n");
     let _ = taken(job.claim(0, ALL).expect("its heartbeat is young")).expect("by this process");
     let claims = scratch.files("task_000").len() - 1;
     scratch.set_back(format!("task_000/claim.{claims}"));

@@ -92,7 +92,7 @@ fn directory_with_names(job: &Job) {
         let name = names[task.index()];
         task.failed(format_args!("{name} is not possible")).unwrap();
     }
-    batch.wait_all().unwrap();
+    let _ = batch.wait_all().unwrap();
     job.world.barrier();
     let directory = on_disk(&path);
     for (task, name) in directory.names().iter().enumerate() {
@@ -218,16 +218,12 @@ fn directory_with_corrupt_states(job: &Job) {
     fails(job, outcome, is_told, "batch_with_corrupt_states/1/state");
     let mut batch = builder(job, &path).tasks(10).build().unwrap();
     let found: Vec<String> = batch.problems().iter().map(ToString::to_string).collect();
-    if job.rank == 0 {
-        assert_eq!(found.len(), CORRUPT.len(), "{found:?}");
-        for ((task, _), words) in CORRUPT.iter().zip(&found) {
-            assert!(words.contains(state(*task).to_str().unwrap()), "{words}");
-        }
-    } else {
-        assert!(found.is_empty(), "{found:?}");
+    assert_eq!(found.len(), CORRUPT.len(), "{found:?}");
+    for ((task, _), words) in CORRUPT.iter().zip(&found) {
+        assert!(words.contains(state(*task).to_str().unwrap()), "{words}");
     }
     assert_eq!(sum(job, run_all(&mut batch).len()), 10 - CORRUPT.len());
-    batch.wait_all().unwrap();
+    let _ = batch.wait_all().unwrap();
     job.world.barrier();
     for (task, text) in CORRUPT {
         assert_eq!(batch.state(task).unwrap(), State::Invalid);
@@ -285,9 +281,15 @@ fn state_becomes_corrupt(job: &Job) {
                 }
             }
             assert_eq!(sum(job, ran), 8);
-            // All ranks of the worker that came to it, or one rank has it among its problems.
-            let right = if strict { (each as usize, 0) } else { (0, 1) };
-            assert_eq!((sum(job, told), sum(job, batch.problems().len())), right);
+            // All ranks of the worker that came to it are told by an error. All ranks can look what is wrong.
+            let right = if strict { each as usize } else { 0 };
+            assert_eq!(sum(job, told), right);
+            job.world.barrier();
+            let problems = batch.problems();
+            assert!(
+                matches!(&problems[..], [DirectoryError::UnknownState { .. }]),
+                "{problems:?}"
+            );
             assert_eq!(batch.wait_all().unwrap().invalid, 1);
             assert_eq!(
                 fs::read_to_string(path.join("4").join("state")).unwrap(),
@@ -316,15 +318,23 @@ fn directory_is_removed(job: &Job) {
         job.world.barrier();
         match task.done() {
             Ok(()) if !leads => {}
-            Err(BatchError::Directory(error)) if leads => {
+            Err(BatchError::FileSystem { error, .. }) if leads => {
                 assert!(error.to_string().contains("batch_is_removed"), "{error}")
             }
             other => panic!("{other:?}"),
         }
-        assert!(batch.next_task().unwrap().is_none());
+        match batch.next_task().unwrap_err() {
+            BatchError::FileSystem { rank, error } if leads => {
+                assert_eq!(rank, job.rank);
+                assert!(error.to_string().contains("is not there"), "{error}");
+            }
+            BatchError::OtherRank { .. } if !leads => {}
+            other => panic!("{other:?}"),
+        }
         job.world.barrier();
         let summary = batch.wait_all().unwrap();
-        assert_eq!((summary.invalid, summary.total()), (20, 20));
+        assert_eq!((summary.open, summary.total()), (20, 20));
+        assert!(batch.problems().is_empty());
         job.world.barrier();
     }
 }

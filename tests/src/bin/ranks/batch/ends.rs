@@ -144,7 +144,7 @@ fn tasks_that_panic(job: &Job) {
                     }
                 }
             });
-            batch.wait_all().unwrap();
+            let _ = batch.wait_all().unwrap();
             job.world.barrier();
             ends_as_it_should(&batch);
         }

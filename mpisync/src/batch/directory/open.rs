@@ -1,0 +1,154 @@
+//! The one place that opens what lies in a state directory, where others may write, too.
+//!
+//! No link is followed, no open or read waits (a FIFO would), only regular files are read and only so much of them, and
+//! what is written is a new file that nobody else has. The path of the directory itself is the user's own: links in it
+//! are followed, once. From then on everything is opened relative to that directory, so that whatever takes its place
+//! later is not written into.
+
+use super::error::DirectoryError;
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
+use rustix::io::{Errno, retry_on_intr};
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+/// The directory with the tasks' folders. It is opened when it is first needed.
+#[derive(Debug)]
+pub(super) struct Root {
+    path: PathBuf,
+    handle: OnceLock<OwnedFd>,
+}
+
+impl Root {
+    pub(super) fn new(path: PathBuf) -> Self {
+        Root {
+            path,
+            handle: OnceLock::new(),
+        }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn handle(&self) -> Result<&OwnedFd, DirectoryError> {
+        if let Some(handle) = self.handle.get() {
+            return Ok(handle);
+        }
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let opened = retry_on_intr(|| rustix::fs::open(&self.path, flags, Mode::empty()));
+        let opened = opened.map_err(|error| DirectoryError::io(&self.path, "open", error))?;
+        Ok(self.handle.get_or_init(|| opened))
+    }
+
+    /// Whether it is there, and not removed since it was opened.
+    pub(super) fn is_there(&self) -> bool {
+        let handle = self.handle();
+        // A file system without such numbers says 1.
+        handle.is_ok_and(|handle| rustix::fs::fstat(handle).is_ok_and(|found| found.st_nlink > 0))
+    }
+}
+
+/// A regular file to read.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) file: File,
+    /// When it was last changed, as time since 1970.
+    pub(super) modified: Duration,
+}
+
+/// Why a file was not opened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Unopened {
+    /// It is a link, a FIFO, a directory or the like.
+    NotAFile,
+    Failed(Errno),
+}
+
+/// Opens the directory `name` in `parent`.
+pub(super) fn folder(parent: impl AsFd, name: &str) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let opened = retry_on_intr(|| rustix::fs::openat(&parent, name, flags, Mode::empty()));
+    opened.map_err(|error| match error {
+        // A link, where the system does not say that it is no directory.
+        Errno::LOOP => Errno::NOTDIR,
+        error => error,
+    })
+}
+
+/// Opens the file `name` in `folder` to read it.
+pub(super) fn to_read(folder: impl AsFd, name: &str) -> Result<Opened, Unopened> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let opened = retry_on_intr(|| rustix::fs::openat(&folder, name, flags, Mode::empty()));
+    let opened = opened.map_err(|error| match error {
+        // A link, and a socket.
+        Errno::LOOP | Errno::NXIO => Unopened::NotAFile,
+        error => Unopened::Failed(error),
+    })?;
+    let found = rustix::fs::fstat(&opened).map_err(Unopened::Failed)?;
+    if FileType::from_raw_mode(found.st_mode) != FileType::RegularFile {
+        return Err(Unopened::NotAFile);
+    }
+    Ok(Opened {
+        file: File::from(opened),
+        modified: modified(&found),
+    })
+}
+
+/// Makes the file `name` in `folder`, which must not be there.
+pub(super) fn to_write_new(folder: impl AsFd, name: &str) -> Result<File, Errno> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let mode = Mode::from_raw_mode(0o666);
+    retry_on_intr(|| rustix::fs::openat(&folder, name, flags, mode)).map(File::from)
+}
+
+/// Removes the file `name` from `folder`, if it is there.
+pub(super) fn remove(folder: impl AsFd, name: &str) -> Result<(), Errno> {
+    match retry_on_intr(|| rustix::fs::unlinkat(&folder, name, AtFlags::empty())) {
+        Ok(()) | Err(Errno::NOENT) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether there is anything of that name, be it a link that leads nowhere.
+pub(super) fn is_there(folder: impl AsFd, name: &str) -> Result<bool, Errno> {
+    let flags = AtFlags::SYMLINK_NOFOLLOW;
+    match retry_on_intr(|| rustix::fs::statat(&folder, name, flags)) {
+        Ok(_) => Ok(true),
+        Err(Errno::NOENT) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+impl Opened {
+    /// What it begins with, as much of it as there is room for; how many bytes that is. One call for what is small.
+    pub(super) fn read_into(&self, room: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match (&self.file).read(room) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                read => return read,
+            }
+        }
+    }
+
+    /// What is in it, but no more than `most` bytes.
+    pub(super) fn read(&self, most: usize) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        (&self.file).take(most as u64).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+}
+
+/// When a file was last changed, as time since 1970; the oldest time for what is before that.
+fn modified(found: &Stat) -> Duration {
+    let seconds = u64::try_from(found.st_mtime).unwrap_or(0);
+    Duration::new(seconds, u32::try_from(found.st_mtime_nsec).unwrap_or(0))
+}
+
+/// [`modified`] of an open file.
+pub(super) fn time(file: &File) -> io::Result<Duration> {
+    Ok(modified(&rustix::fs::fstat(file)?))
+}

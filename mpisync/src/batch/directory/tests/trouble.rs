@@ -1,0 +1,84 @@
+//! A file system that is full, is gone, or is another one than elsewhere.
+
+use super::*;
+use crate::batch::directory::DirectoryError;
+
+#[test]
+fn who_cannot_write_gives_the_task_back_at_once() {
+    let scratch = Scratch::with_tasks(1);
+    let (job, other) = (scratch.job(), scratch.job());
+    let (claim, _) = mine(job.claim(0, NONE).expect("it is open"));
+    let number = claim.number;
+    claim.abandon();
+    let error = other.claimant(0).expect("it is read");
+    assert_eq!(error, None);
+    let (next, was) = mine(other.claim(0, NONE).expect("it is that of a dead job"));
+    assert_eq!((was, next.number), (State::Running, number + 1));
+    let lost = claim.settle(State::Done, None).expect_err("it is lost");
+    assert!(matches!(lost, DirectoryError::Lost { .. }), "{lost}");
+    next.settle(State::Done, None).expect("it is that job's");
+}
+
+#[test]
+fn only_what_is_in_its_folder_is_about_a_task() {
+    let scratch = Scratch::with_tasks(2);
+    let job = scratch.job();
+    assert!(job.flaw(0).is_none());
+    fs::remove_dir_all(scratch.path("task_000")).expect("it is there");
+    let error = job.claim(0, NONE).expect_err("no folder");
+    assert!(job.is_flaw(0, &error), "{error}");
+    let io =
+        |errno: rustix::io::Errno| DirectoryError::io(&scratch.path("task_001"), "write", errno);
+    for errno in [
+        rustix::io::Errno::NOSPC,
+        rustix::io::Errno::ROFS,
+        rustix::io::Errno::ACCESS,
+        rustix::io::Errno::IO,
+        rustix::io::Errno::STALE,
+        rustix::io::Errno::MFILE,
+        rustix::io::Errno::DQUOT,
+        rustix::io::Errno::FBIG,
+    ] {
+        assert!(!job.is_flaw(1, &io(errno)), "{errno}");
+    }
+    // The same words, when all is gone.
+    fs::remove_dir_all(&scratch.0).expect("it is there");
+    let error = job.claim(1, NONE).expect_err("no folder");
+    assert!(matches!(error, DirectoryError::Missing { .. }), "{error}");
+    assert!(!job.is_flaw(1, &error), "{error}");
+    // What takes its place is not written into.
+    Directory::create(&scratch.0, &names(2), quick()).expect("there is room");
+    job.claim(1, NONE).expect_err("it is another one");
+    assert_eq!(scratch.files("task_001"), ["state"]);
+}
+
+#[cfg(feature = "mpi")]
+#[test]
+fn a_directory_is_known_by_its_sign() {
+    let (scratch, elsewhere) = (Scratch::with_tasks(1), Scratch::with_tasks(1));
+    let job = scratch.job();
+    let sign = job
+        .sign()
+        .expect("there is room")
+        .expect("it can be written");
+    let look = |root: &Path| {
+        let other = Directory::join(root, names(1), quick());
+        other.check_sign(sign.word())
+    };
+    look(&scratch.0).expect("it is the same");
+    let error = look(&elsewhere.0).expect_err("it is another one");
+    let words = error.to_string();
+    assert!(
+        matches!(error, DirectoryError::OtherDirectory { found: None, .. }),
+        "{words}"
+    );
+    assert!(words.contains("/tmp"), "{words}");
+    let error = look(&elsewhere.path("nowhere")).expect_err("there is none");
+    assert!(error.to_string().contains("is not there"), "{error}");
+    assert_eq!(scratch.job().names(), ["task_000"]);
+    let word = sign.word();
+    drop(sign);
+    job.check_sign(word).expect_err("it is gone");
+    let left = fs::read_dir(&scratch.0).expect("it is there").count();
+    assert_eq!(left, 1);
+}
