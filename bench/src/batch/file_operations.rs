@@ -3,7 +3,6 @@
 //! These are the operations in the table of mpisync's module `batch::directory::claim`, one after the other, without a look
 //! at what others do. Ranks share the tasks by a number in memory that they count up.
 
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use ::mpisync::batch::State;
@@ -12,8 +11,8 @@ use mpi::topology::SimpleCommunicator;
 use mpi::traits::*;
 use rustix::fd::OwnedFd;
 use rustix::fs::{
-    AtFlags, Mode, OFlags, Timespec, Timestamps, fsync, futimens, linkat, open, openat, renameat,
-    statat, unlinkat,
+    AtFlags, Mode, OFlags, Timespec, Timestamps, fstat, fsync, futimens, linkat, open, openat,
+    renameat, statat, unlinkat,
 };
 use rustix::io::{Errno, read, write};
 
@@ -40,15 +39,15 @@ pub struct FileOperations<'a> {
 
 struct Made {
     directory: Directory,
+    root: OwnedFd,
     folders: Vec<Folder>,
     /// How many tasks were taken.
     taken: Shared<u64>,
 }
 
-/// The paths of a task.
+/// The folder of a task.
 struct Folder {
-    folder: PathBuf,
-    state: PathBuf,
+    name: String,
 }
 
 impl<'a> FileOperations<'a> {
@@ -83,12 +82,14 @@ impl Tasks for FileOperations<'_> {
         }
         self.world.barrier();
         let directory = Directory::open(root, options).expect("the folders are there");
-        let folders = directory.names().iter().map(|name| Folder {
-            folder: root.join(name),
-            state: root.join(name).join("state"),
-        });
+        let folders = directory
+            .names()
+            .iter()
+            .map(|name| Folder { name: name.clone() });
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | CLOEXEC;
         self.made = Some(Made {
             folders: folders.collect(),
+            root: open(root, flags, Mode::empty()).expect("it is there"),
             directory,
             taken: Shared::new(self.world),
         });
@@ -105,7 +106,8 @@ impl Tasks for FileOperations<'_> {
         };
         let mut taken = 0;
         while let Some(task) = take() {
-            task.run(durable).expect("the files can be written");
+            task.run(&made.root, durable)
+                .expect("the files can be written");
             taken += 1;
         }
         taken
@@ -128,15 +130,17 @@ impl Tasks for FileOperations<'_> {
 
 impl Folder {
     /// All that is done for a task, in the order of the table.
-    fn run(&self, durable: bool) -> Result<(), Errno> {
-        let state = open(&self.state, OFlags::RDONLY | CLOEXEC, Mode::empty())?;
+    fn run(&self, root: &OwnedFd, durable: bool) -> Result<(), Errno> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | CLOEXEC;
+        let folder = openat(root, &self.name, flags, Mode::empty())?;
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | CLOEXEC;
+        let state = openat(&folder, "state", flags, Mode::empty())?;
+        fstat(&state)?;
         let mut word = [0; 256];
         let length = read(&state, &mut word)?;
         assert_eq!(&word[..length], b"OPEN\n");
         drop(state);
 
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | CLOEXEC;
-        let folder = open(&self.folder, flags, Mode::empty())?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | CLOEXEC;
         let claim = openat(&folder, TEMPORARY, flags, CREATED)?;
         write(&claim, &CLAIM)?;
@@ -164,12 +168,12 @@ impl Folder {
 }
 
 fn replace_state(folder: &OwnedFd, word: &[u8], durable: bool) -> Result<(), Errno> {
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | CLOEXEC;
-    let state = openat(folder, "state.temp", flags, CREATED)?;
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | CLOEXEC;
+    let state = openat(folder, TEMPORARY, flags, CREATED)?;
     write(&state, word)?;
     if durable {
         fsync(&state)?;
     }
     drop(state);
-    renameat(folder, "state.temp", folder, "state")
+    renameat(folder, TEMPORARY, folder, "state")
 }
