@@ -5,7 +5,8 @@
 //! the record and starts the job again.
 
 use std::env;
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::Duration;
@@ -48,10 +49,18 @@ impl Record {
     pub fn add(&mut self, outcomes: &[Outcome]) {
         self.outcomes.extend_from_slice(outcomes);
         if let Some(file) = &self.file
-            && let Err(error) = write_rounds(file, &self.outcomes)
+            && let Err(error) = self.replace(file)
         {
             eprintln!("cannot write {}: {error:#}", file.display());
         }
+    }
+
+    /// Writes the record anew. Other ranks may be reading it: they see this one or the one before, which say the same of
+    /// cases that are not over.
+    fn replace(&self, file: &Path) -> anyhow::Result<()> {
+        let new = file.with_extension("new");
+        write_rounds(&new, &self.outcomes)?;
+        Ok(fs::rename(new, file)?)
     }
 }
 
@@ -102,4 +111,31 @@ fn give_up(case: String, subject: String, limit: Duration) -> ! {
     }]);
     // SAFETY: ends the process without MPI's exit handlers, which would wait for the ranks that stand still.
     unsafe { libc::_exit(1) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_tells_the_next_job_what_is_known_of_a_case() {
+        let name = format!("mpisync-record-{}.json", std::process::id());
+        let file = env::temp_dir().join(name);
+        let open = || Record {
+            file: Some(file.clone()),
+            outcomes: read_rounds(&file).unwrap_or_default(),
+        };
+        let outcome = |case: &str, no_end_in| Outcome {
+            case: case.into(),
+            subject: "it".into(),
+            rounds: Vec::new(),
+            no_end_in,
+        };
+        open().add(&[outcome("first", None)]);
+        open().add(&[outcome("second", Some(20))]);
+        assert_eq!(open().of("first").len(), 1);
+        assert_eq!(open().of("second")[0].no_end_in, Some(20));
+        assert!(open().of("third").is_empty());
+        fs::remove_file(&file).unwrap();
+    }
 }

@@ -133,9 +133,10 @@ fn bare_system(workspace: &Workspace, wanted: &Wanted) -> Result<PathBuf> {
     // Half a system must not be taken for one.
     let part = Directory(place.join(format!("{name}.part")));
     part.remove();
-    let mut debootstrap = Command::new("debootstrap");
+    // It mounts things in there too, and may be interrupted.
+    let mut debootstrap = Command::new("unshare");
     debootstrap
-        .args(["--variant=minbase", name])
+        .args(["--mount", "debootstrap", "--variant=minbase", name])
         .arg(&part.0)
         .arg(&wanted.mirror);
     run(&mut debootstrap).context("debootstrap cannot make a bare system")?;
