@@ -23,10 +23,11 @@ pub fn tests(cargo: &mut Command, limit: Duration) -> Result<usize> {
         Err(error) if error.is::<Late>() => {
             let list = output_of(&mut with(cargo, "--list", Place::Tests)).unwrap_or_default();
             let threads = thread::available_parallelism().map_or(1, usize::from);
-            let open = open(&list, &ended, threads).join(", ");
-            Err(error).context(format!(
-                "the tests took too long (--step-limit); open were: {open}"
-            ))
+            let open = match open(&list, &ended, threads).join(", ") {
+                none if none.is_empty() => none,
+                names => format!("; open were: {names}"),
+            };
+            Err(error).context(format!("the tests took too long (--step-limit){open}"))
         }
         outcome => {
             outcome?;
