@@ -128,8 +128,9 @@ impl<C: IntraCommunicator> Builder<'_, C> {
     /// in several branches is one place; [`anywhere`](Self::anywhere) allows several.
     ///
     /// Threads of a rank that make objects on one communicator do so one after the other. They need
-    /// the same order on all ranks, too. With [`Threading::Serialized`](mpi::Threading::Serialized)
-    /// the program sees to it that no two threads call MPI or mpisync at the same time.
+    /// the same order on all ranks, too. With
+    /// [`Threading::Serialized`](::mpi::Threading::Serialized) the program sees to it that no two
+    /// threads call MPI or mpisync at the same time.
     ///
     /// # Errors
     /// See [`CreateError`]: MPI that does not run, or not for this thread, an inter-communicator,

@@ -15,6 +15,7 @@ mpisync_tests::on_ranks!(disagreement on [2, 3, 4, 8]:
     "errors_then_controllers",
     "other_orders",
     "types_of_one_name",
+    "once_types_of_one_name",
     "alignments_differ",
     "many_dimensions",
     "long_arguments",

@@ -11,6 +11,8 @@ use mpisync::{
     RemoteChannel, Semaphore, Turn, WindowController,
 };
 use mpisync_tests::job::{Case, Job};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use crate::common::still_works;
 
@@ -27,6 +29,7 @@ pub const CASES: &[Case] = &[
     ("other_orders", other_orders),
     ("made_anywhere", made_anywhere),
     ("types_of_one_name", types_of_one_name),
+    ("once_types_of_one_name", once_types_of_one_name),
     ("alignments_differ", alignments_differ),
     ("many_dimensions", many_dimensions),
     ("long_arguments", long_arguments),
@@ -249,7 +252,7 @@ fn made_with<T: Plain + Default>(world: &SimpleCommunicator) -> [Result<(), Crea
     ]
 }
 
-fn assert_layouts_differ(outcomes: [Result<(), CreateError>; 2]) {
+fn assert_layouts_differ<const N: usize>(outcomes: [Result<(), CreateError>; N]) {
     for outcome in outcomes {
         let text = outcome.expect_err("the types differ").to_string();
         assert!(text.contains("layout of"), "{text}");
@@ -286,6 +289,25 @@ fn types_of_one_name(job: &Job) {
         let made = if job.rank == odd { large } else { small };
         assert_layouts_differ(made(&job.world));
     }
+    assert_next_works(job);
+}
+
+/// The same of a value that is computed once, of any serde type. For 2 ranks and more.
+fn once_types_of_one_name(job: &Job) {
+    fn made<T: Serialize + DeserializeOwned>(job: &Job) -> Result<(), CreateError> {
+        OnceShared::<T>::new(&job.world).map(drop)
+    }
+    let small = {
+        #[derive(Serialize, Deserialize)]
+        struct Value(u8);
+        made::<Value> as fn(&Job) -> _
+    };
+    let large = {
+        #[derive(Serialize, Deserialize)]
+        struct Value([u64; 4]);
+        made::<Value> as fn(&Job) -> _
+    };
+    assert_layouts_differ([if job.rank == 1 { large } else { small }(job)]);
     assert_next_works(job);
 }
 
