@@ -9,6 +9,9 @@ use std::mem;
 ///
 /// Dropping it stores one word and talks to nobody. `let _ = ctrl.read();` drops it at once: give it a name, or use
 /// [`read_with`](WindowController::read_with). With `#![deny(let_underscore_drop)]` the compiler refuses the former.
+///
+/// A guard that is leaked (`mem::forget`) keeps the lock until this rank's next call that borrows the controller mutably,
+/// or until the controller is closed or dropped.
 #[must_use = "the lock is let go at once, with `let _ = …` too; write `let _guard = …`, or use `read_with`"]
 pub struct ReadGuard<'a> {
     controller: &'a WindowController,
@@ -19,6 +22,9 @@ pub struct ReadGuard<'a> {
 ///
 /// Dropping it stores two words and talks to nobody. `let _ = ctrl.write();` drops it at once: give it a name, or use
 /// [`write_with`](WindowController::write_with). With `#![deny(let_underscore_drop)]` the compiler refuses the former.
+///
+/// A guard that is leaked (`mem::forget`) keeps the lock until this rank's next call that borrows the controller mutably,
+/// or until the controller is closed or dropped.
 #[must_use = "the lock is let go at once, with `let _ = …` too; write `let _guard = …`, or use `write_with`"]
 pub struct WriteGuard<'a> {
     controller: &'a WindowController,

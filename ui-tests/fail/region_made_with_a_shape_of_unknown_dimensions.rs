@@ -3,7 +3,7 @@ use mpisync::Region;
 use mpisync::ndarray::Ix2;
 
 fn make(shape: &[usize]) -> Region<f64, Ix2> {
-    Region::local(shape).unwrap()
+    Region::<f64, Ix2>::local(shape).unwrap()
 }
 
 fn main() {

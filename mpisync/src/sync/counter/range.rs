@@ -134,6 +134,7 @@ impl Take {
     }
 
     /// Takes the numbers from `counter`. None where there are not as many; then it stays as it is.
+    #[inline]
     pub(crate) fn from(self, counter: &AtomicU64) -> Option<Taken> {
         let mut now = counter.load(Ordering::Acquire);
         loop {
@@ -152,6 +153,7 @@ impl Take {
     }
 
     /// How many numbers there are from `now` on, and where the counter stands after that.
+    #[inline]
     fn plan(&self, now: i64) -> Option<(u64, i64)> {
         if !self.range.contains(now) {
             return self.end.map(|_| (0, now));
@@ -159,7 +161,12 @@ impl Take {
         let now = i128::from(now);
         let Range { first, last, falls } = self.range;
         let (first, last) = (i128::from(first), i128::from(last));
-        let beyond = |count: i128| count.saturating_mul(self.step).saturating_add(now);
+        let beyond = |count: i128| match count {
+            // Without the multiplication.
+            0 => now,
+            1 => now + self.step,
+            count => count.saturating_mul(self.step).saturating_add(now),
+        };
         let count = match self.end {
             None => {
                 // Only in the direction of its steps can a counter stand where there is no number.
