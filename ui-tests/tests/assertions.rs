@@ -9,13 +9,14 @@ use std::mem::size_of;
 use std::num::{NonZeroU32, Saturating, Wrapping};
 use std::ops::DerefMut;
 
+use mpisync::guarded::{AppendFile, GuardedError};
 use mpisync::ndarray::{ArrayViewD, ArrayViewMutD};
 use mpisync::sync::{
     BarrierError, CounterError, OnceError, ReborrowedMutexGuard, SemaphoreError, TurnError,
 };
 use mpisync::{
     Access, Barrier, Collective, Condvar, Counter, CreateError, Excluded, Fence, FenceError,
-    LockError, Mutex, MutexGuard, On, OnceShared, Permit, Place, Plain, Pod, ReadGuard, Region,
+    Guarded, LockError, Mutex, MutexGuard, On, OnceShared, Permit, Place, Plain, Pod, ReadGuard, Region,
     RegionError, RegionReadGuard, RegionWriteGuard, Semaphore, Turn, TurnGuard, UpgradeError,
     WindowController, WriteGuard, Writer,
 };
@@ -32,6 +33,7 @@ assert_not_impl_any!(Access<'static>: Send, Sync, Clone, Copy);
 assert_not_impl_any!(Fence<'static, Writer>: Send, Sync, Clone, Copy);
 assert_not_impl_any!(Fence<'static, Excluded>: Send, Sync, Clone, Copy);
 assert_not_impl_any!(Collective: Copy, Clone);
+assert_not_impl_any!(Guarded<AppendFile>: Send, Sync, Clone, Copy);
 
 // The same for regions, whose views may go where the guards may not; threads may read through a guard that they borrow. The guards lend nothing to be written that they do
 // not note.
@@ -60,6 +62,9 @@ assert_impl_all!(FenceError: Error, Send, Sync, Clone);
 assert_impl_all!(LockError: Error, Send, Sync, Clone);
 assert_impl_all!(CreateError: Error, Send, Sync);
 assert_impl_all!(RegionError: Error, Send, Sync, Clone);
+assert_impl_all!(GuardedError<std::io::Error>: Error, Send, Sync);
+// Also where the error of the closure is none itself.
+assert_impl_all!(GuardedError<anyhow::Error>: Error, Send, Sync);
 assert_impl_all!(SemaphoreError: Error, Send, Sync, Clone);
 assert_impl_all!(CounterError: Error, Send, Sync, Clone);
 assert_impl_all!(TurnError: Error, Send, Sync, Clone);
