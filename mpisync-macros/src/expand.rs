@@ -34,9 +34,10 @@ fn single_write(task: &Task, rank: Option<&Expr>, format: &Format) -> TokenStrea
     let krate = krate(task, error);
     let ctrl = task.lock.borrow();
     let Rank { statement, name } = Rank::of(rank, error);
+    let function = function(task, error);
     let enter = match name {
-        None => quote_spanned!(error=> single_write(#ctrl)),
-        Some(rank) => quote_spanned!(error=> single_write_on(#ctrl, #rank)),
+        None => quote_spanned!(error=> single_write(#ctrl, #function)),
+        Some(rank) => quote_spanned!(error=> single_write_on(#ctrl, #rank, #function)),
     };
     let seen = seen(task).map_or_else(
         || quote_spanned!(error=> _),
@@ -77,9 +78,10 @@ fn update(task: &Task, rank: Option<&Expr>) -> TokenStream {
     let guard = seen(task).map_or_else(|| quote_spanned!(error=> _), Ident::to_token_stream);
     let body = task.function.block();
     let write = quote_spanned!(error=> |#guard| -> #ty #body);
+    let function = function(task, error);
     let update = match name {
-        None => quote_spanned!(both=> update(#region, #write)),
-        Some(rank) => quote_spanned!(both=> update_on(#region, #rank, #write)),
+        None => quote_spanned!(both=> update(#region, #function, #write)),
+        Some(rank) => quote_spanned!(both=> update_on(#region, #rank, #function, #write)),
     };
     quote_spanned! {error=>
         #statement
@@ -104,7 +106,8 @@ fn write_alone(task: &Task, rank: Option<&Expr>) -> TokenStream {
     };
     let seen = seen(task).map_or_else(|| quote_spanned!(error=> _), Ident::to_token_stream);
     let body = task.function.block();
-    let call = quote_spanned!(both=> write_alone(#lock, #rank, |#seen| -> #ty #body));
+    let function = function(task, error);
+    let call = quote_spanned!(both=> write_alone(#lock, #rank, #function, |#seen| -> #ty #body));
     quote_spanned! {error=>
         #statement
         #krate::__private::#call
@@ -132,13 +135,13 @@ fn collective(task: &Task, share: Option<&Expr>) -> TokenStream {
         None => quote_spanned!(error=> agree(call, #ctrl, outcome)),
         Some(rank) => quote_spanned!(both=> agree_on(call, #ctrl, #rank, outcome)),
     };
-    let function = format!("::{}", task.function.sig.ident.unraw());
+    let function = function(task, error);
     let body = task.function.block();
     quote_spanned! {error=>
         #statement
         let call = match #krate::Collective::enter(
             #ctrl,
-            ::core::concat!(::core::module_path!(), #function),
+            #function,
         ) {
             ::core::result::Result::Ok(call) => call,
             ::core::result::Result::Err(error) => return #krate::__private::failed(error),
@@ -146,6 +149,12 @@ fn collective(task: &Task, share: Option<&Expr>) -> TokenStream {
         let outcome = call.run(|| -> #ty #body);
         #krate::__private::#agree
     }
+}
+
+/// The function's name, by which the ranks compare the calls that they are in.
+fn function(task: &Task, site: Span) -> TokenStream {
+    let function = format!("::{}", task.function.sig.ident.unraw());
+    quote_spanned!(site=> ::core::concat!(::core::module_path!(), #function))
 }
 
 fn krate(task: &Task, site: Span) -> TokenStream {

@@ -3,6 +3,7 @@
 use crate::controller::WindowController;
 use crate::error::FenceError;
 use crate::fence::{Excluded, Fence, Writer};
+use crate::place::CallSite;
 use crate::share::Failure;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -12,6 +13,10 @@ use std::panic::Location;
 use std::time::Duration;
 
 /// Which part this rank has in a call in which one rank writes.
+///
+/// Dropping it drops the [`Fence`]: the writer's tells the other ranks that nothing is shared, and on those the drop waits
+/// for the writer and panics where it has failed. So `if let Access::Writer(fence) = ctrl.single_write() { … }` keeps the others
+/// until the writer is done, and `let _ = ctrl.single_write();` on all ranks is a panic on all but the writer.
 #[must_use = "match on it: the writer has to `share` and the others to `collect`"]
 pub enum Access<'a> {
     /// This rank writes, and holds the write lock.
@@ -26,17 +31,24 @@ impl<'a> Access<'a> {
         controller: &'a WindowController,
         writer: i32,
         limit: Option<Duration>,
-        place: &'static Location<'static>,
+        site: CallSite,
     ) -> Result<Self, FenceError> {
         controller.check_usable()?;
         let call = controller.begin_call();
+        let post = controller.post(call, site);
         if writer != controller.rank() {
-            return Ok(Access::Excluded(Fence::new(
-                controller, call, writer, place,
-            )));
+            if let Some(error) = post.divergence() {
+                post.leave(writer as usize);
+                return Err(error);
+            }
+            let fence = Fence::new(controller, call, writer, site);
+            return Ok(Access::Excluded(fence));
         }
-        let post = controller.post(call, place);
         post.make_room();
+        if let Some(error) = post.divergence() {
+            post.fail(Failure::Failed(&error.to_string()));
+            return Err(error);
+        }
         match controller.enter_write(limit) {
             Ok(guard) => {
                 // The fence lets the lock go from here on.
@@ -47,16 +59,12 @@ impl<'a> Access<'a> {
                 return Err(error.into());
             }
         }
-        if let Err(other) = post.claim() {
+        if let Err(error) = post.claim() {
             controller.leave_write();
-            post.finish();
-            return Err(FenceError::WriterMismatch {
-                here: writer,
-                rank: other as i32,
-                there: other as i32,
-            });
+            post.leave(writer as usize);
+            return Err(error);
         }
-        Ok(Access::Writer(Fence::new(controller, call, writer, place)))
+        Ok(Access::Writer(Fence::new(controller, call, writer, site)))
     }
 
     /// The writer's fence, on the rank that writes; the others get `None`, after the writer has shared or finished.
@@ -124,6 +132,8 @@ impl fmt::Debug for Access<'_> {
 pub struct On<'a> {
     controller: &'a mut WindowController,
     rank: i32,
+    /// What the call is compared by, in place of where it is made.
+    name: Option<&'a str>,
 }
 
 impl<'a> On<'a> {
@@ -132,7 +142,44 @@ impl<'a> On<'a> {
         if !(0..size).contains(&rank) {
             return Err(FenceError::NoSuchRank { rank, size });
         }
-        Ok(On { controller, rank })
+        Ok(On {
+            controller,
+            rank,
+            name: None,
+        })
+    }
+
+    /// Gives the call a name that all ranks pass, by which it is compared then: for a call that ranks make at different
+    /// places of the source, or in different programs.
+    ///
+    /// ```
+    /// # use mpisync::prelude::*;
+    /// # let mut ctrl = WindowController::local();
+    /// let master = ctrl.master();
+    /// if ctrl.is_master() {
+    ///     let access = ctrl.on(master)?.named("header").single_write();
+    ///     access.run(|_| Ok::<u32, FenceError>(42))?;
+    /// } else {
+    ///     let access = ctrl.on(master)?.named("header").single_write();
+    ///     access.run(|_| -> Result<u32, FenceError> { unreachable!("on the master only") })?;
+    /// }
+    /// # Ok::<(), FenceError>(())
+    /// ```
+    pub fn named(mut self, name: &'a str) -> Self {
+        self.name = Some(name);
+        self
+    }
+
+    /// Begins the call at `site`, with the errors as values and without a limit.
+    pub(crate) fn enter(self, site: CallSite) -> Result<Access<'a>, FenceError> {
+        Access::enter(self.controller, self.rank, Some(Duration::MAX), site)
+    }
+
+    fn site(&self, caller: &'static Location<'static>) -> CallSite {
+        match self.name {
+            Some(name) => CallSite::anywhere(name, caller),
+            None => CallSite::new("", caller),
+        }
     }
 
     /// As [`WindowController::single_write`], with the named rank as writer. Collective.
@@ -141,8 +188,8 @@ impl<'a> On<'a> {
     /// Where [`single_write_timeout`](Self::single_write_timeout) would return an error.
     #[track_caller]
     pub fn single_write(self) -> Access<'a> {
-        let place = Location::caller();
-        let access = Access::enter(self.controller, self.rank, None, place);
+        let site = self.site(Location::caller());
+        let access = Access::enter(self.controller, self.rank, None, site);
         access.unwrap_or_else(|error| self.controller.give_up(&error))
     }
 
@@ -152,6 +199,7 @@ impl<'a> On<'a> {
     /// The same.
     #[track_caller]
     pub fn single_write_timeout(self, limit: Duration) -> Result<Access<'a>, FenceError> {
-        Access::enter(self.controller, self.rank, Some(limit), Location::caller())
+        let site = self.site(Location::caller());
+        Access::enter(self.controller, self.rank, Some(limit), site)
     }
 }

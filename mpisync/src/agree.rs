@@ -15,6 +15,7 @@ use crate::memory::words::board::{FAILED, FINE, Note, NoteData, PANICKED, SAID};
 use crate::place::Place;
 use crate::wait::{Deadline, Stop, wait};
 use std::panic::Location;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 /// What a rank does at a meeting.
@@ -63,10 +64,7 @@ pub(crate) const NOTHING: Said = [0; SAID];
 pub(crate) struct Meeting {
     /// What came of their parts in the call.
     pub(crate) outcomes: Vec<Outcome>,
-    #[cfg_attr(
-        not(feature = "region"),
-        allow(dead_code, reason = "regions ask for it")
-    )]
+    /// What they said about the call.
     pub(crate) said: Vec<Said>,
 }
 
@@ -221,7 +219,10 @@ fn gather<'a>(
 ) -> Result<Vec<Reading<'a>>, FenceError> {
     let domain = block.domain();
     let size = domain.topology().size();
-    let number = post(block, stand, signature);
+    if domain.take_left_meeting() {
+        catch_up(block)?;
+    }
+    let number = post(domain, stand, signature);
     let mut absence = Absence { number, next: 0 };
     let mut notes = Vec::with_capacity(size);
     for rank in 0..size {
@@ -244,6 +245,41 @@ fn gather<'a>(
         domain.advance_epoch();
     }
     Ok(notes)
+}
+
+/// Comes to the next meeting for the ranks that are there, without waiting for them and without a look at their notes: this
+/// rank has left the call whose outcome they agree upon. They are told, and so is who is still inside the call.
+pub(crate) fn leave(domain: &Arc<Domain>, controller: u64, stand: &Stand<'_>) {
+    // Two notes a rank are enough if nobody comes to a meeting before all have come to the last one.
+    let last = domain.my_board().posted.load(Ordering::Relaxed);
+    if domain.take_left_meeting() && !all_have_come(domain, last) {
+        domain.set_left_meeting();
+        return;
+    }
+    post(domain, stand, stand.signature(controller));
+    domain.set_left_meeting();
+    // As the others do, who read that this rank has failed.
+    domain.advance_epoch();
+}
+
+fn all_have_come(domain: &Domain, number: u64) -> bool {
+    let size = domain.topology().size();
+    (0..size).all(|rank| domain.board(rank).posted.load(Ordering::Acquire) >= number)
+}
+
+/// Waits until all ranks have come to the last meeting of this rank, whose notes it has not read.
+fn catch_up(block: &Block) -> Result<(), FenceError> {
+    let domain = block.domain();
+    let number = domain.my_board().posted.load(Ordering::Relaxed);
+    let mut absence = Absence { number, next: 0 };
+    wait(
+        block,
+        domain.segment().arrival(),
+        Deadline::Never,
+        || all_have_come(domain, number).then_some(()),
+        || absence.look(domain, 0),
+    )
+    .map_err(|NotMet(error)| error)
 }
 
 /// Looks for ranks that will never come to a meeting.
@@ -273,8 +309,7 @@ impl Absence {
 }
 
 /// Posts this rank's note for the next meeting; returns its number.
-fn post(block: &Block, stand: &Stand<'_>, signature: u64) -> u64 {
-    let domain = block.domain();
+fn post(domain: &Arc<Domain>, stand: &Stand<'_>, signature: u64) -> u64 {
     let board = domain.my_board();
     let number = board.posted.load(Ordering::Relaxed) + 1;
     board.notes[(number % 2) as usize].set(&stand.note(signature));
@@ -287,15 +322,14 @@ fn post(block: &Block, stand: &Stand<'_>, signature: u64) -> u64 {
     domain.segment().arrival().notify(ALL);
     let here = domain.topology().here().len() as u64;
     if before.is_some_and(|before| (before + 1).is_multiple_of(here)) {
-        pass_on(block, number);
+        pass_on(domain, number);
     }
     number
 }
 
 /// The last rank of a node to post its note tells the other nodes what all of the node's ranks have written.
 #[cfg(feature = "mpi")]
-fn pass_on(block: &Block, number: u64) {
-    let domain = block.domain();
+fn pass_on(domain: &Arc<Domain>, number: u64) {
     let Some(hub) = domain.hub() else {
         return;
     };
@@ -308,7 +342,7 @@ fn pass_on(block: &Block, number: u64) {
 }
 
 #[cfg(not(feature = "mpi"))]
-fn pass_on(_block: &Block, _number: u64) {}
+fn pass_on(_domain: &Arc<Domain>, _number: u64) {}
 
 /// What this rank makes of another's note.
 fn compare(stand: &Stand<'_>, signature: u64, note: Reading<'_>) -> Met {
@@ -320,12 +354,13 @@ fn compare(stand: &Stand<'_>, signature: u64, note: Reading<'_>) -> Met {
             let place = note.place();
             Met::Left(note.outcome, place)
         }
-        (Step::Exit, _) => Met::Inside,
-        (_, Step::Exit) => {
+        (Step::Exit, _) if note.depth > stand.depth => Met::Inside,
+        (Step::Enter | Step::Fenced, Step::Exit) => {
             let place = note.place();
             Met::Left(note.outcome, place)
         }
-        (_, Step::Enter | Step::Fenced) => Met::Elsewhere(note.place()),
+        // It is not in the call that this rank is leaving either.
+        _ => Met::Elsewhere(note.place()),
     }
 }
 

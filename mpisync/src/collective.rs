@@ -1,25 +1,34 @@
 //! Calls that all ranks make together and whose outcome they agree on.
 
-use crate::agree::{self, Outcome, Stand, Step};
+use crate::agree::{self, Meeting, Outcome, Said, Stand, Step};
 use crate::controller::WindowController;
 use crate::error::FenceError;
-use crate::fence::panic_message;
-use crate::place::Place;
+use crate::fence::{panic_message, text_of};
+use crate::memory::domain::Domain;
+use crate::memory::mpi_has_ended;
+use crate::place::{CallSite, Place};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::sync::Arc;
 use std::thread;
 
 /// A collective call that this rank is in; what [`#[collective]`](macro@crate::collective) expands to.
 ///
-/// On entry the ranks make sure that they are in the same call, and on exit they agree on what came of it.
+/// On entry the ranks make sure that they are in the same call, and on exit they agree on what came of it. Where it is dropped
+/// in between, the other ranks get [`FenceError::Failed`], and this one goes on without waiting for them. It must not be
+/// forgotten (`mem::forget`): this rank would be inside the call for ever, and each later collective call an error.
 #[must_use = "the other ranks wait for `agree`"]
-#[derive(Debug)]
 pub struct Collective {
     name: &'static str,
     location: &'static Location<'static>,
     depth: u32,
+    domain: Arc<Domain>,
+    /// Which controller it is about.
+    controller: u64,
+    /// Whether this rank is in the call.
+    inside: bool,
 }
 
 impl Collective {
@@ -32,13 +41,19 @@ impl Collective {
     #[track_caller]
     pub fn enter(ctrl: &mut WindowController, name: &'static str) -> Result<Self, FenceError> {
         ctrl.check_usable()?;
-        let call = Collective {
+        ctrl.end_leaked_call();
+        let domain = ctrl.block().domain();
+        let mut call = Collective {
             name,
             location: Location::caller(),
-            depth: ctrl.block().domain().depth(),
+            depth: domain.depth(),
+            domain: Arc::clone(domain),
+            controller: ctrl.block().identity(),
+            inside: false,
         };
-        call.meet(ctrl, Step::Enter, Outcome::Fine)?;
-        ctrl.block().domain().set_depth(call.depth + 1);
+        call.meet(ctrl, Step::Enter, Outcome::Fine, agree::NOTHING)?;
+        domain.set_depth(call.depth + 1);
+        call.inside = true;
         Ok(call)
     }
 
@@ -63,19 +78,33 @@ impl Collective {
     where
         E: From<FenceError> + Display,
     {
-        ctrl.block().domain().set_depth(self.depth);
+        self.settle(ctrl, None, outcome)
+    }
+
+    /// [`agree`](Self::agree), on the rank as well that is to share its value, if one is.
+    fn settle<T, E>(
+        mut self,
+        ctrl: &WindowController,
+        sharer: Option<i32>,
+        outcome: thread::Result<Result<T, E>>,
+    ) -> Result<T, E>
+    where
+        E: From<FenceError> + Display,
+    {
         let (mine, own) = match outcome {
             Ok(Ok(value)) => (Outcome::Fine, Ok(value)),
-            Ok(Err(error)) => (Outcome::Failed(format!("{error:#}")), Err(Some(error))),
+            Ok(Err(error)) => (Outcome::Failed(text_of(&error)), Err(Some(error))),
             Err(panic) => (Outcome::Panicked(panic_message(panic.as_ref())), Err(None)),
         };
-        let met = self.meet(ctrl, Step::Exit, mine);
+        self.come_out();
+        let said = said_of(sharer);
+        let met = self.meet(ctrl, Step::Exit, mine, said);
         let place = Place::from(self.location);
-        let failed = met.map(|outcomes| {
-            outcomes
-                .iter()
-                .enumerate()
-                .find_map(|(rank, outcome)| agree::failure(rank, outcome, &place))
+        let failed = met.map(|met| {
+            let mut outcomes = met.outcomes.iter().enumerate();
+            let failure =
+                outcomes.find_map(|(rank, outcome)| agree::failure(rank, outcome, &place));
+            failure.or_else(|| self.disagreement(said, &met.said))
         });
         match (failed, own) {
             (Ok(None), Ok(value)) => Ok(value),
@@ -92,11 +121,12 @@ impl Collective {
         }
     }
 
-    /// [`agree`](Self::agree), after which all ranks have the value of `rank`. Collective, waits for all ranks.
+    /// [`agree`](Self::agree), after which all ranks have the value of `rank`, which is the same on all. Collective, waits for
+    /// all ranks.
     ///
     /// # Errors
-    /// Those of `agree`; [`FenceError::NoSuchRank`]; [`FenceError::Encode`] and [`FenceError::Decode`] where the value
-    /// cannot travel.
+    /// Those of `agree`; [`FenceError::WriterMismatch`] on all ranks where they name different ones;
+    /// [`FenceError::NoSuchRank`]; [`FenceError::Encode`] and [`FenceError::Decode`] where the value cannot travel.
     pub fn agree_on<T, E>(
         self,
         ctrl: &mut WindowController,
@@ -108,14 +138,14 @@ impl Collective {
         E: From<FenceError> + Display,
     {
         let size = ctrl.size();
-        let place = self.location;
+        let site = CallSite::new(self.name, self.location);
         let known = (0..size).contains(&rank);
         let outcome = match outcome {
             Ok(Ok(_)) if !known => Ok(Err(FenceError::NoSuchRank { rank, size }.into())),
             outcome => outcome,
         };
-        let value = self.agree(ctrl, outcome)?;
-        let post = ctrl.post(ctrl.begin_call(), place);
+        let value = self.settle(ctrl, Some(rank), outcome)?;
+        let post = ctrl.post(ctrl.begin_call(), site);
         if rank != ctrl.rank() {
             return Ok(post.collect_encoded(rank as usize, None)?);
         }
@@ -123,24 +153,99 @@ impl Collective {
         Ok(value)
     }
 
+    /// The error where a rank said something else about the rank that shares than this one.
+    fn disagreement(&self, here: Said, all: &[Said]) -> Option<FenceError> {
+        let rank = all.iter().position(|there| *there != here)?;
+        let named = |said: Said| said[0].checked_sub(1).map(|rank| rank as u32 as i32);
+        Some(match (named(here), named(all[rank])) {
+            (Some(here), Some(there)) => FenceError::WriterMismatch {
+                here,
+                rank: rank as i32,
+                there,
+            },
+            // One of them wants each rank's own value.
+            _ => FenceError::Diverged {
+                here: self.location.into(),
+                rank: rank as i32,
+                there: self.location.into(),
+            },
+        })
+    }
+
     fn meet(
         &self,
         ctrl: &WindowController,
         step: Step,
         outcome: Outcome,
-    ) -> Result<Vec<Outcome>, FenceError> {
-        let stand = Stand {
+        said: Said,
+    ) -> Result<Meeting, FenceError> {
+        let place = Place::from(self.location);
+        let stand = self.stand(step, &place, ctrl.calls(), outcome, said);
+        agree::meet(ctrl.block(), &stand)
+    }
+
+    fn stand<'a>(
+        &self,
+        step: Step,
+        place: &'a Place,
+        calls: u64,
+        outcome: Outcome,
+        said: Said,
+    ) -> Stand<'a> {
+        Stand {
             step,
             depth: self.depth,
             name: self.name,
-            place: &Place::from(self.location),
+            place,
             anywhere: false,
-            calls: ctrl.calls(),
+            calls,
             outcome,
-            said: agree::NOTHING,
-        };
-        Ok(agree::meet(ctrl.block(), &stand)?.outcomes)
+            said,
+        }
     }
+
+    /// This rank is not inside the call any more.
+    fn come_out(&mut self) {
+        self.inside = false;
+        self.domain.set_depth(self.depth.min(self.domain.depth()));
+    }
+}
+
+impl Drop for Collective {
+    fn drop(&mut self) {
+        if !self.inside {
+            return;
+        }
+        self.come_out();
+        if self.domain.needs_mpi() && mpi_has_ended() {
+            return;
+        }
+        let outcome = if thread::panicking() {
+            Outcome::Panicked("see what that rank wrote to its standard error".to_owned())
+        } else {
+            Outcome::Failed("it left the call without an outcome (`Collective` dropped)".to_owned())
+        };
+        let place = Place::from(self.location);
+        let stand = self.stand(Step::Exit, &place, 0, outcome, agree::NOTHING);
+        agree::leave(&self.domain, self.controller, &stand);
+    }
+}
+
+impl fmt::Debug for Collective {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Collective")
+            .field("name", &self.name)
+            .field("location", &self.location)
+            .field("depth", &self.depth)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a rank says about the rank whose value all are to return, if there is one.
+fn said_of(sharer: Option<i32>) -> Said {
+    let mut said = agree::NOTHING;
+    said[0] = sharer.map_or(0, |rank| 1 + u64::from(rank as u32));
+    said
 }
 
 /// Whether `failure` is that of `rank`.

@@ -12,8 +12,8 @@ use crate::memory::block::Block;
 use crate::memory::domain::Domain;
 use crate::memory::mpi_has_ended;
 use crate::memory::topology::Topology;
-use crate::place::Place;
-use crate::share::{Call, Far, Post};
+use crate::place::{CallSite, Place};
+use crate::share::{Call, Failure, Far, Post};
 use crate::transport::Transport;
 use crate::wait::{Deadline, Stop};
 use std::cell::Cell;
@@ -52,6 +52,8 @@ pub struct WindowController {
     held: Cell<u64>,
     /// The number of the last fenced call that this rank has begun.
     last_call: Cell<u64>,
+    /// That call, while it has a fence.
+    open_call: Cell<Option<OpenCall>>,
     /// Whether it is of no use any more when MPI ends.
     needs_mpi: bool,
     master: i32,
@@ -61,6 +63,14 @@ pub struct WindowController {
 
 const ONE_READ: u64 = 1;
 const ONE_WRITE: u64 = 1 << 32;
+
+/// A fenced call that has begun on this rank and not ended.
+#[derive(Clone, Copy)]
+struct OpenCall {
+    call: Call,
+    site: CallSite,
+    writer: i32,
+}
 
 /// Why controllers, and with them guards and fences, are neither `Send` nor `Sync`: a rank's flag in the lock is one
 /// flag, and MPI may be called only from some threads.
@@ -100,6 +110,7 @@ impl WindowController {
             tier: None,
             held: Cell::new(0),
             last_call: Cell::new(0),
+            open_call: Cell::new(None),
             master,
             name,
             thread: PhantomData,
@@ -162,8 +173,8 @@ impl WindowController {
 
     #[track_caller]
     pub(crate) fn meet_to_close(&self) -> Result<(), FenceError> {
-        self.forget_leaked_guards();
         self.check_usable()?;
+        self.recover_leaked();
         let stand = Stand {
             step: Step::Enter,
             depth: self.block().domain().depth(),
@@ -280,7 +291,8 @@ impl WindowController {
     }
 
     /// Lets the master write, and the others wait for what it shares. Collective; only the master waits here, for
-    /// the write lock.
+    /// the write lock. All ranks have to make the same calls, each at the same place of the source; see [`On::named`] for a
+    /// call that they make at different ones.
     ///
     /// ```
     /// use mpisync::prelude::*;
@@ -298,9 +310,9 @@ impl WindowController {
     /// Where [`single_write_timeout`](Self::single_write_timeout) would return an error.
     #[track_caller]
     pub fn single_write(&mut self) -> Access<'_> {
-        self.forget_leaked_guards();
-        let place = Location::caller();
-        let access = Access::enter(self, self.master, None, place);
+        self.recover_leaked();
+        let site = CallSite::new("", Location::caller());
+        let access = Access::enter(self, self.master, None, site);
         access.unwrap_or_else(|error| self.give_up(&error))
     }
 
@@ -309,11 +321,13 @@ impl WindowController {
     ///
     /// # Errors
     /// [`FenceError::Lock`] on the writer; [`FenceError::WriterMismatch`] on a rank that takes itself for the writer
-    /// when another one does too.
+    /// when another one does too; [`FenceError::Diverged`] on a rank that has written in a call while another rank of its
+    /// node was in another one.
     #[track_caller]
     pub fn single_write_timeout(&mut self, limit: Duration) -> Result<Access<'_>, FenceError> {
-        self.forget_leaked_guards();
-        Access::enter(self, self.master, Some(limit), Location::caller())
+        self.recover_leaked();
+        let site = CallSite::new("", Location::caller());
+        Access::enter(self, self.master, Some(limit), site)
     }
 
     /// Names another writer than the master for one call: `ctrl.on(2)?.single_write()`. All ranks have to name the
@@ -322,7 +336,7 @@ impl WindowController {
     /// # Errors
     /// [`FenceError::NoSuchRank`].
     pub fn on(&mut self, rank: i32) -> Result<On<'_>, FenceError> {
-        self.forget_leaked_guards();
+        self.recover_leaked();
         On::new(self, rank)
     }
 
@@ -358,6 +372,15 @@ impl WindowController {
     #[inline]
     pub(crate) fn writes(&self) -> bool {
         self.held.get() >= ONE_WRITE
+    }
+
+    /// Ends what was leaked (`mem::forget`): a fenced call, and guards.
+    ///
+    /// Callers know that no fence and no guard is alive: each borrows the controller, and they have it mutably or own it.
+    #[inline]
+    fn recover_leaked(&self) {
+        self.end_leaked_call();
+        self.forget_leaked_guards();
     }
 
     /// Releases the lock if guards that were leaked (`mem::forget`) still hold it.
@@ -418,7 +441,7 @@ impl WindowController {
     #[inline]
     pub(crate) fn enter_write(&self, limit: Option<Duration>) -> Result<WriteGuard<'_>, LockError> {
         self.check_usable()?;
-        self.forget_leaked_guards();
+        self.recover_leaked();
         self.lock_write(limit)
             .map_err(|stop| self.lock_error(stop, limit))?;
         Ok(self.enter_write_again())
@@ -429,7 +452,7 @@ impl WindowController {
     pub(crate) fn try_enter_write(&self) -> Option<WriteGuard<'_>> {
         self.check_usable()
             .unwrap_or_else(|error| self.give_up(&error));
-        self.forget_leaked_guards();
+        self.recover_leaked();
         self.try_lock_write().then(|| self.enter_write_again())
     }
 
@@ -526,27 +549,63 @@ impl WindowController {
         last.within(self.block().domain().epoch()).0
     }
 
-    /// This rank's part in a fenced call that it has made at `place`.
-    pub(crate) fn post(&self, call: Call, place: &'static Location<'static>) -> Post<'_> {
+    /// This rank's part in a fenced call that it has made at `site`.
+    pub(crate) fn post(&self, call: Call, site: CallSite) -> Post<'_> {
         Post {
             block: self.block(),
             far: self.far(),
             call,
-            place,
+            site,
             patience: Duration::ZERO,
         }
     }
 
-    /// Begins the next fenced call.
+    /// Begins the next fenced call. No fence of the controller is alive.
     pub(crate) fn begin_call(&self) -> Call {
+        self.end_leaked_call();
         let call = Call(self.last_call.get()).next(self.block().domain().epoch());
         self.last_call.set(call.0);
         call
+    }
+
+    /// The call has a fence from here on.
+    pub(crate) fn open_call(&self, call: Call, site: CallSite, writer: i32) {
+        self.open_call.set(Some(OpenCall { call, site, writer }));
+    }
+
+    /// Its fence has ended.
+    pub(crate) fn close_call(&self) {
+        self.open_call.set(None);
+    }
+
+    /// Ends a call whose fence was forgotten, as if it had been dropped: the lock is let go and the others are told, or do not
+    /// wait for this rank any more. Only where no fence of the controller is alive.
+    #[inline]
+    pub(crate) fn end_leaked_call(&self) {
+        if let Some(leaked) = self.open_call.take() {
+            self.end_call_without_fence(leaked);
+        }
+    }
+
+    #[cold]
+    fn end_call_without_fence(&self, leaked: OpenCall) {
+        let OpenCall { call, site, writer } = leaked;
+        let post = self.post(call, site);
+        if writer != self.rank() {
+            return post.leave(writer as usize);
+        }
+        if self.writes() {
+            self.leave_write();
+        }
+        post.fail(Failure::Unshared);
     }
 }
 
 impl Drop for WindowController {
     fn drop(&mut self) {
+        if self.check_usable().is_ok() {
+            self.end_leaked_call();
+        }
         self.forget_leaked_guards();
         #[cfg(feature = "mpi")]
         if let Some(tier) = &self.tier {

@@ -422,10 +422,11 @@ pub enum FenceError {
         /// Who writes, for that rank.
         there: i32,
     },
-    /// The ranks are in different collective calls.
+    /// The ranks are in different collective calls, or have been in different calls of `single_write`.
     #[error(
         "this rank is in the collective call at {here}, and rank {rank} in the one at {there}; all ranks have to \
-         make the same collective calls in the same order"
+         make the same collective calls in the same order (and name a `single_write` that they make at different places, \
+         see `On::named`)"
     )]
     Diverged {
         /// Where this rank is.

@@ -2,15 +2,11 @@
 
 use crate::controller::WindowController;
 use crate::error::FenceError;
-#[cfg(feature = "mpi")]
-use crate::memory::mpi::{PackedItems, UnpackedItems};
-use crate::memory::stream::Discard;
-use crate::share::payload::Encoded;
-#[cfg(feature = "mpi")]
-use crate::share::payload::Kind;
+use crate::memory::items::{ItemSink, ItemSource};
+use crate::place::CallSite;
+use crate::plain::Plain;
+use crate::share::payload::{Encoded, Kind};
 use crate::share::{Call, Failure, Post};
-#[cfg(feature = "mpi")]
-use mpi::traits::Equivalence;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::any::Any;
@@ -18,7 +14,8 @@ use std::cell::Cell;
 use std::fmt::{self, Display};
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
-use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::thread;
 use std::time::Duration;
 
 /// The role of the rank that writes, in [`Fence`].
@@ -57,15 +54,35 @@ mod role {
 /// [`single_write`](WindowController::single_write).
 ///
 /// A `Fence<Writer>` holds the write lock. Only it can [`share`](Fence::share), and only a `Fence<Excluded>` can
-/// [`collect`](Fence::collect); both consume the fence, so a call has one outcome. Dropping a fence is local: a
-/// writer's is told to the other ranks as [`FenceError::Unshared`], and a rank that drops the other does not want to
-/// know what was shared.
-#[must_use = "a writer has to `share` and the others to `collect`; a fence that is dropped is an error on other ranks"]
+/// [`collect`](Fence::collect); both consume the fence, so a call has one outcome.
+///
+/// # Dropping a fence
+/// A writer's is told to the other ranks as [`FenceError::Unshared`]. That of another rank **waits for the writer**, as
+/// [`wait`](Fence::wait) does, so that no rank goes on before the writer is done because a branch of the program has no
+/// part for it; use [`skip`](Fence::skip) to go on without waiting. A fence that is dropped by a panic does not wait.
+///
+/// ```
+/// # use mpisync::prelude::*;
+/// # let mut ctrl = WindowController::local();
+/// if let Access::Writer(fence) = ctrl.single_write() {
+///     // Create the file.
+///     fence.done()?;
+/// }
+/// // The file is there, on all ranks.
+/// # Ok::<(), FenceError>(())
+/// ```
+///
+/// A fence that is forgotten (`mem::forget`) ends with the next call that borrows the controller mutably, with
+/// [`close`](WindowController::close), or when the controller is dropped; the other ranks may have to wait until then.
+///
+/// # Panics
+/// Dropping a `Fence<Excluded>` panics where `wait` returns an error: the writer failed, say.
+#[must_use = "a writer has to `share` and the others to `collect`; dropped, a writer's is an error on the other ranks, whose own wait for the writer"]
 pub struct Fence<'a, R: role::Role> {
     controller: &'a WindowController,
     call: Call,
     writer: i32,
-    place: &'static Location<'static>,
+    site: CallSite,
     /// The message of a panic in [`Fence::run`].
     panic: Cell<Option<String>>,
     role: PhantomData<R>,
@@ -76,13 +93,14 @@ impl<'a, R: role::Role> Fence<'a, R> {
         controller: &'a WindowController,
         call: Call,
         writer: i32,
-        place: &'static Location<'static>,
+        site: CallSite,
     ) -> Self {
+        controller.open_call(call, site, writer);
         Fence {
             controller,
             call,
             writer,
-            place,
+            site,
             panic: Cell::new(None),
             role: PhantomData,
         }
@@ -115,7 +133,7 @@ impl<'a, R: role::Role> Fence<'a, R> {
     }
 
     fn post(&self) -> Post<'a> {
-        self.controller.post(self.call, self.place)
+        self.controller.post(self.call, self.site)
     }
 
     fn collect_within<T: DeserializeOwned>(self, limit: Option<Duration>) -> Result<T, FenceError> {
@@ -126,16 +144,15 @@ impl<'a, R: role::Role> Fence<'a, R> {
     /// Lets the lock go and publishes, in this order: who collects finds the lock free.
     fn finish<T>(self, publish: impl FnOnce(Post<'_>) -> T) -> T {
         let fence = ManuallyDrop::new(self);
+        fence.controller.close_call();
         fence.controller.leave_write();
         publish(fence.post())
     }
 
     /// Ends the fence with what `collect` gives.
-    fn end<T>(
-        self,
-        collect: impl FnOnce(Post<'_>) -> Result<T, FenceError>,
-    ) -> Result<T, FenceError> {
+    fn end<T>(self, collect: impl FnOnce(Post<'_>) -> T) -> T {
         let fence = ManuallyDrop::new(self);
+        fence.controller.close_call();
         collect(fence.post())
     }
 }
@@ -158,37 +175,41 @@ impl Fence<'_, Writer> {
     {
         match outcome {
             Ok(value) => Ok(self.share(value)?),
-            Err(error) => {
-                let _told = self.fail(format_args!("{error:#}"));
-                Err(error)
-            }
+            Err(error) => Err(self.fail_with(error)),
         }
     }
 
     /// Gives `items` to the other ranks, which collect them with [`collect_vec`](Fence::collect_vec) or
-    /// [`collect_into`](Fence::collect_into). They travel as an MPI datatype, without being serialized, and may be any
-    /// number.
+    /// [`collect_into`](Fence::collect_into). They travel as the bytes that they are, without being serialized, and may be
+    /// any number. The other ranks compare the type's name and its layout before they take the bytes for items.
+    ///
+    /// ```
+    /// # use mpisync::prelude::*;
+    /// # let mut ctrl = WindowController::local();
+    /// let mut row = [0.0; 3];
+    /// match ctrl.single_write() {
+    ///     Access::Writer(fence) => {
+    ///         row = [1.0, 2.0, 3.0];
+    ///         fence.share_slice(&row)?;
+    ///     }
+    ///     Access::Excluded(fence) => fence.collect_into(&mut row)?,
+    /// }
+    /// assert_eq!(row, [1.0, 2.0, 3.0]);
+    /// # Ok::<(), FenceError>(())
+    /// ```
     ///
     /// # Errors
     /// None so far.
-    #[cfg(feature = "mpi")]
-    pub fn share_slice<T: Equivalence>(self, items: &[T]) -> Result<(), FenceError> {
-        let kind = Kind::datatype::<T>();
-        if self.controller.size() == 1 {
-            // Nobody collects, and there may be no MPI to pack with.
-            self.finish(|post| post.share(kind, &mut &[][..]));
-        } else {
-            self.finish(|post| post.share(kind, &mut PackedItems::new(items)));
-        }
+    pub fn share_slice<T: Plain>(self, items: &[T]) -> Result<(), FenceError> {
+        self.finish(|post| post.share(Kind::items::<T>(), &mut ItemSource::new(items)));
         Ok(())
     }
 
-    /// [`share_result`](Self::share_result) for items that travel as an MPI datatype.
-    #[cfg(feature = "mpi")]
+    /// [`share_result`](Self::share_result) for items of a plain type.
     #[doc(hidden)]
     pub fn share_vec_result<T, E>(self, outcome: Result<Vec<T>, E>) -> Result<Vec<T>, E>
     where
-        T: Equivalence,
+        T: Plain,
         E: From<FenceError> + Display,
     {
         match outcome {
@@ -196,24 +217,27 @@ impl Fence<'_, Writer> {
                 self.share_slice(&items)?;
                 Ok(items)
             }
-            Err(error) => {
-                let _told = self.fail(format_args!("{error:#}"));
-                Err(error)
-            }
+            Err(error) => Err(self.fail_with(error)),
         }
     }
 
     /// Tells the other ranks why there is no value; returns the error that they get. The text is cut at 512 bytes.
     pub fn fail(self, reason: impl Display) -> FenceError {
-        let message = reason.to_string();
+        let message = text_of(&reason);
         let rank = self.controller.rank();
-        let place = self.place.into();
+        let place = self.site.place();
         self.finish(|post| post.fail(Failure::Failed(&message)));
         FenceError::WriterFailed {
             rank,
             place,
             message,
         }
+    }
+
+    /// Tells the other ranks the error, and returns it.
+    fn fail_with<E: Display>(self, error: E) -> E {
+        let _told = self.fail(&error);
+        error
     }
 
     /// Lets the lock go and tells the other ranks that all is well; the same as sharing `()`.
@@ -247,8 +271,7 @@ impl Fence<'_, Excluded> {
     ///
     /// # Errors
     /// Those of [`collect`](Self::collect).
-    #[cfg(feature = "mpi")]
-    pub fn collect_vec<T: Equivalence>(self) -> Result<Vec<T>, FenceError> {
+    pub fn collect_vec<T: Plain>(self) -> Result<Vec<T>, FenceError> {
         self.collect_items(None)
     }
 
@@ -257,22 +280,17 @@ impl Fence<'_, Excluded> {
     /// # Errors
     /// Those of [`collect`](Self::collect), and [`FenceError::LengthMismatch`] where the writer gives another number
     /// of items; `items` is as it was then.
-    #[cfg(feature = "mpi")]
-    pub fn collect_into<T: Equivalence>(self, items: &mut [T]) -> Result<(), FenceError> {
-        let collected = self.collect_items(Some(items.len()))?;
-        for (item, collected) in items.iter_mut().zip(collected) {
-            *item = collected;
-        }
+    pub fn collect_into<T: Plain>(self, items: &mut [T]) -> Result<(), FenceError> {
+        items.copy_from_slice(&self.collect_items(Some(items.len()))?);
         Ok(())
     }
 
-    #[cfg(feature = "mpi")]
-    fn collect_items<T: Equivalence>(self, room: Option<usize>) -> Result<Vec<T>, FenceError> {
+    fn collect_items<T: Plain>(self, room: Option<usize>) -> Result<Vec<T>, FenceError> {
         let writer = self.writer;
-        let kind = Some(Kind::datatype::<T>());
+        let kind = Some(Kind::items::<T>());
         self.end(|post| {
             post.collect(writer as usize, kind, None, |bytes| {
-                let sink = UnpackedItems::new(bytes);
+                let sink = ItemSink::new(bytes);
                 match room {
                     Some(room) if room != sink.expected() => Err(FenceError::LengthMismatch {
                         writer,
@@ -282,7 +300,7 @@ impl Fence<'_, Excluded> {
                     _ => Ok(sink),
                 }
             })
-            .map(UnpackedItems::into_items)
+            .map(ItemSink::into_items)
         })
     }
 
@@ -292,17 +310,25 @@ impl Fence<'_, Excluded> {
     /// Those of [`collect`](Self::collect), but for the type.
     pub fn wait(self) -> Result<(), FenceError> {
         let writer = self.writer as usize;
-        self.end(|post| post.collect(writer, None, None, |_| Ok(Discard)).map(drop))
+        self.end(|post| post.wait(writer))
+    }
+
+    /// Leaves the call without waiting for the writer, for a rank that needs neither the value nor to know whether the writer
+    /// is done. The writer does not wait for this rank either.
+    pub fn skip(self) {
+        let writer = self.writer as usize;
+        self.end(|post| post.leave(writer));
     }
 }
 
 impl role::Role for Writer {
     fn abandon(fence: &mut Fence<'_, Self>) {
+        fence.controller.close_call();
         fence.controller.leave_write();
         let message = fence.panic.take();
         fence.post().fail(match &message {
             Some(message) => Failure::Panicked(message),
-            None if std::thread::panicking() => {
+            None if thread::panicking() => {
                 Failure::Panicked("see what that rank wrote to its standard error")
             }
             None => Failure::Unshared,
@@ -312,7 +338,20 @@ impl role::Role for Writer {
 
 impl role::Role for Excluded {
     fn abandon(fence: &mut Fence<'_, Self>) {
-        fence.post().finish();
+        let (controller, writer) = (fence.controller, fence.writer as usize);
+        controller.close_call();
+        if thread::panicking() || controller.check_usable().is_err() {
+            return fence.post().leave(writer);
+        }
+        if let Err(error) = fence.post().wait(writer) {
+            panic!(
+                "controller {:?} on rank {}: the fence of the call at {} was dropped, and the call has failed: {error} \
+                 (`Fence::wait` returns this as an error, `Fence::skip` does not wait)",
+                controller.name(),
+                controller.rank(),
+                fence.site.place(),
+            );
+        }
     }
 }
 
@@ -336,4 +375,12 @@ pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().copied();
     let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     text.unwrap_or("a panic without a text").to_owned()
+}
+
+/// The words of an error, which other ranks wait for, so that there are some where its `Display` panics too.
+pub(crate) fn text_of(error: &impl Display) -> String {
+    catch_unwind(AssertUnwindSafe(|| format!("{error:#}"))).unwrap_or_else(|panic| {
+        let message = panic_message(panic.as_ref());
+        format!("an error whose `Display` panicked: {message}")
+    })
 }

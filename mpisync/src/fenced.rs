@@ -2,9 +2,8 @@
 
 use crate::error::FenceError;
 use crate::fence::{Fence, Writer};
+use crate::plain::Plain;
 use crate::{Collective, WindowController};
-#[cfg(feature = "mpi")]
-use mpi::traits::Equivalence;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fmt::Display;
@@ -44,11 +43,10 @@ where
     fence.share_result(outcome)
 }
 
-/// [`share`] for items that travel as an MPI datatype.
-#[cfg(feature = "mpi")]
+/// [`share`] for items that travel as they are.
 pub fn share_vec<T, E>(fence: Fence<'_, Writer>, outcome: Result<Vec<T>, E>) -> Result<Vec<T>, E>
 where
-    T: Equivalence,
+    T: Plain,
     E: FencedError + Display,
 {
     fence.share_vec_result(outcome)
@@ -83,12 +81,17 @@ where
 /// Runs `write` on one rank, with a controller or a region: the compiler finds out which of them `lock` is, where the
 /// macro cannot tell it from the name of the type.
 #[track_caller]
-pub fn write_alone<L, W, R, E>(lock: &mut L, rank: Option<i32>, write: W) -> Result<R, E>
+pub fn write_alone<L, W, R, E>(
+    lock: &mut L,
+    rank: Option<i32>,
+    name: &str,
+    write: W,
+) -> Result<R, E>
 where
     E: FencedError,
     L: SingleWrite<W, R, E>,
 {
-    lock.write_alone(rank, write)
+    lock.write_alone(rank, name, write)
 }
 
 /// What a body `W` can write with, alone.
@@ -99,7 +102,7 @@ where
 )]
 pub trait SingleWrite<W, R, E> {
     /// Runs `write` on the rank, or on the master, and returns its value on all.
-    fn write_alone(&mut self, rank: Option<i32>, write: W) -> Result<R, E>;
+    fn write_alone(&mut self, rank: Option<i32>, name: &str, write: W) -> Result<R, E>;
 }
 
 #[diagnostic::do_not_recommend]
@@ -110,10 +113,10 @@ where
     E: FencedError + Display,
 {
     #[track_caller]
-    fn write_alone(&mut self, rank: Option<i32>, write: W) -> Result<R, E> {
+    fn write_alone(&mut self, rank: Option<i32>, name: &str, write: W) -> Result<R, E> {
         let access = match rank {
-            None => crate::__private::single_write(self),
-            Some(rank) => crate::__private::single_write_on(self, rank),
+            None => crate::__private::single_write(self, name),
+            Some(rank) => crate::__private::single_write_on(self, rank, name),
         };
         access?.run(write)
     }
@@ -130,10 +133,10 @@ where
     E: FencedError + Display,
 {
     #[track_caller]
-    fn write_alone(&mut self, rank: Option<i32>, write: W) -> Result<R, E> {
+    fn write_alone(&mut self, rank: Option<i32>, name: &str, write: W) -> Result<R, E> {
         match rank {
-            None => self.try_update(write),
-            Some(rank) => self.update_on(rank, write),
+            None => crate::__private::update(self, name, write),
+            Some(rank) => crate::__private::update_on(self, rank, name, write),
         }
     }
 }

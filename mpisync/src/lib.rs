@@ -167,61 +167,71 @@ pub use universe::{Universe, initialize};
 #[doc(hidden)]
 pub mod __private {
     pub use crate::__equivalence as equivalence;
-    #[cfg(feature = "mpi")]
-    pub use crate::fenced::share_vec;
-    pub use crate::fenced::{FencedError, agree, agree_on, failed, outcome, share, write_alone};
+    pub use crate::fenced::{
+        FencedError, agree, agree_on, failed, outcome, share, share_vec, write_alone,
+    };
     #[cfg(feature = "mpi")]
     pub use crate::memory::mpi::datatype;
     pub use crate::plain::{Shape, field_is};
     #[cfg(feature = "region")]
     pub use region::{update, update_on};
 
+    use crate::place::CallSite;
     use crate::{Access, FenceError, WindowController};
-    use std::time::Duration;
+    use std::panic::Location;
 
     #[track_caller]
-    pub fn single_write(ctrl: &mut WindowController) -> Result<Access<'_>, FenceError> {
-        ctrl.single_write_timeout(Duration::MAX)
+    pub fn single_write<'a>(
+        ctrl: &'a mut WindowController,
+        name: &str,
+    ) -> Result<Access<'a>, FenceError> {
+        single_write_on(ctrl, ctrl.master(), name)
     }
 
     #[track_caller]
-    pub fn single_write_on(
-        ctrl: &mut WindowController,
+    pub fn single_write_on<'a>(
+        ctrl: &'a mut WindowController,
         rank: i32,
-    ) -> Result<Access<'_>, FenceError> {
-        ctrl.on(rank)?.single_write_timeout(Duration::MAX)
+        name: &str,
+    ) -> Result<Access<'a>, FenceError> {
+        ctrl.on(rank)?
+            .enter(CallSite::new(name, Location::caller()))
     }
 
     #[cfg(feature = "region")]
     mod region {
+        use crate::place::CallSite;
         use crate::{Plain, Region, RegionWriteGuard};
         use ndarray::Dimension;
         use serde::{Serialize, de::DeserializeOwned};
         use std::fmt::Display;
+        use std::panic::Location;
 
         #[track_caller]
         pub fn update<T: Plain, D: Dimension, R, E>(
             region: &mut Region<T, D>,
+            name: &str,
             write: impl FnOnce(&mut RegionWriteGuard<'_, T, D>) -> Result<R, E>,
         ) -> Result<R, E>
         where
             R: Serialize + DeserializeOwned,
             E: super::FencedError + Display,
         {
-            region.try_update(write)
+            update_on(region, region.master(), name, write)
         }
 
         #[track_caller]
         pub fn update_on<T: Plain, D: Dimension, R, E>(
             region: &mut Region<T, D>,
             rank: i32,
+            name: &str,
             write: impl FnOnce(&mut RegionWriteGuard<'_, T, D>) -> Result<R, E>,
         ) -> Result<R, E>
         where
             R: Serialize + DeserializeOwned,
             E: super::FencedError + Display,
         {
-            region.update_on(rank, write)
+            region.update_at(rank, CallSite::new(name, Location::caller()), write)
         }
     }
 }

@@ -3,11 +3,9 @@
 #[cfg(any(feature = "bytemuck", feature = "half", feature = "num-complex"))]
 mod foreign;
 
-#[cfg(any(feature = "mpi", test))]
-use crate::memory::cells::fingerprint;
+use crate::memory::cells::{fingerprint, quick_fingerprint};
 #[cfg(feature = "bytemuck")]
 pub use foreign::Pod;
-#[cfg(any(feature = "mpi", test))]
 use std::fmt;
 use std::num::{Saturating, Wrapping};
 
@@ -132,7 +130,6 @@ pub unsafe trait SameAs<Seen> {}
 #[diagnostic::do_not_recommend]
 unsafe impl<T> SameAs<T> for T {}
 
-#[cfg(any(feature = "mpi", test))]
 impl Shape {
     /// Writes what tells this shape from others, as bytes.
     fn describe(&self, out: &mut Vec<u8>) {
@@ -160,7 +157,6 @@ impl Shape {
     }
 }
 
-#[cfg(any(feature = "mpi", test))]
 /// What ranks compare of a plain type before one of them reads the bytes of another as a value of it. The name of a
 /// type is not enough: two blocks of one function, or two versions of a crate, may define different types of one name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -171,7 +167,6 @@ pub(crate) struct TypeLayout {
     shape: u64,
 }
 
-#[cfg(any(feature = "mpi", test))]
 impl TypeLayout {
     pub(crate) fn of<T: Plain>() -> Self {
         let mut description = Vec::new();
@@ -182,9 +177,15 @@ impl TypeLayout {
             shape: fingerprint(&description),
         }
     }
+
+    /// A number that differs between layouts.
+    pub(crate) fn fingerprint(self) -> u64 {
+        [self.size as u64, self.align as u64, self.shape]
+            .into_iter()
+            .fold(0, |seed, part| quick_fingerprint(seed, &part.to_ne_bytes()))
+    }
 }
 
-#[cfg(any(feature = "mpi", test))]
 impl fmt::Display for TypeLayout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let TypeLayout { size, align, shape } = self;

@@ -19,6 +19,10 @@ mpisync_tests::on_ranks!(outcomes on [1, 2, 3, 4, 8]:
     "one_rank_gives_its_value",
     "calls_inside_calls",
     "error_texts_of_many_sizes",
+    "sharers_differ",
+    "dropped_collective",
+    "error_without_words",
+    "value_panics",
     "many_calls",
 );
 
@@ -29,4 +33,8 @@ mpisync_tests::on_ranks!(calls on [2, 3, 4, 8]:
     "fence_against_call",
     "call_against_close",
     "skipped_fence",
+    "swapped_fences",
+    "swapped_fences_without_macro",
+    "swapped_fences_of_two_writers",
+    "shifted_fences",
 );

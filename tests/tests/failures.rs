@@ -9,6 +9,7 @@ mpisync_tests::on_ranks!(failures on [1, 2, 3, 4, 8]:
     "writer_drops_its_fence",
     "writer_drops_its_access",
     "value_cannot_be_encoded",
+    "error_cannot_be_displayed",
     "failures_in_a_row",
 );
 
@@ -17,6 +18,7 @@ mpisync_tests::on_ranks!(types on [1, 2, 3, 4, 8]:
     "slice_types_differ",
     "slice_lengths_differ",
     "value_against_slice",
+    "types_of_one_name",
     "value_cannot_be_decoded",
     "no_such_rank",
 );

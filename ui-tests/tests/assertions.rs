@@ -16,9 +16,9 @@ use mpisync::sync::{
 };
 use mpisync::{
     Access, Barrier, Collective, Condvar, Counter, CreateError, Excluded, Fence, FenceError,
-    Guarded, LockError, Mutex, MutexGuard, On, OnceShared, Permit, Place, Plain, Pod, ReadGuard, Region,
-    RegionError, RegionReadGuard, RegionWriteGuard, Semaphore, Turn, TurnGuard, UpgradeError,
-    WindowController, WriteGuard, Writer,
+    Guarded, LockError, Mutex, MutexGuard, On, OnceShared, Permit, Place, Plain, Pod, ReadGuard,
+    Region, RegionError, RegionReadGuard, RegionWriteGuard, Semaphore, Turn, TurnGuard,
+    UpgradeError, WindowController, WriteGuard, Writer,
 };
 use num_complex::Complex;
 use static_assertions::{assert_impl_all, assert_not_impl_any, const_assert, const_assert_eq};

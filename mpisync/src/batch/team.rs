@@ -9,6 +9,7 @@ use crate::lock::cluster::standing::HANDOVERS;
 use crate::memory::annex::Annex;
 use crate::memory::block::Block;
 use crate::memory::mpi::{self, Creation, PartComm, Terms};
+use crate::place::CallSite;
 use crate::rounds::vote::{Absent, Votes};
 use crate::rounds::{Ballot, RoundWord};
 use crate::share::Post;
@@ -210,6 +211,7 @@ impl Team {
 
     #[track_caller]
     fn post(&self) -> Post<'_> {
-        self.calls.post(self.calls.begin_call(), Location::caller())
+        let site = CallSite::anywhere("Batch", Location::caller());
+        self.calls.post(self.calls.begin_call(), site)
     }
 }

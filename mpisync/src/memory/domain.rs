@@ -36,6 +36,8 @@ pub(crate) struct Domain {
     watched: Vec<AtomicBool>,
     /// How many `#[collective]` calls this rank is in at the moment.
     depth: AtomicU32,
+    /// Whether this rank has come to its last meeting without reading the others' notes.
+    left_meeting: AtomicBool,
     /// Changes on all ranks together whenever a collective call failed; fences are counted anew from there.
     epoch: AtomicU32,
 }
@@ -88,6 +90,7 @@ impl Domain {
             dead: unset(),
             watched: unset(),
             depth: AtomicU32::new(0),
+            left_meeting: AtomicBool::new(false),
             epoch: AtomicU32::new(0),
         }
     }
@@ -154,6 +157,15 @@ impl Domain {
 
     pub(crate) fn set_depth(&self, depth: u32) {
         self.depth.store(depth, Ordering::Relaxed);
+    }
+
+    /// Whether this rank has come to its last meeting without reading the others' notes; not any more after this.
+    pub(crate) fn take_left_meeting(&self) -> bool {
+        self.left_meeting.swap(false, Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_left_meeting(&self) {
+        self.left_meeting.store(true, Ordering::Relaxed);
     }
 
     /// From when fences are counted.

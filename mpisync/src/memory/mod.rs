@@ -22,6 +22,8 @@ pub(crate) mod heap_queue;
 #[cfg(any(loom, test))]
 pub(crate) mod heap_waitlist;
 #[cfg(not(loom))]
+pub(crate) mod items;
+#[cfg(not(loom))]
 pub(crate) mod ledger;
 #[cfg(all(any(feature = "mpi", feature = "region"), not(loom)))]
 pub(crate) mod limits;

@@ -7,8 +7,7 @@ use crate::access::Access;
 use crate::agree::{self, Outcome, Said, Stand, Step};
 use crate::controller::WindowController;
 use crate::error::FenceError;
-use crate::memory::stream::Discard;
-use crate::place::Place as SourcePlace;
+use crate::place::{CallSite, Place as SourcePlace};
 use crate::plain::Plain;
 use crate::share::payload::Encoded;
 use crate::share::{Failure, Post};
@@ -101,13 +100,13 @@ impl<T: Plain, D: Dimension> Region<T, D> {
             }),
         };
         let agreed = self.agree_on_root(&part, caller)?;
+        let site = CallSite::anywhere("Region::set", caller);
         let post = Post {
             patience: agreed.patience(),
-            ..self.lock.post(self.lock.begin_call(), caller)
+            ..self.lock.post(self.lock.begin_call(), site)
         };
         if agreed.root != self.rank() {
-            let root = agreed.root as usize;
-            return Ok(post.collect(root, None, None, |_| Ok(Discard)).map(drop)?);
+            return Ok(post.wait(agreed.root as usize)?);
         }
         post.make_room_in_meeting();
         post.take_charge();
@@ -224,13 +223,27 @@ impl<T: Plain, D: Dimension> Region<T, D> {
         R: Serialize + DeserializeOwned,
         E: From<FenceError> + Display,
     {
+        let site = CallSite::new("Region::update", Location::caller());
+        self.update_at(rank, site, write)
+    }
+
+    /// [`update_on`](Self::update_on) in the call at `site`.
+    pub(crate) fn update_at<R, E>(
+        &mut self,
+        rank: i32,
+        site: CallSite,
+        write: impl FnOnce(&mut RegionWriteGuard<'_, T, D>) -> Result<R, E>,
+    ) -> Result<R, E>
+    where
+        R: Serialize + DeserializeOwned,
+        E: From<FenceError> + Display,
+    {
         let size = self.size();
         if !(0..size).contains(&rank) {
             return Err(FenceError::NoSuchRank { rank, size }.into());
         }
         self.forget_leaked_guards();
-        let caller = Location::caller();
-        let access = Access::enter(&self.lock, rank, Some(Duration::MAX), caller)?;
+        let access = Access::enter(&self.lock, rank, Some(Duration::MAX), site)?;
         access.run(|lock: &WindowController| {
             let mut guard = RegionWriteGuard::new(self, lock.enter_write_again());
             let outcome = write(&mut guard)?;

@@ -119,10 +119,10 @@ fn publish(block: &Block, value: &Value, object: Option<&Object>) {
     record.writer.store(value.writer, Ordering::Relaxed);
     record.claimed.store(value.call, Ordering::Relaxed);
     record.kind.store(value.kind, Ordering::Relaxed);
+    record.layout.store(value.layout, Ordering::Relaxed);
     record.length.store(value.length, Ordering::Relaxed);
     record.label.set(&value.label);
-    record.file.set_tail(&value.file);
-    record.line.store(value.line, Ordering::Relaxed);
+    record.set_site(value.site, &value.file, value.line);
     record.reason.set(&value.reason);
     let outcome = match object {
         Some(object) => {

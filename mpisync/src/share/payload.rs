@@ -3,6 +3,7 @@
 use crate::error::FenceError;
 use crate::memory::cells::fingerprint;
 use crate::memory::words::mail::INLINE;
+use crate::plain::{Plain, TypeLayout};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::any::type_name;
@@ -50,15 +51,23 @@ impl Encoded {
     }
 }
 
-/// Reads a value from the bytes of an [`Encoded`] one.
+/// Reads a value from the bytes of an [`Encoded`] one, which have to be all used up.
 ///
 /// # Errors
 /// [`FenceError::Decode`].
 pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, FenceError> {
-    postcard::from_bytes(bytes).map_err(|error| FenceError::Decode(error.to_string()))
+    match postcard::take_from_bytes(bytes) {
+        Ok((value, [])) => Ok(value),
+        Ok((_, rest)) => Err(FenceError::Decode(format!(
+            "{} of {} bytes are left over",
+            rest.len(),
+            bytes.len()
+        ))),
+        Err(error) => Err(FenceError::Decode(error.to_string())),
+    }
 }
 
-/// What kind of value travels: how it is encoded, and the name of its type.
+/// What kind of value travels: how it is encoded, and what its type is called and looks like.
 #[derive(Clone, Copy)]
 pub(crate) struct Kind {
     name: &'static str,
@@ -67,9 +76,9 @@ pub(crate) struct Kind {
 
 #[derive(Clone, Copy)]
 enum Encoding {
-    Serde,
-    #[cfg(feature = "mpi")]
-    Datatype,
+    /// Of a type of this size and alignment; unknown where a reference to it is what travels.
+    Serde(Option<(u32, u32)>),
+    Plain(TypeLayout),
 }
 
 impl Kind {
@@ -77,40 +86,83 @@ impl Kind {
     /// as a `String`.
     pub(crate) fn serde<T>() -> Self {
         let mut name = type_name::<T>();
+        let is_reference = name.starts_with('&');
         while let Some(referent) = name.strip_prefix('&') {
             name = referent.strip_prefix("mut ").unwrap_or(referent);
         }
         if name == type_name::<str>() {
             name = type_name::<String>();
         }
+        let layout = (!is_reference).then_some((size_of::<T>() as u32, align_of::<T>() as u32));
         Kind {
             name,
-            encoding: Encoding::Serde,
+            encoding: Encoding::Serde(layout),
         }
     }
 
-    /// Items of type `T` that travel as an MPI datatype.
-    #[cfg(feature = "mpi")]
-    pub(crate) fn datatype<T>() -> Self {
+    /// Items of the plain type `T`, which travel as they lie in memory.
+    pub(crate) fn items<T: Plain>() -> Self {
         Kind {
             name: type_name::<T>(),
-            encoding: Encoding::Datatype,
+            encoding: Encoding::Plain(TypeLayout::of::<T>()),
         }
     }
 
     /// What the kind is called in messages.
     pub(crate) fn label(self) -> Cow<'static, str> {
         match self.encoding {
-            Encoding::Serde => Cow::Borrowed(self.name),
-            #[cfg(feature = "mpi")]
-            Encoding::Datatype => Cow::Owned(format!("[{}] as an MPI datatype", self.name)),
+            Encoding::Serde(_) => Cow::Borrowed(self.name),
+            // The layout first: a name that is too long is cut at its end.
+            Encoding::Plain(layout) => {
+                Cow::Owned(format!("slice of items ({layout}) {}", self.name))
+            }
         }
     }
 
     /// A number that differs between kinds: a hash of the type's name, and the encoding. (`TypeId` will not do, for
     /// ranks may run different programs.)
     pub(crate) fn number(self) -> u64 {
-        fingerprint(self.name.as_bytes()) ^ self.encoding as u64
+        let encoding = match self.encoding {
+            Encoding::Serde(_) => 0,
+            Encoding::Plain(_) => 1,
+        };
+        fingerprint(self.name.as_bytes()) ^ encoding
+    }
+
+    /// A number that differs between layouts of types that have one name; zero where the layout is not known.
+    pub(crate) fn layout(self) -> u64 {
+        match self.encoding {
+            Encoding::Serde(layout) => {
+                layout.map_or(0, |(size, align)| u64::from(size) << 32 | u64::from(align))
+            }
+            Encoding::Plain(layout) => layout.fingerprint(),
+        }
+    }
+
+    /// Whether a value with this number and layout is of this kind.
+    pub(crate) fn is(self, number: u64, layout: u64) -> bool {
+        let own = self.layout();
+        number == self.number() && (own == layout || own == 0 || layout == 0)
+    }
+
+    /// The error where the value that `writer` has shared, with this label and layout, is of another kind.
+    pub(crate) fn mismatch(self, writer: i32, label: String, layout: u64) -> FenceError {
+        let mut shared = label;
+        let mut collected = self.label().into_owned();
+        if shared == collected {
+            // Types of one name, of which the sizes tell.
+            let with_layout = |label: &str, layout: u64| {
+                let (size, align) = (layout >> 32, layout as u32);
+                format!("{label} ({size} bytes, alignment {align})")
+            };
+            shared = with_layout(&shared, layout);
+            collected = with_layout(&collected, self.layout());
+        }
+        FenceError::TypeMismatch {
+            writer,
+            shared,
+            collected,
+        }
     }
 }
 
@@ -124,9 +176,41 @@ mod tests {
         assert_eq!(Kind::serde::<&Vec<u8>>().number(), number);
         assert_eq!(Kind::serde::<&&mut Vec<u8>>().number(), number);
         assert_ne!(Kind::serde::<Vec<i8>>().number(), number);
-        assert_eq!(
-            Kind::serde::<&str>().number(),
-            Kind::serde::<String>().number()
+        let text = Kind::serde::<&str>();
+        assert!(Kind::serde::<String>().is(text.number(), text.layout()));
+    }
+
+    #[test]
+    fn types_of_one_name_differ_in_their_layout() {
+        let small = {
+            struct Sample {
+                _id: u32,
+            }
+            Kind::serde::<Sample>()
+        };
+        let large = {
+            struct Sample {
+                _id: [u32; 2],
+            }
+            Kind::serde::<Sample>()
+        };
+        assert_eq!(small.number(), large.number());
+        assert!(!small.is(large.number(), large.layout()));
+        let error = small.mismatch(2, large.label().into_owned(), large.layout());
+        let words = error.to_string();
+        assert!(
+            words.contains("(8 bytes, alignment 4)") && words.contains("(4 bytes, alignment 4)"),
+            "{words}"
         );
+    }
+
+    #[test]
+    fn bytes_that_are_left_over_are_an_error() {
+        let encoded = Encoded::new(&(7_u8, 8_u8)).expect("it fits");
+        assert_eq!(decode::<(u8, u8)>(encoded.bytes()), Ok((7, 8)));
+        assert!(matches!(
+            decode::<u8>(encoded.bytes()),
+            Err(FenceError::Decode(_))
+        ));
     }
 }

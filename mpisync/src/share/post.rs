@@ -7,19 +7,20 @@ use crate::agree;
 #[cfg(feature = "mpi")]
 use crate::cluster::Reason;
 use crate::error::FenceError;
+use crate::fence::panic_message;
 use crate::memory::block::Block;
 use crate::memory::event::{ALL, Event};
-use crate::memory::stream::{Sink, Source};
+use crate::memory::stream::{Discard, Sink, Source};
 use crate::memory::topology::RankPlace;
 use crate::memory::words::mail::{
     FAILED, INLINE, INLINE_VALUE, Mail, OBJECT_VALUE, PANICKED, Record, STAGED_VALUE, UNSHARED,
 };
 use crate::memory::{Memory, Patient, Surroundings, cells};
-use crate::place::Place;
+use crate::place::{CallSite, Place};
 use crate::wait::{Deadline, Stop, wait};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::panic::Location;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -67,14 +68,14 @@ pub(crate) enum Failure<'a> {
     Unshared,
 }
 
-/// One call on the mailbox of `block`, made at `place`.
+/// One call on the mailbox of `block`, made at `site`.
 #[derive(Clone, Copy)]
 pub(crate) struct Post<'a> {
     pub(crate) block: &'a Block,
     /// Where the controller spans nodes.
     pub(crate) far: Far<'a>,
     pub(crate) call: Call,
-    pub(crate) place: &'static Location<'static>,
+    pub(crate) site: CallSite,
     /// For how long at least a collector polls before it sleeps.
     pub(crate) patience: Duration,
 }
@@ -131,29 +132,90 @@ impl<'a> Post<'a> {
         }
     }
 
-    /// Makes this rank the writer of the call; only under the write lock. The error is the rank that is it already.
-    pub(crate) fn claim(&self) -> Result<(), usize> {
+    /// Makes this rank the writer of the call; only under the write lock.
+    ///
+    /// # Errors
+    /// Where another rank is it already: [`FenceError::WriterMismatch`], or [`FenceError::Diverged`] where that one makes
+    /// another call.
+    pub(crate) fn claim(&self) -> Result<(), FenceError> {
         let record = self.record();
+        let here = self.rank() as i32;
         if record.claimed.load(Ordering::Relaxed) == self.call.0 {
-            return Err(record.writer.load(Ordering::Relaxed) as usize);
+            let there = record.writer.load(Ordering::Relaxed) as i32;
+            self.check_site(there)?;
+            return Err(writer_mismatch(here, there, there));
         }
-        self.far.claim(self.block, self.call)?;
+        self.far
+            .claim(self.block, self.call)
+            .map_err(|there| writer_mismatch(here, there as i32, there as i32))?;
         self.take_charge();
         Ok(())
+    }
+
+    /// Why the call that this rank has shared in before the last one, or in the last one, was not the call of a rank that
+    /// collected. Said once; after [`make_room`](Self::make_room) nothing is left to be said of the former.
+    #[inline]
+    pub(crate) fn divergence(&self) -> Option<FenceError> {
+        match self.block.mailbox().diverged.load(Ordering::Acquire) {
+            0 => None,
+            call => self.find_divergence(Call(call)),
+        }
+    }
+
+    #[cold]
+    fn find_divergence(&self, call: Call) -> Option<FenceError> {
+        let mailbox = self.block.mailbox();
+        let record = &mailbox.records[(call.0 % 2) as usize];
+        let is_of_now = call.epoch() == self.block.domain().epoch();
+        let is_there = is_of_now && record.call.load(Ordering::Relaxed) == call.0;
+        if is_there && record.writer.load(Ordering::Relaxed) != self.rank() {
+            // It is told to that rank.
+            return None;
+        }
+        let told =
+            mailbox
+                .diverged
+                .compare_exchange(call.0, 0, Ordering::Relaxed, Ordering::Relaxed);
+        if !is_there || told.is_err() {
+            return None;
+        }
+        let says_so = |seat: &usize| {
+            let mail = self.block.mail(*seat);
+            mail.diverged.load(Ordering::Acquire) == call.0
+        };
+        let seat = (0..self.block.seats_of_ranks()).find(says_so)?;
+        Some(FenceError::Diverged {
+            here: Place::new(record.file.get(), record.line.load(Ordering::Relaxed)),
+            rank: self.block.domain().topology().here()[seat] as i32,
+            there: self.place_of(seat),
+        })
     }
 
     /// Makes this rank the writer of a call in which all ranks know that it is.
     pub(crate) fn take_charge(&self) {
         let record = self.record();
         record.writer.store(self.rank(), Ordering::Relaxed);
+        self.set_site();
         record.claimed.store(self.call.0, Ordering::Relaxed);
     }
 
-    /// Shares a value in a call in which all ranks know that this one does, without the lock.
+    fn set_site(&self) {
+        let location = self.site.location();
+        self.record()
+            .set_site(self.site.number(), location.file(), location.line());
+    }
+
+    /// Shares a value in a call in which all ranks know that this one does, without the lock. A panic of its `Serialize` is
+    /// an error, on all ranks.
     pub(crate) fn share_as_agreed<T: Serialize>(&self, value: &T) -> Result<(), FenceError> {
         self.make_room();
         self.take_charge();
-        self.share_encoded::<T>(Encoded::new(value))
+        let encoded = catch_unwind(AssertUnwindSafe(|| Encoded::new(value)));
+        let encoded = encoded.unwrap_or_else(|panic| {
+            let message = panic_message(panic.as_ref());
+            Err(FenceError::Encode(format!("it panicked: {message}")))
+        });
+        self.share_encoded::<T>(encoded)
     }
 
     /// Shares a value that was encoded, or the reason why it could not be.
@@ -176,10 +238,13 @@ impl<'a> Post<'a> {
     /// Shares a value. One that does not fit into the mailbox is passed through the stage, and this rank stays until
     /// all have taken it.
     pub(crate) fn share(&self, kind: Kind, source: &mut impl Source) {
+        if !self.begin_filling() {
+            return self.finish();
+        }
         let record = self.record();
-        self.far.begin_filling(self.block, record);
         let length = source.length();
         record.kind.store(kind.number(), Ordering::Relaxed);
+        record.layout.store(kind.layout(), Ordering::Relaxed);
         record.length.store(length, Ordering::Relaxed);
         record.label.set(&kind.label());
         if length <= INLINE as u64 {
@@ -200,10 +265,10 @@ impl<'a> Post<'a> {
 
     /// Tells why there is no value.
     pub(crate) fn fail(&self, failure: Failure<'_>) {
+        if !self.begin_filling() {
+            return self.finish();
+        }
         let record = self.record();
-        self.far.begin_filling(self.block, record);
-        record.file.set_tail(self.place.file());
-        record.line.store(self.place.line(), Ordering::Relaxed);
         match failure {
             Failure::Failed(reason) => {
                 record.reason.set(reason);
@@ -218,16 +283,24 @@ impl<'a> Post<'a> {
         self.finish();
     }
 
-    /// Puts the record out on this node, and sends the same to the others.
-    fn publish(&self, outcome: u32, reason: &str, data: &[u8]) {
+    /// Begins to fill the record. False for a fence that outlived its epoch: a later call has the record, and nobody waits for
+    /// this one any more.
+    fn begin_filling(&self) -> bool {
         let record = self.record();
+        self.far.begin_filling(self.block, record);
         let wrote = &self.mine().wrote[(self.call.0 % 2) as usize];
         wrote.store(self.call.0, Ordering::Relaxed);
         if record.call.load(Ordering::Relaxed) > self.call.0 {
-            // A fence that outlived its epoch: nobody waits for it any more.
             record.filling.store(0, Ordering::Release);
-            return;
+            return false;
         }
+        self.set_site();
+        true
+    }
+
+    /// Puts the record out on this node, and sends the same to the others.
+    fn publish(&self, outcome: u32, reason: &str, data: &[u8]) {
+        let record = self.record();
         record.outcome.store(outcome, Ordering::Relaxed);
         record.writer.store(self.rank(), Ordering::Relaxed);
         // An exchange, so that the look at the sleepers comes after it.
@@ -239,10 +312,12 @@ impl<'a> Post<'a> {
             writer: self.rank(),
             outcome,
             kind: record.kind.load(Ordering::Relaxed),
+            layout: record.layout.load(Ordering::Relaxed),
             label: record.label.get(),
             length: record.length.load(Ordering::Relaxed),
-            file: self.place.file().to_owned(),
-            line: self.place.line(),
+            site: self.site.number(),
+            file: self.site.location().file().to_owned(),
+            line: self.site.location().line(),
             reason: reason.to_owned(),
             data: data.to_vec(),
         });
@@ -323,9 +398,12 @@ impl<'a> Post<'a> {
         let taken = match published {
             Ok(()) => self.take(writer, kind, open),
             Err(Interrupted::Failed(error)) => Err(error),
-            Err(Interrupted::Stopped) => Err(FenceError::Timeout {
-                waited: limit.unwrap_or(Duration::MAX),
-            }),
+            Err(Interrupted::Stopped) => {
+                self.say_where(writer);
+                Err(FenceError::Timeout {
+                    waited: limit.unwrap_or(Duration::MAX),
+                })
+            }
         };
         self.finish();
         taken
@@ -343,6 +421,33 @@ impl<'a> Post<'a> {
         payload::decode(&bytes)
     }
 
+    /// Waits until `writer` has shared something in this call, whatever it is.
+    pub(crate) fn wait(&self, writer: usize) -> Result<(), FenceError> {
+        self.collect(writer, None, None, |_| Ok(Discard)).map(drop)
+    }
+
+    /// This rank is done with the call without having waited for `writer`.
+    pub(crate) fn leave(&self, writer: usize) {
+        self.say_where(writer);
+        self.finish();
+    }
+
+    /// Says for whom this rank waits, and where, to ranks that may wait for it in turn.
+    fn say_where(&self, writer: usize) {
+        let mine = self.mine();
+        let location = self.site.location();
+        mine.waits_for.store(writer as u32, Ordering::Relaxed);
+        mine.file.set_tail(location.file());
+        mine.line.store(location.line(), Ordering::Relaxed);
+        mine.site.store(self.site.number(), Ordering::Relaxed);
+    }
+
+    /// Where the rank in that seat last said that it is.
+    fn place_of(&self, seat: usize) -> Place {
+        let mail = self.block.mail(seat);
+        Place::new(mail.file.get(), mail.line.load(Ordering::Relaxed))
+    }
+
     /// Says that this rank is done with the call.
     pub(crate) fn finish(&self) {
         self.mine().done.swap(self.call.0, Ordering::SeqCst);
@@ -357,25 +462,22 @@ impl<'a> Post<'a> {
     ) -> Result<S, FenceError> {
         let record = self.record();
         let author = record.writer.load(Ordering::Relaxed) as usize;
+        if let Err(error) = self.check_site(author as i32) {
+            self.tell_divergence(author);
+            return Err(error);
+        }
         if author != writer {
-            return Err(FenceError::WriterMismatch {
-                here: writer as i32,
-                rank: author as i32,
-                there: author as i32,
-            });
+            return Err(writer_mismatch(writer as i32, author as i32, author as i32));
         }
         let outcome = record.outcome.load(Ordering::Relaxed);
         if !matches!(outcome, INLINE_VALUE | STAGED_VALUE | OBJECT_VALUE) {
             return Err(self.failure(outcome));
         }
-        if let Some(kind) = kind
-            && record.kind.load(Ordering::Relaxed) != kind.number()
-        {
-            return Err(FenceError::TypeMismatch {
-                writer: writer as i32,
-                shared: record.label.get(),
-                collected: kind.label().into_owned(),
-            });
+        if let Some(kind) = kind {
+            let layout = record.layout.load(Ordering::Relaxed);
+            if !kind.is(record.kind.load(Ordering::Relaxed), layout) {
+                return Err(kind.mismatch(writer as i32, record.label.get(), layout));
+            }
         }
         let length = record.length.load(Ordering::Relaxed);
         let mut sink = open(length)?;
@@ -393,6 +495,30 @@ impl<'a> Post<'a> {
             self.follow(writer, length, &mut sink)?;
         }
         Ok(sink)
+    }
+
+    /// [`FenceError::Diverged`] where `writer` has made another call than this one.
+    fn check_site(&self, writer: i32) -> Result<(), FenceError> {
+        let record = self.record();
+        if record.site.load(Ordering::Relaxed) == self.site.number() {
+            return Ok(());
+        }
+        Err(FenceError::Diverged {
+            here: self.site.place(),
+            rank: writer,
+            there: Place::new(record.file.get(), record.line.load(Ordering::Relaxed)),
+        })
+    }
+
+    /// Tells a writer of this node that it has made another call than this rank.
+    #[cold]
+    fn tell_divergence(&self, writer: usize) {
+        if let RankPlace::Here(_) = self.block.domain().topology().place(writer) {
+            self.say_where(writer);
+            self.mine().diverged.store(self.call.0, Ordering::Release);
+            let diverged = &self.block.mailbox().diverged;
+            diverged.fetch_max(self.call.0, Ordering::AcqRel);
+        }
     }
 
     /// Takes the chunks that `writer` passes through its stage.
@@ -449,26 +575,41 @@ impl<'a> Post<'a> {
         Err(FenceError::RankDied { rank: rank as i32 })
     }
 
-    /// For whom `writer`, in that seat of this node, waits or waited in this call, and whether it is in a meeting instead.
-    fn look_at(&self, seat: usize, writer: usize) -> (Option<u32>, bool) {
+    /// Why nothing comes of `writer`, in that seat of this node, if it waits in this call or did so; and whether it is in a
+    /// meeting instead.
+    fn look_at(&self, seat: usize, writer: usize) -> (Option<FenceError>, bool) {
         let theirs = self.block.mail(seat);
         // It waits in this call for somebody else, or did so and has gone on: a writer shares before it is done.
         let has_gone_on = theirs.done.load(Ordering::Acquire) >= self.call.0;
         let waits = self.block.waits_for(seat, self.call.0);
         let waits = waits.or(has_gone_on.then(|| theirs.waits_for.load(Ordering::Relaxed)));
-        (waits, agree::is_ahead(self.block, writer))
+        let why = waits.map(|there| {
+            let site = theirs.site.load(Ordering::Relaxed);
+            // Zero where it has never said.
+            if site != 0 && site != self.site.number() {
+                return FenceError::Diverged {
+                    here: self.site.place(),
+                    rank: writer as i32,
+                    there: self.place_of(seat),
+                };
+            }
+            writer_mismatch(writer as i32, writer as i32, there as i32)
+        });
+        (why, agree::is_ahead(self.block, writer))
     }
 
     /// Looks whether `writer` can still be expected to share anything in this call.
     fn inspect(&self, writer: usize) -> Result<(), FenceError> {
-        let mine = self.mine();
-        mine.waits_for.store(writer as u32, Ordering::Relaxed);
-        mine.waiting.store(self.call.0, Ordering::Release);
+        self.say_where(writer);
+        self.mine().waiting.store(self.call.0, Ordering::Release);
         let (waits_too, elsewhere) = match self.block.domain().topology().place(writer) {
             RankPlace::Here(seat) => self.look_at(seat, writer),
             #[cfg(feature = "mpi")]
             RankPlace::Far(_) => match self.far.ask(self.block, self.call, writer) {
-                Some(Reason::WaitsFor(rank)) => (Some(rank), false),
+                Some(Reason::WaitsFor(rank)) => (
+                    Some(writer_mismatch(writer as i32, writer as i32, rank as i32)),
+                    false,
+                ),
                 Some(Reason::IsElsewhere) => (None, true),
                 None => (None, false),
             },
@@ -481,17 +622,19 @@ impl<'a> Post<'a> {
             return Ok(());
         }
         if elsewhere {
-            return Err(agree::meet_from_fence(self.block, writer, self.place));
+            return Err(agree::meet_from_fence(
+                self.block,
+                writer,
+                self.site.location(),
+            ));
         }
-        if let Some(there) = waits_too {
-            return Err(FenceError::WriterMismatch {
-                here: writer as i32,
-                rank: writer as i32,
-                there: there as i32,
-            });
-        }
-        dead
+        waits_too.map_or(dead, Err)
     }
+}
+
+/// This rank takes rank `here` for the writer, and `rank` takes rank `there`.
+fn writer_mismatch(here: i32, rank: i32, there: i32) -> FenceError {
+    FenceError::WriterMismatch { here, rank, there }
 }
 
 /// Why a wait for a writer ended early.

@@ -11,6 +11,7 @@ use crate::lock::cluster::standing::HANDOVERS;
 use crate::memory::annex::Annex;
 use crate::memory::cells::fingerprint;
 use crate::memory::mpi::{self, Creation, Terms};
+use crate::place::CallSite;
 use crate::share::Post;
 use crate::transport::{Asked, Transport};
 use serde::Serialize;
@@ -247,6 +248,7 @@ impl Batch {
 
     #[track_caller]
     fn post(&self) -> Post<'_> {
-        self.base.post(self.base.begin_call(), Location::caller())
+        let site = CallSite::anywhere("Batch", Location::caller());
+        self.base.post(self.base.begin_call(), site)
     }
 }

@@ -4,7 +4,6 @@ mod attribute;
 mod carrier;
 mod comm;
 mod create;
-mod datatype;
 mod part;
 mod shape;
 
@@ -16,6 +15,5 @@ pub(crate) use comm::{Farewell, OwnComm};
 #[cfg(feature = "region")]
 pub(crate) use create::announce;
 pub(crate) use create::{Created, CreatedSlots, Creation, Terms, block, slots};
-pub(crate) use datatype::{PackedItems, UnpackedItems};
 pub(crate) use part::{PartComm, lowest_rank};
 pub use shape::datatype;

@@ -2,9 +2,7 @@
 
 use crate::memory::cells::Text;
 use crate::memory::event::Sleepers;
-#[cfg(feature = "mpi")]
-use std::sync::atomic::Ordering;
-use std::sync::atomic::{AtomicU32, AtomicU64};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// How many bytes lie in the mailbox itself; larger values take the stage.
 pub(crate) const INLINE: usize = 448;
@@ -15,6 +13,9 @@ pub(crate) struct Mailbox {
     /// Counts what writers put out; those who collect sleep on it.
     pub(crate) published: AtomicU32,
     pub(crate) published_sleepers: Sleepers,
+    /// The last call whose writer was in another one than a rank that collects and has said so in its [`Mail`]; zero when
+    /// the writer knows. Stored by ranks that collect, and set back by the writer.
+    pub(crate) diverged: AtomicU64,
     /// Counts what was collected; a writer who needs room sleeps on it.
     pub(crate) collected: AtomicU32,
     pub(crate) collected_sleepers: Sleepers,
@@ -22,26 +23,30 @@ pub(crate) struct Mailbox {
     pub(crate) records: [Record; 2],
 }
 
-/// What came of one call. Stored by the call's writer only.
+/// What came of one call. Stored by the call's writer only. What every call uses lies in the first 64 bytes.
 #[repr(C, align(128))]
 pub(crate) struct Record {
     /// The number of the call; stored last, and with it the rest is there.
     pub(crate) call: AtomicU64,
     /// How many chunks of a staged value have been put out for this call; of an [`OBJECT_VALUE`], where it is.
     pub(crate) staged: AtomicU64,
-    /// Nonzero while somebody fills the record, where the controller spans nodes: a value from another node may come when
-    /// all ranks here have gone on without it, and a writer of this node is at a later call.
-    pub(crate) filling: AtomicU32,
     /// The call whose writer has been settled, under the write lock; then `writer` names it.
     pub(crate) claimed: AtomicU64,
     /// The writer's rank.
     pub(crate) writer: AtomicU32,
+    /// The number of the writer's call site; with it `line` and `file` are there.
+    pub(crate) site: AtomicU64,
     /// [`INLINE_VALUE`] and so on.
     pub(crate) outcome: AtomicU32,
     /// The number of the value's kind.
     pub(crate) kind: AtomicU64,
+    /// The layout of the value's type, as far as it is known.
+    pub(crate) layout: AtomicU64,
     /// Length of a value in bytes.
     pub(crate) length: AtomicU64,
+    /// Nonzero while somebody fills the record, where the controller spans nodes: a value from another node may come when
+    /// all ranks here have gone on without it, and a writer of this node is at a later call.
+    pub(crate) filling: AtomicU32,
     /// Line of the source where the call was made, and below its file.
     pub(crate) line: AtomicU32,
     pub(crate) file: Text<16>,
@@ -51,6 +56,18 @@ pub(crate) struct Record {
     pub(crate) data: [AtomicU64; INLINE / 8],
     /// The reason why there is no value.
     pub(crate) reason: Text<64>,
+}
+
+impl Record {
+    /// Says where the writer makes the call. What is there already is not written again.
+    pub(crate) fn set_site(&self, number: u64, file: &str, line: u32) {
+        if self.site.load(Ordering::Relaxed) != number || self.line.load(Ordering::Relaxed) != line
+        {
+            self.file.set_tail(file);
+            self.line.store(line, Ordering::Relaxed);
+            self.site.store(number, Ordering::Relaxed);
+        }
+    }
 }
 
 #[cfg(feature = "mpi")]
@@ -91,4 +108,10 @@ pub(crate) struct Mail {
     pub(crate) wrote: [AtomicU64; 2],
     /// Chunks taken from the stage: the lower half of the call's number, then how many.
     pub(crate) taken: AtomicU64,
+    /// The last call whose writer this rank found in another one.
+    pub(crate) diverged: AtomicU64,
+    /// The number of the site of the call that `waiting` or `diverged` is about, and the site itself.
+    pub(crate) site: AtomicU64,
+    pub(crate) line: AtomicU32,
+    pub(crate) file: Text<5>,
 }

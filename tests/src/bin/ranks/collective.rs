@@ -2,8 +2,9 @@
 
 use std::fmt;
 
-use mpisync::{FenceError, WindowController};
+use mpisync::{Collective, FenceError, WindowController};
 use mpisync_tests::job::{Case, Job};
+use mpisync_tests::panics::expect_panic;
 use serde::{Deserialize, Serialize};
 
 use crate::calls::{first_call, note, second_call};
@@ -17,6 +18,10 @@ pub const CASES: &[Case] = &[
     ("one_rank_gives_its_value", one_rank_gives_its_value),
     ("calls_inside_calls", calls_inside_calls),
     ("error_texts_of_many_sizes", error_texts_of_many_sizes),
+    ("sharers_differ", sharers_differ),
+    ("dropped_collective", dropped_collective),
+    ("error_without_words", error_without_words),
+    ("value_panics", value_panics),
     ("many_calls", many_calls),
 ];
 
@@ -194,6 +199,137 @@ fn one_rank_gives_its_value(job: &Job) {
             assert_failed(job, culprit, outcome.map(|plan| plan.rank));
             assert_eq!(choose(&mut ctrl, from, Does::Fine).unwrap(), plan(from));
         }
+        still_works(&mut ctrl);
+    }
+}
+
+/// Ranks that do not agree on whose value they return get no value of another one. For 2 ranks and more.
+fn sharers_differ(job: &Job) {
+    let mut ctrl = mpisync::sync(&job.world).unwrap();
+    for odd in 0..job.size {
+        let from = (job.rank == odd).into();
+        match choose(&mut ctrl, from, Does::Fine) {
+            Ok(plan) => assert_eq!((job.size, plan.rank), (1, 1)),
+            Err(StepError::Fence(ref error @ FenceError::WriterMismatch { here, rank, there })) => {
+                assert_eq!(here, from);
+                assert_eq!(there, 1 - from);
+                assert!(job.rank == odd || rank == odd);
+                let words = error.to_string();
+                assert!(
+                    words.contains("rank 0") && words.contains("rank 1"),
+                    "{words}"
+                );
+            }
+            // Of one rank, which is not rank 1.
+            Err(StepError::Fence(FenceError::NoSuchRank { .. })) => assert_eq!(job.size, 1),
+            Err(other) => panic!("{other:?}"),
+        }
+        assert_eq!(choose(&mut ctrl, 0, Does::Fine).unwrap(), plan(0));
+        still_works(&mut ctrl);
+    }
+}
+
+/// A rank that leaves a call without its outcome tells the others, and is not inside the call any more.
+fn dropped_collective(job: &Job) {
+    let mut ctrl = mpisync::sync(&job.world).unwrap();
+    for round in 0..4 * job.size {
+        let odd = round % job.size;
+        let (twice, panics) = (round % 3 == 0, round % 2 == 0);
+        let both = |ctrl: &mut WindowController| {
+            let call = Collective::enter(ctrl, "both").unwrap();
+            let inner = twice.then(|| Collective::enter(ctrl, "inner").unwrap());
+            if job.rank == odd {
+                if panics {
+                    expect_panic(move || {
+                        let _calls = (inner, call);
+                        panic!("out of luck");
+                    });
+                } else {
+                    drop((inner, call));
+                }
+                return;
+            }
+            for call in inner.into_iter().chain([call]) {
+                let outcome = call.agree(ctrl, Ok(Ok::<(), FenceError>(())));
+                match outcome.unwrap_err() {
+                    FenceError::Failed { rank, .. } => assert!(!panics && rank == odd),
+                    FenceError::Panicked { rank, .. } => assert!(panics && rank == odd),
+                    // It has left the outer call too.
+                    FenceError::Diverged { .. } if twice => {}
+                    other => panic!("{other:?}"),
+                }
+            }
+        };
+        both(&mut ctrl);
+        if twice {
+            // The odd one is told of the outer call, which the others have come out of.
+            let outcome = first_call(&mut ctrl);
+            if job.rank == odd {
+                assert!(job.size == 1 || outcome.is_err());
+            }
+        }
+        still_works(&mut ctrl);
+        assert_eq!(first_call(&mut ctrl).unwrap(), job.rank);
+    }
+}
+
+/// An error that panics when it is asked for its words.
+#[derive(Debug)]
+struct Mute;
+
+impl fmt::Display for Mute {
+    fn fmt(&self, _: &mut fmt::Formatter) -> fmt::Result {
+        panic!("lost for words")
+    }
+}
+
+impl From<FenceError> for Mute {
+    fn from(_: FenceError) -> Self {
+        Mute
+    }
+}
+
+#[mpisync::collective]
+fn mutter(ctrl: &mut WindowController, culprit: i32) -> Result<(), Mute> {
+    if ctrl.rank() == culprit {
+        return Err(Mute);
+    }
+    Ok(())
+}
+
+/// An error whose `Display` panics reaches the others in other words.
+fn error_without_words(job: &Job) {
+    let mut ctrl = mpisync::sync(&job.world).unwrap();
+    for culprit in 0..job.size {
+        let outcome = mpisync_tests::panics::quietly(|| mutter(&mut ctrl, culprit));
+        assert!(outcome.is_err());
+        still_works(&mut ctrl);
+    }
+}
+
+/// A value that panics when it is serialized.
+#[derive(Debug, Deserialize)]
+struct Explosive;
+
+impl Serialize for Explosive {
+    fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+        panic!("not for travel")
+    }
+}
+
+#[mpisync::collective(share = from)]
+fn pass_explosive(ctrl: &mut WindowController, from: i32) -> Result<Explosive, StepError> {
+    let _ = ctrl.rank();
+    Ok(Explosive)
+}
+
+/// A value whose `Serialize` panics is an error on all ranks.
+fn value_panics(job: &Job) {
+    let mut ctrl = mpisync::sync(&job.world).unwrap();
+    for from in 0..job.size {
+        let outcome = mpisync_tests::panics::quietly(|| pass_explosive(&mut ctrl, from));
+        let words = outcome.unwrap_err().to_string();
+        assert!(words.contains("not for travel"), "{words}");
         still_works(&mut ctrl);
     }
 }

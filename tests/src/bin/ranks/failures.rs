@@ -4,7 +4,7 @@ use std::fmt;
 
 use mpisync::{Access, Excluded, Fence, FenceError, Place, Writer};
 use mpisync_tests::job::{Case, Job};
-use mpisync_tests::panics::expect_panic;
+use mpisync_tests::panics::{expect_panic, quietly};
 use serde::Serialize;
 use serde::ser::Error;
 
@@ -19,6 +19,7 @@ pub const CASES: &[Case] = &[
     ("writer_drops_its_fence", writer_drops_its_fence),
     ("writer_drops_its_access", writer_drops_its_access),
     ("value_cannot_be_encoded", value_cannot_be_encoded),
+    ("error_cannot_be_displayed", error_cannot_be_displayed),
     ("failures_in_a_row", failures_in_a_row),
 ];
 
@@ -171,12 +172,12 @@ fn writer_panics_in_closure(job: &Job) {
     for writer in 0..job.size {
         if job.rank == writer {
             let words = expect_panic(|| {
-                let access = ctrl.on(writer).unwrap().single_write();
+                let access = ctrl.on(writer).unwrap().named("paper").single_write();
                 access.run(|_| -> Result<u32, OwnError> { panic!("no paper on rank {writer}") })
             });
             assert!(words.contains("no paper"), "{words}");
         } else {
-            let access = ctrl.on(writer).unwrap().single_write();
+            let access = ctrl.on(writer).unwrap().named("paper").single_write();
             match access.run(|_| -> Result<u32, OwnError> { unreachable!("on the writer only") }) {
                 Err(OwnError::Fence(error)) => {
                     let message = assert_panicked(writer, &error);
@@ -259,6 +260,37 @@ fn value_cannot_be_encoded(job: &Job) {
             "{error:?}"
         );
         assert!(words.contains(&format!("rank {writer}")), "{words}");
+    });
+}
+
+/// An error that panics when it is asked for its words.
+#[derive(Debug)]
+struct Mute;
+
+impl fmt::Display for Mute {
+    fn fmt(&self, _: &mut fmt::Formatter) -> fmt::Result {
+        panic!("lost for words")
+    }
+}
+
+impl From<FenceError> for Mute {
+    fn from(_: FenceError) -> Self {
+        Mute
+    }
+}
+
+/// The others are told of an error that has no words.
+fn error_cannot_be_displayed(job: &Job) {
+    let write = |fence: Fence<Writer>| {
+        let outcome = quietly(|| fence.share_result(Err::<u32, Mute>(Mute)));
+        assert!(outcome.is_err());
+    };
+    for_each_writer(job, write, |writer, error| match error {
+        FenceError::WriterFailed { rank, message, .. } => {
+            assert_eq!(rank, writer);
+            assert!(message.contains("lost for words"), "{message}");
+        }
+        other => panic!("{other:?}"),
     });
 }
 

@@ -3,8 +3,9 @@
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::time::Duration;
 
-use mpisync::{Access, FenceError, LockError, WindowController};
+use mpisync::{Access, Fence, FenceError, LockError, WindowController, Writer};
 use mpisync_tests::job::{Case, Job};
+use mpisync_tests::panics::expect_panic;
 use mpisync_tests::rng::Rng;
 use mpisync_tests::scratch::until;
 
@@ -17,6 +18,12 @@ pub const CASES: &[Case] = &[
     ("fence_waits_for_a_reader", fence_waits_for_a_reader),
     ("lock_is_free_after_share", lock_is_free_after_share),
     ("excluded_may_skip_the_value", excluded_may_skip_the_value),
+    ("missing_branch_waits", missing_branch_waits),
+    ("missing_branch_learns", missing_branch_learns),
+    ("panic_does_not_wait", panic_does_not_wait),
+    ("named_calls", named_calls),
+    ("forgotten_writers_fence", forgotten_writers_fence),
+    ("forgotten_excluded_fence", forgotten_excluded_fence),
     ("collect_timeout", collect_timeout),
     ("many_fences", many_fences),
     ("late_rank", late_rank),
@@ -99,7 +106,7 @@ fn writer_is_alone(job: &Job) {
                 fence.done().unwrap();
             }
             // Not collected: this rank goes straight on to the lock, which the fence must keep closed.
-            Access::Excluded(fence) => drop(fence),
+            Access::Excluded(fence) => fence.skip(),
         }
         let _guard = ctrl.read();
         assert_eq!(inside.load(SeqCst), 0, "a reader beside the writer");
@@ -136,14 +143,13 @@ fn fence_waits_for_a_reader(job: &Job) {
         job.scratch.raise(0);
         job.scratch.wait_for(1);
         drop(guard);
-        let error = match ctrl.single_write() {
-            Access::Excluded(fence) => fence.wait().unwrap_err(),
-            Access::Writer(_) => panic!("rank 0 is the writer"),
-        };
+        let access = ctrl.on(0).unwrap().named("late").single_write();
+        let error = access.writer().map(|_| ()).unwrap_err();
         assert!(!error.to_string().is_empty());
     } else {
         job.scratch.wait_for(0);
-        let access = ctrl.single_write_timeout(Duration::from_millis(20));
+        let on = ctrl.on(0).unwrap().named("late");
+        let access = on.single_write_timeout(Duration::from_millis(20));
         if job.rank == 0 {
             let error = access.expect_err("rank 1 reads");
             let timeout = matches!(
@@ -189,7 +195,7 @@ fn lock_is_free_after_share(job: &Job) {
     }
 }
 
-/// Who drops its fence uncollected has no part in this value, and the right one of the next.
+/// Who skips or drops its fence uncollected has no part in this value, and the right one of the next.
 fn excluded_may_skip_the_value(job: &Job) {
     let mut ctrl = mpisync::sync(&job.world).unwrap();
     let mut rng = Rng::new(job.rank as u64);
@@ -203,6 +209,7 @@ fn excluded_may_skip_the_value(job: &Job) {
         };
         match ctrl.on(writer).unwrap().single_write() {
             Access::Writer(fence) => drop(fence.share(vec![round; size]).unwrap()),
+            Access::Excluded(fence) if rng.below(3) == 0 => fence.skip(),
             Access::Excluded(fence) if rng.below(2) == 0 => drop(fence),
             Access::Excluded(fence) => {
                 let value: Vec<u64> = fence.collect().unwrap();
@@ -223,6 +230,185 @@ fn excluded_may_skip_the_value(job: &Job) {
         }
     }
     still_works(&mut ctrl);
+}
+
+/// A rank whose branch is missing waits for the writer all the same, whatever the form and the size of what is shared.
+fn missing_branch_waits(job: &Job) {
+    let mut ctrl = mpisync::sync(&job.world).unwrap();
+    for round in 0..60 {
+        let writer = round % job.size;
+        let words = [1, 1_000, 100_000][round as usize % 3];
+        let word = job.scratch.word(round as usize);
+        let write = |fence: Fence<'_, Writer>| {
+            std::thread::sleep(Duration::from_millis(2));
+            word.store(7, SeqCst);
+            drop(fence.share(vec![1_u64; words]).unwrap());
+        };
+        match round / 3 % 3 {
+            0 => {
+                if let Access::Writer(fence) = ctrl.on(writer).unwrap().single_write() {
+                    write(fence);
+                }
+            }
+            1 => (|| {
+                let Access::Writer(fence) = ctrl.on(writer).unwrap().single_write() else {
+                    return;
+                };
+                write(fence);
+            })(),
+            _ => match ctrl.on(writer).unwrap().single_write() {
+                Access::Writer(fence) => write(fence),
+                _ => {}
+            },
+        }
+        assert_eq!(word.load(SeqCst), 7, "this rank did not wait");
+    }
+    still_works(&mut ctrl);
+}
+
+/// A rank whose branch is missing learns that the writer has failed, from a panic.
+fn missing_branch_learns(job: &Job) {
+    let mut ctrl = mpisync::sync(&job.world).unwrap();
+    for writer in 0..job.size {
+        let mut failing = || {
+            if let Access::Writer(fence) = ctrl.on(writer).unwrap().single_write() {
+                fence.fail("no paper");
+            }
+        };
+        if job.rank == writer {
+            failing();
+        } else {
+            let words = expect_panic(failing);
+            assert!(words.contains("no paper"), "{words}");
+            assert!(words.contains("fences.rs:"), "{words}");
+            assert!(words.contains(&format!("rank {writer}")), "{words}");
+        }
+        let mut ignoring = || {
+            let _ = ctrl.on(writer).unwrap().single_write();
+        };
+        if job.rank == writer {
+            ignoring();
+        } else {
+            let words = expect_panic(ignoring);
+            assert!(words.contains("without sharing"), "{words}");
+        }
+        still_works(&mut ctrl);
+    }
+}
+
+/// A rank that panics in its fence does not wait for the writer, which may wait for it.
+fn panic_does_not_wait(job: &Job) {
+    let mut ctrl = mpisync::sync(&job.world).unwrap();
+    for round in 0..10 {
+        let writer = round % job.size;
+        let left = job.scratch.word(round as usize);
+        match ctrl.on(writer).unwrap().single_write() {
+            Access::Writer(fence) => {
+                until("the others to panic", || {
+                    left.load(SeqCst) == job.size as u64 - 1
+                });
+                drop(fence.share(vec![round; 10_000]).unwrap());
+            }
+            Access::Excluded(fence) => {
+                expect_panic(move || {
+                    let _fence = fence;
+                    panic!("out of luck");
+                });
+                left.fetch_add(1, SeqCst);
+            }
+        }
+    }
+    still_works(&mut ctrl);
+}
+
+/// Ranks at different lines are in the same call where it has a name.
+fn named_calls(job: &Job) {
+    let mut ctrl = mpisync::sync(&job.world).unwrap();
+    for round in 0..100 {
+        let writer = round % job.size;
+        let value = if job.rank == writer {
+            let Access::Writer(fence) = ctrl.on(writer).unwrap().named("round").single_write()
+            else {
+                panic!("this rank writes");
+            };
+            fence.share(round)
+        } else {
+            let long = Duration::from_secs(20);
+            let on = ctrl.on(writer).unwrap().named("round");
+            let Access::Excluded(fence) = on.single_write_timeout(long).unwrap() else {
+                panic!("another rank writes");
+            };
+            fence.collect()
+        };
+        assert_eq!(value.unwrap(), round);
+    }
+    still_works(&mut ctrl);
+}
+
+/// What a rank does next after it has forgotten a fence.
+fn go_on_after_leak(mut ctrl: WindowController, way: i32) -> Option<WindowController> {
+    match way {
+        0 => drop(ctrl.write()),
+        1 => drop(ctrl.try_write()),
+        2 => drop(ctrl.write_timeout(Duration::from_secs(20)).unwrap()),
+        3 => return None,
+        _ => {}
+    }
+    Some(ctrl)
+}
+
+/// After a writer has forgotten its fence, the lock is free with its next call, and the others learn what happened.
+fn forgotten_writers_fence(job: &Job) {
+    for way in 0..5 {
+        for writer in 0..job.size {
+            let mut ctrl = mpisync::sync(&job.world).unwrap();
+            match ctrl.on(writer).unwrap().single_write() {
+                Access::Writer(fence) => std::mem::forget(fence),
+                Access::Excluded(fence) => match fence.wait().unwrap_err() {
+                    FenceError::Unshared { rank, .. } => assert_eq!(rank, writer),
+                    other => panic!("{other:?}"),
+                },
+            }
+            let left = if job.rank == writer {
+                go_on_after_leak(ctrl, way)
+            } else {
+                Some(ctrl)
+            };
+            if let Some(mut ctrl) = left.filter(|_| way != 3) {
+                still_works(&mut ctrl);
+            }
+        }
+    }
+}
+
+/// A writer whose value is large waits for a rank that has forgotten its fence no longer than until that rank's next call.
+fn forgotten_excluded_fence(job: &Job) {
+    for way in 0..5 {
+        for writer in 0..job.size {
+            let mut ctrl = mpisync::sync(&job.world).unwrap();
+            match ctrl.on(writer).unwrap().single_write() {
+                Access::Writer(fence) => drop(fence.share(vec![7_u64; 100_000]).unwrap()),
+                Access::Excluded(fence) => std::mem::forget(fence),
+            }
+            let left = if job.rank == writer {
+                Some(ctrl)
+            } else {
+                go_on_after_leak(ctrl, way)
+            };
+            if let Some(mut ctrl) = left.filter(|_| way != 3) {
+                still_works(&mut ctrl);
+            }
+        }
+    }
+    // The whole `Access`, and a call that has not begun.
+    let mut ctrl = mpisync::sync(&job.world).unwrap();
+    for _ in 0..10 {
+        std::mem::forget(ctrl.single_write());
+        std::mem::forget(ctrl.on(0).unwrap());
+        still_works(&mut ctrl);
+    }
+    std::mem::forget(ctrl.single_write());
+    ctrl.close().unwrap();
 }
 
 /// Collecting with a timeout gives up while the writer writes, and the next fence is right.

@@ -4,8 +4,7 @@ use std::cell::Cell;
 use std::fmt::{Debug, Display};
 use std::marker::PhantomData;
 
-use mpi::traits::Equivalence;
-use mpisync::{FenceError, WindowController};
+use mpisync::{FenceError, Plain, WindowController};
 use mpisync_tests::job::{Case, Job};
 use mpisync_tests::panics::expect_panic;
 use serde::Serialize;
@@ -225,7 +224,7 @@ fn methods(job: &Job) {
 #[mpisync::single_write(rank = writer, share = slice)]
 fn ramp<T>(ctrl: &mut WindowController, writer: i32, items: &[T]) -> Result<Vec<T>, FenceError>
 where
-    T: Equivalence + Clone,
+    T: Plain,
 {
     assert_eq!(ctrl.rank(), writer);
     Ok(items.to_vec())

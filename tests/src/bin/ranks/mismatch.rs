@@ -4,7 +4,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
-use mpisync::{Access, FenceError, WindowController};
+use mpisync::{Access, Equivalence, FenceError, WindowController};
 use mpisync_tests::job::{Case, Job};
 use mpisync_tests::panics::{caught, quietly};
 use serde::{Deserialize, Serialize};
@@ -16,6 +16,7 @@ pub const CASES: &[Case] = &[
     ("slice_types_differ", slice_types_differ),
     ("slice_lengths_differ", slice_lengths_differ),
     ("value_against_slice", value_against_slice),
+    ("types_of_one_name", types_of_one_name),
     ("value_cannot_be_decoded", value_cannot_be_decoded),
     ("nobody_is_the_writer", nobody_is_the_writer),
     ("everybody_is_the_writer", everybody_is_the_writer),
@@ -133,6 +134,58 @@ fn value_against_slice(job: &Job) {
             Access::Writer(fence) => fence.share_slice(&[1_u8, 2]).unwrap(),
             Access::Excluded(fence) => {
                 assert_type_mismatch(fence.collect::<Vec<u8>>(), writer, ["u8", "u8"]);
+            }
+        }
+        still_works(&mut ctrl);
+    }
+}
+
+/// A type of 4 bytes an item, or one of 8 that has the same name.
+fn share_one_of_two(ctrl: &mut WindowController, writer: i32, large: bool) -> Vec<FenceError> {
+    let mut errors = Vec::new();
+    for slice in [false, true] {
+        let access = ctrl.on(writer).unwrap().single_write();
+        let outcome = if large {
+            #[derive(Clone, Copy, Serialize, Deserialize, Equivalence)]
+            struct Sample(u64);
+            match access {
+                Access::Writer(fence) if slice => fence.share_slice(&[Sample(3); 50]),
+                Access::Writer(fence) => fence.share(Sample(3)).map(drop),
+                Access::Excluded(fence) if slice => fence.collect_vec::<Sample>().map(drop),
+                Access::Excluded(fence) => fence.collect::<Sample>().map(drop),
+            }
+        } else {
+            #[derive(Clone, Copy, Serialize, Deserialize, Equivalence)]
+            struct Sample(u32);
+            match access {
+                Access::Writer(fence) if slice => fence.share_slice(&[Sample(3); 50]),
+                Access::Writer(fence) => fence.share(Sample(3)).map(drop),
+                Access::Excluded(fence) if slice => fence.collect_vec::<Sample>().map(drop),
+                Access::Excluded(fence) => fence.collect::<Sample>().map(drop),
+            }
+        };
+        errors.extend(outcome.err());
+    }
+    errors
+}
+
+/// Two types of one name, as two blocks of a function may have them, are not taken for each other.
+fn types_of_one_name(job: &Job) {
+    let mut ctrl = mpisync::sync(&job.world).unwrap();
+    for writer in 0..job.size {
+        for large in [false, true] {
+            let writes = job.rank == writer;
+            let errors = share_one_of_two(&mut ctrl, writer, large == writes);
+            assert_eq!(errors.len(), if writes { 0 } else { 2 });
+            let sizes = if large { [8, 4] } else { [4, 8] };
+            for error in errors {
+                assert!(
+                    matches!(error, FenceError::TypeMismatch { .. }),
+                    "{error:?}"
+                );
+                let words = error.to_string();
+                let [shared, collected] = sizes.map(|size| words.find(&format!("({size} bytes")));
+                assert!(shared.is_some() && shared < collected, "{words}");
             }
         }
         still_works(&mut ctrl);

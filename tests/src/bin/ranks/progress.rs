@@ -131,7 +131,8 @@ fn wait_as_receiver(ctrl: &mut WindowController, wait: Wait, receive: impl FnOnc
 }
 
 fn share(ctrl: &mut WindowController, writer: i32, work: impl FnOnce()) {
-    let Access::Writer(fence) = ctrl.on(writer).unwrap().single_write() else {
+    let on = ctrl.on(writer).unwrap().named("progress");
+    let Access::Writer(fence) = on.single_write() else {
         panic!("rank {writer} is the writer");
     };
     work();
@@ -139,7 +140,8 @@ fn share(ctrl: &mut WindowController, writer: i32, work: impl FnOnce()) {
 }
 
 fn collect(ctrl: &mut WindowController, writer: i32) -> i32 {
-    let Access::Excluded(fence) = ctrl.on(writer).unwrap().single_write() else {
+    let on = ctrl.on(writer).unwrap().named("progress");
+    let Access::Excluded(fence) = on.single_write() else {
         panic!("rank {writer} is the writer, not this one");
     };
     fence.collect().unwrap()
