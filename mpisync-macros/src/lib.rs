@@ -151,7 +151,7 @@ use crate::valid::Task;
 /// # use std::path::{Path, PathBuf};
 /// # use mpisync::{FenceError, WindowController};
 /// # fn create(ctrl: &mut WindowController, root: &Path) -> Result<PathBuf, FenceError> {
-/// match mpisync::__private::single_write(ctrl) {
+/// match mpisync::__private::single_write(ctrl, "my_crate::create") {
 ///     Ok(mpisync::Access::Writer(fence)) => {
 ///         let outcome = fence.run(|ctrl: &WindowController| -> Result<PathBuf, FenceError> {
 ///             // the body
@@ -172,7 +172,7 @@ use crate::valid::Task;
 /// # use mpisync::{FenceError, Region};
 /// # fn start(field: &mut Region<f64, Ix2>, value: f64) -> Result<f64, FenceError> {
 /// let rank: i32 = field.size() - 1;
-/// mpisync::__private::update_on(field, rank, |field| -> Result<f64, FenceError> {
+/// mpisync::__private::update_on(field, rank, "my_crate::start", |field| -> Result<f64, FenceError> {
 ///     // the body
 /// #   field.fill(value);
 /// #   Ok(field.sum())

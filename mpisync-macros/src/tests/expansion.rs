@@ -2,6 +2,11 @@
 
 use super::{Macro, expand};
 
+/// Without spaces and line breaks, which depend on the length of what is beside.
+fn in_one_line(expanded: &str) -> String {
+    expanded.split_whitespace().collect()
+}
+
 #[test]
 fn single_write() {
     let expanded = expand(
@@ -23,7 +28,10 @@ fn single_write() {
 /// Makes the file.
 #[inline]
 pub fn create(ctrl: &mut WindowController, path: &Path) -> anyhow::Result<Header> {
-    match ::mpisync::__private::single_write(ctrl) {
+    match ::mpisync::__private::single_write(
+        ctrl,
+        ::core::concat!(::core::module_path!(), \"::create\"),
+    ) {
         ::core::result::Result::Ok(::mpisync::Access::Writer(fence)) => {
             let outcome = fence
                 .run(|ctrl: &::mpisync::WindowController| -> anyhow::Result<Header> {
@@ -62,7 +70,11 @@ where
     Self: Sized,
 {
     let rank: i32 = self.ctrl.size() - 1;
-    match sync::__private::single_write_on(&mut self.ctrl, rank) {
+    match sync::__private::single_write_on(
+        &mut self.ctrl,
+        rank,
+        ::core::concat!(::core::module_path!(), \"::table\"),
+    ) {
         ::core::result::Result::Ok(sync::Access::Writer(fence)) => {
             let outcome = fence.run(|_| -> io::Result<Vec<f64>> { self.file.read(N) });
             sync::__private::share_vec(fence, outcome)
@@ -161,7 +173,10 @@ fn a_controller_that_the_body_does_not_use_has_no_name_in_it() {
 fn the_only_exclusive_controller_is_taken() {
     let item = "fn f(a: &WindowController, b: &mut WindowController) -> Result<(), E> { ok() }";
     let expanded = expand(Macro::SingleWrite, "", item);
-    assert!(expanded.contains("single_write(b)"), "{expanded}");
+    assert!(
+        in_one_line(&expanded).contains("single_write(b,"),
+        "{expanded}"
+    );
 }
 
 #[test]
@@ -184,6 +199,7 @@ fn single_write_with_a_region() {
 pub fn start(field: &mut mpisync::Region<f64, Ix2>, value: f64) -> anyhow::Result<f64> {
     ::mpisync::__private::update(
         field,
+        ::core::concat!(::core::module_path!(), \"::start\"),
         |field| -> anyhow::Result<f64> {
             field.row_mut(0).fill(value);
             Ok(field.sum())
@@ -206,7 +222,12 @@ fn single_write_with_a_region_and_all_options() {
         "\
 fn start<T: Plain>(ctrl: &mut WindowController, mut field: Region<T>) -> Result<(), E> {
     let rank: i32 = field.size() - 1;
-    sync::__private::update_on(&mut field, rank, |_| -> Result<(), E> { go(ctrl) })
+    sync::__private::update_on(
+        &mut field,
+        rank,
+        ::core::concat!(::core::module_path!(), \"::start\"),
+        |_| -> Result<(), E> { go(ctrl) },
+    )
 }
 "
     );
@@ -217,10 +238,13 @@ fn a_region_beside_a_controller_is_a_parameter_like_any_other() {
     let item =
         "fn f(field: &mut Region<u8>, ctrl: &mut WindowController) -> Result<(), E> { ok() }";
     let expanded = expand(Macro::SingleWrite, "", item);
-    assert!(expanded.contains("single_write(ctrl)"), "{expanded}");
+    assert!(
+        in_one_line(&expanded).contains("single_write(ctrl,"),
+        "{expanded}"
+    );
     let expanded = expand(Macro::SingleWrite, "ctrl = self.ctrl", item);
     assert!(
-        expanded.contains("single_write(&mut self.ctrl)"),
+        in_one_line(&expanded).contains("single_write(&mutself.ctrl,"),
         "{expanded}"
     );
     let expanded = expand(Macro::Collective, "", item);
@@ -235,7 +259,7 @@ fn the_only_exclusive_region_is_taken() {
     let item = "fn f(a: &Region<u8>, b: &mut Region<u8, Ix1>) -> Result<(), E> { ok() }";
     let expanded = expand(Macro::SingleWrite, "", item);
     assert!(
-        expanded.contains("update(b, |_| -> Result<(), E>"),
+        in_one_line(&expanded).contains("update(b,::core::concat!"),
         "{expanded}"
     );
 }

@@ -130,7 +130,7 @@ mod tests {
             assert_eq!(travelled(&items, piece), items);
             assert_eq!(travelled(&[(); 77], piece), [(); 77]);
         }
-        assert_eq!(travelled::<f64>(&[], 8), []);
+        assert!(travelled::<f64>(&[], 8).is_empty());
     }
 
     #[test]
