@@ -67,9 +67,10 @@ pub(crate) fn quick_fingerprint(seed: u64, bytes: &[u8]) -> u64 {
     let mut last = [0; WORD];
     last[..rest.len()].copy_from_slice(rest);
     let words = words.iter().chain([&last]);
-    let hash = words.fold(mix(seed, bytes.len() as u64 + 1), |hash, word| {
-        mix(hash, u64::from_ne_bytes(*word))
-    });
+    let hash = words.fold(
+        mix(mix(seed, 0xe703_7ed1_a0b4_28db), bytes.len() as u64),
+        |hash, word| mix(hash, u64::from_ne_bytes(*word)),
+    );
     mix(hash, 1)
 }
 

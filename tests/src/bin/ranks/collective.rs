@@ -234,39 +234,22 @@ fn dropped_collective(job: &Job) {
     let mut ctrl = mpisync::sync(&job.world).unwrap();
     for round in 0..4 * job.size {
         let odd = round % job.size;
-        let (twice, panics) = (round % 3 == 0, round % 2 == 0);
-        let both = |ctrl: &mut WindowController| {
-            let call = Collective::enter(ctrl, "both").unwrap();
-            let inner = twice.then(|| Collective::enter(ctrl, "inner").unwrap());
-            if job.rank == odd {
-                if panics {
-                    expect_panic(move || {
-                        let _calls = (inner, call);
-                        panic!("out of luck");
-                    });
-                } else {
-                    drop((inner, call));
-                }
-                return;
+        let panics = round / job.size % 2 == 0;
+        let call = Collective::enter(&mut ctrl, "step").unwrap();
+        if job.rank != odd {
+            let outcome = call.agree(&mut ctrl, Ok(Ok::<(), FenceError>(())));
+            match outcome.unwrap_err() {
+                FenceError::Failed { rank, .. } => assert!(!panics && rank == odd),
+                FenceError::Panicked { rank, .. } => assert!(panics && rank == odd),
+                other => panic!("{other:?}"),
             }
-            for call in inner.into_iter().chain([call]) {
-                let outcome = call.agree(ctrl, Ok(Ok::<(), FenceError>(())));
-                match outcome.unwrap_err() {
-                    FenceError::Failed { rank, .. } => assert!(!panics && rank == odd),
-                    FenceError::Panicked { rank, .. } => assert!(panics && rank == odd),
-                    // It has left the outer call too.
-                    FenceError::Diverged { .. } if twice => {}
-                    other => panic!("{other:?}"),
-                }
-            }
-        };
-        both(&mut ctrl);
-        if twice {
-            // The odd one is told of the outer call, which the others have come out of.
-            let outcome = first_call(&mut ctrl);
-            if job.rank == odd {
-                assert!(job.size == 1 || outcome.is_err());
-            }
+        } else if panics {
+            expect_panic(move || {
+                let _call = call;
+                panic!("out of luck");
+            });
+        } else {
+            drop(call);
         }
         still_works(&mut ctrl);
         assert_eq!(first_call(&mut ctrl).unwrap(), job.rank);
