@@ -1,0 +1,11 @@
+// A slice of `bool`, which not all bits are a value of: share `u8` and compare with 0, or share a `Vec<bool>` by `share`.
+use mpisync::{Access, WindowController};
+
+fn main() {
+    let mut ctrl = WindowController::local();
+    match ctrl.single_write() {
+        Access::Writer(fence) => fence.share_slice(&[true, false]),
+        Access::Excluded(fence) => fence.wait(),
+    }
+    .unwrap();
+}
