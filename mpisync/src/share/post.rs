@@ -582,11 +582,12 @@ impl<'a> Post<'a> {
         // It waits in this call for somebody else, or did so and has gone on: a writer shares before it is done.
         let has_gone_on = theirs.done.load(Ordering::Acquire) >= self.call.0;
         let waits = self.block.waits_for(seat, self.call.0);
+        let is_here = waits.is_some();
         let waits = waits.or(has_gone_on.then(|| theirs.waits_for.load(Ordering::Relaxed)));
         let why = waits.map(|there| {
             let site = theirs.site.load(Ordering::Relaxed);
-            // Zero where it has never said.
-            if site != 0 && site != self.site.number() {
+            // Who has gone on has said where it is now.
+            if is_here && site != self.site.number() {
                 return FenceError::Diverged {
                     here: self.site.place(),
                     rank: writer as i32,
