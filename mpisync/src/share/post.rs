@@ -439,7 +439,7 @@ impl<'a> Post<'a> {
         mine.waits_for.store(writer as u32, Ordering::Relaxed);
         mine.file.set_tail(location.file());
         mine.line.store(location.line(), Ordering::Relaxed);
-        mine.site.store(self.site.number(), Ordering::Relaxed);
+        mine.site.store(self.site.number(), Ordering::Release);
     }
 
     /// Where the rank in that seat last said that it is.
@@ -579,15 +579,15 @@ impl<'a> Post<'a> {
     /// meeting instead.
     fn look_at(&self, seat: usize, writer: usize) -> (Option<FenceError>, bool) {
         let theirs = self.block.mail(seat);
+        // Read before `done`: who is not done with this call has not said where it is in a later one.
+        let site = theirs.site.load(Ordering::Acquire);
         // It waits in this call for somebody else, or did so and has gone on: a writer shares before it is done.
         let has_gone_on = theirs.done.load(Ordering::Acquire) >= self.call.0;
         let waits = self.block.waits_for(seat, self.call.0);
-        let is_here = waits.is_some();
+        let is_elsewhere = waits.is_some() && !has_gone_on && site != self.site.number();
         let waits = waits.or(has_gone_on.then(|| theirs.waits_for.load(Ordering::Relaxed)));
         let why = waits.map(|there| {
-            let site = theirs.site.load(Ordering::Relaxed);
-            // Who has gone on has said where it is now.
-            if is_here && site != self.site.number() {
+            if is_elsewhere {
                 return FenceError::Diverged {
                     here: self.site.place(),
                     rank: writer as i32,
