@@ -18,7 +18,7 @@ pub enum GuardedError<E> {
     Lock(#[from] LockError),
     /// Another rank, which creates or writes for all, has failed; or the ranks are in different calls.
     #[error(transparent)]
-    Fence(#[from] FenceError),
+    Call(#[from] FenceError),
     /// It could not be created.
     #[error("{name} cannot be created: {error:#}")]
     Create {

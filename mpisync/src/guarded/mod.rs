@@ -51,7 +51,7 @@ impl<R: Resource> Guarded<R> {
     ///
     /// # Errors
     /// [`GuardedError::Make`], also where the ranks pass resources of different names;
-    /// [`GuardedError::Create`] on rank 0, and then [`GuardedError::Fence`] on the others.
+    /// [`GuardedError::Create`] on rank 0, and then [`GuardedError::Call`] on the others.
     #[cfg(feature = "mpi")]
     #[track_caller]
     pub fn new<C: IntraCommunicator>(
@@ -79,7 +79,7 @@ impl<R: Resource> Guarded<R> {
     ///
     /// # Errors
     /// [`GuardedError::Make`]; [`GuardedError::Use`], if `make` fails, or [`GuardedError::Create`] on
-    /// rank 0, and then [`GuardedError::Fence`] on the others.
+    /// rank 0, and then [`GuardedError::Call`] on the others.
     #[cfg(feature = "mpi")]
     #[track_caller]
     pub fn create<C: IntraCommunicator>(
@@ -115,7 +115,7 @@ impl<R: Resource> Guarded<R> {
     /// resource if it is not there. Collective, waits for the master.
     ///
     /// # Errors
-    /// [`GuardedError::Create`] on the master, and then [`GuardedError::Fence`] on the others.
+    /// [`GuardedError::Create`] on the master, and then [`GuardedError::Call`] on the others.
     #[track_caller]
     pub fn with_controller(
         mut controller: WindowController,
@@ -191,7 +191,7 @@ impl<R: Resource> Guarded<R> {
     /// Collective; the others wait until the master has closed the resource.
     ///
     /// # Errors
-    /// On the master, those of `write`; on the others, [`GuardedError::Fence`] with the master's rank and
+    /// On the master, those of `write`; on the others, [`GuardedError::Call`] with the master's rank and
     /// the text of its error.
     #[track_caller]
     pub fn single_write<T>(

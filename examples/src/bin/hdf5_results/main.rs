@@ -46,7 +46,7 @@ fn main() -> ExitCode {
 fn abort_after_death(world: &SimpleCommunicator, error: anyhow::Error) -> anyhow::Error {
     let died = |error: &FenceError| matches!(error, FenceError::RankDied { .. });
     let in_the_file = match error.downcast_ref::<GuardedError<anyhow::Error>>() {
-        Some(GuardedError::Fence(error)) => died(error),
+        Some(GuardedError::Call(error)) => died(error),
         _ => false,
     };
     if in_the_file || error.downcast_ref().is_some_and(died) {

@@ -235,7 +235,7 @@ fn one_rank_creates_it(job: &Job) {
     if job.rank == 0 {
         assert!(matches!(error, GuardedError::Create { .. }), "{error:?}");
     } else {
-        let GuardedError::Fence(FenceError::WriterFailed {
+        let GuardedError::Call(FenceError::WriterFailed {
             rank: 0, message, ..
         }) = &error
         else {
@@ -337,7 +337,7 @@ fn one_rank_writes_for_all(job: &Job) {
     );
     match error {
         GuardedError::Close { .. } => assert_eq!(job.rank, 0),
-        GuardedError::Fence(FenceError::WriterFailed { rank: 0, .. }) => assert_ne!(job.rank, 0),
+        GuardedError::Call(FenceError::WriterFailed { rank: 0, .. }) => assert_ne!(job.rank, 0),
         error => panic!("{error:?}"),
     }
 
@@ -347,10 +347,7 @@ fn one_rank_writes_for_all(job: &Job) {
         assert!(panic.contains("stop"));
     } else {
         let error = full.single_write(|_| Ok(())).unwrap_err();
-        let panicked = matches!(
-            error,
-            GuardedError::Fence(FenceError::WriterPanicked { .. })
-        );
+        let panicked = matches!(error, GuardedError::Call(FenceError::WriterPanicked { .. }));
         assert!(panicked, "{error:?}");
     }
     let value = full.single_write(|_| Ok(5));
@@ -358,7 +355,7 @@ fn one_rank_writes_for_all(job: &Job) {
     let size = job.size;
     let error = full.single_write_on(size, |_| Ok(())).unwrap_err();
     let expected = FenceError::NoSuchRank { rank: size, size };
-    assert!(matches!(error, GuardedError::Fence(error) if error == expected));
+    assert!(matches!(error, GuardedError::Call(error) if error == expected));
 }
 
 /// A rank that finds no file under the path makes none of its own.
