@@ -29,6 +29,7 @@
 //! | type | what the ranks share |
 //! | --- | --- |
 //! | [`WindowController`] | a lock for something that lies elsewhere: a file, a service |
+//! | [`Guarded`] | a file, or a handle of another library, with its lock |
 //! | [`Region`] | an array in memory, one copy a node, which only guards reach |
 //! | [`RemoteChannel`] | messages of one type, from any rank to any rank |
 //! | [`Mutex`], [`Condvar`] | a lock in order of arrival, and a small value that travels with it |
@@ -41,8 +42,10 @@
 //! # Features
 //! - `mpi` (default): controllers on MPI communicators, by the crate [`mpi`](https://docs.rs/mpi). Without it only
 //!   [`WindowController::local`] is there, and the crate builds without any MPI.
+//! - `bytemuck`: `Pod`, a wrapper that makes every `bytemuck::Pod` type plain.
 //! - `cli`: the program `mpisync-batch`, which shows how far the tasks in a state directory are, and sets them back; with
 //!   `progress`, and by `anyhow`, `clap` and `serde_json`. It needs no MPI.
+//! - `half`, `num-complex`: the numbers of the crates of these names as plain types.
 //! - `futures`: channels as streams and sinks, by `futures-core` and `futures-sink`. Their futures need no feature.
 //! - `progress`: `Batch::progress`, which shows how far a batch is while it runs, by `indicatif`.
 //! - `region` (default): arrays that only guards reach, see [`Region`], by the crate

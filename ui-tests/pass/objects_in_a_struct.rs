@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use mpisync::sync::{SemaphoreError, Wake};
-use mpisync::{Barrier, Condvar, Counter, LockError, Mutex, OnceShared, Semaphore, Turn};
+use mpisync::{Barrier, Condvar, Counter, Mutex, OnceShared, Semaphore, Turn};
 
 struct Shared {
     header: Mutex<[u64; 2]>,
@@ -34,8 +34,9 @@ fn main() {
     assert_eq!((header[0], wake), (5, Wake::TimedOut));
     let second = shared.slots.acquire_timeout(Duration::ZERO).unwrap();
     let third = shared.slots.acquire_timeout(Duration::ZERO).unwrap_err();
-    let waited = Duration::ZERO;
-    assert_eq!(third, SemaphoreError::Lock(LockError::Timeout { waited }));
+    // This rank has all that there are, so nobody else could give it one.
+    let (asked, held, most) = (1, 2, 2);
+    assert_eq!(third, SemaphoreError::HeldHere { asked, held, most });
     drop((permit, second));
     let length = shared
         .turn

@@ -36,9 +36,9 @@ fn compile_errors() -> String {
 fn programs() -> BTreeMap<String, String> {
     let files = sources(Path::new("fail"));
     let by_name = files.into_iter().map(|file| {
-        let name = file.file_stem().expect("a file").to_string_lossy();
-        let text = fs::read_to_string(&file).expect("a readable file");
-        (name.into_owned(), text)
+        let below = file.strip_prefix("fail").expect("it is in there");
+        let name = below.with_extension("").display().to_string();
+        (name, fs::read_to_string(&file).expect("a readable file"))
     });
     by_name.collect()
 }

@@ -276,6 +276,7 @@ fn f(field: &mut Field, n: &mut Vec<u8>) -> Result<(), E> {
     ::mpisync::__private::write_alone(
         field,
         ::core::option::Option::None,
+        ::core::concat!(::core::module_path!(), \"::f\"),
         |field| -> Result<(), E> {
             field.fill(n[0]);
             ok()
@@ -291,7 +292,10 @@ fn f(field: &mut Field, n: &mut Vec<u8>) -> Result<(), E> {
     );
     // What goes with a controller only, and what needs one.
     let expanded = expand(Macro::SingleWrite, "ctrl = field, share = slice", item);
-    assert!(expanded.contains("single_write(field)"), "{expanded}");
+    assert!(
+        in_one_line(&expanded).contains("single_write(field,"),
+        "{expanded}"
+    );
     let expanded = expand(Macro::Collective, "", item);
     assert!(
         expanded.contains("agree(call, field, outcome)"),

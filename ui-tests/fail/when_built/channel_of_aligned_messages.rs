@@ -1,0 +1,10 @@
+// Messages of a larger alignment than memory between processes has: take the `#[repr(align)]` off their type.
+use mpisync::RemoteChannel;
+
+#[derive(Clone, Copy, mpisync::Equivalence)]
+#[repr(align(256))]
+struct Page([u64; 32]);
+
+fn main() {
+    let _pages = RemoteChannel::<Page>::local(8).unwrap();
+}
