@@ -79,8 +79,10 @@ pub fn run(cases: &[&[Case]]) {
     panics::install();
     for name in arguments {
         let found = cases.iter().flat_map(|theme| theme.iter());
-        let Some((_, case)) = found.into_iter().find(|(known, _)| *known == name) else {
-            fail(&job, &name, "there is no such case");
+        let named: Vec<&Case> = found.filter(|(known, _)| *known == name).collect();
+        let [(_, case)] = named[..] else {
+            let words = format!("there are {} cases of this name", named.len());
+            fail(&job, &name, &words);
         };
         job.world.barrier();
         if job.rank == 0 {

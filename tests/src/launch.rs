@@ -70,6 +70,11 @@ const SHIELD: &str = r#"trap "" USR1; "$@"; exit 0"#;
 /// Launches share few cores, so that only one runs at a time.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
+/// Keeps launches away, which would take the processes that a test starts by itself for theirs.
+pub fn one_at_a_time() -> MutexGuard<'static, ()> {
+    ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// How long a launch may take unless a test says otherwise.
 const LIMIT: Duration = Duration::from_secs(120);
 
@@ -137,8 +142,7 @@ impl<'a> Launch<'a> {
     /// # Panics
     /// When the launcher cannot be started.
     pub fn run(self) -> Ended {
-        let _alone: MutexGuard<'_, ()> =
-            ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        let _alone = one_at_a_time();
         let directory = Directory::new();
         let log = directory.0.join("output");
         let start = Instant::now();

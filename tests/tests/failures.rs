@@ -18,7 +18,7 @@ mpisync_tests::on_ranks!(types on [1, 2, 3, 4, 8]:
     "slice_types_differ",
     "slice_lengths_differ",
     "value_against_slice",
-    "types_of_one_name",
+    "collected_types_of_one_name",
     "value_cannot_be_decoded",
     "no_such_rank",
 );

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use mpisync_tests::family::is_running;
-use mpisync_tests::launch::{Launch, Mpi, family_of_launcher};
+use mpisync_tests::launch::{Launch, Mpi, family_of_launcher, one_at_a_time};
 
 const RANKS: &str = env!("CARGO_BIN_EXE_ranks");
 const LIFECYCLE: &str = env!("CARGO_BIN_EXE_lifecycle");
@@ -77,6 +77,7 @@ fn by_another_launcher(case: &str, variables: &[(&str, &str)]) -> Option<Output>
         Mpi::Mpich => "mpirun.openmpi",
     };
     let directory = env::temp_dir();
+    let _alone = one_at_a_time();
     let mut command = Command::new(other);
     command
         .envs(mpisync_tests::launch::SETTINGS)
@@ -123,6 +124,7 @@ fn processes_that_are_meant_to_be_alone_can_say_so() {
 /// Without a launcher, also within an allocation of Slurm for many tasks.
 #[test]
 fn a_process_without_launcher_is_alone() {
+    let _alone = one_at_a_time();
     for variables in [&[][..], &[("SLURM_NTASKS", "8"), ("SLURM_PROCID", "0")]] {
         let mut command = Command::new(LIFECYCLE);
         let output = command

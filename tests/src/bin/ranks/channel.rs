@@ -665,14 +665,16 @@ fn layouts_differ(job: &Job) {
         struct Message {
             _bytes: [u8; 128],
         }
-        let made = RemoteChannel::<Message>::new(&job.world, 4);
+        let builder = RemoteChannel::<Message>::builder(&job.world, 4);
+        let made = builder.anywhere().build();
         (made.err(), type_name::<Message>())
     } else {
         #[derive(Clone, Copy, mpisync::Equivalence)]
         struct Message {
             _bytes: [u8; 128],
         }
-        let made = RemoteChannel::<Message>::new(&job.world, 4);
+        let builder = RemoteChannel::<Message>::builder(&job.world, 4);
+        let made = builder.anywhere().build();
         (made.err(), type_name::<Message>())
     };
     assert!(name.ends_with("layouts_differ::Message"), "{name}");

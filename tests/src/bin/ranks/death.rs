@@ -142,10 +142,11 @@ fn lock_is_lost(job: &Job, ctrl: &mut WindowController) {
     assert!(words.contains(&expected), "{words}");
     let words = expect_panic(|| drop(ctrl.write()));
     assert!(words.contains(&expected), "{words}");
-    match ctrl.single_write_timeout(LONG).map(drop) {
+    let written = ctrl.single_write_timeout(LONG).and_then(Access::writer);
+    match written.map(drop) {
         Err(FenceError::RankDied { rank }) => assert_eq!(rank, victim(job)),
         Err(FenceError::Lock(error)) => assert_holder_died(job, Err::<(), _>(error)),
-        Ok(()) | Err(_) if job.rank != ctrl.master() => {}
+        Err(_) if job.rank != ctrl.master() => {}
         other => panic!("{other:?}"),
     }
 }
@@ -286,9 +287,14 @@ fn assert_rank_died<T: Debug>(job: &Job, outcome: Result<T, FenceError>) {
     );
 }
 
+/// Begins a fenced call at the same place of the source for all ranks.
+fn access(ctrl: &mut WindowController, writer: i32) -> Result<Access<'_>, FenceError> {
+    ctrl.on(writer)?.single_write_timeout(Duration::MAX)
+}
+
 /// A fence on the victim, for the survivors; the ways to collect are dealt out to the ranks.
 fn collect(job: &Job, ctrl: &mut WindowController) -> Result<i32, FenceError> {
-    match ctrl.on(victim(job))?.single_write_timeout(Duration::MAX)? {
+    match access(ctrl, victim(job))? {
         Access::Writer(_) => panic!("the victim is the writer"),
         Access::Excluded(fence) => match job.rank % 4 {
             0 => fence.collect(),
@@ -304,7 +310,7 @@ fn collect(job: &Job, ctrl: &mut WindowController) -> Result<i32, FenceError> {
 fn writer_of_a_fence_dies(job: &Job) {
     let mut ctrl = mpisync::sync(&job.world).unwrap();
     if job.rank == victim(job) {
-        let _access = ctrl.on(job.rank).unwrap().single_write();
+        let _access = access(&mut ctrl, job.rank).unwrap();
         ready(job);
         thread::sleep(Duration::from_millis(if job.size % 2 == 0 {
             0
@@ -334,7 +340,7 @@ fn writer_of_a_fence_never_comes(job: &Job) {
 /// A fence on rank 0, from which one of the others is missing. Whether the value still comes is not said: that the
 /// survivors do not hang is. Later ones must then tell.
 fn share(ctrl: &mut WindowController, words: usize) -> Result<usize, FenceError> {
-    match ctrl.single_write_timeout(Duration::MAX)? {
+    match access(ctrl, 0)? {
         Access::Writer(fence) => fence.share(vec![1_u8; words]).map(|value| value.len()),
         Access::Excluded(fence) => fence.collect::<Vec<u8>>().map(|value| value.len()),
     }
@@ -353,7 +359,7 @@ fn shares_or_tells(job: &Job, ctrl: &mut WindowController) {
 fn excluded_rank_dies(job: &Job) {
     let mut ctrl = mpisync::sync(&job.world).unwrap();
     if job.rank == victim(job) {
-        let Access::Excluded(fence) = ctrl.single_write() else {
+        let Ok(Access::Excluded(fence)) = access(&mut ctrl, 0) else {
             panic!("rank 0 is the writer");
         };
         ready(job);

@@ -16,7 +16,7 @@ pub const CASES: &[Case] = &[
     ("slice_types_differ", slice_types_differ),
     ("slice_lengths_differ", slice_lengths_differ),
     ("value_against_slice", value_against_slice),
-    ("types_of_one_name", types_of_one_name),
+    ("collected_types_of_one_name", collected_types_of_one_name),
     ("value_cannot_be_decoded", value_cannot_be_decoded),
     ("nobody_is_the_writer", nobody_is_the_writer),
     ("everybody_is_the_writer", everybody_is_the_writer),
@@ -170,7 +170,7 @@ fn share_one_of_two(ctrl: &mut WindowController, writer: i32, large: bool) -> Ve
 }
 
 /// Two types of one name, as two blocks of a function may have them, are not taken for each other.
-fn types_of_one_name(job: &Job) {
+fn collected_types_of_one_name(job: &Job) {
     let mut ctrl = mpisync::sync(&job.world).unwrap();
     for writer in 0..job.size {
         for large in [false, true] {
