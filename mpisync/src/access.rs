@@ -61,7 +61,12 @@ impl<'a> Access<'a> {
         }
         if let Err(error) = post.claim() {
             controller.leave_write();
-            post.leave(writer as usize);
+            // A rank that takes this one for the writer learns for whom this one leaves it to write.
+            let other = match error {
+                FenceError::WriterMismatch { rank, .. } | FenceError::Diverged { rank, .. } => rank,
+                _ => writer,
+            };
+            post.leave(other as usize);
             return Err(error);
         }
         Ok(Access::Writer(Fence::new(controller, call, writer, site)))

@@ -138,7 +138,8 @@ impl Collective {
         E: From<FenceError> + Display,
     {
         let size = ctrl.size();
-        let site = CallSite::new(self.name, self.location);
+        // The meeting has compared the places.
+        let site = CallSite::anywhere(self.name, self.location);
         let known = (0..size).contains(&rank);
         let outcome = match outcome {
             Ok(Ok(_)) if !known => Ok(Err(FenceError::NoSuchRank { rank, size }.into())),

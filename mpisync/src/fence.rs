@@ -340,10 +340,12 @@ impl role::Role for Excluded {
     fn abandon(fence: &mut Fence<'_, Self>) {
         let (controller, writer) = (fence.controller, fence.writer as usize);
         controller.close_call();
-        if thread::panicking() || controller.check_usable().is_err() {
-            return fence.post().leave(writer);
+        let post = fence.post();
+        // Where a collective call has failed since, all ranks have left this one, or will not come to it.
+        if thread::panicking() || controller.check_usable().is_err() || post.is_over() {
+            return post.leave(writer);
         }
-        if let Err(error) = fence.post().wait(writer) {
+        if let Err(error) = post.wait(writer) {
             panic!(
                 "controller {:?} on rank {}: the fence of the call at {} was dropped, and the call has failed: {error} \
                  (`Fence::wait` returns this as an error, `Fence::skip` does not wait)",

@@ -184,6 +184,8 @@ impl Team {
         let terms = Terms {
             annex: annex.clone(),
             asked: asked.or_environment(),
+            // The place is mpisync's own, which says nothing.
+            anywhere: true,
             ..creation.terms("worker", "worker")
         };
         let calls = mpi::block(&creation, &terms, 0, |created| {

@@ -11,14 +11,16 @@ use super::segment::{Segment, Shape};
 use super::topology::{RankPlace, Topology};
 use super::words::board::Board;
 #[cfg(feature = "mpi")]
-use super::{event::ALL, words::board::NoteData};
+use super::{event::ALL, lock, words::board::NoteData};
 use crate::transport::Transport;
 #[cfg(all(feature = "mpi", feature = "region"))]
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 #[cfg(feature = "mpi")]
-use std::sync::{OnceLock, atomic::AtomicU64};
+use std::sync::{Mutex, OnceLock, atomic::AtomicU64};
+#[cfg(feature = "mpi")]
+use std::time::{Duration, Instant};
 
 /// What mpisync keeps for one communicator, as this rank sees it.
 ///
@@ -61,7 +63,16 @@ pub(super) struct Far {
     /// The dead ranks of this node that other nodes have been told of, by seat.
     told: Vec<AtomicBool>,
     hub: OnceLock<Arc<crate::cluster::Hub>>,
+    /// What MPI could not send to ranks that were not known to be dead, and since when.
+    unsent: Mutex<Vec<(mpi::Unsent, Instant)>>,
+    /// Whether there is any, so that nobody has to take the lock to find none.
+    has_unsent: AtomicBool,
 }
+
+/// How long the death of a rank may take to be known after MPI has failed to send to it. That takes about 250 ms where its
+/// node's leader lives.
+#[cfg(feature = "mpi")]
+const UNSENT: Duration = Duration::from_secs(10);
 
 impl Domain {
     fn new(topology: Topology, first: Mapping) -> Self {
@@ -132,6 +143,8 @@ impl Domain {
             objects: AtomicU64::new(0),
             told: (0..here).map(|_| AtomicBool::new(false)).collect(),
             hub: OnceLock::new(),
+            unsent: Mutex::new(Vec::new()),
+            has_unsent: AtomicBool::new(false),
         });
         domain.comms = Some(Comms { all, far });
         domain
@@ -333,18 +346,30 @@ impl Domain {
     pub(crate) fn send(&self, rank: u32, bytes: Vec<u8>) {
         let (all, far) = self.comms();
         let sent = far.carrier.send(all, rank, bytes);
-        sent.unwrap_or_else(|unsent| self.panic_unless_dead(&unsent));
+        sent.unwrap_or_else(|unsent| self.note_unsent(unsent));
     }
 
-    /// Ends a call in which MPI has failed to send to a rank, unless that has died: it or another would wait for what was to
-    /// be sent.
+    /// Notes that MPI has failed to send to a rank. MPI may notice a death before mpisync does.
     #[cold]
-    fn panic_unless_dead(&self, mpi::Unsent { rank, error }: &mpi::Unsent) {
-        assert!(
-            !self.rank_is_alive(*rank as usize),
-            "rank {} cannot send to rank {rank}: {error}",
-            self.topology.rank()
-        );
+    fn note_unsent(&self, unsent: mpi::Unsent) {
+        let far = self.comms().1;
+        lock(&far.unsent).push((unsent, Instant::now()));
+        far.has_unsent.store(true, Ordering::Release);
+    }
+
+    /// Panics where MPI could not send to a rank that has not died: that rank or another would wait for the message for good.
+    #[cold]
+    fn check_unsent(&self) {
+        let far = self.comms().1;
+        let mut unsent = lock(&far.unsent);
+        unsent.retain(|(unsent, _)| self.rank_is_alive(unsent.rank as usize));
+        far.has_unsent.store(!unsent.is_empty(), Ordering::Release);
+        if let Some((mpi::Unsent { rank, error }, _)) =
+            unsent.iter().find(|(_, since)| since.elapsed() > UNSENT)
+        {
+            let here = self.topology.rank();
+            panic!("rank {here} cannot send to rank {rank}: {error}");
+        }
     }
 
     /// Sends a message to `rank`, and beside it a piece of `bytes`, as they are while it is on its way.
@@ -359,7 +384,7 @@ impl Domain {
         let (all, far) = self.comms();
         let sent = far.carrier.send_piece(all, rank, message, bytes, place);
         sent.unwrap_or_else(|unsent| {
-            self.panic_unless_dead(&unsent);
+            self.note_unsent(unsent);
             mpi::Piece::to_the_dead(rank)
         })
     }
@@ -383,8 +408,11 @@ impl Domain {
     /// Handles the messages that have come; whether there were any.
     pub(crate) fn poll(&self) -> bool {
         let (all, far) = self.comms();
+        if far.has_unsent.load(Ordering::Acquire) {
+            self.check_unsent();
+        }
         far.carrier.poll(all).unwrap_or_else(|unsent| {
-            self.panic_unless_dead(&unsent);
+            self.note_unsent(unsent);
             false
         })
     }

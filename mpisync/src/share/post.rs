@@ -426,6 +426,11 @@ impl<'a> Post<'a> {
         self.collect(writer, None, None, |_| Ok(Discard)).map(drop)
     }
 
+    /// Whether fenced calls are counted anew since this one.
+    pub(crate) fn is_over(&self) -> bool {
+        self.call.epoch() != self.block.domain().epoch()
+    }
+
     /// This rank is done with the call without having waited for `writer`.
     pub(crate) fn leave(&self, writer: usize) {
         self.say_where(writer);
@@ -579,11 +584,12 @@ impl<'a> Post<'a> {
     /// meeting instead.
     fn look_at(&self, seat: usize, writer: usize) -> (Option<FenceError>, bool) {
         let theirs = self.block.mail(seat);
-        // Read before `done`: who is not done with this call has not said where it is in a later one.
+        let waits = self.block.waits_for(seat, self.call.0);
+        // Read after that, since a rank says where it is before it waits; and before `done`: who is not done with this call
+        // has not said where it is in a later one.
         let site = theirs.site.load(Ordering::Acquire);
         // It waits in this call for somebody else, or did so and has gone on: a writer shares before it is done.
         let has_gone_on = theirs.done.load(Ordering::Acquire) >= self.call.0;
-        let waits = self.block.waits_for(seat, self.call.0);
         let is_elsewhere = waits.is_some() && !has_gone_on && site != self.site.number();
         let waits = waits.or(has_gone_on.then(|| theirs.waits_for.load(Ordering::Relaxed)));
         let why = waits.map(|there| {

@@ -446,6 +446,10 @@ fn allocate(
         )
     };
     check("MPI_Win_allocate", code)?;
+    // A window does not inherit the communicator's error handler; its own would end the job (MPI 4.1, 9.3).
+    // SAFETY: the window was just made; the handler is a predefined one.
+    let code = unsafe { ffi::MPI_Win_set_errhandler(window, ffi::RSMPI_ERRORS_RETURN) };
+    check("MPI_Win_set_errhandler", code)?;
     let base = NonNull::new(base.cast()).ok_or_else(|| CreateError::Mpi {
         function: "MPI_Win_allocate",
         message: "it gave no memory".to_owned(),
