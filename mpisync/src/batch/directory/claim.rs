@@ -192,7 +192,7 @@ impl Directory {
         &self,
         task: usize,
         state: State,
-        may: impl FnOnce(State) -> bool,
+        may: impl Fn(State) -> bool,
     ) -> Result<bool, DirectoryError> {
         self.set_as(Want::Any, task, state, may)
     }
@@ -227,8 +227,16 @@ impl Directory {
         &self,
         task: usize,
         state: State,
-        may: impl FnOnce(State) -> bool,
+        may: impl Fn(State) -> bool,
     ) -> Result<bool, DirectoryError> {
+        // A claim would take the task away from a living job.
+        let was = match self.state(task) {
+            Err(error) if error.is_about_contents() => State::Invalid,
+            was => was?,
+        };
+        if !may(was) {
+            return Ok(false);
+        }
         self.set_as(Want::Force, task, state, may)
     }
 
@@ -237,7 +245,7 @@ impl Directory {
         want: Want,
         task: usize,
         state: State,
-        may: impl FnOnce(State) -> bool,
+        may: impl Fn(State) -> bool,
     ) -> Result<bool, DirectoryError> {
         match self.shared.acquire(task, want)? {
             Acquired::Mine(claim, was) if !may(was.unwrap_or(State::Invalid)) => {
