@@ -99,6 +99,7 @@ impl Shared {
                             task,
                             number,
                             since,
+                            is_of_dead: matches!(last.fate, Fate::Dead),
                             is_settled: false,
                         };
                         return Ok(Acquired::Mine(claim, was));

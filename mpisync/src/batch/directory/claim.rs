@@ -20,12 +20,14 @@
 //!    claim 0, which nobody ever had;
 //! 2. reads the state, and leaves the task alone if there is nothing to run;
 //! 3. makes claim *n* + 1; where that is there already, it begins again and finds a higher claim;
-//! 4. writes RUNNING.
+//! 4. looks whether there is a claim *n* + 2, and writes RUNNING if not.
 //!
 //! To settle it, the job looks whether there is a claim *n* + 2, writes the state into a file of its own, gives that its name,
 //! and then releases its claim. Where the file cannot be written, the file system being full, say, the job *abandons* the
 //! claim: it gives no heartbeat any more, and makes the last one so old that the claim is dead. Where the name cannot be given,
-//! nobody knows whether it was, or will be: then the claim ages.
+//! nobody knows whether it was, or will be: then the claim ages. The same holds for RUNNING in step 4; but who lets go of a
+//! task before that has to abandon the claim only where *n* was dead. RUNNING with a
+//! released claim would count as a task of pshmem, which others leave alone for long.
 //!
 //! # Why no two jobs have a task at once
 //! Say that a job *keeps up* if none of its claims goes without a heartbeat for as long as `stale_after`. Then:
@@ -36,18 +38,18 @@
 //!   holder of *n* has written it or will never write; and if *n* + 1 can be made in step 3, nobody had that in between. So
 //!   the state has not changed since, and need not be read again. A task that somebody else has run meanwhile is found by the
 //!   judgement that follows a failed step 3.
-//! - Who abandons a claim has changed nothing of the state that it wrote in step 4, and never writes again: it is as a job that
-//!   was killed then. Others take the task at once, if `stale_after` is not longer than the time since 1970.
+//! - Who abandons a claim has changed nothing of the state that it wrote in step 4, or that the dead holder of *n* left, and
+//!   never writes again: it is as a job that was killed then. Others take the task at once, if `stale_after` is not longer than the time since 1970.
 //! - Who sees a heartbeat twice, `stale_after` apart by its own watch, and no other one in between, knows that the holder did
 //!   not keep up, whatever the date says.
 //! - A person may set a state by force: that makes claim *n* + 1 though *n* is alive. If the holder of *n* lives for all that,
-//!   it finds that it lost the task, as one that did not keep up.
+//!   it finds that it lost the task, as one that did not keep up. It looks before each state that it writes.
 //! - A job that ends or is killed gives no heartbeats any more. On the same host the next one takes its tasks at once,
 //!   elsewhere after `stale_after`.
 //!
 //! A job that does *not* keep up (it was stopped, or the file system hung) may be taken for dead while its task still runs.
-//! Nobody can help that, but it has no effect on the state: who makes a claim looks again before and after it writes RUNNING
-//! if that took long, and who settles looks whether it still has the task ([`DirectoryError::Lost`]). What is left is a job
+//! Nobody can help that, but it has no effect on the state: who makes a claim looks again before it writes RUNNING, and after
+//! it if that took long, and who settles looks whether it still has the task ([`DirectoryError::Lost`]). What is left is a job
 //! that is stopped between this look and the renaming right behind it, for longer than `stale_after`.
 //!
 //! # What pshmem does
@@ -62,13 +64,15 @@
 //! | --- | --- | --- |
 //! | read the state | `open` ROOT/NAME, `openat` state, `fstat`, `read`, `close` | 5 |
 //! | make the claim | `openat` a temporary file (`O_CREAT`, `O_EXCL`), `write`, `linkat` to claim.1, `unlinkat` | 4 |
-//! | write RUNNING | `openat` a temporary file, `write`, `fsync`\*, `close`, `renameat` to state | 5 |
+//! | write what is to be RUNNING | `openat` a temporary file, `write`, `fsync`\*, `close` | 4 |
+//! | look for a later claim | `fstatat` claim.2 | 1 |
+//! | give it its name | `renameat` to state | 1 |
 //! | look for a later claim | `fstatat` claim.2 | 1 |
 //! | write DONE | `openat` a temporary file, `write`, `fsync`\*, `close`, `renameat` to state | 5 |
 //! | have the name on disk | `fsync`\* of ROOT/NAME | 1 |
 //! | release | `utimensat` of claim.1, `close` of it and of ROOT/NAME | 3 |
 //!
-//! That is 24 operations, and 21 without those marked \*, which [`durable`](super::Options::durable) asks for. The renaming to
+//! That is 25 operations, and 22 without those marked \*, which [`durable`](super::Options::durable) asks for. The renaming to
 //! RUNNING need not be on disk: if the machine fails the task is open again, and it has to be run again either way. A task that
 //! is over already costs the first 5, and the `close` of ROOT/NAME.
 
@@ -121,6 +125,8 @@ pub struct Claim {
     pub(super) number: u64,
     /// From before it was made.
     pub(super) since: Instant,
+    /// Whether the state is that of a job that is dead if this one goes no further: of the one before, or of this one.
+    pub(super) is_of_dead: bool,
     pub(super) is_settled: bool,
 }
 
@@ -155,13 +161,16 @@ impl Directory {
             match self.shared.acquire(task, Want::Task(again))? {
                 Acquired::Over(state) => return Ok(Claimed::Over(state)),
                 Acquired::Taken(by) => return Ok(Claimed::Taken(by)),
-                Acquired::Mine(claim, was) => {
+                Acquired::Mine(mut claim, was) => {
                     // It can be read, or the task would not have been taken.
                     let was = was.unwrap_or(State::Open);
                     match claim.begin(was) {
                         Ok(true) => return Ok(Claimed::Mine(claim, was)),
                         Ok(false) => claim.leave(),
-                        Err(error) => return Err(claim.give_back(error)),
+                        Err(error) => {
+                            claim.leave();
+                            return Err(error);
+                        }
                     }
                 }
             }
@@ -250,6 +259,7 @@ impl Directory {
         match self.shared.acquire(task, want)? {
             Acquired::Mine(claim, was) if !may(was.unwrap_or(State::Invalid)) => {
                 claim.let_go();
+                claim.leave();
                 Ok(false)
             }
             Acquired::Mine(claim, was) => {
@@ -259,7 +269,11 @@ impl Directory {
                 };
                 match removed {
                     Ok(()) => claim.settle(state, None).map(|()| true),
-                    Err(error) => Err(claim.give_back(error)),
+                    Err(error) => {
+                        claim.let_go();
+                        claim.leave();
+                        Err(error)
+                    }
                 }
             }
             Acquired::Taken(Some(by)) => Err(DirectoryError::Taken {
@@ -290,17 +304,40 @@ impl Claim {
         self.task
     }
 
-    /// Writes RUNNING. False if the task is another job's by now.
-    fn begin(&self, was: State) -> Result<bool, DirectoryError> {
-        if self.is_late() && self.is_lost()? {
-            return Ok(false);
+    /// Writes RUNNING. False if the task is another job's by now. It is let go of where there is an error, as far as that can
+    /// be.
+    fn begin(&mut self, was: State) -> Result<bool, DirectoryError> {
+        match self.stage_running(was) {
+            // Where this fails nobody knows whether RUNNING is there, or will be: the claim has to age.
+            Ok(Some(staged)) => staged.put()?,
+            Ok(None) => return Ok(false),
+            Err(error) => {
+                self.let_go();
+                return Err(error);
+            }
+        }
+        self.is_of_dead = true;
+        step("RUNNING is written");
+        if !self.is_late() {
+            return Ok(true);
+        }
+        let is_lost = self.is_lost();
+        if is_lost.is_err() {
+            self.let_go();
+        }
+        is_lost.map(|is_lost| !is_lost)
+    }
+
+    /// Writes what is to be RUNNING. `None` if the task is another job's by now, be it by force.
+    fn stage_running(&self, was: State) -> Result<Option<Staged<'_>>, DirectoryError> {
+        let staged = self.stage(State::Running)?;
+        if self.is_lost()? {
+            return Ok(None);
         }
         if was != State::Open {
             self.folder.remove_reason()?;
         }
-        self.stage(State::Running)?.put()?;
-        step("RUNNING is written");
-        Ok(!(self.is_late() && self.is_lost()?))
+        Ok(Some(staged))
     }
 
     /// Whether others may have taken this job for dead since it made the claim, with some margin.
@@ -323,7 +360,7 @@ impl Claim {
         let (reason, outcome) = match self.stage_outcome(state, reason) {
             Ok(staged) => staged,
             Err(error) => {
-                self.abandon();
+                self.let_go();
                 return Err(error);
             }
         };
@@ -363,26 +400,18 @@ impl Claim {
         self.folder.stage_state(state, &unique, durable)
     }
 
-    /// Makes it the claim of a dead job, which has written nothing since it began and never will.
-    pub(super) fn abandon(&self) {
-        // A claim that cannot be abandoned goes stale.
-        let _ = self.pulse.abandon();
+    /// Lets go of it without changing the state. Others find the task as it was before; where this job wrote RUNNING, or a
+    /// dead one did, that is the task of a dead job.
+    pub(super) fn let_go(&self) {
+        let ended = match self.is_of_dead {
+            true => self.pulse.abandon(),
+            false => self.pulse.release(),
+        };
+        // A claim whose last heartbeat is not written goes stale.
+        let _ = ended;
     }
 
-    /// Lets go of it without changing the state.
-    fn let_go(mut self) {
-        self.is_settled = true;
-        // A claim that cannot be released goes stale.
-        let _ = self.pulse.release();
-    }
-
-    /// Lets go of it without changing the state, because of `error`.
-    fn give_back(self, error: DirectoryError) -> DirectoryError {
-        self.let_go();
-        error
-    }
-
-    /// Lets go of it without a word, for it is another job's.
+    /// Ends its heartbeats, and writes nothing.
     fn leave(mut self) {
         self.is_settled = true;
     }

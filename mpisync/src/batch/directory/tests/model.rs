@@ -197,7 +197,7 @@ impl World {
             Act::Abandon { held } => {
                 if let Some((mut claim, number)) = self.take(held) {
                     let task = claim.task();
-                    claim.abandon();
+                    claim.let_go();
                     claim.is_settled = true;
                     if let Some(fate) = self.models[task].claims.get_mut(number - 1) {
                         *fate = Fate::Dead;

@@ -44,6 +44,20 @@ fn who_is_held_up_before_it_begins_does_not_begin() {
 }
 
 #[test]
+fn who_loses_the_task_by_force_before_it_begins_does_not_begin() {
+    let scratch = Scratch::with_tasks(1);
+    let (one, other) = (scratch.job(), scratch.job());
+    steps::at("the claim is made", move || {
+        assert!(other.force(0, State::Failed, |_| true).expect("it is set"));
+    });
+    let claimed = one.claim(0, NONE).expect("it is read");
+    assert!(steps::all_reached());
+    assert_eq!(over(claimed), State::Failed);
+    let files = ["claim.1", "claim.2", "state"];
+    assert_eq!(scratch.files("task_000"), files, "nothing is left over");
+}
+
+#[test]
 fn who_is_held_up_while_it_begins_does_not_go_on() {
     let (claimed, ..) = held_up_at("RUNNING is written", None);
     let _ = taken(claimed).expect("by the other one");

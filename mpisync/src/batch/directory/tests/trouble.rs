@@ -9,7 +9,7 @@ fn who_cannot_write_gives_the_task_back_at_once() {
     let (job, other) = (scratch.job(), scratch.job());
     let (claim, _) = mine(job.claim(0, NONE).expect("it is open"));
     let number = claim.number;
-    claim.abandon();
+    claim.let_go();
     let error = other.claimant(0).expect("it is read");
     assert_eq!(error, None);
     let (next, was) = mine(other.claim(0, NONE).expect("it is that of a dead job"));
@@ -81,4 +81,43 @@ fn a_directory_is_known_by_its_sign() {
     job.check_sign(word).expect_err("it is gone");
     let left = fs::read_dir(&scratch.0).expect("it is there").count();
     assert_eq!(left, 1);
+}
+
+/// A task of a dead job, another one of pshmem, and a job that can claim both, but not begin.
+fn blocked_by_reasons() -> (Scratch, Directory) {
+    let scratch = Scratch::with_tasks(2);
+    scratch.write("task_000/claim.1", "");
+    scratch.set_back("task_000/claim.1");
+    for task in ["task_000", "task_001"] {
+        scratch.write(&format!("{task}/state"), "RUNNING\n");
+        fs::create_dir(scratch.path(task).join("reason")).expect("there is room");
+    }
+    let job = scratch.job();
+    (scratch, job)
+}
+
+#[test]
+fn the_task_of_a_dead_job_is_still_that_after_an_error() {
+    type Try = fn(&Directory, usize);
+    let fails: [Try; 3] = [
+        |job, task| drop(job.claim(task, ALL).expect_err("the reason stays")),
+        |job, task| drop(job.set(task, State::Open).expect_err("the reason stays")),
+        |job, task| {
+            let is_set = job.set_if(task, State::Open, |_| false);
+            assert!(!is_set.expect("it is looked at"));
+        },
+    ];
+    for fail in fails {
+        let (scratch, job) = blocked_by_reasons();
+        fail(&job, 0);
+        fail(&job, 1);
+        for task in ["task_000", "task_001"] {
+            fs::remove_dir(scratch.path(task).join("reason")).expect("it is there");
+        }
+        let (claim, was) = mine(job.claim(0, NONE).expect("it is that of a dead job"));
+        assert_eq!((was, claim.number), (State::Running, 3));
+        // What runs without a claim may still do so.
+        let by = taken(job.claim(1, NONE).expect("it is young"));
+        assert!(by.is_none(), "{by:?}");
+    }
 }
