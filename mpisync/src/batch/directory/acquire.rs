@@ -57,6 +57,14 @@ pub(super) enum Fate {
     Alive(Claimant),
 }
 
+/// When a claim is looked at: not after this.
+#[derive(Clone, Copy, Debug)]
+struct Look {
+    /// The file system's time.
+    time: Duration,
+    at: Instant,
+}
+
 /// What to do about a task, by its state and the highest claim.
 pub(super) enum Verdict {
     Take(Option<State>),
@@ -123,12 +131,20 @@ impl Shared {
         want: Want,
         last: &Fate,
     ) -> Result<Verdict, DirectoryError> {
+        let may_be_old = matches!(want, Want::Task(again) if !again.running)
+            && matches!(last, Fate::Absent | Fate::Released);
+        // Before the state is read, for the time until then must not count as its age.
+        let now = match may_be_old {
+            true => Some(self.now()?),
+            false => None,
+        };
         let found = match folder.state() {
             Err(error) if matches!(want, Want::Any | Want::Force) && error.is_about_contents() => {
                 return Ok(Verdict::Take(None));
             }
             found => found?,
         };
+        step("the state is found");
         // Without a state it has not been begun; and without a folder it cannot be claimed, which says so.
         let state = found.as_ref().map_or(State::Open, |found| found.state);
         let again = match want {
@@ -143,7 +159,7 @@ impl Shared {
             (State::Failed, _) if !again.failed => Verdict::LeaveOver(state),
             (State::Running, Fate::Unseen) => Verdict::Look,
             (State::Running, Fate::Absent | Fate::Released)
-                if !again.running && !self.is_old(found.as_ref())? =>
+                if now.is_some_and(|now| !self.is_old(found.as_ref(), now)) =>
             {
                 Verdict::LeaveRunning
             }
@@ -152,11 +168,8 @@ impl Shared {
     }
 
     /// Whether a state was written so long ago that a living job would have given a heartbeat since.
-    fn is_old(&self, found: Option<&Found>) -> Result<bool, DirectoryError> {
-        let Some(found) = found else {
-            return Ok(false);
-        };
-        Ok(self.now()?.saturating_sub(found.written) >= self.options.stale_after)
+    fn is_old(&self, found: Option<&Found>, now: Duration) -> bool {
+        found.is_some_and(|found| now.saturating_sub(found.written) >= self.options.stale_after)
     }
 
     /// Makes the claim with this number, unless there is one.
@@ -179,11 +192,21 @@ impl Shared {
         let number = folder.last_claim(known)?;
         let fate = match number {
             0 => Fate::Absent,
-            number => match folder.claim(number)? {
-                Some(claim) => self.judge(&claim, folder.path().join(claim_name(number)))?,
-                // Somebody has cleaned up.
-                None => Fate::Dead,
-            },
+            number => {
+                // Before the claim is read, for the time until then must not count as its age.
+                let look = Look {
+                    time: self.now()?,
+                    at: Instant::now(),
+                };
+                match folder.claim(number)? {
+                    Some(claim) => {
+                        step("the claim is read");
+                        self.judge(&claim, folder.path().join(claim_name(number)), look)?
+                    }
+                    // Somebody has cleaned up.
+                    None => Fate::Dead,
+                }
+            }
         };
         Ok(Last { number, fate })
     }
@@ -200,16 +223,17 @@ impl Shared {
         }
     }
 
-    fn judge(&self, claim: &Opened, path: PathBuf) -> Result<Fate, DirectoryError> {
+    /// Judges a claim that was read after `look`.
+    fn judge(&self, claim: &Opened, path: PathBuf, look: Look) -> Result<Fate, DirectoryError> {
         let heartbeat = claim.modified;
         if heartbeat.is_zero() {
             return Ok(Fate::Released);
         }
-        let (now, stale_after) = (self.now()?, self.options.stale_after);
+        let (now, stale_after) = (look.time, self.options.stale_after);
         // A heartbeat from the future is one of a host whose clock is ahead.
         let age = now.saturating_sub(heartbeat);
         let is_far_ahead = heartbeat.saturating_sub(now) > stale_after;
-        if age >= stale_after || (is_far_ahead && self.is_silent(&path, heartbeat)) {
+        if age >= stale_after || (is_far_ahead && self.is_silent(&path, heartbeat, look.at)) {
             return Ok(Fate::Dead);
         }
         let text = claim.read(LONGEST);
@@ -224,20 +248,22 @@ impl Shared {
         })
     }
 
-    /// Whether no heartbeat has come since this one was first seen, for as long as a job may be silent.
-    fn is_silent(&self, path: &Path, heartbeat: Duration) -> bool {
+    /// Whether no heartbeat has come since this one was first seen, for as long as a job may be silent. It was read after
+    /// `at`.
+    fn is_silent(&self, path: &Path, heartbeat: Duration, at: Instant) -> bool {
         let mut ahead = lock(&self.ahead);
+        // The first look counts from after it, and the last one from before it.
         let seen = (heartbeat, Instant::now());
         let (before, since) = *ahead.entry(path.to_owned()).or_insert(seen);
         if before != heartbeat {
             ahead.insert(path.to_owned(), seen);
             return false;
         }
-        since.elapsed() >= self.options.stale_after
+        at.saturating_duration_since(since) >= self.options.stale_after
     }
 
     /// The file system's time. How old the look at it may be only delays a little when a claim is taken for dead.
-    fn now(&self) -> Result<Duration, DirectoryError> {
+    pub(super) fn now(&self) -> Result<Duration, DirectoryError> {
         let recent = self.options.stale_after / 8;
         self.clock.now(&self.root, self.owner(), recent)
     }

@@ -34,6 +34,8 @@
 //!
 //! - Number *n* + 1 is made only after *n* was judged to be released or dead, and it is made once. A claim that is released
 //!   or dead stays so. So among the claims of jobs that keep up one at most is alive.
+//! - Who looks takes the time before it reads the claim, and never a later one than the file system has. So a look that takes
+//!   long only delays when a job is taken for dead, and is never taken for the silence of that job.
 //! - Only who has the living claim writes the state. The state that is read in step 2 is from after the judgement, so the
 //!   holder of *n* has written it or will never write; and if *n* + 1 can be made in step 3, nobody had that in between. So
 //!   the state has not changed since, and need not be read again. A task that somebody else has run meanwhile is found by the

@@ -7,6 +7,7 @@ use super::claimant::Owner;
 use super::error::DirectoryError;
 use super::heartbeat::touch;
 use super::open::{self, Root};
+use super::step::step;
 use crate::memory::lock;
 use std::fs::File;
 use std::sync::{Arc, Mutex};
@@ -19,7 +20,7 @@ pub(super) struct Clock(Mutex<Option<Set>>);
 #[derive(Debug)]
 struct Set {
     source: Source,
-    /// What time it was, and when that was.
+    /// What time it was, and an instant that is not before that, so that the clock is never ahead.
     time: Duration,
     at: Instant,
 }
@@ -36,7 +37,7 @@ enum Source {
 }
 
 impl Clock {
-    /// The time since 1970, by a look at the clock that is not older than `recent`.
+    /// The time since 1970, or some before that, by a look at the clock that is not older than `recent`.
     pub(super) fn now(
         &self,
         root: &Arc<Root>,
@@ -44,9 +45,8 @@ impl Clock {
         recent: Duration,
     ) -> Result<Duration, DirectoryError> {
         let mut set = lock(&self.0);
-        let at = Instant::now();
         if let Some(set) = &*set {
-            let since = at - set.at;
+            let since = set.at.elapsed();
             if since < recent {
                 return Ok(set.time + since);
             }
@@ -55,7 +55,9 @@ impl Clock {
             Some(set) => set.source,
             None => Source::open(root, owner)?,
         };
+        step("the clock is there");
         let time = source.read()?;
+        let at = Instant::now();
         *set = Some(Set { source, time, at });
         Ok(time)
     }

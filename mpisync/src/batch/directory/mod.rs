@@ -180,9 +180,13 @@ impl Directory {
         names: impl Into<Arc<[String]>>,
         options: Options,
     ) -> Self {
+        Self::with(Root::new(root.into()), names.into(), options)
+    }
+
+    fn with(root: Root, names: Arc<[String]>, options: Options) -> Self {
         let shared = Shared {
-            root: Arc::new(Root::new(root.into())),
-            names: names.into(),
+            root: Arc::new(root),
+            names,
             heart: Heart::new(options.stale_after / 4),
             options,
             clock: Clock::default(),
@@ -202,9 +206,9 @@ impl Directory {
     /// [`StaleAfter`](DirectoryError::StaleAfter), and those of the file system.
     pub fn open(root: impl Into<PathBuf>, options: Options) -> Result<Self, DirectoryError> {
         options.check()?;
-        let root = root.into();
-        let names = create::find(&Root::new(root.clone()))?;
-        Ok(Self::join(root, names, options))
+        let root = Root::new(root.into());
+        let names = create::find(&root)?;
+        Ok(Self::with(root, names.into(), options))
     }
 
     /// The directory with the tasks' folders.

@@ -44,6 +44,56 @@ fn who_is_held_up_before_it_begins_does_not_begin() {
 }
 
 #[test]
+fn who_is_held_up_while_it_looks_takes_nobody_for_dead() {
+    let scratch = Scratch::with_tasks(1);
+    let silence = 5 * SOON;
+    let (one, other) = (
+        scratch.job(),
+        scratch.job_with(quick().stale_after(silence)),
+    );
+    let (claim, _) = mine(one.claim(0, NONE).expect("it is open"));
+    let look = || {
+        steps::at("the claim is read", move || sleep(silence));
+        let by = taken(other.claim(0, NONE).expect("it is read"));
+        assert!(steps::all_reached());
+        let _ = by.expect("by the first one");
+    };
+    look();
+    // The same of a job whose clock is ahead. What comes while somebody is held up is not seen before the next look.
+    let ahead = SystemTime::now() + Duration::from_secs(3600);
+    scratch.set_time("task_000/claim.1", ahead);
+    look();
+    look();
+    claim.settle(State::Done, None).expect("it still has it");
+}
+
+#[test]
+fn who_is_held_up_while_it_looks_takes_no_state_for_old() {
+    let scratch = Scratch::with_tasks(1);
+    let silence = 5 * SOON;
+    let job = scratch.job_with(quick().stale_after(silence));
+    scratch.write("task_000/state", "RUNNING\n");
+    // The second time is that of which the age counts.
+    let read = "the state is found";
+    steps::at(read, move || steps::at(read, move || sleep(silence)));
+    let by = taken(job.claim(0, NONE).expect("it is read"));
+    assert!(by.is_none(), "{by:?}");
+    assert!(steps::all_reached());
+}
+
+#[test]
+fn a_clock_that_is_read_slowly_is_not_ahead() {
+    let scratch = Scratch::with_tasks(1);
+    let job = scratch.job();
+    steps::at("the clock is there", || sleep(5 * SOON));
+    job.shared.now().expect("there is room");
+    assert!(steps::all_reached());
+    let now = job.shared.now().expect("it was set just now");
+    let after = SystemTime::UNIX_EPOCH.elapsed().expect("it is later");
+    assert!(now <= after, "{now:?} is after {after:?}");
+}
+
+#[test]
 fn who_loses_the_task_by_force_before_it_begins_does_not_begin() {
     let scratch = Scratch::with_tasks(1);
     let (one, other) = (scratch.job(), scratch.job());

@@ -52,6 +52,19 @@ fn only_what_is_in_its_folder_is_about_a_task() {
     assert_eq!(scratch.files("task_001"), ["state"]);
 }
 
+#[test]
+fn the_tasks_are_those_of_the_directory_that_was_opened() {
+    let (scratch, elsewhere) = (Scratch::with_tasks(1), Scratch::new());
+    let job = scratch.job();
+    let aside = elsewhere.path("aside");
+    fs::rename(&scratch.0, &aside).expect("one file system");
+    Directory::create(&scratch.0, &names(1), quick()).expect("there is room");
+    job.set(0, State::Done).expect("nobody has it");
+    let found = |path: &Path| fs::read_to_string(path.join("task_000/state")).ok();
+    assert_eq!(found(&aside).as_deref(), Some("DONE\n"));
+    assert_eq!(found(&scratch.0).as_deref(), Some("OPEN\n"));
+}
+
 #[cfg(feature = "mpi")]
 #[test]
 fn a_directory_is_known_by_its_sign() {
