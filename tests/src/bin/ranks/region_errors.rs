@@ -296,6 +296,10 @@ fn region_beyond_the_file_size(job: &Job) {
             limit: MemoryLimit::FileSize,
             ..
         } => assert!(asked >= least, "{asked} bytes"),
+        // Only the root's node makes what is too long.
+        CreateError::OtherRank { found, .. } if old.nodes() > 1 => {
+            assert!(found.contains("RLIMIT_FSIZE"), "{found}");
+        }
         error => panic!("{error:?}"),
     };
     // A rank that is alone on its node has its items to itself.
