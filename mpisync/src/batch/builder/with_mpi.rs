@@ -29,7 +29,7 @@ pub struct OnComm<'a, C> {
 }
 
 impl Batch {
-    /// Begins to make a batch on `comm`, with workers of one rank if not said otherwise.
+    /// Begins to make a batch on `comm`, with workers of one rank by default.
     pub fn builder<C: IntraCommunicator>(comm: &C) -> BatchBuilder<OnComm<'_, C>> {
         BatchBuilder::new(OnComm {
             comm,
@@ -42,7 +42,7 @@ impl Batch {
 }
 
 impl<C: IntraCommunicator> BatchBuilder<OnComm<'_, C>> {
-    /// Workers of so many ranks each, in the order of the ranks; 1 if not said. It has to divide the number of ranks. The
+    /// Workers of so many ranks each, in the order of the ranks; 1 by default. It has to divide the number of ranks. The
     /// same on all ranks.
     pub fn worker_size(mut self, ranks: i32) -> Self {
         self.on.layout = Layout::Equal(ranks);
@@ -61,7 +61,7 @@ impl<C: IntraCommunicator> BatchBuilder<OnComm<'_, C>> {
         self
     }
 
-    /// The rank on whose node the states are, and that reads the state directory; rank 0 if not said. The same on all ranks.
+    /// The rank on whose node the states are, and that reads the state directory; rank 0 by default. The same on all ranks.
     pub fn root(mut self, rank: i32) -> Self {
         self.on.root = rank;
         self

@@ -8,7 +8,7 @@ use mpisync_tests::panics::expect_panic;
 use serde::{Deserialize, Serialize};
 
 use crate::calls::{first_call, note, second_call};
-use crate::common::{assert_here, still_works};
+use crate::common::{Mute, assert_here, still_works};
 
 pub const CASES: &[Case] = &[
     ("all_ranks_run_the_body", all_ranks_run_the_body),
@@ -253,22 +253,6 @@ fn dropped_collective(job: &Job) {
         }
         still_works(&mut ctrl);
         assert_eq!(first_call(&mut ctrl).unwrap(), job.rank);
-    }
-}
-
-/// An error that panics when it is asked for its words.
-#[derive(Debug)]
-struct Mute;
-
-impl fmt::Display for Mute {
-    fn fmt(&self, _: &mut fmt::Formatter) -> fmt::Result {
-        panic!("lost for words")
-    }
-}
-
-impl From<FenceError> for Mute {
-    fn from(_: FenceError) -> Self {
-        Mute
     }
 }
 

@@ -8,7 +8,7 @@ use mpisync_tests::panics::{expect_panic, quietly};
 use serde::Serialize;
 use serde::ser::Error;
 
-use crate::common::{assert_here, still_works};
+use crate::common::{Mute, assert_here, still_works};
 
 pub const CASES: &[Case] = &[
     ("writer_fails_in_closure", writer_fails_in_closure),
@@ -261,22 +261,6 @@ fn value_cannot_be_encoded(job: &Job) {
         );
         assert!(words.contains(&format!("rank {writer}")), "{words}");
     });
-}
-
-/// An error that panics when it is asked for its words.
-#[derive(Debug)]
-struct Mute;
-
-impl fmt::Display for Mute {
-    fn fmt(&self, _: &mut fmt::Formatter) -> fmt::Result {
-        panic!("lost for words")
-    }
-}
-
-impl From<FenceError> for Mute {
-    fn from(_: FenceError) -> Self {
-        Mute
-    }
 }
 
 /// The others are told of an error that has no words.
