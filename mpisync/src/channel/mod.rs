@@ -91,8 +91,7 @@
 //! # Where one rank puts and takes
 //! `put` on a full channel waits for another rank to take. A rank that does both uses [`try_put`](RemoteChannel::try_put),
 //! and takes a message where there is no room. Where no other rank is left that takes, `put` on a full channel is
-//! [`ChannelError::OnlyConsumer`]; over several nodes a rank does not know of the others in time, and waits. Ranks that all
-//! do both and all use `put` may wait for each other.
+//! [`ChannelError::OnlyConsumer`]. Ranks that all do both and all use `put` may wait for each other.
 //!
 //! While a rank is inside [`put_with`](RemoteChannel::put_with) or [`take_with`](RemoteChannel::take_with), all its other
 //! calls that put into the channel or take from it are [`ChannelError::Nested`]. Most do not even compile.

@@ -48,9 +48,11 @@ impl<M: QueueMemory> Queue<M> {
         })
     }
 
-    /// Whether all other ranks have closed their consumers, for good. Over several nodes a rank does not know.
+    /// Whether all other ranks have closed their consumers, for good.
     pub(super) fn others_take_nothing(&self) -> bool {
-        if self.memory.relay().is_some() {
+        if let Some(relay) = self.memory.relay()
+            && relay.is_alone.load(Ordering::Relaxed) == 0
+        {
             return false;
         }
         let me = self.memory.me();

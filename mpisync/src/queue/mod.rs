@@ -218,10 +218,10 @@ impl<M: QueueMemory> Queue<M> {
         deadline: Deadline,
         takes: &Self,
     ) -> Result<Putting<'_, M>, NoRoom> {
-        let _waiting = self.wait_as_call(self.begin_waiting(false));
+        let waiting = self.wait_as_call(self.begin_waiting(false));
         let mut inspector = self.inspector();
         let is_patient = matches!(deadline, Deadline::Never);
-        wait(
+        let waited = wait(
             &self.memory,
             self.memory.words().room.0.event(),
             deadline,
@@ -240,7 +240,18 @@ impl<M: QueueMemory> Queue<M> {
                 }
                 Ok(())
             },
-        )?
+        );
+        drop(waiting);
+        match (waited, self.memory.relay()) {
+            // The host may have room that the others made.
+            (Err(NoRoom::OnlyConsumer), Some(relay)) => {
+                self.ask_for_room(relay, most).map_err(|why| match why {
+                    NoRoom::Full => NoRoom::OnlyConsumer,
+                    other => other,
+                })
+            }
+            (waited, _) => waited?,
+        }
     }
 
     /// Whether a message could be put at this moment.

@@ -202,7 +202,11 @@ impl<M: QueueMemory> Queue<M> {
     }
 
     #[cold]
-    fn ask_for_room(&self, relay: &Relay, most: usize) -> Result<Putting<'_, M>, NoRoom> {
+    pub(super) fn ask_for_room(
+        &self,
+        relay: &Relay,
+        most: usize,
+    ) -> Result<Putting<'_, M>, NoRoom> {
         let bell = &self.memory.words().room.0;
         let began = self.begin_waiting(false);
         let asked = self.ask_for(relay, bell, began, || match self.try_put(most) {

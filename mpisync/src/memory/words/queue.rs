@@ -64,6 +64,8 @@ pub(crate) struct Relay {
     pub(crate) claimed: AtomicU64,
     /// How many messages were missing at the last end.
     pub(crate) missing: AtomicU64,
+    /// Nonzero once no rank of another node takes any more.
+    pub(crate) is_alone: AtomicU32,
 }
 
 /// The words of one rank. Stored by that rank only, but `ends`.

@@ -20,6 +20,8 @@ pub(crate) struct Host {
     next_granted: usize,
     lease: Lease,
     is_deserted: bool,
+    /// Whether the node that is the only one left with consumers knows that it is.
+    has_told_last: bool,
 }
 
 /// What the host knows of a node, and has given to it.
@@ -114,6 +116,7 @@ impl Host {
             next_granted: 0,
             lease: Lease::default(),
             is_deserted: false,
+            has_told_last: false,
         }
     }
 
@@ -160,6 +163,13 @@ impl Host {
                 account.supply.forget = true;
             }
             return;
+        }
+        let mut consumers = (self.nodes.iter_mut()).filter(|account| !account.levels.no_consumer);
+        if !self.has_told_last
+            && let (Some(last), None) = (consumers.next(), consumers.next())
+        {
+            self.has_told_last = true;
+            last.supply.is_alone = true;
         }
         if !self.is_deserted && self.nodes.iter().all(|account| account.levels.no_consumer) {
             self.is_deserted = true;

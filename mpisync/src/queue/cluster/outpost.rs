@@ -122,6 +122,10 @@ impl Outpost {
             account.deserted.store(1, Ordering::SeqCst);
             self.puts.ring_room();
         }
+        if supply.is_alone {
+            // Who waits for room looks at this every now and then.
+            self.relay().is_alone.store(1, Ordering::Relaxed);
+        }
         if let Some(missing) = supply.end {
             self.ends = self.ends.wrapping_add(1);
             self.relay().missing.store(missing, Ordering::SeqCst);

@@ -97,6 +97,8 @@ pub(crate) struct Supply {
     pub(crate) end: Option<u64>,
     /// Nobody is left who takes.
     pub(crate) deserted: bool,
+    /// Nobody is left on other nodes who takes.
+    pub(crate) is_alone: bool,
     pub(crate) call_back_credits: bool,
     pub(crate) call_back_messages: bool,
     /// All ranks of all nodes are done with the channel.

@@ -54,6 +54,25 @@ fn nothing_is_sent_ahead_to_a_node_where_nobody_takes() {
 }
 
 #[test]
+fn the_last_node_that_takes_is_told_once() {
+    let mut host = Host::new(3, 10, 10);
+    let gone = Levels {
+        no_consumer: true,
+        ..Levels::default()
+    };
+    report(&mut host, 1, &gone, 0);
+    assert_eq!(supply_for(&mut host, 0), None, "node 2 takes");
+    report(&mut host, 2, &gone, 0);
+    let supply = supply_for(&mut host, 0).expect("it is the last one");
+    assert!(supply.is_alone);
+    report(&mut host, 2, &gone, 0);
+    assert_eq!(supply_for(&mut host, 0), None, "it knows");
+    report(&mut host, 0, &gone, 0);
+    let supply = supply_for(&mut host, 0).expect("there is news");
+    assert!(supply.deserted && !supply.is_alone);
+}
+
+#[test]
 fn a_node_that_returns_what_it_got_is_not_the_next() {
     let mut host = Host::new(2, 1, 1);
     let mut putter = Levels::default();
