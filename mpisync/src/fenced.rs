@@ -84,7 +84,7 @@ where
 pub fn write_alone<L, W, R, E>(
     lock: &mut L,
     rank: Option<i32>,
-    name: &str,
+    name: &'static str,
     write: W,
 ) -> Result<R, E>
 where
@@ -102,7 +102,7 @@ where
 )]
 pub trait SingleWrite<W, R, E> {
     /// Runs `write` on the rank, or on the master, and returns its value on all.
-    fn write_alone(&mut self, rank: Option<i32>, name: &str, write: W) -> Result<R, E>;
+    fn write_alone(&mut self, rank: Option<i32>, name: &'static str, write: W) -> Result<R, E>;
 }
 
 #[diagnostic::do_not_recommend]
@@ -113,7 +113,7 @@ where
     E: FencedError + Display,
 {
     #[track_caller]
-    fn write_alone(&mut self, rank: Option<i32>, name: &str, write: W) -> Result<R, E> {
+    fn write_alone(&mut self, rank: Option<i32>, name: &'static str, write: W) -> Result<R, E> {
         let access = match rank {
             None => crate::__private::single_write(self, name),
             Some(rank) => crate::__private::single_write_on(self, rank, name),
@@ -133,7 +133,7 @@ where
     E: FencedError + Display,
 {
     #[track_caller]
-    fn write_alone(&mut self, rank: Option<i32>, name: &str, write: W) -> Result<R, E> {
+    fn write_alone(&mut self, rank: Option<i32>, name: &'static str, write: W) -> Result<R, E> {
         match rank {
             None => crate::__private::update(self, name, write),
             Some(rank) => crate::__private::update_on(self, rank, name, write),

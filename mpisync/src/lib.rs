@@ -186,7 +186,7 @@ pub mod __private {
     #[track_caller]
     pub fn single_write<'a>(
         ctrl: &'a mut WindowController,
-        name: &str,
+        name: &'static str,
     ) -> Result<Access<'a>, FenceError> {
         single_write_on(ctrl, ctrl.master(), name)
     }
@@ -195,7 +195,7 @@ pub mod __private {
     pub fn single_write_on<'a>(
         ctrl: &'a mut WindowController,
         rank: i32,
-        name: &str,
+        name: &'static str,
     ) -> Result<Access<'a>, FenceError> {
         ctrl.on(rank)?
             .enter(CallSite::new(name, Location::caller()))
@@ -213,7 +213,7 @@ pub mod __private {
         #[track_caller]
         pub fn update<T: Plain, D: Dimension, R, E>(
             region: &mut Region<T, D>,
-            name: &str,
+            name: &'static str,
             write: impl FnOnce(&mut RegionWriteGuard<'_, T, D>) -> Result<R, E>,
         ) -> Result<R, E>
         where
@@ -227,7 +227,7 @@ pub mod __private {
         pub fn update_on<T: Plain, D: Dimension, R, E>(
             region: &mut Region<T, D>,
             rank: i32,
-            name: &str,
+            name: &'static str,
             write: impl FnOnce(&mut RegionWriteGuard<'_, T, D>) -> Result<R, E>,
         ) -> Result<R, E>
         where

@@ -6,6 +6,7 @@ use crate::memory::event::{ALL, Event};
 use crate::memory::mapping::{Mapping, SharedName};
 use crate::memory::words::mail::{FAILED, INLINE_VALUE, OBJECT_VALUE, STAGED_VALUE};
 use crate::share::{Call, Value};
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The values on their way into one mailbox.
@@ -118,10 +119,8 @@ fn publish(block: &Block, value: &Value, object: Option<&Object>) {
     }
     record.writer.store(value.writer, Ordering::Relaxed);
     record.claimed.store(value.call, Ordering::Relaxed);
-    record.kind.store(value.kind, Ordering::Relaxed);
-    record.layout.store(value.layout, Ordering::Relaxed);
+    record.set_kind(value.kind, value.layout, || Cow::Borrowed(&value.label));
     record.length.store(value.length, Ordering::Relaxed);
-    record.label.set(&value.label);
     record.set_site(value.site, &value.file, value.line);
     record.reason.set(&value.reason);
     let outcome = match object {

@@ -1,7 +1,7 @@
 //! What a value is turned into on its way.
 
 use crate::error::FenceError;
-use crate::memory::cells::fingerprint;
+use crate::memory::cells::quick_fingerprint;
 use crate::memory::words::mail::INLINE;
 use crate::plain::{Plain, TypeLayout};
 use serde::Serialize;
@@ -126,7 +126,7 @@ impl Kind {
             Encoding::Serde(_) => 0,
             Encoding::Plain(_) => 1,
         };
-        fingerprint(self.name.as_bytes()) ^ encoding
+        quick_fingerprint(encoding, self.name.as_bytes())
     }
 
     /// A number that differs between layouts of types that have one name; zero where the layout is not known.

@@ -243,10 +243,8 @@ impl<'a> Post<'a> {
         }
         let record = self.record();
         let length = source.length();
-        record.kind.store(kind.number(), Ordering::Relaxed);
-        record.layout.store(kind.layout(), Ordering::Relaxed);
+        record.set_kind(kind.number(), kind.layout(), || kind.label());
         record.length.store(length, Ordering::Relaxed);
-        record.label.set(&kind.label());
         if length <= INLINE as u64 {
             let mut bytes = [0; INLINE];
             let bytes = &mut bytes[..length as usize];

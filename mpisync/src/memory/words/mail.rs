@@ -2,6 +2,8 @@
 
 use crate::memory::cells::Text;
 use crate::memory::event::Sleepers;
+use std::borrow::Cow;
+use std::mem;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// How many bytes lie in the mailbox itself; larger values take the stage.
@@ -34,10 +36,10 @@ pub(crate) struct Record {
     pub(crate) claimed: AtomicU64,
     /// The writer's rank.
     pub(crate) writer: AtomicU32,
-    /// The number of the writer's call site; with it `line` and `file` are there.
-    pub(crate) site: AtomicU64,
     /// [`INLINE_VALUE`] and so on.
     pub(crate) outcome: AtomicU32,
+    /// The number of the writer's call site; with it `line` and `file` are there.
+    pub(crate) site: AtomicU64,
     /// The number of the value's kind.
     pub(crate) kind: AtomicU64,
     /// The layout of the value's type, as far as it is known.
@@ -58,7 +60,28 @@ pub(crate) struct Record {
     pub(crate) reason: Text<64>,
 }
 
+const _: () = assert!(
+    mem::offset_of!(Record, filling) == 64,
+    "what every call uses lies in one cache line"
+);
+
 impl Record {
+    /// Says what kind of value it is. What is there already is not written again.
+    pub(crate) fn set_kind<'a>(
+        &self,
+        number: u64,
+        layout: u64,
+        label: impl FnOnce() -> Cow<'a, str>,
+    ) {
+        if self.kind.load(Ordering::Relaxed) != number
+            || self.layout.load(Ordering::Relaxed) != layout
+        {
+            self.kind.store(number, Ordering::Relaxed);
+            self.layout.store(layout, Ordering::Relaxed);
+            self.label.set(&label());
+        }
+    }
+
     /// Says where the writer makes the call. What is there already is not written again.
     pub(crate) fn set_site(&self, number: u64, file: &str, line: u32) {
         if self.site.load(Ordering::Relaxed) != number || self.line.load(Ordering::Relaxed) != line
