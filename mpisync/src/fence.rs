@@ -5,7 +5,7 @@ use crate::error::FenceError;
 use crate::memory::items::{ItemSink, ItemSource};
 use crate::place::CallSite;
 use crate::plain::Plain;
-use crate::share::payload::{Encoded, Kind};
+use crate::share::payload::{Encoder, Kind};
 use crate::share::{Call, Failure, Post};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -115,7 +115,8 @@ impl<'a, R: role::Role> Fence<'a, R> {
     where
         R: role::MayShare,
     {
-        let encoded = Encoded::new(&value);
+        let mut encoder = Encoder::new();
+        let encoded = encoder.encode(&value);
         self.finish(|post| post.share_encoded::<T>(encoded))?;
         Ok(value)
     }

@@ -9,7 +9,7 @@ use crate::controller::WindowController;
 use crate::error::FenceError;
 use crate::place::{CallSite, Place as SourcePlace};
 use crate::plain::Plain;
-use crate::share::payload::Encoded;
+use crate::share::payload::Encoder;
 use crate::share::{Failure, Post};
 use ndarray::{ArrayView, AsArray, Dimension, IntoDimension};
 use serde::Serialize;
@@ -119,7 +119,7 @@ impl<T: Plain, D: Dimension> Region<T, D> {
             items.publish()
         });
         match &published {
-            Ok(()) => post.share_encoded::<()>(Encoded::new(&()))?,
+            Ok(()) => post.share_encoded::<()>(Encoder::new().encode(&()))?,
             Err(error) => post.fail(Failure::Failed(&error.to_string())),
         }
         Ok(published?)

@@ -9,49 +9,38 @@ use serde::de::DeserializeOwned;
 use std::any::type_name;
 use std::borrow::Cow;
 
-/// A value that serde and postcard have turned into bytes; a small one without asking for memory.
-pub(crate) struct Encoded {
+/// Room for a value that serde and postcard turn into bytes; a small one without asking for memory.
+pub(crate) struct Encoder {
     small: [u8; INLINE],
-    length: usize,
-    /// Empty for a value that fits into `small`.
     large: Vec<u8>,
 }
 
-impl Encoded {
-    /// # Errors
-    /// [`FenceError::Encode`] where serde cannot serialize the value.
-    pub(crate) fn new<T: Serialize>(value: &T) -> Result<Self, FenceError> {
-        let mut encoded = Encoded {
+impl Encoder {
+    pub(crate) fn new() -> Self {
+        Encoder {
             small: [0; INLINE],
-            length: 0,
             large: Vec::new(),
-        };
-        let done = match postcard::to_slice(value, &mut encoded.small).map(|used| used.len()) {
-            Ok(length) => {
-                encoded.length = length;
-                Ok(())
-            }
-            Err(postcard::Error::SerializeBufferFull) => {
-                postcard::to_stdvec(value).map(|large| encoded.large = large)
-            }
-            Err(error) => Err(error),
-        };
-        match done {
-            Ok(()) => Ok(encoded),
-            Err(error) => Err(FenceError::Encode(error.to_string())),
         }
     }
 
-    pub(crate) fn bytes(&self) -> &[u8] {
-        if self.large.is_empty() {
-            &self.small[..self.length]
-        } else {
-            &self.large
-        }
+    /// The bytes of `value`.
+    ///
+    /// # Errors
+    /// [`FenceError::Encode`] where serde cannot serialize the value.
+    pub(crate) fn encode<T: Serialize>(&mut self, value: &T) -> Result<&[u8], FenceError> {
+        let encoded = match postcard::to_slice(value, &mut self.small).map(|used| used.len()) {
+            Ok(length) => Ok(&self.small[..length]),
+            Err(postcard::Error::SerializeBufferFull) => postcard::to_stdvec(value).map(|large| {
+                self.large = large;
+                &self.large[..]
+            }),
+            Err(error) => Err(error),
+        };
+        encoded.map_err(|error| FenceError::Encode(error.to_string()))
     }
 }
 
-/// Reads a value from the bytes of an [`Encoded`] one, which have to be all used up.
+/// Reads a value from the bytes that an [`Encoder`] gave, which have to be all used up.
 ///
 /// # Errors
 /// [`FenceError::Decode`].
@@ -206,11 +195,9 @@ mod tests {
 
     #[test]
     fn bytes_that_are_left_over_are_an_error() {
-        let encoded = Encoded::new(&(7_u8, 8_u8)).expect("it fits");
-        assert_eq!(decode::<(u8, u8)>(encoded.bytes()), Ok((7, 8)));
-        assert!(matches!(
-            decode::<u8>(encoded.bytes()),
-            Err(FenceError::Decode(_))
-        ));
+        let mut encoder = Encoder::new();
+        let bytes = encoder.encode(&(7_u8, 8_u8)).expect("it fits");
+        assert_eq!(decode::<(u8, u8)>(bytes), Ok((7, 8)));
+        assert!(matches!(decode::<u8>(bytes), Err(FenceError::Decode(_))));
     }
 }

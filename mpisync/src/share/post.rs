@@ -1,7 +1,7 @@
 //! One call of a mailbox: the writer's side and the collectors' side.
 
 use super::far::{Far, Value};
-use super::payload::{self, Encoded, Kind};
+use super::payload::{self, Encoder, Kind};
 use super::stage;
 use crate::agree;
 #[cfg(feature = "mpi")]
@@ -210,7 +210,8 @@ impl<'a> Post<'a> {
     pub(crate) fn share_as_agreed<T: Serialize>(&self, value: &T) -> Result<(), FenceError> {
         self.make_room();
         self.take_charge();
-        let encoded = catch_unwind(AssertUnwindSafe(|| Encoded::new(value)));
+        let encoder = &mut Encoder::new();
+        let encoded = catch_unwind(AssertUnwindSafe(move || { encoder }.encode(value)));
         let encoded = encoded.unwrap_or_else(|panic| {
             let message = panic_message(panic.as_ref());
             Err(FenceError::Encode(format!("it panicked: {message}")))
@@ -221,11 +222,11 @@ impl<'a> Post<'a> {
     /// Shares a value that was encoded, or the reason why it could not be.
     pub(crate) fn share_encoded<T>(
         &self,
-        encoded: Result<Encoded, FenceError>,
+        encoded: Result<&[u8], FenceError>,
     ) -> Result<(), FenceError> {
         match encoded {
-            Ok(encoded) => {
-                self.share(Kind::serde::<T>(), &mut encoded.bytes());
+            Ok(mut bytes) => {
+                self.share(Kind::serde::<T>(), &mut bytes);
                 Ok(())
             }
             Err(error) => {

@@ -46,6 +46,8 @@ pub(crate) struct Record {
     pub(crate) layout: AtomicU64,
     /// Length of a value in bytes.
     pub(crate) length: AtomicU64,
+    /// A small value, which begins in the line behind that.
+    pub(crate) data: [AtomicU64; INLINE / 8],
     /// Nonzero while somebody fills the record, where the controller spans nodes: a value from another node may come when
     /// all ranks here have gone on without it, and a writer of this node is at a later call.
     pub(crate) filling: AtomicU32,
@@ -54,14 +56,12 @@ pub(crate) struct Record {
     pub(crate) file: Text<16>,
     /// What the value's kind is called.
     pub(crate) label: Text<16>,
-    /// A small value.
-    pub(crate) data: [AtomicU64; INLINE / 8],
     /// The reason why there is no value.
     pub(crate) reason: Text<64>,
 }
 
 const _: () = assert!(
-    mem::offset_of!(Record, filling) == 64,
+    mem::offset_of!(Record, data) == 64,
     "what every call uses lies in one cache line"
 );
 
