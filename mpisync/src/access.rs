@@ -195,7 +195,7 @@ impl<'a> On<'a> {
     pub fn single_write(self) -> Access<'a> {
         let site = self.site(Location::caller());
         let access = Access::enter(self.controller, self.rank, None, site);
-        access.unwrap_or_else(|error| self.controller.give_up(&error))
+        access.unwrap_or_else(|error| self.controller.panic_with(&error))
     }
 
     /// As [`WindowController::single_write_timeout`], with the named rank as writer. Collective.

@@ -5,7 +5,8 @@ use crate::controller::WindowController;
 use crate::error::CreateError;
 use crate::lock::cluster::standing::HANDOVERS;
 use crate::memory::annex::Annex;
-use crate::memory::mpi::{self, Created, Creation, Terms};
+use crate::memory::mpi::{self, Creation, Terms};
+use crate::object::Object;
 use crate::transport::{Asked, Transport};
 use std::panic::Location;
 
@@ -156,40 +157,10 @@ impl<C: IntraCommunicator> Builder<'_, C> {
             ..creation.terms("controller", &self.name)
         };
         mpi::block(&creation, &terms, 0, |created| {
-            WindowController::join(created, self.master, self.name.clone(), self.handovers)
+            let name = self.name.clone();
+            let handovers = self.handovers;
+            let object = Object::join(created, self.master, name, handovers, &Annex::None);
+            WindowController::new(object)
         })
-    }
-}
-
-impl WindowController {
-    /// Takes part in a controller that the ranks have just made.
-    pub(crate) fn join(created: Created, master: i32, name: String, handovers: u32) -> Self {
-        Self::join_with(created, master, name, handovers, &Annex::None)
-    }
-
-    /// The same, of an object with an annex.
-    pub(crate) fn join_with(
-        created: Created,
-        master: i32,
-        name: String,
-        handovers: u32,
-        annex: &Annex,
-    ) -> Self {
-        let hub = created.block.domain().hub().cloned();
-        let controller = WindowController::new(created.block, master, name);
-        match (created.far, hub) {
-            (Some(far), Some(hub)) => {
-                let home = hub.topology().node_of(master as u32);
-                controller.on_tier(hub.join(
-                    far.number,
-                    home,
-                    handovers,
-                    far.agent,
-                    created.memory,
-                    annex,
-                ))
-            }
-            _ => controller,
-        }
     }
 }

@@ -1,7 +1,6 @@
 //! The controller: one lock that the ranks of a communicator share, and what they decide together under it.
 
 use crate::access::{Access, On};
-use crate::agree::{self, Stand, Step};
 use crate::error::{FenceError, LockError};
 use crate::guard::{ReadGuard, WriteGuard};
 #[cfg(feature = "mpi")]
@@ -9,15 +8,14 @@ use crate::lock::cluster::tier::Tier;
 use crate::lock::node::NodeLock;
 use crate::memory::annex::Annex;
 use crate::memory::block::Block;
-use crate::memory::domain::Domain;
-use crate::memory::mpi_has_ended;
-use crate::memory::topology::Topology;
-use crate::place::{CallSite, Place};
+use crate::object::Object;
+use crate::place::CallSite;
 use crate::share::{Call, Failure, Far, Post};
 use crate::transport::Transport;
 use crate::wait::{Deadline, Stop};
 use std::cell::Cell;
 use std::fmt;
+#[cfg(not(feature = "mpi"))]
 use std::marker::PhantomData;
 use std::panic::Location;
 use std::time::Duration;
@@ -43,10 +41,7 @@ use std::time::Duration;
 /// }
 /// ```
 pub struct WindowController {
-    lock: NodeLock<Block>,
-    /// Where the communicator spans nodes.
-    #[cfg(feature = "mpi")]
-    tier: Option<Tier>,
+    object: Object,
     /// Guards alive on this rank: [`ONE_READ`] for each that reads, [`ONE_WRITE`] for each that writes (one, and those
     /// that were borrowed from it).
     held: Cell<u64>,
@@ -54,11 +49,6 @@ pub struct WindowController {
     last_call: Cell<u64>,
     /// That call, while it has a fence.
     open_call: Cell<Option<OpenCall>>,
-    /// Whether it is of no use any more when MPI ends.
-    needs_mpi: bool,
-    master: i32,
-    name: String,
-    thread: PhantomData<*const StaysOnItsThread>,
 }
 
 const ONE_READ: u64 = 1;
@@ -72,91 +62,54 @@ struct OpenCall {
     writer: i32,
 }
 
-/// Why controllers, and with them guards and fences, are neither `Send` nor `Sync`: a rank's flag in the lock is one
-/// flag, and MPI may be called only from some threads.
-struct StaysOnItsThread;
-
 impl WindowController {
     /// A controller of this process alone. Needs no MPI, neither to run nor (without the feature `mpi`) to build.
     pub fn local() -> Self {
-        Self::local_with(&Annex::None)
+        Self::new(Object::local("local".to_owned(), &Annex::None))
     }
 
-    /// One with an annex.
-    pub(crate) fn local_with(annex: &Annex) -> Self {
-        let length = annex.length(&Topology::one_node(0, 1));
-        let domain = Domain::local(length);
-        let segment = domain.segment();
-        let own = segment.shape().block_length();
-        let room = segment.allocate(own + length);
-        let extent = room.expect("the first chunk has room for one block");
-        let start = extent.offset as usize + own;
-        annex.prepare(domain.topology(), &segment.chunk(extent.chunk), start);
-        let block = Block::new(domain, extent, None);
-        Self::new(block, 0, "local".to_owned())
-    }
-
-    /// With another name.
-    pub(crate) fn named(mut self, name: String) -> Self {
-        self.name = name;
-        self
-    }
-
-    pub(crate) fn new(block: Block, master: i32, name: String) -> Self {
+    pub(crate) fn new(object: Object) -> Self {
         WindowController {
-            needs_mpi: block.domain().needs_mpi(),
-            lock: NodeLock { memory: block },
-            #[cfg(feature = "mpi")]
-            tier: None,
+            object,
             held: Cell::new(0),
             last_call: Cell::new(0),
             open_call: Cell::new(None),
-            master,
-            name,
-            thread: PhantomData,
         }
-    }
-
-    /// Makes it one of a communicator that spans nodes.
-    #[cfg(feature = "mpi")]
-    pub(crate) fn on_tier(mut self, tier: Tier) -> Self {
-        self.tier = Some(tier);
-        self
     }
 
     /// This rank's number in the communicator.
     pub fn rank(&self) -> i32 {
-        self.block().domain().topology().rank() as i32
+        self.object.rank()
     }
 
     /// How many ranks the communicator has.
     pub fn size(&self) -> i32 {
-        self.block().domain().topology().size() as i32
+        self.object.size()
     }
 
     /// How many nodes the ranks run on.
     pub fn nodes(&self) -> i32 {
-        self.block().domain().topology().nodes() as i32
+        self.object.nodes()
     }
 
     /// How the ranks reach each other.
     pub fn transport(&self) -> Transport {
-        self.block().domain().transport()
+        self.object.transport()
     }
 
     /// The rank that writes in [`single_write`](Self::single_write).
     pub fn master(&self) -> i32 {
-        self.master
+        self.object.root()
     }
 
     /// Whether this rank is the master.
     pub fn is_master(&self) -> bool {
-        self.rank() == self.master
+        self.rank() == self.master()
     }
 
     /// The name it was given; of use in messages only.
     pub fn name(&self) -> &str {
-        &self.name
+        self.object.name()
     }
 
     /// Gives the controller's memory back on all ranks. Collective, waits for all.
@@ -175,17 +128,7 @@ impl WindowController {
     pub(crate) fn meet_to_close(&self) -> Result<(), FenceError> {
         self.check_usable()?;
         self.recover_leaked();
-        let stand = Stand {
-            step: Step::Enter,
-            depth: self.block().domain().depth(),
-            name: "close",
-            place: &Place::from(Location::caller()),
-            anywhere: false,
-            calls: self.calls(),
-            outcome: agree::Outcome::Fine,
-            said: agree::NOTHING,
-        };
-        agree::meet(self.block(), &stand).map(drop)
+        self.object.close_after(Call(self.last_call.get()))
     }
 
     /// Takes the read lock; waits while another rank writes or waits to write. Not collective. A few nanoseconds, and
@@ -197,7 +140,7 @@ impl WindowController {
     #[track_caller]
     pub fn read(&self) -> ReadGuard<'_> {
         self.enter_read(None)
-            .unwrap_or_else(|error| self.give_up(&error))
+            .unwrap_or_else(|error| self.panic_with(&error))
     }
 
     /// Takes the read lock if nobody writes or waits to write. Not collective, does not wait.
@@ -207,8 +150,8 @@ impl WindowController {
     #[track_caller]
     pub fn try_read(&self) -> Option<ReadGuard<'_>> {
         self.check_usable()
-            .unwrap_or_else(|error| self.give_up(&error));
-        if !self.holds_any() && !self.lock.try_read() {
+            .unwrap_or_else(|error| self.panic_with(&error));
+        if !self.holds_any() && !self.lock().try_read() {
             return None;
         }
         Some(self.count_read())
@@ -250,7 +193,7 @@ impl WindowController {
     #[track_caller]
     pub fn write(&mut self) -> WriteGuard<'_> {
         self.enter_write(None)
-            .unwrap_or_else(|error| self.give_up(&error))
+            .unwrap_or_else(|error| self.panic_with(&error))
     }
 
     /// Takes the write lock if no other rank holds or wants the lock. Not collective, does not wait.
@@ -312,8 +255,8 @@ impl WindowController {
     pub fn single_write(&mut self) -> Access<'_> {
         self.recover_leaked();
         let site = CallSite::new("", Location::caller());
-        let access = Access::enter(self, self.master, None, site);
-        access.unwrap_or_else(|error| self.give_up(&error))
+        let access = Access::enter(self, self.master(), None, site);
+        access.unwrap_or_else(|error| self.panic_with(&error))
     }
 
     /// [`single_write`](Self::single_write) whose writer waits for the lock for `limit` at most. If it does not get
@@ -327,7 +270,7 @@ impl WindowController {
     pub fn single_write_timeout(&mut self, limit: Duration) -> Result<Access<'_>, FenceError> {
         self.recover_leaked();
         let site = CallSite::new("", Location::caller());
-        Access::enter(self, self.master, Some(limit), site)
+        Access::enter(self, self.master(), Some(limit), site)
     }
 
     /// Names another writer than the master for one call: `ctrl.on(2)?.single_write()`. All ranks have to name the
@@ -341,26 +284,26 @@ impl WindowController {
     }
 
     pub(crate) fn block(&self) -> &Block {
-        &self.lock.memory
+        self.object.block()
+    }
+
+    /// The lock of this node.
+    #[inline]
+    fn lock(&self) -> NodeLock<&Block> {
+        NodeLock {
+            memory: self.object.block(),
+        }
     }
 
     #[inline]
     pub(crate) fn check_usable(&self) -> Result<(), LockError> {
-        if self.needs_mpi && mpi_has_ended() {
-            return Err(LockError::Finalized);
-        }
-        Ok(())
+        self.object.check_usable()
     }
 
-    /// Ends a call that has no way to return an error.
     #[cold]
     #[track_caller]
-    pub(crate) fn give_up(&self, error: &dyn std::error::Error) -> ! {
-        panic!(
-            "controller {:?} on rank {}: {error} (the forms with a timeout return this as an error)",
-            self.name,
-            self.rank()
-        )
+    pub(crate) fn panic_with(&self, error: &dyn std::error::Error) -> ! {
+        self.object.panic_with(error)
     }
 
     #[inline]
@@ -400,7 +343,7 @@ impl WindowController {
         if wrote {
             self.unlock_write();
         } else {
-            self.lock.unlock_read();
+            self.lock().unlock_read();
         }
     }
 
@@ -412,9 +355,9 @@ impl WindowController {
     fn enter_read(&self, limit: Option<Duration>) -> Result<ReadGuard<'_>, LockError> {
         self.check_usable()?;
         if !self.holds_any() {
-            self.lock
+            self.lock()
                 .read(|| deadline(limit))
-                .map_err(|stop| self.lock_error(stop, limit))?;
+                .map_err(|stop| self.object.lock_error(stop, limit))?;
         }
         Ok(self.count_read())
     }
@@ -433,7 +376,7 @@ impl WindowController {
     pub(crate) fn leave_read(&self) {
         self.held.set(self.held.get() - ONE_READ);
         if !self.holds_any() {
-            self.lock.unlock_read();
+            self.lock().unlock_read();
         }
     }
 
@@ -443,7 +386,7 @@ impl WindowController {
         self.check_usable()?;
         self.recover_leaked();
         self.lock_write(limit)
-            .map_err(|stop| self.lock_error(stop, limit))?;
+            .map_err(|stop| self.object.lock_error(stop, limit))?;
         Ok(self.enter_write_again())
     }
 
@@ -451,7 +394,7 @@ impl WindowController {
     #[track_caller]
     pub(crate) fn try_enter_write(&self) -> Option<WriteGuard<'_>> {
         self.check_usable()
-            .unwrap_or_else(|error| self.give_up(&error));
+            .unwrap_or_else(|error| self.panic_with(&error));
         self.recover_leaked();
         self.try_lock_write().then(|| self.enter_write_again())
     }
@@ -478,63 +421,50 @@ impl WindowController {
     #[inline]
     fn lock_write(&self, limit: Option<Duration>) -> Result<(), Stop> {
         #[cfg(feature = "mpi")]
-        if let Some(tier) = &self.tier {
-            return tier.write(&self.lock, deadline(limit));
+        if let Some(tier) = self.tier() {
+            return tier.write(self.lock(), deadline(limit));
         }
-        self.lock.write(|| deadline(limit))
+        self.lock().write(|| deadline(limit))
     }
 
     #[inline]
     fn try_lock_write(&self) -> bool {
         #[cfg(feature = "mpi")]
-        if let Some(tier) = &self.tier {
-            return tier.try_write(&self.lock);
+        if let Some(tier) = self.tier() {
+            return tier.try_write(self.lock());
         }
-        self.lock.try_write()
+        self.lock().try_write()
     }
 
     #[inline]
     fn unlock_write(&self) {
         #[cfg(feature = "mpi")]
-        if let Some(tier) = &self.tier {
-            return tier.unlock_write(&self.lock);
+        if let Some(tier) = self.tier() {
+            return tier.unlock_write(self.lock());
         }
-        self.lock.unlock_write();
+        self.lock().unlock_write();
     }
 
     fn downgrade(&self) {
         #[cfg(feature = "mpi")]
-        if let Some(tier) = &self.tier {
-            return tier.downgrade(&self.lock);
+        if let Some(tier) = self.tier() {
+            return tier.downgrade(self.lock());
         }
-        self.lock.downgrade();
+        self.lock().downgrade();
     }
 
     /// Its side of the cluster, where the communicator spans nodes.
     #[cfg(feature = "mpi")]
     pub(crate) fn tier(&self) -> Option<&Tier> {
-        self.tier.as_ref()
+        self.object.tier()
     }
 
     /// The way of a call's value to other nodes.
     pub(crate) fn far(&self) -> Far<'_> {
         #[cfg(feature = "mpi")]
-        return Far(self.tier.as_ref());
+        return Far(self.tier());
         #[cfg(not(feature = "mpi"))]
         return Far(PhantomData);
-    }
-
-    #[cold]
-    pub(crate) fn lock_error(&self, stop: Stop, limit: Option<Duration>) -> LockError {
-        match stop {
-            Stop::Timeout => LockError::Timeout {
-                waited: limit.unwrap_or(Duration::MAX),
-            },
-            Stop::Died(seat) => LockError::HolderDied {
-                rank: self.block().domain().topology().here()[seat] as i32,
-            },
-            Stop::RankDied(rank) => LockError::HolderDied { rank: rank as i32 },
-        }
     }
 
     pub(crate) fn leave_write_for_read(&self) -> ReadGuard<'_> {
@@ -607,10 +537,6 @@ impl Drop for WindowController {
             self.end_leaked_call();
         }
         self.forget_leaked_guards();
-        #[cfg(feature = "mpi")]
-        if let Some(tier) = &self.tier {
-            tier.hub.leave(tier.number);
-        }
     }
 }
 
@@ -628,15 +554,13 @@ fn deadline(limit: Option<Duration>) -> Deadline {
 /// Who holds the lock and who waits for it on this node, among the rest; a snapshot that may be out of date.
 impl fmt::Debug for WindowController {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let holders = self.lock.holders();
+        let holders = self.lock().holders();
         // Those of this node; the node's agent is none of them.
         let rank = |seat: usize| self.block().domain().topology().here().get(seat).copied();
         let ranks = |seats: &[usize]| seats.iter().copied().filter_map(rank).collect::<Vec<_>>();
-        f.debug_struct("WindowController")
-            .field("name", &self.name)
-            .field("rank", &self.rank())
-            .field("size", &self.size())
-            .field("master", &self.master)
+        self.object
+            .show(f, "WindowController")
+            .field("master", &self.master())
             .field("nodes", &self.nodes())
             .field("writer", &holders.writer.and_then(rank))
             .field("readers", &ranks(&holders.readers))

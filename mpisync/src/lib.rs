@@ -96,6 +96,8 @@ mod memory;
 #[doc = include_str!("misuse.md")]
 pub mod misuse {}
 #[cfg(not(loom))]
+mod object;
+#[cfg(not(loom))]
 mod place;
 #[cfg(not(loom))]
 mod plain;

@@ -15,6 +15,7 @@ use crate::memory::ledger::Table;
 use crate::memory::mapping::Mapping;
 use crate::memory::topology::Topology;
 use crate::memory::words::ledger::Entry;
+use crate::object::Object;
 #[cfg(feature = "mpi")]
 use serde::{Deserialize, Serialize};
 use std::cell::{Cell, RefCell};
@@ -303,7 +304,7 @@ impl BatchBuilder<Alone> {
         let tasks = self.count();
         let annex = Annex::Ledger { root: 0, tasks };
         check_memory(annex.length(&Topology::one_node(0, 1)))?;
-        let base = WindowController::local_with(&annex).named(self.name.clone());
+        let base = WindowController::new(Object::local(self.name.clone(), &annex));
         let memory = Table::new(base.block(), tasks);
         let mut batch = self.make(base, Some(Ledger { memory }), Worker::alone());
         beginning.begin(&mut batch)?;

@@ -9,6 +9,8 @@ use crate::lock::cluster::standing::HANDOVERS;
 use crate::memory::annex::Annex;
 use crate::memory::block::Block;
 use crate::memory::mpi::{self, Creation, PartComm, Terms};
+#[cfg(feature = "mpi")]
+use crate::object::Object;
 use crate::place::CallSite;
 use crate::rounds::vote::{Absent, Votes};
 use crate::rounds::{Ballot, RoundWord};
@@ -190,7 +192,7 @@ impl Team {
         };
         let calls = mpi::block(&creation, &terms, 0, |created| {
             let name = "worker".to_owned();
-            WindowController::join_with(created, 0, name, HANDOVERS, &annex)
+            WindowController::new(Object::join(created, 0, name, HANDOVERS, &annex))
         })?;
         let votes = Votes::new(calls.block());
         Ok(Team { calls, votes })

@@ -32,7 +32,7 @@ pub(super) struct Agent {
 /// One controller on this node.
 struct Ward {
     /// From a seat of the agent's own.
-    lock: NodeLock<Block>,
+    block: Block,
     tier: Tier,
     /// The lock's part.
     protocol: LockAgent,
@@ -56,7 +56,7 @@ impl Agent {
     pub(super) fn take_on(
         &mut self,
         number: u64,
-        lock: NodeLock<Block>,
+        block: Block,
         tier: Tier,
         items: Option<Arc<Mapping>>,
         annex: &Annex,
@@ -66,8 +66,8 @@ impl Agent {
         let ward = Ward {
             #[cfg(feature = "region")]
             follower: items.map(Follower::new),
-            errand: Errand::of(annex, &lock.memory, &tier),
-            lock,
+            errand: Errand::of(annex, &block, &tier),
+            block,
             tier,
             protocol: LockAgent::default(),
             mirror: Mirror::default(),
@@ -150,7 +150,7 @@ impl Agent {
         let mut gone = Vec::new();
         for (&number, ward) in &mut self.wards {
             ward.inspect(hub);
-            if !ward.gone_told && ward.lock.memory.is_left_to_agent() {
+            if !ward.gone_told && ward.block.is_left_to_agent() {
                 ward.gone_told = true;
                 gone.push((number, ward.tier.home));
             }
@@ -167,10 +167,13 @@ impl Agent {
 
 impl Ward {
     fn handle(&mut self, hub: &Hub, word: Word) {
-        let station = self.lock.memory.station();
+        let lock = NodeLock {
+            memory: &self.block,
+        };
+        let station = self.block.station();
         let number = self.tier.number;
         match word {
-            Word::Lock(word) => self.protocol.handle(&self.tier.at(&self.lock), word),
+            Word::Lock(word) => self.protocol.handle(&self.tier.at(lock), word),
             Word::Broken { rank } => {
                 station.broken.store(rank + 1, Ordering::Relaxed);
             }
@@ -213,7 +216,7 @@ impl Ward {
                 request,
                 take,
             } => {
-                let taken = take.from(&self.lock.memory.shelf()[0]);
+                let taken = take.from(&self.block.shelf()[0]);
                 hub.reply(asker, number, request, Reply::Counted(taken));
             }
             // Handled before an agent is asked.
@@ -233,7 +236,7 @@ impl Ward {
         let RankPlace::Here(seat) = hub.topology().place(rank as usize) else {
             return None;
         };
-        let block = &self.lock.memory;
+        let block = &self.block;
         if let Some(waits_for) = block.waits_for(seat, call) {
             return Some(Reason::WaitsFor(waits_for));
         }
@@ -252,9 +255,12 @@ impl Ward {
 
     /// Does what can be done now; whether something is left.
     fn go_on(&mut self, hub: &Hub) -> bool {
+        let lock = NodeLock {
+            memory: &self.block,
+        };
         self.errand.go_on(hub, self.tier.number);
-        let locking = self.protocol.go_on(&self.tier.at(&self.lock));
-        let mirroring = self.mirror.go_on(&self.lock.memory, |writer, call| {
+        let locking = self.protocol.go_on(&self.tier.at(lock));
+        let mirroring = self.mirror.go_on(&self.block, |writer, call| {
             hub.tell_rank(writer, self.tier.number, Word::Accepted { call });
         });
         #[cfg(feature = "region")]
@@ -266,10 +272,13 @@ impl Ward {
     }
 
     fn inspect(&mut self, hub: &Hub) {
+        let lock = NodeLock {
+            memory: &self.block,
+        };
         if self.protocol.waits_for_readers() {
-            self.tier.clear_dead_readers(&self.lock);
+            self.tier.clear_dead_readers(lock);
         }
-        self.tier.forget_dead_writers(&self.lock);
+        self.tier.forget_dead_writers(lock);
         #[cfg(feature = "region")]
         if let Some(follower) = &mut self.follower {
             follower.forget_dead_writer(hub);
@@ -278,13 +287,10 @@ impl Ward {
         if self.broken_told {
             return;
         }
-        if let Some(rank) = self.tier.dead_writer(&self.lock) {
+        if let Some(rank) = self.tier.dead_writer(lock) {
             self.broken_told = true;
-            self.lock
-                .memory
-                .station()
-                .broken
-                .store(rank + 1, Ordering::Relaxed);
+            let broken = &self.block.station().broken;
+            broken.store(rank + 1, Ordering::Relaxed);
             for node in hub.topology().other_nodes() {
                 hub.tell(node, self.tier.number, Word::Broken { rank });
             }

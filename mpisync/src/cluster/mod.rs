@@ -15,7 +15,6 @@ mod thread;
 use crate::lock::cluster::site::{Asker, LockWord};
 use crate::lock::cluster::standing::{Standing, Turn};
 use crate::lock::cluster::tier::Tier;
-use crate::lock::node::NodeLock;
 use crate::memory::annex::Annex;
 use crate::memory::block::Block;
 use crate::memory::domain::Domain;
@@ -293,10 +292,9 @@ impl Hub {
                 let owner = Standing::Owner { turn, row: 0 };
                 block.station().set_standing(&owner);
             }
-            let seat = NodeLock { memory: block };
             let mut agent = lock(&self.agent);
             let agent = agent.as_mut().expect("the leader has one");
-            agent.take_on(number, seat, tier(&Arc::default()), items, annex);
+            agent.take_on(number, block, tier(&Arc::default()), items, annex);
         }
         tier(&desk)
     }

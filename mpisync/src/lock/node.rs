@@ -23,6 +23,7 @@ use crate::memory::words::lock::*;
 use crate::wait::{Deadline, Stop, wait};
 
 /// A reader-writer lock in the memory `M`, as one rank sees it. No nesting: that is counted one level up.
+#[derive(Clone, Copy)]
 pub(crate) struct NodeLock<M> {
     pub(crate) memory: M,
 }

@@ -152,6 +152,64 @@ pub(crate) trait Memory: Surroundings {
     fn me(&self) -> usize;
 }
 
+impl<M: Surroundings> Surroundings for &M {
+    fn progress(&self) {
+        (**self).progress();
+    }
+
+    fn attend(&self, attends: bool) {
+        (**self).attend(attends);
+    }
+
+    fn patience(&self) -> Option<Duration> {
+        (**self).patience()
+    }
+
+    fn check(&self) -> Result<(), Stop> {
+        (**self).check()
+    }
+
+    fn is_alive(&self, rank: usize) -> bool {
+        (**self).is_alive(rank)
+    }
+}
+
+impl<M: Memory> Memory for &M {
+    #[inline]
+    fn words(&self) -> &Words {
+        (**self).words()
+    }
+
+    #[inline]
+    fn door(&self) -> Door<'_> {
+        (**self).door()
+    }
+
+    #[inline]
+    fn rank_words(&self, rank: usize) -> &RankWords {
+        (**self).rank_words(rank)
+    }
+
+    #[inline]
+    fn my_words(&self) -> &RankWords {
+        (**self).my_words()
+    }
+
+    fn can_be_quiet(&self) -> bool {
+        (**self).can_be_quiet()
+    }
+
+    #[inline]
+    fn ranks(&self) -> usize {
+        (**self).ranks()
+    }
+
+    #[inline]
+    fn me(&self) -> usize {
+        (**self).me()
+    }
+}
+
 /// The words of one queue, as one of the ranks sees them.
 pub(crate) trait QueueMemory: Surroundings {
     /// The words that all ranks share.

@@ -6,7 +6,9 @@ use crate::communicator::IntraCommunicator;
 use crate::controller::WindowController;
 use crate::error::CreateError;
 use crate::lock::cluster::standing::HANDOVERS;
+use crate::memory::annex::Annex;
 use crate::memory::mpi::{self, Creation, Terms};
+use crate::object::Object;
 use crate::plain::{Plain, TypeLayout};
 use crate::transport::{Asked, Transport};
 use ndarray::{AsArray, Dimension, IntoDimension, IxDyn};
@@ -204,7 +206,9 @@ impl<T: Plain, D: Dimension, C: IntraCommunicator> RegionBuilder<'_, T, D, C> {
         mpi::block(creation, &terms, bytes, |created| {
             let extent = self.extent.clone().expect("valid, for all agreed");
             let memory = created.memory.clone();
-            let lock = WindowController::join(created, self.master, self.name.clone(), HANDOVERS);
+            let name = self.name.clone();
+            let object = Object::join(created, self.master, name, HANDOVERS, &Annex::None);
+            let lock = WindowController::new(object);
             Region::with(lock, extent, memory)
         })
     }

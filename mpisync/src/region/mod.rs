@@ -266,7 +266,7 @@ impl<T: Plain, D: Dimension> Region<T, D> {
     pub fn write(&mut self) -> RegionWriteGuard<'_, T, D> {
         self.forget_leaked_guards();
         let lock = self.lock.enter_write(None);
-        let lock = lock.unwrap_or_else(|error| self.lock.give_up(&error));
+        let lock = lock.unwrap_or_else(|error| self.lock.panic_with(&error));
         RegionWriteGuard::new(self, lock)
     }
 

@@ -1,16 +1,16 @@
 //! All ranks wait for each other, and learn who is missing.
 
 #[cfg(feature = "mpi")]
-use super::builder::{Object, SyncBuilder, private};
+use super::builder::{Spec, SyncBuilder, private};
 #[cfg(feature = "mpi")]
 use crate::cluster::{Word, tell_news};
 #[cfg(feature = "mpi")]
 use crate::communicator::IntraCommunicator;
-use crate::controller::WindowController;
 #[cfg(feature = "mpi")]
 use crate::error::CreateError;
 use crate::error::{FenceError, LockError};
 use crate::memory::annex::Annex;
+use crate::object::Object;
 #[cfg(feature = "mpi")]
 use crate::rounds::RoundWord;
 use crate::rounds::barrier::{Gathering, News};
@@ -43,7 +43,7 @@ use std::time::Duration;
 /// # Ok::<(), mpisync::sync::BarrierError>(())
 /// ```
 pub struct Barrier {
-    controller: WindowController,
+    object: Object,
     gathering: Gathering,
     /// How often this rank has come.
     arrived: Cell<u64>,
@@ -98,15 +98,15 @@ impl Barrier {
     /// A barrier of this process alone, which is always there. Needs no MPI, neither to run nor (without the feature `mpi`) to
     /// build.
     pub fn local() -> Self {
-        Self::on(WindowController::local_with(&Annex::Barrier))
+        Self::on(Object::local("local".to_owned(), &Annex::Barrier))
     }
 
-    fn on(controller: WindowController) -> Self {
+    fn on(object: Object) -> Self {
         Barrier {
-            gathering: Gathering::new(controller.block()),
+            gathering: Gathering::new(object.block()),
             arrived: Cell::new(0),
             passed: Cell::new(0),
-            controller,
+            object,
         }
     }
 
@@ -117,7 +117,7 @@ impl Barrier {
     #[track_caller]
     pub fn wait(&self) {
         if let Err(error) = self.wait_within(None) {
-            self.controller.give_up(&error);
+            self.object.panic_with(&error);
         }
     }
 
@@ -128,12 +128,12 @@ impl Barrier {
     /// If MPI is finalized.
     #[track_caller]
     pub fn try_wait(&self) -> bool {
-        if let Err(error) = self.controller.check_usable() {
-            self.controller.give_up(&error);
+        if let Err(error) = self.object.check_usable() {
+            self.object.panic_with(&error);
         }
         let time = self.arrive();
         // The messages that tell may be here.
-        self.controller.block().domain().progress();
+        self.object.block().domain().progress();
         let all = self.gathering.complete() >= time;
         if all {
             self.passed.set(time);
@@ -153,7 +153,7 @@ impl Barrier {
     }
 
     fn wait_within(&self, limit: Option<Duration>) -> Result<(), BarrierError> {
-        self.controller.check_usable()?;
+        self.object.check_usable()?;
         let time = self.arrive();
         let deadline = limit.map_or(Deadline::Never, Deadline::after);
         match self
@@ -207,12 +207,12 @@ impl Barrier {
 
     /// This rank's number in the communicator.
     pub fn rank(&self) -> i32 {
-        self.controller.rank()
+        self.object.rank()
     }
 
     /// How many ranks the communicator has.
     pub fn size(&self) -> i32 {
-        self.controller.size()
+        self.object.size()
     }
 
     /// Gives the barrier's memory back on all ranks. Collective, waits for all.
@@ -223,7 +223,7 @@ impl Barrier {
     /// Those of [`WindowController::close`](crate::WindowController::close).
     #[track_caller]
     pub fn close(self) -> Result<(), FenceError> {
-        self.controller.meet_to_close()
+        self.object.close()
     }
 }
 
@@ -231,13 +231,13 @@ impl Barrier {
 #[cfg(feature = "mpi")]
 impl Barrier {
     fn tell(&self, news: News) {
-        if let Some(tier) = self.controller.tier() {
+        if let Some(tier) = self.object.tier() {
             tell_news(&tier.hub, tier.number, news);
         }
     }
 
     fn ask_others(&self, time: u64, missing: &mut Vec<u32>, silent: &mut Vec<u32>) {
-        let Some(tier) = self.controller.tier() else {
+        let Some(tier) = self.object.tier() else {
             return;
         };
         let (hub, desk) = (&tier.hub, &tier.desk);
@@ -255,7 +255,7 @@ impl Barrier {
         let deadline = Deadline::after(PATIENCE);
         let all = || (desk.missing(request).len() == others.len()).then_some(());
         // What has come by then has to do.
-        let _ = wait_for_answer(self.controller.block(), deadline, all);
+        let _ = wait_for_answer(self.object.block(), deadline, all);
         let answers = desk.missing(request);
         for node in others {
             match answers.iter().find(|(answered, _)| *answered == node) {
@@ -304,10 +304,10 @@ impl Barrier {
 }
 
 #[cfg(feature = "mpi")]
-impl Object for BarrierOf {}
+impl Spec for BarrierOf {}
 
 #[cfg(feature = "mpi")]
-impl private::Object for BarrierOf {
+impl private::Spec for BarrierOf {
     type Made = Barrier;
     const KIND: &'static str = "barrier";
 
@@ -315,8 +315,8 @@ impl private::Object for BarrierOf {
         Annex::Barrier
     }
 
-    fn make(self, controller: WindowController, _: Annex) -> Barrier {
-        Barrier::on(controller)
+    fn make(self, object: Object, _: Annex) -> Barrier {
+        Barrier::on(object)
     }
 }
 
@@ -324,10 +324,8 @@ impl private::Object for BarrierOf {
 impl fmt::Debug for Barrier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let complete = self.gathering.complete();
-        f.debug_struct("Barrier")
-            .field("name", &self.controller.name())
-            .field("rank", &self.rank())
-            .field("size", &self.size())
+        self.object
+            .show(f, "Barrier")
             .field("complete", &complete)
             .field("missing_here", &self.gathering.missing(complete + 1))
             .finish_non_exhaustive()

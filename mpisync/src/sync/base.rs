@@ -1,10 +1,10 @@
 //! What objects with a waiting list have in common: the list, on the node that has it or through that node's agent.
 
-use crate::controller::WindowController;
 use crate::error::{FenceError, LockError};
 use crate::memory::WaitMemory;
 use crate::memory::annex::{Annex, Cargo};
 use crate::memory::waitlist::Seats;
+use crate::object::Object;
 use crate::wait::{Deadline, INSPECTION, Stop};
 #[cfg(feature = "mpi")]
 use crate::waitlist::cluster::{Asker, Granted, Manner};
@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 /// An object with a waiting list, as one rank sees it.
 pub(super) struct Base {
-    controller: WindowController,
+    object: Object,
     side: Side,
     cargo: Cargo,
     /// Whether the communicator has this rank only.
@@ -66,11 +66,11 @@ impl Base {
             inheritance,
             cargo,
         };
-        Self::new(WindowController::local_with(&annex), annex)
+        Self::new(Object::local("local".to_owned(), &annex), annex)
     }
 
-    /// The one in the annex of a controller.
-    pub(super) fn new(controller: WindowController, annex: Annex) -> Self {
+    /// The one in the annex of an object.
+    pub(super) fn new(object: Object, annex: Annex) -> Self {
         let Annex::Waitlist {
             inheritance, cargo, ..
         } = annex
@@ -78,19 +78,19 @@ impl Base {
             unreachable!("an annex with a waiting list");
         };
         let list = || Waitlist {
-            memory: Seats::new(controller.block()),
+            memory: Seats::new(object.block()),
             inheritance,
         };
         #[cfg(feature = "mpi")]
-        let side = match controller.tier() {
+        let side = match object.tier() {
             Some(tier) if tier.home != tier.hub.node() => Side::Far,
             _ => Side::Here(list()),
         };
         #[cfg(not(feature = "mpi"))]
         let side = Side::Here(list());
         Base {
-            is_alone: controller.size() == 1,
-            controller,
+            is_alone: object.size() == 1,
+            object,
             side,
             cargo,
             held: Cell::new(0),
@@ -98,8 +98,8 @@ impl Base {
         }
     }
 
-    pub(super) fn controller(&self) -> &WindowController {
-        &self.controller
+    pub(super) fn object(&self) -> &Object {
+        &self.object
     }
 
     /// How many permits this rank holds.
@@ -127,7 +127,7 @@ impl Base {
     /// Takes permits, for which it waits for `limit` at most, if there is one.
     #[inline]
     pub(super) fn acquire(&self, count: u32, limit: Option<Duration>) -> Result<Grant, LockError> {
-        self.controller.check_usable()?;
+        self.object.check_usable()?;
         let granted = match &self.side {
             Side::Here(list) => match list.acquire(count, || deadline(limit)) {
                 Ok(ticket) => Ok(Grant {
@@ -154,7 +154,7 @@ impl Base {
     /// Takes permits if they are there and nobody waits.
     #[inline]
     pub(super) fn try_acquire(&self, count: u32) -> Result<Option<Grant>, LockError> {
-        self.controller.check_usable()?;
+        self.object.check_usable()?;
         let granted = match &self.side {
             Side::Here(list) => {
                 let mut taken = list.try_acquire(self.me(), count);
@@ -201,7 +201,7 @@ impl Base {
 
     /// Puts permits into the stock; whether there are no more than `most` then.
     pub(super) fn supply(&self, count: u32, most: u32) -> Result<bool, LockError> {
-        self.controller.check_usable()?;
+        self.object.check_usable()?;
         Ok(match &self.side {
             Side::Here(list) => list.supply(count, most),
             #[cfg(feature = "mpi")]
@@ -211,7 +211,7 @@ impl Base {
 
     /// How many permits are free.
     pub(super) fn free(&self) -> Result<u32, LockError> {
-        self.controller.check_usable()?;
+        self.object.check_usable()?;
         Ok(match &self.side {
             Side::Here(list) => list.free(),
             #[cfg(feature = "mpi")]
@@ -221,7 +221,7 @@ impl Base {
 
     /// Stands in the line, and is known to do so.
     pub(super) fn join(&self) -> Result<Place, LockError> {
-        self.controller.check_usable()?;
+        self.object.check_usable()?;
         match &self.side {
             Side::Here(list) => Ok(Place::Here {
                 ticket: list.join(self.me(), 0),
@@ -256,7 +256,7 @@ impl Base {
 
     /// Wakes up to so many of those who wait; how many.
     pub(super) fn wake(&self, most: u32) -> Result<u32, LockError> {
-        self.controller.check_usable()?;
+        self.object.check_usable()?;
         Ok(match &self.side {
             Side::Here(list) => list.wake(most),
             #[cfg(feature = "mpi")]
@@ -277,7 +277,7 @@ impl Base {
 
     /// The bytes that were put once beside the permit, if they were.
     pub(super) fn look(&self) -> Result<Option<Vec<u8>>, LockError> {
-        self.controller.check_usable()?;
+        self.object.check_usable()?;
         Ok(match &self.side {
             Side::Here(list) => self.cargo.look(&list.memory),
             #[cfg(feature = "mpi")]
@@ -332,7 +332,7 @@ impl Base {
                 // The agent's own seat: its rank is the lowest here.
                 rank: seats.rank_of(seat).or(seats.rank_of(0)).unwrap_or(0) as i32,
             },
-            (stop, _) => self.controller.lock_error(stop, limit),
+            (stop, _) => self.object.lock_error(stop, limit),
         }
     }
 
@@ -350,17 +350,12 @@ impl Base {
     #[track_caller]
     pub(super) fn close(&self) -> Result<(), FenceError> {
         self.release_leaked(|| None);
-        self.controller.meet_to_close()
+        self.object.close()
     }
 
     /// Who has permits, by rank, and who waits, in order; nothing where the list is on another node.
     pub(super) fn show(&self, fields: &mut fmt::DebugStruct<'_, '_>) {
-        let controller = &self.controller;
-        fields
-            .field("name", &controller.name())
-            .field("rank", &controller.rank())
-            .field("size", &controller.size())
-            .field("root", &controller.master());
+        fields.field("root", &self.object.root());
         let Some(list) = self.list() else { return };
         let standing = list.standing();
         let rank = |seat: &usize| list.memory.rank_of(*seat);
@@ -396,8 +391,8 @@ fn deadline(limit: Option<Duration>) -> Deadline {
 impl Base {
     fn asker(&self) -> Asker<'_> {
         Asker {
-            tier: self.controller.tier().expect("there are other nodes"),
-            block: self.controller.block(),
+            tier: self.object.tier().expect("there are other nodes"),
+            block: self.object.block(),
         }
     }
 }

@@ -1,11 +1,11 @@
 //! Making what ranks share on an MPI communicator.
 
 use crate::communicator::IntraCommunicator;
-use crate::controller::WindowController;
 use crate::error::CreateError;
 use crate::lock::cluster::standing::HANDOVERS;
 use crate::memory::annex::Annex;
 use crate::memory::mpi::{self, Creation, Terms};
+use crate::object::Object;
 use crate::transport::{Asked, Transport};
 use std::panic::Location;
 
@@ -28,16 +28,16 @@ pub struct SyncBuilder<'a, O, C> {
     name: String,
     asked: Asked,
     anywhere: bool,
-    pub(super) object: O,
+    pub(super) spec: O,
 }
 
 /// What is to be made, and with which arguments.
-pub trait Object: private::Object {}
+pub trait Spec: private::Spec {}
 
 pub(super) mod private {
-    use super::{Annex, CreateError, WindowController};
+    use super::{Annex, CreateError, Object};
 
-    pub trait Object: Sized {
+    pub trait Spec: Sized {
         /// What is made.
         type Made;
         /// What it is called in messages.
@@ -53,36 +53,36 @@ pub(super) mod private {
             None
         }
 
-        /// What it keeps beside a controller's words.
+        /// What it keeps behind the words of every object.
         fn annex(&self, _root: i32) -> Annex {
             Annex::None
         }
 
-        fn make(self, controller: WindowController, annex: Annex) -> Self::Made;
+        fn make(self, object: Object, annex: Annex) -> Self::Made;
     }
 }
 
-impl<'a, O: Object, C: IntraCommunicator> SyncBuilder<'a, O, C> {
-    pub(super) fn new(comm: &'a C, object: O) -> Self {
+impl<'a, O: Spec, C: IntraCommunicator> SyncBuilder<'a, O, C> {
+    pub(super) fn new(comm: &'a C, spec: O) -> Self {
         SyncBuilder {
             comm,
             root: 0,
             name: O::KIND.to_owned(),
             asked: Asked::default(),
             anywhere: false,
-            object,
+            spec,
         }
     }
 
-    /// Goes on with another object of the same communicator, root and name.
-    pub(super) fn with_object<P>(self, object: P) -> SyncBuilder<'a, P, C> {
+    /// Goes on with another spec, of the same communicator, root and name.
+    pub(super) fn with_spec<P>(self, spec: P) -> SyncBuilder<'a, P, C> {
         SyncBuilder {
             comm: self.comm,
             root: self.root,
             name: self.name,
             asked: self.asked,
             anywhere: self.anywhere,
-            object,
+            spec,
         }
     }
 
@@ -138,12 +138,12 @@ impl<'a, O: Object, C: IntraCommunicator> SyncBuilder<'a, O, C> {
         let (root, size) = (self.root, self.comm.size());
         let is_rank = (0..size).contains(&root);
         let invalid = (!is_rank).then_some(CreateError::RootOutOfRange { root, size });
-        let annex = self.object.annex(root);
-        let mut arguments = self.object.arguments();
+        let annex = self.spec.annex(root);
+        let mut arguments = self.spec.arguments();
         arguments.push(("root", root.to_string()));
         let terms = Terms {
             arguments,
-            invalid: invalid.or_else(|| self.object.invalid()),
+            invalid: invalid.or_else(|| self.spec.invalid()),
             annex: annex.clone(),
             asked: self.asked.or_environment(),
             anywhere: self.anywhere,
@@ -151,8 +151,8 @@ impl<'a, O: Object, C: IntraCommunicator> SyncBuilder<'a, O, C> {
         };
         mpi::block(&creation, &terms, 0, |created| {
             let name = self.name.clone();
-            let controller = WindowController::join_with(created, root, name, HANDOVERS, &annex);
-            self.object.make(controller, annex)
+            let object = Object::join(created, root, name, HANDOVERS, &annex);
+            self.spec.make(object, annex)
         })
     }
 }

@@ -2,18 +2,18 @@
 
 use super::base::{Base, is_endless};
 #[cfg(feature = "mpi")]
-use super::builder::{Object, SyncBuilder, private};
+use super::builder::{Spec, SyncBuilder, private};
 use super::mutex::MutexGuard;
 #[cfg(feature = "mpi")]
 use crate::communicator::IntraCommunicator;
-#[cfg(feature = "mpi")]
-use crate::controller::WindowController;
 #[cfg(feature = "mpi")]
 use crate::error::CreateError;
 use crate::error::{FenceError, LockError};
 #[cfg(feature = "mpi")]
 use crate::memory::annex::Annex;
 use crate::memory::annex::Cargo;
+#[cfg(feature = "mpi")]
+use crate::object::Object;
 use crate::plain::Plain;
 use crate::waitlist::Inheritance;
 use std::fmt;
@@ -83,7 +83,7 @@ impl Condvar {
     pub fn wait<'a, T: Plain>(&self, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
         match self.wait_within(guard, None) {
             Ok((guard, _)) => guard,
-            Err(error) => self.base.controller().give_up(&error),
+            Err(error) => self.base.object().panic_with(&error),
         }
     }
 
@@ -186,23 +186,23 @@ impl Condvar {
     pub fn notify(&self, most: u32) -> u32 {
         match self.base.wake(most) {
             Ok(woken) => woken,
-            Err(error) => self.base.controller().give_up(&error),
+            Err(error) => self.base.object().panic_with(&error),
         }
     }
 
     /// This rank's number in the communicator.
     pub fn rank(&self) -> i32 {
-        self.base.controller().rank()
+        self.base.object().rank()
     }
 
     /// How many ranks the communicator has.
     pub fn size(&self) -> i32 {
-        self.base.controller().size()
+        self.base.object().size()
     }
 
     /// The rank on whose node it is.
     pub fn root(&self) -> i32 {
-        self.base.controller().master()
+        self.base.object().root()
     }
 
     /// Gives the condition's memory back on all ranks. Collective, waits for all.
@@ -240,10 +240,10 @@ impl Condvar {
 }
 
 #[cfg(feature = "mpi")]
-impl Object for CondvarOf {}
+impl Spec for CondvarOf {}
 
 #[cfg(feature = "mpi")]
-impl private::Object for CondvarOf {
+impl private::Spec for CondvarOf {
     type Made = Condvar;
     const KIND: &'static str = "condition";
 
@@ -256,9 +256,9 @@ impl private::Object for CondvarOf {
         }
     }
 
-    fn make(self, controller: WindowController, annex: Annex) -> Condvar {
+    fn make(self, object: Object, annex: Annex) -> Condvar {
         Condvar {
-            base: Base::new(controller, annex),
+            base: Base::new(object, annex),
         }
     }
 }
@@ -266,7 +266,7 @@ impl private::Object for CondvarOf {
 /// Who waits, in order, where the root is on this node; a snapshot that may be out of date.
 impl fmt::Debug for Condvar {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut fields = f.debug_struct("Condvar");
+        let mut fields = self.base.object().show(f, "Condvar");
         self.base.show(&mut fields);
         fields.finish_non_exhaustive()
     }

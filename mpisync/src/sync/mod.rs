@@ -29,7 +29,7 @@ mod turn;
 
 pub use barrier::{Barrier, BarrierError};
 #[cfg(feature = "mpi")]
-pub use builder::{Object, SyncBuilder};
+pub use builder::{Spec, SyncBuilder};
 pub use condvar::{Condvar, Wake};
 pub use counter::{Counter, CounterError, Integer, Reserved, UpTo, Values};
 #[cfg(feature = "mpi")]

@@ -2,11 +2,9 @@
 
 use super::base::{Base, Grant};
 #[cfg(feature = "mpi")]
-use super::builder::{Object, SyncBuilder, private};
+use super::builder::{Spec, SyncBuilder, private};
 #[cfg(feature = "mpi")]
 use crate::communicator::IntraCommunicator;
-#[cfg(feature = "mpi")]
-use crate::controller::WindowController;
 #[cfg(feature = "mpi")]
 use crate::error::CreateError;
 use crate::error::{FenceError, LockError};
@@ -14,6 +12,8 @@ use crate::error::{FenceError, LockError};
 use crate::memory::annex::Annex;
 use crate::memory::annex::Cargo;
 use crate::memory::mapping::ALIGN;
+#[cfg(feature = "mpi")]
+use crate::object::Object;
 use crate::plain::Plain;
 #[cfg(feature = "mpi")]
 use crate::plain::TypeLayout;
@@ -123,7 +123,7 @@ impl<T: Plain> Mutex<T> {
         self.forget_leaked_guard();
         match self.base.acquire(1, None) {
             Ok(grant) => self.guard(grant),
-            Err(error) => self.base.controller().give_up(&error),
+            Err(error) => self.base.object().panic_with(&error),
         }
     }
 
@@ -138,7 +138,7 @@ impl<T: Plain> Mutex<T> {
         self.forget_leaked_guard();
         match self.base.try_acquire(1) {
             Ok(grant) => grant.map(|grant| self.guard(grant)),
-            Err(error) => self.base.controller().give_up(&error),
+            Err(error) => self.base.object().panic_with(&error),
         }
     }
 
@@ -155,17 +155,17 @@ impl<T: Plain> Mutex<T> {
 
     /// This rank's number in the communicator.
     pub fn rank(&self) -> i32 {
-        self.base.controller().rank()
+        self.base.object().rank()
     }
 
     /// How many ranks the communicator has.
     pub fn size(&self) -> i32 {
-        self.base.controller().size()
+        self.base.object().size()
     }
 
     /// The rank on whose node it is.
     pub fn root(&self) -> i32 {
-        self.base.controller().master()
+        self.base.object().root()
     }
 
     /// Gives the mutex's memory back on all ranks. Collective, waits for all.
@@ -293,15 +293,15 @@ impl<'a, C: IntraCommunicator> SyncBuilder<'a, MutexOf<()>, C> {
     /// The value that it guards, the same on all ranks.
     pub fn value<T: Plain>(self, value: T) -> SyncBuilder<'a, MutexOf<T>, C> {
         const { assert_fits::<T>() }
-        self.with_object(MutexOf { value })
+        self.with_spec(MutexOf { value })
     }
 }
 
 #[cfg(feature = "mpi")]
-impl<T: Plain> Object for MutexOf<T> {}
+impl<T: Plain> Spec for MutexOf<T> {}
 
 #[cfg(feature = "mpi")]
-impl<T: Plain> private::Object for MutexOf<T> {
+impl<T: Plain> private::Spec for MutexOf<T> {
     type Made = Mutex<T>;
     const KIND: &'static str = "mutex";
 
@@ -326,15 +326,15 @@ impl<T: Plain> private::Object for MutexOf<T> {
         }
     }
 
-    fn make(self, controller: WindowController, annex: Annex) -> Mutex<T> {
-        Mutex::on(Base::new(controller, annex), self.value)
+    fn make(self, object: Object, annex: Annex) -> Mutex<T> {
+        Mutex::on(Base::new(object, annex), self.value)
     }
 }
 
 /// Who has the lock and who waits for it, in order, where the root is on this node; a snapshot that may be out of date.
 impl<T: Plain> fmt::Debug for Mutex<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut fields = f.debug_struct("Mutex");
+        let mut fields = self.base.object().show(f, "Mutex");
         fields.field("value", &format_args!("{}", type_name::<T>()));
         self.base.show(&mut fields);
         fields.finish_non_exhaustive()

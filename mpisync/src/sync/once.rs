@@ -2,17 +2,17 @@
 
 use super::base::Base;
 #[cfg(feature = "mpi")]
-use super::builder::{Object, SyncBuilder, private};
+use super::builder::{Spec, SyncBuilder, private};
 #[cfg(feature = "mpi")]
 use crate::communicator::IntraCommunicator;
-#[cfg(feature = "mpi")]
-use crate::controller::WindowController;
 #[cfg(feature = "mpi")]
 use crate::error::CreateError;
 use crate::error::{FenceError, LockError};
 #[cfg(feature = "mpi")]
 use crate::memory::annex::Annex;
 use crate::memory::annex::Cargo;
+#[cfg(feature = "mpi")]
+use crate::object::Object;
 use crate::waitlist::Inheritance;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -107,7 +107,7 @@ impl<T: Serialize + DeserializeOwned> OnceShared<T> {
             let found = self.base.look().map_err(OnceError::Lock);
             let found = found.and_then(|bytes| bytes.map(|bytes| self.keep(&bytes)).transpose());
             if let Err(error) = found {
-                self.base.controller().give_up(&error);
+                self.base.object().panic_with(&error);
             }
         }
         self.value.get()
@@ -123,7 +123,7 @@ impl<T: Serialize + DeserializeOwned> OnceShared<T> {
         let computed = self.compute(None, || Ok::<T, Infallible>(compute()));
         match computed {
             Ok(Ok(value)) => value,
-            Err(error) => self.base.controller().give_up(&error),
+            Err(error) => self.base.object().panic_with(&error),
         }
     }
 
@@ -204,17 +204,17 @@ impl<T: Serialize + DeserializeOwned> OnceShared<T> {
 
     /// This rank's number in the communicator.
     pub fn rank(&self) -> i32 {
-        self.base.controller().rank()
+        self.base.object().rank()
     }
 
     /// How many ranks the communicator has.
     pub fn size(&self) -> i32 {
-        self.base.controller().size()
+        self.base.object().size()
     }
 
     /// The rank on whose node it is.
     pub fn root(&self) -> i32 {
-        self.base.controller().master()
+        self.base.object().root()
     }
 
     /// Gives the memory back on all ranks. Collective, waits for all.
@@ -299,16 +299,16 @@ impl<T, C: IntraCommunicator> SyncBuilder<'_, OnceOf<T>, C> {
     /// For how many bytes there is room on the root's node, once the value is serialized; 64 KiB if not said. The same on all
     /// ranks.
     pub fn capacity(mut self, bytes: usize) -> Self {
-        self.object.capacity = bytes;
+        self.spec.capacity = bytes;
         self
     }
 }
 
 #[cfg(feature = "mpi")]
-impl<T: Serialize + DeserializeOwned> Object for OnceOf<T> {}
+impl<T: Serialize + DeserializeOwned> Spec for OnceOf<T> {}
 
 #[cfg(feature = "mpi")]
-impl<T: Serialize + DeserializeOwned> private::Object for OnceOf<T> {
+impl<T: Serialize + DeserializeOwned> private::Spec for OnceOf<T> {
     type Made = OnceShared<T>;
     const KIND: &'static str = "shared value";
 
@@ -336,15 +336,15 @@ impl<T: Serialize + DeserializeOwned> private::Object for OnceOf<T> {
         }
     }
 
-    fn make(self, controller: WindowController, annex: Annex) -> OnceShared<T> {
-        OnceShared::on(Base::new(controller, annex), self.capacity)
+    fn make(self, object: Object, annex: Annex) -> OnceShared<T> {
+        OnceShared::on(Base::new(object, annex), self.capacity)
     }
 }
 
 /// The value, if this rank has it; who computes it and who waits, where the root is on this node.
 impl<T: fmt::Debug> fmt::Debug for OnceShared<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut fields = f.debug_struct("OnceShared");
+        let mut fields = self.base.object().show(f, "OnceShared");
         fields
             .field("value", &self.value.get())
             .field("type", &format_args!("{}", type_name::<T>()));

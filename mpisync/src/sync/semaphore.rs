@@ -2,11 +2,9 @@
 
 use super::base::{Base, is_endless};
 #[cfg(feature = "mpi")]
-use super::builder::{Object, SyncBuilder, private};
+use super::builder::{Spec, SyncBuilder, private};
 #[cfg(feature = "mpi")]
 use crate::communicator::IntraCommunicator;
-#[cfg(feature = "mpi")]
-use crate::controller::WindowController;
 #[cfg(feature = "mpi")]
 use crate::error::CreateError;
 use crate::error::{FenceError, LockError};
@@ -14,6 +12,8 @@ use crate::error::{FenceError, LockError};
 use crate::memory::annex::Annex;
 use crate::memory::annex::Cargo;
 use crate::memory::words::waitlist::MOST_PERMITS;
+#[cfg(feature = "mpi")]
+use crate::object::Object;
 use crate::waitlist::Inheritance;
 use std::fmt;
 use std::mem;
@@ -150,7 +150,7 @@ impl Semaphore {
     #[track_caller]
     pub fn acquire_many(&self, count: u32) -> Permit<'_> {
         self.take(count, None)
-            .unwrap_or_else(|error| self.base.controller().give_up(&error))
+            .unwrap_or_else(|error| self.base.object().panic_with(&error))
     }
 
     /// Takes a permit if one is free and nobody waits. Not collective. Does not wait, but for a round trip where the root is on
@@ -179,7 +179,7 @@ impl Semaphore {
         }
         match self.base.try_acquire(count) {
             Ok(grant) => grant.map(|_| self.permit(count)),
-            Err(error) => self.base.controller().give_up(&error),
+            Err(error) => self.base.object().panic_with(&error),
         }
     }
 
@@ -299,23 +299,23 @@ impl Semaphore {
     pub fn available(&self) -> u32 {
         match self.base.free() {
             Ok(free) => free,
-            Err(error) => self.base.controller().give_up(&error),
+            Err(error) => self.base.object().panic_with(&error),
         }
     }
 
     /// This rank's number in the communicator.
     pub fn rank(&self) -> i32 {
-        self.base.controller().rank()
+        self.base.object().rank()
     }
 
     /// How many ranks the communicator has.
     pub fn size(&self) -> i32 {
-        self.base.controller().size()
+        self.base.object().size()
     }
 
     /// The rank on whose node it is.
     pub fn root(&self) -> i32 {
-        self.base.controller().master()
+        self.base.object().root()
     }
 
     /// How many permits there are at most, in use or not; none where it is unbounded.
@@ -385,16 +385,16 @@ impl Semaphore {
 impl<C: IntraCommunicator> SyncBuilder<'_, SemaphoreOf, C> {
     /// More permits can be [released](Semaphore::release) than there were; bounded if not said. The same on all ranks.
     pub fn unbounded(mut self) -> Self {
-        self.object.is_bounded = false;
+        self.spec.is_bounded = false;
         self
     }
 }
 
 #[cfg(feature = "mpi")]
-impl Object for SemaphoreOf {}
+impl Spec for SemaphoreOf {}
 
 #[cfg(feature = "mpi")]
-impl private::Object for SemaphoreOf {
+impl private::Spec for SemaphoreOf {
     type Made = Semaphore;
     const KIND: &'static str = "semaphore";
 
@@ -424,9 +424,9 @@ impl private::Object for SemaphoreOf {
         }
     }
 
-    fn make(self, controller: WindowController, annex: Annex) -> Semaphore {
+    fn make(self, object: Object, annex: Annex) -> Semaphore {
         Semaphore {
-            base: Base::new(controller, annex),
+            base: Base::new(object, annex),
             bound: self.is_bounded.then_some(self.permits),
         }
     }
@@ -436,7 +436,7 @@ impl private::Object for SemaphoreOf {
 /// of date.
 impl fmt::Debug for Semaphore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut fields = f.debug_struct("Semaphore");
+        let mut fields = self.base.object().show(f, "Semaphore");
         fields.field("bound", &self.bound);
         self.base.show(&mut fields);
         fields.finish_non_exhaustive()

@@ -1,16 +1,16 @@
 //! Ranks that do something one after the other, in the order of their numbers.
 
 #[cfg(feature = "mpi")]
-use super::builder::{Object, SyncBuilder, private};
+use super::builder::{Spec, SyncBuilder, private};
 #[cfg(feature = "mpi")]
 use crate::cluster::Word;
 #[cfg(feature = "mpi")]
 use crate::communicator::IntraCommunicator;
-use crate::controller::WindowController;
 #[cfg(feature = "mpi")]
 use crate::error::CreateError;
 use crate::error::{FenceError, LockError};
 use crate::memory::annex::Annex;
+use crate::object::Object;
 #[cfg(feature = "mpi")]
 use crate::rounds::RoundWord;
 use crate::rounds::turn::Turns;
@@ -37,7 +37,7 @@ use std::time::Duration;
 /// turn.each(|rank| println!("rank {rank} prints"));
 /// ```
 pub struct Turn {
-    controller: WindowController,
+    object: Object,
     turns: Turns,
     /// The number of this rank's next turn.
     next: Cell<u64>,
@@ -71,15 +71,15 @@ pub enum TurnError {
 impl Turn {
     /// A turn of this process alone. Needs no MPI, neither to run nor (without the feature `mpi`) to build.
     pub fn local() -> Self {
-        Self::on(WindowController::local_with(&Annex::Turn))
+        Self::on(Object::local("local".to_owned(), &Annex::Turn))
     }
 
-    fn on(controller: WindowController) -> Self {
+    fn on(object: Object) -> Self {
         Turn {
-            turns: Turns::new(controller.block()),
-            next: Cell::new(controller.rank() as u64),
+            turns: Turns::new(object.block()),
+            next: Cell::new(object.rank() as u64),
             has_turn: Cell::new(false),
-            controller,
+            object,
         }
     }
 
@@ -91,7 +91,7 @@ impl Turn {
     pub fn take(&mut self) -> TurnGuard<'_> {
         match self.wait(None) {
             Ok(()) => self.guard(),
-            Err(error) => self.controller.give_up(&error),
+            Err(error) => self.object.panic_with(&error),
         }
     }
 
@@ -101,12 +101,12 @@ impl Turn {
     /// If MPI is finalized.
     #[track_caller]
     pub fn try_take(&mut self) -> Option<TurnGuard<'_>> {
-        if let Err(error) = self.controller.check_usable() {
-            self.controller.give_up(&error);
+        if let Err(error) = self.object.check_usable() {
+            self.object.panic_with(&error);
         }
         self.pass_on_leaked();
         // The message that brings it may be here.
-        self.controller.block().domain().progress();
+        self.object.block().domain().progress();
         let is_mine = self.turns.over() >= self.next.get();
         is_mine.then(|| self.guard())
     }
@@ -134,7 +134,7 @@ impl Turn {
     }
 
     fn wait(&mut self, limit: Option<Duration>) -> Result<(), TurnError> {
-        self.controller.check_usable()?;
+        self.object.check_usable()?;
         self.pass_on_leaked();
         let deadline = limit.map_or(Deadline::Never, Deadline::after);
         let waited = self.turns.wait_for(self.next.get(), deadline);
@@ -166,7 +166,7 @@ impl Turn {
         self.next.set(self.next.get() + self.size() as u64);
         self.turns.pass_on(over, |_rank| {
             #[cfg(feature = "mpi")]
-            if let Some(tier) = self.controller.tier() {
+            if let Some(tier) = self.object.tier() {
                 let node = tier.hub.topology().node_of(_rank);
                 let word = Word::Round(RoundWord::Over { turns: over });
                 tier.hub.tell(node, tier.number, word);
@@ -176,12 +176,12 @@ impl Turn {
 
     /// This rank's number in the communicator.
     pub fn rank(&self) -> i32 {
-        self.controller.rank()
+        self.object.rank()
     }
 
     /// How many ranks the communicator has.
     pub fn size(&self) -> i32 {
-        self.controller.size()
+        self.object.size()
     }
 
     /// Gives the turn's memory back on all ranks. Collective, waits for all.
@@ -193,7 +193,7 @@ impl Turn {
     #[track_caller]
     pub fn close(mut self) -> Result<(), FenceError> {
         self.pass_on_leaked();
-        self.controller.meet_to_close()
+        self.object.close()
     }
 }
 
@@ -235,10 +235,10 @@ impl Turn {
 }
 
 #[cfg(feature = "mpi")]
-impl Object for TurnOf {}
+impl Spec for TurnOf {}
 
 #[cfg(feature = "mpi")]
-impl private::Object for TurnOf {
+impl private::Spec for TurnOf {
     type Made = Turn;
     const KIND: &'static str = "turn";
 
@@ -246,8 +246,8 @@ impl private::Object for TurnOf {
         Annex::Turn
     }
 
-    fn make(self, controller: WindowController, _: Annex) -> Turn {
-        Turn::on(controller)
+    fn make(self, object: Object, _: Annex) -> Turn {
+        Turn::on(object)
     }
 }
 
@@ -255,10 +255,8 @@ impl private::Object for TurnOf {
 impl fmt::Debug for Turn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let over = self.turns.over();
-        f.debug_struct("Turn")
-            .field("name", &self.controller.name())
-            .field("rank", &self.rank())
-            .field("size", &self.size())
+        self.object
+            .show(f, "Turn")
             .field("turn_of", &self.turns.rank_of(over))
             .field("round", &(over / self.size() as u64))
             .finish_non_exhaustive()

@@ -11,6 +11,7 @@ use crate::lock::cluster::standing::HANDOVERS;
 use crate::memory::annex::Annex;
 use crate::memory::cells::fingerprint;
 use crate::memory::mpi::{self, Creation, Terms};
+use crate::object::Object;
 use crate::place::CallSite;
 use crate::share::Post;
 use crate::transport::{Asked, Transport};
@@ -133,7 +134,7 @@ impl<C: IntraCommunicator> BatchBuilder<OnComm<'_, C>> {
             ..creation.terms("batch", &name)
         };
         let base = mpi::block(&creation, &terms, 0, |created| {
-            WindowController::join_with(created, root, name.clone(), HANDOVERS, &annex)
+            WindowController::new(Object::join(created, root, name.clone(), HANDOVERS, &annex))
         })?;
         let worker = Worker::split(&base, &self.on.layout, self.on.asked)?;
         let is_here = base.tier().is_none_or(|tier| tier.home == tier.hub.node());

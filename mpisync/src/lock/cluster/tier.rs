@@ -36,7 +36,7 @@ pub(crate) struct Tier {
 /// As a writer.
 impl Tier {
     /// Takes the lock for writing.
-    pub(crate) fn write(&self, lock: &NodeLock<Block>, deadline: Deadline) -> Result<(), Stop> {
+    pub(crate) fn write(&self, lock: NodeLock<&Block>, deadline: Deadline) -> Result<(), Stop> {
         if let Err(stop) = lock.take_turn(|| deadline) {
             // The writer before may have left the gates closed for this one.
             writer::tidy(&self.at(lock));
@@ -46,12 +46,12 @@ impl Tier {
     }
 
     /// Takes the lock for writing if that can be had within a few round trips.
-    pub(crate) fn try_write(&self, lock: &NodeLock<Block>) -> bool {
+    pub(crate) fn try_write(&self, lock: NodeLock<&Block>) -> bool {
         lock.try_turn() && self.enter(lock, Deadline::after(TRY)).is_ok()
     }
 
     /// From the node's turn to the cluster's, and in. Lets the node's turn go on an error.
-    fn enter(&self, lock: &NodeLock<Block>, deadline: Deadline) -> Result<(), Stop> {
+    fn enter(&self, lock: NodeLock<&Block>, deadline: Deadline) -> Result<(), Stop> {
         let site = self.at(lock);
         let stop = loop {
             match writer::advance(&site) {
@@ -74,10 +74,10 @@ impl Tier {
         Err(stop)
     }
 
-    fn await_turn(&self, lock: &NodeLock<Block>, deadline: Deadline) -> Result<Turn, Stop> {
+    fn await_turn(&self, lock: NodeLock<&Block>, deadline: Deadline) -> Result<Turn, Stop> {
         let station = lock.memory.station();
         wait(
-            &lock.memory,
+            lock.memory,
             station.arrival(),
             deadline,
             || station.take_granted(),
@@ -88,7 +88,7 @@ impl Tier {
     fn await_readers(&self, site: &Here<'_>, drain: Drain, deadline: Deadline) -> Result<(), Stop> {
         let lock = site.lock;
         wait(
-            &lock.memory,
+            lock.memory,
             lock.left(),
             deadline,
             || writer::have_drained(site, drain).then_some(()),
@@ -100,12 +100,12 @@ impl Tier {
     }
 
     /// Lets the lock go after writing; waits for nobody.
-    pub(crate) fn unlock_write(&self, lock: &NodeLock<Block>) {
+    pub(crate) fn unlock_write(&self, lock: NodeLock<&Block>) {
         writer::release(&self.at(lock));
     }
 
     /// Turns the write lock into a read lock; no other writer gets in between.
-    pub(crate) fn downgrade(&self, lock: &NodeLock<Block>) {
+    pub(crate) fn downgrade(&self, lock: NodeLock<&Block>) {
         let site = self.at(lock);
         writer::note_reader(&site);
         let slot = &lock.memory.my_words().slot;
@@ -115,7 +115,7 @@ impl Tier {
     }
 
     /// The node, for the protocol.
-    pub(crate) fn at<'a>(&'a self, lock: &'a NodeLock<Block>) -> Here<'a> {
+    pub(crate) fn at<'a>(&'a self, lock: NodeLock<&'a Block>) -> Here<'a> {
         Here {
             tier: self,
             station: lock.memory.station(),
@@ -127,12 +127,12 @@ impl Tier {
 /// About ranks that died.
 impl Tier {
     /// Takes readers of this node that died for readers that left.
-    pub(crate) fn clear_dead_readers(&self, lock: &NodeLock<Block>) {
+    pub(crate) fn clear_dead_readers(&self, lock: NodeLock<&Block>) {
         (0..lock.memory.seats_of_ranks()).for_each(|seat| lock.clear_dead_reader(seat));
     }
 
     /// The rank of this node that died as a writer, if one did.
-    pub(crate) fn dead_writer(&self, lock: &NodeLock<Block>) -> Option<u32> {
+    pub(crate) fn dead_writer(&self, lock: NodeLock<&Block>) -> Option<u32> {
         match lock.inspect_owner() {
             Err(Stop::Died(seat)) => self.hub.topology().here().get(seat).copied(),
             _ => None,
@@ -141,7 +141,7 @@ impl Tier {
 
     /// Forgets writers of this node that died while they waited, or before they took up the turn for which the gates stay
     /// closed.
-    pub(crate) fn forget_dead_writers(&self, lock: &NodeLock<Block>) {
+    pub(crate) fn forget_dead_writers(&self, lock: NodeLock<&Block>) {
         let site = self.at(lock);
         let somebody_waits = lock.waiting_writers() > 0;
         if somebody_waits {
@@ -212,7 +212,7 @@ impl Tier {
 /// This node: its words in shared memory, and messages to the others.
 pub(crate) struct Here<'a> {
     tier: &'a Tier,
-    lock: &'a NodeLock<Block>,
+    lock: NodeLock<&'a Block>,
     station: &'a Station,
 }
 

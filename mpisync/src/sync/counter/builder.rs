@@ -2,10 +2,10 @@
 
 use super::{Counter, Integer};
 use crate::communicator::IntraCommunicator;
-use crate::controller::WindowController;
 use crate::error::CreateError;
 use crate::memory::annex::Annex;
-use crate::sync::builder::{Object, SyncBuilder, private};
+use crate::object::Object;
+use crate::sync::builder::{Spec, SyncBuilder, private};
 use std::any::type_name;
 
 /// A counter to be made.
@@ -46,20 +46,20 @@ impl<T: Integer> Counter<T> {
 impl<T: Integer, C: IntraCommunicator> SyncBuilder<'_, CounterOf<T>, C> {
     /// The first number; 0 if not said. The same on all ranks.
     pub fn start(mut self, start: T) -> Self {
-        self.object.start = start;
+        self.spec.start = start;
         self
     }
 
     /// What it counts up by, which may be negative, but not 0; 1 if not said. The same on all ranks.
     pub fn step(mut self, step: T) -> Self {
-        self.object.step = step;
+        self.spec.step = step;
         self
     }
 }
 
-impl<T: Integer> Object for CounterOf<T> {}
+impl<T: Integer> Spec for CounterOf<T> {}
 
-impl<T: Integer> private::Object for CounterOf<T> {
+impl<T: Integer> private::Spec for CounterOf<T> {
     type Made = Counter<T>;
     const KIND: &'static str = "counter";
 
@@ -75,7 +75,7 @@ impl<T: Integer> private::Object for CounterOf<T> {
         (self.step == T::ZERO).then_some(CreateError::ZeroStep)
     }
 
-    fn make(self, base: WindowController, _: Annex) -> Counter<T> {
-        Counter::on(base, self.start, self.step)
+    fn make(self, object: Object, _: Annex) -> Counter<T> {
+        Counter::on(object, self.start, self.step)
     }
 }

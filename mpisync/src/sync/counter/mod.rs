@@ -6,8 +6,9 @@ mod integer;
 mod iter;
 mod range;
 
-use crate::controller::WindowController;
 use crate::error::{CreateError, FenceError, LockError};
+use crate::memory::annex::Annex;
+use crate::object::Object;
 #[cfg(feature = "mpi")]
 pub use builder::CounterOf;
 pub use integer::Integer;
@@ -42,7 +43,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// ```
 pub struct Counter<T: Integer = i64> {
     /// Beside whose words the number is.
-    base: WindowController,
+    object: Object,
     start: T,
     step: T,
     range: Range,
@@ -86,12 +87,12 @@ impl<T: Integer> Counter<T> {
     #[track_caller]
     pub fn local_from(start: T, step: T) -> Self {
         assert!(step != T::ZERO, "{}", CreateError::ZeroStep);
-        Self::on(WindowController::local(), start, step)
+        Self::on(Object::local("local".to_owned(), &Annex::None), start, step)
     }
 
-    fn on(base: WindowController, start: T, step: T) -> Self {
+    fn on(object: Object, start: T, step: T) -> Self {
         Counter {
-            base,
+            object,
             start,
             step,
             range: Range::new(start, step),
@@ -108,7 +109,7 @@ impl<T: Integer> Counter<T> {
     #[track_caller]
     pub fn next(&self) -> T {
         let next = self.try_next();
-        next.unwrap_or_else(|error| self.base.give_up(&error))
+        next.unwrap_or_else(|error| self.object.panic_with(&error))
     }
 
     /// [`next`](Self::next) that tells of the end of the type, or of MPI, by an error. Not collective.
@@ -126,7 +127,7 @@ impl<T: Integer> Counter<T> {
     #[inline]
     pub fn try_next(&self) -> Result<T, CounterError> {
         if let (Some(step), Some(word)) = (self.small_step, self.word_here()) {
-            self.base.check_usable()?;
+            self.object.check_usable()?;
             let next = self.range.next(word, step);
             return next.map_or_else(|| self.used_up(), |next| Ok(self.number(next)));
         }
@@ -142,7 +143,7 @@ impl<T: Integer> Counter<T> {
     #[track_caller]
     pub fn add(&self, amount: T) -> T {
         let before = self.try_add(amount);
-        before.unwrap_or_else(|error| self.base.give_up(&error))
+        before.unwrap_or_else(|error| self.object.panic_with(&error))
     }
 
     /// [`add`](Self::add) that tells of the end of the type, or of MPI, by an error. Not collective.
@@ -179,7 +180,7 @@ impl<T: Integer> Counter<T> {
     #[track_caller]
     pub fn reserve(&self, count: u64) -> Reserved<T> {
         let reserved = self.try_reserve(count);
-        reserved.unwrap_or_else(|error| self.base.give_up(&error))
+        reserved.unwrap_or_else(|error| self.object.panic_with(&error))
     }
 
     /// [`reserve`](Self::reserve) that tells of the end of the type, or of MPI, by an error. Not collective.
@@ -212,17 +213,17 @@ impl<T: Integer> Counter<T> {
 
     /// This rank's number in the communicator.
     pub fn rank(&self) -> i32 {
-        self.base.rank()
+        self.object.rank()
     }
 
     /// How many ranks the communicator has.
     pub fn size(&self) -> i32 {
-        self.base.size()
+        self.object.size()
     }
 
     /// The rank on whose node the number is.
     pub fn root(&self) -> i32 {
-        self.base.master()
+        self.object.root()
     }
 
     /// What it counts up by.
@@ -238,7 +239,7 @@ impl<T: Integer> Counter<T> {
     /// Those of [`WindowController::close`].
     #[track_caller]
     pub fn close(self) -> Result<(), FenceError> {
-        self.base.meet_to_close()
+        self.object.close()
     }
 
     /// Up to `count` numbers before `end`.
@@ -259,7 +260,7 @@ impl<T: Integer> Counter<T> {
     fn reserve_some(&self, take: Take) -> Reserved<T> {
         match self.take(take) {
             Ok(Taken { first, count }) => Reserved::new(self.number(first), self.step, count),
-            Err(error) => self.base.give_up(&error),
+            Err(error) => self.object.panic_with(&error),
         }
     }
 
@@ -270,7 +271,7 @@ impl<T: Integer> Counter<T> {
 
     #[inline]
     fn take(&self, take: Take) -> Result<Taken, CounterError> {
-        self.base.check_usable()?;
+        self.object.check_usable()?;
         let taken = match self.word_here() {
             Some(word) => take.from(word),
             None => self.take_at_home(take),
@@ -280,8 +281,8 @@ impl<T: Integer> Counter<T> {
 
     #[cfg(feature = "mpi")]
     fn take_at_home(&self, take: Take) -> Option<Taken> {
-        let tier = self.base.tier().expect("there are other nodes");
-        tier.count_at_home(self.base.block(), take)
+        let tier = self.object.tier().expect("there are other nodes");
+        tier.count_at_home(self.object.block(), take)
     }
 
     #[cfg(not(feature = "mpi"))]
@@ -308,12 +309,12 @@ impl<T: Integer> Counter<T> {
     #[inline]
     fn word_here(&self) -> Option<&AtomicU64> {
         #[cfg(feature = "mpi")]
-        if let Some(tier) = self.base.tier()
+        if let Some(tier) = self.object.tier()
             && tier.home != tier.hub.node()
         {
             return None;
         }
-        Some(&self.base.block().shelf()[0])
+        Some(&self.object.block().shelf()[0])
     }
 }
 
@@ -330,19 +331,17 @@ impl<'a, T: Integer> IntoIterator for &'a Counter<T> {
 /// What it counts; where the number is on another node, not its value.
 impl<T: Integer> fmt::Debug for Counter<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let is_here = self.base.nodes() == 1;
+        let is_here = self.object.nodes() == 1;
         let value = is_here.then(|| {
-            let distance = self.base.block().shelf()[0].load(Ordering::Relaxed);
+            let distance = self.object.block().shelf()[0].load(Ordering::Relaxed);
             self.number(distance as i64)
         });
-        f.debug_struct("Counter")
-            .field("name", &self.base.name())
+        self.object
+            .show(f, "Counter")
+            .field("root", &self.root())
             .field("value", &value)
             .field("start", &self.start)
             .field("step", &self.step)
-            .field("root", &self.root())
-            .field("rank", &self.rank())
-            .field("size", &self.size())
             .finish()
     }
 }

@@ -1,0 +1,222 @@
+//! What every shared object has on a rank: its memory, its name, its root, and its side of the network.
+
+use crate::agree::{self, Stand, Step};
+use crate::error::{FenceError, LockError};
+#[cfg(feature = "mpi")]
+use crate::lock::cluster::tier::Tier;
+use crate::memory::annex::Annex;
+use crate::memory::block::Block;
+use crate::memory::domain::Domain;
+#[cfg(feature = "mpi")]
+use crate::memory::mpi::Created;
+use crate::memory::mpi_has_ended;
+use crate::memory::topology::Topology;
+use crate::place::Place;
+use crate::share::Call;
+use crate::transport::Transport;
+use crate::wait::Stop;
+use std::fmt;
+use std::marker::PhantomData;
+use std::panic::Location;
+use std::time::Duration;
+
+/// A shared object, as one rank sees it. Dropping it is local.
+pub struct Object {
+    block: Block,
+    /// Where the communicator spans nodes.
+    #[cfg(feature = "mpi")]
+    tier: Option<Tier>,
+    name: String,
+    root: i32,
+    /// Whether it is of no use any more when MPI ends.
+    needs_mpi: bool,
+    thread: PhantomData<*const StaysOnItsThread>,
+}
+
+/// Why objects, and with them their guards, are neither `Send` nor `Sync`: a rank's words in an object are those of one
+/// thread, and MPI may be called only from some threads.
+struct StaysOnItsThread;
+
+impl Object {
+    /// One of this process alone, with an annex.
+    pub(crate) fn local(name: String, annex: &Annex) -> Self {
+        let length = annex.length(&Topology::one_node(0, 1));
+        let domain = Domain::local(length);
+        let segment = domain.segment();
+        let own = segment.shape().block_length();
+        let room = segment.allocate(own + length);
+        let extent = room.expect("the first chunk has room for one block");
+        let start = extent.offset as usize + own;
+        annex.prepare(domain.topology(), &segment.chunk(extent.chunk), start);
+        let block = Block::new(domain, extent, None);
+        Self::new(block, 0, name)
+    }
+
+    fn new(block: Block, root: i32, name: String) -> Self {
+        Object {
+            needs_mpi: block.domain().needs_mpi(),
+            block,
+            #[cfg(feature = "mpi")]
+            tier: None,
+            name,
+            root,
+            thread: PhantomData,
+        }
+    }
+
+    /// Takes part in an object that the ranks have just made.
+    #[cfg(feature = "mpi")]
+    pub(crate) fn join(
+        created: Created,
+        root: i32,
+        name: String,
+        handovers: u32,
+        annex: &Annex,
+    ) -> Self {
+        let hub = created.block.domain().hub().cloned();
+        let mut object = Self::new(created.block, root, name);
+        if let (Some(far), Some(hub)) = (created.far, hub) {
+            let home = hub.topology().node_of(root as u32);
+            let tier = hub.join(
+                far.number,
+                home,
+                handovers,
+                far.agent,
+                created.memory,
+                annex,
+            );
+            object.tier = Some(tier);
+        }
+        object
+    }
+
+    #[inline]
+    pub(crate) fn block(&self) -> &Block {
+        &self.block
+    }
+
+    /// Its side of the cluster, where the communicator spans nodes.
+    #[cfg(feature = "mpi")]
+    #[inline]
+    pub(crate) fn tier(&self) -> Option<&Tier> {
+        self.tier.as_ref()
+    }
+
+    /// This rank's number in the communicator.
+    pub(crate) fn rank(&self) -> i32 {
+        self.block.domain().topology().rank() as i32
+    }
+
+    /// How many ranks the communicator has.
+    pub(crate) fn size(&self) -> i32 {
+        self.block.domain().topology().size() as i32
+    }
+
+    /// How many nodes the ranks run on.
+    pub(crate) fn nodes(&self) -> i32 {
+        self.block.domain().topology().nodes() as i32
+    }
+
+    /// How the ranks reach each other.
+    pub(crate) fn transport(&self) -> Transport {
+        self.block.domain().transport()
+    }
+
+    /// The rank on whose node it lives.
+    pub(crate) fn root(&self) -> i32 {
+        self.root
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    #[inline]
+    pub(crate) fn check_usable(&self) -> Result<(), LockError> {
+        if self.needs_mpi && mpi_has_ended() {
+            return Err(LockError::Finalized);
+        }
+        Ok(())
+    }
+
+    /// Panics with an error in a call that does not return one.
+    #[cold]
+    #[track_caller]
+    pub(crate) fn panic_with(&self, error: &dyn std::error::Error) -> ! {
+        panic!(
+            "{:?} on rank {}: {error} (the forms with a timeout return this as an error)",
+            self.name,
+            self.rank()
+        )
+    }
+
+    /// The error for a wait on this node, or on another one, that has stopped.
+    #[cold]
+    pub(crate) fn lock_error(&self, stop: Stop, limit: Option<Duration>) -> LockError {
+        match stop {
+            Stop::Timeout => LockError::Timeout {
+                waited: limit.unwrap_or(Duration::MAX),
+            },
+            Stop::Died(seat) => LockError::HolderDied {
+                rank: self.block.domain().topology().here()[seat] as i32,
+            },
+            Stop::RankDied(rank) => LockError::HolderDied { rank: rank as i32 },
+        }
+    }
+
+    /// Meets all ranks before they give the object's memory back. Collective; for an object on which the ranks make no fenced
+    /// calls.
+    #[track_caller]
+    pub(crate) fn close(&self) -> Result<(), FenceError> {
+        self.close_after(Call(0))
+    }
+
+    /// [`close`](Self::close) where this rank has made fenced calls up to `last`.
+    #[track_caller]
+    pub(crate) fn close_after(&self, last: Call) -> Result<(), FenceError> {
+        self.check_usable()?;
+        let domain = self.block.domain();
+        let stand = Stand {
+            step: Step::Enter,
+            depth: domain.depth(),
+            name: "close",
+            place: &Place::from(Location::caller()),
+            anywhere: false,
+            calls: last.within(domain.epoch()).0,
+            outcome: agree::Outcome::Fine,
+            said: agree::NOTHING,
+        };
+        agree::meet(&self.block, &stand).map(drop)
+    }
+
+    /// Begins what a `Debug` of the object shows.
+    pub(crate) fn show<'a, 'b>(
+        &self,
+        f: &'a mut fmt::Formatter<'b>,
+        what: &str,
+    ) -> fmt::DebugStruct<'a, 'b> {
+        let mut fields = f.debug_struct(what);
+        fields
+            .field("name", &self.name)
+            .field("rank", &self.rank())
+            .field("size", &self.size());
+        fields
+    }
+}
+
+#[cfg(feature = "mpi")]
+impl Drop for Object {
+    fn drop(&mut self) {
+        if let Some(tier) = &self.tier {
+            tier.hub.leave(tier.number);
+        }
+    }
+}
+
+impl fmt::Debug for Object {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.show(f, "Object")
+            .field("root", &self.root)
+            .finish_non_exhaustive()
+    }
+}
