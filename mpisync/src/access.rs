@@ -8,9 +8,60 @@ use crate::share::Failure;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fmt::{self, Display};
-use std::mem;
 use std::panic::Location;
 use std::time::Duration;
+
+impl WindowController {
+    /// Lets the master write, and the others wait for what it shares. Collective; only the master waits here, for
+    /// the write lock. All ranks have to make the same calls, each at the same place of the source; see [`On::named`] for a
+    /// call that they make at different ones.
+    ///
+    /// ```
+    /// use mpisync::prelude::*;
+    ///
+    /// let mut ctrl = WindowController::local();
+    /// let header: u32 = match ctrl.single_write() {
+    ///     Access::Writer(fence) => fence.share(42),
+    ///     Access::Excluded(fence) => fence.collect(),
+    /// }?;
+    /// assert_eq!(header, 42);
+    /// # Ok::<(), FenceError>(())
+    /// ```
+    ///
+    /// # Panics
+    /// Where [`single_write_timeout`](Self::single_write_timeout) would return an error.
+    #[track_caller]
+    pub fn single_write(&mut self) -> Access<'_> {
+        self.recover_leaked();
+        let site = CallSite::new("", Location::caller());
+        let access = Access::enter(self, self.master(), None, site);
+        access.unwrap_or_else(|error| self.panic_with(&error))
+    }
+
+    /// [`single_write`](Self::single_write) whose writer waits for the lock for `limit` at most. If it does not get
+    /// it, the other ranks are told.
+    ///
+    /// # Errors
+    /// [`FenceError::Lock`] on the writer; [`FenceError::WriterMismatch`] on a rank that takes itself for the writer
+    /// when another one does too; [`FenceError::Diverged`] on a rank that has written in a call while another rank of its
+    /// node was in another one.
+    #[track_caller]
+    pub fn single_write_timeout(&mut self, limit: Duration) -> Result<Access<'_>, FenceError> {
+        self.recover_leaked();
+        let site = CallSite::new("", Location::caller());
+        Access::enter(self, self.master(), Some(limit), site)
+    }
+
+    /// Names another writer than the master for one call: `ctrl.on(2)?.single_write()`. All ranks have to name the
+    /// same.
+    ///
+    /// # Errors
+    /// [`FenceError::NoSuchRank`].
+    pub fn on(&mut self, rank: i32) -> Result<On<'_>, FenceError> {
+        self.recover_leaked();
+        On::new(self, rank)
+    }
+}
 
 /// Which part this rank has in a call in which one rank writes.
 ///
@@ -49,18 +100,13 @@ impl<'a> Access<'a> {
             post.fail(Failure::Failed(&error.to_string()));
             return Err(error);
         }
-        match controller.enter_write(limit) {
-            Ok(guard) => {
-                // The fence lets the lock go from here on.
-                mem::forget(guard);
-            }
-            Err(error) => {
-                post.fail(Failure::Failed(&error.to_string()));
-                return Err(error.into());
-            }
+        // The fence lets the lock go.
+        if let Err(error) = controller.lock().enter_write(limit) {
+            post.fail(Failure::Failed(&error.to_string()));
+            return Err(error.into());
         }
         if let Err(error) = post.claim() {
-            controller.leave_write();
+            controller.lock().leave_write();
             // A rank that takes this one for the writer learns for whom this one leaves it to write.
             let other = match error {
                 FenceError::WriterMismatch { rank, .. } | FenceError::Diverged { rank, .. } => rank,

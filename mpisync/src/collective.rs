@@ -3,10 +3,10 @@
 use crate::agree::{self, Meeting, Outcome, Said, Stand, Step};
 use crate::controller::WindowController;
 use crate::error::FenceError;
-use crate::fence::{panic_message, text_of};
 use crate::memory::domain::Domain;
 use crate::memory::mpi_has_ended;
 use crate::place::{CallSite, Place};
+use crate::share::{panic_message, text_of};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fmt::{self, Display};

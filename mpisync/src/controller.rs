@@ -1,23 +1,20 @@
 //! The controller: one lock that the ranks of a communicator share, and what they decide together under it.
 
-use crate::access::{Access, On};
 use crate::error::{FenceError, LockError};
 use crate::guard::{ReadGuard, WriteGuard};
 #[cfg(feature = "mpi")]
 use crate::lock::cluster::tier::Tier;
-use crate::lock::node::NodeLock;
+use crate::lock::state::LockState;
 use crate::memory::annex::Annex;
 use crate::memory::block::Block;
 use crate::object::Object;
 use crate::place::CallSite;
 use crate::share::{Call, Failure, Far, Post};
 use crate::transport::Transport;
-use crate::wait::{Deadline, Stop};
 use std::cell::Cell;
 use std::fmt;
 #[cfg(not(feature = "mpi"))]
 use std::marker::PhantomData;
-use std::panic::Location;
 use std::time::Duration;
 
 /// One reader-writer lock that all ranks of a communicator share, for something else that they share: a file, a
@@ -41,18 +38,12 @@ use std::time::Duration;
 /// }
 /// ```
 pub struct WindowController {
-    object: Object,
-    /// Guards alive on this rank: [`ONE_READ`] for each that reads, [`ONE_WRITE`] for each that writes (one, and those
-    /// that were borrowed from it).
-    held: Cell<u64>,
+    lock: LockState,
     /// The number of the last fenced call that this rank has begun.
     last_call: Cell<u64>,
     /// That call, while it has a fence.
     open_call: Cell<Option<OpenCall>>,
 }
-
-const ONE_READ: u64 = 1;
-const ONE_WRITE: u64 = 1 << 32;
 
 /// A fenced call that has begun on this rank and not ended.
 #[derive(Clone, Copy)]
@@ -70,8 +61,7 @@ impl WindowController {
 
     pub(crate) fn new(object: Object) -> Self {
         WindowController {
-            object,
-            held: Cell::new(0),
+            lock: LockState::new(object),
             last_call: Cell::new(0),
             open_call: Cell::new(None),
         }
@@ -79,27 +69,27 @@ impl WindowController {
 
     /// This rank's number in the communicator.
     pub fn rank(&self) -> i32 {
-        self.object.rank()
+        self.object().rank()
     }
 
     /// How many ranks the communicator has.
     pub fn size(&self) -> i32 {
-        self.object.size()
+        self.object().size()
     }
 
     /// How many nodes the ranks run on.
     pub fn nodes(&self) -> i32 {
-        self.object.nodes()
+        self.object().nodes()
     }
 
     /// How the ranks reach each other.
     pub fn transport(&self) -> Transport {
-        self.object.transport()
+        self.object().transport()
     }
 
     /// The rank that writes in [`single_write`](Self::single_write).
     pub fn master(&self) -> i32 {
-        self.object.root()
+        self.object().root()
     }
 
     /// Whether this rank is the master.
@@ -109,7 +99,7 @@ impl WindowController {
 
     /// The name it was given; of use in messages only.
     pub fn name(&self) -> &str {
-        self.object.name()
+        self.object().name()
     }
 
     /// Gives the controller's memory back on all ranks. Collective, waits for all.
@@ -128,7 +118,7 @@ impl WindowController {
     pub(crate) fn meet_to_close(&self) -> Result<(), FenceError> {
         self.check_usable()?;
         self.recover_leaked();
-        self.object.close_after(Call(self.last_call.get()))
+        self.object().close_after(Call(self.last_call.get()))
     }
 
     /// Takes the read lock; waits while another rank writes or waits to write. Not collective. A few nanoseconds, and
@@ -139,8 +129,7 @@ impl WindowController {
     #[inline]
     #[track_caller]
     pub fn read(&self) -> ReadGuard<'_> {
-        self.enter_read(None)
-            .unwrap_or_else(|error| self.panic_with(&error))
+        ReadGuard::enter(&self.lock, None).unwrap_or_else(|error| self.panic_with(&error))
     }
 
     /// Takes the read lock if nobody writes or waits to write. Not collective, does not wait.
@@ -149,12 +138,7 @@ impl WindowController {
     /// If MPI is finalized.
     #[track_caller]
     pub fn try_read(&self) -> Option<ReadGuard<'_>> {
-        self.check_usable()
-            .unwrap_or_else(|error| self.panic_with(&error));
-        if !self.holds_any() && !self.lock().try_read() {
-            return None;
-        }
-        Some(self.count_read())
+        ReadGuard::try_enter(&self.lock).unwrap_or_else(|error| self.panic_with(&error))
     }
 
     /// Takes the read lock; waits for `limit` at most. Not collective. With [`Duration::MAX`] it waits for ever, and
@@ -163,7 +147,7 @@ impl WindowController {
     /// # Errors
     /// [`LockError::Timeout`], [`LockError::HolderDied`], [`LockError::Finalized`].
     pub fn read_timeout(&self, limit: Duration) -> Result<ReadGuard<'_>, LockError> {
-        self.enter_read(Some(limit))
+        ReadGuard::enter(&self.lock, Some(limit))
     }
 
     /// Runs `read` under the read lock, and returns its value. Not collective; waits as [`read`](Self::read) does.
@@ -192,8 +176,8 @@ impl WindowController {
     #[inline]
     #[track_caller]
     pub fn write(&mut self) -> WriteGuard<'_> {
-        self.enter_write(None)
-            .unwrap_or_else(|error| self.panic_with(&error))
+        self.recover_leaked();
+        WriteGuard::enter(&self.lock, None).unwrap_or_else(|error| self.panic_with(&error))
     }
 
     /// Takes the write lock if no other rank holds or wants the lock. Not collective, does not wait.
@@ -202,7 +186,8 @@ impl WindowController {
     /// If MPI is finalized.
     #[track_caller]
     pub fn try_write(&mut self) -> Option<WriteGuard<'_>> {
-        self.try_enter_write()
+        self.recover_leaked();
+        WriteGuard::try_enter(&self.lock).unwrap_or_else(|error| self.panic_with(&error))
     }
 
     /// Takes the write lock; waits for `limit` at most. Not collective. With [`Duration::MAX`] it waits for ever, and
@@ -211,7 +196,8 @@ impl WindowController {
     /// # Errors
     /// [`LockError::Timeout`], [`LockError::HolderDied`], [`LockError::Finalized`].
     pub fn write_timeout(&mut self, limit: Duration) -> Result<WriteGuard<'_>, LockError> {
-        self.enter_write(Some(limit))
+        self.recover_leaked();
+        WriteGuard::enter(&self.lock, Some(limit))
     }
 
     /// Runs `write` under the write lock, and returns its value. Not collective; waits as [`write`](Self::write) does.
@@ -233,230 +219,42 @@ impl WindowController {
         write(&mut guard)
     }
 
-    /// Lets the master write, and the others wait for what it shares. Collective; only the master waits here, for
-    /// the write lock. All ranks have to make the same calls, each at the same place of the source; see [`On::named`] for a
-    /// call that they make at different ones.
-    ///
-    /// ```
-    /// use mpisync::prelude::*;
-    ///
-    /// let mut ctrl = WindowController::local();
-    /// let header: u32 = match ctrl.single_write() {
-    ///     Access::Writer(fence) => fence.share(42),
-    ///     Access::Excluded(fence) => fence.collect(),
-    /// }?;
-    /// assert_eq!(header, 42);
-    /// # Ok::<(), FenceError>(())
-    /// ```
-    ///
-    /// # Panics
-    /// Where [`single_write_timeout`](Self::single_write_timeout) would return an error.
-    #[track_caller]
-    pub fn single_write(&mut self) -> Access<'_> {
-        self.recover_leaked();
-        let site = CallSite::new("", Location::caller());
-        let access = Access::enter(self, self.master(), None, site);
-        access.unwrap_or_else(|error| self.panic_with(&error))
+    pub(crate) fn lock(&self) -> &LockState {
+        &self.lock
     }
 
-    /// [`single_write`](Self::single_write) whose writer waits for the lock for `limit` at most. If it does not get
-    /// it, the other ranks are told.
-    ///
-    /// # Errors
-    /// [`FenceError::Lock`] on the writer; [`FenceError::WriterMismatch`] on a rank that takes itself for the writer
-    /// when another one does too; [`FenceError::Diverged`] on a rank that has written in a call while another rank of its
-    /// node was in another one.
-    #[track_caller]
-    pub fn single_write_timeout(&mut self, limit: Duration) -> Result<Access<'_>, FenceError> {
-        self.recover_leaked();
-        let site = CallSite::new("", Location::caller());
-        Access::enter(self, self.master(), Some(limit), site)
-    }
-
-    /// Names another writer than the master for one call: `ctrl.on(2)?.single_write()`. All ranks have to name the
-    /// same.
-    ///
-    /// # Errors
-    /// [`FenceError::NoSuchRank`].
-    pub fn on(&mut self, rank: i32) -> Result<On<'_>, FenceError> {
-        self.recover_leaked();
-        On::new(self, rank)
+    fn object(&self) -> &Object {
+        self.lock.object()
     }
 
     pub(crate) fn block(&self) -> &Block {
-        self.object.block()
-    }
-
-    /// The lock of this node.
-    #[inline]
-    fn lock(&self) -> NodeLock<&Block> {
-        NodeLock {
-            memory: self.object.block(),
-        }
+        self.object().block()
     }
 
     #[inline]
     pub(crate) fn check_usable(&self) -> Result<(), LockError> {
-        self.object.check_usable()
+        self.object().check_usable()
     }
 
     #[cold]
     #[track_caller]
     pub(crate) fn panic_with(&self, error: &dyn std::error::Error) -> ! {
-        self.object.panic_with(error)
-    }
-
-    #[inline]
-    fn holds_any(&self) -> bool {
-        self.held.get() != 0
-    }
-
-    /// Whether this rank has a write guard.
-    #[inline]
-    pub(crate) fn writes(&self) -> bool {
-        self.held.get() >= ONE_WRITE
+        self.object().panic_with(error)
     }
 
     /// Ends what was leaked (`mem::forget`): a fenced call, and guards.
     ///
     /// Callers know that no fence and no guard is alive: each borrows the controller, and they have it mutably or own it.
     #[inline]
-    fn recover_leaked(&self) {
+    pub(crate) fn recover_leaked(&self) {
         self.end_leaked_call();
-        self.forget_leaked_guards();
-    }
-
-    /// Releases the lock if guards that were leaked (`mem::forget`) still hold it.
-    ///
-    /// Callers know that no guard is alive: each borrows the controller, and they have it mutably or own it.
-    #[inline]
-    pub(crate) fn forget_leaked_guards(&self) {
-        if self.holds_any() {
-            self.release_leaked();
-        }
-    }
-
-    #[cold]
-    fn release_leaked(&self) {
-        let wrote = self.writes();
-        self.held.set(0);
-        if wrote {
-            self.unlock_write();
-        } else {
-            self.lock().unlock_read();
-        }
-    }
-
-    pub(crate) fn holds_one_read(&self) -> bool {
-        self.held.get() == ONE_READ
-    }
-
-    #[inline]
-    fn enter_read(&self, limit: Option<Duration>) -> Result<ReadGuard<'_>, LockError> {
-        self.check_usable()?;
-        if !self.holds_any() {
-            self.lock()
-                .read(|| deadline(limit))
-                .map_err(|stop| self.object.lock_error(stop, limit))?;
-        }
-        Ok(self.count_read())
-    }
-
-    #[inline]
-    fn count_read(&self) -> ReadGuard<'_> {
-        let held = self.held.get() + ONE_READ;
-        if held as u32 == 0 {
-            too_many_guards();
-        }
-        self.held.set(held);
-        ReadGuard::new(self)
-    }
-
-    #[inline]
-    pub(crate) fn leave_read(&self) {
-        self.held.set(self.held.get() - ONE_READ);
-        if !self.holds_any() {
-            self.lock().unlock_read();
-        }
-    }
-
-    /// Takes the write lock. Callers know that no guard is alive.
-    #[inline]
-    pub(crate) fn enter_write(&self, limit: Option<Duration>) -> Result<WriteGuard<'_>, LockError> {
-        self.check_usable()?;
-        self.recover_leaked();
-        self.lock_write(limit)
-            .map_err(|stop| self.object.lock_error(stop, limit))?;
-        Ok(self.enter_write_again())
-    }
-
-    /// Takes the write lock if it is free. Callers know that no guard is alive.
-    #[track_caller]
-    pub(crate) fn try_enter_write(&self) -> Option<WriteGuard<'_>> {
-        self.check_usable()
-            .unwrap_or_else(|error| self.panic_with(&error));
-        self.recover_leaked();
-        self.try_lock_write().then(|| self.enter_write_again())
-    }
-
-    #[inline]
-    pub(crate) fn enter_write_again(&self) -> WriteGuard<'_> {
-        let held = self.held.get().checked_add(ONE_WRITE);
-        self.held.set(held.unwrap_or_else(|| too_many_guards()));
-        WriteGuard::new(self)
-    }
-
-    #[inline]
-    pub(crate) fn leave_write(&self) {
-        self.held.set(self.held.get() - ONE_WRITE);
-        if !self.holds_any() {
-            self.unlock_write();
-        } else if !self.writes() {
-            // It goes on as a reader: after a downgrade, or where a write guard that came from an upgrade goes before
-            // a read guard that was taken beside it.
-            self.downgrade();
-        }
-    }
-
-    #[inline]
-    fn lock_write(&self, limit: Option<Duration>) -> Result<(), Stop> {
-        #[cfg(feature = "mpi")]
-        if let Some(tier) = self.tier() {
-            return tier.write(self.lock(), deadline(limit));
-        }
-        self.lock().write(|| deadline(limit))
-    }
-
-    #[inline]
-    fn try_lock_write(&self) -> bool {
-        #[cfg(feature = "mpi")]
-        if let Some(tier) = self.tier() {
-            return tier.try_write(self.lock());
-        }
-        self.lock().try_write()
-    }
-
-    #[inline]
-    fn unlock_write(&self) {
-        #[cfg(feature = "mpi")]
-        if let Some(tier) = self.tier() {
-            return tier.unlock_write(self.lock());
-        }
-        self.lock().unlock_write();
-    }
-
-    fn downgrade(&self) {
-        #[cfg(feature = "mpi")]
-        if let Some(tier) = self.tier() {
-            return tier.downgrade(self.lock());
-        }
-        self.lock().downgrade();
+        self.lock.forget_leaked_guards();
     }
 
     /// Its side of the cluster, where the communicator spans nodes.
     #[cfg(feature = "mpi")]
     pub(crate) fn tier(&self) -> Option<&Tier> {
-        self.object.tier()
+        self.object().tier()
     }
 
     /// The way of a call's value to other nodes.
@@ -465,12 +263,6 @@ impl WindowController {
         return Far(self.tier());
         #[cfg(not(feature = "mpi"))]
         return Far(PhantomData);
-    }
-
-    pub(crate) fn leave_write_for_read(&self) -> ReadGuard<'_> {
-        let reading = self.count_read();
-        self.leave_write();
-        reading
     }
 
     /// The number of the last fenced call.
@@ -524,8 +316,8 @@ impl WindowController {
         if writer != self.rank() {
             return post.leave(writer as usize);
         }
-        if self.writes() {
-            self.leave_write();
+        if self.lock.writes() {
+            self.lock.leave_write();
         }
         post.fail(Failure::Unshared);
     }
@@ -536,36 +328,12 @@ impl Drop for WindowController {
         if self.check_usable().is_ok() {
             self.end_leaked_call();
         }
-        self.forget_leaked_guards();
+        self.lock.forget_leaked_guards();
     }
 }
 
-/// A program that leaks read guards again and again would overflow into the count of write guards.
-#[cold]
-fn too_many_guards() -> ! {
-    panic!("this rank has 2^32 guards of one controller; drop guards, do not forget them")
-}
-
-#[inline]
-fn deadline(limit: Option<Duration>) -> Deadline {
-    limit.map_or(Deadline::Never, Deadline::after)
-}
-
-/// Who holds the lock and who waits for it on this node, among the rest; a snapshot that may be out of date.
 impl fmt::Debug for WindowController {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let holders = self.lock().holders();
-        // Those of this node; the node's agent is none of them.
-        let rank = |seat: usize| self.block().domain().topology().here().get(seat).copied();
-        let ranks = |seats: &[usize]| seats.iter().copied().filter_map(rank).collect::<Vec<_>>();
-        self.object
-            .show(f, "WindowController")
-            .field("master", &self.master())
-            .field("nodes", &self.nodes())
-            .field("writer", &holders.writer.and_then(rank))
-            .field("readers", &ranks(&holders.readers))
-            .field("waiting_writers", &ranks(&holders.waiting_writers))
-            .field("waiting_readers", &ranks(&holders.waiting_readers))
-            .finish_non_exhaustive()
+        self.lock.show(f, "WindowController")
     }
 }

@@ -6,10 +6,9 @@ use crate::memory::items::{ItemSink, ItemSource};
 use crate::place::CallSite;
 use crate::plain::Plain;
 use crate::share::payload::{Encoder, Kind};
-use crate::share::{Call, Failure, Post};
+use crate::share::{Call, Failure, Post, panic_message, text_of};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::any::Any;
 use std::cell::Cell;
 use std::fmt::{self, Display};
 use std::marker::PhantomData;
@@ -146,7 +145,7 @@ impl<'a, R: role::Role> Fence<'a, R> {
     fn finish<T>(self, publish: impl FnOnce(Post<'_>) -> T) -> T {
         let fence = ManuallyDrop::new(self);
         fence.controller.close_call();
-        fence.controller.leave_write();
+        fence.controller.lock().leave_write();
         publish(fence.post())
     }
 
@@ -325,7 +324,7 @@ impl Fence<'_, Excluded> {
 impl role::Role for Writer {
     fn abandon(fence: &mut Fence<'_, Self>) {
         fence.controller.close_call();
-        fence.controller.leave_write();
+        fence.controller.lock().leave_write();
         let message = fence.panic.take();
         fence.post().fail(match &message {
             Some(message) => Failure::Panicked(message),
@@ -371,19 +370,4 @@ impl<R: role::Role> fmt::Debug for Fence<'_, R> {
             .field("controller", self.controller)
             .finish_non_exhaustive()
     }
-}
-
-/// The text of a panic, as far as it has one.
-pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().copied();
-    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    text.unwrap_or("a panic without a text").to_owned()
-}
-
-/// The words of an error, which other ranks wait for, so that there are some where its `Display` panics too.
-pub(crate) fn text_of(error: &impl Display) -> String {
-    catch_unwind(AssertUnwindSafe(|| format!("{error:#}"))).unwrap_or_else(|panic| {
-        let message = panic_message(panic.as_ref());
-        format!("an error whose `Display` panicked: {message}")
-    })
 }

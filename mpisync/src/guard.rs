@@ -1,9 +1,10 @@
 //! Guards: the lock is held as long as they live.
 
-use crate::controller::WindowController;
 use crate::error::LockError;
+use crate::lock::state::LockState;
 use std::fmt;
 use std::mem;
+use std::time::Duration;
 
 /// The read lock of a controller, held until this guard is dropped. Many ranks may hold one at the same time.
 ///
@@ -14,7 +15,7 @@ use std::mem;
 /// or until the controller is closed or dropped.
 #[must_use = "the lock is let go at once, with `let _ = …` too; write `let _guard = …`, or use `read_with`"]
 pub struct ReadGuard<'a> {
-    controller: &'a WindowController,
+    lock: &'a LockState,
 }
 
 /// The write lock of a controller, held until this guard is dropped. No other rank holds any lock of the controller
@@ -27,13 +28,20 @@ pub struct ReadGuard<'a> {
 /// or until the controller is closed or dropped.
 #[must_use = "the lock is let go at once, with `let _ = …` too; write `let _guard = …`, or use `write_with`"]
 pub struct WriteGuard<'a> {
-    controller: &'a WindowController,
+    lock: &'a LockState,
 }
 
 impl<'a> ReadGuard<'a> {
-    /// Only for a controller that has just entered as a reader.
-    pub(crate) fn new(controller: &'a WindowController) -> Self {
-        ReadGuard { controller }
+    #[inline]
+    pub(crate) fn enter(lock: &'a LockState, limit: Option<Duration>) -> Result<Self, LockError> {
+        lock.enter_read(limit)?;
+        Ok(ReadGuard { lock })
+    }
+
+    /// None where the lock is not free.
+    #[inline]
+    pub(crate) fn try_enter(lock: &'a LockState) -> Result<Option<Self>, LockError> {
+        Ok(lock.try_enter_read()?.then_some(ReadGuard { lock }))
     }
 
     /// Gives the read lock back and takes the write lock. Not collective; waits until all readers have left.
@@ -53,92 +61,108 @@ impl<'a> ReadGuard<'a> {
     /// let _reading = writing.downgrade();
     /// ```
     pub fn upgrade(self) -> Result<WriteGuard<'a>, UpgradeError<'a>> {
-        let controller = self.controller;
-        if !controller.holds_one_read() {
+        let lock = self.lock;
+        if !lock.holds_one_read() {
             return Err(UpgradeError::Shared(self));
         }
         drop(self);
-        controller.enter_write(None).map_err(UpgradeError::Lock)
+        WriteGuard::enter(lock, None).map_err(UpgradeError::Lock)
     }
 
     /// This rank's number in the communicator.
     pub fn rank(&self) -> i32 {
-        self.controller.rank()
+        self.lock.object().rank()
     }
 
     /// How many ranks the communicator has.
     pub fn size(&self) -> i32 {
-        self.controller.size()
+        self.lock.object().size()
     }
 
     /// The name of the controller.
     pub fn name(&self) -> &str {
-        self.controller.name()
+        self.lock.object().name()
     }
 }
 
 impl<'a> WriteGuard<'a> {
-    /// Only for a controller that has just entered as a writer.
-    pub(crate) fn new(controller: &'a WindowController) -> Self {
-        WriteGuard { controller }
+    /// Where no guard of this rank is alive.
+    #[inline]
+    pub(crate) fn enter(lock: &'a LockState, limit: Option<Duration>) -> Result<Self, LockError> {
+        lock.enter_write(limit)?;
+        Ok(WriteGuard { lock })
+    }
+
+    /// None where the lock is not free. Where no guard of this rank is alive.
+    pub(crate) fn try_enter(lock: &'a LockState) -> Result<Option<Self>, LockError> {
+        Ok(lock.try_enter_write()?.then_some(WriteGuard { lock }))
+    }
+
+    /// A guard of a rank that has the write lock already.
+    #[inline]
+    pub(crate) fn enter_again(lock: &'a LockState) -> Self {
+        lock.enter_write_again();
+        WriteGuard { lock }
     }
 
     /// A read guard inside this write lock, for code that asks for one. Costs a count in this process.
     pub fn read(&self) -> ReadGuard<'_> {
-        self.controller.read()
+        ReadGuard::enter(self.lock, None)
+            .unwrap_or_else(|error| self.lock.object().panic_with(&error))
     }
 
     /// A write guard inside this write lock, for code that asks for one. Costs a count in this process.
     pub fn write(&mut self) -> WriteGuard<'_> {
-        self.controller.enter_write_again()
+        WriteGuard::enter_again(self.lock)
     }
 
     /// Turns the write lock into a read lock; no other rank writes in between. Not collective, does not wait.
     pub fn downgrade(self) -> ReadGuard<'a> {
-        let controller = self.controller;
+        let lock = self.lock;
         mem::forget(self);
-        controller.leave_write_for_read()
+        lock.leave_write_for_read();
+        ReadGuard { lock }
     }
 
     /// This rank's number in the communicator.
     pub fn rank(&self) -> i32 {
-        self.controller.rank()
+        self.lock.object().rank()
     }
 
     /// How many ranks the communicator has.
     pub fn size(&self) -> i32 {
-        self.controller.size()
+        self.lock.object().size()
     }
 
     /// The name of the controller.
     pub fn name(&self) -> &str {
-        self.controller.name()
+        self.lock.object().name()
     }
 }
 
 impl Drop for ReadGuard<'_> {
     #[inline]
     fn drop(&mut self) {
-        self.controller.leave_read();
+        self.lock.leave_read();
     }
 }
 
 impl Drop for WriteGuard<'_> {
     #[inline]
     fn drop(&mut self) {
-        self.controller.leave_write();
+        self.lock.leave_write();
     }
 }
 
 impl fmt::Debug for ReadGuard<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("ReadGuard").field(self.controller).finish()
+        f.debug_tuple("ReadGuard").field(self.lock).finish()
     }
 }
 
 impl fmt::Debug for WriteGuard<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("WriteGuard").field(self.controller).finish()
+        f.debug_tuple("WriteGuard").field(self.lock).finish()
     }
 }
 

@@ -4,6 +4,7 @@
 //! condition that is never met, of one trait that has a message, takes the place of that.
 
 use crate::WindowController;
+use crate::lock::state::LockState;
 use crate::plain::Plain;
 use crate::sync::{Barrier, Condvar, Counter, Integer, Mutex, OnceShared, Semaphore, Turn};
 use std::marker::PhantomData;
@@ -35,6 +36,7 @@ macro_rules! stay_on_their_thread {
 }
 
 stay_on_their_thread! {
+    [] LockState,
     [] WindowController,
     [] Barrier,
     [] Condvar,

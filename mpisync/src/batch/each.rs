@@ -1,8 +1,8 @@
 //! All tasks of a batch in one call.
 
 use super::{Again, Batch, BatchError, Summary, Task, Worker};
-use crate::fence::panic_message;
 use crate::rounds::Ballot;
+use crate::share::panic_message;
 use std::fmt::Display;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 

@@ -91,6 +91,8 @@ pub(crate) mod cluster;
 mod gate;
 pub(crate) mod node;
 mod quiet;
+#[cfg(not(loom))]
+pub(crate) mod state;
 #[cfg(test)]
 mod tests;
 mod turn;

@@ -7,6 +7,7 @@ use crate::access::Access;
 use crate::agree::{self, Outcome, Said, Stand, Step};
 use crate::controller::WindowController;
 use crate::error::FenceError;
+use crate::guard::WriteGuard;
 use crate::place::{CallSite, Place as SourcePlace};
 use crate::plain::Plain;
 use crate::share::payload::Encoder;
@@ -113,7 +114,7 @@ impl<T: Plain, D: Dimension> Region<T, D> {
         let place = place.and_then(Result::ok).expect("agreed upon");
         let data = data.expect("agreed upon").into_dyn();
         // All ranks are in this call, so it is free.
-        let published = self.lock.enter_write(None).and_then(|lock| {
+        let published = WriteGuard::enter(self.lock.lock(), None).and_then(|lock| {
             let mut items = RegionWriteGuard::new(self, lock);
             items.write_at(&place, data);
             items.publish()
@@ -245,7 +246,7 @@ impl<T: Plain, D: Dimension> Region<T, D> {
         self.forget_leaked_guards();
         let access = Access::enter(&self.lock, rank, Some(Duration::MAX), site)?;
         access.run(|lock: &WindowController| {
-            let mut guard = RegionWriteGuard::new(self, lock.enter_write_again());
+            let mut guard = RegionWriteGuard::new(self, WriteGuard::enter_again(lock.lock()));
             let outcome = write(&mut guard)?;
             guard.publish().map_err(FenceError::from)?;
             Ok(outcome)

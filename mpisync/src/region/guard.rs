@@ -42,7 +42,7 @@ pub struct RegionReadGuard<'a, T: Plain, D: Dimension = IxDyn> {
 }
 
 // SAFETY: a shared reference to the guard leads to the items, by shared references, and to the controller's rank, size and
-// name, which do not change after it was made. The cells of the controller behind `lock` are for one thread; they are touched
+// name, which do not change after it was made. The cells of the lock behind `lock` are for one thread; they are touched
 // only when the guard is dropped, and that happens on the thread that made it: the guard is not `Send`. Items do not change
 // while another thread reads them, since the read lock is held as long as the guard is borrowed.
 unsafe impl<T: Plain + Sync, D: Dimension> Sync for RegionReadGuard<'_, T, D> {}

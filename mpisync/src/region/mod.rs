@@ -61,6 +61,7 @@ mod place;
 
 use crate::controller::WindowController;
 use crate::error::{CreateError, FenceError, LockError};
+use crate::guard::WriteGuard;
 #[cfg(feature = "mpi")]
 use crate::memory::copy::CopyBytes;
 use crate::memory::limits;
@@ -265,7 +266,7 @@ impl<T: Plain, D: Dimension> Region<T, D> {
     #[track_caller]
     pub fn write(&mut self) -> RegionWriteGuard<'_, T, D> {
         self.forget_leaked_guards();
-        let lock = self.lock.enter_write(None);
+        let lock = WriteGuard::enter(self.lock.lock(), None);
         let lock = lock.unwrap_or_else(|error| self.lock.panic_with(&error));
         RegionWriteGuard::new(self, lock)
     }
@@ -277,7 +278,8 @@ impl<T: Plain, D: Dimension> Region<T, D> {
     #[track_caller]
     pub fn try_write(&mut self) -> Option<RegionWriteGuard<'_, T, D>> {
         self.forget_leaked_guards();
-        let lock = self.lock.try_enter_write()?;
+        let lock = WriteGuard::try_enter(self.lock.lock());
+        let lock = lock.unwrap_or_else(|error| self.lock.panic_with(&error))?;
         Some(RegionWriteGuard::new(self, lock))
     }
 
@@ -291,7 +293,7 @@ impl<T: Plain, D: Dimension> Region<T, D> {
         limit: Duration,
     ) -> Result<RegionWriteGuard<'_, T, D>, LockError> {
         self.forget_leaked_guards();
-        let lock = self.lock.enter_write(Some(limit))?;
+        let lock = WriteGuard::enter(self.lock.lock(), Some(limit))?;
         Ok(RegionWriteGuard::new(self, lock))
     }
 
@@ -299,10 +301,10 @@ impl<T: Plain, D: Dimension> Region<T, D> {
     /// borrowed mutably. What a write guard has changed is published first, and nobody knows any more what that is.
     #[inline]
     fn forget_leaked_guards(&mut self) {
-        if self.lock.writes() {
+        if self.lock.lock().writes() {
             self.publish_leaked();
         }
-        self.lock.forget_leaked_guards();
+        self.lock.lock().forget_leaked_guards();
     }
 
     #[cold]

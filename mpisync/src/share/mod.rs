@@ -3,6 +3,7 @@
 //! Small values lie in the controller's mailbox; large ones stream through the stage of the rank that shares them,
 //! piece by piece, so that a value of any size needs little shared memory and stays in the cache on its way.
 
+mod failure;
 mod far;
 #[cfg(feature = "mpi")]
 pub(crate) mod mirror;
@@ -10,7 +11,8 @@ pub(crate) mod payload;
 mod post;
 mod stage;
 
+pub(crate) use failure::{Failure, panic_message, text_of};
 pub(crate) use far::Far;
 #[cfg(feature = "mpi")]
 pub(crate) use far::Value;
-pub(crate) use post::{Call, Failure, Post};
+pub(crate) use post::{Call, Post};

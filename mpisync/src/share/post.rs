@@ -1,5 +1,6 @@
 //! One call of a mailbox: the writer's side and the collectors' side.
 
+use super::failure::{Failure, panic_message};
 use super::far::{Far, Value};
 use super::payload::{self, Encoder, Kind};
 use super::stage;
@@ -7,7 +8,6 @@ use crate::agree;
 #[cfg(feature = "mpi")]
 use crate::cluster::Reason;
 use crate::error::FenceError;
-use crate::fence::panic_message;
 use crate::memory::block::Block;
 use crate::memory::event::{ALL, Event};
 use crate::memory::stream::{Discard, Sink, Source};
@@ -58,14 +58,6 @@ impl Call {
     pub(crate) fn same_record_before(self) -> Option<Self> {
         (self.0 as u32 > 2).then(|| Call(self.0 - 2))
     }
-}
-
-/// Why there is no value.
-#[derive(Clone, Copy)]
-pub(crate) enum Failure<'a> {
-    Failed(&'a str),
-    Panicked(&'a str),
-    Unshared,
 }
 
 /// One call on the mailbox of `block`, made at `site`.
