@@ -279,13 +279,15 @@ fn who_waits_for_long_is_polled_seldom() {
             late.set(late.get() + 1);
         }
         assert!(Pin::new(&mut take).poll(context).is_pending());
-        match start.elapsed() < Duration::from_millis(50) {
+        // It is woken again and again, however long that takes where the machine is busy.
+        match start.elapsed() < Duration::from_millis(50) || polls.get() < 3 {
             true => Poll::Pending,
             false => Poll::Ready(()),
         }
     }));
-    assert!((3..1000).contains(&polls.get()), "{} polls", polls.get());
-    assert!(late.get() <= 50, "{} polls in 45 ms", late.get());
+    assert!(polls.get() < 1000, "{} polls", polls.get());
+    let waited = start.elapsed().as_millis();
+    assert!(late.get() <= waited, "{} polls in {waited} ms", late.get());
 }
 
 #[test]
