@@ -9,7 +9,7 @@ use std::time::Duration;
 /// The read lock of a controller, held until this guard is dropped. Many ranks may hold one at the same time.
 ///
 /// Dropping it stores one word and talks to nobody. `let _ = ctrl.read();` drops it at once: give it a name, or use
-/// [`read_with`](WindowController::read_with). With `#![deny(let_underscore_drop)]` the compiler refuses the former.
+/// [`read_with`](crate::WindowController::read_with). With `#![deny(let_underscore_drop)]` the compiler refuses the former.
 ///
 /// A guard that is leaked (`mem::forget`) keeps the lock until this rank's next call that borrows the controller mutably,
 /// or until the controller is closed or dropped.
@@ -22,7 +22,7 @@ pub struct ReadGuard<'a> {
 /// in the meantime.
 ///
 /// Dropping it stores two words and talks to nobody. `let _ = ctrl.write();` drops it at once: give it a name, or use
-/// [`write_with`](WindowController::write_with). With `#![deny(let_underscore_drop)]` the compiler refuses the former.
+/// [`write_with`](crate::WindowController::write_with). With `#![deny(let_underscore_drop)]` the compiler refuses the former.
 ///
 /// A guard that is leaked (`mem::forget`) keeps the lock until this rank's next call that borrows the controller mutably,
 /// or until the controller is closed or dropped.

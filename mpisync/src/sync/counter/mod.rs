@@ -236,7 +236,7 @@ impl<T: Integer> Counter<T> {
     /// Dropping the counter does the same without waiting, once all ranks have dropped theirs.
     ///
     /// # Errors
-    /// Those of [`WindowController::close`].
+    /// Those of [`WindowController::close`](crate::WindowController::close).
     #[track_caller]
     pub fn close(self) -> Result<(), FenceError> {
         self.object.close()
