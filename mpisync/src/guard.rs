@@ -41,7 +41,7 @@ impl<'a> ReadGuard<'a> {
     /// None where the lock is not free.
     #[inline]
     pub(crate) fn try_enter(lock: &'a LockState) -> Result<Option<Self>, LockError> {
-        Ok(lock.try_enter_read()?.then_some(ReadGuard { lock }))
+        Ok(lock.try_enter_read()?.then(|| ReadGuard { lock }))
     }
 
     /// Gives the read lock back and takes the write lock. Not collective; waits until all readers have left.
@@ -95,7 +95,7 @@ impl<'a> WriteGuard<'a> {
 
     /// None where the lock is not free. Where no guard of this rank is alive.
     pub(crate) fn try_enter(lock: &'a LockState) -> Result<Option<Self>, LockError> {
-        Ok(lock.try_enter_write()?.then_some(WriteGuard { lock }))
+        Ok(lock.try_enter_write()?.then(|| WriteGuard { lock }))
     }
 
     /// A guard of a rank that has the write lock already.
