@@ -474,8 +474,10 @@ fn semaphore_shows_its_state(job: &Job) {
     let builder = Semaphore::builder(&job.world, 4).name("licences");
     let semaphore = builder.build().unwrap();
     let shown = format!("{semaphore:?}");
-    let known = "Semaphore { bound: Some(4), name: \"licences\"";
-    assert!(shown.starts_with(known), "{shown}");
+    let (rank, size) = (job.rank, job.size);
+    let known =
+        format!("Semaphore {{ name: \"licences\", rank: {rank}, size: {size}, bound: Some(4)");
+    assert!(shown.starts_with(&known), "{shown}");
     if job.rank == 0 {
         let permits = semaphore.acquire_many(3);
         assert!(format!("{permits:?}").contains("count: 3"));
