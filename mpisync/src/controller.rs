@@ -176,7 +176,7 @@ impl WindowController {
     #[inline]
     #[track_caller]
     pub fn write(&mut self) -> WriteGuard<'_> {
-        self.recover_leaked();
+        self.end_leaked_call();
         WriteGuard::enter(&self.lock, None).unwrap_or_else(|error| self.panic_with(&error))
     }
 
@@ -186,7 +186,7 @@ impl WindowController {
     /// If MPI is finalized.
     #[track_caller]
     pub fn try_write(&mut self) -> Option<WriteGuard<'_>> {
-        self.recover_leaked();
+        self.end_leaked_call();
         WriteGuard::try_enter(&self.lock).unwrap_or_else(|error| self.panic_with(&error))
     }
 
@@ -196,7 +196,7 @@ impl WindowController {
     /// # Errors
     /// [`LockError::Timeout`], [`LockError::HolderDied`], [`LockError::Finalized`].
     pub fn write_timeout(&mut self, limit: Duration) -> Result<WriteGuard<'_>, LockError> {
-        self.recover_leaked();
+        self.end_leaked_call();
         WriteGuard::enter(&self.lock, Some(limit))
     }
 
@@ -311,6 +311,9 @@ impl WindowController {
 
     #[cold]
     fn end_call_without_fence(&self, leaked: OpenCall) {
+        if self.check_usable().is_err() {
+            return;
+        }
         let OpenCall { call, site, writer } = leaked;
         let post = self.post(call, site);
         if writer != self.rank() {
@@ -325,9 +328,7 @@ impl WindowController {
 
 impl Drop for WindowController {
     fn drop(&mut self) {
-        if self.check_usable().is_ok() {
-            self.end_leaked_call();
-        }
+        self.end_leaked_call();
         self.lock.forget_leaked_guards();
     }
 }
