@@ -56,7 +56,7 @@ struct OpenCall {
 impl WindowController {
     /// A controller of this process alone. Needs no MPI, neither to run nor (without the feature `mpi`) to build.
     pub fn local() -> Self {
-        Self::new(Object::local("local".to_owned(), &Annex::None))
+        Self::new(Object::local(&Annex::None))
     }
 
     pub(crate) fn new(object: Object) -> Self {
@@ -335,6 +335,6 @@ impl Drop for WindowController {
 
 impl fmt::Debug for WindowController {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.lock.show(f, "WindowController")
+        fmt::Debug::fmt(&self.lock, f)
     }
 }

@@ -39,7 +39,12 @@ struct StaysOnItsThread;
 
 impl Object {
     /// One of this process alone, with an annex.
-    pub(crate) fn local(name: String, annex: &Annex) -> Self {
+    pub(crate) fn local(annex: &Annex) -> Self {
+        Self::local_named("local".to_owned(), annex)
+    }
+
+    /// [`local`](Self::local) with a name of choice.
+    pub(crate) fn local_named(name: String, annex: &Annex) -> Self {
         let length = annex.length(&Topology::one_node(0, 1));
         let domain = Domain::local(length);
         let segment = domain.segment();

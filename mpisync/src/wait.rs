@@ -60,6 +60,12 @@ mod real {
                 .map_or(Deadline::Never, Deadline::At)
         }
 
+        /// [`after`](Self::after) a limit; never without one.
+        #[inline]
+        pub(crate) fn within(limit: Option<Duration>) -> Self {
+            limit.map_or(Deadline::Never, Deadline::after)
+        }
+
         fn left(self, now: Instant) -> Duration {
             match self {
                 Deadline::Never => Duration::MAX,

@@ -304,7 +304,7 @@ impl BatchBuilder<Alone> {
         let tasks = self.count();
         let annex = Annex::Ledger { root: 0, tasks };
         check_memory(annex.length(&Topology::one_node(0, 1)))?;
-        let base = WindowController::new(Object::local(self.name.clone(), &annex));
+        let base = WindowController::new(Object::local_named(self.name.clone(), &annex));
         let memory = Table::new(base.block(), tasks);
         let mut batch = self.make(base, Some(Ledger { memory }), Worker::alone());
         beginning.begin(&mut batch)?;

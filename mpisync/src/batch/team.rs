@@ -9,7 +9,6 @@ use crate::lock::cluster::standing::HANDOVERS;
 use crate::memory::annex::Annex;
 use crate::memory::block::Block;
 use crate::memory::mpi::{self, Creation, PartComm, Terms};
-#[cfg(feature = "mpi")]
 use crate::object::Object;
 use crate::place::CallSite;
 use crate::rounds::vote::{Absent, Votes};

@@ -40,24 +40,6 @@ impl LockState {
         &self.object
     }
 
-    /// Shows who holds the lock and who waits for it on this node, among the rest; a snapshot that may be out of date.
-    pub(crate) fn show(&self, f: &mut fmt::Formatter<'_>, what: &str) -> fmt::Result {
-        let holders = self.node().holders();
-        // The node's agent is none of them.
-        let here = self.object.block().domain().topology().here();
-        let rank = |seat: usize| here.get(seat).copied();
-        let ranks = |seats: &[usize]| seats.iter().copied().filter_map(rank).collect::<Vec<_>>();
-        self.object
-            .show(f, what)
-            .field("master", &self.object.root())
-            .field("nodes", &self.object.nodes())
-            .field("writer", &holders.writer.and_then(rank))
-            .field("readers", &ranks(&holders.readers))
-            .field("waiting_writers", &ranks(&holders.waiting_writers))
-            .field("waiting_readers", &ranks(&holders.waiting_readers))
-            .finish_non_exhaustive()
-    }
-
     #[inline]
     fn node(&self) -> NodeLock<&Block> {
         NodeLock {
@@ -112,7 +94,7 @@ impl LockState {
         self.object.check_usable()?;
         if !self.holds_any() {
             self.node()
-                .read(|| deadline(limit))
+                .read(|| Deadline::within(limit))
                 .map_err(|stop| self.object.lock_error(stop, limit))?;
         }
         self.count_read();
@@ -198,9 +180,9 @@ impl LockState {
     fn lock_write(&self, limit: Option<Duration>) -> Result<(), Stop> {
         #[cfg(feature = "mpi")]
         if let Some(tier) = self.tier() {
-            return tier.write(self.node(), deadline(limit));
+            return tier.write(self.node(), Deadline::within(limit));
         }
-        self.node().write(|| deadline(limit))
+        self.node().write(|| Deadline::within(limit))
     }
 
     #[inline]
@@ -230,9 +212,23 @@ impl LockState {
     }
 }
 
+/// Shows the controller, with the ranks of this node that hold the lock or wait for it. The snapshot may be out of date.
 impl fmt::Debug for LockState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.show(f, "WindowController")
+        let holders = self.node().holders();
+        // The node's agent is none of them.
+        let here = self.object.block().domain().topology().here();
+        let rank = |seat: usize| here.get(seat).copied();
+        let ranks = |seats: &[usize]| seats.iter().copied().filter_map(rank).collect::<Vec<_>>();
+        self.object
+            .show(f, "WindowController")
+            .field("master", &self.object.root())
+            .field("nodes", &self.object.nodes())
+            .field("writer", &holders.writer.and_then(rank))
+            .field("readers", &ranks(&holders.readers))
+            .field("waiting_writers", &ranks(&holders.waiting_writers))
+            .field("waiting_readers", &ranks(&holders.waiting_readers))
+            .finish_non_exhaustive()
     }
 }
 
@@ -240,9 +236,4 @@ impl fmt::Debug for LockState {
 #[cold]
 fn too_many_guards() -> ! {
     panic!("this rank has 2^32 guards of one controller; drop guards, do not forget them")
-}
-
-#[inline]
-fn deadline(limit: Option<Duration>) -> Deadline {
-    limit.map_or(Deadline::Never, Deadline::after)
 }

@@ -382,7 +382,7 @@ impl<'a> Post<'a> {
         let published = wait(
             &patient,
             self.published(),
-            limit.map_or(Deadline::Never, Deadline::after),
+            Deadline::within(limit),
             || self.is_published().then_some(()),
             || self.inspect(writer).map_err(Interrupted::Failed),
         );

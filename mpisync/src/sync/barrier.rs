@@ -98,7 +98,7 @@ impl Barrier {
     /// A barrier of this process alone, which is always there. Needs no MPI, neither to run nor (without the feature `mpi`) to
     /// build.
     pub fn local() -> Self {
-        Self::on(Object::local("local".to_owned(), &Annex::Barrier))
+        Self::on(Object::local(&Annex::Barrier))
     }
 
     fn on(object: Object) -> Self {
@@ -155,7 +155,7 @@ impl Barrier {
     fn wait_within(&self, limit: Option<Duration>) -> Result<(), BarrierError> {
         self.object.check_usable()?;
         let time = self.arrive();
-        let deadline = limit.map_or(Deadline::Never, Deadline::after);
+        let deadline = Deadline::within(limit);
         match self
             .gathering
             .wait_for(time, deadline, |news| self.tell(news))

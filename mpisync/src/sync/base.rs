@@ -66,7 +66,7 @@ impl Base {
             inheritance,
             cargo,
         };
-        Self::new(Object::local("local".to_owned(), &annex), annex)
+        Self::new(Object::local(&annex), annex)
     }
 
     /// The one in the annex of an object.
@@ -129,7 +129,7 @@ impl Base {
     pub(super) fn acquire(&self, count: u32, limit: Option<Duration>) -> Result<Grant, LockError> {
         self.object.check_usable()?;
         let granted = match &self.side {
-            Side::Here(list) => match list.acquire(count, || deadline(limit)) {
+            Side::Here(list) => match list.acquire(count, || Deadline::within(limit)) {
                 Ok(ticket) => Ok(Grant {
                     ticket,
                     cargo: None,
@@ -139,7 +139,7 @@ impl Base {
             #[cfg(feature = "mpi")]
             Side::Far => self
                 .asker()
-                .acquire(count, deadline(limit))
+                .acquire(count, Deadline::within(limit))
                 .map(Grant::from),
         };
         match granted {
@@ -239,7 +239,7 @@ impl Base {
 
     /// Waits to be served, for `limit` at most.
     pub(super) fn wait_at(&self, place: Place, limit: Option<Duration>) -> Result<(), LockError> {
-        let deadline = deadline(limit);
+        let deadline = Deadline::within(limit);
         let served = match (place, &self.side) {
             (Place::Here { ticket }, Side::Here(list)) => {
                 list.wait_for_grant(ticket, deadline).map(drop)
@@ -378,12 +378,7 @@ impl Drop for Base {
 
 /// Whether a rank that waits for this long never gives up.
 pub(super) fn is_endless(limit: Option<Duration>) -> bool {
-    matches!(deadline(limit), Deadline::Never)
-}
-
-#[inline]
-fn deadline(limit: Option<Duration>) -> Deadline {
-    limit.map_or(Deadline::Never, Deadline::after)
+    matches!(Deadline::within(limit), Deadline::Never)
 }
 
 /// On a rank of another node than the list's.

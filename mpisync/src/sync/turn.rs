@@ -71,7 +71,7 @@ pub enum TurnError {
 impl Turn {
     /// A turn of this process alone. Needs no MPI, neither to run nor (without the feature `mpi`) to build.
     pub fn local() -> Self {
-        Self::on(Object::local("local".to_owned(), &Annex::Turn))
+        Self::on(Object::local(&Annex::Turn))
     }
 
     fn on(object: Object) -> Self {
@@ -136,7 +136,7 @@ impl Turn {
     fn wait(&mut self, limit: Option<Duration>) -> Result<(), TurnError> {
         self.object.check_usable()?;
         self.pass_on_leaked();
-        let deadline = limit.map_or(Deadline::Never, Deadline::after);
+        let deadline = Deadline::within(limit);
         let waited = self.turns.wait_for(self.next.get(), deadline);
         waited.map_err(|stop| match stop {
             Stop::Timeout => TurnError::Timeout {

@@ -43,8 +43,8 @@ impl Batch {
 }
 
 impl<C: IntraCommunicator> BatchBuilder<OnComm<'_, C>> {
-    /// Workers of so many ranks each, in the order of the ranks; 1 by default. It has to divide the number of ranks. The
-    /// same on all ranks.
+    /// Sets the number of ranks of each worker. Defaults to 1. A worker has consecutive ranks. The number must divide the
+    /// number of ranks of the communicator, and must be the same on all ranks.
     pub fn worker_size(mut self, ranks: i32) -> Self {
         self.on.layout = Layout::Equal(ranks);
         self

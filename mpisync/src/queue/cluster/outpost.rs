@@ -123,7 +123,7 @@ impl Outpost {
             self.puts.ring_room();
         }
         if supply.is_alone {
-            // Who waits for room looks at this every now and then.
+            // A rank that waits for room polls this word.
             self.relay().is_alone.store(1, Ordering::Relaxed);
         }
         if let Some(missing) = supply.end {

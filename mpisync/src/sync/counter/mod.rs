@@ -87,7 +87,7 @@ impl<T: Integer> Counter<T> {
     #[track_caller]
     pub fn local_from(start: T, step: T) -> Self {
         assert!(step != T::ZERO, "{}", CreateError::ZeroStep);
-        Self::on(Object::local("local".to_owned(), &Annex::None), start, step)
+        Self::on(Object::local(&Annex::None), start, step)
     }
 
     fn on(object: Object, start: T, step: T) -> Self {
