@@ -105,7 +105,7 @@ impl<'a> Access<'a> {
             post.fail(Failure::Failed(&error.to_string()));
             return Err(error.into());
         }
-        if let Err(error) = post.claim() {
+        if let Err(error) = post.claim(|call| controller.lock().claim(call.0)) {
             controller.lock().leave_write();
             // A rank that takes this one for the writer learns for whom this one leaves it to write.
             let other = match error {

@@ -328,9 +328,8 @@ fn post(domain: &Arc<Domain>, stand: &Stand<'_>, signature: u64) -> u64 {
 }
 
 /// The last rank of a node to post its note tells the other nodes what all of the node's ranks have written.
-#[cfg(feature = "mpi")]
 fn pass_on(domain: &Arc<Domain>, number: u64) {
-    let Some(hub) = domain.hub() else {
+    let Some(net) = domain.network() else {
         return;
     };
     let here = domain.topology().here();
@@ -338,11 +337,8 @@ fn pass_on(domain: &Arc<Domain>, number: u64) {
         let board = domain.board(rank as usize);
         (rank, board.notes[(number % 2) as usize].get())
     };
-    hub.pass_notes(number, here.iter().map(note).collect());
+    net.send_notes(number, here.iter().map(note).collect());
 }
-
-#[cfg(not(feature = "mpi"))]
-fn pass_on(_domain: &Arc<Domain>, _number: u64) {}
 
 /// What this rank makes of another's note.
 fn compare(stand: &Stand<'_>, signature: u64, note: Reading<'_>) -> Met {

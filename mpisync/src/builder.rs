@@ -4,7 +4,6 @@ use crate::communicator::IntraCommunicator;
 use crate::controller::WindowController;
 use crate::error::CreateError;
 use crate::lock::cluster::standing::HANDOVERS;
-use crate::memory::annex::Annex;
 use crate::memory::mpi::{self, Creation, Terms};
 use crate::object::Object;
 use crate::transport::{Asked, Transport};
@@ -158,9 +157,8 @@ impl<C: IntraCommunicator> Builder<'_, C> {
         };
         mpi::block(&creation, &terms, 0, |created| {
             let name = self.name.clone();
-            let handovers = self.handovers;
-            let object = Object::join(created, self.master, name, handovers, &Annex::None);
-            WindowController::new(object)
+            let object = Object::join(created, self.master, name);
+            WindowController::new(object, self.handovers)
         })
     }
 }

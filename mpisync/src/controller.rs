@@ -2,19 +2,16 @@
 
 use crate::error::{FenceError, LockError};
 use crate::guard::{ReadGuard, WriteGuard};
-#[cfg(feature = "mpi")]
-use crate::lock::cluster::tier::Tier;
+use crate::lock::cluster::standing::HANDOVERS;
 use crate::lock::state::LockState;
 use crate::memory::annex::Annex;
 use crate::memory::block::Block;
 use crate::object::Object;
 use crate::place::CallSite;
-use crate::share::{Call, Failure, Far, Post};
+use crate::share::{Call, Failure, Mailboxes, Post};
 use crate::transport::Transport;
 use std::cell::Cell;
 use std::fmt;
-#[cfg(not(feature = "mpi"))]
-use std::marker::PhantomData;
 use std::time::Duration;
 
 /// One reader-writer lock that all ranks of a communicator share, for something else that they share: a file, a
@@ -39,6 +36,8 @@ use std::time::Duration;
 /// ```
 pub struct WindowController {
     lock: LockState,
+    /// The mailboxes of other nodes, where there are any.
+    mailboxes: Option<Mailboxes>,
     /// The number of the last fenced call that this rank has begun.
     last_call: Cell<u64>,
     /// That call, while it has a fence.
@@ -56,12 +55,15 @@ struct OpenCall {
 impl WindowController {
     /// A controller of this process alone. Needs no MPI, neither to run nor (without the feature `mpi`) to build.
     pub fn local() -> Self {
-        Self::new(Object::local(&Annex::None))
+        Self::new(Object::local(&Annex::None), HANDOVERS)
     }
 
-    pub(crate) fn new(object: Object) -> Self {
+    /// The controller of an object. `handovers` is how many writers of a node may follow each other while another node waits.
+    pub(crate) fn new(object: Object, handovers: u32) -> Self {
+        let lock = LockState::new(object, handovers);
         WindowController {
-            lock: LockState::new(object),
+            mailboxes: lock.object().link().map(Mailboxes::open),
+            lock,
             last_call: Cell::new(0),
             open_call: Cell::new(None),
         }
@@ -223,7 +225,7 @@ impl WindowController {
         &self.lock
     }
 
-    fn object(&self) -> &Object {
+    pub(crate) fn object(&self) -> &Object {
         self.lock.object()
     }
 
@@ -251,20 +253,6 @@ impl WindowController {
         self.lock.forget_leaked_guards();
     }
 
-    /// Its side of the cluster, where the communicator spans nodes.
-    #[cfg(feature = "mpi")]
-    pub(crate) fn tier(&self) -> Option<&Tier> {
-        self.object().tier()
-    }
-
-    /// The way of a call's value to other nodes.
-    pub(crate) fn far(&self) -> Far<'_> {
-        #[cfg(feature = "mpi")]
-        return Far(self.tier());
-        #[cfg(not(feature = "mpi"))]
-        return Far(PhantomData);
-    }
-
     /// The number of the last fenced call.
     pub(crate) fn calls(&self) -> u64 {
         let last = Call(self.last_call.get());
@@ -275,7 +263,7 @@ impl WindowController {
     pub(crate) fn post(&self, call: Call, site: CallSite) -> Post<'_> {
         Post {
             block: self.block(),
-            far: self.far(),
+            mailboxes: self.mailboxes.as_ref(),
             call,
             site,
             patience: Duration::ZERO,

@@ -60,6 +60,13 @@
 //! line, the ledger and the queue are model-checked with loom as they are, without MPI.
 
 #![warn(missing_debug_implementations)]
+#![cfg_attr(
+    not(feature = "mpi"),
+    allow(
+        dead_code,
+        reason = "without MPI what is for several ranks is compiled and never used"
+    )
+)]
 
 #[cfg(not(loom))]
 mod access;
@@ -71,8 +78,6 @@ pub mod batch;
 mod builder;
 #[cfg(not(loom))]
 pub mod channel;
-#[cfg(all(feature = "mpi", not(loom)))]
-mod cluster;
 #[cfg(not(loom))]
 mod collective;
 #[cfg(all(feature = "mpi", not(loom)))]
@@ -95,6 +100,8 @@ mod memory;
 #[cfg(not(loom))]
 #[doc = include_str!("misuse.md")]
 pub mod misuse {}
+#[cfg(not(loom))]
+mod net;
 #[cfg(not(loom))]
 mod object;
 #[cfg(not(loom))]

@@ -2,8 +2,6 @@
 
 use crate::agree::{self, Stand, Step};
 use crate::error::{FenceError, LockError};
-#[cfg(feature = "mpi")]
-use crate::lock::cluster::tier::Tier;
 use crate::memory::annex::Annex;
 use crate::memory::block::Block;
 use crate::memory::domain::Domain;
@@ -11,6 +9,7 @@ use crate::memory::domain::Domain;
 use crate::memory::mpi::Created;
 use crate::memory::mpi_has_ended;
 use crate::memory::topology::Topology;
+use crate::net::Link;
 use crate::place::Place;
 use crate::share::Call;
 use crate::transport::Transport;
@@ -24,8 +23,7 @@ use std::time::Duration;
 pub struct Object {
     block: Block,
     /// Where the communicator spans nodes.
-    #[cfg(feature = "mpi")]
-    tier: Option<Tier>,
+    link: Option<Link>,
     name: String,
     root: i32,
     /// Whether it is of no use any more when MPI ends.
@@ -61,37 +59,23 @@ impl Object {
         Object {
             needs_mpi: block.domain().needs_mpi(),
             block,
-            #[cfg(feature = "mpi")]
-            tier: None,
+            link: None,
             name,
             root,
             thread: PhantomData,
         }
     }
 
-    /// Takes part in an object that the ranks have just made.
+    /// Takes part in an object that the ranks have just made. Its parts open their ports before this
+    /// rank meets the others.
     #[cfg(feature = "mpi")]
-    pub(crate) fn join(
-        created: Created,
-        root: i32,
-        name: String,
-        handovers: u32,
-        annex: &Annex,
-    ) -> Self {
-        let hub = created.block.domain().hub().cloned();
+    pub(crate) fn join(created: Created, root: i32, name: String) -> Self {
+        let net = created.block.domain().network().cloned();
         let mut object = Self::new(created.block, root, name);
-        if let (Some(far), Some(hub)) = (created.far, hub) {
-            let home = hub.topology().node_of(root as u32);
-            let tier = hub.join(
-                far.number,
-                home,
-                handovers,
-                far.agent,
-                created.memory,
-                annex,
-            );
-            object.tier = Some(tier);
-        }
+        object.link = created.far.zip(net).map(|(far, net)| {
+            let home = net.topology().node_of(root as u32);
+            Link::new(&net, far.number, home, far.agent)
+        });
         object
     }
 
@@ -100,11 +84,9 @@ impl Object {
         &self.block
     }
 
-    /// Its side of the cluster, where the communicator spans nodes.
-    #[cfg(feature = "mpi")]
-    #[inline]
-    pub(crate) fn tier(&self) -> Option<&Tier> {
-        self.tier.as_ref()
+    /// Its way to other nodes, where the communicator spans nodes.
+    pub(crate) fn link(&self) -> Option<&Link> {
+        self.link.as_ref()
     }
 
     /// This rank's number in the communicator.
@@ -206,15 +188,6 @@ impl Object {
             .field("rank", &self.rank())
             .field("size", &self.size());
         fields
-    }
-}
-
-#[cfg(feature = "mpi")]
-impl Drop for Object {
-    fn drop(&mut self) {
-        if let Some(tier) = &self.tier {
-            tier.hub.leave(tier.number);
-        }
     }
 }
 

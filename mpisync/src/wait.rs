@@ -11,7 +11,7 @@ pub(crate) use model::{Deadline, wait};
 pub(crate) use real::wait_busily;
 #[cfg(not(loom))]
 pub(crate) use real::{Deadline, FIRST_NAP, INSPECTION, LONGEST_NAP, POLL, ROUND_TRIPS, wait};
-#[cfg(all(feature = "mpi", not(loom)))]
+#[cfg(not(loom))]
 pub(crate) use real::{wait_for_answer, wait_for_network};
 
 /// Why a wait ended without what was waited for.
@@ -94,7 +94,6 @@ mod real {
     }
 
     /// Waits until `check` holds, which messages from other nodes bring about.
-    #[cfg(feature = "mpi")]
     pub(crate) fn wait_for_network(surroundings: &impl Surroundings, check: impl Fn() -> bool) {
         let check = || check().then_some(());
         let waited = wait_for_answer(surroundings, Deadline::Never, check);
@@ -102,7 +101,6 @@ mod real {
     }
 
     /// Waits until `check` gives a value, which messages from other nodes bring about.
-    #[cfg(feature = "mpi")]
     pub(crate) fn wait_for_answer<T>(
         surroundings: &impl Surroundings,
         deadline: Deadline,

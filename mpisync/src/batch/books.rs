@@ -2,25 +2,57 @@
 
 use crate::controller::WindowController;
 use crate::ledger::question::{LedgerAnswer, Question};
+use crate::ledger::remote::{self, LedgerClient};
 use crate::ledger::{Counts, Ledger, Offers, Taken};
 use crate::memory::ledger::Table;
 use crate::memory::words::ledger::Entry;
+use std::sync::Arc;
 
-/// The ledger as this rank reaches it: in its node's memory, or through the agent of the root's node.
+/// Where the ledger is, seen from this rank.
+pub(super) enum Side {
+    /// On this node.
+    Here(Arc<Ledger<Table>>),
+    /// On another node.
+    Remote(LedgerClient),
+}
+
+/// The ledger as this rank reaches it: in its node's memory, or through the server of the root's node.
 #[derive(Clone, Copy)]
 pub(super) struct Books<'a> {
-    pub(super) here: Option<&'a Ledger<Table>>,
+    pub(super) side: &'a Side,
     pub(super) base: &'a WindowController,
+}
+
+impl Side {
+    /// The ledger of so many tasks of a batch.
+    pub(super) fn open(base: &WindowController, tasks: usize) -> Self {
+        let link = base.object().link();
+        match link.and_then(|link| remote::open(link, tasks)) {
+            Some(client) => Side::Remote(client),
+            None => {
+                let memory = Table::new(base.block(), tasks);
+                Side::Here(Arc::new(Ledger { memory }))
+            }
+        }
+    }
+
+    /// The ledger, where it is on this node.
+    pub(super) fn here(&self) -> Option<&Arc<Ledger<Table>>> {
+        match self {
+            Side::Here(ledger) => Some(ledger),
+            Side::Remote(_) => None,
+        }
+    }
 }
 
 impl Books<'_> {
     /// Takes a task for this rank.
     #[inline]
     pub(super) fn take(self, offers: Offers) -> Option<Taken> {
-        if let Some(ledger) = self.here {
+        if let Side::Here(ledger) = self.side {
             return ledger.take(self.rank(), offers);
         }
-        match self.ask_home(Question::Take(offers)) {
+        match self.ask(Question::Take(offers)) {
             LedgerAnswer::Taken(taken) => taken,
             answer => unexpected(answer),
         }
@@ -29,9 +61,9 @@ impl Books<'_> {
     /// Says what has become of the task that this rank has taken. Does not wait.
     #[inline]
     pub(super) fn finish(self, task: usize, entry: Entry) {
-        match self.here {
-            Some(ledger) => drop(ledger.finish(self.rank(), task, entry)),
-            None => self.tell(Question::Finish(task, entry)),
+        match self.side {
+            Side::Here(ledger) => drop(ledger.finish(self.rank(), task, entry)),
+            Side::Remote(client) => client.notify(Question::Finish(task, entry)),
         }
     }
 
@@ -79,51 +111,10 @@ impl Books<'_> {
     }
 
     fn ask(self, question: Question) -> LedgerAnswer {
-        match self.here {
-            Some(ledger) => ledger.answer(self.rank(), question),
-            None => self.ask_home(question),
+        match self.side {
+            Side::Here(ledger) => ledger.answer(self.rank(), question),
+            Side::Remote(client) => client.ask(self.base.block(), question),
         }
-    }
-
-    #[cfg(feature = "mpi")]
-    fn ask_home(self, question: Question) -> LedgerAnswer {
-        use crate::cluster::{Reply, Word};
-        use crate::ledger::question::LedgerWord;
-        use crate::wait::Deadline;
-        let tier = self.base.tier().expect("there are other nodes");
-        let request = tier.ask_home(|asker, request| {
-            Word::Ledger(LedgerWord {
-                asker,
-                request: Some(request),
-                question,
-            })
-        });
-        match tier.wait_for_reply(self.base.block(), request, Deadline::Never) {
-            Ok(Reply::Ledger(answer)) => answer,
-            reply => unreachable!("a ledger's reply: {reply:?}"),
-        }
-    }
-
-    #[cfg(feature = "mpi")]
-    fn tell(self, question: Question) {
-        use crate::cluster::Word;
-        use crate::ledger::question::LedgerWord;
-        let tier = self.base.tier().expect("there are other nodes");
-        tier.tell_home(Word::Ledger(LedgerWord {
-            asker: tier.hub.rank(),
-            request: None,
-            question,
-        }));
-    }
-
-    #[cfg(not(feature = "mpi"))]
-    fn ask_home(self, _: Question) -> LedgerAnswer {
-        unreachable!("without MPI there are no other nodes")
-    }
-
-    #[cfg(not(feature = "mpi"))]
-    fn tell(self, _: Question) {
-        unreachable!("without MPI there are no other nodes")
     }
 }
 

@@ -1,5 +1,6 @@
 //! Making batches.
 
+use super::books::Side;
 #[cfg(feature = "mpi")]
 use super::directory::DirectoryError;
 use super::directory::{self, Directory, Options};
@@ -9,9 +10,8 @@ use super::{Batch, BatchError, State, panics};
 use super::{team::Layout, worker::Call};
 use crate::controller::WindowController;
 use crate::error::CreateError;
-use crate::ledger::Ledger;
+use crate::lock::cluster::standing::HANDOVERS;
 use crate::memory::annex::Annex;
-use crate::memory::ledger::Table;
 use crate::memory::mapping::Mapping;
 use crate::memory::topology::Topology;
 use crate::memory::words::ledger::Entry;
@@ -164,12 +164,12 @@ impl<On> BatchBuilder<On> {
     }
 
     /// The batch on these words, in which all tasks are open.
-    fn make(self, base: WindowController, ledger: Option<Ledger<Table>>, worker: Worker) -> Batch {
+    fn make(self, base: WindowController, ledger: Side, worker: Worker) -> Batch {
         panics::watch();
         let last = self.count().saturating_sub(1);
         Batch {
             base,
-            ledger: ledger.map(Arc::new),
+            ledger,
             tasks: self.count(),
             names: self.names,
             directory: None,
@@ -304,9 +304,9 @@ impl BatchBuilder<Alone> {
         let tasks = self.count();
         let annex = Annex::Ledger { root: 0, tasks };
         check_memory(annex.length(&Topology::one_node(0, 1)))?;
-        let base = WindowController::new(Object::local_named(self.name.clone(), &annex));
-        let memory = Table::new(base.block(), tasks);
-        let mut batch = self.make(base, Some(Ledger { memory }), Worker::alone());
+        let base = WindowController::new(Object::local_named(self.name.clone(), &annex), HANDOVERS);
+        let ledger = Side::open(&base, tasks);
+        let mut batch = self.make(base, ledger, Worker::alone());
         beginning.begin(&mut batch)?;
         Ok(batch)
     }

@@ -80,8 +80,6 @@ mod worker;
 use crate::controller::WindowController;
 #[cfg(feature = "mpi")]
 use crate::error::FenceError;
-use crate::ledger::Ledger;
-use crate::memory::ledger::Table;
 use crate::memory::words::ledger::Entry;
 use books::Books;
 #[cfg(feature = "mpi")]
@@ -121,8 +119,7 @@ pub use worker::Worker;
 /// ```
 pub struct Batch {
     base: WindowController,
-    /// Where the ledger is on this node.
-    ledger: Option<Arc<Ledger<Table>>>,
+    ledger: books::Side,
     tasks: usize,
     names: Option<Arc<[String]>>,
     directory: Option<Directory>,
@@ -260,7 +257,7 @@ impl Batch {
     #[inline]
     fn books(&self) -> Books<'_> {
         Books {
-            here: self.ledger.as_deref(),
+            side: &self.ledger,
             base: &self.base,
         }
     }
@@ -293,7 +290,7 @@ impl Drop for Batch {
 /// date.
 impl fmt::Debug for Batch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let here = self.ledger.as_ref();
+        let here = self.ledger.here();
         f.debug_struct("Batch")
             .field("name", &self.base.name())
             .field("rank", &self.rank())

@@ -2,7 +2,6 @@
 
 use super::BatchError;
 use super::worker::{Call, Worker};
-use crate::cluster::Word;
 use crate::controller::WindowController;
 use crate::error::{CreateError, FenceError};
 use crate::lock::cluster::standing::HANDOVERS;
@@ -11,8 +10,9 @@ use crate::memory::block::Block;
 use crate::memory::mpi::{self, Creation, PartComm, Terms};
 use crate::object::Object;
 use crate::place::CallSite;
+use crate::rounds::Ballot;
+use crate::rounds::remote::VoteNodes;
 use crate::rounds::vote::{Absent, Votes};
-use crate::rounds::{Ballot, RoundWord};
 use crate::share::Post;
 use crate::transport::Asked;
 use serde::Serialize;
@@ -73,6 +73,8 @@ pub(super) struct Team {
     /// Through whose mailbox the first rank shares tasks.
     calls: WindowController,
     votes: Votes,
+    /// The other nodes, if there are any.
+    nodes: Option<VoteNodes>,
 }
 
 impl Worker {
@@ -180,36 +182,35 @@ impl Worker {
 
 impl Team {
     fn new(part: &PartComm, asked: Asked) -> Result<Self, CreateError> {
-        let annex = Annex::Vote;
         let creation = Creation::begin(part.comm(), Location::caller())?;
         let terms = Terms {
-            annex: annex.clone(),
+            annex: Annex::Vote,
             asked: asked.or_environment(),
             // The place is mpisync's own, which says nothing.
             anywhere: true,
             ..creation.terms("worker", "worker")
         };
-        let calls = mpi::block(&creation, &terms, 0, |created| {
-            let name = "worker".to_owned();
-            WindowController::new(Object::join(created, 0, name, HANDOVERS, &annex))
-        })?;
-        let votes = Votes::new(calls.block());
-        Ok(Team { calls, votes })
+        mpi::block(&creation, &terms, 0, |created| {
+            let object = Object::join(created, 0, "worker".to_owned());
+            let calls = WindowController::new(object, HANDOVERS);
+            Team {
+                votes: Votes::new(calls.block()),
+                nodes: calls.object().link().map(VoteNodes::open),
+                calls,
+            }
+        })
     }
 
     /// Sends what this rank says to the first one, on another node.
     fn send(&self, round: u64, ballot: &Ballot) {
-        let tier = self.calls.tier().expect("there are other nodes");
-        let word = RoundWord::Vote {
-            rank: tier.hub.rank(),
-            round,
-            ballot: ballot.clone(),
-        };
-        tier.hub.tell_rank(0, tier.number, Word::Round(word));
+        if let Some(nodes) = &self.nodes {
+            nodes.cast(round, ballot.clone());
+        }
     }
 
+    /// What a rank of another node has said.
     fn received(&self, rank: u32, round: u64) -> Option<Ballot> {
-        self.calls.tier()?.desk.ballot(rank, round)
+        self.nodes.as_ref()?.ballot(rank, round)
     }
 
     #[track_caller]

@@ -2,13 +2,14 @@
 
 use super::RemoteChannel;
 use super::ends::Ends;
-use crate::cluster::Channel;
 use crate::communicator::IntraCommunicator;
 use crate::error::CreateError;
 use crate::memory::domain::Domain;
 use crate::memory::mpi::{self, CreatedSlots, Creation, Terms};
 use crate::memory::queue::Layout;
+use crate::net::Port;
 use crate::plain::{Plain, TypeLayout};
+use crate::queue::cluster::service::ChannelServer;
 use crate::queue::cluster::{Host, Outpost};
 use crate::transport::{Asked, Transport};
 use std::any::type_name;
@@ -165,13 +166,15 @@ fn join<T: Plain>(
         CreatedSlots::Near(slots) => return Ends::near(slots, host, name),
         CreatedSlots::Far(relay) => relay,
     };
-    let hub = domain.hub().expect("it spans nodes");
+    // All ranks take part in the network, the leaders also in the channel.
+    let net = domain.network().expect("it spans nodes");
     if let Some(agent) = relay.agent {
-        let home = domain.topology().node_of(host as u32);
-        let nodes = hub.nodes() as usize;
-        let hosting = (home == hub.node()).then(|| Host::new(nodes, capacity as u64, relay.ring));
-        let channel = Channel::new(Outpost::new(agent), home, hosting);
-        hub.join_channel(relay.number, channel);
+        let home = net.topology().node_of(host as u32);
+        let nodes = net.nodes() as usize;
+        let hosting = (home == net.node()).then(|| Host::new(nodes, capacity as u64, relay.ring));
+        let port = Port::new(net, relay.number, 0);
+        let outpost = Outpost::new(agent);
+        port.serve(ChannelServer::new(port.clone(), outpost, home, hosting));
     }
     Ends::far(relay.slots, capacity, host, name)
 }

@@ -1,7 +1,6 @@
 //! What the two ends of a channel do with its queue.
 
 use super::error::{BulkError, ChannelError, PutError};
-#[cfg(feature = "mpi")]
 use crate::memory::queue::RelaySlots;
 use crate::memory::queue::Slots;
 use crate::memory::{QueueMemory, mpi_has_ended};
@@ -119,7 +118,6 @@ impl<T: Plain> Ends<T> {
     }
 
     /// Of a channel that spans nodes.
-    #[cfg(feature = "mpi")]
     pub(super) fn far(slots: RelaySlots<T>, capacity: usize, host: i32, name: String) -> Self {
         Ends {
             puts: Some(Queue { memory: slots.puts }),

@@ -5,11 +5,13 @@
 //! that it is through. So a task that is taken and that no living rank names is that of a dead one, at whatever instruction that
 //! was killed, and is open again.
 //!
-//! It lies on one node. Ranks of other nodes [ask](question) that node's agent, which acts for them.
+//! It lies on one node. Ranks of other nodes [ask](question) that node's server, which acts for them.
 
 pub(crate) mod index;
 #[cfg(not(loom))]
 pub(crate) mod question;
+#[cfg(not(loom))]
+pub(crate) mod remote;
 #[cfg(any(loom, test))]
 mod tests;
 

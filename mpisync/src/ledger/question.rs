@@ -1,19 +1,10 @@
-//! What a rank may want of a ledger. On another node its agent is asked, which acts for the rank.
+//! What a rank may want of a ledger. On another node the node's server is asked, which acts for the rank.
 
 use super::{Counts, Ledger, Offers, Taken};
 use crate::memory::LedgerMemory;
 use crate::memory::words::ledger::Entry;
+use crate::net::Message;
 use serde::{Deserialize, Serialize};
-
-/// A question to the agent of the ledger's node.
-#[cfg(feature = "mpi")]
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct LedgerWord {
-    pub(crate) asker: u32,
-    /// None where nobody waits for the answer.
-    pub(crate) request: Option<u32>,
-    pub(crate) question: Question,
-}
 
 /// What a rank wants of a ledger.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -37,6 +28,9 @@ pub(crate) enum LedgerAnswer {
     Counts(Counts),
     Buried(usize),
 }
+
+impl Message for Question {}
+impl Message for LedgerAnswer {}
 
 impl<M: LedgerMemory> Ledger<M> {
     /// Does what `rank` wants.

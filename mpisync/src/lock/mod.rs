@@ -85,9 +85,8 @@
 //!   TOCS 1991; that the home node passes the link on, and that an idle node keeps the turn, as in Naimi, Trehel and
 //!   Arnold, "A Log(N) Distributed Mutual Exclusion Algorithm Based on Path Reversal", JPDC 1996.
 
-#[cfg(all(feature = "mpi", not(loom)))]
+#[cfg(not(loom))]
 pub(crate) mod cluster;
-#[cfg(any(loom, test, feature = "mpi"))]
 mod gate;
 pub(crate) mod node;
 mod quiet;

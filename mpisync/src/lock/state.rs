@@ -1,7 +1,6 @@
 //! The reader-writer lock of an object, as this rank holds it: through how many guards, and whether other nodes are asked for
 //! it.
 
-#[cfg(feature = "mpi")]
 use super::cluster::tier::Tier;
 use super::node::NodeLock;
 use crate::error::LockError;
@@ -18,6 +17,8 @@ use std::time::Duration;
 /// those who have that mutably know it.
 pub(crate) struct LockState {
     object: Object,
+    /// The lock across nodes, where there are several.
+    tier: Option<Tier>,
     /// Guards alive on this rank: [`ONE_READ`] for each that reads, [`ONE_WRITE`] for each that writes (one, and those
     /// that were borrowed from it).
     held: Cell<u64>,
@@ -27,8 +28,11 @@ const ONE_READ: u64 = 1;
 const ONE_WRITE: u64 = 1 << 32;
 
 impl LockState {
-    pub(crate) fn new(object: Object) -> Self {
+    /// The lock of an object, as whose next part it is made. `handovers` is how many writers of a node may follow each other
+    /// while another node waits.
+    pub(crate) fn new(object: Object, handovers: u32) -> Self {
         LockState {
+            tier: object.link().map(|link| Tier::open(link, handovers)),
             object,
             held: Cell::new(0),
         }
@@ -48,10 +52,9 @@ impl LockState {
     }
 
     /// The lock across nodes, where there are several.
-    #[cfg(feature = "mpi")]
     #[inline]
     fn tier(&self) -> Option<&Tier> {
-        self.object.tier()
+        self.tier.as_ref()
     }
 
     #[inline]
@@ -178,7 +181,6 @@ impl LockState {
 
     #[inline]
     fn lock_write(&self, limit: Option<Duration>) -> Result<(), Stop> {
-        #[cfg(feature = "mpi")]
         if let Some(tier) = self.tier() {
             return tier.write(self.node(), Deadline::within(limit));
         }
@@ -187,7 +189,6 @@ impl LockState {
 
     #[inline]
     fn try_lock_write(&self) -> bool {
-        #[cfg(feature = "mpi")]
         if let Some(tier) = self.tier() {
             return tier.try_write(self.node());
         }
@@ -196,15 +197,22 @@ impl LockState {
 
     #[inline]
     fn unlock_write(&self) {
-        #[cfg(feature = "mpi")]
         if let Some(tier) = self.tier() {
             return tier.unlock_write(self.node());
         }
         self.node().unlock_write();
     }
 
+    /// Makes this rank the writer of a fenced call across nodes; only under the write lock. The error is the rank that is it
+    /// already.
+    pub(crate) fn claim(&self, call: u64) -> Result<(), u32> {
+        if let Some(tier) = self.tier() {
+            return tier.claim(self.object.block().station(), call);
+        }
+        Ok(())
+    }
+
     fn downgrade(&self) {
-        #[cfg(feature = "mpi")]
         if let Some(tier) = self.tier() {
             return tier.downgrade(self.node());
         }

@@ -31,7 +31,6 @@ impl<M: Memory> NodeLock<M> {
     }
 
     /// [`Self::try_turn`] where the last one that waited has died, and had become urgent.
-    #[cfg(feature = "mpi")]
     pub(crate) fn try_forsaken_turn(&self) -> bool {
         let turn = self.turn();
         turn.calmed() == Turn::FREE && self.replace_turn(turn, Turn::FREE.held_by(self.memory.me()))
@@ -45,7 +44,6 @@ impl<M: Memory> NodeLock<M> {
     }
 
     /// Takes the turn; waits while others have it.
-    #[cfg(feature = "mpi")]
     #[inline]
     pub(crate) fn take_turn(&self, deadline: impl FnOnce() -> Deadline) -> Result<(), Stop> {
         if self.try_turn() {
@@ -290,7 +288,6 @@ impl<M: Memory> NodeLock<M> {
     }
 
     /// How many writers of this node wait for the turn.
-    #[cfg(any(loom, feature = "mpi"))]
     pub(crate) fn waiting_writers(&self) -> u32 {
         self.turn().waiters()
     }

@@ -8,7 +8,6 @@ use super::waitlist::{self, Seats};
 use super::words::waitlist::{Stock, WaitWords};
 use crate::rounds::barrier::Gathering;
 use crate::rounds::turn::Turns;
-#[cfg(feature = "mpi")]
 use crate::rounds::vote::Votes;
 use crate::waitlist::Inheritance;
 use std::ptr::NonNull;
@@ -32,7 +31,6 @@ pub enum Annex {
         cargo: Cargo,
     },
     /// On each node, the slips of a vote.
-    #[cfg(feature = "mpi")]
     Vote,
     /// On the node of `root`, the ledger of so many tasks.
     Ledger { root: i32, tasks: usize },
@@ -50,7 +48,6 @@ impl Annex {
             }
             Annex::Turn => Turns::length(topology.here().len()),
             Annex::Barrier => Gathering::length(topology.here().len()),
-            #[cfg(feature = "mpi")]
             Annex::Vote => Votes::length(topology.here().len()),
             Annex::None | Annex::Waitlist { .. } | Annex::Ledger { .. } => 0,
         }
@@ -114,7 +111,6 @@ impl Cargo {
     ///
     /// # Safety
     /// The caller acts for who has the permit, and `seats` is a list with this cargo.
-    #[cfg(feature = "mpi")]
     pub(crate) unsafe fn read(&self, seats: &Seats) -> Option<Vec<u8>> {
         match self {
             Cargo::Nothing => None,

@@ -5,11 +5,9 @@ use super::mapping::{Mapping, Shareable};
 use super::segment::Extent;
 use super::words::lock::{Door, DoorKind, Line, RankWords, Words};
 use super::words::mail::{Mail, Mailbox};
-#[cfg(feature = "mpi")]
 use super::words::station::Station;
 use super::{Memory, Surroundings};
 use crate::wait::ROUND_TRIPS;
-#[cfg(feature = "mpi")]
 use crate::wait::Stop;
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -40,13 +38,9 @@ unsafe impl Shareable for Mailbox {}
 unsafe impl Shareable for Line<Mail> {}
 
 // SAFETY: as above.
-#[cfg(feature = "mpi")]
 unsafe impl Shareable for Station {}
 
-#[cfg(feature = "mpi")]
 const STATION: usize = size_of::<Station>();
-#[cfg(not(feature = "mpi"))]
-const STATION: usize = 0;
 
 const WORDS_AT: usize = size_of::<BlockHeader>();
 const MAILBOX_AT: usize = WORDS_AT + size_of::<Words>();
@@ -96,7 +90,6 @@ impl Block {
     }
 
     /// The view of the node's agent.
-    #[cfg(feature = "mpi")]
     pub(crate) fn for_agent(domain: Arc<Domain>, extent: Extent, number: u64) -> Self {
         let seat = domain.segment().shape().seat_of_agent();
         Self::at_seat(domain, extent, Some(number), seat)
@@ -164,7 +157,6 @@ impl Block {
 
     /// This rank takes part in no call any more: nobody waits for it to be done with one, and who waits for what it shares finds
     /// that it went on without.
-    #[cfg(feature = "mpi")]
     pub(crate) fn leave_calls(&self) {
         self.mail(self.me).done.swap(u64::MAX, Ordering::SeqCst);
     }
@@ -184,7 +176,6 @@ impl Block {
 }
 
 /// Where it is on several nodes.
-#[cfg(feature = "mpi")]
 impl Block {
     /// The node's place in the queue for the cluster's turn.
     pub(crate) fn station(&self) -> &Station {
@@ -233,7 +224,6 @@ impl Surroundings for Block {
         self.number.map(|_| ROUND_TRIPS)
     }
 
-    #[cfg(feature = "mpi")]
     fn check(&self) -> Result<(), Stop> {
         if self.number.is_none() {
             return Ok(());

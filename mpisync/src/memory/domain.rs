@@ -3,6 +3,7 @@
 use super::barrier;
 #[cfg(all(feature = "mpi", feature = "region"))]
 use super::copy::CopyBytes;
+use super::event::ALL;
 use super::mapping::Mapping;
 #[cfg(feature = "mpi")]
 use super::mpi;
@@ -11,7 +12,8 @@ use super::segment::{Segment, Shape};
 use super::topology::{RankPlace, Topology};
 use super::words::board::Board;
 #[cfg(feature = "mpi")]
-use super::{event::ALL, lock, words::board::NoteData};
+use super::{lock, words::board::NoteData};
+use crate::net::Network;
 use crate::transport::Transport;
 #[cfg(all(feature = "mpi", feature = "region"))]
 use std::ops::Range;
@@ -62,7 +64,7 @@ pub(super) struct Far {
     pub(super) objects: AtomicU64,
     /// The dead ranks of this node that other nodes have been told of, by seat.
     told: Vec<AtomicBool>,
-    hub: OnceLock<Arc<crate::cluster::Hub>>,
+    network: OnceLock<Arc<Network>>,
     /// What MPI could not send to ranks that were not known to be dead, and since when.
     unsent: Mutex<Vec<(mpi::Unsent, Instant)>>,
     /// Whether there is any, so that nobody has to take the lock to find none.
@@ -114,14 +116,14 @@ impl Domain {
     }
 
     /// A domain of ranks that nobody can reach.
-    #[cfg(all(test, feature = "mpi"))]
+    #[cfg(test)]
     pub(crate) fn imagined(topology: Topology) -> Arc<Self> {
         let first = Mapping::private(Segment::first_length(Shape::of(&topology), 0));
         Arc::new(Self::new(topology, first))
     }
 
     /// Takes the rank in this seat for dead.
-    #[cfg(all(test, feature = "mpi"))]
+    #[cfg(test)]
     pub(crate) fn bury(&self, seat: usize) {
         self.watched[seat].store(true, Ordering::Relaxed);
         self.dead[seat].store(true, Ordering::Relaxed);
@@ -142,7 +144,7 @@ impl Domain {
             carrier,
             objects: AtomicU64::new(0),
             told: (0..here).map(|_| AtomicBool::new(false)).collect(),
-            hub: OnceLock::new(),
+            network: OnceLock::new(),
             unsent: Mutex::new(Vec::new()),
             has_unsent: AtomicBool::new(false),
         });
@@ -299,28 +301,23 @@ impl Domain {
 }
 
 /// Where it spans nodes.
-#[cfg(feature = "mpi")]
 impl Domain {
-    fn comms(&self) -> (&mpi::OwnComm, &Far) {
-        let comms = self.comms.as_ref().expect("a domain on a communicator");
-        let far = comms.far.as_ref().expect("a domain that spans nodes");
-        (&comms.all, far)
-    }
-
-    /// The hub of this domain, made with the first controller or channel.
-    pub(crate) fn hub(self: &Arc<Self>) -> Option<&Arc<crate::cluster::Hub>> {
+    /// The network of this domain, made with the first object.
+    pub(crate) fn network(self: &Arc<Self>) -> Option<&Arc<Network>> {
         if !self.topology.spans_nodes() {
             return None;
         }
-        let hub = &self.comms().1.hub;
-        Some(hub.get_or_init(|| crate::cluster::Hub::open(self)))
+        #[cfg(feature = "mpi")]
+        return Some((self.comms().1.network).get_or_init(|| Network::open(self)));
+        #[cfg(not(feature = "mpi"))]
+        return None;
     }
 
-    /// Has the node's agent look at what `called` belongs to.
+    /// Has the node's server look at what `called` belongs to.
     #[inline]
-    pub(crate) fn call_agent(self: &Arc<Self>, called: &AtomicU32, waits: bool) {
+    pub(crate) fn call_server(self: &Arc<Self>, called: &AtomicU32, waits: bool) {
         let mut acts = waits;
-        // An exchange, so that the agent either takes this call away, or sees all that this rank has done before.
+        // An exchange, so that the server either takes this call away, or sees all that this rank has done before.
         if called.swap(1, Ordering::SeqCst) == 0 {
             let call = self.segment.call();
             call.word.fetch_add(1, Ordering::SeqCst);
@@ -329,12 +326,34 @@ impl Domain {
             call.wake(ALL);
         }
         if self.topology.is_leader()
-            && (acts || !self.has_progress_thread())
-            && let Some(hub) = self.hub()
+            && let Some(net) = self.network()
+            && (acts || !net.has_thread())
         {
-            // This process has the agent.
-            hub.go_on();
+            // This process has the server.
+            net.go_on();
         }
+    }
+
+    /// How many messages of this rank are still under way.
+    pub(crate) fn unsent(&self) -> usize {
+        #[cfg(feature = "mpi")]
+        return self.comms().1.carrier.unsent();
+        #[cfg(not(feature = "mpi"))]
+        return 0;
+    }
+
+    /// Whether a rank is known to have died.
+    pub(crate) fn has_lost_ranks(&self) -> bool {
+        (0..self.topology.size()).any(|rank| !self.rank_is_alive(rank))
+    }
+}
+
+#[cfg(feature = "mpi")]
+impl Domain {
+    fn comms(&self) -> (&mpi::OwnComm, &Far) {
+        let comms = self.comms.as_ref().expect("a domain on a communicator");
+        let far = comms.far.as_ref().expect("a domain that spans nodes");
+        (&comms.all, far)
     }
 
     /// Says what is done with messages from other nodes.
@@ -400,9 +419,9 @@ impl Domain {
         mpi::Piece::receive(self.comms().0, rank, bytes, place)
     }
 
-    /// How many messages of this rank are still under way.
-    pub(crate) fn unsent(&self) -> usize {
-        self.comms().1.carrier.unsent()
+    /// Whether this rank has sent itself a message that is not handled yet.
+    pub(crate) fn has_own_messages(&self) -> bool {
+        self.comms().1.carrier.has_own()
     }
 
     /// Handles the messages that have come; whether there were any.
@@ -435,11 +454,6 @@ impl Domain {
     /// Begins to wait until all ranks have come to the end of MPI.
     pub(crate) fn begin_farewell(&self) -> Result<mpi::Farewell, crate::error::CreateError> {
         self.comms().0.begin_barrier()
-    }
-
-    /// Whether a rank is known to have died.
-    pub(crate) fn has_lost_ranks(&self) -> bool {
-        (0..self.topology.size()).any(|rank| !self.rank_is_alive(rank))
     }
 
     /// The ranks of this node that have died since this was asked last.

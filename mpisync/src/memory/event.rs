@@ -68,7 +68,6 @@ mod real {
 
     impl Event<'_> {
         /// Whether anybody sleeps.
-        #[cfg(feature = "mpi")]
         pub(crate) fn has_sleepers(&self) -> bool {
             self.sleepers.0.load(Ordering::SeqCst) != 0
         }

@@ -129,10 +129,8 @@ impl Drop for Mapping {
     }
 }
 
-#[cfg(feature = "mpi")]
 pub(crate) use shared::SharedName;
 
-#[cfg(feature = "mpi")]
 mod shared {
     use super::{Mapping, NonNull};
     use rustix::fd::OwnedFd;

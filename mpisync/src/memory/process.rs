@@ -45,7 +45,6 @@ impl Process {
     }
 
     /// Whether this process sees `self` under its number; false for a process of another PID namespace.
-    #[cfg(feature = "mpi")]
     pub(crate) fn is_visible(self) -> bool {
         state(self.id).is_ok_and(|(_, born)| born == self.born)
     }

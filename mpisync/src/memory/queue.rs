@@ -28,7 +28,6 @@ pub(crate) struct Layout {
     seats: usize,
     stride: usize,
     /// Where in its slot a message lies, and how long it is.
-    #[cfg(feature = "mpi")]
     message: (usize, usize),
     length: usize,
 }
@@ -50,14 +49,12 @@ impl Layout {
             shape: Shape::new(shape),
             seats,
             stride,
-            #[cfg(feature = "mpi")]
             message: (Self::message_at::<T>(), size_of::<T>()),
             length,
         })
     }
 
     /// How many messages there is room for.
-    #[cfg(feature = "mpi")]
     pub(crate) fn capacity(self) -> u64 {
         self.shape.capacity()
     }
@@ -154,11 +151,9 @@ impl<T> Slots<T> {
 }
 
 /// The memory of a node's part of a channel that spans nodes: words for ranks and agent, then two queues of one layout.
-#[cfg(feature = "mpi")]
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RelayLayout(pub(crate) Layout);
 
-#[cfg(feature = "mpi")]
 impl RelayLayout {
     const TAKES_AT: usize = size_of::<Relay>();
 
@@ -173,7 +168,6 @@ impl RelayLayout {
 }
 
 /// The two queues of a node, as one that has a seat there sees them.
-#[cfg(feature = "mpi")]
 pub(crate) struct RelaySlots<T> {
     /// What ranks take from.
     pub(crate) takes: Slots<T>,
@@ -181,7 +175,6 @@ pub(crate) struct RelaySlots<T> {
     pub(crate) puts: Slots<T>,
 }
 
-#[cfg(feature = "mpi")]
 impl<T> RelaySlots<T> {
     pub(crate) fn at_seat(
         domain: &Arc<Domain>,
@@ -207,10 +200,8 @@ impl<T> RelaySlots<T> {
 }
 
 /// A message of a type that the agent does not know.
-#[cfg(feature = "mpi")]
 pub(crate) struct Opaque;
 
-#[cfg(feature = "mpi")]
 impl RelaySlots<Opaque> {
     /// As the node's agent sees them.
     pub(crate) fn for_agent(
@@ -223,7 +214,6 @@ impl RelaySlots<Opaque> {
     }
 }
 
-#[cfg(feature = "mpi")]
 impl Slots<Opaque> {
     fn bytes(&self, index: usize) -> NonNull<u8> {
         // SAFETY: the message lies inside the slot.
@@ -260,10 +250,8 @@ impl Slots<Opaque> {
 
 // SAFETY: the pointers lead into the mapping, which any thread may use; the words are atomics, and slots are used by who has
 // reserved them.
-#[cfg(feature = "mpi")]
 unsafe impl Send for Slots<Opaque> {}
 
-#[cfg(feature = "mpi")]
 impl<T> Slots<T> {
     /// Apart, so that a channel on one node is as quick as if there were no others.
     #[cold]
@@ -272,7 +260,7 @@ impl<T> Slots<T> {
         if let Some(relay) = self.relay()
             && self.me != self.domain.segment().shape().seat_of_agent()
         {
-            self.domain.call_agent(&relay.called, waits);
+            self.domain.call_server(&relay.called, waits);
         }
     }
 }
@@ -338,7 +326,6 @@ impl<T> QueueMemory for Slots<T> {
         self.relay.map(|relay| unsafe { relay.as_ref() })
     }
 
-    #[cfg(feature = "mpi")]
     #[inline]
     fn call_agent(&self, waits: bool) {
         if self.relay.is_some() {
@@ -346,7 +333,6 @@ impl<T> QueueMemory for Slots<T> {
         }
     }
 
-    #[cfg(feature = "mpi")]
     fn agent_is_alive(&self) -> bool {
         self.relay.is_none() || self.domain.is_alive(0)
     }

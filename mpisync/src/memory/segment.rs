@@ -213,7 +213,6 @@ impl Segment {
     }
 
     /// The event of a call for the node's agent.
-    #[cfg(feature = "mpi")]
     pub(crate) fn call(&self) -> Event<'_> {
         let header = self.header();
         Event {
@@ -238,14 +237,12 @@ impl Segment {
     }
 
     /// Adds the next chunk.
-    #[cfg(any(feature = "mpi", test))]
     pub(crate) fn add_chunk(&self, chunk: Mapping) {
         let mut chunks = lock(&self.chunks);
         chunks.push(Arc::new(chunk));
     }
 
     /// How many chunks there are.
-    #[cfg(any(feature = "mpi", test))]
     pub(crate) fn chunks(&self) -> u32 {
         let chunks = lock(&self.chunks);
         chunks.len() as u32
@@ -253,7 +250,6 @@ impl Segment {
 
     /// Gives the newest chunk's first block, which is clear, for it never was used. Only the leader asks, after
     /// [`Self::add_chunk`].
-    #[cfg(any(feature = "mpi", test))]
     pub(crate) fn begin_chunk(&self, length: usize) -> Extent {
         let mut room = lock(&self.room);
         room.chunk = self.chunks() - 1;
@@ -266,7 +262,6 @@ impl Segment {
     }
 
     /// Takes back a block that no rank has used.
-    #[cfg(feature = "mpi")]
     pub(crate) fn take_back(&self, extent: Extent) {
         let mut room = lock(&self.room);
         room.free.push(extent);

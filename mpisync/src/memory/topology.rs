@@ -88,7 +88,6 @@ impl Topology {
     }
 
     /// The node of `rank`.
-    #[cfg(feature = "mpi")]
     pub(crate) fn node_of(&self, rank: u32) -> u32 {
         self.node_of[rank as usize]
     }
@@ -120,7 +119,6 @@ impl Topology {
     }
 
     /// The nodes but this one.
-    #[cfg(any(test, feature = "mpi"))]
     pub(crate) fn other_nodes(&self) -> impl Iterator<Item = u32> {
         let mine = self.node();
         (0..self.nodes()).filter(move |&node| node != mine)

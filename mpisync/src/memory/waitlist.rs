@@ -9,7 +9,6 @@ use super::words::lock::Line;
 use super::words::waitlist::{Seat, WaitWords};
 use super::{Surroundings, WaitMemory};
 use std::ptr::NonNull;
-#[cfg(feature = "mpi")]
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -94,7 +93,6 @@ impl Seats {
     }
 
     /// The seat of a rank.
-    #[cfg(feature = "mpi")]
     pub(crate) fn seat_of(&self, rank: u32) -> usize {
         match self.view.domain().topology().place(rank as usize) {
             RankPlace::Here(seat) => seat,
@@ -103,13 +101,11 @@ impl Seats {
     }
 
     /// Whether a rank of this node has called the agent.
-    #[cfg(feature = "mpi")]
     pub(crate) fn is_called(&self) -> bool {
         self.words().called.load(Ordering::SeqCst) != 0
     }
 
     /// The agent comes. It sees what was done before the calls until now.
-    #[cfg(feature = "mpi")]
     pub(crate) fn take_call(&self) {
         if self.is_called() {
             self.words().called.swap(0, Ordering::SeqCst);
@@ -176,10 +172,9 @@ impl WaitMemory for Seats {
         !is_near && !self.is_agents()
     }
 
-    #[cfg(feature = "mpi")]
     fn call_agent(&self) {
         let called = &self.words().called;
-        self.view.domain().call_agent(called, true);
+        self.view.domain().call_server(called, true);
     }
 
     fn acts_for(&self, seat: usize) -> bool {

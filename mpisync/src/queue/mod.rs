@@ -12,7 +12,7 @@
 //! A channel over several nodes has two such queues on each of them, and agents that carry messages between these; see
 //! [`relay`] for the ranks' part in it, and [`cluster`] for the agents'.
 
-#[cfg(all(feature = "mpi", not(loom)))]
+#[cfg(not(loom))]
 pub(crate) mod cluster;
 mod ends;
 mod relay;

@@ -6,7 +6,6 @@ use crate::communicator::IntraCommunicator;
 use crate::controller::WindowController;
 use crate::error::CreateError;
 use crate::lock::cluster::standing::HANDOVERS;
-use crate::memory::annex::Annex;
 use crate::memory::mpi::{self, Creation, Terms};
 use crate::object::Object;
 use crate::plain::{Plain, TypeLayout};
@@ -207,8 +206,8 @@ impl<T: Plain, D: Dimension, C: IntraCommunicator> RegionBuilder<'_, T, D, C> {
             let extent = self.extent.clone().expect("valid, for all agreed");
             let memory = created.memory.clone();
             let name = self.name.clone();
-            let object = Object::join(created, self.master, name, HANDOVERS, &Annex::None);
-            let lock = WindowController::new(object);
+            let object = Object::join(created, self.master, name);
+            let lock = WindowController::new(object, HANDOVERS);
             Region::with(lock, extent, memory)
         })
     }

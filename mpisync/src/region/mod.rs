@@ -69,6 +69,8 @@ use crate::memory::mapping::{ALIGN, Mapping};
 use crate::plain::Plain;
 #[cfg(feature = "mpi")]
 pub use builder::RegionBuilder;
+#[cfg(feature = "mpi")]
+use cluster::Replicas;
 pub use dimensions::FitsRegion;
 pub use error::RegionError;
 use extent::Extent;
@@ -103,6 +105,9 @@ use std::time::Duration;
 /// ```
 pub struct Region<T: Plain, D: Dimension = IxDyn> {
     lock: WindowController,
+    /// The copies on other nodes, if there are any.
+    #[cfg(feature = "mpi")]
+    replicas: Option<Replicas>,
     /// The items of this node's copy. Who reads and writes them holds the lock.
     items: RawArrayViewMut<T, D>,
     /// Keeps their memory mapped. None where there are no items.
@@ -143,6 +148,8 @@ impl<T: Plain, D: Dimension> Region<T, D> {
         // SAFETY: the pointer is aligned, and so many items lie behind it that none of the shape is beyond them.
         let items = unsafe { RawArrayViewMut::from_shape_ptr(extent.dim, start.as_ptr()) };
         Region {
+            #[cfg(feature = "mpi")]
+            replicas: (lock.object().link()).map(|link| Replicas::open(link, memory.as_ref())),
             lock,
             items,
             memory,
@@ -161,8 +168,8 @@ impl<T: Plain, D: Dimension> Region<T, D> {
         self.forget_leaked_guards();
         self.lock.meet_to_close()?;
         #[cfg(feature = "mpi")]
-        if let Some(tier) = self.lock.tier() {
-            tier.hub.give_items_back(tier.number);
+        if let Some(replicas) = &self.replicas {
+            replicas.close();
         }
         Ok(())
     }
@@ -323,7 +330,7 @@ impl<T: Plain, D: Dimension> Region<T, D> {
         }
         self.lock.check_usable()?;
         #[cfg(feature = "mpi")]
-        if let Some(tier) = self.lock.tier() {
+        if let Some(replicas) = &self.replicas {
             let memory = self.memory.clone().expect("items that have changed");
             // SAFETY: only a write guard calls this, and it is borrowed in the meantime.
             let bytes = unsafe { CopyBytes::new(memory) };
@@ -332,7 +339,7 @@ impl<T: Plain, D: Dimension> Region<T, D> {
             let places: Vec<_> = places
                 .map(|items| place(items.start)..place(items.end))
                 .collect();
-            cluster::publish(tier, self.lock.block(), &bytes, &places);
+            cluster::publish(replicas, self.lock.block(), &bytes, &places);
         }
         Ok(())
     }

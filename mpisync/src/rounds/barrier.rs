@@ -88,7 +88,6 @@ impl Gathering {
     }
 
     /// As the agent: another node has told this one news.
-    #[cfg(feature = "mpi")]
     pub(crate) fn receive(&self, round: usize, time: u64, tell: impl FnMut(News)) {
         self.0.words().heard[round].fetch_max(time, Ordering::SeqCst);
         self.go_on(tell);
@@ -125,7 +124,6 @@ impl Gathering {
     }
 
     /// As the agent: sends once more what was sent last in each round.
-    #[cfg(feature = "mpi")]
     pub(crate) fn tell_again(&self, mut tell: impl FnMut(News)) {
         let rounds = u64::from(rounds(self.0.domain().topology()));
         let sent = self.0.words().sent.load(Ordering::SeqCst);
@@ -187,7 +185,6 @@ impl Gathering {
     }
 
     /// As the agent: a rank of another node died when it had come so often.
-    #[cfg(feature = "mpi")]
     pub(crate) fn lose(&self, rank: u32, after: u64) {
         let words = self.0.words();
         let is_first = words.lost.load(Ordering::Relaxed) == 0;

@@ -4,15 +4,11 @@
 //! piece by piece, so that a value of any size needs little shared memory and stays in the cache on its way.
 
 mod failure;
-mod far;
-#[cfg(feature = "mpi")]
-pub(crate) mod mirror;
 pub(crate) mod payload;
 mod post;
+mod remote;
 mod stage;
 
 pub(crate) use failure::{Failure, panic_message, text_of};
-pub(crate) use far::Far;
-#[cfg(feature = "mpi")]
-pub(crate) use far::Value;
 pub(crate) use post::{Call, Post};
+pub(crate) use remote::Mailboxes;

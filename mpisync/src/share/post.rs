@@ -1,12 +1,11 @@
 //! One call of a mailbox: the writer's side and the collectors' side.
 
 use super::failure::{Failure, panic_message};
-use super::far::{Far, Value};
 use super::payload::{self, Encoder, Kind};
+use super::remote::Reason;
+use super::remote::{Mailboxes, Value, read_object};
 use super::stage;
 use crate::agree;
-#[cfg(feature = "mpi")]
-use crate::cluster::Reason;
 use crate::error::FenceError;
 use crate::memory::block::Block;
 use crate::memory::event::{ALL, Event};
@@ -48,7 +47,6 @@ impl Call {
     }
 
     /// Whether both were counted from the same point on.
-    #[cfg(feature = "mpi")]
     pub(crate) fn is_in_epoch_of(self, other: Self) -> bool {
         self.0 >> 32 == other.0 >> 32
     }
@@ -64,8 +62,8 @@ impl Call {
 #[derive(Clone, Copy)]
 pub(crate) struct Post<'a> {
     pub(crate) block: &'a Block,
-    /// Where the controller spans nodes.
-    pub(crate) far: Far<'a>,
+    /// Those of other nodes, where the controller spans nodes.
+    pub(crate) mailboxes: Option<&'a Mailboxes>,
     pub(crate) call: Call,
     pub(crate) site: CallSite,
     /// For how long at least a collector polls before it sleeps.
@@ -112,7 +110,7 @@ impl<'a> Post<'a> {
     pub(crate) fn make_room(&self) {
         if let Some(before) = self.call.same_record_before() {
             self.wait_for_all(|mail| mail.done.load(Ordering::Acquire) >= before.0);
-            self.far.wait_until_accepted(self.block, before);
+            self.wait_until_accepted(before);
         }
     }
 
@@ -120,16 +118,26 @@ impl<'a> Post<'a> {
     #[cfg(feature = "region")]
     pub(crate) fn make_room_in_meeting(&self) {
         if let Some(before) = self.call.same_record_before() {
-            self.far.wait_until_accepted(self.block, before);
+            self.wait_until_accepted(before);
         }
     }
 
-    /// Makes this rank the writer of the call; only under the write lock.
+    fn wait_until_accepted(&self, before: Call) {
+        if let Some(mailboxes) = self.mailboxes {
+            mailboxes.wait_until_accepted(self.block, before);
+        }
+    }
+
+    /// Makes this rank the writer of the call; only under the write lock. `across` does so across nodes; its error is the rank
+    /// that is the writer already.
     ///
     /// # Errors
     /// Where another rank is it already: [`FenceError::WriterMismatch`], or [`FenceError::Diverged`] where that one makes
     /// another call.
-    pub(crate) fn claim(&self) -> Result<(), FenceError> {
+    pub(crate) fn claim(
+        &self,
+        across: impl FnOnce(Call) -> Result<(), u32>,
+    ) -> Result<(), FenceError> {
         let record = self.record();
         let here = self.rank() as i32;
         if record.claimed.load(Ordering::Relaxed) == self.call.0 {
@@ -137,9 +145,7 @@ impl<'a> Post<'a> {
             self.check_site(there)?;
             return Err(writer_mismatch(here, there, there));
         }
-        self.far
-            .claim(self.block, self.call)
-            .map_err(|there| writer_mismatch(here, there as i32, there as i32))?;
+        across(self.call).map_err(|there| writer_mismatch(here, there as i32, there as i32))?;
         self.take_charge();
         Ok(())
     }
@@ -278,7 +284,9 @@ impl<'a> Post<'a> {
     /// this one any more.
     fn begin_filling(&self) -> bool {
         let record = self.record();
-        self.far.begin_filling(self.block, record);
+        if let Some(mailboxes) = self.mailboxes {
+            mailboxes.begin_filling(self.block, record);
+        }
         let wrote = &self.mine().wrote[(self.call.0 % 2) as usize];
         wrote.store(self.call.0, Ordering::Relaxed);
         if record.call.load(Ordering::Relaxed) > self.call.0 {
@@ -298,7 +306,10 @@ impl<'a> Post<'a> {
         record.call.swap(self.call.0, Ordering::SeqCst);
         record.filling.store(0, Ordering::Release);
         self.published().notify(ALL);
-        self.far.publish(self.call, || Value {
+        let Some(mailboxes) = self.mailboxes else {
+            return;
+        };
+        let value = Value {
             call: self.call.0,
             writer: self.rank(),
             outcome,
@@ -311,7 +322,8 @@ impl<'a> Post<'a> {
             line: self.site.location().line(),
             reason: reason.to_owned(),
             data: data.to_vec(),
-        });
+        };
+        mailboxes.publish(self.call, value);
     }
 
     /// Passes the chunks of a value through this rank's stage, at most two ahead of the slowest collector.
@@ -326,7 +338,9 @@ impl<'a> Post<'a> {
             if number >= 2 {
                 self.wait_for_takers(number - 1);
             }
-            self.far.send_piece(self.block, self.call, bytes);
+            if let Some(mailboxes) = self.mailboxes {
+                mailboxes.send_piece(self.block, self.call, bytes);
+            }
             stage::put(words, number, bytes);
             self.record().staged.swap(number + 1, Ordering::SeqCst);
             self.published().notify(ALL);
@@ -486,7 +500,7 @@ impl<'a> Post<'a> {
             // The caller does not want it.
         } else if outcome == OBJECT_VALUE {
             let name = record.staged.load(Ordering::Relaxed);
-            self.far.read_object(name, length, &mut sink)?;
+            read_object(name, length, &mut sink)?;
         } else {
             self.follow(writer, length, &mut sink)?;
         }
@@ -602,8 +616,10 @@ impl<'a> Post<'a> {
         self.mine().waiting.store(self.call.0, Ordering::Release);
         let (waits_too, elsewhere) = match self.block.domain().topology().place(writer) {
             RankPlace::Here(seat) => self.look_at(seat, writer),
-            #[cfg(feature = "mpi")]
-            RankPlace::Far(_) => match self.far.ask(self.block, self.call, writer) {
+            RankPlace::Far(_) => match self
+                .mailboxes
+                .and_then(|mailboxes| mailboxes.ask(self.block, self.call, writer))
+            {
                 Some(Reason::WaitsFor(rank)) => (
                     Some(writer_mismatch(writer as i32, writer as i32, rank as i32)),
                     false,
@@ -611,8 +627,6 @@ impl<'a> Post<'a> {
                 Some(Reason::IsElsewhere) => (None, true),
                 None => (None, false),
             },
-            #[cfg(not(feature = "mpi"))]
-            RankPlace::Far(_) => (None, false),
         };
         let dead = self.check_alive(writer);
         // Whatever the writer did next, it shared first, if it did.

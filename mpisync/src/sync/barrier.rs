@@ -3,19 +3,14 @@
 #[cfg(feature = "mpi")]
 use super::builder::{Spec, SyncBuilder, private};
 #[cfg(feature = "mpi")]
-use crate::cluster::{Word, tell_news};
-#[cfg(feature = "mpi")]
 use crate::communicator::IntraCommunicator;
 #[cfg(feature = "mpi")]
 use crate::error::CreateError;
 use crate::error::{FenceError, LockError};
 use crate::memory::annex::Annex;
 use crate::object::Object;
-#[cfg(feature = "mpi")]
-use crate::rounds::RoundWord;
 use crate::rounds::barrier::{Gathering, News};
-#[cfg(feature = "mpi")]
-use crate::wait::wait_for_answer;
+use crate::rounds::remote::BarrierNodes;
 use crate::wait::{Deadline, Stop};
 use std::cell::Cell;
 use std::fmt;
@@ -45,6 +40,8 @@ use std::time::Duration;
 pub struct Barrier {
     object: Object,
     gathering: Gathering,
+    /// The other nodes, if there are any.
+    nodes: Option<BarrierNodes>,
     /// How often this rank has come.
     arrived: Cell<u64>,
     /// How often it has gone on.
@@ -91,7 +88,6 @@ impl fmt::Display for Silent<'_> {
 }
 
 /// How long a rank whose time is up waits for other nodes to say who is there.
-#[cfg(feature = "mpi")]
 const PATIENCE: Duration = Duration::from_millis(200);
 
 impl Barrier {
@@ -104,6 +100,7 @@ impl Barrier {
     fn on(object: Object) -> Self {
         Barrier {
             gathering: Gathering::new(object.block()),
+            nodes: object.link().map(BarrierNodes::open),
             arrived: Cell::new(0),
             passed: Cell::new(0),
             object,
@@ -184,7 +181,11 @@ impl Barrier {
     fn tell_missing(&self, time: u64, waited: Duration) -> Result<(), BarrierError> {
         let mut missing = self.gathering.missing(time);
         let mut silent = Vec::new();
-        self.ask_others(time, &mut missing, &mut silent);
+        if let Some(nodes) = &self.nodes {
+            let (missing_there, silent_there) = nodes.missing(self.object.block(), time, PATIENCE);
+            missing.extend(missing_there);
+            silent.extend(silent_there);
+        }
         if self.gathering.complete() >= time {
             return Ok(());
         }
@@ -199,11 +200,11 @@ impl Barrier {
         })
     }
 
-    #[cfg(not(feature = "mpi"))]
-    fn tell(&self, _: News) {}
-
-    #[cfg(not(feature = "mpi"))]
-    fn ask_others(&self, _: u64, _: &mut Vec<u32>, _: &mut Vec<u32>) {}
+    fn tell(&self, news: News) {
+        if let Some(nodes) = &self.nodes {
+            nodes.tell(news);
+        }
+    }
 
     /// This rank's number in the communicator.
     pub fn rank(&self) -> i32 {
@@ -224,48 +225,6 @@ impl Barrier {
     #[track_caller]
     pub fn close(self) -> Result<(), FenceError> {
         self.object.close()
-    }
-}
-
-/// Where it spans nodes.
-#[cfg(feature = "mpi")]
-impl Barrier {
-    fn tell(&self, news: News) {
-        if let Some(tier) = self.object.tier() {
-            tell_news(&tier.hub, tier.number, news);
-        }
-    }
-
-    fn ask_others(&self, time: u64, missing: &mut Vec<u32>, silent: &mut Vec<u32>) {
-        let Some(tier) = self.object.tier() else {
-            return;
-        };
-        let (hub, desk) = (&tier.hub, &tier.desk);
-        let request = desk.begin_request();
-        let others: Vec<u32> = hub.topology().other_nodes().collect();
-        for &node in &others {
-            let asker = hub.rank();
-            let word = RoundWord::AskMissing {
-                asker,
-                request,
-                time,
-            };
-            hub.tell(node, tier.number, Word::Round(word));
-        }
-        let deadline = Deadline::after(PATIENCE);
-        let all = || (desk.missing(request).len() == others.len()).then_some(());
-        // What has come by then has to do.
-        let _ = wait_for_answer(self.object.block(), deadline, all);
-        let answers = desk.missing(request);
-        for node in others {
-            match answers.iter().find(|(answered, _)| *answered == node) {
-                Some((_, ranks)) => missing.extend(ranks),
-                None => {
-                    let all = 0..hub.topology().size() as u32;
-                    silent.extend(all.filter(|&rank| hub.topology().node_of(rank) == node));
-                }
-            }
-        }
     }
 }
 

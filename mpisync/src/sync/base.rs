@@ -3,11 +3,11 @@
 use crate::error::{FenceError, LockError};
 use crate::memory::WaitMemory;
 use crate::memory::annex::{Annex, Cargo};
+use crate::memory::block::Block;
 use crate::memory::waitlist::Seats;
 use crate::object::Object;
 use crate::wait::{Deadline, INSPECTION, Stop};
-#[cfg(feature = "mpi")]
-use crate::waitlist::cluster::{Asker, Granted, Manner};
+use crate::waitlist::remote::{Granted, WaitClient};
 use crate::waitlist::{Inheritance, Waitlist};
 use std::cell::Cell;
 use std::fmt;
@@ -32,8 +32,7 @@ enum Side {
     /// On this node.
     Here(Waitlist<Seats>),
     /// On another node.
-    #[cfg(feature = "mpi")]
-    Far,
+    Remote(WaitClient),
 }
 
 /// Permits that were granted.
@@ -48,13 +47,8 @@ pub(super) struct Grant {
 /// A place in the line.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Place {
-    Here {
-        ticket: u64,
-    },
-    #[cfg(feature = "mpi")]
-    Far {
-        request: u32,
-    },
+    Here { ticket: u64 },
+    Remote { request: u32 },
 }
 
 impl Base {
@@ -77,17 +71,14 @@ impl Base {
         else {
             unreachable!("an annex with a waiting list");
         };
-        let list = || Waitlist {
-            memory: Seats::new(object.block()),
-            inheritance,
+        let client = (object.link()).and_then(|link| WaitClient::open(link, &cargo, inheritance));
+        let side = match client {
+            Some(client) => Side::Remote(client),
+            None => Side::Here(Waitlist {
+                memory: Seats::new(object.block()),
+                inheritance,
+            }),
         };
-        #[cfg(feature = "mpi")]
-        let side = match object.tier() {
-            Some(tier) if tier.home != tier.hub.node() => Side::Far,
-            _ => Side::Here(list()),
-        };
-        #[cfg(not(feature = "mpi"))]
-        let side = Side::Here(list());
         Base {
             is_alone: object.size() == 1,
             object,
@@ -100,6 +91,10 @@ impl Base {
 
     pub(super) fn object(&self) -> &Object {
         &self.object
+    }
+
+    fn block(&self) -> &Block {
+        self.object.block()
     }
 
     /// How many permits this rank holds.
@@ -136,10 +131,8 @@ impl Base {
                 }),
                 Err(stop) => self.look_after(list).and(Err(stop)),
             },
-            #[cfg(feature = "mpi")]
-            Side::Far => self
-                .asker()
-                .acquire(count, Deadline::within(limit))
+            Side::Remote(client) => client
+                .acquire(self.block(), count, Deadline::within(limit))
                 .map(Grant::from),
         };
         match granted {
@@ -165,8 +158,7 @@ impl Base {
                 }
                 taken.then(Grant::default)
             }
-            #[cfg(feature = "mpi")]
-            Side::Far => match self.asker().try_acquire(count) {
+            Side::Remote(client) => match client.try_acquire(self.block(), count) {
                 Ok(granted) => granted.map(Grant::from),
                 Err(stop) => return Err(self.error(stop, None)),
             },
@@ -183,10 +175,8 @@ impl Base {
         self.take_held(count);
         match &self.side {
             Side::Here(list) => list.release(self.me(), count),
-            #[cfg(feature = "mpi")]
-            Side::Far => self.asker().release(count, cargo()),
+            Side::Remote(client) => client.release(count, cargo()),
         }
-        let _ = cargo;
     }
 
     /// Keeps permits for good.
@@ -194,8 +184,7 @@ impl Base {
         self.take_held(count);
         match &self.side {
             Side::Here(list) => list.keep(self.me(), count),
-            #[cfg(feature = "mpi")]
-            Side::Far => self.asker().keep(count),
+            Side::Remote(client) => client.keep(self.block(), count),
         }
     }
 
@@ -204,8 +193,7 @@ impl Base {
         self.object.check_usable()?;
         Ok(match &self.side {
             Side::Here(list) => list.supply(count, most),
-            #[cfg(feature = "mpi")]
-            Side::Far => self.asker().supply(count, most),
+            Side::Remote(client) => client.supply(self.block(), count, most),
         })
     }
 
@@ -214,8 +202,7 @@ impl Base {
         self.object.check_usable()?;
         Ok(match &self.side {
             Side::Here(list) => list.free(),
-            #[cfg(feature = "mpi")]
-            Side::Far => self.asker().free(),
+            Side::Remote(client) => client.free(self.block()),
         })
     }
 
@@ -226,14 +213,10 @@ impl Base {
             Side::Here(list) => Ok(Place::Here {
                 ticket: list.join(self.me(), 0),
             }),
-            #[cfg(feature = "mpi")]
-            Side::Far => {
-                let request = self.asker().join(0, Manner::WaitAndTell);
-                match self.asker().wait_until_joined(request) {
-                    Ok(()) => Ok(Place::Far { request }),
-                    Err(stop) => Err(self.error(stop, None)),
-                }
-            }
+            Side::Remote(client) => match client.join(self.block()) {
+                Ok(request) => Ok(Place::Remote { request }),
+                Err(stop) => Err(self.error(stop, None)),
+            },
         }
     }
 
@@ -244,11 +227,9 @@ impl Base {
             (Place::Here { ticket }, Side::Here(list)) => {
                 list.wait_for_grant(ticket, deadline).map(drop)
             }
-            #[cfg(feature = "mpi")]
-            (Place::Far { request }, Side::Far) => {
-                self.asker().wait_for_grant(request, deadline).map(drop)
-            }
-            #[cfg(feature = "mpi")]
+            (Place::Remote { request }, Side::Remote(client)) => client
+                .wait_for_grant(self.block(), request, deadline)
+                .map(drop),
             _ => unreachable!("a place in this line"),
         };
         served.map_err(|stop| self.error(stop, limit))
@@ -259,8 +240,7 @@ impl Base {
         self.object.check_usable()?;
         Ok(match &self.side {
             Side::Here(list) => list.wake(most),
-            #[cfg(feature = "mpi")]
-            Side::Far => self.asker().wake(most),
+            Side::Remote(client) => client.wake(self.block(), most),
         })
     }
 
@@ -280,8 +260,7 @@ impl Base {
         self.object.check_usable()?;
         Ok(match &self.side {
             Side::Here(list) => self.cargo.look(&list.memory),
-            #[cfg(feature = "mpi")]
-            Side::Far => self.asker().look(),
+            Side::Remote(client) => client.look(self.block()),
         })
     }
 
@@ -294,8 +273,7 @@ impl Base {
                 unsafe { self.cargo.write(&list.memory, &bytes) };
                 list.release(self.me(), 1);
             }
-            #[cfg(feature = "mpi")]
-            Side::Far => self.asker().fill(bytes),
+            Side::Remote(client) => client.fill(self.block(), bytes),
         }
     }
 
@@ -314,8 +292,7 @@ impl Base {
     fn list(&self) -> Option<&Waitlist<Seats>> {
         match &self.side {
             Side::Here(list) => Some(list),
-            #[cfg(feature = "mpi")]
-            Side::Far => None,
+            Side::Remote(_) => None,
         }
     }
 
@@ -381,18 +358,6 @@ pub(super) fn is_endless(limit: Option<Duration>) -> bool {
     matches!(Deadline::within(limit), Deadline::Never)
 }
 
-/// On a rank of another node than the list's.
-#[cfg(feature = "mpi")]
-impl Base {
-    fn asker(&self) -> Asker<'_> {
-        Asker {
-            tier: self.object.tier().expect("there are other nodes"),
-            block: self.object.block(),
-        }
-    }
-}
-
-#[cfg(feature = "mpi")]
 impl From<Granted> for Grant {
     fn from(granted: Granted) -> Self {
         Grant {

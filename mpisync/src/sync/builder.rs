@@ -2,7 +2,6 @@
 
 use crate::communicator::IntraCommunicator;
 use crate::error::CreateError;
-use crate::lock::cluster::standing::HANDOVERS;
 use crate::memory::annex::Annex;
 use crate::memory::mpi::{self, Creation, Terms};
 use crate::object::Object;
@@ -151,7 +150,7 @@ impl<'a, O: Spec, C: IntraCommunicator> SyncBuilder<'a, O, C> {
         };
         mpi::block(&creation, &terms, 0, |created| {
             let name = self.name.clone();
-            let object = Object::join(created, root, name, HANDOVERS, &annex);
+            let object = Object::join(created, root, name);
             self.spec.make(object, annex)
         })
     }

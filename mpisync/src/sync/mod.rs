@@ -32,8 +32,6 @@ pub use barrier::{Barrier, BarrierError};
 pub use builder::{Spec, SyncBuilder};
 pub use condvar::{Condvar, Wake};
 pub use counter::{Counter, CounterError, Integer, Reserved, UpTo, Values};
-#[cfg(feature = "mpi")]
-pub(crate) use counter::{Take, Taken};
 pub use mutex::{Mutex, MutexGuard, ReborrowedMutexGuard};
 pub use once::{OnceError, OnceShared};
 pub use semaphore::{Permit, Semaphore, SemaphoreError};

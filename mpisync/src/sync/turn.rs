@@ -3,16 +3,13 @@
 #[cfg(feature = "mpi")]
 use super::builder::{Spec, SyncBuilder, private};
 #[cfg(feature = "mpi")]
-use crate::cluster::Word;
-#[cfg(feature = "mpi")]
 use crate::communicator::IntraCommunicator;
 #[cfg(feature = "mpi")]
 use crate::error::CreateError;
 use crate::error::{FenceError, LockError};
 use crate::memory::annex::Annex;
 use crate::object::Object;
-#[cfg(feature = "mpi")]
-use crate::rounds::RoundWord;
+use crate::rounds::remote::TurnNodes;
 use crate::rounds::turn::Turns;
 use crate::wait::{Deadline, Stop};
 use std::cell::Cell;
@@ -39,6 +36,8 @@ use std::time::Duration;
 pub struct Turn {
     object: Object,
     turns: Turns,
+    /// The other nodes, if there are any.
+    nodes: Option<TurnNodes>,
     /// The number of this rank's next turn.
     next: Cell<u64>,
     /// Whether this rank has its turn now.
@@ -77,6 +76,7 @@ impl Turn {
     fn on(object: Object) -> Self {
         Turn {
             turns: Turns::new(object.block()),
+            nodes: object.link().map(TurnNodes::open),
             next: Cell::new(object.rank() as u64),
             has_turn: Cell::new(false),
             object,
@@ -164,12 +164,9 @@ impl Turn {
         self.has_turn.set(false);
         let over = self.next.get() + 1;
         self.next.set(self.next.get() + self.size() as u64);
-        self.turns.pass_on(over, |_rank| {
-            #[cfg(feature = "mpi")]
-            if let Some(tier) = self.object.tier() {
-                let node = tier.hub.topology().node_of(_rank);
-                let word = Word::Round(RoundWord::Over { turns: over });
-                tier.hub.tell(node, tier.number, word);
+        self.turns.pass_on(over, |rank| {
+            if let Some(nodes) = &self.nodes {
+                nodes.pass_on(over, rank);
             }
         });
     }

@@ -18,8 +18,8 @@
 //!
 //! A mutex is a list with one permit, a semaphore one with more, a condition one with none, see [`crate::sync`].
 
-#[cfg(all(feature = "mpi", not(loom)))]
-pub(crate) mod cluster;
+#[cfg(not(loom))]
+pub(crate) mod remote;
 #[cfg(test)]
 mod tests;
 
@@ -257,7 +257,7 @@ impl<M: WaitMemory> Waitlist<M> {
     }
 
     /// Whether a seat has so many permits.
-    #[cfg(all(feature = "mpi", not(loom)))]
+    #[cfg(not(loom))]
     pub(crate) fn holds(&self, seat: usize, count: u32) -> bool {
         self.memory.seat(seat).held.load(Ordering::Relaxed) & !UNSETTLED >= count
     }

@@ -1,8 +1,6 @@
 //! Making batches of a communicator.
 
-use super::{
-    Batch, BatchBuilder, BatchError, Begun, Call, DirectoryError, Layout, Ledger, Table, Worker,
-};
+use super::{Batch, BatchBuilder, BatchError, Begun, Call, DirectoryError, Layout, Side, Worker};
 use crate::batch::directory::Sign;
 use crate::communicator::IntraCommunicator;
 use crate::controller::WindowController;
@@ -133,14 +131,13 @@ impl<C: IntraCommunicator> BatchBuilder<OnComm<'_, C>> {
             anywhere: self.on.anywhere,
             ..creation.terms("batch", &name)
         };
-        let base = mpi::block(&creation, &terms, 0, |created| {
-            WindowController::new(Object::join(created, root, name.clone(), HANDOVERS, &annex))
+        let (base, ledger) = mpi::block(&creation, &terms, 0, |created| {
+            let object = Object::join(created, root, name.clone());
+            let base = WindowController::new(object, HANDOVERS);
+            let ledger = Side::open(&base, self.count());
+            (base, ledger)
         })?;
         let worker = Worker::split(&base, &self.on.layout, self.on.asked)?;
-        let is_here = base.tier().is_none_or(|tier| tier.home == tier.hub.node());
-        let ledger = is_here.then(|| Ledger {
-            memory: Table::new(base.block(), self.count()),
-        });
         let mut batch = self.make(base, ledger, worker);
         if batch.rank() == root {
             let begun = beginning.begin(&mut batch);

@@ -74,7 +74,7 @@ impl Batch {
     }
 
     fn progress_with(&self, meter: impl FnOnce(&str, &Summary) -> Meter) -> Progress {
-        let ledger = match &self.ledger {
+        let ledger = match self.ledger.here() {
             Some(ledger) if self.rank() == self.root() => Arc::clone(ledger),
             _ => return Progress { watch: None },
         };

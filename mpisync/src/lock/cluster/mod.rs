@@ -4,6 +4,7 @@
 pub(crate) mod agent;
 #[cfg(test)]
 mod model;
+mod server;
 pub(crate) mod site;
 pub(crate) mod standing;
 pub(crate) mod tier;

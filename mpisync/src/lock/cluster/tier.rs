@@ -1,18 +1,18 @@
 //! The protocol on real nodes: their words lie in shared memory, and what they say to each other goes by messages.
 
+use super::server::{LockMessage, LockServer};
 use super::site::{Asker, LockWord, Site};
 use super::standing::{Claim, Standing, Turn};
 use super::tree::Node;
 use super::writer::{self, Drain, Next};
-use crate::cluster::{Desk, Hub, Reply, Word};
 use crate::lock::node::{Closed, NodeLock};
 use crate::memory::block::Block;
 use crate::memory::event::{ALL, Event};
 use crate::memory::words::lock::READING;
 use crate::memory::words::station::{OUT, OWNER, QUEUED, Station, TurnWords};
 use crate::memory::{Memory, Surroundings};
-use crate::sync::{Take, Taken};
-use crate::wait::{Deadline, Stop, wait, wait_for_answer};
+use crate::net::{Acknowledged, Acknowledgements, Link, Network, Port};
+use crate::wait::{Deadline, Stop, wait};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -20,17 +20,49 @@ use std::time::Duration;
 /// How long a writer that does not want to wait waits for the network.
 const TRY: Duration = Duration::from_millis(50);
 
-/// The cluster's side of one controller, as one rank sees it.
+/// The lock across nodes, as one rank sees it.
 pub(crate) struct Tier {
-    pub(crate) hub: Arc<Hub>,
-    /// The controller's number.
-    pub(crate) number: u64,
-    /// What this rank waits for, from other nodes.
-    pub(crate) desk: Arc<Desk>,
+    port: Port,
+    /// What this rank's closing of the gates has come to on other nodes.
+    answers: Arc<Acknowledgements>,
     /// How many writers of a node may follow each other while another node waits.
-    pub(crate) handovers: u32,
+    handovers: u32,
     /// The node with the queue's tail.
-    pub(crate) home: u32,
+    home: u32,
+}
+
+impl Tier {
+    /// Opens the port of an object's lock, and begins to serve it on a leader.
+    pub(crate) fn open(link: &Link, handovers: u32) -> Self {
+        let port = link.port();
+        let tier = || Tier {
+            port: port.clone(),
+            answers: Arc::default(),
+            handovers,
+            home: link.home(),
+        };
+        if let Some(block) = link.leader() {
+            if link.is_home() {
+                // The queue begins here.
+                let turn = Turn::default();
+                let owner = Standing::Owner { turn, row: 0 };
+                block.station().set_standing(&owner);
+            }
+            port.serve(LockServer::new(tier(), Arc::clone(block)));
+        }
+        let tier = tier();
+        port.listen(&tier.answers);
+        tier
+    }
+
+    pub(super) fn net(&self) -> &Network {
+        self.port.net()
+    }
+
+    /// Tells all other nodes that a rank died as a writer.
+    pub(super) fn send_broken(&self, rank: u32) {
+        self.port.send_to_others(&LockMessage::Broken { rank });
+    }
 }
 
 /// As a writer.
@@ -134,7 +166,7 @@ impl Tier {
     /// The rank of this node that died as a writer, if one did.
     pub(crate) fn dead_writer(&self, lock: NodeLock<&Block>) -> Option<u32> {
         match lock.inspect_owner() {
-            Err(Stop::Died(seat)) => self.hub.topology().here().get(seat).copied(),
+            Err(Stop::Died(seat)) => self.net().topology().here().get(seat).copied(),
             _ => None,
         }
     }
@@ -153,50 +185,11 @@ impl Tier {
     }
 }
 
-/// As what lies on one node, the home node, and is asked for from others.
-impl Tier {
-    /// Sends the home node a request; its number.
-    pub(crate) fn ask_home(&self, word: impl FnOnce(u32, u32) -> Word) -> u32 {
-        let request = self.desk.begin_request();
-        self.tell_home(word(self.hub.rank(), request));
-        request
-    }
-
-    /// Sends the home node what needs no reply; does not wait.
-    pub(crate) fn tell_home(&self, word: Word) {
-        self.hub.tell(self.home, self.number, word);
-    }
-
-    /// Waits for the next reply to a request.
-    pub(crate) fn wait_for_reply(
-        &self,
-        block: &Block,
-        request: u32,
-        deadline: Deadline,
-    ) -> Result<Reply, Stop> {
-        wait_for_answer(block, deadline, || self.desk.take_reply(request))
-    }
-
-    /// Takes numbers of the counter that is on the home node, another one than this; none where there are too few. Waits for
-    /// the network.
-    #[cold]
-    pub(crate) fn count_at_home(&self, block: &Block, take: Take) -> Option<Taken> {
-        let request = self.ask_home(|asker, request| Word::Count {
-            asker,
-            request,
-            take,
-        });
-        match self.wait_for_reply(block, request, Deadline::Never) {
-            Ok(Reply::Counted(taken)) => taken,
-            reply => unreachable!("a counter's reply: {reply:?}"),
-        }
-    }
-}
-
 /// In calls.
 impl Tier {
-    /// Makes `writer` the writer of `call`; only under the write lock. The error is who is it already.
-    pub(crate) fn claim(&self, station: &Station, call: u64, writer: u32) -> Result<(), u32> {
+    /// Makes this rank the writer of `call`; only under the write lock. The error is who is it already.
+    pub(crate) fn claim(&self, station: &Station, call: u64) -> Result<(), u32> {
+        let writer = self.net().rank();
         let mut standing = station.standing();
         if let Standing::Owner { turn, .. } = &mut standing {
             if let Some(claim) = turn.claims.iter().find(|claim| claim.call == call) {
@@ -218,11 +211,11 @@ pub(crate) struct Here<'a> {
 
 impl Site for Here<'_> {
     fn node(&self) -> Node {
-        self.tier.hub.node()
+        self.tier.net().node()
     }
 
     fn nodes(&self) -> u32 {
-        self.tier.hub.nodes()
+        self.tier.net().nodes()
     }
 
     fn home(&self) -> Node {
@@ -305,29 +298,29 @@ impl Site for Here<'_> {
     }
 
     fn asker(&self) -> Asker {
-        Asker::Writer(self.tier.hub.rank())
+        Asker::Writer(self.tier.net().rank())
     }
 
     fn expect_answers(&self, count: u32) {
-        self.tier.desk.expect_answers(count);
+        self.tier.answers.expect(count);
     }
 
     fn answers(&self, count: u32) -> u32 {
-        self.tier.desk.answers(count)
+        self.tier.answers.count(count)
     }
 
     fn tell(&self, node: Node, word: LockWord) {
-        self.tier.hub.tell(node, self.tier.number, Word::Lock(word));
+        self.tier.port.send(node, &LockMessage::Protocol(word));
     }
 
     fn answer(&self, asker: Asker, count: u32) {
-        let hub = &self.tier.hub;
-        let rank = match asker {
-            Asker::Writer(rank) => rank,
-            Asker::Agent(node) => hub.topology().leader(node),
-        };
-        let word = Word::Lock(LockWord::Drained { count, asker });
-        hub.tell_rank(rank, self.tier.number, word);
+        match asker {
+            Asker::Writer(rank) => {
+                let number = count;
+                self.tier.port.send_to_rank(rank, &Acknowledged { number });
+            }
+            Asker::Agent(node) => self.tell(node, LockWord::Drained { count, asker }),
+        }
     }
 }
 

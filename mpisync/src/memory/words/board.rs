@@ -70,7 +70,6 @@ impl Note {
         self.outcome.store(data.outcome, Ordering::Relaxed);
     }
 
-    #[cfg(feature = "mpi")]
     pub(crate) fn get(&self) -> NoteData<'static> {
         NoteData {
             signature: self.signature.load(Ordering::Relaxed),

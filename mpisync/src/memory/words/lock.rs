@@ -247,7 +247,6 @@ impl Gate {
     const ONE_OPENING: u32 = 1 << 2;
 }
 
-#[cfg(any(loom, test, feature = "mpi"))]
 impl Gate {
     /// Opened so many times. (The lowest 30 bits of the number are kept.)
     pub(crate) fn open(openings: u32) -> Gate {
@@ -281,7 +280,6 @@ impl Gate {
 }
 
 /// The largest number of ranks on one node, from the width of the turn's fields.
-#[cfg(any(feature = "mpi", test))]
 pub(crate) const MAX_RANKS: usize = (Turn::OWNER / Turn::ONE_OWNER) as usize - 1;
 
 #[cfg(all(test, not(loom)))]

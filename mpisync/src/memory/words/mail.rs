@@ -93,7 +93,6 @@ impl Record {
     }
 }
 
-#[cfg(feature = "mpi")]
 impl Record {
     /// Begins to fill the record if nobody else does.
     pub(crate) fn try_to_fill(&self) -> bool {

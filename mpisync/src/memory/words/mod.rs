@@ -9,6 +9,6 @@ pub(crate) mod mail;
 pub(crate) mod queue;
 #[cfg(not(loom))]
 pub(crate) mod rounds;
-#[cfg(all(feature = "mpi", not(loom)))]
+#[cfg(not(loom))]
 pub(crate) mod station;
 pub(crate) mod waitlist;

@@ -2,7 +2,6 @@
 
 use super::lock::Line;
 use super::queue::Bell;
-#[cfg(feature = "mpi")]
 use crate::memory::cells::Text;
 use std::sync::atomic::{AtomicU32, AtomicU64};
 
@@ -44,7 +43,6 @@ pub(crate) struct Arrival {
 }
 
 /// Of a vote. All zero is the first state.
-#[cfg(feature = "mpi")]
 #[repr(C, align(128))]
 pub(crate) struct VoteWords {
     /// Where the rank sleeps that hears the others.
@@ -52,7 +50,6 @@ pub(crate) struct VoteWords {
 }
 
 /// What one rank has said. Stored by this rank only. All zero: nothing yet.
-#[cfg(feature = "mpi")]
 #[repr(C)]
 pub(crate) struct Slip {
     /// Of which round it is; stored after the rest.
@@ -66,11 +63,8 @@ pub(crate) struct Slip {
 }
 
 /// `kind`: it has done its part.
-#[cfg(feature = "mpi")]
 pub(crate) const DONE: u32 = 1;
 /// `kind`: it has failed.
-#[cfg(feature = "mpi")]
 pub(crate) const FAILED: u32 = 2;
 /// `kind`: it has not done its part.
-#[cfg(feature = "mpi")]
 pub(crate) const OPEN: u32 = 3;

@@ -19,10 +19,11 @@
 
 mod host;
 mod outpost;
+pub(crate) mod service;
 #[cfg(test)]
 mod tests;
 mod word;
 
 pub(crate) use host::Host;
 pub(crate) use outpost::Outpost;
-pub(crate) use word::{Report, Supply};
+use word::{Report, Supply};

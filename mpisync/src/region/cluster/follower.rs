@@ -1,18 +1,19 @@
 //! The agent's part of a publication.
 
-use super::{Change, Part};
-use crate::cluster::{Hub, Word};
+use super::{Change, Part, ReplicaMessage};
 use crate::lock::cluster::site::Asker;
 use crate::lock::cluster::tree::Node;
 use crate::memory::copy::CopyBytes;
 use crate::memory::mapping::Mapping;
 use crate::memory::mpi::Piece;
+use crate::net::{Acknowledged, Network, Port, Progress, Service};
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
 /// Takes over the changes of other nodes' writers, of one region.
-pub(crate) struct Follower {
+pub(super) struct Follower {
+    port: Port,
     bytes: CopyBytes,
     coming: Option<Coming>,
 }
@@ -43,12 +44,12 @@ struct Arrival {
 }
 
 impl Coming {
-    fn of(change: &Change, hub: &Hub) -> Self {
+    fn of(change: &Change, net: &Network) -> Self {
         Coming {
             writer: change.writer,
             number: change.number,
             asker: change.asker,
-            children: change.children(hub.node(), hub.nodes()).collect(),
+            children: change.children(net.node(), net.nodes()).collect(),
             parts: VecDeque::new(),
             passed_on: Vec::new(),
             has_all: false,
@@ -63,8 +64,9 @@ impl Coming {
 
 impl Follower {
     /// For the node's copy in `memory`.
-    pub(crate) fn new(memory: Arc<Mapping>) -> Self {
+    pub(super) fn new(port: Port, memory: Arc<Mapping>) -> Self {
         Follower {
+            port,
             // SAFETY: all it does with them is to take over changes.
             bytes: unsafe { CopyBytes::new(memory) },
             coming: None,
@@ -72,10 +74,11 @@ impl Follower {
     }
 
     /// Takes over a part of a change, as far as it has come; [`Self::go_on`] does the rest.
-    pub(crate) fn receive(&mut self, hub: &Hub, change: Change) {
+    fn receive_change(&mut self, change: Change) {
+        let net = self.port.net();
         // One that is not complete when another begins is that of a writer who died.
         self.coming.take_if(|coming| !coming.is(&change));
-        let coming = self.coming.get_or_insert_with(|| Coming::of(&change, hub));
+        let coming = self.coming.get_or_insert_with(|| Coming::of(&change, net));
         let piece = match &change.part {
             Part::Small { places, bytes } => {
                 let mut rest = bytes.as_slice();
@@ -88,20 +91,20 @@ impl Follower {
             }
             Part::Large { start, length } => {
                 let place = *start as usize..(start + length) as usize;
-                let from = hub.rank_of(coming.asker);
-                let piece = hub.receive_piece(from, &self.bytes, place.clone());
+                let from = rank_of(net, coming.asker);
+                let piece = self.port.receive_piece(from, &self.bytes, place.clone());
                 Some((piece, place))
             }
         };
         let change = Change {
-            asker: Asker::Agent(hub.node()),
+            asker: Asker::Agent(net.node()),
             ..change
         };
         coming.parts.push_back(Arrival { change, piece });
     }
 
     /// A node below has the change of this number.
-    pub(crate) fn count_answer(&mut self, number: u32) {
+    fn count_answer(&mut self, number: u32) {
         if let Some(coming) = &mut self.coming
             && coming.number == number
         {
@@ -110,7 +113,8 @@ impl Follower {
     }
 
     /// Does what can be done now; whether something is left.
-    pub(crate) fn go_on(&mut self, hub: &Hub, region: u64) -> bool {
+    fn pass_on(&mut self) -> bool {
+        let port = &self.port;
         let Some(coming) = &mut self.coming else {
             return false;
         };
@@ -125,11 +129,11 @@ impl Follower {
             };
             coming.has_all |= change.is_last;
             for &node in &coming.children {
-                let word = Word::Change(Box::new(change.clone()));
+                let message = ReplicaMessage::Change(Box::new(change.clone()));
                 match &piece {
-                    None => hub.tell(node, region, word),
+                    None => port.send(node, &message),
                     Some((_, place)) => {
-                        let piece = hub.send_piece(node, region, word, &self.bytes, place.clone());
+                        let piece = port.send_piece(node, &message, &self.bytes, place.clone());
                         coming.passed_on.push(piece);
                     }
                 }
@@ -140,16 +144,43 @@ impl Follower {
             && coming.passed_on.is_empty()
             && coming.answers == coming.children.len();
         if is_done {
-            let (asker, number) = (coming.asker, coming.number);
-            let word = Word::Changed { number, asker };
-            hub.tell_rank(hub.rank_of(asker), region, word);
+            let number = coming.number;
+            match coming.asker {
+                Asker::Writer(rank) => port.send_to_rank(rank, &Acknowledged { number }),
+                Asker::Agent(node) => port.send(node, &ReplicaMessage::Changed { number }),
+            }
             self.coming = None;
         }
         !is_done
     }
+}
+
+/// The rank that sends for `asker`: the writer, or the leader of the node.
+fn rank_of(net: &Network, asker: Asker) -> u32 {
+    match asker {
+        Asker::Writer(rank) => rank,
+        Asker::Agent(node) => net.topology().leader(node),
+    }
+}
+
+impl Service for Follower {
+    type Message = ReplicaMessage;
+
+    fn receive(&mut self, _from: u32, message: ReplicaMessage) {
+        match message {
+            ReplicaMessage::Change(change) => self.receive_change(*change),
+            ReplicaMessage::Changed { number } => self.count_answer(number),
+        }
+    }
+
+    fn go_on(&mut self) -> Progress {
+        Progress::busy_if(self.pass_on())
+    }
 
     /// Forgets a change whose writer died; the lock is lost then.
-    pub(crate) fn forget_dead_writer(&mut self, hub: &Hub) {
-        self.coming.take_if(|coming| !hub.is_alive(coming.writer));
+    fn inspect(&mut self) {
+        let domain = self.port.net().domain();
+        let is_dead = |coming: &mut Coming| !domain.rank_is_alive(coming.writer as usize);
+        self.coming.take_if(is_dead);
     }
 }

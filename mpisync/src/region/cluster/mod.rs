@@ -9,13 +9,16 @@
 mod follower;
 mod publisher;
 
-pub(crate) use follower::Follower;
+use follower::Follower;
 pub(crate) use publisher::publish;
 
 use crate::lock::cluster::site::Asker;
 use crate::lock::cluster::tree::{self, Node};
+use crate::memory::mapping::Mapping;
+use crate::net::{Acknowledgements, Link, Message, Port};
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
+use std::sync::Arc;
 
 /// Parts with fewer bytes are put into messages together.
 const SMALL: usize = 32 << 10;
@@ -30,6 +33,49 @@ const PIECE: usize = 1 << 20;
 fn fan_out(nodes: u32) -> u32 {
     const LONG: u32 = 8;
     if nodes <= LONG { 1 } else { 2 }
+}
+
+/// The copies of a region on other nodes.
+pub(crate) struct Replicas {
+    port: Port,
+    /// Of the nodes that have this rank's last change, with all below them.
+    acknowledged: Arc<Acknowledgements>,
+}
+
+impl Replicas {
+    /// Opens the port of a region's items, and begins to serve it on a leader, whose node's copy lies in `memory`.
+    pub(crate) fn open(link: &Link, memory: Option<&Arc<Mapping>>) -> Self {
+        let port = link.port();
+        let acknowledged = Arc::default();
+        port.listen(&acknowledged);
+        if let (Some(_), Some(memory)) = (link.leader(), memory) {
+            port.serve(Follower::new(port.clone(), Arc::clone(memory)));
+        }
+        Replicas { port, acknowledged }
+    }
+
+    /// Lets go of this node's copy, which no rank uses any more.
+    pub(crate) fn close(&self) {
+        self.port.end_service();
+    }
+}
+
+/// A message to a node.
+#[derive(Debug, Serialize, Deserialize)]
+enum ReplicaMessage {
+    /// A part of a change.
+    Change(Box<Change>),
+    /// The sender's node, and all below it, have the change of this number.
+    Changed { number: u32 },
+}
+
+impl Message for ReplicaMessage {
+    fn size(&self) -> usize {
+        match self {
+            ReplicaMessage::Change(change) => change.size(),
+            ReplicaMessage::Changed { .. } => 0,
+        }
+    }
 }
 
 /// A part of a change, from the node above in the tree.

@@ -1,9 +1,7 @@
 //! The writer's part of a publication.
 
-use super::{BATCH, Change, Part, parts};
-use crate::cluster::Word;
+use super::{BATCH, Change, Part, ReplicaMessage, Replicas, parts};
 use crate::lock::cluster::site::Asker;
-use crate::lock::cluster::tier::Tier;
 use crate::lock::cluster::tree;
 use crate::memory::block::Block;
 use crate::memory::copy::CopyBytes;
@@ -17,18 +15,24 @@ const WINDOW: usize = 32;
 const MESSAGES: usize = 64;
 
 /// Sends the bytes in these places to all other nodes, and waits until they have them; under the write lock.
-pub(crate) fn publish(tier: &Tier, block: &Block, bytes: &CopyBytes, changed: &[Range<usize>]) {
-    let hub = &tier.hub;
-    let root = hub.node();
-    let asker = Asker::Writer(hub.rank());
-    let number = tier.desk.begin_change();
+pub(crate) fn publish(
+    replicas: &Replicas,
+    block: &Block,
+    bytes: &CopyBytes,
+    changed: &[Range<usize>],
+) {
+    let Replicas { port, acknowledged } = replicas;
+    let net = port.net();
+    let root = net.node();
+    let asker = Asker::Writer(net.rank());
+    let number = acknowledged.expect_next();
     let fits_one_message = changed.iter().map(Range::len).sum::<usize>() <= BATCH;
     let fan_out = if fits_one_message {
         tree::FAN_OUT
     } else {
-        super::fan_out(hub.nodes())
+        super::fan_out(net.nodes())
     };
-    let children: Vec<_> = tree::children(root, root, hub.nodes(), fan_out).collect();
+    let children: Vec<_> = tree::children(root, root, net.nodes(), fan_out).collect();
     let mut pieces: Vec<Piece> = Vec::new();
     let mut parts = parts(changed, |to, place| bytes.append_to(to, place)).peekable();
     while let Some(part) = parts.next() {
@@ -37,7 +41,7 @@ pub(crate) fn publish(tier: &Tier, block: &Block, bytes: &CopyBytes, changed: &[
             Part::Small { .. } => None,
         };
         let change = Change {
-            writer: hub.rank(),
+            writer: net.rank(),
             number,
             root,
             asker,
@@ -46,11 +50,11 @@ pub(crate) fn publish(tier: &Tier, block: &Block, bytes: &CopyBytes, changed: &[
             is_last: parts.peek().is_none(),
         };
         for &node in &children {
-            let word = Word::Change(Box::new(change.clone()));
+            let message = ReplicaMessage::Change(Box::new(change.clone()));
             match &place {
-                None => hub.tell(node, tier.number, word),
+                None => port.send(node, &message),
                 Some(place) => {
-                    let piece = hub.send_piece(node, tier.number, word, bytes, place.clone());
+                    let piece = port.send_piece(node, &message, bytes, place.clone());
                     pieces.push(piece);
                 }
             }
@@ -64,7 +68,7 @@ pub(crate) fn publish(tier: &Tier, block: &Block, bytes: &CopyBytes, changed: &[
     }
     await_pieces(block, &mut pieces, 0);
     let answers = children.len() as u32;
-    wait_for_network(block, || tier.desk.changes_taken(number) == answers);
+    wait_for_network(block, || acknowledged.count(number) == answers);
 }
 
 /// Waits until no more than `most` pieces are under way.

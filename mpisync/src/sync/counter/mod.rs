@@ -5,6 +5,7 @@ mod builder;
 mod integer;
 mod iter;
 mod range;
+mod remote;
 
 use crate::error::{CreateError, FenceError, LockError};
 use crate::memory::annex::Annex;
@@ -14,7 +15,8 @@ pub use builder::CounterOf;
 pub use integer::Integer;
 pub use iter::{Reserved, UpTo, Values};
 use range::Range;
-pub(crate) use range::{Take, Taken};
+use range::{Take, Taken};
+use remote::CounterClient;
 use std::any::type_name;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -44,6 +46,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub struct Counter<T: Integer = i64> {
     /// Beside whose words the number is.
     object: Object,
+    /// Where the number is on another node.
+    client: Option<CounterClient>,
     start: T,
     step: T,
     range: Range,
@@ -92,6 +96,7 @@ impl<T: Integer> Counter<T> {
 
     fn on(object: Object, start: T, step: T) -> Self {
         Counter {
+            client: object.link().and_then(CounterClient::open),
             object,
             start,
             step,
@@ -272,22 +277,11 @@ impl<T: Integer> Counter<T> {
     #[inline]
     fn take(&self, take: Take) -> Result<Taken, CounterError> {
         self.object.check_usable()?;
-        let taken = match self.word_here() {
-            Some(word) => take.from(word),
-            None => self.take_at_home(take),
+        let taken = match &self.client {
+            None => take.from(self.word()),
+            Some(client) => client.take(self.object.block(), take),
         };
         taken.map_or_else(|| self.used_up(), Ok)
-    }
-
-    #[cfg(feature = "mpi")]
-    fn take_at_home(&self, take: Take) -> Option<Taken> {
-        let tier = self.object.tier().expect("there are other nodes");
-        tier.count_at_home(self.object.block(), take)
-    }
-
-    #[cfg(not(feature = "mpi"))]
-    fn take_at_home(&self, _: Take) -> Option<Taken> {
-        unreachable!("a process alone has the number")
     }
 
     /// The number this far from the start.
@@ -308,13 +302,13 @@ impl<T: Integer> Counter<T> {
     /// The word that ranks count in: how far the counter is from its start. None where it is on another node.
     #[inline]
     fn word_here(&self) -> Option<&AtomicU64> {
-        #[cfg(feature = "mpi")]
-        if let Some(tier) = self.object.tier()
-            && tier.home != tier.hub.node()
-        {
-            return None;
-        }
-        Some(&self.object.block().shelf()[0])
+        self.client.is_none().then(|| self.word())
+    }
+
+    /// The word that ranks of the root's node count in.
+    #[inline]
+    fn word(&self) -> &AtomicU64 {
+        &self.object.block().shelf()[0]
     }
 }
 

@@ -18,7 +18,7 @@ const SMALL_STEP: i128 = 1 << 31;
 
 /// The distances from the start at which there are numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Range {
+pub(super) struct Range {
     first: i64,
     last: i64,
     /// Whether the counter counts down.
@@ -27,7 +27,7 @@ pub(crate) struct Range {
 
 /// What a rank wants of a counter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Take {
+pub(super) struct Take {
     range: Range,
     /// What one number is from the next, not 0.
     step: i128,
@@ -39,7 +39,7 @@ pub(crate) struct Take {
 
 /// Numbers that were taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Taken {
+pub(super) struct Taken {
     /// How far the first is from the start.
     pub(super) first: i64,
     /// How many they are.

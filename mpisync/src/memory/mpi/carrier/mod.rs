@@ -9,10 +9,12 @@ mod windows;
 use super::attribute::is_finalized;
 use super::comm::OwnComm;
 use crate::error::CreateError;
+use crate::memory::lock;
 use crate::memory::topology::Topology;
 use messages::Messages;
 #[cfg(feature = "region")]
 pub(crate) use pieces::Piece;
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, OnceLock, TryLockError};
 use windows::Windows;
@@ -29,6 +31,8 @@ pub(crate) trait Handler: Send + Sync {
 /// The messages of one communicator, as this process sees them. Any thread may send and poll.
 pub(crate) struct Carrier {
     way: Way,
+    /// From this rank to itself, in the order in which they were sent.
+    own: Mutex<VecDeque<Vec<u8>>>,
     /// Called by one thread at a time.
     handler: OnceLock<Box<dyn Handler>>,
     polling: Mutex<()>,
@@ -76,6 +80,7 @@ impl Carrier {
     fn new(way: Way, has_thread: bool) -> Self {
         Carrier {
             way,
+            own: Mutex::default(),
             handler: OnceLock::new(),
             polling: Mutex::default(),
             #[cfg(feature = "region")]
@@ -109,7 +114,8 @@ impl Carrier {
         debug_assert!(set.is_ok(), "a carrier has one handler");
     }
 
-    /// Sends `bytes` to `rank`. Messages to one rank arrive in the order in which they were sent.
+    /// Sends `bytes` to `rank`. Messages to one rank arrive in the order in which they were sent. Those to this rank itself
+    /// are handled by the next poll.
     ///
     /// What is sent goes on its way whether this rank calls MPI again or not, so a rank without a thread of mpisync waits
     /// now and then: for the answer to its first message to each rank, and whenever much is unanswered.
@@ -118,6 +124,10 @@ impl Carrier {
     /// What MPI has taken over and cannot deliver is no error: the receiver has died, or is about to be found dead.
     pub(crate) fn send(&self, comm: &OwnComm, rank: u32, bytes: Vec<u8>) -> Result<(), Unsent> {
         if is_finalized() {
+            return Ok(());
+        }
+        if rank as i32 == comm.rank() {
+            lock(&self.own).push_back(bytes);
             return Ok(());
         }
         match &self.way {
@@ -164,10 +174,23 @@ impl Carrier {
             Way::Messages(messages) => messages.poll(comm, &mut receive),
             Way::Windows(windows) => sent = windows.poll(comm, &mut receive),
         }
+        while let Some(bytes) = self.next_own() {
+            receive(&bytes);
+        }
         if !self.has_thread {
             any |= handler.tend();
         }
         sent.map(|()| any)
+    }
+
+    /// The next message of this rank to itself.
+    fn next_own(&self) -> Option<Vec<u8>> {
+        lock(&self.own).pop_front()
+    }
+
+    /// Whether this rank has sent itself a message that is not handled yet.
+    pub(crate) fn has_own(&self) -> bool {
+        !lock(&self.own).is_empty()
     }
 
     /// Gives back what has to be given back before MPI ends; collective.

@@ -1,17 +1,20 @@
 //! Putting what a writer on another node shares into this node's mailbox.
 
+use super::Value;
+use crate::error::FenceError;
 use crate::memory::block::Block;
 use crate::memory::cells;
 use crate::memory::event::{ALL, Event};
 use crate::memory::mapping::{Mapping, SharedName};
+use crate::memory::stream::Sink;
 use crate::memory::words::mail::{FAILED, INLINE_VALUE, OBJECT_VALUE, STAGED_VALUE};
-use crate::share::{Call, Value};
+use crate::share::Call;
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The values on their way into one mailbox.
 #[derive(Default)]
-pub(crate) struct Mirror {
+pub(super) struct Receiver {
     /// Not in the mailbox yet.
     coming: Vec<Incoming>,
     /// Large ones that were not collected by all yet, with their calls.
@@ -56,9 +59,9 @@ impl Drop for Object {
     }
 }
 
-impl Mirror {
+impl Receiver {
     /// A value comes; a large one follows in pieces.
-    pub(crate) fn begin(&mut self, mut value: Value) {
+    pub(super) fn begin(&mut self, mut value: Value) {
         let mut object = None;
         if value.outcome == STAGED_VALUE {
             match Object::new(value.length) {
@@ -74,7 +77,7 @@ impl Mirror {
     }
 
     /// The next piece of the value shared in `call`; all but the last are whole words.
-    pub(crate) fn add(&mut self, call: u64, writer: u32, bytes: &[u8]) {
+    pub(super) fn add(&mut self, call: u64, writer: u32, bytes: &[u8]) {
         let mut coming = self.coming.iter_mut();
         let value = coming.find(|it| it.value.call == call && it.value.writer == writer);
         if let Some(object) = value.and_then(|it| it.object.as_mut()) {
@@ -84,7 +87,7 @@ impl Mirror {
 
     /// Puts into the mailbox what has come and finds its place free, and tells `accept` the writer and the call;
     /// whether there is more to do.
-    pub(crate) fn go_on(&mut self, block: &Block, mut accept: impl FnMut(u32, u64)) -> bool {
+    pub(super) fn go_on(&mut self, block: &Block, mut accept: impl FnMut(u32, u64)) -> bool {
         let is_ready = |incoming: &Incoming| {
             let object = incoming.object.as_ref();
             let is_whole = object.is_none_or(|object| object.filled == incoming.value.length);
@@ -145,21 +148,18 @@ fn publish(block: &Block, value: &Value, object: Option<&Object>) {
 }
 
 /// Copies the value of `length` bytes in the object of that name, piece by piece.
-pub(crate) fn read_object(
-    name: u64,
-    length: u64,
-    mut put: impl FnMut(&[u8]),
-) -> std::io::Result<()> {
+pub(crate) fn read_object(name: u64, length: u64, sink: &mut impl Sink) -> Result<(), FenceError> {
     const PIECE: usize = 32 << 10;
     let room = (length as usize).next_multiple_of(size_of::<u64>());
-    let memory = Mapping::open_shared(SharedName::from_bits(name), room)?;
+    let memory = Mapping::open_shared(SharedName::from_bits(name), room)
+        .map_err(|error| FenceError::Decode(format!("its memory cannot be had: {error}")))?;
     let words: &[AtomicU64] = memory.slice(0, room / size_of::<u64>());
     let mut left = length as usize;
     let mut bytes = vec![0; PIECE];
     for words in words.chunks(PIECE / size_of::<u64>()) {
         let bytes = &mut bytes[..left.min(PIECE)];
         cells::copy_out(words, bytes);
-        put(bytes);
+        sink.put(bytes);
         left -= bytes.len();
     }
     Ok(())

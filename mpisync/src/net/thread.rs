@@ -3,7 +3,7 @@
 //! It runs in the leader of a node where a communicator spans nodes, once a process. It polls hard while there is
 //! traffic and sleeps otherwise, for a millisecond at most; it ends before MPI does.
 
-use super::{Hub, schedule};
+use super::{Network, schedule};
 use crate::memory::event::sleep_on_any;
 use crate::memory::{lock, mpi};
 use std::panic::catch_unwind;
@@ -19,23 +19,23 @@ const ALERT: Duration = Duration::from_micros(500);
 const FIRST_NAP: Duration = Duration::from_micros(100);
 const LONGEST_NAP: Duration = Duration::from_millis(1);
 
-/// The hubs of this process, and the thread that serves them.
-static HUBS: Mutex<Vec<Arc<Hub>>> = Mutex::new(Vec::new());
+/// The networks of this process, and the thread that serves them.
+static NETWORKS: Mutex<Vec<Arc<Network>>> = Mutex::new(Vec::new());
 static THREAD: Mutex<Option<JoinHandle<()>>> = Mutex::new(None);
 static STOP: AtomicBool = AtomicBool::new(false);
 
-/// Serves `hub` from now on, until MPI ends.
-pub(super) fn register(hub: &Arc<Hub>) {
+/// Serves `net` from now on, until MPI ends.
+pub(super) fn register(net: &Arc<Network>) {
     let first = {
-        let mut hubs = lock(&HUBS);
-        hubs.push(Arc::clone(hub));
-        hubs.len() == 1
+        let mut networks = lock(&NETWORKS);
+        networks.push(Arc::clone(net));
+        networks.len() == 1
     };
     if first {
         mpi::at_end(end);
     }
     let mut running = lock(&THREAD);
-    if hub.topology().is_leader() && hub.domain.has_progress_thread() && running.is_none() {
+    if net.topology().is_leader() && net.domain().has_progress_thread() && running.is_none() {
         let thread = thread::Builder::new().name("mpisync".to_owned());
         *running = Some(
             thread
@@ -53,25 +53,28 @@ fn serve_or_abort() {
 }
 
 fn serve() {
-    let mut hubs: Vec<Arc<Hub>> = Vec::new();
+    let mut networks: Vec<Arc<Network>> = Vec::new();
     let mut active_at = Instant::now();
     let mut nap = None;
     while !STOP.load(Ordering::Relaxed) {
         {
-            let all = lock(&HUBS);
-            if all.len() != hubs.len() {
-                hubs.clone_from(&all);
+            let all = lock(&NETWORKS);
+            if all.len() != networks.len() {
+                networks.clone_from(&all);
             }
         }
         let mut active = false;
-        for hub in hubs.iter().filter(|hub| hub.domain.has_progress_thread()) {
+        for net in networks
+            .iter()
+            .filter(|net| net.domain().has_progress_thread())
+        {
             // Two threads that poll would be in each other's way; the other one may leave off at any time.
-            active |= hub.is_attended() || hub.poll();
+            active |= net.is_attended() || net.poll();
             if nap.is_some() {
                 // Open MPI looks for a message first, and lets the network make progress after that.
-                active |= hub.poll();
+                active |= net.poll();
             }
-            active |= hub.go_on();
+            active |= net.go_on();
         }
         let now = Instant::now();
         if active {
@@ -89,22 +92,22 @@ fn serve() {
         }
         let next = nap.map_or(FIRST_NAP, |nap: Duration| (nap * 2).min(LONGEST_NAP));
         nap = Some(next);
-        sleep(&hubs, next);
+        sleep(&networks, next);
     }
 }
 
-/// Sleeps, until a rank of this node calls the agent at the latest.
-fn sleep(hubs: &[Arc<Hub>], nap: Duration) {
-    let calls: Vec<_> = (hubs.iter())
-        .map(|hub| {
-            let call = hub.domain.segment().call();
+/// Sleeps, until a rank of this node calls the server at the latest.
+fn sleep(networks: &[Arc<Network>], nap: Duration) {
+    let calls: Vec<_> = (networks.iter())
+        .map(|net| {
+            let call = net.domain().segment().call();
             call.announce_sleeper();
             // After the announcement: who calls from here on sees it.
             (call, call.word.load(Ordering::SeqCst))
         })
         .collect();
     // Nor if one called since they were looked at.
-    if !hubs.iter().any(|hub| hub.go_on()) {
+    if !networks.iter().any(|net| net.go_on()) {
         sleep_on_any(&calls, nap);
     }
 }
@@ -121,25 +124,25 @@ fn end() {
         // It does not panic, see `serve_or_abort`.
         let _ = thread.join();
     }
-    let hubs = std::mem::take(&mut *lock(&HUBS));
-    let mut farewells: Vec<_> = hubs
+    let networks = std::mem::take(&mut *lock(&NETWORKS));
+    let mut farewells: Vec<_> = networks
         .iter()
-        .filter(|hub| !hub.domain.has_lost_ranks())
+        .filter(|net| !net.domain().has_lost_ranks())
         // Where MPI fails there is nothing to wait for, and MPI says so itself when it ends.
-        .filter_map(|hub| hub.domain.begin_farewell().ok())
+        .filter_map(|net| net.domain().begin_farewell().ok())
         .collect();
     while !farewells.is_empty() {
         let mut active = false;
-        for hub in &hubs {
-            active |= hub.poll();
-            active |= hub.go_on();
+        for net in &networks {
+            active |= net.poll();
+            active |= net.go_on();
         }
         farewells.retain_mut(|farewell| !farewell.is_over());
         if !active && !farewells.is_empty() {
             thread::sleep(FIRST_NAP);
         }
     }
-    for hub in hubs.iter().filter(|hub| !hub.domain.has_lost_ranks()) {
-        hub.domain.close_carrier();
+    for net in networks.iter().filter(|net| !net.domain().has_lost_ranks()) {
+        net.domain().close_carrier();
     }
 }

@@ -1,0 +1,92 @@
+//! The lock's part of a node's server.
+
+use super::agent::LockAgent;
+use super::site::LockWord;
+use super::tier::Tier;
+use crate::lock::node::NodeLock;
+use crate::memory::block::Block;
+use crate::net::{Message, Progress, Service};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// A message about the lock to a node.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum LockMessage {
+    Protocol(LockWord),
+    /// This rank died as a writer.
+    Broken {
+        rank: u32,
+    },
+}
+
+impl Message for LockMessage {}
+
+/// Acts for the ranks of a node in one lock.
+pub(super) struct LockServer {
+    tier: Tier,
+    block: Arc<Block>,
+    protocol: LockAgent,
+    /// Whether the other nodes know that a rank of this node died as a writer.
+    is_broken_told: bool,
+}
+
+impl LockServer {
+    pub(super) fn new(tier: Tier, block: Arc<Block>) -> Self {
+        LockServer {
+            tier,
+            block,
+            protocol: LockAgent::default(),
+            is_broken_told: false,
+        }
+    }
+
+    fn lock(&self) -> NodeLock<&Block> {
+        NodeLock {
+            memory: &self.block,
+        }
+    }
+
+    fn note_broken(&self, rank: u32) {
+        let broken = &self.block.station().broken;
+        broken.store(rank + 1, Ordering::Relaxed);
+    }
+}
+
+impl Service for LockServer {
+    type Message = LockMessage;
+
+    fn receive(&mut self, _from: u32, message: LockMessage) {
+        match message {
+            LockMessage::Protocol(word) => {
+                let lock = NodeLock {
+                    memory: &*self.block,
+                };
+                self.protocol.handle(&self.tier.at(lock), word);
+            }
+            LockMessage::Broken { rank } => self.note_broken(rank),
+        }
+    }
+
+    fn go_on(&mut self) -> Progress {
+        let lock = NodeLock {
+            memory: &*self.block,
+        };
+        Progress::busy_if(self.protocol.go_on(&self.tier.at(lock)))
+    }
+
+    fn inspect(&mut self) {
+        let lock = self.lock();
+        if self.protocol.waits_for_readers() {
+            self.tier.clear_dead_readers(lock);
+        }
+        self.tier.forget_dead_writers(lock);
+        if !self.is_broken_told
+            && let Some(rank) = self.tier.dead_writer(lock)
+        {
+            self.is_broken_told = true;
+            self.note_broken(rank);
+            self.tier.send_broken(rank);
+        }
+    }
+}

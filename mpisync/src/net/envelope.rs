@@ -1,0 +1,59 @@
+//! What a message begins with: who sent it, and to what it goes.
+
+use super::Message;
+use crate::memory::words::board::NoteData;
+use serde::{Deserialize, Serialize};
+
+/// The beginning of a message. What an object has to say follows it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Envelope {
+    /// The rank that sent it.
+    pub(super) from: u32,
+    pub(super) to: To,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum To {
+    /// To a node's leader: an object's service.
+    Service(Address),
+    /// To a rank: its part of an object.
+    Client(Address),
+    /// To an object's home node: all ranks of a node have dropped the object.
+    Dropped { object: u64 },
+    /// To a node's leader: all ranks of all nodes have dropped the object.
+    Forget { object: u64 },
+    /// To a node's leader: what the ranks of another node posted for a meeting.
+    Notes { number: u64, notes: Notes },
+    /// To a node's leader: a rank has died.
+    Dead { rank: u32 },
+}
+
+/// What ranks of one node have written for a meeting, by rank.
+pub(super) type Notes = Vec<(u32, NoteData<'static>)>;
+
+/// A part of an object. The numbers are the same on all ranks.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub(super) struct Address {
+    pub(super) object: u64,
+    pub(super) part: u8,
+}
+
+impl Envelope {
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
+        postcard::to_stdvec(self).expect("plain data")
+    }
+
+    /// The bytes of this envelope with a message in it.
+    pub(super) fn with(&self, message: &impl Message) -> Vec<u8> {
+        // Enough for the envelope, and for all of a message but its long values.
+        const REST: usize = 256;
+        let bytes = Vec::with_capacity(message.size() + REST);
+        let bytes = postcard::to_extend(self, bytes).expect("plain data");
+        postcard::to_extend(message, bytes).expect("plain data")
+    }
+
+    /// The envelope and what is in it.
+    pub(super) fn open(bytes: &[u8]) -> (Self, &[u8]) {
+        postcard::take_from_bytes(bytes).expect("as it was sent by the same program")
+    }
+}

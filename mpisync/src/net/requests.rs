@@ -1,0 +1,133 @@
+//! Requests to the node where an object lives, and the replies to them.
+
+use super::{Client, Link, Message, Port, Service};
+use crate::memory::block::Block;
+use crate::memory::{Surroundings, lock};
+use crate::wait::{Deadline, Stop, wait_for_answer};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use std::marker::PhantomData;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+
+/// What a rank of another node wants of the service of an object's home node.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Request<Q> {
+    /// None if nobody waits for a reply.
+    pub(crate) number: Option<u32>,
+    pub(crate) question: Q,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Reply<A> {
+    /// The number of the request.
+    number: u32,
+    answer: A,
+}
+
+impl<Q: Message> Message for Request<Q> {
+    fn size(&self) -> usize {
+        self.question.size()
+    }
+}
+
+impl<A: Message> Message for Reply<A> {
+    fn size(&self) -> usize {
+        self.answer.size()
+    }
+}
+
+impl Port {
+    /// As a service: replies to a request of `rank`; does not wait.
+    pub(crate) fn reply(&self, rank: u32, number: u32, answer: impl Message) {
+        self.send_to_rank(rank, &Reply { number, answer });
+    }
+}
+
+/// An object on another node: it answers questions `Q` with `A`.
+pub(crate) struct Remote<Q, A> {
+    port: Port,
+    home: u32,
+    pending: Arc<Pending<A>>,
+    question: PhantomData<Q>,
+}
+
+/// The request that a rank waits for.
+struct Pending<A> {
+    /// Its number.
+    last: AtomicU32,
+    replies: Mutex<Vec<Reply<A>>>,
+}
+
+impl<A: DeserializeOwned + Send + 'static> Client for Pending<A> {
+    type Message = Reply<A>;
+
+    fn receive(&self, _from: u32, reply: Reply<A>) {
+        lock(&self.replies).push(reply);
+    }
+}
+
+impl<Q: Message, A: DeserializeOwned + Send + 'static> Remote<Q, A> {
+    /// Opens the next port of an object that lives on one node; None on that node, whose leader
+    /// begins the service that `serve` makes.
+    pub(crate) fn open<S: Service>(
+        link: &Link,
+        serve: impl FnOnce(Port, &Arc<Block>) -> S,
+    ) -> Option<Self> {
+        let port = link.port();
+        if link.is_home() {
+            if let Some(block) = link.leader() {
+                port.serve(serve(port.clone(), block));
+            }
+            return None;
+        }
+        let pending = Arc::new(Pending {
+            last: AtomicU32::new(0),
+            replies: Mutex::default(),
+        });
+        port.listen(&pending);
+        Some(Remote {
+            port,
+            home: link.home(),
+            pending,
+            question: PhantomData,
+        })
+    }
+
+    /// Sends a request; its number. Does not wait.
+    pub(crate) fn request(&self, question: Q) -> u32 {
+        let number = (self.pending.last.fetch_add(1, Ordering::Relaxed)).wrapping_add(1);
+        self.send(Some(number), question);
+        number
+    }
+
+    /// Sends what needs no reply. Does not wait.
+    pub(crate) fn notify(&self, question: Q) {
+        self.send(None, question);
+    }
+
+    fn send(&self, number: Option<u32>, question: Q) {
+        self.port.send(self.home, &Request { number, question });
+    }
+
+    /// Waits for the next reply to a request. Replies to requests before it are forgotten.
+    pub(crate) fn reply(
+        &self,
+        surroundings: &impl Surroundings,
+        number: u32,
+        deadline: Deadline,
+    ) -> Result<A, Stop> {
+        wait_for_answer(surroundings, deadline, || {
+            let mut replies = lock(&self.pending.replies);
+            replies.retain(|reply| reply.number == number);
+            (!replies.is_empty()).then(|| replies.remove(0).answer)
+        })
+    }
+
+    /// Asks a question and waits for the answer.
+    pub(crate) fn ask(&self, surroundings: &impl Surroundings, question: Q) -> A {
+        let number = self.request(question);
+        self.reply(surroundings, number, Deadline::Never)
+            .unwrap_or_else(|stop| unreachable!("there is no deadline: {stop:?}"))
+    }
+}

@@ -1,0 +1,166 @@
+//! The server of a node: the services of all objects, and what they have to come back to.
+
+use super::Network;
+use super::envelope::{Address, To};
+use super::service::{ErasedService, Progress};
+use crate::memory::block::Block;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// What a leader knows of the objects of its communicator.
+#[derive(Default)]
+pub(super) struct Server {
+    objects: BTreeMap<u64, Served>,
+    /// The services to come back to.
+    busy: BTreeSet<Address>,
+    /// How often ranks had called the server when it looked last which service was called.
+    calls: u32,
+}
+
+/// One object on this node.
+#[derive(Default)]
+struct Served {
+    parts: BTreeMap<u8, Box<dyn ErasedService>>,
+    /// None for an object that ends with [`Progress::Over`].
+    memory: Option<Memory>,
+}
+
+/// The memory of an object, which goes back when all ranks of all nodes have dropped the object.
+struct Memory {
+    /// The server's share in it.
+    block: Arc<Block>,
+    home: u32,
+    /// Whether the home node knows that this node's ranks have dropped the object.
+    is_reported: bool,
+    /// On the home node: how many nodes have dropped the object.
+    dropped: u32,
+}
+
+impl Server {
+    /// Begins to serve an object with memory.
+    pub(super) fn keep(&mut self, object: u64, home: u32, block: Arc<Block>) {
+        self.objects.entry(object).or_default().memory = Some(Memory {
+            block,
+            home,
+            is_reported: false,
+            dropped: 0,
+        });
+    }
+
+    /// Begins to serve a part of an object.
+    pub(super) fn serve(&mut self, address: Address, service: Box<dyn ErasedService>) {
+        let object = self.objects.entry(address.object).or_default();
+        object.parts.insert(address.part, service);
+    }
+
+    /// Ends a part of an object.
+    pub(super) fn end(&mut self, address: Address) {
+        if let Some(object) = self.objects.get_mut(&address.object) {
+            object.parts.remove(&address.part);
+        }
+    }
+
+    fn service(&mut self, address: Address) -> Option<&mut Box<dyn ErasedService>> {
+        let object = self.objects.get_mut(&address.object)?;
+        object.parts.get_mut(&address.part)
+    }
+
+    pub(super) fn receive(&mut self, address: Address, from: u32, message: &[u8]) {
+        // None where all ranks of all nodes have dropped the object.
+        if let Some(service) = self.service(address) {
+            service.receive(from, message);
+            self.go_on_with(address);
+        }
+    }
+
+    fn go_on_with(&mut self, address: Address) {
+        let progress = match self.service(address) {
+            Some(service) => service.go_on(),
+            None => Progress::Done,
+        };
+        match progress {
+            Progress::Done => {
+                self.busy.remove(&address);
+            }
+            Progress::Busy => {
+                self.busy.insert(address);
+            }
+            Progress::Over => self.forget(address.object),
+        }
+    }
+
+    /// Goes on with what could not be done at once and with what ranks of this node have called for;
+    /// whether there is more to do.
+    pub(super) fn go_on(&mut self, net: &Network) -> bool {
+        let calls = net.calls();
+        if calls != self.calls {
+            self.calls = calls;
+            let called = addresses(&self.objects, |service| service.is_called());
+            self.busy.extend(called);
+        }
+        let busy: Vec<Address> = self.busy.iter().copied().collect();
+        for &address in &busy {
+            self.go_on_with(address);
+        }
+        !self.busy.is_empty()
+    }
+
+    pub(super) fn inspect(&mut self, net: &Network) {
+        for service in self.objects.values_mut().flat_map(Served::services) {
+            service.inspect();
+        }
+        for address in addresses(&self.objects, |_| true) {
+            self.go_on_with(address);
+        }
+        for (&object, served) in &mut self.objects {
+            if let Some(memory) = &mut served.memory
+                && !memory.is_reported
+                && memory.block.is_left_to_agent()
+            {
+                memory.is_reported = true;
+                let dropped = net.envelope(To::Dropped { object });
+                net.send_to_leader(memory.home, dropped.to_bytes());
+            }
+        }
+    }
+
+    /// On the home node: the ranks of one more node have dropped an object.
+    pub(super) fn count_drop(&mut self, net: &Network, object: u64) {
+        let served = self.objects.get_mut(&object);
+        let Some(memory) = served.and_then(|served| served.memory.as_mut()) else {
+            return;
+        };
+        memory.dropped += 1;
+        if memory.dropped == net.nodes() {
+            net.send_to_other_leaders(&net.envelope(To::Forget { object }).to_bytes());
+            self.forget(object);
+        }
+    }
+
+    pub(super) fn forget(&mut self, object: u64) {
+        self.objects.remove(&object);
+        self.busy.retain(|address| address.object != object);
+    }
+}
+
+impl Served {
+    fn services(&mut self) -> impl Iterator<Item = &mut Box<dyn ErasedService>> {
+        self.parts.values_mut()
+    }
+}
+
+/// The addresses of the services for which `which` holds.
+fn addresses(
+    objects: &BTreeMap<u64, Served>,
+    which: impl Fn(&dyn ErasedService) -> bool,
+) -> Vec<Address> {
+    let mut addresses = Vec::new();
+    for (&object, served) in objects {
+        let parts = served
+            .parts
+            .iter()
+            .filter(|(_, service)| which(&***service));
+        addresses.extend(parts.map(|(&part, _)| Address { object, part }));
+    }
+    addresses
+}

@@ -1,0 +1,139 @@
+//! The side of a rank that shares something or waits for what another rank shares.
+
+use super::messages::{MailboxMessage, MailboxReply, Reason, Value};
+use super::server::MailboxServer;
+use crate::memory::block::Block;
+use crate::memory::lock;
+use crate::memory::words::mail::Record;
+use crate::net::{Client, Link, Port};
+use crate::share::Call;
+use crate::wait::wait_for_network;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// How many messages may be under way before a writer of a large value waits for the network.
+const WINDOW: usize = 64;
+
+/// The mailboxes of a controller on other nodes.
+pub(crate) struct Mailboxes {
+    port: Port,
+    pending: Arc<Pending>,
+}
+
+/// What this rank waits for.
+#[derive(Default)]
+struct Pending {
+    /// For the last calls of even and of odd number that this rank wrote in, 0 if none: how many nodes have taken the value
+    /// over.
+    accepted: Mutex<[(u64, u32); 2]>,
+    /// Why the rank that this one asked about shares nothing, and in which call.
+    answer: Mutex<Option<(u64, Reason)>>,
+    /// When this rank asked last.
+    asked: Mutex<Option<Instant>>,
+}
+
+impl Client for Pending {
+    type Message = MailboxReply;
+
+    fn receive(&self, _from: u32, message: MailboxReply) {
+        match message {
+            MailboxReply::Accepted { call } => {
+                let accepted = &mut lock(&self.accepted)[(call % 2) as usize];
+                if accepted.0 == call {
+                    accepted.1 += 1;
+                }
+            }
+            MailboxReply::Answer { call, reason } => *lock(&self.answer) = Some((call, reason)),
+        }
+    }
+}
+
+impl Pending {
+    /// Whether `nodes` have taken over what this rank shared last where the record of `call` is, in the epoch of `call`.
+    fn is_accepted(&self, call: Call, nodes: u32) -> bool {
+        let (shared, accepted) = lock(&self.accepted)[(call.0 % 2) as usize];
+        shared == 0 || !call.is_in_epoch_of(Call(shared)) || accepted >= nodes
+    }
+
+    /// Why the rank that this one has asked about shares nothing in `call`, if it is known.
+    fn answer(&self, call: Call) -> Option<Reason> {
+        lock(&self.answer)
+            .filter(|answer| answer.0 == call.0)
+            .map(|answer| answer.1)
+    }
+
+    /// Whether it is time to ask what another rank does.
+    fn may_ask(&self) -> bool {
+        const INTERVAL: Duration = Duration::from_millis(50);
+        let mut asked = lock(&self.asked);
+        let is_time = asked.is_none_or(|asked| asked.elapsed() >= INTERVAL);
+        if is_time {
+            *asked = Some(Instant::now());
+        }
+        is_time
+    }
+}
+
+impl Mailboxes {
+    /// Opens the port of an object's mailbox, and begins to serve it on a leader.
+    pub(crate) fn open(link: &Link) -> Self {
+        let port = link.port();
+        let pending = Arc::default();
+        port.listen(&pending);
+        if let Some(block) = link.leader() {
+            port.serve(MailboxServer::new(port.clone(), Arc::clone(block)));
+        }
+        Mailboxes { port, pending }
+    }
+
+    /// Waits until the other nodes have taken over what this rank shared last in the record of `call`: in that call or, if
+    /// others have written since, in one before it.
+    ///
+    /// Until then a rank of another node may wait for that value, and ask what this rank did.
+    pub(crate) fn wait_until_accepted(&self, block: &Block, call: Call) {
+        let others = self.port.net().nodes() - 1;
+        wait_for_network(block, || {
+            self.pending.is_accepted(call, others) || block.domain().has_lost_ranks()
+        });
+    }
+
+    /// Waits until nobody fills `record`, and begins to fill it.
+    pub(crate) fn begin_filling(&self, block: &Block, record: &Record) {
+        wait_for_network(block, || {
+            record.try_to_fill() || block.domain().has_lost_ranks()
+        });
+    }
+
+    /// Sends what came of `call`.
+    pub(crate) fn publish(&self, call: Call, value: Value) {
+        lock(&self.pending.accepted)[(call.0 % 2) as usize] = (call.0, 0);
+        self.port
+            .send_to_others(&MailboxMessage::Value(Box::new(value)));
+    }
+
+    /// Sends the next bytes of a large value.
+    pub(crate) fn send_piece(&self, block: &Block, call: Call, bytes: &[u8]) {
+        let (call, bytes) = (call.0, bytes.to_vec());
+        self.port
+            .send_to_others(&MailboxMessage::Piece { call, bytes });
+        wait_for_network(block, || block.domain().unsent() < WINDOW);
+    }
+
+    /// Asks why `rank`, on another node, shares nothing in `call`; the answer, once it has come.
+    pub(crate) fn ask(&self, block: &Block, call: Call, rank: usize) -> Option<Reason> {
+        let answer = self.pending.answer(call);
+        if answer.is_none() && self.pending.may_ask() {
+            let rank = rank as u32;
+            let my_board = block.domain().my_board();
+            let ask = MailboxMessage::Ask {
+                call: call.0,
+                rank,
+                meetings: my_board.posted.load(Ordering::Relaxed),
+            };
+            self.port
+                .send(self.port.net().topology().node_of(rank), &ask);
+        }
+        answer
+    }
+}

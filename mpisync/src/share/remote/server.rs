@@ -1,0 +1,78 @@
+//! The mailbox's part of a node's server.
+
+use super::messages::{MailboxMessage, MailboxReply, Reason};
+use super::receiver::Receiver;
+use crate::memory::block::Block;
+use crate::memory::topology::RankPlace;
+use crate::net::{Port, Progress, Service};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// Fills one mailbox of a node for the ranks of other nodes.
+pub(super) struct MailboxServer {
+    port: Port,
+    block: Arc<Block>,
+    receiver: Receiver,
+}
+
+impl MailboxServer {
+    pub(super) fn new(port: Port, block: Arc<Block>) -> Self {
+        MailboxServer {
+            port,
+            block,
+            receiver: Receiver::default(),
+        }
+    }
+
+    /// Why `rank`, of this node, shares nothing in `call`; none if it did, for its value may still be under way, or may
+    /// do so yet.
+    fn reason(&self, call: u64, rank: u32, meetings: u64) -> Option<Reason> {
+        let RankPlace::Here(seat) = self.port.net().topology().place(rank as usize) else {
+            return None;
+        };
+        let block = &self.block;
+        if let Some(waits_for) = block.waits_for(seat, call) {
+            return Some(Reason::WaitsFor(waits_for));
+        }
+        let met = block.domain().board(rank as usize);
+        // In this order: a rank shares before it goes to a meeting.
+        let is_ahead = met.posted.load(Ordering::Acquire) > meetings;
+        let mail = block.mail(seat);
+        if mail.done.load(Ordering::Acquire) < call {
+            return is_ahead.then_some(Reason::IsElsewhere);
+        }
+        // It has gone on. Where it has written in a later call in the same record, all nodes had taken over before what it
+        // may have written in this one: it waits for that, whoever wrote in between.
+        let wrote = mail.wrote[(call % 2) as usize].load(Ordering::Relaxed) == call;
+        (!wrote).then(|| Reason::WaitsFor(mail.waits_for.load(Ordering::Relaxed)))
+    }
+}
+
+impl Service for MailboxServer {
+    type Message = MailboxMessage;
+
+    fn receive(&mut self, from: u32, message: MailboxMessage) {
+        match message {
+            MailboxMessage::Value(value) => self.receiver.begin(*value),
+            MailboxMessage::Piece { call, bytes } => self.receiver.add(call, from, &bytes),
+            MailboxMessage::Ask {
+                call,
+                rank,
+                meetings,
+            } => {
+                if let Some(reason) = self.reason(call, rank, meetings) {
+                    let answer = MailboxReply::Answer { call, reason };
+                    self.port.send_to_rank(from, &answer);
+                }
+            }
+        }
+    }
+
+    fn go_on(&mut self) -> Progress {
+        let accept = |writer, call| {
+            self.port
+                .send_to_rank(writer, &MailboxReply::Accepted { call });
+        };
+        Progress::busy_if(self.receiver.go_on(&self.block, accept))
+    }
+}

@@ -1,0 +1,51 @@
+//! A counter for the ranks of other nodes: they ask the server of its node.
+
+use super::range::{Take, Taken};
+use crate::memory::block::Block;
+use crate::net::{Link, Message, Port, Remote, Request, Service};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// Which numbers a rank has got; none where there are too few.
+#[derive(Debug, Serialize, Deserialize)]
+struct Counted(Option<Taken>);
+
+impl Message for Take {}
+impl Message for Counted {}
+
+/// A counter on another node.
+pub(super) struct CounterClient(Remote<Take, Counted>);
+
+impl CounterClient {
+    /// Opens the port of a counter; None on the node where that is.
+    pub(super) fn open(link: &Link) -> Option<Self> {
+        let serve = |port, block: &Arc<Block>| {
+            let block = Arc::clone(block);
+            CounterServer { port, block }
+        };
+        Remote::open(link, serve).map(CounterClient)
+    }
+
+    /// Takes numbers; none where there are too few. Waits for the network.
+    #[cold]
+    pub(super) fn take(&self, block: &Block, take: Take) -> Option<Taken> {
+        self.0.ask(block, take).0
+    }
+}
+
+/// Counts for the ranks of other nodes.
+struct CounterServer {
+    port: Port,
+    block: Arc<Block>,
+}
+
+impl Service for CounterServer {
+    type Message = Request<Take>;
+
+    fn receive(&mut self, from: u32, request: Request<Take>) {
+        let taken = request.question.from(&self.block.shelf()[0]);
+        if let Some(number) = request.number {
+            self.port.reply(from, number, Counted(taken));
+        }
+    }
+}
