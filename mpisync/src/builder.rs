@@ -1,7 +1,7 @@
 //! Making controllers on MPI communicators.
 
 use crate::communicator::IntraCommunicator;
-use crate::controller::WindowController;
+use crate::controller::{CONTROLLER, WindowController};
 use crate::error::CreateError;
 use crate::lock::cluster::standing::HANDOVERS;
 use crate::memory::mpi::{self, Creation, Terms};
@@ -155,7 +155,7 @@ impl<C: IntraCommunicator> Builder<'_, C> {
             anywhere: self.anywhere,
             ..creation.terms("controller", &self.name)
         };
-        mpi::block(&creation, &terms, 0, |created| {
+        mpi::block(&creation, &terms, &CONTROLLER, 0, |created| {
             let name = self.name.clone();
             let object = Object::join(created, self.master, name);
             WindowController::new(object, self.handovers)

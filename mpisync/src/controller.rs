@@ -3,12 +3,13 @@
 use crate::error::{FenceError, LockError};
 use crate::guard::{ReadGuard, WriteGuard};
 use crate::lock::cluster::standing::HANDOVERS;
+use crate::lock::memory::LockLayout;
 use crate::lock::state::LockState;
-use crate::memory::annex::Annex;
 use crate::memory::block::Block;
+use crate::memory::layout::Part;
 use crate::object::Object;
 use crate::place::CallSite;
-use crate::share::{Call, Failure, Mailboxes, Post};
+use crate::share::{Call, Calls, Failure, MailboxLayout, Post};
 use crate::transport::Transport;
 use std::cell::Cell;
 use std::fmt;
@@ -36,11 +37,8 @@ use std::time::Duration;
 /// ```
 pub struct WindowController {
     lock: LockState,
-    /// The mailboxes of other nodes, where there are any.
-    mailboxes: Option<Mailboxes>,
-    /// The number of the last fenced call that this rank has begun.
-    last_call: Cell<u64>,
-    /// That call, while it has a fence.
+    calls: Calls,
+    /// The last fenced call, while it has a fence.
     open_call: Cell<Option<OpenCall>>,
 }
 
@@ -52,19 +50,25 @@ struct OpenCall {
     writer: i32,
 }
 
+/// The layout of a controller.
+pub(crate) const CONTROLLER: (LockLayout, MailboxLayout) = (LockLayout, MailboxLayout);
+
+fn mailbox(block: &Block) -> Part<'_> {
+    block.first_part().behind(&LockLayout)
+}
+
 impl WindowController {
     /// A controller of this process alone. Needs no MPI, neither to run nor (without the feature `mpi`) to build.
     pub fn local() -> Self {
-        Self::new(Object::local(&Annex::None), HANDOVERS)
+        Self::new(Object::local(&CONTROLLER), HANDOVERS)
     }
 
-    /// The controller of an object. `handovers` is how many writers of a node may follow each other while another node waits.
+    /// The controller of an object with the layout [`CONTROLLER`]. `handovers` is how many writers of a node may follow each other while another node waits.
     pub(crate) fn new(object: Object, handovers: u32) -> Self {
         let lock = LockState::new(object, handovers);
         WindowController {
-            mailboxes: lock.object().link().map(Mailboxes::open),
+            calls: Calls::new(lock.object().block(), lock.object().link(), mailbox),
             lock,
-            last_call: Cell::new(0),
             open_call: Cell::new(None),
         }
     }
@@ -120,7 +124,7 @@ impl WindowController {
     pub(crate) fn meet_to_close(&self) -> Result<(), FenceError> {
         self.check_usable()?;
         self.recover_leaked();
-        self.object().close_after(Call(self.last_call.get()))
+        self.object().close_after(self.calls.last())
     }
 
     /// Takes the read lock; waits while another rank writes or waits to write. Not collective. A few nanoseconds, and
@@ -255,27 +259,18 @@ impl WindowController {
 
     /// The number of the last fenced call.
     pub(crate) fn calls(&self) -> u64 {
-        let last = Call(self.last_call.get());
-        last.within(self.block().domain().epoch()).0
+        self.calls.last_in_epoch(self.block().domain()).0
     }
 
     /// This rank's part in a fenced call that it has made at `site`.
     pub(crate) fn post(&self, call: Call, site: CallSite) -> Post<'_> {
-        Post {
-            block: self.block(),
-            mailboxes: self.mailboxes.as_ref(),
-            call,
-            site,
-            patience: Duration::ZERO,
-        }
+        self.calls.post(self.block(), call, site)
     }
 
     /// Begins the next fenced call. No fence of the controller is alive.
     pub(crate) fn begin_call(&self) -> Call {
         self.end_leaked_call();
-        let call = Call(self.last_call.get()).next(self.block().domain().epoch());
-        self.last_call.set(call.0);
-        call
+        self.calls.begin(self.block().domain())
     }
 
     /// The call has a fence from here on.

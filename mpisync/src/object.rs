@@ -2,9 +2,9 @@
 
 use crate::agree::{self, Stand, Step};
 use crate::error::{FenceError, LockError};
-use crate::memory::annex::Annex;
 use crate::memory::block::Block;
 use crate::memory::domain::Domain;
+use crate::memory::layout::Layout;
 #[cfg(feature = "mpi")]
 use crate::memory::mpi::Created;
 use crate::memory::mpi_has_ended;
@@ -36,21 +36,20 @@ pub struct Object {
 struct StaysOnItsThread;
 
 impl Object {
-    /// One of this process alone, with an annex.
-    pub(crate) fn local(annex: &Annex) -> Self {
-        Self::local_named("local".to_owned(), annex)
+    /// One of this process alone.
+    pub(crate) fn local(layout: &impl Layout) -> Self {
+        Self::local_named("local".to_owned(), layout)
     }
 
     /// [`local`](Self::local) with a name of choice.
-    pub(crate) fn local_named(name: String, annex: &Annex) -> Self {
-        let length = annex.length(&Topology::one_node(0, 1));
+    pub(crate) fn local_named(name: String, layout: &impl Layout) -> Self {
+        let length = Block::length(layout, &Topology::one_node(0, 1));
         let domain = Domain::local(length);
         let segment = domain.segment();
-        let own = segment.shape().block_length();
-        let room = segment.allocate(own + length);
+        let room = segment.allocate(length);
         let extent = room.expect("the first chunk has room for one block");
-        let start = extent.offset as usize + own;
-        annex.prepare(domain.topology(), &segment.chunk(extent.chunk), start);
+        let chunk = segment.chunk(extent.chunk);
+        Block::prepare(layout, domain.topology(), &chunk, extent.offset as usize);
         let block = Block::new(domain, extent, None);
         Self::new(block, 0, name)
     }
@@ -74,7 +73,7 @@ impl Object {
         let mut object = Self::new(created.block, root, name);
         object.link = created.far.zip(net).map(|(far, net)| {
             let home = net.topology().node_of(root as u32);
-            Link::new(&net, far.number, home, far.agent)
+            Link::new(&net, far.number, home, far.server)
         });
         object
     }

@@ -1,11 +1,12 @@
 //! The ledger of a batch, wherever it lies.
 
-use crate::controller::WindowController;
+use super::behind_mailbox;
 use crate::ledger::question::{LedgerAnswer, Question};
-use crate::ledger::remote::{self, LedgerClient};
+use crate::ledger::remote::{LedgerClient, LedgerServer};
 use crate::ledger::{Counts, Ledger, Offers, Taken};
 use crate::memory::ledger::Table;
 use crate::memory::words::ledger::Entry;
+use crate::object::Object;
 use std::sync::Arc;
 
 /// Where the ledger is, seen from this rank.
@@ -20,17 +21,17 @@ pub(super) enum Side {
 #[derive(Clone, Copy)]
 pub(super) struct Books<'a> {
     pub(super) side: &'a Side,
-    pub(super) base: &'a WindowController,
+    pub(super) object: &'a Object,
 }
 
 impl Side {
     /// The ledger of so many tasks of a batch.
-    pub(super) fn open(base: &WindowController, tasks: usize) -> Self {
-        let link = base.object().link();
-        match link.and_then(|link| remote::open(link, tasks)) {
+    pub(super) fn open(object: &Object, tasks: usize) -> Self {
+        let link = object.link();
+        match link.and_then(|link| LedgerServer::open(link, tasks, behind_mailbox)) {
             Some(client) => Side::Remote(client),
             None => {
-                let memory = Table::new(base.block(), tasks);
+                let memory = Table::new(behind_mailbox(object.block()), tasks);
                 Side::Here(Arc::new(Ledger { memory }))
             }
         }
@@ -107,13 +108,13 @@ impl Books<'_> {
 
     #[inline]
     fn rank(self) -> usize {
-        self.base.rank() as usize
+        self.object.rank() as usize
     }
 
     fn ask(self, question: Question) -> LedgerAnswer {
         match self.side {
             Side::Here(ledger) => ledger.answer(self.rank(), question),
-            Side::Remote(client) => client.ask(self.base.block(), question),
+            Side::Remote(client) => client.ask(self.object.block(), question),
         }
     }
 }

@@ -8,14 +8,15 @@ use super::worker::Worker;
 use super::{Batch, BatchError, State, panics};
 #[cfg(feature = "mpi")]
 use super::{team::Layout, worker::Call};
-use crate::controller::WindowController;
 use crate::error::CreateError;
-use crate::lock::cluster::standing::HANDOVERS;
-use crate::memory::annex::Annex;
+use crate::memory::block::Block;
+use crate::memory::layout::Layout as _;
+use crate::memory::ledger::TableLayout;
 use crate::memory::mapping::Mapping;
 use crate::memory::topology::Topology;
 use crate::memory::words::ledger::Entry;
 use crate::object::Object;
+use crate::share::{Calls, MailboxLayout};
 #[cfg(feature = "mpi")]
 use serde::{Deserialize, Serialize};
 use std::cell::{Cell, RefCell};
@@ -164,11 +165,12 @@ impl<On> BatchBuilder<On> {
     }
 
     /// The batch on these words, in which all tasks are open.
-    fn make(self, base: WindowController, ledger: Side, worker: Worker) -> Batch {
+    fn make(self, object: Object, calls: Calls, ledger: Side, worker: Worker) -> Batch {
         panics::watch();
         let last = self.count().saturating_sub(1);
         Batch {
-            base,
+            object,
+            calls,
             ledger,
             tasks: self.count(),
             names: self.names,
@@ -302,11 +304,12 @@ impl BatchBuilder<Alone> {
         }
         let beginning = self.beginning();
         let tasks = self.count();
-        let annex = Annex::Ledger { root: 0, tasks };
-        check_memory(annex.length(&Topology::one_node(0, 1)))?;
-        let base = WindowController::new(Object::local_named(self.name.clone(), &annex), HANDOVERS);
-        let ledger = Side::open(&base, tasks);
-        let mut batch = self.make(base, ledger, Worker::alone());
+        let layout = (MailboxLayout, TableLayout { root: 0, tasks });
+        check_memory(layout.length(&Topology::one_node(0, 1)))?;
+        let object = Object::local_named(self.name.clone(), &layout);
+        let calls = Calls::new(object.block(), object.link(), Block::first_part);
+        let ledger = Side::open(&object, tasks);
+        let mut batch = self.make(object, calls, ledger, Worker::alone());
         beginning.begin(&mut batch)?;
         Ok(batch)
     }

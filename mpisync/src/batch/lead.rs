@@ -14,7 +14,7 @@ impl Batch {
         &mut self,
         act: impl FnOnce(&mut Self) -> Result<Option<T>, BatchError>,
     ) -> Result<Option<T>, BatchError> {
-        self.base.check_usable()?;
+        self.object.check_usable()?;
         if !self.worker.leads() {
             return self.follow();
         }

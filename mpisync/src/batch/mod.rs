@@ -77,10 +77,13 @@ mod task;
 mod team;
 mod worker;
 
-use crate::controller::WindowController;
 #[cfg(feature = "mpi")]
 use crate::error::FenceError;
+use crate::memory::block::Block;
+use crate::memory::layout::Part;
 use crate::memory::words::ledger::Entry;
+use crate::object::Object;
+use crate::share::{Calls, MailboxLayout};
 use books::Books;
 #[cfg(feature = "mpi")]
 pub use builder::OnComm;
@@ -118,7 +121,9 @@ pub use worker::Worker;
 /// # Ok::<(), mpisync::batch::BatchError>(())
 /// ```
 pub struct Batch {
-    base: WindowController,
+    object: Object,
+    /// Through whose mailbox the root shares the beginning.
+    calls: Calls,
     ledger: books::Side,
     tasks: usize,
     names: Option<Arc<[String]>>,
@@ -137,6 +142,11 @@ pub struct Batch {
     /// Why the worker takes no more tasks; on its first rank.
     broken: Option<BatchError>,
     worker: Worker,
+}
+
+/// The part of an object's memory behind the mailbox that it begins with.
+fn behind_mailbox(block: &Block) -> Part<'_> {
+    block.first_part().behind(&MailboxLayout)
 }
 
 impl Batch {
@@ -181,17 +191,17 @@ impl Batch {
 
     /// This rank's number in the communicator.
     pub fn rank(&self) -> i32 {
-        self.base.rank()
+        self.object.rank()
     }
 
     /// How many ranks the communicator has.
     pub fn size(&self) -> i32 {
-        self.base.size()
+        self.object.size()
     }
 
     /// The rank on whose node the states are.
     pub fn root(&self) -> i32 {
-        self.base.master()
+        self.object.root()
     }
 
     /// The name of a task: one of those that the batch was made with, or its number.
@@ -224,7 +234,7 @@ impl Batch {
         let mut found = self.problems.borrow().clone();
         let mut from = 0;
         while let Some(directory) = &self.directory
-            && self.base.check_usable().is_ok()
+            && self.object.check_usable().is_ok()
             && let Some(task) = self.books().find(Entry::Invalid, from)
         {
             from = task + 1;
@@ -251,14 +261,14 @@ impl Batch {
     #[track_caller]
     pub fn close(mut self) -> Result<(), FenceError> {
         self.leave();
-        self.base.meet_to_close()
+        self.object.close_after(self.calls.last())
     }
 
     #[inline]
     fn books(&self) -> Books<'_> {
         Books {
             side: &self.ledger,
-            base: &self.base,
+            object: &self.object,
         }
     }
 
@@ -280,7 +290,7 @@ impl Batch {
 
 impl Drop for Batch {
     fn drop(&mut self) {
-        if self.base.check_usable().is_ok() {
+        if self.object.check_usable().is_ok() {
             self.leave();
         }
     }
@@ -292,7 +302,7 @@ impl fmt::Debug for Batch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let here = self.ledger.here();
         f.debug_struct("Batch")
-            .field("name", &self.base.name())
+            .field("name", &self.object.name())
             .field("rank", &self.rank())
             .field("size", &self.size())
             .field("root", &self.root())

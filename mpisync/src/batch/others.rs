@@ -32,7 +32,7 @@ impl Batch {
         let mut nap = INSPECTION;
         let (mut taken, mut elsewhere) = (0, 0);
         loop {
-            self.base.check_usable()?;
+            self.object.check_usable()?;
             self.look_after_others()?;
             if !self.is_any(Entry::Taken, &mut taken)
                 && !self.is_any(Entry::Elsewhere, &mut elsewhere)
@@ -101,7 +101,7 @@ impl Batch {
     /// Gives the core away for a while, and lets MPI make progress.
     pub(super) fn rest(&self, nap: &mut Duration) {
         const LONGEST: Duration = Duration::from_millis(10);
-        self.base.block().domain().progress();
+        self.object.block().domain().progress();
         std::thread::sleep(*nap);
         *nap = LONGEST.min(*nap * 2);
     }

@@ -17,7 +17,7 @@ pub(super) struct Hand {
 impl Batch {
     /// Says what this rank makes of the task in hand; the first rank also what has become of it.
     pub(super) fn put_down(&mut self, ballot: Ballot) -> Result<(), BatchError> {
-        self.base.check_usable()?;
+        self.object.check_usable()?;
         let Some(hand) = &mut self.hand else {
             return Ok(());
         };
@@ -37,7 +37,7 @@ impl Batch {
         if hand.said.is_some() {
             return;
         }
-        if self.base.check_usable().is_err() {
+        if self.object.check_usable().is_err() {
             self.hand = None;
             return;
         }

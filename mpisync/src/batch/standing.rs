@@ -11,7 +11,7 @@ impl Batch {
     /// [`BatchError::NoSuchTask`], [`LockError::Finalized`](crate::LockError::Finalized), and [`BatchError::Directory`] where the
     /// state of a task that another job runs cannot be read.
     pub fn state(&self, task: usize) -> Result<State, BatchError> {
-        self.base.check_usable()?;
+        self.object.check_usable()?;
         self.check_task(task)?;
         match (self.books().entry(task), &self.directory) {
             (Entry::Elsewhere, Some(directory)) => Ok(directory.state(task)?),
@@ -26,7 +26,7 @@ impl Batch {
     /// [`LockError::Finalized`](crate::LockError::Finalized), and [`BatchError::Directory`], also where another job runs the
     /// task.
     pub fn set_state(&self, task: usize, state: State) -> Result<(), BatchError> {
-        self.base.check_usable()?;
+        self.object.check_usable()?;
         self.check_task(task)?;
         if state == State::Running {
             return Err(BatchError::SetRunning);
@@ -49,7 +49,7 @@ impl Batch {
     /// # Errors
     /// [`LockError::Finalized`](crate::LockError::Finalized).
     pub fn summary(&self) -> Result<Summary, BatchError> {
-        self.base.check_usable()?;
+        self.object.check_usable()?;
         self.books().bury();
         Ok(Summary::from(self.books().counts()))
     }

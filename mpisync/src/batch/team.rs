@@ -1,19 +1,16 @@
 //! How the ranks of a communicator come into workers, and what those of a worker say to each other.
 
-use super::BatchError;
 use super::worker::{Call, Worker};
-use crate::controller::WindowController;
+use super::{BatchError, behind_mailbox};
 use crate::error::{CreateError, FenceError};
-use crate::lock::cluster::standing::HANDOVERS;
-use crate::memory::annex::Annex;
 use crate::memory::block::Block;
 use crate::memory::mpi::{self, Creation, PartComm, Terms};
 use crate::object::Object;
 use crate::place::CallSite;
 use crate::rounds::Ballot;
 use crate::rounds::remote::VoteNodes;
-use crate::rounds::vote::{Absent, Votes};
-use crate::share::Post;
+use crate::rounds::vote::{Absent, VoteLayout, Votes};
+use crate::share::{Calls, MailboxLayout, Post};
 use crate::transport::Asked;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -70,8 +67,9 @@ impl Layout {
 
 /// How the ranks of a worker of several keep together.
 pub(super) struct Team {
+    object: Object,
     /// Through whose mailbox the first rank shares tasks.
-    calls: WindowController,
+    calls: Calls,
     votes: Votes,
     /// The other nodes, if there are any.
     nodes: Option<VoteNodes>,
@@ -79,11 +77,7 @@ pub(super) struct Team {
 
 impl Worker {
     /// Puts the ranks of `base` into workers; collective.
-    pub(super) fn split(
-        base: &WindowController,
-        layout: &Layout,
-        asked: Asked,
-    ) -> Result<Self, CreateError> {
+    pub(super) fn split(base: &Object, layout: &Layout, asked: Asked) -> Result<Self, CreateError> {
         let numbers = layout.numbers(base.block());
         let me = base.rank();
         let number = numbers[me as usize];
@@ -175,7 +169,7 @@ impl Worker {
             if !self.leads() {
                 self.vote(0, &Ballot::Left);
             }
-            team.calls.block().leave_calls();
+            team.calls.leave();
         }
     }
 }
@@ -184,21 +178,26 @@ impl Team {
     fn new(part: &PartComm, asked: Asked) -> Result<Self, CreateError> {
         let creation = Creation::begin(part.comm(), Location::caller())?;
         let terms = Terms {
-            annex: Annex::Vote,
             asked: asked.or_environment(),
             // The place is mpisync's own, which says nothing.
             anywhere: true,
             ..creation.terms("worker", "worker")
         };
-        mpi::block(&creation, &terms, 0, |created| {
-            let object = Object::join(created, 0, "worker".to_owned());
-            let calls = WindowController::new(object, HANDOVERS);
-            Team {
-                votes: Votes::new(calls.block()),
-                nodes: calls.object().link().map(VoteNodes::open),
-                calls,
-            }
-        })
+        mpi::block(
+            &creation,
+            &terms,
+            &(MailboxLayout, VoteLayout),
+            0,
+            |created| {
+                let object = Object::join(created, 0, "worker".to_owned());
+                Team {
+                    calls: Calls::new(object.block(), object.link(), Block::first_part),
+                    votes: Votes::new(behind_mailbox(object.block())),
+                    nodes: object.link().map(VoteNodes::open),
+                    object,
+                }
+            },
+        )
     }
 
     /// Sends what this rank says to the first one, on another node.
@@ -216,6 +215,8 @@ impl Team {
     #[track_caller]
     fn post(&self) -> Post<'_> {
         let site = CallSite::anywhere("Batch", Location::caller());
-        self.calls.post(self.calls.begin_call(), site)
+        let block = self.object.block();
+        let call = self.calls.begin(block.domain());
+        self.calls.post(block, call, site)
     }
 }

@@ -2,26 +2,35 @@
 
 use super::Ledger;
 use super::question::{LedgerAnswer, Question};
+use crate::memory::block::Block;
+use crate::memory::layout::Part;
 use crate::memory::ledger::Table;
 use crate::net::{Link, Port, Remote, Request, Service};
 
 /// A ledger on another node.
 pub(crate) type LedgerClient = Remote<Question, LedgerAnswer>;
 
-/// Opens the port of an object's ledger of so many tasks; None on the node where that is.
-pub(crate) fn open(link: &Link, tasks: usize) -> Option<LedgerClient> {
-    Remote::open(link, |port, block| LedgerServer {
-        port,
-        ledger: Ledger {
-            memory: Table::new(block, tasks),
-        },
-    })
-}
-
 /// Acts in a ledger for the ranks of other nodes.
-struct LedgerServer {
+pub(crate) struct LedgerServer {
     port: Port,
     ledger: Ledger<Table>,
+}
+
+impl LedgerServer {
+    /// Opens the port of an object's ledger of so many tasks, in the part of its memory that `part` finds; None on the
+    /// node where that is.
+    pub(crate) fn open(
+        link: &Link,
+        tasks: usize,
+        part: impl FnOnce(&Block) -> Part<'_>,
+    ) -> Option<LedgerClient> {
+        Remote::open(link, |port, block| LedgerServer {
+            port,
+            ledger: Ledger {
+                memory: Table::new(part(block), tasks),
+            },
+        })
+    }
 }
 
 impl Service for LedgerServer {

@@ -88,6 +88,8 @@
 #[cfg(not(loom))]
 pub(crate) mod cluster;
 mod gate;
+#[cfg(not(loom))]
+pub(crate) mod memory;
 pub(crate) mod node;
 mod quiet;
 #[cfg(not(loom))]

@@ -2,9 +2,9 @@
 //! it.
 
 use super::cluster::tier::Tier;
+use super::memory::LockMemory;
 use super::node::NodeLock;
 use crate::error::LockError;
-use crate::memory::block::Block;
 use crate::object::Object;
 use crate::wait::{Deadline, Stop};
 use std::cell::Cell;
@@ -17,6 +17,7 @@ use std::time::Duration;
 /// those who have that mutably know it.
 pub(crate) struct LockState {
     object: Object,
+    memory: LockMemory,
     /// The lock across nodes, where there are several.
     tier: Option<Tier>,
     /// Guards alive on this rank: [`ONE_READ`] for each that reads, [`ONE_WRITE`] for each that writes (one, and those
@@ -28,10 +29,11 @@ const ONE_READ: u64 = 1;
 const ONE_WRITE: u64 = 1 << 32;
 
 impl LockState {
-    /// The lock of an object, as whose next part it is made. `handovers` is how many writers of a node may follow each other
+    /// The lock of an object that begins with [`LockLayout`](super::memory::LockLayout). `handovers` is how many writers of a node may follow each other
     /// while another node waits.
     pub(crate) fn new(object: Object, handovers: u32) -> Self {
         LockState {
+            memory: LockMemory::new(object.block().first_part()),
             tier: object.link().map(|link| Tier::open(link, handovers)),
             object,
             held: Cell::new(0),
@@ -45,9 +47,9 @@ impl LockState {
     }
 
     #[inline]
-    fn node(&self) -> NodeLock<&Block> {
+    fn node(&self) -> NodeLock<&LockMemory> {
         NodeLock {
-            memory: self.object.block(),
+            memory: &self.memory,
         }
     }
 
@@ -207,7 +209,7 @@ impl LockState {
     /// already.
     pub(crate) fn claim(&self, call: u64) -> Result<(), u32> {
         if let Some(tier) = self.tier() {
-            return tier.claim(self.object.block().station(), call);
+            return tier.claim(self.memory.station(), call);
         }
         Ok(())
     }

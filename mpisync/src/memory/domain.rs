@@ -108,17 +108,17 @@ impl Domain {
         }
     }
 
-    /// A domain of this process alone, for one block with an annex of so many bytes.
-    pub(crate) fn local(annex: usize) -> Arc<Self> {
+    /// A domain of this process alone, for one block of that length.
+    pub(crate) fn local(block: usize) -> Arc<Self> {
         let topology = Topology::one_node(0, 1);
-        let first = Mapping::private(Segment::first_length(Shape::of(&topology), annex));
+        let first = Mapping::private(Segment::length_for_one(Shape::of(&topology), block));
         Arc::new(Self::new(topology, first))
     }
 
     /// A domain of ranks that nobody can reach.
     #[cfg(test)]
     pub(crate) fn imagined(topology: Topology) -> Arc<Self> {
-        let first = Mapping::private(Segment::first_length(Shape::of(&topology), 0));
+        let first = Mapping::private(Segment::first_length(Shape::of(&topology)));
         Arc::new(Self::new(topology, first))
     }
 

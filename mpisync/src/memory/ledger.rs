@@ -1,8 +1,8 @@
 //! The memory of a ledger, on the node that has it.
 
 use super::LedgerMemory;
-use super::block::Block;
 use super::domain::Domain;
+use super::layout::{Layout, Part};
 use super::mapping::{ALIGN, Mapping, Shareable};
 use super::topology::Topology;
 use super::words::ledger::{LedgerWords, close_rest, level_lengths};
@@ -20,7 +20,7 @@ unsafe impl Shareable for AtomicU8 {}
 
 /// Where things lie: the words for all, a line for each rank of the communicator, the levels of the index, the tasks' bytes.
 #[derive(Clone, Debug)]
-struct Layout {
+struct Places {
     ranks: usize,
     /// Where each level of the index lies, in bytes.
     levels: Vec<Range<usize>>,
@@ -29,7 +29,7 @@ struct Layout {
 
 const HOLDERS_AT: usize = size_of::<LedgerWords>();
 
-impl Layout {
+impl Places {
     fn new(topology: &Topology, tasks: usize) -> Self {
         let ranks = topology.size();
         let mut end = HOLDERS_AT + ranks * size_of::<Line<AtomicU64>>();
@@ -38,7 +38,7 @@ impl Layout {
             end += length.next_multiple_of(ALIGN);
             start..start + length
         };
-        Layout {
+        Places {
             ranks,
             levels: level_lengths(tasks)
                 .map(|words| place(words * size_of::<AtomicU64>()))
@@ -53,40 +53,53 @@ impl Layout {
     }
 }
 
-/// How many bytes it takes.
-pub(super) fn length(topology: &Topology, tasks: usize) -> usize {
-    let layout = Layout::new(topology, tasks);
-    layout.tasks.end.next_multiple_of(ALIGN)
+/// The layout of the ledger of so many tasks, on the node of `root`.
+pub(crate) struct TableLayout {
+    pub(crate) root: i32,
+    pub(crate) tasks: usize,
 }
 
-/// Makes it one in which all tasks are open, in memory that is zero from `start` on.
-pub(super) fn prepare(topology: &Topology, tasks: usize, chunk: &Mapping, start: usize) {
-    let layout = Layout::new(topology, tasks);
-    let mut below = tasks;
-    for level in 0..layout.levels.len() {
-        let words = layout.level(chunk, start, level);
-        close_rest(words, below);
-        below = words.len();
+impl Layout for TableLayout {
+    fn length(&self, topology: &Topology) -> usize {
+        if !topology.has_here(self.root) {
+            return 0;
+        }
+        let places = Places::new(topology, self.tasks);
+        places.tasks.end.next_multiple_of(ALIGN)
+    }
+
+    /// All tasks are open.
+    fn prepare(&self, topology: &Topology, memory: &Mapping, start: usize) {
+        if !topology.has_here(self.root) {
+            return;
+        }
+        let places = Places::new(topology, self.tasks);
+        let mut below = self.tasks;
+        for level in 0..places.levels.len() {
+            let words = places.level(memory, start, level);
+            close_rest(words, below);
+            below = words.len();
+        }
     }
 }
 
 /// A ledger on this node.
 pub(crate) struct Table {
-    layout: Layout,
+    places: Places,
     chunk: Arc<Mapping>,
     start: usize,
     domain: Arc<Domain>,
 }
 
 impl Table {
-    /// The one behind `block`.
-    pub(crate) fn new(block: &Block, tasks: usize) -> Self {
-        let (chunk, start) = block.annex();
+    /// The one of so many tasks in that part of an object's memory.
+    pub(crate) fn new(part: Part<'_>, tasks: usize) -> Self {
+        let domain = part.block.domain();
         Table {
-            layout: Layout::new(block.domain().topology(), tasks),
-            chunk: Arc::clone(chunk),
-            start,
-            domain: Arc::clone(block.domain()),
+            places: Places::new(domain.topology(), tasks),
+            chunk: Arc::clone(part.memory()),
+            start: part.start(),
+            domain: Arc::clone(domain),
         }
     }
 }
@@ -99,29 +112,29 @@ impl LedgerMemory for Table {
 
     #[inline]
     fn bytes(&self) -> &[AtomicU8] {
-        let place = &self.layout.tasks;
+        let place = &self.places.tasks;
         self.chunk.slice(self.start + place.start, place.len())
     }
 
     #[inline]
     fn levels(&self) -> usize {
-        self.layout.levels.len()
+        self.places.levels.len()
     }
 
     #[inline]
     fn level(&self, level: usize) -> &[AtomicU64] {
-        self.layout.level(&self.chunk, self.start, level)
+        self.places.level(&self.chunk, self.start, level)
     }
 
     #[inline]
     fn holder(&self, rank: usize) -> &AtomicU64 {
         let start = self.start + HOLDERS_AT;
-        let holders: &[Line<AtomicU64>] = self.chunk.slice(start, self.layout.ranks);
+        let holders: &[Line<AtomicU64>] = self.chunk.slice(start, self.places.ranks);
         &holders[rank].0
     }
 
     fn ranks(&self) -> usize {
-        self.layout.ranks
+        self.places.ranks
     }
 
     fn is_alive(&self, rank: usize) -> bool {

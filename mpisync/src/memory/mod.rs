@@ -1,11 +1,11 @@
 //! Where the protocols' words live: memory that the ranks of a node share, or plain heap memory.
 
-#[cfg(not(loom))]
-pub(crate) mod annex;
 pub(crate) mod atomic;
 pub(crate) mod barrier;
 #[cfg(not(loom))]
 pub(crate) mod block;
+#[cfg(not(loom))]
+pub(crate) mod cargo;
 #[cfg(not(loom))]
 pub(crate) mod cells;
 #[cfg(all(feature = "mpi", feature = "region", not(loom)))]
@@ -23,6 +23,8 @@ pub(crate) mod heap_queue;
 pub(crate) mod heap_waitlist;
 #[cfg(not(loom))]
 pub(crate) mod items;
+#[cfg(not(loom))]
+pub(crate) mod layout;
 #[cfg(not(loom))]
 pub(crate) mod ledger;
 #[cfg(all(any(feature = "mpi", feature = "region"), not(loom)))]

@@ -6,7 +6,7 @@
 //! the controller is made. Giving a block back is local: each rank counts itself off, and the last one puts the
 //! block on a list from which the leader takes it again.
 
-use super::block::{Block, BlockHeader};
+use super::block::BlockHeader;
 use super::event::{Event, Sleepers};
 use super::lock;
 use super::mapping::{Mapping, Shareable};
@@ -111,11 +111,6 @@ impl Shape {
         debug_assert!(self.far > 0, "an agent is for several nodes");
         self.seats - 1
     }
-
-    /// The length of a controller's block.
-    pub(crate) fn block_length(self) -> usize {
-        Block::length(self.seats, self.far > 0)
-    }
 }
 
 #[derive(Default)]
@@ -126,16 +121,14 @@ struct Room {
 }
 
 impl Segment {
-    /// The length of the first chunk, with room for some blocks.
-    ///
-    /// A process alone is asked for one block only, and an annex of so many bytes with it.
-    pub(crate) fn first_length(shape: Shape, annex: usize) -> usize {
-        let room = if shape.seats == 1 {
-            shape.block_length() + annex
-        } else {
-            FIRST_ROOM.max(shape.block_length())
-        };
-        Self::blocks_at(shape) + room
+    /// The length of the first chunk of ranks that share objects.
+    pub(crate) fn first_length(shape: Shape) -> usize {
+        Self::blocks_at(shape) + FIRST_ROOM
+    }
+
+    /// The length of the only chunk of a process alone, with room for one block of that length.
+    pub(crate) fn length_for_one(shape: Shape, block: usize) -> usize {
+        Self::blocks_at(shape) + block
     }
 
     fn members_at() -> usize {
@@ -345,7 +338,7 @@ mod tests {
 
     fn segment() -> Segment {
         let shape = Shape { seats: 1, far: 0 };
-        Segment::new(Mapping::private(Segment::first_length(shape, 0)), 0, shape)
+        Segment::new(Mapping::private(Segment::first_length(shape)), 0, shape)
     }
 
     #[test]

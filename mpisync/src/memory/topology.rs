@@ -102,6 +102,11 @@ impl Topology {
         self.leader(self.node()) == self.rank
     }
 
+    /// Whether this rank is on this node.
+    pub(crate) fn has_here(&self, rank: i32) -> bool {
+        self.here().contains(&(rank as u32))
+    }
+
     /// The ranks of this node, by seat.
     pub(crate) fn here(&self) -> &[u32] {
         &self.here

@@ -1,16 +1,16 @@
-//! An annex that consists of words for all, and a line for each of some seats.
+//! A part of an object that consists of words for all, and a line for each of some seats.
 
-use super::block::Block;
+use super::Surroundings;
 use super::domain::Domain;
+use super::layout::Part;
 use super::mapping::{Mapping, Shareable};
 use super::words::lock::Line;
-use super::{Memory, Surroundings};
 use crate::wait::ROUND_TRIPS;
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The annex, as this rank or the node's agent sees it.
+/// The part, as this rank or the node's server sees it.
 pub(crate) struct View<W, S> {
     words: NonNull<W>,
     seats: NonNull<Line<S>>,
@@ -27,13 +27,13 @@ impl<W, S> View<W, S> {
         size_of::<W>() + seats * size_of::<Line<S>>()
     }
 
-    /// The one behind `block`, for who has that view of it.
-    pub(crate) fn new(block: &Block, count: usize) -> Self
+    /// The one in that part of an object's memory, with so many seats.
+    pub(crate) fn new(part: Part<'_>, count: usize) -> Self
     where
         W: Shareable,
         Line<S>: Shareable,
     {
-        let (chunk, start) = block.annex();
+        let (block, chunk, start) = (part.block, part.memory(), part.start());
         let seats: &[Line<S>] = chunk.slice(start + size_of::<W>(), count);
         View {
             words: NonNull::from(chunk.get(start)),
@@ -55,7 +55,7 @@ impl<W, S> View<W, S> {
     /// What belongs to a seat.
     #[inline]
     pub(crate) fn seat(&self, seat: usize) -> &S {
-        assert!(seat < self.count, "a seat of the annex");
+        assert!(seat < self.count, "a seat of the part");
         // SAFETY: taken from a slice of `count` values in the chunk, which `self` keeps mapped.
         unsafe { &self.seats.add(seat).as_ref().0 }
     }
@@ -64,7 +64,7 @@ impl<W, S> View<W, S> {
         self.count
     }
 
-    /// The seat of this rank, or of the agent.
+    /// The seat of this rank, or of the server.
     #[inline]
     pub(crate) fn me(&self) -> usize {
         self.me

@@ -2,12 +2,15 @@
 //! permit.
 
 use super::block::Block;
+use super::cargo::Cargo;
+use super::layout::Layout;
 use super::mapping::{ALIGN, Mapping, Shareable};
 use super::topology::{RankPlace, Topology};
 use super::view::View;
 use super::words::lock::Line;
-use super::words::waitlist::{Seat, WaitWords};
+use super::words::waitlist::{Seat, Stock, WaitWords};
 use super::{Surroundings, WaitMemory};
+use crate::waitlist::Inheritance;
 use std::ptr::NonNull;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -19,9 +22,38 @@ unsafe impl Shareable for Line<Seat> {}
 
 type SeatsView = View<WaitWords, Seat>;
 
-/// How many bytes it takes with a seat for each rank and for the node's agent, and so much cargo.
-pub(super) fn length(topology: &Topology, cargo: usize) -> usize {
-    SeatsView::length(seats(topology)) + cargo.next_multiple_of(ALIGN)
+/// The layout of a waiting list of all ranks, on the node of `root`.
+#[derive(Clone, Debug)]
+pub(crate) struct WaitLayout {
+    pub(crate) root: i32,
+    pub(crate) permits: u32,
+    pub(crate) inheritance: Inheritance,
+    pub(crate) cargo: Cargo,
+}
+
+impl Layout for WaitLayout {
+    fn length(&self, topology: &Topology) -> usize {
+        if !topology.has_here(self.root) {
+            return 0;
+        }
+        let cargo = self.cargo.room().next_multiple_of(ALIGN);
+        SeatsView::length(seats(topology)) + cargo
+    }
+
+    fn prepare(&self, topology: &Topology, memory: &Mapping, start: usize) {
+        if !topology.has_here(self.root) {
+            return;
+        }
+        let words: &WaitWords = memory.get(start);
+        let stock = Stock::of(self.permits);
+        words.stock.store(stock.0, Ordering::SeqCst);
+        words.total.store(self.permits, Ordering::SeqCst);
+        if let Cargo::Value(bytes) = &self.cargo {
+            let place = cargo(topology, memory, start, bytes.len());
+            // SAFETY: there is room for so many bytes, of which nobody else knows yet.
+            unsafe { place.copy_from_nonoverlapping(NonNull::from(&**bytes).cast(), bytes.len()) };
+        }
+    }
 }
 
 /// Those of this node's ranks, of its agent if it has one, and of the other nodes' ranks.
@@ -56,17 +88,15 @@ pub(crate) struct Seats {
 }
 
 impl Seats {
-    /// The one behind `block`, for who has that view of it.
+    /// The list that is all of an object's memory, for who has that view of the block.
     pub(crate) fn new(block: &Block) -> Self {
+        let part = block.first_part();
         let domain = block.domain();
         let topology = domain.topology();
         let is_far = |rank: &u32| matches!(topology.place(*rank as usize), RankPlace::Far(_));
         Seats {
-            view: View::new(block, seats(topology)),
-            cargo: {
-                let (chunk, start) = block.annex();
-                cargo(topology, chunk, start, 0)
-            },
+            view: View::new(part, seats(topology)),
+            cargo: cargo(topology, part.memory(), part.start(), 0),
             near: domain.segment().shape().seats,
             far: (0..topology.size() as u32).filter(is_far).collect(),
         }

@@ -115,7 +115,7 @@ impl Server {
         for (&object, served) in &mut self.objects {
             if let Some(memory) = &mut served.memory
                 && !memory.is_reported
-                && memory.block.is_left_to_agent()
+                && memory.block.is_left_to_server()
             {
                 memory.is_reported = true;
                 let dropped = net.envelope(To::Dropped { object });

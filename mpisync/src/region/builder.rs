@@ -3,7 +3,7 @@
 use super::extent::Extent;
 use super::{FitsRegion, Region, RegionError};
 use crate::communicator::IntraCommunicator;
-use crate::controller::WindowController;
+use crate::controller::{CONTROLLER, WindowController};
 use crate::error::CreateError;
 use crate::lock::cluster::standing::HANDOVERS;
 use crate::memory::mpi::{self, Creation, Terms};
@@ -202,7 +202,7 @@ impl<T: Plain, D: Dimension, C: IntraCommunicator> RegionBuilder<'_, T, D, C> {
             anywhere: self.anywhere,
             ..creation.terms("region", &self.name)
         };
-        mpi::block(creation, &terms, bytes, |created| {
+        mpi::block(creation, &terms, &CONTROLLER, bytes, |created| {
             let extent = self.extent.clone().expect("valid, for all agreed");
             let memory = created.memory.clone();
             let name = self.name.clone();

@@ -7,8 +7,8 @@
 //! 17, 1988.) Whoever brings a node further sends its next message: the last rank to come, or the agent.
 
 use crate::memory::Surroundings;
-use crate::memory::block::Block;
 use crate::memory::event::{ALL, Event};
+use crate::memory::layout::{Layout, Part};
 use crate::memory::mapping::Shareable;
 use crate::memory::topology::Topology;
 use crate::memory::view::View;
@@ -33,15 +33,19 @@ pub(crate) struct News {
     pub(crate) time: u64,
 }
 
-impl Gathering {
-    /// How many bytes they take on a node with so many ranks.
-    pub(crate) fn length(here: usize) -> usize {
-        View::<BarrierWords, Arrival>::length(here)
-    }
+/// The layout of a barrier, on each node.
+pub(crate) struct BarrierLayout;
 
-    /// Those behind `block`.
-    pub(crate) fn new(block: &Block) -> Self {
-        Gathering(View::new(block, block.seats_of_ranks()))
+impl Layout for BarrierLayout {
+    fn length(&self, topology: &Topology) -> usize {
+        View::<BarrierWords, Arrival>::length(topology.here().len())
+    }
+}
+
+impl Gathering {
+    /// Those in that part of an object's memory.
+    pub(crate) fn new(part: Part<'_>) -> Self {
+        Gathering(View::new(part, part.block.seats_of_ranks()))
     }
 
     /// How often all have come.

@@ -34,7 +34,7 @@ impl TurnNodes {
         if let Some(block) = link.leader() {
             port.serve(TurnServer {
                 port: port.clone(),
-                turns: Turns::new(block),
+                turns: Turns::new(block.first_part()),
                 is_loss_told: false,
             });
         }
@@ -142,7 +142,7 @@ impl BarrierNodes {
         if let Some(block) = link.leader() {
             port.serve(BarrierServer {
                 port: port.clone(),
-                gathering: Gathering::new(block),
+                gathering: Gathering::new(block.first_part()),
                 told: BTreeSet::new(),
             });
         }

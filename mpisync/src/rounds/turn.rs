@@ -3,13 +3,14 @@
 //! Turns are counted: number `n` belongs to rank `n % size`, and a rank whose turn is over says that one more is, to the node
 //! of the next rank alone. So from rank to rank it takes one store, or one message where they are on different nodes.
 
+use crate::memory::layout::{Layout, Part};
 use crate::memory::mapping::Shareable;
-use crate::memory::topology::RankPlace;
+use crate::memory::topology::{RankPlace, Topology};
 use crate::memory::view::View;
 use crate::memory::words::lock::Line;
 use crate::memory::words::queue::Bell;
 use crate::memory::words::rounds::TurnWords;
-use crate::memory::{Surroundings, block::Block, event::Event};
+use crate::memory::{Surroundings, event::Event};
 use crate::wait::{Deadline, Stop, wait};
 use std::sync::atomic::Ordering;
 
@@ -21,15 +22,19 @@ unsafe impl Shareable for Line<Bell> {}
 /// The words of a turn on this node, with a bell for each rank here.
 pub(crate) struct Turns(View<TurnWords, Bell>);
 
-impl Turns {
-    /// How many bytes they take on a node with so many ranks.
-    pub(crate) fn length(here: usize) -> usize {
-        View::<TurnWords, Bell>::length(here)
-    }
+/// The layout of a turn, on each node.
+pub(crate) struct TurnLayout;
 
-    /// Those behind `block`.
-    pub(crate) fn new(block: &Block) -> Self {
-        Turns(View::new(block, block.seats_of_ranks()))
+impl Layout for TurnLayout {
+    fn length(&self, topology: &Topology) -> usize {
+        View::<TurnWords, Bell>::length(topology.here().len())
+    }
+}
+
+impl Turns {
+    /// Those in that part of an object's memory.
+    pub(crate) fn new(part: Part<'_>) -> Self {
+        Turns(View::new(part, part.block.seats_of_ranks()))
     }
 
     /// How many turns are over, as far as this node has to know.

@@ -3,12 +3,13 @@
 //! Each has a slip of its own, on its node; on another node than the first rank's it sends a message instead. Nobody but the
 //! first rank waits, so that a rank can also vote where it may not wait.
 
+use crate::memory::event::Event;
+use crate::memory::layout::{Layout, Part};
 use crate::memory::mapping::Shareable;
-use crate::memory::topology::RankPlace;
+use crate::memory::topology::{RankPlace, Topology};
 use crate::memory::view::View;
 use crate::memory::words::lock::Line;
 use crate::memory::words::rounds::{DONE, FAILED, OPEN, Slip, VoteWords};
-use crate::memory::{block::Block, event::Event};
 use crate::rounds::Ballot;
 use crate::wait::{Deadline, Stop, wait};
 use std::sync::atomic::Ordering;
@@ -28,15 +29,19 @@ pub(crate) enum Absent {
 /// The slips of this node's ranks.
 pub(crate) struct Votes(View<VoteWords, Slip>);
 
-impl Votes {
-    /// How many bytes they take on a node with so many ranks.
-    pub(crate) fn length(here: usize) -> usize {
-        View::<VoteWords, Slip>::length(here)
-    }
+/// The layout of a vote, on each node.
+pub(crate) struct VoteLayout;
 
-    /// Those behind `block`.
-    pub(crate) fn new(block: &Block) -> Self {
-        Votes(View::new(block, block.seats_of_ranks()))
+impl Layout for VoteLayout {
+    fn length(&self, topology: &Topology) -> usize {
+        View::<VoteWords, Slip>::length(topology.here().len())
+    }
+}
+
+impl Votes {
+    /// Those in that part of an object's memory.
+    pub(crate) fn new(part: Part<'_>) -> Self {
+        Votes(View::new(part, part.block.seats_of_ranks()))
     }
 
     /// Says what this rank makes of the `round`th. Where the first rank is on another node, `tell` sends it there. Does not wait.

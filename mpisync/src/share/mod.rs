@@ -3,12 +3,15 @@
 //! Small values lie in the controller's mailbox; large ones stream through the stage of the rank that shares them,
 //! piece by piece, so that a value of any size needs little shared memory and stays in the cache on its way.
 
+mod calls;
 mod failure;
+mod mailbox;
 pub(crate) mod payload;
 mod post;
 mod remote;
 mod stage;
 
+pub(crate) use calls::Calls;
 pub(crate) use failure::{Failure, panic_message, text_of};
+pub(crate) use mailbox::MailboxLayout;
 pub(crate) use post::{Call, Post};
-pub(crate) use remote::Mailboxes;

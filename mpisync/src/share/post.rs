@@ -1,6 +1,7 @@
 //! One call of a mailbox: the writer's side and the collectors' side.
 
 use super::failure::{Failure, panic_message};
+use super::mailbox::MailboxMemory;
 use super::payload::{self, Encoder, Kind};
 use super::remote::Reason;
 use super::remote::{Mailboxes, Value, read_object};
@@ -14,7 +15,7 @@ use crate::memory::topology::RankPlace;
 use crate::memory::words::mail::{
     FAILED, INLINE, INLINE_VALUE, Mail, OBJECT_VALUE, PANICKED, Record, STAGED_VALUE, UNSHARED,
 };
-use crate::memory::{Memory, Patient, Surroundings, cells};
+use crate::memory::{Patient, Surroundings, cells};
 use crate::place::{CallSite, Place};
 use crate::wait::{Deadline, Stop, wait};
 use serde::Serialize;
@@ -58,10 +59,11 @@ impl Call {
     }
 }
 
-/// One call on the mailbox of `block`, made at `site`.
+/// One call on a mailbox, made at `site`.
 #[derive(Clone, Copy)]
 pub(crate) struct Post<'a> {
     pub(crate) block: &'a Block,
+    pub(crate) mailbox: &'a MailboxMemory,
     /// Those of other nodes, where the controller spans nodes.
     pub(crate) mailboxes: Option<&'a Mailboxes>,
     pub(crate) call: Call,
@@ -72,11 +74,11 @@ pub(crate) struct Post<'a> {
 
 impl<'a> Post<'a> {
     fn record(&self) -> &'a Record {
-        &self.block.mailbox().records[(self.call.0 % 2) as usize]
+        &self.mailbox.words().records[(self.call.0 % 2) as usize]
     }
 
     fn mine(&self) -> &'a Mail {
-        self.block.mail(self.block.me())
+        self.mailbox.mine()
     }
 
     fn rank(&self) -> u32 {
@@ -84,7 +86,7 @@ impl<'a> Post<'a> {
     }
 
     fn published(&self) -> Event<'a> {
-        let mailbox = self.block.mailbox();
+        let mailbox = self.mailbox.words();
         Event {
             word: &mailbox.published,
             sleepers: &mailbox.published_sleepers,
@@ -92,7 +94,7 @@ impl<'a> Post<'a> {
     }
 
     fn collected(&self) -> Event<'a> {
-        let mailbox = self.block.mailbox();
+        let mailbox = self.mailbox.words();
         Event {
             word: &mailbox.collected,
             sleepers: &mailbox.collected_sleepers,
@@ -154,7 +156,7 @@ impl<'a> Post<'a> {
     /// collected. Said once; after [`make_room`](Self::make_room) nothing is left to be said of the former.
     #[inline]
     pub(crate) fn divergence(&self) -> Option<FenceError> {
-        match self.block.mailbox().diverged.load(Ordering::Acquire) {
+        match self.mailbox.words().diverged.load(Ordering::Acquire) {
             0 => None,
             call => self.find_divergence(Call(call)),
         }
@@ -162,7 +164,7 @@ impl<'a> Post<'a> {
 
     #[cold]
     fn find_divergence(&self, call: Call) -> Option<FenceError> {
-        let mailbox = self.block.mailbox();
+        let mailbox = self.mailbox.words();
         let record = &mailbox.records[(call.0 % 2) as usize];
         let is_of_now = call.epoch() == self.block.domain().epoch();
         let is_there = is_of_now && record.call.load(Ordering::Relaxed) == call.0;
@@ -178,7 +180,7 @@ impl<'a> Post<'a> {
             return None;
         }
         let says_so = |seat: &usize| {
-            let mail = self.block.mail(*seat);
+            let mail = self.mailbox.mail(*seat);
             mail.diverged.load(Ordering::Acquire) == call.0
         };
         let seat = (0..self.block.seats_of_ranks()).find(says_so)?;
@@ -367,7 +369,7 @@ impl<'a> Post<'a> {
     fn wait_for_all(&self, is_done: impl Fn(&Mail) -> bool) {
         let block = self.block;
         for seat in (0..block.seats_of_ranks()).filter(|&seat| seat != block.me()) {
-            let mail = block.mail(seat);
+            let mail = self.mailbox.mail(seat);
             let check = || (is_done(mail) || block.domain().is_known_dead(seat)).then_some(());
             let look = || {
                 block.is_alive(seat);
@@ -454,7 +456,7 @@ impl<'a> Post<'a> {
 
     /// Where the rank in that seat last said that it is.
     fn place_of(&self, seat: usize) -> Place {
-        let mail = self.block.mail(seat);
+        let mail = self.mailbox.mail(seat);
         Place::new(mail.file.get(), mail.line.load(Ordering::Relaxed))
     }
 
@@ -526,7 +528,7 @@ impl<'a> Post<'a> {
         if let RankPlace::Here(_) = self.block.domain().topology().place(writer) {
             self.say_where(writer);
             self.mine().diverged.store(self.call.0, Ordering::Release);
-            let diverged = &self.block.mailbox().diverged;
+            let diverged = &self.mailbox.words().diverged;
             diverged.fetch_max(self.call.0, Ordering::AcqRel);
         }
     }
@@ -588,8 +590,8 @@ impl<'a> Post<'a> {
     /// Why nothing comes of `writer`, in that seat of this node, if it waits in this call or did so; and whether it is in a
     /// meeting instead.
     fn look_at(&self, seat: usize, writer: usize) -> (Option<FenceError>, bool) {
-        let theirs = self.block.mail(seat);
-        let waits = self.block.waits_for(seat, self.call.0);
+        let theirs = self.mailbox.mail(seat);
+        let waits = self.mailbox.waits_for(seat, self.call.0);
         // Read after that, since a rank says where it is before it waits; and before `done`: who is not done with this call
         // has not said where it is in a later one.
         let site = theirs.site.load(Ordering::Acquire);

@@ -7,9 +7,10 @@ use crate::communicator::IntraCommunicator;
 #[cfg(feature = "mpi")]
 use crate::error::CreateError;
 use crate::error::{FenceError, LockError};
-use crate::memory::annex::Annex;
+#[cfg(feature = "mpi")]
+use crate::memory::layout::AnyLayout;
 use crate::object::Object;
-use crate::rounds::barrier::{Gathering, News};
+use crate::rounds::barrier::{BarrierLayout, Gathering, News};
 use crate::rounds::remote::BarrierNodes;
 use crate::wait::{Deadline, Stop};
 use std::cell::Cell;
@@ -94,12 +95,12 @@ impl Barrier {
     /// A barrier of this process alone, which is always there. Needs no MPI, neither to run nor (without the feature `mpi`) to
     /// build.
     pub fn local() -> Self {
-        Self::on(Object::local(&Annex::Barrier))
+        Self::on(Object::local(&BarrierLayout))
     }
 
     fn on(object: Object) -> Self {
         Barrier {
-            gathering: Gathering::new(object.block()),
+            gathering: Gathering::new(object.block().first_part()),
             nodes: object.link().map(BarrierNodes::open),
             arrived: Cell::new(0),
             passed: Cell::new(0),
@@ -270,11 +271,11 @@ impl private::Spec for BarrierOf {
     type Made = Barrier;
     const KIND: &'static str = "barrier";
 
-    fn annex(&self, _: i32) -> Annex {
-        Annex::Barrier
+    fn layout(&self, _: i32) -> AnyLayout {
+        AnyLayout::new(BarrierLayout)
     }
 
-    fn make(self, object: Object, _: Annex) -> Barrier {
+    fn make(self, object: Object) -> Barrier {
         Barrier::on(object)
     }
 }

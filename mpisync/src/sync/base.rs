@@ -2,9 +2,9 @@
 
 use crate::error::{FenceError, LockError};
 use crate::memory::WaitMemory;
-use crate::memory::annex::{Annex, Cargo};
 use crate::memory::block::Block;
-use crate::memory::waitlist::Seats;
+use crate::memory::cargo::Cargo;
+use crate::memory::waitlist::{Seats, WaitLayout};
 use crate::object::Object;
 use crate::wait::{Deadline, INSPECTION, Stop};
 use crate::waitlist::remote::{Granted, WaitClient};
@@ -54,36 +54,33 @@ pub(super) enum Place {
 impl Base {
     /// One of this process alone.
     pub(super) fn local(permits: u32, inheritance: Inheritance, cargo: Cargo) -> Self {
-        let annex = Annex::Waitlist {
+        let layout = WaitLayout {
             root: 0,
             permits,
             inheritance,
             cargo,
         };
-        Self::new(Object::local(&annex), annex)
+        Self::new(Object::local(&layout), &layout)
     }
 
-    /// The one in the annex of an object.
-    pub(super) fn new(object: Object, annex: Annex) -> Self {
-        let Annex::Waitlist {
+    /// The one of an object with that layout.
+    pub(super) fn new(object: Object, layout: &WaitLayout) -> Self {
+        let WaitLayout {
             inheritance, cargo, ..
-        } = annex
-        else {
-            unreachable!("an annex with a waiting list");
-        };
-        let client = (object.link()).and_then(|link| WaitClient::open(link, &cargo, inheritance));
+        } = layout;
+        let client = (object.link()).and_then(|link| WaitClient::open(link, cargo, *inheritance));
         let side = match client {
             Some(client) => Side::Remote(client),
             None => Side::Here(Waitlist {
                 memory: Seats::new(object.block()),
-                inheritance,
+                inheritance: *inheritance,
             }),
         };
         Base {
             is_alone: object.size() == 1,
             object,
             side,
-            cargo,
+            cargo: cargo.clone(),
             held: Cell::new(0),
             inspected: Cell::new(None),
         }

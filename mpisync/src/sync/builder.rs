@@ -2,7 +2,7 @@
 
 use crate::communicator::IntraCommunicator;
 use crate::error::CreateError;
-use crate::memory::annex::Annex;
+use crate::memory::layout::AnyLayout;
 use crate::memory::mpi::{self, Creation, Terms};
 use crate::object::Object;
 use crate::transport::{Asked, Transport};
@@ -34,7 +34,7 @@ pub struct SyncBuilder<'a, O, C> {
 pub trait Spec: private::Spec {}
 
 pub(super) mod private {
-    use super::{Annex, CreateError, Object};
+    use super::{AnyLayout, CreateError, Object};
 
     pub trait Spec: Sized {
         /// What is made.
@@ -52,12 +52,10 @@ pub(super) mod private {
             None
         }
 
-        /// What it keeps behind the words of every object.
-        fn annex(&self, _root: i32) -> Annex {
-            Annex::None
-        }
+        /// What it keeps in shared memory, where the root is this one.
+        fn layout(&self, root: i32) -> AnyLayout;
 
-        fn make(self, object: Object, annex: Annex) -> Self::Made;
+        fn make(self, object: Object) -> Self::Made;
     }
 }
 
@@ -137,21 +135,20 @@ impl<'a, O: Spec, C: IntraCommunicator> SyncBuilder<'a, O, C> {
         let (root, size) = (self.root, self.comm.size());
         let is_rank = (0..size).contains(&root);
         let invalid = (!is_rank).then_some(CreateError::RootOutOfRange { root, size });
-        let annex = self.spec.annex(root);
+        let layout = self.spec.layout(root);
         let mut arguments = self.spec.arguments();
         arguments.push(("root", root.to_string()));
         let terms = Terms {
             arguments,
             invalid: invalid.or_else(|| self.spec.invalid()),
-            annex: annex.clone(),
             asked: self.asked.or_environment(),
             anywhere: self.anywhere,
             ..creation.terms(O::KIND, &self.name)
         };
-        mpi::block(&creation, &terms, 0, |created| {
+        mpi::block(&creation, &terms, &layout, 0, |created| {
             let name = self.name.clone();
             let object = Object::join(created, root, name);
-            self.spec.make(object, annex)
+            self.spec.make(object)
         })
     }
 }

@@ -9,9 +9,11 @@ use crate::communicator::IntraCommunicator;
 #[cfg(feature = "mpi")]
 use crate::error::CreateError;
 use crate::error::{FenceError, LockError};
+use crate::memory::cargo::Cargo;
 #[cfg(feature = "mpi")]
-use crate::memory::annex::Annex;
-use crate::memory::annex::Cargo;
+use crate::memory::layout::AnyLayout;
+#[cfg(feature = "mpi")]
+use crate::memory::waitlist::WaitLayout;
 #[cfg(feature = "mpi")]
 use crate::object::Object;
 use crate::plain::Plain;
@@ -243,22 +245,30 @@ impl Condvar {
 impl Spec for CondvarOf {}
 
 #[cfg(feature = "mpi")]
-impl private::Spec for CondvarOf {
-    type Made = Condvar;
-    const KIND: &'static str = "condition";
-
-    fn annex(&self, root: i32) -> Annex {
-        Annex::Waitlist {
+impl CondvarOf {
+    fn wait_layout(&self, root: i32) -> WaitLayout {
+        WaitLayout {
             root,
             permits: 0,
             inheritance: Inheritance::Stock,
             cargo: Cargo::Nothing,
         }
     }
+}
 
-    fn make(self, object: Object, annex: Annex) -> Condvar {
+#[cfg(feature = "mpi")]
+impl private::Spec for CondvarOf {
+    type Made = Condvar;
+    const KIND: &'static str = "condition";
+
+    fn layout(&self, root: i32) -> AnyLayout {
+        AnyLayout::new(self.wait_layout(root))
+    }
+
+    fn make(self, object: Object) -> Condvar {
+        let layout = self.wait_layout(object.root());
         Condvar {
-            base: Base::new(object, annex),
+            base: Base::new(object, &layout),
         }
     }
 }

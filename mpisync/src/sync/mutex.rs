@@ -8,10 +8,12 @@ use crate::communicator::IntraCommunicator;
 #[cfg(feature = "mpi")]
 use crate::error::CreateError;
 use crate::error::{FenceError, LockError};
+use crate::memory::cargo::Cargo;
 #[cfg(feature = "mpi")]
-use crate::memory::annex::Annex;
-use crate::memory::annex::Cargo;
+use crate::memory::layout::AnyLayout;
 use crate::memory::mapping::ALIGN;
+#[cfg(feature = "mpi")]
+use crate::memory::waitlist::WaitLayout;
 #[cfg(feature = "mpi")]
 use crate::object::Object;
 use crate::plain::Plain;
@@ -301,6 +303,18 @@ impl<'a, C: IntraCommunicator> SyncBuilder<'a, MutexOf<()>, C> {
 impl<T: Plain> Spec for MutexOf<T> {}
 
 #[cfg(feature = "mpi")]
+impl<T: Plain> MutexOf<T> {
+    fn wait_layout(&self, root: i32) -> WaitLayout {
+        WaitLayout {
+            root,
+            permits: 1,
+            inheritance: Inheritance::Nobody,
+            cargo: cargo(&self.value),
+        }
+    }
+}
+
+#[cfg(feature = "mpi")]
 impl<T: Plain> private::Spec for MutexOf<T> {
     type Made = Mutex<T>;
     const KIND: &'static str = "mutex";
@@ -317,17 +331,13 @@ impl<T: Plain> private::Spec for MutexOf<T> {
         ]
     }
 
-    fn annex(&self, root: i32) -> Annex {
-        Annex::Waitlist {
-            root,
-            permits: 1,
-            inheritance: Inheritance::Nobody,
-            cargo: cargo(&self.value),
-        }
+    fn layout(&self, root: i32) -> AnyLayout {
+        AnyLayout::new(self.wait_layout(root))
     }
 
-    fn make(self, object: Object, annex: Annex) -> Mutex<T> {
-        Mutex::on(Base::new(object, annex), self.value)
+    fn make(self, object: Object) -> Mutex<T> {
+        let layout = self.wait_layout(object.root());
+        Mutex::on(Base::new(object, &layout), self.value)
     }
 }
 

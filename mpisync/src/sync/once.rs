@@ -8,9 +8,11 @@ use crate::communicator::IntraCommunicator;
 #[cfg(feature = "mpi")]
 use crate::error::CreateError;
 use crate::error::{FenceError, LockError};
+use crate::memory::cargo::Cargo;
 #[cfg(feature = "mpi")]
-use crate::memory::annex::Annex;
-use crate::memory::annex::Cargo;
+use crate::memory::layout::AnyLayout;
+#[cfg(feature = "mpi")]
+use crate::memory::waitlist::WaitLayout;
 #[cfg(feature = "mpi")]
 use crate::object::Object;
 use crate::waitlist::Inheritance;
@@ -308,6 +310,18 @@ impl<T, C: IntraCommunicator> SyncBuilder<'_, OnceOf<T>, C> {
 impl<T: Serialize + DeserializeOwned> Spec for OnceOf<T> {}
 
 #[cfg(feature = "mpi")]
+impl<T: Serialize + DeserializeOwned> OnceOf<T> {
+    fn wait_layout(&self, root: i32) -> WaitLayout {
+        WaitLayout {
+            root,
+            permits: 1,
+            inheritance: Inheritance::Stock,
+            cargo: Cargo::Once(self.capacity.min(MOST)),
+        }
+    }
+}
+
+#[cfg(feature = "mpi")]
 impl<T: Serialize + DeserializeOwned> private::Spec for OnceOf<T> {
     type Made = OnceShared<T>;
     const KIND: &'static str = "shared value";
@@ -327,17 +341,13 @@ impl<T: Serialize + DeserializeOwned> private::Spec for OnceOf<T> {
         (capacity > MOST).then_some(CreateError::Capacity { capacity, bytes })
     }
 
-    fn annex(&self, root: i32) -> Annex {
-        Annex::Waitlist {
-            root,
-            permits: 1,
-            inheritance: Inheritance::Stock,
-            cargo: Cargo::Once(self.capacity.min(MOST)),
-        }
+    fn layout(&self, root: i32) -> AnyLayout {
+        AnyLayout::new(self.wait_layout(root))
     }
 
-    fn make(self, object: Object, annex: Annex) -> OnceShared<T> {
-        OnceShared::on(Base::new(object, annex), self.capacity)
+    fn make(self, object: Object) -> OnceShared<T> {
+        let layout = self.wait_layout(object.root());
+        OnceShared::on(Base::new(object, &layout), self.capacity)
     }
 }
 

@@ -8,9 +8,11 @@ use crate::communicator::IntraCommunicator;
 #[cfg(feature = "mpi")]
 use crate::error::CreateError;
 use crate::error::{FenceError, LockError};
+use crate::memory::cargo::Cargo;
 #[cfg(feature = "mpi")]
-use crate::memory::annex::Annex;
-use crate::memory::annex::Cargo;
+use crate::memory::layout::AnyLayout;
+#[cfg(feature = "mpi")]
+use crate::memory::waitlist::WaitLayout;
 use crate::memory::words::waitlist::MOST_PERMITS;
 #[cfg(feature = "mpi")]
 use crate::object::Object;
@@ -394,6 +396,18 @@ impl<C: IntraCommunicator> SyncBuilder<'_, SemaphoreOf, C> {
 impl Spec for SemaphoreOf {}
 
 #[cfg(feature = "mpi")]
+impl SemaphoreOf {
+    fn wait_layout(&self, root: i32) -> WaitLayout {
+        WaitLayout {
+            root,
+            permits: self.permits,
+            inheritance: Inheritance::Stock,
+            cargo: Cargo::Nothing,
+        }
+    }
+}
+
+#[cfg(feature = "mpi")]
 impl private::Spec for SemaphoreOf {
     type Made = Semaphore;
     const KIND: &'static str = "semaphore";
@@ -415,18 +429,14 @@ impl private::Spec for SemaphoreOf {
         })
     }
 
-    fn annex(&self, root: i32) -> Annex {
-        Annex::Waitlist {
-            root,
-            permits: self.permits,
-            inheritance: Inheritance::Stock,
-            cargo: Cargo::Nothing,
-        }
+    fn layout(&self, root: i32) -> AnyLayout {
+        AnyLayout::new(self.wait_layout(root))
     }
 
-    fn make(self, object: Object, annex: Annex) -> Semaphore {
+    fn make(self, object: Object) -> Semaphore {
+        let layout = self.wait_layout(object.root());
         Semaphore {
-            base: Base::new(object, annex),
+            base: Base::new(object, &layout),
             bound: self.is_bounded.then_some(self.permits),
         }
     }

@@ -7,10 +7,11 @@ use crate::communicator::IntraCommunicator;
 #[cfg(feature = "mpi")]
 use crate::error::CreateError;
 use crate::error::{FenceError, LockError};
-use crate::memory::annex::Annex;
+#[cfg(feature = "mpi")]
+use crate::memory::layout::AnyLayout;
 use crate::object::Object;
 use crate::rounds::remote::TurnNodes;
-use crate::rounds::turn::Turns;
+use crate::rounds::turn::{TurnLayout, Turns};
 use crate::wait::{Deadline, Stop};
 use std::cell::Cell;
 use std::fmt;
@@ -70,12 +71,12 @@ pub enum TurnError {
 impl Turn {
     /// A turn of this process alone. Needs no MPI, neither to run nor (without the feature `mpi`) to build.
     pub fn local() -> Self {
-        Self::on(Object::local(&Annex::Turn))
+        Self::on(Object::local(&TurnLayout))
     }
 
     fn on(object: Object) -> Self {
         Turn {
-            turns: Turns::new(object.block()),
+            turns: Turns::new(object.block().first_part()),
             nodes: object.link().map(TurnNodes::open),
             next: Cell::new(object.rank() as u64),
             has_turn: Cell::new(false),
@@ -239,11 +240,11 @@ impl private::Spec for TurnOf {
     type Made = Turn;
     const KIND: &'static str = "turn";
 
-    fn annex(&self, _: i32) -> Annex {
-        Annex::Turn
+    fn layout(&self, _: i32) -> AnyLayout {
+        AnyLayout::new(TurnLayout)
     }
 
-    fn make(self, object: Object, _: Annex) -> Turn {
+    fn make(self, object: Object) -> Turn {
         Turn::on(object)
     }
 }

@@ -3,15 +3,14 @@
 use super::{Batch, BatchBuilder, BatchError, Begun, Call, DirectoryError, Layout, Side, Worker};
 use crate::batch::directory::Sign;
 use crate::communicator::IntraCommunicator;
-use crate::controller::WindowController;
 use crate::error::CreateError;
-use crate::lock::cluster::standing::HANDOVERS;
-use crate::memory::annex::Annex;
+use crate::memory::block::Block;
 use crate::memory::cells::fingerprint;
+use crate::memory::ledger::TableLayout;
 use crate::memory::mpi::{self, Creation, Terms};
 use crate::object::Object;
 use crate::place::CallSite;
-use crate::share::Post;
+use crate::share::{Calls, MailboxLayout, Post};
 use crate::transport::{Asked, Transport};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -109,7 +108,7 @@ impl<C: IntraCommunicator> BatchBuilder<OnComm<'_, C>> {
         let beginning = self.beginning();
         // Memory is offered before all ranks know that there is something wrong.
         let tasks = if invalid.is_some() { 0 } else { self.count() };
-        let annex = Annex::Ledger { root, tasks };
+        let layout = (MailboxLayout, TableLayout { root, tasks });
         let name = self.name.clone();
         let path = beginning.directory.as_ref();
         let terms = Terms {
@@ -126,19 +125,18 @@ impl<C: IntraCommunicator> BatchBuilder<OnComm<'_, C>> {
                 ("root", root.to_string()),
             ],
             invalid,
-            annex: annex.clone(),
             asked: self.on.asked.or_environment(),
             anywhere: self.on.anywhere,
             ..creation.terms("batch", &name)
         };
-        let (base, ledger) = mpi::block(&creation, &terms, 0, |created| {
+        let (object, calls, ledger) = mpi::block(&creation, &terms, &layout, 0, |created| {
             let object = Object::join(created, root, name.clone());
-            let base = WindowController::new(object, HANDOVERS);
-            let ledger = Side::open(&base, self.count());
-            (base, ledger)
+            let calls = Calls::new(object.block(), object.link(), Block::first_part);
+            let ledger = Side::open(&object, self.count());
+            (object, calls, ledger)
         })?;
-        let worker = Worker::split(&base, &self.on.layout, self.on.asked)?;
-        let mut batch = self.make(base, ledger, worker);
+        let worker = Worker::split(&object, &self.on.layout, self.on.asked)?;
+        let mut batch = self.make(object, calls, ledger, worker);
         if batch.rank() == root {
             let begun = beginning.begin(&mut batch);
             let signed = begun.and_then(|()| batch.sign());
@@ -216,7 +214,7 @@ impl Batch {
     /// All ranks see the same directory, or none of them has the batch. Collective.
     #[track_caller]
     fn agree_on_directory(&self, seen: Result<(), DirectoryError>) -> Result<(), BatchError> {
-        let Some(rank) = mpi::lowest_rank(self.base.block(), seen.is_err())? else {
+        let Some(rank) = mpi::lowest_rank(self.object.block(), seen.is_err())? else {
             return Ok(());
         };
         let seen = seen.map(|()| None::<()>).map_err(BatchError::Directory);
@@ -247,6 +245,8 @@ impl Batch {
     #[track_caller]
     fn post(&self) -> Post<'_> {
         let site = CallSite::anywhere("Batch", Location::caller());
-        self.base.post(self.base.begin_call(), site)
+        let block = self.object.block();
+        let call = self.calls.begin(block.domain());
+        self.calls.post(block, call, site)
     }
 }

@@ -79,7 +79,7 @@ impl Batch {
             _ => return Progress { watch: None },
         };
         let look = move || Summary::from(ledger.counts());
-        let meter = meter(self.base.name(), &look());
+        let meter = meter(self.object.name(), &look());
         Progress {
             watch: Watch::begin(meter, look),
         }

@@ -3,11 +3,10 @@
 use super::agent::LockAgent;
 use super::site::LockWord;
 use super::tier::Tier;
+use crate::lock::memory::LockMemory;
 use crate::lock::node::NodeLock;
-use crate::memory::block::Block;
 use crate::net::{Message, Progress, Service};
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 /// A message about the lock to a node.
@@ -25,30 +24,30 @@ impl Message for LockMessage {}
 /// Acts for the ranks of a node in one lock.
 pub(super) struct LockServer {
     tier: Tier,
-    block: Arc<Block>,
+    memory: LockMemory,
     protocol: LockAgent,
     /// Whether the other nodes know that a rank of this node died as a writer.
     is_broken_told: bool,
 }
 
 impl LockServer {
-    pub(super) fn new(tier: Tier, block: Arc<Block>) -> Self {
+    pub(super) fn new(tier: Tier, memory: LockMemory) -> Self {
         LockServer {
             tier,
-            block,
+            memory,
             protocol: LockAgent::default(),
             is_broken_told: false,
         }
     }
 
-    fn lock(&self) -> NodeLock<&Block> {
+    fn lock(&self) -> NodeLock<&LockMemory> {
         NodeLock {
-            memory: &self.block,
+            memory: &self.memory,
         }
     }
 
     fn note_broken(&self, rank: u32) {
-        let broken = &self.block.station().broken;
+        let broken = &self.memory.station().broken;
         broken.store(rank + 1, Ordering::Relaxed);
     }
 }
@@ -60,7 +59,7 @@ impl Service for LockServer {
         match message {
             LockMessage::Protocol(word) => {
                 let lock = NodeLock {
-                    memory: &*self.block,
+                    memory: &self.memory,
                 };
                 self.protocol.handle(&self.tier.at(lock), word);
             }
@@ -70,7 +69,7 @@ impl Service for LockServer {
 
     fn go_on(&mut self) -> Progress {
         let lock = NodeLock {
-            memory: &*self.block,
+            memory: &self.memory,
         };
         Progress::busy_if(self.protocol.go_on(&self.tier.at(lock)))
     }

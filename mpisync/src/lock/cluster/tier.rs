@@ -5,8 +5,8 @@ use super::site::{Asker, LockWord, Site};
 use super::standing::{Claim, Standing, Turn};
 use super::tree::Node;
 use super::writer::{self, Drain, Next};
+use crate::lock::memory::LockMemory;
 use crate::lock::node::{Closed, NodeLock};
-use crate::memory::block::Block;
 use crate::memory::event::{ALL, Event};
 use crate::memory::words::lock::READING;
 use crate::memory::words::station::{OUT, OWNER, QUEUED, Station, TurnWords};
@@ -42,13 +42,14 @@ impl Tier {
             home: link.home(),
         };
         if let Some(block) = link.leader() {
+            let memory = LockMemory::new(block.first_part());
             if link.is_home() {
                 // The queue begins here.
                 let turn = Turn::default();
                 let owner = Standing::Owner { turn, row: 0 };
-                block.station().set_standing(&owner);
+                memory.station().set_standing(&owner);
             }
-            port.serve(LockServer::new(tier(), Arc::clone(block)));
+            port.serve(LockServer::new(tier(), memory));
         }
         let tier = tier();
         port.listen(&tier.answers);
@@ -68,7 +69,11 @@ impl Tier {
 /// As a writer.
 impl Tier {
     /// Takes the lock for writing.
-    pub(crate) fn write(&self, lock: NodeLock<&Block>, deadline: Deadline) -> Result<(), Stop> {
+    pub(crate) fn write(
+        &self,
+        lock: NodeLock<&LockMemory>,
+        deadline: Deadline,
+    ) -> Result<(), Stop> {
         if let Err(stop) = lock.take_turn(|| deadline) {
             // The writer before may have left the gates closed for this one.
             writer::tidy(&self.at(lock));
@@ -78,12 +83,12 @@ impl Tier {
     }
 
     /// Takes the lock for writing if that can be had within a few round trips.
-    pub(crate) fn try_write(&self, lock: NodeLock<&Block>) -> bool {
+    pub(crate) fn try_write(&self, lock: NodeLock<&LockMemory>) -> bool {
         lock.try_turn() && self.enter(lock, Deadline::after(TRY)).is_ok()
     }
 
     /// From the node's turn to the cluster's, and in. Lets the node's turn go on an error.
-    fn enter(&self, lock: NodeLock<&Block>, deadline: Deadline) -> Result<(), Stop> {
+    fn enter(&self, lock: NodeLock<&LockMemory>, deadline: Deadline) -> Result<(), Stop> {
         let site = self.at(lock);
         let stop = loop {
             match writer::advance(&site) {
@@ -106,7 +111,7 @@ impl Tier {
         Err(stop)
     }
 
-    fn await_turn(&self, lock: NodeLock<&Block>, deadline: Deadline) -> Result<Turn, Stop> {
+    fn await_turn(&self, lock: NodeLock<&LockMemory>, deadline: Deadline) -> Result<Turn, Stop> {
         let station = lock.memory.station();
         wait(
             lock.memory,
@@ -132,12 +137,12 @@ impl Tier {
     }
 
     /// Lets the lock go after writing; waits for nobody.
-    pub(crate) fn unlock_write(&self, lock: NodeLock<&Block>) {
+    pub(crate) fn unlock_write(&self, lock: NodeLock<&LockMemory>) {
         writer::release(&self.at(lock));
     }
 
     /// Turns the write lock into a read lock; no other writer gets in between.
-    pub(crate) fn downgrade(&self, lock: NodeLock<&Block>) {
+    pub(crate) fn downgrade(&self, lock: NodeLock<&LockMemory>) {
         let site = self.at(lock);
         writer::note_reader(&site);
         let slot = &lock.memory.my_words().slot;
@@ -147,7 +152,7 @@ impl Tier {
     }
 
     /// The node, for the protocol.
-    pub(crate) fn at<'a>(&'a self, lock: NodeLock<&'a Block>) -> Here<'a> {
+    pub(crate) fn at<'a>(&'a self, lock: NodeLock<&'a LockMemory>) -> Here<'a> {
         Here {
             tier: self,
             station: lock.memory.station(),
@@ -159,12 +164,12 @@ impl Tier {
 /// About ranks that died.
 impl Tier {
     /// Takes readers of this node that died for readers that left.
-    pub(crate) fn clear_dead_readers(&self, lock: NodeLock<&Block>) {
+    pub(crate) fn clear_dead_readers(&self, lock: NodeLock<&LockMemory>) {
         (0..lock.memory.seats_of_ranks()).for_each(|seat| lock.clear_dead_reader(seat));
     }
 
     /// The rank of this node that died as a writer, if one did.
-    pub(crate) fn dead_writer(&self, lock: NodeLock<&Block>) -> Option<u32> {
+    pub(crate) fn dead_writer(&self, lock: NodeLock<&LockMemory>) -> Option<u32> {
         match lock.inspect_owner() {
             Err(Stop::Died(seat)) => self.net().topology().here().get(seat).copied(),
             _ => None,
@@ -173,7 +178,7 @@ impl Tier {
 
     /// Forgets writers of this node that died while they waited, or before they took up the turn for which the gates stay
     /// closed.
-    pub(crate) fn forget_dead_writers(&self, lock: NodeLock<&Block>) {
+    pub(crate) fn forget_dead_writers(&self, lock: NodeLock<&LockMemory>) {
         let site = self.at(lock);
         let somebody_waits = lock.waiting_writers() > 0;
         if somebody_waits {
@@ -205,7 +210,7 @@ impl Tier {
 /// This node: its words in shared memory, and messages to the others.
 pub(crate) struct Here<'a> {
     tier: &'a Tier,
-    lock: NodeLock<&'a Block>,
+    lock: NodeLock<&'a LockMemory>,
     station: &'a Station,
 }
 

@@ -7,6 +7,7 @@ use crate::memory::lock;
 use crate::memory::words::mail::Record;
 use crate::net::{Client, Link, Port};
 use crate::share::Call;
+use crate::share::mailbox::MailboxMemory;
 use crate::wait::wait_for_network;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
@@ -76,13 +77,13 @@ impl Pending {
 }
 
 impl Mailboxes {
-    /// Opens the port of an object's mailbox, and begins to serve it on a leader.
-    pub(crate) fn open(link: &Link) -> Self {
+    /// Opens the port of an object's mailbox, and begins to serve it on a leader. `mailbox` finds it in a view of the block.
+    pub(crate) fn open(link: &Link, mailbox: impl FnOnce(&Block) -> MailboxMemory) -> Self {
         let port = link.port();
         let pending = Arc::default();
         port.listen(&pending);
         if let Some(block) = link.leader() {
-            port.serve(MailboxServer::new(port.clone(), Arc::clone(block)));
+            port.serve(MailboxServer::new(port.clone(), mailbox(block)));
         }
         Mailboxes { port, pending }
     }

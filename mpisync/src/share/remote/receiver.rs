@@ -2,13 +2,13 @@
 
 use super::Value;
 use crate::error::FenceError;
-use crate::memory::block::Block;
 use crate::memory::cells;
 use crate::memory::event::{ALL, Event};
 use crate::memory::mapping::{Mapping, SharedName};
 use crate::memory::stream::Sink;
 use crate::memory::words::mail::{FAILED, INLINE_VALUE, OBJECT_VALUE, STAGED_VALUE};
 use crate::share::Call;
+use crate::share::mailbox::MailboxMemory;
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -87,33 +87,37 @@ impl Receiver {
 
     /// Puts into the mailbox what has come and finds its place free, and tells `accept` the writer and the call;
     /// whether there is more to do.
-    pub(super) fn go_on(&mut self, block: &Block, mut accept: impl FnMut(u32, u64)) -> bool {
+    pub(super) fn go_on(
+        &mut self,
+        mailbox: &MailboxMemory,
+        mut accept: impl FnMut(u32, u64),
+    ) -> bool {
         let is_ready = |incoming: &Incoming| {
             let object = incoming.object.as_ref();
             let is_whole = object.is_none_or(|object| object.filled == incoming.value.length);
             let before = Call(incoming.value.call).same_record_before();
-            let record = &block.mailbox().records[(incoming.value.call % 2) as usize];
+            let record = &mailbox.words().records[(incoming.value.call % 2) as usize];
             is_whole
-                && before.is_none_or(|before| block.all_here_are_done(before.0))
+                && before.is_none_or(|before| mailbox.all_here_are_done(before.0))
                 && record.try_to_fill()
         };
         // Values of different writers arrive in any order.
         while let Some(index) = self.coming.iter().position(is_ready) {
             let Incoming { value, object } = self.coming.swap_remove(index);
-            publish(block, &value, object.as_ref());
+            publish(mailbox, &value, object.as_ref());
             accept(value.writer, value.call);
             let call = Call(value.call);
             self.collected.extend(object.map(|object| (call, object)));
         }
         self.collected
-            .retain(|(call, _)| !block.all_here_are_done(call.0));
+            .retain(|(call, _)| !mailbox.all_here_are_done(call.0));
         !self.coming.is_empty() || !self.collected.is_empty()
     }
 }
 
 /// Puts `value` into its record, which this thread has begun to fill, as a writer of this node would.
-fn publish(block: &Block, value: &Value, object: Option<&Object>) {
-    let mailbox = block.mailbox();
+fn publish(mailbox: &MailboxMemory, value: &Value, object: Option<&Object>) {
+    let mailbox = mailbox.words();
     let record = &mailbox.records[(value.call % 2) as usize];
     if record.call.load(Ordering::Relaxed) >= value.call {
         // Another writer was first, or nobody waits any more.

@@ -2,24 +2,23 @@
 
 use super::messages::{MailboxMessage, MailboxReply, Reason};
 use super::receiver::Receiver;
-use crate::memory::block::Block;
 use crate::memory::topology::RankPlace;
 use crate::net::{Port, Progress, Service};
-use std::sync::Arc;
+use crate::share::mailbox::MailboxMemory;
 use std::sync::atomic::Ordering;
 
 /// Fills one mailbox of a node for the ranks of other nodes.
 pub(super) struct MailboxServer {
     port: Port,
-    block: Arc<Block>,
+    mailbox: MailboxMemory,
     receiver: Receiver,
 }
 
 impl MailboxServer {
-    pub(super) fn new(port: Port, block: Arc<Block>) -> Self {
+    pub(super) fn new(port: Port, mailbox: MailboxMemory) -> Self {
         MailboxServer {
             port,
-            block,
+            mailbox,
             receiver: Receiver::default(),
         }
     }
@@ -30,14 +29,14 @@ impl MailboxServer {
         let RankPlace::Here(seat) = self.port.net().topology().place(rank as usize) else {
             return None;
         };
-        let block = &self.block;
-        if let Some(waits_for) = block.waits_for(seat, call) {
+        let mailbox = &self.mailbox;
+        if let Some(waits_for) = mailbox.waits_for(seat, call) {
             return Some(Reason::WaitsFor(waits_for));
         }
-        let met = block.domain().board(rank as usize);
+        let met = mailbox.domain().board(rank as usize);
         // In this order: a rank shares before it goes to a meeting.
         let is_ahead = met.posted.load(Ordering::Acquire) > meetings;
-        let mail = block.mail(seat);
+        let mail = mailbox.mail(seat);
         if mail.done.load(Ordering::Acquire) < call {
             return is_ahead.then_some(Reason::IsElsewhere);
         }
@@ -73,6 +72,6 @@ impl Service for MailboxServer {
             self.port
                 .send_to_rank(writer, &MailboxReply::Accepted { call });
         };
-        Progress::busy_if(self.receiver.go_on(&self.block, accept))
+        Progress::busy_if(self.receiver.go_on(&self.mailbox, accept))
     }
 }

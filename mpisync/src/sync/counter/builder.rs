@@ -1,9 +1,10 @@
 //! Making counters on MPI communicators.
 
+use super::memory::CounterLayout;
 use super::{Counter, Integer};
 use crate::communicator::IntraCommunicator;
 use crate::error::CreateError;
-use crate::memory::annex::Annex;
+use crate::memory::layout::AnyLayout;
 use crate::object::Object;
 use crate::sync::builder::{Spec, SyncBuilder, private};
 use std::any::type_name;
@@ -75,7 +76,11 @@ impl<T: Integer> private::Spec for CounterOf<T> {
         (self.step == T::ZERO).then_some(CreateError::ZeroStep)
     }
 
-    fn make(self, object: Object, _: Annex) -> Counter<T> {
+    fn layout(&self, _: i32) -> AnyLayout {
+        AnyLayout::new(CounterLayout)
+    }
+
+    fn make(self, object: Object) -> Counter<T> {
         Counter::on(object, self.start, self.step)
     }
 }

@@ -4,16 +4,17 @@
 mod builder;
 mod integer;
 mod iter;
+mod memory;
 mod range;
 mod remote;
 
 use crate::error::{CreateError, FenceError, LockError};
-use crate::memory::annex::Annex;
 use crate::object::Object;
 #[cfg(feature = "mpi")]
 pub use builder::CounterOf;
 pub use integer::Integer;
 pub use iter::{Reserved, UpTo, Values};
+use memory::{Count, CounterLayout};
 use range::Range;
 use range::{Take, Taken};
 use remote::CounterClient;
@@ -44,8 +45,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// assert_eq!(mine, [12, 13, 14]);
 /// ```
 pub struct Counter<T: Integer = i64> {
-    /// Beside whose words the number is.
     object: Object,
+    /// Its word, which is of use on the root's node.
+    count: Count,
     /// Where the number is on another node.
     client: Option<CounterClient>,
     start: T,
@@ -91,12 +93,13 @@ impl<T: Integer> Counter<T> {
     #[track_caller]
     pub fn local_from(start: T, step: T) -> Self {
         assert!(step != T::ZERO, "{}", CreateError::ZeroStep);
-        Self::on(Object::local(&Annex::None), start, step)
+        Self::on(Object::local(&CounterLayout), start, step)
     }
 
     fn on(object: Object, start: T, step: T) -> Self {
         Counter {
             client: object.link().and_then(CounterClient::open),
+            count: Count::new(object.block().first_part()),
             object,
             start,
             step,
@@ -308,7 +311,7 @@ impl<T: Integer> Counter<T> {
     /// The word that ranks of the root's node count in.
     #[inline]
     fn word(&self) -> &AtomicU64 {
-        &self.object.block().shelf()[0]
+        self.count.word()
     }
 }
 
@@ -327,7 +330,7 @@ impl<T: Integer> fmt::Debug for Counter<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let is_here = self.object.nodes() == 1;
         let value = is_here.then(|| {
-            let distance = self.object.block().shelf()[0].load(Ordering::Relaxed);
+            let distance = self.count.word().load(Ordering::Relaxed);
             self.number(distance as i64)
         });
         self.object

@@ -1,5 +1,6 @@
 //! A counter for the ranks of other nodes: they ask the server of its node.
 
+use super::memory::Count;
 use super::range::{Take, Taken};
 use crate::memory::block::Block;
 use crate::net::{Link, Message, Port, Remote, Request, Service};
@@ -19,9 +20,9 @@ pub(super) struct CounterClient(Remote<Take, Counted>);
 impl CounterClient {
     /// Opens the port of a counter; None on the node where that is.
     pub(super) fn open(link: &Link) -> Option<Self> {
-        let serve = |port, block: &Arc<Block>| {
-            let block = Arc::clone(block);
-            CounterServer { port, block }
+        let serve = |port, block: &Arc<Block>| CounterServer {
+            port,
+            count: Count::new(block.first_part()),
         };
         Remote::open(link, serve).map(CounterClient)
     }
@@ -36,14 +37,14 @@ impl CounterClient {
 /// Counts for the ranks of other nodes.
 struct CounterServer {
     port: Port,
-    block: Arc<Block>,
+    count: Count,
 }
 
 impl Service for CounterServer {
     type Message = Request<Take>;
 
     fn receive(&mut self, from: u32, request: Request<Take>) {
-        let taken = request.question.from(&self.block.shelf()[0]);
+        let taken = request.question.from(self.count.word());
         if let Some(number) = request.number {
             self.port.reply(from, number, Counted(taken));
         }

@@ -2,8 +2,8 @@
 
 use super::messages::{Manner, WaitAnswer, WaitQuestion};
 use super::server::WaitServer;
-use crate::memory::annex::Cargo;
 use crate::memory::block::Block;
+use crate::memory::cargo::Cargo;
 use crate::net::{Link, Remote};
 use crate::wait::{Deadline, Stop};
 use crate::waitlist::Inheritance;

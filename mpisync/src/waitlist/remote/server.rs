@@ -2,8 +2,8 @@
 
 use super::messages::{Manner, WaitAnswer, WaitQuestion};
 use crate::memory::Surroundings;
-use crate::memory::annex::Cargo;
 use crate::memory::block::Block;
+use crate::memory::cargo::Cargo;
 use crate::memory::waitlist::Seats;
 use crate::net::{Port, Progress, Request, Service};
 use crate::wait::{INSPECTION, Stop};

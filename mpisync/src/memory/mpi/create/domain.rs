@@ -72,7 +72,7 @@ fn first_chunk(all: &OwnComm, node: &OwnComm, topology: &Topology) -> Result<Map
         let most = MAX_RANKS as i32 - 1;
         return Err(CreateError::TooManyRanks { size, most });
     }
-    let length = Segment::first_length(Shape::of(topology), 0);
+    let length = Segment::first_length(Shape::of(topology));
     let (mut offer, mut mine) = (None, None);
     if node.rank() == 0 {
         offer = Some(NewMemory::create(length, &mut mine));

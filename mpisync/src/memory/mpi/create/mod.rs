@@ -5,10 +5,10 @@
 
 #[cfg(feature = "region")]
 mod announce;
-mod controller;
 mod creation;
 mod domain;
 mod launcher;
+mod object;
 mod slots;
 mod terms;
 
@@ -20,9 +20,9 @@ use super::comm::OwnComm;
 use crate::error::CreateError;
 #[cfg(feature = "region")]
 pub(crate) use announce::announce;
-pub(crate) use controller::{Created, block};
 pub(crate) use creation::Creation;
 use mpi::traits::Communicator;
+pub(crate) use object::{Created, block};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 pub(crate) use slots::{CreatedSlots, slots};

@@ -1,6 +1,5 @@
 //! What an object is made with, compared between ranks.
 
-use super::super::super::annex::Annex;
 use super::super::super::domain::Domain;
 use crate::error::CreateError;
 use crate::transport::Asked;
@@ -29,8 +28,6 @@ pub(crate) struct Terms<'a> {
     pub(crate) arguments: Vec<(&'static str, String)>,
     /// An argument that cannot be, on whatever rank.
     pub(crate) invalid: Option<CreateError>,
-    /// What lies behind the block.
-    pub(crate) annex: Annex,
     /// How nodes are to reach each other; an error where the environment says something that means nothing.
     pub(crate) asked: Result<Asked, CreateError>,
 }
@@ -75,7 +72,6 @@ impl<'a> Terms<'a> {
             anywhere: false,
             arguments: Vec::new(),
             invalid: None,
-            annex: Annex::None,
             asked: Ok(Asked::default()),
         }
     }

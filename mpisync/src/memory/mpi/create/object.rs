@@ -1,8 +1,8 @@
-//! Making a controller's block.
+//! Making an object's block.
 
-use super::super::super::annex::Annex;
 use super::super::super::block::Block;
 use super::super::super::domain::Domain;
+use super::super::super::layout::Layout;
 use super::super::super::limits;
 use super::super::super::mapping::Mapping;
 use super::super::super::segment::{Extent, Segment};
@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-/// A new controller's memory on this node.
+/// A new object's memory on this node.
 pub(crate) struct Created {
     pub(crate) block: Block,
     /// Where the communicator spans nodes.
@@ -25,35 +25,35 @@ pub(crate) struct Created {
     pub(crate) memory: Option<Arc<Mapping>>,
 }
 
-/// What a controller on several nodes has beside.
+/// What an object on several nodes has beside.
 pub(crate) struct CreatedFar {
     /// Its number in the communicator, the same on all ranks.
     pub(crate) number: u64,
-    /// On the leader, the seat of the node's agent.
-    pub(crate) agent: Option<Block>,
+    /// On the leader, the server's share in the block.
+    pub(crate) server: Option<Block>,
 }
 
-/// Makes the memory of a new controller, and `memory` bytes beside on each node; collective. All
+/// Makes the memory of a new object, and `memory` bytes beside on each node; collective. All
 /// ranks succeed or all fail, once `join` has been called with it on all ranks.
 ///
-/// That is one broadcast and one reduction a controller, for the leader says with the terms where the block lies. Where
+/// That is one broadcast and one reduction an object, for the leader says with the terms where the block lies. Where
 /// there are several nodes, each leader says that on its node, which is one broadcast more.
 pub(crate) fn block<T>(
     creation: &Creation<'_, impl Communicator>,
     terms: &Terms<'_>,
+    layout: &dyn Layout,
     memory: usize,
     join: impl FnOnce(Created) -> T,
 ) -> Result<T, CreateError> {
     let domain = domain_of(creation.comm(), terms)?;
-    let annex = terms.annex.length(domain.topology());
-    let length = domain.segment().shape().block_length() + annex;
+    let length = Block::length(layout, domain.topology());
     let beside = Beside::new(memory, domain.topology());
     let comms = domain.comms.as_ref().expect("a domain on a communicator");
     let leads = domain.topology().is_leader();
     let (mut fresh, mut offered, mut own) = (None, None, None);
     let offer = Offer::exchange(&domain, terms, || {
         let mut site = Site::find(domain.segment(), length, &mut fresh);
-        prepare(&domain, &terms.annex, &site, fresh.as_ref());
+        prepare(&domain, layout, &site, fresh.as_ref());
         site.memory = beside.offer(&mut own);
         offered = Some(site);
         site
@@ -97,7 +97,7 @@ pub(crate) fn block<T>(
         let number = far.objects.fetch_add(1, Ordering::Relaxed);
         CreatedFar {
             number,
-            agent: leads.then(|| Block::for_agent(Arc::clone(&domain), extent, number)),
+            server: leads.then(|| Block::for_server(Arc::clone(&domain), extent, number)),
         }
     });
     let number = far.as_ref().map(|far| far.number);
@@ -107,21 +107,21 @@ pub(crate) fn block<T>(
         memory: own.map(Arc::new),
     });
     if comms.far.is_some() {
-        // No node is asked for anything before its agent knows of the controller.
+        // No node is asked for anything before its server knows of the object.
         comms.all.minimum(0)?;
     }
     Ok(joined)
 }
 
-/// Fills the annex of the block that will lie there, as the leader.
-fn prepare(domain: &Domain, annex: &Annex, site: &Site, fresh: Option<&Mapping>) {
-    let start = site.extent.offset as usize + domain.segment().shape().block_length();
+/// Fills the block that will lie there, as the leader.
+fn prepare(domain: &Domain, layout: &dyn Layout, site: &Site, fresh: Option<&Mapping>) {
+    let (topology, start) = (domain.topology(), site.extent.offset as usize);
     match (site.chunk, fresh) {
         (None, _) => {
             let chunk = domain.segment().chunk(site.extent.chunk);
-            annex.prepare(domain.topology(), &chunk, start);
+            Block::prepare(layout, topology, &chunk, start);
         }
-        (Some(_), Some(chunk)) => annex.prepare(domain.topology(), chunk, start),
+        (Some(_), Some(chunk)) => Block::prepare(layout, topology, chunk, start),
         // There is no memory, as all will find out.
         (Some(_), None) => {}
     }
