@@ -321,23 +321,11 @@ fn post(domain: &Arc<Domain>, stand: &Stand<'_>, signature: u64) -> u64 {
     board.posted.swap(number, Ordering::SeqCst);
     domain.segment().arrival().notify(ALL);
     let here = domain.topology().here().len() as u64;
+    // The last rank of a node to post tells the other nodes for all.
     if before.is_some_and(|before| (before + 1).is_multiple_of(here)) {
-        pass_on(domain, number);
+        domain.announce(number);
     }
     number
-}
-
-/// The last rank of a node to post its note tells the other nodes what all of the node's ranks have written.
-fn pass_on(domain: &Arc<Domain>, number: u64) {
-    let Some(net) = domain.network() else {
-        return;
-    };
-    let here = domain.topology().here();
-    let note = |&rank: &u32| {
-        let board = domain.board(rank as usize);
-        (rank, board.notes[(number % 2) as usize].get())
-    };
-    net.send_notes(number, here.iter().map(note).collect());
 }
 
 /// What this rank makes of another's note.

@@ -10,6 +10,8 @@ use crate::memory::mpi::Created;
 use crate::memory::mpi_has_ended;
 use crate::memory::topology::Topology;
 use crate::net::Link;
+#[cfg(feature = "mpi")]
+use crate::net::Network;
 use crate::place::Place;
 use crate::share::Call;
 use crate::transport::Transport;
@@ -69,9 +71,9 @@ impl Object {
     /// rank meets the others.
     #[cfg(feature = "mpi")]
     pub(crate) fn join(created: Created, root: i32, name: String) -> Self {
-        let net = created.block.domain().network().cloned();
         let mut object = Self::new(created.block, root, name);
-        object.link = created.far.zip(net).map(|(far, net)| {
+        object.link = created.far.map(|far| {
+            let net = Network::of(&far.context);
             let home = net.topology().node_of(root as u32);
             Link::new(&net, far.number, home, far.server)
         });

@@ -4,7 +4,7 @@ use super::worker::{Call, Worker};
 use super::{BatchError, behind_mailbox};
 use crate::error::{CreateError, FenceError};
 use crate::memory::block::Block;
-use crate::memory::mpi::{self, Creation, PartComm, Terms};
+use crate::memory::mpi::{self, Context, Creation, PartComm, Terms};
 use crate::object::Object;
 use crate::place::CallSite;
 use crate::rounds::Ballot;
@@ -77,14 +77,19 @@ pub(super) struct Team {
 
 impl Worker {
     /// Puts the ranks of `base` into workers; collective.
-    pub(super) fn split(base: &Object, layout: &Layout, asked: Asked) -> Result<Self, CreateError> {
+    pub(super) fn split(
+        base: &Object,
+        context: &Context,
+        layout: &Layout,
+        asked: Asked,
+    ) -> Result<Self, CreateError> {
         let numbers = layout.numbers(base.block());
         let me = base.rank();
         let number = numbers[me as usize];
         let members: Vec<i32> = (0..base.size())
             .filter(|&rank| numbers[rank as usize] == number)
             .collect();
-        let part = PartComm::split(base.block(), number)?;
+        let part = PartComm::split(context, number)?;
         let team = match members.len() {
             1 => None,
             _ => Some(Team::new(&part, asked)?),

@@ -4,10 +4,9 @@ use super::RemoteChannel;
 use super::ends::Ends;
 use crate::communicator::IntraCommunicator;
 use crate::error::CreateError;
-use crate::memory::domain::Domain;
 use crate::memory::mpi::{self, CreatedSlots, Creation, Terms};
 use crate::memory::queue::Layout;
-use crate::net::Port;
+use crate::net::{Network, Port};
 use crate::plain::{Plain, TypeLayout};
 use crate::queue::cluster::service::ChannelServer;
 use crate::queue::cluster::{Host, Outpost};
@@ -15,7 +14,6 @@ use crate::transport::{Asked, Transport};
 use std::any::type_name;
 use std::marker::PhantomData;
 use std::panic::Location;
-use std::sync::Arc;
 
 /// Makes a channel with a host and a name of choice.
 ///
@@ -147,27 +145,21 @@ impl<T: Plain, C: IntraCommunicator> ChannelBuilder<'_, T, C> {
             anywhere: self.anywhere,
             ..creation.terms("channel", &self.name)
         };
-        let ends = mpi::slots(&creation, &terms, capacity, |domain, created| {
-            join(domain, created, capacity, host, self.name.clone())
+        let ends = mpi::slots(&creation, &terms, capacity, |created| {
+            join(created, capacity, host, self.name.clone())
         })?;
         Ok(RemoteChannel::on(ends))
     }
 }
 
 /// Begins to take part in a channel: as a rank, and on the leader of a node also for the node's agent.
-fn join<T: Plain>(
-    domain: &Arc<Domain>,
-    created: CreatedSlots<T>,
-    capacity: usize,
-    host: i32,
-    name: String,
-) -> Ends<T> {
+fn join<T: Plain>(created: CreatedSlots<T>, capacity: usize, host: i32, name: String) -> Ends<T> {
     let relay = match created {
         CreatedSlots::Near(slots) => return Ends::near(slots, host, name),
         CreatedSlots::Far(relay) => relay,
     };
     // All ranks take part in the network, the leaders also in the channel.
-    let net = domain.network().expect("it spans nodes");
+    let net = &Network::of(&relay.context);
     if let Some(agent) = relay.agent {
         let home = net.topology().node_of(host as u32);
         let nodes = net.nodes() as usize;

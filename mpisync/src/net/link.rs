@@ -137,12 +137,13 @@ impl Port {
         bytes: &CopyBytes,
         place: Range<usize>,
     ) -> Piece {
-        let (domain, leader) = (self.net.domain(), self.net.topology().leader(node));
-        domain.send_piece(leader, self.to_service(message), bytes, place)
+        let leader = self.net.topology().leader(node);
+        self.net
+            .send_piece(leader, self.to_service(message), bytes, place)
     }
 
     /// Begins to receive the bytes beside a message from `rank`.
     pub(crate) fn receive_piece(&self, rank: u32, bytes: &CopyBytes, place: Range<usize>) -> Piece {
-        self.net.domain().receive_piece(rank, bytes, place)
+        self.net.receive_piece(rank, bytes, place)
     }
 }

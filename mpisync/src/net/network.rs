@@ -5,18 +5,24 @@ use super::server::Server;
 use super::service::{ErasedClient, ErasedService};
 use super::thread;
 use crate::memory::block::Block;
-use crate::memory::domain::Domain;
+#[cfg(feature = "region")]
+use crate::memory::copy::CopyBytes;
+use crate::memory::domain::{Domain, Outside};
 use crate::memory::lock;
-use crate::memory::mpi::Handler;
+#[cfg(feature = "region")]
+use crate::memory::mpi::Piece;
+use crate::memory::mpi::{Carrier, Context, Handler, Unsent};
 use crate::memory::topology::Topology;
 use std::collections::BTreeMap;
-use std::sync::atomic::Ordering;
+#[cfg(feature = "region")]
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// One communicator that spans nodes, as one rank sees it.
 pub(crate) struct Network {
-    domain: Arc<Domain>,
+    context: Arc<Context>,
     /// This rank's parts of objects.
     clients: Mutex<BTreeMap<Address, Arc<dyn ErasedClient>>>,
     /// On the leader.
@@ -25,43 +31,75 @@ pub(crate) struct Network {
     early: Mutex<Vec<(u64, Notes)>>,
     /// When the server was last inspected.
     inspected: Mutex<Instant>,
+    /// The dead ranks of this node that other nodes have been told of, by seat.
+    told: Vec<AtomicBool>,
+    /// What MPI could not send to ranks that were not known to be dead, and since when.
+    unsent: Mutex<Vec<(Unsent, Instant)>>,
+    /// Whether there is any, so that nobody has to take the lock to find none.
+    has_unsent: AtomicBool,
 }
+
+/// How long the death of a rank may take to be known after MPI has failed to send to it. That takes about 250 ms where its
+/// node's leader lives.
+const UNSENT: Duration = Duration::from_secs(10);
 
 /// How often a server looks at what no message announces: ranks that died, objects that were dropped.
 const INSPECTION: Duration = Duration::from_millis(200);
 
 impl Network {
-    /// Begins to handle messages of `domain`, whose ranks do so together.
-    pub(crate) fn open(domain: &Arc<Domain>) -> Arc<Self> {
-        let leads = domain.topology().is_leader();
+    /// The network of a communicator that spans nodes, which all ranks open together with its first object.
+    pub(crate) fn of(context: &Arc<Context>) -> Arc<Self> {
+        if let Some(net) = thread::find(context) {
+            return net;
+        }
+        let topology = context.domain().topology();
         let net = Arc::new(Network {
-            domain: Arc::clone(domain),
+            context: Arc::clone(context),
             clients: Mutex::default(),
-            server: Mutex::new(leads.then(Server::default)),
+            server: Mutex::new(topology.is_leader().then(Server::default)),
             early: Mutex::default(),
             inspected: Mutex::new(Instant::now()),
+            told: (topology.here().iter())
+                .map(|_| AtomicBool::new(false))
+                .collect(),
+            unsent: Mutex::default(),
+            has_unsent: AtomicBool::new(false),
         });
-        domain.set_handler(Box::new(Arc::clone(&net)));
+        net.carrier().set_handler(Box::new(Arc::clone(&net)));
+        context.domain().set_outside(Arc::clone(&net) as _);
         thread::register(&net);
         net
     }
 
+    pub(super) fn is_of(&self, context: &Arc<Context>) -> bool {
+        Arc::ptr_eq(&self.context, context)
+    }
+
+    pub(super) fn context(&self) -> &Context {
+        &self.context
+    }
+
+    fn carrier(&self) -> &Carrier {
+        self.context.carrier().expect("it spans nodes")
+    }
+
     pub(crate) fn domain(&self) -> &Arc<Domain> {
-        &self.domain
+        self.context.domain()
     }
 
     pub(crate) fn topology(&self) -> &Topology {
-        self.domain.topology()
-    }
-
-    /// Sends the leaders of all other nodes what this node's ranks have posted for a meeting.
-    pub(crate) fn send_notes(&self, number: u64, notes: Notes) {
-        self.send_to_other_leaders(&self.envelope(To::Notes { number, notes }).to_bytes());
+        self.domain().topology()
     }
 
     /// Sends a message to a rank; does not wait.
     pub(super) fn send(&self, rank: u32, bytes: Vec<u8>) {
-        self.domain.send(rank, bytes);
+        let sent = self.carrier().send(self.context.all(), rank, bytes);
+        sent.unwrap_or_else(|unsent| self.note_unsent(unsent));
+    }
+
+    /// How many messages of this rank are still under way.
+    pub(crate) fn unsent(&self) -> usize {
+        self.carrier().unsent()
     }
 
     /// Hands this rank's messages for a part of an object to `client` from now on.
@@ -91,23 +129,69 @@ impl Network {
 
     /// How often ranks of this node have called the server.
     pub(super) fn calls(&self) -> u32 {
-        let call = self.domain.segment().call();
+        let call = self.domain().segment().call();
         call.word.load(Ordering::SeqCst)
     }
 
-    /// Whether a thread polls when no other does.
-    pub(crate) fn has_thread(&self) -> bool {
-        self.domain.has_progress_thread()
-    }
-
-    /// Handles the messages that have arrived; whether there were any.
-    pub(super) fn poll(&self) -> bool {
-        self.domain.poll()
+    /// Whether there is a thread that polls when no other does.
+    pub(super) fn has_thread(&self) -> bool {
+        self.carrier().has_thread
     }
 
     /// Whether a thread that waits for something polls.
     pub(super) fn is_attended(&self) -> bool {
-        self.domain.is_attended()
+        self.carrier().is_attended()
+    }
+
+    /// Handles the messages that have arrived; whether there were any.
+    pub(super) fn poll(&self) -> bool {
+        if self.has_unsent.load(Ordering::Acquire) {
+            self.check_unsent();
+        }
+        self.carrier()
+            .poll(self.context.all())
+            .unwrap_or_else(|unsent| {
+                self.note_unsent(unsent);
+                false
+            })
+    }
+
+    /// Notes that MPI has failed to send to a rank. MPI may notice a death before mpisync does.
+    #[cold]
+    fn note_unsent(&self, unsent: Unsent) {
+        lock(&self.unsent).push((unsent, Instant::now()));
+        self.has_unsent.store(true, Ordering::Release);
+    }
+
+    /// Panics where MPI could not send to a rank that has not died: that rank or another would wait for the message for good.
+    #[cold]
+    fn check_unsent(&self) {
+        let domain = self.domain();
+        let mut unsent = lock(&self.unsent);
+        unsent.retain(|(unsent, _)| domain.rank_is_alive(unsent.rank as usize));
+        self.has_unsent.store(!unsent.is_empty(), Ordering::Release);
+        if let Some((Unsent { rank, error }, _)) =
+            unsent.iter().find(|(_, since)| since.elapsed() > UNSENT)
+        {
+            let here = self.rank();
+            panic!("rank {here} cannot send to rank {rank}: {error}");
+        }
+    }
+
+    /// Gives back what has to be given back before MPI ends; collective.
+    pub(super) fn close(&self) {
+        self.carrier().close();
+    }
+
+    /// The ranks of this node that have died since this was asked last.
+    fn newly_dead(&self) -> Vec<u32> {
+        let here = self.topology().here().iter().enumerate();
+        let is_new = |seat: usize| {
+            !self.domain().is_alive(seat) && !self.told[seat].swap(true, Ordering::Relaxed)
+        };
+        here.filter(|&(seat, _)| is_new(seat))
+            .map(|(_, &rank)| rank)
+            .collect()
     }
 
     fn handle(&self, bytes: &[u8]) {
@@ -124,7 +208,7 @@ impl Network {
             To::Dropped { object } => self.act(|server| server.count_drop(self, object)),
             To::Forget { object } => self.act(|server| server.forget(object)),
             To::Notes { number, notes } => self.receive_notes(number, notes),
-            To::Dead { rank } => self.domain.note_death(rank),
+            To::Dead { rank } => self.domain().note_death(rank),
         }
     }
 
@@ -141,13 +225,13 @@ impl Network {
         let mut early = lock(&self.early);
         early.push((number, notes));
         let is_next = |(number, notes): &(u64, Notes)| {
-            let posted = |rank: u32| &self.domain.board(rank as usize).posted;
+            let posted = |rank: u32| &self.domain().board(rank as usize).posted;
             let first = notes.first();
             first.is_none_or(|(rank, _)| posted(*rank).load(Ordering::Relaxed) + 1 == *number)
         };
         while let Some(index) = early.iter().position(is_next) {
             let (number, notes) = early.swap_remove(index);
-            self.domain.post_far(number, &notes);
+            self.domain().post_far(number, &notes);
         }
     }
 
@@ -165,14 +249,65 @@ impl Network {
         let mut is_busy = false;
         self.act(|server| {
             if is_time {
-                for rank in self.domain.newly_dead() {
+                for rank in self.newly_dead() {
                     self.send_to_other_leaders(&self.envelope(To::Dead { rank }).to_bytes());
                 }
                 server.inspect(self);
             }
             is_busy = server.go_on(self);
         });
-        is_busy || self.domain.has_own_messages()
+        is_busy || self.carrier().has_own()
+    }
+}
+
+impl Outside for Network {
+    fn progress(&self) {
+        self.poll();
+    }
+
+    fn attend(&self, attends: bool) {
+        self.carrier().attend(attends);
+    }
+
+    fn serve(&self, now: bool) {
+        if now || !self.has_thread() {
+            // This process has the server.
+            self.go_on();
+        }
+    }
+
+    fn announce(&self, meeting: u64) {
+        let notes = self.domain().notes(meeting);
+        let announcement = self.envelope(To::Notes {
+            number: meeting,
+            notes,
+        });
+        self.send_to_other_leaders(&announcement.to_bytes());
+    }
+}
+
+/// Large values, which travel beside messages.
+#[cfg(feature = "region")]
+impl Network {
+    /// Sends a message to `rank`, and beside it a piece of `bytes`, as they are while it is on its way.
+    pub(super) fn send_piece(
+        &self,
+        rank: u32,
+        message: Vec<u8>,
+        bytes: &CopyBytes,
+        place: Range<usize>,
+    ) -> Piece {
+        let all = self.context.all();
+        let sent = self.carrier().send_piece(all, rank, message, bytes, place);
+        sent.unwrap_or_else(|unsent| {
+            self.note_unsent(unsent);
+            Piece::to_the_dead(rank)
+        })
+    }
+
+    /// Begins to receive the piece that belongs to a message which has come from `rank`.
+    pub(super) fn receive_piece(&self, rank: u32, bytes: &CopyBytes, place: Range<usize>) -> Piece {
+        Piece::receive(self.context.all(), rank, bytes, place)
     }
 }
 

@@ -5,6 +5,7 @@
 
 use super::{Network, schedule};
 use crate::memory::event::sleep_on_any;
+use crate::memory::mpi::Context;
 use crate::memory::{lock, mpi};
 use std::panic::catch_unwind;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,6 +25,12 @@ static NETWORKS: Mutex<Vec<Arc<Network>>> = Mutex::new(Vec::new());
 static THREAD: Mutex<Option<JoinHandle<()>>> = Mutex::new(None);
 static STOP: AtomicBool = AtomicBool::new(false);
 
+/// The network of that communicator, if it has been opened.
+pub(super) fn find(context: &Arc<Context>) -> Option<Arc<Network>> {
+    let networks = lock(&NETWORKS);
+    networks.iter().find(|net| net.is_of(context)).cloned()
+}
+
 /// Serves `net` from now on, until MPI ends.
 pub(super) fn register(net: &Arc<Network>) {
     let first = {
@@ -35,7 +42,7 @@ pub(super) fn register(net: &Arc<Network>) {
         mpi::at_end(end);
     }
     let mut running = lock(&THREAD);
-    if net.topology().is_leader() && net.domain().has_progress_thread() && running.is_none() {
+    if net.topology().is_leader() && net.has_thread() && running.is_none() {
         let thread = thread::Builder::new().name("mpisync".to_owned());
         *running = Some(
             thread
@@ -64,10 +71,7 @@ fn serve() {
             }
         }
         let mut active = false;
-        for net in networks
-            .iter()
-            .filter(|net| net.domain().has_progress_thread())
-        {
+        for net in networks.iter().filter(|net| net.has_thread()) {
             // Two threads that poll would be in each other's way; the other one may leave off at any time.
             active |= net.is_attended() || net.poll();
             if nap.is_some() {
@@ -129,7 +133,7 @@ fn end() {
         .iter()
         .filter(|net| !net.domain().has_lost_ranks())
         // Where MPI fails there is nothing to wait for, and MPI says so itself when it ends.
-        .filter_map(|net| net.domain().begin_farewell().ok())
+        .filter_map(|net| net.context().all().begin_barrier().ok())
         .collect();
     while !farewells.is_empty() {
         let mut active = false;
@@ -143,6 +147,6 @@ fn end() {
         }
     }
     for net in networks.iter().filter(|net| !net.domain().has_lost_ranks()) {
-        net.domain().close_carrier();
+        net.close();
     }
 }

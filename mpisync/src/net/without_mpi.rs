@@ -1,6 +1,6 @@
 //! The network without MPI: there is none, and what uses one compiles to nothing.
 
-use super::envelope::{Address, Notes};
+use super::envelope::Address;
 use super::service::{ErasedClient, ErasedService};
 use crate::memory::block::Block;
 use crate::memory::topology::Topology;
@@ -15,15 +15,7 @@ impl Network {
         match *self {}
     }
 
-    pub(crate) fn send_notes(&self, _number: u64, _notes: Notes) {
-        match *self {}
-    }
-
-    pub(crate) fn has_thread(&self) -> bool {
-        match *self {}
-    }
-
-    pub(crate) fn go_on(&self) -> bool {
+    pub(crate) fn unsent(&self) -> usize {
         match *self {}
     }
 

@@ -7,7 +7,7 @@ use crate::error::CreateError;
 use crate::memory::block::Block;
 use crate::memory::cells::fingerprint;
 use crate::memory::ledger::TableLayout;
-use crate::memory::mpi::{self, Creation, Terms};
+use crate::memory::mpi::{self, Context, Creation, Terms};
 use crate::object::Object;
 use crate::place::CallSite;
 use crate::share::{Calls, MailboxLayout, Post};
@@ -135,7 +135,8 @@ impl<C: IntraCommunicator> BatchBuilder<OnComm<'_, C>> {
             let ledger = Side::open(&object, self.count());
             (object, calls, ledger)
         })?;
-        let worker = Worker::split(&object, &self.on.layout, self.on.asked)?;
+        let context = creation.context()?;
+        let worker = Worker::split(&object, &context, &self.on.layout, self.on.asked)?;
         let mut batch = self.make(object, calls, ledger, worker);
         if batch.rank() == root {
             let begun = beginning.begin(&mut batch);
@@ -143,13 +144,13 @@ impl<C: IntraCommunicator> BatchBuilder<OnComm<'_, C>> {
             batch.share_beginning(&signed)?;
             // It is there until all have looked.
             if let Some(_sign) = signed? {
-                batch.agree_on_directory(Ok(()))?;
+                batch.agree_on_directory(&context, Ok(()))?;
             }
         } else {
             let begun = batch.collect_beginning()?;
             let seen = beginning.follow(&mut batch, begun);
             if begun.sign.is_some() {
-                batch.agree_on_directory(seen)?;
+                batch.agree_on_directory(&context, seen)?;
             }
         }
         Ok(batch)
@@ -213,8 +214,12 @@ impl Batch {
 
     /// All ranks see the same directory, or none of them has the batch. Collective.
     #[track_caller]
-    fn agree_on_directory(&self, seen: Result<(), DirectoryError>) -> Result<(), BatchError> {
-        let Some(rank) = mpi::lowest_rank(self.object.block(), seen.is_err())? else {
+    fn agree_on_directory(
+        &self,
+        context: &Context,
+        seen: Result<(), DirectoryError>,
+    ) -> Result<(), BatchError> {
+        let Some(rank) = mpi::lowest_rank(context, seen.is_err())? else {
             return Ok(());
         };
         let seen = seen.map(|()| None::<()>).map_err(BatchError::Directory);

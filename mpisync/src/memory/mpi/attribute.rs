@@ -1,7 +1,7 @@
-//! Attributes: how a [`Domain`] hangs on a communicator, and how mpisync learns that MPI ends.
+//! Attributes: how a [`Context`] hangs on a communicator, and how mpisync learns that MPI ends.
 
-use super::super::domain::Domain;
 use super::comm::check;
+use super::context::Context;
 use crate::error::CreateError;
 use crate::memory::lock;
 use mpi::ffi;
@@ -37,13 +37,13 @@ pub(crate) fn act_at_end() {
     acts.into_iter().for_each(|act| act());
 }
 
-/// The key under which a communicator keeps its domain.
+/// The key under which a communicator keeps its context.
 fn key() -> Result<c_int, CreateError> {
     static KEY: OnceLock<c_int> = OnceLock::new();
     if let Some(&key) = KEY.get() {
         return Ok(key);
     }
-    let key = new_key(forget_domain)?;
+    let key = new_key(forget_context)?;
     // The callback of an attribute of MPI_COMM_SELF is the first thing that MPI_Finalize runs (MPI 4.1, 11.2.4).
     let at_end = new_key(note_end)?;
     // SAFETY: MPI is initialized, for the caller holds a communicator; the value is never looked at.
@@ -75,8 +75,8 @@ fn new_key(delete: Delete) -> Result<c_int, CreateError> {
     Ok(key)
 }
 
-/// The domain of `comm`, if it has one; the same answer on all ranks, because it is set collectively.
-pub(super) fn domain(comm: ffi::MPI_Comm) -> Result<Option<Arc<Domain>>, CreateError> {
+/// The context of `comm`, if it has one; the same answer on all ranks, because it is set collectively.
+pub(super) fn context(comm: ffi::MPI_Comm) -> Result<Option<Arc<Context>>, CreateError> {
     let mut value: *mut c_void = std::ptr::null_mut();
     let mut found = 0;
     // SAFETY: the attribute's value is a pointer, and a pointer to where a pointer goes is what the call asks for.
@@ -85,19 +85,19 @@ pub(super) fn domain(comm: ffi::MPI_Comm) -> Result<Option<Arc<Domain>>, CreateE
     if found == 0 {
         return Ok(None);
     }
-    let domain = value.cast::<Domain>().cast_const();
-    // SAFETY: the value under this key comes from `Arc::into_raw` in `set_domain`, and the communicator still holds
+    let context = value.cast::<Context>().cast_const();
+    // SAFETY: the value under this key comes from `Arc::into_raw` in `set_context`, and the communicator still holds
     // that share, so a further one may be taken.
     unsafe {
-        Arc::increment_strong_count(domain);
-        Ok(Some(Arc::from_raw(domain)))
+        Arc::increment_strong_count(context);
+        Ok(Some(Arc::from_raw(context)))
     }
 }
 
-/// Gives `comm` a share in `domain`, until it is freed.
-pub(super) fn set_domain(comm: ffi::MPI_Comm, domain: &Arc<Domain>) -> Result<(), CreateError> {
-    let share = Arc::into_raw(Arc::clone(domain));
-    // SAFETY: `forget_domain` takes the share back when the communicator is freed.
+/// Gives `comm` a share in `context`, until it is freed.
+pub(super) fn set_context(comm: ffi::MPI_Comm, context: &Arc<Context>) -> Result<(), CreateError> {
+    let share = Arc::into_raw(Arc::clone(context));
+    // SAFETY: `forget_context` takes the share back when the communicator is freed.
     let code = unsafe { ffi::MPI_Comm_set_attr(comm, key()?, share.cast_mut().cast::<c_void>()) };
     check("MPI_Comm_set_attr", code)
 }
@@ -116,14 +116,14 @@ unsafe extern "C" fn do_not_copy(
     0
 }
 
-unsafe extern "C" fn forget_domain(
+unsafe extern "C" fn forget_context(
     _comm: ffi::MPI_Comm,
     _key: c_int,
     value: *mut c_void,
     _extra: *mut c_void,
 ) -> c_int {
-    // SAFETY: the share that `set_domain` gave, taken back once.
-    drop(unsafe { Arc::from_raw(value.cast::<Domain>().cast_const()) });
+    // SAFETY: the share that `set_context` gave, taken back once.
+    drop(unsafe { Arc::from_raw(value.cast::<Context>().cast_const()) });
     0
 }
 

@@ -21,27 +21,37 @@ unsafe impl Send for OwnComm {}
 // SAFETY: as above.
 unsafe impl Sync for OwnComm {}
 
-/// Communicators whose last user is gone. `MPI_Comm_free` is collective, so it is not called from a destructor but
+/// Communicators whose owner is gone. `MPI_Comm_free` is collective, so it is not called from a destructor but
 /// the next time that this process makes something together with others.
-static RETIRED: Mutex<Vec<OwnComm>> = Mutex::new(Vec::new());
+static RETIRED: Mutex<Vec<Handle>> = Mutex::new(Vec::new());
+
+struct Handle(ffi::MPI_Comm);
+
+// SAFETY: as for `OwnComm`.
+unsafe impl Send for Handle {}
+
+impl Drop for OwnComm {
+    fn drop(&mut self) {
+        lock(&RETIRED).push(Handle(self.raw));
+    }
+}
 
 impl OwnComm {
     /// Duplicates `comm`; collective.
     pub(super) fn duplicate(comm: &impl Communicator) -> Result<Self, CreateError> {
         Self::free_retired();
         let mut raw = comm.as_raw();
-        let mut own = OwnComm {
+        // SAFETY: `comm` is a valid communicator, for it is borrowed; the result goes to a live variable.
+        let code = unsafe { ffi::MPI_Comm_dup(comm.as_raw(), &mut raw) };
+        check("MPI_Comm_dup", code)?;
+        let own = OwnComm {
             raw,
             rank: comm.rank(),
             size: comm.size(),
         };
-        // SAFETY: `comm` is a valid communicator, for it is borrowed; the results go to live variables.
-        unsafe {
-            check("MPI_Comm_dup", ffi::MPI_Comm_dup(comm.as_raw(), &mut raw))?;
-            own.raw = raw;
-            let errors = ffi::MPI_Comm_set_errhandler(raw, ffi::RSMPI_ERRORS_RETURN);
-            check("MPI_Comm_set_errhandler", errors)?;
-        }
+        // SAFETY: the new communicator, which is valid; the handler is MPI's own.
+        let code = unsafe { ffi::MPI_Comm_set_errhandler(raw, ffi::RSMPI_ERRORS_RETURN) };
+        check("MPI_Comm_set_errhandler", code)?;
         Ok(own)
     }
 
@@ -50,14 +60,9 @@ impl OwnComm {
     fn free_retired() {
         let retired = std::mem::take(&mut *lock(&RETIRED));
         for mut comm in retired {
-            // SAFETY: made by MPI_Comm_dup and freed once, before MPI_Finalize.
-            unsafe { ffi::MPI_Comm_free(&mut comm.raw) };
+            // SAFETY: made by MPI, and freed once, before MPI_Finalize.
+            unsafe { ffi::MPI_Comm_free(&mut comm.0) };
         }
-    }
-
-    /// Keeps the communicator for the next [`Self::free_retired`].
-    pub(crate) fn retire(self) {
-        lock(&RETIRED).push(self);
     }
 
     pub(crate) fn rank(&self) -> i32 {
@@ -73,7 +78,7 @@ impl OwnComm {
     }
 
     /// Gives MPI an occasion to make progress.
-    pub(crate) fn progress(&self) {
+    pub(super) fn probe(&self) {
         if attribute::is_finalized() {
             return;
         }

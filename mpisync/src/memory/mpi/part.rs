@@ -1,8 +1,8 @@
 //! A communicator of some of the ranks, for the user.
 
 use super::comm::{OwnComm, check};
+use super::context::Context;
 use crate::error::CreateError;
-use crate::memory::block::Block;
 use mpi::ffi;
 use mpi::topology::SimpleCommunicator;
 use mpi::traits::FromRaw;
@@ -13,15 +13,14 @@ use std::mem::{ManuallyDrop, MaybeUninit};
 pub(crate) struct PartComm {
     /// Not dropped, for that would be collective.
     comm: ManuallyDrop<SimpleCommunicator>,
-    own: Option<OwnComm>,
+    /// Keeps it.
+    _own: OwnComm,
 }
 
 impl PartComm {
-    /// One for each color, of the ranks of the communicator of `block` that name it; collective.
-    pub(crate) fn split(block: &Block, color: i32) -> Result<Self, CreateError> {
-        let comms = block.domain().comms.as_ref();
-        let all = &comms.expect("a domain on a communicator").all;
-        let own = all.split(color)?;
+    /// One for each color, of the ranks of the communicator of `context` that name it; collective.
+    pub(crate) fn split(context: &Context, color: i32) -> Result<Self, CreateError> {
+        let own = context.all().split(color)?;
         // SAFETY: a communicator of this process; the handler is MPI's own.
         let code = unsafe { ffi::MPI_Comm_set_errhandler(own.raw(), ffi::RSMPI_ERRORS_ARE_FATAL) };
         check("MPI_Comm_set_errhandler", code)?;
@@ -29,7 +28,7 @@ impl PartComm {
         let comm = unsafe { SimpleCommunicator::from_raw(own.raw()) };
         Ok(PartComm {
             comm: ManuallyDrop::new(comm),
-            own: Some(own),
+            _own: own,
         })
     }
 
@@ -38,19 +37,10 @@ impl PartComm {
     }
 }
 
-impl Drop for PartComm {
-    fn drop(&mut self) {
-        if let Some(own) = self.own.take() {
-            own.retire();
-        }
-    }
-}
-
-/// The lowest rank of the communicator of `block` that has found something; collective. This node's messages go on meanwhile,
+/// The lowest rank of the communicator of `context` that has found something; collective. This node's messages go on meanwhile,
 /// for a rank that others wait for may not have heard of what they share.
-pub(crate) fn lowest_rank(block: &Block, has_found: bool) -> Result<Option<i32>, CreateError> {
-    let comms = block.domain().comms.as_ref();
-    let all = &comms.expect("a domain on a communicator").all;
+pub(crate) fn lowest_rank(context: &Context, has_found: bool) -> Result<Option<i32>, CreateError> {
+    let all = context.all();
     let mine = if has_found { all.rank() } else { i32::MAX };
     // What is sent, and what comes back. On the heap, to stay there if MPI fails on the way.
     let values = Box::into_raw(Box::new([mine, mine]));
@@ -75,7 +65,7 @@ pub(crate) fn lowest_rank(block: &Block, has_found: bool) -> Result<Option<i32>,
         // SAFETY: a request that MPI gave and that is not complete yet.
         let code = unsafe { ffi::MPI_Test(&mut request, &mut done, ffi::RSMPI_STATUS_IGNORE) };
         check("MPI_Test", code)?;
-        block.domain().progress();
+        context.domain().progress();
         std::thread::yield_now();
     }
     // SAFETY: it comes from a box, and MPI is through with it.

@@ -63,7 +63,7 @@ pub(crate) fn publish(
             await_pieces(block, &mut pieces, WINDOW / 2);
         }
         if place.is_none() {
-            wait_for_network(block, || block.domain().unsent() < MESSAGES);
+            wait_for_network(block, || net.unsent() < MESSAGES);
         }
     }
     await_pieces(block, &mut pieces, 0);

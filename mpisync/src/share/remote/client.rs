@@ -118,7 +118,7 @@ impl Mailboxes {
         let (call, bytes) = (call.0, bytes.to_vec());
         self.port
             .send_to_others(&MailboxMessage::Piece { call, bytes });
-        wait_for_network(block, || block.domain().unsent() < WINDOW);
+        wait_for_network(block, || self.port.net().unsent() < WINDOW);
     }
 
     /// Asks why `rank`, on another node, shares nothing in `call`; the answer, once it has come.

@@ -11,6 +11,7 @@ use super::comm::OwnComm;
 use crate::error::CreateError;
 use crate::memory::lock;
 use crate::memory::topology::Topology;
+use crate::transport::Transport;
 use messages::Messages;
 #[cfg(feature = "region")]
 pub(crate) use pieces::Piece;
@@ -90,9 +91,11 @@ impl Carrier {
         }
     }
 
-    /// Whether it goes through a window.
-    pub(crate) fn has_window(&self) -> bool {
-        matches!(self.way, Way::Windows(_))
+    pub(crate) fn transport(&self) -> Transport {
+        match self.way {
+            Way::Messages(_) => Transport::Messages,
+            Way::Windows(_) => Transport::Windows,
+        }
     }
 
     /// A thread begins to poll again and again, so that no other need do so, or ends that.

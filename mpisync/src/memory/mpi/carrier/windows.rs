@@ -341,7 +341,7 @@ impl Windows {
 
     fn make_progress(&self, comm: &OwnComm) {
         // What MPI does in software waits for a call.
-        comm.progress();
+        comm.probe();
         // SAFETY: a live window.
         unsafe { ffi::MPI_Win_sync(self.window) };
     }

@@ -1,6 +1,6 @@
 //! Telling all ranks the shape of an array that one of them has, before anything is made.
 
-use super::{Creation, Offer, Terms, agree, broadcast_from, domain_of};
+use super::{Creation, Offer, Terms, agree, broadcast_from, context_of};
 use crate::error::CreateError;
 use crate::transport::Asked;
 use mpi::traits::Communicator;
@@ -24,11 +24,10 @@ pub(crate) fn announce(
         asked: Asked::default().or_environment(),
         ..creation.terms("region from a root", "region")
     };
-    let domain = domain_of(comm, &terms)?;
-    let comms = domain.comms.as_ref().expect("a domain on a communicator");
+    let context = context_of(comm, &terms)?;
     // No rank may wait for a root that does not know that it is one.
-    let offer = Offer::exchange(&domain, &terms, || ())?;
-    agree(&comms.all, &offer.judge(&domain, &terms))?;
+    let offer = Offer::exchange(&context, &terms, || ())?;
+    agree(context.all(), &offer.judge(&context, &terms))?;
     let shape = mine.unwrap_or_default().to_vec();
-    broadcast_from(&comms.all, root, shape)
+    broadcast_from(context.all(), root, shape)
 }

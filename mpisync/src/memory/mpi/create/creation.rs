@@ -1,7 +1,9 @@
 //! The beginning of every creation: may this process make objects here, and is it this thread's
 //! turn?
 
+use super::super::attribute;
 use super::super::comm::check;
+use super::super::context::Context;
 use super::super::shape::may_call_mpi;
 use super::{Terms, launcher};
 use crate::error::CreateError;
@@ -9,7 +11,7 @@ use crate::memory::lock;
 use mpi::ffi;
 use mpi::traits::Communicator;
 use std::panic::Location;
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 /// An object, or several that belong together, while this thread makes them on a communicator.
 ///
@@ -42,6 +44,12 @@ impl<'a, C: Communicator> Creation<'a, C> {
 
     pub(crate) fn comm(&self) -> &'a C {
         self.comm
+    }
+
+    /// What mpisync keeps for the communicator, on which an object has been made.
+    pub(crate) fn context(&self) -> Result<Arc<Context>, CreateError> {
+        let context = attribute::context(self.comm.as_raw())?;
+        Ok(context.expect("an object has been made on it"))
     }
 
     /// The arguments of an object of that kind and name, without further ones.

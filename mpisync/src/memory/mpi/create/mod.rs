@@ -5,18 +5,18 @@
 
 #[cfg(feature = "region")]
 mod announce;
+mod context;
 mod creation;
-mod domain;
 mod launcher;
 mod object;
 mod slots;
 mod terms;
 
-use super::super::domain::Domain;
 use super::super::limits::{self, Shortage};
 use super::super::mapping::{Mapping, SharedName};
 use super::attribute;
 use super::comm::OwnComm;
+use super::context::Context;
 use crate::error::CreateError;
 #[cfg(feature = "region")]
 pub(crate) use announce::announce;
@@ -30,10 +30,10 @@ use std::sync::Arc;
 pub(crate) use terms::Terms;
 
 /// What mpisync keeps for `comm`, made if need be; collective.
-fn domain_of(comm: &impl Communicator, terms: &Terms<'_>) -> Result<Arc<Domain>, CreateError> {
-    match attribute::domain(comm.as_raw())? {
-        Some(domain) => Ok(domain),
-        None => domain::new(comm, terms),
+fn context_of(comm: &impl Communicator, terms: &Terms<'_>) -> Result<Arc<Context>, CreateError> {
+    match attribute::context(comm.as_raw())? {
+        Some(context) => Ok(context),
+        None => context::new(comm, terms),
     }
 }
 
@@ -96,42 +96,41 @@ impl Offer {
     /// Lets every rank know what rank 0 was asked for, and what its node's leader offers, by `make`; collective. A leader
     /// that was asked for something else than rank 0 offers nothing.
     fn exchange<B: Serialize>(
-        domain: &Domain,
+        context: &Context,
         terms: &Terms<'_>,
         make: impl FnOnce() -> B,
     ) -> Result<Self, CreateError> {
-        let comms = domain.comms.as_ref().expect("a domain on a communicator");
         let mut offer = Offer {
             version: VERSION.to_owned(),
             said: encode(&terms.said()),
             body: Vec::new(),
         };
-        let node = match &comms.far {
-            None => &comms.all,
+        let node = match context.far() {
+            None => context.all(),
             Some(far) => {
-                offer = broadcast(&comms.all, offer)?;
+                offer = broadcast(context.all(), offer)?;
                 &far.node
             }
         };
-        if domain.topology().is_leader() {
-            let is_wanted = offer.judge(domain, terms).is_ok();
+        if context.domain().topology().is_leader() {
+            let is_wanted = offer.judge(context, terms).is_ok();
             offer.body = encode(&is_wanted.then(make));
         }
         broadcast(node, offer)
     }
 
     /// Compares what rank 0 was asked for with what this rank was.
-    fn judge(&self, domain: &Domain, terms: &Terms<'_>) -> Result<(), CreateError> {
+    fn judge(&self, context: &Context, terms: &Terms<'_>) -> Result<(), CreateError> {
         if self.version != VERSION {
             return Err(CreateError::ArgumentsDiffer {
                 argument: "version of mpisync",
-                rank: domain.topology().rank() as i32,
+                rank: context.all().rank(),
                 rank_0: self.version.clone(),
                 here: VERSION.to_owned(),
             });
         }
         let said = postcard::from_bytes(&self.said).expect("terms of the same version");
-        terms.judge(domain, &said)
+        terms.judge(context, &said)
     }
 
     /// What the leader offers; nothing where it has found that it was asked for something else than

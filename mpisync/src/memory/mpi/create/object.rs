@@ -8,13 +8,13 @@ use super::super::super::mapping::Mapping;
 use super::super::super::segment::{Extent, Segment};
 use super::super::super::topology::Topology;
 use super::{
-    Creation, NewMemory, Offer, Refusal, Terms, agree, check_length, domain_of, no_memory,
+    Creation, NewMemory, Offer, Refusal, Terms, agree, check_length, context_of, no_memory,
 };
 use crate::error::CreateError;
+use crate::memory::mpi::Context;
 use mpi::traits::Communicator;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 /// A new object's memory on this node.
 pub(crate) struct Created {
@@ -27,6 +27,7 @@ pub(crate) struct Created {
 
 /// What an object on several nodes has beside.
 pub(crate) struct CreatedFar {
+    pub(crate) context: Arc<Context>,
     /// Its number in the communicator, the same on all ranks.
     pub(crate) number: u64,
     /// On the leader, the server's share in the block.
@@ -45,34 +46,34 @@ pub(crate) fn block<T>(
     memory: usize,
     join: impl FnOnce(Created) -> T,
 ) -> Result<T, CreateError> {
-    let domain = domain_of(creation.comm(), terms)?;
+    let context = context_of(creation.comm(), terms)?;
+    let domain = context.domain();
     let length = Block::length(layout, domain.topology());
     let beside = Beside::new(memory, domain.topology());
-    let comms = domain.comms.as_ref().expect("a domain on a communicator");
     let leads = domain.topology().is_leader();
     let (mut fresh, mut offered, mut own) = (None, None, None);
-    let offer = Offer::exchange(&domain, terms, || {
+    let offer = Offer::exchange(&context, terms, || {
         let mut site = Site::find(domain.segment(), length, &mut fresh);
-        prepare(&domain, layout, &site, fresh.as_ref());
+        prepare(domain, layout, &site, fresh.as_ref());
         site.memory = beside.offer(&mut own);
         offered = Some(site);
         site
     })?;
     let mut found: Option<Site> = None;
-    let verdict = offer.judge(&domain, terms).and_then(|()| {
+    let verdict = offer.judge(&context, terms).and_then(|()| {
         found = offer.body();
         let Some(site) = found else {
             // The leader has found out what is wrong with what it was asked for.
             return Ok(());
         };
-        let rank = comms.all.rank();
+        let rank = context.all().rank();
         site.check(domain.segment(), rank, length)?;
         if let Some(chunk) = site.chunk {
             chunk.map(rank, &mut fresh)?;
         }
         beside.take(site.memory, rank, &mut own)
     });
-    let agreed = agree(&comms.all, &verdict);
+    let agreed = agree(context.all(), &verdict);
     if let Some(site) = offered {
         if let Some(memory) = site.memory {
             memory.remove_name();
@@ -93,22 +94,23 @@ pub(crate) fn block<T>(
         }
     }
     let extent = site.extent;
-    let far = comms.far.as_ref().map(|far| {
-        let number = far.objects.fetch_add(1, Ordering::Relaxed);
+    let far = context.far().map(|far| {
+        let number = far.next_object();
         CreatedFar {
+            context: Arc::clone(&context),
             number,
-            server: leads.then(|| Block::for_server(Arc::clone(&domain), extent, number)),
+            server: leads.then(|| Block::for_server(Arc::clone(domain), extent, number)),
         }
     });
     let number = far.as_ref().map(|far| far.number);
     let joined = join(Created {
-        block: Block::new(Arc::clone(&domain), extent, number),
+        block: Block::new(Arc::clone(domain), extent, number),
         far,
         memory: own.map(Arc::new),
     });
-    if comms.far.is_some() {
+    if context.far().is_some() {
         // No node is asked for anything before its server knows of the object.
-        comms.all.minimum(0)?;
+        context.all().minimum(0)?;
     }
     Ok(joined)
 }

@@ -4,11 +4,11 @@ use super::super::super::domain::Domain;
 use super::super::super::limits;
 use super::super::super::mapping::Mapping;
 use super::super::super::queue::{Layout, Opaque, RelayLayout, RelaySlots, Slots};
-use super::{Creation, NewMemory, Offer, Refusal, Terms, agree, check_length, domain_of};
+use super::{Creation, NewMemory, Offer, Refusal, Terms, agree, check_length, context_of};
 use crate::error::CreateError;
+use crate::memory::mpi::Context;
 use mpi::traits::Communicator;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 /// How many messages fit into the queues of a node, where there are several: so many bytes, within bounds.
 const RELAYED_BYTES: usize = 1 << 20;
@@ -25,6 +25,7 @@ pub(crate) enum CreatedSlots<T> {
 /// A node's part of a new channel.
 pub(crate) struct CreatedRelay<T> {
     pub(crate) slots: RelaySlots<T>,
+    pub(crate) context: Arc<Context>,
     /// Its number in the communicator, the same on all ranks.
     pub(crate) number: u64,
     /// How many messages fit into a queue of a node.
@@ -82,28 +83,28 @@ pub(crate) fn slots<T, R>(
     creation: &Creation<'_, impl Communicator>,
     terms: &Terms<'_>,
     capacity: usize,
-    join: impl FnOnce(&Arc<Domain>, CreatedSlots<T>) -> R,
+    join: impl FnOnce(CreatedSlots<T>) -> R,
 ) -> Result<R, CreateError> {
-    let domain = domain_of(creation.comm(), terms)?;
-    let comms = domain.comms.as_ref().expect("a domain on a communicator");
-    let plan = Plan::of::<T>(&domain, capacity);
+    let context = context_of(creation.comm(), terms)?;
+    let domain = context.domain();
+    let plan = Plan::of::<T>(domain, capacity);
     let (mut mine, mut offered) = (None, None);
-    let offer = Offer::exchange(&domain, terms, || {
+    let offer = Offer::exchange(&context, terms, || {
         offered = plan.map(|plan| NewMemory::create(plan.length(), &mut mine));
         offered
     })?;
-    let verdict = offer.judge(&domain, terms).and_then(|()| {
+    let verdict = offer.judge(&context, terms).and_then(|()| {
         let memory: Option<Option<NewMemory>> = offer.body();
         let (Some(memory), Some(plan)) = (memory.flatten(), plan) else {
             // The leader has found out what is wrong with what it was asked for.
             return Ok(());
         };
-        let rank = comms.all.rank();
+        let rank = context.all().rank();
         check_length(rank, memory.length(rank)?, plan.length())?;
         memory.map(rank, &mut mine)?;
         plan.check_room(rank)
     });
-    let agreed = agree(&comms.all, &verdict);
+    let agreed = agree(context.all(), &verdict);
     if let Some(memory) = offered {
         memory.remove_name();
     }
@@ -112,22 +113,23 @@ pub(crate) fn slots<T, R>(
     let mapping: Mapping = mine.expect("agreed upon");
     let layout = match plan {
         Plan::Near(layout) => {
-            let slots = Slots::new(Arc::clone(&domain), layout, mapping);
-            return Ok(join(&domain, CreatedSlots::Near(slots)));
+            let slots = Slots::new(Arc::clone(domain), layout, mapping);
+            return Ok(join(CreatedSlots::Near(slots)));
         }
         Plan::Far(layout, _) => layout,
     };
     let mapping = Arc::new(mapping);
-    let far = comms.far.as_ref().expect("it spans nodes");
+    let far = context.far().expect("it spans nodes");
     let leads = domain.topology().is_leader();
     let relay = CreatedRelay {
-        slots: RelaySlots::new(&domain, layout, &mapping),
-        number: far.objects.fetch_add(1, Ordering::Relaxed),
+        slots: RelaySlots::new(domain, layout, &mapping),
+        context: Arc::clone(&context),
+        number: far.next_object(),
         ring: layout.0.capacity(),
-        agent: leads.then(|| RelaySlots::for_agent(&domain, layout, &mapping)),
+        agent: leads.then(|| RelaySlots::for_agent(domain, layout, &mapping)),
     };
-    let joined = join(&domain, CreatedSlots::Far(Box::new(relay)));
+    let joined = join(CreatedSlots::Far(Box::new(relay)));
     // No node is told anything before its agent knows of the channel.
-    comms.all.minimum(0)?;
+    context.all().minimum(0)?;
     Ok(joined)
 }

@@ -1,6 +1,6 @@
 //! What an object is made with, compared between ranks.
 
-use super::super::super::domain::Domain;
+use super::super::context::Context;
 use crate::error::CreateError;
 use crate::transport::Asked;
 use serde::{Deserialize, Serialize};
@@ -96,9 +96,9 @@ impl<'a> Terms<'a> {
     }
 
     /// Compares with what rank 0 said, and with what the communicator has.
-    pub(super) fn judge(&self, domain: &Domain, rank_0: &Said) -> Result<(), CreateError> {
-        self.judge_arguments(domain.topology().rank() as i32, rank_0)?;
-        self.judge_carrier(domain)
+    pub(super) fn judge(&self, context: &Context, rank_0: &Said) -> Result<(), CreateError> {
+        self.judge_arguments(context.all().rank(), rank_0)?;
+        self.judge_carrier(context)
     }
 
     fn judge_arguments(&self, rank: i32, rank_0: &Said) -> Result<(), CreateError> {
@@ -133,12 +133,12 @@ impl<'a> Terms<'a> {
     }
 
     /// The ranks of one communicator reach each other in one way, whichever object asks for it.
-    fn judge_carrier(&self, domain: &Domain) -> Result<(), CreateError> {
+    fn judge_carrier(&self, context: &Context) -> Result<(), CreateError> {
         let asked = self.asked.clone()?;
-        if !domain.topology().spans_nodes() {
+        let Some(carrier) = context.carrier() else {
             return Ok(());
-        }
-        let (has, has_thread) = (domain.transport(), domain.has_progress_thread());
+        };
+        let (has, has_thread) = (carrier.transport(), carrier.has_thread);
         let differs = |what, asked: String, has: String| {
             Err(CreateError::CarrierDiffers { what, asked, has })
         };

@@ -7,6 +7,7 @@ use super::super::super::topology::Topology;
 use super::super::attribute;
 use super::super::carrier::Carrier;
 use super::super::comm::OwnComm;
+use super::super::context::Context;
 use super::{NewMemory, Terms, agree, broadcast, check_length};
 use crate::error::CreateError;
 use crate::memory::words::lock::MAX_RANKS;
@@ -14,43 +15,34 @@ use crate::transport::{Asked, Transport};
 use mpi::traits::Communicator;
 use std::sync::Arc;
 
-/// Makes the domain of `comm` and hangs it on `comm`; collective.
-pub(super) fn new(comm: &impl Communicator, terms: &Terms<'_>) -> Result<Arc<Domain>, CreateError> {
+/// Makes the context of `comm` and hangs it on `comm`; collective.
+pub(super) fn new(
+    comm: &impl Communicator,
+    terms: &Terms<'_>,
+) -> Result<Arc<Context>, CreateError> {
     let all = OwnComm::duplicate(comm)?;
     let node = all.node()?;
-    let made = Topology::gather(&all, &node).and_then(|topology| {
-        let wanted = Wanted::of_rank_0(&all, &terms.asked)?;
-        if topology.spans_nodes() && wanted.progress_thread {
-            check_threads(&all)?;
-        }
-        let first = first_chunk(&all, &node, &topology)?;
-        let carrier = topology
-            .spans_nodes()
-            .then(|| wanted.carrier(&all, &topology))
-            .transpose()?;
-        Ok((topology, first, carrier))
-    });
-    let domain = match made {
-        Ok((topology, first, Some(carrier))) => {
-            Domain::on(all, Some((node, carrier)), topology, first)
-        }
-        Ok((topology, first, None)) => {
-            node.retire();
-            Domain::on(all, None, topology, first)
-        }
-        Err(error) => {
-            all.retire();
-            node.retire();
-            return Err(error);
-        }
+    let topology = Topology::gather(&all, &node)?;
+    let wanted = Wanted::of_rank_0(&all, &terms.asked)?;
+    if topology.spans_nodes() && wanted.progress_thread {
+        check_threads(&all)?;
+    }
+    let first = first_chunk(&all, &node, &topology)?;
+    let context = if topology.spans_nodes() {
+        let carrier = wanted.carrier(&all, &topology)?;
+        let transport = carrier.transport();
+        let domain = Domain::shared(topology, first, transport);
+        Context::on_nodes(all, node, carrier, domain)
+    } else {
+        let domain = Domain::shared(topology, first, Transport::SharedMemory);
+        Context::on_one_node(all, domain)
     };
-    let domain = Arc::new(domain);
     // All have stored who they are before anybody looks.
-    let comms = domain.comms.as_ref().expect("just given");
-    comms.all.minimum(0)?;
-    domain.watch();
-    attribute::set_domain(comm.as_raw(), &domain)?;
-    Ok(domain)
+    context.all().minimum(0)?;
+    context.domain().watch();
+    let context = Arc::new(context);
+    attribute::set_context(comm.as_raw(), &context)?;
+    Ok(context)
 }
 
 impl Topology {
