@@ -68,114 +68,78 @@
     )
 )]
 
-#[cfg(not(loom))]
 mod access;
-#[cfg(not(loom))]
 mod agree;
-#[cfg(not(loom))]
 pub mod batch;
-#[cfg(all(feature = "mpi", not(loom)))]
+#[cfg(feature = "mpi")]
 mod builder;
-#[cfg(not(loom))]
 pub mod channel;
-#[cfg(not(loom))]
 mod collective;
-#[cfg(all(feature = "mpi", not(loom)))]
+#[cfg(feature = "mpi")]
 mod communicator;
-#[cfg(not(loom))]
 mod controller;
-#[cfg(not(loom))]
 mod error;
-#[cfg(not(loom))]
 mod fence;
-#[cfg(not(loom))]
 mod fenced;
-#[cfg(not(loom))]
 mod guard;
-#[cfg(not(loom))]
 pub mod guarded;
 mod ledger;
 pub mod lock;
 mod memory;
-#[cfg(not(loom))]
 #[doc = include_str!("misuse.md")]
 pub mod misuse {}
-#[cfg(not(loom))]
 mod net;
-#[cfg(not(loom))]
 mod object;
-#[cfg(not(loom))]
 mod place;
-#[cfg(not(loom))]
 mod plain;
-#[cfg(not(loom))]
 pub mod prelude;
 mod queue;
-#[cfg(all(feature = "region", not(loom)))]
+#[cfg(feature = "region")]
 pub mod region;
-#[cfg(not(loom))]
 mod rounds;
-#[cfg(not(loom))]
 mod share;
-#[cfg(all(any(feature = "simulator", test), feature = "mpi", not(loom)))]
+#[cfg(all(any(feature = "simulator", test), feature = "mpi"))]
 pub mod simulator;
-#[cfg(not(loom))]
 pub mod sync;
-#[cfg(not(loom))]
 mod thread;
-#[cfg(not(loom))]
 mod transport;
-#[cfg(all(feature = "mpi", not(loom)))]
+#[cfg(feature = "mpi")]
 mod universe;
 mod wait;
 mod waitlist;
 
-#[cfg(not(loom))]
 pub use access::{Access, On};
-#[cfg(not(loom))]
 pub use batch::{Batch, Task};
-#[cfg(all(feature = "mpi", not(loom)))]
+#[cfg(feature = "mpi")]
 pub use builder::{Builder, sync};
-#[cfg(not(loom))]
 pub use channel::{BulkError, ChannelError, Consumer, Producer, PutError, RemoteChannel};
-#[cfg(not(loom))]
 pub use collective::Collective;
-#[cfg(all(feature = "mpi", not(loom)))]
+#[cfg(feature = "mpi")]
 pub use communicator::IntraCommunicator;
-#[cfg(not(loom))]
 pub use controller::WindowController;
-#[cfg(not(loom))]
 pub use error::{CreateError, FenceError, LockError, MemoryLimit};
-#[cfg(not(loom))]
 pub use fence::{Excluded, Fence, Writer};
-#[cfg(not(loom))]
 pub use guard::{ReadGuard, UpgradeError, WriteGuard};
-#[cfg(not(loom))]
 pub use guarded::Guarded;
 #[cfg(feature = "mpi")]
 pub use mpi;
 pub use mpisync_macros::{Equivalence, collective, single_write};
-#[cfg(all(feature = "region", not(loom)))]
+#[cfg(feature = "region")]
 pub use ndarray;
-#[cfg(not(loom))]
 pub use place::Place;
-#[cfg(not(loom))]
 pub use plain::Plain;
-#[cfg(all(feature = "bytemuck", not(loom)))]
+#[cfg(feature = "bytemuck")]
 pub use plain::Pod;
-#[cfg(all(feature = "region", not(loom)))]
+#[cfg(feature = "region")]
 pub use region::{Region, RegionError, RegionReadGuard, RegionWriteGuard};
-#[cfg(not(loom))]
 pub use sync::{
     Barrier, Condvar, Counter, Mutex, MutexGuard, OnceShared, Permit, Semaphore, Turn, TurnGuard,
 };
-#[cfg(not(loom))]
 pub use transport::Transport;
-#[cfg(all(feature = "mpi", not(loom)))]
+#[cfg(feature = "mpi")]
 pub use universe::{Universe, initialize};
 
 /// What the macros expand to.
-#[cfg(not(loom))]
 #[doc(hidden)]
 pub mod __private {
     pub use crate::__equivalence as equivalence;

@@ -6,13 +6,10 @@
 use crate::memory::Surroundings;
 use crate::memory::event::Event;
 #[cfg(loom)]
-pub(crate) use model::{Deadline, wait};
-#[cfg(all(feature = "mpi", feature = "region", not(loom)))]
-pub(crate) use real::wait_busily;
+pub(crate) use model::wait;
 #[cfg(not(loom))]
-pub(crate) use real::{Deadline, FIRST_NAP, INSPECTION, LONGEST_NAP, POLL, ROUND_TRIPS, wait};
-#[cfg(not(loom))]
-pub(crate) use real::{wait_for_answer, wait_for_network};
+pub(crate) use real::wait;
+use std::time::{Duration, Instant};
 
 /// Why a wait ended without what was waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,58 +19,121 @@ pub(crate) enum Stop {
     /// The rank of this index on the node died, and what it held cannot be had any more.
     Died(usize),
     /// This rank, of any node, died, and what it held cannot be had any more.
-    #[cfg(not(loom))]
     RankDied(u32),
+}
+
+/// How long a rank polls and yields before it sleeps.
+pub(crate) const POLL: Duration = Duration::from_micros(20);
+/// The same where what is waited for may come by message, and nothing wakes for that: a few round trips of a slow network.
+pub(crate) const ROUND_TRIPS: Duration = Duration::from_micros(500);
+/// The first sleep; each next one is twice as long.
+pub(crate) const FIRST_NAP: Duration = Duration::from_micros(50);
+/// The longest sleep, and so the most that a missed wake-up costs.
+pub(crate) const LONGEST_NAP: Duration = Duration::from_millis(1);
+/// How often a sleeper looks whether the ranks it waits for are still there.
+pub(crate) const INSPECTION: Duration = Duration::from_millis(1);
+
+/// When to give up.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Deadline {
+    Never,
+    At(Instant),
+    /// The model has no clock.
+    #[cfg(loom)]
+    Soon,
+}
+
+impl Deadline {
+    /// The point in time `timeout` from now; never for one that lies beyond the clock's range.
+    pub(crate) fn after(timeout: Duration) -> Self {
+        Instant::now()
+            .checked_add(timeout)
+            .map_or(Deadline::Never, Deadline::At)
+    }
+
+    /// [`after`](Self::after) a limit; never without one.
+    #[inline]
+    pub(crate) fn within(limit: Option<Duration>) -> Self {
+        limit.map_or(Deadline::Never, Deadline::after)
+    }
+
+    fn left(self, now: Instant) -> Duration {
+        match self {
+            Deadline::Never => Duration::MAX,
+            Deadline::At(at) => at.saturating_duration_since(now),
+            #[cfg(loom)]
+            Deadline::Soon => Duration::ZERO,
+        }
+    }
+}
+
+/// Waits until `check` holds, which messages from other nodes bring about.
+pub(crate) fn wait_for_network(surroundings: &impl Surroundings, check: impl Fn() -> bool) {
+    let check = || check().then_some(());
+    let waited = wait_for_answer(surroundings, Deadline::Never, check);
+    debug_assert_eq!(waited, Ok(()), "there is no deadline");
+}
+
+/// Waits until `check` gives a value, which messages from other nodes bring about.
+pub(crate) fn wait_for_answer<T>(
+    surroundings: &impl Surroundings,
+    deadline: Deadline,
+    mut check: impl FnMut() -> Option<T>,
+) -> Result<T, Stop> {
+    let start = Instant::now();
+    let mut attendance = Some(Attendance::begin(surroundings));
+    loop {
+        surroundings.progress();
+        if let Some(value) = check() {
+            return Ok(value);
+        }
+        let now = Instant::now();
+        let left = deadline.left(now);
+        if left.is_zero() {
+            return Err(Stop::Timeout);
+        }
+        if now - start < surroundings.patience().unwrap_or(POLL) {
+            std::thread::yield_now();
+        } else {
+            drop(attendance.take());
+            std::thread::sleep(FIRST_NAP.min(left));
+        }
+    }
+}
+
+/// Waits until `check` holds, which takes this thread's help all the time.
+#[cfg(all(feature = "mpi", feature = "region"))]
+pub(crate) fn wait_busily(surroundings: &impl Surroundings, mut check: impl FnMut() -> bool) {
+    let _attendance = Attendance::begin(surroundings);
+    while !check() {
+        surroundings.progress();
+        std::thread::yield_now();
+    }
+}
+
+/// The time in which a thread polls so often that nobody else has to.
+struct Attendance<'a, S: Surroundings>(&'a S);
+
+impl<'a, S: Surroundings> Attendance<'a, S> {
+    fn begin(surroundings: &'a S) -> Self {
+        surroundings.attend(true);
+        Attendance(surroundings)
+    }
+}
+
+impl<S: Surroundings> Drop for Attendance<'_, S> {
+    fn drop(&mut self) {
+        self.0.attend(false);
+    }
 }
 
 #[cfg(not(loom))]
 mod real {
-    use super::{Event, Stop, Surroundings};
+    use super::*;
     use crate::memory::atomic::Ordering;
-    use std::time::{Duration, Instant};
 
     /// How often the condition is looked at before MPI and the scheduler come into it: about a microsecond.
     const SPINS: u32 = 40;
-    /// How long a rank polls and yields before it sleeps.
-    pub(crate) const POLL: Duration = Duration::from_micros(20);
-    /// The same where what is waited for may come by message, and nothing wakes for that: a few round trips of a slow network.
-    pub(crate) const ROUND_TRIPS: Duration = Duration::from_micros(500);
-    /// The first sleep; each next one is twice as long.
-    pub(crate) const FIRST_NAP: Duration = Duration::from_micros(50);
-    /// The longest sleep, and so the most that a missed wake-up costs.
-    pub(crate) const LONGEST_NAP: Duration = Duration::from_millis(1);
-    /// How often a sleeper looks whether the ranks it waits for are still there.
-    pub(crate) const INSPECTION: Duration = Duration::from_millis(1);
-
-    /// When to give up.
-    #[derive(Clone, Copy, Debug)]
-    pub(crate) enum Deadline {
-        Never,
-        At(Instant),
-    }
-
-    impl Deadline {
-        /// The point in time `timeout` from now; never for one that lies beyond the clock's range.
-        pub(crate) fn after(timeout: Duration) -> Self {
-            Instant::now()
-                .checked_add(timeout)
-                .map_or(Deadline::Never, Deadline::At)
-        }
-
-        /// [`after`](Self::after) a limit; never without one.
-        #[inline]
-        pub(crate) fn within(limit: Option<Duration>) -> Self {
-            limit.map_or(Deadline::Never, Deadline::after)
-        }
-
-        fn left(self, now: Instant) -> Duration {
-            match self {
-                Deadline::Never => Duration::MAX,
-                Deadline::At(at) => at.saturating_duration_since(now),
-            }
-        }
-    }
-
     /// Waits until `check` gives a value. `event` is what changes when it may do so. `inspect` is called about once
     /// a millisecond by a rank that waits long, to see whether the wait still makes sense.
     #[inline]
@@ -91,66 +151,6 @@ mod real {
             std::hint::spin_loop();
         }
         wait_long(surroundings, event, deadline, check, inspect)
-    }
-
-    /// Waits until `check` holds, which messages from other nodes bring about.
-    pub(crate) fn wait_for_network(surroundings: &impl Surroundings, check: impl Fn() -> bool) {
-        let check = || check().then_some(());
-        let waited = wait_for_answer(surroundings, Deadline::Never, check);
-        debug_assert_eq!(waited, Ok(()), "there is no deadline");
-    }
-
-    /// Waits until `check` gives a value, which messages from other nodes bring about.
-    pub(crate) fn wait_for_answer<T>(
-        surroundings: &impl Surroundings,
-        deadline: Deadline,
-        mut check: impl FnMut() -> Option<T>,
-    ) -> Result<T, Stop> {
-        let start = Instant::now();
-        let mut attendance = Some(Attendance::begin(surroundings));
-        loop {
-            surroundings.progress();
-            if let Some(value) = check() {
-                return Ok(value);
-            }
-            let now = Instant::now();
-            let left = deadline.left(now);
-            if left.is_zero() {
-                return Err(Stop::Timeout);
-            }
-            if now - start < surroundings.patience().unwrap_or(POLL) {
-                std::thread::yield_now();
-            } else {
-                drop(attendance.take());
-                std::thread::sleep(FIRST_NAP.min(left));
-            }
-        }
-    }
-
-    /// Waits until `check` holds, which takes this thread's help all the time.
-    #[cfg(all(feature = "mpi", feature = "region"))]
-    pub(crate) fn wait_busily(surroundings: &impl Surroundings, mut check: impl FnMut() -> bool) {
-        let _attendance = Attendance::begin(surroundings);
-        while !check() {
-            surroundings.progress();
-            std::thread::yield_now();
-        }
-    }
-
-    /// The time in which a thread polls so often that nobody else has to.
-    struct Attendance<'a, S: Surroundings>(&'a S);
-
-    impl<'a, S: Surroundings> Attendance<'a, S> {
-        fn begin(surroundings: &'a S) -> Self {
-            surroundings.attend(true);
-            Attendance(surroundings)
-        }
-    }
-
-    impl<S: Surroundings> Drop for Attendance<'_, S> {
-        fn drop(&mut self) {
-            self.0.attend(false);
-        }
     }
 
     #[cold]
@@ -200,14 +200,7 @@ mod real {
 
 #[cfg(loom)]
 mod model {
-    use super::{Event, Stop, Surroundings};
-
-    /// When to give up; the model has no clock.
-    #[derive(Clone, Copy, Debug)]
-    pub(crate) enum Deadline {
-        Never,
-        Soon,
-    }
+    use super::{Deadline, Event, Stop, Surroundings};
 
     /// The wait that the model explores: it inspects once, and sleeps until it is woken.
     pub(crate) fn wait<T, E: From<Stop>>(
@@ -222,7 +215,7 @@ mod model {
         }
         inspect()?;
         match deadline {
-            Deadline::Soon => check().ok_or_else(|| Stop::Timeout.into()),
+            Deadline::At(_) | Deadline::Soon => check().ok_or_else(|| Stop::Timeout.into()),
             Deadline::Never => Ok(event.sleep_until(check)),
         }
     }

@@ -150,8 +150,8 @@ impl Clock {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::memory::atomic::{AtomicU32, Ordering};
     use std::sync::Arc;
-    use std::sync::atomic::{AtomicU32, Ordering};
     use std::task::Wake;
 
     #[derive(Default)]

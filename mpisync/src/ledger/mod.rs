@@ -8,9 +8,7 @@
 //! It lies on one node. Ranks of other nodes [ask](question) that node's server, which acts for them.
 
 pub(crate) mod index;
-#[cfg(not(loom))]
 pub(crate) mod question;
-#[cfg(not(loom))]
 pub(crate) mod remote;
 #[cfg(any(loom, test))]
 mod tests;

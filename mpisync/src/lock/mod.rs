@@ -85,14 +85,11 @@
 //!   TOCS 1991; that the home node passes the link on, and that an idle node keeps the turn, as in Naimi, Trehel and
 //!   Arnold, "A Log(N) Distributed Mutual Exclusion Algorithm Based on Path Reversal", JPDC 1996.
 
-#[cfg(not(loom))]
 pub(crate) mod cluster;
 mod gate;
-#[cfg(not(loom))]
 pub(crate) mod memory;
 pub(crate) mod node;
 mod quiet;
-#[cfg(not(loom))]
 pub(crate) mod state;
 #[cfg(test)]
 mod tests;

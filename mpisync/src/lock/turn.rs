@@ -11,17 +11,11 @@ use crate::memory::words::lock::*;
 use crate::wait::{Deadline, Stop, wait};
 
 /// How many writers in a row may follow each other while readers wait.
-#[cfg(not(loom))]
-const RUN: u32 = 64;
-#[cfg(loom)]
-const RUN: u32 = 2;
+const RUN: u32 = if cfg!(loom) { 2 } else { 64 };
 
 /// How often a writer that came too late looks at the turn again before it counts as waiting, and for how many pauses
 /// it looks away in between: each look takes the line from the rank that is using it.
-#[cfg(not(loom))]
-const LOOKS: (u32, u32) = (12, 32);
-#[cfg(loom)]
-const LOOKS: (u32, u32) = (1, 1);
+const LOOKS: (u32, u32) = if cfg!(loom) { (1, 1) } else { (12, 32) };
 
 impl<M: Memory> NodeLock<M> {
     /// Takes the turn if it is free and nobody waits for it.

@@ -2,9 +2,37 @@
 //! code which the model checker explores is the code that runs.
 
 #[cfg(not(loom))]
-pub(crate) use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+pub(crate) use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering, fence};
 #[cfg(loom)]
-pub(crate) use loom::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+pub(crate) use loom::cell::UnsafeCell as Slot;
+#[cfg(loom)]
+pub(crate) use loom::sync::Arc;
+#[cfg(loom)]
+pub(crate) use loom::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering, fence};
+#[cfg(all(test, not(loom)))]
+pub(crate) use {slot::Slot, std::sync::Arc};
+
+/// A cell as loom has it, which reports accesses at the same time there.
+#[cfg(all(test, not(loom)))]
+mod slot {
+    use std::cell::UnsafeCell;
+
+    pub(crate) struct Slot<T>(UnsafeCell<T>);
+
+    impl<T> Slot<T> {
+        pub(crate) fn new(value: T) -> Self {
+            Slot(UnsafeCell::new(value))
+        }
+
+        pub(crate) fn with<R>(&self, read: impl FnOnce(*const T) -> R) -> R {
+            read(self.0.get())
+        }
+
+        pub(crate) fn with_mut<R>(&self, write: impl FnOnce(*mut T) -> R) -> R {
+            write(self.0.get())
+        }
+    }
+}
 
 /// Stores `value` so that no later load of this thread is performed before other threads can see the store.
 ///
@@ -36,10 +64,7 @@ pub(crate) fn replace_then_fence(word: &AtomicU32, from: u32, to: u32) -> bool {
 /// Keeps all that comes before apart from all that comes after.
 #[inline]
 pub(crate) fn full_fence() {
-    #[cfg(not(loom))]
-    core::sync::atomic::fence(Ordering::SeqCst);
-    #[cfg(loom)]
-    loom::sync::atomic::fence(Ordering::SeqCst);
+    fence(Ordering::SeqCst);
 }
 
 /// Keeps what comes after apart from an exchange that came before, as [`full_fence`] does; costs nothing where the exchange

@@ -6,9 +6,9 @@ use super::layout::Layout;
 use super::mapping::{Mapping, Shareable};
 use super::segment::Extent;
 use super::topology::Topology;
+use crate::memory::atomic::{AtomicU32, AtomicU64, Ordering};
 use crate::wait::ROUND_TRIPS;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 /// What a block begins with: how it goes back to the segment.

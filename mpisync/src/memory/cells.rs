@@ -3,7 +3,7 @@
 //! Shared bytes are arrays of relaxed 64-bit atomics, so that no access is undefined, even when a rank that died or
 //! strayed leaves half a message behind; who may write when is settled by the protocols' own acquire and release.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use crate::memory::atomic::{AtomicU64, Ordering};
 
 const WORD: usize = size_of::<u64>();
 

@@ -7,8 +7,9 @@ use super::process::Process;
 use super::segment::{Segment, Shape};
 use super::topology::{RankPlace, Topology};
 use super::words::board::{Board, NoteData};
+use crate::memory::atomic::{AtomicU32, Ordering};
 use crate::transport::Transport;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 
 /// What mpisync keeps for one communicator on a node, as one rank of the node sees it.

@@ -5,7 +5,7 @@ use super::atomic::{AtomicU32, Ordering};
 pub(crate) use model::Sleepers;
 #[cfg(not(loom))]
 pub(crate) use real::Sleepers;
-#[cfg(all(feature = "mpi", not(loom)))]
+#[cfg(feature = "mpi")]
 pub(crate) use real::sleep_on_any;
 
 /// All sleepers, as the system call counts them.
@@ -177,6 +177,10 @@ mod model {
     }
 
     impl Event<'_> {
+        pub(crate) fn has_sleepers(&self) -> bool {
+            true
+        }
+
         /// Sleeps until `check`, which is asked whenever somebody wakes the sleepers, gives a value.
         pub(crate) fn sleep_until<T>(&self, mut check: impl FnMut() -> Option<T>) -> T {
             let Sleepers(mutex, woken) = self.sleepers;

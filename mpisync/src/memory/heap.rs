@@ -1,13 +1,10 @@
 //! The words of a lock on the heap, shared by threads that stand for ranks: for tests and for the model checker.
 
+use super::atomic::Arc;
 use super::atomic::AtomicU32;
 use super::event::Sleepers;
 use super::words::lock::{Door, DoorKind, Drain, Entrance, Line, RankWords, Tally, Words};
 use super::{Memory, Surroundings};
-#[cfg(loom)]
-use loom::sync::Arc;
-#[cfg(not(loom))]
-use std::sync::Arc;
 
 /// One thread's view of the words.
 pub(crate) struct HeapMemory {

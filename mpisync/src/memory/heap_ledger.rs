@@ -1,12 +1,9 @@
 //! The memory of a ledger on the heap, shared by threads that stand for ranks: for tests and for the model checker.
 
 use super::LedgerMemory;
+use super::atomic::Arc;
 use super::atomic::{AtomicU8, AtomicU64};
 use super::words::ledger::{LedgerWords, close_rest, level_lengths};
-#[cfg(loom)]
-use loom::sync::Arc;
-#[cfg(not(loom))]
-use std::sync::Arc;
 
 /// One thread's view.
 #[derive(Clone)]

@@ -1,14 +1,10 @@
 //! The words and slots of a queue on the heap, shared by threads that stand for ranks: for tests and for the model checker.
 
-use super::atomic::{AtomicU32, AtomicU64, Ordering};
+use super::atomic::{Arc, AtomicU32, AtomicU64, Ordering, Slot};
 use super::event::Sleepers;
 use super::words::lock::Line;
 use super::words::queue::{Account, Bell, Holds, Party, Position, QueueWords, Reserve, Shape};
 use super::{QueueMemory, Surroundings};
-#[cfg(loom)]
-use loom::{cell::UnsafeCell, sync::Arc};
-#[cfg(not(loom))]
-use std::{cell::UnsafeCell, sync::Arc};
 
 /// One thread's view of the words.
 pub(crate) struct HeapQueue {
@@ -20,7 +16,7 @@ struct Shared {
     words: QueueWords,
     parties: Vec<Line<Party>>,
     shape: Shape,
-    slots: Vec<(AtomicU64, UnsafeCell<u64>)>,
+    slots: Vec<(AtomicU64, Slot<u64>)>,
     /// A bit for each rank that is taken to have died.
     dead: std::sync::atomic::AtomicU32,
 }
@@ -71,7 +67,7 @@ impl HeapQueue {
             parties: (0..ranks).map(party).collect(),
             shape,
             slots: (0..capacity)
-                .map(|_| (AtomicU64::new(free), UnsafeCell::new(0)))
+                .map(|_| (AtomicU64::new(free), Slot::new(0)))
                 .collect(),
             dead: Default::default(),
         });
@@ -86,27 +82,15 @@ impl HeapQueue {
     /// Stores a message in a slot that is reserved.
     pub(crate) fn write(&self, index: usize, message: u64) {
         let cell = &self.shared.slots[index].1;
-        #[cfg(loom)]
-        // SAFETY: loom reports any other access at the same time.
-        cell.with_mut(|slot| unsafe { *slot = message });
-        #[cfg(not(loom))]
         // SAFETY: the slot is reserved for this thread.
-        unsafe {
-            *cell.get() = message;
-        }
+        cell.with_mut(|slot| unsafe { *slot = message });
     }
 
     /// The message of a slot that is reserved.
     pub(crate) fn read(&self, index: usize) -> u64 {
         let cell = &self.shared.slots[index].1;
-        #[cfg(loom)]
-        // SAFETY: loom reports a write at the same time.
-        return cell.with(|slot| unsafe { *slot });
-        #[cfg(not(loom))]
         // SAFETY: the slot is reserved for this thread.
-        unsafe {
-            *cell.get()
-        }
+        cell.with(|slot| unsafe { *slot })
     }
 
     /// Has the others take this rank for dead.

@@ -1,14 +1,11 @@
 //! The words of a waiting list on the heap, shared by threads that stand for ranks: for tests and for the model checker.
 
+use super::atomic::Arc;
 use super::atomic::{AtomicU32, AtomicU64};
 use super::event::Sleepers;
 use super::words::waitlist::{Seat, WaitWords};
 use super::{Surroundings, WaitMemory};
 use core::sync::atomic;
-#[cfg(loom)]
-use loom::sync::Arc;
-#[cfg(not(loom))]
-use std::sync::Arc;
 
 /// One thread's view of the words.
 pub(crate) struct HeapWaitlist {
@@ -25,7 +22,7 @@ impl HeapWaitlist {
             stock: AtomicU64::new(0),
             tickets: AtomicU64::new(0),
             broken: atomic::AtomicU32::new(0),
-            called: atomic::AtomicU32::new(0),
+            called: AtomicU32::new(0),
             cargo: atomic::AtomicU64::new(0),
             total: atomic::AtomicU32::new(0),
         };

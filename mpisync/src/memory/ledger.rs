@@ -7,9 +7,9 @@ use super::mapping::{ALIGN, Mapping, Shareable};
 use super::topology::Topology;
 use super::words::ledger::{LedgerWords, close_rest, level_lengths};
 use super::words::lock::Line;
+use crate::memory::atomic::{AtomicU8, AtomicU64};
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64};
 
 // SAFETY: atomics only, for all of which zero is a value.
 unsafe impl Shareable for LedgerWords {}

@@ -5,9 +5,9 @@
 //! `MPI_Finalize`, fresh pages are zero whatever the MPI, and a full `/dev/shm` is an error and not a signal later.
 //! The object's name is removed as soon as all ranks of the node have mapped it.
 
+use crate::memory::atomic::AtomicU64;
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::ptr::NonNull;
-use std::sync::atomic::AtomicU64;
 
 /// The alignment that every mapping has at least: that of a [`Line`](super::words::lock::Line).
 pub(crate) const ALIGN: usize = 128;
@@ -269,7 +269,7 @@ mod shared {
     #[cfg(test)]
     mod tests {
         use super::*;
-        use std::sync::atomic::{AtomicU64, Ordering};
+        use crate::memory::atomic::{AtomicU64, Ordering};
 
         #[test]
         fn shared_memory_is_zero_and_goes_with_its_mappings() {

@@ -2,15 +2,11 @@
 
 pub(crate) mod atomic;
 pub(crate) mod barrier;
-#[cfg(not(loom))]
 pub(crate) mod block;
-#[cfg(not(loom))]
 pub(crate) mod cargo;
-#[cfg(not(loom))]
 pub(crate) mod cells;
-#[cfg(all(feature = "mpi", feature = "region", not(loom)))]
+#[cfg(all(feature = "mpi", feature = "region"))]
 pub(crate) mod copy;
-#[cfg(not(loom))]
 pub(crate) mod domain;
 pub(crate) mod event;
 #[cfg(any(loom, test))]
@@ -21,39 +17,26 @@ pub(crate) mod heap_ledger;
 pub(crate) mod heap_queue;
 #[cfg(any(loom, test))]
 pub(crate) mod heap_waitlist;
-#[cfg(not(loom))]
 pub(crate) mod items;
-#[cfg(not(loom))]
 pub(crate) mod layout;
-#[cfg(not(loom))]
 pub(crate) mod ledger;
-#[cfg(all(any(feature = "mpi", feature = "region"), not(loom)))]
+#[cfg(any(feature = "mpi", feature = "region"))]
 pub(crate) mod limits;
-#[cfg(not(loom))]
 pub(crate) mod mapping;
-#[cfg(all(feature = "mpi", not(loom)))]
+#[cfg(feature = "mpi")]
 pub(crate) mod mpi;
-#[cfg(not(loom))]
 pub(crate) mod process;
-#[cfg(not(loom))]
 pub(crate) mod queue;
-#[cfg(not(loom))]
 pub(crate) mod segment;
-#[cfg(not(loom))]
 pub(crate) mod stream;
-#[cfg(not(loom))]
 pub(crate) mod topology;
-#[cfg(not(loom))]
 pub(crate) mod view;
-#[cfg(not(loom))]
 pub(crate) mod waitlist;
 pub(crate) mod words;
 
-#[cfg(not(loom))]
 use crate::wait::POLL;
 use crate::wait::Stop;
 use atomic::{AtomicU8, AtomicU64};
-#[cfg(not(loom))]
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use words::ledger::LedgerWords;
@@ -62,13 +45,11 @@ use words::queue::{Party, QueueWords, Relay, Shape};
 use words::waitlist::{Seat, WaitWords};
 
 /// Locks a mutex, also after a thread has panicked with it: none of ours leaves what it guards half changed.
-#[cfg(not(loom))]
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Whether `MPI_Finalize` has begun in this process.
-#[cfg(not(loom))]
 #[inline]
 pub(crate) fn mpi_has_ended() -> bool {
     #[cfg(feature = "mpi")]
@@ -100,13 +81,11 @@ pub(crate) trait Surroundings {
 }
 
 /// A place whose ranks poll longer than usual before they sleep, because what they wait for is known to take its time.
-#[cfg(not(loom))]
 pub(crate) struct Patient<'a, S> {
     pub(crate) place: &'a S,
     pub(crate) patience: Duration,
 }
 
-#[cfg(not(loom))]
 impl<S: Surroundings> Surroundings for Patient<'_, S> {
     fn progress(&self) {
         self.place.progress();

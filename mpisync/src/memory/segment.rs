@@ -12,7 +12,7 @@ use super::lock;
 use super::mapping::{Mapping, Shareable};
 use super::topology::Topology;
 use super::words::board::Board;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use crate::memory::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// What is kept once a communicator.

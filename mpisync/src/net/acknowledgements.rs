@@ -1,8 +1,8 @@
 //! Counting the nodes that have done what they were told.
 
 use super::{Client, Message};
+use crate::memory::atomic::{AtomicU64, Ordering};
 use serde::{Deserialize, Serialize};
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// How many nodes have acknowledged what a rank sent last: its number in the upper half, theirs below.
 #[derive(Default)]

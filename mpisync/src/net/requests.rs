@@ -1,13 +1,13 @@
 //! Requests to the node where an object lives, and the replies to them.
 
 use super::{Client, Link, Message, Port, Service};
+use crate::memory::atomic::{AtomicU32, Ordering};
 use crate::memory::block::Block;
 use crate::memory::{Surroundings, lock};
 use crate::wait::{Deadline, Stop, wait_for_answer};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::marker::PhantomData;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// What a rank of another node wants of the service of an object's home node.

@@ -12,7 +12,6 @@
 //! A channel over several nodes has two such queues on each of them, and agents that carry messages between these; see
 //! [`relay`] for the ranks' part in it, and [`cluster`] for the agents'.
 
-#[cfg(not(loom))]
 pub(crate) mod cluster;
 mod ends;
 mod relay;
@@ -28,7 +27,6 @@ use crate::memory::words::queue::{Bell, Holds, Party, Position};
 use crate::wait::{Deadline, Stop, wait};
 pub(crate) use run::{Putting, Taking};
 use std::sync::atomic::compiler_fence;
-#[cfg(not(loom))]
 pub(crate) use {ends::Generation, relay::Waiting, remains::Inspector};
 
 /// How often a rank looks for a message before it lets the others know that it waits: about a microsecond.
@@ -292,7 +290,6 @@ impl<M: QueueMemory> Queue<M> {
 
     /// [`Self::try_take`] for a rank that waits by asking again and again, and may put in between; with what
     /// [`Self::begin_waiting`] gave when it asked first.
-    #[cfg(not(loom))]
     pub(crate) fn take_since(
         &self,
         most: usize,

@@ -41,7 +41,6 @@ pub(crate) struct Waiting<'a>(Option<(&'a Party, Waiter)>);
 enum Waiter {
     Call,
     /// That began then.
-    #[cfg(not(loom))]
     Future(Generation),
 }
 
@@ -51,7 +50,6 @@ impl<'a> Waiting<'a> {
         Waiting(Some((party, Waiter::Call)))
     }
 
-    #[cfg(not(loom))]
     fn future(party: &'a Party, began: Generation) -> Self {
         let futures = Futures::of(party);
         let count = if futures.began == began {
@@ -68,7 +66,6 @@ impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         match self.0 {
             Some((party, Waiter::Call)) => party.call.store(0, Ordering::SeqCst),
-            #[cfg(not(loom))]
             Some((party, Waiter::Future(began))) => {
                 let futures = Futures::of(party);
                 if futures.began == began {
@@ -82,13 +79,11 @@ impl Drop for Waiting<'_> {
 }
 
 /// The futures of a rank that wait, of those that began when the last one did. The others are about to go on.
-#[cfg(not(loom))]
 pub(super) struct Futures {
     pub(super) began: Generation,
     pub(super) count: u32,
 }
 
-#[cfg(not(loom))]
 impl Futures {
     pub(super) fn of(party: &Party) -> Self {
         let futures = party.futures.load(Ordering::SeqCst);
@@ -119,7 +114,6 @@ impl<M: QueueMemory> Queue<M> {
     }
 
     /// Lets the agent know, if there is one, that a future of this rank waits. It may be long until that is polled again.
-    #[cfg(not(loom))]
     pub(crate) fn wait_as_future(&self) -> Waiting<'_> {
         if self.memory.relay().is_none() {
             return Waiting(None);

@@ -3,13 +3,13 @@
 use super::Ballot;
 use super::barrier::{Gathering, News};
 use super::turn::Turns;
+use crate::memory::atomic::{AtomicU32, Ordering};
 use crate::memory::block::Block;
 use crate::memory::lock;
 use crate::net::{Client, Link, Message, Port, Service};
 use crate::wait::{Deadline, wait_for_answer};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 

@@ -18,7 +18,6 @@
 //!
 //! A mutex is a list with one permit, a semaphore one with more, a condition one with none, see [`crate::sync`].
 
-#[cfg(not(loom))]
 pub(crate) mod remote;
 #[cfg(test)]
 mod tests;
@@ -257,7 +256,6 @@ impl<M: WaitMemory> Waitlist<M> {
     }
 
     /// Whether a seat has so many permits.
-    #[cfg(not(loom))]
     pub(crate) fn holds(&self, seat: usize, count: u32) -> bool {
         self.memory.seat(seat).held.load(Ordering::Relaxed) & !UNSETTLED >= count
     }

@@ -1,9 +1,9 @@
 //! The words of a board: where a rank stands in collective calls.
 
+use crate::memory::atomic::{AtomicU32, AtomicU64, Ordering};
 use crate::memory::cells::Text;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// Where one rank stands in collective calls. Stored by that rank only. All zero is the first state.
 #[repr(C)]

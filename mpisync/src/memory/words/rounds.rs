@@ -2,8 +2,8 @@
 
 use super::lock::Line;
 use super::queue::Bell;
+use crate::memory::atomic::{AtomicU32, AtomicU64};
 use crate::memory::cells::Text;
-use std::sync::atomic::{AtomicU32, AtomicU64};
 
 /// Of a turn. All zero is the first state: it is rank 0's turn.
 #[repr(C, align(128))]

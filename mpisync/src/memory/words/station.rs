@@ -1,8 +1,8 @@
 //! The words of a node's place in the queue for the cluster's turn.
 
 use crate::memory::atomic::AtomicU32;
+use crate::memory::atomic::AtomicU64;
 use crate::memory::event::Sleepers;
-use std::sync::atomic::AtomicU64;
 
 /// A node's station, on each node that a controller spans. All zero is the first state, but for the home node, which
 /// begins with the turn.

@@ -15,7 +15,7 @@ pub(crate) struct WaitWords {
     /// The seat of who died in the middle of a change, or with what nobody else may have, plus one.
     pub(crate) broken: atomic::AtomicU32,
     /// Nonzero when the node's agent has somebody of another node to tell. Stored by ranks, taken away by the agent.
-    pub(crate) called: atomic::AtomicU32,
+    pub(crate) called: AtomicU32,
     /// How many bytes lie behind the seats, where that may change. Stored by who has the only permit.
     pub(crate) cargo: atomic::AtomicU64,
     /// How many permits there are, free or not.

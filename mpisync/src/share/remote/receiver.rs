@@ -2,6 +2,7 @@
 
 use super::Value;
 use crate::error::FenceError;
+use crate::memory::atomic::{AtomicU64, Ordering};
 use crate::memory::cells;
 use crate::memory::event::{ALL, Event};
 use crate::memory::mapping::{Mapping, SharedName};
@@ -10,7 +11,6 @@ use crate::memory::words::mail::{FAILED, INLINE_VALUE, OBJECT_VALUE, STAGED_VALU
 use crate::share::Call;
 use crate::share::mailbox::MailboxMemory;
 use std::borrow::Cow;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The values on their way into one mailbox.
 #[derive(Default)]

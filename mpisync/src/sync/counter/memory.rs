@@ -1,10 +1,10 @@
 //! The memory of a counter.
 
+use crate::memory::atomic::AtomicU64;
 use crate::memory::layout::{Layout, Part};
 use crate::memory::topology::Topology;
 use crate::memory::view::View;
 use crate::memory::words::lock::Line;
-use std::sync::atomic::AtomicU64;
 
 type CountView = View<Line<AtomicU64>, AtomicU64>;
 

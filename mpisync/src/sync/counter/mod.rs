@@ -9,6 +9,7 @@ mod range;
 mod remote;
 
 use crate::error::{CreateError, FenceError, LockError};
+use crate::memory::atomic::{AtomicU64, Ordering};
 use crate::object::Object;
 #[cfg(feature = "mpi")]
 pub use builder::CounterOf;
@@ -20,7 +21,6 @@ use range::{Take, Taken};
 use remote::CounterClient;
 use std::any::type_name;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A number that all ranks of a communicator count up: each value is given out once.
 ///

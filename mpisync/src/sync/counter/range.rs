@@ -4,8 +4,8 @@
 //! number of its type stands beyond it in the direction of its steps, and stays there.
 
 use super::Integer;
+use crate::memory::atomic::{AtomicU64, Ordering};
 use serde::{Deserialize, Serialize};
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A counter does not go further from its start than this. It leaves room for what [`next`] adds beyond the end before it
 /// notices: a step on each rank.
