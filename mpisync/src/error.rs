@@ -1,6 +1,6 @@
 //! What can go wrong, with its cause and its cure.
 
-use crate::place::Place;
+use crate::location::Place;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::io;

@@ -68,91 +68,79 @@
     )
 )]
 
-mod access;
-mod agree;
 pub mod batch;
-#[cfg(feature = "mpi")]
-mod builder;
 pub mod channel;
 mod collective;
-#[cfg(feature = "mpi")]
-mod communicator;
-mod controller;
 mod error;
-mod fence;
-mod fenced;
-mod guard;
+mod fingerprint;
 pub mod guarded;
-mod ledger;
-pub mod lock;
-mod memory;
 #[doc = include_str!("misuse.md")]
 pub mod misuse {}
+mod location;
 mod net;
 mod object;
-mod place;
 mod plain;
 pub mod prelude;
-mod queue;
 #[cfg(feature = "region")]
 pub mod region;
-mod rounds;
+mod rendezvous;
+#[cfg(feature = "mpi")]
+mod rsmpi;
+pub mod rwlock;
 mod share;
+mod shm;
 #[cfg(all(any(feature = "simulator", test), feature = "mpi"))]
 pub mod simulator;
 pub mod sync;
 mod thread;
 mod transport;
-#[cfg(feature = "mpi")]
-mod universe;
-mod wait;
-mod waitlist;
+mod wait_queue;
 
-pub use access::{Access, On};
-pub use batch::{Batch, Task};
+pub use crate::batch::{Batch, Task};
+pub use crate::channel::{BulkError, ChannelError, Consumer, Producer, PutError, RemoteChannel};
+pub use crate::collective::access::{Access, On};
+pub use crate::collective::fence::{Excluded, Fence, Writer};
+pub use crate::collective::scope::Collective;
+pub use crate::error::{CreateError, FenceError, LockError, MemoryLimit};
+pub use crate::guarded::Guarded;
+pub use crate::location::Place;
+pub use crate::plain::Plain;
+#[cfg(feature = "bytemuck")]
+pub use crate::plain::Pod;
+#[cfg(feature = "region")]
+pub use crate::region::{Region, RegionError, RegionReadGuard, RegionWriteGuard};
 #[cfg(feature = "mpi")]
-pub use builder::{Builder, sync};
-pub use channel::{BulkError, ChannelError, Consumer, Producer, PutError, RemoteChannel};
-pub use collective::Collective;
+pub use crate::rsmpi::communicator::IntraCommunicator;
 #[cfg(feature = "mpi")]
-pub use communicator::IntraCommunicator;
-pub use controller::WindowController;
-pub use error::{CreateError, FenceError, LockError, MemoryLimit};
-pub use fence::{Excluded, Fence, Writer};
-pub use guard::{ReadGuard, UpgradeError, WriteGuard};
-pub use guarded::Guarded;
+pub use crate::rsmpi::universe::{Universe, initialize};
+#[cfg(feature = "mpi")]
+pub use crate::rwlock::builder::{Builder, sync};
+pub use crate::rwlock::controller::WindowController;
+pub use crate::rwlock::guard::{ReadGuard, UpgradeError, WriteGuard};
+pub use crate::sync::{
+    Barrier, Condvar, Counter, Mutex, MutexGuard, OnceShared, Permit, Semaphore, Turn, TurnGuard,
+};
+pub use crate::transport::Transport;
 #[cfg(feature = "mpi")]
 pub use mpi;
 pub use mpisync_macros::{Equivalence, collective, single_write};
 #[cfg(feature = "region")]
 pub use ndarray;
-pub use place::Place;
-pub use plain::Plain;
-#[cfg(feature = "bytemuck")]
-pub use plain::Pod;
-#[cfg(feature = "region")]
-pub use region::{Region, RegionError, RegionReadGuard, RegionWriteGuard};
-pub use sync::{
-    Barrier, Condvar, Counter, Mutex, MutexGuard, OnceShared, Permit, Semaphore, Turn, TurnGuard,
-};
-pub use transport::Transport;
-#[cfg(feature = "mpi")]
-pub use universe::{Universe, initialize};
 
 /// What the macros expand to.
 #[doc(hidden)]
 pub mod __private {
     pub use crate::__equivalence as equivalence;
-    pub use crate::fenced::{
+    pub use crate::collective::fenced::{
         FencedError, agree, agree_on, failed, outcome, share, share_vec, write_alone,
     };
-    #[cfg(feature = "mpi")]
-    pub use crate::memory::mpi::datatype;
     pub use crate::plain::{Shape, field_is};
+    #[cfg(feature = "mpi")]
+    pub use crate::rsmpi::datatype;
     #[cfg(feature = "region")]
     pub use region::{update, update_on};
 
-    use crate::place::CallSite;
+    use crate::location::CallSite;
     use crate::{Access, FenceError, WindowController};
     use std::panic::Location;
 
@@ -176,7 +164,7 @@ pub mod __private {
 
     #[cfg(feature = "region")]
     mod region {
-        use crate::place::CallSite;
+        use crate::location::CallSite;
         use crate::{Plain, Region, RegionWriteGuard};
         use ndarray::Dimension;
         use serde::{Serialize, de::DeserializeOwned};

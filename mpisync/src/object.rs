@@ -1,21 +1,21 @@
 //! What every shared object has on a rank: its memory, its name, its root, and its side of the network.
 
-use crate::agree::{self, Stand, Step};
 use crate::error::{FenceError, LockError};
-use crate::memory::block::Block;
-use crate::memory::domain::Domain;
-use crate::memory::layout::Layout;
-#[cfg(feature = "mpi")]
-use crate::memory::mpi::Created;
-use crate::memory::mpi_has_ended;
-use crate::memory::topology::Topology;
+use crate::location::Place;
 use crate::net::Link;
 #[cfg(feature = "mpi")]
 use crate::net::Network;
-use crate::place::Place;
-use crate::share::Call;
+use crate::net::mpi_has_ended;
+use crate::rendezvous;
+use crate::rendezvous::{Stand, Step};
+#[cfg(feature = "mpi")]
+use crate::rsmpi::Created;
+use crate::shm::block::Block;
+use crate::shm::domain::Domain;
+use crate::shm::layout::Layout;
+use crate::shm::topology::Topology;
+use crate::shm::wait::Stop;
 use crate::transport::Transport;
-use crate::wait::Stop;
 use std::fmt;
 use std::marker::PhantomData;
 use std::panic::Location;
@@ -156,12 +156,12 @@ impl Object {
     /// calls.
     #[track_caller]
     pub(crate) fn close(&self) -> Result<(), FenceError> {
-        self.close_after(Call(0))
+        self.close_after(0)
     }
 
-    /// [`close`](Self::close) where this rank has made fenced calls up to `last`.
+    /// [`close`](Self::close) where this rank's last fenced call of this epoch has this number.
     #[track_caller]
-    pub(crate) fn close_after(&self, last: Call) -> Result<(), FenceError> {
+    pub(crate) fn close_after(&self, last: u64) -> Result<(), FenceError> {
         self.check_usable()?;
         let domain = self.block.domain();
         let stand = Stand {
@@ -170,11 +170,11 @@ impl Object {
             name: "close",
             place: &Place::from(Location::caller()),
             anywhere: false,
-            calls: last.within(domain.epoch()).0,
-            outcome: agree::Outcome::Fine,
-            said: agree::NOTHING,
+            calls: last,
+            outcome: rendezvous::Outcome::Fine,
+            said: rendezvous::NOTHING,
         };
-        agree::meet(&self.block, &stand).map(drop)
+        rendezvous::meet(&self.block, &stand).map(drop)
     }
 
     /// Begins what a `Debug` of the object shows.

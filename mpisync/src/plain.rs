@@ -3,9 +3,9 @@
 #[cfg(any(feature = "bytemuck", feature = "half", feature = "num-complex"))]
 mod foreign;
 
-use crate::memory::cells::{fingerprint, quick_fingerprint};
+use crate::fingerprint::{fingerprint, quick_fingerprint};
 #[cfg(feature = "bytemuck")]
-pub use foreign::Pod;
+pub use crate::plain::foreign::Pod;
 use std::fmt;
 use std::num::{Saturating, Wrapping};
 

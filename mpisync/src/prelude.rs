@@ -1,18 +1,18 @@
 //! What most programs need: `use mpisync::prelude::*;`.
 
-pub use crate::access::Access;
 pub use crate::batch::{Batch, Task};
 pub use crate::channel::{ChannelError, Consumer, Producer, PutError, RemoteChannel};
-#[cfg(feature = "mpi")]
-pub use crate::communicator::IntraCommunicator;
-pub use crate::controller::WindowController;
+pub use crate::collective::access::Access;
+pub use crate::collective::fence::{Excluded, Fence, Writer};
 pub use crate::error::{CreateError, FenceError, LockError};
-pub use crate::fence::{Excluded, Fence, Writer};
-pub use crate::guard::{ReadGuard, WriteGuard};
 pub use crate::guarded::{AppendFile, Guarded, Resource};
 pub use crate::plain::Plain;
 #[cfg(feature = "region")]
 pub use crate::region::{Region, RegionError, RegionReadGuard, RegionWriteGuard};
+#[cfg(feature = "mpi")]
+pub use crate::rsmpi::communicator::IntraCommunicator;
+pub use crate::rwlock::controller::WindowController;
+pub use crate::rwlock::guard::{ReadGuard, WriteGuard};
 pub use crate::sync::{
     Barrier, Condvar, Counter, Mutex, MutexGuard, OnceShared, Permit, Semaphore, Turn, TurnGuard,
 };

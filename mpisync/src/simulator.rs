@@ -19,7 +19,7 @@ mod clock;
 mod node;
 mod world;
 
-use crate::lock::cluster::{standing, tree};
+use crate::rwlock::global::{standing, tree};
 
 /// What things cost, in nanoseconds.
 #[derive(Clone, Copy, Debug)]

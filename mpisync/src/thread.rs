@@ -4,8 +4,8 @@
 //! condition that is never met, of one trait that has a message, takes the place of that.
 
 use crate::WindowController;
-use crate::lock::state::LockState;
 use crate::plain::Plain;
+use crate::rwlock::state::LockState;
 use crate::sync::{Barrier, Condvar, Counter, Integer, Mutex, OnceShared, Semaphore, Turn};
 use std::marker::PhantomData;
 

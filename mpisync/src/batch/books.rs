@@ -1,11 +1,11 @@
 //! The ledger of a batch, wherever it lies.
 
-use super::behind_mailbox;
-use crate::ledger::question::{LedgerAnswer, Question};
-use crate::ledger::remote::{LedgerClient, LedgerServer};
-use crate::ledger::{Counts, Ledger, Offers, Taken};
-use crate::memory::ledger::Table;
-use crate::memory::words::ledger::Entry;
+use crate::batch::behind_mailbox;
+use crate::batch::table::layout::Entry;
+use crate::batch::table::memory::Table;
+use crate::batch::table::question::{LedgerAnswer, Question};
+use crate::batch::table::remote::{LedgerClient, LedgerServer};
+use crate::batch::table::{Counts, Ledger, Offers, Taken};
 use crate::object::Object;
 use std::sync::Arc;
 

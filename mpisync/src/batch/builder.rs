@@ -1,22 +1,25 @@
 //! Making batches.
 
-use super::books::Side;
+use crate::batch::books::Side;
+use crate::batch::directory;
 #[cfg(feature = "mpi")]
-use super::directory::DirectoryError;
-use super::directory::{self, Directory, Options};
-use super::worker::Worker;
-use super::{Batch, BatchError, State, panics};
+use crate::batch::directory::DirectoryError;
+use crate::batch::directory::{Directory, Options};
+use crate::batch::table::layout::Entry;
+use crate::batch::table::memory::TableLayout;
 #[cfg(feature = "mpi")]
-use super::{team::Layout, worker::Call};
+use crate::batch::team::Layout;
+#[cfg(feature = "mpi")]
+use crate::batch::worker::Call;
+use crate::batch::worker::Worker;
+use crate::batch::{Batch, BatchError, State, panics};
 use crate::error::CreateError;
-use crate::memory::block::Block;
-use crate::memory::layout::Layout as _;
-use crate::memory::ledger::TableLayout;
-use crate::memory::mapping::Mapping;
-use crate::memory::topology::Topology;
-use crate::memory::words::ledger::Entry;
 use crate::object::Object;
 use crate::share::{Calls, MailboxLayout};
+use crate::shm::block::Block;
+use crate::shm::layout::Layout as _;
+use crate::shm::mapping::Mapping;
+use crate::shm::topology::Topology;
 #[cfg(feature = "mpi")]
 use serde::{Deserialize, Serialize};
 use std::cell::{Cell, RefCell};
@@ -329,4 +332,4 @@ fn check_memory(bytes: usize) -> Result<(), CreateError> {
 #[cfg(feature = "mpi")]
 mod with_mpi;
 #[cfg(feature = "mpi")]
-pub use with_mpi::OnComm;
+pub use crate::batch::builder::with_mpi::OnComm;

@@ -1,7 +1,7 @@
 //! All tasks of a batch in one call.
 
-use super::{Again, Batch, BatchError, Summary, Task, Worker};
-use crate::rounds::Ballot;
+use crate::batch::vote::Ballot;
+use crate::batch::{Again, Batch, BatchError, Summary, Task, Worker};
 use crate::share::panic_message;
 use std::fmt::Display;
 use std::panic::{AssertUnwindSafe, catch_unwind};

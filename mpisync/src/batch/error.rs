@@ -1,7 +1,7 @@
 //! What can go wrong with a batch.
 
-use super::Summary;
-use super::directory::DirectoryError;
+use crate::batch::Summary;
+use crate::batch::directory::DirectoryError;
 use crate::error::{CreateError, FenceError, LockError};
 use std::time::Duration;
 

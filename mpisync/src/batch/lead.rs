@@ -1,8 +1,8 @@
 //! What the first rank of a worker does for all of its ranks.
 
-use super::worker::Call;
-use super::{Batch, BatchError};
-use crate::rounds::Ballot;
+use crate::batch::vote::Ballot;
+use crate::batch::worker::Call;
+use crate::batch::{Batch, BatchError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 

@@ -71,38 +71,40 @@ mod panics;
 mod progress;
 mod standing;
 mod state;
+pub(crate) mod table;
 mod take;
 mod task;
 #[cfg(feature = "mpi")]
 mod team;
+pub(crate) mod vote;
 mod worker;
 
+use crate::batch::books::Books;
+#[cfg(feature = "mpi")]
+pub use crate::batch::builder::OnComm;
+pub use crate::batch::builder::{Alone, BatchBuilder};
+pub use crate::batch::directory::Again;
+use crate::batch::directory::{Directory, DirectoryError};
+pub use crate::batch::error::BatchError;
+use crate::batch::outcome::Hand;
+#[cfg(feature = "progress")]
+pub use crate::batch::progress::{Meter, Progress};
+pub use crate::batch::state::{State, Summary, UnknownWord};
+use crate::batch::table::layout::Entry;
+pub use crate::batch::task::Task;
+pub use crate::batch::worker::Worker;
 #[cfg(feature = "mpi")]
 use crate::error::FenceError;
-use crate::memory::block::Block;
-use crate::memory::layout::Part;
-use crate::memory::words::ledger::Entry;
 use crate::object::Object;
 use crate::share::{Calls, MailboxLayout};
-use books::Books;
-#[cfg(feature = "mpi")]
-pub use builder::OnComm;
-pub use builder::{Alone, BatchBuilder};
-pub use directory::Again;
-use directory::{Directory, DirectoryError};
-pub use error::BatchError;
+use crate::shm::block::Block;
+use crate::shm::layout::Part;
 #[cfg(feature = "mpi")]
 use mpi::topology::SimpleCommunicator;
-use outcome::Hand;
-#[cfg(feature = "progress")]
-pub use progress::{Meter, Progress};
-pub use state::{State, Summary, UnknownWord};
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
-pub use task::Task;
-pub use worker::Worker;
 
 /// Tasks for groups of ranks.
 ///
@@ -256,12 +258,13 @@ impl Batch {
     /// Dropping the batch does the same without waiting, once all ranks have dropped theirs.
     ///
     /// # Errors
-    /// Those of [`WindowController::close`].
+    /// Those of [`WindowController::close`](crate::WindowController::close).
     #[cfg(feature = "mpi")]
     #[track_caller]
     pub fn close(mut self) -> Result<(), FenceError> {
         self.leave();
-        self.object.close_after(self.calls.last())
+        let last = self.calls.last_in_epoch(self.object.block().domain());
+        self.object.close_after(last.0)
     }
 
     #[inline]

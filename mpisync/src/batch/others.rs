@@ -1,8 +1,8 @@
 //! What becomes of the tasks that others run: other workers, which may die, and other jobs on the same directory.
 
-use super::{Batch, BatchError, Summary};
-use crate::memory::words::ledger::Entry;
-use crate::wait::INSPECTION;
+use crate::batch::table::layout::Entry;
+use crate::batch::{Batch, BatchError, Summary};
+use crate::shm::wait::INSPECTION;
 use std::time::{Duration, Instant};
 
 impl Batch {

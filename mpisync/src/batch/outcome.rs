@@ -1,9 +1,9 @@
 //! What has become of a task in hand: each rank of the worker says what it makes of it, and the first one writes it down.
 
-use super::directory::{Claim, DirectoryError};
-use super::{Batch, BatchError, State, worker};
-use crate::memory::words::ledger::Entry;
-use crate::rounds::Ballot;
+use crate::batch::directory::{Claim, DirectoryError};
+use crate::batch::table::layout::Entry;
+use crate::batch::vote::Ballot;
+use crate::batch::{Batch, BatchError, State, worker};
 
 /// A task in hand.
 pub(super) struct Hand {

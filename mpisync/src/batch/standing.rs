@@ -1,8 +1,8 @@
 //! The states of a batch's tasks, and what they are in its ledger.
 
-use super::{Batch, BatchError, State, Summary};
-use crate::ledger::Counts;
-use crate::memory::words::ledger::Entry;
+use crate::batch::table::Counts;
+use crate::batch::table::layout::Entry;
+use crate::batch::{Batch, BatchError, State, Summary};
 
 impl Batch {
     /// What has become of a task, here or in another job. Not collective.

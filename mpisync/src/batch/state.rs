@@ -1,6 +1,6 @@
 //! How far a task is, and how far all of them are.
 
-use super::BatchError;
+use crate::batch::BatchError;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;

@@ -1,11 +1,11 @@
 //! How a worker comes to a task.
 
-use super::directory::{Again, Claimed};
-use super::outcome::Hand;
-use super::{Batch, BatchError, State, Task};
-use crate::ledger::{Offers, Taken};
-use crate::memory::words::ledger::Entry;
-use crate::wait::FIRST_NAP;
+use crate::batch::directory::{Again, Claimed};
+use crate::batch::outcome::Hand;
+use crate::batch::table::layout::Entry;
+use crate::batch::table::{Offers, Taken};
+use crate::batch::{Batch, BatchError, State, Task};
+use crate::shm::wait::FIRST_NAP;
 use serde::{Deserialize, Serialize};
 
 /// A task that was found for a worker.

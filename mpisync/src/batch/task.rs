@@ -1,9 +1,9 @@
 //! A task in the hands of a worker.
 
-use super::panics;
-use super::worker::Worker;
-use super::{Batch, BatchError, State};
-use crate::rounds::Ballot;
+use crate::batch::panics;
+use crate::batch::vote::Ballot;
+use crate::batch::worker::Worker;
+use crate::batch::{Batch, BatchError, State};
 use std::fmt;
 use std::path::PathBuf;
 use std::thread;

@@ -1,16 +1,17 @@
 //! How the ranks of a communicator come into workers, and what those of a worker say to each other.
 
-use super::worker::{Call, Worker};
-use super::{BatchError, behind_mailbox};
+use crate::batch::vote::Ballot;
+use crate::batch::vote::remote::VoteNodes;
+use crate::batch::vote::{Absent, VoteLayout, Votes};
+use crate::batch::worker::{Call, Worker};
+use crate::batch::{BatchError, behind_mailbox};
 use crate::error::{CreateError, FenceError};
-use crate::memory::block::Block;
-use crate::memory::mpi::{self, Context, Creation, PartComm, Terms};
+use crate::location::CallSite;
 use crate::object::Object;
-use crate::place::CallSite;
-use crate::rounds::Ballot;
-use crate::rounds::remote::VoteNodes;
-use crate::rounds::vote::{Absent, VoteLayout, Votes};
+use crate::rsmpi;
+use crate::rsmpi::{Context, Creation, PartComm, Terms};
 use crate::share::{Calls, MailboxLayout, Post};
+use crate::shm::block::Block;
 use crate::transport::Asked;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -188,7 +189,7 @@ impl Team {
             anywhere: true,
             ..creation.terms("worker", "worker")
         };
-        mpi::block(
+        rsmpi::block(
             &creation,
             &terms,
             &(MailboxLayout, VoteLayout),

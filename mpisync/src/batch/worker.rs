@@ -4,12 +4,12 @@
 //! votes, without waiting, when it is through with the task, fails or drops it; the first rank hears all of them before it says
 //! what has become of the task.
 
-use super::BatchError;
+use crate::batch::BatchError;
 #[cfg(feature = "mpi")]
-use super::team::Team;
+use crate::batch::team::Team;
+use crate::batch::vote::Ballot;
 #[cfg(feature = "mpi")]
-use crate::memory::mpi::PartComm;
-use crate::rounds::Ballot;
+use crate::rsmpi::PartComm;
 #[cfg(feature = "mpi")]
 use mpi::topology::SimpleCommunicator;
 use serde::{Deserialize, Serialize};

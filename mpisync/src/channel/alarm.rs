@@ -3,8 +3,8 @@
 //! No process calls a waker of another one, so a future that waits is woken after a nap, to look again. One thread does that
 //! for all futures of a process. It starts with the first nap, sleeps while nobody naps, and never calls MPI.
 
-use crate::memory::lock;
-use crate::wait::{FIRST_NAP, LONGEST_NAP};
+use crate::shm::lock;
+use crate::shm::wait::{FIRST_NAP, LONGEST_NAP};
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -150,7 +150,7 @@ impl Clock {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::memory::atomic::{AtomicU32, Ordering};
+    use crate::shm::atomic::{AtomicU32, Ordering};
     use std::sync::Arc;
     use std::task::Wake;
 

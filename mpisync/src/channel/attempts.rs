@@ -1,12 +1,12 @@
 //! How a future waits: it tries whenever it is polled, and sees to it that it is polled again.
 
-use super::alarm::Alarm;
-use super::ends::Ends;
-use crate::memory::Surroundings;
-use crate::memory::queue::Slots;
+use crate::channel::alarm::Alarm;
+use crate::channel::ends::Ends;
+use crate::channel::ring::memory::Slots;
+use crate::channel::ring::{Inspector, Queue, Waiting};
 use crate::plain::Plain;
-use crate::queue::{Inspector, Queue, Waiting};
-use crate::wait::{INSPECTION, POLL};
+use crate::shm::wait::Surroundings;
+use crate::shm::wait::{INSPECTION, POLL};
 use std::task::{Context, Poll};
 use std::time::Instant;
 

@@ -1,19 +1,22 @@
 //! Making channels on MPI communicators.
 
-use super::RemoteChannel;
-use super::ends::Ends;
-use crate::communicator::IntraCommunicator;
+use crate::channel::RemoteChannel;
+use crate::channel::ends::Ends;
+use crate::channel::remote::service::ChannelServer;
+use crate::channel::remote::{Host, Outpost};
+use crate::channel::ring::memory::{Layout, RelayLayout, RelaySlots, Slots};
 use crate::error::CreateError;
-use crate::memory::mpi::{self, CreatedSlots, Creation, Terms};
-use crate::memory::queue::Layout;
 use crate::net::{Network, Port};
 use crate::plain::{Plain, TypeLayout};
-use crate::queue::cluster::service::ChannelServer;
-use crate::queue::cluster::{Host, Outpost};
+use crate::rsmpi;
+use crate::rsmpi::communicator::IntraCommunicator;
+use crate::rsmpi::{CreatedMemory, Creation, Room, Terms};
+use crate::shm::domain::Domain;
 use crate::transport::{Asked, Transport};
 use std::any::type_name;
 use std::marker::PhantomData;
 use std::panic::Location;
+use std::sync::Arc;
 
 /// Makes a channel with a host and a name of choice.
 ///
@@ -145,28 +148,82 @@ impl<T: Plain, C: IntraCommunicator> ChannelBuilder<'_, T, C> {
             anywhere: self.anywhere,
             ..creation.terms("channel", &self.name)
         };
-        let ends = mpi::slots(&creation, &terms, capacity, |created| {
+        let room = |domain: &Domain| Plan::of::<T>(domain, capacity).map(Plan::room);
+        let ends = rsmpi::memory(&creation, &terms, room, |created| {
             join(created, capacity, host, self.name.clone())
         })?;
         Ok(RemoteChannel::on(ends))
     }
 }
 
-/// Begins to take part in a channel: as a rank, and on the leader of a node also for the node's agent.
-fn join<T: Plain>(created: CreatedSlots<T>, capacity: usize, host: i32, name: String) -> Ends<T> {
-    let relay = match created {
-        CreatedSlots::Near(slots) => return Ends::near(slots, host, name),
-        CreatedSlots::Far(relay) => relay,
+/// How many messages fit into the queues of a node, where there are several: so many bytes, within bounds.
+const RELAYED_BYTES: usize = 1 << 20;
+const RELAYED_MESSAGES: (usize, usize) = (4, 512);
+
+/// Where things lie in it.
+#[derive(Clone, Copy)]
+enum Plan {
+    Near(Layout),
+    /// And how long a queue with room for all messages would be.
+    Far(RelayLayout, usize),
+}
+
+impl Plan {
+    /// For a channel of `T` on this node; none where it does not fit.
+    fn of<T>(domain: &Domain, capacity: usize) -> Option<Self> {
+        let seats = domain.segment().shape().seats;
+        let near = Layout::of::<T>(capacity, seats)?;
+        if !domain.topology().spans_nodes() {
+            return Some(Plan::Near(near));
+        }
+        let (least, most) = RELAYED_MESSAGES;
+        let ring = (RELAYED_BYTES / size_of::<T>().max(1)).clamp(least, most);
+        let layout = Layout::of::<T>(ring.min(capacity), seats)?;
+        Some(Plan::Far(RelayLayout(layout), near.length()))
+    }
+
+    /// The host takes memory for messages when they come.
+    fn room(self) -> Room {
+        match self {
+            Plan::Near(layout) => Room {
+                shared: layout.length(),
+                later: 0,
+            },
+            Plan::Far(layout, all) => Room {
+                shared: layout.length(),
+                later: all,
+            },
+        }
+    }
+}
+
+/// Begins to take part in a channel: as a rank, and on the leader of a node also for the node's server.
+fn join<T: Plain>(created: CreatedMemory, capacity: usize, host: i32, name: String) -> Ends<T> {
+    let CreatedMemory {
+        context,
+        mapping,
+        number,
+    } = created;
+    let domain = context.domain();
+    let plan = Plan::of::<T>(domain, capacity).expect("there is memory for it");
+    let (layout, number) = match (plan, number) {
+        (Plan::Far(layout, _), Some(number)) => (layout, number),
+        (Plan::Near(layout) | Plan::Far(RelayLayout(layout), _), _) => {
+            let slots = Slots::new(Arc::clone(domain), layout, mapping);
+            return Ends::near(slots, host, name);
+        }
     };
+    let mapping = Arc::new(mapping);
     // All ranks take part in the network, the leaders also in the channel.
-    let net = &Network::of(&relay.context);
-    if let Some(agent) = relay.agent {
+    let net = &Network::of(&context);
+    if domain.topology().is_leader() {
         let home = net.topology().node_of(host as u32);
-        let nodes = net.nodes() as usize;
-        let hosting = (home == net.node()).then(|| Host::new(nodes, capacity as u64, relay.ring));
-        let port = Port::new(net, relay.number, 0);
-        let outpost = Outpost::new(agent);
+        let (nodes, ring) = (net.nodes() as usize, layout.0.capacity());
+        let hosting = (home == net.node()).then(|| Host::new(nodes, capacity as u64, ring));
+        let port = Port::new(net, number, 0);
+        let outpost = Outpost::new(RelaySlots::for_server(domain, layout, &mapping));
         port.serve(ChannelServer::new(port.clone(), outpost, home, hosting));
     }
-    Ends::far(relay.slots, capacity, host, name)
+    let slots = RelaySlots::new(domain, layout, &mapping);
+    Ends::far(slots, capacity, host, name)
 }

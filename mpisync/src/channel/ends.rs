@@ -1,12 +1,13 @@
 //! What the two ends of a channel do with its queue.
 
-use super::error::{BulkError, ChannelError, PutError};
-use crate::memory::queue::RelaySlots;
-use crate::memory::queue::Slots;
-use crate::memory::{QueueMemory, mpi_has_ended};
+use crate::channel::error::{BulkError, ChannelError, PutError};
+use crate::channel::ring::memory::QueueMemory;
+use crate::channel::ring::memory::RelaySlots;
+use crate::channel::ring::memory::Slots;
+use crate::channel::ring::{Generation, NoMessage, NoRoom, Putting, Queue, Taking};
+use crate::net::mpi_has_ended;
 use crate::plain::Plain;
-use crate::queue::{Generation, NoMessage, NoRoom, Putting, Queue, Taking};
-use crate::wait::Deadline;
+use crate::shm::wait::Deadline;
 use std::cell::Cell;
 use std::fmt;
 use std::ptr::NonNull;

@@ -1,10 +1,10 @@
 //! Messages as futures.
 
-use super::attempts::Attempts;
-use super::ends::Ends;
-use super::error::{ChannelError, PutError};
+use crate::channel::attempts::Attempts;
+use crate::channel::ends::Ends;
+use crate::channel::error::{ChannelError, PutError};
+use crate::channel::ring::Generation;
 use crate::plain::Plain;
-use crate::queue::Generation;
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};

@@ -1,13 +1,13 @@
 //! The two ends of a channel.
 
 #[cfg(doc)]
-use super::RemoteChannel;
-use super::ends::{Ends, Limit};
-use super::error::{BulkError, ChannelError, PutError};
-use super::future::{PutFuture, TakeFuture};
-use super::iter::Iter;
+use crate::channel::RemoteChannel;
+use crate::channel::ends::{Ends, Limit};
+use crate::channel::error::{BulkError, ChannelError, PutError};
+use crate::channel::future::{PutFuture, TakeFuture};
+use crate::channel::iter::Iter;
 #[cfg(feature = "futures")]
-use super::stream::{ChannelSink, ChannelStream};
+use crate::channel::stream::{ChannelSink, ChannelStream};
 use crate::plain::Plain;
 use std::fmt;
 use std::rc::Rc;

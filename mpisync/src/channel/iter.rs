@@ -1,6 +1,6 @@
 //! Messages as iterators.
 
-use super::{Consumer, RemoteChannel};
+use crate::channel::{Consumer, RemoteChannel};
 use crate::plain::Plain;
 use std::fmt;
 use std::iter::FusedIterator;

@@ -119,27 +119,29 @@ mod halves;
 mod iter;
 #[cfg(feature = "mpi")]
 mod open;
+pub(crate) mod remote;
+pub(crate) mod ring;
 #[cfg(feature = "futures")]
 mod stream;
 
-use crate::error::CreateError;
-use crate::memory::domain::Domain;
-use crate::memory::mapping::{ALIGN, Mapping};
-use crate::memory::queue::{Layout, Slots};
-use crate::plain::Plain;
 #[cfg(feature = "mpi")]
-pub use builder::ChannelBuilder;
-use ends::Ends;
-pub use error::{BulkError, ChannelError, PutError};
-pub use future::{PutFuture, TakeFuture};
-pub use halves::{Consumer, Producer};
-pub use iter::{IntoIter, Iter};
+pub use crate::channel::builder::ChannelBuilder;
+use crate::channel::ends::Ends;
+pub use crate::channel::error::{BulkError, ChannelError, PutError};
+pub use crate::channel::future::{PutFuture, TakeFuture};
+pub use crate::channel::halves::{Consumer, Producer};
+pub use crate::channel::iter::{IntoIter, Iter};
+use crate::channel::ring::memory::{Layout, Slots};
+#[cfg(feature = "futures")]
+pub use crate::channel::stream::{ChannelSink, ChannelStream};
+use crate::error::CreateError;
+use crate::plain::Plain;
+use crate::shm::domain::Domain;
+use crate::shm::mapping::{ALIGN, Mapping};
 use std::fmt;
 use std::io;
 use std::rc::Rc;
 use std::time::Duration;
-#[cfg(feature = "futures")]
-pub use stream::{ChannelSink, ChannelStream};
 
 /// A queue of messages of one type that all ranks of a communicator share, with room for a fixed number of them.
 ///

@@ -3,9 +3,9 @@
 //! Once MPI ends, this rank puts and takes nothing any more, whether its ends were dropped, forgotten or are still held. So
 //! they are closed then, and no rank waits for messages that cannot come, or for room.
 
-use super::ends::Ends;
-use crate::memory::mpi;
+use crate::channel::ends::Ends;
 use crate::plain::Plain;
+use crate::rsmpi;
 use std::cell::RefCell;
 use std::rc::{Rc, Weak};
 use std::sync::Once;
@@ -28,7 +28,7 @@ thread_local! {
 /// Has the ends closed when MPI ends, if they are still there.
 pub(super) fn close_at_end<T: Plain>(ends: &Rc<Ends<T>>) {
     static AT_END: Once = Once::new();
-    AT_END.call_once(|| mpi::first_at_end(close_all));
+    AT_END.call_once(|| rsmpi::first_at_end(close_all));
     let ends: Rc<dyn Close> = Rc::<Ends<T>>::clone(ends);
     OPEN.with_borrow_mut(|open| {
         if open.len() == open.capacity() {

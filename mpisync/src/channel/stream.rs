@@ -1,11 +1,11 @@
 //! Messages as streams and sinks, with the feature `futures`.
 
-use super::attempts::Attempts;
-use super::ends::Ends;
-use super::error::ChannelError;
-use super::future::{put, take};
+use crate::channel::attempts::Attempts;
+use crate::channel::ends::Ends;
+use crate::channel::error::ChannelError;
+use crate::channel::future::{put, take};
+use crate::channel::ring::Generation;
 use crate::plain::Plain;
-use crate::queue::Generation;
 use futures_core::stream::{FusedStream, Stream};
 use futures_sink::Sink;
 use std::fmt;

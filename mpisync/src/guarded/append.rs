@@ -1,9 +1,10 @@
 //! A file that the ranks append to.
 
-use super::Resource;
+use crate::guarded::Resource;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
-use std::io::{self, BufReader, BufWriter, Write};
+use std::io;
+use std::io::{BufReader, BufWriter, Write};
 use std::os::fd::IntoRawFd;
 use std::path::{Path, PathBuf};
 

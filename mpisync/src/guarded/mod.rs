@@ -4,16 +4,16 @@ mod append;
 mod error;
 mod resource;
 
-use crate::access::Access;
-#[cfg(feature = "mpi")]
-use crate::communicator::IntraCommunicator;
-use crate::controller::WindowController;
+use crate::collective::access::Access;
 use crate::error::FenceError;
 #[cfg(feature = "mpi")]
-use crate::memory::cells::fingerprint;
-pub use append::AppendFile;
-pub use error::GuardedError;
-pub use resource::{Handle, Resource};
+use crate::fingerprint::fingerprint;
+pub use crate::guarded::append::AppendFile;
+pub use crate::guarded::error::GuardedError;
+pub use crate::guarded::resource::{Handle, Resource};
+#[cfg(feature = "mpi")]
+use crate::rsmpi::communicator::IntraCommunicator;
+use crate::rwlock::controller::WindowController;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fmt;

@@ -1,7 +1,7 @@
 //! Counting the nodes that have done what they were told.
 
-use super::{Client, Message};
-use crate::memory::atomic::{AtomicU64, Ordering};
+use crate::net::{Client, Message};
+use crate::shm::atomic::{AtomicU64, Ordering};
 use serde::{Deserialize, Serialize};
 
 /// How many nodes have acknowledged what a rank sent last: its number in the upper half, theirs below.

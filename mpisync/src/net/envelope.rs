@@ -1,7 +1,7 @@
 //! What a message begins with: who sent it, and to what it goes.
 
-use super::Message;
-use crate::memory::words::board::NoteData;
+use crate::net::Message;
+use crate::shm::board::NoteData;
 use serde::{Deserialize, Serialize};
 
 /// The beginning of a message. What an object has to say follows it.

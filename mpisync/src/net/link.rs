@@ -1,10 +1,12 @@
 //! The way of an object to its sides on other nodes.
 
-use super::envelope::{Address, To};
-use super::{Client, Message, Network, Service};
-use crate::memory::block::Block;
+use crate::net::envelope::{Address, To};
+use crate::net::{Client, Message, Network, Service};
 #[cfg(all(feature = "mpi", feature = "region"))]
-use crate::memory::{copy::CopyBytes, mpi::Piece};
+use crate::rsmpi::Piece;
+use crate::shm::block::Block;
+#[cfg(all(feature = "mpi", feature = "region"))]
+use crate::shm::copy::CopyBytes;
 use std::cell::Cell;
 #[cfg(all(feature = "mpi", feature = "region"))]
 use std::ops::Range;

@@ -24,15 +24,15 @@ mod thread;
 #[cfg(not(feature = "mpi"))]
 mod without_mpi;
 
-pub(crate) use acknowledgements::{Acknowledged, Acknowledgements};
-use envelope::{Envelope, To};
-pub(crate) use link::{Link, Port};
+pub(crate) use crate::net::acknowledgements::{Acknowledged, Acknowledgements};
+use crate::net::envelope::{Envelope, To};
+pub(crate) use crate::net::link::{Link, Port};
 #[cfg(feature = "mpi")]
-pub(crate) use network::Network;
-pub(crate) use requests::{Remote, Request};
-pub(crate) use service::{Client, Message, Progress, Service};
+pub(crate) use crate::net::network::Network;
+pub(crate) use crate::net::requests::{Remote, Request};
+pub(crate) use crate::net::service::{Client, Message, Progress, Service};
 #[cfg(not(feature = "mpi"))]
-pub(crate) use without_mpi::Network;
+pub(crate) use crate::net::without_mpi::Network;
 
 impl Network {
     /// This rank.
@@ -65,4 +65,13 @@ impl Network {
             self.send_to_leader(node, bytes.to_vec());
         }
     }
+}
+
+/// Whether `MPI_Finalize` has begun in this process.
+#[inline]
+pub(crate) fn mpi_has_ended() -> bool {
+    #[cfg(feature = "mpi")]
+    return crate::rsmpi::is_finalized();
+    #[cfg(not(feature = "mpi"))]
+    return false;
 }

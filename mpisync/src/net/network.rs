@@ -1,18 +1,18 @@
 //! The network where there is MPI.
 
-use super::envelope::{Address, Envelope, Notes, To};
-use super::server::Server;
-use super::service::{ErasedClient, ErasedService};
-use super::thread;
-use crate::memory::block::Block;
+use crate::net::envelope::{Address, Envelope, Notes, To};
+use crate::net::server::Server;
+use crate::net::service::{ErasedClient, ErasedService};
+use crate::net::thread;
 #[cfg(feature = "region")]
-use crate::memory::copy::CopyBytes;
-use crate::memory::domain::{Domain, Outside};
-use crate::memory::lock;
+use crate::rsmpi::Piece;
+use crate::rsmpi::{Carrier, Context, Handler, Unsent};
+use crate::shm::block::Block;
 #[cfg(feature = "region")]
-use crate::memory::mpi::Piece;
-use crate::memory::mpi::{Carrier, Context, Handler, Unsent};
-use crate::memory::topology::Topology;
+use crate::shm::copy::CopyBytes;
+use crate::shm::domain::{Domain, Outside};
+use crate::shm::lock;
+use crate::shm::topology::Topology;
 use std::collections::BTreeMap;
 #[cfg(feature = "region")]
 use std::ops::Range;

@@ -1,10 +1,11 @@
 //! Requests to the node where an object lives, and the replies to them.
 
-use super::{Client, Link, Message, Port, Service};
-use crate::memory::atomic::{AtomicU32, Ordering};
-use crate::memory::block::Block;
-use crate::memory::{Surroundings, lock};
-use crate::wait::{Deadline, Stop, wait_for_answer};
+use crate::net::{Client, Link, Message, Port, Service};
+use crate::shm::atomic::{AtomicU32, Ordering};
+use crate::shm::block::Block;
+use crate::shm::lock;
+use crate::shm::wait::Surroundings;
+use crate::shm::wait::{Deadline, Stop, wait_for_answer};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::marker::PhantomData;

@@ -1,9 +1,9 @@
 //! The server of a node: the services of all objects, and what they have to come back to.
 
-use super::Network;
-use super::envelope::{Address, To};
-use super::service::{ErasedService, Progress};
-use crate::memory::block::Block;
+use crate::net::Network;
+use crate::net::envelope::{Address, To};
+use crate::net::service::{ErasedService, Progress};
+use crate::shm::block::Block;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 

@@ -3,14 +3,16 @@
 //! It runs in the leader of a node where a communicator spans nodes, once a process. It polls hard while there is
 //! traffic and sleeps otherwise, for a millisecond at most; it ends before MPI does.
 
-use super::{Network, schedule};
-use crate::memory::event::sleep_on_any;
-use crate::memory::mpi::Context;
-use crate::memory::{lock, mpi};
+use crate::net::{Network, schedule};
+use crate::rsmpi;
+use crate::rsmpi::Context;
+use crate::shm::event::sleep_on_any;
+use crate::shm::lock;
 use std::panic::catch_unwind;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::thread::{self, JoinHandle};
+use std::thread;
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// How long the thread polls hard after the last message. It takes short slices of the processor after that, so that it
@@ -39,7 +41,7 @@ pub(super) fn register(net: &Arc<Network>) {
         networks.len() == 1
     };
     if first {
-        mpi::at_end(end);
+        rsmpi::at_end(end);
     }
     let mut running = lock(&THREAD);
     if net.topology().is_leader() && net.has_thread() && running.is_none() {

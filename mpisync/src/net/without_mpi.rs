@@ -1,9 +1,9 @@
 //! The network without MPI: there is none, and what uses one compiles to nothing.
 
-use super::envelope::Address;
-use super::service::{ErasedClient, ErasedService};
-use crate::memory::block::Block;
-use crate::memory::topology::Topology;
+use crate::net::envelope::Address;
+use crate::net::service::{ErasedClient, ErasedService};
+use crate::shm::block::Block;
+use crate::shm::topology::Topology;
 use std::sync::Arc;
 
 /// Never made.

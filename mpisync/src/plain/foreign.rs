@@ -1,9 +1,9 @@
 //! Plain types of other crates: each is behind a feature of its crate's name.
 
 #[cfg(any(feature = "half", feature = "num-complex"))]
-use super::Plain;
+use crate::plain::Plain;
 #[cfg(feature = "num-complex")]
-use super::Shape;
+use crate::plain::Shape;
 
 // SAFETY: it is laid out as `[T; 2]`, which `num_complex` promises.
 #[cfg(feature = "num-complex")]
@@ -23,7 +23,7 @@ unsafe impl Plain for half::f16 {}
 unsafe impl Plain for half::bf16 {}
 
 #[cfg(feature = "bytemuck")]
-pub use self::pod::Pod;
+pub use crate::plain::foreign::pod::Pod;
 
 #[cfg(feature = "bytemuck")]
 mod pod {

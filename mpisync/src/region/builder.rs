@@ -1,14 +1,15 @@
 //! Making regions on MPI communicators.
 
-use super::extent::Extent;
-use super::{FitsRegion, Region, RegionError};
-use crate::communicator::IntraCommunicator;
-use crate::controller::{CONTROLLER, WindowController};
 use crate::error::CreateError;
-use crate::lock::cluster::standing::HANDOVERS;
-use crate::memory::mpi::{self, Creation, Terms};
 use crate::object::Object;
 use crate::plain::{Plain, TypeLayout};
+use crate::region::extent::Extent;
+use crate::region::{FitsRegion, Region, RegionError};
+use crate::rsmpi;
+use crate::rsmpi::communicator::IntraCommunicator;
+use crate::rsmpi::{Creation, Terms};
+use crate::rwlock::controller::{CONTROLLER, WindowController};
+use crate::rwlock::global::standing::HANDOVERS;
 use crate::transport::{Asked, Transport};
 use ndarray::{AsArray, Dimension, IntoDimension, IxDyn};
 use std::any::type_name;
@@ -91,7 +92,7 @@ impl<T: Plain, D: Dimension> Region<T, D> {
         let creation = Creation::begin(comm, Location::caller())?;
         let array = array.filter(|_| root == comm.rank());
         let mine = array.as_ref().map(|array| array.shape());
-        let shape = mpi::announce(&creation, root, mine)?;
+        let shape = rsmpi::announce(&creation, root, mine)?;
         let mut region = Self::begin(comm, IxDyn(&shape)).build_in(&creation)?;
         let offset = vec![0; shape.len()];
         match region.set_together(Some(root), array, &offset, Location::caller()) {
@@ -202,7 +203,7 @@ impl<T: Plain, D: Dimension, C: IntraCommunicator> RegionBuilder<'_, T, D, C> {
             anywhere: self.anywhere,
             ..creation.terms("region", &self.name)
         };
-        mpi::block(creation, &terms, &CONTROLLER, bytes, |created| {
+        rsmpi::block(creation, &terms, &CONTROLLER, bytes, |created| {
             let extent = self.extent.clone().expect("valid, for all agreed");
             let memory = created.memory.clone();
             let name = self.name.clone();

@@ -1,15 +1,16 @@
 //! What all ranks of a region do together.
 
-use super::error::RegionError;
-use super::place::{DATA, OFFSET, Place};
-use super::{FitsRegion, Region, RegionWriteGuard};
-use crate::access::Access;
-use crate::agree::{self, Outcome, Said, Stand, Step};
-use crate::controller::WindowController;
+use crate::collective::access::Access;
 use crate::error::FenceError;
-use crate::guard::WriteGuard;
-use crate::place::{CallSite, Place as SourcePlace};
+use crate::location::{CallSite, Place as SourcePlace};
 use crate::plain::Plain;
+use crate::region::error::RegionError;
+use crate::region::place::{DATA, OFFSET, Place};
+use crate::region::{FitsRegion, Region, RegionWriteGuard};
+use crate::rendezvous;
+use crate::rendezvous::{Outcome, Said, Stand, Step};
+use crate::rwlock::controller::WindowController;
+use crate::rwlock::guard::WriteGuard;
 use crate::share::payload::Encoder;
 use crate::share::{Failure, Post};
 use ndarray::{ArrayView, AsArray, Dimension, IntoDimension};
@@ -147,7 +148,7 @@ impl<T: Plain, D: Dimension> Region<T, D> {
             outcome: Outcome::Fine,
             said: part.to_words(),
         };
-        let said = agree::meet(self.lock.block(), &stand)?.said;
+        let said = rendezvous::meet(self.lock.block(), &stand)?.said;
         let parts: Vec<Part> = said
             .iter()
             .zip(0..)

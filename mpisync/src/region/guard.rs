@@ -1,12 +1,13 @@
 //! Guards of a region: its items can be reached as long as they live.
 
-use super::changes::Changes;
-use super::error::RegionError;
-use super::place::{self, Place};
-use super::{FitsRegion, Region};
 use crate::error::LockError;
-use crate::guard::{ReadGuard, WriteGuard};
 use crate::plain::Plain;
+use crate::region::changes::Changes;
+use crate::region::error::RegionError;
+use crate::region::place;
+use crate::region::place::Place;
+use crate::region::{FitsRegion, Region};
+use crate::rwlock::guard::{ReadGuard, WriteGuard};
 use ndarray::{
     ArrayRef, ArrayView, ArrayViewD, ArrayViewMut, ArrayViewMut1, AsArray, Axis, Dimension,
     IntoDimension, Ix2, IxDyn, NdIndex, RemoveAxis, SliceArg,

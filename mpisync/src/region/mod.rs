@@ -50,31 +50,31 @@
 #[cfg(feature = "mpi")]
 mod builder;
 mod changes;
-#[cfg(feature = "mpi")]
-pub(crate) mod cluster;
 mod collective;
 mod dimensions;
 mod error;
 mod extent;
 mod guard;
 mod place;
-
-use crate::controller::WindowController;
-use crate::error::{CreateError, FenceError, LockError};
-use crate::guard::WriteGuard;
 #[cfg(feature = "mpi")]
-use crate::memory::copy::CopyBytes;
-use crate::memory::limits;
-use crate::memory::mapping::{ALIGN, Mapping};
+pub(crate) mod remote;
+
+use crate::error::{CreateError, FenceError, LockError};
 use crate::plain::Plain;
 #[cfg(feature = "mpi")]
-pub use builder::RegionBuilder;
+pub use crate::region::builder::RegionBuilder;
+pub use crate::region::dimensions::FitsRegion;
+pub use crate::region::error::RegionError;
+use crate::region::extent::Extent;
+pub use crate::region::guard::{RegionReadGuard, RegionWriteGuard};
 #[cfg(feature = "mpi")]
-use cluster::Replicas;
-pub use dimensions::FitsRegion;
-pub use error::RegionError;
-use extent::Extent;
-pub use guard::{RegionReadGuard, RegionWriteGuard};
+use crate::region::remote::Replicas;
+use crate::rwlock::controller::WindowController;
+use crate::rwlock::guard::WriteGuard;
+#[cfg(feature = "mpi")]
+use crate::shm::copy::CopyBytes;
+use crate::shm::limits;
+use crate::shm::mapping::{ALIGN, Mapping};
 use ndarray::{Dimension, IntoDimension, IxDyn, RawArrayViewMut};
 use std::any::type_name;
 use std::fmt;
@@ -339,7 +339,7 @@ impl<T: Plain, D: Dimension> Region<T, D> {
             let places: Vec<_> = places
                 .map(|items| place(items.start)..place(items.end))
                 .collect();
-            cluster::publish(replicas, self.lock.block(), &bytes, &places);
+            remote::publish(replicas, self.lock.block(), &bytes, &places);
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! Where data goes in a region.
 
-use super::error::RegionError;
+use crate::region::error::RegionError;
 use ndarray::{ArrayViewD, ArrayViewMut, ArrayViewMutD, Dimension, Slice, Zip};
 
 /// What has the wrong number of dimensions, in errors.

@@ -1,13 +1,13 @@
 //! The fenced calls that a rank makes on an object.
 
-use super::mailbox::MailboxMemory;
-use super::post::{Call, Post};
-use super::remote::Mailboxes;
-use crate::memory::block::Block;
-use crate::memory::domain::Domain;
-use crate::memory::layout::Part;
+use crate::location::CallSite;
 use crate::net::Link;
-use crate::place::CallSite;
+use crate::share::mailbox::MailboxMemory;
+use crate::share::post::{Call, Post};
+use crate::share::remote::Mailboxes;
+use crate::shm::block::Block;
+use crate::shm::domain::Domain;
+use crate::shm::layout::Part;
 use std::cell::Cell;
 use std::time::Duration;
 

@@ -1,12 +1,12 @@
 //! The mailbox of a controller in the memory of a node.
 
-use crate::memory::domain::Domain;
-use crate::memory::layout::{Layout, Part};
-use crate::memory::mapping::{Mapping, Shareable};
-use crate::memory::segment::Shape;
-use crate::memory::topology::Topology;
-use crate::memory::words::lock::Line;
-use crate::memory::words::mail::{Mail, Mailbox};
+use crate::share::layout::{Mail, Mailbox};
+use crate::shm::domain::Domain;
+use crate::shm::layout::{Layout, Part};
+use crate::shm::line::Line;
+use crate::shm::mapping::{Mapping, Shareable};
+use crate::shm::segment::Shape;
+use crate::shm::topology::Topology;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 

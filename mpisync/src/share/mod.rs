@@ -5,13 +5,16 @@
 
 mod calls;
 mod failure;
+pub(crate) mod items;
+pub(crate) mod layout;
 mod mailbox;
 pub(crate) mod payload;
 mod post;
 mod remote;
 mod stage;
+pub(crate) mod stream;
 
-pub(crate) use calls::Calls;
-pub(crate) use failure::{Failure, panic_message, text_of};
-pub(crate) use mailbox::MailboxLayout;
-pub(crate) use post::{Call, Post};
+pub(crate) use crate::share::calls::Calls;
+pub(crate) use crate::share::failure::{Failure, panic_message, text_of};
+pub(crate) use crate::share::mailbox::MailboxLayout;
+pub(crate) use crate::share::post::{Call, Post};

@@ -1,9 +1,9 @@
 //! What a value is turned into on its way.
 
 use crate::error::FenceError;
-use crate::memory::cells::quick_fingerprint;
-use crate::memory::words::mail::INLINE;
+use crate::fingerprint::quick_fingerprint;
 use crate::plain::{Plain, TypeLayout};
+use crate::share::layout::INLINE;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::any::type_name;

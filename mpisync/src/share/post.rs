@@ -1,23 +1,25 @@
 //! One call of a mailbox: the writer's side and the collectors' side.
 
-use super::failure::{Failure, panic_message};
-use super::mailbox::MailboxMemory;
-use super::payload::{self, Encoder, Kind};
-use super::remote::Reason;
-use super::remote::{Mailboxes, Value, read_object};
-use super::stage;
-use crate::agree;
 use crate::error::FenceError;
-use crate::memory::block::Block;
-use crate::memory::event::{ALL, Event};
-use crate::memory::stream::{Discard, Sink, Source};
-use crate::memory::topology::RankPlace;
-use crate::memory::words::mail::{
+use crate::location::{CallSite, Place};
+use crate::rendezvous;
+use crate::share::failure::{Failure, panic_message};
+use crate::share::layout::{
     FAILED, INLINE, INLINE_VALUE, Mail, OBJECT_VALUE, PANICKED, Record, STAGED_VALUE, UNSHARED,
 };
-use crate::memory::{Patient, Surroundings, cells};
-use crate::place::{CallSite, Place};
-use crate::wait::{Deadline, Stop, wait};
+use crate::share::mailbox::MailboxMemory;
+use crate::share::payload;
+use crate::share::payload::{Encoder, Kind};
+use crate::share::remote::Reason;
+use crate::share::remote::{Mailboxes, Value, read_object};
+use crate::share::stage;
+use crate::share::stream::{Discard, Sink, Source};
+use crate::shm::block::Block;
+use crate::shm::cells;
+use crate::shm::event::{ALL, Event};
+use crate::shm::topology::RankPlace;
+use crate::shm::wait::{Deadline, Stop, wait};
+use crate::shm::wait::{Patient, Surroundings};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -609,7 +611,7 @@ impl<'a> Post<'a> {
             }
             writer_mismatch(writer as i32, writer as i32, there as i32)
         });
-        (why, agree::is_ahead(self.block, writer))
+        (why, rendezvous::is_ahead(self.block, writer))
     }
 
     /// Looks whether `writer` can still be expected to share anything in this call.
@@ -636,7 +638,7 @@ impl<'a> Post<'a> {
             return Ok(());
         }
         if elsewhere {
-            return Err(agree::meet_from_fence(
+            return Err(rendezvous::meet_from_fence(
                 self.block,
                 writer,
                 self.site.location(),

@@ -1,8 +1,8 @@
 //! The stage of a rank: two buffers, one being filled while the other is emptied.
 
-use crate::memory::atomic::AtomicU64;
-use crate::memory::cells;
-use crate::memory::segment::STAGE_WORDS;
+use crate::shm::atomic::AtomicU64;
+use crate::shm::cells;
+use crate::shm::segment::STAGE_WORDS;
 
 /// How many bytes one buffer of a stage holds.
 pub(crate) const CHUNK: usize = CHUNK_WORDS * size_of::<u64>();

@@ -1,6 +1,6 @@
 //! What happens when.
 
-use crate::lock::cluster::site::LockWord;
+use crate::rwlock::global::site::LockWord;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 

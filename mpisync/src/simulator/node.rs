@@ -1,10 +1,10 @@
 //! One node of the simulated machine.
 
-use crate::lock::cluster::agent::LockAgent;
-use crate::lock::cluster::site::LockWord;
-use crate::lock::cluster::standing::{Standing, Turn};
-use crate::lock::cluster::tree::Node as Number;
-use crate::lock::cluster::writer::Drain;
+use crate::rwlock::global::agent::LockAgent;
+use crate::rwlock::global::site::LockWord;
+use crate::rwlock::global::standing::{Standing, Turn};
+use crate::rwlock::global::tree::Node as Number;
+use crate::rwlock::global::writer::Drain;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 

@@ -1,14 +1,15 @@
 //! The nodes, the network between them, and the run.
 
-use super::clock::{Clock, Event, Random};
-use super::node::{Gate, Node, Waits, Writer};
-use super::{Machine, Report, Workload};
-use crate::lock::cluster::agent::LockAgent;
-use crate::lock::cluster::site::{Asker, LockWord, Site};
-use crate::lock::cluster::standing::{Standing, Turn};
-use crate::lock::cluster::tree::Node as Number;
-use crate::lock::cluster::writer::{self, Next};
-use crate::lock::node::Closed;
+use crate::rwlock::global::agent::LockAgent;
+use crate::rwlock::global::site::{Asker, LockWord, Site};
+use crate::rwlock::global::standing::{Standing, Turn};
+use crate::rwlock::global::tree::Node as Number;
+use crate::rwlock::global::writer;
+use crate::rwlock::global::writer::Next;
+use crate::rwlock::node::Closed;
+use crate::simulator::clock::{Clock, Event, Random};
+use crate::simulator::node::{Gate, Node, Waits, Writer};
+use crate::simulator::{Machine, Report, Workload};
 use std::cell::{Cell, RefCell};
 
 struct World<'a> {

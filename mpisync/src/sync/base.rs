@@ -1,14 +1,14 @@
 //! What objects with a waiting list have in common: the list, on the node that has it or through that node's agent.
 
 use crate::error::{FenceError, LockError};
-use crate::memory::WaitMemory;
-use crate::memory::block::Block;
-use crate::memory::cargo::Cargo;
-use crate::memory::waitlist::{Seats, WaitLayout};
 use crate::object::Object;
-use crate::wait::{Deadline, INSPECTION, Stop};
-use crate::waitlist::remote::{Granted, WaitClient};
-use crate::waitlist::{Inheritance, Waitlist};
+use crate::shm::block::Block;
+use crate::shm::wait::{Deadline, INSPECTION, Stop};
+use crate::wait_queue::cargo::Cargo;
+use crate::wait_queue::memory::WaitMemory;
+use crate::wait_queue::memory::{Seats, WaitLayout};
+use crate::wait_queue::remote::{Granted, WaitClient};
+use crate::wait_queue::{Inheritance, Waitlist};
 use std::cell::Cell;
 use std::fmt;
 use std::ptr::NonNull;

@@ -1,10 +1,11 @@
 //! Making what ranks share on an MPI communicator.
 
-use crate::communicator::IntraCommunicator;
 use crate::error::CreateError;
-use crate::memory::layout::AnyLayout;
-use crate::memory::mpi::{self, Creation, Terms};
 use crate::object::Object;
+use crate::rsmpi;
+use crate::rsmpi::communicator::IntraCommunicator;
+use crate::rsmpi::{Creation, Terms};
+use crate::shm::layout::AnyLayout;
 use crate::transport::{Asked, Transport};
 use std::panic::Location;
 
@@ -145,7 +146,7 @@ impl<'a, O: Spec, C: IntraCommunicator> SyncBuilder<'a, O, C> {
             anywhere: self.anywhere,
             ..creation.terms(O::KIND, &self.name)
         };
-        mpi::block(&creation, &terms, &layout, 0, |created| {
+        rsmpi::block(&creation, &terms, &layout, 0, |created| {
             let name = self.name.clone();
             let object = Object::join(created, root, name);
             self.spec.make(object)

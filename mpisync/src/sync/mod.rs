@@ -27,17 +27,26 @@ mod once;
 mod semaphore;
 mod turn;
 
-pub use barrier::{Barrier, BarrierError};
 #[cfg(feature = "mpi")]
-pub use builder::{Spec, SyncBuilder};
-pub use condvar::{Condvar, Wake};
-pub use counter::{Counter, CounterError, Integer, Reserved, UpTo, Values};
-pub use mutex::{Mutex, MutexGuard, ReborrowedMutexGuard};
-pub use once::{OnceError, OnceShared};
-pub use semaphore::{Permit, Semaphore, SemaphoreError};
-pub use turn::{Turn, TurnError, TurnGuard};
+pub use crate::sync::barrier::BarrierOf;
+pub use crate::sync::barrier::{Barrier, BarrierError};
 #[cfg(feature = "mpi")]
-pub use {
-    barrier::BarrierOf, condvar::CondvarOf, counter::CounterOf, mutex::MutexOf, once::OnceOf,
-    semaphore::SemaphoreOf, turn::TurnOf,
-};
+pub use crate::sync::builder::{Spec, SyncBuilder};
+#[cfg(feature = "mpi")]
+pub use crate::sync::condvar::CondvarOf;
+pub use crate::sync::condvar::{Condvar, Wake};
+#[cfg(feature = "mpi")]
+pub use crate::sync::counter::CounterOf;
+pub use crate::sync::counter::{Counter, CounterError, Integer, Reserved, UpTo, Values};
+#[cfg(feature = "mpi")]
+pub use crate::sync::mutex::MutexOf;
+pub use crate::sync::mutex::{Mutex, MutexGuard, ReborrowedMutexGuard};
+#[cfg(feature = "mpi")]
+pub use crate::sync::once::OnceOf;
+pub use crate::sync::once::{OnceError, OnceShared};
+#[cfg(feature = "mpi")]
+pub use crate::sync::semaphore::SemaphoreOf;
+pub use crate::sync::semaphore::{Permit, Semaphore, SemaphoreError};
+#[cfg(feature = "mpi")]
+pub use crate::sync::turn::TurnOf;
+pub use crate::sync::turn::{Turn, TurnError, TurnGuard};

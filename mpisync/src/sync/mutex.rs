@@ -1,25 +1,25 @@
 //! A lock that is granted in the order in which ranks ask for it, and what it guards.
 
-use super::base::{Base, Grant};
-#[cfg(feature = "mpi")]
-use super::builder::{Spec, SyncBuilder, private};
-#[cfg(feature = "mpi")]
-use crate::communicator::IntraCommunicator;
 #[cfg(feature = "mpi")]
 use crate::error::CreateError;
 use crate::error::{FenceError, LockError};
-use crate::memory::cargo::Cargo;
-#[cfg(feature = "mpi")]
-use crate::memory::layout::AnyLayout;
-use crate::memory::mapping::ALIGN;
-#[cfg(feature = "mpi")]
-use crate::memory::waitlist::WaitLayout;
 #[cfg(feature = "mpi")]
 use crate::object::Object;
 use crate::plain::Plain;
 #[cfg(feature = "mpi")]
 use crate::plain::TypeLayout;
-use crate::waitlist::Inheritance;
+#[cfg(feature = "mpi")]
+use crate::rsmpi::communicator::IntraCommunicator;
+#[cfg(feature = "mpi")]
+use crate::shm::layout::AnyLayout;
+use crate::shm::mapping::ALIGN;
+use crate::sync::base::{Base, Grant};
+#[cfg(feature = "mpi")]
+use crate::sync::builder::{Spec, SyncBuilder, private};
+use crate::wait_queue::Inheritance;
+use crate::wait_queue::cargo::Cargo;
+#[cfg(feature = "mpi")]
+use crate::wait_queue::memory::WaitLayout;
 use std::any::type_name;
 use std::cell::UnsafeCell;
 use std::fmt;

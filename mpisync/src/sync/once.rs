@@ -1,21 +1,21 @@
 //! A value that one rank computes and all have.
 
-use super::base::Base;
-#[cfg(feature = "mpi")]
-use super::builder::{Spec, SyncBuilder, private};
-#[cfg(feature = "mpi")]
-use crate::communicator::IntraCommunicator;
 #[cfg(feature = "mpi")]
 use crate::error::CreateError;
 use crate::error::{FenceError, LockError};
-use crate::memory::cargo::Cargo;
-#[cfg(feature = "mpi")]
-use crate::memory::layout::AnyLayout;
-#[cfg(feature = "mpi")]
-use crate::memory::waitlist::WaitLayout;
 #[cfg(feature = "mpi")]
 use crate::object::Object;
-use crate::waitlist::Inheritance;
+#[cfg(feature = "mpi")]
+use crate::rsmpi::communicator::IntraCommunicator;
+#[cfg(feature = "mpi")]
+use crate::shm::layout::AnyLayout;
+use crate::sync::base::Base;
+#[cfg(feature = "mpi")]
+use crate::sync::builder::{Spec, SyncBuilder, private};
+use crate::wait_queue::Inheritance;
+use crate::wait_queue::cargo::Cargo;
+#[cfg(feature = "mpi")]
+use crate::wait_queue::memory::WaitLayout;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::any::type_name;

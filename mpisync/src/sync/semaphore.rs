@@ -1,22 +1,22 @@
 //! Permits that ranks take and give back.
 
-use super::base::{Base, is_endless};
-#[cfg(feature = "mpi")]
-use super::builder::{Spec, SyncBuilder, private};
-#[cfg(feature = "mpi")]
-use crate::communicator::IntraCommunicator;
 #[cfg(feature = "mpi")]
 use crate::error::CreateError;
 use crate::error::{FenceError, LockError};
-use crate::memory::cargo::Cargo;
-#[cfg(feature = "mpi")]
-use crate::memory::layout::AnyLayout;
-#[cfg(feature = "mpi")]
-use crate::memory::waitlist::WaitLayout;
-use crate::memory::words::waitlist::MOST_PERMITS;
 #[cfg(feature = "mpi")]
 use crate::object::Object;
-use crate::waitlist::Inheritance;
+#[cfg(feature = "mpi")]
+use crate::rsmpi::communicator::IntraCommunicator;
+#[cfg(feature = "mpi")]
+use crate::shm::layout::AnyLayout;
+use crate::sync::base::{Base, is_endless};
+#[cfg(feature = "mpi")]
+use crate::sync::builder::{Spec, SyncBuilder, private};
+use crate::wait_queue::Inheritance;
+use crate::wait_queue::MOST_PERMITS;
+use crate::wait_queue::cargo::Cargo;
+#[cfg(feature = "mpi")]
+use crate::wait_queue::memory::WaitLayout;
 use std::fmt;
 use std::mem;
 use std::time::Duration;

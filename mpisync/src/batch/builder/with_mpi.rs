@@ -1,16 +1,19 @@
 //! Making batches of a communicator.
 
-use super::{Batch, BatchBuilder, BatchError, Begun, Call, DirectoryError, Layout, Side, Worker};
+use crate::batch::builder::{
+    Batch, BatchBuilder, BatchError, Begun, Call, DirectoryError, Layout, Side, Worker,
+};
 use crate::batch::directory::Sign;
-use crate::communicator::IntraCommunicator;
+use crate::batch::table::memory::TableLayout;
 use crate::error::CreateError;
-use crate::memory::block::Block;
-use crate::memory::cells::fingerprint;
-use crate::memory::ledger::TableLayout;
-use crate::memory::mpi::{self, Context, Creation, Terms};
+use crate::fingerprint::fingerprint;
+use crate::location::CallSite;
 use crate::object::Object;
-use crate::place::CallSite;
+use crate::rsmpi;
+use crate::rsmpi::communicator::IntraCommunicator;
+use crate::rsmpi::{Context, Creation, Terms};
 use crate::share::{Calls, MailboxLayout, Post};
+use crate::shm::block::Block;
 use crate::transport::{Asked, Transport};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -129,7 +132,7 @@ impl<C: IntraCommunicator> BatchBuilder<OnComm<'_, C>> {
             anywhere: self.on.anywhere,
             ..creation.terms("batch", &name)
         };
-        let (object, calls, ledger) = mpi::block(&creation, &terms, &layout, 0, |created| {
+        let (object, calls, ledger) = rsmpi::block(&creation, &terms, &layout, 0, |created| {
             let object = Object::join(created, root, name.clone());
             let calls = Calls::new(object.block(), object.link(), Block::first_part);
             let ledger = Side::open(&object, self.count());
@@ -219,7 +222,7 @@ impl Batch {
         context: &Context,
         seen: Result<(), DirectoryError>,
     ) -> Result<(), BatchError> {
-        let Some(rank) = mpi::lowest_rank(context, seen.is_err())? else {
+        let Some(rank) = rsmpi::lowest_rank(context, seen.is_err())? else {
             return Ok(());
         };
         let seen = seen.map(|()| None::<()>).map_err(BatchError::Directory);

@@ -1,15 +1,15 @@
 //! The steps by which a claim is made; see the module `claim` for the protocol.
 
-use super::Shared;
-use super::claim::{Again, Claim};
-use super::claimant::{Claimant, Owner};
-use super::error::DirectoryError;
-use super::file::{Folder, Found, claim_name};
-use super::heartbeat::Pulse;
-use super::open::Opened;
-use super::step::step;
 use crate::batch::State;
-use crate::memory::lock;
+use crate::batch::directory::Shared;
+use crate::batch::directory::claim::{Again, Claim};
+use crate::batch::directory::claimant::{Claimant, Owner};
+use crate::batch::directory::error::DirectoryError;
+use crate::batch::directory::file::{Folder, Found, claim_name};
+use crate::batch::directory::heartbeat::Pulse;
+use crate::batch::directory::open::Opened;
+use crate::batch::directory::step::step;
+use crate::shm::lock;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};

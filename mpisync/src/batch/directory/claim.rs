@@ -78,14 +78,14 @@
 //! RUNNING need not be on disk: if the machine fails the task is open again, and it has to be run again either way. A task that
 //! is over already costs the first 5, and the `close` of ROOT/NAME.
 
-use super::acquire::{Acquired, Want};
-use super::claimant::Claimant;
-use super::error::DirectoryError;
-use super::file::{Folder, Staged};
-use super::heartbeat::Pulse;
-use super::step::step;
-use super::{Directory, Shared};
 use crate::batch::State;
+use crate::batch::directory::acquire::{Acquired, Want};
+use crate::batch::directory::claimant::Claimant;
+use crate::batch::directory::error::DirectoryError;
+use crate::batch::directory::file::{Folder, Staged};
+use crate::batch::directory::heartbeat::Pulse;
+use crate::batch::directory::step::step;
+use crate::batch::directory::{Directory, Shared};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;

@@ -1,6 +1,6 @@
 //! Who has made a claim, and whether that one lives.
 
-use crate::memory::process::Process;
+use crate::shm::process::Process;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::hash::{BuildHasher, Hasher, RandomState};

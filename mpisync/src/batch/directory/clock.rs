@@ -3,12 +3,13 @@
 //! Heartbeats are times of files, and these come from the file server or, on some file systems, from the host that changes the
 //! file. This host's own clock may be off from both. So a job changes a file of its own and looks what time that got.
 
-use super::claimant::Owner;
-use super::error::DirectoryError;
-use super::heartbeat::touch;
-use super::open::{self, Root};
-use super::step::step;
-use crate::memory::lock;
+use crate::batch::directory::claimant::Owner;
+use crate::batch::directory::error::DirectoryError;
+use crate::batch::directory::heartbeat::touch;
+use crate::batch::directory::open;
+use crate::batch::directory::open::Root;
+use crate::batch::directory::step::step;
+use crate::shm::lock;
 use std::fs::File;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};

@@ -1,11 +1,12 @@
 //! Making the tasks' folders.
 
-use super::acquire::{Acquired, Want};
-use super::error::DirectoryError;
-use super::file::STATE;
-use super::open::{self, Root};
-use super::{Directory, Shared};
 use crate::batch::State;
+use crate::batch::directory::acquire::{Acquired, Want};
+use crate::batch::directory::error::DirectoryError;
+use crate::batch::directory::file::STATE;
+use crate::batch::directory::open;
+use crate::batch::directory::open::Root;
+use crate::batch::directory::{Directory, Shared};
 use rustix::io::Errno;
 use std::collections::HashSet;
 use std::fs;

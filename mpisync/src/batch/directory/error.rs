@@ -1,6 +1,6 @@
 //! What can go wrong with a state directory.
 
-use super::claimant::{Claimant, without_controls};
+use crate::batch::directory::claimant::{Claimant, without_controls};
 use rustix::io::Errno;
 use std::io;
 use std::path::{Path, PathBuf};

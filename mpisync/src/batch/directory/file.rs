@@ -1,13 +1,15 @@
 //! The files of one task, and what is done with them.
 
-use super::error::DirectoryError;
-use super::open::{self, Opened, Root, Unopened};
+use crate::batch::directory::error::DirectoryError;
+use crate::batch::directory::open;
+use crate::batch::directory::open::{Opened, Root, Unopened};
 use crate::batch::{State, UnknownWord};
 use rustix::fs::{AtFlags, Mode};
 use rustix::io::{Errno, retry_on_intr};
 use std::cell::OnceCell;
 use std::fs::File;
-use std::io::{self, Write};
+use std::io;
+use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;

@@ -2,13 +2,14 @@
 //!
 //! A thread gives them, so that they go on while the process computes. It calls nothing but the file system.
 
-use crate::memory::lock;
+use crate::shm::lock;
 use rustix::fs::{Timespec, Timestamps, UTIME_NOW};
 use rustix::io::retry_on_intr;
 use std::fs::File;
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::thread;
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// The shortest time between two heartbeats.

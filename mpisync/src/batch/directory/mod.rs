@@ -29,19 +29,19 @@ mod step;
 #[cfg(test)]
 mod tests;
 
-pub use claim::{Again, Claim, Claimed};
-pub use claimant::Claimant;
-pub(crate) use create::digits;
-pub use error::DirectoryError;
+pub use crate::batch::directory::claim::{Again, Claim, Claimed};
+pub use crate::batch::directory::claimant::Claimant;
+pub(crate) use crate::batch::directory::create::digits;
+pub use crate::batch::directory::error::DirectoryError;
 #[cfg(feature = "mpi")]
-pub(crate) use same::Sign;
+pub(crate) use crate::batch::directory::same::Sign;
 
-use super::{State, Summary};
-use claimant::Owner;
-use clock::Clock;
-use file::Folder;
-use heartbeat::Heart;
-use open::Root;
+use crate::batch::directory::claimant::Owner;
+use crate::batch::directory::clock::Clock;
+use crate::batch::directory::file::Folder;
+use crate::batch::directory::heartbeat::Heart;
+use crate::batch::directory::open::Root;
+use crate::batch::{State, Summary};
 use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};

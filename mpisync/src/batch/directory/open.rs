@@ -5,11 +5,12 @@
 //! are followed, once. From then on everything is opened relative to that directory, so that whatever takes its place
 //! later is not written into.
 
-use super::error::DirectoryError;
+use crate::batch::directory::error::DirectoryError;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
 use rustix::io::{Errno, retry_on_intr};
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
+use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;

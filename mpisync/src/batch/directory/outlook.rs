@@ -1,9 +1,9 @@
 //! What could be done about a task that another job had.
 
-use super::acquire::{Fate, Verdict, Want};
-use super::claim::Again;
-use super::{Directory, DirectoryError};
 use crate::batch::State;
+use crate::batch::directory::acquire::{Fate, Verdict, Want};
+use crate::batch::directory::claim::Again;
+use crate::batch::directory::{Directory, DirectoryError};
 
 impl Directory {
     /// What has become of a task, as far as a job that looks for work is concerned: open if it could claim it; none as long as

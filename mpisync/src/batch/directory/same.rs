@@ -3,13 +3,15 @@
 //! A network file system may not be mounted on one of them, and `/tmp` is another directory on each. So one rank writes
 //! a file with a random name and all others look for it.
 
-use super::Directory;
-use super::claimant::Owner;
-use super::error::DirectoryError;
-use super::open::{self, Root, Unopened};
+use crate::batch::directory::Directory;
+use crate::batch::directory::claimant::Owner;
+use crate::batch::directory::error::DirectoryError;
+use crate::batch::directory::open;
+use crate::batch::directory::open::{Root, Unopened};
 use rustix::io::Errno;
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::io::{self, Write};
+use std::io;
+use std::io::Write;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};

@@ -4,5 +4,5 @@
 #[inline]
 pub(super) fn step(_name: &'static str) {
     #[cfg(test)]
-    super::tests::steps::reached(_name);
+    crate::batch::directory::tests::steps::reached(_name);
 }

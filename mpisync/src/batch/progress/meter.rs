@@ -1,10 +1,11 @@
 //! What shows how far tasks are: a bar on a terminal, lines elsewhere.
 
-use super::pace::{Pace, counts};
 use crate::batch::Summary;
+use crate::batch::progress::pace::{Pace, counts};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::fmt;
-use std::io::{self, Write};
+use std::io;
+use std::io::Write;
 use std::time::{Duration, Instant};
 
 /// How often a bar is drawn.

@@ -3,13 +3,14 @@
 mod meter;
 mod pace;
 
-pub use meter::Meter;
+pub use crate::batch::progress::meter::Meter;
 
-use super::{Batch, Summary};
-use crate::memory::lock;
+use crate::batch::{Batch, Summary};
+use crate::shm::lock;
 use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::thread;
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// For each time that a look takes, how often that the thread rests: it takes one percent of a core at most.

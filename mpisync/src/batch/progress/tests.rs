@@ -1,8 +1,9 @@
 //! Batches of one process, whose progress is written to memory.
 
-use super::*;
 use crate::batch::State;
-use std::io::{self, Write};
+use crate::batch::progress::*;
+use std::io;
+use std::io::Write;
 use std::sync::Weak;
 use std::time::Instant;
 

@@ -1,14 +1,14 @@
 //! The side of a rank that shares something or waits for what another rank shares.
 
-use super::messages::{MailboxMessage, MailboxReply, Reason, Value};
-use super::server::MailboxServer;
-use crate::memory::block::Block;
-use crate::memory::lock;
-use crate::memory::words::mail::Record;
 use crate::net::{Client, Link, Port};
 use crate::share::Call;
+use crate::share::layout::Record;
 use crate::share::mailbox::MailboxMemory;
-use crate::wait::wait_for_network;
+use crate::share::remote::messages::{MailboxMessage, MailboxReply, Reason, Value};
+use crate::share::remote::server::MailboxServer;
+use crate::shm::block::Block;
+use crate::shm::lock;
+use crate::shm::wait::wait_for_network;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};

@@ -5,6 +5,6 @@ mod messages;
 mod receiver;
 mod server;
 
-pub(crate) use client::Mailboxes;
-pub(super) use messages::{Reason, Value};
-pub(super) use receiver::read_object;
+pub(crate) use crate::share::remote::client::Mailboxes;
+pub(super) use crate::share::remote::messages::{Reason, Value};
+pub(super) use crate::share::remote::receiver::read_object;

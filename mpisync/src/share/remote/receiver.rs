@@ -1,15 +1,15 @@
 //! Putting what a writer on another node shares into this node's mailbox.
 
-use super::Value;
 use crate::error::FenceError;
-use crate::memory::atomic::{AtomicU64, Ordering};
-use crate::memory::cells;
-use crate::memory::event::{ALL, Event};
-use crate::memory::mapping::{Mapping, SharedName};
-use crate::memory::stream::Sink;
-use crate::memory::words::mail::{FAILED, INLINE_VALUE, OBJECT_VALUE, STAGED_VALUE};
 use crate::share::Call;
+use crate::share::layout::{FAILED, INLINE_VALUE, OBJECT_VALUE, STAGED_VALUE};
 use crate::share::mailbox::MailboxMemory;
+use crate::share::remote::Value;
+use crate::share::stream::Sink;
+use crate::shm::atomic::{AtomicU64, Ordering};
+use crate::shm::cells;
+use crate::shm::event::{ALL, Event};
+use crate::shm::mapping::{Mapping, SharedName};
 use std::borrow::Cow;
 
 /// The values on their way into one mailbox.

@@ -1,10 +1,10 @@
 //! The mailbox's part of a node's server.
 
-use super::messages::{MailboxMessage, MailboxReply, Reason};
-use super::receiver::Receiver;
-use crate::memory::topology::RankPlace;
 use crate::net::{Port, Progress, Service};
 use crate::share::mailbox::MailboxMemory;
+use crate::share::remote::messages::{MailboxMessage, MailboxReply, Reason};
+use crate::share::remote::receiver::Receiver;
+use crate::shm::topology::RankPlace;
 use std::sync::atomic::Ordering;
 
 /// Fills one mailbox of a node for the ranks of other nodes.

@@ -1,12 +1,12 @@
 //! Making counters on MPI communicators.
 
-use super::memory::CounterLayout;
-use super::{Counter, Integer};
-use crate::communicator::IntraCommunicator;
 use crate::error::CreateError;
-use crate::memory::layout::AnyLayout;
 use crate::object::Object;
+use crate::rsmpi::communicator::IntraCommunicator;
+use crate::shm::layout::AnyLayout;
 use crate::sync::builder::{Spec, SyncBuilder, private};
+use crate::sync::counter::memory::CounterLayout;
+use crate::sync::counter::{Counter, Integer};
 use std::any::type_name;
 
 /// A counter to be made.

@@ -1,6 +1,6 @@
 //! Numbers of a counter, one after the other.
 
-use super::{Counter, Integer};
+use crate::sync::counter::{Counter, Integer};
 
 /// The numbers that a rank gets, to the end of their type: `for number in &counter`.
 #[derive(Debug)]

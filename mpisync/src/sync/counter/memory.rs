@@ -1,10 +1,10 @@
 //! The memory of a counter.
 
-use crate::memory::atomic::AtomicU64;
-use crate::memory::layout::{Layout, Part};
-use crate::memory::topology::Topology;
-use crate::memory::view::View;
-use crate::memory::words::lock::Line;
+use crate::shm::atomic::AtomicU64;
+use crate::shm::layout::{Layout, Part};
+use crate::shm::line::Line;
+use crate::shm::topology::Topology;
+use crate::shm::view::View;
 
 type CountView = View<Line<AtomicU64>, AtomicU64>;
 
@@ -34,7 +34,7 @@ impl Count {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::memory::block::Block;
+    use crate::shm::block::Block;
     use crate::sync::Counter;
 
     #[test]

@@ -9,16 +9,16 @@ mod range;
 mod remote;
 
 use crate::error::{CreateError, FenceError, LockError};
-use crate::memory::atomic::{AtomicU64, Ordering};
 use crate::object::Object;
+use crate::shm::atomic::{AtomicU64, Ordering};
 #[cfg(feature = "mpi")]
-pub use builder::CounterOf;
-pub use integer::Integer;
-pub use iter::{Reserved, UpTo, Values};
-use memory::{Count, CounterLayout};
-use range::Range;
-use range::{Take, Taken};
-use remote::CounterClient;
+pub use crate::sync::counter::builder::CounterOf;
+pub use crate::sync::counter::integer::Integer;
+pub use crate::sync::counter::iter::{Reserved, UpTo, Values};
+use crate::sync::counter::memory::{Count, CounterLayout};
+use crate::sync::counter::range::Range;
+use crate::sync::counter::range::{Take, Taken};
+use crate::sync::counter::remote::CounterClient;
 use std::any::type_name;
 use std::fmt;
 

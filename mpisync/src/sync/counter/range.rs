@@ -3,8 +3,8 @@
 //! Ranks share how far the counter is from its start, as a signed integer of 64 bits. A counter that has given out the last
 //! number of its type stands beyond it in the direction of its steps, and stays there.
 
-use super::Integer;
-use crate::memory::atomic::{AtomicU64, Ordering};
+use crate::shm::atomic::{AtomicU64, Ordering};
+use crate::sync::counter::Integer;
 use serde::{Deserialize, Serialize};
 
 /// A counter does not go further from its start than this. It leaves room for what [`next`] adds beyond the end before it

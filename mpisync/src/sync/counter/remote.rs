@@ -1,9 +1,9 @@
 //! A counter for the ranks of other nodes: they ask the server of its node.
 
-use super::memory::Count;
-use super::range::{Take, Taken};
-use crate::memory::block::Block;
 use crate::net::{Link, Message, Port, Remote, Request, Service};
+use crate::shm::block::Block;
+use crate::sync::counter::memory::Count;
+use crate::sync::counter::range::{Take, Taken};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 

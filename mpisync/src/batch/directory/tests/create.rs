@@ -1,8 +1,8 @@
 //! Making directories, and opening those that are there.
 
-use super::*;
 use crate::batch::directory::DirectoryError;
 use crate::batch::directory::file::move_to_new;
+use crate::batch::directory::tests::*;
 use std::sync::Arc;
 use std::thread;
 

@@ -1,8 +1,8 @@
 //! Who is taken for dead, and what becomes of that one's tasks.
 
-use super::*;
 use crate::batch::directory::DirectoryError;
 use crate::batch::directory::claimant::Owner;
+use crate::batch::directory::tests::*;
 use std::process::{Child, Command};
 
 #[test]

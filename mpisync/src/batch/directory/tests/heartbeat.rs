@@ -1,8 +1,9 @@
 //! Heartbeats, and the time they are told by.
 
-use super::*;
+use crate::batch::directory::tests::*;
 use std::sync::Arc;
-use std::thread::{self, sleep};
+use std::thread;
+use std::thread::sleep;
 use std::time::Instant;
 
 fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {

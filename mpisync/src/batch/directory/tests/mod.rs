@@ -12,9 +12,10 @@ pub(super) mod steps;
 mod strange;
 mod trouble;
 
-use super::{Again, Claim, Claimant, Claimed, Directory, Options};
 use crate::batch::State;
-use std::fs::{self, File, FileTimes};
+use crate::batch::directory::{Again, Claim, Claimant, Claimed, Directory, Options};
+use std::fs;
+use std::fs::{File, FileTimes};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};

@@ -1,7 +1,7 @@
 //! Three jobs that do anything in any order, next to a model of what has to come of it.
 
-use super::*;
 use crate::batch::directory::DirectoryError;
+use crate::batch::directory::tests::*;
 use proptest::prelude::*;
 
 const JOBS: usize = 3;

@@ -1,7 +1,7 @@
 //! What pshmem, or a person, writes.
 
-use super::*;
 use crate::batch::directory::DirectoryError;
+use crate::batch::directory::tests::*;
 use proptest::prelude::*;
 
 const RUNNING: Again = Again {

@@ -1,6 +1,6 @@
 //! Jobs that are held up while they claim.
 
-use super::*;
+use crate::batch::directory::tests::*;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::thread::sleep;

@@ -1,8 +1,8 @@
 //! Each step of the protocol, and what another job may do between two of them.
 
-use super::*;
 use crate::batch::directory::DirectoryError;
 use crate::batch::directory::claimant::Owner;
+use crate::batch::directory::tests::*;
 
 #[test]
 fn a_task_goes_from_open_to_running_to_done() {

@@ -1,7 +1,7 @@
 //! Several jobs at once.
 
-use super::*;
 use crate::batch::directory::DirectoryError;
+use crate::batch::directory::tests::*;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Barrier;
 use std::sync::atomic::AtomicUsize;

@@ -1,7 +1,7 @@
 //! What lies in the directory and was not put there by a job: links, FIFOs, what is too long, what is dated wrongly.
 
-use super::*;
 use crate::batch::directory::DirectoryError;
+use crate::batch::directory::tests::*;
 use std::os::unix::fs::symlink;
 use std::time::Instant;
 

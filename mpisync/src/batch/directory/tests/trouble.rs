@@ -1,7 +1,7 @@
 //! A file system that is full, is gone, or is another one than elsewhere.
 
-use super::*;
 use crate::batch::directory::DirectoryError;
+use crate::batch::directory::tests::*;
 
 #[test]
 fn who_cannot_write_gives_the_task_back_at_once() {

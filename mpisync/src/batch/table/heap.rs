@@ -1,0 +1,74 @@
+//! The memory of a ledger on the heap, shared by threads that stand for ranks: for tests and for the model checker.
+
+use crate::batch::table::layout::{LedgerWords, close_rest, level_lengths};
+use crate::batch::table::memory::LedgerMemory;
+use crate::shm::atomic::Arc;
+use crate::shm::atomic::{AtomicU8, AtomicU64};
+
+/// One thread's view.
+#[derive(Clone)]
+pub(crate) struct HeapLedger {
+    shared: Arc<Shared>,
+    /// Ranks that are taken to have died.
+    pub(crate) dead: Vec<usize>,
+}
+
+struct Shared {
+    words: LedgerWords,
+    bytes: Vec<AtomicU8>,
+    levels: Vec<Vec<AtomicU64>>,
+    holders: Vec<AtomicU64>,
+}
+
+impl HeapLedger {
+    /// One in which all of `tasks` are open, for `ranks`.
+    pub(crate) fn new(tasks: usize, ranks: usize) -> Self {
+        let zeroes = |count: usize| (0..count).map(|_| AtomicU64::new(0)).collect::<Vec<_>>();
+        let levels: Vec<_> = level_lengths(tasks).map(zeroes).collect();
+        let mut below = tasks;
+        for level in &levels {
+            close_rest(level, below);
+            below = level.len();
+        }
+        let laps = std::array::from_fn(|_| AtomicU64::new(0));
+        HeapLedger {
+            shared: Arc::new(Shared {
+                words: LedgerWords { laps },
+                bytes: (0..tasks).map(|_| AtomicU8::new(0)).collect(),
+                levels,
+                holders: zeroes(ranks),
+            }),
+            dead: Vec::new(),
+        }
+    }
+}
+
+impl LedgerMemory for HeapLedger {
+    fn words(&self) -> &LedgerWords {
+        &self.shared.words
+    }
+
+    fn bytes(&self) -> &[AtomicU8] {
+        &self.shared.bytes
+    }
+
+    fn levels(&self) -> usize {
+        self.shared.levels.len()
+    }
+
+    fn level(&self, level: usize) -> &[AtomicU64] {
+        &self.shared.levels[level]
+    }
+
+    fn holder(&self, rank: usize) -> &AtomicU64 {
+        &self.shared.holders[rank]
+    }
+
+    fn ranks(&self) -> usize {
+        self.shared.holders.len()
+    }
+
+    fn is_alive(&self, rank: usize) -> bool {
+        !self.dead.contains(&rank)
+    }
+}

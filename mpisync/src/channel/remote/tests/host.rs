@@ -1,0 +1,107 @@
+//! The host by itself.
+
+use crate::channel::remote::word::{Bytes, Levels};
+use crate::channel::remote::{Host, Report, Supply};
+
+/// What the host has for one node.
+fn supply_for(host: &mut Host, node: usize) -> Option<Supply> {
+    let supplies: Vec<_> = host.supplies().collect();
+    let mut supplies = supplies.into_iter().filter(|(to, _)| *to == node);
+    supplies.next().map(|(_, supply)| supply)
+}
+
+/// Reports for a node that puts so many messages.
+fn report(host: &mut Host, node: usize, levels: &Levels, puts: u64) {
+    let report = Report {
+        puts: vec![Bytes::from(vec![1]); puts as usize],
+        levels: levels.clone(),
+        ..Report::default()
+    };
+    host.receive(node, report);
+}
+
+#[test]
+fn nothing_is_sent_ahead_to_a_node_where_nobody_takes() {
+    let mut host = Host::new(2, 100, 10);
+    // Node 1 puts as much as it may.
+    let (mut levels, mut credits) = (Levels::default(), 0);
+    while levels.granted < 40 {
+        levels.thirst.lasting = u64::from(credits == 0);
+        report(&mut host, 1, &levels, credits);
+        credits = supply_for(&mut host, 1).map_or(0, |supply| supply.credits);
+        levels.granted += credits;
+    }
+    // Node 0 alone takes, and is sent ever more ahead.
+    let (mut levels, mut there) = (Levels::default(), 0);
+    while there < 5 {
+        levels.taken = levels.received;
+        levels.hunger.lasting = 1;
+        report(&mut host, 0, &levels, 0);
+        there = supply_for(&mut host, 0).map_or(0, |supply| supply.messages.len());
+        levels.received += there as u64;
+    }
+    // All that was sent ahead comes back, for the only one who took has gone.
+    levels.no_consumer = true;
+    levels.hunger.lasting = 0;
+    let back = vec![Bytes::from(vec![1]); there];
+    let report = Report {
+        back,
+        levels,
+        ..Report::default()
+    };
+    host.receive(0, report);
+    assert_eq!(supply_for(&mut host, 0), None);
+}
+
+#[test]
+fn the_last_node_that_takes_is_told_once() {
+    let mut host = Host::new(3, 10, 10);
+    let gone = Levels {
+        no_consumer: true,
+        ..Levels::default()
+    };
+    report(&mut host, 1, &gone, 0);
+    assert_eq!(supply_for(&mut host, 0), None, "node 2 takes");
+    report(&mut host, 2, &gone, 0);
+    let supply = supply_for(&mut host, 0).expect("it is the last one");
+    assert!(supply.is_alone);
+    report(&mut host, 2, &gone, 0);
+    assert_eq!(supply_for(&mut host, 0), None, "it knows");
+    report(&mut host, 0, &gone, 0);
+    let supply = supply_for(&mut host, 0).expect("there is news");
+    assert!(supply.deserted && !supply.is_alone);
+}
+
+#[test]
+fn a_node_that_returns_what_it_got_is_not_the_next() {
+    let mut host = Host::new(2, 1, 1);
+    let mut putter = Levels::default();
+    putter.thirst.lasting = 1;
+    report(&mut host, 0, &putter, 0);
+    putter.granted = supply_for(&mut host, 0).expect("room").credits;
+    putter.thirst.lasting = 0;
+    // Both wait, and one of them does not look.
+    putter.hunger.lasting = 1;
+    report(&mut host, 0, &putter, 1);
+    let given = supply_for(&mut host, 0).expect("a message").messages;
+    putter.received = 1;
+    let mut other = Levels::default();
+    other.hunger.lasting = 1;
+    report(&mut host, 1, &other, 0);
+    putter.surplus = 1;
+    putter.hunger.lasting = 0;
+    report(&mut host, 0, &putter, 0);
+    let called_back = supply_for(&mut host, 0).expect("a wish").call_back_messages;
+    assert!(called_back, "the other one waits");
+    putter.surplus = 0;
+    putter.hunger.lasting = 1;
+    let report = Report {
+        back: given,
+        returned_messages: true,
+        levels: putter,
+        ..Report::default()
+    };
+    host.receive(0, report);
+    let given = supply_for(&mut host, 1).expect("its turn").messages;
+    assert_eq!(given.len(), 1);
+}

@@ -1,0 +1,418 @@
+//! An imagined world: the real queues, outposts and host, with ranks that act at random, one step at a time, and messages
+//! between agents that take any time.
+
+use crate::channel::remote::{Host, Outpost, Report, Supply};
+use crate::channel::ring::layout::{NO_NUMBER, WAITING};
+use crate::channel::ring::memory::QueueMemory;
+use crate::channel::ring::memory::{Layout, Opaque, RelayLayout, RelaySlots, Slots};
+use crate::channel::ring::{Generation, NoMessage, NoRoom, Queue};
+use crate::shm::domain::Domain;
+use crate::shm::mapping::Mapping;
+use crate::shm::topology::Topology;
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
+use std::time::{Duration, Instant};
+
+/// How ranks act in a run.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Manners {
+    pub(super) nodes: usize,
+    pub(super) capacity: u64,
+    pub(super) ring: u64,
+    /// Each rank puts so many messages.
+    pub(super) messages: u64,
+    /// Ranks do not close their producers, but wait for messages until the stream ends.
+    pub(super) make_tasks: bool,
+    /// Ranks give up waiting now and then.
+    pub(super) give_up: bool,
+    /// A rank of the last node dies in the middle.
+    pub(super) die: bool,
+}
+
+const RANKS: usize = 3;
+
+pub(super) struct World {
+    random: Random,
+    manners: Manners,
+    host: Host,
+    nodes: Vec<Node>,
+    /// What was put, and what was taken.
+    put: u64,
+    taken: HashMap<u64, u32>,
+    dead: usize,
+    /// How many messages were sent to nodes, some more than once.
+    sent: usize,
+}
+
+struct Node {
+    domain: Arc<Domain>,
+    outpost: Outpost,
+    ranks: Vec<Rank>,
+    up: VecDeque<Report>,
+    down: VecDeque<Supply>,
+    is_forgotten: bool,
+}
+
+struct Rank {
+    takes: Queue<Slots<Opaque>>,
+    puts: Queue<Slots<Opaque>>,
+    state: State,
+    name: u64,
+    /// For how many steps it does something else.
+    busy: usize,
+    puts_left: u64,
+    next: u64,
+    /// The last message of each producer.
+    last: HashMap<u64, u64>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum State {
+    Idle,
+    Puts,
+    Takes(Generation),
+    /// With the number of its question.
+    AsksToTake(Generation, u64),
+    AsksToPut(u64),
+    /// Neither takes nor closes anything, until the others are done.
+    Away,
+    Done,
+    Dead,
+}
+
+pub(super) struct Random(pub(super) u64);
+
+impl Random {
+    pub(super) fn below(&mut self, end: usize) -> usize {
+        // SplitMix64.
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((mixed ^ (mixed >> 31)) % end as u64) as usize
+    }
+
+    fn one_in(&mut self, many: usize) -> bool {
+        self.below(many) == 0
+    }
+}
+
+impl Rank {
+    fn wait(queue: &Queue<Slots<Opaque>>, Generation(began): Generation) {
+        queue.my_party().call.store(began | WAITING, SeqCst);
+    }
+
+    fn ask(queue: &Queue<Slots<Opaque>>, began: Generation) -> u64 {
+        let party = queue.my_party();
+        party.question.store(NO_NUMBER, SeqCst);
+        Self::wait(queue, began);
+        let relay = queue.memory.relay().unwrap();
+        let number = relay.asked.fetch_add(1, SeqCst) + 1;
+        party.question.store(number, SeqCst);
+        number
+    }
+
+    fn leave(queue: &Queue<Slots<Opaque>>) {
+        let party = queue.my_party();
+        party.call.store(0, SeqCst);
+        party.question.store(0, SeqCst);
+        queue.stop_waiting();
+    }
+
+    fn is_answered(queue: &Queue<Slots<Opaque>>, number: u64) -> bool {
+        queue.memory.relay().unwrap().answered.load(SeqCst) >= number
+    }
+
+    /// Puts its next message if there is room.
+    fn try_put(&mut self) -> Result<(), NoRoom> {
+        let mut putting = self.puts.try_put(1)?;
+        let message = self.name << 32 | self.next;
+        let index = putting.index().unwrap();
+        // SAFETY: the slot is reserved.
+        unsafe { self.puts.memory.copy_from(index, &message.to_ne_bytes()) };
+        putting.publish();
+        self.next += 1;
+        self.puts_left -= 1;
+        Ok(())
+    }
+
+    fn try_take(&mut self) -> Option<u64> {
+        let mut taking = self.takes.try_take(1)?;
+        let index = taking.index().unwrap();
+        // SAFETY: the message is this rank's.
+        let bytes = unsafe { self.takes.memory.bytes_of(index) };
+        taking.free();
+        Some(u64::from_ne_bytes(bytes.try_into().unwrap()))
+    }
+}
+
+impl World {
+    pub(super) fn new(seed: u64, manners: Manners) -> Self {
+        let leaders: Vec<u32> = (0..manners.nodes * RANKS)
+            .map(|rank| (rank / RANKS * RANKS) as u32)
+            .collect();
+        let node = |node: usize| {
+            // Seen by a rank that does not lead, for the agent is moved by hand.
+            let topology = Topology::new((node * RANKS + 1) as u32, &leaders);
+            let seats = RANKS + usize::from(manners.nodes > 1);
+            let domain = Domain::imagined(topology);
+            let ring = Layout::of::<u64>(manners.ring as usize, seats).unwrap();
+            let layout = RelayLayout(ring);
+            let mapping = Arc::new(Mapping::private(layout.length()));
+            let rank = |seat: usize| {
+                let RelaySlots { takes, puts } =
+                    RelaySlots::at_seat(&domain, layout, &mapping, seat);
+                Rank {
+                    takes: Queue { memory: takes },
+                    puts: Queue { memory: puts },
+                    state: State::Idle,
+                    name: (node * RANKS + seat) as u64,
+                    busy: 0,
+                    // Somebody always takes.
+                    puts_left: match seat {
+                        0 if !manners.make_tasks => 0,
+                        _ => manners.messages,
+                    },
+                    next: 0,
+                    last: HashMap::new(),
+                }
+            };
+            let mut outpost = Outpost::new(RelaySlots::for_server(&domain, layout, &mapping));
+            // Everything comes in an instant here, so the time in which the host need not know of something is short, too.
+            outpost.discretion = Duration::from_nanos(seed % 7 * 700);
+            Node {
+                outpost,
+                ranks: (0..RANKS).map(rank).collect(),
+                up: VecDeque::new(),
+                down: VecDeque::new(),
+                is_forgotten: false,
+                domain: Arc::clone(&domain),
+            }
+        };
+        World {
+            random: Random(seed),
+            manners,
+            host: Host::new(manners.nodes, manners.capacity, manners.ring),
+            nodes: (0..manners.nodes).map(node).collect(),
+            put: 0,
+            taken: HashMap::new(),
+            dead: 0,
+            sent: 0,
+        }
+    }
+
+    fn step(&mut self) {
+        let node = self.random.below(self.nodes.len());
+        match self.random.below(4) {
+            0 => {
+                let (report, _) = self.nodes[node].outpost.report();
+                self.nodes[node].up.extend(report);
+            }
+            1 => {
+                if let Some(report) = self.nodes[node].up.pop_front() {
+                    self.host.receive(node, report);
+                    for (node, supply) in self.host.supplies() {
+                        let left = self.put - self.taken.len() as u64;
+                        let is_end = supply.end.is_some();
+                        self.sent += supply.messages.len();
+                        assert!(!is_end || left <= self.dead as u64, "{left} left at an end");
+                        self.nodes[node].down.push_back(supply);
+                    }
+                }
+            }
+            2 => {
+                if let Some(supply) = self.nodes[node].down.pop_front() {
+                    self.nodes[node].is_forgotten |= supply.forget;
+                    self.nodes[node].outpost.receive(supply);
+                }
+            }
+            _ => {
+                let rank = self.random.below(RANKS);
+                self.act(node, rank);
+            }
+        }
+    }
+
+    fn act(&mut self, node: usize, seat: usize) {
+        let gives_up = self.manners.give_up && self.random.one_in(20);
+        let rank = &mut self.nodes[node].ranks[seat];
+        if rank.busy > 0 {
+            rank.busy -= 1;
+            return;
+        }
+        let done = match rank.state {
+            State::Idle => return self.begin(node, seat),
+            State::Puts => match rank.try_put() {
+                Ok(()) => {
+                    self.put += 1;
+                    true
+                }
+                Err(no_room) => {
+                    assert_eq!(no_room, NoRoom::Full);
+                    gives_up
+                }
+            },
+            State::AsksToPut(number) => {
+                let is_answered = Rank::is_answered(&rank.puts, number);
+                match rank.try_put() {
+                    Ok(()) => {
+                        self.put += 1;
+                        true
+                    }
+                    Err(_) => is_answered,
+                }
+            }
+            State::Takes(began) | State::AsksToTake(began, _) => {
+                let is_answered = match rank.state {
+                    State::AsksToTake(_, number) => Rank::is_answered(&rank.takes, number),
+                    _ => false,
+                };
+                if let Some(message) = rank.try_take() {
+                    let (producer, number) = (message >> 32, message & 0xffff_ffff);
+                    let last = rank.last.insert(producer, number);
+                    assert!(
+                        last < Some(number) || self.manners.give_up || self.manners.die,
+                        "of each producer in order: {last:?}, then {number}"
+                    );
+                    *self.taken.entry(message).or_default() += 1;
+                    true
+                } else if let Some(end) = rank.takes.end_of_wait(began) {
+                    assert_eq!(end, NoMessage::Over);
+                    // Where ranks make tasks, one may put more after an end.
+                    if rank.puts_left == 0 {
+                        Rank::leave(&rank.takes);
+                        rank.takes.close_producer();
+                        rank.takes.close_consumer();
+                        rank.state = State::Done;
+                        return;
+                    }
+                    true
+                } else {
+                    is_answered || gives_up
+                }
+            }
+            State::Away | State::Done | State::Dead => return,
+        };
+        if done {
+            let took = matches!(rank.state, State::Takes(_));
+            Rank::leave(&rank.takes);
+            Rank::leave(&rank.puts);
+            rank.state = State::Idle;
+            if took && gives_up && rank.name > 0 && self.random.one_in(5) {
+                rank.state = State::Away;
+                if self.random.one_in(2) {
+                    rank.takes.close_consumer();
+                    rank.state = State::Done;
+                }
+                return;
+            }
+            if self.random.one_in(10) {
+                rank.busy = self.random.below(300);
+            }
+            if gives_up && self.random.one_in(10) {
+                // For good.
+                rank.puts_left = 0;
+            }
+        }
+        let most = self.manners.capacity + self.dead as u64;
+        assert!(
+            self.put - self.taken.len() as u64 <= most,
+            "more than there is room for"
+        );
+    }
+
+    /// Begins something.
+    fn begin(&mut self, node: usize, seat: usize) {
+        let Manners {
+            make_tasks, die, ..
+        } = self.manners;
+        let choice = self.random.below(if make_tasks { 2 } else { 4 });
+        let is_last = node + 1 == self.nodes.len();
+        let rank = &mut self.nodes[node].ranks[seat];
+        if die && is_last && seat == 2 && rank.puts_left < 3 {
+            rank.state = State::Dead;
+            self.dead = 1;
+            return self.nodes[node].domain.bury(seat);
+        }
+        rank.state = match choice {
+            0 | 2 if rank.puts_left > 0 => {
+                let began = rank.puts.begin_waiting(false);
+                if choice == 0 {
+                    Rank::wait(&rank.puts, began);
+                    State::Puts
+                } else {
+                    State::AsksToPut(Rank::ask(&rank.puts, began))
+                }
+            }
+            3 => {
+                let began = rank.takes.begin_waiting(false);
+                State::AsksToTake(began, Rank::ask(&rank.takes, began))
+            }
+            // If it took for ever before it has put everything, all might wait.
+            _ if rank.puts_left == 0 || make_tasks => {
+                if !make_tasks {
+                    rank.takes.close_producer();
+                }
+                let began = rank.takes.begin_waiting(!self.manners.give_up);
+                Rank::wait(&rank.takes, began);
+                State::Takes(began)
+            }
+            _ => State::Idle,
+        };
+    }
+
+    /// Ranks that are away come back once all others are done.
+    fn call_back(&mut self) {
+        let mut ranks: Vec<_> = (self.nodes.iter_mut())
+            .flat_map(|node| node.ranks.iter_mut())
+            .collect();
+        let is_over = |state| matches!(state, State::Away | State::Done | State::Dead);
+        if ranks.iter().all(|rank| is_over(rank.state)) {
+            for rank in &mut ranks {
+                if matches!(rank.state, State::Away) {
+                    rank.takes.close_consumer();
+                    rank.state = State::Done;
+                }
+            }
+        }
+    }
+
+    /// Goes on until all ranks have seen the end, and all nodes forget the channel.
+    pub(super) fn run(mut self) {
+        let start = Instant::now();
+        let mut steps = 0_u64;
+        while self.nodes.iter().any(|node| !node.is_forgotten) {
+            self.step();
+            steps += 1;
+            if steps.is_multiple_of(100) {
+                self.call_back();
+            }
+            if self.manners.die && steps.is_multiple_of(100) {
+                self.nodes
+                    .iter_mut()
+                    .for_each(|node| node.outpost.inspect());
+            }
+            if steps.is_multiple_of(10_000) && start.elapsed() > Duration::from_secs(5) {
+                let states: Vec<_> = (self.nodes.iter())
+                    .flat_map(|node| node.ranks.iter().map(|rank| (rank.state, rank.puts_left)))
+                    .collect();
+                panic!(
+                    "it does not end: {states:?}, {} put, {} taken",
+                    self.put,
+                    self.taken.len()
+                );
+            }
+        }
+        assert!(self.taken.values().all(|&times| times == 1), "once each");
+        let most = 20 * self.put as usize;
+        assert!(self.sent <= most, "{} sent for {} put", self.sent, self.put);
+        let lost = self.put - self.taken.len() as u64;
+        assert!(lost <= self.dead as u64, "{lost} lost");
+    }
+}
+
+impl std::fmt::Debug for Generation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}

@@ -1,0 +1,136 @@
+//! The words and slots of a queue on the heap, shared by threads that stand for ranks: for tests and for the model checker.
+
+use crate::channel::ring::layout::{Account, Holds, Party, Position, QueueWords, Reserve, Shape};
+use crate::channel::ring::memory::QueueMemory;
+use crate::shm::atomic::{Arc, AtomicU32, AtomicU64, Ordering, Slot};
+use crate::shm::event::Bell;
+use crate::shm::event::Sleepers;
+use crate::shm::line::Line;
+use crate::shm::wait::Surroundings;
+
+/// One thread's view of the words.
+pub(crate) struct HeapQueue {
+    shared: Arc<Shared>,
+    me: usize,
+}
+
+struct Shared {
+    words: QueueWords,
+    parties: Vec<Line<Party>>,
+    shape: Shape,
+    slots: Vec<(AtomicU64, Slot<u64>)>,
+    /// A bit for each rank that is taken to have died.
+    dead: std::sync::atomic::AtomicU32,
+}
+
+// SAFETY: the cells are used by who has reserved their slots, which is what the tests are about.
+unsafe impl Sync for Shared {}
+// SAFETY: as above.
+unsafe impl Send for Shared {}
+
+impl HeapQueue {
+    /// A view for each of `ranks` threads, of a queue whose first message has the position `start`, which is the first of a
+    /// lap.
+    pub(crate) fn new(ranks: usize, capacity: u64, start: Position) -> Vec<Self> {
+        let number = || AtomicU64::new(start.0);
+        let bell = || {
+            Line(Bell {
+                word: AtomicU32::new(0),
+                sleepers: Sleepers::new(),
+            })
+        };
+        let party = |_| {
+            Line(Party {
+                putting: Reserve::default(),
+                taking: Reserve::default(),
+                ends: AtomicU32::new(0),
+                waits: AtomicU32::new(0),
+                call: AtomicU32::new(0),
+                question: AtomicU64::new(0),
+                futures: AtomicU64::new(0),
+            })
+        };
+        let shape = Shape::new(capacity);
+        let free = shape.stamp(start, Holds::Nothing);
+        let shared = Arc::new(Shared {
+            words: QueueWords {
+                tail: Line(number()),
+                head: Line(number()),
+                news: bell(),
+                room: bell(),
+                account: Line(Account {
+                    claimed: AtomicU64::new(0),
+                    voids: AtomicU64::new(0),
+                    start: number(),
+                    endings: AtomicU32::new(0),
+                    deserted: AtomicU32::new(0),
+                }),
+            },
+            parties: (0..ranks).map(party).collect(),
+            shape,
+            slots: (0..capacity)
+                .map(|_| (AtomicU64::new(free), Slot::new(0)))
+                .collect(),
+            dead: Default::default(),
+        });
+        (0..ranks)
+            .map(|me| HeapQueue {
+                shared: Arc::clone(&shared),
+                me,
+            })
+            .collect()
+    }
+
+    /// Stores a message in a slot that is reserved.
+    pub(crate) fn write(&self, index: usize, message: u64) {
+        let cell = &self.shared.slots[index].1;
+        // SAFETY: the slot is reserved for this thread.
+        cell.with_mut(|slot| unsafe { *slot = message });
+    }
+
+    /// The message of a slot that is reserved.
+    pub(crate) fn read(&self, index: usize) -> u64 {
+        let cell = &self.shared.slots[index].1;
+        // SAFETY: the slot is reserved for this thread.
+        cell.with(|slot| unsafe { *slot })
+    }
+
+    /// Has the others take this rank for dead.
+    pub(crate) fn die(&self) {
+        self.shared.dead.fetch_or(1 << self.me, Ordering::SeqCst);
+    }
+}
+
+impl Surroundings for HeapQueue {
+    fn progress(&self) {}
+
+    fn is_alive(&self, rank: usize) -> bool {
+        self.shared.dead.load(Ordering::SeqCst) & 1 << rank == 0
+    }
+}
+
+impl QueueMemory for HeapQueue {
+    fn words(&self) -> &QueueWords {
+        &self.shared.words
+    }
+
+    fn party(&self, rank: usize) -> &Party {
+        &self.shared.parties[rank].0
+    }
+
+    fn shape(&self) -> Shape {
+        self.shared.shape
+    }
+
+    fn stamp(&self, index: usize) -> &AtomicU64 {
+        &self.shared.slots[index].0
+    }
+
+    fn ranks(&self) -> usize {
+        self.shared.parties.len()
+    }
+
+    fn me(&self) -> usize {
+        self.me
+    }
+}

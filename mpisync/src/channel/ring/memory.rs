@@ -1,0 +1,398 @@
+//! The memory of one channel: the queue's words, and slots with room for a message each.
+
+use crate::channel::ring::layout::{Party, QueueWords, Relay, Shape};
+use crate::shm::atomic::AtomicU64;
+use crate::shm::domain::Domain;
+use crate::shm::line::Line;
+use crate::shm::mapping::{ALIGN, Mapping, Shareable};
+use crate::shm::wait::ROUND_TRIPS;
+use crate::shm::wait::Surroundings;
+use std::marker::PhantomData;
+use std::ptr::NonNull;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The words of one queue, as one of the ranks sees them.
+pub(crate) trait QueueMemory: Surroundings {
+    /// The words that all ranks share.
+    fn words(&self) -> &QueueWords;
+
+    /// The words of the rank of this index on the node.
+    fn party(&self, rank: usize) -> &Party;
+
+    /// How many slots there are.
+    fn shape(&self) -> Shape;
+
+    /// What the slot of this index holds, and for which lap.
+    fn stamp(&self, index: usize) -> &AtomicU64;
+
+    /// How many ranks share the words.
+    fn ranks(&self) -> usize;
+
+    /// The index of this rank.
+    fn me(&self) -> usize;
+
+    /// Where the node's agent carries messages between this queue and other nodes: what ranks and agent say to each other.
+    fn relay(&self) -> Option<&Relay> {
+        None
+    }
+
+    /// Has the agent look at the queue, if there is one: soon, or at once if this rank is about to wait.
+    fn call_agent(&self, _waits: bool) {}
+
+    /// Whether the process with the node's agent runs.
+    fn agent_is_alive(&self) -> bool {
+        true
+    }
+}
+
+// SAFETY: atomics only, for all of which zero is a value.
+unsafe impl Shareable for QueueWords {}
+// SAFETY: as above.
+unsafe impl Shareable for Line<Party> {}
+// SAFETY: as above.
+unsafe impl Shareable for Relay {}
+
+const PARTIES_AT: usize = size_of::<QueueWords>();
+
+/// Where things lie in the memory of a channel of `T`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Layout {
+    shape: Shape,
+    seats: usize,
+    stride: usize,
+    /// Where in its slot a message lies, and how long it is.
+    message: (usize, usize),
+    length: usize,
+}
+
+impl Layout {
+    /// The layout for that many slots and seats; none where it does not fit into the address space. The alignment of `T` is
+    /// [`ALIGN`] at most.
+    pub(crate) fn of<T>(capacity: usize, seats: usize) -> Option<Self> {
+        assert!(align_of::<T>() <= ALIGN, "as the compiler has checked");
+        let stride = Self::stride::<T>();
+        let shape = u64::try_from(capacity).ok()?;
+        if !(1..=Shape::MOST).contains(&shape) {
+            return None;
+        }
+        let slots = capacity.checked_mul(stride)?;
+        let length = slots.checked_add(Self::slots_at(seats))?;
+        isize::try_from(length).ok()?;
+        Some(Layout {
+            shape: Shape::new(shape),
+            seats,
+            stride,
+            message: (Self::message_at::<T>(), size_of::<T>()),
+            length,
+        })
+    }
+
+    /// How many messages there is room for.
+    pub(crate) fn capacity(self) -> u64 {
+        self.shape.capacity()
+    }
+
+    /// From slot to slot. Small slots share a cache line, which then travels once for all of them; large ones have lines of
+    /// their own.
+    fn stride<T>() -> usize {
+        const LINE: usize = 64;
+        let bytes = Self::message_at::<T>() + size_of::<T>();
+        match bytes {
+            ..=LINE => bytes.next_power_of_two(),
+            _ => bytes.next_multiple_of(LINE.max(align_of::<T>())),
+        }
+    }
+
+    /// Where in its slot the message lies, behind the stamp.
+    const fn message_at<T>() -> usize {
+        let (stamp, message) = (size_of::<AtomicU64>(), align_of::<T>());
+        if stamp > message { stamp } else { message }
+    }
+
+    fn slots_at(seats: usize) -> usize {
+        PARTIES_AT + seats * size_of::<Line<Party>>()
+    }
+
+    /// How many bytes it takes.
+    pub(crate) fn length(self) -> usize {
+        self.length
+    }
+}
+
+/// The memory of a channel of `T`, as this rank sees it.
+pub(crate) struct Slots<T> {
+    words: NonNull<QueueWords>,
+    parties: NonNull<Line<Party>>,
+    slots: NonNull<u8>,
+    layout: Layout,
+    me: usize,
+    relay: Option<NonNull<Relay>>,
+    domain: Arc<Domain>,
+    _mapping: Arc<Mapping>,
+    messages: PhantomData<T>,
+}
+
+impl<T> Slots<T> {
+    /// This rank's view of `mapping`, which is zero at first and has the length of the layout.
+    pub(crate) fn new(domain: Arc<Domain>, layout: Layout, mapping: Mapping) -> Self {
+        let me = domain.segment().me();
+        Self::at_seat(domain, layout, &Arc::new(mapping), 0, me)
+    }
+
+    fn at_seat(
+        domain: Arc<Domain>,
+        layout: Layout,
+        mapping: &Arc<Mapping>,
+        start: usize,
+        me: usize,
+    ) -> Self {
+        let parties: &[Line<Party>] = mapping.slice(start + PARTIES_AT, layout.seats);
+        let slots_at = Layout::slots_at(layout.seats);
+        let words = (layout.length - slots_at) / size_of::<u64>();
+        let slots: &[AtomicU64] = mapping.slice(start + slots_at, words);
+        Slots {
+            words: NonNull::from(mapping.get(start)),
+            parties: NonNull::from(parties).cast(),
+            slots: NonNull::from(slots).cast(),
+            layout,
+            me,
+            relay: None,
+            domain,
+            _mapping: Arc::clone(mapping),
+            messages: PhantomData,
+        }
+    }
+
+    /// Where the message of the slot of this index lies. Aligned, and with a `T`'s bytes, which are zero at first.
+    #[inline]
+    pub(crate) fn message(&self, index: usize) -> NonNull<T> {
+        // SAFETY: the slot lies inside the mapping, and the message inside the slot.
+        unsafe { self.slot(index).add(Layout::message_at::<T>()).cast() }
+    }
+
+    #[inline]
+    fn slot(&self, index: usize) -> NonNull<u8> {
+        debug_assert!((index as u64) < self.layout.shape.capacity());
+        // SAFETY: there are `capacity` slots of `stride` bytes from here on, and indices are those of positions, which
+        // are smaller.
+        unsafe { self.slots.add(index * self.layout.stride) }
+    }
+
+    pub(crate) fn domain(&self) -> &Domain {
+        &self.domain
+    }
+}
+
+/// The memory of a node's part of a channel that spans nodes: words for ranks and agent, then two queues of one layout.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RelayLayout(pub(crate) Layout);
+
+impl RelayLayout {
+    const TAKES_AT: usize = size_of::<Relay>();
+
+    fn puts_at(self) -> usize {
+        Self::TAKES_AT + self.0.length.next_multiple_of(align_of::<Relay>())
+    }
+
+    /// How many bytes it takes.
+    pub(crate) fn length(self) -> usize {
+        self.puts_at() + self.0.length
+    }
+}
+
+/// The two queues of a node, as one that has a seat there sees them.
+pub(crate) struct RelaySlots<T> {
+    /// What ranks take from.
+    pub(crate) takes: Slots<T>,
+    /// What they put into.
+    pub(crate) puts: Slots<T>,
+}
+
+impl<T> RelaySlots<T> {
+    pub(crate) fn at_seat(
+        domain: &Arc<Domain>,
+        layout: RelayLayout,
+        mapping: &Arc<Mapping>,
+        me: usize,
+    ) -> Self {
+        let slots = |start| {
+            let slots = Slots::at_seat(Arc::clone(domain), layout.0, mapping, start, me);
+            let relay = Some(NonNull::from(mapping.get::<Relay>(0)));
+            Slots { relay, ..slots }
+        };
+        RelaySlots {
+            takes: slots(RelayLayout::TAKES_AT),
+            puts: slots(layout.puts_at()),
+        }
+    }
+
+    /// As this rank sees them.
+    pub(crate) fn new(domain: &Arc<Domain>, layout: RelayLayout, mapping: &Arc<Mapping>) -> Self {
+        Self::at_seat(domain, layout, mapping, domain.segment().me())
+    }
+}
+
+/// A message of a type that the agent does not know.
+pub(crate) struct Opaque;
+
+impl RelaySlots<Opaque> {
+    /// As the node's agent sees them.
+    pub(crate) fn for_server(
+        domain: &Arc<Domain>,
+        layout: RelayLayout,
+        mapping: &Arc<Mapping>,
+    ) -> Self {
+        let seat = domain.segment().shape().seat_of_agent();
+        Self::at_seat(domain, layout, mapping, seat)
+    }
+}
+
+impl Slots<Opaque> {
+    fn bytes(&self, index: usize) -> NonNull<u8> {
+        // SAFETY: the message lies inside the slot.
+        unsafe { self.slot(index).add(self.layout.message.0) }
+    }
+
+    /// The message of a slot.
+    ///
+    /// # Safety
+    /// The slot holds a message, and nobody frees it before this returns.
+    pub(crate) unsafe fn bytes_of(&self, index: usize) -> Vec<u8> {
+        let length = self.layout.message.1;
+        // SAFETY: the message has so many bytes, which nobody changes, as the caller promises.
+        unsafe { std::slice::from_raw_parts(self.bytes(index).as_ptr(), length) }.to_vec()
+    }
+
+    /// Stores the message of a slot.
+    ///
+    /// # Safety
+    /// The slot is reserved for the caller.
+    pub(crate) unsafe fn copy_from(&self, index: usize, message: &[u8]) {
+        assert_eq!(
+            message.len(),
+            self.layout.message.1,
+            "a message of the type"
+        );
+        // SAFETY: the slot has room for so many bytes, and nobody else looks at them, as the caller promises.
+        unsafe {
+            self.bytes(index)
+                .copy_from_nonoverlapping(NonNull::from(message).cast(), message.len());
+        }
+    }
+}
+
+// SAFETY: the pointers lead into the mapping, which any thread may use; the words are atomics, and slots are used by who has
+// reserved them.
+unsafe impl Send for Slots<Opaque> {}
+
+impl<T> Slots<T> {
+    /// Apart, so that a channel on one node is as quick as if there were no others.
+    #[cold]
+    fn call_relaying_agent(&self, waits: bool) {
+        // Not the agent itself.
+        if let Some(relay) = self.relay()
+            && self.me != self.domain.segment().shape().seat_of_agent()
+        {
+            self.domain.call_server(&relay.called, waits);
+        }
+    }
+}
+
+impl<T> Surroundings for Slots<T> {
+    fn progress(&self) {
+        self.domain.progress();
+    }
+
+    fn attend(&self, attends: bool) {
+        if self.relay.is_some() {
+            self.domain.attend(attends);
+        }
+    }
+
+    fn patience(&self) -> Option<Duration> {
+        self.relay.map(|_| ROUND_TRIPS)
+    }
+
+    fn is_alive(&self, rank: usize) -> bool {
+        self.domain.is_alive(rank)
+    }
+}
+
+impl<T> QueueMemory for Slots<T> {
+    #[inline]
+    fn words(&self) -> &QueueWords {
+        // SAFETY: taken from a reference into the mapping, which `self` keeps.
+        unsafe { self.words.as_ref() }
+    }
+
+    #[inline]
+    fn party(&self, rank: usize) -> &Party {
+        assert!(rank < self.layout.seats, "a seat of this node");
+        // SAFETY: taken from a slice of `seats` values in the mapping, which `self` keeps.
+        unsafe { &self.parties.add(rank).as_ref().0 }
+    }
+
+    #[inline]
+    fn shape(&self) -> Shape {
+        self.layout.shape
+    }
+
+    #[inline]
+    fn stamp(&self, index: usize) -> &AtomicU64 {
+        // SAFETY: a slot begins with its stamp, which is aligned because slots are, and is changed as an atomic only.
+        unsafe { self.slot(index).cast().as_ref() }
+    }
+
+    #[inline]
+    fn ranks(&self) -> usize {
+        self.layout.seats
+    }
+
+    #[inline]
+    fn me(&self) -> usize {
+        self.me
+    }
+
+    #[inline]
+    fn relay(&self) -> Option<&Relay> {
+        // SAFETY: taken from a reference into the mapping, which `self` keeps.
+        self.relay.map(|relay| unsafe { relay.as_ref() })
+    }
+
+    #[inline]
+    fn call_agent(&self, waits: bool) {
+        if self.relay.is_some() {
+            self.call_relaying_agent(waits);
+        }
+    }
+
+    fn agent_is_alive(&self) -> bool {
+        self.relay.is_none() || self.domain.is_alive(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_slots_share_a_line_and_large_ones_do_not() {
+        assert_eq!(Layout::stride::<()>(), 8);
+        assert_eq!(Layout::stride::<u8>(), 16);
+        assert_eq!(Layout::stride::<[u64; 2]>(), 32);
+        assert_eq!(Layout::stride::<[u8; 56]>(), 64);
+        assert_eq!(Layout::stride::<[u8; 57]>(), 128);
+        assert_eq!(Layout::stride::<u128>(), 32);
+    }
+
+    #[test]
+    fn what_does_not_fit_has_no_layout() {
+        assert!(Layout::of::<u64>(0, 1).is_none());
+        assert!(Layout::of::<u64>(usize::MAX, 1).is_none());
+        assert!(Layout::of::<u64>(usize::MAX / 64, 1).is_none());
+        assert!(Layout::of::<[u8; 1 << 20]>(1 << 40, 1).is_some());
+        assert!(Layout::of::<[u8; 1 << 20]>(1 << 44, 1).is_none());
+        assert!(Layout::of::<u64>(1, 1).is_some());
+    }
+}

@@ -1,0 +1,265 @@
+//! What ranks do where the node's agent carries messages between the queue and other nodes.
+//!
+//! They put and take as on one node. What they wait for comes through the agent, so it has to know that they wait, and what
+//! they cannot see they ask the channel's host.
+
+use crate::channel::ring::ends::Generation;
+use crate::channel::ring::layout::{NO_NUMBER, Party, Relay, WAITING};
+use crate::channel::ring::memory::QueueMemory;
+use crate::channel::ring::{NoMessage, NoRoom, Putting, Queue, Taking};
+use crate::shm::atomic::Ordering;
+use crate::shm::event::Bell;
+use crate::shm::wait::{Deadline, Stop, wait};
+
+/// The process with the node's agent has died.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Lost;
+
+impl From<Stop> for Lost {
+    fn from(_: Stop) -> Self {
+        // Of a wait without a deadline: there is no other reason.
+        Lost
+    }
+}
+
+impl From<Lost> for NoRoom {
+    fn from(_: Lost) -> Self {
+        NoRoom::Lost
+    }
+}
+
+impl From<Lost> for NoMessage {
+    fn from(_: Lost) -> Self {
+        NoMessage::Lost
+    }
+}
+
+/// While it lives the agent knows that this rank waits for something in the queue.
+#[must_use]
+pub(crate) struct Waiting<'a>(Option<(&'a Party, Waiter)>);
+
+#[derive(Clone, Copy)]
+enum Waiter {
+    Call,
+    /// That began then.
+    Future(Generation),
+}
+
+impl<'a> Waiting<'a> {
+    fn call(party: &'a Party, Generation(began): Generation) -> Self {
+        party.call.store(began | WAITING, Ordering::SeqCst);
+        Waiting(Some((party, Waiter::Call)))
+    }
+
+    fn future(party: &'a Party, began: Generation) -> Self {
+        let futures = Futures::of(party);
+        let count = if futures.began == began {
+            futures.count + 1
+        } else {
+            1
+        };
+        Futures { began, count }.store(party);
+        Waiting(Some((party, Waiter::Future(began))))
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        match self.0 {
+            Some((party, Waiter::Call)) => party.call.store(0, Ordering::SeqCst),
+            Some((party, Waiter::Future(began))) => {
+                let futures = Futures::of(party);
+                if futures.began == began {
+                    let count = futures.count - 1;
+                    Futures { began, count }.store(party);
+                }
+            }
+            None => {}
+        }
+    }
+}
+
+/// The futures of a rank that wait, of those that began when the last one did. The others are about to go on.
+pub(in crate::channel) struct Futures {
+    pub(in crate::channel) began: Generation,
+    pub(in crate::channel) count: u32,
+}
+
+impl Futures {
+    pub(in crate::channel) fn of(party: &Party) -> Self {
+        let futures = party.futures.load(Ordering::SeqCst);
+        Futures {
+            began: Generation((futures >> 32) as u32),
+            count: futures as u32,
+        }
+    }
+
+    fn store(self, party: &Party) {
+        let Generation(began) = self.began;
+        let futures = u64::from(began) << 32 | u64::from(self.count);
+        // Only the rank itself stores.
+        party.futures.store(futures, Ordering::SeqCst);
+    }
+}
+
+impl<M: QueueMemory> Queue<M> {
+    /// Lets the agent know, if there is one, that a call of this rank waits.
+    #[inline]
+    pub(in crate::channel) fn wait_as_call(&self, began: Generation) -> Waiting<'_> {
+        if self.memory.relay().is_none() {
+            return Waiting(None);
+        }
+        let waiting = Waiting::call(self.my_party(), began);
+        self.memory.call_agent(true);
+        waiting
+    }
+
+    /// Lets the agent know, if there is one, that a future of this rank waits. It may be long until that is polled again.
+    pub(crate) fn wait_as_future(&self) -> Waiting<'_> {
+        if self.memory.relay().is_none() {
+            return Waiting(None);
+        }
+        let waiting = Waiting::future(self.my_party(), self.begin_waiting(false));
+        self.memory.call_agent(true);
+        waiting
+    }
+
+    /// Whether there still is an agent, where one is needed.
+    pub(crate) fn check_agent(&self) -> Result<(), Lost> {
+        if self.memory.agent_is_alive() {
+            Ok(())
+        } else {
+            Err(Lost)
+        }
+    }
+
+    /// [`Self::ask`] for something in this queue: by the time of the answer it is here, if there is any for this rank.
+    fn ask_for<R>(
+        &self,
+        relay: &Relay,
+        bell: &Bell,
+        began: Generation,
+        attempt: impl FnMut() -> Option<R>,
+    ) -> Result<Option<R>, Lost> {
+        let question = &self.my_party().question;
+        // Before there is a number to answer to.
+        question.store(NO_NUMBER, Ordering::SeqCst);
+        let waiting = Waiting::call(self.my_party(), began);
+        let number = relay.asked.fetch_add(1, Ordering::SeqCst) + 1;
+        question.store(number, Ordering::SeqCst);
+        let result = self.wait_for_answer(relay, number, bell, attempt);
+        drop(waiting);
+        question.store(0, Ordering::SeqCst);
+        result
+    }
+
+    /// Asks the host, so that it knows what this rank has done before.
+    fn ask(&self, relay: &Relay) -> Result<(), Lost> {
+        let number = relay.asked.fetch_add(1, Ordering::SeqCst) + 1;
+        let bell = &self.memory.words().news.0;
+        self.wait_for_answer(relay, number, bell, || None::<()>)?;
+        Ok(())
+    }
+
+    /// Waits for the answer, or until `attempt` gives something.
+    fn wait_for_answer<R>(
+        &self,
+        relay: &Relay,
+        question: u64,
+        bell: &Bell,
+        mut attempt: impl FnMut() -> Option<R>,
+    ) -> Result<Option<R>, Lost> {
+        self.memory.call_agent(true);
+        wait(
+            &self.memory,
+            bell.event(),
+            Deadline::Never,
+            || {
+                // In this order: what comes with the answer is there before it.
+                let is_answered = relay.answered.load(Ordering::Acquire) >= question;
+                match attempt() {
+                    None => is_answered.then_some(None),
+                    found => Some(found),
+                }
+            },
+            || self.check_agent(),
+        )
+    }
+
+    /// [`Self::try_put`] that also finds room which the host has.
+    #[inline]
+    pub(crate) fn try_put_far(&self, most: usize) -> Result<Putting<'_, M>, NoRoom> {
+        let here = self.try_put(most);
+        match self.memory.relay() {
+            Some(relay) if matches!(here, Err(NoRoom::Full)) => self.ask_for_room(relay, most),
+            _ => here,
+        }
+    }
+
+    #[cold]
+    pub(in crate::channel) fn ask_for_room(
+        &self,
+        relay: &Relay,
+        most: usize,
+    ) -> Result<Putting<'_, M>, NoRoom> {
+        let bell = &self.memory.words().room.0;
+        let began = self.begin_waiting(false);
+        let asked = self.ask_for(relay, bell, began, || match self.try_put(most) {
+            Err(NoRoom::Full) => None,
+            done => Some(done),
+        })?;
+        asked.unwrap_or(Err(NoRoom::Full))
+    }
+
+    /// [`Self::try_take`] that also finds a message which the host has, or the end of the stream.
+    #[inline]
+    pub(crate) fn try_take_far(&self, most: usize) -> Result<Taking<'_, M>, NoMessage> {
+        if let Some(taking) = self.try_take(most) {
+            return Ok(taking);
+        }
+        let Some(relay) = self.memory.relay() else {
+            return Err(self.end().unwrap_or(NoMessage::Empty));
+        };
+        self.ask_for_message(relay, most)
+    }
+
+    #[cold]
+    fn ask_for_message(&self, relay: &Relay, most: usize) -> Result<Taking<'_, M>, NoMessage> {
+        let began = self.begin_waiting(false);
+        let bell = &self.memory.words().news.0;
+        let asked = self.ask_for(relay, bell, began, || match self.try_take(most) {
+            Some(taking) => Some(Ok(taking)),
+            None => self.end_of_wait(began).map(Err),
+        })?;
+        asked.unwrap_or(Err(NoMessage::Empty))
+    }
+
+    /// Promises messages.
+    pub(crate) fn claim(&self, messages: u64) {
+        let account = &self.memory.words().account.0;
+        let Some(relay) = self.memory.relay() else {
+            account.claimed.fetch_add(messages, Ordering::SeqCst);
+            return;
+        };
+        relay.claimed.fetch_add(messages, Ordering::SeqCst);
+        // Who is told of the promise afterwards finds it made. Without an agent nobody learns of it, nor of any message.
+        let _ = self.ask(relay);
+    }
+
+    /// How many messages there are as far as is known here.
+    pub(crate) fn known_len(&self) -> u64 {
+        match self.memory.relay() {
+            Some(relay) => relay.len.load(Ordering::Relaxed),
+            None => self.len_here(),
+        }
+    }
+
+    /// How many messages there are, in slots that are full or being filled; a moment ago.
+    pub(crate) fn len(&self) -> u64 {
+        if let Some(relay) = self.memory.relay() {
+            // Without an agent it is what was known last.
+            let _ = self.ask(relay);
+        }
+        self.known_len()
+    }
+}

@@ -1,0 +1,142 @@
+//! What `#[single_write]` and `#[collective]` ask of the user's types, in words that say what to write.
+
+use crate::collective::fence::{Fence, Writer};
+use crate::error::FenceError;
+use crate::plain::Plain;
+use crate::{Collective, WindowController};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::fmt::Display;
+use std::thread;
+
+/// An error that can say that another rank failed.
+///
+/// Its implementation is not recommended by the compiler, so that this message is shown and not one about a `?` or a
+/// `From` that the user has not written.
+#[diagnostic::on_unimplemented(
+    message = "the error type `{Self}` cannot say that another rank failed",
+    label = "`From<mpisync::FenceError>` is missing",
+    note = "`mpisync::FenceError`, `std::io::Error`, `anyhow::Error` and `Box<dyn std::error::Error>` have it",
+    note = "for a type of your own, write `impl From<mpisync::FenceError> for …`, or with `thiserror` a variant `Fence(#[from] mpisync::FenceError)`"
+)]
+pub trait FencedError: From<FenceError> {}
+
+#[diagnostic::do_not_recommend]
+impl<E: From<FenceError>> FencedError for E {}
+
+/// The outcome on a rank that does not write.
+pub fn outcome<T, E: FencedError>(collected: Result<T, FenceError>) -> Result<T, E> {
+    collected.map_err(E::from)
+}
+
+/// The outcome of a call that has not begun.
+pub fn failed<T, E: FencedError>(error: FenceError) -> Result<T, E> {
+    Err(error.into())
+}
+
+/// The outcome on the writer.
+pub fn share<T, E>(fence: Fence<'_, Writer>, outcome: Result<T, E>) -> Result<T, E>
+where
+    T: Serialize,
+    E: FencedError + Display,
+{
+    fence.share_result(outcome)
+}
+
+/// [`share`] for items that travel as they are.
+pub fn share_vec<T, E>(fence: Fence<'_, Writer>, outcome: Result<Vec<T>, E>) -> Result<Vec<T>, E>
+where
+    T: Plain,
+    E: FencedError + Display,
+{
+    fence.share_vec_result(outcome)
+}
+
+/// [`Collective::agree`].
+pub fn agree<T, E>(
+    call: Collective,
+    ctrl: &mut WindowController,
+    outcome: thread::Result<Result<T, E>>,
+) -> Result<T, E>
+where
+    E: FencedError + Display,
+{
+    call.agree(ctrl, outcome)
+}
+
+/// [`Collective::agree_on`].
+pub fn agree_on<T, E>(
+    call: Collective,
+    ctrl: &mut WindowController,
+    rank: i32,
+    outcome: thread::Result<Result<T, E>>,
+) -> Result<T, E>
+where
+    T: Serialize + DeserializeOwned,
+    E: FencedError + Display,
+{
+    call.agree_on(ctrl, rank, outcome)
+}
+
+/// Runs `write` on one rank, with a controller or a region: the compiler finds out which of them `lock` is, where the
+/// macro cannot tell it from the name of the type.
+#[track_caller]
+pub fn write_alone<L, W, R, E>(
+    lock: &mut L,
+    rank: Option<i32>,
+    name: &'static str,
+    write: W,
+) -> Result<R, E>
+where
+    E: FencedError,
+    L: SingleWrite<W, R, E>,
+{
+    lock.write_alone(rank, name, write)
+}
+
+/// What a body `W` can write with, alone.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is neither a controller nor a region",
+    label = "no rank can write alone with it",
+    note = "take a `&mut WindowController` or a `&mut Region<…>`, or say which parameter is one: `#[single_write(ctrl = NAME)]`"
+)]
+pub trait SingleWrite<W, R, E> {
+    /// Runs `write` on the rank, or on the master, and returns its value on all.
+    fn write_alone(&mut self, rank: Option<i32>, name: &'static str, write: W) -> Result<R, E>;
+}
+
+#[diagnostic::do_not_recommend]
+impl<W, R, E> SingleWrite<W, R, E> for WindowController
+where
+    W: FnOnce(&WindowController) -> Result<R, E>,
+    R: Serialize + DeserializeOwned,
+    E: FencedError + Display,
+{
+    #[track_caller]
+    fn write_alone(&mut self, rank: Option<i32>, name: &'static str, write: W) -> Result<R, E> {
+        let access = match rank {
+            None => crate::__private::single_write(self, name),
+            Some(rank) => crate::__private::single_write_on(self, rank, name),
+        };
+        access?.run(write)
+    }
+}
+
+#[cfg(feature = "region")]
+#[diagnostic::do_not_recommend]
+impl<T, D, W, R, E> SingleWrite<W, R, E> for crate::Region<T, D>
+where
+    T: crate::Plain,
+    D: ndarray::Dimension,
+    W: FnOnce(&mut crate::RegionWriteGuard<'_, T, D>) -> Result<R, E>,
+    R: Serialize + DeserializeOwned,
+    E: FencedError + Display,
+{
+    #[track_caller]
+    fn write_alone(&mut self, rank: Option<i32>, name: &'static str, write: W) -> Result<R, E> {
+        match rank {
+            None => crate::__private::update(self, name, write),
+            Some(rank) => crate::__private::update_on(self, rank, name, write),
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! Calls that all ranks make together and whose outcome they agree on.
+
+use crate::error::FenceError;
+use crate::location::{CallSite, Place};
+use crate::net::mpi_has_ended;
+use crate::rendezvous;
+use crate::rendezvous::{Meeting, Outcome, Said, Stand, Step};
+use crate::rwlock::controller::WindowController;
+use crate::share::{panic_message, text_of};
+use crate::shm::domain::Domain;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::fmt;
+use std::fmt::Display;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::sync::Arc;
+use std::thread;
+
+/// A collective call that this rank is in; what [`#[collective]`](macro@crate::collective) expands to.
+///
+/// On entry the ranks make sure that they are in the same call, and on exit they agree on what came of it. Where it is dropped
+/// in between, the other ranks get [`FenceError::Failed`], and this one goes on without waiting for them. It must not be
+/// forgotten (`mem::forget`): this rank would be inside the call for ever, and each later collective call an error.
+#[must_use = "the other ranks wait for `agree`"]
+pub struct Collective {
+    name: &'static str,
+    location: &'static Location<'static>,
+    depth: u32,
+    domain: Arc<Domain>,
+    /// Which controller it is about.
+    controller: u64,
+    /// Whether this rank is in the call.
+    inside: bool,
+}
+
+impl Collective {
+    /// Enters the call `name`. Collective, waits for all ranks.
+    ///
+    /// # Errors
+    /// [`FenceError::Diverged`] where another rank is in another call, with both places;
+    /// [`FenceError::Failed`] and [`FenceError::Panicked`] where another rank has left an outer call so;
+    /// [`FenceError::RankDied`].
+    #[track_caller]
+    pub fn enter(ctrl: &mut WindowController, name: &'static str) -> Result<Self, FenceError> {
+        ctrl.check_usable()?;
+        ctrl.end_leaked_call();
+        let domain = ctrl.block().domain();
+        let mut call = Collective {
+            name,
+            location: Location::caller(),
+            depth: domain.depth(),
+            domain: Arc::clone(domain),
+            controller: ctrl.block().identity(),
+            inside: false,
+        };
+        call.meet(ctrl, Step::Enter, Outcome::Fine, rendezvous::NOTHING)?;
+        domain.set_depth(call.depth + 1);
+        call.inside = true;
+        Ok(call)
+    }
+
+    /// Runs this rank's part; a panic becomes an `Err`.
+    ///
+    /// # Errors
+    /// The panic of `body`.
+    pub fn run<R>(&self, body: impl FnOnce() -> R) -> thread::Result<R> {
+        catch_unwind(AssertUnwindSafe(body))
+    }
+
+    /// Agrees on the outcome: every rank's own value if all succeeded, otherwise the failure of the lowest rank that
+    /// failed. Collective, waits for all ranks.
+    ///
+    /// # Errors
+    /// On the lowest rank that failed its own error; on all others that rank's, as a [`FenceError`].
+    pub fn agree<T, E>(
+        self,
+        ctrl: &mut WindowController,
+        outcome: thread::Result<Result<T, E>>,
+    ) -> Result<T, E>
+    where
+        E: From<FenceError> + Display,
+    {
+        self.settle(ctrl, None, outcome)
+    }
+
+    /// [`agree`](Self::agree), on the rank as well that is to share its value, if one is.
+    fn settle<T, E>(
+        mut self,
+        ctrl: &WindowController,
+        sharer: Option<i32>,
+        outcome: thread::Result<Result<T, E>>,
+    ) -> Result<T, E>
+    where
+        E: From<FenceError> + Display,
+    {
+        let (mine, own) = match outcome {
+            Ok(Ok(value)) => (Outcome::Fine, Ok(value)),
+            Ok(Err(error)) => (Outcome::Failed(text_of(&error)), Err(Some(error))),
+            Err(panic) => (Outcome::Panicked(panic_message(panic.as_ref())), Err(None)),
+        };
+        self.come_out();
+        let said = said_of(sharer);
+        let met = self.meet(ctrl, Step::Exit, mine, said);
+        let place = Place::from(self.location);
+        let failed = met.map(|met| {
+            let mut outcomes = met.outcomes.iter().enumerate();
+            let failure =
+                outcomes.find_map(|(rank, outcome)| rendezvous::failure(rank, outcome, &place));
+            failure.or_else(|| self.disagreement(said, &met.said))
+        });
+        match (failed, own) {
+            (Ok(None), Ok(value)) => Ok(value),
+            (Ok(None), Err(_)) => unreachable!("this rank's failure is among the outcomes"),
+            (Ok(Some(failure)), own) => {
+                let rank = ctrl.rank();
+                match own {
+                    Err(Some(error)) if is_of(&failure, rank) => Err(error),
+                    _ => Err(failure.into()),
+                }
+            }
+            (Err(_), Err(Some(error))) => Err(error),
+            (Err(error), _) => Err(error.into()),
+        }
+    }
+
+    /// [`agree`](Self::agree), after which all ranks have the value of `rank`, which is the same on all. Collective, waits for
+    /// all ranks.
+    ///
+    /// # Errors
+    /// Those of `agree`; [`FenceError::WriterMismatch`] on all ranks where they name different ones;
+    /// [`FenceError::NoSuchRank`]; [`FenceError::Encode`] and [`FenceError::Decode`] where the value cannot travel.
+    pub fn agree_on<T, E>(
+        self,
+        ctrl: &mut WindowController,
+        rank: i32,
+        outcome: thread::Result<Result<T, E>>,
+    ) -> Result<T, E>
+    where
+        T: Serialize + DeserializeOwned,
+        E: From<FenceError> + Display,
+    {
+        let size = ctrl.size();
+        // The meeting has compared the places.
+        let site = CallSite::anywhere(self.name, self.location);
+        let known = (0..size).contains(&rank);
+        let outcome = match outcome {
+            Ok(Ok(_)) if !known => Ok(Err(FenceError::NoSuchRank { rank, size }.into())),
+            outcome => outcome,
+        };
+        let value = self.settle(ctrl, Some(rank), outcome)?;
+        let post = ctrl.post(ctrl.begin_call(), site);
+        if rank != ctrl.rank() {
+            return Ok(post.collect_encoded(rank as usize, None)?);
+        }
+        post.share_as_agreed(&value)?;
+        Ok(value)
+    }
+
+    /// The error where a rank said something else about the rank that shares than this one.
+    fn disagreement(&self, here: Said, all: &[Said]) -> Option<FenceError> {
+        let rank = all.iter().position(|there| *there != here)?;
+        let named = |said: Said| said[0].checked_sub(1).map(|rank| rank as u32 as i32);
+        Some(match (named(here), named(all[rank])) {
+            (Some(here), Some(there)) => FenceError::WriterMismatch {
+                here,
+                rank: rank as i32,
+                there,
+            },
+            // One of them wants each rank's own value.
+            _ => FenceError::Diverged {
+                here: self.location.into(),
+                rank: rank as i32,
+                there: self.location.into(),
+            },
+        })
+    }
+
+    fn meet(
+        &self,
+        ctrl: &WindowController,
+        step: Step,
+        outcome: Outcome,
+        said: Said,
+    ) -> Result<Meeting, FenceError> {
+        let place = Place::from(self.location);
+        let stand = self.stand(step, &place, ctrl.calls(), outcome, said);
+        rendezvous::meet(ctrl.block(), &stand)
+    }
+
+    fn stand<'a>(
+        &self,
+        step: Step,
+        place: &'a Place,
+        calls: u64,
+        outcome: Outcome,
+        said: Said,
+    ) -> Stand<'a> {
+        Stand {
+            step,
+            depth: self.depth,
+            name: self.name,
+            place,
+            anywhere: false,
+            calls,
+            outcome,
+            said,
+        }
+    }
+
+    /// This rank is not inside the call any more.
+    fn come_out(&mut self) {
+        self.inside = false;
+        self.domain.set_depth(self.depth.min(self.domain.depth()));
+    }
+}
+
+impl Drop for Collective {
+    fn drop(&mut self) {
+        if !self.inside {
+            return;
+        }
+        self.come_out();
+        if self.domain.needs_mpi() && mpi_has_ended() {
+            return;
+        }
+        let outcome = if thread::panicking() {
+            Outcome::Panicked("see what that rank wrote to its standard error".to_owned())
+        } else {
+            Outcome::Failed("it left the call without an outcome (`Collective` dropped)".to_owned())
+        };
+        let place = Place::from(self.location);
+        let stand = self.stand(Step::Exit, &place, 0, outcome, rendezvous::NOTHING);
+        rendezvous::leave(&self.domain, self.controller, &stand);
+    }
+}
+
+impl fmt::Debug for Collective {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Collective")
+            .field("name", &self.name)
+            .field("location", &self.location)
+            .field("depth", &self.depth)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a rank says about the rank whose value all are to return, if there is one.
+fn said_of(sharer: Option<i32>) -> Said {
+    let mut said = rendezvous::NOTHING;
+    said[0] = sharer.map_or(0, |rank| 1 + u64::from(rank as u32));
+    said
+}
+
+/// Whether `failure` is that of `rank`.
+fn is_of(failure: &FenceError, rank: i32) -> bool {
+    matches!(failure, FenceError::Failed { rank: of, .. } | FenceError::Panicked { rank: of, .. } if *of == rank)
+}

@@ -1,0 +1,80 @@
+//! The writer's part of a publication.
+
+use crate::region::remote::{BATCH, Change, Part, ReplicaMessage, Replicas, parts};
+use crate::rsmpi::Piece;
+use crate::rwlock::global::site::Asker;
+use crate::rwlock::global::tree;
+use crate::shm::block::Block;
+use crate::shm::copy::CopyBytes;
+use crate::shm::wait::{wait_busily, wait_for_network};
+use std::ops::Range;
+
+/// How many pieces are under way at most.
+const WINDOW: usize = 32;
+/// How many messages are, before the writer waits for the network.
+const MESSAGES: usize = 64;
+
+/// Sends the bytes in these places to all other nodes, and waits until they have them; under the write lock.
+pub(crate) fn publish(
+    replicas: &Replicas,
+    block: &Block,
+    bytes: &CopyBytes,
+    changed: &[Range<usize>],
+) {
+    let Replicas { port, acknowledged } = replicas;
+    let net = port.net();
+    let root = net.node();
+    let asker = Asker::Writer(net.rank());
+    let number = acknowledged.expect_next();
+    let fits_one_message = changed.iter().map(Range::len).sum::<usize>() <= BATCH;
+    let fan_out = if fits_one_message {
+        tree::FAN_OUT
+    } else {
+        crate::region::remote::fan_out(net.nodes())
+    };
+    let children: Vec<_> = tree::children(root, root, net.nodes(), fan_out).collect();
+    let mut pieces: Vec<Piece> = Vec::new();
+    let mut parts = parts(changed, |to, place| bytes.append_to(to, place)).peekable();
+    while let Some(part) = parts.next() {
+        let place = match &part {
+            Part::Large { start, length } => Some(*start as usize..(start + length) as usize),
+            Part::Small { .. } => None,
+        };
+        let change = Change {
+            writer: net.rank(),
+            number,
+            root,
+            asker,
+            fan_out,
+            part,
+            is_last: parts.peek().is_none(),
+        };
+        for &node in &children {
+            let message = ReplicaMessage::Change(Box::new(change.clone()));
+            match &place {
+                None => port.send(node, &message),
+                Some(place) => {
+                    let piece = port.send_piece(node, &message, bytes, place.clone());
+                    pieces.push(piece);
+                }
+            }
+        }
+        if pieces.len() >= WINDOW {
+            await_pieces(block, &mut pieces, WINDOW / 2);
+        }
+        if place.is_none() {
+            wait_for_network(block, || net.unsent() < MESSAGES);
+        }
+    }
+    await_pieces(block, &mut pieces, 0);
+    let answers = children.len() as u32;
+    wait_for_network(block, || acknowledged.count(number) == answers);
+}
+
+/// Waits until no more than `most` pieces are under way.
+fn await_pieces(block: &Block, pieces: &mut Vec<Piece>, most: usize) {
+    wait_busily(block, || {
+        pieces.retain_mut(|piece| !piece.is_complete());
+        pieces.len() <= most
+    });
+}

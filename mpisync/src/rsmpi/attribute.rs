@@ -1,0 +1,139 @@
+//! Attributes: how a [`Context`] hangs on a communicator, and how mpisync learns that MPI ends.
+
+use crate::error::CreateError;
+use crate::rsmpi::comm::check;
+use crate::rsmpi::context::Context;
+use crate::shm::lock;
+use mpi::ffi;
+use std::collections::VecDeque;
+use std::ffi::{c_int, c_void};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+
+static FINALIZED: AtomicBool = AtomicBool::new(false);
+
+/// Whether `MPI_Finalize` has begun in this process.
+#[inline]
+pub(crate) fn is_finalized() -> bool {
+    FINALIZED.load(Ordering::Relaxed)
+}
+
+/// What is left to do before MPI ends, while it can still be called.
+static AT_END: Mutex<VecDeque<fn()>> = Mutex::new(VecDeque::new());
+
+/// Has `last_act` called when MPI is about to end.
+pub(crate) fn at_end(last_act: fn()) {
+    lock(&AT_END).push_back(last_act);
+}
+
+/// The same, before what waits for other ranks.
+pub(crate) fn first_at_end(act: fn()) {
+    lock(&AT_END).push_front(act);
+}
+
+/// Does what is left to do, because MPI is about to end.
+pub(crate) fn act_at_end() {
+    let acts = std::mem::take(&mut *lock(&AT_END));
+    acts.into_iter().for_each(|act| act());
+}
+
+/// The key under which a communicator keeps its context.
+fn key() -> Result<c_int, CreateError> {
+    static KEY: OnceLock<c_int> = OnceLock::new();
+    if let Some(&key) = KEY.get() {
+        return Ok(key);
+    }
+    let key = new_key(forget_context)?;
+    // The callback of an attribute of MPI_COMM_SELF is the first thing that MPI_Finalize runs (MPI 4.1, 11.2.4).
+    let at_end = new_key(note_end)?;
+    // SAFETY: MPI is initialized, for the caller holds a communicator; the value is never looked at.
+    let code = unsafe {
+        ffi::MPI_Comm_set_attr(
+            ffi::RSMPI_COMM_SELF,
+            at_end,
+            std::ptr::dangling_mut::<c_void>(),
+        )
+    };
+    check("MPI_Comm_set_attr", code)?;
+    Ok(*KEY.get_or_init(|| key))
+}
+
+type Delete = unsafe extern "C" fn(ffi::MPI_Comm, c_int, *mut c_void, *mut c_void) -> c_int;
+
+fn new_key(delete: Delete) -> Result<c_int, CreateError> {
+    let mut key = 0;
+    // SAFETY: the callbacks have the signatures that the standard asks for and live as long as the program.
+    let code = unsafe {
+        ffi::MPI_Comm_create_keyval(
+            Some(do_not_copy),
+            Some(delete),
+            &mut key,
+            std::ptr::null_mut(),
+        )
+    };
+    check("MPI_Comm_create_keyval", code)?;
+    Ok(key)
+}
+
+/// The context of `comm`, if it has one; the same answer on all ranks, because it is set collectively.
+pub(super) fn context(comm: ffi::MPI_Comm) -> Result<Option<Arc<Context>>, CreateError> {
+    let mut value: *mut c_void = std::ptr::null_mut();
+    let mut found = 0;
+    // SAFETY: the attribute's value is a pointer, and a pointer to where a pointer goes is what the call asks for.
+    let code = unsafe { ffi::MPI_Comm_get_attr(comm, key()?, (&raw mut value).cast(), &mut found) };
+    check("MPI_Comm_get_attr", code)?;
+    if found == 0 {
+        return Ok(None);
+    }
+    let context = value.cast::<Context>().cast_const();
+    // SAFETY: the value under this key comes from `Arc::into_raw` in `set_context`, and the communicator still holds
+    // that share, so a further one may be taken.
+    unsafe {
+        Arc::increment_strong_count(context);
+        Ok(Some(Arc::from_raw(context)))
+    }
+}
+
+/// Gives `comm` a share in `context`, until it is freed.
+pub(super) fn set_context(comm: ffi::MPI_Comm, context: &Arc<Context>) -> Result<(), CreateError> {
+    let share = Arc::into_raw(Arc::clone(context));
+    // SAFETY: `forget_context` takes the share back when the communicator is freed.
+    let code = unsafe { ffi::MPI_Comm_set_attr(comm, key()?, share.cast_mut().cast::<c_void>()) };
+    check("MPI_Comm_set_attr", code)
+}
+
+/// A duplicate of a communicator starts without what mpisync keeps for the original.
+unsafe extern "C" fn do_not_copy(
+    _comm: ffi::MPI_Comm,
+    _key: c_int,
+    _extra: *mut c_void,
+    _value: *mut c_void,
+    _copy: *mut c_void,
+    copied: *mut c_int,
+) -> c_int {
+    // SAFETY: MPI passes where it wants the answer.
+    unsafe { *copied = 0 };
+    0
+}
+
+unsafe extern "C" fn forget_context(
+    _comm: ffi::MPI_Comm,
+    _key: c_int,
+    value: *mut c_void,
+    _extra: *mut c_void,
+) -> c_int {
+    // SAFETY: the share that `set_context` gave, taken back once.
+    drop(unsafe { Arc::from_raw(value.cast::<Context>().cast_const()) });
+    0
+}
+
+unsafe extern "C" fn note_end(
+    _comm: ffi::MPI_Comm,
+    _key: c_int,
+    _value: *mut c_void,
+    _extra: *mut c_void,
+) -> c_int {
+    act_at_end();
+    FINALIZED.store(true, Ordering::Relaxed);
+    0
+}

@@ -1,0 +1,84 @@
+//! What mpisync keeps for one communicator.
+
+use crate::rsmpi::carrier::Carrier;
+use crate::rsmpi::comm::OwnComm;
+use crate::shm::domain::{Domain, Outside};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What mpisync keeps for one communicator, as this rank sees it.
+///
+/// It hangs on the user's communicator as an attribute, so that all objects of a communicator share it.
+pub(crate) struct Context {
+    domain: Arc<Domain>,
+    /// A duplicate of the user's communicator, so that messages of mpisync and of the program never meet.
+    all: Arc<OwnComm>,
+    far: Option<Far>,
+}
+
+/// What a communicator that spans nodes has beside.
+pub(super) struct Far {
+    /// The ranks of this node.
+    pub(super) node: OwnComm,
+    carrier: Carrier,
+    /// How many objects have been made; the same on all ranks.
+    objects: AtomicU64,
+}
+
+impl Context {
+    /// On one node.
+    pub(super) fn on_one_node(all: OwnComm, domain: Domain) -> Self {
+        let all = Arc::new(all);
+        domain.set_outside(Arc::clone(&all) as _);
+        Context {
+            domain: Arc::new(domain),
+            all,
+            far: None,
+        }
+    }
+
+    /// On several nodes, of which `node` has the ranks of this one.
+    pub(super) fn on_nodes(all: OwnComm, node: OwnComm, carrier: Carrier, domain: Domain) -> Self {
+        Context {
+            domain: Arc::new(domain),
+            all: Arc::new(all),
+            far: Some(Far {
+                node,
+                carrier,
+                objects: AtomicU64::new(0),
+            }),
+        }
+    }
+
+    pub(crate) fn domain(&self) -> &Arc<Domain> {
+        &self.domain
+    }
+
+    pub(crate) fn all(&self) -> &OwnComm {
+        &self.all
+    }
+
+    /// Where it spans nodes.
+    pub(super) fn far(&self) -> Option<&Far> {
+        self.far.as_ref()
+    }
+
+    /// How messages go to other nodes, where there are any.
+    pub(crate) fn carrier(&self) -> Option<&Carrier> {
+        self.far().map(|far| &far.carrier)
+    }
+}
+
+impl Far {
+    /// The number of the next object, which all ranks make together.
+    pub(super) fn next_object(&self) -> u64 {
+        self.objects.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+/// On one node nothing is outside but MPI.
+impl Outside for OwnComm {
+    fn progress(&self) {
+        self.probe();
+    }
+}

@@ -1,0 +1,238 @@
+//! Making what ranks share: the one place where they agree through MPI's own collectives.
+//!
+//! Rank 0 says what it was asked for, and the leader of each node where the memory lies; every rank compares, and the
+//! ranks agree on the worst of their verdicts. All succeed or all fail.
+
+#[cfg(feature = "region")]
+mod announce;
+mod context;
+mod creation;
+mod launcher;
+mod memory;
+mod object;
+mod terms;
+
+use crate::error::CreateError;
+use crate::rsmpi::attribute;
+use crate::rsmpi::comm::OwnComm;
+use crate::rsmpi::context::Context;
+#[cfg(feature = "region")]
+pub(crate) use crate::rsmpi::create::announce::announce;
+pub(crate) use crate::rsmpi::create::creation::Creation;
+pub(crate) use crate::rsmpi::create::memory::{CreatedMemory, Room, memory};
+pub(crate) use crate::rsmpi::create::object::{Created, block};
+pub(crate) use crate::rsmpi::create::terms::Terms;
+use crate::shm::limits;
+use crate::shm::limits::Shortage;
+use crate::shm::mapping::{Mapping, SharedName};
+use mpi::traits::Communicator;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// What mpisync keeps for `comm`, made if need be; collective.
+fn context_of(comm: &impl Communicator, terms: &Terms<'_>) -> Result<Arc<Context>, CreateError> {
+    match attribute::context(comm.as_raw())? {
+        Some(context) => Ok(context),
+        None => context::new(comm, terms),
+    }
+}
+
+/// How many bytes go with the first broadcast: enough for nearly all that is sent.
+const FIRST_BYTES: usize = 2048;
+/// How many go with each one after that; MPI counts with 31 bits.
+const NEXT_BYTES: usize = 1 << 30;
+
+/// Sends rank 0's value to all; collective.
+fn broadcast<T: Serialize + DeserializeOwned>(comm: &OwnComm, value: T) -> Result<T, CreateError> {
+    broadcast_from(comm, 0, value)
+}
+
+/// Sends the value of `root` to all, however long it is; collective. A value of more than 2 KiB
+/// takes a second broadcast.
+fn broadcast_from<T: Serialize + DeserializeOwned>(
+    comm: &OwnComm,
+    root: i32,
+    value: T,
+) -> Result<T, CreateError> {
+    const LENGTH: usize = size_of::<u64>();
+    let is_root = comm.rank() == root;
+    let mut bytes = Vec::new();
+    if is_root {
+        bytes = postcard::to_stdvec(&value).expect("plain data");
+    }
+    let mut first = [0; FIRST_BYTES];
+    first[..LENGTH].copy_from_slice(&(bytes.len() as u64).to_ne_bytes());
+    let with_first = bytes.len().min(FIRST_BYTES - LENGTH);
+    first[LENGTH..][..with_first].copy_from_slice(&bytes[..with_first]);
+    comm.broadcast_from(root, &mut first)?;
+    let (length, begin) = first.split_first_chunk().expect("it is longer");
+    let length = u64::from_ne_bytes(*length) as usize;
+    let with_first = length.min(begin.len());
+    if !is_root {
+        bytes.extend_from_slice(&begin[..with_first]);
+        bytes.resize(length, 0);
+    }
+    for part in bytes[with_first..].chunks_mut(NEXT_BYTES) {
+        comm.broadcast_from(root, part)?;
+    }
+    Ok(postcard::from_bytes(&bytes).expect("as it was sent"))
+}
+
+/// The version of mpisync, which says how everything else is to be read.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// What rank 0 was asked for, and what the node's leader offers.
+#[derive(Serialize, Deserialize)]
+struct Offer {
+    version: String,
+    /// The terms, to be read only with the same version.
+    said: Vec<u8>,
+    /// What the leader offers, if it was asked for the same as rank 0. Of a kind that depends on
+    /// the object, so to be read only by who makes the same.
+    body: Vec<u8>,
+}
+
+impl Offer {
+    /// Lets every rank know what rank 0 was asked for, and what its node's leader offers, by `make`; collective. A leader
+    /// that was asked for something else than rank 0 offers nothing.
+    fn exchange<B: Serialize>(
+        context: &Context,
+        terms: &Terms<'_>,
+        make: impl FnOnce() -> B,
+    ) -> Result<Self, CreateError> {
+        let mut offer = Offer {
+            version: VERSION.to_owned(),
+            said: encode(&terms.said()),
+            body: Vec::new(),
+        };
+        let node = match context.far() {
+            None => context.all(),
+            Some(far) => {
+                offer = broadcast(context.all(), offer)?;
+                &far.node
+            }
+        };
+        if context.domain().topology().is_leader() {
+            let is_wanted = offer.judge(context, terms).is_ok();
+            offer.body = encode(&is_wanted.then(make));
+        }
+        broadcast(node, offer)
+    }
+
+    /// Compares what rank 0 was asked for with what this rank was.
+    fn judge(&self, context: &Context, terms: &Terms<'_>) -> Result<(), CreateError> {
+        if self.version != VERSION {
+            return Err(CreateError::ArgumentsDiffer {
+                argument: "version of mpisync",
+                rank: context.all().rank(),
+                rank_0: self.version.clone(),
+                here: VERSION.to_owned(),
+            });
+        }
+        let said = postcard::from_bytes(&self.said).expect("terms of the same version");
+        terms.judge(context, &said)
+    }
+
+    /// What the leader offers; nothing where it has found that it was asked for something else than
+    /// rank 0. To be called by a rank that was asked for the same.
+    fn body<B: DeserializeOwned>(&self) -> Option<B> {
+        postcard::from_bytes(&self.body).expect("an offer of the same object")
+    }
+}
+
+fn encode(value: &impl Serialize) -> Vec<u8> {
+    postcard::to_stdvec(value).expect("plain data")
+}
+
+/// The leader's length of some memory has to be this rank's own: both have computed it from the
+/// same arguments.
+fn check_length(rank: i32, leader: usize, here: usize) -> Result<(), CreateError> {
+    if leader == here {
+        return Ok(());
+    }
+    Err(CreateError::LengthsDiffer { rank, leader, here })
+}
+
+/// New shared memory that a leader offers to the ranks of its node, or why there is none.
+#[derive(Serialize, Deserialize, Clone, Copy)]
+struct NewMemory(Result<(u64, u64), Refusal>);
+
+/// Why there is no memory.
+#[derive(Serialize, Deserialize, Clone, Copy)]
+enum Refusal {
+    /// The operating system's error number.
+    System(i32),
+    Shortage(Shortage),
+}
+
+impl Refusal {
+    fn on(self, rank: i32) -> CreateError {
+        match self {
+            Refusal::System(errno) => no_memory(rank, errno),
+            Refusal::Shortage(short) => short.on(rank),
+        }
+    }
+}
+
+fn no_memory(rank: i32, errno: i32) -> CreateError {
+    let source = std::io::Error::from_raw_os_error(errno).into();
+    CreateError::Memory { rank, source }
+}
+
+impl NewMemory {
+    /// Creates it.
+    fn create(length: usize, mine: &mut Option<Mapping>) -> Self {
+        let room = limits::check(length, true).map_err(Refusal::Shortage);
+        NewMemory(room.and_then(|()| {
+            let created = Mapping::create_shared(length);
+            let (mapping, name) = created.map_err(|error| Refusal::System(error.raw_os_error()))?;
+            *mine = Some(mapping);
+            Ok((name.bits(), length as u64))
+        }))
+    }
+
+    /// How long it is.
+    fn length(self, rank: i32) -> Result<usize, CreateError> {
+        match self.0 {
+            Ok((_, length)) => Ok(length as usize),
+            Err(refusal) => Err(refusal.on(rank)),
+        }
+    }
+
+    /// Maps it, where that has not been done.
+    fn map(self, rank: i32, mine: &mut Option<Mapping>) -> Result<(), CreateError> {
+        let (name, length) = self.0.map_err(|refusal| refusal.on(rank))?;
+        if mine.is_none() {
+            let mapped = Mapping::open_shared(SharedName::from_bits(name), length as usize);
+            *mine = Some(mapped.map_err(|error| no_memory(rank, error.raw_os_error()))?);
+        }
+        Ok(())
+    }
+
+    /// Removes the name, once all have mapped it or given up.
+    fn remove_name(self) {
+        if let Ok((name, _)) = self.0 {
+            SharedName::from_bits(name).remove();
+        }
+    }
+}
+
+/// The ranks agree: fine on all of them, or all have an error, their own or that of the lowest rank
+/// that has one. Collective.
+fn agree(own: &OwnComm, verdict: &Result<(), CreateError>) -> Result<(), CreateError> {
+    let mine = match verdict {
+        Ok(()) => i32::MAX,
+        Err(_) => own.rank(),
+    };
+    let rank = own.minimum(mine)?;
+    if rank == i32::MAX {
+        return Ok(());
+    }
+    let found = verdict.as_ref().err().map(CreateError::to_string);
+    let found = broadcast_from(own, rank, found.unwrap_or_default())?;
+    match verdict {
+        Err(error) => Err(error.clone()),
+        Ok(()) => Err(CreateError::OtherRank { rank, found }),
+    }
+}

@@ -1,0 +1,229 @@
+//! Making an object's block.
+
+use crate::error::CreateError;
+use crate::rsmpi::Context;
+use crate::rsmpi::create::{
+    Creation, NewMemory, Offer, Refusal, Terms, agree, check_length, context_of, no_memory,
+};
+use crate::shm::block::Block;
+use crate::shm::domain::Domain;
+use crate::shm::layout::Layout;
+use crate::shm::limits;
+use crate::shm::mapping::Mapping;
+use crate::shm::segment::{Extent, Segment};
+use crate::shm::topology::Topology;
+use mpi::traits::Communicator;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// A new object's memory on this node.
+pub(crate) struct Created {
+    pub(crate) block: Block,
+    /// Where the communicator spans nodes.
+    pub(crate) far: Option<CreatedFar>,
+    /// The memory that was asked for beside.
+    pub(crate) memory: Option<Arc<Mapping>>,
+}
+
+/// What an object on several nodes has beside.
+pub(crate) struct CreatedFar {
+    pub(crate) context: Arc<Context>,
+    /// Its number in the communicator, the same on all ranks.
+    pub(crate) number: u64,
+    /// On the leader, the server's share in the block.
+    pub(crate) server: Option<Block>,
+}
+
+/// Makes the memory of a new object, and `memory` bytes beside on each node; collective. All
+/// ranks succeed or all fail, once `join` has been called with it on all ranks.
+///
+/// That is one broadcast and one reduction an object, for the leader says with the terms where the block lies. Where
+/// there are several nodes, each leader says that on its node, which is one broadcast more.
+pub(crate) fn block<T>(
+    creation: &Creation<'_, impl Communicator>,
+    terms: &Terms<'_>,
+    layout: &dyn Layout,
+    memory: usize,
+    join: impl FnOnce(Created) -> T,
+) -> Result<T, CreateError> {
+    let context = context_of(creation.comm(), terms)?;
+    let domain = context.domain();
+    let length = Block::length(layout, domain.topology());
+    let beside = Beside::new(memory, domain.topology());
+    let leads = domain.topology().is_leader();
+    let (mut fresh, mut offered, mut own) = (None, None, None);
+    let offer = Offer::exchange(&context, terms, || {
+        let mut site = Site::find(domain.segment(), length, &mut fresh);
+        prepare(domain, layout, &site, fresh.as_ref());
+        site.memory = beside.offer(&mut own);
+        offered = Some(site);
+        site
+    })?;
+    let mut found: Option<Site> = None;
+    let verdict = offer.judge(&context, terms).and_then(|()| {
+        found = offer.body();
+        let Some(site) = found else {
+            // The leader has found out what is wrong with what it was asked for.
+            return Ok(());
+        };
+        let rank = context.all().rank();
+        site.check(domain.segment(), rank, length)?;
+        if let Some(chunk) = site.chunk {
+            chunk.map(rank, &mut fresh)?;
+        }
+        beside.take(site.memory, rank, &mut own)
+    });
+    let agreed = agree(context.all(), &verdict);
+    if let Some(site) = offered {
+        if let Some(memory) = site.memory {
+            memory.remove_name();
+        }
+        match site.chunk {
+            Some(chunk) => chunk.remove_name(),
+            None if agreed.is_err() => domain.segment().take_back(site.extent),
+            None => {}
+        }
+    }
+    agreed?;
+    let site = found.expect("agreed upon");
+    if let Some(chunk) = fresh {
+        domain.segment().add_chunk(chunk);
+        if leads {
+            let first = domain.segment().begin_chunk(length);
+            debug_assert_eq!(first, site.extent, "as it was offered");
+        }
+    }
+    let extent = site.extent;
+    let far = context.far().map(|far| {
+        let number = far.next_object();
+        CreatedFar {
+            context: Arc::clone(&context),
+            number,
+            server: leads.then(|| Block::for_server(Arc::clone(domain), extent, number)),
+        }
+    });
+    let number = far.as_ref().map(|far| far.number);
+    let joined = join(Created {
+        block: Block::new(Arc::clone(domain), extent, number),
+        far,
+        memory: own.map(Arc::new),
+    });
+    if context.far().is_some() {
+        // No node is asked for anything before its server knows of the object.
+        context.all().minimum(0)?;
+    }
+    Ok(joined)
+}
+
+/// Fills the block that will lie there, as the leader.
+fn prepare(domain: &Domain, layout: &dyn Layout, site: &Site, fresh: Option<&Mapping>) {
+    let (topology, start) = (domain.topology(), site.extent.offset as usize);
+    match (site.chunk, fresh) {
+        (None, _) => {
+            let chunk = domain.segment().chunk(site.extent.chunk);
+            Block::prepare(layout, topology, &chunk, start);
+        }
+        (Some(_), Some(chunk)) => Block::prepare(layout, topology, chunk, start),
+        // There is no memory, as all will find out.
+        (Some(_), None) => {}
+    }
+}
+
+/// Where the block will lie.
+#[derive(Serialize, Deserialize, Clone, Copy)]
+struct Site {
+    /// A new chunk of shared memory that all have to map first.
+    chunk: Option<NewMemory>,
+    extent: Extent,
+    /// What was asked for beside, where several ranks share it.
+    memory: Option<NewMemory>,
+}
+
+/// Memory that is asked for beside the block, in a place of its own.
+#[derive(Clone, Copy)]
+enum Beside {
+    Nothing,
+    /// One process alone is on the node.
+    Private(usize),
+    Shared(usize),
+}
+
+impl Beside {
+    fn new(length: usize, topology: &Topology) -> Self {
+        match (length, topology.here().len()) {
+            (0, _) => Beside::Nothing,
+            (_, 1) => Beside::Private(length),
+            _ => Beside::Shared(length),
+        }
+    }
+
+    /// As the leader.
+    fn offer(self, own: &mut Option<Mapping>) -> Option<NewMemory> {
+        match self {
+            Beside::Shared(length) => Some(NewMemory::create(length, own)),
+            Beside::Nothing | Beside::Private(_) => None,
+        }
+    }
+
+    fn take(
+        self,
+        offered: Option<NewMemory>,
+        rank: i32,
+        own: &mut Option<Mapping>,
+    ) -> Result<(), CreateError> {
+        let offered_length = offered.map_or(Ok(0), |memory| memory.length(rank))?;
+        check_length(rank, offered_length, self.shared_length())?;
+        if let Some(memory) = offered {
+            return memory.map(rank, own);
+        }
+        if let Beside::Private(length) = self {
+            limits::check(length, false)
+                .map_err(|shortage| Refusal::Shortage(shortage).on(rank))?;
+            let none = rustix::io::Errno::NOMEM.raw_os_error();
+            let private = Mapping::try_private(length).ok_or_else(|| no_memory(rank, none))?;
+            *own = Some(private);
+        }
+        Ok(())
+    }
+
+    /// How many bytes the leader has to offer.
+    fn shared_length(self) -> usize {
+        match self {
+            Beside::Shared(length) => length,
+            Beside::Nothing | Beside::Private(_) => 0,
+        }
+    }
+}
+
+impl Site {
+    /// Whether a block of this rank's `length` lies there.
+    fn check(&self, segment: &Segment, rank: i32, length: usize) -> Result<(), CreateError> {
+        let end = self.extent.offset as usize + length;
+        check_length(rank, self.extent.length as usize, length)?;
+        let room = match self.chunk {
+            Some(chunk) => chunk.length(rank)?,
+            None => segment.chunk(self.extent.chunk).length(),
+        };
+        check_length(rank, room.min(end), end)
+    }
+
+    /// Finds one of this length. A chunk that the leader has to add for it is left in `fresh`.
+    fn find(segment: &Segment, length: usize, fresh: &mut Option<Mapping>) -> Self {
+        match segment.allocate(length) {
+            Ok(extent) => Site {
+                chunk: None,
+                extent,
+                memory: None,
+            },
+            Err(room) => Site {
+                chunk: Some(NewMemory::create(room, fresh)),
+                extent: Extent {
+                    chunk: segment.chunks(),
+                    offset: 0,
+                    length: length as u32,
+                },
+                memory: None,
+            },
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! What an object is made with, compared between ranks.
+
+use crate::error::CreateError;
+use crate::rsmpi::context::Context;
+use crate::transport::Asked;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::panic::Location;
+
+/// The longest name of an object, in bytes.
+const LONGEST_NAME: usize = 200;
+/// How much of an argument an error shows, in characters, and how much of that comes before the
+/// first difference.
+const LONGEST_EXCERPT: usize = 200;
+const BEFORE_DIFFERENCE: usize = 40;
+
+/// What an object is made with. The same on all ranks, or none of them makes it.
+#[derive(Clone, Debug)]
+pub(crate) struct Terms<'a> {
+    /// What it is called in messages: a controller, a channel.
+    pub(crate) object: &'static str,
+    pub(crate) name: &'a str,
+    /// Where the program makes it.
+    pub(crate) place: &'static Location<'static>,
+    /// Whether the other ranks may make it at another place.
+    pub(crate) anywhere: bool,
+    /// The other arguments: what they are called, and their values as text.
+    pub(crate) arguments: Vec<(&'static str, String)>,
+    /// An argument that cannot be, on whatever rank.
+    pub(crate) invalid: Option<CreateError>,
+    /// How nodes are to reach each other; an error where the environment says something that means nothing.
+    pub(crate) asked: Result<Asked, CreateError>,
+}
+
+/// The terms as they travel.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Said {
+    object: String,
+    name: String,
+    file: String,
+    line: u32,
+    column: u32,
+    anywhere: bool,
+    values: Vec<String>,
+}
+
+/// What is made, and where.
+impl fmt::Display for Said {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Said {
+            object,
+            name,
+            file,
+            line,
+            column,
+            ..
+        } = self;
+        write!(f, "{object} {name:?} at {file}:{line}:{column}")
+    }
+}
+
+impl<'a> Terms<'a> {
+    pub(super) fn of(
+        object: &'static str,
+        name: &'a str,
+        place: &'static Location<'static>,
+    ) -> Self {
+        Terms {
+            object,
+            name,
+            place,
+            anywhere: false,
+            arguments: Vec::new(),
+            invalid: None,
+            asked: Ok(Asked::default()),
+        }
+    }
+
+    /// What rank 0 tells the others. All of it: arguments may differ in their last character only.
+    pub(super) fn said(&self) -> Said {
+        // A longer name is invalid in any case.
+        let end = self.name.floor_char_boundary(LONGEST_NAME);
+        Said {
+            object: self.object.to_owned(),
+            name: self.name[..end].to_owned(),
+            file: self.place.file().to_owned(),
+            line: self.place.line(),
+            column: self.place.column(),
+            anywhere: self.anywhere,
+            values: self
+                .arguments
+                .iter()
+                .map(|(_, value)| value.clone())
+                .collect(),
+        }
+    }
+
+    /// Compares with what rank 0 said, and with what the communicator has.
+    pub(super) fn judge(&self, context: &Context, rank_0: &Said) -> Result<(), CreateError> {
+        self.judge_arguments(context.all().rank(), rank_0)?;
+        self.judge_carrier(context)
+    }
+
+    fn judge_arguments(&self, rank: i32, rank_0: &Said) -> Result<(), CreateError> {
+        if let Some(error) = &self.invalid {
+            return Err(error.clone());
+        }
+        if self.name.len() > LONGEST_NAME {
+            let longest = LONGEST_NAME;
+            return Err(CreateError::NameTooLong { longest });
+        }
+        let here = self.said();
+        if !here.is_same_call(rank_0) {
+            let (here, rank_0) = (here.to_string(), rank_0.to_string());
+            return Err(CreateError::Diverged { rank, here, rank_0 });
+        }
+        let theirs = [&rank_0.name].into_iter().chain(&rank_0.values);
+        let mine = [&here.name].into_iter().chain(&here.values);
+        let names = ["name"]
+            .into_iter()
+            .chain(self.arguments.iter().map(|(name, _)| *name));
+        for ((theirs, mine), argument) in theirs.zip(mine).zip(names) {
+            if theirs != mine {
+                return Err(CreateError::ArgumentsDiffer {
+                    argument,
+                    rank,
+                    rank_0: excerpt(theirs, mine),
+                    here: excerpt(mine, theirs),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// The ranks of one communicator reach each other in one way, whichever object asks for it.
+    fn judge_carrier(&self, context: &Context) -> Result<(), CreateError> {
+        let asked = self.asked.clone()?;
+        let Some(carrier) = context.carrier() else {
+            return Ok(());
+        };
+        let (has, has_thread) = (carrier.transport(), carrier.has_thread);
+        let differs = |what, asked: String, has: String| {
+            Err(CreateError::CarrierDiffers { what, asked, has })
+        };
+        match (asked.transport, asked.progress_thread) {
+            (Some(asked), _) if asked != has => {
+                differs("transport", format!("{asked:?}"), format!("{has:?}"))
+            }
+            (_, Some(asked)) if asked != has_thread => {
+                differs("progress_thread", asked.to_string(), has_thread.to_string())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Said {
+    /// Whether the two are the same call of the program: one that makes the same kind of object at
+    /// the same place.
+    fn is_same_call(&self, other: &Said) -> bool {
+        let place = |said: &Said| (said.line, said.column);
+        let is_same_place = place(self) == place(other) && self.file == other.file;
+        self.object == other.object && (is_same_place || (self.anywhere && other.anywhere))
+    }
+}
+
+/// The part of a text that shows what is different from another one.
+fn excerpt(text: &str, other: &str) -> String {
+    let length = text.chars().count();
+    if length <= LONGEST_EXCERPT {
+        return text.to_owned();
+    }
+    let same = text.chars().zip(other.chars());
+    let same = same.take_while(|(one, other)| one == other).count();
+    let start = same
+        .saturating_sub(BEFORE_DIFFERENCE)
+        .min(length - LONGEST_EXCERPT);
+    let shown: String = text.chars().skip(start).take(LONGEST_EXCERPT).collect();
+    let before = if start > 0 { "…" } else { "" };
+    let after = if start + LONGEST_EXCERPT < length {
+        "…"
+    } else {
+        ""
+    };
+    format!("{before}{shown}{after}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HERE: &Location<'static> = Location::caller();
+
+    fn terms(value: &str) -> Terms<'_> {
+        Terms {
+            arguments: vec![("shape", value.to_owned())],
+            ..Terms::of("region", "region", HERE)
+        }
+    }
+
+    #[test]
+    fn arguments_are_compared_to_their_last_character() {
+        let (a, b) = ("ä".repeat(100_000) + "a", "ä".repeat(100_000) + "b");
+        assert!(terms(&a).judge_arguments(1, &terms(&a).said()).is_ok());
+        let error = terms(&b).judge_arguments(1, &terms(&a).said()).unwrap_err();
+        let CreateError::ArgumentsDiffer { rank_0, here, .. } = error else {
+            panic!("{error:?}")
+        };
+        assert!(rank_0.starts_with('…') && rank_0.ends_with('a'), "{rank_0}");
+        assert!(here.starts_with('…') && here.ends_with('b'), "{here}");
+        assert_eq!(here.chars().count(), LONGEST_EXCERPT + 1);
+    }
+
+    #[test]
+    fn excerpts_show_the_difference() {
+        let text = |middle: &str| "x".repeat(500) + middle + &"x".repeat(500);
+        let shown = excerpt(&text("here"), &text("there"));
+        assert!(shown.contains("xhere"), "{shown}");
+        assert_eq!(excerpt("short", &text("")), "short");
+        let shown = excerpt(&text(""), "short");
+        assert!(shown.starts_with('x') && shown.ends_with("x…"), "{shown}");
+    }
+
+    #[test]
+    fn place_is_compared_unless_both_say_anywhere() {
+        // On the same line.
+        let [elsewhere, other] = [Location::caller(), Location::caller()];
+        let at = |place| Terms::of("mutex", "mutex", place);
+        let error = at(elsewhere).judge_arguments(1, &at(other).said());
+        assert!(matches!(error, Err(CreateError::Diverged { rank: 1, .. })));
+        let there = |anywhere| Terms {
+            anywhere,
+            ..Terms::of("mutex", "mutex", elsewhere)
+        };
+        let here = |anywhere| Terms {
+            anywhere,
+            ..Terms::of("mutex", "mutex", HERE)
+        };
+        let judged = |mine: Terms<'_>, theirs: Terms<'_>| mine.judge_arguments(1, &theirs.said());
+        assert!(judged(here(false), here(false)).is_ok());
+        assert!(judged(here(true), there(true)).is_ok());
+        for (mine, theirs) in [(false, false), (true, false), (false, true)] {
+            let error = judged(here(mine), there(theirs)).unwrap_err();
+            let text = error.to_string();
+            for place in [HERE, elsewhere] {
+                assert!(text.contains(&place.to_string()), "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_name_of_many_bytes_is_cut_at_a_character() {
+        let name = "aä".repeat(100);
+        assert!(Terms::of("mutex", &name, HERE).said().name.len() <= LONGEST_NAME);
+    }
+}

@@ -1,0 +1,24 @@
+//! MPI's C functions, as far as mpisync calls them.
+
+mod attribute;
+mod carrier;
+mod comm;
+pub(crate) mod communicator;
+mod context;
+mod create;
+mod part;
+mod shape;
+pub(crate) mod universe;
+
+pub(crate) use crate::rsmpi::attribute::{act_at_end, at_end, first_at_end, is_finalized};
+#[cfg(feature = "region")]
+pub(crate) use crate::rsmpi::carrier::Piece;
+pub(crate) use crate::rsmpi::carrier::{Carrier, Handler, Unsent};
+pub(crate) use crate::rsmpi::context::Context;
+#[cfg(feature = "region")]
+pub(crate) use crate::rsmpi::create::announce;
+pub(crate) use crate::rsmpi::create::{
+    Created, CreatedMemory, Creation, Room, Terms, block, memory,
+};
+pub(crate) use crate::rsmpi::part::{PartComm, lowest_rank};
+pub use crate::rsmpi::shape::datatype;

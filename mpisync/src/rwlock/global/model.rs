@@ -1,0 +1,549 @@
+//! The queue of nodes, the gates and the tree, explored in all their interleavings.
+//!
+//! What is explored is the protocol as it runs: the [`writer`], the [`LockAgent`], [`Standing`] and the tree. Around them
+//! stands a small world that is a [`Site`] for each node: ranks and an agent, the turn of each node, flags of readers, and
+//! a network that delivers in any order. A rank may give up wherever it waits.
+
+use crate::rwlock::global::agent::LockAgent;
+use crate::rwlock::global::site::{Asker, LockWord, Site};
+use crate::rwlock::global::standing::{Standing, Turn};
+use crate::rwlock::global::tree::Node;
+use crate::rwlock::global::writer;
+use crate::rwlock::global::writer::{Drain, Next};
+use crate::rwlock::node::Closed;
+use stateright::{Checker, Model, Property};
+use std::cell::RefCell;
+
+/// Ranks are numbered through all nodes, each of which has at most so many.
+const RANKS: u32 = 2;
+
+/// What a rank is about to do, once each.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+enum Job {
+    Read,
+    Write,
+    /// Gives up if it has to wait, at any point of the wait.
+    TryWrite,
+    /// Writes, and goes on as a reader.
+    Downgrade,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+enum Phase {
+    Idle,
+    WantsTurn,
+    AwaitsGrant,
+    Closes(Drain),
+    Writes,
+    /// Has decided what becomes of the lock, and still has its node's turn.
+    Leaves,
+    /// Waits for an opening after so many.
+    WantsToRead(u32),
+    Reads,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+struct Rank {
+    jobs: Vec<Job>,
+    phase: Phase,
+    /// To which close, and how many.
+    answers: (u32, u32),
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+struct Station {
+    standing: Standing,
+    successor: Option<Node>,
+    granted: Option<Turn>,
+    /// Somebody has the node's turn.
+    taken: bool,
+    /// Openings, and whether it is closed.
+    gate: (u32, bool),
+    agent: LockAgent,
+    /// Writers that entered since a node was linked behind.
+    passed: u32,
+    ranks: Vec<Rank>,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+struct World {
+    stations: Vec<Station>,
+    tail: Option<Node>,
+    /// Under way, in no order: kept sorted so that equal states are equal.
+    network: Vec<(Node, LockWord)>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+enum Action {
+    Deliver(usize),
+    Go(Node, usize),
+    GiveUp(Node, usize),
+    /// The agent goes on with what it could not do at once.
+    Tend(Node),
+}
+
+struct Cluster {
+    jobs: Vec<Vec<Vec<Job>>>,
+    handovers: u32,
+}
+
+/// A node as one of its ranks, or its agent, sees it.
+struct View<'a> {
+    world: &'a RefCell<World>,
+    node: Node,
+    rank: usize,
+    handovers: u32,
+}
+
+impl View<'_> {
+    fn of<T>(&self, look: impl FnOnce(&Station) -> T) -> T {
+        look(&self.world.borrow().stations[self.node as usize])
+    }
+
+    fn change<T>(&self, change: impl FnOnce(&mut Station) -> T) -> T {
+        change(&mut self.world.borrow_mut().stations[self.node as usize])
+    }
+
+    fn send(&self, to: Node, word: LockWord) {
+        let network = &mut self.world.borrow_mut().network;
+        let at = network.partition_point(|sent| *sent < (to, word));
+        network.insert(at, (to, word));
+    }
+
+    fn raise_gate(&self, to: (u32, bool)) -> bool {
+        self.change(|station| {
+            station.gate = to.max(station.gate);
+            station.gate == to
+        })
+    }
+}
+
+impl Site for View<'_> {
+    fn node(&self) -> Node {
+        self.node
+    }
+
+    fn nodes(&self) -> u32 {
+        self.world.borrow().stations.len() as u32
+    }
+
+    fn home(&self) -> Node {
+        0
+    }
+
+    fn handovers(&self) -> u32 {
+        self.handovers
+    }
+
+    fn standing(&self) -> Standing {
+        self.of(|station| station.standing)
+    }
+
+    fn set_standing(&self, standing: &Standing) {
+        self.change(|station| station.standing = *standing);
+    }
+
+    fn take_successor(&self) -> Option<Node> {
+        self.change(|station| station.successor.take())
+    }
+
+    fn take_granted(&self) -> Option<Turn> {
+        self.change(|station| station.granted.take())
+    }
+
+    fn pass_turn(&self) {
+        self.change(|station| station.taken = false);
+    }
+
+    fn writers_wait(&self) -> bool {
+        let wants = |rank: &Rank| rank.phase == Phase::WantsTurn;
+        self.of(|station| station.ranks.iter().any(wants))
+    }
+
+    fn try_turn(&self) -> bool {
+        let free = !self.of(|station| station.taken) && !self.writers_wait();
+        self.change(|station| station.taken |= free);
+        free
+    }
+
+    fn successor(&self) -> Option<Node> {
+        self.of(|station| station.successor)
+    }
+
+    fn has_arrived(&self) -> bool {
+        self.of(|station| station.granted.is_some())
+    }
+
+    fn exchange_tail(&self, node: Node) -> Option<Node> {
+        self.world.borrow_mut().tail.replace(node)
+    }
+
+    fn set_successor(&self, node: Node) {
+        self.change(|station| {
+            assert_eq!(station.successor, None, "one node comes behind another");
+            station.successor = Some(node);
+            station.passed = 0;
+        });
+    }
+
+    fn put_granted(&self, turn: &Turn) {
+        self.change(|station| station.granted = Some(*turn));
+    }
+
+    fn close_gate(&self, count: u32) -> Option<Closed> {
+        let closed = self.raise_gate((count, true));
+        closed.then_some(Closed { openings: count })
+    }
+
+    fn open_gate(&self, count: u32) {
+        self.raise_gate((count, false));
+    }
+
+    /// Whether nobody reads behind the closed gate, nor is about to.
+    fn readers_have_left(&self, closed: Closed) -> bool {
+        let has_left = |rank: &Rank| match rank.phase {
+            Phase::Reads => false,
+            Phase::Leaves => rank.jobs.last() != Some(&Job::Downgrade),
+            Phase::WantsToRead(since) => since == closed.openings,
+            _ => true,
+        };
+        self.of(|station| station.ranks.iter().all(has_left))
+    }
+
+    fn asker(&self) -> Asker {
+        Asker::Writer(self.node * RANKS + self.rank as u32)
+    }
+
+    fn expect_answers(&self, count: u32) {
+        self.change(|station| station.ranks[self.rank].answers = (count, 0));
+    }
+
+    fn answers(&self, count: u32) -> u32 {
+        let (to, answers) = self.of(|station| station.ranks[self.rank].answers);
+        if to == count { answers } else { 0 }
+    }
+
+    fn tell(&self, node: Node, word: LockWord) {
+        self.send(node, word);
+    }
+
+    fn answer(&self, asker: Asker, count: u32) {
+        let node = match asker {
+            Asker::Writer(rank) => rank / RANKS,
+            Asker::Agent(node) => node,
+        };
+        self.send(node, LockWord::Drained { count, asker });
+    }
+}
+
+impl View<'_> {
+    /// Goes on with a writer that has its node's turn, as far as it can.
+    fn advance(&self) {
+        let phase = match writer::advance(self) {
+            Next::Enter => {
+                self.change(|station| station.passed += u32::from(station.successor.is_some()));
+                Phase::Writes
+            }
+            Next::AwaitTurn => Phase::AwaitsGrant,
+            Next::AwaitReaders(drain) => Phase::Closes(drain),
+            Next::GiveUp(_) => unreachable!("nobody dies here"),
+        };
+        self.set(phase);
+    }
+
+    fn phase(&self) -> Phase {
+        self.of(|station| station.ranks[self.rank].phase.clone())
+    }
+
+    fn set(&self, phase: Phase) {
+        self.change(|station| station.ranks[self.rank].phase = phase);
+    }
+
+    fn job(&self) -> Option<Job> {
+        self.of(|station| station.ranks[self.rank].jobs.last().copied())
+    }
+
+    fn end_job(&self) -> Option<Job> {
+        self.change(|station| station.ranks[self.rank].jobs.pop())
+    }
+
+    /// What a rank does next, if it does not have to wait.
+    fn go(&self) {
+        let (openings, closed) = self.of(|station| station.gate);
+        match self.phase() {
+            Phase::Idle => match self.job() {
+                None => {}
+                Some(Job::Read) if !closed => self.set(Phase::Reads),
+                Some(Job::Read) => self.set(Phase::WantsToRead(openings)),
+                Some(_) => self.set(Phase::WantsTurn),
+            },
+            Phase::WantsTurn if !self.of(|station| station.taken) => {
+                self.change(|station| station.taken = true);
+                self.set(Phase::Idle);
+                self.advance();
+            }
+            Phase::AwaitsGrant => {
+                if let Some(turn) = self.take_granted() {
+                    writer::receive(self, turn);
+                    self.advance();
+                }
+            }
+            Phase::Closes(drain) if writer::have_drained(self, drain) => {
+                writer::note_drained(self);
+                self.advance();
+            }
+            Phase::Writes => {
+                self.set(Phase::Leaves);
+                if self.job() == Some(Job::Downgrade) {
+                    writer::note_reader(self);
+                }
+                writer::hand_on(self);
+            }
+            Phase::Leaves => {
+                self.set(Phase::Idle);
+                if self.end_job() == Some(Job::Downgrade) {
+                    self.set(Phase::Reads);
+                    self.change(|station| station.ranks[self.rank].jobs.push(Job::Read));
+                }
+                if writer::let_go(self, self.standing()) {
+                    writer::release(self);
+                }
+            }
+            Phase::WantsToRead(since) if openings != since || !closed => self.set(Phase::Reads),
+            Phase::Reads => {
+                self.end_job();
+                self.set(Phase::Idle);
+            }
+            _ => {}
+        }
+    }
+
+    fn give_up(&self) {
+        let phase = self.phase();
+        let waits = matches!(
+            phase,
+            Phase::WantsTurn | Phase::AwaitsGrant | Phase::Closes(_)
+        );
+        if self.job() != Some(Job::TryWrite) || !waits {
+            return;
+        }
+        self.end_job();
+        self.set(Phase::Idle);
+        match phase {
+            Phase::WantsTurn => writer::tidy(self),
+            Phase::Closes(_) => {
+                writer::reopen(self);
+                writer::release(self);
+            }
+            _ => writer::release(self),
+        }
+    }
+
+    /// What the agent does, and what answers do to the rank that asked.
+    fn receive(&self, word: LockWord) {
+        if let LockWord::Drained {
+            count,
+            asker: Asker::Writer(rank),
+        } = word
+        {
+            return self.change(|station| {
+                let answers = &mut station.ranks[(rank % RANKS) as usize].answers;
+                answers.1 += u32::from(answers.0 == count);
+            });
+        }
+        self.as_agent(|agent| agent.handle(self, word));
+    }
+
+    fn as_agent(&self, act: impl FnOnce(&mut LockAgent)) {
+        let mut agent = self.of(|station| station.agent.clone());
+        act(&mut agent);
+        self.change(|station| station.agent = agent);
+    }
+}
+
+impl World {
+    fn ranks_in(&self, phase: &Phase) -> usize {
+        let ranks = self.stations.iter().flat_map(|station| &station.ranks);
+        ranks.filter(|rank| rank.phase == *phase).count()
+    }
+
+    fn is_done(&self) -> bool {
+        let mut ranks = self.stations.iter().flat_map(|station| &station.ranks);
+        ranks.all(|rank| rank.jobs.is_empty())
+    }
+}
+
+impl Model for Cluster {
+    type State = World;
+    type Action = Action;
+
+    fn init_states(&self) -> Vec<World> {
+        let station = |(node, ranks): (usize, &Vec<Vec<Job>>)| Station {
+            standing: match node {
+                0 => Standing::Owner {
+                    turn: Turn::default(),
+                    row: 0,
+                },
+                _ => Standing::Out,
+            },
+            successor: None,
+            granted: None,
+            taken: false,
+            gate: (0, false),
+            agent: LockAgent::default(),
+            passed: 0,
+            ranks: ranks
+                .iter()
+                .map(|jobs| Rank {
+                    jobs: jobs.clone(),
+                    phase: Phase::Idle,
+                    answers: (0, 0),
+                })
+                .collect(),
+        };
+        vec![World {
+            stations: self.jobs.iter().enumerate().map(station).collect(),
+            tail: None,
+            network: Vec::new(),
+        }]
+    }
+
+    fn actions(&self, world: &World, actions: &mut Vec<Action>) {
+        actions.extend((0..world.network.len()).map(Action::Deliver));
+        for (node, station) in world.stations.iter().enumerate() {
+            let node = node as Node;
+            actions.push(Action::Tend(node));
+            for rank in 0..station.ranks.len() {
+                actions.extend([Action::Go(node, rank), Action::GiveUp(node, rank)]);
+            }
+        }
+    }
+
+    fn next_state(&self, world: &World, action: Action) -> Option<World> {
+        let next = RefCell::new(world.clone());
+        let view = |node, rank| View {
+            world: &next,
+            node,
+            rank,
+            handovers: self.handovers,
+        };
+        match action {
+            Action::Deliver(index) => {
+                let (to, word) = next.borrow_mut().network.remove(index);
+                view(to, 0).receive(word);
+            }
+            Action::Go(node, rank) => view(node, rank).go(),
+            Action::GiveUp(node, rank) => view(node, rank).give_up(),
+            Action::Tend(node) => {
+                let view = view(node, 0);
+                view.as_agent(|agent| {
+                    agent.go_on(&view);
+                });
+            }
+        }
+        let next = next.into_inner();
+        (next != *world).then_some(next)
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        vec![
+            Property::always("a writer is alone", |_, world: &World| {
+                let writers = world.ranks_in(&Phase::Writes);
+                writers == 0 || writers == 1 && world.ranks_in(&Phase::Reads) == 0
+            }),
+            Property::always("there is one turn", |_, world: &World| {
+                let owners = world.stations.iter();
+                let owners =
+                    owners.filter(|station| matches!(station.standing, Standing::Owner { .. }));
+                let granted = world
+                    .stations
+                    .iter()
+                    .filter(|station| station.granted.is_some());
+                let grants = world.network.iter();
+                let grants = grants.filter(|(_, word)| matches!(word, LockWord::Grant(_)));
+                owners.count() + granted.count() + grants.count() == 1
+            }),
+            Property::always("nobody waits for ever", |cluster: &Self, world: &World| {
+                world.is_done() || !cluster.next_states(world).is_empty()
+            }),
+            Property::always(
+                "the gates open in the end",
+                |cluster: &Self, world: &World| {
+                    !cluster.next_states(world).is_empty()
+                        || world.stations.iter().all(|station| !station.gate.1)
+                },
+            ),
+            Property::always(
+                "a node that waits is passed by few",
+                |cluster: &Self, world: &World| {
+                    let mut stations = world.stations.iter();
+                    stations.all(|station| station.passed <= cluster.handovers)
+                },
+            ),
+        ]
+    }
+}
+
+/// Explores what the ranks of all nodes do, given by node and rank, the last job first.
+fn explore(jobs: &[&[&[Job]]], handovers: u32) {
+    let jobs = jobs
+        .iter()
+        .map(|ranks| ranks.iter().map(|jobs| jobs.to_vec()).collect())
+        .collect();
+    let checker = Cluster { jobs, handovers }
+        .checker()
+        .threads(2)
+        .spawn_dfs()
+        .join();
+    println!("{} states", checker.unique_state_count());
+    assert!(
+        checker.unique_state_count() > 1_000,
+        "this did not explore much"
+    );
+    checker.assert_properties();
+}
+
+use Job::{Downgrade, Read, TryWrite, Write};
+
+#[test]
+fn two_nodes_of_two_ranks_write() {
+    explore(
+        &[&[&[Write, Write], &[Write]], &[&[Write], &[Write, Write]]],
+        2,
+    );
+}
+
+#[test]
+fn two_nodes_of_two_ranks_read_and_write() {
+    explore(
+        &[
+            &[&[Write, Write], &[Read, Read]],
+            &[&[Read, Read], &[Write, Write]],
+        ],
+        1,
+    );
+}
+
+#[test]
+fn two_nodes_of_two_ranks_give_up() {
+    explore(
+        &[&[&[Write, TryWrite], &[Read]], &[&[Write], &[TryWrite]]],
+        2,
+    );
+}
+
+#[test]
+fn two_nodes_downgrade() {
+    explore(
+        &[
+            &[&[Write, Downgrade], &[Read]],
+            &[&[Downgrade], &[TryWrite, Read]],
+        ],
+        1,
+    );
+}
+
+#[test]
+fn three_nodes() {
+    explore(&[&[&[Write, Write]], &[&[Read, Write]], &[&[TryWrite]]], 1);
+}

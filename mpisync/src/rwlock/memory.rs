@@ -1,0 +1,229 @@
+//! The words of a lock in the memory of a node, and of the node's place in the queue of nodes where there are several.
+
+use crate::rwlock::global::layout::Station;
+use crate::rwlock::layout::{Door, DoorKind, RankWords, Words};
+use crate::shm::domain::Domain;
+use crate::shm::layout::{Layout, Part};
+use crate::shm::line::Line;
+use crate::shm::mapping::{Mapping, Shareable};
+use crate::shm::segment::Shape;
+use crate::shm::topology::Topology;
+use crate::shm::wait::Surroundings;
+use crate::shm::wait::{ROUND_TRIPS, Stop};
+use std::ptr::NonNull;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// The words of one lock, as one of the ranks sees them.
+pub(crate) trait Memory: Surroundings {
+    /// The words that all ranks share.
+    fn words(&self) -> &Words;
+
+    /// What readers look at.
+    fn door(&self) -> Door<'_>;
+
+    /// The words of the rank of this index on the node.
+    fn rank_words(&self, rank: usize) -> &RankWords;
+
+    /// The words of this rank.
+    fn my_words(&self) -> &RankWords;
+
+    /// Whether the processes of all ranks have registered for heavy fences.
+    fn can_be_quiet(&self) -> bool;
+
+    /// How many ranks share the words.
+    fn ranks(&self) -> usize;
+
+    /// The index of this rank.
+    fn me(&self) -> usize;
+}
+
+impl<M: Memory> Memory for &M {
+    #[inline]
+    fn words(&self) -> &Words {
+        (**self).words()
+    }
+
+    #[inline]
+    fn door(&self) -> Door<'_> {
+        (**self).door()
+    }
+
+    #[inline]
+    fn rank_words(&self, rank: usize) -> &RankWords {
+        (**self).rank_words(rank)
+    }
+
+    #[inline]
+    fn my_words(&self) -> &RankWords {
+        (**self).my_words()
+    }
+
+    fn can_be_quiet(&self) -> bool {
+        (**self).can_be_quiet()
+    }
+
+    #[inline]
+    fn ranks(&self) -> usize {
+        (**self).ranks()
+    }
+
+    #[inline]
+    fn me(&self) -> usize {
+        (**self).me()
+    }
+}
+
+// SAFETY: atomics only, for all of which zero is a value.
+unsafe impl Shareable for Words {}
+// SAFETY: as above.
+unsafe impl Shareable for Line<RankWords> {}
+// SAFETY: as above.
+unsafe impl Shareable for Station {}
+
+/// The layout of a lock: words for all, a line for each seat and, where there are several nodes, the station of this one.
+pub(crate) struct LockLayout;
+
+const RANKS_AT: usize = size_of::<Words>();
+
+impl LockLayout {
+    fn station_at(seats: usize) -> usize {
+        RANKS_AT + seats * size_of::<Line<RankWords>>()
+    }
+}
+
+impl Layout for LockLayout {
+    fn length(&self, topology: &Topology) -> usize {
+        let Shape { seats, far } = Shape::of(topology);
+        let station = if far > 0 { size_of::<Station>() } else { 0 };
+        Self::station_at(seats) + station
+    }
+}
+
+/// The words of one lock, as this rank or the node's server sees them.
+pub(crate) struct LockMemory {
+    /// Into `chunk`; kept as pointers because a read lock takes less time than finding them.
+    words: NonNull<Words>,
+    rank_words: NonNull<Line<RankWords>>,
+    my_words: NonNull<RankWords>,
+    me: usize,
+    seats: usize,
+    door: DoorKind,
+    can_be_quiet: bool,
+    /// Where the station lies, if the communicator spans nodes.
+    station: Option<usize>,
+    chunk: Arc<Mapping>,
+    domain: Arc<Domain>,
+}
+
+impl LockMemory {
+    /// The lock in that part of an object's memory.
+    pub(crate) fn new(part: Part<'_>) -> Self {
+        let (block, chunk, start) = (part.block, part.memory(), part.start());
+        let domain: &Arc<Domain> = block.domain();
+        let Shape { seats, far } = domain.segment().shape();
+        let rank_words: &[Line<RankWords>] = chunk.slice(start + RANKS_AT, seats);
+        LockMemory {
+            words: NonNull::from(chunk.get(start)),
+            rank_words: NonNull::from(rank_words).cast(),
+            my_words: NonNull::from(&rank_words[block.me()].0),
+            me: block.me(),
+            seats,
+            door: match far {
+                0 => DoorKind::Turn,
+                _ => DoorKind::Gate,
+            },
+            can_be_quiet: domain.heeds_fences(),
+            station: (far > 0).then(|| start + LockLayout::station_at(seats)),
+            chunk: Arc::clone(chunk),
+            domain: Arc::clone(domain),
+        }
+    }
+
+    /// How many seats belong to ranks; the server's comes after them.
+    pub(crate) fn seats_of_ranks(&self) -> usize {
+        self.domain.topology().here().len()
+    }
+
+    /// The node's place in the queue for the cluster's turn, where there are several nodes.
+    pub(crate) fn station(&self) -> &Station {
+        let station = self.station.expect("there are several nodes");
+        self.chunk.get(station)
+    }
+}
+
+// SAFETY: the pointers lead into `chunk`, which any thread may use, to words that are atomics.
+unsafe impl Send for LockMemory {}
+// SAFETY: as above.
+unsafe impl Sync for LockMemory {}
+
+impl Surroundings for LockMemory {
+    fn progress(&self) {
+        self.domain.progress();
+    }
+
+    fn attend(&self, attends: bool) {
+        if self.station.is_some() {
+            self.domain.attend(attends);
+        }
+    }
+
+    fn patience(&self) -> Option<Duration> {
+        self.station.map(|_| ROUND_TRIPS)
+    }
+
+    fn check(&self) -> Result<(), Stop> {
+        if self.station.is_none() {
+            return Ok(());
+        }
+        match self.station().broken.load(Ordering::Relaxed).checked_sub(1) {
+            Some(rank) => Err(Stop::RankDied(rank)),
+            None => Ok(()),
+        }
+    }
+
+    fn is_alive(&self, rank: usize) -> bool {
+        self.domain.is_alive(rank)
+    }
+}
+
+impl Memory for LockMemory {
+    #[inline]
+    fn words(&self) -> &Words {
+        // SAFETY: taken from a reference into `chunk`, which `self` keeps mapped.
+        unsafe { self.words.as_ref() }
+    }
+
+    #[inline]
+    fn door(&self) -> Door<'_> {
+        self.words().door(self.door)
+    }
+
+    #[inline]
+    fn rank_words(&self, rank: usize) -> &RankWords {
+        assert!(rank < self.seats, "a seat of this node");
+        // SAFETY: taken from a slice of `seats` values in `chunk`, which `self` keeps mapped.
+        unsafe { &self.rank_words.add(rank).as_ref().0 }
+    }
+
+    #[inline]
+    fn my_words(&self) -> &RankWords {
+        // SAFETY: taken from a reference into `chunk`, which `self` keeps mapped.
+        unsafe { self.my_words.as_ref() }
+    }
+
+    fn can_be_quiet(&self) -> bool {
+        self.can_be_quiet
+    }
+
+    #[inline]
+    fn ranks(&self) -> usize {
+        self.seats
+    }
+
+    #[inline]
+    fn me(&self) -> usize {
+        self.me
+    }
+}

@@ -1,0 +1,349 @@
+//! Every interleaving of a few ranks, as far as two preemptions reach, or one where three ranks wait for each other
+//! (`LOOM_MAX_PREEMPTIONS=2` explores those further, in some minutes). The value that the lock guards is a cell
+//! that loom watches: a read beside a write, or a missing acquire or release between them, fails the model.
+
+use crate::rwlock::heap::HeapMemory;
+use crate::rwlock::layout::{DoorKind, GRANTED, IDLE, NOT_WANTED, READING, Turn};
+use crate::rwlock::memory::Memory;
+use crate::rwlock::node::NodeLock;
+use crate::rwlock::node::tests::locks;
+use crate::shm::atomic::Ordering;
+use crate::shm::wait::{Deadline, Stop};
+use ::loom::cell::UnsafeCell;
+use ::loom::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+pub(super) type Guarded = UnsafeCell<u32>;
+
+fn read(lock: &NodeLock<HeapMemory>, guarded: &Guarded, deadline: Deadline) -> bool {
+    if lock.read(|| deadline).is_err() {
+        return false;
+    }
+    // SAFETY: the read lock is held; loom reports a write at the same time.
+    guarded.with(|value| unsafe { *value });
+    let slot = lock.memory.my_words().slot.load(Ordering::Relaxed);
+    assert_eq!(slot, READING, "shown as what it is");
+    lock.unlock_read();
+    true
+}
+
+fn write(lock: &NodeLock<HeapMemory>, guarded: &Guarded, deadline: Deadline) -> bool {
+    if lock.write(|| deadline).is_err() {
+        return false;
+    }
+    // SAFETY: the write lock is held; loom reports any other access at the same time.
+    guarded.with_mut(|value| unsafe { *value += 1 });
+    lock.unlock_write();
+    true
+}
+
+pub(super) type Act = fn(&NodeLock<HeapMemory>, &Guarded) -> u32;
+
+/// Runs one act a rank at the same time; afterwards the guarded value is the sum of what the acts returned, and
+/// the lock can be had for writing and reading.
+fn explore(acts: &'static [Act]) {
+    explore_within(2, acts);
+}
+
+/// [`explore`] as far as so many preemptions reach.
+fn explore_within(preemptions: usize, acts: &'static [Act]) {
+    explore_with(|ranks| locks(ranks, DoorKind::Turn), preemptions, acts);
+}
+
+/// [`explore_within`] with locks made by `locks`.
+pub(super) fn explore_with(
+    locks: fn(usize) -> Vec<NodeLock<HeapMemory>>,
+    preemptions: usize,
+    acts: &'static [Act],
+) {
+    let mut model = ::loom::model::Builder::new();
+    model.preemption_bound = model.preemption_bound.or(Some(preemptions));
+    model.check(move || {
+        let guarded = Arc::new(Guarded::new(0));
+        let mut locks = locks(acts.len());
+        let last = locks.pop().expect("at least one rank");
+        let threads: Vec<_> = locks
+            .into_iter()
+            .zip(acts)
+            .map(|(lock, act)| {
+                let guarded = Arc::clone(&guarded);
+                ::loom::thread::spawn(move || act(&lock, &guarded))
+            })
+            .collect();
+        let mut written = acts[acts.len() - 1](&last, &guarded);
+        for thread in threads {
+            written += thread.join().expect("no rank fails");
+        }
+        assert!(last.try_read(), "no writer is left behind");
+        last.unlock_read();
+        assert!(last.try_write(), "no reader is left behind");
+        // SAFETY: the write lock is held.
+        guarded.with(|value| assert_eq!(unsafe { *value }, written));
+        last.unlock_write();
+    });
+}
+
+pub(super) const READ: Act = |lock, guarded| {
+    assert!(read(lock, guarded, Deadline::Never));
+    0
+};
+pub(super) const WRITE: Act = |lock, guarded| {
+    assert!(write(lock, guarded, Deadline::Never));
+    1
+};
+pub(super) const IMPATIENT_READ: Act = |lock, guarded| {
+    read(lock, guarded, Deadline::Soon);
+    0
+};
+pub(super) const IMPATIENT_WRITE: Act = |lock, guarded| write(lock, guarded, Deadline::Soon) as u32;
+pub(super) const TRY_BOTH: Act = |lock, guarded| {
+    if lock.try_read() {
+        // SAFETY: the read lock is held; loom reports a write at the same time.
+        guarded.with(|value| unsafe { *value });
+        lock.unlock_read();
+    }
+    if !lock.try_write() {
+        return 0;
+    }
+    // SAFETY: the write lock is held; loom reports any other access at the same time.
+    guarded.with_mut(|value| unsafe { *value += 1 });
+    lock.unlock_write();
+    1
+};
+/// Writes, goes on as a reader, and must not find another writer's mark in between.
+pub(super) const DOWNGRADE: Act = |lock, guarded| {
+    lock.write(|| Deadline::Never).expect("waits for ever");
+    // SAFETY: the write lock is held; loom reports any other access at the same time.
+    let written = guarded.with_mut(|value| unsafe {
+        *value += 1;
+        *value
+    });
+    lock.downgrade();
+    // SAFETY: the read lock is held; loom reports a write at the same time.
+    guarded.with(|value| assert_eq!(unsafe { *value }, written));
+    lock.unlock_read();
+    1
+};
+
+pub(super) const UPGRADE: Act = |lock, guarded| {
+    lock.read(|| Deadline::Never).expect("waits for ever");
+    lock.write(|| Deadline::Never).expect("waits for ever");
+    // SAFETY: the write lock is held; loom reports any other access at the same time.
+    guarded.with_mut(|value| unsafe { *value += 1 });
+    lock.downgrade();
+    lock.unlock_read();
+    1
+};
+
+#[test]
+fn two_readers_one_writer() {
+    explore_within(1, &[READ, READ, WRITE]);
+}
+
+#[test]
+fn one_reader_two_writers() {
+    explore_within(1, &[READ, WRITE, WRITE]);
+}
+
+#[test]
+fn reader_and_writer_twice() {
+    const TWICE: Act = |lock, guarded| WRITE(lock, guarded) + WRITE(lock, guarded);
+    explore(&[TWICE, |lock, guarded| {
+        READ(lock, guarded) + READ(lock, guarded)
+    }]);
+}
+
+#[test]
+fn timeouts() {
+    explore(&[IMPATIENT_READ, WRITE]);
+    explore(&[IMPATIENT_WRITE, WRITE]);
+    explore(&[IMPATIENT_WRITE, READ]);
+    explore_within(1, &[IMPATIENT_READ, IMPATIENT_WRITE, WRITE]);
+}
+
+#[test]
+fn impatient_writers() {
+    explore_within(1, &[IMPATIENT_WRITE, IMPATIENT_WRITE, READ]);
+}
+
+#[test]
+fn tries() {
+    explore(&[TRY_BOTH, WRITE, READ]);
+}
+
+#[test]
+fn downgrade_keeps_writers_out() {
+    explore(&[DOWNGRADE, WRITE]);
+    explore(&[DOWNGRADE, IMPATIENT_WRITE, READ]);
+}
+
+/// A writer that is seen to be urgent before the turn is let go gets it next.
+#[test]
+fn an_urgent_writer_is_next() {
+    static SEEN: AtomicBool = AtomicBool::new(false);
+    const TWICE_IF_URGENT: Act = |lock, guarded| {
+        lock.write(|| Deadline::Never).expect("waits for ever");
+        // SAFETY: the write lock is held.
+        let mine = guarded.with_mut(|value| unsafe {
+            *value += 1;
+            *value
+        });
+        let turn = Turn(lock.memory.words().entrance.0.turn.load(Ordering::Relaxed));
+        lock.unlock_write();
+        if turn.waiters() == 0 || !turn.is_urgent() {
+            return 1;
+        }
+        SEEN.store(true, Ordering::Relaxed);
+        lock.write(|| Deadline::Never).expect("waits for ever");
+        // SAFETY: the write lock is held.
+        guarded.with_mut(|value| unsafe {
+            assert_eq!(*value, mine + 1, "the urgent writer was passed over");
+            *value += 1;
+        });
+        lock.unlock_write();
+        2
+    };
+    explore(&[WRITE, TWICE_IF_URGENT]);
+    assert!(SEEN.load(Ordering::Relaxed), "no writer became urgent");
+}
+
+/// A reader that is seen to wait when nobody else wants to write is in and out before the next writer.
+#[test]
+fn a_waiting_reader_is_next() {
+    static SEEN: AtomicBool = AtomicBool::new(false);
+    const TWICE_IF_AWAITED: Act = |lock, guarded| {
+        let slot = || lock.memory.rank_words(0).slot.load(Ordering::Relaxed);
+        lock.write(|| Deadline::Never).expect("waits for ever");
+        let before = slot();
+        lock.unlock_write();
+        if before == IDLE || before == READING {
+            return 0;
+        }
+        SEEN.store(true, Ordering::Relaxed);
+        lock.write(|| Deadline::Never).expect("waits for ever");
+        assert_ne!(slot(), before, "the reader was passed over");
+        // SAFETY: the write lock is held.
+        guarded.with_mut(|value| unsafe { *value += 1 });
+        lock.unlock_write();
+        1
+    };
+    explore(&[READ, TWICE_IF_AWAITED]);
+    assert!(SEEN.load(Ordering::Relaxed), "no reader waited");
+}
+
+/// No more than `RUN` writers follow each other without an opening.
+#[test]
+fn a_run_of_writers_ends() {
+    const TWICE_EACH: Act = |lock, guarded| {
+        for _ in 0..2 {
+            lock.write(|| Deadline::Never).expect("waits for ever");
+            let openings = lock
+                .memory
+                .words()
+                .entrance
+                .0
+                .openings
+                .load(Ordering::Relaxed);
+            // SAFETY: the write lock is held.
+            guarded.with_mut(|value| unsafe { *value += 1 });
+            // SAFETY: the write lock is held.
+            guarded.with(|value| assert!(unsafe { *value } <= 2 * (openings + 1)));
+            lock.unlock_write();
+        }
+        2
+    };
+    explore(&[TWICE_EACH, TWICE_EACH]);
+}
+
+/// A writer gives up while the turn is let go, taken by another writer and let go again.
+#[test]
+fn withdrawal_beside_two_writers() {
+    let mut model = ::loom::model::Builder::new();
+    model.preemption_bound = model.preemption_bound.or(Some(2));
+    model.check(|| {
+        let [first, second, last]: [_; 3] = locks(3, DoorKind::Turn)
+            .try_into()
+            .unwrap_or_else(|_| unreachable!("three locks"));
+        assert!(first.try_write());
+        let threads = [
+            ::loom::thread::spawn(move || first.unlock_write()),
+            ::loom::thread::spawn(move || {
+                second.write(|| Deadline::Never).expect("waits for ever");
+                second.unlock_write();
+            }),
+        ];
+        if last.write(|| Deadline::Soon).is_ok() {
+            last.unlock_write();
+        }
+        for thread in threads {
+            thread.join().expect("no rank fails");
+        }
+        assert!(last.try_write(), "no writer is left behind");
+        last.unlock_write();
+    });
+}
+
+/// Two writers find at the same time that the holder has died before it entered.
+#[test]
+fn a_writer_that_died_before_it_entered_is_passed_over() {
+    let mut model = ::loom::model::Builder::new();
+    model.preemption_bound = model.preemption_bound.or(Some(2));
+    model.check(|| {
+        let [dead, mut second, mut third]: [_; 3] = locks(3, DoorKind::Turn)
+            .try_into()
+            .unwrap_or_else(|_| unreachable!("three locks"));
+        assert!(dead.try_write());
+        dead.memory
+            .my_words()
+            .want
+            .store(GRANTED, Ordering::Relaxed);
+        second.memory.dead = Some(0);
+        third.memory.dead = Some(0);
+        let write = |lock: NodeLock<HeapMemory>| {
+            lock.write(|| Deadline::Never).expect("nobody has written");
+            lock.unlock_write();
+        };
+        let thread = ::loom::thread::spawn(move || write(second));
+        write(third);
+        thread.join().expect("no rank fails");
+    });
+}
+
+/// A rank grants a waiting writer's wish and dies before it hands the turn over.
+#[test]
+fn a_turn_that_was_granted_and_not_handed_over_is_reported() {
+    static GRANTED_FIRST: AtomicBool = AtomicBool::new(false);
+    static WITHDRAWN_FIRST: AtomicBool = AtomicBool::new(false);
+    let mut model = ::loom::model::Builder::new();
+    model.preemption_bound = model.preemption_bound.or(Some(2));
+    model.check(|| {
+        let [dead, mut second]: [_; 2] = locks(2, DoorKind::Turn)
+            .try_into()
+            .unwrap_or_else(|_| unreachable!("two locks"));
+        assert!(dead.try_write());
+        second.memory.dead = Some(0);
+        let thread = ::loom::thread::spawn(move || {
+            let granted = dead.choose_heir() == Some(1);
+            let seen = if granted {
+                &GRANTED_FIRST
+            } else {
+                &WITHDRAWN_FIRST
+            };
+            seen.store(true, Ordering::Relaxed);
+        });
+        let entered = second.write(|| Deadline::Never);
+        assert_eq!(entered, Err(Stop::Died(0)));
+        assert_eq!(second.waiting_writers(), 0);
+        let want = second.memory.my_words().want.load(Ordering::Relaxed);
+        thread.join().expect("no rank fails");
+        assert_eq!(want, NOT_WANTED);
+    });
+    assert!(GRANTED_FIRST.load(Ordering::Relaxed));
+    assert!(WITHDRAWN_FIRST.load(Ordering::Relaxed));
+}
+
+/// A reader that writes in between does not wait for itself.
+#[test]
+fn upgrade() {
+    explore(&[UPGRADE, READ]);
+}

@@ -1,0 +1,249 @@
+//! The reader-writer lock of an object, as this rank holds it: through how many guards, and whether other nodes are asked for
+//! it.
+
+use crate::error::LockError;
+use crate::object::Object;
+use crate::rwlock::global::tier::Tier;
+use crate::rwlock::memory::LockMemory;
+use crate::rwlock::node::NodeLock;
+use crate::shm::wait::{Deadline, Stop};
+use std::cell::Cell;
+use std::fmt;
+use std::time::Duration;
+
+/// The lock and what this rank holds of it. What holds it are guards, and fences of a writer.
+///
+/// A `forget_…` or `enter_write…` may be called only where no guard of this rank is alive: each borrows what owns the lock, so
+/// those who have that mutably know it.
+pub(crate) struct LockState {
+    object: Object,
+    memory: LockMemory,
+    /// The lock across nodes, where there are several.
+    tier: Option<Tier>,
+    /// Guards alive on this rank: [`ONE_READ`] for each that reads, [`ONE_WRITE`] for each that writes (one, and those
+    /// that were borrowed from it).
+    held: Cell<u64>,
+}
+
+const ONE_READ: u64 = 1;
+const ONE_WRITE: u64 = 1 << 32;
+
+impl LockState {
+    /// The lock of an object that begins with [`LockLayout`](super::memory::LockLayout). `handovers` is how many writers of
+    /// a node may follow each other while another node waits.
+    pub(crate) fn new(object: Object, handovers: u32) -> Self {
+        LockState {
+            memory: LockMemory::new(object.block().first_part()),
+            tier: object.link().map(|link| Tier::open(link, handovers)),
+            object,
+            held: Cell::new(0),
+        }
+    }
+
+    /// What it is the lock of.
+    #[inline]
+    pub(crate) fn object(&self) -> &Object {
+        &self.object
+    }
+
+    #[inline]
+    fn node(&self) -> NodeLock<&LockMemory> {
+        NodeLock {
+            memory: &self.memory,
+        }
+    }
+
+    /// The lock across nodes, where there are several.
+    #[inline]
+    fn tier(&self) -> Option<&Tier> {
+        self.tier.as_ref()
+    }
+
+    #[inline]
+    fn holds_any(&self) -> bool {
+        self.held.get() != 0
+    }
+
+    /// Whether this rank has a write guard.
+    #[inline]
+    pub(crate) fn writes(&self) -> bool {
+        self.held.get() >= ONE_WRITE
+    }
+
+    pub(crate) fn holds_one_read(&self) -> bool {
+        self.held.get() == ONE_READ
+    }
+
+    /// Releases the lock if guards that were leaked (`mem::forget`) still hold it.
+    #[inline]
+    pub(crate) fn forget_leaked_guards(&self) {
+        if self.holds_any() {
+            self.release_leaked();
+        }
+    }
+
+    #[cold]
+    fn release_leaked(&self) {
+        let wrote = self.writes();
+        self.held.set(0);
+        if wrote {
+            self.unlock_write();
+        } else {
+            self.node().unlock_read();
+        }
+    }
+
+    /// Takes the read lock, once more if this rank has it.
+    #[inline]
+    pub(crate) fn enter_read(&self, limit: Option<Duration>) -> Result<(), LockError> {
+        self.object.check_usable()?;
+        if !self.holds_any() {
+            self.node()
+                .read(|| Deadline::within(limit))
+                .map_err(|stop| self.object.lock_error(stop, limit))?;
+        }
+        self.count_read();
+        Ok(())
+    }
+
+    /// [`enter_read`](Self::enter_read) that does not wait; whether it has the lock.
+    #[inline]
+    pub(crate) fn try_enter_read(&self) -> Result<bool, LockError> {
+        self.object.check_usable()?;
+        let has_lock = self.holds_any() || self.node().try_read();
+        if has_lock {
+            self.count_read();
+        }
+        Ok(has_lock)
+    }
+
+    #[inline]
+    fn count_read(&self) {
+        let held = self.held.get() + ONE_READ;
+        if held as u32 == 0 {
+            too_many_guards();
+        }
+        self.held.set(held);
+    }
+
+    #[inline]
+    pub(crate) fn leave_read(&self) {
+        self.held.set(self.held.get() - ONE_READ);
+        if !self.holds_any() {
+            self.node().unlock_read();
+        }
+    }
+
+    /// Takes the write lock.
+    #[inline]
+    pub(crate) fn enter_write(&self, limit: Option<Duration>) -> Result<(), LockError> {
+        self.object.check_usable()?;
+        self.forget_leaked_guards();
+        self.lock_write(limit)
+            .map_err(|stop| self.object.lock_error(stop, limit))?;
+        self.enter_write_again();
+        Ok(())
+    }
+
+    /// Takes the write lock if it is free; whether it was.
+    pub(crate) fn try_enter_write(&self) -> Result<bool, LockError> {
+        self.object.check_usable()?;
+        self.forget_leaked_guards();
+        let has_lock = self.try_lock_write();
+        if has_lock {
+            self.enter_write_again();
+        }
+        Ok(has_lock)
+    }
+
+    /// Takes the write lock once more.
+    #[inline]
+    pub(crate) fn enter_write_again(&self) {
+        let held = self.held.get().checked_add(ONE_WRITE);
+        self.held.set(held.unwrap_or_else(|| too_many_guards()));
+    }
+
+    #[inline]
+    pub(crate) fn leave_write(&self) {
+        self.held.set(self.held.get() - ONE_WRITE);
+        if !self.holds_any() {
+            self.unlock_write();
+        } else if !self.writes() {
+            // It goes on as a reader: after a downgrade, or where a write guard that came from an upgrade goes before
+            // a read guard that was taken beside it.
+            self.downgrade();
+        }
+    }
+
+    /// Turns the write lock into a read lock.
+    pub(crate) fn leave_write_for_read(&self) {
+        self.count_read();
+        self.leave_write();
+    }
+
+    #[inline]
+    fn lock_write(&self, limit: Option<Duration>) -> Result<(), Stop> {
+        if let Some(tier) = self.tier() {
+            return tier.write(self.node(), Deadline::within(limit));
+        }
+        self.node().write(|| Deadline::within(limit))
+    }
+
+    #[inline]
+    fn try_lock_write(&self) -> bool {
+        if let Some(tier) = self.tier() {
+            return tier.try_write(self.node());
+        }
+        self.node().try_write()
+    }
+
+    #[inline]
+    fn unlock_write(&self) {
+        if let Some(tier) = self.tier() {
+            return tier.unlock_write(self.node());
+        }
+        self.node().unlock_write();
+    }
+
+    /// Makes this rank the writer of a fenced call across nodes; only under the write lock. The error is the rank that is it
+    /// already.
+    pub(crate) fn claim(&self, call: u64) -> Result<(), u32> {
+        if let Some(tier) = self.tier() {
+            return tier.claim(self.memory.station(), call);
+        }
+        Ok(())
+    }
+
+    fn downgrade(&self) {
+        if let Some(tier) = self.tier() {
+            return tier.downgrade(self.node());
+        }
+        self.node().downgrade();
+    }
+}
+
+/// Shows the controller, with the ranks of this node that hold the lock or wait for it. The snapshot may be out of date.
+impl fmt::Debug for LockState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let holders = self.node().holders();
+        // The node's agent is none of them.
+        let here = self.object.block().domain().topology().here();
+        let rank = |seat: usize| here.get(seat).copied();
+        let ranks = |seats: &[usize]| seats.iter().copied().filter_map(rank).collect::<Vec<_>>();
+        self.object
+            .show(f, "WindowController")
+            .field("master", &self.object.root())
+            .field("nodes", &self.object.nodes())
+            .field("writer", &holders.writer.and_then(rank))
+            .field("readers", &ranks(&holders.readers))
+            .field("waiting_writers", &ranks(&holders.waiting_writers))
+            .field("waiting_readers", &ranks(&holders.waiting_readers))
+            .finish_non_exhaustive()
+    }
+}
+
+/// A program that leaks read guards again and again would overflow into the count of write guards.
+#[cold]
+fn too_many_guards() -> ! {
+    panic!("this rank has 2^32 guards of one controller; drop guards, do not forget them")
+}

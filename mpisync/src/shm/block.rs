@@ -1,0 +1,140 @@
+//! The memory of one object on a node: what it takes to give it back, and where the rest lies.
+
+use crate::shm::atomic::{AtomicU32, AtomicU64, Ordering};
+use crate::shm::domain::Domain;
+use crate::shm::layout::Layout;
+use crate::shm::mapping::{Mapping, Shareable};
+use crate::shm::segment::Extent;
+use crate::shm::topology::Topology;
+use crate::shm::wait::ROUND_TRIPS;
+use crate::shm::wait::Surroundings;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What a block begins with: how it goes back to the segment.
+#[repr(C, align(128))]
+pub(crate) struct BlockHeader {
+    /// How many ranks have given it back.
+    pub(crate) given_back: AtomicU32,
+    /// Once all have: its length, and the next block on the list.
+    pub(crate) length: AtomicU32,
+    pub(crate) next: AtomicU64,
+}
+
+// SAFETY: atomics only, for all of which zero is a value.
+unsafe impl Shareable for BlockHeader {}
+
+/// The block of one object, as this rank sees it. Dropping it gives this rank's share back, without a word to the others.
+pub(crate) struct Block {
+    me: usize,
+    number: Option<u64>,
+    extent: Extent,
+    chunk: Arc<Mapping>,
+    domain: Arc<Domain>,
+}
+
+impl Block {
+    /// The length of the block of an object with that layout.
+    pub(crate) fn length(layout: &(impl Layout + ?Sized), topology: &Topology) -> usize {
+        size_of::<BlockHeader>() + layout.length(topology)
+    }
+
+    /// Fills the block that begins at `start` in `memory`, which is zero from there on, before anybody uses it.
+    pub(crate) fn prepare(
+        layout: &(impl Layout + ?Sized),
+        topology: &Topology,
+        memory: &Mapping,
+        start: usize,
+    ) {
+        layout.prepare(topology, memory, start + size_of::<BlockHeader>());
+    }
+
+    /// This rank's view of the block at `extent`, of an object that has a number if it spans nodes.
+    pub(crate) fn new(domain: Arc<Domain>, extent: Extent, number: Option<u64>) -> Self {
+        let seat = domain.segment().me();
+        Self::at_seat(domain, extent, number, seat)
+    }
+
+    /// The view of the node's server.
+    pub(crate) fn for_server(domain: Arc<Domain>, extent: Extent, number: u64) -> Self {
+        let seat = domain.segment().shape().seat_of_agent();
+        Self::at_seat(domain, extent, Some(number), seat)
+    }
+
+    fn at_seat(domain: Arc<Domain>, extent: Extent, number: Option<u64>, me: usize) -> Self {
+        Block {
+            me,
+            number,
+            extent,
+            chunk: domain.segment().chunk(extent.chunk),
+            domain,
+        }
+    }
+
+    /// What this object's communicator has.
+    pub(crate) fn domain(&self) -> &Arc<Domain> {
+        &self.domain
+    }
+
+    /// The seat of this rank, or of the server.
+    pub(crate) fn me(&self) -> usize {
+        self.me
+    }
+
+    /// How many seats belong to ranks; the server's comes after them.
+    pub(crate) fn seats_of_ranks(&self) -> usize {
+        self.domain.topology().here().len()
+    }
+
+    /// A number that tells this object from the others of the communicator; the same on all ranks.
+    pub(crate) fn identity(&self) -> u64 {
+        let place = u64::from(self.extent.chunk) << 32 | u64::from(self.extent.offset);
+        self.number.unwrap_or(place)
+    }
+
+    /// Where what the object keeps begins, in which memory.
+    pub(crate) fn memory(&self) -> (&Arc<Mapping>, usize) {
+        let start = self.extent.offset as usize + size_of::<BlockHeader>();
+        (&self.chunk, start)
+    }
+
+    /// How many bytes it has.
+    #[cfg(test)]
+    pub(crate) fn size(&self) -> usize {
+        self.extent.length as usize
+    }
+
+    /// Whether all ranks of this node have dropped the object, and only the server has not.
+    pub(crate) fn is_left_to_server(&self) -> bool {
+        let header: &BlockHeader = self.chunk.get(self.extent.offset as usize);
+        let seats = self.domain.segment().shape().seats;
+        header.given_back.load(Ordering::Relaxed) as usize + 1 == seats
+    }
+}
+
+impl Drop for Block {
+    fn drop(&mut self) {
+        let header = self.chunk.get(self.extent.offset as usize);
+        self.domain.segment().give_back(self.extent, header);
+    }
+}
+
+impl Surroundings for Block {
+    fn progress(&self) {
+        self.domain.progress();
+    }
+
+    fn attend(&self, attends: bool) {
+        if self.number.is_some() {
+            self.domain.attend(attends);
+        }
+    }
+
+    fn patience(&self) -> Option<Duration> {
+        self.number.map(|_| ROUND_TRIPS)
+    }
+
+    fn is_alive(&self, seat: usize) -> bool {
+        self.domain.is_alive(seat)
+    }
+}

@@ -1,0 +1,98 @@
+//! The words of a board: where a rank stands in collective calls.
+
+use crate::shm::atomic::{AtomicU32, AtomicU64, Ordering};
+use crate::shm::cells::Text;
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+
+/// Where one rank stands in collective calls. Stored by that rank only. All zero is the first state.
+#[repr(C)]
+pub(crate) struct Board {
+    /// The number of the meeting for which this rank has posted a note last.
+    pub(crate) posted: AtomicU64,
+    /// The notes for even and odd numbers.
+    pub(crate) notes: [Note; 2],
+}
+
+#[repr(C)]
+pub(crate) struct Note {
+    /// A number that differs between calls.
+    pub(crate) signature: AtomicU64,
+    pub(crate) step: AtomicU32,
+    pub(crate) depth: AtomicU32,
+    pub(crate) outcome: AtomicU32,
+    pub(crate) line: AtomicU32,
+    pub(crate) calls: AtomicU64,
+    pub(crate) said: [AtomicU64; SAID],
+    pub(crate) file: Text<16>,
+    pub(crate) reason: Text<64>,
+}
+
+/// How many words a note has for what the call is about.
+pub(crate) const SAID: usize = 5;
+
+/// What a note says.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct NoteData<'a> {
+    pub(crate) signature: u64,
+    pub(crate) step: u32,
+    pub(crate) depth: u32,
+    pub(crate) outcome: u32,
+    pub(crate) line: u32,
+    pub(crate) calls: u64,
+    pub(crate) said: [u64; SAID],
+    pub(crate) file: Cow<'a, str>,
+    /// Empty where all is well.
+    pub(crate) reason: Cow<'a, str>,
+}
+
+/// `outcome`: all is well so far.
+pub(crate) const FINE: u32 = 0;
+/// `outcome`: the rank's part failed.
+pub(crate) const FAILED: u32 = 1;
+/// `outcome`: it panicked.
+pub(crate) const PANICKED: u32 = 2;
+
+impl Note {
+    pub(crate) fn set(&self, data: &NoteData<'_>) {
+        self.signature.store(data.signature, Ordering::Relaxed);
+        self.step.store(data.step, Ordering::Relaxed);
+        self.depth.store(data.depth, Ordering::Relaxed);
+        self.calls.store(data.calls, Ordering::Relaxed);
+        self.line.store(data.line, Ordering::Relaxed);
+        for (word, said) in self.said.iter().zip(data.said) {
+            word.store(said, Ordering::Relaxed);
+        }
+        self.file.set_tail(&data.file);
+        if data.outcome != FINE {
+            self.reason.set(&data.reason);
+        }
+        self.outcome.store(data.outcome, Ordering::Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> NoteData<'static> {
+        NoteData {
+            signature: self.signature.load(Ordering::Relaxed),
+            step: self.step.load(Ordering::Relaxed),
+            depth: self.depth.load(Ordering::Relaxed),
+            outcome: self.outcome.load(Ordering::Relaxed),
+            line: self.line.load(Ordering::Relaxed),
+            calls: self.calls.load(Ordering::Relaxed),
+            said: self.said(),
+            file: self.file.get().into(),
+            reason: self.reason().into(),
+        }
+    }
+
+    pub(crate) fn said(&self) -> [u64; SAID] {
+        std::array::from_fn(|index| self.said[index].load(Ordering::Relaxed))
+    }
+
+    /// Why the rank's part failed; empty where it did not.
+    pub(crate) fn reason(&self) -> String {
+        match self.outcome.load(Ordering::Relaxed) {
+            FINE => String::new(),
+            _ => self.reason.get(),
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! A part of an object that consists of words for all, and a line for each of some seats.
+
+use crate::shm::domain::Domain;
+use crate::shm::layout::Part;
+use crate::shm::line::Line;
+use crate::shm::mapping::{Mapping, Shareable};
+use crate::shm::wait::ROUND_TRIPS;
+use crate::shm::wait::Surroundings;
+use std::ptr::NonNull;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The part, as this rank or the node's server sees it.
+pub(crate) struct View<W, S> {
+    words: NonNull<W>,
+    seats: NonNull<Line<S>>,
+    count: usize,
+    me: usize,
+    /// Keeps them mapped.
+    _chunk: Arc<Mapping>,
+    domain: Arc<Domain>,
+}
+
+impl<W, S> View<W, S> {
+    /// How many bytes it takes with so many seats.
+    pub(crate) const fn length(seats: usize) -> usize {
+        size_of::<W>() + seats * size_of::<Line<S>>()
+    }
+
+    /// The one in that part of an object's memory, with so many seats.
+    pub(crate) fn new(part: Part<'_>, count: usize) -> Self
+    where
+        W: Shareable,
+        Line<S>: Shareable,
+    {
+        let (block, chunk, start) = (part.block, part.memory(), part.start());
+        let seats: &[Line<S>] = chunk.slice(start + size_of::<W>(), count);
+        View {
+            words: NonNull::from(chunk.get(start)),
+            seats: NonNull::from(seats).cast(),
+            count,
+            me: block.me(),
+            _chunk: Arc::clone(chunk),
+            domain: Arc::clone(block.domain()),
+        }
+    }
+
+    /// What all share.
+    #[inline]
+    pub(crate) fn words(&self) -> &W {
+        // SAFETY: taken from a reference into the chunk, which `self` keeps mapped.
+        unsafe { self.words.as_ref() }
+    }
+
+    /// What belongs to a seat.
+    #[inline]
+    pub(crate) fn seat(&self, seat: usize) -> &S {
+        assert!(seat < self.count, "a seat of the part");
+        // SAFETY: taken from a slice of `count` values in the chunk, which `self` keeps mapped.
+        unsafe { &self.seats.add(seat).as_ref().0 }
+    }
+
+    pub(crate) fn seats(&self) -> usize {
+        self.count
+    }
+
+    /// The seat of this rank, or of the server.
+    #[inline]
+    pub(crate) fn me(&self) -> usize {
+        self.me
+    }
+
+    pub(crate) fn domain(&self) -> &Arc<Domain> {
+        &self.domain
+    }
+
+    fn spans_nodes(&self) -> bool {
+        self.domain.topology().spans_nodes()
+    }
+}
+
+// SAFETY: the pointers lead into the chunk, which any thread may use, to what may be shared.
+unsafe impl<W: Sync, S: Sync> Send for View<W, S> {}
+// SAFETY: as above.
+unsafe impl<W: Sync, S: Sync> Sync for View<W, S> {}
+
+/// For the seats of this node.
+impl<W, S> Surroundings for View<W, S> {
+    fn progress(&self) {
+        self.domain.progress();
+    }
+
+    fn attend(&self, attends: bool) {
+        if self.spans_nodes() {
+            self.domain.attend(attends);
+        }
+    }
+
+    fn patience(&self) -> Option<Duration> {
+        self.spans_nodes().then_some(ROUND_TRIPS)
+    }
+
+    fn is_alive(&self, seat: usize) -> bool {
+        self.domain.is_alive(seat)
+    }
+}

@@ -1,0 +1,200 @@
+//! All ranks wait for each other, time and again.
+//!
+//! On a node the ranks count themselves, and the last one to come speaks for all. Between nodes it goes in rounds, in each of
+//! which a node tells the one that is twice as far away as in the round before that all ranks as far as it has heard have
+//! come: after as many rounds as the number of nodes has bits, every node has heard of all. (The dissemination barrier of
+//! Hensgen, Finkel and Manber, "Two Algorithms for Barrier Synchronization", International Journal of Parallel Programming
+//! 17, 1988.) Whoever brings a node further sends its next message: the last rank to come, or the agent.
+
+use crate::shm::event::{ALL, Event};
+use crate::shm::layout::{Layout, Part};
+use crate::shm::line::Line;
+use crate::shm::mapping::Shareable;
+use crate::shm::topology::Topology;
+use crate::shm::view::View;
+use crate::shm::wait::Surroundings;
+use crate::shm::wait::{Deadline, Stop, wait};
+use crate::sync::barrier::layout::{Arrival, BarrierWords};
+use std::sync::atomic::Ordering;
+
+// SAFETY: atomics only, for all of which zero is a value.
+unsafe impl Shareable for BarrierWords {}
+// SAFETY: as above.
+unsafe impl Shareable for Line<Arrival> {}
+
+/// The words of a barrier on this node.
+pub(crate) struct Gathering(View<BarrierWords, Arrival>);
+
+/// What a node tells another one: all ranks it has heard of in the rounds before have come so often.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct News {
+    pub(crate) to: u32,
+    pub(crate) round: usize,
+    pub(crate) time: u64,
+}
+
+/// The layout of a barrier, on each node.
+pub(crate) struct BarrierLayout;
+
+impl Layout for BarrierLayout {
+    fn length(&self, topology: &Topology) -> usize {
+        View::<BarrierWords, Arrival>::length(topology.here().len())
+    }
+}
+
+impl Gathering {
+    /// Those in that part of an object's memory.
+    pub(crate) fn new(part: Part<'_>) -> Self {
+        Gathering(View::new(part, part.block.seats_of_ranks()))
+    }
+
+    /// How often all have come.
+    pub(crate) fn complete(&self) -> u64 {
+        self.0.words().complete.0.load(Ordering::SeqCst)
+    }
+
+    /// This rank comes, for the time of this number, counted from 1. `tell` sends news.
+    pub(crate) fn arrive(&self, time: u64, tell: impl FnMut(News)) {
+        let arrivals = &self.0.words().arrivals.0;
+        // Who comes last has seen what the others did.
+        let before = arrivals.fetch_add(1, Ordering::SeqCst);
+        // After that: who dies in between counts as one that has not come.
+        let mine = &self.0.seat(self.0.me()).count;
+        mine.store(time, Ordering::Release);
+        if before + 1 == time * self.0.seats() as u64 {
+            self.go_on(tell);
+        }
+    }
+
+    /// Waits until all have come for that time. `tell` sends news in place of who died before it could.
+    pub(crate) fn wait_for(
+        &self,
+        time: u64,
+        deadline: Deadline,
+        tell: impl Fn(News),
+    ) -> Result<(), Stop> {
+        let all_here = || (self.complete() >= time).then_some(());
+        wait(&self.0, self.bell(), deadline, all_here, || {
+            self.go_on(&tell);
+            self.inspect(time)
+        })
+    }
+
+    /// The ranks of this node that have not come for that time.
+    pub(crate) fn missing(&self, time: u64) -> Vec<u32> {
+        let here = self.0.domain().topology().here();
+        let has_come = |seat| self.0.seat(seat).count.load(Ordering::Acquire) >= time;
+        let missing = here.iter().enumerate();
+        missing
+            .filter(|&(seat, _)| !has_come(seat))
+            .map(|(_, &rank)| rank)
+            .collect()
+    }
+
+    /// As the agent: another node has told this one news.
+    pub(crate) fn receive(&self, round: usize, time: u64, tell: impl FnMut(News)) {
+        self.0.words().heard[round].fetch_max(time, Ordering::SeqCst);
+        self.go_on(tell);
+    }
+
+    /// Sends what can be sent now, and lets those go on who wait for what is known by now. Several may do so at a time: each
+    /// message is sent by one of them.
+    pub(crate) fn go_on(&self, mut tell: impl FnMut(News)) {
+        let words = self.0.words();
+        let rounds = rounds(self.0.domain().topology()) as u64;
+        let heard = |round: u64| match round.checked_sub(1) {
+            None => words.arrivals.0.load(Ordering::SeqCst) / self.0.seats() as u64,
+            Some(round) => words.heard[round as usize].load(Ordering::SeqCst),
+        };
+        // The next message, if there are any and it can be sent: which, in which round, and for which time.
+        let next = || {
+            let sent = words.sent.load(Ordering::SeqCst);
+            let (time, round) = (sent.checked_div(rounds)? + 1, sent % rounds);
+            (heard(round) >= time).then_some((sent, round, time))
+        };
+        while let Some((sent, round, time)) = next() {
+            let (after, order) = (sent + 1, (Ordering::SeqCst, Ordering::Relaxed));
+            let taken = words.sent.compare_exchange(sent, after, order.0, order.1);
+            if taken.is_ok() {
+                tell(self.news(round, time));
+            }
+        }
+        // This node has told all it has to tell, and has heard the last of what there is to hear.
+        let told = words.sent.load(Ordering::SeqCst).checked_div(rounds);
+        let complete = heard(rounds).min(told.unwrap_or(u64::MAX));
+        if words.complete.0.fetch_max(complete, Ordering::SeqCst) < complete {
+            self.bell().notify(ALL);
+        }
+    }
+
+    /// As the agent: sends once more what was sent last in each round.
+    pub(crate) fn tell_again(&self, mut tell: impl FnMut(News)) {
+        let rounds = u64::from(rounds(self.0.domain().topology()));
+        let sent = self.0.words().sent.load(Ordering::SeqCst);
+        for round in 0..rounds {
+            let times = (sent + rounds - 1 - round) / rounds;
+            if times > 0 {
+                tell(self.news(round, times));
+            }
+        }
+    }
+
+    fn news(&self, round: u64, time: u64) -> News {
+        let topology = self.0.domain().topology();
+        let (node, nodes) = (u64::from(topology.node()), u64::from(topology.nodes()));
+        News {
+            to: ((node + (1 << round)) % nodes) as u32,
+            round: round as usize,
+            time,
+        }
+    }
+
+    fn bell(&self) -> Event<'_> {
+        self.0.words().bell.0.event()
+    }
+}
+
+/// How many rounds of messages there are.
+fn rounds(topology: &Topology) -> u32 {
+    topology.nodes().next_power_of_two().trailing_zeros()
+}
+
+/// About ranks that died.
+impl Gathering {
+    /// Whether all may still come for that time.
+    fn inspect(&self, time: u64) -> Result<(), Stop> {
+        let topology = self.0.domain().topology();
+        let here = self.lost_here(time).next();
+        let BarrierWords {
+            lost, lost_after, ..
+        } = self.0.words();
+        let far = lost.load(Ordering::Acquire).checked_sub(1);
+        let far = far.filter(|_| lost_after.load(Ordering::Relaxed) < time);
+        let lost = here.map(|(seat, _)| topology.here()[seat]).or(far);
+        // One that died after it came is not missing.
+        match lost {
+            Some(rank) if self.complete() < time => Err(Stop::RankDied(rank)),
+            _ => Ok(()),
+        }
+    }
+
+    /// The seats of this node's ranks that died before they came for that time, and how often each had come.
+    pub(crate) fn lost_here(&self, time: u64) -> impl Iterator<Item = (usize, u64)> {
+        let count = |seat: usize| self.0.seat(seat).count.load(Ordering::Acquire);
+        (0..self.0.seats())
+            .filter(move |&seat| count(seat) < time && !self.0.is_alive(seat))
+            // Once more: it may have come before it died.
+            .map(move |seat| (seat, count(seat)))
+            .filter(move |&(_, after)| after < time)
+    }
+
+    /// As the agent: a rank of another node died when it had come so often.
+    pub(crate) fn lose(&self, rank: u32, after: u64) {
+        let words = self.0.words();
+        let is_first = words.lost.load(Ordering::Relaxed) == 0;
+        if is_first || after < words.lost_after.load(Ordering::Relaxed) {
+            words.lost_after.store(after, Ordering::Relaxed);
+            words.lost.store(rank + 1, Ordering::Release);
+        }
+    }
+}

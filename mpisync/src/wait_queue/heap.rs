@@ -1,0 +1,77 @@
+//! The words of a waiting list on the heap, shared by threads that stand for ranks: for tests and for the model checker.
+
+use crate::shm::atomic::Arc;
+use crate::shm::atomic::{AtomicU32, AtomicU64};
+use crate::shm::event::Sleepers;
+use crate::shm::wait::Surroundings;
+use crate::wait_queue::layout::{Seat, WaitWords};
+use crate::wait_queue::memory::WaitMemory;
+use core::sync::atomic;
+
+/// One thread's view of the words.
+pub(crate) struct HeapWaitlist {
+    shared: Arc<(WaitWords, Vec<Seat>)>,
+    me: usize,
+    /// A rank that is taken to have died.
+    pub(crate) dead: Option<usize>,
+}
+
+impl HeapWaitlist {
+    /// A view for each of `ranks` threads.
+    pub(crate) fn new(ranks: usize) -> Vec<Self> {
+        let words = WaitWords {
+            stock: AtomicU64::new(0),
+            tickets: AtomicU64::new(0),
+            broken: atomic::AtomicU32::new(0),
+            called: AtomicU32::new(0),
+            cargo: atomic::AtomicU64::new(0),
+            total: atomic::AtomicU32::new(0),
+        };
+        let seat = |_| Seat {
+            want: AtomicU64::new(0),
+            count: atomic::AtomicU32::new(0),
+            held: atomic::AtomicU32::new(0),
+            bell: AtomicU32::new(0),
+            sleepers: Sleepers::new(),
+        };
+        let shared = Arc::new((words, (0..ranks).map(seat).collect()));
+        (0..ranks)
+            .map(|me| HeapWaitlist {
+                shared: Arc::clone(&shared),
+                me,
+                dead: None,
+            })
+            .collect()
+    }
+}
+
+impl Surroundings for HeapWaitlist {
+    fn progress(&self) {}
+
+    fn is_alive(&self, rank: usize) -> bool {
+        self.dead != Some(rank)
+    }
+}
+
+impl WaitMemory for HeapWaitlist {
+    fn words(&self) -> &WaitWords {
+        &self.shared.0
+    }
+
+    fn seat(&self, seat: usize) -> &Seat {
+        &self.shared.1[seat]
+    }
+
+    fn seats(&self) -> usize {
+        self.shared.1.len()
+    }
+
+    fn me(&self) -> usize {
+        self.me
+    }
+
+    fn ring(&self, seat: usize) -> bool {
+        self.seat(seat).event().notify(1);
+        false
+    }
+}

@@ -1,0 +1,251 @@
+//! The memory of a waiting list, on the node that has it: a seat for every rank of the communicator, and what goes with its
+//! permit.
+
+use crate::shm::block::Block;
+use crate::shm::layout::Layout;
+use crate::shm::line::Line;
+use crate::shm::mapping::{ALIGN, Mapping, Shareable};
+use crate::shm::topology::{RankPlace, Topology};
+use crate::shm::view::View;
+use crate::shm::wait::Surroundings;
+use crate::wait_queue::Inheritance;
+use crate::wait_queue::cargo::Cargo;
+use crate::wait_queue::layout::{Seat, Stock, WaitWords};
+use std::ptr::NonNull;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// The words of one waiting list, as one of the ranks sees them.
+pub(crate) trait WaitMemory: Surroundings {
+    /// The words that all share.
+    fn words(&self) -> &WaitWords;
+
+    /// The words of who has this seat, on whatever node.
+    fn seat(&self, seat: usize) -> &Seat;
+
+    /// How many seats there are.
+    fn seats(&self) -> usize;
+
+    /// The seat of this rank, or of the agent.
+    fn me(&self) -> usize;
+
+    /// Lets who has this seat know that it was served; whether the agent has to be called for that. A full barrier lies
+    /// between.
+    fn ring(&self, seat: usize) -> bool;
+
+    /// Has the agent tell those of other nodes that were served.
+    fn call_agent(&self) {}
+
+    /// Whether it is for this rank, or the agent, to take over from who has this seat and has died: for those of other nodes
+    /// it is for the agent, who does all that they ask for.
+    fn acts_for(&self, _seat: usize) -> bool {
+        true
+    }
+
+    /// Whether who acted for this seat has died, and who has it may live.
+    fn is_orphan(&self, _seat: usize) -> bool {
+        false
+    }
+}
+
+// SAFETY: atomics only, for all of which zero is a value.
+unsafe impl Shareable for WaitWords {}
+// SAFETY: as above.
+unsafe impl Shareable for Line<Seat> {}
+
+type SeatsView = View<WaitWords, Seat>;
+
+/// The layout of a waiting list of all ranks, on the node of `root`.
+#[derive(Clone, Debug)]
+pub(crate) struct WaitLayout {
+    pub(crate) root: i32,
+    pub(crate) permits: u32,
+    pub(crate) inheritance: Inheritance,
+    pub(crate) cargo: Cargo,
+}
+
+impl Layout for WaitLayout {
+    fn length(&self, topology: &Topology) -> usize {
+        if !topology.has_here(self.root) {
+            return 0;
+        }
+        let cargo = self.cargo.room().next_multiple_of(ALIGN);
+        SeatsView::length(seats(topology)) + cargo
+    }
+
+    fn prepare(&self, topology: &Topology, memory: &Mapping, start: usize) {
+        if !topology.has_here(self.root) {
+            return;
+        }
+        let words: &WaitWords = memory.get(start);
+        let stock = Stock::of(self.permits);
+        words.stock.store(stock.0, Ordering::SeqCst);
+        words.total.store(self.permits, Ordering::SeqCst);
+        if let Cargo::Value(bytes) = &self.cargo {
+            let place = cargo(topology, memory, start, bytes.len());
+            // SAFETY: there is room for so many bytes, of which nobody else knows yet.
+            unsafe { place.copy_from_nonoverlapping(NonNull::from(&**bytes).cast(), bytes.len()) };
+        }
+    }
+}
+
+/// Those of this node's ranks, of its agent if it has one, and of the other nodes' ranks.
+fn seats(topology: &Topology) -> usize {
+    topology.size() + usize::from(topology.spans_nodes())
+}
+
+/// Where `room` bytes of cargo lie in `memory`, for a list that begins at `start`.
+pub(super) fn cargo(
+    topology: &Topology,
+    memory: &Mapping,
+    start: usize,
+    room: usize,
+) -> NonNull<u8> {
+    let offset = start + SeatsView::length(seats(topology));
+    assert!(
+        offset + room <= memory.length(),
+        "as long as it was asked for"
+    );
+    // SAFETY: inside the mapping, as was just looked at.
+    unsafe { memory.start().add(offset) }
+}
+
+/// A waiting list on this node, as this rank or the node's agent sees it.
+pub(crate) struct Seats {
+    view: SeatsView,
+    cargo: NonNull<u8>,
+    /// Seats of this node.
+    near: usize,
+    /// The ranks of other nodes, in the order of their seats.
+    far: Vec<u32>,
+}
+
+impl Seats {
+    /// The list that is all of an object's memory, for who has that view of the block.
+    pub(crate) fn new(block: &Block) -> Self {
+        let part = block.first_part();
+        let domain = block.domain();
+        let topology = domain.topology();
+        let is_far = |rank: &u32| matches!(topology.place(*rank as usize), RankPlace::Far(_));
+        Seats {
+            view: View::new(part, seats(topology)),
+            cargo: cargo(topology, part.memory(), part.start(), 0),
+            near: domain.segment().shape().seats,
+            far: (0..topology.size() as u32).filter(is_far).collect(),
+        }
+    }
+
+    /// The bytes that go with the permit; aligned as lines are.
+    #[inline]
+    pub(crate) fn cargo(&self) -> NonNull<u8> {
+        self.cargo
+    }
+
+    /// The rank of who has this seat; none for the agent.
+    pub(crate) fn rank_of(&self, seat: usize) -> Option<u32> {
+        let here = self.view.domain().topology().here();
+        match seat.checked_sub(self.near) {
+            Some(far) => self.far.get(far).copied(),
+            None => here.get(seat).copied(),
+        }
+    }
+
+    /// Whether this is the agent's view.
+    fn is_agents(&self) -> bool {
+        self.me() >= self.view.domain().topology().here().len()
+    }
+
+    /// The seat of a rank.
+    pub(crate) fn seat_of(&self, rank: u32) -> usize {
+        match self.view.domain().topology().place(rank as usize) {
+            RankPlace::Here(seat) => seat,
+            RankPlace::Far(index) => self.near + index,
+        }
+    }
+
+    /// Whether a rank of this node has called the agent.
+    pub(crate) fn is_called(&self) -> bool {
+        self.words().called.load(Ordering::SeqCst) != 0
+    }
+
+    /// The agent comes. It sees what was done before the calls until now.
+    pub(crate) fn take_call(&self) {
+        if self.is_called() {
+            self.words().called.swap(0, Ordering::SeqCst);
+        }
+    }
+}
+
+// SAFETY: the cargo lies in the chunk that the view keeps mapped, and is used by who has the permit, on whatever thread.
+unsafe impl Send for Seats {}
+// SAFETY: as above.
+unsafe impl Sync for Seats {}
+
+impl Surroundings for Seats {
+    fn progress(&self) {
+        self.view.progress();
+    }
+
+    fn attend(&self, attends: bool) {
+        self.view.attend(attends);
+    }
+
+    fn patience(&self) -> Option<Duration> {
+        self.view.patience()
+    }
+
+    fn is_alive(&self, seat: usize) -> bool {
+        match seat.checked_sub(self.near) {
+            Some(far) => {
+                let rank = self.far[far] as usize;
+                self.view.domain().rank_is_alive(rank) && !self.is_orphan(seat)
+            }
+            None => self.view.is_alive(seat),
+        }
+    }
+}
+
+impl WaitMemory for Seats {
+    #[inline]
+    fn words(&self) -> &WaitWords {
+        self.view.words()
+    }
+
+    #[inline]
+    fn seat(&self, seat: usize) -> &Seat {
+        self.view.seat(seat)
+    }
+
+    #[inline]
+    fn seats(&self) -> usize {
+        self.view.seats()
+    }
+
+    #[inline]
+    fn me(&self) -> usize {
+        self.view.me()
+    }
+
+    fn ring(&self, seat: usize) -> bool {
+        let is_near = seat < self.near;
+        if is_near {
+            self.seat(seat).event().notify(1);
+        }
+        // The agent looks by itself once it has done what it is doing.
+        !is_near && !self.is_agents()
+    }
+
+    fn call_agent(&self) {
+        let called = &self.words().called;
+        self.view.domain().call_server(called, true);
+    }
+
+    fn acts_for(&self, seat: usize) -> bool {
+        seat < self.near || self.is_agents() || self.is_orphan(seat)
+    }
+
+    fn is_orphan(&self, seat: usize) -> bool {
+        // The agent has the last seat of this node.
+        seat >= self.near && !self.is_agents() && !self.view.is_alive(self.near - 1)
+    }
+}

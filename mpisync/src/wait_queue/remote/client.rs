@@ -1,0 +1,141 @@
+//! The side of a rank of another node.
+
+use crate::net::{Link, Remote};
+use crate::shm::block::Block;
+use crate::shm::wait::{Deadline, Stop};
+use crate::wait_queue::Inheritance;
+use crate::wait_queue::cargo::Cargo;
+use crate::wait_queue::remote::messages::{Manner, WaitAnswer, WaitQuestion};
+use crate::wait_queue::remote::server::WaitServer;
+use serde_bytes::ByteBuf;
+
+/// A wait list on another node.
+pub(crate) struct WaitClient(Remote<WaitQuestion, WaitAnswer>);
+
+/// What a rank has got.
+#[derive(Debug)]
+pub(crate) struct Granted {
+    pub(crate) ticket: Option<u64>,
+    pub(crate) cargo: Option<Vec<u8>>,
+}
+
+impl WaitClient {
+    /// Opens the port of an object's wait list; None on the node where that is.
+    pub(crate) fn open(link: &Link, cargo: &Cargo, inheritance: Inheritance) -> Option<Self> {
+        let remote = Remote::open(link, |port, block| {
+            WaitServer::new(port, block, cargo.clone(), inheritance)
+        });
+        remote.map(WaitClient)
+    }
+
+    /// Takes so many permits; waits until they are granted.
+    pub(crate) fn acquire(
+        &self,
+        block: &Block,
+        count: u32,
+        deadline: Deadline,
+    ) -> Result<Granted, Stop> {
+        let manner = Manner::Wait;
+        let request = self.0.request(WaitQuestion::Join { count, manner });
+        self.wait_for_grant(block, request, deadline)
+    }
+
+    /// Takes so many permits if they are there.
+    pub(crate) fn try_acquire(&self, block: &Block, count: u32) -> Result<Option<Granted>, Stop> {
+        let manner = Manner::Try;
+        match self.0.ask(block, WaitQuestion::Join { count, manner }) {
+            WaitAnswer::Granted { ticket, cargo } => Ok(Some(Granted::new(ticket, cargo))),
+            WaitAnswer::Broken { rank } => Err(Stop::RankDied(rank)),
+            _ => Ok(None),
+        }
+    }
+
+    /// Stands in the line; the request's number.
+    pub(crate) fn join(&self, block: &Block) -> Result<u32, Stop> {
+        let (count, manner) = (0, Manner::WaitAndTell);
+        let request = self.0.request(WaitQuestion::Join { count, manner });
+        match self.0.reply(block, request, Deadline::Never)? {
+            WaitAnswer::Broken { rank } => Err(Stop::RankDied(rank)),
+            _ => Ok(request),
+        }
+    }
+
+    /// Waits until what was asked for is granted; leaves the line if that takes too long.
+    pub(crate) fn wait_for_grant(
+        &self,
+        block: &Block,
+        request: u32,
+        deadline: Deadline,
+    ) -> Result<Granted, Stop> {
+        let mut deadline = deadline;
+        loop {
+            match self.0.reply(block, request, deadline) {
+                Ok(WaitAnswer::Granted { ticket, cargo }) => {
+                    return Ok(Granted::new(ticket, cargo));
+                }
+                Ok(WaitAnswer::Broken { rank }) => return Err(Stop::RankDied(rank)),
+                Ok(WaitAnswer::Left) => return Err(Stop::Timeout),
+                Ok(_) => {}
+                Err(_) => {
+                    self.0.notify(WaitQuestion::Leave { request });
+                    // It may have been served meanwhile; either answer comes.
+                    deadline = Deadline::Never;
+                }
+            }
+        }
+    }
+
+    /// Gives permits back; does not wait.
+    pub(crate) fn release(&self, count: u32, cargo: Option<Vec<u8>>) {
+        let cargo = cargo.map(ByteBuf::from);
+        self.0.notify(WaitQuestion::Release { count, cargo });
+    }
+
+    /// Keeps permits for good.
+    pub(crate) fn keep(&self, block: &Block, count: u32) {
+        self.count(block, WaitQuestion::Keep { count });
+    }
+
+    /// Puts bytes beside the only permit and gives that back.
+    pub(crate) fn fill(&self, block: &Block, cargo: Vec<u8>) {
+        let cargo = ByteBuf::from(cargo);
+        self.count(block, WaitQuestion::Fill { cargo });
+    }
+
+    /// Adds free permits; whether there was room.
+    pub(crate) fn supply(&self, block: &Block, count: u32, most: u32) -> bool {
+        self.count(block, WaitQuestion::Supply { count, most }) > 0
+    }
+
+    /// Wakes so many; how many there were.
+    pub(crate) fn wake(&self, block: &Block, most: u32) -> u32 {
+        self.count(block, WaitQuestion::Wake { most })
+    }
+
+    /// How many permits are free.
+    pub(crate) fn free(&self, block: &Block) -> u32 {
+        self.count(block, WaitQuestion::Free)
+    }
+
+    /// What goes with the permit.
+    pub(crate) fn look(&self, block: &Block) -> Option<Vec<u8>> {
+        match self.0.ask(block, WaitQuestion::Look) {
+            WaitAnswer::Cargo(cargo) => cargo.map(ByteBuf::into_vec),
+            _ => None,
+        }
+    }
+
+    fn count(&self, block: &Block, question: WaitQuestion) -> u32 {
+        match self.0.ask(block, question) {
+            WaitAnswer::Done(count) => count,
+            _ => 0,
+        }
+    }
+}
+
+impl Granted {
+    fn new(ticket: Option<u64>, cargo: Option<ByteBuf>) -> Self {
+        let cargo = cargo.map(ByteBuf::into_vec);
+        Granted { ticket, cargo }
+    }
+}

@@ -1,0 +1,218 @@
+//! The side of the list's node.
+
+use crate::net::{Port, Progress, Request, Service};
+use crate::shm::block::Block;
+use crate::shm::wait::Surroundings;
+use crate::shm::wait::{INSPECTION, Stop};
+use crate::wait_queue::cargo::Cargo;
+use crate::wait_queue::memory::Seats;
+use crate::wait_queue::remote::messages::{Manner, WaitAnswer, WaitQuestion};
+use crate::wait_queue::{Inheritance, Waitlist};
+use serde_bytes::ByteBuf;
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+/// Stands in the list for the ranks of other nodes.
+pub(super) struct WaitServer {
+    port: Port,
+    list: Waitlist<Seats>,
+    cargo: Cargo,
+    /// Those who wait, by seat.
+    waiting: BTreeMap<usize, Waiting>,
+    /// When ranks were looked after last.
+    inspected: Instant,
+}
+
+/// A rank that waits.
+struct Waiting {
+    rank: u32,
+    /// The number of its request.
+    request: u32,
+    ticket: u64,
+}
+
+impl WaitServer {
+    /// For the list behind the server's block.
+    pub(super) fn new(port: Port, block: &Block, cargo: Cargo, inheritance: Inheritance) -> Self {
+        WaitServer {
+            port,
+            list: Waitlist {
+                memory: Seats::new(block),
+                inheritance,
+            },
+            cargo,
+            waiting: BTreeMap::new(),
+            inspected: Instant::now(),
+        }
+    }
+
+    /// Does what `rank` wants that needs no waiting; the answer to it.
+    fn answer(&mut self, rank: u32, question: WaitQuestion) -> Option<WaitAnswer> {
+        let list = &self.list;
+        let seat = list.memory.seat_of(rank);
+        Some(match question {
+            WaitQuestion::Join { .. } => return None,
+            WaitQuestion::Leave { request } => {
+                self.leave(seat, request);
+                return None;
+            }
+            WaitQuestion::Release { count, cargo } => {
+                if list.holds(seat, count) {
+                    if let Some(bytes) = cargo {
+                        // SAFETY: the rank has the permit.
+                        unsafe { self.cargo.write(&list.memory, &bytes) };
+                    }
+                    list.release(seat, count);
+                }
+                return None;
+            }
+            WaitQuestion::Keep { count } => {
+                // Of one that was taken for dead meanwhile, they have gone back; so below.
+                if list.holds(seat, count) {
+                    list.keep(seat, count);
+                }
+                WaitAnswer::Done(count)
+            }
+            WaitQuestion::Fill { cargo } => {
+                if list.holds(seat, 1) {
+                    // SAFETY: the rank has the permit.
+                    unsafe { self.cargo.write(&list.memory, &cargo) };
+                    list.release(seat, 1);
+                }
+                WaitAnswer::Done(1)
+            }
+            WaitQuestion::Supply { count, most } => {
+                WaitAnswer::Done(list.supply(count, most).into())
+            }
+            WaitQuestion::Wake { most } => WaitAnswer::Done(list.wake(most)),
+            WaitQuestion::Free => WaitAnswer::Done(list.free()),
+            WaitQuestion::Look => {
+                WaitAnswer::Cargo(self.cargo.look(&list.memory).map(ByteBuf::from))
+            }
+        })
+    }
+
+    fn leave(&mut self, seat: usize, request: u32) {
+        // One that has been granted, or is about to be, gets it.
+        if let Some(waiting) = self.waiting.get(&seat)
+            && waiting.request == request
+            && self.list.leave(seat, waiting.ticket)
+        {
+            self.port.reply(waiting.rank, request, WaitAnswer::Left);
+            self.waiting.remove(&seat);
+        }
+    }
+
+    fn join(&mut self, rank: u32, request: u32, count: u32, manner: Manner) {
+        let seat = self.list.memory.seat_of(rank);
+        // Who waits for a wake-up has none by being alone.
+        if manner != Manner::WaitAndTell && self.list.try_acquire(seat, count) {
+            return self.port.reply(rank, request, self.granted(None));
+        }
+        if manner == Manner::Try && self.inspected.elapsed() >= INSPECTION {
+            // Nobody may wait who would find that the permits are a dead rank's.
+            self.inspected = Instant::now();
+            let _ = self.list.inspect();
+        }
+        if let Err(broken) = self.broken() {
+            return self.port.reply(rank, request, broken);
+        }
+        if manner == Manner::Try {
+            return self.port.reply(rank, request, WaitAnswer::Refused);
+        }
+        let ticket = self.list.join(seat, count);
+        let waiting = Waiting {
+            rank,
+            request,
+            ticket,
+        };
+        self.waiting.insert(seat, waiting);
+        if manner == Manner::WaitAndTell {
+            self.port.reply(rank, request, WaitAnswer::Joined);
+        }
+    }
+
+    fn granted(&self, ticket: Option<u64>) -> WaitAnswer {
+        // SAFETY: the permit belongs to who gets this answer.
+        let cargo = unsafe { self.cargo.read(&self.list.memory) };
+        let cargo = cargo.map(ByteBuf::from);
+        WaitAnswer::Granted { ticket, cargo }
+    }
+
+    /// Tells those who have been served.
+    fn tell_served(&mut self) {
+        // First, so that who serves somebody from here on calls again.
+        self.list.memory.take_call();
+        let is_served = |seat: &usize| self.list.is_granted(*seat);
+        let served: Vec<usize> = self.waiting.keys().copied().filter(is_served).collect();
+        for seat in served {
+            // It is taken back from who has died meanwhile.
+            if self.list.memory.is_alive(seat)
+                && let Some(waiting) = self.waiting.remove(&seat)
+            {
+                let ticket = self.list.take_up(seat);
+                let answer = self.granted(Some(ticket));
+                self.port.reply(waiting.rank, waiting.request, answer);
+            }
+        }
+    }
+
+    fn broken(&self) -> Result<(), WaitAnswer> {
+        match self.list.check() {
+            Err(Stop::Died(seat)) => {
+                let rank = self.list.memory.rank_of(seat);
+                // The server's own: its rank is the node's lowest.
+                let rank = rank.or_else(|| self.list.memory.rank_of(0));
+                let rank = rank.expect("a node has ranks");
+                Err(WaitAnswer::Broken { rank })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Service for WaitServer {
+    type Message = Request<WaitQuestion>;
+
+    fn receive(&mut self, from: u32, request: Request<WaitQuestion>) {
+        match (request.question, request.number) {
+            (WaitQuestion::Join { count, manner }, Some(number)) => {
+                self.join(from, number, count, manner);
+            }
+            (question, number) => {
+                let answer = self.answer(from, question);
+                if let (Some(answer), Some(number)) = (answer, number) {
+                    self.port.reply(from, number, answer);
+                }
+            }
+        }
+    }
+
+    /// Whether a rank of this node may have served somebody who stands here.
+    fn is_called(&self) -> bool {
+        !self.waiting.is_empty() && self.list.memory.is_called()
+    }
+
+    fn go_on(&mut self) -> Progress {
+        self.tell_served();
+        Progress::Done
+    }
+
+    fn inspect(&mut self) {
+        let _ = self.list.inspect();
+        self.tell_served();
+        if let Err(broken) = self.broken() {
+            // Not those that have just been served: they are told so.
+            self.waiting.retain(|seat, waiting| {
+                let has_left = self.list.leave(*seat, waiting.ticket);
+                if has_left {
+                    let (rank, request) = (waiting.rank, waiting.request);
+                    self.port.reply(rank, request, broken.clone());
+                }
+                !has_left
+            });
+        }
+        let is_alive = |seat: &usize| self.list.memory.is_alive(*seat);
+        self.waiting.retain(|seat, _| is_alive(seat));
+    }
+}

@@ -1,0 +1,133 @@
+//! The library's folders lie on floors: a file imports from its own folder and from those below it.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The folders and single files of the library, from the ground up.
+const FLOORS: [&str; 22] = [
+    "fingerprint",
+    "location",
+    "error",
+    "plain",
+    "transport",
+    "shm",
+    "rsmpi",
+    "net",
+    "rendezvous",
+    "object",
+    "share",
+    "rwlock",
+    "collective",
+    "wait_queue",
+    "channel",
+    "region",
+    "guarded",
+    "sync",
+    "batch",
+    "simulator",
+    "thread",
+    "prelude",
+];
+
+/// What the file of the crate's root exports is named by it in full elsewhere.
+const ROOT: &str = "lib";
+
+#[test]
+fn no_file_imports_from_a_higher_floor() {
+    let mut wrong = BTreeSet::new();
+    for (file, text) in sources() {
+        let folder = folder_of(&file);
+        if folder == ROOT {
+            continue;
+        }
+        let floor = floor_of(&folder);
+        for (line, path) in imports(&text) {
+            let from = path.split("::").next().unwrap_or_default();
+            if floor_of(from) > floor {
+                let file = file.display();
+                wrong.insert(format!("{file}:{line}: `{folder}` imports `crate::{path}`"));
+            }
+        }
+    }
+    let wrong: Vec<String> = wrong.into_iter().collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_layout_is_imported_by_its_own_folder_only() {
+    let mut wrong = Vec::new();
+    for (file, text) in sources() {
+        let folder = folder_of(&file);
+        for (line, path) in imports(&text) {
+            let from = path.split("::").next().unwrap_or_default();
+            // `shm::layout` is what layouts are made with.
+            let is_layout = path.split("::").any(|part| part == "layout") && from != "shm";
+            if is_layout && from != folder {
+                let file = file.display();
+                wrong.push(format!("{file}:{line}: `{folder}` imports `crate::{path}`"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_folder_has_its_floor() {
+    let folders: BTreeSet<String> = sources().iter().map(|(file, _)| folder_of(file)).collect();
+    let known: BTreeSet<String> = FLOORS
+        .into_iter()
+        .chain([ROOT])
+        .map(str::to_owned)
+        .collect();
+    assert_eq!(folders, known);
+}
+
+/// The files of the library with their texts, by path from its `src`.
+fn sources() -> Vec<(PathBuf, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut sources = Vec::new();
+    let mut directories = vec![root.clone()];
+    while let Some(directory) = directories.pop() {
+        for entry in fs::read_dir(directory).expect("a directory of the sources") {
+            let path = entry.expect("an entry").path();
+            let relative = path.strip_prefix(&root).expect("below the root");
+            if relative.starts_with("bin") {
+                continue;
+            }
+            if path.is_dir() {
+                directories.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = fs::read_to_string(&path).expect("a readable file");
+                sources.push((relative.to_owned(), text));
+            }
+        }
+    }
+    assert!(sources.len() > 100, "all files are found");
+    sources
+}
+
+/// The folder below `src`, or the single file there.
+fn folder_of(file: &Path) -> String {
+    let first = file.iter().next().expect("a path with a part");
+    let first = first.to_str().expect("a name in UTF-8");
+    first.trim_end_matches(".rs").to_owned()
+}
+
+fn floor_of(folder: &str) -> Option<usize> {
+    FLOORS.iter().position(|known| *known == folder)
+}
+
+/// The paths from the crate's root in a file, without those in comments, and their lines.
+fn imports(text: &str) -> Vec<(usize, String)> {
+    let mut imports = Vec::new();
+    for (index, line) in text.lines().enumerate() {
+        let code = line.split("//").next().unwrap_or_default();
+        for rest in code.split("crate::").skip(1) {
+            let is_path = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
+            let end = rest.find(|c| !is_path(c)).unwrap_or(rest.len());
+            imports.push((index + 1, rest[..end].trim_end_matches(':').to_owned()));
+        }
+    }
+    imports
+}
