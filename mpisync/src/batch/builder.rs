@@ -1,11 +1,11 @@
 //! Making batches.
 
-use crate::batch::books::Side;
+use crate::batch::access::Side;
 use crate::batch::directory;
 #[cfg(feature = "mpi")]
 use crate::batch::directory::DirectoryError;
 use crate::batch::directory::{Directory, Options};
-use crate::batch::table::layout::Entry;
+use crate::batch::table::layout::TaskStatus;
 use crate::batch::table::memory::TableLayout;
 #[cfg(feature = "mpi")]
 use crate::batch::team::Layout;
@@ -168,13 +168,13 @@ impl<On> BatchBuilder<On> {
     }
 
     /// The batch on these words, in which all tasks are open.
-    fn make(self, object: Object, calls: Calls, ledger: Side, worker: Worker) -> Batch {
+    fn make(self, object: Object, calls: Calls, table: Side, worker: Worker) -> Batch {
         panics::watch();
         let last = self.count().saturating_sub(1);
         Batch {
             object,
             calls,
-            ledger,
+            table,
             tasks: self.count(),
             names: self.names,
             directory: None,
@@ -208,7 +208,7 @@ impl<On> BatchBuilder<On> {
 }
 
 impl Beginning {
-    /// On the root: makes the directory if there is to be one, and puts the states into the ledger.
+    /// On the root: makes the directory if there is to be one, and puts the states into the table.
     fn begin(self, batch: &mut Batch) -> Result<(), BatchError> {
         let states = match (self.states, self.directory) {
             (Some(_), Some(path)) => return Err(BatchError::StatesAndDirectory(path)),
@@ -247,7 +247,7 @@ impl Beginning {
         }
         for (task, state) in states.into_iter().enumerate() {
             if state != State::Open {
-                batch.books().set(task, Entry::from(state));
+                batch.access().set(task, TaskStatus::from(state));
             }
         }
         // What runs for all that its state says may be that of a job that has died.
@@ -311,8 +311,8 @@ impl BatchBuilder<Alone> {
         check_memory(layout.length(&Topology::one_node(0, 1)))?;
         let object = Object::local_named(self.name.clone(), &layout);
         let calls = Calls::new(object.block(), object.link(), Block::first_part);
-        let ledger = Side::open(&object, tasks);
-        let mut batch = self.make(object, calls, ledger, Worker::alone());
+        let table = Side::open(&object, tasks);
+        let mut batch = self.make(object, calls, table, Worker::alone());
         beginning.begin(&mut batch)?;
         Ok(batch)
     }

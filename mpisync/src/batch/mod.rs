@@ -58,17 +58,17 @@
 //!
 //! [`Directory`]: directory::Directory
 
-mod books;
+mod access;
 mod builder;
 pub mod directory;
-mod each;
 mod error;
-mod lead;
-mod others;
+mod for_each;
+mod leader;
 mod outcome;
 mod panics;
 #[cfg(feature = "progress")]
 mod progress;
+mod reclaim;
 mod standing;
 mod state;
 pub(crate) mod table;
@@ -79,7 +79,7 @@ mod team;
 pub(crate) mod vote;
 mod worker;
 
-use crate::batch::books::Books;
+use crate::batch::access::TableAccess;
 #[cfg(feature = "mpi")]
 pub use crate::batch::builder::OnComm;
 pub use crate::batch::builder::{Alone, BatchBuilder};
@@ -90,7 +90,7 @@ use crate::batch::outcome::Hand;
 #[cfg(feature = "progress")]
 pub use crate::batch::progress::{Meter, Progress};
 pub use crate::batch::state::{State, Summary, UnknownWord};
-use crate::batch::table::layout::Entry;
+use crate::batch::table::layout::TaskStatus;
 pub use crate::batch::task::Task;
 pub use crate::batch::worker::Worker;
 #[cfg(feature = "mpi")]
@@ -126,7 +126,7 @@ pub struct Batch {
     object: Object,
     /// Through whose mailbox the root shares the beginning.
     calls: Calls,
-    ledger: books::Side,
+    table: access::Side,
     tasks: usize,
     names: Option<Arc<[String]>>,
     directory: Option<Directory>,
@@ -237,7 +237,7 @@ impl Batch {
         let mut from = 0;
         while let Some(directory) = &self.directory
             && self.object.check_usable().is_ok()
-            && let Some(task) = self.books().find(Entry::Invalid, from)
+            && let Some(task) = self.access().find(TaskStatus::Invalid, from)
         {
             from = task + 1;
             let is_known = found.iter().any(|(known, _)| *known == task);
@@ -268,9 +268,9 @@ impl Batch {
     }
 
     #[inline]
-    fn books(&self) -> Books<'_> {
-        Books {
-            side: &self.ledger,
+    fn access(&self) -> TableAccess<'_> {
+        TableAccess {
+            side: &self.table,
             object: &self.object,
         }
     }
@@ -303,17 +303,14 @@ impl Drop for Batch {
 /// date.
 impl fmt::Debug for Batch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let here = self.ledger.here();
+        let here = self.table.here();
         f.debug_struct("Batch")
             .field("name", &self.object.name())
             .field("rank", &self.rank())
             .field("size", &self.size())
             .field("root", &self.root())
             .field("tasks", &self.tasks)
-            .field(
-                "summary",
-                &here.map(|ledger| Summary::from(ledger.counts())),
-            )
+            .field("summary", &here.map(|table| Summary::from(table.counts())))
             .field("worker", &self.worker.number())
             .field("worker_rank", &self.worker.rank())
             .field("runs", &self.hand.as_ref().map(|hand| hand.task))

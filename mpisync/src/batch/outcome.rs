@@ -1,8 +1,8 @@
 //! What has become of a task in hand: each rank of the worker says what it makes of it, and the first one writes it down.
 
 use crate::batch::directory::{Claim, DirectoryError};
-use crate::batch::table::layout::Entry;
-use crate::batch::vote::Ballot;
+use crate::batch::table::layout::TaskStatus;
+use crate::batch::vote::Vote;
 use crate::batch::{Batch, BatchError, State, worker};
 
 /// A task in hand.
@@ -11,17 +11,17 @@ pub(super) struct Hand {
     /// On the first rank of the worker, with a state directory.
     pub(super) claim: Option<Claim>,
     /// What this rank has said of it, when the others have not yet been heard.
-    pub(super) said: Option<Ballot>,
+    pub(super) said: Option<Vote>,
 }
 
 impl Batch {
     /// Says what this rank makes of the task in hand; the first rank also what has become of it.
-    pub(super) fn put_down(&mut self, ballot: Ballot) -> Result<(), BatchError> {
+    pub(super) fn put_down(&mut self, vote: Vote) -> Result<(), BatchError> {
         self.object.check_usable()?;
         let Some(hand) = &mut self.hand else {
             return Ok(());
         };
-        hand.said = Some(ballot);
+        hand.said = Some(vote);
         if self.worker.leads() {
             return self.settle();
         }
@@ -30,7 +30,7 @@ impl Batch {
     }
 
     /// [`put_down`](Self::put_down) for a task that is dropped, which may not wait for others.
-    pub(super) fn drop_task(&mut self, ballot: impl FnOnce() -> Ballot) {
+    pub(super) fn drop_task(&mut self, vote: impl FnOnce() -> Vote) {
         let Some(hand) = &mut self.hand else {
             return;
         };
@@ -41,7 +41,7 @@ impl Batch {
             self.hand = None;
             return;
         }
-        hand.said = Some(ballot());
+        hand.said = Some(vote());
         if !self.worker.leads() {
             self.vote();
         } else if !self.worker.has_others() {
@@ -56,8 +56,8 @@ impl Batch {
     }
 
     fn vote(&mut self) {
-        if let Some(ballot) = self.hand.take().and_then(|hand| hand.said) {
-            self.worker.vote(self.round, &ballot);
+        if let Some(vote) = self.hand.take().and_then(|hand| hand.said) {
+            self.worker.vote(self.round, &vote);
         }
     }
 
@@ -66,41 +66,43 @@ impl Batch {
         let Some(mut hand) = self.hand.take() else {
             return Ok(());
         };
-        let mine = hand.said.take().unwrap_or(Ballot::Open);
+        let mine = hand.said.take().unwrap_or(Vote::Open);
         if !self.worker.has_others() {
             return self.record(hand, mine);
         }
-        let heard = self.worker.ballots(self.round);
-        let (ballot, heard) = match heard {
+        let heard = self.worker.votes(self.round);
+        let (vote, heard) = match heard {
             Ok(others) => (worker::count(&[&[mine], &others[..]].concat()), Ok(())),
             // Nobody knows what the one that is missing would have said.
             Err(error) => {
                 self.broken = Some(error.clone());
-                (Ballot::Open, Err(error))
+                (Vote::Open, Err(error))
             }
         };
-        self.record(hand, ballot).and(heard)
+        self.record(hand, vote).and(heard)
     }
 
     /// Writes down what has become of a task.
-    fn record(&self, hand: Hand, ballot: Ballot) -> Result<(), BatchError> {
-        let (state, reason) = match &ballot {
-            Ballot::Done => (State::Done, None),
-            Ballot::Failed(reason) => (State::Failed, Some(reason.as_str())),
-            Ballot::Open | Ballot::Left => (State::Open, None),
+    fn record(&self, hand: Hand, vote: Vote) -> Result<(), BatchError> {
+        let (state, reason) = match &vote {
+            Vote::Done => (State::Done, None),
+            Vote::Failed(reason) => (State::Failed, Some(reason.as_str())),
+            Vote::Open | Vote::Left => (State::Open, None),
         };
         let written = match hand.claim {
             Some(claim) => claim.settle(state, reason),
             None => Ok(()),
         };
-        let (entry, written) = match written {
-            Ok(()) => (Entry::from(state), Ok(())),
+        let (status, written) = match written {
+            Ok(()) => (TaskStatus::from(state), Ok(())),
             // What the job that has it makes of it counts.
-            Err(error @ DirectoryError::Lost { .. }) => (Entry::Elsewhere, Err(error.into())),
-            Err(error) if self.is_flaw(hand.task, &error) => (Entry::Invalid, Err(error.into())),
-            Err(error) => (Entry::Open, Err(self.in_trouble(error))),
+            Err(error @ DirectoryError::Lost { .. }) => (TaskStatus::Elsewhere, Err(error.into())),
+            Err(error) if self.is_flaw(hand.task, &error) => {
+                (TaskStatus::Invalid, Err(error.into()))
+            }
+            Err(error) => (TaskStatus::Open, Err(self.in_trouble(error))),
         };
-        self.books().finish(hand.task, entry);
+        self.access().finish(hand.task, status);
         written
     }
 
@@ -114,11 +116,11 @@ impl Batch {
             && self.worker.leads()
         {
             // A task that was dropped, of which the others have not been heard.
-            let ballot = match hand.said.clone() {
-                Some(Ballot::Failed(reason)) => Ballot::Failed(reason),
-                _ => Ballot::Open,
+            let vote = match hand.said.clone() {
+                Some(Vote::Failed(reason)) => Vote::Failed(reason),
+                _ => Vote::Open,
             };
-            let _nobody_to_tell = self.record(hand, ballot);
+            let _nobody_to_tell = self.record(hand, vote);
         }
         self.worker.leave();
     }

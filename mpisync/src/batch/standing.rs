@@ -1,7 +1,7 @@
-//! The states of a batch's tasks, and what they are in its ledger.
+//! The states of a batch's tasks, and what they are in its table.
 
 use crate::batch::table::Counts;
-use crate::batch::table::layout::Entry;
+use crate::batch::table::layout::TaskStatus;
 use crate::batch::{Batch, BatchError, State, Summary};
 
 impl Batch {
@@ -13,9 +13,9 @@ impl Batch {
     pub fn state(&self, task: usize) -> Result<State, BatchError> {
         self.object.check_usable()?;
         self.check_task(task)?;
-        match (self.books().entry(task), &self.directory) {
-            (Entry::Elsewhere, Some(directory)) => Ok(directory.state(task)?),
-            (entry, _) => Ok(State::from(entry)),
+        match (self.access().status(task), &self.directory) {
+            (TaskStatus::Elsewhere, Some(directory)) => Ok(directory.state(task)?),
+            (status, _) => Ok(State::from(status)),
         }
     }
 
@@ -31,13 +31,13 @@ impl Batch {
         if state == State::Running {
             return Err(BatchError::SetRunning);
         }
-        if self.books().entry(task) == Entry::Taken {
+        if self.access().status(task) == TaskStatus::Taken {
             return Err(BatchError::Busy { task });
         }
         if let Some(directory) = &self.directory {
             directory.set(task, state)?;
         }
-        if self.books().set(task, Entry::from(state)) {
+        if self.access().set(task, TaskStatus::from(state)) {
             return Ok(());
         }
         Err(BatchError::Busy { task })
@@ -50,45 +50,45 @@ impl Batch {
     /// [`LockError::Finalized`](crate::LockError::Finalized).
     pub fn summary(&self) -> Result<Summary, BatchError> {
         self.object.check_usable()?;
-        self.books().bury();
-        Ok(Summary::from(self.books().counts()))
+        self.access().reclaim();
+        Ok(Summary::from(self.access().counts()))
     }
 }
 
-impl From<Entry> for State {
-    fn from(entry: Entry) -> Self {
-        match entry {
-            Entry::Open => State::Open,
-            Entry::Elsewhere | Entry::Taken => State::Running,
-            Entry::Done => State::Done,
-            Entry::Failed => State::Failed,
-            Entry::Invalid => State::Invalid,
+impl From<TaskStatus> for State {
+    fn from(status: TaskStatus) -> Self {
+        match status {
+            TaskStatus::Open => State::Open,
+            TaskStatus::Elsewhere | TaskStatus::Taken => State::Running,
+            TaskStatus::Done => State::Done,
+            TaskStatus::Failed => State::Failed,
+            TaskStatus::Invalid => State::Invalid,
         }
     }
 }
 
 /// For a task that no rank of this batch has.
-impl From<State> for Entry {
+impl From<State> for TaskStatus {
     fn from(state: State) -> Self {
         match state {
-            State::Open => Entry::Open,
-            State::Running => Entry::Elsewhere,
-            State::Done => Entry::Done,
-            State::Failed => Entry::Failed,
-            State::Invalid => Entry::Invalid,
+            State::Open => TaskStatus::Open,
+            State::Running => TaskStatus::Elsewhere,
+            State::Done => TaskStatus::Done,
+            State::Failed => TaskStatus::Failed,
+            State::Invalid => TaskStatus::Invalid,
         }
     }
 }
 
 impl From<Counts> for Summary {
     fn from(counts: Counts) -> Self {
-        let of = |entry: Entry| counts[entry as usize];
+        let of = |status: TaskStatus| counts[status as usize];
         Summary {
-            open: of(Entry::Open),
-            running: of(Entry::Elsewhere) + of(Entry::Taken),
-            done: of(Entry::Done),
-            failed: of(Entry::Failed),
-            invalid: of(Entry::Invalid),
+            open: of(TaskStatus::Open),
+            running: of(TaskStatus::Elsewhere) + of(TaskStatus::Taken),
+            done: of(TaskStatus::Done),
+            failed: of(TaskStatus::Failed),
+            invalid: of(TaskStatus::Invalid),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::batch::directory::{Again, Claimed};
 use crate::batch::outcome::Hand;
-use crate::batch::table::layout::Entry;
+use crate::batch::table::layout::TaskStatus;
 use crate::batch::table::{Offers, Taken};
 use crate::batch::{Batch, BatchError, State, Task};
 use crate::shm::wait::FIRST_NAP;
@@ -97,7 +97,9 @@ impl Batch {
                 return Ok(found);
             }
             // In this order: what was taken a moment ago may be open by now.
-            if !self.is_any(Entry::Taken, &mut taken) && !self.is_any(Entry::Open, &mut open) {
+            if !self.is_any(TaskStatus::Taken, &mut taken)
+                && !self.is_any(TaskStatus::Open, &mut open)
+            {
                 return Ok(None);
             }
             self.rest(&mut nap);
@@ -112,7 +114,7 @@ impl Batch {
             done: again.done,
         };
         loop {
-            let Some(taken) = self.books().take(offers) else {
+            let Some(taken) = self.access().take(offers) else {
                 if self.look_after_others()? {
                     continue;
                 }
@@ -124,7 +126,7 @@ impl Batch {
         }
     }
 
-    /// Makes a task that the ledger gave this rank the one in hand, if no other job has it.
+    /// Makes a task that the table gave this rank the one in hand, if no other job has it.
     #[inline]
     fn claim(&mut self, taken: Taken, again: Again) -> Result<Option<Found>, BatchError> {
         let Taken { task, was } = taken;
@@ -133,21 +135,21 @@ impl Batch {
             match directory.claim(task, again) {
                 Ok(Claimed::Mine(mine, found)) => (claim, was) = (Some(mine), found),
                 Ok(Claimed::Over(state)) => {
-                    self.books().finish(task, Entry::from(state));
+                    self.access().finish(task, TaskStatus::from(state));
                     return Ok(None);
                 }
                 Ok(Claimed::Taken(_)) => {
-                    self.books().finish(task, Entry::Elsewhere);
+                    self.access().finish(task, TaskStatus::Elsewhere);
                     return Ok(None);
                 }
                 Err(error) if directory.is_flaw(task, &error) => {
-                    self.books().finish(task, Entry::Invalid);
+                    self.access().finish(task, TaskStatus::Invalid);
                     self.note_problem(task, error)?;
                     return Ok(None);
                 }
                 Err(error) => {
                     // Others may be able to, and the next call, too. Its file says what it was.
-                    self.books().finish(task, Entry::Open);
+                    self.access().finish(task, TaskStatus::Open);
                     return Err(self.in_trouble(error));
                 }
             }

@@ -1,7 +1,7 @@
 //! A task in the hands of a worker.
 
 use crate::batch::panics;
-use crate::batch::vote::Ballot;
+use crate::batch::vote::Vote;
 use crate::batch::worker::Worker;
 use crate::batch::{Batch, BatchError, State};
 use std::fmt;
@@ -64,7 +64,7 @@ impl<'a> Task<'a> {
     /// written, and [`BatchError::Directory`] where another job has taken the task over, or what is in its folder is in the way.
     /// The task is done only if there is none; with the first three it is open again.
     pub fn done(self) -> Result<(), BatchError> {
-        self.end(Ballot::Done)
+        self.end(Vote::Done)
     }
 
     /// It has failed, for this reason, which is for people; from other ranks than the first, 480 bytes of it travel, and a state
@@ -73,7 +73,7 @@ impl<'a> Task<'a> {
     /// # Errors
     /// Those of [`done`](Self::done).
     pub fn failed(self, reason: impl fmt::Display) -> Result<(), BatchError> {
-        self.end(Ballot::Failed(reason.to_string()))
+        self.end(Vote::Failed(reason.to_string()))
     }
 
     /// It is for others: open again, for any worker. The same as dropping it, with errors as values.
@@ -81,12 +81,12 @@ impl<'a> Task<'a> {
     /// # Errors
     /// Those of [`done`](Self::done).
     pub fn reopen(self) -> Result<(), BatchError> {
-        self.end(Ballot::Open)
+        self.end(Vote::Open)
     }
 
-    pub(super) fn end(self, ballot: Ballot) -> Result<(), BatchError> {
+    pub(super) fn end(self, vote: Vote) -> Result<(), BatchError> {
         // What `drop` does after this finds the task settled.
-        self.batch.put_down(ballot)
+        self.batch.put_down(vote)
     }
 }
 
@@ -94,9 +94,9 @@ impl Drop for Task<'_> {
     fn drop(&mut self) {
         self.batch.drop_task(|| {
             if thread::panicking() {
-                Ballot::Failed(panics::message())
+                Vote::Failed(panics::message())
             } else {
-                Ballot::Open
+                Vote::Open
             }
         });
     }

@@ -1,6 +1,6 @@
 //! How the ranks of a communicator come into workers, and what those of a worker say to each other.
 
-use crate::batch::vote::Ballot;
+use crate::batch::vote::Vote;
 use crate::batch::vote::remote::VoteNodes;
 use crate::batch::vote::{Absent, VoteLayout, Votes};
 use crate::batch::worker::{Call, Worker};
@@ -133,14 +133,14 @@ impl Worker {
     }
 
     /// Tells the first rank what this one says of the `round`th task. Does not wait.
-    pub(super) fn vote(&self, round: u64, ballot: &Ballot) {
+    pub(super) fn vote(&self, round: u64, vote: &Vote) {
         if let Some(team) = &self.team {
-            team.votes.cast(round, ballot, || team.send(round, ballot));
+            team.votes.cast(round, vote, || team.send(round, vote));
         }
     }
 
     /// Waits for what the others say of the `round`th task, in the order of their ranks.
-    pub(super) fn ballots(&self, round: u64) -> Result<Vec<Ballot>, BatchError> {
+    pub(super) fn votes(&self, round: u64) -> Result<Vec<Vote>, BatchError> {
         let Some(team) = &self.team else {
             return Ok(Vec::new());
         };
@@ -173,7 +173,7 @@ impl Worker {
     pub(super) fn leave(&self) {
         if let Some(team) = &self.team {
             if !self.leads() {
-                self.vote(0, &Ballot::Left);
+                self.vote(0, &Vote::Left);
             }
             team.calls.leave();
         }
@@ -207,15 +207,15 @@ impl Team {
     }
 
     /// Sends what this rank says to the first one, on another node.
-    fn send(&self, round: u64, ballot: &Ballot) {
+    fn send(&self, round: u64, vote: &Vote) {
         if let Some(nodes) = &self.nodes {
-            nodes.cast(round, ballot.clone());
+            nodes.cast(round, vote.clone());
         }
     }
 
     /// What a rank of another node has said.
-    fn received(&self, rank: u32, round: u64) -> Option<Ballot> {
-        self.nodes.as_ref()?.ballot(rank, round)
+    fn received(&self, rank: u32, round: u64) -> Option<Vote> {
+        self.nodes.as_ref()?.vote(rank, round)
     }
 
     #[track_caller]

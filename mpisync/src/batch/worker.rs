@@ -7,7 +7,7 @@
 use crate::batch::BatchError;
 #[cfg(feature = "mpi")]
 use crate::batch::team::Team;
-use crate::batch::vote::Ballot;
+use crate::batch::vote::Vote;
 #[cfg(feature = "mpi")]
 use crate::rsmpi::PartComm;
 #[cfg(feature = "mpi")]
@@ -103,13 +103,13 @@ impl fmt::Debug for Worker {
 
 /// What all ranks of a worker together say of a task: done if all say so, failed if one does; the reason is that of the lowest
 /// such rank.
-pub(super) fn count(ballots: &[Ballot]) -> Ballot {
-    let failed = (ballots.iter()).find(|ballot| matches!(ballot, Ballot::Failed(_)));
-    let all_done = ballots.iter().all(|ballot| *ballot == Ballot::Done);
+pub(super) fn count(votes: &[Vote]) -> Vote {
+    let failed = (votes.iter()).find(|vote| matches!(vote, Vote::Failed(_)));
+    let all_done = votes.iter().all(|vote| *vote == Vote::Done);
     match failed {
         Some(failed) => failed.clone(),
-        None if all_done => Ballot::Done,
-        None => Ballot::Open,
+        None if all_done => Vote::Done,
+        None => Vote::Open,
     }
 }
 
@@ -151,9 +151,9 @@ impl Worker {
         unreachable!("a worker of one rank")
     }
 
-    pub(super) fn vote(&self, _: u64, _: &Ballot) {}
+    pub(super) fn vote(&self, _: u64, _: &Vote) {}
 
-    pub(super) fn ballots(&self, _: u64) -> Result<Vec<Ballot>, BatchError> {
+    pub(super) fn votes(&self, _: u64) -> Result<Vec<Vote>, BatchError> {
         Ok(Vec::new())
     }
 

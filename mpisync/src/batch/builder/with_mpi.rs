@@ -132,15 +132,15 @@ impl<C: IntraCommunicator> BatchBuilder<OnComm<'_, C>> {
             anywhere: self.on.anywhere,
             ..creation.terms("batch", &name)
         };
-        let (object, calls, ledger) = rsmpi::block(&creation, &terms, &layout, 0, |created| {
+        let (object, calls, table) = rsmpi::block(&creation, &terms, &layout, 0, |created| {
             let object = Object::join(created, root, name.clone());
             let calls = Calls::new(object.block(), object.link(), Block::first_part);
-            let ledger = Side::open(&object, self.count());
-            (object, calls, ledger)
+            let table = Side::open(&object, self.count());
+            (object, calls, table)
         })?;
         let context = creation.context()?;
         let worker = Worker::split(&object, &context, &self.on.layout, self.on.asked)?;
-        let mut batch = self.make(object, calls, ledger, worker);
+        let mut batch = self.make(object, calls, table, worker);
         if batch.rank() == root {
             let begun = beginning.begin(&mut batch);
             let signed = begun.and_then(|()| batch.sign());

@@ -22,7 +22,7 @@ mod error;
 mod file;
 mod heartbeat;
 mod open;
-mod outlook;
+mod probe;
 #[cfg(feature = "mpi")]
 mod same;
 mod step;

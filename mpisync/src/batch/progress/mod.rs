@@ -75,11 +75,11 @@ impl Batch {
     }
 
     fn progress_with(&self, meter: impl FnOnce(&str, &Summary) -> Meter) -> Progress {
-        let ledger = match self.ledger.here() {
-            Some(ledger) if self.rank() == self.root() => Arc::clone(ledger),
+        let table = match self.table.here() {
+            Some(table) if self.rank() == self.root() => Arc::clone(table),
             _ => return Progress { watch: None },
         };
-        let look = move || Summary::from(ledger.counts());
+        let look = move || Summary::from(table.counts());
         let meter = meter(self.object.name(), &look());
         Progress {
             watch: Watch::begin(meter, look),

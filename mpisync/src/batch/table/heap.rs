@@ -1,26 +1,26 @@
-//! The memory of a ledger on the heap, shared by threads that stand for ranks: for tests and for the model checker.
+//! The memory of a table on the heap, shared by threads that stand for ranks: for tests and for the model checker.
 
-use crate::batch::table::layout::{LedgerWords, close_rest, level_lengths};
-use crate::batch::table::memory::LedgerMemory;
+use crate::batch::table::layout::{TableWords, close_rest, level_lengths};
+use crate::batch::table::memory::TableMemory;
 use crate::shm::atomic::Arc;
 use crate::shm::atomic::{AtomicU8, AtomicU64};
 
 /// One thread's view.
 #[derive(Clone)]
-pub(crate) struct HeapLedger {
+pub(crate) struct HeapTable {
     shared: Arc<Shared>,
     /// Ranks that are taken to have died.
     pub(crate) dead: Vec<usize>,
 }
 
 struct Shared {
-    words: LedgerWords,
+    words: TableWords,
     bytes: Vec<AtomicU8>,
     levels: Vec<Vec<AtomicU64>>,
     holders: Vec<AtomicU64>,
 }
 
-impl HeapLedger {
+impl HeapTable {
     /// One in which all of `tasks` are open, for `ranks`.
     pub(crate) fn new(tasks: usize, ranks: usize) -> Self {
         let zeroes = |count: usize| (0..count).map(|_| AtomicU64::new(0)).collect::<Vec<_>>();
@@ -31,9 +31,9 @@ impl HeapLedger {
             below = level.len();
         }
         let laps = std::array::from_fn(|_| AtomicU64::new(0));
-        HeapLedger {
+        HeapTable {
             shared: Arc::new(Shared {
-                words: LedgerWords { laps },
+                words: TableWords { laps },
                 bytes: (0..tasks).map(|_| AtomicU8::new(0)).collect(),
                 levels,
                 holders: zeroes(ranks),
@@ -43,8 +43,8 @@ impl HeapLedger {
     }
 }
 
-impl LedgerMemory for HeapLedger {
-    fn words(&self) -> &LedgerWords {
+impl TableMemory for HeapTable {
+    fn words(&self) -> &TableWords {
         &self.shared.words
     }
 

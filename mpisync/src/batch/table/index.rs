@@ -6,13 +6,13 @@
 //! right.
 
 use crate::batch::table::layout::CLOSED;
-use crate::batch::table::memory::LedgerMemory;
+use crate::batch::table::memory::TableMemory;
 use crate::shm::atomic::Ordering;
 
-/// The index of a ledger.
+/// The index of a table.
 pub(crate) struct Index<'a, M>(pub(crate) &'a M);
 
-impl<M: LedgerMemory> Index<'_, M> {
+impl<M: TableMemory> Index<'_, M> {
     /// The first task that is open, as far as the bits say.
     #[inline]
     pub(crate) fn first(&self) -> Option<usize> {

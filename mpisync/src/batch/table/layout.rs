@@ -1,10 +1,10 @@
-//! The words of a ledger: what has become of the tasks of a batch.
+//! The words of a table: what has become of the tasks of a batch.
 
 use crate::shm::atomic::{AtomicU64, Ordering};
 
 /// The words that all share. All zero is the first state: no task was offered again.
 #[repr(C, align(128))]
-pub(crate) struct LedgerWords {
+pub(crate) struct TableWords {
     /// For tasks that run elsewhere, that have failed and that are done: up to which one they were offered again. Counted up by
     /// who is about to look at the task.
     pub(crate) laps: [AtomicU64; 3],
@@ -12,7 +12,7 @@ pub(crate) struct LedgerWords {
 
 /// What has become of a task.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, serde::Serialize, serde::Deserialize)]
-pub(crate) enum Entry {
+pub(crate) enum TaskStatus {
     /// Nobody has it yet.
     Open = 0,
     /// It runs outside this batch, or did when its job ended.
@@ -25,18 +25,18 @@ pub(crate) enum Entry {
     Taken = 5,
 }
 
-impl Entry {
-    pub(crate) const ALL: [Entry; 6] = [
-        Entry::Open,
-        Entry::Elsewhere,
-        Entry::Done,
-        Entry::Failed,
-        Entry::Invalid,
-        Entry::Taken,
+impl TaskStatus {
+    pub(crate) const ALL: [TaskStatus; 6] = [
+        TaskStatus::Open,
+        TaskStatus::Elsewhere,
+        TaskStatus::Done,
+        TaskStatus::Failed,
+        TaskStatus::Invalid,
+        TaskStatus::Taken,
     ];
 }
 
-/// A task's byte: its [`Entry`] (bits 0 to 2), and how often it was taken (bits 3 to 7), so that who has looked at it a while ago
+/// A task's byte: its [`TaskStatus`] (bits 0 to 2), and how often it was taken (bits 3 to 7), so that who has looked at it a while ago
 /// does not mistake one taking for another; after 31 times it begins at 1 again. Zero is a task that is open.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct TaskByte(pub(crate) u8);
@@ -47,16 +47,19 @@ impl TaskByte {
     const MOST_TAKINGS: u8 = 31 * Self::ONE_TAKING;
 
     #[inline]
-    pub(crate) fn entry(self) -> Entry {
+    pub(crate) fn status(self) -> TaskStatus {
         // No rank stores another number.
         let number = usize::from(self.0 & Self::ENTRY);
-        Entry::ALL.get(number).copied().unwrap_or(Entry::Invalid)
+        TaskStatus::ALL
+            .get(number)
+            .copied()
+            .unwrap_or(TaskStatus::Invalid)
     }
 
-    /// The byte when the entry becomes this one.
+    /// The byte when the status becomes this one.
     #[inline]
-    pub(crate) fn with(self, entry: Entry) -> Self {
-        TaskByte(self.0 & !Self::ENTRY | entry as u8)
+    pub(crate) fn with(self, status: TaskStatus) -> Self {
+        TaskByte(self.0 & !Self::ENTRY | status as u8)
     }
 
     /// The byte when the task is taken.
@@ -67,7 +70,7 @@ impl TaskByte {
         } else {
             self.0
         };
-        TaskByte(before.wrapping_add(Self::ONE_TAKING)).with(Entry::Taken)
+        TaskByte(before.wrapping_add(Self::ONE_TAKING)).with(TaskStatus::Taken)
     }
 
     /// Whether it was never taken.

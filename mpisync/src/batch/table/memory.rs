@@ -1,6 +1,6 @@
-//! The memory of a ledger, on the node that has it.
+//! The memory of a table, on the node that has it.
 
-use crate::batch::table::layout::{LedgerWords, close_rest, level_lengths};
+use crate::batch::table::layout::{TableWords, close_rest, level_lengths};
 use crate::shm::atomic::{AtomicU8, AtomicU64};
 use crate::shm::domain::Domain;
 use crate::shm::layout::{Layout, Part};
@@ -10,10 +10,10 @@ use crate::shm::topology::Topology;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// The words of one ledger, as one of the ranks sees them.
-pub(crate) trait LedgerMemory {
+/// The words of one table, as one of the ranks sees them.
+pub(crate) trait TableMemory {
     /// The words that all ranks share.
-    fn words(&self) -> &LedgerWords;
+    fn words(&self) -> &TableWords;
 
     /// The tasks' bytes.
     fn bytes(&self) -> &[AtomicU8];
@@ -40,7 +40,7 @@ pub(crate) trait LedgerMemory {
 }
 
 // SAFETY: atomics only, for all of which zero is a value.
-unsafe impl Shareable for LedgerWords {}
+unsafe impl Shareable for TableWords {}
 // SAFETY: as above.
 unsafe impl Shareable for Line<AtomicU64> {}
 // SAFETY: as above.
@@ -55,7 +55,7 @@ struct Places {
     tasks: Range<usize>,
 }
 
-const HOLDERS_AT: usize = size_of::<LedgerWords>();
+const HOLDERS_AT: usize = size_of::<TableWords>();
 
 impl Places {
     fn new(topology: &Topology, tasks: usize) -> Self {
@@ -81,7 +81,7 @@ impl Places {
     }
 }
 
-/// The layout of the ledger of so many tasks, on the node of `root`.
+/// The layout of the table of so many tasks, on the node of `root`.
 pub(crate) struct TableLayout {
     pub(crate) root: i32,
     pub(crate) tasks: usize,
@@ -111,19 +111,19 @@ impl Layout for TableLayout {
     }
 }
 
-/// A ledger on this node.
-pub(crate) struct Table {
+/// A table on this node.
+pub(crate) struct SharedTable {
     places: Places,
     chunk: Arc<Mapping>,
     start: usize,
     domain: Arc<Domain>,
 }
 
-impl Table {
+impl SharedTable {
     /// The one of so many tasks in that part of an object's memory.
     pub(crate) fn new(part: Part<'_>, tasks: usize) -> Self {
         let domain = part.block.domain();
-        Table {
+        SharedTable {
             places: Places::new(domain.topology(), tasks),
             chunk: Arc::clone(part.memory()),
             start: part.start(),
@@ -132,9 +132,9 @@ impl Table {
     }
 }
 
-impl LedgerMemory for Table {
+impl TableMemory for SharedTable {
     #[inline]
-    fn words(&self) -> &LedgerWords {
+    fn words(&self) -> &TableWords {
         self.chunk.get(self.start)
     }
 

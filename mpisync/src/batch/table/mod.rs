@@ -1,4 +1,4 @@
-//! The ledger of a batch: what has become of each task, and who has it.
+//! The table of a batch: what has become of each task, and who has it.
 //!
 //! A byte a task says what has become of it, and changes by one compare-and-swap; an [`index`] leads to the first task that is
 //! open. Before a rank takes a task it writes the task's number into a word of its own, and it takes it out when the byte says
@@ -18,13 +18,13 @@ pub(crate) mod remote;
 mod tests;
 
 use crate::batch::table::index::Index;
-use crate::batch::table::layout::{Entry, TaskByte};
-use crate::batch::table::memory::LedgerMemory;
+use crate::batch::table::layout::{TaskByte, TaskStatus};
+use crate::batch::table::memory::TableMemory;
 use crate::shm::atomic::Ordering;
 use serde::{Deserialize, Serialize};
 
 /// What has become of the tasks of a batch, as one rank or the agent sees it.
-pub(crate) struct Ledger<M> {
+pub(crate) struct TaskTable<M> {
     pub(crate) memory: M,
 }
 
@@ -36,26 +36,26 @@ pub(crate) struct Offers {
     pub(crate) done: bool,
 }
 
-/// How many tasks have come to what, by the number of the [`Entry`].
-pub(crate) type Counts = [u64; Entry::ALL.len()];
+/// How many tasks have come to what, by the number of the [`TaskStatus`].
+pub(crate) type Counts = [u64; TaskStatus::ALL.len()];
 
 /// A task that was taken, and what it was before.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) struct Taken {
     pub(crate) task: usize,
-    pub(crate) was: Entry,
+    pub(crate) was: TaskStatus,
 }
 
-impl<M: LedgerMemory> Ledger<M> {
+impl<M: TableMemory> TaskTable<M> {
     /// Takes the first task that is open, for `rank`, which has none; otherwise one of those that are offered again, each of
     /// which is offered once.
     #[inline]
     pub(crate) fn take(&self, rank: usize, offers: Offers) -> Option<Taken> {
         while let Some(task) = self.index().first().or_else(|| self.scan()) {
-            if self.try_take(rank, task, Entry::Open) {
+            if self.try_take(rank, task, TaskStatus::Open) {
                 return Some(Taken {
                     task,
-                    was: Entry::Open,
+                    was: TaskStatus::Open,
                 });
             }
         }
@@ -69,9 +69,9 @@ impl<M: LedgerMemory> Ledger<M> {
     #[cold]
     fn take_again(&self, rank: usize, offers: Offers) -> Option<Taken> {
         let laps = [
-            (offers.elsewhere, Entry::Elsewhere),
-            (offers.failed, Entry::Failed),
-            (offers.done, Entry::Done),
+            (offers.elsewhere, TaskStatus::Elsewhere),
+            (offers.failed, TaskStatus::Failed),
+            (offers.done, TaskStatus::Done),
         ];
         let end = self.memory.tasks() as u64;
         for ((is_offered, was), lap) in laps.into_iter().zip(&self.memory.words().laps) {
@@ -87,13 +87,13 @@ impl<M: LedgerMemory> Ledger<M> {
     }
 
     #[inline]
-    fn try_take(&self, rank: usize, task: usize, was: Entry) -> bool {
+    fn try_take(&self, rank: usize, task: usize, was: TaskStatus) -> bool {
         let byte = self.byte(task);
         let before = TaskByte(byte.load(Ordering::SeqCst));
         let mut taken = false;
         // What was done here need not be done again, while what has failed here may be tried once more.
-        let is_offered = was != Entry::Done || before.is_untouched();
-        if before.entry() == was && is_offered {
+        let is_offered = was != TaskStatus::Done || before.is_untouched();
+        if before.status() == was && is_offered {
             // First: from the exchange on somebody is to be known who has it.
             let name = task as u64 + 1;
             self.memory.holder(rank).store(name, Ordering::SeqCst);
@@ -105,7 +105,7 @@ impl<M: LedgerMemory> Ledger<M> {
             ))
             .is_ok();
         }
-        if was == Entry::Open {
+        if was == TaskStatus::Open {
             self.close(task);
         }
         taken
@@ -115,7 +115,7 @@ impl<M: LedgerMemory> Ledger<M> {
     #[inline]
     fn close(&self, task: usize) {
         self.index().close(task);
-        if self.entry(task) == Entry::Open {
+        if self.status(task) == TaskStatus::Open {
             self.index().open(task);
         }
     }
@@ -124,38 +124,38 @@ impl<M: LedgerMemory> Ledger<M> {
     /// index. All tasks are looked at, so this is for who finds nothing.
     #[cold]
     fn scan(&self) -> Option<usize> {
-        self.find(Entry::Open, 0)
+        self.find(TaskStatus::Open, 0)
     }
 
-    /// The first task from `from` on with this entry.
-    pub(crate) fn find(&self, entry: Entry, from: usize) -> Option<usize> {
-        (from..self.memory.tasks()).find(|&task| self.entry(task) == entry)
+    /// The first task from `from` on with this status.
+    pub(crate) fn find(&self, status: TaskStatus, from: usize) -> Option<usize> {
+        (from..self.memory.tasks()).find(|&task| self.status(task) == status)
     }
 
     /// Says what has become of the task that `rank` has taken; whether that was still so.
     #[inline]
-    pub(crate) fn finish(&self, rank: usize, task: usize, entry: Entry) -> bool {
-        let had = self.replace(task, entry, |before| before == Entry::Taken);
+    pub(crate) fn finish(&self, rank: usize, task: usize, status: TaskStatus) -> bool {
+        let had = self.replace(task, status, |before| before == TaskStatus::Taken);
         self.memory.holder(rank).store(0, Ordering::SeqCst);
         had
     }
 
     /// Says what has become of a task that nobody has taken; whether that was so.
-    pub(crate) fn set(&self, task: usize, entry: Entry) -> bool {
-        self.replace(task, entry, |before| before != Entry::Taken)
+    pub(crate) fn set(&self, task: usize, status: TaskStatus) -> bool {
+        self.replace(task, status, |before| before != TaskStatus::Taken)
     }
 
     #[inline]
-    fn replace(&self, task: usize, entry: Entry, may: impl Fn(Entry) -> bool) -> bool {
+    fn replace(&self, task: usize, status: TaskStatus, may: impl Fn(TaskStatus) -> bool) -> bool {
         let replaced = self
             .byte(task)
             .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |before| {
                 let before = TaskByte(before);
-                may(before.entry()).then(|| before.with(entry).0)
+                may(before.status()).then(|| before.with(status).0)
             });
-        match replaced.map(|before| TaskByte(before).entry()) {
-            Ok(_) if entry == Entry::Open => self.index().open(task),
-            Ok(Entry::Open) => self.close(task),
+        match replaced.map(|before| TaskByte(before).status()) {
+            Ok(_) if status == TaskStatus::Open => self.index().open(task),
+            Ok(TaskStatus::Open) => self.close(task),
             Ok(_) => {}
             Err(_) => return false,
         }
@@ -164,21 +164,21 @@ impl<M: LedgerMemory> Ledger<M> {
 
     /// What has become of a task.
     #[inline]
-    pub(crate) fn entry(&self, task: usize) -> Entry {
-        TaskByte(self.byte(task).load(Ordering::SeqCst)).entry()
+    pub(crate) fn status(&self, task: usize) -> TaskStatus {
+        TaskByte(self.byte(task).load(Ordering::SeqCst)).status()
     }
 
     /// How many tasks have come to what. All of them are looked at.
     pub(crate) fn counts(&self) -> Counts {
         let mut counts = Counts::default();
         for byte in self.memory.bytes() {
-            counts[TaskByte(byte.load(Ordering::Relaxed)).entry() as usize] += 1;
+            counts[TaskByte(byte.load(Ordering::Relaxed)).status() as usize] += 1;
         }
         counts
     }
 
     /// Opens the tasks again that dead ranks have taken; how many.
-    pub(crate) fn bury(&self) -> usize {
+    pub(crate) fn reclaim(&self) -> usize {
         let is_alive = |rank: &usize| self.memory.is_alive(*rank);
         let named = |rank: usize| self.memory.holder(rank).load(Ordering::SeqCst);
         let mut opened = 0;
@@ -199,12 +199,12 @@ impl<M: LedgerMemory> Ledger<M> {
                 // Or it is about to find that it was late. Then the next look tells.
                 continue;
             }
-            let open = before.with(Entry::Open).0;
+            let open = before.with(TaskStatus::Open).0;
             let exchange = |byte: &crate::shm::atomic::AtomicU8| {
                 byte.compare_exchange(before.0, open, Ordering::SeqCst, Ordering::SeqCst)
                     .is_ok()
             };
-            if before.entry() == Entry::Taken && exchange(self.byte(task)) {
+            if before.status() == TaskStatus::Taken && exchange(self.byte(task)) {
                 self.index().open(task);
                 opened += 1;
             }

@@ -1,49 +1,49 @@
-//! What a rank may want of a ledger. On another node the node's server is asked, which acts for the rank.
+//! What a rank may want of a table. On another node the node's server is asked, which acts for the rank.
 
-use crate::batch::table::layout::Entry;
-use crate::batch::table::memory::LedgerMemory;
-use crate::batch::table::{Counts, Ledger, Offers, Taken};
+use crate::batch::table::layout::TaskStatus;
+use crate::batch::table::memory::TableMemory;
+use crate::batch::table::{Counts, Offers, Taken, TaskTable};
 use crate::net::Message;
 use serde::{Deserialize, Serialize};
 
-/// What a rank wants of a ledger.
+/// What a rank wants of a table.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) enum Question {
     Take(Offers),
-    Finish(usize, Entry),
-    Set(usize, Entry),
-    Entry(usize),
-    Find(Entry, usize),
+    Finish(usize, TaskStatus),
+    Set(usize, TaskStatus),
+    TaskStatus(usize),
+    Find(TaskStatus, usize),
     Counts,
-    Bury,
+    Reclaim,
 }
 
-/// What a ledger answers.
+/// What a table answers.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub(crate) enum LedgerAnswer {
+pub(crate) enum TableAnswer {
     Taken(Option<Taken>),
     Changed(bool),
-    Entry(Entry),
+    TaskStatus(TaskStatus),
     Found(Option<usize>),
     Counts(Counts),
-    Buried(usize),
+    Reclaimed(usize),
 }
 
 impl Message for Question {}
-impl Message for LedgerAnswer {}
+impl Message for TableAnswer {}
 
-impl<M: LedgerMemory> Ledger<M> {
+impl<M: TableMemory> TaskTable<M> {
     /// Does what `rank` wants.
     #[inline]
-    pub(crate) fn answer(&self, rank: usize, question: Question) -> LedgerAnswer {
+    pub(crate) fn answer(&self, rank: usize, question: Question) -> TableAnswer {
         match question {
-            Question::Take(offers) => LedgerAnswer::Taken(self.take(rank, offers)),
-            Question::Finish(task, entry) => LedgerAnswer::Changed(self.finish(rank, task, entry)),
-            Question::Set(task, entry) => LedgerAnswer::Changed(self.set(task, entry)),
-            Question::Entry(task) => LedgerAnswer::Entry(self.entry(task)),
-            Question::Find(entry, from) => LedgerAnswer::Found(self.find(entry, from)),
-            Question::Counts => LedgerAnswer::Counts(self.counts()),
-            Question::Bury => LedgerAnswer::Buried(self.bury()),
+            Question::Take(offers) => TableAnswer::Taken(self.take(rank, offers)),
+            Question::Finish(task, status) => TableAnswer::Changed(self.finish(rank, task, status)),
+            Question::Set(task, status) => TableAnswer::Changed(self.set(task, status)),
+            Question::TaskStatus(task) => TableAnswer::TaskStatus(self.status(task)),
+            Question::Find(status, from) => TableAnswer::Found(self.find(status, from)),
+            Question::Counts => TableAnswer::Counts(self.counts()),
+            Question::Reclaim => TableAnswer::Reclaimed(self.reclaim()),
         }
     }
 }

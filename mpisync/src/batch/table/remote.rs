@@ -1,49 +1,49 @@
-//! A ledger for the ranks of other nodes: they ask the server of its node.
+//! A table for the ranks of other nodes: they ask the server of its node.
 
-use crate::batch::table::Ledger;
-use crate::batch::table::memory::Table;
-use crate::batch::table::question::{LedgerAnswer, Question};
+use crate::batch::table::TaskTable;
+use crate::batch::table::memory::SharedTable;
+use crate::batch::table::question::{Question, TableAnswer};
 use crate::net::{Link, Port, Remote, Request, Service};
 use crate::shm::block::Block;
 use crate::shm::layout::Part;
 
-/// A ledger on another node.
-pub(crate) type LedgerClient = Remote<Question, LedgerAnswer>;
+/// A table on another node.
+pub(crate) type TableClient = Remote<Question, TableAnswer>;
 
-/// Acts in a ledger for the ranks of other nodes.
-pub(crate) struct LedgerServer {
+/// Acts in a table for the ranks of other nodes.
+pub(crate) struct TableServer {
     port: Port,
-    ledger: Ledger<Table>,
+    table: TaskTable<SharedTable>,
 }
 
-impl LedgerServer {
-    /// Opens the port of an object's ledger of so many tasks, in the part of its memory that `part` finds; None on the
+impl TableServer {
+    /// Opens the port of an object's table of so many tasks, in the part of its memory that `part` finds; None on the
     /// node where that is.
     pub(crate) fn open(
         link: &Link,
         tasks: usize,
         part: impl FnOnce(&Block) -> Part<'_>,
-    ) -> Option<LedgerClient> {
-        Remote::open(link, |port, block| LedgerServer {
+    ) -> Option<TableClient> {
+        Remote::open(link, |port, block| TableServer {
             port,
-            ledger: Ledger {
-                memory: Table::new(part(block), tasks),
+            table: TaskTable {
+                memory: SharedTable::new(part(block), tasks),
             },
         })
     }
 }
 
-impl Service for LedgerServer {
+impl Service for TableServer {
     type Message = Request<Question>;
 
     fn receive(&mut self, from: u32, request: Request<Question>) {
-        let answer = self.ledger.answer(from as usize, request.question);
+        let answer = self.table.answer(from as usize, request.question);
         if let Some(number) = request.number {
             self.port.reply(from, number, answer);
         }
     }
 
     fn inspect(&mut self) {
-        self.ledger.bury();
+        self.table.reclaim();
     }
 }

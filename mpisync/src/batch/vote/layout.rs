@@ -14,7 +14,7 @@ pub(crate) struct VoteWords {
 
 /// What one rank has said. Stored by this rank only. All zero: nothing yet.
 #[repr(C)]
-pub(crate) struct Slip {
+pub(crate) struct VoteSlot {
     /// Of which round it is; stored after the rest.
     pub(crate) round: AtomicU64,
     /// [`DONE`], [`FAILED`] or [`OPEN`].

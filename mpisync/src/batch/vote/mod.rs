@@ -1,12 +1,12 @@
 //! Ranks say what they make of something that they do together, round after round, and the first of them hears it.
 //!
-//! Each has a slip of its own, on its node; on another node than the first rank's it sends a message instead. Nobody but the
+//! Each has a slot of its own, on its node; on another node than the first rank's it sends a message instead. Nobody but the
 //! first rank waits, so that a rank can also vote where it may not wait.
 
 mod layout;
 pub(crate) mod remote;
 
-use crate::batch::vote::layout::{DONE, FAILED, OPEN, Slip, VoteWords};
+use crate::batch::vote::layout::{DONE, FAILED, OPEN, VoteSlot, VoteWords};
 use crate::shm::event::Event;
 use crate::shm::layout::{Layout, Part};
 use crate::shm::line::Line;
@@ -20,11 +20,11 @@ use std::sync::atomic::Ordering;
 // SAFETY: atomics only, for all of which zero is a value.
 unsafe impl Shareable for VoteWords {}
 // SAFETY: as above.
-unsafe impl Shareable for Line<Slip> {}
+unsafe impl Shareable for Line<VoteSlot> {}
 
 /// What a rank makes of something that ranks do together.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub(crate) enum Ballot {
+pub(crate) enum Vote {
     /// It has done its part.
     Done,
     /// It has failed, for this reason.
@@ -35,22 +35,22 @@ pub(crate) enum Ballot {
     Left,
 }
 
-/// Why a rank's ballot will not come.
+/// Why a rank's vote will not come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Absent {
     Died(u32),
     Left(u32),
 }
 
-/// The slips of this node's ranks.
-pub(crate) struct Votes(View<VoteWords, Slip>);
+/// The slots of this node's ranks.
+pub(crate) struct Votes(View<VoteWords, VoteSlot>);
 
 /// The layout of a vote, on each node.
 pub(crate) struct VoteLayout;
 
 impl Layout for VoteLayout {
     fn length(&self, topology: &Topology) -> usize {
-        View::<VoteWords, Slip>::length(topology.here().len())
+        View::<VoteWords, VoteSlot>::length(topology.here().len())
     }
 }
 
@@ -61,26 +61,26 @@ impl Votes {
     }
 
     /// Says what this rank makes of the `round`th. Where the first rank is on another node, `tell` sends it there. Does not wait.
-    pub(crate) fn cast(&self, round: u64, ballot: &Ballot, tell: impl FnOnce()) {
+    pub(crate) fn cast(&self, round: u64, vote: &Vote, tell: impl FnOnce()) {
         if let RankPlace::Far(_) = self.0.domain().topology().place(0) {
             return tell();
         }
-        let slip = self.0.seat(self.0.me());
-        let kind = match ballot {
-            Ballot::Done => DONE,
-            Ballot::Failed(reason) => {
-                slip.reason.set(reason);
+        let slot = self.0.seat(self.0.me());
+        let kind = match vote {
+            Vote::Done => DONE,
+            Vote::Failed(reason) => {
+                slot.reason.set(reason);
                 FAILED
             }
-            Ballot::Open => OPEN,
-            Ballot::Left => {
-                slip.left.swap(1, Ordering::SeqCst);
+            Vote::Open => OPEN,
+            Vote::Left => {
+                slot.left.swap(1, Ordering::SeqCst);
                 return self.bell().notify(1);
             }
         };
-        slip.kind.store(kind, Ordering::Relaxed);
+        slot.kind.store(kind, Ordering::Relaxed);
         // An exchange, so that the look at the sleeper comes after it.
-        slip.round.swap(round, Ordering::SeqCst);
+        slot.round.swap(round, Ordering::SeqCst);
         self.bell().notify(1);
     }
 
@@ -89,13 +89,13 @@ impl Votes {
     pub(crate) fn hear(
         &self,
         round: u64,
-        far: impl Fn(u32, u64) -> Option<Ballot>,
-    ) -> Result<Vec<Ballot>, Absent> {
+        far: impl Fn(u32, u64) -> Option<Vote>,
+    ) -> Result<Vec<Vote>, Absent> {
         let size = self.0.domain().topology().size() as u32;
         (1..size)
             .map(|rank| match self.hear_one(rank, round, &far)? {
-                Ballot::Left => Err(Absent::Left(rank)),
-                ballot => Ok(ballot),
+                Vote::Left => Err(Absent::Left(rank)),
+                vote => Ok(vote),
             })
             .collect()
     }
@@ -104,8 +104,8 @@ impl Votes {
         &self,
         rank: u32,
         round: u64,
-        far: &impl Fn(u32, u64) -> Option<Ballot>,
-    ) -> Result<Ballot, Absent> {
+        far: &impl Fn(u32, u64) -> Option<Vote>,
+    ) -> Result<Vote, Absent> {
         let said = || self.said(rank, round, far);
         let lives = || self.0.domain().rank_is_alive(rank as usize);
         let heard = wait(&self.0, self.bell(), Deadline::Never, said, || {
@@ -119,33 +119,28 @@ impl Votes {
     }
 
     /// Who takes no part any more, as far as is known.
-    pub(crate) fn left(&self, far: impl Fn(u32, u64) -> Option<Ballot>) -> Option<u32> {
+    pub(crate) fn left(&self, far: impl Fn(u32, u64) -> Option<Vote>) -> Option<u32> {
         let size = self.0.domain().topology().size() as u32;
         // No round has this number.
-        let has_left = |rank: &u32| self.said(*rank, u64::MAX, &far) == Some(Ballot::Left);
+        let has_left = |rank: &u32| self.said(*rank, u64::MAX, &far) == Some(Vote::Left);
         (1..size).find(has_left)
     }
 
-    fn said(
-        &self,
-        rank: u32,
-        round: u64,
-        far: &impl Fn(u32, u64) -> Option<Ballot>,
-    ) -> Option<Ballot> {
+    fn said(&self, rank: u32, round: u64, far: &impl Fn(u32, u64) -> Option<Vote>) -> Option<Vote> {
         let RankPlace::Here(seat) = self.0.domain().topology().place(rank as usize) else {
             return far(rank, round);
         };
-        let slip = self.0.seat(seat);
-        let has_left = slip.left.load(Ordering::Acquire) != 0;
+        let slot = self.0.seat(seat);
+        let has_left = slot.left.load(Ordering::Acquire) != 0;
         // In this order: it voted before it left.
-        if slip.round.load(Ordering::Acquire) == round {
-            return Some(match slip.kind.load(Ordering::Relaxed) {
-                DONE => Ballot::Done,
-                FAILED => Ballot::Failed(slip.reason.get()),
-                _ => Ballot::Open,
+        if slot.round.load(Ordering::Acquire) == round {
+            return Some(match slot.kind.load(Ordering::Relaxed) {
+                DONE => Vote::Done,
+                FAILED => Vote::Failed(slot.reason.get()),
+                _ => Vote::Open,
             });
         }
-        has_left.then_some(Ballot::Left)
+        has_left.then_some(Vote::Left)
     }
 
     fn bell(&self) -> Event<'_> {
@@ -153,7 +148,7 @@ impl Votes {
     }
 }
 
-/// Why a wait for a ballot ended early.
+/// Why a wait for a vote ended early.
 enum Silent {
     Dead,
 }

@@ -1,6 +1,6 @@
 //! A vote over several nodes.
 
-use super::Ballot;
+use super::Vote;
 use crate::net::{Client, Link, Message, Port};
 use crate::shm::lock;
 use serde::{Deserialize, Serialize};
@@ -8,12 +8,12 @@ use std::sync::{Arc, Mutex};
 
 /// To the first rank: what the sender makes of a round.
 #[derive(Debug, Serialize, Deserialize)]
-struct Vote {
+struct VoteMessage {
     round: u64,
-    ballot: Ballot,
+    vote: Vote,
 }
 
-impl Message for Vote {}
+impl Message for VoteMessage {}
 
 /// The other nodes of a vote.
 pub(crate) struct VoteNodes {
@@ -21,14 +21,14 @@ pub(crate) struct VoteNodes {
     received: Arc<ReceivedVotes>,
 }
 
-/// What ranks of other nodes make of what ranks do together, by rank.
+/// The votes of ranks of other nodes, by rank.
 #[derive(Default)]
-struct ReceivedVotes(Mutex<Vec<(u32, Vote)>>);
+struct ReceivedVotes(Mutex<Vec<(u32, VoteMessage)>>);
 
 impl Client for ReceivedVotes {
-    type Message = Vote;
+    type Message = VoteMessage;
 
-    fn receive(&self, from: u32, vote: Vote) {
+    fn receive(&self, from: u32, vote: VoteMessage) {
         lock(&self.0).push((from, vote));
     }
 }
@@ -42,21 +42,23 @@ impl VoteNodes {
         VoteNodes { port, received }
     }
 
-    /// Sends what this rank makes of a round to the first rank.
-    pub(crate) fn cast(&self, round: u64, ballot: Ballot) {
-        self.port.send_to_rank(0, &Vote { round, ballot });
+    /// Sends this rank's vote on a round to the first rank.
+    pub(crate) fn cast(&self, round: u64, vote: Vote) {
+        self.port.send_to_rank(0, &VoteMessage { round, vote });
     }
 
-    /// What a rank of another node makes of a round, or that it takes no part any more. What was said of rounds before is
-    /// forgotten.
-    pub(crate) fn ballot(&self, rank: u32, round: u64) -> Option<Ballot> {
-        let mut votes = lock(&self.received.0);
-        let is_of_use =
-            |vote: &Vote| vote.round >= round || round == u64::MAX || vote.ballot == Ballot::Left;
-        votes.retain(|(_, vote)| is_of_use(vote));
-        let of_rank = || votes.iter().filter(|vote| vote.0 == rank);
-        let of_round = of_rank().find(|(_, vote)| vote.round == round);
-        let left = || of_rank().find(|(_, vote)| vote.ballot == Ballot::Left);
-        of_round.or_else(left).map(|(_, vote)| vote.ballot.clone())
+    /// The vote of a rank of another node on a round, or that it takes no part any more. Votes on rounds before are forgotten.
+    pub(crate) fn vote(&self, rank: u32, round: u64) -> Option<Vote> {
+        let mut received = lock(&self.received.0);
+        let is_of_use = |message: &VoteMessage| {
+            message.round >= round || round == u64::MAX || message.vote == Vote::Left
+        };
+        received.retain(|(_, message)| is_of_use(message));
+        let of_rank = || received.iter().filter(|(from, _)| *from == rank);
+        let of_round = of_rank().find(|(_, message)| message.round == round);
+        let left = || of_rank().find(|(_, message)| message.vote == Vote::Left);
+        of_round
+            .or_else(left)
+            .map(|(_, message)| message.vote.clone())
     }
 }

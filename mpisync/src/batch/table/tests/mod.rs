@@ -1,4 +1,4 @@
-//! The ledger under real threads and random steps, and under the model checker with `--cfg loom`.
+//! The table under real threads and random steps, and under the model checker with `--cfg loom`.
 
 #[cfg(loom)]
 mod loom;
@@ -7,12 +7,12 @@ mod steps;
 #[cfg(not(loom))]
 mod threads;
 
-use crate::batch::table::Ledger;
-use crate::batch::table::heap::HeapLedger;
+use crate::batch::table::TaskTable;
+use crate::batch::table::heap::HeapTable;
 
 /// One with so many tasks, for that many ranks.
-fn ledger(tasks: usize, ranks: usize) -> Ledger<HeapLedger> {
-    Ledger {
-        memory: HeapLedger::new(tasks, ranks),
+fn table(tasks: usize, ranks: usize) -> TaskTable<HeapTable> {
+    TaskTable {
+        memory: HeapTable::new(tasks, ranks),
     }
 }

@@ -1,7 +1,7 @@
 //! Random steps of some ranks, beside a model that is plainly right.
 
-use crate::batch::table::layout::Entry;
-use crate::batch::table::tests::ledger;
+use crate::batch::table::layout::TaskStatus;
+use crate::batch::table::tests::table;
 use crate::batch::table::{Offers, Taken};
 use proptest::prelude::*;
 
@@ -13,11 +13,11 @@ enum Step {
     },
     Finish {
         rank: usize,
-        entry: Entry,
+        status: TaskStatus,
     },
     Set {
         task: usize,
-        entry: Entry,
+        status: TaskStatus,
     },
     /// The rank is killed, which is noticed, and another one has its place from now on.
     Die {
@@ -28,8 +28,8 @@ enum Step {
 const RANKS: usize = 3;
 const TASKS: usize = 70;
 
-fn ends() -> impl Strategy<Value = Entry> {
-    prop::sample::select(vec![Entry::Open, Entry::Done, Entry::Failed])
+fn ends() -> impl Strategy<Value = TaskStatus> {
+    prop::sample::select(vec![TaskStatus::Open, TaskStatus::Done, TaskStatus::Failed])
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -38,17 +38,17 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         failed,
         done,
     });
-    let entries = prop::sample::select(vec![
-        Entry::Open,
-        Entry::Done,
-        Entry::Failed,
-        Entry::Elsewhere,
-        Entry::Invalid,
+    let statuses = prop::sample::select(vec![
+        TaskStatus::Open,
+        TaskStatus::Done,
+        TaskStatus::Failed,
+        TaskStatus::Elsewhere,
+        TaskStatus::Invalid,
     ]);
     let step = prop_oneof![
         4 => (0..RANKS, offers).prop_map(|(rank, offers)| Step::Take { rank, offers }),
-        4 => (0..RANKS, ends()).prop_map(|(rank, entry)| Step::Finish { rank, entry }),
-        1 => (0..TASKS, entries).prop_map(|(task, entry)| Step::Set { task, entry }),
+        4 => (0..RANKS, ends()).prop_map(|(rank, status)| Step::Finish { rank, status }),
+        1 => (0..TASKS, statuses).prop_map(|(task, status)| Step::Set { task, status }),
         1 => (0..RANKS).prop_map(|rank| Step::Die { rank }),
     ];
     prop::collection::vec(step, 0..400)
@@ -59,25 +59,25 @@ proptest! {
 
     #[test]
     fn any_steps_leave_what_the_model_says(steps in steps()) {
-        let mut ledger = ledger(TASKS, RANKS);
-        let mut model = [Entry::Open; TASKS];
+        let mut table = table(TASKS, RANKS);
+        let mut model = [TaskStatus::Open; TASKS];
         let mut has: [Option<usize>; RANKS] = [None; RANKS];
         let mut was_taken = [false; TASKS];
         for step in steps {
             match step {
                 Step::Take { rank, offers } if has[rank].is_none() => {
-                    let taken = ledger.take(rank, offers);
-                    let open = model.iter().position(|&entry| entry == Entry::Open);
+                    let taken = table.take(rank, offers);
+                    let open = model.iter().position(|&status| status == TaskStatus::Open);
                     match (taken, open) {
                         (Some(Taken { task, was }), Some(first)) => {
-                            prop_assert_eq!((task, was), (first, Entry::Open));
+                            prop_assert_eq!((task, was), (first, TaskStatus::Open));
                         }
                         (Some(Taken { task, was }), None) => {
                             prop_assert_eq!(model[task], was);
                             let is_offered = match was {
-                                Entry::Elsewhere => offers.elsewhere,
-                                Entry::Failed => offers.failed,
-                                Entry::Done => offers.done && !was_taken[task],
+                                TaskStatus::Elsewhere => offers.elsewhere,
+                                TaskStatus::Failed => offers.failed,
+                                TaskStatus::Done => offers.done && !was_taken[task],
                                 _ => false,
                             };
                             prop_assert!(is_offered);
@@ -85,39 +85,39 @@ proptest! {
                         (None, open) => prop_assert_eq!(open, None),
                     }
                     if let Some(taken) = taken {
-                        model[taken.task] = Entry::Taken;
+                        model[taken.task] = TaskStatus::Taken;
                         was_taken[taken.task] = true;
                         has[rank] = Some(taken.task);
                     }
                 }
-                Step::Finish { rank, entry } => {
+                Step::Finish { rank, status } => {
                     if let Some(task) = has[rank].take() {
-                        prop_assert!(ledger.finish(rank, task, entry));
-                        model[task] = entry;
+                        prop_assert!(table.finish(rank, task, status));
+                        model[task] = status;
                     }
                 }
-                Step::Set { task, entry } => {
-                    let may = model[task] != Entry::Taken;
-                    prop_assert_eq!(ledger.set(task, entry), may);
+                Step::Set { task, status } => {
+                    let may = model[task] != TaskStatus::Taken;
+                    prop_assert_eq!(table.set(task, status), may);
                     if may {
-                        model[task] = entry;
+                        model[task] = status;
                     }
                 }
                 Step::Die { rank } => {
-                    ledger.memory.dead = vec![rank];
-                    prop_assert_eq!(ledger.bury(), usize::from(has[rank].is_some()));
-                    ledger.memory.dead = Vec::new();
+                    table.memory.dead = vec![rank];
+                    prop_assert_eq!(table.reclaim(), usize::from(has[rank].is_some()));
+                    table.memory.dead = Vec::new();
                     if let Some(task) = has[rank].take() {
-                        model[task] = Entry::Open;
+                        model[task] = TaskStatus::Open;
                     }
                 }
                 Step::Take { .. } => {}
             }
-            for (task, &entry) in model.iter().enumerate() {
-                prop_assert_eq!(ledger.entry(task), entry);
+            for (task, &status) in model.iter().enumerate() {
+                prop_assert_eq!(table.status(task), status);
             }
-            let first = model.iter().position(|&entry| entry == Entry::Open);
-            prop_assert_eq!(ledger.index().first(), first);
+            let first = model.iter().position(|&status| status == TaskStatus::Open);
+            prop_assert_eq!(table.index().first(), first);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What the first rank of a worker does for all of its ranks.
 
-use crate::batch::vote::Ballot;
+use crate::batch::vote::Vote;
 use crate::batch::worker::Call;
 use crate::batch::{Batch, BatchError};
 use serde::Serialize;
@@ -22,7 +22,7 @@ impl Batch {
         if self.worker.has_others()
             && let Err(error) = self.worker.share(&Call::new(&acted))
         {
-            self.drop_task(|| Ballot::Open);
+            self.drop_task(|| Vote::Open);
             return Err(error);
         }
         acted
@@ -42,7 +42,7 @@ impl Batch {
     #[track_caller]
     fn follow<T: DeserializeOwned>(&mut self) -> Result<Option<T>, BatchError> {
         // A task that was forgotten.
-        self.drop_task(|| Ballot::Open);
+        self.drop_task(|| Vote::Open);
         match self.worker.collect()? {
             Call::Value(value) => Ok(Some(value)),
             Call::Nothing => Ok(None),

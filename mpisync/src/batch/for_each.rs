@@ -1,6 +1,6 @@
 //! All tasks of a batch in one call.
 
-use crate::batch::vote::Ballot;
+use crate::batch::vote::Vote;
 use crate::batch::{Again, Batch, BatchError, Summary, Task, Worker};
 use crate::share::panic_message;
 use std::fmt::Display;
@@ -55,9 +55,9 @@ impl Batch {
             };
             let outcome = catch_unwind(AssertUnwindSafe(|| run(&task, task.worker())));
             let ended = task.end(match outcome {
-                Ok(Ok(())) => Ballot::Done,
-                Ok(Err(error)) => Ballot::Failed(format!("{error:#}")),
-                Err(panic) => Ballot::Failed(panic_message(panic.as_ref())),
+                Ok(Ok(())) => Vote::Done,
+                Ok(Err(error)) => Vote::Failed(format!("{error:#}")),
+                Err(panic) => Vote::Failed(panic_message(panic.as_ref())),
             });
             if let Err(error) = ended {
                 return Err(self.refuse_next(error));

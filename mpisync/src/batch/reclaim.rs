@@ -1,6 +1,6 @@
 //! What becomes of the tasks that others run: other workers, which may die, and other jobs on the same directory.
 
-use crate::batch::table::layout::Entry;
+use crate::batch::table::layout::TaskStatus;
 use crate::batch::{Batch, BatchError, Summary};
 use crate::shm::wait::INSPECTION;
 use std::time::{Duration, Instant};
@@ -34,8 +34,8 @@ impl Batch {
         loop {
             self.object.check_usable()?;
             self.look_after_others()?;
-            if !self.is_any(Entry::Taken, &mut taken)
-                && !self.is_any(Entry::Elsewhere, &mut elsewhere)
+            if !self.is_any(TaskStatus::Taken, &mut taken)
+                && !self.is_any(TaskStatus::Elsewhere, &mut elsewhere)
             {
                 return self.summary().map(Some);
             }
@@ -49,7 +49,7 @@ impl Batch {
     /// Opens tasks of ranks and jobs that have died; whether there are any.
     #[cold]
     pub(super) fn look_after_others(&self) -> Result<bool, BatchError> {
-        Ok(self.books().bury() > 0 || self.sweep()?)
+        Ok(self.access().reclaim() > 0 || self.sweep()?)
     }
 
     /// Looks what has become of tasks that other jobs run; whether any is open.
@@ -68,20 +68,20 @@ impl Batch {
         self.next_sweep.set(Some(start + pause));
         let mut opened = false;
         let mut from = 0;
-        while let Some(task) = self.books().find(Entry::Elsewhere, from) {
+        while let Some(task) = self.access().find(TaskStatus::Elsewhere, from) {
             from = task + 1;
-            let entry = match directory.outlook(task) {
+            let status = match directory.probe(task) {
                 Ok(None) => continue,
-                Ok(Some(state)) => Entry::from(state),
+                Ok(Some(state)) => TaskStatus::from(state),
                 Err(error) if directory.is_flaw(task, &error) => {
                     // Told, and left alone; strict batches have found it when they were made.
                     self.problems.borrow_mut().push((task, error));
-                    Entry::Invalid
+                    TaskStatus::Invalid
                 }
                 Err(error) => return Err(self.in_trouble(error)),
             };
-            opened |= entry == Entry::Open;
-            self.books().set(task, entry);
+            opened |= status == TaskStatus::Open;
+            self.access().set(task, status);
         }
         let pause = pause.max(start.elapsed() * SHARE);
         self.next_sweep.set(Some(Instant::now() + pause));
@@ -89,11 +89,11 @@ impl Batch {
     }
 
     /// Whether any task has come to this; `seen` is one that had when this was asked last.
-    pub(super) fn is_any(&self, entry: Entry, seen: &mut usize) -> bool {
-        if *seen < self.tasks && self.books().entry(*seen) == entry {
+    pub(super) fn is_any(&self, status: TaskStatus, seen: &mut usize) -> bool {
+        if *seen < self.tasks && self.access().status(*seen) == status {
             return true;
         }
-        let found = self.books().find(entry, 0);
+        let found = self.access().find(status, 0);
         *seen = found.unwrap_or(0);
         found.is_some()
     }
