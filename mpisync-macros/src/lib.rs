@@ -38,8 +38,8 @@ use crate::valid::Task;
 ///
 /// The function returns a `Result<T, E>`. `T` travels to the other ranks, so it is `Serialize` and
 /// `DeserializeOwned`. `E` stays where it is: the writer returns its own error, and the other ranks
-/// return `E::from(FenceError)` with the writer's rank and the text of its error. An `E` is fit for
-/// that when it implements `From<FenceError>` and `Display`, as `FenceError` itself, `io::Error`,
+/// return `E::from(CollectiveError)` with the writer's rank and the text of its error. An `E` is fit for
+/// that when it implements `From<CollectiveError>` and `Display`, as `CollectiveError` itself, `io::Error`,
 /// `anyhow::Error` and `Box<dyn Error>` do. When the body panics, the other ranks get the panic's
 /// message as an error, and the writer's panic goes on.
 ///
@@ -51,7 +51,7 @@ use crate::valid::Task;
 /// use std::io;
 /// use std::path::{Path, PathBuf};
 ///
-/// use mpisync::{FenceError, WindowController};
+/// use mpisync::{CollectiveError, WindowController};
 ///
 /// /// One rank makes the directory, all ranks return its path.
 /// #[mpisync::single_write]
@@ -66,7 +66,7 @@ use crate::valid::Task;
 ///     #[error("cannot make the directory: {0}")]
 ///     Io(#[from] io::Error),
 ///     #[error(transparent)]
-///     Fence(#[from] FenceError),
+///     Fence(#[from] CollectiveError),
 /// }
 ///
 /// let mut ctrl = WindowController::local();
@@ -90,7 +90,7 @@ use crate::valid::Task;
 /// fields of `self` are free, but methods that take all of `self` are not.
 ///
 /// ```
-/// # use mpisync::{FenceError, WindowController};
+/// # use mpisync::{CollectiveError, WindowController};
 /// struct Log {
 ///     ctrl: WindowController,
 ///     lines: Vec<String>,
@@ -98,7 +98,7 @@ use crate::valid::Task;
 ///
 /// impl Log {
 ///     #[mpisync::single_write(ctrl = self.ctrl, rank = self.ctrl.size() - 1)]
-///     fn append(&mut self, line: &str) -> Result<usize, FenceError> {
+///     fn append(&mut self, line: &str) -> Result<usize, CollectiveError> {
 ///         self.lines.push(line.to_owned());
 ///         Ok(self.lines.len())
 ///     }
@@ -106,7 +106,7 @@ use crate::valid::Task;
 ///
 /// let mut log = Log { ctrl: WindowController::local(), lines: Vec::new() };
 /// assert_eq!(log.append("started")?, 1);
-/// # Ok::<(), FenceError>(())
+/// # Ok::<(), CollectiveError>(())
 /// ```
 ///
 /// # With a region
@@ -117,11 +117,11 @@ use crate::valid::Task;
 ///
 /// ```
 /// use mpisync::ndarray::{Ix2, s};
-/// use mpisync::{FenceError, Region};
+/// use mpisync::{CollectiveError, Region};
 ///
 /// /// One rank sets the boundary, all ranks return the sum.
 /// #[mpisync::single_write(rank = field.size() - 1)]
-/// fn start(field: &mut Region<f64, Ix2>, value: f64) -> Result<f64, FenceError> {
+/// fn start(field: &mut Region<f64, Ix2>, value: f64) -> Result<f64, CollectiveError> {
 ///     field.row_mut(0).fill(value);
 ///     field.slice_mut(s![1.., 0]).fill(value);
 ///     field[[1, 1]] = 0.5;
@@ -149,11 +149,11 @@ use crate::valid::Task;
 ///
 /// ```
 /// # use std::path::{Path, PathBuf};
-/// # use mpisync::{FenceError, WindowController};
-/// # fn create(ctrl: &mut WindowController, root: &Path) -> Result<PathBuf, FenceError> {
+/// # use mpisync::{CollectiveError, WindowController};
+/// # fn create(ctrl: &mut WindowController, root: &Path) -> Result<PathBuf, CollectiveError> {
 /// match mpisync::__private::single_write(ctrl, "my_crate::create") {
 ///     Ok(mpisync::Access::Writer(fence)) => {
-///         let outcome = fence.run(|ctrl: &WindowController| -> Result<PathBuf, FenceError> {
+///         let outcome = fence.run(|ctrl: &WindowController| -> Result<PathBuf, CollectiveError> {
 ///             // the body
 /// # Ok(root.join(ctrl.name()))
 ///         });
@@ -169,10 +169,10 @@ use crate::valid::Task;
 ///
 /// ```
 /// # use mpisync::ndarray::Ix2;
-/// # use mpisync::{FenceError, Region};
-/// # fn start(field: &mut Region<f64, Ix2>, value: f64) -> Result<f64, FenceError> {
+/// # use mpisync::{CollectiveError, Region};
+/// # fn start(field: &mut Region<f64, Ix2>, value: f64) -> Result<f64, CollectiveError> {
 /// let rank: i32 = field.size() - 1;
-/// mpisync::__private::update_on(field, rank, "my_crate::start", |field| -> Result<f64, FenceError> {
+/// mpisync::__private::update_on(field, rank, "my_crate::start", |field| -> Result<f64, CollectiveError> {
 ///     // the body
 /// #   field.fill(value);
 /// #   Ok(field.sum())
@@ -195,25 +195,25 @@ pub fn single_write(
 /// agree that they are in the same call: when one rank is in `step` and another one in `save`, both
 /// get an error that names both places, and nobody waits for ever. After it they agree on the
 /// outcome: each rank returns its own value when all bodies have succeeded. Otherwise the lowest
-/// rank that failed returns its own error, and all others `E::from(FenceError)` with that rank and
+/// rank that failed returns its own error, and all others `E::from(CollectiveError)` with that rank and
 /// the text of its error. A panic counts as a failure, and is an error on all ranks.
 ///
-/// The function returns a `Result<T, E>`, where `E` implements `From<FenceError>` and `Display`.
+/// The function returns a `Result<T, E>`, where `E` implements `From<CollectiveError>` and `Display`.
 /// `T` may be anything, for it stays on its rank. It takes a `WindowController`, through which the
 /// ranks meet, also where it works with a `Region` beside.
 ///
 /// ```
-/// use mpisync::{FenceError, WindowController};
+/// use mpisync::{CollectiveError, WindowController};
 ///
 /// #[mpisync::collective]
-/// fn step(ctrl: &mut WindowController, n: u32) -> Result<u32, FenceError> {
+/// fn step(ctrl: &mut WindowController, n: u32) -> Result<u32, CollectiveError> {
 ///     let _guard = ctrl.write();
 ///     Ok(n + 1)
 /// }
 ///
 /// let mut ctrl = WindowController::local();
 /// assert_eq!(step(&mut ctrl, 1)?, 2);
-/// # Ok::<(), FenceError>(())
+/// # Ok::<(), CollectiveError>(())
 /// ```
 ///
 /// # Options
@@ -235,13 +235,13 @@ pub fn single_write(
 /// The signature and all other attributes stay. The body of `step` becomes
 ///
 /// ```
-/// # use mpisync::{FenceError, WindowController};
-/// # fn step(ctrl: &mut WindowController, n: u32) -> Result<u32, FenceError> {
+/// # use mpisync::{CollectiveError, WindowController};
+/// # fn step(ctrl: &mut WindowController, n: u32) -> Result<u32, CollectiveError> {
 /// let call = match mpisync::Collective::enter(ctrl, concat!(module_path!(), "::step")) {
 ///     Ok(call) => call,
 ///     Err(error) => return mpisync::__private::failed(error),
 /// };
-/// let outcome = call.run(|| -> Result<u32, FenceError> {
+/// let outcome = call.run(|| -> Result<u32, CollectiveError> {
 ///     // the body
 /// #   let _guard = ctrl.write();
 /// #   Ok(n + 1)

@@ -32,7 +32,7 @@ impl Output {
                 sig.ident.span(),
                 format_args!(
                     "`#[{mac}]` needs a `Result`, through which a rank learns that another one \
-                     failed: add `-> Result<(), mpisync::FenceError>`"
+                     failed: add `-> Result<(), mpisync::CollectiveError>`"
                 ),
             ));
         };
@@ -40,8 +40,8 @@ impl Output {
             Some(ty).filter(|ty| is_no_result(ty)),
             format_args!(
                 "`#[{mac}]` needs a `Result`, through which a rank learns that another one failed: \
-                 write `Result<…, mpisync::FenceError>`, or use an error type of your own that is \
-                 `From<FenceError>`"
+                 write `Result<…, mpisync::CollectiveError>`, or use an error type of your own that is \
+                 `From<CollectiveError>`"
             ),
         )?;
         let mut hidden = ImplTrait::default();

@@ -52,19 +52,13 @@ pub enum CreateError {
         /// The MPI that the program was built with.
         library: String,
     },
-    /// The master is not a rank of the communicator.
-    #[error("master {master} is not a rank of the communicator, whose ranks are 0 to {}", .size - 1)]
-    MasterOutOfRange {
-        /// The master that was asked for.
-        master: i32,
-        /// The size of the communicator.
-        size: i32,
-    },
-    /// The host of a channel is not a rank of the communicator.
-    #[error("host {host} is not a rank of the communicator, whose ranks are 0 to {}", .size - 1)]
-    HostOutOfRange {
-        /// The host that was asked for.
-        host: i32,
+    /// An argument, the root or the master, is not a rank of the communicator.
+    #[error("{argument} {rank} is not a rank of the communicator, whose ranks are 0 to {}", .size - 1)]
+    RankOutOfRange {
+        /// What the argument is called.
+        argument: &'static str,
+        /// The rank that was asked for.
+        rank: i32,
         /// The size of the communicator.
         size: i32,
     },
@@ -226,14 +220,6 @@ pub enum CreateError {
         /// The shape that was asked for.
         shape: Vec<usize>,
     },
-    /// The root is not a rank of the communicator.
-    #[error("root {root} is not a rank of the communicator, whose ranks are 0 to {}", .size - 1)]
-    RootOutOfRange {
-        /// The root that was named.
-        root: i32,
-        /// The size of the communicator.
-        size: i32,
-    },
     /// A semaphore cannot have that many permits.
     #[error(
         "a semaphore cannot have {permits} permits; it has {least} to {most}, and at least one where it has a bound"
@@ -281,7 +267,7 @@ pub enum CreateError {
     },
     /// The new region could not be filled with the root's array.
     #[error("the region could not be filled: {0}")]
-    Fill(FenceError),
+    Fill(CollectiveError),
     /// MPI itself failed.
     #[error("{function} failed: {message}")]
     Mpi {
@@ -290,6 +276,19 @@ pub enum CreateError {
         /// MPI's own words.
         message: String,
     },
+}
+
+#[cfg(feature = "mpi")]
+impl CreateError {
+    /// The error for an argument that has to be a rank and is none.
+    pub(crate) fn check_rank(argument: &'static str, rank: i32, size: i32) -> Option<Self> {
+        let is_rank = (0..size).contains(&rank);
+        (!is_rank).then_some(CreateError::RankOutOfRange {
+            argument,
+            rank,
+            size,
+        })
+    }
 }
 
 /// What limits the memory that can be had.
@@ -355,7 +354,7 @@ pub enum LockError {
 /// Why a fenced call has no value on this rank.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum FenceError {
+pub enum CollectiveError {
     /// The writer returned an error.
     #[error("rank {rank}, the writer at {place}, failed: {message}")]
     WriterFailed {
@@ -503,10 +502,10 @@ pub enum FenceError {
 
 /// For fenced functions that return an [`io::Result`]: the error is kept as the source, and a time that was up is
 /// [`io::ErrorKind::TimedOut`].
-impl From<FenceError> for io::Error {
-    fn from(error: FenceError) -> Self {
+impl From<CollectiveError> for io::Error {
+    fn from(error: CollectiveError) -> Self {
         let kind = match error {
-            FenceError::Timeout { .. } | FenceError::Lock(LockError::Timeout { .. }) => {
+            CollectiveError::Timeout { .. } | CollectiveError::Lock(LockError::Timeout { .. }) => {
                 io::ErrorKind::TimedOut
             }
             _ => io::ErrorKind::Other,

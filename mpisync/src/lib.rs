@@ -9,7 +9,7 @@
 //! use mpisync::prelude::*;
 //!
 //! #[mpisync::single_write]
-//! fn create(ctrl: &mut WindowController) -> Result<u64, FenceError> {
+//! fn create(ctrl: &mut WindowController) -> Result<u64, CollectiveError> {
 //!     // Runs on one rank, under the write lock; its value is returned on all ranks.
 //!     Ok(42)
 //! }
@@ -52,12 +52,26 @@
 //!   [`ndarray`](https://docs.rs/ndarray), which `mpisync::ndarray` names again.
 //! - `simulator`: the module `simulator`, which runs the lock's protocol on thousands of nodes of a modelled network.
 //!
-//! # Layers
-//! Public types (`controller`, `guard`, `fence`, `collective`, `channel`, `region`, `sync`, `batch`, `plain`) stand on protocols
-//! (`lock`: the reader-writer lock; `waitlist`: a line of ranks in the order of their arrival; `rounds`: ranks in turn, all
-//! together, or each for itself; `ledger`: what has become of tasks; `queue`: messages; `share`: how a value travels; `agree`: how
-//! ranks meet; `wait`: how a rank waits), and these on `memory`, which alone calls MPI and knows where the words lie. The lock, the
-//! line, the ledger and the queue are model-checked with loom as they are, without MPI.
+//! # Folders
+//! From the ground up; a file imports from its own folder and from those above it in this table.
+//!
+//! | folder | what it has |
+//! | --- | --- |
+//! | `shm` | the memory that the ranks of a node share, and how a rank waits; knows no object |
+//! | `rsmpi` | all calls of MPI; knows no object |
+//! | `net` | messages between nodes, and the server on each node that answers them; knows no object |
+//! | `rendezvous` | how all ranks meet |
+//! | `object` | what every shared object has: id, name, root, memory, network |
+//! | `share` | how a value travels from one rank to the others |
+//! | `rwlock` | [`WindowController`] and its guards, the lock on one node and across nodes |
+//! | `collective` | fences and collective calls |
+//! | `wait_queue` | ranks that wait in the order of their arrival |
+//! | `channel` | [`RemoteChannel`] |
+//! | `region`, `guarded` | [`Region`], [`Guarded`] |
+//! | `sync` | [`Mutex`](sync::Mutex), [`Condvar`](sync::Condvar), [`Semaphore`], [`Counter`], [`OnceShared`], [`Turn`], [`Barrier`] |
+//! | `batch` | [`Batch`], its table of tasks and its state directory |
+//!
+//! The lock, the wait queue, the table of tasks and the ring of a channel are model-checked with loom as they are, without MPI.
 
 #![warn(missing_debug_implementations)]
 #![cfg_attr(
@@ -101,7 +115,7 @@ pub use crate::channel::{BulkError, ChannelError, Consumer, Producer, PutError, 
 pub use crate::collective::access::{Access, On};
 pub use crate::collective::fence::{Excluded, Fence, Writer};
 pub use crate::collective::scope::Collective;
-pub use crate::error::{CreateError, FenceError, LockError, MemoryLimit};
+pub use crate::error::{CollectiveError, CreateError, LockError, MemoryLimit};
 pub use crate::guarded::Guarded;
 pub use crate::location::Place;
 pub use crate::plain::Plain;
@@ -141,14 +155,14 @@ pub mod __private {
     pub use region::{update, update_on};
 
     use crate::location::CallSite;
-    use crate::{Access, FenceError, WindowController};
+    use crate::{Access, CollectiveError, WindowController};
     use std::panic::Location;
 
     #[track_caller]
     pub fn single_write<'a>(
         ctrl: &'a mut WindowController,
         name: &'static str,
-    ) -> Result<Access<'a>, FenceError> {
+    ) -> Result<Access<'a>, CollectiveError> {
         single_write_on(ctrl, ctrl.master(), name)
     }
 
@@ -157,7 +171,7 @@ pub mod __private {
         ctrl: &'a mut WindowController,
         rank: i32,
         name: &'static str,
-    ) -> Result<Access<'a>, FenceError> {
+    ) -> Result<Access<'a>, CollectiveError> {
         ctrl.on(rank)?
             .enter(CallSite::new(name, Location::caller()))
     }

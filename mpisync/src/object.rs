@@ -1,6 +1,6 @@
 //! What every shared object has on a rank: its memory, its name, its root, and its side of the network.
 
-use crate::error::{FenceError, LockError};
+use crate::error::{CollectiveError, LockError};
 use crate::location::Place;
 use crate::net::Link;
 #[cfg(feature = "mpi")]
@@ -155,13 +155,13 @@ impl Object {
     /// Meets all ranks before they give the object's memory back. Collective; for an object on which the ranks make no fenced
     /// calls.
     #[track_caller]
-    pub(crate) fn close(&self) -> Result<(), FenceError> {
+    pub(crate) fn close(&self) -> Result<(), CollectiveError> {
         self.close_after(0)
     }
 
     /// [`close`](Self::close) where this rank's last fenced call of this epoch has this number.
     #[track_caller]
-    pub(crate) fn close_after(&self, last: u64) -> Result<(), FenceError> {
+    pub(crate) fn close_after(&self, last: u64) -> Result<(), CollectiveError> {
         self.check_usable()?;
         let domain = self.block.domain();
         let stand = Stand {

@@ -4,7 +4,7 @@ pub use crate::batch::{Batch, Task};
 pub use crate::channel::{ChannelError, Consumer, Producer, PutError, RemoteChannel};
 pub use crate::collective::access::Access;
 pub use crate::collective::fence::{Excluded, Fence, Writer};
-pub use crate::error::{CreateError, FenceError, LockError};
+pub use crate::error::{CollectiveError, CreateError, LockError};
 pub use crate::guarded::{AppendFile, Guarded, Resource};
 pub use crate::plain::Plain;
 #[cfg(feature = "region")]

@@ -6,7 +6,7 @@
 //! others' notes. A rank that waits in a fence for somebody who went to a meeting instead posts that, and is told the
 //! same by the other's note.
 
-use crate::error::FenceError;
+use crate::error::CollectiveError;
 use crate::fingerprint::fingerprint;
 use crate::location::Place;
 use crate::shm::block::Block;
@@ -158,10 +158,10 @@ enum Met {
 /// Meets all ranks of the communicator where this rank stands; returns what each of them brought.
 ///
 /// # Errors
-/// [`FenceError::Diverged`] where ranks stand in different calls; the failure of a rank that has left an outer call
-/// with one; [`FenceError::OutOfStep`] where they have made different numbers of fenced calls;
-/// [`FenceError::RankDied`].
-pub(crate) fn meet(block: &Block, stand: &Stand<'_>) -> Result<Meeting, FenceError> {
+/// [`CollectiveError::Diverged`] where ranks stand in different calls; the failure of a rank that has left an outer call
+/// with one; [`CollectiveError::OutOfStep`] where they have made different numbers of fenced calls;
+/// [`CollectiveError::RankDied`].
+pub(crate) fn meet(block: &Block, stand: &Stand<'_>) -> Result<Meeting, CollectiveError> {
     let signature = stand.signature(block.identity());
     loop {
         let notes = gather(block, stand, signature)?;
@@ -178,7 +178,11 @@ pub(crate) fn meet(block: &Block, stand: &Stand<'_>) -> Result<Meeting, FenceErr
 
 /// For a rank that waits in the fence at `here` for `writer`, which went to a meeting instead: comes to that meeting,
 /// and returns why there is nothing to wait for.
-pub(crate) fn meet_from_fence(block: &Block, writer: usize, here: &Location<'_>) -> FenceError {
+pub(crate) fn meet_from_fence(
+    block: &Block,
+    writer: usize,
+    here: &Location<'_>,
+) -> CollectiveError {
     let place = Place::from(here);
     let stand = Stand {
         step: Step::Fenced,
@@ -197,7 +201,7 @@ pub(crate) fn meet_from_fence(block: &Block, writer: usize, here: &Location<'_>)
     let there = &notes[writer];
     let its_place = there.place();
     let failed = failure(writer, &there.outcome, &its_place);
-    failed.unwrap_or_else(|| FenceError::Diverged {
+    failed.unwrap_or_else(|| CollectiveError::Diverged {
         here: place.clone(),
         rank: writer as i32,
         there: its_place,
@@ -216,7 +220,7 @@ fn gather<'a>(
     block: &'a Block,
     stand: &Stand<'_>,
     signature: u64,
-) -> Result<Vec<Reading<'a>>, FenceError> {
+) -> Result<Vec<Reading<'a>>, CollectiveError> {
     let domain = block.domain();
     let size = domain.topology().size();
     if domain.take_left_meeting() {
@@ -268,7 +272,7 @@ fn all_have_come(domain: &Domain, number: u64) -> bool {
 }
 
 /// Waits until all ranks have come to the last meeting of this rank, whose notes it has not read.
-fn catch_up(block: &Block) -> Result<(), FenceError> {
+fn catch_up(block: &Block) -> Result<(), CollectiveError> {
     let domain = block.domain();
     let number = domain.my_board().posted.load(Ordering::Relaxed);
     let mut absence = Absence { number, next: 0 };
@@ -300,7 +304,7 @@ impl Absence {
             let has_come = || domain.board(rank).posted.load(Ordering::Acquire) >= self.number;
             // It may have come before it died.
             if !domain.rank_is_alive(rank) && !has_come() {
-                return Err(NotMet(FenceError::RankDied { rank: rank as i32 }));
+                return Err(NotMet(CollectiveError::RankDied { rank: rank as i32 }));
             }
         }
         self.next = (self.next + MORE) % size;
@@ -349,8 +353,8 @@ fn compare(stand: &Stand<'_>, signature: u64, note: Reading<'_>) -> Met {
 }
 
 /// Decides what all notes together mean.
-fn settle(stand: &Stand<'_>, met: Vec<Met>) -> Result<Meeting, FenceError> {
-    let diverged = |rank: usize, there: &Place| FenceError::Diverged {
+fn settle(stand: &Stand<'_>, met: Vec<Met>) -> Result<Meeting, CollectiveError> {
+    let diverged = |rank: usize, there: &Place| CollectiveError::Diverged {
         here: stand.place.clone(),
         rank: rank as i32,
         there: there.clone(),
@@ -370,7 +374,7 @@ fn settle(stand: &Stand<'_>, met: Vec<Met>) -> Result<Meeting, FenceError> {
     for (rank, met) in met.into_iter().enumerate() {
         match met {
             Met::Same(_, calls, _) if all_fine && calls != stand.calls => {
-                return Err(FenceError::OutOfStep {
+                return Err(CollectiveError::OutOfStep {
                     here: u64::from(stand.calls as u32),
                     rank: rank as i32,
                     there: u64::from(calls as u32),
@@ -388,16 +392,16 @@ fn settle(stand: &Stand<'_>, met: Vec<Met>) -> Result<Meeting, FenceError> {
 }
 
 /// The error for what came of a rank's part in a call, if it failed.
-pub(crate) fn failure(rank: usize, outcome: &Outcome, place: &Place) -> Option<FenceError> {
+pub(crate) fn failure(rank: usize, outcome: &Outcome, place: &Place) -> Option<CollectiveError> {
     let (rank, place) = (rank as i32, place.clone());
     match outcome {
         Outcome::Fine => None,
-        Outcome::Failed(message) => Some(FenceError::Failed {
+        Outcome::Failed(message) => Some(CollectiveError::Failed {
             rank,
             place,
             message: message.clone(),
         }),
-        Outcome::Panicked(message) => Some(FenceError::Panicked {
+        Outcome::Panicked(message) => Some(CollectiveError::Panicked {
             rank,
             place,
             message: message.clone(),
@@ -406,7 +410,7 @@ pub(crate) fn failure(rank: usize, outcome: &Outcome, place: &Place) -> Option<F
 }
 
 /// Why a rank was not met.
-struct NotMet(FenceError);
+struct NotMet(CollectiveError);
 
 impl From<Stop> for NotMet {
     fn from(_: Stop) -> Self {

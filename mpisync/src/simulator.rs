@@ -1,7 +1,7 @@
 //! The lock over a modelled network: the protocol as it runs on real nodes, with a clock and messages that are only
 //! counted.
 //!
-//! What a simulation runs is the code of the lock itself: the writers, the agents, the queue of nodes and the tree of
+//! What a simulation runs is the code of the lock itself: the writers, the servers, the queue of nodes and the tree of
 //! gates. Modelled are the network (latency, bandwidth, what a message costs its sender and its receiver), the turn
 //! inside a node, and readers: while its gate is open a rank reads again and again. The workload is that of Schmid, Besta
 //! and Hoefler, "High-Performance Distributed RMA Locks", HPDC 2016: all ranks take the lock again and again, a given
@@ -63,8 +63,8 @@ pub struct Workload {
     pub writers: f64,
     /// The run ends after so many writes; the first fifth of it is not counted.
     pub writes: u64,
-    /// See [`Builder::handovers`](crate::Builder::handovers).
-    pub handovers: u32,
+    /// See [`Builder::max_local_handovers`](crate::Builder::max_local_handovers).
+    pub max_local_handovers: u32,
     /// How many nodes each node tells to close and open its gate; 8 in the library. With the number of nodes or more, the
     /// writer tells all of them itself.
     pub fan_out: u32,
@@ -79,7 +79,7 @@ impl Default for Workload {
             ranks_per_node: 1,
             writers: 0.02,
             writes: 1_000,
-            handovers: standing::HANDOVERS,
+            max_local_handovers: standing::MAX_LOCAL_HANDOVERS,
             fan_out: tree::FAN_OUT,
             seed: 1,
         }
@@ -195,13 +195,13 @@ mod tests {
     fn excludes_under_many_workloads() {
         for (nodes, ranks_per_node) in [(1, 1), (1, 8), (2, 2), (3, 1), (20, 3)] {
             for writers in [0.002, 0.05, 1.0] {
-                for handovers in [1, 16] {
+                for max_local_handovers in [1, 16] {
                     let workload = Workload {
                         nodes,
                         ranks_per_node,
                         writers,
                         writes: 2_000,
-                        handovers,
+                        max_local_handovers,
                         ..Workload::default()
                     };
                     // It panics where the lock does not exclude, or stands still.

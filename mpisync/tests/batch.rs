@@ -84,14 +84,14 @@ fn a_batch_says_who_it_is() {
     );
     assert_eq!(
         (
-            batch.worker(),
-            batch.worker_rank(),
-            batch.worker_size(),
+            batch.worker().number(),
+            batch.worker().rank(),
+            batch.worker().size(),
             batch.n_workers()
         ),
         (0, 0, 1, 1)
     );
-    assert_eq!(batch.worker_of_this_rank().members(), [0]);
+    assert_eq!(batch.worker().members(), [0]);
     assert_eq!(batch.name(1).expect("a name"), "b");
     let error = batch.name(2).expect_err("there is none");
     assert!(matches!(

@@ -131,3 +131,67 @@ fn imports(text: &str) -> Vec<(usize, String)> {
     }
     imports
 }
+
+/// Private words for what the literature has a name for; the standard word is beside each.
+const NOT_STANDARD: [(&str, &str); 19] = [
+    ("agent", "server"),
+    ("annex", "layout, or the object's memory"),
+    ("ballot", "vote"),
+    ("bury", "reclaim"),
+    ("deputy", "server"),
+    ("desk", "pending requests"),
+    ("errand", "service"),
+    ("gathering", "dissemination barrier"),
+    ("hub", "network"),
+    ("hunger", "wanted messages"),
+    ("inheritance", "on death"),
+    ("ledger", "task table"),
+    ("outpost", "node proxy"),
+    ("shelf", "the object's memory"),
+    ("slip", "vote slot"),
+    ("station", "qnode"),
+    ("thirst", "wanted credits"),
+    ("tier", "global lock"),
+    ("ward", "service"),
+];
+
+#[test]
+fn words_are_the_standard_ones() {
+    let mut wrong = Vec::new();
+    for (file, text) in sources() {
+        for (index, line) in text.lines().enumerate() {
+            for word in words(line) {
+                let found = NOT_STANDARD.iter().find(|(banned, _)| *banned == word);
+                if let Some((banned, standard)) = found {
+                    let (file, line) = (file.display(), index + 1);
+                    wrong.push(format!("{file}:{line}: `{banned}`: say {standard}"));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The words of a line in lower case, those of names in snake case and camel case each for itself.
+fn words(line: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut was_lower = false;
+    for c in line.chars() {
+        let begins = c.is_uppercase() && was_lower;
+        if !c.is_alphabetic() || begins {
+            words.push(String::new());
+        }
+        if c.is_alphabetic() {
+            let last = words.last_mut().expect("there is one at least");
+            last.extend(c.to_lowercase());
+        }
+        was_lower = c.is_lowercase();
+    }
+    words
+}
+
+#[test]
+fn a_name_is_taken_apart() {
+    let words = words("fn seat_of_agent(LockAgent, magenta)");
+    assert_eq!(words.iter().filter(|word| *word == "agent").count(), 2);
+}

@@ -88,11 +88,11 @@ fn leaked_guards_let_the_controller_go() {
         drop(ctrl.try_write().expect("nobody else"));
         assert!(is_free(&ctrl));
         std::mem::forget(ctrl.write_timeout(Duration::ZERO));
-        let value = ctrl.single_write().run(|_| Ok::<_, FenceError>(1));
+        let value = ctrl.single_write().run(|_| Ok::<_, CollectiveError>(1));
         assert_eq!(value, Ok(1));
         std::mem::forget(ctrl.read());
         let value = ctrl.on(0).expect("this rank").single_write();
-        assert_eq!(value.run(|_| Ok::<_, FenceError>(2)), Ok(2));
+        assert_eq!(value.run(|_| Ok::<_, CollectiveError>(2)), Ok(2));
         assert!(is_free(&ctrl));
     }
     std::mem::forget(ctrl.write());
@@ -130,7 +130,9 @@ fn a_writer_gets_back_what_it_shares() {
         assert_eq!(fence.share(header(names)), Ok(header(names)));
         assert!(is_free(&ctrl));
     }
-    let shared = ctrl.single_write().run(|_| Ok::<_, FenceError>(header(3)));
+    let shared = ctrl
+        .single_write()
+        .run(|_| Ok::<_, CollectiveError>(header(3)));
     assert_eq!(shared, Ok(header(3)));
     let fence = ctrl
         .single_write()
@@ -140,7 +142,7 @@ fn a_writer_gets_back_what_it_shares() {
     assert_eq!(fence.done(), Ok(()));
     assert!(matches!(
         ctrl.on(1),
-        Err(FenceError::NoSuchRank { rank: 1, size: 1 })
+        Err(CollectiveError::NoSuchRank { rank: 1, size: 1 })
     ));
     let access = ctrl
         .on(0)
@@ -166,7 +168,7 @@ fn the_lock_is_free_after_a_writer_failed() {
     assert!(is_free(&ctrl));
     let panicked = catch_unwind(AssertUnwindSafe(|| {
         ctrl.single_write()
-            .run(|_| -> Result<(), FenceError> { panic!("torn") })
+            .run(|_| -> Result<(), CollectiveError> { panic!("torn") })
     }));
     assert!(panicked.is_err());
     assert!(is_free(&ctrl));
@@ -195,7 +197,10 @@ fn what_serde_refuses_is_an_error() {
     let Access::Writer(fence) = ctrl.single_write() else {
         panic!("the only rank writes");
     };
-    assert!(matches!(fence.share(Stubborn), Err(FenceError::Encode(_))));
+    assert!(matches!(
+        fence.share(Stubborn),
+        Err(CollectiveError::Encode(_))
+    ));
     assert!(is_free(&ctrl));
 }
 
@@ -227,7 +232,7 @@ fn macros_keep_values_and_errors() {
         "no names for rank 0"
     );
     let panicked = step(&mut ctrl, 13).expect_err("it panics");
-    let Some(FenceError::Panicked {
+    let Some(CollectiveError::Panicked {
         rank: 0, message, ..
     }) = panicked.downcast_ref()
     else {
@@ -241,9 +246,12 @@ fn macros_keep_values_and_errors() {
 fn a_value_of_a_rank_that_is_not_there_is_an_error() {
     let mut ctrl = WindowController::local();
     let call = Collective::enter(&mut ctrl, "step").expect("alone");
-    let outcome = call.run(|| Ok::<_, FenceError>(1));
+    let outcome = call.run(|| Ok::<_, CollectiveError>(1));
     let agreed = call.agree_on(&mut ctrl, 3, outcome);
-    assert_eq!(agreed, Err(FenceError::NoSuchRank { rank: 3, size: 1 }));
+    assert_eq!(
+        agreed,
+        Err(CollectiveError::NoSuchRank { rank: 3, size: 1 })
+    );
 }
 
 #[test]

@@ -1,8 +1,8 @@
 // A `#[collective]` function called while a guard is alive: drop the guard first.
-use mpisync::{FenceError, WindowController};
+use mpisync::{CollectiveError, WindowController};
 
 #[mpisync::collective]
-fn step(ctrl: &mut WindowController) -> Result<(), FenceError> {
+fn step(ctrl: &mut WindowController) -> Result<(), CollectiveError> {
     drop(ctrl.read());
     Ok(())
 }

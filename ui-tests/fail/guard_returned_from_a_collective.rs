@@ -1,8 +1,8 @@
 // A guard returned out of a `#[collective]` function, which still needs the controller: lock after the call.
-use mpisync::{FenceError, ReadGuard, WindowController};
+use mpisync::{CollectiveError, ReadGuard, WindowController};
 
 #[mpisync::collective]
-fn lock(ctrl: &mut WindowController) -> Result<ReadGuard<'_>, FenceError> {
+fn lock(ctrl: &mut WindowController) -> Result<ReadGuard<'_>, CollectiveError> {
     Ok(ctrl.read())
 }
 

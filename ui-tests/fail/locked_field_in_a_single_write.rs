@@ -1,5 +1,5 @@
 // The field that is locked, used in the body of a method: ask it before the call.
-use mpisync::{FenceError, WindowController};
+use mpisync::{CollectiveError, WindowController};
 
 struct Results {
     ctrl: WindowController,
@@ -7,7 +7,7 @@ struct Results {
 
 impl Results {
     #[mpisync::single_write(ctrl = self.ctrl)]
-    fn create(&mut self) -> Result<i32, FenceError> {
+    fn create(&mut self) -> Result<i32, CollectiveError> {
         Ok(self.ctrl.rank())
     }
 }

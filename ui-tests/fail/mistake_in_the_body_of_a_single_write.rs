@@ -1,8 +1,8 @@
 // A mistake in the body, which is reported where it is: here, return a `String`.
-use mpisync::{FenceError, WindowController};
+use mpisync::{CollectiveError, WindowController};
 
 #[mpisync::single_write]
-fn create(ctrl: &mut WindowController) -> Result<String, FenceError> {
+fn create(ctrl: &mut WindowController) -> Result<String, CollectiveError> {
     let name = ctrl.name();
     if name.is_empty() {
         return Ok(1);

@@ -1,11 +1,11 @@
 // A shared value that cannot be serialized: derive `serde::Serialize` and `serde::Deserialize` for it.
-use mpisync::{Access, FenceError, WindowController};
+use mpisync::{Access, CollectiveError, WindowController};
 
 struct Header {
     columns: usize,
 }
 
-fn create(ctrl: &mut WindowController) -> Result<(), FenceError> {
+fn create(ctrl: &mut WindowController) -> Result<(), CollectiveError> {
     match ctrl.single_write() {
         Access::Writer(fence) => {
             let header = fence.share(Header { columns: 3 })?;

@@ -1,11 +1,11 @@
 // An error type without text for the other ranks: implement `Display` for it.
-use mpisync::{FenceError, WindowController};
+use mpisync::{CollectiveError, WindowController};
 
 #[derive(Debug)]
 struct Failed;
 
-impl From<FenceError> for Failed {
-    fn from(_: FenceError) -> Self {
+impl From<CollectiveError> for Failed {
+    fn from(_: CollectiveError) -> Self {
         Self
     }
 }

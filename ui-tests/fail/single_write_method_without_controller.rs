@@ -1,5 +1,5 @@
 // A method that does not say where the controller is: write `#[single_write(ctrl = self.ctrl)]`.
-use mpisync::{FenceError, WindowController};
+use mpisync::{CollectiveError, WindowController};
 
 struct Results {
     ctrl: WindowController,
@@ -7,7 +7,7 @@ struct Results {
 
 impl Results {
     #[mpisync::single_write]
-    fn create(&mut self) -> Result<u32, FenceError> {
+    fn create(&mut self) -> Result<u32, CollectiveError> {
         Ok(1)
     }
 }

@@ -1,5 +1,5 @@
 // The attribute on an `impl` block: put it on those methods that it is meant for.
-use mpisync::{FenceError, WindowController};
+use mpisync::{CollectiveError, WindowController};
 
 struct Results {
     ctrl: WindowController,
@@ -7,7 +7,7 @@ struct Results {
 
 #[mpisync::single_write(ctrl = self.ctrl)]
 impl Results {
-    fn create(&mut self) -> Result<u32, FenceError> {
+    fn create(&mut self) -> Result<u32, CollectiveError> {
         Ok(1)
     }
 }

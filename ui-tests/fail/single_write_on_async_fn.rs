@@ -1,8 +1,8 @@
 // An `async fn` that waits for other ranks: remove `async`.
-use mpisync::{FenceError, WindowController};
+use mpisync::{CollectiveError, WindowController};
 
 #[mpisync::single_write]
-async fn create(ctrl: &mut WindowController) -> Result<u32, FenceError> {
+async fn create(ctrl: &mut WindowController) -> Result<u32, CollectiveError> {
     Ok(ctrl.size() as u32)
 }
 

@@ -1,8 +1,8 @@
 // A `const fn` that talks to other ranks: remove `const`.
-use mpisync::{FenceError, WindowController};
+use mpisync::{CollectiveError, WindowController};
 
 #[mpisync::single_write]
-const fn create(ctrl: &mut WindowController) -> Result<u32, FenceError> {
+const fn create(ctrl: &mut WindowController) -> Result<u32, CollectiveError> {
     Ok(1)
 }
 

@@ -1,8 +1,8 @@
 // A way to share that is for controllers: leave `share = slice` out, and write what is large into the region.
-use mpisync::{FenceError, Region};
+use mpisync::{CollectiveError, Region};
 
 #[mpisync::single_write(share = slice)]
-fn smooth(field: &mut Region<f64>) -> Result<Vec<f64>, FenceError> {
+fn smooth(field: &mut Region<f64>) -> Result<Vec<f64>, CollectiveError> {
     field.fill(1.0);
     Ok(vec![field.sum()])
 }

@@ -1,10 +1,10 @@
 // An error type without text for the other ranks: implement `Display` for it.
-use mpisync::{FenceError, Region};
+use mpisync::{CollectiveError, Region};
 
 struct Failed;
 
-impl From<FenceError> for Failed {
-    fn from(_: FenceError) -> Self {
+impl From<CollectiveError> for Failed {
+    fn from(_: CollectiveError) -> Self {
         Self
     }
 }

@@ -1,5 +1,5 @@
 // A region that is no parameter: write `self.field.try_update(|field| …)`, or take it as a parameter.
-use mpisync::{FenceError, Region};
+use mpisync::{CollectiveError, Region};
 
 struct App {
     field: Region<f64>,
@@ -7,7 +7,7 @@ struct App {
 
 impl App {
     #[mpisync::single_write(ctrl = self.field)]
-    fn smooth(&mut self) -> Result<f64, FenceError> {
+    fn smooth(&mut self) -> Result<f64, CollectiveError> {
         Ok(1.0)
     }
 }

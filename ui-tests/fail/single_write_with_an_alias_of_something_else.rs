@@ -1,12 +1,12 @@
 // A type that is neither a controller nor a region: take one of them, or say where the controller is.
-use mpisync::FenceError;
+use mpisync::CollectiveError;
 
 struct Table {
     rows: u32,
 }
 
 #[mpisync::single_write]
-fn create(table: &mut Table) -> Result<u32, FenceError> {
+fn create(table: &mut Table) -> Result<u32, CollectiveError> {
     Ok(table.rows)
 }
 

@@ -1,12 +1,12 @@
 // A type of one's own that is called `Region`: say which parameter is mpisync's, `#[single_write(ctrl = field)]`.
-use mpisync::FenceError;
+use mpisync::CollectiveError;
 
 struct Region {
     rows: u32,
 }
 
 #[mpisync::single_write]
-fn start(field: &mut mpisync::Region<f64>, part: &mut Region) -> Result<u32, FenceError> {
+fn start(field: &mut mpisync::Region<f64>, part: &mut Region) -> Result<u32, CollectiveError> {
     field.fill(1.0);
     Ok(part.rows)
 }

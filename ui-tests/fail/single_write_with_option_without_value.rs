@@ -1,8 +1,8 @@
 // An option without its value: write `rank = 1`.
-use mpisync::{FenceError, WindowController};
+use mpisync::{CollectiveError, WindowController};
 
 #[mpisync::single_write(rank)]
-fn create(ctrl: &mut WindowController) -> Result<u32, FenceError> {
+fn create(ctrl: &mut WindowController) -> Result<u32, CollectiveError> {
     Ok(1)
 }
 

@@ -1,4 +1,4 @@
-// A text as error type, which cannot be made of a `FenceError`: return `anyhow::Result`, or an error type of your own.
+// A text as error type, which cannot be made of a `CollectiveError`: return `anyhow::Result`, or an error type of your own.
 use mpisync::WindowController;
 
 #[mpisync::single_write]

@@ -1,8 +1,8 @@
 // Two parameters that are controllers: say which one to use, `#[single_write(ctrl = a)]`.
-use mpisync::{FenceError, WindowController};
+use mpisync::{CollectiveError, WindowController};
 
 #[mpisync::single_write]
-fn create(a: &mut WindowController, b: &mut WindowController) -> Result<u32, FenceError> {
+fn create(a: &mut WindowController, b: &mut WindowController) -> Result<u32, CollectiveError> {
     Ok(1)
 }
 

@@ -1,8 +1,8 @@
 // Two parameters that are regions: say which one to write, `#[single_write(ctrl = to)]`, or take the other one as `&Region`.
-use mpisync::{FenceError, Region};
+use mpisync::{CollectiveError, Region};
 
 #[mpisync::single_write]
-fn copy(from: &mut Region<f64>, to: &mut Region<f64>) -> Result<f64, FenceError> {
+fn copy(from: &mut Region<f64>, to: &mut Region<f64>) -> Result<f64, CollectiveError> {
     Ok(1.0)
 }
 

@@ -1,8 +1,8 @@
 // An option that `single_write` does not have: write `rank = 1`.
-use mpisync::{FenceError, WindowController};
+use mpisync::{CollectiveError, WindowController};
 
 #[mpisync::single_write(root = 1)]
-fn create(ctrl: &mut WindowController) -> Result<u32, FenceError> {
+fn create(ctrl: &mut WindowController) -> Result<u32, CollectiveError> {
     Ok(1)
 }
 

@@ -1,8 +1,8 @@
 // A controller that has no name: write `ctrl: &mut WindowController`.
-use mpisync::{FenceError, WindowController};
+use mpisync::{CollectiveError, WindowController};
 
 #[mpisync::single_write]
-fn create(_: &mut WindowController) -> Result<u32, FenceError> {
+fn create(_: &mut WindowController) -> Result<u32, CollectiveError> {
     Ok(1)
 }
 

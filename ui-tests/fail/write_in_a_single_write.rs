@@ -1,8 +1,8 @@
 // A write lock in the body of a `single_write`, which holds it already: leave it out.
-use mpisync::{FenceError, WindowController};
+use mpisync::{CollectiveError, WindowController};
 
 #[mpisync::single_write]
-fn create(ctrl: &mut WindowController) -> Result<u32, FenceError> {
+fn create(ctrl: &mut WindowController) -> Result<u32, CollectiveError> {
     let _writing = ctrl.write();
     Ok(1)
 }

@@ -1,9 +1,9 @@
 // A write lock inside of `run`, where the rank holds it already: leave it out, here one writes alone.
-use mpisync::{FenceError, WindowController};
+use mpisync::{CollectiveError, WindowController};
 
 fn main() {
     let mut ctrl = WindowController::local();
-    let outcome: Result<u32, FenceError> = ctrl.single_write().run(|ctrl| {
+    let outcome: Result<u32, CollectiveError> = ctrl.single_write().run(|ctrl| {
         let _writing = ctrl.write();
         Ok(1)
     });

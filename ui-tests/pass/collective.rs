@@ -3,10 +3,10 @@
 
 #![deny(warnings, missing_docs, clippy::all, clippy::pedantic)]
 
-use mpisync::{FenceError, WindowController};
+use mpisync::{CollectiveError, WindowController};
 
 #[mpisync::single_write]
-fn create(ctrl: &mut WindowController, n: u32) -> Result<u32, FenceError> {
+fn create(ctrl: &mut WindowController, n: u32) -> Result<u32, CollectiveError> {
     Ok(n * 2)
 }
 
@@ -15,7 +15,7 @@ fn step<'a, T>(
     ctrl: &mut WindowController,
     items: &'a mut Vec<T>,
     item: T,
-) -> Result<&'a mut T, FenceError> {
+) -> Result<&'a mut T, CollectiveError> {
     let before = create(ctrl, 21)?;
     assert_eq!(before, 42);
     let _writing = ctrl.write();

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use mpisync::{FenceError, WindowController};
+use mpisync::{CollectiveError, WindowController};
 use serde::{Serialize, de::DeserializeOwned};
 
 #[mpisync::single_write]
@@ -14,7 +14,7 @@ fn generic<T, const N: usize>(
     ctrl: &mut WindowController,
     (first, mut rest): (T, [T; N]),
     times: impl Into<usize>,
-) -> Result<Vec<T>, FenceError>
+) -> Result<Vec<T>, CollectiveError>
 where
     T: Clone + Serialize + DeserializeOwned,
 {
@@ -64,7 +64,7 @@ fn changes_its_argument(
 #[inline]
 #[mpisync::single_write]
 #[cfg_attr(true, cold)]
-pub fn attributes(ctrl: &mut WindowController) -> Result<u8, FenceError> {
+pub fn attributes(ctrl: &mut WindowController) -> Result<u8, CollectiveError> {
     #![allow(unused_variables)]
     let unused = 1;
     Ok(7)
@@ -80,7 +80,7 @@ macro_rules! made_by_a_macro {
     };
 }
 
-made_by_a_macro!(made, Result<i32, FenceError>, 41);
+made_by_a_macro!(made, Result<i32, CollectiveError>, 41);
 
 fn main() {
     let ctrl = &mut WindowController::local();

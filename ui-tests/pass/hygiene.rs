@@ -2,7 +2,7 @@
 
 #![deny(warnings, missing_docs, clippy::all, clippy::pedantic)]
 
-use ::mpisync::{FenceError as Failure, WindowController as Ctl};
+use ::mpisync::{CollectiveError as Failure, WindowController as Ctl};
 
 /// Has the library's name.
 mod mpisync {
@@ -34,7 +34,9 @@ mod renamed {
 }
 
 #[renamed::sync::single_write(crate = renamed::sync, ctrl = ctrl)]
-fn through_another_name(ctrl: &mut Ctl) -> std::result::Result<i32, renamed::sync::FenceError> {
+fn through_another_name(
+    ctrl: &mut Ctl,
+) -> std::result::Result<i32, renamed::sync::CollectiveError> {
     Ok(ctrl.size())
 }
 

@@ -4,7 +4,7 @@
 
 use std::cell::{RefCell, RefMut};
 
-use mpisync::{FenceError, WindowController};
+use mpisync::{CollectiveError, WindowController};
 
 struct Results {
     ctrl: WindowController,
@@ -13,12 +13,12 @@ struct Results {
 }
 
 trait Store {
-    fn create(&mut self, name: &str) -> Result<usize, FenceError>;
+    fn create(&mut self, name: &str) -> Result<usize, CollectiveError>;
 }
 
 impl Store for Results {
     #[mpisync::single_write(ctrl = self.ctrl, rank = self.ctrl.master())]
-    fn create(&mut self, name: &str) -> Result<usize, FenceError> {
+    fn create(&mut self, name: &str) -> Result<usize, CollectiveError> {
         self.names.push(name.to_owned());
         Ok(self.names.len())
     }
@@ -27,24 +27,24 @@ impl Store for Results {
 impl Results {
     /// Every rank runs the body, which may use all of `self`.
     #[mpisync::collective(ctrl = self.ctrl)]
-    fn create_both(&mut self) -> Result<usize, FenceError> {
+    fn create_both(&mut self) -> Result<usize, CollectiveError> {
         self.create("left")?;
         drop(self.ctrl.write());
         self.create("right")
     }
 
     #[mpisync::single_write]
-    fn with_parameter(&self, ctrl: &mut WindowController) -> Result<(usize, i32), FenceError> {
+    fn with_parameter(&self, ctrl: &mut WindowController) -> Result<(usize, i32), CollectiveError> {
         Ok((self.names.len(), ctrl.rank()))
     }
 
     #[mpisync::single_write(ctrl = self.lent())]
-    fn behind_a_method(&self) -> Result<String, FenceError> {
+    fn behind_a_method(&self) -> Result<String, CollectiveError> {
         Ok(self.names.join(" "))
     }
 
     #[mpisync::single_write(ctrl = &mut self.ctrl)]
-    fn of_the_type(mut self) -> Result<Vec<String>, FenceError> {
+    fn of_the_type(mut self) -> Result<Vec<String>, CollectiveError> {
         self.names.reverse();
         Ok(self.names)
     }

@@ -7,7 +7,7 @@ use ::core::assert_eq;
 use ::core::clone::Clone;
 use ::core::marker::Copy;
 use ::core::result::Result;
-use ::mpisync::{FenceError, Plain, WindowController};
+use ::mpisync::{CollectiveError, Plain, WindowController};
 
 /// Has the name of the compiler's attributes about messages.
 mod diagnostic {
@@ -27,17 +27,17 @@ struct Cell {
 }
 
 #[::mpisync::single_write(rank = ctrl.size() - 1)]
-fn written(ctrl: &mut WindowController) -> Result<i32, FenceError> {
+fn written(ctrl: &mut WindowController) -> Result<i32, CollectiveError> {
     Result::Ok(ctrl.size())
 }
 
 #[::mpisync::collective(share = 0)]
-fn agreed(ctrl: &mut WindowController) -> Result<i32, FenceError> {
+fn agreed(ctrl: &mut WindowController) -> Result<i32, CollectiveError> {
     Result::Ok(ctrl.rank())
 }
 
 #[::mpisync::single_write]
-fn filled(field: &mut ::mpisync::Region<f64>) -> Result<f64, FenceError> {
+fn filled(field: &mut ::mpisync::Region<f64>) -> Result<f64, CollectiveError> {
     field.fill(0.5);
     Result::Ok(field.sum())
 }

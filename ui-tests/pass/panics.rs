@@ -5,16 +5,16 @@
 
 use std::panic::{self, AssertUnwindSafe};
 
-use mpisync::{FenceError, WindowController};
+use mpisync::{CollectiveError, WindowController};
 
 #[mpisync::single_write]
-fn create(ctrl: &mut WindowController, panic: bool) -> Result<u32, FenceError> {
+fn create(ctrl: &mut WindowController, panic: bool) -> Result<u32, CollectiveError> {
     assert!(!panic, "rank {} panics", ctrl.rank());
     Ok(1)
 }
 
 #[mpisync::collective]
-fn step(ctrl: &mut WindowController, panic: bool) -> Result<u32, FenceError> {
+fn step(ctrl: &mut WindowController, panic: bool) -> Result<u32, CollectiveError> {
     let _writing = ctrl.write();
     assert!(!panic, "in the middle of a step");
     Ok(2)
@@ -37,7 +37,7 @@ fn main() {
     assert_eq!(create(&mut ctrl, false).unwrap(), 1);
 
     let outcome = quietly(|| step(&mut ctrl, true)).expect("the panic is an error");
-    let Err(FenceError::Panicked { rank, message, .. }) = outcome else {
+    let Err(CollectiveError::Panicked { rank, message, .. }) = outcome else {
         panic!("{outcome:?}");
     };
     assert_eq!((rank, message.as_str()), (0, "in the middle of a step"));

@@ -4,25 +4,25 @@
 
 use std::panic::resume_unwind;
 
-use mpisync::{FenceError, Place, WindowController};
+use mpisync::{CollectiveError, Place, WindowController};
 
 const ATTRIBUTE: u32 = line!() + 1;
 #[mpisync::collective]
-fn step(ctrl: &mut WindowController) -> Result<u32, FenceError> {
+fn step(ctrl: &mut WindowController) -> Result<u32, CollectiveError> {
     let _writing = ctrl.write();
     resume_unwind(Box::new("a panic that writes nothing"))
 }
 
 #[mpisync::collective]
 #[track_caller]
-fn tracked(ctrl: &mut WindowController) -> Result<u32, FenceError> {
+fn tracked(ctrl: &mut WindowController) -> Result<u32, CollectiveError> {
     let _writing = ctrl.write();
     resume_unwind(Box::new("a panic that writes nothing"))
 }
 
-fn place(outcome: Result<u32, FenceError>) -> Place {
+fn place(outcome: Result<u32, CollectiveError>) -> Place {
     match outcome {
-        Err(FenceError::Panicked { place, .. }) => place,
+        Err(CollectiveError::Panicked { place, .. }) => place,
         _ => panic!("{outcome:?}"),
     }
 }

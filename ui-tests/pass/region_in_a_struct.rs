@@ -1,7 +1,7 @@
 //! Regions as fields: methods that read them in place, lend guards, and write on one rank or on a rank of its own.
 
 use mpisync::ndarray::{ArrayView1, Ix2};
-use mpisync::{CreateError, Equivalence, FenceError, Plain, Region, RegionReadGuard};
+use mpisync::{CollectiveError, CreateError, Equivalence, Plain, Region, RegionReadGuard};
 
 #[derive(Clone, Copy, Debug, PartialEq, Equivalence)]
 struct Cell {
@@ -43,7 +43,7 @@ impl<T: Plain + Into<f64>> Simulation<T> {
     }
 
     /// What one rank does for all of them, with its return value.
-    fn start(&mut self, pressure: f64) -> Result<f64, FenceError> {
+    fn start(&mut self, pressure: f64) -> Result<f64, CollectiveError> {
         let steps = &mut self.steps;
         self.cells.try_update(|cells| {
             *steps = 0;

@@ -4,10 +4,10 @@
 #![allow(clippy::float_cmp)] // The numbers here are sums of halves, which floats have exactly.
 
 use mpisync::ndarray::{Dimension, Ix2, s};
-use mpisync::{FenceError, Plain, Region, RegionWriteGuard, WindowController};
+use mpisync::{CollectiveError, Plain, Region, RegionWriteGuard, WindowController};
 
 #[mpisync::single_write]
-fn start(field: &mut Region<f64>) -> Result<f64, FenceError> {
+fn start(field: &mut Region<f64>) -> Result<f64, CollectiveError> {
     field[[0, 1]] = 1.0;
     field.slice_mut(s![2.., ..]).fill(0.5);
     Ok(field.sum())
@@ -34,14 +34,14 @@ fn row(field: &mut RegionWriteGuard<'_, f64, Ix2>, row: &str) -> anyhow::Result<
 fn generic<T: Plain, D: Dimension>(
     field: &mut mpisync::Region<T, D>,
     item: T,
-) -> Result<usize, FenceError> {
+) -> Result<usize, CollectiveError> {
     field.fill(item);
     Ok(field.len())
 }
 
 /// The name of a region that the body does not use.
 #[mpisync::single_write]
-fn unused(field: &mut Region<u8>) -> Result<u8, FenceError> {
+fn unused(field: &mut Region<u8>) -> Result<u8, CollectiveError> {
     Ok(7)
 }
 
@@ -53,7 +53,7 @@ fn copy(from: &Region<f64>, to: &mut Region<f64>) -> anyhow::Result<()> {
 
 /// The one that `ctrl` names.
 #[mpisync::single_write(ctrl = b)]
-fn second_of_two(a: &mut Region<u8>, b: &mut Region<u8>) -> Result<u8, FenceError> {
+fn second_of_two(a: &mut Region<u8>, b: &mut Region<u8>) -> Result<u8, CollectiveError> {
     a.write().fill(2);
     b.fill(1);
     Ok(a.read()[[0]] + b[[0]])
@@ -61,13 +61,16 @@ fn second_of_two(a: &mut Region<u8>, b: &mut Region<u8>) -> Result<u8, FenceErro
 
 /// Where there is a controller too, that is meant, and the region is a parameter like any other.
 #[mpisync::single_write]
-fn beside(field: &mut Region<u8>, ctrl: &mut WindowController) -> Result<(i32, u8), FenceError> {
+fn beside(
+    field: &mut Region<u8>,
+    ctrl: &mut WindowController,
+) -> Result<(i32, u8), CollectiveError> {
     field.write()[[0]] = 9;
     Ok((ctrl.rank(), field.read()[[0]]))
 }
 
 #[mpisync::single_write(ctrl = field)]
-fn named(ctrl: &mut WindowController, field: &mut Region<u8>) -> Result<u8, FenceError> {
+fn named(ctrl: &mut WindowController, field: &mut Region<u8>) -> Result<u8, CollectiveError> {
     let _alone = ctrl.write();
     field[[0]] += 1;
     Ok(field[[0]])
@@ -75,7 +78,7 @@ fn named(ctrl: &mut WindowController, field: &mut Region<u8>) -> Result<u8, Fenc
 
 /// Every rank runs this one, which needs a controller beside the region.
 #[mpisync::collective]
-fn step(ctrl: &mut WindowController, field: &mut Region<u8>) -> Result<u8, FenceError> {
+fn step(ctrl: &mut WindowController, field: &mut Region<u8>) -> Result<u8, CollectiveError> {
     drop(ctrl.write());
     field.write()[[0]] += 1;
     unused(field)
@@ -86,7 +89,7 @@ struct Steps(u32);
 impl Steps {
     #[mpisync::single_write]
     #[track_caller]
-    fn next(&mut self, field: &mut Region<f64>) -> Result<u32, FenceError> {
+    fn next(&mut self, field: &mut Region<f64>) -> Result<u32, CollectiveError> {
         self.0 += 1;
         field[[0, 0]] = self.0.into();
         Ok(self.0)

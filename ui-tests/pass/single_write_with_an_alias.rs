@@ -5,7 +5,7 @@
 use std::io;
 
 use mpisync::ndarray::Ix2;
-use mpisync::{FenceError, WindowController};
+use mpisync::{CollectiveError, WindowController};
 
 type Field = mpisync::Region<u32, Ix2>;
 type Ctl = WindowController;
@@ -24,13 +24,13 @@ fn fill(field: &mut Field, value: u32, log: &mut Vec<u32>) -> io::Result<u32> {
 }
 
 #[mpisync::single_write(rank = field.size() - 1)]
-fn fill_on(field: &mut Field) -> Result<u32, FenceError> {
+fn fill_on(field: &mut Field) -> Result<u32, CollectiveError> {
     field.fill(1);
     Ok(field.sum())
 }
 
 #[mpisync::single_write(ctrl = field)]
-fn fill_part(field: &mut Field, part: &mut Region) -> Result<u32, FenceError> {
+fn fill_part(field: &mut Field, part: &mut Region) -> Result<u32, CollectiveError> {
     for row in 0..part.rows {
         field.row_mut(row).fill(2);
     }
@@ -39,7 +39,7 @@ fn fill_part(field: &mut Field, part: &mut Region) -> Result<u32, FenceError> {
 }
 
 #[mpisync::single_write]
-fn size(ctl: &mut Ctl) -> Result<i32, FenceError> {
+fn size(ctl: &mut Ctl) -> Result<i32, CollectiveError> {
     Ok(ctl.size())
 }
 
@@ -49,7 +49,7 @@ fn on_a_rank_that_is_not_there(ctl: &mut Ctl) -> io::Result<i32> {
 }
 
 #[mpisync::collective]
-fn rank(ctl: &mut Ctl) -> Result<i32, FenceError> {
+fn rank(ctl: &mut Ctl) -> Result<i32, CollectiveError> {
     Ok(ctl.rank())
 }
 
@@ -57,7 +57,7 @@ fn rank(ctl: &mut Ctl) -> Result<i32, FenceError> {
 fn configured(
     #[cfg(windows)] ctrl: &mut WindowController,
     #[cfg(not(windows))] ctrl: &mut Field,
-) -> Result<(), FenceError> {
+) -> Result<(), CollectiveError> {
     ctrl.fill(4);
     Ok(())
 }
@@ -66,7 +66,7 @@ fn configured(
 fn configured_out(
     #[cfg(windows)] _old: &mut WindowController,
     ctrl: &mut WindowController,
-) -> Result<i32, FenceError> {
+) -> Result<i32, CollectiveError> {
     Ok(ctrl.master())
 }
 
@@ -89,9 +89,9 @@ fn main() {
     let error = on_a_rank_that_is_not_there(&mut ctl).unwrap_err();
     let source = error
         .get_ref()
-        .and_then(|source| source.downcast_ref::<FenceError>());
+        .and_then(|source| source.downcast_ref::<CollectiveError>());
     assert!(matches!(
         source,
-        Some(FenceError::NoSuchRank { rank: 1, size: 1 })
+        Some(CollectiveError::NoSuchRank { rank: 1, size: 1 })
     ));
 }

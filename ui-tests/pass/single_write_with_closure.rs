@@ -2,12 +2,12 @@
 
 use std::fmt;
 
-use mpisync::{FenceError, WindowController};
+use mpisync::{CollectiveError, WindowController};
 
 #[derive(Debug)]
 enum Failed {
     Full,
-    Fence(FenceError),
+    Fence(CollectiveError),
 }
 
 impl fmt::Display for Failed {
@@ -19,8 +19,8 @@ impl fmt::Display for Failed {
     }
 }
 
-impl From<FenceError> for Failed {
-    fn from(error: FenceError) -> Self {
+impl From<CollectiveError> for Failed {
+    fn from(error: CollectiveError) -> Self {
         Self::Fence(error)
     }
 }

@@ -1,8 +1,8 @@
 //! One rank writes: the form with a handle, which is there on the writer alone.
 
-use mpisync::{FenceError, WindowController};
+use mpisync::{CollectiveError, WindowController};
 
-fn create(ctrl: &mut WindowController) -> Result<usize, FenceError> {
+fn create(ctrl: &mut WindowController) -> Result<usize, CollectiveError> {
     let mut written = 0;
     if let Some(fence) = ctrl.single_write().writer()? {
         written += 1;

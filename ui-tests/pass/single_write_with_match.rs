@@ -1,8 +1,8 @@
 //! One rank writes, all ranks return its value: the `match` form.
 
-use mpisync::{Access, FenceError, WindowController};
+use mpisync::{Access, CollectiveError, WindowController};
 
-fn create(ctrl: &mut WindowController, columns: u32) -> Result<Vec<u32>, FenceError> {
+fn create(ctrl: &mut WindowController, columns: u32) -> Result<Vec<u32>, CollectiveError> {
     match ctrl.single_write() {
         Access::Writer(fence) => {
             let rank = fence.controller().rank();

@@ -15,7 +15,7 @@ use mpisync::sync::{
     BarrierError, CounterError, OnceError, ReborrowedMutexGuard, SemaphoreError, TurnError,
 };
 use mpisync::{
-    Access, Barrier, Collective, Condvar, Counter, CreateError, Excluded, Fence, FenceError,
+    Access, Barrier, Collective, CollectiveError, Condvar, Counter, CreateError, Excluded, Fence,
     Guarded, LockError, Mutex, MutexGuard, On, OnceShared, Permit, Place, Plain, Pod, ReadGuard,
     Region, RegionError, RegionReadGuard, RegionWriteGuard, Semaphore, Turn, TurnGuard,
     UpgradeError, WindowController, WriteGuard, Writer,
@@ -58,7 +58,7 @@ assert_not_impl_any!(Barrier: Send, Sync, Clone, Copy);
 assert_not_impl_any!(OnceShared<String>: Send, Sync, Clone, Copy);
 
 // Errors go where a program wants them: up with `?`, into `anyhow`, to another thread.
-assert_impl_all!(FenceError: Error, Send, Sync, Clone);
+assert_impl_all!(CollectiveError: Error, Send, Sync, Clone);
 assert_impl_all!(LockError: Error, Send, Sync, Clone);
 assert_impl_all!(CreateError: Error, Send, Sync);
 assert_impl_all!(RegionError: Error, Send, Sync, Clone);
@@ -72,11 +72,11 @@ assert_impl_all!(BarrierError: Error, Send, Sync, Clone);
 assert_impl_all!(OnceError: Error, Send, Sync, Clone);
 assert_impl_all!(UpgradeError<'static>: Debug, Display);
 assert_impl_all!(Place: Debug, Display, Send, Sync, Clone);
-assert_not_impl_any!(FenceError: Copy);
-assert_impl_all!(io::Error: From<FenceError>);
-assert_impl_all!(anyhow::Error: From<FenceError>);
-assert_impl_all!(Box<dyn Error>: From<FenceError>);
-assert_impl_all!(Box<dyn Error + Send + Sync>: From<FenceError>);
+assert_not_impl_any!(CollectiveError: Copy);
+assert_impl_all!(io::Error: From<CollectiveError>);
+assert_impl_all!(anyhow::Error: From<CollectiveError>);
+assert_impl_all!(Box<dyn Error>: From<CollectiveError>);
+assert_impl_all!(Box<dyn Error + Send + Sync>: From<CollectiveError>);
 assert_not_impl_any!(Place: Copy);
 
 // Numbers and arrays mean the same in every process. What has bits that are no value, or addresses, does not.
@@ -131,7 +131,7 @@ const_assert_eq!(
 );
 
 // Clippy tells users to box larger errors (`result_large_err`).
-const_assert!(size_of::<FenceError>() <= 128);
+const_assert!(size_of::<CollectiveError>() <= 128);
 const_assert!(size_of::<LockError>() <= 128);
 const_assert!(size_of::<CreateError>() <= 128);
 const_assert!(size_of::<RegionError>() <= 128);

@@ -40,7 +40,7 @@ struct Options {
     #[arg(long, value_name = "N", default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(1..))]
     writes: u64,
     /// Writers of a node that may follow each other while another node waits
-    #[arg(long, value_name = "N", default_value_t = Workload::default().handovers, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = Workload::default().max_local_handovers, value_parser = clap::value_parser!(u32).range(1..))]
     handovers: u32,
     /// From the end of sending a message to its arrival, in nanoseconds
     #[arg(long, value_name = "NS", default_value_t = Machine::default().latency)]
@@ -129,7 +129,7 @@ fn simulate(options: &Options) -> anyhow::Result<()> {
                     ranks_per_node: options.ranks,
                     writers,
                     writes: options.writes,
-                    handovers: options.handovers,
+                    max_local_handovers: options.handovers,
                     fan_out: fan_out(nodes),
                     seed: 1,
                 };

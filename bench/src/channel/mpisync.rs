@@ -51,7 +51,7 @@ impl<const BYTES: usize> Mpisync<BYTES> {
         };
         for (from, to) in case.ways(team.world().size()) {
             let (producer, consumer) = RemoteChannel::builder(team.world(), case.room())
-                .host(to[0])
+                .root(to[0])
                 .build()
                 .expect("a channel of all ranks can be made")
                 .split();

@@ -2,7 +2,7 @@
 
 use crate::batch::Summary;
 use crate::batch::directory::DirectoryError;
-use crate::error::{CreateError, FenceError, LockError};
+use crate::error::{CollectiveError, CreateError, LockError};
 use std::time::Duration;
 
 /// Why a batch could not be made, or has no task for this rank.
@@ -62,7 +62,7 @@ pub enum BatchError {
     },
     /// The ranks of a worker are not in the same call.
     #[error("the ranks of a worker have to make the same calls: {0}")]
-    Diverged(FenceError),
+    Diverged(CollectiveError),
     /// There is no such task.
     #[error("there is no task {task}; the batch has {tasks}, counted from 0")]
     NoSuchTask {

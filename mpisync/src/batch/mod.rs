@@ -94,13 +94,11 @@ use crate::batch::table::layout::TaskStatus;
 pub use crate::batch::task::Task;
 pub use crate::batch::worker::Worker;
 #[cfg(feature = "mpi")]
-use crate::error::FenceError;
+use crate::error::CollectiveError;
 use crate::object::Object;
 use crate::share::{Calls, MailboxLayout};
 use crate::shm::block::Block;
 use crate::shm::layout::Part;
-#[cfg(feature = "mpi")]
-use mpi::topology::SimpleCommunicator;
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::sync::Arc;
@@ -157,37 +155,13 @@ impl Batch {
         self.tasks
     }
 
-    /// Which worker this rank belongs to, counted from 0.
-    pub fn worker(&self) -> i32 {
-        self.worker.number()
-    }
-
-    /// This rank's number in its worker.
-    pub fn worker_rank(&self) -> i32 {
-        self.worker.rank()
-    }
-
-    /// How many ranks its worker has.
-    pub fn worker_size(&self) -> i32 {
-        self.worker.size()
-    }
-
-    /// The communicator of its worker.
-    ///
-    /// # Panics
-    /// In a batch of one process without MPI, which has none.
-    #[cfg(feature = "mpi")]
-    pub fn worker_comm(&self) -> &SimpleCommunicator {
-        self.worker.comm()
-    }
-
     /// How many workers there are.
     pub fn n_workers(&self) -> i32 {
         self.worker.count()
     }
 
     /// This rank's worker.
-    pub fn worker_of_this_rank(&self) -> &Worker {
+    pub fn worker(&self) -> &Worker {
         &self.worker
     }
 
@@ -261,7 +235,7 @@ impl Batch {
     /// Those of [`WindowController::close`](crate::WindowController::close).
     #[cfg(feature = "mpi")]
     #[track_caller]
-    pub fn close(mut self) -> Result<(), FenceError> {
+    pub fn close(mut self) -> Result<(), CollectiveError> {
         self.leave();
         let last = self.calls.last_in_epoch(self.object.block().domain());
         self.object.close_after(last.0)

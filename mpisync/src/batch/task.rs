@@ -48,7 +48,7 @@ impl<'a> Task<'a> {
 
     /// The worker that has it.
     pub fn worker(&self) -> &Worker {
-        self.batch.worker_of_this_rank()
+        self.batch.worker()
     }
 
     /// The batch.

@@ -5,7 +5,7 @@ use crate::batch::vote::remote::VoteNodes;
 use crate::batch::vote::{Absent, VoteLayout, Votes};
 use crate::batch::worker::{Call, Worker};
 use crate::batch::{BatchError, behind_mailbox};
-use crate::error::{CreateError, FenceError};
+use crate::error::{CollectiveError, CreateError};
 use crate::location::CallSite;
 use crate::object::Object;
 use crate::rsmpi;
@@ -122,10 +122,10 @@ impl Worker {
         let team = self.team.as_ref().expect("a worker of several ranks");
         let collected = team.post().collect_encoded(0, None);
         collected.map_err(|error| match error {
-            FenceError::RankDied { rank } => BatchError::RankDied {
+            CollectiveError::RankDied { rank } => BatchError::RankDied {
                 rank: self.members[rank as usize],
             },
-            FenceError::WriterMismatch { .. } => BatchError::RankLeft {
+            CollectiveError::WriterMismatch { .. } => BatchError::RankLeft {
                 rank: self.members[0],
             },
             error => BatchError::Diverged(error),

@@ -2,8 +2,8 @@
 
 use crate::channel::RemoteChannel;
 use crate::channel::ends::Ends;
-use crate::channel::remote::service::ChannelServer;
-use crate::channel::remote::{Host, Outpost};
+use crate::channel::remote::server::ChannelServer;
+use crate::channel::remote::{Coordinator, NodeProxy};
 use crate::channel::ring::memory::{Layout, RelayLayout, RelaySlots, Slots};
 use crate::error::CreateError;
 use crate::net::{Network, Port};
@@ -18,14 +18,14 @@ use std::marker::PhantomData;
 use std::panic::Location;
 use std::sync::Arc;
 
-/// Makes a channel with a host and a name of choice.
+/// Makes a channel with a root and a name of choice.
 ///
 /// ```no_run
 /// use mpisync::prelude::*;
 ///
 /// let universe = mpisync::initialize().expect("MPI is initialized once");
 /// let world = universe.world();
-/// let channel = RemoteChannel::<f64>::builder(&world, 1024).host(1).name("samples").build()?;
+/// let channel = RemoteChannel::<f64>::builder(&world, 1024).root(1).name("samples").build()?;
 /// # Ok::<(), mpisync::CreateError>(())
 /// ```
 #[must_use = "nothing is made before `build`"]
@@ -33,7 +33,7 @@ use std::sync::Arc;
 pub struct ChannelBuilder<'a, T, C> {
     comm: &'a C,
     capacity: usize,
-    host: i32,
+    root: i32,
     name: String,
     asked: Asked,
     anywhere: bool,
@@ -41,7 +41,7 @@ pub struct ChannelBuilder<'a, T, C> {
 }
 
 impl<T: Plain> RemoteChannel<T> {
-    /// Makes a channel on `comm` with room for `capacity` messages, whose host is rank 0. Collective.
+    /// Makes a channel on `comm` with room for `capacity` messages, whose root is rank 0. Collective.
     ///
     /// # Errors
     /// Those of [`ChannelBuilder::build`].
@@ -65,7 +65,7 @@ impl<T: Plain> RemoteChannel<T> {
         ChannelBuilder {
             comm,
             capacity,
-            host: 0,
+            root: 0,
             name: "channel".to_owned(),
             asked: Asked::default(),
             anywhere: false,
@@ -76,8 +76,8 @@ impl<T: Plain> RemoteChannel<T> {
 
 impl<T: Plain, C: IntraCommunicator> ChannelBuilder<'_, T, C> {
     /// The rank on whose node the messages lie; rank 0 if not said. The same on all ranks.
-    pub fn host(mut self, rank: i32) -> Self {
-        self.host = rank;
+    pub fn root(mut self, rank: i32) -> Self {
+        self.root = rank;
         self
     }
 
@@ -118,30 +118,26 @@ impl<T: Plain, C: IntraCommunicator> ChannelBuilder<'_, T, C> {
     ///
     /// Its memory is taken from `/dev/shm` at once: `capacity` times the size of a message and 8 bytes, rounded up to a power
     /// of two or to cache lines. Where the communicator spans nodes it is at most 512 messages a node and 1 MiB, or four
-    /// messages, twice; and the lowest rank of the host's node takes memory for the others when they come.
+    /// messages, twice; and the lowest rank of the root's node takes memory for the others when they come.
     ///
     /// # Errors
     /// See [`CreateError`]: those of [`Builder::build`](crate::Builder::build); a capacity that
-    /// cannot be, a host that is no rank, arguments or types of messages that differ between ranks,
+    /// cannot be, a root that is no rank, arguments or types of messages that differ between ranks,
     /// no memory; on a communicator that spans nodes, MPI without threads.
     #[track_caller]
     pub fn build(self) -> Result<RemoteChannel<T>, CreateError> {
         let creation = Creation::begin(self.comm, Location::caller())?;
         let (size, bytes) = (self.comm.size(), size_of::<T>());
-        let (host, capacity) = (self.host, self.capacity);
-        let invalid = if !(0..size).contains(&host) {
-            Some(CreateError::HostOutOfRange { host, size })
-        } else if Layout::of::<T>(capacity, size as usize).is_none() {
-            Some(CreateError::Capacity { capacity, bytes })
-        } else {
-            None
-        };
+        let (root, capacity) = (self.root, self.capacity);
+        let fits = Layout::of::<T>(capacity, size as usize).is_some();
+        let invalid = CreateError::check_rank("root", root, size)
+            .or_else(|| (!fits).then_some(CreateError::Capacity { capacity, bytes }));
         let terms = Terms {
             arguments: vec![
                 ("type of messages", type_name::<T>().to_owned()),
                 ("layout of messages", TypeLayout::of::<T>().to_string()),
                 ("capacity", capacity.to_string()),
-                ("host", host.to_string()),
+                ("root", root.to_string()),
             ],
             invalid,
             asked: self.asked.or_environment(),
@@ -150,7 +146,7 @@ impl<T: Plain, C: IntraCommunicator> ChannelBuilder<'_, T, C> {
         };
         let room = |domain: &Domain| Plan::of::<T>(domain, capacity).map(Plan::room);
         let ends = rsmpi::memory(&creation, &terms, room, |created| {
-            join(created, capacity, host, self.name.clone())
+            join(created, capacity, root, self.name.clone())
         })?;
         Ok(RemoteChannel::on(ends))
     }
@@ -182,7 +178,7 @@ impl Plan {
         Some(Plan::Far(RelayLayout(layout), near.length()))
     }
 
-    /// The host takes memory for messages when they come.
+    /// The coordinator takes memory for messages when they come.
     fn room(self) -> Room {
         match self {
             Plan::Near(layout) => Room {
@@ -198,7 +194,7 @@ impl Plan {
 }
 
 /// Begins to take part in a channel: as a rank, and on the leader of a node also for the node's server.
-fn join<T: Plain>(created: CreatedMemory, capacity: usize, host: i32, name: String) -> Ends<T> {
+fn join<T: Plain>(created: CreatedMemory, capacity: usize, root: i32, name: String) -> Ends<T> {
     let CreatedMemory {
         context,
         mapping,
@@ -210,20 +206,21 @@ fn join<T: Plain>(created: CreatedMemory, capacity: usize, host: i32, name: Stri
         (Plan::Far(layout, _), Some(number)) => (layout, number),
         (Plan::Near(layout) | Plan::Far(RelayLayout(layout), _), _) => {
             let slots = Slots::new(Arc::clone(domain), layout, mapping);
-            return Ends::near(slots, host, name);
+            return Ends::near(slots, root, name);
         }
     };
     let mapping = Arc::new(mapping);
     // All ranks take part in the network, the leaders also in the channel.
     let net = &Network::of(&context);
     if domain.topology().is_leader() {
-        let home = net.topology().node_of(host as u32);
+        let home = net.topology().node_of(root as u32);
         let (nodes, ring) = (net.nodes() as usize, layout.0.capacity());
-        let hosting = (home == net.node()).then(|| Host::new(nodes, capacity as u64, ring));
+        let coordinator =
+            (home == net.node()).then(|| Coordinator::new(nodes, capacity as u64, ring));
         let port = Port::new(net, number, 0);
-        let outpost = Outpost::new(RelaySlots::for_server(domain, layout, &mapping));
-        port.serve(ChannelServer::new(port.clone(), outpost, home, hosting));
+        let proxy = NodeProxy::new(RelaySlots::for_server(domain, layout, &mapping));
+        port.serve(ChannelServer::new(port.clone(), proxy, home, coordinator));
     }
     let slots = RelaySlots::new(domain, layout, &mapping);
-    Ends::far(slots, capacity, host, name)
+    Ends::far(slots, capacity, root, name)
 }

@@ -19,7 +19,7 @@ pub(super) struct Ends<T> {
     /// Where messages are put, if not there: in a channel that spans nodes.
     puts: Option<Queue<Slots<T>>>,
     capacity: usize,
-    pub(super) host: i32,
+    pub(super) root: i32,
     pub(super) name: String,
     /// Whether it is of no use any more when MPI ends.
     pub(super) needs_mpi: bool,
@@ -105,13 +105,13 @@ impl NoRoom {
 
 impl<T: Plain> Ends<T> {
     /// Of a channel on one node.
-    pub(super) fn near(slots: Slots<T>, host: i32, name: String) -> Self {
+    pub(super) fn near(slots: Slots<T>, root: i32, name: String) -> Self {
         Ends {
             capacity: slots.shape().capacity() as usize,
             needs_mpi: slots.domain().needs_mpi(),
             queue: Queue { memory: slots },
             puts: None,
-            host,
+            root,
             name,
             is_lost: Cell::new(false),
             is_lent: Cell::new(false),
@@ -119,11 +119,11 @@ impl<T: Plain> Ends<T> {
     }
 
     /// Of a channel that spans nodes.
-    pub(super) fn far(slots: RelaySlots<T>, capacity: usize, host: i32, name: String) -> Self {
+    pub(super) fn far(slots: RelaySlots<T>, capacity: usize, root: i32, name: String) -> Self {
         Ends {
             puts: Some(Queue { memory: slots.puts }),
             capacity,
-            ..Self::near(slots.takes, host, name)
+            ..Self::near(slots.takes, root, name)
         }
     }
 

@@ -11,12 +11,12 @@
 //! that takes sees messages in the order of the slots.
 //!
 //! # Over several nodes
-//! Where ranks of the communicator run on different nodes, the messages are with the node of the host, and every node has two
+//! Where ranks of the communicator run on different nodes, the messages are with the node of the root, and every node has two
 //! small queues in shared memory: its ranks put into one and take from the other, and wait for the network only where these
 //! are full or empty. The lowest rank of each node carries messages in between, in its progress thread, many at a time. All
 //! calls mean the same; what differs follows from the distance:
 //!
-//! - The capacity holds exactly, for room is granted by the host before a message is put. A node whose ranks go on putting is
+//! - The capacity holds exactly, for room is granted by the coordinator before a message is put. A node whose ranks go on putting is
 //!   granted more at a time, and what it does not use is called back where others need it.
 //! - Messages are sent to nodes whose ranks wait for them, one for each. While the ranks of one node alone take, it gets up to
 //!   512 messages (or 1 MiB) ahead; they are called back when another node's rank waits, so that none is kept from it, and the
@@ -24,8 +24,8 @@
 //! - When `put` returns, the message is on its way: a rank of another node that is told of it by other means may find it a
 //!   moment later, and `take` waits for it. The same is true of room that a rank of another node has made, of ends that are
 //!   closed, and of the end of a stream: where ranks go on after one, let all that take meet before. When
-//!   [`claim`](RemoteChannel::claim) returns, the host knows.
-//! - `try_put` and `try_take` ask the host where they find nothing, as [`len`](RemoteChannel::len) does, and wait for its
+//!   [`claim`](RemoteChannel::claim) returns, the coordinator knows.
+//! - `try_put` and `try_take` ask the coordinator where they find nothing, as [`len`](RemoteChannel::len) does, and wait for its
 //!   answer; futures never do.
 //! - A message that arrives for a rank which has just given up waiting (after a timeout) goes to the next that takes, on
 //!   another node maybe, where later ones may have come before it. So does one that waits for a future which is not polled
@@ -219,8 +219,8 @@ impl<T: Plain> RemoteChannel<T> {
     }
 
     /// The rank on whose node the messages lie.
-    pub fn host(&self) -> i32 {
-        self.producer.ends.host
+    pub fn root(&self) -> i32 {
+        self.producer.ends.root
     }
 
     /// The name it was given; of use in messages only.

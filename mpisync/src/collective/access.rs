@@ -1,7 +1,7 @@
 //! Who writes: the beginning of a call in which one rank does.
 
 use crate::collective::fence::{Excluded, Fence, Writer};
-use crate::error::FenceError;
+use crate::error::CollectiveError;
 use crate::location::CallSite;
 use crate::rwlock::controller::WindowController;
 use crate::share::Failure;
@@ -26,7 +26,7 @@ impl WindowController {
     ///     Access::Excluded(fence) => fence.collect(),
     /// }?;
     /// assert_eq!(header, 42);
-    /// # Ok::<(), FenceError>(())
+    /// # Ok::<(), CollectiveError>(())
     /// ```
     ///
     /// # Panics
@@ -43,11 +43,11 @@ impl WindowController {
     /// it, the other ranks are told.
     ///
     /// # Errors
-    /// [`FenceError::Lock`] on the writer; [`FenceError::WriterMismatch`] on a rank that takes itself for the writer
-    /// when another one does too; [`FenceError::Diverged`] on a rank that has written in a call while another rank of its
+    /// [`CollectiveError::Lock`] on the writer; [`CollectiveError::WriterMismatch`] on a rank that takes itself for the writer
+    /// when another one does too; [`CollectiveError::Diverged`] on a rank that has written in a call while another rank of its
     /// node was in another one.
     #[track_caller]
-    pub fn single_write_timeout(&mut self, limit: Duration) -> Result<Access<'_>, FenceError> {
+    pub fn single_write_timeout(&mut self, limit: Duration) -> Result<Access<'_>, CollectiveError> {
         self.recover_leaked();
         let site = CallSite::new("", Location::caller());
         Access::enter(self, self.master(), Some(limit), site)
@@ -57,8 +57,8 @@ impl WindowController {
     /// same.
     ///
     /// # Errors
-    /// [`FenceError::NoSuchRank`].
-    pub fn on(&mut self, rank: i32) -> Result<On<'_>, FenceError> {
+    /// [`CollectiveError::NoSuchRank`].
+    pub fn on(&mut self, rank: i32) -> Result<On<'_>, CollectiveError> {
         self.recover_leaked();
         On::new(self, rank)
     }
@@ -84,7 +84,7 @@ impl<'a> Access<'a> {
         writer: i32,
         limit: Option<Duration>,
         site: CallSite,
-    ) -> Result<Self, FenceError> {
+    ) -> Result<Self, CollectiveError> {
         controller.check_usable()?;
         let call = controller.begin_call();
         let post = controller.post(call, site);
@@ -110,7 +110,8 @@ impl<'a> Access<'a> {
             controller.lock().leave_write();
             // A rank that takes this one for the writer learns for whom this one leaves it to write.
             let other = match error {
-                FenceError::WriterMismatch { rank, .. } | FenceError::Diverged { rank, .. } => rank,
+                CollectiveError::WriterMismatch { rank, .. }
+                | CollectiveError::Diverged { rank, .. } => rank,
                 _ => writer,
             };
             post.leave(other as usize);
@@ -128,12 +129,12 @@ impl<'a> Access<'a> {
     ///     // Create the file.
     ///     fence.done()?;
     /// }
-    /// # Ok::<(), FenceError>(())
+    /// # Ok::<(), CollectiveError>(())
     /// ```
     ///
     /// # Errors
     /// On the ranks that do not write: why the writer has not finished.
-    pub fn writer(self) -> Result<Option<Fence<'a, Writer>>, FenceError> {
+    pub fn writer(self) -> Result<Option<Fence<'a, Writer>>, CollectiveError> {
         match self {
             Access::Writer(fence) => Ok(Some(fence)),
             Access::Excluded(fence) => fence.wait().map(|()| None),
@@ -145,19 +146,19 @@ impl<'a> Access<'a> {
     /// ```
     /// # use mpisync::prelude::*;
     /// # let mut ctrl = WindowController::local();
-    /// let header = ctrl.single_write().run(|ctrl| Ok::<_, FenceError>(ctrl.rank()))?;
-    /// # Ok::<(), FenceError>(())
+    /// let header = ctrl.single_write().run(|ctrl| Ok::<_, CollectiveError>(ctrl.rank()))?;
+    /// # Ok::<(), CollectiveError>(())
     /// ```
     ///
     /// # Errors
-    /// On the writer, the error of `write`; on the others, a [`FenceError`] with the writer's rank and its text.
+    /// On the writer, the error of `write`; on the others, a [`CollectiveError`] with the writer's rank and its text.
     ///
     /// # Panics
-    /// On the writer, if `write` does; the others get [`FenceError::WriterPanicked`].
+    /// On the writer, if `write` does; the others get [`CollectiveError::WriterPanicked`].
     pub fn run<T, E>(self, write: impl FnOnce(&WindowController) -> Result<T, E>) -> Result<T, E>
     where
         T: Serialize + DeserializeOwned,
-        E: From<FenceError> + Display,
+        E: From<CollectiveError> + Display,
     {
         match self {
             Access::Writer(fence) => {
@@ -189,10 +190,13 @@ pub struct On<'a> {
 }
 
 impl<'a> On<'a> {
-    pub(crate) fn new(controller: &'a mut WindowController, rank: i32) -> Result<Self, FenceError> {
+    pub(crate) fn new(
+        controller: &'a mut WindowController,
+        rank: i32,
+    ) -> Result<Self, CollectiveError> {
         let size = controller.size();
         if !(0..size).contains(&rank) {
-            return Err(FenceError::NoSuchRank { rank, size });
+            return Err(CollectiveError::NoSuchRank { rank, size });
         }
         Ok(On {
             controller,
@@ -210,12 +214,12 @@ impl<'a> On<'a> {
     /// let master = ctrl.master();
     /// if ctrl.is_master() {
     ///     let access = ctrl.on(master)?.named("header").single_write();
-    ///     access.run(|_| Ok::<u32, FenceError>(42))?;
+    ///     access.run(|_| Ok::<u32, CollectiveError>(42))?;
     /// } else {
     ///     let access = ctrl.on(master)?.named("header").single_write();
-    ///     access.run(|_| -> Result<u32, FenceError> { unreachable!("on the master only") })?;
+    ///     access.run(|_| -> Result<u32, CollectiveError> { unreachable!("on the master only") })?;
     /// }
-    /// # Ok::<(), FenceError>(())
+    /// # Ok::<(), CollectiveError>(())
     /// ```
     pub fn named(mut self, name: &'a str) -> Self {
         self.name = Some(name);
@@ -223,7 +227,7 @@ impl<'a> On<'a> {
     }
 
     /// Begins the call at `site`, with the errors as values and without a limit.
-    pub(crate) fn enter(self, site: CallSite) -> Result<Access<'a>, FenceError> {
+    pub(crate) fn enter(self, site: CallSite) -> Result<Access<'a>, CollectiveError> {
         Access::enter(self.controller, self.rank, Some(Duration::MAX), site)
     }
 
@@ -250,7 +254,7 @@ impl<'a> On<'a> {
     /// # Errors
     /// The same.
     #[track_caller]
-    pub fn single_write_timeout(self, limit: Duration) -> Result<Access<'a>, FenceError> {
+    pub fn single_write_timeout(self, limit: Duration) -> Result<Access<'a>, CollectiveError> {
         let site = self.site(Location::caller());
         Access::enter(self.controller, self.rank, Some(limit), site)
     }

@@ -1,6 +1,6 @@
 //! Fences: one rank writes, and the others get what it shares or learn why there is nothing.
 
-use crate::error::FenceError;
+use crate::error::CollectiveError;
 use crate::location::CallSite;
 use crate::plain::Plain;
 use crate::rwlock::controller::WindowController;
@@ -57,7 +57,7 @@ mod role {
 /// [`collect`](Fence::collect); both consume the fence, so a call has one outcome.
 ///
 /// # Dropping a fence
-/// A writer's is told to the other ranks as [`FenceError::Unshared`]. That of another rank **waits for the writer**, as
+/// A writer's is told to the other ranks as [`CollectiveError::Unshared`]. That of another rank **waits for the writer**, as
 /// [`wait`](Fence::wait) does, so that no rank goes on before the writer is done because a branch of the program has no
 /// part for it; use [`skip`](Fence::skip) to go on without waiting. A fence that is dropped by a panic does not wait.
 ///
@@ -69,7 +69,7 @@ mod role {
 ///     fence.done()?;
 /// }
 /// // The file is there, on all ranks.
-/// # Ok::<(), FenceError>(())
+/// # Ok::<(), CollectiveError>(())
 /// ```
 ///
 /// A fence that is forgotten (`mem::forget`) ends with the next call that borrows the controller mutably, with
@@ -110,8 +110,8 @@ impl<'a, R: role::Role> Fence<'a, R> {
     /// 448 bytes is passed through a buffer, and this rank stays until the others have collected it.
     ///
     /// # Errors
-    /// [`FenceError::Encode`] when serde cannot serialize the value; the others get that as the writer's failure.
-    pub fn share<T: Serialize>(self, value: T) -> Result<T, FenceError>
+    /// [`CollectiveError::Encode`] when serde cannot serialize the value; the others get that as the writer's failure.
+    pub fn share<T: Serialize>(self, value: T) -> Result<T, CollectiveError>
     where
         R: role::MayShare,
     {
@@ -126,7 +126,7 @@ impl<'a, R: role::Role> Fence<'a, R> {
     /// # Errors
     /// Why there is no value: the writer failed, panicked, died or dropped its fence; it shared another type; the
     /// ranks do not agree on who writes, or are in different calls; the bytes cannot be read as a `T`.
-    pub fn collect<T: DeserializeOwned>(self) -> Result<T, FenceError>
+    pub fn collect<T: DeserializeOwned>(self) -> Result<T, CollectiveError>
     where
         R: role::MayCollect,
     {
@@ -137,7 +137,10 @@ impl<'a, R: role::Role> Fence<'a, R> {
         self.controller.post(self.call, self.site)
     }
 
-    fn collect_within<T: DeserializeOwned>(self, limit: Option<Duration>) -> Result<T, FenceError> {
+    fn collect_within<T: DeserializeOwned>(
+        self,
+        limit: Option<Duration>,
+    ) -> Result<T, CollectiveError> {
         let writer = self.writer as usize;
         self.end(|post| post.collect_encoded(writer, limit))
     }
@@ -172,7 +175,7 @@ impl Fence<'_, Writer> {
     pub fn share_result<T, E>(self, outcome: Result<T, E>) -> Result<T, E>
     where
         T: Serialize,
-        E: From<FenceError> + Display,
+        E: From<CollectiveError> + Display,
     {
         match outcome {
             Ok(value) => Ok(self.share(value)?),
@@ -196,12 +199,12 @@ impl Fence<'_, Writer> {
     ///     Access::Excluded(fence) => fence.collect_into(&mut row)?,
     /// }
     /// assert_eq!(row, [1.0, 2.0, 3.0]);
-    /// # Ok::<(), FenceError>(())
+    /// # Ok::<(), CollectiveError>(())
     /// ```
     ///
     /// # Errors
     /// None so far.
-    pub fn share_slice<T: Plain>(self, items: &[T]) -> Result<(), FenceError> {
+    pub fn share_slice<T: Plain>(self, items: &[T]) -> Result<(), CollectiveError> {
         self.finish(|post| post.share(Kind::items::<T>(), &mut ItemSource::new(items)));
         Ok(())
     }
@@ -211,7 +214,7 @@ impl Fence<'_, Writer> {
     pub fn share_vec_result<T, E>(self, outcome: Result<Vec<T>, E>) -> Result<Vec<T>, E>
     where
         T: Plain,
-        E: From<FenceError> + Display,
+        E: From<CollectiveError> + Display,
     {
         match outcome {
             Ok(items) => {
@@ -223,12 +226,12 @@ impl Fence<'_, Writer> {
     }
 
     /// Tells the other ranks why there is no value; returns the error that they get. The text is cut at 512 bytes.
-    pub fn fail(self, reason: impl Display) -> FenceError {
+    pub fn fail(self, reason: impl Display) -> CollectiveError {
         let message = text_of(&reason);
         let rank = self.controller.rank();
         let place = self.site.place();
         self.finish(|post| post.fail(Failure::Failed(&message)));
-        FenceError::WriterFailed {
+        CollectiveError::WriterFailed {
             rank,
             place,
             message,
@@ -245,7 +248,7 @@ impl Fence<'_, Writer> {
     ///
     /// # Errors
     /// None so far.
-    pub fn done(self) -> Result<(), FenceError> {
+    pub fn done(self) -> Result<(), CollectiveError> {
         self.share(())
     }
 
@@ -263,8 +266,11 @@ impl Fence<'_, Excluded> {
     /// [`collect`](Self::collect) that waits for `limit` at most.
     ///
     /// # Errors
-    /// Those of `collect`, and [`FenceError::Timeout`]. The call is over for this rank then.
-    pub fn collect_timeout<T: DeserializeOwned>(self, limit: Duration) -> Result<T, FenceError> {
+    /// Those of `collect`, and [`CollectiveError::Timeout`]. The call is over for this rank then.
+    pub fn collect_timeout<T: DeserializeOwned>(
+        self,
+        limit: Duration,
+    ) -> Result<T, CollectiveError> {
         self.collect_within(Some(limit))
     }
 
@@ -272,28 +278,28 @@ impl Fence<'_, Excluded> {
     ///
     /// # Errors
     /// Those of [`collect`](Self::collect).
-    pub fn collect_vec<T: Plain>(self) -> Result<Vec<T>, FenceError> {
+    pub fn collect_vec<T: Plain>(self) -> Result<Vec<T>, CollectiveError> {
         self.collect_items(None)
     }
 
     /// Waits for the items that the writer gives with [`share_slice`](Fence::share_slice), and puts them into `items`.
     ///
     /// # Errors
-    /// Those of [`collect`](Self::collect), and [`FenceError::LengthMismatch`] where the writer gives another number
+    /// Those of [`collect`](Self::collect), and [`CollectiveError::LengthMismatch`] where the writer gives another number
     /// of items; `items` is as it was then.
-    pub fn collect_into<T: Plain>(self, items: &mut [T]) -> Result<(), FenceError> {
+    pub fn collect_into<T: Plain>(self, items: &mut [T]) -> Result<(), CollectiveError> {
         items.copy_from_slice(&self.collect_items(Some(items.len()))?);
         Ok(())
     }
 
-    fn collect_items<T: Plain>(self, room: Option<usize>) -> Result<Vec<T>, FenceError> {
+    fn collect_items<T: Plain>(self, room: Option<usize>) -> Result<Vec<T>, CollectiveError> {
         let writer = self.writer;
         let kind = Some(Kind::items::<T>());
         self.end(|post| {
             post.collect(writer as usize, kind, None, |bytes| {
                 let sink = ItemSink::new(bytes);
                 match room {
-                    Some(room) if room != sink.expected() => Err(FenceError::LengthMismatch {
+                    Some(room) if room != sink.expected() => Err(CollectiveError::LengthMismatch {
                         writer,
                         shared: sink.expected(),
                         room,
@@ -309,7 +315,7 @@ impl Fence<'_, Excluded> {
     ///
     /// # Errors
     /// Those of [`collect`](Self::collect), but for the type.
-    pub fn wait(self) -> Result<(), FenceError> {
+    pub fn wait(self) -> Result<(), CollectiveError> {
         let writer = self.writer as usize;
         self.end(|post| post.wait(writer))
     }

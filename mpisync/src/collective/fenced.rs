@@ -1,7 +1,7 @@
 //! What `#[single_write]` and `#[collective]` ask of the user's types, in words that say what to write.
 
 use crate::collective::fence::{Fence, Writer};
-use crate::error::FenceError;
+use crate::error::CollectiveError;
 use crate::plain::Plain;
 use crate::{Collective, WindowController};
 use serde::Serialize;
@@ -15,22 +15,22 @@ use std::thread;
 /// `From` that the user has not written.
 #[diagnostic::on_unimplemented(
     message = "the error type `{Self}` cannot say that another rank failed",
-    label = "`From<mpisync::FenceError>` is missing",
-    note = "`mpisync::FenceError`, `std::io::Error`, `anyhow::Error` and `Box<dyn std::error::Error>` have it",
-    note = "for a type of your own, write `impl From<mpisync::FenceError> for …`, or with `thiserror` a variant `Fence(#[from] mpisync::FenceError)`"
+    label = "`From<mpisync::CollectiveError>` is missing",
+    note = "`mpisync::CollectiveError`, `std::io::Error`, `anyhow::Error` and `Box<dyn std::error::Error>` have it",
+    note = "for a type of your own, write `impl From<mpisync::CollectiveError> for …`, or with `thiserror` a variant `Fence(#[from] mpisync::CollectiveError)`"
 )]
-pub trait FencedError: From<FenceError> {}
+pub trait FencedError: From<CollectiveError> {}
 
 #[diagnostic::do_not_recommend]
-impl<E: From<FenceError>> FencedError for E {}
+impl<E: From<CollectiveError>> FencedError for E {}
 
 /// The outcome on a rank that does not write.
-pub fn outcome<T, E: FencedError>(collected: Result<T, FenceError>) -> Result<T, E> {
+pub fn outcome<T, E: FencedError>(collected: Result<T, CollectiveError>) -> Result<T, E> {
     collected.map_err(E::from)
 }
 
 /// The outcome of a call that has not begun.
-pub fn failed<T, E: FencedError>(error: FenceError) -> Result<T, E> {
+pub fn failed<T, E: FencedError>(error: CollectiveError) -> Result<T, E> {
     Err(error.into())
 }
 

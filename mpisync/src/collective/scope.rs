@@ -1,6 +1,6 @@
 //! Calls that all ranks make together and whose outcome they agree on.
 
-use crate::error::FenceError;
+use crate::error::CollectiveError;
 use crate::location::{CallSite, Place};
 use crate::net::mpi_has_ended;
 use crate::rendezvous;
@@ -19,7 +19,7 @@ use std::thread;
 /// A collective call that this rank is in; what [`#[collective]`](macro@crate::collective) expands to.
 ///
 /// On entry the ranks make sure that they are in the same call, and on exit they agree on what came of it. Where it is dropped
-/// in between, the other ranks get [`FenceError::Failed`], and this one goes on without waiting for them. It must not be
+/// in between, the other ranks get [`CollectiveError::Failed`], and this one goes on without waiting for them. It must not be
 /// forgotten (`mem::forget`): this rank would be inside the call for ever, and each later collective call an error.
 #[must_use = "the other ranks wait for `agree`"]
 pub struct Collective {
@@ -37,11 +37,11 @@ impl Collective {
     /// Enters the call `name`. Collective, waits for all ranks.
     ///
     /// # Errors
-    /// [`FenceError::Diverged`] where another rank is in another call, with both places;
-    /// [`FenceError::Failed`] and [`FenceError::Panicked`] where another rank has left an outer call so;
-    /// [`FenceError::RankDied`].
+    /// [`CollectiveError::Diverged`] where another rank is in another call, with both places;
+    /// [`CollectiveError::Failed`] and [`CollectiveError::Panicked`] where another rank has left an outer call so;
+    /// [`CollectiveError::RankDied`].
     #[track_caller]
-    pub fn enter(ctrl: &mut WindowController, name: &'static str) -> Result<Self, FenceError> {
+    pub fn enter(ctrl: &mut WindowController, name: &'static str) -> Result<Self, CollectiveError> {
         ctrl.check_usable()?;
         ctrl.end_leaked_call();
         let domain = ctrl.block().domain();
@@ -71,14 +71,14 @@ impl Collective {
     /// failed. Collective, waits for all ranks.
     ///
     /// # Errors
-    /// On the lowest rank that failed its own error; on all others that rank's, as a [`FenceError`].
+    /// On the lowest rank that failed its own error; on all others that rank's, as a [`CollectiveError`].
     pub fn agree<T, E>(
         self,
         ctrl: &mut WindowController,
         outcome: thread::Result<Result<T, E>>,
     ) -> Result<T, E>
     where
-        E: From<FenceError> + Display,
+        E: From<CollectiveError> + Display,
     {
         self.settle(ctrl, None, outcome)
     }
@@ -91,7 +91,7 @@ impl Collective {
         outcome: thread::Result<Result<T, E>>,
     ) -> Result<T, E>
     where
-        E: From<FenceError> + Display,
+        E: From<CollectiveError> + Display,
     {
         let (mine, own) = match outcome {
             Ok(Ok(value)) => (Outcome::Fine, Ok(value)),
@@ -127,8 +127,8 @@ impl Collective {
     /// all ranks.
     ///
     /// # Errors
-    /// Those of `agree`; [`FenceError::WriterMismatch`] on all ranks where they name different ones;
-    /// [`FenceError::NoSuchRank`]; [`FenceError::Encode`] and [`FenceError::Decode`] where the value cannot travel.
+    /// Those of `agree`; [`CollectiveError::WriterMismatch`] on all ranks where they name different ones;
+    /// [`CollectiveError::NoSuchRank`]; [`CollectiveError::Encode`] and [`CollectiveError::Decode`] where the value cannot travel.
     pub fn agree_on<T, E>(
         self,
         ctrl: &mut WindowController,
@@ -137,14 +137,14 @@ impl Collective {
     ) -> Result<T, E>
     where
         T: Serialize + DeserializeOwned,
-        E: From<FenceError> + Display,
+        E: From<CollectiveError> + Display,
     {
         let size = ctrl.size();
         // The meeting has compared the places.
         let site = CallSite::anywhere(self.name, self.location);
         let known = (0..size).contains(&rank);
         let outcome = match outcome {
-            Ok(Ok(_)) if !known => Ok(Err(FenceError::NoSuchRank { rank, size }.into())),
+            Ok(Ok(_)) if !known => Ok(Err(CollectiveError::NoSuchRank { rank, size }.into())),
             outcome => outcome,
         };
         let value = self.settle(ctrl, Some(rank), outcome)?;
@@ -157,17 +157,17 @@ impl Collective {
     }
 
     /// The error where a rank said something else about the rank that shares than this one.
-    fn disagreement(&self, here: Said, all: &[Said]) -> Option<FenceError> {
+    fn disagreement(&self, here: Said, all: &[Said]) -> Option<CollectiveError> {
         let rank = all.iter().position(|there| *there != here)?;
         let named = |said: Said| said[0].checked_sub(1).map(|rank| rank as u32 as i32);
         Some(match (named(here), named(all[rank])) {
-            (Some(here), Some(there)) => FenceError::WriterMismatch {
+            (Some(here), Some(there)) => CollectiveError::WriterMismatch {
                 here,
                 rank: rank as i32,
                 there,
             },
             // One of them wants each rank's own value.
-            _ => FenceError::Diverged {
+            _ => CollectiveError::Diverged {
                 here: self.location.into(),
                 rank: rank as i32,
                 there: self.location.into(),
@@ -181,7 +181,7 @@ impl Collective {
         step: Step,
         outcome: Outcome,
         said: Said,
-    ) -> Result<Meeting, FenceError> {
+    ) -> Result<Meeting, CollectiveError> {
         let place = Place::from(self.location);
         let stand = self.stand(step, &place, ctrl.calls(), outcome, said);
         rendezvous::meet(ctrl.block(), &stand)
@@ -252,6 +252,6 @@ fn said_of(sharer: Option<i32>) -> Said {
 }
 
 /// Whether `failure` is that of `rank`.
-fn is_of(failure: &FenceError, rank: i32) -> bool {
-    matches!(failure, FenceError::Failed { rank: of, .. } | FenceError::Panicked { rank: of, .. } if *of == rank)
+fn is_of(failure: &CollectiveError, rank: i32) -> bool {
+    matches!(failure, CollectiveError::Failed { rank: of, .. } | CollectiveError::Panicked { rank: of, .. } if *of == rank)
 }

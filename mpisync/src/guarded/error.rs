@@ -1,6 +1,6 @@
 //! What can go wrong in a call of a [`Guarded`](super::Guarded).
 
-use crate::error::{CreateError, FenceError, LockError};
+use crate::error::{CollectiveError, CreateError, LockError};
 use std::io;
 
 /// Why a call of a [`Guarded`](super::Guarded) has failed; `E` is the error type of what it owns.
@@ -18,7 +18,7 @@ pub enum GuardedError<E> {
     Lock(#[from] LockError),
     /// Another rank, which creates or writes for all, has failed; or the ranks are in different calls.
     #[error(transparent)]
-    Call(#[from] FenceError),
+    Call(#[from] CollectiveError),
     /// It could not be created.
     #[error("{name} cannot be created: {error:#}")]
     Create {

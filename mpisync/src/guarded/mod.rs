@@ -5,7 +5,7 @@ mod error;
 mod resource;
 
 use crate::collective::access::Access;
-use crate::error::FenceError;
+use crate::error::CollectiveError;
 #[cfg(feature = "mpi")]
 use crate::fingerprint::fingerprint;
 pub use crate::guarded::append::AppendFile;
@@ -208,7 +208,7 @@ impl<R: Resource> Guarded<R> {
     /// to name the same.
     ///
     /// # Errors
-    /// Those of `single_write`; [`FenceError::NoSuchRank`].
+    /// Those of `single_write`; [`CollectiveError::NoSuchRank`].
     #[track_caller]
     pub fn single_write_on<T>(
         &mut self,
@@ -244,7 +244,7 @@ impl<R: Resource> Guarded<R> {
     /// # Errors
     /// Those of [`WindowController::close`].
     #[track_caller]
-    pub fn close(self) -> Result<(), FenceError> {
+    pub fn close(self) -> Result<(), CollectiveError> {
         self.controller.close()
     }
 }

@@ -9,7 +9,7 @@ use crate::rsmpi;
 use crate::rsmpi::communicator::IntraCommunicator;
 use crate::rsmpi::{Creation, Terms};
 use crate::rwlock::controller::{CONTROLLER, WindowController};
-use crate::rwlock::global::standing::HANDOVERS;
+use crate::rwlock::global::standing::MAX_LOCAL_HANDOVERS;
 use crate::transport::{Asked, Transport};
 use ndarray::{AsArray, Dimension, IntoDimension, IxDyn};
 use std::any::type_name;
@@ -67,7 +67,7 @@ impl<T: Plain, D: Dimension> Region<T, D> {
     /// the program: not one in each branch of an `if`.
     ///
     /// # Errors
-    /// Those of [`RegionBuilder::build`], [`CreateError::RootOutOfRange`], [`CreateError::NoArray`], and
+    /// Those of [`RegionBuilder::build`], [`CreateError::RankOutOfRange`], [`CreateError::NoArray`], and
     /// [`CreateError::ArgumentsDiffer`] where ranks name different roots.
     ///
     /// ```no_run
@@ -185,12 +185,8 @@ impl<T: Plain, D: Dimension, C: IntraCommunicator> RegionBuilder<'_, T, D, C> {
     fn build_in(self, creation: &Creation<'_, C>) -> Result<Region<T, D>, CreateError> {
         let size = self.comm.size();
         let bytes = (self.extent.as_ref()).map_or(0, |extent| extent.bytes::<T>());
-        let invalid = if !(0..size).contains(&self.master) {
-            let master = self.master;
-            Some(CreateError::MasterOutOfRange { master, size })
-        } else {
-            self.extent.as_ref().err().cloned()
-        };
+        let invalid = CreateError::check_rank("master", self.master, size)
+            .or_else(|| self.extent.as_ref().err().cloned());
         let terms = Terms {
             arguments: vec![
                 ("type of items", type_name::<T>().to_owned()),
@@ -208,7 +204,7 @@ impl<T: Plain, D: Dimension, C: IntraCommunicator> RegionBuilder<'_, T, D, C> {
             let memory = created.memory.clone();
             let name = self.name.clone();
             let object = Object::join(created, self.master, name);
-            let lock = WindowController::new(object, HANDOVERS);
+            let lock = WindowController::new(object, MAX_LOCAL_HANDOVERS);
             Region::with(lock, extent, memory)
         })
     }

@@ -1,7 +1,7 @@
 //! What all ranks of a region do together.
 
 use crate::collective::access::Access;
-use crate::error::FenceError;
+use crate::error::CollectiveError;
 use crate::location::{CallSite, Place as SourcePlace};
 use crate::plain::Plain;
 use crate::region::error::RegionError;
@@ -173,15 +173,15 @@ impl<T: Plain, D: Dimension> Region<T, D> {
     /// ```
     ///
     /// # Errors
-    /// Why there is no value: see [`FenceError`].
+    /// Why there is no value: see [`CollectiveError`].
     ///
     /// # Panics
-    /// On the master, if `write` does; the others get [`FenceError::WriterPanicked`].
+    /// On the master, if `write` does; the others get [`CollectiveError::WriterPanicked`].
     #[track_caller]
     pub fn update<R>(
         &mut self,
         write: impl FnOnce(&mut RegionWriteGuard<'_, T, D>) -> R,
-    ) -> Result<R, FenceError>
+    ) -> Result<R, CollectiveError>
     where
         R: Serialize + DeserializeOwned,
     {
@@ -191,7 +191,7 @@ impl<T: Plain, D: Dimension> Region<T, D> {
     /// [`update`](Self::update) with a closure that may fail. Collective.
     ///
     /// # Errors
-    /// On the master, the error of `write`; on the others a [`FenceError`] with the master's rank and its text. What `write`
+    /// On the master, the error of `write`; on the others a [`CollectiveError`] with the master's rank and its text. What `write`
     /// had changed by then stays changed.
     ///
     /// # Panics
@@ -203,7 +203,7 @@ impl<T: Plain, D: Dimension> Region<T, D> {
     ) -> Result<R, E>
     where
         R: Serialize + DeserializeOwned,
-        E: From<FenceError> + Display,
+        E: From<CollectiveError> + Display,
     {
         self.update_on(self.master(), write)
     }
@@ -211,7 +211,7 @@ impl<T: Plain, D: Dimension> Region<T, D> {
     /// [`try_update`](Self::try_update) by another rank than the master. Collective, and the same rank on all.
     ///
     /// # Errors
-    /// Those of [`try_update`](Self::try_update), and [`FenceError::NoSuchRank`].
+    /// Those of [`try_update`](Self::try_update), and [`CollectiveError::NoSuchRank`].
     ///
     /// # Panics
     /// As [`update`](Self::update).
@@ -223,7 +223,7 @@ impl<T: Plain, D: Dimension> Region<T, D> {
     ) -> Result<R, E>
     where
         R: Serialize + DeserializeOwned,
-        E: From<FenceError> + Display,
+        E: From<CollectiveError> + Display,
     {
         let site = CallSite::new("Region::update", Location::caller());
         self.update_at(rank, site, write)
@@ -238,18 +238,18 @@ impl<T: Plain, D: Dimension> Region<T, D> {
     ) -> Result<R, E>
     where
         R: Serialize + DeserializeOwned,
-        E: From<FenceError> + Display,
+        E: From<CollectiveError> + Display,
     {
         let size = self.size();
         if !(0..size).contains(&rank) {
-            return Err(FenceError::NoSuchRank { rank, size }.into());
+            return Err(CollectiveError::NoSuchRank { rank, size }.into());
         }
         self.forget_leaked_guards();
         let access = Access::enter(&self.lock, rank, Some(Duration::MAX), site)?;
         access.run(|lock: &WindowController| {
             let mut guard = RegionWriteGuard::new(self, WriteGuard::enter_again(lock.lock()));
             let outcome = write(&mut guard)?;
-            guard.publish().map_err(FenceError::from)?;
+            guard.publish().map_err(CollectiveError::from)?;
             Ok(outcome)
         })
     }

@@ -1,6 +1,6 @@
 //! What can go wrong with a region that exists.
 
-use crate::error::{FenceError, LockError};
+use crate::error::{CollectiveError, LockError};
 
 /// Why a region was not changed. Where a call is collective, all ranks get the same.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -76,13 +76,13 @@ pub enum RegionError {
     Lock(#[from] LockError),
     /// The ranks are not in the same call, or one of them failed in it.
     #[error(transparent)]
-    Call(FenceError),
+    Call(CollectiveError),
 }
 
-impl From<FenceError> for RegionError {
-    fn from(error: FenceError) -> Self {
+impl From<CollectiveError> for RegionError {
+    fn from(error: CollectiveError) -> Self {
         match error {
-            FenceError::Lock(error) => RegionError::Lock(error),
+            CollectiveError::Lock(error) => RegionError::Lock(error),
             error => RegionError::Call(error),
         }
     }

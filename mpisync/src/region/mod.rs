@@ -59,7 +59,7 @@ mod place;
 #[cfg(feature = "mpi")]
 pub(crate) mod remote;
 
-use crate::error::{CreateError, FenceError, LockError};
+use crate::error::{CollectiveError, CreateError, LockError};
 use crate::plain::Plain;
 #[cfg(feature = "mpi")]
 pub use crate::region::builder::RegionBuilder;
@@ -161,10 +161,10 @@ impl<T: Plain, D: Dimension> Region<T, D> {
     /// Dropping the region does the same without waiting, once all ranks have dropped theirs.
     ///
     /// # Errors
-    /// [`FenceError::Diverged`] where another rank is in another collective call; [`FenceError::OutOfStep`],
-    /// [`FenceError::RankDied`], and [`LockError::Finalized`].
+    /// [`CollectiveError::Diverged`] where another rank is in another collective call; [`CollectiveError::OutOfStep`],
+    /// [`CollectiveError::RankDied`], and [`LockError::Finalized`].
     #[track_caller]
-    pub fn close(mut self) -> Result<(), FenceError> {
+    pub fn close(mut self) -> Result<(), CollectiveError> {
         self.forget_leaked_guards();
         self.lock.meet_to_close()?;
         #[cfg(feature = "mpi")]

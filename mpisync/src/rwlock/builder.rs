@@ -6,7 +6,7 @@ use crate::rsmpi;
 use crate::rsmpi::communicator::IntraCommunicator;
 use crate::rsmpi::{Creation, Terms};
 use crate::rwlock::controller::{CONTROLLER, WindowController};
-use crate::rwlock::global::standing::HANDOVERS;
+use crate::rwlock::global::standing::MAX_LOCAL_HANDOVERS;
 use crate::transport::{Asked, Transport};
 use std::panic::Location;
 
@@ -43,7 +43,7 @@ pub struct Builder<'a, C> {
     comm: &'a C,
     master: i32,
     name: String,
-    handovers: u32,
+    max_local_handovers: u32,
     asked: Asked,
     anywhere: bool,
 }
@@ -55,7 +55,7 @@ impl WindowController {
             comm,
             master: 0,
             name: "controller".to_owned(),
-            handovers: HANDOVERS,
+            max_local_handovers: MAX_LOCAL_HANDOVERS,
             asked: Asked::default(),
             anywhere: false,
         }
@@ -81,8 +81,8 @@ impl<C: IntraCommunicator> Builder<'_, C> {
     ///
     /// A hand-over inside a node takes some hundred nanoseconds, and one to another node a message: a higher limit
     /// gives more throughput when all ranks write, and lets other nodes wait longer.
-    pub fn handovers(mut self, limit: u32) -> Self {
-        self.handovers = limit.max(1);
+    pub fn max_local_handovers(mut self, limit: u32) -> Self {
+        self.max_local_handovers = limit.max(1);
         self
     }
 
@@ -142,16 +142,12 @@ impl<C: IntraCommunicator> Builder<'_, C> {
     pub fn build(self) -> Result<WindowController, CreateError> {
         let creation = Creation::begin(self.comm, Location::caller())?;
         let size = self.comm.size();
-        let is_rank = (0..size).contains(&self.master);
         let terms = Terms {
             arguments: vec![
                 ("master", self.master.to_string()),
-                ("limit of hand-overs", self.handovers.to_string()),
+                ("limit of hand-overs", self.max_local_handovers.to_string()),
             ],
-            invalid: (!is_rank).then_some(CreateError::MasterOutOfRange {
-                master: self.master,
-                size,
-            }),
+            invalid: CreateError::check_rank("master", self.master, size),
             asked: self.asked.or_environment(),
             anywhere: self.anywhere,
             ..creation.terms("controller", &self.name)
@@ -159,7 +155,7 @@ impl<C: IntraCommunicator> Builder<'_, C> {
         rsmpi::block(&creation, &terms, &CONTROLLER, 0, |created| {
             let name = self.name.clone();
             let object = Object::join(created, self.master, name);
-            WindowController::new(object, self.handovers)
+            WindowController::new(object, self.max_local_handovers)
         })
     }
 }

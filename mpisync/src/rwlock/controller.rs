@@ -1,9 +1,9 @@
 //! The controller: one lock that the ranks of a communicator share, and what they decide together under it.
 
-use crate::error::{FenceError, LockError};
+use crate::error::{CollectiveError, LockError};
 use crate::location::CallSite;
 use crate::object::Object;
-use crate::rwlock::global::standing::HANDOVERS;
+use crate::rwlock::global::standing::MAX_LOCAL_HANDOVERS;
 use crate::rwlock::guard::{ReadGuard, WriteGuard};
 use crate::rwlock::memory::LockLayout;
 use crate::rwlock::state::LockState;
@@ -60,12 +60,12 @@ fn mailbox(block: &Block) -> Part<'_> {
 impl WindowController {
     /// A controller of this process alone. Needs no MPI, neither to run nor (without the feature `mpi`) to build.
     pub fn local() -> Self {
-        Self::new(Object::local(&CONTROLLER), HANDOVERS)
+        Self::new(Object::local(&CONTROLLER), MAX_LOCAL_HANDOVERS)
     }
 
-    /// The controller of an object with the layout [`CONTROLLER`]. `handovers` is how many writers of a node may follow each other while another node waits.
-    pub(crate) fn new(object: Object, handovers: u32) -> Self {
-        let lock = LockState::new(object, handovers);
+    /// The controller of an object with the layout [`CONTROLLER`]. `max_local_handovers` is how many writers of a node may follow each other while another node waits.
+    pub(crate) fn new(object: Object, max_local_handovers: u32) -> Self {
+        let lock = LockState::new(object, max_local_handovers);
         WindowController {
             calls: Calls::new(lock.object().block(), lock.object().link(), mailbox),
             lock,
@@ -113,15 +113,15 @@ impl WindowController {
     /// Dropping the controller does the same without waiting, once all ranks have dropped theirs.
     ///
     /// # Errors
-    /// [`FenceError::Diverged`] where another rank is in another collective call; [`FenceError::OutOfStep`],
-    /// [`FenceError::RankDied`], and [`LockError::Finalized`].
+    /// [`CollectiveError::Diverged`] where another rank is in another collective call; [`CollectiveError::OutOfStep`],
+    /// [`CollectiveError::RankDied`], and [`LockError::Finalized`].
     #[track_caller]
-    pub fn close(self) -> Result<(), FenceError> {
+    pub fn close(self) -> Result<(), CollectiveError> {
         self.meet_to_close()
     }
 
     #[track_caller]
-    pub(crate) fn meet_to_close(&self) -> Result<(), FenceError> {
+    pub(crate) fn meet_to_close(&self) -> Result<(), CollectiveError> {
         self.check_usable()?;
         self.recover_leaked();
         self.object().close_after(self.calls())

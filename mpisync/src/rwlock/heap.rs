@@ -14,7 +14,7 @@ pub(crate) struct HeapMemory {
     me: usize,
     door: DoorKind,
     /// Whether readers may do without a barrier.
-    pub(crate) quiet: bool,
+    pub(crate) biased: bool,
     /// A rank that is taken to have died.
     pub(crate) dead: Option<usize>,
 }
@@ -50,7 +50,7 @@ impl HeapMemory {
                 words: Arc::clone(&shared),
                 me,
                 door,
-                quiet: false,
+                biased: false,
                 dead: None,
             })
             .collect()
@@ -82,8 +82,8 @@ impl Memory for HeapMemory {
         self.rank_words(self.me)
     }
 
-    fn can_be_quiet(&self) -> bool {
-        self.quiet
+    fn can_be_biased(&self) -> bool {
+        self.biased
     }
 
     fn ranks(&self) -> usize {

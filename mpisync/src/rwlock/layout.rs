@@ -47,7 +47,7 @@ impl Words {
             DoorKind::Turn => Door {
                 kind,
                 word: turn,
-                closed: !QUIET,
+                closed: !BIASED,
                 openings,
                 shift: 0,
             },
@@ -75,7 +75,7 @@ pub(crate) enum DoorKind {
 #[derive(Clone, Copy)]
 pub(crate) struct Door<'a> {
     pub(crate) kind: DoorKind,
-    /// The word that keeps readers out, and has the bit [`QUIET`].
+    /// The word that keeps readers out, and has the bit [`BIASED`].
     pub(crate) word: &'a AtomicU32,
     /// The bits of `word` of which none is set while readers may come in.
     closed: u32,
@@ -94,8 +94,8 @@ impl Door<'_> {
 
     /// Whether readers may come in without a barrier while the word has this value.
     #[inline]
-    pub(crate) fn is_quiet(&self, word: u32) -> bool {
-        word & (self.closed | QUIET) == QUIET
+    pub(crate) fn is_biased(&self, word: u32) -> bool {
+        word & (self.closed | BIASED) == BIASED
     }
 
     /// How many openings there have been.
@@ -106,8 +106,8 @@ impl Door<'_> {
 }
 
 /// The bit of a [`Turn`] and of a [`Gate`] that does not keep readers out. While it is set, a reader that found the
-/// door open may have come in without a barrier. Set in an open door; taken away only by `NodeLock::end_quiet`.
-pub(crate) const QUIET: u32 = 1 << 1;
+/// door open may have come in without a barrier. Set in an open door; taken away only by `NodeLock::end_bias`.
+pub(crate) const BIASED: u32 = 1 << 1;
 
 /// Where a writer waits for readers to leave.
 #[repr(C)]
@@ -174,7 +174,7 @@ pub(crate) const URGENT: u32 = 2;
 /// readers to leave.
 pub(crate) const GRANTED: u32 = 3;
 
-/// The value of the turn word: bit 0 set when a waiting writer is [`URGENT`], bit 1 [`QUIET`], owner in bits 2 to 16
+/// The value of the turn word: bit 0 set when a waiting writer is [`URGENT`], bit 1 [`BIASED`], owner in bits 2 to 16
 /// (its index on the node plus one, 0 for nobody), and the number of waiting writers in bits 17 to 31.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Turn(pub(crate) u32);
@@ -235,7 +235,7 @@ impl Turn {
     }
 }
 
-/// The value of the gate word: bit 0 set while readers are kept out, bit 1 [`QUIET`], and from bit 2 on the number of
+/// The value of the gate word: bit 0 set while readers are kept out, bit 1 [`BIASED`], and from bit 2 on the number of
 /// openings. It only ever goes on: open, closed, open for the next time, and so on, and may leave steps out.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Gate(pub(crate) u32);
@@ -261,9 +261,9 @@ impl Gate {
         self.0 / Self::ONE_OPENING
     }
 
-    /// The same gate with the bit [`QUIET`] of `other`.
-    pub(crate) fn as_quiet_as(self, other: Gate) -> Gate {
-        Gate(self.0 & !QUIET | other.0 & QUIET)
+    /// The same gate with the bit [`BIASED`] of `other`.
+    pub(crate) fn as_biased_as(self, other: Gate) -> Gate {
+        Gate(self.0 & !BIASED | other.0 & BIASED)
     }
 
     /// Whether it comes after `other`. Numbers wrap around; two gates that meet are never far apart.
@@ -297,14 +297,14 @@ mod tests {
 
     #[test]
     fn turn_fields_do_not_touch() {
-        let turn = Turn(Turn::URGENT + QUIET + 3 * Turn::ONE_WAITER).held_by(MAX_RANKS - 1);
+        let turn = Turn(Turn::URGENT + BIASED + 3 * Turn::ONE_WAITER).held_by(MAX_RANKS - 1);
         assert_eq!(turn.owner(), Some(MAX_RANKS - 1));
         assert_eq!(turn.waiters(), 3);
         assert!(turn.is_urgent());
         assert_eq!(turn.without_waiter().waiters(), 2);
         assert_eq!(turn.released().owner(), None);
         let rest = turn.calmed().released();
-        assert_eq!(rest, Turn(3 * Turn::ONE_WAITER + QUIET));
+        assert_eq!(rest, Turn(3 * Turn::ONE_WAITER + BIASED));
     }
 
     #[test]
@@ -314,9 +314,9 @@ mod tests {
             let next = Gate::open(openings.wrapping_add(1));
             assert!(closed.is_past(open) && next.is_past(closed) && next.is_past(open));
             assert!(!open.is_past(closed) && !closed.is_past(next) && !open.is_past(next));
-            let quiet = Gate(open.0 | QUIET);
-            assert!(!quiet.is_past(open) && !open.is_past(quiet));
-            assert_eq!(closed.as_quiet_as(quiet).openings(), closed.openings());
+            let biased = Gate(open.0 | BIASED);
+            assert!(!biased.is_past(open) && !open.is_past(biased));
+            assert_eq!(closed.as_biased_as(biased).openings(), closed.openings());
         }
     }
 }

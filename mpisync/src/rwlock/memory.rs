@@ -1,6 +1,6 @@
 //! The words of a lock in the memory of a node, and of the node's place in the queue of nodes where there are several.
 
-use crate::rwlock::global::layout::Station;
+use crate::rwlock::global::layout::QNode;
 use crate::rwlock::layout::{Door, DoorKind, RankWords, Words};
 use crate::shm::domain::Domain;
 use crate::shm::layout::{Layout, Part};
@@ -30,7 +30,7 @@ pub(crate) trait Memory: Surroundings {
     fn my_words(&self) -> &RankWords;
 
     /// Whether the processes of all ranks have registered for heavy fences.
-    fn can_be_quiet(&self) -> bool;
+    fn can_be_biased(&self) -> bool;
 
     /// How many ranks share the words.
     fn ranks(&self) -> usize;
@@ -60,8 +60,8 @@ impl<M: Memory> Memory for &M {
         (**self).my_words()
     }
 
-    fn can_be_quiet(&self) -> bool {
-        (**self).can_be_quiet()
+    fn can_be_biased(&self) -> bool {
+        (**self).can_be_biased()
     }
 
     #[inline]
@@ -80,15 +80,15 @@ unsafe impl Shareable for Words {}
 // SAFETY: as above.
 unsafe impl Shareable for Line<RankWords> {}
 // SAFETY: as above.
-unsafe impl Shareable for Station {}
+unsafe impl Shareable for QNode {}
 
-/// The layout of a lock: words for all, a line for each seat and, where there are several nodes, the station of this one.
+/// The layout of a lock: words for all, a line for each seat and, where there are several nodes, the qnode of this one.
 pub(crate) struct LockLayout;
 
 const RANKS_AT: usize = size_of::<Words>();
 
 impl LockLayout {
-    fn station_at(seats: usize) -> usize {
+    fn qnode_at(seats: usize) -> usize {
         RANKS_AT + seats * size_of::<Line<RankWords>>()
     }
 }
@@ -96,8 +96,8 @@ impl LockLayout {
 impl Layout for LockLayout {
     fn length(&self, topology: &Topology) -> usize {
         let Shape { seats, far } = Shape::of(topology);
-        let station = if far > 0 { size_of::<Station>() } else { 0 };
-        Self::station_at(seats) + station
+        let qnode = if far > 0 { size_of::<QNode>() } else { 0 };
+        Self::qnode_at(seats) + qnode
     }
 }
 
@@ -110,9 +110,9 @@ pub(crate) struct LockMemory {
     me: usize,
     seats: usize,
     door: DoorKind,
-    can_be_quiet: bool,
-    /// Where the station lies, if the communicator spans nodes.
-    station: Option<usize>,
+    can_be_biased: bool,
+    /// Where the qnode lies, if the communicator spans nodes.
+    qnode: Option<usize>,
     chunk: Arc<Mapping>,
     domain: Arc<Domain>,
 }
@@ -134,8 +134,8 @@ impl LockMemory {
                 0 => DoorKind::Turn,
                 _ => DoorKind::Gate,
             },
-            can_be_quiet: domain.heeds_fences(),
-            station: (far > 0).then(|| start + LockLayout::station_at(seats)),
+            can_be_biased: domain.heeds_fences(),
+            qnode: (far > 0).then(|| start + LockLayout::qnode_at(seats)),
             chunk: Arc::clone(chunk),
             domain: Arc::clone(domain),
         }
@@ -147,9 +147,9 @@ impl LockMemory {
     }
 
     /// The node's place in the queue for the cluster's turn, where there are several nodes.
-    pub(crate) fn station(&self) -> &Station {
-        let station = self.station.expect("there are several nodes");
-        self.chunk.get(station)
+    pub(crate) fn qnode(&self) -> &QNode {
+        let qnode = self.qnode.expect("there are several nodes");
+        self.chunk.get(qnode)
     }
 }
 
@@ -164,20 +164,20 @@ impl Surroundings for LockMemory {
     }
 
     fn attend(&self, attends: bool) {
-        if self.station.is_some() {
+        if self.qnode.is_some() {
             self.domain.attend(attends);
         }
     }
 
     fn patience(&self) -> Option<Duration> {
-        self.station.map(|_| ROUND_TRIPS)
+        self.qnode.map(|_| ROUND_TRIPS)
     }
 
     fn check(&self) -> Result<(), Stop> {
-        if self.station.is_none() {
+        if self.qnode.is_none() {
             return Ok(());
         }
-        match self.station().broken.load(Ordering::Relaxed).checked_sub(1) {
+        match self.qnode().broken.load(Ordering::Relaxed).checked_sub(1) {
             Some(rank) => Err(Stop::RankDied(rank)),
             None => Ok(()),
         }
@@ -213,8 +213,8 @@ impl Memory for LockMemory {
         unsafe { self.my_words.as_ref() }
     }
 
-    fn can_be_quiet(&self) -> bool {
-        self.can_be_quiet
+    fn can_be_biased(&self) -> bool {
+        self.can_be_biased
     }
 
     #[inline]

@@ -17,7 +17,7 @@
 //! A writer first takes its node's turn, which only the writers of the node want, then the cluster's turn, for which the
 //! nodes queue, and then closes the gates of all nodes along a tree and waits until the readers have left. When it leaves
 //! it hands over to another writer of its node, or after a number of these
-//! ([`handovers`](crate::Builder::handovers)) to the node that waits behind; the gates stay closed then. They are opened
+//! ([`max_local_handovers`](crate::Builder::max_local_handovers)) to the node that waits behind; the gates stay closed then. They are opened
 //! when no writer waits, and at the latest after 64 writers.
 //!
 //! ```text
@@ -79,6 +79,9 @@
 //! # Sources
 //! - The split into readers' flags and a queue of nodes: Schmid, Besta and Hoefler, "High-Performance Distributed RMA
 //!   Locks", HPDC 2016.
+//! - A global lock over the nodes and a local one on each, whose holder hands over to a writer of its own node first: lock
+//!   cohorting, Dice, Marathe and Shavit, "Lock Cohorting: A General Technique for Designing NUMA Locks", PPoPP 2012; for
+//!   readers and writers: Calciu, Dice, Lev, Luchangco, Marathe and Shavit, "NUMA-Aware Reader-Writer Locks", PPoPP 2013.
 //! - Readers' flags in place of a counter: Dice and Kogan, "BRAVO: Biased Locking for Reader-Writer Locks", USENIX ATC
 //!   2019.
 //! - The queue: Mellor-Crummey and Scott, "Algorithms for Scalable Synchronization on Shared-Memory Multiprocessors",

@@ -3,7 +3,7 @@
 
 use crate::error::LockError;
 use crate::object::Object;
-use crate::rwlock::global::tier::Tier;
+use crate::rwlock::global::lock::GlobalLock;
 use crate::rwlock::memory::LockMemory;
 use crate::rwlock::node::NodeLock;
 use crate::shm::wait::{Deadline, Stop};
@@ -19,7 +19,7 @@ pub(crate) struct LockState {
     object: Object,
     memory: LockMemory,
     /// The lock across nodes, where there are several.
-    tier: Option<Tier>,
+    global: Option<GlobalLock>,
     /// Guards alive on this rank: [`ONE_READ`] for each that reads, [`ONE_WRITE`] for each that writes (one, and those
     /// that were borrowed from it).
     held: Cell<u64>,
@@ -29,12 +29,14 @@ const ONE_READ: u64 = 1;
 const ONE_WRITE: u64 = 1 << 32;
 
 impl LockState {
-    /// The lock of an object that begins with [`LockLayout`](super::memory::LockLayout). `handovers` is how many writers of
+    /// The lock of an object that begins with [`LockLayout`](super::memory::LockLayout). `max_local_handovers` is how many writers of
     /// a node may follow each other while another node waits.
-    pub(crate) fn new(object: Object, handovers: u32) -> Self {
+    pub(crate) fn new(object: Object, max_local_handovers: u32) -> Self {
         LockState {
             memory: LockMemory::new(object.block().first_part()),
-            tier: object.link().map(|link| Tier::open(link, handovers)),
+            global: object
+                .link()
+                .map(|link| GlobalLock::open(link, max_local_handovers)),
             object,
             held: Cell::new(0),
         }
@@ -55,8 +57,8 @@ impl LockState {
 
     /// The lock across nodes, where there are several.
     #[inline]
-    fn tier(&self) -> Option<&Tier> {
-        self.tier.as_ref()
+    fn global(&self) -> Option<&GlobalLock> {
+        self.global.as_ref()
     }
 
     #[inline]
@@ -183,24 +185,24 @@ impl LockState {
 
     #[inline]
     fn lock_write(&self, limit: Option<Duration>) -> Result<(), Stop> {
-        if let Some(tier) = self.tier() {
-            return tier.write(self.node(), Deadline::within(limit));
+        if let Some(global) = self.global() {
+            return global.write(self.node(), Deadline::within(limit));
         }
         self.node().write(|| Deadline::within(limit))
     }
 
     #[inline]
     fn try_lock_write(&self) -> bool {
-        if let Some(tier) = self.tier() {
-            return tier.try_write(self.node());
+        if let Some(global) = self.global() {
+            return global.try_write(self.node());
         }
         self.node().try_write()
     }
 
     #[inline]
     fn unlock_write(&self) {
-        if let Some(tier) = self.tier() {
-            return tier.unlock_write(self.node());
+        if let Some(global) = self.global() {
+            return global.unlock_write(self.node());
         }
         self.node().unlock_write();
     }
@@ -208,15 +210,15 @@ impl LockState {
     /// Makes this rank the writer of a fenced call across nodes; only under the write lock. The error is the rank that is it
     /// already.
     pub(crate) fn claim(&self, call: u64) -> Result<(), u32> {
-        if let Some(tier) = self.tier() {
-            return tier.claim(self.memory.station(), call);
+        if let Some(global) = self.global() {
+            return global.claim(self.memory.qnode(), call);
         }
         Ok(())
     }
 
     fn downgrade(&self) {
-        if let Some(tier) = self.tier() {
-            return tier.downgrade(self.node());
+        if let Some(global) = self.global() {
+            return global.downgrade(self.node());
         }
         self.node().downgrade();
     }
@@ -226,7 +228,7 @@ impl LockState {
 impl fmt::Debug for LockState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let holders = self.node().holders();
-        // The node's agent is none of them.
+        // The node's server is none of them.
         let here = self.object.block().domain().topology().here();
         let rank = |seat: usize| here.get(seat).copied();
         let ranks = |seats: &[usize]| seats.iter().copied().filter_map(rank).collect::<Vec<_>>();

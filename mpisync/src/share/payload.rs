@@ -1,6 +1,6 @@
 //! What a value is turned into on its way.
 
-use crate::error::FenceError;
+use crate::error::CollectiveError;
 use crate::fingerprint::quick_fingerprint;
 use crate::plain::{Plain, TypeLayout};
 use crate::share::layout::INLINE;
@@ -26,8 +26,8 @@ impl Encoder {
     /// The bytes of `value`.
     ///
     /// # Errors
-    /// [`FenceError::Encode`] where serde cannot serialize the value.
-    pub(crate) fn encode<T: Serialize>(&mut self, value: &T) -> Result<&[u8], FenceError> {
+    /// [`CollectiveError::Encode`] where serde cannot serialize the value.
+    pub(crate) fn encode<T: Serialize>(&mut self, value: &T) -> Result<&[u8], CollectiveError> {
         let encoded = match postcard::to_slice(value, &mut self.small).map(|used| used.len()) {
             Ok(length) => Ok(&self.small[..length]),
             Err(postcard::Error::SerializeBufferFull) => postcard::to_stdvec(value).map(|large| {
@@ -36,23 +36,23 @@ impl Encoder {
             }),
             Err(error) => Err(error),
         };
-        encoded.map_err(|error| FenceError::Encode(error.to_string()))
+        encoded.map_err(|error| CollectiveError::Encode(error.to_string()))
     }
 }
 
 /// Reads a value from the bytes that an [`Encoder`] gave, which have to be all used up.
 ///
 /// # Errors
-/// [`FenceError::Decode`].
-pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, FenceError> {
+/// [`CollectiveError::Decode`].
+pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CollectiveError> {
     match postcard::take_from_bytes(bytes) {
         Ok((value, [])) => Ok(value),
-        Ok((_, rest)) => Err(FenceError::Decode(format!(
+        Ok((_, rest)) => Err(CollectiveError::Decode(format!(
             "{} of {} bytes are left over",
             rest.len(),
             bytes.len()
         ))),
-        Err(error) => Err(FenceError::Decode(error.to_string())),
+        Err(error) => Err(CollectiveError::Decode(error.to_string())),
     }
 }
 
@@ -135,7 +135,7 @@ impl Kind {
     }
 
     /// The error where the value that `writer` has shared, with this label and layout, is of another kind.
-    pub(crate) fn mismatch(self, writer: i32, label: String, layout: u64) -> FenceError {
+    pub(crate) fn mismatch(self, writer: i32, label: String, layout: u64) -> CollectiveError {
         let mut shared = label;
         let mut collected = self.label().into_owned();
         if shared == collected {
@@ -147,7 +147,7 @@ impl Kind {
             shared = with_layout(&shared, layout);
             collected = with_layout(&collected, self.layout());
         }
-        FenceError::TypeMismatch {
+        CollectiveError::TypeMismatch {
             writer,
             shared,
             collected,
@@ -198,6 +198,9 @@ mod tests {
         let mut encoder = Encoder::new();
         let bytes = encoder.encode(&(7_u8, 8_u8)).expect("it fits");
         assert_eq!(decode::<(u8, u8)>(bytes), Ok((7, 8)));
-        assert!(matches!(decode::<u8>(bytes), Err(FenceError::Decode(_))));
+        assert!(matches!(
+            decode::<u8>(bytes),
+            Err(CollectiveError::Decode(_))
+        ));
     }
 }

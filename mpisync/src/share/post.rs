@@ -1,6 +1,6 @@
 //! One call of a mailbox: the writer's side and the collectors' side.
 
-use crate::error::FenceError;
+use crate::error::CollectiveError;
 use crate::location::{CallSite, Place};
 use crate::rendezvous;
 use crate::share::failure::{Failure, panic_message};
@@ -136,12 +136,12 @@ impl<'a> Post<'a> {
     /// that is the writer already.
     ///
     /// # Errors
-    /// Where another rank is it already: [`FenceError::WriterMismatch`], or [`FenceError::Diverged`] where that one makes
+    /// Where another rank is it already: [`CollectiveError::WriterMismatch`], or [`CollectiveError::Diverged`] where that one makes
     /// another call.
     pub(crate) fn claim(
         &self,
         across: impl FnOnce(Call) -> Result<(), u32>,
-    ) -> Result<(), FenceError> {
+    ) -> Result<(), CollectiveError> {
         let record = self.record();
         let here = self.rank() as i32;
         if record.claimed.load(Ordering::Relaxed) == self.call.0 {
@@ -157,7 +157,7 @@ impl<'a> Post<'a> {
     /// Why the call that this rank has shared in before the last one, or in the last one, was not the call of a rank that
     /// collected. Said once; after [`make_room`](Self::make_room) nothing is left to be said of the former.
     #[inline]
-    pub(crate) fn divergence(&self) -> Option<FenceError> {
+    pub(crate) fn divergence(&self) -> Option<CollectiveError> {
         match self.mailbox.words().diverged.load(Ordering::Acquire) {
             0 => None,
             call => self.find_divergence(Call(call)),
@@ -165,7 +165,7 @@ impl<'a> Post<'a> {
     }
 
     #[cold]
-    fn find_divergence(&self, call: Call) -> Option<FenceError> {
+    fn find_divergence(&self, call: Call) -> Option<CollectiveError> {
         let mailbox = self.mailbox.words();
         let record = &mailbox.records[(call.0 % 2) as usize];
         let is_of_now = call.epoch() == self.block.domain().epoch();
@@ -186,7 +186,7 @@ impl<'a> Post<'a> {
             mail.diverged.load(Ordering::Acquire) == call.0
         };
         let seat = (0..self.block.seats_of_ranks()).find(says_so)?;
-        Some(FenceError::Diverged {
+        Some(CollectiveError::Diverged {
             here: Place::new(record.file.get(), record.line.load(Ordering::Relaxed)),
             rank: self.block.domain().topology().here()[seat] as i32,
             there: self.place_of(seat),
@@ -209,14 +209,14 @@ impl<'a> Post<'a> {
 
     /// Shares a value in a call in which all ranks know that this one does, without the lock. A panic of its `Serialize` is
     /// an error, on all ranks.
-    pub(crate) fn share_as_agreed<T: Serialize>(&self, value: &T) -> Result<(), FenceError> {
+    pub(crate) fn share_as_agreed<T: Serialize>(&self, value: &T) -> Result<(), CollectiveError> {
         self.make_room();
         self.take_charge();
         let encoder = &mut Encoder::new();
         let encoded = catch_unwind(AssertUnwindSafe(move || { encoder }.encode(value)));
         let encoded = encoded.unwrap_or_else(|panic| {
             let message = panic_message(panic.as_ref());
-            Err(FenceError::Encode(format!("it panicked: {message}")))
+            Err(CollectiveError::Encode(format!("it panicked: {message}")))
         });
         self.share_encoded::<T>(encoded)
     }
@@ -224,8 +224,8 @@ impl<'a> Post<'a> {
     /// Shares a value that was encoded, or the reason why it could not be.
     pub(crate) fn share_encoded<T>(
         &self,
-        encoded: Result<&[u8], FenceError>,
-    ) -> Result<(), FenceError> {
+        encoded: Result<&[u8], CollectiveError>,
+    ) -> Result<(), CollectiveError> {
         match encoded {
             Ok(mut bytes) => {
                 self.share(Kind::serde::<T>(), &mut bytes);
@@ -391,8 +391,8 @@ impl<'a> Post<'a> {
         writer: usize,
         kind: Option<Kind>,
         limit: Option<Duration>,
-        open: impl FnOnce(u64) -> Result<S, FenceError>,
-    ) -> Result<S, FenceError> {
+        open: impl FnOnce(u64) -> Result<S, CollectiveError>,
+    ) -> Result<S, CollectiveError> {
         let patient = Patient {
             place: self.block,
             patience: self.patience,
@@ -409,7 +409,7 @@ impl<'a> Post<'a> {
             Err(Interrupted::Failed(error)) => Err(error),
             Err(Interrupted::Stopped) => {
                 self.say_where(writer);
-                Err(FenceError::Timeout {
+                Err(CollectiveError::Timeout {
                     waited: limit.unwrap_or(Duration::MAX),
                 })
             }
@@ -423,7 +423,7 @@ impl<'a> Post<'a> {
         &self,
         writer: usize,
         limit: Option<Duration>,
-    ) -> Result<T, FenceError> {
+    ) -> Result<T, CollectiveError> {
         let kind = Some(Kind::serde::<T>());
         let room = |length| Ok(Vec::with_capacity(length as usize));
         let bytes = self.collect(writer, kind, limit, room)?;
@@ -431,7 +431,7 @@ impl<'a> Post<'a> {
     }
 
     /// Waits until `writer` has shared something in this call, whatever it is.
-    pub(crate) fn wait(&self, writer: usize) -> Result<(), FenceError> {
+    pub(crate) fn wait(&self, writer: usize) -> Result<(), CollectiveError> {
         self.collect(writer, None, None, |_| Ok(Discard)).map(drop)
     }
 
@@ -472,8 +472,8 @@ impl<'a> Post<'a> {
         &self,
         writer: usize,
         kind: Option<Kind>,
-        open: impl FnOnce(u64) -> Result<S, FenceError>,
-    ) -> Result<S, FenceError> {
+        open: impl FnOnce(u64) -> Result<S, CollectiveError>,
+    ) -> Result<S, CollectiveError> {
         let record = self.record();
         let author = record.writer.load(Ordering::Relaxed) as usize;
         if let Err(error) = self.check_site(author as i32) {
@@ -511,13 +511,13 @@ impl<'a> Post<'a> {
         Ok(sink)
     }
 
-    /// [`FenceError::Diverged`] where `writer` has made another call than this one.
-    fn check_site(&self, writer: i32) -> Result<(), FenceError> {
+    /// [`CollectiveError::Diverged`] where `writer` has made another call than this one.
+    fn check_site(&self, writer: i32) -> Result<(), CollectiveError> {
         let record = self.record();
         if record.site.load(Ordering::Relaxed) == self.site.number() {
             return Ok(());
         }
-        Err(FenceError::Diverged {
+        Err(CollectiveError::Diverged {
             here: self.site.place(),
             rank: writer,
             there: Place::new(record.file.get(), record.line.load(Ordering::Relaxed)),
@@ -536,7 +536,12 @@ impl<'a> Post<'a> {
     }
 
     /// Takes the chunks that `writer` passes through its stage.
-    fn follow(&self, writer: usize, length: u64, sink: &mut impl Sink) -> Result<(), FenceError> {
+    fn follow(
+        &self,
+        writer: usize,
+        length: u64,
+        sink: &mut impl Sink,
+    ) -> Result<(), CollectiveError> {
         let record = self.record();
         let RankPlace::Here(seat) = self.block.domain().topology().place(writer) else {
             unreachable!("a staged value is of this node");
@@ -563,18 +568,18 @@ impl<'a> Post<'a> {
         Ok(())
     }
 
-    fn failure(&self, outcome: u32) -> FenceError {
+    fn failure(&self, outcome: u32) -> CollectiveError {
         let record = self.record();
         let rank = record.writer.load(Ordering::Relaxed) as i32;
         let place = Place::new(record.file.get(), record.line.load(Ordering::Relaxed));
         match outcome {
-            UNSHARED => FenceError::Unshared { rank, place },
-            PANICKED => FenceError::WriterPanicked {
+            UNSHARED => CollectiveError::Unshared { rank, place },
+            PANICKED => CollectiveError::WriterPanicked {
                 rank,
                 place,
                 message: record.reason.get(),
             },
-            _ => FenceError::WriterFailed {
+            _ => CollectiveError::WriterFailed {
                 rank,
                 place,
                 message: record.reason.get(),
@@ -582,16 +587,16 @@ impl<'a> Post<'a> {
         }
     }
 
-    fn check_alive(&self, rank: usize) -> Result<(), FenceError> {
+    fn check_alive(&self, rank: usize) -> Result<(), CollectiveError> {
         if self.block.domain().rank_is_alive(rank) {
             return Ok(());
         }
-        Err(FenceError::RankDied { rank: rank as i32 })
+        Err(CollectiveError::RankDied { rank: rank as i32 })
     }
 
     /// Why nothing comes of `writer`, in that seat of this node, if it waits in this call or did so; and whether it is in a
     /// meeting instead.
-    fn look_at(&self, seat: usize, writer: usize) -> (Option<FenceError>, bool) {
+    fn look_at(&self, seat: usize, writer: usize) -> (Option<CollectiveError>, bool) {
         let theirs = self.mailbox.mail(seat);
         let waits = self.mailbox.waits_for(seat, self.call.0);
         // Read after that, since a rank says where it is before it waits; and before `done`: who is not done with this call
@@ -603,7 +608,7 @@ impl<'a> Post<'a> {
         let waits = waits.or(has_gone_on.then(|| theirs.waits_for.load(Ordering::Relaxed)));
         let why = waits.map(|there| {
             if is_elsewhere {
-                return FenceError::Diverged {
+                return CollectiveError::Diverged {
                     here: self.site.place(),
                     rank: writer as i32,
                     there: self.place_of(seat),
@@ -615,7 +620,7 @@ impl<'a> Post<'a> {
     }
 
     /// Looks whether `writer` can still be expected to share anything in this call.
-    fn inspect(&self, writer: usize) -> Result<(), FenceError> {
+    fn inspect(&self, writer: usize) -> Result<(), CollectiveError> {
         self.say_where(writer);
         self.mine().waiting.store(self.call.0, Ordering::Release);
         let (waits_too, elsewhere) = match self.block.domain().topology().place(writer) {
@@ -649,14 +654,14 @@ impl<'a> Post<'a> {
 }
 
 /// This rank takes rank `here` for the writer, and `rank` takes rank `there`.
-fn writer_mismatch(here: i32, rank: i32, there: i32) -> FenceError {
-    FenceError::WriterMismatch { here, rank, there }
+fn writer_mismatch(here: i32, rank: i32, there: i32) -> CollectiveError {
+    CollectiveError::WriterMismatch { here, rank, there }
 }
 
 /// Why a wait for a writer ended early.
 enum Interrupted {
     Stopped,
-    Failed(FenceError),
+    Failed(CollectiveError),
 }
 
 impl From<Stop> for Interrupted {
@@ -666,7 +671,7 @@ impl From<Stop> for Interrupted {
 }
 
 impl Interrupted {
-    fn into_error(self) -> FenceError {
+    fn into_error(self) -> CollectiveError {
         match self {
             Interrupted::Failed(error) => error,
             Interrupted::Stopped => unreachable!("there is no deadline"),

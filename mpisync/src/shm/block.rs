@@ -57,7 +57,7 @@ impl Block {
 
     /// The view of the node's server.
     pub(crate) fn for_server(domain: Arc<Domain>, extent: Extent, number: u64) -> Self {
-        let seat = domain.segment().shape().seat_of_agent();
+        let seat = domain.segment().shape().seat_of_server();
         Self::at_seat(domain, extent, Some(number), seat)
     }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 /// The bytes of a node's copy.
 ///
-/// Whoever has it is alone with them when it uses them: the region's writer on its node, and on the others the node's agent
+/// Whoever has it is alone with them when it uses them: the region's writer on its node, and on the others the node's server
 /// while it takes over a change of that writer, for whom the gates of all nodes are closed.
 pub(crate) struct CopyBytes {
     memory: Arc<Mapping>,

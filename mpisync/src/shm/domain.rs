@@ -57,8 +57,9 @@ impl Domain {
         let segment = Segment::new(first, seat, shape);
         let this = Process::this();
         let heeds_fences = membarrier::register();
-        let agent = (topology.spans_nodes() && topology.is_leader()).then(|| shape.seat_of_agent());
-        for seat in [Some(seat), agent].into_iter().flatten() {
+        let server =
+            (topology.spans_nodes() && topology.is_leader()).then(|| shape.seat_of_server());
+        for seat in [Some(seat), server].into_iter().flatten() {
             let member = segment.member(seat);
             member
                 .heeds_fences
@@ -97,7 +98,7 @@ impl Domain {
 
     /// Takes the rank in this seat for dead.
     #[cfg(test)]
-    pub(crate) fn bury(&self, seat: usize) {
+    pub(crate) fn reclaim(&self, seat: usize) {
         self.watched[seat].store(true, Ordering::Relaxed);
         self.dead[seat].store(true, Ordering::Relaxed);
     }

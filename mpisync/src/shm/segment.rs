@@ -25,7 +25,7 @@ struct Header {
     arrival_sleepers: Sleepers,
     /// Counts the notes that this node's ranks have written.
     posts: AtomicU64,
-    /// Counts the calls for the node's agent; it sleeps on it.
+    /// Counts the calls for the node's server; it sleeps on it.
     calls: AtomicU32,
     call_sleepers: Sleepers,
 }
@@ -95,7 +95,7 @@ pub(crate) struct Segment {
 /// For how many a segment has room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Shape {
-    /// The ranks of this node and, where the communicator spans nodes, the node's agent in the last seat.
+    /// The ranks of this node and, where the communicator spans nodes, the node's server in the last seat.
     pub(crate) seats: usize,
     /// The ranks of other nodes.
     pub(crate) far: usize,
@@ -109,9 +109,9 @@ impl Shape {
         }
     }
 
-    /// The seat of the node's agent, where there are ranks on other nodes.
-    pub(crate) fn seat_of_agent(self) -> usize {
-        debug_assert!(self.far > 0, "an agent is for several nodes");
+    /// The seat of the node's server, where there are ranks on other nodes.
+    pub(crate) fn seat_of_server(self) -> usize {
+        debug_assert!(self.far > 0, "a server is for several nodes");
         self.seats - 1
     }
 }
@@ -208,7 +208,7 @@ impl Segment {
         self.header().posts.fetch_add(1, Ordering::AcqRel)
     }
 
-    /// The event of a call for the node's agent.
+    /// The event of a call for the node's server.
     pub(crate) fn call(&self) -> Event<'_> {
         let header = self.header();
         Event {

@@ -1,6 +1,6 @@
 //! What happens when.
 
-use crate::rwlock::global::site::LockWord;
+use crate::rwlock::global::site::LockMessage;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
@@ -14,8 +14,8 @@ pub(super) enum Event {
     /// Its writer is done.
     Leave { rank: u32 },
     /// A message has arrived.
-    Word(LockWord),
-    /// The writer, or else the agent, has time for the next message.
+    Word(LockMessage),
+    /// The writer, or else the server, has time for the next message.
     Serve { writer: bool },
     /// Something may have changed for those who wait.
     Look,

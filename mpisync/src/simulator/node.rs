@@ -1,7 +1,7 @@
 //! One node of the simulated machine.
 
-use crate::rwlock::global::agent::LockAgent;
-use crate::rwlock::global::site::LockWord;
+use crate::rwlock::global::node_server::NodeServer;
+use crate::rwlock::global::site::LockMessage;
 use crate::rwlock::global::standing::{Standing, Turn};
 use crate::rwlock::global::tree::Node as Number;
 use crate::rwlock::global::writer::Drain;
@@ -13,11 +13,11 @@ pub(super) struct Node {
     pub(super) standing: Standing,
     pub(super) successor: Option<Number>,
     pub(super) granted: Option<Turn>,
-    /// The agent; none while it is at work.
-    pub(super) agent: Option<LockAgent>,
-    /// The agent has something to come back to.
+    /// The server; none while it is at work.
+    pub(super) server: Option<NodeServer>,
+    /// The server has something to come back to.
     pub(super) busy: bool,
-    /// The agent and the writer.
+    /// The server and the writer.
     workers: [Worker; 2],
     pub(super) turn: Option<Writer>,
     /// Waiting for the turn, with the time of their wish.
@@ -32,13 +32,13 @@ pub(super) struct Worker {
     /// Until when it does nothing else.
     pub(super) works_until: u64,
     /// Messages that wait until then.
-    pub(super) inbox: VecDeque<LockWord>,
+    pub(super) inbox: VecDeque<LockMessage>,
 }
 
 /// Who has the node's turn.
 #[derive(Clone, Copy)]
 pub(super) struct Writer {
-    /// None for the agent.
+    /// None for the server.
     pub(super) rank: Option<u32>,
     /// When it wished to write.
     pub(super) since: u64,
@@ -101,7 +101,7 @@ impl Node {
             standing,
             successor: None,
             granted: None,
-            agent: Some(LockAgent::default()),
+            server: Some(NodeServer::default()),
             busy: false,
             workers: Default::default(),
             turn: None,
@@ -114,7 +114,7 @@ impl Node {
         }
     }
 
-    /// The writer, or the agent.
+    /// The writer, or the server.
     pub(super) fn worker(&mut self, is_writer: bool) -> &mut Worker {
         &mut self.workers[usize::from(is_writer)]
     }

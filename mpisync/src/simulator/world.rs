@@ -1,7 +1,7 @@
 //! The nodes, the network between them, and the run.
 
-use crate::rwlock::global::agent::LockAgent;
-use crate::rwlock::global::site::{Asker, LockWord, Site};
+use crate::rwlock::global::node_server::NodeServer;
+use crate::rwlock::global::site::{Asker, LockMessage, Site};
 use crate::rwlock::global::standing::{Standing, Turn};
 use crate::rwlock::global::tree::Node as Number;
 use crate::rwlock::global::writer;
@@ -36,7 +36,7 @@ struct Tally {
     most_at_the_writer: u64,
 }
 
-/// A node as its writer or its agent sees it, at work from some moment on.
+/// A node as its writer or its server sees it, at work from some moment on.
 struct View<'a, 'w> {
     world: &'a RefCell<World<'w>>,
     node: Number,
@@ -123,24 +123,24 @@ fn happen(world: &RefCell<World<'_>>, now: u64, node: Number, event: Event) {
     }
     view(true).look();
     if view(false).of(|here| here.busy) {
-        let agent = view(false);
-        agent.as_agent(|lock| lock.go_on(&agent));
+        let server = view(false);
+        server.as_server(|lock| lock.go_on(&server));
         view(true).look();
     }
     world.borrow_mut().watch_readers(node);
 }
 
-/// Whether the writer itself gets the word, and not the agent.
-fn is_for_writer(word: LockWord) -> bool {
-    let LockWord::Drained { asker, .. } = word else {
+/// Whether the writer itself gets the word, and not the server.
+fn is_for_writer(word: LockMessage) -> bool {
+    let LockMessage::Drained { asker, .. } = word else {
         return false;
     };
     matches!(asker, Asker::Writer(_))
 }
 
 impl View<'_, '_> {
-    /// Puts a message to those that wait for the writer, or the agent, to have time.
-    fn put_by(&self, word: LockWord) {
+    /// Puts a message to those that wait for the writer, or the server, to have time.
+    fn put_by(&self, word: LockMessage) {
         let (is_first, free_at) = self.change(|here| {
             let worker = here.worker(self.acts_for_writer);
             worker.inbox.push_back(word);
@@ -166,7 +166,7 @@ impl View<'_, '_> {
         let word = self.change(|here| here.worker(self.acts_for_writer).inbox.pop_front());
         self.work(self.world.borrow().machine.overhead);
         match word.expect("it was put by") {
-            LockWord::Drained { count, .. } if self.acts_for_writer => {
+            LockMessage::Drained { count, .. } if self.acts_for_writer => {
                 self.change(|here| {
                     if let Some(turn) = &mut here.turn {
                         turn.answers.1 += u32::from(turn.answers.0 == count);
@@ -177,9 +177,9 @@ impl View<'_, '_> {
                 let mut world = self.world.borrow_mut();
                 world.clock.set(done, self.node, Event::Look);
             }
-            word => self.as_agent(|agent| {
-                agent.handle(self, word);
-                agent.go_on(self)
+            word => self.as_server(|server| {
+                server.handle(self, word);
+                server.go_on(self)
             }),
         }
         let (is_more, free_at) = self.change(|here| {
@@ -213,13 +213,13 @@ impl View<'_, '_> {
         });
     }
 
-    fn as_agent(&self, act: impl FnOnce(&mut LockAgent) -> bool) {
-        let mut agent = self
-            .change(|here| here.agent.take())
+    fn as_server(&self, act: impl FnOnce(&mut NodeServer) -> bool) {
+        let mut server = self
+            .change(|here| here.server.take())
             .expect("one at a time");
-        let busy = act(&mut agent);
+        let busy = act(&mut server);
         self.change(|here| {
-            here.agent = Some(agent);
+            here.server = Some(server);
             here.busy = busy;
         });
         self.finish();
@@ -253,7 +253,7 @@ impl View<'_, '_> {
             tally.drains.0 += now - closed_at;
             tally.drains.1 += 1;
         }
-        let rank = turn.rank.expect("an agent does not write");
+        let rank = turn.rank.expect("a server does not write");
         let until = now + world.machine.write;
         world.clock.set(until, self.node, Event::Leave { rank });
     }
@@ -289,7 +289,7 @@ impl View<'_, '_> {
     }
 
     /// Sends a word to a node, whoever handles it there.
-    fn send(&self, node: Number, word: LockWord) {
+    fn send(&self, node: Number, word: LockMessage) {
         let mut world = self.world.borrow_mut();
         self.work(world.machine.overhead);
         let travels = world.machine.latency + (MESSAGE / world.machine.bandwidth) as u64;
@@ -317,8 +317,8 @@ impl Site for View<'_, '_> {
         0
     }
 
-    fn handovers(&self) -> u32 {
-        self.world.borrow().workload.handovers
+    fn max_local_handovers(&self) -> u32 {
+        self.world.borrow().workload.max_local_handovers
     }
 
     fn fan_out(&self) -> u32 {
@@ -447,13 +447,13 @@ impl Site for View<'_, '_> {
         if answers.0 == count { answers.1 } else { 0 }
     }
 
-    fn tell(&self, node: Number, word: LockWord) {
+    fn tell(&self, node: Number, word: LockMessage) {
         self.send(node, word);
     }
 
     fn answer(&self, asker: Asker, count: u32) {
-        let (Asker::Writer(node) | Asker::Agent(node)) = asker;
-        self.send(node, LockWord::Drained { count, asker });
+        let (Asker::Writer(node) | Asker::Server(node)) = asker;
+        self.send(node, LockMessage::Drained { count, asker });
     }
 }
 

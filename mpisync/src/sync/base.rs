@@ -1,6 +1,6 @@
-//! What objects with a waiting list have in common: the list, on the node that has it or through that node's agent.
+//! What objects with a wait queue have in common: the list, on the node that has it or through that node's server.
 
-use crate::error::{FenceError, LockError};
+use crate::error::{CollectiveError, LockError};
 use crate::object::Object;
 use crate::shm::block::Block;
 use crate::shm::wait::{Deadline, INSPECTION, Stop};
@@ -8,13 +8,13 @@ use crate::wait_queue::cargo::Cargo;
 use crate::wait_queue::memory::WaitMemory;
 use crate::wait_queue::memory::{Seats, WaitLayout};
 use crate::wait_queue::remote::{Granted, WaitClient};
-use crate::wait_queue::{Inheritance, Waitlist};
+use crate::wait_queue::{OnDeath, WaitQueue};
 use std::cell::Cell;
 use std::fmt;
 use std::ptr::NonNull;
 use std::time::{Duration, Instant};
 
-/// An object with a waiting list, as one rank sees it.
+/// An object with a wait queue, as one rank sees it.
 pub(super) struct Base {
     object: Object,
     side: Side,
@@ -30,7 +30,7 @@ pub(super) struct Base {
 /// Where its list is, seen from this rank.
 enum Side {
     /// On this node.
-    Here(Waitlist<Seats>),
+    Here(WaitQueue<Seats>),
     /// On another node.
     Remote(WaitClient),
 }
@@ -53,11 +53,11 @@ pub(super) enum Place {
 
 impl Base {
     /// One of this process alone.
-    pub(super) fn local(permits: u32, inheritance: Inheritance, cargo: Cargo) -> Self {
+    pub(super) fn local(permits: u32, on_death: OnDeath, cargo: Cargo) -> Self {
         let layout = WaitLayout {
             root: 0,
             permits,
-            inheritance,
+            on_death,
             cargo,
         };
         Self::new(Object::local(&layout), &layout)
@@ -66,14 +66,14 @@ impl Base {
     /// The one of an object with that layout.
     pub(super) fn new(object: Object, layout: &WaitLayout) -> Self {
         let WaitLayout {
-            inheritance, cargo, ..
+            on_death, cargo, ..
         } = layout;
-        let client = (object.link()).and_then(|link| WaitClient::open(link, cargo, *inheritance));
+        let client = (object.link()).and_then(|link| WaitClient::open(link, cargo, *on_death));
         let side = match client {
             Some(client) => Side::Remote(client),
-            None => Side::Here(Waitlist {
+            None => Side::Here(WaitQueue {
                 memory: Seats::new(object.block()),
-                inheritance: *inheritance,
+                on_death: *on_death,
             }),
         };
         Base {
@@ -185,7 +185,7 @@ impl Base {
         }
     }
 
-    /// Puts permits into the stock; whether there are no more than `most` then.
+    /// Adds free permits; whether there are no more than `most` then.
     pub(super) fn supply(&self, count: u32, most: u32) -> Result<bool, LockError> {
         self.object.check_usable()?;
         Ok(match &self.side {
@@ -276,7 +276,7 @@ impl Base {
 
     /// For a rank that waits for a moment only, time and again: it finds ranks that died as one does that waits long.
     #[cold]
-    fn look_after(&self, list: &Waitlist<Seats>) -> Result<(), Stop> {
+    fn look_after(&self, list: &WaitQueue<Seats>) -> Result<(), Stop> {
         let is_time = |at: Instant| at.elapsed() >= INSPECTION;
         if self.inspected.get().is_none_or(is_time) {
             self.inspected.set(Some(Instant::now()));
@@ -286,7 +286,7 @@ impl Base {
     }
 
     #[inline]
-    fn list(&self) -> Option<&Waitlist<Seats>> {
+    fn list(&self) -> Option<&WaitQueue<Seats>> {
         match &self.side {
             Side::Here(list) => Some(list),
             Side::Remote(_) => None,
@@ -303,7 +303,7 @@ impl Base {
         let seats = self.list().map(|list| &list.memory);
         match (stop, seats) {
             (Stop::Died(seat), Some(seats)) => LockError::HolderDied {
-                // The agent's own seat: its rank is the lowest here.
+                // The server's own seat: its rank is the lowest here.
                 rank: seats.rank_of(seat).or(seats.rank_of(0)).unwrap_or(0) as i32,
             },
             (stop, _) => self.object.lock_error(stop, limit),
@@ -322,7 +322,7 @@ impl Base {
 
     /// Gives the object's memory back on all ranks. Collective; only for an owner.
     #[track_caller]
-    pub(super) fn close(&self) -> Result<(), FenceError> {
+    pub(super) fn close(&self) -> Result<(), CollectiveError> {
         self.release_leaked(|| None);
         self.object.close()
     }

@@ -134,8 +134,7 @@ impl<'a, O: Spec, C: IntraCommunicator> SyncBuilder<'a, O, C> {
     pub fn build(self) -> Result<O::Made, CreateError> {
         let creation = Creation::begin(self.comm, Location::caller())?;
         let (root, size) = (self.root, self.comm.size());
-        let is_rank = (0..size).contains(&root);
-        let invalid = (!is_rank).then_some(CreateError::RootOutOfRange { root, size });
+        let invalid = CreateError::check_rank("root", root, size);
         let layout = self.spec.layout(root);
         let mut arguments = self.spec.arguments();
         arguments.push(("root", root.to_string()));

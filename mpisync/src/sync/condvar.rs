@@ -2,7 +2,7 @@
 
 #[cfg(feature = "mpi")]
 use crate::error::CreateError;
-use crate::error::{FenceError, LockError};
+use crate::error::{CollectiveError, LockError};
 #[cfg(feature = "mpi")]
 use crate::object::Object;
 use crate::plain::Plain;
@@ -14,7 +14,7 @@ use crate::sync::base::{Base, is_endless};
 #[cfg(feature = "mpi")]
 use crate::sync::builder::{Spec, SyncBuilder, private};
 use crate::sync::mutex::MutexGuard;
-use crate::wait_queue::Inheritance;
+use crate::wait_queue::OnDeath;
 use crate::wait_queue::cargo::Cargo;
 #[cfg(feature = "mpi")]
 use crate::wait_queue::memory::WaitLayout;
@@ -72,7 +72,7 @@ impl Condvar {
     /// ```
     pub fn local() -> Self {
         Condvar {
-            base: Base::local(0, Inheritance::Stock, Cargo::Nothing),
+            base: Base::local(0, OnDeath::Release, Cargo::Nothing),
         }
     }
 
@@ -214,7 +214,7 @@ impl Condvar {
     /// # Errors
     /// Those of [`WindowController::close`](crate::WindowController::close).
     #[track_caller]
-    pub fn close(self) -> Result<(), FenceError> {
+    pub fn close(self) -> Result<(), CollectiveError> {
         self.base.close()
     }
 }
@@ -250,7 +250,7 @@ impl CondvarOf {
         WaitLayout {
             root,
             permits: 0,
-            inheritance: Inheritance::Stock,
+            on_death: OnDeath::Release,
             cargo: Cargo::Nothing,
         }
     }

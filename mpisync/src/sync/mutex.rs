@@ -2,7 +2,7 @@
 
 #[cfg(feature = "mpi")]
 use crate::error::CreateError;
-use crate::error::{FenceError, LockError};
+use crate::error::{CollectiveError, LockError};
 #[cfg(feature = "mpi")]
 use crate::object::Object;
 use crate::plain::Plain;
@@ -16,7 +16,7 @@ use crate::shm::mapping::ALIGN;
 use crate::sync::base::{Base, Grant};
 #[cfg(feature = "mpi")]
 use crate::sync::builder::{Spec, SyncBuilder, private};
-use crate::wait_queue::Inheritance;
+use crate::wait_queue::OnDeath;
 use crate::wait_queue::cargo::Cargo;
 #[cfg(feature = "mpi")]
 use crate::wait_queue::memory::WaitLayout;
@@ -105,7 +105,7 @@ impl<T: Plain> Mutex<T> {
     /// A mutex of this process alone, with a value.
     pub fn local_with(value: T) -> Self {
         const { assert_fits::<T>() }
-        Self::on(Base::local(1, Inheritance::Nobody, cargo(&value)), value)
+        Self::on(Base::local(1, OnDeath::Poison, cargo(&value)), value)
     }
 
     fn on(base: Base, value: T) -> Self {
@@ -177,7 +177,7 @@ impl<T: Plain> Mutex<T> {
     /// # Errors
     /// Those of [`WindowController::close`](crate::WindowController::close).
     #[track_caller]
-    pub fn close(mut self) -> Result<(), FenceError> {
+    pub fn close(mut self) -> Result<(), CollectiveError> {
         self.forget_leaked_guard();
         self.base.close()
     }
@@ -308,7 +308,7 @@ impl<T: Plain> MutexOf<T> {
         WaitLayout {
             root,
             permits: 1,
-            inheritance: Inheritance::Nobody,
+            on_death: OnDeath::Poison,
             cargo: cargo(&self.value),
         }
     }

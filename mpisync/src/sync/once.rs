@@ -2,7 +2,7 @@
 
 #[cfg(feature = "mpi")]
 use crate::error::CreateError;
-use crate::error::{FenceError, LockError};
+use crate::error::{CollectiveError, LockError};
 #[cfg(feature = "mpi")]
 use crate::object::Object;
 #[cfg(feature = "mpi")]
@@ -12,7 +12,7 @@ use crate::shm::layout::AnyLayout;
 use crate::sync::base::Base;
 #[cfg(feature = "mpi")]
 use crate::sync::builder::{Spec, SyncBuilder, private};
-use crate::wait_queue::Inheritance;
+use crate::wait_queue::OnDeath;
 use crate::wait_queue::cargo::Cargo;
 #[cfg(feature = "mpi")]
 use crate::wait_queue::memory::WaitLayout;
@@ -85,7 +85,7 @@ const MOST: usize = 1 << 30;
 impl<T: Serialize + DeserializeOwned> OnceShared<T> {
     /// A value of this process alone. Needs no MPI, neither to run nor (without the feature `mpi`) to build.
     pub fn local() -> Self {
-        let base = Base::local(1, Inheritance::Stock, Cargo::Once(CAPACITY));
+        let base = Base::local(1, OnDeath::Release, Cargo::Once(CAPACITY));
         Self::on(base, CAPACITY)
     }
 
@@ -226,7 +226,7 @@ impl<T: Serialize + DeserializeOwned> OnceShared<T> {
     /// # Errors
     /// Those of [`WindowController::close`](crate::WindowController::close).
     #[track_caller]
-    pub fn close(self) -> Result<(), FenceError> {
+    pub fn close(self) -> Result<(), CollectiveError> {
         self.base.close()
     }
 }
@@ -315,7 +315,7 @@ impl<T: Serialize + DeserializeOwned> OnceOf<T> {
         WaitLayout {
             root,
             permits: 1,
-            inheritance: Inheritance::Stock,
+            on_death: OnDeath::Release,
             cargo: Cargo::Once(self.capacity.min(MOST)),
         }
     }

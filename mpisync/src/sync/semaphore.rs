@@ -2,7 +2,7 @@
 
 #[cfg(feature = "mpi")]
 use crate::error::CreateError;
-use crate::error::{FenceError, LockError};
+use crate::error::{CollectiveError, LockError};
 #[cfg(feature = "mpi")]
 use crate::object::Object;
 #[cfg(feature = "mpi")]
@@ -12,8 +12,8 @@ use crate::shm::layout::AnyLayout;
 use crate::sync::base::{Base, is_endless};
 #[cfg(feature = "mpi")]
 use crate::sync::builder::{Spec, SyncBuilder, private};
-use crate::wait_queue::Inheritance;
 use crate::wait_queue::MOST_PERMITS;
+use crate::wait_queue::OnDeath;
 use crate::wait_queue::cargo::Cargo;
 #[cfg(feature = "mpi")]
 use crate::wait_queue::memory::WaitLayout;
@@ -127,7 +127,7 @@ impl Semaphore {
             "a semaphore has at most {MOST_PERMITS} permits"
         );
         Semaphore {
-            base: Base::local(permits, Inheritance::Stock, Cargo::Nothing),
+            base: Base::local(permits, OnDeath::Release, Cargo::Nothing),
             bound,
         }
     }
@@ -332,7 +332,7 @@ impl Semaphore {
     /// # Errors
     /// Those of [`WindowController::close`](crate::WindowController::close).
     #[track_caller]
-    pub fn close(self) -> Result<(), FenceError> {
+    pub fn close(self) -> Result<(), CollectiveError> {
         self.base.close()
     }
 }
@@ -401,7 +401,7 @@ impl SemaphoreOf {
         WaitLayout {
             root,
             permits: self.permits,
-            inheritance: Inheritance::Stock,
+            on_death: OnDeath::Release,
             cargo: Cargo::Nothing,
         }
     }

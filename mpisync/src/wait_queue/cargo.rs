@@ -1,11 +1,11 @@
-//! What goes with the permit of a waiting list that has one.
+//! What goes with the permit of a wait queue that has one.
 
 use crate::wait_queue::memory::Seats;
 use crate::wait_queue::memory::WaitMemory;
 use std::ptr::NonNull;
 use std::sync::atomic::Ordering;
 
-/// What goes with the permit of a waiting list that has one.
+/// What goes with the permit of a wait queue that has one.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub enum Cargo {
     #[default]

@@ -1,4 +1,4 @@
-//! The words of a waiting list on the heap, shared by threads that stand for ranks: for tests and for the model checker.
+//! The words of a wait queue on the heap, shared by threads that stand for ranks: for tests and for the model checker.
 
 use crate::shm::atomic::Arc;
 use crate::shm::atomic::{AtomicU32, AtomicU64};
@@ -9,18 +9,18 @@ use crate::wait_queue::memory::WaitMemory;
 use core::sync::atomic;
 
 /// One thread's view of the words.
-pub(crate) struct HeapWaitlist {
+pub(crate) struct HeapWaitQueue {
     shared: Arc<(WaitWords, Vec<Seat>)>,
     me: usize,
     /// A rank that is taken to have died.
     pub(crate) dead: Option<usize>,
 }
 
-impl HeapWaitlist {
+impl HeapWaitQueue {
     /// A view for each of `ranks` threads.
     pub(crate) fn new(ranks: usize) -> Vec<Self> {
         let words = WaitWords {
-            stock: AtomicU64::new(0),
+            free_permits: AtomicU64::new(0),
             tickets: AtomicU64::new(0),
             broken: atomic::AtomicU32::new(0),
             called: AtomicU32::new(0),
@@ -36,7 +36,7 @@ impl HeapWaitlist {
         };
         let shared = Arc::new((words, (0..ranks).map(seat).collect()));
         (0..ranks)
-            .map(|me| HeapWaitlist {
+            .map(|me| HeapWaitQueue {
                 shared: Arc::clone(&shared),
                 me,
                 dead: None,
@@ -45,7 +45,7 @@ impl HeapWaitlist {
     }
 }
 
-impl Surroundings for HeapWaitlist {
+impl Surroundings for HeapWaitQueue {
     fn progress(&self) {}
 
     fn is_alive(&self, rank: usize) -> bool {
@@ -53,7 +53,7 @@ impl Surroundings for HeapWaitlist {
     }
 }
 
-impl WaitMemory for HeapWaitlist {
+impl WaitMemory for HeapWaitQueue {
     fn words(&self) -> &WaitWords {
         &self.shared.0
     }

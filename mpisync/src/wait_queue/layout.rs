@@ -1,4 +1,4 @@
-//! The words of a waiting list: what they mean and who may store them.
+//! The words of a wait queue: what they mean and who may store them.
 
 use crate::shm::atomic::{AtomicU32, AtomicU64};
 use crate::shm::event::{Event, Sleepers};
@@ -8,13 +8,13 @@ use core::sync::atomic;
 /// The words that all who stand in the list share. All zero is the first state: nobody waits, and there are no permits.
 #[repr(C, align(128))]
 pub(crate) struct WaitWords {
-    /// A [`Stock`]. Changed by anybody.
-    pub(crate) stock: AtomicU64,
+    /// A [`FreePermits`]. Changed by anybody.
+    pub(crate) free_permits: AtomicU64,
     /// How many tickets have been drawn.
     pub(crate) tickets: AtomicU64,
     /// The seat of who died in the middle of a change, or with what nobody else may have, plus one.
     pub(crate) broken: atomic::AtomicU32,
-    /// Nonzero when the node's agent has somebody of another node to tell. Stored by ranks, taken away by the agent.
+    /// Nonzero when the node's server has somebody of another node to tell. Stored by ranks, taken away by the server.
     pub(crate) called: AtomicU32,
     /// How many bytes lie behind the seats, where that may change. Stored by who has the only permit.
     pub(crate) cargo: atomic::AtomicU64,
@@ -50,14 +50,14 @@ impl Seat {
 pub(crate) const UNSETTLED: u32 = 1 << 31;
 
 /// The most permits that there can be.
-pub(crate) const MOST_PERMITS: u32 = Stock::PERMITS as u32;
+pub(crate) const MOST_PERMITS: u32 = FreePermits::PERMITS as u32;
 
-/// The value of the stock: how many permits are free (bits 0 to 27), how many wait (28 to 47), whether somebody serves them
+/// The value of the word of free permits: how many permits are free (bits 0 to 27), how many wait (28 to 47), whether somebody serves them
 /// (48), and a number that changes with every newcomer (49 to 63).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Stock(pub(crate) u64);
+pub(crate) struct FreePermits(pub(crate) u64);
 
-impl Stock {
+impl FreePermits {
     const PERMITS: u64 = (1 << 28) - 1;
     pub(crate) const ONE_WAITER: u64 = 1 << 28;
     const WAITERS: u64 = ((1 << 20) - 1) << 28;
@@ -67,8 +67,8 @@ impl Stock {
     pub(crate) const ONE_NEWCOMER: u64 = Self::ONE_WAITER + Self::ONE_CHANGE;
 
     /// So many free permits, and nobody who waits.
-    pub(crate) fn of(permits: u32) -> Stock {
-        Stock(permits.into())
+    pub(crate) fn of(permits: u32) -> FreePermits {
+        FreePermits(permits.into())
     }
 
     #[inline]
@@ -88,24 +88,24 @@ impl Stock {
 
     /// The same with so many permits less.
     #[inline]
-    pub(crate) fn without(self, permits: u32) -> Stock {
+    pub(crate) fn without(self, permits: u32) -> FreePermits {
         debug_assert!(self.permits() >= permits);
-        Stock(self.0 - u64::from(permits))
+        FreePermits(self.0 - u64::from(permits))
     }
 
     /// The same, while somebody serves those who wait.
-    pub(crate) fn served(self) -> Stock {
-        Stock(self.0 | Self::SERVED)
+    pub(crate) fn served(self) -> FreePermits {
+        FreePermits(self.0 | Self::SERVED)
     }
 
     /// The same, while nobody does.
-    pub(crate) fn unserved(self) -> Stock {
-        Stock(self.0 & !Self::SERVED)
+    pub(crate) fn unserved(self) -> FreePermits {
+        FreePermits(self.0 & !Self::SERVED)
     }
 
     /// The same with another number.
-    pub(crate) fn changed(self) -> Stock {
-        Stock(self.0.wrapping_add(Self::ONE_CHANGE))
+    pub(crate) fn changed(self) -> FreePermits {
+        FreePermits(self.0.wrapping_add(Self::ONE_CHANGE))
     }
 }
 
@@ -147,8 +147,8 @@ mod tests {
 
     #[test]
     fn the_fields_of_a_stock_do_not_touch() {
-        let stock = Stock::of(MOST_PERMITS);
-        let crowded = Stock(stock.0 + 7 * Stock::ONE_NEWCOMER).served();
+        let free_permits = FreePermits::of(MOST_PERMITS);
+        let crowded = FreePermits(free_permits.0 + 7 * FreePermits::ONE_NEWCOMER).served();
         assert_eq!(crowded.permits(), MOST_PERMITS);
         assert_eq!(crowded.waiters(), 7);
         assert!(crowded.is_served() && !crowded.unserved().is_served());
@@ -156,7 +156,7 @@ mod tests {
         assert_eq!((rest.permits(), rest.waiters()), (0, 7));
         assert_ne!(crowded.changed(), crowded);
         assert_eq!(crowded.changed().waiters(), 7);
-        let last = Stock(!Stock::WAITERS).changed();
+        let last = FreePermits(!FreePermits::WAITERS).changed();
         assert_eq!((last.waiters(), last.permits()), (0, MOST_PERMITS));
     }
 

@@ -1,4 +1,4 @@
-//! The memory of a waiting list, on the node that has it: a seat for every rank of the communicator, and what goes with its
+//! The memory of a wait queue, on the node that has it: a seat for every rank of the communicator, and what goes with its
 //! permit.
 
 use crate::shm::block::Block;
@@ -8,14 +8,14 @@ use crate::shm::mapping::{ALIGN, Mapping, Shareable};
 use crate::shm::topology::{RankPlace, Topology};
 use crate::shm::view::View;
 use crate::shm::wait::Surroundings;
-use crate::wait_queue::Inheritance;
+use crate::wait_queue::OnDeath;
 use crate::wait_queue::cargo::Cargo;
-use crate::wait_queue::layout::{Seat, Stock, WaitWords};
+use crate::wait_queue::layout::{FreePermits, Seat, WaitWords};
 use std::ptr::NonNull;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-/// The words of one waiting list, as one of the ranks sees them.
+/// The words of one wait queue, as one of the ranks sees them.
 pub(crate) trait WaitMemory: Surroundings {
     /// The words that all share.
     fn words(&self) -> &WaitWords;
@@ -26,18 +26,18 @@ pub(crate) trait WaitMemory: Surroundings {
     /// How many seats there are.
     fn seats(&self) -> usize;
 
-    /// The seat of this rank, or of the agent.
+    /// The seat of this rank, or of the server.
     fn me(&self) -> usize;
 
-    /// Lets who has this seat know that it was served; whether the agent has to be called for that. A full barrier lies
+    /// Lets who has this seat know that it was served; whether the server has to be called for that. A full barrier lies
     /// between.
     fn ring(&self, seat: usize) -> bool;
 
-    /// Has the agent tell those of other nodes that were served.
-    fn call_agent(&self) {}
+    /// Has the server tell those of other nodes that were served.
+    fn call_server(&self) {}
 
-    /// Whether it is for this rank, or the agent, to take over from who has this seat and has died: for those of other nodes
-    /// it is for the agent, who does all that they ask for.
+    /// Whether it is for this rank, or the server, to take over from who has this seat and has died: for those of other nodes
+    /// it is for the server, who does all that they ask for.
     fn acts_for(&self, _seat: usize) -> bool {
         true
     }
@@ -55,12 +55,12 @@ unsafe impl Shareable for Line<Seat> {}
 
 type SeatsView = View<WaitWords, Seat>;
 
-/// The layout of a waiting list of all ranks, on the node of `root`.
+/// The layout of a wait queue of all ranks, on the node of `root`.
 #[derive(Clone, Debug)]
 pub(crate) struct WaitLayout {
     pub(crate) root: i32,
     pub(crate) permits: u32,
-    pub(crate) inheritance: Inheritance,
+    pub(crate) on_death: OnDeath,
     pub(crate) cargo: Cargo,
 }
 
@@ -78,8 +78,8 @@ impl Layout for WaitLayout {
             return;
         }
         let words: &WaitWords = memory.get(start);
-        let stock = Stock::of(self.permits);
-        words.stock.store(stock.0, Ordering::SeqCst);
+        let free_permits = FreePermits::of(self.permits);
+        words.free_permits.store(free_permits.0, Ordering::SeqCst);
         words.total.store(self.permits, Ordering::SeqCst);
         if let Cargo::Value(bytes) = &self.cargo {
             let place = cargo(topology, memory, start, bytes.len());
@@ -89,7 +89,7 @@ impl Layout for WaitLayout {
     }
 }
 
-/// Those of this node's ranks, of its agent if it has one, and of the other nodes' ranks.
+/// Those of this node's ranks, of its server if it has one, and of the other nodes' ranks.
 fn seats(topology: &Topology) -> usize {
     topology.size() + usize::from(topology.spans_nodes())
 }
@@ -110,7 +110,7 @@ pub(super) fn cargo(
     unsafe { memory.start().add(offset) }
 }
 
-/// A waiting list on this node, as this rank or the node's agent sees it.
+/// A wait queue on this node, as this rank or the node's server sees it.
 pub(crate) struct Seats {
     view: SeatsView,
     cargo: NonNull<u8>,
@@ -141,7 +141,7 @@ impl Seats {
         self.cargo
     }
 
-    /// The rank of who has this seat; none for the agent.
+    /// The rank of who has this seat; none for the server.
     pub(crate) fn rank_of(&self, seat: usize) -> Option<u32> {
         let here = self.view.domain().topology().here();
         match seat.checked_sub(self.near) {
@@ -150,8 +150,8 @@ impl Seats {
         }
     }
 
-    /// Whether this is the agent's view.
-    fn is_agents(&self) -> bool {
+    /// Whether this is the server's view.
+    fn is_servers(&self) -> bool {
         self.me() >= self.view.domain().topology().here().len()
     }
 
@@ -163,12 +163,12 @@ impl Seats {
         }
     }
 
-    /// Whether a rank of this node has called the agent.
+    /// Whether a rank of this node has called the server.
     pub(crate) fn is_called(&self) -> bool {
         self.words().called.load(Ordering::SeqCst) != 0
     }
 
-    /// The agent comes. It sees what was done before the calls until now.
+    /// The server comes. It sees what was done before the calls until now.
     pub(crate) fn take_call(&self) {
         if self.is_called() {
             self.words().called.swap(0, Ordering::SeqCst);
@@ -231,21 +231,21 @@ impl WaitMemory for Seats {
         if is_near {
             self.seat(seat).event().notify(1);
         }
-        // The agent looks by itself once it has done what it is doing.
-        !is_near && !self.is_agents()
+        // The server looks by itself once it has done what it is doing.
+        !is_near && !self.is_servers()
     }
 
-    fn call_agent(&self) {
+    fn call_server(&self) {
         let called = &self.words().called;
         self.view.domain().call_server(called, true);
     }
 
     fn acts_for(&self, seat: usize) -> bool {
-        seat < self.near || self.is_agents() || self.is_orphan(seat)
+        seat < self.near || self.is_servers() || self.is_orphan(seat)
     }
 
     fn is_orphan(&self, seat: usize) -> bool {
-        // The agent has the last seat of this node.
-        seat >= self.near && !self.is_agents() && !self.view.is_alive(self.near - 1)
+        // The server has the last seat of this node.
+        seat >= self.near && !self.is_servers() && !self.view.is_alive(self.near - 1)
     }
 }

@@ -1,10 +1,10 @@
-//! A waiting list: permits that ranks take and give back, and a line in which they are served in the order in which they
+//! A wait queue: permits that ranks take and give back, and a line in which they are served in the order in which they
 //! came.
 //!
-//! What is free is in one word, the stock, with how many wait. As long as nobody waits, taking and giving back is one atomic
+//! What is free is in one word, with how many wait. As long as nobody waits, taking and giving back is one atomic
 //! operation. Who finds nothing counts itself among the waiting, draws a ticket, and shows both in its own seat. From then on
 //! nobody takes anything past the line: permits that come back are handed to the seat with the smallest ticket, by whoever has
-//! changed something that may allow it. One at a time does that; another one that comes meanwhile leaves a mark in the stock,
+//! changed something that may allow it. One at a time does that; another one that comes meanwhile leaves a mark in that word,
 //! and who serves looks again.
 //!
 //! The order is strict. A rank counts itself before it draws its ticket, and nobody is served while fewer tickets can be seen
@@ -14,7 +14,7 @@
 //! for who is choosing.)
 //!
 //! Giving up is a matter of one's own seat: it is either withdrawn or granted already, by one exchange. A rank that died is
-//! found by those who wait; what it had goes back to the stock, unless that could be seen half changed by others.
+//! found by those who wait; what it had is free again, unless that could be seen half changed by others.
 //!
 //! A mutex is a list with one permit, a semaphore one with more, a condition one with none, see [`sync`](mod@crate::sync).
 
@@ -30,23 +30,23 @@ mod tests;
 use crate::shm::atomic::{Ordering, fence_after_exchange};
 use crate::shm::wait::{Deadline, Stop, wait};
 pub(crate) use crate::wait_queue::layout::MOST_PERMITS;
-use crate::wait_queue::layout::{Seat, Stock, UNSETTLED, WaitWords, Want};
+use crate::wait_queue::layout::{FreePermits, Seat, UNSETTLED, WaitWords, Want};
 use crate::wait_queue::memory::WaitMemory;
 
-/// A waiting list in the memory `M`, as one rank sees it.
-pub(crate) struct Waitlist<M> {
+/// A wait queue in the memory `M`, as one rank sees it.
+pub(crate) struct WaitQueue<M> {
     pub(crate) memory: M,
     /// What becomes of permits whose owner has died.
-    pub(crate) inheritance: Inheritance,
+    pub(crate) on_death: OnDeath,
 }
 
 /// What becomes of permits whose owner has died.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Inheritance {
-    /// They go back to the stock.
-    Stock,
+pub enum OnDeath {
+    /// They are free again.
+    Release,
     /// They stay with it: what it did with them may be half done.
-    Nobody,
+    Poison,
 }
 
 /// The first in the line.
@@ -68,7 +68,7 @@ pub(crate) struct Standing {
 }
 
 /// For one's own seat.
-impl<M: WaitMemory> Waitlist<M> {
+impl<M: WaitMemory> WaitQueue<M> {
     /// Takes so many permits; waits in the line until they are granted. Returns the ticket of who had to wait.
     #[inline]
     pub(crate) fn acquire(
@@ -111,11 +111,11 @@ impl<M: WaitMemory> Waitlist<M> {
 }
 
 /// For any seat, by who acts for it.
-impl<M: WaitMemory> Waitlist<M> {
+impl<M: WaitMemory> WaitQueue<M> {
     /// Takes so many permits for a seat, if there are so many and nobody waits.
     #[inline]
     pub(crate) fn try_acquire(&self, seat: usize, count: u32) -> bool {
-        let now = self.stock();
+        let now = self.free_permits();
         if now.waiters() > 0 || now.permits() < count {
             return false;
         }
@@ -123,14 +123,14 @@ impl<M: WaitMemory> Waitlist<M> {
     }
 
     #[inline]
-    fn try_acquire_from(&self, mut now: Stock, seat: usize, count: u32) -> bool {
+    fn try_acquire_from(&self, mut now: FreePermits, seat: usize, count: u32) -> bool {
         self.act(|| {
             while now.waiters() == 0 && now.permits() >= count {
                 if self.replace(now, now.without(count)) {
                     self.memory.seat(seat).add_held(count);
                     return true;
                 }
-                now = self.stock();
+                now = self.free_permits();
             }
             false
         })
@@ -143,7 +143,9 @@ impl<M: WaitMemory> Waitlist<M> {
             let place = self.memory.seat(seat);
             place.count.store(count, Ordering::Relaxed);
             // In this order: who sees a smaller ticket than ours has been counted with us.
-            words.stock.fetch_add(Stock::ONE_NEWCOMER, Ordering::SeqCst);
+            words
+                .free_permits
+                .fetch_add(FreePermits::ONE_NEWCOMER, Ordering::SeqCst);
             let ticket = words.tickets.fetch_add(1, Ordering::SeqCst);
             place.want.swap(Want::waiting(ticket).0, Ordering::SeqCst);
             ticket
@@ -157,8 +159,8 @@ impl<M: WaitMemory> Waitlist<M> {
         let left = self.act(|| {
             let left = self.change_want(seat, Want::waiting(ticket), Want::NOTHING);
             if left {
-                let stock = &self.memory.words().stock;
-                stock.fetch_sub(Stock::ONE_WAITER, Ordering::SeqCst);
+                let free_permits = &self.memory.words().free_permits;
+                free_permits.fetch_sub(FreePermits::ONE_WAITER, Ordering::SeqCst);
             }
             left
         });
@@ -191,24 +193,28 @@ impl<M: WaitMemory> Waitlist<M> {
     pub(crate) fn release(&self, seat: usize, count: u32) {
         let before = self.act(|| {
             self.memory.seat(seat).take_held(count);
-            let stock = &self.memory.words().stock;
-            Stock(stock.fetch_add(count.into(), Ordering::SeqCst))
+            let free_permits = &self.memory.words().free_permits;
+            FreePermits(free_permits.fetch_add(count.into(), Ordering::SeqCst))
         });
         if before.waiters() > 0 {
             self.serve();
         }
     }
 
-    /// Puts permits into the stock that nobody has; whether that makes no more of them than `most`.
+    /// Adds free permits; whether that makes no more of them than `most`.
     pub(crate) fn supply(&self, count: u32, most: u32) -> bool {
         let supplied = self.act(|| {
-            let WaitWords { stock, total, .. } = self.memory.words();
+            let WaitWords {
+                free_permits,
+                total,
+                ..
+            } = self.memory.words();
             let order = (Ordering::Relaxed, Ordering::Relaxed);
             let sum = total.fetch_update(order.0, order.1, |total| {
                 total.checked_add(count).filter(|sum| *sum <= most)
             });
             if sum.is_ok() {
-                stock.fetch_add(count.into(), Ordering::SeqCst);
+                free_permits.fetch_add(count.into(), Ordering::SeqCst);
             }
             sum.is_ok()
         });
@@ -245,8 +251,8 @@ impl<M: WaitMemory> Waitlist<M> {
             let given = self.act(|| {
                 let given = self.grant(&first);
                 if given {
-                    let stock = &self.memory.words().stock;
-                    stock.fetch_sub(Stock::ONE_WAITER, Ordering::SeqCst);
+                    let free_permits = &self.memory.words().free_permits;
+                    free_permits.fetch_sub(FreePermits::ONE_WAITER, Ordering::SeqCst);
                 }
                 given
             });
@@ -256,7 +262,7 @@ impl<M: WaitMemory> Waitlist<M> {
             }
         }
         if calls {
-            self.memory.call_agent();
+            self.memory.call_server();
         }
         woken
     }
@@ -268,26 +274,26 @@ impl<M: WaitMemory> Waitlist<M> {
 }
 
 /// For all.
-impl<M: WaitMemory> Waitlist<M> {
+impl<M: WaitMemory> WaitQueue<M> {
     /// Hands what is free to the first in the line, as far as that goes. Called after every change that may allow it.
     fn serve(&self) {
         // What was changed is seen by who changes something else after this, or that is seen here.
         fence_after_exchange();
-        let now = self.stock();
+        let now = self.free_permits();
         if now.waiters() > 0 && now.permits() > 0 && self.act(|| self.serve_line()) {
-            self.memory.call_agent();
+            self.memory.call_server();
         }
     }
 
-    /// Whether the agent has somebody to tell.
+    /// Whether the server has somebody to tell.
     #[cold]
     fn serve_line(&self) -> bool {
         let (mut serves, mut calls) = (false, false);
-        let stock = &self.memory.words().stock;
+        let free_permits = &self.memory.words().free_permits;
         loop {
-            let now = self.stock();
+            let now = self.free_permits();
             if now.is_served() && !serves {
-                // Who serves finds the stock changed, and looks again.
+                // Who serves finds the word changed, and looks again.
                 if self.replace(now, now.changed()) {
                     return calls;
                 }
@@ -308,10 +314,10 @@ impl<M: WaitMemory> Waitlist<M> {
                     }
                     serves = true;
                     if self.grant(&first) {
-                        stock.fetch_sub(Stock::ONE_WAITER, Ordering::SeqCst);
+                        free_permits.fetch_sub(FreePermits::ONE_WAITER, Ordering::SeqCst);
                         calls |= self.memory.ring(first.seat);
                     } else {
-                        stock.fetch_add(first.count.into(), Ordering::SeqCst);
+                        free_permits.fetch_add(first.count.into(), Ordering::SeqCst);
                     }
                     fence_after_exchange();
                 }
@@ -364,14 +370,15 @@ impl<M: WaitMemory> Waitlist<M> {
     }
 
     #[inline]
-    fn stock(&self) -> Stock {
-        Stock(self.memory.words().stock.load(Ordering::SeqCst))
+    fn free_permits(&self) -> FreePermits {
+        FreePermits(self.memory.words().free_permits.load(Ordering::SeqCst))
     }
 
     #[inline]
-    fn replace(&self, from: Stock, to: Stock) -> bool {
-        let stock = &self.memory.words().stock;
-        let replaced = stock.compare_exchange(from.0, to.0, Ordering::SeqCst, Ordering::Relaxed);
+    fn replace(&self, from: FreePermits, to: FreePermits) -> bool {
+        let free_permits = &self.memory.words().free_permits;
+        let replaced =
+            free_permits.compare_exchange(from.0, to.0, Ordering::SeqCst, Ordering::Relaxed);
         replaced.is_ok()
     }
 
@@ -389,7 +396,7 @@ impl<M: WaitMemory> Waitlist<M> {
 
     /// How many permits are free just now.
     pub(crate) fn free(&self) -> u32 {
-        self.stock().permits()
+        self.free_permits().permits()
     }
 
     /// Who has what and who waits just now.
@@ -416,7 +423,7 @@ impl<M: WaitMemory> Waitlist<M> {
 }
 
 /// About ranks that died.
-impl<M: WaitMemory> Waitlist<M> {
+impl<M: WaitMemory> WaitQueue<M> {
     /// Whether the list is still of use.
     pub(crate) fn check(&self) -> Result<(), Stop> {
         let broken = self.memory.words().broken.load(Ordering::Relaxed);
@@ -433,9 +440,9 @@ impl<M: WaitMemory> Waitlist<M> {
         for seat in 0..self.memory.seats() {
             let held = self.memory.seat(seat).held.load(Ordering::Acquire);
             let counts = held != 0 || Some(seat) == first || self.want(seat).is_granted();
-            let may_bury = counts && seat != self.memory.me() && self.memory.acts_for(seat);
-            if may_bury && !self.memory.is_alive(seat) {
-                self.bury(seat);
+            let may_reclaim = counts && seat != self.memory.me() && self.memory.acts_for(seat);
+            if may_reclaim && !self.memory.is_alive(seat) {
+                self.reclaim(seat);
                 found_dead = true;
             }
         }
@@ -447,11 +454,11 @@ impl<M: WaitMemory> Waitlist<M> {
         self.check()
     }
 
-    fn bury(&self, seat: usize) {
+    fn reclaim(&self, seat: usize) {
         let place = self.memory.seat(seat);
         let held = place.held.load(Ordering::Acquire);
         let want = self.want(seat);
-        let goes_on = self.inheritance == Inheritance::Stock && !self.memory.is_orphan(seat);
+        let goes_on = self.on_death == OnDeath::Release && !self.memory.is_orphan(seat);
         if held & UNSETTLED != 0 || held != 0 && !goes_on {
             let broken = &self.memory.words().broken;
             broken.store(seat as u32 + 1, Ordering::Relaxed);
@@ -461,12 +468,12 @@ impl<M: WaitMemory> Waitlist<M> {
             self.leave(seat, want.ticket());
         }
         // One of those who find it dead at the same time takes over.
-        let stock = &self.memory.words().stock;
+        let free_permits = &self.memory.words().free_permits;
         if want.is_granted() {
             let count = place.count.load(Ordering::Relaxed);
             self.act(|| {
                 if self.change_want(seat, want, Want::NOTHING) {
-                    stock.fetch_add(count.into(), Ordering::SeqCst);
+                    free_permits.fetch_add(count.into(), Ordering::SeqCst);
                 }
             });
         }
@@ -475,7 +482,7 @@ impl<M: WaitMemory> Waitlist<M> {
                 let freed =
                     (place.held).compare_exchange(held, 0, Ordering::SeqCst, Ordering::Relaxed);
                 if freed.is_ok() {
-                    stock.fetch_add(held.into(), Ordering::SeqCst);
+                    free_permits.fetch_add(held.into(), Ordering::SeqCst);
                 }
             });
         }

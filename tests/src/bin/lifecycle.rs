@@ -8,7 +8,7 @@ use mpi::topology::SimpleCommunicator;
 use mpi::traits::*;
 use mpisync::batch::{BatchError, State};
 use mpisync::{
-    Access, Batch, ChannelError, CreateError, FenceError, LockError, RemoteChannel,
+    Access, Batch, ChannelError, CollectiveError, CreateError, LockError, RemoteChannel,
     WindowController,
 };
 use mpisync_tests::panics::{self, expect_panic};
@@ -112,7 +112,7 @@ fn local_without_mpi() {
     drop(ctrl.write());
     let value = ctrl
         .single_write()
-        .run(|_| Ok::<_, FenceError>("value".to_owned()));
+        .run(|_| Ok::<_, CollectiveError>("value".to_owned()));
     assert_eq!(value.unwrap(), "value");
     match ctrl.single_write() {
         Access::Writer(fence) => fence.share_slice(&[1, 2, 3]).unwrap(),
@@ -130,7 +130,7 @@ fn mpi_is_initialized() -> bool {
 }
 
 #[mpisync::collective]
-fn step(ctrl: &mut WindowController) -> Result<i32, FenceError> {
+fn step(ctrl: &mut WindowController) -> Result<i32, CollectiveError> {
     Ok(ctrl.rank())
 }
 
@@ -148,11 +148,11 @@ fn controller_beyond_universe() {
     let outcome = ctrl.write_timeout(SOON).map(drop);
     assert!(matches!(outcome, Err(LockError::Finalized)), "{outcome:?}");
     let outcome = ctrl.single_write_timeout(SOON).map(drop);
-    let finalized = matches!(outcome, Err(FenceError::Lock(LockError::Finalized)));
+    let finalized = matches!(outcome, Err(CollectiveError::Lock(LockError::Finalized)));
     assert!(finalized, "{outcome:?}");
     let outcome = step(&mut ctrl);
     assert!(
-        matches!(outcome, Err(FenceError::Lock(LockError::Finalized))),
+        matches!(outcome, Err(CollectiveError::Lock(LockError::Finalized))),
         "{outcome:?}"
     );
     assert!(format!("{ctrl:?}").contains("WindowController"));
@@ -215,7 +215,7 @@ fn batch_beyond_universe() {
     std::mem::forget(batch.next_task().unwrap().expect("a task"));
     std::mem::forget(plain.next_task().unwrap().expect("a task"));
     let others = builder().build().expect("a batch");
-    let leads = batch.worker_rank() == 0;
+    let leads = batch.worker().rank() == 0;
     world.barrier();
     drop(universe);
     for batch in [&mut batch, &mut plain] {

@@ -44,7 +44,7 @@ fn main() -> ExitCode {
 /// Ends the job if a rank has died: MPI cannot be finalized without it. The launchers do so themselves, unless they
 /// are told to let the other ranks live.
 fn abort_after_death(world: &SimpleCommunicator, error: anyhow::Error) -> anyhow::Error {
-    let died = |error: &FenceError| matches!(error, FenceError::RankDied { .. });
+    let died = |error: &CollectiveError| matches!(error, CollectiveError::RankDied { .. });
     let in_the_file = match error.downcast_ref::<GuardedError<anyhow::Error>>() {
         Some(GuardedError::Call(error)) => died(error),
         _ => false,

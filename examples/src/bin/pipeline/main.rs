@@ -82,7 +82,7 @@ fn run(world: &SimpleCommunicator, args: &Args) -> anyhow::Result<String> {
     let ranges = RemoteChannel::builder(world, args.capacity).name("ranges");
     let ranges = ranges.build()?;
     let found = RemoteChannel::builder(world, args.capacity).name("found");
-    let found = found.host(last).build()?;
+    let found = found.root(last).build()?;
     let collected = work(&mut ctrl, ranges, found, args)?;
     let summary = verify(&mut ctrl, last, args, &collected)?;
     ctrl.close()?;

@@ -163,11 +163,8 @@ impl<C: IntraCommunicator> BatchBuilder<OnComm<'_, C>> {
         if self.tasks.is_none() {
             return Some(CreateError::NoTasks);
         }
-        if !(0..size).contains(&root) {
-            return Some(CreateError::RootOutOfRange { root, size });
-        }
-        let too_many = self.too_many();
-        too_many.or_else(|| self.on.layout.invalid(size))
+        let invalid = CreateError::check_rank("root", root, size).or_else(|| self.too_many());
+        invalid.or_else(|| self.on.layout.invalid(size))
     }
 
     /// Names that differ, differ in this too, but for an accident.

@@ -23,7 +23,7 @@ use crate::batch::table::memory::TableMemory;
 use crate::shm::atomic::Ordering;
 use serde::{Deserialize, Serialize};
 
-/// What has become of the tasks of a batch, as one rank or the agent sees it.
+/// What has become of the tasks of a batch, as one rank or the server sees it.
 pub(crate) struct TaskTable<M> {
     pub(crate) memory: M,
 }

@@ -1,11 +1,11 @@
 //! The queue of a channel over several nodes.
 //!
 //! On each node the ranks put into one queue in shared memory and take from another, both small, so they never wait for the
-//! network unless these are full or empty. The node's agent carries messages between them and the agent of the host's node,
-//! where the channel is: the [`Host`] decides who may put how many, and who gets which.
+//! network unless these are full or empty. The node's server carries messages between them and the server of the coordinator's node,
+//! where the channel is: the [`Coordinator`] decides who may put how many, and who gets which.
 //!
-//! Agents say all at once: a node's [`Outpost`] sends a [`Report`], with the messages that were put there, how many were
-//! taken, and what its ranks wait for; the host answers with a [`Supply`]. Reports give levels and sums, not changes, so
+//! Servers say all at once: a node's [`NodeProxy`] sends a [`Report`], with the messages that were put there, how many were
+//! taken, and what its ranks wait for; the coordinator answers with a [`Grant`]. Reports give levels and sums, not changes, so
 //! whatever is on its way in the meantime is known by subtraction.
 //!
 //! - *Room* is given as credits: a credit is a slot of the node's queue that is open, and counts as used from the time it is
@@ -17,13 +17,13 @@
 //! - The *end* of a stream is when all nodes are idle at once. That is stable: an idle node stays so until it is sent
 //!   something, so a report of it is as good as a look, if nothing has been sent to it since.
 
-mod host;
-mod outpost;
-pub(crate) mod service;
+mod coordinator;
+mod messages;
+mod proxy;
+pub(crate) mod server;
 #[cfg(test)]
 mod tests;
-mod word;
 
-pub(crate) use crate::channel::remote::host::Host;
-pub(crate) use crate::channel::remote::outpost::Outpost;
-use crate::channel::remote::word::{Report, Supply};
+pub(crate) use crate::channel::remote::coordinator::Coordinator;
+use crate::channel::remote::messages::{Grant, Report};
+pub(crate) use crate::channel::remote::proxy::NodeProxy;

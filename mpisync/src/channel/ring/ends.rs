@@ -103,7 +103,7 @@ impl<M: QueueMemory> Queue<M> {
             });
         }
         if self.memory.relay().is_some() {
-            // The host finds the end, and the agent counts it.
+            // The coordinator finds the end, and the server counts it.
             return None;
         }
         if self.promises_are_kept() {

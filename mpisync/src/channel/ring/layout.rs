@@ -33,13 +33,13 @@ pub(crate) struct Account {
     pub(crate) deserted: AtomicU32,
 }
 
-/// What the ranks of a node and its agent say to each other, where the agent carries messages between nodes. All zero is the
+/// What the ranks of a node and its server say to each other, where the server carries messages between nodes. All zero is the
 /// first state.
 #[repr(C, align(128))]
 pub(crate) struct Relay {
-    /// Nonzero when the agent has something to look at. Stored by ranks, taken away by the agent.
+    /// Nonzero when the server has something to look at. Stored by ranks, taken away by the server.
     pub(crate) called: AtomicU32,
-    /// How many questions the ranks have asked the host, and up to which they are answered.
+    /// How many questions the ranks have asked the coordinator, and up to which they are answered.
     pub(crate) asked: AtomicU64,
     pub(crate) answered: AtomicU64,
     /// How many messages there were at the last answer.
@@ -64,7 +64,7 @@ pub(crate) struct Party {
     /// While this rank waits for a message, and until it has one puts nothing: what [`Account::endings`] was when it began,
     /// and the bit [`WAITING`].
     pub(crate) waits: AtomicU32,
-    /// Where an agent has to know that a call of this rank waits for something in this queue: what [`Account::endings`] was
+    /// Where a server has to know that a call of this rank waits for something in this queue: what [`Account::endings`] was
     /// when it began, and the bit [`WAITING`].
     pub(crate) call: AtomicU32,
     /// The number of the question whose answer that call waits for; 0 if none, and [`NO_NUMBER`] until it has one.

@@ -32,16 +32,16 @@ pub(crate) trait QueueMemory: Surroundings {
     /// The index of this rank.
     fn me(&self) -> usize;
 
-    /// Where the node's agent carries messages between this queue and other nodes: what ranks and agent say to each other.
+    /// Where the node's server carries messages between this queue and other nodes: what ranks and server say to each other.
     fn relay(&self) -> Option<&Relay> {
         None
     }
 
-    /// Has the agent look at the queue, if there is one: soon, or at once if this rank is about to wait.
-    fn call_agent(&self, _waits: bool) {}
+    /// Has the server look at the queue, if there is one: soon, or at once if this rank is about to wait.
+    fn call_server(&self, _waits: bool) {}
 
-    /// Whether the process with the node's agent runs.
-    fn agent_is_alive(&self) -> bool {
+    /// Whether the process with the node's server runs.
+    fn server_is_alive(&self) -> bool {
         true
     }
 }
@@ -184,7 +184,7 @@ impl<T> Slots<T> {
     }
 }
 
-/// The memory of a node's part of a channel that spans nodes: words for ranks and agent, then two queues of one layout.
+/// The memory of a node's part of a channel that spans nodes: words for ranks and server, then two queues of one layout.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RelayLayout(pub(crate) Layout);
 
@@ -233,17 +233,17 @@ impl<T> RelaySlots<T> {
     }
 }
 
-/// A message of a type that the agent does not know.
+/// A message of a type that the server does not know.
 pub(crate) struct Opaque;
 
 impl RelaySlots<Opaque> {
-    /// As the node's agent sees them.
+    /// As the node's server sees them.
     pub(crate) fn for_server(
         domain: &Arc<Domain>,
         layout: RelayLayout,
         mapping: &Arc<Mapping>,
     ) -> Self {
-        let seat = domain.segment().shape().seat_of_agent();
+        let seat = domain.segment().shape().seat_of_server();
         Self::at_seat(domain, layout, mapping, seat)
     }
 }
@@ -289,10 +289,10 @@ unsafe impl Send for Slots<Opaque> {}
 impl<T> Slots<T> {
     /// Apart, so that a channel on one node is as quick as if there were no others.
     #[cold]
-    fn call_relaying_agent(&self, waits: bool) {
-        // Not the agent itself.
+    fn call_relaying_server(&self, waits: bool) {
+        // Not the server itself.
         if let Some(relay) = self.relay()
-            && self.me != self.domain.segment().shape().seat_of_agent()
+            && self.me != self.domain.segment().shape().seat_of_server()
         {
             self.domain.call_server(&relay.called, waits);
         }
@@ -361,13 +361,13 @@ impl<T> QueueMemory for Slots<T> {
     }
 
     #[inline]
-    fn call_agent(&self, waits: bool) {
+    fn call_server(&self, waits: bool) {
         if self.relay.is_some() {
-            self.call_relaying_agent(waits);
+            self.call_relaying_server(waits);
         }
     }
 
-    fn agent_is_alive(&self) -> bool {
+    fn server_is_alive(&self) -> bool {
         self.relay.is_none() || self.domain.is_alive(0)
     }
 }

@@ -9,7 +9,7 @@
 //!   one that was not taken for good is lost with the rank that took it.
 //! - Who still puts and takes is known, and who waits, so that the end of a stream is known too.
 //!
-//! A channel over several nodes has two such queues on each of them, and agents that carry messages between these; see
+//! A channel over several nodes has two such queues on each of them, and servers that carry messages between these; see
 //! [`relay`] for the ranks' part in it, and [`remote`](crate::channel::remote) for the servers'.
 
 pub(crate) mod ends;
@@ -52,7 +52,7 @@ pub(crate) enum NoRoom {
     Deserted,
     /// It is full, and nobody but this rank is left who takes.
     OnlyConsumer,
-    /// The process with the node's agent has died.
+    /// The process with the node's server has died.
     Lost,
 }
 
@@ -65,7 +65,7 @@ pub(crate) enum NoMessage {
     Over,
     /// Nobody is left who puts, and so many messages that were promised never came.
     Missing(u64),
-    /// The process with the node's agent has died.
+    /// The process with the node's server has died.
     Lost,
 }
 
@@ -247,7 +247,7 @@ impl<M: QueueMemory> Queue<M> {
         );
         drop(waiting);
         match (waited, self.memory.relay()) {
-            // The host may have room that the others made.
+            // The coordinator may have room that the others made.
             (Err(NoRoom::OnlyConsumer), Some(relay)) => {
                 self.ask_for_room(relay, most).map_err(|why| match why {
                     NoRoom::Full => NoRoom::OnlyConsumer,
@@ -342,14 +342,14 @@ impl<M: QueueMemory> Queue<M> {
     #[inline]
     pub(in crate::channel) fn ring_news(&self) {
         ring(&self.memory.words().news.0);
-        self.memory.call_agent(false);
+        self.memory.call_server(false);
     }
 
     /// Wakes those who wait for room.
     #[inline]
     pub(in crate::channel) fn ring_room(&self) {
         ring(&self.memory.words().room.0);
-        self.memory.call_agent(false);
+        self.memory.call_server(false);
     }
 
     /// How many messages are in the slots of this queue, full or being filled; a moment ago.

@@ -1,7 +1,7 @@
-//! What ranks do where the node's agent carries messages between the queue and other nodes.
+//! What ranks do where the node's server carries messages between the queue and other nodes.
 //!
-//! They put and take as on one node. What they wait for comes through the agent, so it has to know that they wait, and what
-//! they cannot see they ask the channel's host.
+//! They put and take as on one node. What they wait for comes through the server, so it has to know that they wait, and what
+//! they cannot see they ask the channel's coordinator.
 
 use crate::channel::ring::ends::Generation;
 use crate::channel::ring::layout::{NO_NUMBER, Party, Relay, WAITING};
@@ -11,7 +11,7 @@ use crate::shm::atomic::Ordering;
 use crate::shm::event::Bell;
 use crate::shm::wait::{Deadline, Stop, wait};
 
-/// The process with the node's agent has died.
+/// The process with the node's server has died.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Lost;
 
@@ -34,7 +34,7 @@ impl From<Lost> for NoMessage {
     }
 }
 
-/// While it lives the agent knows that this rank waits for something in the queue.
+/// While it lives the server knows that this rank waits for something in the queue.
 #[must_use]
 pub(crate) struct Waiting<'a>(Option<(&'a Party, Waiter)>);
 
@@ -103,30 +103,30 @@ impl Futures {
 }
 
 impl<M: QueueMemory> Queue<M> {
-    /// Lets the agent know, if there is one, that a call of this rank waits.
+    /// Lets the server know, if there is one, that a call of this rank waits.
     #[inline]
     pub(in crate::channel) fn wait_as_call(&self, began: Generation) -> Waiting<'_> {
         if self.memory.relay().is_none() {
             return Waiting(None);
         }
         let waiting = Waiting::call(self.my_party(), began);
-        self.memory.call_agent(true);
+        self.memory.call_server(true);
         waiting
     }
 
-    /// Lets the agent know, if there is one, that a future of this rank waits. It may be long until that is polled again.
+    /// Lets the server know, if there is one, that a future of this rank waits. It may be long until that is polled again.
     pub(crate) fn wait_as_future(&self) -> Waiting<'_> {
         if self.memory.relay().is_none() {
             return Waiting(None);
         }
         let waiting = Waiting::future(self.my_party(), self.begin_waiting(false));
-        self.memory.call_agent(true);
+        self.memory.call_server(true);
         waiting
     }
 
-    /// Whether there still is an agent, where one is needed.
-    pub(crate) fn check_agent(&self) -> Result<(), Lost> {
-        if self.memory.agent_is_alive() {
+    /// Whether there still is a server, where one is needed.
+    pub(crate) fn check_server(&self) -> Result<(), Lost> {
+        if self.memory.server_is_alive() {
             Ok(())
         } else {
             Err(Lost)
@@ -153,7 +153,7 @@ impl<M: QueueMemory> Queue<M> {
         result
     }
 
-    /// Asks the host, so that it knows what this rank has done before.
+    /// Asks the coordinator, so that it knows what this rank has done before.
     fn ask(&self, relay: &Relay) -> Result<(), Lost> {
         let number = relay.asked.fetch_add(1, Ordering::SeqCst) + 1;
         let bell = &self.memory.words().news.0;
@@ -169,7 +169,7 @@ impl<M: QueueMemory> Queue<M> {
         bell: &Bell,
         mut attempt: impl FnMut() -> Option<R>,
     ) -> Result<Option<R>, Lost> {
-        self.memory.call_agent(true);
+        self.memory.call_server(true);
         wait(
             &self.memory,
             bell.event(),
@@ -182,11 +182,11 @@ impl<M: QueueMemory> Queue<M> {
                     found => Some(found),
                 }
             },
-            || self.check_agent(),
+            || self.check_server(),
         )
     }
 
-    /// [`Self::try_put`] that also finds room which the host has.
+    /// [`Self::try_put`] that also finds room which the coordinator has.
     #[inline]
     pub(crate) fn try_put_far(&self, most: usize) -> Result<Putting<'_, M>, NoRoom> {
         let here = self.try_put(most);
@@ -211,7 +211,7 @@ impl<M: QueueMemory> Queue<M> {
         asked.unwrap_or(Err(NoRoom::Full))
     }
 
-    /// [`Self::try_take`] that also finds a message which the host has, or the end of the stream.
+    /// [`Self::try_take`] that also finds a message which the coordinator has, or the end of the stream.
     #[inline]
     pub(crate) fn try_take_far(&self, most: usize) -> Result<Taking<'_, M>, NoMessage> {
         if let Some(taking) = self.try_take(most) {
@@ -242,7 +242,7 @@ impl<M: QueueMemory> Queue<M> {
             return;
         };
         relay.claimed.fetch_add(messages, Ordering::SeqCst);
-        // Who is told of the promise afterwards finds it made. Without an agent nobody learns of it, nor of any message.
+        // Who is told of the promise afterwards finds it made. Without a server nobody learns of it, nor of any message.
         let _ = self.ask(relay);
     }
 
@@ -257,7 +257,7 @@ impl<M: QueueMemory> Queue<M> {
     /// How many messages there are, in slots that are full or being filled; a moment ago.
     pub(crate) fn len(&self) -> u64 {
         if let Some(relay) = self.memory.relay() {
-            // Without an agent it is what was known last.
+            // Without a server it is what was known last.
             let _ = self.ask(relay);
         }
         self.known_len()

@@ -85,7 +85,7 @@ impl<M: QueueMemory> Queue<M> {
 }
 
 impl<M: QueueMemory> Inspector<'_, M> {
-    /// Looks after a rank, after the slot that comes next on either side, and after the agent where there is one.
+    /// Looks after a rank, after the slot that comes next on either side, and after the server where there is one.
     pub(crate) fn inspect(&mut self) -> Result<(), Lost> {
         let queue = self.queue;
         self.next = (self.next + 1) % queue.memory.ranks();
@@ -98,6 +98,6 @@ impl<M: QueueMemory> Inspector<'_, M> {
         queue.note_desertion();
         queue.clear_what_was_not_put();
         queue.clear_what_was_not_taken();
-        queue.check_agent()
+        queue.check_server()
     }
 }

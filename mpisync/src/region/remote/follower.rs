@@ -1,4 +1,4 @@
-//! The agent's part of a publication.
+//! The server's part of a publication.
 
 use crate::net::{Acknowledged, Network, Port, Progress, Service};
 use crate::region::remote::{Change, Part, ReplicaMessage};
@@ -97,7 +97,7 @@ impl Follower {
             }
         };
         let change = Change {
-            asker: Asker::Agent(net.node()),
+            asker: Asker::Server(net.node()),
             ..change
         };
         coming.parts.push_back(Arrival { change, piece });
@@ -147,7 +147,7 @@ impl Follower {
             let number = coming.number;
             match coming.asker {
                 Asker::Writer(rank) => port.send_to_rank(rank, &Acknowledged { number }),
-                Asker::Agent(node) => port.send(node, &ReplicaMessage::Changed { number }),
+                Asker::Server(node) => port.send(node, &ReplicaMessage::Changed { number }),
             }
             self.coming = None;
         }
@@ -159,7 +159,7 @@ impl Follower {
 fn rank_of(net: &Network, asker: Asker) -> u32 {
     match asker {
         Asker::Writer(rank) => rank,
-        Asker::Agent(node) => net.topology().leader(node),
+        Asker::Server(node) => net.topology().leader(node),
     }
 }
 

@@ -1,6 +1,6 @@
 //! How a change of a region travels to other nodes.
 //!
-//! The writer holds the lock, so no rank of any node is inside. It sends what it has changed to the agents of other nodes,
+//! The writer holds the lock, so no rank of any node is inside. It sends what it has changed to the servers of other nodes,
 //! which put it into their nodes' copies and pass it on, in the same order: down a tree what fits into one message, along a
 //! chain what does not and where there are few nodes. Many small parts go in one message; large ones go in pieces from memory
 //! to memory, each behind a word that says where it belongs. When a node and all below it have everything, it answers; when

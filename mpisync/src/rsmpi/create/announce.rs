@@ -14,10 +14,10 @@ pub(crate) fn announce(
     let comm = creation.comm();
     let size = comm.size();
     let invalid = match mine {
-        _ if !(0..size).contains(&root) => Some(CreateError::RootOutOfRange { root, size }),
         None if root == comm.rank() => Some(CreateError::NoArray { root }),
         _ => None,
     };
+    let invalid = CreateError::check_rank("root", root, size).or(invalid);
     let terms = Terms {
         arguments: vec![("root", root.to_string())],
         invalid,

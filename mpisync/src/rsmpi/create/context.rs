@@ -113,7 +113,7 @@ impl Wanted {
     }
 }
 
-/// The nodes' agents call MPI from threads of their own; collective.
+/// The nodes' servers call MPI from threads of their own; collective.
 fn check_threads(all: &OwnComm) -> Result<(), CreateError> {
     let provided = mpi::environment::threading_support();
     let enough = provided == mpi::Threading::Multiple;

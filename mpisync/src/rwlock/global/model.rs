@@ -1,11 +1,11 @@
 //! The queue of nodes, the gates and the tree, explored in all their interleavings.
 //!
-//! What is explored is the protocol as it runs: the [`writer`], the [`LockAgent`], [`Standing`] and the tree. Around them
-//! stands a small world that is a [`Site`] for each node: ranks and an agent, the turn of each node, flags of readers, and
+//! What is explored is the protocol as it runs: the [`writer`], the [`NodeServer`], [`Standing`] and the tree. Around them
+//! stands a small world that is a [`Site`] for each node: ranks and a server, the turn of each node, flags of readers, and
 //! a network that delivers in any order. A rank may give up wherever it waits.
 
-use crate::rwlock::global::agent::LockAgent;
-use crate::rwlock::global::site::{Asker, LockWord, Site};
+use crate::rwlock::global::node_server::NodeServer;
+use crate::rwlock::global::site::{Asker, LockMessage, Site};
 use crate::rwlock::global::standing::{Standing, Turn};
 use crate::rwlock::global::tree::Node;
 use crate::rwlock::global::writer;
@@ -51,7 +51,7 @@ struct Rank {
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-struct Station {
+struct QNode {
     standing: Standing,
     successor: Option<Node>,
     granted: Option<Turn>,
@@ -59,7 +59,7 @@ struct Station {
     taken: bool,
     /// Openings, and whether it is closed.
     gate: (u32, bool),
-    agent: LockAgent,
+    server: NodeServer,
     /// Writers that entered since a node was linked behind.
     passed: u32,
     ranks: Vec<Rank>,
@@ -67,10 +67,10 @@ struct Station {
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 struct World {
-    stations: Vec<Station>,
+    stations: Vec<QNode>,
     tail: Option<Node>,
     /// Under way, in no order: kept sorted so that equal states are equal.
-    network: Vec<(Node, LockWord)>,
+    network: Vec<(Node, LockMessage)>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -78,42 +78,42 @@ enum Action {
     Deliver(usize),
     Go(Node, usize),
     GiveUp(Node, usize),
-    /// The agent goes on with what it could not do at once.
+    /// The server goes on with what it could not do at once.
     Tend(Node),
 }
 
 struct Cluster {
     jobs: Vec<Vec<Vec<Job>>>,
-    handovers: u32,
+    max_local_handovers: u32,
 }
 
-/// A node as one of its ranks, or its agent, sees it.
+/// A node as one of its ranks, or its server, sees it.
 struct View<'a> {
     world: &'a RefCell<World>,
     node: Node,
     rank: usize,
-    handovers: u32,
+    max_local_handovers: u32,
 }
 
 impl View<'_> {
-    fn of<T>(&self, look: impl FnOnce(&Station) -> T) -> T {
+    fn of<T>(&self, look: impl FnOnce(&QNode) -> T) -> T {
         look(&self.world.borrow().stations[self.node as usize])
     }
 
-    fn change<T>(&self, change: impl FnOnce(&mut Station) -> T) -> T {
+    fn change<T>(&self, change: impl FnOnce(&mut QNode) -> T) -> T {
         change(&mut self.world.borrow_mut().stations[self.node as usize])
     }
 
-    fn send(&self, to: Node, word: LockWord) {
+    fn send(&self, to: Node, word: LockMessage) {
         let network = &mut self.world.borrow_mut().network;
         let at = network.partition_point(|sent| *sent < (to, word));
         network.insert(at, (to, word));
     }
 
     fn raise_gate(&self, to: (u32, bool)) -> bool {
-        self.change(|station| {
-            station.gate = to.max(station.gate);
-            station.gate == to
+        self.change(|qnode| {
+            qnode.gate = to.max(qnode.gate);
+            qnode.gate == to
         })
     }
 }
@@ -131,47 +131,47 @@ impl Site for View<'_> {
         0
     }
 
-    fn handovers(&self) -> u32 {
-        self.handovers
+    fn max_local_handovers(&self) -> u32 {
+        self.max_local_handovers
     }
 
     fn standing(&self) -> Standing {
-        self.of(|station| station.standing)
+        self.of(|qnode| qnode.standing)
     }
 
     fn set_standing(&self, standing: &Standing) {
-        self.change(|station| station.standing = *standing);
+        self.change(|qnode| qnode.standing = *standing);
     }
 
     fn take_successor(&self) -> Option<Node> {
-        self.change(|station| station.successor.take())
+        self.change(|qnode| qnode.successor.take())
     }
 
     fn take_granted(&self) -> Option<Turn> {
-        self.change(|station| station.granted.take())
+        self.change(|qnode| qnode.granted.take())
     }
 
     fn pass_turn(&self) {
-        self.change(|station| station.taken = false);
+        self.change(|qnode| qnode.taken = false);
     }
 
     fn writers_wait(&self) -> bool {
         let wants = |rank: &Rank| rank.phase == Phase::WantsTurn;
-        self.of(|station| station.ranks.iter().any(wants))
+        self.of(|qnode| qnode.ranks.iter().any(wants))
     }
 
     fn try_turn(&self) -> bool {
-        let free = !self.of(|station| station.taken) && !self.writers_wait();
-        self.change(|station| station.taken |= free);
+        let free = !self.of(|qnode| qnode.taken) && !self.writers_wait();
+        self.change(|qnode| qnode.taken |= free);
         free
     }
 
     fn successor(&self) -> Option<Node> {
-        self.of(|station| station.successor)
+        self.of(|qnode| qnode.successor)
     }
 
     fn has_arrived(&self) -> bool {
-        self.of(|station| station.granted.is_some())
+        self.of(|qnode| qnode.granted.is_some())
     }
 
     fn exchange_tail(&self, node: Node) -> Option<Node> {
@@ -179,15 +179,15 @@ impl Site for View<'_> {
     }
 
     fn set_successor(&self, node: Node) {
-        self.change(|station| {
-            assert_eq!(station.successor, None, "one node comes behind another");
-            station.successor = Some(node);
-            station.passed = 0;
+        self.change(|qnode| {
+            assert_eq!(qnode.successor, None, "one node comes behind another");
+            qnode.successor = Some(node);
+            qnode.passed = 0;
         });
     }
 
     fn put_granted(&self, turn: &Turn) {
-        self.change(|station| station.granted = Some(*turn));
+        self.change(|qnode| qnode.granted = Some(*turn));
     }
 
     fn close_gate(&self, count: u32) -> Option<Closed> {
@@ -207,7 +207,7 @@ impl Site for View<'_> {
             Phase::WantsToRead(since) => since == closed.openings,
             _ => true,
         };
-        self.of(|station| station.ranks.iter().all(has_left))
+        self.of(|qnode| qnode.ranks.iter().all(has_left))
     }
 
     fn asker(&self) -> Asker {
@@ -215,24 +215,24 @@ impl Site for View<'_> {
     }
 
     fn expect_answers(&self, count: u32) {
-        self.change(|station| station.ranks[self.rank].answers = (count, 0));
+        self.change(|qnode| qnode.ranks[self.rank].answers = (count, 0));
     }
 
     fn answers(&self, count: u32) -> u32 {
-        let (to, answers) = self.of(|station| station.ranks[self.rank].answers);
+        let (to, answers) = self.of(|qnode| qnode.ranks[self.rank].answers);
         if to == count { answers } else { 0 }
     }
 
-    fn tell(&self, node: Node, word: LockWord) {
+    fn tell(&self, node: Node, word: LockMessage) {
         self.send(node, word);
     }
 
     fn answer(&self, asker: Asker, count: u32) {
         let node = match asker {
             Asker::Writer(rank) => rank / RANKS,
-            Asker::Agent(node) => node,
+            Asker::Server(node) => node,
         };
-        self.send(node, LockWord::Drained { count, asker });
+        self.send(node, LockMessage::Drained { count, asker });
     }
 }
 
@@ -241,7 +241,7 @@ impl View<'_> {
     fn advance(&self) {
         let phase = match writer::advance(self) {
             Next::Enter => {
-                self.change(|station| station.passed += u32::from(station.successor.is_some()));
+                self.change(|qnode| qnode.passed += u32::from(qnode.successor.is_some()));
                 Phase::Writes
             }
             Next::AwaitTurn => Phase::AwaitsGrant,
@@ -252,24 +252,24 @@ impl View<'_> {
     }
 
     fn phase(&self) -> Phase {
-        self.of(|station| station.ranks[self.rank].phase.clone())
+        self.of(|qnode| qnode.ranks[self.rank].phase.clone())
     }
 
     fn set(&self, phase: Phase) {
-        self.change(|station| station.ranks[self.rank].phase = phase);
+        self.change(|qnode| qnode.ranks[self.rank].phase = phase);
     }
 
     fn job(&self) -> Option<Job> {
-        self.of(|station| station.ranks[self.rank].jobs.last().copied())
+        self.of(|qnode| qnode.ranks[self.rank].jobs.last().copied())
     }
 
     fn end_job(&self) -> Option<Job> {
-        self.change(|station| station.ranks[self.rank].jobs.pop())
+        self.change(|qnode| qnode.ranks[self.rank].jobs.pop())
     }
 
     /// What a rank does next, if it does not have to wait.
     fn go(&self) {
-        let (openings, closed) = self.of(|station| station.gate);
+        let (openings, closed) = self.of(|qnode| qnode.gate);
         match self.phase() {
             Phase::Idle => match self.job() {
                 None => {}
@@ -277,8 +277,8 @@ impl View<'_> {
                 Some(Job::Read) => self.set(Phase::WantsToRead(openings)),
                 Some(_) => self.set(Phase::WantsTurn),
             },
-            Phase::WantsTurn if !self.of(|station| station.taken) => {
-                self.change(|station| station.taken = true);
+            Phase::WantsTurn if !self.of(|qnode| qnode.taken) => {
+                self.change(|qnode| qnode.taken = true);
                 self.set(Phase::Idle);
                 self.advance();
             }
@@ -303,7 +303,7 @@ impl View<'_> {
                 self.set(Phase::Idle);
                 if self.end_job() == Some(Job::Downgrade) {
                     self.set(Phase::Reads);
-                    self.change(|station| station.ranks[self.rank].jobs.push(Job::Read));
+                    self.change(|qnode| qnode.ranks[self.rank].jobs.push(Job::Read));
                 }
                 if writer::let_go(self, self.standing()) {
                     writer::release(self);
@@ -339,36 +339,36 @@ impl View<'_> {
         }
     }
 
-    /// What the agent does, and what answers do to the rank that asked.
-    fn receive(&self, word: LockWord) {
-        if let LockWord::Drained {
+    /// What the server does, and what answers do to the rank that asked.
+    fn receive(&self, word: LockMessage) {
+        if let LockMessage::Drained {
             count,
             asker: Asker::Writer(rank),
         } = word
         {
-            return self.change(|station| {
-                let answers = &mut station.ranks[(rank % RANKS) as usize].answers;
+            return self.change(|qnode| {
+                let answers = &mut qnode.ranks[(rank % RANKS) as usize].answers;
                 answers.1 += u32::from(answers.0 == count);
             });
         }
-        self.as_agent(|agent| agent.handle(self, word));
+        self.as_server(|server| server.handle(self, word));
     }
 
-    fn as_agent(&self, act: impl FnOnce(&mut LockAgent)) {
-        let mut agent = self.of(|station| station.agent.clone());
-        act(&mut agent);
-        self.change(|station| station.agent = agent);
+    fn as_server(&self, act: impl FnOnce(&mut NodeServer)) {
+        let mut server = self.of(|qnode| qnode.server.clone());
+        act(&mut server);
+        self.change(|qnode| qnode.server = server);
     }
 }
 
 impl World {
     fn ranks_in(&self, phase: &Phase) -> usize {
-        let ranks = self.stations.iter().flat_map(|station| &station.ranks);
+        let ranks = self.stations.iter().flat_map(|qnode| &qnode.ranks);
         ranks.filter(|rank| rank.phase == *phase).count()
     }
 
     fn is_done(&self) -> bool {
-        let mut ranks = self.stations.iter().flat_map(|station| &station.ranks);
+        let mut ranks = self.stations.iter().flat_map(|qnode| &qnode.ranks);
         ranks.all(|rank| rank.jobs.is_empty())
     }
 }
@@ -378,7 +378,7 @@ impl Model for Cluster {
     type Action = Action;
 
     fn init_states(&self) -> Vec<World> {
-        let station = |(node, ranks): (usize, &Vec<Vec<Job>>)| Station {
+        let qnode = |(node, ranks): (usize, &Vec<Vec<Job>>)| QNode {
             standing: match node {
                 0 => Standing::Owner {
                     turn: Turn::default(),
@@ -390,7 +390,7 @@ impl Model for Cluster {
             granted: None,
             taken: false,
             gate: (0, false),
-            agent: LockAgent::default(),
+            server: NodeServer::default(),
             passed: 0,
             ranks: ranks
                 .iter()
@@ -402,7 +402,7 @@ impl Model for Cluster {
                 .collect(),
         };
         vec![World {
-            stations: self.jobs.iter().enumerate().map(station).collect(),
+            stations: self.jobs.iter().enumerate().map(qnode).collect(),
             tail: None,
             network: Vec::new(),
         }]
@@ -410,10 +410,10 @@ impl Model for Cluster {
 
     fn actions(&self, world: &World, actions: &mut Vec<Action>) {
         actions.extend((0..world.network.len()).map(Action::Deliver));
-        for (node, station) in world.stations.iter().enumerate() {
+        for (node, qnode) in world.stations.iter().enumerate() {
             let node = node as Node;
             actions.push(Action::Tend(node));
-            for rank in 0..station.ranks.len() {
+            for rank in 0..qnode.ranks.len() {
                 actions.extend([Action::Go(node, rank), Action::GiveUp(node, rank)]);
             }
         }
@@ -425,7 +425,7 @@ impl Model for Cluster {
             world: &next,
             node,
             rank,
-            handovers: self.handovers,
+            max_local_handovers: self.max_local_handovers,
         };
         match action {
             Action::Deliver(index) => {
@@ -436,8 +436,8 @@ impl Model for Cluster {
             Action::GiveUp(node, rank) => view(node, rank).give_up(),
             Action::Tend(node) => {
                 let view = view(node, 0);
-                view.as_agent(|agent| {
-                    agent.go_on(&view);
+                view.as_server(|server| {
+                    server.go_on(&view);
                 });
             }
         }
@@ -454,13 +454,13 @@ impl Model for Cluster {
             Property::always("there is one turn", |_, world: &World| {
                 let owners = world.stations.iter();
                 let owners =
-                    owners.filter(|station| matches!(station.standing, Standing::Owner { .. }));
+                    owners.filter(|qnode| matches!(qnode.standing, Standing::Owner { .. }));
                 let granted = world
                     .stations
                     .iter()
-                    .filter(|station| station.granted.is_some());
+                    .filter(|qnode| qnode.granted.is_some());
                 let grants = world.network.iter();
-                let grants = grants.filter(|(_, word)| matches!(word, LockWord::Grant(_)));
+                let grants = grants.filter(|(_, word)| matches!(word, LockMessage::Grant(_)));
                 owners.count() + granted.count() + grants.count() == 1
             }),
             Property::always("nobody waits for ever", |cluster: &Self, world: &World| {
@@ -470,14 +470,14 @@ impl Model for Cluster {
                 "the gates open in the end",
                 |cluster: &Self, world: &World| {
                     !cluster.next_states(world).is_empty()
-                        || world.stations.iter().all(|station| !station.gate.1)
+                        || world.stations.iter().all(|qnode| !qnode.gate.1)
                 },
             ),
             Property::always(
                 "a node that waits is passed by few",
                 |cluster: &Self, world: &World| {
                     let mut stations = world.stations.iter();
-                    stations.all(|station| station.passed <= cluster.handovers)
+                    stations.all(|qnode| qnode.passed <= cluster.max_local_handovers)
                 },
             ),
         ]
@@ -485,16 +485,19 @@ impl Model for Cluster {
 }
 
 /// Explores what the ranks of all nodes do, given by node and rank, the last job first.
-fn explore(jobs: &[&[&[Job]]], handovers: u32) {
+fn explore(jobs: &[&[&[Job]]], max_local_handovers: u32) {
     let jobs = jobs
         .iter()
         .map(|ranks| ranks.iter().map(|jobs| jobs.to_vec()).collect())
         .collect();
-    let checker = Cluster { jobs, handovers }
-        .checker()
-        .threads(2)
-        .spawn_dfs()
-        .join();
+    let checker = Cluster {
+        jobs,
+        max_local_handovers,
+    }
+    .checker()
+    .threads(2)
+    .spawn_dfs()
+    .join();
     println!("{} states", checker.unique_state_count());
     assert!(
         checker.unique_state_count() > 1_000,

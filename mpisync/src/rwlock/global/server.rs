@@ -1,9 +1,9 @@
 //! The lock's part of a node's server.
 
 use crate::net::{Message, Progress, Service};
-use crate::rwlock::global::agent::LockAgent;
-use crate::rwlock::global::site::LockWord;
-use crate::rwlock::global::tier::Tier;
+use crate::rwlock::global::lock::GlobalLock;
+use crate::rwlock::global::node_server::NodeServer;
+use crate::rwlock::global::site::LockMessage;
 use crate::rwlock::memory::LockMemory;
 use crate::rwlock::node::NodeLock;
 use serde::{Deserialize, Serialize};
@@ -11,31 +11,31 @@ use std::sync::atomic::Ordering;
 
 /// A message about the lock to a node.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) enum LockMessage {
-    Protocol(LockWord),
+pub(super) enum ServerMessage {
+    Lock(LockMessage),
     /// This rank died as a writer.
     Broken {
         rank: u32,
     },
 }
 
-impl Message for LockMessage {}
+impl Message for ServerMessage {}
 
 /// Acts for the ranks of a node in one lock.
 pub(super) struct LockServer {
-    tier: Tier,
+    global: GlobalLock,
     memory: LockMemory,
-    protocol: LockAgent,
+    protocol: NodeServer,
     /// Whether the other nodes know that a rank of this node died as a writer.
     is_broken_told: bool,
 }
 
 impl LockServer {
-    pub(super) fn new(tier: Tier, memory: LockMemory) -> Self {
+    pub(super) fn new(global: GlobalLock, memory: LockMemory) -> Self {
         LockServer {
-            tier,
+            global,
             memory,
-            protocol: LockAgent::default(),
+            protocol: NodeServer::default(),
             is_broken_told: false,
         }
     }
@@ -47,23 +47,23 @@ impl LockServer {
     }
 
     fn note_broken(&self, rank: u32) {
-        let broken = &self.memory.station().broken;
+        let broken = &self.memory.qnode().broken;
         broken.store(rank + 1, Ordering::Relaxed);
     }
 }
 
 impl Service for LockServer {
-    type Message = LockMessage;
+    type Message = ServerMessage;
 
-    fn receive(&mut self, _from: u32, message: LockMessage) {
+    fn receive(&mut self, _from: u32, message: ServerMessage) {
         match message {
-            LockMessage::Protocol(word) => {
+            ServerMessage::Lock(word) => {
                 let lock = NodeLock {
                     memory: &self.memory,
                 };
-                self.protocol.handle(&self.tier.at(lock), word);
+                self.protocol.handle(&self.global.at(lock), word);
             }
-            LockMessage::Broken { rank } => self.note_broken(rank),
+            ServerMessage::Broken { rank } => self.note_broken(rank),
         }
     }
 
@@ -71,21 +71,21 @@ impl Service for LockServer {
         let lock = NodeLock {
             memory: &self.memory,
         };
-        Progress::busy_if(self.protocol.go_on(&self.tier.at(lock)))
+        Progress::busy_if(self.protocol.go_on(&self.global.at(lock)))
     }
 
     fn inspect(&mut self) {
         let lock = self.lock();
         if self.protocol.waits_for_readers() {
-            self.tier.clear_dead_readers(lock);
+            self.global.clear_dead_readers(lock);
         }
-        self.tier.forget_dead_writers(lock);
+        self.global.forget_dead_writers(lock);
         if !self.is_broken_told
-            && let Some(rank) = self.tier.dead_writer(lock)
+            && let Some(rank) = self.global.dead_writer(lock)
         {
             self.is_broken_told = true;
             self.note_broken(rank);
-            self.tier.send_broken(rank);
+            self.global.send_broken(rank);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What the protocol needs of a node, and what nodes say to each other about the lock.
 //!
-//! The protocol ([`writer`](super::writer), [`agent`](super::agent)) runs over anything that is a [`Site`]: the memory
-//! and messages of real nodes ([`tier`](super::tier)), the small world of the model checker, the simulator's clock.
+//! The protocol ([`writer`](super::writer), [`node_server`](super::node_server)) runs over anything that is a [`Site`]: the memory
+//! and messages of real nodes ([`lock`](super::lock)), the small world of the model checker, the simulator's clock.
 
 use crate::rwlock::global::standing::{Standing, Turn};
 use crate::rwlock::global::tree;
@@ -9,9 +9,9 @@ use crate::rwlock::global::tree::Node;
 use crate::rwlock::node::Closed;
 use serde::{Deserialize, Serialize};
 
-/// A message about the lock. It goes to the agent of a node, but for some answers, see [`Asker`].
+/// A message about the lock. It goes to the server of a node, but for some answers, see [`Asker`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
-pub(crate) enum LockWord {
+pub(crate) enum LockMessage {
     /// To the home node: put `node` into the queue.
     Enqueue { node: Node },
     /// `successor` comes after the node that gets this.
@@ -35,8 +35,8 @@ pub(crate) enum LockWord {
 pub(crate) enum Asker {
     /// The writer of this rank, which gets the answer itself.
     Writer(u32),
-    /// The agent of this node.
-    Agent(Node),
+    /// The server of this node.
+    Server(Node),
 }
 
 /// A node, as who acts for it sees it: its words, its part of the lock, and the way to the others.
@@ -46,7 +46,7 @@ pub(crate) trait Site {
     /// The node with the queue's tail.
     fn home(&self) -> Node;
     /// How many writers of a node may follow each other while another node waits.
-    fn handovers(&self) -> u32;
+    fn max_local_handovers(&self) -> u32;
     /// How many nodes each node tells in the tree of gates.
     fn fan_out(&self) -> u32 {
         tree::FAN_OUT
@@ -70,9 +70,9 @@ pub(crate) trait Site {
     fn has_arrived(&self) -> bool;
     /// On the home node: puts `node` at the queue's end; who was there before, if anybody was.
     fn exchange_tail(&self, node: Node) -> Option<Node>;
-    /// As the agent, or on the home node as who exchanged the tail.
+    /// As the server, or on the home node as who exchanged the tail.
     fn set_successor(&self, node: Node);
-    /// As the agent.
+    /// As the server.
     fn put_granted(&self, turn: &Turn);
 
     /// Closes the node's gate, opened so many times; nothing if it has been opened again since.
@@ -86,9 +86,9 @@ pub(crate) trait Site {
     fn expect_answers(&self, count: u32);
     fn answers(&self, count: u32) -> u32;
 
-    /// Sends a word to the agent of another node; does not wait.
-    fn tell(&self, node: Node, word: LockWord);
-    /// Sends [`LockWord::Drained`].
+    /// Sends a word to the server of another node; does not wait.
+    fn tell(&self, node: Node, word: LockMessage);
+    /// Sends [`LockMessage::Drained`].
     fn answer(&self, asker: Asker, count: u32);
 }
 
@@ -98,7 +98,7 @@ pub(super) fn below(site: &impl Site, node: Node, root: Node) -> impl Iterator<I
 }
 
 /// Sends a word down the tree from `root`; how many nodes it goes to from here.
-pub(super) fn tell_below(site: &impl Site, root: Node, word: LockWord) -> u32 {
+pub(super) fn tell_below(site: &impl Site, root: Node, word: LockMessage) -> u32 {
     let below = below(site, site.node(), root);
     below.map(|node| site.tell(node, word)).count() as u32
 }
@@ -110,6 +110,6 @@ pub(super) fn enqueue_at_home(site: &impl Site, node: Node) -> bool {
         site.set_successor(node);
         return true;
     }
-    site.tell(before, LockWord::Link { successor: node });
+    site.tell(before, LockMessage::Link { successor: node });
     false
 }

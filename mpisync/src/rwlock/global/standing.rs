@@ -3,7 +3,7 @@
 //! The nodes queue as the threads do in an MCS lock (Mellor-Crummey and Scott, "Algorithms for Scalable
 //! Synchronization on Shared-Memory Multiprocessors", TOCS 1991): a node exchanges the tail, is linked behind the node
 //! that was there, and waits where it is until that one hands the turn over. It differs in one thing: a node that lets
-//! the turn go while nobody waits keeps it, so that its next writer asks nobody; the node's agent hands it over when
+//! the turn go while nobody waits keeps it, so that its next writer asks nobody; the node's server hands it over when
 //! another node is linked behind it.
 //!
 //! What is known of the gates travels with the turn: how often they were opened, and whether all readers are out.
@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) const RUN: u32 = 64;
 
 /// How many writers of one node may follow each other while another node waits, unless the builder says otherwise.
-pub(crate) const HANDOVERS: u32 = 16;
+pub(crate) const MAX_LOCAL_HANDOVERS: u32 = 16;
 
 /// What a node that has the turn knows, and hands over with it.
 #[derive(
@@ -136,20 +136,20 @@ impl Standing {
         }
     }
 
-    /// What a writer that leaves has to do, or the node's agent in its place. `successor` is the node that was
+    /// What a writer that leaves has to do, or the node's server in its place. `successor` is the node that was
     /// linked behind this one; `waiters` tells whether other writers of this node wait.
     pub(crate) fn leave(
         &mut self,
         successor: Option<Node>,
         waiters: bool,
-        handovers: u32,
+        max_local_handovers: u32,
     ) -> Leave {
         let Standing::Owner { turn, row } = self else {
             return Leave::default();
         };
         turn.run += 1;
         *row += 1;
-        let next = successor.filter(|_| !waiters || *row >= handovers);
+        let next = successor.filter(|_| !waiters || *row >= max_local_handovers);
         let mut leave = Leave::default();
         if turn.closed && ((next.is_none() && !waiters) || turn.run >= RUN) {
             leave.open = Some(turn.open());

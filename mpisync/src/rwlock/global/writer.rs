@@ -1,6 +1,6 @@
 //! A writer's way through the queue of nodes: what it does between the points where it waits.
 
-use crate::rwlock::global::site::{LockWord, Site, below, enqueue_at_home, tell_below};
+use crate::rwlock::global::site::{LockMessage, Site, below, enqueue_at_home, tell_below};
 use crate::rwlock::global::standing::{Leave, Standing, Step, Turn};
 use crate::rwlock::global::tree::Node;
 use crate::rwlock::node::Closed;
@@ -39,7 +39,7 @@ pub(crate) fn advance(site: &impl Site) -> Next {
                     enqueue_at_home(site, site.node());
                 } else {
                     let node = site.node();
-                    site.tell(site.home(), LockWord::Enqueue { node });
+                    site.tell(site.home(), LockMessage::Enqueue { node });
                 }
             }
             Step::Await => return Next::AwaitTurn,
@@ -59,7 +59,7 @@ fn close(site: &impl Site, turn: Turn) -> Drain {
     let (root, count) = (site.node(), turn.openings);
     let asker = site.asker();
     site.expect_answers(count);
-    let word = LockWord::Close { count, root, asker };
+    let word = LockMessage::Close { count, root, asker };
     // The nodes below it have to be told through it.
     let is_needless =
         |&node: &Node| turn.empty == Some(node) && below(site, node, root).next().is_none();
@@ -121,7 +121,11 @@ pub(crate) fn release(site: &impl Site) {
 /// Decides what becomes of the lock, and does it; where the node stands then.
 pub(crate) fn hand_on(site: &impl Site) -> Standing {
     let mut standing = site.standing();
-    let leave = standing.leave(site.successor(), site.writers_wait(), site.handovers());
+    let leave = standing.leave(
+        site.successor(),
+        site.writers_wait(),
+        site.max_local_handovers(),
+    );
     if leave.grant.is_some() {
         site.take_successor();
     }
@@ -148,7 +152,7 @@ fn carry_out(site: &impl Site, leave: Leave) {
     if let Some(count) = leave.open {
         site.open_gate(count);
         let root = site.node();
-        tell_below(site, root, LockWord::Open { count, root });
+        tell_below(site, root, LockMessage::Open { count, root });
     }
     if let Some((node, mut turn)) = leave.grant {
         // The gate of this node would be closed in a moment anyway, by word that can be saved.
@@ -157,6 +161,6 @@ fn carry_out(site: &impl Site, leave: Leave) {
             let is_empty = closed.is_some_and(|closed| site.readers_have_left(closed));
             turn.note_closed_at(site.node(), is_empty);
         }
-        site.tell(node, LockWord::Grant(turn));
+        site.tell(node, LockMessage::Grant(turn));
     }
 }

@@ -21,7 +21,7 @@ impl<M: Memory> NodeLock<M> {
     pub(crate) fn close_gate(&self, openings: u32) -> Option<Closed> {
         let to = Gate::closed(openings);
         let closed_here = self.raise_gate(to);
-        self.end_quiet();
+        self.end_bias();
         if !closed_here {
             // Another thread may have closed it: no exchange of this one was the barrier.
             full_fence();
@@ -45,7 +45,7 @@ impl<M: Memory> NodeLock<M> {
             if !to.is_past(now) {
                 return false;
             }
-            let next = to.as_quiet_as(now);
+            let next = to.as_biased_as(now);
             if replace_then_fence(&self.entrance().gate, now.0, next.0) {
                 if to.openings() != now.openings() {
                     self.opening().wake(ALL);

@@ -4,7 +4,7 @@
 //! takes the turn and then looks at the slots. The barrier between the two steps on both sides makes sure that one of
 //! them sees the other (Dekker's handshake), and no two readers ever write to the same cache line. Readers' flags
 //! instead of a counter are the idea of BRAVO (Dice and Kogan, "BRAVO: Biased Locking for Reader-Writer Locks",
-//! USENIX ATC 2019). Where nobody has written for a while, readers do without their barrier, see `quiet`.
+//! USENIX ATC 2019). Where nobody has written for a while, readers do without their barrier, see `biased`.
 //!
 //! A reader that comes too late leaves in its slot how many openings there have been. When a writer opens, it counts
 //! one more, and every writer after that takes such a slot for a reader's and waits for it: each opening lets in all
@@ -15,8 +15,8 @@
 //! of one node only, and readers look at a gate, see `gate`: what readers look at is the [`Door`], and a reader does
 //! the same in both cases.
 
+mod bias;
 mod gate;
-mod quiet;
 #[cfg(test)]
 mod tests;
 mod turn;
@@ -57,14 +57,14 @@ impl<M: Memory> NodeLock<M> {
     pub(crate) fn try_read(&self) -> bool {
         let door = self.memory.door();
         let slot = &self.memory.my_words().slot;
-        if cfg!(loom) && !self.memory.can_be_quiet() {
+        if cfg!(loom) && !self.memory.can_be_biased() {
             // Spares the model checker a step, which takes it minutes.
             return self.try_read_with_barrier();
         }
         slot.store(READING, Ordering::Relaxed);
         light_fence();
         // It acquires what the last writer had written.
-        door.is_quiet(door.word.load(Ordering::Acquire)) || self.try_read_with_barrier()
+        door.is_biased(door.word.load(Ordering::Acquire)) || self.try_read_with_barrier()
     }
 
     fn try_read_with_barrier(&self) -> bool {
@@ -171,7 +171,7 @@ impl<M: Memory> NodeLock<M> {
     /// Takes the lock for writing if nobody holds it or waits to write.
     #[inline]
     pub(crate) fn try_write(&self) -> bool {
-        if !self.try_turn() && !self.try_quiet_turn() {
+        if !self.try_turn() && !self.try_biased_turn() {
             return false;
         }
         if self.others_have_left(self.close()) {
@@ -241,7 +241,7 @@ impl<M: Memory> NodeLock<M> {
     /// Closes the door; only with the turn, which keeps new readers out already.
     #[inline]
     fn close(&self) -> Closed {
-        if self.entrance().turn.load(Ordering::Relaxed) & QUIET != 0 {
+        if self.entrance().turn.load(Ordering::Relaxed) & BIASED != 0 {
             self.close_quiet_door();
         }
         Closed {
@@ -254,7 +254,7 @@ impl<M: Memory> NodeLock<M> {
         // Who finds this rank dead knows from it that it has not written yet.
         let want = &self.memory.my_words().want;
         want.store(GRANTED, Ordering::Relaxed);
-        self.end_quiet();
+        self.end_bias();
         want.store(NOT_WANTED, Ordering::Relaxed);
     }
 

@@ -32,9 +32,9 @@ impl<M: Memory> NodeLock<M> {
 
     /// [`Self::try_turn`] where readers come in without a barrier.
     #[cold]
-    pub(super) fn try_quiet_turn(&self) -> bool {
-        let quiet = Turn(QUIET);
-        self.turn() == quiet && self.replace_turn(quiet, quiet.held_by(self.memory.me()))
+    pub(super) fn try_biased_turn(&self) -> bool {
+        let biased = Turn(BIASED);
+        self.turn() == biased && self.replace_turn(biased, biased.held_by(self.memory.me()))
     }
 
     /// Takes the turn; waits while others have it.

@@ -1,6 +1,6 @@
 //! Putting what a writer on another node shares into this node's mailbox.
 
-use crate::error::FenceError;
+use crate::error::CollectiveError;
 use crate::share::Call;
 use crate::share::layout::{FAILED, INLINE_VALUE, OBJECT_VALUE, STAGED_VALUE};
 use crate::share::mailbox::MailboxMemory;
@@ -152,11 +152,15 @@ fn publish(mailbox: &MailboxMemory, value: &Value, object: Option<&Object>) {
 }
 
 /// Copies the value of `length` bytes in the object of that name, piece by piece.
-pub(crate) fn read_object(name: u64, length: u64, sink: &mut impl Sink) -> Result<(), FenceError> {
+pub(crate) fn read_object(
+    name: u64,
+    length: u64,
+    sink: &mut impl Sink,
+) -> Result<(), CollectiveError> {
     const PIECE: usize = 32 << 10;
     let room = (length as usize).next_multiple_of(size_of::<u64>());
     let memory = Mapping::open_shared(SharedName::from_bits(name), room)
-        .map_err(|error| FenceError::Decode(format!("its memory cannot be had: {error}")))?;
+        .map_err(|error| CollectiveError::Decode(format!("its memory cannot be had: {error}")))?;
     let words: &[AtomicU64] = memory.slice(0, room / size_of::<u64>());
     let mut left = length as usize;
     let mut bytes = vec![0; PIECE];

@@ -6,14 +6,14 @@ mod remote;
 
 #[cfg(feature = "mpi")]
 use crate::error::CreateError;
-use crate::error::{FenceError, LockError};
+use crate::error::{CollectiveError, LockError};
 use crate::object::Object;
 #[cfg(feature = "mpi")]
 use crate::rsmpi::communicator::IntraCommunicator;
 #[cfg(feature = "mpi")]
 use crate::shm::layout::AnyLayout;
 use crate::shm::wait::{Deadline, Stop};
-use crate::sync::barrier::node::{BarrierLayout, Gathering, News};
+use crate::sync::barrier::node::{BarrierLayout, Dissemination, Signal};
 use crate::sync::barrier::remote::BarrierNodes;
 #[cfg(feature = "mpi")]
 use crate::sync::builder::{Spec, SyncBuilder, private};
@@ -44,7 +44,7 @@ use std::time::Duration;
 /// ```
 pub struct Barrier {
     object: Object,
-    gathering: Gathering,
+    dissemination: Dissemination,
     /// The other nodes, if there are any.
     nodes: Option<BarrierNodes>,
     /// How often this rank has come.
@@ -104,7 +104,7 @@ impl Barrier {
 
     fn on(object: Object) -> Self {
         Barrier {
-            gathering: Gathering::new(object.block().first_part()),
+            dissemination: Dissemination::new(object.block().first_part()),
             nodes: object.link().map(BarrierNodes::open),
             arrived: Cell::new(0),
             passed: Cell::new(0),
@@ -136,7 +136,7 @@ impl Barrier {
         let time = self.arrive();
         // The messages that tell may be here.
         self.object.block().domain().progress();
-        let all = self.gathering.complete() >= time;
+        let all = self.dissemination.complete() >= time;
         if all {
             self.passed.set(time);
         }
@@ -159,8 +159,8 @@ impl Barrier {
         let time = self.arrive();
         let deadline = Deadline::within(limit);
         match self
-            .gathering
-            .wait_for(time, deadline, |news| self.tell(news))
+            .dissemination
+            .wait_for(time, deadline, |signal| self.tell(signal))
         {
             Ok(()) => {}
             Err(Stop::Timeout) => self.tell_missing(time, limit.unwrap_or(Duration::MAX))?,
@@ -176,7 +176,7 @@ impl Barrier {
         let time = self.passed.get() + 1;
         if self.arrived.get() < time {
             self.arrived.set(time);
-            self.gathering.arrive(time, |news| self.tell(news));
+            self.dissemination.arrive(time, |signal| self.tell(signal));
         }
         time
     }
@@ -184,14 +184,14 @@ impl Barrier {
     /// The error that says who is missing; none if it turns out that nobody is.
     #[cold]
     fn tell_missing(&self, time: u64, waited: Duration) -> Result<(), BarrierError> {
-        let mut missing = self.gathering.missing(time);
+        let mut missing = self.dissemination.missing(time);
         let mut silent = Vec::new();
         if let Some(nodes) = &self.nodes {
             let (missing_there, silent_there) = nodes.missing(self.object.block(), time, PATIENCE);
             missing.extend(missing_there);
             silent.extend(silent_there);
         }
-        if self.gathering.complete() >= time {
+        if self.dissemination.complete() >= time {
             return Ok(());
         }
         let sorted = |mut ranks: Vec<u32>| {
@@ -205,9 +205,9 @@ impl Barrier {
         })
     }
 
-    fn tell(&self, news: News) {
+    fn tell(&self, signal: Signal) {
         if let Some(nodes) = &self.nodes {
-            nodes.tell(news);
+            nodes.tell(signal);
         }
     }
 
@@ -228,7 +228,7 @@ impl Barrier {
     /// # Errors
     /// Those of [`WindowController::close`](crate::WindowController::close).
     #[track_caller]
-    pub fn close(self) -> Result<(), FenceError> {
+    pub fn close(self) -> Result<(), CollectiveError> {
         self.object.close()
     }
 }
@@ -287,11 +287,11 @@ impl private::Spec for BarrierOf {
 /// How often all have come, and who of this node is missing; a snapshot that may be out of date.
 impl fmt::Debug for Barrier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let complete = self.gathering.complete();
+        let complete = self.dissemination.complete();
         self.object
             .show(f, "Barrier")
             .field("complete", &complete)
-            .field("missing_here", &self.gathering.missing(complete + 1))
+            .field("missing_here", &self.dissemination.missing(complete + 1))
             .finish_non_exhaustive()
     }
 }

@@ -1,10 +1,11 @@
-//! All ranks wait for each other, time and again.
+//! A barrier that all ranks pass together, time and again.
 //!
-//! On a node the ranks count themselves, and the last one to come speaks for all. Between nodes it goes in rounds, in each of
-//! which a node tells the one that is twice as far away as in the round before that all ranks as far as it has heard have
-//! come: after as many rounds as the number of nodes has bits, every node has heard of all. (The dissemination barrier of
-//! Hensgen, Finkel and Manber, "Two Algorithms for Barrier Synchronization", International Journal of Parallel Programming
-//! 17, 1988.) Whoever brings a node further sends its next message: the last rank to come, or the agent.
+//! On a node, each rank counts its arrival in one word; the last one to arrive acts for the node. Between
+//! nodes it is the dissemination barrier of Hensgen, Finkel and Manber, "Two Algorithms for Barrier
+//! Synchronization", International Journal of Parallel Programming 17, 1988: in each round a node signals
+//! the node that is twice as far away as in the round before, once it has received the signal of that
+//! round itself. After as many rounds as the number of nodes has bits, every node has heard of all. The
+//! rank or the server that completes a round sends the signal of the next.
 
 use crate::shm::event::{ALL, Event};
 use crate::shm::layout::{Layout, Part};
@@ -23,11 +24,11 @@ unsafe impl Shareable for BarrierWords {}
 unsafe impl Shareable for Line<Arrival> {}
 
 /// The words of a barrier on this node.
-pub(crate) struct Gathering(View<BarrierWords, Arrival>);
+pub(crate) struct Dissemination(View<BarrierWords, Arrival>);
 
-/// What a node tells another one: all ranks it has heard of in the rounds before have come so often.
+/// What a node sends to another one: all ranks it has heard of in the rounds before have arrived so often.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct News {
+pub(crate) struct Signal {
     pub(crate) to: u32,
     pub(crate) round: usize,
     pub(crate) time: u64,
@@ -42,10 +43,10 @@ impl Layout for BarrierLayout {
     }
 }
 
-impl Gathering {
+impl Dissemination {
     /// Those in that part of an object's memory.
     pub(crate) fn new(part: Part<'_>) -> Self {
-        Gathering(View::new(part, part.block.seats_of_ranks()))
+        Dissemination(View::new(part, part.block.seats_of_ranks()))
     }
 
     /// How often all have come.
@@ -53,8 +54,8 @@ impl Gathering {
         self.0.words().complete.0.load(Ordering::SeqCst)
     }
 
-    /// This rank comes, for the time of this number, counted from 1. `tell` sends news.
-    pub(crate) fn arrive(&self, time: u64, tell: impl FnMut(News)) {
+    /// This rank arrives, for the time of this number, counted from 1. `tell` sends a signal.
+    pub(crate) fn arrive(&self, time: u64, tell: impl FnMut(Signal)) {
         let arrivals = &self.0.words().arrivals.0;
         // Who comes last has seen what the others did.
         let before = arrivals.fetch_add(1, Ordering::SeqCst);
@@ -66,12 +67,12 @@ impl Gathering {
         }
     }
 
-    /// Waits until all have come for that time. `tell` sends news in place of who died before it could.
+    /// Waits until all have come for that time. `tell` sends signals in place of a rank that died before it could.
     pub(crate) fn wait_for(
         &self,
         time: u64,
         deadline: Deadline,
-        tell: impl Fn(News),
+        tell: impl Fn(Signal),
     ) -> Result<(), Stop> {
         let all_here = || (self.complete() >= time).then_some(());
         wait(&self.0, self.bell(), deadline, all_here, || {
@@ -91,15 +92,15 @@ impl Gathering {
             .collect()
     }
 
-    /// As the agent: another node has told this one news.
-    pub(crate) fn receive(&self, round: usize, time: u64, tell: impl FnMut(News)) {
+    /// As the server: a signal of another node has arrived.
+    pub(crate) fn receive(&self, round: usize, time: u64, tell: impl FnMut(Signal)) {
         self.0.words().heard[round].fetch_max(time, Ordering::SeqCst);
         self.go_on(tell);
     }
 
     /// Sends what can be sent now, and lets those go on who wait for what is known by now. Several may do so at a time: each
     /// message is sent by one of them.
-    pub(crate) fn go_on(&self, mut tell: impl FnMut(News)) {
+    pub(crate) fn go_on(&self, mut tell: impl FnMut(Signal)) {
         let words = self.0.words();
         let rounds = rounds(self.0.domain().topology()) as u64;
         let heard = |round: u64| match round.checked_sub(1) {
@@ -116,7 +117,7 @@ impl Gathering {
             let (after, order) = (sent + 1, (Ordering::SeqCst, Ordering::Relaxed));
             let taken = words.sent.compare_exchange(sent, after, order.0, order.1);
             if taken.is_ok() {
-                tell(self.news(round, time));
+                tell(self.signal(round, time));
             }
         }
         // This node has told all it has to tell, and has heard the last of what there is to hear.
@@ -127,22 +128,22 @@ impl Gathering {
         }
     }
 
-    /// As the agent: sends once more what was sent last in each round.
-    pub(crate) fn tell_again(&self, mut tell: impl FnMut(News)) {
+    /// As the server: sends once more what was sent last in each round.
+    pub(crate) fn tell_again(&self, mut tell: impl FnMut(Signal)) {
         let rounds = u64::from(rounds(self.0.domain().topology()));
         let sent = self.0.words().sent.load(Ordering::SeqCst);
         for round in 0..rounds {
             let times = (sent + rounds - 1 - round) / rounds;
             if times > 0 {
-                tell(self.news(round, times));
+                tell(self.signal(round, times));
             }
         }
     }
 
-    fn news(&self, round: u64, time: u64) -> News {
+    fn signal(&self, round: u64, time: u64) -> Signal {
         let topology = self.0.domain().topology();
         let (node, nodes) = (u64::from(topology.node()), u64::from(topology.nodes()));
-        News {
+        Signal {
             to: ((node + (1 << round)) % nodes) as u32,
             round: round as usize,
             time,
@@ -160,7 +161,7 @@ fn rounds(topology: &Topology) -> u32 {
 }
 
 /// About ranks that died.
-impl Gathering {
+impl Dissemination {
     /// Whether all may still come for that time.
     fn inspect(&self, time: u64) -> Result<(), Stop> {
         let topology = self.0.domain().topology();
@@ -188,7 +189,7 @@ impl Gathering {
             .filter(move |&(_, after)| after < time)
     }
 
-    /// As the agent: a rank of another node died when it had come so often.
+    /// As the server: a rank of another node died when it had come so often.
     pub(crate) fn lose(&self, rank: u32, after: u64) {
         let words = self.0.words();
         let is_first = words.lost.load(Ordering::Relaxed) == 0;

@@ -1,6 +1,6 @@
 //! A barrier over several nodes.
 
-use super::node::{Gathering, News};
+use super::node::{Dissemination, Signal};
 use crate::net::{Client, Link, Message, Port, Service};
 use crate::shm::atomic::{AtomicU32, Ordering};
 use crate::shm::block::Block;
@@ -73,7 +73,7 @@ impl BarrierNodes {
         if let Some(block) = link.leader() {
             port.serve(BarrierServer {
                 port: port.clone(),
-                gathering: Gathering::new(block.first_part()),
+                dissemination: Dissemination::new(block.first_part()),
                 told: BTreeSet::new(),
             });
         }
@@ -81,8 +81,8 @@ impl BarrierNodes {
     }
 
     /// Sends what this node has heard on its way.
-    pub(crate) fn tell(&self, news: News) {
-        tell(&self.port, news);
+    pub(crate) fn tell(&self, signal: Signal) {
+        tell(&self.port, signal);
     }
 
     /// Asks the other nodes which of their ranks have not come for that time; waits `limit` at most. The second list
@@ -116,15 +116,15 @@ impl BarrierNodes {
     }
 }
 
-fn tell(port: &Port, news: News) {
-    let News { to, round, time } = news;
+fn tell(port: &Port, signal: Signal) {
+    let Signal { to, round, time } = signal;
     port.send(to, &BarrierMessage::Heard { round, time });
 }
 
 /// Acts for the ranks of a node in a barrier.
 struct BarrierServer {
     port: Port,
-    gathering: Gathering,
+    dissemination: Dissemination,
     /// The seats of those that died and of which the other nodes know.
     told: BTreeSet<usize>,
 }
@@ -135,15 +135,15 @@ impl Service for BarrierServer {
     fn receive(&mut self, from: u32, message: BarrierMessage) {
         match message {
             BarrierMessage::Heard { round, time } => {
-                let tell = |news| tell(&self.port, news);
-                self.gathering.receive(round, time, tell);
+                let tell = |signal| tell(&self.port, signal);
+                self.dissemination.receive(round, time, tell);
             }
-            BarrierMessage::Lost { rank, after } => self.gathering.lose(rank, after),
+            BarrierMessage::Lost { rank, after } => self.dissemination.lose(rank, after),
             BarrierMessage::AskMissing { request, time } => {
                 let missing = Missing {
                     request,
                     node: self.port.net().node(),
-                    ranks: self.gathering.missing(time),
+                    ranks: self.dissemination.missing(time),
                 };
                 self.port.send_to_rank(from, &missing);
             }
@@ -151,16 +151,16 @@ impl Service for BarrierServer {
     }
 
     fn inspect(&mut self) {
-        let tell = |news| tell(&self.port, news);
-        for (seat, after) in self.gathering.lost_here(u64::MAX) {
+        let tell = |signal| tell(&self.port, signal);
+        for (seat, after) in self.dissemination.lost_here(u64::MAX) {
             let rank = self.port.net().topology().here()[seat];
             if self.told.insert(seat) {
                 self.port
                     .send_to_others(&BarrierMessage::Lost { rank, after });
                 // It may have died when it was about to send something.
-                self.gathering.tell_again(tell);
+                self.dissemination.tell_again(tell);
             }
         }
-        self.gathering.go_on(tell);
+        self.dissemination.go_on(tell);
     }
 }

@@ -8,7 +8,7 @@ mod memory;
 mod range;
 mod remote;
 
-use crate::error::{CreateError, FenceError, LockError};
+use crate::error::{CollectiveError, CreateError, LockError};
 use crate::object::Object;
 use crate::shm::atomic::{AtomicU64, Ordering};
 #[cfg(feature = "mpi")]
@@ -246,7 +246,7 @@ impl<T: Integer> Counter<T> {
     /// # Errors
     /// Those of [`WindowController::close`](crate::WindowController::close).
     #[track_caller]
-    pub fn close(self) -> Result<(), FenceError> {
+    pub fn close(self) -> Result<(), CollectiveError> {
         self.object.close()
     }
 

@@ -6,7 +6,7 @@ mod remote;
 
 #[cfg(feature = "mpi")]
 use crate::error::CreateError;
-use crate::error::{FenceError, LockError};
+use crate::error::{CollectiveError, LockError};
 use crate::object::Object;
 #[cfg(feature = "mpi")]
 use crate::rsmpi::communicator::IntraCommunicator;
@@ -193,7 +193,7 @@ impl Turn {
     /// # Errors
     /// Those of [`WindowController::close`](crate::WindowController::close).
     #[track_caller]
-    pub fn close(mut self) -> Result<(), FenceError> {
+    pub fn close(mut self) -> Result<(), CollectiveError> {
         self.pass_on_leaked();
         self.object.close()
     }

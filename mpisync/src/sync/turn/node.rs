@@ -73,7 +73,7 @@ impl Turns {
         }
     }
 
-    /// As the agent: the same, from another node.
+    /// As the server: the same, from another node.
     pub(crate) fn receive(&self, over: u64) {
         let next = self.rank_of(over);
         if let RankPlace::Here(seat) = self.0.domain().topology().place(next as usize) {

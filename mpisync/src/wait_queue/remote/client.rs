@@ -3,13 +3,13 @@
 use crate::net::{Link, Remote};
 use crate::shm::block::Block;
 use crate::shm::wait::{Deadline, Stop};
-use crate::wait_queue::Inheritance;
+use crate::wait_queue::OnDeath;
 use crate::wait_queue::cargo::Cargo;
 use crate::wait_queue::remote::messages::{Manner, WaitAnswer, WaitQuestion};
 use crate::wait_queue::remote::server::WaitServer;
 use serde_bytes::ByteBuf;
 
-/// A wait list on another node.
+/// A wait queue on another node.
 pub(crate) struct WaitClient(Remote<WaitQuestion, WaitAnswer>);
 
 /// What a rank has got.
@@ -20,10 +20,10 @@ pub(crate) struct Granted {
 }
 
 impl WaitClient {
-    /// Opens the port of an object's wait list; None on the node where that is.
-    pub(crate) fn open(link: &Link, cargo: &Cargo, inheritance: Inheritance) -> Option<Self> {
+    /// Opens the port of an object's wait queue; None on the node where that is.
+    pub(crate) fn open(link: &Link, cargo: &Cargo, on_death: OnDeath) -> Option<Self> {
         let remote = Remote::open(link, |port, block| {
-            WaitServer::new(port, block, cargo.clone(), inheritance)
+            WaitServer::new(port, block, cargo.clone(), on_death)
         });
         remote.map(WaitClient)
     }

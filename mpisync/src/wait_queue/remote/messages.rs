@@ -1,4 +1,4 @@
-//! What is said about a wait list between its node and the ranks of other nodes.
+//! What is said about a wait queue between its node and the ranks of other nodes.
 
 use crate::net::Message;
 use serde::{Deserialize, Serialize};

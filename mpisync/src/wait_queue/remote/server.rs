@@ -7,7 +7,7 @@ use crate::shm::wait::{INSPECTION, Stop};
 use crate::wait_queue::cargo::Cargo;
 use crate::wait_queue::memory::Seats;
 use crate::wait_queue::remote::messages::{Manner, WaitAnswer, WaitQuestion};
-use crate::wait_queue::{Inheritance, Waitlist};
+use crate::wait_queue::{OnDeath, WaitQueue};
 use serde_bytes::ByteBuf;
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -15,7 +15,7 @@ use std::time::Instant;
 /// Stands in the list for the ranks of other nodes.
 pub(super) struct WaitServer {
     port: Port,
-    list: Waitlist<Seats>,
+    list: WaitQueue<Seats>,
     cargo: Cargo,
     /// Those who wait, by seat.
     waiting: BTreeMap<usize, Waiting>,
@@ -33,12 +33,12 @@ struct Waiting {
 
 impl WaitServer {
     /// For the list behind the server's block.
-    pub(super) fn new(port: Port, block: &Block, cargo: Cargo, inheritance: Inheritance) -> Self {
+    pub(super) fn new(port: Port, block: &Block, cargo: Cargo, on_death: OnDeath) -> Self {
         WaitServer {
             port,
-            list: Waitlist {
+            list: WaitQueue {
                 memory: Seats::new(block),
-                inheritance,
+                on_death,
             },
             cargo,
             waiting: BTreeMap::new(),

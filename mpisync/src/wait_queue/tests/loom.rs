@@ -3,8 +3,8 @@
 //! and so does a wake-up that is forgotten.
 
 use crate::shm::wait::{Deadline, Stop};
-use crate::wait_queue::Waitlist;
-use crate::wait_queue::heap::HeapWaitlist;
+use crate::wait_queue::WaitQueue;
+use crate::wait_queue::heap::HeapWaitQueue;
 use crate::wait_queue::memory::WaitMemory;
 use crate::wait_queue::tests::lists;
 use ::loom::cell::UnsafeCell;
@@ -12,7 +12,7 @@ use ::loom::sync::Arc;
 use ::loom::thread;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-type List = Waitlist<HeapWaitlist>;
+type List = WaitQueue<HeapWaitQueue>;
 
 fn model(preemptions: usize, body: impl Fn() + Sync + Send + 'static) {
     let mut model = ::loom::model::Builder::new();

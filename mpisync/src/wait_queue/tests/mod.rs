@@ -5,17 +5,17 @@ mod loom;
 #[cfg(not(loom))]
 mod threads;
 
-use crate::wait_queue::heap::HeapWaitlist;
+use crate::wait_queue::heap::HeapWaitQueue;
 use crate::wait_queue::layout::MOST_PERMITS;
-use crate::wait_queue::{Inheritance, Waitlist};
+use crate::wait_queue::{OnDeath, WaitQueue};
 
 /// A list for that many ranks, with so many permits.
-fn lists(ranks: usize, permits: u32) -> Vec<Waitlist<HeapWaitlist>> {
-    let lists: Vec<_> = HeapWaitlist::new(ranks)
+fn lists(ranks: usize, permits: u32) -> Vec<WaitQueue<HeapWaitQueue>> {
+    let lists: Vec<_> = HeapWaitQueue::new(ranks)
         .into_iter()
-        .map(|memory| Waitlist {
+        .map(|memory| WaitQueue {
             memory,
-            inheritance: Inheritance::Stock,
+            on_death: OnDeath::Release,
         })
         .collect();
     assert!(lists[0].supply(permits, MOST_PERMITS));

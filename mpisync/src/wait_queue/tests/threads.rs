@@ -4,7 +4,7 @@ use crate::shm::wait::{Deadline, Stop};
 use crate::wait_queue::layout::{MOST_PERMITS, UNSETTLED};
 use crate::wait_queue::memory::WaitMemory;
 use crate::wait_queue::tests::lists;
-use crate::wait_queue::{Inheritance, Standing};
+use crate::wait_queue::{OnDeath, Standing};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -204,7 +204,7 @@ fn a_mutex_stays_with_its_dead_holder() {
     let mut all = lists(2, 1);
     for list in &mut all {
         list.memory.dead = Some(0);
-        list.inheritance = Inheritance::Nobody;
+        list.on_death = OnDeath::Poison;
     }
     assert!(all[0].try_acquire(0, 1));
     let soon = || Deadline::after(Duration::from_secs(10));

@@ -104,10 +104,10 @@ fn workers_run_together(job: &Job) {
             .build()
             .unwrap();
         assert_eq!(batch.n_workers(), job.size / each);
-        assert_eq!(batch.worker(), job.rank / each);
-        assert_eq!(batch.worker_rank(), job.rank % each);
-        assert_eq!(batch.worker_comm().size(), each);
-        assert_eq!(batch.worker_comm().rank(), job.rank % each);
+        assert_eq!(batch.worker().number(), job.rank / each);
+        assert_eq!(batch.worker().rank(), job.rank % each);
+        assert_eq!(batch.worker().comm().size(), each);
+        assert_eq!(batch.worker().comm().rank(), job.rank % each);
         while let Some(task) = batch.next_task().unwrap() {
             // All of them have the same.
             let mut index = task.index() as u64;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
-use mpisync::{Access, FenceError, WindowController};
+use mpisync::{Access, CollectiveError, WindowController};
 use mpisync_tests::job::{Case, Job};
 
 use crate::collective::{Does, StepError};
@@ -59,7 +59,7 @@ fn columns(ctrl: &mut WindowController, writer: i32) -> Result<i32, StepError> {
 /// Checks that this rank was told that another one is in another call, and where both are.
 fn assert_diverged<T: fmt::Debug>(outcome: Result<T, StepError>) {
     match outcome {
-        Err(StepError::Fence(error @ FenceError::Diverged { .. })) => {
+        Err(StepError::Fence(error @ CollectiveError::Diverged { .. })) => {
             let words = error.to_string();
             let places = words.matches("calls.rs:").count();
             assert!(places >= 2, "both places are named: {words}");
@@ -154,7 +154,7 @@ fn skipped_fence(job: &Job) {
             assert_eq!(note(&mut ctrl, writer, Does::Fine).unwrap(), 10 * writer);
         }
         match first_call(&mut ctrl) {
-            Err(StepError::Fence(ref error @ FenceError::OutOfStep { here, rank, there })) => {
+            Err(StepError::Fence(ref error @ CollectiveError::OutOfStep { here, rank, there })) => {
                 // Only the odd one has made one less.
                 let (mine, others) = if job.rank == odd {
                     (here, there)
@@ -188,7 +188,7 @@ fn swapped_fences(job: &Job) {
             match calls[in_order(number)](&mut ctrl, writer) {
                 Ok(value) => assert_eq!(value, 100 * (1 + in_order(number) as i32) + writer),
                 // The writer has found out at its second call.
-                Err(StepError::Fence(FenceError::WriterFailed { rank, .. })) => {
+                Err(StepError::Fence(CollectiveError::WriterFailed { rank, .. })) => {
                     assert_eq!((number, rank), (1, writer));
                     assert!(job.rank != writer && job.rank != odd);
                 }
@@ -213,7 +213,7 @@ fn learn_at_last(job: &Job, ctrl: &mut WindowController, [writer, odd]: [i32; 2]
     for _ in 0..4 {
         match rows(ctrl, writer) {
             Ok(value) => assert_eq!(value, 100 + writer),
-            Err(StepError::Fence(FenceError::WriterFailed { rank, .. })) => {
+            Err(StepError::Fence(CollectiveError::WriterFailed { rank, .. })) => {
                 assert_eq!(rank, writer)
             }
             outcome => {
@@ -236,11 +236,11 @@ fn swapped_fences_without_macro(job: &Job) {
     let mut ctrl = mpisync::sync(&job.world).unwrap();
     let first = |ctrl: &mut WindowController| {
         let access = ctrl.single_write_timeout(LONG)?;
-        access.run(|_| Ok::<i32, FenceError>(1))
+        access.run(|_| Ok::<i32, CollectiveError>(1))
     };
     let second = |ctrl: &mut WindowController| {
         let access = ctrl.on(0)?.single_write_timeout(LONG)?;
-        access.run(|_| Ok::<i32, FenceError>(2))
+        access.run(|_| Ok::<i32, CollectiveError>(2))
     };
     let odd = job.size - 1;
     for _ in 0..10 {
@@ -277,7 +277,7 @@ fn swapped_fences_of_two_writers(job: &Job) {
         match outcome {
             Ok(value) => assert_eq!(value, if is_odd { 100 } else { 200 } + writer),
             // Where the other one is on another node or has found out and gone on, its place is not known.
-            Err(StepError::Fence(FenceError::WriterMismatch { .. })) => {
+            Err(StepError::Fence(CollectiveError::WriterMismatch { .. })) => {
                 told.fetch_add(1, SeqCst);
             }
             outcome => {

@@ -280,8 +280,8 @@ fn broken_claims(job: &Job) {
 fn any_host(job: &Job) {
     for host in 0..job.size {
         let builder = RemoteChannel::<i32>::builder(&job.world, 4);
-        let channel = builder.host(host).name("any").build().unwrap();
-        assert_eq!((channel.host(), channel.name()), (host, "any"));
+        let channel = builder.root(host).name("any").build().unwrap();
+        assert_eq!((channel.root(), channel.name()), (host, "any"));
         assert_eq!((channel.rank(), channel.size()), (job.rank, job.size));
         let neighbour = (host + 1) % job.size;
         if job.rank == host {
@@ -583,8 +583,8 @@ fn impossible_arguments(job: &Job) {
     assert!(no_memory, "{error:?}");
     for host in [-1, job.size, i32::MAX] {
         let builder = RemoteChannel::<u64>::builder(&job.world, 1);
-        let error = builder.host(host).build().unwrap_err();
-        let is_right = matches!(error, CreateError::HostOutOfRange { .. });
+        let error = builder.root(host).build().unwrap_err();
+        let is_right = matches!(error, CreateError::RankOutOfRange { .. });
         assert!(is_right, "{error:?}");
     }
     let long = "x".repeat(201);
@@ -637,7 +637,7 @@ fn arguments_differ(job: &Job) {
     assert_last_differs(job, made.err(), "name");
     let host = if is_last { 1 } else { 0 };
     let made = RemoteChannel::<u64>::builder(&job.world, 4)
-        .host(host)
+        .root(host)
         .build();
     assert_last_differs(job, made.err(), "host");
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use mpisync::{Collective, FenceError, WindowController};
+use mpisync::{Collective, CollectiveError, WindowController};
 use mpisync_tests::job::{Case, Job};
 use mpisync_tests::panics::expect_panic;
 use serde::{Deserialize, Serialize};
@@ -29,7 +29,7 @@ pub const CASES: &[Case] = &[
 #[derive(Debug)]
 pub enum StepError {
     Own(String),
-    Fence(FenceError),
+    Fence(CollectiveError),
 }
 
 impl fmt::Display for StepError {
@@ -41,8 +41,8 @@ impl fmt::Display for StepError {
     }
 }
 
-impl From<FenceError> for StepError {
-    fn from(error: FenceError) -> Self {
+impl From<CollectiveError> for StepError {
+    fn from(error: CollectiveError) -> Self {
         StepError::Fence(error)
     }
 }
@@ -91,7 +91,7 @@ fn assert_failed(job: &Job, by: i32, outcome: Result<i32, StepError>) {
             assert_eq!(words, expected);
         }
         Err(StepError::Fence(
-            ref error @ FenceError::Failed {
+            ref error @ CollectiveError::Failed {
                 rank,
                 ref place,
                 ref message,
@@ -127,7 +127,7 @@ fn one_rank_panics(job: &Job) {
         let outcome = mpisync_tests::panics::quietly(|| step(&mut ctrl, what));
         match outcome {
             Err(StepError::Fence(
-                ref error @ FenceError::Panicked {
+                ref error @ CollectiveError::Panicked {
                     rank,
                     ref place,
                     ref message,
@@ -158,7 +158,7 @@ fn several_ranks_fail(job: &Job) {
             Does::Fine
         };
         match step(&mut ctrl, what) {
-            Err(StepError::Fence(FenceError::Failed { rank, .. })) => assert_eq!(rank, first),
+            Err(StepError::Fence(CollectiveError::Failed { rank, .. })) => assert_eq!(rank, first),
             Err(StepError::Own(words)) => {
                 assert_eq!(words, format!("no data on {}", job.rank), "of another rank");
             }
@@ -210,7 +210,9 @@ fn sharers_differ(job: &Job) {
         let from = (job.rank == odd).into();
         match choose(&mut ctrl, from, Does::Fine) {
             Ok(plan) => assert_eq!((job.size, plan.rank), (1, 1)),
-            Err(StepError::Fence(ref error @ FenceError::WriterMismatch { here, rank, there })) => {
+            Err(StepError::Fence(
+                ref error @ CollectiveError::WriterMismatch { here, rank, there },
+            )) => {
                 assert_eq!(here, from);
                 assert_eq!(there, 1 - from);
                 assert!(job.rank == odd || rank == odd);
@@ -221,7 +223,7 @@ fn sharers_differ(job: &Job) {
                 );
             }
             // Of one rank, which is not rank 1.
-            Err(StepError::Fence(FenceError::NoSuchRank { .. })) => assert_eq!(job.size, 1),
+            Err(StepError::Fence(CollectiveError::NoSuchRank { .. })) => assert_eq!(job.size, 1),
             Err(other) => panic!("{other:?}"),
         }
         assert_eq!(choose(&mut ctrl, 0, Does::Fine).unwrap(), plan(0));
@@ -237,10 +239,10 @@ fn dropped_collective(job: &Job) {
         let panics = round / job.size % 2 == 0;
         let call = Collective::enter(&mut ctrl, "step").unwrap();
         if job.rank != odd {
-            let outcome = call.agree(&mut ctrl, Ok(Ok::<(), FenceError>(())));
+            let outcome = call.agree(&mut ctrl, Ok(Ok::<(), CollectiveError>(())));
             match outcome.unwrap_err() {
-                FenceError::Failed { rank, .. } => assert!(!panics && rank == odd),
-                FenceError::Panicked { rank, .. } => assert!(panics && rank == odd),
+                CollectiveError::Failed { rank, .. } => assert!(!panics && rank == odd),
+                CollectiveError::Panicked { rank, .. } => assert!(panics && rank == odd),
                 other => panic!("{other:?}"),
             }
         } else if panics {
@@ -352,7 +354,7 @@ fn error_texts_of_many_sizes(job: &Job) {
         let culprit = round as i32 % job.size;
         match complain(&mut ctrl, culprit, length).unwrap_err() {
             StepError::Own(words) => assert_eq!((job.rank, words.len()), (culprit, length)),
-            StepError::Fence(FenceError::Failed { rank, message, .. }) => {
+            StepError::Fence(CollectiveError::Failed { rank, message, .. }) => {
                 assert_eq!(rank, culprit);
                 assert!(
                     message.len() >= length.min(256),

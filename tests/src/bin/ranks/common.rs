@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
-use mpisync::{FenceError, Place, WindowController, WriteGuard};
+use mpisync::{CollectiveError, Place, WindowController, WriteGuard};
 use mpisync_tests::scratch::{Scratch, until};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -17,7 +17,9 @@ pub fn shared<T: Serialize + DeserializeOwned>(
     value: T,
 ) -> T {
     let access = ctrl.on(writer).unwrap().single_write();
-    access.run(move |_| Ok::<T, FenceError>(value)).unwrap()
+    access
+        .run(move |_| Ok::<T, CollectiveError>(value))
+        .unwrap()
 }
 
 /// Checks that a controller is as good as new after something went wrong on it: the lock is free, and fences carry
@@ -112,8 +114,8 @@ impl fmt::Display for Mute {
     }
 }
 
-impl From<FenceError> for Mute {
-    fn from(_: FenceError) -> Self {
+impl From<CollectiveError> for Mute {
+    fn from(_: CollectiveError) -> Self {
         Mute
     }
 }

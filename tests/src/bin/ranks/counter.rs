@@ -271,7 +271,7 @@ fn counter_arguments_differ(job: &Job) {
             .build()
             .unwrap_err();
         assert!(
-            matches!(error, CreateError::RootOutOfRange { .. }),
+            matches!(error, CreateError::RankOutOfRange { .. }),
             "{error}"
         );
     }

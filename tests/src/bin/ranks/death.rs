@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::thread;
 use std::time::Duration;
 
-use mpisync::{Access, FenceError, LockError, WindowController};
+use mpisync::{Access, CollectiveError, LockError, WindowController};
 use mpisync_tests::family::is_running;
 use mpisync_tests::job::{Case, Job};
 use mpisync_tests::panics::expect_panic;
@@ -144,8 +144,8 @@ fn lock_is_lost(job: &Job, ctrl: &mut WindowController) {
     assert!(words.contains(&expected), "{words}");
     let written = ctrl.single_write_timeout(LONG).and_then(Access::writer);
     match written.map(drop) {
-        Err(FenceError::RankDied { rank }) => assert_eq!(rank, victim(job)),
-        Err(FenceError::Lock(error)) => assert_holder_died(job, Err::<(), _>(error)),
+        Err(CollectiveError::RankDied { rank }) => assert_eq!(rank, victim(job)),
+        Err(CollectiveError::Lock(error)) => assert_holder_died(job, Err::<(), _>(error)),
         Err(_) if job.rank != ctrl.master() => {}
         other => panic!("{other:?}"),
     }
@@ -273,11 +273,11 @@ fn writer_that_waits_for_readers_dies(job: &Job) {
     waiting_victim_dies(job, hold_read, |ctrl| drop(ctrl.write()), Lost::OverNodes);
 }
 
-fn assert_rank_died<T: Debug>(job: &Job, outcome: Result<T, FenceError>) {
+fn assert_rank_died<T: Debug>(job: &Job, outcome: Result<T, CollectiveError>) {
     let error = outcome.expect_err("a rank is dead");
     let rank = match error {
-        FenceError::RankDied { rank } | FenceError::WriterFailed { rank, .. } => rank,
-        FenceError::Lock(LockError::HolderDied { rank }) => rank,
+        CollectiveError::RankDied { rank } | CollectiveError::WriterFailed { rank, .. } => rank,
+        CollectiveError::Lock(LockError::HolderDied { rank }) => rank,
         other => panic!("{other:?}"),
     };
     assert_eq!(rank, victim(job));
@@ -288,12 +288,12 @@ fn assert_rank_died<T: Debug>(job: &Job, outcome: Result<T, FenceError>) {
 }
 
 /// Begins a fenced call at the same place of the source for all ranks.
-fn access(ctrl: &mut WindowController, writer: i32) -> Result<Access<'_>, FenceError> {
+fn access(ctrl: &mut WindowController, writer: i32) -> Result<Access<'_>, CollectiveError> {
     ctrl.on(writer)?.single_write_timeout(Duration::MAX)
 }
 
 /// A fence on the victim, for the survivors; the ways to collect are dealt out to the ranks.
-fn collect(job: &Job, ctrl: &mut WindowController) -> Result<i32, FenceError> {
+fn collect(job: &Job, ctrl: &mut WindowController) -> Result<i32, CollectiveError> {
     match access(ctrl, victim(job))? {
         Access::Writer(_) => panic!("the victim is the writer"),
         Access::Excluded(fence) => match job.rank % 4 {
@@ -339,7 +339,7 @@ fn writer_of_a_fence_never_comes(job: &Job) {
 
 /// A fence on rank 0, from which one of the others is missing. Whether the value still comes is not said: that the
 /// survivors do not hang is. Later ones must then tell.
-fn share(ctrl: &mut WindowController, words: usize) -> Result<usize, FenceError> {
+fn share(ctrl: &mut WindowController, words: usize) -> Result<usize, CollectiveError> {
     match access(ctrl, 0)? {
         Access::Writer(fence) => fence.share(vec![1_u8; words]).map(|value| value.len()),
         Access::Excluded(fence) => fence.collect::<Vec<u8>>().map(|value| value.len()),
@@ -382,7 +382,7 @@ fn excluded_rank_never_comes(job: &Job) {
 }
 
 #[mpisync::collective]
-fn step(ctrl: &mut WindowController, die_in_it: bool) -> Result<i32, FenceError> {
+fn step(ctrl: &mut WindowController, die_in_it: bool) -> Result<i32, CollectiveError> {
     if die_in_it {
         die();
     }

@@ -57,7 +57,7 @@ fn master_out_of_range(job: &Job) {
         let error = error_of(build(job, master, ""));
         let words = error.to_string();
         assert!(
-            matches!(error, CreateError::MasterOutOfRange { .. }),
+            matches!(error, CreateError::RankOutOfRange { .. }),
             "{error:?}"
         );
         assert!(words.contains(&master.to_string()), "{words}");
@@ -103,7 +103,7 @@ fn master_out_of_range_on_one_rank(job: &Job) {
     for odd in 0..job.size {
         let master = if job.rank == odd { job.size + 5 } else { 0 };
         match error_of(build(job, master, "")) {
-            CreateError::MasterOutOfRange { master, .. } if job.rank == odd => {
+            CreateError::RankOutOfRange { rank: master, .. } if job.rank == odd => {
                 assert_eq!(master, job.size + 5);
             }
             CreateError::ArgumentsDiffer { .. } => assert!(odd == 0 || odd == job.rank),

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use mpisync::{Access, Excluded, Fence, FenceError, Place, Writer};
+use mpisync::{Access, CollectiveError, Excluded, Fence, Place, Writer};
 use mpisync_tests::job::{Case, Job};
 use mpisync_tests::panics::{expect_panic, quietly};
 use serde::Serialize;
@@ -27,7 +27,7 @@ pub const CASES: &[Case] = &[
 #[derive(Debug)]
 pub enum OwnError {
     DiskFull,
-    Fence(FenceError),
+    Fence(CollectiveError),
 }
 
 impl fmt::Display for OwnError {
@@ -39,8 +39,8 @@ impl fmt::Display for OwnError {
     }
 }
 
-impl From<FenceError> for OwnError {
-    fn from(error: FenceError) -> Self {
+impl From<CollectiveError> for OwnError {
+    fn from(error: CollectiveError) -> Self {
         OwnError::Fence(error)
     }
 }
@@ -48,7 +48,7 @@ impl From<FenceError> for OwnError {
 /// All ways to ask for a value that does not come; each must give the same error.
 const WAYS: usize = 6;
 
-fn error_of(fence: Fence<Excluded>, way: usize) -> FenceError {
+fn error_of(fence: Fence<Excluded>, way: usize) -> CollectiveError {
     match way % WAYS {
         0 => fence.collect::<u32>().unwrap_err(),
         1 => fence.collect::<String>().unwrap_err(),
@@ -64,7 +64,7 @@ fn error_of(fence: Fence<Excluded>, way: usize) -> FenceError {
 
 /// One fence for each writer and each way to collect: `write` goes wrong on the writer, `check` looks at the error
 /// of the others, and then the controller must still work.
-fn for_each_writer(job: &Job, write: impl Fn(Fence<Writer>), check: impl Fn(i32, FenceError)) {
+fn for_each_writer(job: &Job, write: impl Fn(Fence<Writer>), check: impl Fn(i32, CollectiveError)) {
     let mut ctrl = mpisync::sync(&job.world).unwrap();
     for writer in 0..job.size {
         for way in 0..WAYS {
@@ -87,9 +87,9 @@ fn for_each_writer(job: &Job, write: impl Fn(Fence<Writer>), check: impl Fn(i32,
     }
 }
 
-fn assert_failed(writer: i32, error: &FenceError, expected: &str) {
+fn assert_failed(writer: i32, error: &CollectiveError, expected: &str) {
     match error {
-        FenceError::WriterFailed {
+        CollectiveError::WriterFailed {
             rank,
             place,
             message,
@@ -104,7 +104,7 @@ fn assert_failed(writer: i32, error: &FenceError, expected: &str) {
 }
 
 /// The words of the error say all that a reader of a log needs.
-fn assert_named(error: &FenceError, writer: i32, place: &Place, message: &str) {
+fn assert_named(error: &CollectiveError, writer: i32, place: &Place, message: &str) {
     let words = error.to_string();
     assert!(words.contains(&format!("rank {writer}")), "{words}");
     assert!(words.contains(&place.to_string()), "{words}");
@@ -150,9 +150,9 @@ fn writer_fails_with_result(job: &Job) {
     });
 }
 
-fn assert_panicked(writer: i32, error: &FenceError) -> String {
+fn assert_panicked(writer: i32, error: &CollectiveError) -> String {
     match error {
-        FenceError::WriterPanicked {
+        CollectiveError::WriterPanicked {
             rank,
             place,
             message,
@@ -206,9 +206,9 @@ fn writer_panics_in_match(job: &Job) {
     });
 }
 
-fn assert_unshared(writer: i32, error: &FenceError) {
+fn assert_unshared(writer: i32, error: &CollectiveError) {
     match error {
-        FenceError::Unshared { rank, place } => {
+        CollectiveError::Unshared { rank, place } => {
             assert_eq!(*rank, writer);
             assert_here(place, file!());
             assert_named(error, writer, place, "");
@@ -251,12 +251,15 @@ impl Serialize for Stubborn {
 fn value_cannot_be_encoded(job: &Job) {
     let write = |fence: Fence<Writer>| {
         let outcome = fence.share(vec![Stubborn, Stubborn]).map(|_| ());
-        assert!(matches!(outcome, Err(FenceError::Encode(_))), "{outcome:?}");
+        assert!(
+            matches!(outcome, Err(CollectiveError::Encode(_))),
+            "{outcome:?}"
+        );
     };
     for_each_writer(job, write, |writer, error| {
         let words = error.to_string();
         assert!(
-            matches!(error, FenceError::WriterFailed { rank, .. } if rank == writer),
+            matches!(error, CollectiveError::WriterFailed { rank, .. } if rank == writer),
             "{error:?}"
         );
         assert!(words.contains(&format!("rank {writer}")), "{words}");
@@ -270,7 +273,7 @@ fn error_cannot_be_displayed(job: &Job) {
         assert!(outcome.is_err());
     };
     for_each_writer(job, write, |writer, error| match error {
-        FenceError::WriterFailed { rank, message, .. } => {
+        CollectiveError::WriterFailed { rank, message, .. } => {
             assert_eq!(rank, writer);
             assert!(message.contains("lost for words"), "{message}");
         }

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::time::Duration;
 
-use mpisync::{Access, Fence, FenceError, LockError, WindowController, Writer};
+use mpisync::{Access, CollectiveError, Fence, LockError, WindowController, Writer};
 use mpisync_tests::job::{Case, Job};
 use mpisync_tests::panics::expect_panic;
 use mpisync_tests::rng::Rng;
@@ -50,7 +50,7 @@ fn three_forms(job: &Job) {
         let mut runs = 0;
         let value = ctrl.on(writer).unwrap().single_write().run(|ctrl| {
             runs += 1;
-            Ok::<_, FenceError>((ctrl.rank(), ctrl.size()))
+            Ok::<_, CollectiveError>((ctrl.rank(), ctrl.size()))
         });
         assert_eq!(value.unwrap(), (writer, job.size));
         assert_eq!(
@@ -79,12 +79,16 @@ fn three_forms(job: &Job) {
         let access = ctrl.single_write();
         assert_eq!(matches!(access, Access::Writer(_)), job.rank == last);
         assert_eq!(
-            access.run(|ctrl| Ok::<_, FenceError>(ctrl.rank())).unwrap(),
+            access
+                .run(|ctrl| Ok::<_, CollectiveError>(ctrl.rank()))
+                .unwrap(),
             last
         );
         let access = ctrl.single_write_timeout(Duration::from_secs(20)).unwrap();
         assert_eq!(
-            access.run(|ctrl| Ok::<_, FenceError>(ctrl.rank())).unwrap(),
+            access
+                .run(|ctrl| Ok::<_, CollectiveError>(ctrl.rank()))
+                .unwrap(),
             last
         );
     }
@@ -154,7 +158,7 @@ fn fence_waits_for_a_reader(job: &Job) {
             let error = access.expect_err("rank 1 reads");
             let timeout = matches!(
                 error,
-                FenceError::Timeout { .. } | FenceError::Lock(LockError::Timeout { .. })
+                CollectiveError::Timeout { .. } | CollectiveError::Lock(LockError::Timeout { .. })
             );
             assert!(timeout, "{error:?}");
             job.scratch.raise(1);
@@ -367,7 +371,7 @@ fn forgotten_writers_fence(job: &Job) {
             match ctrl.on(writer).unwrap().single_write() {
                 Access::Writer(fence) => std::mem::forget(fence),
                 Access::Excluded(fence) => match fence.wait().unwrap_err() {
-                    FenceError::Unshared { rank, .. } => assert_eq!(rank, writer),
+                    CollectiveError::Unshared { rank, .. } => assert_eq!(rank, writer),
                     other => panic!("{other:?}"),
                 },
             }
@@ -429,7 +433,7 @@ fn collect_timeout(job: &Job) {
             Access::Excluded(fence) => {
                 let result = fence.collect_timeout::<usize>(Duration::from_millis(2));
                 assert!(
-                    matches!(result, Err(FenceError::Timeout { .. })),
+                    matches!(result, Err(CollectiveError::Timeout { .. })),
                     "{result:?}"
                 );
                 gave_up.fetch_add(1, SeqCst);
@@ -493,6 +497,9 @@ fn fences_of_two_controllers(job: &Job) {
         let access = outer.on(first).unwrap().single_write();
         assert_eq!(shared(&mut inner, second, -round), -round);
         let _guard = inner.read();
-        assert_eq!(access.run(|_| Ok::<_, FenceError>(round)).unwrap(), round);
+        assert_eq!(
+            access.run(|_| Ok::<_, CollectiveError>(round)).unwrap(),
+            round
+        );
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use mpi::traits::*;
 use mpisync::ndarray::Ix1;
-use mpisync::{FenceError, Mutex, Region, Semaphore, Turn, WindowController};
+use mpisync::{CollectiveError, Mutex, Region, Semaphore, Turn, WindowController};
 use mpisync_tests::job::{Case, Job};
 
 pub const CASES: &[Case] = &[
@@ -43,7 +43,7 @@ fn leakers(job: &Job) -> impl Iterator<Item = (i32, End)> + use<> {
 }
 
 /// Closes an object, at the same place on all ranks.
-fn close<T>(object: T, close: impl FnOnce(T) -> Result<(), FenceError>) {
+fn close<T>(object: T, close: impl FnOnce(T) -> Result<(), CollectiveError>) {
     close(object).unwrap();
 }
 
@@ -89,9 +89,9 @@ fn leaked_guards_of_a_controller(job: &Job) {
                     }
                     let writer = job.size - 1 - leaker;
                     let access = ctrl.on(writer).unwrap().single_write();
-                    access.run(|_| Ok::<(), FenceError>(())).unwrap();
+                    access.run(|_| Ok::<(), CollectiveError>(())).unwrap();
                     let access = ctrl.single_write_timeout(SOON).unwrap();
-                    access.run(|_| Ok::<(), FenceError>(())).unwrap();
+                    access.run(|_| Ok::<(), CollectiveError>(())).unwrap();
                 }
             }
         }

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::fmt::{Debug, Display};
 use std::marker::PhantomData;
 
-use mpisync::{FenceError, Plain, WindowController};
+use mpisync::{CollectiveError, Plain, WindowController};
 use mpisync_tests::job::{Case, Job};
 use mpisync_tests::panics::expect_panic;
 use serde::Serialize;
@@ -64,12 +64,12 @@ fn written_function_fails(job: &Job) {
     let mut ctrl = mpisync::sync(&job.world).unwrap();
     for _ in 0..10 {
         let error = open(&mut ctrl, "/nonexistent/file").unwrap_err();
-        match error.downcast_ref::<FenceError>() {
+        match error.downcast_ref::<CollectiveError>() {
             None => {
                 assert_eq!(job.rank, 0, "only the writer has its own error");
                 assert!(error.is::<std::io::Error>());
             }
-            Some(FenceError::WriterFailed {
+            Some(CollectiveError::WriterFailed {
                 rank,
                 place,
                 message,
@@ -86,7 +86,7 @@ fn written_function_fails(job: &Job) {
 }
 
 #[mpisync::single_write]
-fn explode(ctrl: &mut WindowController) -> Result<(), FenceError> {
+fn explode(ctrl: &mut WindowController) -> Result<(), CollectiveError> {
     panic!("no paper on rank {}", ctrl.rank())
 }
 
@@ -98,7 +98,7 @@ fn written_function_panics(job: &Job) {
             assert!(words.contains("no paper on rank 0"), "{words}");
         } else {
             match explode(&mut ctrl) {
-                Err(FenceError::WriterPanicked {
+                Err(CollectiveError::WriterPanicked {
                     rank: 0,
                     place,
                     message,
@@ -113,7 +113,7 @@ fn written_function_panics(job: &Job) {
     }
 }
 
-type Outcome<T> = Result<T, FenceError>;
+type Outcome<T> = Result<T, CollectiveError>;
 
 #[mpisync::single_write]
 fn pass_on<T>(ctrl: &mut WindowController, value: T) -> Outcome<T>
@@ -222,7 +222,7 @@ fn methods(job: &Job) {
 }
 
 #[mpisync::single_write(rank = writer, share = slice)]
-fn ramp<T>(ctrl: &mut WindowController, writer: i32, items: &[T]) -> Result<Vec<T>, FenceError>
+fn ramp<T>(ctrl: &mut WindowController, writer: i32, items: &[T]) -> Result<Vec<T>, CollectiveError>
 where
     T: Plain,
 {
@@ -241,12 +241,12 @@ fn slices(job: &Job) {
 }
 
 #[mpisync::single_write(rank = if late { ctrl.size() - 1 } else { 0 })]
-fn who(ctrl: &mut WindowController, late: bool) -> Result<i32, FenceError> {
+fn who(ctrl: &mut WindowController, late: bool) -> Result<i32, CollectiveError> {
     Ok(ctrl.rank())
 }
 
 #[mpisync::single_write(rank = rank)]
-fn which(ctrl: &mut WindowController, rank: i32) -> Result<i32, FenceError> {
+fn which(ctrl: &mut WindowController, rank: i32) -> Result<i32, CollectiveError> {
     Ok(ctrl.rank())
 }
 
@@ -259,7 +259,10 @@ fn writer_by_option(job: &Job) {
         assert_eq!(which(&mut ctrl, rank).unwrap(), rank);
     }
     let error = which(&mut ctrl, job.size).unwrap_err();
-    assert!(matches!(error, FenceError::NoSuchRank { .. }), "{error:?}");
+    assert!(
+        matches!(error, CollectiveError::NoSuchRank { .. }),
+        "{error:?}"
+    );
     still_works(&mut ctrl);
 }
 

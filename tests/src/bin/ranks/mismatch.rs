@@ -4,7 +4,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
-use mpisync::{Access, Equivalence, FenceError, WindowController};
+use mpisync::{Access, CollectiveError, Equivalence, WindowController};
 use mpisync_tests::job::{Case, Job};
 use mpisync_tests::panics::{caught, quietly};
 use serde::{Deserialize, Serialize};
@@ -27,9 +27,9 @@ pub const CASES: &[Case] = &[
 
 const LONG: Duration = Duration::from_secs(20);
 
-fn assert_type_mismatch<T>(outcome: Result<T, FenceError>, by: i32, words: [&str; 2]) {
+fn assert_type_mismatch<T>(outcome: Result<T, CollectiveError>, by: i32, words: [&str; 2]) {
     match outcome.err().expect("the types differ") {
-        ref error @ FenceError::TypeMismatch {
+        ref error @ CollectiveError::TypeMismatch {
             writer,
             ref shared,
             ref collected,
@@ -107,7 +107,7 @@ fn slice_lengths_differ(job: &Job) {
                 Access::Excluded(fence) => {
                     let mut items = vec![0_u32; room];
                     let outcome = fence.collect_into(&mut items);
-                    let expected = FenceError::LengthMismatch {
+                    let expected = CollectiveError::LengthMismatch {
                         writer,
                         shared,
                         room,
@@ -141,7 +141,7 @@ fn value_against_slice(job: &Job) {
 }
 
 /// A type of 4 bytes an item, or one of 8 that has the same name.
-fn share_one_of_two(ctrl: &mut WindowController, writer: i32, large: bool) -> Vec<FenceError> {
+fn share_one_of_two(ctrl: &mut WindowController, writer: i32, large: bool) -> Vec<CollectiveError> {
     let mut errors = Vec::new();
     for slice in [false, true] {
         let access = ctrl.on(writer).unwrap().single_write();
@@ -180,7 +180,7 @@ fn collected_types_of_one_name(job: &Job) {
             let sizes = if large { [8, 4] } else { [4, 8] };
             for error in errors {
                 assert!(
-                    matches!(error, FenceError::TypeMismatch { .. }),
+                    matches!(error, CollectiveError::TypeMismatch { .. }),
                     "{error:?}"
                 );
                 let words = error.to_string();
@@ -212,7 +212,10 @@ fn value_cannot_be_decoded(job: &Job) {
             Access::Writer(fence) => assert_eq!(fence.share(Picky(3)).unwrap().0, 3),
             Access::Excluded(fence) => {
                 let outcome = fence.collect::<Picky>();
-                assert!(matches!(outcome, Err(FenceError::Decode(_))), "{outcome:?}");
+                assert!(
+                    matches!(outcome, Err(CollectiveError::Decode(_))),
+                    "{outcome:?}"
+                );
             }
         }
         still_works(&mut ctrl);
@@ -220,7 +223,7 @@ fn value_cannot_be_decoded(job: &Job) {
 }
 
 /// A fence whose writer this rank believes to be `writer`, from entry to value.
-fn fence_on(ctrl: &mut WindowController, writer: i32) -> Result<i32, FenceError> {
+fn fence_on(ctrl: &mut WindowController, writer: i32) -> Result<i32, CollectiveError> {
     match ctrl.on(writer)?.single_write_timeout(LONG)? {
         Access::Writer(fence) => fence.share(writer),
         Access::Excluded(fence) => fence.collect_timeout(LONG),
@@ -233,7 +236,7 @@ fn count_mismatches(job: &Job, ctrl: &mut WindowController, round: usize, named:
     let count = job.scratch.word(2 * round);
     match fence_on(ctrl, named) {
         Ok(value) => assert_eq!(value, named, "the value of another writer"),
-        Err(error @ FenceError::WriterMismatch { here, .. }) => {
+        Err(error @ CollectiveError::WriterMismatch { here, .. }) => {
             assert_eq!(here, named);
             assert!(
                 error.to_string().contains(&format!("rank {named}")),
@@ -316,7 +319,7 @@ fn no_such_rank(job: &Job) {
     let mut ctrl = mpisync::sync(&job.world).unwrap();
     for wrong in [-1, job.size, i32::MAX, i32::MIN] {
         match ctrl.on(wrong).expect_err("there is no such rank") {
-            error @ FenceError::NoSuchRank { rank, size } => {
+            error @ CollectiveError::NoSuchRank { rank, size } => {
                 assert_eq!((rank, size), (wrong, job.size));
                 assert!(error.to_string().contains(&wrong.to_string()), "{error}");
             }

@@ -389,7 +389,7 @@ fn mutex_arguments_differ(job: &Job) {
     for root in [-1, job.size] {
         let error = Mutex::builder(&job.world).root(root).build().unwrap_err();
         assert!(
-            matches!(error, CreateError::RootOutOfRange { .. }),
+            matches!(error, CreateError::RankOutOfRange { .. }),
             "{error}"
         );
     }

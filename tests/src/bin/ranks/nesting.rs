@@ -154,7 +154,9 @@ fn local_controller(_: &Job) {
     drop(ctrl.try_write().expect("nobody holds it"));
     let guard = ctrl.write().downgrade();
     drop(guard.upgrade().expect("no other guard is alive"));
-    let value = ctrl.single_write().run(|_| Ok::<_, mpisync::FenceError>(7));
+    let value = ctrl
+        .single_write()
+        .run(|_| Ok::<_, mpisync::CollectiveError>(7));
     assert_eq!(value.unwrap(), 7);
     ctrl.close().unwrap();
 }

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 use mpisync::guarded::{AppendFile, GuardedError, Resource};
-use mpisync::{CreateError, FenceError, Guarded, LockError, WindowController};
+use mpisync::{CollectiveError, CreateError, Guarded, LockError, WindowController};
 use mpisync_tests::job::{Case, Job};
 use mpisync_tests::panics::{caught, expect_panic};
 use mpisync_tests::scratch::Scratch;
@@ -236,7 +236,7 @@ fn one_rank_creates_it(job: &Job) {
     if job.rank == 0 {
         assert!(matches!(error, GuardedError::Create { .. }), "{error:?}");
     } else {
-        let GuardedError::Call(FenceError::WriterFailed {
+        let GuardedError::Call(CollectiveError::WriterFailed {
             rank: 0, message, ..
         }) = &error
         else {
@@ -338,7 +338,9 @@ fn one_rank_writes_for_all(job: &Job) {
     );
     match error {
         GuardedError::Close { .. } => assert_eq!(job.rank, 0),
-        GuardedError::Call(FenceError::WriterFailed { rank: 0, .. }) => assert_ne!(job.rank, 0),
+        GuardedError::Call(CollectiveError::WriterFailed { rank: 0, .. }) => {
+            assert_ne!(job.rank, 0)
+        }
         error => panic!("{error:?}"),
     }
 
@@ -351,7 +353,10 @@ fn one_rank_writes_for_all(job: &Job) {
         }
         Ok(outcome) => {
             let error = outcome.unwrap_err();
-            let panicked = matches!(error, GuardedError::Call(FenceError::WriterPanicked { .. }));
+            let panicked = matches!(
+                error,
+                GuardedError::Call(CollectiveError::WriterPanicked { .. })
+            );
             assert!(panicked, "{error:?}");
         }
     }
@@ -359,7 +364,7 @@ fn one_rank_writes_for_all(job: &Job) {
     assert_eq!(value.unwrap(), 5);
     let size = job.size;
     let error = full.single_write_on(size, |_| Ok(())).unwrap_err();
-    let expected = FenceError::NoSuchRank { rank: size, size };
+    let expected = CollectiveError::NoSuchRank { rank: size, size };
     assert!(matches!(error, GuardedError::Call(error) if error == expected));
 }
 

@@ -158,7 +158,7 @@ fn complex_numbers(job: &Job) {
     for writer in 0..job.size {
         let written = region.update_on(writer, |items| {
             items.view_mut()[[writer as usize]] = number(writer);
-            Ok::<_, FenceError>(())
+            Ok::<_, CollectiveError>(())
         });
         written.unwrap();
     }

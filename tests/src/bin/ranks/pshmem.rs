@@ -92,7 +92,7 @@ fn pshmem_continues(job: &Job) {
             State::Failed => task.failed("every fourth").unwrap(),
             _ => task.done().unwrap(),
         }
-        if batch.worker_rank() == 0 {
+        if batch.worker().rank() == 0 {
             note(index, state);
         }
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use mpi::topology::{Color, SimpleCommunicator};
 use mpi::traits::*;
 use mpisync::ndarray::{Array, Array3, ArrayD, Ix0, Ix1, Ix2, Ix3, IxDyn, s};
-use mpisync::{CreateError, FenceError, LockError, Plain, Region};
+use mpisync::{CollectiveError, CreateError, LockError, Plain, Region};
 use mpisync_tests::job::{Case, Job};
 use mpisync_tests::panics::{caught, quietly};
 use mpisync_tests::rng::Rng;
@@ -304,7 +304,7 @@ fn region_updates(job: &Job) {
         .unwrap();
     assert_eq!(who, (job.size - 1, 12.0));
     for writer in 0..job.size {
-        let sum: Result<f64, FenceError> = region.update_on(writer, |items| {
+        let sum: Result<f64, CollectiveError> = region.update_on(writer, |items| {
             assert_eq!(rank, writer);
             items[[0, 0]] += 1.0;
             Ok(items.sum())
@@ -328,12 +328,12 @@ fn region_updates(job: &Job) {
     } else {
         let error = panicked.unwrap().unwrap_err();
         assert!(
-            matches!(error, FenceError::WriterPanicked { .. }),
+            matches!(error, CollectiveError::WriterPanicked { .. }),
             "{error}"
         );
     }
-    let nobody = region.update_on(job.size, |_| Ok::<(), FenceError>(()));
-    assert!(matches!(nobody, Err(FenceError::NoSuchRank { .. })));
+    let nobody = region.update_on(job.size, |_| Ok::<(), CollectiveError>(()));
+    assert!(matches!(nobody, Err(CollectiveError::NoSuchRank { .. })));
     assert_eq!(region.read().sum(), 12.0 + f64::from(job.size) + 5.0);
     job.world.barrier();
     region.update(|items| items.fill(0.0)).unwrap();

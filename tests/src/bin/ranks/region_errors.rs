@@ -5,8 +5,8 @@ use std::fmt::Debug;
 use mpi::traits::*;
 use mpisync::ndarray::{Array2, ArrayD, Ix2, IxDyn};
 use mpisync::{
-    Counter, CreateError, FenceError, MemoryLimit, OnceShared, Region, RegionError, RemoteChannel,
-    WindowController,
+    CollectiveError, Counter, CreateError, MemoryLimit, OnceShared, Region, RegionError,
+    RemoteChannel, WindowController,
 };
 use mpisync_tests::job::{Case, Job};
 
@@ -157,7 +157,7 @@ fn region_set_in_other_places(job: &Job) {
         it.region.set_from_any(Some(&data), [0, 0])
     };
     let error = outcome.expect_err("one of them is in another call");
-    let RegionError::Call(FenceError::Diverged { here, there, .. }) = &error else {
+    let RegionError::Call(CollectiveError::Diverged { here, there, .. }) = &error else {
         panic!("{error:?}");
     };
     assert_ne!(here, there);
@@ -252,7 +252,7 @@ fn region_shapes_that_cannot_be(job: &Job) {
     }
     let builder = Region::<f64>::builder(&job.world, [3]).master(job.size);
     let error = builder.build().expect_err("no rank");
-    assert!(matches!(error, CreateError::MasterOutOfRange { .. }));
+    assert!(matches!(error, CreateError::RankOutOfRange { .. }));
     assert!(Region::<f64>::new(&job.world, [3]).is_ok());
 }
 
@@ -356,7 +356,7 @@ fn region_from_no_root(job: &Job) {
     let array = Array2::<f64>::zeros((2, 2));
     let error = Region::from_root(&job.world, job.size, Some(&array)).expect_err("no rank");
     assert!(
-        matches!(error, CreateError::RootOutOfRange { .. }),
+        matches!(error, CreateError::RankOutOfRange { .. }),
         "{error:?}"
     );
     if job.size > 1 {

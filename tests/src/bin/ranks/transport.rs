@@ -203,7 +203,7 @@ fn without_progress_thread(job: &Job) {
     for _ in 0..20 {
         let round = ctrl.single_write();
         round
-            .run(|_| Ok::<_, mpisync::FenceError>(7_u8))
+            .run(|_| Ok::<_, mpisync::CollectiveError>(7_u8))
             .expect("all ranks are in it");
     }
     let size = ctrl.size();

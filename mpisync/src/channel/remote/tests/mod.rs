@@ -1,6 +1,6 @@
 //! Channels over imagined nodes.
 
-mod host;
+mod coordinator;
 mod world;
 
 use crate::channel::remote::tests::world::{Manners, Random, World};

@@ -1,7 +1,7 @@
-//! An imagined world: the real queues, outposts and host, with ranks that act at random, one step at a time, and messages
-//! between agents that take any time.
+//! An imagined world: the real queues, outposts and coordinator, with ranks that act at random, one step at a time, and messages
+//! between servers that take any time.
 
-use crate::channel::remote::{Host, Outpost, Report, Supply};
+use crate::channel::remote::{Coordinator, Grant, NodeProxy, Report};
 use crate::channel::ring::layout::{NO_NUMBER, WAITING};
 use crate::channel::ring::memory::QueueMemory;
 use crate::channel::ring::memory::{Layout, Opaque, RelayLayout, RelaySlots, Slots};
@@ -35,7 +35,7 @@ const RANKS: usize = 3;
 pub(super) struct World {
     random: Random,
     manners: Manners,
-    host: Host,
+    coordinator: Coordinator,
     nodes: Vec<Node>,
     /// What was put, and what was taken.
     put: u64,
@@ -47,10 +47,10 @@ pub(super) struct World {
 
 struct Node {
     domain: Arc<Domain>,
-    outpost: Outpost,
+    proxy: NodeProxy,
     ranks: Vec<Rank>,
     up: VecDeque<Report>,
-    down: VecDeque<Supply>,
+    down: VecDeque<Grant>,
     is_forgotten: bool,
 }
 
@@ -152,7 +152,7 @@ impl World {
             .map(|rank| (rank / RANKS * RANKS) as u32)
             .collect();
         let node = |node: usize| {
-            // Seen by a rank that does not lead, for the agent is moved by hand.
+            // Seen by a rank that does not lead, for the server is moved by hand.
             let topology = Topology::new((node * RANKS + 1) as u32, &leaders);
             let seats = RANKS + usize::from(manners.nodes > 1);
             let domain = Domain::imagined(topology);
@@ -177,11 +177,11 @@ impl World {
                     last: HashMap::new(),
                 }
             };
-            let mut outpost = Outpost::new(RelaySlots::for_server(&domain, layout, &mapping));
-            // Everything comes in an instant here, so the time in which the host need not know of something is short, too.
-            outpost.discretion = Duration::from_nanos(seed % 7 * 700);
+            let mut proxy = NodeProxy::new(RelaySlots::for_server(&domain, layout, &mapping));
+            // Everything comes in an instant here, so the time in which the coordinator need not know of something is short, too.
+            proxy.discretion = Duration::from_nanos(seed % 7 * 700);
             Node {
-                outpost,
+                proxy,
                 ranks: (0..RANKS).map(rank).collect(),
                 up: VecDeque::new(),
                 down: VecDeque::new(),
@@ -192,7 +192,7 @@ impl World {
         World {
             random: Random(seed),
             manners,
-            host: Host::new(manners.nodes, manners.capacity, manners.ring),
+            coordinator: Coordinator::new(manners.nodes, manners.capacity, manners.ring),
             nodes: (0..manners.nodes).map(node).collect(),
             put: 0,
             taken: HashMap::new(),
@@ -205,25 +205,25 @@ impl World {
         let node = self.random.below(self.nodes.len());
         match self.random.below(4) {
             0 => {
-                let (report, _) = self.nodes[node].outpost.report();
+                let (report, _) = self.nodes[node].proxy.report();
                 self.nodes[node].up.extend(report);
             }
             1 => {
                 if let Some(report) = self.nodes[node].up.pop_front() {
-                    self.host.receive(node, report);
-                    for (node, supply) in self.host.supplies() {
+                    self.coordinator.receive(node, report);
+                    for (node, grant) in self.coordinator.grants() {
                         let left = self.put - self.taken.len() as u64;
-                        let is_end = supply.end.is_some();
-                        self.sent += supply.messages.len();
+                        let is_end = grant.end.is_some();
+                        self.sent += grant.messages.len();
                         assert!(!is_end || left <= self.dead as u64, "{left} left at an end");
-                        self.nodes[node].down.push_back(supply);
+                        self.nodes[node].down.push_back(grant);
                     }
                 }
             }
             2 => {
-                if let Some(supply) = self.nodes[node].down.pop_front() {
-                    self.nodes[node].is_forgotten |= supply.forget;
-                    self.nodes[node].outpost.receive(supply);
+                if let Some(grant) = self.nodes[node].down.pop_front() {
+                    self.nodes[node].is_forgotten |= grant.forget;
+                    self.nodes[node].proxy.receive(grant);
                 }
             }
             _ => {
@@ -332,7 +332,7 @@ impl World {
         if die && is_last && seat == 2 && rank.puts_left < 3 {
             rank.state = State::Dead;
             self.dead = 1;
-            return self.nodes[node].domain.bury(seat);
+            return self.nodes[node].domain.reclaim(seat);
         }
         rank.state = match choice {
             0 | 2 if rank.puts_left > 0 => {
@@ -388,9 +388,7 @@ impl World {
                 self.call_back();
             }
             if self.manners.die && steps.is_multiple_of(100) {
-                self.nodes
-                    .iter_mut()
-                    .for_each(|node| node.outpost.inspect());
+                self.nodes.iter_mut().for_each(|node| node.proxy.inspect());
             }
             if steps.is_multiple_of(10_000) && start.elapsed() > Duration::from_secs(5) {
                 let states: Vec<_> = (self.nodes.iter())

@@ -1,10 +1,10 @@
-//! The gate under the model checker: one thread closes and opens it for writers elsewhere, as a node's agent does.
+//! The gate under the model checker: one thread closes and opens it for writers elsewhere, as a node's server does.
 
 use crate::rwlock::heap::HeapMemory;
 use crate::rwlock::layout::{DoorKind, IDLE, READING};
 use crate::rwlock::memory::Memory;
 use crate::rwlock::node::tests::locks;
-use crate::rwlock::node::tests::loom_quiet::quiet_locks;
+use crate::rwlock::node::tests::loom_bias::biased_locks;
 use crate::rwlock::node::{Closed, NodeLock};
 use crate::shm::atomic::Ordering;
 use crate::shm::wait::{Deadline, Stop, wait};
@@ -38,17 +38,17 @@ fn write_behind(lock: &NodeLock<HeapMemory>, guarded: &Guarded, closed: Closed) 
 }
 
 /// [`explore_with`] where readers have a barrier, and where they have none.
-fn explore(preemptions: usize, readers: &'static [Act], agent: Act) {
-    explore_with(locks, preemptions, readers, agent);
-    explore_with(quiet_locks, preemptions, readers, agent);
+fn explore(preemptions: usize, readers: &'static [Act], server: Act) {
+    explore_with(locks, preemptions, readers, server);
+    explore_with(biased_locks, preemptions, readers, server);
 }
 
-/// Runs `readers` beside `agent`, which has a rank of its own.
+/// Runs `readers` beside `server`, which has a rank of its own.
 fn explore_with(
     locks: fn(usize, DoorKind) -> Vec<NodeLock<HeapMemory>>,
     preemptions: usize,
     readers: &'static [Act],
-    agent: Act,
+    server: Act,
 ) {
     let mut model = ::loom::model::Builder::new();
     model.preemption_bound = model.preemption_bound.or(Some(preemptions));
@@ -64,7 +64,7 @@ fn explore_with(
                 ::loom::thread::spawn(move || reader(&lock, &guarded))
             })
             .collect();
-        agent(&last, &guarded);
+        server(&last, &guarded);
         for thread in threads {
             thread.join().expect("no rank fails");
         }
@@ -140,7 +140,7 @@ fn a_gate_does_not_go_back() {
     );
 }
 
-/// A reader that gives up leaves nothing that the agent would wait for.
+/// A reader that gives up leaves nothing that the server would wait for.
 #[test]
 fn an_impatient_reader() {
     const IMPATIENT: Act = |lock, guarded| {
@@ -164,7 +164,7 @@ fn two_closings_at_once() {
     const CLOSE_TOO: Act = |lock, _| {
         lock.close_gate(0);
     };
-    explore_with(quiet_locks, 2, &[read, CLOSE_TOO], |lock, guarded| {
+    explore_with(biased_locks, 2, &[read, CLOSE_TOO], |lock, guarded| {
         let closed = lock.close_gate(0).expect("nobody else opens");
         write_behind(lock, guarded, closed);
         assert!(lock.open_gate(1));

@@ -3,9 +3,9 @@
 #[cfg(loom)]
 mod loom;
 #[cfg(loom)]
-mod loom_gate;
+mod loom_bias;
 #[cfg(loom)]
-mod loom_quiet;
+mod loom_gate;
 #[cfg(not(loom))]
 mod threads;
 

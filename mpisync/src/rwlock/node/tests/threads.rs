@@ -53,8 +53,8 @@ fn mixed_operations_keep_readers_and_writers_apart() {
 }
 
 #[test]
-fn mixed_operations_where_readers_go_quiet() {
-    if let Some(locks) = may_be_quiet(locks(3, DoorKind::Turn)) {
+fn mixed_operations_where_readers_go_biased() {
+    if let Some(locks) = may_be_biased(locks(3, DoorKind::Turn)) {
         mixed_operations(locks);
     }
 }
@@ -111,12 +111,12 @@ fn mixed_operations(locks: Vec<NodeLock<HeapMemory>>) {
 }
 
 /// The same locks, with readers who do without a barrier after a few reads; none where the kernel has no heavy fence.
-fn may_be_quiet(mut locks: Vec<NodeLock<HeapMemory>>) -> Option<Vec<NodeLock<HeapMemory>>> {
+fn may_be_biased(mut locks: Vec<NodeLock<HeapMemory>>) -> Option<Vec<NodeLock<HeapMemory>>> {
     if !membarrier::register() {
         return None;
     }
     for lock in &mut locks {
-        lock.memory.quiet = true;
+        lock.memory.biased = true;
     }
     Some(locks)
 }
@@ -125,7 +125,7 @@ fn may_be_quiet(mut locks: Vec<NodeLock<HeapMemory>>) -> Option<Vec<NodeLock<Hea
 /// Before it reads, the reader stores to lines that the writer looks at all the time: these stores take long, the one to
 /// its slot comes behind them, and the reader is inside before that one can be seen.
 fn readers_beside(door: DoorKind, write: impl Fn(&NodeLock<HeapMemory>, u32, &dyn Fn()) + Sync) {
-    let Some(locks) = may_be_quiet(locks(2, door)) else {
+    let Some(locks) = may_be_biased(locks(2, door)) else {
         return;
     };
     let [reader, writer]: [_; 2] = locks
@@ -152,7 +152,7 @@ fn readers_beside(door: DoorKind, write: impl Fn(&NodeLock<HeapMemory>, u32, &dy
         });
         for round in 0..ROUNDS {
             let door = writer.memory.door();
-            let is_quiet = || door.is_quiet(door.word.load(Ordering::Relaxed));
+            let is_biased = || door.is_biased(door.word.load(Ordering::Relaxed));
             let look_around = || {
                 for line in &busy_lines {
                     black_box(line.0.load(Ordering::Relaxed));
@@ -161,12 +161,12 @@ fn readers_beside(door: DoorKind, write: impl Fn(&NodeLock<HeapMemory>, u32, &dy
             // The reader may not have a core just now.
             for _ in 0..1000 {
                 look_around();
-                if is_quiet() {
+                if is_biased() {
                     break;
                 }
             }
             (0..round % 20).for_each(|_| look_around());
-            quiet_doors += u32::from(is_quiet());
+            quiet_doors += u32::from(is_biased());
             write(&writer, round, &|| guarded.change());
         }
         done.store(true, Ordering::Relaxed);
@@ -193,13 +193,13 @@ fn a_writer_finds_readers_that_came_in_without_a_barrier() {
 
 #[test]
 fn who_closes_a_gate_finds_readers_that_came_in_without_a_barrier() {
-    readers_beside(DoorKind::Gate, |agent, round, change| {
-        let closed = agent.close_gate(round).expect("nobody else opens");
-        while !agent.readers_have_left(closed) {
+    readers_beside(DoorKind::Gate, |server, round, change| {
+        let closed = server.close_gate(round).expect("nobody else opens");
+        while !server.readers_have_left(closed) {
             thread::yield_now();
         }
         change();
-        agent.open_gate(round + 1);
+        server.open_gate(round + 1);
     });
 }
 

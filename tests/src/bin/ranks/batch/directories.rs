@@ -68,7 +68,7 @@ fn directory_outlives_the_batch(job: &Job) {
             assert_eq!(batch.summary().unwrap().done, workers);
             job.world.barrier();
             let mine = run_all(&mut batch).len();
-            let led = if batch.worker_rank() == 0 { mine } else { 0 };
+            let led = if batch.worker().rank() == 0 { mine } else { 0 };
             assert_eq!(sum(job, led), 12 - workers as usize);
             batch.close().unwrap();
             let mut batch = made().unwrap();
@@ -260,7 +260,7 @@ fn state_becomes_corrupt(job: &Job) {
             }
             job.world.barrier();
             let (mut ran, mut told) = (0, 0);
-            let leads = batch.worker_rank() == 0;
+            let leads = batch.worker().rank() == 0;
             loop {
                 match batch.next_task() {
                     Ok(None) => break,
@@ -309,7 +309,7 @@ fn directory_is_removed(job: &Job) {
             .tasks(20)
             .build()
             .unwrap();
-        let leads = batch.worker_rank() == 0;
+        let leads = batch.worker().rank() == 0;
         let task = batch.next_task().unwrap().unwrap();
         job.world.barrier();
         if job.rank == 0 {

@@ -156,11 +156,11 @@ fn tasks_that_are_forgotten(job: &Job) {
     for each in sizes(job) {
         for name in ["", "batch_tasks_that_are_forgotten"] {
             let mut batch = made(job, each, 3, name);
-            let worker = batch.worker();
+            let worker = batch.worker().number();
             // Workers of other ranks only look on, that the same one has the task again.
             if worker == 0 {
                 for forgetful in 0..=each {
-                    let rank = batch.worker_rank();
+                    let rank = batch.worker().rank();
                     let task = batch.next_task().unwrap().unwrap();
                     assert_eq!(task.index(), 0);
                     if rank == forgetful || forgetful == each {
@@ -291,7 +291,7 @@ fn one_task_for_each(job: &Job) {
         let looks_on = Batch::builder(&job.world).tasks(1).build().unwrap();
         let mut batch = made(job, each, job.size as usize, "batch_one_task_for_each");
         let directory = job.file(&format!("batch_one_task_for_each-{each}"));
-        let rank = batch.worker_rank();
+        let rank = batch.worker().rank();
         let task = batch.next_task().unwrap().unwrap();
         if rank > 1 {
             thread::sleep(Duration::from_millis(30));

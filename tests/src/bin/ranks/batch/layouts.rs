@@ -42,13 +42,13 @@ fn runs_in(job: &Job, sizes: &[i32], mut batch: Batch) {
     let size = sizes[number];
     let members: Vec<i32> = (first..first + size).collect();
     assert_eq!(batch.n_workers(), sizes.len() as i32);
-    assert_eq!(batch.worker(), number as i32);
-    assert_eq!(batch.worker_rank(), job.rank - first);
-    assert_eq!(batch.worker_size(), size);
-    let worker = batch.worker_of_this_rank();
+    assert_eq!(batch.worker().number(), number as i32);
+    assert_eq!(batch.worker().rank(), job.rank - first);
+    assert_eq!(batch.worker().size(), size);
+    let worker = batch.worker();
     assert_eq!((worker.members(), worker.size()), (&members[..], size));
     assert_eq!(worker.comm().size(), size);
-    assert_eq!(batch.worker_comm().rank(), worker.rank());
+    assert_eq!(batch.worker().comm().rank(), worker.rank());
     let mut had = 0;
     while let Some(task) = batch.next_task().unwrap() {
         let comm = task.worker().comm();
@@ -83,11 +83,11 @@ fn worker_on_each_node(job: &Job) {
     let mut batch = builder(job).worker_per_node().build().unwrap();
     assert_eq!(batch.n_workers(), nodes as i32);
     assert_eq!(
-        sum(job, usize::from(batch.worker_rank() == 0)),
+        sum(job, usize::from(batch.worker().rank() == 0)),
         nodes as usize
     );
     let mine = run_all(&mut batch).len();
-    let had = if batch.worker_rank() == 0 { mine } else { 0 };
+    let had = if batch.worker().rank() == 0 { mine } else { 0 };
     assert_eq!(sum(job, had), 12);
 }
 
@@ -166,7 +166,7 @@ fn sizes_that_do_not_come_out(job: &Job) {
         assert!(
             matches!(
                 error,
-                BatchError::Create(CreateError::RootOutOfRange { .. })
+                BatchError::Create(CreateError::RankOutOfRange { .. })
             ),
             "{error:?}"
         );

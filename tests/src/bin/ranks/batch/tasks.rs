@@ -57,7 +57,7 @@ fn tasks_are_taken_again(job: &Job) {
         ];
         let builder = Batch::builder(&job.world).worker_size(each);
         let mut batch = builder.initial_states(all.repeat(ROUNDS)).build().unwrap();
-        let leads = batch.worker_rank() == 0;
+        let leads = batch.worker().rank() == 0;
         let led = |mine: &[_]| sum(job, if leads { mine.len() } else { 0 });
         let mut done = ROUNDS;
         for (again, which) in [

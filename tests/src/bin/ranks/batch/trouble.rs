@@ -113,7 +113,7 @@ fn leaves_tasks_to_who_can_write(job: &Job) {
     for each in sizes(job) {
         let path = job.file(&format!("batch_leaves_tasks-{each}"));
         let mut batch = made(job, each, TASKS, &path);
-        let in_trouble = batch.worker() == 0;
+        let in_trouble = batch.worker().number() == 0;
         if job.rank == 0 {
             may_write(false);
         }
@@ -147,7 +147,7 @@ fn leaves_tasks_to_who_can_write(job: &Job) {
         // Later it can, and runs what is left.
         job.world.barrier();
         ran += run_all(&mut batch).len();
-        let led = if batch.worker_rank() == 0 { ran } else { 0 };
+        let led = if batch.worker().rank() == 0 { ran } else { 0 };
         assert_eq!(sum(job, led), TASKS);
         batch.wait_all().unwrap().all_done().unwrap();
         assert!(batch.problems().is_empty());
@@ -203,7 +203,7 @@ fn for_each_ends_where_nothing_can_be_written(job: &Job) {
     for each in sizes(job) {
         let path = job.file(&format!("batch_for_each_ends-{each}"));
         let mut batch = made(job, each, 12, &path);
-        let in_trouble = batch.worker() == 0;
+        let in_trouble = batch.worker().number() == 0;
         let mut ran = 0;
         if in_trouble {
             let ended = batch.for_each(|_, worker| {

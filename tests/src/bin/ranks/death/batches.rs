@@ -141,7 +141,7 @@ fn one_of_a_worker_dies(job: &Job, is_first: bool, on_disk: bool) {
     let mut batch = made(job, &comm, 2, 20, on_disk);
     let victims = if is_first { 0 } else { comm.size() / 2 - 1 };
     let victim_there = if is_first { 0 } else { comm.size() - 1 };
-    if batch.worker() != victims {
+    if batch.worker().number() != victims {
         job.scratch.wait_for(READY);
         run_rest(job, &mut batch);
         all_are_done(&batch);
@@ -241,7 +241,7 @@ fn busy_worker_dies(job: &Job, each: i32, on_disk: bool) {
             Ok::<(), String>(())
         });
         match outcome {
-            Err(BatchError::RankDied { rank: 0 }) if each == 2 && batch.worker() == 0 => {
+            Err(BatchError::RankDied { rank: 0 }) if each == 2 && batch.worker().number() == 0 => {
                 survived(job)
             }
             Err(error) => panic!("{error}"),

@@ -1,11 +1,11 @@
-//! What the nodes of a channel and its host say to each other.
+//! What the nodes of a channel and its coordinator say to each other.
 
 use serde::{Deserialize, Serialize};
 
 /// A message of whatever type.
 pub(crate) type Bytes = serde_bytes::ByteBuf;
 
-/// From the agent of a node to the host.
+/// From the server of a node to the coordinator.
 #[derive(Clone, Default, Debug, Serialize, Deserialize)]
 pub(crate) struct Report {
     /// Messages that were put.
@@ -30,12 +30,12 @@ pub(crate) struct Levels {
     /// How many its ranks have taken.
     pub(crate) taken: u64,
     /// How many ranks wait for a message, beyond those that are there.
-    pub(crate) hunger: Wish,
+    pub(crate) wanted_messages: Demand,
     /// How many ranks wait for room, beyond the credits that are there.
-    pub(crate) thirst: Wish,
+    pub(crate) wanted_credits: Demand,
     /// How many messages are there beyond those that ranks wait for, and how many credits.
-    pub(crate) surplus: u64,
-    pub(crate) spare: u64,
+    pub(crate) excess_messages: u64,
+    pub(crate) excess_credits: u64,
     /// How many questions its ranks have asked so far.
     pub(crate) asked: u64,
     /// How many messages its ranks have promised so far.
@@ -44,7 +44,7 @@ pub(crate) struct Levels {
     pub(crate) ends: u32,
     /// Whether nothing is there and every rank has either closed its producer or waits for a message.
     pub(crate) idle: bool,
-    /// Whether all ranks have closed their producers, and the host has all that they put.
+    /// Whether all ranks have closed their producers, and the coordinator has all that they put.
     pub(crate) no_producer: bool,
     /// Whether all ranks have closed their consumers.
     pub(crate) no_consumer: bool,
@@ -59,21 +59,21 @@ impl Levels {
 
 /// What ranks of a node wait for.
 #[derive(Clone, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub(crate) struct Wish {
+pub(crate) struct Demand {
     /// How much, whatever it takes.
     pub(crate) lasting: u64,
     /// The questions of those who wait until they are answered.
     pub(crate) questions: Vec<u64>,
 }
 
-impl Wish {
+impl Demand {
     /// What is left of it when so much is there, and questions up to this one are answered.
     pub(super) fn left(&self, there: u64, answered: u64) -> Self {
         let mut questions = self.questions.clone();
         questions.retain(|&question| question > answered);
         let rest = there.saturating_sub(self.lasting) as usize;
         questions.drain(..rest.min(questions.len()));
-        Wish {
+        Demand {
             lasting: self.lasting.saturating_sub(there),
             questions,
         }
@@ -84,9 +84,9 @@ impl Wish {
     }
 }
 
-/// From the host to the agent of a node.
+/// From the coordinator to the server of a node.
 #[derive(Clone, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub(crate) struct Supply {
+pub(crate) struct Grant {
     pub(crate) credits: u64,
     pub(crate) messages: Vec<Bytes>,
     /// Up to which question of the node's ranks all that could be given has been given, once there was one more.
@@ -112,7 +112,7 @@ impl Report {
     }
 }
 
-impl Supply {
+impl Grant {
     /// About how many bytes it has when it travels.
     pub(crate) fn size(&self) -> usize {
         size(&self.messages)

@@ -1,12 +1,12 @@
-//! What the agent of a node does for the lock, whatever the node's ranks do.
+//! What the server of a node does for the lock, whatever the node's ranks do.
 
-use crate::rwlock::global::site::{Asker, LockWord, Site, enqueue_at_home, tell_below};
+use crate::rwlock::global::site::{Asker, LockMessage, Site, enqueue_at_home, tell_below};
 use crate::rwlock::global::writer;
 use crate::rwlock::node::Closed;
 
-/// What the agent has to come back to.
+/// What the server has to come back to.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
-pub(crate) struct LockAgent {
+pub(crate) struct NodeServer {
     closing: Option<Closing>,
     /// The turn has to be taken up or handed over, and a writer was at it.
     unsettled: bool,
@@ -22,29 +22,29 @@ struct Closing {
     pending: u32,
 }
 
-impl LockAgent {
+impl NodeServer {
     /// Does what another node asks for, as far as that can be without waiting; [`Self::go_on`] does the rest.
-    pub(crate) fn handle(&mut self, site: &impl Site, word: LockWord) {
+    pub(crate) fn handle(&mut self, site: &impl Site, word: LockMessage) {
         match word {
-            LockWord::Enqueue { node } => self.unsettled |= enqueue_at_home(site, node),
-            LockWord::Link { successor } => {
+            LockMessage::Enqueue { node } => self.unsettled |= enqueue_at_home(site, node),
+            LockMessage::Link { successor } => {
                 site.set_successor(successor);
                 self.unsettled = true;
             }
-            LockWord::Grant(turn) => {
+            LockMessage::Grant(turn) => {
                 site.put_granted(&turn);
                 // If nobody takes it up, it goes on from here.
                 self.unsettled = true;
             }
-            LockWord::Close { count, root, asker } => self.close(site, count, root, asker),
-            LockWord::Drained { count, .. } => {
+            LockMessage::Close { count, root, asker } => self.close(site, count, root, asker),
+            LockMessage::Drained { count, .. } => {
                 if let Some(closing) = &mut self.closing
                     && closing.count == count
                 {
                     closing.pending -= 1;
                 }
             }
-            LockWord::Open { count, root } => {
+            LockMessage::Open { count, root } => {
                 tell_below(site, root, word);
                 site.open_gate(count);
                 self.closing.take_if(|closing| closing.count < count);
@@ -53,10 +53,10 @@ impl LockAgent {
     }
 
     fn close(&mut self, site: &impl Site, count: u32, root: u32, asker: Asker) {
-        let below = LockWord::Close {
+        let below = LockMessage::Close {
             count,
             root,
-            asker: Asker::Agent(site.node()),
+            asker: Asker::Server(site.node()),
         };
         let pending = tell_below(site, root, below);
         // Where the gate has gone on since, whoever asked does not wait any more, and somebody else may.
@@ -90,7 +90,7 @@ impl LockAgent {
 }
 
 /// Takes up a turn that came too late for who had asked, and hands over to the node behind. False where a writer of the
-/// node is at it and the agent has to come again.
+/// node is at it and the server has to come again.
 fn settle(site: &impl Site) -> bool {
     if site.successor().is_none() && !site.has_arrived() {
         return true;

@@ -1,23 +1,23 @@
-//! A channel's part of a node's server: the node's outpost and, on the host's node, the host.
+//! A channel's part of a node's server: the node's proxy and, on the coordinator's node, the coordinator.
 
-use crate::channel::remote::{Host, Outpost, Report, Supply};
+use crate::channel::remote::{Coordinator, Grant, NodeProxy, Report};
 use crate::net::{Message, Port, Progress, Service};
 use serde::{Deserialize, Serialize};
 
 /// A message about a channel to a node.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum ChannelMessage {
-    /// To the host: how the sender's node stands.
+    /// To the coordinator: how the sender's node stands.
     Report(Box<Report>),
-    /// From the host: what it has for the node.
-    Supply(Box<Supply>),
+    /// From the coordinator: what it has for the node.
+    Grant(Box<Grant>),
 }
 
 impl Message for ChannelMessage {
     fn size(&self) -> usize {
         match self {
             ChannelMessage::Report(report) => report.size(),
-            ChannelMessage::Supply(supply) => supply.size(),
+            ChannelMessage::Grant(grant) => grant.size(),
         }
     }
 }
@@ -25,37 +25,44 @@ impl Message for ChannelMessage {
 /// Carries the messages of a channel to and from a node.
 pub(crate) struct ChannelServer {
     port: Port,
-    outpost: Outpost,
-    /// The host's node.
+    proxy: NodeProxy,
+    /// The coordinator's node.
     home: u32,
     /// Where that is this one.
-    host: Option<Host>,
+    coordinator: Option<Coordinator>,
     /// Whether all ranks of all nodes are done with the channel.
     is_over: bool,
 }
 
 impl ChannelServer {
-    pub(crate) fn new(port: Port, outpost: Outpost, home: u32, host: Option<Host>) -> Self {
+    pub(crate) fn new(
+        port: Port,
+        proxy: NodeProxy,
+        home: u32,
+        coordinator: Option<Coordinator>,
+    ) -> Self {
         ChannelServer {
             port,
-            outpost,
+            proxy,
             home,
-            host,
+            coordinator,
             is_over: false,
         }
     }
 
-    /// As the host, takes a report in, and tells the nodes what there is for them.
+    /// As the coordinator, takes a report in, and tells the nodes what there is for them.
     fn take_in(&mut self, node: u32, report: Report) {
-        let Some(host) = &mut self.host else { return };
-        host.receive(node as usize, report);
-        for (node, supply) in host.supplies() {
-            self.is_over |= supply.forget;
+        let Some(coordinator) = &mut self.coordinator else {
+            return;
+        };
+        coordinator.receive(node as usize, report);
+        for (node, grant) in coordinator.grants() {
+            self.is_over |= grant.forget;
             if node == self.port.net().node() as usize {
-                self.outpost.receive(supply);
+                self.proxy.receive(grant);
             } else {
-                let supply = ChannelMessage::Supply(Box::new(supply));
-                self.port.send(node as u32, &supply);
+                let grant = ChannelMessage::Grant(Box::new(grant));
+                self.port.send(node as u32, &grant);
             }
         }
     }
@@ -70,26 +77,26 @@ impl Service for ChannelServer {
                 let node = self.port.net().topology().node_of(from);
                 self.take_in(node, *report);
             }
-            ChannelMessage::Supply(supply) => {
-                self.is_over |= supply.forget;
-                self.outpost.receive(*supply);
+            ChannelMessage::Grant(grant) => {
+                self.is_over |= grant.forget;
+                self.proxy.receive(*grant);
             }
         }
     }
 
     fn is_called(&self) -> bool {
-        self.outpost.is_called()
+        self.proxy.is_called()
     }
 
     fn go_on(&mut self) -> Progress {
         if self.is_over {
             return Progress::Over;
         }
-        let (report, is_busy) = self.outpost.report();
+        let (report, is_busy) = self.proxy.report();
         let progress = Progress::busy_if(is_busy);
         match report {
             None => progress,
-            Some(report) if self.host.is_some() => {
+            Some(report) if self.coordinator.is_some() => {
                 self.take_in(self.port.net().node(), report);
                 // There may be something for this node.
                 if self.is_over {
@@ -108,7 +115,7 @@ impl Service for ChannelServer {
 
     fn inspect(&mut self) {
         // A rank may have died when it had said so and not woken the server.
-        let _ = self.outpost.is_called();
-        self.outpost.inspect();
+        let _ = self.proxy.is_called();
+        self.proxy.inspect();
     }
 }

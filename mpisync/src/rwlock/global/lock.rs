@@ -1,9 +1,9 @@
 //! The protocol on real nodes: their words lie in shared memory, and what they say to each other goes by messages.
 
 use crate::net::{Acknowledged, Acknowledgements, Link, Network, Port};
-use crate::rwlock::global::layout::{OUT, OWNER, QUEUED, Station, TurnWords};
-use crate::rwlock::global::server::{LockMessage, LockServer};
-use crate::rwlock::global::site::{Asker, LockWord, Site};
+use crate::rwlock::global::layout::{OUT, OWNER, QNode, QUEUED, TurnWords};
+use crate::rwlock::global::server::{LockServer, ServerMessage};
+use crate::rwlock::global::site::{Asker, LockMessage, Site};
 use crate::rwlock::global::standing::{Claim, Standing, Turn};
 use crate::rwlock::global::tree::Node;
 use crate::rwlock::global::writer;
@@ -23,24 +23,24 @@ use std::time::Duration;
 const TRY: Duration = Duration::from_millis(50);
 
 /// The lock across nodes, as one rank sees it.
-pub(crate) struct Tier {
+pub(crate) struct GlobalLock {
     port: Port,
     /// What this rank's closing of the gates has come to on other nodes.
     answers: Arc<Acknowledgements>,
     /// How many writers of a node may follow each other while another node waits.
-    handovers: u32,
+    max_local_handovers: u32,
     /// The node with the queue's tail.
     home: u32,
 }
 
-impl Tier {
+impl GlobalLock {
     /// Opens the port of an object's lock, and begins to serve it on a leader.
-    pub(crate) fn open(link: &Link, handovers: u32) -> Self {
+    pub(crate) fn open(link: &Link, max_local_handovers: u32) -> Self {
         let port = link.port();
-        let tier = || Tier {
+        let global = || GlobalLock {
             port: port.clone(),
             answers: Arc::default(),
-            handovers,
+            max_local_handovers,
             home: link.home(),
         };
         if let Some(block) = link.leader() {
@@ -49,13 +49,13 @@ impl Tier {
                 // The queue begins here.
                 let turn = Turn::default();
                 let owner = Standing::Owner { turn, row: 0 };
-                memory.station().set_standing(&owner);
+                memory.qnode().set_standing(&owner);
             }
-            port.serve(LockServer::new(tier(), memory));
+            port.serve(LockServer::new(global(), memory));
         }
-        let tier = tier();
-        port.listen(&tier.answers);
-        tier
+        let global = global();
+        port.listen(&global.answers);
+        global
     }
 
     pub(super) fn net(&self) -> &Network {
@@ -64,12 +64,12 @@ impl Tier {
 
     /// Tells all other nodes that a rank died as a writer.
     pub(super) fn send_broken(&self, rank: u32) {
-        self.port.send_to_others(&LockMessage::Broken { rank });
+        self.port.send_to_others(&ServerMessage::Broken { rank });
     }
 }
 
 /// As a writer.
-impl Tier {
+impl GlobalLock {
     /// Takes the lock for writing.
     pub(crate) fn write(
         &self,
@@ -114,12 +114,12 @@ impl Tier {
     }
 
     fn await_turn(&self, lock: NodeLock<&LockMemory>, deadline: Deadline) -> Result<Turn, Stop> {
-        let station = lock.memory.station();
+        let qnode = lock.memory.qnode();
         wait(
             lock.memory,
-            station.arrival(),
+            qnode.arrival(),
             deadline,
-            || station.take_granted(),
+            || qnode.take_granted(),
             || lock.memory.check(),
         )
     }
@@ -156,15 +156,15 @@ impl Tier {
     /// The node, for the protocol.
     pub(crate) fn at<'a>(&'a self, lock: NodeLock<&'a LockMemory>) -> Here<'a> {
         Here {
-            tier: self,
-            station: lock.memory.station(),
+            global: self,
+            qnode: lock.memory.qnode(),
             lock,
         }
     }
 }
 
 /// About ranks that died.
-impl Tier {
+impl GlobalLock {
     /// Takes readers of this node that died for readers that left.
     pub(crate) fn clear_dead_readers(&self, lock: NodeLock<&LockMemory>) {
         (0..lock.memory.seats_of_ranks()).for_each(|seat| lock.clear_dead_reader(seat));
@@ -193,63 +193,63 @@ impl Tier {
 }
 
 /// In calls.
-impl Tier {
+impl GlobalLock {
     /// Makes this rank the writer of `call`; only under the write lock. The error is who is it already.
-    pub(crate) fn claim(&self, station: &Station, call: u64) -> Result<(), u32> {
+    pub(crate) fn claim(&self, qnode: &QNode, call: u64) -> Result<(), u32> {
         let writer = self.net().rank();
-        let mut standing = station.standing();
+        let mut standing = qnode.standing();
         if let Standing::Owner { turn, .. } = &mut standing {
             if let Some(claim) = turn.claims.iter().find(|claim| claim.call == call) {
                 return Err(claim.writer);
             }
             turn.claims[(call % 2) as usize] = Claim { call, writer };
         }
-        station.set_standing(&standing);
+        qnode.set_standing(&standing);
         Ok(())
     }
 }
 
 /// This node: its words in shared memory, and messages to the others.
 pub(crate) struct Here<'a> {
-    tier: &'a Tier,
+    global: &'a GlobalLock,
     lock: NodeLock<&'a LockMemory>,
-    station: &'a Station,
+    qnode: &'a QNode,
 }
 
 impl Site for Here<'_> {
     fn node(&self) -> Node {
-        self.tier.net().node()
+        self.global.net().node()
     }
 
     fn nodes(&self) -> u32 {
-        self.tier.net().nodes()
+        self.global.net().nodes()
     }
 
     fn home(&self) -> Node {
-        self.tier.home
+        self.global.home
     }
 
-    fn handovers(&self) -> u32 {
-        self.tier.handovers
+    fn max_local_handovers(&self) -> u32 {
+        self.global.max_local_handovers
     }
 
     fn standing(&self) -> Standing {
-        self.station.standing()
+        self.qnode.standing()
     }
 
     fn set_standing(&self, standing: &Standing) {
-        self.station.set_standing(standing);
+        self.qnode.set_standing(standing);
     }
 
     fn take_successor(&self) -> Option<Node> {
-        self.station
+        self.qnode
             .successor
             .swap(0, Ordering::AcqRel)
             .checked_sub(1)
     }
 
     fn take_granted(&self) -> Option<Turn> {
-        self.station.take_granted()
+        self.qnode.take_granted()
     }
 
     fn pass_turn(&self) {
@@ -265,31 +265,28 @@ impl Site for Here<'_> {
     }
 
     fn successor(&self) -> Option<Node> {
-        self.station
-            .successor
-            .load(Ordering::Acquire)
-            .checked_sub(1)
+        self.qnode.successor.load(Ordering::Acquire).checked_sub(1)
     }
 
     fn has_arrived(&self) -> bool {
-        self.station.has_arrived()
+        self.qnode.has_arrived()
     }
 
     fn exchange_tail(&self, node: Node) -> Option<Node> {
-        self.station
+        self.qnode
             .tail
             .swap(node + 1, Ordering::AcqRel)
             .checked_sub(1)
     }
 
     fn set_successor(&self, node: Node) {
-        self.station.successor.store(node + 1, Ordering::Release);
+        self.qnode.successor.store(node + 1, Ordering::Release);
     }
 
     fn put_granted(&self, turn: &Turn) {
-        self.station.granted.set(turn);
-        self.station.arrived.swap(1, Ordering::SeqCst);
-        self.station.arrival().wake(ALL);
+        self.qnode.granted.set(turn);
+        self.qnode.arrived.swap(1, Ordering::SeqCst);
+        self.qnode.arrival().wake(ALL);
     }
 
     fn close_gate(&self, count: u32) -> Option<Closed> {
@@ -305,34 +302,36 @@ impl Site for Here<'_> {
     }
 
     fn asker(&self) -> Asker {
-        Asker::Writer(self.tier.net().rank())
+        Asker::Writer(self.global.net().rank())
     }
 
     fn expect_answers(&self, count: u32) {
-        self.tier.answers.expect(count);
+        self.global.answers.expect(count);
     }
 
     fn answers(&self, count: u32) -> u32 {
-        self.tier.answers.count(count)
+        self.global.answers.count(count)
     }
 
-    fn tell(&self, node: Node, word: LockWord) {
-        self.tier.port.send(node, &LockMessage::Protocol(word));
+    fn tell(&self, node: Node, word: LockMessage) {
+        self.global.port.send(node, &ServerMessage::Lock(word));
     }
 
     fn answer(&self, asker: Asker, count: u32) {
         match asker {
             Asker::Writer(rank) => {
                 let number = count;
-                self.tier.port.send_to_rank(rank, &Acknowledged { number });
+                self.global
+                    .port
+                    .send_to_rank(rank, &Acknowledged { number });
             }
-            Asker::Agent(node) => self.tell(node, LockWord::Drained { count, asker }),
+            Asker::Server(node) => self.tell(node, LockMessage::Drained { count, asker }),
         }
     }
 }
 
 /// Between words and values. The words are stored with the node's turn, which orders them.
-impl Station {
+impl QNode {
     pub(crate) fn standing(&self) -> Standing {
         match self.standing.load(Ordering::Relaxed) {
             OUT => Standing::Out,

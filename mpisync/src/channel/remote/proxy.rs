@@ -1,6 +1,6 @@
-//! The outpost of a channel on one of its nodes: the agent's side of the node's two queues.
+//! The proxy of a channel on one of its nodes: the server's side of the node's two queues.
 
-use crate::channel::remote::word::{Bytes, Levels, Report, Supply, Wish};
+use crate::channel::remote::messages::{Bytes, Demand, Grant, Levels, Report};
 use crate::channel::ring::ends::one_more_end;
 use crate::channel::ring::layout::{
     Holds, NO_CONSUMER, NO_NUMBER, NO_PRODUCER, Position, Relay, Shape, WAITING,
@@ -14,29 +14,29 @@ use crate::shm::wait::LONGEST_NAP;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// The usual [`Outpost::discretion`].
+/// The usual [`NodeProxy::discretion`].
 const DISCRETION: Duration = Duration::from_micros(50);
 /// For how long something is kept for futures that wait for it: it is seen when they are polled next.
 const KEPT_FOR_FUTURES: Duration = LONGEST_NAP.saturating_mul(3);
 /// How many bytes of messages a report may have, beside one message.
 const MOST_BYTES: usize = 64 << 10;
 
-/// A node's part of a channel, for the node's agent.
-pub(crate) struct Outpost {
+/// A node's part of a channel, for the node's server.
+pub(crate) struct NodeProxy {
     takes: Queue<Slots<Opaque>>,
     puts: Queue<Slots<Opaque>>,
     /// The next slot of `puts` to be opened. Those from the head of the queue up to here are the credits.
     open: Position,
     /// Messages that have come and have no slot in `takes` yet.
     early: VecDeque<Bytes>,
-    /// How many messages the agent itself has taken out of `takes`.
+    /// How many messages the server itself has taken out of `takes`.
     withdrawn: u64,
     granted: u64,
     received: u64,
     ends: u32,
     /// When messages, or credits, came last.
-    supplied: Instant,
-    /// For how long the host may be left in the dark about messages that were taken.
+    granted_at: Instant,
+    /// For how long the coordinator may be left in the dark about messages that were taken.
     pub(super) discretion: Duration,
     owes_credits: bool,
     owes_messages: bool,
@@ -47,23 +47,23 @@ pub(crate) struct Outpost {
 /// Who waits in a queue.
 #[derive(Default)]
 struct Waiters {
-    calls: Wish,
+    calls: Demand,
     futures: u64,
 }
 
 impl Waiters {
-    /// What the host can do for them, where there is so much and questions up to this one are answered.
-    fn wish(mut self, here: u64, answered: u64) -> Wish {
+    /// What the coordinator can do for them, where there is so much and questions up to this one are answered.
+    fn demand(mut self, here: u64, answered: u64) -> Demand {
         self.calls.lasting += self.futures;
         self.calls.left(here, answered)
     }
 }
 
-impl Outpost {
+impl NodeProxy {
     /// Before any rank uses the queues.
     pub(crate) fn new(slots: RelaySlots<Opaque>) -> Self {
         let RelaySlots { takes, puts } = slots;
-        // The agent is not one of those who put and take.
+        // The server is not one of those who put and take.
         let ends = &takes.party(takes.me()).ends;
         ends.store(NO_PRODUCER | NO_CONSUMER, Ordering::SeqCst);
         // In the lap to which the stamps, all zero, do not belong: no slot is open.
@@ -74,7 +74,7 @@ impl Outpost {
             word.store(start.0, Ordering::SeqCst);
         }
         let now = Instant::now();
-        Outpost {
+        NodeProxy {
             takes: Queue { memory: takes },
             puts: Queue { memory: puts },
             open: start,
@@ -83,7 +83,7 @@ impl Outpost {
             granted: 0,
             received: 0,
             ends: 0,
-            supplied: now,
+            granted_at: now,
             discretion: DISCRETION,
             owes_credits: false,
             owes_messages: false,
@@ -100,43 +100,43 @@ impl Outpost {
         self.puts.memory.shape()
     }
 
-    /// Whether a rank has called the agent since this was asked last.
+    /// Whether a rank has called the server since this was asked last.
     pub(crate) fn is_called(&self) -> bool {
         let called = &self.relay().called;
         called.load(Ordering::Relaxed) != 0 && called.swap(0, Ordering::SeqCst) != 0
     }
 
-    /// Passes on what the host has sent.
-    pub(crate) fn receive(&mut self, supply: Supply) {
-        self.open(supply.credits);
-        if supply.credits > 0 || !supply.messages.is_empty() {
-            self.supplied = Instant::now();
+    /// Passes on what the coordinator has sent.
+    pub(crate) fn receive(&mut self, grant: Grant) {
+        self.open(grant.credits);
+        if grant.credits > 0 || !grant.messages.is_empty() {
+            self.granted_at = Instant::now();
         }
-        self.received += supply.messages.len() as u64;
-        self.early.extend(supply.messages);
+        self.received += grant.messages.len() as u64;
+        self.early.extend(grant.messages);
         self.stock();
-        self.owes_credits |= supply.call_back_credits;
-        self.owes_messages |= supply.call_back_messages;
-        if supply.deserted {
+        self.owes_credits |= grant.call_back_credits;
+        self.owes_messages |= grant.call_back_messages;
+        if grant.deserted {
             let account = &self.puts.memory.words().account.0;
             account.deserted.store(1, Ordering::SeqCst);
             self.puts.ring_room();
         }
-        if supply.is_alone {
+        if grant.is_alone {
             // A rank that waits for room polls this word.
             self.relay().is_alone.store(1, Ordering::Relaxed);
         }
-        if let Some(missing) = supply.end {
+        if let Some(missing) = grant.end {
             self.ends = self.ends.wrapping_add(1);
             self.relay().missing.store(missing, Ordering::SeqCst);
             let endings = &self.takes.memory.words().account.0.endings;
             let next = one_more_end(endings.load(Ordering::SeqCst), missing > 0);
             endings.store(next, Ordering::SeqCst);
             self.takes.ring_news();
-            self.told.hunger = Wish::default();
+            self.told.wanted_messages = Demand::default();
         }
-        if let Some(answered) = supply.answered {
-            self.relay().len.store(supply.len, Ordering::Relaxed);
+        if let Some(answered) = grant.answered {
+            self.relay().len.store(grant.len, Ordering::Relaxed);
             self.relay().answered.store(answered, Ordering::Release);
             self.takes.ring_news();
             self.puts.ring_room();
@@ -174,7 +174,7 @@ impl Outpost {
         }
     }
 
-    /// What there is to tell the host, if there is anything; and whether something is left to come back to.
+    /// What there is to tell the coordinator, if there is anything; and whether something is left to come back to.
     pub(crate) fn report(&mut self) -> (Option<Report>, bool) {
         self.stock();
         let mut report = Report::default();
@@ -197,7 +197,7 @@ impl Outpost {
             || report.returned_credits
             || report.returned_messages;
         let is_told = !has_news && !self.is_news(&report.levels, is_due);
-        // There may be more; or the host will have to know of it soon.
+        // There may be more; or the coordinator will have to know of it soon.
         let is_busy = may_be_more || (is_told && report.levels.taken > self.told.taken);
         if is_told {
             return (None, is_busy);
@@ -213,10 +213,10 @@ impl Outpost {
         let head = &self.puts.memory.words().head.0;
         let mut bytes = 0;
         while bytes <= MOST_BYTES {
-            // Stored by the agent only.
+            // Stored by the server only.
             let position = Position(head.load(Ordering::Relaxed));
             if self.puts.is(position, Holds::Message) {
-                // SAFETY: the slot holds a message, and only the agent opens it again.
+                // SAFETY: the slot holds a message, and only the server opens it again.
                 let message = unsafe { self.puts.memory.bytes_of(shape.index(position)) };
                 bytes += message.len();
                 report.puts.push(Bytes::from(message));
@@ -234,8 +234,8 @@ impl Outpost {
     /// Takes credits that nobody waits for away: the slots are passed over.
     fn close(&mut self) {
         let kept = self.kept(&Self::waiters(&self.puts, NO_NUMBER));
-        let spare = self.credits().saturating_sub(kept);
-        let mut left = spare as usize;
+        let excess_credits = self.credits().saturating_sub(kept);
+        let mut left = excess_credits as usize;
         while left > 0
             && let Ok(putting) = self.puts.try_put(left)
         {
@@ -249,7 +249,7 @@ impl Outpost {
         while let Some(mut taking) = self.takes.try_take(usize::MAX) {
             self.withdrawn += taking.left() as u64;
             while let Some(index) = taking.index() {
-                // SAFETY: the message is the agent's until it frees the slot.
+                // SAFETY: the message is the server's until it frees the slot.
                 let message = unsafe { self.takes.memory.bytes_of(index) };
                 messages.push_back(Bytes::from(message));
                 taking.free();
@@ -274,7 +274,7 @@ impl Outpost {
         self.shape().distance(tail, self.open)
     }
 
-    /// What ranks of this node wait for in that queue, and will go on waiting for, as far as the agent knows.
+    /// What ranks of this node wait for in that queue, and will go on waiting for, as far as the server knows.
     ///
     /// The last question that had been asked before this was called is `asked`.
     fn waiters(queue: &Queue<Slots<Opaque>>, asked: u64) -> Waiters {
@@ -310,7 +310,7 @@ impl Outpost {
 
     /// How much of a queue is not given to others, because these wait for it.
     fn kept(&self, waiters: &Waiters) -> u64 {
-        let keeps_for_futures = self.supplied.elapsed() < KEPT_FOR_FUTURES;
+        let keeps_for_futures = self.granted_at.elapsed() < KEPT_FOR_FUTURES;
         let futures = if keeps_for_futures {
             waiters.futures
         } else {
@@ -330,7 +330,7 @@ impl Outpost {
         let relay = self.relay();
         let asked = relay.asked.load(Ordering::SeqCst);
         // The ranks before the queue: what one has put that is idle, or has closed its producer, is there by then. And nobody but
-        // the agent wakes a rank that is idle.
+        // the server wakes a rank that is idle.
         let all_closed = self.takes.all_have_closed(NO_PRODUCER);
         let all_idle = self.early.is_empty() && self.takes.all_are_idle();
         let is_empty = self.puts.is_empty();
@@ -343,10 +343,10 @@ impl Outpost {
             granted: self.granted,
             received: self.received,
             taken: self.takes.taken() - self.withdrawn,
-            surplus: here.saturating_sub(self.kept(&takers)),
-            spare: credits.saturating_sub(self.kept(&putters)),
-            hunger: takers.wish(here, answered),
-            thirst: putters.wish(credits, answered),
+            excess_messages: here.saturating_sub(self.kept(&takers)),
+            excess_credits: credits.saturating_sub(self.kept(&putters)),
+            wanted_messages: takers.demand(here, answered),
+            wanted_credits: putters.demand(credits, answered),
             asked,
             claimed: relay.claimed.load(Ordering::SeqCst),
             ends: self.ends,
@@ -356,20 +356,22 @@ impl Outpost {
         }
     }
 
-    /// Whether the host has to know of these levels.
+    /// Whether the coordinator has to know of these levels.
     fn is_news(&self, levels: &Levels, is_due: bool) -> bool {
         let told = &self.told;
-        // What the host takes ranks to wait for.
+        // What the coordinator takes ranks to wait for.
         let answered = self.relay().answered.load(Ordering::SeqCst);
-        let hunger = (told.hunger).left(levels.received - told.received, answered);
-        let thirst = (told.thirst).left(levels.granted - told.granted, answered);
+        let wanted_messages =
+            (told.wanted_messages).left(levels.received - told.received, answered);
+        let wanted_credits = (told.wanted_credits).left(levels.granted - told.granted, answered);
         let states = |levels: &Levels| {
-            let (surplus, spare) = (levels.surplus > 0, levels.spare > 0);
+            let (excess_messages, excess_credits) =
+                (levels.excess_messages > 0, levels.excess_credits > 0);
             let closed = (levels.no_producer, levels.no_consumer, levels.is_gone());
-            (surplus, spare, closed)
+            (excess_messages, excess_credits, closed)
         };
-        levels.hunger != hunger
-            || levels.thirst != thirst
+        levels.wanted_messages != wanted_messages
+            || levels.wanted_credits != wanted_credits
             || levels.asked != told.asked
             || (levels.idle && (!told.idle || levels.ends != told.ends))
             || states(levels) != states(told)
@@ -386,7 +388,7 @@ impl Outpost {
         for queue in [&self.takes, &self.puts] {
             let mut inspector = queue.inspector();
             for _ in 0..queue.memory.ranks() {
-                // The agent is this process.
+                // The server is this process.
                 let _ = inspector.inspect();
             }
         }

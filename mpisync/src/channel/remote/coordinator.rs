@@ -1,13 +1,13 @@
-//! The host: all messages that are not on a node, and who gets what.
+//! The coordinator: all messages that are not on a node, and who gets what.
 
-use crate::channel::remote::word::{Bytes, Levels, Report, Supply};
+use crate::channel::remote::messages::{Bytes, Grant, Levels, Report};
 use std::collections::{BTreeMap, VecDeque};
 
 /// After how many reports in which one node alone waited for messages it gets the lease.
 const ALONE: u32 = 4;
 
-/// A channel over several nodes, on the node of its host.
-pub(crate) struct Host {
+/// A channel over several nodes, on the node of its coordinator.
+pub(crate) struct Coordinator {
     capacity: u64,
     /// How many messages fit into the queue of a node.
     ring: u64,
@@ -24,7 +24,7 @@ pub(crate) struct Host {
     has_told_last: bool,
 }
 
-/// What the host knows of a node, and has given to it.
+/// What the coordinator knows of a node, and has given to it.
 #[derive(Default)]
 struct Account {
     levels: Levels,
@@ -41,7 +41,7 @@ struct Account {
     calls_credits_back: bool,
     calls_messages_back: bool,
     /// What it will be told.
-    supply: Supply,
+    grant: Grant,
 }
 
 /// Which node may have messages that nobody waits for.
@@ -56,21 +56,21 @@ struct Lease {
 
 impl Account {
     /// How many messages its ranks wait for that are not on their way.
-    fn hunger(&self) -> u64 {
+    fn wanted_messages(&self) -> u64 {
         if self.levels.ends != self.ends {
             // They are about to hear of an end.
             return 0;
         }
         let on_their_way = self.sent - self.levels.received;
-        (self.levels.hunger)
+        (self.levels.wanted_messages)
             .left(on_their_way, self.answered)
             .count()
     }
 
     /// How many of its ranks wait for credits that are not on their way.
-    fn thirst(&self) -> u64 {
+    fn wanted_credits(&self) -> u64 {
         let on_their_way = self.granted - self.levels.granted;
-        (self.levels.thirst)
+        (self.levels.wanted_credits)
             .left(on_their_way, self.answered)
             .count()
     }
@@ -83,7 +83,7 @@ impl Account {
     fn grant(&mut self, credits: u64) {
         self.granted += credits;
         self.credits += credits;
-        self.supply.credits += credits;
+        self.grant.credits += credits;
     }
 
     fn call_credits_back(&mut self) {
@@ -91,22 +91,22 @@ impl Account {
         self.credit_line = 0;
         if !self.calls_credits_back {
             self.calls_credits_back = true;
-            self.supply.call_back_credits = true;
+            self.grant.call_back_credits = true;
         }
     }
 
     fn call_messages_back(&mut self) {
         if !self.calls_messages_back {
             self.calls_messages_back = true;
-            self.supply.call_back_messages = true;
+            self.grant.call_back_messages = true;
         }
     }
 }
 
-impl Host {
+impl Coordinator {
     /// A channel for `capacity` messages over so many nodes, `ring` of which fit into the queues of a node.
     pub(crate) fn new(nodes: usize, capacity: u64, ring: u64) -> Self {
-        Host {
+        Coordinator {
             capacity,
             ring,
             store: BTreeMap::new(),
@@ -120,7 +120,7 @@ impl Host {
         }
     }
 
-    /// Takes a report in; what follows from it is in [`Self::supplies`].
+    /// Takes a report in; what follows from it is in [`Self::grants`].
     pub(crate) fn receive(&mut self, node: usize, report: Report) {
         let account = &mut self.nodes[node];
         account.credits -= report.puts.len() as u64 + report.unused;
@@ -149,18 +149,18 @@ impl Host {
     }
 
     /// What there is to tell, and to which nodes.
-    pub(crate) fn supplies(&mut self) -> impl Iterator<Item = (usize, Supply)> {
+    pub(crate) fn grants(&mut self) -> impl Iterator<Item = (usize, Grant)> {
         let nodes = self.nodes.iter_mut().enumerate();
         nodes.filter_map(|(node, account)| {
-            let nothing = Supply::default();
-            (account.supply != nothing).then(|| (node, std::mem::take(&mut account.supply)))
+            let nothing = Grant::default();
+            (account.grant != nothing).then(|| (node, std::mem::take(&mut account.grant)))
         })
     }
 
     fn serve(&mut self) {
         if self.nodes.iter().all(|account| account.levels.is_gone()) {
             for account in &mut self.nodes {
-                account.supply.forget = true;
+                account.grant.forget = true;
             }
             return;
         }
@@ -169,12 +169,12 @@ impl Host {
             && let (Some(last), None) = (consumers.next(), consumers.next())
         {
             self.has_told_last = true;
-            last.supply.is_alone = true;
+            last.grant.is_alone = true;
         }
         if !self.is_deserted && self.nodes.iter().all(|account| account.levels.no_consumer) {
             self.is_deserted = true;
             for account in &mut self.nodes {
-                account.supply.deserted = true;
+                account.grant.deserted = true;
             }
         }
         if self.is_deserted {
@@ -196,7 +196,7 @@ impl Host {
     }
 
     fn give_messages(&mut self) {
-        let hungry = self.in_turn(self.next_fed, |account| account.hunger() > 0);
+        let hungry = self.in_turn(self.next_fed, |account| account.wanted_messages() > 0);
         if self.lease.line > 0 && hungry.iter().any(|&node| node != self.lease.node) {
             let holder = &mut self.nodes[self.lease.node];
             if !holder.there.is_empty() {
@@ -208,7 +208,7 @@ impl Host {
         loop {
             let mut gave = false;
             for &node in &hungry {
-                if self.nodes[node].hunger() > 0 && self.give(node) {
+                if self.nodes[node].wanted_messages() > 0 && self.give(node) {
                     gave = true;
                     self.next_fed = (node + 1) % self.nodes.len();
                 }
@@ -226,10 +226,13 @@ impl Host {
             let node = self.lease.node;
             while (self.nodes[node].there.len() as u64) < self.lease.line && self.give(node) {}
         }
-        if hungry.iter().any(|&node| self.nodes[node].hunger() > 0) {
+        if hungry
+            .iter()
+            .any(|&node| self.nodes[node].wanted_messages() > 0)
+        {
             // Those that have more than they wait for: somebody there gave up waiting.
             for account in &mut self.nodes {
-                if account.levels.surplus > 0 && !account.there.is_empty() {
+                if account.levels.excess_messages > 0 && !account.there.is_empty() {
                     account.call_messages_back();
                 }
             }
@@ -247,7 +250,7 @@ impl Host {
         };
         account.sent += 1;
         account.there.push_back(number);
-        account.supply.messages.push(message);
+        account.grant.messages.push(message);
         true
     }
 
@@ -266,7 +269,7 @@ impl Host {
     }
 
     fn give_room(&mut self) {
-        let thirsty = self.in_turn(self.next_granted, |account| account.thirst() > 0);
+        let thirsty = self.in_turn(self.next_granted, |account| account.wanted_credits() > 0);
         let credits = self.nodes.iter().map(|account| account.credits);
         let mut free = self.capacity - self.len() - credits.sum::<u64>();
         let count = self.nodes.len();
@@ -274,7 +277,7 @@ impl Host {
             let before = free;
             for &node in &thirsty {
                 let account = &mut self.nodes[node];
-                if free > 0 && account.thirst() > 0 && account.credits < self.ring {
+                if free > 0 && account.wanted_credits() > 0 && account.credits < self.ring {
                     account.grant(1);
                     free -= 1;
                     self.next_granted = (node + 1) % count;
@@ -288,9 +291,12 @@ impl Host {
             let account = &mut self.nodes[node];
             account.credit_line = (account.credit_line * 2).clamp(1, self.ring);
         }
-        if thirsty.iter().any(|&node| self.nodes[node].thirst() > 0) {
+        if thirsty
+            .iter()
+            .any(|&node| self.nodes[node].wanted_credits() > 0)
+        {
             for account in &mut self.nodes {
-                if account.levels.spare > 0 && account.credits > 0 {
+                if account.levels.excess_credits > 0 && account.credits > 0 {
                     account.call_credits_back();
                 }
             }
@@ -309,7 +315,7 @@ impl Host {
     /// Ends the stream for those who wait, if it is at its end.
     fn end(&mut self) {
         let is_empty = self.store.is_empty();
-        let hungry = self.in_turn(0, |account| account.hunger() > 0);
+        let hungry = self.in_turn(0, |account| account.wanted_messages() > 0);
         if hungry.is_empty() || !is_empty {
             return;
         }
@@ -328,7 +334,7 @@ impl Host {
         for node in hungry {
             let account = &mut self.nodes[node];
             account.ends = account.ends.wrapping_add(1);
-            account.supply.end = Some(missing);
+            account.grant.end = Some(missing);
         }
     }
 
@@ -338,12 +344,12 @@ impl Host {
         let credits_come = self.nodes.iter().any(|account| account.calls_credits_back);
         let len = self.len();
         for account in &mut self.nodes {
-            let waits = messages_come && account.hunger() > 0;
-            let waits = waits || (credits_come && account.thirst() > 0);
+            let waits = messages_come && account.wanted_messages() > 0;
+            let waits = waits || (credits_come && account.wanted_credits() > 0);
             if account.levels.asked > account.answered && !waits {
                 account.answered = account.levels.asked;
-                account.supply.answered = Some(account.answered);
-                account.supply.len = len;
+                account.grant.answered = Some(account.answered);
+                account.grant.len = len;
             }
         }
     }

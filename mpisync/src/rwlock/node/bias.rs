@@ -1,7 +1,7 @@
 //! Reading without a barrier.
 //!
 //! A reader announces itself, then looks at the door, and the barrier in between is most of what reading costs. After
-//! many reads since the last opening a reader sets the bit [`QUIET`] in the door's word. While the word has it and the
+//! many reads since the last opening a reader sets the bit [`BIASED`] in the door's word. While the word has it and the
 //! door is open, readers leave their barrier out; who closes the door then has the kernel run it on all cores, which
 //! takes some microseconds. (BRAVO gives readers a fast path for as long as no writer comes in the same way; the
 //! barrier is that of [`crate::shm::membarrier`].)
@@ -11,7 +11,7 @@
 //! closed all the time. So it does not matter who closed the door, or whether that rank has died since. All other
 //! changes of the word leave the bit as it is.
 
-use crate::rwlock::layout::QUIET;
+use crate::rwlock::layout::BIASED;
 use crate::rwlock::memory::Memory;
 use crate::rwlock::node::NodeLock;
 use crate::shm::atomic::Ordering;
@@ -20,7 +20,7 @@ use crate::shm::membarrier::heavy_fence;
 /// After how many reads with a barrier since the last opening a reader sets the bit. That many have taken 100
 /// microseconds or more, and the kernel's barrier takes about 10 (in a virtual machine; less where interrupts cost
 /// less), so that a program which always writes just then loses a tenth.
-const QUIET_AFTER: u32 = if cfg!(loom) {
+const BIASED_AFTER: u32 = if cfg!(loom) {
     0
 } else if cfg!(test) {
     3
@@ -34,18 +34,18 @@ impl<M: Memory> NodeLock<M> {
     pub(super) fn count_read(&self, word: u32) {
         let openings = self.memory.door().openings(Ordering::Relaxed);
         let reads = self.memory.my_words().tally.count(openings);
-        if reads == QUIET_AFTER && word & QUIET == 0 {
-            self.begin_quiet(word);
+        if reads == BIASED_AFTER && word & BIASED == 0 {
+            self.begin_bias(word);
         }
     }
 
     #[cold]
-    fn begin_quiet(&self, word: u32) {
-        if self.memory.can_be_quiet() {
+    fn begin_bias(&self, word: u32) {
+        if self.memory.can_be_biased() {
             // Not if it has changed. Relaxed: who finds the new value still acquires what the last writer released.
             let _ = self.memory.door().word.compare_exchange(
                 word,
-                word | QUIET,
+                word | BIASED,
                 Ordering::Relaxed,
                 Ordering::Relaxed,
             );
@@ -54,13 +54,13 @@ impl<M: Memory> NodeLock<M> {
 
     /// Makes readers seen who came in without a barrier before the door was closed.
     #[cold]
-    pub(super) fn end_quiet(&self) {
+    pub(super) fn end_bias(&self) {
         let door = self.memory.door();
         // Acquire: where another thread has taken the bit away, its barrier counts.
         let mut word = door.word.load(Ordering::Acquire);
-        while word & QUIET != 0 && !door.lets_in(word) {
+        while word & BIASED != 0 && !door.lets_in(word) {
             heavy_fence();
-            let loud = word & !QUIET;
+            let loud = word & !BIASED;
             // Fails where the word has changed: a gate may have been open in between.
             match door
                 .word

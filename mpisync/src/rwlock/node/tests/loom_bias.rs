@@ -1,7 +1,7 @@
 //! Reading without a barrier, under the model checker.
 
 use crate::rwlock::heap::HeapMemory;
-use crate::rwlock::layout::{DoorKind, GRANTED, QUIET, Turn};
+use crate::rwlock::layout::{BIASED, DoorKind, GRANTED, Turn};
 use crate::rwlock::memory::Memory;
 use crate::rwlock::node::NodeLock;
 use crate::rwlock::node::tests::locks;
@@ -10,32 +10,32 @@ use crate::shm::atomic::Ordering;
 use ::loom::sync::Arc;
 
 /// Locks of which the readers do without a barrier.
-pub(super) fn quiet_locks(ranks: usize, door: DoorKind) -> Vec<NodeLock<HeapMemory>> {
+pub(super) fn biased_locks(ranks: usize, door: DoorKind) -> Vec<NodeLock<HeapMemory>> {
     let mut locks = locks(ranks, door);
     for lock in &mut locks {
-        lock.memory.quiet = true;
+        lock.memory.biased = true;
         // As after many reads.
-        lock.memory.door().word.fetch_or(QUIET, Ordering::Relaxed);
+        lock.memory.door().word.fetch_or(BIASED, Ordering::Relaxed);
     }
     locks
 }
 
-fn quiet(ranks: usize) -> Vec<NodeLock<HeapMemory>> {
-    quiet_locks(ranks, DoorKind::Turn)
+fn biased(ranks: usize) -> Vec<NodeLock<HeapMemory>> {
+    biased_locks(ranks, DoorKind::Turn)
 }
 
 #[test]
 fn reader_and_writer() {
-    explore_with(quiet, 2, &[READ, WRITE]);
-    explore_with(quiet, 1, &[READ, READ, WRITE]);
-    explore_with(quiet, 1, &[READ, WRITE, WRITE]);
+    explore_with(biased, 2, &[READ, WRITE]);
+    explore_with(biased, 1, &[READ, READ, WRITE]);
+    explore_with(biased, 1, &[READ, WRITE, WRITE]);
 }
 
-/// The door is quiet, is closed and opened, and may be quiet again.
+/// The door is biased, is closed and opened, and may be biased again.
 #[test]
 fn reader_and_writer_twice() {
     explore_with(
-        quiet,
+        biased,
         2,
         &[
             |lock, guarded| WRITE(lock, guarded) + WRITE(lock, guarded),
@@ -46,21 +46,21 @@ fn reader_and_writer_twice() {
 
 #[test]
 fn timeouts() {
-    explore_with(quiet, 2, &[IMPATIENT_READ, WRITE]);
-    explore_with(quiet, 2, &[IMPATIENT_WRITE, READ]);
-    explore_with(quiet, 1, &[IMPATIENT_WRITE, WRITE, READ]);
+    explore_with(biased, 2, &[IMPATIENT_READ, WRITE]);
+    explore_with(biased, 2, &[IMPATIENT_WRITE, READ]);
+    explore_with(biased, 1, &[IMPATIENT_WRITE, WRITE, READ]);
 }
 
 #[test]
 fn tries() {
-    explore_with(quiet, 2, &[TRY_BOTH, READ]);
-    explore_with(quiet, 1, &[TRY_BOTH, WRITE, READ]);
+    explore_with(biased, 2, &[TRY_BOTH, READ]);
+    explore_with(biased, 1, &[TRY_BOTH, WRITE, READ]);
 }
 
 #[test]
 fn from_writing_to_reading_and_back() {
-    explore_with(quiet, 2, &[DOWNGRADE, READ]);
-    explore_with(quiet, 2, &[UPGRADE, READ]);
+    explore_with(biased, 2, &[DOWNGRADE, READ]);
+    explore_with(biased, 2, &[UPGRADE, READ]);
 }
 
 /// An urgent writer that is given the turn had no barrier of its own.
@@ -70,11 +70,11 @@ fn the_turn_is_handed_over() {
     model.preemption_bound = model.preemption_bound.or(Some(1));
     model.check(|| {
         let guarded = Arc::new(Guarded::new(0));
-        let [first, second, third]: [_; 3] = quiet(3)
+        let [first, second, third]: [_; 3] = biased(3)
             .try_into()
             .unwrap_or_else(|_| unreachable!("three locks"));
         // With the turn, and without the barrier.
-        assert!(first.try_quiet_turn());
+        assert!(first.try_biased_turn());
         let handing_over = ::loom::thread::spawn(move || first.pass_turn_without_opening());
         let reading = {
             let guarded = Arc::clone(&guarded);
@@ -93,7 +93,7 @@ fn who_closed_the_door_died() {
     model.preemption_bound = model.preemption_bound.or(Some(1));
     model.check(|| {
         let guarded = Arc::new(Guarded::new(0));
-        let [dead, mut second, mut third]: [_; 3] = quiet(3)
+        let [dead, mut second, mut third]: [_; 3] = biased(3)
             .try_into()
             .unwrap_or_else(|_| unreachable!("three locks"));
         second.memory.dead = Some(0);
@@ -106,10 +106,10 @@ fn who_closed_the_door_died() {
             .my_words()
             .want
             .store(GRANTED, Ordering::Relaxed);
-        assert!(dead.try_quiet_turn());
+        assert!(dead.try_biased_turn());
         WRITE(&second, &guarded);
         reading.join().expect("no rank fails");
         let turn = second.turn();
-        assert!(turn == Turn::FREE || turn == Turn(QUIET));
+        assert!(turn == Turn::FREE || turn == Turn(BIASED));
     });
 }

@@ -1,0 +1,109 @@
+//! The coordinator by itself.
+
+use crate::channel::remote::messages::{Bytes, Levels};
+use crate::channel::remote::{Coordinator, Grant, Report};
+
+/// What the coordinator has for one node.
+fn supply_for(coordinator: &mut Coordinator, node: usize) -> Option<Grant> {
+    let grants: Vec<_> = coordinator.grants().collect();
+    let mut grants = grants.into_iter().filter(|(to, _)| *to == node);
+    grants.next().map(|(_, grant)| grant)
+}
+
+/// Reports for a node that puts so many messages.
+fn report(coordinator: &mut Coordinator, node: usize, levels: &Levels, puts: u64) {
+    let report = Report {
+        puts: vec![Bytes::from(vec![1]); puts as usize],
+        levels: levels.clone(),
+        ..Report::default()
+    };
+    coordinator.receive(node, report);
+}
+
+#[test]
+fn nothing_is_sent_ahead_to_a_node_where_nobody_takes() {
+    let mut coordinator = Coordinator::new(2, 100, 10);
+    // Node 1 puts as much as it may.
+    let (mut levels, mut credits) = (Levels::default(), 0);
+    while levels.granted < 40 {
+        levels.wanted_credits.lasting = u64::from(credits == 0);
+        report(&mut coordinator, 1, &levels, credits);
+        credits = supply_for(&mut coordinator, 1).map_or(0, |grant| grant.credits);
+        levels.granted += credits;
+    }
+    // Node 0 alone takes, and is sent ever more ahead.
+    let (mut levels, mut there) = (Levels::default(), 0);
+    while there < 5 {
+        levels.taken = levels.received;
+        levels.wanted_messages.lasting = 1;
+        report(&mut coordinator, 0, &levels, 0);
+        there = supply_for(&mut coordinator, 0).map_or(0, |grant| grant.messages.len());
+        levels.received += there as u64;
+    }
+    // All that was sent ahead comes back, for the only one who took has gone.
+    levels.no_consumer = true;
+    levels.wanted_messages.lasting = 0;
+    let back = vec![Bytes::from(vec![1]); there];
+    let report = Report {
+        back,
+        levels,
+        ..Report::default()
+    };
+    coordinator.receive(0, report);
+    assert_eq!(supply_for(&mut coordinator, 0), None);
+}
+
+#[test]
+fn the_last_node_that_takes_is_told_once() {
+    let mut coordinator = Coordinator::new(3, 10, 10);
+    let gone = Levels {
+        no_consumer: true,
+        ..Levels::default()
+    };
+    report(&mut coordinator, 1, &gone, 0);
+    assert_eq!(supply_for(&mut coordinator, 0), None, "node 2 takes");
+    report(&mut coordinator, 2, &gone, 0);
+    let grant = supply_for(&mut coordinator, 0).expect("it is the last one");
+    assert!(grant.is_alone);
+    report(&mut coordinator, 2, &gone, 0);
+    assert_eq!(supply_for(&mut coordinator, 0), None, "it knows");
+    report(&mut coordinator, 0, &gone, 0);
+    let grant = supply_for(&mut coordinator, 0).expect("there is news");
+    assert!(grant.deserted && !grant.is_alone);
+}
+
+#[test]
+fn a_node_that_returns_what_it_got_is_not_the_next() {
+    let mut coordinator = Coordinator::new(2, 1, 1);
+    let mut putter = Levels::default();
+    putter.wanted_credits.lasting = 1;
+    report(&mut coordinator, 0, &putter, 0);
+    putter.granted = supply_for(&mut coordinator, 0).expect("room").credits;
+    putter.wanted_credits.lasting = 0;
+    // Both wait, and one of them does not look.
+    putter.wanted_messages.lasting = 1;
+    report(&mut coordinator, 0, &putter, 1);
+    let given = supply_for(&mut coordinator, 0).expect("a message").messages;
+    putter.received = 1;
+    let mut other = Levels::default();
+    other.wanted_messages.lasting = 1;
+    report(&mut coordinator, 1, &other, 0);
+    putter.excess_messages = 1;
+    putter.wanted_messages.lasting = 0;
+    report(&mut coordinator, 0, &putter, 0);
+    let called_back = supply_for(&mut coordinator, 0)
+        .expect("a demand")
+        .call_back_messages;
+    assert!(called_back, "the other one waits");
+    putter.excess_messages = 0;
+    putter.wanted_messages.lasting = 1;
+    let report = Report {
+        back: given,
+        returned_messages: true,
+        levels: putter,
+        ..Report::default()
+    };
+    coordinator.receive(0, report);
+    let given = supply_for(&mut coordinator, 1).expect("its turn").messages;
+    assert_eq!(given.len(), 1);
+}
