@@ -7,7 +7,7 @@ use crate::net::Link;
 use crate::net::Network;
 use crate::net::mpi_has_ended;
 use crate::rendezvous;
-use crate::rendezvous::{Stand, Step};
+use crate::rendezvous::{Arrival, Step};
 #[cfg(feature = "mpi")]
 use crate::rsmpi::Created;
 use crate::shm::block::Block;
@@ -72,10 +72,10 @@ impl Object {
     #[cfg(feature = "mpi")]
     pub(crate) fn join(created: Created, root: i32, name: String) -> Self {
         let mut object = Self::new(created.block, root, name);
-        object.link = created.far.map(|far| {
-            let net = Network::of(&far.context);
+        object.link = created.remote.map(|remote| {
+            let net = Network::of(&remote.context);
             let home = net.topology().node_of(root as u32);
-            Link::new(&net, far.number, home, far.server)
+            Link::new(&net, remote.number, home, remote.server)
         });
         object
     }
@@ -146,7 +146,7 @@ impl Object {
                 waited: limit.unwrap_or(Duration::MAX),
             },
             Stop::Died(seat) => LockError::HolderDied {
-                rank: self.block.domain().topology().here()[seat] as i32,
+                rank: self.block.domain().topology().local_ranks()[seat] as i32,
             },
             Stop::RankDied(rank) => LockError::HolderDied { rank: rank as i32 },
         }
@@ -164,7 +164,7 @@ impl Object {
     pub(crate) fn close_after(&self, last: u64) -> Result<(), CollectiveError> {
         self.check_usable()?;
         let domain = self.block.domain();
-        let stand = Stand {
+        let stand = Arrival {
             step: Step::Enter,
             depth: domain.depth(),
             name: "close",

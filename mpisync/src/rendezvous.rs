@@ -1,16 +1,16 @@
 //! How the ranks of a communicator meet in a collective call and find out that they are in the same one.
 //!
-//! Meetings are numbered, and to each of them every rank posts one note on its board: where it stands. A rank that
-//! goes on has read all notes of the meeting, so two notes a board are enough: nobody can post note `n + 2` before
-//! everybody has read note `n`. Ranks that stand at different places have diverged, and each of them reads so in the
-//! others' notes. A rank that waits in a fence for somebody who went to a meeting instead posts that, and is told the
-//! same by the other's note.
+//! Meetings are numbered, and to each of them every rank posts one announcement on its arrival slot: where it stands. A rank that
+//! goes on has read all announcements of the meeting, so two announcements a slot are enough: nobody can post announcement `n + 2` before
+//! everybody has read announcement `n`. Ranks that stand at different places have diverged, and each of them reads so in the
+//! others' announcements. A rank that waits in a fence for somebody who went to a meeting instead posts that, and is told the
+//! same by the other's announcement.
 
 use crate::error::CollectiveError;
 use crate::fingerprint::fingerprint;
 use crate::location::Place;
+use crate::shm::arrival::{Announcement, AnnouncementData, FAILED, FINE, PANICKED, PAYLOAD_WORDS};
 use crate::shm::block::Block;
-use crate::shm::board::{FAILED, FINE, Note, NoteData, PANICKED, SAID};
 use crate::shm::domain::Domain;
 use crate::shm::event::ALL;
 use crate::shm::wait::{Deadline, Stop, wait};
@@ -38,7 +38,7 @@ pub(crate) enum Outcome {
 }
 
 /// Where a rank stands.
-pub(crate) struct Stand<'a> {
+pub(crate) struct Arrival<'a> {
     pub(crate) step: Step,
     /// In how many collective calls it is already.
     pub(crate) depth: u32,
@@ -51,32 +51,32 @@ pub(crate) struct Stand<'a> {
     pub(crate) calls: u64,
     pub(crate) outcome: Outcome,
     /// What it tells the others about its part.
-    pub(crate) said: Said,
+    pub(crate) said: Payload,
 }
 
 /// What a rank says at a meeting, in words of the call's own.
-pub(crate) type Said = [u64; SAID];
+pub(crate) type Payload = [u64; PAYLOAD_WORDS];
 
 /// A rank has nothing to say.
-pub(crate) const NOTHING: Said = [0; SAID];
+pub(crate) const NOTHING: Payload = [0; PAYLOAD_WORDS];
 
 /// What all ranks brought to a meeting, by rank.
-pub(crate) struct Meeting {
+pub(crate) struct Rendezvous {
     /// What came of their parts in the call.
     pub(crate) outcomes: Vec<Outcome>,
     /// What they said about the call.
-    pub(crate) said: Vec<Said>,
+    pub(crate) said: Vec<Payload>,
 }
 
-impl Stand<'_> {
-    /// What this rank's note says.
-    fn note(&self, signature: u64) -> NoteData<'_> {
+impl Arrival<'_> {
+    /// What this rank's announcement says.
+    fn announcement(&self, signature: u64) -> AnnouncementData<'_> {
         let (outcome, reason) = match &self.outcome {
             Outcome::Fine => (FINE, ""),
             Outcome::Failed(reason) => (FAILED, &**reason),
             Outcome::Panicked(reason) => (PANICKED, &**reason),
         };
-        NoteData {
+        AnnouncementData {
             signature,
             step: self.step as u32,
             depth: self.depth,
@@ -108,45 +108,48 @@ impl Stand<'_> {
     }
 }
 
-/// What another rank's note says.
+/// What another rank's announcement says.
 struct Reading<'a> {
     signature: u64,
     step: Step,
     depth: u32,
     calls: u64,
     outcome: Outcome,
-    said: Said,
-    note: &'a Note,
+    said: Payload,
+    announcement: &'a Announcement,
 }
 
 impl<'a> Reading<'a> {
-    fn of(note: &'a Note) -> Self {
-        let step = note.step.load(Ordering::Relaxed);
+    fn of(announcement: &'a Announcement) -> Self {
+        let step = announcement.step.load(Ordering::Relaxed);
         Reading {
-            signature: note.signature.load(Ordering::Relaxed),
+            signature: announcement.signature.load(Ordering::Relaxed),
             step: [Step::Enter, Step::Exit, Step::Fenced][step.min(2) as usize],
-            depth: note.depth.load(Ordering::Relaxed),
-            calls: note.calls.load(Ordering::Relaxed),
-            outcome: match note.outcome.load(Ordering::Relaxed) {
+            depth: announcement.depth.load(Ordering::Relaxed),
+            calls: announcement.calls.load(Ordering::Relaxed),
+            outcome: match announcement.outcome.load(Ordering::Relaxed) {
                 FINE => Outcome::Fine,
-                FAILED => Outcome::Failed(note.reason()),
-                _ => Outcome::Panicked(note.reason()),
+                FAILED => Outcome::Failed(announcement.reason()),
+                _ => Outcome::Panicked(announcement.reason()),
             },
-            said: note.said(),
-            note,
+            said: announcement.said(),
+            announcement,
         }
     }
 
-    /// Where it stands; asked before this rank goes to another meeting, while the note is as it was.
+    /// Where it stands; asked before this rank goes to another meeting, while the announcement is as it was.
     fn place(&self) -> Place {
-        Place::new(self.note.file.get(), self.note.line.load(Ordering::Relaxed))
+        Place::new(
+            self.announcement.file.get(),
+            self.announcement.line.load(Ordering::Relaxed),
+        )
     }
 }
 
 /// How another rank's stand is related to this rank's.
 enum Met {
     /// It is in the same call, and has made so many fenced calls.
-    Same(Outcome, u64, Said),
+    Same(Outcome, u64, Payload),
     /// It is in another call.
     Elsewhere(Place),
     /// It has left a call that this rank is still in.
@@ -161,13 +164,13 @@ enum Met {
 /// [`CollectiveError::Diverged`] where ranks stand in different calls; the failure of a rank that has left an outer call
 /// with one; [`CollectiveError::OutOfStep`] where they have made different numbers of fenced calls;
 /// [`CollectiveError::RankDied`].
-pub(crate) fn meet(block: &Block, stand: &Stand<'_>) -> Result<Meeting, CollectiveError> {
+pub(crate) fn meet(block: &Block, stand: &Arrival<'_>) -> Result<Rendezvous, CollectiveError> {
     let signature = stand.signature(block.identity());
     loop {
-        let notes = gather(block, stand, signature)?;
-        let met = notes
+        let announcements = gather(block, stand, signature)?;
+        let met = announcements
             .into_iter()
-            .map(|note| compare(stand, signature, note));
+            .map(|announcement| compare(stand, signature, announcement));
         let met: Vec<Met> = met.collect();
         // Who is still inside the call has read now that this rank is leaving it, and comes out.
         if !met.iter().any(|met| matches!(met, Met::Inside)) {
@@ -184,7 +187,7 @@ pub(crate) fn meet_from_fence(
     here: &Location<'_>,
 ) -> CollectiveError {
     let place = Place::from(here);
-    let stand = Stand {
+    let stand = Arrival {
         step: Step::Fenced,
         depth: block.domain().depth(),
         name: "",
@@ -194,11 +197,11 @@ pub(crate) fn meet_from_fence(
         outcome: Outcome::Fine,
         said: NOTHING,
     };
-    let notes = match gather(block, &stand, stand.signature(block.identity())) {
-        Ok(notes) => notes,
+    let announcements = match gather(block, &stand, stand.signature(block.identity())) {
+        Ok(announcements) => announcements,
         Err(error) => return error,
     };
-    let there = &notes[writer];
+    let there = &announcements[writer];
     let its_place = there.place();
     let failed = failure(writer, &there.outcome, &its_place);
     failed.unwrap_or_else(|| CollectiveError::Diverged {
@@ -211,14 +214,14 @@ pub(crate) fn meet_from_fence(
 /// Whether `rank` has come to a meeting to which this rank has not.
 pub(crate) fn is_ahead(block: &Block, rank: usize) -> bool {
     let domain = block.domain();
-    let mine = domain.my_board().posted.load(Ordering::Relaxed);
-    domain.board(rank).posted.load(Ordering::Acquire) > mine
+    let mine = domain.my_arrival_slot().posted.load(Ordering::Relaxed);
+    domain.arrival_slot(rank).posted.load(Ordering::Acquire) > mine
 }
 
-/// Comes to the next meeting and reads all notes, by rank.
+/// Comes to the next meeting and reads all announcements, by rank.
 fn gather<'a>(
     block: &'a Block,
-    stand: &Stand<'_>,
+    stand: &Arrival<'_>,
     signature: u64,
 ) -> Result<Vec<Reading<'a>>, CollectiveError> {
     let domain = block.domain();
@@ -228,10 +231,10 @@ fn gather<'a>(
     }
     let number = post(domain, stand, signature);
     let mut absence = Absence { number, next: 0 };
-    let mut notes = Vec::with_capacity(size);
+    let mut announcements = Vec::with_capacity(size);
     for rank in 0..size {
-        let board = domain.board(rank);
-        let has_come = || board.posted.load(Ordering::Acquire) >= number;
+        let arrival_slot = domain.arrival_slot(rank);
+        let has_come = || arrival_slot.posted.load(Ordering::Acquire) >= number;
         wait(
             block,
             domain.segment().arrival(),
@@ -240,22 +243,28 @@ fn gather<'a>(
             || absence.look(domain, rank),
         )
         .map_err(|NotMet(error)| error)?;
-        notes.push(Reading::of(&board.notes[(number % 2) as usize]));
+        announcements.push(Reading::of(
+            &arrival_slot.announcements[(number % 2) as usize],
+        ));
     }
-    let alike = |note: &Reading<'_>| note.signature == signature && note.calls == stand.calls;
-    let all_fine = notes.iter().all(|note| note.outcome == Outcome::Fine);
-    if !(all_fine && notes.iter().all(alike)) {
-        // All ranks read the same notes. What fences they did not come to, or came to alone, they forget together.
+    let alike = |announcement: &Reading<'_>| {
+        announcement.signature == signature && announcement.calls == stand.calls
+    };
+    let all_fine = announcements
+        .iter()
+        .all(|announcement| announcement.outcome == Outcome::Fine);
+    if !(all_fine && announcements.iter().all(alike)) {
+        // All ranks read the same announcements. What fences they did not come to, or came to alone, they forget together.
         domain.advance_epoch();
     }
-    Ok(notes)
+    Ok(announcements)
 }
 
-/// Comes to the next meeting for the ranks that are there, without waiting for them and without a look at their notes: this
+/// Comes to the next meeting for the ranks that are there, without waiting for them and without a look at their announcements: this
 /// rank has left the call whose outcome they agree upon. They are told, and so is who is still inside the call.
-pub(crate) fn leave(domain: &Arc<Domain>, controller: u64, stand: &Stand<'_>) {
-    // Two notes a rank are enough if nobody comes to a meeting before all have come to the last one.
-    let last = domain.my_board().posted.load(Ordering::Relaxed);
+pub(crate) fn leave(domain: &Arc<Domain>, controller: u64, stand: &Arrival<'_>) {
+    // Two announcements a rank are enough if nobody comes to a meeting before all have come to the last one.
+    let last = domain.my_arrival_slot().posted.load(Ordering::Relaxed);
     if domain.take_left_meeting() && !all_have_come(domain, last) {
         domain.set_left_meeting();
         return;
@@ -268,13 +277,13 @@ pub(crate) fn leave(domain: &Arc<Domain>, controller: u64, stand: &Stand<'_>) {
 
 fn all_have_come(domain: &Domain, number: u64) -> bool {
     let size = domain.topology().size();
-    (0..size).all(|rank| domain.board(rank).posted.load(Ordering::Acquire) >= number)
+    (0..size).all(|rank| domain.arrival_slot(rank).posted.load(Ordering::Acquire) >= number)
 }
 
-/// Waits until all ranks have come to the last meeting of this rank, whose notes it has not read.
+/// Waits until all ranks have come to the last meeting of this rank, whose announcements it has not read.
 fn catch_up(block: &Block) -> Result<(), CollectiveError> {
     let domain = block.domain();
-    let number = domain.my_board().posted.load(Ordering::Relaxed);
+    let number = domain.my_arrival_slot().posted.load(Ordering::Relaxed);
     let mut absence = Absence { number, next: 0 };
     wait(
         block,
@@ -301,7 +310,8 @@ impl Absence {
         let size = domain.topology().size();
         let more = (0..MORE.min(size)).map(|index| (self.next + index) % size);
         for rank in more.chain([rank]) {
-            let has_come = || domain.board(rank).posted.load(Ordering::Acquire) >= self.number;
+            let has_come =
+                || domain.arrival_slot(rank).posted.load(Ordering::Acquire) >= self.number;
             // It may have come before it died.
             if !domain.rank_is_alive(rank) && !has_come() {
                 return Err(NotMet(CollectiveError::RankDied { rank: rank as i32 }));
@@ -312,19 +322,19 @@ impl Absence {
     }
 }
 
-/// Posts this rank's note for the next meeting; returns its number.
-fn post(domain: &Arc<Domain>, stand: &Stand<'_>, signature: u64) -> u64 {
-    let board = domain.my_board();
-    let number = board.posted.load(Ordering::Relaxed) + 1;
-    board.notes[(number % 2) as usize].set(&stand.note(signature));
+/// Posts this rank's announcement for the next meeting; returns its number.
+fn post(domain: &Arc<Domain>, stand: &Arrival<'_>, signature: u64) -> u64 {
+    let arrival_slot = domain.my_arrival_slot();
+    let number = arrival_slot.posted.load(Ordering::Relaxed) + 1;
+    arrival_slot.announcements[(number % 2) as usize].set(&stand.announcement(signature));
     let spans_nodes = domain.topology().spans_nodes();
     // Counted before it can be seen, so that nobody goes on to the next meeting, and counts for that one, before all
     // have counted for this one. On one node nobody asks, and the ranks would get into each other's way.
     let before = spans_nodes.then(|| domain.segment().count_post());
     // An exchange, so that the look at the sleepers comes after it.
-    board.posted.swap(number, Ordering::SeqCst);
+    arrival_slot.posted.swap(number, Ordering::SeqCst);
     domain.segment().arrival().notify(ALL);
-    let here = domain.topology().here().len() as u64;
+    let here = domain.topology().local_ranks().len() as u64;
     // The last rank of a node to post tells the other nodes for all.
     if before.is_some_and(|before| (before + 1).is_multiple_of(here)) {
         domain.announce(number);
@@ -332,28 +342,28 @@ fn post(domain: &Arc<Domain>, stand: &Stand<'_>, signature: u64) -> u64 {
     number
 }
 
-/// What this rank makes of another's note.
-fn compare(stand: &Stand<'_>, signature: u64, note: Reading<'_>) -> Met {
-    if note.signature == signature {
-        return Met::Same(note.outcome, note.calls, note.said);
+/// What this rank makes of another's announcement.
+fn compare(stand: &Arrival<'_>, signature: u64, announcement: Reading<'_>) -> Met {
+    if announcement.signature == signature {
+        return Met::Same(announcement.outcome, announcement.calls, announcement.said);
     }
-    match (stand.step, note.step) {
-        (Step::Exit, Step::Exit) if note.depth < stand.depth => {
-            let place = note.place();
-            Met::Left(note.outcome, place)
+    match (stand.step, announcement.step) {
+        (Step::Exit, Step::Exit) if announcement.depth < stand.depth => {
+            let place = announcement.place();
+            Met::Left(announcement.outcome, place)
         }
-        (Step::Exit, _) if note.depth > stand.depth => Met::Inside,
+        (Step::Exit, _) if announcement.depth > stand.depth => Met::Inside,
         (Step::Enter | Step::Fenced, Step::Exit) => {
-            let place = note.place();
-            Met::Left(note.outcome, place)
+            let place = announcement.place();
+            Met::Left(announcement.outcome, place)
         }
         // It is not in the call that this rank is leaving either.
-        _ => Met::Elsewhere(note.place()),
+        _ => Met::Elsewhere(announcement.place()),
     }
 }
 
-/// Decides what all notes together mean.
-fn settle(stand: &Stand<'_>, met: Vec<Met>) -> Result<Meeting, CollectiveError> {
+/// Decides what all announcements together mean.
+fn settle(stand: &Arrival<'_>, met: Vec<Met>) -> Result<Rendezvous, CollectiveError> {
     let diverged = |rank: usize, there: &Place| CollectiveError::Diverged {
         here: stand.place.clone(),
         rank: rank as i32,
@@ -367,7 +377,7 @@ fn settle(stand: &Stand<'_>, met: Vec<Met>) -> Result<Meeting, CollectiveError> 
     let all_fine = met
         .iter()
         .all(|met| matches!(met, Met::Same(Outcome::Fine, ..)));
-    let mut meeting = Meeting {
+    let mut meeting = Rendezvous {
         outcomes: Vec::with_capacity(met.len()),
         said: Vec::with_capacity(met.len()),
     };

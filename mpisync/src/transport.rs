@@ -1,7 +1,7 @@
 //! How nodes reach each other.
 
 #[cfg(feature = "mpi")]
-pub(crate) use asked::{Asked, read_variable};
+pub(crate) use asked::{TransportOptions, read_variable};
 
 /// How the ranks of a communicator reach each other; see [`Builder::transport`](crate::Builder::transport).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -23,7 +23,7 @@ mod asked {
 
     /// What was asked for, by the program or the environment; the program comes first.
     #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-    pub(crate) struct Asked {
+    pub(crate) struct TransportOptions {
         pub(crate) transport: Option<Transport>,
         pub(crate) progress_thread: Option<bool>,
     }
@@ -33,7 +33,7 @@ mod asked {
     /// Whether there is a progress thread, where the program does not say.
     const PROGRESS_THREAD: &str = "MPISYNC_PROGRESS_THREAD";
 
-    impl Asked {
+    impl TransportOptions {
         /// With the environment, where something was left open.
         pub(crate) fn or_environment(self) -> Result<Self, CreateError> {
             let transports = [

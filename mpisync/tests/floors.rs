@@ -133,12 +133,16 @@ fn imports(text: &str) -> Vec<(usize, String)> {
 }
 
 /// Private words for what the literature has a name for; the standard word is beside each.
-const NOT_STANDARD: [(&str, &str); 19] = [
+const NOT_STANDARD: [(&str, &str); 23] = [
     ("agent", "server"),
+    ("alarm", "timer"),
     ("annex", "layout, or the object's memory"),
     ("ballot", "vote"),
+    ("bell", "futex word"),
+    ("board", "arrival slot"),
     ("bury", "reclaim"),
     ("deputy", "server"),
+    ("drowsy", "sleep announced"),
     ("desk", "pending requests"),
     ("errand", "service"),
     ("gathering", "dissemination barrier"),

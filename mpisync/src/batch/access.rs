@@ -12,7 +12,7 @@ use std::sync::Arc;
 /// Where the table is, seen from this rank.
 pub(super) enum Side {
     /// On this node.
-    Here(Arc<TaskTable<SharedTable>>),
+    Local(Arc<TaskTable<SharedTable>>),
     /// On another node.
     Remote(TableClient),
 }
@@ -32,7 +32,7 @@ impl Side {
             Some(client) => Side::Remote(client),
             None => {
                 let memory = SharedTable::new(behind_mailbox(object.block()), tasks);
-                Side::Here(Arc::new(TaskTable { memory }))
+                Side::Local(Arc::new(TaskTable { memory }))
             }
         }
     }
@@ -40,7 +40,7 @@ impl Side {
     /// The table, where it is on this node.
     pub(super) fn here(&self) -> Option<&Arc<TaskTable<SharedTable>>> {
         match self {
-            Side::Here(table) => Some(table),
+            Side::Local(table) => Some(table),
             Side::Remote(_) => None,
         }
     }
@@ -50,7 +50,7 @@ impl TableAccess<'_> {
     /// Takes a task for this rank.
     #[inline]
     pub(super) fn take(self, offers: Offers) -> Option<Taken> {
-        if let Side::Here(table) = self.side {
+        if let Side::Local(table) = self.side {
             return table.take(self.rank(), offers);
         }
         match self.ask(Question::Take(offers)) {
@@ -63,7 +63,7 @@ impl TableAccess<'_> {
     #[inline]
     pub(super) fn finish(self, task: usize, status: TaskStatus) {
         match self.side {
-            Side::Here(table) => drop(table.finish(self.rank(), task, status)),
+            Side::Local(table) => drop(table.finish(self.rank(), task, status)),
             Side::Remote(client) => client.notify(Question::Finish(task, status)),
         }
     }
@@ -113,7 +113,7 @@ impl TableAccess<'_> {
 
     fn ask(self, question: Question) -> TableAnswer {
         match self.side {
-            Side::Here(table) => table.answer(self.rank(), question),
+            Side::Local(table) => table.answer(self.rank(), question),
             Side::Remote(client) => client.ask(self.object.block(), question),
         }
     }

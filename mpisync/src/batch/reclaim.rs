@@ -29,7 +29,7 @@ impl Batch {
 
     fn wait_until_none_runs(&self, limit: Duration) -> Result<Option<Summary>, BatchError> {
         let start = Instant::now();
-        let mut nap = INSPECTION;
+        let mut sleep_time = INSPECTION;
         let (mut taken, mut elsewhere) = (0, 0);
         loop {
             self.object.check_usable()?;
@@ -42,7 +42,7 @@ impl Batch {
             if start.elapsed() >= limit {
                 return Ok(None);
             }
-            self.rest(&mut nap);
+            self.rest(&mut sleep_time);
         }
     }
 
@@ -99,10 +99,10 @@ impl Batch {
     }
 
     /// Gives the core away for a while, and lets MPI make progress.
-    pub(super) fn rest(&self, nap: &mut Duration) {
+    pub(super) fn rest(&self, sleep_time: &mut Duration) {
         const LONGEST: Duration = Duration::from_millis(10);
         self.object.block().domain().progress();
-        std::thread::sleep(*nap);
-        *nap = LONGEST.min(*nap * 2);
+        std::thread::sleep(*sleep_time);
+        *sleep_time = LONGEST.min(*sleep_time * 2);
     }
 }

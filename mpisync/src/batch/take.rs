@@ -5,7 +5,7 @@ use crate::batch::outcome::Hand;
 use crate::batch::table::layout::TaskStatus;
 use crate::batch::table::{Offers, Taken};
 use crate::batch::{Batch, BatchError, State, Task};
-use crate::shm::wait::FIRST_NAP;
+use crate::shm::wait::FIRST_SLEEP;
 use serde::{Deserialize, Serialize};
 
 /// A task that was found for a worker.
@@ -89,7 +89,7 @@ impl Batch {
 
     /// The next task; when there is none, and `waits`, once no worker has any that may come back.
     fn find_in_time(&mut self, again: Again, waits: bool) -> Result<Option<Found>, BatchError> {
-        let mut nap = FIRST_NAP;
+        let mut sleep_time = FIRST_SLEEP;
         let (mut taken, mut open) = (0, 0);
         loop {
             let found = self.find(again)?;
@@ -102,7 +102,7 @@ impl Batch {
             {
                 return Ok(None);
             }
-            self.rest(&mut nap);
+            self.rest(&mut sleep_time);
         }
     }
 

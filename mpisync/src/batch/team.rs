@@ -9,10 +9,10 @@ use crate::error::{CollectiveError, CreateError};
 use crate::location::CallSite;
 use crate::object::Object;
 use crate::rsmpi;
-use crate::rsmpi::{Context, Creation, PartComm, Terms};
+use crate::rsmpi::{Context, Creation, CreationArguments, PartComm};
 use crate::share::{Calls, MailboxLayout, Post};
 use crate::shm::block::Block;
-use crate::transport::Asked;
+use crate::transport::TransportOptions;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::panic::Location;
@@ -82,7 +82,7 @@ impl Worker {
         base: &Object,
         context: &Context,
         layout: &Layout,
-        asked: Asked,
+        asked: TransportOptions,
     ) -> Result<Self, CreateError> {
         let numbers = layout.numbers(base.block());
         let me = base.rank();
@@ -181,17 +181,17 @@ impl Worker {
 }
 
 impl Team {
-    fn new(part: &PartComm, asked: Asked) -> Result<Self, CreateError> {
+    fn new(part: &PartComm, asked: TransportOptions) -> Result<Self, CreateError> {
         let creation = Creation::begin(part.comm(), Location::caller())?;
-        let terms = Terms {
+        let arguments = CreationArguments {
             asked: asked.or_environment(),
             // The place is mpisync's own, which says nothing.
             anywhere: true,
-            ..creation.terms("worker", "worker")
+            ..creation.arguments("worker", "worker")
         };
         rsmpi::block(
             &creation,
-            &terms,
+            &arguments,
             &(MailboxLayout, VoteLayout),
             0,
             |created| {

@@ -1,9 +1,9 @@
 //! How a future waits: it tries whenever it is polled, and sees to it that it is polled again.
 
-use crate::channel::alarm::Alarm;
 use crate::channel::ends::Ends;
 use crate::channel::ring::memory::Slots;
 use crate::channel::ring::{Inspector, Queue, Waiting};
+use crate::channel::timer::Timer;
 use crate::plain::Plain;
 use crate::shm::wait::Surroundings;
 use crate::shm::wait::{INSPECTION, POLL};
@@ -24,7 +24,7 @@ struct Wait<'a, T> {
     inspected: Instant,
     inspector: Inspector<'a, Slots<T>>,
     _waiting: Waiting<'a>,
-    alarm: Alarm,
+    timer: Timer,
 }
 
 impl<'a, T: Plain> Attempts<'a, T> {
@@ -41,7 +41,7 @@ impl<'a, T: Plain> Attempts<'a, T> {
         Attempts { ends, queue, wait }
     }
 
-    /// Tries once. If there is nothing to be had, has the task polled again: at once for some microseconds, and after naps
+    /// Tries once. If there is nothing to be had, has the task polled again: at once for some microseconds, and after sleeps
     /// then.
     pub(super) fn poll<R>(
         &mut self,
@@ -60,7 +60,7 @@ impl<'a, T: Plain> Attempts<'a, T> {
             inspected: now,
             inspector: queue.inspector(),
             _waiting: queue.wait_as_future(),
-            alarm: Alarm::new(),
+            timer: Timer::new(),
         });
         if now - wait.inspected >= INSPECTION {
             wait.inspected = now;
@@ -68,10 +68,10 @@ impl<'a, T: Plain> Attempts<'a, T> {
                 self.ends.note_loss();
             }
         }
-        if now - wait.began < queue.memory.patience().unwrap_or(POLL) {
+        if now - wait.began < queue.memory.spin_budget().unwrap_or(POLL) {
             context.waker().wake_by_ref();
         } else {
-            wait.alarm.set(now, context.waker());
+            wait.timer.set(now, context.waker());
         }
         Poll::Pending
     }

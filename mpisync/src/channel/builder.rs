@@ -10,9 +10,9 @@ use crate::net::{Network, Port};
 use crate::plain::{Plain, TypeLayout};
 use crate::rsmpi;
 use crate::rsmpi::communicator::IntraCommunicator;
-use crate::rsmpi::{CreatedMemory, Creation, Room, Terms};
+use crate::rsmpi::{CreatedMemory, Creation, CreationArguments, Room};
 use crate::shm::domain::Domain;
-use crate::transport::{Asked, Transport};
+use crate::transport::{Transport, TransportOptions};
 use std::any::type_name;
 use std::marker::PhantomData;
 use std::panic::Location;
@@ -35,7 +35,7 @@ pub struct ChannelBuilder<'a, T, C> {
     capacity: usize,
     root: i32,
     name: String,
-    asked: Asked,
+    asked: TransportOptions,
     anywhere: bool,
     messages: PhantomData<fn(T)>,
 }
@@ -67,7 +67,7 @@ impl<T: Plain> RemoteChannel<T> {
             capacity,
             root: 0,
             name: "channel".to_owned(),
-            asked: Asked::default(),
+            asked: TransportOptions::default(),
             anywhere: false,
             messages: PhantomData,
         }
@@ -132,7 +132,7 @@ impl<T: Plain, C: IntraCommunicator> ChannelBuilder<'_, T, C> {
         let fits = Layout::of::<T>(capacity, size as usize).is_some();
         let invalid = CreateError::check_rank("root", root, size)
             .or_else(|| (!fits).then_some(CreateError::Capacity { capacity, bytes }));
-        let terms = Terms {
+        let arguments = CreationArguments {
             arguments: vec![
                 ("type of messages", type_name::<T>().to_owned()),
                 ("layout of messages", TypeLayout::of::<T>().to_string()),
@@ -142,10 +142,10 @@ impl<T: Plain, C: IntraCommunicator> ChannelBuilder<'_, T, C> {
             invalid,
             asked: self.asked.or_environment(),
             anywhere: self.anywhere,
-            ..creation.terms("channel", &self.name)
+            ..creation.arguments("channel", &self.name)
         };
         let room = |domain: &Domain| Plan::of::<T>(domain, capacity).map(Plan::room);
-        let ends = rsmpi::memory(&creation, &terms, room, |created| {
+        let ends = rsmpi::memory(&creation, &arguments, room, |created| {
             join(created, capacity, root, self.name.clone())
         })?;
         Ok(RemoteChannel::on(ends))
@@ -159,33 +159,33 @@ const RELAYED_MESSAGES: (usize, usize) = (4, 512);
 /// Where things lie in it.
 #[derive(Clone, Copy)]
 enum Plan {
-    Near(Layout),
+    Local(Layout),
     /// And how long a queue with room for all messages would be.
-    Far(RelayLayout, usize),
+    Remote(RelayLayout, usize),
 }
 
 impl Plan {
     /// For a channel of `T` on this node; none where it does not fit.
     fn of<T>(domain: &Domain, capacity: usize) -> Option<Self> {
         let seats = domain.segment().shape().seats;
-        let near = Layout::of::<T>(capacity, seats)?;
+        let local = Layout::of::<T>(capacity, seats)?;
         if !domain.topology().spans_nodes() {
-            return Some(Plan::Near(near));
+            return Some(Plan::Local(local));
         }
         let (least, most) = RELAYED_MESSAGES;
         let ring = (RELAYED_BYTES / size_of::<T>().max(1)).clamp(least, most);
         let layout = Layout::of::<T>(ring.min(capacity), seats)?;
-        Some(Plan::Far(RelayLayout(layout), near.length()))
+        Some(Plan::Remote(RelayLayout(layout), local.length()))
     }
 
     /// The coordinator takes memory for messages when they come.
     fn room(self) -> Room {
         match self {
-            Plan::Near(layout) => Room {
+            Plan::Local(layout) => Room {
                 shared: layout.length(),
                 later: 0,
             },
-            Plan::Far(layout, all) => Room {
+            Plan::Remote(layout, all) => Room {
                 shared: layout.length(),
                 later: all,
             },
@@ -203,10 +203,10 @@ fn join<T: Plain>(created: CreatedMemory, capacity: usize, root: i32, name: Stri
     let domain = context.domain();
     let plan = Plan::of::<T>(domain, capacity).expect("there is memory for it");
     let (layout, number) = match (plan, number) {
-        (Plan::Far(layout, _), Some(number)) => (layout, number),
-        (Plan::Near(layout) | Plan::Far(RelayLayout(layout), _), _) => {
+        (Plan::Remote(layout, _), Some(number)) => (layout, number),
+        (Plan::Local(layout) | Plan::Remote(RelayLayout(layout), _), _) => {
             let slots = Slots::new(Arc::clone(domain), layout, mapping);
-            return Ends::near(slots, root, name);
+            return Ends::local(slots, root, name);
         }
     };
     let mapping = Arc::new(mapping);
@@ -222,5 +222,5 @@ fn join<T: Plain>(created: CreatedMemory, capacity: usize, root: i32, name: Stri
         port.serve(ChannelServer::new(port.clone(), proxy, home, coordinator));
     }
     let slots = RelaySlots::new(domain, layout, &mapping);
-    Ends::far(slots, capacity, root, name)
+    Ends::remote(slots, capacity, root, name)
 }

@@ -105,7 +105,7 @@ impl NoRoom {
 
 impl<T: Plain> Ends<T> {
     /// Of a channel on one node.
-    pub(super) fn near(slots: Slots<T>, root: i32, name: String) -> Self {
+    pub(super) fn local(slots: Slots<T>, root: i32, name: String) -> Self {
         Ends {
             capacity: slots.shape().capacity() as usize,
             needs_mpi: slots.domain().needs_mpi(),
@@ -119,11 +119,11 @@ impl<T: Plain> Ends<T> {
     }
 
     /// Of a channel that spans nodes.
-    pub(super) fn far(slots: RelaySlots<T>, capacity: usize, root: i32, name: String) -> Self {
+    pub(super) fn remote(slots: RelaySlots<T>, capacity: usize, root: i32, name: String) -> Self {
         Ends {
             puts: Some(Queue { memory: slots.puts }),
             capacity,
-            ..Self::near(slots.takes, root, name)
+            ..Self::local(slots.takes, root, name)
         }
     }
 

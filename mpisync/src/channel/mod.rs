@@ -82,7 +82,7 @@
 //! ```
 //!
 //! Whether there is a message is seen when a future is polled, and no other process can have that done. So a future that
-//! waits is polled again and again for some microseconds, and after naps of up to a millisecond then, of which a thread
+//! waits is polled again and again for some microseconds, and after sleeps of up to a millisecond then, of which a thread
 //! wakes it that all channels of the process share. A blocking `put` or `take` finds out sooner, and costs less.
 //!
 //! A rank with a future that takes does not count as one that waits in `take`, for its other tasks may put. So it has its
@@ -108,7 +108,6 @@
 //! The slots with stamps: Dmitry Vyukov, "Bounded MPMC queue", 1024cores.net, 2010; with laps for any capacity as in
 //! crossbeam's `ArrayQueue`.
 
-mod alarm;
 mod attempts;
 #[cfg(feature = "mpi")]
 mod builder;
@@ -123,6 +122,7 @@ pub(crate) mod remote;
 pub(crate) mod ring;
 #[cfg(feature = "futures")]
 mod stream;
+mod timer;
 
 #[cfg(feature = "mpi")]
 pub use crate::channel::builder::ChannelBuilder;
@@ -191,7 +191,7 @@ impl<T: Plain> RemoteChannel<T> {
             source: io::Error::from(io::ErrorKind::OutOfMemory).into(),
         })?;
         let slots = Slots::new(domain, layout, memory);
-        Ok(Self::on(Ends::near(slots, 0, "local".to_owned())))
+        Ok(Self::on(Ends::local(slots, 0, "local".to_owned())))
     }
 
     fn on(ends: Ends<T>) -> Self {

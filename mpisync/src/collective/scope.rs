@@ -4,7 +4,7 @@ use crate::error::CollectiveError;
 use crate::location::{CallSite, Place};
 use crate::net::mpi_has_ended;
 use crate::rendezvous;
-use crate::rendezvous::{Meeting, Outcome, Said, Stand, Step};
+use crate::rendezvous::{Arrival, Outcome, Payload, Rendezvous, Step};
 use crate::rwlock::controller::WindowController;
 use crate::share::{panic_message, text_of};
 use crate::shm::domain::Domain;
@@ -157,9 +157,9 @@ impl Collective {
     }
 
     /// The error where a rank said something else about the rank that shares than this one.
-    fn disagreement(&self, here: Said, all: &[Said]) -> Option<CollectiveError> {
+    fn disagreement(&self, here: Payload, all: &[Payload]) -> Option<CollectiveError> {
         let rank = all.iter().position(|there| *there != here)?;
-        let named = |said: Said| said[0].checked_sub(1).map(|rank| rank as u32 as i32);
+        let named = |said: Payload| said[0].checked_sub(1).map(|rank| rank as u32 as i32);
         Some(match (named(here), named(all[rank])) {
             (Some(here), Some(there)) => CollectiveError::WriterMismatch {
                 here,
@@ -180,8 +180,8 @@ impl Collective {
         ctrl: &WindowController,
         step: Step,
         outcome: Outcome,
-        said: Said,
-    ) -> Result<Meeting, CollectiveError> {
+        said: Payload,
+    ) -> Result<Rendezvous, CollectiveError> {
         let place = Place::from(self.location);
         let stand = self.stand(step, &place, ctrl.calls(), outcome, said);
         rendezvous::meet(ctrl.block(), &stand)
@@ -193,9 +193,9 @@ impl Collective {
         place: &'a Place,
         calls: u64,
         outcome: Outcome,
-        said: Said,
-    ) -> Stand<'a> {
-        Stand {
+        said: Payload,
+    ) -> Arrival<'a> {
+        Arrival {
             step,
             depth: self.depth,
             name: self.name,
@@ -245,7 +245,7 @@ impl fmt::Debug for Collective {
 }
 
 /// What a rank says about the rank whose value all are to return, if there is one.
-fn said_of(sharer: Option<i32>) -> Said {
+fn said_of(sharer: Option<i32>) -> Payload {
     let mut said = rendezvous::NOTHING;
     said[0] = sharer.map_or(0, |rank| 1 + u64::from(rank as u32));
     said

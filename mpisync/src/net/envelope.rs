@@ -1,7 +1,7 @@
 //! What a message begins with: who sent it, and to what it goes.
 
 use crate::net::Message;
-use crate::shm::board::NoteData;
+use crate::shm::arrival::AnnouncementData;
 use serde::{Deserialize, Serialize};
 
 /// The beginning of a message. What an object has to say follows it.
@@ -23,13 +23,16 @@ pub(super) enum To {
     /// To a node's leader: all ranks of all nodes have dropped the object.
     Forget { object: u64 },
     /// To a node's leader: what the ranks of another node posted for a meeting.
-    Notes { number: u64, notes: Notes },
+    Announcements {
+        number: u64,
+        announcements: Announcements,
+    },
     /// To a node's leader: a rank has died.
     Dead { rank: u32 },
 }
 
 /// What ranks of one node have written for a meeting, by rank.
-pub(super) type Notes = Vec<(u32, NoteData<'static>)>;
+pub(super) type Announcements = Vec<(u32, AnnouncementData<'static>)>;
 
 /// A part of an object. The numbers are the same on all ranks.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]

@@ -1,6 +1,6 @@
 //! The network where there is MPI.
 
-use crate::net::envelope::{Address, Envelope, Notes, To};
+use crate::net::envelope::{Address, Announcements, Envelope, To};
 use crate::net::server::Server;
 use crate::net::service::{ErasedClient, ErasedService};
 use crate::net::thread;
@@ -27,8 +27,8 @@ pub(crate) struct Network {
     clients: Mutex<BTreeMap<Address, Arc<dyn ErasedClient>>>,
     /// On the leader.
     server: Mutex<Option<Server>>,
-    /// Notes that arrived before those of the meeting before.
-    early: Mutex<Vec<(u64, Notes)>>,
+    /// Announcements that arrived before those of the meeting before.
+    early: Mutex<Vec<(u64, Announcements)>>,
     /// When the server was last inspected.
     inspected: Mutex<Instant>,
     /// The dead ranks of this node that other nodes have been told of, by seat.
@@ -59,7 +59,7 @@ impl Network {
             server: Mutex::new(topology.is_leader().then(Server::default)),
             early: Mutex::default(),
             inspected: Mutex::new(Instant::now()),
-            told: (topology.here().iter())
+            told: (topology.local_ranks().iter())
                 .map(|_| AtomicBool::new(false))
                 .collect(),
             unsent: Mutex::default(),
@@ -139,8 +139,8 @@ impl Network {
     }
 
     /// Whether a thread that waits for something polls.
-    pub(super) fn is_attended(&self) -> bool {
-        self.carrier().is_attended()
+    pub(super) fn is_polled_actively(&self) -> bool {
+        self.carrier().is_polled_actively()
     }
 
     /// Handles the messages that have arrived; whether there were any.
@@ -185,7 +185,7 @@ impl Network {
 
     /// The ranks of this node that have died since this was asked last.
     fn newly_dead(&self) -> Vec<u32> {
-        let here = self.topology().here().iter().enumerate();
+        let here = self.topology().local_ranks().iter().enumerate();
         let is_new = |seat: usize| {
             !self.domain().is_alive(seat) && !self.told[seat].swap(true, Ordering::Relaxed)
         };
@@ -207,7 +207,10 @@ impl Network {
             To::Service(address) => self.act(|server| server.receive(address, from, message)),
             To::Dropped { object } => self.act(|server| server.count_drop(self, object)),
             To::Forget { object } => self.act(|server| server.forget(object)),
-            To::Notes { number, notes } => self.receive_notes(number, notes),
+            To::Announcements {
+                number,
+                announcements,
+            } => self.receive_notes(number, announcements),
             To::Dead { rank } => self.domain().note_death(rank),
         }
     }
@@ -219,19 +222,19 @@ impl Network {
         }
     }
 
-    /// Posts notes in the order of the meetings: they may have been sent by different ranks of a node,
+    /// Posts announcements in the order of the meetings: they may have been sent by different ranks of a node,
     /// and so arrive in any order.
-    fn receive_notes(&self, number: u64, notes: Notes) {
+    fn receive_notes(&self, number: u64, announcements: Announcements) {
         let mut early = lock(&self.early);
-        early.push((number, notes));
-        let is_next = |(number, notes): &(u64, Notes)| {
-            let posted = |rank: u32| &self.domain().board(rank as usize).posted;
-            let first = notes.first();
+        early.push((number, announcements));
+        let is_next = |(number, announcements): &(u64, Announcements)| {
+            let posted = |rank: u32| &self.domain().arrival_slot(rank as usize).posted;
+            let first = announcements.first();
             first.is_none_or(|(rank, _)| posted(*rank).load(Ordering::Relaxed) + 1 == *number)
         };
         while let Some(index) = early.iter().position(is_next) {
-            let (number, notes) = early.swap_remove(index);
-            self.domain().post_far(number, &notes);
+            let (number, announcements) = early.swap_remove(index);
+            self.domain().post_remote(number, &announcements);
         }
     }
 
@@ -265,8 +268,8 @@ impl Outside for Network {
         self.poll();
     }
 
-    fn attend(&self, attends: bool) {
-        self.carrier().attend(attends);
+    fn poll_actively(&self, begins: bool) {
+        self.carrier().poll_actively(begins);
     }
 
     fn serve(&self, now: bool) {
@@ -277,10 +280,10 @@ impl Outside for Network {
     }
 
     fn announce(&self, meeting: u64) {
-        let notes = self.domain().notes(meeting);
-        let announcement = self.envelope(To::Notes {
+        let announcements = self.domain().announcements(meeting);
+        let announcement = self.envelope(To::Announcements {
             number: meeting,
-            notes,
+            announcements,
         });
         self.send_to_other_leaders(&announcement.to_bytes());
     }

@@ -18,9 +18,9 @@ use std::time::{Duration, Instant};
 /// How long the thread polls hard after the last message. It takes short slices of the processor after that, so that it
 /// gets the core at once when it wakes; while it polls they would keep others from it.
 const ALERT: Duration = Duration::from_micros(500);
-/// The first nap after that; each next one is twice as long.
-const FIRST_NAP: Duration = Duration::from_micros(100);
-const LONGEST_NAP: Duration = Duration::from_millis(1);
+/// The first sleep after that; each next one is twice as long.
+const FIRST_SLEEP: Duration = Duration::from_micros(100);
+const LONGEST_SLEEP: Duration = Duration::from_millis(1);
 
 /// The networks of this process, and the thread that serves them.
 static NETWORKS: Mutex<Vec<Arc<Network>>> = Mutex::new(Vec::new());
@@ -64,7 +64,7 @@ fn serve_or_abort() {
 fn serve() {
     let mut networks: Vec<Arc<Network>> = Vec::new();
     let mut active_at = Instant::now();
-    let mut nap = None;
+    let mut sleep_time = None;
     while !STOP.load(Ordering::Relaxed) {
         {
             let all = lock(&NETWORKS);
@@ -75,8 +75,8 @@ fn serve() {
         let mut active = false;
         for net in networks.iter().filter(|net| net.has_thread()) {
             // Two threads that poll would be in each other's way; the other one may leave off at any time.
-            active |= net.is_attended() || net.poll();
-            if nap.is_some() {
+            active |= net.is_polled_actively() || net.poll();
+            if sleep_time.is_some() {
                 // Open MPI looks for a message first, and lets the network make progress after that.
                 active |= net.poll();
             }
@@ -85,7 +85,7 @@ fn serve() {
         let now = Instant::now();
         if active {
             active_at = now;
-            if nap.take().is_some() {
+            if sleep_time.take().is_some() {
                 schedule::set_short_slices(false);
             }
         }
@@ -93,17 +93,19 @@ fn serve() {
             thread::yield_now();
             continue;
         }
-        if nap.is_none() {
+        if sleep_time.is_none() {
             schedule::set_short_slices(true);
         }
-        let next = nap.map_or(FIRST_NAP, |nap: Duration| (nap * 2).min(LONGEST_NAP));
-        nap = Some(next);
+        let next = sleep_time.map_or(FIRST_SLEEP, |sleep_time: Duration| {
+            (sleep_time * 2).min(LONGEST_SLEEP)
+        });
+        sleep_time = Some(next);
         sleep(&networks, next);
     }
 }
 
 /// Sleeps, until a rank of this node calls the server at the latest.
-fn sleep(networks: &[Arc<Network>], nap: Duration) {
+fn sleep(networks: &[Arc<Network>], sleep_time: Duration) {
     let calls: Vec<_> = (networks.iter())
         .map(|net| {
             let call = net.domain().segment().call();
@@ -114,7 +116,7 @@ fn sleep(networks: &[Arc<Network>], nap: Duration) {
         .collect();
     // Nor if one called since they were looked at.
     if !networks.iter().any(|net| net.go_on()) {
-        sleep_on_any(&calls, nap);
+        sleep_on_any(&calls, sleep_time);
     }
 }
 
@@ -145,7 +147,7 @@ fn end() {
         }
         farewells.retain_mut(|farewell| !farewell.is_over());
         if !active && !farewells.is_empty() {
-            thread::sleep(FIRST_NAP);
+            thread::sleep(FIRST_SLEEP);
         }
     }
     for net in networks.iter().filter(|net| !net.domain().has_lost_ranks()) {

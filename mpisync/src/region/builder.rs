@@ -7,10 +7,10 @@ use crate::region::extent::Extent;
 use crate::region::{FitsRegion, Region, RegionError};
 use crate::rsmpi;
 use crate::rsmpi::communicator::IntraCommunicator;
-use crate::rsmpi::{Creation, Terms};
+use crate::rsmpi::{Creation, CreationArguments};
 use crate::rwlock::controller::{CONTROLLER, WindowController};
 use crate::rwlock::global::standing::MAX_LOCAL_HANDOVERS;
-use crate::transport::{Asked, Transport};
+use crate::transport::{Transport, TransportOptions};
 use ndarray::{AsArray, Dimension, IntoDimension, IxDyn};
 use std::any::type_name;
 use std::marker::PhantomData;
@@ -34,7 +34,7 @@ pub struct RegionBuilder<'a, T, D, C> {
     shape: IxDyn,
     master: i32,
     name: String,
-    asked: Asked,
+    asked: TransportOptions,
     anywhere: bool,
     items: PhantomData<fn(T)>,
 }
@@ -119,7 +119,7 @@ impl<T: Plain, D: Dimension> Region<T, D> {
             extent: Extent::new::<T>(shape),
             master: 0,
             name: "region".to_owned(),
-            asked: Asked::default(),
+            asked: TransportOptions::default(),
             anywhere: false,
             items: PhantomData,
         }
@@ -187,7 +187,7 @@ impl<T: Plain, D: Dimension, C: IntraCommunicator> RegionBuilder<'_, T, D, C> {
         let bytes = (self.extent.as_ref()).map_or(0, |extent| extent.bytes::<T>());
         let invalid = CreateError::check_rank("master", self.master, size)
             .or_else(|| self.extent.as_ref().err().cloned());
-        let terms = Terms {
+        let arguments = CreationArguments {
             arguments: vec![
                 ("type of items", type_name::<T>().to_owned()),
                 ("layout of items", TypeLayout::of::<T>().to_string()),
@@ -197,9 +197,9 @@ impl<T: Plain, D: Dimension, C: IntraCommunicator> RegionBuilder<'_, T, D, C> {
             invalid,
             asked: self.asked.or_environment(),
             anywhere: self.anywhere,
-            ..creation.terms("region", &self.name)
+            ..creation.arguments("region", &self.name)
         };
-        rsmpi::block(creation, &terms, &CONTROLLER, bytes, |created| {
+        rsmpi::block(creation, &arguments, &CONTROLLER, bytes, |created| {
             let extent = self.extent.clone().expect("valid, for all agreed");
             let memory = created.memory.clone();
             let name = self.name.clone();

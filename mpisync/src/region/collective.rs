@@ -8,7 +8,7 @@ use crate::region::error::RegionError;
 use crate::region::place::{DATA, OFFSET, Place};
 use crate::region::{FitsRegion, Region, RegionWriteGuard};
 use crate::rendezvous;
-use crate::rendezvous::{Outcome, Said, Stand, Step};
+use crate::rendezvous::{Arrival, Outcome, Payload, Step};
 use crate::rwlock::controller::WindowController;
 use crate::rwlock::guard::WriteGuard;
 use crate::share::payload::Encoder;
@@ -104,7 +104,7 @@ impl<T: Plain, D: Dimension> Region<T, D> {
         let agreed = self.agree_on_root(&part, caller)?;
         let site = CallSite::anywhere("Region::set", caller);
         let post = Post {
-            patience: agreed.patience(),
+            spin_budget: agreed.spin_budget(),
             ..self.lock.post(self.lock.begin_call(), site)
         };
         if agreed.root != self.rank() {
@@ -134,7 +134,7 @@ impl<T: Plain, D: Dimension> Region<T, D> {
         caller: &'static Location<'static>,
     ) -> Result<Agreed, RegionError> {
         self.lock.check_usable()?;
-        let stand = Stand {
+        let stand = Arrival {
             step: Step::Enter,
             depth: self.lock.block().domain().depth(),
             name: match part.root {
@@ -274,7 +274,7 @@ struct Agreed {
 
 impl Agreed {
     /// How long the others may have to wait for the root.
-    fn patience(self) -> Duration {
+    fn spin_budget(self) -> Duration {
         /// Memory is copied faster than this.
         const BYTES_A_MICROSECOND: usize = 5_000;
         const LONGEST: usize = 50_000;
@@ -283,7 +283,7 @@ impl Agreed {
 }
 
 impl Part {
-    fn to_words(&self) -> Said {
+    fn to_words(&self) -> Payload {
         let root = self.root.map_or(0, |root| 1 + u64::from(root as u32));
         let [code, rest @ ..] = match &self.data {
             None => [0; 4],
@@ -302,7 +302,7 @@ impl Part {
         [root, code, rest[0], rest[1], rest[2]]
     }
 
-    fn from_words(words: &Said, rank: i32, shape: &[usize]) -> Self {
+    fn from_words(words: &Payload, rank: i32, shape: &[usize]) -> Self {
         let &[root, code, first, second, third] = words;
         let dimensions = |what| RegionError::Dimensions {
             root: rank,

@@ -13,11 +13,11 @@ pub(crate) struct Context {
     domain: Arc<Domain>,
     /// A duplicate of the user's communicator, so that messages of mpisync and of the program never meet.
     all: Arc<OwnComm>,
-    far: Option<Far>,
+    remote: Option<AcrossNodes>,
 }
 
 /// What a communicator that spans nodes has beside.
-pub(super) struct Far {
+pub(super) struct AcrossNodes {
     /// The ranks of this node.
     pub(super) node: OwnComm,
     carrier: Carrier,
@@ -33,7 +33,7 @@ impl Context {
         Context {
             domain: Arc::new(domain),
             all,
-            far: None,
+            remote: None,
         }
     }
 
@@ -42,7 +42,7 @@ impl Context {
         Context {
             domain: Arc::new(domain),
             all: Arc::new(all),
-            far: Some(Far {
+            remote: Some(AcrossNodes {
                 node,
                 carrier,
                 objects: AtomicU64::new(0),
@@ -59,17 +59,17 @@ impl Context {
     }
 
     /// Where it spans nodes.
-    pub(super) fn far(&self) -> Option<&Far> {
-        self.far.as_ref()
+    pub(super) fn remote(&self) -> Option<&AcrossNodes> {
+        self.remote.as_ref()
     }
 
     /// How messages go to other nodes, where there are any.
     pub(crate) fn carrier(&self) -> Option<&Carrier> {
-        self.far().map(|far| &far.carrier)
+        self.remote().map(|remote| &remote.carrier)
     }
 }
 
-impl Far {
+impl AcrossNodes {
     /// The number of the next object, which all ranks make together.
     pub(super) fn next_object(&self) -> u64 {
         self.objects.fetch_add(1, Ordering::Relaxed)

@@ -18,7 +18,7 @@ pub(crate) use crate::rsmpi::context::Context;
 #[cfg(feature = "region")]
 pub(crate) use crate::rsmpi::create::announce;
 pub(crate) use crate::rsmpi::create::{
-    Created, CreatedMemory, Creation, Room, Terms, block, memory,
+    Created, CreatedMemory, Creation, CreationArguments, Room, block, memory,
 };
 pub(crate) use crate::rsmpi::part::{PartComm, lowest_rank};
 pub use crate::rsmpi::shape::datatype;

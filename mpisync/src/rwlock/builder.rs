@@ -4,10 +4,10 @@ use crate::error::CreateError;
 use crate::object::Object;
 use crate::rsmpi;
 use crate::rsmpi::communicator::IntraCommunicator;
-use crate::rsmpi::{Creation, Terms};
+use crate::rsmpi::{Creation, CreationArguments};
 use crate::rwlock::controller::{CONTROLLER, WindowController};
 use crate::rwlock::global::standing::MAX_LOCAL_HANDOVERS;
-use crate::transport::{Asked, Transport};
+use crate::transport::{Transport, TransportOptions};
 use std::panic::Location;
 
 /// Makes a controller on `comm`, whose master is rank 0. Collective.
@@ -44,7 +44,7 @@ pub struct Builder<'a, C> {
     master: i32,
     name: String,
     max_local_handovers: u32,
-    asked: Asked,
+    asked: TransportOptions,
     anywhere: bool,
 }
 
@@ -56,7 +56,7 @@ impl WindowController {
             master: 0,
             name: "controller".to_owned(),
             max_local_handovers: MAX_LOCAL_HANDOVERS,
-            asked: Asked::default(),
+            asked: TransportOptions::default(),
             anywhere: false,
         }
     }
@@ -142,7 +142,7 @@ impl<C: IntraCommunicator> Builder<'_, C> {
     pub fn build(self) -> Result<WindowController, CreateError> {
         let creation = Creation::begin(self.comm, Location::caller())?;
         let size = self.comm.size();
-        let terms = Terms {
+        let arguments = CreationArguments {
             arguments: vec![
                 ("master", self.master.to_string()),
                 ("limit of hand-overs", self.max_local_handovers.to_string()),
@@ -150,9 +150,9 @@ impl<C: IntraCommunicator> Builder<'_, C> {
             invalid: CreateError::check_rank("master", self.master, size),
             asked: self.asked.or_environment(),
             anywhere: self.anywhere,
-            ..creation.terms("controller", &self.name)
+            ..creation.arguments("controller", &self.name)
         };
-        rsmpi::block(&creation, &terms, &CONTROLLER, 0, |created| {
+        rsmpi::block(&creation, &arguments, &CONTROLLER, 0, |created| {
             let name = self.name.clone();
             let object = Object::join(created, self.master, name);
             WindowController::new(object, self.max_local_handovers)

@@ -95,8 +95,8 @@ impl LockLayout {
 
 impl Layout for LockLayout {
     fn length(&self, topology: &Topology) -> usize {
-        let Shape { seats, far } = Shape::of(topology);
-        let qnode = if far > 0 { size_of::<QNode>() } else { 0 };
+        let Shape { seats, remote } = Shape::of(topology);
+        let qnode = if remote > 0 { size_of::<QNode>() } else { 0 };
         Self::qnode_at(seats) + qnode
     }
 }
@@ -122,7 +122,7 @@ impl LockMemory {
     pub(crate) fn new(part: Part<'_>) -> Self {
         let (block, chunk, start) = (part.block, part.memory(), part.start());
         let domain: &Arc<Domain> = block.domain();
-        let Shape { seats, far } = domain.segment().shape();
+        let Shape { seats, remote } = domain.segment().shape();
         let rank_words: &[Line<RankWords>] = chunk.slice(start + RANKS_AT, seats);
         LockMemory {
             words: NonNull::from(chunk.get(start)),
@@ -130,12 +130,12 @@ impl LockMemory {
             my_words: NonNull::from(&rank_words[block.me()].0),
             me: block.me(),
             seats,
-            door: match far {
+            door: match remote {
                 0 => DoorKind::Turn,
                 _ => DoorKind::Gate,
             },
             can_be_biased: domain.heeds_fences(),
-            qnode: (far > 0).then(|| start + LockLayout::qnode_at(seats)),
+            qnode: (remote > 0).then(|| start + LockLayout::qnode_at(seats)),
             chunk: Arc::clone(chunk),
             domain: Arc::clone(domain),
         }
@@ -143,7 +143,7 @@ impl LockMemory {
 
     /// How many seats belong to ranks; the server's comes after them.
     pub(crate) fn seats_of_ranks(&self) -> usize {
-        self.domain.topology().here().len()
+        self.domain.topology().local_ranks().len()
     }
 
     /// The node's place in the queue for the cluster's turn, where there are several nodes.
@@ -163,13 +163,13 @@ impl Surroundings for LockMemory {
         self.domain.progress();
     }
 
-    fn attend(&self, attends: bool) {
+    fn poll_actively(&self, begins: bool) {
         if self.qnode.is_some() {
-            self.domain.attend(attends);
+            self.domain.poll_actively(begins);
         }
     }
 
-    fn patience(&self) -> Option<Duration> {
+    fn spin_budget(&self) -> Option<Duration> {
         self.qnode.map(|_| ROUND_TRIPS)
     }
 

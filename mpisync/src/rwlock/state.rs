@@ -229,7 +229,7 @@ impl fmt::Debug for LockState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let holders = self.node().holders();
         // The node's server is none of them.
-        let here = self.object.block().domain().topology().here();
+        let here = self.object.block().domain().topology().local_ranks();
         let rank = |seat: usize| here.get(seat).copied();
         let ranks = |seats: &[usize]| seats.iter().copied().filter_map(rank).collect::<Vec<_>>();
         self.object

@@ -60,7 +60,7 @@ impl Calls {
             mailboxes: self.mailboxes.as_ref(),
             call,
             site,
-            patience: Duration::ZERO,
+            spin_budget: Duration::ZERO,
         }
     }
 

@@ -85,8 +85,8 @@ impl MailboxMemory {
     }
 
     /// Whether all ranks of this node that live are done with `call`.
-    pub(super) fn all_here_are_done(&self, call: u64) -> bool {
-        let ranks = self.domain.topology().here().len();
+    pub(super) fn all_local_are_done(&self, call: u64) -> bool {
+        let ranks = self.domain.topology().local_ranks().len();
         (0..ranks).all(|seat| {
             self.mail(seat).done.load(Ordering::Acquire) >= call || !self.domain.is_alive(seat)
         })

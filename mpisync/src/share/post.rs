@@ -17,9 +17,9 @@ use crate::share::stream::{Discard, Sink, Source};
 use crate::shm::block::Block;
 use crate::shm::cells;
 use crate::shm::event::{ALL, Event};
-use crate::shm::topology::RankPlace;
+use crate::shm::topology::RankLocation;
 use crate::shm::wait::{Deadline, Stop, wait};
-use crate::shm::wait::{Patient, Surroundings};
+use crate::shm::wait::{Surroundings, WithSpinBudget};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -71,7 +71,7 @@ pub(crate) struct Post<'a> {
     pub(crate) call: Call,
     pub(crate) site: CallSite,
     /// For how long at least a collector polls before it sleeps.
-    pub(crate) patience: Duration,
+    pub(crate) spin_budget: Duration,
 }
 
 impl<'a> Post<'a> {
@@ -188,7 +188,7 @@ impl<'a> Post<'a> {
         let seat = (0..self.block.seats_of_ranks()).find(says_so)?;
         Some(CollectiveError::Diverged {
             here: Place::new(record.file.get(), record.line.load(Ordering::Relaxed)),
-            rank: self.block.domain().topology().here()[seat] as i32,
+            rank: self.block.domain().topology().local_ranks()[seat] as i32,
             there: self.place_of(seat),
         })
     }
@@ -393,9 +393,9 @@ impl<'a> Post<'a> {
         limit: Option<Duration>,
         open: impl FnOnce(u64) -> Result<S, CollectiveError>,
     ) -> Result<S, CollectiveError> {
-        let patient = Patient {
+        let patient = WithSpinBudget {
             place: self.block,
-            patience: self.patience,
+            spin_budget: self.spin_budget,
         };
         let published = wait(
             &patient,
@@ -527,7 +527,7 @@ impl<'a> Post<'a> {
     /// Tells a writer of this node that it has made another call than this rank.
     #[cold]
     fn tell_divergence(&self, writer: usize) {
-        if let RankPlace::Here(_) = self.block.domain().topology().place(writer) {
+        if let RankLocation::Local(_) = self.block.domain().topology().location(writer) {
             self.say_where(writer);
             self.mine().diverged.store(self.call.0, Ordering::Release);
             let diverged = &self.mailbox.words().diverged;
@@ -543,7 +543,7 @@ impl<'a> Post<'a> {
         sink: &mut impl Sink,
     ) -> Result<(), CollectiveError> {
         let record = self.record();
-        let RankPlace::Here(seat) = self.block.domain().topology().place(writer) else {
+        let RankLocation::Local(seat) = self.block.domain().topology().location(writer) else {
             unreachable!("a staged value is of this node");
         };
         let words = self.block.domain().segment().stage(seat);
@@ -623,9 +623,9 @@ impl<'a> Post<'a> {
     fn inspect(&self, writer: usize) -> Result<(), CollectiveError> {
         self.say_where(writer);
         self.mine().waiting.store(self.call.0, Ordering::Release);
-        let (waits_too, elsewhere) = match self.block.domain().topology().place(writer) {
-            RankPlace::Here(seat) => self.look_at(seat, writer),
-            RankPlace::Far(_) => match self
+        let (waits_too, elsewhere) = match self.block.domain().topology().location(writer) {
+            RankLocation::Local(seat) => self.look_at(seat, writer),
+            RankLocation::Remote(_) => match self
                 .mailboxes
                 .and_then(|mailboxes| mailboxes.ask(self.block, self.call, writer))
             {

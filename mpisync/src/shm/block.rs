@@ -83,7 +83,7 @@ impl Block {
 
     /// How many seats belong to ranks; the server's comes after them.
     pub(crate) fn seats_of_ranks(&self) -> usize {
-        self.domain.topology().here().len()
+        self.domain.topology().local_ranks().len()
     }
 
     /// A number that tells this object from the others of the communicator; the same on all ranks.
@@ -124,13 +124,13 @@ impl Surroundings for Block {
         self.domain.progress();
     }
 
-    fn attend(&self, attends: bool) {
+    fn poll_actively(&self, begins: bool) {
         if self.number.is_some() {
-            self.domain.attend(attends);
+            self.domain.poll_actively(begins);
         }
     }
 
-    fn patience(&self) -> Option<Duration> {
+    fn spin_budget(&self) -> Option<Duration> {
         self.number.map(|_| ROUND_TRIPS)
     }
 

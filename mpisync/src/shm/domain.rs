@@ -1,13 +1,13 @@
 //! What mpisync keeps for one communicator on a node: the segment, who is alive, and what the ranks agree on.
 
+use crate::shm::arrival::{AnnouncementData, ArrivalSlot};
 use crate::shm::atomic::{AtomicU32, Ordering};
-use crate::shm::board::{Board, NoteData};
 use crate::shm::event::ALL;
 use crate::shm::mapping::Mapping;
 use crate::shm::membarrier;
 use crate::shm::process::Process;
 use crate::shm::segment::{Segment, Shape};
-use crate::shm::topology::{RankPlace, Topology};
+use crate::shm::topology::{RankLocation, Topology};
 use crate::transport::Transport;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
@@ -27,7 +27,7 @@ pub(crate) struct Domain {
     watched: Vec<AtomicBool>,
     /// How many `#[collective]` calls this rank is in at the moment.
     depth: AtomicU32,
-    /// Whether this rank has come to its last meeting without reading the others' notes.
+    /// Whether this rank has come to its last meeting without reading the others' announcements.
     left_meeting: AtomicBool,
     /// Changes on all ranks together whenever a collective call failed; fences are counted anew from there.
     epoch: AtomicU32,
@@ -39,7 +39,7 @@ pub(crate) trait Outside: Send + Sync {
     fn progress(&self);
 
     /// This thread begins to call [`progress`](Self::progress) again and again, or ends that.
-    fn attend(&self, _attends: bool) {}
+    fn poll_actively(&self, _begins: bool) {}
 
     /// On a leader: a rank of the node has called the server, which has to act now if there is no thread that does so soon.
     fn serve(&self, _now: bool) {}
@@ -51,7 +51,7 @@ pub(crate) trait Outside: Send + Sync {
 impl Domain {
     fn new(topology: Topology, first: Mapping, transport: Transport) -> Self {
         let shape = Shape::of(&topology);
-        let RankPlace::Here(seat) = topology.place(topology.rank() as usize) else {
+        let RankLocation::Local(seat) = topology.location(topology.rank() as usize) else {
             unreachable!("this rank is on its own node");
         };
         let segment = Segment::new(first, seat, shape);
@@ -138,7 +138,7 @@ impl Domain {
         self.depth.store(depth, Ordering::Relaxed);
     }
 
-    /// Whether this rank has come to its last meeting without reading the others' notes; not any more after this.
+    /// Whether this rank has come to its last meeting without reading the others' announcements; not any more after this.
     pub(crate) fn take_left_meeting(&self) -> bool {
         self.left_meeting.swap(false, Ordering::Relaxed)
     }
@@ -169,9 +169,9 @@ impl Domain {
     }
 
     /// This thread begins to call [`progress`](Self::progress) again and again, or ends that.
-    pub(crate) fn attend(&self, attends: bool) {
+    pub(crate) fn poll_actively(&self, begins: bool) {
         if let Some(outside) = self.outside.get() {
-            outside.attend(attends);
+            outside.poll_actively(begins);
         }
     }
 
@@ -215,25 +215,29 @@ impl Domain {
 
     /// Whether this rank, on whatever node, still runs as far as is known.
     pub(crate) fn rank_is_alive(&self, rank: usize) -> bool {
-        match self.topology.place(rank) {
-            RankPlace::Here(seat) => self.is_alive(seat),
-            RankPlace::Far(index) => {
-                self.segment.far_member(index).dead.load(Ordering::Acquire) == 0
+        match self.topology.location(rank) {
+            RankLocation::Local(seat) => self.is_alive(seat),
+            RankLocation::Remote(index) => {
+                self.segment
+                    .remote_member(index)
+                    .dead
+                    .load(Ordering::Acquire)
+                    == 0
             }
         }
     }
 
     /// Where this rank, on whatever node, stands in collective calls.
-    pub(crate) fn board(&self, rank: usize) -> &Board {
-        match self.topology.place(rank) {
-            RankPlace::Here(seat) => &self.segment.member(seat).board,
-            RankPlace::Far(index) => &self.segment.far_member(index).board,
+    pub(crate) fn arrival_slot(&self, rank: usize) -> &ArrivalSlot {
+        match self.topology.location(rank) {
+            RankLocation::Local(seat) => &self.segment.member(seat).arrival_slot,
+            RankLocation::Remote(index) => &self.segment.remote_member(index).arrival_slot,
         }
     }
 
     /// Where this rank stands in collective calls.
-    pub(crate) fn my_board(&self) -> &Board {
-        &self.segment.member(self.segment.me()).board
+    pub(crate) fn my_arrival_slot(&self) -> &ArrivalSlot {
+        &self.segment.member(self.segment.me()).arrival_slot
     }
 
     fn process(&self, seat: usize) -> Process {
@@ -274,21 +278,32 @@ impl Domain {
     }
 
     /// What the ranks of this node have posted for the meeting of that number.
-    pub(crate) fn notes(&self, meeting: u64) -> Vec<(u32, NoteData<'static>)> {
-        let note = |&rank: &u32| {
-            let board = self.board(rank as usize);
-            (rank, board.notes[(meeting % 2) as usize].get())
+    pub(crate) fn announcements(&self, meeting: u64) -> Vec<(u32, AnnouncementData<'static>)> {
+        let announcement = |&rank: &u32| {
+            let arrival_slot = self.arrival_slot(rank as usize);
+            (
+                rank,
+                arrival_slot.announcements[(meeting % 2) as usize].get(),
+            )
         };
-        self.topology.here().iter().map(note).collect()
+        self.topology
+            .local_ranks()
+            .iter()
+            .map(announcement)
+            .collect()
     }
 
-    /// Puts notes of other nodes' ranks on their boards here.
-    pub(crate) fn post_far(&self, meeting: u64, notes: &[(u32, NoteData<'static>)]) {
-        for (rank, note) in notes {
-            let board = self.board(*rank as usize);
-            board.notes[(meeting % 2) as usize].set(note);
+    /// Puts announcements of other nodes' ranks on their arrival slots here.
+    pub(crate) fn post_remote(
+        &self,
+        meeting: u64,
+        announcements: &[(u32, AnnouncementData<'static>)],
+    ) {
+        for (rank, announcement) in announcements {
+            let arrival_slot = self.arrival_slot(*rank as usize);
+            arrival_slot.announcements[(meeting % 2) as usize].set(announcement);
             // An exchange, so that the look at the sleepers comes after it.
-            board.posted.swap(meeting, Ordering::SeqCst);
+            arrival_slot.posted.swap(meeting, Ordering::SeqCst);
         }
         self.segment.arrival().notify(ALL);
     }
@@ -300,8 +315,8 @@ impl Domain {
 
     /// Notes that a rank of another node has died.
     pub(crate) fn note_death(&self, rank: u32) {
-        if let RankPlace::Far(index) = self.topology.place(rank as usize) {
-            let dead = &self.segment.far_member(index).dead;
+        if let RankLocation::Remote(index) = self.topology.location(rank as usize) {
+            let dead = &self.segment.remote_member(index).dead;
             dead.store(1, Ordering::Release);
         }
     }

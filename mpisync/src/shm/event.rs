@@ -37,12 +37,12 @@ impl Event<'_> {
 
 /// A word to sleep on.
 #[repr(C)]
-pub(crate) struct Bell {
+pub(crate) struct FutexWord {
     pub(crate) word: AtomicU32,
     pub(crate) sleepers: Sleepers,
 }
 
-impl Bell {
+impl FutexWord {
     pub(crate) fn event(&self) -> Event<'_> {
         Event {
             word: &self.word,
@@ -94,38 +94,38 @@ mod real {
             self.sleepers.0.swap(1, Ordering::SeqCst);
         }
 
-        /// Sleeps for `nap` at most, not at all when the word is no longer `seen`.
+        /// Sleeps for `sleep_time` at most, not at all when the word is no longer `seen`.
         #[cfg(target_os = "linux")]
-        pub(crate) fn sleep(&self, seen: u32, nap: Duration) {
+        pub(crate) fn sleep(&self, seen: u32, sleep_time: Duration) {
             use rustix::thread::futex;
             let timeout = futex::Timespec {
-                tv_sec: nap.as_secs() as _,
-                tv_nsec: nap.subsec_nanos().into(),
+                tv_sec: sleep_time.as_secs() as _,
+                tv_nsec: sleep_time.subsec_nanos().into(),
             };
             // Woken, timed out, interrupted or too late: the caller looks at the word in every case.
             let _ = futex::wait(self.word, futex::Flags::empty(), seen, Some(&timeout));
         }
 
         #[cfg(not(target_os = "linux"))]
-        pub(crate) fn sleep(&self, seen: u32, nap: Duration) {
+        pub(crate) fn sleep(&self, seen: u32, sleep_time: Duration) {
             if self.word.load(Ordering::Acquire) == seen {
-                std::thread::sleep(nap);
+                std::thread::sleep(sleep_time);
             }
         }
     }
 
-    /// Sleeps for `nap` at most, not at all when one of the words is no longer what was seen.
+    /// Sleeps for `sleep_time` at most, not at all when one of the words is no longer what was seen.
     #[cfg(feature = "mpi")]
-    pub(crate) fn sleep_on_any(events: &[(Event<'_>, u32)], nap: Duration) {
+    pub(crate) fn sleep_on_any(events: &[(Event<'_>, u32)], sleep_time: Duration) {
         match events {
-            [] => std::thread::sleep(nap),
-            [(event, seen)] => event.sleep(*seen, nap),
-            events => sleep_on_many(events, nap),
+            [] => std::thread::sleep(sleep_time),
+            [(event, seen)] => event.sleep(*seen, sleep_time),
+            events => sleep_on_many(events, sleep_time),
         }
     }
 
     #[cfg(all(feature = "mpi", target_os = "linux"))]
-    fn sleep_on_many(events: &[(Event<'_>, u32)], nap: Duration) {
+    fn sleep_on_many(events: &[(Event<'_>, u32)], sleep_time: Duration) {
         use rustix::io::Errno;
         use rustix::thread::futex;
         use rustix::time::{ClockId, clock_gettime};
@@ -141,22 +141,22 @@ mod real {
             })
             .collect();
         let now = clock_gettime(ClockId::Monotonic);
-        let nanos = now.tv_nsec + i64::from(nap.subsec_nanos());
+        let nanos = now.tv_nsec + i64::from(sleep_time.subsec_nanos());
         let until = futex::Timespec {
-            tv_sec: now.tv_sec + nap.as_secs() as i64 + nanos / 1_000_000_000,
+            tv_sec: now.tv_sec + sleep_time.as_secs() as i64 + nanos / 1_000_000_000,
             tv_nsec: nanos % 1_000_000_000,
         };
         let flags = futex::WaitvFlags::empty();
         let slept = futex::waitv(&waits, flags, Some(&until), ClockId::Monotonic);
         if matches!(slept, Err(Errno::NOSYS | Errno::PERM)) {
             // Before Linux 5.16.
-            std::thread::sleep(nap);
+            std::thread::sleep(sleep_time);
         }
     }
 
     #[cfg(all(feature = "mpi", not(target_os = "linux")))]
-    fn sleep_on_many(_events: &[(Event<'_>, u32)], nap: Duration) {
-        std::thread::sleep(nap);
+    fn sleep_on_many(_events: &[(Event<'_>, u32)], sleep_time: Duration) {
+        std::thread::sleep(sleep_time);
     }
 
     #[cfg(target_os = "linux")]
@@ -176,7 +176,7 @@ mod model {
     use loom::sync::{Condvar, Mutex};
 
     /// The sleepers of the model sleep until they are woken: a wake-up that is forgotten is a deadlock there, and
-    /// not one nap. (Polling would not do: the model also explores the schedule in which two pollers take turns for
+    /// not one sleep. (Polling would not do: the model also explores the schedule in which two pollers take turns for
     /// ever.)
     pub(crate) struct Sleepers(Mutex<()>, Condvar);
 

@@ -2,9 +2,9 @@
 //!
 //! Nothing in here knows MPI, another node, or an object.
 
+pub(crate) mod arrival;
 pub(crate) mod atomic;
 pub(crate) mod block;
-pub(crate) mod board;
 pub(crate) mod cells;
 #[cfg(all(feature = "mpi", feature = "region"))]
 pub(crate) mod copy;

@@ -6,9 +6,9 @@
 //! the controller is made. Giving a block back is local: each rank counts itself off, and the last one puts the
 //! block on a list from which the leader takes it again.
 
+use crate::shm::arrival::ArrivalSlot;
 use crate::shm::atomic::{AtomicU32, AtomicU64, Ordering};
 use crate::shm::block::BlockHeader;
-use crate::shm::board::Board;
 use crate::shm::event::{Event, Sleepers};
 use crate::shm::lock;
 use crate::shm::mapping::{Mapping, Shareable};
@@ -23,7 +23,7 @@ struct Header {
     /// Counts arrivals at collective calls; those who wait for others sleep on it.
     arrivals: AtomicU32,
     arrival_sleepers: Sleepers,
-    /// Counts the notes that this node's ranks have written.
+    /// Counts the announcements that this node's ranks have written.
     posts: AtomicU64,
     /// Counts the calls for the node's server; it sleeps on it.
     calls: AtomicU32,
@@ -39,22 +39,22 @@ pub(crate) struct Member {
     /// 1 if it has registered for heavy fences.
     pub(crate) heeds_fences: AtomicU32,
     /// Where this rank stands in collective calls.
-    pub(crate) board: Board,
+    pub(crate) arrival_slot: ArrivalSlot,
 }
 
 /// What is kept on this node of a rank that runs on another.
 #[repr(C, align(128))]
-pub(crate) struct FarMember {
+pub(crate) struct RemoteMember {
     /// Nonzero once the rank is known to have died.
     pub(crate) dead: AtomicU32,
     /// Where it stands in collective calls.
-    pub(crate) board: Board,
+    pub(crate) arrival_slot: ArrivalSlot,
 }
 
 // SAFETY: atomics only, for all of which zero is a value.
 unsafe impl Shareable for Header {}
 // SAFETY: as above.
-unsafe impl Shareable for FarMember {}
+unsafe impl Shareable for RemoteMember {}
 // SAFETY: as above.
 unsafe impl Shareable for Member {}
 
@@ -98,20 +98,20 @@ pub(crate) struct Shape {
     /// The ranks of this node and, where the communicator spans nodes, the node's server in the last seat.
     pub(crate) seats: usize,
     /// The ranks of other nodes.
-    pub(crate) far: usize,
+    pub(crate) remote: usize,
 }
 
 impl Shape {
     pub(crate) fn of(topology: &Topology) -> Self {
         Shape {
-            seats: topology.here().len() + usize::from(topology.spans_nodes()),
-            far: topology.far(),
+            seats: topology.local_ranks().len() + usize::from(topology.spans_nodes()),
+            remote: topology.remote(),
         }
     }
 
     /// The seat of the node's server, where there are ranks on other nodes.
     pub(crate) fn seat_of_server(self) -> usize {
-        debug_assert!(self.far > 0, "a server is for several nodes");
+        debug_assert!(self.remote > 0, "a server is for several nodes");
         self.seats - 1
     }
 }
@@ -138,12 +138,12 @@ impl Segment {
         size_of::<Header>()
     }
 
-    fn far_members_at(shape: Shape) -> usize {
+    fn remote_members_at(shape: Shape) -> usize {
         Self::members_at() + shape.seats * size_of::<Member>()
     }
 
     fn stages_at(shape: Shape) -> usize {
-        Self::far_members_at(shape) + shape.far * size_of::<FarMember>()
+        Self::remote_members_at(shape) + shape.remote * size_of::<RemoteMember>()
     }
 
     fn blocks_at(shape: Shape) -> usize {
@@ -188,10 +188,10 @@ impl Segment {
     }
 
     /// What is kept here of a rank of another node.
-    pub(crate) fn far_member(&self, index: usize) -> &FarMember {
+    pub(crate) fn remote_member(&self, index: usize) -> &RemoteMember {
         &self
             .first
-            .slice(Self::far_members_at(self.shape), self.shape.far)[index]
+            .slice(Self::remote_members_at(self.shape), self.shape.remote)[index]
     }
 
     /// The words through which the rank in this seat passes large values.
@@ -202,9 +202,9 @@ impl Segment {
         self.first.slice(offset, words)
     }
 
-    /// Counts a note that a rank of this node has written and is about to post; how many there were before.
+    /// Counts an announcement that a rank of this node has written and is about to post; how many there were before.
     pub(crate) fn count_post(&self) -> u64 {
-        // AcqRel: who counts last has all the others' notes.
+        // AcqRel: who counts last has all the others' announcements.
         self.header().posts.fetch_add(1, Ordering::AcqRel)
     }
 
@@ -340,7 +340,10 @@ mod tests {
     use super::*;
 
     fn segment() -> Segment {
-        let shape = Shape { seats: 1, far: 0 };
+        let shape = Shape {
+            seats: 1,
+            remote: 0,
+        };
         Segment::new(Mapping::private(Segment::first_length(shape)), 0, shape)
     }
 

@@ -12,19 +12,19 @@ pub(crate) struct Topology {
     /// The lowest rank of each node, in ascending order.
     leaders: Vec<u32>,
     /// The ranks of this node, in ascending order.
-    here: Vec<u32>,
+    local: Vec<u32>,
     /// For each rank its seat, if it is on this node, or its place among the ranks of other nodes.
-    places: Vec<RankPlace>,
-    far: usize,
+    places: Vec<RankLocation>,
+    remote: usize,
 }
 
 /// Where a rank is, seen from this node.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum RankPlace {
+pub(crate) enum RankLocation {
     /// On this node, in this seat.
-    Here(usize),
+    Local(usize),
     /// On another node; counted over all such ranks.
-    Far(usize),
+    Remote(usize),
 }
 
 impl Topology {
@@ -36,24 +36,24 @@ impl Topology {
         let node = |leader: &u32| leaders.binary_search(leader).expect("one of the leaders") as u32;
         let node_of: Vec<u32> = leader_of.iter().map(node).collect();
         let mine = node_of[rank as usize];
-        let (mut here, mut far) = (Vec::new(), 0);
+        let (mut local, mut remote) = (Vec::new(), 0);
         let mut places = Vec::with_capacity(node_of.len());
         for (rank, &node) in node_of.iter().enumerate() {
             if node == mine {
-                places.push(RankPlace::Here(here.len()));
-                here.push(rank as u32);
+                places.push(RankLocation::Local(local.len()));
+                local.push(rank as u32);
             } else {
-                places.push(RankPlace::Far(far));
-                far += 1;
+                places.push(RankLocation::Remote(remote));
+                remote += 1;
             }
         }
         Topology {
             rank,
             node_of,
             leaders,
-            here,
+            local,
             places,
-            far,
+            remote,
         }
     }
 
@@ -103,23 +103,23 @@ impl Topology {
     }
 
     /// Whether this rank is on this node.
-    pub(crate) fn has_here(&self, rank: i32) -> bool {
-        self.here().contains(&(rank as u32))
+    pub(crate) fn has_local(&self, rank: i32) -> bool {
+        self.local_ranks().contains(&(rank as u32))
     }
 
     /// The ranks of this node, by seat.
-    pub(crate) fn here(&self) -> &[u32] {
-        &self.here
+    pub(crate) fn local_ranks(&self) -> &[u32] {
+        &self.local
     }
 
     /// How many ranks run on other nodes.
-    pub(crate) fn far(&self) -> usize {
-        self.far
+    pub(crate) fn remote(&self) -> usize {
+        self.remote
     }
 
     /// Where `rank` is.
     #[inline]
-    pub(crate) fn place(&self, rank: usize) -> RankPlace {
+    pub(crate) fn location(&self, rank: usize) -> RankLocation {
         self.places[rank]
     }
 
@@ -138,10 +138,10 @@ mod tests {
     fn ranks_dealt_round_robin_have_seats_on_their_nodes() {
         let topology = Topology::new(3, &[0, 1, 0, 1, 0]);
         assert_eq!((topology.node(), topology.nodes()), (1, 2));
-        assert_eq!(topology.here(), [1, 3]);
-        assert_eq!(topology.place(3), RankPlace::Here(1));
-        assert_eq!(topology.place(4), RankPlace::Far(2));
-        assert_eq!(topology.far(), 3);
+        assert_eq!(topology.local_ranks(), [1, 3]);
+        assert_eq!(topology.location(3), RankLocation::Local(1));
+        assert_eq!(topology.location(4), RankLocation::Remote(2));
+        assert_eq!(topology.remote(), 3);
         assert_eq!(topology.leader(0), 0);
         assert!(!topology.is_leader());
         assert!(topology.other_nodes().eq([0]));

@@ -90,13 +90,13 @@ impl<W, S> Surroundings for View<W, S> {
         self.domain.progress();
     }
 
-    fn attend(&self, attends: bool) {
+    fn poll_actively(&self, begins: bool) {
         if self.spans_nodes() {
-            self.domain.attend(attends);
+            self.domain.poll_actively(begins);
         }
     }
 
-    fn patience(&self) -> Option<Duration> {
+    fn spin_budget(&self) -> Option<Duration> {
         self.spans_nodes().then_some(ROUND_TRIPS)
     }
 

@@ -16,10 +16,10 @@ pub(crate) trait Surroundings {
     fn progress(&self);
 
     /// This thread begins to call [`progress`](Self::progress) again and again, or ends that.
-    fn attend(&self, _attends: bool) {}
+    fn poll_actively(&self, _begins: bool) {}
 
     /// How long a rank polls before it sleeps, where that is not what one node needs.
-    fn patience(&self) -> Option<Duration> {
+    fn spin_budget(&self) -> Option<Duration> {
         None
     }
 
@@ -33,23 +33,23 @@ pub(crate) trait Surroundings {
 }
 
 /// A place whose ranks poll longer than usual before they sleep, because what they wait for is known to take its time.
-pub(crate) struct Patient<'a, S> {
+pub(crate) struct WithSpinBudget<'a, S> {
     pub(crate) place: &'a S,
-    pub(crate) patience: Duration,
+    pub(crate) spin_budget: Duration,
 }
 
-impl<S: Surroundings> Surroundings for Patient<'_, S> {
+impl<S: Surroundings> Surroundings for WithSpinBudget<'_, S> {
     fn progress(&self) {
         self.place.progress();
     }
 
-    fn attend(&self, attends: bool) {
-        self.place.attend(attends);
+    fn poll_actively(&self, begins: bool) {
+        self.place.poll_actively(begins);
     }
 
-    fn patience(&self) -> Option<Duration> {
-        let usual = self.place.patience().unwrap_or(POLL);
-        Some(usual.max(self.patience))
+    fn spin_budget(&self) -> Option<Duration> {
+        let usual = self.place.spin_budget().unwrap_or(POLL);
+        Some(usual.max(self.spin_budget))
     }
 
     fn check(&self) -> Result<(), Stop> {
@@ -66,12 +66,12 @@ impl<M: Surroundings> Surroundings for &M {
         (**self).progress();
     }
 
-    fn attend(&self, attends: bool) {
-        (**self).attend(attends);
+    fn poll_actively(&self, begins: bool) {
+        (**self).poll_actively(begins);
     }
 
-    fn patience(&self) -> Option<Duration> {
-        (**self).patience()
+    fn spin_budget(&self) -> Option<Duration> {
+        (**self).spin_budget()
     }
 
     fn check(&self) -> Result<(), Stop> {
@@ -99,9 +99,9 @@ pub(crate) const POLL: Duration = Duration::from_micros(20);
 /// The same where what is waited for may come by message, and nothing wakes for that: a few round trips of a slow network.
 pub(crate) const ROUND_TRIPS: Duration = Duration::from_micros(500);
 /// The first sleep; each next one is twice as long.
-pub(crate) const FIRST_NAP: Duration = Duration::from_micros(50);
+pub(crate) const FIRST_SLEEP: Duration = Duration::from_micros(50);
 /// The longest sleep, and so the most that a missed wake-up costs.
-pub(crate) const LONGEST_NAP: Duration = Duration::from_millis(1);
+pub(crate) const LONGEST_SLEEP: Duration = Duration::from_millis(1);
 /// How often a sleeper looks whether the ranks it waits for are still there.
 pub(crate) const INSPECTION: Duration = Duration::from_millis(1);
 
@@ -153,7 +153,7 @@ pub(crate) fn wait_for_answer<T>(
     mut check: impl FnMut() -> Option<T>,
 ) -> Result<T, Stop> {
     let start = Instant::now();
-    let mut attendance = Some(Attendance::begin(surroundings));
+    let mut polling = Some(ActivePolling::begin(surroundings));
     loop {
         surroundings.progress();
         if let Some(value) = check() {
@@ -164,11 +164,11 @@ pub(crate) fn wait_for_answer<T>(
         if left.is_zero() {
             return Err(Stop::Timeout);
         }
-        if now - start < surroundings.patience().unwrap_or(POLL) {
+        if now - start < surroundings.spin_budget().unwrap_or(POLL) {
             std::thread::yield_now();
         } else {
-            drop(attendance.take());
-            std::thread::sleep(FIRST_NAP.min(left));
+            drop(polling.take());
+            std::thread::sleep(FIRST_SLEEP.min(left));
         }
     }
 }
@@ -176,7 +176,7 @@ pub(crate) fn wait_for_answer<T>(
 /// Waits until `check` holds, which takes this thread's help all the time.
 #[cfg(all(feature = "mpi", feature = "region"))]
 pub(crate) fn wait_busily(surroundings: &impl Surroundings, mut check: impl FnMut() -> bool) {
-    let _attendance = Attendance::begin(surroundings);
+    let _attendance = ActivePolling::begin(surroundings);
     while !check() {
         surroundings.progress();
         std::thread::yield_now();
@@ -184,18 +184,18 @@ pub(crate) fn wait_busily(surroundings: &impl Surroundings, mut check: impl FnMu
 }
 
 /// The time in which a thread polls so often that nobody else has to.
-struct Attendance<'a, S: Surroundings>(&'a S);
+struct ActivePolling<'a, S: Surroundings>(&'a S);
 
-impl<'a, S: Surroundings> Attendance<'a, S> {
+impl<'a, S: Surroundings> ActivePolling<'a, S> {
     fn begin(surroundings: &'a S) -> Self {
-        surroundings.attend(true);
-        Attendance(surroundings)
+        surroundings.poll_actively(true);
+        ActivePolling(surroundings)
     }
 }
 
-impl<S: Surroundings> Drop for Attendance<'_, S> {
+impl<S: Surroundings> Drop for ActivePolling<'_, S> {
     fn drop(&mut self) {
-        self.0.attend(false);
+        self.0.poll_actively(false);
     }
 }
 
@@ -235,12 +235,12 @@ mod real {
     ) -> Result<T, E> {
         let start = Instant::now();
         let mut inspected = start;
-        let mut nap = FIRST_NAP;
-        let mut drowsy = false;
-        let mut attendance = Some(Attendance::begin(surroundings));
+        let mut sleep_time = FIRST_SLEEP;
+        let mut sleep_announced = false;
+        let mut polling = Some(ActivePolling::begin(surroundings));
         loop {
             surroundings.progress();
-            if drowsy {
+            if sleep_announced {
                 event.announce_sleeper();
             }
             let seen = event.word.load(Ordering::Acquire);
@@ -252,7 +252,7 @@ mod real {
             if left.is_zero() {
                 return Err(Stop::Timeout.into());
             }
-            if now - start < surroundings.patience().unwrap_or(POLL) {
+            if now - start < surroundings.spin_budget().unwrap_or(POLL) {
                 std::thread::yield_now();
                 continue;
             }
@@ -260,12 +260,12 @@ mod real {
                 inspected = now;
                 inspect()?;
             }
-            drop(attendance.take());
-            if drowsy {
-                event.sleep(seen, nap.min(left));
-                nap = (nap * 2).min(LONGEST_NAP);
+            drop(polling.take());
+            if sleep_announced {
+                event.sleep(seen, sleep_time.min(left));
+                sleep_time = (sleep_time * 2).min(LONGEST_SLEEP);
             }
-            drowsy = true;
+            sleep_announced = true;
         }
     }
 }

@@ -30,7 +30,7 @@ pub(super) struct Base {
 /// Where its list is, seen from this rank.
 enum Side {
     /// On this node.
-    Here(WaitQueue<Seats>),
+    Local(WaitQueue<Seats>),
     /// On another node.
     Remote(WaitClient),
 }
@@ -47,7 +47,7 @@ pub(super) struct Grant {
 /// A place in the line.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Place {
-    Here { ticket: u64 },
+    Local { ticket: u64 },
     Remote { request: u32 },
 }
 
@@ -71,7 +71,7 @@ impl Base {
         let client = (object.link()).and_then(|link| WaitClient::open(link, cargo, *on_death));
         let side = match client {
             Some(client) => Side::Remote(client),
-            None => Side::Here(WaitQueue {
+            None => Side::Local(WaitQueue {
                 memory: Seats::new(object.block()),
                 on_death: *on_death,
             }),
@@ -121,7 +121,7 @@ impl Base {
     pub(super) fn acquire(&self, count: u32, limit: Option<Duration>) -> Result<Grant, LockError> {
         self.object.check_usable()?;
         let granted = match &self.side {
-            Side::Here(list) => match list.acquire(count, || Deadline::within(limit)) {
+            Side::Local(list) => match list.acquire(count, || Deadline::within(limit)) {
                 Ok(ticket) => Ok(Grant {
                     ticket,
                     cargo: None,
@@ -146,7 +146,7 @@ impl Base {
     pub(super) fn try_acquire(&self, count: u32) -> Result<Option<Grant>, LockError> {
         self.object.check_usable()?;
         let granted = match &self.side {
-            Side::Here(list) => {
+            Side::Local(list) => {
                 let mut taken = list.try_acquire(self.me(), count);
                 if !taken {
                     self.look_after(list)
@@ -171,7 +171,7 @@ impl Base {
     pub(super) fn release(&self, count: u32, cargo: impl FnOnce() -> Option<Vec<u8>>) {
         self.take_held(count);
         match &self.side {
-            Side::Here(list) => list.release(self.me(), count),
+            Side::Local(list) => list.release(self.me(), count),
             Side::Remote(client) => client.release(count, cargo()),
         }
     }
@@ -180,7 +180,7 @@ impl Base {
     pub(super) fn keep(&self, count: u32) {
         self.take_held(count);
         match &self.side {
-            Side::Here(list) => list.keep(self.me(), count),
+            Side::Local(list) => list.keep(self.me(), count),
             Side::Remote(client) => client.keep(self.block(), count),
         }
     }
@@ -189,7 +189,7 @@ impl Base {
     pub(super) fn supply(&self, count: u32, most: u32) -> Result<bool, LockError> {
         self.object.check_usable()?;
         Ok(match &self.side {
-            Side::Here(list) => list.supply(count, most),
+            Side::Local(list) => list.supply(count, most),
             Side::Remote(client) => client.supply(self.block(), count, most),
         })
     }
@@ -198,7 +198,7 @@ impl Base {
     pub(super) fn free(&self) -> Result<u32, LockError> {
         self.object.check_usable()?;
         Ok(match &self.side {
-            Side::Here(list) => list.free(),
+            Side::Local(list) => list.free(),
             Side::Remote(client) => client.free(self.block()),
         })
     }
@@ -207,7 +207,7 @@ impl Base {
     pub(super) fn join(&self) -> Result<Place, LockError> {
         self.object.check_usable()?;
         match &self.side {
-            Side::Here(list) => Ok(Place::Here {
+            Side::Local(list) => Ok(Place::Local {
                 ticket: list.join(self.me(), 0),
             }),
             Side::Remote(client) => match client.join(self.block()) {
@@ -221,7 +221,7 @@ impl Base {
     pub(super) fn wait_at(&self, place: Place, limit: Option<Duration>) -> Result<(), LockError> {
         let deadline = Deadline::within(limit);
         let served = match (place, &self.side) {
-            (Place::Here { ticket }, Side::Here(list)) => {
+            (Place::Local { ticket }, Side::Local(list)) => {
                 list.wait_for_grant(ticket, deadline).map(drop)
             }
             (Place::Remote { request }, Side::Remote(client)) => client
@@ -236,19 +236,19 @@ impl Base {
     pub(super) fn wake(&self, most: u32) -> Result<u32, LockError> {
         self.object.check_usable()?;
         Ok(match &self.side {
-            Side::Here(list) => list.wake(most),
+            Side::Local(list) => list.wake(most),
             Side::Remote(client) => client.wake(self.block(), most),
         })
     }
 
     /// Where the value is that goes with the permit; none where it is on another node.
     #[inline]
-    pub(super) fn value_here(&self) -> Option<NonNull<u8>> {
+    pub(super) fn local_value(&self) -> Option<NonNull<u8>> {
         self.list().map(|list| list.memory.cargo())
     }
 
     /// The bytes that were put once beside the permit, if they were, and are on this node.
-    pub(super) fn look_here(&self) -> Option<Vec<u8>> {
+    pub(super) fn look_locally(&self) -> Option<Vec<u8>> {
         self.cargo.look(&self.list()?.memory)
     }
 
@@ -256,7 +256,7 @@ impl Base {
     pub(super) fn look(&self) -> Result<Option<Vec<u8>>, LockError> {
         self.object.check_usable()?;
         Ok(match &self.side {
-            Side::Here(list) => self.cargo.look(&list.memory),
+            Side::Local(list) => self.cargo.look(&list.memory),
             Side::Remote(client) => client.look(self.block()),
         })
     }
@@ -265,7 +265,7 @@ impl Base {
     pub(super) fn fill(&self, bytes: Vec<u8>) {
         self.take_held(1);
         match &self.side {
-            Side::Here(list) => {
+            Side::Local(list) => {
                 // SAFETY: this rank has the permit.
                 unsafe { self.cargo.write(&list.memory, &bytes) };
                 list.release(self.me(), 1);
@@ -288,7 +288,7 @@ impl Base {
     #[inline]
     fn list(&self) -> Option<&WaitQueue<Seats>> {
         match &self.side {
-            Side::Here(list) => Some(list),
+            Side::Local(list) => Some(list),
             Side::Remote(_) => None,
         }
     }

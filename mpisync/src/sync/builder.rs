@@ -4,9 +4,9 @@ use crate::error::CreateError;
 use crate::object::Object;
 use crate::rsmpi;
 use crate::rsmpi::communicator::IntraCommunicator;
-use crate::rsmpi::{Creation, Terms};
+use crate::rsmpi::{Creation, CreationArguments};
 use crate::shm::layout::AnyLayout;
-use crate::transport::{Asked, Transport};
+use crate::transport::{Transport, TransportOptions};
 use std::panic::Location;
 
 /// Makes an object of all ranks of a communicator with a root, a name and further arguments of choice; `O` says what object.
@@ -26,7 +26,7 @@ pub struct SyncBuilder<'a, O, C> {
     comm: &'a C,
     root: i32,
     name: String,
-    asked: Asked,
+    asked: TransportOptions,
     anywhere: bool,
     pub(super) spec: O,
 }
@@ -66,7 +66,7 @@ impl<'a, O: Spec, C: IntraCommunicator> SyncBuilder<'a, O, C> {
             comm,
             root: 0,
             name: O::KIND.to_owned(),
-            asked: Asked::default(),
+            asked: TransportOptions::default(),
             anywhere: false,
             spec,
         }
@@ -138,14 +138,14 @@ impl<'a, O: Spec, C: IntraCommunicator> SyncBuilder<'a, O, C> {
         let layout = self.spec.layout(root);
         let mut arguments = self.spec.arguments();
         arguments.push(("root", root.to_string()));
-        let terms = Terms {
+        let arguments = CreationArguments {
             arguments,
             invalid: invalid.or_else(|| self.spec.invalid()),
             asked: self.asked.or_environment(),
             anywhere: self.anywhere,
-            ..creation.terms(O::KIND, &self.name)
+            ..creation.arguments(O::KIND, &self.name)
         };
-        rsmpi::block(&creation, &terms, &layout, 0, |created| {
+        rsmpi::block(&creation, &arguments, &layout, 0, |created| {
             let name = self.name.clone();
             let object = Object::join(created, root, name);
             self.spec.make(object)

@@ -214,7 +214,7 @@ impl<T: Plain> Mutex<T> {
     #[inline]
     fn value(&self) -> NonNull<T> {
         let copy = NonNull::from(&self.copy).cast();
-        self.base.value_here().map_or(copy, NonNull::cast)
+        self.base.local_value().map_or(copy, NonNull::cast)
     }
 
     /// Takes the lock for a rank that let it go to wait for something: it has no other guard.

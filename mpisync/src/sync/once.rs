@@ -175,12 +175,12 @@ impl<T: Serialize + DeserializeOwned> OnceShared<T> {
             "the value is being computed on this rank, and asked for by that itself"
         );
         // Those who come when it is there need not stand in the line.
-        if let Some(bytes) = self.base.look_here() {
+        if let Some(bytes) = self.base.look_locally() {
             return self.keep(&bytes).map(Ok);
         }
         let grant = self.base.acquire(1, limit)?;
         let turn = ComputeTurn::begin(self);
-        if let Some(bytes) = grant.cargo.or_else(|| self.base.look_here()) {
+        if let Some(bytes) = grant.cargo.or_else(|| self.base.look_locally()) {
             drop(turn);
             return self.keep(&bytes).map(Ok);
         }

@@ -31,7 +31,7 @@ impl HeapWaitQueue {
             want: AtomicU64::new(0),
             count: atomic::AtomicU32::new(0),
             held: atomic::AtomicU32::new(0),
-            bell: AtomicU32::new(0),
+            futex_word: AtomicU32::new(0),
             sleepers: Sleepers::new(),
         };
         let shared = Arc::new((words, (0..ranks).map(seat).collect()));

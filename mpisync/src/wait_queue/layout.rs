@@ -32,7 +32,7 @@ pub(crate) struct Seat {
     /// How many permits it has, and the bit [`UNSETTLED`] while who acts for it changes the list.
     pub(crate) held: atomic::AtomicU32,
     /// What it sleeps on.
-    pub(crate) bell: AtomicU32,
+    pub(crate) futex_word: AtomicU32,
     pub(crate) sleepers: Sleepers,
 }
 
@@ -40,7 +40,7 @@ impl Seat {
     /// The event of being served.
     pub(crate) fn event(&self) -> Event<'_> {
         Event {
-            word: &self.bell,
+            word: &self.futex_word,
             sleepers: &self.sleepers,
         }
     }

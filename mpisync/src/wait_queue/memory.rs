@@ -5,7 +5,7 @@ use crate::shm::block::Block;
 use crate::shm::layout::Layout;
 use crate::shm::line::Line;
 use crate::shm::mapping::{ALIGN, Mapping, Shareable};
-use crate::shm::topology::{RankPlace, Topology};
+use crate::shm::topology::{RankLocation, Topology};
 use crate::shm::view::View;
 use crate::shm::wait::Surroundings;
 use crate::wait_queue::OnDeath;
@@ -66,7 +66,7 @@ pub(crate) struct WaitLayout {
 
 impl Layout for WaitLayout {
     fn length(&self, topology: &Topology) -> usize {
-        if !topology.has_here(self.root) {
+        if !topology.has_local(self.root) {
             return 0;
         }
         let cargo = self.cargo.room().next_multiple_of(ALIGN);
@@ -74,7 +74,7 @@ impl Layout for WaitLayout {
     }
 
     fn prepare(&self, topology: &Topology, memory: &Mapping, start: usize) {
-        if !topology.has_here(self.root) {
+        if !topology.has_local(self.root) {
             return;
         }
         let words: &WaitWords = memory.get(start);
@@ -115,9 +115,9 @@ pub(crate) struct Seats {
     view: SeatsView,
     cargo: NonNull<u8>,
     /// Seats of this node.
-    near: usize,
+    local: usize,
     /// The ranks of other nodes, in the order of their seats.
-    far: Vec<u32>,
+    remote: Vec<u32>,
 }
 
 impl Seats {
@@ -126,12 +126,13 @@ impl Seats {
         let part = block.first_part();
         let domain = block.domain();
         let topology = domain.topology();
-        let is_far = |rank: &u32| matches!(topology.place(*rank as usize), RankPlace::Far(_));
+        let is_remote =
+            |rank: &u32| matches!(topology.location(*rank as usize), RankLocation::Remote(_));
         Seats {
             view: View::new(part, seats(topology)),
             cargo: cargo(topology, part.memory(), part.start(), 0),
-            near: domain.segment().shape().seats,
-            far: (0..topology.size() as u32).filter(is_far).collect(),
+            local: domain.segment().shape().seats,
+            remote: (0..topology.size() as u32).filter(is_remote).collect(),
         }
     }
 
@@ -143,23 +144,23 @@ impl Seats {
 
     /// The rank of who has this seat; none for the server.
     pub(crate) fn rank_of(&self, seat: usize) -> Option<u32> {
-        let here = self.view.domain().topology().here();
-        match seat.checked_sub(self.near) {
-            Some(far) => self.far.get(far).copied(),
+        let here = self.view.domain().topology().local_ranks();
+        match seat.checked_sub(self.local) {
+            Some(remote) => self.remote.get(remote).copied(),
             None => here.get(seat).copied(),
         }
     }
 
     /// Whether this is the server's view.
     fn is_servers(&self) -> bool {
-        self.me() >= self.view.domain().topology().here().len()
+        self.me() >= self.view.domain().topology().local_ranks().len()
     }
 
     /// The seat of a rank.
     pub(crate) fn seat_of(&self, rank: u32) -> usize {
-        match self.view.domain().topology().place(rank as usize) {
-            RankPlace::Here(seat) => seat,
-            RankPlace::Far(index) => self.near + index,
+        match self.view.domain().topology().location(rank as usize) {
+            RankLocation::Local(seat) => seat,
+            RankLocation::Remote(index) => self.local + index,
         }
     }
 
@@ -186,18 +187,18 @@ impl Surroundings for Seats {
         self.view.progress();
     }
 
-    fn attend(&self, attends: bool) {
-        self.view.attend(attends);
+    fn poll_actively(&self, begins: bool) {
+        self.view.poll_actively(begins);
     }
 
-    fn patience(&self) -> Option<Duration> {
-        self.view.patience()
+    fn spin_budget(&self) -> Option<Duration> {
+        self.view.spin_budget()
     }
 
     fn is_alive(&self, seat: usize) -> bool {
-        match seat.checked_sub(self.near) {
-            Some(far) => {
-                let rank = self.far[far] as usize;
+        match seat.checked_sub(self.local) {
+            Some(remote) => {
+                let rank = self.remote[remote] as usize;
                 self.view.domain().rank_is_alive(rank) && !self.is_orphan(seat)
             }
             None => self.view.is_alive(seat),
@@ -227,12 +228,12 @@ impl WaitMemory for Seats {
     }
 
     fn ring(&self, seat: usize) -> bool {
-        let is_near = seat < self.near;
-        if is_near {
+        let is_local = seat < self.local;
+        if is_local {
             self.seat(seat).event().notify(1);
         }
         // The server looks by itself once it has done what it is doing.
-        !is_near && !self.is_servers()
+        !is_local && !self.is_servers()
     }
 
     fn call_server(&self) {
@@ -241,11 +242,11 @@ impl WaitMemory for Seats {
     }
 
     fn acts_for(&self, seat: usize) -> bool {
-        seat < self.near || self.is_servers() || self.is_orphan(seat)
+        seat < self.local || self.is_servers() || self.is_orphan(seat)
     }
 
     fn is_orphan(&self, seat: usize) -> bool {
         // The server has the last seat of this node.
-        seat >= self.near && !self.is_servers() && !self.view.is_alive(self.near - 1)
+        seat >= self.local && !self.is_servers() && !self.view.is_alive(self.local - 1)
     }
 }

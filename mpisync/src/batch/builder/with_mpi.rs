@@ -11,10 +11,10 @@ use crate::location::CallSite;
 use crate::object::Object;
 use crate::rsmpi;
 use crate::rsmpi::communicator::IntraCommunicator;
-use crate::rsmpi::{Context, Creation, Terms};
+use crate::rsmpi::{Context, Creation, CreationArguments};
 use crate::share::{Calls, MailboxLayout, Post};
 use crate::shm::block::Block;
-use crate::transport::{Asked, Transport};
+use crate::transport::{Transport, TransportOptions};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::panic::Location;
@@ -25,7 +25,7 @@ pub struct OnComm<'a, C> {
     comm: &'a C,
     root: i32,
     layout: Layout,
-    asked: Asked,
+    asked: TransportOptions,
     anywhere: bool,
 }
 
@@ -36,7 +36,7 @@ impl Batch {
             comm,
             root: 0,
             layout: Layout::Equal(1),
-            asked: Asked::default(),
+            asked: TransportOptions::default(),
             anywhere: false,
         })
     }
@@ -114,7 +114,7 @@ impl<C: IntraCommunicator> BatchBuilder<OnComm<'_, C>> {
         let layout = (MailboxLayout, TableLayout { root, tasks });
         let name = self.name.clone();
         let path = beginning.directory.as_ref();
-        let terms = Terms {
+        let arguments = CreationArguments {
             arguments: vec![
                 ("number of tasks", self.count().to_string()),
                 ("names of tasks", self.names_in_short()),
@@ -130,9 +130,9 @@ impl<C: IntraCommunicator> BatchBuilder<OnComm<'_, C>> {
             invalid,
             asked: self.on.asked.or_environment(),
             anywhere: self.on.anywhere,
-            ..creation.terms("batch", &name)
+            ..creation.arguments("batch", &name)
         };
-        let (object, calls, table) = rsmpi::block(&creation, &terms, &layout, 0, |created| {
+        let (object, calls, table) = rsmpi::block(&creation, &arguments, &layout, 0, |created| {
             let object = Object::join(created, root, name.clone());
             let calls = Calls::new(object.block(), object.link(), Block::first_part);
             let table = Side::open(&object, self.count());

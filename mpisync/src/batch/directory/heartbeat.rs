@@ -104,13 +104,13 @@ fn after(period: Duration) -> Instant {
 impl Shared {
     fn beat(&self, period: Duration) {
         /// The most that a missed wake-up costs.
-        const LONGEST_NAP: Duration = Duration::from_secs(1);
+        const LONGEST_SLEEP: Duration = Duration::from_secs(1);
         let mut beating = lock(&self.beating);
         let mut next = after(period);
         loop {
             while !beating.has_ended && Instant::now() < next {
-                let nap = LONGEST_NAP.min(next.saturating_duration_since(Instant::now()));
-                let waited = self.ended.wait_timeout(beating, nap);
+                let sleep_time = LONGEST_SLEEP.min(next.saturating_duration_since(Instant::now()));
+                let waited = self.ended.wait_timeout(beating, sleep_time);
                 beating = waited.unwrap_or_else(PoisonError::into_inner).0;
             }
             if beating.has_ended {

@@ -89,7 +89,7 @@ pub(crate) struct TableLayout {
 
 impl Layout for TableLayout {
     fn length(&self, topology: &Topology) -> usize {
-        if !topology.has_here(self.root) {
+        if !topology.has_local(self.root) {
             return 0;
         }
         let places = Places::new(topology, self.tasks);
@@ -98,7 +98,7 @@ impl Layout for TableLayout {
 
     /// All tasks are open.
     fn prepare(&self, topology: &Topology, memory: &Mapping, start: usize) {
-        if !topology.has_here(self.root) {
+        if !topology.has_local(self.root) {
             return;
         }
         let places = Places::new(topology, self.tasks);

@@ -2,14 +2,14 @@
 
 use crate::shm::atomic::{AtomicU32, AtomicU64};
 use crate::shm::cells::Text;
-use crate::shm::event::Bell;
+use crate::shm::event::FutexWord;
 use crate::shm::line::Line;
 
 /// Of a vote. All zero is the first state.
 #[repr(C, align(128))]
 pub(crate) struct VoteWords {
     /// Where the rank sleeps that hears the others.
-    pub(crate) bell: Line<Bell>,
+    pub(crate) futex_word: Line<FutexWord>,
 }
 
 /// What one rank has said. Stored by this rank only. All zero: nothing yet.

@@ -11,7 +11,7 @@ use crate::shm::event::Event;
 use crate::shm::layout::{Layout, Part};
 use crate::shm::line::Line;
 use crate::shm::mapping::Shareable;
-use crate::shm::topology::{RankPlace, Topology};
+use crate::shm::topology::{RankLocation, Topology};
 use crate::shm::view::View;
 use crate::shm::wait::{Deadline, Stop, wait};
 use serde::{Deserialize, Serialize};
@@ -50,7 +50,7 @@ pub(crate) struct VoteLayout;
 
 impl Layout for VoteLayout {
     fn length(&self, topology: &Topology) -> usize {
-        View::<VoteWords, VoteSlot>::length(topology.here().len())
+        View::<VoteWords, VoteSlot>::length(topology.local_ranks().len())
     }
 }
 
@@ -62,7 +62,7 @@ impl Votes {
 
     /// Says what this rank makes of the `round`th. Where the first rank is on another node, `tell` sends it there. Does not wait.
     pub(crate) fn cast(&self, round: u64, vote: &Vote, tell: impl FnOnce()) {
-        if let RankPlace::Far(_) = self.0.domain().topology().place(0) {
+        if let RankLocation::Remote(_) = self.0.domain().topology().location(0) {
             return tell();
         }
         let slot = self.0.seat(self.0.me());
@@ -75,13 +75,13 @@ impl Votes {
             Vote::Open => OPEN,
             Vote::Left => {
                 slot.left.swap(1, Ordering::SeqCst);
-                return self.bell().notify(1);
+                return self.futex_word().notify(1);
             }
         };
         slot.kind.store(kind, Ordering::Relaxed);
         // An exchange, so that the look at the sleeper comes after it.
         slot.round.swap(round, Ordering::SeqCst);
-        self.bell().notify(1);
+        self.futex_word().notify(1);
     }
 
     /// As the first rank: waits for what the others make of the `round`th, in the order of their ranks. `far` has heard what
@@ -108,7 +108,7 @@ impl Votes {
     ) -> Result<Vote, Absent> {
         let said = || self.said(rank, round, far);
         let lives = || self.0.domain().rank_is_alive(rank as usize);
-        let heard = wait(&self.0, self.bell(), Deadline::Never, said, || {
+        let heard = wait(&self.0, self.futex_word(), Deadline::Never, said, || {
             // In this order: it may have said so before it died.
             if lives() || said().is_some() {
                 return Ok(());
@@ -127,7 +127,7 @@ impl Votes {
     }
 
     fn said(&self, rank: u32, round: u64, far: &impl Fn(u32, u64) -> Option<Vote>) -> Option<Vote> {
-        let RankPlace::Here(seat) = self.0.domain().topology().place(rank as usize) else {
+        let RankLocation::Local(seat) = self.0.domain().topology().location(rank as usize) else {
             return far(rank, round);
         };
         let slot = self.0.seat(seat);
@@ -143,8 +143,8 @@ impl Votes {
         has_left.then_some(Vote::Left)
     }
 
-    fn bell(&self) -> Event<'_> {
-        self.0.words().bell.0.event()
+    fn futex_word(&self) -> Event<'_> {
+        self.0.words().futex_word.0.event()
     }
 }
 

@@ -40,12 +40,12 @@ pub struct Reset {
     #[arg(short = 'n', long)]
     dry_run: bool,
     #[command(flatten)]
-    patience: Patience,
+    spin_budget: Patience,
 }
 
 impl Reset {
     pub fn run(&self) -> Result<End> {
-        let directory = self.place.open(self.patience.options())?;
+        let directory = self.place.open(self.spin_budget.options())?;
         let is_named = self.named(&directory)?;
         let mut output = Output::new();
         let (mut set, mut left) = (0, 0);

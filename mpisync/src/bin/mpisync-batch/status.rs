@@ -34,7 +34,7 @@ pub struct Status {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    patience: Patience,
+    spin_budget: Patience,
 }
 
 impl Status {
@@ -65,14 +65,14 @@ impl Status {
     }
 
     fn look(&self) -> Result<(Directory, Look)> {
-        let directory = self.place.open(self.patience.options())?;
+        let directory = self.place.open(self.spin_budget.options())?;
         let look = Look::at(&directory);
         Ok((directory, look))
     }
 
     /// Looks until no task is left.
     fn watch(&self) -> Result<(Directory, Look)> {
-        let mut directory = self.place.open(self.patience.options())?;
+        let mut directory = self.place.open(self.spin_budget.options())?;
         let mut meter: Option<Meter> = None;
         loop {
             let start = Instant::now();
@@ -82,7 +82,7 @@ impl Status {
             let mut shown = meter.take().unwrap_or_else(begin);
             if now.is_over() {
                 // There may be more tasks by now, or no directory any more.
-                let again = self.place.open(self.patience.options())?;
+                let again = self.place.open(self.spin_budget.options())?;
                 if again.names() == directory.names() {
                     shown.finish(&now);
                     return Ok((directory, look));

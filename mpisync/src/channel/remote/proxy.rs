@@ -1,23 +1,23 @@
 //! The proxy of a channel on one of its nodes: the server's side of the node's two queues.
 
 use crate::channel::remote::messages::{Bytes, Demand, Grant, Levels, Report};
-use crate::channel::ring::ends::one_more_end;
 use crate::channel::ring::layout::{
     Holds, NO_CONSUMER, NO_NUMBER, NO_PRODUCER, Position, Relay, Shape, WAITING,
 };
 use crate::channel::ring::memory::QueueMemory;
 use crate::channel::ring::memory::{Opaque, RelaySlots, Slots};
 use crate::channel::ring::relay::Futures;
+use crate::channel::ring::termination::one_more_end;
 use crate::channel::ring::{Generation, Queue};
 use crate::shm::atomic::Ordering;
-use crate::shm::wait::LONGEST_NAP;
+use crate::shm::wait::LONGEST_SLEEP;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 /// The usual [`NodeProxy::discretion`].
 const DISCRETION: Duration = Duration::from_micros(50);
 /// For how long something is kept for futures that wait for it: it is seen when they are polled next.
-const KEPT_FOR_FUTURES: Duration = LONGEST_NAP.saturating_mul(3);
+const KEPT_FOR_FUTURES: Duration = LONGEST_SLEEP.saturating_mul(3);
 /// How many bytes of messages a report may have, beside one message.
 const MOST_BYTES: usize = 64 << 10;
 
@@ -64,7 +64,7 @@ impl NodeProxy {
     pub(crate) fn new(slots: RelaySlots<Opaque>) -> Self {
         let RelaySlots { takes, puts } = slots;
         // The server is not one of those who put and take.
-        let ends = &takes.party(takes.me()).ends;
+        let ends = &takes.rank_state(takes.me()).ends;
         ends.store(NO_PRODUCER | NO_CONSUMER, Ordering::SeqCst);
         // In the lap to which the stamps, all zero, do not belong: no slot is open.
         let shape = puts.shape();
@@ -282,24 +282,24 @@ impl NodeProxy {
         let endings = memory.words().account.0.endings.load(Ordering::SeqCst);
         let mut waiters = Waiters::default();
         for rank in 0..memory.ranks() - 1 {
-            let party = memory.party(rank);
-            if party.ends.load(Ordering::Relaxed) == NO_PRODUCER | NO_CONSUMER {
+            let rank_state = memory.rank_state(rank);
+            if rank_state.ends.load(Ordering::Relaxed) == NO_PRODUCER | NO_CONSUMER {
                 // It has died, or wants nothing.
                 continue;
             }
-            if !party.taking.is_withdrawn() {
+            if !rank_state.taking.is_withdrawn() {
                 // It has what it waited for, or will look again.
                 continue;
             }
             // Those who have waited since before the last end are about to go on.
-            if party.call.load(Ordering::SeqCst) == endings | WAITING {
-                match party.question.load(Ordering::SeqCst) {
+            if rank_state.call.load(Ordering::SeqCst) == endings | WAITING {
+                match rank_state.question.load(Ordering::SeqCst) {
                     0 => waiters.calls.lasting += 1,
                     // One without a number has this one at the most, or will be asked later and looked at then.
                     number => waiters.calls.questions.push(number.min(asked)),
                 }
             }
-            let waiting = Futures::of(party);
+            let waiting = Futures::of(rank_state);
             if waiting.began == Generation(endings) {
                 waiters.futures += u64::from(waiting.count);
             }
@@ -381,7 +381,7 @@ impl NodeProxy {
     /// Looks after ranks that are known to have died.
     pub(crate) fn inspect(&mut self) {
         let domain = self.takes.memory.domain();
-        let ranks = domain.topology().here().len();
+        let ranks = domain.topology().local_ranks().len();
         if !(0..ranks).any(|seat| domain.is_known_dead(seat)) {
             return;
         }

@@ -1,9 +1,11 @@
 //! The words and slots of a queue on the heap, shared by threads that stand for ranks: for tests and for the model checker.
 
-use crate::channel::ring::layout::{Account, Holds, Party, Position, QueueWords, Reserve, Shape};
+use crate::channel::ring::layout::{
+    Account, Holds, Position, QueueWords, RankState, Reserve, Shape,
+};
 use crate::channel::ring::memory::QueueMemory;
 use crate::shm::atomic::{Arc, AtomicU32, AtomicU64, Ordering, Slot};
-use crate::shm::event::Bell;
+use crate::shm::event::FutexWord;
 use crate::shm::event::Sleepers;
 use crate::shm::line::Line;
 use crate::shm::wait::Surroundings;
@@ -16,7 +18,7 @@ pub(crate) struct HeapQueue {
 
 struct Shared {
     words: QueueWords,
-    parties: Vec<Line<Party>>,
+    rank_states: Vec<Line<RankState>>,
     shape: Shape,
     slots: Vec<(AtomicU64, Slot<u64>)>,
     /// A bit for each rank that is taken to have died.
@@ -33,14 +35,14 @@ impl HeapQueue {
     /// lap.
     pub(crate) fn new(ranks: usize, capacity: u64, start: Position) -> Vec<Self> {
         let number = || AtomicU64::new(start.0);
-        let bell = || {
-            Line(Bell {
+        let futex_word = || {
+            Line(FutexWord {
                 word: AtomicU32::new(0),
                 sleepers: Sleepers::new(),
             })
         };
-        let party = |_| {
-            Line(Party {
+        let rank_state = |_| {
+            Line(RankState {
                 putting: Reserve::default(),
                 taking: Reserve::default(),
                 ends: AtomicU32::new(0),
@@ -56,8 +58,8 @@ impl HeapQueue {
             words: QueueWords {
                 tail: Line(number()),
                 head: Line(number()),
-                news: bell(),
-                room: bell(),
+                news: futex_word(),
+                room: futex_word(),
                 account: Line(Account {
                     claimed: AtomicU64::new(0),
                     voids: AtomicU64::new(0),
@@ -66,7 +68,7 @@ impl HeapQueue {
                     deserted: AtomicU32::new(0),
                 }),
             },
-            parties: (0..ranks).map(party).collect(),
+            rank_states: (0..ranks).map(rank_state).collect(),
             shape,
             slots: (0..capacity)
                 .map(|_| (AtomicU64::new(free), Slot::new(0)))
@@ -114,8 +116,8 @@ impl QueueMemory for HeapQueue {
         &self.shared.words
     }
 
-    fn party(&self, rank: usize) -> &Party {
-        &self.shared.parties[rank].0
+    fn rank_state(&self, rank: usize) -> &RankState {
+        &self.shared.rank_states[rank].0
     }
 
     fn shape(&self) -> Shape {
@@ -127,7 +129,7 @@ impl QueueMemory for HeapQueue {
     }
 
     fn ranks(&self) -> usize {
-        self.shared.parties.len()
+        self.shared.rank_states.len()
     }
 
     fn me(&self) -> usize {

@@ -1,7 +1,7 @@
 //! The words of a queue: what they mean and who may store them.
 
 use crate::shm::atomic::{AtomicU32, AtomicU64, Ordering};
-use crate::shm::event::Bell;
+use crate::shm::event::FutexWord;
 use crate::shm::line::Line;
 
 /// The words that all ranks share. All zero is the first state: an empty queue.
@@ -12,9 +12,9 @@ pub(crate) struct QueueWords {
     /// The [`Position`] of the next message that is taken. Compare-and-swap by who takes.
     pub(crate) head: Line<AtomicU64>,
     /// Where those sleep who wait for a message.
-    pub(crate) news: Line<Bell>,
+    pub(crate) news: Line<FutexWord>,
     /// Where those sleep who wait for room.
-    pub(crate) room: Line<Bell>,
+    pub(crate) room: Line<FutexWord>,
     pub(crate) account: Line<Account>,
 }
 
@@ -54,7 +54,7 @@ pub(crate) struct Relay {
 
 /// The words of one rank. Stored by that rank only, but `ends`.
 #[repr(C)]
-pub(crate) struct Party {
+pub(crate) struct RankState {
     /// Where the slots begin that it has reserved, or is about to reserve, to put into them, and how many they are.
     pub(crate) putting: Reserve,
     /// The same for those it takes from.

@@ -1,6 +1,6 @@
 //! The memory of one channel: the queue's words, and slots with room for a message each.
 
-use crate::channel::ring::layout::{Party, QueueWords, Relay, Shape};
+use crate::channel::ring::layout::{QueueWords, RankState, Relay, Shape};
 use crate::shm::atomic::AtomicU64;
 use crate::shm::domain::Domain;
 use crate::shm::line::Line;
@@ -18,7 +18,7 @@ pub(crate) trait QueueMemory: Surroundings {
     fn words(&self) -> &QueueWords;
 
     /// The words of the rank of this index on the node.
-    fn party(&self, rank: usize) -> &Party;
+    fn rank_state(&self, rank: usize) -> &RankState;
 
     /// How many slots there are.
     fn shape(&self) -> Shape;
@@ -49,7 +49,7 @@ pub(crate) trait QueueMemory: Surroundings {
 // SAFETY: atomics only, for all of which zero is a value.
 unsafe impl Shareable for QueueWords {}
 // SAFETY: as above.
-unsafe impl Shareable for Line<Party> {}
+unsafe impl Shareable for Line<RankState> {}
 // SAFETY: as above.
 unsafe impl Shareable for Relay {}
 
@@ -111,7 +111,7 @@ impl Layout {
     }
 
     fn slots_at(seats: usize) -> usize {
-        PARTIES_AT + seats * size_of::<Line<Party>>()
+        PARTIES_AT + seats * size_of::<Line<RankState>>()
     }
 
     /// How many bytes it takes.
@@ -123,7 +123,7 @@ impl Layout {
 /// The memory of a channel of `T`, as this rank sees it.
 pub(crate) struct Slots<T> {
     words: NonNull<QueueWords>,
-    parties: NonNull<Line<Party>>,
+    rank_states: NonNull<Line<RankState>>,
     slots: NonNull<u8>,
     layout: Layout,
     me: usize,
@@ -147,13 +147,13 @@ impl<T> Slots<T> {
         start: usize,
         me: usize,
     ) -> Self {
-        let parties: &[Line<Party>] = mapping.slice(start + PARTIES_AT, layout.seats);
+        let rank_states: &[Line<RankState>] = mapping.slice(start + PARTIES_AT, layout.seats);
         let slots_at = Layout::slots_at(layout.seats);
         let words = (layout.length - slots_at) / size_of::<u64>();
         let slots: &[AtomicU64] = mapping.slice(start + slots_at, words);
         Slots {
             words: NonNull::from(mapping.get(start)),
-            parties: NonNull::from(parties).cast(),
+            rank_states: NonNull::from(rank_states).cast(),
             slots: NonNull::from(slots).cast(),
             layout,
             me,
@@ -304,13 +304,13 @@ impl<T> Surroundings for Slots<T> {
         self.domain.progress();
     }
 
-    fn attend(&self, attends: bool) {
+    fn poll_actively(&self, begins: bool) {
         if self.relay.is_some() {
-            self.domain.attend(attends);
+            self.domain.poll_actively(begins);
         }
     }
 
-    fn patience(&self) -> Option<Duration> {
+    fn spin_budget(&self) -> Option<Duration> {
         self.relay.map(|_| ROUND_TRIPS)
     }
 
@@ -327,10 +327,10 @@ impl<T> QueueMemory for Slots<T> {
     }
 
     #[inline]
-    fn party(&self, rank: usize) -> &Party {
+    fn rank_state(&self, rank: usize) -> &RankState {
         assert!(rank < self.layout.seats, "a seat of this node");
         // SAFETY: taken from a slice of `seats` values in the mapping, which `self` keeps.
-        unsafe { &self.parties.add(rank).as_ref().0 }
+        unsafe { &self.rank_states.add(rank).as_ref().0 }
     }
 
     #[inline]

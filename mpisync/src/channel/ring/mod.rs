@@ -12,26 +12,26 @@
 //! A channel over several nodes has two such queues on each of them, and servers that carry messages between these; see
 //! [`relay`] for the ranks' part in it, and [`remote`](crate::channel::remote) for the servers'.
 
-pub(crate) mod ends;
 #[cfg(any(loom, test))]
 pub(crate) mod heap;
 pub(crate) mod layout;
 pub(crate) mod memory;
+mod recovery;
 pub(crate) mod relay;
-mod remains;
-mod run;
+mod reservation;
+pub(crate) mod termination;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use crate::channel::ring::ends::Generation;
-use crate::channel::ring::layout::{Holds, Party, Position};
+use crate::channel::ring::layout::{Holds, Position, RankState};
 use crate::channel::ring::memory::QueueMemory;
+pub(crate) use crate::channel::ring::recovery::Inspector;
 pub(crate) use crate::channel::ring::relay::Waiting;
-pub(crate) use crate::channel::ring::remains::Inspector;
-pub(crate) use crate::channel::ring::run::{Putting, Taking};
+pub(crate) use crate::channel::ring::reservation::{Putting, Taking};
+pub(crate) use crate::channel::ring::termination::Generation;
 use crate::shm::atomic::Ordering;
 use crate::shm::event::ALL;
-use crate::shm::event::Bell;
+use crate::shm::event::FutexWord;
 use crate::shm::wait::{Deadline, Stop, wait};
 use std::sync::atomic::compiler_fence;
 
@@ -82,8 +82,8 @@ impl From<Stop> for NoMessage {
 }
 
 impl<M: QueueMemory> Queue<M> {
-    pub(in crate::channel) fn my_party(&self) -> &Party {
-        self.memory.party(self.memory.me())
+    pub(in crate::channel) fn my_state(&self) -> &RankState {
+        self.memory.rank_state(self.memory.me())
     }
 
     /// Reserves up to `most` slots in a row to put messages into, at least one; does not wait.
@@ -105,7 +105,7 @@ impl<M: QueueMemory> Queue<M> {
                 }
                 return Err(NoRoom::Full);
             }
-            let reserve = &self.my_party().putting;
+            let reserve = &self.my_state().putting;
             reserve.announce(first, count);
             // Release: who sees the new tail sees what was announced.
             if tail
@@ -132,7 +132,7 @@ impl<M: QueueMemory> Queue<M> {
                 }
                 return None;
             }
-            let reserve = &self.my_party().taking;
+            let reserve = &self.my_state().taking;
             reserve.announce(first, count);
             if head
                 .compare_exchange(first.0, end.0, Ordering::AcqRel, Ordering::Relaxed)
@@ -366,12 +366,12 @@ impl<M: QueueMemory> Queue<M> {
     }
 }
 
-/// Wakes all who sleep on the bell; after the stamps.
+/// Wakes all who sleep on the futex word; after the stamps.
 ///
 /// There is no barrier in between, which would cost as much as all the rest. So a rank that is going to sleep just now may
-/// miss both, the stamp and the bell; it wakes after its nap, of a millisecond at most.
+/// miss both, the stamp and the futex word; it wakes after a sleep of a millisecond at most.
 #[inline]
-fn ring(bell: &Bell) {
+fn ring(futex_word: &FutexWord) {
     compiler_fence(Ordering::SeqCst);
-    bell.event().notify(ALL);
+    futex_word.event().notify(ALL);
 }

@@ -3,12 +3,12 @@
 //! They put and take as on one node. What they wait for comes through the server, so it has to know that they wait, and what
 //! they cannot see they ask the channel's coordinator.
 
-use crate::channel::ring::ends::Generation;
-use crate::channel::ring::layout::{NO_NUMBER, Party, Relay, WAITING};
+use crate::channel::ring::layout::{NO_NUMBER, RankState, Relay, WAITING};
 use crate::channel::ring::memory::QueueMemory;
+use crate::channel::ring::termination::Generation;
 use crate::channel::ring::{NoMessage, NoRoom, Putting, Queue, Taking};
 use crate::shm::atomic::Ordering;
-use crate::shm::event::Bell;
+use crate::shm::event::FutexWord;
 use crate::shm::wait::{Deadline, Stop, wait};
 
 /// The process with the node's server has died.
@@ -36,7 +36,7 @@ impl From<Lost> for NoMessage {
 
 /// While it lives the server knows that this rank waits for something in the queue.
 #[must_use]
-pub(crate) struct Waiting<'a>(Option<(&'a Party, Waiter)>);
+pub(crate) struct Waiting<'a>(Option<(&'a RankState, Waiter)>);
 
 #[derive(Clone, Copy)]
 enum Waiter {
@@ -46,32 +46,32 @@ enum Waiter {
 }
 
 impl<'a> Waiting<'a> {
-    fn call(party: &'a Party, Generation(began): Generation) -> Self {
-        party.call.store(began | WAITING, Ordering::SeqCst);
-        Waiting(Some((party, Waiter::Call)))
+    fn call(rank_state: &'a RankState, Generation(began): Generation) -> Self {
+        rank_state.call.store(began | WAITING, Ordering::SeqCst);
+        Waiting(Some((rank_state, Waiter::Call)))
     }
 
-    fn future(party: &'a Party, began: Generation) -> Self {
-        let futures = Futures::of(party);
+    fn future(rank_state: &'a RankState, began: Generation) -> Self {
+        let futures = Futures::of(rank_state);
         let count = if futures.began == began {
             futures.count + 1
         } else {
             1
         };
-        Futures { began, count }.store(party);
-        Waiting(Some((party, Waiter::Future(began))))
+        Futures { began, count }.store(rank_state);
+        Waiting(Some((rank_state, Waiter::Future(began))))
     }
 }
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         match self.0 {
-            Some((party, Waiter::Call)) => party.call.store(0, Ordering::SeqCst),
-            Some((party, Waiter::Future(began))) => {
-                let futures = Futures::of(party);
+            Some((rank_state, Waiter::Call)) => rank_state.call.store(0, Ordering::SeqCst),
+            Some((rank_state, Waiter::Future(began))) => {
+                let futures = Futures::of(rank_state);
                 if futures.began == began {
                     let count = futures.count - 1;
-                    Futures { began, count }.store(party);
+                    Futures { began, count }.store(rank_state);
                 }
             }
             None => {}
@@ -86,19 +86,19 @@ pub(in crate::channel) struct Futures {
 }
 
 impl Futures {
-    pub(in crate::channel) fn of(party: &Party) -> Self {
-        let futures = party.futures.load(Ordering::SeqCst);
+    pub(in crate::channel) fn of(rank_state: &RankState) -> Self {
+        let futures = rank_state.futures.load(Ordering::SeqCst);
         Futures {
             began: Generation((futures >> 32) as u32),
             count: futures as u32,
         }
     }
 
-    fn store(self, party: &Party) {
+    fn store(self, rank_state: &RankState) {
         let Generation(began) = self.began;
         let futures = u64::from(began) << 32 | u64::from(self.count);
         // Only the rank itself stores.
-        party.futures.store(futures, Ordering::SeqCst);
+        rank_state.futures.store(futures, Ordering::SeqCst);
     }
 }
 
@@ -109,7 +109,7 @@ impl<M: QueueMemory> Queue<M> {
         if self.memory.relay().is_none() {
             return Waiting(None);
         }
-        let waiting = Waiting::call(self.my_party(), began);
+        let waiting = Waiting::call(self.my_state(), began);
         self.memory.call_server(true);
         waiting
     }
@@ -119,7 +119,7 @@ impl<M: QueueMemory> Queue<M> {
         if self.memory.relay().is_none() {
             return Waiting(None);
         }
-        let waiting = Waiting::future(self.my_party(), self.begin_waiting(false));
+        let waiting = Waiting::future(self.my_state(), self.begin_waiting(false));
         self.memory.call_server(true);
         waiting
     }
@@ -137,17 +137,17 @@ impl<M: QueueMemory> Queue<M> {
     fn ask_for<R>(
         &self,
         relay: &Relay,
-        bell: &Bell,
+        futex_word: &FutexWord,
         began: Generation,
         attempt: impl FnMut() -> Option<R>,
     ) -> Result<Option<R>, Lost> {
-        let question = &self.my_party().question;
+        let question = &self.my_state().question;
         // Before there is a number to answer to.
         question.store(NO_NUMBER, Ordering::SeqCst);
-        let waiting = Waiting::call(self.my_party(), began);
+        let waiting = Waiting::call(self.my_state(), began);
         let number = relay.asked.fetch_add(1, Ordering::SeqCst) + 1;
         question.store(number, Ordering::SeqCst);
-        let result = self.wait_for_answer(relay, number, bell, attempt);
+        let result = self.wait_for_answer(relay, number, futex_word, attempt);
         drop(waiting);
         question.store(0, Ordering::SeqCst);
         result
@@ -156,8 +156,8 @@ impl<M: QueueMemory> Queue<M> {
     /// Asks the coordinator, so that it knows what this rank has done before.
     fn ask(&self, relay: &Relay) -> Result<(), Lost> {
         let number = relay.asked.fetch_add(1, Ordering::SeqCst) + 1;
-        let bell = &self.memory.words().news.0;
-        self.wait_for_answer(relay, number, bell, || None::<()>)?;
+        let futex_word = &self.memory.words().news.0;
+        self.wait_for_answer(relay, number, futex_word, || None::<()>)?;
         Ok(())
     }
 
@@ -166,13 +166,13 @@ impl<M: QueueMemory> Queue<M> {
         &self,
         relay: &Relay,
         question: u64,
-        bell: &Bell,
+        futex_word: &FutexWord,
         mut attempt: impl FnMut() -> Option<R>,
     ) -> Result<Option<R>, Lost> {
         self.memory.call_server(true);
         wait(
             &self.memory,
-            bell.event(),
+            futex_word.event(),
             Deadline::Never,
             || {
                 // In this order: what comes with the answer is there before it.
@@ -202,9 +202,9 @@ impl<M: QueueMemory> Queue<M> {
         relay: &Relay,
         most: usize,
     ) -> Result<Putting<'_, M>, NoRoom> {
-        let bell = &self.memory.words().room.0;
+        let futex_word = &self.memory.words().room.0;
         let began = self.begin_waiting(false);
-        let asked = self.ask_for(relay, bell, began, || match self.try_put(most) {
+        let asked = self.ask_for(relay, futex_word, began, || match self.try_put(most) {
             Err(NoRoom::Full) => None,
             done => Some(done),
         })?;
@@ -226,8 +226,8 @@ impl<M: QueueMemory> Queue<M> {
     #[cold]
     fn ask_for_message(&self, relay: &Relay, most: usize) -> Result<Taking<'_, M>, NoMessage> {
         let began = self.begin_waiting(false);
-        let bell = &self.memory.words().news.0;
-        let asked = self.ask_for(relay, bell, began, || match self.try_take(most) {
+        let futex_word = &self.memory.words().news.0;
+        let asked = self.ask_for(relay, futex_word, began, || match self.try_take(most) {
             Some(taking) => Some(Ok(taking)),
             None => self.end_of_wait(began).map(Err),
         })?;

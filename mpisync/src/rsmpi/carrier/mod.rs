@@ -41,7 +41,7 @@ pub(crate) struct Carrier {
     #[cfg(feature = "region")]
     pairing: Mutex<()>,
     /// How many threads of this process poll anyway, because they wait for something.
-    attendants: AtomicU32,
+    active_pollers: AtomicU32,
     /// Whether a thread of its own polls when no other does.
     pub(crate) has_thread: bool,
 }
@@ -86,7 +86,7 @@ impl Carrier {
             polling: Mutex::default(),
             #[cfg(feature = "region")]
             pairing: Mutex::default(),
-            attendants: AtomicU32::new(0),
+            active_pollers: AtomicU32::new(0),
             has_thread,
         }
     }
@@ -99,16 +99,16 @@ impl Carrier {
     }
 
     /// A thread begins to poll again and again, so that no other need do so, or ends that.
-    pub(crate) fn attend(&self, attends: bool) {
-        if attends {
-            self.attendants.fetch_add(1, Ordering::Relaxed);
+    pub(crate) fn poll_actively(&self, begins: bool) {
+        if begins {
+            self.active_pollers.fetch_add(1, Ordering::Relaxed);
         } else {
-            self.attendants.fetch_sub(1, Ordering::Relaxed);
+            self.active_pollers.fetch_sub(1, Ordering::Relaxed);
         }
     }
 
-    pub(crate) fn is_attended(&self) -> bool {
-        self.attendants.load(Ordering::Relaxed) > 0
+    pub(crate) fn is_polled_actively(&self) -> bool {
+        self.active_pollers.load(Ordering::Relaxed) > 0
     }
 
     /// Says what is done with messages; once.

@@ -1,8 +1,10 @@
 //! Telling all ranks the shape of an array that one of them has, before anything is made.
 
 use crate::error::CreateError;
-use crate::rsmpi::create::{Creation, Offer, Terms, agree, broadcast_from, context_of};
-use crate::transport::Asked;
+use crate::rsmpi::create::{
+    Creation, CreationArguments, Proposal, agree, broadcast_from, context_of,
+};
+use crate::transport::TransportOptions;
 use mpi::traits::Communicator;
 
 /// Tells all ranks the shape that `root` passes, of an array of items of so many bytes; collective.
@@ -18,16 +20,16 @@ pub(crate) fn announce(
         _ => None,
     };
     let invalid = CreateError::check_rank("root", root, size).or(invalid);
-    let terms = Terms {
+    let arguments = CreationArguments {
         arguments: vec![("root", root.to_string())],
         invalid,
-        asked: Asked::default().or_environment(),
-        ..creation.terms("region from a root", "region")
+        asked: TransportOptions::default().or_environment(),
+        ..creation.arguments("region from a root", "region")
     };
-    let context = context_of(comm, &terms)?;
+    let context = context_of(comm, &arguments)?;
     // No rank may wait for a root that does not know that it is one.
-    let offer = Offer::exchange(&context, &terms, || ())?;
-    agree(context.all(), &offer.judge(&context, &terms))?;
+    let proposal = Proposal::exchange(&context, &arguments, || ())?;
+    agree(context.all(), &proposal.judge(&context, &arguments))?;
     let shape = mine.unwrap_or_default().to_vec();
     broadcast_from(context.all(), root, shape)
 }

@@ -5,25 +5,25 @@ use crate::rsmpi::attribute;
 use crate::rsmpi::carrier::Carrier;
 use crate::rsmpi::comm::OwnComm;
 use crate::rsmpi::context::Context;
-use crate::rsmpi::create::{NewMemory, Terms, agree, broadcast, check_length};
+use crate::rsmpi::create::{CreationArguments, NewMemory, agree, broadcast, check_length};
 use crate::shm::domain::Domain;
 use crate::shm::mapping::Mapping;
 use crate::shm::segment::MAX_RANKS;
 use crate::shm::segment::{Segment, Shape};
 use crate::shm::topology::Topology;
-use crate::transport::{Asked, Transport};
+use crate::transport::{Transport, TransportOptions};
 use mpi::traits::Communicator;
 use std::sync::Arc;
 
 /// Makes the context of `comm` and hangs it on `comm`; collective.
 pub(super) fn new(
     comm: &impl Communicator,
-    terms: &Terms<'_>,
+    arguments: &CreationArguments<'_>,
 ) -> Result<Arc<Context>, CreateError> {
     let all = OwnComm::duplicate(comm)?;
     let node = all.node()?;
     let topology = Topology::gather(&all, &node)?;
-    let wanted = Wanted::of_rank_0(&all, &terms.asked)?;
+    let wanted = Wanted::of_rank_0(&all, &arguments.asked)?;
     if topology.spans_nodes() && wanted.progress_thread {
         check_threads(&all)?;
     }
@@ -60,23 +60,23 @@ impl Topology {
 /// Makes and maps the first chunk of shared memory, one on each node; collective.
 fn first_chunk(all: &OwnComm, node: &OwnComm, topology: &Topology) -> Result<Mapping, CreateError> {
     let size = all.size();
-    if all.minimum((MAX_RANKS - topology.here().len().min(MAX_RANKS)) as i32)? == 0 {
+    if all.minimum((MAX_RANKS - topology.local_ranks().len().min(MAX_RANKS)) as i32)? == 0 {
         let most = MAX_RANKS as i32 - 1;
         return Err(CreateError::TooManyRanks { size, most });
     }
     let length = Segment::first_length(Shape::of(topology));
-    let (mut offer, mut mine) = (None, None);
+    let (mut proposal, mut mine) = (None, None);
     if node.rank() == 0 {
-        offer = Some(NewMemory::create(length, &mut mine));
+        proposal = Some(NewMemory::create(length, &mut mine));
     }
-    let offer = broadcast(node, offer)?.expect("of the leader");
+    let proposal = broadcast(node, proposal)?.expect("of the leader");
     let rank = all.rank();
-    let mapped = (offer.length(rank))
+    let mapped = (proposal.length(rank))
         .and_then(|leader| check_length(rank, leader, length))
-        .and_then(|()| offer.map(rank, &mut mine));
+        .and_then(|()| proposal.map(rank, &mut mine));
     let agreed = agree(all, &mapped);
     if node.rank() == 0 {
-        offer.remove_name();
+        proposal.remove_name();
     }
     agreed.map(|()| mine.expect("mapped, since all agreed"))
 }
@@ -89,7 +89,10 @@ struct Wanted {
 
 impl Wanted {
     /// What rank 0 wants; the others find out later whether they agree. Collective.
-    fn of_rank_0(all: &OwnComm, asked: &Result<Asked, CreateError>) -> Result<Self, CreateError> {
+    fn of_rank_0(
+        all: &OwnComm,
+        asked: &Result<TransportOptions, CreateError>,
+    ) -> Result<Self, CreateError> {
         let asked = asked.as_ref().copied().unwrap_or_default();
         // Messages where nobody says: they work with every MPI, and take less time wherever that was measured.
         let mut words = [

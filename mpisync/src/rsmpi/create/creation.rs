@@ -5,7 +5,7 @@ use crate::error::CreateError;
 use crate::rsmpi::attribute;
 use crate::rsmpi::comm::check;
 use crate::rsmpi::context::Context;
-use crate::rsmpi::create::{Terms, launcher};
+use crate::rsmpi::create::{CreationArguments, launcher};
 use crate::rsmpi::shape::may_call_mpi;
 use crate::shm::lock;
 use mpi::ffi;
@@ -53,8 +53,12 @@ impl<'a, C: Communicator> Creation<'a, C> {
     }
 
     /// The arguments of an object of that kind and name, without further ones.
-    pub(crate) fn terms<'n>(&self, object: &'static str, name: &'n str) -> Terms<'n> {
-        Terms::of(object, name, self.place)
+    pub(crate) fn arguments<'n>(
+        &self,
+        object: &'static str,
+        name: &'n str,
+    ) -> CreationArguments<'n> {
+        CreationArguments::of(object, name, self.place)
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::error::CreateError;
 use crate::rsmpi::Context;
 use crate::rsmpi::create::{
-    Creation, NewMemory, Offer, Refusal, Terms, agree, check_length, context_of,
+    Creation, CreationArguments, NewMemory, Proposal, Rejection, agree, check_length, context_of,
 };
 use crate::shm::domain::Domain;
 use crate::shm::limits;
@@ -31,22 +31,22 @@ pub(crate) struct CreatedMemory {
 /// Makes the memory of a new object; collective. All ranks succeed or all fail, once `join` has been
 /// called with it on all ranks.
 ///
-/// `room` tells how much that is. It is none only where the terms are invalid.
+/// `room` tells how much that is. It is none only where the arguments are invalid.
 pub(crate) fn memory<R>(
     creation: &Creation<'_, impl Communicator>,
-    terms: &Terms<'_>,
+    arguments: &CreationArguments<'_>,
     room: impl FnOnce(&Domain) -> Option<Room>,
     join: impl FnOnce(CreatedMemory) -> R,
 ) -> Result<R, CreateError> {
-    let context = context_of(creation.comm(), terms)?;
+    let context = context_of(creation.comm(), arguments)?;
     let room = room(context.domain());
-    let (mut mine, mut offered) = (None, None);
-    let offer = Offer::exchange(&context, terms, || {
-        offered = room.map(|room| NewMemory::create(room.shared, &mut mine));
-        offered
+    let (mut mine, mut proposed) = (None, None);
+    let proposal = Proposal::exchange(&context, arguments, || {
+        proposed = room.map(|room| NewMemory::create(room.shared, &mut mine));
+        proposed
     })?;
-    let verdict = offer.judge(&context, terms).and_then(|()| {
-        let memory: Option<Option<NewMemory>> = offer.body();
+    let verdict = proposal.judge(&context, arguments).and_then(|()| {
+        let memory: Option<Option<NewMemory>> = proposal.body();
         let (Some(memory), Some(room)) = (memory.flatten(), room) else {
             // The leader has found out what is wrong with what it was asked for.
             return Ok(());
@@ -54,19 +54,19 @@ pub(crate) fn memory<R>(
         let rank = context.all().rank();
         check_length(rank, memory.length(rank)?, room.shared)?;
         memory.map(rank, &mut mine)?;
-        limits::check(room.later, false).map_err(|short| Refusal::Shortage(short).on(rank))
+        limits::check(room.later, false).map_err(|short| Rejection::Shortage(short).on(rank))
     });
     let agreed = agree(context.all(), &verdict);
-    if let Some(memory) = offered {
+    if let Some(memory) = proposed {
         memory.remove_name();
     }
     agreed?;
     let joined = join(CreatedMemory {
         mapping: mine.expect("agreed upon"),
-        number: context.far().map(|far| far.next_object()),
+        number: context.remote().map(|remote| remote.next_object()),
         context: Arc::clone(&context),
     });
-    if context.far().is_some() {
+    if context.remote().is_some() {
         // No node is told anything before its server knows of the object.
         context.all().minimum(0)?;
     }

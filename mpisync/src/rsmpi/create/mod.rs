@@ -5,12 +5,12 @@
 
 #[cfg(feature = "region")]
 mod announce;
+mod arguments;
 mod context;
 mod creation;
 mod launcher;
 mod memory;
 mod object;
-mod terms;
 
 use crate::error::CreateError;
 use crate::rsmpi::attribute;
@@ -18,10 +18,10 @@ use crate::rsmpi::comm::OwnComm;
 use crate::rsmpi::context::Context;
 #[cfg(feature = "region")]
 pub(crate) use crate::rsmpi::create::announce::announce;
+pub(crate) use crate::rsmpi::create::arguments::CreationArguments;
 pub(crate) use crate::rsmpi::create::creation::Creation;
 pub(crate) use crate::rsmpi::create::memory::{CreatedMemory, Room, memory};
 pub(crate) use crate::rsmpi::create::object::{Created, block};
-pub(crate) use crate::rsmpi::create::terms::Terms;
 use crate::shm::limits;
 use crate::shm::limits::Shortage;
 use crate::shm::mapping::{Mapping, SharedName};
@@ -31,10 +31,13 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// What mpisync keeps for `comm`, made if need be; collective.
-fn context_of(comm: &impl Communicator, terms: &Terms<'_>) -> Result<Arc<Context>, CreateError> {
+fn context_of(
+    comm: &impl Communicator,
+    arguments: &CreationArguments<'_>,
+) -> Result<Arc<Context>, CreateError> {
     match attribute::context(comm.as_raw())? {
         Some(context) => Ok(context),
-        None => context::new(comm, terms),
+        None => context::new(comm, arguments),
     }
 }
 
@@ -82,46 +85,50 @@ fn broadcast_from<T: Serialize + DeserializeOwned>(
 /// The version of mpisync, which says how everything else is to be read.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// What rank 0 was asked for, and what the node's leader offers.
+/// What rank 0 was asked for, and what the node's leader proposes.
 #[derive(Serialize, Deserialize)]
-struct Offer {
+struct Proposal {
     version: String,
-    /// The terms, to be read only with the same version.
+    /// The arguments, to be read only with the same version.
     said: Vec<u8>,
-    /// What the leader offers, if it was asked for the same as rank 0. Of a kind that depends on
+    /// What the leader proposes, if it was asked for the same as rank 0. Of a kind that depends on
     /// the object, so to be read only by who makes the same.
     body: Vec<u8>,
 }
 
-impl Offer {
-    /// Lets every rank know what rank 0 was asked for, and what its node's leader offers, by `make`; collective. A leader
-    /// that was asked for something else than rank 0 offers nothing.
+impl Proposal {
+    /// Lets every rank know what rank 0 was asked for, and what its node's leader proposes, by `make`; collective. A leader
+    /// that was asked for something else than rank 0 proposes nothing.
     fn exchange<B: Serialize>(
         context: &Context,
-        terms: &Terms<'_>,
+        arguments: &CreationArguments<'_>,
         make: impl FnOnce() -> B,
     ) -> Result<Self, CreateError> {
-        let mut offer = Offer {
+        let mut proposal = Proposal {
             version: VERSION.to_owned(),
-            said: encode(&terms.said()),
+            said: encode(&arguments.said()),
             body: Vec::new(),
         };
-        let node = match context.far() {
+        let node = match context.remote() {
             None => context.all(),
-            Some(far) => {
-                offer = broadcast(context.all(), offer)?;
-                &far.node
+            Some(remote) => {
+                proposal = broadcast(context.all(), proposal)?;
+                &remote.node
             }
         };
         if context.domain().topology().is_leader() {
-            let is_wanted = offer.judge(context, terms).is_ok();
-            offer.body = encode(&is_wanted.then(make));
+            let is_wanted = proposal.judge(context, arguments).is_ok();
+            proposal.body = encode(&is_wanted.then(make));
         }
-        broadcast(node, offer)
+        broadcast(node, proposal)
     }
 
     /// Compares what rank 0 was asked for with what this rank was.
-    fn judge(&self, context: &Context, terms: &Terms<'_>) -> Result<(), CreateError> {
+    fn judge(
+        &self,
+        context: &Context,
+        arguments: &CreationArguments<'_>,
+    ) -> Result<(), CreateError> {
         if self.version != VERSION {
             return Err(CreateError::ArgumentsDiffer {
                 argument: "version of mpisync",
@@ -130,14 +137,14 @@ impl Offer {
                 here: VERSION.to_owned(),
             });
         }
-        let said = postcard::from_bytes(&self.said).expect("terms of the same version");
-        terms.judge(context, &said)
+        let said = postcard::from_bytes(&self.said).expect("arguments of the same version");
+        arguments.judge(context, &said)
     }
 
-    /// What the leader offers; nothing where it has found that it was asked for something else than
+    /// What the leader proposes; nothing where it has found that it was asked for something else than
     /// rank 0. To be called by a rank that was asked for the same.
     fn body<B: DeserializeOwned>(&self) -> Option<B> {
-        postcard::from_bytes(&self.body).expect("an offer of the same object")
+        postcard::from_bytes(&self.body).expect("an proposal of the same object")
     }
 }
 
@@ -154,23 +161,23 @@ fn check_length(rank: i32, leader: usize, here: usize) -> Result<(), CreateError
     Err(CreateError::LengthsDiffer { rank, leader, here })
 }
 
-/// New shared memory that a leader offers to the ranks of its node, or why there is none.
+/// New shared memory that a leader proposes to the ranks of its node, or why there is none.
 #[derive(Serialize, Deserialize, Clone, Copy)]
-struct NewMemory(Result<(u64, u64), Refusal>);
+struct NewMemory(Result<(u64, u64), Rejection>);
 
 /// Why there is no memory.
 #[derive(Serialize, Deserialize, Clone, Copy)]
-enum Refusal {
+enum Rejection {
     /// The operating system's error number.
     System(i32),
     Shortage(Shortage),
 }
 
-impl Refusal {
+impl Rejection {
     fn on(self, rank: i32) -> CreateError {
         match self {
-            Refusal::System(errno) => no_memory(rank, errno),
-            Refusal::Shortage(short) => short.on(rank),
+            Rejection::System(errno) => no_memory(rank, errno),
+            Rejection::Shortage(short) => short.on(rank),
         }
     }
 }
@@ -183,10 +190,11 @@ fn no_memory(rank: i32, errno: i32) -> CreateError {
 impl NewMemory {
     /// Creates it.
     fn create(length: usize, mine: &mut Option<Mapping>) -> Self {
-        let room = limits::check(length, true).map_err(Refusal::Shortage);
+        let room = limits::check(length, true).map_err(Rejection::Shortage);
         NewMemory(room.and_then(|()| {
             let created = Mapping::create_shared(length);
-            let (mapping, name) = created.map_err(|error| Refusal::System(error.raw_os_error()))?;
+            let (mapping, name) =
+                created.map_err(|error| Rejection::System(error.raw_os_error()))?;
             *mine = Some(mapping);
             Ok((name.bits(), length as u64))
         }))

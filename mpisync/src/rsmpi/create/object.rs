@@ -3,7 +3,8 @@
 use crate::error::CreateError;
 use crate::rsmpi::Context;
 use crate::rsmpi::create::{
-    Creation, NewMemory, Offer, Refusal, Terms, agree, check_length, context_of, no_memory,
+    Creation, CreationArguments, NewMemory, Proposal, Rejection, agree, check_length, context_of,
+    no_memory,
 };
 use crate::shm::block::Block;
 use crate::shm::domain::Domain;
@@ -20,13 +21,13 @@ use std::sync::Arc;
 pub(crate) struct Created {
     pub(crate) block: Block,
     /// Where the communicator spans nodes.
-    pub(crate) far: Option<CreatedFar>,
+    pub(crate) remote: Option<CreatedRemote>,
     /// The memory that was asked for beside.
     pub(crate) memory: Option<Arc<Mapping>>,
 }
 
 /// What an object on several nodes has beside.
-pub(crate) struct CreatedFar {
+pub(crate) struct CreatedRemote {
     pub(crate) context: Arc<Context>,
     /// Its number in the communicator, the same on all ranks.
     pub(crate) number: u64,
@@ -37,31 +38,31 @@ pub(crate) struct CreatedFar {
 /// Makes the memory of a new object, and `memory` bytes beside on each node; collective. All
 /// ranks succeed or all fail, once `join` has been called with it on all ranks.
 ///
-/// That is one broadcast and one reduction an object, for the leader says with the terms where the block lies. Where
+/// That is one broadcast and one reduction an object, for the leader says with the arguments where the block lies. Where
 /// there are several nodes, each leader says that on its node, which is one broadcast more.
 pub(crate) fn block<T>(
     creation: &Creation<'_, impl Communicator>,
-    terms: &Terms<'_>,
+    arguments: &CreationArguments<'_>,
     layout: &dyn Layout,
     memory: usize,
     join: impl FnOnce(Created) -> T,
 ) -> Result<T, CreateError> {
-    let context = context_of(creation.comm(), terms)?;
+    let context = context_of(creation.comm(), arguments)?;
     let domain = context.domain();
     let length = Block::length(layout, domain.topology());
     let beside = Beside::new(memory, domain.topology());
     let leads = domain.topology().is_leader();
-    let (mut fresh, mut offered, mut own) = (None, None, None);
-    let offer = Offer::exchange(&context, terms, || {
+    let (mut fresh, mut proposed, mut own) = (None, None, None);
+    let proposal = Proposal::exchange(&context, arguments, || {
         let mut site = Site::find(domain.segment(), length, &mut fresh);
         prepare(domain, layout, &site, fresh.as_ref());
-        site.memory = beside.offer(&mut own);
-        offered = Some(site);
+        site.memory = beside.proposal(&mut own);
+        proposed = Some(site);
         site
     })?;
     let mut found: Option<Site> = None;
-    let verdict = offer.judge(&context, terms).and_then(|()| {
-        found = offer.body();
+    let verdict = proposal.judge(&context, arguments).and_then(|()| {
+        found = proposal.body();
         let Some(site) = found else {
             // The leader has found out what is wrong with what it was asked for.
             return Ok(());
@@ -74,7 +75,7 @@ pub(crate) fn block<T>(
         beside.take(site.memory, rank, &mut own)
     });
     let agreed = agree(context.all(), &verdict);
-    if let Some(site) = offered {
+    if let Some(site) = proposed {
         if let Some(memory) = site.memory {
             memory.remove_name();
         }
@@ -90,25 +91,25 @@ pub(crate) fn block<T>(
         domain.segment().add_chunk(chunk);
         if leads {
             let first = domain.segment().begin_chunk(length);
-            debug_assert_eq!(first, site.extent, "as it was offered");
+            debug_assert_eq!(first, site.extent, "as it was proposed");
         }
     }
     let extent = site.extent;
-    let far = context.far().map(|far| {
-        let number = far.next_object();
-        CreatedFar {
+    let remote = context.remote().map(|remote| {
+        let number = remote.next_object();
+        CreatedRemote {
             context: Arc::clone(&context),
             number,
             server: leads.then(|| Block::for_server(Arc::clone(domain), extent, number)),
         }
     });
-    let number = far.as_ref().map(|far| far.number);
+    let number = remote.as_ref().map(|remote| remote.number);
     let joined = join(Created {
         block: Block::new(Arc::clone(domain), extent, number),
-        far,
+        remote,
         memory: own.map(Arc::new),
     });
-    if context.far().is_some() {
+    if context.remote().is_some() {
         // No node is asked for anything before its server knows of the object.
         context.all().minimum(0)?;
     }
@@ -150,7 +151,7 @@ enum Beside {
 
 impl Beside {
     fn new(length: usize, topology: &Topology) -> Self {
-        match (length, topology.here().len()) {
+        match (length, topology.local_ranks().len()) {
             (0, _) => Beside::Nothing,
             (_, 1) => Beside::Private(length),
             _ => Beside::Shared(length),
@@ -158,7 +159,7 @@ impl Beside {
     }
 
     /// As the leader.
-    fn offer(self, own: &mut Option<Mapping>) -> Option<NewMemory> {
+    fn proposal(self, own: &mut Option<Mapping>) -> Option<NewMemory> {
         match self {
             Beside::Shared(length) => Some(NewMemory::create(length, own)),
             Beside::Nothing | Beside::Private(_) => None,
@@ -167,18 +168,18 @@ impl Beside {
 
     fn take(
         self,
-        offered: Option<NewMemory>,
+        proposed: Option<NewMemory>,
         rank: i32,
         own: &mut Option<Mapping>,
     ) -> Result<(), CreateError> {
-        let offered_length = offered.map_or(Ok(0), |memory| memory.length(rank))?;
+        let offered_length = proposed.map_or(Ok(0), |memory| memory.length(rank))?;
         check_length(rank, offered_length, self.shared_length())?;
-        if let Some(memory) = offered {
+        if let Some(memory) = proposed {
             return memory.map(rank, own);
         }
         if let Beside::Private(length) = self {
             limits::check(length, false)
-                .map_err(|shortage| Refusal::Shortage(shortage).on(rank))?;
+                .map_err(|shortage| Rejection::Shortage(shortage).on(rank))?;
             let none = rustix::io::Errno::NOMEM.raw_os_error();
             let private = Mapping::try_private(length).ok_or_else(|| no_memory(rank, none))?;
             *own = Some(private);
@@ -186,7 +187,7 @@ impl Beside {
         Ok(())
     }
 
-    /// How many bytes the leader has to offer.
+    /// How many bytes the leader has to proposal.
     fn shared_length(self) -> usize {
         match self {
             Beside::Shared(length) => length,

@@ -173,7 +173,7 @@ impl GlobalLock {
     /// The rank of this node that died as a writer, if one did.
     pub(crate) fn dead_writer(&self, lock: NodeLock<&LockMemory>) -> Option<u32> {
         match lock.inspect_owner() {
-            Err(Stop::Died(seat)) => self.net().topology().here().get(seat).copied(),
+            Err(Stop::Died(seat)) => self.net().topology().local_ranks().get(seat).copied(),
             _ => None,
         }
     }

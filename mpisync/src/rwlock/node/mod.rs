@@ -138,8 +138,8 @@ impl<M: Memory> NodeLock<M> {
         // Release: the next writer acquires it and finds this rank's reads done.
         self.memory.my_words().slot.store(IDLE, Ordering::Release);
         // A look without a barrier: a writer that comes at this very moment may be missed, and finds the empty slot
-        // when its nap ends. A barrier here would cost every reader more than that. (The model checker's sleepers
-        // take no naps.)
+        // when its sleep ends. A barrier here would cost every reader more than that. (The model checker's sleepers
+        // take no sleeps.)
         let door = self.memory.door();
         if cfg!(loom) || !door.lets_in(door.word.load(Ordering::Relaxed)) {
             self.tell_draining_writer();

@@ -108,7 +108,7 @@ impl<M: Memory> NodeLock<M> {
     fn become_urgent(&self) {
         let want = &self.memory.my_words().want;
         let asked = want.compare_exchange(WAITING, URGENT, Ordering::Relaxed, Ordering::Relaxed);
-        // Asked again where a rank that found nobody urgent has just taken the bit back.
+        // TransportOptions again where a rank that found nobody urgent has just taken the bit back.
         if asked != Err(GRANTED) && !self.turn().is_urgent() {
             // Release: who sees the bit sees the wish behind it. The change also fails the exchange of a rank that
             // is letting the turn go and has looked at the wishes already.

@@ -126,11 +126,11 @@ impl Mailboxes {
         let answer = self.pending.answer(call);
         if answer.is_none() && self.pending.may_ask() {
             let rank = rank as u32;
-            let my_board = block.domain().my_board();
+            let my_arrival_slot = block.domain().my_arrival_slot();
             let ask = MailboxMessage::Ask {
                 call: call.0,
                 rank,
-                meetings: my_board.posted.load(Ordering::Relaxed),
+                meetings: my_arrival_slot.posted.load(Ordering::Relaxed),
             };
             self.port
                 .send(self.port.net().topology().node_of(rank), &ask);

@@ -98,7 +98,7 @@ impl Receiver {
             let before = Call(incoming.value.call).same_record_before();
             let record = &mailbox.words().records[(incoming.value.call % 2) as usize];
             is_whole
-                && before.is_none_or(|before| mailbox.all_here_are_done(before.0))
+                && before.is_none_or(|before| mailbox.all_local_are_done(before.0))
                 && record.try_to_fill()
         };
         // Values of different writers arrive in any order.
@@ -110,7 +110,7 @@ impl Receiver {
             self.collected.extend(object.map(|object| (call, object)));
         }
         self.collected
-            .retain(|(call, _)| !mailbox.all_here_are_done(call.0));
+            .retain(|(call, _)| !mailbox.all_local_are_done(call.0));
         !self.coming.is_empty() || !self.collected.is_empty()
     }
 }

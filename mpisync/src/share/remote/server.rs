@@ -4,7 +4,7 @@ use crate::net::{Port, Progress, Service};
 use crate::share::mailbox::MailboxMemory;
 use crate::share::remote::messages::{MailboxMessage, MailboxReply, Reason};
 use crate::share::remote::receiver::Receiver;
-use crate::shm::topology::RankPlace;
+use crate::shm::topology::RankLocation;
 use std::sync::atomic::Ordering;
 
 /// Fills one mailbox of a node for the ranks of other nodes.
@@ -26,14 +26,14 @@ impl MailboxServer {
     /// Why `rank`, of this node, shares nothing in `call`; none if it did, for its value may still be under way, or may
     /// do so yet.
     fn reason(&self, call: u64, rank: u32, meetings: u64) -> Option<Reason> {
-        let RankPlace::Here(seat) = self.port.net().topology().place(rank as usize) else {
+        let RankLocation::Local(seat) = self.port.net().topology().location(rank as usize) else {
             return None;
         };
         let mailbox = &self.mailbox;
         if let Some(waits_for) = mailbox.waits_for(seat, call) {
             return Some(Reason::WaitsFor(waits_for));
         }
-        let met = mailbox.domain().board(rank as usize);
+        let met = mailbox.domain().arrival_slot(rank as usize);
         // In this order: a rank shares before it goes to a meeting.
         let is_ahead = met.posted.load(Ordering::Acquire) > meetings;
         let mail = mailbox.mail(seat);

@@ -1,7 +1,7 @@
 //! The words of a barrier, on each node its own.
 
 use crate::shm::atomic::{AtomicU32, AtomicU64};
-use crate::shm::event::Bell;
+use crate::shm::event::FutexWord;
 use crate::shm::line::Line;
 
 /// Of a barrier. All zero is the first state: nobody has come for the first time.
@@ -12,7 +12,7 @@ pub(crate) struct BarrierWords {
     /// How often all have come, of all nodes.
     pub(crate) complete: Line<AtomicU64>,
     /// Where those sleep who wait for that.
-    pub(crate) bell: Line<Bell>,
+    pub(crate) futex_word: Line<FutexWord>,
     /// How many messages this node has sent to others.
     pub(crate) sent: AtomicU64,
     /// The newest time of which the node so many rounds away has told this one, by round.

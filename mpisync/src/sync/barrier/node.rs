@@ -39,7 +39,7 @@ pub(crate) struct BarrierLayout;
 
 impl Layout for BarrierLayout {
     fn length(&self, topology: &Topology) -> usize {
-        View::<BarrierWords, Arrival>::length(topology.here().len())
+        View::<BarrierWords, Arrival>::length(topology.local_ranks().len())
     }
 }
 
@@ -75,7 +75,7 @@ impl Dissemination {
         tell: impl Fn(Signal),
     ) -> Result<(), Stop> {
         let all_here = || (self.complete() >= time).then_some(());
-        wait(&self.0, self.bell(), deadline, all_here, || {
+        wait(&self.0, self.futex_word(), deadline, all_here, || {
             self.go_on(&tell);
             self.inspect(time)
         })
@@ -83,7 +83,7 @@ impl Dissemination {
 
     /// The ranks of this node that have not come for that time.
     pub(crate) fn missing(&self, time: u64) -> Vec<u32> {
-        let here = self.0.domain().topology().here();
+        let here = self.0.domain().topology().local_ranks();
         let has_come = |seat| self.0.seat(seat).count.load(Ordering::Acquire) >= time;
         let missing = here.iter().enumerate();
         missing
@@ -124,7 +124,7 @@ impl Dissemination {
         let told = words.sent.load(Ordering::SeqCst).checked_div(rounds);
         let complete = heard(rounds).min(told.unwrap_or(u64::MAX));
         if words.complete.0.fetch_max(complete, Ordering::SeqCst) < complete {
-            self.bell().notify(ALL);
+            self.futex_word().notify(ALL);
         }
     }
 
@@ -150,8 +150,8 @@ impl Dissemination {
         }
     }
 
-    fn bell(&self) -> Event<'_> {
-        self.0.words().bell.0.event()
+    fn futex_word(&self) -> Event<'_> {
+        self.0.words().futex_word.0.event()
     }
 }
 
@@ -165,13 +165,13 @@ impl Dissemination {
     /// Whether all may still come for that time.
     fn inspect(&self, time: u64) -> Result<(), Stop> {
         let topology = self.0.domain().topology();
-        let here = self.lost_here(time).next();
+        let here = self.lost_locally(time).next();
         let BarrierWords {
             lost, lost_after, ..
         } = self.0.words();
         let far = lost.load(Ordering::Acquire).checked_sub(1);
         let far = far.filter(|_| lost_after.load(Ordering::Relaxed) < time);
-        let lost = here.map(|(seat, _)| topology.here()[seat]).or(far);
+        let lost = here.map(|(seat, _)| topology.local_ranks()[seat]).or(far);
         // One that died after it came is not missing.
         match lost {
             Some(rank) if self.complete() < time => Err(Stop::RankDied(rank)),
@@ -180,7 +180,7 @@ impl Dissemination {
     }
 
     /// The seats of this node's ranks that died before they came for that time, and how often each had come.
-    pub(crate) fn lost_here(&self, time: u64) -> impl Iterator<Item = (usize, u64)> {
+    pub(crate) fn lost_locally(&self, time: u64) -> impl Iterator<Item = (usize, u64)> {
         let count = |seat: usize| self.0.seat(seat).count.load(Ordering::Acquire);
         (0..self.0.seats())
             .filter(move |&seat| count(seat) < time && !self.0.is_alive(seat))

@@ -152,8 +152,8 @@ impl Service for BarrierServer {
 
     fn inspect(&mut self) {
         let tell = |signal| tell(&self.port, signal);
-        for (seat, after) in self.dissemination.lost_here(u64::MAX) {
-            let rank = self.port.net().topology().here()[seat];
+        for (seat, after) in self.dissemination.lost_locally(u64::MAX) {
+            let rank = self.port.net().topology().local_ranks()[seat];
             if self.told.insert(seat) {
                 self.port
                     .send_to_others(&BarrierMessage::Lost { rank, after });

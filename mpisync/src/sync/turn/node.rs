@@ -3,12 +3,12 @@
 //! Turns are counted: number `n` belongs to rank `n % size`, and a rank whose turn is over says that one more is, to the node
 //! of the next rank alone. So from rank to rank it takes one store, or one message where they are on different nodes.
 
-use crate::shm::event::Bell;
 use crate::shm::event::Event;
+use crate::shm::event::FutexWord;
 use crate::shm::layout::{Layout, Part};
 use crate::shm::line::Line;
 use crate::shm::mapping::Shareable;
-use crate::shm::topology::{RankPlace, Topology};
+use crate::shm::topology::{RankLocation, Topology};
 use crate::shm::view::View;
 use crate::shm::wait::Surroundings;
 use crate::shm::wait::{Deadline, Stop, wait};
@@ -18,17 +18,17 @@ use std::sync::atomic::Ordering;
 // SAFETY: atomics only, for all of which zero is a value.
 unsafe impl Shareable for TurnWords {}
 // SAFETY: as above.
-unsafe impl Shareable for Line<Bell> {}
+unsafe impl Shareable for Line<FutexWord> {}
 
-/// The words of a turn on this node, with a bell for each rank here.
-pub(crate) struct Turns(View<TurnWords, Bell>);
+/// The words of a turn on this node, with a futex word for each rank here.
+pub(crate) struct Turns(View<TurnWords, FutexWord>);
 
 /// The layout of a turn, on each node.
 pub(crate) struct TurnLayout;
 
 impl Layout for TurnLayout {
     fn length(&self, topology: &Topology) -> usize {
-        View::<TurnWords, Bell>::length(topology.here().len())
+        View::<TurnWords, FutexWord>::length(topology.local_ranks().len())
     }
 }
 
@@ -52,19 +52,25 @@ impl Turns {
     /// Waits until all turns before this one of this rank are over.
     pub(crate) fn wait_for(&self, number: u64, deadline: Deadline) -> Result<(), Stop> {
         let is_mine = || (self.over() >= number).then_some(());
-        wait(&self.0, self.bell(self.0.me()), deadline, is_mine, || {
-            self.inspect();
-            self.check()
-        })
+        wait(
+            &self.0,
+            self.futex_word(self.0.me()),
+            deadline,
+            is_mine,
+            || {
+                self.inspect();
+                self.check()
+            },
+        )
     }
 
     /// Says that so many turns are over, on the node of the next rank; `tell` does so where that is another one, given the
     /// rank.
     pub(crate) fn pass_on(&self, over: u64, tell: impl FnOnce(u32)) {
         let next = self.rank_of(over);
-        match self.0.domain().topology().place(next as usize) {
-            RankPlace::Here(seat) => self.note(over, seat),
-            RankPlace::Far(_) => {
+        match self.0.domain().topology().location(next as usize) {
+            RankLocation::Local(seat) => self.note(over, seat),
+            RankLocation::Remote(_) => {
                 // In this order: one that dies in between counts as one that has not passed its turn on. The turn may have
                 // come back here by then.
                 tell(next);
@@ -76,7 +82,7 @@ impl Turns {
     /// As the server: the same, from another node.
     pub(crate) fn receive(&self, over: u64) {
         let next = self.rank_of(over);
-        if let RankPlace::Here(seat) = self.0.domain().topology().place(next as usize) {
+        if let RankLocation::Local(seat) = self.0.domain().topology().location(next as usize) {
             self.note(over, seat);
         }
     }
@@ -84,10 +90,10 @@ impl Turns {
     fn note(&self, over: u64, seat: usize) {
         // An exchange, so that the look at the sleeper comes after it.
         self.0.words().over.fetch_max(over, Ordering::SeqCst);
-        self.bell(seat).notify(1);
+        self.futex_word(seat).notify(1);
     }
 
-    fn bell(&self, seat: usize) -> Event<'_> {
+    fn futex_word(&self, seat: usize) -> Event<'_> {
         self.0.seat(seat).event()
     }
 }
@@ -112,7 +118,7 @@ impl Turns {
         let over = self.over();
         let rank = self.rank_of(over);
         // In this order: it may have passed its turn on before it died.
-        if let RankPlace::Here(seat) = self.0.domain().topology().place(rank as usize)
+        if let RankLocation::Local(seat) = self.0.domain().topology().location(rank as usize)
             && !self.0.is_alive(seat)
             && self.over() == over
         {

@@ -99,23 +99,23 @@ impl Random {
 
 impl Rank {
     fn wait(queue: &Queue<Slots<Opaque>>, Generation(began): Generation) {
-        queue.my_party().call.store(began | WAITING, SeqCst);
+        queue.my_state().call.store(began | WAITING, SeqCst);
     }
 
     fn ask(queue: &Queue<Slots<Opaque>>, began: Generation) -> u64 {
-        let party = queue.my_party();
-        party.question.store(NO_NUMBER, SeqCst);
+        let rank_state = queue.my_state();
+        rank_state.question.store(NO_NUMBER, SeqCst);
         Self::wait(queue, began);
         let relay = queue.memory.relay().unwrap();
         let number = relay.asked.fetch_add(1, SeqCst) + 1;
-        party.question.store(number, SeqCst);
+        rank_state.question.store(number, SeqCst);
         number
     }
 
     fn leave(queue: &Queue<Slots<Opaque>>) {
-        let party = queue.my_party();
-        party.call.store(0, SeqCst);
-        party.question.store(0, SeqCst);
+        let rank_state = queue.my_state();
+        rank_state.call.store(0, SeqCst);
+        rank_state.question.store(0, SeqCst);
         queue.stop_waiting();
     }
 

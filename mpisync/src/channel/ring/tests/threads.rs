@@ -288,7 +288,7 @@ fn what_a_living_rank_is_putting_is_waited_for() {
     let mut putting = queues[0].try_put(1).expect("room");
     let other = queues[1].try_put(1).expect("room");
     // As if it had announced the slot that the other rank got.
-    let announced = &queues[1].memory.party(1).putting;
+    let announced = &queues[1].memory.rank_state(1).putting;
     announced.announce(Shape::new(2).laps_before_the_end(1), 1);
     std::mem::forget(other);
     queues[1].memory.die();

@@ -1,10 +1,10 @@
-//! The alarm: a thread that wakes futures which wait for other processes.
+//! The timer: a thread that wakes futures which wait for other processes.
 //!
-//! No process calls a waker of another one, so a future that waits is woken after a nap, to look again. One thread does that
-//! for all futures of a process. It starts with the first nap, sleeps while nobody naps, and never calls MPI.
+//! No process calls a waker of another one, so a future that waits is woken after a while to look again. One thread does that
+//! for all futures of a process. It starts with the first timer, sleeps while no timer runs, and never calls MPI.
 
 use crate::shm::lock;
-use crate::shm::wait::{FIRST_NAP, LONGEST_NAP};
+use crate::shm::wait::{FIRST_SLEEP, LONGEST_SLEEP};
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -15,13 +15,13 @@ use std::time::{Duration, Instant};
 /// The clock of this process.
 static CLOCK: Clock = Clock::new();
 
-/// One future's alarm.
-pub(super) struct Alarm {
+/// One future's timer.
+pub(super) struct Timer {
     clock: &'static Clock,
     /// What it set last, which may be over.
     entry: Option<Entry>,
-    /// How long the next nap is.
-    nap: Duration,
+    /// How long the next sleep takes.
+    sleep_time: Duration,
 }
 
 /// When to wake somebody, and a number of its own.
@@ -39,20 +39,20 @@ struct Schedule {
     has_thread: bool,
 }
 
-impl Alarm {
+impl Timer {
     pub(super) fn new() -> Self {
         Self::on(&CLOCK)
     }
 
     fn on(clock: &'static Clock) -> Self {
-        Alarm {
+        Timer {
             clock,
             entry: None,
-            nap: FIRST_NAP,
+            sleep_time: FIRST_SLEEP,
         }
     }
 
-    /// Has `waker` woken after a nap, each twice as long as the one before; or, if a nap is not over yet, at its end, in place
+    /// Has `waker` woken after a sleep, each twice as long as the one before; or, if a sleep is not over yet, at its end, in place
     /// of the waker that was given for it.
     pub(super) fn set(&mut self, now: Instant, waker: &Waker) {
         let waker = waker.clone();
@@ -70,9 +70,9 @@ impl Alarm {
             waker.wake();
             return;
         }
-        let entry = (now + self.nap, schedule.next_number);
+        let entry = (now + self.sleep_time, schedule.next_number);
         self.entry = Some(entry);
-        self.nap = (self.nap * 2).min(LONGEST_NAP);
+        self.sleep_time = (self.sleep_time * 2).min(LONGEST_SLEEP);
         schedule.next_number += 1;
         schedule.wakers.insert(entry, waker);
         let is_first = schedule.wakers.first_key_value().map(|(first, _)| *first) == Some(entry);
@@ -83,7 +83,7 @@ impl Alarm {
     }
 }
 
-impl Drop for Alarm {
+impl Drop for Timer {
     fn drop(&mut self) {
         if let Some(entry) = self.entry {
             let waker = self.clock.schedule().wakers.remove(&entry);
@@ -109,16 +109,16 @@ impl Clock {
         lock(&self.schedule)
     }
 
-    /// Starts the thread if it does not run; whether it does. Where there can be none, futures are polled without naps.
+    /// Starts the thread if it does not run; whether it does. Where there can be none, futures are polled without sleeps.
     fn has_thread(&'static self, schedule: &mut Schedule) -> bool {
         if !schedule.has_thread {
-            let thread = thread::Builder::new().name("mpisync-alarm".to_owned());
-            schedule.has_thread = thread.spawn(|| self.attend()).is_ok();
+            let thread = thread::Builder::new().name("mpisync-timer".to_owned());
+            schedule.has_thread = thread.spawn(|| self.poll_actively()).is_ok();
         }
         schedule.has_thread
     }
 
-    fn attend(&self) {
+    fn poll_actively(&self) {
         let mut schedule = self.schedule();
         loop {
             let now = Instant::now();
@@ -204,9 +204,9 @@ mod tests {
         let counts: Vec<_> = (0..100)
             .map(|_| {
                 let (count, waker) = counter();
-                let mut alarm = Alarm::on(clock);
-                alarm.set(Instant::now(), &waker);
-                (count, alarm)
+                let mut timer = Timer::on(clock);
+                timer.set(Instant::now(), &waker);
+                (count, timer)
             })
             .collect();
         wait_for(|| counts.iter().all(|(count, _)| count.get() == 1));
@@ -219,33 +219,33 @@ mod tests {
     fn naps_grow_to_a_millisecond() {
         let clock = stopped_clock();
         let (_, waker) = counter();
-        let mut alarm = Alarm::on(clock);
-        let naps: Vec<u128> = (0..8)
+        let mut timer = Timer::on(clock);
+        let sleeps: Vec<u128> = (0..8)
             .map(|_| {
                 let now = Instant::now();
-                alarm.set(now, &waker);
+                timer.set(now, &waker);
                 let ((at, _), _) = clock.schedule().wakers.pop_first().expect("it is set");
                 (at - now).as_micros()
             })
             .collect();
-        assert_eq!(naps, [50, 100, 200, 400, 800, 1000, 1000, 1000]);
+        assert_eq!(sleeps, [50, 100, 200, 400, 800, 1000, 1000, 1000]);
     }
 
     #[test]
     fn one_entry_a_future_and_none_when_it_is_dropped() {
         let clock = stopped_clock();
         let ((first, waker), (second, other)) = (counter(), counter());
-        let mut alarms = [Alarm::on(clock), Alarm::on(clock)];
+        let mut timers = [Timer::on(clock), Timer::on(clock)];
         for _ in 0..1000 {
-            for alarm in &mut alarms {
-                alarm.set(Instant::now(), &waker);
-                alarm.set(Instant::now(), &other);
+            for timer in &mut timers {
+                timer.set(Instant::now(), &waker);
+                timer.set(Instant::now(), &other);
             }
         }
         assert_eq!(clock.schedule().wakers.len(), 2);
         assert_eq!(Arc::strong_count(&first), 2);
         assert_eq!(Arc::strong_count(&second), 4);
-        drop(alarms);
+        drop(timers);
         assert!(clock.schedule().wakers.is_empty());
         assert_eq!(Arc::strong_count(&second), 2);
     }
@@ -254,11 +254,11 @@ mod tests {
     fn the_latest_waker_is_woken() {
         let clock = clock();
         let ((first, waker), (second, other)) = (counter(), counter());
-        let mut alarm = Alarm::on(clock);
-        // A nap long enough to change one's mind.
-        alarm.nap = Duration::from_millis(50);
-        alarm.set(Instant::now(), &waker);
-        alarm.set(Instant::now(), &other);
+        let mut timer = Timer::on(clock);
+        // A sleep long enough to change one's mind.
+        timer.sleep_time = Duration::from_millis(50);
+        timer.set(Instant::now(), &waker);
+        timer.set(Instant::now(), &other);
         wait_for(|| second.get() == 1);
         assert_eq!(first.get(), 0);
     }
@@ -267,11 +267,11 @@ mod tests {
     fn an_earlier_nap_is_over_earlier() {
         let clock = clock();
         let ((late, waker), (early, other)) = (counter(), counter());
-        let mut alarms = [Alarm::on(clock), Alarm::on(clock)];
-        alarms[0].nap = Duration::from_secs(3600);
-        alarms[0].set(Instant::now(), &waker);
+        let mut timers = [Timer::on(clock), Timer::on(clock)];
+        timers[0].sleep_time = Duration::from_secs(3600);
+        timers[0].set(Instant::now(), &waker);
         thread::sleep(Duration::from_millis(5));
-        alarms[1].set(Instant::now(), &other);
+        timers[1].set(Instant::now(), &other);
         wait_for(|| early.get() == 1);
         assert_eq!(late.get(), 0);
     }
@@ -287,11 +287,11 @@ mod tests {
         }
 
         let clock = clock();
-        let mut alarms = [Alarm::on(clock), Alarm::on(clock)];
-        alarms[0].set(Instant::now(), &Waker::from(Arc::new(Panics)));
+        let mut timers = [Timer::on(clock), Timer::on(clock)];
+        timers[0].set(Instant::now(), &Waker::from(Arc::new(Panics)));
         wait_for(|| clock.schedule().wakers.is_empty());
         let (count, waker) = counter();
-        alarms[1].set(Instant::now(), &waker);
+        timers[1].set(Instant::now(), &waker);
         wait_for(|| count.get() == 1);
     }
 }

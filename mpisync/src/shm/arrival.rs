@@ -1,4 +1,4 @@
-//! The words of a board: where a rank stands in collective calls.
+//! The words of an arrival slot: where a rank stands in collective calls.
 
 use crate::shm::atomic::{AtomicU32, AtomicU64, Ordering};
 use crate::shm::cells::Text;
@@ -7,15 +7,15 @@ use std::borrow::Cow;
 
 /// Where one rank stands in collective calls. Stored by that rank only. All zero is the first state.
 #[repr(C)]
-pub(crate) struct Board {
-    /// The number of the meeting for which this rank has posted a note last.
+pub(crate) struct ArrivalSlot {
+    /// The number of the meeting for which this rank has posted an announcement last.
     pub(crate) posted: AtomicU64,
-    /// The notes for even and odd numbers.
-    pub(crate) notes: [Note; 2],
+    /// The announcements for even and odd numbers.
+    pub(crate) announcements: [Announcement; 2],
 }
 
 #[repr(C)]
-pub(crate) struct Note {
+pub(crate) struct Announcement {
     /// A number that differs between calls.
     pub(crate) signature: AtomicU64,
     pub(crate) step: AtomicU32,
@@ -23,24 +23,24 @@ pub(crate) struct Note {
     pub(crate) outcome: AtomicU32,
     pub(crate) line: AtomicU32,
     pub(crate) calls: AtomicU64,
-    pub(crate) said: [AtomicU64; SAID],
+    pub(crate) said: [AtomicU64; PAYLOAD_WORDS],
     pub(crate) file: Text<16>,
     pub(crate) reason: Text<64>,
 }
 
-/// How many words a note has for what the call is about.
-pub(crate) const SAID: usize = 5;
+/// How many words an announcement has for what the call is about.
+pub(crate) const PAYLOAD_WORDS: usize = 5;
 
-/// What a note says.
+/// What an announcement says.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct NoteData<'a> {
+pub(crate) struct AnnouncementData<'a> {
     pub(crate) signature: u64,
     pub(crate) step: u32,
     pub(crate) depth: u32,
     pub(crate) outcome: u32,
     pub(crate) line: u32,
     pub(crate) calls: u64,
-    pub(crate) said: [u64; SAID],
+    pub(crate) said: [u64; PAYLOAD_WORDS],
     pub(crate) file: Cow<'a, str>,
     /// Empty where all is well.
     pub(crate) reason: Cow<'a, str>,
@@ -53,8 +53,8 @@ pub(crate) const FAILED: u32 = 1;
 /// `outcome`: it panicked.
 pub(crate) const PANICKED: u32 = 2;
 
-impl Note {
-    pub(crate) fn set(&self, data: &NoteData<'_>) {
+impl Announcement {
+    pub(crate) fn set(&self, data: &AnnouncementData<'_>) {
         self.signature.store(data.signature, Ordering::Relaxed);
         self.step.store(data.step, Ordering::Relaxed);
         self.depth.store(data.depth, Ordering::Relaxed);
@@ -70,8 +70,8 @@ impl Note {
         self.outcome.store(data.outcome, Ordering::Relaxed);
     }
 
-    pub(crate) fn get(&self) -> NoteData<'static> {
-        NoteData {
+    pub(crate) fn get(&self) -> AnnouncementData<'static> {
+        AnnouncementData {
             signature: self.signature.load(Ordering::Relaxed),
             step: self.step.load(Ordering::Relaxed),
             depth: self.depth.load(Ordering::Relaxed),
@@ -84,7 +84,7 @@ impl Note {
         }
     }
 
-    pub(crate) fn said(&self) -> [u64; SAID] {
+    pub(crate) fn said(&self) -> [u64; PAYLOAD_WORDS] {
         std::array::from_fn(|index| self.said[index].load(Ordering::Relaxed))
     }
 

@@ -2,7 +2,7 @@
 
 use crate::error::CreateError;
 use crate::rsmpi::context::Context;
-use crate::transport::Asked;
+use crate::transport::TransportOptions;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::panic::Location;
@@ -16,7 +16,7 @@ const BEFORE_DIFFERENCE: usize = 40;
 
 /// What an object is made with. The same on all ranks, or none of them makes it.
 #[derive(Clone, Debug)]
-pub(crate) struct Terms<'a> {
+pub(crate) struct CreationArguments<'a> {
     /// What it is called in messages: a controller, a channel.
     pub(crate) object: &'static str,
     pub(crate) name: &'a str,
@@ -29,10 +29,10 @@ pub(crate) struct Terms<'a> {
     /// An argument that cannot be, on whatever rank.
     pub(crate) invalid: Option<CreateError>,
     /// How nodes are to reach each other; an error where the environment says something that means nothing.
-    pub(crate) asked: Result<Asked, CreateError>,
+    pub(crate) asked: Result<TransportOptions, CreateError>,
 }
 
-/// The terms as they travel.
+/// The arguments as they travel.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Said {
     object: String,
@@ -59,20 +59,20 @@ impl fmt::Display for Said {
     }
 }
 
-impl<'a> Terms<'a> {
+impl<'a> CreationArguments<'a> {
     pub(super) fn of(
         object: &'static str,
         name: &'a str,
         place: &'static Location<'static>,
     ) -> Self {
-        Terms {
+        CreationArguments {
             object,
             name,
             place,
             anywhere: false,
             arguments: Vec::new(),
             invalid: None,
-            asked: Ok(Asked::default()),
+            asked: Ok(TransportOptions::default()),
         }
     }
 
@@ -191,18 +191,24 @@ mod tests {
 
     const HERE: &Location<'static> = Location::caller();
 
-    fn terms(value: &str) -> Terms<'_> {
-        Terms {
+    fn arguments(value: &str) -> CreationArguments<'_> {
+        CreationArguments {
             arguments: vec![("shape", value.to_owned())],
-            ..Terms::of("region", "region", HERE)
+            ..CreationArguments::of("region", "region", HERE)
         }
     }
 
     #[test]
     fn arguments_are_compared_to_their_last_character() {
         let (a, b) = ("ä".repeat(100_000) + "a", "ä".repeat(100_000) + "b");
-        assert!(terms(&a).judge_arguments(1, &terms(&a).said()).is_ok());
-        let error = terms(&b).judge_arguments(1, &terms(&a).said()).unwrap_err();
+        assert!(
+            arguments(&a)
+                .judge_arguments(1, &arguments(&a).said())
+                .is_ok()
+        );
+        let error = arguments(&b)
+            .judge_arguments(1, &arguments(&a).said())
+            .unwrap_err();
         let CreateError::ArgumentsDiffer { rank_0, here, .. } = error else {
             panic!("{error:?}")
         };
@@ -225,18 +231,20 @@ mod tests {
     fn place_is_compared_unless_both_say_anywhere() {
         // On the same line.
         let [elsewhere, other] = [Location::caller(), Location::caller()];
-        let at = |place| Terms::of("mutex", "mutex", place);
+        let at = |place| CreationArguments::of("mutex", "mutex", place);
         let error = at(elsewhere).judge_arguments(1, &at(other).said());
         assert!(matches!(error, Err(CreateError::Diverged { rank: 1, .. })));
-        let there = |anywhere| Terms {
+        let there = |anywhere| CreationArguments {
             anywhere,
-            ..Terms::of("mutex", "mutex", elsewhere)
+            ..CreationArguments::of("mutex", "mutex", elsewhere)
         };
-        let here = |anywhere| Terms {
+        let here = |anywhere| CreationArguments {
             anywhere,
-            ..Terms::of("mutex", "mutex", HERE)
+            ..CreationArguments::of("mutex", "mutex", HERE)
         };
-        let judged = |mine: Terms<'_>, theirs: Terms<'_>| mine.judge_arguments(1, &theirs.said());
+        let judged = |mine: CreationArguments<'_>, theirs: CreationArguments<'_>| {
+            mine.judge_arguments(1, &theirs.said())
+        };
         assert!(judged(here(false), here(false)).is_ok());
         assert!(judged(here(true), there(true)).is_ok());
         for (mine, theirs) in [(false, false), (true, false), (false, true)] {
@@ -251,6 +259,12 @@ mod tests {
     #[test]
     fn a_name_of_many_bytes_is_cut_at_a_character() {
         let name = "aä".repeat(100);
-        assert!(Terms::of("mutex", &name, HERE).said().name.len() <= LONGEST_NAME);
+        assert!(
+            CreationArguments::of("mutex", &name, HERE)
+                .said()
+                .name
+                .len()
+                <= LONGEST_NAME
+        );
     }
 }

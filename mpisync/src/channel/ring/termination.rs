@@ -21,13 +21,13 @@ impl<M: QueueMemory> Queue<M> {
     /// This rank puts nothing any more.
     pub(crate) fn close_producer(&self) {
         // SeqCst: who finds this finds all that was put before.
-        self.my_party().ends.fetch_or(NO_PRODUCER, Ordering::SeqCst);
+        self.my_state().ends.fetch_or(NO_PRODUCER, Ordering::SeqCst);
         self.ring_news();
     }
 
     /// This rank takes nothing any more.
     pub(crate) fn close_consumer(&self) {
-        self.my_party().ends.fetch_or(NO_CONSUMER, Ordering::SeqCst);
+        self.my_state().ends.fetch_or(NO_CONSUMER, Ordering::SeqCst);
         self.note_desertion();
     }
 
@@ -43,7 +43,7 @@ impl<M: QueueMemory> Queue<M> {
     /// Whether all ranks have closed that end.
     pub(in crate::channel) fn all_have_closed(&self, end: u32) -> bool {
         (0..self.memory.ranks()).all(|rank| {
-            let ends = &self.memory.party(rank).ends;
+            let ends = &self.memory.rank_state(rank).ends;
             ends.load(Ordering::SeqCst) & end != 0
         })
     }
@@ -58,7 +58,7 @@ impl<M: QueueMemory> Queue<M> {
         let me = self.memory.me();
         let mut others = (0..self.memory.ranks()).filter(|&rank| rank != me);
         others.all(|rank| {
-            let ends = &self.memory.party(rank).ends;
+            let ends = &self.memory.rank_state(rank).ends;
             ends.load(Ordering::SeqCst) & NO_CONSUMER != 0
         })
     }
@@ -69,7 +69,7 @@ impl<M: QueueMemory> Queue<M> {
         let began = self.memory.words().account.0.endings.load(Ordering::SeqCst);
         if patient {
             // SeqCst: in the order of the looks that `all_are_idle` takes.
-            (self.my_party().waits).store(began | WAITING, Ordering::SeqCst);
+            (self.my_state().waits).store(began | WAITING, Ordering::SeqCst);
         }
         Generation(began)
     }
@@ -77,7 +77,7 @@ impl<M: QueueMemory> Queue<M> {
     /// This rank waits no more.
     #[inline]
     pub(in crate::channel) fn stop_waiting(&self) {
-        let waits = &self.my_party().waits;
+        let waits = &self.my_state().waits;
         if waits.load(Ordering::Relaxed) != 0 {
             waits.store(0, Ordering::SeqCst);
         }
@@ -174,12 +174,12 @@ impl<M: QueueMemory> Queue<M> {
     /// Whether the rank puts nothing unless it gets a message first. One that `waits` since before the last end is about to go
     /// on.
     fn puts_nothing(&self, rank: usize, waits: u32) -> bool {
-        let party = self.memory.party(rank);
+        let rank_state = self.memory.rank_state(rank);
         // In this order: a rank that has taken something says that it does not wait any more, and withdraws its
         // announcement after that.
-        let takes = !party.taking.is_withdrawn();
-        let waits = party.waits.load(Ordering::SeqCst) == waits && !takes;
-        waits || party.ends.load(Ordering::SeqCst) & NO_PRODUCER != 0
+        let takes = !rank_state.taking.is_withdrawn();
+        let waits = rank_state.waits.load(Ordering::SeqCst) == waits && !takes;
+        waits || rank_state.ends.load(Ordering::SeqCst) & NO_PRODUCER != 0
     }
 
     /// How many messages were taken.

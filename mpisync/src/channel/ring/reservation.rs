@@ -7,20 +7,20 @@ use crate::shm::atomic::Ordering;
 
 /// Slots to put messages into. Those that are left when it is dropped never hold one, and are passed over.
 #[must_use]
-pub(crate) struct Putting<'a, M: QueueMemory>(Run<'a, M>);
+pub(crate) struct Putting<'a, M: QueueMemory>(Reservation<'a, M>);
 
 /// Messages to take. Those that are left when it is dropped are lost.
 #[must_use]
-pub(crate) struct Taking<'a, M: QueueMemory>(Run<'a, M>);
+pub(crate) struct Taking<'a, M: QueueMemory>(Reservation<'a, M>);
 
 /// What is left of slots in a row.
-struct Run<'a, M: QueueMemory> {
+struct Reservation<'a, M: QueueMemory> {
     queue: &'a Queue<M>,
     next: Position,
     left: usize,
 }
 
-impl<'a, M: QueueMemory> Run<'a, M> {
+impl<'a, M: QueueMemory> Reservation<'a, M> {
     #[inline]
     fn index(&self) -> Option<usize> {
         let shape = self.queue.memory.shape();
@@ -41,7 +41,7 @@ impl<'a, M: QueueMemory> Run<'a, M> {
 impl<'a, M: QueueMemory> Putting<'a, M> {
     #[inline]
     pub(in crate::channel) fn new(queue: &'a Queue<M>, next: Position, left: usize) -> Self {
-        Putting(Run { queue, next, left })
+        Putting(Reservation { queue, next, left })
     }
 
     /// How many slots are left.
@@ -79,7 +79,7 @@ impl<M: QueueMemory> Drop for Putting<'_, M> {
         while self.left() > 0 {
             self.settle(Holds::Void);
         }
-        self.0.queue.my_party().putting.withdraw();
+        self.0.queue.my_state().putting.withdraw();
         self.0.queue.ring_news();
     }
 }
@@ -87,7 +87,7 @@ impl<M: QueueMemory> Drop for Putting<'_, M> {
 impl<'a, M: QueueMemory> Taking<'a, M> {
     #[inline]
     pub(in crate::channel) fn new(queue: &'a Queue<M>, next: Position, left: usize) -> Self {
-        Taking(Run { queue, next, left })
+        Taking(Reservation { queue, next, left })
     }
 
     /// How many messages are left.
@@ -116,7 +116,7 @@ impl<M: QueueMemory> Drop for Taking<'_, M> {
         while self.left() > 0 {
             self.free();
         }
-        self.0.queue.my_party().taking.withdraw();
+        self.0.queue.my_state().taking.withdraw();
         self.0.queue.ring_room();
     }
 }

@@ -1,7 +1,7 @@
 //! What ranks leave behind that die.
 
 use crate::channel::ring::Queue;
-use crate::channel::ring::layout::{Holds, NO_CONSUMER, NO_PRODUCER, Party, Position, Reserve};
+use crate::channel::ring::layout::{Holds, NO_CONSUMER, NO_PRODUCER, Position, RankState, Reserve};
 use crate::channel::ring::memory::QueueMemory;
 use crate::channel::ring::relay::Lost;
 use crate::shm::atomic::Ordering;
@@ -25,10 +25,10 @@ impl<M: QueueMemory> Queue<M> {
     ///
     /// A rank announces what it reserves before it does so, and until it is done with the slot. So where a slot is reserved
     /// and no living rank announces it, it was reserved by one that has died.
-    fn is_abandoned(&self, position: Position, reserve: impl Fn(&Party) -> &Reserve) -> bool {
+    fn is_abandoned(&self, position: Position, reserve: impl Fn(&RankState) -> &Reserve) -> bool {
         let shape = self.memory.shape();
         let mut announced = (0..self.memory.ranks())
-            .filter(|rank| reserve(self.memory.party(*rank)).covers(position, shape))
+            .filter(|rank| reserve(self.memory.rank_state(*rank)).covers(position, shape))
             .peekable();
         announced.peek().is_some() && announced.all(|rank| !self.memory.is_alive(rank))
     }
@@ -43,7 +43,7 @@ impl<M: QueueMemory> Queue<M> {
         let mut next = head;
         while next != tail
             && self.is(next, Holds::Nothing)
-            && self.is_abandoned(next, |party| &party.putting)
+            && self.is_abandoned(next, |rank_state| &rank_state.putting)
             && self.restamp(next, Holds::Nothing, shape.stamp(next, Holds::Void))
         {
             next = shape.next(next);
@@ -66,7 +66,7 @@ impl<M: QueueMemory> Queue<M> {
             return;
         }
         let free = shape.stamp_after(position);
-        if self.is_abandoned(position, |party| &party.taking)
+        if self.is_abandoned(position, |rank_state| &rank_state.taking)
             && self.restamp(position, Holds::Message, free)
         {
             self.ring_room();
@@ -89,7 +89,7 @@ impl<M: QueueMemory> Inspector<'_, M> {
     pub(crate) fn inspect(&mut self) -> Result<(), Lost> {
         let queue = self.queue;
         self.next = (self.next + 1) % queue.memory.ranks();
-        let ends = &queue.memory.party(self.next).ends;
+        let ends = &queue.memory.rank_state(self.next).ends;
         let both = NO_PRODUCER | NO_CONSUMER;
         if ends.load(Ordering::Relaxed) & both != both && !queue.memory.is_alive(self.next) {
             ends.fetch_or(both, Ordering::SeqCst);
