@@ -68,7 +68,7 @@
 //! | `wait_queue` | ranks that wait in the order of their arrival |
 //! | `channel` | [`RemoteChannel`] |
 //! | `region`, `guarded` | [`Region`], [`Guarded`] |
-//! | `sync` | [`Mutex`](sync::Mutex), [`Condvar`](sync::Condvar), [`Semaphore`], [`Counter`], [`OnceShared`], [`Turn`], [`Barrier`] |
+//! | `sync` | [`Mutex`], [`Condvar`], [`Semaphore`], [`Counter`], [`OnceShared`], [`Turn`], [`Barrier`] |
 //! | `batch` | [`Batch`], its table of tasks and its state directory |
 //!
 //! The lock, the wait queue, the table of tasks and the ring of a channel are model-checked with loom as they are, without MPI.
