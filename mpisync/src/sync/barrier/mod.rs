@@ -1,22 +1,18 @@
 //! All ranks wait for each other, and learn who is missing.
 
+#[cfg(feature = "mpi")]
+mod builder;
 mod layout;
 mod node;
 mod remote;
 
-#[cfg(feature = "mpi")]
-use crate::error::CreateError;
 use crate::error::{CollectiveError, LockError};
 use crate::object::Object;
-#[cfg(feature = "mpi")]
-use crate::rsmpi::communicator::IntraCommunicator;
-#[cfg(feature = "mpi")]
-use crate::shm::layout::AnyLayout;
 use crate::shm::wait::{Deadline, Stop};
 use crate::sync::barrier::node::{BarrierLayout, Dissemination, Signal};
 use crate::sync::barrier::remote::BarrierNodes;
 #[cfg(feature = "mpi")]
-use crate::sync::builder::{Spec, SyncBuilder, private};
+pub use builder::BarrierOf;
 use std::cell::Cell;
 use std::fmt;
 use std::time::Duration;
@@ -230,57 +226,6 @@ impl Barrier {
     #[track_caller]
     pub fn close(self) -> Result<(), CollectiveError> {
         self.object.close()
-    }
-}
-
-/// A barrier to be made.
-#[cfg(feature = "mpi")]
-#[derive(Debug)]
-pub struct BarrierOf(());
-
-#[cfg(feature = "mpi")]
-impl Barrier {
-    /// A barrier on `comm`. Collective.
-    ///
-    /// # Errors
-    /// Those of [`SyncBuilder::build`].
-    ///
-    /// ```no_run
-    /// use mpisync::prelude::*;
-    /// use std::time::Duration;
-    ///
-    /// let universe = mpisync::initialize().expect("MPI is initialized once");
-    /// let barrier = Barrier::new(&universe.world())?;
-    /// if let Err(error) = barrier.wait_timeout(Duration::from_secs(60)) {
-    ///     eprintln!("{error}"); // within 60s the ranks [17, 204] have not come
-    /// }
-    /// # Ok::<(), mpisync::CreateError>(())
-    /// ```
-    #[track_caller]
-    pub fn new<C: IntraCommunicator>(comm: &C) -> Result<Self, CreateError> {
-        Self::builder(comm).build()
-    }
-
-    /// Begins to make a barrier on `comm`.
-    pub fn builder<C: IntraCommunicator>(comm: &C) -> SyncBuilder<'_, BarrierOf, C> {
-        SyncBuilder::new(comm, BarrierOf(()))
-    }
-}
-
-#[cfg(feature = "mpi")]
-impl Spec for BarrierOf {}
-
-#[cfg(feature = "mpi")]
-impl private::Spec for BarrierOf {
-    type Made = Barrier;
-    const KIND: &'static str = "barrier";
-
-    fn layout(&self, _: i32) -> AnyLayout {
-        AnyLayout::new(BarrierLayout)
-    }
-
-    fn make(self, object: Object) -> Barrier {
-        Barrier::on(object)
     }
 }
 

@@ -1,22 +1,18 @@
 //! Ranks that do something one after the other, in the order of their numbers.
 
+#[cfg(feature = "mpi")]
+mod builder;
 mod layout;
 mod node;
 mod remote;
 
-#[cfg(feature = "mpi")]
-use crate::error::CreateError;
 use crate::error::{CollectiveError, LockError};
 use crate::object::Object;
-#[cfg(feature = "mpi")]
-use crate::rsmpi::communicator::IntraCommunicator;
-#[cfg(feature = "mpi")]
-use crate::shm::layout::AnyLayout;
 use crate::shm::wait::{Deadline, Stop};
-#[cfg(feature = "mpi")]
-use crate::sync::builder::{Spec, SyncBuilder, private};
 use crate::sync::turn::node::{TurnLayout, Turns};
 use crate::sync::turn::remote::TurnNodes;
+#[cfg(feature = "mpi")]
+pub use builder::TurnOf;
 use std::cell::Cell;
 use std::fmt;
 use std::time::Duration;
@@ -202,54 +198,6 @@ impl Turn {
 impl Drop for Turn {
     fn drop(&mut self) {
         self.pass_on_leaked();
-    }
-}
-
-/// A turn to be made.
-#[cfg(feature = "mpi")]
-#[derive(Debug)]
-pub struct TurnOf(());
-
-#[cfg(feature = "mpi")]
-impl Turn {
-    /// A turn on `comm`. Collective.
-    ///
-    /// # Errors
-    /// Those of [`SyncBuilder::build`].
-    ///
-    /// ```no_run
-    /// use mpisync::prelude::*;
-    ///
-    /// let universe = mpisync::initialize().expect("MPI is initialized once");
-    /// let mut turn = Turn::new(&universe.world())?;
-    /// turn.each(|rank| println!("rank {rank} prints after rank {}", rank - 1));
-    /// # Ok::<(), mpisync::CreateError>(())
-    /// ```
-    #[track_caller]
-    pub fn new<C: IntraCommunicator>(comm: &C) -> Result<Self, CreateError> {
-        Self::builder(comm).build()
-    }
-
-    /// Begins to make a turn on `comm`.
-    pub fn builder<C: IntraCommunicator>(comm: &C) -> SyncBuilder<'_, TurnOf, C> {
-        SyncBuilder::new(comm, TurnOf(()))
-    }
-}
-
-#[cfg(feature = "mpi")]
-impl Spec for TurnOf {}
-
-#[cfg(feature = "mpi")]
-impl private::Spec for TurnOf {
-    type Made = Turn;
-    const KIND: &'static str = "turn";
-
-    fn layout(&self, _: i32) -> AnyLayout {
-        AnyLayout::new(TurnLayout)
-    }
-
-    fn make(self, object: Object) -> Turn {
-        Turn::on(object)
     }
 }
 

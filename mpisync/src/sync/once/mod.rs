@@ -1,21 +1,14 @@
 //! A value that one rank computes and all have.
 
 #[cfg(feature = "mpi")]
-use crate::error::CreateError;
+mod builder;
+
 use crate::error::{CollectiveError, LockError};
-#[cfg(feature = "mpi")]
-use crate::object::Object;
-#[cfg(feature = "mpi")]
-use crate::rsmpi::communicator::IntraCommunicator;
-#[cfg(feature = "mpi")]
-use crate::shm::layout::AnyLayout;
 use crate::sync::base::Base;
-#[cfg(feature = "mpi")]
-use crate::sync::builder::{Spec, SyncBuilder, private};
 use crate::wait_queue::OnDeath;
 use crate::wait_queue::cargo::Cargo;
 #[cfg(feature = "mpi")]
-use crate::wait_queue::memory::WaitLayout;
+pub use builder::OnceOf;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::any::type_name;
@@ -78,10 +71,6 @@ pub enum OnceError {
 
 /// The capacity where none is asked for, in bytes.
 const CAPACITY: usize = 64 << 10;
-/// The largest.
-#[cfg(feature = "mpi")]
-const MOST: usize = 1 << 30;
-
 impl<T: Serialize + DeserializeOwned> OnceShared<T> {
     /// A value of this process alone. Needs no MPI, neither to run nor (without the feature `mpi`) to build.
     pub fn local() -> Self {
@@ -254,100 +243,6 @@ impl<T> Drop for ComputeTurn<'_, T> {
     fn drop(&mut self) {
         self.once.computes.set(false);
         self.once.base.release(1, || None);
-    }
-}
-
-/// A value to be made.
-#[cfg(feature = "mpi")]
-#[derive(Debug)]
-pub struct OnceOf<T> {
-    capacity: usize,
-    value: std::marker::PhantomData<fn() -> T>,
-}
-
-#[cfg(feature = "mpi")]
-impl<T: Serialize + DeserializeOwned> OnceShared<T> {
-    /// A value on `comm`, with room for 64 KiB, whose root is rank 0. Collective.
-    ///
-    /// # Errors
-    /// Those of [`SyncBuilder::build`].
-    ///
-    /// ```no_run
-    /// use mpisync::prelude::*;
-    ///
-    /// let universe = mpisync::initialize().expect("MPI is initialized once");
-    /// let token = OnceShared::<String>::new(&universe.world())?;
-    /// // One rank asks the service; those that need the token get it from that rank.
-    /// let token = token.get_or_init(|| "…".to_owned());
-    /// # Ok::<(), mpisync::CreateError>(())
-    /// ```
-    #[track_caller]
-    pub fn new<C: IntraCommunicator>(comm: &C) -> Result<Self, CreateError> {
-        Self::builder(comm).build()
-    }
-
-    /// Begins to make a value on `comm`.
-    pub fn builder<C: IntraCommunicator>(comm: &C) -> SyncBuilder<'_, OnceOf<T>, C> {
-        let once = OnceOf {
-            capacity: CAPACITY,
-            value: std::marker::PhantomData,
-        };
-        SyncBuilder::new(comm, once)
-    }
-}
-
-#[cfg(feature = "mpi")]
-impl<T, C: IntraCommunicator> SyncBuilder<'_, OnceOf<T>, C> {
-    /// For how many bytes there is room on the root's node, once the value is serialized; 64 KiB if not said. The same on all
-    /// ranks.
-    pub fn capacity(mut self, bytes: usize) -> Self {
-        self.spec.capacity = bytes;
-        self
-    }
-}
-
-#[cfg(feature = "mpi")]
-impl<T: Serialize + DeserializeOwned> Spec for OnceOf<T> {}
-
-#[cfg(feature = "mpi")]
-impl<T: Serialize + DeserializeOwned> OnceOf<T> {
-    fn wait_layout(&self, root: i32) -> WaitLayout {
-        WaitLayout {
-            root,
-            permits: 1,
-            on_death: OnDeath::Release,
-            cargo: Cargo::Once(self.capacity.min(MOST)),
-        }
-    }
-}
-
-#[cfg(feature = "mpi")]
-impl<T: Serialize + DeserializeOwned> private::Spec for OnceOf<T> {
-    type Made = OnceShared<T>;
-    const KIND: &'static str = "shared value";
-
-    fn arguments(&self) -> Vec<(&'static str, String)> {
-        let layout = format!("{} bytes, alignment {}", size_of::<T>(), align_of::<T>());
-        vec![
-            ("type of value", type_name::<T>().to_owned()),
-            // Two types may have one name. The shape of a serde type is not known, but its size is.
-            ("layout of value", layout),
-            ("capacity", self.capacity.to_string()),
-        ]
-    }
-
-    fn invalid(&self) -> Option<CreateError> {
-        let (capacity, bytes) = (self.capacity, 1);
-        (capacity > MOST).then_some(CreateError::Capacity { capacity, bytes })
-    }
-
-    fn layout(&self, root: i32) -> AnyLayout {
-        AnyLayout::new(self.wait_layout(root))
-    }
-
-    fn make(self, object: Object) -> OnceShared<T> {
-        let layout = self.wait_layout(object.root());
-        OnceShared::on(Base::new(object, &layout), self.capacity)
     }
 }
 

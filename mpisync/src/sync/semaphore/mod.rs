@@ -1,22 +1,15 @@
 //! Permits that ranks take and give back.
 
 #[cfg(feature = "mpi")]
-use crate::error::CreateError;
+mod builder;
+
 use crate::error::{CollectiveError, LockError};
-#[cfg(feature = "mpi")]
-use crate::object::Object;
-#[cfg(feature = "mpi")]
-use crate::rsmpi::communicator::IntraCommunicator;
-#[cfg(feature = "mpi")]
-use crate::shm::layout::AnyLayout;
 use crate::sync::base::{Base, is_endless};
-#[cfg(feature = "mpi")]
-use crate::sync::builder::{Spec, SyncBuilder, private};
 use crate::wait_queue::MOST_PERMITS;
 use crate::wait_queue::OnDeath;
 use crate::wait_queue::cargo::Cargo;
 #[cfg(feature = "mpi")]
-use crate::wait_queue::memory::WaitLayout;
+pub use builder::SemaphoreOf;
 use std::fmt;
 use std::mem;
 use std::time::Duration;
@@ -334,111 +327,6 @@ impl Semaphore {
     #[track_caller]
     pub fn close(self) -> Result<(), CollectiveError> {
         self.base.close()
-    }
-}
-
-/// A semaphore to be made.
-#[cfg(feature = "mpi")]
-#[derive(Debug)]
-pub struct SemaphoreOf {
-    permits: u32,
-    is_bounded: bool,
-}
-
-#[cfg(feature = "mpi")]
-impl Semaphore {
-    /// A semaphore on `comm` with so many permits and no more, whose root is rank 0. Collective.
-    ///
-    /// # Errors
-    /// Those of [`SyncBuilder::build`].
-    ///
-    /// ```no_run
-    /// use mpisync::prelude::*;
-    ///
-    /// let universe = mpisync::initialize().expect("MPI is initialized once");
-    /// let requests = Semaphore::new(&universe.world(), 3)?;
-    /// let permit = requests.acquire();
-    /// // Three ranks at most ask the service at the same time.
-    /// drop(permit);
-    /// # Ok::<(), mpisync::CreateError>(())
-    /// ```
-    #[track_caller]
-    pub fn new<C: IntraCommunicator>(comm: &C, permits: u32) -> Result<Self, CreateError> {
-        Self::builder(comm, permits).build()
-    }
-
-    /// Begins to make a semaphore on `comm`.
-    pub fn builder<C: IntraCommunicator>(
-        comm: &C,
-        permits: u32,
-    ) -> SyncBuilder<'_, SemaphoreOf, C> {
-        let is_bounded = true;
-        SyncBuilder::new(
-            comm,
-            SemaphoreOf {
-                permits,
-                is_bounded,
-            },
-        )
-    }
-}
-
-#[cfg(feature = "mpi")]
-impl<C: IntraCommunicator> SyncBuilder<'_, SemaphoreOf, C> {
-    /// More permits can be [released](Semaphore::release) than there were; bounded if not said. The same on all ranks.
-    pub fn unbounded(mut self) -> Self {
-        self.spec.is_bounded = false;
-        self
-    }
-}
-
-#[cfg(feature = "mpi")]
-impl Spec for SemaphoreOf {}
-
-#[cfg(feature = "mpi")]
-impl SemaphoreOf {
-    fn wait_layout(&self, root: i32) -> WaitLayout {
-        WaitLayout {
-            root,
-            permits: self.permits,
-            on_death: OnDeath::Release,
-            cargo: Cargo::Nothing,
-        }
-    }
-}
-
-#[cfg(feature = "mpi")]
-impl private::Spec for SemaphoreOf {
-    type Made = Semaphore;
-    const KIND: &'static str = "semaphore";
-
-    fn arguments(&self) -> Vec<(&'static str, String)> {
-        vec![
-            ("number of permits", self.permits.to_string()),
-            ("bound", self.is_bounded.to_string()),
-        ]
-    }
-
-    fn invalid(&self) -> Option<CreateError> {
-        let least = u32::from(self.is_bounded);
-        let can_be = (least..=MOST_PERMITS).contains(&self.permits);
-        (!can_be).then_some(CreateError::Permits {
-            permits: self.permits,
-            least,
-            most: MOST_PERMITS,
-        })
-    }
-
-    fn layout(&self, root: i32) -> AnyLayout {
-        AnyLayout::new(self.wait_layout(root))
-    }
-
-    fn make(self, object: Object) -> Semaphore {
-        let layout = self.wait_layout(object.root());
-        Semaphore {
-            base: Base::new(object, &layout),
-            bound: self.is_bounded.then_some(self.permits),
-        }
     }
 }
 

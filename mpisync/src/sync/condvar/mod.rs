@@ -1,23 +1,16 @@
 //! Waiting for what another rank changes under a mutex.
 
 #[cfg(feature = "mpi")]
-use crate::error::CreateError;
+mod builder;
+
 use crate::error::{CollectiveError, LockError};
-#[cfg(feature = "mpi")]
-use crate::object::Object;
 use crate::plain::Plain;
-#[cfg(feature = "mpi")]
-use crate::rsmpi::communicator::IntraCommunicator;
-#[cfg(feature = "mpi")]
-use crate::shm::layout::AnyLayout;
 use crate::sync::base::{Base, is_endless};
-#[cfg(feature = "mpi")]
-use crate::sync::builder::{Spec, SyncBuilder, private};
 use crate::sync::mutex::MutexGuard;
 use crate::wait_queue::OnDeath;
 use crate::wait_queue::cargo::Cargo;
 #[cfg(feature = "mpi")]
-use crate::wait_queue::memory::WaitLayout;
+pub use builder::CondvarOf;
 use std::fmt;
 use std::time::{Duration, Instant};
 
@@ -216,60 +209,6 @@ impl Condvar {
     #[track_caller]
     pub fn close(self) -> Result<(), CollectiveError> {
         self.base.close()
-    }
-}
-
-/// A condition to be made.
-#[cfg(feature = "mpi")]
-#[derive(Debug)]
-pub struct CondvarOf(());
-
-#[cfg(feature = "mpi")]
-impl Condvar {
-    /// A condition on `comm`, whose root is rank 0. Collective.
-    ///
-    /// # Errors
-    /// Those of [`SyncBuilder::build`].
-    #[track_caller]
-    pub fn new<C: IntraCommunicator>(comm: &C) -> Result<Self, CreateError> {
-        Self::builder(comm).build()
-    }
-
-    /// Begins to make a condition on `comm`.
-    pub fn builder<C: IntraCommunicator>(comm: &C) -> SyncBuilder<'_, CondvarOf, C> {
-        SyncBuilder::new(comm, CondvarOf(()))
-    }
-}
-
-#[cfg(feature = "mpi")]
-impl Spec for CondvarOf {}
-
-#[cfg(feature = "mpi")]
-impl CondvarOf {
-    fn wait_layout(&self, root: i32) -> WaitLayout {
-        WaitLayout {
-            root,
-            permits: 0,
-            on_death: OnDeath::Release,
-            cargo: Cargo::Nothing,
-        }
-    }
-}
-
-#[cfg(feature = "mpi")]
-impl private::Spec for CondvarOf {
-    type Made = Condvar;
-    const KIND: &'static str = "condition";
-
-    fn layout(&self, root: i32) -> AnyLayout {
-        AnyLayout::new(self.wait_layout(root))
-    }
-
-    fn make(self, object: Object) -> Condvar {
-        let layout = self.wait_layout(object.root());
-        Condvar {
-            base: Base::new(object, &layout),
-        }
     }
 }
 
