@@ -328,8 +328,9 @@ pub enum LockError {
         /// How long this rank was ready to wait.
         waited: Duration,
     },
-    /// A rank died as a writer. What it was changing may be half changed, and the lock stays with it: repair what
-    /// is guarded, and make a new controller on a communicator of the ranks that are left.
+    /// A rank died as a writer. What it was changing may be half changed, and the lock stays with
+    /// it: repair what is guarded, and make a new controller on a communicator of the ranks that
+    /// are left.
     #[error(
         "rank {rank} died while it held the lock for writing; what the lock guards may be half changed, and the \
          lock cannot be had any more"
@@ -421,7 +422,8 @@ pub enum CollectiveError {
         /// Who writes, for that rank.
         there: i32,
     },
-    /// The ranks are in different collective calls, or have been in different calls of `single_write`.
+    /// The ranks are in different collective calls, or have been in different calls of
+    /// `single_write`.
     #[error(
         "this rank is in the collective call at {here}, and rank {rank} in the one at {there}; all ranks have to \
          make the same collective calls in the same order (and name a `single_write` that they make at different places, \
@@ -435,8 +437,8 @@ pub enum CollectiveError {
         /// Where it is.
         there: Place,
     },
-    /// A rank left out a call in which one rank writes, or made one more. Counted since the last collective call
-    /// that failed.
+    /// A rank left out a call in which one rank writes, or made one more. Counted since the last
+    /// collective call that failed.
     #[error(
         "this rank has come to {here} calls of `single_write` on this controller, and rank {rank} to {there}; a value \
          that was collected since may belong to another call; all ranks have to make the same calls"
@@ -500,8 +502,8 @@ pub enum CollectiveError {
     Lock(#[from] LockError),
 }
 
-/// For fenced functions that return an [`io::Result`]: the error is kept as the source, and a time that was up is
-/// [`io::ErrorKind::TimedOut`].
+/// For fenced functions that return an [`io::Result`]: the error is kept as the source, and a time
+/// that was up is [`io::ErrorKind::TimedOut`].
 impl From<CollectiveError> for io::Error {
     fn from(error: CollectiveError) -> Self {
         let kind = match error {

@@ -10,8 +10,8 @@ pub(crate) fn fingerprint<'a>(bytes: impl IntoIterator<Item = &'a u8>) -> u64 {
     })
 }
 
-/// As [`fingerprint`], eight bytes at a time, for long texts where every nanosecond counts. `seed` is what comes before
-/// them.
+/// As [`fingerprint`], eight bytes at a time, for long texts where every nanosecond counts. `seed`
+/// is what comes before them.
 pub(crate) fn quick_fingerprint(seed: u64, bytes: &[u8]) -> u64 {
     // A multiplication whose upper half is folded into the lower one, as in wyhash (Wang Yi, 2019).
     let mix = |hash: u64, word: u64| {

@@ -1,9 +1,9 @@
-//! The processes of an MPI program take turns at something they share: a file, a directory, a service, a block of
-//! memory.
+//! The processes of an MPI program take turns at something they share: a file, a directory, a
+//! service, a block of memory.
 //!
-//! A [`WindowController`] is one reader-writer lock for all ranks of a communicator. Guards hold it, fences let one
-//! rank write while the others wait for what it shares, and what one does with them in the wrong order does not
-//! compile.
+//! A [`WindowController`] is one reader-writer lock for all ranks of a communicator. Guards hold
+//! it, fences let one rank write while the others wait for what it shares, and what one does with
+//! them in the wrong order does not compile.
 //!
 //! ```no_run
 //! use mpisync::prelude::*;
@@ -71,7 +71,8 @@
 //! | `sync` | [`Mutex`], [`Condvar`], [`Semaphore`], [`Counter`], [`OnceShared`], [`Turn`], [`Barrier`] |
 //! | `batch` | [`Batch`], its table of tasks and its state directory |
 //!
-//! The lock, the wait queue, the table of tasks and the ring of a channel are model-checked with loom as they are, without MPI.
+//! The lock, the wait queue, the table of tasks and the ring of a channel are model-checked with
+//! loom as they are, without MPI.
 
 #![warn(missing_debug_implementations)]
 #![cfg_attr(

@@ -39,8 +39,8 @@ impl From<&Location<'_>> for Place {
 const KNOWN_SITES: usize = 16;
 
 thread_local! {
-    /// Sites of calls that were made, with their names: a program makes the same calls again and again, and hashing the path
-    /// of the source file would be most of what a site costs.
+    /// Sites of calls that were made, with their names: a program makes the same calls again and
+    /// again, and hashing the path of the source file would be most of what a site costs.
     static KNOWN: [Cell<Option<(&'static str, CallSite)>>; KNOWN_SITES] =
         const { [const { Cell::new(None) }; KNOWN_SITES] };
 }

@@ -1,4 +1,5 @@
-//! What every shared object has on a rank: its memory, its name, its root, and its side of the network.
+//! What every shared object has on a rank: its memory, its name, its root, and its side of the
+//! network.
 
 use crate::error::{CollectiveError, LockError};
 use crate::location::Place;
@@ -33,8 +34,8 @@ pub struct Object {
     thread: PhantomData<*const StaysOnItsThread>,
 }
 
-/// Why objects, and with them their guards, are neither `Send` nor `Sync`: a rank's words in an object are those of one
-/// thread, and MPI may be called only from some threads.
+/// Why objects, and with them their guards, are neither `Send` nor `Sync`: a rank's words in an
+/// object are those of one thread, and MPI may be called only from some threads.
 struct StaysOnItsThread;
 
 impl Object {
@@ -67,8 +68,8 @@ impl Object {
         }
     }
 
-    /// Takes part in an object that the ranks have just made. Its parts open their ports before this
-    /// rank meets the others.
+    /// Takes part in an object that the ranks have just made. Its parts open their ports before
+    /// this rank meets the others.
     #[cfg(feature = "mpi")]
     pub(crate) fn join(created: Created, root: i32, name: String) -> Self {
         let mut object = Self::new(created.block, root, name);
@@ -152,8 +153,8 @@ impl Object {
         }
     }
 
-    /// Meets all ranks before they give the object's memory back. Collective; for an object on which the ranks make no fenced
-    /// calls.
+    /// Meets all ranks before they give the object's memory back. Collective; for an object on
+    /// which the ranks make no fenced calls.
     #[track_caller]
     pub(crate) fn close(&self) -> Result<(), CollectiveError> {
         self.close_after(0)

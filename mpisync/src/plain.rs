@@ -11,8 +11,8 @@ use std::num::{Saturating, Wrapping};
 
 /// A type whose bytes mean the same in every process of a job.
 ///
-/// Such a value can be written into the memory of another process as it is, without being serialized. It consists of
-/// numbers and of nothing else:
+/// Such a value can be written into the memory of another process as it is, without being
+/// serialized. It consists of numbers and of nothing else:
 ///
 /// | type | is it plain? |
 /// | --- | --- |
@@ -26,8 +26,8 @@ use std::num::{Saturating, Wrapping};
 /// | `bool`, `char`, enums | no: another process may write bits that are no value of them |
 /// | tuples, `Option` | no: the compiler does not say where in them something lies |
 ///
-/// [`Equivalence`](macro@crate::Equivalence) derives it for a struct, checks the struct, and with the feature `mpi`
-/// makes it an MPI datatype as well.
+/// [`Equivalence`](macro@crate::Equivalence) derives it for a struct, checks the struct, and with
+/// the feature `mpi` makes it an MPI datatype as well.
 ///
 /// ```
 /// #[derive(Clone, Copy, mpisync::Equivalence)]
@@ -49,8 +49,9 @@ use std::num::{Saturating, Wrapping};
 ///
 /// # TypeLayout
 ///
-/// The ranks of a job agree on the layout of a plain struct when they run the same executable. Where they run different
-/// ones, write `#[repr(C)]`: without it the compiler may order the fields differently in each.
+/// The ranks of a job agree on the layout of a plain struct when they run the same executable.
+/// Where they run different ones, write `#[repr(C)]`: without it the compiler may order the fields
+/// differently in each.
 ///
 /// # Safety
 ///
@@ -109,8 +110,8 @@ pub enum Number {
     F64,
 }
 
-/// Compiles where a field of `S` has the type `Seen` that the derive saw. The compiler infers its real type from an access
-/// to it: an attribute below the derive may have changed the struct.
+/// Compiles where a field of `S` has the type `Seen` that the derive saw. The compiler infers its
+/// real type from an access to it: an attribute below the derive may have changed the struct.
 #[doc(hidden)]
 pub const fn field_is<S, Seen, Real: SameAs<Seen>>(_: fn(&S) -> *const Real) {}
 
@@ -157,8 +158,9 @@ impl Shape {
     }
 }
 
-/// What ranks compare of a plain type before one of them reads the bytes of another as a value of it. The name of a
-/// type is not enough: two blocks of one function, or two versions of a crate, may define different types of one name.
+/// What ranks compare of a plain type before one of them reads the bytes of another as a value of
+/// it. The name of a type is not enough: two blocks of one function, or two versions of a crate,
+/// may define different types of one name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct TypeLayout {
     size: usize,

@@ -1,10 +1,12 @@
-//! How the ranks of a communicator meet in a collective call and find out that they are in the same one.
+//! How the ranks of a communicator meet in a collective call and find out that they are in the same
+//! one.
 //!
-//! Meetings are numbered, and to each of them every rank posts one announcement on its arrival slot: where it stands. A rank that
-//! goes on has read all announcements of the meeting, so two announcements a slot are enough: nobody can post announcement `n + 2` before
-//! everybody has read announcement `n`. Ranks that stand at different places have diverged, and each of them reads so in the
-//! others' announcements. A rank that waits in a fence for somebody who went to a meeting instead posts that, and is told the
-//! same by the other's announcement.
+//! Meetings are numbered, and to each of them every rank posts one announcement on its arrival
+//! slot: where it stands. A rank that goes on has read all announcements of the meeting, so two
+//! announcements a slot are enough: nobody can post announcement `n + 2` before everybody has read
+//! announcement `n`. Ranks that stand at different places have diverged, and each of them reads so
+//! in the others' announcements. A rank that waits in a fence for somebody who went to a meeting
+//! instead posts that, and is told the same by the other's announcement.
 
 use crate::error::CollectiveError;
 use crate::fingerprint::fingerprint;
@@ -89,7 +91,8 @@ impl Arrival<'_> {
         }
     }
 
-    /// A number that differs between stands: over all that says where the rank is, on which controller.
+    /// A number that differs between stands: over all that says where the rank is, on which
+    /// controller.
     fn signature(&self, controller: u64) -> u64 {
         let step = [self.step as u8];
         let (file, line) = match self.anywhere {
@@ -137,7 +140,8 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// Where it stands; asked before this rank goes to another meeting, while the announcement is as it was.
+    /// Where it stands; asked before this rank goes to another meeting, while the announcement is
+    /// as it was.
     fn place(&self) -> Place {
         Place::new(
             self.announcement.file.get(),
@@ -161,9 +165,9 @@ enum Met {
 /// Meets all ranks of the communicator where this rank stands; returns what each of them brought.
 ///
 /// # Errors
-/// [`CollectiveError::Diverged`] where ranks stand in different calls; the failure of a rank that has left an outer call
-/// with one; [`CollectiveError::OutOfStep`] where they have made different numbers of fenced calls;
-/// [`CollectiveError::RankDied`].
+/// [`CollectiveError::Diverged`] where ranks stand in different calls; the failure of a rank that
+/// has left an outer call with one; [`CollectiveError::OutOfStep`] where they have made different
+/// numbers of fenced calls; [`CollectiveError::RankDied`].
 pub(crate) fn meet(block: &Block, stand: &Arrival<'_>) -> Result<Rendezvous, CollectiveError> {
     let signature = stand.signature(block.identity());
     loop {
@@ -179,8 +183,8 @@ pub(crate) fn meet(block: &Block, stand: &Arrival<'_>) -> Result<Rendezvous, Col
     }
 }
 
-/// For a rank that waits in the fence at `here` for `writer`, which went to a meeting instead: comes to that meeting,
-/// and returns why there is nothing to wait for.
+/// For a rank that waits in the fence at `here` for `writer`, which went to a meeting instead:
+/// comes to that meeting, and returns why there is nothing to wait for.
 pub(crate) fn meet_from_fence(
     block: &Block,
     writer: usize,
@@ -260,8 +264,9 @@ fn gather<'a>(
     Ok(announcements)
 }
 
-/// Comes to the next meeting for the ranks that are there, without waiting for them and without a look at their announcements: this
-/// rank has left the call whose outcome they agree upon. They are told, and so is who is still inside the call.
+/// Comes to the next meeting for the ranks that are there, without waiting for them and without a
+/// look at their announcements: this rank has left the call whose outcome they agree upon. They are
+/// told, and so is who is still inside the call.
 pub(crate) fn leave(domain: &Arc<Domain>, controller: u64, stand: &Arrival<'_>) {
     // Two announcements a rank are enough if nobody comes to a meeting before all have come to the last one.
     let last = domain.my_arrival_slot().posted.load(Ordering::Relaxed);
@@ -280,7 +285,8 @@ fn all_have_come(domain: &Domain, number: u64) -> bool {
     (0..size).all(|rank| domain.arrival_slot(rank).posted.load(Ordering::Acquire) >= number)
 }
 
-/// Waits until all ranks have come to the last meeting of this rank, whose announcements it has not read.
+/// Waits until all ranks have come to the last meeting of this rank, whose announcements it has not
+/// read.
 fn catch_up(block: &Block) -> Result<(), CollectiveError> {
     let domain = block.domain();
     let number = domain.my_arrival_slot().posted.load(Ordering::Relaxed);
@@ -302,8 +308,8 @@ struct Absence {
 }
 
 impl Absence {
-    /// Looks at the rank that is waited for, and at some more: one that is alive may have gone away from a meeting to which
-    /// another could not come.
+    /// Looks at the rank that is waited for, and at some more: one that is alive may have gone away
+    /// from a meeting to which another could not come.
     fn look(&mut self, domain: &Domain, rank: usize) -> Result<(), NotMet> {
         /// A look at a rank of this node takes system calls.
         const MORE: usize = 8;

@@ -1,11 +1,12 @@
-//! The lock over a modelled network: the protocol as it runs on real nodes, with a clock and messages that are only
-//! counted.
+//! The lock over a modelled network: the protocol as it runs on real nodes, with a clock and
+//! messages that are only counted.
 //!
-//! What a simulation runs is the code of the lock itself: the writers, the servers, the queue of nodes and the tree of
-//! gates. Modelled are the network (latency, bandwidth, what a message costs its sender and its receiver), the turn
-//! inside a node, and readers: while its gate is open a rank reads again and again. The workload is that of Schmid, Besta
-//! and Hoefler, "High-Performance Distributed RMA Locks", HPDC 2016: all ranks take the lock again and again, a given
-//! share of them for writing.
+//! What a simulation runs is the code of the lock itself: the writers, the servers, the queue of
+//! nodes and the tree of gates. Modelled are the network (latency, bandwidth, what a message costs
+//! its sender and its receiver), the turn inside a node, and readers: while its gate is open a rank
+//! reads again and again. The workload is that of Schmid, Besta and Hoefler, "High-Performance
+//! Distributed RMA Locks", HPDC 2016: all ranks take the lock again and again, a given share of
+//! them for writing.
 //!
 //! ```
 //! use mpisync::simulator::{Machine, Workload, run};
@@ -65,8 +66,8 @@ pub struct Workload {
     pub writes: u64,
     /// See [`Builder::max_local_handovers`](crate::Builder::max_local_handovers).
     pub max_local_handovers: u32,
-    /// How many nodes each node tells to close and open its gate; 8 in the library. With the number of nodes or more, the
-    /// writer tells all of them itself.
+    /// How many nodes each node tells to close and open its gate; 8 in the library. With the number
+    /// of nodes or more, the writer tells all of them itself.
     pub fan_out: u32,
     /// Where random numbers begin.
     pub seed: u64,
@@ -97,8 +98,8 @@ pub struct Report {
     pub write_median: u64,
     /// The same: 99 of 100 writers take less.
     pub write_p99: u64,
-    /// From the closing of the gates until all readers have left, in nanoseconds: the mean. None if no writer had to
-    /// close them.
+    /// From the closing of the gates until all readers have left, in nanoseconds: the mean. None if
+    /// no writer had to close them.
     pub drain_mean: Option<f64>,
     /// Messages a write, of all nodes together.
     pub messages_per_write: f64,
@@ -111,8 +112,8 @@ pub struct Report {
 /// Runs the lock on a machine until so many writes are done.
 ///
 /// # Panics
-/// When the workload has no node, no rank or no writers, or when two ranks have the lock that must not, which would be a
-/// fault of the lock.
+/// When the workload has no node, no rank or no writers, or when two ranks have the lock that must
+/// not, which would be a fault of the lock.
 pub fn run(machine: &Machine, workload: &Workload) -> Report {
     assert!(
         workload.nodes > 0 && workload.ranks_per_node > 0 && workload.fan_out > 0,

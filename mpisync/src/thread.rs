@@ -1,7 +1,8 @@
 //! That objects stay on the thread that made them, said in one message of the compiler.
 //!
-//! They are neither `Send` nor `Sync` because of what they are made of, of which the compiler would report each part. A
-//! condition that is never met, of one trait that has a message, takes the place of that.
+//! They are neither `Send` nor `Sync` because of what they are made of, of which the compiler would
+//! report each part. A condition that is never met, of one trait that has a message, takes the
+//! place of that.
 
 use crate::WindowController;
 use crate::plain::Plain;

@@ -3,7 +3,8 @@
 #[cfg(feature = "mpi")]
 pub(crate) use asked::{TransportOptions, read_variable};
 
-/// How the ranks of a communicator reach each other; see [`Builder::transport`](crate::Builder::transport).
+/// How the ranks of a communicator reach each other; see
+/// [`Builder::transport`](crate::Builder::transport).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum Transport {

@@ -17,7 +17,8 @@ pub(super) enum Side {
     Remote(TableClient),
 }
 
-/// The table as this rank reaches it: in its node's memory, or through the server of the root's node.
+/// The table as this rank reaches it: in its node's memory, or through the server of the root's
+/// node.
 #[derive(Clone, Copy)]
 pub(super) struct TableAccess<'a> {
     pub(super) side: &'a Side,

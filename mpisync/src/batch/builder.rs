@@ -28,8 +28,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Makes a batch: with which tasks, what their states are at first, and who runs them. `On` says whether it is one of a
-/// communicator, by [`Batch::builder`], or of one process alone, by [`Batch::local`].
+/// Makes a batch: with which tasks, what their states are at first, and who runs them. `On` says
+/// whether it is one of a communicator, by [`Batch::builder`], or of one process alone, by
+/// [`Batch::local`].
 ///
 /// ```no_run
 /// use mpisync::prelude::*;
@@ -64,12 +65,13 @@ pub struct BatchBuilder<On> {
 pub struct Alone;
 
 impl Batch {
-    /// The most tasks that a batch can have. They take 115 MB on the root's node then, and seconds to make; with a state
-    /// directory there may be [fewer](Directory::MAX_TASKS). Who has more runs several as one.
+    /// The most tasks that a batch can have. They take 115 MB on the root's node then, and seconds
+    /// to make; with a state directory there may be [fewer](Directory::MAX_TASKS). Who has more
+    /// runs several as one.
     pub const MAX_TASKS: usize = 100_000_000;
 
-    /// Begins to make a batch of this process alone, which is its only worker. Needs no MPI, neither to run nor (without the
-    /// feature `mpi`) to build.
+    /// Begins to make a batch of this process alone, which is its only worker. Needs no MPI,
+    /// neither to run nor (without the feature `mpi`) to build.
     pub fn local() -> BatchBuilder<Alone> {
         BatchBuilder::new(Alone)
     }
@@ -89,17 +91,20 @@ impl<On> BatchBuilder<On> {
         }
     }
 
-    /// So many tasks, whose names are their numbers, with leading zeros: of 200 tasks `000` to `199`. The same on all ranks.
+    /// So many tasks, whose names are their numbers, with leading zeros: of 200 tasks `000` to
+    /// `199`. Must be the same on all ranks.
     ///
-    /// Where the state directory has such tasks already, their names have as many digits as those have, so that a task keeps its
-    /// state when there are more tasks, or fewer, than before: ten tasks `0` to `9` become eleven by the task `10`.
+    /// Where the state directory has such tasks already, their names have as many digits as those
+    /// have, so that a task keeps its state when there are more tasks, or fewer, than before: ten
+    /// tasks `0` to `9` become eleven by the task `10`.
     pub fn tasks(mut self, count: usize) -> Self {
         self.tasks = Some(count);
         self.names = None;
         self
     }
 
-    /// A task for each of these names. The same on all ranks. With a state directory they are the names of folders.
+    /// A task for each of these names. Must be the same on all ranks. With a state directory they
+    /// are the names of folders.
     pub fn names(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
         let names: Arc<[String]> = names.into_iter().map(Into::into).collect();
         self.tasks = Some(names.len());
@@ -107,8 +112,9 @@ impl<On> BatchBuilder<On> {
         self
     }
 
-    /// What the tasks are at first: one state for each, on the root; what other ranks pass is not looked at. Open if not said.
-    /// Where no tasks or names are given, there are as many tasks as states.
+    /// What the tasks are at first: one state for each, on the root; what other ranks pass is not
+    /// looked at. Open if not said. Where no tasks or names are given, there are as many tasks as
+    /// states.
     pub fn initial_states(mut self, states: impl IntoIterator<Item = State>) -> Self {
         let states: Vec<State> = states.into_iter().collect();
         self.tasks.get_or_insert(states.len());
@@ -117,36 +123,39 @@ impl<On> BatchBuilder<On> {
     }
 
     /// Keeps the states in a directory, from which they are taken where it is there already; see
-    /// [`Directory`]. The same on all ranks, which have to see the same file system.
+    /// [`Directory`]. Must be the same on all ranks, which have to see the same file system.
     pub fn state_dir(mut self, path: impl Into<PathBuf>) -> Self {
         self.directory = Some(path.into());
         self
     }
 
-    /// Whether each change in the state directory is on the disk before the call returns that makes it (`fsync`); true if not
-    /// said. The same on all ranks. Without it a change may be lost when a host loses its power, and not when a job is killed.
+    /// Whether each change in the state directory is on the disk before the call returns that makes
+    /// it (`fsync`). Defaults to true. Must be the same on all ranks. Without it a change may be
+    /// lost when a host loses its power, and not when a job is killed.
     pub fn durable(mut self, durable: bool) -> Self {
         self.options = self.options.durable(durable);
         self
     }
 
-    /// After how long without a sign of life a job that runs a task is taken to have died; two minutes if not said. The same on
-    /// all ranks, and in all jobs that work on one state directory. Longer than a file server may be away, and
-    /// [`Options::LEAST_STALE_AFTER`] at least.
+    /// After how long without a sign of life a job that runs a task is taken to have died. Defaults
+    /// to two minutes. Must be the same on all ranks, and in all jobs that work on one state
+    /// directory. Longer than a file server may be away, and [`Options::LEAST_STALE_AFTER`] at
+    /// least.
     pub fn stale_after(mut self, time: Duration) -> Self {
         self.options = self.options.stale_after(time);
         self
     }
 
-    /// Whether a task in whose folder something is wrong, so that its state cannot be read or written, is an error of
-    /// [`build`](Self::build) or [`next_task`](Batch::next_task); false if not said: then it is left alone, and among
-    /// [`Batch::problems`]. The same on all ranks. A file system in trouble is an error either way.
+    /// Whether a task in whose folder something is wrong, so that its state cannot be read or
+    /// written, is an error of [`build`](Self::build) or [`next_task`](Batch::next_task); false if
+    /// not said: then it is left alone, and among [`Batch::problems`]. Must be the same on all
+    /// ranks. A file system in trouble is an error either way.
     pub fn strict(mut self, strict: bool) -> Self {
         self.is_strict = strict;
         self
     }
 
-    /// A name for messages, of at most 200 bytes. The same on all ranks.
+    /// A name for messages, of at most 200 bytes. Must be the same on all ranks.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = name.into();
         self
@@ -254,7 +263,8 @@ impl Beginning {
         batch.look_after_others().map(drop)
     }
 
-    /// On the other ranks, when the root has done that: looks whether the directory is the same here.
+    /// On the other ranks, when the root has done that: looks whether the directory is the same
+    /// here.
     #[cfg(feature = "mpi")]
     fn follow(self, batch: &mut Batch, begun: Begun) -> Result<(), DirectoryError> {
         batch.digits = begun.digits;
@@ -296,8 +306,8 @@ impl BatchBuilder<Alone> {
     /// Makes it.
     ///
     /// # Errors
-    /// [`CreateError::NoTasks`], [`CreateError::TooManyTasks`] and no memory for them, [`BatchError::Directory`],
-    /// [`BatchError::States`], [`BatchError::StatesAndDirectory`].
+    /// [`CreateError::NoTasks`], [`CreateError::TooManyTasks`] and no memory for them,
+    /// [`BatchError::Directory`], [`BatchError::States`], [`BatchError::StatesAndDirectory`].
     pub fn build(mut self) -> Result<Batch, BatchError> {
         if self.tasks.is_none() {
             return Err(CreateError::NoTasks.into());
@@ -318,7 +328,8 @@ impl BatchBuilder<Alone> {
     }
 }
 
-/// An error where this process cannot have so many bytes. Whoever takes memory at the same moment is not seen.
+/// An error where this process cannot have so many bytes. Whoever takes memory at the same moment
+/// is not seen.
 fn check_memory(bytes: usize) -> Result<(), CreateError> {
     match Mapping::try_private(bytes) {
         Some(_) => Ok(()),

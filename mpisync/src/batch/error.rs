@@ -15,9 +15,9 @@ pub enum BatchError {
     /// The state directory cannot be used, or a task in it.
     #[error(transparent)]
     Directory(#[from] DirectoryError),
-    /// This rank cannot go on with the state directory: the file system is full, may not be written, is gone, or the like. No
-    /// task is invalid for that. The one that this rank was about to run, or could not write the outcome of, is given back for
-    /// other workers, which go on.
+    /// This rank cannot go on with the state directory: the file system is full, may not be
+    /// written, is gone, or the like. No task is invalid for that. The one that this rank was about
+    /// to run, or could not write the outcome of, is given back for other workers, which go on.
     #[error(
         "rank {rank} cannot use the state directory: {error}; the task that it was at is given back, and other workers go on \
          with it"
@@ -37,7 +37,8 @@ pub enum BatchError {
     /// MPI was finalized.
     #[error(transparent)]
     Lock(#[from] LockError),
-    /// The rank that acts for others, the root or the first of this worker, found an error; its own copy says more.
+    /// The rank that acts for others, the root or the first of this worker, found an error; its own
+    /// copy says more.
     #[error("rank {rank}, which acts for this one, found: {found}")]
     OtherRank {
         /// The rank.

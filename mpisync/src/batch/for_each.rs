@@ -7,16 +7,18 @@ use std::fmt::Display;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 impl Batch {
-    /// Runs `run` for each task, on all ranks of the worker that takes it, until none is open and none that may come back is
-    /// run by another worker of this batch; how it stands then. Collective.
+    /// Runs `run` for each task, on all ranks of the worker that takes it, until none is open and
+    /// none that may come back is run by another worker of this batch; how it stands then.
+    /// Collective.
     ///
-    /// A task for which `run` returns an error on any rank has failed, for that reason; one in which it panics has failed with
-    /// the panic's message. The others go on: look at the [`Summary`], or make an error of it by
-    /// [`all_done`](Summary::all_done), and at the state directory for the reasons.
+    /// A task for which `run` returns an error on any rank has failed, for that reason; one in
+    /// which it panics has failed with the panic's message. The others go on: look at the
+    /// [`Summary`], or make an error of it by [`all_done`](Summary::all_done), and at the state
+    /// directory for the reasons.
     ///
     /// # Errors
-    /// Those of [`next_task`](Self::next_task) and [`Task::done`]. They end the work of this rank's worker, and the other workers
-    /// go on.
+    /// Those of [`next_task`](Self::next_task) and [`Task::done`]. They end the work of this rank's
+    /// worker, and the other workers go on.
     ///
     /// ```
     /// use mpisync::Batch;
@@ -39,7 +41,8 @@ impl Batch {
         self.for_each_with(Again::default(), run)
     }
 
-    /// [`for_each`](Self::for_each) with tasks that are not open, too; see [`next_task_with`](Self::next_task_with).
+    /// [`for_each`](Self::for_each) with tasks that are not open, too; see
+    /// [`next_task_with`](Self::next_task_with).
     ///
     /// # Errors
     /// Those of [`for_each`](Self::for_each).

@@ -7,8 +7,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 impl Batch {
-    /// Has the first rank of the worker do something, when it is through with the task before, and gives all of them what came
-    /// of it. Collective in the worker.
+    /// Has the first rank of the worker do something, when it is through with the task before, and
+    /// gives all of them what came of it. Collective in the worker.
     #[track_caller]
     pub(super) fn lead<T: Copy + Serialize + DeserializeOwned>(
         &mut self,

@@ -1,4 +1,5 @@
-//! Batches: tasks that groups of ranks, the workers, take one after the other, and whose state survives the job.
+//! Batches: tasks that groups of ranks, the workers, take one after the other, and whose state
+//! survives the job.
 //!
 //! ```
 //! use mpisync::Batch;
@@ -17,20 +18,23 @@
 //! ```
 //!
 //! # How it works
-//! A byte a task says what has become of it. They lie in shared memory of the root's node, with an index of those that are open,
-//! so that a rank of that node takes a task in the same short time whether there are a hundred or ten million, without a message;
-//! ranks of other nodes ask, and wait a round trip. The tasks are given out in the order of their numbers.
+//! A byte a task says what has become of it. They lie in shared memory of the root's node, with an
+//! index of those that are open, so that a rank of that node takes a task in the same short time
+//! whether there are a hundred or ten million, without a message; ranks of other nodes ask, and
+//! wait a round trip. The tasks are given out in the order of their numbers.
 //!
-//! The first rank of a worker takes a task and shares it with the others. When all of them have said that they are through with
-//! it, the first one says what has become of it.
+//! The first rank of a worker takes a task and shares it with the others. When all of them have
+//! said that they are through with it, the first one says what has become of it.
 //!
 //! # A state directory
-//! [`state_dir`](BatchBuilder::state_dir) keeps the states in files, in pshmem's format: `ROOT/NAME/state` has one of the words
-//! `OPEN`, `RUNNING`, `DONE`, `FAILED` and `INVALID`. A job that is started again goes on where the last one was, whichever of
-//! the two libraries that was written with; a task that was running then is open again, and one that was done is done. Several
-//! jobs may work on one directory at the same time: before a worker runs a task it claims it with a file that only one can
-//! create, and keeps that file young while it has the task. See [`Directory`], also for looking at it from outside; so does the
-//! program `mpisync-batch`, with the feature `cli`: `mpisync-batch status DIR`, `list DIR` and `reset DIR`.
+//! [`state_dir`](BatchBuilder::state_dir) keeps the states in files, in pshmem's format:
+//! `ROOT/NAME/state` has one of the words `OPEN`, `RUNNING`, `DONE`, `FAILED` and `INVALID`. A job
+//! that is started again goes on where the last one was, whichever of the two libraries that was
+//! written with; a task that was running then is open again, and one that was done is done. Several
+//! jobs may work on one directory at the same time: before a worker runs a task it claims it with a
+//! file that only one can create, and keeps that file young while it has the task. See
+//! [`Directory`], also for looking at it from outside; so does the program `mpisync-batch`, with
+//! the feature `cli`: `mpisync-batch status DIR`, `list DIR` and `reset DIR`.
 //!
 //! With the feature `progress`, `Batch::progress` shows how far a batch is while it runs.
 //!
@@ -51,10 +55,12 @@
 //! Not all tasks need be done when there is none left: a [`Summary`] says how many are, and
 //! [`all_done`](Summary::all_done) makes an error of those that are not.
 //!
-//! Over several nodes the lowest rank on each has to live, as for everything that ranks share there.
+//! Over several nodes the lowest rank on each has to live, as for everything that ranks share
+//! there.
 //!
-//! The ranks of a worker make the same calls. One that leaves the loop early and keeps the batch is waited for until it comes back
-//! or drops the batch: give the batch by value to a function that may fail, so that it is dropped with it.
+//! The ranks of a worker make the same calls. One that leaves the loop early and keeps the batch is
+//! waited for until it comes back or drops the batch: give the batch by value to a function that
+//! may fail, so that it is dropped with it.
 //!
 //! [`Directory`]: directory::Directory
 
@@ -106,8 +112,8 @@ use std::time::Instant;
 
 /// Tasks for groups of ranks.
 ///
-/// Made by [`Batch::builder`], and for one process without MPI by [`Batch::local`]. The [module](self) tells how it works. It
-/// stays on the thread that made it. Dropping it is local.
+/// Made by [`Batch::builder`], and for one process without MPI by [`Batch::local`]. The
+/// [module](self) tells how it works. It stays on the thread that made it. Dropping it is local.
 ///
 /// ```no_run
 /// use mpisync::prelude::*;
@@ -203,9 +209,9 @@ impl Batch {
         BatchError::FileSystem { rank, error }
     }
 
-    /// What is wrong with tasks that were left alone for that, as invalid, and what this rank could not write of tasks that it
-    /// dropped. Not collective: for tasks that are invalid and that other ranks have found, this rank looks into the directory
-    /// itself.
+    /// What is wrong with tasks that were left alone for that, as invalid, and what this rank could
+    /// not write of tasks that it dropped. Not collective: for tasks that are invalid and that
+    /// other ranks have found, this rank looks into the directory itself.
     pub fn problems(&self) -> Vec<DirectoryError> {
         let mut found = self.problems.borrow().clone();
         let mut from = 0;
@@ -273,8 +279,8 @@ impl Drop for Batch {
     }
 }
 
-/// What has become of the tasks, where the root is on this node, and what this rank's worker does; a snapshot that may be out of
-/// date.
+/// What has become of the tasks, where the root is on this node, and what this rank's worker does;
+/// a snapshot that may be out of date.
 impl fmt::Debug for Batch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let here = self.table.here();

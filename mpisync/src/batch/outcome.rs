@@ -1,4 +1,5 @@
-//! What has become of a task in hand: each rank of the worker says what it makes of it, and the first one writes it down.
+//! What has become of a task in hand: each rank of the worker says what it makes of it, and the
+//! first one writes it down.
 
 use crate::batch::directory::{Claim, DirectoryError};
 use crate::batch::table::layout::TaskStatus;
@@ -61,7 +62,8 @@ impl Batch {
         }
     }
 
-    /// On the first rank: hears the others about the task in hand, if it was put down, and says what has become of it.
+    /// On the first rank: hears the others about the task in hand, if it was put down, and says
+    /// what has become of it.
     pub(super) fn settle(&mut self) -> Result<(), BatchError> {
         let Some(mut hand) = self.hand.take() else {
             return Ok(());

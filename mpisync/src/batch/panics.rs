@@ -8,7 +8,8 @@ thread_local! {
     static LAST: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// Keeps the message of every panic from now on, for its thread. What is written on a panic stays as it was.
+/// Keeps the message of every panic from now on, for its thread. What is written on a panic stays
+/// as it was.
 pub(super) fn watch() {
     static WATCH: Once = Once::new();
     // Nobody may change the hook while a thread panics.

@@ -1,4 +1,5 @@
-//! What becomes of the tasks that others run: other workers, which may die, and other jobs on the same directory.
+//! What becomes of the tasks that others run: other workers, which may die, and other jobs on the
+//! same directory.
 
 use crate::batch::table::layout::TaskStatus;
 use crate::batch::{Batch, BatchError, Summary};
@@ -6,9 +7,10 @@ use crate::shm::wait::INSPECTION;
 use std::time::{Duration, Instant};
 
 impl Batch {
-    /// Waits until no task runs, in this batch or in another job on the same directory; how it stands then. Collective in the
-    /// worker. A task that was put back, or whose rank has died, is open then: go on with [`next_task`](Self::next_task). Tasks
-    /// may have failed or be invalid, too; see [`Summary::all_done`].
+    /// Waits until no task runs, in this batch or in another job on the same directory; how it
+    /// stands then. Collective in the worker. A task that was put back, or whose rank has died, is
+    /// open then: go on with [`next_task`](Self::next_task). Tasks may have failed or be invalid,
+    /// too; see [`Summary::all_done`].
     ///
     /// # Errors
     /// Those of [`next_task`](Self::next_task).
@@ -17,7 +19,8 @@ impl Batch {
         self.wait_all_timeout(Duration::MAX)
     }
 
-    /// [`wait_all`](Self::wait_all) that waits for `limit` at most, as the first rank of the worker passes it.
+    /// [`wait_all`](Self::wait_all) that waits for `limit` at most, as the first rank of the worker
+    /// passes it.
     ///
     /// # Errors
     /// [`BatchError::Timeout`], and those of [`next_task`](Self::next_task).

@@ -8,8 +8,8 @@ impl Batch {
     /// What has become of a task, here or in another job. Not collective.
     ///
     /// # Errors
-    /// [`BatchError::NoSuchTask`], [`LockError::Finalized`](crate::LockError::Finalized), and [`BatchError::Directory`] where the
-    /// state of a task that another job runs cannot be read.
+    /// [`BatchError::NoSuchTask`], [`LockError::Finalized`](crate::LockError::Finalized), and
+    /// [`BatchError::Directory`] where the state of a task that another job runs cannot be read.
     pub fn state(&self, task: usize) -> Result<State, BatchError> {
         self.object.check_usable()?;
         self.check_task(task)?;
@@ -19,12 +19,13 @@ impl Batch {
         }
     }
 
-    /// Sets a task's state, which no worker runs: to [`State::Open`], to have it run again. Not collective.
+    /// Sets a task's state, which no worker runs: to [`State::Open`], to have it run again. Not
+    /// collective.
     ///
     /// # Errors
     /// [`BatchError::Busy`], [`BatchError::SetRunning`], [`BatchError::NoSuchTask`],
-    /// [`LockError::Finalized`](crate::LockError::Finalized), and [`BatchError::Directory`], also where another job runs the
-    /// task.
+    /// [`LockError::Finalized`](crate::LockError::Finalized), and [`BatchError::Directory`], also
+    /// where another job runs the task.
     pub fn set_state(&self, task: usize, state: State) -> Result<(), BatchError> {
         self.object.check_usable()?;
         self.check_task(task)?;
@@ -43,8 +44,9 @@ impl Batch {
         Err(BatchError::Busy { task })
     }
 
-    /// How many tasks are open, running, done, and so on, as far as this batch knows. Not collective. It looks at a byte a task,
-    /// and whether the ranks live that run some: what a dead one had is open.
+    /// How many tasks are open, running, done, and so on, as far as this batch knows. Not
+    /// collective. It looks at a byte a task, and whether the ranks live that run some: what a dead
+    /// one had is open.
     ///
     /// # Errors
     /// [`LockError::Finalized`](crate::LockError::Finalized).

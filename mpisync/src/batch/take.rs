@@ -18,24 +18,27 @@ struct Found {
 }
 
 impl Batch {
-    /// Takes the next task for this rank's worker: the first that is open. Collective in the worker; none when no task is open.
+    /// Takes the next task for this rank's worker: the first that is open. Collective in the
+    /// worker; none when no task is open.
     ///
-    /// Tasks that others run may come back open. To stay for these, call [`wait_all`](Self::wait_all), or use
-    /// [`for_each`](Self::for_each).
+    /// Tasks that others run may come back open. To stay for these, call
+    /// [`wait_all`](Self::wait_all), or use [`for_each`](Self::for_each).
     ///
     /// # Errors
-    /// [`BatchError::RankDied`], [`BatchError::RankLeft`], [`BatchError::OtherRank`] with what the worker's first rank found,
-    /// [`LockError::Finalized`](crate::LockError::Finalized); [`BatchError::FileSystem`] where the state directory is in trouble
-    /// on this rank, which should leave its tasks to others then; [`BatchError::Directory`] if the batch is
+    /// [`BatchError::RankDied`], [`BatchError::RankLeft`], [`BatchError::OtherRank`] with what the
+    /// worker's first rank found, [`LockError::Finalized`](crate::LockError::Finalized);
+    /// [`BatchError::FileSystem`] where the state directory is in trouble on this rank, which
+    /// should leave its tasks to others then; [`BatchError::Directory`] if the batch is
     /// [strict](super::BatchBuilder::strict) and a task is invalid.
     #[track_caller]
     pub fn next_task(&mut self) -> Result<Option<Task<'_>>, BatchError> {
         self.next_task_with(Again::default())
     }
 
-    /// [`next_task`](Self::next_task) that gives other tasks too when none is open: those that were running when the batch was
-    /// made and whose job may not be known to have ended, those that have failed, in this batch too, or those that were done before
-    /// it. Of each kind a task is given once in the life of a batch. What a living job runs is not given.
+    /// [`next_task`](Self::next_task) that gives other tasks too when none is open: those that were
+    /// running when the batch was made and whose job may not be known to have ended, those that
+    /// have failed, in this batch too, or those that were done before it. Of each kind a task is
+    /// given once in the life of a batch. What a living job runs is not given.
     ///
     /// # Errors
     /// Those of [`next_task`](Self::next_task).
@@ -58,7 +61,8 @@ impl Batch {
         self.next(again, false)
     }
 
-    /// The next task; when there is none now, and `waits`, once no worker has any that may come back.
+    /// The next task; when there is none now, and `waits`, once no worker has any that may come
+    /// back.
     #[track_caller]
     pub(super) fn next(
         &mut self,
@@ -80,7 +84,8 @@ impl Batch {
         Ok(Some(Task::new(self, task, was)))
     }
 
-    /// Tells the other ranks of the worker, which wait for the next task, why there is none; the error again.
+    /// Tells the other ranks of the worker, which wait for the next task, why there is none; the
+    /// error again.
     #[track_caller]
     pub(super) fn refuse_next(&mut self, error: BatchError) -> BatchError {
         let refused = self.lead::<Found>(|_| Err(error.clone()));

@@ -8,11 +8,13 @@ use std::fmt;
 use std::path::PathBuf;
 use std::thread;
 
-/// A task that this rank's worker has taken; [`Batch::next_task`] gives it to each of the worker's ranks.
+/// A task that this rank's worker has taken; [`Batch::next_task`] gives it to each of the worker's
+/// ranks.
 ///
-/// Each of them says what has become of it, by [`done`](Self::done) or [`failed`](Self::failed). It is done if all say so, and
-/// failed if one does. A task that is dropped while the rank panics has failed, with the panic's message; one that is dropped
-/// otherwise, on its way out of a function that returns early, say, is open again, for any worker.
+/// Each of them says what has become of it, by [`done`](Self::done) or [`failed`](Self::failed). It
+/// is done if all say so, and failed if one does. A task that is dropped while the rank panics has
+/// failed, with the panic's message; one that is dropped otherwise, on its way out of a function
+/// that returns early, say, is open again, for any worker.
 #[must_use = "a task that is dropped is open again, with `let _ = …` too; say `done()` or `failed(…)`"]
 pub struct Task<'a> {
     batch: &'a mut Batch,
@@ -56,19 +58,20 @@ impl<'a> Task<'a> {
         self.batch
     }
 
-    /// This rank is done with it. Collective in the worker; the first rank waits for the others, and writes the state, and the
-    /// others go on.
+    /// This rank is done with it. Collective in the worker; the first rank waits for the others,
+    /// and writes the state, and the others go on.
     ///
     /// # Errors
-    /// On the first rank: [`BatchError::RankDied`], [`BatchError::RankLeft`]; [`BatchError::FileSystem`] where the state cannot be
-    /// written, and [`BatchError::Directory`] where another job has taken the task over, or what is in its folder is in the way.
-    /// The task is done only if there is none; with the first three it is open again.
+    /// On the first rank: [`BatchError::RankDied`], [`BatchError::RankLeft`];
+    /// [`BatchError::FileSystem`] where the state cannot be written, and [`BatchError::Directory`]
+    /// where another job has taken the task over, or what is in its folder is in the way. The task
+    /// is done only if there is none; with the first three it is open again.
     pub fn done(self) -> Result<(), BatchError> {
         self.end(Vote::Done)
     }
 
-    /// It has failed, for this reason, which is for people; from other ranks than the first, 480 bytes of it travel, and a state
-    /// directory keeps 64 KiB. Collective in the worker.
+    /// It has failed, for this reason, which is for people; from other ranks than the first, 480
+    /// bytes of it travel, and a state directory keeps 64 KiB. Collective in the worker.
     ///
     /// # Errors
     /// Those of [`done`](Self::done).
@@ -76,7 +79,8 @@ impl<'a> Task<'a> {
         self.end(Vote::Failed(reason.to_string()))
     }
 
-    /// It is for others: open again, for any worker. The same as dropping it, with errors as values.
+    /// It is for others: open again, for any worker. The same as dropping it, with errors as
+    /// values.
     ///
     /// # Errors
     /// Those of [`done`](Self::done).

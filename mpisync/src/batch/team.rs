@@ -105,7 +105,8 @@ impl Worker {
         })
     }
 
-    /// Gives the others what the first rank has found. Waits until all of them have the one before the last, and no longer.
+    /// Gives the others what the first rank has found. Waits until all of them have the one before
+    /// the last, and no longer.
     #[track_caller]
     pub(super) fn share<T: Serialize>(&self, call: &Call<T>) -> Result<(), BatchError> {
         let Some(team) = &self.team else {

@@ -1,8 +1,8 @@
 //! A worker: a group of ranks that run tasks together, and how they keep together.
 //!
-//! The first rank of a worker acts for it: it takes a task and shares it with the others, which wait for that. Each of them then
-//! votes, without waiting, when it is through with the task, fails or drops it; the first rank hears all of them before it says
-//! what has become of the task.
+//! The first rank of a worker acts for it: it takes a task and shares it with the others, which
+//! wait for that. Each of them then votes, without waiting, when it is through with the task, fails
+//! or drops it; the first rank hears all of them before it says what has become of the task.
 
 use crate::batch::BatchError;
 #[cfg(feature = "mpi")]
@@ -101,8 +101,8 @@ impl fmt::Debug for Worker {
     }
 }
 
-/// What all ranks of a worker together say of a task: done if all say so, failed if one does; the reason is that of the lowest
-/// such rank.
+/// What all ranks of a worker together say of a task: done if all say so, failed if one does; the
+/// reason is that of the lowest such rank.
 pub(super) fn count(votes: &[Vote]) -> Vote {
     let failed = (votes.iter()).find(|vote| matches!(vote, Vote::Failed(_)));
     let all_done = votes.iter().all(|vote| *vote == Vote::Done);

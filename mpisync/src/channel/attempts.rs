@@ -41,8 +41,8 @@ impl<'a, T: Plain> Attempts<'a, T> {
         Attempts { ends, queue, wait }
     }
 
-    /// Tries once. If there is nothing to be had, has the task polled again: at once for some microseconds, and after sleeps
-    /// then.
+    /// Tries once. If there is nothing to be had, has the task polled again: at once for some
+    /// microseconds, and after sleeps then.
     pub(super) fn poll<R>(
         &mut self,
         context: &Context<'_>,

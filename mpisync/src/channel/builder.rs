@@ -41,7 +41,8 @@ pub struct ChannelBuilder<'a, T, C> {
 }
 
 impl<T: Plain> RemoteChannel<T> {
-    /// Makes a channel on `comm` with room for `capacity` messages, whose root is rank 0. Collective.
+    /// Makes a channel on `comm` with room for `capacity` messages, whose root is rank 0.
+    /// Collective.
     ///
     /// # Errors
     /// Those of [`ChannelBuilder::build`].
@@ -75,29 +76,29 @@ impl<T: Plain> RemoteChannel<T> {
 }
 
 impl<T: Plain, C: IntraCommunicator> ChannelBuilder<'_, T, C> {
-    /// The rank on whose node the messages lie; rank 0 if not said. The same on all ranks.
+    /// The rank on whose node the messages lie. Defaults to rank 0. Must be the same on all ranks.
     pub fn root(mut self, rank: i32) -> Self {
         self.root = rank;
         self
     }
 
-    /// A name for messages, of at most 200 bytes. The same on all ranks.
+    /// A name for messages, of at most 200 bytes. Must be the same on all ranks.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = name.into();
         self
     }
 
-    /// How the nodes reach each other; see [`Builder::transport`](crate::Builder::transport). The same on all ranks, and for
-    /// all controllers and channels of a communicator.
+    /// How the nodes reach each other; see [`Builder::transport`](crate::Builder::transport). Must
+    /// be the same on all ranks, and for all controllers and channels of a communicator.
     pub fn transport(mut self, transport: Transport) -> Self {
         self.asked.transport = Some(transport);
         self
     }
 
     /// Whether a thread carries messages to other nodes and from there while the ranks compute; see
-    /// [`Builder::progress_thread`](crate::Builder::progress_thread). The same on all ranks, and for all controllers and
-    /// channels of a communicator. Without it messages move while the lowest rank of each node is in a call of mpisync that
-    /// waits.
+    /// [`Builder::progress_thread`](crate::Builder::progress_thread). Must be the same on all
+    /// ranks, and for all controllers and channels of a communicator. Without it messages move
+    /// while the lowest rank of each node is in a call of mpisync that waits.
     pub fn progress_thread(mut self, on: bool) -> Self {
         self.asked.progress_thread = Some(on);
         self
@@ -116,9 +117,10 @@ impl<T: Plain, C: IntraCommunicator> ChannelBuilder<'_, T, C> {
 
     /// Makes the channel. Collective; all ranks succeed or all fail.
     ///
-    /// Its memory is taken from `/dev/shm` at once: `capacity` times the size of a message and 8 bytes, rounded up to a power
-    /// of two or to cache lines. Where the communicator spans nodes it is at most 512 messages a node and 1 MiB, or four
-    /// messages, twice; and the lowest rank of the root's node takes memory for the others when they come.
+    /// Its memory is taken from `/dev/shm` at once: `capacity` times the size of a message and 8
+    /// bytes, rounded up to a power of two or to cache lines. Where the communicator spans nodes it
+    /// is at most 512 messages a node and 1 MiB, or four messages, twice; and the lowest rank of
+    /// the root's node takes memory for the others when they come.
     ///
     /// # Errors
     /// See [`CreateError`]: those of [`Builder::build`](crate::Builder::build); a capacity that
@@ -152,7 +154,8 @@ impl<T: Plain, C: IntraCommunicator> ChannelBuilder<'_, T, C> {
     }
 }
 
-/// How many messages fit into the queues of a node, where there are several: so many bytes, within bounds.
+/// How many messages fit into the queues of a node, where there are several: so many bytes, within
+/// bounds.
 const RELAYED_BYTES: usize = 1 << 20;
 const RELAYED_MESSAGES: (usize, usize) = (4, 512);
 
@@ -193,7 +196,8 @@ impl Plan {
     }
 }
 
-/// Begins to take part in a channel: as a rank, and on the leader of a node also for the node's server.
+/// Begins to take part in a channel: as a rank, and on the leader of a node also for the node's
+/// server.
 fn join<T: Plain>(created: CreatedMemory, capacity: usize, root: i32, name: String) -> Ends<T> {
     let CreatedMemory {
         context,

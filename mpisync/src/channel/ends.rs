@@ -29,8 +29,8 @@ pub(super) struct Ends<T> {
     is_lent: Cell<bool>,
 }
 
-/// While it lives a slot is with a closure of the user's, and all calls that put or take are errors: the call might wait
-/// for that slot.
+/// While it lives a slot is with a closure of the user's, and all calls that put or take are
+/// errors: the call might wait for that slot.
 struct Loan<'a>(&'a Cell<bool>);
 
 impl<'a> Loan<'a> {
@@ -48,8 +48,8 @@ impl Drop for Loan<'_> {
 
 /// Copies a message into a slot or out of one.
 ///
-/// A large one a piece at a time: from some hundred KiB on, copies in one go are made past the caches, from where the other
-/// rank is about to read.
+/// A large one a piece at a time: from some hundred KiB on, copies in one go are made past the
+/// caches, from where the other rank is about to read.
 ///
 /// # Safety
 /// As for [`std::ptr::copy_nonoverlapping`] of one `T`.
@@ -155,7 +155,8 @@ impl<T: Plain> Ends<T> {
         Ok(())
     }
 
-    /// Notes that the process that carries messages to this node has died; for futures, which learn of it when they try next.
+    /// Notes that the process that carries messages to this node has died; for futures, which learn
+    /// of it when they try next.
     pub(super) fn note_loss(&self) {
         self.is_lost.set(true);
     }

@@ -22,8 +22,8 @@ pub enum ChannelError {
     /// All ranks have dropped their consumers, or died.
     #[error("no rank is left that takes from the channel")]
     Closed,
-    /// Messages that were promised with `claim` will not come: all ranks have dropped their producers, died, or wait for
-    /// messages themselves.
+    /// Messages that were promised with `claim` will not come: all ranks have dropped their
+    /// producers, died, or wait for messages themselves.
     #[error(
         "{messages} messages that were claimed were never put, and no rank is left that could; claim as many as are put"
     )]
@@ -31,21 +31,22 @@ pub enum ChannelError {
         /// How many.
         messages: u64,
     },
-    /// The channel is full, and this rank has the only consumer that is left: no other rank can make room. Of the forms that
-    /// would wait for ever.
+    /// The channel is full, and this rank has the only consumer that is left: no other rank can
+    /// make room. Of the forms that would wait for ever.
     #[error(
         "the channel is full, and no rank but this one is left that takes from it, so nobody would make room; take messages \
          before you put more, drop this rank's consumer, or give the channel more room"
     )]
     OnlyConsumer,
-    /// The call was made inside a closure that this rank gave to `put_with` or `take_with` of the same channel, and might
-    /// have waited for the closure's own slot.
+    /// The call was made inside a closure that this rank gave to `put_with` or `take_with` of the
+    /// same channel, and might have waited for the closure's own slot.
     #[error(
         "this rank is inside `put_with` or `take_with` of the same channel, whose slot the call might wait for; use the \
          channel before that or after"
     )]
     Nested,
-    /// Of a channel over several nodes: the lowest rank of this node has died, whose process carried the messages.
+    /// Of a channel over several nodes: the lowest rank of this node has died, whose process
+    /// carried the messages.
     #[error(
         "the lowest rank of this node has died, and its process carried the channel's messages; what other nodes put cannot be \
          had any more"

@@ -9,7 +9,8 @@ use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-/// Puts a message, in the poll that is ready; see [`RemoteChannel::put_async`](super::RemoteChannel::put_async).
+/// Puts a message, in the poll that is ready; see
+/// [`RemoteChannel::put_async`](super::RemoteChannel::put_async).
 #[must_use = "futures do nothing unless they are polled"]
 pub struct PutFuture<'a, T: Plain> {
     attempts: Attempts<'a, T>,
@@ -17,7 +18,8 @@ pub struct PutFuture<'a, T: Plain> {
     message: Option<T>,
 }
 
-/// Takes a message, in the poll that is ready; see [`RemoteChannel::take_async`](super::RemoteChannel::take_async).
+/// Takes a message, in the poll that is ready; see
+/// [`RemoteChannel::take_async`](super::RemoteChannel::take_async).
 #[must_use = "futures do nothing unless they are polled"]
 pub struct TakeFuture<'a, T: Plain> {
     attempts: Attempts<'a, T>,

@@ -18,7 +18,8 @@ pub struct Producer<T: Plain> {
     pub(super) ends: Rc<Ends<T>>,
 }
 
-/// The end of a [`RemoteChannel`] that takes. When all ranks have dropped theirs, putting is an error.
+/// The end of a [`RemoteChannel`] that takes. When all ranks have dropped theirs, putting is an
+/// error.
 pub struct Consumer<T: Plain> {
     pub(super) ends: Rc<Ends<T>>,
 }

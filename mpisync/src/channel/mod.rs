@@ -1,20 +1,23 @@
 //! Channels: messages of one type, from any rank to any rank.
 //!
 //! # How it works
-//! On one node, the messages lie in slots of memory that the ranks share. Each slot has a stamp that says for which lap
-//! around the slots it is free or full: who puts reserves the slot at the tail, fills it and stamps it, and who takes does the
-//! same at the head. No rank waits for another one to answer, and a rank that computes holds nobody up. A rank that waits
-//! spins for a microsecond or two, then lets MPI make progress and gives its core away, then sleeps, as with a lock.
+//! On one node, the messages lie in slots of memory that the ranks share. Each slot has a stamp
+//! that says for which lap around the slots it is free or full: who puts reserves the slot at the
+//! tail, fills it and stamps it, and who takes does the same at the head. No rank waits for another
+//! one to answer, and a rank that computes holds nobody up. A rank that waits spins for a
+//! microsecond or two, then lets MPI make progress and gives its core away, then sleeps, as with a
+//! lock.
 //!
 //! # Order
-//! All messages have one order, that of the slots. What one rank puts is taken in the order in which it was put, and a rank
-//! that takes sees messages in the order of the slots.
+//! All messages have one order, that of the slots. What one rank puts is taken in the order in
+//! which it was put, and a rank that takes sees messages in the order of the slots.
 //!
 //! # Over several nodes
-//! Where ranks of the communicator run on different nodes, the messages are with the node of the root, and every node has two
-//! small queues in shared memory: its ranks put into one and take from the other, and wait for the network only where these
-//! are full or empty. The lowest rank of each node carries messages in between, in its progress thread, many at a time. All
-//! calls mean the same; what differs follows from the distance:
+//! Where ranks of the communicator run on different nodes, the messages are with the node of the
+//! root, and every node has two small queues in shared memory: its ranks put into one and take from
+//! the other, and wait for the network only where these are full or empty. The lowest rank of each
+//! node carries messages in between, in its progress thread, many at a time. All calls mean the
+//! same; what differs follows from the distance:
 //!
 //! - The capacity holds exactly, for room is granted by the coordinator before a message is put. A node whose ranks go on putting is
 //!   granted more at a time, and what it does not use is called back where others need it.
@@ -34,7 +37,8 @@
 //!   nodes wait for it. MPI has to be initialized for several threads, as [`initialize`](crate::initialize) does.
 //!
 //! # The end of a stream
-//! [`take`](RemoteChannel::take) returns `None` once no message can come any more. There are three ways to get there:
+//! [`take`](RemoteChannel::take) returns `None` once no message can come any more. There are three
+//! ways to get there:
 //!
 //! - The ranks that put drop their [`Producer`]s (or the channel).
 //! - They say in advance how many messages they will put, with [`claim`](RemoteChannel::claim).
@@ -56,12 +60,14 @@
 //! # Ok::<(), mpisync::CreateError>(())
 //! ```
 //!
-//! The other way round, putting fails with [`ChannelError::Closed`] once no rank is left that could take.
+//! The other way round, putting fails with [`ChannelError::Closed`] once no rank is left that could
+//! take.
 //!
 //! # Futures
-//! [`put_async`](RemoteChannel::put_async) and [`take_async`](RemoteChannel::take_async) are futures, so that a rank can wait
-//! for several channels, or for a channel and a timer. They work under any executor that runs them on the thread of the
-//! channel, and need no runtime. With the feature `futures` its ends are also a stream and a sink.
+//! [`put_async`](RemoteChannel::put_async) and [`take_async`](RemoteChannel::take_async) are
+//! futures, so that a rank can wait for several channels, or for a channel and a timer. They work
+//! under any executor that runs them on the thread of the channel, and need no runtime. With the
+//! feature `futures` its ends are also a stream and a sink.
 //!
 //! ```
 //! use mpisync::RemoteChannel;
@@ -81,32 +87,36 @@
 //! # Ok::<(), mpisync::CreateError>(())
 //! ```
 //!
-//! Whether there is a message is seen when a future is polled, and no other process can have that done. So a future that
-//! waits is polled again and again for some microseconds, and after sleeps of up to a millisecond then, of which a thread
-//! wakes it that all channels of the process share. A blocking `put` or `take` finds out sooner, and costs less.
+//! Whether there is a message is seen when a future is polled, and no other process can have that
+//! done. So a future that waits is polled again and again for some microseconds, and after sleeps
+//! of up to a millisecond then, of which a thread wakes it that all channels of the process share.
+//! A blocking `put` or `take` finds out sooner, and costs less.
 //!
-//! A rank with a future that takes does not count as one that waits in `take`, for its other tasks may put. So it has its
-//! stream end by dropping its producer, or with claims.
+//! A rank with a future that takes does not count as one that waits in `take`, for its other tasks
+//! may put. So it has its stream end by dropping its producer, or with claims.
 //!
 //! # Where one rank puts and takes
-//! `put` on a full channel waits for another rank to take. A rank that does both uses [`try_put`](RemoteChannel::try_put),
-//! and takes a message where there is no room. Where no other rank is left that takes, `put` on a full channel is
-//! [`ChannelError::OnlyConsumer`]. Ranks that all do both and all use `put` may wait for each other.
+//! `put` on a full channel waits for another rank to take. A rank that does both uses
+//! [`try_put`](RemoteChannel::try_put), and takes a message where there is no room. Where no other
+//! rank is left that takes, `put` on a full channel is [`ChannelError::OnlyConsumer`]. Ranks that
+//! all do both and all use `put` may wait for each other.
 //!
-//! While a rank is inside [`put_with`](RemoteChannel::put_with) or [`take_with`](RemoteChannel::take_with), all its other
-//! calls that put into the channel or take from it are [`ChannelError::Nested`]. Most do not even compile.
+//! While a rank is inside [`put_with`](RemoteChannel::put_with) or
+//! [`take_with`](RemoteChannel::take_with), all its other calls that put into the channel or take
+//! from it are [`ChannelError::Nested`]. Most do not even compile.
 //!
-//! A rank that fails and does not drop its ends leaves the others waiting until it ends MPI, or dies. Give them by value to the
-//! function that may fail, such as a `#[mpisync::collective]` one: then they are dropped with it.
+//! A rank that fails and does not drop its ends leaves the others waiting until it ends MPI, or
+//! dies. Give them by value to the function that may fail, such as a `#[mpisync::collective]` one:
+//! then they are dropped with it.
 //!
 //! # When a rank dies
-//! Its ends are closed. A message that it was putting at that moment is not put, and one that it was taking is lost with it;
-//! all others stay. This is noticed by the ranks that wait, within some milliseconds; over several nodes, within a quarter of
-//! a second.
+//! Its ends are closed. A message that it was putting at that moment is not put, and one that it
+//! was taking is lost with it; all others stay. This is noticed by the ranks that wait, within some
+//! milliseconds; over several nodes, within a quarter of a second.
 //!
 //! # Sources
-//! The slots with stamps: Dmitry Vyukov, "Bounded MPMC queue", 1024cores.net, 2010; with laps for any capacity as in
-//! crossbeam's `ArrayQueue`.
+//! The slots with stamps: Dmitry Vyukov, "Bounded MPMC queue", 1024cores.net, 2010; with laps for
+//! any capacity as in crossbeam's `ArrayQueue`.
 
 mod attempts;
 #[cfg(feature = "mpi")]
@@ -143,11 +153,12 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// A queue of messages of one type that all ranks of a communicator share, with room for a fixed number of them.
+/// A queue of messages of one type that all ranks of a communicator share, with room for a fixed
+/// number of them.
 ///
-/// Any rank puts and any rank takes. A message is plain data, see [`Plain`]. It stays on the thread that made it, as
-/// controllers do; [`split`](Self::split) makes two ends of it, so that a rank which only takes need not keep the stream
-/// open. Dropping it is local.
+/// Any rank puts and any rank takes. A message is plain data, see [`Plain`]. It stays on the thread
+/// that made it, as controllers do; [`split`](Self::split) makes two ends of it, so that a rank
+/// which only takes need not keep the stream open. Dropping it is local.
 ///
 /// ```
 /// use mpisync::RemoteChannel;
@@ -162,7 +173,8 @@ use std::time::Duration;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// See the [module](crate::channel) for the order of messages, the end of a stream, and what happens when ranks die.
+/// See the [module](crate::channel) for the order of messages, the end of a stream, and what
+/// happens when ranks die.
 pub struct RemoteChannel<T: Plain> {
     producer: Producer<T>,
     consumer: Consumer<T>,
@@ -174,8 +186,8 @@ impl<T: Plain> RemoteChannel<T> {
         "a channel has messages with an alignment of at most 128 bytes: give the type a smaller `repr(align)`"
     );
 
-    /// A channel of this process alone, with room for `capacity` messages. Needs no MPI, neither to run nor (without the
-    /// feature `mpi`) to build.
+    /// A channel of this process alone, with room for `capacity` messages. Needs no MPI, neither to
+    /// run nor (without the feature `mpi`) to build.
     ///
     /// # Errors
     /// [`CreateError::Capacity`], [`CreateError::Memory`].
@@ -233,7 +245,8 @@ impl<T: Plain> RemoteChannel<T> {
         self.producer.ends.capacity()
     }
 
-    /// How many messages are in the channel, including those that are just being put; a moment ago. Not collective.
+    /// How many messages are in the channel, including those that are just being put; a moment ago.
+    /// Not collective.
     pub fn len(&self) -> usize {
         self.producer.ends.len()
     }
@@ -248,17 +261,17 @@ impl<T: Plain> RemoteChannel<T> {
         self.len() == self.capacity()
     }
 
-    /// The two ends by themselves. Not collective: each rank keeps the end that it uses and drops the other one, or the
-    /// whole channel.
+    /// The two ends by themselves. Not collective: each rank keeps the end that it uses and drops
+    /// the other one, or the whole channel.
     pub fn split(self) -> (Producer<T>, Consumer<T>) {
         (self.producer, self.consumer)
     }
 
     /// Promises that `messages` more messages will be put, by this rank or another. Not collective.
     ///
-    /// Once as many messages were taken as all ranks have promised, `take` returns `None` without waiting for producers to
-    /// close. Promise before the ranks that take begin (with a barrier in between), or one of them may find the promises of
-    /// the others kept and end.
+    /// Once as many messages were taken as all ranks have promised, `take` returns `None` without
+    /// waiting for producers to close. Promise before the ranks that take begin (with a barrier in
+    /// between), or one of them may find the promises of the others kept and end.
     pub fn claim(&self, messages: u64) {
         self.producer.claim(messages);
     }
@@ -266,8 +279,8 @@ impl<T: Plain> RemoteChannel<T> {
     /// Puts a message; waits while the channel is full. Not collective.
     ///
     /// # Errors
-    /// [`ChannelError::Closed`], [`ChannelError::OnlyConsumer`], [`ChannelError::Nested`], [`ChannelError::Lost`],
-    /// [`ChannelError::Finalized`], with the message.
+    /// [`ChannelError::Closed`], [`ChannelError::OnlyConsumer`], [`ChannelError::Nested`],
+    /// [`ChannelError::Lost`], [`ChannelError::Finalized`], with the message.
     #[inline]
     pub fn put(&self, message: T) -> Result<(), PutError<T>> {
         self.producer.put(message)
@@ -276,8 +289,8 @@ impl<T: Plain> RemoteChannel<T> {
     /// Puts a message if there is room; does not wait. Not collective.
     ///
     /// # Errors
-    /// [`ChannelError::Full`], [`ChannelError::Closed`], [`ChannelError::Nested`], [`ChannelError::Lost`],
-    /// [`ChannelError::Finalized`], with the message.
+    /// [`ChannelError::Full`], [`ChannelError::Closed`], [`ChannelError::Nested`],
+    /// [`ChannelError::Lost`], [`ChannelError::Finalized`], with the message.
     #[inline]
     pub fn try_put(&self, message: T) -> Result<(), PutError<T>> {
         self.producer.try_put(message)
@@ -286,20 +299,23 @@ impl<T: Plain> RemoteChannel<T> {
     /// Puts a message; waits for `limit` at most while the channel is full. Not collective.
     ///
     /// # Errors
-    /// [`ChannelError::Timeout`], [`ChannelError::Closed`], [`ChannelError::Nested`], [`ChannelError::Lost`],
-    /// [`ChannelError::Finalized`], with the message. With [`Duration::MAX`] also [`ChannelError::OnlyConsumer`].
+    /// [`ChannelError::Timeout`], [`ChannelError::Closed`], [`ChannelError::Nested`],
+    /// [`ChannelError::Lost`], [`ChannelError::Finalized`], with the message. With
+    /// [`Duration::MAX`] also [`ChannelError::OnlyConsumer`].
     pub fn put_timeout(&self, message: T, limit: Duration) -> Result<(), PutError<T>> {
         self.producer.put_timeout(message, limit)
     }
 
-    /// Puts a message that `fill` writes where the others will read it, without a copy; waits while the channel is full. Not
-    /// collective.
+    /// Puts a message that `fill` writes where the others will read it, without a copy; waits while
+    /// the channel is full. Not collective.
     ///
-    /// The slot has the bytes of an older message, or zeros, and what `fill` does not write stays as it is. Ranks that take
-    /// wait for `fill`, so have everything at hand. If it panics there is no message.
+    /// The slot has the bytes of an older message, or zeros, and what `fill` does not write stays
+    /// as it is. Ranks that take wait for `fill`, so have everything at hand. If it panics there is
+    /// no message.
     ///
-    /// `fill` cannot use the channel, for a call inside it could wait for the message that is not there yet: that does not
-    /// compile, and through the other end of a channel that is [split](Self::split) it is [`ChannelError::Nested`].
+    /// `fill` cannot use the channel, for a call inside it could wait for the message that is not
+    /// there yet: that does not compile, and through the other end of a channel that is
+    /// [split](Self::split) it is [`ChannelError::Nested`].
     ///
     /// ```
     /// let mut channel = mpisync::RemoteChannel::<[u8; 1 << 20]>::local(2)?;
@@ -310,14 +326,14 @@ impl<T: Plain> RemoteChannel<T> {
     /// ```
     ///
     /// # Errors
-    /// [`ChannelError::Closed`], [`ChannelError::OnlyConsumer`], [`ChannelError::Nested`], [`ChannelError::Lost`],
-    /// [`ChannelError::Finalized`].
+    /// [`ChannelError::Closed`], [`ChannelError::OnlyConsumer`], [`ChannelError::Nested`],
+    /// [`ChannelError::Lost`], [`ChannelError::Finalized`].
     pub fn put_with<R>(&mut self, fill: impl FnOnce(&mut T) -> R) -> Result<R, ChannelError> {
         self.producer.put_with(fill)
     }
 
-    /// Puts all messages of a slice, as many at a time as there is room for, and waits while there is none. Not collective.
-    /// Messages of other ranks may come in between.
+    /// Puts all messages of a slice, as many at a time as there is room for, and waits while there
+    /// is none. Not collective. Messages of other ranks may come in between.
     ///
     /// # Errors
     /// Those of [`put`](Self::put), with how many were put before.
@@ -325,8 +341,8 @@ impl<T: Plain> RemoteChannel<T> {
         self.producer.put_slice(messages)
     }
 
-    /// Puts all messages of an iterator, some KiB at a time, and waits while there is no room. Not collective. Messages of
-    /// other ranks may come in between.
+    /// Puts all messages of an iterator, some KiB at a time, and waits while there is no room. Not
+    /// collective. Messages of other ranks may come in between.
     ///
     /// # Errors
     /// Those of [`put`](Self::put), with how many were put before.
@@ -334,8 +350,8 @@ impl<T: Plain> RemoteChannel<T> {
         self.producer.put_all(messages)
     }
 
-    /// Takes the next message; waits while there is none. `None` at the [end](crate::channel#the-end-of-a-stream) of the
-    /// stream. Not collective.
+    /// Takes the next message; waits while there is none. `None` at the
+    /// [end](crate::channel#the-end-of-a-stream) of the stream. Not collective.
     ///
     /// # Panics
     /// Where [`take_timeout`](Self::take_timeout) would return another error than a timeout.
@@ -345,32 +361,34 @@ impl<T: Plain> RemoteChannel<T> {
         self.consumer.take()
     }
 
-    /// Takes the next message if there is one; does not wait. `None` at the end of the stream. Not collective.
+    /// Takes the next message if there is one; does not wait. `None` at the end of the stream. Not
+    /// collective.
     ///
     /// # Errors
-    /// [`ChannelError::Empty`], [`ChannelError::Missing`], [`ChannelError::Nested`], [`ChannelError::Lost`],
-    /// [`ChannelError::Finalized`].
+    /// [`ChannelError::Empty`], [`ChannelError::Missing`], [`ChannelError::Nested`],
+    /// [`ChannelError::Lost`], [`ChannelError::Finalized`].
     #[inline]
     pub fn try_take(&self) -> Result<Option<T>, ChannelError> {
         self.consumer.try_take()
     }
 
-    /// Takes the next message; waits for `limit` at most while there is none. `None` at the end of the stream. Not
-    /// collective. With [`Duration::MAX`] it waits for ever, and what is left are errors as values.
+    /// Takes the next message; waits for `limit` at most while there is none. `None` at the end of
+    /// the stream. Not collective. Pass [`Duration::MAX`] to wait indefinitely and still get
+    /// failures as errors instead of a panic.
     ///
     /// # Errors
-    /// [`ChannelError::Timeout`], [`ChannelError::Missing`], [`ChannelError::Nested`], [`ChannelError::Lost`],
-    /// [`ChannelError::Finalized`].
+    /// [`ChannelError::Timeout`], [`ChannelError::Missing`], [`ChannelError::Nested`],
+    /// [`ChannelError::Lost`], [`ChannelError::Finalized`].
     pub fn take_timeout(&self, limit: Duration) -> Result<Option<T>, ChannelError> {
         self.consumer.take_timeout(limit)
     }
 
-    /// Takes the next message and lets `read` look at it where it lies, without a copy; waits while there is none. `None` at
-    /// the end of the stream. Not collective.
+    /// Takes the next message and lets `read` look at it where it lies, without a copy; waits while
+    /// there is none. `None` at the end of the stream. Not collective.
     ///
-    /// The message keeps its slot until `read` returns. `read` cannot use the channel, for a call inside it could wait for
-    /// that slot: that does not compile, and through the other end of a channel that is [split](Self::split) it is
-    /// [`ChannelError::Nested`].
+    /// The message keeps its slot until `read` returns. `read` cannot use the channel, for a call
+    /// inside it could wait for that slot: that does not compile, and through the other end of a
+    /// channel that is [split](Self::split) it is [`ChannelError::Nested`].
     ///
     /// # Panics
     /// As [`take`](Self::take). If `read` panics, the message is taken all the same.
@@ -379,8 +397,9 @@ impl<T: Plain> RemoteChannel<T> {
         self.consumer.take_with(read)
     }
 
-    /// Takes the next message and copies it to `message`, which is left as it is at the end of the stream; waits while there is
-    /// none. Whether there was one. Not collective. For large messages, which [`take`](Self::take) would put on the stack.
+    /// Takes the next message and copies it to `message`, which is left as it is at the end of the
+    /// stream; waits while there is none. Whether there was one. Not collective. For large
+    /// messages, which [`take`](Self::take) would put on the stack.
     ///
     /// # Panics
     /// As [`take`](Self::take).
@@ -389,8 +408,8 @@ impl<T: Plain> RemoteChannel<T> {
         self.consumer.take_into(message)
     }
 
-    /// Takes up to `most` messages and adds them to `messages`; waits while there is none. How many there were; 0 at the end
-    /// of the stream. Not collective.
+    /// Takes up to `most` messages and adds them to `messages`; waits while there is none. How many
+    /// there were; 0 at the end of the stream. Not collective.
     ///
     /// # Panics
     /// As [`take`](Self::take).
@@ -401,11 +420,12 @@ impl<T: Plain> RemoteChannel<T> {
 
     /// Puts a message; a future that waits while the channel is full. Not collective.
     ///
-    /// The message is put in the poll that is ready and not before, so nothing happens if the future is dropped earlier.
-    /// Futures do not queue up: where several wait, whichever is polled first puts.
+    /// The message is put in the poll that is ready and not before, so nothing happens if the
+    /// future is dropped earlier. Futures do not queue up: where several wait, whichever is polled
+    /// first puts.
     ///
-    /// It waits also where this rank alone takes from the channel, for another future of the rank may do so: it is pending
-    /// until one does.
+    /// It waits also where this rank alone takes from the channel, for another future of the rank
+    /// may do so: it is pending until one does.
     ///
     /// ```
     /// use mpisync::{ChannelError, RemoteChannel};
@@ -422,8 +442,8 @@ impl<T: Plain> RemoteChannel<T> {
     /// ```
     ///
     /// # Errors
-    /// [`ChannelError::Closed`], [`ChannelError::Nested`], [`ChannelError::Lost`], [`ChannelError::Finalized`], with the
-    /// message.
+    /// [`ChannelError::Closed`], [`ChannelError::Nested`], [`ChannelError::Lost`],
+    /// [`ChannelError::Finalized`], with the message.
     ///
     /// # Panics
     /// If the future is polled after it was ready.
@@ -431,11 +451,13 @@ impl<T: Plain> RemoteChannel<T> {
         self.producer.put_async(message)
     }
 
-    /// Takes the next message; a future that waits while there is none. `Ok(None)` at the end of the stream. Not collective.
+    /// Takes the next message; a future that waits while there is none. `Ok(None)` at the end of
+    /// the stream. Not collective.
     ///
-    /// A message is taken in the poll that is ready and not before, so none is lost if the future is dropped earlier, as by
-    /// `select!` or a timeout. Meanwhile this rank does not count as one that waits: the stream ends when the producers are
-    /// dropped, that of this rank at any rate, or the [claims](Self::claim) are kept.
+    /// A message is taken in the poll that is ready and not before, so none is lost if the future
+    /// is dropped earlier, as by `select!` or a timeout. Meanwhile this rank does not count as one
+    /// that waits: the stream ends when the producers are dropped, that of this rank at any rate,
+    /// or the [claims](Self::claim) are kept.
     ///
     /// ```
     /// let (producer, consumer) = mpisync::RemoteChannel::<f64>::local(16)?.split();
@@ -449,7 +471,8 @@ impl<T: Plain> RemoteChannel<T> {
     /// ```
     ///
     /// # Errors
-    /// [`ChannelError::Missing`], [`ChannelError::Nested`], [`ChannelError::Lost`], [`ChannelError::Finalized`].
+    /// [`ChannelError::Missing`], [`ChannelError::Nested`], [`ChannelError::Lost`],
+    /// [`ChannelError::Finalized`].
     ///
     /// # Panics
     /// If the future is polled after it was ready.
@@ -477,10 +500,11 @@ impl<T: Plain> RemoteChannel<T> {
 
     /// Puts messages, as the sink of an executor.
     ///
-    /// It is ready when there is room, and a message is put as soon as the sink has it. Only if another rank or task puts in
-    /// between does the sink hold the message, one at most, and puts it when it is polled next, to become ready, to flush or
-    /// to close. So flush before you drop it, as `send` does and `feed` does not. Closing it flushes it and nothing else; the
-    /// stream ends when the producers are dropped.
+    /// It is ready when there is room, and a message is put as soon as the sink has it. Only if
+    /// another rank or task puts in between does the sink hold the message, one at most, and puts
+    /// it when it is polled next, to become ready, to flush or to close. So flush before you drop
+    /// it, as `send` does and `feed` does not. Closing it flushes it and nothing else; the stream
+    /// ends when the producers are dropped.
     ///
     /// ```
     /// use futures::{SinkExt, StreamExt, stream};

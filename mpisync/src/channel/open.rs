@@ -1,7 +1,8 @@
 //! The channels of this thread that end with MPI.
 //!
-//! Once MPI ends, this rank puts and takes nothing any more, whether its ends were dropped, forgotten or are still held. So
-//! they are closed then, and no rank waits for messages that cannot come, or for room.
+//! Once MPI ends, this rank puts and takes nothing any more, whether its ends were dropped,
+//! forgotten or are still held. So they are closed then, and no rank waits for messages that cannot
+//! come, or for room.
 
 use crate::channel::ends::Ends;
 use crate::plain::Plain;

@@ -1,7 +1,8 @@
 //! The timer: a thread that wakes futures which wait for other processes.
 //!
-//! No process calls a waker of another one, so a future that waits is woken after a while to look again. One thread does that
-//! for all futures of a process. It starts with the first timer, sleeps while no timer runs, and never calls MPI.
+//! No process calls a waker of another one, so a future that waits is woken after a while to look
+//! again. One thread does that for all futures of a process. It starts with the first timer, sleeps
+//! while no timer runs, and never calls MPI.
 
 use crate::shm::lock;
 use crate::shm::wait::{FIRST_SLEEP, LONGEST_SLEEP};
@@ -52,8 +53,8 @@ impl Timer {
         }
     }
 
-    /// Has `waker` woken after a sleep, each twice as long as the one before; or, if a sleep is not over yet, at its end, in place
-    /// of the waker that was given for it.
+    /// Has `waker` woken after a sleep, each twice as long as the one before; or, if a sleep is not
+    /// over yet, at its end, in place of the waker that was given for it.
     pub(super) fn set(&mut self, now: Instant, waker: &Waker) {
         let waker = waker.clone();
         let mut schedule = self.clock.schedule();
@@ -109,7 +110,8 @@ impl Clock {
         lock(&self.schedule)
     }
 
-    /// Starts the thread if it does not run; whether it does. Where there can be none, futures are polled without sleeps.
+    /// Starts the thread if it does not run; whether it does. Where there can be none, futures are
+    /// polled without sleeps.
     fn has_thread(&'static self, schedule: &mut Schedule) -> bool {
         if !schedule.has_thread {
             let thread = thread::Builder::new().name("mpisync-timer".to_owned());

@@ -13,9 +13,9 @@ use std::panic::Location;
 use std::time::Duration;
 
 impl WindowController {
-    /// Lets the master write, and the others wait for what it shares. Collective; only the master waits here, for
-    /// the write lock. All ranks have to make the same calls, each at the same place of the source; see [`On::named`] for a
-    /// call that they make at different ones.
+    /// Lets the master write, and the others wait for what it shares. Collective; only the master
+    /// waits here, for the write lock. All ranks have to make the same calls, each at the same
+    /// place of the source; see [`On::named`] for a call that they make at different ones.
     ///
     /// ```
     /// use mpisync::prelude::*;
@@ -39,13 +39,13 @@ impl WindowController {
         access.unwrap_or_else(|error| self.panic_with(&error))
     }
 
-    /// [`single_write`](Self::single_write) whose writer waits for the lock for `limit` at most. If it does not get
-    /// it, the other ranks are told.
+    /// [`single_write`](Self::single_write) whose writer waits for the lock for `limit` at most. If
+    /// it does not get it, the other ranks are told.
     ///
     /// # Errors
-    /// [`CollectiveError::Lock`] on the writer; [`CollectiveError::WriterMismatch`] on a rank that takes itself for the writer
-    /// when another one does too; [`CollectiveError::Diverged`] on a rank that has written in a call while another rank of its
-    /// node was in another one.
+    /// [`CollectiveError::Lock`] on the writer; [`CollectiveError::WriterMismatch`] on a rank that
+    /// takes itself for the writer when another one does too; [`CollectiveError::Diverged`] on a
+    /// rank that has written in a call while another rank of its node was in another one.
     #[track_caller]
     pub fn single_write_timeout(&mut self, limit: Duration) -> Result<Access<'_>, CollectiveError> {
         self.recover_leaked();
@@ -53,8 +53,8 @@ impl WindowController {
         Access::enter(self, self.master(), Some(limit), site)
     }
 
-    /// Names another writer than the master for one call: `ctrl.on(2)?.single_write()`. All ranks have to name the
-    /// same.
+    /// Names another writer than the master for one call: `ctrl.on(2)?.single_write()`. All ranks
+    /// have to name the same.
     ///
     /// # Errors
     /// [`CollectiveError::NoSuchRank`].
@@ -66,9 +66,10 @@ impl WindowController {
 
 /// Which part this rank has in a call in which one rank writes.
 ///
-/// Dropping it drops the [`Fence`]: the writer's tells the other ranks that nothing is shared, and on those the drop waits
-/// for the writer and panics where it has failed. So `if let Access::Writer(fence) = ctrl.single_write() { … }` keeps the others
-/// until the writer is done, and `let _ = ctrl.single_write();` on all ranks is a panic on all but the writer.
+/// Dropping it drops the [`Fence`]: the writer's tells the other ranks that nothing is shared, and
+/// on those the drop waits for the writer and panics where it has failed. So `if let
+/// Access::Writer(fence) = ctrl.single_write() { … }` keeps the others until the writer is done,
+/// and `let _ = ctrl.single_write();` on all ranks is a panic on all but the writer.
 #[must_use = "match on it: the writer has to `share` and the others to `collect`"]
 pub enum Access<'a> {
     /// This rank writes, and holds the write lock.
@@ -120,7 +121,8 @@ impl<'a> Access<'a> {
         Ok(Access::Writer(Fence::new(controller, call, writer, site)))
     }
 
-    /// The writer's fence, on the rank that writes; the others get `None`, after the writer has shared or finished.
+    /// The writer's fence, on the rank that writes; the others get `None`, after the writer has
+    /// shared or finished.
     ///
     /// ```
     /// # use mpisync::prelude::*;
@@ -141,7 +143,8 @@ impl<'a> Access<'a> {
         }
     }
 
-    /// Runs `write` on the writer and returns its value on all ranks. Collective, waits for the writer.
+    /// Runs `write` on the writer and returns its value on all ranks. Collective, waits for the
+    /// writer.
     ///
     /// ```
     /// # use mpisync::prelude::*;
@@ -151,7 +154,8 @@ impl<'a> Access<'a> {
     /// ```
     ///
     /// # Errors
-    /// On the writer, the error of `write`; on the others, a [`CollectiveError`] with the writer's rank and its text.
+    /// On the writer, the error of `write`; on the others, a [`CollectiveError`] with the writer's
+    /// rank and its text.
     ///
     /// # Panics
     /// On the writer, if `write` does; the others get [`CollectiveError::WriterPanicked`].
@@ -205,8 +209,8 @@ impl<'a> On<'a> {
         })
     }
 
-    /// Gives the call a name that all ranks pass, by which it is compared then: for a call that ranks make at different
-    /// places of the source, or in different programs.
+    /// Gives the call a name that all ranks pass, by which it is compared then: for a call that
+    /// ranks make at different places of the source, or in different programs.
     ///
     /// ```
     /// # use mpisync::prelude::*;

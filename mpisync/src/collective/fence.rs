@@ -53,13 +53,15 @@ mod role {
 /// This rank's part in a call in which one rank writes, see
 /// [`single_write`](WindowController::single_write).
 ///
-/// A `Fence<Writer>` holds the write lock. Only it can [`share`](Fence::share), and only a `Fence<Excluded>` can
-/// [`collect`](Fence::collect); both consume the fence, so a call has one outcome.
+/// A `Fence<Writer>` holds the write lock. Only it can [`share`](Fence::share), and only a
+/// `Fence<Excluded>` can [`collect`](Fence::collect); both consume the fence, so a call has one
+/// outcome.
 ///
 /// # Dropping a fence
-/// A writer's is told to the other ranks as [`CollectiveError::Unshared`]. That of another rank **waits for the writer**, as
-/// [`wait`](Fence::wait) does, so that no rank goes on before the writer is done because a branch of the program has no
-/// part for it; use [`skip`](Fence::skip) to go on without waiting. A fence that is dropped by a panic does not wait.
+/// A writer's is told to the other ranks as [`CollectiveError::Unshared`]. That of another rank
+/// **waits for the writer**, as [`wait`](Fence::wait) does, so that no rank goes on before the
+/// writer is done because a branch of the program has no part for it; use [`skip`](Fence::skip) to
+/// go on without waiting. A fence that is dropped by a panic does not wait.
 ///
 /// ```
 /// # use mpisync::prelude::*;
@@ -72,8 +74,9 @@ mod role {
 /// # Ok::<(), CollectiveError>(())
 /// ```
 ///
-/// A fence that is forgotten (`mem::forget`) ends with the next call that borrows the controller mutably, with
-/// [`close`](WindowController::close), or when the controller is dropped; the other ranks may have to wait until then.
+/// A fence that is forgotten (`mem::forget`) ends with the next call that borrows the controller
+/// mutably, with [`close`](WindowController::close), or when the controller is dropped; the other
+/// ranks may have to wait until then.
 ///
 /// # Panics
 /// Dropping a `Fence<Excluded>` panics where `wait` returns an error: the writer failed, say.
@@ -106,11 +109,13 @@ impl<'a, R: role::Role> Fence<'a, R> {
         }
     }
 
-    /// Lets the lock go and gives `value` to the other ranks; returns it. A value whose serialized form is larger than
-    /// 448 bytes is passed through a buffer, and this rank stays until the others have collected it.
+    /// Lets the lock go and gives `value` to the other ranks; returns it. A value whose serialized
+    /// form is larger than 448 bytes is passed through a buffer, and this rank stays until the
+    /// others have collected it.
     ///
     /// # Errors
-    /// [`CollectiveError::Encode`] when serde cannot serialize the value; the others get that as the writer's failure.
+    /// [`CollectiveError::Encode`] when serde cannot serialize the value; the others get that as
+    /// the writer's failure.
     pub fn share<T: Serialize>(self, value: T) -> Result<T, CollectiveError>
     where
         R: role::MayShare,
@@ -124,8 +129,9 @@ impl<'a, R: role::Role> Fence<'a, R> {
     /// Waits for what the writer shares.
     ///
     /// # Errors
-    /// Why there is no value: the writer failed, panicked, died or dropped its fence; it shared another type; the
-    /// ranks do not agree on who writes, or are in different calls; the bytes cannot be read as a `T`.
+    /// Why there is no value: the writer failed, panicked, died or dropped its fence; it shared
+    /// another type; the ranks do not agree on who writes, or are in different calls; the bytes
+    /// cannot be read as a `T`.
     pub fn collect<T: DeserializeOwned>(self) -> Result<T, CollectiveError>
     where
         R: role::MayCollect,
@@ -183,9 +189,10 @@ impl Fence<'_, Writer> {
         }
     }
 
-    /// Gives `items` to the other ranks, which collect them with [`collect_vec`](Fence::collect_vec) or
-    /// [`collect_into`](Fence::collect_into). They travel as the bytes that they are, without being serialized, and may be
-    /// any number. The other ranks compare the type's name and its layout before they take the bytes for items.
+    /// Gives `items` to the other ranks, which collect them with
+    /// [`collect_vec`](Fence::collect_vec) or [`collect_into`](Fence::collect_into). They travel as
+    /// the bytes that they are, without being serialized, and may be any number. The other ranks
+    /// compare the type's name and its layout before they take the bytes for items.
     ///
     /// ```
     /// # use mpisync::prelude::*;
@@ -225,7 +232,8 @@ impl Fence<'_, Writer> {
         }
     }
 
-    /// Tells the other ranks why there is no value; returns the error that they get. The text is cut at 512 bytes.
+    /// Tells the other ranks why there is no value; returns the error that they get. The text is
+    /// cut at 512 bytes.
     pub fn fail(self, reason: impl Display) -> CollectiveError {
         let message = text_of(&reason);
         let rank = self.controller.rank();
@@ -282,11 +290,12 @@ impl Fence<'_, Excluded> {
         self.collect_items(None)
     }
 
-    /// Waits for the items that the writer gives with [`share_slice`](Fence::share_slice), and puts them into `items`.
+    /// Waits for the items that the writer gives with [`share_slice`](Fence::share_slice), and puts
+    /// them into `items`.
     ///
     /// # Errors
-    /// Those of [`collect`](Self::collect), and [`CollectiveError::LengthMismatch`] where the writer gives another number
-    /// of items; `items` is as it was then.
+    /// Those of [`collect`](Self::collect), and [`CollectiveError::LengthMismatch`] where the
+    /// writer gives another number of items; `items` is as it was then.
     pub fn collect_into<T: Plain>(self, items: &mut [T]) -> Result<(), CollectiveError> {
         items.copy_from_slice(&self.collect_items(Some(items.len()))?);
         Ok(())
@@ -320,8 +329,8 @@ impl Fence<'_, Excluded> {
         self.end(|post| post.wait(writer))
     }
 
-    /// Leaves the call without waiting for the writer, for a rank that needs neither the value nor to know whether the writer
-    /// is done. The writer does not wait for this rank either.
+    /// Leaves the call without waiting for the writer, for a rank that needs neither the value nor
+    /// to know whether the writer is done. The writer does not wait for this rank either.
     pub fn skip(self) {
         let writer = self.writer as usize;
         self.end(|post| post.leave(writer));

@@ -1,4 +1,5 @@
-//! What `#[single_write]` and `#[collective]` ask of the user's types, in words that say what to write.
+//! What `#[single_write]` and `#[collective]` ask of the user's types, in words that say what to
+//! write.
 
 use crate::collective::fence::{Fence, Writer};
 use crate::error::CollectiveError;
@@ -11,8 +12,8 @@ use std::thread;
 
 /// An error that can say that another rank failed.
 ///
-/// Its implementation is not recommended by the compiler, so that this message is shown and not one about a `?` or a
-/// `From` that the user has not written.
+/// Its implementation is not recommended by the compiler, so that this message is shown and not one
+/// about a `?` or a `From` that the user has not written.
 #[diagnostic::on_unimplemented(
     message = "the error type `{Self}` cannot say that another rank failed",
     label = "`From<mpisync::CollectiveError>` is missing",
@@ -78,8 +79,8 @@ where
     call.agree_on(ctrl, rank, outcome)
 }
 
-/// Runs `write` on one rank, with a controller or a region: the compiler finds out which of them `lock` is, where the
-/// macro cannot tell it from the name of the type.
+/// Runs `write` on one rank, with a controller or a region: the compiler finds out which of them
+/// `lock` is, where the macro cannot tell it from the name of the type.
 #[track_caller]
 pub fn write_alone<L, W, R, E>(
     lock: &mut L,

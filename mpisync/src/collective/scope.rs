@@ -16,11 +16,13 @@ use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::sync::Arc;
 use std::thread;
 
-/// A collective call that this rank is in; what [`#[collective]`](macro@crate::collective) expands to.
+/// A collective call that this rank is in; what [`#[collective]`](macro@crate::collective) expands
+/// to.
 ///
-/// On entry the ranks make sure that they are in the same call, and on exit they agree on what came of it. Where it is dropped
-/// in between, the other ranks get [`CollectiveError::Failed`], and this one goes on without waiting for them. It must not be
-/// forgotten (`mem::forget`): this rank would be inside the call for ever, and each later collective call an error.
+/// On entry the ranks make sure that they are in the same call, and on exit they agree on what came
+/// of it. Where it is dropped in between, the other ranks get [`CollectiveError::Failed`], and this
+/// one goes on without waiting for them. It must not be forgotten (`mem::forget`): this rank would
+/// be inside the call for ever, and each later collective call an error.
 #[must_use = "the other ranks wait for `agree`"]
 pub struct Collective {
     name: &'static str,
@@ -38,8 +40,8 @@ impl Collective {
     ///
     /// # Errors
     /// [`CollectiveError::Diverged`] where another rank is in another call, with both places;
-    /// [`CollectiveError::Failed`] and [`CollectiveError::Panicked`] where another rank has left an outer call so;
-    /// [`CollectiveError::RankDied`].
+    /// [`CollectiveError::Failed`] and [`CollectiveError::Panicked`] where another rank has left an
+    /// outer call so; [`CollectiveError::RankDied`].
     #[track_caller]
     pub fn enter(ctrl: &mut WindowController, name: &'static str) -> Result<Self, CollectiveError> {
         ctrl.check_usable()?;
@@ -67,11 +69,12 @@ impl Collective {
         catch_unwind(AssertUnwindSafe(body))
     }
 
-    /// Agrees on the outcome: every rank's own value if all succeeded, otherwise the failure of the lowest rank that
-    /// failed. Collective, waits for all ranks.
+    /// Agrees on the outcome: every rank's own value if all succeeded, otherwise the failure of the
+    /// lowest rank that failed. Collective, waits for all ranks.
     ///
     /// # Errors
-    /// On the lowest rank that failed its own error; on all others that rank's, as a [`CollectiveError`].
+    /// On the lowest rank that failed its own error; on all others that rank's, as a
+    /// [`CollectiveError`].
     pub fn agree<T, E>(
         self,
         ctrl: &mut WindowController,
@@ -123,12 +126,13 @@ impl Collective {
         }
     }
 
-    /// [`agree`](Self::agree), after which all ranks have the value of `rank`, which is the same on all. Collective, waits for
-    /// all ranks.
+    /// [`agree`](Self::agree), after which all ranks have the value of `rank`, which is the same on
+    /// all. Collective, waits for all ranks.
     ///
     /// # Errors
-    /// Those of `agree`; [`CollectiveError::WriterMismatch`] on all ranks where they name different ones;
-    /// [`CollectiveError::NoSuchRank`]; [`CollectiveError::Encode`] and [`CollectiveError::Decode`] where the value cannot travel.
+    /// Those of `agree`; [`CollectiveError::WriterMismatch`] on all ranks where they name different
+    /// ones; [`CollectiveError::NoSuchRank`]; [`CollectiveError::Encode`] and
+    /// [`CollectiveError::Decode`] where the value cannot travel.
     pub fn agree_on<T, E>(
         self,
         ctrl: &mut WindowController,

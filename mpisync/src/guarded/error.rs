@@ -16,7 +16,8 @@ pub enum GuardedError<E> {
     /// The lock could not be had; nothing was opened.
     #[error(transparent)]
     Lock(#[from] LockError),
-    /// Another rank, which creates or writes for all, has failed; or the ranks are in different calls.
+    /// Another rank, which creates or writes for all, has failed; or the ranks are in different
+    /// calls.
     #[error(transparent)]
     Call(#[from] CollectiveError),
     /// It could not be created.
@@ -27,8 +28,8 @@ pub enum GuardedError<E> {
         /// Why.
         error: E,
     },
-    /// It could not be opened. A file that one rank has created and another does not find may lie in a
-    /// directory that the nodes do not share.
+    /// It could not be opened. A file that one rank has created and another does not find may lie
+    /// in a directory that the nodes do not share.
     #[error(
         "{name} cannot be opened (does this node see the same files as the others?): {error:#}"
     )]

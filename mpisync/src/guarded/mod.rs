@@ -24,7 +24,8 @@ use std::time::Duration;
 /// Closures reach it, and nothing else does: [`read`](Self::read) lets many ranks in at the same
 /// time, [`write`](Self::write) one. Each call takes the lock, opens, runs the closure, closes, and
 /// lets the lock go, in this order, also where the closure fails or panics. So no rank ever has the
-/// file open, or a part of it in memory, without the lock. The [module](self) tells what that saves.
+/// file open, or a part of it in memory, without the lock. The [module](self) tells what that
+/// saves.
 ///
 /// It stays on the thread that made it. Dropping it is local.
 ///
@@ -44,8 +45,8 @@ pub struct Guarded<R: Resource> {
 }
 
 impl<R: Resource> Guarded<R> {
-    /// Makes the lock on `comm`, has rank 0 [create](Resource::create) the resource if it is not there,
-    /// and waits for that. Collective.
+    /// Makes the lock on `comm`, has rank 0 [create](Resource::create) the resource if it is not
+    /// there, and waits for that. Collective.
     ///
     /// For a lock with another master or transport, see [`with_controller`](Self::with_controller).
     ///
@@ -62,8 +63,8 @@ impl<R: Resource> Guarded<R> {
         Self::with_controller(builder.build()?, resource)
     }
 
-    /// Makes the lock on `comm`, and has rank 0 make the resource, of which the other ranks get a copy.
-    /// Collective. For a file whose name only one rank can know.
+    /// Makes the lock on `comm`, and has rank 0 make the resource, of which the other ranks get a
+    /// copy. Collective. For a file whose name only one rank can know.
     ///
     /// ```no_run
     /// use mpisync::prelude::*;
@@ -78,8 +79,8 @@ impl<R: Resource> Guarded<R> {
     /// ```
     ///
     /// # Errors
-    /// [`GuardedError::Make`]; [`GuardedError::Use`], if `make` fails, or [`GuardedError::Create`] on
-    /// rank 0, and then [`GuardedError::Call`] on the others.
+    /// [`GuardedError::Make`]; [`GuardedError::Use`], if `make` fails, or [`GuardedError::Create`]
+    /// on rank 0, and then [`GuardedError::Call`] on the others.
     #[cfg(feature = "mpi")]
     #[track_caller]
     pub fn create<C: IntraCommunicator>(
@@ -111,8 +112,8 @@ impl<R: Resource> Guarded<R> {
         Self::with_controller(WindowController::local(), resource)
     }
 
-    /// Takes a controller as its lock, and has the controller's master [create](Resource::create) the
-    /// resource if it is not there. Collective, waits for the master.
+    /// Takes a controller as its lock, and has the controller's master [create](Resource::create)
+    /// the resource if it is not there. Collective, waits for the master.
     ///
     /// # Errors
     /// [`GuardedError::Create`] on the master, and then [`GuardedError::Call`] on the others.
@@ -129,8 +130,8 @@ impl<R: Resource> Guarded<R> {
         })
     }
 
-    /// Runs `read` with the resource open for reading, at the same time as other readers. Waits while
-    /// another rank writes or waits to write. Not collective.
+    /// Runs `read` with the resource open for reading, at the same time as other readers. Waits
+    /// while another rank writes or waits to write. Not collective.
     ///
     /// # Errors
     /// [`GuardedError::Lock`], [`GuardedError::Open`], and [`GuardedError::Use`] with the error of
@@ -165,8 +166,8 @@ impl<R: Resource> Guarded<R> {
     /// writes. Not collective.
     ///
     /// # Errors
-    /// [`GuardedError::Lock`], [`GuardedError::Open`], [`GuardedError::Use`] with the error of `write`,
-    /// and [`GuardedError::Close`] where what was written may not be there.
+    /// [`GuardedError::Lock`], [`GuardedError::Open`], [`GuardedError::Use`] with the error of
+    /// `write`, and [`GuardedError::Close`] where what was written may not be there.
     pub fn write<T>(
         &mut self,
         write: impl FnOnce(&mut R::Writer) -> Result<T, R::Error>,
@@ -187,12 +188,12 @@ impl<R: Resource> Guarded<R> {
         open_and_write(&self.resource, write)
     }
 
-    /// Runs `write` on the master, as [`write`](Self::write) does, and returns its value on all ranks.
-    /// Collective; the others wait until the master has closed the resource.
+    /// Runs `write` on the master, as [`write`](Self::write) does, and returns its value on all
+    /// ranks. Collective; the others wait until the master has closed the resource.
     ///
     /// # Errors
-    /// On the master, those of `write`; on the others, [`GuardedError::Call`] with the master's rank and
-    /// the text of its error.
+    /// On the master, those of `write`; on the others, [`GuardedError::Call`] with the master's
+    /// rank and the text of its error.
     #[track_caller]
     pub fn single_write<T>(
         &mut self,
@@ -204,8 +205,8 @@ impl<R: Resource> Guarded<R> {
         self.single_write_on(self.controller.master(), write)
     }
 
-    /// [`single_write`](Self::single_write) on another rank than the master. Collective; all ranks have
-    /// to name the same.
+    /// [`single_write`](Self::single_write) on another rank than the master. Collective; all ranks
+    /// have to name the same.
     ///
     /// # Errors
     /// Those of `single_write`; [`CollectiveError::NoSuchRank`].
@@ -233,13 +234,14 @@ impl<R: Resource> Guarded<R> {
         &self.controller
     }
 
-    /// Its lock, for calls that all ranks make: `#[mpisync::collective(ctrl = log.controller_mut())]`.
+    /// Its lock, for calls that all ranks make: `#[mpisync::collective(ctrl =
+    /// log.controller_mut())]`.
     pub fn controller_mut(&mut self) -> &mut WindowController {
         &mut self.controller
     }
 
-    /// Gives the lock's memory back on all ranks. Collective, waits for all. What it owned stays where it
-    /// is.
+    /// Gives the lock's memory back on all ranks. Collective, waits for all. What it owned stays
+    /// where it is.
     ///
     /// # Errors
     /// Those of [`WindowController::close`].

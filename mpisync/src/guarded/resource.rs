@@ -7,8 +7,8 @@ use std::path::PathBuf;
 /// Something that the ranks share, and how a rank opens and closes it.
 ///
 /// A [`Guarded`](super::Guarded) calls these functions, each of them under its lock: it opens after
-/// the lock is there and closes before the lock is let go. So a library that keeps parts of a file in
-/// memory has nothing in memory while another rank has the lock.
+/// the lock is there and closes before the lock is let go. So a library that keeps parts of a file
+/// in memory has nothing in memory while another rank has the lock.
 ///
 /// ```
 /// use mpisync::guarded::{Guarded, Resource};
@@ -72,8 +72,8 @@ pub trait Resource {
     /// path here, and ranks with different paths get an error.
     fn name(&self) -> String;
 
-    /// Creates it if it is not there. One rank does this, when the [`Guarded`](super::Guarded) is made;
-    /// the others wait. Does nothing by default.
+    /// Creates it if it is not there. One rank does this, when the [`Guarded`](super::Guarded) is
+    /// made; the others wait. Does nothing by default.
     ///
     /// # Errors
     /// The other ranks get the text of it.
@@ -96,7 +96,8 @@ pub trait Resource {
     /// Writes out what is still in memory and closes it.
     ///
     /// # Errors
-    /// Why something may not have been written; [`Guarded::write`](super::Guarded::write) returns it.
+    /// Why something may not have been written; [`Guarded::write`](super::Guarded::write) returns
+    /// it.
     fn close(&self, writer: Self::Writer) -> Result<(), Self::Error>;
 
     /// Closes it after the closure has returned an error or has panicked. The same as
@@ -109,8 +110,8 @@ pub trait Resource {
     }
 }
 
-/// A path that is opened by other means: a directory, or a file of a library that takes a path. What
-/// the closure opens with it has to be closed in the closure.
+/// A path that is opened by other means: a directory, or a file of a library that takes a path.
+/// What the closure opens with it has to be closed in the closure.
 impl Resource for PathBuf {
     type Reader = PathBuf;
     type Writer = PathBuf;

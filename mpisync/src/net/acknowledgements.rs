@@ -4,7 +4,8 @@ use crate::net::{Client, Message};
 use crate::shm::atomic::{AtomicU64, Ordering};
 use serde::{Deserialize, Serialize};
 
-/// How many nodes have acknowledged what a rank sent last: its number in the upper half, theirs below.
+/// How many nodes have acknowledged what a rank sent last: its number in the upper half, theirs
+/// below.
 #[derive(Default)]
 pub(crate) struct Acknowledgements(AtomicU64);
 
@@ -30,7 +31,8 @@ impl Acknowledgements {
         number
     }
 
-    /// How many nodes have acknowledged what was sent with this number; 0 for anything but the last.
+    /// How many nodes have acknowledged what was sent with this number; 0 for anything but the
+    /// last.
     pub(crate) fn count(&self, number: u32) -> u32 {
         let counted = self.0.load(Ordering::Acquire);
         if (counted >> 32) as u32 == number {

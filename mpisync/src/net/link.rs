@@ -26,8 +26,8 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    /// Takes part in the object of this number, which lives on the node `home`. On a leader, `block`
-    /// is the object's memory as the node's server sees it.
+    /// Takes part in the object of this number, which lives on the node `home`. On a leader,
+    /// `block` is the object's memory as the node's server sees it.
     pub(crate) fn new(net: &Arc<Network>, object: u64, home: u32, block: Option<Block>) -> Self {
         let leader = block.map(Arc::new);
         if let Some(block) = &leader {

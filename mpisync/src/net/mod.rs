@@ -1,12 +1,12 @@
 //! What goes between nodes: messages of objects, and a server on each node that answers them.
 //!
-//! Every rank has a [`Network`] for each communicator that spans nodes. The lowest rank of a node, its
-//! leader, also runs the node's server: it has the [`Service`]s of all objects and
-//! acts for the node whether or not its ranks are inside mpisync. Messages are handled by whichever
-//! thread of the leader polls first: one that waits for something, or the progress [`thread`].
+//! Every rank has a [`Network`] for each communicator that spans nodes. The lowest rank of a node,
+//! its leader, also runs the node's server: it has the [`Service`]s of all objects and acts for the
+//! node whether or not its ranks are inside mpisync. Messages are handled by whichever thread of
+//! the leader polls first: one that waits for something, or the progress [`thread`].
 //!
-//! An object has a [`Link`], and for each of its parts a [`Port`] with a message type of its own. What
-//! an object's messages mean is known to the object alone.
+//! An object has a [`Link`], and for each of its parts a [`Port`] with a message type of its own.
+//! What an object's messages mean is known to the object alone.
 
 mod acknowledgements;
 mod envelope;

@@ -39,15 +39,17 @@ pub(crate) struct Network {
     has_unsent: AtomicBool,
 }
 
-/// How long the death of a rank may take to be known after MPI has failed to send to it. That takes about 250 ms where its
-/// node's leader lives.
+/// How long the death of a rank may take to be known after MPI has failed to send to it. That takes
+/// about 250 ms where its node's leader lives.
 const UNSENT: Duration = Duration::from_secs(10);
 
-/// How often a server looks at what no message announces: ranks that died, objects that were dropped.
+/// How often a server looks at what no message announces: ranks that died, objects that were
+/// dropped.
 const INSPECTION: Duration = Duration::from_millis(200);
 
 impl Network {
-    /// The network of a communicator that spans nodes, which all ranks open together with its first object.
+    /// The network of a communicator that spans nodes, which all ranks open together with its first
+    /// object.
     pub(crate) fn of(context: &Arc<Context>) -> Arc<Self> {
         if let Some(net) = thread::find(context) {
             return net;
@@ -112,7 +114,8 @@ impl Network {
         lock(&self.clients).retain(|address, _| address.object != object);
     }
 
-    /// As the leader: begins to serve an object with memory, of which `block` is the server's share.
+    /// As the leader: begins to serve an object with memory, of which `block` is the server's
+    /// share.
     pub(super) fn keep(&self, object: u64, home: u32, block: Arc<Block>) {
         self.act(|server| server.keep(object, home, block));
     }
@@ -163,7 +166,8 @@ impl Network {
         self.has_unsent.store(true, Ordering::Release);
     }
 
-    /// Panics where MPI could not send to a rank that has not died: that rank or another would wait for the message for good.
+    /// Panics where MPI could not send to a rank that has not died: that rank or another would wait
+    /// for the message for good.
     #[cold]
     fn check_unsent(&self) {
         let domain = self.domain();
@@ -222,8 +226,8 @@ impl Network {
         }
     }
 
-    /// Posts announcements in the order of the meetings: they may have been sent by different ranks of a node,
-    /// and so arrive in any order.
+    /// Posts announcements in the order of the meetings: they may have been sent by different ranks
+    /// of a node, and so arrive in any order.
     fn receive_notes(&self, number: u64, announcements: Announcements) {
         let mut early = lock(&self.early);
         early.push((number, announcements));
@@ -238,8 +242,8 @@ impl Network {
         }
     }
 
-    /// Lets the server go on with what it could not do at once, and now and then inspects it; whether
-    /// there is more to do.
+    /// Lets the server go on with what it could not do at once, and now and then inspects it;
+    /// whether there is more to do.
     pub(crate) fn go_on(&self) -> bool {
         let is_time = {
             let mut inspected = lock(&self.inspected);
@@ -292,7 +296,8 @@ impl Outside for Network {
 /// Large values, which travel beside messages.
 #[cfg(feature = "region")]
 impl Network {
-    /// Sends a message to `rank`, and beside it a piece of `bytes`, as they are while it is on its way.
+    /// Sends a message to `rank`, and beside it a piece of `bytes`, as they are while it is on its
+    /// way.
     pub(super) fn send_piece(
         &self,
         rank: u32,

@@ -2,9 +2,10 @@
 
 /// Asks the scheduler for short time slices for this thread, or for the usual ones again.
 ///
-/// A thread that wakes with a shorter slice than the one that runs takes the core at once, so that a rank which computes on
-/// the only free core does not keep other nodes waiting for the rest of its slice, some milliseconds. Linux 6.12 and later
-/// do so (sched_setattr(2), `sched_runtime`) for any user; elsewhere nothing changes.
+/// A thread that wakes with a shorter slice than the one that runs takes the core at once, so that
+/// a rank which computes on the only free core does not keep other nodes waiting for the rest of
+/// its slice, some milliseconds. Linux 6.12 and later do so (sched_setattr(2), `sched_runtime`) for
+/// any user; elsewhere nothing changes.
 pub(super) fn set_short_slices(short: bool) {
     /// The shortest that there is, in nanoseconds.
     const SHORT: u64 = 100_000;

@@ -89,8 +89,8 @@ impl Server {
         }
     }
 
-    /// Goes on with what could not be done at once and with what ranks of this node have called for;
-    /// whether there is more to do.
+    /// Goes on with what could not be done at once and with what ranks of this node have called
+    /// for; whether there is more to do.
     pub(super) fn go_on(&mut self, net: &Network) -> bool {
         let calls = net.calls();
         if calls != self.calls {

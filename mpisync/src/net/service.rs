@@ -20,7 +20,8 @@ pub(crate) trait Service: Send + 'static {
     /// Handles a message from `from`. [`go_on`](Self::go_on) follows.
     fn receive(&mut self, from: u32, message: Self::Message);
 
-    /// Whether a rank of this node has called for this service. [`go_on`](Self::go_on) follows then.
+    /// Whether a rank of this node has called for this service. [`go_on`](Self::go_on) follows
+    /// then.
     fn is_called(&self) -> bool {
         false
     }
@@ -60,7 +61,8 @@ impl Progress {
 pub(crate) trait Client: Send + Sync + 'static {
     type Message: DeserializeOwned;
 
-    /// Handles a message from `from`. May be called by any thread of the process, and must not wait.
+    /// Handles a message from `from`. May be called by any thread of the process, and must not
+    /// wait.
     fn receive(&self, from: u32, message: Self::Message);
 }
 

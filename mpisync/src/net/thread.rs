@@ -1,7 +1,7 @@
 //! The progress thread: what keeps a node answering while its ranks compute.
 //!
-//! It runs in the leader of a node where a communicator spans nodes, once a process. It polls hard while there is
-//! traffic and sleeps otherwise, for a millisecond at most; it ends before MPI does.
+//! One thread a process runs in each leader, once a communicator spans nodes. It polls hard while
+//! there is traffic and sleeps otherwise, for a millisecond at most. It ends before MPI does.
 
 use crate::net::{Network, schedule};
 use crate::rsmpi;
@@ -15,8 +15,9 @@ use std::thread;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// How long the thread polls hard after the last message. It takes short slices of the processor after that, so that it
-/// gets the core at once when it wakes; while it polls they would keep others from it.
+/// How long the thread polls hard after the last message. It takes short slices of the processor
+/// after that, so that it gets the core at once when it wakes; while it polls they would keep
+/// others from it.
 const ALERT: Duration = Duration::from_micros(500);
 /// The first sleep after that; each next one is twice as long.
 const FIRST_SLEEP: Duration = Duration::from_micros(100);
@@ -120,12 +121,12 @@ fn sleep(networks: &[Arc<Network>], sleep_time: Duration) {
     }
 }
 
-/// Ends the thread, and waits until all ranks of the communicators have come as far, for until then they may need
-/// this node.
+/// Ends the thread, and waits until all ranks of the communicators have come as far, for until then
+/// they may need this node.
 ///
-/// Called by a [`Universe`](crate::Universe) that is dropped, and otherwise by MPI when it is about to end. That may be
-/// late: MPICH calls itself single-threaded from the first moment of `MPI_Finalize`, so that a thread which is inside
-/// MPI just then spoils one of its locks.
+/// Called by a [`Universe`](crate::Universe) that is dropped, and otherwise by MPI when it is about
+/// to end. That may be late: MPICH calls itself single-threaded from the first moment of
+/// `MPI_Finalize`, so that a thread which is inside MPI just then spoils one of its locks.
 fn end() {
     STOP.store(true, Ordering::Relaxed);
     if let Some(thread) = lock(&THREAD).take() {

@@ -30,10 +30,11 @@ mod pod {
     use crate::plain::Plain;
     use bytemuck::TransparentWrapper;
 
-    /// Any `bytemuck::Pod` type as a [`Plain`] one: for the types of crates that know `bytemuck` and not mpisync.
+    /// Any `bytemuck::Pod` type as a [`Plain`] one: for the types of crates that know `bytemuck`
+    /// and not mpisync.
     ///
-    /// A type of your own rather derives [`Equivalence`](macro@crate::Equivalence). As an MPI datatype this one is its
-    /// bytes.
+    /// A type of your own rather derives [`Equivalence`](macro@crate::Equivalence). As an MPI
+    /// datatype this one is its bytes.
     ///
     /// It is laid out as the type in it, so `bytemuck` takes it off a whole slice.
     ///

@@ -42,7 +42,8 @@ pub struct RegionBuilder<'a, T, D, C> {
 impl<T: Plain, D: Dimension> Region<T, D> {
     /// A region on `comm`, all bytes of which are zero, whose master is rank 0. Collective.
     ///
-    /// The shape has 0 to 6 dimensions or more, each of any length, also 0: `[64, 64]`, a number, a slice of numbers.
+    /// The shape has 0 to 6 dimensions or more, each of any length, also 0: `[64, 64]`, a number, a
+    /// slice of numbers.
     ///
     /// # Errors
     /// Those of [`RegionBuilder::build`].
@@ -67,8 +68,9 @@ impl<T: Plain, D: Dimension> Region<T, D> {
     /// the program: not one in each branch of an `if`.
     ///
     /// # Errors
-    /// Those of [`RegionBuilder::build`], [`CreateError::RankOutOfRange`], [`CreateError::NoArray`], and
-    /// [`CreateError::ArgumentsDiffer`] where ranks name different roots.
+    /// Those of [`RegionBuilder::build`], [`CreateError::RankOutOfRange`],
+    /// [`CreateError::NoArray`], and [`CreateError::ArgumentsDiffer`] where ranks name different
+    /// roots.
     ///
     /// ```no_run
     /// use mpisync::prelude::*;
@@ -127,29 +129,31 @@ impl<T: Plain, D: Dimension> Region<T, D> {
 }
 
 impl<T: Plain, D: Dimension, C: IntraCommunicator> RegionBuilder<'_, T, D, C> {
-    /// The rank that writes in [`update`](Region::update), and on whose node writers queue; rank 0 if not said. The same on
-    /// all ranks.
+    /// The rank that writes in [`update`](Region::update), and on whose node writers queue.
+    /// Defaults to rank 0. Must be the same on all ranks.
     pub fn master(mut self, rank: i32) -> Self {
         self.master = rank;
         self
     }
 
-    /// A name for messages, of at most 200 bytes. The same on all ranks.
+    /// A name for messages, of at most 200 bytes. Must be the same on all ranks.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = name.into();
         self
     }
 
-    /// How the nodes reach each other; see [`Builder::transport`](crate::Builder::transport). The same on all ranks, and for
-    /// all objects of a communicator. Large changes travel as MPI's own messages in any case.
+    /// How the nodes reach each other; see [`Builder::transport`](crate::Builder::transport). Must
+    /// be the same on all ranks, and for all objects of a communicator. Large changes travel as
+    /// MPI's own messages in any case.
     pub fn transport(mut self, transport: Transport) -> Self {
         self.asked.transport = Some(transport);
         self
     }
 
     /// Whether a thread takes changes over while the ranks compute; see
-    /// [`Builder::progress_thread`](crate::Builder::progress_thread). The same on all ranks, and for all objects of a
-    /// communicator. Without it a writer waits until the lowest rank of each node is in a call of mpisync that waits.
+    /// [`Builder::progress_thread`](crate::Builder::progress_thread). Must be the same on all
+    /// ranks, and for all objects of a communicator. Without it a writer waits until the lowest
+    /// rank of each node is in a call of mpisync that waits.
     pub fn progress_thread(mut self, on: bool) -> Self {
         self.asked.progress_thread = Some(on);
         self
@@ -168,9 +172,10 @@ impl<T: Plain, D: Dimension, C: IntraCommunicator> RegionBuilder<'_, T, D, C> {
 
     /// Makes the region. Collective; all ranks succeed or all fail.
     ///
-    /// Its memory is reserved at once, from `/dev/shm`; where a node has one rank only, it is that process's own. If there is
-    /// not as much, because `/dev/shm` is full, or the machine, or the memory control group of the job, all ranks are told,
-    /// and none of it has been taken on that node. What others take at the same moment is not foreseen.
+    /// Its memory is reserved at once, from `/dev/shm`; where a node has one rank only, it is that
+    /// process's own. If there is not as much, because `/dev/shm` is full, or the machine, or the
+    /// memory control group of the job, all ranks are told, and none of it has been taken on that
+    /// node. What others take at the same moment is not foreseen.
     ///
     /// # Errors
     /// See [`CreateError`]: those of [`Builder::build`](crate::Builder::build); a shape that cannot

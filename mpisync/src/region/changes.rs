@@ -3,7 +3,8 @@
 use ndarray::{ArrayRef, Dimension};
 use std::ops::Range;
 
-/// Runs of changed items that lie so near are taken for one, in bytes: telling them apart takes as much.
+/// Runs of changed items that lie so near are taken for one, in bytes: telling them apart takes as
+/// much.
 const NEAR: usize = 64;
 /// How many runs one view is split into; of more, what lies between them is taken too.
 const RUNS: usize = 1 << 16;
@@ -51,7 +52,8 @@ impl Changes {
         }
     }
 
-    /// Adds the items of `view`, which lie in an array of items of that size that begins at `start`.
+    /// Adds the items of `view`, which lie in an array of items of that size that begins at
+    /// `start`.
     pub(crate) fn add_view<T, D: Dimension>(&mut self, start: *const T, view: &ArrayRef<T, D>) {
         if view.is_empty() {
             return;

@@ -21,14 +21,15 @@ use std::panic::Location;
 use std::time::Duration;
 
 impl<T: Plain, D: Dimension> Region<T, D> {
-    /// Copies `data`, which `root` has, into the region of all ranks, its first item to `offset`. Collective; what the other
-    /// ranks pass as `data` and `offset` does not matter.
+    /// Copies `data`, which `root` has, into the region of all ranks, its first item to `offset`.
+    /// Collective; what the other ranks pass as `data` and `offset` does not matter.
     ///
-    /// All ranks meet first, so that what others have still to read before the call, they read. Then the root writes, while the
-    /// others wait. All ranks have the data when the call returns.
+    /// All ranks meet first, so that what others have still to read before the call, they read.
+    /// Then the root writes, while the others wait. All ranks have the data when the call returns.
     ///
-    /// `data` is a reference to an array, a view, a slice or a vector: `table.as_ref()` for an `Option<Array2<f64>>` that is
-    /// `Some` on the root. Where a rank passes `None` as it stands, that needs a type: `None::<&Array2<f64>>`.
+    /// `data` is a reference to an array, a view, a slice or a vector: `table.as_ref()` for an
+    /// `Option<Array2<f64>>` that is `Some` on the root. Where a rank passes `None` as it stands,
+    /// that needs a type: `None::<&Array2<f64>>`.
     ///
     /// ```
     /// use mpisync::Region;
@@ -41,9 +42,10 @@ impl<T: Plain, D: Dimension> Region<T, D> {
     /// ```
     ///
     /// # Errors
-    /// The same on all ranks, and the region is as it was: [`RegionError::RootsDiffer`], [`RegionError::RootOutOfRange`],
-    /// [`RegionError::NoData`], [`RegionError::Dimensions`], [`RegionError::OutOfBounds`]. Beside these
-    /// [`RegionError::Call`] where the ranks are in different calls or one has died, and [`RegionError::Lock`].
+    /// The same on all ranks, and the region is as it was: [`RegionError::RootsDiffer`],
+    /// [`RegionError::RootOutOfRange`], [`RegionError::NoData`], [`RegionError::Dimensions`],
+    /// [`RegionError::OutOfBounds`]. Beside these [`RegionError::Call`] where the ranks are in
+    /// different calls or one has died, and [`RegionError::Lock`].
     #[track_caller]
     pub fn set<'v, V, E>(
         &mut self,
@@ -61,12 +63,12 @@ impl<T: Plain, D: Dimension> Region<T, D> {
         self.set_together(Some(root), data, offset.slice(), Location::caller())
     }
 
-    /// [`set`](Self::set) with data that one of the ranks has, no matter which: it passes `Some(data)`, all others `None`.
-    /// Collective.
+    /// [`set`](Self::set) with data that one of the ranks has, no matter which: it passes
+    /// `Some(data)`, all others `None`. Collective.
     ///
     /// # Errors
-    /// Those of [`set`](Self::set), with [`RegionError::NoRoot`] and [`RegionError::SeveralRoots`] in place of those about a
-    /// root that was named.
+    /// Those of [`set`](Self::set), with [`RegionError::NoRoot`] and [`RegionError::SeveralRoots`]
+    /// in place of those about a root that was named.
     #[track_caller]
     pub fn set_from_any<'v, V, E>(
         &mut self,
@@ -127,7 +129,8 @@ impl<T: Plain, D: Dimension> Region<T, D> {
         Ok(published?)
     }
 
-    /// Meets all ranks and finds out which of them has data that can be set. The same outcome on all.
+    /// Meets all ranks and finds out which of them has data that can be set. The same outcome on
+    /// all.
     fn agree_on_root(
         &self,
         part: &Part,
@@ -157,9 +160,10 @@ impl<T: Plain, D: Dimension> Region<T, D> {
         settle(&parts)
     }
 
-    /// Lets the [`master`](Self::master) change the items by `write`, and returns what it returns on all ranks. Collective; only
-    /// the master runs `write`, and the others wait for it. The master does not wait for ranks that have not come yet: what
-    /// these have still to read, they have to read in or before a call in which all meet.
+    /// Lets the [`master`](Self::master) change the items by `write`, and returns what it returns
+    /// on all ranks. Collective; only the master runs `write`, and the others wait for it. The
+    /// master does not wait for ranks that have not come yet: what these have still to read, they
+    /// have to read in or before a call in which all meet.
     ///
     /// ```
     /// # use mpisync::prelude::*;
@@ -191,8 +195,8 @@ impl<T: Plain, D: Dimension> Region<T, D> {
     /// [`update`](Self::update) with a closure that may fail. Collective.
     ///
     /// # Errors
-    /// On the master, the error of `write`; on the others a [`CollectiveError`] with the master's rank and its text. What `write`
-    /// had changed by then stays changed.
+    /// On the master, the error of `write`; on the others a [`CollectiveError`] with the master's
+    /// rank and its text. What `write` had changed by then stays changed.
     ///
     /// # Panics
     /// As [`update`](Self::update).
@@ -208,7 +212,8 @@ impl<T: Plain, D: Dimension> Region<T, D> {
         self.update_on(self.master(), write)
     }
 
-    /// [`try_update`](Self::try_update) by another rank than the master. Collective, and the same rank on all.
+    /// [`try_update`](Self::try_update) by another rank than the master. Collective, and the same
+    /// rank on all.
     ///
     /// # Errors
     /// Those of [`try_update`](Self::try_update), and [`CollectiveError::NoSuchRank`].

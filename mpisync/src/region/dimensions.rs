@@ -2,10 +2,12 @@
 
 use ndarray::{Dim, Dimension, IxDyn};
 
-/// The dimension of a shape, an offset or data, where it can be that of a region of the dimension `D`.
+/// The dimension of a shape, an offset or data, where it can be that of a region of the dimension
+/// `D`.
 ///
-/// A region whose type names a number of dimensions takes this number only, and another one is a compile error. A region
-/// of `IxDyn` takes any number, and compares it at run time. The trait cannot be implemented for other types.
+/// A region whose type names a number of dimensions takes this number only, and another one is a
+/// compile error. A region of `IxDyn` takes any number, and compares it at run time. The trait
+/// cannot be implemented for other types.
 ///
 /// ```
 /// use mpisync::Region;

@@ -15,13 +15,14 @@ use ndarray::{
 use std::fmt;
 use std::ops::{Deref, Index, IndexMut};
 
-/// The read lock of a region and a view of its items, until this guard is dropped. Many ranks may hold one at the same
-/// time.
+/// The read lock of a region and a view of its items, until this guard is dropped. Many ranks may
+/// hold one at the same time.
 ///
-/// It dereferences to an `ndarray` array: `guard[[i, j]]`, `guard.slice(s![1..3, ..])`, `guard.as_slice()`, `guard.sum()`,
-/// `guard.row(i)` where the type says that there are two dimensions, and whatever else one can read of an array, without a
-/// copy. Views that are taken of it live as long as it at most. Other threads may borrow the guard, or views of it, to read;
-/// the guard itself stays on the thread that made it, which also drops it.
+/// It dereferences to an `ndarray` array: `guard[[i, j]]`, `guard.slice(s![1..3, ..])`,
+/// `guard.as_slice()`, `guard.sum()`, `guard.row(i)` where the type says that there are two
+/// dimensions, and whatever else one can read of an array, without a copy. Views that are taken of
+/// it live as long as it at most. Other threads may borrow the guard, or views of it, to read; the
+/// guard itself stays on the thread that made it, which also drops it.
 ///
 /// ```
 /// use mpisync::Region;
@@ -34,8 +35,9 @@ use std::ops::{Deref, Index, IndexMut};
 /// # Ok::<(), mpisync::CreateError>(())
 /// ```
 ///
-/// Dropping it stores one word and talks to nobody. A guard that is leaked (`mem::forget`) keeps the lock until this rank's
-/// next call that takes the region mutably, or until the region is closed or dropped.
+/// Dropping it stores one word and talks to nobody. A guard that is leaked (`mem::forget`) keeps
+/// the lock until this rank's next call that takes the region mutably, or until the region is
+/// closed or dropped.
 #[must_use = "the lock is let go at once, with `let _ = …` too; write `let guard = …`"]
 pub struct RegionReadGuard<'a, T: Plain, D: Dimension = IxDyn> {
     items: ArrayView<'a, T, D>,
@@ -48,12 +50,12 @@ pub struct RegionReadGuard<'a, T: Plain, D: Dimension = IxDyn> {
 // while another thread reads them, since the read lock is held as long as the guard is borrowed.
 unsafe impl<T: Plain + Sync, D: Dimension> Sync for RegionReadGuard<'_, T, D> {}
 
-/// The write lock of a region and its items, until this guard is dropped. No other rank holds any lock of the region in the
-/// meantime.
+/// The write lock of a region and its items, until this guard is dropped. No other rank holds any
+/// lock of the region in the meantime.
 ///
-/// It dereferences to an `ndarray` array for reading. Its own methods lend items for writing, and note which: where the
-/// region spans nodes, those are sent to the other nodes. So a change of one row sends a row. What `ndarray` has to change an
-/// array by, there is on the views:
+/// It dereferences to an `ndarray` array for reading. Its own methods lend items for writing, and
+/// note which: where the region spans nodes, those are sent to the other nodes. So a change of one
+/// row sends a row. What `ndarray` has to change an array by, there is on the views:
 ///
 /// | to write | lend |
 /// | --- | --- |
@@ -62,11 +64,13 @@ unsafe impl<T: Plain + Sync, D: Dimension> Sync for RegionReadGuard<'_, T, D> {}
 /// | data that lies elsewhere | [`assign`](Self::assign) |
 /// | everything | [`fill`](Self::fill), [`as_slice_mut`](Self::as_slice_mut), `guard.view_mut().mapv_inplace(…)` |
 ///
-/// Dropping it stores two words on one node. Where the region spans nodes and items were lent, it waits until all nodes have
-/// the change: their ranks need not do anything for that. [`publish`](Self::publish) does that part before.
+/// Dropping it stores two words on one node. Where the region spans nodes and items were lent, it
+/// waits until all nodes have the change: their ranks need not do anything for that.
+/// [`publish`](Self::publish) does that part before.
 ///
-/// A guard that is leaked (`mem::forget`) keeps the lock until this rank's next call that takes the region mutably, or until
-/// the region is closed or dropped. All items are sent to the other nodes then.
+/// A guard that is leaked (`mem::forget`) keeps the lock until this rank's next call that takes the
+/// region mutably, or until the region is closed or dropped. All items are sent to the other nodes
+/// then.
 #[must_use = "the lock is let go at once, with `let _ = …` too; write `let mut guard = …`"]
 pub struct RegionWriteGuard<'a, T: Plain, D: Dimension = IxDyn> {
     region: &'a Region<T, D>,
@@ -201,8 +205,8 @@ impl<'a, T: Plain, D: Dimension> RegionWriteGuard<'a, T, D> {
         place::copy(data, part);
     }
 
-    /// Sends what was changed so far to the other nodes, and waits until they have it. Not collective; does nothing on one
-    /// node. The guard does the same when it is dropped.
+    /// Sends what was changed so far to the other nodes, and waits until they have it. Not
+    /// collective; does nothing on one node. The guard does the same when it is dropped.
     ///
     /// # Errors
     /// [`LockError::Finalized`]; the other nodes do not get the change any more.
@@ -213,8 +217,8 @@ impl<'a, T: Plain, D: Dimension> RegionWriteGuard<'a, T, D> {
         }
     }
 
-    /// Turns the write lock into a read lock; no other rank writes in between. Not collective. Where the region spans nodes,
-    /// it waits until they have the change.
+    /// Turns the write lock into a read lock; no other rank writes in between. Not collective.
+    /// Where the region spans nodes, it waits until they have the change.
     ///
     /// # Errors
     /// [`LockError::Finalized`]; the lock is let go then.
@@ -246,7 +250,8 @@ impl<'a, T: Plain, D: Dimension> RegionWriteGuard<'a, T, D> {
     }
 }
 
-/// Notes that the items of `part` may change, where changes are noted; the first of all items is at `start`.
+/// Notes that the items of `part` may change, where changes are noted; the first of all items is at
+/// `start`.
 #[inline]
 fn note<T, D: Dimension>(
     changes: &mut Option<Changes>,

@@ -1,22 +1,25 @@
-//! Regions: an array in memory that the ranks of a node share, one copy a node, which only guards reach.
+//! Regions: an array in memory that the ranks of a node share, one copy a node, which only guards
+//! reach.
 //!
 //! # How it works
-//! A region is a lock that owns its data. On each node the items lie in shared memory once, however many ranks the node has.
-//! A rank reads its node's copy in place, as an `ndarray` array, while it holds a [`RegionReadGuard`]; a rank that writes has a
-//! [`RegionWriteGuard`], and then no other rank of any node reads or writes. It is the lock of a
-//! [`WindowController`], with the same promises: a reader costs a few nanoseconds and
-//! sends nothing, a rank that computes holds nobody up, waiting writers come first and readers are not starved.
+//! A region is a lock that owns its data. On each node the items lie in shared memory once, however
+//! many ranks the node has. A rank reads its node's copy in place, as an `ndarray` array, while it
+//! holds a [`RegionReadGuard`]; a rank that writes has a [`RegionWriteGuard`], and then no other
+//! rank of any node reads or writes. It is the lock of a [`WindowController`], with the same
+//! promises: a reader costs a few nanoseconds and sends nothing, a rank that computes holds nobody
+//! up, waiting writers come first and readers are not starved.
 //!
 //! # Over several nodes
-//! A writer changes the copy of its own node, and lends out parts of it by methods that note which. When its guard goes,
-//! the changed parts are sent to the other nodes, from its memory into theirs and down a tree where there are many, and the
-//! lock is let go once all of them have it. The ranks of the other nodes take no part in it: the lowest rank of each node
-//! takes changes over in its progress thread. Nobody sees half of a change, on any node. What is sent is what was lent: a row
+//! A writer changes the copy of its own node, and lends out parts of it by methods that note which.
+//! When its guard goes, the changed parts are sent to the other nodes, from its memory into theirs
+//! and down a tree where there are many, and the lock is let go once all of them have it. The ranks
+//! of the other nodes take no part in it: the lowest rank of each node takes changes over in its
+//! progress thread. Nobody sees half of a change, on any node. What is sent is what was lent: a row
 //! and not the whole array.
 //!
-//! That makes the drop of a write guard the one destructor that waits for the network, as long as the change takes to
-//! travel. [`publish`](RegionWriteGuard::publish) does it before. As for the lock, the lowest rank of each node has to live:
-//! if it dies, writers of other nodes wait for it.
+//! That makes the drop of a write guard the one destructor that waits for the network, as long as
+//! the change takes to travel. [`publish`](RegionWriteGuard::publish) does it before. As for the
+//! lock, the lowest rank of each node has to live: if it dies, writers of other nodes wait for it.
 //!
 //! # Ways to write
 //! | | who calls it | |
@@ -43,9 +46,9 @@
 //! ```
 //!
 //! # When a rank dies
-//! One that reads is as one that has left. One that dies while it writes leaves the items half changed, and so the lock is
-//! lost: the others get [`LockError::HolderDied`]. A writer that panics lets go of the lock like any other, and the others
-//! see what it had changed by then.
+//! One that reads is as one that has left. One that dies while it writes leaves the items half
+//! changed, and so the lock is lost: the others get [`LockError::HolderDied`]. A writer that panics
+//! lets go of the lock like any other, and the others see what it had changed by then.
 
 #[cfg(feature = "mpi")]
 mod builder;
@@ -86,13 +89,14 @@ use std::time::Duration;
 
 /// An array that all ranks of a communicator share, one copy a node, and the lock that guards it.
 ///
-/// Made by [`Region::new`], [`Region::from_root`] or [`Region::builder`] and, for one process without MPI,
-/// [`Region::local`]. `T` is [`Plain`]: a number, an array of such, or a struct with
-/// `#[derive(Clone, Copy, mpisync::Equivalence)]`. `D` is the number of dimensions, as in `ndarray`: `Region<f64>` has any,
-/// found out at run time, and `Region<f64, Ix2>` two. Items are in row-major order.
+/// Made by [`Region::new`], [`Region::from_root`] or [`Region::builder`] and, for one process
+/// without MPI, [`Region::local`]. `T` is [`Plain`]: a number, an array of such, or a struct with
+/// `#[derive(Clone, Copy, mpisync::Equivalence)]`. `D` is the number of dimensions, as in
+/// `ndarray`: `Region<f64>` has any, found out at run time, and `Region<f64, Ix2>` two. Items are
+/// in row-major order.
 ///
-/// It stays on the thread that made it. Dropping it is local: the other ranks may go on using theirs. The
-/// [module](self) tells how it works.
+/// It stays on the thread that made it. Dropping it is local: the other ranks may go on using
+/// theirs. The [module](self) tells how it works.
 ///
 /// ```no_run
 /// use mpisync::prelude::*;
@@ -116,8 +120,8 @@ pub struct Region<T: Plain, D: Dimension = IxDyn> {
 }
 
 impl<T: Plain, D: Dimension> Region<T, D> {
-    /// A region of this process alone, all bytes of which are zero. Needs no MPI, neither to run nor (without the feature
-    /// `mpi`) to build.
+    /// A region of this process alone, all bytes of which are zero. Needs no MPI, neither to run
+    /// nor (without the feature `mpi`) to build.
     ///
     /// # Errors
     /// [`CreateError::Shape`], [`CreateError::NoRoom`], [`CreateError::Memory`].
@@ -137,7 +141,8 @@ impl<T: Plain, D: Dimension> Region<T, D> {
         Ok(Self::with(WindowController::local(), extent, memory))
     }
 
-    /// The region of this extent, whose items lie in `memory` of their length; none where there are no items.
+    /// The region of this extent, whose items lie in `memory` of their length; none where there are
+    /// no items.
     fn with(lock: WindowController, extent: Extent<D>, memory: Option<Arc<Mapping>>) -> Self {
         const { assert!(align_of::<T>() <= ALIGN, "a type of a common alignment") };
         let length = memory.as_ref().map_or(0, |memory| memory.length());
@@ -161,8 +166,8 @@ impl<T: Plain, D: Dimension> Region<T, D> {
     /// Dropping the region does the same without waiting, once all ranks have dropped theirs.
     ///
     /// # Errors
-    /// [`CollectiveError::Diverged`] where another rank is in another collective call; [`CollectiveError::OutOfStep`],
-    /// [`CollectiveError::RankDied`], and [`LockError::Finalized`].
+    /// [`CollectiveError::Diverged`] where another rank is in another collective call;
+    /// [`CollectiveError::OutOfStep`], [`CollectiveError::RankDied`], and [`LockError::Finalized`].
     #[track_caller]
     pub fn close(mut self) -> Result<(), CollectiveError> {
         self.forget_leaked_guards();
@@ -196,7 +201,8 @@ impl<T: Plain, D: Dimension> Region<T, D> {
         self.len() == 0
     }
 
-    /// How many bytes the items take, on each node once. The lock takes a few hundred bytes a rank beside.
+    /// How many bytes the items take, on each node once. The lock takes a few hundred bytes a rank
+    /// beside.
     pub fn bytes_per_node(&self) -> usize {
         self.len() * size_of::<T>()
     }
@@ -235,10 +241,12 @@ impl<T: Plain, D: Dimension> Region<T, D> {
         self.nodes() > 1
     }
 
-    /// Takes the read lock and gives a view of the items; waits while another rank writes or waits to write. Not collective.
+    /// Takes the read lock and gives a view of the items; waits while another rank writes or waits
+    /// to write. Not collective.
     ///
     /// # Panics
-    /// Where [`read_timeout`](Self::read_timeout) would return an error: a rank died as a writer, or MPI is finalized.
+    /// Where [`read_timeout`](Self::read_timeout) would return an error: a rank died as a writer,
+    /// or MPI is finalized.
     #[inline]
     #[track_caller]
     pub fn read(&self) -> RegionReadGuard<'_, T, D> {
@@ -255,8 +263,8 @@ impl<T: Plain, D: Dimension> Region<T, D> {
         Some(RegionReadGuard::new(self, lock))
     }
 
-    /// Takes the read lock; waits for `limit` at most. Not collective. With [`Duration::MAX`] it waits for ever, and what is
-    /// left are errors as values.
+    /// Takes the read lock; waits for `limit` at most. Not collective. Pass [`Duration::MAX`] to
+    /// wait indefinitely and still get failures as errors instead of a panic.
     ///
     /// # Errors
     /// [`LockError::Timeout`], [`LockError::HolderDied`], [`LockError::Finalized`].
@@ -265,10 +273,12 @@ impl<T: Plain, D: Dimension> Region<T, D> {
         Ok(RegionReadGuard::new(self, lock))
     }
 
-    /// Takes the write lock and lends the items; waits until no other rank writes or reads. Not collective.
+    /// Takes the write lock and lends the items; waits until no other rank writes or reads. Not
+    /// collective.
     ///
     /// # Panics
-    /// Where [`write_timeout`](Self::write_timeout) would return an error: a rank died as a writer, or MPI is finalized.
+    /// Where [`write_timeout`](Self::write_timeout) would return an error: a rank died as a writer,
+    /// or MPI is finalized.
     #[inline]
     #[track_caller]
     pub fn write(&mut self) -> RegionWriteGuard<'_, T, D> {
@@ -278,7 +288,8 @@ impl<T: Plain, D: Dimension> Region<T, D> {
         RegionWriteGuard::new(self, lock)
     }
 
-    /// Takes the write lock if no other rank holds or wants the lock. Not collective, does not wait.
+    /// Takes the write lock if no other rank holds or wants the lock. Not collective, does not
+    /// wait.
     ///
     /// # Panics
     /// If MPI is finalized.
@@ -290,8 +301,8 @@ impl<T: Plain, D: Dimension> Region<T, D> {
         Some(RegionWriteGuard::new(self, lock))
     }
 
-    /// Takes the write lock; waits for `limit` at most. Not collective. With [`Duration::MAX`] it waits for ever, and what is
-    /// left are errors as values.
+    /// Takes the write lock; waits for `limit` at most. Not collective. Pass [`Duration::MAX`] to
+    /// wait indefinitely and still get failures as errors instead of a panic.
     ///
     /// # Errors
     /// [`LockError::Timeout`], [`LockError::HolderDied`], [`LockError::Finalized`].
@@ -304,8 +315,9 @@ impl<T: Plain, D: Dimension> Region<T, D> {
         Ok(RegionWriteGuard::new(self, lock))
     }
 
-    /// Releases the lock if guards that were leaked (`mem::forget`) still hold it: no guard is alive while the region is
-    /// borrowed mutably. What a write guard has changed is published first, and nobody knows any more what that is.
+    /// Releases the lock if guards that were leaked (`mem::forget`) still hold it: no guard is
+    /// alive while the region is borrowed mutably. What a write guard has changed is published
+    /// first, and nobody knows any more what that is.
     #[inline]
     fn forget_leaked_guards(&mut self) {
         if self.lock.lock().writes() {
@@ -351,8 +363,8 @@ impl<T: Plain, D: Dimension> Drop for Region<T, D> {
     }
 }
 
-/// What it is and what it holds, shortened as `ndarray` does. Takes the read lock for that; while it cannot be had at once,
-/// the items are left out.
+/// What it is and what it holds, shortened as `ndarray` does. Takes the read lock for that; while
+/// it cannot be had at once, the items are left out.
 impl<T: Plain + fmt::Display, D: Dimension> fmt::Display for Region<T, D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (nodes, ranks) = (self.nodes(), self.size());

@@ -14,7 +14,8 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// The place for data of the shape `data` in a region of the shape `region`, which `rank` passes.
+    /// The place for data of the shape `data` in a region of the shape `region`, which `rank`
+    /// passes.
     ///
     /// # Errors
     /// [`RegionError::Dimensions`], [`RegionError::OutOfBounds`].

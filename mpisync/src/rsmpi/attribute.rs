@@ -75,7 +75,8 @@ fn new_key(delete: Delete) -> Result<c_int, CreateError> {
     Ok(key)
 }
 
-/// The context of `comm`, if it has one; the same answer on all ranks, because it is set collectively.
+/// The context of `comm`, if it has one; the same answer on all ranks, because it is set
+/// collectively.
 pub(super) fn context(comm: ffi::MPI_Comm) -> Result<Option<Arc<Context>>, CreateError> {
     let mut value: *mut c_void = std::ptr::null_mut();
     let mut found = 0;

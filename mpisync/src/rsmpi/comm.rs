@@ -21,8 +21,8 @@ unsafe impl Send for OwnComm {}
 // SAFETY: as above.
 unsafe impl Sync for OwnComm {}
 
-/// Communicators whose owner is gone. `MPI_Comm_free` is collective, so it is not called from a destructor but
-/// the next time that this process makes something together with others.
+/// Communicators whose owner is gone. `MPI_Comm_free` is collective, so it is not called from a
+/// destructor but the next time that this process makes something together with others.
 static RETIRED: Mutex<Vec<Handle>> = Mutex::new(Vec::new());
 
 struct Handle(ffi::MPI_Comm);
@@ -55,8 +55,9 @@ impl OwnComm {
         Ok(own)
     }
 
-    /// Frees what was retired. The standard anticipates that `MPI_Comm_free` "will normally be implemented to be
-    /// local" (MPI 4.1, 7.4.3), and so it is in the implementations that mpisync is tested with.
+    /// Frees what was retired. The standard anticipates that `MPI_Comm_free` "will normally be
+    /// implemented to be local" (MPI 4.1, 7.4.3), and so it is in the implementations that mpisync
+    /// is tested with.
     fn free_retired() {
         let retired = std::mem::take(&mut *lock(&RETIRED));
         for mut comm in retired {
@@ -112,7 +113,8 @@ impl OwnComm {
         Self::of(node)
     }
 
-    /// A communicator for each color, of the ranks that name it, in the order of their ranks; collective.
+    /// A communicator for each color, of the ranks that name it, in the order of their ranks;
+    /// collective.
     pub(super) fn split(&self, color: i32) -> Result<Self, CreateError> {
         Self::free_retired();
         let mut part = self.raw;
@@ -210,7 +212,8 @@ impl Farewell {
     }
 }
 
-/// Begins what MPI completes later. `begin` calls `function`, which sets the request unless it fails.
+/// Begins what MPI completes later. `begin` calls `function`, which sets the request unless it
+/// fails.
 pub(super) fn begin_request(
     function: &'static str,
     begin: impl FnOnce(*mut ffi::MPI_Request) -> c_int,

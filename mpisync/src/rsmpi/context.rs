@@ -8,10 +8,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What mpisync keeps for one communicator, as this rank sees it.
 ///
-/// It hangs on the user's communicator as an attribute, so that all objects of a communicator share it.
+/// It hangs on the user's communicator as an attribute, so that all objects of a communicator share
+/// it.
 pub(crate) struct Context {
     domain: Arc<Domain>,
-    /// A duplicate of the user's communicator, so that messages of mpisync and of the program never meet.
+    /// A duplicate of the user's communicator, so that messages of mpisync and of the program never
+    /// meet.
     all: Arc<OwnComm>,
     remote: Option<AcrossNodes>,
 }

@@ -8,8 +8,8 @@ use mpi::topology::SimpleCommunicator;
 use mpi::traits::FromRaw;
 use std::mem::{ManuallyDrop, MaybeUninit};
 
-/// A communicator that the user may use as long as this lives. Dropping it is local: it is freed when this process makes
-/// something together with others the next time.
+/// A communicator that the user may use as long as this lives. Dropping it is local: it is freed
+/// when this process makes something together with others the next time.
 pub(crate) struct PartComm {
     /// Not dropped, for that would be collective.
     comm: ManuallyDrop<SimpleCommunicator>,
@@ -37,8 +37,9 @@ impl PartComm {
     }
 }
 
-/// The lowest rank of the communicator of `context` that has found something; collective. This node's messages go on meanwhile,
-/// for a rank that others wait for may not have heard of what they share.
+/// The lowest rank of the communicator of `context` that has found something; collective. This
+/// node's messages go on meanwhile, for a rank that others wait for may not have heard of what they
+/// share.
 pub(crate) fn lowest_rank(context: &Context, has_found: bool) -> Result<Option<i32>, CreateError> {
     let all = context.all();
     let mine = if has_found { all.rank() } else { i32::MAX };

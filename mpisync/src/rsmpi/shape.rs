@@ -11,7 +11,8 @@ use std::any::type_name;
 /// The committed datatype of a plain type.
 ///
 /// # Panics
-/// Where MPI does not run, on a thread from which it must not be called, and where MPI cannot make it.
+/// Where MPI does not run, on a thread from which it must not be called, and where MPI cannot make
+/// it.
 pub fn datatype<T: Plain>() -> UserDatatype {
     let name = type_name::<T>();
     assert!(

@@ -9,11 +9,13 @@ pub struct Universe {
     universe: Option<mpi::environment::Universe>,
 }
 
-/// Initializes MPI so that mpisync works on one host and on many: with [`Threading::Multiple`](mpi::Threading::Multiple),
-/// where MPI can do that. Collective over all processes; once a process. `None` if MPI was initialized before.
+/// Initializes MPI so that mpisync works on one host and on many: with
+/// [`Threading::Multiple`](mpi::Threading::Multiple), where MPI can do that. Collective over all
+/// processes; may be called once per process. `None` if MPI was initialized before.
 ///
-/// On one host [`mpi::initialize`] does as well. Where a communicator spans hosts, a thread of mpisync answers the other
-/// hosts, and dropping this universe ends it before MPI ends, as MPICH needs it.
+/// On one host [`mpi::initialize`] does as well. Where a communicator spans hosts, a thread of
+/// mpisync answers the other hosts, and dropping this universe ends it before MPI ends, as MPICH
+/// needs it.
 ///
 /// A program that another MPI's launcher has started runs as several worlds of one process each.
 /// Making an object there is [`CreateError::OtherLauncher`](crate::CreateError::OtherLauncher),

@@ -63,48 +63,50 @@ impl WindowController {
 }
 
 impl<C: IntraCommunicator> Builder<'_, C> {
-    /// The rank that writes in [`single_write`](WindowController::single_write); rank 0 if not said. The same on all
-    /// ranks.
+    /// The rank that writes in [`single_write`](WindowController::single_write). Defaults to rank
+    /// 0. Must be the same on all ranks.
     pub fn master(mut self, rank: i32) -> Self {
         self.master = rank;
         self
     }
 
-    /// A name for messages, of at most 200 bytes. The same on all ranks.
+    /// A name for messages, of at most 200 bytes. Must be the same on all ranks.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = name.into();
         self
     }
 
-    /// How many writers of one node may follow each other while another node waits; 16 if not said, 1 at least. The
-    /// same on all ranks, and without effect on one node.
+    /// How many writers of one node may follow each other while another node waits. Defaults to 16.
+    /// Must be 1 at least and the same on all ranks; has no effect on one node.
     ///
-    /// A hand-over inside a node takes some hundred nanoseconds, and one to another node a message: a higher limit
-    /// gives more throughput when all ranks write, and lets other nodes wait longer.
+    /// A hand-over inside a node takes some hundred nanoseconds, and one to another node a message:
+    /// a higher limit gives more throughput when all ranks write, and lets other nodes wait longer.
     pub fn max_local_handovers(mut self, limit: u32) -> Self {
         self.max_local_handovers = limit.max(1);
         self
     }
 
-    /// How nodes reach each other: [`Transport::Messages`] if not said, or what the environment variable
-    /// `MPISYNC_TRANSPORT` says (`messages`, `windows` or `auto`). The same on all ranks, and without effect on one node.
-    /// All controllers of a communicator share one transport, that of the first.
+    /// How nodes reach each other: [`Transport::Messages`] if not said, or what the environment
+    /// variable `MPISYNC_TRANSPORT` says (`messages`, `windows` or `auto`). Must be the same on all
+    /// ranks, and without effect on one node. All controllers of a communicator share one
+    /// transport, that of the first.
     ///
-    /// Messages work with every MPI, and took less time wherever both were measured. Windows are for networks whose
-    /// adapters do `MPI_Accumulate` by themselves. Not every MPI can make windows over hosts: Open MPI 4, as Debian
-    /// configures it, cannot on Ethernet.
+    /// Messages work with every MPI, and took less time wherever both were measured. Windows are
+    /// for networks whose adapters do `MPI_Accumulate` by themselves. Not every MPI can make
+    /// windows over hosts: Open MPI 4, as Debian configures it, cannot on Ethernet.
     pub fn transport(mut self, transport: Transport) -> Self {
         self.asked.transport = Some(transport);
         self
     }
 
-    /// Whether a thread answers other nodes while the ranks of a node compute; true if not said, or what the environment
-    /// variable `MPISYNC_PROGRESS_THREAD` says (`on` or `off`). The same on all ranks, and without effect on one node. All
-    /// controllers of a communicator share it.
+    /// Whether a thread answers other nodes while the ranks of a node compute; true if not said, or
+    /// what the environment variable `MPISYNC_PROGRESS_THREAD` says (`on` or `off`). Must be the
+    /// same on all ranks, and without effect on one node. All controllers of a communicator share
+    /// it.
     ///
-    /// Without it MPI need not be initialized for several threads, and a node answers while its lowest rank is in a call
-    /// of mpisync that waits: as long as that rank computes, writers on other nodes wait, and so do readers where the
-    /// gates are closed.
+    /// Without it MPI need not be initialized for several threads, and a node answers while its
+    /// lowest rank is in a call of mpisync that waits: as long as that rank computes, writers on
+    /// other nodes wait, and so do readers where the gates are closed.
     pub fn progress_thread(mut self, on: bool) -> Self {
         self.asked.progress_thread = Some(on);
         self
@@ -121,8 +123,9 @@ impl<C: IntraCommunicator> Builder<'_, C> {
         self
     }
 
-    /// Makes the controller. Collective; all ranks succeed or all fail. The first controller of a communicator sets
-    /// up shared memory; each further one costs a broadcast and a reduction of a few bytes.
+    /// Makes the controller. Collective; all ranks succeed or all fail. The first controller of a
+    /// communicator sets up shared memory; each further one costs a broadcast and a reduction of a
+    /// few bytes.
     ///
     /// The ranks make the same objects in the same order, and each object at one place of the
     /// program, that of this call (file, line and column are compared). A function that is called

@@ -1,4 +1,5 @@
-//! The controller: one lock that the ranks of a communicator share, and what they decide together under it.
+//! The controller: one lock that the ranks of a communicator share, and what they decide together
+//! under it.
 
 use crate::error::{CollectiveError, LockError};
 use crate::location::CallSite;
@@ -15,12 +16,12 @@ use std::cell::Cell;
 use std::fmt;
 use std::time::Duration;
 
-/// One reader-writer lock that all ranks of a communicator share, for something else that they share: a file, a
-/// directory, a service.
+/// One reader-writer lock that all ranks of a communicator share, for something else that they
+/// share: a file, a directory, a service.
 ///
 /// Made by [`sync`](crate::sync()), [`WindowController::builder`], or, for one process without MPI,
-/// [`WindowController::local`]. It stays on the thread that made it. Dropping it is local: the other ranks may go on
-/// using theirs.
+/// [`WindowController::local`]. It stays on the thread that made it. Dropping it is local: the
+/// other ranks may go on using theirs.
 ///
 /// ```
 /// use mpisync::prelude::*;
@@ -58,12 +59,14 @@ fn mailbox(block: &Block) -> Part<'_> {
 }
 
 impl WindowController {
-    /// A controller of this process alone. Needs no MPI, neither to run nor (without the feature `mpi`) to build.
+    /// A controller of this process alone. Needs no MPI, neither to run nor (without the feature
+    /// `mpi`) to build.
     pub fn local() -> Self {
         Self::new(Object::local(&CONTROLLER), MAX_LOCAL_HANDOVERS)
     }
 
-    /// The controller of an object with the layout [`CONTROLLER`]. `max_local_handovers` is how many writers of a node may follow each other while another node waits.
+    /// The controller of an object with the layout [`CONTROLLER`]. `max_local_handovers` is how
+    /// many writers of a node may follow each other while another node waits.
     pub(crate) fn new(object: Object, max_local_handovers: u32) -> Self {
         let lock = LockState::new(object, max_local_handovers);
         WindowController {
@@ -113,8 +116,8 @@ impl WindowController {
     /// Dropping the controller does the same without waiting, once all ranks have dropped theirs.
     ///
     /// # Errors
-    /// [`CollectiveError::Diverged`] where another rank is in another collective call; [`CollectiveError::OutOfStep`],
-    /// [`CollectiveError::RankDied`], and [`LockError::Finalized`].
+    /// [`CollectiveError::Diverged`] where another rank is in another collective call;
+    /// [`CollectiveError::OutOfStep`], [`CollectiveError::RankDied`], and [`LockError::Finalized`].
     #[track_caller]
     pub fn close(self) -> Result<(), CollectiveError> {
         self.meet_to_close()
@@ -127,11 +130,13 @@ impl WindowController {
         self.object().close_after(self.calls())
     }
 
-    /// Takes the read lock; waits while another rank writes or waits to write. Not collective. A few nanoseconds, and
-    /// no message, when nobody writes. A second guard on the same rank costs a count.
+    /// Takes the read lock; waits while another rank writes or waits to write. Not collective. A
+    /// few nanoseconds, and no message, when nobody writes. A second guard on the same rank costs a
+    /// count.
     ///
     /// # Panics
-    /// Where [`read_timeout`](Self::read_timeout) would return an error: a rank died as a writer, or MPI is finalized.
+    /// Where [`read_timeout`](Self::read_timeout) would return an error: a rank died as a writer,
+    /// or MPI is finalized.
     #[inline]
     #[track_caller]
     pub fn read(&self) -> ReadGuard<'_> {
@@ -147,8 +152,8 @@ impl WindowController {
         ReadGuard::try_enter(&self.lock).unwrap_or_else(|error| self.panic_with(&error))
     }
 
-    /// Takes the read lock; waits for `limit` at most. Not collective. With [`Duration::MAX`] it waits for ever, and
-    /// what is left are errors as values.
+    /// Takes the read lock; waits for `limit` at most. Not collective. Pass [`Duration::MAX`] to
+    /// wait indefinitely and still get failures as errors instead of a panic.
     ///
     /// # Errors
     /// [`LockError::Timeout`], [`LockError::HolderDied`], [`LockError::Finalized`].
@@ -156,7 +161,8 @@ impl WindowController {
         ReadGuard::enter(&self.lock, Some(limit))
     }
 
-    /// Runs `read` under the read lock, and returns its value. Not collective; waits as [`read`](Self::read) does.
+    /// Runs `read` under the read lock, and returns its value. Not collective; waits as
+    /// [`read`](Self::read) does.
     ///
     /// The lock is held as long as `read` runs, whatever is done with the guard or with the value.
     ///
@@ -177,8 +183,8 @@ impl WindowController {
     /// Takes the write lock; waits until no other rank writes or reads. Not collective.
     ///
     /// # Panics
-    /// Where [`write_timeout`](Self::write_timeout) would return an error: a rank died as a writer, or MPI is
-    /// finalized.
+    /// Where [`write_timeout`](Self::write_timeout) would return an error: a rank died as a writer,
+    /// or MPI is finalized.
     #[inline]
     #[track_caller]
     pub fn write(&mut self) -> WriteGuard<'_> {
@@ -186,7 +192,8 @@ impl WindowController {
         WriteGuard::enter(&self.lock, None).unwrap_or_else(|error| self.panic_with(&error))
     }
 
-    /// Takes the write lock if no other rank holds or wants the lock. Not collective, does not wait.
+    /// Takes the write lock if no other rank holds or wants the lock. Not collective, does not
+    /// wait.
     ///
     /// # Panics
     /// If MPI is finalized.
@@ -196,8 +203,8 @@ impl WindowController {
         WriteGuard::try_enter(&self.lock).unwrap_or_else(|error| self.panic_with(&error))
     }
 
-    /// Takes the write lock; waits for `limit` at most. Not collective. With [`Duration::MAX`] it waits for ever, and
-    /// what is left are errors as values.
+    /// Takes the write lock; waits for `limit` at most. Not collective. Pass [`Duration::MAX`] to
+    /// wait indefinitely and still get failures as errors instead of a panic.
     ///
     /// # Errors
     /// [`LockError::Timeout`], [`LockError::HolderDied`], [`LockError::Finalized`].
@@ -206,10 +213,12 @@ impl WindowController {
         WriteGuard::enter(&self.lock, Some(limit))
     }
 
-    /// Runs `write` under the write lock, and returns its value. Not collective; waits as [`write`](Self::write) does.
+    /// Runs `write` under the write lock, and returns its value. Not collective; waits as
+    /// [`write`](Self::write) does.
     ///
-    /// The lock is held as long as `write` runs, whatever is done with the guard or with the value. For something that has to
-    /// be closed before the lock is let go, such as a file, see [`Guarded`](crate::Guarded).
+    /// The lock is held as long as `write` runs, whatever is done with the guard or with the value.
+    /// For something that has to be closed before the lock is let go, such as a file, see
+    /// [`Guarded`](crate::Guarded).
     ///
     /// ```
     /// # use mpisync::prelude::*;
@@ -250,7 +259,8 @@ impl WindowController {
 
     /// Ends what was leaked (`mem::forget`): a fenced call, and guards.
     ///
-    /// Callers know that no fence and no guard is alive: each borrows the controller, and they have it mutably or own it.
+    /// Callers know that no fence and no guard is alive: each borrows the controller, and they have
+    /// it mutably or own it.
     #[inline]
     pub(crate) fn recover_leaked(&self) {
         self.end_leaked_call();
@@ -283,8 +293,9 @@ impl WindowController {
         self.open_call.set(None);
     }
 
-    /// Ends a call whose fence was forgotten, as if it had been dropped: the lock is let go and the others are told, or do not
-    /// wait for this rank any more. Only where no fence of the controller is alive.
+    /// Ends a call whose fence was forgotten, as if it had been dropped: the lock is let go and the
+    /// others are told, or do not wait for this rank any more. Only where no fence of the
+    /// controller is alive.
     #[inline]
     pub(crate) fn end_leaked_call(&self) {
         if let Some(leaked) = self.open_call.take() {

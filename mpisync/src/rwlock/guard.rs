@@ -6,26 +6,29 @@ use std::fmt;
 use std::mem;
 use std::time::Duration;
 
-/// The read lock of a controller, held until this guard is dropped. Many ranks may hold one at the same time.
+/// The read lock of a controller, held until this guard is dropped. Many ranks may hold one at the
+/// same time.
 ///
-/// Dropping it stores one word and talks to nobody. `let _ = ctrl.read();` drops it at once: give it a name, or use
-/// [`read_with`](crate::WindowController::read_with). With `#![deny(let_underscore_drop)]` the compiler refuses the former.
+/// Dropping it stores one word and talks to nobody. `let _ = ctrl.read();` drops it at once: give
+/// it a name, or use [`read_with`](crate::WindowController::read_with). With
+/// `#![deny(let_underscore_drop)]` the compiler refuses the former.
 ///
-/// A guard that is leaked (`mem::forget`) keeps the lock until this rank's next call that borrows the controller mutably,
-/// or until the controller is closed or dropped.
+/// A guard that is leaked (`mem::forget`) keeps the lock until this rank's next call that borrows
+/// the controller mutably, or until the controller is closed or dropped.
 #[must_use = "the lock is let go at once, with `let _ = …` too; write `let _guard = …`, or use `read_with`"]
 pub struct ReadGuard<'a> {
     lock: &'a LockState,
 }
 
-/// The write lock of a controller, held until this guard is dropped. No other rank holds any lock of the controller
-/// in the meantime.
+/// The write lock of a controller, held until this guard is dropped. No other rank holds any lock
+/// of the controller in the meantime.
 ///
-/// Dropping it stores two words and talks to nobody. `let _ = ctrl.write();` drops it at once: give it a name, or use
-/// [`write_with`](crate::WindowController::write_with). With `#![deny(let_underscore_drop)]` the compiler refuses the former.
+/// Dropping it stores two words and talks to nobody. `let _ = ctrl.write();` drops it at once: give
+/// it a name, or use [`write_with`](crate::WindowController::write_with). With
+/// `#![deny(let_underscore_drop)]` the compiler refuses the former.
 ///
-/// A guard that is leaked (`mem::forget`) keeps the lock until this rank's next call that borrows the controller mutably,
-/// or until the controller is closed or dropped.
+/// A guard that is leaked (`mem::forget`) keeps the lock until this rank's next call that borrows
+/// the controller mutably, or until the controller is closed or dropped.
 #[must_use = "the lock is let go at once, with `let _ = …` too; write `let _guard = …`, or use `write_with`"]
 pub struct WriteGuard<'a> {
     lock: &'a LockState,
@@ -44,14 +47,16 @@ impl<'a> ReadGuard<'a> {
         Ok(lock.try_enter_read()?.then(|| ReadGuard { lock }))
     }
 
-    /// Gives the read lock back and takes the write lock. Not collective; waits until all readers have left.
+    /// Gives the read lock back and takes the write lock. Not collective; waits until all readers
+    /// have left.
     ///
-    /// The lock is let go in between, so another rank may write first: what was read under this guard may have
-    /// changed, and that is why the guard is consumed.
+    /// The lock is let go in between, so another rank may write first: what was read under this
+    /// guard may have changed, and that is why the guard is consumed.
     ///
     /// # Errors
-    /// [`UpgradeError::Shared`] with the guard when this rank has other guards of the controller, for which the
-    /// upgrade would wait for ever; [`UpgradeError::Lock`] when the write lock cannot be had.
+    /// [`UpgradeError::Shared`] with the guard when this rank has other guards of the controller,
+    /// for which the upgrade would wait for ever; [`UpgradeError::Lock`] when the write lock cannot
+    /// be had.
     ///
     /// ```
     /// # use mpisync::prelude::*;
@@ -105,18 +110,21 @@ impl<'a> WriteGuard<'a> {
         WriteGuard { lock }
     }
 
-    /// A read guard inside this write lock, for code that asks for one. Costs a count in this process.
+    /// A read guard inside this write lock, for code that asks for one. Costs a count in this
+    /// process.
     pub fn read(&self) -> ReadGuard<'_> {
         ReadGuard::enter(self.lock, None)
             .unwrap_or_else(|error| self.lock.object().panic_with(&error))
     }
 
-    /// A write guard inside this write lock, for code that asks for one. Costs a count in this process.
+    /// A write guard inside this write lock, for code that asks for one. Costs a count in this
+    /// process.
     pub fn write(&mut self) -> WriteGuard<'_> {
         WriteGuard::enter_again(self.lock)
     }
 
-    /// Turns the write lock into a read lock; no other rank writes in between. Not collective, does not wait.
+    /// Turns the write lock into a read lock; no other rank writes in between. Not collective, does
+    /// not wait.
     pub fn downgrade(self) -> ReadGuard<'a> {
         let lock = self.lock;
         mem::forget(self);

@@ -1,4 +1,5 @@
-//! The words of a lock on the heap, shared by threads that stand for ranks: for tests and for the model checker.
+//! The words of a lock on the heap, shared by threads that stand for ranks: for tests and for the
+//! model checker.
 
 use crate::rwlock::layout::{Door, DoorKind, Drain, Entrance, RankWords, Tally, Words};
 use crate::rwlock::memory::Memory;

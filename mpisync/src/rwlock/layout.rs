@@ -19,13 +19,13 @@ pub(crate) struct Words {
 pub(crate) struct Entrance {
     /// A [`Turn`]. Compare-and-swap by any rank of the node.
     pub(crate) turn: AtomicU32,
-    /// How many times those who waited to read have been let in. Stored only by who holds the turn. Of a door of the
-    /// kind [`DoorKind::Turn`] only.
+    /// How many times those who waited to read have been let in. Stored only by who holds the turn.
+    /// Of a door of the kind [`DoorKind::Turn`] only.
     pub(crate) openings: AtomicU32,
     /// How many writers in a row have not let them in. Stored only by who holds the turn.
     pub(crate) run: AtomicU32,
-    /// A [`Gate`]. Compare-and-swap by who opens and closes it for all writers of all nodes. Of a door of the kind
-    /// [`DoorKind::Gate`] only.
+    /// A [`Gate`]. Compare-and-swap by who opens and closes it for all writers of all nodes. Of a
+    /// door of the kind [`DoorKind::Gate`] only.
     pub(crate) gate: AtomicU32,
     /// Who sleeps on `turn`.
     pub(crate) turn_sleepers: Sleepers,
@@ -105,8 +105,9 @@ impl Door<'_> {
     }
 }
 
-/// The bit of a [`Turn`] and of a [`Gate`] that does not keep readers out. While it is set, a reader that found the
-/// door open may have come in without a barrier. Set in an open door; taken away only by `NodeLock::end_bias`.
+/// The bit of a [`Turn`] and of a [`Gate`] that does not keep readers out. While it is set, a
+/// reader that found the door open may have come in without a barrier. Set in an open door; taken
+/// away only by `NodeLock::end_bias`.
 pub(crate) const BIASED: u32 = 1 << 1;
 
 /// Where a writer waits for readers to leave.
@@ -120,8 +121,8 @@ pub(crate) struct Drain {
 /// The words of one rank.
 #[repr(C)]
 pub(crate) struct RankWords {
-    /// [`IDLE`], [`READING`], or [`waiting_since`] so many openings. Stored only by this rank; of a rank that died,
-    /// by who holds the turn.
+    /// [`IDLE`], [`READING`], or [`waiting_since`] so many openings. Stored only by this rank; of a
+    /// rank that died, by who holds the turn.
     pub(crate) slot: AtomicU32,
     /// [`NOT_WANTED`] and so on: where this rank stands in the wait for the writers' turn.
     pub(crate) want: AtomicU32,
@@ -157,8 +158,9 @@ pub(crate) const IDLE: u32 = 0;
 /// `slot`: this rank reads.
 pub(crate) const READING: u32 = 2;
 
-/// `slot`: this rank waits to read, and there have been `openings` so far. Odd, and so apart from the others. (The
-/// number's lowest 31 bits are enough: a slot is waited for at the next opening, so it is never more than one behind.)
+/// `slot`: this rank waits to read, and there have been `openings` so far. Odd, and so apart from
+/// the others. (The number's lowest 31 bits are enough: a slot is waited for at the next opening,
+/// so it is never more than one behind.)
 #[inline]
 pub(crate) fn waiting_since(openings: u32) -> u32 {
     openings << 1 | 1
@@ -170,12 +172,13 @@ pub(crate) const NOT_WANTED: u32 = 0;
 pub(crate) const WAITING: u32 = 1;
 /// `want`: has waited long; who lets the turn go must hand it over.
 pub(crate) const URGENT: u32 = 2;
-/// `want`: the turn is this rank's, but it has not entered yet: it has not seen that it was handed over, or waits for
-/// readers to leave.
+/// `want`: the turn is this rank's, but it has not entered yet: it has not seen that it was handed
+/// over, or waits for readers to leave.
 pub(crate) const GRANTED: u32 = 3;
 
-/// The value of the turn word: bit 0 set when a waiting writer is [`URGENT`], bit 1 [`BIASED`], owner in bits 2 to 16
-/// (its index on the node plus one, 0 for nobody), and the number of waiting writers in bits 17 to 31.
+/// The value of the turn word: bit 0 set when a waiting writer is [`URGENT`], bit 1 [`BIASED`],
+/// owner in bits 2 to 16 (its index on the node plus one, 0 for nobody), and the number of waiting
+/// writers in bits 17 to 31.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Turn(pub(crate) u32);
 
@@ -235,8 +238,9 @@ impl Turn {
     }
 }
 
-/// The value of the gate word: bit 0 set while readers are kept out, bit 1 [`BIASED`], and from bit 2 on the number of
-/// openings. It only ever goes on: open, closed, open for the next time, and so on, and may leave steps out.
+/// The value of the gate word: bit 0 set while readers are kept out, bit 1 [`BIASED`], and from bit
+/// 2 on the number of openings. It only ever goes on: open, closed, open for the next time, and so
+/// on, and may leave steps out.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Gate(pub(crate) u32);
 
@@ -266,7 +270,8 @@ impl Gate {
         Gate(self.0 & !BIASED | other.0 & BIASED)
     }
 
-    /// Whether it comes after `other`. Numbers wrap around; two gates that meet are never far apart.
+    /// Whether it comes after `other`. Numbers wrap around; two gates that meet are never far
+    /// apart.
     pub(crate) fn is_past(self, other: Gate) -> bool {
         self.step().wrapping_sub(other.step()) as i32 > 0
     }

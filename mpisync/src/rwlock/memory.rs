@@ -1,4 +1,5 @@
-//! The words of a lock in the memory of a node, and of the node's place in the queue of nodes where there are several.
+//! The words of a lock in the memory of a node, and of the node's place in the queue of nodes where
+//! there are several.
 
 use crate::rwlock::global::layout::QNode;
 use crate::rwlock::layout::{Door, DoorKind, RankWords, Words};
@@ -82,7 +83,8 @@ unsafe impl Shareable for Line<RankWords> {}
 // SAFETY: as above.
 unsafe impl Shareable for QNode {}
 
-/// The layout of a lock: words for all, a line for each seat and, where there are several nodes, the qnode of this one.
+/// The layout of a lock: words for all, a line for each seat and, where there are several nodes,
+/// the qnode of this one.
 pub(crate) struct LockLayout;
 
 const RANKS_AT: usize = size_of::<Words>();

@@ -1,5 +1,5 @@
-//! The reader-writer lock of an object, as this rank holds it: through how many guards, and whether other nodes are asked for
-//! it.
+//! The reader-writer lock of an object, as this rank holds it: through how many guards, and whether
+//! other nodes are asked for it.
 
 use crate::error::LockError;
 use crate::object::Object;
@@ -13,15 +13,15 @@ use std::time::Duration;
 
 /// The lock and what this rank holds of it. What holds it are guards, and fences of a writer.
 ///
-/// A `forget_…` or `enter_write…` may be called only where no guard of this rank is alive: each borrows what owns the lock, so
-/// those who have that mutably know it.
+/// A `forget_…` or `enter_write…` may be called only where no guard of this rank is alive: each
+/// borrows what owns the lock, so those who have that mutably know it.
 pub(crate) struct LockState {
     object: Object,
     memory: LockMemory,
     /// The lock across nodes, where there are several.
     global: Option<GlobalLock>,
-    /// Guards alive on this rank: [`ONE_READ`] for each that reads, [`ONE_WRITE`] for each that writes (one, and those
-    /// that were borrowed from it).
+    /// Guards alive on this rank: [`ONE_READ`] for each that reads, [`ONE_WRITE`] for each that
+    /// writes (one, and those that were borrowed from it).
     held: Cell<u64>,
 }
 
@@ -29,8 +29,9 @@ const ONE_READ: u64 = 1;
 const ONE_WRITE: u64 = 1 << 32;
 
 impl LockState {
-    /// The lock of an object that begins with [`LockLayout`](super::memory::LockLayout). `max_local_handovers` is how many writers of
-    /// a node may follow each other while another node waits.
+    /// The lock of an object that begins with [`LockLayout`](super::memory::LockLayout).
+    /// `max_local_handovers` is how many writers of a node may follow each other while another node
+    /// waits.
     pub(crate) fn new(object: Object, max_local_handovers: u32) -> Self {
         LockState {
             memory: LockMemory::new(object.block().first_part()),
@@ -207,8 +208,8 @@ impl LockState {
         self.node().unlock_write();
     }
 
-    /// Makes this rank the writer of a fenced call across nodes; only under the write lock. The error is the rank that is it
-    /// already.
+    /// Makes this rank the writer of a fenced call across nodes; only under the write lock. The
+    /// error is the rank that is it already.
     pub(crate) fn claim(&self, call: u64) -> Result<(), u32> {
         if let Some(global) = self.global() {
             return global.claim(self.memory.qnode(), call);
@@ -224,7 +225,8 @@ impl LockState {
     }
 }
 
-/// Shows the controller, with the ranks of this node that hold the lock or wait for it. The snapshot may be out of date.
+/// Shows the controller, with the ranks of this node that hold the lock or wait for it. The
+/// snapshot may be out of date.
 impl fmt::Debug for LockState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let holders = self.node().holders();

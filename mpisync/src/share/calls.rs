@@ -11,7 +11,8 @@ use crate::shm::layout::Part;
 use std::cell::Cell;
 use std::time::Duration;
 
-/// An object's mailbox, as one rank sees it, and the fenced calls that this rank has made through it.
+/// An object's mailbox, as one rank sees it, and the fenced calls that this rank has made through
+/// it.
 pub(crate) struct Calls {
     mailbox: MailboxMemory,
     /// Those of other nodes, where there are any.
@@ -21,7 +22,8 @@ pub(crate) struct Calls {
 }
 
 impl Calls {
-    /// The calls on an object whose mailbox lies where `part` finds it in a view of the object's block.
+    /// The calls on an object whose mailbox lies where `part` finds it in a view of the object's
+    /// block.
     pub(crate) fn new(
         block: &Block,
         link: Option<&Link>,

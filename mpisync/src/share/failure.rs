@@ -19,7 +19,8 @@ pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
     text.unwrap_or("a panic without a text").to_owned()
 }
 
-/// The words of an error, which other ranks wait for, so that there are some where its `Display` panics too.
+/// The words of an error, which other ranks wait for, so that there are some where its `Display`
+/// panics too.
 pub(crate) fn text_of(error: &impl Display) -> String {
     catch_unwind(AssertUnwindSafe(|| format!("{error:#}"))).unwrap_or_else(|panic| {
         let message = panic_message(panic.as_ref());

@@ -4,7 +4,8 @@ use crate::plain::Plain;
 use crate::share::stream::{Sink, Source};
 use std::slice;
 
-/// How many bytes an item takes on its way: one for an item without bytes, so that the items can be counted.
+/// How many bytes an item takes on its way: one for an item without bytes, so that the items can be
+/// counted.
 const fn bytes_per_item<T>() -> usize {
     if size_of::<T>() == 0 {
         1

@@ -15,8 +15,9 @@ pub(crate) struct Mailbox {
     /// Counts what writers put out; those who collect sleep on it.
     pub(crate) published: AtomicU32,
     pub(crate) published_sleepers: Sleepers,
-    /// The last call whose writer was in another one than a rank that collects and has said so in its [`Mail`]; zero when
-    /// the writer knows. Stored by ranks that collect, and set back by the writer.
+    /// The last call whose writer was in another one than a rank that collects and has said so in
+    /// its [`Mail`]; zero when the writer knows. Stored by ranks that collect, and set back by the
+    /// writer.
     pub(crate) diverged: AtomicU64,
     /// Counts what was collected; a writer who needs room sleeps on it.
     pub(crate) collected: AtomicU32,
@@ -25,12 +26,14 @@ pub(crate) struct Mailbox {
     pub(crate) records: [Record; 2],
 }
 
-/// What came of one call. Stored by the call's writer only. What every call uses lies in the first 64 bytes.
+/// What came of one call. Stored by the call's writer only. What every call uses lies in the first
+/// 64 bytes.
 #[repr(C, align(128))]
 pub(crate) struct Record {
     /// The number of the call; stored last, and with it the rest is there.
     pub(crate) call: AtomicU64,
-    /// How many chunks of a staged value have been put out for this call; of an [`OBJECT_VALUE`], where it is.
+    /// How many chunks of a staged value have been put out for this call; of an [`OBJECT_VALUE`],
+    /// where it is.
     pub(crate) staged: AtomicU64,
     /// The call whose writer has been settled, under the write lock; then `writer` names it.
     pub(crate) claimed: AtomicU64,
@@ -48,8 +51,9 @@ pub(crate) struct Record {
     pub(crate) length: AtomicU64,
     /// A small value, which begins in the line behind that.
     pub(crate) data: [AtomicU64; INLINE / 8],
-    /// Nonzero while somebody fills the record, where the controller spans nodes: a value from another node may come when
-    /// all ranks here have gone on without it, and a writer of this node is at a later call.
+    /// Nonzero while somebody fills the record, where the controller spans nodes: a value from
+    /// another node may come when all ranks here have gone on without it, and a writer of this node
+    /// is at a later call.
     pub(crate) filling: AtomicU32,
     /// Line of the source where the call was made, and below its file.
     pub(crate) line: AtomicU32,
@@ -132,7 +136,8 @@ pub(crate) struct Mail {
     pub(crate) taken: AtomicU64,
     /// The last call whose writer this rank found in another one.
     pub(crate) diverged: AtomicU64,
-    /// The number of the site of the call that `waiting` or `diverged` is about, and the site itself.
+    /// The number of the site of the call that `waiting` or `diverged` is about, and the site
+    /// itself.
     pub(crate) site: AtomicU64,
     pub(crate) line: AtomicU32,
     pub(crate) file: Text<5>,

@@ -71,8 +71,8 @@ impl MailboxMemory {
         self.mail(self.me)
     }
 
-    /// This rank takes part in no call any more: nobody waits for it to be done with one, and who waits for what it shares finds
-    /// that it went on without.
+    /// This rank takes part in no call any more: nobody waits for it to be done with one, and who
+    /// waits for what it shares finds that it went on without.
     pub(crate) fn leave_calls(&self) {
         self.mine().done.swap(u64::MAX, Ordering::SeqCst);
     }

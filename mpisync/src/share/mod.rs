@@ -1,7 +1,8 @@
 //! How a value travels from the one rank that has it to the others.
 //!
-//! Small values lie in the controller's mailbox; large ones stream through the stage of the rank that shares them,
-//! piece by piece, so that a value of any size needs little shared memory and stays in the cache on its way.
+//! Small values lie in the controller's mailbox; large ones stream through the stage of the rank
+//! that shares them, piece by piece, so that a value of any size needs little shared memory and
+//! stays in the cache on its way.
 
 mod calls;
 mod failure;

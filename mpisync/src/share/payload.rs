@@ -71,8 +71,8 @@ enum Encoding {
 }
 
 impl Kind {
-    /// A `T` that travels through serde, for which a reference is the same as what it refers to, and a `str` the same
-    /// as a `String`.
+    /// A `T` that travels through serde, for which a reference is the same as what it refers to,
+    /// and a `str` the same as a `String`.
     pub(crate) fn serde<T>() -> Self {
         let mut name = type_name::<T>();
         let is_reference = name.starts_with('&');
@@ -108,8 +108,8 @@ impl Kind {
         }
     }
 
-    /// A number that differs between kinds: a hash of the type's name, and the encoding. (`TypeId` will not do, for
-    /// ranks may run different programs.)
+    /// A number that differs between kinds: a hash of the type's name, and the encoding. (`TypeId`
+    /// will not do, for ranks may run different programs.)
     pub(crate) fn number(self) -> u64 {
         let encoding = match self.encoding {
             Encoding::Serde(_) => 0,
@@ -118,7 +118,8 @@ impl Kind {
         quick_fingerprint(encoding, self.name.as_bytes())
     }
 
-    /// A number that differs between layouts of types that have one name; zero where the layout is not known.
+    /// A number that differs between layouts of types that have one name; zero where the layout is
+    /// not known.
     pub(crate) fn layout(self) -> u64 {
         match self.encoding {
             Encoding::Serde(layout) => {
@@ -134,7 +135,8 @@ impl Kind {
         number == self.number() && (own == layout || own == 0 || layout == 0)
     }
 
-    /// The error where the value that `writer` has shared, with this label and layout, is of another kind.
+    /// The error where the value that `writer` has shared, with this label and layout, is of
+    /// another kind.
     pub(crate) fn mismatch(self, writer: i32, label: String, layout: u64) -> CollectiveError {
         let mut shared = label;
         let mut collected = self.label().into_owned();

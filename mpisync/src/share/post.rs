@@ -26,7 +26,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-/// The number of a call: an epoch of the communicator in the upper half, and a count from 1 in the lower.
+/// The number of a call: an epoch of the communicator in the upper half, and a count from 1 in the
+/// lower.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Call(pub(crate) u64);
 
@@ -54,8 +55,8 @@ impl Call {
         self.0 >> 32 == other.0 >> 32
     }
 
-    /// The call before this one that used the same record. None at the beginning of an epoch: there all ranks have
-    /// met, and left their calls behind.
+    /// The call before this one that used the same record. None at the beginning of an epoch: there
+    /// all ranks have met, and left their calls behind.
     pub(crate) fn same_record_before(self) -> Option<Self> {
         (self.0 as u32 > 2).then(|| Call(self.0 - 2))
     }
@@ -110,7 +111,8 @@ impl<'a> Post<'a> {
 
     // The writer's side.
 
-    /// Waits until everybody, the writer of that call too, is done with the call that used the record before.
+    /// Waits until everybody, the writer of that call too, is done with the call that used the
+    /// record before.
     pub(crate) fn make_room(&self) {
         if let Some(before) = self.call.same_record_before() {
             self.wait_for_all(|mail| mail.done.load(Ordering::Acquire) >= before.0);
@@ -118,7 +120,8 @@ impl<'a> Post<'a> {
         }
     }
 
-    /// [`make_room`](Self::make_room) in a call in which all ranks have met, and so are done with those before.
+    /// [`make_room`](Self::make_room) in a call in which all ranks have met, and so are done with
+    /// those before.
     #[cfg(feature = "region")]
     pub(crate) fn make_room_in_meeting(&self) {
         if let Some(before) = self.call.same_record_before() {
@@ -132,12 +135,12 @@ impl<'a> Post<'a> {
         }
     }
 
-    /// Makes this rank the writer of the call; only under the write lock. `across` does so across nodes; its error is the rank
-    /// that is the writer already.
+    /// Makes this rank the writer of the call; only under the write lock. `across` does so across
+    /// nodes; its error is the rank that is the writer already.
     ///
     /// # Errors
-    /// Where another rank is it already: [`CollectiveError::WriterMismatch`], or [`CollectiveError::Diverged`] where that one makes
-    /// another call.
+    /// Where another rank is it already: [`CollectiveError::WriterMismatch`], or
+    /// [`CollectiveError::Diverged`] where that one makes another call.
     pub(crate) fn claim(
         &self,
         across: impl FnOnce(Call) -> Result<(), u32>,
@@ -154,8 +157,9 @@ impl<'a> Post<'a> {
         Ok(())
     }
 
-    /// Why the call that this rank has shared in before the last one, or in the last one, was not the call of a rank that
-    /// collected. Said once; after [`make_room`](Self::make_room) nothing is left to be said of the former.
+    /// Why the call that this rank has shared in before the last one, or in the last one, was not
+    /// the call of a rank that collected. Said once; after [`make_room`](Self::make_room) nothing
+    /// is left to be said of the former.
     #[inline]
     pub(crate) fn divergence(&self) -> Option<CollectiveError> {
         match self.mailbox.words().diverged.load(Ordering::Acquire) {
@@ -207,8 +211,8 @@ impl<'a> Post<'a> {
             .set_site(self.site.number(), location.file(), location.line());
     }
 
-    /// Shares a value in a call in which all ranks know that this one does, without the lock. A panic of its `Serialize` is
-    /// an error, on all ranks.
+    /// Shares a value in a call in which all ranks know that this one does, without the lock. A
+    /// panic of its `Serialize` is an error, on all ranks.
     pub(crate) fn share_as_agreed<T: Serialize>(&self, value: &T) -> Result<(), CollectiveError> {
         self.make_room();
         self.take_charge();
@@ -238,8 +242,8 @@ impl<'a> Post<'a> {
         }
     }
 
-    /// Shares a value. One that does not fit into the mailbox is passed through the stage, and this rank stays until
-    /// all have taken it.
+    /// Shares a value. One that does not fit into the mailbox is passed through the stage, and this
+    /// rank stays until all have taken it.
     pub(crate) fn share(&self, kind: Kind, source: &mut impl Source) {
         if !self.begin_filling() {
             return self.finish();
@@ -284,8 +288,8 @@ impl<'a> Post<'a> {
         self.finish();
     }
 
-    /// Begins to fill the record. False for a fence that outlived its epoch: a later call has the record, and nobody waits for
-    /// this one any more.
+    /// Begins to fill the record. False for a fence that outlived its epoch: a later call has the
+    /// record, and nobody waits for this one any more.
     fn begin_filling(&self) -> bool {
         let record = self.record();
         if let Some(mailboxes) = self.mailboxes {
@@ -330,7 +334,8 @@ impl<'a> Post<'a> {
         mailboxes.publish(self.call, value);
     }
 
-    /// Passes the chunks of a value through this rank's stage, at most two ahead of the slowest collector.
+    /// Passes the chunks of a value through this rank's stage, at most two ahead of the slowest
+    /// collector.
     fn stream(&self, source: &mut impl Source, length: u64) {
         let me = self.block.me();
         let words = self.block.domain().segment().stage(me);
@@ -384,8 +389,8 @@ impl<'a> Post<'a> {
 
     // The collectors' side.
 
-    /// Takes what `writer` shares in this call. `open` makes the sink for a value of that length; `kind` is none where
-    /// any value will do. This rank is done with the call afterwards.
+    /// Takes what `writer` shares in this call. `open` makes the sink for a value of that length;
+    /// `kind` is none where any value will do. This rank is done with the call afterwards.
     pub(crate) fn collect<S: Sink>(
         &self,
         writer: usize,
@@ -594,8 +599,8 @@ impl<'a> Post<'a> {
         Err(CollectiveError::RankDied { rank: rank as i32 })
     }
 
-    /// Why nothing comes of `writer`, in that seat of this node, if it waits in this call or did so; and whether it is in a
-    /// meeting instead.
+    /// Why nothing comes of `writer`, in that seat of this node, if it waits in this call or did
+    /// so; and whether it is in a meeting instead.
     fn look_at(&self, seat: usize, writer: usize) -> (Option<CollectiveError>, bool) {
         let theirs = self.mailbox.mail(seat);
         let waits = self.mailbox.waits_for(seat, self.call.0);

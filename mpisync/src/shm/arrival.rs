@@ -5,7 +5,8 @@ use crate::shm::cells::Text;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
-/// Where one rank stands in collective calls. Stored by that rank only. All zero is the first state.
+/// Where one rank stands in collective calls. Stored by that rank only. All zero is the first
+/// state.
 #[repr(C)]
 pub(crate) struct ArrivalSlot {
     /// The number of the meeting for which this rank has posted an announcement last.

@@ -1,5 +1,5 @@
-//! The atomics that the protocols are written with: the machine's own, or loom's under `--cfg loom`, so that the
-//! code which the model checker explores is the code that runs.
+//! The atomics that the protocols are written with: the machine's own, or loom's under `--cfg
+//! loom`, so that the code which the model checker explores is the code that runs.
 
 #[cfg(not(loom))]
 pub(crate) use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering, fence};
@@ -36,13 +36,14 @@ mod slot {
     }
 }
 
-/// Stores `value` so that no later load of this thread is performed before other threads can see the store.
+/// Stores `value` so that no later load of this thread is performed before other threads can see
+/// the store.
 ///
-/// This is the store-load barrier that Dekker's handshake needs: "I announce myself, then look at you". On x86-64
-/// an exchange does both in one instruction and is cheaper than a store and `mfence`; elsewhere, and for the model
-/// checker (which knows sequential consistency of fences only), it is a store and a fence. The load that follows
-/// must be [`Ordering::SeqCst`], which costs nothing on x86-64 and makes the exchange a barrier by the language's
-/// rules as well.
+/// This is the store-load barrier that Dekker's handshake needs: "I announce myself, then look at
+/// you". On x86-64 an exchange does both in one instruction and is cheaper than a store and
+/// `mfence`; elsewhere, and for the model checker (which knows sequential consistency of fences
+/// only), it is a store and a fence. The load that follows must be [`Ordering::SeqCst`], which
+/// costs nothing on x86-64 and makes the exchange a barrier by the language's rules as well.
 #[inline]
 pub(crate) fn store_then_fence(word: &AtomicU32, value: u32) {
     if EXCHANGE_IS_FENCE {
@@ -53,7 +54,8 @@ pub(crate) fn store_then_fence(word: &AtomicU32, value: u32) {
     }
 }
 
-/// Replaces `from` by `to` if it is there, with the same promise as [`store_then_fence`]; whether it was there.
+/// Replaces `from` by `to` if it is there, with the same promise as [`store_then_fence`]; whether
+/// it was there.
 #[inline]
 pub(crate) fn replace_then_fence(word: &AtomicU32, from: u32, to: u32) -> bool {
     let replaced = word.compare_exchange(from, to, Ordering::SeqCst, Ordering::Relaxed);
@@ -69,8 +71,8 @@ pub(crate) fn full_fence() {
     fence(Ordering::SeqCst);
 }
 
-/// Keeps what comes after apart from an exchange that came before, as [`full_fence`] does; costs nothing where the exchange
-/// has done so.
+/// Keeps what comes after apart from an exchange that came before, as [`full_fence`] does; costs
+/// nothing where the exchange has done so.
 #[inline]
 pub(crate) fn fence_after_exchange() {
     if !EXCHANGE_IS_FENCE {

@@ -24,7 +24,8 @@ pub(crate) struct BlockHeader {
 // SAFETY: atomics only, for all of which zero is a value.
 unsafe impl Shareable for BlockHeader {}
 
-/// The block of one object, as this rank sees it. Dropping it gives this rank's share back, without a word to the others.
+/// The block of one object, as this rank sees it. Dropping it gives this rank's share back, without
+/// a word to the others.
 pub(crate) struct Block {
     me: usize,
     number: Option<u64>,
@@ -39,7 +40,8 @@ impl Block {
         size_of::<BlockHeader>() + layout.length(topology)
     }
 
-    /// Fills the block that begins at `start` in `memory`, which is zero from there on, before anybody uses it.
+    /// Fills the block that begins at `start` in `memory`, which is zero from there on, before
+    /// anybody uses it.
     pub(crate) fn prepare(
         layout: &(impl Layout + ?Sized),
         topology: &Topology,

@@ -1,7 +1,8 @@
 //! Bytes and text in shared memory.
 //!
-//! Shared bytes are arrays of relaxed 64-bit atomics, so that no access is undefined, even when a rank that died or
-//! strayed leaves half a message behind; who may write when is settled by the protocols' own acquire and release.
+//! Shared bytes are arrays of relaxed 64-bit atomics, so that no access is undefined, even when a
+//! rank that died or strayed leaves half a message behind; who may write when is settled by the
+//! protocols' own acquire and release.
 
 use crate::shm::atomic::{AtomicU64, Ordering};
 

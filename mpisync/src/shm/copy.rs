@@ -7,15 +7,17 @@ use std::sync::Arc;
 
 /// The bytes of a node's copy.
 ///
-/// Whoever has it is alone with them when it uses them: the region's writer on its node, and on the others the node's server
-/// while it takes over a change of that writer, for whom the gates of all nodes are closed.
+/// Whoever has it is alone with them when it uses them: the region's writer on its node, and on the
+/// others the node's server while it takes over a change of that writer, for whom the gates of all
+/// nodes are closed.
 pub(crate) struct CopyBytes {
     memory: Arc<Mapping>,
 }
 
 impl CopyBytes {
     /// # Safety
-    /// They are used only under the region's write lock, or to take over changes that the region's writer sends.
+    /// They are used only under the region's write lock, or to take over changes that the region's
+    /// writer sends.
     pub(crate) unsafe fn new(memory: Arc<Mapping>) -> Self {
         CopyBytes { memory }
     }

@@ -1,4 +1,5 @@
-//! What mpisync keeps for one communicator on a node: the segment, who is alive, and what the ranks agree on.
+//! What mpisync keeps for one communicator on a node: the segment, who is alive, and what the ranks
+//! agree on.
 
 use crate::shm::arrival::{AnnouncementData, ArrivalSlot};
 use crate::shm::atomic::{AtomicU32, Ordering};
@@ -29,22 +30,26 @@ pub(crate) struct Domain {
     depth: AtomicU32,
     /// Whether this rank has come to its last meeting without reading the others' announcements.
     left_meeting: AtomicBool,
-    /// Changes on all ranks together whenever a collective call failed; fences are counted anew from there.
+    /// Changes on all ranks together whenever a collective call failed; fences are counted anew
+    /// from there.
     epoch: AtomicU32,
 }
 
 /// What is outside the memory of a node: MPI, and the other nodes.
 pub(crate) trait Outside: Send + Sync {
-    /// Lets MPI make progress on what this rank has under way, and handles messages from other nodes.
+    /// Lets MPI make progress on what this rank has under way, and handles messages from other
+    /// nodes.
     fn progress(&self);
 
     /// This thread begins to call [`progress`](Self::progress) again and again, or ends that.
     fn poll_actively(&self, _begins: bool) {}
 
-    /// On a leader: a rank of the node has called the server, which has to act now if there is no thread that does so soon.
+    /// On a leader: a rank of the node has called the server, which has to act now if there is no
+    /// thread that does so soon.
     fn serve(&self, _now: bool) {}
 
-    /// Tells the other nodes what all ranks of this node have posted for the meeting of that number.
+    /// Tells the other nodes what all ranks of this node have posted for the meeting of that
+    /// number.
     fn announce(&self, _meeting: u64) {}
 }
 
@@ -103,7 +108,8 @@ impl Domain {
         self.dead[seat].store(true, Ordering::Relaxed);
     }
 
-    /// A domain of the ranks of a communicator, which have all mapped `first`, each that of its node.
+    /// A domain of the ranks of a communicator, which have all mapped `first`, each that of its
+    /// node.
     pub(crate) fn shared(topology: Topology, first: Mapping, transport: Transport) -> Self {
         Domain {
             needs_mpi: true,
@@ -138,7 +144,8 @@ impl Domain {
         self.depth.store(depth, Ordering::Relaxed);
     }
 
-    /// Whether this rank has come to its last meeting without reading the others' announcements; not any more after this.
+    /// Whether this rank has come to its last meeting without reading the others' announcements;
+    /// not any more after this.
     pub(crate) fn take_left_meeting(&self) -> bool {
         self.left_meeting.swap(false, Ordering::Relaxed)
     }
@@ -161,7 +168,8 @@ impl Domain {
         &self.segment
     }
 
-    /// Lets MPI make progress on what this rank has under way, and handles messages from other nodes.
+    /// Lets MPI make progress on what this rank has under way, and handles messages from other
+    /// nodes.
     pub(crate) fn progress(&self) {
         if let Some(outside) = self.outside.get() {
             outside.progress();
@@ -199,8 +207,8 @@ impl Domain {
         alive
     }
 
-    /// Whether the processes of all ranks of this node have registered for heavy fences; after all of them have stored
-    /// who they are.
+    /// Whether the processes of all ranks of this node have registered for heavy fences; after all
+    /// of them have stored who they are.
     pub(crate) fn heeds_fences(&self) -> bool {
         (0..self.segment.shape().seats).all(|seat| {
             let member = self.segment.member(seat);
@@ -251,7 +259,8 @@ impl Domain {
 
 /// Where it spans nodes.
 impl Domain {
-    /// Has the node's server look at what `called` belongs to; at once if `waits`, for this rank is about to wait.
+    /// Has the node's server look at what `called` belongs to; at once if `waits`, for this rank is
+    /// about to wait.
     #[inline]
     pub(crate) fn call_server(&self, called: &AtomicU32, waits: bool) {
         let mut now = waits;
@@ -270,7 +279,8 @@ impl Domain {
         }
     }
 
-    /// Tells the other nodes what all ranks of this node have posted for the meeting of that number.
+    /// Tells the other nodes what all ranks of this node have posted for the meeting of that
+    /// number.
     pub(crate) fn announce(&self, meeting: u64) {
         if let Some(outside) = self.outside.get() {
             outside.announce(meeting);

@@ -1,4 +1,5 @@
-//! Words to sleep on: process-shared futexes, with a flag beside each that tells whether anybody sleeps.
+//! Words to sleep on: process-shared futexes, with a flag beside each that tells whether anybody
+//! sleeps.
 
 use crate::shm::atomic::{AtomicU32, Ordering};
 #[cfg(loom)]
@@ -25,8 +26,9 @@ impl Event<'_> {
         self.sleepers.wake(self.word, count, || {});
     }
 
-    /// Wakes up to `count` sleepers where the word itself means nothing and what they wait for is elsewhere; it is
-    /// changed only when somebody sleeps. Exact where a full barrier lies between the change and this call.
+    /// Wakes up to `count` sleepers where the word itself means nothing and what they wait for is
+    /// elsewhere; it is changed only when somebody sleeps. Exact where a full barrier lies between
+    /// the change and this call.
     #[inline]
     pub(crate) fn notify(&self, count: u32) {
         self.sleepers.wake(self.word, count, || {
@@ -56,8 +58,9 @@ mod real {
     use super::{AtomicU32, Event, Ordering};
     use std::time::Duration;
 
-    /// Nonzero while a rank sleeps on the word beside it. Set by the sleeper and cleared by who wakes it, so that a
-    /// rank which takes turns quickly pays for one system call a sleeper and not for one a turn.
+    /// Nonzero while a rank sleeps on the word beside it. Set by the sleeper and cleared by who
+    /// wakes it, so that a rank which takes turns quickly pays for one system call a sleeper and
+    /// not for one a turn.
     #[repr(transparent)]
     pub(crate) struct Sleepers(AtomicU32);
 
@@ -88,8 +91,8 @@ mod real {
             self.sleepers.0.load(Ordering::SeqCst) != 0
         }
 
-        /// Says that this rank is about to sleep. It has to look at what it waits for once more after that, so that
-        /// who changes it later sees that somebody sleeps.
+        /// Says that this rank is about to sleep. It has to look at what it waits for once more
+        /// after that, so that who changes it later sees that somebody sleeps.
         pub(crate) fn announce_sleeper(&self) {
             self.sleepers.0.swap(1, Ordering::SeqCst);
         }
@@ -114,7 +117,8 @@ mod real {
         }
     }
 
-    /// Sleeps for `sleep_time` at most, not at all when one of the words is no longer what was seen.
+    /// Sleeps for `sleep_time` at most, not at all when one of the words is no longer what was
+    /// seen.
     #[cfg(feature = "mpi")]
     pub(crate) fn sleep_on_any(events: &[(Event<'_>, u32)], sleep_time: Duration) {
         match events {
@@ -175,9 +179,9 @@ mod model {
     use super::{AtomicU32, Event};
     use loom::sync::{Condvar, Mutex};
 
-    /// The sleepers of the model sleep until they are woken: a wake-up that is forgotten is a deadlock there, and
-    /// not one sleep. (Polling would not do: the model also explores the schedule in which two pollers take turns for
-    /// ever.)
+    /// The sleepers of the model sleep until they are woken: a wake-up that is forgotten is a
+    /// deadlock there, and not one sleep. (Polling would not do: the model also explores the
+    /// schedule in which two pollers take turns for ever.)
     pub(crate) struct Sleepers(Mutex<()>, Condvar);
 
     impl Sleepers {
@@ -197,7 +201,8 @@ mod model {
             true
         }
 
-        /// Sleeps until `check`, which is asked whenever somebody wakes the sleepers, gives a value.
+        /// Sleeps until `check`, which is asked whenever somebody wakes the sleepers, gives a
+        /// value.
         pub(crate) fn sleep_until<T>(&self, mut check: impl FnMut() -> Option<T>) -> T {
             let Sleepers(mutex, woken) = self.sleepers;
             let mut asleep = mutex.lock().expect("no thread panics");

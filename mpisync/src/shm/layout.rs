@@ -6,7 +6,8 @@ use crate::shm::topology::Topology;
 use std::fmt;
 use std::sync::Arc;
 
-/// What an object, or a part of it, keeps on a node. The same on all ranks, though not of the same length on all nodes.
+/// What an object, or a part of it, keeps on a node. The same on all ranks, though not of the same
+/// length on all nodes.
 pub(crate) trait Layout {
     /// How many bytes it takes on this node: whole lines.
     fn length(&self, topology: &Topology) -> usize;

@@ -1,7 +1,8 @@
 //! How much memory can still be had on this node.
 //!
-//! Shared memory is taken when it is made, and a container or batch system may have set a limit that only shows when the
-//! kernel kills a process. So the limits are looked at before. Whoever takes memory at the same moment is not seen.
+//! Shared memory is taken when it is made, and a container or batch system may have set a limit
+//! that only shows when the kernel kills a process. So the limits are looked at before. Whoever
+//! takes memory at the same moment is not seen.
 
 use crate::error::{CreateError, MemoryLimit};
 use serde::{Deserialize, Serialize};
@@ -70,7 +71,8 @@ pub(crate) fn check(asked: usize, shared: bool) -> Result<(), Shortage> {
     Ok(())
 }
 
-/// The size that this process may give a file, if there is a limit. Shared memory is a file to the kernel.
+/// The size that this process may give a file, if there is a limit. Shared memory is a file to the
+/// kernel.
 fn file_size() -> Option<u64> {
     use rustix::process::{Resource, getrlimit};
     getrlimit(Resource::Fsize).current

@@ -1,9 +1,10 @@
 //! A range of zeroed memory: of this process alone, or shared by the processes of a node.
 //!
-//! Shared memory is a POSIX shared-memory object that mpisync makes itself rather than an MPI window. Its life is
-//! then a matter of each process alone: unmapping needs no other rank, memory that a guard still uses outlives
-//! `MPI_Finalize`, fresh pages are zero whatever the MPI, and a full `/dev/shm` is an error and not a signal later.
-//! The object's name is removed as soon as all ranks of the node have mapped it.
+//! Shared memory is a POSIX shared-memory object that mpisync makes itself rather than an MPI
+//! window. Its life is then a matter of each process alone: unmapping needs no other rank, memory
+//! that a guard still uses outlives `MPI_Finalize`, fresh pages are zero whatever the MPI, and a
+//! full `/dev/shm` is an error and not a signal later. The object's name is removed as soon as all
+//! ranks of the node have mapped it.
 
 use crate::shm::atomic::AtomicU64;
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
@@ -37,7 +38,8 @@ impl Mapping {
 
     /// The same, where there may not be as many. Of a large one, no page is touched.
     pub(crate) fn try_private(length: usize) -> Option<Self> {
-        /// The allocator zeroes what it gives by hand where more than its own alignment is asked for.
+        /// The allocator zeroes what it gives by hand where more than its own alignment is asked
+        /// for.
         const LARGE: usize = 1 << 20;
         if length >= LARGE {
             return Self::map_private(length);
@@ -110,7 +112,8 @@ impl Mapping {
 /// Types that may lie in shared memory.
 ///
 /// # Safety
-/// All bytes zero is a value of the type, it is made of atomics only, and it has no pointers into one process.
+/// All bytes zero is a value of the type, it is made of atomics only, and it has no pointers into
+/// one process.
 pub(crate) unsafe trait Shareable {}
 
 // SAFETY: an atomic integer is an integer, for which zero is a value.
@@ -208,7 +211,8 @@ mod shared {
             Ok((name, file))
         }
 
-        /// It has no name before it is reserved: a process that is killed until then leaves nothing behind.
+        /// It has no name before it is reserved: a process that is killed until then leaves nothing
+        /// behind.
         #[cfg(target_os = "linux")]
         fn new_file_named_late(length: usize) -> io::Result<(SharedName, OwnedFd)> {
             use rustix::fd::AsRawFd;
@@ -227,7 +231,8 @@ mod shared {
         /// Maps the shared memory that another process of the node has created.
         ///
         /// # Errors
-        /// Those of `shm_open` and `mmap`; `ENOENT` where that process is on another host after all.
+        /// Those of `shm_open` and `mmap`; `ENOENT` where that process is on another host after
+        /// all.
         pub(crate) fn open_shared(name: SharedName, length: usize) -> io::Result<Self> {
             let file = shm::open(name.path(), shm::OFlags::RDWR, Mode::empty())?;
             map(&file, length)

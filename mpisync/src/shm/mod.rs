@@ -24,7 +24,8 @@ pub(crate) mod wait;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Locks a mutex, also after a thread has panicked with it: none of ours leaves what it guards half changed.
+/// Locks a mutex, also after a thread has panicked with it: none of ours leaves what it guards half
+/// changed.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

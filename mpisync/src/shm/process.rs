@@ -24,7 +24,8 @@ impl Process {
 
     /// Whether it still runs. A process that was killed and not yet reaped by its parent does not.
     ///
-    /// Where that cannot be told (no `/proc`, or a rank that hides in another PID namespace), it is taken to run.
+    /// Where that cannot be told (no `/proc`, or a rank that hides in another PID namespace), it is
+    /// taken to run.
     pub(crate) fn is_alive(self) -> bool {
         if self.born == 0 {
             return true;
@@ -37,14 +38,16 @@ impl Process {
         }
     }
 
-    /// Whether there is a process with its number, as far as signals tell, which see through `hidepid` (proc(5)).
+    /// Whether there is a process with its number, as far as signals tell, which see through
+    /// `hidepid` (proc(5)).
     fn is_hidden(self) -> bool {
         let id = i32::try_from(self.id).ok().and_then(Pid::from_raw);
         let found = id.map(rustix::process::test_kill_process);
         matches!(found, Some(Ok(()) | Err(Errno::PERM)))
     }
 
-    /// Whether this process sees `self` under its number; false for a process of another PID namespace.
+    /// Whether this process sees `self` under its number; false for a process of another PID
+    /// namespace.
     pub(crate) fn is_visible(self) -> bool {
         state(self.id).is_ok_and(|(_, born)| born == self.born)
     }

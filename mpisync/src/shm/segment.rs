@@ -1,10 +1,11 @@
-//! The memory that one communicator's ranks share on this node: what is kept once a communicator, and blocks that
-//! are handed out to controllers.
+//! The memory that one communicator's ranks share on this node: what is kept once a communicator,
+//! and blocks that are handed out to controllers.
 //!
-//! It begins as one chunk and grows by further chunks, so that ten thousand controllers need a handful of shared
-//! mappings. Which block a controller gets is decided by the leader (rank 0 of the node) and told to the others while
-//! the controller is made. Giving a block back is local: each rank counts itself off, and the last one puts the
-//! block on a list from which the leader takes it again.
+//! It begins as one chunk and grows by further chunks, so that ten thousand controllers need a
+//! handful of shared mappings. Which block a controller gets is decided by the leader (rank 0 of
+//! the node) and told to the others while the controller is made. Giving a block back is local:
+//! each rank counts itself off, and the last one puts the block on a list from which the leader
+//! takes it again.
 
 use crate::shm::arrival::ArrivalSlot;
 use crate::shm::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -18,7 +19,8 @@ use std::sync::{Arc, Mutex};
 /// What is kept once a communicator.
 #[repr(C, align(128))]
 struct Header {
-    /// The first block that all ranks have given back, and through [`BlockHeader`] the others; 0 for none.
+    /// The first block that all ranks have given back, and through [`BlockHeader`] the others; 0
+    /// for none.
     free: AtomicU64,
     /// Counts arrivals at collective calls; those who wait for others sleep on it.
     arrivals: AtomicU32,
@@ -33,7 +35,8 @@ struct Header {
 /// What is kept once a rank.
 #[repr(C, align(128))]
 pub(crate) struct Member {
-    /// The process, and since when it has run, in the kernel's ticks: together they name it for good.
+    /// The process, and since when it has run, in the kernel's ticks: together they name it for
+    /// good.
     pub(crate) process: AtomicU32,
     pub(crate) born: AtomicU64,
     /// 1 if it has registered for heavy fences.
@@ -95,7 +98,8 @@ pub(crate) struct Segment {
 /// For how many a segment has room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Shape {
-    /// The ranks of this node and, where the communicator spans nodes, the node's server in the last seat.
+    /// The ranks of this node and, where the communicator spans nodes, the node's server in the
+    /// last seat.
     pub(crate) seats: usize,
     /// The ranks of other nodes.
     pub(crate) remote: usize,
@@ -202,7 +206,8 @@ impl Segment {
         self.first.slice(offset, words)
     }
 
-    /// Counts an announcement that a rank of this node has written and is about to post; how many there were before.
+    /// Counts an announcement that a rank of this node has written and is about to post; how many
+    /// there were before.
     pub(crate) fn count_post(&self) -> u64 {
         // AcqRel: who counts last has all the others' announcements.
         self.header().posts.fetch_add(1, Ordering::AcqRel)
@@ -244,8 +249,8 @@ impl Segment {
         chunks.len() as u32
     }
 
-    /// Gives the newest chunk's first block, which is clear, for it never was used. Only the leader asks, after
-    /// [`Self::add_chunk`].
+    /// Gives the newest chunk's first block, which is clear, for it never was used. Only the leader
+    /// asks, after [`Self::add_chunk`].
     pub(crate) fn begin_chunk(&self, length: usize) -> Extent {
         let mut room = lock(&self.room);
         room.chunk = self.chunks() - 1;
@@ -263,8 +268,8 @@ impl Segment {
         room.free.push(extent);
     }
 
-    /// Gives a block of `length` bytes, cleared. Only the leader asks. Where there is no room, the error is the
-    /// length of the chunk that has to be added first.
+    /// Gives a block of `length` bytes, cleared. Only the leader asks. Where there is no room, the
+    /// error is the length of the chunk that has to be added first.
     pub(crate) fn allocate(&self, length: usize) -> Result<Extent, usize> {
         let mut room = lock(&self.room);
         self.collect_free(&mut room);
@@ -309,8 +314,9 @@ impl Segment {
         }
     }
 
-    /// Gives this rank's share in a block back; the last rank to do so puts it on the list. Only the leader takes
-    /// from the list, and always all of it, so a link never changes under who pushes.
+    /// Gives this rank's share in a block back; the last rank to do so puts it on the list. Only
+    /// the leader takes from the list, and always all of it, so a link never changes under who
+    /// pushes.
     pub(crate) fn give_back(&self, place: Extent, header: &BlockHeader) {
         // AcqRel: the last rank hands on what all the others did with the block.
         let before = header.given_back.fetch_add(1, Ordering::AcqRel);

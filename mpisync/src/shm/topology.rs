@@ -1,7 +1,7 @@
 //! Which rank of a communicator runs on which node.
 //!
-//! Two numberings meet here: *ranks* count over the communicator, *seats* over the ranks of this node, in the same
-//! order. On one node they are the same.
+//! Two numberings meet here: *ranks* count over the communicator, *seats* over the ranks of this
+//! node, in the same order. On one node they are the same.
 
 /// A communicator's ranks and nodes, as one rank sees them.
 #[derive(Clone, Debug)]

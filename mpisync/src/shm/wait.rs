@@ -1,7 +1,9 @@
-//! How a rank waits: a short spin, then polls that let MPI make progress and give the core away, then sleep.
+//! How a rank waits: a short spin, then polls that let MPI make progress and give the core away,
+//! then sleep.
 //!
-//! A sleeping rank lies on a process-shared futex for at most a millisecond at a time, so that a wake-up which is
-//! missed costs a millisecond and nothing more, MPI makes progress in between, and a rank that died is noticed.
+//! A sleeping rank lies on a process-shared futex for at most a millisecond at a time, so that a
+//! wake-up which is missed costs a millisecond and nothing more, MPI makes progress in between, and
+//! a rank that died is noticed.
 
 use crate::shm::event::Event;
 #[cfg(loom)]
@@ -32,7 +34,8 @@ pub(crate) trait Surroundings {
     fn is_alive(&self, rank: usize) -> bool;
 }
 
-/// A place whose ranks poll longer than usual before they sleep, because what they wait for is known to take its time.
+/// A place whose ranks poll longer than usual before they sleep, because what they wait for is
+/// known to take its time.
 pub(crate) struct WithSpinBudget<'a, S> {
     pub(crate) place: &'a S,
     pub(crate) spin_budget: Duration,
@@ -96,7 +99,8 @@ pub(crate) enum Stop {
 
 /// How long a rank polls and yields before it sleeps.
 pub(crate) const POLL: Duration = Duration::from_micros(20);
-/// The same where what is waited for may come by message, and nothing wakes for that: a few round trips of a slow network.
+/// The same where what is waited for may come by message, and nothing wakes for that: a few round
+/// trips of a slow network.
 pub(crate) const ROUND_TRIPS: Duration = Duration::from_micros(500);
 /// The first sleep; each next one is twice as long.
 pub(crate) const FIRST_SLEEP: Duration = Duration::from_micros(50);
@@ -204,10 +208,12 @@ mod real {
     use super::*;
     use crate::shm::atomic::Ordering;
 
-    /// How often the condition is looked at before MPI and the scheduler come into it: about a microsecond.
+    /// How often the condition is looked at before MPI and the scheduler come into it: about a
+    /// microsecond.
     const SPINS: u32 = 40;
-    /// Waits until `check` gives a value. `event` is what changes when it may do so. `inspect` is called about once
-    /// a millisecond by a rank that waits long, to see whether the wait still makes sense.
+    /// Waits until `check` gives a value. `event` is what changes when it may do so. `inspect` is
+    /// called about once a millisecond by a rank that waits long, to see whether the wait still
+    /// makes sense.
     #[inline]
     pub(crate) fn wait<T, E: From<Stop>>(
         surroundings: &impl Surroundings,

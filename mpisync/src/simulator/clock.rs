@@ -7,7 +7,8 @@ use std::collections::BinaryHeap;
 /// Something that happens on a node.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) enum Event {
-    /// A reader of the node has read often enough and wants to write, unless the gate has changed since.
+    /// A reader of the node has read often enough and wants to write, unless the gate has changed
+    /// since.
     Write { change: u64 },
     /// This rank of the node has its turn.
     Turn { rank: u32 },
@@ -29,7 +30,8 @@ pub(super) struct Clock {
 }
 
 impl Clock {
-    /// Has `event` happen on `node`; what is set for one moment happens in the order in which it was set.
+    /// Has `event` happen on `node`; what is set for one moment happens in the order in which it
+    /// was set.
     pub(super) fn set(&mut self, at: u64, node: u32, event: Event) {
         self.count += 1;
         self.events.push(Reverse((at, self.count, node, event)));
@@ -42,7 +44,8 @@ impl Clock {
     }
 }
 
-/// Random numbers: splitmix64 (Steele, Lea and Flood, "Fast Splittable Pseudorandom Number Generators", OOPSLA 2014).
+/// Random numbers: splitmix64 (Steele, Lea and Flood, "Fast Splittable Pseudorandom Number
+/// Generators", OOPSLA 2014).
 pub(super) struct Random(pub(super) u64);
 
 impl Random {

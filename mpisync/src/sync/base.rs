@@ -1,4 +1,5 @@
-//! What objects with a wait queue have in common: the list, on the node that has it or through that node's server.
+//! What objects with a wait queue have in common: the list, on the node that has it or through that
+//! node's server.
 
 use crate::error::{CollectiveError, LockError};
 use crate::object::Object;
@@ -166,7 +167,8 @@ impl Base {
         Ok(granted)
     }
 
-    /// Gives permits back, and what goes with them where that is kept here and may have changed. Does not wait.
+    /// Gives permits back, and what goes with them where that is kept here and may have changed.
+    /// Does not wait.
     #[inline]
     pub(super) fn release(&self, count: u32, cargo: impl FnOnce() -> Option<Vec<u8>>) {
         self.take_held(count);
@@ -274,7 +276,8 @@ impl Base {
         }
     }
 
-    /// For a rank that waits for a moment only, time and again: it finds ranks that died as one does that waits long.
+    /// For a rank that waits for a moment only, time and again: it finds ranks that died as one
+    /// does that waits long.
     #[cold]
     fn look_after(&self, list: &WaitQueue<Seats>) -> Result<(), Stop> {
         let is_time = |at: Instant| at.elapsed() >= INSPECTION;
@@ -310,8 +313,9 @@ impl Base {
         }
     }
 
-    /// Gives back the permits of guards that were leaked (`mem::forget`), and the value `cargo` with them where that
-    /// is kept here. Callers know that no guard is alive: each borrows the object, and they have it mutably or own it.
+    /// Gives back the permits of guards that were leaked (`mem::forget`), and the value `cargo`
+    /// with them where that is kept here. Callers know that no guard is alive: each borrows the
+    /// object, and they have it mutably or own it.
     #[inline]
     pub(super) fn release_leaked(&self, cargo: impl FnOnce() -> Option<Vec<u8>>) {
         let leaked = self.held();
@@ -327,7 +331,8 @@ impl Base {
         self.object.close()
     }
 
-    /// Who has permits, by rank, and who waits, in order; nothing where the list is on another node.
+    /// Who has permits, by rank, and who waits, in order; nothing where the list is on another
+    /// node.
     pub(super) fn show(&self, fields: &mut fmt::DebugStruct<'_, '_>) {
         fields.field("root", &self.object.root());
         let Some(list) = self.list() else { return };

@@ -9,7 +9,8 @@ use crate::shm::layout::AnyLayout;
 use crate::transport::{Transport, TransportOptions};
 use std::panic::Location;
 
-/// Makes an object of all ranks of a communicator with a root, a name and further arguments of choice; `O` says what object.
+/// Makes an object of all ranks of a communicator with a root, a name and further arguments of
+/// choice; `O` says what object.
 ///
 /// ```no_run
 /// use mpisync::prelude::*;
@@ -84,30 +85,30 @@ impl<'a, O: Spec, C: IntraCommunicator> SyncBuilder<'a, O, C> {
         }
     }
 
-    /// The rank on whose node it is; rank 0 if not said. The same on all ranks, and without effect on a turn or a barrier, of
-    /// which each node has a part.
+    /// The rank on whose node it is. Defaults to rank 0. Must be the same on all ranks, and without
+    /// effect on a turn or a barrier, of which each node has a part.
     pub fn root(mut self, rank: i32) -> Self {
         self.root = rank;
         self
     }
 
-    /// A name for messages, of at most 200 bytes. The same on all ranks.
+    /// A name for messages, of at most 200 bytes. Must be the same on all ranks.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = name.into();
         self
     }
 
-    /// How the nodes reach each other; see [`Builder::transport`](crate::Builder::transport). The same on all ranks, and for
-    /// all objects of a communicator.
+    /// How the nodes reach each other; see [`Builder::transport`](crate::Builder::transport). Must
+    /// be the same on all ranks, and for all objects of a communicator.
     pub fn transport(mut self, transport: Transport) -> Self {
         self.asked.transport = Some(transport);
         self
     }
 
     /// Whether a thread answers while the ranks compute; see
-    /// [`Builder::progress_thread`](crate::Builder::progress_thread). The same on all ranks, and for all objects of a
-    /// communicator. Without it ranks of other nodes get an answer once the lowest rank of the root's node is in a call of
-    /// mpisync that waits.
+    /// [`Builder::progress_thread`](crate::Builder::progress_thread). Must be the same on all
+    /// ranks, and for all objects of a communicator. Without it ranks of other nodes get an answer
+    /// once the lowest rank of the root's node is in a call of mpisync that waits.
     pub fn progress_thread(mut self, on: bool) -> Self {
         self.asked.progress_thread = Some(on);
         self

@@ -1,5 +1,5 @@
-//! The smaller things that the ranks of a communicator share: a lock in order of arrival, a condition, permits, numbers, a
-//! value.
+//! The smaller things that the ranks of a communicator share: a lock in order of arrival, a
+//! condition, permits, numbers, a value.
 //!
 //! | type | what it is for | in mpi4py.util.sync |
 //! | --- | --- | --- |
@@ -11,10 +11,11 @@
 //! | [`Barrier`] | all ranks wait for each other, and learn who is missing | |
 //! | [`OnceShared`] | a value that one rank computes | |
 //!
-//! All of them are made on a communicator, by `new` or a [`SyncBuilder`], and for one process without MPI by `local`. They share
-//! the communicator's memory; making one costs a broadcast and a reduction of a few bytes, dropping it costs nothing. Each but
-//! turns and barriers lives on the node of its root, rank 0 if not said. There it is a few words that the ranks change; the
-//! others ask, and the lowest rank of that node answers from its progress thread.
+//! All of them are made on a communicator, by `new` or a [`SyncBuilder`], and for one process
+//! without MPI by `local`. They share the communicator's memory; making one costs a broadcast and a
+//! reduction of a few bytes, dropping it costs nothing. Each but turns and barriers lives on the
+//! node of its root, rank 0 if not said. There it is a few words that the ranks change; the others
+//! ask, and the lowest rank of that node answers from its progress thread.
 
 mod barrier;
 mod base;

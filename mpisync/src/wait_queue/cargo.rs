@@ -10,7 +10,8 @@ use std::sync::atomic::Ordering;
 pub enum Cargo {
     #[default]
     Nothing,
-    /// A value that is there from the beginning, with these bytes at first. Only who has the permit reads and writes it.
+    /// A value that is there from the beginning, with these bytes at first. Only who has the permit
+    /// reads and writes it.
     Value(Vec<u8>),
     /// Bytes up to so many, which are put there once, by who has the permit.
     Once(usize),

@@ -1,4 +1,5 @@
-//! The words of a wait queue on the heap, shared by threads that stand for ranks: for tests and for the model checker.
+//! The words of a wait queue on the heap, shared by threads that stand for ranks: for tests and for
+//! the model checker.
 
 use crate::shm::atomic::Arc;
 use crate::shm::atomic::{AtomicU32, AtomicU64};

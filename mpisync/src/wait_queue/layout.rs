@@ -5,7 +5,8 @@ use crate::shm::event::{Event, Sleepers};
 // Not in the model: what they say matters where a rank dies, or is passed on with the word beside it.
 use core::sync::atomic;
 
-/// The words that all who stand in the list share. All zero is the first state: nobody waits, and there are no permits.
+/// The words that all who stand in the list share. All zero is the first state: nobody waits, and
+/// there are no permits.
 #[repr(C, align(128))]
 pub(crate) struct WaitWords {
     /// A [`FreePermits`]. Changed by anybody.
@@ -14,9 +15,11 @@ pub(crate) struct WaitWords {
     pub(crate) tickets: AtomicU64,
     /// The seat of who died in the middle of a change, or with what nobody else may have, plus one.
     pub(crate) broken: atomic::AtomicU32,
-    /// Nonzero when the node's server has somebody of another node to tell. Stored by ranks, taken away by the server.
+    /// Nonzero when the node's server has somebody of another node to tell. Stored by ranks, taken
+    /// away by the server.
     pub(crate) called: AtomicU32,
-    /// How many bytes lie behind the seats, where that may change. Stored by who has the only permit.
+    /// How many bytes lie behind the seats, where that may change. Stored by who has the only
+    /// permit.
     pub(crate) cargo: atomic::AtomicU64,
     /// How many permits there are, free or not.
     pub(crate) total: atomic::AtomicU32,
@@ -52,8 +55,9 @@ pub(crate) const UNSETTLED: u32 = 1 << 31;
 /// The most permits that there can be.
 pub(crate) const MOST_PERMITS: u32 = FreePermits::PERMITS as u32;
 
-/// The value of the word of free permits: how many permits are free (bits 0 to 27), how many wait (28 to 47), whether somebody serves them
-/// (48), and a number that changes with every newcomer (49 to 63).
+/// The value of the word of free permits: how many permits are free (bits 0 to 27), how many wait
+/// (28 to 47), whether somebody serves them (48), and a number that changes with every newcomer (49
+/// to 63).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct FreePermits(pub(crate) u64);
 
@@ -109,7 +113,8 @@ impl FreePermits {
     }
 }
 
-/// The value of `want`: 0 for a rank that does not wait, else its ticket and whether it has been served.
+/// The value of `want`: 0 for a rank that does not wait, else its ticket and whether it has been
+/// served.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Want(pub(crate) u64);
 

@@ -1,5 +1,5 @@
-//! The memory of a wait queue, on the node that has it: a seat for every rank of the communicator, and what goes with its
-//! permit.
+//! The memory of a wait queue, on the node that has it: a seat for every rank of the communicator,
+//! and what goes with its permit.
 
 use crate::shm::block::Block;
 use crate::shm::layout::Layout;
@@ -29,15 +29,15 @@ pub(crate) trait WaitMemory: Surroundings {
     /// The seat of this rank, or of the server.
     fn me(&self) -> usize;
 
-    /// Lets who has this seat know that it was served; whether the server has to be called for that. A full barrier lies
-    /// between.
+    /// Lets who has this seat know that it was served; whether the server has to be called for
+    /// that. A full barrier lies between.
     fn ring(&self, seat: usize) -> bool;
 
     /// Has the server tell those of other nodes that were served.
     fn call_server(&self) {}
 
-    /// Whether it is for this rank, or the server, to take over from who has this seat and has died: for those of other nodes
-    /// it is for the server, who does all that they ask for.
+    /// Whether it is for this rank, or the server, to take over from who has this seat and has
+    /// died: for those of other nodes it is for the server, who does all that they ask for.
     fn acts_for(&self, _seat: usize) -> bool {
         true
     }

@@ -1,22 +1,26 @@
-//! A wait queue: permits that ranks take and give back, and a line in which they are served in the order in which they
-//! came.
+//! A wait queue: permits that ranks take and give back, and a line in which they are served in the
+//! order in which they came.
 //!
-//! What is free is in one word, with how many wait. As long as nobody waits, taking and giving back is one atomic
-//! operation. Who finds nothing counts itself among the waiting, draws a ticket, and shows both in its own seat. From then on
-//! nobody takes anything past the line: permits that come back are handed to the seat with the smallest ticket, by whoever has
-//! changed something that may allow it. One at a time does that; another one that comes meanwhile leaves a mark in that word,
+//! What is free is in one word, with how many wait. As long as nobody waits, taking and giving back
+//! is one atomic operation. Who finds nothing counts itself among the waiting, draws a ticket, and
+//! shows both in its own seat. From then on nobody takes anything past the line: permits that come
+//! back are handed to the seat with the smallest ticket, by whoever has changed something that may
+//! allow it. One at a time does that; another one that comes meanwhile leaves a mark in that word,
 //! and who serves looks again.
 //!
-//! The order is strict. A rank counts itself before it draws its ticket, and nobody is served while fewer tickets can be seen
-//! than ranks are counted: a ticket that is smaller than all that can be seen may be about to be shown, and its owner serves
-//! the line when it has shown it. So whoever has drawn a ticket before another one is served before it. (First come, first
-//! served in the sense of Lamport, "A New Solution of Dijkstra's Concurrent Programming Problem", CACM 1974; his bakery waits
-//! for who is choosing.)
+//! The order is strict. A rank counts itself before it draws its ticket, and nobody is served while
+//! fewer tickets can be seen than ranks are counted: a ticket that is smaller than all that can be
+//! seen may be about to be shown, and its owner serves the line when it has shown it. So whoever
+//! has drawn a ticket before another one is served before it. (First come, first served in the
+//! sense of Lamport, "A New Solution of Dijkstra's Concurrent Programming Problem", CACM 1974; his
+//! bakery waits for who is choosing.)
 //!
-//! Giving up is a matter of one's own seat: it is either withdrawn or granted already, by one exchange. A rank that died is
-//! found by those who wait; what it had is free again, unless that could be seen half changed by others.
+//! Giving up is a matter of one's own seat: it is either withdrawn or granted already, by one
+//! exchange. A rank that died is found by those who wait; what it had is free again, unless that
+//! could be seen half changed by others.
 //!
-//! A mutex is a list with one permit, a semaphore one with more, a condition one with none, see [`sync`](mod@crate::sync).
+//! A mutex is a list with one permit, a semaphore one with more, a condition one with none, see
+//! [`sync`](mod@crate::sync).
 
 pub(crate) mod cargo;
 #[cfg(any(loom, test))]
@@ -69,7 +73,8 @@ pub(crate) struct Standing {
 
 /// For one's own seat.
 impl<M: WaitMemory> WaitQueue<M> {
-    /// Takes so many permits; waits in the line until they are granted. Returns the ticket of who had to wait.
+    /// Takes so many permits; waits in the line until they are granted. Returns the ticket of who
+    /// had to wait.
     #[inline]
     pub(crate) fn acquire(
         &self,
@@ -89,7 +94,8 @@ impl<M: WaitMemory> WaitQueue<M> {
         self.wait_for_grant(ticket, deadline)
     }
 
-    /// Waits until this rank, which stands in the line, is served; it leaves the line if that takes too long.
+    /// Waits until this rank, which stands in the line, is served; it leaves the line if that takes
+    /// too long.
     pub(crate) fn wait_for_grant(&self, ticket: u64, deadline: Deadline) -> Result<u64, Stop> {
         let me = self.memory.me();
         let granted = wait(
@@ -233,8 +239,8 @@ impl<M: WaitMemory> WaitQueue<M> {
         });
     }
 
-    /// Wakes up to so many of the first in a line without permits; how many. Who comes after this has begun, or comes back, is
-    /// left alone.
+    /// Wakes up to so many of the first in a line without permits; how many. Who comes after this
+    /// has begun, or comes back, is left alone.
     pub(crate) fn wake(&self, most: u32) -> u32 {
         let (mut woken, mut calls) = (0, false);
         let tickets = self.memory.words().tickets.load(Ordering::SeqCst);
@@ -275,7 +281,8 @@ impl<M: WaitMemory> WaitQueue<M> {
 
 /// For all.
 impl<M: WaitMemory> WaitQueue<M> {
-    /// Hands what is free to the first in the line, as far as that goes. Called after every change that may allow it.
+    /// Hands what is free to the first in the line, as far as that goes. Called after every change
+    /// that may allow it.
     fn serve(&self) {
         // What was changed is seen by who changes something else after this, or that is seen here.
         fence_after_exchange();
@@ -382,7 +389,8 @@ impl<M: WaitMemory> WaitQueue<M> {
         replaced.is_ok()
     }
 
-    /// Does something that others could not finish if this process died in the middle of it, and says so meanwhile.
+    /// Does something that others could not finish if this process died in the middle of it, and
+    /// says so meanwhile.
     #[inline]
     fn act<R>(&self, change: impl FnOnce() -> R) -> R {
         let held = &self.memory.seat(self.memory.me()).held;
@@ -433,7 +441,8 @@ impl<M: WaitMemory> WaitQueue<M> {
         }
     }
 
-    /// Takes over from ranks that died: who has something, and who is first in the line. The rest is asked when it is there.
+    /// Takes over from ranks that died: who has something, and who is first in the line. The rest
+    /// is asked when it is there.
     pub(crate) fn inspect(&self) -> Result<(), Stop> {
         let first = self.first_seen().1.map(|first| first.seat);
         let mut found_dead = false;

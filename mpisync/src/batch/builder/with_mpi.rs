@@ -43,42 +43,45 @@ impl Batch {
 }
 
 impl<C: IntraCommunicator> BatchBuilder<OnComm<'_, C>> {
-    /// Sets the number of ranks of each worker. Defaults to 1. A worker has consecutive ranks. The number must divide the
-    /// number of ranks of the communicator, and must be the same on all ranks.
+    /// Sets the number of ranks of each worker. Defaults to 1. A worker has consecutive ranks. The
+    /// number must divide the number of ranks of the communicator, and must be the same on all
+    /// ranks.
     pub fn worker_size(mut self, ranks: i32) -> Self {
         self.on.layout = Layout::Equal(ranks);
         self
     }
 
-    /// Workers of these numbers of ranks, in the order of the ranks. All ranks have to be in one. The same on all ranks.
+    /// Workers of these numbers of ranks, in the order of the ranks. All ranks have to be in one.
+    /// Must be the same on all ranks.
     pub fn worker_sizes(mut self, ranks: impl IntoIterator<Item = i32>) -> Self {
         self.on.layout = Layout::Sizes(ranks.into_iter().collect());
         self
     }
 
-    /// A worker on each node, of all its ranks. The same on all ranks.
+    /// A worker on each node, of all its ranks. Must be the same on all ranks.
     pub fn worker_per_node(mut self) -> Self {
         self.on.layout = Layout::Nodes;
         self
     }
 
-    /// The rank on whose node the states are, and that reads the state directory; rank 0 by default. The same on all ranks.
+    /// The rank on whose node the states are, and that reads the state directory. Defaults to rank
+    /// 0. Must be the same on all ranks.
     pub fn root(mut self, rank: i32) -> Self {
         self.on.root = rank;
         self
     }
 
-    /// How the nodes reach each other; see [`Builder::transport`](crate::Builder::transport). The same on all ranks, and for
-    /// all objects of a communicator.
+    /// How the nodes reach each other; see [`Builder::transport`](crate::Builder::transport). Must
+    /// be the same on all ranks, and for all objects of a communicator.
     pub fn transport(mut self, transport: Transport) -> Self {
         self.on.asked.transport = Some(transport);
         self
     }
 
     /// Whether a thread answers while the ranks compute; see
-    /// [`Builder::progress_thread`](crate::Builder::progress_thread). The same on all ranks, and for all objects of a
-    /// communicator. Without it ranks of other nodes get a task once the lowest rank of the root's node is in a call of
-    /// mpisync that waits.
+    /// [`Builder::progress_thread`](crate::Builder::progress_thread). Must be the same on all
+    /// ranks, and for all objects of a communicator. Without it ranks of other nodes get a task
+    /// once the lowest rank of the root's node is in a call of mpisync that waits.
     pub fn progress_thread(mut self, on: bool) -> Self {
         self.on.asked.progress_thread = Some(on);
         self
@@ -95,14 +98,16 @@ impl<C: IntraCommunicator> BatchBuilder<OnComm<'_, C>> {
         self
     }
 
-    /// Makes it. Collective; all ranks succeed or all fail. The root makes the state directory and reads the states in it.
+    /// Makes it. Collective; all ranks succeed or all fail. The root makes the state directory and
+    /// reads the states in it.
     ///
     /// # Errors
-    /// [`BatchError::Create`]: those of [`Builder::build`](crate::Builder::build); a root that is no rank, workers that do not
-    /// come to the number of ranks, arguments that differ between ranks, no memory; [`BatchError::Directory`], [`BatchError::States`] and
-    /// [`BatchError::StatesAndDirectory`] on the root, and [`BatchError::OtherRank`] on the others then;
-    /// [`BatchError::Directory`] with [`DirectoryError::OtherDirectory`] on ranks that see another directory under its name
-    /// than the root, and [`BatchError::OtherRank`] on the others.
+    /// [`BatchError::Create`]: those of [`Builder::build`](crate::Builder::build); a root that is
+    /// no rank, workers that do not come to the number of ranks, arguments that differ between
+    /// ranks, no memory; [`BatchError::Directory`], [`BatchError::States`] and
+    /// [`BatchError::StatesAndDirectory`] on the root, and [`BatchError::OtherRank`] on the others
+    /// then; [`BatchError::Directory`] with [`DirectoryError::OtherDirectory`] on ranks that see
+    /// another directory under its name than the root, and [`BatchError::OtherRank`] on the others.
     #[track_caller]
     pub fn build(mut self) -> Result<Batch, BatchError> {
         let creation = Creation::begin(self.on.comm, Location::caller())?;

@@ -48,7 +48,8 @@ pub(super) struct Last {
 /// What became of a claim.
 #[derive(Debug)]
 pub(super) enum Fate {
-    /// Not looked at. It is not made use of, but that the next claim cannot be made if there is one.
+    /// Not looked at. It is not made use of, but that the next claim cannot be made if there is
+    /// one.
     Unseen,
     /// There is none.
     Absent,
@@ -167,7 +168,8 @@ impl Shared {
         })
     }
 
-    /// Whether a state was written so long ago that a living job would have given a heartbeat since.
+    /// Whether a state was written so long ago that a living job would have given a heartbeat
+    /// since.
     fn is_old(&self, found: Option<&Found>, now: Duration) -> bool {
         found.is_some_and(|found| now.saturating_sub(found.written) >= self.options.stale_after)
     }
@@ -248,8 +250,8 @@ impl Shared {
         })
     }
 
-    /// Whether no heartbeat has come since this one was first seen, for as long as a job may be silent. It was read after
-    /// `at`.
+    /// Whether no heartbeat has come since this one was first seen, for as long as a job may be
+    /// silent. It was read after `at`.
     fn is_silent(&self, path: &Path, heartbeat: Duration, at: Instant) -> bool {
         let mut ahead = lock(&self.ahead);
         // The first look counts from after it, and the last one from before it.
@@ -262,7 +264,8 @@ impl Shared {
         at.saturating_duration_since(since) >= self.options.stale_after
     }
 
-    /// The file system's time. How old the look at it may be only delays a little when a claim is taken for dead.
+    /// The file system's time. How old the look at it may be only delays a little when a claim is
+    /// taken for dead.
     pub(super) fn now(&self) -> Result<Duration, DirectoryError> {
         let recent = self.options.stale_after / 8;
         self.clock.now(&self.root, self.owner(), recent)

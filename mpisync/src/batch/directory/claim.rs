@@ -1,14 +1,15 @@
 //! A task that is one's own for a time, and how it becomes that.
 //!
 //! # The protocol
-//! The claims of a task are files in its folder, `claim.1`, `claim.2` and so on. Each is written under a name of its own and then
-//! given this one with `link`, which one job alone can do on every file system that several hosts may use (NFS, Lustre, GPFS,
-//! BeeGFS), so that it is whole from the beginning; and none is ever removed. So making number *n* + 1 is a compare-and-swap on
-//! *n*. The highest claim is the one that counts.
+//! The claims of a task are files in its folder, `claim.1`, `claim.2` and so on. Each is written
+//! under a name of its own and then given this one with `link`, which one job alone can do on every
+//! file system that several hosts may use (NFS, Lustre, GPFS, BeeGFS), so that it is whole from the
+//! beginning; and none is ever removed. So making number *n* + 1 is a compare-and-swap on *n*. The
+//! highest claim is the one that counts.
 //!
-//! A claim says which process made it (host, boot, PID namespace, PID, start time), and its modification time is its last
-//! *heartbeat*. While a job holds the claim, one of its threads gives a heartbeat every quarter of
-//! [`stale_after`](super::Options::stale_after). A claim is
+//! A claim says which process made it (host, boot, PID namespace, PID, start time), and its
+//! modification time is its last *heartbeat*. While a job holds the claim, one of its threads gives
+//! a heartbeat every quarter of [`stale_after`](super::Options::stale_after). A claim is
 //! - *released* if its last heartbeat was in 1970: the job is through with the task, and has written its state before;
 //! - *dead* if its last heartbeat is older than `stale_after`, or if it was made on this host, since it was booted, and the
 //!   process is gone; also if its heartbeat is dated further ahead than `stale_after`, and no other one has come for that long
@@ -22,15 +23,17 @@
 //! 3. makes claim *n* + 1; where that is there already, it begins again and finds a higher claim;
 //! 4. looks whether there is a claim *n* + 2, and writes RUNNING if not.
 //!
-//! To settle it, the job looks whether there is a claim *n* + 2, writes the state into a file of its own, gives that its name,
-//! and then releases its claim. Where the file cannot be written, the file system being full, say, the job *abandons* the
-//! claim: it gives no heartbeat any more, and makes the last one so old that the claim is dead. Where the name cannot be given,
-//! nobody knows whether it was, or will be: then the claim ages. The same holds for RUNNING in step 4; but who lets go of a
-//! task before that has to abandon the claim only where *n* was dead. RUNNING with a
+//! To settle it, the job looks whether there is a claim *n* + 2, writes the state into a file of
+//! its own, gives that its name, and then releases its claim. Where the file cannot be written, the
+//! file system being full, say, the job *abandons* the claim: it gives no heartbeat any more, and
+//! makes the last one so old that the claim is dead. Where the name cannot be given, nobody knows
+//! whether it was, or will be: then the claim ages. The same holds for RUNNING in step 4; but who
+//! lets go of a task before that has to abandon the claim only where *n* was dead. RUNNING with a
 //! released claim would count as a task of pshmem, which others leave alone for long.
 //!
 //! # Why no two jobs have a task at once
-//! Say that a job *keeps up* if none of its claims goes without a heartbeat for as long as `stale_after`. Then:
+//! Say that a job *keeps up* if none of its claims goes without a heartbeat for as long as
+//! `stale_after`. Then:
 //!
 //! - Number *n* + 1 is made only after *n* was judged to be released or dead, and it is made once. A claim that is released
 //!   or dead stays so. So among the claims of jobs that keep up one at most is alive.
@@ -49,15 +52,16 @@
 //! - A job that ends or is killed gives no heartbeats any more. On the same host the next one takes its tasks at once,
 //!   elsewhere after `stale_after`.
 //!
-//! A job that does *not* keep up (it was stopped, or the file system hung) may be taken for dead while its task still runs.
-//! Nobody can help that, but it has no effect on the state: who makes a claim looks again before it writes RUNNING, and after
-//! it if that took long, and who settles looks whether it still has the task ([`DirectoryError::Lost`]). What is left is a job
-//! that is stopped between this look and the renaming right behind it, for longer than `stale_after`.
+//! A job that does *not* keep up (it was stopped, or the file system hung) may be taken for dead
+//! while its task still runs. Nobody can help that, but it has no effect on the state: who makes a
+//! claim looks again before it writes RUNNING, and after it if that took long, and who settles
+//! looks whether it still has the task ([`DirectoryError::Lost`]). What is left is a job that is
+//! stopped between this look and the renaming right behind it, for longer than `stale_after`.
 //!
 //! # What pshmem does
-//! It writes the same state files and makes no claims. A task that it runs is RUNNING with no claim, or with one that was
-//! released. Such a task is left alone until its state file is older than `stale_after`, or
-//! [`Again::running`] asks for it.
+//! It writes the same state files and makes no claims. A task that it runs is RUNNING with no
+//! claim, or with one that was released. Such a task is left alone until its state file is older
+//! than `stale_after`, or [`Again::running`] asks for it.
 //!
 //! # The file operations
 //! Of a task that is open and was never claimed, which is then done:
@@ -74,9 +78,10 @@
 //! | have the name on disk | `fsync`\* of ROOT/NAME | 1 |
 //! | release | `utimensat` of claim.1, `close` of it and of ROOT/NAME | 3 |
 //!
-//! That is 25 operations, and 22 without those marked \*, which [`durable`](super::Options::durable) asks for. The renaming to
-//! RUNNING need not be on disk: if the machine fails the task is open again, and it has to be run again either way. A task that
-//! is over already costs the first 5, and the `close` of ROOT/NAME.
+//! That is 25 operations, and 22 without those marked \*, which
+//! [`durable`](super::Options::durable) asks for. The renaming to RUNNING need not be on disk: if
+//! the machine fails the task is open again, and it has to be run again either way. A task that is
+//! over already costs the first 5, and the `close` of ROOT/NAME.
 
 use crate::batch::State;
 use crate::batch::directory::acquire::{Acquired, Want};
@@ -93,8 +98,8 @@ use std::time::Instant;
 /// Which tasks may be taken besides those that are open. None, if not said.
 #[derive(Copy, Clone, PartialEq, Eq, Hash, Default, Debug)]
 pub struct Again {
-    /// Those that run for all that their state says, but without a heartbeat. Tasks of jobs that are known to be dead are
-    /// always taken.
+    /// Those that run for all that their state says, but without a heartbeat. Tasks of jobs that
+    /// are known to be dead are always taken.
     pub running: bool,
     /// Those that have failed.
     pub failed: bool,
@@ -110,14 +115,15 @@ pub enum Claimed {
     Mine(Claim, State),
     /// There is nothing to run: it is done, or has failed, or is invalid.
     Over(State),
-    /// Another job has it. Which one is not known where its state says RUNNING and there is no claim.
+    /// Another job has it. Which one is not known where its state says RUNNING and there is no
+    /// claim.
     Taken(Option<Claimant>),
 }
 
 /// A task that is this job's.
 ///
-/// The job gives heartbeats for it until it is settled. Where it is dropped without that, the task is open again; an error is
-/// ignored then, and the task is found as that of a dead job.
+/// The job gives heartbeats for it until it is settled. Where it is dropped without that, the task
+/// is open again; an error is ignored then, and the task is found as that of a dead job.
 #[must_use = "a claim that is dropped opens the task again"]
 pub struct Claim {
     pub(super) shared: Arc<Shared>,
@@ -127,7 +133,8 @@ pub struct Claim {
     pub(super) number: u64,
     /// From before it was made.
     pub(super) since: Instant,
-    /// Whether the state is that of a job that is dead if this one goes no further: of the one before, or of this one.
+    /// Whether the state is that of a job that is dead if this one goes no further: of the one
+    /// before, or of this one.
     pub(super) is_of_dead: bool,
     pub(super) is_settled: bool,
 }
@@ -152,9 +159,10 @@ impl Directory {
     /// ```
     ///
     /// # Errors
-    /// [`UnknownState`](DirectoryError::UnknownState), [`HalfWritten`](DirectoryError::HalfWritten) and
-    /// [`NotAFile`](DirectoryError::NotAFile) where the state or the claims cannot be read,
-    /// [`Missing`](DirectoryError::Missing) where the task has no folder, and those of the file system.
+    /// [`UnknownState`](DirectoryError::UnknownState), [`HalfWritten`](DirectoryError::HalfWritten)
+    /// and [`NotAFile`](DirectoryError::NotAFile) where the state or the claims cannot be read,
+    /// [`Missing`](DirectoryError::Missing) where the task has no folder, and those of the file
+    /// system.
     ///
     /// # Panics
     /// If there is no task of that number.
@@ -182,8 +190,8 @@ impl Directory {
     /// Sets the state of a task, whatever it was; the reason for a failure is gone after it.
     ///
     /// # Errors
-    /// [`Taken`](DirectoryError::Taken) where a living job has the task, [`Missing`](DirectoryError::Missing) where it has no
-    /// folder, and those of the file system.
+    /// [`Taken`](DirectoryError::Taken) where a living job has the task,
+    /// [`Missing`](DirectoryError::Missing) where it has no folder, and those of the file system.
     ///
     /// # Panics
     /// If there is no task of that number.
@@ -191,8 +199,9 @@ impl Directory {
         self.set_if(task, state, |_| true).map(drop)
     }
 
-    /// [`set`](Self::set) that leaves the task as it is unless `may` is true of the state that it is in; whether it was set. A
-    /// state that cannot be read counts as invalid. No job comes in between.
+    /// [`set`](Self::set) that leaves the task as it is unless `may` is true of the state that it
+    /// is in; whether it was set. A state that cannot be read counts as invalid. No job comes in
+    /// between.
     ///
     /// # Errors
     /// Those of [`set`](Self::set).
@@ -208,9 +217,9 @@ impl Directory {
         self.set_as(Want::Any, task, state, may)
     }
 
-    /// [`set_if`](Self::set_if) for a task that a job has which looks alive and is known to be gone: one whose claim is dated in
-    /// the future, or that ran in a container. If that job lives for all that, it finds that the task is
-    /// [lost](DirectoryError::Lost).
+    /// [`set_if`](Self::set_if) for a task that a job has which looks alive and is known to be
+    /// gone: one whose claim is dated in the future, or that ran in a container. If that job lives
+    /// for all that, it finds that the task is [lost](DirectoryError::Lost).
     ///
     /// # Errors
     /// Those of [`set`](Self::set), but for [`Taken`](DirectoryError::Taken).
@@ -290,12 +299,13 @@ impl Directory {
 }
 
 impl Claim {
-    /// Says what became of the task, and lets go of it. The reason is for those that have failed, and is ignored otherwise; 64
-    /// KiB of it are kept.
+    /// Says what became of the task, and lets go of it. The reason is for those that have failed,
+    /// and is ignored otherwise; 64 KiB of it are kept.
     ///
     /// # Errors
-    /// [`Lost`](DirectoryError::Lost) where another job has taken the task over, and those of the file system. The task is
-    /// found as that of a dead job then, unless another job has it: at once where nothing could be written.
+    /// [`Lost`](DirectoryError::Lost) where another job has taken the task over, and those of the
+    /// file system. The task is found as that of a dead job then, unless another job has it: at
+    /// once where nothing could be written.
     pub fn settle(mut self, state: State, reason: Option<&str>) -> Result<(), DirectoryError> {
         self.is_settled = true;
         self.finish(state, reason)
@@ -306,8 +316,8 @@ impl Claim {
         self.task
     }
 
-    /// Writes RUNNING. False if the task is another job's by now. It is let go of where there is an error, as far as that can
-    /// be.
+    /// Writes RUNNING. False if the task is another job's by now. It is let go of where there is an
+    /// error, as far as that can be.
     fn begin(&mut self, was: State) -> Result<bool, DirectoryError> {
         match self.stage_running(was) {
             // Where this fails nobody knows whether RUNNING is there, or will be: the claim has to age.
@@ -402,8 +412,8 @@ impl Claim {
         self.folder.stage_state(state, &unique, durable)
     }
 
-    /// Lets go of it without changing the state. Others find the task as it was before; where this job wrote RUNNING, or a
-    /// dead one did, that is the task of a dead job.
+    /// Lets go of it without changing the state. Others find the task as it was before; where this
+    /// job wrote RUNNING, or a dead one did, that is the task of a dead job.
     pub(super) fn let_go(&self) {
         let ended = match self.is_of_dead {
             true => self.pulse.abandon(),

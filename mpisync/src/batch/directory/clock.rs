@@ -1,7 +1,8 @@
 //! What time it is for the file system.
 //!
-//! Heartbeats are times of files, and these come from the file server or, on some file systems, from the host that changes the
-//! file. This host's own clock may be off from both. So a job changes a file of its own and looks what time that got.
+//! Heartbeats are times of files, and these come from the file server or, on some file systems,
+//! from the host that changes the file. This host's own clock may be off from both. So a job
+//! changes a file of its own and looks what time that got.
 
 use crate::batch::directory::claimant::Owner;
 use crate::batch::directory::error::DirectoryError;
@@ -38,7 +39,8 @@ enum Source {
 }
 
 impl Clock {
-    /// The time since 1970, or some before that, by a look at the clock that is not older than `recent`.
+    /// The time since 1970, or some before that, by a look at the clock that is not older than
+    /// `recent`.
     pub(super) fn now(
         &self,
         root: &Arc<Root>,

@@ -58,7 +58,8 @@ impl Directory {
 }
 
 impl Shared {
-    /// Makes a task's folder and state, if it has none, and opens it, if it is invalid. Whether there was anything to do.
+    /// Makes a task's folder and state, if it has none, and opens it, if it is invalid. Whether
+    /// there was anything to do.
     fn make_task(self: &Arc<Self>, task: usize) -> Result<bool, DirectoryError> {
         let folder = self.folder(task);
         match folder.state() {
@@ -134,8 +135,9 @@ fn has_state(root: &Root, name: &str) -> Result<bool, DirectoryError> {
     Ok(!matches!(found, Ok(false) | Err(Errno::NOTDIR)))
 }
 
-/// How many digits the names of tasks have that are numbers, in the directory at `path`: as many as the tasks that are there
-/// already have, so that a task keeps its folder however many there are, or `digits` where there is none.
+/// How many digits the names of tasks have that are numbers, in the directory at `path`: as many as
+/// the tasks that are there already have, so that a task keeps its folder however many there are,
+/// or `digits` where there is none.
 pub(crate) fn digits(path: &Path, digits: usize) -> Result<usize, DirectoryError> {
     let root = Root::new(path.to_owned());
     match root.handle() {

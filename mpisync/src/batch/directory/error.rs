@@ -33,8 +33,8 @@ pub enum DirectoryError {
         /// What it holds.
         found: String,
     },
-    /// Something else than a regular file has the name of a file of a task: a link, a FIFO, a directory. It is not opened, for it
-    /// may lead anywhere.
+    /// Something else than a regular file has the name of a file of a task: a link, a FIFO, a
+    /// directory. It is not opened, for it may lead anywhere.
     #[error(
         "{} has to be a regular file, and is a link, a pipe, a directory or the like, which was left alone; remove it, find out \
          how far the task is, and set it again (`Directory::set`)", shown(.path)
@@ -43,7 +43,8 @@ pub enum DirectoryError {
         /// What has to be a file.
         path: PathBuf,
     },
-    /// Something else has the name of a directory. A task's folder has to be one itself, and not a link to one.
+    /// Something else has the name of a directory. A task's folder has to be one itself, and not a
+    /// link to one.
     #[error(
         "{} has to be a directory, and it or one above it is something else (a task's folder cannot be a link, either); move \
          that away, or name another directory", shown(.path)

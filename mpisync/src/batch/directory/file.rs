@@ -94,8 +94,8 @@ impl Folder {
         self.handle().map(|_| ())
     }
 
-    /// Makes the claim with this number, whole, or `None` where there is one. `unique` is part of a name that nobody else
-    /// uses.
+    /// Makes the claim with this number, whole, or `None` where there is one. `unique` is part of a
+    /// name that nobody else uses.
     pub(super) fn create_claim(
         &self,
         number: u64,
@@ -145,8 +145,9 @@ impl Folder {
         found.map_err(|error| self.failed(&name, "look for", error))
     }
 
-    /// The highest claim from number `from` on, which is known to be there; 0 is always there and stands for none. There is no
-    /// gap below it, so that a search in larger and larger strides finds it.
+    /// The highest claim from number `from` on, which is known to be there; 0 is always there and
+    /// stands for none. There is no gap below it, so that a search in larger and larger strides
+    /// finds it.
     pub(super) fn last_claim(&self, from: u64) -> Result<u64, DirectoryError> {
         let (mut last, mut stride) = (from, 1);
         while self.has_claim(last + stride)? {
@@ -162,7 +163,8 @@ impl Folder {
         Ok(last)
     }
 
-    /// Writes a state that is not yet in its place. `unique` is part of a name that nobody else uses.
+    /// Writes a state that is not yet in its place. `unique` is part of a name that nobody else
+    /// uses.
     pub(super) fn stage_state(
         &self,
         state: State,
@@ -214,7 +216,8 @@ impl Folder {
         }
     }
 
-    /// Makes the state file, whole, unless there is one. `unique` is part of a name that nobody else uses.
+    /// Makes the state file, whole, unless there is one. `unique` is part of a name that nobody
+    /// else uses.
     pub(super) fn make_state(&self, state: State, unique: &str) -> Result<(), DirectoryError> {
         let temp = temp_name(STATE, unique);
         let file = self.write(&temp, STATE, line(state).as_bytes(), false)?;
@@ -309,8 +312,8 @@ impl Folder {
         }
     }
 
-    /// Whether `error` is about this task alone: what is in its folder, or in the place of it. Anything else may be so for all
-    /// tasks, and for this process only.
+    /// Whether `error` is about this task alone: what is in its folder, or in the place of it.
+    /// Anything else may be so for all tasks, and for this process only.
     pub(super) fn is_cause_of(&self, error: &DirectoryError) -> bool {
         match error {
             DirectoryError::NotADirectory { path } => *path == self.path(),
@@ -321,7 +324,8 @@ impl Folder {
 }
 
 impl Staged<'_> {
-    /// Puts it into its place, so that whoever reads the file of that name finds the one before or this one, whole.
+    /// Puts it into its place, so that whoever reads the file of that name finds the one before or
+    /// this one, whole.
     pub(super) fn put(mut self) -> Result<(), DirectoryError> {
         let Staged { folder, temp, name } = &mut self;
         let handle = folder.handle()?;
@@ -345,7 +349,8 @@ impl Drop for Staged<'_> {
     }
 }
 
-/// What the file `name` is called before it is in its place. Nobody takes it for a task or a file of one.
+/// What the file `name` is called before it is in its place. Nobody takes it for a task or a file
+/// of one.
 fn temp_name(name: &str, unique: &str) -> String {
     format!(".{name}.{unique}")
 }
@@ -369,7 +374,8 @@ fn line(state: State) -> String {
     format!("{state}\n")
 }
 
-/// Reads a state as pshmem does: the first line counts, without blanks at its end. But there has to be a whole line.
+/// Reads a state as pshmem does: the first line counts, without blanks at its end. But there has to
+/// be a whole line.
 fn parse(path: impl FnOnce() -> PathBuf, contents: &[u8]) -> Result<State, DirectoryError> {
     let Some(end) = contents.iter().position(|&byte| byte == b'\n') else {
         let found = String::from_utf8_lossy(contents).into_owned();

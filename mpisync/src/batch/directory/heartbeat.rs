@@ -1,6 +1,7 @@
 //! The heartbeats of this process's claims.
 //!
-//! A thread gives them, so that they go on while the process computes. It calls nothing but the file system.
+//! A thread gives them, so that they go on while the process computes. It calls nothing but the
+//! file system.
 
 use crate::shm::lock;
 use rustix::fs::{Timespec, Timestamps, UTIME_NOW};
@@ -39,7 +40,8 @@ struct Beating {
 #[derive(Debug)]
 pub(super) struct Pulse {
     file: File,
-    /// Whether there are heartbeats no more. Held while one is given, so that none comes after the release.
+    /// Whether there are heartbeats no more. Held while one is given, so that none comes after the
+    /// release.
     is_over: Mutex<bool>,
 }
 

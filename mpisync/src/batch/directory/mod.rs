@@ -1,17 +1,19 @@
 //! The state directory of a batch of tasks: what each task's state is, and which job runs it.
 //!
-//! Its format is that of the Python package pshmem: the file `ROOT/NAME/state` holds one of the words OPEN, RUNNING, DONE,
-//! FAILED and INVALID, and is replaced whole. Several jobs may work on one directory, on several hosts with one file system;
-//! files `claim.1`, `claim.2`, … in a task's folder tell them which of them has the task. They are not removed, for that is
-//! what makes it sure that one job alone has it. `ROOT/NAME/reason` says why a task has failed.
+//! Its format is that of the Python package pshmem: the file `ROOT/NAME/state` holds one of the
+//! words OPEN, RUNNING, DONE, FAILED and INVALID, and is replaced whole. Several jobs may work on
+//! one directory, on several hosts with one file system; files `claim.1`, `claim.2`, … in a task's
+//! folder tell them which of them has the task. They are not removed, for that is what makes it
+//! sure that one job alone has it. `ROOT/NAME/reason` says why a task has failed.
 //!
-//! Where a file system gives files the times of the hosts that change them (Lustre and GPFS do), the clocks of the hosts have
-//! to agree to much less than [`Options::stale_after`].
+//! Where a file system gives files the times of the hosts that change them (Lustre and GPFS do),
+//! the clocks of the hosts have to agree to much less than [`Options::stale_after`].
 //!
-//! Others who may write into the directory may put other things there than jobs do. Links are not followed, but for those in
-//! the path of the directory itself; a task whose folder or whose files are links, FIFOs or the like is an
-//! [error](DirectoryError::NotAFile), and left alone; of a file no more is read than it should have. Jobs write new files of
-//! their own only, and then give them the names that they should have.
+//! Others who may write into the directory may put other things there than jobs do. Links are not
+//! followed, but for those in the path of the directory itself; a task whose folder or whose files
+//! are links, FIFOs or the like is an [error](DirectoryError::NotAFile), and left alone; of a file
+//! no more is read than it should have. Jobs write new files of their own only, and then give them
+//! the names that they should have.
 
 mod acquire;
 mod claim;
@@ -63,8 +65,8 @@ pub struct Options {
 }
 
 impl Options {
-    /// The shortest time after which a job can be taken for dead: file systems tell times no finer than some milliseconds, and
-    /// the threads that give heartbeats are not woken in time.
+    /// The shortest time after which a job can be taken for dead: file systems tell times no finer
+    /// than some milliseconds, and the threads that give heartbeats are not woken in time.
     pub const LEAST_STALE_AFTER: Duration = Duration::from_millis(10);
 
     fn check(&self) -> Result<(), DirectoryError> {
@@ -75,19 +77,23 @@ impl Options {
         }
     }
 
-    /// Whether states are on disk before a call returns, so that they outlive a machine that fails; true if not said.
+    /// Whether states are on disk before a call returns, so that they outlive a machine that fails.
+    /// Defaults to true.
     ///
-    /// Without it each task costs less, and whoever runs tasks of a tenth of a second may want that.
+    /// Without it each task costs less, and whoever runs tasks of a tenth of a second may want
+    /// that.
     pub fn durable(mut self, durable: bool) -> Self {
         self.durable = durable;
         self
     }
 
-    /// After how long without a heartbeat a job is taken for dead, so that others take over its tasks; 2 minutes if not said.
+    /// After how long without a heartbeat a job is taken for dead, so that others take over its
+    /// tasks. Defaults to 2 minutes.
     ///
-    /// Jobs give a heartbeat four times as often. It should be longer than the file system ever hangs, and than the attributes
-    /// of its files may be cached (a minute with NFS). Less than [`LEAST_STALE_AFTER`](Self::LEAST_STALE_AFTER) is an error of
-    /// whoever uses a directory with it.
+    /// Jobs give a heartbeat four times as often. It should be longer than the file system ever
+    /// hangs, and than the attributes of its files may be cached (a minute with NFS). Less than
+    /// [`LEAST_STALE_AFTER`](Self::LEAST_STALE_AFTER) is an error of whoever uses a directory with
+    /// it.
     pub fn stale_after(mut self, time: Duration) -> Self {
         self.stale_after = time;
         self
@@ -105,8 +111,8 @@ impl Default for Options {
 
 /// The state directory of a batch of tasks.
 ///
-/// Tasks are called by their number in [`names`](Self::names). One that holds claims has a thread that gives heartbeats for
-/// them; it ends when the directory and all of its claims are dropped.
+/// Tasks are called by their number in [`names`](Self::names). One that holds claims has a thread
+/// that gives heartbeats for them; it ends when the directory and all of its claims are dropped.
 ///
 /// ```
 /// use mpisync::batch::directory::{Directory, Options};
@@ -133,7 +139,8 @@ struct Shared {
     options: Options,
     heart: Heart,
     clock: Clock,
-    /// The heartbeats that were found far in the future, of the claims in these files, and since when.
+    /// The heartbeats that were found far in the future, of the claims in these files, and since
+    /// when.
     ahead: Mutex<HashMap<PathBuf, (Duration, Instant)>>,
     owner: OnceLock<Owner>,
 }
@@ -150,18 +157,21 @@ impl Shared {
 }
 
 impl Directory {
-    /// The most tasks that a [`Batch`](crate::Batch) with a state directory can have: that many folders take minutes to make, and
-    /// some file systems have no room for more than ten times as many in one directory.
+    /// The most tasks that a [`Batch`](crate::Batch) with a state directory can have: that many
+    /// folders take minutes to make, and some file systems have no room for more than ten times as
+    /// many in one directory.
     pub const MAX_TASKS: usize = 1_000_000;
 
-    /// Makes the root and the folders of the tasks, as far as they are not there. Tasks without a state are open after it, and
-    /// so are invalid ones; the others stay as they are. Several jobs may do so at once.
+    /// Makes the root and the folders of the tasks, as far as they are not there. Tasks without a
+    /// state are open after it, and so are invalid ones; the others stay as they are. Several jobs
+    /// may do so at once.
     ///
     /// A state that cannot be read is no error here, and is left as it is.
     ///
     /// # Errors
-    /// [`Name`](DirectoryError::Name) and [`NameTwice`](DirectoryError::NameTwice) where there cannot be such folders,
-    /// [`StaleAfter`](DirectoryError::StaleAfter), and those of the file system.
+    /// [`Name`](DirectoryError::Name) and [`NameTwice`](DirectoryError::NameTwice) where there
+    /// cannot be such folders, [`StaleAfter`](DirectoryError::StaleAfter), and those of the file
+    /// system.
     pub fn create(
         root: impl Into<PathBuf>,
         names: &[String],
@@ -198,8 +208,8 @@ impl Directory {
         }
     }
 
-    /// One that is there, with the tasks that are in it, in the order of their names. Folders without a state file are no
-    /// tasks.
+    /// One that is there, with the tasks that are in it, in the order of their names. Folders
+    /// without a state file are no tasks.
     ///
     /// # Errors
     /// [`Missing`](DirectoryError::Missing), [`NotADirectory`](DirectoryError::NotADirectory) and
@@ -229,9 +239,11 @@ impl Directory {
     /// The state of a task. One without a state file is open.
     ///
     /// # Errors
-    /// [`UnknownState`](DirectoryError::UnknownState) and [`HalfWritten`](DirectoryError::HalfWritten) where there is no state
-    /// in the file, [`NotAFile`](DirectoryError::NotAFile) where it is none, [`Missing`](DirectoryError::Missing) where the task
-    /// has no folder, and those of the file system.
+    /// [`UnknownState`](DirectoryError::UnknownState) and
+    /// [`HalfWritten`](DirectoryError::HalfWritten) where there is no state in the file,
+    /// [`NotAFile`](DirectoryError::NotAFile) where it is none,
+    /// [`Missing`](DirectoryError::Missing) where the task has no folder, and those of the file
+    /// system.
     ///
     /// # Panics
     /// If there is no task of that number.
@@ -263,7 +275,8 @@ impl Directory {
         Ok(summary)
     }
 
-    /// Why a task has failed; `None` if it has not, or nobody said why. No more than 64 KiB of it are kept or read.
+    /// Why a task has failed; `None` if it has not, or nobody said why. No more than 64 KiB of it
+    /// are kept or read.
     ///
     /// # Panics
     /// If there is no task of that number.
@@ -274,7 +287,8 @@ impl Directory {
         (found.state == State::Failed).then(|| folder.reason())?
     }
 
-    /// The state of a task, and why it has failed, if it has and somebody said so: in one, where both are of interest.
+    /// The state of a task, and why it has failed, if it has and somebody said so: in one, where
+    /// both are of interest.
     ///
     /// # Errors
     /// Those of [`state`](Self::state).
@@ -317,7 +331,8 @@ impl Directory {
     /// Who runs a task; `None` if nobody does who lives and makes claims.
     ///
     /// # Errors
-    /// [`Missing`](DirectoryError::Missing) where the task has no folder, and those of the file system.
+    /// [`Missing`](DirectoryError::Missing) where the task has no folder, and those of the file
+    /// system.
     ///
     /// # Panics
     /// If there is no task of that number.

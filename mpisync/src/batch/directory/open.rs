@@ -1,9 +1,9 @@
 //! The one place that opens what lies in a state directory, where others may write, too.
 //!
-//! No link is followed, no open or read waits (a FIFO would), only regular files are read and only so much of them, and
-//! what is written is a new file that nobody else has. The path of the directory itself is the user's own: links in it
-//! are followed, once. From then on everything is opened relative to that directory, so that whatever takes its place
-//! later is not written into.
+//! No link is followed, no open or read waits (a FIFO would), only regular files are read and only
+//! so much of them, and what is written is a new file that nobody else has. The path of the
+//! directory itself is the user's own: links in it are followed, once. From then on everything is
+//! opened relative to that directory, so that whatever takes its place later is not written into.
 
 use crate::batch::directory::error::DirectoryError;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
@@ -125,7 +125,8 @@ pub(super) fn is_there(folder: impl AsFd, name: &str) -> Result<bool, Errno> {
 }
 
 impl Opened {
-    /// What it begins with, as much of it as there is room for; how many bytes that is. One call for what is small.
+    /// What it begins with, as much of it as there is room for; how many bytes that is. One call
+    /// for what is small.
     pub(super) fn read_into(&self, room: &mut [u8]) -> io::Result<usize> {
         loop {
             match (&self.file).read(room) {

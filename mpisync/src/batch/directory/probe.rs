@@ -6,8 +6,8 @@ use crate::batch::directory::claim::Again;
 use crate::batch::directory::{Directory, DirectoryError};
 
 impl Directory {
-    /// What has become of a task, as far as a job that looks for work is concerned: open if it could claim it; none as long as
-    /// somebody has it who lives, or may live.
+    /// What has become of a task, as far as a job that looks for work is concerned: open if it
+    /// could claim it; none as long as somebody has it who lives, or may live.
     pub(crate) fn probe(&self, task: usize) -> Result<Option<State>, DirectoryError> {
         let folder = self.shared.folder(task);
         let want = Want::Task(Again::default());

@@ -1,7 +1,7 @@
 //! Whether all hosts see the same directory under its name.
 //!
-//! A network file system may not be mounted on one of them, and `/tmp` is another directory on each. So one rank writes
-//! a file with a random name and all others look for it.
+//! A network file system may not be mounted on one of them, and `/tmp` is another directory on
+//! each. So one rank writes a file with a random name and all others look for it.
 
 use crate::batch::directory::Directory;
 use crate::batch::directory::claimant::Owner;

@@ -13,11 +13,12 @@ const BAR: Duration = Duration::from_millis(100);
 /// How often a line is written, if not said.
 pub(super) const LINES: Duration = Duration::from_secs(5);
 
-/// Shows on standard error how far tasks are: by a bar where that is a terminal, and by a line every few seconds elsewhere.
+/// Shows on standard error how far tasks are: by a bar where that is a terminal, and by a line
+/// every few seconds elsewhere.
 ///
-/// [`Batch::progress`](crate::Batch::progress) has one. A program that gets its counts elsewhere, from a
-/// [`Directory`](crate::batch::directory::Directory) for example, tells one of its own. What cannot be written is lost without
-/// an error.
+/// [`Batch::progress`](crate::Batch::progress) has one. A program that gets its counts elsewhere,
+/// from a [`Directory`](crate::batch::directory::Directory) for example, tells one of its own. What
+/// cannot be written is lost without an error.
 ///
 /// ```
 /// use mpisync::batch::{Meter, Summary};
@@ -51,8 +52,8 @@ enum Output {
 }
 
 impl Meter {
-    /// Begins with these counts. What is done in them does not count for the rate, nor for the time left. The name is for who
-    /// reads it.
+    /// Begins with these counts. What is done in them does not count for the rate, nor for the time
+    /// left. The name is for who reads it.
     pub fn new(name: impl Into<String>, first: &Summary) -> Self {
         let target = ProgressDrawTarget::stderr();
         match target.is_hidden() {
@@ -90,7 +91,7 @@ impl Meter {
         }
     }
 
-    /// How often a line is written where there is no terminal; 5 seconds if not said.
+    /// How often a line is written where there is no terminal. Defaults to 5 seconds.
     pub fn every(mut self, time: Duration) -> Self {
         self.set_every(time);
         self

@@ -13,7 +13,8 @@ use std::thread;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// For each time that a look takes, how often that the thread rests: it takes one percent of a core at most.
+/// For each time that a look takes, how often that the thread rests: it takes one percent of a core
+/// at most.
 const REST: u32 = 99;
 /// The most that it rests for that.
 const LONGEST_REST: Duration = Duration::from_secs(2);
@@ -48,15 +49,18 @@ struct Wishes {
 }
 
 impl Batch {
-    /// Shows how far the batch is, on the standard error of the root: how many tasks are done, have failed and run, how many a
-    /// second, and how long the others will take. Not collective; on other ranks nothing is shown.
+    /// Shows how far the batch is, on the standard error of the root: how many tasks are done, have
+    /// failed and run, how many a second, and how long the others will take. Not collective; on
+    /// other ranks nothing is shown.
     ///
-    /// Where standard error is a terminal that is a bar, elsewhere a line every few seconds and one at the end; most launchers
-    /// of MPI programs put a pipe there. The rate is that of the tasks which have come to an end since this call, so that it is
-    /// right in a job that goes on where another one left off.
+    /// Where standard error is a terminal that is a bar, elsewhere a line every few seconds and one
+    /// at the end; most launchers of MPI programs put a pipe there. The rate is that of the tasks
+    /// which have come to an end since this call, so that it is right in a job that goes on where
+    /// another one left off.
     ///
-    /// A thread looks at the tasks, without MPI and without holding anybody up. It takes one percent of a core at most: of ten
-    /// million tasks it sees how they are once a second. Where the system has no thread left nothing is shown.
+    /// A thread looks at the tasks, without MPI and without holding anybody up. It takes one
+    /// percent of a core at most: of ten million tasks it sees how they are once a second. Where
+    /// the system has no thread left nothing is shown.
     ///
     /// ```
     /// use mpisync::Batch;
@@ -88,7 +92,7 @@ impl Batch {
 }
 
 impl Progress {
-    /// How often a line is written where there is no terminal; 5 seconds if not said.
+    /// How often a line is written where there is no terminal. Defaults to 5 seconds.
     pub fn every(self, time: Duration) -> Self {
         if let Some(watch) = &self.watch {
             watch.wish(|wishes| wishes.every = time);

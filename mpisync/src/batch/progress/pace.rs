@@ -3,8 +3,8 @@
 use crate::batch::Summary;
 use std::time::Duration;
 
-/// What has been done since the progress began. What was done before does not count: a batch that goes on where another job left
-/// off is not faster for that.
+/// What has been done since the progress began. What was done before does not count: a batch that
+/// goes on where another job left off is not faster for that.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pace {
     pub(super) first: Summary,
@@ -26,8 +26,8 @@ impl Pace {
         Duration::try_from_secs_f64(left / self.rate(now, elapsed)?).ok()
     }
 
-    /// The rate, and the time left, or the time that it took where `is_last`. Begins with `separator` where there is anything to
-    /// say.
+    /// The rate, and the time left, or the time that it took where `is_last`. Begins with
+    /// `separator` where there is anything to say.
     pub(super) fn text(
         &self,
         now: &Summary,

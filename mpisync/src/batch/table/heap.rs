@@ -1,4 +1,5 @@
-//! The memory of a table on the heap, shared by threads that stand for ranks: for tests and for the model checker.
+//! The memory of a table on the heap, shared by threads that stand for ranks: for tests and for the
+//! model checker.
 
 use crate::batch::table::layout::{TableWords, close_rest, level_lengths};
 use crate::batch::table::memory::TableMemory;

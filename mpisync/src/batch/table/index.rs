@@ -1,9 +1,9 @@
 //! Which task is the first that is open, without a look at those that are not.
 //!
-//! A bit a task says that it is not open, a bit for 64 of these that none of them is, and so on up to one word, so that ten
-//! million tasks take four levels. The bits are hints and may be behind: what counts is the task's byte. Whoever closes or opens
-//! something below looks again after the bit above is changed, so that of two who do so at the same time the later one sets it
-//! right.
+//! A bit a task says that it is not open, a bit for 64 of these that none of them is, and so on up
+//! to one word, so that ten million tasks take four levels. The bits are hints and may be behind:
+//! what counts is the task's byte. Whoever closes or opens something below looks again after the
+//! bit above is changed, so that of two who do so at the same time the later one sets it right.
 
 use crate::batch::table::layout::CLOSED;
 use crate::batch::table::memory::TableMemory;

@@ -5,8 +5,8 @@ use crate::shm::atomic::{AtomicU64, Ordering};
 /// The words that all share. All zero is the first state: no task was offered again.
 #[repr(C, align(128))]
 pub(crate) struct TableWords {
-    /// For tasks that run elsewhere, that have failed and that are done: up to which one they were offered again. Counted up by
-    /// who is about to look at the task.
+    /// For tasks that run elsewhere, that have failed and that are done: up to which one they were
+    /// offered again. Counted up by who is about to look at the task.
     pub(crate) laps: [AtomicU64; 3],
 }
 
@@ -36,8 +36,9 @@ impl TaskStatus {
     ];
 }
 
-/// A task's byte: its [`TaskStatus`] (bits 0 to 2), and how often it was taken (bits 3 to 7), so that who has looked at it a while ago
-/// does not mistake one taking for another; after 31 times it begins at 1 again. Zero is a task that is open.
+/// A task's byte: its [`TaskStatus`] (bits 0 to 2), and how often it was taken (bits 3 to 7), so
+/// that who has looked at it a while ago does not mistake one taking for another; after 31 times it
+/// begins at 1 again. Zero is a task that is open.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct TaskByte(pub(crate) u8);
 

@@ -29,7 +29,8 @@ pub(crate) trait TableMemory {
     /// A level of the index, from the tasks' own bits upwards.
     fn level(&self, level: usize) -> &[AtomicU64];
 
-    /// The task that a rank of the communicator has, or is about to take, plus one. Stored by who acts for that rank.
+    /// The task that a rank of the communicator has, or is about to take, plus one. Stored by who
+    /// acts for that rank.
     fn holder(&self, rank: usize) -> &AtomicU64;
 
     /// How many ranks there are.
@@ -46,7 +47,8 @@ unsafe impl Shareable for Line<AtomicU64> {}
 // SAFETY: as above.
 unsafe impl Shareable for AtomicU8 {}
 
-/// Where things lie: the words for all, a line for each rank of the communicator, the levels of the index, the tasks' bytes.
+/// Where things lie: the words for all, a line for each rank of the communicator, the levels of the
+/// index, the tasks' bytes.
 #[derive(Clone, Debug)]
 struct Places {
     ranks: usize,

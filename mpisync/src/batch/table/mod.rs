@@ -1,11 +1,13 @@
 //! The table of a batch: what has become of each task, and who has it.
 //!
-//! A byte a task says what has become of it, and changes by one compare-and-swap; an [`index`] leads to the first task that is
-//! open. Before a rank takes a task it writes the task's number into a word of its own, and it takes it out when the byte says
-//! that it is through. So a task that is taken and that no living rank names is that of a dead one, at whatever instruction that
+//! A byte a task says what has become of it, and changes by one compare-and-swap; an [`index`]
+//! leads to the first task that is open. Before a rank takes a task it writes the task's number
+//! into a word of its own, and it takes it out when the byte says that it is through. So a task
+//! that is taken and that no living rank names is that of a dead one, at whatever instruction that
 //! was killed, and is open again.
 //!
-//! It lies on one node. Ranks of other nodes [ask](question) that node's server, which acts for them.
+//! It lies on one node. Ranks of other nodes [ask](question) that node's server, which acts for
+//! them.
 
 #[cfg(any(loom, test))]
 pub(crate) mod heap;
@@ -47,8 +49,8 @@ pub(crate) struct Taken {
 }
 
 impl<M: TableMemory> TaskTable<M> {
-    /// Takes the first task that is open, for `rank`, which has none; otherwise one of those that are offered again, each of
-    /// which is offered once.
+    /// Takes the first task that is open, for `rank`, which has none; otherwise one of those that
+    /// are offered again, each of which is offered once.
     #[inline]
     pub(crate) fn take(&self, rank: usize, offers: Offers) -> Option<Taken> {
         while let Some(task) = self.index().first().or_else(|| self.scan()) {
@@ -120,8 +122,9 @@ impl<M: TableMemory> TaskTable<M> {
         }
     }
 
-    /// The first task that is open, wherever the index leads: what a rank has opened that was killed before it came to the
-    /// index. All tasks are looked at, so this is for who finds nothing.
+    /// The first task that is open, wherever the index leads: what a rank has opened that was
+    /// killed before it came to the index. All tasks are looked at, so this is for who finds
+    /// nothing.
     #[cold]
     fn scan(&self) -> Option<usize> {
         self.find(TaskStatus::Open, 0)

@@ -1,4 +1,5 @@
-//! What a rank may want of a table. On another node the node's server is asked, which acts for the rank.
+//! What a rank may want of a table. On another node the node's server is asked, which acts for the
+//! rank.
 
 use crate::batch::table::layout::TaskStatus;
 use crate::batch::table::memory::TableMemory;

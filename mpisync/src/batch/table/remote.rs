@@ -17,8 +17,8 @@ pub(crate) struct TableServer {
 }
 
 impl TableServer {
-    /// Opens the port of an object's table of so many tasks, in the part of its memory that `part` finds; None on the
-    /// node where that is.
+    /// Opens the port of an object's table of so many tasks, in the part of its memory that `part`
+    /// finds; None on the node where that is.
     pub(crate) fn open(
         link: &Link,
         tasks: usize,

@@ -1,7 +1,9 @@
-//! Ranks say what they make of something that they do together, round after round, and the first of them hears it.
+//! Ranks say what they make of something that they do together, round after round, and the first of
+//! them hears it.
 //!
-//! Each has a slot of its own, on its node; on another node than the first rank's it sends a message instead. Nobody but the
-//! first rank waits, so that a rank can also vote where it may not wait.
+//! Each has a slot of its own, on its node; on another node than the first rank's it sends a
+//! message instead. Nobody but the first rank waits, so that a rank can also vote where it may not
+//! wait.
 
 mod layout;
 pub(crate) mod remote;
@@ -60,7 +62,8 @@ impl Votes {
         Votes(View::new(part, part.block.seats_of_ranks()))
     }
 
-    /// Says what this rank makes of the `round`th. Where the first rank is on another node, `tell` sends it there. Does not wait.
+    /// Says what this rank makes of the `round`th. Where the first rank is on another node, `tell`
+    /// sends it there. Does not wait.
     pub(crate) fn cast(&self, round: u64, vote: &Vote, tell: impl FnOnce()) {
         if let RankLocation::Remote(_) = self.0.domain().topology().location(0) {
             return tell();
@@ -84,8 +87,8 @@ impl Votes {
         self.futex_word().notify(1);
     }
 
-    /// As the first rank: waits for what the others make of the `round`th, in the order of their ranks. `far` has heard what
-    /// those of other nodes said.
+    /// As the first rank: waits for what the others make of the `round`th, in the order of their
+    /// ranks. `far` has heard what those of other nodes said.
     pub(crate) fn hear(
         &self,
         round: u64,

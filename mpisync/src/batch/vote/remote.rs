@@ -47,7 +47,8 @@ impl VoteNodes {
         self.port.send_to_rank(0, &VoteMessage { round, vote });
     }
 
-    /// The vote of a rank of another node on a round, or that it takes no part any more. Votes on rounds before are forgotten.
+    /// The vote of a rank of another node on a round, or that it takes no part any more. Votes on
+    /// rounds before are forgotten.
     pub(crate) fn vote(&self, rank: u32, round: u64) -> Option<Vote> {
         let mut received = lock(&self.received.0);
         let is_of_use = |message: &VoteMessage| {

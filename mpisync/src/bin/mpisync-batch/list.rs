@@ -12,10 +12,12 @@ use mpisync::batch::{State, UnknownWord};
 pub struct List {
     #[command(flatten)]
     place: Place,
-    /// Of tasks in these states only: open, running, done, failed or invalid; a state that cannot be read is invalid
+    /// Of tasks in these states only: open, running, done, failed or invalid; a state that cannot
+    /// be read is invalid
     #[arg(long, value_name = "STATE,...", value_delimiter = ',', value_parser = state)]
     state: Vec<State>,
-    /// Behind each name and a tab, why it has failed, or what is wrong with its state; line breaks as \n
+    /// Behind each name and a tab, why it has failed, or what is wrong with its state; line breaks
+    /// as \n
     #[arg(long)]
     reasons: bool,
 }

@@ -18,7 +18,8 @@ Exit codes:
   2  status: work is left, open or running
   3  something could not be done, and standard error says what";
 
-/// Looks at the state directories of batches, while jobs work on them or after it, and sets tasks back
+/// Looks at the state directories of batches, while jobs work on them or after it, and sets tasks
+/// back
 #[derive(Parser)]
 #[command(name = "mpisync-batch", version, after_help = EXIT_CODES)]
 struct Cli {

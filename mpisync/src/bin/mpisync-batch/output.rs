@@ -65,7 +65,8 @@ pub fn text_line(text: &str) -> String {
     escaped(text, true)
 }
 
-/// Without the characters that end lines, or do things to a terminal. Names keep their backslashes, to be what they are.
+/// Without the characters that end lines, or do things to a terminal. Names keep their backslashes,
+/// to be what they are.
 fn escaped(text: &str, and_backslashes: bool) -> String {
     let mut line = String::with_capacity(text.len());
     for char in text.chars() {

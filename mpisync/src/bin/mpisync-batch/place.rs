@@ -17,7 +17,8 @@ pub struct Place {
 /// For commands that have to tell whether a job lives.
 #[derive(clap::Args)]
 pub struct Patience {
-    /// After how long without a heartbeat a job is taken for dead; as in the jobs themselves, which is 120 if they do not say
+    /// After how long without a heartbeat a job is taken for dead; as in the jobs themselves, which
+    /// is 120 if they do not say
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     stale_after: Option<Duration>,
 }

@@ -9,8 +9,9 @@ use mpisync::batch::directory::{Directory, DirectoryError};
 
 /// Sets tasks to OPEN, so that they are run again
 ///
-/// A task that a living job runs is left alone, and the exit code is 3 then, unless --force is given. Jobs that make no claims cannot be told to live:
-/// do not set back what pshmem runs. A job that is under way may not see it before it is started again.
+/// A task that a living job runs is left alone, and the exit code is 3 then, unless --force is
+/// given. Jobs that make no claims cannot be told to live: do not set back what pshmem runs. A job
+/// that is under way may not see it before it is started again.
 #[derive(clap::Args)]
 pub struct Reset {
     #[command(flatten)]
@@ -33,7 +34,8 @@ pub struct Reset {
     /// All
     #[arg(long)]
     all: bool,
-    /// Also those that a job has which looks alive, where it is known to be gone; it loses them if it lives for all that
+    /// Also those that a job has which looks alive, where it is known to be gone; it loses them if
+    /// it lives for all that
     #[arg(long)]
     force: bool,
     /// Prints their names, and changes nothing
@@ -118,7 +120,8 @@ impl Reset {
             }
     }
 
-    /// Sets a task back, if it still is what was chosen, or looks whether that would do; whether it does.
+    /// Sets a task back, if it still is what was chosen, or looks whether that would do; whether it
+    /// does.
     fn open(
         &self,
         directory: &Directory,

@@ -22,12 +22,14 @@ const SELDOM: Duration = Duration::from_millis(500);
 /// And for each time that a look takes, how often it rests then: the files are for the jobs first.
 const REST: u32 = 9;
 
-/// Shows how many tasks are done, have failed, run and are open, who runs them, and why the last ones have failed
+/// Shows how many tasks are done, have failed, run and are open, who runs them, and why the last
+/// ones have failed
 #[derive(clap::Args)]
 pub struct Status {
     #[command(flatten)]
     place: Place,
-    /// Shows how far it is until no task is left, in a bar, or without a terminal in lines; and the rest after that
+    /// Shows how far it is until no task is left, in a bar, or without a terminal in lines; and the
+    /// rest after that
     #[arg(short, long)]
     watch: bool,
     /// Prints all that is known as JSON

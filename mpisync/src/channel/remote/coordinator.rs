@@ -28,7 +28,8 @@ pub(crate) struct Coordinator {
 #[derive(Default)]
 struct Account {
     levels: Levels,
-    /// How many credits it was granted, and how many of them are neither used nor returned as far as is known.
+    /// How many credits it was granted, and how many of them are neither used nor returned as far
+    /// as is known.
     granted: u64,
     credits: u64,
     /// How many credits it may have ahead of time.
@@ -104,7 +105,8 @@ impl Account {
 }
 
 impl Coordinator {
-    /// A channel for `capacity` messages over so many nodes, `ring` of which fit into the queues of a node.
+    /// A channel for `capacity` messages over so many nodes, `ring` of which fit into the queues of
+    /// a node.
     pub(crate) fn new(nodes: usize, capacity: u64, ring: u64) -> Self {
         Coordinator {
             capacity,
@@ -239,7 +241,8 @@ impl Coordinator {
         }
     }
 
-    /// Gives the next message to a node, if there is one and a place for it, and somebody who takes.
+    /// Gives the next message to a node, if there is one and a place for it, and somebody who
+    /// takes.
     fn give(&mut self, node: usize) -> bool {
         let account = &mut self.nodes[node];
         if account.there.len() as u64 == self.ring || account.levels.no_consumer {

@@ -14,7 +14,8 @@ pub(crate) struct Report {
     pub(crate) unused: u64,
     /// Messages that nobody waits for: the last ones of all that have come.
     pub(crate) back: Vec<Bytes>,
-    /// Whether what could be returned of the credits, or messages, that were called back is with this report.
+    /// Whether what could be returned of the credits, or messages, that were called back is with
+    /// this report.
     pub(crate) returned_credits: bool,
     pub(crate) returned_messages: bool,
     pub(crate) levels: Levels,
@@ -42,7 +43,8 @@ pub(crate) struct Levels {
     pub(crate) claimed: u64,
     /// How many ends it has seen.
     pub(crate) ends: u32,
-    /// Whether nothing is there and every rank has either closed its producer or waits for a message.
+    /// Whether nothing is there and every rank has either closed its producer or waits for a
+    /// message.
     pub(crate) idle: bool,
     /// Whether all ranks have closed their producers, and the coordinator has all that they put.
     pub(crate) no_producer: bool,
@@ -89,7 +91,8 @@ impl Demand {
 pub(crate) struct Grant {
     pub(crate) credits: u64,
     pub(crate) messages: Vec<Bytes>,
-    /// Up to which question of the node's ranks all that could be given has been given, once there was one more.
+    /// Up to which question of the node's ranks all that could be given has been given, once there
+    /// was one more.
     pub(crate) answered: Option<u64>,
     /// How many messages there are.
     pub(crate) len: u64,

@@ -1,12 +1,14 @@
 //! The queue of a channel over several nodes.
 //!
-//! On each node the ranks put into one queue in shared memory and take from another, both small, so they never wait for the
-//! network unless these are full or empty. The node's server carries messages between them and the server of the coordinator's node,
-//! where the channel is: the [`Coordinator`] decides who may put how many, and who gets which.
+//! On each node the ranks put into one queue in shared memory and take from another, both small, so
+//! they never wait for the network unless these are full or empty. The node's server carries
+//! messages between them and the server of the coordinator's node, where the channel is: the
+//! [`Coordinator`] decides who may put how many, and who gets which.
 //!
-//! Servers say all at once: a node's [`NodeProxy`] sends a [`Report`], with the messages that were put there, how many were
-//! taken, and what its ranks wait for; the coordinator answers with a [`Grant`]. Reports give levels and sums, not changes, so
-//! whatever is on its way in the meantime is known by subtraction.
+//! Servers say all at once: a node's [`NodeProxy`] sends a [`Report`], with the messages that were
+//! put there, how many were taken, and what its ranks wait for; the coordinator answers with a
+//! [`Grant`]. Reports give levels and sums, not changes, so whatever is on its way in the meantime
+//! is known by subtraction.
 //!
 //! - *Room* is given as credits: a credit is a slot of the node's queue that is open, and counts as used from the time it is
 //!   granted until the message is taken, so that the capacity holds exactly. A node whose ranks go on putting gets more credits
@@ -21,7 +23,7 @@ mod coordinator;
 mod messages;
 mod proxy;
 pub(crate) mod server;
-#[cfg(test)]
+#[cfg(all(test, feature = "mpi"))]
 mod tests;
 
 pub(crate) use crate::channel::remote::coordinator::Coordinator;

@@ -16,7 +16,8 @@ use std::time::{Duration, Instant};
 
 /// The usual [`NodeProxy::discretion`].
 const DISCRETION: Duration = Duration::from_micros(50);
-/// For how long something is kept for futures that wait for it: it is seen when they are polled next.
+/// For how long something is kept for futures that wait for it: it is seen when they are polled
+/// next.
 const KEPT_FOR_FUTURES: Duration = LONGEST_SLEEP.saturating_mul(3);
 /// How many bytes of messages a report may have, beside one message.
 const MOST_BYTES: usize = 64 << 10;
@@ -25,7 +26,8 @@ const MOST_BYTES: usize = 64 << 10;
 pub(crate) struct NodeProxy {
     takes: Queue<Slots<Opaque>>,
     puts: Queue<Slots<Opaque>>,
-    /// The next slot of `puts` to be opened. Those from the head of the queue up to here are the credits.
+    /// The next slot of `puts` to be opened. Those from the head of the queue up to here are the
+    /// credits.
     open: Position,
     /// Messages that have come and have no slot in `takes` yet.
     early: VecDeque<Bytes>,
@@ -52,7 +54,8 @@ struct Waiters {
 }
 
 impl Waiters {
-    /// What the coordinator can do for them, where there is so much and questions up to this one are answered.
+    /// What the coordinator can do for them, where there is so much and questions up to this one
+    /// are answered.
     fn demand(mut self, here: u64, answered: u64) -> Demand {
         self.calls.lasting += self.futures;
         self.calls.left(here, answered)
@@ -174,7 +177,8 @@ impl NodeProxy {
         }
     }
 
-    /// What there is to tell the coordinator, if there is anything; and whether something is left to come back to.
+    /// What there is to tell the coordinator, if there is anything; and whether something is left
+    /// to come back to.
     pub(crate) fn report(&mut self) -> (Option<Report>, bool) {
         self.stock();
         let mut report = Report::default();
@@ -274,7 +278,8 @@ impl NodeProxy {
         self.shape().distance(tail, self.open)
     }
 
-    /// What ranks of this node wait for in that queue, and will go on waiting for, as far as the server knows.
+    /// What ranks of this node wait for in that queue, and will go on waiting for, as far as the
+    /// server knows.
     ///
     /// The last question that had been asked before this was called is `asked`.
     fn waiters(queue: &Queue<Slots<Opaque>>, asked: u64) -> Waiters {

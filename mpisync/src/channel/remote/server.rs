@@ -1,4 +1,5 @@
-//! A channel's part of a node's server: the node's proxy and, on the coordinator's node, the coordinator.
+//! A channel's part of a node's server: the node's proxy and, on the coordinator's node, the
+//! coordinator.
 
 use crate::channel::remote::{Coordinator, Grant, NodeProxy, Report};
 use crate::net::{Message, Port, Progress, Service};

@@ -1,4 +1,5 @@
-//! The words and slots of a queue on the heap, shared by threads that stand for ranks: for tests and for the model checker.
+//! The words and slots of a queue on the heap, shared by threads that stand for ranks: for tests
+//! and for the model checker.
 
 use crate::channel::ring::layout::{
     Account, Holds, Position, QueueWords, RankState, Reserve, Shape,
@@ -31,8 +32,8 @@ unsafe impl Sync for Shared {}
 unsafe impl Send for Shared {}
 
 impl HeapQueue {
-    /// A view for each of `ranks` threads, of a queue whose first message has the position `start`, which is the first of a
-    /// lap.
+    /// A view for each of `ranks` threads, of a queue whose first message has the position `start`,
+    /// which is the first of a lap.
     pub(crate) fn new(ranks: usize, capacity: u64, start: Position) -> Vec<Self> {
         let number = || AtomicU64::new(start.0);
         let futex_word = || {

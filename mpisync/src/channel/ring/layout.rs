@@ -27,14 +27,15 @@ pub(crate) struct Account {
     pub(crate) voids: AtomicU64,
     /// The position of the first message.
     pub(crate) start: AtomicU64,
-    /// How often all who could have put waited for messages, in units of [`ONE_END`], and the bit [`FELL_SHORT`].
+    /// How often all who could have put waited for messages, in units of [`ONE_END`], and the bit
+    /// [`FELL_SHORT`].
     pub(crate) endings: AtomicU32,
     /// Nonzero once nobody is left who could take.
     pub(crate) deserted: AtomicU32,
 }
 
-/// What the ranks of a node and its server say to each other, where the server carries messages between nodes. All zero is the
-/// first state.
+/// What the ranks of a node and its server say to each other, where the server carries messages
+/// between nodes. All zero is the first state.
 #[repr(C, align(128))]
 pub(crate) struct Relay {
     /// Nonzero when the server has something to look at. Stored by ranks, taken away by the server.
@@ -55,21 +56,24 @@ pub(crate) struct Relay {
 /// The words of one rank. Stored by that rank only, but `ends`.
 #[repr(C)]
 pub(crate) struct RankState {
-    /// Where the slots begin that it has reserved, or is about to reserve, to put into them, and how many they are.
+    /// Where the slots begin that it has reserved, or is about to reserve, to put into them, and
+    /// how many they are.
     pub(crate) putting: Reserve,
     /// The same for those it takes from.
     pub(crate) taking: Reserve,
     /// Bits: [`NO_PRODUCER`], [`NO_CONSUMER`]. Also set for a rank that has died.
     pub(crate) ends: AtomicU32,
-    /// While this rank waits for a message, and until it has one puts nothing: what [`Account::endings`] was when it began,
-    /// and the bit [`WAITING`].
+    /// While this rank waits for a message, and until it has one puts nothing: what
+    /// [`Account::endings`] was when it began, and the bit [`WAITING`].
     pub(crate) waits: AtomicU32,
-    /// Where a server has to know that a call of this rank waits for something in this queue: what [`Account::endings`] was
-    /// when it began, and the bit [`WAITING`].
+    /// Where a server has to know that a call of this rank waits for something in this queue: what
+    /// [`Account::endings`] was when it began, and the bit [`WAITING`].
     pub(crate) call: AtomicU32,
-    /// The number of the question whose answer that call waits for; 0 if none, and [`NO_NUMBER`] until it has one.
+    /// The number of the question whose answer that call waits for; 0 if none, and [`NO_NUMBER`]
+    /// until it has one.
     pub(crate) question: AtomicU64,
-    /// The same for futures: `endings` when the last one began, and below it how many have since begun that wait.
+    /// The same for futures: `endings` when the last one began, and below it how many have since
+    /// begun that wait.
     pub(crate) futures: AtomicU64,
 }
 
@@ -123,12 +127,14 @@ impl Reserve {
     }
 }
 
-/// A message's place among all that are ever put: the lap around the slots, and below it the slot's index. The two lowest
-/// bits are zero. It wraps around: what counts is how far apart two positions are.
+/// A message's place among all that are ever put: the lap around the slots, and below it the slot's
+/// index. The two lowest bits are zero. It wraps around: what counts is how far apart two positions
+/// are.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Position(pub(crate) u64);
 
-/// What the two lowest bits are for, in the stamp of a slot: the lap of a position, and in these bits what the slot holds.
+/// What the two lowest bits are for, in the stamp of a slot: the lap of a position, and in these
+/// bits what the slot holds.
 const STATE_BITS: u32 = 2;
 
 /// What a slot's stamp says of the position whose lap it has.
@@ -146,7 +152,8 @@ pub(crate) enum Holds {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Shape {
     capacity: u64,
-    /// One lap, as a difference of positions: the next power of two, so that laps wrap around where the word does.
+    /// One lap, as a difference of positions: the next power of two, so that laps wrap around where
+    /// the word does.
     lap: u64,
 }
 

@@ -32,12 +32,14 @@ pub(crate) trait QueueMemory: Surroundings {
     /// The index of this rank.
     fn me(&self) -> usize;
 
-    /// Where the node's server carries messages between this queue and other nodes: what ranks and server say to each other.
+    /// Where the node's server carries messages between this queue and other nodes: what ranks and
+    /// server say to each other.
     fn relay(&self) -> Option<&Relay> {
         None
     }
 
-    /// Has the server look at the queue, if there is one: soon, or at once if this rank is about to wait.
+    /// Has the server look at the queue, if there is one: soon, or at once if this rank is about to
+    /// wait.
     fn call_server(&self, _waits: bool) {}
 
     /// Whether the process with the node's server runs.
@@ -67,8 +69,8 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
-    /// The layout for that many slots and seats; none where it does not fit into the address space. The alignment of `T` is
-    /// [`ALIGN`] at most.
+    /// The layout for that many slots and seats; none where it does not fit into the address space.
+    /// The alignment of `T` is [`ALIGN`] at most.
     pub(crate) fn of<T>(capacity: usize, seats: usize) -> Option<Self> {
         assert!(align_of::<T>() <= ALIGN, "as the compiler has checked");
         let stride = Self::stride::<T>();
@@ -93,8 +95,8 @@ impl Layout {
         self.shape.capacity()
     }
 
-    /// From slot to slot. Small slots share a cache line, which then travels once for all of them; large ones have lines of
-    /// their own.
+    /// From slot to slot. Small slots share a cache line, which then travels once for all of them;
+    /// large ones have lines of their own.
     fn stride<T>() -> usize {
         const LINE: usize = 64;
         let bytes = Self::message_at::<T>() + size_of::<T>();
@@ -164,7 +166,8 @@ impl<T> Slots<T> {
         }
     }
 
-    /// Where the message of the slot of this index lies. Aligned, and with a `T`'s bytes, which are zero at first.
+    /// Where the message of the slot of this index lies. Aligned, and with a `T`'s bytes, which are
+    /// zero at first.
     #[inline]
     pub(crate) fn message(&self, index: usize) -> NonNull<T> {
         // SAFETY: the slot lies inside the mapping, and the message inside the slot.
@@ -184,7 +187,8 @@ impl<T> Slots<T> {
     }
 }
 
-/// The memory of a node's part of a channel that spans nodes: words for ranks and server, then two queues of one layout.
+/// The memory of a node's part of a channel that spans nodes: words for ranks and server, then two
+/// queues of one layout.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RelayLayout(pub(crate) Layout);
 

@@ -1,16 +1,19 @@
-//! The queue of a channel: slots in shared memory, into which any rank puts and from which any rank takes.
+//! The queue of a channel: slots in shared memory, into which any rank puts and from which any rank
+//! takes.
 //!
-//! Each slot has a stamp that says for which lap it is free or full, so that who puts and who takes meet at the slot and
-//! nowhere else (Dmitry Vyukov, "Bounded MPMC queue", 2010; with laps for any capacity as in crossbeam's `ArrayQueue`).
-//! Slots are reserved in a row, one or many with one exchange. What is added here:
+//! Each slot has a stamp that says for which lap it is free or full, so that who puts and who takes
+//! meet at the slot and nowhere else (Dmitry Vyukov, "Bounded MPMC queue", 2010; with laps for any
+//! capacity as in crossbeam's `ArrayQueue`). Slots are reserved in a row, one or many with one
+//! exchange. What is added here:
 //!
 //! - Before a rank reserves slots it announces them in words of its own, so that what it leaves unfinished when it dies is
 //!   found by the ranks that come upon it: a message that was not put for good becomes a void slot, which is passed over, and
 //!   one that was not taken for good is lost with the rank that took it.
 //! - Who still puts and takes is known, and who waits, so that the end of a stream is known too.
 //!
-//! A channel over several nodes has two such queues on each of them, and servers that carry messages between these; see
-//! [`relay`] for the ranks' part in it, and [`remote`](crate::channel::remote) for the servers'.
+//! A channel over several nodes has two such queues on each of them, and servers that carry
+//! messages between these; see [`relay`] for the ranks' part in it, and
+//! [`remote`](crate::channel::remote) for the servers'.
 
 #[cfg(any(loom, test))]
 pub(crate) mod heap;
@@ -35,7 +38,8 @@ use crate::shm::event::FutexWord;
 use crate::shm::wait::{Deadline, Stop, wait};
 use std::sync::atomic::compiler_fence;
 
-/// How often a rank looks for a message before it lets the others know that it waits: about a microsecond.
+/// How often a rank looks for a message before it lets the others know that it waits: about a
+/// microsecond.
 const SPINS: u32 = if cfg!(loom) { 1 } else { 40 };
 
 /// A queue as one of the ranks sees it.
@@ -202,7 +206,8 @@ impl<M: QueueMemory> Queue<M> {
         stamp.store(shape.stamp_after(position), Ordering::Release);
     }
 
-    /// [`Self::try_put`] that waits for room. What is put is taken from `takes`, which is this queue on one node.
+    /// [`Self::try_put`] that waits for room. What is put is taken from `takes`, which is this
+    /// queue on one node.
     #[inline]
     pub(crate) fn put(
         &self,
@@ -294,8 +299,8 @@ impl<M: QueueMemory> Queue<M> {
         self.wait_for_message(most, deadline())
     }
 
-    /// [`Self::try_take`] for a rank that waits by asking again and again, and may put in between; with what
-    /// [`Self::begin_waiting`] gave when it asked first.
+    /// [`Self::try_take`] for a rank that waits by asking again and again, and may put in between;
+    /// with what [`Self::begin_waiting`] gave when it asked first.
     pub(crate) fn take_since(
         &self,
         most: usize,
@@ -368,8 +373,9 @@ impl<M: QueueMemory> Queue<M> {
 
 /// Wakes all who sleep on the futex word; after the stamps.
 ///
-/// There is no barrier in between, which would cost as much as all the rest. So a rank that is going to sleep just now may
-/// miss both, the stamp and the futex word; it wakes after a sleep of a millisecond at most.
+/// There is no barrier in between, which would cost as much as all the rest. So a rank that is
+/// going to sleep just now may miss both, the stamp and the futex word; it wakes after a sleep of a
+/// millisecond at most.
 #[inline]
 fn ring(futex_word: &FutexWord) {
     compiler_fence(Ordering::SeqCst);

@@ -23,8 +23,9 @@ impl<M: QueueMemory> Queue<M> {
 
     /// Whether a rank that has died reserved this position, and no rank that lives did or tries to.
     ///
-    /// A rank announces what it reserves before it does so, and until it is done with the slot. So where a slot is reserved
-    /// and no living rank announces it, it was reserved by one that has died.
+    /// A rank announces what it reserves before it does so, and until it is done with the slot. So
+    /// where a slot is reserved and no living rank announces it, it was reserved by one that has
+    /// died.
     fn is_abandoned(&self, position: Position, reserve: impl Fn(&RankState) -> &Reserve) -> bool {
         let shape = self.memory.shape();
         let mut announced = (0..self.memory.ranks())
@@ -33,7 +34,8 @@ impl<M: QueueMemory> Queue<M> {
         announced.peek().is_some() && announced.all(|rank| !self.memory.is_alive(rank))
     }
 
-    /// Where the next messages were to be put by a rank that has died, lets their slots be passed over.
+    /// Where the next messages were to be put by a rank that has died, lets their slots be passed
+    /// over.
     fn clear_what_was_not_put(&self) {
         let words = self.memory.words();
         let shape = self.memory.shape();
@@ -85,7 +87,8 @@ impl<M: QueueMemory> Queue<M> {
 }
 
 impl<M: QueueMemory> Inspector<'_, M> {
-    /// Looks after a rank, after the slot that comes next on either side, and after the server where there is one.
+    /// Looks after a rank, after the slot that comes next on either side, and after the server
+    /// where there is one.
     pub(crate) fn inspect(&mut self) -> Result<(), Lost> {
         let queue = self.queue;
         self.next = (self.next + 1) % queue.memory.ranks();

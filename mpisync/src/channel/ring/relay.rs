@@ -1,7 +1,7 @@
 //! What ranks do where the node's server carries messages between the queue and other nodes.
 //!
-//! They put and take as on one node. What they wait for comes through the server, so it has to know that they wait, and what
-//! they cannot see they ask the channel's coordinator.
+//! They put and take as on one node. What they wait for comes through the server, so it has to know
+//! that they wait, and what they cannot see they ask the channel's coordinator.
 
 use crate::channel::ring::layout::{NO_NUMBER, RankState, Relay, WAITING};
 use crate::channel::ring::memory::QueueMemory;
@@ -79,7 +79,8 @@ impl Drop for Waiting<'_> {
     }
 }
 
-/// The futures of a rank that wait, of those that began when the last one did. The others are about to go on.
+/// The futures of a rank that wait, of those that began when the last one did. The others are about
+/// to go on.
 pub(in crate::channel) struct Futures {
     pub(in crate::channel) began: Generation,
     pub(in crate::channel) count: u32,
@@ -114,7 +115,8 @@ impl<M: QueueMemory> Queue<M> {
         waiting
     }
 
-    /// Lets the server know, if there is one, that a future of this rank waits. It may be long until that is polled again.
+    /// Lets the server know, if there is one, that a future of this rank waits. It may be long
+    /// until that is polled again.
     pub(crate) fn wait_as_future(&self) -> Waiting<'_> {
         if self.memory.relay().is_none() {
             return Waiting(None);
@@ -133,7 +135,8 @@ impl<M: QueueMemory> Queue<M> {
         }
     }
 
-    /// [`Self::ask`] for something in this queue: by the time of the answer it is here, if there is any for this rank.
+    /// [`Self::ask`] for something in this queue: by the time of the answer it is here, if there is
+    /// any for this rank.
     fn ask_for<R>(
         &self,
         relay: &Relay,
@@ -211,7 +214,8 @@ impl<M: QueueMemory> Queue<M> {
         asked.unwrap_or(Err(NoRoom::Full))
     }
 
-    /// [`Self::try_take`] that also finds a message which the coordinator has, or the end of the stream.
+    /// [`Self::try_take`] that also finds a message which the coordinator has, or the end of the
+    /// stream.
     #[inline]
     pub(crate) fn try_take_far(&self, most: usize) -> Result<Taking<'_, M>, NoMessage> {
         if let Some(taking) = self.try_take(most) {

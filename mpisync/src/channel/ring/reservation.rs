@@ -5,7 +5,8 @@ use crate::channel::ring::layout::{Holds, Position};
 use crate::channel::ring::memory::QueueMemory;
 use crate::shm::atomic::Ordering;
 
-/// Slots to put messages into. Those that are left when it is dropped never hold one, and are passed over.
+/// Slots to put messages into. Those that are left when it is dropped never hold one, and are
+/// passed over.
 #[must_use]
 pub(crate) struct Putting<'a, M: QueueMemory>(Reservation<'a, M>);
 

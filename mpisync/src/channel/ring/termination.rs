@@ -11,7 +11,8 @@ use crate::shm::atomic::Ordering;
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Generation(pub(in crate::channel) u32);
 
-/// The word for [`Account::endings`](crate::channel::ring::layout::Account::endings) after one more end.
+/// The word for [`Account::endings`](crate::channel::ring::layout::Account::endings) after one more
+/// end.
 pub(in crate::channel) fn one_more_end(endings: u32, fell_short: bool) -> u32 {
     let next = (endings & !FELL_SHORT).wrapping_add(ONE_END);
     if fell_short { next | FELL_SHORT } else { next }
@@ -63,8 +64,8 @@ impl<M: QueueMemory> Queue<M> {
         })
     }
 
-    /// Begins to wait for a message; the result is for [`Self::end_of_wait`]. A `patient` rank waits until there is one, and
-    /// puts nothing before.
+    /// Begins to wait for a message; the result is for [`Self::end_of_wait`]. A `patient` rank
+    /// waits until there is one, and puts nothing before.
     pub(crate) fn begin_waiting(&self, patient: bool) -> Generation {
         let began = self.memory.words().account.0.endings.load(Ordering::SeqCst);
         if patient {
@@ -85,8 +86,8 @@ impl<M: QueueMemory> Queue<M> {
 
     /// [`Self::end`] for a rank that waits.
     ///
-    /// The first rank that finds all others waiting goes on after that, and may put again. So it counts the end, for those
-    /// that have waited until then.
+    /// The first rank that finds all others waiting goes on after that, and may put again. So it
+    /// counts the end, for those that have waited until then.
     pub(in crate::channel) fn end_of_wait(
         &self,
         Generation(began): Generation,
@@ -134,11 +135,13 @@ impl<M: QueueMemory> Queue<M> {
         claimed > 0 && self.is_empty() && self.taken() >= claimed
     }
 
-    /// Whether the queue is empty, and every rank has either closed its producer or waits for a message.
+    /// Whether the queue is empty, and every rank has either closed its producer or waits for a
+    /// message.
     ///
-    /// The looks at the ranks come between two looks at head and tail. These only grow, so if they have not moved, nobody put
-    /// or took anything in between. A rank that had taken something before and still seems to wait has announced what it
-    /// took. So at the second look no rank had a message, nor could get one.
+    /// The looks at the ranks come between two looks at head and tail. These only grow, so if they
+    /// have not moved, nobody put or took anything in between. A rank that had taken something
+    /// before and still seems to wait has announced what it took. So at the second look no rank had
+    /// a message, nor could get one.
     pub(in crate::channel) fn all_are_idle(&self) -> bool {
         let words = self.memory.words();
         let ends = || {
@@ -171,8 +174,8 @@ impl<M: QueueMemory> Queue<M> {
         words.tail.0.load(Ordering::SeqCst) == head
     }
 
-    /// Whether the rank puts nothing unless it gets a message first. One that `waits` since before the last end is about to go
-    /// on.
+    /// Whether the rank puts nothing unless it gets a message first. One that `waits` since before
+    /// the last end is about to go on.
     fn puts_nothing(&self, rank: usize, waits: u32) -> bool {
         let rank_state = self.memory.rank_state(rank);
         // In this order: a rank that has taken something says that it does not wait any more, and withdraws its

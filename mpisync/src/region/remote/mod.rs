@@ -1,10 +1,11 @@
 //! How a change of a region travels to other nodes.
 //!
-//! The writer holds the lock, so no rank of any node is inside. It sends what it has changed to the servers of other nodes,
-//! which put it into their nodes' copies and pass it on, in the same order: down a tree what fits into one message, along a
-//! chain what does not and where there are few nodes. Many small parts go in one message; large ones go in pieces from memory
-//! to memory, each behind a word that says where it belongs. When a node and all below it have everything, it answers; when
-//! the writer has all answers, the change is published, and the lock is let go.
+//! The writer holds the lock, so no rank of any node is inside. It sends what it has changed to the
+//! servers of other nodes, which put it into their nodes' copies and pass it on, in the same order:
+//! down a tree what fits into one message, along a chain what does not and where there are few
+//! nodes. Many small parts go in one message; large ones go in pieces from memory to memory, each
+//! behind a word that says where it belongs. When a node and all below it have everything, it
+//! answers; when the writer has all answers, the change is published, and the lock is let go.
 
 mod follower;
 mod publisher;
@@ -28,9 +29,10 @@ const BATCH: usize = 64 << 10;
 /// How many bytes a piece of a large part has at most.
 const PIECE: usize = 1 << 20;
 
-/// To how many nodes each node passes a change on that does not fit into one message. The time to send it counts then: in a
-/// chain each node sends it once, and while a piece is passed on the next one comes. Only where the chain would be long, it
-/// takes less time until the last node has the first piece if each node sends twice.
+/// To how many nodes each node passes a change on that does not fit into one message. The time to
+/// send it counts then: in a chain each node sends it once, and while a piece is passed on the next
+/// one comes. Only where the chain would be long, it takes less time until the last node has the
+/// first piece if each node sends twice.
 fn fan_out(nodes: u32) -> u32 {
     const LONG: u32 = 8;
     if nodes <= LONG { 1 } else { 2 }
@@ -44,7 +46,8 @@ pub(crate) struct Replicas {
 }
 
 impl Replicas {
-    /// Opens the port of a region's items, and begins to serve it on a leader, whose node's copy lies in `memory`.
+    /// Opens the port of a region's items, and begins to serve it on a leader, whose node's copy
+    /// lies in `memory`.
     pub(crate) fn open(link: &Link, memory: Option<&Arc<Mapping>>) -> Self {
         let port = link.port();
         let acknowledged = Arc::default();
@@ -98,7 +101,8 @@ pub(crate) struct Change {
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 enum Part {
-    /// Where each of several runs of bytes begins and how many it has, and all of them, one after the other.
+    /// Where each of several runs of bytes begins and how many it has, and all of them, one after
+    /// the other.
     Small {
         places: Vec<(u64, u64)>,
         #[serde(with = "serde_bytes")]

@@ -14,7 +14,8 @@ const WINDOW: usize = 32;
 /// How many messages are, before the writer waits for the network.
 const MESSAGES: usize = 64;
 
-/// Sends the bytes in these places to all other nodes, and waits until they have them; under the write lock.
+/// Sends the bytes in these places to all other nodes, and waits until they have them; under the
+/// write lock.
 pub(crate) fn publish(
     replicas: &Replicas,
     block: &Block,

@@ -16,8 +16,8 @@ use std::time::Instant;
 /// All messages of mpisync have this tag.
 const TAG: c_int = 77;
 
-/// How many bytes may be under way from a rank that does not help them along to one receiver: no more than the buffers of
-/// a connection hold without either side's doing.
+/// How many bytes may be under way from a rank that does not help them along to one receiver: no
+/// more than the buffers of a connection hold without either side's doing.
 const CREDIT: usize = 16 << 10;
 /// What a message takes of it beside its bytes, for MPI's own header.
 const HEADER: usize = 100;
@@ -26,18 +26,19 @@ const HEADER: usize = 100;
 pub(super) struct Messages {
     /// Those that MPI has not taken over yet.
     outbox: Mutex<VecDeque<Pending<Vec<u8>>>>,
-    /// How many bytes each rank can have got without an answer, by rank; none where a thread lets MPI make progress on
-    /// whatever is sent.
+    /// How many bytes each rank can have got without an answer, by rank; none where a thread lets
+    /// MPI make progress on whatever is sent.
     ///
-    /// A rank without that thread may compute after it has sent something, and what MPI keeps back then stays where it is:
-    /// the first message to a rank, because MPI connects the two when it is sent, and what the buffers of the connection do
-    /// not hold.
+    /// A rank without that thread may compute after it has sent something, and what MPI keeps back
+    /// then stays where it is: the first message to a rank, because MPI connects the two when it is
+    /// sent, and what the buffers of the connection do not hold.
     unanswered: Option<Vec<AtomicUsize>>,
     /// The last message that came.
     received: Mutex<Vec<u8>>,
 }
 
-/// Begins to send. It `is_answered` if it is not complete before the receiver has begun to receive it.
+/// Begins to send. It `is_answered` if it is not complete before the receiver has begun to receive
+/// it.
 fn start(
     comm: &OwnComm,
     rank: u32,
@@ -62,7 +63,8 @@ fn start(
 }
 
 impl Messages {
-    /// `has_thread` tells whether a thread of this process lets MPI make progress; `ranks` is how many ranks there are.
+    /// `has_thread` tells whether a thread of this process lets MPI make progress; `ranks` is how
+    /// many ranks there are.
     pub(super) fn new(ranks: usize, has_thread: bool) -> Self {
         let connecting = || AtomicUsize::new(CREDIT);
         Messages {
@@ -72,8 +74,8 @@ impl Messages {
         }
     }
 
-    /// Messages to one rank arrive in the order in which they were sent. Does not wait, but where they may need this rank's
-    /// help.
+    /// Messages to one rank arrive in the order in which they were sent. Does not wait, but where
+    /// they may need this rank's help.
     pub(super) fn send(
         &self,
         comm: &OwnComm,

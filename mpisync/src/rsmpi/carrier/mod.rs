@@ -37,7 +37,8 @@ pub(crate) struct Carrier {
     /// Called by one thread at a time.
     handler: OnceLock<Box<dyn Handler>>,
     polling: Mutex<()>,
-    /// Held while a message and the piece that belongs to it are sent, so that no other comes in between.
+    /// Held while a message and the piece that belongs to it are sent, so that no other comes in
+    /// between.
     #[cfg(feature = "region")]
     pairing: Mutex<()>,
     /// How many threads of this process poll anyway, because they wait for something.
@@ -117,14 +118,16 @@ impl Carrier {
         debug_assert!(set.is_ok(), "a carrier has one handler");
     }
 
-    /// Sends `bytes` to `rank`. Messages to one rank arrive in the order in which they were sent. Those to this rank itself
-    /// are handled by the next poll.
+    /// Sends `bytes` to `rank`. Messages to one rank arrive in the order in which they were sent.
+    /// Those to this rank itself are handled by the next poll.
     ///
-    /// What is sent goes on its way whether this rank calls MPI again or not, so a rank without a thread of mpisync waits
-    /// now and then: for the answer to its first message to each rank, and whenever much is unanswered.
+    /// What is sent goes on its way whether this rank calls MPI again or not, so a rank without a
+    /// thread of mpisync waits now and then: for the answer to its first message to each rank, and
+    /// whenever much is unanswered.
     ///
     /// # Errors
-    /// What MPI has taken over and cannot deliver is no error: the receiver has died, or is about to be found dead.
+    /// What MPI has taken over and cannot deliver is no error: the receiver has died, or is about
+    /// to be found dead.
     pub(crate) fn send(&self, comm: &OwnComm, rank: u32, bytes: Vec<u8>) -> Result<(), Unsent> {
         if is_finalized() {
             return Ok(());
@@ -150,11 +153,13 @@ impl Carrier {
         }
     }
 
-    /// Handles the messages that have come, and goes on with what waits where no thread does that; whether there were
-    /// any. Where another thread of this process is at it, it is left to that one.
+    /// Handles the messages that have come, and goes on with what waits where no thread does that;
+    /// whether there were any. Where another thread of this process is at it, it is left to that
+    /// one.
     ///
     /// # Errors
-    /// Something could not be sent that had waited, or an answer to what came; all that came was handled.
+    /// Something could not be sent that had waited, or an answer to what came; all that came was
+    /// handled.
     pub(crate) fn poll(&self, comm: &OwnComm) -> Result<bool, Unsent> {
         if is_finalized() {
             return Ok(false);

@@ -10,8 +10,8 @@ use std::time::Duration;
 /// How long a sender waits for a receiver, before it takes it for dead.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A request that is under way, and the memory that MPI reads or writes until it is complete. Not dropped before that, but
-/// with the process.
+/// A request that is under way, and the memory that MPI reads or writes until it is complete. Not
+/// dropped before that, but with the process.
 pub(crate) struct Pending<D> {
     request: ffi::MPI_Request,
     data: D,
@@ -22,8 +22,8 @@ pub(crate) struct Pending<D> {
 unsafe impl<D: Send> Send for Pending<D> {}
 
 impl<D> Pending<D> {
-    /// Begins a request for memory that `data` keeps, and that does not move with it. `begin` calls `function` with what
-    /// `data` is.
+    /// Begins a request for memory that `data` keeps, and that does not move with it. `begin` calls
+    /// `function` with what `data` is.
     pub(super) fn begin(
         function: &'static str,
         data: D,
@@ -38,8 +38,8 @@ impl<D> Pending<D> {
         test(&mut self.request)
     }
 
-    /// Whether MPI has done with something that was sent, or could not deliver it: whoever waits for it notices that this
-    /// rank, or the receiver, has died.
+    /// Whether MPI has done with something that was sent, or could not deliver it: whoever waits
+    /// for it notices that this rank, or the receiver, has died.
     pub(super) fn is_sent(&mut self) -> bool {
         self.is_complete().unwrap_or(true)
     }

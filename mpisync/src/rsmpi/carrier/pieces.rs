@@ -1,4 +1,5 @@
-//! Pieces of memory that go from one process to another as they lie there, without a copy on either side.
+//! Pieces of memory that go from one process to another as they lie there, without a copy on either
+//! side.
 
 use crate::error::CreateError;
 use crate::rsmpi::carrier::pending::{PATIENCE, Pending};
@@ -12,7 +13,8 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// All pieces have this tag. Those from one process to another arrive in the order in which they were sent.
+/// All pieces have this tag. Those from one process to another arrive in the order in which they
+/// were sent.
 const TAG: c_int = 78;
 
 /// A piece on its way.
@@ -80,7 +82,8 @@ impl Piece {
     /// Whether it is there.
     ///
     /// # Panics
-    /// If MPI cannot receive it, and nobody has found out in 10 seconds that its sender died, and dropped it.
+    /// If MPI cannot receive it, and nobody has found out in 10 seconds that its sender died, and
+    /// dropped it.
     pub(crate) fn is_complete(&mut self) -> bool {
         let is_complete = match &mut self.state {
             State::Complete => return true,

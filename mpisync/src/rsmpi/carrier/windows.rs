@@ -1,9 +1,11 @@
-//! Through a window of MPI, by one-sided calls: a lane of words in the memory of each receiver for each sender.
+//! Through a window of MPI, by one-sided calls: a lane of words in the memory of each receiver for
+//! each sender.
 //!
-//! A word of a lane carries four bytes of messages and the number of the lap in which they were written, so the receiver
-//! knows by a load which words are new, in whatever order they arrive. They are written by `MPI_Raccumulate` with
-//! `MPI_SUM`: the sender knows what the word was, so it adds the difference, and MPI changes each element as a whole
-//! (MPI 4.1, 12.7.1). A receiver adds to a count at the sender how many words it has read.
+//! A word of a lane carries four bytes of messages and the number of the lap in which they were
+//! written, so the receiver knows by a load which words are new, in whatever order they arrive.
+//! They are written by `MPI_Raccumulate` with `MPI_SUM`: the sender knows what the word was, so it
+//! adds the difference, and MPI changes each element as a whole (MPI 4.1, 12.7.1). A receiver adds
+//! to a count at the sender how many words it has read.
 
 use crate::error::CreateError;
 use crate::rsmpi::carrier::pending::{PATIENCE, Pending};
@@ -38,7 +40,8 @@ pub(super) struct Windows {
 
 /// Who has how many lanes.
 struct Shape {
-    /// Whether each rank leads its node: it has a lane for every rank, and the others one for each node's leader.
+    /// Whether each rank leads its node: it has a lane for every rank, and the others one for each
+    /// node's leader.
     leads: Vec<bool>,
     node_of: Vec<u32>,
     nodes: usize,
@@ -58,7 +61,8 @@ struct Outgoing {
     sent: u64,
     /// What there was no room for yet.
     waiting: VecDeque<u32>,
-    /// Whether MPI has failed to write to it. What is sent after that is dropped, for it could not be read.
+    /// Whether MPI has failed to write to it. What is sent after that is dropped, for it could not
+    /// be read.
     is_broken: bool,
 }
 
@@ -363,7 +367,8 @@ impl Windows {
         pushed
     }
 
-    /// The next message of a lane, if all of it is there. Whether the sender could be told is added to `sent`.
+    /// The next message of a lane, if all of it is there. Whether the sender could be told is added
+    /// to `sent`.
     fn take(
         &self,
         incoming: &mut Incoming,

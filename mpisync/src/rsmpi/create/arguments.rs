@@ -28,7 +28,8 @@ pub(crate) struct CreationArguments<'a> {
     pub(crate) arguments: Vec<(&'static str, String)>,
     /// An argument that cannot be, on whatever rank.
     pub(crate) invalid: Option<CreateError>,
-    /// How nodes are to reach each other; an error where the environment says something that means nothing.
+    /// How nodes are to reach each other; an error where the environment says something that means
+    /// nothing.
     pub(crate) asked: Result<TransportOptions, CreateError>,
 }
 

@@ -16,7 +16,8 @@ use std::sync::Arc;
 pub(crate) struct Room {
     /// In memory that the ranks of the node share.
     pub(crate) shared: usize,
-    /// In a process, later. It is only looked whether there are as many, so that who asks for what cannot be is told in time.
+    /// In a process, later. It is only looked whether there are as many, so that who asks for what
+    /// cannot be is told in time.
     pub(crate) later: usize,
 }
 
@@ -28,8 +29,8 @@ pub(crate) struct CreatedMemory {
     pub(crate) number: Option<u64>,
 }
 
-/// Makes the memory of a new object; collective. All ranks succeed or all fail, once `join` has been
-/// called with it on all ranks.
+/// Makes the memory of a new object; collective. All ranks succeed or all fail, once `join` has
+/// been called with it on all ranks.
 ///
 /// `room` tells how much that is. It is none only where the arguments are invalid.
 pub(crate) fn memory<R>(

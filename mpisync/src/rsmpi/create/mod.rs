@@ -1,7 +1,7 @@
 //! Making what ranks share: the one place where they agree through MPI's own collectives.
 //!
-//! Rank 0 says what it was asked for, and the leader of each node where the memory lies; every rank compares, and the
-//! ranks agree on the worst of their verdicts. All succeed or all fail.
+//! Rank 0 says what it was asked for, and the leader of each node where the memory lies; every rank
+//! compares, and the ranks agree on the worst of their verdicts. All succeed or all fail.
 
 #[cfg(feature = "region")]
 mod announce;
@@ -97,8 +97,8 @@ struct Proposal {
 }
 
 impl Proposal {
-    /// Lets every rank know what rank 0 was asked for, and what its node's leader proposes, by `make`; collective. A leader
-    /// that was asked for something else than rank 0 proposes nothing.
+    /// Lets every rank know what rank 0 was asked for, and what its node's leader proposes, by
+    /// `make`; collective. A leader that was asked for something else than rank 0 proposes nothing.
     fn exchange<B: Serialize>(
         context: &Context,
         arguments: &CreationArguments<'_>,
@@ -141,8 +141,8 @@ impl Proposal {
         arguments.judge(context, &said)
     }
 
-    /// What the leader proposes; nothing where it has found that it was asked for something else than
-    /// rank 0. To be called by a rank that was asked for the same.
+    /// What the leader proposes; nothing where it has found that it was asked for something else
+    /// than rank 0. To be called by a rank that was asked for the same.
     fn body<B: DeserializeOwned>(&self) -> Option<B> {
         postcard::from_bytes(&self.body).expect("an proposal of the same object")
     }

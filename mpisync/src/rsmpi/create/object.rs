@@ -38,8 +38,9 @@ pub(crate) struct CreatedRemote {
 /// Makes the memory of a new object, and `memory` bytes beside on each node; collective. All
 /// ranks succeed or all fail, once `join` has been called with it on all ranks.
 ///
-/// That is one broadcast and one reduction an object, for the leader says with the arguments where the block lies. Where
-/// there are several nodes, each leader says that on its node, which is one broadcast more.
+/// That is one broadcast and one reduction an object, for the leader says with the arguments where
+/// the block lies. Where there are several nodes, each leader says that on its node, which is one
+/// broadcast more.
 pub(crate) fn block<T>(
     creation: &Creation<'_, impl Communicator>,
     arguments: &CreationArguments<'_>,

@@ -4,8 +4,8 @@ use crate::shm::atomic::AtomicU32;
 use crate::shm::atomic::AtomicU64;
 use crate::shm::event::Sleepers;
 
-/// A node's qnode, on each node that a controller spans. All zero is the first state, but for the home node, which
-/// begins with the turn.
+/// A node's qnode, on each node that a controller spans. All zero is the first state, but for the
+/// home node, which begins with the turn.
 #[repr(C, align(128))]
 pub(crate) struct QNode {
     /// [`OUT`] and so on. Stored, as all up to `tail`, only with the node's turn.
@@ -14,13 +14,14 @@ pub(crate) struct QNode {
     pub(crate) row: AtomicU32,
     /// What goes with the cluster's turn, while this node has it.
     pub(crate) turn: TurnWords,
-    /// On the home node: the node at the end of the queue. Exchanged by ranks and the server of the home node.
+    /// On the home node: the node at the end of the queue. Exchanged by ranks and the server of the
+    /// home node.
     pub(crate) tail: AtomicU32,
-    /// The node behind this one, plus one. Stored by this node's server, or on the home node by who exchanged the
-    /// tail; taken away with the node's turn.
+    /// The node behind this one, plus one. Stored by this node's server, or on the home node by who
+    /// exchanged the tail; taken away with the node's turn.
     pub(crate) successor: AtomicU32,
-    /// Nonzero when `granted` holds a turn that was handed over and not taken up yet. Stored by this node's server;
-    /// taken away with the node's turn. A writer sleeps on it.
+    /// Nonzero when `granted` holds a turn that was handed over and not taken up yet. Stored by
+    /// this node's server; taken away with the node's turn. A writer sleeps on it.
     pub(crate) arrived: AtomicU32,
     pub(crate) arrival_sleepers: Sleepers,
     pub(crate) granted: TurnWords,

@@ -1,4 +1,5 @@
-//! The protocol on real nodes: their words lie in shared memory, and what they say to each other goes by messages.
+//! The protocol on real nodes: their words lie in shared memory, and what they say to each other
+//! goes by messages.
 
 use crate::net::{Acknowledged, Acknowledgements, Link, Network, Port};
 use crate::rwlock::global::layout::{OUT, OWNER, QNode, QUEUED, TurnWords};
@@ -178,8 +179,8 @@ impl GlobalLock {
         }
     }
 
-    /// Forgets writers of this node that died while they waited, or before they took up the turn for which the gates stay
-    /// closed.
+    /// Forgets writers of this node that died while they waited, or before they took up the turn
+    /// for which the gates stay closed.
     pub(crate) fn forget_dead_writers(&self, lock: NodeLock<&LockMemory>) {
         let site = self.at(lock);
         let somebody_waits = lock.waiting_writers() > 0;
@@ -194,7 +195,8 @@ impl GlobalLock {
 
 /// In calls.
 impl GlobalLock {
-    /// Makes this rank the writer of `call`; only under the write lock. The error is who is it already.
+    /// Makes this rank the writer of `call`; only under the write lock. The error is who is it
+    /// already.
     pub(crate) fn claim(&self, qnode: &QNode, call: u64) -> Result<(), u32> {
         let writer = self.net().rank();
         let mut standing = qnode.standing();

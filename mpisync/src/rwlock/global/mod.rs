@@ -1,9 +1,10 @@
-//! The lock of a communicator that spans nodes: the queue of nodes, and the tree of gates. See the page of
-//! [`rwlock`](crate::rwlock).
+//! The lock of a communicator that spans nodes: the queue of nodes, and the tree of gates. See the
+//! page of [`rwlock`](crate::rwlock).
 
 pub(crate) mod layout;
 pub(crate) mod lock;
-#[cfg(test)]
+// All interleavings take minutes, and without MPI there is nothing else to see.
+#[cfg(all(test, feature = "mpi"))]
 mod model;
 pub(crate) mod node_server;
 mod server;

@@ -1,8 +1,9 @@
 //! The queue of nodes, the gates and the tree, explored in all their interleavings.
 //!
-//! What is explored is the protocol as it runs: the [`writer`], the [`NodeServer`], [`Standing`] and the tree. Around them
-//! stands a small world that is a [`Site`] for each node: ranks and a server, the turn of each node, flags of readers, and
-//! a network that delivers in any order. A rank may give up wherever it waits.
+//! What is explored is the protocol as it runs: the [`writer`], the [`NodeServer`], [`Standing`]
+//! and the tree. Around them stands a small world that is a [`Site`] for each node: ranks and a
+//! server, the turn of each node, flags of readers, and a network that delivers in any order. A
+//! rank may give up wherever it waits.
 
 use crate::rwlock::global::node_server::NodeServer;
 use crate::rwlock::global::site::{Asker, LockMessage, Site};

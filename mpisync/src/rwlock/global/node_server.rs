@@ -23,7 +23,8 @@ struct Closing {
 }
 
 impl NodeServer {
-    /// Does what another node asks for, as far as that can be without waiting; [`Self::go_on`] does the rest.
+    /// Does what another node asks for, as far as that can be without waiting; [`Self::go_on`] does
+    /// the rest.
     pub(crate) fn handle(&mut self, site: &impl Site, word: LockMessage) {
         match word {
             LockMessage::Enqueue { node } => self.unsettled |= enqueue_at_home(site, node),
@@ -89,8 +90,8 @@ impl NodeServer {
     }
 }
 
-/// Takes up a turn that came too late for who had asked, and hands over to the node behind. False where a writer of the
-/// node is at it and the server has to come again.
+/// Takes up a turn that came too late for who had asked, and hands over to the node behind. False
+/// where a writer of the node is at it and the server has to come again.
 fn settle(site: &impl Site) -> bool {
     if site.successor().is_none() && !site.has_arrived() {
         return true;

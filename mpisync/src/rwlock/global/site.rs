@@ -1,7 +1,8 @@
 //! What the protocol needs of a node, and what nodes say to each other about the lock.
 //!
-//! The protocol ([`writer`](super::writer), [`node_server`](super::node_server)) runs over anything that is a [`Site`]: the memory
-//! and messages of real nodes ([`lock`](super::lock)), the small world of the model checker, the simulator's clock.
+//! The protocol ([`writer`](super::writer), [`node_server`](super::node_server)) runs over anything
+//! that is a [`Site`]: the memory and messages of real nodes ([`lock`](super::lock)), the small
+//! world of the model checker, the simulator's clock.
 
 use crate::rwlock::global::standing::{Standing, Turn};
 use crate::rwlock::global::tree;
@@ -18,7 +19,8 @@ pub(crate) enum LockMessage {
     Link { successor: Node },
     /// The turn is handed over.
     Grant(Turn),
-    /// From `root`: close the gates below, opened so many times so far, and tell `asker` when no reader is inside.
+    /// From `root`: close the gates below, opened so many times so far, and tell `asker` when no
+    /// reader is inside.
     Close {
         count: u32,
         root: Node,

@@ -1,20 +1,25 @@
-//! Where a node stands in the queue for the cluster's turn: the decisions, without memory or messages.
+//! Where a node stands in the queue for the cluster's turn: the decisions, without memory or
+//! messages.
 //!
-//! The nodes queue as the threads do in an MCS lock (Mellor-Crummey and Scott, "Algorithms for Scalable
-//! Synchronization on Shared-Memory Multiprocessors", TOCS 1991): a node exchanges the tail, is linked behind the node
-//! that was there, and waits where it is until that one hands the turn over. It differs in one thing: a node that lets
-//! the turn go while nobody waits keeps it, so that its next writer asks nobody; the node's server hands it over when
-//! another node is linked behind it.
+//! The nodes queue as the threads do in an MCS lock (Mellor-Crummey and Scott, "Algorithms for
+//! Scalable Synchronization on Shared-Memory Multiprocessors", TOCS 1991): a node exchanges the
+//! tail, is linked behind the node that was there, and waits where it is until that one hands the
+//! turn over. It differs in one thing: a node that lets the turn go while nobody waits keeps it, so
+//! that its next writer asks nobody; the node's server hands it over when another node is linked
+//! behind it.
 //!
-//! What is known of the gates travels with the turn: how often they were opened, and whether all readers are out.
+//! What is known of the gates travels with the turn: how often they were opened, and whether all
+//! readers are out.
 
 use crate::rwlock::global::tree::Node;
 use serde::{Deserialize, Serialize};
 
-/// How many writers in a row may follow each other, on all nodes together, before readers are let in.
+/// How many writers in a row may follow each other, on all nodes together, before readers are let
+/// in.
 pub(crate) const RUN: u32 = 64;
 
-/// How many writers of one node may follow each other while another node waits, unless the builder says otherwise.
+/// How many writers of one node may follow each other while another node waits, unless the builder
+/// says otherwise.
 pub(crate) const MAX_LOCAL_HANDOVERS: u32 = 16;
 
 /// What a node that has the turn knows, and hands over with it.
@@ -28,7 +33,8 @@ pub(crate) struct Turn {
     pub(crate) closed: bool,
     /// All gates are closed and no reader is inside.
     pub(crate) drained: bool,
-    /// So much is known of the node that handed the turn over: its gate is closed and no reader is inside.
+    /// So much is known of the node that handed the turn over: its gate is closed and no reader is
+    /// inside.
     pub(crate) empty: Option<Node>,
     /// How many writers there were since the gates were opened.
     pub(crate) run: u32,
@@ -136,8 +142,9 @@ impl Standing {
         }
     }
 
-    /// What a writer that leaves has to do, or the node's server in its place. `successor` is the node that was
-    /// linked behind this one; `waiters` tells whether other writers of this node wait.
+    /// What a writer that leaves has to do, or the node's server in its place. `successor` is the
+    /// node that was linked behind this one; `waiters` tells whether other writers of this node
+    /// wait.
     pub(crate) fn leave(
         &mut self,
         successor: Option<Node>,
@@ -180,7 +187,8 @@ impl Turn {
         self.openings
     }
 
-    /// Whether who hands the turn over may close its own gate already: the next writer will do so at once.
+    /// Whether who hands the turn over may close its own gate already: the next writer will do so
+    /// at once.
     pub(crate) fn may_be_closed_ahead(&self) -> bool {
         !self.drained && self.broken_by.is_none()
     }

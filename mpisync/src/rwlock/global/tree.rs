@@ -1,5 +1,5 @@
-//! The tree along which gates are closed and opened: rooted at the node of the writer, so that its cost grows with the
-//! logarithm of the number of nodes, at the writer as well as in time.
+//! The tree along which gates are closed and opened: rooted at the node of the writer, so that its
+//! cost grows with the logarithm of the number of nodes, at the writer as well as in time.
 
 /// A node's number in its communicator.
 pub(crate) type Node = u32;

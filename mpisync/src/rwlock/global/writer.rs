@@ -12,7 +12,8 @@ pub(crate) enum Next {
     Enter,
     /// The turn has to be handed over to the node: [`Site::take_granted`], then [`receive`].
     AwaitTurn,
-    /// All readers have to leave: [`have_drained`], then [`note_drained`], or [`reopen`] for one that gives up.
+    /// All readers have to leave: [`have_drained`], then [`note_drained`], or [`reopen`] for one
+    /// that gives up.
     AwaitReaders(Drain),
     /// The lock cannot be had: this rank died as a writer.
     GiveUp(u32),
@@ -134,8 +135,8 @@ pub(crate) fn hand_on(site: &impl Site) -> Standing {
     standing
 }
 
-/// Lets the node's turn go. True if this writer has it again: the one for which the gates stay closed may have given up
-/// in the meantime.
+/// Lets the node's turn go. True if this writer has it again: the one for which the gates stay
+/// closed may have given up in the meantime.
 pub(crate) fn let_go(site: &impl Site, standing: Standing) -> bool {
     site.pass_turn();
     standing.keeps_gates_closed() && site.try_turn()

@@ -1,15 +1,17 @@
 //! Reading without a barrier.
 //!
-//! A reader announces itself, then looks at the door, and the barrier in between is most of what reading costs. After
-//! many reads since the last opening a reader sets the bit [`BIASED`] in the door's word. While the word has it and the
-//! door is open, readers leave their barrier out; who closes the door then has the kernel run it on all cores, which
-//! takes some microseconds. (BRAVO gives readers a fast path for as long as no writer comes in the same way; the
-//! barrier is that of [`crate::shm::membarrier`].)
+//! A reader announces itself, then looks at the door, and the barrier in between is most of what
+//! reading costs. After many reads since the last opening a reader sets the bit [`BIASED`] in the
+//! door's word. While the word has it and the door is open, readers leave their barrier out; who
+//! closes the door then has the kernel run it on all cores, which takes some microseconds. (BRAVO
+//! gives readers a fast path for as long as no writer comes in the same way; the barrier is that of
+//! [`crate::shm::membarrier`].)
 //!
-//! The bit does not go away with the door's closing. It says that the barrier is still to be run: whoever comes to the
-//! point of looking at the slots and finds it runs the barrier, and takes it away only then, in a word that has been
-//! closed all the time. So it does not matter who closed the door, or whether that rank has died since. All other
-//! changes of the word leave the bit as it is.
+//! The bit does not go away with the door's closing. It says that the barrier is still to be run:
+//! whoever comes to the point of looking at the slots and finds it runs the barrier, and takes it
+//! away only then, in a word that has been closed all the time. So it does not matter who closed
+//! the door, or whether that rank has died since. All other changes of the word leave the bit as it
+//! is.
 
 use crate::rwlock::layout::BIASED;
 use crate::rwlock::memory::Memory;
@@ -17,9 +19,9 @@ use crate::rwlock::node::NodeLock;
 use crate::shm::atomic::Ordering;
 use crate::shm::membarrier::heavy_fence;
 
-/// After how many reads with a barrier since the last opening a reader sets the bit. That many have taken 100
-/// microseconds or more, and the kernel's barrier takes about 10 (in a virtual machine; less where interrupts cost
-/// less), so that a program which always writes just then loses a tenth.
+/// After how many reads with a barrier since the last opening a reader sets the bit. That many have
+/// taken 100 microseconds or more, and the kernel's barrier takes about 10 (in a virtual machine;
+/// less where interrupts cost less), so that a program which always writes just then loses a tenth.
 const BIASED_AFTER: u32 = if cfg!(loom) {
     0
 } else if cfg!(test) {

@@ -1,19 +1,21 @@
 //! The lock of one node: a flag a reader, and a turn that writers take.
 //!
-//! Readers announce themselves in a slot of their own and then look whether a writer has or wants the turn; a writer
-//! takes the turn and then looks at the slots. The barrier between the two steps on both sides makes sure that one of
-//! them sees the other (Dekker's handshake), and no two readers ever write to the same cache line. Readers' flags
-//! instead of a counter are the idea of BRAVO (Dice and Kogan, "BRAVO: Biased Locking for Reader-Writer Locks",
-//! USENIX ATC 2019). Where nobody has written for a while, readers do without their barrier, see `biased`.
+//! Readers announce themselves in a slot of their own and then look whether a writer has or wants
+//! the turn; a writer takes the turn and then looks at the slots. The barrier between the two steps
+//! on both sides makes sure that one of them sees the other (Dekker's handshake), and no two
+//! readers ever write to the same cache line. Readers' flags instead of a counter are the idea of
+//! BRAVO (Dice and Kogan, "BRAVO: Biased Locking for Reader-Writer Locks", USENIX ATC 2019). Where
+//! nobody has written for a while, readers do without their barrier, see `biased`.
 //!
-//! A reader that comes too late leaves in its slot how many openings there have been. When a writer opens, it counts
-//! one more, and every writer after that takes such a slot for a reader's and waits for it: each opening lets in all
-//! who waited for it, however soon the next writer comes, and readers cannot starve. A writer opens when no other
-//! writer waits, and at the latest after a bounded run of writers.
+//! A reader that comes too late leaves in its slot how many openings there have been. When a writer
+//! opens, it counts one more, and every writer after that takes such a slot for a reader's and
+//! waits for it: each opening lets in all who waited for it, however soon the next writer comes,
+//! and readers cannot starve. A writer opens when no other writer waits, and at the latest after a
+//! bounded run of writers.
 //!
-//! How writers pass the turn on is told in `turn`. Where the lock spans hosts, the turn is a matter between the writers
-//! of one node only, and readers look at a gate, see `gate`: what readers look at is the [`Door`], and a reader does
-//! the same in both cases.
+//! How writers pass the turn on is told in `turn`. Where the lock spans hosts, the turn is a matter
+//! between the writers of one node only, and readers look at a gate, see `gate`: what readers look
+//! at is the [`Door`], and a reader does the same in both cases.
 
 mod bias;
 mod gate;
@@ -28,7 +30,8 @@ use crate::shm::event::{ALL, Event};
 use crate::shm::membarrier::light_fence;
 use crate::shm::wait::{Deadline, Stop, wait};
 
-/// A reader-writer lock in the memory `M`, as one rank sees it. No nesting: that is counted one level up.
+/// A reader-writer lock in the memory `M`, as one rank sees it. No nesting: that is counted one
+/// level up.
 #[derive(Clone, Copy)]
 pub(crate) struct NodeLock<M> {
     pub(crate) memory: M,
@@ -151,8 +154,8 @@ impl<M: Memory> NodeLock<M> {
         self.left().notify(1);
     }
 
-    /// What a waiting reader does about writers that died: takes the wishes of dead ranks off the count, and opens
-    /// in the place of a writer who will not come.
+    /// What a waiting reader does about writers that died: takes the wishes of dead ranks off the
+    /// count, and opens in the place of a writer who will not come.
     fn open_for_the_dead(&self) -> Result<(), Stop> {
         self.inspect_owner()?;
         self.forget_dead_writers();
@@ -267,8 +270,8 @@ impl<M: Memory> NodeLock<M> {
         self.drain(deadline())
     }
 
-    /// Waits until nobody else reads any more; lets the turn go if that takes too long. A reader that died has
-    /// stopped reading too: it wrote nothing.
+    /// Waits until nobody else reads any more; lets the turn go if that takes too long. A reader
+    /// that died has stopped reading too: it wrote nothing.
     #[cold]
     fn drain(&self, deadline: Deadline) -> Result<(), Stop> {
         let closed = self.close();

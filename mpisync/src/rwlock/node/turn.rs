@@ -1,7 +1,8 @@
 //! The turn that the writers of a node take.
 //!
-//! They take it in any order, which is what keeps it fast when there are more ranks than cores; one that has waited for
-//! about a millisecond turns urgent, and the turn is handed to urgent ranks round the node before anybody else gets it.
+//! They take it in any order, which is what keeps it fast when there are more ranks than cores; one
+//! that has waited for about a millisecond turns urgent, and the turn is handed to urgent ranks
+//! round the node before anybody else gets it.
 
 use crate::rwlock::layout::*;
 use crate::rwlock::memory::Memory;
@@ -13,8 +14,9 @@ use crate::shm::wait::{Deadline, Stop, wait};
 /// How many writers in a row may follow each other while readers wait.
 const RUN: u32 = if cfg!(loom) { 2 } else { 64 };
 
-/// How often a writer that came too late looks at the turn again before it counts as waiting, and for how many pauses
-/// it looks away in between: each look takes the line from the rank that is using it.
+/// How often a writer that came too late looks at the turn again before it counts as waiting, and
+/// for how many pauses it looks away in between: each look takes the line from the rank that is
+/// using it.
 const LOOKS: (u32, u32) = if cfg!(loom) { (1, 1) } else { (12, 32) };
 
 impl<M: Memory> NodeLock<M> {
@@ -65,7 +67,8 @@ impl<M: Memory> NodeLock<M> {
         Ok(())
     }
 
-    /// Takes the turn: acquires what was written under it, and keeps the look at the slots behind it.
+    /// Takes the turn: acquires what was written under it, and keeps the look at the slots behind
+    /// it.
     #[inline]
     pub(super) fn replace_turn(&self, from: Turn, to: Turn) -> bool {
         replace_then_fence(&self.entrance().turn, from.0, to.0)
@@ -165,7 +168,8 @@ impl<M: Memory> NodeLock<M> {
         Err(stop)
     }
 
-    /// Lets the turn go while others want it, and opens the door unless that was done, or is left to one of them.
+    /// Lets the turn go while others want it, and opens the door unless that was done, or is left
+    /// to one of them.
     #[cold]
     pub(super) fn pass_turn(&self, mut opened: bool) {
         self.hand_over(|turn| {
@@ -184,8 +188,8 @@ impl<M: Memory> NodeLock<M> {
         self.hand_over(|_| {});
     }
 
-    /// Lets the turn go: to an urgent rank, or free for who comes first. Calls `before` with each value of the turn
-    /// that it is about to let go.
+    /// Lets the turn go: to an urgent rank, or free for who comes first. Calls `before` with each
+    /// value of the turn that it is about to let go.
     #[inline]
     fn hand_over(&self, mut before: impl FnMut(Turn)) {
         let mut heir = None;
@@ -235,8 +239,8 @@ impl<M: Memory> NodeLock<M> {
         })
     }
 
-    /// What a waiting rank does about a holder that died: gives back a turn that was handed over and never taken up,
-    /// and reports one that died as a writer.
+    /// What a waiting rank does about a holder that died: gives back a turn that was handed over
+    /// and never taken up, and reports one that died as a writer.
     pub(in crate::rwlock) fn inspect_owner(&self) -> Result<(), Stop> {
         let turn = self.turn();
         match turn.owner() {

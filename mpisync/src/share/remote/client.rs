@@ -25,8 +25,8 @@ pub(crate) struct Mailboxes {
 /// What this rank waits for.
 #[derive(Default)]
 struct Pending {
-    /// For the last calls of even and of odd number that this rank wrote in, 0 if none: how many nodes have taken the value
-    /// over.
+    /// For the last calls of even and of odd number that this rank wrote in, 0 if none: how many
+    /// nodes have taken the value over.
     accepted: Mutex<[(u64, u32); 2]>,
     /// Why the rank that this one asked about shares nothing, and in which call.
     answer: Mutex<Option<(u64, Reason)>>,
@@ -51,7 +51,8 @@ impl Client for Pending {
 }
 
 impl Pending {
-    /// Whether `nodes` have taken over what this rank shared last where the record of `call` is, in the epoch of `call`.
+    /// Whether `nodes` have taken over what this rank shared last where the record of `call` is, in
+    /// the epoch of `call`.
     fn is_accepted(&self, call: Call, nodes: u32) -> bool {
         let (shared, accepted) = lock(&self.accepted)[(call.0 % 2) as usize];
         shared == 0 || !call.is_in_epoch_of(Call(shared)) || accepted >= nodes
@@ -77,7 +78,8 @@ impl Pending {
 }
 
 impl Mailboxes {
-    /// Opens the port of an object's mailbox, and begins to serve it on a leader. `mailbox` finds it in a view of the block.
+    /// Opens the port of an object's mailbox, and begins to serve it on a leader. `mailbox` finds
+    /// it in a view of the block.
     pub(crate) fn open(link: &Link, mailbox: impl FnOnce(&Block) -> MailboxMemory) -> Self {
         let port = link.port();
         let pending = Arc::default();
@@ -88,8 +90,8 @@ impl Mailboxes {
         Mailboxes { port, pending }
     }
 
-    /// Waits until the other nodes have taken over what this rank shared last in the record of `call`: in that call or, if
-    /// others have written since, in one before it.
+    /// Waits until the other nodes have taken over what this rank shared last in the record of
+    /// `call`: in that call or, if others have written since, in one before it.
     ///
     /// Until then a rank of another node may wait for that value, and ask what this rank did.
     pub(crate) fn wait_until_accepted(&self, block: &Block, call: Call) {

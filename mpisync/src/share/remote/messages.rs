@@ -33,8 +33,8 @@ pub(super) enum MailboxMessage {
         #[serde(with = "serde_bytes")]
         bytes: Vec<u8>,
     },
-    /// What does `rank`, a rank of the node, do about the call that the sender waits for? The sender has
-    /// come to so many meetings.
+    /// What does `rank`, a rank of the node, do about the call that the sender waits for? The
+    /// sender has come to so many meetings.
     Ask { call: u64, rank: u32, meetings: u64 },
 }
 

@@ -85,8 +85,8 @@ impl Receiver {
         }
     }
 
-    /// Puts into the mailbox what has come and finds its place free, and tells `accept` the writer and the call;
-    /// whether there is more to do.
+    /// Puts into the mailbox what has come and finds its place free, and tells `accept` the writer
+    /// and the call; whether there is more to do.
     pub(super) fn go_on(
         &mut self,
         mailbox: &MailboxMemory,
@@ -115,7 +115,8 @@ impl Receiver {
     }
 }
 
-/// Puts `value` into its record, which this thread has begun to fill, as a writer of this node would.
+/// Puts `value` into its record, which this thread has begun to fill, as a writer of this node
+/// would.
 fn publish(mailbox: &MailboxMemory, value: &Value, object: Option<&Object>) {
     let mailbox = mailbox.words();
     let record = &mailbox.records[(value.call % 2) as usize];

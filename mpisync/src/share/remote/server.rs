@@ -23,8 +23,8 @@ impl MailboxServer {
         }
     }
 
-    /// Why `rank`, of this node, shares nothing in `call`; none if it did, for its value may still be under way, or may
-    /// do so yet.
+    /// Why `rank`, of this node, shares nothing in `call`; none if it did, for its value may still
+    /// be under way, or may do so yet.
     fn reason(&self, call: u64, rank: u32, meetings: u64) -> Option<Reason> {
         let RankLocation::Local(seat) = self.port.net().topology().location(rank as usize) else {
             return None;

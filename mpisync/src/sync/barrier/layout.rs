@@ -17,7 +17,8 @@ pub(crate) struct BarrierWords {
     pub(crate) sent: AtomicU64,
     /// The newest time of which the node so many rounds away has told this one, by round.
     pub(crate) heard: [AtomicU64; ROUNDS],
-    /// How often the rank had come that died having come least often, of other nodes; and that rank plus one.
+    /// How often the rank had come that died having come least often, of other nodes; and that rank
+    /// plus one.
     pub(crate) lost_after: AtomicU64,
     pub(crate) lost: AtomicU32,
 }

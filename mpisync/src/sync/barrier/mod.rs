@@ -19,13 +19,13 @@ use std::time::Duration;
 
 /// A point that no rank of a communicator passes before all have come to it, time and again.
 ///
-/// Made by [`Barrier::new`] or [`Barrier::builder`], and for one process without MPI by [`Barrier::local`]. Other than
-/// `MPI_Barrier` it can be waited at for some time, says which ranks have not come, and has an error for ranks that died. On a
-/// node it takes one atomic addition a rank; between nodes as many messages, one after the other, as the number of nodes has
-/// bits.
+/// Made by [`Barrier::new`] or [`Barrier::builder`], and for one process without MPI by
+/// [`Barrier::local`]. Other than `MPI_Barrier` it can be waited at for some time, says which ranks
+/// have not come, and has an error for ranks that died. On a node it takes one atomic addition a
+/// rank; between nodes as many messages, one after the other, as the number of nodes has bits.
 ///
-/// A rank has come once it has called any of the methods that wait, also where the time was up: the next call goes on with the
-/// same time.
+/// A rank has come once it has called any of the methods that wait, also where the time was up: the
+/// next call goes on with the same time.
 ///
 /// It stays on the thread that made it. Dropping it is local.
 ///
@@ -60,8 +60,8 @@ pub enum BarrierError {
         waited: Duration,
         /// Those that had not come, in ascending order.
         missing: Vec<i32>,
-        /// The ranks of nodes that did not say who is there, because their lowest rank computes without a progress thread, or
-        /// is gone.
+        /// The ranks of nodes that did not say who is there, because their lowest rank computes
+        /// without a progress thread, or is gone.
         silent: Vec<i32>,
     },
     /// A rank died before it came.
@@ -92,8 +92,8 @@ impl fmt::Display for Silent<'_> {
 const PATIENCE: Duration = Duration::from_millis(200);
 
 impl Barrier {
-    /// A barrier of this process alone, which is always there. Needs no MPI, neither to run nor (without the feature `mpi`) to
-    /// build.
+    /// A barrier of this process alone, which is always there. Needs no MPI, neither to run nor
+    /// (without the feature `mpi`) to build.
     pub fn local() -> Self {
         Self::on(Object::local(&BarrierLayout))
     }
@@ -111,7 +111,8 @@ impl Barrier {
     /// Waits until all ranks have come.
     ///
     /// # Panics
-    /// Where [`wait_timeout`](Self::wait_timeout) would return an error: a rank died, or MPI is finalized.
+    /// Where [`wait_timeout`](Self::wait_timeout) would return an error: a rank died, or MPI is
+    /// finalized.
     #[track_caller]
     pub fn wait(&self) {
         if let Err(error) = self.wait_within(None) {
@@ -119,8 +120,8 @@ impl Barrier {
         }
     }
 
-    /// Comes, and tells whether all others have come too. Does not wait, and does not tell of ranks that died. Once it has, the next call of any method is for the
-    /// next time.
+    /// Comes, and tells whether all others have come too. Does not wait, and does not tell of ranks
+    /// that died. Once it has, the next call of any method is for the next time.
     ///
     /// # Panics
     /// If MPI is finalized.
@@ -139,13 +140,13 @@ impl Barrier {
         all
     }
 
-    /// Waits until all ranks have come, for `limit` at most. With [`Duration::MAX`] it waits for ever, and what is left are
-    /// errors as values. Where there are other nodes it then asks them who is missing, which takes a fifth of a second at
-    /// most.
+    /// Waits until all ranks have come, for `limit` at most. Pass [`Duration::MAX`] to wait
+    /// indefinitely and still get failures as errors instead of a panic. Where there are other
+    /// nodes it then asks them who is missing, which takes a fifth of a second at most.
     ///
     /// # Errors
-    /// [`BarrierError::Missing`], which names the ranks; this rank has come all the same. [`BarrierError::RankDied`],
-    /// [`LockError::Finalized`].
+    /// [`BarrierError::Missing`], which names the ranks; this rank has come all the same.
+    /// [`BarrierError::RankDied`], [`LockError::Finalized`].
     pub fn wait_timeout(&self, limit: Duration) -> Result<(), BarrierError> {
         self.wait_within(Some(limit))
     }

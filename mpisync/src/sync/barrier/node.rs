@@ -1,11 +1,12 @@
 //! A barrier that all ranks pass together, time and again.
 //!
-//! On a node, each rank counts its arrival in one word; the last one to arrive acts for the node. Between
-//! nodes it is the dissemination barrier of Hensgen, Finkel and Manber, "Two Algorithms for Barrier
-//! Synchronization", International Journal of Parallel Programming 17, 1988: in each round a node signals
-//! the node that is twice as far away as in the round before, once it has received the signal of that
-//! round itself. After as many rounds as the number of nodes has bits, every node has heard of all. The
-//! rank or the server that completes a round sends the signal of the next.
+//! On a node, each rank counts its arrival in one word; the last one to arrive acts for the node.
+//! Between nodes it is the dissemination barrier of Hensgen, Finkel and Manber, "Two Algorithms for
+//! Barrier Synchronization", International Journal of Parallel Programming 17, 1988: in each round
+//! a node signals the node that is twice as far away as in the round before, once it has received
+//! the signal of that round itself. After as many rounds as the number of nodes has bits, every
+//! node has heard of all. The rank or the server that completes a round sends the signal of the
+//! next.
 
 use crate::shm::event::{ALL, Event};
 use crate::shm::layout::{Layout, Part};
@@ -26,7 +27,8 @@ unsafe impl Shareable for Line<Arrival> {}
 /// The words of a barrier on this node.
 pub(crate) struct Dissemination(View<BarrierWords, Arrival>);
 
-/// What a node sends to another one: all ranks it has heard of in the rounds before have arrived so often.
+/// What a node sends to another one: all ranks it has heard of in the rounds before have arrived so
+/// often.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Signal {
     pub(crate) to: u32,
@@ -67,7 +69,8 @@ impl Dissemination {
         }
     }
 
-    /// Waits until all have come for that time. `tell` sends signals in place of a rank that died before it could.
+    /// Waits until all have come for that time. `tell` sends signals in place of a rank that died
+    /// before it could.
     pub(crate) fn wait_for(
         &self,
         time: u64,
@@ -98,8 +101,8 @@ impl Dissemination {
         self.go_on(tell);
     }
 
-    /// Sends what can be sent now, and lets those go on who wait for what is known by now. Several may do so at a time: each
-    /// message is sent by one of them.
+    /// Sends what can be sent now, and lets those go on who wait for what is known by now. Several
+    /// may do so at a time: each message is sent by one of them.
     pub(crate) fn go_on(&self, mut tell: impl FnMut(Signal)) {
         let words = self.0.words();
         let rounds = rounds(self.0.domain().topology()) as u64;
@@ -179,7 +182,8 @@ impl Dissemination {
         }
     }
 
-    /// The seats of this node's ranks that died before they came for that time, and how often each had come.
+    /// The seats of this node's ranks that died before they came for that time, and how often each
+    /// had come.
     pub(crate) fn lost_locally(&self, time: u64) -> impl Iterator<Item = (usize, u64)> {
         let count = |seat: usize| self.0.seat(seat).count.load(Ordering::Acquire);
         (0..self.0.seats())

@@ -85,8 +85,8 @@ impl BarrierNodes {
         tell(&self.port, signal);
     }
 
-    /// Asks the other nodes which of their ranks have not come for that time; waits `limit` at most. The second list
-    /// has the ranks of the nodes that did not answer.
+    /// Asks the other nodes which of their ranks have not come for that time; waits `limit` at
+    /// most. The second list has the ranks of the nodes that did not answer.
     pub(crate) fn missing(
         &self,
         block: &Block,

@@ -14,13 +14,15 @@ pub use builder::CondvarOf;
 use std::fmt;
 use std::time::{Duration, Instant};
 
-/// A condition that ranks of a communicator wait for under a [`Mutex`](super::Mutex), until another rank says that it may hold.
+/// A condition that ranks of a communicator wait for under a [`Mutex`](super::Mutex), until another
+/// rank says that it may hold.
 ///
-/// Made by [`Condvar::new`] or [`Condvar::builder`], and for one process without MPI by [`Condvar::local`]. Those who wait are
-/// woken in the order in which they came. No wake-up is lost: a rank counts as waiting before it lets the mutex go. None is
-/// spurious either: `wait` returns because a rank has notified this one, and the number that a notification returns is that of
-/// the ranks it has woken. Between the wake-up and the lock another rank may have had the mutex, so what was waited for may be
-/// gone again: [`wait_while`](Self::wait_while) looks.
+/// Made by [`Condvar::new`] or [`Condvar::builder`], and for one process without MPI by
+/// [`Condvar::local`]. Those who wait are woken in the order in which they came. No wake-up is
+/// lost: a rank counts as waiting before it lets the mutex go. None is spurious either: `wait`
+/// returns because a rank has notified this one, and the number that a notification returns is that
+/// of the ranks it has woken. Between the wake-up and the lock another rank may have had the mutex,
+/// so what was waited for may be gone again: [`wait_while`](Self::wait_while) looks.
 ///
 /// It stays on the thread that made it. Dropping it is local.
 ///
@@ -54,8 +56,8 @@ pub enum Wake {
 }
 
 impl Condvar {
-    /// A condition of this process alone, for code that is run with and without MPI. Nobody can notify it, so waiting
-    /// without a time limit is an error at once.
+    /// A condition of this process alone, for code that is run with and without MPI. Nobody can
+    /// notify it, so waiting without a time limit is an error at once.
     ///
     /// ```should_panic
     /// use mpisync::{Condvar, Mutex};
@@ -69,11 +71,12 @@ impl Condvar {
         }
     }
 
-    /// Lets the mutex go, waits until this rank is notified, and takes the mutex again. Not collective.
+    /// Lets the mutex go, waits until this rank is notified, and takes the mutex again. Not
+    /// collective.
     ///
     /// # Panics
-    /// Where [`wait_timeout`](Self::wait_timeout) with [`Duration::MAX`] would return an error: also on a communicator of
-    /// one rank, where nobody can notify it.
+    /// Where [`wait_timeout`](Self::wait_timeout) with [`Duration::MAX`] would return an error:
+    /// also on a communicator of one rank, where nobody can notify it.
     #[track_caller]
     pub fn wait<'a, T: Plain>(&self, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
         match self.wait_within(guard, None) {
@@ -98,11 +101,12 @@ impl Condvar {
         guard
     }
 
-    /// [`wait`](Self::wait) for `limit` at most. The mutex is taken again in any case, however long that takes.
+    /// [`wait`](Self::wait) for `limit` at most. The mutex is taken again in any case, however long
+    /// that takes.
     ///
     /// # Errors
-    /// [`LockError::HolderDied`] and [`LockError::Finalized`], and [`LockError::Alone`] where `limit` never comes and the
-    /// communicator has one rank. The mutex is let go then.
+    /// [`LockError::HolderDied`] and [`LockError::Finalized`], and [`LockError::Alone`] where
+    /// `limit` never comes and the communicator has one rank. The mutex is let go then.
     #[track_caller]
     pub fn wait_timeout<'a, T: Plain>(
         &self,
@@ -112,7 +116,8 @@ impl Condvar {
         self.wait_within(guard, Some(limit))
     }
 
-    /// [`wait_while`](Self::wait_while) for `limit` at most: [`Wake::TimedOut`] where `condition` still holds then.
+    /// [`wait_while`](Self::wait_while) for `limit` at most: [`Wake::TimedOut`] where `condition`
+    /// still holds then.
     ///
     /// # Errors
     /// Those of [`wait_timeout`](Self::wait_timeout).
@@ -155,7 +160,8 @@ impl Condvar {
         Ok((mutex.lock_shared()?, wake))
     }
 
-    /// Wakes the rank that has waited longest; whether there was one, 0 or 1. Not collective. The mutex may be held or not.
+    /// Wakes the rank that has waited longest; whether there was one, 0 or 1. Not collective. The
+    /// mutex may be held or not.
     ///
     /// # Panics
     /// If MPI is finalized.
@@ -173,7 +179,8 @@ impl Condvar {
         self.notify(u32::MAX)
     }
 
-    /// Wakes up to `most` ranks, those that have waited longest; how many there were. Not collective.
+    /// Wakes up to `most` ranks, those that have waited longest; how many there were. Not
+    /// collective.
     ///
     /// # Panics
     /// If MPI is finalized.

@@ -45,13 +45,14 @@ impl<T: Integer> Counter<T> {
 }
 
 impl<T: Integer, C: IntraCommunicator> SyncBuilder<'_, CounterOf<T>, C> {
-    /// The first number; 0 if not said. The same on all ranks.
+    /// The first number. Defaults to 0. Must be the same on all ranks.
     pub fn start(mut self, start: T) -> Self {
         self.spec.start = start;
         self
     }
 
-    /// What it counts up by, which may be negative, but not 0; 1 if not said. The same on all ranks.
+    /// What it counts up by, which may be negative, but not 0. Defaults to 1. Must be the same on
+    /// all ranks.
     pub fn step(mut self, step: T) -> Self {
         self.spec.step = step;
         self

@@ -24,15 +24,17 @@ use std::fmt;
 
 /// A number that all ranks of a communicator count up: each value is given out once.
 ///
-/// Made by [`Counter::new`] or [`Counter::builder`] and, for one process without MPI, [`Counter::local`]. Where the ranks
-/// are on the root's node, a step is one atomic addition in shared memory; a rank of another node asks the root's node, and
-/// waits a round trip for the answer. [`reserve`](Self::reserve) and [`up_to_by`](Self::up_to_by) take many numbers at once.
-/// No rank has to take part in what another one counts: the lowest rank of the root's node answers for it in its progress
-/// thread.
+/// Made by [`Counter::new`] or [`Counter::builder`] and, for one process without MPI,
+/// [`Counter::local`]. Where the ranks are on the root's node, a step is one atomic addition in
+/// shared memory; a rank of another node asks the root's node, and waits a round trip for the
+/// answer. [`reserve`](Self::reserve) and [`up_to_by`](Self::up_to_by) take many numbers at once.
+/// No rank has to take part in what another one counts: the lowest rank of the root's node answers
+/// for it in its progress thread.
 ///
-/// A counter that has given out the last number of `T` gives out no more: asking for one is an error, or a panic in the forms
-/// without one, and never a number that somebody had. (Of a type of 64 bits, it is at its end 2^62 away from its start.) It
-/// stays on the thread that made it. Dropping it is local.
+/// A counter that has given out the last number of `T` gives out no more: asking for one is an
+/// error, or a panic in the forms without one, and never a number that somebody had. (Of a type of
+/// 64 bits, it is at its end 2^62 away from its start.) It stays on the thread that made it.
+/// Dropping it is local.
 ///
 /// ```
 /// use mpisync::Counter;
@@ -80,8 +82,8 @@ pub enum CounterError {
 }
 
 impl<T: Integer> Counter<T> {
-    /// A counter of this process alone, from 0 in steps of 1. Needs no MPI, neither to run nor (without the feature `mpi`) to
-    /// build.
+    /// A counter of this process alone, from 0 in steps of 1. Needs no MPI, neither to run nor
+    /// (without the feature `mpi`) to build.
     pub fn local() -> Self {
         Self::local_from(T::ZERO, T::ONE)
     }
@@ -108,11 +110,12 @@ impl<T: Integer> Counter<T> {
         }
     }
 
-    /// The next number: what the counter was before it was counted up by a step. Not collective. One atomic addition on the
-    /// root's node, and a round trip to it elsewhere.
+    /// The next number: what the counter was before it was counted up by a step. Not collective.
+    /// One atomic addition on the root's node, and a round trip to it elsewhere.
     ///
     /// # Panics
-    /// Where [`try_next`](Self::try_next) would return an error: the numbers of `T` are used up, or MPI is finalized.
+    /// Where [`try_next`](Self::try_next) would return an error: the numbers of `T` are used up, or
+    /// MPI is finalized.
     #[inline]
     #[track_caller]
     pub fn next(&self) -> T {
@@ -120,7 +123,8 @@ impl<T: Integer> Counter<T> {
         next.unwrap_or_else(|error| self.object.panic_with(&error))
     }
 
-    /// [`next`](Self::next) that tells of the end of the type, or of MPI, by an error. Not collective.
+    /// [`next`](Self::next) that tells of the end of the type, or of MPI, by an error. Not
+    /// collective.
     ///
     /// # Errors
     /// [`CounterError::UsedUp`], [`LockError::Finalized`].
@@ -142,11 +146,12 @@ impl<T: Integer> Counter<T> {
         self.first_of(self.range.take(self.step, 1))
     }
 
-    /// What the counter was before `amount` was added to it, which may be negative. The numbers in between are this rank's.
-    /// Not collective.
+    /// What the counter was before `amount` was added to it, which may be negative. The numbers in
+    /// between are this rank's. Not collective.
     ///
     /// # Panics
-    /// Where [`try_add`](Self::try_add) would return an error: there are not as many numbers in `T`, or MPI is finalized.
+    /// Where [`try_add`](Self::try_add) would return an error: there are not as many numbers in
+    /// `T`, or MPI is finalized.
     #[inline]
     #[track_caller]
     pub fn add(&self, amount: T) -> T {
@@ -154,10 +159,12 @@ impl<T: Integer> Counter<T> {
         before.unwrap_or_else(|error| self.object.panic_with(&error))
     }
 
-    /// [`add`](Self::add) that tells of the end of the type, or of MPI, by an error. Not collective.
+    /// [`add`](Self::add) that tells of the end of the type, or of MPI, by an error. Not
+    /// collective.
     ///
     /// # Errors
-    /// [`CounterError::UsedUp`] where the counter would leave its type; it stays as it was. [`LockError::Finalized`].
+    /// [`CounterError::UsedUp`] where the counter would leave its type; it stays as it was.
+    /// [`LockError::Finalized`].
     #[inline]
     pub fn try_add(&self, amount: T) -> Result<T, CounterError> {
         self.first_of(self.range.add(amount))
@@ -175,8 +182,8 @@ impl<T: Integer> Counter<T> {
     /// Takes the next `count` numbers at once. Not collective.
     ///
     /// # Panics
-    /// Where [`try_reserve`](Self::try_reserve) would return an error: there are not as many numbers in `T`, or MPI is
-    /// finalized.
+    /// Where [`try_reserve`](Self::try_reserve) would return an error: there are not as many
+    /// numbers in `T`, or MPI is finalized.
     ///
     /// ```
     /// # use mpisync::Counter;
@@ -191,11 +198,12 @@ impl<T: Integer> Counter<T> {
         reserved.unwrap_or_else(|error| self.object.panic_with(&error))
     }
 
-    /// [`reserve`](Self::reserve) that tells of the end of the type, or of MPI, by an error. Not collective.
+    /// [`reserve`](Self::reserve) that tells of the end of the type, or of MPI, by an error. Not
+    /// collective.
     ///
     /// # Errors
-    /// [`CounterError::UsedUp`] where there are fewer than `count` numbers left; none of them is taken.
-    /// [`LockError::Finalized`].
+    /// [`CounterError::UsedUp`] where there are fewer than `count` numbers left; none of them is
+    /// taken. [`LockError::Finalized`].
     pub fn try_reserve(&self, count: u64) -> Result<Reserved<T>, CounterError> {
         if count == 0 {
             return Ok(Reserved::none());
@@ -204,8 +212,9 @@ impl<T: Integer> Counter<T> {
         Ok(Reserved::new(first, self.step, count))
     }
 
-    /// The numbers that this rank gets, one at a time, as long as they are before `end`: below it, or above it where the step
-    /// is negative. Nothing is counted beyond the end, however many ranks come to it.
+    /// The numbers that this rank gets, one at a time, as long as they are before `end`: below it,
+    /// or above it where the step is negative. Nothing is counted beyond the end, however many
+    /// ranks come to it.
     ///
     /// # Panics
     /// `next` of the iterator, if MPI is finalized.
@@ -213,8 +222,9 @@ impl<T: Integer> Counter<T> {
         self.up_to_by(end, 1)
     }
 
-    /// [`up_to`](Self::up_to) that takes `block` numbers at a time, at least one: fewer round trips for ranks on other nodes,
-    /// and ranks that are through sooner than others have less to take over from them.
+    /// [`up_to`](Self::up_to) that takes `block` numbers at a time, at least one: fewer round trips
+    /// for ranks on other nodes, and ranks that are through sooner than others have less to take
+    /// over from them.
     pub fn up_to_by(&self, end: T, block: u64) -> UpTo<'_, T> {
         UpTo::new(self, end, block.max(1))
     }
@@ -302,7 +312,8 @@ impl<T: Integer> Counter<T> {
         })
     }
 
-    /// The word that ranks count in: how far the counter is from its start. None where it is on another node.
+    /// The word that ranks count in: how far the counter is from its start. None where it is on
+    /// another node.
     #[inline]
     fn word_here(&self) -> Option<&AtomicU64> {
         self.client.is_none().then(|| self.word())

@@ -1,14 +1,15 @@
 //! Which numbers a counter gives out, decided in more bits than the numbers have.
 //!
-//! Ranks share how far the counter is from its start, as a signed integer of 64 bits. A counter that has given out the last
-//! number of its type stands beyond it in the direction of its steps, and stays there.
+//! Ranks share how far the counter is from its start, as a signed integer of 64 bits. A counter
+//! that has given out the last number of its type stands beyond it in the direction of its steps,
+//! and stays there.
 
 use crate::shm::atomic::{AtomicU64, Ordering};
 use crate::sync::counter::Integer;
 use serde::{Deserialize, Serialize};
 
-/// A counter does not go further from its start than this. It leaves room for what [`next`] adds beyond the end before it
-/// notices: a step on each rank.
+/// A counter does not go further from its start than this. It leaves room for what [`next`] adds
+/// beyond the end before it notices: a step on each rank.
 ///
 /// [`next`]: Range::next
 const FAR: i128 = 1 << 62;
@@ -33,7 +34,8 @@ pub(super) struct Take {
     step: i128,
     /// How many numbers.
     count: u64,
-    /// How far from the start the end is: what is left before it is enough. Without an end it has to be `count`.
+    /// How far from the start the end is: what is left before it is enough. Without an end it has
+    /// to be `count`.
     end: Option<i128>,
 }
 
@@ -80,9 +82,9 @@ impl Range {
         None
     }
 
-    /// Beyond the end in the direction of its steps, the counter gives no number out, whatever others add and take back
-    /// meanwhile. So each rank has added at most one step there, and the counter does not wrap around: 2^31 ranks with steps
-    /// of 2^31 are 2^62.
+    /// Beyond the end in the direction of its steps, the counter gives no number out, whatever
+    /// others add and take back meanwhile. So each rank has added at most one step there, and the
+    /// counter does not wrap around: 2^31 ranks with steps of 2^31 are 2^62.
     #[cold]
     fn take_back(self, counter: &AtomicU64, step: i64) {
         counter.fetch_sub(step as u64, Ordering::AcqRel);

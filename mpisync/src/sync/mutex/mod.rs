@@ -19,18 +19,21 @@ use std::ptr::NonNull;
 use std::slice;
 use std::time::Duration;
 
-/// A lock of all ranks of a communicator that is granted strictly in the order in which they ask for it, and the value that
-/// it guards.
+/// A lock of all ranks of a communicator that is granted strictly in the order in which they ask
+/// for it, and the value that it guards.
 ///
-/// Made by [`Mutex::new`] and [`Mutex::with_value`], and for one process without MPI by [`Mutex::local`] and
-/// [`Mutex::local_with`]. A `Mutex<()>` guards something that lies elsewhere; a `Mutex<T>` has a small plain value, which is
-/// there for whoever holds the lock, on whatever node: it travels with the lock.
+/// Made by [`Mutex::new`] and [`Mutex::with_value`], and for one process without MPI by
+/// [`Mutex::local`] and [`Mutex::local_with`]. A `Mutex<()>` guards something that lies elsewhere;
+/// a `Mutex<T>` has a small plain value, which is there for whoever holds the lock, on whatever
+/// node: it travels with the lock.
 ///
-/// On the root's node locking and unlocking is one atomic operation each as long as nobody waits. A rank of another node
-/// waits one round trip for the lock (with a timeout, one more where the time is up), and for nothing when it lets it go. Who waits is served first come, first served, over
-/// all nodes; a rank that gives up or dies while it waits is passed over. No rank has to take part: the lowest rank of the
-/// root's node answers for it in its progress thread. Where the order does not matter, and many ranks only read, a
-/// [`WindowController`](crate::WindowController) takes less time.
+/// On the root's node locking and unlocking is one atomic operation each as long as nobody waits. A
+/// rank of another node waits one round trip for the lock (with a timeout, one more where the time
+/// is up), and for nothing when it lets it go. Who waits is served first come, first served, over
+/// all nodes; a rank that gives up or dies while it waits is passed over. No rank has to take part:
+/// the lowest rank of the root's node answers for it in its progress thread. Where the order does
+/// not matter, and many ranks only read, a [`WindowController`](crate::WindowController) takes less
+/// time.
 ///
 /// It stays on the thread that made it. Dropping it is local.
 ///
@@ -53,8 +56,8 @@ pub struct Mutex<T: Plain = ()> {
 /// The longest value.
 const LONGEST: usize = 4096;
 
-/// Stops the compiler at a value that does not fit. To be evaluated in what users call with the type: the compiler then
-/// names their line.
+/// Stops the compiler at a value that does not fit. To be evaluated in what users call with the
+/// type: the compiler then names their line.
 #[track_caller]
 const fn assert_fits<T>() {
     assert!(
@@ -86,7 +89,8 @@ fn cargo<T: Plain>(value: &T) -> Cargo {
 }
 
 impl Mutex {
-    /// A mutex of this process alone. Needs no MPI, neither to run nor (without the feature `mpi`) to build.
+    /// A mutex of this process alone. Needs no MPI, neither to run nor (without the feature `mpi`)
+    /// to build.
     pub fn local() -> Self {
         Self::local_with(())
     }
@@ -109,7 +113,8 @@ impl<T: Plain> Mutex<T> {
     /// Takes the lock; waits while others have it or have asked before. Not collective.
     ///
     /// # Panics
-    /// Where [`lock_timeout`](Self::lock_timeout) would return an error: a rank died with the lock, or MPI is finalized.
+    /// Where [`lock_timeout`](Self::lock_timeout) would return an error: a rank died with the lock,
+    /// or MPI is finalized.
     #[inline]
     #[track_caller]
     pub fn lock(&mut self) -> MutexGuard<'_, T> {
@@ -120,8 +125,8 @@ impl<T: Plain> Mutex<T> {
         }
     }
 
-    /// Takes the lock if nobody has it or waits for it. Not collective. Does not wait, but for a round trip where the root is
-    /// on another node.
+    /// Takes the lock if nobody has it or waits for it. Not collective. Does not wait, but for a
+    /// round trip where the root is on another node.
     ///
     /// # Panics
     /// If a rank died with the lock, or MPI is finalized.
@@ -135,8 +140,9 @@ impl<T: Plain> Mutex<T> {
         }
     }
 
-    /// Takes the lock; waits for `limit` at most. Not collective. With [`Duration::MAX`] it waits for ever, and what is left
-    /// are errors as values. Who gives up loses its place in the line.
+    /// Takes the lock; waits for `limit` at most. Not collective. Pass [`Duration::MAX`] to wait
+    /// indefinitely and still get failures as errors instead of a panic. Who gives up loses its
+    /// place in the line.
     ///
     /// # Errors
     /// [`LockError::Timeout`], [`LockError::HolderDied`], [`LockError::Finalized`].
@@ -173,8 +179,8 @@ impl<T: Plain> Mutex<T> {
         self.base.close()
     }
 
-    /// Releases the lock if a guard that was leaked (`mem::forget`) still holds it: no guard is alive while the mutex is
-    /// borrowed mutably.
+    /// Releases the lock if a guard that was leaked (`mem::forget`) still holds it: no guard is
+    /// alive while the mutex is borrowed mutably.
     #[inline]
     fn forget_leaked_guard(&mut self) {
         self.base.release_leaked(|| {
@@ -221,7 +227,8 @@ impl<T: Plain> Drop for Mutex<T> {
     }
 }
 
-/// Who has the lock and who waits for it, in order, where the root is on this node; a snapshot that may be out of date.
+/// Who has the lock and who waits for it, in order, where the root is on this node; a snapshot that
+/// may be out of date.
 impl<T: Plain> fmt::Debug for Mutex<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut fields = self.base.object().show(f, "Mutex");
@@ -233,9 +240,10 @@ impl<T: Plain> fmt::Debug for Mutex<T> {
 
 /// The lock of a [`Mutex`], held until this guard is dropped, and the value.
 ///
-/// Dropping it stores a word on the root's node, and sends a message elsewhere; it waits for nobody to answer. Where a panic
-/// drops it, the value is as far as the rank had come with it. A guard that is leaked (`mem::forget`) keeps the lock until
-/// this rank's next call of a method that locks, or until the mutex is closed or dropped.
+/// Dropping it stores a word on the root's node, and sends a message elsewhere; it waits for nobody
+/// to answer. Where a panic drops it, the value is as far as the rank had come with it. A guard
+/// that is leaked (`mem::forget`) keeps the lock until this rank's next call of a method that
+/// locks, or until the mutex is closed or dropped.
 #[must_use = "the lock is let go at once, with `let _ = …` too; write `let _guard = …`"]
 pub struct MutexGuard<'a, T: Plain = ()> {
     mutex: &'a Mutex<T>,
@@ -243,7 +251,8 @@ pub struct MutexGuard<'a, T: Plain = ()> {
 }
 
 impl<'a, T: Plain> MutexGuard<'a, T> {
-    /// A guard inside this one, for code that asks for one. The lock is held until this one is dropped.
+    /// A guard inside this one, for code that asks for one. The lock is held until this one is
+    /// dropped.
     ///
     /// ```
     /// use mpisync::Mutex;
@@ -268,8 +277,8 @@ impl<'a, T: Plain> MutexGuard<'a, T> {
         }
     }
 
-    /// The place of this request among all that had to wait for the lock, counted from 0; none where it was free. Later
-    /// requests have larger ones, and get the lock later.
+    /// The place of this request among all that had to wait for the lock, counted from 0; none
+    /// where it was free. Later requests have larger ones, and get the lock later.
     pub fn ticket(&self) -> Option<u64> {
         self.ticket
     }
@@ -307,8 +316,8 @@ impl<T: Plain> Drop for MutexGuard<'_, T> {
 
 /// A [`MutexGuard`] that is lent: the lock is held until the guard that it comes from is dropped.
 ///
-/// Made by [`MutexGuard::reborrow`]. A [`Condvar`](super::Condvar) does not take it, because the lock cannot be released
-/// while the other guard lives.
+/// Made by [`MutexGuard::reborrow`]. A [`Condvar`](super::Condvar) does not take it, because the
+/// lock cannot be released while the other guard lives.
 #[must_use = "it does nothing but lend the value; the guard that it comes from holds the lock"]
 pub struct ReborrowedMutexGuard<'a, T: Plain = ()> {
     value: &'a mut T,

@@ -49,8 +49,8 @@ impl<T: Serialize + DeserializeOwned> OnceShared<T> {
 }
 
 impl<T, C: IntraCommunicator> SyncBuilder<'_, OnceOf<T>, C> {
-    /// For how many bytes there is room on the root's node, once the value is serialized; 64 KiB if not said. The same on all
-    /// ranks.
+    /// For how many bytes there is room on the root's node, once the value is serialized. Defaults
+    /// to 64 KiB. Must be the same on all ranks.
     pub fn capacity(mut self, bytes: usize) -> Self {
         self.spec.capacity = bytes;
         self

@@ -18,12 +18,13 @@ use std::fmt;
 use std::mem;
 use std::time::Duration;
 
-/// A value that the first rank to ask for it computes, and all others that ask get from there. Not collective: ranks that
-/// never ask take no part.
+/// A value that the first rank to ask for it computes, and all others that ask get from there. Not
+/// collective: ranks that never ask take no part.
 ///
-/// Made by [`OnceShared::new`] or [`OnceShared::builder`], and for one process without MPI by [`OnceShared::local`]. `T` is any
-/// serde value. A rank that asks while another one computes waits for it; where that one fails, panics or dies, the next in
-/// the line computes. Once a rank has the value, asking for it again is a look into its own memory.
+/// Made by [`OnceShared::new`] or [`OnceShared::builder`], and for one process without MPI by
+/// [`OnceShared::local`]. `T` is any serde value. A rank that asks while another one computes waits
+/// for it; where that one fails, panics or dies, the next in the line computes. Once a rank has the
+/// value, asking for it again is a look into its own memory.
 ///
 /// It stays on the thread that made it. Dropping it is local.
 ///
@@ -72,7 +73,8 @@ pub enum OnceError {
 /// The capacity where none is asked for, in bytes.
 const CAPACITY: usize = 64 << 10;
 impl<T: Serialize + DeserializeOwned> OnceShared<T> {
-    /// A value of this process alone. Needs no MPI, neither to run nor (without the feature `mpi`) to build.
+    /// A value of this process alone. Needs no MPI, neither to run nor (without the feature `mpi`)
+    /// to build.
     pub fn local() -> Self {
         let base = Base::local(1, OnDeath::Release, Cargo::Once(CAPACITY));
         Self::on(base, CAPACITY)
@@ -87,8 +89,8 @@ impl<T: Serialize + DeserializeOwned> OnceShared<T> {
         }
     }
 
-    /// The value, if a rank has computed it. Not collective. Does not wait, but for a round trip where the root is on another
-    /// node and this rank does not have it yet.
+    /// The value, if a rank has computed it. Not collective. Does not wait, but for a round trip
+    /// where the root is on another node and this rank does not have it yet.
     ///
     /// # Panics
     /// If MPI is finalized and this rank does not have it, or it cannot be read.
@@ -104,11 +106,12 @@ impl<T: Serialize + DeserializeOwned> OnceShared<T> {
         self.value.get()
     }
 
-    /// The value; computed by this rank if no other has done so or does so just now. Not collective.
+    /// The value; computed by this rank if no other has done so or does so just now. Not
+    /// collective.
     ///
     /// # Panics
-    /// Where [`get_or_try_init`](Self::get_or_try_init) would return a [`OnceError`], and if `compute` asks for the value
-    /// itself.
+    /// Where [`get_or_try_init`](Self::get_or_try_init) would return a [`OnceError`], and if
+    /// `compute` asks for the value itself.
     #[track_caller]
     pub fn get_or_init(&self, compute: impl FnOnce() -> T) -> &T {
         let computed = self.compute(None, || Ok::<T, Infallible>(compute()));
@@ -118,8 +121,8 @@ impl<T: Serialize + DeserializeOwned> OnceShared<T> {
         }
     }
 
-    /// The value; computed by this rank if no other has done so or does so just now. Where that fails, the next rank to ask
-    /// tries. Not collective.
+    /// The value; computed by this rank if no other has done so or does so just now. Where that
+    /// fails, the next rank to ask tries. Not collective.
     ///
     /// # Errors
     /// That of `compute`, on the rank that has called it, and those of [`OnceError`].
@@ -134,7 +137,8 @@ impl<T: Serialize + DeserializeOwned> OnceShared<T> {
         self.compute(None, compute)?
     }
 
-    /// [`get_or_try_init`](Self::get_or_try_init) that waits for another rank's computation for `limit` at most.
+    /// [`get_or_try_init`](Self::get_or_try_init) that waits for another rank's computation for
+    /// `limit` at most.
     ///
     /// # Errors
     /// [`LockError::Timeout`] in a [`OnceError`], and as above.
@@ -220,7 +224,8 @@ impl<T: Serialize + DeserializeOwned> OnceShared<T> {
     }
 }
 
-/// The time in which this rank may compute the value. Others may from its end on, also where that comes by a panic.
+/// The time in which this rank may compute the value. Others may from its end on, also where that
+/// comes by a panic.
 struct ComputeTurn<'a, T> {
     once: &'a OnceShared<T>,
 }

@@ -53,7 +53,8 @@ impl Semaphore {
 }
 
 impl<C: IntraCommunicator> SyncBuilder<'_, SemaphoreOf, C> {
-    /// More permits can be [released](Semaphore::release) than there were; bounded if not said. The same on all ranks.
+    /// More permits can be [released](Semaphore::release) than there were. Defaults to bounded.
+    /// Must be the same on all ranks.
     pub fn unbounded(mut self) -> Self {
         self.spec.is_bounded = false;
         self

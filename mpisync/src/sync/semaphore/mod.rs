@@ -14,12 +14,14 @@ use std::fmt;
 use std::mem;
 use std::time::Duration;
 
-/// So many permits for all ranks of a communicator: a rank that has one may do what only so many may do at a time.
+/// So many permits for all ranks of a communicator: a rank that has one may do what only so many
+/// may do at a time.
 ///
-/// Made by [`Semaphore::new`] or [`Semaphore::builder`], and for one process without MPI by [`Semaphore::local`]. On the
-/// root's node taking and giving back a permit that is free is one atomic operation each; a rank of another node waits one
-/// round trip for it, and for nothing when it gives it back. Who waits is served first come, first served, over all nodes:
-/// also one that wants many permits, which nobody goes past. Permits of a rank that dies come back.
+/// Made by [`Semaphore::new`] or [`Semaphore::builder`], and for one process without MPI by
+/// [`Semaphore::local`]. On the root's node taking and giving back a permit that is free is one
+/// atomic operation each; a rank of another node waits one round trip for it, and for nothing when
+/// it gives it back. Who waits is served first come, first served, over all nodes: also one that
+/// wants many permits, which nobody goes past. Permits of a rank that dies come back.
 ///
 /// It stays on the thread that made it. Dropping it is local.
 ///
@@ -97,8 +99,8 @@ impl Semaphore {
     /// The most permits that a semaphore can have: 268,435,455.
     pub const MAX_PERMITS: u32 = MOST_PERMITS;
 
-    /// A semaphore of this process alone, with so many permits and no more. Needs no MPI, neither to run nor (without the
-    /// feature `mpi`) to build.
+    /// A semaphore of this process alone, with so many permits and no more. Needs no MPI, neither
+    /// to run nor (without the feature `mpi`) to build.
     ///
     /// # Panics
     /// If there are more than [`MAX_PERMITS`](Self::MAX_PERMITS).
@@ -128,19 +130,20 @@ impl Semaphore {
     /// Takes a permit; waits until there is one. Not collective.
     ///
     /// # Panics
-    /// Where [`acquire_timeout`](Self::acquire_timeout) with [`Duration::MAX`] would return an error: only this rank could
-    /// release a permit, MPI is finalized.
+    /// Where [`acquire_timeout`](Self::acquire_timeout) with [`Duration::MAX`] would return an
+    /// error: only this rank could release a permit, MPI is finalized.
     #[inline]
     #[track_caller]
     pub fn acquire(&self) -> Permit<'_> {
         self.acquire_many(1)
     }
 
-    /// Takes so many permits at once; waits until all of them are there. Not collective. Ranks that come later wait behind it,
-    /// even for fewer.
+    /// Takes so many permits at once; waits until all of them are there. Not collective. Ranks that
+    /// come later wait behind it, even for fewer.
     ///
     /// # Panics
-    /// Where [`acquire_many_timeout`](Self::acquire_many_timeout) with [`Duration::MAX`] would return an error.
+    /// Where [`acquire_many_timeout`](Self::acquire_many_timeout) with [`Duration::MAX`] would
+    /// return an error.
     #[inline]
     #[track_caller]
     pub fn acquire_many(&self, count: u32) -> Permit<'_> {
@@ -148,8 +151,8 @@ impl Semaphore {
             .unwrap_or_else(|error| self.base.object().panic_with(&error))
     }
 
-    /// Takes a permit if one is free and nobody waits. Not collective. Does not wait, but for a round trip where the root is on
-    /// another node.
+    /// Takes a permit if one is free and nobody waits. Not collective. Does not wait, but for a
+    /// round trip where the root is on another node.
     ///
     /// # Panics
     /// If MPI is finalized, or a rank died in the middle of a change.
@@ -178,13 +181,14 @@ impl Semaphore {
         }
     }
 
-    /// Takes a permit; waits for `limit` at most. Not collective. With [`Duration::MAX`] it waits for ever, and what is left
-    /// are errors as values.
+    /// Takes a permit; waits for `limit` at most. Not collective. Pass [`Duration::MAX`] to wait
+    /// indefinitely and still get failures as errors instead of a panic.
     ///
     /// # Errors
-    /// [`LockError::Timeout`], [`LockError::Finalized`], and [`LockError::HolderDied`] where a rank died so that nobody can
-    /// tell whether it had a permit. At once: [`SemaphoreError::TooMany`], [`SemaphoreError::HeldHere`] where this rank would
-    /// wait for itself, and [`SemaphoreError::Alone`] where it would do so without end on a communicator of one rank.
+    /// [`LockError::Timeout`], [`LockError::Finalized`], and [`LockError::HolderDied`] where a rank
+    /// died so that nobody can tell whether it had a permit. At once: [`SemaphoreError::TooMany`],
+    /// [`SemaphoreError::HeldHere`] where this rank would wait for itself, and
+    /// [`SemaphoreError::Alone`] where it would do so without end on a communicator of one rank.
     ///
     /// ```
     /// use mpisync::Semaphore;
@@ -261,8 +265,9 @@ impl Semaphore {
         }
     }
 
-    /// Puts permits into the semaphore that no rank holds: those that were [forgotten](Permit::forget), by whatever rank, or,
-    /// where it is unbounded, any. Not collective. Waits for a round trip where the root is on another node.
+    /// Puts permits into the semaphore that no rank holds: those that were
+    /// [forgotten](Permit::forget), by whatever rank, or, where it is unbounded, any. Not
+    /// collective. Waits for a round trip where the root is on another node.
     ///
     /// # Errors
     /// [`SemaphoreError::BeyondBound`], and [`LockError::Finalized`]. Nothing is released then.
@@ -285,8 +290,8 @@ impl Semaphore {
         Err(SemaphoreError::BeyondBound { released, most })
     }
 
-    /// How many permits are free just now; the next moment it may be otherwise. Not collective. Waits for a round trip where the
-    /// root is on another node.
+    /// How many permits are free just now; the next moment it may be otherwise. Not collective.
+    /// Waits for a round trip where the root is on another node.
     ///
     /// # Panics
     /// If MPI is finalized.
@@ -330,8 +335,8 @@ impl Semaphore {
     }
 }
 
-/// How many permits are free, who has some and who waits, in order, where the root is on this node; a snapshot that may be out
-/// of date.
+/// How many permits are free, who has some and who waits, in order, where the root is on this node;
+/// a snapshot that may be out of date.
 impl fmt::Debug for Semaphore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut fields = self.base.object().show(f, "Semaphore");
@@ -343,8 +348,9 @@ impl fmt::Debug for Semaphore {
 
 /// Permits of a [`Semaphore`], which go back when this is dropped.
 ///
-/// Dropping it stores a word on the root's node, and sends a message elsewhere; it waits for nobody to answer. A permit that
-/// is leaked (`mem::forget`, other than [`forget`](Self::forget)) goes back when the semaphore is closed or dropped.
+/// Dropping it stores a word on the root's node, and sends a message elsewhere; it waits for nobody
+/// to answer. A permit that is leaked (`mem::forget`, other than [`forget`](Self::forget)) goes
+/// back when the semaphore is closed or dropped.
 #[must_use = "the permit goes back at once, with `let _ = …` too; write `let _permit = …`"]
 pub struct Permit<'a> {
     semaphore: &'a Semaphore,
@@ -357,8 +363,8 @@ impl Permit<'_> {
         self.count
     }
 
-    /// Keeps the permits from going back by themselves; [`Semaphore::release`] gives them back, on whatever rank. Waits for a
-    /// round trip where the root is on another node.
+    /// Keeps the permits from going back by themselves; [`Semaphore::release`] gives them back, on
+    /// whatever rank. Waits for a round trip where the root is on another node.
     pub fn forget(self) {
         if self.count > 0 {
             self.semaphore.base.keep(self.count);

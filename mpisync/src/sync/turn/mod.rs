@@ -17,14 +17,16 @@ use std::cell::Cell;
 use std::fmt;
 use std::time::Duration;
 
-/// A turn that goes from rank to rank in the order of their numbers, round and round: rank 0, rank 1, and after the last one
-/// rank 0 again.
+/// A turn that goes from rank to rank in the order of their numbers, round and round: rank 0, rank
+/// 1, and after the last one rank 0 again.
 ///
-/// Made by [`Turn::new`] or [`Turn::builder`], and for one process without MPI by [`Turn::local`]. A rank waits until all
-/// ranks before it have had their turn in this round, and, from the second round on, all behind it theirs in the round before;
-/// so one rank has the turn at any time. Passing it on takes one store on a node, and one message to another one, for which
-/// nobody waits but who is next. A rank that panics in its turn lets the next one go on. A rank that never takes its turn keeps
-/// the others waiting; one that dies before its turn is over is an error on all that wait for theirs.
+/// Made by [`Turn::new`] or [`Turn::builder`], and for one process without MPI by [`Turn::local`].
+/// A rank waits until all ranks before it have had their turn in this round, and, from the second
+/// round on, all behind it theirs in the round before; so one rank has the turn at any time.
+/// Passing it on takes one store on a node, and one message to another one, for which nobody waits
+/// but who is next. A rank that panics in its turn lets the next one go on. A rank that never takes
+/// its turn keeps the others waiting; one that dies before its turn is over is an error on all that
+/// wait for theirs.
 ///
 /// It stays on the thread that made it. Dropping it is local.
 ///
@@ -69,7 +71,8 @@ pub enum TurnError {
 }
 
 impl Turn {
-    /// A turn of this process alone. Needs no MPI, neither to run nor (without the feature `mpi`) to build.
+    /// A turn of this process alone. Needs no MPI, neither to run nor (without the feature `mpi`)
+    /// to build.
     pub fn local() -> Self {
         Self::on(Object::local(&TurnLayout))
     }
@@ -84,10 +87,12 @@ impl Turn {
         }
     }
 
-    /// Takes this rank's turn; waits until it comes. Every rank has to do so, or the others wait for it.
+    /// Takes this rank's turn; waits until it comes. Every rank has to do so, or the others wait
+    /// for it.
     ///
     /// # Panics
-    /// Where [`take_timeout`](Self::take_timeout) would return an error: a rank died, or MPI is finalized.
+    /// Where [`take_timeout`](Self::take_timeout) would return an error: a rank died, or MPI is
+    /// finalized.
     #[track_caller]
     pub fn take(&mut self) -> TurnGuard<'_> {
         match self.wait(None) {
@@ -112,8 +117,8 @@ impl Turn {
         is_mine.then(|| self.guard())
     }
 
-    /// Takes this rank's turn; waits for `limit` at most. With [`Duration::MAX`] it waits for ever, and what is left are errors
-    /// as values.
+    /// Takes this rank's turn; waits for `limit` at most. Pass [`Duration::MAX`] to wait
+    /// indefinitely and still get failures as errors instead of a panic.
     ///
     /// # Errors
     /// [`TurnError::Timeout`], [`TurnError::RankDied`], [`LockError::Finalized`].
@@ -122,8 +127,8 @@ impl Turn {
         Ok(self.guard())
     }
 
-    /// Runs `body` on all ranks, one after the other in the order of their numbers, with the rank's number. All ranks have to
-    /// call this, but each returns as soon as its own part is done.
+    /// Runs `body` on all ranks, one after the other in the order of their numbers, with the rank's
+    /// number. All ranks have to call this, but each returns as soon as its own part is done.
     ///
     /// # Panics
     /// Those of [`take`](Self::take).
@@ -153,8 +158,8 @@ impl Turn {
         TurnGuard { turn: self }
     }
 
-    /// Passes the turn on if a guard that was leaked (`mem::forget`) has not: no guard is alive while the turn is borrowed
-    /// mutably.
+    /// Passes the turn on if a guard that was leaked (`mem::forget`) has not: no guard is alive
+    /// while the turn is borrowed mutably.
     fn pass_on_leaked(&mut self) {
         if self.has_turn.get() {
             self.pass_on();
@@ -201,7 +206,8 @@ impl Drop for Turn {
     }
 }
 
-/// Whose turn it is, as far as this node knows: where it is that of a rank elsewhere, it may be a later one's.
+/// Whose turn it is, as far as this node knows: where it is that of a rank elsewhere, it may be a
+/// later one's.
 impl fmt::Debug for Turn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let over = self.turns.over();
@@ -213,8 +219,8 @@ impl fmt::Debug for Turn {
     }
 }
 
-/// This rank's turn, until this is dropped. One that is leaked (`mem::forget`) ends with this rank's next call of a method
-/// that takes the turn, or when the turn is closed or dropped.
+/// This rank's turn, until this is dropped. One that is leaked (`mem::forget`) ends with this
+/// rank's next call of a method that takes the turn, or when the turn is closed or dropped.
 #[must_use = "the turn passes on at once, with `let _ = …` too; write `let _mine = …`, or use `each`"]
 pub struct TurnGuard<'a> {
     turn: &'a Turn,

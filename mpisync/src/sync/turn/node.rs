@@ -1,7 +1,8 @@
 //! Ranks take turns in the order of their numbers, round and round.
 //!
-//! Turns are counted: number `n` belongs to rank `n % size`, and a rank whose turn is over says that one more is, to the node
-//! of the next rank alone. So from rank to rank it takes one store, or one message where they are on different nodes.
+//! Turns are counted: number `n` belongs to rank `n % size`, and a rank whose turn is over says
+//! that one more is, to the node of the next rank alone. So from rank to rank it takes one store,
+//! or one message where they are on different nodes.
 
 use crate::shm::event::Event;
 use crate::shm::event::FutexWord;
@@ -64,8 +65,8 @@ impl Turns {
         )
     }
 
-    /// Says that so many turns are over, on the node of the next rank; `tell` does so where that is another one, given the
-    /// rank.
+    /// Says that so many turns are over, on the node of the next rank; `tell` does so where that is
+    /// another one, given the rank.
     pub(crate) fn pass_on(&self, over: u64, tell: impl FnOnce(u32)) {
         let next = self.rank_of(over);
         match self.0.domain().topology().location(next as usize) {

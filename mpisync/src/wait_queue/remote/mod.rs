@@ -1,6 +1,6 @@
-//! A wait queue for the ranks of other nodes: they ask the server of its node, which takes slots in the list for them. It
-//! answers the rank itself, so that taking a free permit takes one round trip, and giving it back half of one, for which
-//! nobody waits.
+//! A wait queue for the ranks of other nodes: they ask the server of its node, which takes slots in
+//! the list for them. It answers the rank itself, so that taking a free permit takes one round
+//! trip, and giving it back half of one, for which nobody waits.
 
 mod client;
 mod messages;

@@ -1,6 +1,7 @@
-//! Every interleaving of a few ranks, as far as two preemptions reach, or one where three ranks wait for each other. What a
-//! mutex guards is a cell that loom watches: two ranks inside, or a missing acquire or release between them, fails the model,
-//! and so does a wake-up that is forgotten.
+//! Every interleaving of a few ranks, as far as two preemptions reach, or one where three ranks
+//! wait for each other. What a mutex guards is a cell that loom watches: two ranks inside, or a
+//! missing acquire or release between them, fails the model, and so does a wake-up that is
+//! forgotten.
 
 use crate::shm::wait::{Deadline, Stop};
 use crate::wait_queue::WaitQueue;
@@ -31,7 +32,8 @@ fn add(list: &List, guarded: &UnsafeCell<u32>, deadline: Deadline) -> bool {
     true
 }
 
-/// Runs one rank for each deadline; afterwards the sum is right, the mutex can be had, and nobody waits.
+/// Runs one rank for each deadline; afterwards the sum is right, the mutex can be had, and nobody
+/// waits.
 fn mutex(preemptions: usize, deadlines: &'static [Deadline]) {
     model(preemptions, move || {
         let guarded = Arc::new(UnsafeCell::new(0));
@@ -111,7 +113,8 @@ fn the_mutex_goes_to_who_waits() {
     assert!(SEEN.load(Ordering::Relaxed), "no rank waited");
 }
 
-/// Of those who wait, the one with the smaller ticket is first, also where one between them gives up.
+/// Of those who wait, the one with the smaller ticket is first, also where one between them gives
+/// up.
 #[test]
 fn tickets_are_served_in_order() {
     model(2, || {
@@ -178,7 +181,8 @@ fn semaphore() {
     });
 }
 
-/// Two permits come back at once, and of the two ranks that want them one comes while the other is served.
+/// Two permits come back at once, and of the two ranks that want them one comes while the other is
+/// served.
 #[test]
 fn permits_for_two_at_once() {
     model(3, || {
@@ -233,8 +237,8 @@ fn semaphore_as_signal() {
     });
 }
 
-/// A condition: one rank waits for a flag under the mutex, the other sets it and wakes. Neither is a wake-up lost nor does the
-/// one who gives up take one with it unnoticed.
+/// A condition: one rank waits for a flag under the mutex, the other sets it and wakes. Neither is
+/// a wake-up lost nor does the one who gives up take one with it unnoticed.
 fn condition(deadline: Deadline) {
     model(2, move || {
         let [mutex_0, mutex_1]: [List; 2] = lists(2, 1).try_into().ok().expect("two");

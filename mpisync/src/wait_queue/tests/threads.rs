@@ -47,7 +47,8 @@ fn tickets_are_served_in_order() {
     assert!(served.load(Ordering::Relaxed) >= ROUNDS);
 }
 
-/// Ranks want one to three of four permits; there are never more out than there are, and all come back.
+/// Ranks want one to three of four permits; there are never more out than there are, and all come
+/// back.
 #[test]
 fn permits_are_counted() {
     let out = AtomicU32::new(0);
@@ -171,7 +172,8 @@ fn wake_ups_go_in_order() {
     assert!(all[1].standing().waiting.is_empty());
 }
 
-/// A rank that died is passed over, in the line and with permits; one that died in the middle of a change breaks the list.
+/// A rank that died is passed over, in the line and with permits; one that died in the middle of a
+/// change breaks the list.
 #[test]
 fn the_dead_are_passed_over() {
     let mut all = lists(3, 2);

@@ -81,7 +81,8 @@ impl Model {
         self.is_old = false;
     }
 
-    /// What a claim has to be: `Ok` where the task is free, and what it was; whether it is over otherwise.
+    /// What a claim has to be: `Ok` where the task is free, and what it was; whether it is over
+    /// otherwise.
     fn claim(&mut self, again: Again) -> Result<State, bool> {
         let was = self.state;
         match was {

@@ -7,7 +7,8 @@ use std::thread::sleep;
 
 const SOON: Duration = Duration::from_millis(100);
 
-/// What a job gets that is held up at `step` while another one takes its task, and what the state is then.
+/// What a job gets that is held up at `step` while another one takes its task, and what the state
+/// is then.
 fn held_up_at(step: &'static str, settle: Option<State>) -> (Claimed, Directory, Scratch) {
     let scratch = Scratch::with_tasks(1);
     let (one, other) = (scratch.job_with(quick().stale_after(SOON)), scratch.job());

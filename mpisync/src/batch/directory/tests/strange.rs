@@ -1,4 +1,5 @@
-//! What lies in the directory and was not put there by a job: links, FIFOs, what is too long, what is dated wrongly.
+//! What lies in the directory and was not put there by a job: links, FIFOs, what is too long, what
+//! is dated wrongly.
 
 use crate::batch::directory::DirectoryError;
 use crate::batch::directory::tests::*;

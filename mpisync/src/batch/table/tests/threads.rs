@@ -20,7 +20,8 @@ fn view(table: &TaskTable<HeapTable>) -> TaskTable<HeapTable> {
     }
 }
 
-/// Lets `ranks` threads take tasks until there are none; `end` says what becomes of a task that was taken so often.
+/// Lets `ranks` threads take tasks until there are none; `end` says what becomes of a task that was
+/// taken so often.
 fn share_out(
     table: &TaskTable<HeapTable>,
     ranks: usize,

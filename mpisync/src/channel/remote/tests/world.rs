@@ -1,5 +1,5 @@
-//! An imagined world: the real queues, outposts and coordinator, with ranks that act at random, one step at a time, and messages
-//! between servers that take any time.
+//! An imagined world: the real queues, outposts and coordinator, with ranks that act at random, one
+//! step at a time, and messages between servers that take any time.
 
 use crate::channel::remote::{Coordinator, Grant, NodeProxy, Report};
 use crate::channel::ring::layout::{NO_NUMBER, WAITING};

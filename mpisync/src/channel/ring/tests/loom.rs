@@ -1,6 +1,6 @@
-//! Every interleaving of a few ranks, as far as two preemptions reach. The messages are cells that loom watches: one that
-//! is read while it is written, or without the acquire and release between them, fails the model, and so does a wake-up
-//! that is forgotten.
+//! Every interleaving of a few ranks, as far as two preemptions reach. The messages are cells that
+//! loom watches: one that is read while it is written, or without the acquire and release between
+//! them, fails the model, and so does a wake-up that is forgotten.
 
 use crate::channel::ring::tests::*;
 use ::loom::thread;

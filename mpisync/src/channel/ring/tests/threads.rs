@@ -303,7 +303,8 @@ fn what_a_living_rank_is_putting_is_waited_for() {
     });
 }
 
-/// A rank that learns late of an end does not mistake what was promised since for messages that never came.
+/// A rank that learns late of an end does not mistake what was promised since for messages that
+/// never came.
 #[test]
 fn an_end_is_what_it_was_when_it_came() {
     let queues = queues(2, 2);

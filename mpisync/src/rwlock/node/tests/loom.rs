@@ -1,6 +1,7 @@
-//! Every interleaving of a few ranks, as far as two preemptions reach, or one where three ranks wait for each other
-//! (`LOOM_MAX_PREEMPTIONS=2` explores those further, in some minutes). The value that the lock guards is a cell
-//! that loom watches: a read beside a write, or a missing acquire or release between them, fails the model.
+//! Every interleaving of a few ranks, as far as two preemptions reach, or one where three ranks
+//! wait for each other (`LOOM_MAX_PREEMPTIONS=2` explores those further, in some minutes). The
+//! value that the lock guards is a cell that loom watches: a read beside a write, or a missing
+//! acquire or release between them, fails the model.
 
 use crate::rwlock::heap::HeapMemory;
 use crate::rwlock::layout::{DoorKind, GRANTED, IDLE, NOT_WANTED, READING, Turn};
@@ -39,8 +40,8 @@ fn write(lock: &NodeLock<HeapMemory>, guarded: &Guarded, deadline: Deadline) -> 
 
 pub(super) type Act = fn(&NodeLock<HeapMemory>, &Guarded) -> u32;
 
-/// Runs one act a rank at the same time; afterwards the guarded value is the sum of what the acts returned, and
-/// the lock can be had for writing and reading.
+/// Runs one act a rank at the same time; afterwards the guarded value is the sum of what the acts
+/// returned, and the lock can be had for writing and reading.
 fn explore(acts: &'static [Act]) {
     explore_within(2, acts);
 }
@@ -207,7 +208,8 @@ fn an_urgent_writer_is_next() {
     assert!(SEEN.load(Ordering::Relaxed), "no writer became urgent");
 }
 
-/// A reader that is seen to wait when nobody else wants to write is in and out before the next writer.
+/// A reader that is seen to wait when nobody else wants to write is in and out before the next
+/// writer.
 #[test]
 fn a_waiting_reader_is_next() {
     static SEEN: AtomicBool = AtomicBool::new(false);

@@ -86,7 +86,8 @@ fn the_turn_is_handed_over() {
     });
 }
 
-/// A rank dies after it has closed the door and before the barrier is run; the writer that comes next runs it.
+/// A rank dies after it has closed the door and before the barrier is run; the writer that comes
+/// next runs it.
 #[test]
 fn who_closed_the_door_died() {
     let mut model = ::loom::model::Builder::new();

@@ -1,4 +1,5 @@
-//! The gate under the model checker: one thread closes and opens it for writers elsewhere, as a node's server does.
+//! The gate under the model checker: one thread closes and opens it for writers elsewhere, as a
+//! node's server does.
 
 use crate::rwlock::heap::HeapMemory;
 use crate::rwlock::layout::{DoorKind, IDLE, READING};
@@ -100,7 +101,8 @@ fn a_reader_beside_two_closings() {
     );
 }
 
-/// Who waited for an opening of which nothing but the next closing is heard gets in, and is waited for.
+/// Who waited for an opening of which nothing but the next closing is heard gets in, and is waited
+/// for.
 #[test]
 fn an_opening_that_is_left_out_lets_in() {
     static LET_IN: AtomicBool = AtomicBool::new(false);

@@ -110,7 +110,8 @@ fn mixed_operations(locks: Vec<NodeLock<HeapMemory>>) {
     assert_eq!(guarded.first.load(Ordering::Relaxed), written);
 }
 
-/// The same locks, with readers who do without a barrier after a few reads; none where the kernel has no heavy fence.
+/// The same locks, with readers who do without a barrier after a few reads; none where the kernel
+/// has no heavy fence.
 fn may_be_biased(mut locks: Vec<NodeLock<HeapMemory>>) -> Option<Vec<NodeLock<HeapMemory>>> {
     if !membarrier::register() {
         return None;
@@ -121,9 +122,10 @@ fn may_be_biased(mut locks: Vec<NodeLock<HeapMemory>>) -> Option<Vec<NodeLock<He
     Some(locks)
 }
 
-/// A reader that hardly ever meets a writer, and so comes in without a barrier, beside a writer that comes now and then.
-/// Before it reads, the reader stores to lines that the writer looks at all the time: these stores take long, the one to
-/// its slot comes behind them, and the reader is inside before that one can be seen.
+/// A reader that hardly ever meets a writer, and so comes in without a barrier, beside a writer
+/// that comes now and then. Before it reads, the reader stores to lines that the writer looks at
+/// all the time: these stores take long, the one to its slot comes behind them, and the reader is
+/// inside before that one can be seen.
 fn readers_beside(door: DoorKind, write: impl Fn(&NodeLock<HeapMemory>, u32, &dyn Fn()) + Sync) {
     let Some(locks) = may_be_biased(locks(2, door)) else {
         return;
