@@ -639,7 +639,7 @@ fn arguments_differ(job: &Job) {
     let made = RemoteChannel::<u64>::builder(&job.world, 4)
         .root(host)
         .build();
-    assert_last_differs(job, made.err(), "host");
+    assert_last_differs(job, made.err(), "root");
 }
 
 /// One rank makes a controller where the others make a channel, and the other way round.
