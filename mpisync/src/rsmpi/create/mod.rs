@@ -144,7 +144,7 @@ impl Proposal {
     /// What the leader proposes; nothing where it has found that it was asked for something else
     /// than rank 0. To be called by a rank that was asked for the same.
     fn body<B: DeserializeOwned>(&self) -> Option<B> {
-        postcard::from_bytes(&self.body).expect("an proposal of the same object")
+        postcard::from_bytes(&self.body).expect("a proposal of the same object")
     }
 }
 
