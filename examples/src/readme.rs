@@ -1,12 +1,15 @@
-//! The README shows code and compiler messages that exist: they are compared here.
+//! The README and the page on errors show code and compiler messages that exist: they are compared
+//! here.
 
 const README: &str = include_str!("../../README.md");
+const ERRORS: &str = include_str!("../../docs/errors.md");
 
-/// What stands between a line of three backticks with this language and the next line of three backticks.
-fn blocks(language: &str) -> Vec<&'static str> {
+/// What stands in a page between a line of three backticks with this language and the next line of
+/// three backticks.
+fn blocks(page: &'static str, language: &str) -> Vec<&'static str> {
     let start = format!("\n```{language}\n");
     let mut blocks = Vec::new();
-    for part in README.split(start.as_str()).skip(1) {
+    for part in page.split(start.as_str()).skip(1) {
         let (block, _) = part.split_once("\n```\n").expect("the block has an end");
         blocks.push(block);
     }
@@ -20,7 +23,7 @@ fn the_first_code_is_the_quickstart() {
         .split_once("\n\n")
         .expect("a doc comment, then code");
     assert!(docs.lines().all(|line| line.starts_with("//!")));
-    assert_eq!(blocks("rust")[0], code.trim_end());
+    assert_eq!(blocks(README, "rust")[0], code.trim_end());
 }
 
 #[test]
@@ -30,5 +33,5 @@ fn the_compilers_words_are_those_of_the_ui_tests() {
         include_str!("../../ui-tests/fail/write_in_the_excluded_branch.stderr"),
         include_str!("../../ui-tests/fail/collective_in_a_single_write.stderr"),
     ];
-    assert_eq!(blocks("text"), words.map(str::trim_end));
+    assert_eq!(blocks(ERRORS, "text"), words.map(str::trim_end));
 }
