@@ -3,10 +3,9 @@
 
 use crate::error::{CollectiveError, LockError};
 use crate::location::Place;
-use crate::net::Link;
 #[cfg(feature = "mpi")]
 use crate::net::Network;
-use crate::net::mpi_has_ended;
+use crate::net::{Link, mpi_has_ended};
 use crate::rendezvous;
 use crate::rendezvous::{Arrival, Step};
 #[cfg(feature = "mpi")]

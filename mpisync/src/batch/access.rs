@@ -26,7 +26,7 @@ pub(super) struct TableAccess<'a> {
 }
 
 impl Side {
-    /// The table of so many tasks of a batch.
+    /// Opens the table of a batch with this number of tasks.
     pub(super) fn open(object: &Object, tasks: usize) -> Self {
         let link = object.link();
         match link.and_then(|link| TableServer::open(link, tasks, behind_mailbox)) {

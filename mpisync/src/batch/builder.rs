@@ -1,7 +1,6 @@
 //! Making batches.
 
 use crate::batch::access::Side;
-use crate::batch::directory;
 #[cfg(feature = "mpi")]
 use crate::batch::directory::DirectoryError;
 use crate::batch::directory::{Directory, Options};
@@ -12,7 +11,7 @@ use crate::batch::team::Layout;
 #[cfg(feature = "mpi")]
 use crate::batch::worker::Call;
 use crate::batch::worker::Worker;
-use crate::batch::{Batch, BatchError, State, panics};
+use crate::batch::{Batch, BatchError, State, directory, panics};
 use crate::error::CreateError;
 use crate::object::Object;
 use crate::share::{Calls, MailboxLayout};
@@ -112,9 +111,8 @@ impl<On> BatchBuilder<On> {
         self
     }
 
-    /// What the tasks are at first: one state for each, on the root; what other ranks pass is not
-    /// looked at. Open if not said. Where no tasks or names are given, there are as many tasks as
-    /// states.
+    /// The initial states: one for each task, on the root; other ranks' states are ignored. Defaults
+    /// to open. Without tasks and names, there are as many tasks as states.
     pub fn initial_states(mut self, states: impl IntoIterator<Item = State>) -> Self {
         let states: Vec<State> = states.into_iter().collect();
         self.tasks.get_or_insert(states.len());
@@ -328,8 +326,8 @@ impl BatchBuilder<Alone> {
     }
 }
 
-/// An error where this process cannot have so many bytes. Whoever takes memory at the same moment
-/// is not seen.
+/// Fails if this process cannot allocate that many bytes. Does not account for memory that others
+/// take at the same moment.
 fn check_memory(bytes: usize) -> Result<(), CreateError> {
     match Mapping::try_private(bytes) {
         Some(_) => Ok(()),

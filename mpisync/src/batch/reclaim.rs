@@ -3,7 +3,7 @@
 
 use crate::batch::table::layout::TaskStatus;
 use crate::batch::{Batch, BatchError, Summary};
-use crate::shm::wait::INSPECTION;
+use crate::shm::wait::{INSPECTION, Surroundings};
 use std::time::{Duration, Instant};
 
 impl Batch {

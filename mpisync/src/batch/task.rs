@@ -1,9 +1,8 @@
 //! A task in the hands of a worker.
 
-use crate::batch::panics;
 use crate::batch::vote::Vote;
 use crate::batch::worker::Worker;
-use crate::batch::{Batch, BatchError, State};
+use crate::batch::{Batch, BatchError, State, panics};
 use std::fmt;
 use std::path::PathBuf;
 use std::thread;

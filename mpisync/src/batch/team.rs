@@ -1,8 +1,7 @@
 //! How the ranks of a communicator come into workers, and what those of a worker say to each other.
 
-use crate::batch::vote::Vote;
 use crate::batch::vote::remote::VoteNodes;
-use crate::batch::vote::{Absent, VoteLayout, Votes};
+use crate::batch::vote::{Absent, Vote, VoteLayout, Votes};
 use crate::batch::worker::{Call, Worker};
 use crate::batch::{BatchError, behind_mailbox};
 use crate::error::{CollectiveError, CreateError};

@@ -5,8 +5,7 @@ use crate::channel::ring::memory::Slots;
 use crate::channel::ring::{Inspector, Queue, Waiting};
 use crate::channel::timer::Timer;
 use crate::plain::Plain;
-use crate::shm::wait::Surroundings;
-use crate::shm::wait::{INSPECTION, POLL};
+use crate::shm::wait::{INSPECTION, POLL, Surroundings};
 use std::task::{Context, Poll};
 use std::time::Instant;
 

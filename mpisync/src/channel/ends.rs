@@ -1,9 +1,7 @@
 //! What the two ends of a channel do with its queue.
 
 use crate::channel::error::{BulkError, ChannelError, PutError};
-use crate::channel::ring::memory::QueueMemory;
-use crate::channel::ring::memory::RelaySlots;
-use crate::channel::ring::memory::Slots;
+use crate::channel::ring::memory::{QueueMemory, RelaySlots, Slots};
 use crate::channel::ring::{Generation, NoMessage, NoRoom, Putting, Queue, Taking};
 use crate::net::mpi_has_ended;
 use crate::plain::Plain;

@@ -13,6 +13,7 @@ use crate::shm::copy::CopyBytes;
 use crate::shm::domain::{Domain, Outside};
 use crate::shm::lock;
 use crate::shm::topology::Topology;
+use crate::shm::wait::Surroundings;
 use std::collections::BTreeMap;
 #[cfg(feature = "region")]
 use std::ops::Range;

@@ -95,8 +95,11 @@ impl Server {
         let calls = net.calls();
         if calls != self.calls {
             self.calls = calls;
-            let called = addresses(&self.objects, |service| service.is_called());
-            self.busy.extend(called);
+            for (&object, served) in &self.objects {
+                let called = served.parts.iter().filter(|(_, part)| part.is_called());
+                let called = called.map(|(&part, _)| Address { object, part });
+                self.busy.extend(called);
+            }
         }
         let busy: Vec<Address> = self.busy.iter().copied().collect();
         for &address in &busy {
@@ -106,13 +109,20 @@ impl Server {
     }
 
     pub(super) fn inspect(&mut self, net: &Network) {
-        for service in self.objects.values_mut().flat_map(Served::services) {
-            service.inspect();
-        }
-        for address in addresses(&self.objects, |_| true) {
-            self.go_on_with(address);
-        }
+        let mut over = Vec::new();
         for (&object, served) in &mut self.objects {
+            for (&part, service) in &mut served.parts {
+                service.inspect();
+                let address = Address { object, part };
+                match service.go_on() {
+                    // One that was busy is found to be done the next time.
+                    Progress::Done => {}
+                    Progress::Busy => {
+                        self.busy.insert(address);
+                    }
+                    Progress::Over => over.push(object),
+                }
+            }
             if let Some(memory) = &mut served.memory
                 && !memory.is_reported
                 && memory.block.is_left_to_server()
@@ -121,6 +131,9 @@ impl Server {
                 let dropped = net.envelope(To::Dropped { object });
                 net.send_to_leader(memory.home, dropped.to_bytes());
             }
+        }
+        for object in over {
+            self.forget(object);
         }
     }
 
@@ -141,26 +154,4 @@ impl Server {
         self.objects.remove(&object);
         self.busy.retain(|address| address.object != object);
     }
-}
-
-impl Served {
-    fn services(&mut self) -> impl Iterator<Item = &mut Box<dyn ErasedService>> {
-        self.parts.values_mut()
-    }
-}
-
-/// The addresses of the services for which `which` holds.
-fn addresses(
-    objects: &BTreeMap<u64, Served>,
-    which: impl Fn(&dyn ErasedService) -> bool,
-) -> Vec<Address> {
-    let mut addresses = Vec::new();
-    for (&object, served) in objects {
-        let parts = served
-            .parts
-            .iter()
-            .filter(|(_, service)| which(&***service));
-        addresses.extend(parts.map(|(&part, _)| Address { object, part }));
-    }
-    addresses
 }

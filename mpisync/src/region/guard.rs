@@ -4,9 +4,8 @@ use crate::error::LockError;
 use crate::plain::Plain;
 use crate::region::changes::Changes;
 use crate::region::error::RegionError;
-use crate::region::place;
 use crate::region::place::Place;
-use crate::region::{FitsRegion, Region};
+use crate::region::{FitsRegion, Region, place};
 use crate::rwlock::guard::{ReadGuard, WriteGuard};
 use ndarray::{
     ArrayRef, ArrayView, ArrayViewD, ArrayViewMut, ArrayViewMut1, AsArray, Axis, Dimension,

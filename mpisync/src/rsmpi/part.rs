@@ -3,6 +3,7 @@
 use crate::error::CreateError;
 use crate::rsmpi::comm::{OwnComm, check};
 use crate::rsmpi::context::Context;
+use crate::shm::wait::Surroundings;
 use mpi::ffi;
 use mpi::topology::SimpleCommunicator;
 use mpi::traits::FromRaw;

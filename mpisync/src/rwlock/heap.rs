@@ -3,8 +3,7 @@
 
 use crate::rwlock::layout::{Door, DoorKind, Drain, Entrance, RankWords, Tally, Words};
 use crate::rwlock::memory::Memory;
-use crate::shm::atomic::Arc;
-use crate::shm::atomic::AtomicU32;
+use crate::shm::atomic::{Arc, AtomicU32};
 use crate::shm::event::Sleepers;
 use crate::shm::line::Line;
 use crate::shm::wait::Surroundings;

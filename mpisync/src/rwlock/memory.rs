@@ -9,8 +9,7 @@ use crate::shm::line::Line;
 use crate::shm::mapping::{Mapping, Shareable};
 use crate::shm::segment::Shape;
 use crate::shm::topology::Topology;
-use crate::shm::wait::Surroundings;
-use crate::shm::wait::{ROUND_TRIPS, Stop};
+use crate::shm::wait::{Stop, Surroundings};
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -166,13 +165,11 @@ impl Surroundings for LockMemory {
     }
 
     fn poll_actively(&self, begins: bool) {
-        if self.qnode.is_some() {
-            self.domain.poll_actively(begins);
-        }
+        self.domain.poll_actively(begins);
     }
 
     fn spin_budget(&self) -> Option<Duration> {
-        self.qnode.map(|_| ROUND_TRIPS)
+        self.domain.spin_budget()
     }
 
     fn check(&self) -> Result<(), Stop> {

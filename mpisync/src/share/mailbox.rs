@@ -7,6 +7,7 @@ use crate::shm::line::Line;
 use crate::shm::mapping::{Mapping, Shareable};
 use crate::shm::segment::Shape;
 use crate::shm::topology::Topology;
+use crate::shm::wait::Surroundings;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 

@@ -8,18 +8,15 @@ use crate::share::layout::{
     FAILED, INLINE, INLINE_VALUE, Mail, OBJECT_VALUE, PANICKED, Record, STAGED_VALUE, UNSHARED,
 };
 use crate::share::mailbox::MailboxMemory;
-use crate::share::payload;
 use crate::share::payload::{Encoder, Kind};
-use crate::share::remote::Reason;
-use crate::share::remote::{Mailboxes, Value, read_object};
-use crate::share::stage;
+use crate::share::remote::{Mailboxes, Reason, Value, read_object};
 use crate::share::stream::{Discard, Sink, Source};
+use crate::share::{payload, stage};
 use crate::shm::block::Block;
 use crate::shm::cells;
 use crate::shm::event::{ALL, Event};
 use crate::shm::topology::RankLocation;
-use crate::shm::wait::{Deadline, Stop, wait};
-use crate::shm::wait::{Surroundings, WithSpinBudget};
+use crate::shm::wait::{Deadline, Stop, Surroundings, WithSpinBudget, wait};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -6,7 +6,6 @@ use crate::shm::layout::Layout;
 use crate::shm::mapping::{Mapping, Shareable};
 use crate::shm::segment::Extent;
 use crate::shm::topology::Topology;
-use crate::shm::wait::ROUND_TRIPS;
 use crate::shm::wait::Surroundings;
 use std::sync::Arc;
 use std::time::Duration;
@@ -127,13 +126,11 @@ impl Surroundings for Block {
     }
 
     fn poll_actively(&self, begins: bool) {
-        if self.number.is_some() {
-            self.domain.poll_actively(begins);
-        }
+        self.domain.poll_actively(begins);
     }
 
     fn spin_budget(&self) -> Option<Duration> {
-        self.number.map(|_| ROUND_TRIPS)
+        self.domain.spin_budget()
     }
 
     fn is_alive(&self, seat: usize) -> bool {

@@ -9,9 +9,11 @@ use crate::shm::membarrier;
 use crate::shm::process::Process;
 use crate::shm::segment::{Segment, Shape};
 use crate::shm::topology::{RankLocation, Topology};
+use crate::shm::wait::{ROUND_TRIPS, Surroundings};
 use crate::transport::Transport;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 /// What mpisync keeps for one communicator on a node, as one rank of the node sees it.
 pub(crate) struct Domain {
@@ -168,21 +170,6 @@ impl Domain {
         &self.segment
     }
 
-    /// Lets MPI make progress on what this rank has under way, and handles messages from other
-    /// nodes.
-    pub(crate) fn progress(&self) {
-        if let Some(outside) = self.outside.get() {
-            outside.progress();
-        }
-    }
-
-    /// This thread begins to call [`progress`](Self::progress) again and again, or ends that.
-    pub(crate) fn poll_actively(&self, begins: bool) {
-        if let Some(outside) = self.outside.get() {
-            outside.poll_actively(begins);
-        }
-    }
-
     /// How its ranks reach each other.
     pub(crate) fn transport(&self) -> Transport {
         self.transport
@@ -191,20 +178,6 @@ impl Domain {
     /// Whether it is on a communicator, and of no use any more when MPI ends.
     pub(crate) fn needs_mpi(&self) -> bool {
         self.needs_mpi
-    }
-
-    /// Whether the rank in this seat still runs.
-    pub(crate) fn is_alive(&self, seat: usize) -> bool {
-        if seat == self.segment.me() || !self.watched[seat].load(Ordering::Relaxed) {
-            return true;
-        }
-        let dead = &self.dead[seat];
-        if dead.load(Ordering::Relaxed) {
-            return false;
-        }
-        let alive = self.process(seat).is_alive();
-        dead.store(!alive, Ordering::Relaxed);
-        alive
     }
 
     /// Whether the processes of all ranks of this node have registered for heavy fences; after all
@@ -254,6 +227,38 @@ impl Domain {
             id: member.process.load(Ordering::Acquire),
             born: member.born.load(Ordering::Relaxed),
         }
+    }
+}
+
+/// For the seats of this node.
+impl Surroundings for Domain {
+    fn progress(&self) {
+        if let Some(outside) = self.outside.get() {
+            outside.progress();
+        }
+    }
+
+    fn poll_actively(&self, begins: bool) {
+        if let Some(outside) = self.outside.get() {
+            outside.poll_actively(begins);
+        }
+    }
+
+    fn spin_budget(&self) -> Option<Duration> {
+        self.topology.spans_nodes().then_some(ROUND_TRIPS)
+    }
+
+    fn is_alive(&self, seat: usize) -> bool {
+        if seat == self.segment.me() || !self.watched[seat].load(Ordering::Relaxed) {
+            return true;
+        }
+        let dead = &self.dead[seat];
+        if dead.load(Ordering::Relaxed) {
+            return false;
+        }
+        let alive = self.process(seat).is_alive();
+        dead.store(!alive, Ordering::Relaxed);
+        alive
     }
 }
 

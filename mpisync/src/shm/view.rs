@@ -4,7 +4,6 @@ use crate::shm::domain::Domain;
 use crate::shm::layout::Part;
 use crate::shm::line::Line;
 use crate::shm::mapping::{Mapping, Shareable};
-use crate::shm::wait::ROUND_TRIPS;
 use crate::shm::wait::Surroundings;
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -73,10 +72,6 @@ impl<W, S> View<W, S> {
     pub(crate) fn domain(&self) -> &Arc<Domain> {
         &self.domain
     }
-
-    fn spans_nodes(&self) -> bool {
-        self.domain.topology().spans_nodes()
-    }
 }
 
 // SAFETY: the pointers lead into the chunk, which any thread may use, to what may be shared.
@@ -91,13 +86,11 @@ impl<W, S> Surroundings for View<W, S> {
     }
 
     fn poll_actively(&self, begins: bool) {
-        if self.spans_nodes() {
-            self.domain.poll_actively(begins);
-        }
+        self.domain.poll_actively(begins);
     }
 
     fn spin_budget(&self) -> Option<Duration> {
-        self.spans_nodes().then_some(ROUND_TRIPS)
+        self.domain.spin_budget()
     }
 
     fn is_alive(&self, seat: usize) -> bool {

@@ -1,7 +1,6 @@
 //! What goes with the permit of a wait queue that has one.
 
-use crate::wait_queue::memory::Seats;
-use crate::wait_queue::memory::WaitMemory;
+use crate::wait_queue::memory::{Seats, WaitMemory};
 use std::ptr::NonNull;
 use std::sync::atomic::Ordering;
 

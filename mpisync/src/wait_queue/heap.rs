@@ -1,8 +1,7 @@
 //! The words of a wait queue on the heap, shared by threads that stand for ranks: for tests and for
 //! the model checker.
 
-use crate::shm::atomic::Arc;
-use crate::shm::atomic::{AtomicU32, AtomicU64};
+use crate::shm::atomic::{Arc, AtomicU32, AtomicU64};
 use crate::shm::event::Sleepers;
 use crate::shm::wait::Surroundings;
 use crate::wait_queue::layout::{Seat, WaitWords};

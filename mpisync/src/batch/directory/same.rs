@@ -3,11 +3,10 @@
 //! A network file system may not be mounted on one of them, and `/tmp` is another directory on
 //! each. So one rank writes a file with a random name and all others look for it.
 
-use crate::batch::directory::Directory;
 use crate::batch::directory::claimant::Owner;
 use crate::batch::directory::error::DirectoryError;
-use crate::batch::directory::open;
 use crate::batch::directory::open::{Root, Unopened};
+use crate::batch::directory::{Directory, open};
 use rustix::io::Errno;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;

@@ -3,8 +3,7 @@
 
 use crate::batch::table::layout::{TableWords, close_rest, level_lengths};
 use crate::batch::table::memory::TableMemory;
-use crate::shm::atomic::Arc;
-use crate::shm::atomic::{AtomicU8, AtomicU64};
+use crate::shm::atomic::{Arc, AtomicU8, AtomicU64};
 
 /// One thread's view.
 #[derive(Clone)]

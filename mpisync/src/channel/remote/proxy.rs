@@ -4,8 +4,7 @@ use crate::channel::remote::messages::{Bytes, Demand, Grant, Levels, Report};
 use crate::channel::ring::layout::{
     Holds, NO_CONSUMER, NO_NUMBER, NO_PRODUCER, Position, Relay, Shape, WAITING,
 };
-use crate::channel::ring::memory::QueueMemory;
-use crate::channel::ring::memory::{Opaque, RelaySlots, Slots};
+use crate::channel::ring::memory::{Opaque, QueueMemory, RelaySlots, Slots};
 use crate::channel::ring::relay::Futures;
 use crate::channel::ring::termination::one_more_end;
 use crate::channel::ring::{Generation, Queue};

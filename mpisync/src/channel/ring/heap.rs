@@ -6,8 +6,7 @@ use crate::channel::ring::layout::{
 };
 use crate::channel::ring::memory::QueueMemory;
 use crate::shm::atomic::{Arc, AtomicU32, AtomicU64, Ordering, Slot};
-use crate::shm::event::FutexWord;
-use crate::shm::event::Sleepers;
+use crate::shm::event::{FutexWord, Sleepers};
 use crate::shm::line::Line;
 use crate::shm::wait::Surroundings;
 

@@ -5,7 +5,6 @@ use crate::shm::atomic::AtomicU64;
 use crate::shm::domain::Domain;
 use crate::shm::line::Line;
 use crate::shm::mapping::{ALIGN, Mapping, Shareable};
-use crate::shm::wait::ROUND_TRIPS;
 use crate::shm::wait::Surroundings;
 use std::marker::PhantomData;
 use std::ptr::NonNull;
@@ -309,13 +308,11 @@ impl<T> Surroundings for Slots<T> {
     }
 
     fn poll_actively(&self, begins: bool) {
-        if self.relay.is_some() {
-            self.domain.poll_actively(begins);
-        }
+        self.domain.poll_actively(begins);
     }
 
     fn spin_budget(&self) -> Option<Duration> {
-        self.relay.map(|_| ROUND_TRIPS)
+        self.domain.spin_budget()
     }
 
     fn is_alive(&self, rank: usize) -> bool {

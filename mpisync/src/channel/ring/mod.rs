@@ -33,8 +33,7 @@ pub(crate) use crate::channel::ring::relay::Waiting;
 pub(crate) use crate::channel::ring::reservation::{Putting, Taking};
 pub(crate) use crate::channel::ring::termination::Generation;
 use crate::shm::atomic::Ordering;
-use crate::shm::event::ALL;
-use crate::shm::event::FutexWord;
+use crate::shm::event::{ALL, FutexWord};
 use crate::shm::wait::{Deadline, Stop, wait};
 use std::sync::atomic::compiler_fence;
 

@@ -1,7 +1,6 @@
 //! The words of a node's place in the queue for the cluster's turn.
 
-use crate::shm::atomic::AtomicU32;
-use crate::shm::atomic::AtomicU64;
+use crate::shm::atomic::{AtomicU32, AtomicU64};
 use crate::shm::event::Sleepers;
 
 /// A node's qnode, on each node that a controller spans. All zero is the first state, but for the

@@ -40,16 +40,15 @@ impl LockServer {
         }
     }
 
-    fn lock(&self) -> NodeLock<&LockMemory> {
-        NodeLock {
-            memory: &self.memory,
-        }
-    }
-
     fn note_broken(&self, rank: u32) {
         let broken = &self.memory.qnode().broken;
         broken.store(rank + 1, Ordering::Relaxed);
     }
+}
+
+/// The lock of this node.
+fn local(memory: &LockMemory) -> NodeLock<&LockMemory> {
+    NodeLock { memory }
 }
 
 impl Service for LockServer {
@@ -58,9 +57,7 @@ impl Service for LockServer {
     fn receive(&mut self, _from: u32, message: ServerMessage) {
         match message {
             ServerMessage::Lock(word) => {
-                let lock = NodeLock {
-                    memory: &self.memory,
-                };
+                let lock = local(&self.memory);
                 self.protocol.handle(&self.global.at(lock), word);
             }
             ServerMessage::Broken { rank } => self.note_broken(rank),
@@ -68,14 +65,12 @@ impl Service for LockServer {
     }
 
     fn go_on(&mut self) -> Progress {
-        let lock = NodeLock {
-            memory: &self.memory,
-        };
+        let lock = local(&self.memory);
         Progress::busy_if(self.protocol.go_on(&self.global.at(lock)))
     }
 
     fn inspect(&mut self) {
-        let lock = self.lock();
+        let lock = local(&self.memory);
         if self.protocol.waits_for_readers() {
             self.global.clear_dead_readers(lock);
         }

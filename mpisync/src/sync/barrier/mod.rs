@@ -8,7 +8,7 @@ mod remote;
 
 use crate::error::{CollectiveError, LockError};
 use crate::object::Object;
-use crate::shm::wait::{Deadline, Stop};
+use crate::shm::wait::{Deadline, Stop, Surroundings};
 use crate::sync::barrier::node::{BarrierLayout, Dissemination, Signal};
 use crate::sync::barrier::remote::BarrierNodes;
 #[cfg(feature = "mpi")]

@@ -14,8 +14,7 @@ use crate::shm::line::Line;
 use crate::shm::mapping::Shareable;
 use crate::shm::topology::Topology;
 use crate::shm::view::View;
-use crate::shm::wait::Surroundings;
-use crate::shm::wait::{Deadline, Stop, wait};
+use crate::shm::wait::{Deadline, Stop, Surroundings, wait};
 use crate::sync::barrier::layout::{Arrival, BarrierWords};
 use std::sync::atomic::Ordering;
 

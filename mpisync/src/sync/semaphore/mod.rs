@@ -5,9 +5,8 @@ mod builder;
 
 use crate::error::{CollectiveError, LockError};
 use crate::sync::base::{Base, is_endless};
-use crate::wait_queue::MOST_PERMITS;
-use crate::wait_queue::OnDeath;
 use crate::wait_queue::cargo::Cargo;
+use crate::wait_queue::{MOST_PERMITS, OnDeath};
 #[cfg(feature = "mpi")]
 pub use builder::SemaphoreOf;
 use std::fmt;

@@ -8,7 +8,7 @@ mod remote;
 
 use crate::error::{CollectiveError, LockError};
 use crate::object::Object;
-use crate::shm::wait::{Deadline, Stop};
+use crate::shm::wait::{Deadline, Stop, Surroundings};
 use crate::sync::turn::node::{TurnLayout, Turns};
 use crate::sync::turn::remote::TurnNodes;
 #[cfg(feature = "mpi")]

@@ -4,15 +4,13 @@
 //! that one more is, to the node of the next rank alone. So from rank to rank it takes one store,
 //! or one message where they are on different nodes.
 
-use crate::shm::event::Event;
-use crate::shm::event::FutexWord;
+use crate::shm::event::{Event, FutexWord};
 use crate::shm::layout::{Layout, Part};
 use crate::shm::line::Line;
 use crate::shm::mapping::Shareable;
 use crate::shm::topology::{RankLocation, Topology};
 use crate::shm::view::View;
-use crate::shm::wait::Surroundings;
-use crate::shm::wait::{Deadline, Stop, wait};
+use crate::shm::wait::{Deadline, Stop, Surroundings, wait};
 use crate::sync::turn::layout::TurnWords;
 use std::sync::atomic::Ordering;
 

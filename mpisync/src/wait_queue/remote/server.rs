@@ -2,8 +2,7 @@
 
 use crate::net::{Port, Progress, Request, Service};
 use crate::shm::block::Block;
-use crate::shm::wait::Surroundings;
-use crate::shm::wait::{INSPECTION, Stop};
+use crate::shm::wait::{INSPECTION, Stop, Surroundings};
 use crate::wait_queue::cargo::Cargo;
 use crate::wait_queue::memory::Seats;
 use crate::wait_queue::remote::messages::{Manner, WaitAnswer, WaitQuestion};

@@ -3,8 +3,7 @@
 
 use crate::channel::remote::{Coordinator, Grant, NodeProxy, Report};
 use crate::channel::ring::layout::{NO_NUMBER, WAITING};
-use crate::channel::ring::memory::QueueMemory;
-use crate::channel::ring::memory::{Layout, Opaque, RelayLayout, RelaySlots, Slots};
+use crate::channel::ring::memory::{Layout, Opaque, QueueMemory, RelayLayout, RelaySlots, Slots};
 use crate::channel::ring::{Generation, NoMessage, NoRoom, Queue};
 use crate::shm::domain::Domain;
 use crate::shm::mapping::Mapping;
