@@ -1,12 +1,81 @@
 //! What the programs in `src/bin` have in common: their command lines, and how they end.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, ValueEnum};
+use anyhow::Context;
+use clap::{Args, Parser, ValueEnum};
 use mpi::topology::SimpleCommunicator;
 use mpi::traits::*;
 
-use crate::report::Outcome;
+use crate::report::{self, Outcome, Setting};
+
+/// What every benchmark can be asked for.
+#[derive(Args)]
+pub struct Selection<Case: Choice, Name: Choice> {
+    /// Write the figures to FILE as JSON too
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Rounds of each subject in each case; the benchmark's page says how long they are
+    #[arg(long, value_name = "N", default_value_t = 15, value_parser = clap::value_parser!(u32).range(1..))]
+    pub rounds: u32,
+    /// Only these cases
+    #[arg(long, value_delimiter = ',', value_name = "CASE,…")]
+    cases: Vec<Case>,
+    /// Only these subjects
+    #[arg(long, value_delimiter = ',', value_name = "SUBJECT,…")]
+    subjects: Vec<Name>,
+    /// Take over what another job has measured with `--apart`
+    #[arg(long, value_name = "FILE")]
+    pub with: Vec<PathBuf>,
+}
+
+/// A case or a subject, as it is named on the command line.
+pub trait Choice: ValueEnum + Send + Sync + 'static {}
+
+impl<T: ValueEnum + Send + Sync + 'static> Choice for T {}
+
+impl<Case: Choice, Name: Choice> Selection<Case, Name> {
+    /// The cases to measure: those that were named, or all.
+    pub fn cases(&self) -> Vec<Case> {
+        chosen(&self.cases)
+    }
+
+    /// The subjects to measure of those for which `is_fit` holds.
+    pub fn subjects(&self, is_fit: impl FnMut(&Name) -> bool) -> Vec<Name> {
+        chosen(&self.subjects).into_iter().filter(is_fit).collect()
+    }
+
+    /// Prints the figures, and stores them if a file is named, with what other jobs have measured.
+    ///
+    /// # Errors
+    /// When a file cannot be read or written.
+    pub fn conclude(&self, mut outcomes: Vec<Outcome>, setting: &Setting) -> anyhow::Result<()> {
+        for path in &self.with {
+            let rounds = report::read_rounds(path);
+            outcomes.extend(rounds.with_context(|| format!("cannot read {}", path.display()))?);
+        }
+        let outcomes = in_order::<Case, Name>(&outcomes);
+        print!("{}", report::table(setting, &outcomes, "mpisync"));
+        if let Some(path) = &self.json {
+            report::write_json(path, setting, &outcomes)
+                .with_context(|| format!("cannot write {}", path.display()))?;
+        }
+        Ok(())
+    }
+}
+
+/// Where a benchmark runs.
+///
+/// # Errors
+/// When MPI does not say its version.
+pub fn setting(world: &SimpleCommunicator, hosts: usize) -> anyhow::Result<Setting> {
+    Ok(Setting {
+        mpi: report::short_version(&mpi::environment::library_version()?),
+        ranks: world.size() as usize,
+        hosts,
+    })
+}
 
 /// What a program's `main` does: initializes MPI, reads the command line, and has every rank run the benchmark.
 ///
@@ -51,7 +120,7 @@ pub fn main<O: Parser>(
 }
 
 /// Those that were asked for, or all when none was.
-pub fn chosen<T: ValueEnum>(asked: &[T]) -> Vec<T> {
+fn chosen<T: ValueEnum>(asked: &[T]) -> Vec<T> {
     let all = if asked.is_empty() {
         T::value_variants()
     } else {
@@ -67,7 +136,7 @@ pub fn spelling(value: impl ValueEnum) -> String {
 }
 
 /// The outcomes by case, and by subject within a case, as they are listed on the command line.
-pub fn in_order<Case: ValueEnum, Name: ValueEnum>(outcomes: &[Outcome]) -> Vec<Outcome> {
+fn in_order<Case: ValueEnum, Name: ValueEnum>(outcomes: &[Outcome]) -> Vec<Outcome> {
     let mut sorted = Vec::new();
     for case in Case::value_variants() {
         for subject in Name::value_variants() {

@@ -1,14 +1,12 @@
-//! Subjects that take turns, round after round, and what becomes of their figures.
+//! Subjects that take turns, round after round.
 
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::Context;
 use clap::ValueEnum;
 
 use crate::clock;
-use crate::program::{in_order, spelling};
-use crate::report::{self, Outcome, Setting};
+use crate::program::spelling;
+use crate::report::Outcome;
 use crate::team::Team;
 use crate::watch::{self, Record, Watch};
 
@@ -110,27 +108,4 @@ where
     }
     outcomes.extend(measured);
     outcomes
-}
-
-/// Prints the figures, and stores them if a file is named, with what other programs have measured.
-///
-/// # Errors
-/// When a file cannot be read or written.
-pub fn conclude<Case: ValueEnum, Name: ValueEnum>(
-    mut outcomes: Vec<Outcome>,
-    others: &[PathBuf],
-    setting: &Setting,
-    json: Option<&Path>,
-) -> anyhow::Result<()> {
-    for path in others {
-        let rounds = report::read_rounds(path);
-        outcomes.extend(rounds.with_context(|| format!("cannot read {}", path.display()))?);
-    }
-    let outcomes = in_order::<Case, Name>(&outcomes);
-    print!("{}", report::table(setting, &outcomes, "mpisync"));
-    if let Some(path) = json {
-        report::write_json(path, setting, &outcomes)
-            .with_context(|| format!("cannot write {}", path.display()))?;
-    }
-    Ok(())
 }

@@ -53,33 +53,19 @@ use clap::Parser;
 use mpi::topology::SimpleCommunicator;
 use mpi::traits::*;
 use mpisync_bench::batch::{Case, Name, folders};
-use mpisync_bench::program::{self, chosen};
-use mpisync_bench::report::{self, Setting};
+use mpisync_bench::program::{self, Selection};
 use mpisync_bench::team::Team;
-use mpisync_bench::turns::{conclude, measure_within};
+use mpisync_bench::turns::measure_within;
 
 /// Measures mpisync's batches beside others, on the ranks of this MPI job.
 #[derive(Parser)]
 #[command(name = "batch")]
 struct Options {
-    /// Write the figures to FILE as JSON too
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
-    /// Rounds of each subject in each case, as far as there is time; some times as many of those that take microseconds
-    #[arg(long, value_name = "N", default_value_t = 15, value_parser = clap::value_parser!(u32).range(1..))]
-    rounds: u32,
+    #[command(flatten)]
+    selection: Selection<Case, Name>,
     /// Put state directories into DIR, which all ranks can reach; if not said, beside this program
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
-    /// Only these cases
-    #[arg(long, value_delimiter = ',', value_name = "CASE,…")]
-    cases: Vec<Case>,
-    /// Only these subjects
-    #[arg(long, value_delimiter = ',', value_name = "SUBJECT,…")]
-    subjects: Vec<Name>,
-    /// Take over what another job has measured
-    #[arg(long, value_name = "FILE")]
-    with: Vec<PathBuf>,
 }
 
 impl Options {
@@ -101,21 +87,16 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options, world: &SimpleCommunicator) -> anyhow::Result<()> {
+    let selection = &options.selection;
     let team = Team::new(world, Duration::ZERO);
-    let setting = Setting {
-        mpi: report::short_version(&mpi::environment::library_version()?),
-        ranks: world.size() as usize,
-        hosts: team.hosts(),
-    };
+    let setting = program::setting(world, team.hosts())?;
     let parent = options.parent()?;
-    let cases = chosen(&options.cases);
+    let cases = selection.cases();
     let mut outcomes = Vec::new();
     for &case in &cases {
-        let subjects: Vec<Name> = chosen(&options.subjects)
-            .into_iter()
-            .filter(|name| name.is_here() && name.is_fit(case, world.size(), team.hosts()))
-            .collect();
-        let (rounds, limit) = (case.rounds(options.rounds), case.limit());
+        let subjects = selection
+            .subjects(|name| name.is_here() && name.is_fit(case, world.size(), team.hosts()));
+        let (rounds, limit) = (case.rounds(selection.rounds), case.limit());
         let make = |name: Name| name.make(case, &parent, &team);
         outcomes.extend(measure_within(limit, case, &subjects, rounds, &team, make));
     }
@@ -125,7 +106,7 @@ fn run(options: &Options, world: &SimpleCommunicator) -> anyhow::Result<()> {
             let kind = kind.as_deref().unwrap_or("an unknown file system");
             println!("state directories in {}, {kind}", parent.display());
         }
-        conclude::<Case, Name>(outcomes, &options.with, &setting, options.json.as_deref())?;
+        selection.conclude(outcomes, &setting)?;
     }
     team.disband();
     Ok(())

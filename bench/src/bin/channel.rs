@@ -37,10 +37,10 @@ use clap::Parser;
 use mpi::topology::SimpleCommunicator;
 use mpi::traits::*;
 use mpisync_bench::channel::{Case, Name};
-use mpisync_bench::program::{self, chosen};
-use mpisync_bench::report::{self, Setting};
+use mpisync_bench::program::{self, Selection};
+use mpisync_bench::report;
 use mpisync_bench::team::Team;
-use mpisync_bench::turns::{conclude, measure};
+use mpisync_bench::turns::measure;
 
 /// Length of a round.
 const ROUND: Duration = Duration::from_millis(80);
@@ -49,39 +49,14 @@ const ROUND: Duration = Duration::from_millis(80);
 #[derive(Parser)]
 #[command(name = "channel")]
 struct Options {
-    /// Write the figures to FILE as JSON too
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
-    /// Rounds of each subject in each case, 80 ms each
-    #[arg(long, value_name = "N", default_value_t = 15, value_parser = clap::value_parser!(u32).range(1..))]
-    rounds: u32,
-    /// Only these cases
-    #[arg(long, value_delimiter = ',', value_name = "CASE,…")]
-    cases: Vec<Case>,
-    /// Only these subjects
-    #[arg(long, value_delimiter = ',', value_name = "SUBJECT,…")]
-    subjects: Vec<Name>,
+    #[command(flatten)]
+    selection: Selection<Case, Name>,
     /// Initialize MPI for several threads, and measure the subjects too that need it
     #[arg(long)]
     threads: bool,
     /// Write all rounds to FILE, and no table
     #[arg(long, value_name = "FILE", conflicts_with = "json")]
     apart: Option<PathBuf>,
-    /// Take over what another job has measured with `--apart`
-    #[arg(long, value_name = "FILE")]
-    with: Vec<PathBuf>,
-}
-
-impl Options {
-    /// The subjects that this job is to measure.
-    fn subjects(&self, hosts: usize) -> Vec<Name> {
-        chosen(&self.subjects)
-            .into_iter()
-            .filter(|name| name.is_here())
-            .filter(|name| self.threads || !name.needs_threads())
-            .filter(|name| hosts == 1 || name.spans_hosts())
-            .collect()
-    }
 }
 
 fn main() -> ExitCode {
@@ -89,19 +64,20 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options, world: &SimpleCommunicator) -> anyhow::Result<()> {
+    let selection = &options.selection;
     anyhow::ensure!(world.size() > 1, "a message takes two ranks");
     let team = Team::new(world, ROUND);
-    let setting = Setting {
-        mpi: report::short_version(&mpi::environment::library_version()?),
-        ranks: world.size() as usize,
-        hosts: team.hosts(),
-    };
-    let subjects = options.subjects(team.hosts());
+    let setting = program::setting(world, team.hosts())?;
+    let hosts = team.hosts();
+    let subjects = selection.subjects(|name| {
+        let has_threads = options.threads || !name.needs_threads();
+        name.is_here() && has_threads && (hosts == 1 || name.spans_hosts())
+    });
     let mut outcomes = Vec::new();
-    for case in chosen(&options.cases) {
+    for case in selection.cases() {
         if case.ranks() <= world.size() {
             let make = |name: Name| name.make(case, &team);
-            outcomes.extend(measure(case, &subjects, options.rounds, &team, make));
+            outcomes.extend(measure(case, &subjects, selection.rounds, &team, make));
         }
     }
     team.disband();
@@ -112,6 +88,5 @@ fn run(options: &Options, world: &SimpleCommunicator) -> anyhow::Result<()> {
         return report::write_rounds(path, &outcomes)
             .with_context(|| format!("cannot write {}", path.display()));
     }
-    let json = options.json.as_deref();
-    conclude::<Case, Name>(outcomes, &options.with, &setting, json)
+    selection.conclude(outcomes, &setting)
 }

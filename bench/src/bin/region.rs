@@ -38,48 +38,22 @@
 //!
 //! Compare figures of one run only, and by their ratio: `mpisync/it` below 1 means that mpisync is faster.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
 use mpi::topology::SimpleCommunicator;
 use mpi::traits::*;
-use mpisync_bench::program::{self, chosen};
+use mpisync_bench::program::{self, Selection};
 use mpisync_bench::region::{Case, Name};
-use mpisync_bench::report::{self, Setting};
 use mpisync_bench::team::Team;
-use mpisync_bench::turns::{conclude, measure};
+use mpisync_bench::turns::measure;
 
 /// Measures mpisync's region beside others, on the ranks of this MPI job.
 #[derive(Parser)]
 #[command(name = "region")]
 struct Options {
-    /// Write the figures to FILE as JSON too
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
-    /// Rounds of each subject in each case, a third of them with the largest arrays
-    #[arg(long, value_name = "N", default_value_t = 15, value_parser = clap::value_parser!(u32).range(1..))]
-    rounds: u32,
-    /// Only these cases
-    #[arg(long, value_delimiter = ',', value_name = "CASE,…")]
-    cases: Vec<Case>,
-    /// Only these subjects
-    #[arg(long, value_delimiter = ',', value_name = "SUBJECT,…")]
-    subjects: Vec<Name>,
-    /// Take over what another job has measured
-    #[arg(long, value_name = "FILE")]
-    with: Vec<PathBuf>,
-}
-
-impl Options {
-    /// The subjects that this job is to measure in a case.
-    fn subjects(&self, case: Case, team: &Team) -> Vec<Name> {
-        chosen(&self.subjects)
-            .into_iter()
-            .filter(|name| name.is_here() && name.takes(case))
-            .filter(|name| name.is_fit(team.world().size(), team.hosts()))
-            .collect()
-    }
+    #[command(flatten)]
+    selection: Selection<Case, Name>,
 }
 
 fn main() -> ExitCode {
@@ -87,13 +61,16 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options, world: &SimpleCommunicator) -> anyhow::Result<()> {
+    let selection = &options.selection;
     let mut hosts = 0;
     let mut outcomes = Vec::new();
-    for case in chosen(&options.cases) {
+    for case in selection.cases() {
         let team = Team::new(world, case.round());
         hosts = team.hosts();
-        let subjects = options.subjects(case, &team);
-        let rounds = case.rounds(options.rounds);
+        let subjects = selection.subjects(|name| {
+            name.is_here() && name.takes(case) && name.is_fit(world.size(), hosts)
+        });
+        let rounds = case.rounds(selection.rounds);
         let make = |name: Name| name.make(case, &team);
         outcomes.extend(measure(case, &subjects, rounds, &team, make));
         team.disband();
@@ -101,11 +78,6 @@ fn run(options: &Options, world: &SimpleCommunicator) -> anyhow::Result<()> {
     if world.rank() > 0 {
         return Ok(());
     }
-    let setting = Setting {
-        mpi: report::short_version(&mpi::environment::library_version()?),
-        ranks: world.size() as usize,
-        hosts,
-    };
-    let json = options.json.as_deref();
-    conclude::<Case, Name>(outcomes, &options.with, &setting, json)
+    let setting = program::setting(world, hosts)?;
+    selection.conclude(outcomes, &setting)
 }

@@ -50,7 +50,6 @@
 //!
 //! Compare figures of one run only, and by their ratio: `mpisync/it` below 1 means that mpisync is faster.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -58,11 +57,10 @@ use clap::Parser;
 use mpi::topology::SimpleCommunicator;
 use mpi::traits::*;
 use mpisync_bench::lock::Windows;
-use mpisync_bench::program::{self, chosen};
-use mpisync_bench::report::{self, Setting};
+use mpisync_bench::program::{self, Selection};
 use mpisync_bench::sync::{Case, Name};
 use mpisync_bench::team::Team;
-use mpisync_bench::turns::{conclude, measure};
+use mpisync_bench::turns::measure;
 
 /// Length of a round.
 const ROUND: Duration = Duration::from_millis(80);
@@ -71,21 +69,8 @@ const ROUND: Duration = Duration::from_millis(80);
 #[derive(Parser)]
 #[command(name = "sync")]
 struct Options {
-    /// Write the figures to FILE as JSON too
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
-    /// Rounds of each subject in each case, 80 ms each
-    #[arg(long, value_name = "N", default_value_t = 15, value_parser = clap::value_parser!(u32).range(1..))]
-    rounds: u32,
-    /// Only these cases
-    #[arg(long, value_delimiter = ',', value_name = "CASE,…")]
-    cases: Vec<Case>,
-    /// Only these subjects
-    #[arg(long, value_delimiter = ',', value_name = "SUBJECT,…")]
-    subjects: Vec<Name>,
-    /// Take over what another job has measured
-    #[arg(long, value_name = "FILE")]
-    with: Vec<PathBuf>,
+    #[command(flatten)]
+    selection: Selection<Case, Name>,
 }
 
 fn main() -> ExitCode {
@@ -93,24 +78,19 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options, world: &SimpleCommunicator) -> anyhow::Result<()> {
+    let selection = &options.selection;
     let team = Team::new(world, ROUND);
-    let setting = Setting {
-        mpi: report::short_version(&mpi::environment::library_version()?),
-        ranks: world.size() as usize,
-        hosts: team.hosts(),
-    };
+    let setting = program::setting(world, team.hosts())?;
     let windows = Windows::of(&setting.mpi);
     let mut outcomes = Vec::new();
-    for case in chosen(&options.cases) {
-        let subjects: Vec<Name> = chosen(&options.subjects)
-            .into_iter()
-            .filter(|name| name.is_here() && name.is_fit(case, team.hosts(), windows))
-            .collect();
+    for case in selection.cases() {
+        let subjects =
+            selection.subjects(|name| name.is_here() && name.is_fit(case, team.hosts(), windows));
         let make = |name: Name| name.make(case, &team);
-        outcomes.extend(measure(case, &subjects, options.rounds, &team, make));
+        outcomes.extend(measure(case, &subjects, selection.rounds, &team, make));
     }
     if world.rank() == 0 {
-        conclude::<Case, Name>(outcomes, &options.with, &setting, options.json.as_deref())?;
+        selection.conclude(outcomes, &setting)?;
     }
     team.disband();
     Ok(())
