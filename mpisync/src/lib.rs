@@ -76,10 +76,11 @@
 
 #![warn(missing_debug_implementations)]
 #![cfg_attr(
-    not(feature = "mpi"),
+    not(all(feature = "mpi", feature = "region")),
     allow(
         dead_code,
-        reason = "without MPI what is for several ranks is compiled and never used"
+        unused_imports,
+        reason = "what a feature is for is compiled without it, and not used"
     )
 )]
 
