@@ -1,25 +1,19 @@
-//! Making batches.
+//! The arguments of a batch, and making a batch of one process.
 
-use crate::batch::access::Side;
-#[cfg(feature = "mpi")]
-use crate::batch::directory::DirectoryError;
-use crate::batch::directory::{Directory, Options};
-use crate::batch::table::layout::TaskStatus;
-use crate::batch::table::memory::TableLayout;
-#[cfg(feature = "mpi")]
-use crate::batch::team::Layout;
-#[cfg(feature = "mpi")]
-use crate::batch::worker::Call;
+use crate::batch::directory::{Directory, DirectoryError, Marker, Options};
+use crate::batch::table::access::TableAccess;
+use crate::batch::table::layout::{TableLayout, TaskStatus};
 use crate::batch::worker::Worker;
-use crate::batch::{Batch, BatchError, State, directory, panics};
+use crate::batch::{Batch, BatchError, State, directory, task};
 use crate::error::CreateError;
+use crate::fingerprint::fingerprint;
 use crate::object::Object;
 use crate::share::{Calls, MailboxLayout};
 use crate::shm::block::Block;
 use crate::shm::layout::Layout as _;
 use crate::shm::mapping::Mapping;
 use crate::shm::topology::Topology;
-#[cfg(feature = "mpi")]
+use crate::transport::{Transport, TransportOptions};
 use serde::{Deserialize, Serialize};
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -27,8 +21,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Makes a batch: with which tasks, what their states are at first, and who runs them. `On` says
-/// whether it is one of a communicator, by [`Batch::builder`], or of one process alone, by
+/// Makes a batch: its tasks, their initial states and its workers. `On` is [`OnComm`] for a batch on
+/// a communicator, by [`Batch::builder`], and [`Alone`] for one of a single process, by
 /// [`Batch::local`].
 ///
 /// ```no_run
@@ -45,39 +39,56 @@ use std::time::Duration;
 #[must_use = "nothing is made before `build`"]
 #[derive(Debug)]
 pub struct BatchBuilder<On> {
-    #[cfg_attr(
-        not(feature = "mpi"),
-        expect(dead_code, reason = "a batch of one process needs nothing more")
-    )]
-    on: On,
-    name: String,
+    pub(super) on: On,
+    pub(super) name: String,
     tasks: Option<usize>,
     names: Option<Arc<[String]>>,
     states: Option<Vec<State>>,
     directory: Option<PathBuf>,
-    options: Options,
-    is_strict: bool,
+    pub(super) options: Options,
+    pub(super) is_strict: bool,
 }
 
 /// A batch of one process alone, without MPI; see [`BatchBuilder`].
 #[derive(Debug)]
 pub struct Alone;
 
+/// A batch on a communicator; see [`BatchBuilder`].
+#[derive(Debug)]
+pub struct OnComm<'a, C> {
+    pub(super) comm: &'a C,
+    pub(super) root: i32,
+    pub(super) workers: WorkerSizes,
+    pub(super) asked: TransportOptions,
+    pub(super) anywhere: bool,
+}
+
+/// How the ranks of a communicator are split into workers. The same on all ranks.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum WorkerSizes {
+    /// This many ranks in each worker.
+    Equal(i32),
+    /// The number of ranks of each worker.
+    Given(Vec<i32>),
+    /// A worker on each node, of all its ranks.
+    PerNode,
+}
+
 impl Batch {
-    /// The most tasks that a batch can have. They take 115 MB on the root's node then, and seconds
-    /// to make; with a state directory there may be [fewer](Directory::MAX_TASKS). Who has more
-    /// runs several as one.
+    /// The most tasks that a batch can have. They take 115 MB on the root's node and seconds to make;
+    /// with a state directory there may be [fewer](Directory::MAX_TASKS). For more, let one task
+    /// stand for several.
     pub const MAX_TASKS: usize = 100_000_000;
 
-    /// Begins to make a batch of this process alone, which is its only worker. Needs no MPI,
-    /// neither to run nor (without the feature `mpi`) to build.
+    /// Begins to make a batch of this process alone, which is its only worker. Needs no MPI at run
+    /// time, and without the feature `mpi` none at build time either.
     pub fn local() -> BatchBuilder<Alone> {
         BatchBuilder::new(Alone)
     }
 }
 
 impl<On> BatchBuilder<On> {
-    fn new(on: On) -> Self {
+    pub(super) fn new(on: On) -> Self {
         BatchBuilder {
             on,
             name: "batch".to_owned(),
@@ -90,20 +101,20 @@ impl<On> BatchBuilder<On> {
         }
     }
 
-    /// So many tasks, whose names are their numbers, with leading zeros: of 200 tasks `000` to
-    /// `199`. Must be the same on all ranks.
+    /// Sets the number of tasks. Their names are their numbers, with leading zeros: `000` to `199` for
+    /// 200 tasks. Must be the same on all ranks.
     ///
-    /// Where the state directory has such tasks already, their names have as many digits as those
-    /// have, so that a task keeps its state when there are more tasks, or fewer, than before: ten
-    /// tasks `0` to `9` become eleven by the task `10`.
+    /// If the state directory has such tasks already, the names have as many digits as those, so
+    /// that a task keeps its state when the number of tasks changes: after the tasks `0` to `9` the
+    /// eleventh is `10`.
     pub fn tasks(mut self, count: usize) -> Self {
         self.tasks = Some(count);
         self.names = None;
         self
     }
 
-    /// A task for each of these names. Must be the same on all ranks. With a state directory they
-    /// are the names of folders.
+    /// Adds a task for each of these names. Must be the same on all ranks. With a state directory
+    /// they are the names of folders.
     pub fn names(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
         let names: Arc<[String]> = names.into_iter().map(Into::into).collect();
         self.tasks = Some(names.len());
@@ -111,8 +122,8 @@ impl<On> BatchBuilder<On> {
         self
     }
 
-    /// The initial states: one for each task, on the root; other ranks' states are ignored. Defaults
-    /// to open. Without tasks and names, there are as many tasks as states.
+    /// Sets the initial states, one for each task. Only those of the root count. Defaults to open.
+    /// Without tasks and names, there are as many tasks as states.
     pub fn initial_states(mut self, states: impl IntoIterator<Item = State>) -> Self {
         let states: Vec<State> = states.into_iter().collect();
         self.tasks.get_or_insert(states.len());
@@ -120,46 +131,46 @@ impl<On> BatchBuilder<On> {
         self
     }
 
-    /// Keeps the states in a directory, from which they are taken where it is there already; see
+    /// Keeps the states in a directory. If it exists, the initial states are read from it; see
     /// [`Directory`]. Must be the same on all ranks, which have to see the same file system.
     pub fn state_dir(mut self, path: impl Into<PathBuf>) -> Self {
         self.directory = Some(path.into());
         self
     }
 
-    /// Whether each change in the state directory is on the disk before the call returns that makes
-    /// it (`fsync`). Defaults to true. Must be the same on all ranks. Without it a change may be
-    /// lost when a host loses its power, and not when a job is killed.
+    /// Whether a call returns only once its changes in the state directory are on the disk
+    /// (`fsync`). Defaults to true. Must be the same on all ranks. Without it a change may be lost
+    /// when a host loses power, but not when a job is killed.
     pub fn durable(mut self, durable: bool) -> Self {
         self.options = self.options.durable(durable);
         self
     }
 
-    /// After how long without a sign of life a job that runs a task is taken to have died. Defaults
-    /// to two minutes. Must be the same on all ranks, and in all jobs that work on one state
-    /// directory. Longer than a file server may be away, and [`Options::LEAST_STALE_AFTER`] at
-    /// least.
+    /// The time without a heartbeat after which a job that runs a task is taken for dead. Defaults to
+    /// two minutes. Must be the same on all ranks, and in all jobs that work on one state directory.
+    /// Must be longer than the file server may be unavailable, and at least
+    /// [`Options::LEAST_STALE_AFTER`].
     pub fn stale_after(mut self, time: Duration) -> Self {
         self.options = self.options.stale_after(time);
         self
     }
 
-    /// Whether a task in whose folder something is wrong, so that its state cannot be read or
-    /// written, is an error of [`build`](Self::build) or [`next_task`](Batch::next_task); false if
-    /// not said: then it is left alone, and among [`Batch::problems`]. Must be the same on all
-    /// ranks. A file system in trouble is an error either way.
+    /// Whether a task whose folder has wrong contents, so that its state cannot be read or written, is
+    /// an error of [`build`](Self::build) or [`next_task`](Batch::next_task). Defaults to false: the
+    /// task is left alone and is among [`Batch::problems`]. Must be the same on all ranks. A failure
+    /// of the file system is an error either way.
     pub fn strict(mut self, strict: bool) -> Self {
         self.is_strict = strict;
         self
     }
 
-    /// A name for messages, of at most 200 bytes. Must be the same on all ranks.
+    /// Sets a name for messages, of at most 200 bytes. Must be the same on all ranks.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = name.into();
         self
     }
 
-    /// An error if there are more tasks than there can be.
+    /// The error for too many tasks, if there are.
     fn too_many(&self) -> Option<CreateError> {
         let most = match self.directory {
             Some(_) => Directory::MAX_TASKS,
@@ -169,14 +180,20 @@ impl<On> BatchBuilder<On> {
         (tasks > most).then_some(CreateError::TooManyTasks { tasks, most })
     }
 
-    /// How many tasks there are.
-    fn count(&self) -> usize {
+    /// The number of tasks.
+    pub(super) fn count(&self) -> usize {
         self.tasks.unwrap_or(0)
     }
 
-    /// The batch on these words, in which all tasks are open.
-    fn make(self, object: Object, calls: Calls, table: Side, worker: Worker) -> Batch {
-        panics::watch();
+    /// The batch with this table, in which all tasks are open.
+    pub(super) fn make(
+        self,
+        object: Object,
+        calls: Calls,
+        table: TableAccess,
+        worker: Worker,
+    ) -> Batch {
+        task::keep_panic_messages();
         let last = self.count().saturating_sub(1);
         Batch {
             object,
@@ -188,25 +205,17 @@ impl<On> BatchBuilder<On> {
             is_strict: self.is_strict,
             problems: RefCell::default(),
             digits: last.max(1).ilog10() as usize + 1,
-            hand: None,
+            current: None,
             round: 0,
-            next_sweep: Cell::new(None),
+            next_probe: Cell::new(None),
             broken: None,
             worker,
         }
     }
-}
 
-/// The states at first.
-struct Beginning {
-    states: Option<Vec<State>>,
-    directory: Option<PathBuf>,
-    options: Options,
-}
-
-impl<On> BatchBuilder<On> {
-    fn beginning(&mut self) -> Beginning {
-        Beginning {
+    /// Takes the initial states out of the builder.
+    pub(super) fn initial(&mut self) -> InitialStates {
+        InitialStates {
             states: self.states.take(),
             directory: self.directory.take(),
             options: self.options.clone(),
@@ -214,9 +223,191 @@ impl<On> BatchBuilder<On> {
     }
 }
 
-impl Beginning {
+impl BatchBuilder<Alone> {
+    /// Makes the batch.
+    ///
+    /// # Errors
+    /// [`CreateError::NoTasks`], [`CreateError::TooManyTasks`], [`CreateError::Memory`],
+    /// [`BatchError::Directory`], [`BatchError::States`], [`BatchError::StatesAndDirectory`].
+    pub fn build(mut self) -> Result<Batch, BatchError> {
+        if self.tasks.is_none() {
+            return Err(CreateError::NoTasks.into());
+        }
+        if let Some(error) = self.too_many() {
+            return Err(error.into());
+        }
+        let initial = self.initial();
+        let tasks = self.count();
+        let layout = (MailboxLayout, TableLayout { root: 0, tasks });
+        check_memory(layout.length(&Topology::one_node(0, 1)))?;
+        let object = Object::local_named(self.name.clone(), &layout);
+        let calls = Calls::new(object.block(), object.link(), Block::first_part);
+        let table = TableAccess::open(&object, tasks);
+        let mut batch = self.make(object, calls, table, Worker::local());
+        initial.load(&mut batch)?;
+        Ok(batch)
+    }
+}
+
+/// Fails if this process cannot allocate that many bytes. Does not account for memory that other
+/// processes allocate at the same time.
+fn check_memory(bytes: usize) -> Result<(), CreateError> {
+    match Mapping::try_private(bytes) {
+        Some(_) => Ok(()),
+        None => Err(CreateError::Memory {
+            rank: 0,
+            source: Arc::new(io::ErrorKind::OutOfMemory.into()),
+        }),
+    }
+}
+
+impl<'a, C> OnComm<'a, C> {
+    pub(super) fn new(comm: &'a C) -> Self {
+        OnComm {
+            comm,
+            root: 0,
+            workers: WorkerSizes::Equal(1),
+            asked: TransportOptions::default(),
+            anywhere: false,
+        }
+    }
+}
+
+impl<C> BatchBuilder<OnComm<'_, C>> {
+    /// Sets the number of ranks of each worker. Defaults to 1. A worker has consecutive ranks. The
+    /// number must divide the number of ranks of the communicator, and must be the same on all
+    /// ranks.
+    pub fn worker_size(mut self, ranks: i32) -> Self {
+        self.on.workers = WorkerSizes::Equal(ranks);
+        self
+    }
+
+    /// Sets the number of ranks of each worker, in the order of the ranks. The sum must be the number
+    /// of ranks of the communicator. Must be the same on all ranks.
+    pub fn worker_sizes(mut self, ranks: impl IntoIterator<Item = i32>) -> Self {
+        self.on.workers = WorkerSizes::Given(ranks.into_iter().collect());
+        self
+    }
+
+    /// Makes a worker on each node, of all its ranks. Must be the same on all ranks.
+    pub fn worker_per_node(mut self) -> Self {
+        self.on.workers = WorkerSizes::PerNode;
+        self
+    }
+
+    /// Sets the rank on whose node the states are, and which reads the state directory. Defaults to
+    /// rank 0. Must be the same on all ranks.
+    pub fn root(mut self, rank: i32) -> Self {
+        self.on.root = rank;
+        self
+    }
+
+    /// Sets how the nodes reach each other; see [`Builder::transport`](crate::Builder::transport). Must
+    /// be the same on all ranks, and for all objects of a communicator.
+    pub fn transport(mut self, transport: Transport) -> Self {
+        self.on.asked.transport = Some(transport);
+        self
+    }
+
+    /// Whether a thread answers messages while the ranks compute; see
+    /// [`Builder::progress_thread`](crate::Builder::progress_thread). Must be the same on all
+    /// ranks, and for all objects of a communicator. Without it a rank of another node gets a task
+    /// only once the lowest rank of the root's node is in a call of mpisync that waits.
+    pub fn progress_thread(mut self, on: bool) -> Self {
+        self.on.asked.progress_thread = Some(on);
+        self
+    }
+
+    /// Lets the ranks make the batch at different places of the program, such as the branches of an
+    /// `if`: the place is not compared. Must be called on all ranks.
+    ///
+    /// All ranks have to make the same objects in the same order. A wrong order is detected by the
+    /// places, which differ. Programs that were compiled from different sources need this as well.
+    pub fn anywhere(mut self) -> Self {
+        self.on.anywhere = true;
+        self
+    }
+
+    /// The error for arguments that are not possible with `size` ranks, if there are.
+    pub(super) fn invalid(&self, size: i32) -> Option<CreateError> {
+        if self.tasks.is_none() {
+            return Some(CreateError::NoTasks);
+        }
+        CreateError::check_rank("root", self.on.root, size)
+            .or_else(|| self.too_many())
+            .or_else(|| self.on.workers.invalid(size))
+    }
+
+    /// A text that differs, almost certainly, if the names of the tasks differ.
+    pub(super) fn names_in_short(&self) -> String {
+        let Some(names) = &self.names else {
+            return "numbers".to_owned();
+        };
+        // With the lengths, which separate the names.
+        let mut all = Vec::new();
+        for name in names.iter() {
+            all.extend(name.len().to_ne_bytes());
+            all.extend(name.bytes());
+        }
+        let first = names.first().map_or("", String::as_str);
+        format!("{first:?} and so on ({:x})", fingerprint(all.iter()))
+    }
+}
+
+impl WorkerSizes {
+    /// The error for sizes that are not possible with `size` ranks, if they are not.
+    fn invalid(&self, size: i32) -> Option<CreateError> {
+        let (fits, sizes) = match self {
+            WorkerSizes::Equal(each) => (*each > 0 && size % each == 0, vec![*each]),
+            WorkerSizes::Given(sizes) => {
+                let ranks: i64 = sizes.iter().map(|&size| i64::from(size)).sum();
+                let fits = sizes.iter().all(|&size| size > 0) && ranks == i64::from(size);
+                (fits, sizes.clone())
+            }
+            WorkerSizes::PerNode => (true, Vec::new()),
+        };
+        (!fits).then_some(CreateError::WorkerSizes { sizes, size })
+    }
+
+    /// The number of the worker of each rank.
+    pub(super) fn workers_of_ranks(&self, topology: &Topology) -> Vec<i32> {
+        let ranks = 0..topology.size() as i32;
+        match self {
+            WorkerSizes::Equal(each) => ranks.map(|rank| rank / each).collect(),
+            WorkerSizes::Given(sizes) => (0..)
+                .zip(sizes)
+                .flat_map(|(number, &size)| (0..size).map(move |_| number))
+                .collect(),
+            WorkerSizes::PerNode => ranks
+                .map(|rank| topology.node_of(rank as u32) as i32)
+                .collect(),
+        }
+    }
+}
+
+/// Where the initial states come from.
+pub(super) struct InitialStates {
+    states: Option<Vec<State>>,
+    directory: Option<PathBuf>,
+    options: Options,
+}
+
+/// What the other ranks have to know of the state directory of the root.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+pub(super) struct DirectoryOnRoot {
+    /// The number of digits in the names of tasks.
+    digits: usize,
+    /// The number of the directory's marker, if there is one.
+    pub(super) marker: Option<u64>,
+}
+
+impl InitialStates {
+    pub(super) fn path(&self) -> Option<&PathBuf> {
+        self.directory.as_ref()
+    }
+
     /// On the root: makes the directory if there is to be one, and puts the states into the table.
-    fn begin(self, batch: &mut Batch) -> Result<(), BatchError> {
+    pub(super) fn load(self, batch: &mut Batch) -> Result<(), BatchError> {
         let states = match (self.states, self.directory) {
             (Some(_), Some(path)) => return Err(BatchError::StatesAndDirectory(path)),
             (None, None) => return Ok(()),
@@ -228,7 +419,7 @@ impl Beginning {
                 }
                 let directory = Directory::create(path, &folders(batch), self.options)?;
                 if are_numbers {
-                    // Another job may have begun with another number of tasks at the same moment.
+                    // Another job may have made it with another number of tasks at the same time.
                     directory::digits(directory.root(), batch.digits)?;
                 }
                 let mut states = Vec::with_capacity(batch.tasks);
@@ -254,35 +445,41 @@ impl Beginning {
         }
         for (task, state) in states.into_iter().enumerate() {
             if state != State::Open {
-                batch.access().set(task, TaskStatus::from(state));
+                let status = TaskStatus::from(state);
+                batch.table.set(&batch.object, task, status);
             }
         }
-        // What runs for all that its state says may be that of a job that has died.
-        batch.look_after_others().map(drop)
+        // A task whose state is RUNNING may belong to a job that has died.
+        batch.reclaim().map(drop)
     }
 
-    /// On the other ranks, when the root has done that: looks whether the directory is the same
-    /// here.
-    #[cfg(feature = "mpi")]
-    fn follow(self, batch: &mut Batch, begun: Begun) -> Result<(), DirectoryError> {
-        batch.digits = begun.digits;
+    /// On the other ranks, after the root: joins the directory, and checks that it is the same here.
+    pub(super) fn join(
+        self,
+        batch: &mut Batch,
+        on_root: DirectoryOnRoot,
+    ) -> Result<(), DirectoryError> {
+        batch.digits = on_root.digits;
         let Some(path) = self.directory else {
             return Ok(());
         };
         let directory = Directory::join(path, folders(batch), self.options);
-        let seen = begun.sign.map_or(Ok(()), |word| directory.check_sign(word));
+        let seen = on_root
+            .marker
+            .map_or(Ok(()), |number| directory.check_marker(number));
         batch.directory = Some(directory);
         seen
     }
 }
 
-/// What the root tells the others when it has begun.
-#[cfg(feature = "mpi")]
-#[derive(Clone, Copy, Serialize, Deserialize)]
-struct Begun {
-    digits: usize,
-    /// The word of the sign by which they know the state directory.
-    sign: Option<u64>,
+impl DirectoryOnRoot {
+    /// On the root: the directory of the batch, with the marker that was made in it.
+    pub(super) fn new(batch: &Batch, marker: Option<&Marker>) -> Self {
+        DirectoryOnRoot {
+            digits: batch.digits,
+            marker: marker.map(Marker::number),
+        }
+    }
 }
 
 /// The names of the tasks' folders.
@@ -295,50 +492,7 @@ fn folders(batch: &Batch) -> Arc<[String]> {
     }
 }
 
-/// The name of a task that was given none, of so many digits at least.
+/// The name of a task that was given none, with at least `digits` digits.
 pub(super) fn number(task: usize, digits: usize) -> String {
     format!("{task:0digits$}")
 }
-
-impl BatchBuilder<Alone> {
-    /// Makes it.
-    ///
-    /// # Errors
-    /// [`CreateError::NoTasks`], [`CreateError::TooManyTasks`] and no memory for them,
-    /// [`BatchError::Directory`], [`BatchError::States`], [`BatchError::StatesAndDirectory`].
-    pub fn build(mut self) -> Result<Batch, BatchError> {
-        if self.tasks.is_none() {
-            return Err(CreateError::NoTasks.into());
-        }
-        if let Some(error) = self.too_many() {
-            return Err(error.into());
-        }
-        let beginning = self.beginning();
-        let tasks = self.count();
-        let layout = (MailboxLayout, TableLayout { root: 0, tasks });
-        check_memory(layout.length(&Topology::one_node(0, 1)))?;
-        let object = Object::local_named(self.name.clone(), &layout);
-        let calls = Calls::new(object.block(), object.link(), Block::first_part);
-        let table = Side::open(&object, tasks);
-        let mut batch = self.make(object, calls, table, Worker::alone());
-        beginning.begin(&mut batch)?;
-        Ok(batch)
-    }
-}
-
-/// Fails if this process cannot allocate that many bytes. Does not account for memory that others
-/// take at the same moment.
-fn check_memory(bytes: usize) -> Result<(), CreateError> {
-    match Mapping::try_private(bytes) {
-        Some(_) => Ok(()),
-        None => Err(CreateError::Memory {
-            rank: 0,
-            source: Arc::new(io::ErrorKind::OutOfMemory.into()),
-        }),
-    }
-}
-
-#[cfg(feature = "mpi")]
-mod with_mpi;
-#[cfg(feature = "mpi")]
-pub use crate::batch::builder::with_mpi::OnComm;

@@ -1,11 +1,11 @@
-//! What can go wrong with a batch.
+//! The errors of a batch.
 
 use crate::batch::Summary;
 use crate::batch::directory::DirectoryError;
 use crate::error::{CollectiveError, CreateError, LockError};
 use std::time::Duration;
 
-/// Why a batch could not be made, or has no task for this rank.
+/// Why a call of a batch failed.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BatchError {
@@ -15,17 +15,16 @@ pub enum BatchError {
     /// The state directory cannot be used, or a task in it.
     #[error(transparent)]
     Directory(#[from] DirectoryError),
-    /// This rank cannot go on with the state directory: the file system is full, may not be
-    /// written, is gone, or the like. No task is invalid for that. The one that this rank was about
-    /// to run, or could not write the outcome of, is given back for other workers, which go on.
+    /// This rank cannot use the state directory any more: the file system is full, read-only, gone, or
+    /// the like. No task becomes invalid. The task that this rank was about to run, or whose outcome
+    /// it could not write, is open again for other workers, which go on.
     #[error(
-        "rank {rank} cannot use the state directory: {error}; the task that it was at is given back, and other workers go on \
-         with it"
+        "rank {rank} cannot use the state directory: {error}; its task is open again, and other workers go on with it"
     )]
     FileSystem {
         /// The rank.
         rank: i32,
-        /// What failed, with which file.
+        /// The failed operation and its file.
         error: DirectoryError,
     },
     /// Not all tasks have been done; see [`Summary::all_done`].
@@ -37,22 +36,22 @@ pub enum BatchError {
     /// MPI was finalized.
     #[error(transparent)]
     Lock(#[from] LockError),
-    /// The rank that acts for others, the root or the first of this worker, found an error; its own
-    /// copy says more.
-    #[error("rank {rank}, which acts for this one, found: {found}")]
+    /// The rank that acts for others, the root or the first of this worker, got an error, which has
+    /// more details there.
+    #[error("rank {rank}, which acts for this one, failed: {found}")]
     OtherRank {
         /// The rank.
         rank: i32,
-        /// What it found.
+        /// The text of its error.
         found: String,
     },
     /// A rank of this worker has died. Its task is open again.
-    #[error("rank {rank} of this worker has died; its task is for other workers now")]
+    #[error("rank {rank} of this worker has died; its task is open again, for other workers")]
     RankDied {
         /// The rank, in the batch's communicator.
         rank: i32,
     },
-    /// A rank of this worker has dropped the batch, and the others went on with it.
+    /// A rank of this worker has dropped the batch, and the others still use it.
     #[error(
         "rank {rank} of this worker has dropped the batch; all ranks of a worker have to make the same calls, until there is no \
          task left"
@@ -74,33 +73,32 @@ pub enum BatchError {
     },
     /// A worker of this batch runs the task.
     #[error(
-        "task {task} is being run in this batch, and its worker says what becomes of it; set the state of tasks that nobody \
-         runs"
+        "a worker of this batch runs task {task} and will set its state; set only the states of tasks that do not run"
     )]
     Busy {
         /// The task.
         task: usize,
     },
-    /// A state that a task cannot be set to by hand.
-    #[error("a task is running because a worker runs it; set it to open, done, failed or invalid")]
+    /// Only a worker can set a task to running.
+    #[error(
+        "only a worker that runs a task sets it to running; set it to open, done, failed or invalid"
+    )]
     SetRunning,
-    /// As many initial states as tasks are needed.
+    /// The number of initial states is not that of the tasks.
     #[error("there are {states} initial states for {tasks} tasks; pass one for each")]
     States {
-        /// How many states were passed.
+        /// The number of states.
         states: usize,
-        /// How many tasks there are.
+        /// The number of tasks.
         tasks: usize,
     },
-    /// Initial states were passed, and a state directory has its own.
-    #[error(
-        "initial states were passed, and the tasks' states are those of the state directory {0:?}; leave one of them out"
-    )]
+    /// Both initial states and a state directory were passed.
+    #[error("both initial states and the state directory {0:?} were passed; pass only one of them")]
     StatesAndDirectory(std::path::PathBuf),
-    /// The time was up.
+    /// Tasks were still running when the time was up.
     #[error("tasks were still running after {waited:?}")]
     Timeout {
-        /// How long this rank was ready to wait.
+        /// The limit of the wait.
         waited: Duration,
     },
 }

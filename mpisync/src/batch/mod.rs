@@ -1,5 +1,5 @@
-//! Batches: tasks that groups of ranks, the workers, take one after the other, and whose state
-//! survives the job.
+//! Batches: tasks that groups of ranks, the workers, take one after the other, and whose states
+//! survive the job.
 //!
 //! ```
 //! use mpisync::Batch;
@@ -18,88 +18,78 @@
 //! ```
 //!
 //! # How it works
-//! A byte a task says what has become of it. They lie in shared memory of the root's node, with an
-//! index of those that are open, so that a rank of that node takes a task in the same short time
-//! whether there are a hundred or ten million, without a message; ranks of other nodes ask, and
-//! wait a round trip. The tasks are given out in the order of their numbers.
+//! A table in the shared memory of the root's node has a byte for the state of each task, and an
+//! index of the open ones. A rank of that node takes a task without a message, and as fast for ten
+//! million tasks as for a hundred; a rank of another node waits for one round trip. Tasks are taken
+//! in the order of their numbers.
 //!
-//! The first rank of a worker takes a task and shares it with the others. When all of them have
-//! said that they are through with it, the first one says what has become of it.
+//! The first rank of a worker takes a task and shares it with the others. Once all of them have
+//! ended the task, the first rank records its state.
 //!
 //! # A state directory
-//! [`state_dir`](BatchBuilder::state_dir) keeps the states in files, in pshmem's format:
-//! `ROOT/NAME/state` has one of the words `OPEN`, `RUNNING`, `DONE`, `FAILED` and `INVALID`. A job
-//! that is started again goes on where the last one was, whichever of the two libraries that was
-//! written with; a task that was running then is open again, and one that was done is done. Several
-//! jobs may work on one directory at the same time: before a worker runs a task it claims it with a
-//! file that only one can create, and keeps that file young while it has the task. See
-//! [`Directory`], also for looking at it from outside; so does the program `mpisync-batch`, with
-//! the feature `cli`: `mpisync-batch status DIR`, `list DIR` and `reset DIR`.
+//! [`state_dir`](BatchBuilder::state_dir) keeps the states in files, in the format of the Python
+//! package pshmem: `ROOT/NAME/state` has one of the words `OPEN`, `RUNNING`, `DONE`, `FAILED` and
+//! `INVALID`. A new job continues where the last one stopped, whichever of the two libraries that
+//! used: a task that was running is open again, and a task that was done is done. Several jobs may
+//! work on one directory at the same time: before a worker runs a task, it claims it with a file
+//! that only one job can create, and updates the time of that file while it has the task. See
+//! [`Directory`], also for access from other programs. The program `mpisync-batch`, with the feature
+//! `cli`, shows and resets a directory: `mpisync-batch status DIR`, `list DIR` and `reset DIR`.
 //!
-//! With the feature `progress`, `Batch::progress` shows how far a batch is while it runs.
+//! With the feature `progress`, `Batch::progress` shows the progress of a batch while it runs.
 //!
 //! # When something goes wrong
-//! | | the task |
+//! | event | the task |
 //! | --- | --- |
 //! | [`Task::failed`] on any rank of the worker | has failed, for that reason |
 //! | a panic that drops the [`Task`] | has failed, with the panic's message |
 //! | the task is dropped otherwise | is open again |
 //! | the first rank of the worker dies | is open again, for other workers |
-//! | another rank of the worker dies | is open again once the first has noticed; both get [`BatchError::RankDied`] |
-//! | a rank leaves the loop early, and drops the batch | is open again; the other ranks of its worker get [`BatchError::RankLeft`] |
-//! | the whole job dies | is open again for the next job: on the same host at once, on others after [`stale_after`](BatchBuilder::stale_after) |
-//! | what is in its own folder is no state, or no file | is left alone, as invalid, and among [`problems`](Batch::problems); the others go on, unless [`strict`](BatchBuilder::strict) is asked for |
-//! | a rank's file system is full, may not be written, or is gone | is open again, for other workers; that rank gets [`BatchError::FileSystem`] |
+//! | another rank of the worker dies | is open again once the first rank has noticed; both get [`BatchError::RankDied`] |
+//! | a rank leaves the loop early and drops the batch | is open again; the other ranks of its worker get [`BatchError::RankLeft`] |
+//! | the whole job dies | is open again for the next job: at once on the same host, after [`stale_after`](BatchBuilder::stale_after) on others |
+//! | its folder has something else than a state, or than files | is left alone, as invalid, and is among [`problems`](Batch::problems); the others go on, unless the batch is [`strict`](BatchBuilder::strict) |
+//! | a rank's file system is full, read-only or gone | is open again, for other workers; that rank gets [`BatchError::FileSystem`] |
 //! | a node sees another directory under the name of the state directory | is not run: [`build`](BatchBuilder::build) fails on all ranks |
 //!
-//! Not all tasks need be done when there is none left: a [`Summary`] says how many are, and
-//! [`all_done`](Summary::all_done) makes an error of those that are not.
+//! When no task is left, not all of them need be done. A [`Summary`] counts them, and
+//! [`all_done`](Summary::all_done) returns an error unless all are done.
 //!
-//! Over several nodes the lowest rank on each has to live, as for everything that ranks share
-//! there.
+//! The lowest rank of each node has to stay alive, as for all objects that the ranks of a node
+//! share.
 //!
-//! The ranks of a worker make the same calls. One that leaves the loop early and keeps the batch is
-//! waited for until it comes back or drops the batch: give the batch by value to a function that
-//! may fail, so that it is dropped with it.
+//! The ranks of a worker make the same calls. The others wait for a rank that leaves the loop early
+//! and keeps the batch, until it comes back or drops the batch. So pass the batch by value to a
+//! function that may fail: then it is dropped with it.
 //!
 //! [`Directory`]: directory::Directory
 
-mod access;
 mod builder;
+#[cfg(feature = "mpi")]
+mod comm;
 pub mod directory;
 mod error;
-mod for_each;
-mod leader;
-mod outcome;
-mod panics;
 #[cfg(feature = "progress")]
 mod progress;
-mod reclaim;
-mod standing;
 mod state;
-pub(crate) mod table;
-mod take;
+mod table;
 mod task;
-#[cfg(feature = "mpi")]
-mod team;
-pub(crate) mod vote;
+mod tasks;
+mod vote;
 mod worker;
 
-use crate::batch::access::TableAccess;
-#[cfg(feature = "mpi")]
-pub use crate::batch::builder::OnComm;
-pub use crate::batch::builder::{Alone, BatchBuilder};
+pub use crate::batch::builder::{Alone, BatchBuilder, OnComm};
 pub use crate::batch::directory::Again;
 use crate::batch::directory::{Directory, DirectoryError};
 pub use crate::batch::error::BatchError;
-use crate::batch::outcome::Hand;
 #[cfg(feature = "progress")]
 pub use crate::batch::progress::{Meter, Progress};
 pub use crate::batch::state::{State, Summary, UnknownWord};
+use crate::batch::table::access::TableAccess;
 use crate::batch::table::layout::TaskStatus;
+use crate::batch::task::CurrentTask;
 pub use crate::batch::task::Task;
 pub use crate::batch::worker::Worker;
-#[cfg(feature = "mpi")]
 use crate::error::CollectiveError;
 use crate::object::Object;
 use crate::share::{Calls, MailboxLayout};
@@ -113,7 +103,7 @@ use std::time::Instant;
 /// Tasks for groups of ranks.
 ///
 /// Made by [`Batch::builder`], and for one process without MPI by [`Batch::local`]. The
-/// [module](self) tells how it works. It stays on the thread that made it. Dropping it is local.
+/// [module](self) describes how it works. It stays on the thread that made it. Dropping it is local.
 ///
 /// ```no_run
 /// use mpisync::prelude::*;
@@ -128,40 +118,40 @@ use std::time::Instant;
 /// ```
 pub struct Batch {
     object: Object,
-    /// Through whose mailbox the root shares the beginning.
+    /// The calls in which the root shares the initial states.
     calls: Calls,
-    table: access::Side,
+    table: TableAccess,
     tasks: usize,
     names: Option<Arc<[String]>>,
     directory: Option<Directory>,
     is_strict: bool,
-    /// What this rank has found wrong with which tasks.
+    /// The tasks with flaws that this rank has found.
     problems: RefCell<Vec<(usize, DirectoryError)>>,
-    /// How many digits the names of tasks have at least that are numbers.
+    /// The least number of digits in the names of numbered tasks.
     digits: usize,
-    /// The task that this rank has in hand.
-    hand: Option<Hand>,
-    /// How many tasks the worker has taken.
+    /// The task that this rank has.
+    current: Option<CurrentTask>,
+    /// The number of tasks that the worker has taken.
     round: u64,
-    /// When this rank may look again at what other jobs do with tasks.
-    next_sweep: Cell<Option<Instant>>,
-    /// Why the worker takes no more tasks; on its first rank.
+    /// When this rank may probe the tasks of other jobs again.
+    next_probe: Cell<Option<Instant>>,
+    /// On the leader: why the worker takes no more tasks.
     broken: Option<BatchError>,
     worker: Worker,
 }
 
-/// The part of an object's memory behind the mailbox that it begins with.
+/// The part of an object's memory after the mailbox at its beginning.
 fn behind_mailbox(block: &Block) -> Part<'_> {
     block.first_part().behind(&MailboxLayout)
 }
 
 impl Batch {
-    /// How many tasks there are.
+    /// The number of tasks.
     pub fn tasks(&self) -> usize {
         self.tasks
     }
 
-    /// How many workers there are.
+    /// The number of workers.
     pub fn n_workers(&self) -> i32 {
         self.worker.count()
     }
@@ -176,7 +166,7 @@ impl Batch {
         self.object.rank()
     }
 
-    /// How many ranks the communicator has.
+    /// The number of ranks of the communicator.
     pub fn size(&self) -> i32 {
         self.object.size()
     }
@@ -186,7 +176,7 @@ impl Batch {
         self.object.root()
     }
 
-    /// The name of a task: one of those that the batch was made with, or its number.
+    /// The name that a task was given when the batch was made, or its number.
     ///
     /// # Errors
     /// [`BatchError::NoSuchTask`].
@@ -195,6 +185,57 @@ impl Batch {
         Ok(self.name_of(task))
     }
 
+    /// The state of a task, in this batch or in another job. Not collective.
+    ///
+    /// # Errors
+    /// [`BatchError::NoSuchTask`], [`LockError::Finalized`](crate::LockError::Finalized), and
+    /// [`BatchError::Directory`] if the state of a task that another job runs cannot be read.
+    pub fn state(&self, task: usize) -> Result<State, BatchError> {
+        self.object.check_usable()?;
+        self.check_task(task)?;
+        match (self.table.status(&self.object, task), &self.directory) {
+            (TaskStatus::Elsewhere, Some(directory)) => Ok(directory.state(task)?),
+            (status, _) => Ok(State::from(status)),
+        }
+    }
+
+    /// Sets the state of a task that no worker runs: to [`State::Open`], for example, to run it again.
+    /// Not collective.
+    ///
+    /// # Errors
+    /// [`BatchError::Busy`], [`BatchError::SetRunning`], [`BatchError::NoSuchTask`],
+    /// [`LockError::Finalized`](crate::LockError::Finalized), and [`BatchError::Directory`], also
+    /// if another job runs the task.
+    pub fn set_state(&self, task: usize, state: State) -> Result<(), BatchError> {
+        self.object.check_usable()?;
+        self.check_task(task)?;
+        if state == State::Running {
+            return Err(BatchError::SetRunning);
+        }
+        if self.table.status(&self.object, task) == TaskStatus::Taken {
+            return Err(BatchError::Busy { task });
+        }
+        if let Some(directory) = &self.directory {
+            directory.set(task, state)?;
+        }
+        if self.table.set(&self.object, task, TaskStatus::from(state)) {
+            return Ok(());
+        }
+        Err(BatchError::Busy { task })
+    }
+
+    /// The number of tasks in each state, as far as this batch knows. Not collective. Reads a byte for
+    /// each task, and first opens the tasks of ranks that have died.
+    ///
+    /// # Errors
+    /// [`LockError::Finalized`](crate::LockError::Finalized).
+    pub fn summary(&self) -> Result<Summary, BatchError> {
+        self.object.check_usable()?;
+        self.table.reclaim(&self.object);
+        Ok(Summary::from(self.table.counts(&self.object)))
+    }
+
+    /// Keeps a flaw for [`problems`](Self::problems); an error in a strict batch.
     fn note_problem(&self, task: usize, error: DirectoryError) -> Result<(), BatchError> {
         if self.is_strict {
             return Err(error.into());
@@ -204,20 +245,20 @@ impl Batch {
     }
 
     /// The error for a state directory that this rank cannot use.
-    fn in_trouble(&self, error: DirectoryError) -> BatchError {
+    fn file_system_error(&self, error: DirectoryError) -> BatchError {
         let rank = self.rank();
         BatchError::FileSystem { rank, error }
     }
 
-    /// What is wrong with tasks that were left alone for that, as invalid, and what this rank could
-    /// not write of tasks that it dropped. Not collective: for tasks that are invalid and that
-    /// other ranks have found, this rank looks into the directory itself.
+    /// The errors for which tasks are invalid and were left alone, and those of writing the states of
+    /// tasks that this rank dropped. Not collective: this rank reads the folders of invalid tasks
+    /// that other ranks have found.
     pub fn problems(&self) -> Vec<DirectoryError> {
         let mut found = self.problems.borrow().clone();
         let mut from = 0;
         while let Some(directory) = &self.directory
             && self.object.check_usable().is_ok()
-            && let Some(task) = self.access().find(TaskStatus::Invalid, from)
+            && let Some(task) = self.table.find(&self.object, TaskStatus::Invalid, from)
         {
             from = task + 1;
             let is_known = found.iter().any(|(known, _)| *known == task);
@@ -233,26 +274,17 @@ impl Batch {
         self.directory.as_ref()
     }
 
-    /// Gives the batch's memory back on all ranks. Collective, waits for all.
+    /// Frees the batch's memory on all ranks. Collective, waits for all.
     ///
-    /// Dropping the batch does the same without waiting, once all ranks have dropped theirs.
+    /// Dropping the batch does not wait; its memory is freed once all ranks have dropped it.
     ///
     /// # Errors
     /// Those of [`WindowController::close`](crate::WindowController::close).
-    #[cfg(feature = "mpi")]
     #[track_caller]
     pub fn close(mut self) -> Result<(), CollectiveError> {
         self.leave();
         let last = self.calls.last_in_epoch(self.object.block().domain());
         self.object.close_after(last.0)
-    }
-
-    #[inline]
-    fn access(&self) -> TableAccess<'_> {
-        TableAccess {
-            side: &self.table,
-            object: &self.object,
-        }
     }
 
     fn name_of(&self, task: usize) -> String {
@@ -279,21 +311,21 @@ impl Drop for Batch {
     }
 }
 
-/// What has become of the tasks, where the root is on this node, and what this rank's worker does;
-/// a snapshot that may be out of date.
+/// Shows the counts of the tasks, if the root is on this node, and the current task; a snapshot that
+/// may be out of date.
 impl fmt::Debug for Batch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let here = self.table.here();
+        let table = self.table.local();
         f.debug_struct("Batch")
             .field("name", &self.object.name())
             .field("rank", &self.rank())
             .field("size", &self.size())
             .field("root", &self.root())
             .field("tasks", &self.tasks)
-            .field("summary", &here.map(|table| Summary::from(table.counts())))
+            .field("summary", &table.map(|table| Summary::from(table.counts())))
             .field("worker", &self.worker.number())
             .field("worker_rank", &self.worker.rank())
-            .field("runs", &self.hand.as_ref().map(|hand| hand.task))
+            .field("runs", &self.current.as_ref().map(|current| current.task))
             .finish_non_exhaustive()
     }
 }

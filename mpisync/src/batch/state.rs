@@ -1,11 +1,13 @@
-//! How far a task is, and how far all of them are.
+//! The state of a task, and the counts of all tasks.
 
 use crate::batch::BatchError;
+use crate::batch::table::Counts;
+use crate::batch::table::layout::TaskStatus;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
-/// How far a task is. In text it is one word in capitals, as in the task's file.
+/// The state of a task. As text it is one word in capitals, as in the task's file.
 ///
 /// ```
 /// use mpisync::batch::State;
@@ -16,11 +18,11 @@ use std::str::FromStr;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum State {
-    /// Nobody has begun it.
+    /// It has not begun.
     Open,
-    /// A job runs it, or died while it did.
+    /// A job runs it, or died while it ran it.
     Running,
-    /// It has ended well.
+    /// It has ended without an error.
     Done,
     /// It has ended with an error.
     Failed,
@@ -29,7 +31,7 @@ pub enum State {
 }
 
 impl State {
-    const ALL: [State; 5] = [
+    pub(super) const ALL: [State; 5] = [
         State::Open,
         State::Running,
         State::Done,
@@ -37,7 +39,7 @@ impl State {
         State::Invalid,
     ];
 
-    /// Its word.
+    /// The word for it in a file.
     pub(crate) fn word(self) -> &'static str {
         match self {
             State::Open => "OPEN",
@@ -55,7 +57,7 @@ impl fmt::Display for State {
     }
 }
 
-/// A word that is no state.
+/// A word that is not a state.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{0:?} is no state of a task; the states are OPEN, RUNNING, DONE, FAILED and INVALID")]
 pub struct UnknownWord(pub String);
@@ -69,7 +71,7 @@ impl FromStr for State {
     }
 }
 
-/// How many tasks are in which state.
+/// The number of tasks in each state.
 ///
 /// ```
 /// use mpisync::batch::{State, Summary};
@@ -81,33 +83,33 @@ impl FromStr for State {
 /// assert_eq!(summary.to_string(), "2 done, 0 failed, 0 running, 1 open");
 /// assert!(!summary.is_over());
 /// ```
-#[must_use = "tasks may have failed, or be invalid or open: look at the counts, or say `all_done()?`"]
+#[must_use = "tasks may have failed, or be invalid or open: look at the counts, or call `all_done()?`"]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Debug, Serialize, Deserialize)]
 pub struct Summary {
-    /// Those that nobody has begun.
+    /// Tasks that have not begun.
     pub open: u64,
-    /// Those that run.
+    /// Tasks that run.
     pub running: u64,
-    /// Those that have ended well.
+    /// Tasks that have ended without an error.
     pub done: u64,
-    /// Those that have ended with an error.
+    /// Tasks that have ended with an error.
     pub failed: u64,
-    /// Those that cannot be run, and those whose state cannot be read.
+    /// Tasks that cannot be run, or whose state cannot be read.
     pub invalid: u64,
 }
 
 impl Summary {
-    /// How many there are.
+    /// The number of tasks.
     pub fn total(&self) -> u64 {
         self.open + self.running + self.done + self.failed + self.invalid
     }
 
-    /// Whether none is left to run, nor runs.
+    /// Whether no task is open or running.
     pub fn is_over(&self) -> bool {
         self.open == 0 && self.running == 0
     }
 
-    /// An error if not all tasks are done.
+    /// Returns an error unless all tasks are done.
     ///
     /// # Errors
     /// [`BatchError::NotAllDone`] if any has failed, is invalid, runs or is open.
@@ -131,7 +133,7 @@ impl Summary {
         }
     }
 
-    /// Counts one more.
+    /// Counts one more task.
     pub fn count(&mut self, state: State) {
         *match state {
             State::Open => &mut self.open,
@@ -163,47 +165,40 @@ impl fmt::Display for Summary {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn words_are_read_as_they_are_written() {
-        for state in State::ALL {
-            assert_eq!(state.to_string().parse(), Ok(state));
-            let bytes = postcard::to_stdvec(&state).expect("a state");
-            assert_eq!(postcard::from_bytes::<State>(&bytes), Ok(state));
+impl From<TaskStatus> for State {
+    fn from(status: TaskStatus) -> Self {
+        match status {
+            TaskStatus::Open => State::Open,
+            TaskStatus::Elsewhere | TaskStatus::Taken => State::Running,
+            TaskStatus::Done => State::Done,
+            TaskStatus::Failed => State::Failed,
+            TaskStatus::Invalid => State::Invalid,
         }
-        for word in ["", "done", "DONE ", "DONEDONE", "PENDING"] {
-            let error = word.parse::<State>().expect_err("no state");
-            assert_eq!(error, UnknownWord(word.to_owned()));
-            assert!(error.to_string().contains("RUNNING"));
-        }
-        assert_eq!(format!("[{:>6}]", State::Done), "[  DONE]");
     }
+}
 
-    #[test]
-    fn a_summary_counts_each_state() {
-        let mut summary = Summary::default();
-        assert!(summary.is_over());
-        for (count, state) in State::ALL.into_iter().enumerate() {
-            for _ in 0..=count {
-                summary.count(state);
-            }
+/// For a task that no rank of this batch has.
+impl From<State> for TaskStatus {
+    fn from(state: State) -> Self {
+        match state {
+            State::Open => TaskStatus::Open,
+            State::Running => TaskStatus::Elsewhere,
+            State::Done => TaskStatus::Done,
+            State::Failed => TaskStatus::Failed,
+            State::Invalid => TaskStatus::Invalid,
         }
-        assert_eq!(summary.total(), 15);
-        assert_eq!(
-            summary.to_string(),
-            "3 done, 4 failed, 2 running, 1 open, 5 invalid"
-        );
-        let over = Summary {
-            open: 0,
-            running: 0,
-            ..summary
-        };
-        assert!(over.is_over() && !summary.is_over());
-        for unfinished in [Summary { open: 1, ..over }, Summary { running: 1, ..over }] {
-            assert!(!unfinished.is_over());
+    }
+}
+
+impl From<Counts> for Summary {
+    fn from(counts: Counts) -> Self {
+        let of = |status: TaskStatus| counts[status as usize];
+        Summary {
+            open: of(TaskStatus::Open),
+            running: of(TaskStatus::Elsewhere) + of(TaskStatus::Taken),
+            done: of(TaskStatus::Done),
+            failed: of(TaskStatus::Failed),
+            invalid: of(TaskStatus::Invalid),
         }
     }
 }

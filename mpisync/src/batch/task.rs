@@ -1,53 +1,52 @@
-//! A task in the hands of a worker.
+//! A task that a worker runs, and its outcome: each rank votes, and the leader records the result.
 
+use crate::batch::directory::{Claim, DirectoryError};
+use crate::batch::table::layout::TaskStatus;
 use crate::batch::vote::Vote;
 use crate::batch::worker::Worker;
-use crate::batch::{Batch, BatchError, State, panics};
-use std::fmt;
+use crate::batch::{Batch, BatchError, State};
+use std::cell::RefCell;
 use std::path::PathBuf;
-use std::thread;
+use std::sync::Once;
+use std::{fmt, panic, thread};
 
-/// A task that this rank's worker has taken; [`Batch::next_task`] gives it to each of the worker's
+/// A task that this rank's worker has taken; [`Batch::next_task`] returns it on each of the worker's
 /// ranks.
 ///
-/// Each of them says what has become of it, by [`done`](Self::done) or [`failed`](Self::failed). It
-/// is done if all say so, and failed if one does. A task that is dropped while the rank panics has
-/// failed, with the panic's message; one that is dropped otherwise, on its way out of a function
-/// that returns early, say, is open again, for any worker.
+/// Each rank ends it by [`done`](Self::done) or [`failed`](Self::failed). The task is done if all
+/// ranks are done, and failed if one fails. A task that is dropped during a panic has failed, with
+/// the panic's message. One that is dropped otherwise, by an early return for example, is open
+/// again, for any worker.
 #[must_use = "a task that is dropped is open again, with `let _ = …` too; say `done()` or `failed(…)`"]
 pub struct Task<'a> {
-    batch: &'a mut Batch,
-    index: usize,
-    was: State,
+    pub(super) batch: &'a mut Batch,
+    pub(super) index: usize,
+    pub(super) was: State,
 }
 
-impl<'a> Task<'a> {
-    pub(super) fn new(batch: &'a mut Batch, index: usize, was: State) -> Self {
-        Task { batch, index, was }
-    }
-
-    /// Which task it is, counted from 0.
+impl Task<'_> {
+    /// The number of the task, counted from 0.
     pub fn index(&self) -> usize {
         self.index
     }
 
-    /// Its name: one of those that the batch was made with, or its number.
+    /// The name that the task was given when the batch was made, or its number.
     pub fn name(&self) -> String {
         self.batch.name_of(self.index)
     }
 
-    /// What it was before it was taken: open, or one of what [`Again`](super::Again) asked for.
+    /// The state before the task was taken: open, or one that [`Again`](super::Again) asked for.
     pub fn was(&self) -> State {
         self.was
     }
 
-    /// Its folder in the state directory, if the batch has one.
+    /// The task's folder in the state directory, if the batch has one.
     pub fn directory(&self) -> Option<PathBuf> {
         let root = self.batch.directory.as_ref()?.root();
         Some(root.join(self.name()))
     }
 
-    /// The worker that has it.
+    /// The worker that has the task.
     pub fn worker(&self) -> &Worker {
         self.batch.worker()
     }
@@ -57,20 +56,20 @@ impl<'a> Task<'a> {
         self.batch
     }
 
-    /// This rank is done with it. Collective in the worker; the first rank waits for the others,
-    /// and writes the state, and the others go on.
+    /// Ends the task on this rank: it is done. Collective in the worker; the first rank waits for
+    /// the others and records the state, the others do not wait.
     ///
     /// # Errors
     /// On the first rank: [`BatchError::RankDied`], [`BatchError::RankLeft`];
-    /// [`BatchError::FileSystem`] where the state cannot be written, and [`BatchError::Directory`]
-    /// where another job has taken the task over, or what is in its folder is in the way. The task
-    /// is done only if there is none; with the first three it is open again.
+    /// [`BatchError::FileSystem`] if the state cannot be written; [`BatchError::Directory`] if
+    /// another job has taken the task over, or if the contents of its folder prevent the writing.
+    /// The task is done only if there is no error; after the first three it is open again.
     pub fn done(self) -> Result<(), BatchError> {
         self.end(Vote::Done)
     }
 
-    /// It has failed, for this reason, which is for people; from other ranks than the first, 480
-    /// bytes of it travel, and a state directory keeps 64 KiB. Collective in the worker.
+    /// Ends the task on this rank: it has failed, for this reason. Of ranks other than the first,
+    /// 480 bytes of the reason are kept; a state directory keeps 64 KiB. Collective in the worker.
     ///
     /// # Errors
     /// Those of [`done`](Self::done).
@@ -78,8 +77,8 @@ impl<'a> Task<'a> {
         self.end(Vote::Failed(reason.to_string()))
     }
 
-    /// It is for others: open again, for any worker. The same as dropping it, with errors as
-    /// values.
+    /// Opens the task again, for any worker. The same as dropping it, but returns errors.
+    /// Collective in the worker.
     ///
     /// # Errors
     /// Those of [`done`](Self::done).
@@ -88,20 +87,19 @@ impl<'a> Task<'a> {
     }
 
     pub(super) fn end(self, vote: Vote) -> Result<(), BatchError> {
-        // What `drop` does after this finds the task settled.
-        self.batch.put_down(vote)
+        // The drop after this finds that the task has ended.
+        self.batch.end_task(vote)
     }
 }
 
 impl Drop for Task<'_> {
     fn drop(&mut self) {
-        self.batch.drop_task(|| {
-            if thread::panicking() {
-                Vote::Failed(panics::message())
-            } else {
-                Vote::Open
-            }
-        });
+        if self.batch.current.is_some() {
+            self.batch.drop_task(match thread::panicking() {
+                true => Vote::Failed(panic_message()),
+                false => Vote::Open,
+            });
+        }
     }
 }
 
@@ -113,4 +111,156 @@ impl fmt::Debug for Task<'_> {
             .field("was", &self.was)
             .finish_non_exhaustive()
     }
+}
+
+/// The task that this rank has.
+pub(super) struct CurrentTask {
+    pub(super) task: usize,
+    /// On the leader, with a state directory.
+    pub(super) claim: Option<Claim>,
+    /// This rank's vote, until the outcome is recorded.
+    pub(super) vote: Option<Vote>,
+}
+
+impl Batch {
+    /// Votes on the current task. The leader also records the outcome.
+    fn end_task(&mut self, vote: Vote) -> Result<(), BatchError> {
+        self.object.check_usable()?;
+        let Some(current) = &mut self.current else {
+            return Ok(());
+        };
+        current.vote = Some(vote);
+        if self.worker.is_leader() {
+            return self.settle();
+        }
+        self.cast_vote();
+        Ok(())
+    }
+
+    /// [`end_task`](Self::end_task) for a task that is dropped. Does not wait for other ranks: a
+    /// leader of several ranks settles the task in its next call.
+    pub(super) fn drop_task(&mut self, vote: Vote) {
+        let Some(current) = &mut self.current else {
+            return;
+        };
+        if current.vote.is_some() {
+            return;
+        }
+        if self.object.check_usable().is_err() {
+            self.current = None;
+            return;
+        }
+        current.vote = Some(vote);
+        if !self.worker.is_leader() {
+            self.cast_vote();
+        } else if self.worker.team.is_none() {
+            let task = current.task;
+            // A drop cannot return an error; `reopen` and `failed` do.
+            if let Err(BatchError::Directory(error) | BatchError::FileSystem { error, .. }) =
+                self.settle()
+            {
+                self.problems.borrow_mut().push((task, error));
+            }
+        }
+    }
+
+    fn cast_vote(&mut self) {
+        if let Some(vote) = self.current.take().and_then(|current| current.vote) {
+            self.worker.vote(self.round, &vote);
+        }
+    }
+
+    /// On the leader: waits for the votes of the other ranks on the current task, if there is one,
+    /// and records the outcome.
+    pub(super) fn settle(&mut self) -> Result<(), BatchError> {
+        let Some(mut current) = self.current.take() else {
+            return Ok(());
+        };
+        let mine = current.vote.take().unwrap_or(Vote::Open);
+        match self.worker.outcome(self.round, mine) {
+            Ok(outcome) => self.record(current, outcome),
+            // The vote of the missing rank is unknown.
+            Err(error) => {
+                self.broken = Some(error.clone());
+                self.record(current, Vote::Open).and(Err(error))
+            }
+        }
+    }
+
+    /// Records the outcome of a task in the state directory and in the table.
+    fn record(&self, current: CurrentTask, outcome: Vote) -> Result<(), BatchError> {
+        let (state, reason) = match &outcome {
+            Vote::Done => (State::Done, None),
+            Vote::Failed(reason) => (State::Failed, Some(reason.as_str())),
+            Vote::Open | Vote::Left => (State::Open, None),
+        };
+        let written = match current.claim {
+            Some(claim) => claim.settle(state, reason),
+            None => Ok(()),
+        };
+        let (status, written) = match written {
+            Ok(()) => (TaskStatus::from(state), Ok(())),
+            // The job that has the task decides.
+            Err(error @ DirectoryError::Lost { .. }) => (TaskStatus::Elsewhere, Err(error.into())),
+            Err(error) if self.is_flaw(current.task, &error) => {
+                (TaskStatus::Invalid, Err(error.into()))
+            }
+            Err(error) => (TaskStatus::Open, Err(self.file_system_error(error))),
+        };
+        self.table.finish(&self.object, current.task, status);
+        written
+    }
+
+    fn is_flaw(&self, task: usize, error: &DirectoryError) -> bool {
+        let directory = self.directory.as_ref();
+        directory.is_some_and(|directory| directory.is_flaw(task, error))
+    }
+
+    /// Leaves the worker, and gives up the current task. Does not wait.
+    pub(super) fn leave(&mut self) {
+        if let Some(current) = self.current.take()
+            && self.worker.is_leader()
+        {
+            // The votes of the other ranks on a dropped task are unknown.
+            let outcome = match current.vote.clone() {
+                Some(Vote::Failed(reason)) => Vote::Failed(reason),
+                _ => Vote::Open,
+            };
+            // A drop cannot return an error.
+            let _ = self.record(current, outcome);
+        }
+        self.worker.leave();
+    }
+}
+
+thread_local! {
+    static LAST_PANIC: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// Keeps the message of every panic from now on, for its thread. The output of a panic stays the
+/// same.
+pub(super) fn keep_panic_messages() {
+    static HOOK: Once = Once::new();
+    // The hook must not be changed while a thread panics.
+    if thread::panicking() {
+        return;
+    }
+    HOOK.call_once(|| {
+        let before = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            let payload = info.payload();
+            let text = payload.downcast_ref::<&str>().copied();
+            let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+            // At the end of a thread the variable may be gone.
+            let _ = LAST_PANIC.try_with(|last| *last.borrow_mut() = text.map(str::to_owned));
+            before(info);
+        }));
+    });
+}
+
+/// The message of this thread's last panic.
+fn panic_message() -> String {
+    let last = LAST_PANIC.try_with(|last| last.borrow().clone()).ok();
+    last.flatten()
+        .unwrap_or_else(|| "a panic; see what that rank wrote to its standard error".to_owned())
 }

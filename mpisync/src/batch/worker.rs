@@ -1,55 +1,65 @@
-//! A worker: a group of ranks that run tasks together, and how they keep together.
+//! A worker: a group of ranks that run tasks together.
 //!
-//! The first rank of a worker acts for it: it takes a task and shares it with the others, which
-//! wait for that. Each of them then votes, without waiting, when it is through with the task, fails
-//! or drops it; the first rank hears all of them before it says what has become of the task.
+//! The first rank of a worker is its leader: it takes a task and shares it with the others, which
+//! wait for that. Each rank votes on the task when it is done with it, fails or drops it, without
+//! waiting. The leader waits for all votes before it records the outcome.
 
 use crate::batch::BatchError;
-#[cfg(feature = "mpi")]
-use crate::batch::team::Team;
-use crate::batch::vote::Vote;
+use crate::batch::vote::{Absent, Vote, Votes};
+use crate::error::CollectiveError;
+use crate::location::CallSite;
+use crate::object::Object;
 #[cfg(feature = "mpi")]
 use crate::rsmpi::PartComm;
-#[cfg(feature = "mpi")]
-use mpi::topology::SimpleCommunicator;
-use serde::{Deserialize, Serialize};
+use crate::share::{Calls, Post};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+#[cfg(not(feature = "mpi"))]
+use std::convert::Infallible as PartComm;
 use std::fmt;
+use std::panic::Location;
 
 /// A group of ranks that run tasks together; a [`Batch`](super::Batch) has one or more.
 pub struct Worker {
     pub(super) number: i32,
-    /// How many there are.
+    /// The number of workers.
     pub(super) count: i32,
     pub(super) rank: i32,
     /// Its ranks, in the batch's communicator.
     pub(super) members: Vec<i32>,
-    #[cfg(feature = "mpi")]
+    /// `None` for a worker of one rank.
     pub(super) team: Option<Team>,
-    #[cfg(feature = "mpi")]
+    /// `None` for a batch of one process.
     pub(super) comm: Option<PartComm>,
 }
 
+/// What the ranks of a worker share, if there are several.
+pub(super) struct Team {
+    pub(super) object: Object,
+    /// The calls in which the leader shares tasks.
+    pub(super) calls: Calls,
+    pub(super) votes: Votes,
+}
+
 impl Worker {
-    /// The only one, of one rank.
-    pub(super) fn alone() -> Self {
+    /// The worker of a batch of one process.
+    pub(super) fn local() -> Self {
         Worker {
             number: 0,
             count: 1,
             rank: 0,
             members: vec![0],
-            #[cfg(feature = "mpi")]
             team: None,
-            #[cfg(feature = "mpi")]
             comm: None,
         }
     }
 
-    /// Which of the workers this is, counted from 0.
+    /// The number of this worker, counted from 0.
     pub fn number(&self) -> i32 {
         self.number
     }
 
-    /// How many workers the batch has.
+    /// The number of workers of the batch.
     pub fn count(&self) -> i32 {
         self.count
     }
@@ -59,34 +69,102 @@ impl Worker {
         self.rank
     }
 
-    /// How many ranks the worker has.
+    /// The number of ranks of the worker.
     pub fn size(&self) -> i32 {
         self.members.len() as i32
     }
 
-    /// Its ranks in the batch's communicator, in the order of their numbers in the worker.
+    /// The worker's ranks in the batch's communicator, in the order of their numbers in the worker.
     pub fn members(&self) -> &[i32] {
         &self.members
     }
 
-    /// The communicator of the worker's ranks.
-    ///
-    /// # Panics
-    /// In a batch of one process without MPI, which has none.
-    #[cfg(feature = "mpi")]
-    pub fn comm(&self) -> &SimpleCommunicator {
-        let part = self.comm.as_ref();
-        part.expect("a batch on a communicator; one that was made with `Batch::local` has none")
-            .comm()
-    }
-
     /// Whether this rank acts for the worker.
-    pub(super) fn leads(&self) -> bool {
+    pub(super) fn is_leader(&self) -> bool {
         self.rank == 0
     }
 
-    pub(super) fn has_others(&self) -> bool {
-        self.members.len() > 1
+    /// As the leader: shares a value with the other ranks, or the text of an error. Waits until all
+    /// of them have received the value before the last, and no longer.
+    #[track_caller]
+    pub(super) fn share<T: Copy + Serialize>(
+        &self,
+        value: &Result<T, BatchError>,
+    ) -> Result<(), BatchError> {
+        match &self.team {
+            Some(team) => share(&team.object, &team.calls, value),
+            None => Ok(()),
+        }
+    }
+
+    /// Waits for the value that the leader shares.
+    #[track_caller]
+    pub(super) fn receive<T: DeserializeOwned>(&self) -> Result<T, BatchError> {
+        let team = self.team.as_ref().expect("a worker of several ranks");
+        let leader = self.members[0];
+        match receive(&team.object, &team.calls, 0) {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(found)) => Err(BatchError::OtherRank {
+                rank: leader,
+                found,
+            }),
+            Err(CollectiveError::RankDied { rank }) => Err(self.died(rank as u32)),
+            Err(CollectiveError::WriterMismatch { .. }) => Err(self.left(0)),
+            Err(error) => Err(BatchError::Diverged(error)),
+        }
+    }
+
+    /// Casts this rank's vote on the task of a round. Does not wait.
+    pub(super) fn vote(&self, round: u64, vote: &Vote) {
+        if let Some(team) = &self.team {
+            team.votes.cast(round, vote);
+        }
+    }
+
+    /// As the leader: waits for the votes of the other ranks on the task of a round. Returns the
+    /// outcome: failed if a rank has failed, for the reason of the lowest such rank; done if all
+    /// ranks are done; open otherwise.
+    pub(super) fn outcome(&self, round: u64, mine: Vote) -> Result<Vote, BatchError> {
+        let Some(team) = &self.team else {
+            return Ok(mine);
+        };
+        let mut votes = team.votes.wait(round).map_err(|absent| match absent {
+            Absent::Died(rank) => self.died(rank),
+            Absent::Left(rank) => self.left(rank),
+        })?;
+        votes.insert(0, mine);
+        let failed = votes.iter().find(|vote| matches!(vote, Vote::Failed(_)));
+        Ok(match failed {
+            Some(failed) => failed.clone(),
+            None if votes.iter().all(|vote| *vote == Vote::Done) => Vote::Done,
+            None => Vote::Open,
+        })
+    }
+
+    /// Fails if a rank has left this worker.
+    pub(super) fn check_present(&self) -> Result<(), BatchError> {
+        let left = self.team.as_ref().and_then(|team| team.votes.left());
+        left.map_or(Ok(()), |rank| Err(self.left(rank)))
+    }
+
+    fn died(&self, rank: u32) -> BatchError {
+        let rank = self.members[rank as usize];
+        BatchError::RankDied { rank }
+    }
+
+    fn left(&self, rank: u32) -> BatchError {
+        let rank = self.members[rank as usize];
+        BatchError::RankLeft { rank }
+    }
+
+    /// Leaves the worker. Does not wait.
+    pub(super) fn leave(&self) {
+        if let Some(team) = &self.team {
+            if !self.is_leader() {
+                team.votes.cast(0, &Vote::Left);
+            }
+            team.calls.leave();
+        }
     }
 }
 
@@ -101,65 +179,38 @@ impl fmt::Debug for Worker {
     }
 }
 
-/// What all ranks of a worker together say of a task: done if all say so, failed if one does; the
-/// reason is that of the lowest such rank.
-pub(super) fn count(votes: &[Vote]) -> Vote {
-    let failed = (votes.iter()).find(|vote| matches!(vote, Vote::Failed(_)));
-    let all_done = votes.iter().all(|vote| *vote == Vote::Done);
-    match failed {
-        Some(failed) => failed.clone(),
-        None if all_done => Vote::Done,
-        None => Vote::Open,
-    }
+/// Shares a value with the other ranks of an object, or the text of an error.
+#[track_caller]
+pub(super) fn share<T: Copy + Serialize>(
+    object: &Object,
+    calls: &Calls,
+    value: &Result<T, BatchError>,
+) -> Result<(), BatchError> {
+    /// The most bytes of an error's text, so that the value fits into a mailbox record, and the
+    /// rank need not wait for the others.
+    const LONGEST: usize = 400;
+    let shared = value.as_ref().map_err(|error| {
+        let mut text = error.to_string();
+        text.truncate(text.floor_char_boundary(LONGEST));
+        text
+    });
+    let shared = post(object, calls).share_as_agreed(&shared.copied());
+    shared.map_err(BatchError::Diverged)
 }
 
-/// As many bytes of an error as fit into a value that nobody has to wait for.
-const LONGEST: usize = 400;
-
-/// What the first rank tells the others when it has done something for all.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub(super) enum Call<T> {
-    Value(T),
-    Nothing,
-    Failed(String),
+/// Waits for the value that a rank of an object shares, or for the text of its error.
+#[track_caller]
+pub(super) fn receive<T: DeserializeOwned>(
+    object: &Object,
+    calls: &Calls,
+    rank: i32,
+) -> Result<Result<T, String>, CollectiveError> {
+    post(object, calls).collect_encoded(rank as usize, None)
 }
 
-impl<T> Call<T> {
-    pub(super) fn new(outcome: &Result<Option<T>, BatchError>) -> Self
-    where
-        T: Copy,
-    {
-        match outcome {
-            Ok(Some(value)) => Call::Value(*value),
-            Ok(None) => Call::Nothing,
-            Err(error) => {
-                let mut text = error.to_string();
-                text.truncate(text.floor_char_boundary(LONGEST));
-                Call::Failed(text)
-            }
-        }
-    }
-}
-
-#[cfg(not(feature = "mpi"))]
-impl Worker {
-    pub(super) fn share<T>(&self, _: &Call<T>) -> Result<(), BatchError> {
-        Ok(())
-    }
-
-    pub(super) fn collect<T>(&self) -> Result<Call<T>, BatchError> {
-        unreachable!("a worker of one rank")
-    }
-
-    pub(super) fn vote(&self, _: u64, _: &Vote) {}
-
-    pub(super) fn votes(&self, _: u64) -> Result<Vec<Vote>, BatchError> {
-        Ok(Vec::new())
-    }
-
-    pub(super) fn check_present(&self) -> Result<(), BatchError> {
-        Ok(())
-    }
-
-    pub(super) fn leave(&self) {}
+#[track_caller]
+fn post<'a>(object: &'a Object, calls: &'a Calls) -> Post<'a> {
+    let site = CallSite::anywhere("Batch", Location::caller());
+    let block = object.block();
+    calls.post(block, calls.begin(block.domain()), site)
 }

@@ -1,62 +1,64 @@
-//! A task that is one's own for a time, and how it becomes that.
+//! Claims: how a job takes a task for a time, and how it settles it.
 //!
 //! # The protocol
-//! The claims of a task are files in its folder, `claim.1`, `claim.2` and so on. Each is written
-//! under a name of its own and then given this one with `link`, which one job alone can do on every
-//! file system that several hosts may use (NFS, Lustre, GPFS, BeeGFS), so that it is whole from the
-//! beginning; and none is ever removed. So making number *n* + 1 is a compare-and-swap on *n*. The
-//! highest claim is the one that counts.
+//! The claims of a task are files in its folder, `claim.1`, `claim.2` and so on. A job writes each
+//! under a name of its own and then gives it this one with `link`. Only one job can do that, on
+//! every file system that several hosts may use (NFS, Lustre, GPFS, BeeGFS), and the claim is whole
+//! from the beginning. No claim is ever removed. So making number *n* + 1 is a compare-and-swap on
+//! *n*. The highest claim is the one that counts.
 //!
-//! A claim says which process made it (host, boot, PID namespace, PID, start time), and its
+//! A claim names the process that made it (host, boot, PID namespace, PID, start time), and its
 //! modification time is its last *heartbeat*. While a job holds the claim, one of its threads gives
 //! a heartbeat every quarter of [`stale_after`](super::Options::stale_after). A claim is
-//! - *released* if its last heartbeat was in 1970: the job is through with the task, and has written its state before;
+//! - *released* if its last heartbeat was in 1970: the job has written the state of the task before and is done with it;
 //! - *dead* if its last heartbeat is older than `stale_after`, or if it was made on this host, since it was booted, and the
 //!   process is gone; also if its heartbeat is dated further ahead than `stale_after`, and no other one has come for that long
-//!   by the watch of the job that looks;
-//! - *alive* otherwise, also where it does not say yet who made it.
+//!   by the clock of the job that looks;
+//! - *alive* otherwise, also if it does not name its process yet.
 //!
 //! To take a task, a job
 //! 1. judges the highest claim *n*, and leaves the task alone if it is alive; a job that has not looked yet begins with the
-//!    claim 0, which nobody ever had;
+//!    claim 0, which no job ever had;
 //! 2. reads the state, and leaves the task alone if there is nothing to run;
-//! 3. makes claim *n* + 1; where that is there already, it begins again and finds a higher claim;
+//! 3. makes claim *n* + 1; if that exists already, it begins again and finds a higher claim;
 //! 4. looks whether there is a claim *n* + 2, and writes RUNNING if not.
 //!
 //! To settle it, the job looks whether there is a claim *n* + 2, writes the state into a file of
-//! its own, gives that its name, and then releases its claim. Where the file cannot be written, the
-//! file system being full, say, the job *abandons* the claim: it gives no heartbeat any more, and
-//! makes the last one so old that the claim is dead. Where the name cannot be given, nobody knows
-//! whether it was, or will be: then the claim ages. The same holds for RUNNING in step 4; but who
-//! lets go of a task before that has to abandon the claim only where *n* was dead. RUNNING with a
-//! released claim would count as a task of pshmem, which others leave alone for long.
+//! its own, renames that to `state`, and then releases its claim. If the file cannot be written,
+//! because the file system is full, say, the job *abandons* the claim: it gives no more heartbeats
+//! and makes the last one so old that the claim is dead. If the renaming fails, it is not known
+//! whether it has happened or will; then the claim ages. The same holds for RUNNING in step 4; but
+//! a job that gives a task up before that step abandons the claim only if *n* was dead. RUNNING
+//! with a released claim would count as a task of pshmem, which other jobs leave alone for long.
 //!
 //! # Why no two jobs have a task at once
 //! Say that a job *keeps up* if none of its claims goes without a heartbeat for as long as
 //! `stale_after`. Then:
 //!
 //! - Number *n* + 1 is made only after *n* was judged to be released or dead, and it is made once. A claim that is released
-//!   or dead stays so. So among the claims of jobs that keep up one at most is alive.
-//! - Who looks takes the time before it reads the claim, and never a later one than the file system has. So a look that takes
-//!   long only delays when a job is taken for dead, and is never taken for the silence of that job.
-//! - Only who has the living claim writes the state. The state that is read in step 2 is from after the judgement, so the
-//!   holder of *n* has written it or will never write; and if *n* + 1 can be made in step 3, nobody had that in between. So
-//!   the state has not changed since, and need not be read again. A task that somebody else has run meanwhile is found by the
-//!   judgement that follows a failed step 3.
-//! - Who abandons a claim has changed nothing of the state that it wrote in step 4, or that the dead holder of *n* left, and
-//!   never writes again: it is as a job that was killed then. Others take the task at once, if `stale_after` is not longer than the time since 1970.
-//! - Who sees a heartbeat twice, `stale_after` apart by its own watch, and no other one in between, knows that the holder did
-//!   not keep up, whatever the date says.
-//! - A person may set a state by force: that makes claim *n* + 1 though *n* is alive. If the holder of *n* lives for all that,
-//!   it finds that it lost the task, as one that did not keep up. It looks before each state that it writes.
-//! - A job that ends or is killed gives no heartbeats any more. On the same host the next one takes its tasks at once,
-//!   elsewhere after `stale_after`.
+//!   or dead stays so. So at most one of the claims of jobs that keep up is alive.
+//! - A job that judges a claim takes the time before it reads the claim, and never a later time than that of the file system.
+//!   So a slow look only delays the judgement that a job is dead, and is never taken for the silence of that job.
+//! - Only the holder of the living claim writes the state. The state of step 2 is read after the judgement, so the holder of
+//!   *n* has written it or will never write; and if *n* + 1 can be made in step 3, no job had that in between. So the state
+//!   has not changed since, and need not be read again. If another job has run the task meanwhile, step 3 fails, and the
+//!   judgement that follows finds that.
+//! - A job that abandons a claim has changed nothing of the state that it wrote in step 4, or that the dead holder of *n*
+//!   left, and never writes again, as if it had been killed then. Others take the task at once, if `stale_after` is not longer
+//!   than the time since 1970.
+//! - A job that sees the same heartbeat twice, `stale_after` apart by its own clock, and no other one in between, knows that
+//!   the holder did not keep up, whatever the date says.
+//! - A person may set a state by force: that makes claim *n* + 1 though *n* is alive. If the holder of *n* is alive after all,
+//!   it finds that it lost the task, as a job that did not keep up does. It looks before each state that it writes.
+//! - A job that ends or is killed gives no more heartbeats. On the same host the next job takes its tasks at once, on others
+//!   after `stale_after`.
 //!
 //! A job that does *not* keep up (it was stopped, or the file system hung) may be taken for dead
-//! while its task still runs. Nobody can help that, but it has no effect on the state: who makes a
-//! claim looks again before it writes RUNNING, and after it if that took long, and who settles
-//! looks whether it still has the task ([`DirectoryError::Lost`]). What is left is a job that is
-//! stopped between this look and the renaming right behind it, for longer than `stale_after`.
+//! while its task still runs. That cannot be prevented, but it has no effect on the state: a job
+//! that makes a claim looks again before it writes RUNNING, and after it if that took long, and a
+//! job that settles looks whether it still has the task ([`DirectoryError::Lost`]). One case
+//! remains: a job that is stopped for longer than `stale_after` between this look and the renaming
+//! directly after it.
 //!
 //! # What pshmem does
 //! It writes the same state files and makes no claims. A task that it runs is RUNNING with no
@@ -64,83 +66,110 @@
 //! than `stale_after`, or [`Again::running`] asks for it.
 //!
 //! # The file operations
-//! Of a task that is open and was never claimed, which is then done:
+//! For a task that is open and was never claimed, and that is then done:
 //!
 //! | step | operations | number |
 //! | --- | --- | --- |
 //! | read the state | `open` ROOT/NAME, `openat` state, `fstat`, `read`, `close` | 5 |
 //! | make the claim | `openat` a temporary file (`O_CREAT`, `O_EXCL`), `write`, `linkat` to claim.1, `unlinkat` | 4 |
-//! | write what is to be RUNNING | `openat` a temporary file, `write`, `fsync`\*, `close` | 4 |
+//! | write RUNNING into a file | `openat` a temporary file, `write`, `fsync`\*, `close` | 4 |
 //! | look for a later claim | `fstatat` claim.2 | 1 |
-//! | give it its name | `renameat` to state | 1 |
+//! | rename it | `renameat` to state | 1 |
 //! | look for a later claim | `fstatat` claim.2 | 1 |
 //! | write DONE | `openat` a temporary file, `write`, `fsync`\*, `close`, `renameat` to state | 5 |
-//! | have the name on disk | `fsync`\* of ROOT/NAME | 1 |
+//! | flush the name to disk | `fsync`\* of ROOT/NAME | 1 |
 //! | release | `utimensat` of claim.1, `close` of it and of ROOT/NAME | 3 |
 //!
 //! That is 25 operations, and 22 without those marked \*, which
 //! [`durable`](super::Options::durable) asks for. The renaming to RUNNING need not be on disk: if
-//! the machine fails the task is open again, and it has to be run again either way. A task that is
-//! over already costs the first 5, and the `close` of ROOT/NAME.
+//! the machine fails, the task is open again, and it has to be run again either way. A task that
+//! is over already costs the first 5, and the `close` of ROOT/NAME.
 
 use crate::batch::State;
-use crate::batch::directory::acquire::{Acquired, Want};
-use crate::batch::directory::claimant::Claimant;
+use crate::batch::directory::claimant::{Claimant, Fate};
 use crate::batch::directory::error::DirectoryError;
-use crate::batch::directory::file::{Folder, Staged};
-use crate::batch::directory::heartbeat::Pulse;
-use crate::batch::directory::step::step;
-use crate::batch::directory::{Directory, Shared};
+use crate::batch::directory::file::{Folder, Found, Staged, claim_name};
+use crate::batch::directory::heartbeat::Heartbeat;
+use crate::batch::directory::{Directory, Shared, step};
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-/// Which tasks may be taken besides those that are open. None, if not said.
-#[derive(Copy, Clone, PartialEq, Eq, Hash, Default, Debug)]
+/// Which tasks may be taken besides open ones. Defaults to none.
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Default, Debug, Serialize, Deserialize)]
 pub struct Again {
-    /// Those that run for all that their state says, but without a heartbeat. Tasks of jobs that
-    /// are known to be dead are always taken.
+    /// Those whose state is RUNNING and that have no heartbeat. Tasks of jobs that are known to be
+    /// dead are always taken.
     pub running: bool,
-    /// Those that have failed.
+    /// Those that failed.
     pub failed: bool,
     /// Those that are done.
     pub done: bool,
 }
 
-/// What became of an attempt to take a task.
+/// The result of an attempt to take a task.
 #[derive(Debug)]
 #[must_use = "a claim that is dropped opens the task again"]
 pub enum Claimed {
-    /// It is this job's, and was in this state before.
+    /// This job has it. It was in this state before.
     Mine(Claim, State),
-    /// There is nothing to run: it is done, or has failed, or is invalid.
+    /// There is nothing to run: it is done, failed or invalid.
     Over(State),
-    /// Another job has it. Which one is not known where its state says RUNNING and there is no
-    /// claim.
+    /// Another job has it. `None` if its state is RUNNING and there is no claim that names the job.
     Taken(Option<Claimant>),
 }
 
-/// A task that is this job's.
+/// A task that this job has.
 ///
-/// The job gives heartbeats for it until it is settled. Where it is dropped without that, the task
-/// is open again; an error is ignored then, and the task is found as that of a dead job.
+/// The job gives heartbeats for it until it is settled. Dropping it unsettled opens the task again;
+/// an error is ignored then, and other jobs find the task as that of a dead job.
 #[must_use = "a claim that is dropped opens the task again"]
 pub struct Claim {
     pub(super) shared: Arc<Shared>,
     pub(super) folder: Folder,
-    pub(super) pulse: Arc<Pulse>,
+    pub(super) heartbeat: Arc<Heartbeat>,
     pub(super) task: usize,
     pub(super) number: u64,
-    /// From before it was made.
+    /// An instant before it was made.
     pub(super) since: Instant,
-    /// Whether the state is that of a job that is dead if this one goes no further: of the one
-    /// before, or of this one.
+    /// Whether the state that is written now belongs to a dead job if this one stops here: to the
+    /// holder before, or to this job.
     pub(super) is_of_dead: bool,
     pub(super) is_settled: bool,
 }
 
+/// What a task is taken for.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Purpose {
+    Run(Again),
+    /// To open it, if it is invalid.
+    OpenInvalid,
+    /// To set its state, whatever it is.
+    Set,
+    /// To set its state, even if a living job has it.
+    Force,
+}
+
+/// The result of [`acquire`](Shared::acquire).
+pub(super) enum Acquired {
+    /// With the state that it was in, if that can be read.
+    Mine(Claim, Option<State>),
+    Over(State),
+    Taken(Option<Claimant>),
+}
+
+/// What to do about a task, by its state and the highest claim.
+enum Verdict {
+    Take(Option<State>),
+    LeaveOver(State),
+    LeaveRunning,
+    /// It depends on the highest claim, which has to be judged first.
+    Judge,
+}
+
 impl Directory {
-    /// Takes a task, if it is open, or may be taken again.
+    /// Takes a task, if it is open or `again` allows it.
     ///
     /// ```
     /// use mpisync::batch::State;
@@ -160,19 +189,19 @@ impl Directory {
     ///
     /// # Errors
     /// [`UnknownState`](DirectoryError::UnknownState), [`HalfWritten`](DirectoryError::HalfWritten)
-    /// and [`NotAFile`](DirectoryError::NotAFile) where the state or the claims cannot be read,
-    /// [`Missing`](DirectoryError::Missing) where the task has no folder, and those of the file
+    /// and [`NotAFile`](DirectoryError::NotAFile) if the state or the claims cannot be read,
+    /// [`Missing`](DirectoryError::Missing) if the task has no folder, and those of the file
     /// system.
     ///
     /// # Panics
     /// If there is no task of that number.
     pub fn claim(&self, task: usize, again: Again) -> Result<Claimed, DirectoryError> {
         loop {
-            match self.shared.acquire(task, Want::Task(again))? {
+            match self.shared.acquire(task, Purpose::Run(again))? {
                 Acquired::Over(state) => return Ok(Claimed::Over(state)),
                 Acquired::Taken(by) => return Ok(Claimed::Taken(by)),
                 Acquired::Mine(mut claim, was) => {
-                    // It can be read, or the task would not have been taken.
+                    // It could be read, or the task would not have been taken.
                     let was = was.unwrap_or(State::Open);
                     match claim.begin(was) {
                         Ok(true) => return Ok(Claimed::Mine(claim, was)),
@@ -187,125 +216,150 @@ impl Directory {
         }
     }
 
-    /// Sets the state of a task, whatever it was; the reason for a failure is gone after it.
-    ///
-    /// # Errors
-    /// [`Taken`](DirectoryError::Taken) where a living job has the task,
-    /// [`Missing`](DirectoryError::Missing) where it has no folder, and those of the file system.
-    ///
-    /// # Panics
-    /// If there is no task of that number.
-    pub fn set(&self, task: usize, state: State) -> Result<(), DirectoryError> {
-        self.set_if(task, state, |_| true).map(drop)
-    }
-
-    /// [`set`](Self::set) that leaves the task as it is unless `may` is true of the state that it
-    /// is in; whether it was set. A state that cannot be read counts as invalid. No job comes in
-    /// between.
-    ///
-    /// # Errors
-    /// Those of [`set`](Self::set).
-    ///
-    /// # Panics
-    /// If there is no task of that number.
-    pub fn set_if(
-        &self,
-        task: usize,
-        state: State,
-        may: impl Fn(State) -> bool,
-    ) -> Result<bool, DirectoryError> {
-        self.set_as(Want::Any, task, state, may)
-    }
-
-    /// [`set_if`](Self::set_if) for a task that a job has which looks alive and is known to be
-    /// gone: one whose claim is dated in the future, or that ran in a container. If that job lives
-    /// for all that, it finds that the task is [lost](DirectoryError::Lost).
-    ///
-    /// # Errors
-    /// Those of [`set`](Self::set), but for [`Taken`](DirectoryError::Taken).
-    ///
-    /// # Panics
-    /// If there is no task of that number.
-    ///
-    /// ```
-    /// use mpisync::batch::State;
-    /// use mpisync::batch::directory::{Again, Claimed, Directory, DirectoryError, Options};
-    ///
-    /// # let root = std::env::temp_dir().join(format!("mpisync-force-{}", std::process::id()));
-    /// let tasks = Directory::create(&root, &["monday".to_owned()], Options::default())?;
-    /// let Claimed::Mine(claim, _) = tasks.claim(0, Again::default())? else {
-    ///     panic!("it is open");
-    /// };
-    /// assert!(tasks.force(0, State::Open, |state| state == State::Running)?);
-    /// let lost = claim.settle(State::Done, None);
-    /// assert!(matches!(lost, Err(DirectoryError::Lost { .. })));
-    /// assert_eq!(tasks.state(0)?, State::Open);
-    /// # std::fs::remove_dir_all(&root).unwrap();
-    /// # Ok::<(), DirectoryError>(())
-    /// ```
-    pub fn force(
-        &self,
-        task: usize,
-        state: State,
-        may: impl Fn(State) -> bool,
-    ) -> Result<bool, DirectoryError> {
-        // A claim would take the task away from a living job.
-        let was = match self.state(task) {
-            Err(error) if error.is_about_contents() => State::Invalid,
-            was => was?,
-        };
-        if !may(was) {
-            return Ok(false);
+    /// The state of a task, for a job that looks for work: open if this job could claim it, `None`
+    /// while a job has it that is or may be alive.
+    pub(crate) fn probe(&self, task: usize) -> Result<Option<State>, DirectoryError> {
+        let folder = self.shared.folder(task);
+        let purpose = Purpose::Run(Again::default());
+        let verdict = self.shared.judge_state(&folder, purpose, &Fate::Unseen)?;
+        if let Verdict::LeaveOver(state) = verdict {
+            return Ok(Some(state));
         }
-        self.set_as(Want::Force, task, state, may)
+        let (_, fate) = self.shared.highest_claim(&folder, 0)?;
+        if let Fate::Alive(_) = fate {
+            return Ok(None);
+        }
+        // It may have been finished before the claim was released.
+        Ok(match self.shared.judge_state(&folder, purpose, &fate)? {
+            Verdict::LeaveOver(state) => Some(state),
+            Verdict::Take(_) => Some(State::Open),
+            Verdict::LeaveRunning | Verdict::Judge => None,
+        })
     }
+}
 
-    fn set_as(
-        &self,
-        want: Want,
+impl Shared {
+    /// Makes a claim. Writes no state.
+    pub(super) fn acquire(
+        self: &Arc<Self>,
         task: usize,
-        state: State,
-        may: impl Fn(State) -> bool,
-    ) -> Result<bool, DirectoryError> {
-        match self.shared.acquire(task, want)? {
-            Acquired::Mine(claim, was) if !may(was.unwrap_or(State::Invalid)) => {
-                claim.let_go();
-                claim.leave();
-                Ok(false)
-            }
-            Acquired::Mine(claim, was) => {
-                let removed = match was {
-                    Some(State::Open) => Ok(()),
-                    _ => claim.folder.remove_reason(),
-                };
-                match removed {
-                    Ok(()) => claim.settle(state, None).map(|()| true),
-                    Err(error) => {
-                        claim.let_go();
-                        claim.leave();
-                        Err(error)
+        purpose: Purpose,
+    ) -> Result<Acquired, DirectoryError> {
+        let folder = self.folder(task);
+        let (mut last, mut fate) = (0, Fate::Unseen);
+        loop {
+            let known = match self.judge_state(&folder, purpose, &fate)? {
+                Verdict::LeaveOver(state) => return Ok(Acquired::Over(state)),
+                // Unless a job has claimed it since the highest claim was judged.
+                Verdict::LeaveRunning if folder.has_claim(last + 1)? => last + 1,
+                Verdict::LeaveRunning => return Ok(Acquired::Taken(None)),
+                Verdict::Judge => 0,
+                Verdict::Take(was) => {
+                    step("the state is read");
+                    let number = last + 1;
+                    let since = Instant::now();
+                    if let Some(heartbeat) = self.make(&folder, number)? {
+                        let claim = Claim {
+                            shared: Arc::clone(self),
+                            folder,
+                            heartbeat,
+                            task,
+                            number,
+                            since,
+                            is_of_dead: matches!(fate, Fate::Dead),
+                            is_settled: false,
+                        };
+                        return Ok(Acquired::Mine(claim, was));
                     }
+                    number
                 }
-            }
-            Acquired::Taken(Some(by)) => Err(DirectoryError::Taken {
-                path: self.shared.folder(task).path(),
-                by,
-            }),
-            Acquired::Taken(None) | Acquired::Over(_) => {
-                unreachable!("every task that no living job has is taken here")
+            };
+            (last, fate) = self.highest_claim(&folder, known)?;
+            match fate {
+                Fate::Alive(claimant) if !matches!(purpose, Purpose::Force) => {
+                    return Ok(Acquired::Taken(Some(claimant)));
+                }
+                _ => step("the claim is judged"),
             }
         }
+    }
+
+    fn judge_state(
+        &self,
+        folder: &Folder,
+        purpose: Purpose,
+        fate: &Fate,
+    ) -> Result<Verdict, DirectoryError> {
+        let may_be_old = matches!(purpose, Purpose::Run(again) if !again.running)
+            && matches!(fate, Fate::Absent | Fate::Released);
+        // Before the state is read: how long the reading takes must not count as its age.
+        let now = match may_be_old {
+            true => Some(self.now()?),
+            false => None,
+        };
+        let found = match folder.state() {
+            Err(error)
+                if matches!(purpose, Purpose::Set | Purpose::Force)
+                    && error.is_about_contents() =>
+            {
+                return Ok(Verdict::Take(None));
+            }
+            found => found?,
+        };
+        step("the state is found");
+        // A task without a state has not begun. One without a folder cannot be claimed, and the error comes there.
+        let state = found.as_ref().map_or(State::Open, |found| found.state);
+        let again = match purpose {
+            Purpose::Set | Purpose::Force => return Ok(Verdict::Take(Some(state))),
+            Purpose::OpenInvalid if state == State::Invalid => {
+                return Ok(Verdict::Take(Some(state)));
+            }
+            Purpose::OpenInvalid => return Ok(Verdict::LeaveOver(state)),
+            Purpose::Run(again) => again,
+        };
+        Ok(match (state, fate) {
+            (State::Invalid, _) => Verdict::LeaveOver(state),
+            (State::Done, _) if !again.done => Verdict::LeaveOver(state),
+            (State::Failed, _) if !again.failed => Verdict::LeaveOver(state),
+            (State::Running, Fate::Unseen) => Verdict::Judge,
+            (State::Running, Fate::Absent | Fate::Released)
+                if now.is_some_and(|now| !self.is_old(found.as_ref(), now)) =>
+            {
+                Verdict::LeaveRunning
+            }
+            _ => Verdict::Take(Some(state)),
+        })
+    }
+
+    /// Whether a state is so old that a living job would have given a heartbeat since.
+    fn is_old(&self, found: Option<&Found>, now: Duration) -> bool {
+        found.is_some_and(|found| now.saturating_sub(found.written) >= self.options.stale_after)
+    }
+
+    /// Makes the claim with this number; `None` if it exists already.
+    fn make(&self, folder: &Folder, number: u64) -> Result<Option<Arc<Heartbeat>>, DirectoryError> {
+        let path = || folder.path().join(claim_name(number));
+        // Before the claim is made, which would otherwise have no heartbeats if this failed.
+        let started = self.heartbeats.start();
+        started.map_err(|error| DirectoryError::io(&path(), "start a thread for", error))?;
+        let text = self.owner().text();
+        let unique = self.owner().unique_name();
+        let Some(file) = folder.create_claim(number, &text, &unique)? else {
+            return Ok(None);
+        };
+        step("the claim is made");
+        Ok(Some(self.heartbeats.add(file)))
     }
 }
 
 impl Claim {
-    /// Says what became of the task, and lets go of it. The reason is for those that have failed,
-    /// and is ignored otherwise; 64 KiB of it are kept.
+    /// Writes the state of the task and releases the claim. The reason is kept only with
+    /// [`State::Failed`], and at most 64 KiB of it.
     ///
     /// # Errors
-    /// [`Lost`](DirectoryError::Lost) where another job has taken the task over, and those of the
-    /// file system. The task is found as that of a dead job then, unless another job has it: at
-    /// once where nothing could be written.
+    /// [`Lost`](DirectoryError::Lost) if another job has taken the task over, and those of the file
+    /// system. Other jobs find the task as that of a dead job then, unless one has it already; at
+    /// once if nothing could be written.
     pub fn settle(mut self, state: State, reason: Option<&str>) -> Result<(), DirectoryError> {
         self.is_settled = true;
         self.finish(state, reason)
@@ -316,15 +370,15 @@ impl Claim {
         self.task
     }
 
-    /// Writes RUNNING. False if the task is another job's by now. It is let go of where there is an
-    /// error, as far as that can be.
+    /// Writes RUNNING. False if another job has the task by now. After an error the claim is
+    /// withdrawn, as far as possible.
     fn begin(&mut self, was: State) -> Result<bool, DirectoryError> {
         match self.stage_running(was) {
-            // Where this fails nobody knows whether RUNNING is there, or will be: the claim has to age.
+            // If this fails, it is not known whether RUNNING is there or will be: the claim has to age.
             Ok(Some(staged)) => staged.put()?,
             Ok(None) => return Ok(false),
             Err(error) => {
-                self.let_go();
+                self.withdraw();
                 return Err(error);
             }
         }
@@ -335,12 +389,13 @@ impl Claim {
         }
         let is_lost = self.is_lost();
         if is_lost.is_err() {
-            self.let_go();
+            self.withdraw();
         }
         is_lost.map(|is_lost| !is_lost)
     }
 
-    /// Writes what is to be RUNNING. `None` if the task is another job's by now, be it by force.
+    /// Writes RUNNING into a file that is not in its place yet. `None` if another job has the task
+    /// by now, even by force.
     fn stage_running(&self, was: State) -> Result<Option<Staged<'_>>, DirectoryError> {
         let staged = self.stage(State::Running)?;
         if self.is_lost()? {
@@ -364,7 +419,7 @@ impl Claim {
     fn finish(&self, state: State, reason: Option<&str>) -> Result<(), DirectoryError> {
         if self.is_lost()? {
             let path = self.folder.path();
-            // That it is lost is worse than that nobody knows to whom.
+            // An unknown holder must not hide that the task is lost.
             let by = self.shared.claimant(&self.folder, self.number + 1);
             let by = by.unwrap_or_default();
             return Err(DirectoryError::Lost { path, by });
@@ -372,7 +427,7 @@ impl Claim {
         let (reason, outcome) = match self.stage_outcome(state, reason) {
             Ok(staged) => staged,
             Err(error) => {
-                self.let_go();
+                self.withdraw();
                 return Err(error);
             }
         };
@@ -384,12 +439,12 @@ impl Claim {
         if self.shared.options.durable {
             self.folder.flush()?;
         }
-        // The state is there, which is what counts; a claim that cannot be released goes stale.
-        let _ = self.pulse.release();
+        // The state counts, and it is written. A claim that cannot be released goes stale.
+        let _ = self.heartbeat.release();
         Ok(())
     }
 
-    /// Writes what is to be the reason and the state. Nobody sees it yet.
+    /// Writes the reason and the state into files that are not in their places yet.
     fn stage_outcome(
         &self,
         state: State,
@@ -412,19 +467,19 @@ impl Claim {
         self.folder.stage_state(state, &unique, durable)
     }
 
-    /// Lets go of it without changing the state. Others find the task as it was before; where this
-    /// job wrote RUNNING, or a dead one did, that is the task of a dead job.
-    pub(super) fn let_go(&self) {
+    /// Gives the task up without changing its state. Others find it as it was before: as the task of
+    /// a dead job, if this job or a dead one wrote RUNNING.
+    pub(super) fn withdraw(&self) {
         let ended = match self.is_of_dead {
-            true => self.pulse.abandon(),
-            false => self.pulse.release(),
+            true => self.heartbeat.abandon(),
+            false => self.heartbeat.release(),
         };
         // A claim whose last heartbeat is not written goes stale.
         let _ = ended;
     }
 
-    /// Ends its heartbeats, and writes nothing.
-    fn leave(mut self) {
+    /// Ends the heartbeats. Writes nothing.
+    pub(super) fn leave(mut self) {
         self.is_settled = true;
     }
 }
@@ -432,10 +487,10 @@ impl Claim {
 impl Drop for Claim {
     fn drop(&mut self) {
         if !self.is_settled {
-            // There is nobody to tell.
+            // A drop cannot return an error.
             let _ = self.finish(State::Open, None);
         }
-        self.shared.heart.stop(&self.pulse);
+        self.shared.heartbeats.stop(&self.heartbeat);
     }
 }
 

@@ -1,19 +1,28 @@
-//! Who has made a claim, and whether that one lives.
+//! Which process made a claim, and whether it is alive.
 
+use crate::batch::directory::error::DirectoryError;
+use crate::batch::directory::file::{Folder, claim_name};
+use crate::batch::directory::open::Opened;
+use crate::batch::directory::{Shared, step};
+use crate::shm::lock;
 use crate::shm::process::Process;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::time::Duration;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
-/// Who runs a task.
+/// The most bytes of a claim that are read; no claim has as many.
+const LONGEST: usize = 4096;
+
+/// The process that runs a task.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Claimant {
-    /// The name of the host; empty where the job has just come and has not said yet.
+    /// The name of the host; empty if the claim does not name its process yet.
     pub host: String,
-    /// The process on that host; 0 where it has not said yet.
+    /// The process on that host; 0 if the claim does not name it yet.
     pub pid: u32,
-    /// How long ago it gave its last heartbeat.
+    /// The age of its last heartbeat.
     pub age: Duration,
 }
 
@@ -28,14 +37,14 @@ impl fmt::Display for Claimant {
     }
 }
 
-/// What a claim says of the process that made it.
+/// The process that made a claim, as the claim names it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Owner {
     pub(super) host: String,
-    /// Which start of which machine: no two have the same. Empty where that is not known.
-    boot: String,
-    /// In which numbers of processes `process` is one. Empty where that is not known.
-    namespace: String,
+    /// The unique number of the machine's last boot. Empty if unknown.
+    pub(super) boot: String,
+    /// The PID namespace of `process`. Empty if unknown.
+    pub(super) namespace: String,
     pub(super) process: Process,
 }
 
@@ -53,7 +62,7 @@ impl Owner {
         }
     }
 
-    /// What a claim holds.
+    /// The contents of a claim.
     pub(super) fn text(&self) -> String {
         let Owner {
             host,
@@ -64,12 +73,12 @@ impl Owner {
         format!("host {host}\nboot {boot}\nnamespace {namespace}\npid {id}\nborn {born}\n")
     }
 
-    /// Reads that; `None` where it is not all there.
+    /// Reads the contents of a claim; `None` if they are not complete.
     pub(super) fn read(text: &str) -> Option<Self> {
         let mut lines = text.strip_suffix('\n')?.split('\n');
         let mut value = |key: &str| lines.next()?.strip_prefix(key)?.strip_prefix(' ');
         let owner = Owner {
-            // Anybody may have written it, and it is shown to people.
+            // Any user may have written it, and it is printed.
             host: word(value("host")?),
             boot: value("boot")?.to_owned(),
             namespace: value("namespace")?.to_owned(),
@@ -81,23 +90,23 @@ impl Owner {
         lines.next().is_none().then_some(owner)
     }
 
-    /// A part of a file's name that no other call anywhere returns.
+    /// A part of a file name that is unique among all calls of all processes.
     pub(super) fn unique_name(&self) -> String {
-        // Processes in containers may have the same host and number.
+        // Processes in containers may have the same host name and PID.
         let random = RandomState::new().build_hasher().finish();
         format!("{}.{}.{random:x}", self.host, self.process.id)
     }
 
-    /// Whether it has surely ended, which only processes on the same host can tell.
+    /// Whether it has certainly ended. Only a process on the same host can know that.
     pub(super) fn is_gone(&self, this: &Owner) -> bool {
         let is_known = !self.boot.is_empty() && !self.namespace.is_empty();
-        let is_near = self.boot == this.boot && self.namespace == this.namespace;
-        is_known && is_near && !self.process.is_alive()
+        let is_local = self.boot == this.boot && self.namespace == this.namespace;
+        is_known && is_local && !self.process.is_alive()
     }
 }
 
-/// One word of it, for it is a line of a file, and part of the name of another one.
-fn word(text: &str) -> String {
+/// The text as one word of at most 64 characters, fit for a line of a file and for a file name.
+pub(super) fn word(text: &str) -> String {
     let text = text.trim().chars().take(64);
     text.map(|char| match char {
         '/' | '\0' => '_',
@@ -107,7 +116,7 @@ fn word(text: &str) -> String {
     .collect()
 }
 
-/// A text on one line, without the characters that do things to a terminal.
+/// The text on one line, with control characters escaped.
 pub(super) fn without_controls(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     for char in text.chars() {
@@ -119,47 +128,110 @@ pub(super) fn without_controls(text: &str) -> String {
     line
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// What has become of the highest claim of a task; see the module `claim`.
+#[derive(Debug)]
+pub(super) enum Fate {
+    /// Not judged. If there is a claim, the next one cannot be made.
+    Unseen,
+    /// There is no claim.
+    Absent,
+    Released,
+    Dead,
+    Alive(Claimant),
+}
 
-    #[test]
-    fn an_owner_is_read_as_it_was_written_and_only_when_it_is_whole() {
-        let owner = Owner::this();
-        let text = owner.text();
-        assert_eq!(Owner::read(&text), Some(owner));
-        for length in 0..text.len() {
-            assert_eq!(Owner::read(&text[..length]), None, "{:?}", &text[..length]);
-        }
-        assert_eq!(Owner::read(&format!("{text}more\n")), None);
-        assert_eq!(Owner::read(&text.replace("pid ", "pid x")), None);
+/// A moment before a claim is read.
+#[derive(Clone, Copy, Debug)]
+struct Moment {
+    /// The file system's time.
+    time: Duration,
+    at: Instant,
+}
+
+impl Shared {
+    /// The number of the highest claim, which is at least `known`, and what has become of it.
+    pub(super) fn highest_claim(
+        &self,
+        folder: &Folder,
+        known: u64,
+    ) -> Result<(u64, Fate), DirectoryError> {
+        let number = folder.last_claim(known)?;
+        let fate = match number {
+            0 => Fate::Absent,
+            number => {
+                // Before the claim is read: how long the reading takes must not count as its age.
+                let moment = Moment {
+                    time: self.now()?,
+                    at: Instant::now(),
+                };
+                match folder.claim(number)? {
+                    Some(claim) => {
+                        step("the claim is read");
+                        self.judge(&claim, folder.path().join(claim_name(number)), moment)?
+                    }
+                    // It has been removed by hand.
+                    None => Fate::Dead,
+                }
+            }
+        };
+        Ok((number, fate))
     }
 
-    #[test]
-    fn only_what_is_near_can_be_known_to_be_gone() {
-        let this = Owner::this();
-        assert!(!this.is_gone(&this));
-        let mut gone = this.clone();
-        gone.process.born += 1;
-        assert!(gone.is_gone(&this));
-        let changes: [fn(&mut Owner); 3] = [
-            |owner| owner.boot.push('x'),
-            |owner| owner.namespace.push('x'),
-            |owner| owner.boot.clear(),
-        ];
-        for change in changes {
-            let mut far = gone.clone();
-            change(&mut far);
-            assert!(!far.is_gone(&this));
+    /// The living process that has the task, if any.
+    pub(super) fn claimant(
+        &self,
+        folder: &Folder,
+        known: u64,
+    ) -> Result<Option<Claimant>, DirectoryError> {
+        match self.highest_claim(folder, known)?.1 {
+            Fate::Alive(claimant) => Ok(Some(claimant)),
+            _ => Ok(None),
         }
-        let mut nowhere = gone.clone();
-        nowhere.boot.clear();
-        assert!(!nowhere.is_gone(&nowhere.clone()));
     }
 
-    #[test]
-    fn names_of_hosts_fit_into_a_line_and_into_a_name() {
-        assert_eq!(word(" node 1/a\n"), "node_1_a");
-        assert_eq!(word(&"x".repeat(300)).len(), 64);
+    /// Judges a claim that was read after `moment`.
+    fn judge(&self, claim: &Opened, path: PathBuf, moment: Moment) -> Result<Fate, DirectoryError> {
+        let heartbeat = claim.modified;
+        if heartbeat.is_zero() {
+            return Ok(Fate::Released);
+        }
+        let (now, stale_after) = (moment.time, self.options.stale_after);
+        // A heartbeat from the future comes from a host whose clock is ahead.
+        let age = now.saturating_sub(heartbeat);
+        let is_far_ahead = heartbeat.saturating_sub(now) > stale_after;
+        if age >= stale_after || (is_far_ahead && self.is_silent(&path, heartbeat, moment.at)) {
+            return Ok(Fate::Dead);
+        }
+        let text = claim.read(LONGEST);
+        let text = text.map_err(|error| DirectoryError::io(&path, "read", error))?;
+        Ok(match Owner::read(&String::from_utf8_lossy(&text)) {
+            Some(owner) if owner.is_gone(self.owner()) => Fate::Dead,
+            owner => Fate::Alive(Claimant {
+                pid: owner.as_ref().map_or(0, |owner| owner.process.id),
+                host: owner.map(|owner| owner.host).unwrap_or_default(),
+                age,
+            }),
+        })
+    }
+
+    /// Whether no other heartbeat has come for `stale_after` since this one was first seen. It was
+    /// read after `at`.
+    fn is_silent(&self, path: &Path, heartbeat: Duration, at: Instant) -> bool {
+        let mut ahead = lock(&self.ahead);
+        // The time counts from after the first look until before the last one.
+        let seen = (heartbeat, Instant::now());
+        let (before, since) = *ahead.entry(path.to_owned()).or_insert(seen);
+        if before != heartbeat {
+            ahead.insert(path.to_owned(), seen);
+            return false;
+        }
+        at.saturating_duration_since(since) >= self.options.stale_after
+    }
+
+    /// The file system's time, or a little before it, which only delays the judgement that a claim
+    /// is dead.
+    pub(super) fn now(&self) -> Result<Duration, DirectoryError> {
+        let recent = self.options.stale_after / 8;
+        self.clock.now(&self.root, self.owner(), recent)
     }
 }

@@ -1,15 +1,15 @@
-//! What time it is for the file system.
+//! The time of the file system.
 //!
-//! Heartbeats are times of files, and these come from the file server or, on some file systems,
-//! from the host that changes the file. This host's own clock may be off from both. So a job
-//! changes a file of its own and looks what time that got.
+//! Heartbeats are modification times of files, which come from the file server or, on some file
+//! systems, from the host that changes the file. The clock of this host may differ from both. So a
+//! job changes a file of its own and reads the modification time.
 
 use crate::batch::directory::claimant::Owner;
 use crate::batch::directory::error::DirectoryError;
 use crate::batch::directory::heartbeat::touch;
 use crate::batch::directory::open;
 use crate::batch::directory::open::Root;
-use crate::batch::directory::step::step;
+use crate::batch::directory::step;
 use crate::shm::lock;
 use std::fs::File;
 use std::sync::{Arc, Mutex};
@@ -22,7 +22,7 @@ pub(super) struct Clock(Mutex<Option<Set>>);
 #[derive(Debug)]
 struct Set {
     source: Source,
-    /// What time it was, and an instant that is not before that, so that the clock is never ahead.
+    /// The time that was read, and an instant after it, so that the clock is never ahead.
     time: Duration,
     at: Instant,
 }
@@ -34,13 +34,13 @@ enum Source {
         root: Arc<Root>,
         name: String,
     },
-    /// This host's clock, where nothing can be written. Nothing can be claimed there either.
+    /// The clock of this host, if nothing can be written. Then nothing can be claimed either.
     System,
 }
 
 impl Clock {
-    /// The time since 1970, or some before that, by a look at the clock that is not older than
-    /// `recent`.
+    /// The time since 1970, or a little less. Reads the file system's time again if the last reading
+    /// is older than `recent`.
     pub(super) fn now(
         &self,
         root: &Arc<Root>,
@@ -100,7 +100,7 @@ impl Drop for Source {
         if let Source::File { root, name, .. } = self
             && let Ok(handle) = root.handle()
         {
-            // A clock that is left over is in nobody's way.
+            // A clock that is left over does no harm.
             let _ = open::remove(handle, name);
         }
     }

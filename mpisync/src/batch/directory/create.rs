@@ -1,7 +1,7 @@
 //! Making the tasks' folders.
 
 use crate::batch::State;
-use crate::batch::directory::acquire::{Acquired, Want};
+use crate::batch::directory::claim::{Acquired, Purpose};
 use crate::batch::directory::error::DirectoryError;
 use crate::batch::directory::file::STATE;
 use crate::batch::directory::open::Root;
@@ -49,7 +49,7 @@ impl Directory {
             is_changed |= self.shared.make_task(task)?;
         }
         if is_changed && self.shared.options.durable {
-            // Once for all, for a call for each file would take longer than all else.
+            // Once for all files: a call for each would take longer than everything else.
             flush(&self.shared.root)?;
         }
         Ok(())
@@ -57,8 +57,8 @@ impl Directory {
 }
 
 impl Shared {
-    /// Makes a task's folder and state, if it has none, and opens it, if it is invalid. Whether
-    /// there was anything to do.
+    /// Makes a task's folder and state if it has none, and opens it if it is invalid. Returns
+    /// whether anything changed.
     fn make_task(self: &Arc<Self>, task: usize) -> Result<bool, DirectoryError> {
         let folder = self.folder(task);
         match folder.state() {
@@ -69,22 +69,22 @@ impl Shared {
             }
             Ok(Some(found)) if found.state == State::Invalid => self.open_task(task),
             Ok(Some(_)) => Ok(false),
-            // Somebody has to look at this one, but the others can run.
+            // A person has to look at this one. The others can run.
             Err(error) if error.is_about_contents() => Ok(false),
             Err(error) => Err(error),
         }
     }
 
-    /// Opens an invalid task, unless another job does so.
+    /// Opens an invalid task, unless another job does.
     fn open_task(self: &Arc<Self>, task: usize) -> Result<bool, DirectoryError> {
-        match self.acquire(task, Want::Invalid)? {
+        match self.acquire(task, Purpose::OpenInvalid)? {
             Acquired::Mine(claim, _) => claim.settle(State::Open, None).map(|()| true),
             Acquired::Over(_) | Acquired::Taken(_) => Ok(false),
         }
     }
 }
 
-/// Makes the root, and those above it. Whether there was none.
+/// Makes the root and its parents. False if it exists already.
 fn make_root(root: &Path) -> Result<bool, DirectoryError> {
     if root.is_dir() {
         return Ok(false);
@@ -99,7 +99,7 @@ fn make_root(root: &Path) -> Result<bool, DirectoryError> {
     }
 }
 
-/// Has all that was written to the file system of `root` written to disk.
+/// Flushes the file system of `root` to disk.
 fn flush(root: &Root) -> Result<(), DirectoryError> {
     let handle = root.handle()?;
     #[cfg(target_os = "linux")]
@@ -115,7 +115,7 @@ pub(super) fn find(root: &Root) -> Result<Vec<String>, DirectoryError> {
     let failed = |error| DirectoryError::io(root.path(), "read", error);
     let mut names = Vec::new();
     for entry in rustix::fs::Dir::read_from(handle).map_err(failed)? {
-        // A task's name is text, so that what is none is something else.
+        // A task's name is UTF-8; anything else is not a task.
         let entry = entry.map_err(failed)?;
         let Ok(name) = entry.file_name().to_str() else {
             continue;
@@ -128,25 +128,25 @@ pub(super) fn find(root: &Root) -> Result<Vec<String>, DirectoryError> {
     Ok(names)
 }
 
-/// Whether there is a folder of that name with a state file, or that cannot be told.
+/// Whether there is a folder of that name with a state file. True if that is unknown.
 fn has_state(root: &Root, name: &str) -> Result<bool, DirectoryError> {
     let found = open::is_there(root.handle()?, &format!("{name}/{STATE}"));
     Ok(!matches!(found, Ok(false) | Err(Errno::NOTDIR)))
 }
 
-/// How many digits the names of tasks have that are numbers, in the directory at `path`: as many as
-/// the tasks that are there already have, so that a task keeps its folder however many there are,
-/// or `digits` where there is none.
+/// The number of digits in the names of numbered tasks in the directory at `path`: as many as the
+/// existing tasks have, so that a task keeps its folder whatever the number of tasks is; `digits` if
+/// there are none.
 pub(crate) fn digits(path: &Path, digits: usize) -> Result<usize, DirectoryError> {
     let root = Root::new(path.to_owned());
     match root.handle() {
         Ok(_) => {}
-        // It is about to be made.
+        // It will be made.
         Err(DirectoryError::Missing { .. }) => return Ok(digits),
         Err(error) => return Err(error),
     }
     let mut found = None;
-    // The first task is there whenever there is any.
+    // If there are tasks, the first one is among them.
     for other in 1..=usize::MAX.ilog10() as usize + 1 {
         if !has_state(&root, &"0".repeat(other))? {
             continue;

@@ -1,4 +1,4 @@
-//! The files of one task, and what is done with them.
+//! The files of a task, and the operations on them.
 
 use crate::batch::directory::error::DirectoryError;
 use crate::batch::directory::open;
@@ -18,11 +18,11 @@ use std::time::Duration;
 
 /// The file with a task's state.
 pub(super) const STATE: &str = "state";
-/// The file that says why a task failed.
+/// The file with the reason why a task failed.
 const REASON: &str = "reason";
-/// As much of a state file as is read; more than any state has.
+/// The most bytes of a state file that are read; no state has as many.
 const LONGEST: usize = 256;
-/// As much of a reason as is written, or read of what others wrote, in bytes.
+/// The most bytes of a reason that are written or read.
 pub(super) const LONGEST_REASON: usize = 64 * 1024;
 
 /// The folder of a task. It is opened when it is first needed.
@@ -33,14 +33,15 @@ pub(super) struct Folder {
     handle: OnceCell<OwnedFd>,
 }
 
-/// A state, and when it was written, as time since 1970.
+/// A state, and the time since 1970 when it was written.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Found {
     pub(super) state: State,
     pub(super) written: Duration,
 }
 
-/// A file that is written and not yet in its place. It is removed if it does not come there.
+/// A file that is written and does not have its name yet. Removed on drop, unless it was
+/// [put](Self::put) into its place.
 #[must_use = "a file that is not put into its place is removed"]
 pub(super) struct Staged<'a> {
     folder: &'a Folder,
@@ -61,7 +62,7 @@ impl Folder {
         self.root.path().join(&self.name)
     }
 
-    /// The state; `None` where there is no state file or no folder.
+    /// The state; `None` if there is no state file or no folder.
     pub(super) fn state(&self) -> Result<Option<Found>, DirectoryError> {
         match self.handle() {
             Ok(_) => {}
@@ -79,7 +80,7 @@ impl Folder {
         Ok(Some(Found { state, written }))
     }
 
-    /// When the state was written, as time since 1970.
+    /// The time since 1970 when the state was written.
     pub(super) fn written(&self) -> Result<Duration, DirectoryError> {
         match self.open_file(STATE)? {
             Some(file) => Ok(file.modified),
@@ -94,8 +95,8 @@ impl Folder {
         self.handle().map(|_| ())
     }
 
-    /// Makes the claim with this number, whole, or `None` where there is one. `unique` is part of a
-    /// name that nobody else uses.
+    /// Makes the claim with this number as a whole; `None` if it exists already. `unique` is part of a
+    /// temporary name and is used by no other call.
     pub(super) fn create_claim(
         &self,
         number: u64,
@@ -110,16 +111,16 @@ impl Folder {
             Ok(()) => self.publish(&file, &temp, &name),
             Err(error) => Err(self.failed(&name, "write", error)),
         };
-        // A file that is left over harms nobody.
+        // A file that is left over does no harm.
         let _ = self.remove(&temp);
         Ok(made?.then_some(file))
     }
 
-    /// Gives a file of a temporary name another one; false if there is one of that name.
+    /// Gives a file with a temporary name another one; false if that name is in use.
     fn publish(&self, file: &File, temp: &str, name: &str) -> Result<bool, DirectoryError> {
         let handle = self.handle()?;
         let named = link(handle, temp, name).or_else(|error| match error {
-            // There are file systems without hard links.
+            // Some file systems have no hard links.
             Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS | Errno::MLINK => {
                 move_to_new(handle, temp, name)
             }
@@ -127,7 +128,7 @@ impl Folder {
         });
         match named {
             Ok(()) => Ok(true),
-            // NFS may say so of a link that it has just made, where its first answer was lost.
+            // NFS may report this of a link that it has just made, if its first reply was lost.
             Err(Errno::EXIST) => Ok(file.metadata().is_ok_and(|found| found.nlink() > 1)),
             Err(error) => Err(self.failed(name, "make", error)),
         }
@@ -145,9 +146,8 @@ impl Folder {
         found.map_err(|error| self.failed(&name, "look for", error))
     }
 
-    /// The highest claim from number `from` on, which is known to be there; 0 is always there and
-    /// stands for none. There is no gap below it, so that a search in larger and larger strides
-    /// finds it.
+    /// The number of the highest claim, which is at least `from`; 0 for none. The numbers have no
+    /// gap, so a search in growing strides finds it.
     pub(super) fn last_claim(&self, from: u64) -> Result<u64, DirectoryError> {
         let (mut last, mut stride) = (from, 1);
         while self.has_claim(last + stride)? {
@@ -163,8 +163,7 @@ impl Folder {
         Ok(last)
     }
 
-    /// Writes a state that is not yet in its place. `unique` is part of a name that nobody else
-    /// uses.
+    /// Writes a state that is not in its place yet. `unique` is used by no other call.
     pub(super) fn stage_state(
         &self,
         state: State,
@@ -174,7 +173,7 @@ impl Folder {
         self.stage(STATE, line(state).as_bytes(), unique, durable)
     }
 
-    /// Writes a reason that is not yet in its place, as much of it as one may have.
+    /// Writes a reason that is not in its place yet, cut to [`LONGEST_REASON`].
     pub(super) fn stage_reason(
         &self,
         reason: &str,
@@ -185,7 +184,7 @@ impl Folder {
         self.stage(REASON, &reason.as_bytes()[..end], unique, durable)
     }
 
-    /// The reason, as far as it can be read.
+    /// The reason, if it can be read.
     pub(super) fn reason(&self) -> Option<String> {
         let file = self.open_file(REASON).ok()??;
         let bytes = file.read(LONGEST_REASON).ok()?;
@@ -197,17 +196,17 @@ impl Folder {
         self.remove(REASON)
     }
 
-    /// Has the names in the folder written to disk.
+    /// Flushes the names in the folder to disk.
     pub(super) fn flush(&self) -> Result<(), DirectoryError> {
         let handle = self.handle()?;
         match retry_on_intr(|| rustix::fs::fsync(handle)) {
-            // Some file systems know no such thing for folders.
+            // Some file systems do not support this for folders.
             Ok(()) | Err(Errno::INVAL) => Ok(()),
             Err(error) => Err(DirectoryError::io(&self.path(), "write to disk", error)),
         }
     }
 
-    /// Makes the folder, if it is not there.
+    /// Makes the folder, unless it exists.
     pub(super) fn make(&self) -> Result<(), DirectoryError> {
         let mode = Mode::from_raw_mode(0o777);
         match rustix::fs::mkdirat(self.root.handle()?, &self.name, mode) {
@@ -216,8 +215,7 @@ impl Folder {
         }
     }
 
-    /// Makes the state file, whole, unless there is one. `unique` is part of a name that nobody
-    /// else uses.
+    /// Makes the state file as a whole, unless it exists. `unique` is used by no other call.
     pub(super) fn make_state(&self, state: State, unique: &str) -> Result<(), DirectoryError> {
         let temp = temp_name(STATE, unique);
         let file = self.write(&temp, STATE, line(state).as_bytes(), false)?;
@@ -242,7 +240,7 @@ impl Folder {
         })
     }
 
-    /// Writes a new file `temp`, which is to become `name`. None is left over where that fails.
+    /// Writes a new file `temp`, to be renamed to `name`. Removes it after an error.
     fn write(
         &self,
         temp: &str,
@@ -259,7 +257,7 @@ impl Folder {
         match written {
             Ok(()) => Ok(file),
             Err(error) => {
-                // A file that is left over harms nobody.
+                // A file that is left over does no harm.
                 let _ = self.remove(temp);
                 Err(self.failed(name, "write", error))
             }
@@ -306,14 +304,14 @@ impl Folder {
     ) -> DirectoryError {
         let error = error.into();
         match error.kind() {
-            // Names in it are only looked for where that is no error.
+            // A missing file in the folder is never an error, so the folder is missing.
             io::ErrorKind::NotFound => DirectoryError::io(&self.path(), action, error),
             _ => DirectoryError::io(&self.path().join(name), action, error),
         }
     }
 
-    /// Whether `error` is about this task alone: what is in its folder, or in the place of it.
-    /// Anything else may be so for all tasks, and for this process only.
+    /// Whether `error` concerns this task alone: the contents of its folder, or what has its place.
+    /// Any other error may concern all tasks, or this process only.
     pub(super) fn is_cause_of(&self, error: &DirectoryError) -> bool {
         match error {
             DirectoryError::NotADirectory { path } => *path == self.path(),
@@ -324,8 +322,7 @@ impl Folder {
 }
 
 impl Staged<'_> {
-    /// Puts it into its place, so that whoever reads the file of that name finds the one before or
-    /// this one, whole.
+    /// Gives the file its name. A reader of that name finds the file before or this one, as a whole.
     pub(super) fn put(mut self) -> Result<(), DirectoryError> {
         let Staged { folder, temp, name } = &mut self;
         let handle = folder.handle()?;
@@ -343,24 +340,23 @@ impl Staged<'_> {
 impl Drop for Staged<'_> {
     fn drop(&mut self) {
         if !self.temp.is_empty() {
-            // A file that is left over harms nobody.
+            // A file that is left over does no harm.
             let _ = self.folder.remove(&self.temp);
         }
     }
 }
 
-/// What the file `name` is called before it is in its place. Nobody takes it for a task or a file
-/// of one.
+/// The temporary name of the file `name`. It is not a name of a task or of a task's file.
 fn temp_name(name: &str, unique: &str) -> String {
     format!(".{name}.{unique}")
 }
 
-/// Gives a file a name more, unless there is one of that name.
+/// Gives a file a second name, unless that is in use.
 pub(super) fn link(folder: &OwnedFd, from: &str, to: &str) -> Result<(), Errno> {
     retry_on_intr(|| rustix::fs::linkat(folder, from, folder, to, AtFlags::empty()))
 }
 
-/// Gives a file another name, unless there is one of that name.
+/// Renames a file, unless the new name is in use.
 pub(super) fn move_to_new(folder: &OwnedFd, from: &str, to: &str) -> Result<(), Errno> {
     let flags = rustix::fs::RenameFlags::NOREPLACE;
     retry_on_intr(|| rustix::fs::renameat_with(folder, from, folder, to, flags))
@@ -374,8 +370,8 @@ fn line(state: State) -> String {
     format!("{state}\n")
 }
 
-/// Reads a state as pshmem does: the first line counts, without blanks at its end. But there has to
-/// be a whole line.
+/// Reads a state as pshmem does, from the first line without blanks at its end; but the line must be
+/// complete.
 fn parse(path: impl FnOnce() -> PathBuf, contents: &[u8]) -> Result<State, DirectoryError> {
     let Some(end) = contents.iter().position(|&byte| byte == b'\n') else {
         let found = String::from_utf8_lossy(contents).into_owned();

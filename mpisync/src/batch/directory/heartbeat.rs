@@ -1,7 +1,7 @@
 //! The heartbeats of this process's claims.
 //!
-//! A thread gives them, so that they go on while the process computes. It calls nothing but the
-//! file system.
+//! A thread gives them, so that they continue while the process computes. It only accesses the file
+//! system.
 
 use crate::shm::lock;
 use rustix::fs::{Timespec, Timestamps, UTIME_NOW};
@@ -16,45 +16,45 @@ use std::time::{Duration, Instant};
 /// The shortest time between two heartbeats.
 const SHORTEST: Duration = Duration::from_millis(1);
 
-/// Gives heartbeats for all claims that a directory object holds.
+/// The heartbeats of all claims of a directory object.
 #[derive(Debug)]
-pub(super) struct Heart {
+pub(super) struct Heartbeats {
     period: Duration,
     shared: Arc<Shared>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    pub(super) thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 #[derive(Debug, Default)]
 struct Shared {
-    beating: Mutex<Beating>,
+    claims: Mutex<Claims>,
     ended: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct Beating {
-    pulses: Vec<Arc<Pulse>>,
+struct Claims {
+    held: Vec<Arc<Heartbeat>>,
     has_ended: bool,
 }
 
 /// The heartbeat of one claim.
 #[derive(Debug)]
-pub(super) struct Pulse {
+pub(super) struct Heartbeat {
     file: File,
-    /// Whether there are heartbeats no more. Held while one is given, so that none comes after the
+    /// Whether the heartbeats have ended. Locked while one is given, so that none comes after the
     /// release.
     is_over: Mutex<bool>,
 }
 
-impl Heart {
+impl Heartbeats {
     pub(super) fn new(period: Duration) -> Self {
-        Heart {
+        Heartbeats {
             period: period.max(SHORTEST),
             shared: Arc::default(),
             thread: Mutex::default(),
         }
     }
 
-    /// Starts the thread, if it does not run yet.
+    /// Starts the thread, unless it runs already.
     pub(super) fn start(&self) -> io::Result<()> {
         let mut thread = lock(&self.thread);
         if thread.is_none() {
@@ -65,39 +65,34 @@ impl Heart {
         Ok(())
     }
 
-    #[cfg(test)]
-    pub(super) fn is_started(&self) -> bool {
-        lock(&self.thread).is_some()
-    }
-
-    /// Has heartbeats given for the claim in `file` from now on.
-    pub(super) fn add(&self, file: File) -> Arc<Pulse> {
+    /// Gives heartbeats for the claim in `file` from now on.
+    pub(super) fn add(&self, file: File) -> Arc<Heartbeat> {
         let is_over = Mutex::new(false);
-        let pulse = Arc::new(Pulse { file, is_over });
-        lock(&self.shared.beating).pulses.push(Arc::clone(&pulse));
-        pulse
+        let heartbeat = Arc::new(Heartbeat { file, is_over });
+        lock(&self.shared.claims).held.push(Arc::clone(&heartbeat));
+        heartbeat
     }
 
-    /// Ends the heartbeats of `pulse`. The claim ages from now on, unless it was released.
-    pub(super) fn stop(&self, pulse: &Arc<Pulse>) {
-        *lock(&pulse.is_over) = true;
-        let mut beating = lock(&self.shared.beating);
-        beating.pulses.retain(|other| !Arc::ptr_eq(other, pulse));
+    /// Ends the heartbeats of a claim. It ages from now on, unless it was released.
+    pub(super) fn stop(&self, heartbeat: &Arc<Heartbeat>) {
+        *lock(&heartbeat.is_over) = true;
+        let mut claims = lock(&self.shared.claims);
+        claims.held.retain(|other| !Arc::ptr_eq(other, heartbeat));
     }
 }
 
-impl Drop for Heart {
+impl Drop for Heartbeats {
     fn drop(&mut self) {
-        lock(&self.shared.beating).has_ended = true;
+        lock(&self.shared.claims).has_ended = true;
         self.shared.ended.notify_all();
         if let Some(thread) = lock(&self.thread).take() {
-            // A panic of the thread has been printed by its hook; there is nobody else to tell here.
+            // The panic hook has printed a panic of the thread. A drop cannot return it.
             let _ = thread.join();
         }
     }
 }
 
-/// A point in time so far away; one that no clock comes to may as well be a day.
+/// The instant after this time, or after a day, which every clock can represent.
 fn after(period: Duration) -> Instant {
     const LONG: Duration = Duration::from_secs(24 * 60 * 60);
     Instant::now() + period.min(LONG)
@@ -105,37 +100,37 @@ fn after(period: Duration) -> Instant {
 
 impl Shared {
     fn beat(&self, period: Duration) {
-        /// The most that a missed wake-up costs.
+        /// Bounds the cost of a missed wake-up.
         const LONGEST_SLEEP: Duration = Duration::from_secs(1);
-        let mut beating = lock(&self.beating);
+        let mut claims = lock(&self.claims);
         let mut next = after(period);
         loop {
-            while !beating.has_ended && Instant::now() < next {
+            while !claims.has_ended && Instant::now() < next {
                 let sleep_time = LONGEST_SLEEP.min(next.saturating_duration_since(Instant::now()));
-                let waited = self.ended.wait_timeout(beating, sleep_time);
-                beating = waited.unwrap_or_else(PoisonError::into_inner).0;
+                let waited = self.ended.wait_timeout(claims, sleep_time);
+                claims = waited.unwrap_or_else(PoisonError::into_inner).0;
             }
-            if beating.has_ended {
+            if claims.has_ended {
                 return;
             }
             next = after(period);
-            // The file system may take its time, and claims come and go meanwhile.
-            let pulses = beating.pulses.clone();
-            drop(beating);
-            for pulse in pulses {
-                pulse.beat();
+            // Without the lock: the file system may be slow, and claims come and go meanwhile.
+            let held = claims.held.clone();
+            drop(claims);
+            for heartbeat in held {
+                heartbeat.beat();
             }
-            beating = lock(&self.beating);
+            claims = lock(&self.claims);
         }
     }
 }
 
-impl Pulse {
-    /// Gives a heartbeat, unless they are over.
+impl Heartbeat {
+    /// Gives a heartbeat, unless they have ended.
     pub(super) fn beat(&self) {
         let is_over = lock(&self.is_over);
         if !*is_over {
-            // Where it does not get through the next one may, and after some the claim is taken for dead.
+            // If it fails, the next one may succeed. After several failures the claim is taken for dead.
             let _ = touch(&self.file);
         }
     }
@@ -155,7 +150,7 @@ impl Pulse {
     }
 }
 
-/// Gives `file` the file system's time.
+/// Sets the modification time of `file` to the file system's time.
 pub(super) fn touch(file: &File) -> io::Result<()> {
     let now = Timespec {
         tv_sec: 0,
@@ -164,7 +159,7 @@ pub(super) fn touch(file: &File) -> io::Result<()> {
     set_times(file, now)
 }
 
-/// So many seconds after the oldest time.
+/// This time after the oldest time.
 fn after_1970(seconds: i64) -> Timespec {
     Timespec {
         tv_sec: seconds,

@@ -1,21 +1,19 @@
-//! The state directory of a batch of tasks: what each task's state is, and which job runs it.
+//! The state directory of a batch: the state of each task, and which job runs it.
 //!
-//! Its format is that of the Python package pshmem: the file `ROOT/NAME/state` holds one of the
-//! words OPEN, RUNNING, DONE, FAILED and INVALID, and is replaced whole. Several jobs may work on
-//! one directory, on several hosts with one file system; files `claim.1`, `claim.2`, … in a task's
-//! folder tell them which of them has the task. They are not removed, for that is what makes it
-//! sure that one job alone has it. `ROOT/NAME/reason` says why a task has failed.
+//! The format is that of the Python package pshmem: the file `ROOT/NAME/state` holds one of the
+//! words OPEN, RUNNING, DONE, FAILED and INVALID, and is replaced as a whole. Several jobs may work
+//! on one directory, on several hosts that share a file system. Files `claim.1`, `claim.2`, … in a
+//! task's folder say which job has the task. They are never removed: that guarantees that only one
+//! job has it. `ROOT/NAME/reason` says why a task has failed.
 //!
-//! Where a file system gives files the times of the hosts that change them (Lustre and GPFS do),
-//! the clocks of the hosts have to agree to much less than [`Options::stale_after`].
+//! On some file systems (Lustre, GPFS) a file gets the time of the host that changes it. There the
+//! clocks of the hosts must differ by much less than [`Options::stale_after`].
 //!
-//! Others who may write into the directory may put other things there than jobs do. Links are not
-//! followed, but for those in the path of the directory itself; a task whose folder or whose files
-//! are links, FIFOs or the like is an [error](DirectoryError::NotAFile), and left alone; of a file
-//! no more is read than it should have. Jobs write new files of their own only, and then give them
-//! the names that they should have.
+//! Other users with write access may put anything into the directory. Links are not followed,
+//! except in the path of the directory itself. A task whose folder or whose files are links, FIFOs
+//! or the like is an [error](DirectoryError::NotAFile) and is left alone. No more of a file is read
+//! than it should hold. Jobs only write new files of their own, and then rename them.
 
-mod acquire;
 mod claim;
 mod claimant;
 mod clock;
@@ -23,11 +21,8 @@ mod create;
 mod error;
 mod file;
 mod heartbeat;
+mod marker;
 mod open;
-mod probe;
-#[cfg(feature = "mpi")]
-mod same;
-mod step;
 #[cfg(test)]
 mod tests;
 
@@ -35,13 +30,13 @@ pub use crate::batch::directory::claim::{Again, Claim, Claimed};
 pub use crate::batch::directory::claimant::Claimant;
 pub(crate) use crate::batch::directory::create::digits;
 pub use crate::batch::directory::error::DirectoryError;
-#[cfg(feature = "mpi")]
-pub(crate) use crate::batch::directory::same::Sign;
+pub(crate) use crate::batch::directory::marker::Marker;
 
+use crate::batch::directory::claim::{Acquired, Purpose};
 use crate::batch::directory::claimant::Owner;
 use crate::batch::directory::clock::Clock;
 use crate::batch::directory::file::Folder;
-use crate::batch::directory::heartbeat::Heart;
+use crate::batch::directory::heartbeat::Heartbeats;
 use crate::batch::directory::open::Root;
 use crate::batch::{State, Summary};
 use std::collections::HashMap;
@@ -50,7 +45,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
 
-/// How a directory is used. The same on all jobs that use it.
+/// How a directory is used. Must be the same in all jobs that use it.
 ///
 /// ```
 /// use mpisync::batch::directory::Options;
@@ -65,8 +60,8 @@ pub struct Options {
 }
 
 impl Options {
-    /// The shortest time after which a job can be taken for dead: file systems tell times no finer
-    /// than some milliseconds, and the threads that give heartbeats are not woken in time.
+    /// The shortest time after which a job can be taken for dead. The times of files have a
+    /// resolution of some milliseconds, and the threads that give heartbeats may wake up late.
     pub const LEAST_STALE_AFTER: Duration = Duration::from_millis(10);
 
     fn check(&self) -> Result<(), DirectoryError> {
@@ -77,23 +72,21 @@ impl Options {
         }
     }
 
-    /// Whether states are on disk before a call returns, so that they outlive a machine that fails.
-    /// Defaults to true.
+    /// Whether states are on disk before a call returns, so that they survive a failure of the
+    /// machine. Defaults to true.
     ///
-    /// Without it each task costs less, and whoever runs tasks of a tenth of a second may want
-    /// that.
+    /// Without it each task costs less, which matters for tasks of a tenth of a second.
     pub fn durable(mut self, durable: bool) -> Self {
         self.durable = durable;
         self
     }
 
-    /// After how long without a heartbeat a job is taken for dead, so that others take over its
-    /// tasks. Defaults to 2 minutes.
+    /// The time without a heartbeat after which a job is taken for dead, so that others take over
+    /// its tasks. Defaults to 2 minutes.
     ///
-    /// Jobs give a heartbeat four times as often. It should be longer than the file system ever
-    /// hangs, and than the attributes of its files may be cached (a minute with NFS). Less than
-    /// [`LEAST_STALE_AFTER`](Self::LEAST_STALE_AFTER) is an error of whoever uses a directory with
-    /// it.
+    /// Jobs give a heartbeat four times as often. The time should be longer than the file system
+    /// ever hangs, and longer than it may cache the attributes of files (a minute with NFS). Opening
+    /// a directory with less than [`LEAST_STALE_AFTER`](Self::LEAST_STALE_AFTER) is an error.
     pub fn stale_after(mut self, time: Duration) -> Self {
         self.stale_after = time;
         self
@@ -109,10 +102,11 @@ impl Default for Options {
     }
 }
 
-/// The state directory of a batch of tasks.
+/// The state directory of a batch.
 ///
-/// Tasks are called by their number in [`names`](Self::names). One that holds claims has a thread
-/// that gives heartbeats for them; it ends when the directory and all of its claims are dropped.
+/// A task is identified by its index in [`names`](Self::names). A directory with claims has a
+/// thread that gives heartbeats for them; it ends when the directory and all of its claims are
+/// dropped.
 ///
 /// ```
 /// use mpisync::batch::directory::{Directory, Options};
@@ -121,7 +115,7 @@ impl Default for Options {
 /// let names = ["monday".to_owned(), "tuesday".to_owned()];
 /// Directory::create(&root, &names, Options::default())?;
 ///
-/// // Another program looks how far it is.
+/// // Another program looks at the progress.
 /// let tasks = Directory::open(&root, Options::default())?;
 /// assert_eq!(tasks.names(), names);
 /// assert_eq!(tasks.summary()?.to_string(), "0 done, 0 failed, 0 running, 2 open");
@@ -132,15 +126,14 @@ pub struct Directory {
     shared: Arc<Shared>,
 }
 
-/// What a directory has in common with its claims.
+/// What a directory shares with its claims.
 struct Shared {
     root: Arc<Root>,
     names: Arc<[String]>,
     options: Options,
-    heart: Heart,
+    heartbeats: Heartbeats,
     clock: Clock,
-    /// The heartbeats that were found far in the future, of the claims in these files, and since
-    /// when.
+    /// By the file of a claim: a heartbeat far in the future, and when it was first seen.
     ahead: Mutex<HashMap<PathBuf, (Duration, Instant)>>,
     owner: OnceLock<Owner>,
 }
@@ -157,20 +150,19 @@ impl Shared {
 }
 
 impl Directory {
-    /// The most tasks that a [`Batch`](crate::Batch) with a state directory can have: that many
-    /// folders take minutes to make, and some file systems have no room for more than ten times as
-    /// many in one directory.
+    /// The most tasks that a [`Batch`](crate::Batch) with a state directory can have. That many
+    /// folders take minutes to make, and some file systems allow only ten times as many in one
+    /// directory.
     pub const MAX_TASKS: usize = 1_000_000;
 
-    /// Makes the root and the folders of the tasks, as far as they are not there. Tasks without a
-    /// state are open after it, and so are invalid ones; the others stay as they are. Several jobs
-    /// may do so at once.
+    /// Makes the root and the folders of the tasks that are missing. Opens tasks that have no state
+    /// or are invalid; the others keep their states. Several jobs may do so at the same time.
     ///
-    /// A state that cannot be read is no error here, and is left as it is.
+    /// A state that cannot be read is no error here, and stays as it is.
     ///
     /// # Errors
-    /// [`Name`](DirectoryError::Name) and [`NameTwice`](DirectoryError::NameTwice) where there
-    /// cannot be such folders, [`StaleAfter`](DirectoryError::StaleAfter), and those of the file
+    /// [`Name`](DirectoryError::Name) and [`NameTwice`](DirectoryError::NameTwice) for names that
+    /// folders cannot have, [`StaleAfter`](DirectoryError::StaleAfter), and those of the file
     /// system.
     pub fn create(
         root: impl Into<PathBuf>,
@@ -184,7 +176,7 @@ impl Directory {
         Ok(directory)
     }
 
-    /// A directory that another rank of the job has made. Looks at nothing.
+    /// A directory that another rank of the job has made. Accesses no file.
     pub(crate) fn join(
         root: impl Into<PathBuf>,
         names: impl Into<Arc<[String]>>,
@@ -197,7 +189,7 @@ impl Directory {
         let shared = Shared {
             root: Arc::new(root),
             names,
-            heart: Heart::new(options.stale_after / 4),
+            heartbeats: Heartbeats::new(options.stale_after / 4),
             options,
             clock: Clock::default(),
             ahead: Mutex::default(),
@@ -208,8 +200,8 @@ impl Directory {
         }
     }
 
-    /// One that is there, with the tasks that are in it, in the order of their names. Folders
-    /// without a state file are no tasks.
+    /// Opens an existing directory, with its tasks in the order of their names. Folders without a
+    /// state file are not tasks.
     ///
     /// # Errors
     /// [`Missing`](DirectoryError::Missing), [`NotADirectory`](DirectoryError::NotADirectory) and
@@ -226,7 +218,7 @@ impl Directory {
         self.shared.root.path()
     }
 
-    /// After how long without a heartbeat a job is taken for dead.
+    /// The time without a heartbeat after which a job is taken for dead.
     pub(crate) fn stale_after(&self) -> Duration {
         self.shared.options.stale_after
     }
@@ -240,10 +232,9 @@ impl Directory {
     ///
     /// # Errors
     /// [`UnknownState`](DirectoryError::UnknownState) and
-    /// [`HalfWritten`](DirectoryError::HalfWritten) where there is no state in the file,
-    /// [`NotAFile`](DirectoryError::NotAFile) where it is none,
-    /// [`Missing`](DirectoryError::Missing) where the task has no folder, and those of the file
-    /// system.
+    /// [`HalfWritten`](DirectoryError::HalfWritten) if the file holds no state,
+    /// [`NotAFile`](DirectoryError::NotAFile) if it is not a file,
+    /// [`Missing`](DirectoryError::Missing) if the task has no folder, and those of the file system.
     ///
     /// # Panics
     /// If there is no task of that number.
@@ -261,12 +252,12 @@ impl Directory {
         tasks.map(|task| self.state(task)).collect()
     }
 
-    /// How many tasks are in which state. Those whose state cannot be read count as invalid.
+    /// The number of tasks in each state. Those whose state cannot be read count as invalid.
     ///
     /// # Errors
-    /// Where the directory itself cannot be read.
+    /// Those of the file system, if the directory itself cannot be read.
     pub fn summary(&self) -> Result<Summary, DirectoryError> {
-        // Otherwise all tasks would be called invalid.
+        // Otherwise all tasks would count as invalid.
         self.shared.root.handle()?;
         let mut summary = Summary::default();
         for state in self.states() {
@@ -275,20 +266,19 @@ impl Directory {
         Ok(summary)
     }
 
-    /// Why a task has failed; `None` if it has not, or nobody said why. No more than 64 KiB of it
-    /// are kept or read.
+    /// The reason why a task failed; `None` if it did not, or no reason was given. At most 64 KiB of
+    /// it are kept and read.
     ///
     /// # Panics
     /// If there is no task of that number.
     pub fn reason(&self, task: usize) -> Option<String> {
         let folder = self.shared.folder(task);
-        // Of a job that died between the reason and the state only the reason is left.
+        // A job that died between writing the reason and the state leaves only the reason.
         let found = folder.state().ok().flatten()?;
         (found.state == State::Failed).then(|| folder.reason())?
     }
 
-    /// The state of a task, and why it has failed, if it has and somebody said so: in one, where
-    /// both are of interest.
+    /// The state of a task, and the reason if it failed and one was given.
     ///
     /// # Errors
     /// Those of [`state`](Self::state).
@@ -304,10 +294,10 @@ impl Directory {
         Ok((state, reason))
     }
 
-    /// When the state of a task was written last, by the clock of the file system.
+    /// The time when the state of a task was last written, by the clock of the file system.
     ///
     /// # Errors
-    /// [`Missing`](DirectoryError::Missing) where it has none, and those of the file system.
+    /// [`Missing`](DirectoryError::Missing) if it has none, and those of the file system.
     ///
     /// # Panics
     /// If there is no task of that number.
@@ -316,7 +306,117 @@ impl Directory {
         Ok(SystemTime::UNIX_EPOCH + written)
     }
 
-    /// What is wrong with a task, if that is about this one alone, and not about the directory.
+    /// Sets the state of a task, whatever it was, and removes the reason of a failure.
+    ///
+    /// # Errors
+    /// [`Taken`](DirectoryError::Taken) if a living job has the task,
+    /// [`Missing`](DirectoryError::Missing) if it has no folder, and those of the file system.
+    ///
+    /// # Panics
+    /// If there is no task of that number.
+    pub fn set(&self, task: usize, state: State) -> Result<(), DirectoryError> {
+        self.set_if(task, state, |_| true).map(drop)
+    }
+
+    /// [`set`](Self::set) only if `may` is true of the present state. Returns whether the state was
+    /// set. A state that cannot be read counts as invalid. The test and the change are one step: no
+    /// job can take the task in between.
+    ///
+    /// # Errors
+    /// Those of [`set`](Self::set).
+    ///
+    /// # Panics
+    /// If there is no task of that number.
+    pub fn set_if(
+        &self,
+        task: usize,
+        state: State,
+        may: impl Fn(State) -> bool,
+    ) -> Result<bool, DirectoryError> {
+        self.set_for(Purpose::Set, task, state, may)
+    }
+
+    /// [`set_if`](Self::set_if) for a task of a job that looks alive and is known to be gone: its
+    /// claim is dated in the future, say, or it ran in a container. If that job is alive after all,
+    /// it finds that the task is [lost](DirectoryError::Lost).
+    ///
+    /// # Errors
+    /// Those of [`set`](Self::set), except [`Taken`](DirectoryError::Taken).
+    ///
+    /// # Panics
+    /// If there is no task of that number.
+    ///
+    /// ```
+    /// use mpisync::batch::State;
+    /// use mpisync::batch::directory::{Again, Claimed, Directory, DirectoryError, Options};
+    ///
+    /// # let root = std::env::temp_dir().join(format!("mpisync-force-{}", std::process::id()));
+    /// let tasks = Directory::create(&root, &["monday".to_owned()], Options::default())?;
+    /// let Claimed::Mine(claim, _) = tasks.claim(0, Again::default())? else {
+    ///     panic!("it is open");
+    /// };
+    /// assert!(tasks.force(0, State::Open, |state| state == State::Running)?);
+    /// let lost = claim.settle(State::Done, None);
+    /// assert!(matches!(lost, Err(DirectoryError::Lost { .. })));
+    /// assert_eq!(tasks.state(0)?, State::Open);
+    /// # std::fs::remove_dir_all(&root).unwrap();
+    /// # Ok::<(), DirectoryError>(())
+    /// ```
+    pub fn force(
+        &self,
+        task: usize,
+        state: State,
+        may: impl Fn(State) -> bool,
+    ) -> Result<bool, DirectoryError> {
+        // A claim would take the task from a living job.
+        let was = match self.state(task) {
+            Err(error) if error.is_about_contents() => State::Invalid,
+            was => was?,
+        };
+        if !may(was) {
+            return Ok(false);
+        }
+        self.set_for(Purpose::Force, task, state, may)
+    }
+
+    fn set_for(
+        &self,
+        purpose: Purpose,
+        task: usize,
+        state: State,
+        may: impl Fn(State) -> bool,
+    ) -> Result<bool, DirectoryError> {
+        match self.shared.acquire(task, purpose)? {
+            Acquired::Mine(claim, was) if !may(was.unwrap_or(State::Invalid)) => {
+                claim.withdraw();
+                claim.leave();
+                Ok(false)
+            }
+            Acquired::Mine(claim, was) => {
+                let removed = match was {
+                    Some(State::Open) => Ok(()),
+                    _ => claim.folder.remove_reason(),
+                };
+                match removed {
+                    Ok(()) => claim.settle(state, None).map(|()| true),
+                    Err(error) => {
+                        claim.withdraw();
+                        claim.leave();
+                        Err(error)
+                    }
+                }
+            }
+            Acquired::Taken(Some(by)) => Err(DirectoryError::Taken {
+                path: self.shared.folder(task).path(),
+                by,
+            }),
+            Acquired::Taken(None) | Acquired::Over(_) => {
+                unreachable!("a task that no living job has is taken for this")
+            }
+        }
+    }
+
+    /// What is wrong with a task alone, and not with the directory.
     pub(crate) fn flaw(&self, task: usize) -> Option<DirectoryError> {
         let state = self.state(task).err();
         let error = state.or_else(|| self.claimant(task).err())?;
@@ -328,11 +428,10 @@ impl Directory {
         self.shared.folder(task).is_cause_of(error)
     }
 
-    /// Who runs a task; `None` if nobody does who lives and makes claims.
+    /// The process that runs a task; `None` if no living process has a claim on it.
     ///
     /// # Errors
-    /// [`Missing`](DirectoryError::Missing) where the task has no folder, and those of the file
-    /// system.
+    /// [`Missing`](DirectoryError::Missing) if the task has no folder, and those of the file system.
     ///
     /// # Panics
     /// If there is no task of that number.
@@ -349,4 +448,11 @@ impl fmt::Debug for Directory {
             .field("options", &self.shared.options)
             .finish_non_exhaustive()
     }
+}
+
+/// A point between two file operations, where tests let another job act.
+#[inline]
+fn step(_name: &'static str) {
+    #[cfg(test)]
+    tests::steps::reached(_name);
 }

@@ -1,9 +1,10 @@
-//! The one place that opens what lies in a state directory, where others may write, too.
+//! Opens the files of a state directory, into which other users may write, too. All accesses to its
+//! files go through this module.
 //!
-//! No link is followed, no open or read waits (a FIFO would), only regular files are read and only
-//! so much of them, and what is written is a new file that nobody else has. The path of the
-//! directory itself is the user's own: links in it are followed, once. From then on everything is
-//! opened relative to that directory, so that whatever takes its place later is not written into.
+//! No link is followed and no open or read waits (as a FIFO would). Only regular files are read, and
+//! only a bounded part of them; only new files are written. The path of the directory itself is the
+//! user's own: links in it are followed, once. From then on everything is opened relative to that
+//! directory, so that nothing is written into another directory that takes its place later.
 
 use crate::batch::directory::error::DirectoryError;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
@@ -45,10 +46,10 @@ impl Root {
         Ok(self.handle.get_or_init(|| opened))
     }
 
-    /// Whether it is there, and not removed since it was opened.
+    /// Whether it exists, and has not been removed since it was opened.
     pub(super) fn is_there(&self) -> bool {
         let handle = self.handle();
-        // A file system without such numbers says 1.
+        // A file system without link counts returns 1.
         handle.is_ok_and(|handle| rustix::fs::fstat(handle).is_ok_and(|found| found.st_nlink > 0))
     }
 }
@@ -57,7 +58,7 @@ impl Root {
 #[derive(Debug)]
 pub(super) struct Opened {
     pub(super) file: File,
-    /// When it was last changed, as time since 1970.
+    /// The time of the last change since 1970.
     pub(super) modified: Duration,
 }
 
@@ -74,7 +75,7 @@ pub(super) fn folder(parent: impl AsFd, name: &str) -> Result<OwnedFd, Errno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let opened = retry_on_intr(|| rustix::fs::openat(&parent, name, flags, Mode::empty()));
     opened.map_err(|error| match error {
-        // A link, where the system does not say that it is no directory.
+        // A link, if the system does not report that it is not a directory.
         Errno::LOOP => Errno::NOTDIR,
         error => error,
     })
@@ -85,7 +86,7 @@ pub(super) fn to_read(folder: impl AsFd, name: &str) -> Result<Opened, Unopened>
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let opened = retry_on_intr(|| rustix::fs::openat(&folder, name, flags, Mode::empty()));
     let opened = opened.map_err(|error| match error {
-        // A link, and a socket.
+        // A link or a socket.
         Errno::LOOP | Errno::NXIO => Unopened::NotAFile,
         error => Unopened::Failed(error),
     })?;
@@ -99,14 +100,14 @@ pub(super) fn to_read(folder: impl AsFd, name: &str) -> Result<Opened, Unopened>
     })
 }
 
-/// Makes the file `name` in `folder`, which must not be there.
+/// Makes the file `name` in `folder`, which must not exist.
 pub(super) fn to_write_new(folder: impl AsFd, name: &str) -> Result<File, Errno> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let mode = Mode::from_raw_mode(0o666);
     retry_on_intr(|| rustix::fs::openat(&folder, name, flags, mode)).map(File::from)
 }
 
-/// Removes the file `name` from `folder`, if it is there.
+/// Removes the file `name` from `folder`, if it exists.
 pub(super) fn remove(folder: impl AsFd, name: &str) -> Result<(), Errno> {
     match retry_on_intr(|| rustix::fs::unlinkat(&folder, name, AtFlags::empty())) {
         Ok(()) | Err(Errno::NOENT) => Ok(()),
@@ -114,7 +115,7 @@ pub(super) fn remove(folder: impl AsFd, name: &str) -> Result<(), Errno> {
     }
 }
 
-/// Whether there is anything of that name, be it a link that leads nowhere.
+/// Whether anything has that name, even a link to nothing.
 pub(super) fn is_there(folder: impl AsFd, name: &str) -> Result<bool, Errno> {
     let flags = AtFlags::SYMLINK_NOFOLLOW;
     match retry_on_intr(|| rustix::fs::statat(&folder, name, flags)) {
@@ -125,8 +126,8 @@ pub(super) fn is_there(folder: impl AsFd, name: &str) -> Result<bool, Errno> {
 }
 
 impl Opened {
-    /// What it begins with, as much of it as there is room for; how many bytes that is. One call
-    /// for what is small.
+    /// Reads the beginning of the file into `room`. Returns the number of bytes. One system call for
+    /// a small file.
     pub(super) fn read_into(&self, room: &mut [u8]) -> io::Result<usize> {
         loop {
             match (&self.file).read(room) {
@@ -136,7 +137,7 @@ impl Opened {
         }
     }
 
-    /// What is in it, but no more than `most` bytes.
+    /// The contents of the file, at most `most` bytes of them.
     pub(super) fn read(&self, most: usize) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
         (&self.file).take(most as u64).read_to_end(&mut bytes)?;
@@ -144,7 +145,7 @@ impl Opened {
     }
 }
 
-/// When a file was last changed, as time since 1970; the oldest time for what is before that.
+/// The time of a file's last change since 1970; zero for times before.
 fn modified(found: &Stat) -> Duration {
     let seconds = u64::try_from(found.st_mtime).unwrap_or(0);
     Duration::new(seconds, u32::try_from(found.st_mtime_nsec).unwrap_or(0))

@@ -1,4 +1,4 @@
-//! The progress of a batch, while it runs.
+//! Shows the progress of a batch while it runs.
 
 mod meter;
 mod pace;
@@ -13,54 +13,53 @@ use std::thread;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// For each time that a look takes, how often that the thread rests: it takes one percent of a core
-/// at most.
+/// The thread rests this many times as long as the counting takes, so that it uses at most one
+/// percent of a core.
 const REST: u32 = 99;
-/// The most that it rests for that.
+/// The longest such rest.
 const LONGEST_REST: Duration = Duration::from_secs(2);
 
-/// Shows how far a batch is, until it is dropped.
+/// Shows the progress of a batch until it is dropped.
 ///
-/// Made by [`Batch::progress`]. Dropping it is local, and waits only until the last state is shown.
+/// Made by [`Batch::progress`]. Dropping it is local, and waits only until the final counts are shown.
 #[must_use = "a progress ends when it is dropped"]
 pub struct Progress {
-    /// None where nothing is shown.
+    /// `None` if nothing is shown.
     watch: Option<Watch>,
 }
 
-/// A thread that looks and shows.
+/// A thread that counts and shows.
 struct Watch {
     shared: Arc<Shared>,
-    /// None when it has ended.
+    /// `None` once it has ended.
     thread: Option<JoinHandle<()>>,
 }
 
 #[derive(Debug)]
 struct Shared {
-    wishes: Mutex<Wishes>,
+    settings: Mutex<Settings>,
     changed: Condvar,
 }
 
-/// What the thread is to do.
+/// What the thread has to do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Wishes {
+struct Settings {
     every: Duration,
     to_end: bool,
 }
 
 impl Batch {
-    /// Shows how far the batch is, on the standard error of the root: how many tasks are done, have
-    /// failed and run, how many a second, and how long the others will take. Not collective; on
-    /// other ranks nothing is shown.
+    /// Shows the progress of the batch on the standard error of the root: the number of tasks that are
+    /// done, have failed and run, the rate per second, and the time left. Not collective; on other
+    /// ranks nothing is shown.
     ///
-    /// Where standard error is a terminal that is a bar, elsewhere a line every few seconds and one
-    /// at the end; most launchers of MPI programs put a pipe there. The rate is that of the tasks
-    /// which have come to an end since this call, so that it is right in a job that goes on where
-    /// another one left off.
+    /// If standard error is a terminal, the progress is a bar, and otherwise a line every few seconds
+    /// and one at the end; most MPI launchers put a pipe there. The rate counts the tasks that have
+    /// ended since this call, so that it is right in a job that continues another one.
     ///
-    /// A thread looks at the tasks, without MPI and without holding anybody up. It takes one
-    /// percent of a core at most: of ten million tasks it sees how they are once a second. Where
-    /// the system has no thread left nothing is shown.
+    /// A thread counts the tasks, without MPI and without delaying other ranks. It uses at most one
+    /// percent of a core: it counts ten million tasks once a second. If the system has no thread
+    /// left, nothing is shown.
     ///
     /// ```
     /// use mpisync::Batch;
@@ -79,35 +78,35 @@ impl Batch {
     }
 
     fn progress_with(&self, meter: impl FnOnce(&str, &Summary) -> Meter) -> Progress {
-        let table = match self.table.here() {
+        let table = match self.table.local() {
             Some(table) if self.rank() == self.root() => Arc::clone(table),
             _ => return Progress { watch: None },
         };
-        let look = move || Summary::from(table.counts());
-        let meter = meter(self.object.name(), &look());
+        let count = move || Summary::from(table.counts());
+        let meter = meter(self.object.name(), &count());
         Progress {
-            watch: Watch::begin(meter, look),
+            watch: Watch::begin(meter, count),
         }
     }
 }
 
 impl Progress {
-    /// How often a line is written where there is no terminal. Defaults to 5 seconds.
+    /// Sets the time between two lines, where there is no terminal. Defaults to 5 seconds.
     pub fn every(self, time: Duration) -> Self {
         if let Some(watch) = &self.watch {
-            watch.wish(|wishes| wishes.every = time);
+            watch.set(|settings| settings.every = time);
         }
         self
     }
 
-    /// Shows the last state, and leaves it there. So does dropping it.
+    /// Shows the final counts, and leaves them on the screen. So does dropping it.
     pub fn finish(self) {}
 }
 
 impl Watch {
-    fn begin(meter: Meter, look: impl Fn() -> Summary + Send + 'static) -> Option<Self> {
+    fn begin(meter: Meter, count: impl Fn() -> Summary + Send + 'static) -> Option<Self> {
         let shared = Arc::new(Shared {
-            wishes: Mutex::new(Wishes {
+            settings: Mutex::new(Settings {
                 every: meter::LINES,
                 to_end: false,
             }),
@@ -116,52 +115,52 @@ impl Watch {
         let named = thread::Builder::new().name("mpisync-progress".to_owned());
         let thread = {
             let shared = Arc::clone(&shared);
-            named.spawn(move || shared.watch(meter, look)).ok()?
+            named.spawn(move || shared.watch(meter, count)).ok()?
         };
         let thread = Some(thread);
         Some(Watch { shared, thread })
     }
 
-    fn wish(&self, change: impl FnOnce(&mut Wishes)) {
-        change(&mut lock(&self.shared.wishes));
+    fn set(&self, change: impl FnOnce(&mut Settings)) {
+        change(&mut lock(&self.shared.settings));
         self.shared.changed.notify_all();
     }
 }
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        self.wish(|wishes| wishes.to_end = true);
+        self.set(|settings| settings.to_end = true);
         if let Some(thread) = self.thread.take() {
-            // A panic of the thread has been printed by its hook; there is nobody else to tell here.
+            // The panic hook has printed a panic of the thread. A drop cannot return it.
             let _ = thread.join();
         }
     }
 }
 
 impl Shared {
-    fn watch(&self, mut meter: Meter, look: impl Fn() -> Summary) {
+    fn watch(&self, mut meter: Meter, count: impl Fn() -> Summary) {
         loop {
-            // Before the look, so that the last one is from after the end.
-            let wishes = *lock(&self.wishes);
+            // Before the counting, so that the final counts are from after the end.
+            let settings = *lock(&self.settings);
             let start = Instant::now();
-            let now = look();
+            let now = count();
             let took = start.elapsed();
-            if wishes.to_end {
+            if settings.to_end {
                 return meter.finish(&now);
             }
-            meter.set_every(wishes.every);
+            meter.set_every(settings.every);
             meter.show(&now);
             let pause = pause(&meter, took);
-            let guard = lock(&self.wishes);
-            let waited = (self.changed).wait_timeout_while(guard, pause, |now| *now == wishes);
+            let guard = lock(&self.settings);
+            let waited = (self.changed).wait_timeout_while(guard, pause, |now| *now == settings);
             drop(waited.unwrap_or_else(PoisonError::into_inner));
         }
     }
 }
 
-/// How long to rest after a look that took so long.
+/// The time to rest after a counting that took this time.
 fn pause(meter: &Meter, took: Duration) -> Duration {
-    // Where there are more ranks than cores, a look may seem to take much longer than it does.
+    // With more ranks than cores, the counting may seem to take much longer than it does.
     let rest = LONGEST_REST.min(took.saturating_mul(REST));
     meter.pause().max(rest)
 }

@@ -1,27 +1,34 @@
-//! The words of a table: what has become of the tasks of a batch.
+//! The memory of a table: its words, where they lie, and how a rank reaches them.
 
-use crate::shm::atomic::{AtomicU64, Ordering};
+use crate::shm::atomic::{AtomicU8, AtomicU64, Ordering};
+use crate::shm::domain::Domain;
+use crate::shm::layout::{Layout, Part};
+use crate::shm::line::Line;
+use crate::shm::mapping::{ALIGN, Mapping, Shareable};
+use crate::shm::topology::Topology;
+use std::ops::Range;
+use std::sync::Arc;
 
-/// The words that all share. All zero is the first state: no task was offered again.
+/// The words that all ranks share. All zero is the first state: no task was offered again.
 #[repr(C, align(128))]
 pub(crate) struct TableWords {
-    /// For tasks that run elsewhere, that have failed and that are done: up to which one they were
-    /// offered again. Counted up by who is about to look at the task.
-    pub(crate) laps: [AtomicU64; 3],
+    /// For tasks that run elsewhere, that failed and that are done: the next task to offer again. A
+    /// rank increments it before it looks at the task.
+    pub(crate) offered_again: [AtomicU64; 3],
 }
 
-/// What has become of a task.
+/// The status of a task.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, serde::Serialize, serde::Deserialize)]
 pub(crate) enum TaskStatus {
-    /// Nobody has it yet.
+    /// No rank has taken it.
     Open = 0,
-    /// It runs outside this batch, or did when its job ended.
+    /// It runs in another job, or did when that job ended.
     Elsewhere = 1,
     Done = 2,
     Failed = 3,
-    /// It cannot be run: nobody knows what became of it.
+    /// It cannot be run, because its state is unknown.
     Invalid = 4,
-    /// A rank of this batch has it.
+    /// A rank of this batch runs it.
     Taken = 5,
 }
 
@@ -36,34 +43,34 @@ impl TaskStatus {
     ];
 }
 
-/// A task's byte: its [`TaskStatus`] (bits 0 to 2), and how often it was taken (bits 3 to 7), so
-/// that who has looked at it a while ago does not mistake one taking for another; after 31 times it
-/// begins at 1 again. Zero is a task that is open.
+/// A task's byte: its [`TaskStatus`] (bits 0 to 2) and how often it was taken (bits 3 to 7; after
+/// 31 it continues at 1). The count lets a compare-and-swap tell one taking from an earlier one.
+/// Zero is an open task.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct TaskByte(pub(crate) u8);
 
 impl TaskByte {
-    const ENTRY: u8 = 0b111;
+    const STATUS: u8 = 0b111;
     const ONE_TAKING: u8 = 0b1000;
     const MOST_TAKINGS: u8 = 31 * Self::ONE_TAKING;
 
     #[inline]
     pub(crate) fn status(self) -> TaskStatus {
         // No rank stores another number.
-        let number = usize::from(self.0 & Self::ENTRY);
+        let number = usize::from(self.0 & Self::STATUS);
         TaskStatus::ALL
             .get(number)
             .copied()
             .unwrap_or(TaskStatus::Invalid)
     }
 
-    /// The byte when the status becomes this one.
+    /// The byte with this status.
     #[inline]
     pub(crate) fn with(self, status: TaskStatus) -> Self {
-        TaskByte(self.0 & !Self::ENTRY | status as u8)
+        TaskByte(self.0 & !Self::STATUS | status as u8)
     }
 
-    /// The byte when the task is taken.
+    /// The byte of the task once it is taken.
     #[inline]
     pub(crate) fn taken(self) -> Self {
         let before = if self.0 >= Self::MOST_TAKINGS {
@@ -81,10 +88,10 @@ impl TaskByte {
     }
 }
 
-/// A word of the index under which nothing is open.
+/// A word of the index with no open task below it.
 pub(crate) const CLOSED: u64 = u64::MAX;
 
-/// How many words each level of the index has, from the tasks' own bits upwards.
+/// The number of words in each level of the index, from the tasks' own bits upwards.
 pub(crate) fn level_lengths(tasks: usize) -> impl Iterator<Item = usize> {
     let first = tasks.div_ceil(64).max(1);
     std::iter::successors(Some(first), |&length| {
@@ -92,11 +99,174 @@ pub(crate) fn level_lengths(tasks: usize) -> impl Iterator<Item = usize> {
     })
 }
 
-/// Closes what is behind the end of a level with so many things below it, before anybody uses it.
+/// Closes the unused bits at the end of a level that has `below` bits in use. Only before the table
+/// is shared.
 pub(crate) fn close_rest(level: &[AtomicU64], below: usize) {
     let last = &level[level.len() - 1];
     let used = below - (level.len() - 1) * 64;
     if used < 64 {
         last.store(CLOSED << used, Ordering::SeqCst);
+    }
+}
+
+/// The words of a table, as one rank sees them.
+pub(crate) trait TableMemory {
+    /// The words that all ranks share.
+    fn words(&self) -> &TableWords;
+
+    /// The tasks' bytes.
+    fn bytes(&self) -> &[AtomicU8];
+
+    /// How many tasks there are.
+    fn tasks(&self) -> usize {
+        self.bytes().len()
+    }
+
+    /// How many levels the index has.
+    fn levels(&self) -> usize;
+
+    /// A level of the index, from the tasks' own bits upwards.
+    fn level(&self, level: usize) -> &[AtomicU64];
+
+    /// The task that a rank of the communicator has, or is about to take, plus one; 0 for none.
+    /// Stored by that rank, or by the server that acts for it.
+    fn holder(&self, rank: usize) -> &AtomicU64;
+
+    /// How many ranks there are.
+    fn ranks(&self) -> usize;
+
+    /// Whether a rank of the communicator still runs.
+    fn is_alive(&self, rank: usize) -> bool;
+}
+
+// SAFETY: atomics only, for all of which zero is a value.
+unsafe impl Shareable for TableWords {}
+// SAFETY: as above.
+unsafe impl Shareable for Line<AtomicU64> {}
+// SAFETY: as above.
+unsafe impl Shareable for AtomicU8 {}
+
+/// Where the parts of a table lie: the shared words, a line for each rank of the communicator, the
+/// levels of the index, the tasks' bytes.
+#[derive(Clone, Debug)]
+struct Offsets {
+    ranks: usize,
+    /// The bytes of each level of the index.
+    levels: Vec<Range<usize>>,
+    tasks: Range<usize>,
+}
+
+const HOLDERS_AT: usize = size_of::<TableWords>();
+
+impl Offsets {
+    fn new(topology: &Topology, tasks: usize) -> Self {
+        let ranks = topology.size();
+        let mut end = HOLDERS_AT + ranks * size_of::<Line<AtomicU64>>();
+        let mut reserve = |length: usize| {
+            let start = end;
+            end += length.next_multiple_of(ALIGN);
+            start..start + length
+        };
+        Offsets {
+            ranks,
+            levels: level_lengths(tasks)
+                .map(|words| reserve(words * size_of::<AtomicU64>()))
+                .collect(),
+            tasks: reserve(tasks),
+        }
+    }
+
+    fn level<'a>(&self, chunk: &'a Mapping, start: usize, level: usize) -> &'a [AtomicU64] {
+        let bytes = &self.levels[level];
+        chunk.slice(start + bytes.start, bytes.len() / size_of::<AtomicU64>())
+    }
+}
+
+/// The layout of a table, which lies on the node of `root`.
+pub(crate) struct TableLayout {
+    pub(crate) root: i32,
+    pub(crate) tasks: usize,
+}
+
+impl Layout for TableLayout {
+    fn length(&self, topology: &Topology) -> usize {
+        if !topology.has_local(self.root) {
+            return 0;
+        }
+        let offsets = Offsets::new(topology, self.tasks);
+        offsets.tasks.end.next_multiple_of(ALIGN)
+    }
+
+    /// All tasks are open.
+    fn prepare(&self, topology: &Topology, memory: &Mapping, start: usize) {
+        if !topology.has_local(self.root) {
+            return;
+        }
+        let offsets = Offsets::new(topology, self.tasks);
+        let mut below = self.tasks;
+        for level in 0..offsets.levels.len() {
+            let words = offsets.level(memory, start, level);
+            close_rest(words, below);
+            below = words.len();
+        }
+    }
+}
+
+/// A table on this node.
+pub(crate) struct SharedTable {
+    offsets: Offsets,
+    chunk: Arc<Mapping>,
+    start: usize,
+    domain: Arc<Domain>,
+}
+
+impl SharedTable {
+    /// The table of `tasks` tasks in that part of an object's memory.
+    pub(crate) fn new(part: Part<'_>, tasks: usize) -> Self {
+        let domain = part.block.domain();
+        SharedTable {
+            offsets: Offsets::new(domain.topology(), tasks),
+            chunk: Arc::clone(part.memory()),
+            start: part.start(),
+            domain: Arc::clone(domain),
+        }
+    }
+}
+
+impl TableMemory for SharedTable {
+    #[inline]
+    fn words(&self) -> &TableWords {
+        self.chunk.get(self.start)
+    }
+
+    #[inline]
+    fn bytes(&self) -> &[AtomicU8] {
+        let bytes = &self.offsets.tasks;
+        self.chunk.slice(self.start + bytes.start, bytes.len())
+    }
+
+    #[inline]
+    fn levels(&self) -> usize {
+        self.offsets.levels.len()
+    }
+
+    #[inline]
+    fn level(&self, level: usize) -> &[AtomicU64] {
+        self.offsets.level(&self.chunk, self.start, level)
+    }
+
+    #[inline]
+    fn holder(&self, rank: usize) -> &AtomicU64 {
+        let start = self.start + HOLDERS_AT;
+        let holders: &[Line<AtomicU64>] = self.chunk.slice(start, self.offsets.ranks);
+        &holders[rank].0
+    }
+
+    fn ranks(&self) -> usize {
+        self.offsets.ranks
+    }
+
+    fn is_alive(&self, rank: usize) -> bool {
+        self.domain.rank_is_alive(rank)
     }
 }

@@ -1,16 +1,17 @@
-//! Ranks say what they make of something that they do together, round after round, and the first of
-//! them hears it.
+//! Votes: round after round, the ranks of a worker report to its first rank.
 //!
-//! Each has a slot of its own, on its node; on another node than the first rank's it sends a
-//! message instead. Nobody but the first rank waits, so that a rank can also vote where it may not
-//! wait.
+//! Each rank has a slot of its own on its node. If the first rank is on another node, the rank sends
+//! it a message instead. Only the first rank waits, so a rank can also vote in a drop.
 
-mod layout;
-pub(crate) mod remote;
+mod remote;
 
-use crate::batch::vote::layout::{DONE, FAILED, OPEN, VoteSlot, VoteWords};
-use crate::shm::event::Event;
-use crate::shm::layout::{Layout, Part};
+use crate::batch::behind_mailbox;
+use crate::batch::vote::remote::RemoteVotes;
+use crate::object::Object;
+use crate::shm::atomic::{AtomicU32, AtomicU64};
+use crate::shm::cells::Text;
+use crate::shm::event::{Event, FutexWord};
+use crate::shm::layout::Layout;
 use crate::shm::line::Line;
 use crate::shm::mapping::Shareable;
 use crate::shm::topology::{RankLocation, Topology};
@@ -19,36 +20,60 @@ use crate::shm::wait::{Deadline, Stop, wait};
 use serde::{Deserialize, Serialize};
 use std::sync::atomic::Ordering;
 
+/// What the ranks of a node share. All zero is the first state.
+#[repr(C, align(128))]
+struct VoteWords {
+    /// Where the first rank sleeps while it waits for votes.
+    futex_word: Line<FutexWord>,
+}
+
+/// The vote of one rank. Stored by this rank only. All zero: no vote yet.
+#[repr(C)]
+struct VoteSlot {
+    /// The round of the vote; stored after the rest.
+    round: AtomicU64,
+    /// [`DONE`], [`FAILED`] or [`OPEN`].
+    kind: AtomicU32,
+    /// Nonzero once the rank has left.
+    left: AtomicU32,
+    /// Why it failed.
+    reason: Text<60>,
+}
+
+/// `kind`: [`Vote::Done`].
+const DONE: u32 = 1;
+/// `kind`: [`Vote::Failed`].
+const FAILED: u32 = 2;
+/// `kind`: [`Vote::Open`].
+const OPEN: u32 = 3;
+
 // SAFETY: atomics only, for all of which zero is a value.
 unsafe impl Shareable for VoteWords {}
 // SAFETY: as above.
 unsafe impl Shareable for Line<VoteSlot> {}
 
-/// What a rank makes of something that ranks do together.
+/// The vote of a rank on the task of a round.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub(crate) enum Vote {
-    /// It has done its part.
+pub(super) enum Vote {
+    /// The rank has done its part.
     Done,
-    /// It has failed, for this reason.
+    /// The rank has failed, for this reason.
     Failed(String),
-    /// It has not done its part.
+    /// The rank has not done its part: the task is open again.
     Open,
-    /// It takes no part any more, from this round on.
+    /// The rank takes part in no more rounds, from this one on.
     Left,
 }
 
-/// Why a rank's vote will not come.
+/// Why the vote of a rank will not come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Absent {
+pub(super) enum Absent {
     Died(u32),
     Left(u32),
 }
 
-/// The slots of this node's ranks.
-pub(crate) struct Votes(View<VoteWords, VoteSlot>);
-
-/// The layout of a vote, on each node.
-pub(crate) struct VoteLayout;
+/// The layout of the votes, on each node.
+pub(super) struct VoteLayout;
 
 impl Layout for VoteLayout {
     fn length(&self, topology: &Topology) -> usize {
@@ -56,19 +81,33 @@ impl Layout for VoteLayout {
     }
 }
 
+/// The votes of an object's ranks, as one rank sees them.
+pub(super) struct Votes {
+    /// The slots of this node's ranks.
+    slots: View<VoteWords, VoteSlot>,
+    /// The votes of other nodes, if there are any.
+    remote: Option<RemoteVotes>,
+}
+
 impl Votes {
-    /// Those in that part of an object's memory.
-    pub(crate) fn new(part: Part<'_>) -> Self {
-        Votes(View::new(part, part.block.seats_of_ranks()))
+    /// The votes of an object whose memory has a mailbox and then [`VoteLayout`].
+    pub(super) fn open(object: &Object) -> Self {
+        let part = behind_mailbox(object.block());
+        Votes {
+            slots: View::new(part, part.block.seats_of_ranks()),
+            remote: object.link().map(RemoteVotes::open),
+        }
     }
 
-    /// Says what this rank makes of the `round`th. Where the first rank is on another node, `tell`
-    /// sends it there. Does not wait.
-    pub(crate) fn cast(&self, round: u64, vote: &Vote, tell: impl FnOnce()) {
-        if let RankLocation::Remote(_) = self.0.domain().topology().location(0) {
-            return tell();
+    /// Casts this rank's vote on a round. Does not wait.
+    pub(super) fn cast(&self, round: u64, vote: &Vote) {
+        if let RankLocation::Remote(_) = self.slots.domain().topology().location(0) {
+            if let Some(remote) = &self.remote {
+                remote.cast(round, vote.clone());
+            }
+            return;
         }
-        let slot = self.0.seat(self.0.me());
+        let slot = self.slots.seat(self.slots.me());
         let kind = match vote {
             Vote::Done => DONE,
             Vote::Failed(reason) => {
@@ -87,53 +126,51 @@ impl Votes {
         self.futex_word().notify(1);
     }
 
-    /// As the first rank: waits for what the others make of the `round`th, in the order of their
-    /// ranks. `far` has heard what those of other nodes said.
-    pub(crate) fn hear(
-        &self,
-        round: u64,
-        far: impl Fn(u32, u64) -> Option<Vote>,
-    ) -> Result<Vec<Vote>, Absent> {
-        let size = self.0.domain().topology().size() as u32;
+    /// As the first rank: waits for the votes of the other ranks on a round, in the order of the
+    /// ranks.
+    pub(super) fn wait(&self, round: u64) -> Result<Vec<Vote>, Absent> {
+        let size = self.slots.domain().topology().size() as u32;
         (1..size)
-            .map(|rank| match self.hear_one(rank, round, &far)? {
+            .map(|rank| match self.wait_for(rank, round)? {
                 Vote::Left => Err(Absent::Left(rank)),
                 vote => Ok(vote),
             })
             .collect()
     }
 
-    fn hear_one(
-        &self,
-        rank: u32,
-        round: u64,
-        far: &impl Fn(u32, u64) -> Option<Vote>,
-    ) -> Result<Vote, Absent> {
-        let said = || self.said(rank, round, far);
-        let lives = || self.0.domain().rank_is_alive(rank as usize);
-        let heard = wait(&self.0, self.futex_word(), Deadline::Never, said, || {
-            // In this order: it may have said so before it died.
-            if lives() || said().is_some() {
-                return Ok(());
-            }
-            Err(Silent::Dead)
-        });
-        heard.map_err(|Silent::Dead| Absent::Died(rank))
+    fn wait_for(&self, rank: u32, round: u64) -> Result<Vote, Absent> {
+        let vote = || self.vote(rank, round);
+        let is_alive = || self.slots.domain().rank_is_alive(rank as usize);
+        let voted = wait(
+            &self.slots,
+            self.futex_word(),
+            Deadline::Never,
+            vote,
+            || {
+                // In this order: it may have voted before it died.
+                if is_alive() || vote().is_some() {
+                    return Ok(());
+                }
+                Err(Dead)
+            },
+        );
+        voted.map_err(|Dead| Absent::Died(rank))
     }
 
-    /// Who takes no part any more, as far as is known.
-    pub(crate) fn left(&self, far: impl Fn(u32, u64) -> Option<Vote>) -> Option<u32> {
-        let size = self.0.domain().topology().size() as u32;
+    /// A rank that has left, if any is known.
+    pub(super) fn left(&self) -> Option<u32> {
+        let size = self.slots.domain().topology().size() as u32;
         // No round has this number.
-        let has_left = |rank: &u32| self.said(*rank, u64::MAX, &far) == Some(Vote::Left);
-        (1..size).find(has_left)
+        (1..size).find(|rank| self.vote(*rank, u64::MAX) == Some(Vote::Left))
     }
 
-    fn said(&self, rank: u32, round: u64, far: &impl Fn(u32, u64) -> Option<Vote>) -> Option<Vote> {
-        let RankLocation::Local(seat) = self.0.domain().topology().location(rank as usize) else {
-            return far(rank, round);
+    /// The vote of a rank on a round, if it is there.
+    fn vote(&self, rank: u32, round: u64) -> Option<Vote> {
+        let location = self.slots.domain().topology().location(rank as usize);
+        let RankLocation::Local(seat) = location else {
+            return self.remote.as_ref()?.vote(rank, round);
         };
-        let slot = self.0.seat(seat);
+        let slot = self.slots.seat(seat);
         let has_left = slot.left.load(Ordering::Acquire) != 0;
         // In this order: it voted before it left.
         if slot.round.load(Ordering::Acquire) == round {
@@ -147,16 +184,14 @@ impl Votes {
     }
 
     fn futex_word(&self) -> Event<'_> {
-        self.0.words().futex_word.0.event()
+        self.slots.words().futex_word.0.event()
     }
 }
 
-/// Why a wait for a vote ended early.
-enum Silent {
-    Dead,
-}
+/// The rank died before it voted.
+struct Dead;
 
-impl From<Stop> for Silent {
+impl From<Stop> for Dead {
     fn from(_: Stop) -> Self {
         unreachable!("there is no deadline")
     }

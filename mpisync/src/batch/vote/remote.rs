@@ -1,4 +1,4 @@
-//! A vote over several nodes.
+//! Votes of ranks of other nodes.
 
 use super::Vote;
 use crate::net::{Client, Link, Message, Port};
@@ -6,7 +6,7 @@ use crate::shm::lock;
 use serde::{Deserialize, Serialize};
 use std::sync::{Arc, Mutex};
 
-/// To the first rank: what the sender makes of a round.
+/// To the first rank: the sender's vote on a round.
 #[derive(Debug, Serialize, Deserialize)]
 struct VoteMessage {
     round: u64,
@@ -15,13 +15,13 @@ struct VoteMessage {
 
 impl Message for VoteMessage {}
 
-/// The other nodes of a vote.
-pub(crate) struct VoteNodes {
+/// The votes that go between nodes.
+pub(super) struct RemoteVotes {
     port: Port,
     received: Arc<ReceivedVotes>,
 }
 
-/// The votes of ranks of other nodes, by rank.
+/// Votes that this rank has received, with the ranks that cast them.
 #[derive(Default)]
 struct ReceivedVotes(Mutex<Vec<(u32, VoteMessage)>>);
 
@@ -33,23 +33,23 @@ impl Client for ReceivedVotes {
     }
 }
 
-impl VoteNodes {
-    /// Opens the port of an object's vote.
-    pub(crate) fn open(link: &Link) -> Self {
+impl RemoteVotes {
+    /// Opens the port for the votes of an object.
+    pub(super) fn open(link: &Link) -> Self {
         let port = link.port();
         let received = Arc::default();
         port.listen(&received);
-        VoteNodes { port, received }
+        RemoteVotes { port, received }
     }
 
     /// Sends this rank's vote on a round to the first rank.
-    pub(crate) fn cast(&self, round: u64, vote: Vote) {
+    pub(super) fn cast(&self, round: u64, vote: Vote) {
         self.port.send_to_rank(0, &VoteMessage { round, vote });
     }
 
-    /// The vote of a rank of another node on a round, or that it takes no part any more. Votes on
-    /// rounds before are forgotten.
-    pub(crate) fn vote(&self, rank: u32, round: u64) -> Option<Vote> {
+    /// The vote of a rank of another node on a round, or [`Vote::Left`] if it has left. Forgets votes
+    /// on earlier rounds.
+    pub(super) fn vote(&self, rank: u32, round: u64) -> Option<Vote> {
         let mut received = lock(&self.received.0);
         let is_of_use = |message: &VoteMessage| {
             message.round >= round || round == u64::MAX || message.vote == Vote::Left

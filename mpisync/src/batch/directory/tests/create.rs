@@ -242,7 +242,6 @@ fn what_is_not_allowed_says_so() {
 }
 
 #[test]
-#[cfg(unix)]
 fn a_directory_that_may_not_be_written_can_be_looked_at() {
     use std::os::unix::fs::PermissionsExt;
     if rustix::process::geteuid().is_root() {

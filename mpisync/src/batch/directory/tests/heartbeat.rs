@@ -1,6 +1,7 @@
 //! Heartbeats, and the time they are told by.
 
 use crate::batch::directory::tests::*;
+use crate::shm::lock;
 use std::sync::Arc;
 use std::thread;
 use std::thread::sleep;
@@ -59,13 +60,13 @@ fn a_heartbeat_that_comes_late_is_none() {
     let scratch = Scratch::with_tasks(1);
     let job = scratch.job();
     let (claim, _) = mine(job.claim(0, NONE).expect("it is open"));
-    let pulse = Arc::clone(&claim.pulse);
+    let heartbeat = Arc::clone(&claim.heartbeat);
     scratch.set_back("task_000/claim.1");
     let back = scratch.time("task_000/claim.1");
-    pulse.beat();
+    heartbeat.beat();
     assert!(scratch.time("task_000/claim.1") > back);
     claim.settle(State::Done, None).expect("it is this job's");
-    pulse.beat();
+    heartbeat.beat();
     assert_eq!(scratch.time("task_000/claim.1"), SystemTime::UNIX_EPOCH);
 }
 
@@ -89,10 +90,10 @@ fn the_thread_comes_with_the_first_claim_and_goes_with_the_last() {
     let scratch = Scratch::with_tasks(2);
     let job = scratch.job();
     let _ = job.summary().expect("it is there");
-    assert!(!job.shared.heart.is_started());
+    assert!(lock(&job.shared.heartbeats.thread).is_none());
     let one = mine(job.claim(0, NONE).expect("it is open"));
     let other = mine(job.claim(1, NONE).expect("it is open"));
-    assert!(job.shared.heart.is_started());
+    assert!(lock(&job.shared.heartbeats.thread).is_some());
     // Its end is waited for where what it stands for is dropped.
     let shared = Arc::downgrade(&job.shared);
     drop(job);

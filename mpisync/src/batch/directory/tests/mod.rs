@@ -1,5 +1,6 @@
 //! Directories on a file system, used by several jobs: each is a `Directory` of its own.
 
+mod claimant;
 mod create;
 mod dead;
 mod heartbeat;
@@ -8,6 +9,7 @@ mod outside;
 mod overtaken;
 mod protocol;
 mod race;
+mod state;
 pub(super) mod steps;
 mod strange;
 mod trouble;

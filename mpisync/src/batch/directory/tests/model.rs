@@ -198,7 +198,7 @@ impl World {
             Act::Abandon { held } => {
                 if let Some((mut claim, number)) = self.take(held) {
                     let task = claim.task();
-                    claim.let_go();
+                    claim.withdraw();
                     claim.is_settled = true;
                     if let Some(fate) = self.models[task].claims.get_mut(number - 1) {
                         *fate = Fate::Dead;

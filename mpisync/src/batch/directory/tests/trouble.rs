@@ -9,7 +9,7 @@ fn who_cannot_write_gives_the_task_back_at_once() {
     let (job, other) = (scratch.job(), scratch.job());
     let (claim, _) = mine(job.claim(0, NONE).expect("it is open"));
     let number = claim.number;
-    claim.let_go();
+    claim.withdraw();
     let error = other.claimant(0).expect("it is read");
     assert_eq!(error, None);
     let (next, was) = mine(other.claim(0, NONE).expect("it is that of a dead job"));
@@ -65,18 +65,17 @@ fn the_tasks_are_those_of_the_directory_that_was_opened() {
     assert_eq!(found(&scratch.0).as_deref(), Some("OPEN\n"));
 }
 
-#[cfg(feature = "mpi")]
 #[test]
-fn a_directory_is_known_by_its_sign() {
+fn a_directory_is_known_by_its_marker() {
     let (scratch, elsewhere) = (Scratch::with_tasks(1), Scratch::with_tasks(1));
     let job = scratch.job();
-    let sign = job
-        .sign()
+    let marker = job
+        .mark()
         .expect("there is room")
         .expect("it can be written");
     let look = |root: &Path| {
         let other = Directory::join(root, names(1), quick());
-        other.check_sign(sign.word())
+        other.check_marker(marker.number())
     };
     look(&scratch.0).expect("it is the same");
     let error = look(&elsewhere.0).expect_err("it is another one");
@@ -89,9 +88,9 @@ fn a_directory_is_known_by_its_sign() {
     let error = look(&elsewhere.path("nowhere")).expect_err("there is none");
     assert!(error.to_string().contains("is not there"), "{error}");
     assert_eq!(scratch.job().names(), ["task_000"]);
-    let word = sign.word();
-    drop(sign);
-    job.check_sign(word).expect_err("it is gone");
+    let number = marker.number();
+    drop(marker);
+    job.check_marker(number).expect_err("it is gone");
     let left = fs::read_dir(&scratch.0).expect("it is there").count();
     assert_eq!(left, 1);
 }

@@ -1,10 +1,10 @@
 //! All orders in which two ranks can take, open and close.
 
-use crate::batch::table::heap::HeapTable;
-use crate::batch::table::layout::TaskStatus;
-use crate::batch::table::memory::TableMemory;
+use crate::batch::directory::Again;
+use crate::batch::table::TaskTable;
+use crate::batch::table::layout::{TableMemory, TaskStatus};
+use crate::batch::table::tests::heap::HeapTable;
 use crate::batch::table::tests::table;
-use crate::batch::table::{Offers, TaskTable};
 use crate::shm::atomic::Ordering;
 use loom::thread;
 
@@ -31,8 +31,8 @@ fn two_take_two() {
     model(4, || {
         let table = table(2, 2);
         let other = view(&table);
-        let second = thread::spawn(move || other.take(1, Offers::default()));
-        let mine = table.take(0, Offers::default()).expect("one for each");
+        let second = thread::spawn(move || other.take(1, Again::default()));
+        let mine = table.take(0, Again::default()).expect("one for each");
         let theirs = second.join().unwrap().expect("one for each");
         assert_ne!(mine.task, theirs.task);
         check_index(&table);
@@ -45,7 +45,7 @@ fn one_opens_again_what_two_want() {
         let table = table(1, 2);
         let other = view(&table);
         let second = thread::spawn(move || {
-            if let Some(taken) = other.take(1, Offers::default()) {
+            if let Some(taken) = other.take(1, Again::default()) {
                 assert!(other.finish(1, taken.task, TaskStatus::Open));
             }
         });
@@ -72,7 +72,7 @@ fn opened_and_closed_under_one_word() {
         }
         let other = view(&table);
         let second = thread::spawn(move || {
-            let taken = other.take(1, Offers::default()).expect("it is open");
+            let taken = other.take(1, Again::default()).expect("it is open");
             assert!(other.finish(1, taken.task, TaskStatus::Done));
         });
         assert!(table.set(3, TaskStatus::Open));
@@ -82,19 +82,19 @@ fn opened_and_closed_under_one_word() {
 }
 
 #[test]
-fn the_dead_are_buried_while_another_takes() {
+fn dead_ranks_are_reclaimed_while_another_takes() {
     model(4, || {
         let mut table = table(1, 3);
         // Rank 2 died with the task.
-        table.take(2, Offers::default()).expect("it is open");
+        table.take(2, Again::default()).expect("it is open");
         table.memory.dead = vec![2];
         let other = view(&table);
         let second = thread::spawn(move || {
             other.reclaim();
-            other.take(1, Offers::default())
+            other.take(1, Again::default())
         });
         table.reclaim();
-        let mine = table.take(0, Offers::default());
+        let mine = table.take(0, Again::default());
         let theirs = second.join().unwrap();
         // Who comes late finds that the other has it.
         assert!(mine.is_none() || theirs.is_none(), "one of them at most");

@@ -1,16 +1,15 @@
-//! The table under real threads and random steps, and under the model checker with `--cfg loom`.
+//! The table under real threads and random steps; with `--cfg loom` under the model checker.
 
+mod heap;
 #[cfg(loom)]
 mod loom;
-#[cfg(not(loom))]
 mod steps;
-#[cfg(not(loom))]
 mod threads;
 
 use crate::batch::table::TaskTable;
-use crate::batch::table::heap::HeapTable;
+use crate::batch::table::tests::heap::HeapTable;
 
-/// One with so many tasks, for that many ranks.
+/// A table of `tasks` open tasks, for `ranks` ranks.
 fn table(tasks: usize, ranks: usize) -> TaskTable<HeapTable> {
     TaskTable {
         memory: HeapTable::new(tasks, ranks),

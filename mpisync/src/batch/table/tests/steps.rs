@@ -1,15 +1,16 @@
 //! Random steps of some ranks, beside a model that is plainly right.
 
+use crate::batch::directory::Again;
+use crate::batch::table::Taken;
 use crate::batch::table::layout::TaskStatus;
 use crate::batch::table::tests::table;
-use crate::batch::table::{Offers, Taken};
 use proptest::prelude::*;
 
 #[derive(Clone, Copy, Debug)]
 enum Step {
     Take {
         rank: usize,
-        offers: Offers,
+        again: Again,
     },
     Finish {
         rank: usize,
@@ -33,8 +34,8 @@ fn ends() -> impl Strategy<Value = TaskStatus> {
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let offers = any::<[bool; 3]>().prop_map(|[elsewhere, failed, done]| Offers {
-        elsewhere,
+    let again = any::<[bool; 3]>().prop_map(|[running, failed, done]| Again {
+        running,
         failed,
         done,
     });
@@ -46,7 +47,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         TaskStatus::Invalid,
     ]);
     let step = prop_oneof![
-        4 => (0..RANKS, offers).prop_map(|(rank, offers)| Step::Take { rank, offers }),
+        4 => (0..RANKS, again).prop_map(|(rank, again)| Step::Take { rank, again }),
         4 => (0..RANKS, ends()).prop_map(|(rank, status)| Step::Finish { rank, status }),
         1 => (0..TASKS, statuses).prop_map(|(task, status)| Step::Set { task, status }),
         1 => (0..RANKS).prop_map(|rank| Step::Die { rank }),
@@ -65,8 +66,8 @@ proptest! {
         let mut was_taken = [false; TASKS];
         for step in steps {
             match step {
-                Step::Take { rank, offers } if has[rank].is_none() => {
-                    let taken = table.take(rank, offers);
+                Step::Take { rank, again } if has[rank].is_none() => {
+                    let taken = table.take(rank, again);
                     let open = model.iter().position(|&status| status == TaskStatus::Open);
                     match (taken, open) {
                         (Some(Taken { task, was }), Some(first)) => {
@@ -75,9 +76,9 @@ proptest! {
                         (Some(Taken { task, was }), None) => {
                             prop_assert_eq!(model[task], was);
                             let is_offered = match was {
-                                TaskStatus::Elsewhere => offers.elsewhere,
-                                TaskStatus::Failed => offers.failed,
-                                TaskStatus::Done => offers.done && !was_taken[task],
+                                TaskStatus::Elsewhere => again.running,
+                                TaskStatus::Failed => again.failed,
+                                TaskStatus::Done => again.done && !was_taken[task],
                                 _ => false,
                             };
                             prop_assert!(is_offered);

@@ -1,15 +1,15 @@
 //! Ranks that take tasks at the same time.
 
-use crate::batch::table::heap::HeapTable;
-use crate::batch::table::layout::TaskStatus;
-use crate::batch::table::memory::TableMemory;
+use crate::batch::directory::Again;
+use crate::batch::table::TaskTable;
+use crate::batch::table::layout::{TableMemory, TaskStatus};
+use crate::batch::table::tests::heap::HeapTable;
 use crate::batch::table::tests::table;
-use crate::batch::table::{Offers, TaskTable};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 
-const NONE: Offers = Offers {
-    elsewhere: false,
+const NONE: Again = Again {
+    running: false,
     failed: false,
     done: false,
 };
@@ -124,19 +124,19 @@ fn each_is_offered_again_once() {
         ][task % 4];
         table.set(task, status);
     }
-    let count = |offers| {
-        std::iter::from_fn(|| table.take(0, offers))
+    let count = |again| {
+        std::iter::from_fn(|| table.take(0, again))
             .inspect(|taken| assert!(table.finish(0, taken.task, TaskStatus::Failed)))
             .count()
     };
     assert_eq!(count(NONE), 0);
-    let failed = Offers {
+    let failed = Again {
         failed: true,
         ..NONE
     };
     assert_eq!(count(failed), 25, "those that fail again are not offered");
-    let all = Offers {
-        elsewhere: true,
+    let all = Again {
+        running: true,
         failed: true,
         done: true,
     };

@@ -1,5 +1,8 @@
 //! Batches of one process, whose progress is written to memory.
 
+mod meter;
+mod pace;
+
 use crate::batch::State;
 use crate::batch::progress::*;
 use std::io;

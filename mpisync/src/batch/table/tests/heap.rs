@@ -1,8 +1,7 @@
 //! The memory of a table on the heap, shared by threads that stand for ranks: for tests and for the
 //! model checker.
 
-use crate::batch::table::layout::{TableWords, close_rest, level_lengths};
-use crate::batch::table::memory::TableMemory;
+use crate::batch::table::layout::{TableMemory, TableWords, close_rest, level_lengths};
 use crate::shm::atomic::{Arc, AtomicU8, AtomicU64};
 
 /// One thread's view.
@@ -30,10 +29,10 @@ impl HeapTable {
             close_rest(level, below);
             below = level.len();
         }
-        let laps = std::array::from_fn(|_| AtomicU64::new(0));
+        let offered_again = std::array::from_fn(|_| AtomicU64::new(0));
         HeapTable {
             shared: Arc::new(Shared {
-                words: TableWords { laps },
+                words: TableWords { offered_again },
                 bytes: (0..tasks).map(|_| AtomicU8::new(0)).collect(),
                 levels,
                 holders: zeroes(ranks),

@@ -1,7 +1,7 @@
-//! Whether all hosts see the same directory under its name.
+//! Checks that all hosts see the same directory under its name.
 //!
 //! A network file system may not be mounted on one of them, and `/tmp` is another directory on
-//! each. So one rank writes a file with a random name and all others look for it.
+//! each. So one rank writes a file with a random name, the marker, and all others look for it.
 
 use crate::batch::directory::claimant::Owner;
 use crate::batch::directory::error::DirectoryError;
@@ -15,40 +15,40 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// For how long a host may not yet see what another one has made.
+/// The longest time until a host sees a file that another host has made.
 const LATE: Duration = Duration::from_secs(2);
 
-/// A file that tells a directory from others of its name; removed on drop.
+/// A file by which ranks recognize a directory. Removed on drop.
 #[derive(Debug)]
-pub(crate) struct Sign {
+pub(crate) struct Marker {
     root: Arc<Root>,
-    word: u64,
+    number: u64,
 }
 
 impl Directory {
-    /// Makes the sign. None where nothing may be written, and so no task be run.
-    pub(crate) fn sign(&self) -> Result<Option<Sign>, DirectoryError> {
+    /// Makes the marker. `None` if this user may not write, and so cannot run tasks.
+    pub(crate) fn mark(&self) -> Result<Option<Marker>, DirectoryError> {
         let root = Arc::clone(&self.shared.root);
-        let word = RandomState::new().build_hasher().finish();
-        let path = root.path().join(name(word));
+        let number = RandomState::new().build_hasher().finish();
+        let path = root.path().join(name(number));
         let failed = |error: io::Error| DirectoryError::io(&path, "write", error);
-        let made = open::to_write_new(root.handle()?, &name(word));
+        let made = open::to_write_new(root.handle()?, &name(number));
         let mut file = match made.map_err(|error| failed(error.into())) {
             Ok(file) => file,
             Err(DirectoryError::Permission { .. }) => return Ok(None),
             Err(error) => return Err(error),
         };
-        let sign = Sign { root, word };
-        file.write_all(text(word).as_bytes()).map_err(failed)?;
-        Ok(Some(sign))
+        let marker = Marker { root, number };
+        file.write_all(text(number).as_bytes()).map_err(failed)?;
+        Ok(Some(marker))
     }
 
-    /// Looks whether the sign with this word is here, too.
-    pub(crate) fn check_sign(&self, word: u64) -> Result<(), DirectoryError> {
+    /// Checks that the marker with this number is here, too.
+    pub(crate) fn check_marker(&self, number: u64) -> Result<(), DirectoryError> {
         let start = Instant::now();
         loop {
             let is_late = start.elapsed() >= LATE;
-            match self.sees(word) {
+            match self.sees(number) {
                 Ok(true) => return Ok(()),
                 Ok(false) if is_late => return Err(self.other(None)),
                 Err(error) if is_late || !matches!(error, DirectoryError::Missing { .. }) => {
@@ -56,21 +56,21 @@ impl Directory {
                 }
                 Ok(false) | Err(_) => {}
             }
-            // NFS looks again what is in a directory when that is opened.
+            // NFS updates its view of a directory when that is opened.
             let above = self.root().parent().unwrap_or(self.root());
             drop(std::fs::read_dir(above));
             thread::sleep(LATE / 50);
         }
     }
 
-    fn sees(&self, word: u64) -> Result<bool, DirectoryError> {
-        match open::to_read(self.shared.root.handle()?, &name(word)) {
+    fn sees(&self, number: u64) -> Result<bool, DirectoryError> {
+        match open::to_read(self.shared.root.handle()?, &name(number)) {
             Ok(file) => Ok(file
                 .read(64)
-                .is_ok_and(|found| found == text(word).as_bytes())),
+                .is_ok_and(|found| found == text(number).as_bytes())),
             Err(Unopened::NotAFile | Unopened::Failed(Errno::NOENT)) => Ok(false),
             Err(Unopened::Failed(error)) => {
-                let path = self.root().join(name(word));
+                let path = self.root().join(name(number));
                 Err(DirectoryError::io(&path, "read", error))
             }
         }
@@ -85,26 +85,26 @@ impl Directory {
     }
 }
 
-impl Sign {
+impl Marker {
     /// What the others have to look for.
-    pub(crate) fn word(&self) -> u64 {
-        self.word
+    pub(crate) fn number(&self) -> u64 {
+        self.number
     }
 }
 
-impl Drop for Sign {
+impl Drop for Marker {
     fn drop(&mut self) {
         if let Ok(handle) = self.root.handle() {
-            // A sign that is left over is in nobody's way.
-            let _ = open::remove(handle, &name(self.word));
+            // A marker that is left over does no harm.
+            let _ = open::remove(handle, &name(self.number));
         }
     }
 }
 
-fn name(word: u64) -> String {
-    format!(".same.{word:016x}")
+fn name(number: u64) -> String {
+    format!(".same.{number:016x}")
 }
 
-fn text(word: u64) -> String {
-    format!("{word:016x}\n")
+fn text(number: u64) -> String {
+    format!("{number:016x}\n")
 }

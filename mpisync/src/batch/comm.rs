@@ -1,0 +1,191 @@
+//! Making a batch on a communicator.
+
+use crate::batch::builder::{BatchBuilder, DirectoryOnRoot, OnComm, WorkerSizes};
+use crate::batch::directory::{DirectoryError, Marker};
+use crate::batch::table::access::TableAccess;
+use crate::batch::table::layout::TableLayout;
+use crate::batch::vote::{VoteLayout, Votes};
+use crate::batch::worker::{Team, Worker, receive, share};
+use crate::batch::{Batch, BatchError};
+use crate::error::CreateError;
+use crate::object::Object;
+use crate::rsmpi;
+use crate::rsmpi::communicator::IntraCommunicator;
+use crate::rsmpi::{Context, Creation, CreationArguments, PartComm};
+use crate::share::{Calls, MailboxLayout};
+use crate::shm::block::Block;
+use crate::transport::TransportOptions;
+use mpi::topology::SimpleCommunicator;
+use serde::de::DeserializeOwned;
+use std::panic::Location;
+
+impl Batch {
+    /// Begins to make a batch on `comm`, with workers of one rank by default.
+    pub fn builder<C: IntraCommunicator>(comm: &C) -> BatchBuilder<OnComm<'_, C>> {
+        BatchBuilder::new(OnComm::new(comm))
+    }
+}
+
+impl<C: IntraCommunicator> BatchBuilder<OnComm<'_, C>> {
+    /// Makes the batch. Collective; all ranks succeed or all fail. The root makes the state
+    /// directory and reads the states in it.
+    ///
+    /// # Errors
+    /// - [`BatchError::Create`]: those of [`Builder::build`](crate::Builder::build); a root that is no rank, sizes of workers
+    ///   that do not fit the number of ranks, arguments that differ between ranks, no memory.
+    /// - [`BatchError::Directory`], [`BatchError::States`] and [`BatchError::StatesAndDirectory`] on the root, and then
+    ///   [`BatchError::OtherRank`] on the others.
+    /// - [`BatchError::Directory`] with [`DirectoryError::OtherDirectory`] on ranks that see another directory under its name
+    ///   than the root, and then [`BatchError::OtherRank`] on the others.
+    #[track_caller]
+    pub fn build(mut self) -> Result<Batch, BatchError> {
+        let creation = Creation::begin(self.on.comm, Location::caller())?;
+        let (root, size) = (self.on.root, self.on.comm.size());
+        let invalid = self.invalid(size);
+        let initial = self.initial();
+        // With an invalid argument no memory is needed, and all ranks are about to learn of it.
+        let tasks = if invalid.is_some() { 0 } else { self.count() };
+        let layout = (MailboxLayout, TableLayout { root, tasks });
+        let name = self.name.clone();
+        let options = format!("{:?}", self.options);
+        let arguments = CreationArguments {
+            arguments: vec![
+                ("number of tasks", self.count().to_string()),
+                ("names of tasks", self.names_in_short()),
+                ("sizes of workers", format!("{:?}", self.on.workers)),
+                ("state directory", format!("{:?}", initial.path())),
+                ("options of the state directory", options),
+                ("strict", self.is_strict.to_string()),
+                ("root", root.to_string()),
+            ],
+            invalid,
+            asked: self.on.asked.or_environment(),
+            anywhere: self.on.anywhere,
+            ..creation.arguments("batch", &name)
+        };
+        let (object, calls, table) = rsmpi::block(&creation, &arguments, &layout, 0, |created| {
+            let object = Object::join(created, root, name.clone());
+            let calls = Calls::new(object.block(), object.link(), Block::first_part);
+            let table = TableAccess::open(&object, self.count());
+            (object, calls, table)
+        })?;
+        let context = creation.context()?;
+        let worker = Worker::split(&object, &context, &self.on.workers, self.on.asked)?;
+        let mut batch = self.make(object, calls, table, worker);
+        if batch.rank() == root {
+            let loaded = initial.load(&mut batch);
+            let marker = loaded.and_then(|()| batch.mark_directory());
+            let on_root = marker.as_ref().map_err(BatchError::clone);
+            let on_root = on_root.map(|marker| DirectoryOnRoot::new(&batch, marker.as_ref()));
+            share(&batch.object, &batch.calls, &on_root)?;
+            // The marker stays until all ranks have looked for it.
+            if let Some(_marker) = marker? {
+                batch.agree_on_directory(&context, Ok(()))?;
+            }
+        } else {
+            let on_root: DirectoryOnRoot = batch.receive_from(root)?;
+            let seen = initial.join(&mut batch, on_root);
+            if on_root.marker.is_some() {
+                batch.agree_on_directory(&context, seen)?;
+            }
+        }
+        Ok(batch)
+    }
+}
+
+impl Batch {
+    /// Makes the marker by which the other ranks recognize the state directory.
+    fn mark_directory(&self) -> Result<Option<Marker>, BatchError> {
+        match &self.directory {
+            Some(directory) if self.size() > 1 => Ok(directory.mark()?),
+            _ => Ok(None),
+        }
+    }
+
+    /// All ranks see the same directory, or none of them gets the batch. Collective.
+    #[track_caller]
+    fn agree_on_directory(
+        &self,
+        context: &Context,
+        seen: Result<(), DirectoryError>,
+    ) -> Result<(), BatchError> {
+        let Some(rank) = rsmpi::lowest_rank(context, seen.is_err())? else {
+            return Ok(());
+        };
+        let seen = seen.map_err(BatchError::Directory);
+        if rank == self.rank() {
+            share(&self.object, &self.calls, &seen)?;
+            return seen;
+        }
+        let found = self.receive_from(rank);
+        seen.and(found)
+    }
+
+    /// Waits for the value that a rank shares.
+    #[track_caller]
+    fn receive_from<T: DeserializeOwned>(&self, rank: i32) -> Result<T, BatchError> {
+        let received = receive(&self.object, &self.calls, rank).map_err(BatchError::Diverged)?;
+        received.map_err(|found| BatchError::OtherRank { rank, found })
+    }
+}
+
+impl Worker {
+    /// Splits the ranks of `base` into workers. Collective.
+    fn split(
+        base: &Object,
+        context: &Context,
+        sizes: &WorkerSizes,
+        asked: TransportOptions,
+    ) -> Result<Self, CreateError> {
+        let numbers = sizes.workers_of_ranks(base.block().domain().topology());
+        let me = base.rank();
+        let number = numbers[me as usize];
+        let members: Vec<i32> = (0..base.size())
+            .filter(|&rank| numbers[rank as usize] == number)
+            .collect();
+        let part = PartComm::split(context, number)?;
+        let team = match members.len() {
+            1 => None,
+            _ => Some(Team::new(&part, asked)?),
+        };
+        Ok(Worker {
+            number,
+            count: numbers.iter().max().map_or(0, |last| last + 1),
+            rank: members.iter().position(|&rank| rank == me).unwrap_or(0) as i32,
+            members,
+            team,
+            comm: Some(part),
+        })
+    }
+
+    /// The communicator of the worker's ranks.
+    ///
+    /// # Panics
+    /// For a batch of one process, which was made by [`Batch::local`] and has no communicator.
+    pub fn comm(&self) -> &SimpleCommunicator {
+        let part = self.comm.as_ref();
+        part.expect("a batch on a communicator; one that was made with `Batch::local` has none")
+            .comm()
+    }
+}
+
+impl Team {
+    fn new(part: &PartComm, asked: TransportOptions) -> Result<Self, CreateError> {
+        let creation = Creation::begin(part.comm(), Location::caller())?;
+        let arguments = CreationArguments {
+            asked: asked.or_environment(),
+            // The call site is in mpisync, so comparing it would show nothing.
+            anywhere: true,
+            ..creation.arguments("worker", "worker")
+        };
+        let layout = (MailboxLayout, VoteLayout);
+        rsmpi::block(&creation, &arguments, &layout, 0, |created| {
+            let object = Object::join(created, 0, "worker".to_owned());
+            Team {
+                calls: Calls::new(object.block(), object.link(), Block::first_part),
+                votes: Votes::open(&object),
+                object,
+            }
+        })
+    }
+}

@@ -1,0 +1,182 @@
+//! How a rank reaches the table of a batch: in its node's memory, or through the server of the
+//! root's node, which acts for it.
+
+use crate::batch::behind_mailbox;
+use crate::batch::directory::Again;
+use crate::batch::table::layout::{SharedTable, TableMemory, TaskStatus};
+use crate::batch::table::{Counts, Taken, TaskTable};
+use crate::net::{Message, Port, Remote, Request, Service};
+use crate::object::Object;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// The table of a batch, as one rank reaches it.
+pub(crate) enum TableAccess {
+    /// On this node.
+    Local(Arc<TaskTable<SharedTable>>),
+    /// On another node.
+    Remote(Remote<Question, Answer>),
+}
+
+/// What a rank asks of a table.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) enum Question {
+    Take(Again),
+    Finish(usize, TaskStatus),
+    Set(usize, TaskStatus),
+    Status(usize),
+    Find(TaskStatus, usize),
+    Counts,
+    Reclaim,
+}
+
+/// What a table answers.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) enum Answer {
+    Taken(Option<Taken>),
+    Changed(bool),
+    Status(TaskStatus),
+    Found(Option<usize>),
+    Counts(Counts),
+    Reclaimed(usize),
+}
+
+impl Message for Question {}
+impl Message for Answer {}
+
+impl TableAccess {
+    /// Opens the table of a batch with this number of tasks.
+    pub(crate) fn open(object: &Object, tasks: usize) -> Self {
+        let client = object.link().and_then(|link| {
+            Remote::open(link, |port, block| TableServer {
+                port,
+                table: TaskTable {
+                    memory: SharedTable::new(behind_mailbox(block), tasks),
+                },
+            })
+        });
+        match client {
+            Some(client) => TableAccess::Remote(client),
+            None => {
+                let memory = SharedTable::new(behind_mailbox(object.block()), tasks);
+                TableAccess::Local(Arc::new(TaskTable { memory }))
+            }
+        }
+    }
+
+    /// The table, if it is on this node.
+    pub(crate) fn local(&self) -> Option<&Arc<TaskTable<SharedTable>>> {
+        match self {
+            TableAccess::Local(table) => Some(table),
+            TableAccess::Remote(_) => None,
+        }
+    }
+
+    /// Takes a task for this rank of the batch's `object`.
+    #[inline]
+    pub(crate) fn take(&self, object: &Object, again: Again) -> Option<Taken> {
+        if let TableAccess::Local(table) = self {
+            return table.take(object.rank() as usize, again);
+        }
+        match self.ask(object, Question::Take(again)) {
+            Answer::Taken(taken) => taken,
+            answer => unexpected(answer),
+        }
+    }
+
+    /// Sets the status of the task that this rank has taken. Does not wait.
+    #[inline]
+    pub(crate) fn finish(&self, object: &Object, task: usize, status: TaskStatus) {
+        match self {
+            TableAccess::Local(table) => drop(table.finish(object.rank() as usize, task, status)),
+            TableAccess::Remote(client) => client.notify(Question::Finish(task, status)),
+        }
+    }
+
+    /// Sets the status of a task. False if a rank has taken it.
+    pub(crate) fn set(&self, object: &Object, task: usize, status: TaskStatus) -> bool {
+        match self.ask(object, Question::Set(task, status)) {
+            Answer::Changed(is_set) => is_set,
+            answer => unexpected(answer),
+        }
+    }
+
+    pub(crate) fn status(&self, object: &Object, task: usize) -> TaskStatus {
+        match self.ask(object, Question::Status(task)) {
+            Answer::Status(status) => status,
+            answer => unexpected(answer),
+        }
+    }
+
+    /// The first task from `from` on with this status.
+    pub(crate) fn find(&self, object: &Object, status: TaskStatus, from: usize) -> Option<usize> {
+        match self.ask(object, Question::Find(status, from)) {
+            Answer::Found(found) => found,
+            answer => unexpected(answer),
+        }
+    }
+
+    pub(crate) fn counts(&self, object: &Object) -> Counts {
+        match self.ask(object, Question::Counts) {
+            Answer::Counts(counts) => counts,
+            answer => unexpected(answer),
+        }
+    }
+
+    /// Opens the tasks of dead ranks. Returns their number.
+    pub(crate) fn reclaim(&self, object: &Object) -> usize {
+        match self.ask(object, Question::Reclaim) {
+            Answer::Reclaimed(opened) => opened,
+            answer => unexpected(answer),
+        }
+    }
+
+    fn ask(&self, object: &Object, question: Question) -> Answer {
+        match self {
+            TableAccess::Local(table) => table.answer(object.rank() as usize, question),
+            TableAccess::Remote(client) => client.ask(object.block(), question),
+        }
+    }
+}
+
+#[cold]
+fn unexpected(answer: Answer) -> ! {
+    unreachable!("an answer to another question: {answer:?}")
+}
+
+impl<M: TableMemory> TaskTable<M> {
+    /// Does what `rank` asks.
+    #[inline]
+    fn answer(&self, rank: usize, question: Question) -> Answer {
+        match question {
+            Question::Take(again) => Answer::Taken(self.take(rank, again)),
+            Question::Finish(task, status) => Answer::Changed(self.finish(rank, task, status)),
+            Question::Set(task, status) => Answer::Changed(self.set(task, status)),
+            Question::Status(task) => Answer::Status(self.status(task)),
+            Question::Find(status, from) => Answer::Found(self.find(status, from)),
+            Question::Counts => Answer::Counts(self.counts()),
+            Question::Reclaim => Answer::Reclaimed(self.reclaim()),
+        }
+    }
+}
+
+/// Acts in the table for the ranks of other nodes.
+struct TableServer {
+    port: Port,
+    table: TaskTable<SharedTable>,
+}
+
+impl Service for TableServer {
+    type Message = Request<Question>;
+
+    fn receive(&mut self, from: u32, request: Request<Question>) {
+        let answer = self.table.answer(from as usize, request.question);
+        if let Some(number) = request.number {
+            self.port.reply(from, number, answer);
+        }
+    }
+
+    fn inspect(&mut self) {
+        self.table.reclaim();
+    }
+}
