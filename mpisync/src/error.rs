@@ -278,7 +278,6 @@ pub enum CreateError {
     },
 }
 
-#[cfg(feature = "mpi")]
 impl CreateError {
     /// The error for an argument that has to be a rank and is none.
     pub(crate) fn check_rank(argument: &'static str, rank: i32, size: i32) -> Option<Self> {

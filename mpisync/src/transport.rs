@@ -1,6 +1,5 @@
 //! How nodes reach each other.
 
-#[cfg(feature = "mpi")]
 pub(crate) use asked::{TransportOptions, read_variable};
 
 /// How the ranks of a communicator reach each other; see
@@ -16,7 +15,6 @@ pub enum Transport {
     Windows,
 }
 
-#[cfg(feature = "mpi")]
 mod asked {
     use super::Transport;
     use crate::error::CreateError;
