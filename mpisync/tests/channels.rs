@@ -51,7 +51,7 @@ fn put_waits_for_nobody_where_this_rank_alone_takes() {
         let (message, reason) = (7, ChannelError::OnlyConsumer);
         assert_eq!(refused, Err(PutError { message, reason }));
         let words = refused.expect_err("it is full").to_string();
-        assert!(words.contains("no rank but this one is left"), "{words}");
+        assert!(words.contains("only this rank still takes"), "{words}");
         let refused = channel.put_timeout(8, Duration::MAX);
         assert_eq!(refused.map_err(|error| error.message), Err(8));
         let refused = channel.put_with(|slot| *slot = 9);

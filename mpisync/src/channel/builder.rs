@@ -1,10 +1,11 @@
 //! Making channels on MPI communicators.
 
 use crate::channel::RemoteChannel;
-use crate::channel::ends::Ends;
+use crate::channel::finalize::close_at_end;
 use crate::channel::remote::server::ChannelServer;
 use crate::channel::remote::{Coordinator, NodeProxy};
 use crate::channel::ring::memory::{Layout, RelayLayout, RelaySlots, Slots};
+use crate::channel::shared::Shared;
 use crate::error::CreateError;
 use crate::net::{Network, Port};
 use crate::plain::{Plain, TypeLayout};
@@ -16,6 +17,7 @@ use crate::transport::{Transport, TransportOptions};
 use std::any::type_name;
 use std::marker::PhantomData;
 use std::panic::Location;
+use std::rc::Rc;
 use std::sync::Arc;
 
 /// Makes a channel with a root and a name of choice.
@@ -147,10 +149,12 @@ impl<T: Plain, C: IntraCommunicator> ChannelBuilder<'_, T, C> {
             ..creation.arguments("channel", &self.name)
         };
         let room = |domain: &Domain| Plan::of::<T>(domain, capacity).map(Plan::room);
-        let ends = rsmpi::memory(&creation, &arguments, room, |created| {
+        let shared = rsmpi::memory(&creation, &arguments, room, |created| {
             join(created, capacity, root, self.name.clone())
         })?;
-        Ok(RemoteChannel::on(ends))
+        let shared = Rc::new(shared);
+        close_at_end(&shared);
+        Ok(RemoteChannel::of(&shared))
     }
 }
 
@@ -198,7 +202,7 @@ impl Plan {
 
 /// Begins to take part in a channel: as a rank, and on the leader of a node also for the node's
 /// server.
-fn join<T: Plain>(created: CreatedMemory, capacity: usize, root: i32, name: String) -> Ends<T> {
+fn join<T: Plain>(created: CreatedMemory, capacity: usize, root: i32, name: String) -> Shared<T> {
     let CreatedMemory {
         context,
         mapping,
@@ -210,7 +214,7 @@ fn join<T: Plain>(created: CreatedMemory, capacity: usize, root: i32, name: Stri
         (Plan::Remote(layout, _), Some(number)) => (layout, number),
         (Plan::Local(layout) | Plan::Remote(RelayLayout(layout), _), _) => {
             let slots = Slots::new(Arc::clone(domain), layout, mapping);
-            return Ends::local(slots, root, name);
+            return Shared::local(slots, root, name);
         }
     };
     let mapping = Arc::new(mapping);
@@ -226,5 +230,5 @@ fn join<T: Plain>(created: CreatedMemory, capacity: usize, root: i32, name: Stri
         port.serve(ChannelServer::new(port.clone(), proxy, home, coordinator));
     }
     let slots = RelaySlots::new(domain, layout, &mapping);
-    Ends::remote(slots, capacity, root, name)
+    Shared::remote(slots, capacity, root, name)
 }

@@ -1,55 +1,55 @@
-//! What can go wrong with a channel.
+//! The errors of channels.
 
 use std::fmt;
 use std::time::Duration;
 
-/// Why nothing was put into a channel or taken from it.
+/// Why a call put or took no message.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ChannelError {
-    /// The channel is full. Of the forms that do not wait.
+    /// The channel is full. Returned by calls that do not wait.
     #[error("the channel is full")]
     Full,
-    /// There is no message at the moment. Of the forms that do not wait.
+    /// The channel is empty. Returned by calls that do not wait.
     #[error("the channel is empty")]
     Empty,
-    /// The time was up.
-    #[error("the channel stayed as it was for {waited:?}")]
+    /// The channel stayed full, or empty, for the whole time limit.
+    #[error("timed out after {waited:?}: the channel stayed full, or empty")]
     Timeout {
-        /// How long this rank was ready to wait.
+        /// The time limit of the call.
         waited: Duration,
     },
     /// All ranks have dropped their consumers, or died.
-    #[error("no rank is left that takes from the channel")]
+    #[error("all ranks have dropped their consumers or died, so no rank takes from the channel")]
     Closed,
     /// Messages that were promised with `claim` will not come: all ranks have dropped their
     /// producers, died, or wait for messages themselves.
     #[error(
-        "{messages} messages that were claimed were never put, and no rank is left that could; claim as many as are put"
+        "{messages} claimed messages were never put, and no rank is left that could put them; claim as many messages as are put"
     )]
     Missing {
-        /// How many.
+        /// The number of missing messages.
         messages: u64,
     },
-    /// The channel is full, and this rank has the only consumer that is left: no other rank can
-    /// make room. Of the forms that would wait for ever.
+    /// The channel is full, and this rank has the only consumer left, so no other rank can make
+    /// room. Returned by calls without a time limit.
     #[error(
-        "the channel is full, and no rank but this one is left that takes from it, so nobody would make room; take messages \
-         before you put more, drop this rank's consumer, or give the channel more room"
+        "the channel is full, and only this rank still takes from it, so no other rank can make room; take messages before you \
+         put more, drop this rank's consumer, or give the channel a larger capacity"
     )]
     OnlyConsumer,
-    /// The call was made inside a closure that this rank gave to `put_with` or `take_with` of the
-    /// same channel, and might have waited for the closure's own slot.
+    /// The call was made inside the closure of a `put_with` or `take_with` of the same channel, and
+    /// might have waited for the closure's own slot.
     #[error(
         "this rank is inside `put_with` or `take_with` of the same channel, whose slot the call might wait for; use the \
-         channel before that or after"
+         channel before or after that call"
     )]
     Nested,
-    /// Of a channel over several nodes: the lowest rank of this node has died, whose process
-    /// carried the messages.
+    /// The lowest rank of this node has died, and its process carried the messages. Only for
+    /// channels that span nodes.
     #[error(
-        "the lowest rank of this node has died, and its process carried the channel's messages; what other nodes put cannot be \
-         had any more"
+        "the lowest rank of this node, whose process carried the channel's messages, has died; messages from other nodes cannot \
+         arrive any more"
     )]
     Lost,
     /// MPI was finalized.
@@ -59,7 +59,7 @@ pub enum ChannelError {
     Finalized,
 }
 
-/// A message that was not put, and why.
+/// A message that was not put, with the reason.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PutError<T> {
     /// The message.
@@ -93,13 +93,13 @@ impl<T> From<PutError<T>> for ChannelError {
     }
 }
 
-/// Why not all messages of many were put.
+/// Why only some of many messages were put.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{put} messages were put, and the next was not: {reason}")]
 pub struct BulkError {
-    /// How many were put: the first ones.
+    /// The number of messages that were put: the first ones.
     pub put: usize,
-    /// Why the next was not.
+    /// Why the next one was not.
     #[source]
     pub reason: ChannelError,
 }

@@ -1,63 +1,69 @@
-//! Messages as futures.
+//! Channels as futures.
+//!
+//! No process can call a waker of another one, so a future retries whenever it is polled and
+//! arranges for the next poll itself: at once for some microseconds, then after sleeps of up to a
+//! millisecond. `futures-timer` ends the sleeps, with one thread for the whole process, which never
+//! calls MPI.
 
-use crate::channel::attempts::Attempts;
-use crate::channel::ends::Ends;
 use crate::channel::error::{ChannelError, PutError};
-use crate::channel::ring::Generation;
+use crate::channel::ring::memory::Slots;
+use crate::channel::ring::{Generation, Inspector, NoMessage, Queue, Waiting};
+use crate::channel::shared::Shared;
 use crate::plain::Plain;
+use crate::shm::wait::{FIRST_SLEEP, INSPECTION, LONGEST_SLEEP, POLL, Surroundings};
+use futures_timer::Delay;
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
 
-/// Puts a message, in the poll that is ready; see
-/// [`RemoteChannel::put_async`](super::RemoteChannel::put_async).
+/// Puts a message; see [`RemoteChannel::put_async`](super::RemoteChannel::put_async).
 #[must_use = "futures do nothing unless they are polled"]
 pub struct PutFuture<'a, T: Plain> {
-    attempts: Attempts<'a, T>,
-    /// None once it was put, or never will be.
+    retry: Retry<'a, T>,
+    /// None after the future was ready.
     message: Option<T>,
 }
 
-/// Takes a message, in the poll that is ready; see
-/// [`RemoteChannel::take_async`](super::RemoteChannel::take_async).
+/// Takes a message; see [`RemoteChannel::take_async`](super::RemoteChannel::take_async).
 #[must_use = "futures do nothing unless they are polled"]
 pub struct TakeFuture<'a, T: Plain> {
-    attempts: Attempts<'a, T>,
+    retry: Retry<'a, T>,
     wait_began: Option<Generation>,
     is_done: bool,
 }
 
 impl<'a, T: Plain> PutFuture<'a, T> {
-    pub(super) fn new(ends: &'a Ends<T>, message: T) -> Self {
+    pub(super) fn new(shared: &'a Shared<T>, message: T) -> Self {
         PutFuture {
-            attempts: Attempts::to_put(ends),
+            retry: Retry::put(shared),
             message: Some(message),
         }
     }
 }
 
 impl<'a, T: Plain> TakeFuture<'a, T> {
-    pub(super) fn new(ends: &'a Ends<T>) -> Self {
+    pub(super) fn new(shared: &'a Shared<T>) -> Self {
         TakeFuture {
-            attempts: Attempts::to_take(ends),
+            retry: Retry::take(shared),
             wait_began: None,
             is_done: false,
         }
     }
 }
 
-// A message is copied from where it lies, and never pinned.
+// A message is copied when it is put, and never pinned.
 impl<T: Plain> Unpin for PutFuture<'_, T> {}
 
 impl<T: Plain> Future for PutFuture<'_, T> {
     type Output = Result<(), PutError<T>>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let PutFuture { attempts, message } = &mut *self;
+        let PutFuture { retry, message } = &mut *self;
         let to_put = message
             .as_ref()
             .expect("`PutFuture` is not polled after it was ready");
-        let result = ready!(attempts.poll(context, |ends| put(ends, to_put)));
+        let result = ready!(retry.poll(context, |shared| put(shared, to_put)));
         let message = message.take();
         Poll::Ready(result.map_err(|reason| PutError {
             message: message.expect("it was not put"),
@@ -75,44 +81,145 @@ impl<T: Plain> Future for TakeFuture<'_, T> {
             !this.is_done,
             "`TakeFuture` is not polled after it was ready"
         );
-        let attempt = |ends: &_| take(ends, &mut this.wait_began);
-        let result = ready!(this.attempts.poll(context, attempt));
+        let attempt = |shared: &_| take(shared, &mut this.wait_began);
+        let result = ready!(this.retry.poll(context, attempt));
         this.is_done = true;
         Poll::Ready(result)
     }
 }
 
-/// Puts a message; nothing if there is no room at the moment.
-pub(super) fn put<T: Plain>(ends: &Ends<T>, message: &T) -> Option<Result<(), ChannelError>> {
-    match ends.poll_put(message) {
+/// Puts a message. `None` if there is no room at the moment.
+pub(super) fn put<T: Plain>(shared: &Shared<T>, message: &T) -> Option<Result<(), ChannelError>> {
+    let reserved = shared.check_usable().and_then(|()| {
+        if shared.is_lost.get() {
+            return Err(ChannelError::Lost);
+        }
+        shared.puts().try_put(1)
+    });
+    match reserved {
         Err(ChannelError::Full) => None,
-        done => Some(done),
+        reserved => Some(reserved.map(|mut putting| putting.put(message))),
     }
 }
 
-/// Takes a message; nothing if there is none at the moment, and then the wait has begun.
+/// Takes a message. `None` if there is no message at the moment; then the wait has begun.
 pub(super) fn take<T: Plain>(
-    ends: &Ends<T>,
+    shared: &Shared<T>,
     wait_began: &mut Option<Generation>,
 ) -> Option<Result<Option<T>, ChannelError>> {
-    let began = *wait_began.get_or_insert_with(|| ends.queue().begin_waiting(false));
-    match ends.poll_take(began) {
-        Err(ChannelError::Empty) => None,
-        done => {
-            *wait_began = None;
-            Some(done)
-        }
-    }
+    let began = *wait_began.get_or_insert_with(|| shared.takes.begin_waiting(false));
+    let taken = (shared.check_usable())
+        .and_then(|()| NoMessage::none_at_end(shared.takes.take_since(1, began)));
+    let taken = match taken {
+        Err(ChannelError::Empty) if shared.is_lost.get() => Err(ChannelError::Lost),
+        Err(ChannelError::Empty) => return None,
+        taken => taken,
+    };
+    *wait_began = None;
+    Some(taken.map(|taking| taking.map(|mut taking| taking.take())))
 }
 
 impl<T: Plain> fmt::Debug for PutFuture<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.attempts.ends.show("PutFuture", f)
+        self.retry.shared.fmt("PutFuture", f)
     }
 }
 
 impl<T: Plain> fmt::Debug for TakeFuture<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.attempts.ends.show("TakeFuture", f)
+        self.retry.shared.fmt("TakeFuture", f)
+    }
+}
+
+/// Retries an attempt to put or take until it succeeds.
+pub(super) struct Retry<'a, T> {
+    pub(super) shared: &'a Shared<T>,
+    /// The queue at which the future waits.
+    queue: &'a Queue<Slots<T>>,
+    /// Since the first attempt that failed.
+    wait: Option<Wait<'a, T>>,
+}
+
+struct Wait<'a, T> {
+    began: Instant,
+    inspected: Instant,
+    inspector: Inspector<'a, Slots<T>>,
+    _waiting: Waiting<'a>,
+    sleep: Option<Delay>,
+    sleep_time: Duration,
+}
+
+impl<'a, T: Plain> Retry<'a, T> {
+    pub(super) fn put(shared: &'a Shared<T>) -> Self {
+        Self::at(shared, shared.puts())
+    }
+
+    pub(super) fn take(shared: &'a Shared<T>) -> Self {
+        Self::at(shared, &shared.takes)
+    }
+
+    fn at(shared: &'a Shared<T>, queue: &'a Queue<Slots<T>>) -> Self {
+        Retry {
+            shared,
+            queue,
+            wait: None,
+        }
+    }
+
+    /// Makes one attempt. If it fails, arranges for the task to be polled again.
+    pub(super) fn poll<R>(
+        &mut self,
+        context: &mut Context<'_>,
+        attempt: impl FnOnce(&'a Shared<T>) -> Option<R>,
+    ) -> Poll<R> {
+        let queue = self.queue;
+        queue.memory.progress();
+        if let Some(result) = attempt(self.shared) {
+            self.wait = None;
+            return Poll::Ready(result);
+        }
+        let now = Instant::now();
+        let wait = self.wait.get_or_insert_with(|| Wait {
+            began: now,
+            inspected: now,
+            inspector: queue.inspector(),
+            _waiting: queue.wait_as_future(),
+            sleep: None,
+            sleep_time: FIRST_SLEEP,
+        });
+        if now - wait.inspected >= INSPECTION {
+            wait.inspected = now;
+            if wait.inspector.inspect().is_err() {
+                // The next attempt returns the error.
+                self.shared.is_lost.set(true);
+            }
+        }
+        if now - wait.began < queue.memory.spin_budget().unwrap_or(POLL) {
+            context.waker().wake_by_ref();
+        } else {
+            wait.sleep(context);
+        }
+        Poll::Pending
+    }
+}
+
+impl<T> Wait<'_, T> {
+    /// Has the task woken after a sleep, each twice as long as the one before. A sleep that is not
+    /// over yet stays, and wakes the task of the last poll.
+    fn sleep(&mut self, context: &mut Context<'_>) {
+        let sleep = match &mut self.sleep {
+            Some(sleep) => {
+                if Pin::new(&mut *sleep).poll(context).is_pending() {
+                    return;
+                }
+                sleep.reset(self.sleep_time);
+                sleep
+            }
+            first => first.insert(Delay::new(self.sleep_time)),
+        };
+        self.sleep_time = (self.sleep_time * 2).min(LONGEST_SLEEP);
+        if Pin::new(sleep).poll(context).is_ready() {
+            context.waker().wake_by_ref();
+        }
     }
 }

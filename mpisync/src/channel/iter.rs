@@ -1,5 +1,8 @@
-//! Messages as iterators.
+//! Channels as iterators.
 
+use crate::channel::ends::CanTake;
+use crate::channel::shared::Shared;
+use crate::channel::take::take_or_panic;
 use crate::channel::{Consumer, RemoteChannel};
 use crate::plain::Plain;
 use std::fmt;
@@ -7,30 +10,30 @@ use std::iter::FusedIterator;
 
 /// Takes messages until the end of the stream; see [`RemoteChannel::iter`].
 pub struct Iter<'a, T: Plain> {
-    consumer: &'a Consumer<T>,
+    shared: &'a Shared<T>,
     is_over: bool,
 }
 
-/// Takes messages until the end of the stream, and then closes the consumer.
+/// Takes messages until the end of the stream; closes the consumer on drop.
 pub struct IntoIter<T: Plain> {
     consumer: Consumer<T>,
     is_over: bool,
 }
 
 impl<'a, T: Plain> Iter<'a, T> {
-    pub(super) fn new(consumer: &'a Consumer<T>) -> Self {
+    pub(super) fn new(shared: &'a Shared<T>) -> Self {
         Iter {
-            consumer,
+            shared,
             is_over: false,
         }
     }
 }
 
-fn next<T: Plain>(consumer: &Consumer<T>, is_over: &mut bool) -> Option<T> {
+fn next<T: Plain>(shared: &Shared<T>, is_over: &mut bool) -> Option<T> {
     if *is_over {
         return None;
     }
-    let message = consumer.take();
+    let message = take_or_panic(shared);
     *is_over = message.is_none();
     message
 }
@@ -39,7 +42,7 @@ impl<T: Plain> Iterator for Iter<'_, T> {
     type Item = T;
 
     fn next(&mut self) -> Option<T> {
-        next(self.consumer, &mut self.is_over)
+        next(self.shared, &mut self.is_over)
     }
 }
 
@@ -47,7 +50,7 @@ impl<T: Plain> Iterator for IntoIter<T> {
     type Item = T;
 
     fn next(&mut self) -> Option<T> {
-        next(&self.consumer, &mut self.is_over)
+        next(&self.consumer.shared, &mut self.is_over)
     }
 }
 
@@ -55,16 +58,7 @@ impl<T: Plain> FusedIterator for Iter<'_, T> {}
 
 impl<T: Plain> FusedIterator for IntoIter<T> {}
 
-impl<'a, T: Plain> IntoIterator for &'a Consumer<T> {
-    type Item = T;
-    type IntoIter = Iter<'a, T>;
-
-    fn into_iter(self) -> Iter<'a, T> {
-        self.iter()
-    }
-}
-
-impl<'a, T: Plain> IntoIterator for &'a RemoteChannel<T> {
+impl<'a, T: Plain, E: CanTake> IntoIterator for &'a RemoteChannel<T, E> {
     type Item = T;
     type IntoIter = Iter<'a, T>;
 
@@ -87,12 +81,12 @@ impl<T: Plain> IntoIterator for Consumer<T> {
 
 impl<T: Plain> fmt::Debug for Iter<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Iter").field(self.consumer).finish()
+        self.shared.fmt("Iter", f)
     }
 }
 
 impl<T: Plain> fmt::Debug for IntoIter<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("IntoIter").field(&self.consumer).finish()
+        self.consumer.shared.fmt("IntoIter", f)
     }
 }

@@ -118,30 +118,30 @@
 //! The slots with stamps: Dmitry Vyukov, "Bounded MPMC queue", 1024cores.net, 2010; with laps for
 //! any capacity as in crossbeam's `ArrayQueue`.
 
-mod attempts;
 #[cfg(feature = "mpi")]
 mod builder;
 mod ends;
 mod error;
-mod future;
-mod halves;
-mod iter;
 #[cfg(feature = "mpi")]
-mod open;
+mod finalize;
+mod future;
+mod iter;
+mod put;
 pub(crate) mod remote;
 pub(crate) mod ring;
+mod shared;
 #[cfg(feature = "futures")]
 mod stream;
-mod timer;
+mod take;
 
 #[cfg(feature = "mpi")]
 pub use crate::channel::builder::ChannelBuilder;
-use crate::channel::ends::Ends;
+pub use crate::channel::ends::{Both, CanPut, CanTake, Ends, PutOnly, TakeOnly};
 pub use crate::channel::error::{BulkError, ChannelError, PutError};
 pub use crate::channel::future::{PutFuture, TakeFuture};
-pub use crate::channel::halves::{Consumer, Producer};
 pub use crate::channel::iter::{IntoIter, Iter};
 use crate::channel::ring::memory::{Layout, Slots};
+use crate::channel::shared::Shared;
 #[cfg(feature = "futures")]
 pub use crate::channel::stream::{ChannelSink, ChannelStream};
 use crate::error::CreateError;
@@ -150,15 +150,15 @@ use crate::shm::domain::Domain;
 use crate::shm::mapping::{ALIGN, Mapping};
 use std::fmt;
 use std::io;
+use std::marker::PhantomData;
 use std::rc::Rc;
-use std::time::Duration;
 
-/// A queue of messages of one type that all ranks of a communicator share, with room for a fixed
-/// number of them.
+/// A queue of messages of one type, with a fixed capacity, that all ranks of a communicator share.
 ///
-/// Any rank puts and any rank takes. A message is plain data, see [`Plain`]. It stays on the thread
-/// that made it, as controllers do; [`split`](Self::split) makes two ends of it, so that a rank
-/// which only takes need not keep the stream open. Dropping it is local.
+/// Any rank puts and any rank takes. A message is plain data, see [`Plain`]. Like a controller, a
+/// channel stays on the thread that made it. [`split`](Self::split) makes a [`Producer`] and a
+/// [`Consumer`] of it, so that a rank that only takes does not keep the stream open. Dropping a
+/// channel is local.
 ///
 /// ```
 /// use mpisync::RemoteChannel;
@@ -173,12 +173,20 @@ use std::time::Duration;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// See the [module](crate::channel) for the order of messages, the end of a stream, and what
-/// happens when ranks die.
-pub struct RemoteChannel<T: Plain> {
-    producer: Producer<T>,
-    consumer: Consumer<T>,
+/// See the [module](crate::channel) for the order of messages, the end of a stream, and the death of
+/// ranks.
+pub struct RemoteChannel<T: Plain, E: Ends = Both> {
+    shared: Rc<Shared<T>>,
+    /// Whether two other handles have its ends.
+    is_split: bool,
+    ends: PhantomData<E>,
 }
+
+/// The end of a [`RemoteChannel`] that puts. The stream ends when all ranks have dropped theirs.
+pub type Producer<T> = RemoteChannel<T, PutOnly>;
+
+/// The end of a [`RemoteChannel`] that takes. Putting fails when all ranks have dropped theirs.
+pub type Consumer<T> = RemoteChannel<T, TakeOnly>;
 
 impl<T: Plain> RemoteChannel<T> {
     const ASSERT_ALIGNED: () = assert!(
@@ -186,13 +194,13 @@ impl<T: Plain> RemoteChannel<T> {
         "a channel has messages with an alignment of at most 128 bytes: give the type a smaller `repr(align)`"
     );
 
-    /// A channel of this process alone, with room for `capacity` messages. Needs no MPI, neither to
-    /// run nor (without the feature `mpi`) to build.
+    /// Makes a channel for this process alone, with room for `capacity` messages. Needs no MPI,
+    /// neither to run nor (without the feature `mpi`) to build.
     ///
     /// # Errors
     /// [`CreateError::Capacity`], [`CreateError::Memory`].
     pub fn local(capacity: usize) -> Result<Self, CreateError> {
-        // In all functions that begin to make one: the compiler's note names the line that calls them.
+        // In all functions that begin to make a channel: the compiler's note names the line that calls them.
         let () = Self::ASSERT_ALIGNED;
         let domain = Domain::local(0);
         let bytes = size_of::<T>();
@@ -203,332 +211,96 @@ impl<T: Plain> RemoteChannel<T> {
             source: io::Error::from(io::ErrorKind::OutOfMemory).into(),
         })?;
         let slots = Slots::new(domain, layout, memory);
-        Ok(Self::on(Ends::local(slots, 0, "local".to_owned())))
+        let shared = Shared::local(slots, 0, "local".to_owned());
+        Ok(Self::of(&Rc::new(shared)))
     }
 
-    fn on(ends: Ends<T>) -> Self {
-        let ends = Rc::new(ends);
-        #[cfg(feature = "mpi")]
-        if ends.needs_mpi {
-            open::close_at_end(&ends);
-        }
+    /// Splits the channel into its two ends. Not collective: each rank keeps the end that it uses,
+    /// and drops the other end or the whole channel.
+    pub fn split(mut self) -> (Producer<T>, Consumer<T>) {
+        self.is_split = true;
+        (
+            RemoteChannel::of(&self.shared),
+            RemoteChannel::of(&self.shared),
+        )
+    }
+}
+
+/// # The channel's state
+impl<T: Plain, E: Ends> RemoteChannel<T, E> {
+    fn of(shared: &Rc<Shared<T>>) -> Self {
         RemoteChannel {
-            producer: Producer {
-                ends: Rc::clone(&ends),
-            },
-            consumer: Consumer { ends },
+            shared: Rc::clone(shared),
+            is_split: false,
+            ends: PhantomData,
         }
     }
 
-    /// This rank's number in the communicator.
-    pub fn rank(&self) -> i32 {
-        self.producer.ends.rank()
-    }
-
-    /// How many ranks the communicator has.
-    pub fn size(&self) -> i32 {
-        self.producer.ends.size()
-    }
-
-    /// The rank on whose node the messages lie.
-    pub fn root(&self) -> i32 {
-        self.producer.ends.root
-    }
-
-    /// The name it was given; of use in messages only.
-    pub fn name(&self) -> &str {
-        &self.producer.ends.name
-    }
-
-    /// For how many messages there is room.
-    pub fn capacity(&self) -> usize {
-        self.producer.ends.capacity()
-    }
-
-    /// How many messages are in the channel, including those that are just being put; a moment ago.
-    /// Not collective.
+    /// The number of messages in the channel, including those that are being put. Not collective;
+    /// may be outdated when it returns.
     pub fn len(&self) -> usize {
-        self.producer.ends.len()
+        let takes = &self.shared.takes;
+        let len = if self.shared.has_ended() {
+            // No other node answers.
+            takes.known_len()
+        } else {
+            takes.len()
+        };
+        len as usize
     }
 
-    /// Whether there were none, a moment ago.
+    /// Whether the channel is empty; may be outdated, as [`len`](Self::len).
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Whether there was no room for another one, a moment ago.
+    /// Whether the channel is full; may be outdated, as [`len`](Self::len).
     pub fn is_full(&self) -> bool {
         self.len() == self.capacity()
     }
 
-    /// The two ends by themselves. Not collective: each rank keeps the end that it uses and drops
-    /// the other one, or the whole channel.
-    pub fn split(self) -> (Producer<T>, Consumer<T>) {
-        (self.producer, self.consumer)
+    /// The number of messages that fit into the channel.
+    pub fn capacity(&self) -> usize {
+        self.shared.capacity
     }
 
-    /// Promises that `messages` more messages will be put, by this rank or another. Not collective.
-    ///
-    /// Once as many messages were taken as all ranks have promised, `take` returns `None` without
-    /// waiting for producers to close. Promise before the ranks that take begin (with a barrier in
-    /// between), or one of them may find the promises of the others kept and end.
-    pub fn claim(&self, messages: u64) {
-        self.producer.claim(messages);
+    /// This rank's number in the communicator.
+    pub fn rank(&self) -> i32 {
+        self.shared.rank()
     }
 
-    /// Puts a message; waits while the channel is full. Not collective.
-    ///
-    /// # Errors
-    /// [`ChannelError::Closed`], [`ChannelError::OnlyConsumer`], [`ChannelError::Nested`],
-    /// [`ChannelError::Lost`], [`ChannelError::Finalized`], with the message.
-    #[inline]
-    pub fn put(&self, message: T) -> Result<(), PutError<T>> {
-        self.producer.put(message)
+    /// The number of ranks of the communicator.
+    pub fn size(&self) -> i32 {
+        self.shared.takes.memory.domain().topology().size() as i32
     }
 
-    /// Puts a message if there is room; does not wait. Not collective.
-    ///
-    /// # Errors
-    /// [`ChannelError::Full`], [`ChannelError::Closed`], [`ChannelError::Nested`],
-    /// [`ChannelError::Lost`], [`ChannelError::Finalized`], with the message.
-    #[inline]
-    pub fn try_put(&self, message: T) -> Result<(), PutError<T>> {
-        self.producer.try_put(message)
+    /// The rank whose node has the messages.
+    pub fn root(&self) -> i32 {
+        self.shared.root
     }
 
-    /// Puts a message; waits for `limit` at most while the channel is full. Not collective.
-    ///
-    /// # Errors
-    /// [`ChannelError::Timeout`], [`ChannelError::Closed`], [`ChannelError::Nested`],
-    /// [`ChannelError::Lost`], [`ChannelError::Finalized`], with the message. With
-    /// [`Duration::MAX`] also [`ChannelError::OnlyConsumer`].
-    pub fn put_timeout(&self, message: T, limit: Duration) -> Result<(), PutError<T>> {
-        self.producer.put_timeout(message, limit)
-    }
-
-    /// Puts a message that `fill` writes where the others will read it, without a copy; waits while
-    /// the channel is full. Not collective.
-    ///
-    /// The slot has the bytes of an older message, or zeros, and what `fill` does not write stays
-    /// as it is. Ranks that take wait for `fill`, so have everything at hand. If it panics there is
-    /// no message.
-    ///
-    /// `fill` cannot use the channel, for a call inside it could wait for the message that is not
-    /// there yet: that does not compile, and through the other end of a channel that is
-    /// [split](Self::split) it is [`ChannelError::Nested`].
-    ///
-    /// ```
-    /// let mut channel = mpisync::RemoteChannel::<[u8; 1 << 20]>::local(2)?;
-    /// channel.put_with(|slot| slot.fill(7))?;
-    /// let sum = channel.take_with(|message| message.iter().map(|&byte| u64::from(byte)).sum::<u64>());
-    /// assert_eq!(sum, Some(7 << 20));
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    ///
-    /// # Errors
-    /// [`ChannelError::Closed`], [`ChannelError::OnlyConsumer`], [`ChannelError::Nested`],
-    /// [`ChannelError::Lost`], [`ChannelError::Finalized`].
-    pub fn put_with<R>(&mut self, fill: impl FnOnce(&mut T) -> R) -> Result<R, ChannelError> {
-        self.producer.put_with(fill)
-    }
-
-    /// Puts all messages of a slice, as many at a time as there is room for, and waits while there
-    /// is none. Not collective. Messages of other ranks may come in between.
-    ///
-    /// # Errors
-    /// Those of [`put`](Self::put), with how many were put before.
-    pub fn put_slice(&self, messages: &[T]) -> Result<(), BulkError> {
-        self.producer.put_slice(messages)
-    }
-
-    /// Puts all messages of an iterator, some KiB at a time, and waits while there is no room. Not
-    /// collective. Messages of other ranks may come in between.
-    ///
-    /// # Errors
-    /// Those of [`put`](Self::put), with how many were put before.
-    pub fn put_all(&self, messages: impl IntoIterator<Item = T>) -> Result<(), BulkError> {
-        self.producer.put_all(messages)
-    }
-
-    /// Takes the next message; waits while there is none. `None` at the
-    /// [end](crate::channel#the-end-of-a-stream) of the stream. Not collective.
-    ///
-    /// # Panics
-    /// Where [`take_timeout`](Self::take_timeout) would return another error than a timeout.
-    #[inline]
-    #[track_caller]
-    pub fn take(&self) -> Option<T> {
-        self.consumer.take()
-    }
-
-    /// Takes the next message if there is one; does not wait. `None` at the end of the stream. Not
-    /// collective.
-    ///
-    /// # Errors
-    /// [`ChannelError::Empty`], [`ChannelError::Missing`], [`ChannelError::Nested`],
-    /// [`ChannelError::Lost`], [`ChannelError::Finalized`].
-    #[inline]
-    pub fn try_take(&self) -> Result<Option<T>, ChannelError> {
-        self.consumer.try_take()
-    }
-
-    /// Takes the next message; waits for `limit` at most while there is none. `None` at the end of
-    /// the stream. Not collective. Pass [`Duration::MAX`] to wait indefinitely and still get
-    /// failures as errors instead of a panic.
-    ///
-    /// # Errors
-    /// [`ChannelError::Timeout`], [`ChannelError::Missing`], [`ChannelError::Nested`],
-    /// [`ChannelError::Lost`], [`ChannelError::Finalized`].
-    pub fn take_timeout(&self, limit: Duration) -> Result<Option<T>, ChannelError> {
-        self.consumer.take_timeout(limit)
-    }
-
-    /// Takes the next message and lets `read` look at it where it lies, without a copy; waits while
-    /// there is none. `None` at the end of the stream. Not collective.
-    ///
-    /// The message keeps its slot until `read` returns. `read` cannot use the channel, for a call
-    /// inside it could wait for that slot: that does not compile, and through the other end of a
-    /// channel that is [split](Self::split) it is [`ChannelError::Nested`].
-    ///
-    /// # Panics
-    /// As [`take`](Self::take). If `read` panics, the message is taken all the same.
-    #[track_caller]
-    pub fn take_with<R>(&mut self, read: impl FnOnce(&T) -> R) -> Option<R> {
-        self.consumer.take_with(read)
-    }
-
-    /// Takes the next message and copies it to `message`, which is left as it is at the end of the
-    /// stream; waits while there is none. Whether there was one. Not collective. For large
-    /// messages, which [`take`](Self::take) would put on the stack.
-    ///
-    /// # Panics
-    /// As [`take`](Self::take).
-    #[track_caller]
-    pub fn take_into(&self, message: &mut T) -> bool {
-        self.consumer.take_into(message)
-    }
-
-    /// Takes up to `most` messages and adds them to `messages`; waits while there is none. How many
-    /// there were; 0 at the end of the stream. Not collective.
-    ///
-    /// # Panics
-    /// As [`take`](Self::take).
-    #[track_caller]
-    pub fn take_many(&self, messages: &mut Vec<T>, most: usize) -> usize {
-        self.consumer.take_many(messages, most)
-    }
-
-    /// Puts a message; a future that waits while the channel is full. Not collective.
-    ///
-    /// The message is put in the poll that is ready and not before, so nothing happens if the
-    /// future is dropped earlier. Futures do not queue up: where several wait, whichever is polled
-    /// first puts.
-    ///
-    /// It waits also where this rank alone takes from the channel, for another future of the rank
-    /// may do so: it is pending until one does.
-    ///
-    /// ```
-    /// use mpisync::{ChannelError, RemoteChannel};
-    ///
-    /// let (producer, consumer) = RemoteChannel::<f64>::local(1)?.split();
-    /// let put = async {
-    ///     producer.put_async(1.5).await?;
-    ///     drop(consumer);
-    ///     producer.put_async(2.5).await
-    /// };
-    /// let error = futures::executor::block_on(put).expect_err("nobody takes");
-    /// assert_eq!((error.message, error.reason), (2.5, ChannelError::Closed));
-    /// # Ok::<(), mpisync::CreateError>(())
-    /// ```
-    ///
-    /// # Errors
-    /// [`ChannelError::Closed`], [`ChannelError::Nested`], [`ChannelError::Lost`],
-    /// [`ChannelError::Finalized`], with the message.
-    ///
-    /// # Panics
-    /// If the future is polled after it was ready.
-    pub fn put_async(&self, message: T) -> PutFuture<'_, T> {
-        self.producer.put_async(message)
-    }
-
-    /// Takes the next message; a future that waits while there is none. `Ok(None)` at the end of
-    /// the stream. Not collective.
-    ///
-    /// A message is taken in the poll that is ready and not before, so none is lost if the future
-    /// is dropped earlier, as by `select!` or a timeout. Meanwhile this rank does not count as one
-    /// that waits: the stream ends when the producers are dropped, that of this rank at any rate,
-    /// or the [claims](Self::claim) are kept.
-    ///
-    /// ```
-    /// let (producer, consumer) = mpisync::RemoteChannel::<f64>::local(16)?.split();
-    /// producer.put(1.5)?;
-    /// drop(producer);
-    /// futures::executor::block_on(async {
-    ///     assert_eq!(consumer.take_async().await, Ok(Some(1.5)));
-    ///     assert_eq!(consumer.take_async().await, Ok(None));
-    /// });
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    ///
-    /// # Errors
-    /// [`ChannelError::Missing`], [`ChannelError::Nested`], [`ChannelError::Lost`],
-    /// [`ChannelError::Finalized`].
-    ///
-    /// # Panics
-    /// If the future is polled after it was ready.
-    pub fn take_async(&self) -> TakeFuture<'_, T> {
-        self.consumer.take_async()
-    }
-
-    /// Takes messages until the end of the stream, as the stream of an executor. Each item is a
-    /// [`take_async`](Self::take_async), and after an error there is none.
-    ///
-    /// ```
-    /// use futures::TryStreamExt;
-    ///
-    /// let (producer, consumer) = mpisync::RemoteChannel::<u64>::local(16)?.split();
-    /// producer.put_slice(&[1, 2, 3])?;
-    /// drop(producer);
-    /// let messages: Vec<u64> = futures::executor::block_on(consumer.stream().try_collect())?;
-    /// assert_eq!(messages, [1, 2, 3]);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    #[cfg(feature = "futures")]
-    pub fn stream(&self) -> ChannelStream<'_, T> {
-        self.consumer.stream()
-    }
-
-    /// Puts messages, as the sink of an executor.
-    ///
-    /// It is ready when there is room, and a message is put as soon as the sink has it. Only if
-    /// another rank or task puts in between does the sink hold the message, one at most, and puts
-    /// it when it is polled next, to become ready, to flush or to close. So flush before you drop
-    /// it, as `send` does and `feed` does not. Closing it flushes it and nothing else; the stream
-    /// ends when the producers are dropped.
-    ///
-    /// ```
-    /// use futures::{SinkExt, StreamExt, stream};
-    ///
-    /// let (producer, consumer) = mpisync::RemoteChannel::<u64>::local(16)?.split();
-    /// let mut messages = stream::iter(1..=3).map(Ok);
-    /// futures::executor::block_on(producer.sink().send_all(&mut messages))?;
-    /// drop(producer);
-    /// assert_eq!(consumer.iter().sum::<u64>(), 6);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    #[cfg(feature = "futures")]
-    pub fn sink(&self) -> ChannelSink<'_, T> {
-        self.producer.sink()
-    }
-
-    /// Takes messages until the end of the stream. Each `next` is a [`take`](Self::take).
-    pub fn iter(&self) -> Iter<'_, T> {
-        self.consumer.iter()
+    /// The name of the channel, for error messages.
+    pub fn name(&self) -> &str {
+        &self.shared.name
     }
 }
 
-impl<T: Plain> fmt::Debug for RemoteChannel<T> {
+impl<T: Plain, E: Ends> Drop for RemoteChannel<T, E> {
+    fn drop(&mut self) {
+        if self.is_split {
+            return;
+        }
+        if E::PUTS {
+            self.shared.takes.close_producer();
+        }
+        if E::TAKES {
+            self.shared.takes.close_consumer();
+        }
+    }
+}
+
+impl<T: Plain, E: Ends> fmt::Debug for RemoteChannel<T, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.producer.ends.show("RemoteChannel", f)
+        self.shared.fmt(E::NAME, f)
     }
 }

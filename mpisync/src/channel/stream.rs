@@ -1,10 +1,11 @@
-//! Messages as streams and sinks, with the feature `futures`.
+//! Channels as streams and sinks.
 
-use crate::channel::attempts::Attempts;
-use crate::channel::ends::Ends;
+use crate::channel::RemoteChannel;
+use crate::channel::ends::{CanPut, CanTake};
 use crate::channel::error::ChannelError;
-use crate::channel::future::{put, take};
+use crate::channel::future::{Retry, put, take};
 use crate::channel::ring::Generation;
+use crate::channel::shared::Shared;
 use crate::plain::Plain;
 use futures_core::stream::{FusedStream, Stream};
 use futures_sink::Sink;
@@ -12,27 +13,69 @@ use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-/// Takes messages until the end of the stream, or up to an error; see
-/// [`RemoteChannel::stream`](super::RemoteChannel::stream).
+/// Takes messages until the end of the stream or an error; see [`RemoteChannel::stream`].
 #[must_use = "streams do nothing unless they are polled"]
 pub struct ChannelStream<'a, T: Plain> {
-    attempts: Attempts<'a, T>,
+    retry: Retry<'a, T>,
     wait_began: Option<Generation>,
     is_over: bool,
 }
 
-/// Puts messages; see [`Producer::sink`](super::Producer::sink).
+/// Puts messages; see [`RemoteChannel::sink`].
 #[must_use = "sinks do nothing unless they are polled"]
 pub struct ChannelSink<'a, T: Plain> {
-    attempts: Attempts<'a, T>,
-    /// A message for which there was room until another one took it.
+    retry: Retry<'a, T>,
+    /// A message that lost its room to a message of another rank or task.
     held: Option<T>,
 }
 
+impl<T: Plain, E: CanTake> RemoteChannel<T, E> {
+    /// Takes messages until the end of the stream, as a stream of the `futures` crates. Each item is
+    /// a [`take_async`](Self::take_async). The stream ends after an error. Not collective.
+    ///
+    /// ```
+    /// use futures::TryStreamExt;
+    ///
+    /// let (producer, consumer) = mpisync::RemoteChannel::<u64>::local(16)?.split();
+    /// producer.put_slice(&[1, 2, 3])?;
+    /// drop(producer);
+    /// let messages: Vec<u64> = futures::executor::block_on(consumer.stream().try_collect())?;
+    /// assert_eq!(messages, [1, 2, 3]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn stream(&self) -> ChannelStream<'_, T> {
+        ChannelStream::new(&self.shared)
+    }
+}
+
+impl<T: Plain, E: CanPut> RemoteChannel<T, E> {
+    /// Puts messages, as a sink of the `futures` crates. Not collective.
+    ///
+    /// The sink is ready when there is room, and puts a message as soon as it has it. Only if
+    /// another rank or task puts in between, the sink holds the message, one at most, and puts it
+    /// when it is polled next: to become ready, to flush or to close. So flush the sink before you
+    /// drop it, as `send` does and `feed` does not. Closing the sink only flushes it; the stream ends
+    /// when the producers are dropped.
+    ///
+    /// ```
+    /// use futures::{SinkExt, StreamExt, stream};
+    ///
+    /// let (producer, consumer) = mpisync::RemoteChannel::<u64>::local(16)?.split();
+    /// let mut messages = stream::iter(1..=3).map(Ok);
+    /// futures::executor::block_on(producer.sink().send_all(&mut messages))?;
+    /// drop(producer);
+    /// assert_eq!(consumer.iter().sum::<u64>(), 6);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn sink(&self) -> ChannelSink<'_, T> {
+        ChannelSink::new(&self.shared)
+    }
+}
+
 impl<'a, T: Plain> ChannelStream<'a, T> {
-    pub(super) fn new(ends: &'a Ends<T>) -> Self {
+    pub(super) fn new(shared: &'a Shared<T>) -> Self {
         ChannelStream {
-            attempts: Attempts::to_take(ends),
+            retry: Retry::take(shared),
             wait_began: None,
             is_over: false,
         }
@@ -40,18 +83,18 @@ impl<'a, T: Plain> ChannelStream<'a, T> {
 }
 
 impl<'a, T: Plain> ChannelSink<'a, T> {
-    pub(super) fn new(ends: &'a Ends<T>) -> Self {
+    pub(super) fn new(shared: &'a Shared<T>) -> Self {
         ChannelSink {
-            attempts: Attempts::to_put(ends),
+            retry: Retry::put(shared),
             held: None,
         }
     }
 
-    /// Puts the message that is held, if there is one.
-    fn poll_held(&mut self, context: &Context<'_>) -> Poll<Result<(), ChannelError>> {
+    /// Puts the held message, if there is one.
+    fn poll_held(&mut self, context: &mut Context<'_>) -> Poll<Result<(), ChannelError>> {
         if let Some(message) = &self.held {
             // After an error it is still held, so that no later flush seems to succeed.
-            ready!(self.attempts.poll(context, |ends| put(ends, message)))?;
+            ready!(self.retry.poll(context, |shared| put(shared, message)))?;
             self.held = None;
         }
         Poll::Ready(Ok(()))
@@ -66,8 +109,8 @@ impl<T: Plain> Stream for ChannelStream<'_, T> {
         if this.is_over {
             return Poll::Ready(None);
         }
-        let attempt = |ends: &_| take(ends, &mut this.wait_began);
-        let next = ready!(this.attempts.poll(context, attempt)).transpose();
+        let attempt = |shared: &_| take(shared, &mut this.wait_began);
+        let next = ready!(this.retry.poll(context, attempt)).transpose();
         this.is_over = !matches!(next, Some(Ok(_)));
         Poll::Ready(next)
     }
@@ -79,7 +122,7 @@ impl<T: Plain> FusedStream for ChannelStream<'_, T> {
     }
 }
 
-// A message is copied from where it lies, and never pinned.
+// A message is copied when it is put, and never pinned.
 impl<T: Plain> Unpin for ChannelSink<'_, T> {}
 
 impl<T: Plain> Sink<T> for ChannelSink<'_, T> {
@@ -90,9 +133,12 @@ impl<T: Plain> Sink<T> for ChannelSink<'_, T> {
         context: &mut Context<'_>,
     ) -> Poll<Result<(), ChannelError>> {
         ready!(self.poll_held(context))?;
-        self.attempts.poll(context, |ends| match ends.check_room() {
-            Err(ChannelError::Full) => None,
-            done => Some(done),
+        self.retry.poll(context, |shared| {
+            let room = shared.check_usable();
+            match room.and_then(|()| shared.puts().check_room()) {
+                Err(ChannelError::Full) => None,
+                room => Some(room),
+            }
         })
     }
 
@@ -101,7 +147,7 @@ impl<T: Plain> Sink<T> for ChannelSink<'_, T> {
             self.held.is_none(),
             "`start_send` comes after a `poll_ready` that was ready"
         );
-        put(self.attempts.ends, &message).unwrap_or_else(|| {
+        put(self.retry.shared, &message).unwrap_or_else(|| {
             self.held = Some(message);
             Ok(())
         })
@@ -124,12 +170,12 @@ impl<T: Plain> Sink<T> for ChannelSink<'_, T> {
 
 impl<T: Plain> fmt::Debug for ChannelStream<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.attempts.ends.show("ChannelStream", f)
+        self.retry.shared.fmt("ChannelStream", f)
     }
 }
 
 impl<T: Plain> fmt::Debug for ChannelSink<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.attempts.ends.show("ChannelSink", f)
+        self.retry.shared.fmt("ChannelSink", f)
     }
 }

@@ -1,6 +1,6 @@
 //! The coordinator: all messages that are not on a node, and who gets what.
 
-use crate::channel::remote::messages::{Bytes, Grant, Levels, Report};
+use crate::channel::remote::messages::{Bytes, Grant, NodeStatus, Report};
 use std::collections::{BTreeMap, VecDeque};
 
 /// After how many reports in which one node alone waited for messages it gets the lease.
@@ -19,7 +19,7 @@ pub(crate) struct Coordinator {
     next_fed: usize,
     next_granted: usize,
     lease: Lease,
-    is_deserted: bool,
+    is_closed: bool,
     /// Whether the node that is the only one left with consumers knows that it is.
     has_told_last: bool,
 }
@@ -27,7 +27,7 @@ pub(crate) struct Coordinator {
 /// What the coordinator knows of a node, and has given to it.
 #[derive(Default)]
 struct Account {
-    levels: Levels,
+    status: NodeStatus,
     /// How many credits it was granted, and how many of them are neither used nor returned as far
     /// as is known.
     granted: u64,
@@ -58,27 +58,27 @@ struct Lease {
 impl Account {
     /// How many messages its ranks wait for that are not on their way.
     fn wanted_messages(&self) -> u64 {
-        if self.levels.ends != self.ends {
+        if self.status.ends != self.ends {
             // They are about to hear of an end.
             return 0;
         }
-        let on_their_way = self.sent - self.levels.received;
-        (self.levels.wanted_messages)
+        let on_their_way = self.sent - self.status.received;
+        (self.status.wanted_messages)
             .left(on_their_way, self.answered)
             .count()
     }
 
     /// How many of its ranks wait for credits that are not on their way.
     fn wanted_credits(&self) -> u64 {
-        let on_their_way = self.granted - self.levels.granted;
-        (self.levels.wanted_credits)
+        let on_their_way = self.granted - self.status.granted;
+        (self.status.wanted_credits)
             .left(on_their_way, self.answered)
             .count()
     }
 
     /// Whether nothing will come from it unless it is sent something.
     fn is_idle(&self) -> bool {
-        self.levels.no_producer || (self.levels.idle && self.levels.ends == self.ends)
+        self.status.no_producer || (self.status.idle && self.status.ends == self.ends)
     }
 
     fn grant(&mut self, credits: u64) {
@@ -117,7 +117,7 @@ impl Coordinator {
             next_fed: 0,
             next_granted: 0,
             lease: Lease::default(),
-            is_deserted: false,
+            is_closed: false,
             has_told_last: false,
         }
     }
@@ -130,10 +130,10 @@ impl Coordinator {
             self.store.insert(self.next, message);
             self.next += 1;
         }
-        let taken = report.levels.taken - account.levels.taken;
+        let taken = report.status.taken - account.status.taken;
         account.there.drain(..taken as usize);
         // What is on its way there came later than what comes back.
-        let on_their_way = account.sent - report.levels.received;
+        let on_their_way = account.sent - report.status.received;
         let end = account.there.len() - on_their_way as usize;
         let numbers = account.there.drain(end - report.back.len()..end);
         self.store.extend(numbers.zip(report.back));
@@ -146,7 +146,7 @@ impl Coordinator {
                 self.lease = Lease::default();
             }
         }
-        account.levels = report.levels;
+        account.status = report.status;
         self.serve();
     }
 
@@ -160,26 +160,26 @@ impl Coordinator {
     }
 
     fn serve(&mut self) {
-        if self.nodes.iter().all(|account| account.levels.is_gone()) {
+        if self.nodes.iter().all(|account| account.status.is_gone()) {
             for account in &mut self.nodes {
                 account.grant.forget = true;
             }
             return;
         }
-        let mut consumers = (self.nodes.iter_mut()).filter(|account| !account.levels.no_consumer);
+        let mut consumers = (self.nodes.iter_mut()).filter(|account| !account.status.no_consumer);
         if !self.has_told_last
             && let (Some(last), None) = (consumers.next(), consumers.next())
         {
             self.has_told_last = true;
             last.grant.is_alone = true;
         }
-        if !self.is_deserted && self.nodes.iter().all(|account| account.levels.no_consumer) {
-            self.is_deserted = true;
+        if !self.is_closed && self.nodes.iter().all(|account| account.status.no_consumer) {
+            self.is_closed = true;
             for account in &mut self.nodes {
-                account.grant.deserted = true;
+                account.grant.closed = true;
             }
         }
-        if self.is_deserted {
+        if self.is_closed {
             self.store.clear();
         }
         self.give_messages();
@@ -234,7 +234,7 @@ impl Coordinator {
         {
             // Those that have more than they wait for: somebody there gave up waiting.
             for account in &mut self.nodes {
-                if account.levels.excess_messages > 0 && !account.there.is_empty() {
+                if account.status.excess_messages > 0 && !account.there.is_empty() {
                     account.call_messages_back();
                 }
             }
@@ -245,7 +245,7 @@ impl Coordinator {
     /// takes.
     fn give(&mut self, node: usize) -> bool {
         let account = &mut self.nodes[node];
-        if account.there.len() as u64 == self.ring || account.levels.no_consumer {
+        if account.there.len() as u64 == self.ring || account.status.no_consumer {
             return false;
         }
         let Some((number, message)) = self.store.pop_first() else {
@@ -299,7 +299,7 @@ impl Coordinator {
             .any(|&node| self.nodes[node].wanted_credits() > 0)
         {
             for account in &mut self.nodes {
-                if account.levels.excess_credits > 0 && account.credits > 0 {
+                if account.status.excess_credits > 0 && account.credits > 0 {
                     account.call_credits_back();
                 }
             }
@@ -322,11 +322,11 @@ impl Coordinator {
         if hungry.is_empty() || !is_empty {
             return;
         }
-        let sum = |count: fn(&Levels) -> u64| {
-            let levels = self.nodes.iter().map(|account| count(&account.levels));
-            levels.sum::<u64>()
+        let sum = |count: fn(&NodeStatus) -> u64| {
+            let status = self.nodes.iter().map(|account| count(&account.status));
+            status.sum::<u64>()
         };
-        let (claimed, taken) = (sum(|levels| levels.claimed), sum(|levels| levels.taken));
+        let (claimed, taken) = (sum(|status| status.claimed), sum(|status| status.taken));
         // Nor is any on its way.
         let all_taken = self.nodes.iter().all(|account| account.there.is_empty());
         let is_kept = claimed > 0 && taken >= claimed;
@@ -349,8 +349,8 @@ impl Coordinator {
         for account in &mut self.nodes {
             let waits = messages_come && account.wanted_messages() > 0;
             let waits = waits || (credits_come && account.wanted_credits() > 0);
-            if account.levels.asked > account.answered && !waits {
-                account.answered = account.levels.asked;
+            if account.status.asked > account.answered && !waits {
+                account.answered = account.status.asked;
                 account.grant.answered = Some(account.answered);
                 account.grant.len = len;
             }

@@ -18,12 +18,12 @@ pub(crate) struct Report {
     /// this report.
     pub(crate) returned_credits: bool,
     pub(crate) returned_messages: bool,
-    pub(crate) levels: Levels,
+    pub(crate) status: NodeStatus,
 }
 
 /// How a node stands.
 #[derive(Clone, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub(crate) struct Levels {
+pub(crate) struct NodeStatus {
     /// How many credits have come so far.
     pub(crate) granted: u64,
     /// How many messages have come so far.
@@ -52,7 +52,7 @@ pub(crate) struct Levels {
     pub(crate) no_consumer: bool,
 }
 
-impl Levels {
+impl NodeStatus {
     /// Whether all ranks have closed both ends, and nothing is there.
     pub(super) fn is_gone(&self) -> bool {
         self.idle && self.no_producer && self.no_consumer
@@ -99,7 +99,7 @@ pub(crate) struct Grant {
     /// The stream is at its end, and so many messages that were promised are missing.
     pub(crate) end: Option<u64>,
     /// Nobody is left who takes.
-    pub(crate) deserted: bool,
+    pub(crate) closed: bool,
     /// Nobody is left on other nodes who takes.
     pub(crate) is_alone: bool,
     pub(crate) call_back_credits: bool,

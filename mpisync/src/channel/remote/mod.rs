@@ -7,7 +7,7 @@
 //!
 //! Servers say all at once: a node's [`NodeProxy`] sends a [`Report`], with the messages that were
 //! put there, how many were taken, and what its ranks wait for; the coordinator answers with a
-//! [`Grant`]. Reports give levels and sums, not changes, so whatever is on its way in the meantime
+//! [`Grant`]. Reports give status and sums, not changes, so whatever is on its way in the meantime
 //! is known by subtraction.
 //!
 //! - *Room* is given as credits: a credit is a slot of the node's queue that is open, and counts as used from the time it is

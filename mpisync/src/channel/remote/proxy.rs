@@ -1,8 +1,8 @@
 //! The proxy of a channel on one of its nodes: the server's side of the node's two queues.
 
-use crate::channel::remote::messages::{Bytes, Demand, Grant, Levels, Report};
+use crate::channel::remote::messages::{Bytes, Demand, Grant, NodeStatus, Report};
 use crate::channel::ring::layout::{
-    Holds, NO_CONSUMER, NO_NUMBER, NO_PRODUCER, Position, Relay, Shape, WAITING,
+    NO_CONSUMER, NO_NUMBER, NO_PRODUCER, Position, Relay, Shape, SlotState, WAITING,
 };
 use crate::channel::ring::memory::{Opaque, QueueMemory, RelaySlots, Slots};
 use crate::channel::ring::relay::Futures;
@@ -19,7 +19,7 @@ const DISCRETION: Duration = Duration::from_micros(50);
 /// next.
 const KEPT_FOR_FUTURES: Duration = LONGEST_SLEEP.saturating_mul(3);
 /// How many bytes of messages a report may have, beside one message.
-const MOST_BYTES: usize = 64 << 10;
+const MAX_REPORT_BYTES: usize = 64 << 10;
 
 /// A node's part of a channel, for the node's server.
 pub(crate) struct NodeProxy {
@@ -41,7 +41,7 @@ pub(crate) struct NodeProxy {
     pub(super) discretion: Duration,
     owes_credits: bool,
     owes_messages: bool,
-    told: Levels,
+    told: NodeStatus,
     told_at: Instant,
 }
 
@@ -89,7 +89,7 @@ impl NodeProxy {
             discretion: DISCRETION,
             owes_credits: false,
             owes_messages: false,
-            told: Levels::default(),
+            told: NodeStatus::default(),
             told_at: now,
         }
     }
@@ -119,10 +119,10 @@ impl NodeProxy {
         self.stock();
         self.owes_credits |= grant.call_back_credits;
         self.owes_messages |= grant.call_back_messages;
-        if grant.deserted {
+        if grant.closed {
             let account = &self.puts.memory.words().account.0;
-            account.deserted.store(1, Ordering::SeqCst);
-            self.puts.ring_room();
+            account.closed.store(1, Ordering::SeqCst);
+            self.puts.notify_not_full();
         }
         if grant.is_alone {
             // A rank that waits for room polls this word.
@@ -134,14 +134,14 @@ impl NodeProxy {
             let endings = &self.takes.memory.words().account.0.endings;
             let next = one_more_end(endings.load(Ordering::SeqCst), missing > 0);
             endings.store(next, Ordering::SeqCst);
-            self.takes.ring_news();
+            self.takes.notify_not_empty();
             self.told.wanted_messages = Demand::default();
         }
         if let Some(answered) = grant.answered {
             self.relay().len.store(grant.len, Ordering::Relaxed);
             self.relay().answered.store(answered, Ordering::Release);
-            self.takes.ring_news();
-            self.puts.ring_room();
+            self.takes.notify_not_empty();
+            self.puts.notify_not_full();
         }
     }
 
@@ -152,11 +152,11 @@ impl NodeProxy {
         for _ in 0..credits {
             let stamp = self.puts.memory.stamp(shape.index(self.open));
             // Release: the message that was there before was read.
-            stamp.store(shape.stamp(self.open, Holds::Nothing), Ordering::Release);
+            stamp.store(shape.stamp(self.open, SlotState::Free), Ordering::Release);
             self.open = shape.next(self.open);
         }
         if credits > 0 {
-            self.puts.ring_room();
+            self.puts.notify_not_full();
         }
     }
 
@@ -192,20 +192,20 @@ impl NodeProxy {
             report.returned_messages = std::mem::take(&mut self.owes_messages);
             self.give_back(&mut report.back);
         }
-        report.levels = self.levels();
+        report.status = self.status();
         let is_due = self.told_at.elapsed() >= self.discretion;
         let has_news = !report.puts.is_empty()
             || !report.back.is_empty()
             || report.unused > 0
             || report.returned_credits
             || report.returned_messages;
-        let is_told = !has_news && !self.is_news(&report.levels, is_due);
+        let is_told = !has_news && !self.is_news(&report.status, is_due);
         // There may be more; or the coordinator will have to know of it soon.
-        let is_busy = may_be_more || (is_told && report.levels.taken > self.told.taken);
+        let is_busy = may_be_more || (is_told && report.status.taken > self.told.taken);
         if is_told {
             return (None, is_busy);
         }
-        self.told = report.levels.clone();
+        self.told = report.status.clone();
         self.told_at = Instant::now();
         (Some(report), is_busy)
     }
@@ -215,15 +215,15 @@ impl NodeProxy {
         let shape = self.shape();
         let head = &self.puts.memory.words().head.0;
         let mut bytes = 0;
-        while bytes <= MOST_BYTES {
+        while bytes <= MAX_REPORT_BYTES {
             // Stored by the server only.
             let position = Position(head.load(Ordering::Relaxed));
-            if self.puts.is(position, Holds::Message) {
+            if self.puts.is(position, SlotState::Full) {
                 // SAFETY: the slot holds a message, and only the server opens it again.
                 let message = unsafe { self.puts.memory.bytes_of(shape.index(position)) };
                 bytes += message.len();
                 report.puts.push(Bytes::from(message));
-            } else if self.puts.is(position, Holds::Void) {
+            } else if self.puts.is(position, SlotState::Void) {
                 report.unused += 1;
             } else {
                 return false;
@@ -326,10 +326,10 @@ impl NodeProxy {
     /// Whether nobody is left here who takes.
     fn no_consumer(&self) -> bool {
         let account = &self.takes.memory.words().account.0;
-        account.deserted.load(Ordering::SeqCst) != 0
+        account.closed.load(Ordering::SeqCst) != 0
     }
 
-    fn levels(&self) -> Levels {
+    fn status(&self) -> NodeStatus {
         // First: who asks waits, or has promised, before that.
         let relay = self.relay();
         let asked = relay.asked.load(Ordering::SeqCst);
@@ -338,12 +338,12 @@ impl NodeProxy {
         let all_closed = self.takes.all_have_closed(NO_PRODUCER);
         let all_idle = self.early.is_empty() && self.takes.all_are_idle();
         let is_empty = self.puts.is_empty();
-        let here = self.takes.len_here() + self.early.len() as u64;
+        let here = self.takes.local_len() + self.early.len() as u64;
         let credits = self.credits();
         let answered = relay.answered.load(Ordering::SeqCst);
         let takers = Self::waiters(&self.takes, asked);
         let putters = Self::waiters(&self.puts, asked);
-        Levels {
+        NodeStatus {
             granted: self.granted,
             received: self.received,
             taken: self.takes.taken() - self.withdrawn,
@@ -360,26 +360,26 @@ impl NodeProxy {
         }
     }
 
-    /// Whether the coordinator has to know of these levels.
-    fn is_news(&self, levels: &Levels, is_due: bool) -> bool {
+    /// Whether the coordinator has to know of these status.
+    fn is_news(&self, status: &NodeStatus, is_due: bool) -> bool {
         let told = &self.told;
         // What the coordinator takes ranks to wait for.
         let answered = self.relay().answered.load(Ordering::SeqCst);
         let wanted_messages =
-            (told.wanted_messages).left(levels.received - told.received, answered);
-        let wanted_credits = (told.wanted_credits).left(levels.granted - told.granted, answered);
-        let states = |levels: &Levels| {
+            (told.wanted_messages).left(status.received - told.received, answered);
+        let wanted_credits = (told.wanted_credits).left(status.granted - told.granted, answered);
+        let states = |status: &NodeStatus| {
             let (excess_messages, excess_credits) =
-                (levels.excess_messages > 0, levels.excess_credits > 0);
-            let closed = (levels.no_producer, levels.no_consumer, levels.is_gone());
+                (status.excess_messages > 0, status.excess_credits > 0);
+            let closed = (status.no_producer, status.no_consumer, status.is_gone());
             (excess_messages, excess_credits, closed)
         };
-        levels.wanted_messages != wanted_messages
-            || levels.wanted_credits != wanted_credits
-            || levels.asked != told.asked
-            || (levels.idle && (!told.idle || levels.ends != told.ends))
-            || states(levels) != states(told)
-            || (levels.taken > told.taken && is_due)
+        status.wanted_messages != wanted_messages
+            || status.wanted_credits != wanted_credits
+            || status.asked != told.asked
+            || (status.idle && (!told.idle || status.ends != told.ends))
+            || states(status) != states(told)
+            || (status.taken > told.taken && is_due)
     }
 
     /// Looks after ranks that are known to have died.

@@ -1,4 +1,4 @@
-//! The memory of one channel: the queue's words, and slots with room for a message each.
+//! The memory of a channel: the words of its queue, and slots for one message each.
 
 use crate::channel::ring::layout::{QueueWords, RankState, Relay, Shape};
 use crate::shm::atomic::AtomicU64;
@@ -11,34 +11,34 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The words of one queue, as one of the ranks sees them.
+/// The words of one queue, as one of its ranks sees them.
 pub(crate) trait QueueMemory: Surroundings {
     /// The words that all ranks share.
     fn words(&self) -> &QueueWords;
 
-    /// The words of the rank of this index on the node.
+    /// The words of the rank with this index on the node.
     fn rank_state(&self, rank: usize) -> &RankState;
 
-    /// How many slots there are.
+    /// The number of slots.
     fn shape(&self) -> Shape;
 
-    /// What the slot of this index holds, and for which lap.
+    /// The stamp of the slot with this index.
     fn stamp(&self, index: usize) -> &AtomicU64;
 
-    /// How many ranks share the words.
+    /// The number of ranks that share the words.
     fn ranks(&self) -> usize;
 
     /// The index of this rank.
     fn me(&self) -> usize;
 
-    /// Where the node's server carries messages between this queue and other nodes: what ranks and
-    /// server say to each other.
+    /// The words shared with the node's server, if it carries messages between this queue and other
+    /// nodes.
     fn relay(&self) -> Option<&Relay> {
         None
     }
 
-    /// Has the server look at the queue, if there is one: soon, or at once if this rank is about to
-    /// wait.
+    /// Calls the server, if there is one, to serve the queue: soon, or at once if this rank is about
+    /// to wait.
     fn call_server(&self, _waits: bool) {}
 
     /// Whether the process with the node's server runs.
@@ -54,22 +54,22 @@ unsafe impl Shareable for Line<RankState> {}
 // SAFETY: as above.
 unsafe impl Shareable for Relay {}
 
-const PARTIES_AT: usize = size_of::<QueueWords>();
+const RANK_STATES_AT: usize = size_of::<QueueWords>();
 
-/// Where things lie in the memory of a channel of `T`.
+/// The layout of a queue's memory: its words, the words of its ranks, and its slots.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Layout {
     shape: Shape,
     seats: usize,
     stride: usize,
-    /// Where in its slot a message lies, and how long it is.
+    /// The offset of a message in its slot, and its length in bytes.
     message: (usize, usize),
     length: usize,
 }
 
 impl Layout {
-    /// The layout for that many slots and seats; none where it does not fit into the address space.
-    /// The alignment of `T` is [`ALIGN`] at most.
+    /// The layout for `capacity` messages of type `T` and this many seats; none if it does not fit
+    /// into the address space. The alignment of `T` is at most [`ALIGN`].
     pub(crate) fn of<T>(capacity: usize, seats: usize) -> Option<Self> {
         assert!(align_of::<T>() <= ALIGN, "as the compiler has checked");
         let stride = Self::stride::<T>();
@@ -89,14 +89,14 @@ impl Layout {
         })
     }
 
-    /// How many messages there is room for.
+    /// The number of messages that fit.
     pub(crate) fn capacity(self) -> u64 {
         self.shape.capacity()
     }
 
-    /// From slot to slot. Small slots share a cache line, which then travels once for all of them;
-    /// large ones have lines of their own.
-    fn stride<T>() -> usize {
+    /// The distance between slots in bytes. Small slots share a cache line, which is then
+    /// transferred once for all of them; large slots have cache lines of their own.
+    pub(in crate::channel) fn stride<T>() -> usize {
         const LINE: usize = 64;
         let bytes = Self::message_at::<T>() + size_of::<T>();
         match bytes {
@@ -105,23 +105,23 @@ impl Layout {
         }
     }
 
-    /// Where in its slot the message lies, behind the stamp.
+    /// The offset of the message in its slot, behind the stamp.
     const fn message_at<T>() -> usize {
         let (stamp, message) = (size_of::<AtomicU64>(), align_of::<T>());
         if stamp > message { stamp } else { message }
     }
 
     fn slots_at(seats: usize) -> usize {
-        PARTIES_AT + seats * size_of::<Line<RankState>>()
+        RANK_STATES_AT + seats * size_of::<Line<RankState>>()
     }
 
-    /// How many bytes it takes.
+    /// The length in bytes.
     pub(crate) fn length(self) -> usize {
         self.length
     }
 }
 
-/// The memory of a channel of `T`, as this rank sees it.
+/// The memory of a queue of `T`, as one of its ranks sees it.
 pub(crate) struct Slots<T> {
     words: NonNull<QueueWords>,
     rank_states: NonNull<Line<RankState>>,
@@ -135,7 +135,7 @@ pub(crate) struct Slots<T> {
 }
 
 impl<T> Slots<T> {
-    /// This rank's view of `mapping`, which is zero at first and has the length of the layout.
+    /// This rank's view of `mapping`, which is initially zero and has the length of the layout.
     pub(crate) fn new(domain: Arc<Domain>, layout: Layout, mapping: Mapping) -> Self {
         let me = domain.segment().me();
         Self::at_seat(domain, layout, &Arc::new(mapping), 0, me)
@@ -148,7 +148,7 @@ impl<T> Slots<T> {
         start: usize,
         me: usize,
     ) -> Self {
-        let rank_states: &[Line<RankState>] = mapping.slice(start + PARTIES_AT, layout.seats);
+        let rank_states: &[Line<RankState>] = mapping.slice(start + RANK_STATES_AT, layout.seats);
         let slots_at = Layout::slots_at(layout.seats);
         let words = (layout.length - slots_at) / size_of::<u64>();
         let slots: &[AtomicU64] = mapping.slice(start + slots_at, words);
@@ -165,8 +165,8 @@ impl<T> Slots<T> {
         }
     }
 
-    /// Where the message of the slot of this index lies. Aligned, and with a `T`'s bytes, which are
-    /// zero at first.
+    /// The message of the slot with this index: aligned, inside the mapping, and initialized (with
+    /// zeros at first).
     #[inline]
     pub(crate) fn message(&self, index: usize) -> NonNull<T> {
         // SAFETY: the slot lies inside the mapping, and the message inside the slot.
@@ -186,8 +186,8 @@ impl<T> Slots<T> {
     }
 }
 
-/// The memory of a node's part of a channel that spans nodes: words for ranks and server, then two
-/// queues of one layout.
+/// The layout of a node's memory in a channel that spans nodes: the words shared with the server,
+/// then two queues of one layout.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RelayLayout(pub(crate) Layout);
 
@@ -198,17 +198,17 @@ impl RelayLayout {
         Self::TAKES_AT + self.0.length.next_multiple_of(align_of::<Relay>())
     }
 
-    /// How many bytes it takes.
+    /// The length in bytes.
     pub(crate) fn length(self) -> usize {
         self.puts_at() + self.0.length
     }
 }
 
-/// The two queues of a node, as one that has a seat there sees them.
+/// The two queues of a node in a channel that spans nodes, as the holder of one seat sees them.
 pub(crate) struct RelaySlots<T> {
-    /// What ranks take from.
+    /// The queue that ranks take from.
     pub(crate) takes: Slots<T>,
-    /// What they put into.
+    /// The queue that ranks put into.
     pub(crate) puts: Slots<T>,
 }
 
@@ -230,17 +230,17 @@ impl<T> RelaySlots<T> {
         }
     }
 
-    /// As this rank sees them.
+    /// The queues as this rank sees them.
     pub(crate) fn new(domain: &Arc<Domain>, layout: RelayLayout, mapping: &Arc<Mapping>) -> Self {
         Self::at_seat(domain, layout, mapping, domain.segment().me())
     }
 }
 
-/// A message of a type that the server does not know.
+/// A message whose type the server does not know.
 pub(crate) struct Opaque;
 
 impl RelaySlots<Opaque> {
-    /// As the node's server sees them.
+    /// The queues as the node's server sees them.
     pub(crate) fn for_server(
         domain: &Arc<Domain>,
         layout: RelayLayout,
@@ -260,10 +260,10 @@ impl Slots<Opaque> {
     /// The message of a slot.
     ///
     /// # Safety
-    /// The slot holds a message, and nobody frees it before this returns.
+    /// The slot is full, and no rank frees it before this returns.
     pub(crate) unsafe fn bytes_of(&self, index: usize) -> Vec<u8> {
         let length = self.layout.message.1;
-        // SAFETY: the message has so many bytes, which nobody changes, as the caller promises.
+        // SAFETY: the message has this many bytes, and no rank changes them, as the caller promises.
         unsafe { std::slice::from_raw_parts(self.bytes(index).as_ptr(), length) }.to_vec()
     }
 
@@ -277,7 +277,7 @@ impl Slots<Opaque> {
             self.layout.message.1,
             "a message of the type"
         );
-        // SAFETY: the slot has room for so many bytes, and nobody else looks at them, as the caller promises.
+        // SAFETY: the slot has room for this many bytes, and no other rank accesses them, as the caller promises.
         unsafe {
             self.bytes(index)
                 .copy_from_nonoverlapping(NonNull::from(message).cast(), message.len());
@@ -285,15 +285,15 @@ impl Slots<Opaque> {
     }
 }
 
-// SAFETY: the pointers lead into the mapping, which any thread may use; the words are atomics, and slots are used by who has
-// reserved them.
+// SAFETY: the pointers point into the mapping, which any thread may use; the words are atomics, and a slot is used only by the
+// rank that has reserved it.
 unsafe impl Send for Slots<Opaque> {}
 
 impl<T> Slots<T> {
-    /// Apart, so that a channel on one node is as quick as if there were no others.
+    /// Out of line, so that a channel on one node is not slowed down.
     #[cold]
     fn call_relaying_server(&self, waits: bool) {
-        // Not the server itself.
+        // The server does not call itself.
         if let Some(relay) = self.relay()
             && self.me != self.domain.segment().shape().seat_of_server()
         {
@@ -341,7 +341,7 @@ impl<T> QueueMemory for Slots<T> {
 
     #[inline]
     fn stamp(&self, index: usize) -> &AtomicU64 {
-        // SAFETY: a slot begins with its stamp, which is aligned because slots are, and is changed as an atomic only.
+        // SAFETY: a slot begins with its stamp, which is aligned because slots are, and only atomic operations change it.
         unsafe { self.slot(index).cast().as_ref() }
     }
 
@@ -370,30 +370,5 @@ impl<T> QueueMemory for Slots<T> {
 
     fn server_is_alive(&self) -> bool {
         self.relay.is_none() || self.domain.is_alive(0)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn small_slots_share_a_line_and_large_ones_do_not() {
-        assert_eq!(Layout::stride::<()>(), 8);
-        assert_eq!(Layout::stride::<u8>(), 16);
-        assert_eq!(Layout::stride::<[u64; 2]>(), 32);
-        assert_eq!(Layout::stride::<[u8; 56]>(), 64);
-        assert_eq!(Layout::stride::<[u8; 57]>(), 128);
-        assert_eq!(Layout::stride::<u128>(), 32);
-    }
-
-    #[test]
-    fn what_does_not_fit_has_no_layout() {
-        assert!(Layout::of::<u64>(0, 1).is_none());
-        assert!(Layout::of::<u64>(usize::MAX, 1).is_none());
-        assert!(Layout::of::<u64>(usize::MAX / 64, 1).is_none());
-        assert!(Layout::of::<[u8; 1 << 20]>(1 << 40, 1).is_some());
-        assert!(Layout::of::<[u8; 1 << 20]>(1 << 44, 1).is_none());
-        assert!(Layout::of::<u64>(1, 1).is_some());
     }
 }

@@ -1,22 +1,20 @@
-//! The queue of a channel: slots in shared memory, into which any rank puts and from which any rank
-//! takes.
+//! The queue of a channel: slots in shared memory. Any rank puts messages into them, and any rank
+//! takes messages from them.
 //!
-//! Each slot has a stamp that says for which lap it is free or full, so that who puts and who takes
-//! meet at the slot and nowhere else (Dmitry Vyukov, "Bounded MPMC queue", 2010; with laps for any
-//! capacity as in crossbeam's `ArrayQueue`). Slots are reserved in a row, one or many with one
-//! exchange. What is added here:
+//! Each slot has a stamp that says for which lap it is free or full, so a rank that puts and a rank
+//! that takes meet at the slot only (Dmitry Vyukov, "Bounded MPMC queue", 2010; laps for any
+//! capacity as in crossbeam's `ArrayQueue`). One compare-and-swap reserves one slot or several
+//! consecutive slots. Two things are added here:
 //!
-//! - Before a rank reserves slots it announces them in words of its own, so that what it leaves unfinished when it dies is
-//!   found by the ranks that come upon it: a message that was not put for good becomes a void slot, which is passed over, and
-//!   one that was not taken for good is lost with the rank that took it.
-//! - Who still puts and takes is known, and who waits, so that the end of a stream is known too.
+//! - A rank announces slots in words of its own before it reserves them. If it dies, the other ranks find its unfinished
+//!   slots: a slot whose message was not completely put becomes void and is skipped, and a message that was being taken is
+//!   lost with the rank that took it.
+//! - The queue knows which ranks still put and take, and which ones wait, so it knows the end of the stream.
 //!
-//! A channel over several nodes has two such queues on each of them, and servers that carry
-//! messages between these; see [`relay`] for the ranks' part in it, and
-//! [`remote`](crate::channel::remote) for the servers'.
+//! A channel that spans nodes has two such queues on each node, and the nodes' servers carry
+//! messages between them; see [`relay`] for the ranks' part, and
+//! [`remote`](crate::channel::remote) for the servers' part.
 
-#[cfg(any(loom, test))]
-pub(crate) mod heap;
 pub(crate) mod layout;
 pub(crate) mod memory;
 mod recovery;
@@ -26,7 +24,8 @@ pub(crate) mod termination;
 #[cfg(test)]
 mod tests;
 
-use crate::channel::ring::layout::{Holds, Position, RankState};
+use crate::channel::error::ChannelError;
+use crate::channel::ring::layout::{Position, RankState, SlotState};
 use crate::channel::ring::memory::QueueMemory;
 pub(crate) use crate::channel::ring::recovery::Inspector;
 pub(crate) use crate::channel::ring::relay::Waiting;
@@ -37,44 +36,47 @@ use crate::shm::event::{ALL, FutexWord};
 use crate::shm::wait::{Deadline, Stop, wait};
 use std::sync::atomic::compiler_fence;
 
-/// How often a rank looks for a message before it lets the others know that it waits: about a
-/// microsecond.
+/// How often a rank looks for a message before it announces that it waits: about a microsecond.
 const SPINS: u32 = if cfg!(loom) { 1 } else { 40 };
 
-/// A queue as one of the ranks sees it.
+/// A queue, as one of its ranks sees it.
 pub(crate) struct Queue<M> {
     pub(crate) memory: M,
 }
 
-/// Why nothing can be put.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum NoRoom {
-    /// All slots are taken, or stayed so until the deadline.
-    Full,
-    /// Nobody is left who takes.
-    Deserted,
-    /// It is full, and nobody but this rank is left who takes.
-    OnlyConsumer,
-    /// The process with the node's server has died.
-    Lost,
-}
-
-/// Why nothing can be taken.
+/// Why there is no message to take.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum NoMessage {
-    /// There is none, or there was none until the deadline.
+    /// The queue is empty, or was empty until the deadline.
     Empty,
-    /// There will be none: as many were taken as were promised, or nobody is left who puts.
+    /// The stream has ended: all promised messages were taken, or no rank is left that puts.
     Over,
-    /// Nobody is left who puts, and so many messages that were promised never came.
+    /// No rank is left that puts, and this many promised messages never came.
     Missing(u64),
     /// The process with the node's server has died.
     Lost,
 }
 
-impl From<Stop> for NoRoom {
+impl NoMessage {
+    /// `None` in place of the error at the end of the stream.
+    #[inline]
+    pub(in crate::channel) fn none_at_end<R>(
+        taken: Result<R, NoMessage>,
+    ) -> Result<Option<R>, ChannelError> {
+        match taken {
+            Ok(taken) => Ok(Some(taken)),
+            Err(NoMessage::Over) => Ok(None),
+            Err(NoMessage::Empty) => Err(ChannelError::Empty),
+            Err(NoMessage::Missing(messages)) => Err(ChannelError::Missing { messages }),
+            Err(NoMessage::Lost) => Err(ChannelError::Lost),
+        }
+    }
+}
+
+impl From<Stop> for ChannelError {
+    /// The error of a put whose deadline has passed.
     fn from(_: Stop) -> Self {
-        NoRoom::Full
+        ChannelError::Full
     }
 }
 
@@ -89,97 +91,103 @@ impl<M: QueueMemory> Queue<M> {
         self.memory.rank_state(self.memory.me())
     }
 
-    /// Reserves up to `most` slots in a row to put messages into, at least one; does not wait.
+    /// Reserves up to `most` consecutive slots to put messages into, at least one. Does not wait.
     #[inline]
-    pub(crate) fn try_put(&self, most: usize) -> Result<Putting<'_, M>, NoRoom> {
+    pub(crate) fn try_put(&self, most: usize) -> Result<Putting<'_, M>, ChannelError> {
         let words = self.memory.words();
-        if words.account.0.deserted.load(Ordering::Relaxed) != 0 {
-            return Err(NoRoom::Deserted);
+        if words.account.0.closed.load(Ordering::Relaxed) != 0 {
+            return Err(ChannelError::Closed);
         }
         let tail = &words.tail.0;
         loop {
             let first = Position(tail.load(Ordering::Relaxed));
-            // A slot that is free for a position stays so until the tail has passed it, so these are still free if the
-            // exchange finds the tail where it was.
-            let (count, end) = self.count_in_a_row(first, most, Holds::Nothing);
+            // A slot that is free for a position stays free until the tail has passed it. So these are still free if the
+            // compare-and-swap finds the tail unchanged.
+            let (count, end) = self.count_consecutive(first, most, SlotState::Free);
             if count == 0 {
                 if tail.load(Ordering::Relaxed) != first.0 {
                     continue;
                 }
-                return Err(NoRoom::Full);
+                return Err(ChannelError::Full);
             }
-            let reserve = &self.my_state().putting;
-            reserve.announce(first, count);
-            // Release: who sees the new tail sees what was announced.
+            let announcement = &self.my_state().putting;
+            announcement.announce(first, count);
+            // Release: a rank that sees the new tail sees the announcement.
             if tail
                 .compare_exchange(first.0, end.0, Ordering::AcqRel, Ordering::Relaxed)
                 .is_ok()
             {
                 return Ok(Putting::new(self, first, count));
             }
-            reserve.withdraw();
+            announcement.withdraw();
         }
     }
 
-    /// Reserves up to `most` messages in a row to take, at least one; does not wait.
+    /// Reserves up to `most` consecutive messages to take, at least one. Does not wait.
     #[inline]
     pub(crate) fn try_take(&self, most: usize) -> Option<Taking<'_, M>> {
         let head = &self.memory.words().head.0;
         loop {
             let first = Position(head.load(Ordering::Relaxed));
             // As with free slots: a message stays until the head has passed it.
-            let (count, end) = self.count_in_a_row(first, most, Holds::Message);
+            let (count, end) = self.count_consecutive(first, most, SlotState::Full);
             if count == 0 {
-                if self.pass_void(first) || head.load(Ordering::Relaxed) != first.0 {
+                if self.skip_void(first) || head.load(Ordering::Relaxed) != first.0 {
                     continue;
                 }
                 return None;
             }
-            let reserve = &self.my_state().taking;
-            reserve.announce(first, count);
+            let announcement = &self.my_state().taking;
+            announcement.announce(first, count);
             if head
                 .compare_exchange(first.0, end.0, Ordering::AcqRel, Ordering::Relaxed)
                 .is_ok()
             {
-                // After the announcement and before it is withdrawn, so that `end` finds one or the other.
+                // After the announcement and before its withdrawal, so that `end` finds one or the other.
                 self.stop_waiting();
                 return Some(Taking::new(self, first, count));
             }
-            reserve.withdraw();
+            announcement.withdraw();
         }
     }
 
-    /// How many slots in a row, `most` of them, hold that; and the position behind them.
+    /// The number of consecutive slots in that state, up to `most`, and the position behind them.
     #[inline]
-    fn count_in_a_row(&self, first: Position, most: usize, holds: Holds) -> (usize, Position) {
+    fn count_consecutive(
+        &self,
+        first: Position,
+        most: usize,
+        state: SlotState,
+    ) -> (usize, Position) {
         let shape = self.memory.shape();
         let (mut count, mut position) = (0, first);
-        while count < most && self.is(position, holds) {
+        while count < most && self.is(position, state) {
             count += 1;
             position = shape.next(position);
         }
         (count, position)
     }
 
-    /// Whether the slot of that position holds that.
+    /// Whether the slot of that position is in that state.
     #[inline]
-    pub(in crate::channel) fn is(&self, position: Position, holds: Holds) -> bool {
+    pub(in crate::channel) fn is(&self, position: Position, state: SlotState) -> bool {
         let shape = self.memory.shape();
         let stamp = self.memory.stamp(shape.index(position));
-        // Acquire: what was done to the slot by who had it before is done.
-        stamp.load(Ordering::Acquire) == shape.stamp(position, holds)
+        // Acquire: the accesses of the slot's previous owner have happened.
+        stamp.load(Ordering::Acquire) == shape.stamp(position, state)
     }
 
-    /// Passes the slot at `first`, where the head is, if it never had a message; whether it did.
+    /// If the slot at `first`, the head, is void, moves the head past it. Returns whether it was
+    /// void.
     #[inline]
-    fn pass_void(&self, first: Position) -> bool {
-        if !self.is(first, Holds::Void) {
+    fn skip_void(&self, first: Position) -> bool {
+        if !self.is(first, SlotState::Void) {
             return false;
         }
         let words = self.memory.words();
         let shape = self.memory.shape();
-        // Counted before it is passed, so that no more messages seem to have been taken than were; back if another rank
-        // passes it.
+        // Counted before it is skipped, so that the number of taken messages never appears too large; undone if another
+        // rank skips it.
         let voids = &words.account.0.voids;
         voids.fetch_add(1, Ordering::SeqCst);
         let next = shape.next(first);
@@ -196,7 +204,7 @@ impl<M: QueueMemory> Queue<M> {
         true
     }
 
-    /// Makes the slot free for the next lap; only by who has taken it.
+    /// Makes the slot free for the next lap. Only for the rank that has taken its message.
     #[inline]
     fn free(&self, position: Position) {
         let shape = self.memory.shape();
@@ -205,17 +213,17 @@ impl<M: QueueMemory> Queue<M> {
         stamp.store(shape.stamp_after(position), Ordering::Release);
     }
 
-    /// [`Self::try_put`] that waits for room. What is put is taken from `takes`, which is this
-    /// queue on one node.
+    /// [`Self::try_put`], but waits for room. The messages are taken from the queue `takes`; on one
+    /// node that is this queue.
     #[inline]
     pub(crate) fn put(
         &self,
         most: usize,
         deadline: impl FnOnce() -> Deadline,
         takes: &Self,
-    ) -> Result<Putting<'_, M>, NoRoom> {
+    ) -> Result<Putting<'_, M>, ChannelError> {
         match self.try_put(most) {
-            Err(NoRoom::Full) => self.wait_for_room(most, deadline(), takes),
+            Err(ChannelError::Full) => self.wait_for_room(most, deadline(), takes),
             done => done,
         }
     }
@@ -225,24 +233,24 @@ impl<M: QueueMemory> Queue<M> {
         most: usize,
         deadline: Deadline,
         takes: &Self,
-    ) -> Result<Putting<'_, M>, NoRoom> {
+    ) -> Result<Putting<'_, M>, ChannelError> {
         let waiting = self.wait_as_call(self.begin_waiting(false));
         let mut inspector = self.inspector();
         let is_patient = matches!(deadline, Deadline::Never);
         let waited = wait(
             &self.memory,
-            self.memory.words().room.0.event(),
+            self.memory.words().not_full.0.event(),
             deadline,
             || match self.try_put(most) {
-                Err(NoRoom::Full) => None,
+                Err(ChannelError::Full) => None,
                 done => Some(done),
             },
             || {
                 inspector.inspect()?;
-                // In this order: before they closed their consumers the others may have made room.
+                // In this order: the others may have made room before they closed their consumers.
                 if is_patient && takes.others_take_nothing() {
                     return match self.check_room() {
-                        Err(NoRoom::Full) => Err(NoRoom::OnlyConsumer),
+                        Err(ChannelError::Full) => Err(ChannelError::OnlyConsumer),
                         _ => Ok(()),
                     };
                 }
@@ -251,10 +259,10 @@ impl<M: QueueMemory> Queue<M> {
         );
         drop(waiting);
         match (waited, self.memory.relay()) {
-            // The coordinator may have room that the others made.
-            (Err(NoRoom::OnlyConsumer), Some(relay)) => {
-                self.ask_for_room(relay, most).map_err(|why| match why {
-                    NoRoom::Full => NoRoom::OnlyConsumer,
+            // The coordinator may have room that other nodes made.
+            (Err(ChannelError::OnlyConsumer), Some(relay)) => {
+                self.ask_for_room(relay, most).map_err(|error| match error {
+                    ChannelError::Full => ChannelError::OnlyConsumer,
                     other => other,
                 })
             }
@@ -263,26 +271,26 @@ impl<M: QueueMemory> Queue<M> {
     }
 
     /// Whether a message could be put at this moment.
-    pub(crate) fn check_room(&self) -> Result<(), NoRoom> {
+    pub(crate) fn check_room(&self) -> Result<(), ChannelError> {
         let words = self.memory.words();
-        if words.account.0.deserted.load(Ordering::Relaxed) != 0 {
-            return Err(NoRoom::Deserted);
+        if words.account.0.closed.load(Ordering::Relaxed) != 0 {
+            return Err(ChannelError::Closed);
         }
         let tail = &words.tail.0;
         loop {
             let first = tail.load(Ordering::Relaxed);
-            if self.is(Position(first), Holds::Nothing) {
+            if self.is(Position(first), SlotState::Free) {
                 return Ok(());
             }
             if tail.load(Ordering::Relaxed) == first {
-                return Err(NoRoom::Full);
+                return Err(ChannelError::Full);
             }
         }
     }
 
-    /// [`Self::try_take`] that waits for a message.
+    /// [`Self::try_take`], but waits for a message.
     ///
-    /// While a rank waits without a deadline the others may count on it that it puts nothing.
+    /// While a rank waits without a deadline, the others may rely on it to put nothing.
     #[inline]
     pub(crate) fn take(
         &self,
@@ -298,8 +306,8 @@ impl<M: QueueMemory> Queue<M> {
         self.wait_for_message(most, deadline())
     }
 
-    /// [`Self::try_take`] for a rank that waits by asking again and again, and may put in between;
-    /// with what [`Self::begin_waiting`] gave when it asked first.
+    /// [`Self::try_take`] for a rank that waits by repeated calls and may put in between.
+    /// `wait_began` is the result of [`Self::begin_waiting`] before the first call.
     pub(crate) fn take_since(
         &self,
         most: usize,
@@ -311,8 +319,8 @@ impl<M: QueueMemory> Queue<M> {
         let Some(end) = self.end_of_wait(wait_began) else {
             return Err(NoMessage::Empty);
         };
-        // The others are at the end too.
-        self.ring_news();
+        // The stream has ended for the others too.
+        self.notify_not_empty();
         Err(end)
     }
 
@@ -326,7 +334,7 @@ impl<M: QueueMemory> Queue<M> {
         let _waiting = self.wait_as_call(wait_began);
         let result = wait(
             &self.memory,
-            self.memory.words().news.0.event(),
+            self.memory.words().not_empty.0.event(),
             deadline,
             || match self.try_take(most) {
                 Some(taking) => Some(Ok(taking)),
@@ -336,28 +344,28 @@ impl<M: QueueMemory> Queue<M> {
         );
         self.stop_waiting();
         if let Ok(Err(_)) = result {
-            // The others are at the end too.
-            self.ring_news();
+            // The stream has ended for the others too.
+            self.notify_not_empty();
         }
         result?
     }
 
-    /// Wakes those who wait for a message.
+    /// Wakes the ranks that wait for a message.
     #[inline]
-    pub(in crate::channel) fn ring_news(&self) {
-        ring(&self.memory.words().news.0);
+    pub(in crate::channel) fn notify_not_empty(&self) {
+        notify(&self.memory.words().not_empty.0);
         self.memory.call_server(false);
     }
 
-    /// Wakes those who wait for room.
+    /// Wakes the ranks that wait for room.
     #[inline]
-    pub(in crate::channel) fn ring_room(&self) {
-        ring(&self.memory.words().room.0);
+    pub(in crate::channel) fn notify_not_full(&self) {
+        notify(&self.memory.words().not_full.0);
         self.memory.call_server(false);
     }
 
-    /// How many messages are in the slots of this queue, full or being filled; a moment ago.
-    pub(in crate::channel) fn len_here(&self) -> u64 {
+    /// The number of messages in this queue, including those that are being put; may be outdated.
+    pub(in crate::channel) fn local_len(&self) -> u64 {
         let words = self.memory.words();
         let shape = self.memory.shape();
         loop {
@@ -370,13 +378,13 @@ impl<M: QueueMemory> Queue<M> {
     }
 }
 
-/// Wakes all who sleep on the futex word; after the stamps.
+/// Wakes all ranks that sleep on the futex word. Called after the stamps are stored.
 ///
-/// There is no barrier in between, which would cost as much as all the rest. So a rank that is
-/// going to sleep just now may miss both, the stamp and the futex word; it wakes after a sleep of a
-/// millisecond at most.
+/// There is no barrier in between, as it would cost as much as all the rest. So a rank that is just
+/// going to sleep may miss both the stamp and the wake-up; its sleep ends after a millisecond at
+/// most.
 #[inline]
-fn ring(futex_word: &FutexWord) {
+fn notify(futex_word: &FutexWord) {
     compiler_fence(Ordering::SeqCst);
     futex_word.event().notify(ALL);
 }

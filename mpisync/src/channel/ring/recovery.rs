@@ -1,15 +1,17 @@
-//! What ranks leave behind that die.
+//! Recovery of the slots of ranks that have died.
 
 use crate::channel::ring::Queue;
-use crate::channel::ring::layout::{Holds, NO_CONSUMER, NO_PRODUCER, Position, RankState, Reserve};
+use crate::channel::ring::layout::{
+    Announcement, NO_CONSUMER, NO_PRODUCER, Position, RankState, SlotState,
+};
 use crate::channel::ring::memory::QueueMemory;
 use crate::channel::ring::relay::Lost;
 use crate::shm::atomic::Ordering;
 
-/// What a rank does about once a millisecond while it waits.
+/// Checks for dead ranks; a waiting rank does so about once a millisecond.
 pub(crate) struct Inspector<'a, M> {
     queue: &'a Queue<M>,
-    /// The rank to look at next; one at a time, for a look takes some microseconds.
+    /// The rank to check next; one at a time, as a check takes some microseconds.
     next: usize,
 }
 
@@ -21,64 +23,68 @@ impl<M: QueueMemory> Queue<M> {
         }
     }
 
-    /// Whether a rank that has died reserved this position, and no rank that lives did or tries to.
+    /// Whether this position was reserved by a rank that has died, and no living rank has reserved
+    /// it or tries to.
     ///
-    /// A rank announces what it reserves before it does so, and until it is done with the slot. So
-    /// where a slot is reserved and no living rank announces it, it was reserved by one that has
-    /// died.
-    fn is_abandoned(&self, position: Position, reserve: impl Fn(&RankState) -> &Reserve) -> bool {
+    /// A rank announces a slot before it reserves it, and until it is done with it. So a reserved
+    /// slot that no living rank announces was reserved by a rank that has died.
+    fn is_abandoned(
+        &self,
+        position: Position,
+        announcement: impl Fn(&RankState) -> &Announcement,
+    ) -> bool {
         let shape = self.memory.shape();
         let mut announced = (0..self.memory.ranks())
-            .filter(|rank| reserve(self.memory.rank_state(*rank)).covers(position, shape))
+            .filter(|rank| announcement(self.memory.rank_state(*rank)).covers(position, shape))
             .peekable();
         announced.peek().is_some() && announced.all(|rank| !self.memory.is_alive(rank))
     }
 
-    /// Where the next messages were to be put by a rank that has died, lets their slots be passed
-    /// over.
-    fn clear_what_was_not_put(&self) {
+    /// Makes the slots at the head void that a dead rank had reserved and not filled.
+    fn recover_unfilled_slots(&self) {
         let words = self.memory.words();
         let shape = self.memory.shape();
         let head = Position(words.head.0.load(Ordering::Acquire));
-        // Acquire: what is reserved up to here was announced before.
+        // Acquire: all reservations up to here were announced before.
         let tail = Position(words.tail.0.load(Ordering::Acquire));
         let mut next = head;
         while next != tail
-            && self.is(next, Holds::Nothing)
+            && self.is(next, SlotState::Free)
             && self.is_abandoned(next, |rank_state| &rank_state.putting)
-            && self.restamp(next, Holds::Nothing, shape.stamp(next, Holds::Void))
+            && self.restamp(next, SlotState::Free, shape.stamp(next, SlotState::Void))
         {
             next = shape.next(next);
         }
         if next != head {
-            self.ring_news();
+            self.notify_not_empty();
         }
     }
 
-    /// Where the next slot to fill was being emptied by a rank that has died, makes it free.
-    fn clear_what_was_not_taken(&self) {
+    /// Frees the slot at the tail if a dead rank had reserved its message and not read it.
+    fn recover_unread_slot(&self) {
         let words = self.memory.words();
         let shape = self.memory.shape();
         let tail = Position(words.tail.0.load(Ordering::Acquire));
         let position = shape.one_lap_before(tail);
-        // Acquire: what is reserved up to here was announced before.
+        // Acquire: all reservations up to here were announced before.
         let head = Position(words.head.0.load(Ordering::Acquire));
         let is_taken = shape.distance(position, head).wrapping_sub(1) < shape.capacity();
-        if !is_taken || !self.is(position, Holds::Message) {
+        if !is_taken || !self.is(position, SlotState::Full) {
             return;
         }
         let free = shape.stamp_after(position);
         if self.is_abandoned(position, |rank_state| &rank_state.taking)
-            && self.restamp(position, Holds::Message, free)
+            && self.restamp(position, SlotState::Full, free)
         {
-            self.ring_room();
+            self.notify_not_full();
         }
     }
 
-    /// Stamps the slot of that position anew if it holds that; whether it did.
-    fn restamp(&self, position: Position, holds: Holds, stamp: u64) -> bool {
+    /// Replaces the stamp of that position's slot if the slot is in state `from`. Returns whether it
+    /// was.
+    fn restamp(&self, position: Position, from: SlotState, stamp: u64) -> bool {
         let shape = self.memory.shape();
-        let old = shape.stamp(position, holds);
+        let old = shape.stamp(position, from);
         self.memory
             .stamp(shape.index(position))
             .compare_exchange(old, stamp, Ordering::AcqRel, Ordering::Relaxed)
@@ -87,8 +93,7 @@ impl<M: QueueMemory> Queue<M> {
 }
 
 impl<M: QueueMemory> Inspector<'_, M> {
-    /// Looks after a rank, after the slot that comes next on either side, and after the server
-    /// where there is one.
+    /// Checks one rank, the next slot on either side, and the server if there is one.
     pub(crate) fn inspect(&mut self) -> Result<(), Lost> {
         let queue = self.queue;
         self.next = (self.next + 1) % queue.memory.ranks();
@@ -97,10 +102,10 @@ impl<M: QueueMemory> Inspector<'_, M> {
         if ends.load(Ordering::Relaxed) & both != both && !queue.memory.is_alive(self.next) {
             ends.fetch_or(both, Ordering::SeqCst);
         }
-        // Also for a rank that closed its consumer and died before it looked.
-        queue.note_desertion();
-        queue.clear_what_was_not_put();
-        queue.clear_what_was_not_taken();
+        // Also on behalf of a rank that closed its consumer and died before this check.
+        queue.close_if_no_consumer();
+        queue.recover_unfilled_slots();
+        queue.recover_unread_slot();
         queue.check_server()
     }
 }

@@ -1,12 +1,13 @@
-//! What ranks do where the node's server carries messages between the queue and other nodes.
+//! The ranks' part where the node's server carries messages between the queue and other nodes.
 //!
-//! They put and take as on one node. What they wait for comes through the server, so it has to know
-//! that they wait, and what they cannot see they ask the channel's coordinator.
+//! Ranks put and take as on one node. Messages and room come through the server, so the server has
+//! to know which ranks wait. A rank asks the channel's coordinator about the state of other nodes.
 
+use crate::channel::error::ChannelError;
 use crate::channel::ring::layout::{NO_NUMBER, RankState, Relay, WAITING};
 use crate::channel::ring::memory::QueueMemory;
 use crate::channel::ring::termination::Generation;
-use crate::channel::ring::{NoMessage, NoRoom, Putting, Queue, Taking};
+use crate::channel::ring::{NoMessage, Putting, Queue, Taking};
 use crate::shm::atomic::Ordering;
 use crate::shm::event::FutexWord;
 use crate::shm::wait::{Deadline, Stop, wait};
@@ -17,14 +18,14 @@ pub(crate) struct Lost;
 
 impl From<Stop> for Lost {
     fn from(_: Stop) -> Self {
-        // Of a wait without a deadline: there is no other reason.
+        // The wait has no deadline, so there is no other reason.
         Lost
     }
 }
 
-impl From<Lost> for NoRoom {
+impl From<Lost> for ChannelError {
     fn from(_: Lost) -> Self {
-        NoRoom::Lost
+        ChannelError::Lost
     }
 }
 
@@ -34,14 +35,14 @@ impl From<Lost> for NoMessage {
     }
 }
 
-/// While it lives the server knows that this rank waits for something in the queue.
+/// While this value lives, the server knows that this rank waits at the queue.
 #[must_use]
 pub(crate) struct Waiting<'a>(Option<(&'a RankState, Waiter)>);
 
 #[derive(Clone, Copy)]
 enum Waiter {
     Call,
-    /// That began then.
+    /// A future, and when it began to wait.
     Future(Generation),
 }
 
@@ -79,8 +80,8 @@ impl Drop for Waiting<'_> {
     }
 }
 
-/// The futures of a rank that wait, of those that began when the last one did. The others are about
-/// to go on.
+/// The waiting futures of a rank that began to wait since the same end as the last one. All others
+/// are about to continue.
 pub(in crate::channel) struct Futures {
     pub(in crate::channel) began: Generation,
     pub(in crate::channel) count: u32,
@@ -104,7 +105,7 @@ impl Futures {
 }
 
 impl<M: QueueMemory> Queue<M> {
-    /// Lets the server know, if there is one, that a call of this rank waits.
+    /// Notifies the server, if there is one, that a call of this rank waits.
     #[inline]
     pub(in crate::channel) fn wait_as_call(&self, began: Generation) -> Waiting<'_> {
         if self.memory.relay().is_none() {
@@ -115,8 +116,8 @@ impl<M: QueueMemory> Queue<M> {
         waiting
     }
 
-    /// Lets the server know, if there is one, that a future of this rank waits. It may be long
-    /// until that is polled again.
+    /// Notifies the server, if there is one, that a future of this rank waits. It may take long
+    /// until the future is polled again.
     pub(crate) fn wait_as_future(&self) -> Waiting<'_> {
         if self.memory.relay().is_none() {
             return Waiting(None);
@@ -126,7 +127,7 @@ impl<M: QueueMemory> Queue<M> {
         waiting
     }
 
-    /// Whether there still is a server, where one is needed.
+    /// An error if the queue needs a server and its process has died.
     pub(crate) fn check_server(&self) -> Result<(), Lost> {
         if self.memory.server_is_alive() {
             Ok(())
@@ -135,8 +136,8 @@ impl<M: QueueMemory> Queue<M> {
         }
     }
 
-    /// [`Self::ask`] for something in this queue: by the time of the answer it is here, if there is
-    /// any for this rank.
+    /// [`Self::ask`] for a message or a slot in this queue. If there is one for this rank, it is here
+    /// by the time of the answer.
     fn ask_for<R>(
         &self,
         relay: &Relay,
@@ -145,7 +146,7 @@ impl<M: QueueMemory> Queue<M> {
         attempt: impl FnMut() -> Option<R>,
     ) -> Result<Option<R>, Lost> {
         let question = &self.my_state().question;
-        // Before there is a number to answer to.
+        // Before the question has its number, so that no answer is missed.
         question.store(NO_NUMBER, Ordering::SeqCst);
         let waiting = Waiting::call(self.my_state(), began);
         let number = relay.asked.fetch_add(1, Ordering::SeqCst) + 1;
@@ -156,15 +157,15 @@ impl<M: QueueMemory> Queue<M> {
         result
     }
 
-    /// Asks the coordinator, so that it knows what this rank has done before.
+    /// Asks the coordinator. With the answer, it knows all earlier actions of this rank.
     fn ask(&self, relay: &Relay) -> Result<(), Lost> {
         let number = relay.asked.fetch_add(1, Ordering::SeqCst) + 1;
-        let futex_word = &self.memory.words().news.0;
+        let futex_word = &self.memory.words().not_empty.0;
         self.wait_for_answer(relay, number, futex_word, || None::<()>)?;
         Ok(())
     }
 
-    /// Waits for the answer, or until `attempt` gives something.
+    /// Waits for the answer, or until `attempt` succeeds.
     fn wait_for_answer<R>(
         &self,
         relay: &Relay,
@@ -178,7 +179,7 @@ impl<M: QueueMemory> Queue<M> {
             futex_word.event(),
             Deadline::Never,
             || {
-                // In this order: what comes with the answer is there before it.
+                // In this order: messages and slots arrive before the answer does.
                 let is_answered = relay.answered.load(Ordering::Acquire) >= question;
                 match attempt() {
                     None => is_answered.then_some(None),
@@ -189,13 +190,15 @@ impl<M: QueueMemory> Queue<M> {
         )
     }
 
-    /// [`Self::try_put`] that also finds room which the coordinator has.
+    /// [`Self::try_put`], but also finds room that the coordinator has.
     #[inline]
-    pub(crate) fn try_put_far(&self, most: usize) -> Result<Putting<'_, M>, NoRoom> {
-        let here = self.try_put(most);
+    pub(crate) fn try_put_remote(&self, most: usize) -> Result<Putting<'_, M>, ChannelError> {
+        let local = self.try_put(most);
         match self.memory.relay() {
-            Some(relay) if matches!(here, Err(NoRoom::Full)) => self.ask_for_room(relay, most),
-            _ => here,
+            Some(relay) if matches!(local, Err(ChannelError::Full)) => {
+                self.ask_for_room(relay, most)
+            }
+            _ => local,
         }
     }
 
@@ -204,20 +207,20 @@ impl<M: QueueMemory> Queue<M> {
         &self,
         relay: &Relay,
         most: usize,
-    ) -> Result<Putting<'_, M>, NoRoom> {
-        let futex_word = &self.memory.words().room.0;
+    ) -> Result<Putting<'_, M>, ChannelError> {
+        let futex_word = &self.memory.words().not_full.0;
         let began = self.begin_waiting(false);
         let asked = self.ask_for(relay, futex_word, began, || match self.try_put(most) {
-            Err(NoRoom::Full) => None,
+            Err(ChannelError::Full) => None,
             done => Some(done),
         })?;
-        asked.unwrap_or(Err(NoRoom::Full))
+        asked.unwrap_or(Err(ChannelError::Full))
     }
 
-    /// [`Self::try_take`] that also finds a message which the coordinator has, or the end of the
+    /// [`Self::try_take`], but also finds a message that the coordinator has, or the end of the
     /// stream.
     #[inline]
-    pub(crate) fn try_take_far(&self, most: usize) -> Result<Taking<'_, M>, NoMessage> {
+    pub(crate) fn try_take_remote(&self, most: usize) -> Result<Taking<'_, M>, NoMessage> {
         if let Some(taking) = self.try_take(most) {
             return Ok(taking);
         }
@@ -230,7 +233,7 @@ impl<M: QueueMemory> Queue<M> {
     #[cold]
     fn ask_for_message(&self, relay: &Relay, most: usize) -> Result<Taking<'_, M>, NoMessage> {
         let began = self.begin_waiting(false);
-        let futex_word = &self.memory.words().news.0;
+        let futex_word = &self.memory.words().not_empty.0;
         let asked = self.ask_for(relay, futex_word, began, || match self.try_take(most) {
             Some(taking) => Some(Ok(taking)),
             None => self.end_of_wait(began).map(Err),
@@ -238,7 +241,7 @@ impl<M: QueueMemory> Queue<M> {
         asked.unwrap_or(Err(NoMessage::Empty))
     }
 
-    /// Promises messages.
+    /// Promises this many more messages.
     pub(crate) fn claim(&self, messages: u64) {
         let account = &self.memory.words().account.0;
         let Some(relay) = self.memory.relay() else {
@@ -246,22 +249,22 @@ impl<M: QueueMemory> Queue<M> {
             return;
         };
         relay.claimed.fetch_add(messages, Ordering::SeqCst);
-        // Who is told of the promise afterwards finds it made. Without a server nobody learns of it, nor of any message.
+        // A rank that is told of the promise later finds it made. Without a server no rank learns of it, nor of any message.
         let _ = self.ask(relay);
     }
 
-    /// How many messages there are as far as is known here.
+    /// The number of messages as far as this node knows.
     pub(crate) fn known_len(&self) -> u64 {
         match self.memory.relay() {
             Some(relay) => relay.len.load(Ordering::Relaxed),
-            None => self.len_here(),
+            None => self.local_len(),
         }
     }
 
-    /// How many messages there are, in slots that are full or being filled; a moment ago.
+    /// The number of messages, including those that are being put; may be outdated.
     pub(crate) fn len(&self) -> u64 {
         if let Some(relay) = self.memory.relay() {
-            // Without a server it is what was known last.
+            // Without a server the last known number stays.
             let _ = self.ask(relay);
         }
         self.known_len()

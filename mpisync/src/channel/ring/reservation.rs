@@ -1,20 +1,22 @@
-//! Slots that a rank has reserved, one after another.
+//! Consecutive slots that a rank has reserved.
 
 use crate::channel::ring::Queue;
-use crate::channel::ring::layout::{Holds, Position};
-use crate::channel::ring::memory::QueueMemory;
+use crate::channel::ring::layout::{Position, SlotState};
+use crate::channel::ring::memory::{QueueMemory, Slots};
+use crate::plain::Plain;
 use crate::shm::atomic::Ordering;
+use std::ptr::NonNull;
 
-/// Slots to put messages into. Those that are left when it is dropped never hold one, and are
-/// passed over.
+/// Slots reserved for messages to put. A slot that is still unfilled on drop becomes void: ranks
+/// that take skip it.
 #[must_use]
 pub(crate) struct Putting<'a, M: QueueMemory>(Reservation<'a, M>);
 
-/// Messages to take. Those that are left when it is dropped are lost.
+/// Messages reserved for taking. A message that is still unread on drop is lost.
 #[must_use]
 pub(crate) struct Taking<'a, M: QueueMemory>(Reservation<'a, M>);
 
-/// What is left of slots in a row.
+/// The rest of the reserved slots.
 struct Reservation<'a, M: QueueMemory> {
     queue: &'a Queue<M>,
     next: Position,
@@ -28,7 +30,7 @@ impl<'a, M: QueueMemory> Reservation<'a, M> {
         (self.left > 0).then(|| shape.index(self.next))
     }
 
-    /// Goes on to the next slot; the position of the one before.
+    /// Moves to the next slot and returns the position of the one before.
     #[inline]
     fn advance(&mut self) -> Position {
         debug_assert!(self.left > 0, "a slot is left");
@@ -39,38 +41,69 @@ impl<'a, M: QueueMemory> Reservation<'a, M> {
     }
 }
 
+impl<T: Plain> Reservation<'_, Slots<T>> {
+    /// The memory of the next message; aligned, inside the mapping, and initialized: the bytes of
+    /// an older message, or zeros.
+    #[inline]
+    fn message(&self) -> NonNull<T> {
+        let index = self.index().expect("a slot is left");
+        self.queue.memory.message(index)
+    }
+}
+
 impl<'a, M: QueueMemory> Putting<'a, M> {
     #[inline]
     pub(in crate::channel) fn new(queue: &'a Queue<M>, next: Position, left: usize) -> Self {
         Putting(Reservation { queue, next, left })
     }
 
-    /// How many slots are left.
+    /// The number of slots left.
     #[inline]
     pub(crate) fn left(&self) -> usize {
         self.0.left
     }
 
-    /// The slot to fill next.
+    /// The index of the next slot to fill.
     #[inline]
     pub(crate) fn index(&self) -> Option<usize> {
         self.0.index()
     }
 
-    /// That slot has its message now.
+    /// Publishes the message in the next slot.
     #[inline]
     pub(crate) fn publish(&mut self) {
-        self.settle(Holds::Message);
+        self.settle(SlotState::Full);
     }
 
     #[inline]
-    fn settle(&mut self, holds: Holds) {
+    fn settle(&mut self, state: SlotState) {
         let position = self.0.advance();
         let memory = &self.0.queue.memory;
         let shape = memory.shape();
         let stamp = memory.stamp(shape.index(position));
         // Release: the message was written.
-        stamp.store(shape.stamp(position, holds), Ordering::Release);
+        stamp.store(shape.stamp(position, state), Ordering::Release);
+    }
+}
+
+impl<T: Plain> Putting<'_, Slots<T>> {
+    /// Puts a message into the next slot; there must be one.
+    #[inline]
+    pub(in crate::channel) fn put(&mut self, message: &T) {
+        // SAFETY: the slot is reserved for this rank, so nobody else accesses its message until it is published; the
+        // pointer is that of a `T` in memory that the channel keeps.
+        unsafe { copy(NonNull::from(message), self.0.message()) };
+        self.publish();
+    }
+
+    /// Puts the message that `fill` writes into the next slot; there must be one.
+    pub(in crate::channel) fn put_with<R>(mut self, fill: impl FnOnce(&mut T) -> R) -> R {
+        // SAFETY: the slot is reserved for this rank, so nobody else accesses its message until it is published, and this
+        // rank does so through `self` only. It is aligned, in memory that the channel keeps, and a value: its bytes are zeros,
+        // as the memory was made, or those of a message, all of them initialized, and any bytes are a value of a plain type.
+        let result = fill(unsafe { self.0.message().as_mut() });
+        self.publish();
+        result
     }
 }
 
@@ -78,10 +111,10 @@ impl<M: QueueMemory> Drop for Putting<'_, M> {
     #[inline]
     fn drop(&mut self) {
         while self.left() > 0 {
-            self.settle(Holds::Void);
+            self.settle(SlotState::Void);
         }
         self.0.queue.my_state().putting.withdraw();
-        self.0.queue.ring_news();
+        self.0.queue.notify_not_empty();
     }
 }
 
@@ -91,23 +124,47 @@ impl<'a, M: QueueMemory> Taking<'a, M> {
         Taking(Reservation { queue, next, left })
     }
 
-    /// How many messages are left.
+    /// The number of messages left.
     #[inline]
     pub(crate) fn left(&self) -> usize {
         self.0.left
     }
 
-    /// The slot of the next message.
+    /// The index of the next message's slot.
     #[inline]
     pub(crate) fn index(&self) -> Option<usize> {
         self.0.index()
     }
 
-    /// That message was read.
+    /// Frees the slot of the next message, which has been read.
     #[inline]
     pub(crate) fn free(&mut self) {
         let position = self.0.advance();
         self.0.queue.free(position);
+    }
+}
+
+impl<T: Plain> Taking<'_, Slots<T>> {
+    /// Takes the next message; there must be one.
+    #[inline]
+    pub(in crate::channel) fn take(&mut self) -> T {
+        // SAFETY: the slot is this rank's until it is freed, it was published with a `T`, and all bytes are one.
+        let message = unsafe { self.0.message().read() };
+        self.free();
+        message
+    }
+
+    /// Takes the next message by copying it to `message`; there must be one.
+    pub(in crate::channel) fn take_into(&mut self, message: &mut T) {
+        // SAFETY: as in `take`; the two do not overlap, for only the rank that reserved a slot has a reference into it.
+        unsafe { copy(self.0.message(), NonNull::from(message)) };
+        self.free();
+    }
+
+    /// Takes the next message after `read` has seen it in its slot; there must be one.
+    pub(in crate::channel) fn take_with<R>(self, read: impl FnOnce(&T) -> R) -> R {
+        // SAFETY: as in `take`; the slot is freed when `self` is dropped, after the reference has ended.
+        read(unsafe { self.0.message().as_ref() })
     }
 }
 
@@ -118,6 +175,31 @@ impl<M: QueueMemory> Drop for Taking<'_, M> {
             self.free();
         }
         self.0.queue.my_state().taking.withdraw();
-        self.0.queue.ring_room();
+        self.0.queue.notify_not_full();
+    }
+}
+
+/// Copies a message into a slot or out of one.
+///
+/// A large message is copied in pieces: from some hundred KiB on, a single copy bypasses the
+/// caches, from where the other rank is about to read.
+///
+/// # Safety
+/// As for [`std::ptr::copy_nonoverlapping`] of one `T`.
+#[inline]
+unsafe fn copy<T: Plain>(from: NonNull<T>, to: NonNull<T>) {
+    const PIECE: usize = 64 << 10;
+    if size_of::<T>() <= PIECE {
+        // SAFETY: the caller's promise.
+        return unsafe { to.copy_from_nonoverlapping(from, 1) };
+    }
+    let (from, to) = (from.cast::<u8>(), to.cast::<u8>());
+    for start in (0..size_of::<T>()).step_by(PIECE) {
+        let length = PIECE.min(size_of::<T>() - start);
+        // SAFETY: the caller's promise, for the bytes of one `T` a piece at a time; it is plain, so it has no others.
+        unsafe {
+            to.add(start)
+                .copy_from_nonoverlapping(from.add(start), length)
+        };
     }
 }

@@ -1,4 +1,4 @@
-//! Who still puts and takes, and when a stream is at its end.
+//! Termination: which ranks still put and take, and whether the stream has ended.
 
 use crate::channel::ring::layout::{
     FELL_SHORT, NO_CONSUMER, NO_PRODUCER, ONE_END, Position, WAITING,
@@ -7,37 +7,37 @@ use crate::channel::ring::memory::QueueMemory;
 use crate::channel::ring::{NoMessage, Queue};
 use crate::shm::atomic::Ordering;
 
-/// After how many ends a rank began to wait.
+/// The value of [`Account::endings`](crate::channel::ring::layout::Account::endings) when a rank
+/// began to wait.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Generation(pub(in crate::channel) u32);
 
-/// The word for [`Account::endings`](crate::channel::ring::layout::Account::endings) after one more
-/// end.
+/// The next value of [`Account::endings`](crate::channel::ring::layout::Account::endings).
 pub(in crate::channel) fn one_more_end(endings: u32, fell_short: bool) -> u32 {
     let next = (endings & !FELL_SHORT).wrapping_add(ONE_END);
     if fell_short { next | FELL_SHORT } else { next }
 }
 
 impl<M: QueueMemory> Queue<M> {
-    /// This rank puts nothing any more.
+    /// Announces that this rank puts no more messages.
     pub(crate) fn close_producer(&self) {
-        // SeqCst: who finds this finds all that was put before.
+        // SeqCst: a rank that sees this also sees all messages put before.
         self.my_state().ends.fetch_or(NO_PRODUCER, Ordering::SeqCst);
-        self.ring_news();
+        self.notify_not_empty();
     }
 
-    /// This rank takes nothing any more.
+    /// Announces that this rank takes no more messages.
     pub(crate) fn close_consumer(&self) {
         self.my_state().ends.fetch_or(NO_CONSUMER, Ordering::SeqCst);
-        self.note_desertion();
+        self.close_if_no_consumer();
     }
 
-    /// Sees whether anybody is left who takes, and if not lets those know who put.
-    pub(in crate::channel) fn note_desertion(&self) {
+    /// If no rank is left that takes, closes the queue and wakes the ranks that wait for room.
+    pub(in crate::channel) fn close_if_no_consumer(&self) {
         if self.all_have_closed(NO_CONSUMER) {
             let account = &self.memory.words().account.0;
-            account.deserted.store(1, Ordering::SeqCst);
-            self.ring_room();
+            account.closed.store(1, Ordering::SeqCst);
+            self.notify_not_full();
         }
     }
 
@@ -49,7 +49,7 @@ impl<M: QueueMemory> Queue<M> {
         })
     }
 
-    /// Whether all other ranks have closed their consumers, for good.
+    /// Whether all other ranks have closed their consumers; stable.
     pub(in crate::channel) fn others_take_nothing(&self) -> bool {
         if let Some(relay) = self.memory.relay()
             && relay.is_alone.load(Ordering::Relaxed) == 0
@@ -64,18 +64,18 @@ impl<M: QueueMemory> Queue<M> {
         })
     }
 
-    /// Begins to wait for a message; the result is for [`Self::end_of_wait`]. A `patient` rank
-    /// waits until there is one, and puts nothing before.
+    /// Begins to wait for a message. The result is the argument of [`Self::end_of_wait`]. A
+    /// `patient` rank waits until there is a message, and puts nothing before.
     pub(crate) fn begin_waiting(&self, patient: bool) -> Generation {
         let began = self.memory.words().account.0.endings.load(Ordering::SeqCst);
         if patient {
-            // SeqCst: in the order of the looks that `all_are_idle` takes.
+            // SeqCst: ordered with the loads of `all_are_idle`.
             (self.my_state().waits).store(began | WAITING, Ordering::SeqCst);
         }
         Generation(began)
     }
 
-    /// This rank waits no more.
+    /// Announces that this rank waits no more.
     #[inline]
     pub(in crate::channel) fn stop_waiting(&self) {
         let waits = &self.my_state().waits;
@@ -86,8 +86,8 @@ impl<M: QueueMemory> Queue<M> {
 
     /// [`Self::end`] for a rank that waits.
     ///
-    /// The first rank that finds all others waiting goes on after that, and may put again. So it
-    /// counts the end, for those that have waited until then.
+    /// The first rank that finds all others waiting continues after that, and may put again. So it
+    /// counts the end, and the ranks that have waited until then see the new count.
     pub(in crate::channel) fn end_of_wait(
         &self,
         Generation(began): Generation,
@@ -95,7 +95,7 @@ impl<M: QueueMemory> Queue<M> {
         let endings = &self.memory.words().account.0.endings;
         let ended = endings.load(Ordering::SeqCst);
         if ended != began {
-            // Not by what is promised now: it may have been promised since.
+            // Not by the current promises: they may be newer than that end.
             let fell_short = ended & FELL_SHORT != 0;
             return Some(if fell_short {
                 self.shortfall()
@@ -104,7 +104,7 @@ impl<M: QueueMemory> Queue<M> {
             });
         }
         if self.memory.relay().is_some() {
-            // The coordinator finds the end, and the server counts it.
+            // The coordinator detects the end, and the server counts it.
             return None;
         }
         if self.promises_are_kept() {
@@ -120,7 +120,7 @@ impl<M: QueueMemory> Queue<M> {
         Some(end)
     }
 
-    /// Why no message will come any more, if so; for a rank that has found none.
+    /// The end of the stream, if it has ended. For a rank that has found no message.
     pub(crate) fn end(&self) -> Option<NoMessage> {
         if self.promises_are_kept() {
             return Some(NoMessage::Over);
@@ -128,20 +128,20 @@ impl<M: QueueMemory> Queue<M> {
         self.all_are_idle().then(|| self.shortfall())
     }
 
-    /// Whether messages were promised, and all of them taken.
+    /// Whether messages were promised and all of them were taken.
     fn promises_are_kept(&self) -> bool {
         let claimed = &self.memory.words().account.0.claimed;
         let claimed = claimed.load(Ordering::SeqCst);
         claimed > 0 && self.is_empty() && self.taken() >= claimed
     }
 
-    /// Whether the queue is empty, and every rank has either closed its producer or waits for a
+    /// Whether the queue is empty and every rank has either closed its producer or waits for a
     /// message.
     ///
-    /// The looks at the ranks come between two looks at head and tail. These only grow, so if they
-    /// have not moved, nobody put or took anything in between. A rank that had taken something
-    /// before and still seems to wait has announced what it took. So at the second look no rank had
-    /// a message, nor could get one.
+    /// The ranks are checked between two loads of head and tail. These only grow, so if they have
+    /// not moved, no rank put or took anything in between. A rank that had taken a message before
+    /// and still seems to wait has announced that message. So at the second load no rank had a
+    /// message, nor could get one.
     pub(in crate::channel) fn all_are_idle(&self) -> bool {
         let words = self.memory.words();
         let ends = || {
@@ -155,7 +155,7 @@ impl<M: QueueMemory> Queue<M> {
             && ends() == (head, tail)
     }
 
-    /// What kind of end it is where nobody is left who puts.
+    /// The kind of end when no rank is left that puts.
     fn shortfall(&self) -> NoMessage {
         let claimed = &self.memory.words().account.0.claimed;
         let missing = match self.memory.relay() {
@@ -174,18 +174,18 @@ impl<M: QueueMemory> Queue<M> {
         words.tail.0.load(Ordering::SeqCst) == head
     }
 
-    /// Whether the rank puts nothing unless it gets a message first. One that `waits` since before
-    /// the last end is about to go on.
+    /// Whether the rank puts nothing unless it gets a message first. A rank that has waited since
+    /// before the last end is about to continue.
     fn puts_nothing(&self, rank: usize, waits: u32) -> bool {
         let rank_state = self.memory.rank_state(rank);
-        // In this order: a rank that has taken something says that it does not wait any more, and withdraws its
-        // announcement after that.
+        // In this order: a rank that has taken a message first announces that it waits no more, and then withdraws the
+        // announcement of the message.
         let takes = !rank_state.taking.is_withdrawn();
         let waits = rank_state.waits.load(Ordering::SeqCst) == waits && !takes;
         waits || rank_state.ends.load(Ordering::SeqCst) & NO_PRODUCER != 0
     }
 
-    /// How many messages were taken.
+    /// The number of messages that were taken.
     pub(in crate::channel) fn taken(&self) -> u64 {
         let words = self.memory.words();
         let account = &words.account.0;

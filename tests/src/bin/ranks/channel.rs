@@ -271,7 +271,10 @@ fn broken_claims(job: &Job) {
         assert_eq!(consumer.take_timeout(Duration::MAX), Err(missing.clone()));
         assert_eq!(consumer.try_take(), Err(missing));
         let words = expect_panic(|| consumer.take());
-        assert!(words.contains("2 messages that were claimed"), "{words}");
+        assert!(
+            words.contains("2 claimed messages were never put"),
+            "{words}"
+        );
     }
     job.world.barrier();
 }

@@ -1,6 +1,6 @@
 //! The coordinator by itself.
 
-use crate::channel::remote::messages::{Bytes, Levels};
+use crate::channel::remote::messages::{Bytes, NodeStatus};
 use crate::channel::remote::{Coordinator, Grant, Report};
 
 /// What the coordinator has for one node.
@@ -11,10 +11,10 @@ fn supply_for(coordinator: &mut Coordinator, node: usize) -> Option<Grant> {
 }
 
 /// Reports for a node that puts so many messages.
-fn report(coordinator: &mut Coordinator, node: usize, levels: &Levels, puts: u64) {
+fn report(coordinator: &mut Coordinator, node: usize, status: &NodeStatus, puts: u64) {
     let report = Report {
         puts: vec![Bytes::from(vec![1]); puts as usize],
-        levels: levels.clone(),
+        status: status.clone(),
         ..Report::default()
     };
     coordinator.receive(node, report);
@@ -24,29 +24,29 @@ fn report(coordinator: &mut Coordinator, node: usize, levels: &Levels, puts: u64
 fn nothing_is_sent_ahead_to_a_node_where_nobody_takes() {
     let mut coordinator = Coordinator::new(2, 100, 10);
     // Node 1 puts as much as it may.
-    let (mut levels, mut credits) = (Levels::default(), 0);
-    while levels.granted < 40 {
-        levels.wanted_credits.lasting = u64::from(credits == 0);
-        report(&mut coordinator, 1, &levels, credits);
+    let (mut status, mut credits) = (NodeStatus::default(), 0);
+    while status.granted < 40 {
+        status.wanted_credits.lasting = u64::from(credits == 0);
+        report(&mut coordinator, 1, &status, credits);
         credits = supply_for(&mut coordinator, 1).map_or(0, |grant| grant.credits);
-        levels.granted += credits;
+        status.granted += credits;
     }
     // Node 0 alone takes, and is sent ever more ahead.
-    let (mut levels, mut there) = (Levels::default(), 0);
+    let (mut status, mut there) = (NodeStatus::default(), 0);
     while there < 5 {
-        levels.taken = levels.received;
-        levels.wanted_messages.lasting = 1;
-        report(&mut coordinator, 0, &levels, 0);
+        status.taken = status.received;
+        status.wanted_messages.lasting = 1;
+        report(&mut coordinator, 0, &status, 0);
         there = supply_for(&mut coordinator, 0).map_or(0, |grant| grant.messages.len());
-        levels.received += there as u64;
+        status.received += there as u64;
     }
     // All that was sent ahead comes back, for the only one who took has gone.
-    levels.no_consumer = true;
-    levels.wanted_messages.lasting = 0;
+    status.no_consumer = true;
+    status.wanted_messages.lasting = 0;
     let back = vec![Bytes::from(vec![1]); there];
     let report = Report {
         back,
-        levels,
+        status,
         ..Report::default()
     };
     coordinator.receive(0, report);
@@ -56,9 +56,9 @@ fn nothing_is_sent_ahead_to_a_node_where_nobody_takes() {
 #[test]
 fn the_last_node_that_takes_is_told_once() {
     let mut coordinator = Coordinator::new(3, 10, 10);
-    let gone = Levels {
+    let gone = NodeStatus {
         no_consumer: true,
-        ..Levels::default()
+        ..NodeStatus::default()
     };
     report(&mut coordinator, 1, &gone, 0);
     assert_eq!(supply_for(&mut coordinator, 0), None, "node 2 takes");
@@ -69,13 +69,13 @@ fn the_last_node_that_takes_is_told_once() {
     assert_eq!(supply_for(&mut coordinator, 0), None, "it knows");
     report(&mut coordinator, 0, &gone, 0);
     let grant = supply_for(&mut coordinator, 0).expect("there is news");
-    assert!(grant.deserted && !grant.is_alone);
+    assert!(grant.closed && !grant.is_alone);
 }
 
 #[test]
 fn a_node_that_returns_what_it_got_is_not_the_next() {
     let mut coordinator = Coordinator::new(2, 1, 1);
-    let mut putter = Levels::default();
+    let mut putter = NodeStatus::default();
     putter.wanted_credits.lasting = 1;
     report(&mut coordinator, 0, &putter, 0);
     putter.granted = supply_for(&mut coordinator, 0).expect("room").credits;
@@ -85,7 +85,7 @@ fn a_node_that_returns_what_it_got_is_not_the_next() {
     report(&mut coordinator, 0, &putter, 1);
     let given = supply_for(&mut coordinator, 0).expect("a message").messages;
     putter.received = 1;
-    let mut other = Levels::default();
+    let mut other = NodeStatus::default();
     other.wanted_messages.lasting = 1;
     report(&mut coordinator, 1, &other, 0);
     putter.excess_messages = 1;
@@ -100,7 +100,7 @@ fn a_node_that_returns_what_it_got_is_not_the_next() {
     let report = Report {
         back: given,
         returned_messages: true,
-        levels: putter,
+        status: putter,
         ..Report::default()
     };
     coordinator.receive(0, report);

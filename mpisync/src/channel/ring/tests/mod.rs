@@ -1,19 +1,28 @@
 //! The queue under real threads, and under the model checker with `--cfg loom`.
 
+mod heap;
+mod layout;
 #[cfg(loom)]
 mod loom;
 #[cfg(not(loom))]
 mod threads;
 
-use crate::channel::ring::heap::HeapQueue;
+use crate::channel::error::ChannelError;
 use crate::channel::ring::layout::{Position, Shape};
-use crate::channel::ring::{NoMessage, NoRoom, Queue};
+use crate::channel::ring::tests::heap::HeapQueue;
+use crate::channel::ring::{NoMessage, Queue};
 use crate::shm::wait::Deadline;
 
 /// A queue for that many ranks, whose positions wrap around after a few messages.
 fn queues(ranks: usize, capacity: u64) -> Vec<Queue<HeapQueue>> {
-    let start = Shape::new(capacity).laps_before_the_end(1);
+    let start = laps_before_the_end(Shape::new(capacity), 1);
     queues_from(ranks, capacity, start)
+}
+
+/// The first position of a lap, this many laps before positions wrap around.
+fn laps_before_the_end(shape: Shape, laps: u64) -> Position {
+    let lap = shape.stamp_after(Position(0));
+    Position(0_u64.wrapping_sub(laps * lap))
 }
 
 fn queues_from(ranks: usize, capacity: u64, start: Position) -> Vec<Queue<HeapQueue>> {
@@ -24,8 +33,8 @@ fn queues_from(ranks: usize, capacity: u64, start: Position) -> Vec<Queue<HeapQu
         .collect()
 }
 
-/// Puts one message after another, as many at a time as there is room for.
-fn put(queue: &Queue<HeapQueue>, messages: &[u64]) -> Result<(), NoRoom> {
+/// Puts the messages in order, as many at a time as there is room for.
+fn put(queue: &Queue<HeapQueue>, messages: &[u64]) -> Result<(), ChannelError> {
     let mut left = messages;
     while !left.is_empty() {
         let mut putting = queue.put(left.len(), || Deadline::Never, queue)?;

@@ -1,8 +1,7 @@
-//! The words and slots of a queue on the heap, shared by threads that stand for ranks: for tests
-//! and for the model checker.
+//! The words and slots of a queue on the heap, shared by threads that act as ranks.
 
 use crate::channel::ring::layout::{
-    Account, Holds, Position, QueueWords, RankState, Reserve, Shape,
+    Account, Announcement, Position, QueueWords, RankState, Shape, SlotState,
 };
 use crate::channel::ring::memory::QueueMemory;
 use crate::shm::atomic::{Arc, AtomicU32, AtomicU64, Ordering, Slot};
@@ -10,7 +9,7 @@ use crate::shm::event::{FutexWord, Sleepers};
 use crate::shm::line::Line;
 use crate::shm::wait::Surroundings;
 
-/// One thread's view of the words.
+/// One thread's view of a queue's memory.
 pub(crate) struct HeapQueue {
     shared: Arc<Shared>,
     me: usize,
@@ -21,18 +20,18 @@ struct Shared {
     rank_states: Vec<Line<RankState>>,
     shape: Shape,
     slots: Vec<(AtomicU64, Slot<u64>)>,
-    /// A bit for each rank that is taken to have died.
+    /// A bit for each rank that counts as dead.
     dead: std::sync::atomic::AtomicU32,
 }
 
-// SAFETY: the cells are used by who has reserved their slots, which is what the tests are about.
+// SAFETY: only the thread that has reserved a slot uses its cell, which the tests are to show.
 unsafe impl Sync for Shared {}
 // SAFETY: as above.
 unsafe impl Send for Shared {}
 
 impl HeapQueue {
-    /// A view for each of `ranks` threads, of a queue whose first message has the position `start`,
-    /// which is the first of a lap.
+    /// One view for each of `ranks` threads. The first message has the position `start`, the first
+    /// of a lap.
     pub(crate) fn new(ranks: usize, capacity: u64, start: Position) -> Vec<Self> {
         let number = || AtomicU64::new(start.0);
         let futex_word = || {
@@ -43,8 +42,8 @@ impl HeapQueue {
         };
         let rank_state = |_| {
             Line(RankState {
-                putting: Reserve::default(),
-                taking: Reserve::default(),
+                putting: Announcement::default(),
+                taking: Announcement::default(),
                 ends: AtomicU32::new(0),
                 waits: AtomicU32::new(0),
                 call: AtomicU32::new(0),
@@ -53,19 +52,19 @@ impl HeapQueue {
             })
         };
         let shape = Shape::new(capacity);
-        let free = shape.stamp(start, Holds::Nothing);
+        let free = shape.stamp(start, SlotState::Free);
         let shared = Arc::new(Shared {
             words: QueueWords {
                 tail: Line(number()),
                 head: Line(number()),
-                news: futex_word(),
-                room: futex_word(),
+                not_empty: futex_word(),
+                not_full: futex_word(),
                 account: Line(Account {
                     claimed: AtomicU64::new(0),
                     voids: AtomicU64::new(0),
                     start: number(),
                     endings: AtomicU32::new(0),
-                    deserted: AtomicU32::new(0),
+                    closed: AtomicU32::new(0),
                 }),
             },
             rank_states: (0..ranks).map(rank_state).collect(),
@@ -97,7 +96,7 @@ impl HeapQueue {
         cell.with(|slot| unsafe { *slot })
     }
 
-    /// Has the others take this rank for dead.
+    /// Makes this rank count as dead.
     pub(crate) fn die(&self) {
         self.shared.dead.fetch_or(1 << self.me, Ordering::SeqCst);
     }

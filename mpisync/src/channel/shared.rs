@@ -1,0 +1,171 @@
+//! A channel on one rank: the state that the handles share.
+
+use crate::channel::error::ChannelError;
+use crate::channel::ring::memory::{QueueMemory, RelaySlots, Slots};
+use crate::channel::ring::{NoMessage, Putting, Queue, Taking};
+use crate::net::mpi_has_ended;
+use crate::plain::Plain;
+use crate::shm::wait::Deadline;
+use std::cell::Cell;
+use std::fmt;
+use std::time::Duration;
+
+/// A channel on this rank.
+pub(super) struct Shared<T> {
+    /// The queue that messages are taken from. It also knows which ranks put and take.
+    pub(super) takes: Queue<Slots<T>>,
+    /// The queue that messages are put into, if it is another one: in a channel that spans nodes.
+    puts: Option<Queue<Slots<T>>>,
+    pub(super) capacity: usize,
+    pub(super) root: i32,
+    pub(super) name: String,
+    /// Whether the channel is unusable once MPI has ended.
+    needs_mpi: bool,
+    /// Whether the process that carries messages to this node is known to have died.
+    pub(super) is_lost: Cell<bool>,
+    /// Whether a closure of `put_with` or `take_with` has a slot.
+    is_lent: Cell<bool>,
+}
+
+/// While this value lives, a closure has a slot, and all calls that put or take are errors: they
+/// might wait for that slot.
+pub(super) struct Loan<'a>(&'a Cell<bool>);
+
+impl Drop for Loan<'_> {
+    fn drop(&mut self) {
+        self.0.set(false);
+    }
+}
+
+/// How long a call may wait.
+#[derive(Clone, Copy)]
+pub(super) enum Limit {
+    /// Only for the answer of another node.
+    Try,
+    For(Duration),
+    Never,
+}
+
+impl Limit {
+    fn deadline(self) -> Deadline {
+        match self {
+            Limit::For(limit) => Deadline::after(limit),
+            Limit::Try | Limit::Never => Deadline::Never,
+        }
+    }
+
+    /// The error of a call with this limit, which ended with `error`.
+    fn error(self, error: ChannelError) -> ChannelError {
+        match (self, error) {
+            (Limit::For(waited), ChannelError::Full | ChannelError::Empty) => {
+                ChannelError::Timeout { waited }
+            }
+            (_, error) => error,
+        }
+    }
+}
+
+impl<T: Plain> Shared<T> {
+    /// A channel on one node.
+    pub(super) fn local(slots: Slots<T>, root: i32, name: String) -> Self {
+        Shared {
+            capacity: slots.shape().capacity() as usize,
+            needs_mpi: slots.domain().needs_mpi(),
+            takes: Queue { memory: slots },
+            puts: None,
+            root,
+            name,
+            is_lost: Cell::new(false),
+            is_lent: Cell::new(false),
+        }
+    }
+
+    /// A channel that spans nodes.
+    pub(super) fn remote(slots: RelaySlots<T>, capacity: usize, root: i32, name: String) -> Self {
+        Shared {
+            puts: Some(Queue { memory: slots.puts }),
+            capacity,
+            ..Self::local(slots.takes, root, name)
+        }
+    }
+
+    /// The queue that messages are put into.
+    #[inline]
+    pub(super) fn puts(&self) -> &Queue<Slots<T>> {
+        self.puts.as_ref().unwrap_or(&self.takes)
+    }
+
+    #[inline]
+    pub(super) fn has_ended(&self) -> bool {
+        self.needs_mpi && mpi_has_ended()
+    }
+
+    /// An error if no messages can be put or taken.
+    #[inline]
+    pub(super) fn check_usable(&self) -> Result<(), ChannelError> {
+        if self.has_ended() {
+            return Err(ChannelError::Finalized);
+        }
+        if self.is_lent.get() {
+            return Err(ChannelError::Nested);
+        }
+        Ok(())
+    }
+
+    /// Lends a slot to a closure.
+    pub(super) fn lend_slot(&self) -> Loan<'_> {
+        self.is_lent.set(true);
+        Loan(&self.is_lent)
+    }
+
+    /// Reserves up to `most` slots, at least one.
+    #[inline]
+    pub(super) fn reserve_slots(
+        &self,
+        most: usize,
+        limit: Limit,
+    ) -> Result<Putting<'_, Slots<T>>, ChannelError> {
+        self.check_usable()?;
+        let queue = self.puts();
+        let reserved = match limit {
+            Limit::Try => queue.try_put_remote(most),
+            limit => queue.put(most, || limit.deadline(), &self.takes),
+        };
+        reserved.map_err(|error| limit.error(error))
+    }
+
+    /// Reserves up to `most` messages, at least one; none at the end of the stream.
+    #[inline]
+    pub(super) fn reserve_messages(
+        &self,
+        most: usize,
+        limit: Limit,
+    ) -> Result<Option<Taking<'_, Slots<T>>>, ChannelError> {
+        self.check_usable()?;
+        let reserved = match limit {
+            Limit::Try => self.takes.try_take_remote(most),
+            limit => self.takes.take(most, || limit.deadline()),
+        };
+        NoMessage::none_at_end(reserved).map_err(|error| limit.error(error))
+    }
+
+    pub(super) fn rank(&self) -> i32 {
+        self.takes.memory.domain().topology().rank() as i32
+    }
+
+    /// Panics, for a call that cannot return an error.
+    #[cold]
+    #[track_caller]
+    pub(super) fn panic_with(&self, error: &ChannelError) -> ! {
+        panic!("channel {:?}, rank {}: {error}", self.name, self.rank())
+    }
+
+    pub(super) fn fmt(&self, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct(name)
+            .field("name", &self.name)
+            .field("rank", &self.rank())
+            .field("len", &self.takes.known_len())
+            .field("capacity", &self.capacity)
+            .finish_non_exhaustive()
+    }
+}
