@@ -1,48 +1,47 @@
 //! Channels: messages of one type, from any rank to any rank.
 //!
 //! # How it works
-//! On one node, the messages lie in slots of memory that the ranks share. Each slot has a stamp
-//! that says for which lap around the slots it is free or full: who puts reserves the slot at the
-//! tail, fills it and stamps it, and who takes does the same at the head. No rank waits for another
-//! one to answer, and a rank that computes holds nobody up. A rank that waits spins for a
-//! microsecond or two, then lets MPI make progress and gives its core away, then sleeps, as with a
-//! lock.
+//! On one node, the messages are in slots of shared memory. Each slot has a stamp that says for
+//! which lap around the slots it is free or full: a rank that puts reserves the slot at the tail,
+//! fills it and stamps it; a rank that takes does the same at the head. No rank waits for the answer
+//! of another one, so a rank that computes delays nobody. A rank that waits spins for a microsecond
+//! or two, then lets MPI make progress and yields its core, then sleeps, as with a lock.
 //!
 //! # Order
-//! All messages have one order, that of the slots. What one rank puts is taken in the order in
-//! which it was put, and a rank that takes sees messages in the order of the slots.
+//! All messages have one order, that of the slots. The messages of one rank are in the order in
+//! which it put them, and each rank takes messages in the order of the slots.
 //!
-//! # Over several nodes
-//! Where ranks of the communicator run on different nodes, the messages are with the node of the
-//! root, and every node has two small queues in shared memory: its ranks put into one and take from
-//! the other, and wait for the network only where these are full or empty. The lowest rank of each
-//! node carries messages in between, in its progress thread, many at a time. All calls mean the
-//! same; what differs follows from the distance:
+//! # Across nodes
+//! If the communicator spans nodes, the root's node has the messages, and its server is the
+//! channel's coordinator. Each node has two small queues in shared memory: its ranks put into one
+//! and take from the other, and wait for the network only if these are full or empty. The lowest
+//! rank of each node carries messages between the nodes in its progress thread, many at a time. All
+//! calls mean the same, with these differences:
 //!
-//! - The capacity holds exactly, for room is granted by the coordinator before a message is put. A node whose ranks go on putting is
-//!   granted more at a time, and what it does not use is called back where others need it.
-//! - Messages are sent to nodes whose ranks wait for them, one for each. While the ranks of one node alone take, it gets up to
-//!   512 messages (or 1 MiB) ahead; they are called back when another node's rank waits, so that none is kept from it, and the
-//!   order holds. Two nodes that both take do so at a round trip a message.
-//! - When `put` returns, the message is on its way: a rank of another node that is told of it by other means may find it a
-//!   moment later, and `take` waits for it. The same is true of room that a rank of another node has made, of ends that are
-//!   closed, and of the end of a stream: where ranks go on after one, let all that take meet before. When
-//!   [`claim`](RemoteChannel::claim) returns, the coordinator knows.
-//! - `try_put` and `try_take` ask the coordinator where they find nothing, as [`len`](RemoteChannel::len) does, and wait for its
-//!   answer; futures never do.
-//! - A message that arrives for a rank which has just given up waiting (after a timeout) goes to the next that takes, on
-//!   another node maybe, where later ones may have come before it. So does one that waits for a future which is not polled
+//! - The capacity holds exactly, because the coordinator grants room before a message is put. A node that keeps putting gets
+//!   larger grants; unused room is recalled when another node needs it.
+//! - The coordinator sends messages to nodes whose ranks wait, one for each rank. While the ranks of only one node take, that
+//!   node gets up to 512 messages (or 1 MiB) ahead. These are recalled when a rank of another node waits, so no rank starves,
+//!   and the order holds. If two nodes take, each message costs a round trip.
+//! - `put` returns when the message is on its way. A rank of another node that learns of it by other means may find it a
+//!   moment later; `take` waits for it. The same holds for room that a rank of another node makes, for closed ends, and for the
+//!   end of a stream: to use the channel again after an end, first synchronize all ranks that take. When
+//!   [`claim`](RemoteChannel::claim) returns, the coordinator knows the promise.
+//! - `try_put` and `try_take` ask the coordinator if they find nothing, as [`len`](RemoteChannel::len) does, and wait for its
+//!   answer. Futures never wait for an answer.
+//! - A message that arrives for a rank whose call has just timed out goes to the next rank that takes, perhaps on another node
+//!   where later messages have arrived before it. The same holds for a message that arrives for a future which is not polled
 //!   for a quarter of a second.
-//! - The lowest rank of each node has to live: if it dies, the others of the node get [`ChannelError::Lost`], and those of other
-//!   nodes wait for it. MPI has to be initialized for several threads, as [`initialize`](crate::initialize) does.
+//! - The lowest rank of each node must live. If it dies, the other ranks of its node get [`ChannelError::Lost`], and ranks of
+//!   other nodes wait for the node. MPI must be initialized for several threads, as [`initialize`](crate::initialize) does.
 //!
 //! # The end of a stream
-//! [`take`](RemoteChannel::take) returns `None` once no message can come any more. There are three
-//! ways to get there:
+//! [`take`](RemoteChannel::take) returns `None` once no message can come any more. A stream ends in
+//! one of three ways:
 //!
-//! - The ranks that put drop their [`Producer`]s (or the channel).
-//! - They say in advance how many messages they will put, with [`claim`](RemoteChannel::claim).
-//! - All ranks that still have a producer wait in `take` themselves. So tasks that make further tasks end by themselves:
+//! - All ranks that put drop their [`Producer`]s (or the channel).
+//! - All messages promised with [`claim`](RemoteChannel::claim) were taken.
+//! - All ranks that still have a producer wait in `take`. So a stream of tasks that make further tasks ends by itself:
 //!
 //! ```
 //! use mpisync::RemoteChannel;
@@ -60,14 +59,13 @@
 //! # Ok::<(), mpisync::CreateError>(())
 //! ```
 //!
-//! The other way round, putting fails with [`ChannelError::Closed`] once no rank is left that could
-//! take.
+//! Conversely, putting fails with [`ChannelError::Closed`] once no rank is left that could take.
 //!
 //! # Futures
-//! [`put_async`](RemoteChannel::put_async) and [`take_async`](RemoteChannel::take_async) are
-//! futures, so that a rank can wait for several channels, or for a channel and a timer. They work
-//! under any executor that runs them on the thread of the channel, and need no runtime. With the
-//! feature `futures` its ends are also a stream and a sink.
+//! [`put_async`](RemoteChannel::put_async) and [`take_async`](RemoteChannel::take_async) return
+//! futures, so a rank can wait for several channels, or for a channel and a timer. They work under
+//! any executor that polls them on the channel's thread, and need no runtime. With the feature
+//! `futures` a channel is also a stream and a sink.
 //!
 //! ```
 //! use mpisync::RemoteChannel;
@@ -87,36 +85,36 @@
 //! # Ok::<(), mpisync::CreateError>(())
 //! ```
 //!
-//! Whether there is a message is seen when a future is polled, and no other process can have that
-//! done. So a future that waits is polled again and again for some microseconds, and after sleeps
-//! of up to a millisecond then, of which a thread wakes it that all channels of the process share.
-//! A blocking `put` or `take` finds out sooner, and costs less.
+//! A future checks for a message only when it is polled, and no other process can wake its task. So
+//! a waiting future is polled repeatedly for some microseconds, and then after sleeps of up to a
+//! millisecond, which a timer thread of the process ends. A blocking `put` or `take` reacts sooner
+//! and costs less.
 //!
-//! A rank with a future that takes does not count as one that waits in `take`, for its other tasks
-//! may put. So it has its stream end by dropping its producer, or with claims.
+//! A rank with a future that takes does not count as one that waits in `take`, because its other
+//! tasks may put. Its stream ends when it drops its producer, or with claims.
 //!
 //! # Where one rank puts and takes
 //! `put` on a full channel waits for another rank to take. A rank that does both uses
-//! [`try_put`](RemoteChannel::try_put), and takes a message where there is no room. Where no other
-//! rank is left that takes, `put` on a full channel is [`ChannelError::OnlyConsumer`]. Ranks that
-//! all do both and all use `put` may wait for each other.
+//! [`try_put`](RemoteChannel::try_put), and takes a message if there is no room. If no other rank is
+//! left that takes, `put` on a full channel returns [`ChannelError::OnlyConsumer`]. If all ranks
+//! both put and take, and all use `put`, they may wait for each other.
 //!
 //! While a rank is inside [`put_with`](RemoteChannel::put_with) or
-//! [`take_with`](RemoteChannel::take_with), all its other calls that put into the channel or take
-//! from it are [`ChannelError::Nested`]. Most do not even compile.
+//! [`take_with`](RemoteChannel::take_with), its other calls that put or take return
+//! [`ChannelError::Nested`]. Most of them do not even compile.
 //!
-//! A rank that fails and does not drop its ends leaves the others waiting until it ends MPI, or
-//! dies. Give them by value to the function that may fail, such as a `#[mpisync::collective]` one:
-//! then they are dropped with it.
+//! If a rank fails and keeps its ends, the other ranks wait until it finalizes MPI or dies. Pass the
+//! ends by value to the function that may fail, such as a `#[mpisync::collective]` one: then they
+//! are dropped with it.
 //!
 //! # When a rank dies
-//! Its ends are closed. A message that it was putting at that moment is not put, and one that it
-//! was taking is lost with it; all others stay. This is noticed by the ranks that wait, within some
-//! milliseconds; over several nodes, within a quarter of a second.
+//! Its ends are closed. A message that it was putting is not put, and a message that it was taking
+//! is lost; all others stay. Waiting ranks detect the death within some milliseconds, across nodes
+//! within a quarter of a second.
 //!
 //! # Sources
-//! The slots with stamps: Dmitry Vyukov, "Bounded MPMC queue", 1024cores.net, 2010; with laps for
-//! any capacity as in crossbeam's `ArrayQueue`.
+//! Slots with stamps: Dmitry Vyukov, "Bounded MPMC queue", 1024cores.net, 2010. Laps for any
+//! capacity: crossbeam's `ArrayQueue`.
 
 #[cfg(feature = "mpi")]
 mod builder;

@@ -1,29 +1,28 @@
-//! The queue of a channel over several nodes.
+//! The queue of a channel that spans nodes.
 //!
-//! On each node the ranks put into one queue in shared memory and take from another, both small, so
-//! they never wait for the network unless these are full or empty. The node's server carries
-//! messages between them and the server of the coordinator's node, where the channel is: the
-//! [`Coordinator`] decides who may put how many, and who gets which.
+//! On each node the ranks put into one small queue in shared memory and take from another, so they
+//! wait for the network only if these are full or empty. The node's server carries messages between
+//! these queues and the [`Coordinator`] on the root's node. The coordinator decides which node may
+//! put how many messages, and which node gets which messages.
 //!
-//! Servers say all at once: a node's [`NodeProxy`] sends a [`Report`], with the messages that were
-//! put there, how many were taken, and what its ranks wait for; the coordinator answers with a
-//! [`Grant`]. Reports give status and sums, not changes, so whatever is on its way in the meantime
-//! is known by subtraction.
+//! A node's [`NodeProxy`] sends a [`Report`] with the messages that were put, the number that was
+//! taken, and the demand of its ranks. The coordinator answers with a [`Grant`]. Reports have totals
+//! and not changes, so the coordinator knows by subtraction what is in flight.
 //!
-//! - *Room* is given as credits: a credit is a slot of the node's queue that is open, and counts as used from the time it is
-//!   granted until the message is taken, so that the capacity holds exactly. A node whose ranks go on putting gets more credits
-//!   at a time; where others need them, those that are not used are called back.
-//! - *Messages* are given to nodes whose ranks wait for them, one for each that waits. Where one node alone takes, it has the
-//!   lease, and gets ever more ahead of time. As soon as another node waits, what is left there is called back and comes first,
-//!   so that messages never overtake each other on their way to one rank.
-//! - The *end* of a stream is when all nodes are idle at once. That is stable: an idle node stays so until it is sent
-//!   something, so a report of it is as good as a look, if nothing has been sent to it since.
+//! - *Room* is granted as credits, as in credit-based flow control. A credit is a free slot of the node's queue. It counts as
+//!   used from the grant until the message is taken, so the capacity holds exactly. A node that keeps putting gets larger
+//!   grants; unused credits are recalled when another node needs them.
+//! - *Messages* are sent to nodes whose ranks wait, one for each rank. If only one node takes, it holds the lease and gets ever
+//!   more messages ahead. As soon as another node waits, its remaining messages are recalled and come first, so messages never
+//!   overtake each other on their way to one rank.
+//! - The stream *ends* when all nodes are idle at once. This is stable: an idle node stays idle until it is sent something, so
+//!   its report stays valid if nothing has been sent to it since.
 
 mod coordinator;
 mod messages;
 mod proxy;
 pub(crate) mod server;
-#[cfg(all(test, feature = "mpi"))]
+#[cfg(test)]
 mod tests;
 
 pub(crate) use crate::channel::remote::coordinator::Coordinator;

@@ -1,4 +1,4 @@
-//! An imagined world: the real queues, outposts and coordinator, with ranks that act at random, one
+//! An imagined world: the real queues, node proxies and coordinator, with ranks that act at random, one
 //! step at a time, and messages between servers that take any time.
 
 use crate::channel::error::ChannelError;
