@@ -1,15 +1,14 @@
 //! What every shared object has on a rank: its memory, its name, its root, and its side of the
 //! network.
 
+#[cfg(feature = "mpi")]
+pub(crate) mod builder;
+
 use crate::error::{CollectiveError, LockError};
 use crate::location::Place;
-#[cfg(feature = "mpi")]
-use crate::net::Network;
 use crate::net::{Link, mpi_has_ended};
 use crate::rendezvous;
 use crate::rendezvous::{Arrival, Step};
-#[cfg(feature = "mpi")]
-use crate::rsmpi::Created;
 use crate::shm::block::Block;
 use crate::shm::domain::Domain;
 use crate::shm::layout::Layout;
@@ -65,19 +64,6 @@ impl Object {
             root,
             thread: PhantomData,
         }
-    }
-
-    /// Takes part in an object that the ranks have just made. Its parts open their ports before
-    /// this rank meets the others.
-    #[cfg(feature = "mpi")]
-    pub(crate) fn join(created: Created, root: i32, name: String) -> Self {
-        let mut object = Self::new(created.block, root, name);
-        object.link = created.remote.map(|remote| {
-            let net = Network::of(&remote.context);
-            let home = net.topology().node_of(root as u32);
-            Link::new(&net, remote.number, home, remote.server)
-        });
-        object
     }
 
     #[inline]
@@ -199,3 +185,47 @@ impl fmt::Debug for Object {
             .finish_non_exhaustive()
     }
 }
+
+/// The methods that every object has, for a type with an [`Object`] in the field `$object`. Before
+/// the ranks meet in `close`, `$release` gives back what leaked guards hold.
+macro_rules! accessors {
+    (root, $($object:ident).+; $release:expr) => {
+        /// The rank on whose node the object lives.
+        pub fn root(&self) -> i32 {
+            self.$($object).+.root()
+        }
+
+        $crate::object::accessors!($($object).+; $release);
+    };
+    ($($object:ident).+; $release:expr) => {
+        /// This rank's number in the communicator.
+        pub fn rank(&self) -> i32 {
+            self.$($object).+.rank()
+        }
+
+        /// How many ranks the communicator has.
+        pub fn size(&self) -> i32 {
+            self.$($object).+.size()
+        }
+
+        /// The name of the object.
+        pub fn name(&self) -> &str {
+            self.$($object).+.name()
+        }
+
+        /// Gives the object's memory back on all ranks. Collective, waits for all ranks.
+        ///
+        /// Dropping the object does the same without waiting, once all ranks have dropped theirs.
+        ///
+        /// # Errors
+        /// Those of [`WindowController::close`](crate::WindowController::close).
+        #[track_caller]
+        pub fn close(mut self) -> Result<(), $crate::error::CollectiveError> {
+            let release: fn(&mut Self) = $release;
+            release(&mut self);
+            self.$($object).+.close()
+        }
+    };
+}
+
+pub(crate) use accessors;

@@ -8,15 +8,14 @@ use crate::channel::ring::memory::{Layout, RelayLayout, RelaySlots, Slots};
 use crate::channel::shared::Shared;
 use crate::error::CreateError;
 use crate::net::{Network, Port};
+use crate::object::builder::{CommonArguments, setters};
 use crate::plain::{Plain, TypeLayout};
 use crate::rsmpi;
 use crate::rsmpi::communicator::IntraCommunicator;
-use crate::rsmpi::{CreatedMemory, Creation, CreationArguments, Room};
+use crate::rsmpi::{CreatedMemory, Room};
 use crate::shm::domain::Domain;
-use crate::transport::{Transport, TransportOptions};
 use std::any::type_name;
 use std::marker::PhantomData;
-use std::panic::Location;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -33,12 +32,8 @@ use std::sync::Arc;
 #[must_use = "nothing is made before `build`"]
 #[derive(Debug)]
 pub struct ChannelBuilder<'a, T, C> {
-    comm: &'a C,
+    common: CommonArguments<'a, C>,
     capacity: usize,
-    root: i32,
-    name: String,
-    asked: TransportOptions,
-    anywhere: bool,
     messages: PhantomData<fn(T)>,
 }
 
@@ -66,56 +61,23 @@ impl<T: Plain> RemoteChannel<T> {
     pub fn builder<C: IntraCommunicator>(comm: &C, capacity: usize) -> ChannelBuilder<'_, T, C> {
         let () = Self::ASSERT_ALIGNED;
         ChannelBuilder {
-            comm,
+            common: CommonArguments::new(comm, "root", "channel"),
             capacity,
-            root: 0,
-            name: "channel".to_owned(),
-            asked: TransportOptions::default(),
-            anywhere: false,
             messages: PhantomData,
         }
     }
 }
 
 impl<T: Plain, C: IntraCommunicator> ChannelBuilder<'_, T, C> {
-    /// The rank on whose node the messages lie. Defaults to rank 0. Must be the same on all ranks.
+    /// Sets the rank on whose node the messages lie. Defaults to rank 0. Must be the same on all
+    /// ranks.
     pub fn root(mut self, rank: i32) -> Self {
-        self.root = rank;
+        self.common.root = rank;
         self
     }
 
-    /// A name for messages, of at most 200 bytes. Must be the same on all ranks.
-    pub fn name(mut self, name: impl Into<String>) -> Self {
-        self.name = name.into();
-        self
-    }
-
-    /// How the nodes reach each other; see [`Builder::transport`](crate::Builder::transport). Must
-    /// be the same on all ranks, and for all controllers and channels of a communicator.
-    pub fn transport(mut self, transport: Transport) -> Self {
-        self.asked.transport = Some(transport);
-        self
-    }
-
-    /// Whether a thread carries messages to other nodes and from there while the ranks compute; see
-    /// [`Builder::progress_thread`](crate::Builder::progress_thread). Must be the same on all
-    /// ranks, and for all controllers and channels of a communicator. Without it messages move
-    /// while the lowest rank of each node is in a call of mpisync that waits.
-    pub fn progress_thread(mut self, on: bool) -> Self {
-        self.asked.progress_thread = Some(on);
-        self
-    }
-
-    /// Lets the ranks make it at different places of the program, such as the branches of an `if`:
-    /// the place is not compared. To be said on all ranks.
-    ///
-    /// All ranks have to make the same objects in the same order. That they make each at one place
-    /// is how a wrong order is noticed. Programs that were compiled from different sources need
-    /// this as well.
-    pub fn anywhere(mut self) -> Self {
-        self.anywhere = true;
-        self
-    }
+    setters!(name, transport of common;
+        "Messages move between nodes while the lowest rank of each node is in such a call.");
 
     /// Makes the channel. Collective; all ranks succeed or all fail.
     ///
@@ -130,27 +92,24 @@ impl<T: Plain, C: IntraCommunicator> ChannelBuilder<'_, T, C> {
     /// no memory; on a communicator that spans nodes, MPI without threads.
     #[track_caller]
     pub fn build(self) -> Result<RemoteChannel<T>, CreateError> {
-        let creation = Creation::begin(self.comm, Location::caller())?;
-        let (size, bytes) = (self.comm.size(), size_of::<T>());
-        let (root, capacity) = (self.root, self.capacity);
-        let fits = Layout::of::<T>(capacity, size as usize).is_some();
-        let invalid = CreateError::check_rank("root", root, size)
-            .or_else(|| (!fits).then_some(CreateError::Capacity { capacity, bytes }));
-        let arguments = CreationArguments {
-            arguments: vec![
-                ("type of messages", type_name::<T>().to_owned()),
-                ("layout of messages", TypeLayout::of::<T>().to_string()),
-                ("capacity", capacity.to_string()),
-                ("root", root.to_string()),
-            ],
-            invalid,
-            asked: self.asked.or_environment(),
-            anywhere: self.anywhere,
-            ..creation.arguments("channel", &self.name)
-        };
+        let creation = self.common.begin()?;
+        let (capacity, bytes) = (self.capacity, size_of::<T>());
+        let fits = Layout::of::<T>(capacity, self.common.comm.size() as usize).is_some();
+        let invalid = (!fits).then_some(CreateError::Capacity { capacity, bytes });
+        let own = vec![
+            ("type of messages", type_name::<T>().to_owned()),
+            ("layout of messages", TypeLayout::of::<T>().to_string()),
+            ("capacity", capacity.to_string()),
+        ];
+        let arguments = self.common.compared(&creation, "channel", own, invalid);
         let room = |domain: &Domain| Plan::of::<T>(domain, capacity).map(Plan::room);
         let shared = rsmpi::memory(&creation, &arguments, room, |created| {
-            join(created, capacity, root, self.name.clone())
+            join(
+                created,
+                capacity,
+                self.common.root,
+                self.common.name.clone(),
+            )
         })?;
         let shared = Rc::new(shared);
         close_at_end(&shared);

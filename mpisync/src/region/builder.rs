@@ -1,16 +1,15 @@
 //! Making regions on MPI communicators.
 
 use crate::error::CreateError;
-use crate::object::Object;
+use crate::object::builder::{CommonArguments, setters};
 use crate::plain::{Plain, TypeLayout};
 use crate::region::extent::Extent;
 use crate::region::{FitsRegion, Region, RegionError};
 use crate::rsmpi;
+use crate::rsmpi::Creation;
 use crate::rsmpi::communicator::IntraCommunicator;
-use crate::rsmpi::{Creation, CreationArguments};
 use crate::rwlock::controller::{CONTROLLER, WindowController};
 use crate::rwlock::global::standing::MAX_LOCAL_HANDOVERS;
-use crate::transport::{Transport, TransportOptions};
 use ndarray::{AsArray, Dimension, IntoDimension, IxDyn};
 use std::any::type_name;
 use std::marker::PhantomData;
@@ -29,13 +28,9 @@ use std::panic::Location;
 #[must_use = "nothing is made before `build`"]
 #[derive(Debug)]
 pub struct RegionBuilder<'a, T, D, C> {
-    comm: &'a C,
+    common: CommonArguments<'a, C>,
     extent: Result<Extent<D>, CreateError>,
     shape: IxDyn,
-    master: i32,
-    name: String,
-    asked: TransportOptions,
-    anywhere: bool,
     items: PhantomData<fn(T)>,
 }
 
@@ -116,59 +111,25 @@ impl<T: Plain, D: Dimension> Region<T, D> {
     /// The same for a shape whose number of dimensions may not be that of the region.
     fn begin<C: IntraCommunicator>(comm: &C, shape: impl Dimension) -> RegionBuilder<'_, T, D, C> {
         RegionBuilder {
-            comm,
+            common: CommonArguments::new(comm, "master", "region"),
             shape: IxDyn(shape.slice()),
             extent: Extent::new::<T>(shape),
-            master: 0,
-            name: "region".to_owned(),
-            asked: TransportOptions::default(),
-            anywhere: false,
             items: PhantomData,
         }
     }
 }
 
 impl<T: Plain, D: Dimension, C: IntraCommunicator> RegionBuilder<'_, T, D, C> {
-    /// The rank that writes in [`update`](Region::update), and on whose node writers queue.
+    /// Sets the rank that writes in [`update`](Region::update), and on whose node writers queue.
     /// Defaults to rank 0. Must be the same on all ranks.
     pub fn master(mut self, rank: i32) -> Self {
-        self.master = rank;
+        self.common.root = rank;
         self
     }
 
-    /// A name for messages, of at most 200 bytes. Must be the same on all ranks.
-    pub fn name(mut self, name: impl Into<String>) -> Self {
-        self.name = name.into();
-        self
-    }
-
-    /// How the nodes reach each other; see [`Builder::transport`](crate::Builder::transport). Must
-    /// be the same on all ranks, and for all objects of a communicator. Large changes travel as
-    /// MPI's own messages in any case.
-    pub fn transport(mut self, transport: Transport) -> Self {
-        self.asked.transport = Some(transport);
-        self
-    }
-
-    /// Whether a thread takes changes over while the ranks compute; see
-    /// [`Builder::progress_thread`](crate::Builder::progress_thread). Must be the same on all
-    /// ranks, and for all objects of a communicator. Without it a writer waits until the lowest
-    /// rank of each node is in a call of mpisync that waits.
-    pub fn progress_thread(mut self, on: bool) -> Self {
-        self.asked.progress_thread = Some(on);
-        self
-    }
-
-    /// Lets the ranks make it at different places of the program, such as the branches of an `if`:
-    /// the place is not compared. To be said on all ranks.
-    ///
-    /// All ranks have to make the same objects in the same order. That they make each at one place
-    /// is how a wrong order is noticed. Programs that were compiled from different sources need
-    /// this as well.
-    pub fn anywhere(mut self) -> Self {
-        self.anywhere = true;
-        self
-    }
+    setters!(name, transport of common;
+        "A writer waits until the lowest rank of each node is in such a call. Large changes travel \
+         as MPI's own messages in any case.");
 
     /// Makes the region. Collective; all ranks succeed or all fail.
     ///
@@ -183,34 +144,29 @@ impl<T: Plain, D: Dimension, C: IntraCommunicator> RegionBuilder<'_, T, D, C> {
     /// memory; on a communicator that spans nodes, MPI without threads.
     #[track_caller]
     pub fn build(self) -> Result<Region<T, D>, CreateError> {
-        let creation = Creation::begin(self.comm, Location::caller())?;
+        let creation = self.common.begin()?;
         self.build_in(&creation)
     }
 
     fn build_in(self, creation: &Creation<'_, C>) -> Result<Region<T, D>, CreateError> {
-        let size = self.comm.size();
         let bytes = (self.extent.as_ref()).map_or(0, |extent| extent.bytes::<T>());
-        let invalid = CreateError::check_rank("master", self.master, size)
-            .or_else(|| self.extent.as_ref().err().cloned());
-        let arguments = CreationArguments {
-            arguments: vec![
-                ("type of items", type_name::<T>().to_owned()),
-                ("layout of items", TypeLayout::of::<T>().to_string()),
-                ("shape", format!("{:?}", self.shape.slice())),
-                ("master", self.master.to_string()),
-            ],
-            invalid,
-            asked: self.asked.or_environment(),
-            anywhere: self.anywhere,
-            ..creation.arguments("region", &self.name)
-        };
-        rsmpi::block(creation, &arguments, &CONTROLLER, bytes, |created| {
-            let extent = self.extent.clone().expect("valid, for all agreed");
-            let memory = created.memory.clone();
-            let name = self.name.clone();
-            let object = Object::join(created, self.master, name);
-            let lock = WindowController::new(object, MAX_LOCAL_HANDOVERS);
-            Region::with(lock, extent, memory)
-        })
+        let own = vec![
+            ("type of items", type_name::<T>().to_owned()),
+            ("layout of items", TypeLayout::of::<T>().to_string()),
+            ("shape", format!("{:?}", self.shape.slice())),
+        ];
+        let invalid = self.extent.as_ref().err().cloned();
+        let arguments = self.common.compared(creation, "region", own, invalid);
+        self.common.make(
+            creation,
+            &arguments,
+            &CONTROLLER,
+            bytes,
+            |object, memory| {
+                let extent = self.extent.clone().expect("valid, for all agreed");
+                let lock = WindowController::new(object, MAX_LOCAL_HANDOVERS);
+                Region::with(lock, extent, memory)
+            },
+        )
     }
 }

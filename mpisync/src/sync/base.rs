@@ -1,12 +1,12 @@
 //! What objects with a wait queue have in common: the list, on the node that has it or through that
 //! node's server.
 
-use crate::error::{CollectiveError, LockError};
+use crate::error::LockError;
 use crate::object::Object;
 use crate::shm::block::Block;
 use crate::shm::wait::{Deadline, INSPECTION, Stop};
 use crate::wait_queue::cargo::Cargo;
-use crate::wait_queue::memory::{Seats, WaitLayout, WaitMemory};
+use crate::wait_queue::memory::{Seats, WaitMemory};
 use crate::wait_queue::remote::{Granted, WaitClient};
 use crate::wait_queue::{OnDeath, WaitQueue};
 use std::cell::Cell;
@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 /// An object with a wait queue, as one rank sees it.
 pub(super) struct Base {
-    object: Object,
+    pub(super) object: Object,
     side: Side,
     cargo: Cargo,
     /// Whether the communicator has this rank only.
@@ -52,42 +52,24 @@ pub(super) enum Place {
 }
 
 impl Base {
-    /// One of this process alone.
-    pub(super) fn local(permits: u32, on_death: OnDeath, cargo: Cargo) -> Self {
-        let layout = WaitLayout {
-            root: 0,
-            permits,
-            on_death,
-            cargo,
-        };
-        Self::new(Object::local(&layout), &layout)
-    }
-
-    /// The one of an object with that layout.
-    pub(super) fn new(object: Object, layout: &WaitLayout) -> Self {
-        let WaitLayout {
-            on_death, cargo, ..
-        } = layout;
-        let client = (object.link()).and_then(|link| WaitClient::open(link, cargo, *on_death));
+    /// The wait queue that is all of the object's memory.
+    pub(super) fn new(object: Object, on_death: OnDeath, cargo: Cargo) -> Self {
+        let client = (object.link()).and_then(|link| WaitClient::open(link, &cargo, on_death));
         let side = match client {
             Some(client) => Side::Remote(client),
             None => Side::Local(WaitQueue {
                 memory: Seats::new(object.block()),
-                on_death: *on_death,
+                on_death,
             }),
         };
         Base {
             is_alone: object.size() == 1,
             object,
             side,
-            cargo: cargo.clone(),
+            cargo,
             held: Cell::new(0),
             inspected: Cell::new(None),
         }
-    }
-
-    pub(super) fn object(&self) -> &Object {
-        &self.object
     }
 
     fn block(&self) -> &Block {
@@ -321,13 +303,6 @@ impl Base {
         if leaked > 0 {
             self.release(leaked, cargo);
         }
-    }
-
-    /// Gives the object's memory back on all ranks. Collective; only for an owner.
-    #[track_caller]
-    pub(super) fn close(&self) -> Result<(), CollectiveError> {
-        self.release_leaked(|| None);
-        self.object.close()
     }
 
     /// Who has permits, by rank, and who waits, in order; nothing where the list is on another

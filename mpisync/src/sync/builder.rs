@@ -1,16 +1,22 @@
-//! Making what ranks share on an MPI communicator.
+//! Making the objects of this folder on MPI communicators.
 
 use crate::error::CreateError;
-use crate::object::Object;
-use crate::rsmpi;
+use crate::object::builder::{CommonArguments, setters};
+use crate::plain::Plain;
 use crate::rsmpi::communicator::IntraCommunicator;
-use crate::rsmpi::{Creation, CreationArguments};
-use crate::shm::layout::AnyLayout;
-use crate::transport::{Transport, TransportOptions};
-use std::panic::Location;
+use crate::sync::barrier::{Barrier, BarrierOf};
+use crate::sync::condvar::{Condvar, CondvarOf};
+use crate::sync::counter::{Counter, CounterOf, Integer};
+use crate::sync::mutex::{Mutex, MutexOf, assert_fits};
+use crate::sync::once::{OnceOf, OnceShared};
+use crate::sync::semaphore::{Semaphore, SemaphoreOf};
+use crate::sync::spec::Spec;
+use crate::sync::turn::{Turn, TurnOf};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
-/// Makes an object of all ranks of a communicator with a root, a name and further arguments of
-/// choice; `O` says what object.
+/// Makes an object on a communicator with a root, a name and further arguments of choice; `O` is
+/// the kind of the object.
 ///
 /// ```no_run
 /// use mpisync::prelude::*;
@@ -24,132 +30,291 @@ use std::panic::Location;
 #[must_use = "nothing is made before `build`"]
 #[derive(Debug)]
 pub struct SyncBuilder<'a, O, C> {
-    comm: &'a C,
-    root: i32,
-    name: String,
-    asked: TransportOptions,
-    anywhere: bool,
-    pub(super) spec: O,
-}
-
-/// What is to be made, and with which arguments.
-pub trait Spec: private::Spec {}
-
-pub(super) mod private {
-    use super::{AnyLayout, CreateError, Object};
-
-    pub trait Spec: Sized {
-        /// What is made.
-        type Made;
-        /// What it is called in messages.
-        const KIND: &'static str;
-
-        /// The arguments of its own, which have to be the same on all ranks.
-        fn arguments(&self) -> Vec<(&'static str, String)> {
-            Vec::new()
-        }
-
-        /// An argument that cannot be.
-        fn invalid(&self) -> Option<CreateError> {
-            None
-        }
-
-        /// What it keeps in shared memory, where the root is this one.
-        fn layout(&self, root: i32) -> AnyLayout;
-
-        fn make(self, object: Object) -> Self::Made;
-    }
+    common: CommonArguments<'a, C>,
+    spec: O,
 }
 
 impl<'a, O: Spec, C: IntraCommunicator> SyncBuilder<'a, O, C> {
-    pub(super) fn new(comm: &'a C, spec: O) -> Self {
-        SyncBuilder {
-            comm,
-            root: 0,
-            name: O::KIND.to_owned(),
-            asked: TransportOptions::default(),
-            anywhere: false,
-            spec,
-        }
+    fn new(comm: &'a C, spec: O) -> Self {
+        let common = CommonArguments::new(comm, "root", O::KIND);
+        SyncBuilder { common, spec }
     }
 
-    /// Goes on with another spec, of the same communicator, root and name.
-    pub(super) fn with_spec<P>(self, spec: P) -> SyncBuilder<'a, P, C> {
-        SyncBuilder {
-            comm: self.comm,
-            root: self.root,
-            name: self.name,
-            asked: self.asked,
-            anywhere: self.anywhere,
-            spec,
-        }
-    }
-
-    /// The rank on whose node it is. Defaults to rank 0. Must be the same on all ranks, and without
-    /// effect on a turn or a barrier, of which each node has a part.
+    /// Sets the rank on whose node the object lives. Defaults to rank 0. Must be the same on all
+    /// ranks; has no effect on a turn or a barrier, of which each node has a part.
     pub fn root(mut self, rank: i32) -> Self {
-        self.root = rank;
+        self.common.root = rank;
         self
     }
 
-    /// A name for messages, of at most 200 bytes. Must be the same on all ranks.
-    pub fn name(mut self, name: impl Into<String>) -> Self {
-        self.name = name.into();
-        self
-    }
+    setters!(name, transport of common;
+        "Ranks of other nodes get an answer once the lowest rank of the root's node is in such a \
+         call.");
 
-    /// How the nodes reach each other; see [`Builder::transport`](crate::Builder::transport). Must
-    /// be the same on all ranks, and for all objects of a communicator.
-    pub fn transport(mut self, transport: Transport) -> Self {
-        self.asked.transport = Some(transport);
-        self
-    }
-
-    /// Whether a thread answers while the ranks compute; see
-    /// [`Builder::progress_thread`](crate::Builder::progress_thread). Must be the same on all
-    /// ranks, and for all objects of a communicator. Without it ranks of other nodes get an answer
-    /// once the lowest rank of the root's node is in a call of mpisync that waits.
-    pub fn progress_thread(mut self, on: bool) -> Self {
-        self.asked.progress_thread = Some(on);
-        self
-    }
-
-    /// Lets the ranks make it at different places of the program, such as the branches of an `if`:
-    /// the place is not compared. To be said on all ranks.
-    ///
-    /// All ranks have to make the same objects in the same order. That they make each at one place
-    /// is how a wrong order is noticed. Programs that were compiled from different sources need
-    /// this as well.
-    pub fn anywhere(mut self) -> Self {
-        self.anywhere = true;
-        self
-    }
-
-    /// Makes it. Collective; all ranks succeed or all fail.
+    /// Makes the object. Collective; all ranks succeed or all fail.
     ///
     /// # Errors
     /// See [`CreateError`]: those of [`Builder::build`](crate::Builder::build); a root that is no
-    /// rank, arguments or types that differ between ranks or cannot be, no memory; on a
+    /// rank, arguments or types that differ between ranks or are not valid, no memory; on a
     /// communicator that spans nodes, MPI without threads.
     #[track_caller]
     pub fn build(self) -> Result<O::Made, CreateError> {
-        let creation = Creation::begin(self.comm, Location::caller())?;
-        let (root, size) = (self.root, self.comm.size());
-        let invalid = CreateError::check_rank("root", root, size);
-        let layout = self.spec.layout(root);
-        let mut arguments = self.spec.arguments();
-        arguments.push(("root", root.to_string()));
-        let arguments = CreationArguments {
-            arguments,
-            invalid: invalid.or_else(|| self.spec.invalid()),
-            asked: self.asked.or_environment(),
-            anywhere: self.anywhere,
-            ..creation.arguments(O::KIND, &self.name)
-        };
-        rsmpi::block(&creation, &arguments, &layout, 0, |created| {
-            let name = self.name.clone();
-            let object = Object::join(created, root, name);
-            self.spec.make(object)
+        let SyncBuilder { common, spec } = self;
+        let creation = common.begin()?;
+        let layout = spec.layout(common.root);
+        let arguments = common.compared(&creation, O::KIND, spec.arguments(), spec.invalid());
+        common.make(&creation, &arguments, &layout, 0, |object, _| {
+            spec.make(object)
         })
+    }
+}
+
+impl Mutex {
+    /// Makes a mutex on `comm`, whose root is rank 0. Collective.
+    ///
+    /// # Errors
+    /// Those of [`SyncBuilder::build`].
+    ///
+    /// ```no_run
+    /// use mpisync::prelude::*;
+    ///
+    /// let universe = mpisync::initialize().expect("MPI is initialized once");
+    /// let mut licence = Mutex::new(&universe.world())?;
+    /// {
+    ///     let _mine = licence.lock();
+    ///     // One rank at a time, in the order of arrival.
+    /// }
+    /// # Ok::<(), mpisync::CreateError>(())
+    /// ```
+    #[track_caller]
+    pub fn new<C: IntraCommunicator>(comm: &C) -> Result<Self, CreateError> {
+        Self::builder(comm).build()
+    }
+
+    /// Begins to make a mutex on `comm`.
+    pub fn builder<C: IntraCommunicator>(comm: &C) -> SyncBuilder<'_, MutexOf<()>, C> {
+        SyncBuilder::new(comm, MutexOf { value: () })
+    }
+}
+
+impl<T: Plain> Mutex<T> {
+    /// Makes a mutex on `comm` with a value, whose root is rank 0. Collective. The value must be the
+    /// same on all ranks.
+    ///
+    /// # Errors
+    /// Those of [`SyncBuilder::build`].
+    ///
+    /// ```no_run
+    /// use mpisync::prelude::*;
+    ///
+    /// let universe = mpisync::initialize().expect("MPI is initialized once");
+    /// let mut best = Mutex::with_value(&universe.world(), f64::INFINITY)?;
+    /// let found = 0.25;
+    /// let mut best = best.lock();
+    /// *best = best.min(found);
+    /// # Ok::<(), mpisync::CreateError>(())
+    /// ```
+    #[track_caller]
+    pub fn with_value<C: IntraCommunicator>(comm: &C, value: T) -> Result<Self, CreateError> {
+        const { assert_fits::<T>() }
+        Mutex::builder(comm).value(value).build()
+    }
+}
+
+impl<'a, C: IntraCommunicator> SyncBuilder<'a, MutexOf<()>, C> {
+    /// Sets the value that the mutex guards. Must be the same on all ranks.
+    pub fn value<T: Plain>(self, value: T) -> SyncBuilder<'a, MutexOf<T>, C> {
+        const { assert_fits::<T>() }
+        SyncBuilder {
+            common: self.common,
+            spec: MutexOf { value },
+        }
+    }
+}
+
+impl Condvar {
+    /// Makes a condition on `comm`, whose root is rank 0. Collective.
+    ///
+    /// # Errors
+    /// Those of [`SyncBuilder::build`].
+    #[track_caller]
+    pub fn new<C: IntraCommunicator>(comm: &C) -> Result<Self, CreateError> {
+        Self::builder(comm).build()
+    }
+
+    /// Begins to make a condition on `comm`.
+    pub fn builder<C: IntraCommunicator>(comm: &C) -> SyncBuilder<'_, CondvarOf, C> {
+        SyncBuilder::new(comm, CondvarOf)
+    }
+}
+
+impl Semaphore {
+    /// Makes a semaphore on `comm` with `permits` permits, which is also the most that it can have.
+    /// Its root is rank 0. Collective.
+    ///
+    /// # Errors
+    /// Those of [`SyncBuilder::build`].
+    ///
+    /// ```no_run
+    /// use mpisync::prelude::*;
+    ///
+    /// let universe = mpisync::initialize().expect("MPI is initialized once");
+    /// let requests = Semaphore::new(&universe.world(), 3)?;
+    /// let permit = requests.acquire();
+    /// // At most three ranks ask the service at the same time.
+    /// drop(permit);
+    /// # Ok::<(), mpisync::CreateError>(())
+    /// ```
+    #[track_caller]
+    pub fn new<C: IntraCommunicator>(comm: &C, permits: u32) -> Result<Self, CreateError> {
+        Self::builder(comm, permits).build()
+    }
+
+    /// Begins to make a semaphore on `comm`.
+    pub fn builder<C: IntraCommunicator>(
+        comm: &C,
+        permits: u32,
+    ) -> SyncBuilder<'_, SemaphoreOf, C> {
+        SyncBuilder::new(comm, SemaphoreOf::bounded(permits))
+    }
+}
+
+impl<C: IntraCommunicator> SyncBuilder<'_, SemaphoreOf, C> {
+    /// Lets ranks [release](Semaphore::release) more permits than the semaphore began with. Defaults
+    /// to bounded. Must be the same on all ranks.
+    pub fn unbounded(mut self) -> Self {
+        self.spec.is_bounded = false;
+        self
+    }
+}
+
+impl<T: Integer> Counter<T> {
+    /// Makes a counter on `comm` from 0 in steps of 1, whose root is rank 0. Collective.
+    ///
+    /// # Errors
+    /// Those of [`SyncBuilder::build`].
+    ///
+    /// ```no_run
+    /// use mpisync::prelude::*;
+    ///
+    /// let universe = mpisync::initialize().expect("MPI is initialized once");
+    /// let tasks = Counter::<u64>::new(&universe.world())?;
+    /// for task in tasks.up_to(1000) {
+    ///     println!("rank {} has task {task}", tasks.rank());
+    /// }
+    /// # Ok::<(), mpisync::CreateError>(())
+    /// ```
+    #[track_caller]
+    pub fn new<C: IntraCommunicator>(comm: &C) -> Result<Self, CreateError> {
+        Self::builder(comm).build()
+    }
+
+    /// Begins to make a counter on `comm`.
+    pub fn builder<C: IntraCommunicator>(comm: &C) -> SyncBuilder<'_, CounterOf<T>, C> {
+        let (start, step) = (T::ZERO, T::ONE);
+        SyncBuilder::new(comm, CounterOf { start, step })
+    }
+}
+
+impl<T: Integer, C: IntraCommunicator> SyncBuilder<'_, CounterOf<T>, C> {
+    /// Sets the first number. Defaults to 0. Must be the same on all ranks.
+    pub fn start(mut self, start: T) -> Self {
+        self.spec.start = start;
+        self
+    }
+
+    /// Sets the difference between one number and the next. It may be negative, but not 0. Defaults
+    /// to 1. Must be the same on all ranks.
+    pub fn step(mut self, step: T) -> Self {
+        self.spec.step = step;
+        self
+    }
+}
+
+impl<T: Serialize + DeserializeOwned> OnceShared<T> {
+    /// Makes a value on `comm`, with room for 64 KiB, whose root is rank 0. Collective.
+    ///
+    /// # Errors
+    /// Those of [`SyncBuilder::build`].
+    ///
+    /// ```no_run
+    /// use mpisync::prelude::*;
+    ///
+    /// let universe = mpisync::initialize().expect("MPI is initialized once");
+    /// let token = OnceShared::<String>::new(&universe.world())?;
+    /// // One rank asks the service. The others get the token from that rank.
+    /// let token = token.get_or_init(|| "…".to_owned());
+    /// # Ok::<(), mpisync::CreateError>(())
+    /// ```
+    #[track_caller]
+    pub fn new<C: IntraCommunicator>(comm: &C) -> Result<Self, CreateError> {
+        Self::builder(comm).build()
+    }
+
+    /// Begins to make a value on `comm`.
+    pub fn builder<C: IntraCommunicator>(comm: &C) -> SyncBuilder<'_, OnceOf<T>, C> {
+        SyncBuilder::new(comm, OnceOf::default())
+    }
+}
+
+impl<T, C: IntraCommunicator> SyncBuilder<'_, OnceOf<T>, C> {
+    /// Sets the size of the memory for the serialized value, in bytes. It is taken on the root's
+    /// node. Defaults to 64 KiB. Must be the same on all ranks.
+    pub fn capacity(mut self, bytes: usize) -> Self {
+        self.spec.capacity = bytes;
+        self
+    }
+}
+
+impl Turn {
+    /// Makes a turn on `comm`. Collective.
+    ///
+    /// # Errors
+    /// Those of [`SyncBuilder::build`].
+    ///
+    /// ```no_run
+    /// use mpisync::prelude::*;
+    ///
+    /// let universe = mpisync::initialize().expect("MPI is initialized once");
+    /// let mut turn = Turn::new(&universe.world())?;
+    /// turn.each(|rank| println!("rank {rank} prints after rank {}", rank - 1));
+    /// # Ok::<(), mpisync::CreateError>(())
+    /// ```
+    #[track_caller]
+    pub fn new<C: IntraCommunicator>(comm: &C) -> Result<Self, CreateError> {
+        Self::builder(comm).build()
+    }
+
+    /// Begins to make a turn on `comm`.
+    pub fn builder<C: IntraCommunicator>(comm: &C) -> SyncBuilder<'_, TurnOf, C> {
+        SyncBuilder::new(comm, TurnOf)
+    }
+}
+
+impl Barrier {
+    /// Makes a barrier on `comm`. Collective.
+    ///
+    /// # Errors
+    /// Those of [`SyncBuilder::build`].
+    ///
+    /// ```no_run
+    /// use mpisync::prelude::*;
+    /// use std::time::Duration;
+    ///
+    /// let universe = mpisync::initialize().expect("MPI is initialized once");
+    /// let barrier = Barrier::new(&universe.world())?;
+    /// if let Err(error) = barrier.wait_timeout(Duration::from_secs(60)) {
+    ///     eprintln!("{error}"); // within 60s the ranks [17, 204] have not come
+    /// }
+    /// # Ok::<(), mpisync::CreateError>(())
+    /// ```
+    #[track_caller]
+    pub fn new<C: IntraCommunicator>(comm: &C) -> Result<Self, CreateError> {
+        Self::builder(comm).build()
+    }
+
+    /// Begins to make a barrier on `comm`.
+    pub fn builder<C: IntraCommunicator>(comm: &C) -> SyncBuilder<'_, BarrierOf, C> {
+        SyncBuilder::new(comm, BarrierOf)
     }
 }

@@ -26,28 +26,16 @@ mod counter;
 mod mutex;
 mod once;
 mod semaphore;
+mod spec;
 mod turn;
 
+pub use crate::sync::barrier::{Barrier, BarrierError, BarrierOf};
 #[cfg(feature = "mpi")]
-pub use crate::sync::barrier::BarrierOf;
-pub use crate::sync::barrier::{Barrier, BarrierError};
-#[cfg(feature = "mpi")]
-pub use crate::sync::builder::{Spec, SyncBuilder};
-#[cfg(feature = "mpi")]
-pub use crate::sync::condvar::CondvarOf;
-pub use crate::sync::condvar::{Condvar, Wake};
-#[cfg(feature = "mpi")]
-pub use crate::sync::counter::CounterOf;
-pub use crate::sync::counter::{Counter, CounterError, Integer, Reserved, UpTo, Values};
-#[cfg(feature = "mpi")]
-pub use crate::sync::mutex::MutexOf;
-pub use crate::sync::mutex::{Mutex, MutexGuard, ReborrowedMutexGuard};
-#[cfg(feature = "mpi")]
-pub use crate::sync::once::OnceOf;
-pub use crate::sync::once::{OnceError, OnceShared};
-#[cfg(feature = "mpi")]
-pub use crate::sync::semaphore::SemaphoreOf;
-pub use crate::sync::semaphore::{Permit, Semaphore, SemaphoreError};
-#[cfg(feature = "mpi")]
-pub use crate::sync::turn::TurnOf;
-pub use crate::sync::turn::{Turn, TurnError, TurnGuard};
+pub use crate::sync::builder::SyncBuilder;
+pub use crate::sync::condvar::{Condvar, CondvarOf, Wake};
+pub use crate::sync::counter::{Counter, CounterError, CounterOf, Integer, Reserved, UpTo, Values};
+pub use crate::sync::mutex::{Mutex, MutexGuard, MutexOf, ReborrowedMutexGuard};
+pub use crate::sync::once::{OnceError, OnceOf, OnceShared};
+pub use crate::sync::semaphore::{Permit, Semaphore, SemaphoreError, SemaphoreOf};
+pub use crate::sync::spec::Spec;
+pub use crate::sync::turn::{Turn, TurnError, TurnGuard, TurnOf};

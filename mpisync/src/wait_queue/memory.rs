@@ -8,7 +8,6 @@ use crate::shm::mapping::{ALIGN, Mapping, Shareable};
 use crate::shm::topology::{RankLocation, Topology};
 use crate::shm::view::View;
 use crate::shm::wait::Surroundings;
-use crate::wait_queue::OnDeath;
 use crate::wait_queue::cargo::Cargo;
 use crate::wait_queue::layout::{FreePermits, Seat, WaitWords};
 use std::ptr::NonNull;
@@ -60,7 +59,6 @@ type SeatsView = View<WaitWords, Seat>;
 pub(crate) struct WaitLayout {
     pub(crate) root: i32,
     pub(crate) permits: u32,
-    pub(crate) on_death: OnDeath,
     pub(crate) cargo: Cargo,
 }
 

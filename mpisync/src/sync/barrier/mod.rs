@@ -1,18 +1,16 @@
 //! All ranks wait for each other, and learn who is missing.
 
-#[cfg(feature = "mpi")]
-mod builder;
 mod layout;
 mod node;
 mod remote;
 
-use crate::error::{CollectiveError, LockError};
-use crate::object::Object;
+use crate::error::LockError;
+use crate::object::{Object, accessors};
+use crate::shm::layout::AnyLayout;
 use crate::shm::wait::{Deadline, Stop, Surroundings};
 use crate::sync::barrier::node::{BarrierLayout, Dissemination, Signal};
 use crate::sync::barrier::remote::BarrierNodes;
-#[cfg(feature = "mpi")]
-pub use builder::BarrierOf;
+use crate::sync::spec::Spec;
 use std::cell::Cell;
 use std::fmt;
 use std::time::Duration;
@@ -95,17 +93,7 @@ impl Barrier {
     /// A barrier of this process alone, which is always there. Needs no MPI, neither to run nor
     /// (without the feature `mpi`) to build.
     pub fn local() -> Self {
-        Self::on(Object::local(&BarrierLayout))
-    }
-
-    fn on(object: Object) -> Self {
-        Barrier {
-            dissemination: Dissemination::new(object.block().first_part()),
-            nodes: object.link().map(BarrierNodes::open),
-            arrived: Cell::new(0),
-            passed: Cell::new(0),
-            object,
-        }
+        BarrierOf.local()
     }
 
     /// Waits until all ranks have come.
@@ -208,25 +196,30 @@ impl Barrier {
         }
     }
 
-    /// This rank's number in the communicator.
-    pub fn rank(&self) -> i32 {
-        self.object.rank()
+    accessors!(object; |_| {});
+}
+
+/// A barrier to be made.
+#[non_exhaustive]
+#[derive(Debug)]
+pub struct BarrierOf;
+
+impl Spec for BarrierOf {
+    type Made = Barrier;
+    const KIND: &'static str = "barrier";
+
+    fn layout(&self, _: i32) -> AnyLayout {
+        AnyLayout::new(BarrierLayout)
     }
 
-    /// How many ranks the communicator has.
-    pub fn size(&self) -> i32 {
-        self.object.size()
-    }
-
-    /// Gives the barrier's memory back on all ranks. Collective, waits for all.
-    ///
-    /// Dropping it does the same without waiting, once all ranks have dropped theirs.
-    ///
-    /// # Errors
-    /// Those of [`WindowController::close`](crate::WindowController::close).
-    #[track_caller]
-    pub fn close(self) -> Result<(), CollectiveError> {
-        self.object.close()
+    fn make(self, object: Object) -> Barrier {
+        Barrier {
+            dissemination: Dissemination::new(object.block().first_part()),
+            nodes: object.link().map(BarrierNodes::open),
+            arrived: Cell::new(0),
+            passed: Cell::new(0),
+            object,
+        }
     }
 }
 

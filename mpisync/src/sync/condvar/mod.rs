@@ -1,16 +1,15 @@
 //! Waiting for what another rank changes under a mutex.
 
-#[cfg(feature = "mpi")]
-mod builder;
-
-use crate::error::{CollectiveError, LockError};
+use crate::error::LockError;
+use crate::object::{Object, accessors};
 use crate::plain::Plain;
+use crate::shm::layout::AnyLayout;
 use crate::sync::base::{Base, is_endless};
 use crate::sync::mutex::MutexGuard;
+use crate::sync::spec::Spec;
 use crate::wait_queue::OnDeath;
 use crate::wait_queue::cargo::Cargo;
-#[cfg(feature = "mpi")]
-pub use builder::CondvarOf;
+use crate::wait_queue::memory::WaitLayout;
 use std::fmt;
 use std::time::{Duration, Instant};
 
@@ -66,9 +65,7 @@ impl Condvar {
     /// Condvar::local().wait_while(ready.lock(), |ready| *ready == 0);
     /// ```
     pub fn local() -> Self {
-        Condvar {
-            base: Base::local(0, OnDeath::Release, Cargo::Nothing),
-        }
+        CondvarOf.local()
     }
 
     /// Lets the mutex go, waits until this rank is notified, and takes the mutex again. Not
@@ -81,7 +78,7 @@ impl Condvar {
     pub fn wait<'a, T: Plain>(&self, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
         match self.wait_within(guard, None) {
             Ok((guard, _)) => guard,
-            Err(error) => self.base.object().panic_with(&error),
+            Err(error) => self.base.object.panic_with(&error),
         }
     }
 
@@ -188,41 +185,41 @@ impl Condvar {
     pub fn notify(&self, most: u32) -> u32 {
         match self.base.wake(most) {
             Ok(woken) => woken,
-            Err(error) => self.base.object().panic_with(&error),
+            Err(error) => self.base.object.panic_with(&error),
         }
     }
 
-    /// This rank's number in the communicator.
-    pub fn rank(&self) -> i32 {
-        self.base.object().rank()
+    accessors!(root, base.object; |this| this.base.release_leaked(|| None));
+}
+
+/// A condition to be made.
+#[non_exhaustive]
+#[derive(Debug)]
+pub struct CondvarOf;
+
+impl Spec for CondvarOf {
+    type Made = Condvar;
+    const KIND: &'static str = "condition";
+
+    fn layout(&self, root: i32) -> AnyLayout {
+        AnyLayout::new(WaitLayout {
+            root,
+            permits: 0,
+            cargo: Cargo::Nothing,
+        })
     }
 
-    /// How many ranks the communicator has.
-    pub fn size(&self) -> i32 {
-        self.base.object().size()
-    }
-
-    /// The rank on whose node it is.
-    pub fn root(&self) -> i32 {
-        self.base.object().root()
-    }
-
-    /// Gives the condition's memory back on all ranks. Collective, waits for all.
-    ///
-    /// Dropping the condition does the same without waiting, once all ranks have dropped theirs.
-    ///
-    /// # Errors
-    /// Those of [`WindowController::close`](crate::WindowController::close).
-    #[track_caller]
-    pub fn close(self) -> Result<(), CollectiveError> {
-        self.base.close()
+    fn make(self, object: Object) -> Condvar {
+        Condvar {
+            base: Base::new(object, OnDeath::Release, Cargo::Nothing),
+        }
     }
 }
 
 /// Who waits, in order, where the root is on this node; a snapshot that may be out of date.
 impl fmt::Debug for Condvar {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut fields = self.base.object().show(f, "Condvar");
+        let mut fields = self.base.object.show(f, "Condvar");
         self.base.show(&mut fields);
         fields.finish_non_exhaustive()
     }

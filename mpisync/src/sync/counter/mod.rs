@@ -1,23 +1,21 @@
 //! A number that all ranks count up together.
 
-#[cfg(feature = "mpi")]
-mod builder;
 mod integer;
 mod iter;
 mod memory;
 mod range;
 mod remote;
 
-use crate::error::{CollectiveError, CreateError, LockError};
-use crate::object::Object;
+use crate::error::{CreateError, LockError};
+use crate::object::{Object, accessors};
 use crate::shm::atomic::{AtomicU64, Ordering};
-#[cfg(feature = "mpi")]
-pub use crate::sync::counter::builder::CounterOf;
+use crate::shm::layout::AnyLayout;
 pub use crate::sync::counter::integer::Integer;
 pub use crate::sync::counter::iter::{Reserved, UpTo, Values};
 use crate::sync::counter::memory::{Count, CounterLayout};
 use crate::sync::counter::range::{Range, Take, Taken};
 use crate::sync::counter::remote::CounterClient;
+use crate::sync::spec::Spec;
 use std::any::type_name;
 use std::fmt;
 
@@ -94,19 +92,7 @@ impl<T: Integer> Counter<T> {
     #[track_caller]
     pub fn local_from(start: T, step: T) -> Self {
         assert!(step != T::ZERO, "{}", CreateError::ZeroStep);
-        Self::on(Object::local(&CounterLayout), start, step)
-    }
-
-    fn on(object: Object, start: T, step: T) -> Self {
-        Counter {
-            client: object.link().and_then(CounterClient::open),
-            count: Count::new(object.block().first_part()),
-            object,
-            start,
-            step,
-            range: Range::new(start, step),
-            small_step: Range::small_step(step),
-        }
+        CounterOf { start, step }.local()
     }
 
     /// The next number: what the counter was before it was counted up by a step. Not collective.
@@ -228,35 +214,11 @@ impl<T: Integer> Counter<T> {
         UpTo::new(self, end, block.max(1))
     }
 
-    /// This rank's number in the communicator.
-    pub fn rank(&self) -> i32 {
-        self.object.rank()
-    }
-
-    /// How many ranks the communicator has.
-    pub fn size(&self) -> i32 {
-        self.object.size()
-    }
-
-    /// The rank on whose node the number is.
-    pub fn root(&self) -> i32 {
-        self.object.root()
-    }
+    accessors!(root, object; |_| {});
 
     /// What it counts up by.
     pub fn step(&self) -> T {
         self.step
-    }
-
-    /// Gives the counter's memory back on all ranks. Collective, waits for all.
-    ///
-    /// Dropping the counter does the same without waiting, once all ranks have dropped theirs.
-    ///
-    /// # Errors
-    /// Those of [`WindowController::close`](crate::WindowController::close).
-    #[track_caller]
-    pub fn close(self) -> Result<(), CollectiveError> {
-        self.object.close()
     }
 
     /// Up to `count` numbers before `end`.
@@ -322,6 +284,47 @@ impl<T: Integer> Counter<T> {
     #[inline]
     fn word(&self) -> &AtomicU64 {
         self.count.word()
+    }
+}
+
+/// A counter to be made.
+#[derive(Debug)]
+pub struct CounterOf<T> {
+    pub(super) start: T,
+    pub(super) step: T,
+}
+
+impl<T: Integer> Spec for CounterOf<T> {
+    type Made = Counter<T>;
+    const KIND: &'static str = "counter";
+
+    fn arguments(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("type of numbers", type_name::<T>().to_owned()),
+            ("start", self.start.to_string()),
+            ("step", self.step.to_string()),
+        ]
+    }
+
+    fn invalid(&self) -> Option<CreateError> {
+        (self.step == T::ZERO).then_some(CreateError::ZeroStep)
+    }
+
+    fn layout(&self, _: i32) -> AnyLayout {
+        AnyLayout::new(CounterLayout)
+    }
+
+    fn make(self, object: Object) -> Counter<T> {
+        let CounterOf { start, step } = self;
+        Counter {
+            client: object.link().and_then(CounterClient::open),
+            count: Count::new(object.block().first_part()),
+            object,
+            start,
+            step,
+            range: Range::new(start, step),
+            small_step: Range::small_step(step),
+        }
     }
 }
 

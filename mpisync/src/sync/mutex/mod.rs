@@ -1,16 +1,15 @@
 //! A lock that is granted in the order in which ranks ask for it, and what it guards.
 
-#[cfg(feature = "mpi")]
-mod builder;
-
-use crate::error::{CollectiveError, LockError};
-use crate::plain::Plain;
+use crate::error::LockError;
+use crate::object::{Object, accessors};
+use crate::plain::{Plain, TypeLayout};
+use crate::shm::layout::AnyLayout;
 use crate::shm::mapping::ALIGN;
 use crate::sync::base::{Base, Grant};
+use crate::sync::spec::Spec;
 use crate::wait_queue::OnDeath;
 use crate::wait_queue::cargo::Cargo;
-#[cfg(feature = "mpi")]
-pub use builder::MutexOf;
+use crate::wait_queue::memory::WaitLayout;
 use std::any::type_name;
 use std::cell::UnsafeCell;
 use std::fmt;
@@ -59,7 +58,7 @@ const LONGEST: usize = 4096;
 /// Stops the compiler at a value that does not fit. To be evaluated in what users call with the
 /// type: the compiler then names their line.
 #[track_caller]
-const fn assert_fits<T>() {
+pub(super) const fn assert_fits<T>() {
     assert!(
         size_of::<T>() <= LONGEST,
         "a mutex guards a value of at most 4096 bytes: use a `Region` for a larger one, and a `Mutex<()>` beside it"
@@ -100,14 +99,7 @@ impl<T: Plain> Mutex<T> {
     /// A mutex of this process alone, with a value.
     pub fn local_with(value: T) -> Self {
         const { assert_fits::<T>() }
-        Self::on(Base::local(1, OnDeath::Poison, cargo(&value)), value)
-    }
-
-    fn on(base: Base, value: T) -> Self {
-        Mutex {
-            base,
-            copy: UnsafeCell::new(value),
-        }
+        MutexOf { value }.local()
     }
 
     /// Takes the lock; waits while others have it or have asked before. Not collective.
@@ -121,7 +113,7 @@ impl<T: Plain> Mutex<T> {
         self.forget_leaked_guard();
         match self.base.acquire(1, None) {
             Ok(grant) => self.guard(grant),
-            Err(error) => self.base.object().panic_with(&error),
+            Err(error) => self.base.object.panic_with(&error),
         }
     }
 
@@ -136,7 +128,7 @@ impl<T: Plain> Mutex<T> {
         self.forget_leaked_guard();
         match self.base.try_acquire(1) {
             Ok(grant) => grant.map(|grant| self.guard(grant)),
-            Err(error) => self.base.object().panic_with(&error),
+            Err(error) => self.base.object.panic_with(&error),
         }
     }
 
@@ -152,32 +144,7 @@ impl<T: Plain> Mutex<T> {
         Ok(self.guard(grant))
     }
 
-    /// This rank's number in the communicator.
-    pub fn rank(&self) -> i32 {
-        self.base.object().rank()
-    }
-
-    /// How many ranks the communicator has.
-    pub fn size(&self) -> i32 {
-        self.base.object().size()
-    }
-
-    /// The rank on whose node it is.
-    pub fn root(&self) -> i32 {
-        self.base.object().root()
-    }
-
-    /// Gives the mutex's memory back on all ranks. Collective, waits for all.
-    ///
-    /// Dropping the mutex does the same without waiting, once all ranks have dropped theirs.
-    ///
-    /// # Errors
-    /// Those of [`WindowController::close`](crate::WindowController::close).
-    #[track_caller]
-    pub fn close(mut self) -> Result<(), CollectiveError> {
-        self.forget_leaked_guard();
-        self.base.close()
-    }
+    accessors!(root, base.object; Self::forget_leaked_guard);
 
     /// Releases the lock if a guard that was leaked (`mem::forget`) still holds it: no guard is
     /// alive while the mutex is borrowed mutably.
@@ -227,11 +194,49 @@ impl<T: Plain> Drop for Mutex<T> {
     }
 }
 
+/// A mutex to be made.
+#[derive(Debug)]
+pub struct MutexOf<T> {
+    pub(super) value: T,
+}
+
+impl<T: Plain> Spec for MutexOf<T> {
+    type Made = Mutex<T>;
+    const KIND: &'static str = "mutex";
+
+    fn arguments(&self) -> Vec<(&'static str, String)> {
+        // The bytes themselves: equal values of a plain type have equal bytes.
+        let digits = bytes(&self.value).iter();
+        let digits = digits.flat_map(|byte| [byte >> 4, byte & 15]);
+        let value = digits.map(|digit| char::from(b"0123456789abcdef"[usize::from(digit)]));
+        vec![
+            ("type of value", type_name::<T>().to_owned()),
+            ("layout of value", TypeLayout::of::<T>().to_string()),
+            ("bytes of value", value.collect()),
+        ]
+    }
+
+    fn layout(&self, root: i32) -> AnyLayout {
+        AnyLayout::new(WaitLayout {
+            root,
+            permits: 1,
+            cargo: cargo(&self.value),
+        })
+    }
+
+    fn make(self, object: Object) -> Mutex<T> {
+        Mutex {
+            base: Base::new(object, OnDeath::Poison, cargo(&self.value)),
+            copy: UnsafeCell::new(self.value),
+        }
+    }
+}
+
 /// Who has the lock and who waits for it, in order, where the root is on this node; a snapshot that
 /// may be out of date.
 impl<T: Plain> fmt::Debug for Mutex<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut fields = self.base.object().show(f, "Mutex");
+        let mut fields = self.base.object.show(f, "Mutex");
         fields.field("value", &format_args!("{}", type_name::<T>()));
         self.base.show(&mut fields);
         fields.finish_non_exhaustive()

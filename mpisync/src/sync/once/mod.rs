@@ -1,20 +1,20 @@
 //! A value that one rank computes and all have.
 
-#[cfg(feature = "mpi")]
-mod builder;
-
-use crate::error::{CollectiveError, LockError};
+use crate::error::{CreateError, LockError};
+use crate::object::{Object, accessors};
+use crate::shm::layout::AnyLayout;
 use crate::sync::base::Base;
+use crate::sync::spec::Spec;
 use crate::wait_queue::OnDeath;
 use crate::wait_queue::cargo::Cargo;
-#[cfg(feature = "mpi")]
-pub use builder::OnceOf;
+use crate::wait_queue::memory::WaitLayout;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::any::type_name;
 use std::cell::{Cell, OnceCell};
 use std::convert::Infallible;
 use std::fmt;
+use std::marker::PhantomData;
 use std::mem;
 use std::time::Duration;
 
@@ -70,23 +70,17 @@ pub enum OnceError {
     },
 }
 
-/// The capacity where none is asked for, in bytes.
+/// The default capacity in bytes.
 const CAPACITY: usize = 64 << 10;
+
+/// The largest capacity in bytes.
+const MOST: usize = 1 << 30;
+
 impl<T: Serialize + DeserializeOwned> OnceShared<T> {
     /// A value of this process alone. Needs no MPI, neither to run nor (without the feature `mpi`)
     /// to build.
     pub fn local() -> Self {
-        let base = Base::local(1, OnDeath::Release, Cargo::Once(CAPACITY));
-        Self::on(base, CAPACITY)
-    }
-
-    fn on(base: Base, capacity: usize) -> Self {
-        OnceShared {
-            base,
-            value: OnceCell::new(),
-            capacity,
-            computes: Cell::new(false),
-        }
+        OnceOf::default().local()
     }
 
     /// The value, if a rank has computed it. Not collective. Does not wait, but for a round trip
@@ -100,7 +94,7 @@ impl<T: Serialize + DeserializeOwned> OnceShared<T> {
             let found = self.base.look().map_err(OnceError::Lock);
             let found = found.and_then(|bytes| bytes.map(|bytes| self.keep(&bytes)).transpose());
             if let Err(error) = found {
-                self.base.object().panic_with(&error);
+                self.base.object.panic_with(&error);
             }
         }
         self.value.get()
@@ -117,7 +111,7 @@ impl<T: Serialize + DeserializeOwned> OnceShared<T> {
         let computed = self.compute(None, || Ok::<T, Infallible>(compute()));
         match computed {
             Ok(Ok(value)) => value,
-            Err(error) => self.base.object().panic_with(&error),
+            Err(error) => self.base.object.panic_with(&error),
         }
     }
 
@@ -197,31 +191,7 @@ impl<T: Serialize + DeserializeOwned> OnceShared<T> {
         Ok(self.value.get_or_init(|| value))
     }
 
-    /// This rank's number in the communicator.
-    pub fn rank(&self) -> i32 {
-        self.base.object().rank()
-    }
-
-    /// How many ranks the communicator has.
-    pub fn size(&self) -> i32 {
-        self.base.object().size()
-    }
-
-    /// The rank on whose node it is.
-    pub fn root(&self) -> i32 {
-        self.base.object().root()
-    }
-
-    /// Gives the memory back on all ranks. Collective, waits for all.
-    ///
-    /// Dropping it does the same without waiting, once all ranks have dropped theirs.
-    ///
-    /// # Errors
-    /// Those of [`WindowController::close`](crate::WindowController::close).
-    #[track_caller]
-    pub fn close(self) -> Result<(), CollectiveError> {
-        self.base.close()
-    }
+    accessors!(root, base.object; |this| this.base.release_leaked(|| None));
 }
 
 /// The time in which this rank may compute the value. Others may from its end on, also where that
@@ -251,10 +221,69 @@ impl<T> Drop for ComputeTurn<'_, T> {
     }
 }
 
+/// A value to be made.
+#[derive(Debug)]
+pub struct OnceOf<T> {
+    pub(super) capacity: usize,
+    value: PhantomData<fn() -> T>,
+}
+
+impl<T> Default for OnceOf<T> {
+    fn default() -> Self {
+        OnceOf {
+            capacity: CAPACITY,
+            value: PhantomData,
+        }
+    }
+}
+
+impl<T> OnceOf<T> {
+    fn cargo(&self) -> Cargo {
+        Cargo::Once(self.capacity.min(MOST))
+    }
+}
+
+impl<T: Serialize + DeserializeOwned> Spec for OnceOf<T> {
+    type Made = OnceShared<T>;
+    const KIND: &'static str = "shared value";
+
+    fn arguments(&self) -> Vec<(&'static str, String)> {
+        let layout = format!("{} bytes, alignment {}", size_of::<T>(), align_of::<T>());
+        vec![
+            ("type of value", type_name::<T>().to_owned()),
+            // Two types may have one name. The fields of a serde type are not known, but its size is.
+            ("layout of value", layout),
+            ("capacity", self.capacity.to_string()),
+        ]
+    }
+
+    fn invalid(&self) -> Option<CreateError> {
+        let (capacity, bytes) = (self.capacity, 1);
+        (capacity > MOST).then_some(CreateError::Capacity { capacity, bytes })
+    }
+
+    fn layout(&self, root: i32) -> AnyLayout {
+        AnyLayout::new(WaitLayout {
+            root,
+            permits: 1,
+            cargo: self.cargo(),
+        })
+    }
+
+    fn make(self, object: Object) -> OnceShared<T> {
+        OnceShared {
+            base: Base::new(object, OnDeath::Release, self.cargo()),
+            value: OnceCell::new(),
+            capacity: self.capacity,
+            computes: Cell::new(false),
+        }
+    }
+}
+
 /// The value, if this rank has it; who computes it and who waits, where the root is on this node.
 impl<T: fmt::Debug> fmt::Debug for OnceShared<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut fields = self.base.object().show(f, "OnceShared");
+        let mut fields = self.base.object.show(f, "OnceShared");
         fields
             .field("value", &self.value.get())
             .field("type", &format_args!("{}", type_name::<T>()));

@@ -1,14 +1,13 @@
 //! Permits that ranks take and give back.
 
-#[cfg(feature = "mpi")]
-mod builder;
-
-use crate::error::{CollectiveError, LockError};
+use crate::error::{CreateError, LockError};
+use crate::object::{Object, accessors};
+use crate::shm::layout::AnyLayout;
 use crate::sync::base::{Base, is_endless};
+use crate::sync::spec::Spec;
 use crate::wait_queue::cargo::Cargo;
+use crate::wait_queue::memory::WaitLayout;
 use crate::wait_queue::{MOST_PERMITS, OnDeath};
-#[cfg(feature = "mpi")]
-pub use builder::SemaphoreOf;
 use std::fmt;
 use std::mem;
 use std::time::Duration;
@@ -104,7 +103,7 @@ impl Semaphore {
     /// # Panics
     /// If there are more than [`MAX_PERMITS`](Self::MAX_PERMITS).
     pub fn local(permits: u32) -> Self {
-        Self::alone(permits, Some(permits))
+        Self::alone(SemaphoreOf::bounded(permits))
     }
 
     /// A semaphore of this process alone, to which more permits can be added than it begins with.
@@ -112,18 +111,18 @@ impl Semaphore {
     /// # Panics
     /// If there are more than [`MAX_PERMITS`](Self::MAX_PERMITS).
     pub fn local_unbounded(permits: u32) -> Self {
-        Self::alone(permits, None)
+        Self::alone(SemaphoreOf {
+            permits,
+            is_bounded: false,
+        })
     }
 
-    fn alone(permits: u32, bound: Option<u32>) -> Self {
+    fn alone(spec: SemaphoreOf) -> Self {
         assert!(
-            permits <= MOST_PERMITS,
+            spec.permits <= MOST_PERMITS,
             "a semaphore has at most {MOST_PERMITS} permits"
         );
-        Semaphore {
-            base: Base::local(permits, OnDeath::Release, Cargo::Nothing),
-            bound,
-        }
+        spec.local()
     }
 
     /// Takes a permit; waits until there is one. Not collective.
@@ -147,7 +146,7 @@ impl Semaphore {
     #[track_caller]
     pub fn acquire_many(&self, count: u32) -> Permit<'_> {
         self.take(count, None)
-            .unwrap_or_else(|error| self.base.object().panic_with(&error))
+            .unwrap_or_else(|error| self.base.object.panic_with(&error))
     }
 
     /// Takes a permit if one is free and nobody waits. Not collective. Does not wait, but for a
@@ -176,7 +175,7 @@ impl Semaphore {
         }
         match self.base.try_acquire(count) {
             Ok(grant) => grant.map(|_| self.permit(count)),
-            Err(error) => self.base.object().panic_with(&error),
+            Err(error) => self.base.object.panic_with(&error),
         }
     }
 
@@ -298,39 +297,69 @@ impl Semaphore {
     pub fn available(&self) -> u32 {
         match self.base.free() {
             Ok(free) => free,
-            Err(error) => self.base.object().panic_with(&error),
+            Err(error) => self.base.object.panic_with(&error),
         }
     }
 
-    /// This rank's number in the communicator.
-    pub fn rank(&self) -> i32 {
-        self.base.object().rank()
-    }
-
-    /// How many ranks the communicator has.
-    pub fn size(&self) -> i32 {
-        self.base.object().size()
-    }
-
-    /// The rank on whose node it is.
-    pub fn root(&self) -> i32 {
-        self.base.object().root()
-    }
+    accessors!(root, base.object; |this| this.base.release_leaked(|| None));
 
     /// How many permits there are at most, in use or not; none where it is unbounded.
     pub fn bound(&self) -> Option<u32> {
         self.bound
     }
+}
 
-    /// Gives the semaphore's memory back on all ranks. Collective, waits for all.
-    ///
-    /// Dropping the semaphore does the same without waiting, once all ranks have dropped theirs.
-    ///
-    /// # Errors
-    /// Those of [`WindowController::close`](crate::WindowController::close).
-    #[track_caller]
-    pub fn close(self) -> Result<(), CollectiveError> {
-        self.base.close()
+/// A semaphore to be made.
+#[derive(Debug)]
+pub struct SemaphoreOf {
+    permits: u32,
+    pub(super) is_bounded: bool,
+}
+
+impl SemaphoreOf {
+    /// One with at most as many permits as it begins with.
+    pub(super) fn bounded(permits: u32) -> Self {
+        SemaphoreOf {
+            permits,
+            is_bounded: true,
+        }
+    }
+}
+
+impl Spec for SemaphoreOf {
+    type Made = Semaphore;
+    const KIND: &'static str = "semaphore";
+
+    fn arguments(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("number of permits", self.permits.to_string()),
+            ("bound", self.is_bounded.to_string()),
+        ]
+    }
+
+    fn invalid(&self) -> Option<CreateError> {
+        let least = u32::from(self.is_bounded);
+        let is_valid = (least..=MOST_PERMITS).contains(&self.permits);
+        (!is_valid).then_some(CreateError::Permits {
+            permits: self.permits,
+            least,
+            most: MOST_PERMITS,
+        })
+    }
+
+    fn layout(&self, root: i32) -> AnyLayout {
+        AnyLayout::new(WaitLayout {
+            root,
+            permits: self.permits,
+            cargo: Cargo::Nothing,
+        })
+    }
+
+    fn make(self, object: Object) -> Semaphore {
+        Semaphore {
+            base: Base::new(object, OnDeath::Release, Cargo::Nothing),
+            bound: self.is_bounded.then_some(self.permits),
+        }
     }
 }
 
@@ -338,7 +367,7 @@ impl Semaphore {
 /// a snapshot that may be out of date.
 impl fmt::Debug for Semaphore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut fields = self.base.object().show(f, "Semaphore");
+        let mut fields = self.base.object.show(f, "Semaphore");
         fields.field("bound", &self.bound);
         self.base.show(&mut fields);
         fields.finish_non_exhaustive()

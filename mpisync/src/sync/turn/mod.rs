@@ -1,18 +1,16 @@
 //! Ranks that do something one after the other, in the order of their numbers.
 
-#[cfg(feature = "mpi")]
-mod builder;
 mod layout;
 mod node;
 mod remote;
 
-use crate::error::{CollectiveError, LockError};
-use crate::object::Object;
+use crate::error::LockError;
+use crate::object::{Object, accessors};
+use crate::shm::layout::AnyLayout;
 use crate::shm::wait::{Deadline, Stop, Surroundings};
+use crate::sync::spec::Spec;
 use crate::sync::turn::node::{TurnLayout, Turns};
 use crate::sync::turn::remote::TurnNodes;
-#[cfg(feature = "mpi")]
-pub use builder::TurnOf;
 use std::cell::Cell;
 use std::fmt;
 use std::time::Duration;
@@ -74,17 +72,7 @@ impl Turn {
     /// A turn of this process alone. Needs no MPI, neither to run nor (without the feature `mpi`)
     /// to build.
     pub fn local() -> Self {
-        Self::on(Object::local(&TurnLayout))
-    }
-
-    fn on(object: Object) -> Self {
-        Turn {
-            turns: Turns::new(object.block().first_part()),
-            nodes: object.link().map(TurnNodes::open),
-            next: Cell::new(object.rank() as u64),
-            has_turn: Cell::new(false),
-            object,
-        }
+        TurnOf.local()
     }
 
     /// Takes this rank's turn; waits until it comes. Every rank has to do so, or the others wait
@@ -177,32 +165,36 @@ impl Turn {
         });
     }
 
-    /// This rank's number in the communicator.
-    pub fn rank(&self) -> i32 {
-        self.object.rank()
-    }
-
-    /// How many ranks the communicator has.
-    pub fn size(&self) -> i32 {
-        self.object.size()
-    }
-
-    /// Gives the turn's memory back on all ranks. Collective, waits for all.
-    ///
-    /// Dropping it does the same without waiting, once all ranks have dropped theirs.
-    ///
-    /// # Errors
-    /// Those of [`WindowController::close`](crate::WindowController::close).
-    #[track_caller]
-    pub fn close(mut self) -> Result<(), CollectiveError> {
-        self.pass_on_leaked();
-        self.object.close()
-    }
+    accessors!(object; Self::pass_on_leaked);
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
         self.pass_on_leaked();
+    }
+}
+
+/// A turn to be made.
+#[non_exhaustive]
+#[derive(Debug)]
+pub struct TurnOf;
+
+impl Spec for TurnOf {
+    type Made = Turn;
+    const KIND: &'static str = "turn";
+
+    fn layout(&self, _: i32) -> AnyLayout {
+        AnyLayout::new(TurnLayout)
+    }
+
+    fn make(self, object: Object) -> Turn {
+        Turn {
+            turns: Turns::new(object.block().first_part()),
+            nodes: object.link().map(TurnNodes::open),
+            next: Cell::new(object.rank() as u64),
+            has_turn: Cell::new(false),
+            object,
+        }
     }
 }
 
