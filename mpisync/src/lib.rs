@@ -37,6 +37,7 @@
 //! | [`Counter`] | numbers that are given out once |
 //! | [`OnceShared`] | a value that one rank computes |
 //! | [`Turn`], [`Barrier`] | the order in which they go on |
+//! | [`Latch`] | a count that ranks wait for until it is zero |
 //! | [`Batch`] | tasks for groups of ranks, whose states survive the job |
 //!
 //! # Features
@@ -68,7 +69,7 @@
 //! | `wait_queue` | ranks that wait in the order of their arrival |
 //! | `channel` | [`RemoteChannel`] |
 //! | `region`, `guarded` | [`Region`], [`Guarded`] |
-//! | `sync` | [`Mutex`], [`Condvar`], [`Semaphore`], [`Counter`], [`OnceShared`], [`Turn`], [`Barrier`] |
+//! | `sync` | [`Mutex`], [`Condvar`], [`Semaphore`], [`Counter`], [`OnceShared`], [`Turn`], [`Barrier`], [`Latch`] |
 //! | `batch` | [`Batch`], its table of tasks and its state directory |
 //!
 //! The lock, the wait queue, the table of tasks and the ring of a channel are model-checked with
@@ -134,7 +135,8 @@ pub use crate::rwlock::builder::{Builder, sync};
 pub use crate::rwlock::controller::WindowController;
 pub use crate::rwlock::guard::{ReadGuard, UpgradeError, WriteGuard};
 pub use crate::sync::{
-    Barrier, Condvar, Counter, Mutex, MutexGuard, OnceShared, Permit, Semaphore, Turn, TurnGuard,
+    Barrier, Condvar, Counter, Latch, Mutex, MutexGuard, OnceShared, Permit, Semaphore, Turn,
+    TurnGuard,
 };
 pub use crate::transport::Transport;
 #[cfg(feature = "mpi")]

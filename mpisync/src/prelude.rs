@@ -14,7 +14,8 @@ pub use crate::rsmpi::communicator::IntraCommunicator;
 pub use crate::rwlock::controller::WindowController;
 pub use crate::rwlock::guard::{ReadGuard, WriteGuard};
 pub use crate::sync::{
-    Barrier, Condvar, Counter, Mutex, MutexGuard, OnceShared, Permit, Semaphore, Turn, TurnGuard,
+    Barrier, Condvar, Counter, Latch, Mutex, MutexGuard, OnceShared, Permit, Semaphore, Turn,
+    TurnGuard,
 };
 #[cfg(feature = "mpi")]
 pub use mpi::traits::*;

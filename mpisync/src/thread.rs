@@ -7,7 +7,7 @@
 use crate::WindowController;
 use crate::plain::Plain;
 use crate::rwlock::state::LockState;
-use crate::sync::{Barrier, Condvar, Counter, Integer, Mutex, OnceShared, Semaphore, Turn};
+use crate::sync::{Barrier, Condvar, Counter, Integer, Latch, Mutex, OnceShared, Semaphore, Turn};
 use std::marker::PhantomData;
 
 /// The thread of a rank that locks and calls MPI.
@@ -42,6 +42,7 @@ stay_on_their_thread! {
     [] Barrier,
     [] Condvar,
     [T: Integer] Counter<T>,
+    [] Latch,
     [T: Plain] Mutex<T>,
     [T] OnceShared<T>,
     [] Semaphore,

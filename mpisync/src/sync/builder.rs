@@ -7,6 +7,7 @@ use crate::rsmpi::communicator::IntraCommunicator;
 use crate::sync::barrier::{Barrier, BarrierOf};
 use crate::sync::condvar::{Condvar, CondvarOf};
 use crate::sync::counter::{Counter, CounterOf, Integer};
+use crate::sync::latch::{Latch, LatchOf};
 use crate::sync::mutex::{Mutex, MutexOf, assert_fits};
 use crate::sync::once::{OnceOf, OnceShared};
 use crate::sync::semaphore::{Semaphore, SemaphoreOf};
@@ -316,5 +317,37 @@ impl Barrier {
     /// Begins to make a barrier on `comm`.
     pub fn builder<C: IntraCommunicator>(comm: &C) -> SyncBuilder<'_, BarrierOf, C> {
         SyncBuilder::new(comm, BarrierOf)
+    }
+}
+
+impl Latch {
+    /// Makes a latch on `comm` that opens when ranks have counted down by `count` in all. Its root
+    /// is rank 0. Collective.
+    ///
+    /// # Errors
+    /// Those of [`SyncBuilder::build`].
+    ///
+    /// ```no_run
+    /// use mpisync::prelude::*;
+    ///
+    /// let universe = mpisync::initialize().expect("MPI is initialized once");
+    /// let world = universe.world();
+    /// // Every rank but rank 0 says once that its part of the input is read.
+    /// let loaded = Latch::new(&world, world.size() as u64 - 1)?;
+    /// if world.rank() == 0 {
+    ///     loaded.wait();
+    /// } else {
+    ///     loaded.count_down(1).expect("each rank counts down once");
+    /// }
+    /// # Ok::<(), mpisync::CreateError>(())
+    /// ```
+    #[track_caller]
+    pub fn new<C: IntraCommunicator>(comm: &C, count: u64) -> Result<Self, CreateError> {
+        Self::builder(comm, count).build()
+    }
+
+    /// Begins to make a latch on `comm`.
+    pub fn builder<C: IntraCommunicator>(comm: &C, count: u64) -> SyncBuilder<'_, LatchOf, C> {
+        SyncBuilder::new(comm, LatchOf { count })
     }
 }

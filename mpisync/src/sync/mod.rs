@@ -9,6 +9,7 @@
 //! | [`Counter`] | each number once | `Counter` |
 //! | [`Turn`] | one rank after the other, in the order of their numbers | `Sequential` |
 //! | [`Barrier`] | all ranks wait for each other, and learn who is missing | |
+//! | [`Latch`] | ranks wait until others have counted down to zero | |
 //! | [`OnceShared`] | a value that one rank computes | |
 //!
 //! All of them are made on a communicator, by `new` or a [`SyncBuilder`], and for one process
@@ -23,6 +24,7 @@ mod base;
 mod builder;
 mod condvar;
 mod counter;
+mod latch;
 mod mutex;
 mod once;
 mod semaphore;
@@ -34,6 +36,7 @@ pub use crate::sync::barrier::{Barrier, BarrierError, BarrierOf};
 pub use crate::sync::builder::SyncBuilder;
 pub use crate::sync::condvar::{Condvar, CondvarOf, Wake};
 pub use crate::sync::counter::{Counter, CounterError, CounterOf, Integer, Reserved, UpTo, Values};
+pub use crate::sync::latch::{Latch, LatchError, LatchOf};
 pub use crate::sync::mutex::{Mutex, MutexGuard, MutexOf, ReborrowedMutexGuard};
 pub use crate::sync::once::{OnceError, OnceOf, OnceShared};
 pub use crate::sync::semaphore::{Permit, Semaphore, SemaphoreError, SemaphoreOf};

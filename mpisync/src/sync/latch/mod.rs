@@ -1,0 +1,280 @@
+//! Waiting until ranks have counted down from a number.
+
+mod node;
+mod remote;
+#[cfg(all(test, not(loom)))]
+mod tests;
+
+use crate::error::LockError;
+use crate::object::{Object, accessors};
+use crate::shm::layout::AnyLayout;
+use crate::shm::wait::{Deadline, Stop};
+use crate::sync::latch::node::{LatchLayout, LatchState};
+use crate::sync::latch::remote::LatchClient;
+use crate::sync::spec::Spec;
+use std::fmt;
+use std::time::Duration;
+
+/// A count that ranks of a communicator count down. It opens at zero, once and for good.
+///
+/// Made by [`Latch::new`] or [`Latch::builder`], and for one process without MPI by
+/// [`Latch::local`]. The count is given at creation. Any rank may count down, as often and by as
+/// much as it likes, and any rank may wait; both are not collective. What a rank did before it
+/// counted down is visible to every rank that has waited. A latch cannot be reset, as
+/// `std::latch` of C++20 (ISO/IEC 14882:2020, 32.8.1); use a [`Barrier`](crate::Barrier) where all
+/// ranks wait for each other again and again.
+///
+/// On the root's node, counting down is two atomic operations and a wait sleeps in shared memory.
+/// Ranks of other nodes ask the root's node: each call waits for one round trip, and
+/// [`wait`](Self::wait) for an answer that comes when the latch opens.
+///
+/// # Ranks that die
+/// A wait fails with [`LatchError::RankDied`] if a rank died and the latch cannot open without it.
+/// This is so in two cases:
+/// - The rank died before it counted down at all, and the living ranks that have not counted down
+///   either are fewer than what remains. Each of them is expected to count down by one.
+/// - All living ranks wait without a time limit.
+///
+/// A rank that waits without a time limit is not expected to count down.
+///
+/// It stays on the thread that made it. Dropping it is local.
+///
+/// ```
+/// use mpisync::Latch;
+/// use std::time::Duration;
+///
+/// let ready = Latch::local(3);
+/// ready.count_down(2)?;
+/// assert_eq!(ready.remaining(), 1);
+/// ready.count_down(1)?;
+/// ready.wait();
+/// ready.wait_timeout(Duration::from_secs(1))?;
+/// # Ok::<(), mpisync::sync::LatchError>(())
+/// ```
+pub struct Latch {
+    object: Object,
+    side: Side,
+}
+
+/// Where the count is, seen from this rank.
+enum Side {
+    /// On this node.
+    Local(LatchState),
+    /// On another node.
+    Remote(LatchClient),
+}
+
+/// Why a latch was not counted down, or a rank could not go on.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum LatchError {
+    /// Less remains than was to be counted down. The count is unchanged.
+    #[error(
+        "cannot count down by {asked}, because {remaining} remain; make the latch with the sum of all counts"
+    )]
+    TooMany {
+        /// By how much the rank wanted to count down.
+        asked: u64,
+        /// How much remained.
+        remaining: u64,
+    },
+    /// The latch did not open in time.
+    #[error(
+        "the latch did not open within {waited:?}: {remaining} remain, and the ranks {missing:?} have not counted down"
+    )]
+    Missing {
+        /// The time limit.
+        waited: Duration,
+        /// How much remains.
+        remaining: u64,
+        /// The ranks that have not counted down at all, in ascending order. Empty if each rank has
+        /// counted down at least once.
+        missing: Vec<i32>,
+    },
+    /// The latch did not open in time, and the root's node did not answer which ranks are missing.
+    #[error(
+        "the latch did not open within {waited:?}, and the node of rank {root}, the root, does not answer: its lowest \
+         rank computes without a progress thread, or is gone"
+    )]
+    NoAnswer {
+        /// The time limit.
+        waited: Duration,
+        /// The root.
+        root: i32,
+    },
+    /// A rank died, and the latch cannot open without it.
+    #[error(
+        "rank {rank} died, and the latch cannot open without it; go on with a communicator of the ranks that are left"
+    )]
+    RankDied {
+        /// The rank.
+        rank: i32,
+    },
+    /// MPI was finalized.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+}
+
+/// How much remains, and the ranks that have not counted down at all.
+type Remaining = (u64, Vec<u32>);
+
+impl Latch {
+    /// Makes a latch of this process alone. Needs no MPI, neither to run nor (without the feature
+    /// `mpi`) to build. A latch with the count 0 is open.
+    pub fn local(count: u64) -> Self {
+        LatchOf { count }.local()
+    }
+
+    /// Counts down by `count`. Not collective. Waits for a round trip if the root is on another
+    /// node. A rank that counts down by 0 has not counted down.
+    ///
+    /// # Errors
+    /// [`LatchError::TooMany`] if less than `count` remains, [`LockError::Finalized`]. The count is
+    /// unchanged then.
+    pub fn count_down(&self, count: u64) -> Result<(), LatchError> {
+        self.object.check_usable()?;
+        let counted = match &self.side {
+            Side::Local(latch) => latch.count_down(self.object.rank() as u32, count),
+            Side::Remote(client) => client.count_down(self.object.block(), count),
+        };
+        counted.map_err(|remaining| LatchError::TooMany {
+            asked: count,
+            remaining,
+        })
+    }
+
+    /// Waits until the latch is open. Not collective.
+    ///
+    /// # Panics
+    /// Where [`wait_timeout`](Self::wait_timeout) with [`Duration::MAX`] would return an error: a
+    /// rank died without which the latch cannot open, MPI is finalized, or no other rank could open
+    /// it because the communicator has only one.
+    #[track_caller]
+    pub fn wait(&self) {
+        if let Err(error) = self.wait_within(None) {
+            self.object.panic_with(&error);
+        }
+    }
+
+    /// Waits at most `limit` until the latch is open. Not collective. Pass [`Duration::MAX`] to
+    /// wait indefinitely and still get failures as errors instead of a panic. On another node than
+    /// the root's, a rank whose time is up then asks which ranks are missing, for at most a fifth
+    /// of a second.
+    ///
+    /// # Errors
+    /// [`LatchError::Missing`], which names the ranks that have not counted down at all;
+    /// [`LatchError::NoAnswer`], [`LatchError::RankDied`], [`LockError::Finalized`], and
+    /// [`LockError::Alone`] if `limit` is endless and the communicator has only one rank.
+    pub fn wait_timeout(&self, limit: Duration) -> Result<(), LatchError> {
+        self.wait_within(Some(limit))
+    }
+
+    /// Whether the latch is open. Not collective. Waits for a round trip if the root is on another
+    /// node and this rank does not know yet.
+    ///
+    /// # Panics
+    /// If MPI is finalized.
+    #[track_caller]
+    pub fn is_open(&self) -> bool {
+        self.remaining() == 0
+    }
+
+    /// How much remains to be counted down. Not collective. Waits for a round trip if the root is
+    /// on another node and this rank does not know yet that the latch is open.
+    ///
+    /// # Panics
+    /// If MPI is finalized.
+    #[track_caller]
+    pub fn remaining(&self) -> u64 {
+        if let Err(error) = self.object.check_usable() {
+            self.object.panic_with(&error);
+        }
+        match &self.side {
+            Side::Local(latch) => latch.remaining(),
+            Side::Remote(client) => client.remaining(self.object.block()),
+        }
+    }
+
+    accessors!(root, object; |_| {});
+
+    fn wait_within(&self, limit: Option<Duration>) -> Result<(), LatchError> {
+        self.object.check_usable()?;
+        let deadline = Deadline::within(limit);
+        if matches!(deadline, Deadline::Never) && self.size() == 1 && !self.is_open() {
+            return Err(LockError::Alone.into());
+        }
+        let waited = match &self.side {
+            Side::Local(latch) => latch.wait(self.object.rank() as u32, deadline),
+            Side::Remote(client) => client.wait(self.object.block(), deadline),
+        };
+        waited.or_else(|stop| self.explain(stop, limit.unwrap_or(Duration::MAX)))
+    }
+
+    /// The error for a wait that has stopped; none if the latch has opened since.
+    #[cold]
+    fn explain(&self, stop: Stop, waited: Duration) -> Result<(), LatchError> {
+        if let Stop::RankDied(rank) = stop {
+            return Err(LatchError::RankDied { rank: rank as i32 });
+        }
+        let found = match &self.side {
+            Side::Local(latch) => Some(latch.missing()),
+            Side::Remote(client) => client.missing(self.object.block()),
+        };
+        match found {
+            Some((0, _)) => Ok(()),
+            Some((remaining, missing)) => Err(LatchError::Missing {
+                waited,
+                remaining,
+                missing: missing.into_iter().map(|rank| rank as i32).collect(),
+            }),
+            None => Err(LatchError::NoAnswer {
+                waited,
+                root: self.root(),
+            }),
+        }
+    }
+}
+
+/// A latch to be made.
+#[derive(Debug)]
+pub struct LatchOf {
+    pub(super) count: u64,
+}
+
+impl Spec for LatchOf {
+    type Made = Latch;
+    const KIND: &'static str = "latch";
+
+    fn arguments(&self) -> Vec<(&'static str, String)> {
+        vec![("count", self.count.to_string())]
+    }
+
+    fn layout(&self, root: i32) -> AnyLayout {
+        let count = self.count;
+        AnyLayout::new(LatchLayout { root, count })
+    }
+
+    fn make(self, object: Object) -> Latch {
+        let side = match object.link().and_then(LatchClient::open) {
+            Some(client) => Side::Remote(client),
+            None => Side::Local(LatchState::new(object.block())),
+        };
+        Latch { object, side }
+    }
+}
+
+/// How much remains and which ranks have not counted down, if the root is on this node; a snapshot
+/// that may be out of date.
+impl fmt::Debug for Latch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut fields = self.object.show(f, "Latch");
+        fields.field("root", &self.root());
+        if let Side::Local(latch) = &self.side {
+            let (remaining, missing) = latch.missing();
+            fields
+                .field("remaining", &remaining)
+                .field("missing", &missing);
+        }
+        fields.finish_non_exhaustive()
+    }
+}

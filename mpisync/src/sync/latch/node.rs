@@ -1,0 +1,182 @@
+//! The count of a latch, on the root's node.
+
+use crate::shm::atomic::{AtomicU32, AtomicU64, Ordering};
+use crate::shm::block::Block;
+use crate::shm::event::{ALL, Event, FutexWord};
+use crate::shm::layout::Layout;
+use crate::shm::line::Line;
+use crate::shm::mapping::{Mapping, Shareable};
+use crate::shm::topology::{RankLocation, Topology};
+use crate::shm::view::View;
+use crate::shm::wait::{Deadline, Stop, Surroundings, wait};
+use crate::sync::latch::Remaining;
+
+/// What all ranks share.
+#[repr(C, align(128))]
+struct LatchWords {
+    /// How much remains. Never goes up.
+    remaining: Line<AtomicU64>,
+    /// Where ranks of this node sleep until the latch opens.
+    futex_word: FutexWord,
+    /// Nonzero once a rank of this node has called the server because the latch is open.
+    called: AtomicU32,
+}
+
+/// What one rank has done, of whatever node. Stored by that rank, or by the server for a rank of
+/// another node.
+#[repr(C)]
+struct Slot {
+    /// How much it has counted down. Stored after `remaining`.
+    counted: AtomicU64,
+    /// Whether it waits without a time limit.
+    waits: AtomicU32,
+}
+
+// SAFETY: atomics only, for all of which zero is a value.
+unsafe impl Shareable for LatchWords {}
+// SAFETY: as above.
+unsafe impl Shareable for Line<Slot> {}
+
+type LatchView = View<LatchWords, Slot>;
+
+/// The layout of a latch: nothing but on the root's node, which has a slot for each rank.
+pub(super) struct LatchLayout {
+    pub(super) root: i32,
+    pub(super) count: u64,
+}
+
+impl Layout for LatchLayout {
+    fn length(&self, topology: &Topology) -> usize {
+        match topology.has_local(self.root) {
+            true => LatchView::length(topology.size()),
+            false => 0,
+        }
+    }
+
+    fn prepare(&self, topology: &Topology, memory: &Mapping, start: usize) {
+        if topology.has_local(self.root) {
+            let words: &LatchWords = memory.get(start);
+            words.remaining.0.store(self.count, Ordering::SeqCst);
+        }
+    }
+}
+
+/// A latch on this node, as a rank of the node or the node's server sees it.
+pub(super) struct LatchState(LatchView);
+
+impl LatchState {
+    /// The latch that is all of an object's memory.
+    pub(super) fn new(block: &Block) -> Self {
+        let ranks = block.domain().topology().size();
+        LatchState(View::new(block.first_part(), ranks))
+    }
+
+    pub(super) fn remaining(&self) -> u64 {
+        // What ranks did before they counted down is visible from here on.
+        self.0.words().remaining.0.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.remaining() == 0
+    }
+
+    /// Counts down for `rank`. Fails with what remains if that is less.
+    pub(super) fn count_down(&self, rank: u32, count: u64) -> Result<(), u64> {
+        let remaining = &self.0.words().remaining.0;
+        let order = (Ordering::SeqCst, Ordering::SeqCst);
+        let before = remaining.fetch_update(order.0, order.1, |left| left.checked_sub(count))?;
+        // After that: a rank that dies in between counts as missing, and less remains.
+        let counted = &self.slot(rank).counted;
+        counted.fetch_add(count, Ordering::Release);
+        if before == count {
+            self.open();
+        }
+        Ok(())
+    }
+
+    fn open(&self) {
+        self.event().notify(ALL);
+        let topology = self.0.domain().topology();
+        let is_server = self.0.me() >= topology.local_ranks().len();
+        // The server looks by itself once it has done what it is doing.
+        if topology.spans_nodes() && !is_server {
+            self.0.domain().call_server(&self.0.words().called, true);
+        }
+    }
+
+    /// Waits as `rank` until the latch is open.
+    pub(super) fn wait(&self, rank: u32, deadline: Deadline) -> Result<(), Stop> {
+        self.set_waits(rank, matches!(deadline, Deadline::Never));
+        let is_open = || self.is_open().then_some(());
+        let waited = wait(&self.0, self.event(), deadline, is_open, || {
+            self.lost().map_or(Ok(()), |rank| Err(Stop::RankDied(rank)))
+        });
+        self.set_waits(rank, false);
+        waited
+    }
+
+    /// Notes whether `rank` waits without a time limit.
+    pub(super) fn set_waits(&self, rank: u32, waits: bool) {
+        self.slot(rank).waits.store(waits.into(), Ordering::Release);
+    }
+
+    /// How much remains, and the ranks that have not counted down at all.
+    pub(super) fn missing(&self) -> Remaining {
+        let missing = self.ranks().filter(|&rank| self.is_missing(rank)).collect();
+        (self.remaining(), missing)
+    }
+
+    /// A rank that died and without which the latch cannot open, if there is one; see
+    /// [`Latch`](super::Latch).
+    pub(super) fn lost(&self) -> Option<u32> {
+        let may_count = |rank: u32| self.slot(rank).waits.load(Ordering::Acquire) == 0;
+        let (mut dead_and_missing, mut expected) = (None, 0);
+        for rank in self.ranks().filter(|&rank| self.is_missing(rank)) {
+            if self.is_alive(rank) {
+                expected += u64::from(may_count(rank));
+            } else if self.is_missing(rank) {
+                // Looked at twice: it may have counted down before it died.
+                dead_and_missing.get_or_insert(rank);
+            }
+        }
+        // Each rank that was expected, or has counted down before, is accounted for in this.
+        let remaining = self.remaining();
+        if remaining > expected && dead_and_missing.is_some() {
+            return dead_and_missing;
+        }
+        let is_dead = |&rank: &u32| !self.is_alive(rank);
+        let anyone_may = || (self.ranks()).any(|rank| may_count(rank) && self.is_alive(rank));
+        match remaining == 0 || expected > 0 || anyone_may() {
+            true => None,
+            false => self.ranks().find(is_dead),
+        }
+    }
+
+    fn is_missing(&self, rank: u32) -> bool {
+        self.slot(rank).counted.load(Ordering::Acquire) == 0
+    }
+
+    /// Whether a rank runs and can reach the latch.
+    fn is_alive(&self, rank: u32) -> bool {
+        let domain = self.0.domain();
+        match domain.topology().location(rank as usize) {
+            RankLocation::Local(seat) => self.0.is_alive(seat),
+            RankLocation::Remote(_) => {
+                let server = domain.segment().shape().seat_of_server();
+                domain.rank_is_alive(rank as usize) && self.0.is_alive(server)
+            }
+        }
+    }
+
+    fn ranks(&self) -> std::ops::Range<u32> {
+        0..self.0.seats() as u32
+    }
+
+    fn slot(&self, rank: u32) -> &Slot {
+        self.0.seat(rank as usize)
+    }
+
+    fn event(&self) -> Event<'_> {
+        self.0.words().futex_word.event()
+    }
+}

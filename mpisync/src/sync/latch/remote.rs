@@ -1,0 +1,172 @@
+//! A latch for the ranks of other nodes: they ask the server of the root's node.
+
+use crate::net::{Link, Message, Port, Progress, Remote, Request, Service};
+use crate::shm::block::Block;
+use crate::shm::wait::{Deadline, Stop};
+use crate::sync::latch::Remaining;
+use crate::sync::latch::node::LatchState;
+use serde::{Deserialize, Serialize};
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What a rank asks the root's node. An answer follows each question.
+#[derive(Debug, Serialize, Deserialize)]
+enum LatchQuestion {
+    /// Counts down by `count`.
+    CountDown { count: u64 },
+    /// Waits until the latch is open. Any other question of the rank ends the wait.
+    Wait { is_endless: bool },
+    /// How much remains, and which ranks are missing?
+    Missing,
+}
+
+/// The answer to a [`LatchQuestion`].
+#[derive(Debug, Serialize, Deserialize)]
+enum LatchAnswer {
+    /// To `CountDown`: whether it was done, or else how much remains.
+    Counted(Result<(), u64>),
+    /// To `Wait`: the latch is open, or cannot open without a rank that died.
+    Waited(Result<(), u32>),
+    /// To `Missing`.
+    Missing(Remaining),
+}
+
+impl Message for LatchQuestion {}
+impl Message for LatchAnswer {}
+
+/// How long a rank whose time is up waits for the root's node to say who is missing.
+const PATIENCE: Duration = Duration::from_millis(200);
+
+/// A latch on another node.
+pub(super) struct LatchClient {
+    remote: Remote<LatchQuestion, LatchAnswer>,
+    /// Whether this rank knows that the latch is open, which it stays.
+    is_open: Cell<bool>,
+}
+
+impl LatchClient {
+    /// Opens the port of a latch; None on the node where that is.
+    pub(super) fn open(link: &Link) -> Option<Self> {
+        let serve = |port, block: &Arc<Block>| LatchServer {
+            port,
+            latch: LatchState::new(block),
+            waiting: BTreeMap::new(),
+        };
+        Remote::open(link, serve).map(|remote| LatchClient {
+            remote,
+            is_open: Cell::new(false),
+        })
+    }
+
+    /// Counts down. Fails with what remains if that is less.
+    pub(super) fn count_down(&self, block: &Block, count: u64) -> Result<(), u64> {
+        match self.remote.ask(block, LatchQuestion::CountDown { count }) {
+            LatchAnswer::Counted(counted) => counted,
+            answer => unreachable!("no answer to this question: {answer:?}"),
+        }
+    }
+
+    /// Waits until the latch is open.
+    pub(super) fn wait(&self, block: &Block, deadline: Deadline) -> Result<(), Stop> {
+        if self.is_open.get() {
+            return Ok(());
+        }
+        let is_endless = matches!(deadline, Deadline::Never);
+        let request = self.remote.request(LatchQuestion::Wait { is_endless });
+        match self.remote.reply(block, request, deadline)? {
+            LatchAnswer::Waited(Ok(())) => {
+                self.is_open.set(true);
+                Ok(())
+            }
+            LatchAnswer::Waited(Err(rank)) => Err(Stop::RankDied(rank)),
+            answer => unreachable!("no answer to this question: {answer:?}"),
+        }
+    }
+
+    pub(super) fn remaining(&self, block: &Block) -> u64 {
+        if self.is_open.get() {
+            return 0;
+        }
+        let missing = self.missing_within(block, Deadline::Never);
+        missing.expect("there is no deadline").0
+    }
+
+    /// How much remains, and the ranks that have not counted down at all; none if the root's node
+    /// does not answer soon.
+    pub(super) fn missing(&self, block: &Block) -> Option<Remaining> {
+        self.missing_within(block, Deadline::after(PATIENCE))
+    }
+
+    fn missing_within(&self, block: &Block, deadline: Deadline) -> Option<Remaining> {
+        let request = self.remote.request(LatchQuestion::Missing);
+        match self.remote.reply(block, request, deadline).ok()? {
+            LatchAnswer::Missing(missing) => {
+                self.is_open.set(missing.0 == 0);
+                Some(missing)
+            }
+            answer => unreachable!("no answer to this question: {answer:?}"),
+        }
+    }
+}
+
+/// Counts down and waits for the ranks of other nodes.
+struct LatchServer {
+    port: Port,
+    latch: LatchState,
+    /// The ranks that wait, and the numbers of their requests.
+    waiting: BTreeMap<u32, u32>,
+}
+
+impl LatchServer {
+    /// Tells all ranks that wait.
+    fn answer_waiting(&mut self, waited: Result<(), u32>) {
+        for (rank, request) in std::mem::take(&mut self.waiting) {
+            self.latch.set_waits(rank, false);
+            let answer = LatchAnswer::Waited(waited);
+            self.port.reply(rank, request, answer);
+        }
+    }
+}
+
+impl Service for LatchServer {
+    type Message = Request<LatchQuestion>;
+
+    fn receive(&mut self, from: u32, request: Request<LatchQuestion>) {
+        let number = request.number.expect("each question has an answer");
+        self.waiting.remove(&from);
+        self.latch.set_waits(from, false);
+        let answer = match request.question {
+            LatchQuestion::CountDown { count } => {
+                LatchAnswer::Counted(self.latch.count_down(from, count))
+            }
+            LatchQuestion::Wait { is_endless } => {
+                self.latch.set_waits(from, is_endless);
+                self.waiting.insert(from, number);
+                return;
+            }
+            LatchQuestion::Missing => LatchAnswer::Missing(self.latch.missing()),
+        };
+        self.port.reply(from, number, answer);
+    }
+
+    fn is_called(&self) -> bool {
+        !self.waiting.is_empty() && self.latch.is_open()
+    }
+
+    fn go_on(&mut self) -> Progress {
+        if self.latch.is_open() {
+            self.answer_waiting(Ok(()));
+        }
+        Progress::Done
+    }
+
+    fn inspect(&mut self) {
+        if !self.waiting.is_empty()
+            && let Some(rank) = self.latch.lost()
+        {
+            self.answer_waiting(Err(rank));
+        }
+    }
+}
