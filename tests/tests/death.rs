@@ -71,6 +71,8 @@ deaths! {
     user_of_a_mutex_dies
     user_of_permits_dies
     waiter_for_a_condition_dies
+    rank_that_a_latch_needs_dies
+    rank_that_has_counted_down_dies
     worker_with_a_task_dies
     worker_with_a_task_on_disk_dies
     last_of_all_dies

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use mpisync::sync::{SemaphoreError, Wake};
-use mpisync::{Barrier, Condvar, Counter, Mutex, OnceShared, Semaphore, Turn};
+use mpisync::{Barrier, Condvar, Counter, Latch, Mutex, OnceShared, Semaphore, Turn};
 
 struct Shared {
     header: Mutex<[u64; 2]>,
@@ -13,6 +13,7 @@ struct Shared {
     token: OnceShared<String>,
     turn: Turn,
     barrier: Barrier,
+    loaded: Latch,
 }
 
 fn main() {
@@ -24,6 +25,7 @@ fn main() {
         token: OnceShared::local(),
         turn: Turn::local(),
         barrier: Barrier::local(),
+        loaded: Latch::local(1),
     };
     // Fields are borrowed apart from each other.
     let mut header = shared.header.lock();
@@ -43,4 +45,6 @@ fn main() {
         .each(|rank| shared.token.get_or_init(|| format!("rank {rank}")).len());
     assert_eq!(length, 6);
     shared.barrier.wait();
+    shared.loaded.count_down(1).unwrap();
+    shared.loaded.wait();
 }

@@ -12,12 +12,13 @@ use std::ops::DerefMut;
 use mpisync::guarded::{AppendFile, GuardedError};
 use mpisync::ndarray::{ArrayViewD, ArrayViewMutD};
 use mpisync::sync::{
-    BarrierError, CounterError, OnceError, ReborrowedMutexGuard, SemaphoreError, TurnError,
+    BarrierError, CounterError, LatchError, OnceError, ReborrowedMutexGuard, SemaphoreError,
+    TurnError,
 };
 use mpisync::{
     Access, Barrier, Collective, CollectiveError, Condvar, Counter, CreateError, Excluded, Fence,
-    Guarded, LockError, Mutex, MutexGuard, On, OnceShared, Permit, Place, Plain, Pod, ReadGuard,
-    Region, RegionError, RegionReadGuard, RegionWriteGuard, Semaphore, Turn, TurnGuard,
+    Guarded, Latch, LockError, Mutex, MutexGuard, On, OnceShared, Permit, Place, Plain, Pod,
+    ReadGuard, Region, RegionError, RegionReadGuard, RegionWriteGuard, Semaphore, Turn, TurnGuard,
     UpgradeError, WindowController, WriteGuard, Writer,
 };
 use num_complex::Complex;
@@ -55,6 +56,7 @@ assert_not_impl_any!(Counter<u64>: Send, Sync, Clone, Copy);
 assert_not_impl_any!(Turn: Send, Sync, Clone, Copy);
 assert_not_impl_any!(TurnGuard<'static>: Send, Sync, Clone, Copy);
 assert_not_impl_any!(Barrier: Send, Sync, Clone, Copy);
+assert_not_impl_any!(Latch: Send, Sync, Clone, Copy);
 assert_not_impl_any!(OnceShared<String>: Send, Sync, Clone, Copy);
 
 // Errors go where a program wants them: up with `?`, into `anyhow`, to another thread.
@@ -69,6 +71,7 @@ assert_impl_all!(SemaphoreError: Error, Send, Sync, Clone);
 assert_impl_all!(CounterError: Error, Send, Sync, Clone);
 assert_impl_all!(TurnError: Error, Send, Sync, Clone);
 assert_impl_all!(BarrierError: Error, Send, Sync, Clone);
+assert_impl_all!(LatchError: Error, Send, Sync, Clone);
 assert_impl_all!(OnceError: Error, Send, Sync, Clone);
 assert_impl_all!(UpgradeError<'static>: Debug, Display);
 assert_impl_all!(Place: Debug, Display, Send, Sync, Clone);

@@ -35,7 +35,8 @@ use std::time::Duration;
 ///   either are fewer than what remains. Each of them is expected to count down by one.
 /// - All living ranks wait without a time limit.
 ///
-/// A rank that waits without a time limit is not expected to count down.
+/// A rank that waits without a time limit is not expected to count down. All ranks that wait then
+/// or later get the error, unless the latch opens nevertheless.
 ///
 /// It stays on the thread that made it. Dropping it is local.
 ///

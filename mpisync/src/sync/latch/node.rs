@@ -20,6 +20,9 @@ struct LatchWords {
     futex_word: FutexWord,
     /// Nonzero once a rank of this node has called the server because the latch is open.
     called: AtomicU32,
+    /// The rank that died and without which the latch cannot open, plus one. Stored once, so that
+    /// all ranks that wait get the same error.
+    lost: AtomicU32,
 }
 
 /// What one rank has done, of whatever node. Stored by that rank, or by the server for a rank of
@@ -126,30 +129,37 @@ impl LatchState {
         (self.remaining(), missing)
     }
 
-    /// A rank that died and without which the latch cannot open, if there is one; see
-    /// [`Latch`](super::Latch).
+    /// The rank that died and without which the latch cannot open, if there is one.
     pub(super) fn lost(&self) -> Option<u32> {
+        let lost = &self.0.words().lost;
+        if lost.load(Ordering::Relaxed) == 0 {
+            let found = self.find_lost()? + 1;
+            // Another rank may have found one at the same time.
+            let _ = lost.compare_exchange(0, found, Ordering::Relaxed, Ordering::Relaxed);
+        }
+        lost.load(Ordering::Relaxed).checked_sub(1)
+    }
+
+    /// Looks for such a rank, by the rules at [`Latch`](super::Latch).
+    fn find_lost(&self) -> Option<u32> {
         let may_count = |rank: u32| self.slot(rank).waits.load(Ordering::Acquire) == 0;
         let (mut dead_and_missing, mut expected) = (None, 0);
         for rank in self.ranks().filter(|&rank| self.is_missing(rank)) {
             if self.is_alive(rank) {
                 expected += u64::from(may_count(rank));
             } else if self.is_missing(rank) {
-                // Looked at twice: it may have counted down before it died.
+                // Looked at again: it may have counted down before it died.
                 dead_and_missing.get_or_insert(rank);
             }
         }
-        // Each rank that was expected, or has counted down before, is accounted for in this.
-        let remaining = self.remaining();
-        if remaining > expected && dead_and_missing.is_some() {
-            return dead_and_missing;
-        }
-        let is_dead = |&rank: &u32| !self.is_alive(rank);
-        let anyone_may = || (self.ranks()).any(|rank| may_count(rank) && self.is_alive(rank));
-        match remaining == 0 || expected > 0 || anyone_may() {
-            true => None,
-            false => self.ranks().find(is_dead),
-        }
+        let lost = dead_and_missing.filter(|_| self.remaining() > expected);
+        let lost = lost.or_else(|| {
+            let anyone_may = (self.ranks()).any(|rank| may_count(rank) && self.is_alive(rank));
+            let mut ranks = self.ranks().filter(|_| !anyone_may);
+            ranks.find(|&rank| !self.is_alive(rank))
+        })?;
+        // Looked at last: a rank counts down before it waits, and it may have been the last one.
+        (!self.is_open()).then_some(lost)
     }
 
     fn is_missing(&self, rank: u32) -> bool {

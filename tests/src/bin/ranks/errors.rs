@@ -7,8 +7,8 @@ use mpi::traits::*;
 use mpisync::batch::BatchError;
 use mpisync::ndarray::IxDyn;
 use mpisync::{
-    Barrier, Batch, Condvar, Counter, CreateError, Equivalence, Mutex, OnceShared, Plain, Region,
-    RemoteChannel, Semaphore, Turn, WindowController,
+    Barrier, Batch, Condvar, Counter, CreateError, Equivalence, Latch, Mutex, OnceShared, Plain,
+    Region, RemoteChannel, Semaphore, Turn, WindowController,
 };
 use mpisync_tests::job::{Case, Job};
 use serde::de::DeserializeOwned;
@@ -226,6 +226,7 @@ macro_rules! make_anywhere {
         drop(once.anywhere().build().unwrap());
         drop(Turn::builder(world).anywhere().build().unwrap());
         drop(Barrier::builder(world).anywhere().build().unwrap());
+        drop(Latch::builder(world, 2).anywhere().build().unwrap());
         let channel = RemoteChannel::<u8>::builder(world, 2);
         drop(channel.anywhere().build().unwrap());
         let region = Region::<u8>::builder(world, [2]);

@@ -16,6 +16,7 @@ mod failures;
 mod fairness;
 mod fences;
 mod guarded;
+mod latch;
 mod launcher;
 mod leaks;
 mod lifetime;
@@ -64,6 +65,7 @@ fn main() {
         failures::CASES,
         fairness::CASES,
         fences::CASES,
+        latch::CASES,
         launcher::CASES,
         leaks::CASES,
         lifetime::CASES,

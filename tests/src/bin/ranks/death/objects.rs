@@ -4,8 +4,8 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::thread;
 use std::time::Duration;
 
-use mpisync::sync::{BarrierError, OnceError, SemaphoreError, TurnError};
-use mpisync::{Barrier, Condvar, LockError, Mutex, OnceShared, Semaphore, Turn};
+use mpisync::sync::{BarrierError, LatchError, OnceError, SemaphoreError, TurnError};
+use mpisync::{Barrier, Condvar, Latch, LockError, Mutex, OnceShared, Semaphore, Turn};
 use mpisync_tests::job::{Case, Job};
 use mpisync_tests::panics::expect_panic;
 use mpisync_tests::scratch::until;
@@ -22,6 +22,11 @@ pub const CASES: &[Case] = &[
     ("user_of_a_mutex_dies", user_of_a_mutex_dies),
     ("user_of_permits_dies", user_of_permits_dies),
     ("waiter_for_a_condition_dies", waiter_for_a_condition_dies),
+    ("rank_that_a_latch_needs_dies", rank_that_a_latch_needs_dies),
+    (
+        "rank_that_has_counted_down_dies",
+        rank_that_has_counted_down_dies,
+    ),
 ];
 
 /// What it may have changed by halves stays with it, and who waits for that is told; the rest goes to the next.
@@ -224,6 +229,51 @@ fn waiter_for_a_condition_dies(job: &Job) {
     *mutex.lock() = 1;
     assert_eq!(u64::from(condition.notify(others as u32)), others);
     assert_eq!(condition.notify_all(), 0);
+    survived(job)
+}
+
+/// A latch that needs it is lost, another one opens without it.
+fn rank_that_a_latch_needs_dies(job: &Job) {
+    let (rank, size) = (victim(job), job.size as u64);
+    let latch = Latch::new(&job.world, size).unwrap();
+    let without = Latch::new(&job.world, size - 1).unwrap();
+    if job.rank == rank {
+        ready(job);
+        latch.wait();
+        unreachable!("it has not counted down itself");
+    }
+    if job.rank == 0 {
+        kill_waiting_victim(job);
+    }
+    latch.count_down(1).unwrap();
+    for limit in [LONG, Duration::MAX] {
+        let error = latch.wait_timeout(limit).unwrap_err();
+        assert_eq!(error, LatchError::RankDied { rank });
+    }
+    let words = expect_panic(|| latch.wait());
+    assert!(words.contains(&format!("rank {rank}")), "{words}");
+    assert!(!latch.is_open());
+    without.count_down(1).unwrap();
+    without.wait_timeout(LONG).unwrap();
+    survived(job)
+}
+
+/// Its count stays. A latch that wants more of it than it gave is lost once all others wait.
+fn rank_that_has_counted_down_dies(job: &Job) {
+    let (rank, size) = (victim(job), job.size as u64);
+    let latch = Latch::new(&job.world, size).unwrap();
+    let twice = Latch::new(&job.world, 2 * size).unwrap();
+    twice.count_down(1).unwrap();
+    latch.count_down(1).unwrap();
+    if job.rank == rank {
+        ready(job);
+        die();
+    }
+    await_death(job);
+    latch.wait_timeout(LONG).unwrap();
+    twice.count_down(1).unwrap();
+    let error = twice.wait_timeout(Duration::MAX).unwrap_err();
+    assert_eq!(error, LatchError::RankDied { rank });
     survived(job)
 }
 
