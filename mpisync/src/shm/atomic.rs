@@ -80,4 +80,7 @@ pub(crate) fn fence_after_exchange() {
     }
 }
 
-const EXCHANGE_IS_FENCE: bool = cfg!(all(target_arch = "x86_64", not(loom)));
+const EXCHANGE_IS_FENCE: bool = cfg!(target_arch = "x86_64") && !MODELLED;
+
+/// Whether the atomics are those of the model checker.
+pub(crate) const MODELLED: bool = cfg!(loom);

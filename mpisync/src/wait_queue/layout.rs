@@ -64,7 +64,7 @@ pub(crate) struct FreePermits(pub(crate) u64);
 impl FreePermits {
     const PERMITS: u64 = (1 << 28) - 1;
     pub(crate) const ONE_WAITER: u64 = 1 << 28;
-    const WAITERS: u64 = ((1 << 20) - 1) << 28;
+    pub(super) const WAITERS: u64 = ((1 << 20) - 1) << 28;
     const SERVED: u64 = 1 << 48;
     const ONE_CHANGE: u64 = 1 << 49;
     /// What somebody adds who comes to wait.
@@ -143,36 +143,5 @@ impl Want {
 
     pub(crate) fn ticket(self) -> u64 {
         self.0 >> 2
-    }
-}
-
-#[cfg(all(test, not(loom)))]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_fields_of_a_stock_do_not_touch() {
-        let free_permits = FreePermits::of(MOST_PERMITS);
-        let crowded = FreePermits(free_permits.0 + 7 * FreePermits::ONE_NEWCOMER).served();
-        assert_eq!(crowded.permits(), MOST_PERMITS);
-        assert_eq!(crowded.waiters(), 7);
-        assert!(crowded.is_served() && !crowded.unserved().is_served());
-        let rest = crowded.without(MOST_PERMITS);
-        assert_eq!((rest.permits(), rest.waiters()), (0, 7));
-        assert_ne!(crowded.changed(), crowded);
-        assert_eq!(crowded.changed().waiters(), 7);
-        let last = FreePermits(!FreePermits::WAITERS).changed();
-        assert_eq!((last.waiters(), last.permits()), (0, MOST_PERMITS));
-    }
-
-    #[test]
-    fn a_want_is_one_of_three() {
-        for ticket in [0, 1, u64::MAX >> 2] {
-            let (waiting, granted) = (Want::waiting(ticket), Want::granted(ticket));
-            assert!(waiting.is_waiting() && !waiting.is_granted());
-            assert!(granted.is_granted() && !granted.is_waiting());
-            assert_eq!((waiting.ticket(), granted.ticket()), (ticket, ticket));
-        }
-        assert!(!Want::NOTHING.is_waiting() && !Want::NOTHING.is_granted());
     }
 }

@@ -23,15 +23,13 @@
 //! [`sync`](mod@crate::sync).
 
 pub(crate) mod cargo;
-#[cfg(any(loom, test))]
-pub(crate) mod heap;
 pub(crate) mod layout;
 pub(crate) mod memory;
 pub(crate) mod remote;
 #[cfg(test)]
 mod tests;
 
-use crate::shm::atomic::{Ordering, fence_after_exchange};
+use crate::shm::atomic::{MODELLED, Ordering, fence_after_exchange};
 use crate::shm::wait::{Deadline, Stop, wait};
 pub(crate) use crate::wait_queue::layout::MOST_PERMITS;
 use crate::wait_queue::layout::{FreePermits, Seat, UNSETTLED, WaitWords, Want};
@@ -457,7 +455,7 @@ impl<M: WaitMemory> WaitQueue<M> {
         }
         // One that died just after a change has not served the line. (In the model nobody dies there, and this would hide
         // whoever forgets it.)
-        if found_dead || cfg!(not(loom)) {
+        if found_dead || !MODELLED {
             self.serve();
         }
         self.check()

@@ -30,26 +30,3 @@ impl Count {
         &self.0.words().0
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::shm::block::Block;
-    use crate::sync::Counter;
-
-    #[test]
-    fn a_counter_takes_two_lines_whatever_the_number_of_ranks() {
-        const TWO_LINES: usize = 256;
-        let nodes = |ranks: u32| (0..ranks).map(|rank| rank - rank % 4).collect::<Vec<_>>();
-        let several_nodes = Topology::new(0, &nodes(12));
-        for topology in [
-            Topology::one_node(0, 1),
-            Topology::one_node(3, 1000),
-            several_nodes,
-        ] {
-            assert_eq!(Block::length(&CounterLayout, &topology), TWO_LINES);
-        }
-        let counter = Counter::<u32>::local();
-        assert_eq!(counter.object.block().size(), TWO_LINES);
-    }
-}

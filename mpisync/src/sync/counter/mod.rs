@@ -5,6 +5,8 @@ mod iter;
 mod memory;
 mod range;
 mod remote;
+#[cfg(test)]
+mod tests;
 
 use crate::error::{CreateError, LockError};
 use crate::object::{Object, accessors};

@@ -5,8 +5,8 @@
 
 use crate::shm::wait::{Deadline, Stop};
 use crate::wait_queue::WaitQueue;
-use crate::wait_queue::heap::HeapWaitQueue;
 use crate::wait_queue::memory::WaitMemory;
+use crate::wait_queue::tests::heap::HeapWaitQueue;
 use crate::wait_queue::tests::lists;
 use ::loom::cell::UnsafeCell;
 use ::loom::sync::Arc;

@@ -1,15 +1,17 @@
-//! The list under real threads, and under the model checker with `--cfg loom`.
+//! The wait queue under real threads, and under the model checker with `--cfg loom`.
 
+mod heap;
+mod layout;
 #[cfg(loom)]
 mod loom;
 #[cfg(not(loom))]
 mod threads;
 
-use crate::wait_queue::heap::HeapWaitQueue;
 use crate::wait_queue::layout::MOST_PERMITS;
+use crate::wait_queue::tests::heap::HeapWaitQueue;
 use crate::wait_queue::{OnDeath, WaitQueue};
 
-/// A list for that many ranks, with so many permits.
+/// A wait queue of `ranks` ranks with `permits` free permits, as each rank sees it.
 fn lists(ranks: usize, permits: u32) -> Vec<WaitQueue<HeapWaitQueue>> {
     let lists: Vec<_> = HeapWaitQueue::new(ranks)
         .into_iter()
