@@ -51,7 +51,6 @@
 //! - `progress`: `Batch::progress`, which shows how far a batch is while it runs, by `indicatif`.
 //! - `region` (default): arrays that only guards reach, see [`Region`], by the crate
 //!   [`ndarray`](https://docs.rs/ndarray), which `mpisync::ndarray` names again.
-//! - `simulator`: the module `simulator`, which runs the lock's protocol on thousands of nodes of a modelled network.
 //!
 //! # Folders
 //! From the ground up; a file imports from its own folder and from those above it in this table.
@@ -106,8 +105,6 @@ mod rsmpi;
 pub mod rwlock;
 mod share;
 mod shm;
-#[cfg(all(any(feature = "simulator", test), feature = "mpi"))]
-pub mod simulator;
 pub mod sync;
 mod thread;
 mod transport;

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The folders and single files of the library, from the ground up.
-const FLOORS: [&str; 22] = [
+const FLOORS: [&str; 21] = [
     "fingerprint",
     "location",
     "error",
@@ -25,7 +25,6 @@ const FLOORS: [&str; 22] = [
     "guarded",
     "sync",
     "batch",
-    "simulator",
     "thread",
     "prelude",
 ];

@@ -283,7 +283,7 @@ impl Checks<'_> {
                     "-p",
                     "mpisync-macros",
                     "--features",
-                    &format!("{FEATURES},mpisync/simulator"),
+                    FEATURES,
                 ]);
                 run_program(&mut doc)?;
                 Ok(0)

@@ -1,4 +1,4 @@
-//! How the lock behaves on machines of up to 4,096 nodes: the lock's own protocol over a modelled network.
+//! Simulates the lock on machines of up to 4,096 nodes: its own protocol over a modelled network.
 //!
 //! ```text
 //! simulate [--nodes 1,4,16] [--ranks 64] [--writers 0.002,0.02,0.05] [--latency NS] [--plot FILE]
@@ -8,11 +8,21 @@
 //! and Hoefler, "High-Performance Distributed RMA Locks", HPDC 2016. Each machine is simulated twice: gates closed along
 //! the tree, and by the writer itself.
 //!
-//! - `operations`: acquisitions of all ranks together, in millions a second.
-//! - `median`, `p99`: from a rank's wish to write to its lock, queueing included, in microseconds.
-//! - `drain`: from closing the gates until all readers of all nodes are out, in microseconds; this is what a write costs
-//!   that no other precedes.
-//! - `messages`: of all nodes, a write. `writer`: the most that one writer sent before it was in.
+//! - `operations`: acquisitions of all ranks, in millions per second.
+//! - `median`, `p99`: the time from a rank's request to write until it holds the lock, in microseconds.
+//! - `drain`: the time from closing the gates until all readers of all nodes have left, in microseconds; this is the cost
+//!   of a write that no other write precedes.
+//! - `messages`: messages of all nodes per write. `writer`: the most messages that one writer sent before it entered.
+
+mod clock;
+mod model;
+mod node;
+#[expect(
+    dead_code,
+    reason = "the simulation needs a part of the protocol's items"
+)]
+mod rwlock;
+mod world;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -20,8 +30,9 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Parser;
-use mpisync::simulator::{Machine, Report, Workload, run};
 use mpisync_bench::plot::{Curve, Panel, draw};
+
+use crate::model::{Machine, Report, Workload, run};
 
 /// Simulates the lock on many nodes.
 #[derive(Parser)]
@@ -62,10 +73,10 @@ struct Options {
     plot: Option<PathBuf>,
 }
 
-/// From the number of nodes.
+/// The fan-out for a number of nodes.
 type FanOut = fn(u32) -> u32;
 
-/// How gates are closed, and how many nodes each node tells.
+/// How gates are closed, and the number of children of each node.
 const WAYS: [(&str, FanOut); 2] = [
     ("tree", |_| Workload::default().fan_out),
     ("flat", |nodes| nodes),

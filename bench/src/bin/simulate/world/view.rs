@@ -1,5 +1,7 @@
-//! The nodes, the network between them, and the run.
+//! A node of the simulation, as the protocol sees it.
 
+use crate::clock::Event;
+use crate::node::{Gate, Node, Waits, Writer};
 use crate::rwlock::global::node_server::NodeServer;
 use crate::rwlock::global::site::{Asker, LockMessage, Site};
 use crate::rwlock::global::standing::{Standing, Turn};
@@ -7,143 +9,27 @@ use crate::rwlock::global::tree::Node as Number;
 use crate::rwlock::global::writer;
 use crate::rwlock::global::writer::Next;
 use crate::rwlock::node::Closed;
-use crate::simulator::clock::{Clock, Event, Random};
-use crate::simulator::node::{Gate, Node, Waits, Writer};
-use crate::simulator::{Machine, Report, Workload};
+use crate::world::World;
 use std::cell::{Cell, RefCell};
 
-struct World<'a> {
-    machine: &'a Machine,
-    workload: &'a Workload,
-    nodes: Vec<Node>,
-    tail: Option<Number>,
-    clock: Clock,
-    random: Random,
-    /// The node of the writer that is in.
-    inside: Option<Number>,
-    tally: Tally,
-}
-
-/// What is counted, from the end of the first fifth on.
-#[derive(Default)]
-struct Tally {
-    writes: u64,
-    from: u64,
-    reading_before: u128,
-    latencies: Vec<u64>,
-    drains: (u64, u64),
-    messages: u64,
-    most_at_the_writer: u64,
-}
-
-/// A node as its writer or its server sees it, at work from some moment on.
-struct View<'a, 'w> {
-    world: &'a RefCell<World<'w>>,
-    node: Number,
+/// A node as its writer or its server sees it, from some moment on.
+pub(super) struct View<'a, 'w> {
+    pub(super) world: &'a RefCell<World<'w>>,
+    pub(super) node: Number,
     /// The time up to which it has worked.
-    now: Cell<u64>,
-    acts_for_writer: bool,
+    pub(super) now: Cell<u64>,
+    pub(super) acts_for_writer: bool,
 }
 
-/// The length of a message in bytes, with what MPI adds.
+/// The length of a message in bytes, with the header of MPI.
 const MESSAGE: f64 = 64.0;
 
-pub(super) fn simulate(machine: &Machine, workload: &Workload) -> Report {
-    simulate_with_writers(machine, workload, |_| true)
-}
-
-/// The same, where only some ranks, numbered through all nodes, do anything.
-pub(super) fn simulate_with_writers(
-    machine: &Machine,
-    workload: &Workload,
-    acts: impl Fn(u32) -> bool,
-) -> Report {
-    let first = Standing::Owner {
-        turn: Turn::default(),
-        row: 0,
-    };
-    let world = RefCell::new(World {
-        machine,
-        workload,
-        nodes: (0..workload.nodes)
-            .map(|node| Node::new(if node == 0 { first } else { Standing::Out }))
-            .collect(),
-        tail: None,
-        clock: Clock::default(),
-        random: Random(workload.seed),
-        inside: None,
-        tally: Tally::default(),
-    });
-    for node in 0..workload.nodes {
-        for rank in 0..workload.ranks_per_node {
-            if acts(node * workload.ranks_per_node + rank) {
-                world.borrow_mut().read_on(node, rank, 0);
-            }
-        }
-        world.borrow_mut().watch_readers(node);
-    }
-    let mut now = 0;
-    while world.borrow().tally.writes < workload.writes {
-        let next = world.borrow_mut().clock.next();
-        let (at, node, event) = next.expect("the lock never stands still");
-        now = at;
-        happen(&world, now, node, event);
-    }
-    world.into_inner().report(now)
-}
-
-/// Lets an event happen, and all that it brings about on that node at once.
-fn happen(world: &RefCell<World<'_>>, now: u64, node: Number, event: Event) {
-    let view = |acts_for_writer| View {
-        world,
-        node,
-        now: Cell::new(now),
-        acts_for_writer,
-    };
-    match event {
-        Event::Write { change } => world.borrow_mut().wish(now, node, change),
-        Event::Turn { rank } => {
-            debug_assert!(
-                view(true).of(|here| here.turn.is_some_and(|turn| turn.rank == Some(rank)))
-            );
-            view(true).advance();
-        }
-        Event::Leave { rank } => {
-            world.borrow_mut().let_out(node);
-            let view = view(true);
-            writer::release(&view);
-            view.finish();
-            let mut world = world.borrow_mut();
-            world.count_write(now);
-            world.read_on(node, rank, now);
-        }
-        Event::Word(word) => view(is_for_writer(word)).put_by(word),
-        Event::Serve { writer } => view(writer).serve(),
-        Event::Look => {}
-    }
-    view(true).look();
-    if view(false).of(|here| here.busy) {
-        let server = view(false);
-        server.as_server(|lock| lock.go_on(&server));
-        view(true).look();
-    }
-    world.borrow_mut().watch_readers(node);
-}
-
-/// Whether the writer itself gets the word, and not the server.
-fn is_for_writer(word: LockMessage) -> bool {
-    let LockMessage::Drained { asker, .. } = word else {
-        return false;
-    };
-    matches!(asker, Asker::Writer(_))
-}
-
 impl View<'_, '_> {
-    /// Puts a message to those that wait for the writer, or the server, to have time.
-    fn put_by(&self, word: LockMessage) {
+    /// Queues a message until the writer, or the server, has time.
+    pub(super) fn put_by(&self, message: LockMessage) {
         let (is_first, free_at) = self.change(|here| {
             let worker = here.worker(self.acts_for_writer);
-            worker.inbox.push_back(word);
+            worker.inbox.push_back(message);
             (worker.inbox.len() == 1, worker.works_until)
         });
         if is_first {
@@ -157,15 +43,15 @@ impl View<'_, '_> {
         world.clock.set(at, self.node, Event::Serve { writer });
     }
 
-    /// Handles the first message, if there is time for it now.
-    fn serve(&self) {
+    /// Handles the first message if there is time for it now.
+    pub(super) fn serve(&self) {
         let free_at = self.change(|here| here.worker(self.acts_for_writer).works_until);
         if free_at > self.now.get() {
             return self.serve_at(free_at);
         }
-        let word = self.change(|here| here.worker(self.acts_for_writer).inbox.pop_front());
+        let message = self.change(|here| here.worker(self.acts_for_writer).inbox.pop_front());
         self.work(self.world.borrow().machine.overhead);
-        match word.expect("it was put by") {
+        match message.expect("it is queued") {
             LockMessage::Drained { count, .. } if self.acts_for_writer => {
                 self.change(|here| {
                     if let Some(turn) = &mut here.turn {
@@ -177,8 +63,8 @@ impl View<'_, '_> {
                 let mut world = self.world.borrow_mut();
                 world.clock.set(done, self.node, Event::Look);
             }
-            word => self.as_server(|server| {
-                server.handle(self, word);
+            message => self.as_server(|server| {
+                server.handle(self, message);
                 server.go_on(self)
             }),
         }
@@ -191,7 +77,7 @@ impl View<'_, '_> {
         }
     }
 
-    fn of<T>(&self, look: impl FnOnce(&Node) -> T) -> T {
+    pub(super) fn of<T>(&self, look: impl FnOnce(&Node) -> T) -> T {
         look(&self.world.borrow().nodes[self.node as usize])
     }
 
@@ -199,13 +85,13 @@ impl View<'_, '_> {
         change(&mut self.world.borrow_mut().nodes[self.node as usize])
     }
 
-    /// Is busy for that time.
+    /// Is busy for this time.
     fn work(&self, time: u64) {
         self.now.set(self.now.get() + time);
     }
 
-    /// Notes how long it was busy.
-    fn finish(&self) {
+    /// Records how long it was busy.
+    pub(super) fn finish(&self) {
         let now = self.now.get();
         self.change(|here| {
             let until = &mut here.worker(self.acts_for_writer).works_until;
@@ -213,7 +99,7 @@ impl View<'_, '_> {
         });
     }
 
-    fn as_server(&self, act: impl FnOnce(&mut NodeServer) -> bool) {
+    pub(super) fn as_server(&self, act: impl FnOnce(&mut NodeServer) -> bool) {
         let mut server = self
             .change(|here| here.server.take())
             .expect("one at a time");
@@ -225,15 +111,15 @@ impl View<'_, '_> {
         self.finish();
     }
 
-    /// Goes on with the writer, as far as it can.
-    fn advance(&self) {
+    /// Advances the writer as far as possible.
+    pub(super) fn advance(&self) {
         let next = writer::advance(self);
         self.finish();
         let waits = match next {
             Next::Enter => return self.enter(),
             Next::AwaitTurn => Waits::Turn,
             Next::AwaitReaders(drain) => Waits::Readers(drain),
-            Next::GiveUp(_) => unreachable!("nobody dies here"),
+            Next::GiveUp(_) => unreachable!("no rank dies here"),
         };
         self.change(|here| {
             let turn = here.turn.as_mut().expect("it has the turn");
@@ -258,8 +144,8 @@ impl View<'_, '_> {
         world.clock.set(until, self.node, Event::Leave { rank });
     }
 
-    /// Whether what the writer waits for is there.
-    fn look(&self) {
+    /// Advances the writer if its wait is over.
+    pub(super) fn look(&self) {
         let Some(turn) = self.of(|here| here.turn) else {
             return;
         };
@@ -288,13 +174,13 @@ impl View<'_, '_> {
         });
     }
 
-    /// Sends a word to a node, whoever handles it there.
-    fn send(&self, node: Number, word: LockMessage) {
+    /// Sends a message to the writer or the server of a node.
+    fn send(&self, node: Number, message: LockMessage) {
         let mut world = self.world.borrow_mut();
         self.work(world.machine.overhead);
         let travels = world.machine.latency + (MESSAGE / world.machine.bandwidth) as u64;
         let at = self.now.get() + travels;
-        world.clock.set(at, node, Event::Word(word));
+        world.clock.set(at, node, Event::Message(message));
         world.tally.messages += 1;
         if self.acts_for_writer
             && let Some(turn) = &mut world.nodes[self.node as usize].turn
@@ -397,7 +283,7 @@ impl Site for View<'_, '_> {
         }
         if here.gate.openings < count || !here.gate.closed {
             here.readers.stop(now);
-            // The last of those who are in has just begun.
+            // The last reader inside has just begun.
             let empty_at = if here.readers.is_empty() {
                 now
             } else {
@@ -447,112 +333,12 @@ impl Site for View<'_, '_> {
         if answers.0 == count { answers.1 } else { 0 }
     }
 
-    fn tell(&self, node: Number, word: LockMessage) {
-        self.send(node, word);
+    fn tell(&self, node: Number, message: LockMessage) {
+        self.send(node, message);
     }
 
     fn answer(&self, asker: Asker, count: u32) {
         let (Asker::Writer(node) | Asker::Server(node)) = asker;
         self.send(node, LockMessage::Drained { count, asker });
-    }
-}
-
-impl World<'_> {
-    /// A rank reads until it wants to write again.
-    fn read_on(&mut self, node: Number, rank: u32, now: u64) {
-        let reads = self.random.failures(self.workload.writers);
-        let here = &mut self.nodes[node as usize];
-        here.readers
-            .add(now, rank, reads * self.machine.read.max(1));
-    }
-
-    /// Sets the clock for the next reader of a node that wants to write.
-    fn watch_readers(&mut self, node: Number) {
-        let readers = &mut self.nodes[node as usize].readers;
-        if let Some(at) = readers.next_at() {
-            let change = readers.change;
-            self.clock.set(at, node, Event::Write { change });
-        }
-    }
-
-    /// A reader wants to write, as it was foreseen, or not if something changed since.
-    fn wish(&mut self, now: u64, node: Number, change: u64) {
-        let here = &mut self.nodes[node as usize];
-        if here.readers.change != change {
-            return;
-        }
-        let Some(rank) = here.readers.take(now) else {
-            return;
-        };
-        if here.turn.is_some() {
-            return here.queue.push_back((rank, now));
-        }
-        here.turn = Some(Writer::new(Some(rank), now));
-        self.clock.set(now, node, Event::Turn { rank });
-    }
-
-    /// A writer is in: nobody else is.
-    fn enter(&mut self, now: u64, node: Number) {
-        assert_eq!(self.inside, None, "two writers, on node {node} and another");
-        self.inside = Some(node);
-        // Looked at only where it may take long.
-        debug_assert!(
-            self.nodes
-                .iter()
-                .all(|node| node.gate.closed && node.gate.empty_at <= now),
-            "readers beside a writer"
-        );
-    }
-
-    fn let_out(&mut self, node: Number) {
-        assert_eq!(self.inside.take(), Some(node), "it was in");
-    }
-
-    fn count_write(&mut self, now: u64) {
-        self.tally.writes += 1;
-        if self.tally.writes == self.workload.writes / 5 {
-            self.tally = Tally {
-                writes: self.tally.writes,
-                from: now,
-                reading_before: self.reading(now),
-                ..Tally::default()
-            };
-        }
-    }
-
-    /// The time that all ranks together have read.
-    fn reading(&mut self, now: u64) -> u128 {
-        self.nodes
-            .iter_mut()
-            .map(|node| node.readers.sum(now))
-            .sum()
-    }
-
-    fn report(mut self, now: u64) -> Report {
-        let reading = self.reading(now) - self.tally.reading_before;
-        let reads = reading as f64 / self.machine.read.max(1) as f64;
-        let Tally {
-            mut latencies,
-            from,
-            drains,
-            messages,
-            most_at_the_writer,
-            ..
-        } = self.tally;
-        latencies.sort_unstable();
-        let writes = latencies.len() as f64;
-        let span = (now - from).max(1);
-        let per_second = 1e9 / span as f64;
-        let at = |share: f64| latencies[((latencies.len() - 1) as f64 * share) as usize];
-        Report {
-            operations_per_second: (reads + writes) * per_second,
-            writes_per_second: writes * per_second,
-            write_median: at(0.5),
-            write_p99: at(0.99),
-            drain_mean: (drains.1 > 0).then(|| drains.0 as f64 / drains.1 as f64),
-            messages_per_write: messages as f64 / writes,
-            most_at_the_writer,
-            span,
-        }
     }
 }

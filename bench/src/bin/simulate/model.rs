@@ -1,45 +1,34 @@
-//! The lock over a modelled network: the protocol as it runs on real nodes, with a clock and
-//! messages that are only counted.
+//! The lock over a modelled network: the protocol as it runs on real nodes, with a simulated clock
+//! and simulated messages.
 //!
-//! What a simulation runs is the code of the lock itself: the writers, the servers, the queue of
-//! nodes and the tree of gates. Modelled are the network (latency, bandwidth, what a message costs
-//! its sender and its receiver), the turn inside a node, and readers: while its gate is open a rank
-//! reads again and again. The workload is that of Schmid, Besta and Hoefler, "High-Performance
-//! Distributed RMA Locks", HPDC 2016: all ranks take the lock again and again, a given share of
-//! them for writing.
-//!
-//! ```
-//! use mpisync::simulator::{Machine, Workload, run};
-//!
-//! let workload = Workload { nodes: 8, ranks_per_node: 4, writers: 0.02, writes: 500, ..Workload::default() };
-//! let report = run(&Machine::default(), &workload);
-//! assert!(report.operations_per_second > 0.0);
-//! ```
-
-mod clock;
-mod node;
-mod world;
+//! A simulation runs the code of the lock itself: the writers, the servers, the queue of nodes and
+//! the tree of gates. The network is modelled (latency, bandwidth, the cost of a message at its
+//! sender and its receiver), and so are the turn inside a node and the readers: while its gate is
+//! open, a rank reads again and again. The workload is that of Schmid, Besta and Hoefler,
+//! "High-Performance Distributed RMA Locks", HPDC 2016: all ranks take the lock again and again, a
+//! given share of them for writing.
 
 use crate::rwlock::global::{standing, tree};
+use crate::world;
 
-/// What things cost, in nanoseconds.
+/// The costs of operations in nanoseconds.
 #[derive(Clone, Copy, Debug)]
 pub struct Machine {
-    /// From the end of sending a message to its arrival.
+    /// The time from the end of sending a message to its arrival.
     pub latency: u64,
-    /// What each message costs its sender, and again its receiver; meanwhile they do nothing else.
+    /// The time that a message takes its sender and its receiver, which do nothing else meanwhile.
     pub overhead: u64,
-    /// Bytes a nanosecond.
+    /// Bytes per nanosecond.
     pub bandwidth: f64,
-    /// A read lock, what is done under it, and its release.
+    /// A read lock, the work under it, and its release.
     pub read: u64,
-    /// What is done under a write lock.
+    /// The work under a write lock.
     pub write: u64,
-    /// From the release of a node's turn to the next rank of the node that has it.
+    /// The time from the release of a node's turn until the next rank of the node has it.
     pub handover: u64,
 }
 
-/// A network of 2 µs a round trip and 12.5 GB/s.
+/// A network with a round-trip time of 2 µs and 12.5 GB/s.
 impl Default for Machine {
     fn default() -> Self {
         Self {
@@ -53,23 +42,23 @@ impl Default for Machine {
     }
 }
 
-/// What the ranks do.
+/// The work of the ranks.
 #[derive(Clone, Copy, Debug)]
 pub struct Workload {
-    /// How many nodes; 1 at least.
+    /// The number of nodes, at least 1.
     pub nodes: u32,
-    /// How many ranks on each; 1 at least.
+    /// The number of ranks per node, at least 1.
     pub ranks_per_node: u32,
-    /// The share of all acquisitions that are for writing, from 0 (excluded) to 1.
+    /// The share of all acquisitions that are for writing, above 0 and at most 1.
     pub writers: f64,
-    /// The run ends after so many writes; the first fifth of it is not counted.
+    /// The run ends after this many writes; the first fifth of it is not measured.
     pub writes: u64,
-    /// See [`Builder::max_local_handovers`](crate::Builder::max_local_handovers).
+    /// See `mpisync::Builder::max_local_handovers`.
     pub max_local_handovers: u32,
-    /// How many nodes each node tells to close and open its gate; 8 in the library. With the number
-    /// of nodes or more, the writer tells all of them itself.
+    /// The number of children of each node in the tree of gates; 8 in the library. With the number
+    /// of nodes or more, the writer sends to all nodes itself.
     pub fan_out: u32,
-    /// Where random numbers begin.
+    /// The seed of the random numbers.
     pub seed: u64,
 }
 
@@ -87,33 +76,35 @@ impl Default for Workload {
     }
 }
 
-/// What came of a run, in simulated time.
+/// The results of a run, in simulated time.
 #[derive(Clone, Copy, Debug)]
 pub struct Report {
-    /// Acquisitions of all ranks together, reads and writes.
+    /// Acquisitions of all ranks, reads and writes.
     pub operations_per_second: f64,
-    /// Writes of all ranks together.
+    /// Writes of all ranks.
+    #[cfg_attr(not(test), expect(dead_code, reason = "tests check it"))]
     pub writes_per_second: f64,
-    /// From a rank's wish to write to its lock, in nanoseconds: the median.
+    /// The median time from a rank's request to write until it holds the lock, in nanoseconds.
     pub write_median: u64,
-    /// The same: 99 of 100 writers take less.
+    /// The 99th percentile of the same.
     pub write_p99: u64,
-    /// From the closing of the gates until all readers have left, in nanoseconds: the mean. None if
-    /// no writer had to close them.
+    /// The mean time from closing the gates until all readers have left, in nanoseconds. None if no
+    /// writer had to close them.
     pub drain_mean: Option<f64>,
-    /// Messages a write, of all nodes together.
+    /// Messages of all nodes per write.
     pub messages_per_write: f64,
-    /// The most messages that one writer sent to get in.
+    /// The most messages that one writer sent before it entered.
     pub most_at_the_writer: u64,
-    /// How long the run took, in nanoseconds of simulated time.
+    /// The duration of the run in nanoseconds.
+    #[cfg_attr(not(test), expect(dead_code, reason = "tests check it"))]
     pub span: u64,
 }
 
-/// Runs the lock on a machine until so many writes are done.
+/// Runs the lock on a machine until the writes of the workload are done.
 ///
 /// # Panics
-/// When the workload has no node, no rank or no writers, or when two ranks have the lock that must
-/// not, which would be a fault of the lock.
+/// If the workload has no nodes, ranks or writers, and if two ranks hold the lock that must not,
+/// which is a bug of the lock.
 pub fn run(machine: &Machine, workload: &Workload) -> Report {
     assert!(
         workload.nodes > 0 && workload.ranks_per_node > 0 && workload.fan_out > 0,
@@ -121,7 +112,7 @@ pub fn run(machine: &Machine, workload: &Workload) -> Report {
     );
     assert!(
         workload.writers > 0.0 && workload.writers <= 1.0 && workload.writes > 0,
-        "somebody has to write: {} of all acquisitions",
+        "a workload has writers: {} of all acquisitions",
         workload.writers
     );
     world::simulate(machine, workload)
@@ -131,7 +122,7 @@ pub fn run(machine: &Machine, workload: &Workload) -> Report {
 mod tests {
     use super::*;
 
-    /// Nothing but the network takes time.
+    /// Only the network takes time.
     const NETWORK: Machine = Machine {
         latency: 1_000,
         overhead: 0,
@@ -143,7 +134,7 @@ mod tests {
 
     #[test]
     fn a_write_again_from_the_same_node_takes_a_round_trip() {
-        // One rank writes, that of the home node, so nobody else wants the turn.
+        // Only the rank of the home node writes, so no other rank requests the turn.
         let workload = Workload {
             nodes: 2,
             writers: 1.0,
@@ -205,7 +196,7 @@ mod tests {
                         max_local_handovers,
                         ..Workload::default()
                     };
-                    // It panics where the lock does not exclude, or stands still.
+                    // Panics if the lock does not exclude or deadlocks.
                     let report = run(&Machine::default(), &workload);
                     assert!(report.operations_per_second > report.writes_per_second * 0.99);
                 }

@@ -13,45 +13,45 @@ pub(super) struct Node {
     pub(super) standing: Standing,
     pub(super) successor: Option<Number>,
     pub(super) granted: Option<Turn>,
-    /// The server; none while it is at work.
+    /// The server; None while it is at work.
     pub(super) server: Option<NodeServer>,
-    /// The server has something to come back to.
+    /// Whether the server has unfinished work.
     pub(super) busy: bool,
     /// The server and the writer.
     workers: [Worker; 2],
     pub(super) turn: Option<Writer>,
-    /// Waiting for the turn, with the time of their wish.
+    /// The ranks that wait for the turn, and the times of their requests.
     pub(super) queue: VecDeque<(u32, u64)>,
     pub(super) gate: Gate,
     pub(super) readers: Readers,
 }
 
-/// Who does one thing at a time.
+/// A writer or a server, which does one thing at a time.
 #[derive(Default)]
 pub(super) struct Worker {
-    /// Until when it does nothing else.
+    /// Until when it is busy.
     pub(super) works_until: u64,
-    /// Messages that wait until then.
+    /// The messages that wait until then.
     pub(super) inbox: VecDeque<LockMessage>,
 }
 
-/// Who has the node's turn.
+/// The rank that has the node's turn.
 #[derive(Clone, Copy)]
 pub(super) struct Writer {
     /// None for the server.
     pub(super) rank: Option<u32>,
-    /// When it wished to write.
+    /// When it requested to write.
     pub(super) since: u64,
     pub(super) waits: Option<Waits>,
     /// When it closed the gates.
     pub(super) closed_at: Option<u64>,
-    /// The close that is answered, and how often it was.
+    /// The number of the close, and how many nodes have answered it.
     pub(super) answers: (u32, u32),
-    /// Messages that it sent before it was in.
+    /// How many messages it sent before it entered.
     pub(super) sent: u64,
 }
 
-/// For what a writer waits.
+/// The condition that a writer waits for.
 #[derive(Clone, Copy)]
 pub(super) enum Waits {
     Turn,
@@ -63,22 +63,22 @@ pub(super) enum Waits {
 pub(super) struct Gate {
     pub(super) openings: u32,
     pub(super) closed: bool,
-    /// When the last reader is out, after it was closed.
+    /// When the last reader leaves after the gate was closed.
     pub(super) empty_at: u64,
 }
 
-/// The ranks of a node that read, in time that passes while the gate is open.
+/// The ranks of a node that read. Their time passes while the gate is open.
 #[derive(Default)]
 pub(super) struct Readers {
-    /// When they want to write next, in that time.
-    wishes: BinaryHeap<Reverse<(u64, u32)>>,
-    /// The time so far, up to `since`.
+    /// When each requests to write next, in that time.
+    requests: BinaryHeap<Reverse<(u64, u32)>>,
+    /// The time that has passed up to `since`.
     passed: u64,
-    /// From when the gate is open; none while it is closed.
+    /// When the gate was opened; None while it is closed.
     since: Option<u64>,
-    /// The time of all ranks together.
+    /// The total reading time of all ranks.
     sum: u128,
-    /// Changes whenever what comes next does.
+    /// Changes whenever the next request does.
     pub(super) change: u64,
 }
 
@@ -126,7 +126,7 @@ impl Readers {
         if let Some(since) = &mut self.since {
             let passed = now.saturating_sub(*since);
             self.passed += passed;
-            self.sum += u128::from(passed) * self.wishes.len() as u128;
+            self.sum += u128::from(passed) * self.requests.len() as u128;
             *since = now.max(*since);
         }
     }
@@ -143,35 +143,35 @@ impl Readers {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.wishes.is_empty()
+        self.requests.is_empty()
     }
 
-    /// `rank` reads for so long before it wants to write.
+    /// Adds `rank`, which reads for this time before it requests to write.
     pub(super) fn add(&mut self, now: u64, rank: u32, time: u64) {
         self.pass(now);
-        self.wishes.push(Reverse((self.passed + time, rank)));
+        self.requests.push(Reverse((self.passed + time, rank)));
         self.change += 1;
     }
 
-    /// When the next one wants to write, if no gate closes before.
+    /// When the next rank requests to write, if the gate does not close before.
     pub(super) fn next_at(&self) -> Option<u64> {
-        let Reverse((wish, _)) = self.wishes.peek()?;
-        Some(self.since? + wish.saturating_sub(self.passed))
+        let Reverse((request, _)) = self.requests.peek()?;
+        Some(self.since? + request.saturating_sub(self.passed))
     }
 
-    /// A rank that wants to write by now.
+    /// Takes a rank whose time to write has come.
     pub(super) fn take(&mut self, now: u64) -> Option<u32> {
         self.pass(now);
-        let Reverse((wish, rank)) = *self.wishes.peek()?;
-        if wish > self.passed {
+        let Reverse((request, rank)) = *self.requests.peek()?;
+        if request > self.passed {
             return None;
         }
-        self.wishes.pop();
+        self.requests.pop();
         self.change += 1;
         Some(rank)
     }
 
-    /// The time that all ranks together have read.
+    /// The total reading time of all ranks.
     pub(super) fn sum(&mut self, now: u64) -> u128 {
         self.pass(now);
         self.sum

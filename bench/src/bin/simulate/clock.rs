@@ -1,4 +1,4 @@
-//! What happens when.
+//! The events of a simulation, and its random numbers.
 
 use crate::rwlock::global::site::LockMessage;
 use std::cmp::Reverse;
@@ -7,18 +7,17 @@ use std::collections::BinaryHeap;
 /// Something that happens on a node.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) enum Event {
-    /// A reader of the node has read often enough and wants to write, unless the gate has changed
-    /// since.
+    /// A reader of the node requests to write, unless the schedule has changed since.
     Write { change: u64 },
-    /// This rank of the node has its turn.
+    /// This rank of the node has the turn.
     Turn { rank: u32 },
-    /// Its writer is done.
+    /// Its writer releases the lock.
     Leave { rank: u32 },
     /// A message has arrived.
-    Word(LockMessage),
+    Message(LockMessage),
     /// The writer, or else the server, has time for the next message.
     Serve { writer: bool },
-    /// Something may have changed for those who wait.
+    /// The wait of the writer may be over.
     Look,
 }
 
@@ -30,14 +29,14 @@ pub(super) struct Clock {
 }
 
 impl Clock {
-    /// Has `event` happen on `node`; what is set for one moment happens in the order in which it
-    /// was set.
+    /// Schedules `event` on `node`. Events of the same time happen in the order in which they were
+    /// scheduled.
     pub(super) fn set(&mut self, at: u64, node: u32, event: Event) {
         self.count += 1;
         self.events.push(Reverse((at, self.count, node, event)));
     }
 
-    /// The next event, and when it happens.
+    /// Takes the next event, with its time and node.
     pub(super) fn next(&mut self) -> Option<(u64, u32, Event)> {
         let Reverse((at, _, node, event)) = self.events.pop()?;
         Some((at, node, event))
@@ -57,7 +56,7 @@ impl Random {
         word ^ (word >> 31)
     }
 
-    /// How many tries fail before the first that succeeds, each with that chance.
+    /// How many trials fail before the first success, each with this probability of success.
     pub(super) fn failures(&mut self, chance: f64) -> u64 {
         if chance >= 1.0 {
             return 0;
