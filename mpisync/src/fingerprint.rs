@@ -1,8 +1,8 @@
-//! Numbers that tell byte strings apart, the same in every process.
+//! Hashes of byte strings, the same in every process.
 
 const WORD: usize = size_of::<u64>();
 
-/// A number that tells byte strings apart, the same in every process: FNV-1a.
+/// The FNV-1a hash.
 pub(crate) fn fingerprint<'a>(bytes: impl IntoIterator<Item = &'a u8>) -> u64 {
     let bytes = bytes.into_iter();
     bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
@@ -10,10 +10,9 @@ pub(crate) fn fingerprint<'a>(bytes: impl IntoIterator<Item = &'a u8>) -> u64 {
     })
 }
 
-/// As [`fingerprint`], eight bytes at a time, for long texts where every nanosecond counts. `seed`
-/// is what comes before them.
+/// A faster hash, which takes eight bytes at a time. `seed` is the hash of what comes before.
 pub(crate) fn quick_fingerprint(seed: u64, bytes: &[u8]) -> u64 {
-    // A multiplication whose upper half is folded into the lower one, as in wyhash (Wang Yi, 2019).
+    // A multiplication whose upper half is folded into the lower half, as in wyhash (Wang Yi, 2019).
     let mix = |hash: u64, word: u64| {
         let product = u128::from(hash ^ word) * 0xa076_1d64_78bd_642f_u128;
         product as u64 ^ (product >> u64::BITS) as u64

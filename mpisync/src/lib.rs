@@ -80,7 +80,7 @@
     allow(
         dead_code,
         unused_imports,
-        reason = "what a feature is for is compiled without it, and not used"
+        reason = "code that only a feature uses compiles without it"
     )
 )]
 
@@ -120,15 +120,9 @@ pub use crate::guarded::Guarded;
 pub use crate::location::Place;
 pub use crate::plain::Plain;
 #[cfg(feature = "bytemuck")]
-pub use crate::plain::Pod;
+pub use crate::plain::foreign::pod::Pod;
 #[cfg(feature = "region")]
 pub use crate::region::{Region, RegionError, RegionReadGuard, RegionWriteGuard};
-#[cfg(feature = "mpi")]
-pub use crate::rsmpi::communicator::IntraCommunicator;
-#[cfg(feature = "mpi")]
-pub use crate::rsmpi::universe::{Universe, initialize};
-#[cfg(feature = "mpi")]
-pub use crate::rwlock::builder::{Builder, sync};
 pub use crate::rwlock::controller::WindowController;
 pub use crate::rwlock::guard::{ReadGuard, UpgradeError, WriteGuard};
 pub use crate::sync::{
@@ -136,11 +130,16 @@ pub use crate::sync::{
     TurnGuard,
 };
 pub use crate::transport::Transport;
-#[cfg(feature = "mpi")]
-pub use mpi;
 pub use mpisync_macros::{Equivalence, collective, single_write};
 #[cfg(feature = "region")]
 pub use ndarray;
+#[cfg(feature = "mpi")]
+pub use {
+    crate::rsmpi::communicator::IntraCommunicator,
+    crate::rsmpi::universe::{Universe, initialize},
+    crate::rwlock::builder::{Builder, sync},
+    mpi,
+};
 
 /// What the macros expand to.
 #[doc(hidden)]
@@ -150,10 +149,10 @@ pub mod __private {
         FencedError, agree, agree_on, failed, outcome, share, share_vec, write_alone,
     };
     pub use crate::plain::{Shape, field_is};
+    #[cfg(feature = "region")]
+    pub use crate::region::macros::{update, update_on};
     #[cfg(feature = "mpi")]
     pub use crate::rsmpi::datatype;
-    #[cfg(feature = "region")]
-    pub use region::{update, update_on};
 
     use crate::location::CallSite;
     use crate::{Access, CollectiveError, WindowController};
@@ -175,42 +174,5 @@ pub mod __private {
     ) -> Result<Access<'a>, CollectiveError> {
         ctrl.on(rank)?
             .enter(CallSite::new(name, Location::caller()))
-    }
-
-    #[cfg(feature = "region")]
-    mod region {
-        use crate::location::CallSite;
-        use crate::{Plain, Region, RegionWriteGuard};
-        use ndarray::Dimension;
-        use serde::{Serialize, de::DeserializeOwned};
-        use std::fmt::Display;
-        use std::panic::Location;
-
-        #[track_caller]
-        pub fn update<T: Plain, D: Dimension, R, E>(
-            region: &mut Region<T, D>,
-            name: &'static str,
-            write: impl FnOnce(&mut RegionWriteGuard<'_, T, D>) -> Result<R, E>,
-        ) -> Result<R, E>
-        where
-            R: Serialize + DeserializeOwned,
-            E: super::FencedError + Display,
-        {
-            update_on(region, region.master(), name, write)
-        }
-
-        #[track_caller]
-        pub fn update_on<T: Plain, D: Dimension, R, E>(
-            region: &mut Region<T, D>,
-            rank: i32,
-            name: &'static str,
-            write: impl FnOnce(&mut RegionWriteGuard<'_, T, D>) -> Result<R, E>,
-        ) -> Result<R, E>
-        where
-            R: Serialize + DeserializeOwned,
-            E: super::FencedError + Display,
-        {
-            region.update_at(rank, CallSite::new(name, Location::caller()), write)
-        }
     }
 }

@@ -1,5 +1,4 @@
-//! What every shared object has on a rank: its memory, its name, its root, and its side of the
-//! network.
+//! What every shared object has on a rank: its memory, name, root, and connection to other nodes.
 
 #[cfg(feature = "mpi")]
 pub(crate) mod builder;
@@ -23,21 +22,21 @@ use std::time::Duration;
 /// A shared object, as one rank sees it. Dropping it is local.
 pub struct Object {
     block: Block,
-    /// Where the communicator spans nodes.
+    /// Some if the communicator spans nodes.
     link: Option<Link>,
     name: String,
     root: i32,
-    /// Whether it is of no use any more when MPI ends.
+    /// Whether it is unusable after MPI is finalized.
     needs_mpi: bool,
     thread: PhantomData<*const StaysOnItsThread>,
 }
 
-/// Why objects, and with them their guards, are neither `Send` nor `Sync`: a rank's words in an
-/// object are those of one thread, and MPI may be called only from some threads.
+/// The reason why objects and their guards are neither `Send` nor `Sync`: one thread owns a rank's
+/// words in an object, and MPI may be called from some threads only.
 struct StaysOnItsThread;
 
 impl Object {
-    /// One of this process alone.
+    /// An object of this process alone.
     pub(crate) fn local(layout: &impl Layout) -> Self {
         Self::local_named("local".to_owned(), layout)
     }
@@ -71,7 +70,7 @@ impl Object {
         &self.block
     }
 
-    /// Its way to other nodes, where the communicator spans nodes.
+    /// The connection to other nodes, if the communicator spans nodes.
     pub(crate) fn link(&self) -> Option<&Link> {
         self.link.as_ref()
     }
@@ -91,12 +90,12 @@ impl Object {
         self.block.domain().topology().nodes() as i32
     }
 
-    /// How the ranks reach each other.
+    /// How the ranks communicate.
     pub(crate) fn transport(&self) -> Transport {
         self.block.domain().transport()
     }
 
-    /// The rank on whose node it lives.
+    /// The rank whose node is the object's home.
     pub(crate) fn root(&self) -> i32 {
         self.root
     }
@@ -113,7 +112,7 @@ impl Object {
         Ok(())
     }
 
-    /// Panics with an error in a call that does not return one.
+    /// Panics with the error of a call that returns no `Result`.
     #[cold]
     #[track_caller]
     pub(crate) fn panic_with(&self, error: &dyn std::error::Error) -> ! {
@@ -124,7 +123,7 @@ impl Object {
         )
     }
 
-    /// The error for a wait on this node, or on another one, that has stopped.
+    /// The error for a wait, on this node or another, that has stopped.
     #[cold]
     pub(crate) fn lock_error(&self, stop: Stop, limit: Option<Duration>) -> LockError {
         match stop {
@@ -138,14 +137,14 @@ impl Object {
         }
     }
 
-    /// Meets all ranks before they give the object's memory back. Collective; for an object on
-    /// which the ranks make no fenced calls.
+    /// Waits for all ranks before they give the object's memory back. Collective; for an object
+    /// without fenced calls.
     #[track_caller]
     pub(crate) fn close(&self) -> Result<(), CollectiveError> {
         self.close_after(0)
     }
 
-    /// [`close`](Self::close) where this rank's last fenced call of this epoch has this number.
+    /// [`close`](Self::close) after this rank's fenced call of this number in this epoch.
     #[track_caller]
     pub(crate) fn close_after(&self, last: u64) -> Result<(), CollectiveError> {
         self.check_usable()?;
@@ -163,7 +162,7 @@ impl Object {
         rendezvous::meet(&self.block, &stand).map(drop)
     }
 
-    /// Begins what a `Debug` of the object shows.
+    /// Begins the `Debug` output of the object.
     pub(crate) fn show<'a, 'b>(
         &self,
         f: &'a mut fmt::Formatter<'b>,

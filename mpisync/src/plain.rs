@@ -1,18 +1,15 @@
 //! Types whose bytes mean the same in every process.
 
-#[cfg(any(feature = "bytemuck", feature = "half", feature = "num-complex"))]
-mod foreign;
+pub(crate) mod foreign;
 
 use crate::fingerprint::{fingerprint, quick_fingerprint};
-#[cfg(feature = "bytemuck")]
-pub use crate::plain::foreign::Pod;
 use std::fmt;
 use std::num::{Saturating, Wrapping};
 
 /// A type whose bytes mean the same in every process of a job.
 ///
-/// Such a value can be written into the memory of another process as it is, without being
-/// serialized. It consists of numbers and of nothing else:
+/// Its values can be copied into the memory of another process without serialization. It consists
+/// of numbers only:
 ///
 /// | type | is it plain? |
 /// | --- | --- |
@@ -23,18 +20,18 @@ use std::num::{Saturating, Wrapping};
 /// | `half::f16`, `half::bf16` | with the feature `half` |
 /// | a `bytemuck::Pod` type | as `mpisync::Pod<T>`, with the feature `bytemuck` |
 /// | `String`, `Vec`, `Box`, references | no: they point into the memory of one process |
-/// | `bool`, `char`, enums | no: another process may write bits that are no value of them |
-/// | tuples, `Option` | no: the compiler does not say where in them something lies |
+/// | `bool`, `char`, enums | no: another process may write bits that are not a valid value |
+/// | tuples, `Option` | no: their layout is unspecified |
 ///
-/// [`Equivalence`](macro@crate::Equivalence) derives it for a struct, checks the struct, and with
-/// the feature `mpi` makes it an MPI datatype as well.
+/// [`Equivalence`](macro@crate::Equivalence) derives it for a struct, checks the struct and, with
+/// the feature `mpi`, makes it an MPI datatype as well.
 ///
 /// ```
 /// #[derive(Clone, Copy, mpisync::Equivalence)]
 /// struct Particle {
 ///     id: u64,
 ///     position: [f64; 3],
-///     is_charged: u8, // 0 or 1, for which `bool` is no plain type
+///     is_charged: u8, // 0 or 1; `bool` is not plain
 ///     _padding: [u8; 7],
 /// }
 ///
@@ -47,21 +44,21 @@ use std::num::{Saturating, Wrapping};
 /// assert_eq!(bytes(&[particle; 2]), 80);
 /// ```
 ///
-/// # TypeLayout
+/// # Layout
 ///
-/// The ranks of a job agree on the layout of a plain struct when they run the same executable.
-/// Where they run different ones, write `#[repr(C)]`: without it the compiler may order the fields
+/// The ranks of a job agree on the layout of a plain struct if they run the same executable. If
+/// they run different executables, write `#[repr(C)]`; otherwise the compiler may order the fields
 /// differently in each.
 ///
 /// # Safety
 ///
 /// For every value of the type:
 /// - Each of its bytes is initialized, so that it can be read as bytes. It has no padding.
-/// - Any bytes are a value, so that it can be read from what another process wrote.
-/// - It has no pointer, handle or other thing that means something in one process only.
-/// - It is no `UnsafeCell` and has none, so that its bytes stay while it is borrowed.
+/// - Any bytes are a valid value, so that it can be read from bytes of another process.
+/// - It has no pointer, handle or other value that is valid in one process only.
+/// - It is not and contains no `UnsafeCell`, so that its bytes do not change while it is borrowed.
 ///
-/// And what is hidden in the trait is as the derive writes it, or left out.
+/// The hidden constant of the trait is as the derive writes it, or left out.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot travel between processes as bytes",
     label = "not a plain type",
@@ -70,24 +67,24 @@ use std::num::{Saturating, Wrapping};
     note = "instead of a `bool`, a `char` or an enum, which not all bits are a value of, use a number such as `u8`"
 )]
 pub unsafe trait Plain: Copy + Send + Sync + 'static {
-    /// What the bytes are; the derive says it by field.
+    /// The shape of the type; the derive lists the fields.
     #[doc(hidden)]
     const SHAPE: &'static Shape = &Shape::Bytes(size_of::<Self>());
 }
 
-/// What the bytes of a plain type are.
+/// The shape of a plain type.
 #[doc(hidden)]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Shape {
     Number(Number),
-    /// That many of the same.
+    /// This many values of the same shape.
     Array(usize, &'static Shape),
     Struct {
         size: usize,
-        /// Where each field begins.
+        /// The offset of each field and its shape.
         fields: &'static [(usize, &'static Shape)],
     },
-    /// That many bytes of which nothing else is known.
+    /// This many bytes of unknown shape.
     Bytes(usize),
 }
 
@@ -110,15 +107,15 @@ pub enum Number {
     F64,
 }
 
-/// Compiles where a field of `S` has the type `Seen` that the derive saw. The compiler infers its
-/// real type from an access to it: an attribute below the derive may have changed the struct.
+/// Compiles if a field of `S` has the type `Seen` that the derive saw. The compiler infers its real
+/// type from an access to the field: an attribute below the derive may have changed the struct.
 #[doc(hidden)]
 pub const fn field_is<S, Seen, Real: SameAs<Seen>>(_: fn(&S) -> *const Real) {}
 
 /// Each type is the same as itself.
 ///
 /// # Safety
-/// Not to be implemented for any other two.
+/// Must not be implemented for two different types.
 #[diagnostic::on_unimplemented(
     message = "this field is `{Self}` in the end, and was `{Seen}` when the derive saw it",
     label = "becomes `{Self}`",
@@ -132,9 +129,9 @@ pub unsafe trait SameAs<Seen> {}
 unsafe impl<T> SameAs<T> for T {}
 
 impl Shape {
-    /// Writes what tells this shape from others, as bytes.
+    /// Appends a description that differs between shapes.
     fn describe(&self, out: &mut Vec<u8>) {
-        // The count of what follows makes the description unambiguous.
+        // The counts make the description unambiguous.
         let mut number = |kind: u8, value: usize| {
             out.push(kind);
             out.extend((value as u64).to_ne_bytes());
@@ -158,9 +155,9 @@ impl Shape {
     }
 }
 
-/// What ranks compare of a plain type before one of them reads the bytes of another as a value of
-/// it. The name of a type is not enough: two blocks of one function, or two versions of a crate,
-/// may define different types of one name.
+/// The properties of a plain type that ranks compare before one of them reads bytes of another as a
+/// value of the type. The name of a type is not enough: two blocks of one function, or two versions
+/// of a crate, may define different types of one name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct TypeLayout {
     size: usize,
@@ -180,7 +177,7 @@ impl TypeLayout {
         }
     }
 
-    /// A number that differs between layouts.
+    /// A hash of the layout.
     pub(crate) fn fingerprint(self) -> u64 {
         [self.size as u64, self.align as u64, self.shape]
             .into_iter()
@@ -195,10 +192,10 @@ impl fmt::Display for TypeLayout {
     }
 }
 
-// That they are not recommended keeps them out of the compiler's messages: the notes above name them all.
+// `do_not_recommend` keeps these out of the compiler's messages: the notes above name them all.
 macro_rules! numbers {
     ($($number:ty: $name:ident),* $(,)?) => {$(
-        // SAFETY: all bits of a number are bits of its value, and any bits are a number.
+        // SAFETY: a number has no padding, and any bits are a number.
         #[diagnostic::do_not_recommend]
         unsafe impl Plain for $number {
             const SHAPE: &'static Shape = &Shape::Number(Number::$name);
@@ -222,7 +219,7 @@ unsafe impl<T: Plain, const N: usize> Plain for [T; N] {
     const SHAPE: &'static Shape = &Shape::Array(N, T::SHAPE);
 }
 
-// SAFETY: it is a `T` that calculates in another way (`repr(transparent)`).
+// SAFETY: it is `repr(transparent)` around a `T`.
 #[diagnostic::do_not_recommend]
 unsafe impl<T: Plain> Plain for Wrapping<T> {
     const SHAPE: &'static Shape = T::SHAPE;
@@ -234,29 +231,7 @@ unsafe impl<T: Plain> Plain for Saturating<T> {
     const SHAPE: &'static Shape = T::SHAPE;
 }
 
-/// The part of `#[derive(Equivalence)]` that depends on whether there is MPI.
-#[cfg(feature = "mpi")]
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __equivalence {
-    ($name:ident) => {
-        // SAFETY: the datatype is made of the type's shape, which has all its bytes in the type's own places, and any
-        // bytes that are received are a value since the type is plain.
-        unsafe impl $crate::mpi::traits::Equivalence for $name {
-            type Out = $crate::mpi::datatype::DatatypeRef<'static>;
-
-            fn equivalent_datatype() -> Self::Out {
-                static DATATYPE: ::std::sync::OnceLock<$crate::mpi::datatype::UserDatatype> =
-                    ::std::sync::OnceLock::new();
-                DATATYPE
-                    .get_or_init($crate::__private::datatype::<$name>)
-                    .as_ref()
-            }
-        }
-    };
-}
-
-/// The part of `#[derive(Equivalence)]` that depends on whether there is MPI.
+/// The part of `#[derive(Equivalence)]` that needs MPI.
 #[cfg(not(feature = "mpi"))]
 #[doc(hidden)]
 #[macro_export]

@@ -1,4 +1,4 @@
-//! What most programs need: `use mpisync::prelude::*;`.
+//! The names that most programs need: `use mpisync::prelude::*;`.
 
 pub use crate::batch::{Batch, Task};
 pub use crate::channel::{ChannelError, Consumer, Producer, PutError, RemoteChannel};
@@ -9,8 +9,6 @@ pub use crate::guarded::{AppendFile, Guarded, Resource};
 pub use crate::plain::Plain;
 #[cfg(feature = "region")]
 pub use crate::region::{Region, RegionError, RegionReadGuard, RegionWriteGuard};
-#[cfg(feature = "mpi")]
-pub use crate::rsmpi::communicator::IntraCommunicator;
 pub use crate::rwlock::controller::WindowController;
 pub use crate::rwlock::guard::{ReadGuard, WriteGuard};
 pub use crate::sync::{
@@ -18,6 +16,7 @@ pub use crate::sync::{
     TurnGuard,
 };
 #[cfg(feature = "mpi")]
-pub use mpi::traits::*;
-// The derive of this name, in place of the one among MPI's traits, which are glob imports; the trait stays MPI's.
+pub use {crate::rsmpi::communicator::IntraCommunicator, mpi::traits::*};
+// This derive takes precedence over the derive of the same name among MPI's traits, which are glob imports. The trait
+// `Equivalence` stays MPI's.
 pub use mpisync_macros::Equivalence;

@@ -1,75 +1,70 @@
-//! How nodes reach each other.
+//! How nodes communicate.
 
-pub(crate) use asked::{TransportOptions, read_variable};
+use crate::error::CreateError;
+use std::env;
 
-/// How the ranks of a communicator reach each other; see
+/// How the ranks of a communicator communicate; see
 /// [`Builder::transport`](crate::Builder::transport).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum Transport {
-    /// By memory that all of them share: they are on one node.
+    /// By shared memory: all ranks are on one node.
     SharedMemory,
-    /// By messages of MPI between the nodes, and shared memory on each.
+    /// By MPI messages between the nodes, and shared memory on each node.
     Messages,
-    /// Through a window of MPI between the nodes, by one-sided calls, and shared memory on each.
+    /// By one-sided communication through an MPI window between the nodes, and shared memory on
+    /// each node.
     Windows,
 }
 
-mod asked {
-    use super::Transport;
-    use crate::error::CreateError;
-    use std::env;
+/// The options that the program or the environment sets; the program takes precedence.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct TransportOptions {
+    pub(crate) transport: Option<Transport>,
+    pub(crate) progress_thread: Option<bool>,
+}
 
-    /// What was asked for, by the program or the environment; the program comes first.
-    #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-    pub(crate) struct TransportOptions {
-        pub(crate) transport: Option<Transport>,
-        pub(crate) progress_thread: Option<bool>,
+/// The transport, unless the program sets it.
+const TRANSPORT: &str = "MPISYNC_TRANSPORT";
+/// Whether there is a progress thread, unless the program says so.
+const PROGRESS_THREAD: &str = "MPISYNC_PROGRESS_THREAD";
+
+impl TransportOptions {
+    /// Takes the options that are not set from the environment.
+    pub(crate) fn or_environment(self) -> Result<Self, CreateError> {
+        let transports = [
+            ("messages", Some(Transport::Messages)),
+            ("windows", Some(Transport::Windows)),
+            ("auto", None),
+        ];
+        let switch = [("on", Some(true)), ("off", Some(false))];
+        Ok(Self {
+            transport: match self.transport {
+                None => read_variable(TRANSPORT, &transports)?,
+                said => said,
+            },
+            progress_thread: match self.progress_thread {
+                None => read_variable(PROGRESS_THREAD, &switch)?,
+                said => said,
+            },
+        })
     }
+}
 
-    /// Which transport, where the program does not say.
-    const TRANSPORT: &str = "MPISYNC_TRANSPORT";
-    /// Whether there is a progress thread, where the program does not say.
-    const PROGRESS_THREAD: &str = "MPISYNC_PROGRESS_THREAD";
-
-    impl TransportOptions {
-        /// With the environment, where something was left open.
-        pub(crate) fn or_environment(self) -> Result<Self, CreateError> {
-            let transports = [
-                ("messages", Some(Transport::Messages)),
-                ("windows", Some(Transport::Windows)),
-                ("auto", None),
-            ];
-            let switch = [("on", Some(true)), ("off", Some(false))];
-            Ok(Self {
-                transport: match self.transport {
-                    None => read_variable(TRANSPORT, &transports)?,
-                    said => said,
-                },
-                progress_thread: match self.progress_thread {
-                    None => read_variable(PROGRESS_THREAD, &switch)?,
-                    said => said,
-                },
-            })
-        }
-    }
-
-    /// The meaning of an environment variable, of which these are the values; none where it is not
-    /// set.
-    pub(crate) fn read_variable<T: Copy>(
-        variable: &'static str,
-        values: &[(&'static str, Option<T>)],
-    ) -> Result<Option<T>, CreateError> {
-        let Some(value) = env::var_os(variable).filter(|value| !value.is_empty()) else {
-            return Ok(None);
-        };
-        match values.iter().find(|(name, _)| value == *name) {
-            Some((_, meaning)) => Ok(*meaning),
-            None => Err(CreateError::Environment {
-                variable,
-                value: value.to_string_lossy().into_owned(),
-                values: values.iter().map(|(name, _)| *name).collect(),
-            }),
-        }
+/// The meaning of an environment variable with these values; None if it is not set.
+pub(crate) fn read_variable<T: Copy>(
+    variable: &'static str,
+    values: &[(&'static str, Option<T>)],
+) -> Result<Option<T>, CreateError> {
+    let Some(value) = env::var_os(variable).filter(|value| !value.is_empty()) else {
+        return Ok(None);
+    };
+    match values.iter().find(|(name, _)| value == *name) {
+        Some((_, meaning)) => Ok(*meaning),
+        None => Err(CreateError::Environment {
+            variable,
+            value: value.to_string_lossy().into_owned(),
+            values: values.iter().map(|(name, _)| *name).collect(),
+        }),
     }
 }

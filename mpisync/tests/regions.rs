@@ -125,7 +125,11 @@ fn what_all_ranks_do_one_does_alone() {
     let nobody = region.set(1, Some(&row), [0, 0]);
     assert_eq!(
         nobody,
-        Err(RegionError::RootOutOfRange { root: 1, size: 1 })
+        Err(RegionError::RankOutOfRange {
+            argument: "root",
+            rank: 1,
+            size: 1
+        })
     );
     let nothing = region.set_from_any(None::<&ArrayD<f64>>, [0, 0]);
     assert_eq!(nothing, Err(RegionError::NoRoot));

@@ -1,10 +1,10 @@
-//! What a message begins with: who sent it, and to what it goes.
+//! The header of a message: its sender and its destination.
 
 use crate::net::Message;
 use crate::shm::arrival::AnnouncementData;
 use serde::{Deserialize, Serialize};
 
-/// The beginning of a message. What an object has to say follows it.
+/// The header of a message. The object's message follows it.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Envelope {
     /// The rank that sent it.
@@ -16,13 +16,13 @@ pub(super) struct Envelope {
 pub(super) enum To {
     /// To a node's leader: an object's service.
     Service(Address),
-    /// To a rank: its part of an object.
+    /// To a rank: its client of an object.
     Client(Address),
     /// To an object's home node: all ranks of a node have dropped the object.
     Dropped { object: u64 },
     /// To a node's leader: all ranks of all nodes have dropped the object.
     Forget { object: u64 },
-    /// To a node's leader: what the ranks of another node posted for a meeting.
+    /// To a node's leader: the announcements of another node's ranks for a rendezvous.
     Announcements {
         number: u64,
         announcements: Announcements,
@@ -31,7 +31,7 @@ pub(super) enum To {
     Dead { rank: u32 },
 }
 
-/// What ranks of one node have written for a meeting, by rank.
+/// The announcements of one node's ranks for a rendezvous, by rank.
 pub(super) type Announcements = Vec<(u32, AnnouncementData<'static>)>;
 
 /// A part of an object. The numbers are the same on all ranks.
@@ -46,16 +46,16 @@ impl Envelope {
         postcard::to_stdvec(self).expect("plain data")
     }
 
-    /// The bytes of this envelope with a message in it.
+    /// The bytes of this envelope and a message.
     pub(super) fn with(&self, message: &impl Message) -> Vec<u8> {
-        // Enough for the envelope, and for all of a message but its long values.
+        // Enough for the envelope and for the message without its long values.
         const REST: usize = 256;
         let bytes = Vec::with_capacity(message.size() + REST);
         let bytes = postcard::to_extend(self, bytes).expect("plain data");
         postcard::to_extend(message, bytes).expect("plain data")
     }
 
-    /// The envelope and what is in it.
+    /// The envelope and the message behind it.
     pub(super) fn open(bytes: &[u8]) -> (Self, &[u8]) {
         postcard::take_from_bytes(bytes).expect("as it was sent by the same program")
     }

@@ -1,20 +1,16 @@
-//! The way of an object to its sides on other nodes.
+//! The connection of an object to its counterparts on other nodes.
 
 use crate::net::envelope::{Address, To};
-use crate::net::{Client, Message, Network, Service};
-#[cfg(all(feature = "mpi", feature = "region"))]
-use crate::rsmpi::Piece;
+use crate::net::{Client, Message, Network, Piece, Service};
 use crate::shm::block::Block;
-#[cfg(all(feature = "mpi", feature = "region"))]
 use crate::shm::copy::CopyBytes;
 use std::cell::Cell;
-#[cfg(all(feature = "mpi", feature = "region"))]
 use std::ops::Range;
 use std::sync::Arc;
 
 /// An object on several nodes, as one rank sees it.
 ///
-/// All ranks make its ports in the same order, while the object is made.
+/// All ranks open its ports in the same order, while the object is made.
 pub(crate) struct Link {
     net: Arc<Network>,
     object: u64,
@@ -26,8 +22,8 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    /// Takes part in the object of this number, which lives on the node `home`. On a leader,
-    /// `block` is the object's memory as the node's server sees it.
+    /// Joins the object of this number, whose home is the node `home`. On a leader, `block` is the
+    /// object's memory as the node's server sees it.
     pub(crate) fn new(net: &Arc<Network>, object: u64, home: u32, block: Option<Block>) -> Self {
         let leader = block.map(Arc::new);
         if let Some(block) = &leader {
@@ -42,12 +38,12 @@ impl Link {
         }
     }
 
-    /// The node where the object lives.
+    /// The home node of the object.
     pub(crate) fn home(&self) -> u32 {
         self.home
     }
 
-    /// Whether the object lives on this rank's node.
+    /// Whether this rank's node is the home node.
     pub(crate) fn is_home(&self) -> bool {
         self.home == self.net.node()
     }
@@ -57,7 +53,7 @@ impl Link {
         self.leader.as_ref()
     }
 
-    /// A port for the next part of the object.
+    /// Opens a port for the next part of the object.
     pub(crate) fn port(&self) -> Port {
         let part = self.ports.get();
         self.ports.set(part + 1);
@@ -71,7 +67,7 @@ impl Drop for Link {
     }
 }
 
-/// The way of one part of an object to its sides on other ranks.
+/// The connection of one part of an object to its counterparts on other ranks.
 #[derive(Clone)]
 pub(crate) struct Port {
     net: Arc<Network>,
@@ -90,18 +86,17 @@ impl Port {
         &self.net
     }
 
-    /// Hands this rank's messages to `client` from now on.
+    /// Passes this rank's messages to `client` from now on.
     pub(crate) fn listen<C: Client>(&self, client: &Arc<C>) {
         self.net.listen(self.address, Arc::clone(client) as _);
     }
 
-    /// As the leader: hands this node's messages to `service` from now on.
+    /// As the leader: passes this node's messages to `service` from now on.
     pub(crate) fn serve(&self, service: impl Service) {
         self.net.serve(self.address, Box::new(service));
     }
 
     /// As the leader: ends this node's service.
-    #[cfg(feature = "region")]
     pub(crate) fn end_service(&self) {
         self.net.end_service(self.address);
     }
@@ -129,7 +124,6 @@ impl Port {
 }
 
 /// Large values, which travel beside messages.
-#[cfg(all(feature = "mpi", feature = "region"))]
 impl Port {
     /// Sends a message to the service on another node, and beside it the bytes in `place`.
     pub(crate) fn send_piece(

@@ -1,38 +1,30 @@
-//! What goes between nodes: messages of objects, and a server on each node that answers them.
+//! The messages of objects between nodes, and a server on each node that answers them.
 //!
 //! Every rank has a [`Network`] for each communicator that spans nodes. The lowest rank of a node,
 //! its leader, also runs the node's server: it has the [`Service`]s of all objects and acts for the
-//! node whether or not its ranks are inside mpisync. Messages are handled by whichever thread of
-//! the leader polls first: one that waits for something, or the progress [`thread`].
+//! node whether or not its ranks are inside mpisync. Messages are handled by the first thread of
+//! the leader that polls: one that waits, or the progress thread.
 //!
-//! An object has a [`Link`], and for each of its parts a [`Port`] with a message type of its own.
-//! What an object's messages mean is known to the object alone.
+//! An object has a [`Link`], and for each of its parts a [`Port`] with its own message type. Only
+//! the object knows the meaning of its messages.
 
 mod acknowledgements;
 mod envelope;
 mod link;
 #[cfg(feature = "mpi")]
 mod network;
-mod requests;
-#[cfg(feature = "mpi")]
-mod schedule;
-#[cfg(feature = "mpi")]
-mod server;
-mod service;
-#[cfg(feature = "mpi")]
-mod thread;
 #[cfg(not(feature = "mpi"))]
-mod without_mpi;
+#[path = "without_mpi.rs"]
+mod network;
+mod requests;
+mod service;
 
 pub(crate) use crate::net::acknowledgements::{Acknowledged, Acknowledgements};
 use crate::net::envelope::{Envelope, To};
 pub(crate) use crate::net::link::{Link, Port};
-#[cfg(feature = "mpi")]
-pub(crate) use crate::net::network::Network;
+pub(crate) use crate::net::network::{Network, Piece, mpi_has_ended};
 pub(crate) use crate::net::requests::{Remote, Request};
 pub(crate) use crate::net::service::{Client, Message, Progress, Service};
-#[cfg(not(feature = "mpi"))]
-pub(crate) use crate::net::without_mpi::Network;
 
 impl Network {
     /// This rank.
@@ -65,13 +57,4 @@ impl Network {
             self.send_to_leader(node, bytes.to_vec());
         }
     }
-}
-
-/// Whether `MPI_Finalize` has begun in this process.
-#[inline]
-pub(crate) fn mpi_has_ended() -> bool {
-    #[cfg(feature = "mpi")]
-    return crate::rsmpi::is_finalized();
-    #[cfg(not(feature = "mpi"))]
-    return false;
 }

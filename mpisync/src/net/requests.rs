@@ -1,4 +1,4 @@
-//! Requests to the node where an object lives, and the replies to them.
+//! Requests to an object's home node, and the replies.
 
 use crate::net::{Client, Link, Message, Port, Service};
 use crate::shm::atomic::{AtomicU32, Ordering};
@@ -10,10 +10,10 @@ use serde::{Deserialize, Serialize};
 use std::marker::PhantomData;
 use std::sync::{Arc, Mutex};
 
-/// What a rank of another node wants of the service of an object's home node.
+/// A request from a rank of another node to the service on an object's home node.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Request<Q> {
-    /// None if nobody waits for a reply.
+    /// None if no reply is expected.
     pub(crate) number: Option<u32>,
     pub(crate) question: Q,
 }
@@ -38,13 +38,13 @@ impl<A: Message> Message for Reply<A> {
 }
 
 impl Port {
-    /// As a service: replies to a request of `rank`; does not wait.
+    /// As a service: replies to a request of `rank`. Does not wait.
     pub(crate) fn reply(&self, rank: u32, number: u32, answer: impl Message) {
         self.send_to_rank(rank, &Reply { number, answer });
     }
 }
 
-/// An object on another node: it answers questions `Q` with `A`.
+/// An object on another node, which answers questions `Q` with `A`.
 pub(crate) struct Remote<Q, A> {
     port: Port,
     home: u32,
@@ -68,8 +68,8 @@ impl<A: DeserializeOwned + Send + 'static> Client for Pending<A> {
 }
 
 impl<Q: Message, A: DeserializeOwned + Send + 'static> Remote<Q, A> {
-    /// Opens the next port of an object that lives on one node; None on that node, whose leader
-    /// begins the service that `serve` makes.
+    /// Opens the next port of an object with a home node. None on that node, whose leader starts
+    /// the service that `serve` makes.
     pub(crate) fn open<S: Service>(
         link: &Link,
         serve: impl FnOnce(Port, &Arc<Block>) -> S,
@@ -94,14 +94,14 @@ impl<Q: Message, A: DeserializeOwned + Send + 'static> Remote<Q, A> {
         })
     }
 
-    /// Sends a request; its number. Does not wait.
+    /// Sends a request and returns its number. Does not wait.
     pub(crate) fn request(&self, question: Q) -> u32 {
         let number = (self.pending.last.fetch_add(1, Ordering::Relaxed)).wrapping_add(1);
         self.send(Some(number), question);
         number
     }
 
-    /// Sends what needs no reply. Does not wait.
+    /// Sends a request without a reply. Does not wait.
     pub(crate) fn notify(&self, question: Q) {
         self.send(None, question);
     }
@@ -110,7 +110,7 @@ impl<Q: Message, A: DeserializeOwned + Send + 'static> Remote<Q, A> {
         self.port.send(self.home, &Request { number, question });
     }
 
-    /// Waits for the next reply to a request. Replies to requests before it are forgotten.
+    /// Waits for the next reply to a request. Discards replies to earlier requests.
     pub(crate) fn reply(
         &self,
         surroundings: &impl Surroundings,

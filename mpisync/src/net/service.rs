@@ -1,19 +1,19 @@
-//! What an object does with messages.
+//! How an object handles messages.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// What an object sends between its sides.
+/// A message between the ranks and services of an object.
 pub(crate) trait Message: Serialize {
-    /// About how many bytes its long values have.
+    /// The approximate size of its long values in bytes.
     fn size(&self) -> usize {
         0
     }
 }
 
-/// A part of an object on a node's leader: it acts for the ranks of the node.
+/// A part of an object on a node's leader, which acts for the ranks of the node.
 ///
-/// Nothing in here may wait. All of it is called by one thread at a time.
+/// No method may wait. They are called by one thread at a time.
 pub(crate) trait Service: Send + 'static {
     type Message: DeserializeOwned;
 
@@ -26,24 +26,24 @@ pub(crate) trait Service: Send + 'static {
         false
     }
 
-    /// Does what can be done now.
+    /// Does everything that is possible without waiting.
     fn go_on(&mut self) -> Progress {
         Progress::Done
     }
 
-    /// Looks at what no message announces, such as ranks that died; about five times a second.
-    /// [`go_on`](Self::go_on) follows.
+    /// Checks for events that no message announces, such as deaths of ranks. Called about five
+    /// times a second; [`go_on`](Self::go_on) follows.
     fn inspect(&mut self) {}
 }
 
-/// How far a service has come.
+/// Whether a service has more to do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Progress {
-    /// There is nothing to do until it is called or a message arrives.
+    /// There is nothing to do until a rank calls or a message arrives.
     Done,
-    /// It has to go on.
+    /// It has to continue.
     Busy,
-    /// All ranks of all nodes are done with the object.
+    /// No rank of any node uses the object any more.
     Over,
 }
 
@@ -57,16 +57,15 @@ impl Progress {
     }
 }
 
-/// A part of an object on one rank: what it waits for.
+/// A part of an object on one rank, which receives replies and notifications.
 pub(crate) trait Client: Send + Sync + 'static {
     type Message: DeserializeOwned;
 
-    /// Handles a message from `from`. May be called by any thread of the process, and must not
-    /// wait.
+    /// Handles a message from `from`. Any thread of the process may call this. Must not wait.
     fn receive(&self, from: u32, message: Self::Message);
 }
 
-/// A [`Service`] of whatever message type.
+/// A [`Service`] with any message type.
 pub(super) trait ErasedService: Send {
     fn receive(&mut self, from: u32, message: &[u8]);
     fn is_called(&self) -> bool;
@@ -92,7 +91,7 @@ impl<S: Service> ErasedService for S {
     }
 }
 
-/// A [`Client`] of whatever message type.
+/// A [`Client`] with any message type.
 pub(super) trait ErasedClient: Send + Sync {
     fn receive(&self, from: u32, message: &[u8]);
 }

@@ -1,42 +1,43 @@
-//! Plain types of other crates: each is behind a feature of its crate's name.
+//! Plain types of other crates, each behind the feature of its crate's name.
 
-#[cfg(any(feature = "half", feature = "num-complex"))]
-use crate::plain::Plain;
 #[cfg(feature = "num-complex")]
-use crate::plain::Shape;
+mod num_complex {
+    use crate::plain::{Plain, Shape};
+    use num_complex::Complex;
 
-// SAFETY: it is laid out as `[T; 2]`, which `num_complex` promises.
-#[cfg(feature = "num-complex")]
-#[diagnostic::do_not_recommend]
-unsafe impl<T: Plain> Plain for num_complex::Complex<T> {
-    const SHAPE: &'static Shape = &Shape::Array(2, T::SHAPE);
+    // SAFETY: `num_complex` promises the layout of `[T; 2]`.
+    #[diagnostic::do_not_recommend]
+    unsafe impl<T: Plain> Plain for Complex<T> {
+        const SHAPE: &'static Shape = &Shape::Array(2, T::SHAPE);
+    }
 }
 
-// SAFETY: it is a `u16` that has another name (`repr(transparent)`), and any bits are one.
 #[cfg(feature = "half")]
-#[diagnostic::do_not_recommend]
-unsafe impl Plain for half::f16 {}
+mod half {
+    use crate::plain::Plain;
+    use half::{bf16, f16};
 
-// SAFETY: as above.
-#[cfg(feature = "half")]
-#[diagnostic::do_not_recommend]
-unsafe impl Plain for half::bf16 {}
+    // SAFETY: it is `repr(transparent)` around a `u16`, and any bits are a valid value.
+    #[diagnostic::do_not_recommend]
+    unsafe impl Plain for f16 {}
+
+    // SAFETY: as above.
+    #[diagnostic::do_not_recommend]
+    unsafe impl Plain for bf16 {}
+}
 
 #[cfg(feature = "bytemuck")]
-pub use crate::plain::foreign::pod::Pod;
-
-#[cfg(feature = "bytemuck")]
-mod pod {
+pub mod pod {
     use crate::plain::Plain;
     use bytemuck::TransparentWrapper;
 
-    /// Any `bytemuck::Pod` type as a [`Plain`] one: for the types of crates that know `bytemuck`
-    /// and not mpisync.
+    /// A `bytemuck::Pod` type as a [`Plain`] one, for types of crates that implement `bytemuck`'s
+    /// traits and not mpisync's.
     ///
-    /// A type of your own rather derives [`Equivalence`](macro@crate::Equivalence). As an MPI
-    /// datatype this one is its bytes.
+    /// A type of your own derives [`Equivalence`](macro@crate::Equivalence) instead. As an MPI
+    /// datatype, this one is an array of bytes.
     ///
-    /// It is laid out as the type in it, so `bytemuck` takes it off a whole slice.
+    /// It has the layout of the type in it, so `bytemuck` unwraps a whole slice.
     ///
     /// ```
     /// use bytemuck::TransparentWrapper;
@@ -55,8 +56,8 @@ mod pod {
     #[repr(transparent)]
     pub struct Pod<T>(pub T);
 
-    // SAFETY: `bytemuck::Pod` promises that all bytes are initialized, that any are a value, and that there is no pointer and
-    // no `UnsafeCell` in it. The other bounds are those of `Plain`, which `Pod` does not have.
+    // SAFETY: `bytemuck::Pod` guarantees that all bytes are initialized, that any bytes are a valid value, and that there
+    // is no pointer and no `UnsafeCell` in it. The other bounds are those of `Plain` that `Pod` does not have.
     #[diagnostic::do_not_recommend]
     unsafe impl<T: bytemuck::Pod + Send + Sync> Plain for Pod<T> {}
 

@@ -1,29 +1,29 @@
-//! Which items of a region have changed.
+//! The record of the changed items of a region.
 
 use ndarray::{ArrayRef, Dimension};
 use std::ops::Range;
 
-/// Runs of changed items that lie so near are taken for one, in bytes: telling them apart takes as
+/// Changed items with at most this distance in bytes count as one run: sending two runs costs as
 /// much.
 const NEAR: usize = 64;
-/// How many runs one view is split into; of more, what lies between them is taken too.
+/// The most runs that a view is split into. For more, the gaps between them count as changed, too.
 const RUNS: usize = 1 << 16;
 
-/// The items that were lent for writing, by their number in the array.
+/// The items that were lent for writing, by their index in memory order.
 #[derive(Debug)]
 pub(crate) struct Changes {
     ranges: Vec<Range<usize>>,
-    /// How many of them there may be before they are joined again.
+    /// How many ranges there may be before they are joined again.
     most: usize,
-    /// How many items between two of them are as good as none.
+    /// How many unchanged items may be between two ranges that are joined.
     near: usize,
 }
 
-/// So many ranges are not worth joining.
+/// The number of ranges that is not worth joining.
 const FEW: usize = 1024;
 
 impl Changes {
-    /// Of an array with items of so many bytes.
+    /// No changes of an array whose items have `item` bytes.
     pub(crate) fn new(item: usize) -> Self {
         Changes {
             ranges: Vec::new(),
@@ -32,7 +32,7 @@ impl Changes {
         }
     }
 
-    /// Adds items that follow each other.
+    /// Adds consecutive items.
     #[inline]
     pub(crate) fn add(&mut self, items: Range<usize>) {
         if items.is_empty() {
@@ -52,8 +52,7 @@ impl Changes {
         }
     }
 
-    /// Adds the items of `view`, which lie in an array of items of that size that begins at
-    /// `start`.
+    /// Adds the items of `view`, a part of the array that begins at `start`.
     pub(crate) fn add_view<T, D: Dimension>(&mut self, start: *const T, view: &ArrayRef<T, D>) {
         if view.is_empty() {
             return;
@@ -107,7 +106,7 @@ impl Changes {
         });
     }
 
-    /// The ranges in ascending order, none of which touch. There are none afterwards.
+    /// Takes the ranges in ascending order; no two of them touch. Leaves none.
     pub(crate) fn take(&mut self) -> Vec<Range<usize>> {
         self.join();
         std::mem::take(&mut self.ranges)

@@ -1,4 +1,4 @@
-//! What all ranks of a region do together.
+//! The collective calls of a region.
 
 use crate::collective::access::Access;
 use crate::error::CollectiveError;
@@ -21,15 +21,15 @@ use std::panic::Location;
 use std::time::Duration;
 
 impl<T: Plain, D: Dimension> Region<T, D> {
-    /// Copies `data`, which `root` has, into the region of all ranks, its first item to `offset`.
-    /// Collective; what the other ranks pass as `data` and `offset` does not matter.
+    /// Copies the `data` of `root` into the region, its first item to `offset`. Collective; `data`
+    /// and `offset` of the other ranks are ignored.
     ///
-    /// All ranks meet first, so that what others have still to read before the call, they read.
-    /// Then the root writes, while the others wait. All ranks have the data when the call returns.
+    /// All ranks meet first, so that each rank finishes the reads that precede the call. Then the
+    /// root writes while the others wait. All ranks see the data when the call returns.
     ///
-    /// `data` is a reference to an array, a view, a slice or a vector: `table.as_ref()` for an
-    /// `Option<Array2<f64>>` that is `Some` on the root. Where a rank passes `None` as it stands,
-    /// that needs a type: `None::<&Array2<f64>>`.
+    /// `data` is a reference to an array, a view, a slice or a vector, for example `table.as_ref()`
+    /// for an `Option<Array2<f64>>` that is `Some` on the root. A literal `None` needs a type:
+    /// `None::<&Array2<f64>>`.
     ///
     /// ```
     /// use mpisync::Region;
@@ -42,9 +42,9 @@ impl<T: Plain, D: Dimension> Region<T, D> {
     /// ```
     ///
     /// # Errors
-    /// The same on all ranks, and the region is as it was: [`RegionError::RootsDiffer`],
-    /// [`RegionError::RootOutOfRange`], [`RegionError::NoData`], [`RegionError::Dimensions`],
-    /// [`RegionError::OutOfBounds`]. Beside these [`RegionError::Call`] where the ranks are in
+    /// The same on all ranks, and the region does not change: [`RegionError::RootsDiffer`],
+    /// [`RegionError::RankOutOfRange`], [`RegionError::NoData`], [`RegionError::Dimensions`],
+    /// [`RegionError::OutOfBounds`]. In addition [`RegionError::Call`] if the ranks are in
     /// different calls or one has died, and [`RegionError::Lock`].
     #[track_caller]
     pub fn set<'v, V, E>(
@@ -63,12 +63,12 @@ impl<T: Plain, D: Dimension> Region<T, D> {
         self.set_together(Some(root), data, offset.slice(), Location::caller())
     }
 
-    /// [`set`](Self::set) with data that one of the ranks has, no matter which: it passes
-    /// `Some(data)`, all others `None`. Collective.
+    /// [`set`](Self::set) with the data of any one rank, which passes `Some(data)`; all others pass
+    /// `None`. Collective.
     ///
     /// # Errors
     /// Those of [`set`](Self::set), with [`RegionError::NoRoot`] and [`RegionError::SeveralRoots`]
-    /// in place of those about a root that was named.
+    /// in place of those about the argument `root`.
     #[track_caller]
     pub fn set_from_any<'v, V, E>(
         &mut self,
@@ -129,8 +129,8 @@ impl<T: Plain, D: Dimension> Region<T, D> {
         Ok(published?)
     }
 
-    /// Meets all ranks and finds out which of them has data that can be set. The same outcome on
-    /// all.
+    /// Meets all ranks and finds the rank whose data is to be set. The outcome is the same on all
+    /// ranks.
     fn agree_on_root(
         &self,
         part: &Part,
@@ -145,7 +145,7 @@ impl<T: Plain, D: Dimension> Region<T, D> {
                 None => "Region::set_from_any",
             },
             place: &SourcePlace::from(caller),
-            // The root and the others may well be in different branches of a program.
+            // The root and the others may be in different branches of the program.
             anywhere: true,
             calls: self.lock.calls(),
             outcome: Outcome::Fine,
@@ -160,10 +160,10 @@ impl<T: Plain, D: Dimension> Region<T, D> {
         settle(&parts)
     }
 
-    /// Lets the [`master`](Self::master) change the items by `write`, and returns what it returns
-    /// on all ranks. Collective; only the master runs `write`, and the others wait for it. The
-    /// master does not wait for ranks that have not come yet: what these have still to read, they
-    /// have to read in or before a call in which all meet.
+    /// Lets the [`master`](Self::master) change the items by `write`, and returns its result on all
+    /// ranks. Collective; only the master runs `write`, and the others wait for it. The master does
+    /// not wait for ranks that have not entered the call: these must finish earlier reads in or
+    /// before a call in which all ranks meet.
     ///
     /// ```
     /// # use mpisync::prelude::*;
@@ -177,10 +177,10 @@ impl<T: Plain, D: Dimension> Region<T, D> {
     /// ```
     ///
     /// # Errors
-    /// Why there is no value: see [`CollectiveError`].
+    /// See [`CollectiveError`].
     ///
     /// # Panics
-    /// On the master, if `write` does; the others get [`CollectiveError::WriterPanicked`].
+    /// On the master, if `write` panics; the others get [`CollectiveError::WriterPanicked`].
     #[track_caller]
     pub fn update<R>(
         &mut self,
@@ -196,7 +196,7 @@ impl<T: Plain, D: Dimension> Region<T, D> {
     ///
     /// # Errors
     /// On the master, the error of `write`; on the others a [`CollectiveError`] with the master's
-    /// rank and its text. What `write` had changed by then stays changed.
+    /// rank and the text of its error. The changes that `write` made before stay.
     ///
     /// # Panics
     /// As [`update`](Self::update).
@@ -260,27 +260,27 @@ impl<T: Plain, D: Dimension> Region<T, D> {
     }
 }
 
-/// What a rank brings to a `set`.
+/// The arguments of a rank to `set`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 struct Part {
-    /// The root that it names.
+    /// The root that the rank names.
     root: Option<i32>,
-    /// Whether it has data, and if so how many bytes, or what is wrong with them.
+    /// The size of its data in bytes, or why the data is invalid; None if it has no data.
     data: Option<Result<usize, RegionError>>,
 }
 
-/// What ranks have agreed upon before a `set`.
+/// The rank that sets data, as agreed upon by all ranks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Agreed {
     root: i32,
-    /// How many bytes it has.
+    /// The size of its data in bytes.
     bytes: usize,
 }
 
 impl Agreed {
-    /// How long the others may have to wait for the root.
+    /// How long the others poll for the root before they sleep.
     fn spin_budget(self) -> Duration {
-        /// Memory is copied faster than this.
+        /// A lower bound of the speed of a copy.
         const BYTES_A_MICROSECOND: usize = 5_000;
         const LONGEST: usize = 50_000;
         Duration::from_micros((self.bytes / BYTES_A_MICROSECOND).min(LONGEST) as u64)
@@ -302,7 +302,7 @@ impl Part {
             Some(Err(RegionError::Dimensions {
                 what, dimensions, ..
             })) => [3 + u64::from(*what != DATA), *dimensions as u64, 0, 0],
-            Some(Err(other)) => unreachable!("no place is refused for that: {other}"),
+            Some(Err(other)) => unreachable!("not an error of a place: {other}"),
         };
         [root, code, rest[0], rest[1], rest[2]]
     }
@@ -336,7 +336,7 @@ impl Part {
     }
 }
 
-/// Which rank has data that can be set, from what all ranks bring.
+/// Finds the rank whose data is to be set, from the arguments of all ranks.
 fn settle(parts: &[Part]) -> Result<Agreed, RegionError> {
     let named = parts[0].root;
     let root = match named {
@@ -351,7 +351,11 @@ fn settle(parts: &[Part]) -> Result<Agreed, RegionError> {
             }
             let size = parts.len() as i32;
             if !(0..size).contains(&root) {
-                return Err(RegionError::RootOutOfRange { root, size });
+                return Err(RegionError::RankOutOfRange {
+                    argument: "root",
+                    rank: root,
+                    size,
+                });
             }
             root
         }
@@ -420,7 +424,11 @@ mod tests {
             there: 0,
         };
         assert_eq!(settle(&[follows(1), has(Some(0), None)]), Err(differ));
-        let nobody = RegionError::RootOutOfRange { root: 2, size: 2 };
+        let nobody = RegionError::RankOutOfRange {
+            argument: "root",
+            rank: 2,
+            size: 2,
+        };
         assert_eq!(settle(&[follows(2), follows(2)]), Err(nobody));
         let nothing = RegionError::NoData { root: 0 };
         assert_eq!(settle(&[follows(0), follows(0)]), Err(nothing));

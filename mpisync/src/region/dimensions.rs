@@ -1,13 +1,11 @@
-//! Which numbers of dimensions go with which regions, as far as the compiler knows them.
+//! Checks the number of dimensions at compile time.
 
 use ndarray::{Dim, Dimension, IxDyn};
 
-/// The dimension of a shape, an offset or data, where it can be that of a region of the dimension
-/// `D`.
+/// The dimension of a shape, an offset or data that fits a region of dimension `D`.
 ///
-/// A region whose type names a number of dimensions takes this number only, and another one is a
-/// compile error. A region of `IxDyn` takes any number, and compares it at run time. The trait
-/// cannot be implemented for other types.
+/// A region whose type has a number of dimensions takes this number only; another one is a compile
+/// error. A region of `IxDyn` takes any number and checks it at run time. The trait is sealed.
 ///
 /// ```
 /// use mpisync::Region;

@@ -1,4 +1,4 @@
-//! The shape of a region, checked once.
+//! The shape of a region.
 
 use crate::error::CreateError;
 use ndarray::{Dimension, IntoDimension};
@@ -18,13 +18,13 @@ impl<D: Dimension> Extent<D> {
         const {
             assert!(
                 size_of::<T>() > 0,
-                "items without bytes need no shared memory"
+                "the items of a region have at least one byte"
             );
         }
         let shape = shape.into_dimension();
         let lengths = shape.slice().to_vec();
-        // As ndarray has it: the product of the lengths that are not zero, so that a view of no items has no end beyond
-        // the address space either.
+        // As in ndarray, the product of the nonzero lengths has to fit, so that an empty view does not exceed the address
+        // space either.
         let mut product = lengths.iter().filter(|&&length| length > 0);
         let product = product.try_fold(size_of::<T>(), |product, &length| {
             product.checked_mul(length)

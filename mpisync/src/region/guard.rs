@@ -1,4 +1,4 @@
-//! Guards of a region: its items can be reached as long as they live.
+//! Guards of a region, which give access to its items.
 
 use crate::error::LockError;
 use crate::plain::Plain;
@@ -18,10 +18,10 @@ use std::ops::{Deref, Index, IndexMut};
 /// hold one at the same time.
 ///
 /// It dereferences to an `ndarray` array: `guard[[i, j]]`, `guard.slice(s![1..3, ..])`,
-/// `guard.as_slice()`, `guard.sum()`, `guard.row(i)` where the type says that there are two
-/// dimensions, and whatever else one can read of an array, without a copy. Views that are taken of
-/// it live as long as it at most. Other threads may borrow the guard, or views of it, to read; the
-/// guard itself stays on the thread that made it, which also drops it.
+/// `guard.as_slice()`, `guard.sum()`, `guard.row(i)` if the type has two dimensions, and all other
+/// read access to an array, without a copy. Its views cannot outlive it. Other threads may borrow
+/// the guard, or views of it, to read; the guard itself stays on the thread that made it, which
+/// also drops it.
 ///
 /// ```
 /// use mpisync::Region;
@@ -34,10 +34,10 @@ use std::ops::{Deref, Index, IndexMut};
 /// # Ok::<(), mpisync::CreateError>(())
 /// ```
 ///
-/// Dropping it stores one word and talks to nobody. A guard that is leaked (`mem::forget`) keeps
+/// Dropping it stores one word and sends no message. A guard that is leaked (`mem::forget`) keeps
 /// the lock until this rank's next call that takes the region mutably, or until the region is
 /// closed or dropped.
-#[must_use = "the lock is let go at once, with `let _ = …` too; write `let guard = …`"]
+#[must_use = "the lock is released at once, with `let _ = …` too; write `let guard = …`"]
 pub struct RegionReadGuard<'a, T: Plain, D: Dimension = IxDyn> {
     items: ArrayView<'a, T, D>,
     lock: ReadGuard<'a>,
@@ -52,31 +52,31 @@ unsafe impl<T: Plain + Sync, D: Dimension> Sync for RegionReadGuard<'_, T, D> {}
 /// The write lock of a region and its items, until this guard is dropped. No other rank holds any
 /// lock of the region in the meantime.
 ///
-/// It dereferences to an `ndarray` array for reading. Its own methods lend items for writing, and
-/// note which: where the region spans nodes, those are sent to the other nodes. So a change of one
-/// row sends a row. What `ndarray` has to change an array by, there is on the views:
+/// It dereferences to an `ndarray` array for reading. Its own methods lend items for writing and
+/// record which: if the region spans nodes, these items are sent to the other nodes. So a change of
+/// one row sends one row. The views have all methods of `ndarray` that change an array:
 ///
-/// | to write | lend |
+/// | to write | use |
 /// | --- | --- |
 /// | one item | `guard[[i, j]] = item` |
 /// | a row, a plane, a window | `guard.slice_mut(s![i, ..])`, [`index_axis_mut`](Self::index_axis_mut), `guard.row_mut(i)` |
-/// | data that lies elsewhere | [`assign`](Self::assign) |
+/// | data from elsewhere | [`assign`](Self::assign) |
 /// | everything | [`fill`](Self::fill), [`as_slice_mut`](Self::as_slice_mut), `guard.view_mut().mapv_inplace(…)` |
 ///
-/// Dropping it stores two words on one node. Where the region spans nodes and items were lent, it
-/// waits until all nodes have the change: their ranks need not do anything for that.
-/// [`publish`](Self::publish) does that part before.
+/// Dropping it stores two words on one node. If the region spans nodes and items were lent, it
+/// waits until all nodes have the change, which takes no call on their ranks.
+/// [`publish`](Self::publish) does this earlier.
 ///
 /// A guard that is leaked (`mem::forget`) keeps the lock until this rank's next call that takes the
-/// region mutably, or until the region is closed or dropped. All items are sent to the other nodes
-/// then.
-#[must_use = "the lock is let go at once, with `let _ = …` too; write `let mut guard = …`"]
+/// region mutably, or until the region is closed or dropped. Then all items are sent to the other
+/// nodes.
+#[must_use = "the lock is released at once, with `let _ = …` too; write `let mut guard = …`"]
 pub struct RegionWriteGuard<'a, T: Plain, D: Dimension = IxDyn> {
     region: &'a Region<T, D>,
     items: ArrayViewMut<'a, T, D>,
-    /// Where other nodes have to learn of them.
+    /// Some if the changes have to be sent to other nodes.
     changes: Option<Changes>,
-    /// None once the guard has become another.
+    /// None after [`downgrade`](Self::downgrade).
     lock: Option<WriteGuard<'a>>,
 }
 
@@ -95,7 +95,7 @@ impl<'a, T: Plain, D: Dimension> RegionReadGuard<'a, T, D> {
         self.lock.rank()
     }
 
-    /// How many ranks the communicator has; the number of items is `len()`.
+    /// The number of ranks of the communicator; the number of items is `len()`.
     pub fn size(&self) -> i32 {
         self.lock.size()
     }
@@ -116,7 +116,7 @@ impl<T: Plain, D: Dimension> Deref for RegionReadGuard<'_, T, D> {
 }
 
 impl<'a, T: Plain, D: Dimension> RegionWriteGuard<'a, T, D> {
-    /// `lock` is that of the region, of which no other guard of this rank is in use.
+    /// `lock` is the lock of the region, of which this rank has no other guard.
     #[inline]
     pub(super) fn new(region: &'a Region<T, D>, lock: WriteGuard<'a>) -> Self {
         // SAFETY: as for a reader, but for what others do: while the write lock is held no other rank reads or writes, and the
@@ -130,13 +130,13 @@ impl<'a, T: Plain, D: Dimension> RegionWriteGuard<'a, T, D> {
         }
     }
 
-    /// All items, to be written.
+    /// All items, for writing.
     pub fn view_mut(&mut self) -> ArrayViewMut<'_, T, D> {
         self.note_all();
         self.items.view_mut()
     }
 
-    /// All items in their order in memory, the last axis first, to be written.
+    /// All items in memory order, in which the last axis varies fastest, for writing.
     pub fn as_slice_mut(&mut self) -> &mut [T] {
         self.note_all();
         self.items
@@ -144,7 +144,7 @@ impl<'a, T: Plain, D: Dimension> RegionWriteGuard<'a, T, D> {
             .expect("items lie one after the other")
     }
 
-    /// A part of the items, to be written: `guard.slice_mut(s![0..2, ..])`.
+    /// A part of the items, for writing: `guard.slice_mut(s![0..2, ..])`.
     ///
     /// # Panics
     /// If the part is not inside the region.
@@ -156,7 +156,7 @@ impl<'a, T: Plain, D: Dimension> RegionWriteGuard<'a, T, D> {
         part
     }
 
-    /// The items with this index along one axis, to be written.
+    /// The items with this index along one axis, for writing.
     ///
     /// # Panics
     /// If there is no such axis, or no such index.
@@ -177,10 +177,11 @@ impl<'a, T: Plain, D: Dimension> RegionWriteGuard<'a, T, D> {
         self.items.fill(item);
     }
 
-    /// Copies `data` into the region, whose first item goes to `offset`.
+    /// Copies `data` into the region, its first item to `offset`.
     ///
     /// # Errors
-    /// [`RegionError::Dimensions`] and [`RegionError::OutOfBounds`]; the region is as it was then.
+    /// [`RegionError::Dimensions`] and [`RegionError::OutOfBounds`]; then the region does not
+    /// change.
     pub fn assign<'v, E: FitsRegion<D>>(
         &mut self,
         data: impl AsArray<'v, T, E>,
@@ -196,7 +197,7 @@ impl<'a, T: Plain, D: Dimension> RegionWriteGuard<'a, T, D> {
         Ok(())
     }
 
-    /// Copies `data` to a place for it.
+    /// Copies `data` to its place.
     pub(super) fn write_at(&mut self, place: &Place, data: ArrayViewD<'_, T>) {
         let start = self.items.as_ptr();
         let part = place.within(self.items.view_mut());
@@ -204,11 +205,11 @@ impl<'a, T: Plain, D: Dimension> RegionWriteGuard<'a, T, D> {
         place::copy(data, part);
     }
 
-    /// Sends what was changed so far to the other nodes, and waits until they have it. Not
-    /// collective; does nothing on one node. The guard does the same when it is dropped.
+    /// Sends the changes so far to the other nodes and waits until they have them. Not collective;
+    /// does nothing on one node. The guard does the same when it is dropped.
     ///
     /// # Errors
-    /// [`LockError::Finalized`]; the other nodes do not get the change any more.
+    /// [`LockError::Finalized`]; then the other nodes do not get the change.
     pub fn publish(&mut self) -> Result<(), LockError> {
         match &mut self.changes {
             Some(changes) => self.region.publish(&changes.take()),
@@ -216,11 +217,11 @@ impl<'a, T: Plain, D: Dimension> RegionWriteGuard<'a, T, D> {
         }
     }
 
-    /// Turns the write lock into a read lock; no other rank writes in between. Not collective.
-    /// Where the region spans nodes, it waits until they have the change.
+    /// Turns the write lock into a read lock; no other rank writes in between. Not collective. If
+    /// the region spans nodes, it waits until they have the change.
     ///
     /// # Errors
-    /// [`LockError::Finalized`]; the lock is let go then.
+    /// [`LockError::Finalized`]; then the lock is released.
     pub fn downgrade(mut self) -> Result<RegionReadGuard<'a, T, D>, LockError> {
         self.publish()?;
         let lock = self.lock.take().expect("it is taken here only");
@@ -232,7 +233,7 @@ impl<'a, T: Plain, D: Dimension> RegionWriteGuard<'a, T, D> {
         self.region.rank()
     }
 
-    /// How many ranks the communicator has; the number of items is `len()`.
+    /// The number of ranks of the communicator; the number of items is `len()`.
     pub fn size(&self) -> i32 {
         self.region.size()
     }
@@ -249,8 +250,8 @@ impl<'a, T: Plain, D: Dimension> RegionWriteGuard<'a, T, D> {
     }
 }
 
-/// Notes that the items of `part` may change, where changes are noted; the first of all items is at
-/// `start`.
+/// Records that the items of `part` may change, if changes are recorded. `start` is the address of
+/// the first item of the region.
 #[inline]
 fn note<T, D: Dimension>(
     changes: &mut Option<Changes>,
@@ -263,7 +264,7 @@ fn note<T, D: Dimension>(
 }
 
 impl<T: Plain> RegionWriteGuard<'_, T, Ix2> {
-    /// A row, to be written.
+    /// A row, for writing.
     ///
     /// # Panics
     /// If there is no such row.
@@ -310,7 +311,7 @@ impl<T: Plain, D: Dimension> Drop for RegionWriteGuard<'_, T, D> {
     #[inline]
     fn drop(&mut self) {
         if self.changes.is_some() {
-            // It fails where MPI has ended, and with it the other nodes.
+            // Fails only if MPI is finalized; then the other nodes are gone, too.
             let _ = self.publish();
         }
     }

@@ -1,33 +1,32 @@
-//! Regions: an array in memory that the ranks of a node share, one copy a node, which only guards
-//! reach.
+//! Arrays in memory that the ranks of a node share, accessible through guards only.
 //!
 //! # How it works
-//! A region is a lock that owns its data. On each node the items lie in shared memory once, however
-//! many ranks the node has. A rank reads its node's copy in place, as an `ndarray` array, while it
-//! holds a [`RegionReadGuard`]; a rank that writes has a [`RegionWriteGuard`], and then no other
-//! rank of any node reads or writes. It is the lock of a [`WindowController`], with the same
-//! promises: a reader costs a few nanoseconds and sends nothing, a rank that computes holds nobody
-//! up, waiting writers come first and readers are not starved.
+//! A region is a lock that owns its data. Each node has one copy of the items in shared memory,
+//! however many ranks it has. A rank reads its node's copy in place, as an `ndarray` array, while
+//! it holds a [`RegionReadGuard`]. While a rank holds a [`RegionWriteGuard`], no other rank of any
+//! node reads or writes. The lock is that of a [`WindowController`], with the same guarantees: a
+//! read lock costs a few nanoseconds and no message, a rank that computes delays no other rank,
+//! waiting writers take precedence, and readers do not starve.
 //!
 //! # Over several nodes
-//! A writer changes the copy of its own node, and lends out parts of it by methods that note which.
-//! When its guard goes, the changed parts are sent to the other nodes, from its memory into theirs
-//! and down a tree where there are many, and the lock is let go once all of them have it. The ranks
-//! of the other nodes take no part in it: the lowest rank of each node takes changes over in its
-//! progress thread. Nobody sees half of a change, on any node. What is sent is what was lent: a row
-//! and not the whole array.
+//! A writer changes the copy of its own node. The methods of its guard that lend items for writing
+//! record which. When the guard is dropped, the changed items are sent to the other nodes, from
+//! memory to memory and along a tree if there are many nodes, and the lock is released once all
+//! nodes have them. The ranks of the other nodes take no part in this: the lowest rank of each node
+//! applies the change in its progress thread. No rank of any node sees half of a change. Only the
+//! items that were lent are sent, for example a row of the array.
 //!
-//! That makes the drop of a write guard the one destructor that waits for the network, as long as
-//! the change takes to travel. [`publish`](RegionWriteGuard::publish) does it before. As for the
-//! lock, the lowest rank of each node has to live: if it dies, writers of other nodes wait for it.
+//! The drop of a write guard is therefore the one destructor that waits for the network, until the
+//! change has been sent. [`publish`](RegionWriteGuard::publish) does this earlier. As for the lock,
+//! the lowest rank of each node has to be alive: if it dies, writers of other nodes wait for it.
 //!
 //! # Ways to write
-//! | | who calls it | |
+//! | method | called by | effect |
 //! | --- | --- | --- |
-//! | [`write`](Region::write) | any rank | takes the lock, lends items until the guard goes |
+//! | [`write`](Region::write) | any rank | takes the lock and lends items until the guard is dropped |
 //! | [`update`](Region::update) | all ranks | one rank runs a closure with the guard, the others wait for its outcome |
 //! | `#[mpisync::single_write]` | all ranks | the same, written as a function that takes a `&mut Region` |
-//! | [`set`](Region::set), [`set_from_any`](Region::set_from_any) | all ranks | one rank has the data, in its own memory |
+//! | [`set`](Region::set), [`set_from_any`](Region::set_from_any) | all ranks | one rank copies data from its own memory |
 //!
 //! ```
 //! use mpisync::Region;
@@ -46,9 +45,9 @@
 //! ```
 //!
 //! # When a rank dies
-//! One that reads is as one that has left. One that dies while it writes leaves the items half
-//! changed, and so the lock is lost: the others get [`LockError::HolderDied`]. A writer that panics
-//! lets go of the lock like any other, and the others see what it had changed by then.
+//! The death of a reader releases its read lock. A writer that dies may leave the items half
+//! changed, so the lock cannot be acquired any more: the others get [`LockError::HolderDied`]. A
+//! writer that panics releases the lock as usual, and the others see its changes up to then.
 
 #[cfg(feature = "mpi")]
 mod builder;
@@ -58,9 +57,9 @@ mod dimensions;
 mod error;
 mod extent;
 mod guard;
+pub(crate) mod macros;
 mod place;
-#[cfg(feature = "mpi")]
-pub(crate) mod remote;
+mod remote;
 
 use crate::error::{CollectiveError, CreateError, LockError};
 use crate::plain::Plain;
@@ -70,11 +69,9 @@ pub use crate::region::dimensions::FitsRegion;
 pub use crate::region::error::RegionError;
 use crate::region::extent::Extent;
 pub use crate::region::guard::{RegionReadGuard, RegionWriteGuard};
-#[cfg(feature = "mpi")]
 use crate::region::remote::Replicas;
 use crate::rwlock::controller::WindowController;
 use crate::rwlock::guard::WriteGuard;
-#[cfg(feature = "mpi")]
 use crate::shm::copy::CopyBytes;
 use crate::shm::limits;
 use crate::shm::mapping::{ALIGN, Mapping};
@@ -87,16 +84,17 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// An array that all ranks of a communicator share, one copy a node, and the lock that guards it.
+/// An array that all ranks of a communicator share, with one copy per node, and the lock that
+/// guards it.
 ///
 /// Made by [`Region::new`], [`Region::from_root`] or [`Region::builder`] and, for one process
-/// without MPI, [`Region::local`]. `T` is [`Plain`]: a number, an array of such, or a struct with
-/// `#[derive(Clone, Copy, mpisync::Equivalence)]`. `D` is the number of dimensions, as in
-/// `ndarray`: `Region<f64>` has any, found out at run time, and `Region<f64, Ix2>` two. Items are
-/// in row-major order.
+/// without MPI, by [`Region::local`]. `T` is [`Plain`]: a number, an array of plain values, or a
+/// struct with `#[derive(Clone, Copy, mpisync::Equivalence)]`. `D` is the number of dimensions, as
+/// in `ndarray`: `Region<f64>` has any number, known at run time, and `Region<f64, Ix2>` has two.
+/// Items are in row-major order.
 ///
-/// It stays on the thread that made it. Dropping it is local: the other ranks may go on using
-/// theirs. The [module](self) tells how it works.
+/// A region stays on the thread that made it. Dropping it is local: the other ranks can continue to
+/// use theirs. See the [module](self) for how it works.
 ///
 /// ```no_run
 /// use mpisync::prelude::*;
@@ -110,18 +108,16 @@ use std::time::Duration;
 pub struct Region<T: Plain, D: Dimension = IxDyn> {
     lock: WindowController,
     /// The copies on other nodes, if there are any.
-    #[cfg(feature = "mpi")]
     replicas: Option<Replicas>,
-    /// The items of this node's copy. Who reads and writes them holds the lock.
+    /// The items of this node's copy. Accessing them requires the lock.
     items: RawArrayViewMut<T, D>,
-    /// Keeps their memory mapped. None where there are no items.
-    #[cfg_attr(not(feature = "mpi"), expect(dead_code, reason = "it is only kept"))]
+    /// Keeps their memory mapped. None if there are no items.
     memory: Option<Arc<Mapping>>,
 }
 
 impl<T: Plain, D: Dimension> Region<T, D> {
-    /// A region of this process alone, all bytes of which are zero. Needs no MPI, neither to run
-    /// nor (without the feature `mpi`) to build.
+    /// A region of this process alone, all bytes of which are zero. Needs no MPI to run, nor to
+    /// build without the feature `mpi`.
     ///
     /// # Errors
     /// [`CreateError::Shape`], [`CreateError::NoRoom`], [`CreateError::Memory`].
@@ -141,8 +137,8 @@ impl<T: Plain, D: Dimension> Region<T, D> {
         Ok(Self::with(WindowController::local(), extent, memory))
     }
 
-    /// The region of this extent, whose items lie in `memory` of their length; none where there are
-    /// no items.
+    /// The region of this extent with its items in `memory`, which has their length; None if there
+    /// are no items.
     fn with(lock: WindowController, extent: Extent<D>, memory: Option<Arc<Mapping>>) -> Self {
         const { assert!(align_of::<T>() <= ALIGN, "a type of a common alignment") };
         let length = memory.as_ref().map_or(0, |memory| memory.length());
@@ -150,10 +146,9 @@ impl<T: Plain, D: Dimension> Region<T, D> {
         let start = memory
             .as_ref()
             .map_or(NonNull::dangling(), |memory| memory.start().cast());
-        // SAFETY: the pointer is aligned, and so many items lie behind it that none of the shape is beyond them.
+        // SAFETY: the pointer is aligned, and the memory behind it has all items of the shape.
         let items = unsafe { RawArrayViewMut::from_shape_ptr(extent.dim, start.as_ptr()) };
         Region {
-            #[cfg(feature = "mpi")]
             replicas: (lock.object().link()).map(|link| Replicas::open(link, memory.as_ref())),
             lock,
             items,
@@ -161,18 +156,17 @@ impl<T: Plain, D: Dimension> Region<T, D> {
         }
     }
 
-    /// Gives the region's memory back on all ranks. Collective, waits for all.
+    /// Frees the region's memory on all ranks. Collective, waits for all ranks.
     ///
-    /// Dropping the region does the same without waiting, once all ranks have dropped theirs.
+    /// Without it, the memory is freed once all ranks have dropped the region.
     ///
     /// # Errors
-    /// [`CollectiveError::Diverged`] where another rank is in another collective call;
+    /// [`CollectiveError::Diverged`] if another rank is in another collective call;
     /// [`CollectiveError::OutOfStep`], [`CollectiveError::RankDied`], and [`LockError::Finalized`].
     #[track_caller]
     pub fn close(mut self) -> Result<(), CollectiveError> {
         self.forget_leaked_guards();
         self.lock.meet_to_close()?;
-        #[cfg(feature = "mpi")]
         if let Some(replicas) = &self.replicas {
             replicas.close();
         }
@@ -186,23 +180,23 @@ impl<T: Plain, D: Dimension> Region<T, D> {
         self.items.shape()
     }
 
-    /// How many dimensions it has.
+    /// The number of dimensions.
     pub fn ndim(&self) -> usize {
         self.items.ndim()
     }
 
-    /// How many items it has.
+    /// The number of items.
     pub fn len(&self) -> usize {
         self.items.len()
     }
 
-    /// Whether it has no items, because an axis has the length 0.
+    /// Whether it has no items, because an axis has length 0.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// How many bytes the items take, on each node once. The lock takes a few hundred bytes a rank
-    /// beside.
+    /// The size of the items in bytes, of which each node has one copy. The lock takes a few
+    /// hundred bytes per rank in addition.
     pub fn bytes_per_node(&self) -> usize {
         self.len() * size_of::<T>()
     }
@@ -212,12 +206,12 @@ impl<T: Plain, D: Dimension> Region<T, D> {
         self.lock.rank()
     }
 
-    /// How many ranks the communicator has.
+    /// The number of ranks of the communicator.
     pub fn size(&self) -> i32 {
         self.lock.size()
     }
 
-    /// How many nodes the ranks run on, and so how many copies of the items there are.
+    /// The number of nodes of the communicator, which is the number of copies of the items.
     pub fn nodes(&self) -> i32 {
         self.lock.nodes()
     }
@@ -232,7 +226,7 @@ impl<T: Plain, D: Dimension> Region<T, D> {
         self.lock.is_master()
     }
 
-    /// The name it was given; of use in messages only.
+    /// The name it was given, which appears in messages.
     pub fn name(&self) -> &str {
         self.lock.name()
     }
@@ -241,19 +235,19 @@ impl<T: Plain, D: Dimension> Region<T, D> {
         self.nodes() > 1
     }
 
-    /// Takes the read lock and gives a view of the items; waits while another rank writes or waits
-    /// to write. Not collective.
+    /// Takes the read lock and returns a view of the items; waits while another rank writes or
+    /// waits to write. Not collective.
     ///
     /// # Panics
-    /// Where [`read_timeout`](Self::read_timeout) would return an error: a rank died as a writer,
-    /// or MPI is finalized.
+    /// If [`read_timeout`](Self::read_timeout) would return an error: a rank died as a writer, or
+    /// MPI is finalized.
     #[inline]
     #[track_caller]
     pub fn read(&self) -> RegionReadGuard<'_, T, D> {
         RegionReadGuard::new(self, self.lock.read())
     }
 
-    /// Takes the read lock if nobody writes or waits to write. Not collective, does not wait.
+    /// Takes the read lock if no rank writes or waits to write. Not collective, does not wait.
     ///
     /// # Panics
     /// If MPI is finalized.
@@ -263,7 +257,7 @@ impl<T: Plain, D: Dimension> Region<T, D> {
         Some(RegionReadGuard::new(self, lock))
     }
 
-    /// Takes the read lock; waits for `limit` at most. Not collective. Pass [`Duration::MAX`] to
+    /// Takes the read lock; waits for at most `limit`. Not collective. Pass [`Duration::MAX`] to
     /// wait indefinitely and still get failures as errors instead of a panic.
     ///
     /// # Errors
@@ -277,8 +271,8 @@ impl<T: Plain, D: Dimension> Region<T, D> {
     /// collective.
     ///
     /// # Panics
-    /// Where [`write_timeout`](Self::write_timeout) would return an error: a rank died as a writer,
-    /// or MPI is finalized.
+    /// If [`write_timeout`](Self::write_timeout) would return an error: a rank died as a writer, or
+    /// MPI is finalized.
     #[inline]
     #[track_caller]
     pub fn write(&mut self) -> RegionWriteGuard<'_, T, D> {
@@ -301,7 +295,7 @@ impl<T: Plain, D: Dimension> Region<T, D> {
         Some(RegionWriteGuard::new(self, lock))
     }
 
-    /// Takes the write lock; waits for `limit` at most. Not collective. Pass [`Duration::MAX`] to
+    /// Takes the write lock; waits for at most `limit`. Not collective. Pass [`Duration::MAX`] to
     /// wait indefinitely and still get failures as errors instead of a panic.
     ///
     /// # Errors
@@ -316,8 +310,8 @@ impl<T: Plain, D: Dimension> Region<T, D> {
     }
 
     /// Releases the lock if guards that were leaked (`mem::forget`) still hold it: no guard is
-    /// alive while the region is borrowed mutably. What a write guard has changed is published
-    /// first, and nobody knows any more what that is.
+    /// alive while the region is borrowed mutably. Publishes all items first if a write guard was
+    /// leaked, because the record of its changes is lost.
     #[inline]
     fn forget_leaked_guards(&mut self) {
         if self.lock.lock().writes() {
@@ -329,19 +323,19 @@ impl<T: Plain, D: Dimension> Region<T, D> {
     #[cold]
     fn publish_leaked(&self) {
         if self.spans_nodes() && !self.is_empty() {
-            // It fails where MPI has ended, and with it the other nodes.
+            // Fails only if MPI is finalized; then the other nodes are gone, too.
             #[expect(clippy::single_range_in_vec_init, reason = "it is one range of items")]
             let _ = self.publish(&[0..self.len()]);
         }
     }
 
-    /// Sends the items in these ranges from this node's copy to the others; under the write lock.
+    /// Sends the items in these ranges from this node's copy to the others. The caller holds the
+    /// write lock.
     fn publish(&self, changed: &[Range<usize>]) -> Result<(), LockError> {
         if changed.is_empty() {
             return Ok(());
         }
         self.lock.check_usable()?;
-        #[cfg(feature = "mpi")]
         if let Some(replicas) = &self.replicas {
             let memory = self.memory.clone().expect("items that have changed");
             // SAFETY: only a write guard calls this, and it is borrowed in the meantime.
@@ -363,8 +357,8 @@ impl<T: Plain, D: Dimension> Drop for Region<T, D> {
     }
 }
 
-/// What it is and what it holds, shortened as `ndarray` does. Takes the read lock for that; while
-/// it cannot be had at once, the items are left out.
+/// Shows the properties of the region and its items, shortened as `ndarray` does. Takes the read
+/// lock; omits the items if the lock is not available at once.
 impl<T: Plain + fmt::Display, D: Dimension> fmt::Display for Region<T, D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (nodes, ranks) = (self.nodes(), self.size());
@@ -385,7 +379,7 @@ impl<T: Plain + fmt::Display, D: Dimension> fmt::Display for Region<T, D> {
         )?;
         match self.lock.read_timeout(Duration::ZERO) {
             Ok(lock) => write!(f, "{}\n>", RegionReadGuard::new(self, lock).view()),
-            Err(error) => write!(f, "  not to be seen now: {error}\n>"),
+            Err(error) => write!(f, "  not available: {error}\n>"),
         }
     }
 }

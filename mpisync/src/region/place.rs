@@ -1,21 +1,20 @@
-//! Where data goes in a region.
+//! The part of a region that data is copied to.
 
 use crate::region::error::RegionError;
 use ndarray::{ArrayViewD, ArrayViewMut, ArrayViewMutD, Dimension, Slice, Zip};
 
-/// What has the wrong number of dimensions, in errors.
+/// The argument with the wrong number of dimensions, in errors.
 pub(super) const DATA: &str = "data";
 pub(super) const OFFSET: &str = "an offset";
 
-/// A part of a region that has been found to be inside of it.
+/// A part of a region, checked to be inside it.
 pub(super) struct Place {
     offset: Vec<usize>,
     shape: Vec<usize>,
 }
 
 impl Place {
-    /// The place for data of the shape `data` in a region of the shape `region`, which `rank`
-    /// passes.
+    /// The place of data of shape `data`, which `rank` passes, in a region of shape `region`.
     ///
     /// # Errors
     /// [`RegionError::Dimensions`], [`RegionError::OutOfBounds`].
@@ -53,7 +52,7 @@ impl Place {
         })
     }
 
-    /// This part of the region's items.
+    /// The items of the place.
     pub(super) fn within<'a, T, D: Dimension>(
         &self,
         items: ArrayViewMut<'a, T, D>,
@@ -67,7 +66,7 @@ impl Place {
     }
 }
 
-/// Copies items between arrays of the same shape, by `memcpy` where they lie one after the other.
+/// Copies items between arrays of the same shape, by `memcpy` where they are contiguous.
 pub(super) fn copy<T: Copy>(from: ArrayViewD<'_, T>, mut to: ArrayViewMutD<'_, T>) {
     if let (Some(from), Some(to)) = (from.as_slice(), to.as_slice_mut()) {
         return to.copy_from_slice(from);

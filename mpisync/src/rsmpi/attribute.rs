@@ -1,4 +1,4 @@
-//! Attributes: how a [`Context`] hangs on a communicator, and how mpisync learns that MPI ends.
+//! Attributes: the [`Context`] of a communicator, and the callback of `MPI_Finalize`.
 
 use crate::error::CreateError;
 use crate::rsmpi::comm::check;
@@ -18,26 +18,26 @@ pub(crate) fn is_finalized() -> bool {
     FINALIZED.load(Ordering::Relaxed)
 }
 
-/// What is left to do before MPI ends, while it can still be called.
+/// The functions to call before MPI is finalized.
 static AT_END: Mutex<VecDeque<fn()>> = Mutex::new(VecDeque::new());
 
-/// Has `last_act` called when MPI is about to end.
-pub(crate) fn at_end(last_act: fn()) {
-    lock(&AT_END).push_back(last_act);
+/// Registers a function to be called before MPI is finalized.
+pub(crate) fn at_end(act: fn()) {
+    lock(&AT_END).push_back(act);
 }
 
-/// The same, before what waits for other ranks.
+/// The same, to be called before the functions that wait for other ranks.
 pub(crate) fn first_at_end(act: fn()) {
     lock(&AT_END).push_front(act);
 }
 
-/// Does what is left to do, because MPI is about to end.
+/// Calls the registered functions, before MPI is finalized.
 pub(crate) fn act_at_end() {
     let acts = std::mem::take(&mut *lock(&AT_END));
     acts.into_iter().for_each(|act| act());
 }
 
-/// The key under which a communicator keeps its context.
+/// The key of a communicator's context.
 fn key() -> Result<c_int, CreateError> {
     static KEY: OnceLock<c_int> = OnceLock::new();
     if let Some(&key) = KEY.get() {
@@ -46,7 +46,7 @@ fn key() -> Result<c_int, CreateError> {
     let key = new_key(forget_context)?;
     // The callback of an attribute of MPI_COMM_SELF is the first thing that MPI_Finalize runs (MPI 4.1, 11.2.4).
     let at_end = new_key(note_end)?;
-    // SAFETY: MPI is initialized, for the caller holds a communicator; the value is never looked at.
+    // SAFETY: MPI is initialized, for the caller holds a communicator; the value is never used.
     let code = unsafe {
         ffi::MPI_Comm_set_attr(
             ffi::RSMPI_COMM_SELF,
@@ -62,7 +62,7 @@ type Delete = unsafe extern "C" fn(ffi::MPI_Comm, c_int, *mut c_void, *mut c_voi
 
 fn new_key(delete: Delete) -> Result<c_int, CreateError> {
     let mut key = 0;
-    // SAFETY: the callbacks have the signatures that the standard asks for and live as long as the program.
+    // SAFETY: the callbacks have the signatures that the standard requires and live as long as the program.
     let code = unsafe {
         ffi::MPI_Comm_create_keyval(
             Some(do_not_copy),
@@ -75,12 +75,12 @@ fn new_key(delete: Delete) -> Result<c_int, CreateError> {
     Ok(key)
 }
 
-/// The context of `comm`, if it has one; the same answer on all ranks, because it is set
+/// The context of `comm`, if it has one. All ranks have one or none has, because it is set
 /// collectively.
 pub(super) fn context(comm: ffi::MPI_Comm) -> Result<Option<Arc<Context>>, CreateError> {
     let mut value: *mut c_void = std::ptr::null_mut();
     let mut found = 0;
-    // SAFETY: the attribute's value is a pointer, and a pointer to where a pointer goes is what the call asks for.
+    // SAFETY: the attribute's value is a pointer, and the call requires a pointer to a pointer.
     let code = unsafe { ffi::MPI_Comm_get_attr(comm, key()?, (&raw mut value).cast(), &mut found) };
     check("MPI_Comm_get_attr", code)?;
     if found == 0 {
@@ -95,7 +95,7 @@ pub(super) fn context(comm: ffi::MPI_Comm) -> Result<Option<Arc<Context>>, Creat
     }
 }
 
-/// Gives `comm` a share in `context`, until it is freed.
+/// Makes `comm` an owner of `context` until it is freed.
 pub(super) fn set_context(comm: ffi::MPI_Comm, context: &Arc<Context>) -> Result<(), CreateError> {
     let share = Arc::into_raw(Arc::clone(context));
     // SAFETY: `forget_context` takes the share back when the communicator is freed.
@@ -103,7 +103,7 @@ pub(super) fn set_context(comm: ffi::MPI_Comm, context: &Arc<Context>) -> Result
     check("MPI_Comm_set_attr", code)
 }
 
-/// A duplicate of a communicator starts without what mpisync keeps for the original.
+/// A duplicate of a communicator has no context of its own at first.
 unsafe extern "C" fn do_not_copy(
     _comm: ffi::MPI_Comm,
     _key: c_int,
@@ -112,7 +112,7 @@ unsafe extern "C" fn do_not_copy(
     _copy: *mut c_void,
     copied: *mut c_int,
 ) -> c_int {
-    // SAFETY: MPI passes where it wants the answer.
+    // SAFETY: MPI passes a valid pointer for the result.
     unsafe { *copied = 0 };
     0
 }

@@ -8,21 +8,21 @@ use mpi::traits::Communicator;
 use std::ffi::{c_char, c_int, c_void};
 use std::sync::Mutex;
 
-/// A communicator that nobody else knows. Errors are return codes here, not aborts.
+/// A communicator of mpisync alone. Its errors are return codes, not aborts.
 pub(crate) struct OwnComm {
     raw: ffi::MPI_Comm,
     rank: c_int,
     size: c_int,
 }
 
-// SAFETY: an `MPI_Comm` is a handle that any thread may hold; which thread may call MPI with it is for the thread
-// level to say, and controllers, through which all calls come, stay on the thread that made them.
+// SAFETY: an `MPI_Comm` is a handle that any thread may hold; the thread level determines which thread may call MPI
+// with it, and objects, through which all calls come, stay on the thread that made them.
 unsafe impl Send for OwnComm {}
 // SAFETY: as above.
 unsafe impl Sync for OwnComm {}
 
-/// Communicators whose owner is gone. `MPI_Comm_free` is collective, so it is not called from a
-/// destructor but the next time that this process makes something together with others.
+/// Communicators to be freed. `MPI_Comm_free` is collective, so a destructor does not call it; the
+/// next collective creation does.
 static RETIRED: Mutex<Vec<Handle>> = Mutex::new(Vec::new());
 
 struct Handle(ffi::MPI_Comm);
@@ -55,8 +55,8 @@ impl OwnComm {
         Ok(own)
     }
 
-    /// Frees what was retired. The standard anticipates that `MPI_Comm_free` "will normally be
-    /// implemented to be local" (MPI 4.1, 7.4.3), and so it is in the implementations that mpisync
+    /// Frees the retired communicators. The standard expects that `MPI_Comm_free` "will normally be
+    /// implemented to be local" (MPI 4.1, 7.4.3), which is true of the implementations that mpisync
     /// is tested with.
     fn free_retired() {
         let retired = std::mem::take(&mut *lock(&RETIRED));
@@ -78,13 +78,13 @@ impl OwnComm {
         self.raw
     }
 
-    /// Gives MPI an occasion to make progress.
+    /// Lets MPI make progress.
     pub(super) fn probe(&self) {
         if attribute::is_finalized() {
             return;
         }
         let mut found: c_int = 0;
-        // SAFETY: a probe of a valid communicator with results that live; whether anything is found does not matter.
+        // SAFETY: a probe of a valid communicator with results in live variables; the result does not matter.
         unsafe {
             ffi::MPI_Iprobe(
                 ffi::RSMPI_ANY_SOURCE,
@@ -113,8 +113,8 @@ impl OwnComm {
         Self::of(node)
     }
 
-    /// A communicator for each color, of the ranks that name it, in the order of their ranks;
-    /// collective.
+    /// A communicator for each color, of the ranks that pass it, in the order of their ranks.
+    /// Collective.
     pub(super) fn split(&self, color: i32) -> Result<Self, CreateError> {
         Self::free_retired();
         let mut part = self.raw;
@@ -124,7 +124,7 @@ impl OwnComm {
         Self::of(part)
     }
 
-    /// The owner of a communicator that was just made.
+    /// Takes ownership of a new communicator.
     fn of(raw: ffi::MPI_Comm) -> Result<Self, CreateError> {
         let (mut rank, mut size) = (0, 0);
         // SAFETY: a valid communicator, results in live variables.
@@ -201,18 +201,18 @@ impl OwnComm {
     }
 }
 
-/// A barrier under way, before MPI ends.
+/// A pending barrier before MPI is finalized.
 pub(crate) struct Farewell(ffi::MPI_Request);
 
 impl Farewell {
-    /// Whether all ranks have come, or never will.
+    /// Whether all ranks have arrived, or the barrier has failed.
     pub(crate) fn is_over(&mut self) -> bool {
-        // Not asked again after a failure, which there is nobody left to tell of: MPI is about to end.
+        // A failure is ignored: MPI is about to be finalized.
         test(&mut self.0).unwrap_or(true)
     }
 }
 
-/// Begins what MPI completes later. `begin` calls `function`, which sets the request unless it
+/// Begins a nonblocking operation. `begin` calls `function`, which sets the request unless it
 /// fails.
 pub(super) fn begin_request(
     function: &'static str,
@@ -224,7 +224,7 @@ pub(super) fn begin_request(
     Ok(request)
 }
 
-/// Whether a request that MPI gave is complete; after that it is null, which is complete, too.
+/// Whether a request is complete; then it becomes the null request, which is complete, too.
 pub(super) fn test(request: &mut ffi::MPI_Request) -> Result<bool, CreateError> {
     let mut done: c_int = 0;
     // SAFETY: a request of MPI, or the null request.
@@ -236,7 +236,7 @@ pub(super) fn test(request: &mut ffi::MPI_Request) -> Result<bool, CreateError> 
 /// `MPI_SUCCESS`, by the standard (MPI 4.1, 9.4).
 pub(super) const SUCCESS: c_int = 0;
 
-/// Turns an MPI return code into an error with MPI's own words.
+/// Turns an MPI return code into an error with MPI's message.
 pub(super) fn check(function: &'static str, code: c_int) -> Result<(), CreateError> {
     if code == SUCCESS {
         return Ok(());

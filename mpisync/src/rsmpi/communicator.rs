@@ -1,9 +1,9 @@
-//! Which communicators objects can be made on.
+//! The communicators that objects can be made on.
 
 use mpi::topology::{CartesianCommunicator, SimpleCommunicator};
 use mpi::traits::Communicator;
 
-/// A communicator of one group of ranks, an intra-communicator: what all objects are made on.
+/// An intra-communicator: a communicator of one group of ranks, on which objects are made.
 ///
 /// An inter-communicator joins two groups, such as those of a program and of one that it has
 /// spawned. The ranks of one group cannot share an object with the other through it. Merge it

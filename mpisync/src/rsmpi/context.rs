@@ -1,4 +1,4 @@
-//! What mpisync keeps for one communicator.
+//! The state of one communicator.
 
 use crate::rsmpi::carrier::Carrier;
 use crate::rsmpi::comm::OwnComm;
@@ -6,19 +6,18 @@ use crate::shm::domain::{Domain, Outside};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// What mpisync keeps for one communicator, as this rank sees it.
+/// The state of one communicator, as this rank sees it.
 ///
-/// It hangs on the user's communicator as an attribute, so that all objects of a communicator share
-/// it.
+/// It is an attribute of the user's communicator, so that all objects of a communicator share it.
 pub(crate) struct Context {
     domain: Arc<Domain>,
-    /// A duplicate of the user's communicator, so that messages of mpisync and of the program never
-    /// meet.
+    /// A duplicate of the user's communicator, so that messages of mpisync and of the program do
+    /// not interfere.
     all: Arc<OwnComm>,
     remote: Option<AcrossNodes>,
 }
 
-/// What a communicator that spans nodes has beside.
+/// The additional state of a communicator that spans nodes.
 pub(super) struct AcrossNodes {
     /// The ranks of this node.
     pub(super) node: OwnComm,
@@ -60,12 +59,12 @@ impl Context {
         &self.all
     }
 
-    /// Where it spans nodes.
+    /// Some if it spans nodes.
     pub(super) fn remote(&self) -> Option<&AcrossNodes> {
         self.remote.as_ref()
     }
 
-    /// How messages go to other nodes, where there are any.
+    /// The transport of messages to other nodes, if there are any.
     pub(crate) fn carrier(&self) -> Option<&Carrier> {
         self.remote().map(|remote| &remote.carrier)
     }
@@ -78,7 +77,7 @@ impl AcrossNodes {
     }
 }
 
-/// On one node nothing is outside but MPI.
+/// On one node, only MPI is outside.
 impl Outside for OwnComm {
     fn progress(&self) {
         self.probe();

@@ -1,4 +1,4 @@
-//! MPI's C functions, as far as mpisync calls them.
+//! All calls of MPI.
 
 mod attribute;
 mod carrier;
@@ -11,11 +11,9 @@ mod shape;
 pub(crate) mod universe;
 
 pub(crate) use crate::rsmpi::attribute::{act_at_end, at_end, first_at_end, is_finalized};
-#[cfg(feature = "region")]
 pub(crate) use crate::rsmpi::carrier::Piece;
 pub(crate) use crate::rsmpi::carrier::{Carrier, Handler, Unsent};
 pub(crate) use crate::rsmpi::context::Context;
-#[cfg(feature = "region")]
 pub(crate) use crate::rsmpi::create::announce;
 pub(crate) use crate::rsmpi::create::{
     Created, CreatedMemory, Creation, CreationArguments, Room, block, memory,

@@ -9,8 +9,8 @@ use mpi::topology::SimpleCommunicator;
 use mpi::traits::FromRaw;
 use std::mem::{ManuallyDrop, MaybeUninit};
 
-/// A communicator that the user may use as long as this lives. Dropping it is local: it is freed
-/// when this process makes something together with others the next time.
+/// A communicator that the user may use while this exists. Dropping it is local: the next
+/// collective creation of this process frees it.
 pub(crate) struct PartComm {
     /// Not dropped, for that would be collective.
     comm: ManuallyDrop<SimpleCommunicator>,
@@ -19,7 +19,7 @@ pub(crate) struct PartComm {
 }
 
 impl PartComm {
-    /// One for each color, of the ranks of the communicator of `context` that name it; collective.
+    /// One for each color, of the ranks of the communicator of `context` that pass it. Collective.
     pub(crate) fn split(context: &Context, color: i32) -> Result<Self, CreateError> {
         let own = context.all().split(color)?;
         // SAFETY: a communicator of this process; the handler is MPI's own.
@@ -38,13 +38,12 @@ impl PartComm {
     }
 }
 
-/// The lowest rank of the communicator of `context` that has found something; collective. This
-/// node's messages go on meanwhile, for a rank that others wait for may not have heard of what they
-/// share.
+/// The lowest rank of the communicator of `context` with `has_found`. Collective. Handles messages
+/// of other nodes while it waits: a rank may still wait for a message before it joins the call.
 pub(crate) fn lowest_rank(context: &Context, has_found: bool) -> Result<Option<i32>, CreateError> {
     let all = context.all();
     let mine = if has_found { all.rank() } else { i32::MAX };
-    // What is sent, and what comes back. On the heap, to stay there if MPI fails on the way.
+    // The value sent and the value received. On the heap, where they stay if MPI fails.
     let values = Box::into_raw(Box::new([mine, mine]));
     let mut request = MaybeUninit::uninit();
     // SAFETY: one `int` each way, in memory that stays until the request is complete.

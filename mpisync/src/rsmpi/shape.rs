@@ -11,8 +11,7 @@ use std::any::type_name;
 /// The committed datatype of a plain type.
 ///
 /// # Panics
-/// Where MPI does not run, on a thread from which it must not be called, and where MPI cannot make
-/// it.
+/// If MPI does not run, on a thread that must not call MPI, and if MPI cannot make the datatype.
 pub fn datatype<T: Plain>() -> UserDatatype {
     let name = type_name::<T>();
     assert!(
@@ -27,8 +26,8 @@ pub fn datatype<T: Plain>() -> UserDatatype {
     build(T::SHAPE).commit()
 }
 
-/// Whether this thread may call MPI at the level at which it was initialized. At `Serialized` it
-/// may, as long as the program sees to it that no other thread does so at the same time.
+/// Whether this thread may call MPI at the thread level of its initialization. At `Serialized` it
+/// may, if the program ensures that no other thread calls MPI at the same time.
 pub(super) fn may_call_mpi() -> bool {
     let mut is_main = 0;
     // SAFETY: MPI runs, and any thread may ask this (MPI 4.1, 11.6.2).
@@ -36,7 +35,7 @@ pub(super) fn may_call_mpi() -> bool {
     is_main != 0 || mpi::environment::threading_support() >= Threading::Serialized
 }
 
-/// The datatype of a shape. MPI keeps what it is made of as long as it needs it.
+/// The datatype of a shape. MPI keeps the datatypes of its parts as long as it needs them.
 fn build(shape: &Shape) -> UncommittedUserDatatype {
     match *shape {
         Shape::Number(number) => self::number(number),
@@ -60,7 +59,7 @@ fn bytes(length: usize) -> UncommittedUserDatatype {
     UncommittedUserDatatype::contiguous(count(length), &u8::equivalent_datatype())
 }
 
-/// The datatype with an extent of `size`: MPI may round it up where the struct is packed.
+/// The datatype with the extent `size`: MPI may round the extent of a packed struct up.
 fn resize(datatype: &UncommittedUserDatatype, size: usize) -> UncommittedUserDatatype {
     let mut resized = datatype.as_raw();
     // SAFETY: a live datatype, and the result goes to a live variable.
@@ -94,6 +93,27 @@ fn number(number: Number) -> UncommittedUserDatatype {
         Number::U128 | Number::I128 => return bytes(size_of::<u128>()),
     };
     UncommittedUserDatatype::contiguous(1, &of_mpi)
+}
+
+/// The part of `#[derive(Equivalence)]` that needs MPI.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __equivalence {
+    ($name:ident) => {
+        // SAFETY: the datatype is made of the type's shape, which covers its bytes at their offsets, and any bytes that
+        // are received are a valid value since the type is plain.
+        unsafe impl $crate::mpi::traits::Equivalence for $name {
+            type Out = $crate::mpi::datatype::DatatypeRef<'static>;
+
+            fn equivalent_datatype() -> Self::Out {
+                static DATATYPE: ::std::sync::OnceLock<$crate::mpi::datatype::UserDatatype> =
+                    ::std::sync::OnceLock::new();
+                DATATYPE
+                    .get_or_init($crate::__private::datatype::<$name>)
+                    .as_ref()
+            }
+        }
+    };
 }
 
 #[cfg(test)]

@@ -1,25 +1,26 @@
-//! The time in which MPI runs.
+//! Initializing MPI.
 
 use std::fmt;
 use std::ops::Deref;
 
-/// MPI, running until this is dropped; see [`initialize`].
+/// MPI, which is finalized when this is dropped; see [`initialize`].
 pub struct Universe {
-    /// Some until it is dropped.
+    /// Some until this is dropped.
     universe: Option<mpi::environment::Universe>,
 }
 
-/// Initializes MPI so that mpisync works on one host and on many: with
-/// [`Threading::Multiple`](mpi::Threading::Multiple), where MPI can do that. Collective over all
-/// processes; may be called once per process. `None` if MPI was initialized before.
+/// Initializes MPI with [`Threading::Multiple`](mpi::Threading::Multiple) if MPI supports it, so
+/// that mpisync works on one host and on several. Collective over all processes; may be called once
+/// per process. Returns `None` if MPI was initialized before.
 ///
-/// On one host [`mpi::initialize`] does as well. Where a communicator spans hosts, a thread of
-/// mpisync answers the other hosts, and dropping this universe ends it before MPI ends, as MPICH
-/// needs it.
+/// On one host, [`mpi::initialize`] works as well. If a communicator spans hosts, a progress thread
+/// answers the other hosts. Dropping this universe ends the thread before `MPI_Finalize`, which
+/// MPICH requires.
 ///
-/// A program that another MPI's launcher has started runs as several worlds of one process each.
-/// Making an object there is [`CreateError::OtherLauncher`](crate::CreateError::OtherLauncher),
-/// unless the environment variable `MPISYNC_SINGLETON` is `on`.
+/// A program that was started by the launcher of another MPI runs as several worlds of one process
+/// each. Making an object there is an error,
+/// [`CreateError::OtherLauncher`](crate::CreateError::OtherLauncher), unless the environment
+/// variable `MPISYNC_SINGLETON` is `on`.
 ///
 /// ```no_run
 /// use mpisync::prelude::*;
@@ -28,7 +29,7 @@ pub struct Universe {
 /// let ctrl = mpisync::sync(&universe.world())?;
 /// # Ok::<(), mpisync::CreateError>(())
 /// ```
-#[must_use = "MPI ends when this is dropped"]
+#[must_use = "MPI is finalized when this is dropped"]
 pub fn initialize() -> Option<Universe> {
     let (universe, _provided) = mpi::initialize_with_threading(mpi::Threading::Multiple)?;
     Some(Universe {
@@ -50,7 +51,7 @@ impl fmt::Debug for Universe {
     }
 }
 
-/// Waits for the other ranks and ends MPI.
+/// Waits for the other ranks and finalizes MPI.
 impl Drop for Universe {
     fn drop(&mut self) {
         crate::rsmpi::act_at_end();

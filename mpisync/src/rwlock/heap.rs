@@ -29,12 +29,12 @@ impl HeapMemory {
                 openings: word(),
                 run: word(),
                 gate: word(),
-                turn_sleepers: Sleepers::new(),
-                opening_sleepers: Sleepers::new(),
+                turn_sleepers: Sleepers::default(),
+                opening_sleepers: Sleepers::default(),
             }),
             drain: Line(Drain {
                 drained: word(),
-                sleepers: Sleepers::new(),
+                sleepers: Sleepers::default(),
             }),
         };
         let rank_words = |_| {

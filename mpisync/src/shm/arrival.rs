@@ -1,23 +1,22 @@
-//! The words of an arrival slot: where a rank stands in collective calls.
+//! The layout of an arrival slot: where a rank is in collective calls.
 
 use crate::shm::atomic::{AtomicU32, AtomicU64, Ordering};
 use crate::shm::cells::Text;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
-/// Where one rank stands in collective calls. Stored by that rank only. All zero is the first
-/// state.
+/// Where one rank is in collective calls. Only that rank writes it. The initial state is all zero.
 #[repr(C)]
 pub(crate) struct ArrivalSlot {
-    /// The number of the meeting for which this rank has posted an announcement last.
+    /// The number of the last rendezvous for which this rank has posted an announcement.
     pub(crate) posted: AtomicU64,
-    /// The announcements for even and odd numbers.
+    /// The announcements for rendezvous of even and of odd numbers.
     pub(crate) announcements: [Announcement; 2],
 }
 
 #[repr(C)]
 pub(crate) struct Announcement {
-    /// A number that differs between calls.
+    /// Identifies the call.
     pub(crate) signature: AtomicU64,
     pub(crate) step: AtomicU32,
     pub(crate) depth: AtomicU32,
@@ -29,10 +28,10 @@ pub(crate) struct Announcement {
     pub(crate) reason: Text<64>,
 }
 
-/// How many words an announcement has for what the call is about.
+/// How many words an announcement has for the arguments of the call.
 pub(crate) const PAYLOAD_WORDS: usize = 5;
 
-/// What an announcement says.
+/// The contents of an announcement.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct AnnouncementData<'a> {
     pub(crate) signature: u64,
@@ -43,15 +42,15 @@ pub(crate) struct AnnouncementData<'a> {
     pub(crate) calls: u64,
     pub(crate) said: [u64; PAYLOAD_WORDS],
     pub(crate) file: Cow<'a, str>,
-    /// Empty where all is well.
+    /// Empty if the outcome is [`FINE`].
     pub(crate) reason: Cow<'a, str>,
 }
 
-/// `outcome`: all is well so far.
+/// `outcome`: no failure so far.
 pub(crate) const FINE: u32 = 0;
 /// `outcome`: the rank's part failed.
 pub(crate) const FAILED: u32 = 1;
-/// `outcome`: it panicked.
+/// `outcome`: the rank's part panicked.
 pub(crate) const PANICKED: u32 = 2;
 
 impl Announcement {
@@ -89,7 +88,7 @@ impl Announcement {
         std::array::from_fn(|index| self.said[index].load(Ordering::Relaxed))
     }
 
-    /// Why the rank's part failed; empty where it did not.
+    /// Why the rank's part failed; empty if it did not.
     pub(crate) fn reason(&self) -> String {
         match self.outcome.load(Ordering::Relaxed) {
             FINE => String::new(),

@@ -1,4 +1,4 @@
-//! The memory of one object on a node: what it takes to give it back, and where the rest lies.
+//! The memory of one object on a node.
 
 use crate::shm::atomic::{AtomicU32, AtomicU64, Ordering};
 use crate::shm::domain::Domain;
@@ -10,12 +10,12 @@ use crate::shm::wait::Surroundings;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What a block begins with: how it goes back to the segment.
+/// The beginning of a block, for its return to the segment.
 #[repr(C, align(128))]
 pub(crate) struct BlockHeader {
-    /// How many ranks have given it back.
+    /// How many ranks have given the block back.
     pub(crate) given_back: AtomicU32,
-    /// Once all have: its length, and the next block on the list.
+    /// After all have: its length, and the next block of the free list.
     pub(crate) length: AtomicU32,
     pub(crate) next: AtomicU64,
 }
@@ -23,8 +23,8 @@ pub(crate) struct BlockHeader {
 // SAFETY: atomics only, for all of which zero is a value.
 unsafe impl Shareable for BlockHeader {}
 
-/// The block of one object, as this rank sees it. Dropping it gives this rank's share back, without
-/// a word to the others.
+/// The block of one object, as this rank sees it. Dropping it gives this rank's share back and
+/// sends no message.
 pub(crate) struct Block {
     me: usize,
     number: Option<u64>,
@@ -34,13 +34,13 @@ pub(crate) struct Block {
 }
 
 impl Block {
-    /// The length of the block of an object with that layout.
+    /// The length of the block of an object with this layout.
     pub(crate) fn length(layout: &(impl Layout + ?Sized), topology: &Topology) -> usize {
         size_of::<BlockHeader>() + layout.length(topology)
     }
 
-    /// Fills the block that begins at `start` in `memory`, which is zero from there on, before
-    /// anybody uses it.
+    /// Initializes the block at `start` in `memory`, which is zero from there on, before any rank
+    /// uses it.
     pub(crate) fn prepare(
         layout: &(impl Layout + ?Sized),
         topology: &Topology,
@@ -50,7 +50,7 @@ impl Block {
         layout.prepare(topology, memory, start + size_of::<BlockHeader>());
     }
 
-    /// This rank's view of the block at `extent`, of an object that has a number if it spans nodes.
+    /// This rank's view of the block at `extent`. An object that spans nodes has a number.
     pub(crate) fn new(domain: Arc<Domain>, extent: Extent, number: Option<u64>) -> Self {
         let seat = domain.segment().me();
         Self::at_seat(domain, extent, number, seat)
@@ -72,40 +72,40 @@ impl Block {
         }
     }
 
-    /// What this object's communicator has.
+    /// The domain of the object's communicator.
     pub(crate) fn domain(&self) -> &Arc<Domain> {
         &self.domain
     }
 
-    /// The seat of this rank, or of the server.
+    /// The local rank of this process, or the number of the server.
     pub(crate) fn me(&self) -> usize {
         self.me
     }
 
-    /// How many seats belong to ranks; the server's comes after them.
+    /// How many ranks the node has; the server's number comes after them.
     pub(crate) fn seats_of_ranks(&self) -> usize {
         self.domain.topology().local_ranks().len()
     }
 
-    /// A number that tells this object from the others of the communicator; the same on all ranks.
+    /// Identifies the object within the communicator; the same on all ranks.
     pub(crate) fn identity(&self) -> u64 {
         let place = u64::from(self.extent.chunk) << 32 | u64::from(self.extent.offset);
         self.number.unwrap_or(place)
     }
 
-    /// Where what the object keeps begins, in which memory.
+    /// The mapping with the object's memory, and where in it that begins.
     pub(crate) fn memory(&self) -> (&Arc<Mapping>, usize) {
         let start = self.extent.offset as usize + size_of::<BlockHeader>();
         (&self.chunk, start)
     }
 
-    /// How many bytes it has.
+    /// The length in bytes.
     #[cfg(test)]
     pub(crate) fn size(&self) -> usize {
         self.extent.length as usize
     }
 
-    /// Whether all ranks of this node have dropped the object, and only the server has not.
+    /// Whether all ranks of this node have dropped the object and only the server still uses it.
     pub(crate) fn is_left_to_server(&self) -> bool {
         let header: &BlockHeader = self.chunk.get(self.extent.offset as usize);
         let seats = self.domain.segment().shape().seats;

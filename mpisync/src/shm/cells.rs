@@ -1,8 +1,8 @@
 //! Bytes and text in shared memory.
 //!
-//! Shared bytes are arrays of relaxed 64-bit atomics, so that no access is undefined, even when a
-//! rank that died or strayed leaves half a message behind; who may write when is settled by the
-//! protocols' own acquire and release.
+//! Shared bytes are arrays of relaxed 64-bit atomics, so that no access is undefined behaviour,
+//! even if a rank that died or diverged has left half a message. The protocols order the accesses
+//! by acquire and release operations of their own.
 
 use crate::shm::atomic::{AtomicU64, Ordering};
 
@@ -11,7 +11,7 @@ const WORD: usize = size_of::<u64>();
 /// Copies `bytes` to the front of `cells`.
 ///
 /// # Panics
-/// If they do not fit.
+/// If the bytes do not fit.
 pub(crate) fn copy_in(cells: &[AtomicU64], bytes: &[u8]) {
     assert!(
         bytes.len() <= cells.len() * WORD,
@@ -31,11 +31,11 @@ pub(crate) fn copy_in(cells: &[AtomicU64], bytes: &[u8]) {
 /// Fills `bytes` from the front of `cells`.
 ///
 /// # Panics
-/// If there are not that many.
+/// If the cells have fewer bytes.
 pub(crate) fn copy_out(cells: &[AtomicU64], bytes: &mut [u8]) {
     assert!(
         bytes.len() <= cells.len() * WORD,
-        "the cells hold that many bytes"
+        "the cells have that many bytes"
     );
     let (words, rest) = bytes.as_chunks_mut::<WORD>();
     let count = words.len();
@@ -48,21 +48,21 @@ pub(crate) fn copy_out(cells: &[AtomicU64], bytes: &mut [u8]) {
     }
 }
 
-/// A text of up to `8 * N` bytes in shared memory. A longer one is cut at a character.
+/// A text of at most `8 * N` bytes in shared memory. A longer text is cut at a character.
 #[repr(C)]
 pub(crate) struct Text<const N: usize> {
-    length: AtomicU64,
-    cells: [AtomicU64; N],
+    pub(super) length: AtomicU64,
+    pub(super) cells: [AtomicU64; N],
 }
 
 impl<const N: usize> Text<N> {
-    /// Sets the text; of one that is too long, the beginning.
+    /// Sets the text; keeps the beginning of a text that is too long.
     pub(crate) fn set(&self, text: &str) {
         let end = text.floor_char_boundary(N * WORD);
         self.set_bytes(&text.as_bytes()[..end]);
     }
 
-    /// Sets the text; of one that is too long, the end. For paths, which tell most there.
+    /// Sets the text; keeps the end of a text that is too long. For paths, whose end says most.
     pub(crate) fn set_tail(&self, text: &str) {
         let start = text.ceil_char_boundary(text.len().saturating_sub(N * WORD));
         self.set_bytes(&text.as_bytes()[start..]);
@@ -78,34 +78,5 @@ impl<const N: usize> Text<N> {
         let mut bytes = vec![0; length];
         copy_out(&self.cells, &mut bytes);
         String::from_utf8_lossy(&bytes).into_owned()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn bytes_of_every_length_come_back() {
-        let cells: [AtomicU64; 4] = Default::default();
-        for length in 0..=32 {
-            let bytes: Vec<u8> = (1..=length).collect();
-            copy_in(&cells, &bytes);
-            let mut back = vec![0; bytes.len()];
-            copy_out(&cells, &mut back);
-            assert_eq!(back, bytes);
-        }
-    }
-
-    #[test]
-    fn a_long_text_is_cut_at_a_character() {
-        let text = Text::<1> {
-            length: AtomicU64::new(0),
-            cells: Default::default(),
-        };
-        text.set("sieben€");
-        assert_eq!(text.get(), "sieben");
-        text.set_tail("/a/€uro.rs");
-        assert_eq!(text.get(), "uro.rs");
     }
 }

@@ -1,4 +1,4 @@
-//! One node's copy of a region's items, as who carries changes between nodes sees it.
+//! One node's copy of a region's items, as bytes that travel between nodes.
 
 use crate::shm::mapping::Mapping;
 use std::ops::Range;
@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 /// The bytes of a node's copy.
 ///
-/// Whoever has it is alone with them when it uses them: the region's writer on its node, and on the
-/// others the node's server while it takes over a change of that writer, for whom the gates of all
+/// A user of the bytes has exclusive access: the region's writer on its own node, and on the other
+/// nodes the node's server while it applies a change of that writer, for which the gates of all
 /// nodes are closed.
 pub(crate) struct CopyBytes {
     memory: Arc<Mapping>,
@@ -16,16 +16,16 @@ pub(crate) struct CopyBytes {
 
 impl CopyBytes {
     /// # Safety
-    /// They are used only under the region's write lock, or to take over changes that the region's
+    /// The bytes are used only under the region's write lock, or to apply changes that the region's
     /// writer sends.
     pub(crate) unsafe fn new(memory: Arc<Mapping>) -> Self {
         CopyBytes { memory }
     }
 
-    /// Where the bytes in `place` are.
+    /// The address of the bytes in `place`.
     ///
     /// # Panics
-    /// If not all of them are there.
+    /// If `place` is not inside the copy.
     pub(crate) fn at(&self, place: &Range<usize>) -> NonNull<u8> {
         assert!(
             place.start <= place.end && place.end <= self.memory.length(),
@@ -35,7 +35,7 @@ impl CopyBytes {
         unsafe { self.memory.start().add(place.start) }
     }
 
-    /// What keeps them where they are.
+    /// The mapping that holds the bytes.
     pub(crate) fn memory(&self) -> &Arc<Mapping> {
         &self.memory
     }
@@ -43,14 +43,14 @@ impl CopyBytes {
     /// Appends the bytes in `place` to `to`.
     pub(crate) fn append_to(&self, to: &mut Vec<u8>, place: Range<usize>) {
         let start = self.at(&place);
-        // SAFETY: the bytes are there, all of them initialized, and nobody else writes them now.
+        // SAFETY: the bytes are inside the mapping and initialized, and nobody else writes them now.
         to.extend_from_slice(unsafe { std::slice::from_raw_parts(start.as_ptr(), place.len()) });
     }
 
-    /// Puts `bytes` to `start`.
+    /// Writes `bytes` to `start`.
     pub(crate) fn put(&self, start: usize, bytes: &[u8]) {
         let to = self.at(&(start..start + bytes.len()));
-        // SAFETY: there is room for the bytes, which are somewhere else, and nobody else uses that room now.
+        // SAFETY: the destination is inside the mapping, does not overlap the source, and nobody else accesses it now.
         unsafe { to.copy_from_nonoverlapping(NonNull::from(bytes).cast(), bytes.len()) };
     }
 }

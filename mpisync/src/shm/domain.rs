@@ -1,5 +1,5 @@
-//! What mpisync keeps for one communicator on a node: the segment, who is alive, and what the ranks
-//! agree on.
+//! The state of one communicator on a node: its memory, the liveness of its ranks, and where this
+//! rank is in collective calls.
 
 use crate::shm::arrival::{AnnouncementData, ArrivalSlot};
 use crate::shm::atomic::{AtomicU32, Ordering};
@@ -15,43 +15,42 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-/// What mpisync keeps for one communicator on a node, as one rank of the node sees it.
+/// The state of one communicator on a node, as one rank of the node sees it.
 pub(crate) struct Domain {
     topology: Topology,
     segment: Segment,
     transport: Transport,
-    /// Whether it is on a communicator, and of no use any more when MPI ends.
+    /// Whether it is on a communicator, and unusable after MPI is finalized.
     needs_mpi: bool,
-    /// None for one process that needs no MPI.
+    /// None for a single process without MPI.
     outside: OnceLock<Arc<dyn Outside>>,
-    /// The seats whose ranks were found dead, so that each is looked up once.
+    /// The local ranks that were found dead, so that each is looked up once.
     dead: Vec<AtomicBool>,
-    /// Whether the processes of the ranks can be looked up at all, see [`Process::is_alive`].
+    /// Whether the process of each local rank can be looked up, see [`Process::is_alive`].
     watched: Vec<AtomicBool>,
-    /// How many `#[collective]` calls this rank is in at the moment.
+    /// How many nested `#[collective]` calls this rank is in.
     depth: AtomicU32,
-    /// Whether this rank has come to its last meeting without reading the others' announcements.
+    /// Whether this rank has left its last rendezvous without reading the others' announcements.
     left_meeting: AtomicBool,
-    /// Changes on all ranks together whenever a collective call failed; fences are counted anew
-    /// from there.
+    /// Changes on all ranks together when a collective call has failed; fences are counted from
+    /// zero again.
     epoch: AtomicU32,
 }
 
-/// What is outside the memory of a node: MPI, and the other nodes.
+/// Everything outside the memory of a node: MPI and the other nodes.
 pub(crate) trait Outside: Send + Sync {
-    /// Lets MPI make progress on what this rank has under way, and handles messages from other
-    /// nodes.
+    /// Lets MPI make progress on this rank's operations, and handles messages from other nodes.
     fn progress(&self);
 
-    /// This thread begins to call [`progress`](Self::progress) again and again, or ends that.
+    /// This thread begins to call [`progress`](Self::progress) in a loop, or ends the loop.
     fn poll_actively(&self, _begins: bool) {}
 
-    /// On a leader: a rank of the node has called the server, which has to act now if there is no
-    /// thread that does so soon.
+    /// On a leader: a rank of the node has called the server. The server has to act at once if
+    /// `now` is set or if there is no progress thread.
     fn serve(&self, _now: bool) {}
 
-    /// Tells the other nodes what all ranks of this node have posted for the meeting of that
-    /// number.
+    /// Sends the announcements that all ranks of this node have posted for the rendezvous of this
+    /// number to the other nodes.
     fn announce(&self, _meeting: u64) {}
 }
 
@@ -89,29 +88,14 @@ impl Domain {
         }
     }
 
-    /// A domain of this process alone, for one block of that length.
+    /// A domain of this process alone, for one block of this length.
     pub(crate) fn local(block: usize) -> Arc<Self> {
         let topology = Topology::one_node(0, 1);
         let first = Mapping::private(Segment::length_for_one(Shape::of(&topology), block));
         Arc::new(Self::new(topology, first, Transport::SharedMemory))
     }
 
-    /// A domain of ranks that nobody can reach.
-    #[cfg(test)]
-    pub(crate) fn imagined(topology: Topology) -> Arc<Self> {
-        let first = Mapping::private(Segment::first_length(Shape::of(&topology)));
-        Arc::new(Self::new(topology, first, Transport::SharedMemory))
-    }
-
-    /// Takes the rank in this seat for dead.
-    #[cfg(test)]
-    pub(crate) fn reclaim(&self, seat: usize) {
-        self.watched[seat].store(true, Ordering::Relaxed);
-        self.dead[seat].store(true, Ordering::Relaxed);
-    }
-
-    /// A domain of the ranks of a communicator, which have all mapped `first`, each that of its
-    /// node.
+    /// A domain of the ranks of a communicator. Each has mapped the `first` chunk of its node.
     pub(crate) fn shared(topology: Topology, first: Mapping, transport: Transport) -> Self {
         Domain {
             needs_mpi: true,
@@ -119,13 +103,13 @@ impl Domain {
         }
     }
 
-    /// Says what is outside; once.
+    /// Sets the outside; called once.
     pub(crate) fn set_outside(&self, outside: Arc<dyn Outside>) {
         let set = self.outside.set(outside);
         debug_assert!(set.is_ok(), "a domain has one outside");
     }
 
-    /// Looks which ranks can be watched; after all of them have stored who they are.
+    /// Finds out which ranks can be watched; called after all of them have stored their processes.
     pub(crate) fn watch(&self) {
         for (seat, watched) in self.watched.iter().enumerate() {
             watched.store(self.process(seat).is_visible(), Ordering::Relaxed);
@@ -137,7 +121,7 @@ impl Domain {
         &self.topology
     }
 
-    /// In how many `#[collective]` calls this rank is.
+    /// How many nested `#[collective]` calls this rank is in.
     pub(crate) fn depth(&self) -> u32 {
         self.depth.load(Ordering::Relaxed)
     }
@@ -146,8 +130,8 @@ impl Domain {
         self.depth.store(depth, Ordering::Relaxed);
     }
 
-    /// Whether this rank has come to its last meeting without reading the others' announcements;
-    /// not any more after this.
+    /// Whether this rank has left its last rendezvous without reading the others' announcements.
+    /// Resets the flag.
     pub(crate) fn take_left_meeting(&self) -> bool {
         self.left_meeting.swap(false, Ordering::Relaxed)
     }
@@ -156,12 +140,12 @@ impl Domain {
         self.left_meeting.store(true, Ordering::Relaxed);
     }
 
-    /// From when fences are counted.
+    /// The epoch in which fences are counted.
     pub(crate) fn epoch(&self) -> u32 {
         self.epoch.load(Ordering::Relaxed)
     }
 
-    /// Counts fences anew; on all ranks together.
+    /// Begins a new epoch; called on all ranks together.
     pub(crate) fn advance_epoch(&self) {
         self.epoch.fetch_add(1, Ordering::Relaxed);
     }
@@ -170,18 +154,18 @@ impl Domain {
         &self.segment
     }
 
-    /// How its ranks reach each other.
+    /// How its ranks communicate.
     pub(crate) fn transport(&self) -> Transport {
         self.transport
     }
 
-    /// Whether it is on a communicator, and of no use any more when MPI ends.
+    /// Whether it is on a communicator, and unusable after MPI is finalized.
     pub(crate) fn needs_mpi(&self) -> bool {
         self.needs_mpi
     }
 
-    /// Whether the processes of all ranks of this node have registered for heavy fences; after all
-    /// of them have stored who they are.
+    /// Whether the processes of all ranks of this node have registered for heavy fences; called
+    /// after all of them have stored their processes.
     pub(crate) fn heeds_fences(&self) -> bool {
         (0..self.segment.shape().seats).all(|seat| {
             let member = self.segment.member(seat);
@@ -189,12 +173,12 @@ impl Domain {
         })
     }
 
-    /// Whether the rank in this seat has been found dead before.
+    /// Whether this local rank has been found dead before.
     pub(crate) fn is_known_dead(&self, seat: usize) -> bool {
         self.dead[seat].load(Ordering::Relaxed)
     }
 
-    /// Whether this rank, on whatever node, still runs as far as is known.
+    /// Whether this rank, of any node, is alive as far as is known.
     pub(crate) fn rank_is_alive(&self, rank: usize) -> bool {
         match self.topology.location(rank) {
             RankLocation::Local(seat) => self.is_alive(seat),
@@ -208,7 +192,7 @@ impl Domain {
         }
     }
 
-    /// Where this rank, on whatever node, stands in collective calls.
+    /// Where this rank, of any node, is in collective calls.
     pub(crate) fn arrival_slot(&self, rank: usize) -> &ArrivalSlot {
         match self.topology.location(rank) {
             RankLocation::Local(seat) => &self.segment.member(seat).arrival_slot,
@@ -216,7 +200,7 @@ impl Domain {
         }
     }
 
-    /// Where this rank stands in collective calls.
+    /// Where this process is in collective calls.
     pub(crate) fn my_arrival_slot(&self) -> &ArrivalSlot {
         &self.segment.member(self.segment.me()).arrival_slot
     }
@@ -230,7 +214,7 @@ impl Domain {
     }
 }
 
-/// For the seats of this node.
+/// For the ranks of this node.
 impl Surroundings for Domain {
     fn progress(&self) {
         if let Some(outside) = self.outside.get() {
@@ -262,18 +246,18 @@ impl Surroundings for Domain {
     }
 }
 
-/// Where it spans nodes.
+/// For a communicator that spans nodes.
 impl Domain {
-    /// Has the node's server look at what `called` belongs to; at once if `waits`, for this rank is
-    /// about to wait.
+    /// Calls the node's server to the service that `called` belongs to. With `waits`, this rank is
+    /// about to wait, and the server has to act at once.
     #[inline]
     pub(crate) fn call_server(&self, called: &AtomicU32, waits: bool) {
         let mut now = waits;
-        // An exchange, so that the server either takes this call away, or sees all that this rank has done before.
+        // An exchange: the server either consumes this call, or sees everything that this rank has done before.
         if called.swap(1, Ordering::SeqCst) == 0 {
             let call = self.segment.call();
             call.word.fetch_add(1, Ordering::SeqCst);
-            // Until the thread is awake, some time passes.
+            // The thread takes some time to wake up.
             now |= call.has_sleepers();
             call.wake(ALL);
         }
@@ -284,15 +268,15 @@ impl Domain {
         }
     }
 
-    /// Tells the other nodes what all ranks of this node have posted for the meeting of that
-    /// number.
+    /// Sends the announcements that all ranks of this node have posted for the rendezvous of this
+    /// number to the other nodes.
     pub(crate) fn announce(&self, meeting: u64) {
         if let Some(outside) = self.outside.get() {
             outside.announce(meeting);
         }
     }
 
-    /// What the ranks of this node have posted for the meeting of that number.
+    /// The announcements of this node's ranks for the rendezvous of this number.
     pub(crate) fn announcements(&self, meeting: u64) -> Vec<(u32, AnnouncementData<'static>)> {
         let announcement = |&rank: &u32| {
             let arrival_slot = self.arrival_slot(rank as usize);
@@ -308,7 +292,7 @@ impl Domain {
             .collect()
     }
 
-    /// Puts announcements of other nodes' ranks on their arrival slots here.
+    /// Writes announcements of other nodes' ranks to their arrival slots on this node.
     pub(crate) fn post_remote(
         &self,
         meeting: u64,
@@ -317,7 +301,7 @@ impl Domain {
         for (rank, announcement) in announcements {
             let arrival_slot = self.arrival_slot(*rank as usize);
             arrival_slot.announcements[(meeting % 2) as usize].set(announcement);
-            // An exchange, so that the look at the sleepers comes after it.
+            // An exchange, so that the check for sleepers comes after it.
             arrival_slot.posted.swap(meeting, Ordering::SeqCst);
         }
         self.segment.arrival().notify(ALL);
@@ -328,11 +312,26 @@ impl Domain {
         (0..self.topology.size()).any(|rank| !self.rank_is_alive(rank))
     }
 
-    /// Notes that a rank of another node has died.
+    /// Records that a rank of another node has died.
     pub(crate) fn note_death(&self, rank: u32) {
         if let RankLocation::Remote(index) = self.topology.location(rank as usize) {
             let dead = &self.segment.remote_member(index).dead;
             dead.store(1, Ordering::Release);
         }
+    }
+}
+
+#[cfg(test)]
+impl Domain {
+    /// A domain of ranks that do not exist.
+    pub(crate) fn imagined(topology: Topology) -> Arc<Self> {
+        let first = Mapping::private(Segment::first_length(Shape::of(&topology)));
+        Arc::new(Self::new(topology, first, Transport::SharedMemory))
+    }
+
+    /// Considers this local rank dead.
+    pub(crate) fn reclaim(&self, seat: usize) {
+        self.watched[seat].store(true, Ordering::Relaxed);
+        self.dead[seat].store(true, Ordering::Relaxed);
     }
 }

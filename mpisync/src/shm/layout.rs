@@ -1,4 +1,4 @@
-//! What an object keeps in the memory of a node, and where.
+//! The layout of objects in the memory of a node.
 
 use crate::shm::block::Block;
 use crate::shm::mapping::Mapping;
@@ -6,17 +6,17 @@ use crate::shm::topology::Topology;
 use std::fmt;
 use std::sync::Arc;
 
-/// What an object, or a part of it, keeps on a node. The same on all ranks, though not of the same
-/// length on all nodes.
+/// The memory of an object, or of a part of it, on a node. The same on all ranks, but its length
+/// may differ between nodes.
 pub(crate) trait Layout {
-    /// How many bytes it takes on this node: whole lines.
+    /// The length on this node in bytes, a multiple of a cache line.
     fn length(&self, topology: &Topology) -> usize;
 
-    /// Fills it in `memory`, which is zero from `start` on, before anybody uses it.
+    /// Initializes the memory at `start`, which is zero, before any rank uses it.
     fn prepare(&self, _topology: &Topology, _memory: &Mapping, _start: usize) {}
 }
 
-/// The layout of an object of whatever kind.
+/// The layout of an object of any kind.
 pub struct AnyLayout(Box<dyn Layout>);
 
 impl AnyLayout {
@@ -41,7 +41,7 @@ impl Layout for AnyLayout {
     }
 }
 
-/// One behind the other.
+/// One after the other.
 impl<A: Layout, B: Layout> Layout for (A, B) {
     fn length(&self, topology: &Topology) -> usize {
         self.0.length(topology) + self.1.length(topology)
@@ -54,7 +54,7 @@ impl<A: Layout, B: Layout> Layout for (A, B) {
     }
 }
 
-/// A part of an object's memory, as who has that view of the block sees it.
+/// A part of an object's memory.
 #[derive(Clone, Copy)]
 pub(crate) struct Part<'a> {
     pub(crate) block: &'a Block,
@@ -62,7 +62,7 @@ pub(crate) struct Part<'a> {
 }
 
 impl Block {
-    /// The part that the object's memory begins with.
+    /// The first part of the object's memory.
     pub(crate) fn first_part(&self) -> Part<'_> {
         Part {
             block: self,
@@ -72,7 +72,7 @@ impl Block {
 }
 
 impl<'a> Part<'a> {
-    /// The part behind this one, which has that layout.
+    /// The part after this one, which has this layout.
     pub(crate) fn behind(self, layout: &impl Layout) -> Self {
         let topology = self.block.domain().topology();
         Part {
@@ -81,12 +81,12 @@ impl<'a> Part<'a> {
         }
     }
 
-    /// The memory that it is in.
+    /// The mapping that contains the part.
     pub(crate) fn memory(self) -> &'a Arc<Mapping> {
         self.block.memory().0
     }
 
-    /// Where in there it begins.
+    /// Where the part begins in the mapping.
     pub(crate) fn start(self) -> usize {
         self.block.memory().1 + self.offset
     }

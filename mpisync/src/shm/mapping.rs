@@ -1,19 +1,18 @@
-//! A range of zeroed memory: of this process alone, or shared by the processes of a node.
+//! A range of zeroed memory, private to this process or shared by the processes of a node.
 //!
-//! Shared memory is a POSIX shared-memory object that mpisync makes itself rather than an MPI
-//! window. Its life is then a matter of each process alone: unmapping needs no other rank, memory
-//! that a guard still uses outlives `MPI_Finalize`, fresh pages are zero whatever the MPI, and a
-//! full `/dev/shm` is an error and not a signal later. The object's name is removed as soon as all
-//! ranks of the node have mapped it.
+//! Shared memory is a POSIX shared-memory object, not an MPI window. So each process unmaps it
+//! without the others, memory that a guard still uses outlives `MPI_Finalize`, fresh pages are zero
+//! with every MPI, and a full `/dev/shm` is an error instead of a later signal. The object's name
+//! is removed as soon as all ranks of the node have mapped it.
 
 use crate::shm::atomic::AtomicU64;
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::ptr::NonNull;
 
-/// The alignment that every mapping has at least: that of a [`Line`](crate::shm::line::Line).
+/// The least alignment of a mapping: that of a [`Line`](crate::shm::line::Line).
 pub(crate) const ALIGN: usize = 128;
 
-/// Zeroed memory that is given back on drop.
+/// Zeroed memory, freed on drop.
 pub(crate) struct Mapping {
     start: NonNull<u8>,
     length: usize,
@@ -21,8 +20,8 @@ pub(crate) struct Mapping {
     is_mapped: bool,
 }
 
-// SAFETY: a mapping is an address range that stays valid until it is dropped, whichever thread does that; what is
-// in it is reached through atomics, and the items of a region under its lock.
+// SAFETY: a mapping is an address range that stays valid until it is dropped, on whatever thread; its contents are
+// accessed through atomics, and the items of a region under its lock.
 unsafe impl Send for Mapping {}
 // SAFETY: as above.
 unsafe impl Sync for Mapping {}
@@ -36,10 +35,11 @@ impl Mapping {
         })
     }
 
-    /// The same, where there may not be as many. Of a large one, no page is touched.
+    /// [`private`](Self::private), or None if there is not enough memory. Touches no page of a
+    /// large mapping.
     pub(crate) fn try_private(length: usize) -> Option<Self> {
-        /// The allocator zeroes what it gives by hand where more than its own alignment is asked
-        /// for.
+        /// For an alignment above its own, the allocator writes the zeros itself, which touches all
+        /// pages.
         const LARGE: usize = 1 << 20;
         if length >= LARGE {
             return Self::map_private(length);
@@ -67,7 +67,7 @@ impl Mapping {
         })
     }
 
-    /// None for more bytes than an address space has.
+    /// None if there are more bytes than an address space has.
     fn heap_layout(length: usize) -> Option<Layout> {
         Layout::from_size_align(length.max(ALIGN), ALIGN).ok()
     }
@@ -136,6 +136,7 @@ pub(crate) use shared::SharedName;
 
 mod shared {
     use super::{Mapping, NonNull};
+    use crate::shm::system;
     use rustix::fd::OwnedFd;
     use rustix::fs::Mode;
     use rustix::io;
@@ -148,7 +149,7 @@ mod shared {
     pub(crate) struct SharedName(u64);
 
     impl SharedName {
-        /// A name that nobody has, with what `take` makes of it.
+        /// A name that is not in use, and what `take` returns for it.
         fn find<T>(mut take: impl FnMut(SharedName) -> io::Result<T>) -> io::Result<(Self, T)> {
             loop {
                 let name = SharedName(RandomState::new().hash_one(std::process::id()));
@@ -173,15 +174,15 @@ mod shared {
             format!("/mpisync-{:016x}", self.0)
         }
 
-        /// Removes the name; the memory lives on in those who have mapped it.
+        /// Removes the name; the memory lives as long as a process has it mapped.
         pub(crate) fn remove(self) {
-            // Fails only if the name is gone already, which is what was wanted.
+            // Fails only if the name has been removed already.
             let _ = shm::unlink(self.path());
         }
     }
 
     impl Mapping {
-        /// New shared memory of `length` bytes, all of them reserved.
+        /// New shared memory of `length` bytes, all of which are reserved.
         ///
         /// # Errors
         /// Those of `shm_open`, `fallocate` and `mmap`; `ENOSPC` when `/dev/shm` is full.
@@ -196,9 +197,8 @@ mod shared {
             }
         }
 
-        /// A file of that length, all of which is reserved.
+        /// A file of this length, all of which is reserved.
         fn new_file(length: usize) -> io::Result<(SharedName, OwnedFd)> {
-            #[cfg(target_os = "linux")]
             match Self::new_file_named_late(length) {
                 Err(io::Errno::OPNOTSUPP | io::Errno::ISDIR | io::Errno::NOENT) => {}
                 made => return made,
@@ -211,43 +211,29 @@ mod shared {
             Ok((name, file))
         }
 
-        /// It has no name before it is reserved: a process that is killed until then leaves nothing
-        /// behind.
-        #[cfg(target_os = "linux")]
+        /// The file gets its name after it is reserved, so that a process that is killed before
+        /// leaves nothing behind.
         fn new_file_named_late(length: usize) -> io::Result<(SharedName, OwnedFd)> {
-            use rustix::fd::AsRawFd;
-            use rustix::fs::{AtFlags, CWD, OFlags, linkat, open};
-            let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
-            let file = open("/dev/shm", flags, Mode::RUSR | Mode::WUSR)?;
+            let file = system::unnamed_file()?;
             reserve(&file, length)?;
-            let unnamed = format!("/proc/self/fd/{}", file.as_raw_fd());
-            let (name, ()) = SharedName::find(|name| {
-                let path = format!("/dev/shm{}", name.path());
-                linkat(CWD, &unnamed, CWD, path, AtFlags::SYMLINK_FOLLOW)
-            })?;
+            let (name, ()) = SharedName::find(|name| system::give_name(&file, &name.path()))?;
             Ok((name, file))
         }
 
-        /// Maps the shared memory that another process of the node has created.
+        /// Maps shared memory that another process of the node has created.
         ///
         /// # Errors
-        /// Those of `shm_open` and `mmap`; `ENOENT` where that process is on another host after
-        /// all.
+        /// Those of `shm_open` and `mmap`; `ENOENT` if that process is on another host.
         pub(crate) fn open_shared(name: SharedName, length: usize) -> io::Result<Self> {
             let file = shm::open(name.path(), shm::OFlags::RDWR, Mode::empty())?;
             map(&file, length)
         }
     }
 
-    /// Sets the file's length and takes the pages now, so that a lack of memory shows here.
+    /// Sets the length of the file and allocates its pages, so that a lack of memory shows here.
     fn reserve(file: &OwnedFd, length: usize) -> io::Result<()> {
         rustix::fs::ftruncate(file, length as u64)?;
-        #[cfg(target_os = "linux")]
-        io::retry_on_intr(|| {
-            let flags = rustix::fs::FallocateFlags::empty();
-            rustix::fs::fallocate(file, flags, 0, length as u64)
-        })?;
-        Ok(())
+        system::reserve(file, length)
     }
 
     fn map(file: &OwnedFd, length: usize) -> io::Result<Mapping> {
@@ -269,27 +255,5 @@ mod shared {
             length,
             is_mapped: true,
         })
-    }
-
-    #[cfg(test)]
-    mod tests {
-        use super::*;
-        use crate::shm::atomic::{AtomicU64, Ordering};
-
-        #[test]
-        fn shared_memory_is_zero_and_goes_with_its_mappings() {
-            let (one, name) = Mapping::create_shared(8192).expect("room for 8 KiB");
-            let two = Mapping::open_shared(name, 8192).expect("just created");
-            name.remove();
-            assert!(Mapping::open_shared(name, 8192).is_err());
-            assert_eq!(two.get::<AtomicU64>(8000).load(Ordering::Relaxed), 0);
-            one.get::<AtomicU64>(8000).store(7, Ordering::Relaxed);
-            assert_eq!(two.get::<AtomicU64>(8000).load(Ordering::Relaxed), 7);
-        }
-
-        #[test]
-        fn more_than_there_is_is_an_error() {
-            assert!(Mapping::create_shared(1 << 50).is_err());
-        }
     }
 }

@@ -1,31 +1,44 @@
 //! The memory that the ranks of a node share, and how a rank waits there.
 //!
-//! Nothing in here knows MPI, another node, or an object.
+//! This module knows neither MPI nor other nodes nor objects.
 
 pub(crate) mod arrival;
 pub(crate) mod atomic;
 pub(crate) mod block;
 pub(crate) mod cells;
-#[cfg(all(feature = "mpi", feature = "region"))]
 pub(crate) mod copy;
 pub(crate) mod domain;
 pub(crate) mod event;
 pub(crate) mod layout;
-#[cfg(any(feature = "mpi", feature = "region"))]
 pub(crate) mod limits;
 pub(crate) mod line;
+// The machine's atomics, fences and waits, or those of the model checker.
+#[cfg(not(loom))]
+mod machine;
+#[cfg(loom)]
+#[path = "model.rs"]
+mod machine;
 pub(crate) mod mapping;
 pub(crate) mod membarrier;
 pub(crate) mod process;
 pub(crate) mod segment;
+// Miri has no futexes and no `/proc`.
+#[cfg(all(target_os = "linux", not(miri)))]
+#[path = "system/linux.rs"]
+mod system;
+#[cfg(not(all(target_os = "linux", not(miri))))]
+#[path = "system/other.rs"]
+mod system;
+#[cfg(test)]
+mod tests;
 pub(crate) mod topology;
 pub(crate) mod view;
 pub(crate) mod wait;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Locks a mutex, also after a thread has panicked with it: none of ours leaves what it guards half
-/// changed.
+/// Locks a mutex, even if a thread has panicked while it held it: no thread leaves the data of
+/// these mutexes half changed.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

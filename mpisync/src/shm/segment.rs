@@ -1,11 +1,10 @@
-//! The memory that one communicator's ranks share on this node: what is kept once a communicator,
-//! and blocks that are handed out to controllers.
+//! The memory that one communicator's ranks share on this node: the data of the communicator, and
+//! blocks for objects.
 //!
-//! It begins as one chunk and grows by further chunks, so that ten thousand controllers need a
-//! handful of shared mappings. Which block a controller gets is decided by the leader (rank 0 of
-//! the node) and told to the others while the controller is made. Giving a block back is local:
-//! each rank counts itself off, and the last one puts the block on a list from which the leader
-//! takes it again.
+//! The segment begins as one chunk and grows by further chunks, so that ten thousand objects need
+//! few shared mappings. The leader (rank 0 of the node) chooses the block of an object and tells
+//! the others while the object is made. Giving a block back is local: each rank increments a
+//! counter, and the last rank puts the block on a free list, from which the leader allocates.
 
 use crate::shm::arrival::ArrivalSlot;
 use crate::shm::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -16,41 +15,40 @@ use crate::shm::mapping::{Mapping, Shareable};
 use crate::shm::topology::Topology;
 use std::sync::{Arc, Mutex};
 
-/// What is kept once a communicator.
+/// The data of the communicator.
 #[repr(C, align(128))]
 struct Header {
-    /// The first block that all ranks have given back, and through [`BlockHeader`] the others; 0
-    /// for none.
+    /// The free list: the first block that all ranks have given back, which leads to the others
+    /// through its [`BlockHeader`]; 0 if there is none.
     free: AtomicU64,
-    /// Counts arrivals at collective calls; those who wait for others sleep on it.
+    /// Counts arrivals at collective calls; ranks that wait for others sleep on it.
     arrivals: AtomicU32,
     arrival_sleepers: Sleepers,
-    /// Counts the announcements that this node's ranks have written.
+    /// Counts the announcements of this node's ranks.
     posts: AtomicU64,
-    /// Counts the calls for the node's server; it sleeps on it.
+    /// Counts the calls for the node's server, which sleeps on it.
     calls: AtomicU32,
     call_sleepers: Sleepers,
 }
 
-/// What is kept once a rank.
+/// The data of a rank.
 #[repr(C, align(128))]
 pub(crate) struct Member {
-    /// The process, and since when it has run, in the kernel's ticks: together they name it for
-    /// good.
+    /// The process and its start time in the kernel's ticks, which identify it for good.
     pub(crate) process: AtomicU32,
     pub(crate) born: AtomicU64,
     /// 1 if it has registered for heavy fences.
     pub(crate) heeds_fences: AtomicU32,
-    /// Where this rank stands in collective calls.
+    /// Where this rank is in collective calls.
     pub(crate) arrival_slot: ArrivalSlot,
 }
 
-/// What is kept on this node of a rank that runs on another.
+/// The data that this node has of a rank on another node.
 #[repr(C, align(128))]
 pub(crate) struct RemoteMember {
     /// Nonzero once the rank is known to have died.
     pub(crate) dead: AtomicU32,
-    /// Where it stands in collective calls.
+    /// Where it is in collective calls.
     pub(crate) arrival_slot: ArrivalSlot,
 }
 
@@ -61,7 +59,7 @@ unsafe impl Shareable for RemoteMember {}
 // SAFETY: as above.
 unsafe impl Shareable for Member {}
 
-/// Where a block lies: chunk number and offset, and how long it is.
+/// The position of a block, chunk number and offset, and its length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Extent {
     pub(crate) chunk: u32,
@@ -70,20 +68,20 @@ pub(crate) struct Extent {
 }
 
 impl Extent {
-    /// Never 0, for no block lies at the start of chunk 0.
+    /// Never 0: there is no block at the start of chunk 0.
     fn link(self) -> u64 {
         u64::from(self.chunk) << 32 | u64::from(self.offset)
     }
 }
 
-/// The most seats of a node: a lock has 15 bits for a number between one and that.
+/// The most ranks of a node: a lock has 15 bits for a number from one to this.
 pub(crate) const MAX_RANKS: usize = (1 << 15) - 2;
 
-/// The first chunk's room for blocks, in bytes; each next chunk has twice as much.
+/// The space for blocks in the first chunk, in bytes; each further chunk has twice as much.
 const FIRST_ROOM: usize = 64 << 10;
 const LARGEST_ROOM: usize = 16 << 20;
 
-/// The length in words of a rank's stage, through which it passes large values: 64 KiB.
+/// The length in words of a rank's staging buffer for large values: 64 KiB.
 pub(crate) const STAGE_WORDS: usize = (64 << 10) / size_of::<u64>();
 
 pub(crate) struct Segment {
@@ -91,15 +89,15 @@ pub(crate) struct Segment {
     shape: Shape,
     first: Arc<Mapping>,
     chunks: Mutex<Vec<Arc<Mapping>>>,
-    /// What the leader knows of the room that is left; untouched on the other ranks.
+    /// The free space, which only the leader uses.
     room: Mutex<Room>,
 }
 
-/// For how many a segment has room.
+/// The number of ranks that a segment is made for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Shape {
-    /// The ranks of this node and, where the communicator spans nodes, the node's server in the
-    /// last seat.
+    /// The ranks of this node and, if the communicator spans nodes, the node's server, which comes
+    /// last.
     pub(crate) seats: usize,
     /// The ranks of other nodes.
     pub(crate) remote: usize,
@@ -113,7 +111,7 @@ impl Shape {
         }
     }
 
-    /// The seat of the node's server, where there are ranks on other nodes.
+    /// The number of the node's server, if there are ranks on other nodes.
     pub(crate) fn seat_of_server(self) -> usize {
         debug_assert!(self.remote > 0, "a server is for several nodes");
         self.seats - 1
@@ -128,12 +126,12 @@ struct Room {
 }
 
 impl Segment {
-    /// The length of the first chunk of ranks that share objects.
+    /// The length of the first chunk of a communicator.
     pub(crate) fn first_length(shape: Shape) -> usize {
         Self::blocks_at(shape) + FIRST_ROOM
     }
 
-    /// The length of the only chunk of a process alone, with room for one block of that length.
+    /// The length of the only chunk of a single process, with space for one block of this length.
     pub(crate) fn length_for_one(shape: Shape, block: usize) -> usize {
         Self::blocks_at(shape) + block
     }
@@ -154,7 +152,7 @@ impl Segment {
         Self::stages_at(shape) + shape.seats * Self::stage_words(shape) * size_of::<u64>()
     }
 
-    /// A process alone has nobody to pass values to.
+    /// A single process shares no values.
     fn stage_words(shape: Shape) -> usize {
         if shape.seats == 1 { 0 } else { STAGE_WORDS }
     }
@@ -186,19 +184,19 @@ impl Segment {
         self.first.get(0)
     }
 
-    /// What is kept for who has this seat.
+    /// The data of the rank, or server, with this number.
     pub(crate) fn member(&self, seat: usize) -> &Member {
         &self.first.slice(Self::members_at(), self.shape.seats)[seat]
     }
 
-    /// What is kept here of a rank of another node.
+    /// The data of a rank on another node.
     pub(crate) fn remote_member(&self, index: usize) -> &RemoteMember {
         &self
             .first
             .slice(Self::remote_members_at(self.shape), self.shape.remote)[index]
     }
 
-    /// The words through which the rank in this seat passes large values.
+    /// The staging buffer for large values of the rank with this number.
     pub(crate) fn stage(&self, seat: usize) -> &[AtomicU64] {
         assert!(seat < self.shape.seats, "a seat of this node");
         let words = Self::stage_words(self.shape);
@@ -206,10 +204,10 @@ impl Segment {
         self.first.slice(offset, words)
     }
 
-    /// Counts an announcement that a rank of this node has written and is about to post; how many
-    /// there were before.
+    /// Counts an announcement that a rank of this node has written and is about to post. Returns
+    /// how many there were before.
     pub(crate) fn count_post(&self) -> u64 {
-        // AcqRel: who counts last has all the others' announcements.
+        // AcqRel: the rank that counts last sees the announcements of all others.
         self.header().posts.fetch_add(1, Ordering::AcqRel)
     }
 
@@ -249,8 +247,8 @@ impl Segment {
         chunks.len() as u32
     }
 
-    /// Gives the newest chunk's first block, which is clear, for it never was used. Only the leader
-    /// asks, after [`Self::add_chunk`].
+    /// Allocates the first block of the newest chunk, which is zero because it was never used.
+    /// Called by the leader after [`Self::add_chunk`].
     pub(crate) fn begin_chunk(&self, length: usize) -> Extent {
         let mut room = lock(&self.room);
         room.chunk = self.chunks() - 1;
@@ -262,14 +260,14 @@ impl Segment {
         }
     }
 
-    /// Takes back a block that no rank has used.
+    /// Frees a block that no rank has used.
     pub(crate) fn take_back(&self, extent: Extent) {
         let mut room = lock(&self.room);
         room.free.push(extent);
     }
 
-    /// Gives a block of `length` bytes, cleared. Only the leader asks. Where there is no room, the
-    /// error is the length of the chunk that has to be added first.
+    /// Allocates a zeroed block of `length` bytes. Called by the leader only. If there is no space,
+    /// the error is the length of the chunk that has to be added first.
     pub(crate) fn allocate(&self, length: usize) -> Result<Extent, usize> {
         let mut room = lock(&self.room);
         self.collect_free(&mut room);
@@ -297,9 +295,9 @@ impl Segment {
         Ok(extent)
     }
 
-    /// Takes over the blocks that all ranks have given back.
+    /// Collects the blocks that all ranks have given back.
     fn collect_free(&self, room: &mut Room) {
-        // Acquire: what the other ranks did with a block is done before it is used again.
+        // Acquire: all accesses of the other ranks to a block come before its next use.
         let mut link = self.header().free.swap(0, Ordering::Acquire);
         while link != 0 {
             let (chunk, offset) = ((link >> 32) as u32, link as u32);
@@ -314,11 +312,10 @@ impl Segment {
         }
     }
 
-    /// Gives this rank's share in a block back; the last rank to do so puts it on the list. Only
-    /// the leader takes from the list, and always all of it, so a link never changes under who
-    /// pushes.
+    /// Gives this rank's share in a block back; the last rank puts the block on the free list. Only
+    /// the leader takes from the list, and always all of it, so there is no ABA problem.
     pub(crate) fn give_back(&self, place: Extent, header: &BlockHeader) {
-        // AcqRel: the last rank hands on what all the others did with the block.
+        // AcqRel: the last rank passes on the accesses of all others to the block.
         let before = header.given_back.fetch_add(1, Ordering::AcqRel);
         if before as usize + 1 < self.shape.seats {
             return;
@@ -338,50 +335,5 @@ impl Segment {
                 Err(now) => first = now,
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn segment() -> Segment {
-        let shape = Shape {
-            seats: 1,
-            remote: 0,
-        };
-        Segment::new(Mapping::private(Segment::first_length(shape)), 0, shape)
-    }
-
-    #[test]
-    fn blocks_do_not_overlap_and_grow_into_new_chunks() {
-        let segment = segment();
-        let mut last = None;
-        let mut chunks = 0;
-        for _ in 0..5000 {
-            let extent = segment.allocate(1024).unwrap_or_else(|length| {
-                chunks += 1;
-                segment.add_chunk(Mapping::private(length));
-                segment.begin_chunk(1024)
-            });
-            if let Some(Extent { chunk, offset, .. }) = last {
-                assert!((extent.chunk, extent.offset) >= (chunk, offset + 1024));
-            }
-            last = Some(extent);
-        }
-        assert!((2..20).contains(&chunks), "{chunks} chunks");
-    }
-
-    #[test]
-    fn a_block_that_was_given_back_is_used_again_and_clear() {
-        let segment = segment();
-        let extent = segment.allocate(1024).expect("room");
-        let chunk = segment.chunk(extent.chunk);
-        let word = &chunk.slice::<AtomicU64>(extent.offset as usize, 128)[127];
-        word.store(5, Ordering::Relaxed);
-        segment.give_back(extent, chunk.get(extent.offset as usize));
-        assert_eq!(segment.allocate(1024), Ok(extent));
-        assert_eq!(word.load(Ordering::Relaxed), 0);
-        assert_ne!(segment.allocate(1024), Ok(extent));
     }
 }

@@ -1,7 +1,7 @@
 //! Which rank of a communicator runs on which node.
 //!
-//! Two numberings meet here: *ranks* count over the communicator, *seats* over the ranks of this
-//! node, in the same order. On one node they are the same.
+//! There are two numberings: *ranks* of the communicator, and *local ranks* (*seats*) of this node,
+//! in the same order. On one node they are the same.
 
 /// A communicator's ranks and nodes, as one rank sees them.
 #[derive(Clone, Debug)]
@@ -13,7 +13,7 @@ pub(crate) struct Topology {
     leaders: Vec<u32>,
     /// The ranks of this node, in ascending order.
     local: Vec<u32>,
-    /// For each rank its seat, if it is on this node, or its place among the ranks of other nodes.
+    /// The location of each rank.
     places: Vec<RankLocation>,
     remote: usize,
 }
@@ -21,14 +21,14 @@ pub(crate) struct Topology {
 /// Where a rank is, seen from this node.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum RankLocation {
-    /// On this node, in this seat.
+    /// On this node, with this local rank.
     Local(usize),
-    /// On another node; counted over all such ranks.
+    /// On another node; the index among all such ranks.
     Remote(usize),
 }
 
 impl Topology {
-    /// From the lowest rank on each rank's node.
+    /// From the lowest rank of each rank's node.
     pub(crate) fn new(rank: u32, leader_of: &[u32]) -> Self {
         let mut leaders = leader_of.to_vec();
         leaders.sort_unstable();
@@ -57,7 +57,7 @@ impl Topology {
         }
     }
 
-    /// One node with so many ranks.
+    /// One node with `size` ranks.
     pub(crate) fn one_node(rank: u32, size: usize) -> Self {
         Self::new(rank, &vec![0; size])
     }
@@ -82,7 +82,7 @@ impl Topology {
         self.leaders.len() as u32
     }
 
-    /// Whether there is more than one node.
+    /// Whether there are several nodes.
     pub(crate) fn spans_nodes(&self) -> bool {
         self.leaders.len() > 1
     }
@@ -107,7 +107,7 @@ impl Topology {
         self.local_ranks().contains(&(rank as u32))
     }
 
-    /// The ranks of this node, by seat.
+    /// The ranks of this node, by local rank.
     pub(crate) fn local_ranks(&self) -> &[u32] {
         &self.local
     }
@@ -123,27 +123,9 @@ impl Topology {
         self.places[rank]
     }
 
-    /// The nodes but this one.
+    /// All nodes except this one.
     pub(crate) fn other_nodes(&self) -> impl Iterator<Item = u32> {
         let mine = self.node();
         (0..self.nodes()).filter(move |&node| node != mine)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ranks_dealt_round_robin_have_seats_on_their_nodes() {
-        let topology = Topology::new(3, &[0, 1, 0, 1, 0]);
-        assert_eq!((topology.node(), topology.nodes()), (1, 2));
-        assert_eq!(topology.local_ranks(), [1, 3]);
-        assert_eq!(topology.location(3), RankLocation::Local(1));
-        assert_eq!(topology.location(4), RankLocation::Remote(2));
-        assert_eq!(topology.remote(), 3);
-        assert_eq!(topology.leader(0), 0);
-        assert!(!topology.is_leader());
-        assert!(topology.other_nodes().eq([0]));
     }
 }

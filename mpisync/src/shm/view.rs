@@ -1,4 +1,4 @@
-//! A part of an object that consists of words for all, and a line for each of some seats.
+//! A part of an object that has words for all ranks and a cache line for each rank of the node.
 
 use crate::shm::domain::Domain;
 use crate::shm::layout::Part;
@@ -15,18 +15,18 @@ pub(crate) struct View<W, S> {
     seats: NonNull<Line<S>>,
     count: usize,
     me: usize,
-    /// Keeps them mapped.
+    /// Keeps the memory mapped.
     _chunk: Arc<Mapping>,
     domain: Arc<Domain>,
 }
 
 impl<W, S> View<W, S> {
-    /// How many bytes it takes with so many seats.
+    /// The length in bytes with `seats` lines.
     pub(crate) const fn length(seats: usize) -> usize {
         size_of::<W>() + seats * size_of::<Line<S>>()
     }
 
-    /// The one in that part of an object's memory, with so many seats.
+    /// The view of this part of an object's memory, with `count` lines.
     pub(crate) fn new(part: Part<'_>, count: usize) -> Self
     where
         W: Shareable,
@@ -44,14 +44,14 @@ impl<W, S> View<W, S> {
         }
     }
 
-    /// What all share.
+    /// The words that all ranks share.
     #[inline]
     pub(crate) fn words(&self) -> &W {
         // SAFETY: taken from a reference into the chunk, which `self` keeps mapped.
         unsafe { self.words.as_ref() }
     }
 
-    /// What belongs to a seat.
+    /// The line of a rank.
     #[inline]
     pub(crate) fn seat(&self, seat: usize) -> &S {
         assert!(seat < self.count, "a seat of the part");
@@ -63,7 +63,7 @@ impl<W, S> View<W, S> {
         self.count
     }
 
-    /// The seat of this rank, or of the server.
+    /// The local rank of this process, or the number of the server.
     #[inline]
     pub(crate) fn me(&self) -> usize {
         self.me
@@ -74,12 +74,12 @@ impl<W, S> View<W, S> {
     }
 }
 
-// SAFETY: the pointers lead into the chunk, which any thread may use, to what may be shared.
+// SAFETY: the pointers lead into the chunk, which any thread may use, to values that may be shared.
 unsafe impl<W: Sync, S: Sync> Send for View<W, S> {}
 // SAFETY: as above.
 unsafe impl<W: Sync, S: Sync> Sync for View<W, S> {}
 
-/// For the seats of this node.
+/// For the ranks of this node.
 impl<W, S> Surroundings for View<W, S> {
     fn progress(&self) {
         self.domain.progress();

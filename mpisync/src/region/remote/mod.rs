@@ -1,17 +1,17 @@
-//! How a change of a region travels to other nodes.
+//! The replication of changes to other nodes.
 //!
-//! The writer holds the lock, so no rank of any node is inside. It sends what it has changed to the
-//! servers of other nodes, which put it into their nodes' copies and pass it on, in the same order:
-//! down a tree what fits into one message, along a chain what does not and where there are few
-//! nodes. Many small parts go in one message; large ones go in pieces from memory to memory, each
-//! behind a word that says where it belongs. When a node and all below it have everything, it
-//! answers; when the writer has all answers, the change is published, and the lock is let go.
+//! The writer holds the lock, so no rank of any node accesses the items. It sends the changed items
+//! to the servers of other nodes, which apply them to their nodes' copies and forward them in the
+//! same order. A change that fits into one message goes along a tree; a larger one goes along a
+//! chain if there are few nodes. Small parts share a message; large parts go in pieces from memory
+//! to memory, each after a message with its position. A node acknowledges a change when it and all
+//! nodes below it have it; when the writer has all acknowledgements, it releases the lock.
 
-mod follower;
-mod publisher;
+mod replica;
+mod sender;
 
-use crate::region::remote::follower::Follower;
-pub(crate) use crate::region::remote::publisher::publish;
+use crate::region::remote::replica::Replica;
+pub(super) use crate::region::remote::sender::publish;
 
 use crate::net::{Acknowledgements, Link, Message, Port};
 use crate::rwlock::global::site::Asker;
@@ -22,54 +22,54 @@ use serde::{Deserialize, Serialize};
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Parts with fewer bytes are put into messages together.
+/// Parts with fewer bytes share messages.
 const SMALL: usize = 32 << 10;
-/// How many bytes such a message has at most.
+/// The most bytes of such a message.
 const BATCH: usize = 64 << 10;
-/// How many bytes a piece of a large part has at most.
+/// The most bytes of a piece of a large part.
 const PIECE: usize = 1 << 20;
 
-/// To how many nodes each node passes a change on that does not fit into one message. The time to
-/// send it counts then: in a chain each node sends it once, and while a piece is passed on the next
-/// one comes. Only where the chain would be long, it takes less time until the last node has the
-/// first piece if each node sends twice.
+/// To how many nodes each node forwards a change that does not fit into one message. The time to
+/// send it dominates: in a chain each node sends it once, and forwards a piece while it receives
+/// the next. In a long chain, the first piece takes too long to the last node, so each node sends
+/// twice.
 fn fan_out(nodes: u32) -> u32 {
     const LONG: u32 = 8;
     if nodes <= LONG { 1 } else { 2 }
 }
 
 /// The copies of a region on other nodes.
-pub(crate) struct Replicas {
+pub(super) struct Replicas {
     port: Port,
-    /// Of the nodes that have this rank's last change, with all below them.
+    /// Of this rank's last change, by the nodes that it was sent to.
     acknowledged: Arc<Acknowledgements>,
 }
 
 impl Replicas {
-    /// Opens the port of a region's items, and begins to serve it on a leader, whose node's copy
-    /// lies in `memory`.
-    pub(crate) fn open(link: &Link, memory: Option<&Arc<Mapping>>) -> Self {
+    /// Opens the port of a region's items. A leader begins to serve it; its node's copy is
+    /// `memory`.
+    pub(super) fn open(link: &Link, memory: Option<&Arc<Mapping>>) -> Self {
         let port = link.port();
         let acknowledged = Arc::default();
         port.listen(&acknowledged);
         if let (Some(_), Some(memory)) = (link.leader(), memory) {
-            port.serve(Follower::new(port.clone(), Arc::clone(memory)));
+            port.serve(Replica::new(port.clone(), Arc::clone(memory)));
         }
         Replicas { port, acknowledged }
     }
 
-    /// Lets go of this node's copy, which no rank uses any more.
-    pub(crate) fn close(&self) {
+    /// Ends the service of this node's copy, which no rank uses any more.
+    pub(super) fn close(&self) {
         self.port.end_service();
     }
 }
 
-/// A message to a node.
+/// A message to the server of a node.
 #[derive(Debug, Serialize, Deserialize)]
 enum ReplicaMessage {
     /// A part of a change.
     Change(Box<Change>),
-    /// The sender's node, and all below it, have the change of this number.
+    /// The sending node and all nodes below it have the change of this number.
     Changed { number: u32 },
 }
 
@@ -84,16 +84,16 @@ impl Message for ReplicaMessage {
 
 /// A part of a change, from the node above in the tree.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Change {
+struct Change {
     /// The writer's rank.
     writer: u32,
-    /// Which one of the writer's changes.
+    /// The number of the change, counted by the writer.
     number: u32,
     /// The writer's node.
     root: Node,
-    /// Who sent this, and waits for the answer.
-    pub(crate) asker: Asker,
-    /// The shape of the tree.
+    /// The sender of this message, which waits for the acknowledgement.
+    asker: Asker,
+    /// The number of children in the tree.
     fan_out: u32,
     part: Part,
     is_last: bool,
@@ -101,20 +101,19 @@ pub(crate) struct Change {
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 enum Part {
-    /// Where each of several runs of bytes begins and how many it has, and all of them, one after
-    /// the other.
+    /// The start and length of several runs of bytes, and the bytes of all of them.
     Small {
         places: Vec<(u64, u64)>,
         #[serde(with = "serde_bytes")]
         bytes: Vec<u8>,
     },
-    /// The place of a piece, which comes by itself.
+    /// The position of a piece, which is sent separately.
     Large { start: u64, length: u64 },
 }
 
 impl Change {
-    /// About how many bytes it has as a message.
-    pub(crate) fn size(&self) -> usize {
+    /// The approximate size of the message in bytes.
+    fn size(&self) -> usize {
         const PLACE: usize = 10;
         match &self.part {
             Part::Small { places, bytes } => places.len() * PLACE + bytes.len(),
@@ -127,7 +126,7 @@ impl Change {
     }
 }
 
-/// The same change as it is cut into parts.
+/// Cuts a change into parts.
 fn parts(
     changed: &[Range<usize>],
     mut append: impl FnMut(&mut Vec<u8>, Range<usize>),

@@ -1,4 +1,4 @@
-//! By MPI's own messages.
+//! Transport by MPI messages.
 
 use crate::error::CreateError;
 use crate::rsmpi::carrier::OwnComm;
@@ -16,28 +16,28 @@ use std::time::Instant;
 /// All messages of mpisync have this tag.
 const TAG: c_int = 77;
 
-/// How many bytes may be under way from a rank that does not help them along to one receiver: no
-/// more than the buffers of a connection hold without either side's doing.
+/// How many bytes may be in flight to one receiver from a rank that does not poll: no more than the
+/// buffers of a connection hold without progress on either side.
 const CREDIT: usize = 16 << 10;
-/// What a message takes of it beside its bytes, for MPI's own header.
+/// The credit that a message takes in addition to its bytes, for MPI's header.
 const HEADER: usize = 100;
 
-/// A rank's messages.
+/// The messages of a rank.
 pub(super) struct Messages {
-    /// Those that MPI has not taken over yet.
+    /// The messages that MPI has not sent yet.
     outbox: Mutex<VecDeque<Pending<Vec<u8>>>>,
-    /// How many bytes each rank can have got without an answer, by rank; none where a thread lets
-    /// MPI make progress on whatever is sent.
+    /// How many bytes have been sent to each rank since its last acknowledgement; None if a
+    /// progress thread lets MPI make progress on all sends.
     ///
-    /// A rank without that thread may compute after it has sent something, and what MPI keeps back
-    /// then stays where it is: the first message to a rank, because MPI connects the two when it is
-    /// sent, and what the buffers of the connection do not hold.
+    /// A rank without this thread may compute after a send. Then MPI delays the first message to a
+    /// rank, which establishes the connection, and messages that exceed the buffers of the
+    /// connection.
     unanswered: Option<Vec<AtomicUsize>>,
-    /// The last message that came.
+    /// The last message received.
     received: Mutex<Vec<u8>>,
 }
 
-/// Begins to send. It `is_answered` if it is not complete before the receiver has begun to receive
+/// Begins a send. If it `is_answered`, it is complete only after the receiver has begun to receive
 /// it.
 fn start(
     comm: &OwnComm,
@@ -63,8 +63,8 @@ fn start(
 }
 
 impl Messages {
-    /// `has_thread` tells whether a thread of this process lets MPI make progress; `ranks` is how
-    /// many ranks there are.
+    /// `has_thread` tells whether a thread of this process lets MPI make progress; `ranks` is the
+    /// number of ranks.
     pub(super) fn new(ranks: usize, has_thread: bool) -> Self {
         let connecting = || AtomicUsize::new(CREDIT);
         Messages {
@@ -74,8 +74,8 @@ impl Messages {
         }
     }
 
-    /// Messages to one rank arrive in the order in which they were sent. Does not wait, but where
-    /// they may need this rank's help.
+    /// Messages to one rank arrive in the order in which they were sent. Waits only if the message
+    /// may need this rank's progress.
     pub(super) fn send(
         &self,
         comm: &OwnComm,
@@ -113,7 +113,7 @@ impl Messages {
         outbox.len()
     }
 
-    /// Hands the messages that have come to `handle`.
+    /// Passes the messages that have arrived to `handle`.
     pub(super) fn poll(&self, comm: &OwnComm, handle: &mut dyn FnMut(&[u8])) {
         if let Ok(mut outbox) = self.outbox.try_lock()
             && !outbox.is_empty()
@@ -127,10 +127,10 @@ impl Messages {
     }
 }
 
-/// Receives the next message, if one has come; whether one had.
+/// Receives the next message. Returns whether there was one.
 ///
 /// # Panics
-/// If MPI has a message and does not give it: whoever waits for what it says would wait for ever.
+/// If MPI has a message and fails to receive it: a rank would wait for its effect forever.
 fn receive(comm: &OwnComm, bytes: &mut Vec<u8>) -> bool {
     let mut found: c_int = 0;
     // SAFETY: a constant of MPI.
@@ -149,7 +149,7 @@ fn receive(comm: &OwnComm, bytes: &mut Vec<u8>) -> bool {
         )
     };
     if code != SUCCESS || found == 0 {
-        // An MPI that notices the death of a rank may say so here; the others' messages come all the same.
+        // An MPI that detects the death of a rank may report it here; the messages of the others still arrive.
         return false;
     }
     let mut length: c_int = 0;

@@ -1,15 +1,14 @@
-//! Carrying messages between the ranks of a communicator: sends that nobody waits for, and polls.
+//! The transport of messages between the ranks of a communicator: sends that do not wait, and
+//! polls.
 
 mod messages;
 mod pending;
-#[cfg(feature = "region")]
 mod pieces;
 mod windows;
 
 use crate::error::CreateError;
 use crate::rsmpi::attribute::is_finalized;
 use crate::rsmpi::carrier::messages::Messages;
-#[cfg(feature = "region")]
 pub(crate) use crate::rsmpi::carrier::pieces::Piece;
 use crate::rsmpi::carrier::windows::Windows;
 use crate::rsmpi::comm::OwnComm;
@@ -20,34 +19,32 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, OnceLock, TryLockError};
 
-/// What is done with what arrives.
+/// The receiver of messages.
 pub(crate) trait Handler: Send + Sync {
     /// Handles a message.
     fn receive(&self, bytes: &[u8]);
 
-    /// Goes on with what could not be done at once; whether there is more.
+    /// Continues unfinished work. Returns whether there is more.
     fn tend(&self) -> bool;
 }
 
 /// The messages of one communicator, as this process sees them. Any thread may send and poll.
 pub(crate) struct Carrier {
     way: Way,
-    /// From this rank to itself, in the order in which they were sent.
+    /// The messages of this rank to itself, in the order in which they were sent.
     own: Mutex<VecDeque<Vec<u8>>>,
     /// Called by one thread at a time.
     handler: OnceLock<Box<dyn Handler>>,
     polling: Mutex<()>,
-    /// Held while a message and the piece that belongs to it are sent, so that no other comes in
-    /// between.
-    #[cfg(feature = "region")]
+    /// Held while a message and its piece are sent, so that no other message comes in between.
     pairing: Mutex<()>,
-    /// How many threads of this process poll anyway, because they wait for something.
+    /// How many threads of this process poll because they wait.
     active_pollers: AtomicU32,
-    /// Whether a thread of its own polls when no other does.
+    /// Whether there is a progress thread, which polls when no other thread does.
     pub(crate) has_thread: bool,
 }
 
-/// MPI has failed to send to this rank.
+/// A failure of MPI to send to this rank.
 pub(crate) struct Unsent {
     pub(crate) rank: u32,
     pub(crate) error: CreateError,
@@ -61,13 +58,13 @@ enum Way {
 impl Carrier {
     /// By MPI's own messages.
     pub(super) fn by_messages(topology: &Topology, has_thread: bool) -> Self {
-        // Without any thread MPI makes progress when the ranks call it, and waiting would not help.
+        // Without any thread, MPI makes progress when the ranks call it, and waiting does not help.
         let helped = topology.is_leader() || !has_thread;
         let messages = Messages::new(topology.size(), helped);
         Self::new(Way::Messages(messages), has_thread)
     }
 
-    /// Through a window, which is made here; collective, and the same on all ranks.
+    /// By a window, which is made here. Collective, with the same outcome on all ranks.
     pub(super) fn by_windows(
         comm: &OwnComm,
         topology: &Topology,
@@ -85,7 +82,6 @@ impl Carrier {
             own: Mutex::default(),
             handler: OnceLock::new(),
             polling: Mutex::default(),
-            #[cfg(feature = "region")]
             pairing: Mutex::default(),
             active_pollers: AtomicU32::new(0),
             has_thread,
@@ -99,7 +95,7 @@ impl Carrier {
         }
     }
 
-    /// A thread begins to poll again and again, so that no other need do so, or ends that.
+    /// A thread begins to poll in a loop, so that no other thread has to, or ends the loop.
     pub(crate) fn poll_actively(&self, begins: bool) {
         if begins {
             self.active_pollers.fetch_add(1, Ordering::Relaxed);
@@ -112,22 +108,22 @@ impl Carrier {
         self.active_pollers.load(Ordering::Relaxed) > 0
     }
 
-    /// Says what is done with messages; once.
+    /// Sets the receiver of messages; called once.
     pub(crate) fn set_handler(&self, handler: Box<dyn Handler>) {
         let set = self.handler.set(handler);
         debug_assert!(set.is_ok(), "a carrier has one handler");
     }
 
     /// Sends `bytes` to `rank`. Messages to one rank arrive in the order in which they were sent.
-    /// Those to this rank itself are handled by the next poll.
+    /// The next poll handles messages of this rank to itself.
     ///
-    /// What is sent goes on its way whether this rank calls MPI again or not, so a rank without a
-    /// thread of mpisync waits now and then: for the answer to its first message to each rank, and
-    /// whenever much is unanswered.
+    /// A message is delivered even if this rank does not call MPI again. So a rank without a
+    /// progress thread waits sometimes: for the receipt of its first message to each rank, and if
+    /// too many bytes are unacknowledged.
     ///
     /// # Errors
-    /// What MPI has taken over and cannot deliver is no error: the receiver has died, or is about
-    /// to be found dead.
+    /// If MPI cannot start the send. A later failure to deliver is no error: the receiver has died,
+    /// or will be found dead soon.
     pub(crate) fn send(&self, comm: &OwnComm, rank: u32, bytes: Vec<u8>) -> Result<(), Unsent> {
         if is_finalized() {
             return Ok(());
@@ -145,7 +141,7 @@ impl Carrier {
         }
     }
 
-    /// How many messages are under way from this process.
+    /// How many messages of this process are in flight.
     pub(crate) fn unsent(&self) -> usize {
         match &self.way {
             Way::Messages(messages) => messages.unsent(),
@@ -153,12 +149,12 @@ impl Carrier {
         }
     }
 
-    /// Handles the messages that have come, and goes on with what waits where no thread does that;
-    /// whether there were any. Where another thread of this process is at it, it is left to that
-    /// one.
+    /// Handles the messages that have arrived and, without a progress thread, continues unfinished
+    /// work. Returns whether there was anything to do. Does nothing if another thread of this
+    /// process polls.
     ///
     /// # Errors
-    /// Something could not be sent that had waited, or an answer to what came; all that came was
+    /// If a waiting message, or a reply, could not be sent. All messages that arrived have been
     /// handled.
     pub(crate) fn poll(&self, comm: &OwnComm) -> Result<bool, Unsent> {
         if is_finalized() {
@@ -191,17 +187,17 @@ impl Carrier {
         sent.map(|()| any)
     }
 
-    /// The next message of this rank to itself.
+    /// Takes the next message of this rank to itself.
     fn next_own(&self) -> Option<Vec<u8>> {
         lock(&self.own).pop_front()
     }
 
-    /// Whether this rank has sent itself a message that is not handled yet.
+    /// Whether a message of this rank to itself has not been handled yet.
     pub(crate) fn has_own(&self) -> bool {
         !lock(&self.own).is_empty()
     }
 
-    /// Gives back what has to be given back before MPI ends; collective.
+    /// Frees the resources that have to be freed before MPI is finalized. Collective.
     pub(crate) fn close(&self) {
         if let Way::Windows(windows) = &self.way {
             windows.free();

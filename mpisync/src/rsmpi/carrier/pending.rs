@@ -1,4 +1,4 @@
-//! What MPI has not taken over yet.
+//! Requests of MPI that are not complete.
 
 use crate::error::CreateError;
 use crate::rsmpi::comm::{begin_request, check, test};
@@ -7,11 +7,11 @@ use std::collections::VecDeque;
 use std::ffi::c_int;
 use std::time::Duration;
 
-/// How long a sender waits for a receiver, before it takes it for dead.
+/// How long a sender waits for a receiver before it considers the receiver dead.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A request that is under way, and the memory that MPI reads or writes until it is complete. Not
-/// dropped before that, but with the process.
+/// A pending request, and the memory that MPI reads or writes until it is complete. Not to be
+/// dropped before that.
 pub(crate) struct Pending<D> {
     request: ffi::MPI_Request,
     data: D,
@@ -22,8 +22,8 @@ pub(crate) struct Pending<D> {
 unsafe impl<D: Send> Send for Pending<D> {}
 
 impl<D> Pending<D> {
-    /// Begins a request for memory that `data` keeps, and that does not move with it. `begin` calls
-    /// `function` with what `data` is.
+    /// Begins a request on memory that `data` owns and that does not move with `data`. `begin`
+    /// calls the MPI `function`.
     pub(super) fn begin(
         function: &'static str,
         data: D,
@@ -33,28 +33,28 @@ impl<D> Pending<D> {
         Ok(Pending { request, data })
     }
 
-    /// Whether MPI has done with it; not asked again after it has, nor after an error.
+    /// Whether it is complete. Must not be called again after it is, nor after an error.
     pub(super) fn is_complete(&mut self) -> Result<bool, CreateError> {
         test(&mut self.request)
     }
 
-    /// Whether MPI has done with something that was sent, or could not deliver it: whoever waits
-    /// for it notices that this rank, or the receiver, has died.
+    /// Whether a send is complete or has failed: the rank that waits for the message detects that
+    /// this rank, or the receiver, has died.
     pub(super) fn is_sent(&mut self) -> bool {
         self.is_complete().unwrap_or(true)
     }
 
-    /// Waits until MPI has done with it.
+    /// Waits until it is complete.
     pub(super) fn wait(mut self) {
         // SAFETY: a request of MPI.
         let code = unsafe { ffi::MPI_Wait(&mut self.request, ffi::RSMPI_STATUS_IGNORE) };
         if check("MPI_Wait", code).is_err() {
-            // MPI does not say whether it still uses the memory.
+            // MPI may still use the memory.
             std::mem::forget(self.data);
         }
     }
 
-    /// Forgets what was sent, up to the first that MPI has not done with.
+    /// Removes completed sends from the front of the queue.
     pub(super) fn forget_sent(queue: &mut VecDeque<Self>) {
         while let Some(first) = queue.front_mut() {
             if !first.is_sent() {

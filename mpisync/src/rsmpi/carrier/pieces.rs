@@ -1,5 +1,4 @@
-//! Pieces of memory that go from one process to another as they lie there, without a copy on either
-//! side.
+//! Pieces of memory that are sent from one process to another without a copy on either side.
 
 use crate::error::CreateError;
 use crate::rsmpi::carrier::pending::{PATIENCE, Pending};
@@ -13,11 +12,11 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// All pieces have this tag. Those from one process to another arrive in the order in which they
+/// The tag of all pieces. The pieces from one process to another arrive in the order in which they
 /// were sent.
 const TAG: c_int = 78;
 
-/// A piece on its way.
+/// A piece in flight.
 pub(crate) struct Piece {
     rank: u32,
     state: State,
@@ -26,9 +25,9 @@ pub(crate) struct Piece {
 enum State {
     Sending(Pending<Arc<Mapping>>),
     Receiving(Pending<Arc<Mapping>>),
-    /// It is there, or is known not to come where this rank has sent it.
+    /// It has arrived, or has been sent as far as possible.
     Complete,
-    /// It will not come from the other rank, which has died as far as is known.
+    /// It could not be received: the sender has died, as far as is known.
     Failed(CreateError, Instant),
 }
 
@@ -51,7 +50,7 @@ impl Piece {
         })
     }
 
-    /// Begins to receive one from `rank`.
+    /// Begins to receive a piece from `rank`.
     pub(crate) fn receive(
         comm: &OwnComm,
         rank: u32,
@@ -61,7 +60,7 @@ impl Piece {
         let (start, count) = range(bytes, &place);
         let receiving = Pending::begin("MPI_Irecv", Arc::clone(bytes.memory()), |_, request| {
             let (kind, from, comm) = (byte(), rank as c_int, comm.raw());
-            // SAFETY: the room is kept with the request until it is complete, and who has `bytes` is alone with it.
+            // SAFETY: the memory is kept with the request until it is complete, and the owner of `bytes` has exclusive access.
             unsafe { ffi::MPI_Irecv(start, count, kind, from, TAG, comm, request) }
         });
         let state = match receiving {
@@ -71,7 +70,7 @@ impl Piece {
         Piece { rank, state }
     }
 
-    /// One that this rank need not wait for, because the other rank has died.
+    /// A piece that this rank need not wait for, because the receiver has died.
     pub(crate) fn to_the_dead(rank: u32) -> Self {
         Piece {
             rank,
@@ -79,11 +78,10 @@ impl Piece {
         }
     }
 
-    /// Whether it is there.
+    /// Whether it is complete.
     ///
     /// # Panics
-    /// If MPI cannot receive it, and nobody has found out in 10 seconds that its sender died, and
-    /// dropped it.
+    /// If MPI cannot receive it and its sender has not been found dead within 10 seconds.
     pub(crate) fn is_complete(&mut self) -> bool {
         let is_complete = match &mut self.state {
             State::Complete => return true,
@@ -111,13 +109,13 @@ impl Piece {
         }
     }
 
-    /// Goes over to this state while MPI may still use the memory.
+    /// Changes the state while MPI may still use the memory, which is leaked.
     fn leave_at(&mut self, state: State) {
         std::mem::forget(std::mem::replace(&mut self.state, state));
     }
 }
 
-/// What MPI needs to know of a range of bytes.
+/// The address and length of a range of bytes.
 fn range(bytes: &CopyBytes, place: &Range<usize>) -> (*mut c_void, c_int) {
     let count = c_int::try_from(place.len()).expect("a piece of less than 2 GiB");
     (bytes.at(place).as_ptr().cast(), count)
@@ -130,13 +128,13 @@ fn byte() -> ffi::MPI_Datatype {
 
 impl Drop for Piece {
     fn drop(&mut self) {
-        // One that never comes, because its sender died: MPI may still write to the memory.
+        // It may be a piece that never arrives because its sender died: MPI may still write to the memory.
         self.leave_at(State::Complete);
     }
 }
 
 impl Carrier {
-    /// Sends a message, and then a piece that belongs to it.
+    /// Sends a message and then its piece.
     pub(crate) fn send_piece(
         &self,
         comm: &OwnComm,

@@ -1,11 +1,11 @@
-//! Through a window of MPI, by one-sided calls: a lane of words in the memory of each receiver for
-//! each sender.
+//! Transport by one-sided communication through an MPI window: each receiver has a lane, a ring of
+//! words, for each sender.
 //!
-//! A word of a lane carries four bytes of messages and the number of the lap in which they were
-//! written, so the receiver knows by a load which words are new, in whatever order they arrive.
-//! They are written by `MPI_Raccumulate` with `MPI_SUM`: the sender knows what the word was, so it
-//! adds the difference, and MPI changes each element as a whole (MPI 4.1, 12.7.1). A receiver adds
-//! to a count at the sender how many words it has read.
+//! A word of a lane has four bytes of messages and the number of the lap in which they were
+//! written, so the receiver recognizes new words by a load, in whatever order they arrive. The
+//! sender writes by `MPI_Raccumulate` with `MPI_SUM`: it knows the old word and adds the
+//! difference, and MPI updates each element atomically (MPI 4.1, 12.7.1). A receiver adds the
+//! number of words that it has read to a counter of the sender.
 
 use crate::error::CreateError;
 use crate::rsmpi::carrier::pending::{PATIENCE, Pending};
@@ -21,15 +21,16 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
-/// How many words a lane has.
+/// The number of words of a lane.
 const LANE: usize = 128;
-/// A receiver tells of so many words that it has read, at once.
+/// A receiver acknowledges this many words at a time.
 const RECEIPT: u64 = LANE as u64 / 4;
 
 /// A communicator's window, as one rank sees it.
 pub(super) struct Windows {
     window: ffi::MPI_Win,
-    /// This rank's part: a count for each rank, how many words it has read, then the lanes.
+    /// This rank's part of the window: for each rank a counter of the words that it has read, then
+    /// the lanes.
     mine: NonNull<AtomicU64>,
     me: usize,
     shape: Shape,
@@ -38,31 +39,31 @@ pub(super) struct Windows {
     freed: AtomicBool,
 }
 
-/// Who has how many lanes.
+/// The lanes of the ranks.
 struct Shape {
-    /// Whether each rank leads its node: it has a lane for every rank, and the others one for each
-    /// node's leader.
+    /// Whether each rank leads its node. A leader has a lane for every rank, another rank one for
+    /// the leader of each node.
     leads: Vec<bool>,
     node_of: Vec<u32>,
     nodes: usize,
 }
 
 struct Outbox {
-    /// By rank; made when something is sent there.
+    /// By receiver; made at the first message.
     lanes: Vec<Option<Box<Outgoing>>>,
-    /// Words that MPI still reads.
+    /// The requests whose words MPI still reads.
     requests: VecDeque<Pending<Vec<u64>>>,
 }
 
 /// The sender's end of a lane.
 struct Outgoing {
-    /// What the words are by now, or will be.
+    /// The contents of the lane after all requests are complete.
     words: [u64; LANE],
     sent: u64,
-    /// What there was no room for yet.
+    /// The data that the lane has no space for yet.
     waiting: VecDeque<u32>,
-    /// Whether MPI has failed to write to it. What is sent after that is dropped, for it could not
-    /// be read.
+    /// Whether MPI has failed to write to it. Later messages are dropped, because the receiver
+    /// could not read them.
     is_broken: bool,
 }
 
@@ -70,9 +71,9 @@ struct Outgoing {
 #[derive(Default)]
 struct Incoming {
     read: u64,
-    /// How many of them the sender knows of.
+    /// How many of these have been acknowledged.
     told: u64,
-    /// Of a message that is not complete: how many bytes it has, and those that are here.
+    /// The length of an incomplete message in bytes, and the bytes received so far.
     length: Option<usize>,
     bytes: Vec<u8>,
 }
@@ -107,7 +108,7 @@ impl Shape {
         }
     }
 
-    /// Which lane of `to` is that of `from`.
+    /// The lane of `to` that `from` writes to.
     fn lane(&self, from: usize, to: usize) -> usize {
         if self.leads[to] {
             return from;
@@ -116,7 +117,7 @@ impl Shape {
         self.node_of[from] as usize
     }
 
-    /// Who writes to this lane of `to`.
+    /// The rank that writes to this lane of `to`.
     fn sender(&self, lane: usize, to: usize) -> usize {
         if self.leads[to] {
             return lane;
@@ -127,20 +128,20 @@ impl Shape {
             .expect("each node has a leader")
     }
 
-    /// Where a lane begins, in words.
+    /// The offset of a lane in words.
     fn start(&self, lane: usize) -> usize {
         self.ranks() + lane * LANE
     }
 
-    /// How many words `rank` has.
+    /// The number of words of `rank`.
     fn words(&self, rank: usize) -> usize {
         self.start(self.lanes(rank))
     }
 }
 
-/// A word as it is in that position of the stream.
+/// The word at this position of the stream.
 fn word(position: u64, data: u32) -> u64 {
-    // The first lap is 1, so that the zeros of the beginning are no words.
+    // The first lap is 1, so that the initial zeros are not valid words.
     let lap = (position / LANE as u64 + 1) as u32;
     u64::from(lap) << 32 | u64::from(data)
 }
@@ -152,12 +153,12 @@ impl Windows {
         let me = topology.rank() as usize;
         let length = shape.words(me);
         let made = allocate(comm, length);
-        // One rank's failure is that of all.
+        // If one rank fails, all ranks fail.
         let all_made = comm.minimum(made.is_ok().into())? == 1;
         let (window, mine) = match made {
             Ok(made) if all_made => made,
             Ok((window, _)) => {
-                // The others have none, so that it cannot be freed together.
+                // The others have no window, so it cannot be freed, which is collective.
                 let _ = window;
                 return Err(no_windows("another rank could not"));
             }
@@ -195,7 +196,7 @@ impl Windows {
         unsafe { self.mine.add(index).as_ref() }
     }
 
-    /// Where no thread of this process would come back to it, waits until it is there.
+    /// If no thread of this process can continue the send later, waits until it is complete.
     pub(super) fn send(&self, comm: &OwnComm, rank: u32, bytes: &[u8]) -> Result<(), Unsent> {
         let to = rank as usize;
         self.put_by(to, bytes)?;
@@ -222,7 +223,7 @@ impl Windows {
         lane.is_some_and(|lane| !lane.waiting.is_empty())
     }
 
-    /// Puts a message at the end of what waits for `to`, and writes what there is room for.
+    /// Queues a message for `to`, and writes as much as there is space for.
     fn put_by(&self, to: usize, bytes: &[u8]) -> Result<(), Unsent> {
         let mut outbox = lock(&self.outbox);
         let lane = outbox.lanes[to].get_or_insert_with(|| {
@@ -245,7 +246,7 @@ impl Windows {
         pushed
     }
 
-    /// Writes as much to `to` as there is room for.
+    /// Writes as much to `to` as there is space for.
     fn push(&self, outbox: &mut Outbox, to: usize) -> Result<(), Unsent> {
         let Outbox { lanes, requests } = outbox;
         let Some(lane) = &mut lanes[to] else {
@@ -284,7 +285,7 @@ impl Windows {
         Ok(())
     }
 
-    /// Adds to words of `to`, from `start` on; does not wait.
+    /// Adds to words of `to`, from `start` on. Does not wait.
     fn add(
         &self,
         requests: &mut VecDeque<Pending<Vec<u64>>>,
@@ -327,7 +328,7 @@ impl Windows {
         outbox.requests.len() + waiting
     }
 
-    /// Hands the messages that have come to `handle`, even if this rank cannot send.
+    /// Passes the messages that have arrived to `handle`, even if this rank cannot send.
     pub(super) fn poll(&self, comm: &OwnComm, handle: &mut dyn FnMut(&[u8])) -> Result<(), Unsent> {
         if self.freed.load(Ordering::Relaxed) {
             return Ok(());
@@ -344,7 +345,7 @@ impl Windows {
     }
 
     fn make_progress(&self, comm: &OwnComm) {
-        // What MPI does in software waits for a call.
+        // An MPI that implements windows in software makes progress in calls only.
         comm.probe();
         // SAFETY: a live window.
         unsafe { ffi::MPI_Win_sync(self.window) };
@@ -367,8 +368,8 @@ impl Windows {
         pushed
     }
 
-    /// The next message of a lane, if all of it is there. Whether the sender could be told is added
-    /// to `sent`.
+    /// The next message of a lane, if it is complete. A failed acknowledgement is recorded in
+    /// `sent`.
     fn take(
         &self,
         incoming: &mut Incoming,
@@ -411,7 +412,7 @@ impl Windows {
         }
     }
 
-    /// Gives the window back; collective.
+    /// Frees the window. Collective.
     pub(super) fn free(&self) {
         if self.freed.swap(true, Ordering::Relaxed) {
             return;

@@ -1,4 +1,4 @@
-//! Telling all ranks the shape of an array that one of them has, before anything is made.
+//! Sends the shape of an array that one rank has to all ranks, before an object is made.
 
 use crate::error::CreateError;
 use crate::rsmpi::create::{
@@ -7,7 +7,7 @@ use crate::rsmpi::create::{
 use crate::transport::TransportOptions;
 use mpi::traits::Communicator;
 
-/// Tells all ranks the shape that `root` passes, of an array of items of so many bytes; collective.
+/// Returns the shape that `root` passes on all ranks. Collective.
 pub(crate) fn announce(
     creation: &Creation<'_, impl Communicator>,
     root: i32,
@@ -27,7 +27,7 @@ pub(crate) fn announce(
         ..creation.arguments("region from a root", "region")
     };
     let context = context_of(comm, &arguments)?;
-    // No rank may wait for a root that does not know that it is one.
+    // All ranks agree on the root before they wait for it.
     let proposal = Proposal::exchange(&context, &arguments, || ())?;
     agree(context.all(), &proposal.judge(&context, &arguments))?;
     let shape = mine.unwrap_or_default().to_vec();

@@ -1,4 +1,4 @@
-//! What an object is made with, compared between ranks.
+//! The arguments of a creation, compared between ranks.
 
 use crate::error::CreateError;
 use crate::rsmpi::context::Context;
@@ -9,31 +9,30 @@ use std::panic::Location;
 
 /// The longest name of an object, in bytes.
 const LONGEST_NAME: usize = 200;
-/// How much of an argument an error shows, in characters, and how much of that comes before the
+/// The most characters of an argument that an error shows, and how many of them come before the
 /// first difference.
 const LONGEST_EXCERPT: usize = 200;
 const BEFORE_DIFFERENCE: usize = 40;
 
-/// What an object is made with. The same on all ranks, or none of them makes it.
+/// The arguments of a creation. If they differ between ranks, the creation fails on all ranks.
 #[derive(Clone, Debug)]
 pub(crate) struct CreationArguments<'a> {
-    /// What it is called in messages: a controller, a channel.
+    /// The kind of object, for messages.
     pub(crate) object: &'static str,
     pub(crate) name: &'a str,
-    /// Where the program makes it.
+    /// The place of the call in the program.
     pub(crate) place: &'static Location<'static>,
-    /// Whether the other ranks may make it at another place.
+    /// Whether the other ranks may call from other places.
     pub(crate) anywhere: bool,
-    /// The other arguments: what they are called, and their values as text.
+    /// The names of the other arguments, and their values as text.
     pub(crate) arguments: Vec<(&'static str, String)>,
-    /// An argument that cannot be, on whatever rank.
+    /// The error of an invalid argument.
     pub(crate) invalid: Option<CreateError>,
-    /// How nodes are to reach each other; an error where the environment says something that means
-    /// nothing.
+    /// The requested transport; an error if an environment variable is invalid.
     pub(crate) asked: Result<TransportOptions, CreateError>,
 }
 
-/// The arguments as they travel.
+/// The arguments as they are sent.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Said {
     object: String,
@@ -45,7 +44,7 @@ pub(super) struct Said {
     values: Vec<String>,
 }
 
-/// What is made, and where.
+/// The object and the place of the call.
 impl fmt::Display for Said {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Said {
@@ -77,9 +76,9 @@ impl<'a> CreationArguments<'a> {
         }
     }
 
-    /// What rank 0 tells the others. All of it: arguments may differ in their last character only.
+    /// The arguments that rank 0 sends, in full: they may differ in the last character.
     pub(super) fn said(&self) -> Said {
-        // A longer name is invalid in any case.
+        // A longer name is invalid anyway.
         let end = self.name.floor_char_boundary(LONGEST_NAME);
         Said {
             object: self.object.to_owned(),
@@ -96,7 +95,8 @@ impl<'a> CreationArguments<'a> {
         }
     }
 
-    /// Compares with what rank 0 said, and with what the communicator has.
+    /// Compares the arguments with those of rank 0, and the transport with that of the
+    /// communicator.
     pub(super) fn judge(&self, context: &Context, rank_0: &Said) -> Result<(), CreateError> {
         self.judge_arguments(context.all().rank(), rank_0)?;
         self.judge_carrier(context)
@@ -133,7 +133,7 @@ impl<'a> CreationArguments<'a> {
         Ok(())
     }
 
-    /// The ranks of one communicator reach each other in one way, whichever object asks for it.
+    /// Checks the transport, of which a communicator has one for all objects.
     fn judge_carrier(&self, context: &Context) -> Result<(), CreateError> {
         let asked = self.asked.clone()?;
         let Some(carrier) = context.carrier() else {
@@ -156,8 +156,7 @@ impl<'a> CreationArguments<'a> {
 }
 
 impl Said {
-    /// Whether the two are the same call of the program: one that makes the same kind of object at
-    /// the same place.
+    /// Whether both are the same call of the program: the same kind of object at the same place.
     fn is_same_call(&self, other: &Said) -> bool {
         let place = |said: &Said| (said.line, said.column);
         let is_same_place = place(self) == place(other) && self.file == other.file;
@@ -165,7 +164,7 @@ impl Said {
     }
 }
 
-/// The part of a text that shows what is different from another one.
+/// The part of a text that differs from another text.
 fn excerpt(text: &str, other: &str) -> String {
     let length = text.chars().count();
     if length <= LONGEST_EXCERPT {

@@ -1,4 +1,4 @@
-//! Making what mpisync keeps for a communicator.
+//! Making the context of a communicator.
 
 use crate::error::CreateError;
 use crate::rsmpi::attribute;
@@ -14,7 +14,7 @@ use crate::transport::{Transport, TransportOptions};
 use mpi::traits::Communicator;
 use std::sync::Arc;
 
-/// Makes the context of `comm` and hangs it on `comm`; collective.
+/// Makes the context of `comm` and attaches it to `comm`. Collective.
 pub(super) fn new(
     comm: &impl Communicator,
     arguments: &CreationArguments<'_>,
@@ -36,7 +36,7 @@ pub(super) fn new(
         let domain = Domain::shared(topology, first, Transport::SharedMemory);
         Context::on_one_node(all, domain)
     };
-    // All have stored who they are before anybody looks.
+    // All ranks have stored their processes before any rank reads them.
     context.all().minimum(0)?;
     context.domain().watch();
     let context = Arc::new(context);
@@ -45,10 +45,10 @@ pub(super) fn new(
 }
 
 impl Topology {
-    /// Asks MPI which ranks share memory; collective.
+    /// Asks MPI which ranks share memory. Collective.
     fn gather(all: &OwnComm, node: &OwnComm) -> Result<Self, CreateError> {
         let rank = all.rank() as u32;
-        // Ranks have their order on the node too, so its rank 0 is the lowest.
+        // The ranks of a node have the same order as in the communicator, so its rank 0 is the lowest.
         let mut leader = rank.to_ne_bytes();
         node.broadcast(&mut leader)?;
         let leader_of = all.gather_all(u32::from_ne_bytes(leader))?;
@@ -56,7 +56,7 @@ impl Topology {
     }
 }
 
-/// Makes and maps the first chunk of shared memory, one on each node; collective.
+/// Makes and maps the first chunk of shared memory, one on each node. Collective.
 fn first_chunk(all: &OwnComm, node: &OwnComm, topology: &Topology) -> Result<Mapping, CreateError> {
     let size = all.size();
     if all.minimum((MAX_RANKS - topology.local_ranks().len().min(MAX_RANKS)) as i32)? == 0 {
@@ -80,20 +80,20 @@ fn first_chunk(all: &OwnComm, node: &OwnComm, topology: &Topology) -> Result<Map
     agreed.map(|()| mine.expect("mapped, since all agreed"))
 }
 
-/// How nodes are to reach each other.
+/// The requested transport.
 struct Wanted {
     windows: bool,
     progress_thread: bool,
 }
 
 impl Wanted {
-    /// What rank 0 wants; the others find out later whether they agree. Collective.
+    /// The request of rank 0; the other ranks compare theirs later. Collective.
     fn of_rank_0(
         all: &OwnComm,
         asked: &Result<TransportOptions, CreateError>,
     ) -> Result<Self, CreateError> {
         let asked = asked.as_ref().copied().unwrap_or_default();
-        // Messages where nobody says: they work with every MPI, and take less time wherever that was measured.
+        // Messages by default: they work with every MPI and were faster in all measurements.
         let mut words = [
             u8::from(asked.transport == Some(Transport::Windows)),
             u8::from(asked.progress_thread.unwrap_or(true)),
@@ -115,7 +115,7 @@ impl Wanted {
     }
 }
 
-/// The nodes' servers call MPI from threads of their own; collective.
+/// Checks that the progress threads may call MPI. Collective.
 fn check_threads(all: &OwnComm) -> Result<(), CreateError> {
     let provided = mpi::environment::threading_support();
     let enough = provided == mpi::Threading::Multiple;

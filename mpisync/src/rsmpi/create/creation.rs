@@ -1,5 +1,4 @@
-//! The beginning of every creation: may this process make objects here, and is it this thread's
-//! turn?
+//! The beginning of every creation: checks of this process, and mutual exclusion of its threads.
 
 use crate::error::CreateError;
 use crate::rsmpi::attribute;
@@ -13,11 +12,10 @@ use mpi::traits::Communicator;
 use std::panic::Location;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
-/// An object, or several that belong together, while this thread makes them on a communicator.
+/// The creation of an object, or of several that belong together, on a communicator.
 ///
-/// Whoever has it has passed the checks that need no other rank. No other thread of this process
-/// makes anything on the communicator meanwhile: the collective calls of two creations would be
-/// mixed.
+/// The checks that need no other rank have passed. No other thread of this process makes an object
+/// on the communicator at the same time: the collective calls of two creations would be mixed.
 pub(crate) struct Creation<'a, C> {
     comm: &'a C,
     place: &'static Location<'static>,
@@ -25,8 +23,8 @@ pub(crate) struct Creation<'a, C> {
 }
 
 impl<'a, C: Communicator> Creation<'a, C> {
-    /// Begins to make what the user's program makes at `place`. Local: waits for other threads of
-    /// this process only.
+    /// Begins a creation that the user's program calls at `place`. Local: waits for other threads
+    /// of this process only.
     pub(crate) fn begin(
         comm: &'a C,
         place: &'static Location<'static>,
@@ -46,13 +44,13 @@ impl<'a, C: Communicator> Creation<'a, C> {
         self.comm
     }
 
-    /// What mpisync keeps for the communicator, on which an object has been made.
+    /// The context of the communicator, on which an object has been made.
     pub(crate) fn context(&self) -> Result<Arc<Context>, CreateError> {
         let context = attribute::context(self.comm.as_raw())?;
         Ok(context.expect("an object has been made on it"))
     }
 
-    /// The arguments of an object of that kind and name, without further ones.
+    /// The arguments of an object of this kind and name, without further arguments.
     pub(crate) fn arguments<'n>(
         &self,
         object: &'static str,
@@ -62,8 +60,7 @@ impl<'a, C: Communicator> Creation<'a, C> {
     }
 }
 
-/// MPI must have been initialized, and not finalized; before anything else is asked of a
-/// communicator.
+/// Checks that MPI is initialized and not finalized, before other calls of MPI.
 fn check_running() -> Result<(), CreateError> {
     let (mut initialized, mut finalized) = (0, 0);
     // SAFETY: these two may be called at any time (MPI 4.1, 11.4.1 and 11.2.2).
@@ -89,8 +86,8 @@ fn check_thread() -> Result<(), CreateError> {
     })
 }
 
-/// The type alone does not tell: `duplicate` of an inter-communicator returns one that looks like
-/// any other.
+/// Checks that the communicator has one group. The type is not enough: `duplicate` of an
+/// inter-communicator returns a `SimpleCommunicator`.
 fn check_groups(comm: ffi::MPI_Comm) -> Result<(), CreateError> {
     let mut is_inter = 0;
     // SAFETY: a valid communicator, for it is borrowed, and the result goes to a live variable.
@@ -102,21 +99,21 @@ fn check_groups(comm: ffi::MPI_Comm) -> Result<(), CreateError> {
     Ok(())
 }
 
-/// The communicators on which a thread of this process makes something.
+/// The communicators on which a thread of this process makes an object.
 static BUSY: Mutex<Vec<Handle>> = Mutex::new(Vec::new());
 static NO_LONGER_BUSY: Condvar = Condvar::new();
 
 #[derive(Clone, Copy, PartialEq)]
 struct Handle(ffi::MPI_Comm);
 
-// SAFETY: handles of MPI may be held by any thread, and these are compared only.
+// SAFETY: any thread may hold handles of MPI, and these are only compared.
 unsafe impl Send for Handle {}
 
-/// This thread's turn to make something on a communicator; it ends when this is dropped.
+/// The right of this thread to make objects on a communicator, until this is dropped.
 struct ThreadTurn(Handle);
 
 impl ThreadTurn {
-    /// Waits while another thread has the turn.
+    /// Waits while another thread has it.
     fn take(comm: ffi::MPI_Comm) -> Self {
         let handle = Handle(comm);
         let busy = NO_LONGER_BUSY.wait_while(lock(&BUSY), |busy| busy.contains(&handle));

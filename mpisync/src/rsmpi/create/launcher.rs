@@ -1,7 +1,7 @@
-//! Whether the launcher that started this process knows more processes than MPI does.
+//! Detects a launcher that does not belong to the MPI of the program.
 //!
-//! A program that was built for one MPI and is started by another one's launcher runs several times
-//! as rank 0 of 1. Each of these processes would be granted every lock.
+//! A program that is built for one MPI and started by the launcher of another runs several times as
+//! rank 0 of 1. Each of these processes would acquire every lock.
 
 use crate::error::CreateError;
 use crate::rsmpi::comm::check as check_code;
@@ -10,10 +10,10 @@ use mpi::ffi;
 use mpi::traits::Communicator;
 use std::env;
 
-/// Says that a world of one is meant, whatever a launcher has left in the environment.
+/// Set to `on` if a world of one process is intended, whatever the environment of a launcher says.
 const SINGLETON: &str = "MPISYNC_SINGLETON";
 
-/// An error where MPI's world is this process alone and its launcher has started several.
+/// Returns an error if MPI's world has this process only, but its launcher has started several.
 pub(super) fn check() -> Result<(), CreateError> {
     let world = mpi::topology::SimpleCommunicator::world();
     if world.size() > 1 || is_spawned()? {
@@ -34,7 +34,7 @@ pub(super) fn check() -> Result<(), CreateError> {
     })
 }
 
-/// Whether another MPI program has spawned this process, and not a launcher.
+/// Whether another MPI program, not a launcher, has spawned this process.
 fn is_spawned() -> Result<bool, CreateError> {
     // SAFETY: the result goes to a live variable; the constant is one of MPI's handles.
     unsafe {
@@ -44,8 +44,7 @@ fn is_spawned() -> Result<bool, CreateError> {
     }
 }
 
-/// The name and version of the MPI that this program was built for, from the long text that MPI has
-/// for them.
+/// The name and version of the MPI that this program was built for.
 fn library() -> String {
     let text = mpi::environment::library_version().unwrap_or_default();
     let line = text.lines().next().unwrap_or_default();
@@ -53,7 +52,7 @@ fn library() -> String {
     name.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// What a launcher has left in the environment of one process among several.
+/// The environment variable by which a launcher describes several processes.
 #[derive(Debug, PartialEq, Eq)]
 struct Found {
     launcher: &'static str,
@@ -66,11 +65,11 @@ const OPEN_MPI: &str = "the launcher of Open MPI";
 const SLURM: &str = "srun";
 
 impl Found {
-    /// The first variable that tells of several processes.
+    /// Finds the first variable of a launcher with several processes.
     ///
-    /// That of an MPI's own launcher comes before Slurm's: `mpiexec` may have been started by
-    /// `srun`, or may start its daemons by it, and what those inherit says nothing of the ranks.
-    /// `SLURM_NTASKS` says nothing either, for it is there in every allocation.
+    /// The variables of an MPI's launcher come before Slurm's: `srun` may have started `mpiexec` or
+    /// its daemons, and then Slurm's variables do not describe the ranks. `SLURM_NTASKS` does not
+    /// describe them either: it is set in every allocation.
     fn among(variable: impl Fn(&str) -> Option<String>) -> Option<Self> {
         let number = |name| variable(name)?.trim().parse::<u64>().ok();
         let found = |launcher, name, least| {
@@ -83,7 +82,7 @@ impl Found {
         let own = found(HYDRA, "PMI_SIZE", 2)
             .or_else(|| found(HYDRA, "MPI_LOCALNRANKS", 2))
             .or_else(|| found(OPEN_MPI, "OMPI_COMM_WORLD_SIZE", 2))
-            // A rank, and not a number of ranks.
+            // This is a rank, not a number of ranks.
             .or_else(|| found(OPEN_MPI, "PMIX_RANK", 1));
         let has_own = ["PMI_SIZE", "MPI_LOCALNRANKS", "OMPI_COMM_WORLD_SIZE"]
             .iter()
@@ -148,7 +147,8 @@ mod tests {
         assert_eq!(found(&interactive), None);
     }
 
-    /// A launcher may start its daemons by `srun`, one on each node; what it starts inherits that.
+    /// A launcher may start its daemons by `srun`, one on each node; the ranks inherit the
+    /// variables.
     #[test]
     fn one_process_of_a_launcher_within_slurm_is_not() {
         let variables = [

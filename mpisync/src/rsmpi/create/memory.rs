@@ -1,4 +1,4 @@
-//! Making an object that has memory of its own on each node, beside all others.
+//! Making an object with a mapping of its own on each node.
 
 use crate::error::CreateError;
 use crate::rsmpi::Context;
@@ -11,13 +11,12 @@ use crate::shm::mapping::Mapping;
 use mpi::traits::Communicator;
 use std::sync::Arc;
 
-/// How many bytes an object takes on a node.
+/// The memory of an object on a node, in bytes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Room {
-    /// In memory that the ranks of the node share.
+    /// Shared by the ranks of the node.
     pub(crate) shared: usize,
-    /// In a process, later. It is only looked whether there are as many, so that who asks for what
-    /// cannot be is told in time.
+    /// Allocated later by a process. The creation only checks that there is enough, to fail early.
     pub(crate) later: usize,
 }
 
@@ -25,14 +24,14 @@ pub(crate) struct Room {
 pub(crate) struct CreatedMemory {
     pub(crate) context: Arc<Context>,
     pub(crate) mapping: Mapping,
-    /// Where the communicator spans nodes, the object's number in it, the same on all ranks.
+    /// The object's number, the same on all ranks, if the communicator spans nodes.
     pub(crate) number: Option<u64>,
 }
 
-/// Makes the memory of a new object; collective. All ranks succeed or all fail, once `join` has
-/// been called with it on all ranks.
+/// Makes the memory of a new object and calls `join` with it. Collective. All ranks succeed or all
+/// fail, and `join` has been called on all ranks before it returns.
 ///
-/// `room` tells how much that is. It is none only where the arguments are invalid.
+/// `room` returns the size, or None if the arguments are invalid.
 pub(crate) fn memory<R>(
     creation: &Creation<'_, impl Communicator>,
     arguments: &CreationArguments<'_>,
@@ -49,7 +48,7 @@ pub(crate) fn memory<R>(
     let verdict = proposal.judge(&context, arguments).and_then(|()| {
         let memory: Option<Option<NewMemory>> = proposal.body();
         let (Some(memory), Some(room)) = (memory.flatten(), room) else {
-            // The leader has found out what is wrong with what it was asked for.
+            // The arguments of the leader are invalid, and the leader knows the error.
             return Ok(());
         };
         let rank = context.all().rank();
@@ -68,7 +67,7 @@ pub(crate) fn memory<R>(
         context: Arc::clone(&context),
     });
     if context.remote().is_some() {
-        // No node is told anything before its server knows of the object.
+        // No node gets a message before its server knows the object.
         context.all().minimum(0)?;
     }
     Ok(joined)

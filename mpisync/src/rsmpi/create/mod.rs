@@ -1,9 +1,8 @@
-//! Making what ranks share: the one place where they agree through MPI's own collectives.
+//! Making objects: the only code that uses MPI's collectives.
 //!
-//! Rank 0 says what it was asked for, and the leader of each node where the memory lies; every rank
-//! compares, and the ranks agree on the worst of their verdicts. All succeed or all fail.
+//! Rank 0 sends its arguments, and the leader of each node the position of the memory. Every rank
+//! compares, and the ranks agree: all succeed, or all fail.
 
-#[cfg(feature = "region")]
 mod announce;
 mod arguments;
 mod context;
@@ -16,7 +15,6 @@ use crate::error::CreateError;
 use crate::rsmpi::attribute;
 use crate::rsmpi::comm::OwnComm;
 use crate::rsmpi::context::Context;
-#[cfg(feature = "region")]
 pub(crate) use crate::rsmpi::create::announce::announce;
 pub(crate) use crate::rsmpi::create::arguments::CreationArguments;
 pub(crate) use crate::rsmpi::create::creation::Creation;
@@ -30,7 +28,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-/// What mpisync keeps for `comm`, made if need be; collective.
+/// The context of `comm`, made if there is none. Collective.
 fn context_of(
     comm: &impl Communicator,
     arguments: &CreationArguments<'_>,
@@ -41,18 +39,18 @@ fn context_of(
     }
 }
 
-/// How many bytes go with the first broadcast: enough for nearly all that is sent.
+/// How many bytes the first broadcast has: enough for nearly all values.
 const FIRST_BYTES: usize = 2048;
-/// How many go with each one after that; MPI counts with 31 bits.
+/// How many bytes each further broadcast has; MPI counts with 31 bits.
 const NEXT_BYTES: usize = 1 << 30;
 
-/// Sends rank 0's value to all; collective.
+/// Sends rank 0's value to all ranks. Collective.
 fn broadcast<T: Serialize + DeserializeOwned>(comm: &OwnComm, value: T) -> Result<T, CreateError> {
     broadcast_from(comm, 0, value)
 }
 
-/// Sends the value of `root` to all, however long it is; collective. A value of more than 2 KiB
-/// takes a second broadcast.
+/// Sends the value of `root` to all ranks, of any length. Collective. A value of more than 2 KiB
+/// takes further broadcasts.
 fn broadcast_from<T: Serialize + DeserializeOwned>(
     comm: &OwnComm,
     root: i32,
@@ -82,23 +80,23 @@ fn broadcast_from<T: Serialize + DeserializeOwned>(
     Ok(postcard::from_bytes(&bytes).expect("as it was sent"))
 }
 
-/// The version of mpisync, which says how everything else is to be read.
+/// The version of mpisync, which determines the encoding of everything else.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// What rank 0 was asked for, and what the node's leader proposes.
+/// The arguments of rank 0, and the proposal of the node's leader.
 #[derive(Serialize, Deserialize)]
 struct Proposal {
     version: String,
-    /// The arguments, to be read only with the same version.
+    /// The arguments, to be decoded by the same version only.
     said: Vec<u8>,
-    /// What the leader proposes, if it was asked for the same as rank 0. Of a kind that depends on
-    /// the object, so to be read only by who makes the same.
+    /// The proposal of a leader whose arguments are those of rank 0. Its type depends on the
+    /// object, so only ranks that make the same object can decode it.
     body: Vec<u8>,
 }
 
 impl Proposal {
-    /// Lets every rank know what rank 0 was asked for, and what its node's leader proposes, by
-    /// `make`; collective. A leader that was asked for something else than rank 0 proposes nothing.
+    /// Sends the arguments of rank 0, and the proposal that `make` returns on the node's leader, to
+    /// every rank. Collective. A leader with other arguments than rank 0 proposes nothing.
     fn exchange<B: Serialize>(
         context: &Context,
         arguments: &CreationArguments<'_>,
@@ -123,7 +121,7 @@ impl Proposal {
         broadcast(node, proposal)
     }
 
-    /// Compares what rank 0 was asked for with what this rank was.
+    /// Compares the arguments of rank 0 with those of this rank.
     fn judge(
         &self,
         context: &Context,
@@ -141,8 +139,8 @@ impl Proposal {
         arguments.judge(context, &said)
     }
 
-    /// What the leader proposes; nothing where it has found that it was asked for something else
-    /// than rank 0. To be called by a rank that was asked for the same.
+    /// The proposal of the leader; None if its arguments differ from those of rank 0. Called by a
+    /// rank whose arguments do not.
     fn body<B: DeserializeOwned>(&self) -> Option<B> {
         postcard::from_bytes(&self.body).expect("a proposal of the same object")
     }
@@ -152,8 +150,7 @@ fn encode(value: &impl Serialize) -> Vec<u8> {
     postcard::to_stdvec(value).expect("plain data")
 }
 
-/// The leader's length of some memory has to be this rank's own: both have computed it from the
-/// same arguments.
+/// Checks that the leader and this rank have computed the same length from the same arguments.
 fn check_length(rank: i32, leader: usize, here: usize) -> Result<(), CreateError> {
     if leader == here {
         return Ok(());
@@ -161,7 +158,8 @@ fn check_length(rank: i32, leader: usize, here: usize) -> Result<(), CreateError
     Err(CreateError::LengthsDiffer { rank, leader, here })
 }
 
-/// New shared memory that a leader proposes to the ranks of its node, or why there is none.
+/// New shared memory that a leader proposes to the ranks of its node: its name and length, or why
+/// there is none.
 #[derive(Serialize, Deserialize, Clone, Copy)]
 struct NewMemory(Result<(u64, u64), Rejection>);
 
@@ -200,7 +198,7 @@ impl NewMemory {
         }))
     }
 
-    /// How long it is.
+    /// Its length.
     fn length(self, rank: i32) -> Result<usize, CreateError> {
         match self.0 {
             Ok((_, length)) => Ok(length as usize),
@@ -208,7 +206,7 @@ impl NewMemory {
         }
     }
 
-    /// Maps it, where that has not been done.
+    /// Maps it, unless this rank has mapped it before.
     fn map(self, rank: i32, mine: &mut Option<Mapping>) -> Result<(), CreateError> {
         let (name, length) = self.0.map_err(|refusal| refusal.on(rank))?;
         if mine.is_none() {
@@ -218,7 +216,7 @@ impl NewMemory {
         Ok(())
     }
 
-    /// Removes the name, once all have mapped it or given up.
+    /// Removes the name, after all ranks have mapped the memory or failed.
     fn remove_name(self) {
         if let Ok((name, _)) = self.0 {
             SharedName::from_bits(name).remove();
@@ -226,8 +224,8 @@ impl NewMemory {
     }
 }
 
-/// The ranks agree: fine on all of them, or all have an error, their own or that of the lowest rank
-/// that has one. Collective.
+/// Agrees on the outcome: success on all ranks, or an error on all, their own or that of the lowest
+/// rank with an error. Collective.
 fn agree(own: &OwnComm, verdict: &Result<(), CreateError>) -> Result<(), CreateError> {
     let mine = match verdict {
         Ok(()) => i32::MAX,

@@ -1,4 +1,4 @@
-//! Making an object's block.
+//! Making the block of an object.
 
 use crate::error::CreateError;
 use crate::rsmpi::Context;
@@ -20,27 +20,28 @@ use std::sync::Arc;
 /// A new object's memory on this node.
 pub(crate) struct Created {
     pub(crate) block: Block,
-    /// Where the communicator spans nodes.
+    /// Some if the communicator spans nodes.
     pub(crate) remote: Option<CreatedRemote>,
-    /// The memory that was asked for beside.
+    /// The additional memory.
     pub(crate) memory: Option<Arc<Mapping>>,
 }
 
-/// What an object on several nodes has beside.
+/// The additional data of an object on several nodes.
 pub(crate) struct CreatedRemote {
     pub(crate) context: Arc<Context>,
-    /// Its number in the communicator, the same on all ranks.
+    /// The object's number, the same on all ranks.
     pub(crate) number: u64,
-    /// On the leader, the server's share in the block.
+    /// On the leader, the server's view of the block.
     pub(crate) server: Option<Block>,
 }
 
-/// Makes the memory of a new object, and `memory` bytes beside on each node; collective. All
-/// ranks succeed or all fail, once `join` has been called with it on all ranks.
+/// Makes the memory of a new object, with `memory` additional bytes on each node, and calls `join`
+/// with it. Collective. All ranks succeed or all fail, and `join` has been called on all ranks
+/// before it returns.
 ///
-/// That is one broadcast and one reduction an object, for the leader says with the arguments where
-/// the block lies. Where there are several nodes, each leader says that on its node, which is one
-/// broadcast more.
+/// This takes one broadcast and one reduction, because the leader sends the position of the block
+/// together with the arguments. With several nodes, each leader sends it on its node, which takes
+/// one more broadcast.
 pub(crate) fn block<T>(
     creation: &Creation<'_, impl Communicator>,
     arguments: &CreationArguments<'_>,
@@ -65,7 +66,7 @@ pub(crate) fn block<T>(
     let verdict = proposal.judge(&context, arguments).and_then(|()| {
         found = proposal.body();
         let Some(site) = found else {
-            // The leader has found out what is wrong with what it was asked for.
+            // The arguments of the leader are invalid, and the leader knows the error.
             return Ok(());
         };
         let rank = context.all().rank();
@@ -111,13 +112,13 @@ pub(crate) fn block<T>(
         memory: own.map(Arc::new),
     });
     if context.remote().is_some() {
-        // No node is asked for anything before its server knows of the object.
+        // No node gets a message before its server knows the object.
         context.all().minimum(0)?;
     }
     Ok(joined)
 }
 
-/// Fills the block that will lie there, as the leader.
+/// As the leader: initializes the block at this site.
 fn prepare(domain: &Domain, layout: &dyn Layout, site: &Site, fresh: Option<&Mapping>) {
     let (topology, start) = (domain.topology(), site.extent.offset as usize);
     match (site.chunk, fresh) {
@@ -126,26 +127,26 @@ fn prepare(domain: &Domain, layout: &dyn Layout, site: &Site, fresh: Option<&Map
             Block::prepare(layout, topology, &chunk, start);
         }
         (Some(_), Some(chunk)) => Block::prepare(layout, topology, chunk, start),
-        // There is no memory, as all will find out.
+        // There is no memory; the proposal tells all ranks.
         (Some(_), None) => {}
     }
 }
 
-/// Where the block will lie.
+/// The position of the block.
 #[derive(Serialize, Deserialize, Clone, Copy)]
 struct Site {
-    /// A new chunk of shared memory that all have to map first.
+    /// A new chunk of shared memory that all ranks have to map first.
     chunk: Option<NewMemory>,
     extent: Extent,
-    /// What was asked for beside, where several ranks share it.
+    /// The additional memory, if several ranks share it.
     memory: Option<NewMemory>,
 }
 
-/// Memory that is asked for beside the block, in a place of its own.
+/// The additional memory, which has a mapping of its own.
 #[derive(Clone, Copy)]
 enum Beside {
     Nothing,
-    /// One process alone is on the node.
+    /// The node has one rank.
     Private(usize),
     Shared(usize),
 }
@@ -188,7 +189,7 @@ impl Beside {
         Ok(())
     }
 
-    /// How many bytes the leader has to proposal.
+    /// How many bytes the leader has to propose.
     fn shared_length(self) -> usize {
         match self {
             Beside::Shared(length) => length,
@@ -198,7 +199,7 @@ impl Beside {
 }
 
 impl Site {
-    /// Whether a block of this rank's `length` lies there.
+    /// Checks that the site has space for a block of this rank's `length`.
     fn check(&self, segment: &Segment, rank: i32, length: usize) -> Result<(), CreateError> {
         let end = self.extent.offset as usize + length;
         check_length(rank, self.extent.length as usize, length)?;
@@ -209,7 +210,7 @@ impl Site {
         check_length(rank, room.min(end), end)
     }
 
-    /// Finds one of this length. A chunk that the leader has to add for it is left in `fresh`.
+    /// Finds a site of this length. If it takes a new chunk, the chunk is put into `fresh`.
     fn find(segment: &Segment, length: usize, fresh: &mut Option<Mapping>) -> Self {
         match segment.allocate(length) {
             Ok(extent) => Site {

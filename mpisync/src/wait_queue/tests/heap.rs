@@ -32,7 +32,7 @@ impl HeapWaitQueue {
             count: atomic::AtomicU32::new(0),
             held: atomic::AtomicU32::new(0),
             futex_word: AtomicU32::new(0),
-            sleepers: Sleepers::new(),
+            sleepers: Sleepers::default(),
         };
         let shared = Arc::new((words, (0..ranks).map(seat).collect()));
         (0..ranks)

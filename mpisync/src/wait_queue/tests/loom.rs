@@ -12,6 +12,7 @@ use ::loom::cell::UnsafeCell;
 use ::loom::sync::Arc;
 use ::loom::thread;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 type List = WaitQueue<HeapWaitQueue>;
 
@@ -19,6 +20,11 @@ fn model(preemptions: usize, body: impl Fn() + Sync + Send + 'static) {
     let mut model = ::loom::model::Builder::new();
     model.preemption_bound = model.preemption_bound.or(Some(preemptions));
     model.check(body);
+}
+
+/// A deadline that ends the wait at once.
+fn soon() -> Deadline {
+    Deadline::after(Duration::ZERO)
 }
 
 /// Takes the mutex and adds one to what it guards; whether it got it.
@@ -34,18 +40,18 @@ fn add(list: &List, guarded: &UnsafeCell<u32>, deadline: Deadline) -> bool {
 
 /// Runs one rank for each deadline; afterwards the sum is right, the mutex can be had, and nobody
 /// waits.
-fn mutex(preemptions: usize, deadlines: &'static [Deadline]) {
+fn mutex<const RANKS: usize>(preemptions: usize, deadlines: [Deadline; RANKS]) {
     model(preemptions, move || {
         let guarded = Arc::new(UnsafeCell::new(0));
-        let mut lists = lists(deadlines.len(), 1);
+        let mut lists = lists(RANKS, 1);
         let last = lists.pop().expect("at least one rank");
         let threads: Vec<_> = (lists.into_iter().zip(deadlines))
             .map(|(list, deadline)| {
                 let guarded = Arc::clone(&guarded);
-                thread::spawn(move || add(&list, &guarded, *deadline))
+                thread::spawn(move || add(&list, &guarded, deadline))
             })
             .collect();
-        let mut added = u32::from(add(&last, &guarded, deadlines[deadlines.len() - 1]));
+        let mut added = u32::from(add(&last, &guarded, deadlines[RANKS - 1]));
         for thread in threads {
             added += u32::from(thread.join().expect("no rank fails"));
         }
@@ -61,19 +67,19 @@ fn mutex(preemptions: usize, deadlines: &'static [Deadline]) {
 
 #[test]
 fn mutex_of_two() {
-    mutex(3, &[Deadline::Never, Deadline::Never]);
+    mutex(3, [Deadline::Never, Deadline::Never]);
 }
 
 #[test]
 fn mutex_of_three() {
-    mutex(2, &[Deadline::Never, Deadline::Never, Deadline::Never]);
+    mutex(2, [Deadline::Never, Deadline::Never, Deadline::Never]);
 }
 
 #[test]
 fn mutex_with_timeout() {
-    mutex(3, &[Deadline::Soon, Deadline::Never]);
-    mutex(3, &[Deadline::Soon, Deadline::Soon]);
-    mutex(2, &[Deadline::Soon, Deadline::Never, Deadline::Never]);
+    mutex(3, [soon(), Deadline::Never]);
+    mutex(3, [soon(), soon()]);
+    mutex(2, [soon(), Deadline::Never, Deadline::Never]);
 }
 
 /// Who is seen to wait has the mutex before who asks later.
@@ -126,7 +132,8 @@ fn tickets_are_served_in_order() {
             .map(|list| {
                 let order = Arc::clone(&order);
                 thread::spawn(move || {
-                    let deadline = [Deadline::Never, Deadline::Soon][list.memory.me()];
+                    let deadline =
+                        [Deadline::Never, Deadline::after(Duration::ZERO)][list.memory.me()];
                     if let Ok(ticket) = list.acquire(1, || deadline) {
                         // SAFETY: the mutex is held.
                         order.with_mut(|order| unsafe { (*order).extend(ticket) });
@@ -210,7 +217,7 @@ fn semaphore_with_timeout() {
     model(2, || {
         let [first, second]: [List; 2] = lists(2, 1).try_into().ok().expect("two");
         let other = thread::spawn(move || {
-            let outcome = second.acquire(2, || Deadline::Soon);
+            let outcome = second.acquire(2, || Deadline::after(Duration::ZERO));
             assert_eq!(outcome, Err(Stop::Timeout));
         });
         first
@@ -290,7 +297,7 @@ fn condition_wakes() {
 
 #[test]
 fn condition_with_timeout() {
-    condition(Deadline::Soon);
+    condition(Deadline::after(Duration::ZERO));
 }
 
 /// A rank died with the permit; those who wait inherit it.

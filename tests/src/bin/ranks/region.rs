@@ -597,7 +597,7 @@ fn region_display(job: &Job) {
     } else {
         job.scratch.meet(0, job.size);
         let text = region.to_string();
-        assert!(text.contains("not to be seen now"), "{text}");
+        assert!(text.contains("not available"), "{text}");
         job.scratch.meet(1, job.size);
     }
 }

@@ -103,7 +103,15 @@ fn region_roots_differ(job: &Job) {
     let size = job.size;
     for root in [-1, size] {
         let outcome = it.region.set(root, Some(&data), [0, 0]);
-        it.check(outcome, RegionError::RootOutOfRange { root, size });
+        let argument = "root";
+        it.check(
+            outcome,
+            RegionError::RankOutOfRange {
+                argument,
+                rank: root,
+                size,
+            },
+        );
     }
     let outcome = it.region.set(0, None::<&ArrayD<i32>>, [0, 0]);
     it.check(outcome, RegionError::NoData { root: 0 });

@@ -37,7 +37,7 @@ impl HeapQueue {
         let futex_word = || {
             Line(FutexWord {
                 word: AtomicU32::new(0),
-                sleepers: Sleepers::new(),
+                sleepers: Sleepers::default(),
             })
         };
         let rank_state = |_| {

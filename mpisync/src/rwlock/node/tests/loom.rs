@@ -13,6 +13,7 @@ use crate::shm::wait::{Deadline, Stop};
 use ::loom::cell::UnsafeCell;
 use ::loom::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 pub(super) type Guarded = UnsafeCell<u32>;
 
@@ -93,10 +94,11 @@ pub(super) const WRITE: Act = |lock, guarded| {
     1
 };
 pub(super) const IMPATIENT_READ: Act = |lock, guarded| {
-    read(lock, guarded, Deadline::Soon);
+    read(lock, guarded, Deadline::after(Duration::ZERO));
     0
 };
-pub(super) const IMPATIENT_WRITE: Act = |lock, guarded| write(lock, guarded, Deadline::Soon) as u32;
+pub(super) const IMPATIENT_WRITE: Act =
+    |lock, guarded| write(lock, guarded, Deadline::after(Duration::ZERO)) as u32;
 pub(super) const TRY_BOTH: Act = |lock, guarded| {
     if lock.try_read() {
         // SAFETY: the read lock is held; loom reports a write at the same time.
@@ -274,7 +276,7 @@ fn withdrawal_beside_two_writers() {
                 second.unlock_write();
             }),
         ];
-        if last.write(|| Deadline::Soon).is_ok() {
+        if last.write(|| Deadline::after(Duration::ZERO)).is_ok() {
             last.unlock_write();
         }
         for thread in threads {

@@ -12,6 +12,7 @@ use crate::shm::wait::{Deadline, Stop, wait};
 use ::loom::cell::UnsafeCell;
 use ::loom::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 type Guarded = UnsafeCell<u32>;
 type Act = fn(&NodeLock<HeapMemory>, &Guarded);
@@ -146,7 +147,7 @@ fn a_gate_does_not_go_back() {
 #[test]
 fn an_impatient_reader() {
     const IMPATIENT: Act = |lock, guarded| {
-        if lock.read(|| Deadline::Soon).is_ok() {
+        if lock.read(|| Deadline::after(Duration::ZERO)).is_ok() {
             // SAFETY: the read lock is held; loom reports a write at the same time.
             guarded.with(|value| unsafe { *value });
             lock.unlock_read();

@@ -53,7 +53,7 @@ fn writer_of_a_region_dies(job: &Job) {
     }
     assert!(region.try_read().is_none());
     let text = region.to_string();
-    assert!(text.contains("not to be seen now"), "{text}");
+    assert!(text.contains("not available"), "{text}");
     survived(job)
 }
 

@@ -1,8 +1,7 @@
-//! The server's part of a publication.
+//! The copy of a node other than the writer's, which applies and forwards changes.
 
-use crate::net::{Acknowledged, Network, Port, Progress, Service};
+use crate::net::{Acknowledged, Network, Piece, Port, Progress, Service};
 use crate::region::remote::{Change, Part, ReplicaMessage};
-use crate::rsmpi::Piece;
 use crate::rwlock::global::site::Asker;
 use crate::rwlock::global::tree::Node;
 use crate::shm::copy::CopyBytes;
@@ -11,47 +10,47 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Takes over the changes of other nodes' writers, of one region.
-pub(super) struct Follower {
+/// A node's copy of one region, which receives the changes of other nodes' writers.
+pub(super) struct Replica {
     port: Port,
     bytes: CopyBytes,
-    coming: Option<Coming>,
+    incoming: Option<Incoming>,
 }
 
-/// A change that is not here as a whole, or not below.
-struct Coming {
+/// A change that has not arrived completely, here or below.
+struct Incoming {
     writer: u32,
     number: u32,
     asker: Asker,
     /// The nodes below.
     children: Vec<Node>,
-    /// Parts that are to be passed on, in the order in which they came.
+    /// Parts to be forwarded, in the order of their arrival.
     parts: VecDeque<Arrival>,
-    /// Pieces that are on their way to nodes below.
-    passed_on: Vec<Piece>,
-    /// Whether all parts have come.
+    /// Pieces in flight to nodes below.
+    forwarded: Vec<Piece>,
+    /// Whether all parts have arrived.
     has_all: bool,
-    /// How many nodes below have everything.
+    /// How many nodes below have the whole change.
     answers: usize,
 }
 
-/// A part that has come, or whose piece is under way.
+/// A part that has arrived, or whose piece is in flight.
 struct Arrival {
-    /// As it is passed on.
+    /// The message to forward.
     change: Change,
-    /// Of a large part.
+    /// The piece of a large part, and its position.
     piece: Option<(Piece, Range<usize>)>,
 }
 
-impl Coming {
+impl Incoming {
     fn of(change: &Change, net: &Network) -> Self {
-        Coming {
+        Incoming {
             writer: change.writer,
             number: change.number,
             asker: change.asker,
             children: change.children(net.node(), net.nodes()).collect(),
             parts: VecDeque::new(),
-            passed_on: Vec::new(),
+            forwarded: Vec::new(),
             has_all: false,
             answers: 0,
         }
@@ -62,23 +61,25 @@ impl Coming {
     }
 }
 
-impl Follower {
-    /// For the node's copy in `memory`.
+impl Replica {
+    /// The node's copy in `memory`.
     pub(super) fn new(port: Port, memory: Arc<Mapping>) -> Self {
-        Follower {
+        Replica {
             port,
-            // SAFETY: all it does with them is to take over changes.
+            // SAFETY: they are used only to apply changes.
             bytes: unsafe { CopyBytes::new(memory) },
-            coming: None,
+            incoming: None,
         }
     }
 
-    /// Takes over a part of a change, as far as it has come; [`Self::go_on`] does the rest.
+    /// Applies a part of a change as far as it has arrived; [`Self::go_on`] does the rest.
     fn receive_change(&mut self, change: Change) {
         let net = self.port.net();
-        // One that is not complete when another begins is that of a writer who died.
-        self.coming.take_if(|coming| !coming.is(&change));
-        let coming = self.coming.get_or_insert_with(|| Coming::of(&change, net));
+        // If a change is incomplete when another begins, its writer has died.
+        self.incoming.take_if(|incoming| !incoming.is(&change));
+        let incoming = self
+            .incoming
+            .get_or_insert_with(|| Incoming::of(&change, net));
         let piece = match &change.part {
             Part::Small { places, bytes } => {
                 let mut rest = bytes.as_slice();
@@ -91,7 +92,7 @@ impl Follower {
             }
             Part::Large { start, length } => {
                 let place = *start as usize..(start + length) as usize;
-                let from = rank_of(net, coming.asker);
+                let from = rank_of(net, incoming.asker);
                 let piece = self.port.receive_piece(from, &self.bytes, place.clone());
                 Some((piece, place))
             }
@@ -100,62 +101,62 @@ impl Follower {
             asker: Asker::Server(net.node()),
             ..change
         };
-        coming.parts.push_back(Arrival { change, piece });
+        incoming.parts.push_back(Arrival { change, piece });
     }
 
-    /// A node below has the change of this number.
+    /// A node below has the whole change of this number.
     fn count_answer(&mut self, number: u32) {
-        if let Some(coming) = &mut self.coming
-            && coming.number == number
+        if let Some(incoming) = &mut self.incoming
+            && incoming.number == number
         {
-            coming.answers += 1;
+            incoming.answers += 1;
         }
     }
 
-    /// Does what can be done now; whether something is left.
-    fn pass_on(&mut self) -> bool {
+    /// Forwards everything that has arrived. Returns whether something is left.
+    fn forward(&mut self) -> bool {
         let port = &self.port;
-        let Some(coming) = &mut self.coming else {
+        let Some(incoming) = &mut self.incoming else {
             return false;
         };
-        while let Some(first) = coming.parts.front_mut() {
+        while let Some(first) = incoming.parts.front_mut() {
             if let Some((piece, _)) = &mut first.piece
                 && !piece.is_complete()
             {
                 break;
             }
-            let Some(Arrival { change, piece }) = coming.parts.pop_front() else {
+            let Some(Arrival { change, piece }) = incoming.parts.pop_front() else {
                 break;
             };
-            coming.has_all |= change.is_last;
-            for &node in &coming.children {
+            incoming.has_all |= change.is_last;
+            for &node in &incoming.children {
                 let message = ReplicaMessage::Change(Box::new(change.clone()));
                 match &piece {
                     None => port.send(node, &message),
                     Some((_, place)) => {
                         let piece = port.send_piece(node, &message, &self.bytes, place.clone());
-                        coming.passed_on.push(piece);
+                        incoming.forwarded.push(piece);
                     }
                 }
             }
         }
-        coming.passed_on.retain_mut(|piece| !piece.is_complete());
-        let is_done = coming.has_all
-            && coming.passed_on.is_empty()
-            && coming.answers == coming.children.len();
+        incoming.forwarded.retain_mut(|piece| !piece.is_complete());
+        let is_done = incoming.has_all
+            && incoming.forwarded.is_empty()
+            && incoming.answers == incoming.children.len();
         if is_done {
-            let number = coming.number;
-            match coming.asker {
+            let number = incoming.number;
+            match incoming.asker {
                 Asker::Writer(rank) => port.send_to_rank(rank, &Acknowledged { number }),
                 Asker::Server(node) => port.send(node, &ReplicaMessage::Changed { number }),
             }
-            self.coming = None;
+            self.incoming = None;
         }
         !is_done
     }
 }
 
-/// The rank that sends for `asker`: the writer, or the leader of the node.
+/// The rank that sends for `asker`: the writer or the leader of the node.
 fn rank_of(net: &Network, asker: Asker) -> u32 {
     match asker {
         Asker::Writer(rank) => rank,
@@ -163,7 +164,7 @@ fn rank_of(net: &Network, asker: Asker) -> u32 {
     }
 }
 
-impl Service for Follower {
+impl Service for Replica {
     type Message = ReplicaMessage;
 
     fn receive(&mut self, _from: u32, message: ReplicaMessage) {
@@ -174,13 +175,13 @@ impl Service for Follower {
     }
 
     fn go_on(&mut self) -> Progress {
-        Progress::busy_if(self.pass_on())
+        Progress::busy_if(self.forward())
     }
 
-    /// Forgets a change whose writer died; the lock is lost then.
+    /// Discards a change whose writer has died; the lock cannot be acquired any more then.
     fn inspect(&mut self) {
         let domain = self.port.net().domain();
-        let is_dead = |coming: &mut Coming| !domain.rank_is_alive(coming.writer as usize);
-        self.coming.take_if(is_dead);
+        let is_dead = |incoming: &mut Incoming| !domain.rank_is_alive(incoming.writer as usize);
+        self.incoming.take_if(is_dead);
     }
 }

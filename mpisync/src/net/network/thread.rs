@@ -1,12 +1,12 @@
-//! The progress thread: what keeps a node answering while its ranks compute.
+//! The progress thread, which answers other nodes while the ranks compute.
 //!
-//! One thread a process runs in each leader, once a communicator spans nodes. It polls hard while
-//! there is traffic and sleeps otherwise, for a millisecond at most. It ends before MPI does.
+//! Each leader process has one, once a communicator spans nodes. It polls in a loop while there is
+//! traffic and sleeps otherwise, for at most a millisecond. It ends before MPI is finalized.
 
-use crate::net::{Network, schedule};
+use crate::net::network::{Network, schedule};
 use crate::rsmpi;
 use crate::rsmpi::Context;
-use crate::shm::event::sleep_on_any;
+use crate::shm::atomic::sleep_on_any;
 use crate::shm::lock;
 use std::panic::catch_unwind;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,11 +15,10 @@ use std::thread;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// How long the thread polls hard after the last message. It takes short slices of the processor
-/// after that, so that it gets the core at once when it wakes; while it polls they would keep
-/// others from it.
+/// How long the thread polls after the last message. Then it asks for short time slices, so that it
+/// gets the core at once when it wakes up; while it polls, these would take the core from others.
 const ALERT: Duration = Duration::from_micros(500);
-/// The first sleep after that; each next one is twice as long.
+/// The first sleep after that; each further one is twice as long.
 const FIRST_SLEEP: Duration = Duration::from_micros(100);
 const LONGEST_SLEEP: Duration = Duration::from_millis(1);
 
@@ -28,13 +27,13 @@ static NETWORKS: Mutex<Vec<Arc<Network>>> = Mutex::new(Vec::new());
 static THREAD: Mutex<Option<JoinHandle<()>>> = Mutex::new(None);
 static STOP: AtomicBool = AtomicBool::new(false);
 
-/// The network of that communicator, if it has been opened.
+/// The network of this communicator, if it has been opened.
 pub(super) fn find(context: &Arc<Context>) -> Option<Arc<Network>> {
     let networks = lock(&NETWORKS);
     networks.iter().find(|net| net.is_of(context)).cloned()
 }
 
-/// Serves `net` from now on, until MPI ends.
+/// Serves `net` until MPI is finalized.
 pub(super) fn register(net: &Arc<Network>) {
     let first = {
         let mut networks = lock(&NETWORKS);
@@ -55,7 +54,8 @@ pub(super) fn register(net: &Arc<Network>) {
     }
 }
 
-/// Without the thread other nodes would wait for this one for good. The panic's hook has said why.
+/// Aborts after a panic, whose message the hook has printed: without the thread, other nodes would
+/// wait for this one forever.
 fn serve_or_abort() {
     if catch_unwind(serve).is_err() {
         std::process::abort();
@@ -75,10 +75,10 @@ fn serve() {
         }
         let mut active = false;
         for net in networks.iter().filter(|net| net.has_thread()) {
-            // Two threads that poll would be in each other's way; the other one may leave off at any time.
+            // Two polling threads contend; the other one may stop at any time.
             active |= net.is_polled_actively() || net.poll();
             if sleep_time.is_some() {
-                // Open MPI looks for a message first, and lets the network make progress after that.
+                // Open MPI checks for a message first and lets the network make progress afterwards.
                 active |= net.poll();
             }
             active |= net.go_on();
@@ -105,28 +105,28 @@ fn serve() {
     }
 }
 
-/// Sleeps, until a rank of this node calls the server at the latest.
+/// Sleeps until a rank of this node calls the server, for at most `sleep_time`.
 fn sleep(networks: &[Arc<Network>], sleep_time: Duration) {
     let calls: Vec<_> = (networks.iter())
         .map(|net| {
             let call = net.domain().segment().call();
             call.announce_sleeper();
-            // After the announcement: who calls from here on sees it.
+            // After the announcement: ranks that call from here on see it.
             (call, call.word.load(Ordering::SeqCst))
         })
         .collect();
-    // Nor if one called since they were looked at.
+    // A rank may have called before the announcement.
     if !networks.iter().any(|net| net.go_on()) {
         sleep_on_any(&calls, sleep_time);
     }
 }
 
-/// Ends the thread, and waits until all ranks of the communicators have come as far, for until then
-/// they may need this node.
+/// Ends the thread and waits until all ranks of the communicators have come here: until then they
+/// may need this node.
 ///
-/// Called by a [`Universe`](crate::Universe) that is dropped, and otherwise by MPI when it is about
-/// to end. That may be late: MPICH calls itself single-threaded from the first moment of
-/// `MPI_Finalize`, so that a thread which is inside MPI just then spoils one of its locks.
+/// Called when a [`Universe`](crate::Universe) is dropped, or else by `MPI_Finalize`. The latter
+/// may be too late: MPICH is single-threaded from the beginning of `MPI_Finalize` on, and a thread
+/// that is inside MPI at that moment corrupts one of its locks.
 fn end() {
     STOP.store(true, Ordering::Relaxed);
     if let Some(thread) = lock(&THREAD).take() {
@@ -137,7 +137,7 @@ fn end() {
     let mut farewells: Vec<_> = networks
         .iter()
         .filter(|net| !net.domain().has_lost_ranks())
-        // Where MPI fails there is nothing to wait for, and MPI says so itself when it ends.
+        // If MPI fails there is nothing to wait for, and MPI reports the failure in MPI_Finalize.
         .filter_map(|net| net.context().all().begin_barrier().ok())
         .collect();
     while !farewells.is_empty() {

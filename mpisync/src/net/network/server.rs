@@ -1,19 +1,19 @@
-//! The server of a node: the services of all objects, and what they have to come back to.
+//! The server of a node: the services of all objects and their unfinished work.
 
-use crate::net::Network;
 use crate::net::envelope::{Address, To};
+use crate::net::network::Network;
 use crate::net::service::{ErasedService, Progress};
 use crate::shm::block::Block;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// What a leader knows of the objects of its communicator.
+/// The objects of a communicator on its leader.
 #[derive(Default)]
 pub(super) struct Server {
     objects: BTreeMap<u64, Served>,
-    /// The services to come back to.
+    /// The services with unfinished work.
     busy: BTreeSet<Address>,
-    /// How often ranks had called the server when it looked last which service was called.
+    /// The number of calls at the last check for called services.
     calls: u32,
 }
 
@@ -21,13 +21,13 @@ pub(super) struct Server {
 #[derive(Default)]
 struct Served {
     parts: BTreeMap<u8, Box<dyn ErasedService>>,
-    /// None for an object that ends with [`Progress::Over`].
+    /// None for an object that ends by [`Progress::Over`].
     memory: Option<Memory>,
 }
 
-/// The memory of an object, which goes back when all ranks of all nodes have dropped the object.
+/// The memory of an object, freed when all ranks of all nodes have dropped the object.
 struct Memory {
-    /// The server's share in it.
+    /// The server's view.
     block: Arc<Block>,
     home: u32,
     /// Whether the home node knows that this node's ranks have dropped the object.
@@ -66,7 +66,7 @@ impl Server {
     }
 
     pub(super) fn receive(&mut self, address: Address, from: u32, message: &[u8]) {
-        // None where all ranks of all nodes have dropped the object.
+        // None if all ranks of all nodes have dropped the object.
         if let Some(service) = self.service(address) {
             service.receive(from, message);
             self.go_on_with(address);
@@ -89,8 +89,8 @@ impl Server {
         }
     }
 
-    /// Goes on with what could not be done at once and with what ranks of this node have called
-    /// for; whether there is more to do.
+    /// Continues unfinished work and the services that ranks of this node have called. Returns
+    /// whether there is more to do.
     pub(super) fn go_on(&mut self, net: &Network) -> bool {
         let calls = net.calls();
         if calls != self.calls {
@@ -115,7 +115,7 @@ impl Server {
                 service.inspect();
                 let address = Address { object, part };
                 match service.go_on() {
-                    // One that was busy is found to be done the next time.
+                    // A service that was busy stays in `busy` until the next `go_on`.
                     Progress::Done => {}
                     Progress::Busy => {
                         self.busy.insert(address);

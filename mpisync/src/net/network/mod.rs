@@ -1,21 +1,21 @@
-//! The network where there is MPI.
+//! The network over MPI.
+
+mod schedule;
+mod server;
+mod thread;
 
 use crate::net::envelope::{Address, Announcements, Envelope, To};
-use crate::net::server::Server;
+use crate::net::network::server::Server;
 use crate::net::service::{ErasedClient, ErasedService};
-use crate::net::thread;
-#[cfg(feature = "region")]
-use crate::rsmpi::Piece;
 use crate::rsmpi::{Carrier, Context, Handler, Unsent};
+pub(crate) use crate::rsmpi::{Piece, is_finalized as mpi_has_ended};
 use crate::shm::block::Block;
-#[cfg(feature = "region")]
 use crate::shm::copy::CopyBytes;
 use crate::shm::domain::{Domain, Outside};
 use crate::shm::lock;
 use crate::shm::topology::Topology;
 use crate::shm::wait::Surroundings;
 use std::collections::BTreeMap;
-#[cfg(feature = "region")]
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -26,30 +26,30 @@ pub(crate) struct Network {
     context: Arc<Context>,
     /// This rank's parts of objects.
     clients: Mutex<BTreeMap<Address, Arc<dyn ErasedClient>>>,
-    /// On the leader.
+    /// Some on the leader.
     server: Mutex<Option<Server>>,
-    /// Announcements that arrived before those of the meeting before.
+    /// Announcements that arrived before those of an earlier rendezvous.
     early: Mutex<Vec<(u64, Announcements)>>,
     /// When the server was last inspected.
     inspected: Mutex<Instant>,
-    /// The dead ranks of this node that other nodes have been told of, by seat.
+    /// By local rank: whether its death has been reported to the other nodes.
     told: Vec<AtomicBool>,
-    /// What MPI could not send to ranks that were not known to be dead, and since when.
+    /// The messages that MPI failed to send to ranks not known to be dead, and when it failed.
     unsent: Mutex<Vec<(Unsent, Instant)>>,
-    /// Whether there is any, so that nobody has to take the lock to find none.
+    /// Whether `unsent` has entries, so that a poll need not lock it to find none.
     has_unsent: AtomicBool,
 }
 
-/// How long the death of a rank may take to be known after MPI has failed to send to it. That takes
-/// about 250 ms where its node's leader lives.
+/// How long after a failed send the receiver's death may take to become known. It takes about 250
+/// ms if the leader of its node is alive.
 const UNSENT: Duration = Duration::from_secs(10);
 
-/// How often a server looks at what no message announces: ranks that died, objects that were
-/// dropped.
+/// How often a server checks for events that no message announces: ranks that died, objects that
+/// were dropped.
 const INSPECTION: Duration = Duration::from_millis(200);
 
 impl Network {
-    /// The network of a communicator that spans nodes, which all ranks open together with its first
+    /// The network of a communicator that spans nodes. All ranks open it together with their first
     /// object.
     pub(crate) fn of(context: &Arc<Context>) -> Arc<Self> {
         if let Some(net) = thread::find(context) {
@@ -100,12 +100,12 @@ impl Network {
         sent.unwrap_or_else(|unsent| self.note_unsent(unsent));
     }
 
-    /// How many messages of this rank are still under way.
+    /// How many messages of this rank are still in flight.
     pub(crate) fn unsent(&self) -> usize {
         self.carrier().unsent()
     }
 
-    /// Hands this rank's messages for a part of an object to `client` from now on.
+    /// Passes this rank's messages for a part of an object to `client` from now on.
     pub(super) fn listen(&self, address: Address, client: Arc<dyn ErasedClient>) {
         lock(&self.clients).insert(address, client);
     }
@@ -115,13 +115,12 @@ impl Network {
         lock(&self.clients).retain(|address, _| address.object != object);
     }
 
-    /// As the leader: begins to serve an object with memory, of which `block` is the server's
-    /// share.
+    /// As the leader: begins to serve an object with memory; `block` is the server's view of it.
     pub(super) fn keep(&self, object: u64, home: u32, block: Arc<Block>) {
         self.act(|server| server.keep(object, home, block));
     }
 
-    /// As the leader: hands this node's messages for a part of an object to `service` from now on.
+    /// As the leader: passes this node's messages for a part of an object to `service` from now on.
     pub(super) fn serve(&self, address: Address, service: Box<dyn ErasedService>) {
         self.act(|server| server.serve(address, service));
     }
@@ -137,17 +136,17 @@ impl Network {
         call.word.load(Ordering::SeqCst)
     }
 
-    /// Whether there is a thread that polls when no other does.
+    /// Whether there is a progress thread.
     pub(super) fn has_thread(&self) -> bool {
         self.carrier().has_thread
     }
 
-    /// Whether a thread that waits for something polls.
+    /// Whether a waiting thread polls.
     pub(super) fn is_polled_actively(&self) -> bool {
         self.carrier().is_polled_actively()
     }
 
-    /// Handles the messages that have arrived; whether there were any.
+    /// Handles the messages that have arrived. Returns whether there were any.
     pub(super) fn poll(&self) -> bool {
         if self.has_unsent.load(Ordering::Acquire) {
             self.check_unsent();
@@ -160,15 +159,15 @@ impl Network {
             })
     }
 
-    /// Notes that MPI has failed to send to a rank. MPI may notice a death before mpisync does.
+    /// Records that MPI has failed to send to a rank. MPI may notice a death before mpisync does.
     #[cold]
     fn note_unsent(&self, unsent: Unsent) {
         lock(&self.unsent).push((unsent, Instant::now()));
         self.has_unsent.store(true, Ordering::Release);
     }
 
-    /// Panics where MPI could not send to a rank that has not died: that rank or another would wait
-    /// for the message for good.
+    /// Panics if MPI failed to send to a rank that has not died: a rank would wait for the message
+    /// forever.
     #[cold]
     fn check_unsent(&self) {
         let domain = self.domain();
@@ -183,12 +182,12 @@ impl Network {
         }
     }
 
-    /// Gives back what has to be given back before MPI ends; collective.
+    /// Frees the resources that have to be freed before MPI is finalized. Collective.
     pub(super) fn close(&self) {
         self.carrier().close();
     }
 
-    /// The ranks of this node that have died since this was asked last.
+    /// The ranks of this node that have died since the last call.
     fn newly_dead(&self) -> Vec<u32> {
         let here = self.topology().local_ranks().iter().enumerate();
         let is_new = |seat: usize| {
@@ -203,7 +202,7 @@ impl Network {
         let (Envelope { from, to }, message) = Envelope::open(bytes);
         match to {
             To::Client(address) => {
-                // None where this rank has dropped the object.
+                // None if this rank has dropped the object.
                 let client = lock(&self.clients).get(&address).cloned();
                 if let Some(client) = client {
                     client.receive(from, message);
@@ -215,21 +214,21 @@ impl Network {
             To::Announcements {
                 number,
                 announcements,
-            } => self.receive_notes(number, announcements),
+            } => self.receive_announcements(number, announcements),
             To::Dead { rank } => self.domain().note_death(rank),
         }
     }
 
-    /// Lets the server of this node act, if this rank has it.
+    /// Calls `act` with the server of this node, if this rank has it.
     fn act(&self, act: impl FnOnce(&mut Server)) {
         if let Some(server) = lock(&self.server).as_mut() {
             act(server);
         }
     }
 
-    /// Posts announcements in the order of the meetings: they may have been sent by different ranks
-    /// of a node, and so arrive in any order.
-    fn receive_notes(&self, number: u64, announcements: Announcements) {
+    /// Posts announcements in the order of the rendezvous. Different ranks of a node may have sent
+    /// them, so they arrive in any order.
+    fn receive_announcements(&self, number: u64, announcements: Announcements) {
         let mut early = lock(&self.early);
         early.push((number, announcements));
         let is_next = |(number, announcements): &(u64, Announcements)| {
@@ -243,8 +242,8 @@ impl Network {
         }
     }
 
-    /// Lets the server go on with what it could not do at once, and now and then inspects it;
-    /// whether there is more to do.
+    /// Lets the server continue its unfinished work, and inspects it at intervals. Returns whether
+    /// there is more to do.
     pub(crate) fn go_on(&self) -> bool {
         let is_time = {
             let mut inspected = lock(&self.inspected);
@@ -279,7 +278,7 @@ impl Outside for Network {
 
     fn serve(&self, now: bool) {
         if now || !self.has_thread() {
-            // This process has the server.
+            // The server is in this process.
             self.go_on();
         }
     }
@@ -295,10 +294,9 @@ impl Outside for Network {
 }
 
 /// Large values, which travel beside messages.
-#[cfg(feature = "region")]
 impl Network {
-    /// Sends a message to `rank`, and beside it a piece of `bytes`, as they are while it is on its
-    /// way.
+    /// Sends a message to `rank`, and beside it a piece of `bytes`, which must not change until it
+    /// is complete.
     pub(super) fn send_piece(
         &self,
         rank: u32,
@@ -314,7 +312,7 @@ impl Network {
         })
     }
 
-    /// Begins to receive the piece that belongs to a message which has come from `rank`.
+    /// Begins to receive the piece that belongs to a message from `rank`.
     pub(super) fn receive_piece(&self, rank: u32, bytes: &CopyBytes, place: Range<usize>) -> Piece {
         Piece::receive(self.context.all(), rank, bytes, place)
     }

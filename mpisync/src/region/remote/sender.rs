@@ -1,7 +1,7 @@
-//! The writer's part of a publication.
+//! The writer's part of a replication.
 
+use crate::net::Piece;
 use crate::region::remote::{BATCH, Change, Part, ReplicaMessage, Replicas, parts};
-use crate::rsmpi::Piece;
 use crate::rwlock::global::site::Asker;
 use crate::rwlock::global::tree;
 use crate::shm::block::Block;
@@ -9,14 +9,14 @@ use crate::shm::copy::CopyBytes;
 use crate::shm::wait::{wait_busily, wait_for_network};
 use std::ops::Range;
 
-/// How many pieces are under way at most.
+/// The most pieces in flight.
 const WINDOW: usize = 32;
-/// How many messages are, before the writer waits for the network.
+/// The number of messages in flight from which on the writer waits for the network.
 const MESSAGES: usize = 64;
 
-/// Sends the bytes in these places to all other nodes, and waits until they have them; under the
-/// write lock.
-pub(crate) fn publish(
+/// Sends the bytes in these places to all other nodes and waits until they have them. The caller
+/// holds the write lock.
+pub(in crate::region) fn publish(
     replicas: &Replicas,
     block: &Block,
     bytes: &CopyBytes,
@@ -72,7 +72,7 @@ pub(crate) fn publish(
     wait_for_network(block, || acknowledged.count(number) == answers);
 }
 
-/// Waits until no more than `most` pieces are under way.
+/// Waits until at most `most` pieces are in flight.
 fn await_pieces(block: &Block, pieces: &mut Vec<Piece>, most: usize) {
     wait_busily(block, || {
         pieces.retain_mut(|piece| !piece.is_complete());

@@ -1,0 +1,319 @@
+//! Why an object could not be made.
+
+use crate::error::CollectiveError;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::sync::Arc;
+
+/// Why an object could not be made. All ranks of the communicator get an error together, except for
+/// [`WrongThread`](Self::WrongThread) and failures of MPI itself.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CreateError {
+    /// MPI was not initialized yet.
+    #[error(
+        "MPI is not initialized; call `mpisync::initialize()` first and keep the universe alive"
+    )]
+    NotInitialized,
+    /// MPI was finalized already.
+    #[error("MPI is finalized; make objects while the universe is alive")]
+    Finalized,
+    /// This thread must not call MPI. Local: telling the other ranks would take a call of MPI.
+    #[error(
+        "MPI was initialized with the thread level {provided}, at which only the thread that initialized MPI \
+         may make objects; make them there, or call `mpisync::initialize()`, which requests `Threading::Multiple`"
+    )]
+    WrongThread {
+        /// The thread level that MPI has.
+        provided: String,
+    },
+    /// The communicator joins two groups of ranks.
+    #[error(
+        "the communicator is an inter-communicator, which joins two groups of ranks; make the \
+         object on the communicator that `InterCommunicator::merge` returns"
+    )]
+    InterCommunicator,
+    /// MPI's world has this process only, but its launcher has started several. Each of them would
+    /// acquire every lock.
+    #[error(
+        "{launcher} has started several processes ({variable}={value}), and each is a world of its own for \
+         {library}, which this program was built with; start it with the launcher of that MPI, or build it with the MPI of this launcher (`MPICC`), or set \
+         MPISYNC_SINGLETON=on if each process is meant to be alone"
+    )]
+    OtherLauncher {
+        /// The launcher that has set the variable.
+        launcher: &'static str,
+        /// The environment variable that tells of several processes.
+        variable: &'static str,
+        /// Its value.
+        value: String,
+        /// The MPI that the program was built with.
+        library: String,
+    },
+    /// An argument, the root or the master, is not a rank of the communicator.
+    #[error("{argument} {rank} is not a rank of the communicator, whose ranks are 0 to {}", .size - 1)]
+    RankOutOfRange {
+        /// The name of the argument.
+        argument: &'static str,
+        /// Its value.
+        rank: i32,
+        /// The size of the communicator.
+        size: i32,
+    },
+    /// A channel cannot hold this many messages, or a shared value this many bytes.
+    #[error(
+        "there cannot be space for {capacity} messages of {bytes} bytes; request at least one, and no more than fit into \
+         memory"
+    )]
+    Capacity {
+        /// The requested capacity.
+        capacity: usize,
+        /// The size of a message in bytes.
+        bytes: usize,
+    },
+    /// This rank makes another object than rank 0, or makes it at another place of the program.
+    #[error(
+        "rank {rank} makes the {here}, and rank 0 the {rank_0}; all ranks have to make the same objects in the same order, each at \
+         one place of the source: move code from several branches into one function, or call `anywhere()` in each"
+    )]
+    Diverged {
+        /// This rank.
+        rank: i32,
+        /// The object that rank 0 makes: kind, name, file, line and column.
+        rank_0: String,
+        /// The object that this rank makes.
+        here: String,
+    },
+    /// This rank needs a different amount of memory than the lowest rank of its node.
+    #[error(
+        "rank {rank} needs {here} bytes of memory, and the lowest rank of its node allocated {leader}; run the same program, built with \
+         the same mpisync, on all ranks"
+    )]
+    LengthsDiffer {
+        /// This rank.
+        rank: i32,
+        /// The number of bytes that the lowest rank of the node allocated.
+        leader: usize,
+        /// The number of bytes that this rank needs.
+        here: usize,
+    },
+    /// This rank passed a different argument than rank 0. A long argument is shown from shortly
+    /// before the first difference.
+    #[error(
+        "rank {rank} passed {argument} {here:?} and rank 0 passed {rank_0:?}; pass the same on all ranks"
+    )]
+    ArgumentsDiffer {
+        /// The name of the argument.
+        argument: &'static str,
+        /// This rank.
+        rank: i32,
+        /// The argument of rank 0.
+        rank_0: String,
+        /// The argument of this rank.
+        here: String,
+    },
+    /// The name is too long.
+    #[error("a name has at most {longest} bytes")]
+    NameTooLong {
+        /// The longest name in bytes.
+        longest: usize,
+    },
+    /// Another rank has an error.
+    #[error("rank {rank} could not take part: {found}")]
+    OtherRank {
+        /// The lowest rank with an error.
+        rank: i32,
+        /// Its error, as text.
+        found: String,
+    },
+    /// The communicator spans nodes, and MPI must not be called from several threads.
+    #[error(
+        "the communicator spans several nodes, which takes a progress thread, and MPI was initialized with the \
+         thread level {provided} here or on another rank; call \
+         `mpisync::initialize()`, or `mpi::initialize_with_threading(mpi::Threading::Multiple)`, or switch the \
+         progress thread off (`Builder::progress_thread`)"
+    )]
+    Threads {
+        /// The thread level that MPI has on this rank.
+        provided: String,
+    },
+    /// MPI cannot make a window over these nodes.
+    #[error(
+        "MPI cannot make a window over the nodes of the communicator: {message}; use the default transport, or request \
+         `Transport::Messages` (`MPISYNC_TRANSPORT=messages`)"
+    )]
+    NoWindows {
+        /// MPI's error message.
+        message: String,
+    },
+    /// The communicator already has another transport.
+    #[error(
+        "{what} {asked} was requested, and the first object of the communicator was made with {has}; request the same, or \
+         make a duplicate of the communicator"
+    )]
+    CarrierDiffers {
+        /// The option of the builder.
+        what: &'static str,
+        /// The requested value.
+        asked: String,
+        /// The value of the communicator.
+        has: String,
+    },
+    /// An environment variable has an invalid value.
+    #[error("the environment variable {variable} is {value:?}, and must be one of {}", .values.join(", "))]
+    Environment {
+        /// The variable.
+        variable: &'static str,
+        /// Its value.
+        value: String,
+        /// The valid values.
+        values: Vec<&'static str>,
+    },
+    /// A node has more ranks than a lock supports.
+    #[error("the communicator has {size} ranks on one node, and at most {most} can share a lock")]
+    TooManyRanks {
+        /// The size of the communicator.
+        size: i32,
+        /// The most ranks of a node.
+        most: i32,
+    },
+    /// Shared memory could not be allocated.
+    #[error(
+        "rank {rank} could not allocate shared memory (is /dev/shm full, or not shared?): {source}"
+    )]
+    Memory {
+        /// The rank.
+        rank: i32,
+        /// The operating system's error.
+        source: Arc<std::io::Error>,
+    },
+    /// There is not enough memory. None has been allocated on this node.
+    #[error(
+        "the node of rank {rank} has {available} bytes left in {limit}, and {asked} were requested; request less, or \
+         run with more memory"
+    )]
+    NoRoom {
+        /// A rank of the node.
+        rank: i32,
+        /// The number of bytes requested.
+        asked: u64,
+        /// The number of bytes available.
+        available: u64,
+        /// The limit.
+        limit: MemoryLimit,
+    },
+    /// An array cannot have this shape.
+    #[error(
+        "a region cannot have the shape {shape:?} with items of {bytes} bytes; all of it has to fit into the address space"
+    )]
+    Shape {
+        /// The requested shape.
+        shape: Vec<usize>,
+        /// The size of an item in bytes.
+        bytes: usize,
+    },
+    /// The shape has a different number of dimensions than the region's type.
+    #[error("a region of {expected} dimensions cannot have the shape {shape:?}")]
+    Dimensions {
+        /// The number of dimensions of the type.
+        expected: usize,
+        /// The requested shape.
+        shape: Vec<usize>,
+    },
+    /// A semaphore cannot have this many permits.
+    #[error(
+        "a semaphore cannot have {permits} permits; it has {least} to {most}, and at least one where it has a bound"
+    )]
+    Permits {
+        /// The requested number.
+        permits: u32,
+        /// The smallest number.
+        least: u32,
+        /// The largest number.
+        most: u32,
+    },
+    /// A counter cannot have step 0.
+    #[error("a counter cannot count in steps of 0; give it another step, or read it by `get`")]
+    ZeroStep,
+    /// The ranks cannot be divided into workers of these sizes.
+    #[error(
+        "{size} ranks cannot be divided into workers of {sizes:?} ranks; one size has to divide the number of ranks, and \
+         several sizes have to add up to it"
+    )]
+    WorkerSizes {
+        /// The requested sizes; a single one if all are to be equal.
+        sizes: Vec<i32>,
+        /// The size of the communicator.
+        size: i32,
+    },
+    /// The batch has no tasks.
+    #[error(
+        "a batch needs tasks; pass their number (`tasks`), their names (`names`), or their states"
+    )]
+    NoTasks,
+    /// A batch cannot have this many tasks.
+    #[error("a batch cannot have {tasks} tasks; it has {most} at most, so run several as one task")]
+    TooManyTasks {
+        /// The requested number.
+        tasks: usize,
+        /// The largest number.
+        most: usize,
+    },
+    /// The root passed no array.
+    #[error("rank {root}, the root, passed no array; pass `Some(array)` there")]
+    NoArray {
+        /// The root.
+        root: i32,
+    },
+    /// The new region could not be filled with the root's array.
+    #[error("the region could not be filled: {0}")]
+    Fill(CollectiveError),
+    /// MPI itself failed.
+    #[error("{function} failed: {message}")]
+    Mpi {
+        /// The MPI function.
+        function: &'static str,
+        /// MPI's error message.
+        message: String,
+    },
+}
+
+impl CreateError {
+    /// The error for an argument that is not a rank of the communicator, if it is not.
+    pub(crate) fn check_rank(argument: &'static str, rank: i32, size: i32) -> Option<Self> {
+        let is_rank = (0..size).contains(&rank);
+        (!is_rank).then_some(CreateError::RankOutOfRange {
+            argument,
+            rank,
+            size,
+        })
+    }
+}
+
+/// A limit of the available memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum MemoryLimit {
+    /// The size of `/dev/shm`.
+    SharedMemory,
+    /// The memory control group of the process, for example of a container or a batch job.
+    ControlGroup,
+    /// The machine's memory.
+    Machine,
+    /// The largest file that the process may write (`ulimit -f`), which applies to shared memory,
+    /// too.
+    FileSize,
+}
+
+impl fmt::Display for MemoryLimit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            MemoryLimit::SharedMemory => "/dev/shm",
+            MemoryLimit::ControlGroup => "the memory control group of the job",
+            MemoryLimit::Machine => "the machine's memory",
+            MemoryLimit::FileSize => {
+                "the largest file that the process may write (`ulimit -f`, RLIMIT_FSIZE)"
+            }
+        })
+    }
+}

@@ -1,0 +1,102 @@
+//! The system calls of Linux.
+
+use core::sync::atomic::AtomicU32;
+use rustix::fd::{AsRawFd, OwnedFd};
+use rustix::fs::{AtFlags, CWD, FallocateFlags, Mode, OFlags, fallocate, linkat, open};
+use rustix::io;
+use rustix::io::Errno;
+use rustix::thread::{MembarrierCommand, futex, membarrier};
+use rustix::time::{ClockId, clock_gettime};
+use std::time::Duration;
+
+/// Sleeps for at most `sleep_time`; returns at once if the word differs from `seen`.
+pub(crate) fn futex_wait(word: &AtomicU32, seen: u32, sleep_time: Duration) {
+    let timeout = futex::Timespec {
+        tv_sec: sleep_time.as_secs() as _,
+        tv_nsec: sleep_time.subsec_nanos().into(),
+    };
+    // Woken, timed out, interrupted or too late: the caller checks its condition in every case.
+    let _ = futex::wait(word, futex::Flags::empty(), seen, Some(&timeout));
+}
+
+/// Wakes at most `count` sleepers.
+pub(crate) fn futex_wake(word: &AtomicU32, count: u32) {
+    // Fails only for a word that is not mapped, and this one is borrowed.
+    let _ = futex::wake(word, futex::Flags::empty(), count);
+}
+
+/// [`futex_wait`] on several words, with the value of each that was seen.
+pub(crate) fn futex_wait_any<'a>(
+    words: impl Iterator<Item = (&'a AtomicU32, u32)>,
+    sleep_time: Duration,
+) {
+    /// The most words that the system call takes.
+    const MOST: usize = 128;
+    let waits: Vec<futex::Wait> = words
+        .take(MOST)
+        .map(|(word, seen)| {
+            let mut wait = futex::Wait::new();
+            wait.val = u64::from(seen);
+            wait.uaddr = futex::WaitPtr::new(word.as_ptr().cast());
+            wait.flags = futex::WaitFlags::SIZE_U32;
+            wait
+        })
+        .collect();
+    let now = clock_gettime(ClockId::Monotonic);
+    let nanos = now.tv_nsec + i64::from(sleep_time.subsec_nanos());
+    let until = futex::Timespec {
+        tv_sec: now.tv_sec + sleep_time.as_secs() as i64 + nanos / 1_000_000_000,
+        tv_nsec: nanos % 1_000_000_000,
+    };
+    let flags = futex::WaitvFlags::empty();
+    let slept = futex::waitv(&waits, flags, Some(&until), ClockId::Monotonic);
+    if matches!(slept, Err(Errno::NOSYS | Errno::PERM)) {
+        // Before Linux 5.16.
+        std::thread::sleep(sleep_time);
+    }
+}
+
+/// Registers this process for [`barrier_on_all_cores`] of other processes; returns whether it is
+/// registered and can itself run such barriers.
+pub(crate) fn register_for_barriers() -> bool {
+    membarrier(MembarrierCommand::RegisterGlobalExpedited).is_ok()
+        && membarrier(MembarrierCommand::GlobalExpedited).is_ok()
+}
+
+/// Runs a full barrier on every core that runs a thread of a registered process.
+pub(crate) fn barrier_on_all_cores() {
+    // membarrier(2): with these flags the call "is guaranteed to always return the same value until reboot", so it
+    // works in a process that has registered. If a sandbox forbids it later, there is no way to go on.
+    membarrier(MembarrierCommand::GlobalExpedited)
+        .expect("the kernel runs barriers as it did when this process registered for them");
+}
+
+/// State letter and start time of a process, fields 3 and 22 of `/proc/ID/stat` (proc(5)).
+pub(crate) fn process_state(id: u32) -> std::io::Result<(u8, u64)> {
+    let stat = std::fs::read_to_string(format!("/proc/{id}/stat"))?;
+    let fields = || {
+        // The second field, the program's name in brackets, may itself contain blanks and brackets.
+        let mut fields = stat[stat.rfind(')')? + 1..].split_ascii_whitespace();
+        let state = *fields.next()?.as_bytes().first()?;
+        Some((state, fields.nth(18)?.parse().ok()?))
+    };
+    fields().ok_or(std::io::ErrorKind::InvalidData.into())
+}
+
+/// A new file in `/dev/shm` without a name, which goes away with its last descriptor.
+pub(crate) fn unnamed_file() -> io::Result<OwnedFd> {
+    let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
+    open("/dev/shm", flags, Mode::RUSR | Mode::WUSR)
+}
+
+/// Gives an [`unnamed_file`] a name for `shm_open`.
+pub(crate) fn give_name(file: &OwnedFd, name: &str) -> io::Result<()> {
+    let unnamed = format!("/proc/self/fd/{}", file.as_raw_fd());
+    let path = format!("/dev/shm{name}");
+    linkat(CWD, &unnamed, CWD, path, AtFlags::SYMLINK_FOLLOW)
+}
+
+/// Reserves the memory of a shared file.
+pub(crate) fn reserve(file: &OwnedFd, length: usize) -> io::Result<()> {
+    io::retry_on_intr(|| fallocate(file, FallocateFlags::empty(), 0, length as u64))
+}

@@ -1,0 +1,45 @@
+//! Stand-ins for the system calls that only Linux has.
+
+use core::sync::atomic::{AtomicU32, Ordering};
+use rustix::fd::OwnedFd;
+use rustix::io;
+use std::time::Duration;
+
+pub(crate) fn futex_wait(word: &AtomicU32, seen: u32, sleep_time: Duration) {
+    if word.load(Ordering::Acquire) == seen {
+        std::thread::sleep(sleep_time);
+    }
+}
+
+pub(crate) fn futex_wake(_word: &AtomicU32, _count: u32) {}
+
+pub(crate) fn futex_wait_any<'a>(
+    _words: impl Iterator<Item = (&'a AtomicU32, u32)>,
+    sleep_time: Duration,
+) {
+    std::thread::sleep(sleep_time);
+}
+
+pub(crate) fn register_for_barriers() -> bool {
+    false
+}
+
+pub(crate) fn barrier_on_all_cores() {
+    unreachable!("no process is registered");
+}
+
+pub(crate) fn process_state(_id: u32) -> std::io::Result<(u8, u64)> {
+    Err(std::io::ErrorKind::Unsupported.into())
+}
+
+pub(crate) fn unnamed_file() -> io::Result<OwnedFd> {
+    Err(io::Errno::OPNOTSUPP)
+}
+
+pub(crate) fn give_name(_file: &OwnedFd, _name: &str) -> io::Result<()> {
+    Err(io::Errno::OPNOTSUPP)
+}
+
+pub(crate) fn reserve(_file: &OwnedFd, _length: usize) -> io::Result<()> {
+    Ok(())
+}
