@@ -75,12 +75,14 @@
 //! loom as they are, without MPI.
 
 #![warn(missing_debug_implementations)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(
     not(all(feature = "mpi", feature = "region")),
     allow(
         dead_code,
         unused_imports,
-        reason = "code that only a feature uses compiles without it"
+        rustdoc::broken_intra_doc_links,
+        reason = "code that only a feature uses compiles without it, and links may lead to items of the feature"
     )
 )]
 
@@ -110,26 +112,32 @@ mod thread;
 mod transport;
 mod wait_queue;
 
+#[doc(inline)]
 pub use crate::batch::{Batch, Task};
+#[doc(inline)]
 pub use crate::channel::{BulkError, ChannelError, Consumer, Producer, PutError, RemoteChannel};
 pub use crate::collective::access::{Access, On};
 pub use crate::collective::fence::{Excluded, Fence, Writer};
 pub use crate::collective::scope::Collective;
 pub use crate::error::{CollectiveError, CreateError, LockError, MemoryLimit};
+#[doc(inline)]
 pub use crate::guarded::Guarded;
 pub use crate::location::Place;
 pub use crate::plain::Plain;
 #[cfg(feature = "bytemuck")]
 pub use crate::plain::foreign::pod::Pod;
 #[cfg(feature = "region")]
+#[doc(inline)]
 pub use crate::region::{Region, RegionError, RegionReadGuard, RegionWriteGuard};
 pub use crate::rwlock::controller::WindowController;
 pub use crate::rwlock::guard::{ReadGuard, UpgradeError, WriteGuard};
+#[doc(inline)]
 pub use crate::sync::{
     Barrier, Condvar, Counter, Latch, Mutex, MutexGuard, OnceShared, Permit, Semaphore, Turn,
     TurnGuard,
 };
 pub use crate::transport::Transport;
+#[doc(inline)]
 pub use mpisync_macros::{Equivalence, collective, single_write};
 #[cfg(feature = "region")]
 pub use ndarray;

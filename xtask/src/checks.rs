@@ -274,18 +274,19 @@ impl Checks<'_> {
                     clippy.args(["--features", &format!("mpisync-bench/{feature}")]);
                 }
                 run_program(clippy.args(["--", "-D", "warnings"]))?;
-                let mut doc = tools.cargo();
-                doc.env("RUSTDOCFLAGS", "-D warnings").args([
-                    "doc",
-                    "--no-deps",
-                    "-p",
-                    "mpisync",
-                    "-p",
-                    "mpisync-macros",
-                    "--features",
-                    FEATURES,
-                ]);
-                run_program(&mut doc)?;
+                let sets: [&[&str]; 4] = [
+                    &[],
+                    &["--features", FEATURES],
+                    &["--no-default-features"],
+                    &["--no-default-features", "--features", "mpisync/region"],
+                ];
+                for features in sets {
+                    let mut doc = tools.cargo();
+                    doc.env("RUSTDOCFLAGS", "-D warnings")
+                        .args(["doc", "--no-deps", "-p", "mpisync", "-p", "mpisync-macros"])
+                        .args(features);
+                    run_program(&mut doc)?;
+                }
                 Ok(0)
             }
             Step::Unit => {
