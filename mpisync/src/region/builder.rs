@@ -9,7 +9,7 @@ use crate::rsmpi;
 use crate::rsmpi::Creation;
 use crate::rsmpi::communicator::IntraCommunicator;
 use crate::rwlock::controller::{CONTROLLER, WindowController};
-use crate::rwlock::global::standing::MAX_LOCAL_HANDOVERS;
+use crate::rwlock::global::token::MAX_LOCAL_HANDOVERS;
 use ndarray::{AsArray, Dimension, IntoDimension, IxDyn};
 use std::any::type_name;
 use std::marker::PhantomData;

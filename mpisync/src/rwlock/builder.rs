@@ -4,7 +4,7 @@ use crate::error::CreateError;
 use crate::object::builder::{CommonArguments, setters};
 use crate::rsmpi::communicator::IntraCommunicator;
 use crate::rwlock::controller::{CONTROLLER, WindowController};
-use crate::rwlock::global::standing::MAX_LOCAL_HANDOVERS;
+use crate::rwlock::global::token::MAX_LOCAL_HANDOVERS;
 
 /// Makes a controller on `comm`, whose master is rank 0. Collective.
 ///

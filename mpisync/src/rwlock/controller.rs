@@ -4,7 +4,7 @@
 use crate::error::{CollectiveError, LockError};
 use crate::location::CallSite;
 use crate::object::Object;
-use crate::rwlock::global::standing::MAX_LOCAL_HANDOVERS;
+use crate::rwlock::global::token::MAX_LOCAL_HANDOVERS;
 use crate::rwlock::guard::{ReadGuard, WriteGuard};
 use crate::rwlock::memory::LockLayout;
 use crate::rwlock::state::LockState;

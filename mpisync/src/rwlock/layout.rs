@@ -1,62 +1,62 @@
-//! The words of a node's lock: what they mean and who may store them.
+//! The words of a node's lock, their meaning and their writers.
 
 use crate::shm::atomic::{AtomicU32, Ordering};
 use crate::shm::event::Sleepers;
 use crate::shm::line::Line;
 use crate::shm::segment::MAX_RANKS;
 
-/// The words that all ranks of a node share. All zero is the first state: nobody holds the lock.
+/// The words that all ranks of a node share. All zero is the initial state: nobody holds the lock.
 ///
 /// Each line is 128 bytes, because the prefetchers of today's x86 cores fetch lines in pairs.
 #[repr(C)]
 pub(crate) struct Words {
-    pub(crate) entrance: Line<Entrance>,
+    pub(crate) gate_words: Line<GateWords>,
     pub(crate) drain: Line<Drain>,
 }
 
-/// What readers look at, and what writers pass on to each other.
+/// The words of the gate, and of the turn that writers pass on to each other.
 #[repr(C)]
-pub(crate) struct Entrance {
+pub(crate) struct GateWords {
     /// A [`Turn`]. Compare-and-swap by any rank of the node.
     pub(crate) turn: AtomicU32,
-    /// How many times those who waited to read have been let in. Stored only by who holds the turn.
-    /// Of a door of the kind [`DoorKind::Turn`] only.
+    /// The number of openings, each of which lets the waiting readers in. Stored only by the holder
+    /// of the turn; used by a gate of the kind [`GateKind::Local`] only.
     pub(crate) openings: AtomicU32,
-    /// How many writers in a row have not let them in. Stored only by who holds the turn.
+    /// The number of consecutive writers without an opening. Stored only by the holder of the turn.
     pub(crate) run: AtomicU32,
-    /// A [`Gate`]. Compare-and-swap by who opens and closes it for all writers of all nodes. Of a
-    /// door of the kind [`DoorKind::Gate`] only.
-    pub(crate) gate: AtomicU32,
-    /// Who sleeps on `turn`.
+    /// A [`GlobalGate`]. Compare-and-swap on behalf of the writers of all nodes; used by a gate of
+    /// the kind [`GateKind::Global`] only.
+    pub(crate) global_gate: AtomicU32,
+    /// The ranks that sleep on `turn`.
     pub(crate) turn_sleepers: Sleepers,
-    /// Who sleeps on the word that counts openings.
+    /// The ranks that sleep on the word that counts openings.
     pub(crate) opening_sleepers: Sleepers,
 }
 
 impl Words {
-    /// What readers look at where the door is of that kind.
+    /// The gate of that kind.
     #[inline]
-    pub(crate) fn door(&self, kind: DoorKind) -> Door<'_> {
-        let Entrance {
+    pub(crate) fn gate(&self, kind: GateKind) -> Gate<'_> {
+        let GateWords {
             turn,
             openings,
-            gate,
+            global_gate,
             ..
-        } = &self.entrance.0;
+        } = &self.gate_words.0;
         match kind {
-            DoorKind::Turn => Door {
+            GateKind::Local => Gate {
                 kind,
                 word: turn,
                 closed: !BIASED,
                 openings,
                 shift: 0,
             },
-            DoorKind::Gate => Door {
+            GateKind::Global => Gate {
                 kind,
-                word: gate,
-                closed: Gate::CLOSED,
-                openings: gate,
-                shift: Gate::ONE_OPENING.trailing_zeros(),
+                word: global_gate,
+                closed: GlobalGate::CLOSED,
+                openings: global_gate,
+                shift: GlobalGate::ONE_OPENING.trailing_zeros(),
             },
         }
     }
@@ -64,50 +64,50 @@ impl Words {
 
 /// Which word keeps readers out.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum DoorKind {
-    /// The turn: who holds the lock is a matter of this node alone.
-    Turn,
-    /// The gate: writers of other nodes keep readers out too.
-    Gate,
+pub(crate) enum GateKind {
+    /// The turn: only ranks of this node use the lock.
+    Local,
+    /// A word of its own: writers of other nodes keep readers out too.
+    Global,
 }
 
-/// What readers look at.
+/// What a reader checks before it enters.
 #[derive(Clone, Copy)]
-pub(crate) struct Door<'a> {
-    pub(crate) kind: DoorKind,
+pub(crate) struct Gate<'a> {
+    pub(crate) kind: GateKind,
     /// The word that keeps readers out, and has the bit [`BIASED`].
     pub(crate) word: &'a AtomicU32,
-    /// The bits of `word` of which none is set while readers may come in.
+    /// The bits of `word` that are all zero while the gate is open.
     closed: u32,
     /// The word that changes with each opening.
     pub(crate) openings: &'a AtomicU32,
-    /// Where in that word the number of openings begins.
+    /// The lowest bit of the number of openings in that word.
     shift: u32,
 }
 
-impl Door<'_> {
-    /// Whether readers may come in while the word has this value.
+impl Gate<'_> {
+    /// Whether the gate is open while its word has this value.
     #[inline]
-    pub(crate) fn lets_in(&self, word: u32) -> bool {
+    pub(crate) fn is_open(&self, word: u32) -> bool {
         word & self.closed == 0
     }
 
-    /// Whether readers may come in without a barrier while the word has this value.
+    /// Whether readers enter without a barrier while the word has this value.
     #[inline]
     pub(crate) fn is_biased(&self, word: u32) -> bool {
         word & (self.closed | BIASED) == BIASED
     }
 
-    /// How many openings there have been.
+    /// The number of openings so far.
     #[inline]
     pub(crate) fn openings(&self, order: Ordering) -> u32 {
         self.openings.load(order) >> self.shift
     }
 }
 
-/// The bit of a [`Turn`] and of a [`Gate`] that does not keep readers out. While it is set, a
-/// reader that found the door open may have come in without a barrier. Set in an open door; taken
-/// away only by `NodeLock::end_bias`.
+/// The bit of a [`Turn`] and of a [`GlobalGate`] that does not keep readers out. While it is set, a
+/// reader that found the gate open may have entered without a barrier. Set in an open gate; cleared
+/// only by `NodeLock::revoke_bias`.
 pub(crate) const BIASED: u32 = 1 << 1;
 
 /// Where a writer waits for readers to leave.
@@ -121,16 +121,17 @@ pub(crate) struct Drain {
 /// The words of one rank.
 #[repr(C)]
 pub(crate) struct RankWords {
-    /// [`IDLE`], [`READING`], or [`waiting_since`] so many openings. Stored only by this rank; of a
-    /// rank that died, by who holds the turn.
+    /// [`IDLE`], [`READING`], or [`waiting_since`] a number of openings. Stored only by this rank,
+    /// or, if the rank has died, by the holder of the turn.
     pub(crate) slot: AtomicU32,
-    /// [`NOT_WANTED`] and so on: where this rank stands in the wait for the writers' turn.
-    pub(crate) want: AtomicU32,
+    /// This rank's request for the turn: [`NOT_REQUESTED`], [`WAITING`], [`URGENT`] or [`GRANTED`].
+    pub(crate) request: AtomicU32,
     /// Used by this rank only.
     pub(crate) tally: Tally,
 }
 
-/// How many reads a rank has counted since the last opening. Not in the model: no other rank looks.
+/// How many reads a rank has counted since the last opening. Not in the model, because no other
+/// rank uses it.
 #[repr(C)]
 #[derive(Default)]
 pub(crate) struct Tally {
@@ -139,7 +140,7 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    /// Counts a read after so many openings; how many there were before it.
+    /// Counts a read after this number of openings. Returns the count before it.
     #[inline]
     pub(crate) fn count(&self, openings: u32) -> u32 {
         let before = if self.openings.load(Ordering::Relaxed) == openings {
@@ -158,36 +159,36 @@ pub(crate) const IDLE: u32 = 0;
 /// `slot`: this rank reads.
 pub(crate) const READING: u32 = 2;
 
-/// `slot`: this rank waits to read, and there have been `openings` so far. Odd, and so apart from
-/// the others. (The number's lowest 31 bits are enough: a slot is waited for at the next opening,
-/// so it is never more than one behind.)
+/// `slot`: this rank waits to read, and there have been `openings` so far. Odd, and so distinct from
+/// the other values. (The lowest 31 bits are enough: a slot is waited for at the next opening, so it
+/// is never more than one behind.)
 #[inline]
 pub(crate) fn waiting_since(openings: u32) -> u32 {
     openings << 1 | 1
 }
 
-/// `want`: this rank does not wait for the turn.
-pub(crate) const NOT_WANTED: u32 = 0;
-/// `want`: waits, and takes the turn when it finds it free.
+/// `request`: this rank does not wait for the turn.
+pub(crate) const NOT_REQUESTED: u32 = 0;
+/// `request`: this rank waits, and takes the turn when it finds it free.
 pub(crate) const WAITING: u32 = 1;
-/// `want`: has waited long; who lets the turn go must hand it over.
+/// `request`: this rank has waited long; the holder must hand the turn over.
 pub(crate) const URGENT: u32 = 2;
-/// `want`: the turn is this rank's, but it has not entered yet: it has not seen that it was handed
-/// over, or waits for readers to leave.
+/// `request`: this rank has the turn but has not entered yet: it has not noticed the handover, or
+/// waits for readers to leave.
 pub(crate) const GRANTED: u32 = 3;
 
-/// The value of the turn word: bit 0 set when a waiting writer is [`URGENT`], bit 1 [`BIASED`],
-/// owner in bits 2 to 16 (its index on the node plus one, 0 for nobody), and the number of waiting
-/// writers in bits 17 to 31.
+/// The value of the turn word. Bit 0 is set if a waiting writer is [`URGENT`], bit 1 is [`BIASED`].
+/// Bits 2 to 16 are the owner (its index on the node plus one, 0 for nobody), bits 17 to 31 the
+/// number of waiting writers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Turn(pub(crate) u32);
 
 impl Turn {
-    /// The bit that says that somebody is urgent.
+    /// The bit for an urgent writer.
     pub(crate) const URGENT: u32 = 1;
     const ONE_OWNER: u32 = 1 << 2;
     const OWNER: u32 = Self::ONE_WAITER - Self::ONE_OWNER;
-    /// What one waiting writer adds to the word.
+    /// One waiting writer.
     pub(crate) const ONE_WAITER: u32 = 1 << 17;
     /// Nobody holds it and nobody waits.
     pub(crate) const FREE: Turn = Turn(0);
@@ -224,7 +225,7 @@ impl Turn {
         Turn(self.0 & !Self::OWNER)
     }
 
-    /// The same turn with one waiter less.
+    /// The same turn with one waiter fewer.
     #[inline]
     pub(crate) fn without_waiter(self) -> Turn {
         debug_assert!(self.waiters() > 0);
@@ -238,26 +239,24 @@ impl Turn {
     }
 }
 
-/// The value of the gate word: bit 0 set while readers are kept out, bit 1 [`BIASED`], and from bit
-/// 2 on the number of openings. It only ever goes on: open, closed, open for the next time, and so
-/// on, and may leave steps out.
+/// The value of the global gate's word. Bit 0 is set while the gate is closed, bit 1 is [`BIASED`],
+/// the bits from 2 on are the number of openings. The value only advances: open, closed, open with
+/// the next number, and so on; it may skip steps.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Gate(pub(crate) u32);
+pub(crate) struct GlobalGate(pub(crate) u32);
 
-impl Gate {
+impl GlobalGate {
     const CLOSED: u32 = 1;
     const ONE_OPENING: u32 = 1 << 2;
-}
 
-impl Gate {
-    /// Opened so many times. (The lowest 30 bits of the number are kept.)
-    pub(crate) fn open(openings: u32) -> Gate {
-        Gate(openings.wrapping_mul(Self::ONE_OPENING))
+    /// A gate that was opened this number of times (modulo 2^30).
+    pub(crate) fn open(openings: u32) -> GlobalGate {
+        GlobalGate(openings.wrapping_mul(Self::ONE_OPENING))
     }
 
-    /// Opened so many times and closed again.
-    pub(crate) fn closed(openings: u32) -> Gate {
-        Gate(Self::open(openings).0 | Self::CLOSED)
+    /// A gate that was opened this number of times and closed again.
+    pub(crate) fn closed(openings: u32) -> GlobalGate {
+        GlobalGate(Self::open(openings).0 | Self::CLOSED)
     }
 
     /// The number of openings.
@@ -266,13 +265,13 @@ impl Gate {
     }
 
     /// The same gate with the bit [`BIASED`] of `other`.
-    pub(crate) fn as_biased_as(self, other: Gate) -> Gate {
-        Gate(self.0 & !BIASED | other.0 & BIASED)
+    pub(crate) fn as_biased_as(self, other: GlobalGate) -> GlobalGate {
+        GlobalGate(self.0 & !BIASED | other.0 & BIASED)
     }
 
-    /// Whether it comes after `other`. Numbers wrap around; two gates that meet are never far
-    /// apart.
-    pub(crate) fn is_past(self, other: Gate) -> bool {
+    /// Whether it comes after `other`. Numbers wrap around; two values that are compared are never
+    /// far apart.
+    pub(crate) fn is_past(self, other: GlobalGate) -> bool {
         self.step().wrapping_sub(other.step()) as i32 > 0
     }
 
@@ -284,44 +283,5 @@ impl Gate {
 
 const _: () = assert!(
     MAX_RANKS < (Turn::OWNER / Turn::ONE_OWNER) as usize,
-    "the turn has room for the number of each seat"
+    "the turn has room for the number of each rank"
 );
-
-#[cfg(all(test, not(loom)))]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_slot_tells_waiting_from_reading() {
-        for openings in [0, 1, 2, u32::MAX - 1, u32::MAX] {
-            let slot = waiting_since(openings);
-            assert!(slot != IDLE && slot != READING);
-            assert_ne!(slot, waiting_since(openings.wrapping_add(1)));
-        }
-    }
-
-    #[test]
-    fn turn_fields_do_not_touch() {
-        let turn = Turn(Turn::URGENT + BIASED + 3 * Turn::ONE_WAITER).held_by(MAX_RANKS - 1);
-        assert_eq!(turn.owner(), Some(MAX_RANKS - 1));
-        assert_eq!(turn.waiters(), 3);
-        assert!(turn.is_urgent());
-        assert_eq!(turn.without_waiter().waiters(), 2);
-        assert_eq!(turn.released().owner(), None);
-        let rest = turn.calmed().released();
-        assert_eq!(rest, Turn(3 * Turn::ONE_WAITER + BIASED));
-    }
-
-    #[test]
-    fn a_gate_only_goes_on() {
-        for openings in [0, 1, (1 << 30) - 1, u32::MAX] {
-            let (open, closed) = (Gate::open(openings), Gate::closed(openings));
-            let next = Gate::open(openings.wrapping_add(1));
-            assert!(closed.is_past(open) && next.is_past(closed) && next.is_past(open));
-            assert!(!open.is_past(closed) && !closed.is_past(next) && !open.is_past(next));
-            let biased = Gate(open.0 | BIASED);
-            assert!(!biased.is_past(open) && !open.is_past(biased));
-            assert_eq!(closed.as_biased_as(biased).openings(), closed.openings());
-        }
-    }
-}

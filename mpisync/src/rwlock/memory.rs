@@ -2,7 +2,7 @@
 //! there are several.
 
 use crate::rwlock::global::layout::QNode;
-use crate::rwlock::layout::{Door, DoorKind, RankWords, Words};
+use crate::rwlock::layout::{Gate, GateKind, RankWords, Words};
 use crate::shm::domain::Domain;
 use crate::shm::layout::{Layout, Part};
 use crate::shm::line::Line;
@@ -21,7 +21,7 @@ pub(crate) trait Memory: Surroundings {
     fn words(&self) -> &Words;
 
     /// What readers look at.
-    fn door(&self) -> Door<'_>;
+    fn gate(&self) -> Gate<'_>;
 
     /// The words of the rank of this index on the node.
     fn rank_words(&self, rank: usize) -> &RankWords;
@@ -46,8 +46,8 @@ impl<M: Memory> Memory for &M {
     }
 
     #[inline]
-    fn door(&self) -> Door<'_> {
-        (**self).door()
+    fn gate(&self) -> Gate<'_> {
+        (**self).gate()
     }
 
     #[inline]
@@ -110,7 +110,7 @@ pub(crate) struct LockMemory {
     my_words: NonNull<RankWords>,
     me: usize,
     seats: usize,
-    door: DoorKind,
+    gate: GateKind,
     can_be_biased: bool,
     /// Where the qnode lies, if the communicator spans nodes.
     qnode: Option<usize>,
@@ -131,9 +131,9 @@ impl LockMemory {
             my_words: NonNull::from(&rank_words[block.me()].0),
             me: block.me(),
             seats,
-            door: match remote {
-                0 => DoorKind::Turn,
-                _ => DoorKind::Gate,
+            gate: match remote {
+                0 => GateKind::Local,
+                _ => GateKind::Global,
             },
             can_be_biased: domain.heeds_fences(),
             qnode: (remote > 0).then(|| start + LockLayout::qnode_at(seats)),
@@ -195,8 +195,8 @@ impl Memory for LockMemory {
     }
 
     #[inline]
-    fn door(&self) -> Door<'_> {
-        self.words().door(self.door)
+    fn gate(&self) -> Gate<'_> {
+        self.words().gate(self.gate)
     }
 
     #[inline]

@@ -102,9 +102,9 @@ pub(crate) mod builder;
 pub(crate) mod controller;
 pub(crate) mod global;
 pub(crate) mod guard;
-#[cfg(any(loom, test))]
-pub(crate) mod heap;
 pub(crate) mod layout;
 pub(crate) mod memory;
 pub(crate) mod node;
 pub(crate) mod state;
+#[cfg(test)]
+mod tests;

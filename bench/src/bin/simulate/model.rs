@@ -8,7 +8,7 @@
 //! "High-Performance Distributed RMA Locks", HPDC 2016: all ranks take the lock again and again, a
 //! given share of them for writing.
 
-use crate::rwlock::global::{standing, tree};
+use crate::rwlock::global::{token, tree};
 use crate::world;
 
 /// The costs of operations in nanoseconds.
@@ -69,7 +69,7 @@ impl Default for Workload {
             ranks_per_node: 1,
             writers: 0.02,
             writes: 1_000,
-            max_local_handovers: standing::MAX_LOCAL_HANDOVERS,
+            max_local_handovers: token::MAX_LOCAL_HANDOVERS,
             fan_out: tree::FAN_OUT,
             seed: 1,
         }

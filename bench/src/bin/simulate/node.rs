@@ -2,7 +2,7 @@
 
 use crate::rwlock::global::node_server::NodeServer;
 use crate::rwlock::global::site::LockMessage;
-use crate::rwlock::global::standing::{Standing, Turn};
+use crate::rwlock::global::token::{QueueState, Token};
 use crate::rwlock::global::tree::Node as Number;
 use crate::rwlock::global::writer::Drain;
 use std::cmp::Reverse;
@@ -10,9 +10,9 @@ use std::collections::{BinaryHeap, VecDeque};
 
 /// The words of a node and the state of its ranks.
 pub(super) struct Node {
-    pub(super) standing: Standing,
+    pub(super) queue_state: QueueState,
     pub(super) successor: Option<Number>,
-    pub(super) granted: Option<Turn>,
+    pub(super) granted: Option<Token>,
     /// The server; None while it is at work.
     pub(super) server: Option<NodeServer>,
     /// Whether the server has unfinished work.
@@ -96,9 +96,9 @@ impl Writer {
 }
 
 impl Node {
-    pub(super) fn new(standing: Standing) -> Self {
+    pub(super) fn new(queue_state: QueueState) -> Self {
         Self {
-            standing,
+            queue_state,
             successor: None,
             granted: None,
             server: Some(NodeServer::default()),

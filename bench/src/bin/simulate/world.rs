@@ -6,7 +6,7 @@ use crate::clock::{Clock, Event, Random};
 use crate::model::{Machine, Report, Workload};
 use crate::node::{Node, Writer};
 use crate::rwlock::global::site::{Asker, LockMessage};
-use crate::rwlock::global::standing::{Standing, Turn};
+use crate::rwlock::global::token::{QueueState, Token};
 use crate::rwlock::global::tree::Node as Number;
 use crate::rwlock::global::writer;
 use crate::world::view::View;
@@ -46,15 +46,15 @@ pub(super) fn simulate_with_writers(
     workload: &Workload,
     acts: impl Fn(u32) -> bool,
 ) -> Report {
-    let first = Standing::Owner {
-        turn: Turn::default(),
-        row: 0,
+    let first = QueueState::Owner {
+        token: Token::default(),
+        handovers: 0,
     };
     let world = RefCell::new(World {
         machine,
         workload,
         nodes: (0..workload.nodes)
-            .map(|node| Node::new(if node == 0 { first } else { Standing::Out }))
+            .map(|node| Node::new(if node == 0 { first } else { QueueState::Idle }))
             .collect(),
         tail: None,
         clock: Clock::default(),

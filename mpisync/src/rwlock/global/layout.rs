@@ -1,43 +1,44 @@
-//! The words of a node's place in the queue for the cluster's turn.
+//! The words of a node's qnode.
 
 use crate::shm::atomic::{AtomicU32, AtomicU64};
 use crate::shm::event::Sleepers;
 
-/// A node's qnode, on each node that a controller spans. All zero is the first state, but for the
-/// home node, which begins with the turn.
+/// A node's qnode, on each node of the communicator. All zero is the initial state, except on the
+/// home node, which begins with the token.
 #[repr(C, align(128))]
 pub(crate) struct QNode {
-    /// [`OUT`] and so on. Stored, as all up to `tail`, only with the node's turn.
-    pub(crate) standing: AtomicU32,
-    /// How many writers of this node had the cluster's turn in a row.
-    pub(crate) row: AtomicU32,
-    /// What goes with the cluster's turn, while this node has it.
-    pub(crate) turn: TurnWords,
-    /// On the home node: the node at the end of the queue. Exchanged by ranks and the server of the
-    /// home node.
+    /// [`IDLE`], [`QUEUED`] or [`OWNER`]. Stored, as all words up to `tail`, only with the node's
+    /// turn.
+    pub(crate) state: AtomicU32,
+    /// The number of consecutive writers of this node that had the token.
+    pub(crate) handovers: AtomicU32,
+    /// The token, while this node has it.
+    pub(crate) token: TokenWords,
+    /// On the home node: the last node of the queue, plus one. Exchanged by ranks and the server of
+    /// the home node.
     pub(crate) tail: AtomicU32,
-    /// The node behind this one, plus one. Stored by this node's server, or on the home node by who
-    /// exchanged the tail; taken away with the node's turn.
+    /// The node behind this one in the queue, plus one. Stored by this node's server, or on the home
+    /// node by the rank that exchanged the tail; cleared with the node's turn.
     pub(crate) successor: AtomicU32,
-    /// Nonzero when `granted` holds a turn that was handed over and not taken up yet. Stored by
-    /// this node's server; taken away with the node's turn. A writer sleeps on it.
+    /// Nonzero while `granted` holds a token that was handed over and not taken yet. Stored by this
+    /// node's server; cleared with the node's turn. A writer sleeps on it.
     pub(crate) arrived: AtomicU32,
     pub(crate) arrival_sleepers: Sleepers,
-    pub(crate) granted: TurnWords,
-    /// The rank that died as a writer, plus one; the lock cannot be had any more.
+    pub(crate) granted: TokenWords,
+    /// The rank that died as a writer, plus one; the lock is unusable then.
     pub(crate) broken: AtomicU32,
 }
 
-/// `standing`: the node has not asked for the cluster's turn.
-pub(crate) const OUT: u32 = 0;
-/// `standing`: the node is in the queue.
+/// `state`: the node has not asked for the token.
+pub(crate) const IDLE: u32 = 0;
+/// `state`: the node is in the queue.
 pub(crate) const QUEUED: u32 = 1;
-/// `standing`: the node has the turn.
+/// `state`: the node has the token.
 pub(crate) const OWNER: u32 = 2;
 
-/// What goes with the cluster's turn.
+/// A [`Token`](crate::rwlock::global::token::Token).
 #[repr(C)]
-pub(crate) struct TurnWords {
+pub(crate) struct TokenWords {
     pub(crate) openings: AtomicU32,
     pub(crate) closed: AtomicU32,
     pub(crate) drained: AtomicU32,

@@ -1,11 +1,11 @@
-//! The protocol on real nodes: their words lie in shared memory, and what they say to each other
-//! goes by messages.
+//! The lock across nodes: the protocol on real nodes, with words in shared memory and messages
+//! between the nodes.
 
 use crate::net::{Acknowledged, Acknowledgements, Link, Network, Port};
-use crate::rwlock::global::layout::{OUT, OWNER, QNode, QUEUED, TurnWords};
+use crate::rwlock::global::layout::{IDLE, OWNER, QNode, QUEUED, TokenWords};
 use crate::rwlock::global::server::{LockServer, ServerMessage};
 use crate::rwlock::global::site::{Asker, LockMessage, Site};
-use crate::rwlock::global::standing::{Claim, Standing, Turn};
+use crate::rwlock::global::token::{Claim, QueueState, Token};
 use crate::rwlock::global::tree::Node;
 use crate::rwlock::global::writer;
 use crate::rwlock::global::writer::{Drain, Next};
@@ -18,22 +18,20 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-/// How long a writer that does not want to wait waits for the network.
+/// How long `try_write` waits for the network.
 const TRY: Duration = Duration::from_millis(50);
 
 /// The lock across nodes, as one rank sees it.
 pub(crate) struct GlobalLock {
     port: Port,
-    /// What this rank's closing of the gates has come to on other nodes.
+    /// The answers of other nodes to this rank's close.
     answers: Arc<Acknowledgements>,
-    /// How many writers of a node may follow each other while another node waits.
     max_local_handovers: u32,
-    /// The node with the queue's tail.
     home: u32,
 }
 
 impl GlobalLock {
-    /// Opens the port of an object's lock, and begins to serve it on a leader.
+    /// Opens the port of an object's lock and, on a leader, begins to serve it.
     pub(crate) fn open(link: &Link, max_local_handovers: u32) -> Self {
         let port = link.port();
         let global = || GlobalLock {
@@ -46,9 +44,10 @@ impl GlobalLock {
             let memory = LockMemory::new(block.first_part());
             if link.is_home() {
                 // The queue begins here.
-                let turn = Turn::default();
-                let owner = Standing::Owner { turn, row: 0 };
-                memory.qnode().set_standing(&owner);
+                memory.qnode().set_state(&QueueState::Owner {
+                    token: Token::default(),
+                    handovers: 0,
+                });
             }
             port.serve(LockServer::new(global(), memory));
         }
@@ -61,7 +60,7 @@ impl GlobalLock {
         self.port.net()
     }
 
-    /// Tells all other nodes that a rank died as a writer.
+    /// Notifies all other nodes that a rank died as a writer.
     pub(super) fn send_broken(&self, rank: u32) {
         self.port.send_to_others(&ServerMessage::Broken { rank });
     }
@@ -69,33 +68,34 @@ impl GlobalLock {
 
 /// As a writer.
 impl GlobalLock {
-    /// Takes the lock for writing.
+    /// Enters as a writer.
     pub(crate) fn write(
         &self,
         lock: NodeLock<&LockMemory>,
         deadline: Deadline,
     ) -> Result<(), Stop> {
         if let Err(stop) = lock.take_turn(|| deadline) {
-            // The writer before may have left the gates closed for this one.
+            // The last writer may have left the gates closed for this one.
             writer::tidy(&self.at(lock));
             return Err(stop);
         }
         self.enter(lock, deadline)
     }
 
-    /// Takes the lock for writing if that can be had within a few round trips.
+    /// Enters as a writer if that takes a few round trips only.
     pub(crate) fn try_write(&self, lock: NodeLock<&LockMemory>) -> bool {
         lock.try_turn() && self.enter(lock, Deadline::after(TRY)).is_ok()
     }
 
-    /// From the node's turn to the cluster's, and in. Lets the node's turn go on an error.
+    /// Enters with the node's turn: takes the token, then waits until all readers have left. Releases
+    /// the turn on an error.
     fn enter(&self, lock: NodeLock<&LockMemory>, deadline: Deadline) -> Result<(), Stop> {
         let site = self.at(lock);
         let stop = loop {
             match writer::advance(&site) {
                 Next::Enter => return Ok(()),
-                Next::AwaitTurn => match self.await_turn(lock, deadline) {
-                    Ok(turn) => writer::receive(&site, turn),
+                Next::AwaitToken => match self.await_token(lock, deadline) {
+                    Ok(token) => writer::receive(&site, token),
                     Err(stop) => break stop,
                 },
                 Next::AwaitReaders(drain) => match self.await_readers(&site, drain, deadline) {
@@ -112,7 +112,7 @@ impl GlobalLock {
         Err(stop)
     }
 
-    fn await_turn(&self, lock: NodeLock<&LockMemory>, deadline: Deadline) -> Result<Turn, Stop> {
+    fn await_token(&self, lock: NodeLock<&LockMemory>, deadline: Deadline) -> Result<Token, Stop> {
         let qnode = lock.memory.qnode();
         wait(
             lock.memory,
@@ -137,22 +137,22 @@ impl GlobalLock {
         )
     }
 
-    /// Lets the lock go after writing; waits for nobody.
+    /// Leaves as a writer; does not wait.
     pub(crate) fn unlock_write(&self, lock: NodeLock<&LockMemory>) {
         writer::release(&self.at(lock));
     }
 
-    /// Turns the write lock into a read lock; no other writer gets in between.
+    /// Turns the write lock into a read lock; no other rank writes in between.
     pub(crate) fn downgrade(&self, lock: NodeLock<&LockMemory>) {
         let site = self.at(lock);
         writer::note_reader(&site);
         let slot = &lock.memory.my_words().slot;
-        // Before the gate opens or the turn goes on: who closes the gate again finds it.
+        // Before the gate opens or the token is handed over: whoever closes the gate again finds the slot.
         slot.store(READING, Ordering::Release);
         writer::release(&site);
     }
 
-    /// The node, for the protocol.
+    /// This node, as the protocol sees it.
     pub(crate) fn at<'a>(&'a self, lock: NodeLock<&'a LockMemory>) -> Here<'a> {
         Here {
             global: self,
@@ -162,14 +162,14 @@ impl GlobalLock {
     }
 }
 
-/// About ranks that died.
+/// Recovery from dead ranks.
 impl GlobalLock {
-    /// Takes readers of this node that died for readers that left.
+    /// Clears the slots of dead ranks of this node.
     pub(crate) fn clear_dead_readers(&self, lock: NodeLock<&LockMemory>) {
         (0..lock.memory.seats_of_ranks()).for_each(|seat| lock.clear_dead_reader(seat));
     }
 
-    /// The rank of this node that died as a writer, if one did.
+    /// The rank of this node that died as a writer, if any.
     pub(crate) fn dead_writer(&self, lock: NodeLock<&LockMemory>) -> Option<u32> {
         match lock.inspect_owner() {
             Err(Stop::Died(seat)) => self.net().topology().local_ranks().get(seat).copied(),
@@ -177,39 +177,39 @@ impl GlobalLock {
         }
     }
 
-    /// Forgets writers of this node that died while they waited, or before they took up the turn
-    /// for which the gates stay closed.
+    /// Withdraws the requests of writers of this node that died while they waited, and opens gates
+    /// that are closed for a writer that died.
     pub(crate) fn forget_dead_writers(&self, lock: NodeLock<&LockMemory>) {
         let site = self.at(lock);
-        let somebody_waits = lock.waiting_writers() > 0;
-        if somebody_waits {
+        let writers_wait = site.writers_wait();
+        if writers_wait {
             lock.forget_dead_writers();
         }
-        if somebody_waits || site.standing().keeps_gates_closed() {
+        if writers_wait || site.queue_state().keeps_gates_closed() {
             writer::tidy(&site);
         }
     }
 }
 
-/// In calls.
+/// In fenced calls.
 impl GlobalLock {
-    /// Makes this rank the writer of `call`; only under the write lock. The error is who is it
-    /// already.
+    /// Makes this rank the writer of `call`; only under the write lock. The error is the rank that
+    /// already is.
     pub(crate) fn claim(&self, qnode: &QNode, call: u64) -> Result<(), u32> {
         let writer = self.net().rank();
-        let mut standing = qnode.standing();
-        if let Standing::Owner { turn, .. } = &mut standing {
-            if let Some(claim) = turn.claims.iter().find(|claim| claim.call == call) {
+        let mut state = qnode.state();
+        if let QueueState::Owner { token, .. } = &mut state {
+            if let Some(claim) = token.claims.iter().find(|claim| claim.call == call) {
                 return Err(claim.writer);
             }
-            turn.claims[(call % 2) as usize] = Claim { call, writer };
+            token.claims[(call % 2) as usize] = Claim { call, writer };
         }
-        qnode.set_standing(&standing);
+        qnode.set_state(&state);
         Ok(())
     }
 }
 
-/// This node: its words in shared memory, and messages to the others.
+/// This node: its words in shared memory, and messages to the other nodes.
 pub(crate) struct Here<'a> {
     global: &'a GlobalLock,
     lock: NodeLock<&'a LockMemory>,
@@ -233,12 +233,12 @@ impl Site for Here<'_> {
         self.global.max_local_handovers
     }
 
-    fn standing(&self) -> Standing {
-        self.qnode.standing()
+    fn queue_state(&self) -> QueueState {
+        self.qnode.state()
     }
 
-    fn set_standing(&self, standing: &Standing) {
-        self.qnode.set_standing(standing);
+    fn set_queue_state(&self, state: &QueueState) {
+        self.qnode.set_state(state);
     }
 
     fn take_successor(&self) -> Option<Node> {
@@ -248,7 +248,7 @@ impl Site for Here<'_> {
             .checked_sub(1)
     }
 
-    fn take_granted(&self) -> Option<Turn> {
+    fn take_granted(&self) -> Option<Token> {
         self.qnode.take_granted()
     }
 
@@ -283,8 +283,8 @@ impl Site for Here<'_> {
         self.qnode.successor.store(node + 1, Ordering::Release);
     }
 
-    fn put_granted(&self, turn: &Turn) {
-        self.qnode.granted.set(turn);
+    fn put_granted(&self, token: &Token) {
+        self.qnode.granted.set(token);
         self.qnode.arrived.swap(1, Ordering::SeqCst);
         self.qnode.arrival().wake(ALL);
     }
@@ -313,8 +313,8 @@ impl Site for Here<'_> {
         self.global.answers.count(count)
     }
 
-    fn tell(&self, node: Node, word: LockMessage) {
-        self.global.port.send(node, &ServerMessage::Lock(word));
+    fn send(&self, node: Node, message: LockMessage) {
+        self.global.port.send(node, &ServerMessage::Lock(message));
     }
 
     fn answer(&self, asker: Asker, count: u32) {
@@ -325,48 +325,48 @@ impl Site for Here<'_> {
                     .port
                     .send_to_rank(rank, &Acknowledged { number });
             }
-            Asker::Server(node) => self.tell(node, LockMessage::Drained { count, asker }),
+            Asker::Server(node) => self.send(node, LockMessage::Drained { count, asker }),
         }
     }
 }
 
-/// Between words and values. The words are stored with the node's turn, which orders them.
+/// The words as values. The words are stored with the node's turn, which orders them.
 impl QNode {
-    pub(crate) fn standing(&self) -> Standing {
-        match self.standing.load(Ordering::Relaxed) {
-            OUT => Standing::Out,
-            QUEUED => Standing::Queued,
-            _ => Standing::Owner {
-                turn: self.turn.get(),
-                row: self.row.load(Ordering::Relaxed),
+    fn state(&self) -> QueueState {
+        match self.state.load(Ordering::Relaxed) {
+            IDLE => QueueState::Idle,
+            QUEUED => QueueState::Queued,
+            _ => QueueState::Owner {
+                token: self.token.get(),
+                handovers: self.handovers.load(Ordering::Relaxed),
             },
         }
     }
 
-    pub(crate) fn set_standing(&self, standing: &Standing) {
-        let word = match standing {
-            Standing::Out => OUT,
-            Standing::Queued => QUEUED,
-            Standing::Owner { turn, row } => {
-                self.turn.set(turn);
-                self.row.store(*row, Ordering::Relaxed);
+    fn set_state(&self, state: &QueueState) {
+        let word = match state {
+            QueueState::Idle => IDLE,
+            QueueState::Queued => QUEUED,
+            QueueState::Owner { token, handovers } => {
+                self.token.set(token);
+                self.handovers.store(*handovers, Ordering::Relaxed);
                 OWNER
             }
         };
-        self.standing.store(word, Ordering::Relaxed);
+        self.state.store(word, Ordering::Relaxed);
     }
 
-    pub(crate) fn has_arrived(&self) -> bool {
+    fn has_arrived(&self) -> bool {
         self.arrived.load(Ordering::Acquire) != 0
     }
 
-    pub(crate) fn take_granted(&self) -> Option<Turn> {
+    fn take_granted(&self) -> Option<Token> {
         if !self.has_arrived() {
             return None;
         }
-        let turn = self.granted.get();
+        let token = self.granted.get();
         self.arrived.store(0, Ordering::Relaxed);
-        Some(turn)
+        Some(token)
     }
 
     fn arrival(&self) -> Event<'_> {
@@ -377,13 +377,13 @@ impl QNode {
     }
 }
 
-impl TurnWords {
-    pub(crate) fn get(&self) -> Turn {
+impl TokenWords {
+    fn get(&self) -> Token {
         let claim = |index: usize| Claim {
             call: self.calls[index].load(Ordering::Relaxed),
             writer: self.writers[index].load(Ordering::Relaxed),
         };
-        Turn {
+        Token {
             openings: self.openings.load(Ordering::Relaxed),
             closed: self.closed.load(Ordering::Relaxed) != 0,
             drained: self.drained.load(Ordering::Relaxed) != 0,
@@ -394,16 +394,16 @@ impl TurnWords {
         }
     }
 
-    fn set(&self, turn: &Turn) {
-        self.openings.store(turn.openings, Ordering::Relaxed);
-        self.closed.store(turn.closed.into(), Ordering::Relaxed);
-        self.drained.store(turn.drained.into(), Ordering::Relaxed);
-        let empty = turn.empty.map_or(0, |node| node + 1);
+    fn set(&self, token: &Token) {
+        self.openings.store(token.openings, Ordering::Relaxed);
+        self.closed.store(token.closed.into(), Ordering::Relaxed);
+        self.drained.store(token.drained.into(), Ordering::Relaxed);
+        let empty = token.empty.map_or(0, |node| node + 1);
         self.empty.store(empty, Ordering::Relaxed);
-        self.run.store(turn.run, Ordering::Relaxed);
-        let broken_by = turn.broken_by.map_or(0, |rank| rank + 1);
+        self.run.store(token.run, Ordering::Relaxed);
+        let broken_by = token.broken_by.map_or(0, |rank| rank + 1);
         self.broken_by.store(broken_by, Ordering::Relaxed);
-        for (index, claim) in turn.claims.iter().enumerate() {
+        for (index, claim) in token.claims.iter().enumerate() {
             self.calls[index].store(claim.call, Ordering::Relaxed);
             self.writers[index].store(claim.writer, Ordering::Relaxed);
         }

@@ -1,40 +1,40 @@
-//! What the server of a node does for the lock, whatever the node's ranks do.
+//! The server's part of the protocol. It acts for a node whatever the node's ranks do.
 
-use crate::rwlock::global::site::{Asker, LockMessage, Site, enqueue_at_home, tell_below};
+use crate::rwlock::global::site::{Asker, LockMessage, Site};
 use crate::rwlock::global::writer;
+use crate::rwlock::global::writer::enqueue_at_home;
 use crate::rwlock::node::Closed;
 
-/// What the server has to come back to.
+/// The unfinished work of a node's server.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub(crate) struct NodeServer {
     closing: Option<Closing>,
-    /// The turn has to be taken up or handed over, and a writer was at it.
+    /// The token may have to be taken or handed over, for which a writer had the turn.
     unsettled: bool,
 }
 
-/// A close that has been answered neither here nor below.
+/// A close that is not answered yet.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 struct Closing {
     count: u32,
     asker: Asker,
     closed: Closed,
-    /// How many nodes below have not answered yet.
+    /// The number of children that have not answered.
     pending: u32,
 }
 
 impl NodeServer {
-    /// Does what another node asks for, as far as that can be without waiting; [`Self::go_on`] does
-    /// the rest.
-    pub(crate) fn handle(&mut self, site: &impl Site, word: LockMessage) {
-        match word {
+    /// Handles a message, as far as possible without waiting; [`Self::go_on`] does the rest.
+    pub(crate) fn handle(&mut self, site: &impl Site, message: LockMessage) {
+        match message {
             LockMessage::Enqueue { node } => self.unsettled |= enqueue_at_home(site, node),
             LockMessage::Link { successor } => {
                 site.set_successor(successor);
                 self.unsettled = true;
             }
-            LockMessage::Grant(turn) => {
-                site.put_granted(&turn);
-                // If nobody takes it up, it goes on from here.
+            LockMessage::Grant(token) => {
+                site.put_granted(&token);
+                // If no writer takes it, the server hands it on.
                 self.unsettled = true;
             }
             LockMessage::Close { count, root, asker } => self.close(site, count, root, asker),
@@ -46,7 +46,7 @@ impl NodeServer {
                 }
             }
             LockMessage::Open { count, root } => {
-                tell_below(site, root, word);
+                site.send_down(root, message);
                 site.open_gate(count);
                 self.closing.take_if(|closing| closing.count < count);
             }
@@ -54,13 +54,13 @@ impl NodeServer {
     }
 
     fn close(&mut self, site: &impl Site, count: u32, root: u32, asker: Asker) {
-        let below = LockMessage::Close {
+        let message = LockMessage::Close {
             count,
             root,
             asker: Asker::Server(site.node()),
         };
-        let pending = tell_below(site, root, below);
-        // Where the gate has gone on since, whoever asked does not wait any more, and somebody else may.
+        let pending = site.send_down(root, message);
+        // If the gate has advanced since, the asker does not wait any more, and somebody else may.
         if let Some(closed) = site.close_gate(count) {
             self.closing = Some(Closing {
                 count,
@@ -71,7 +71,7 @@ impl NodeServer {
         }
     }
 
-    /// Does what can be done now; whether something is left.
+    /// Does what can be done now. Returns whether work is left.
     pub(crate) fn go_on(&mut self, site: &impl Site) -> bool {
         let drained =
             |closing: &mut Closing| closing.pending == 0 && site.readers_have_left(closing.closed);
@@ -84,14 +84,14 @@ impl NodeServer {
         self.unsettled || self.closing.is_some()
     }
 
-    /// Whether it waits for readers of this node or below.
+    /// Whether it waits for readers of this node or of its children.
     pub(crate) fn waits_for_readers(&self) -> bool {
         self.closing.is_some()
     }
 }
 
-/// Takes up a turn that came too late for who had asked, and hands over to the node behind. False
-/// where a writer of the node is at it and the server has to come again.
+/// Takes a token that came too late for the writer that had asked, and hands it over to the
+/// successor. Returns false if a writer of the node has the turn and the server has to try again.
 fn settle(site: &impl Site) -> bool {
     if site.successor().is_none() && !site.has_arrived() {
         return true;
@@ -99,8 +99,8 @@ fn settle(site: &impl Site) -> bool {
     if !site.try_turn() {
         return false;
     }
-    if let Some(turn) = site.take_granted() {
-        writer::receive(site, turn);
+    if let Some(token) = site.take_granted() {
+        writer::receive(site, token);
     }
     writer::release(site);
     true

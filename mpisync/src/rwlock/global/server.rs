@@ -9,7 +9,7 @@ use crate::rwlock::node::NodeLock;
 use serde::{Deserialize, Serialize};
 use std::sync::atomic::Ordering;
 
-/// A message about the lock to a node.
+/// A message to the server of a node.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum ServerMessage {
     Lock(LockMessage),
@@ -26,8 +26,8 @@ pub(super) struct LockServer {
     global: GlobalLock,
     memory: LockMemory,
     protocol: NodeServer,
-    /// Whether the other nodes know that a rank of this node died as a writer.
-    is_broken_told: bool,
+    /// Whether the other nodes were notified that a rank of this node died as a writer.
+    has_sent_broken: bool,
 }
 
 impl LockServer {
@@ -36,7 +36,7 @@ impl LockServer {
             global,
             memory,
             protocol: NodeServer::default(),
-            is_broken_told: false,
+            has_sent_broken: false,
         }
     }
 
@@ -56,9 +56,9 @@ impl Service for LockServer {
 
     fn receive(&mut self, _from: u32, message: ServerMessage) {
         match message {
-            ServerMessage::Lock(word) => {
+            ServerMessage::Lock(message) => {
                 let lock = local(&self.memory);
-                self.protocol.handle(&self.global.at(lock), word);
+                self.protocol.handle(&self.global.at(lock), message);
             }
             ServerMessage::Broken { rank } => self.note_broken(rank),
         }
@@ -75,10 +75,10 @@ impl Service for LockServer {
             self.global.clear_dead_readers(lock);
         }
         self.global.forget_dead_writers(lock);
-        if !self.is_broken_told
+        if !self.has_sent_broken
             && let Some(rank) = self.global.dead_writer(lock)
         {
-            self.is_broken_told = true;
+            self.has_sent_broken = true;
             self.note_broken(rank);
             self.global.send_broken(rank);
         }

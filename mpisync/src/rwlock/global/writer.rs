@@ -1,167 +1,226 @@
-//! A writer's way through the queue of nodes: what it does between the points where it waits.
+//! The steps of a writer across nodes, between the points where it waits.
+//!
+//! The nodes queue as the threads do in an MCS lock (Mellor-Crummey and Scott, "Algorithms for
+//! Scalable Synchronization on Shared-Memory Multiprocessors", TOCS 1991): a node exchanges the
+//! tail, is linked behind its predecessor, and waits in its own memory until the predecessor hands
+//! the token over. One thing differs: a node that leaves while no other node waits keeps the token,
+//! so its next writer asks nobody. The node's server hands the token over as soon as a successor is
+//! linked.
+//!
+//! The token also says how often the gates have been opened, and whether all readers have left.
 
-use crate::rwlock::global::site::{LockMessage, Site, below, enqueue_at_home, tell_below};
-use crate::rwlock::global::standing::{Leave, Standing, Step, Turn};
+use crate::rwlock::global::site::{LockMessage, Site};
+use crate::rwlock::global::token::{QueueState, Token};
 use crate::rwlock::global::tree::Node;
 use crate::rwlock::node::Closed;
 
-/// What a writer that has its node's turn comes to.
+/// The most consecutive writers, of all nodes together, before readers are let in.
+pub(crate) const RUN: u32 = 64;
+
+/// The next step of a writer that has its node's turn.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum Next {
-    /// It writes.
+    /// It has the lock.
     Enter,
-    /// The turn has to be handed over to the node: [`Site::take_granted`], then [`receive`].
-    AwaitTurn,
-    /// All readers have to leave: [`have_drained`], then [`note_drained`], or [`reopen`] for one
-    /// that gives up.
+    /// Wait for the token: [`Site::take_granted`], then [`receive`].
+    AwaitToken,
+    /// Wait for the readers: [`have_drained`], then [`note_drained`]; or [`reopen`] to give up.
     AwaitReaders(Drain),
-    /// The lock cannot be had: this rank died as a writer.
+    /// The lock is unusable: this rank died as a writer.
     GiveUp(u32),
 }
 
-/// What the gates that a writer has closed still let through.
+/// The gates that a writer has closed, of which some readers may not have left yet.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct Drain {
     count: u32,
-    /// How many nodes were told, and have to answer.
-    told: u32,
+    /// The number of nodes that have to answer.
+    asked: u32,
     /// This node's gate.
     closed: Closed,
 }
 
-/// Goes on as far as can be without waiting.
+/// Goes on as far as possible without waiting.
 pub(crate) fn advance(site: &impl Site) -> Next {
-    let mut standing = site.standing();
-    loop {
-        match standing.advance() {
-            Step::Enqueue => {
-                site.set_standing(&standing);
-                if site.home() == site.node() {
-                    enqueue_at_home(site, site.node());
-                } else {
-                    let node = site.node();
-                    site.tell(site.home(), LockMessage::Enqueue { node });
-                }
+    let mut state = site.queue_state();
+    match &mut state {
+        QueueState::Idle => {
+            site.set_queue_state(&QueueState::Queued);
+            enqueue(site);
+            Next::AwaitToken
+        }
+        QueueState::Queued => Next::AwaitToken,
+        QueueState::Owner { token, .. } => {
+            if let Some(rank) = token.broken_by {
+                return Next::GiveUp(rank);
             }
-            Step::Await => return Next::AwaitTurn,
-            Step::Close(turn) => {
-                standing.note_closed();
-                site.set_standing(&standing);
-                return Next::AwaitReaders(close(site, turn));
+            if token.drained {
+                return Next::Enter;
             }
-            Step::Enter => return Next::Enter,
-            Step::GiveUp(rank) => return Next::GiveUp(rank),
+            token.closed = true;
+            let token = *token;
+            site.set_queue_state(&state);
+            Next::AwaitReaders(close(site, token))
         }
     }
 }
 
-/// Closes all gates, but for that of a node known to be empty.
-fn close(site: &impl Site, turn: Turn) -> Drain {
-    let (root, count) = (site.node(), turn.openings);
+fn enqueue(site: &impl Site) {
+    let node = site.node();
+    if site.home() == node {
+        enqueue_at_home(site, node);
+    } else {
+        site.send(site.home(), LockMessage::Enqueue { node });
+    }
+}
+
+/// On the home node: puts `node` into the queue. Returns true if its predecessor is the home node.
+pub(super) fn enqueue_at_home(site: &impl Site, node: Node) -> bool {
+    let before = site.exchange_tail(node).unwrap_or(site.node());
+    if before == site.node() {
+        site.set_successor(node);
+        return true;
+    }
+    site.send(before, LockMessage::Link { successor: node });
+    false
+}
+
+/// Closes all gates except that of a node known to be empty.
+fn close(site: &impl Site, token: Token) -> Drain {
+    let (root, count) = (site.node(), token.openings);
     let asker = site.asker();
     site.expect_answers(count);
-    let word = LockMessage::Close { count, root, asker };
-    // The nodes below it have to be told through it.
+    let message = LockMessage::Close { count, root, asker };
+    // A node with children passes the message on to them, empty or not.
     let is_needless =
-        |&node: &Node| turn.empty == Some(node) && below(site, node, root).next().is_none();
-    let told = below(site, root, root).filter(|node| !is_needless(node));
-    let told = told.map(|node| site.tell(node, word)).count() as u32;
+        |&node: &Node| token.empty == Some(node) && site.children(node, root).next().is_none();
+    let asked = site
+        .children(root, root)
+        .filter(|node| !is_needless(node))
+        .map(|node| site.send(node, message))
+        .count() as u32;
     let closed = site.close_gate(count);
-    let closed = closed.expect("nobody but who has the turn opens the gate");
+    let closed = closed.expect("only the holder of the token opens the gate");
     Drain {
         count,
-        told,
+        asked,
         closed,
     }
 }
 
-/// Takes the turn that was handed over.
-pub(crate) fn receive(site: &impl Site, turn: Turn) {
-    let mut standing = site.standing();
-    standing.receive(turn);
-    site.set_standing(&standing);
+/// Takes the token that was handed over.
+pub(crate) fn receive(site: &impl Site, token: Token) {
+    debug_assert_eq!(
+        site.queue_state(),
+        QueueState::Queued,
+        "only a node that has asked gets the token"
+    );
+    site.set_queue_state(&QueueState::Owner {
+        token,
+        handovers: 0,
+    });
 }
 
 /// Whether all readers have left.
 pub(crate) fn have_drained(site: &impl Site, drain: Drain) -> bool {
-    site.answers(drain.count) == drain.told && site.readers_have_left(drain.closed)
+    site.answers(drain.count) == drain.asked && site.readers_have_left(drain.closed)
 }
 
-/// All readers have left.
+/// Notes that all readers have left.
 pub(crate) fn note_drained(site: &impl Site) {
-    let mut standing = site.standing();
-    standing.note_drained();
-    site.set_standing(&standing);
+    update_token(site, |token| {
+        token.drained = true;
+        token.empty = None;
+    });
 }
 
-/// The writer goes on as a reader.
+/// Notes that the writer goes on as a reader, for which the next writer has to wait.
 pub(crate) fn note_reader(site: &impl Site) {
-    let mut standing = site.standing();
-    standing.note_reader();
-    site.set_standing(&standing);
+    update_token(site, |token| token.drained = false);
 }
 
 /// Opens the gates for a writer that gives up while it waits for readers.
 pub(crate) fn reopen(site: &impl Site) {
-    let mut standing = site.standing();
-    let open = standing.give_up_closing();
-    site.set_standing(&standing);
-    carry_out(site, Leave { open, grant: None });
+    if let Some(count) = update_token(site, Token::open) {
+        open_gates(site, count);
+    }
 }
 
-/// Hands the cluster's turn on where that is due, and lets the node's turn go.
+/// Changes the token, if this node has it.
+fn update_token<T>(site: &impl Site, change: impl FnOnce(&mut Token) -> T) -> Option<T> {
+    let mut state = site.queue_state();
+    let QueueState::Owner { token, .. } = &mut state else {
+        return None;
+    };
+    let changed = change(token);
+    site.set_queue_state(&state);
+    Some(changed)
+}
+
+/// Leaves: hands the token over if necessary, and releases the node's turn.
 pub(crate) fn release(site: &impl Site) {
     loop {
-        let standing = hand_on(site);
-        if !let_go(site, standing) {
+        let state = hand_on(site);
+        if !let_go(site, state) {
             return;
         }
     }
 }
 
-/// Decides what becomes of the lock, and does it; where the node stands then.
-pub(crate) fn hand_on(site: &impl Site) -> Standing {
-    let mut standing = site.standing();
-    let leave = standing.leave(
-        site.successor(),
-        site.writers_wait(),
-        site.max_local_handovers(),
-    );
-    if leave.grant.is_some() {
-        site.take_successor();
+/// Opens the gates and hands the token over if necessary, as a writer that leaves or as the node's
+/// server. Returns the new state of the node.
+pub(crate) fn hand_on(site: &impl Site) -> QueueState {
+    let mut state = site.queue_state();
+    let QueueState::Owner { token, handovers } = &mut state else {
+        return state;
+    };
+    token.run += 1;
+    *handovers += 1;
+    let (successor, others_wait) = (site.successor(), site.writers_wait());
+    let may_leave = !others_wait || *handovers >= site.max_local_handovers();
+    let successor = successor.filter(|_| may_leave);
+    let nobody_waits = successor.is_none() && !others_wait;
+    let opens = token.closed && (nobody_waits || token.run >= RUN);
+    if opens {
+        open_gates(site, token.open());
     }
-    carry_out(site, leave);
-    site.set_standing(&standing);
-    standing
+    if let Some(node) = successor {
+        site.take_successor();
+        grant(site, node, *token, !opens);
+        state = QueueState::Idle;
+    }
+    site.set_queue_state(&state);
+    state
 }
 
-/// Lets the node's turn go. True if this writer has it again: the one for which the gates stay
-/// closed may have given up in the meantime.
-pub(crate) fn let_go(site: &impl Site, standing: Standing) -> bool {
+/// Hands the token over to `node`.
+fn grant(site: &impl Site, node: Node, mut token: Token, may_close: bool) {
+    // The next writer would close the gate of this node at once: close it now and save the message.
+    if may_close && !token.drained && token.broken_by.is_none() {
+        let closed = site.close_gate(token.openings);
+        let is_empty = closed.is_some_and(|closed| site.readers_have_left(closed));
+        token.closed = true;
+        token.empty = is_empty.then_some(site.node());
+    }
+    site.send(node, LockMessage::Grant(token));
+}
+
+fn open_gates(site: &impl Site, count: u32) {
+    site.open_gate(count);
+    let root = site.node();
+    site.send_down(root, LockMessage::Open { count, root });
+}
+
+/// Releases the node's turn. Returns true if this rank has it again: the writer for which the gates
+/// stay closed may have given up in the meantime.
+pub(crate) fn let_go(site: &impl Site, state: QueueState) -> bool {
     site.pass_turn();
-    standing.keeps_gates_closed() && site.try_turn()
+    state.keeps_gates_closed() && site.try_turn()
 }
 
-/// Opens the gates where they are closed for no writer.
+/// Opens the gates if no writer needs them closed.
 pub(crate) fn tidy(site: &impl Site) {
     if site.try_turn() {
         release(site);
-    }
-}
-
-fn carry_out(site: &impl Site, leave: Leave) {
-    if let Some(count) = leave.open {
-        site.open_gate(count);
-        let root = site.node();
-        tell_below(site, root, LockMessage::Open { count, root });
-    }
-    if let Some((node, mut turn)) = leave.grant {
-        // The gate of this node would be closed in a moment anyway, by word that can be saved.
-        if leave.open.is_none() && turn.may_be_closed_ahead() {
-            let closed = site.close_gate(turn.openings);
-            let is_empty = closed.is_some_and(|closed| site.readers_have_left(closed));
-            turn.note_closed_at(site.node(), is_empty);
-        }
-        site.tell(node, LockMessage::Grant(turn));
     }
 }

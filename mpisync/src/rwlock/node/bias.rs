@@ -1,28 +1,27 @@
-//! Reading without a barrier.
+//! Reader bias: reading without a barrier.
 //!
-//! A reader announces itself, then looks at the door, and the barrier in between is most of what
-//! reading costs. After many reads since the last opening a reader sets the bit [`BIASED`] in the
-//! door's word. While the word has it and the door is open, readers leave their barrier out; who
-//! closes the door then has the kernel run it on all cores, which takes some microseconds. (BRAVO
-//! gives readers a fast path for as long as no writer comes in the same way; the barrier is that of
-//! [`crate::shm::membarrier`].)
+//! The barrier between a reader's flag and its check of the gate is most of the cost of a read. After
+//! many reads since the last opening, a reader sets the bit [`BIASED`] in the gate's word. While the
+//! bit is set and the gate is open, readers omit their barrier. A rank that closes the gate then has
+//! to revoke the bias: it makes the kernel run the barrier on all cores
+//! ([`crate::shm::membarrier`]), which takes some microseconds. BRAVO gives readers a fast path
+//! until the next writer in the same way.
 //!
-//! The bit does not go away with the door's closing. It says that the barrier is still to be run:
-//! whoever comes to the point of looking at the slots and finds it runs the barrier, and takes it
-//! away only then, in a word that has been closed all the time. So it does not matter who closed
-//! the door, or whether that rank has died since. All other changes of the word leave the bit as it
-//! is.
+//! Closing the gate does not clear the bit. It means that the barrier is still to be run: a rank that
+//! is about to check the slots and finds the bit set runs the barrier, and clears the bit only then,
+//! in a word that has been closed all the time. So it does not matter who closed the gate, or whether
+//! that rank has died since. All other changes of the word keep the bit.
 
 use crate::rwlock::layout::BIASED;
 use crate::rwlock::memory::Memory;
 use crate::rwlock::node::NodeLock;
-use crate::shm::atomic::Ordering;
+use crate::shm::atomic::{MODELLED, Ordering};
 use crate::shm::membarrier::heavy_fence;
 
-/// After how many reads with a barrier since the last opening a reader sets the bit. That many have
-/// taken 100 microseconds or more, and the kernel's barrier takes about 10 (in a virtual machine;
-/// less where interrupts cost less), so that a program which always writes just then loses a tenth.
-const BIASED_AFTER: u32 = if cfg!(loom) {
+/// The number of reads with a barrier since the last opening after which a reader sets the bit. These
+/// reads take 100 microseconds or more, and the kernel's barrier takes about 10 (in a virtual machine;
+/// less where interrupts cost less), so a program that always writes just then loses a tenth.
+const BIASED_AFTER: u32 = if MODELLED {
     0
 } else if cfg!(test) {
     3
@@ -31,10 +30,10 @@ const BIASED_AFTER: u32 = if cfg!(loom) {
 };
 
 impl<M: Memory> NodeLock<M> {
-    /// Counts a read that had its barrier and found the door open, with this value of its word.
+    /// Counts a read that had its barrier and found the gate open with this value of its word.
     #[inline]
     pub(super) fn count_read(&self, word: u32) {
-        let openings = self.memory.door().openings(Ordering::Relaxed);
+        let openings = self.memory.gate().openings(Ordering::Relaxed);
         let reads = self.memory.my_words().tally.count(openings);
         if reads == BIASED_AFTER && word & BIASED == 0 {
             self.begin_bias(word);
@@ -44,8 +43,9 @@ impl<M: Memory> NodeLock<M> {
     #[cold]
     fn begin_bias(&self, word: u32) {
         if self.memory.can_be_biased() {
-            // Not if it has changed. Relaxed: who finds the new value still acquires what the last writer released.
-            let _ = self.memory.door().word.compare_exchange(
+            // Fails if the word has changed. Relaxed: a rank that loads the new value still acquires the last writer's
+            // release.
+            let _ = self.memory.gate().word.compare_exchange(
                 word,
                 word | BIASED,
                 Ordering::Relaxed,
@@ -54,19 +54,19 @@ impl<M: Memory> NodeLock<M> {
         }
     }
 
-    /// Makes readers seen who came in without a barrier before the door was closed.
+    /// Makes the flags of readers visible that entered without a barrier before the gate was closed.
     #[cold]
-    pub(super) fn end_bias(&self) {
-        let door = self.memory.door();
-        // Acquire: where another thread has taken the bit away, its barrier counts.
-        let mut word = door.word.load(Ordering::Acquire);
-        while word & BIASED != 0 && !door.lets_in(word) {
+    pub(super) fn revoke_bias(&self) {
+        let gate = self.memory.gate();
+        // Acquire: if another thread has cleared the bit, its barrier counts.
+        let mut word = gate.word.load(Ordering::Acquire);
+        while word & BIASED != 0 && !gate.is_open(word) {
             heavy_fence();
-            let loud = word & !BIASED;
-            // Fails where the word has changed: a gate may have been open in between.
-            match door
+            let unbiased = word & !BIASED;
+            // Fails if the word has changed: the gate may have been open in between.
+            match gate
                 .word
-                .compare_exchange(word, loud, Ordering::Release, Ordering::Acquire)
+                .compare_exchange(word, unbiased, Ordering::Release, Ordering::Acquire)
             {
                 Ok(_) => return,
                 Err(now) => word = now,

@@ -1,43 +1,42 @@
-//! The lock of one node: a flag a reader, and a turn that writers take.
+//! The lock of one node: a slot for each reader, and a turn that writers take.
 //!
-//! Readers announce themselves in a slot of their own and then look whether a writer has or wants
-//! the turn; a writer takes the turn and then looks at the slots. The barrier between the two steps
-//! on both sides makes sure that one of them sees the other (Dekker's handshake), and no two
-//! readers ever write to the same cache line. Readers' flags instead of a counter are the idea of
-//! BRAVO (Dice and Kogan, "BRAVO: Biased Locking for Reader-Writer Locks", USENIX ATC 2019). Where
-//! nobody has written for a while, readers do without their barrier, see `biased`.
+//! A reader stores a flag in its own slot and then checks the [`Gate`]. A writer takes the turn,
+//! which closes the gate, and then checks all slots. On both sides a barrier separates the two steps
+//! (Dekker's handshake), so at least one side sees the other. No two readers write to the same cache
+//! line. Readers' flags in place of a counter are the idea of BRAVO (Dice and Kogan, "BRAVO: Biased
+//! Locking for Reader-Writer Locks", USENIX ATC 2019). After a time without writers, readers omit
+//! their barrier, see `bias`.
 //!
-//! A reader that comes too late leaves in its slot how many openings there have been. When a writer
-//! opens, it counts one more, and every writer after that takes such a slot for a reader's and
-//! waits for it: each opening lets in all who waited for it, however soon the next writer comes,
-//! and readers cannot starve. A writer opens when no other writer waits, and at the latest after a
-//! bounded run of writers.
+//! A reader that finds the gate closed stores the number of openings in its slot. A writer that
+//! opens the gate increments that number, and each later writer waits for such a slot as for a
+//! reader's. So an opening lets in all readers that wait for it, even if the next writer comes at
+//! once, and readers cannot starve. A writer opens the gate if no other writer waits, and at the
+//! latest after a bounded run of writers.
 //!
-//! How writers pass the turn on is told in `turn`. Where the lock spans hosts, the turn is a matter
-//! between the writers of one node only, and readers look at a gate, see `gate`: what readers look
-//! at is the [`Door`], and a reader does the same in both cases.
+//! `turn` describes how writers pass the turn on. If the lock spans hosts, the turn concerns the
+//! writers of one node only, and the gate is a word of its own, see `global_gate`. Readers do the
+//! same in both cases.
 
 mod bias;
-mod gate;
-#[cfg(test)]
-mod tests;
+mod global_gate;
 mod turn;
 
 use crate::rwlock::layout::*;
 use crate::rwlock::memory::Memory;
-use crate::shm::atomic::{Ordering, store_then_fence};
+use crate::shm::atomic::{AtomicU32, MODELLED, Ordering, store_then_fence};
 use crate::shm::event::{ALL, Event};
 use crate::shm::membarrier::light_fence;
 use crate::shm::wait::{Deadline, Stop, wait};
 
-/// A reader-writer lock in the memory `M`, as one rank sees it. No nesting: that is counted one
-/// level up.
+/// A reader-writer lock in the memory `M`, as one rank sees it. Without nesting, which
+/// [`LockState`](crate::rwlock::state::LockState) counts.
 #[derive(Clone, Copy)]
 pub(crate) struct NodeLock<M> {
     pub(crate) memory: M,
 }
 
-/// Who holds the lock and who waits, by index on the node; a snapshot that may be out of date.
+/// The ranks that hold the lock or wait for it, by index on the node; a snapshot that may be out of
+/// date.
 #[derive(Debug, Default)]
 pub(crate) struct Holders {
     pub(crate) writer: Option<usize>,
@@ -46,10 +45,10 @@ pub(crate) struct Holders {
     pub(crate) waiting_readers: Vec<usize>,
 }
 
-/// What a writer knows that has closed the door: who came in before can be seen in the slots.
+/// Proof that the gate is closed: readers that entered before are visible in their slots.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct Closed {
-    /// The number of openings until then.
+    /// The number of openings before.
     pub(crate) openings: u32,
 }
 
@@ -58,24 +57,24 @@ impl<M: Memory> NodeLock<M> {
     /// Enters as a reader if no writer has or wants the lock.
     #[inline]
     pub(crate) fn try_read(&self) -> bool {
-        let door = self.memory.door();
+        let gate = self.memory.gate();
         let slot = &self.memory.my_words().slot;
-        if cfg!(loom) && !self.memory.can_be_biased() {
-            // Spares the model checker a step, which takes it minutes.
+        if MODELLED && !self.memory.can_be_biased() {
+            // Saves the model checker a step, which takes it minutes.
             return self.try_read_with_barrier();
         }
         slot.store(READING, Ordering::Relaxed);
         light_fence();
-        // It acquires what the last writer had written.
-        door.is_biased(door.word.load(Ordering::Acquire)) || self.try_read_with_barrier()
+        // Acquires the last writer's changes.
+        gate.is_biased(gate.word.load(Ordering::Acquire)) || self.try_read_with_barrier()
     }
 
     fn try_read_with_barrier(&self) -> bool {
-        let door = self.memory.door();
+        let gate = self.memory.gate();
         store_then_fence(&self.memory.my_words().slot, READING);
-        // SeqCst for the handshake; it also acquires what the last writer had written.
-        let word = door.word.load(Ordering::SeqCst);
-        if door.lets_in(word) {
+        // SeqCst for the handshake; also acquires the last writer's changes.
+        let word = gate.word.load(Ordering::SeqCst);
+        if gate.is_open(word) {
             self.count_read(word);
             return true;
         }
@@ -83,7 +82,7 @@ impl<M: Memory> NodeLock<M> {
         false
     }
 
-    /// Enters as a reader; waits while writers have or want the lock.
+    /// Enters as a reader; waits while a writer has or wants the lock.
     #[inline]
     pub(crate) fn read(&self, deadline: impl FnOnce() -> Deadline) -> Result<(), Stop> {
         if self.try_read() {
@@ -95,34 +94,34 @@ impl<M: Memory> NodeLock<M> {
     #[cold]
     fn read_later(&self, deadline: Deadline) -> Result<(), Stop> {
         let slot = &self.memory.my_words().slot;
-        let door = self.memory.door();
-        let is_open = || door.lets_in(door.word.load(Ordering::Acquire));
+        let gate = self.memory.gate();
+        let is_open = || gate.is_open(gate.word.load(Ordering::Acquire));
         loop {
             if is_open() && self.try_read() {
                 return Ok(());
             }
-            let before = door.openings(Ordering::Acquire);
+            let before = gate.openings(Ordering::Acquire);
             store_then_fence(slot, waiting_since(before));
-            // Where the number is still the same now, the slot was there before the next opening; every writer after
-            // that waits for this rank, which is in as soon as the number has changed.
-            // By way of the door's word, which every writer that looks at the slots has exchanged: the number's
-            // stores are not in the language's single order, but who sees that exchange, or a later one, finds what
-            // was stored before it.
-            door.word.load(Ordering::SeqCst);
-            let came_in_time = door.openings(Ordering::Acquire) == before;
+            // If the number is still the same now, the slot was stored before the next opening. Every writer after
+            // that opening waits for this rank, which has entered as soon as the number has changed.
+            // The load of the gate's word is needed because the stores of the number are not in the language's single
+            // total order. Every writer that checks the slots has exchanged that word before, and a load that sees
+            // this exchange, or a later one, also sees what was stored before it.
+            gate.word.load(Ordering::SeqCst);
+            let came_in_time = gate.openings(Ordering::Acquire) == before;
             let entered = wait(
                 &self.memory,
                 self.opening(),
                 deadline,
                 || {
-                    let opened = door.openings(Ordering::Acquire) != before;
-                    // A writer opens first and then lets the turn go, so there may be no further opening to wait for.
+                    let opened = gate.openings(Ordering::Acquire) != before;
+                    // A writer opens before it releases the turn, so there may be no further opening to wait for.
                     (!came_in_time || opened || is_open()).then_some(came_in_time && opened)
                 },
-                || match door.kind {
-                    DoorKind::Turn => self.open_for_the_dead(),
-                    // Who opens the gate is not one of the node's writers.
-                    DoorKind::Gate => self.memory.check(),
+                || match gate.kind {
+                    GateKind::Local => self.open_for_the_dead(),
+                    // The global gate is not opened by the writers of this node.
+                    GateKind::Global => self.memory.check(),
                 },
             );
             if entered == Ok(true) {
@@ -138,29 +137,29 @@ impl<M: Memory> NodeLock<M> {
     /// Leaves as a reader.
     #[inline]
     pub(crate) fn unlock_read(&self) {
-        // Release: the next writer acquires it and finds this rank's reads done.
+        // Release: the next writer acquires it and so comes after this rank's reads.
         self.memory.my_words().slot.store(IDLE, Ordering::Release);
-        // A look without a barrier: a writer that comes at this very moment may be missed, and finds the empty slot
-        // when its sleep ends. A barrier here would cost every reader more than that. (The model checker's sleepers
-        // take no sleeps.)
-        let door = self.memory.door();
-        if cfg!(loom) || !door.lets_in(door.word.load(Ordering::Relaxed)) {
-            self.tell_draining_writer();
+        // A check without a barrier may miss a writer that arrives at the same time; that writer finds the empty slot
+        // when its sleep ends. A barrier here would cost every reader more than that. (Under the model checker sleeps
+        // do not end by themselves.)
+        let gate = self.memory.gate();
+        if MODELLED || !gate.is_open(gate.word.load(Ordering::Relaxed)) {
+            self.notify_draining_writer();
         }
     }
 
     #[cold]
-    fn tell_draining_writer(&self) {
+    fn notify_draining_writer(&self) {
         self.left().notify(1);
     }
 
-    /// What a waiting reader does about writers that died: takes the wishes of dead ranks off the
-    /// count, and opens in the place of a writer who will not come.
+    /// Recovers from dead writers, as a waiting reader: withdraws the requests of dead ranks, and
+    /// opens the gate in place of a writer that will not come.
     fn open_for_the_dead(&self) -> Result<(), Stop> {
         self.inspect_owner()?;
         self.forget_dead_writers();
         let turn = self.turn();
-        // Whoever has the turn may open at any time, so it does no harm if the writer comes after all.
+        // The holder of the turn may open at any time, so this does no harm if the writer comes after all.
         if turn.owner().is_none() && self.replace_turn(turn, turn.held_by(self.memory.me())) {
             self.open();
             self.pass_turn(true);
@@ -169,9 +168,9 @@ impl<M: Memory> NodeLock<M> {
     }
 }
 
-/// As a writer, where the lock is a matter of this node alone.
+/// As a writer, if only ranks of this node use the lock.
 impl<M: Memory> NodeLock<M> {
-    /// Takes the lock for writing if nobody holds it or waits to write.
+    /// Enters as a writer if nobody holds the lock or waits to write.
     #[inline]
     pub(crate) fn try_write(&self) -> bool {
         if !self.try_turn() && !self.try_biased_turn() {
@@ -184,7 +183,7 @@ impl<M: Memory> NodeLock<M> {
         false
     }
 
-    /// Takes the lock for writing: the turn first, then every reader has to leave.
+    /// Enters as a writer: takes the turn, then waits until all readers have left.
     #[inline]
     pub(crate) fn write(&self, deadline: impl FnOnce() -> Deadline) -> Result<(), Stop> {
         if self.try_turn() {
@@ -200,16 +199,16 @@ impl<M: Memory> NodeLock<M> {
         self.enter(|| deadline)
     }
 
-    /// Lets the lock go after writing.
+    /// Leaves as a writer.
     #[inline]
     pub(crate) fn unlock_write(&self) {
         let mine = Turn::FREE.held_by(self.memory.me());
-        if Turn(self.entrance().turn.load(Ordering::Relaxed)) != mine {
+        if Turn(self.gate_words().turn.load(Ordering::Relaxed)) != mine {
             return self.pass_turn(false);
         }
         self.open();
-        // Release: the next writer, and readers, acquire the turn and with it all that was written under it.
-        let turn = &self.entrance().turn;
+        // Release: the next writer, and readers, acquire the turn and so everything written under it.
+        let turn = &self.gate_words().turn;
         let freed =
             turn.compare_exchange(mine.0, Turn::FREE.0, Ordering::Release, Ordering::Relaxed);
         match freed {
@@ -218,9 +217,9 @@ impl<M: Memory> NodeLock<M> {
         }
     }
 
-    /// Turns the write lock into a read lock; no other writer gets in between.
+    /// Turns the write lock into a read lock; no other rank writes in between.
     pub(crate) fn downgrade(&self) {
-        // The next writer acquires the turn that is released below, and so sees the slot.
+        // The next writer acquires the turn, released below, and so sees the slot.
         self.memory
             .my_words()
             .slot
@@ -228,40 +227,40 @@ impl<M: Memory> NodeLock<M> {
         self.unlock_write();
     }
 
-    /// Lets in those who wait to read; only with the turn.
+    /// Lets the waiting readers in; only with the turn.
     #[inline]
     pub(super) fn open(&self) {
-        let openings = &self.entrance().openings;
+        let openings = &self.gate_words().openings;
         let next = openings.load(Ordering::Relaxed).wrapping_add(1);
-        if cfg!(loom) {
+        if MODELLED {
             let before = next.wrapping_sub(1);
             assert_eq!(newest(openings), before, "an opening was lost");
         }
-        // Release: readers acquire what was written.
+        // Release: readers acquire the writer's changes.
         openings.store(next, Ordering::Release);
     }
 
-    /// Closes the door; only with the turn, which keeps new readers out already.
+    /// Closes the gate; only with the turn, which already keeps new readers out.
     #[inline]
     fn close(&self) -> Closed {
-        if self.entrance().turn.load(Ordering::Relaxed) & BIASED != 0 {
-            self.close_quiet_door();
+        if self.gate_words().turn.load(Ordering::Relaxed) & BIASED != 0 {
+            self.close_biased_gate();
         }
         Closed {
-            openings: self.entrance().openings.load(Ordering::Relaxed),
+            openings: self.gate_words().openings.load(Ordering::Relaxed),
         }
     }
 
     #[cold]
-    fn close_quiet_door(&self) {
-        // Who finds this rank dead knows from it that it has not written yet.
-        let want = &self.memory.my_words().want;
-        want.store(GRANTED, Ordering::Relaxed);
-        self.end_bias();
-        want.store(NOT_WANTED, Ordering::Relaxed);
+    fn close_biased_gate(&self) {
+        // If this rank dies now, the request shows that it has not written yet.
+        let request = &self.memory.my_words().request;
+        request.store(GRANTED, Ordering::Relaxed);
+        self.revoke_bias();
+        request.store(NOT_REQUESTED, Ordering::Relaxed);
     }
 
-    /// Goes in with the turn: every other reader has to leave.
+    /// Enters with the turn, after all other readers have left.
     #[inline]
     fn enter(&self, deadline: impl FnOnce() -> Deadline) -> Result<(), Stop> {
         if self.others_have_left(self.close()) {
@@ -270,14 +269,14 @@ impl<M: Memory> NodeLock<M> {
         self.drain(deadline())
     }
 
-    /// Waits until nobody else reads any more; lets the turn go if that takes too long. A reader
-    /// that died has stopped reading too: it wrote nothing.
+    /// Waits until no other rank reads; releases the turn at the deadline. A dead reader counts as
+    /// one that left, because it wrote nothing.
     #[cold]
     fn drain(&self, deadline: Deadline) -> Result<(), Stop> {
         let closed = self.close();
-        // As above.
-        let want = &self.memory.my_words().want;
-        want.store(GRANTED, Ordering::Relaxed);
+        // As in `close_biased_gate`.
+        let request = &self.memory.my_words().request;
+        request.store(GRANTED, Ordering::Relaxed);
         let left = self.others().try_for_each(|rank| {
             wait(
                 &self.memory,
@@ -290,14 +289,14 @@ impl<M: Memory> NodeLock<M> {
                 },
             )
         });
-        want.store(NOT_WANTED, Ordering::Relaxed);
+        request.store(NOT_REQUESTED, Ordering::Relaxed);
         if left.is_err() {
             self.unlock_write();
         }
         left
     }
 
-    /// The other ranks of the node. A reader that writes in between does not wait for itself.
+    /// The other ranks of the node. (A reader that upgrades does not wait for itself.)
     #[inline]
     fn others(&self) -> impl Iterator<Item = usize> {
         let me = self.memory.me();
@@ -310,9 +309,9 @@ impl<M: Memory> NodeLock<M> {
     }
 }
 
-/// As who keeps readers out, of either door.
+/// As a writer or a server that has closed a gate of either kind.
 impl<M: Memory> NodeLock<M> {
-    /// Whether `rank` neither reads nor was let in by the last opening.
+    /// Whether `rank` does not read and was not let in by the last opening.
     #[inline]
     pub(crate) fn has_left(&self, rank: usize, closed: Closed) -> bool {
         // SeqCst for the handshake; it also acquires the end of the reads.
@@ -320,7 +319,7 @@ impl<M: Memory> NodeLock<M> {
         slot == IDLE || slot == waiting_since(closed.openings)
     }
 
-    /// Takes a reader that died for one that left.
+    /// Clears the slot of `rank` if it has died.
     pub(crate) fn clear_dead_reader(&self, rank: usize) {
         if !self.memory.is_alive(rank) {
             let slot = &self.memory.rank_words(rank).slot;
@@ -338,14 +337,14 @@ impl<M: Memory> NodeLock<M> {
     }
 }
 
-/// The newest value of `word`, which the model's exchanges always find.
-fn newest(word: &crate::shm::atomic::AtomicU32) -> u32 {
+/// The newest value of `word`, which the model checker's exchanges always find.
+fn newest(word: &AtomicU32) -> u32 {
     word.fetch_add(0, Ordering::Relaxed)
 }
 
-/// As anybody.
+/// As any rank.
 impl<M: Memory> NodeLock<M> {
-    /// Who holds the lock and who waits for it just now.
+    /// The ranks that hold the lock or wait for it.
     pub(crate) fn holders(&self) -> Holders {
         let mut holders = Holders {
             writer: self.turn().owner(),
@@ -358,7 +357,7 @@ impl<M: Memory> NodeLock<M> {
                 READING => holders.readers.push(rank),
                 _ => holders.waiting_readers.push(rank),
             }
-            if rank_words.want.load(Ordering::Relaxed) != NOT_WANTED {
+            if rank_words.request.load(Ordering::Relaxed) != NOT_REQUESTED {
                 holders.waiting_writers.push(rank);
             }
         }
@@ -366,15 +365,15 @@ impl<M: Memory> NodeLock<M> {
     }
 
     #[inline]
-    pub(super) fn entrance(&self) -> &Entrance {
-        &self.memory.words().entrance.0
+    pub(super) fn gate_words(&self) -> &GateWords {
+        &self.memory.words().gate_words.0
     }
 
     /// The event of an opening.
     pub(super) fn opening(&self) -> Event<'_> {
         Event {
-            word: self.memory.door().openings,
-            sleepers: &self.entrance().opening_sleepers,
+            word: self.memory.gate().openings,
+            sleepers: &self.gate_words().opening_sleepers,
         }
     }
 }

@@ -1,23 +1,22 @@
-//! The turn that the writers of a node take.
+//! The turn: mutual exclusion among the writers of a node.
 //!
-//! They take it in any order, which is what keeps it fast when there are more ranks than cores; one
-//! that has waited for about a millisecond turns urgent, and the turn is handed to urgent ranks
-//! round the node before anybody else gets it.
+//! Writers take it in any order, which keeps it fast if there are more ranks than cores. A writer
+//! that has waited for about a millisecond becomes urgent; the turn is handed to urgent ranks, round
+//! the node, before any other rank gets it.
 
 use crate::rwlock::layout::*;
 use crate::rwlock::memory::Memory;
 use crate::rwlock::node::NodeLock;
-use crate::shm::atomic::{Ordering, full_fence, replace_then_fence};
+use crate::shm::atomic::{MODELLED, Ordering, full_fence, replace_then_fence};
 use crate::shm::event::{ALL, Event};
 use crate::shm::wait::{Deadline, Stop, wait};
 
-/// How many writers in a row may follow each other while readers wait.
-const RUN: u32 = if cfg!(loom) { 2 } else { 64 };
+/// The most consecutive writers while readers wait.
+const RUN: u32 = if MODELLED { 2 } else { 64 };
 
-/// How often a writer that came too late looks at the turn again before it counts as waiting, and
-/// for how many pauses it looks away in between: each look takes the line from the rank that is
-/// using it.
-const LOOKS: (u32, u32) = if cfg!(loom) { (1, 1) } else { (12, 32) };
+/// How often a writer that finds the turn taken checks it again before it counts as waiting, and the
+/// number of pauses between two checks: each check takes the cache line from the rank that uses it.
+const CHECKS: (u32, u32) = if MODELLED { (1, 1) } else { (12, 32) };
 
 impl<M: Memory> NodeLock<M> {
     /// Takes the turn if it is free and nobody waits for it.
@@ -26,20 +25,20 @@ impl<M: Memory> NodeLock<M> {
         self.replace_turn(Turn::FREE, Turn::FREE.held_by(self.memory.me()))
     }
 
-    /// [`Self::try_turn`] where the last one that waited has died, and had become urgent.
+    /// [`Self::try_turn`] for a turn whose last waiter has died after it had become urgent.
     pub(crate) fn try_forsaken_turn(&self) -> bool {
         let turn = self.turn();
         turn.calmed() == Turn::FREE && self.replace_turn(turn, Turn::FREE.held_by(self.memory.me()))
     }
 
-    /// [`Self::try_turn`] where readers come in without a barrier.
+    /// [`Self::try_turn`] while the gate is biased.
     #[cold]
-    pub(super) fn try_biased_turn(&self) -> bool {
+    pub(in crate::rwlock) fn try_biased_turn(&self) -> bool {
         let biased = Turn(BIASED);
         self.turn() == biased && self.replace_turn(biased, biased.held_by(self.memory.me()))
     }
 
-    /// Takes the turn; waits while others have it.
+    /// Takes the turn; waits while another rank has it.
     #[inline]
     pub(crate) fn take_turn(&self, deadline: impl FnOnce() -> Deadline) -> Result<(), Stop> {
         if self.try_turn() {
@@ -50,8 +49,8 @@ impl<M: Memory> NodeLock<M> {
 
     #[cold]
     pub(super) fn take_turn_later(&self, deadline: Deadline) -> Result<(), Stop> {
-        let (looks, pauses) = LOOKS;
-        for _ in 0..looks {
+        let (checks, pauses) = CHECKS;
+        for _ in 0..checks {
             let turn = self.turn();
             let is_free = turn.owner().is_none() && !turn.is_urgent();
             if is_free && self.replace_turn(turn, turn.held_by(self.memory.me())) {
@@ -62,26 +61,26 @@ impl<M: Memory> NodeLock<M> {
             }
         }
         self.wait_for_turn(deadline)?;
-        // Where the turn was handed over, no exchange of this rank was the barrier.
+        // If the turn was handed over, no exchange of this rank was the barrier.
         full_fence();
         Ok(())
     }
 
-    /// Takes the turn: acquires what was written under it, and keeps the look at the slots behind
-    /// it.
+    /// Takes the turn: acquires everything written under it, and orders the check of the slots
+    /// after it.
     #[inline]
     pub(super) fn replace_turn(&self, from: Turn, to: Turn) -> bool {
-        replace_then_fence(&self.entrance().turn, from.0, to.0)
+        replace_then_fence(&self.gate_words().turn, from.0, to.0)
     }
 
     fn wait_for_turn(&self, deadline: Deadline) -> Result<(), Stop> {
         let me = self.memory.me();
-        let want = &self.memory.my_words().want;
-        // In this order, so that a rank which dies between the two is counted rather than taken off twice.
-        self.entrance()
+        let request = &self.memory.my_words().request;
+        // In this order: a rank that dies between the two is counted, and not subtracted twice.
+        self.gate_words()
             .turn
             .fetch_add(Turn::ONE_WAITER, Ordering::Relaxed);
-        want.store(WAITING, Ordering::Relaxed);
+        request.store(WAITING, Ordering::Relaxed);
         let taken = wait(
             &self.memory,
             self.turn_passed(),
@@ -101,7 +100,7 @@ impl<M: Memory> NodeLock<M> {
             },
         );
         let Err(stop) = taken else {
-            want.store(NOT_WANTED, Ordering::Relaxed);
+            request.store(NOT_REQUESTED, Ordering::Relaxed);
             return Ok(());
         };
         self.withdraw(stop)
@@ -109,23 +108,23 @@ impl<M: Memory> NodeLock<M> {
 
     /// Asks for the turn to be handed over.
     fn become_urgent(&self) {
-        let want = &self.memory.my_words().want;
-        let asked = want.compare_exchange(WAITING, URGENT, Ordering::Relaxed, Ordering::Relaxed);
-        // TransportOptions again where a rank that found nobody urgent has just taken the bit back.
+        let request = &self.memory.my_words().request;
+        let asked = request.compare_exchange(WAITING, URGENT, Ordering::Relaxed, Ordering::Relaxed);
+        // Once more if a rank that found no urgent request has just cleared the bit.
         if asked != Err(GRANTED) && !self.turn().is_urgent() {
-            // Release: who sees the bit sees the wish behind it. The change also fails the exchange of a rank that
-            // is letting the turn go and has looked at the wishes already.
-            let turn = &self.entrance().turn;
+            // Release: a rank that sees the bit also sees the request. The change also fails the exchange of a rank
+            // that is releasing the turn and has already checked the requests.
+            let turn = &self.gate_words().turn;
             turn.fetch_or(Turn::URGENT, Ordering::Release);
         }
     }
 
-    /// Stops waiting for the turn; keeps it after all if it was handed over in the meantime.
+    /// Stops waiting for the turn; keeps it if it was handed over in the meantime.
     fn withdraw(&self, mut stop: Stop) -> Result<(), Stop> {
         let me = self.memory.me();
-        let want = &self.memory.my_words().want;
-        let withdrawn = want.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |state| {
-            (state != GRANTED).then_some(NOT_WANTED)
+        let request = &self.memory.my_words().request;
+        let withdrawn = request.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |state| {
+            (state != GRANTED).then_some(NOT_REQUESTED)
         });
         if withdrawn.is_err() {
             let kept = wait(
@@ -133,43 +132,42 @@ impl<M: Memory> NodeLock<M> {
                 self.turn_passed(),
                 Deadline::Never,
                 || (self.turn().owner() == Some(me)).then_some(()),
-                // Who hands the turn over may have died when all that it had done was to grant the wish: the turn
-                // stays with the dead rank then.
+                // The former holder may have died after it granted the request and before it handed the turn over.
                 || self.inspect_owner(),
             );
-            want.store(NOT_WANTED, Ordering::Relaxed);
+            request.store(NOT_REQUESTED, Ordering::Relaxed);
             match kept {
                 Ok(()) => return Ok(()),
                 Err(died) => stop = died,
             }
         }
         let mut turn = self.turn();
-        // Acquire: a turn that is taken here comes with the number of openings, though it may have looked the same
-        // at the first look.
+        // Acquire: a turn taken here must come with the number of openings, even if its word is still the same as
+        // when it was first loaded.
         loop {
             let next = match turn.owner() {
                 Some(_) => turn.without_waiter(),
                 None => turn.without_waiter().held_by(me),
             };
-            let word = &self.entrance().turn;
+            let word = &self.gate_words().turn;
             match word.compare_exchange(turn.0, next.0, Ordering::Acquire, Ordering::Relaxed) {
                 Ok(_) => break,
                 Err(now) => turn = Turn(now),
             }
         }
         if turn.owner().is_none() {
-            // Readers may have been kept out for this rank, and a writer that was to be woken is still asleep: let the
-            // turn go as its holder does.
-            match self.memory.door().kind {
-                DoorKind::Turn => self.unlock_write(),
-                DoorKind::Gate => self.pass_turn_without_opening(),
+            // Readers may have been kept out for this rank, and a writer to be woken still sleeps: release the turn
+            // as its holder does.
+            match self.memory.gate().kind {
+                GateKind::Local => self.unlock_write(),
+                GateKind::Global => self.pass_turn_without_opening(),
             }
         }
         Err(stop)
     }
 
-    /// Lets the turn go while others want it, and opens the door unless that was done, or is left
-    /// to one of them.
+    /// Releases the turn while others want it. Opens the gate unless that was done, or is left to
+    /// one of them.
     #[cold]
     pub(super) fn pass_turn(&self, mut opened: bool) {
         self.hand_over(|turn| {
@@ -183,71 +181,75 @@ impl<M: Memory> NodeLock<M> {
         }
     }
 
-    /// Lets the turn go, and does nothing about the door.
+    /// Releases the turn and leaves the gate as it is.
     pub(crate) fn pass_turn_without_opening(&self) {
         self.hand_over(|_| {});
     }
 
-    /// Lets the turn go: to an urgent rank, or free for who comes first. Calls `before` with each
-    /// value of the turn that it is about to let go.
+    /// Releases the turn: hands it to an urgent rank, or frees it. Calls `before` with each value of
+    /// the turn that it is about to replace.
     #[inline]
     fn hand_over(&self, mut before: impl FnMut(Turn)) {
-        let mut heir = None;
+        let mut successor = None;
         let mut turn = self.turn();
         loop {
             before(turn);
-            if heir.is_none() && turn.is_urgent() {
-                heir = self.choose_heir();
+            if successor.is_none() && turn.is_urgent() {
+                successor = self.choose_successor();
             }
-            let next = match heir {
+            let next = match successor {
                 Some(rank) => turn.without_waiter().held_by(rank),
                 None => turn.calmed().released(),
             };
-            let word = &self.entrance().turn;
+            let word = &self.gate_words().turn;
             match word.compare_exchange(turn.0, next.0, Ordering::Release, Ordering::Relaxed) {
                 Ok(_) => break,
-                // Acquires: the urgent bit comes with the wish behind it.
+                // Acquires: the urgent bit comes with the request behind it.
                 Err(_) => turn = self.turn(),
             }
         }
-        // The heir may lie among others on the same word.
+        // The successor may sleep among others on the same word.
         self.turn_passed()
-            .wake(if heir.is_some() { ALL } else { 1 });
+            .wake(if successor.is_some() { ALL } else { 1 });
     }
 
-    /// Counts this writer into the run of those who did not open; whether the run has to end here.
+    /// Counts this writer into the run of writers that did not open the gate. Returns whether the run
+    /// ends here.
     fn run_is_over(&self) -> bool {
-        let run = &self.entrance().run;
+        let run = &self.gate_words().run;
         let length = run.load(Ordering::Relaxed) + 1;
         let over = length >= RUN;
         run.store(if over { 0 } else { length }, Ordering::Relaxed);
         over
     }
 
-    /// The next urgent rank after this one, round the node, marked as granted.
-    pub(super) fn choose_heir(&self) -> Option<usize> {
+    /// Grants the request of the next urgent rank after this one, round the node, and returns it.
+    pub(in crate::rwlock) fn choose_successor(&self) -> Option<usize> {
         let ranks = self.memory.ranks();
         let me = self.memory.me();
         (1..ranks).map(|step| (me + step) % ranks).find(|&rank| {
-            let want = &self.memory.rank_words(rank).want;
-            // The look first spares the lines of those who are not urgent, and shows the model checker, whose
+            let request = &self.memory.rank_words(rank).request;
+            // The load keeps the lines of ranks that are not urgent shared. It also shows the model checker, whose
             // exchanges never fail on an old value, why the bit has to be acquired.
-            want.load(Ordering::Relaxed) == URGENT
-                && want
+            request.load(Ordering::Relaxed) == URGENT
+                && request
                     .compare_exchange(URGENT, GRANTED, Ordering::Relaxed, Ordering::Relaxed)
                     .is_ok()
         })
     }
 
-    /// What a waiting rank does about a holder that died: gives back a turn that was handed over
-    /// and never taken up, and reports one that died as a writer.
+    /// Recovers from a dead holder, as a waiting rank: frees a turn that was handed over and never
+    /// taken up.
+    ///
+    /// # Errors
+    /// [`Stop::Died`] if the holder died as a writer.
     pub(in crate::rwlock) fn inspect_owner(&self) -> Result<(), Stop> {
         let turn = self.turn();
         match turn.owner() {
             Some(owner) if !self.memory.is_alive(owner) => {
-                let want = &self.memory.rank_words(owner).want;
-                // Acquire: who finds the wish gone also finds that the turn was given back with it.
-                if want.load(Ordering::Acquire) != GRANTED {
+                let request = &self.memory.rank_words(owner).request;
+                // Acquire: a rank that finds the request cleared also finds that the turn was freed with it.
+                if request.load(Ordering::Acquire) != GRANTED {
                     let has_changed = self.turn().owner() != Some(owner);
                     return if has_changed {
                         Ok(())
@@ -255,12 +257,12 @@ impl<M: Memory> NodeLock<M> {
                         Err(Stop::Died(owner))
                     };
                 }
-                let word = &self.entrance().turn;
+                let word = &self.gate_words().turn;
                 let freed = turn.released().0;
                 let taken =
                     word.compare_exchange(turn.0, freed, Ordering::Relaxed, Ordering::Relaxed);
                 if taken.is_ok() {
-                    want.store(NOT_WANTED, Ordering::Release);
+                    request.store(NOT_REQUESTED, Ordering::Release);
                 }
                 Ok(())
             }
@@ -268,37 +270,41 @@ impl<M: Memory> NodeLock<M> {
         }
     }
 
-    /// Takes the wishes of dead ranks off the count.
+    /// Withdraws the requests of dead ranks.
     pub(crate) fn forget_dead_writers(&self) {
         for rank in 0..self.memory.ranks() {
-            let want = &self.memory.rank_words(rank).want;
-            let wish = want.load(Ordering::Relaxed);
-            let counted = wish == WAITING || wish == URGENT;
+            let request = &self.memory.rank_words(rank).request;
+            let found = request.load(Ordering::Relaxed);
+            let counted = found == WAITING || found == URGENT;
             if counted && !self.memory.is_alive(rank) {
-                let forgotten =
-                    want.compare_exchange(wish, NOT_WANTED, Ordering::Relaxed, Ordering::Relaxed);
+                let forgotten = request.compare_exchange(
+                    found,
+                    NOT_REQUESTED,
+                    Ordering::Relaxed,
+                    Ordering::Relaxed,
+                );
                 if forgotten.is_ok() {
-                    let turn = &self.entrance().turn;
+                    let turn = &self.gate_words().turn;
                     turn.fetch_sub(Turn::ONE_WAITER, Ordering::Relaxed);
                 }
             }
         }
     }
 
-    /// How many writers of this node wait for the turn.
+    /// The number of writers of this node that wait for the turn.
     pub(crate) fn waiting_writers(&self) -> u32 {
         self.turn().waiters()
     }
 
     pub(super) fn turn(&self) -> Turn {
-        Turn(self.entrance().turn.load(Ordering::Acquire))
+        Turn(self.gate_words().turn.load(Ordering::Acquire))
     }
 
-    /// The event of a turn that was let go.
+    /// The event of a released turn.
     fn turn_passed(&self) -> Event<'_> {
         Event {
-            word: &self.entrance().turn,
-            sleepers: &self.entrance().turn_sleepers,
+            word: &self.gate_words().turn,
+            sleepers: &self.gate_words().turn_sleepers,
         }
     }
 }

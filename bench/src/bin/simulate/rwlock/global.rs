@@ -4,8 +4,8 @@
 pub(crate) mod node_server;
 #[path = "../../../../../mpisync/src/rwlock/global/site.rs"]
 pub(crate) mod site;
-#[path = "../../../../../mpisync/src/rwlock/global/standing.rs"]
-pub(crate) mod standing;
+#[path = "../../../../../mpisync/src/rwlock/global/token.rs"]
+pub(crate) mod token;
 #[path = "../../../../../mpisync/src/rwlock/global/tree.rs"]
 pub(crate) mod tree;
 #[path = "../../../../../mpisync/src/rwlock/global/writer.rs"]

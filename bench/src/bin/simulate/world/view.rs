@@ -4,7 +4,7 @@ use crate::clock::Event;
 use crate::node::{Gate, Node, Waits, Writer};
 use crate::rwlock::global::node_server::NodeServer;
 use crate::rwlock::global::site::{Asker, LockMessage, Site};
-use crate::rwlock::global::standing::{Standing, Turn};
+use crate::rwlock::global::token::{QueueState, Token};
 use crate::rwlock::global::tree::Node as Number;
 use crate::rwlock::global::writer;
 use crate::rwlock::global::writer::Next;
@@ -117,7 +117,7 @@ impl View<'_, '_> {
         self.finish();
         let waits = match next {
             Next::Enter => return self.enter(),
-            Next::AwaitTurn => Waits::Turn,
+            Next::AwaitToken => Waits::Turn,
             Next::AwaitReaders(drain) => Waits::Readers(drain),
             Next::GiveUp(_) => unreachable!("no rank dies here"),
         };
@@ -173,21 +173,6 @@ impl View<'_, '_> {
             }
         });
     }
-
-    /// Sends a message to the writer or the server of a node.
-    fn send(&self, node: Number, message: LockMessage) {
-        let mut world = self.world.borrow_mut();
-        self.work(world.machine.overhead);
-        let travels = world.machine.latency + (MESSAGE / world.machine.bandwidth) as u64;
-        let at = self.now.get() + travels;
-        world.clock.set(at, node, Event::Message(message));
-        world.tally.messages += 1;
-        if self.acts_for_writer
-            && let Some(turn) = &mut world.nodes[self.node as usize].turn
-        {
-            turn.sent += 1;
-        }
-    }
 }
 
 impl Site for View<'_, '_> {
@@ -211,19 +196,19 @@ impl Site for View<'_, '_> {
         self.world.borrow().workload.fan_out
     }
 
-    fn standing(&self) -> Standing {
-        self.of(|here| here.standing)
+    fn queue_state(&self) -> QueueState {
+        self.of(|here| here.queue_state)
     }
 
-    fn set_standing(&self, standing: &Standing) {
-        self.change(|here| here.standing = *standing);
+    fn set_queue_state(&self, state: &QueueState) {
+        self.change(|here| here.queue_state = *state);
     }
 
     fn take_successor(&self) -> Option<Number> {
         self.change(|here| here.successor.take())
     }
 
-    fn take_granted(&self) -> Option<Turn> {
+    fn take_granted(&self) -> Option<Token> {
         self.change(|here| here.granted.take())
     }
 
@@ -269,8 +254,8 @@ impl Site for View<'_, '_> {
         self.change(|here| here.successor = Some(node));
     }
 
-    fn put_granted(&self, turn: &Turn) {
-        self.change(|here| here.granted = Some(*turn));
+    fn put_granted(&self, token: &Token) {
+        self.change(|here| here.granted = Some(*token));
     }
 
     fn close_gate(&self, count: u32) -> Option<Closed> {
@@ -333,8 +318,18 @@ impl Site for View<'_, '_> {
         if answers.0 == count { answers.1 } else { 0 }
     }
 
-    fn tell(&self, node: Number, message: LockMessage) {
-        self.send(node, message);
+    fn send(&self, node: Number, message: LockMessage) {
+        let mut world = self.world.borrow_mut();
+        self.work(world.machine.overhead);
+        let travels = world.machine.latency + (MESSAGE / world.machine.bandwidth) as u64;
+        let at = self.now.get() + travels;
+        world.clock.set(at, node, Event::Message(message));
+        world.tally.messages += 1;
+        if self.acts_for_writer
+            && let Some(turn) = &mut world.nodes[self.node as usize].turn
+        {
+            turn.sent += 1;
+        }
     }
 
     fn answer(&self, asker: Asker, count: u32) {

@@ -1,27 +1,27 @@
 //! Reading without a barrier, under the model checker.
 
-use crate::rwlock::heap::HeapMemory;
-use crate::rwlock::layout::{BIASED, DoorKind, GRANTED, Turn};
+use crate::rwlock::layout::{BIASED, GRANTED, GateKind, Turn};
 use crate::rwlock::memory::Memory;
 use crate::rwlock::node::NodeLock;
-use crate::rwlock::node::tests::locks;
-use crate::rwlock::node::tests::loom::*;
+use crate::rwlock::tests::heap::HeapMemory;
+use crate::rwlock::tests::locks;
+use crate::rwlock::tests::loom::*;
 use crate::shm::atomic::Ordering;
 use ::loom::sync::Arc;
 
 /// Locks of which the readers do without a barrier.
-pub(super) fn biased_locks(ranks: usize, door: DoorKind) -> Vec<NodeLock<HeapMemory>> {
-    let mut locks = locks(ranks, door);
+pub(super) fn biased_locks(ranks: usize, gate: GateKind) -> Vec<NodeLock<HeapMemory>> {
+    let mut locks = locks(ranks, gate);
     for lock in &mut locks {
         lock.memory.biased = true;
         // As after many reads.
-        lock.memory.door().word.fetch_or(BIASED, Ordering::Relaxed);
+        lock.memory.gate().word.fetch_or(BIASED, Ordering::Relaxed);
     }
     locks
 }
 
 fn biased(ranks: usize) -> Vec<NodeLock<HeapMemory>> {
-    biased_locks(ranks, DoorKind::Turn)
+    biased_locks(ranks, GateKind::Local)
 }
 
 #[test]
@@ -31,7 +31,7 @@ fn reader_and_writer() {
     explore_with(biased, 1, &[READ, WRITE, WRITE]);
 }
 
-/// The door is biased, is closed and opened, and may be biased again.
+/// The gate is biased, is closed and opened, and may be biased again.
 #[test]
 fn reader_and_writer_twice() {
     explore_with(
@@ -86,7 +86,7 @@ fn the_turn_is_handed_over() {
     });
 }
 
-/// A rank dies after it has closed the door and before the barrier is run; the writer that comes
+/// A rank dies after it has closed the gate and before the barrier is run; the writer that comes
 /// next runs it.
 #[test]
 fn who_closed_the_door_died() {
@@ -105,7 +105,7 @@ fn who_closed_the_door_died() {
         };
         dead.memory
             .my_words()
-            .want
+            .request
             .store(GRANTED, Ordering::Relaxed);
         assert!(dead.try_biased_turn());
         WRITE(&second, &guarded);

@@ -1,10 +1,10 @@
 //! Real threads; few rounds under Miri and the like.
 
-use crate::rwlock::heap::HeapMemory;
-use crate::rwlock::layout::DoorKind;
+use crate::rwlock::layout::GateKind;
 use crate::rwlock::memory::Memory;
 use crate::rwlock::node::NodeLock;
-use crate::rwlock::node::tests::locks;
+use crate::rwlock::tests::heap::HeapMemory;
+use crate::rwlock::tests::locks;
 use crate::shm::line::Line;
 use crate::shm::membarrier;
 use crate::shm::wait::Deadline;
@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread;
 use std::time::Duration;
 
-const ROUNDS: u32 = if cfg!(miri) { 20 } else { 20_000 };
+const ROUNDS: u32 = 20_000;
 
 /// What the lock guards: two numbers that are equal whenever nobody writes.
 #[derive(Default)]
@@ -49,12 +49,12 @@ impl Guarded {
 
 #[test]
 fn mixed_operations_keep_readers_and_writers_apart() {
-    mixed_operations(locks(3, DoorKind::Turn));
+    mixed_operations(locks(3, GateKind::Local));
 }
 
 #[test]
 fn mixed_operations_where_readers_go_biased() {
-    if let Some(locks) = may_be_biased(locks(3, DoorKind::Turn)) {
+    if let Some(locks) = may_be_biased(locks(3, GateKind::Local)) {
         mixed_operations(locks);
     }
 }
@@ -126,8 +126,8 @@ fn may_be_biased(mut locks: Vec<NodeLock<HeapMemory>>) -> Option<Vec<NodeLock<He
 /// that comes now and then. Before it reads, the reader stores to lines that the writer looks at
 /// all the time: these stores take long, the one to its slot comes behind them, and the reader is
 /// inside before that one can be seen.
-fn readers_beside(door: DoorKind, write: impl Fn(&NodeLock<HeapMemory>, u32, &dyn Fn()) + Sync) {
-    let Some(locks) = may_be_biased(locks(2, door)) else {
+fn readers_beside(gate: GateKind, write: impl Fn(&NodeLock<HeapMemory>, u32, &dyn Fn()) + Sync) {
+    let Some(locks) = may_be_biased(locks(2, gate)) else {
         return;
     };
     let [reader, writer]: [_; 2] = locks
@@ -136,7 +136,7 @@ fn readers_beside(door: DoorKind, write: impl Fn(&NodeLock<HeapMemory>, u32, &dy
     let guarded = Guarded::default();
     let done = AtomicBool::new(false);
     let busy_lines: [_; 48] = std::array::from_fn(|_| Line(AtomicU32::new(0)));
-    let mut quiet_doors = 0;
+    let mut biased_gates = 0;
     let mut torn = 0;
     thread::scope(|scope| {
         let reading = scope.spawn(|| {
@@ -153,8 +153,8 @@ fn readers_beside(door: DoorKind, write: impl Fn(&NodeLock<HeapMemory>, u32, &dy
             torn
         });
         for round in 0..ROUNDS {
-            let door = writer.memory.door();
-            let is_biased = || door.is_biased(door.word.load(Ordering::Relaxed));
+            let gate = writer.memory.gate();
+            let is_biased = || gate.is_biased(gate.word.load(Ordering::Relaxed));
             let look_around = || {
                 for line in &busy_lines {
                     black_box(line.0.load(Ordering::Relaxed));
@@ -168,7 +168,7 @@ fn readers_beside(door: DoorKind, write: impl Fn(&NodeLock<HeapMemory>, u32, &dy
                 }
             }
             (0..round % 20).for_each(|_| look_around());
-            quiet_doors += u32::from(is_biased());
+            biased_gates += u32::from(is_biased());
             write(&writer, round, &|| guarded.change());
         }
         done.store(true, Ordering::Relaxed);
@@ -177,14 +177,14 @@ fn readers_beside(door: DoorKind, write: impl Fn(&NodeLock<HeapMemory>, u32, &dy
     assert_eq!(torn, 0, "a reader beside a writer");
     assert_eq!(guarded.first.load(Ordering::Relaxed), ROUNDS);
     assert!(
-        quiet_doors > 0,
+        biased_gates > 0,
         "the readers had their barrier all the time"
     );
 }
 
 #[test]
 fn a_writer_finds_readers_that_came_in_without_a_barrier() {
-    readers_beside(DoorKind::Turn, |writer, round, change| {
+    readers_beside(GateKind::Local, |writer, round, change| {
         if round % 2 == 0 || !writer.try_write() {
             writer.write(|| Deadline::Never).expect("waits for ever");
         }
@@ -195,7 +195,7 @@ fn a_writer_finds_readers_that_came_in_without_a_barrier() {
 
 #[test]
 fn who_closes_a_gate_finds_readers_that_came_in_without_a_barrier() {
-    readers_beside(DoorKind::Gate, |server, round, change| {
+    readers_beside(GateKind::Global, |server, round, change| {
         let closed = server.close_gate(round).expect("nobody else opens");
         while !server.readers_have_left(closed) {
             thread::yield_now();
@@ -207,7 +207,7 @@ fn who_closes_a_gate_finds_readers_that_came_in_without_a_barrier() {
 
 #[test]
 fn a_waiting_writer_stops_new_readers_and_is_shown() {
-    let [reader, writer, late]: [_; 3] = locks(3, DoorKind::Turn)
+    let [reader, writer, late]: [_; 3] = locks(3, GateKind::Local)
         .try_into()
         .unwrap_or_else(|_| unreachable!("three locks"));
     assert!(reader.try_read());
@@ -230,7 +230,7 @@ fn a_waiting_writer_stops_new_readers_and_is_shown() {
 
 #[test]
 fn a_timeout_leaves_the_lock_as_it_was() {
-    let [one, two]: [_; 2] = locks(2, DoorKind::Turn)
+    let [one, two]: [_; 2] = locks(2, GateKind::Local)
         .try_into()
         .unwrap_or_else(|_| unreachable!("two locks"));
     let soon = || Deadline::after(Duration::from_millis(3));

@@ -1,12 +1,12 @@
 //! The gate under the model checker: one thread closes and opens it for writers elsewhere, as a
 //! node's server does.
 
-use crate::rwlock::heap::HeapMemory;
-use crate::rwlock::layout::{DoorKind, IDLE, READING};
+use crate::rwlock::layout::{GateKind, IDLE, READING};
 use crate::rwlock::memory::Memory;
-use crate::rwlock::node::tests::locks;
-use crate::rwlock::node::tests::loom_bias::biased_locks;
 use crate::rwlock::node::{Closed, NodeLock};
+use crate::rwlock::tests::heap::HeapMemory;
+use crate::rwlock::tests::locks;
+use crate::rwlock::tests::loom::bias::biased_locks;
 use crate::shm::atomic::Ordering;
 use crate::shm::wait::{Deadline, Stop, wait};
 use ::loom::cell::UnsafeCell;
@@ -47,7 +47,7 @@ fn explore(preemptions: usize, readers: &'static [Act], server: Act) {
 
 /// Runs `readers` beside `server`, which has a rank of its own.
 fn explore_with(
-    locks: fn(usize, DoorKind) -> Vec<NodeLock<HeapMemory>>,
+    locks: fn(usize, GateKind) -> Vec<NodeLock<HeapMemory>>,
     preemptions: usize,
     readers: &'static [Act],
     server: Act,
@@ -56,7 +56,7 @@ fn explore_with(
     model.preemption_bound = model.preemption_bound.or(Some(preemptions));
     model.check(move || {
         let guarded = Arc::new(Guarded::new(0));
-        let mut locks = locks(readers.len() + 1, DoorKind::Gate);
+        let mut locks = locks(readers.len() + 1, GateKind::Global);
         let last = locks.pop().expect("at least one rank");
         let threads: Vec<_> = locks
             .into_iter()

@@ -1,7 +1,7 @@
 //! The words of a lock on the heap, shared by threads that stand for ranks: for tests and for the
 //! model checker.
 
-use crate::rwlock::layout::{Door, DoorKind, Drain, Entrance, RankWords, Tally, Words};
+use crate::rwlock::layout::{Drain, Gate, GateKind, GateWords, RankWords, Tally, Words};
 use crate::rwlock::memory::Memory;
 use crate::shm::atomic::{Arc, AtomicU32};
 use crate::shm::event::Sleepers;
@@ -12,7 +12,7 @@ use crate::shm::wait::Surroundings;
 pub(crate) struct HeapMemory {
     words: Arc<(Words, Vec<Line<RankWords>>)>,
     me: usize,
-    door: DoorKind,
+    gate: GateKind,
     /// Whether readers may do without a barrier.
     pub(crate) biased: bool,
     /// A rank that is taken to have died.
@@ -21,14 +21,14 @@ pub(crate) struct HeapMemory {
 
 impl HeapMemory {
     /// A view for each of `ranks` threads.
-    pub(crate) fn new(ranks: usize, door: DoorKind) -> Vec<Self> {
+    pub(crate) fn new(ranks: usize, gate: GateKind) -> Vec<Self> {
         let word = || AtomicU32::new(0);
         let words = Words {
-            entrance: Line(Entrance {
+            gate_words: Line(GateWords {
                 turn: word(),
                 openings: word(),
                 run: word(),
-                gate: word(),
+                global_gate: word(),
                 turn_sleepers: Sleepers::default(),
                 opening_sleepers: Sleepers::default(),
             }),
@@ -40,7 +40,7 @@ impl HeapMemory {
         let rank_words = |_| {
             Line(RankWords {
                 slot: word(),
-                want: word(),
+                request: word(),
                 tally: Tally::default(),
             })
         };
@@ -49,7 +49,7 @@ impl HeapMemory {
             .map(|me| HeapMemory {
                 words: Arc::clone(&shared),
                 me,
-                door,
+                gate,
                 biased: false,
                 dead: None,
             })
@@ -70,8 +70,8 @@ impl Memory for HeapMemory {
         &self.words.0
     }
 
-    fn door(&self) -> Door<'_> {
-        self.words().door(self.door)
+    fn gate(&self) -> Gate<'_> {
+        self.words().gate(self.gate)
     }
 
     fn rank_words(&self, rank: usize) -> &RankWords {

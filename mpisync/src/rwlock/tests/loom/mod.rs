@@ -3,11 +3,14 @@
 //! value that the lock guards is a cell that loom watches: a read beside a write, or a missing
 //! acquire or release between them, fails the model.
 
-use crate::rwlock::heap::HeapMemory;
-use crate::rwlock::layout::{DoorKind, GRANTED, IDLE, NOT_WANTED, READING, Turn};
+mod bias;
+mod global_gate;
+
+use crate::rwlock::layout::{GRANTED, GateKind, IDLE, NOT_REQUESTED, READING, Turn};
 use crate::rwlock::memory::Memory;
 use crate::rwlock::node::NodeLock;
-use crate::rwlock::node::tests::locks;
+use crate::rwlock::tests::heap::HeapMemory;
+use crate::rwlock::tests::locks;
 use crate::shm::atomic::Ordering;
 use crate::shm::wait::{Deadline, Stop};
 use ::loom::cell::UnsafeCell;
@@ -49,7 +52,7 @@ fn explore(acts: &'static [Act]) {
 
 /// [`explore`] as far as so many preemptions reach.
 fn explore_within(preemptions: usize, acts: &'static [Act]) {
-    explore_with(|ranks| locks(ranks, DoorKind::Turn), preemptions, acts);
+    explore_with(|ranks| locks(ranks, GateKind::Local), preemptions, acts);
 }
 
 /// [`explore_within`] with locks made by `locks`.
@@ -191,7 +194,14 @@ fn an_urgent_writer_is_next() {
             *value += 1;
             *value
         });
-        let turn = Turn(lock.memory.words().entrance.0.turn.load(Ordering::Relaxed));
+        let turn = Turn(
+            lock.memory
+                .words()
+                .gate_words
+                .0
+                .turn
+                .load(Ordering::Relaxed),
+        );
         lock.unlock_write();
         if turn.waiters() == 0 || !turn.is_urgent() {
             return 1;
@@ -244,7 +254,7 @@ fn a_run_of_writers_ends() {
             let openings = lock
                 .memory
                 .words()
-                .entrance
+                .gate_words
                 .0
                 .openings
                 .load(Ordering::Relaxed);
@@ -265,7 +275,7 @@ fn withdrawal_beside_two_writers() {
     let mut model = ::loom::model::Builder::new();
     model.preemption_bound = model.preemption_bound.or(Some(2));
     model.check(|| {
-        let [first, second, last]: [_; 3] = locks(3, DoorKind::Turn)
+        let [first, second, last]: [_; 3] = locks(3, GateKind::Local)
             .try_into()
             .unwrap_or_else(|_| unreachable!("three locks"));
         assert!(first.try_write());
@@ -293,13 +303,13 @@ fn a_writer_that_died_before_it_entered_is_passed_over() {
     let mut model = ::loom::model::Builder::new();
     model.preemption_bound = model.preemption_bound.or(Some(2));
     model.check(|| {
-        let [dead, mut second, mut third]: [_; 3] = locks(3, DoorKind::Turn)
+        let [dead, mut second, mut third]: [_; 3] = locks(3, GateKind::Local)
             .try_into()
             .unwrap_or_else(|_| unreachable!("three locks"));
         assert!(dead.try_write());
         dead.memory
             .my_words()
-            .want
+            .request
             .store(GRANTED, Ordering::Relaxed);
         second.memory.dead = Some(0);
         third.memory.dead = Some(0);
@@ -321,13 +331,13 @@ fn a_turn_that_was_granted_and_not_handed_over_is_reported() {
     let mut model = ::loom::model::Builder::new();
     model.preemption_bound = model.preemption_bound.or(Some(2));
     model.check(|| {
-        let [dead, mut second]: [_; 2] = locks(2, DoorKind::Turn)
+        let [dead, mut second]: [_; 2] = locks(2, GateKind::Local)
             .try_into()
             .unwrap_or_else(|_| unreachable!("two locks"));
         assert!(dead.try_write());
         second.memory.dead = Some(0);
         let thread = ::loom::thread::spawn(move || {
-            let granted = dead.choose_heir() == Some(1);
+            let granted = dead.choose_successor() == Some(1);
             let seen = if granted {
                 &GRANTED_FIRST
             } else {
@@ -338,9 +348,9 @@ fn a_turn_that_was_granted_and_not_handed_over_is_reported() {
         let entered = second.write(|| Deadline::Never);
         assert_eq!(entered, Err(Stop::Died(0)));
         assert_eq!(second.waiting_writers(), 0);
-        let want = second.memory.my_words().want.load(Ordering::Relaxed);
+        let request = second.memory.my_words().request.load(Ordering::Relaxed);
         thread.join().expect("no rank fails");
-        assert_eq!(want, NOT_WANTED);
+        assert_eq!(request, NOT_REQUESTED);
     });
     assert!(GRANTED_FIRST.load(Ordering::Relaxed));
     assert!(WITHDRAWN_FIRST.load(Ordering::Relaxed));

@@ -1,13 +1,13 @@
 //! The queue of nodes, the gates and the tree, explored in all their interleavings.
 //!
-//! What is explored is the protocol as it runs: the [`writer`], the [`NodeServer`], [`Standing`]
+//! What is explored is the protocol as it runs: the [`writer`], the [`NodeServer`], [`QueueState`]
 //! and the tree. Around them stands a small world that is a [`Site`] for each node: ranks and a
 //! server, the turn of each node, flags of readers, and a network that delivers in any order. A
 //! rank may give up wherever it waits.
 
 use crate::rwlock::global::node_server::NodeServer;
 use crate::rwlock::global::site::{Asker, LockMessage, Site};
-use crate::rwlock::global::standing::{Standing, Turn};
+use crate::rwlock::global::token::{QueueState, Token};
 use crate::rwlock::global::tree::Node;
 use crate::rwlock::global::writer;
 use crate::rwlock::global::writer::{Drain, Next};
@@ -53,9 +53,9 @@ struct Rank {
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 struct QNode {
-    standing: Standing,
+    queue_state: QueueState,
     successor: Option<Node>,
-    granted: Option<Turn>,
+    granted: Option<Token>,
     /// Somebody has the node's turn.
     taken: bool,
     /// Openings, and whether it is closed.
@@ -105,12 +105,6 @@ impl View<'_> {
         change(&mut self.world.borrow_mut().stations[self.node as usize])
     }
 
-    fn send(&self, to: Node, word: LockMessage) {
-        let network = &mut self.world.borrow_mut().network;
-        let at = network.partition_point(|sent| *sent < (to, word));
-        network.insert(at, (to, word));
-    }
-
     fn raise_gate(&self, to: (u32, bool)) -> bool {
         self.change(|qnode| {
             qnode.gate = to.max(qnode.gate);
@@ -136,19 +130,19 @@ impl Site for View<'_> {
         self.max_local_handovers
     }
 
-    fn standing(&self) -> Standing {
-        self.of(|qnode| qnode.standing)
+    fn queue_state(&self) -> QueueState {
+        self.of(|qnode| qnode.queue_state)
     }
 
-    fn set_standing(&self, standing: &Standing) {
-        self.change(|qnode| qnode.standing = *standing);
+    fn set_queue_state(&self, state: &QueueState) {
+        self.change(|qnode| qnode.queue_state = *state);
     }
 
     fn take_successor(&self) -> Option<Node> {
         self.change(|qnode| qnode.successor.take())
     }
 
-    fn take_granted(&self) -> Option<Turn> {
+    fn take_granted(&self) -> Option<Token> {
         self.change(|qnode| qnode.granted.take())
     }
 
@@ -187,8 +181,8 @@ impl Site for View<'_> {
         });
     }
 
-    fn put_granted(&self, turn: &Turn) {
-        self.change(|qnode| qnode.granted = Some(*turn));
+    fn put_granted(&self, token: &Token) {
+        self.change(|qnode| qnode.granted = Some(*token));
     }
 
     fn close_gate(&self, count: u32) -> Option<Closed> {
@@ -224,8 +218,10 @@ impl Site for View<'_> {
         if to == count { answers } else { 0 }
     }
 
-    fn tell(&self, node: Node, word: LockMessage) {
-        self.send(node, word);
+    fn send(&self, node: Node, message: LockMessage) {
+        let network = &mut self.world.borrow_mut().network;
+        let at = network.partition_point(|sent| *sent < (node, message));
+        network.insert(at, (node, message));
     }
 
     fn answer(&self, asker: Asker, count: u32) {
@@ -245,7 +241,7 @@ impl View<'_> {
                 self.change(|qnode| qnode.passed += u32::from(qnode.successor.is_some()));
                 Phase::Writes
             }
-            Next::AwaitTurn => Phase::AwaitsGrant,
+            Next::AwaitToken => Phase::AwaitsGrant,
             Next::AwaitReaders(drain) => Phase::Closes(drain),
             Next::GiveUp(_) => unreachable!("nobody dies here"),
         };
@@ -306,7 +302,7 @@ impl View<'_> {
                     self.set(Phase::Reads);
                     self.change(|qnode| qnode.ranks[self.rank].jobs.push(Job::Read));
                 }
-                if writer::let_go(self, self.standing()) {
+                if writer::let_go(self, self.queue_state()) {
                     writer::release(self);
                 }
             }
@@ -380,12 +376,12 @@ impl Model for Cluster {
 
     fn init_states(&self) -> Vec<World> {
         let qnode = |(node, ranks): (usize, &Vec<Vec<Job>>)| QNode {
-            standing: match node {
-                0 => Standing::Owner {
-                    turn: Turn::default(),
-                    row: 0,
+            queue_state: match node {
+                0 => QueueState::Owner {
+                    token: Token::default(),
+                    handovers: 0,
                 },
-                _ => Standing::Out,
+                _ => QueueState::Idle,
             },
             successor: None,
             granted: None,
@@ -452,10 +448,10 @@ impl Model for Cluster {
                 let writers = world.ranks_in(&Phase::Writes);
                 writers == 0 || writers == 1 && world.ranks_in(&Phase::Reads) == 0
             }),
-            Property::always("there is one turn", |_, world: &World| {
+            Property::always("there is one token", |_, world: &World| {
                 let owners = world.stations.iter();
                 let owners =
-                    owners.filter(|qnode| matches!(qnode.standing, Standing::Owner { .. }));
+                    owners.filter(|qnode| matches!(qnode.queue_state, QueueState::Owner { .. }));
                 let granted = world
                     .stations
                     .iter()
