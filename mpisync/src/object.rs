@@ -157,7 +157,7 @@ impl Object {
             anywhere: false,
             calls: last,
             outcome: rendezvous::Outcome::Fine,
-            said: rendezvous::NOTHING,
+            payload: rendezvous::NOTHING,
         };
         rendezvous::meet(&self.block, &stand).map(drop)
     }

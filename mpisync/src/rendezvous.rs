@@ -53,7 +53,7 @@ pub(crate) struct Arrival<'a> {
     pub(crate) calls: u64,
     pub(crate) outcome: Outcome,
     /// What it tells the others about its part.
-    pub(crate) said: Payload,
+    pub(crate) payload: Payload,
 }
 
 /// What a rank says at a meeting, in words of the call's own.
@@ -67,7 +67,7 @@ pub(crate) struct Rendezvous {
     /// What came of their parts in the call.
     pub(crate) outcomes: Vec<Outcome>,
     /// What they said about the call.
-    pub(crate) said: Vec<Payload>,
+    pub(crate) payloads: Vec<Payload>,
 }
 
 impl Arrival<'_> {
@@ -85,7 +85,7 @@ impl Arrival<'_> {
             outcome,
             line: self.place.line(),
             calls: self.calls,
-            said: self.said,
+            said: self.payload,
             file: self.place.file().into(),
             reason: reason.into(),
         }
@@ -118,7 +118,7 @@ struct Reading<'a> {
     depth: u32,
     calls: u64,
     outcome: Outcome,
-    said: Payload,
+    payload: Payload,
     announcement: &'a Announcement,
 }
 
@@ -135,7 +135,7 @@ impl<'a> Reading<'a> {
                 FAILED => Outcome::Failed(announcement.reason()),
                 _ => Outcome::Panicked(announcement.reason()),
             },
-            said: announcement.said(),
+            payload: announcement.said(),
             announcement,
         }
     }
@@ -168,17 +168,17 @@ enum Met {
 /// [`CollectiveError::Diverged`] where ranks stand in different calls; the failure of a rank that
 /// has left an outer call with one; [`CollectiveError::OutOfStep`] where they have made different
 /// numbers of fenced calls; [`CollectiveError::RankDied`].
-pub(crate) fn meet(block: &Block, stand: &Arrival<'_>) -> Result<Rendezvous, CollectiveError> {
-    let signature = stand.signature(block.identity());
+pub(crate) fn meet(block: &Block, arrival: &Arrival<'_>) -> Result<Rendezvous, CollectiveError> {
+    let signature = arrival.signature(block.identity());
     loop {
-        let announcements = gather(block, stand, signature)?;
+        let announcements = gather(block, arrival, signature)?;
         let met = announcements
             .into_iter()
-            .map(|announcement| compare(stand, signature, announcement));
+            .map(|announcement| compare(arrival, signature, announcement));
         let met: Vec<Met> = met.collect();
         // Who is still inside the call has read now that this rank is leaving it, and comes out.
         if !met.iter().any(|met| matches!(met, Met::Inside)) {
-            return settle(stand, met);
+            return settle(arrival, met);
         }
     }
 }
@@ -191,7 +191,7 @@ pub(crate) fn meet_from_fence(
     here: &Location<'_>,
 ) -> CollectiveError {
     let place = Place::from(here);
-    let stand = Arrival {
+    let arrival = Arrival {
         step: Step::Fenced,
         depth: block.domain().depth(),
         name: "",
@@ -199,9 +199,9 @@ pub(crate) fn meet_from_fence(
         anywhere: false,
         calls: 0,
         outcome: Outcome::Fine,
-        said: NOTHING,
+        payload: NOTHING,
     };
-    let announcements = match gather(block, &stand, stand.signature(block.identity())) {
+    let announcements = match gather(block, &arrival, arrival.signature(block.identity())) {
         Ok(announcements) => announcements,
         Err(error) => return error,
     };
@@ -225,7 +225,7 @@ pub(crate) fn is_ahead(block: &Block, rank: usize) -> bool {
 /// Comes to the next meeting and reads all announcements, by rank.
 fn gather<'a>(
     block: &'a Block,
-    stand: &Arrival<'_>,
+    arrival: &Arrival<'_>,
     signature: u64,
 ) -> Result<Vec<Reading<'a>>, CollectiveError> {
     let domain = block.domain();
@@ -233,12 +233,12 @@ fn gather<'a>(
     if domain.take_left_meeting() {
         catch_up(block)?;
     }
-    let number = post(domain, stand, signature);
+    let number = arrive(domain, arrival, signature);
     let mut absence = Absence { number, next: 0 };
     let mut announcements = Vec::with_capacity(size);
     for rank in 0..size {
-        let arrival_slot = domain.arrival_slot(rank);
-        let has_come = || arrival_slot.posted.load(Ordering::Acquire) >= number;
+        let slot = domain.arrival_slot(rank);
+        let has_come = || slot.posted.load(Ordering::Acquire) >= number;
         wait(
             block,
             domain.segment().arrival(),
@@ -247,12 +247,10 @@ fn gather<'a>(
             || absence.look(domain, rank),
         )
         .map_err(|NotMet(error)| error)?;
-        announcements.push(Reading::of(
-            &arrival_slot.announcements[(number % 2) as usize],
-        ));
+        announcements.push(Reading::of(&slot.announcements[(number % 2) as usize]));
     }
     let alike = |announcement: &Reading<'_>| {
-        announcement.signature == signature && announcement.calls == stand.calls
+        announcement.signature == signature && announcement.calls == arrival.calls
     };
     let all_fine = announcements
         .iter()
@@ -267,14 +265,14 @@ fn gather<'a>(
 /// Comes to the next meeting for the ranks that are there, without waiting for them and without a
 /// look at their announcements: this rank has left the call whose outcome they agree upon. They are
 /// told, and so is who is still inside the call.
-pub(crate) fn leave(domain: &Arc<Domain>, controller: u64, stand: &Arrival<'_>) {
+pub(crate) fn leave(domain: &Arc<Domain>, controller: u64, arrival: &Arrival<'_>) {
     // Two announcements a rank are enough if nobody comes to a meeting before all have come to the last one.
     let last = domain.my_arrival_slot().posted.load(Ordering::Relaxed);
     if domain.take_left_meeting() && !all_have_come(domain, last) {
         domain.set_left_meeting();
         return;
     }
-    post(domain, stand, stand.signature(controller));
+    arrive(domain, arrival, arrival.signature(controller));
     domain.set_left_meeting();
     // As the others do, who read that this rank has failed.
     domain.advance_epoch();
@@ -329,16 +327,16 @@ impl Absence {
 }
 
 /// Posts this rank's announcement for the next meeting; returns its number.
-fn post(domain: &Arc<Domain>, stand: &Arrival<'_>, signature: u64) -> u64 {
-    let arrival_slot = domain.my_arrival_slot();
-    let number = arrival_slot.posted.load(Ordering::Relaxed) + 1;
-    arrival_slot.announcements[(number % 2) as usize].set(&stand.announcement(signature));
+fn arrive(domain: &Arc<Domain>, arrival: &Arrival<'_>, signature: u64) -> u64 {
+    let slot = domain.my_arrival_slot();
+    let number = slot.posted.load(Ordering::Relaxed) + 1;
+    slot.announcements[(number % 2) as usize].set(&arrival.announcement(signature));
     let spans_nodes = domain.topology().spans_nodes();
     // Counted before it can be seen, so that nobody goes on to the next meeting, and counts for that one, before all
     // have counted for this one. On one node nobody asks, and the ranks would get into each other's way.
     let before = spans_nodes.then(|| domain.segment().count_post());
     // An exchange, so that the look at the sleepers comes after it.
-    arrival_slot.posted.swap(number, Ordering::SeqCst);
+    slot.posted.swap(number, Ordering::SeqCst);
     domain.segment().arrival().notify(ALL);
     let here = domain.topology().local_ranks().len() as u64;
     // The last rank of a node to post tells the other nodes for all.
@@ -349,16 +347,20 @@ fn post(domain: &Arc<Domain>, stand: &Arrival<'_>, signature: u64) -> u64 {
 }
 
 /// What this rank makes of another's announcement.
-fn compare(stand: &Arrival<'_>, signature: u64, announcement: Reading<'_>) -> Met {
+fn compare(arrival: &Arrival<'_>, signature: u64, announcement: Reading<'_>) -> Met {
     if announcement.signature == signature {
-        return Met::Same(announcement.outcome, announcement.calls, announcement.said);
+        return Met::Same(
+            announcement.outcome,
+            announcement.calls,
+            announcement.payload,
+        );
     }
-    match (stand.step, announcement.step) {
-        (Step::Exit, Step::Exit) if announcement.depth < stand.depth => {
+    match (arrival.step, announcement.step) {
+        (Step::Exit, Step::Exit) if announcement.depth < arrival.depth => {
             let place = announcement.place();
             Met::Left(announcement.outcome, place)
         }
-        (Step::Exit, _) if announcement.depth > stand.depth => Met::Inside,
+        (Step::Exit, _) if announcement.depth > arrival.depth => Met::Inside,
         (Step::Enter | Step::Fenced, Step::Exit) => {
             let place = announcement.place();
             Met::Left(announcement.outcome, place)
@@ -369,9 +371,9 @@ fn compare(stand: &Arrival<'_>, signature: u64, announcement: Reading<'_>) -> Me
 }
 
 /// Decides what all announcements together mean.
-fn settle(stand: &Arrival<'_>, met: Vec<Met>) -> Result<Rendezvous, CollectiveError> {
+fn settle(arrival: &Arrival<'_>, met: Vec<Met>) -> Result<Rendezvous, CollectiveError> {
     let diverged = |rank: usize, there: &Place| CollectiveError::Diverged {
-        here: stand.place.clone(),
+        here: arrival.place.clone(),
         rank: rank as i32,
         there: there.clone(),
     };
@@ -385,20 +387,20 @@ fn settle(stand: &Arrival<'_>, met: Vec<Met>) -> Result<Rendezvous, CollectiveEr
         .all(|met| matches!(met, Met::Same(Outcome::Fine, ..)));
     let mut meeting = Rendezvous {
         outcomes: Vec::with_capacity(met.len()),
-        said: Vec::with_capacity(met.len()),
+        payloads: Vec::with_capacity(met.len()),
     };
     for (rank, met) in met.into_iter().enumerate() {
         match met {
-            Met::Same(_, calls, _) if all_fine && calls != stand.calls => {
+            Met::Same(_, calls, _) if all_fine && calls != arrival.calls => {
                 return Err(CollectiveError::OutOfStep {
-                    here: u64::from(stand.calls as u32),
+                    here: u64::from(arrival.calls as u32),
                     rank: rank as i32,
                     there: u64::from(calls as u32),
                 });
             }
-            Met::Same(outcome, _, said) => {
+            Met::Same(outcome, _, payload) => {
                 meeting.outcomes.push(outcome);
-                meeting.said.push(said);
+                meeting.payloads.push(payload);
             }
             Met::Elsewhere(place) | Met::Left(_, place) => return Err(diverged(rank, &place)),
             Met::Inside => unreachable!("a meeting goes on until all are out"),

@@ -11,7 +11,7 @@ use crate::location::CallSite;
 use crate::object::Object;
 #[cfg(feature = "mpi")]
 use crate::rsmpi::PartComm;
-use crate::share::{Calls, Post};
+use crate::share::{Calls, FencedCall};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 #[cfg(not(feature = "mpi"))]
@@ -194,7 +194,7 @@ pub(super) fn share<T: Copy + Serialize>(
         text.truncate(text.floor_char_boundary(LONGEST));
         text
     });
-    let shared = post(object, calls).share_as_agreed(&shared.copied());
+    let shared = fenced_call(object, calls).share_as_agreed(&shared.copied());
     shared.map_err(BatchError::Diverged)
 }
 
@@ -205,12 +205,12 @@ pub(super) fn receive<T: DeserializeOwned>(
     calls: &Calls,
     rank: i32,
 ) -> Result<Result<T, String>, CollectiveError> {
-    post(object, calls).collect_encoded(rank as usize, None)
+    fenced_call(object, calls).collect_encoded(rank as usize, None)
 }
 
 #[track_caller]
-fn post<'a>(object: &'a Object, calls: &'a Calls) -> Post<'a> {
+fn fenced_call<'a>(object: &'a Object, calls: &'a Calls) -> FencedCall<'a> {
     let site = CallSite::anywhere("Batch", Location::caller());
     let block = object.block();
-    calls.post(block, calls.begin(block.domain()), site)
+    calls.call(block, calls.begin(block.domain()), site)
 }

@@ -1,4 +1,4 @@
-//! Who writes: the beginning of a call in which one rank does.
+//! The beginning of a fenced call, in which one rank writes.
 
 use crate::collective::fence::{Excluded, Fence, Writer};
 use crate::error::CollectiveError;
@@ -13,9 +13,10 @@ use std::panic::Location;
 use std::time::Duration;
 
 impl WindowController {
-    /// Lets the master write, and the others wait for what it shares. Collective; only the master
-    /// waits here, for the write lock. All ranks have to make the same calls, each at the same
-    /// place of the source; see [`On::named`] for a call that they make at different ones.
+    /// Begins a call in which the master writes and the other ranks wait for the value that it
+    /// shares. Collective; only the master waits here, for the write lock. All ranks must make the
+    /// same calls, each at the same source location; see [`On::named`] for calls at different
+    /// locations.
     ///
     /// ```
     /// use mpisync::prelude::*;
@@ -30,7 +31,7 @@ impl WindowController {
     /// ```
     ///
     /// # Panics
-    /// Where [`single_write_timeout`](Self::single_write_timeout) would return an error.
+    /// If [`single_write_timeout`](Self::single_write_timeout) would return an error.
     #[track_caller]
     pub fn single_write(&mut self) -> Access<'_> {
         self.recover_leaked();
@@ -39,13 +40,13 @@ impl WindowController {
         access.unwrap_or_else(|error| self.panic_with(&error))
     }
 
-    /// [`single_write`](Self::single_write) whose writer waits for the lock for `limit` at most. If
-    /// it does not get it, the other ranks are told.
+    /// [`single_write`](Self::single_write) with a limit: the writer waits for the lock for at most
+    /// `limit`. If it does not get the lock, the other ranks get an error. Collective.
     ///
     /// # Errors
-    /// [`CollectiveError::Lock`] on the writer; [`CollectiveError::WriterMismatch`] on a rank that
-    /// takes itself for the writer when another one does too; [`CollectiveError::Diverged`] on a
-    /// rank that has written in a call while another rank of its node was in another one.
+    /// [`CollectiveError::Lock`] on the writer; [`CollectiveError::WriterMismatch`] on a writer if
+    /// another rank is a writer, too; [`CollectiveError::Diverged`] on a rank that was the writer in
+    /// a call while another rank of its node was in another call.
     #[track_caller]
     pub fn single_write_timeout(&mut self, limit: Duration) -> Result<Access<'_>, CollectiveError> {
         self.recover_leaked();
@@ -53,8 +54,8 @@ impl WindowController {
         Access::enter(self, self.master(), Some(limit), site)
     }
 
-    /// Names another writer than the master for one call: `ctrl.on(2)?.single_write()`. All ranks
-    /// have to name the same.
+    /// Selects another writer than the master for one call: `ctrl.on(2)?.single_write()`. `rank` must
+    /// be the same on all ranks. Not collective itself.
     ///
     /// # Errors
     /// [`CollectiveError::NoSuchRank`].
@@ -64,12 +65,12 @@ impl WindowController {
     }
 }
 
-/// Which part this rank has in a call in which one rank writes.
+/// This rank's role in a fenced call.
 ///
-/// Dropping it drops the [`Fence`]: the writer's tells the other ranks that nothing is shared, and
-/// on those the drop waits for the writer and panics where it has failed. So `if let
-/// Access::Writer(fence) = ctrl.single_write() { … }` keeps the others until the writer is done,
-/// and `let _ = ctrl.single_write();` on all ranks is a panic on all but the writer.
+/// Dropping it drops the [`Fence`]. Dropping the writer's fence notifies the other ranks that no value
+/// is shared. On the other ranks the drop waits for the writer, and panics if the writer has failed.
+/// So `if let Access::Writer(fence) = ctrl.single_write() { … }` makes the others wait until the
+/// writer is done, and `let _ = ctrl.single_write();` on all ranks panics on all but the writer.
 #[must_use = "match on it: the writer has to `share` and the others to `collect`"]
 pub enum Access<'a> {
     /// This rank writes, and holds the write lock.
@@ -87,42 +88,42 @@ impl<'a> Access<'a> {
         site: CallSite,
     ) -> Result<Self, CollectiveError> {
         controller.check_usable()?;
-        let call = controller.begin_call();
-        let post = controller.post(call, site);
+        let number = controller.begin_call();
+        let call = controller.call(number, site);
         if writer != controller.rank() {
-            if let Some(error) = post.divergence() {
-                post.leave(writer as usize);
+            if let Some(error) = call.divergence() {
+                call.leave(writer as usize);
                 return Err(error);
             }
-            let fence = Fence::new(controller, call, writer, site);
+            let fence = Fence::new(controller, number, writer, site);
             return Ok(Access::Excluded(fence));
         }
-        post.make_room();
-        if let Some(error) = post.divergence() {
-            post.fail(Failure::Failed(&error.to_string()));
+        call.make_room();
+        if let Some(error) = call.divergence() {
+            call.fail(Failure::Failed(&error.to_string()));
             return Err(error);
         }
-        // The fence lets the lock go.
+        // The fence releases the lock.
         if let Err(error) = controller.lock().enter_write(limit) {
-            post.fail(Failure::Failed(&error.to_string()));
+            call.fail(Failure::Failed(&error.to_string()));
             return Err(error.into());
         }
-        if let Err(error) = post.claim(|call| controller.lock().claim(call.0)) {
+        if let Err(error) = call.claim(|number| controller.lock().claim(number.0)) {
             controller.lock().leave_write();
-            // A rank that takes this one for the writer learns for whom this one leaves it to write.
+            // A rank that takes this rank for the writer learns which rank this one takes for it.
             let other = match error {
                 CollectiveError::WriterMismatch { rank, .. }
                 | CollectiveError::Diverged { rank, .. } => rank,
                 _ => writer,
             };
-            post.leave(other as usize);
+            call.leave(other as usize);
             return Err(error);
         }
-        Ok(Access::Writer(Fence::new(controller, call, writer, site)))
+        Ok(Access::Writer(Fence::new(controller, number, writer, site)))
     }
 
-    /// The writer's fence, on the rank that writes; the others get `None`, after the writer has
-    /// shared or finished.
+    /// Returns the writer's fence on the writer, and `None` on the other ranks after the writer is
+    /// done. Collective; waits for the writer on the other ranks.
     ///
     /// ```
     /// # use mpisync::prelude::*;
@@ -135,7 +136,7 @@ impl<'a> Access<'a> {
     /// ```
     ///
     /// # Errors
-    /// On the ranks that do not write: why the writer has not finished.
+    /// On the other ranks, those of [`Fence::wait`].
     pub fn writer(self) -> Result<Option<Fence<'a, Writer>>, CollectiveError> {
         match self {
             Access::Writer(fence) => Ok(Some(fence)),
@@ -154,11 +155,11 @@ impl<'a> Access<'a> {
     /// ```
     ///
     /// # Errors
-    /// On the writer, the error of `write`; on the others, a [`CollectiveError`] with the writer's
-    /// rank and its text.
+    /// On the writer, the error of `write`; on the other ranks, a [`CollectiveError`] with the
+    /// writer's rank and the text of that error.
     ///
     /// # Panics
-    /// On the writer, if `write` does; the others get [`CollectiveError::WriterPanicked`].
+    /// On the writer, if `write` does; the other ranks get [`CollectiveError::WriterPanicked`].
     pub fn run<T, E>(self, write: impl FnOnce(&WindowController) -> Result<T, E>) -> Result<T, E>
     where
         T: Serialize + DeserializeOwned,
@@ -183,13 +184,13 @@ impl fmt::Debug for Access<'_> {
     }
 }
 
-/// A controller for one call with another writer than the master, see [`WindowController::on`].
+/// A controller for one call with a selected writer, see [`WindowController::on`].
 #[must_use = "nothing happens before `single_write`"]
 #[derive(Debug)]
 pub struct On<'a> {
     controller: &'a mut WindowController,
     rank: i32,
-    /// What the call is compared by, in place of where it is made.
+    /// The name by which the call is compared, in place of its location.
     name: Option<&'a str>,
 }
 
@@ -209,8 +210,8 @@ impl<'a> On<'a> {
         })
     }
 
-    /// Gives the call a name that all ranks pass, by which it is compared then: for a call that
-    /// ranks make at different places of the source, or in different programs.
+    /// Compares the call by name and not by source location. For a call that ranks make at different
+    /// locations, or in different programs. Must be the same on all ranks.
     ///
     /// ```
     /// # use mpisync::prelude::*;
@@ -230,7 +231,7 @@ impl<'a> On<'a> {
         self
     }
 
-    /// Begins the call at `site`, with the errors as values and without a limit.
+    /// [`single_write_timeout`](Self::single_write_timeout) at `site`, without a limit.
     pub(crate) fn enter(self, site: CallSite) -> Result<Access<'a>, CollectiveError> {
         Access::enter(self.controller, self.rank, Some(Duration::MAX), site)
     }
@@ -242,10 +243,10 @@ impl<'a> On<'a> {
         }
     }
 
-    /// As [`WindowController::single_write`], with the named rank as writer. Collective.
+    /// [`WindowController::single_write`] with the selected rank as the writer. Collective.
     ///
     /// # Panics
-    /// Where [`single_write_timeout`](Self::single_write_timeout) would return an error.
+    /// If [`single_write_timeout`](Self::single_write_timeout) would return an error.
     #[track_caller]
     pub fn single_write(self) -> Access<'a> {
         let site = self.site(Location::caller());
@@ -253,10 +254,10 @@ impl<'a> On<'a> {
         access.unwrap_or_else(|error| self.controller.panic_with(&error))
     }
 
-    /// As [`WindowController::single_write_timeout`], with the named rank as writer. Collective.
+    /// [`WindowController::single_write_timeout`] with the selected rank as the writer. Collective.
     ///
     /// # Errors
-    /// The same.
+    /// Those of [`WindowController::single_write_timeout`].
     #[track_caller]
     pub fn single_write_timeout(self, limit: Duration) -> Result<Access<'a>, CollectiveError> {
         let site = self.site(Location::caller());

@@ -1,12 +1,13 @@
-//! Fences: one rank writes, and the others get what it shares or learn why there is nothing.
+//! Fences: one rank writes, and the other ranks get the value that it shares, or the reason why there
+//! is none.
 
 use crate::error::CollectiveError;
 use crate::location::CallSite;
 use crate::plain::Plain;
 use crate::rwlock::controller::WindowController;
-use crate::share::items::{ItemSink, ItemSource};
 use crate::share::payload::{Encoder, Kind};
-use crate::share::{Call, Failure, Post, panic_message, text_of};
+use crate::share::stream::{ItemSink, ItemSource};
+use crate::share::{CallNumber, Failure, FencedCall, panic_message, text_of};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::cell::Cell;
@@ -27,8 +28,9 @@ pub struct Writer;
 pub struct Excluded;
 
 mod role {
-    /// What becomes of a fence that is dropped.
+    /// The role of a rank in a fenced call.
     pub trait Role: Sized {
+        /// Ends a fence that is dropped.
         fn abandon(fence: &mut super::Fence<'_, Self>);
     }
 
@@ -50,18 +52,17 @@ mod role {
     impl MayCollect for super::Excluded {}
 }
 
-/// This rank's part in a call in which one rank writes, see
-/// [`single_write`](WindowController::single_write).
+/// This rank's part in a fenced call, see [`single_write`](WindowController::single_write).
 ///
 /// A `Fence<Writer>` holds the write lock. Only it can [`share`](Fence::share), and only a
-/// `Fence<Excluded>` can [`collect`](Fence::collect); both consume the fence, so a call has one
+/// `Fence<Excluded>` can [`collect`](Fence::collect). Both consume the fence, so a call has one
 /// outcome.
 ///
 /// # Dropping a fence
-/// A writer's is told to the other ranks as [`CollectiveError::Unshared`]. That of another rank
-/// **waits for the writer**, as [`wait`](Fence::wait) does, so that no rank goes on before the
-/// writer is done because a branch of the program has no part for it; use [`skip`](Fence::skip) to
-/// go on without waiting. A fence that is dropped by a panic does not wait.
+/// If the writer drops its fence, the other ranks get [`CollectiveError::Unshared`]. On any other
+/// rank the drop **waits for the writer**, as [`wait`](Fence::wait) does. So no rank goes on before
+/// the writer is done, even if a branch of the program does nothing on that rank; use
+/// [`skip`](Fence::skip) to go on without waiting. A fence that is dropped by a panic does not wait.
 ///
 /// ```
 /// # use mpisync::prelude::*;
@@ -74,16 +75,17 @@ mod role {
 /// # Ok::<(), CollectiveError>(())
 /// ```
 ///
-/// A fence that is forgotten (`mem::forget`) ends with the next call that borrows the controller
-/// mutably, with [`close`](WindowController::close), or when the controller is dropped; the other
-/// ranks may have to wait until then.
+/// A leaked fence (`mem::forget`) ends with the next call that borrows the controller mutably, with
+/// [`close`](WindowController::close), or when the controller is dropped. The other ranks may have to
+/// wait until then.
 ///
 /// # Panics
-/// Dropping a `Fence<Excluded>` panics where `wait` returns an error: the writer failed, say.
+/// Dropping a `Fence<Excluded>` panics if `wait` would return an error, for example because the
+/// writer failed.
 #[must_use = "a writer has to `share` and the others to `collect`; dropped, a writer's is an error on the other ranks, whose own wait for the writer"]
 pub struct Fence<'a, R: role::Role> {
     controller: &'a WindowController,
-    call: Call,
+    number: CallNumber,
     writer: i32,
     site: CallSite,
     /// The message of a panic in [`Fence::run`].
@@ -94,14 +96,14 @@ pub struct Fence<'a, R: role::Role> {
 impl<'a, R: role::Role> Fence<'a, R> {
     pub(crate) fn new(
         controller: &'a WindowController,
-        call: Call,
+        number: CallNumber,
         writer: i32,
         site: CallSite,
     ) -> Self {
-        controller.open_call(call, site, writer);
+        controller.open_call(number, site, writer);
         Fence {
             controller,
-            call,
+            number,
             writer,
             site,
             panic: Cell::new(None),
@@ -109,29 +111,32 @@ impl<'a, R: role::Role> Fence<'a, R> {
         }
     }
 
-    /// Lets the lock go and gives `value` to the other ranks; returns it. A value whose serialized
-    /// form is larger than 448 bytes is passed through a buffer, and this rank stays until the
-    /// others have collected it.
+    /// Releases the lock and shares `value` with the other ranks; returns it. Does not wait if its
+    /// serialized form has at most 448 bytes. Otherwise waits until the other ranks have collected
+    /// it.
     ///
     /// # Errors
-    /// [`CollectiveError::Encode`] when serde cannot serialize the value; the others get that as
-    /// the writer's failure.
+    /// [`CollectiveError::Encode`] if serde cannot serialize the value; the other ranks get
+    /// [`CollectiveError::WriterFailed`].
     pub fn share<T: Serialize>(self, value: T) -> Result<T, CollectiveError>
     where
         R: role::MayShare,
     {
         let mut encoder = Encoder::new();
         let encoded = encoder.encode(&value);
-        self.finish(|post| post.share_encoded::<T>(encoded))?;
+        self.finish(|call| call.share_encoded::<T>(encoded))?;
         Ok(value)
     }
 
-    /// Waits for what the writer shares.
+    /// Waits for the value that the writer shares, and returns it.
     ///
     /// # Errors
-    /// Why there is no value: the writer failed, panicked, died or dropped its fence; it shared
-    /// another type; the ranks do not agree on who writes, or are in different calls; the bytes
-    /// cannot be read as a `T`.
+    /// - [`CollectiveError::WriterFailed`], [`CollectiveError::WriterPanicked`],
+    ///   [`CollectiveError::RankDied`]: the writer failed, panicked or died.
+    /// - [`CollectiveError::Unshared`]: the writer dropped its fence.
+    /// - [`CollectiveError::TypeMismatch`], [`CollectiveError::Decode`]: the value is no `T`.
+    /// - [`CollectiveError::WriterMismatch`]: another rank takes a different rank for the writer.
+    /// - [`CollectiveError::Diverged`]: another rank is in another call.
     pub fn collect<T: DeserializeOwned>(self) -> Result<T, CollectiveError>
     where
         R: role::MayCollect,
@@ -139,8 +144,8 @@ impl<'a, R: role::Role> Fence<'a, R> {
         self.collect_within(None)
     }
 
-    fn post(&self) -> Post<'a> {
-        self.controller.post(self.call, self.site)
+    fn call(&self) -> FencedCall<'a> {
+        self.controller.call(self.number, self.site)
     }
 
     fn collect_within<T: DeserializeOwned>(
@@ -148,36 +153,37 @@ impl<'a, R: role::Role> Fence<'a, R> {
         limit: Option<Duration>,
     ) -> Result<T, CollectiveError> {
         let writer = self.writer as usize;
-        self.end(|post| post.collect_encoded(writer, limit))
+        self.end(|call| call.collect_encoded(writer, limit))
     }
 
-    /// Lets the lock go and publishes, in this order: who collects finds the lock free.
-    fn finish<T>(self, publish: impl FnOnce(Post<'_>) -> T) -> T {
-        let fence = ManuallyDrop::new(self);
-        fence.controller.close_call();
-        fence.controller.lock().leave_write();
-        publish(fence.post())
+    /// Releases the lock, then publishes: a collector finds the lock free.
+    fn finish<T>(self, publish: impl FnOnce(FencedCall<'_>) -> T) -> T {
+        let lock = self.controller.lock();
+        self.end(|call| {
+            lock.leave_write();
+            publish(call)
+        })
     }
 
-    /// Ends the fence with what `collect` gives.
-    fn end<T>(self, collect: impl FnOnce(Post<'_>) -> T) -> T {
+    /// Ends the fence and this rank's part in the call.
+    fn end<T>(self, collect: impl FnOnce(FencedCall<'_>) -> T) -> T {
         let fence = ManuallyDrop::new(self);
         fence.controller.close_call();
-        collect(fence.post())
+        collect(fence.call())
     }
 }
 
 impl Fence<'_, Writer> {
-    /// The controller, while its write lock is held: for [`rank`](WindowController::rank),
-    /// [`read`](WindowController::read) and whatever else needs no mutable controller.
+    /// The controller, for methods that need no mutable controller, such as
+    /// [`rank`](WindowController::rank) and [`read`](WindowController::read). Its write lock is held.
     pub fn controller(&self) -> &WindowController {
         self.controller
     }
 
-    /// Shares a value or tells the other ranks the error; returns either.
+    /// Shares the value or the error of `outcome`, and returns it.
     ///
     /// # Errors
-    /// `outcome`'s, or that of [`share`](Self::share).
+    /// That of `outcome`, or of [`share`](Self::share).
     pub fn share_result<T, E>(self, outcome: Result<T, E>) -> Result<T, E>
     where
         T: Serialize,
@@ -189,10 +195,9 @@ impl Fence<'_, Writer> {
         }
     }
 
-    /// Gives `items` to the other ranks, which collect them with
-    /// [`collect_vec`](Fence::collect_vec) or [`collect_into`](Fence::collect_into). They travel as
-    /// the bytes that they are, without being serialized, and may be any number. The other ranks
-    /// compare the type's name and its layout before they take the bytes for items.
+    /// Shares any number of items, without serializing them. The other ranks collect them with
+    /// [`collect_vec`](Fence::collect_vec) or [`collect_into`](Fence::collect_into), and check that
+    /// name and layout of the type are the same. Waits as [`share`](Self::share) does.
     ///
     /// ```
     /// # use mpisync::prelude::*;
@@ -210,9 +215,9 @@ impl Fence<'_, Writer> {
     /// ```
     ///
     /// # Errors
-    /// None so far.
+    /// None at present.
     pub fn share_slice<T: Plain>(self, items: &[T]) -> Result<(), CollectiveError> {
-        self.finish(|post| post.share(Kind::items::<T>(), &mut ItemSource::new(items)));
+        self.finish(|call| call.share(Kind::items::<T>(), &mut ItemSource::new(items)));
         Ok(())
     }
 
@@ -232,13 +237,13 @@ impl Fence<'_, Writer> {
         }
     }
 
-    /// Tells the other ranks why there is no value; returns the error that they get. The text is
-    /// cut at 512 bytes.
+    /// Ends the call without a value. The other ranks get the returned error, with at most 512 bytes
+    /// of `reason`.
     pub fn fail(self, reason: impl Display) -> CollectiveError {
         let message = text_of(&reason);
         let rank = self.controller.rank();
         let place = self.site.place();
-        self.finish(|post| post.fail(Failure::Failed(&message)));
+        self.finish(|call| call.fail(Failure::Failed(&message)));
         CollectiveError::WriterFailed {
             rank,
             place,
@@ -246,21 +251,21 @@ impl Fence<'_, Writer> {
         }
     }
 
-    /// Tells the other ranks the error, and returns it.
+    /// Shares the text of the error, and returns the error.
     fn fail_with<E: Display>(self, error: E) -> E {
-        let _told = self.fail(&error);
+        let _shared = self.fail(&error);
         error
     }
 
-    /// Lets the lock go and tells the other ranks that all is well; the same as sharing `()`.
+    /// Ends the call successfully without a value; the same as sharing `()`. Does not wait.
     ///
     /// # Errors
-    /// None so far.
+    /// None at present.
     pub fn done(self) -> Result<(), CollectiveError> {
         self.share(())
     }
 
-    /// Runs `write` so that the other ranks learn the message of its panic.
+    /// Runs `write`. If it panics, the other ranks get the message.
     #[doc(hidden)]
     pub fn run<T>(&self, write: impl FnOnce(&WindowController) -> T) -> T {
         catch_unwind(AssertUnwindSafe(|| write(self.controller))).unwrap_or_else(|panic| {
@@ -271,10 +276,10 @@ impl Fence<'_, Writer> {
 }
 
 impl Fence<'_, Excluded> {
-    /// [`collect`](Self::collect) that waits for `limit` at most.
+    /// [`collect`](Self::collect) with a limit: waits for at most `limit`.
     ///
     /// # Errors
-    /// Those of `collect`, and [`CollectiveError::Timeout`]. The call is over for this rank then.
+    /// Those of `collect`, and [`CollectiveError::Timeout`], which ends the call for this rank.
     pub fn collect_timeout<T: DeserializeOwned>(
         self,
         limit: Duration,
@@ -282,7 +287,8 @@ impl Fence<'_, Excluded> {
         self.collect_within(Some(limit))
     }
 
-    /// Waits for the items that the writer gives with [`share_slice`](Fence::share_slice).
+    /// Waits for the items that the writer shares with [`share_slice`](Fence::share_slice), and
+    /// returns them.
     ///
     /// # Errors
     /// Those of [`collect`](Self::collect).
@@ -290,12 +296,12 @@ impl Fence<'_, Excluded> {
         self.collect_items(None)
     }
 
-    /// Waits for the items that the writer gives with [`share_slice`](Fence::share_slice), and puts
-    /// them into `items`.
+    /// Waits for the items that the writer shares with [`share_slice`](Fence::share_slice), and
+    /// copies them into `items`.
     ///
     /// # Errors
-    /// Those of [`collect`](Self::collect), and [`CollectiveError::LengthMismatch`] where the
-    /// writer gives another number of items; `items` is as it was then.
+    /// Those of [`collect`](Self::collect), and [`CollectiveError::LengthMismatch`] if the writer
+    /// shares another number of items. `items` is unchanged on an error.
     pub fn collect_into<T: Plain>(self, items: &mut [T]) -> Result<(), CollectiveError> {
         items.copy_from_slice(&self.collect_items(Some(items.len()))?);
         Ok(())
@@ -304,8 +310,8 @@ impl Fence<'_, Excluded> {
     fn collect_items<T: Plain>(self, room: Option<usize>) -> Result<Vec<T>, CollectiveError> {
         let writer = self.writer;
         let kind = Some(Kind::items::<T>());
-        self.end(|post| {
-            post.collect(writer as usize, kind, None, |bytes| {
+        self.end(|call| {
+            call.collect(writer as usize, kind, None, |bytes| {
                 let sink = ItemSink::new(bytes);
                 match room {
                     Some(room) if room != sink.expected() => Err(CollectiveError::LengthMismatch {
@@ -320,20 +326,19 @@ impl Fence<'_, Excluded> {
         })
     }
 
-    /// Waits until the writer has shared whatever it shares.
+    /// Waits until the writer is done, whatever value it shares.
     ///
     /// # Errors
-    /// Those of [`collect`](Self::collect), but for the type.
+    /// Those of [`collect`](Self::collect), except those about the type.
     pub fn wait(self) -> Result<(), CollectiveError> {
         let writer = self.writer as usize;
-        self.end(|post| post.wait(writer))
+        self.end(|call| call.wait(writer))
     }
 
-    /// Leaves the call without waiting for the writer, for a rank that needs neither the value nor
-    /// to know whether the writer is done. The writer does not wait for this rank either.
+    /// Leaves the call without waiting for the writer. The writer does not wait for this rank either.
     pub fn skip(self) {
         let writer = self.writer as usize;
-        self.end(|post| post.leave(writer));
+        self.end(|call| call.leave(writer));
     }
 }
 
@@ -342,7 +347,7 @@ impl role::Role for Writer {
         fence.controller.close_call();
         fence.controller.lock().leave_write();
         let message = fence.panic.take();
-        fence.post().fail(match &message {
+        fence.call().fail(match &message {
             Some(message) => Failure::Panicked(message),
             None if thread::panicking() => {
                 Failure::Panicked("see what that rank wrote to its standard error")
@@ -356,12 +361,12 @@ impl role::Role for Excluded {
     fn abandon(fence: &mut Fence<'_, Self>) {
         let (controller, writer) = (fence.controller, fence.writer as usize);
         controller.close_call();
-        let post = fence.post();
-        // Where a collective call has failed since, all ranks have left this one, or will not come to it.
-        if thread::panicking() || controller.check_usable().is_err() || post.is_over() {
-            return post.leave(writer);
+        let call = fence.call();
+        // If a collective call has failed since, all ranks have left this call, or will not come to it.
+        if thread::panicking() || controller.check_usable().is_err() || call.is_over() {
+            return call.leave(writer);
         }
-        if let Err(error) = post.wait(writer) {
+        if let Err(error) = call.wait(writer) {
             panic!(
                 "controller {:?} on rank {}: the fence of the call at {} was dropped, and the call has failed: {error} \
                  (`Fence::wait` returns this as an error, `Fence::skip` does not wait)",

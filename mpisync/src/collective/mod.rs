@@ -1,4 +1,5 @@
-//! What ranks do together under a controller: fenced calls and `#[collective]` calls.
+//! Calls that all ranks of a controller make together: fenced calls, in which one rank writes, and
+//! `#[collective]` calls.
 
 pub(crate) mod access;
 pub(crate) mod fence;

@@ -102,14 +102,14 @@ impl Collective {
             Err(panic) => (Outcome::Panicked(panic_message(panic.as_ref())), Err(None)),
         };
         self.come_out();
-        let said = said_of(sharer);
-        let met = self.meet(ctrl, Step::Exit, mine, said);
+        let payload = payload_for(sharer);
+        let met = self.meet(ctrl, Step::Exit, mine, payload);
         let place = Place::from(self.location);
         let failed = met.map(|met| {
             let mut outcomes = met.outcomes.iter().enumerate();
             let failure =
                 outcomes.find_map(|(rank, outcome)| rendezvous::failure(rank, outcome, &place));
-            failure.or_else(|| self.disagreement(said, &met.said))
+            failure.or_else(|| self.disagreement(payload, &met.payloads))
         });
         match (failed, own) {
             (Ok(None), Ok(value)) => Ok(value),
@@ -152,18 +152,18 @@ impl Collective {
             outcome => outcome,
         };
         let value = self.settle(ctrl, Some(rank), outcome)?;
-        let post = ctrl.post(ctrl.begin_call(), site);
+        let call = ctrl.call(ctrl.begin_call(), site);
         if rank != ctrl.rank() {
-            return Ok(post.collect_encoded(rank as usize, None)?);
+            return Ok(call.collect_encoded(rank as usize, None)?);
         }
-        post.share_as_agreed(&value)?;
+        call.share_as_agreed(&value)?;
         Ok(value)
     }
 
     /// The error where a rank said something else about the rank that shares than this one.
     fn disagreement(&self, here: Payload, all: &[Payload]) -> Option<CollectiveError> {
         let rank = all.iter().position(|there| *there != here)?;
-        let named = |said: Payload| said[0].checked_sub(1).map(|rank| rank as u32 as i32);
+        let named = |payload: Payload| payload[0].checked_sub(1).map(|rank| rank as u32 as i32);
         Some(match (named(here), named(all[rank])) {
             (Some(here), Some(there)) => CollectiveError::WriterMismatch {
                 here,
@@ -184,20 +184,20 @@ impl Collective {
         ctrl: &WindowController,
         step: Step,
         outcome: Outcome,
-        said: Payload,
+        payload: Payload,
     ) -> Result<Rendezvous, CollectiveError> {
         let place = Place::from(self.location);
-        let stand = self.stand(step, &place, ctrl.calls(), outcome, said);
-        rendezvous::meet(ctrl.block(), &stand)
+        let arrival = self.arrival(step, &place, ctrl.calls(), outcome, payload);
+        rendezvous::meet(ctrl.block(), &arrival)
     }
 
-    fn stand<'a>(
+    fn arrival<'a>(
         &self,
         step: Step,
         place: &'a Place,
         calls: u64,
         outcome: Outcome,
-        said: Payload,
+        payload: Payload,
     ) -> Arrival<'a> {
         Arrival {
             step,
@@ -207,7 +207,7 @@ impl Collective {
             anywhere: false,
             calls,
             outcome,
-            said,
+            payload,
         }
     }
 
@@ -233,8 +233,8 @@ impl Drop for Collective {
             Outcome::Failed("it left the call without an outcome (`Collective` dropped)".to_owned())
         };
         let place = Place::from(self.location);
-        let stand = self.stand(Step::Exit, &place, 0, outcome, rendezvous::NOTHING);
-        rendezvous::leave(&self.domain, self.controller, &stand);
+        let arrival = self.arrival(Step::Exit, &place, 0, outcome, rendezvous::NOTHING);
+        rendezvous::leave(&self.domain, self.controller, &arrival);
     }
 }
 
@@ -249,10 +249,10 @@ impl fmt::Debug for Collective {
 }
 
 /// What a rank says about the rank whose value all are to return, if there is one.
-fn said_of(sharer: Option<i32>) -> Payload {
-    let mut said = rendezvous::NOTHING;
-    said[0] = sharer.map_or(0, |rank| 1 + u64::from(rank as u32));
-    said
+fn payload_for(sharer: Option<i32>) -> Payload {
+    let mut payload = rendezvous::NOTHING;
+    payload[0] = sharer.map_or(0, |rank| 1 + u64::from(rank as u32));
+    payload
 }
 
 /// Whether `failure` is that of `rank`.

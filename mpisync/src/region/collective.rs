@@ -11,8 +11,8 @@ use crate::rendezvous;
 use crate::rendezvous::{Arrival, Outcome, Payload, Step};
 use crate::rwlock::controller::WindowController;
 use crate::rwlock::guard::WriteGuard;
+use crate::share::Failure;
 use crate::share::payload::Encoder;
-use crate::share::{Failure, Post};
 use ndarray::{ArrayView, AsArray, Dimension, IntoDimension};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -105,26 +105,24 @@ impl<T: Plain, D: Dimension> Region<T, D> {
         };
         let agreed = self.agree_on_root(&part, caller)?;
         let site = CallSite::anywhere("Region::set", caller);
-        let post = Post {
-            spin_budget: agreed.spin_budget(),
-            ..self.lock.post(self.lock.begin_call(), site)
-        };
+        let call = self.lock.call(self.lock.begin_call(), site);
+        let call = call.with_spin_budget(agreed.spin_budget());
         if agreed.root != self.rank() {
-            return Ok(post.wait(agreed.root as usize)?);
+            return Ok(call.wait(agreed.root as usize)?);
         }
-        post.make_room_in_meeting();
-        post.take_charge();
+        call.make_room_in_meeting();
+        call.take_charge();
         let place = place.and_then(Result::ok).expect("agreed upon");
         let data = data.expect("agreed upon").into_dyn();
         // All ranks are in this call, so it is free.
-        let published = WriteGuard::enter(self.lock.lock(), None).and_then(|lock| {
+        let published = self.lock.lock_write(None).and_then(|lock| {
             let mut items = RegionWriteGuard::new(self, lock);
             items.write_at(&place, data);
             items.publish()
         });
         match &published {
-            Ok(()) => post.share_encoded::<()>(Encoder::new().encode(&()))?,
-            Err(error) => post.fail(Failure::Failed(&error.to_string())),
+            Ok(()) => call.share_encoded::<()>(Encoder::new().encode(&()))?,
+            Err(error) => call.fail(Failure::Failed(&error.to_string())),
         }
         Ok(published?)
     }
@@ -149,13 +147,13 @@ impl<T: Plain, D: Dimension> Region<T, D> {
             anywhere: true,
             calls: self.lock.calls(),
             outcome: Outcome::Fine,
-            said: part.to_words(),
+            payload: part.to_words(),
         };
-        let said = rendezvous::meet(self.lock.block(), &stand)?.said;
-        let parts: Vec<Part> = said
+        let payloads = rendezvous::meet(self.lock.block(), &stand)?.payloads;
+        let parts: Vec<Part> = payloads
             .iter()
             .zip(0..)
-            .map(|(said, rank)| Part::from_words(said, rank, self.shape()))
+            .map(|(payload, rank)| Part::from_words(payload, rank, self.shape()))
             .collect();
         settle(&parts)
     }
@@ -252,7 +250,7 @@ impl<T: Plain, D: Dimension> Region<T, D> {
         self.forget_leaked_guards();
         let access = Access::enter(&self.lock, rank, Some(Duration::MAX), site)?;
         access.run(|lock: &WindowController| {
-            let mut guard = RegionWriteGuard::new(self, WriteGuard::enter_again(lock.lock()));
+            let mut guard = RegionWriteGuard::new(self, WriteGuard::again(lock.lock()));
             let outcome = write(&mut guard)?;
             guard.publish().map_err(CollectiveError::from)?;
             Ok(outcome)

@@ -71,7 +71,6 @@ use crate::region::extent::Extent;
 pub use crate::region::guard::{RegionReadGuard, RegionWriteGuard};
 use crate::region::remote::Replicas;
 use crate::rwlock::controller::WindowController;
-use crate::rwlock::guard::WriteGuard;
 use crate::shm::copy::CopyBytes;
 use crate::shm::limits;
 use crate::shm::mapping::{ALIGN, Mapping};
@@ -277,7 +276,7 @@ impl<T: Plain, D: Dimension> Region<T, D> {
     #[track_caller]
     pub fn write(&mut self) -> RegionWriteGuard<'_, T, D> {
         self.forget_leaked_guards();
-        let lock = WriteGuard::enter(self.lock.lock(), None);
+        let lock = self.lock.lock_write(None);
         let lock = lock.unwrap_or_else(|error| self.lock.panic_with(&error));
         RegionWriteGuard::new(self, lock)
     }
@@ -290,7 +289,7 @@ impl<T: Plain, D: Dimension> Region<T, D> {
     #[track_caller]
     pub fn try_write(&mut self) -> Option<RegionWriteGuard<'_, T, D>> {
         self.forget_leaked_guards();
-        let lock = WriteGuard::try_enter(self.lock.lock());
+        let lock = self.lock.try_lock_write();
         let lock = lock.unwrap_or_else(|error| self.lock.panic_with(&error))?;
         Some(RegionWriteGuard::new(self, lock))
     }
@@ -305,7 +304,7 @@ impl<T: Plain, D: Dimension> Region<T, D> {
         limit: Duration,
     ) -> Result<RegionWriteGuard<'_, T, D>, LockError> {
         self.forget_leaked_guards();
-        let lock = WriteGuard::enter(self.lock.lock(), Some(limit))?;
+        let lock = self.lock.lock_write(Some(limit))?;
         Ok(RegionWriteGuard::new(self, lock))
     }
 

@@ -1,62 +1,55 @@
-//! Guards: the lock is held as long as they live.
+//! The guards of a controller, which hold its lock while they live.
 
 use crate::error::LockError;
 use crate::rwlock::state::LockState;
 use std::fmt;
 use std::mem;
-use std::time::Duration;
 
 /// The read lock of a controller, held until this guard is dropped. Many ranks may hold one at the
 /// same time.
 ///
-/// Dropping it stores one word and talks to nobody. `let _ = ctrl.read();` drops it at once: give
+/// Dropping it stores one word and sends no message. `let _ = ctrl.read();` drops it at once: give
 /// it a name, or use [`read_with`](crate::WindowController::read_with). With
-/// `#![deny(let_underscore_drop)]` the compiler refuses the former.
+/// `#![deny(let_underscore_drop)]` the former is a compile error.
 ///
-/// A guard that is leaked (`mem::forget`) keeps the lock until this rank's next call that borrows
-/// the controller mutably, or until the controller is closed or dropped.
+/// A leaked guard (`mem::forget`) keeps the lock until this rank's next call that borrows the
+/// controller mutably, or until the controller is closed or dropped.
 #[must_use = "the lock is let go at once, with `let _ = …` too; write `let _guard = …`, or use `read_with`"]
 pub struct ReadGuard<'a> {
     lock: &'a LockState,
 }
 
-/// The write lock of a controller, held until this guard is dropped. No other rank holds any lock
-/// of the controller in the meantime.
+/// The write lock of a controller, held until this guard is dropped. No other rank holds a lock of
+/// the controller in the meantime.
 ///
-/// Dropping it stores two words and talks to nobody. `let _ = ctrl.write();` drops it at once: give
-/// it a name, or use [`write_with`](crate::WindowController::write_with). With
-/// `#![deny(let_underscore_drop)]` the compiler refuses the former.
+/// Dropping it waits for no other rank. `let _ = ctrl.write();` drops it at once: give it a name, or
+/// use [`write_with`](crate::WindowController::write_with). With `#![deny(let_underscore_drop)]` the
+/// former is a compile error.
 ///
-/// A guard that is leaked (`mem::forget`) keeps the lock until this rank's next call that borrows
-/// the controller mutably, or until the controller is closed or dropped.
+/// A leaked guard (`mem::forget`) keeps the lock until this rank's next call that borrows the
+/// controller mutably, or until the controller is closed or dropped.
 #[must_use = "the lock is let go at once, with `let _ = …` too; write `let _guard = …`, or use `write_with`"]
 pub struct WriteGuard<'a> {
     lock: &'a LockState,
 }
 
 impl<'a> ReadGuard<'a> {
+    /// The guard of a rank that has entered as a reader.
     #[inline]
-    pub(crate) fn enter(lock: &'a LockState, limit: Option<Duration>) -> Result<Self, LockError> {
-        lock.enter_read(limit)?;
-        Ok(ReadGuard { lock })
+    pub(super) fn new(lock: &'a LockState) -> Self {
+        ReadGuard { lock }
     }
 
-    /// None where the lock is not free.
-    #[inline]
-    pub(crate) fn try_enter(lock: &'a LockState) -> Result<Option<Self>, LockError> {
-        Ok(lock.try_enter_read()?.then(|| ReadGuard { lock }))
-    }
-
-    /// Gives the read lock back and takes the write lock. Not collective; waits until all readers
-    /// have left.
+    /// Releases the read lock and takes the write lock. Not collective; waits until no other rank
+    /// writes or reads.
     ///
-    /// The lock is let go in between, so another rank may write first: what was read under this
-    /// guard may have changed, and that is why the guard is consumed.
+    /// The lock is free in between, so another rank may write first. The guard is consumed because
+    /// the data that was read under it may have changed.
     ///
     /// # Errors
-    /// [`UpgradeError::Shared`] with the guard when this rank has other guards of the controller,
-    /// for which the upgrade would wait for ever; [`UpgradeError::Lock`] when the write lock cannot
-    /// be had.
+    /// [`UpgradeError::Shared`], with the guard, if this rank has other guards of the controller:
+    /// the upgrade would wait for them forever. [`UpgradeError::Lock`] if the write lock is not
+    /// available.
     ///
     /// ```
     /// # use mpisync::prelude::*;
@@ -71,7 +64,8 @@ impl<'a> ReadGuard<'a> {
             return Err(UpgradeError::Shared(self));
         }
         drop(self);
-        WriteGuard::enter(lock, None).map_err(UpgradeError::Lock)
+        lock.enter_write(None).map_err(UpgradeError::Lock)?;
+        Ok(WriteGuard { lock })
     }
 
     /// This rank's number in the communicator.
@@ -79,7 +73,7 @@ impl<'a> ReadGuard<'a> {
         self.lock.object().rank()
     }
 
-    /// How many ranks the communicator has.
+    /// The number of ranks in the communicator.
     pub fn size(&self) -> i32 {
         self.lock.object().size()
     }
@@ -91,36 +85,34 @@ impl<'a> ReadGuard<'a> {
 }
 
 impl<'a> WriteGuard<'a> {
-    /// Where no guard of this rank is alive.
+    /// The guard of a rank that has entered as a writer.
     #[inline]
-    pub(crate) fn enter(lock: &'a LockState, limit: Option<Duration>) -> Result<Self, LockError> {
-        lock.enter_write(limit)?;
-        Ok(WriteGuard { lock })
+    pub(super) fn new(lock: &'a LockState) -> Self {
+        WriteGuard { lock }
     }
 
-    /// None where the lock is not free. Where no guard of this rank is alive.
-    pub(crate) fn try_enter(lock: &'a LockState) -> Result<Option<Self>, LockError> {
-        Ok(lock.try_enter_write()?.then(|| WriteGuard { lock }))
-    }
-
-    /// A guard of a rank that has the write lock already.
+    /// Another guard of a rank that has the write lock.
     #[inline]
-    pub(crate) fn enter_again(lock: &'a LockState) -> Self {
+    pub(crate) fn again(lock: &'a LockState) -> Self {
         lock.enter_write_again();
         WriteGuard { lock }
     }
 
-    /// A read guard inside this write lock, for code that asks for one. Costs a count in this
-    /// process.
+    /// Returns a read guard inside this write lock, for code that needs one. Only increments a
+    /// counter.
+    ///
+    /// # Panics
+    /// If MPI is finalized.
     pub fn read(&self) -> ReadGuard<'_> {
-        ReadGuard::enter(self.lock, None)
-            .unwrap_or_else(|error| self.lock.object().panic_with(&error))
+        let entered = self.lock.enter_read(None);
+        entered.unwrap_or_else(|error| self.lock.object().panic_with(&error));
+        ReadGuard { lock: self.lock }
     }
 
-    /// A write guard inside this write lock, for code that asks for one. Costs a count in this
-    /// process.
+    /// Returns a write guard inside this write lock, for code that needs one. Only increments a
+    /// counter.
     pub fn write(&mut self) -> WriteGuard<'_> {
-        WriteGuard::enter_again(self.lock)
+        WriteGuard::again(self.lock)
     }
 
     /// Turns the write lock into a read lock; no other rank writes in between. Not collective, does
@@ -137,7 +129,7 @@ impl<'a> WriteGuard<'a> {
         self.lock.object().rank()
     }
 
-    /// How many ranks the communicator has.
+    /// The number of ranks in the communicator.
     pub fn size(&self) -> i32 {
         self.lock.object().size()
     }
@@ -174,14 +166,14 @@ impl fmt::Debug for WriteGuard<'_> {
     }
 }
 
-/// Why a [`ReadGuard`] could not be upgraded.
+/// Why a [`ReadGuard`] was not upgraded.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum UpgradeError<'a> {
-    /// This rank has other guards of the same controller; here is the guard back.
+    /// This rank has other guards of the same controller. Contains the guard.
     #[error("this rank holds other guards of the controller; drop them before the upgrade")]
     Shared(ReadGuard<'a>),
-    /// The write lock cannot be had; the read lock is gone.
+    /// The write lock is not available. The read lock is released.
     #[error(transparent)]
     Lock(LockError),
 }

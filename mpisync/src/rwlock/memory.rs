@@ -1,5 +1,5 @@
-//! The words of a lock in the memory of a node, and of the node's place in the queue of nodes where
-//! there are several.
+//! The words of a lock in the memory of a node: those of the node's lock and, if there are several
+//! nodes, those of the node's qnode.
 
 use crate::rwlock::global::layout::QNode;
 use crate::rwlock::layout::{Gate, GateKind, RankWords, Words};
@@ -15,15 +15,15 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-/// The words of one lock, as one of the ranks sees them.
+/// The words of one lock as one rank sees them.
 pub(crate) trait Memory: Surroundings {
     /// The words that all ranks share.
     fn words(&self) -> &Words;
 
-    /// What readers look at.
+    /// The gate that readers check.
     fn gate(&self) -> Gate<'_>;
 
-    /// The words of the rank of this index on the node.
+    /// The words of the rank with this index on the node.
     fn rank_words(&self, rank: usize) -> &RankWords;
 
     /// The words of this rank.
@@ -32,7 +32,7 @@ pub(crate) trait Memory: Surroundings {
     /// Whether the processes of all ranks have registered for heavy fences.
     fn can_be_biased(&self) -> bool;
 
-    /// How many ranks share the words.
+    /// The number of ranks that share the words.
     fn ranks(&self) -> usize;
 
     /// The index of this rank.
@@ -82,8 +82,8 @@ unsafe impl Shareable for Line<RankWords> {}
 // SAFETY: as above.
 unsafe impl Shareable for QNode {}
 
-/// The layout of a lock: words for all, a line for each seat and, where there are several nodes,
-/// the qnode of this one.
+/// The layout of a lock: the words for all ranks, then a line for each seat and, if there are several
+/// nodes, the qnode.
 pub(crate) struct LockLayout;
 
 const RANKS_AT: usize = size_of::<Words>();
@@ -102,9 +102,9 @@ impl Layout for LockLayout {
     }
 }
 
-/// The words of one lock, as this rank or the node's server sees them.
+/// The words of one lock as this rank or the node's server sees them.
 pub(crate) struct LockMemory {
-    /// Into `chunk`; kept as pointers because a read lock takes less time than finding them.
+    /// Pointers into `chunk`. They are stored because finding them takes longer than a read lock.
     words: NonNull<Words>,
     rank_words: NonNull<Line<RankWords>>,
     my_words: NonNull<RankWords>,
@@ -112,7 +112,7 @@ pub(crate) struct LockMemory {
     seats: usize,
     gate: GateKind,
     can_be_biased: bool,
-    /// Where the qnode lies, if the communicator spans nodes.
+    /// The offset of the qnode, if the communicator spans nodes.
     qnode: Option<usize>,
     chunk: Arc<Mapping>,
     domain: Arc<Domain>,
@@ -142,19 +142,19 @@ impl LockMemory {
         }
     }
 
-    /// How many seats belong to ranks; the server's comes after them.
+    /// The number of seats of ranks. The server's seat comes after them.
     pub(crate) fn seats_of_ranks(&self) -> usize {
         self.domain.topology().local_ranks().len()
     }
 
-    /// The node's place in the queue for the cluster's turn, where there are several nodes.
+    /// The node's qnode. There are several nodes.
     pub(crate) fn qnode(&self) -> &QNode {
         let qnode = self.qnode.expect("there are several nodes");
         self.chunk.get(qnode)
     }
 }
 
-// SAFETY: the pointers lead into `chunk`, which any thread may use, to words that are atomics.
+// SAFETY: the pointers point into `chunk`, which any thread may use, at words that are atomics.
 unsafe impl Send for LockMemory {}
 // SAFETY: as above.
 unsafe impl Sync for LockMemory {}

@@ -1,5 +1,5 @@
-//! The reader-writer lock of an object, as this rank holds it: through how many guards, and whether
-//! other nodes are asked for it.
+//! The reader-writer lock of an object as one rank holds it: counts nested guards, and selects the
+//! lock of one node or the lock across nodes.
 
 use crate::error::LockError;
 use crate::object::Object;
@@ -11,17 +11,19 @@ use std::cell::Cell;
 use std::fmt;
 use std::time::Duration;
 
-/// The lock and what this rank holds of it. What holds it are guards, and fences of a writer.
+/// The lock, and the number of guards through which this rank holds it. A writer's fence counts as a
+/// guard.
 ///
-/// A `forget_…` or `enter_write…` may be called only where no guard of this rank is alive: each
-/// borrows what owns the lock, so those who have that mutably know it.
+/// `enter_write`, `try_enter_write` and `forget_leaked_guards` may be called only if no guard of this
+/// rank is alive. Each guard borrows the owner of the lock, so a caller that has the owner mutably
+/// knows that there is none.
 pub(crate) struct LockState {
     object: Object,
     memory: LockMemory,
-    /// The lock across nodes, where there are several.
+    /// The lock across nodes, if there are several.
     global: Option<GlobalLock>,
-    /// Guards alive on this rank: [`ONE_READ`] for each that reads, [`ONE_WRITE`] for each that
-    /// writes (one, and those that were borrowed from it).
+    /// The guards of this rank: [`ONE_READ`] for each read guard, [`ONE_WRITE`] for each write guard
+    /// (one, and those borrowed from it).
     held: Cell<u64>,
 }
 
@@ -29,7 +31,7 @@ const ONE_READ: u64 = 1;
 const ONE_WRITE: u64 = 1 << 32;
 
 impl LockState {
-    /// The lock of an object that begins with [`LockLayout`](super::memory::LockLayout).
+    /// The lock of an object whose layout begins with [`LockLayout`](super::memory::LockLayout).
     /// `max_local_handovers` is how many writers of a node may follow each other while another node
     /// waits.
     pub(crate) fn new(object: Object, max_local_handovers: u32) -> Self {
@@ -43,7 +45,6 @@ impl LockState {
         }
     }
 
-    /// What it is the lock of.
     #[inline]
     pub(crate) fn object(&self) -> &Object {
         &self.object
@@ -54,12 +55,6 @@ impl LockState {
         NodeLock {
             memory: &self.memory,
         }
-    }
-
-    /// The lock across nodes, where there are several.
-    #[inline]
-    fn global(&self) -> Option<&GlobalLock> {
-        self.global.as_ref()
     }
 
     #[inline]
@@ -77,7 +72,7 @@ impl LockState {
         self.held.get() == ONE_READ
     }
 
-    /// Releases the lock if guards that were leaked (`mem::forget`) still hold it.
+    /// Releases the lock if leaked guards (`mem::forget`) hold it.
     #[inline]
     pub(crate) fn forget_leaked_guards(&self) {
         if self.holds_any() {
@@ -96,7 +91,7 @@ impl LockState {
         }
     }
 
-    /// Takes the read lock, once more if this rank has it.
+    /// Enters as a reader, or once more if this rank has the lock.
     #[inline]
     pub(crate) fn enter_read(&self, limit: Option<Duration>) -> Result<(), LockError> {
         self.object.check_usable()?;
@@ -109,7 +104,7 @@ impl LockState {
         Ok(())
     }
 
-    /// [`enter_read`](Self::enter_read) that does not wait; whether it has the lock.
+    /// [`enter_read`](Self::enter_read) without waiting. Returns whether this rank has the lock.
     #[inline]
     pub(crate) fn try_enter_read(&self) -> Result<bool, LockError> {
         self.object.check_usable()?;
@@ -137,7 +132,7 @@ impl LockState {
         }
     }
 
-    /// Takes the write lock.
+    /// Enters as a writer.
     #[inline]
     pub(crate) fn enter_write(&self, limit: Option<Duration>) -> Result<(), LockError> {
         self.object.check_usable()?;
@@ -148,7 +143,7 @@ impl LockState {
         Ok(())
     }
 
-    /// Takes the write lock if it is free; whether it was.
+    /// Enters as a writer if the lock is free. Returns whether this rank has the lock.
     pub(crate) fn try_enter_write(&self) -> Result<bool, LockError> {
         self.object.check_usable()?;
         self.forget_leaked_guards();
@@ -159,7 +154,7 @@ impl LockState {
         Ok(has_lock)
     }
 
-    /// Takes the write lock once more.
+    /// Enters once more as a writer.
     #[inline]
     pub(crate) fn enter_write_again(&self) {
         let held = self.held.get().checked_add(ONE_WRITE);
@@ -172,8 +167,8 @@ impl LockState {
         if !self.holds_any() {
             self.unlock_write();
         } else if !self.writes() {
-            // It goes on as a reader: after a downgrade, or where a write guard that came from an upgrade goes before
-            // a read guard that was taken beside it.
+            // It goes on as a reader: after a downgrade, or if a write guard from an upgrade is dropped before a read
+            // guard taken inside it.
             self.downgrade();
         }
     }
@@ -186,7 +181,7 @@ impl LockState {
 
     #[inline]
     fn lock_write(&self, limit: Option<Duration>) -> Result<(), Stop> {
-        if let Some(global) = self.global() {
+        if let Some(global) = &self.global {
             return global.write(self.node(), Deadline::within(limit));
         }
         self.node().write(|| Deadline::within(limit))
@@ -194,7 +189,7 @@ impl LockState {
 
     #[inline]
     fn try_lock_write(&self) -> bool {
-        if let Some(global) = self.global() {
+        if let Some(global) = &self.global {
             return global.try_write(self.node());
         }
         self.node().try_write()
@@ -202,35 +197,35 @@ impl LockState {
 
     #[inline]
     fn unlock_write(&self) {
-        if let Some(global) = self.global() {
+        if let Some(global) = &self.global {
             return global.unlock_write(self.node());
         }
         self.node().unlock_write();
     }
 
-    /// Makes this rank the writer of a fenced call across nodes; only under the write lock. The
-    /// error is the rank that is it already.
+    /// Makes this rank the writer of a fenced call across nodes; only under the write lock. The error
+    /// is the rank that already is.
     pub(crate) fn claim(&self, call: u64) -> Result<(), u32> {
-        if let Some(global) = self.global() {
+        if let Some(global) = &self.global {
             return global.claim(self.memory.qnode(), call);
         }
         Ok(())
     }
 
     fn downgrade(&self) {
-        if let Some(global) = self.global() {
+        if let Some(global) = &self.global {
             return global.downgrade(self.node());
         }
         self.node().downgrade();
     }
 }
 
-/// Shows the controller, with the ranks of this node that hold the lock or wait for it. The
-/// snapshot may be out of date.
+/// Shows the controller with the ranks of this node that hold the lock or wait for it. The snapshot
+/// may be out of date.
 impl fmt::Debug for LockState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let holders = self.node().holders();
-        // The node's server is none of them.
+        // The node's server is not one of them.
         let here = self.object.block().domain().topology().local_ranks();
         let rank = |seat: usize| here.get(seat).copied();
         let ranks = |seats: &[usize]| seats.iter().copied().filter_map(rank).collect::<Vec<_>>();
@@ -246,7 +241,7 @@ impl fmt::Debug for LockState {
     }
 }
 
-/// A program that leaks read guards again and again would overflow into the count of write guards.
+/// A program that leaks many read guards would overflow into the count of write guards.
 #[cold]
 fn too_many_guards() -> ! {
     panic!("this rank has 2^32 guards of one controller; drop guards, do not forget them")

@@ -2,28 +2,66 @@
 
 use crate::location::CallSite;
 use crate::net::Link;
+use crate::share::layout::{RankRecord, Record};
 use crate::share::mailbox::MailboxMemory;
-use crate::share::post::{Call, Post};
 use crate::share::remote::Mailboxes;
 use crate::shm::block::Block;
 use crate::shm::domain::Domain;
+use crate::shm::event::Event;
 use crate::shm::layout::Part;
+use crate::shm::wait::{Deadline, Stop, Surroundings, wait};
 use std::cell::Cell;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-/// An object's mailbox, as one rank sees it, and the fenced calls that this rank has made through
-/// it.
+/// The number of a call: an epoch of the communicator in the upper half, and a count from 1 in the
+/// lower.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct CallNumber(pub(crate) u64);
+
+impl CallNumber {
+    pub(super) fn epoch(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+
+    /// This number, or in a later `epoch` the one before its first.
+    fn within(self, epoch: u32) -> Self {
+        if self.epoch() == epoch {
+            self
+        } else {
+            CallNumber(u64::from(epoch) << 32)
+        }
+    }
+
+    /// The number of the next call in `epoch`.
+    fn next(self, epoch: u32) -> Self {
+        CallNumber(self.within(epoch).0 + 1)
+    }
+
+    /// The last call before this one that used the same record. None at the beginning of an epoch,
+    /// when all ranks have met and left their calls.
+    pub(super) fn same_record_before(self) -> Option<Self> {
+        (self.0 as u32 > 2).then(|| CallNumber(self.0 - 2))
+    }
+
+    /// The index of the call's record. Calls use the two records in turn.
+    #[inline]
+    pub(super) fn record(self) -> usize {
+        (self.0 % 2) as usize
+    }
+}
+
+/// An object's mailbox as one rank sees it, and the fenced calls that this rank has made through it.
 pub(crate) struct Calls {
     mailbox: MailboxMemory,
-    /// Those of other nodes, where there are any.
+    /// The mailboxes of other nodes, if there are any.
     mailboxes: Option<Mailboxes>,
-    /// The number of the last call that this rank has begun.
-    last: Cell<u64>,
+    /// The last call that this rank has begun.
+    last: Cell<CallNumber>,
 }
 
 impl Calls {
-    /// The calls on an object whose mailbox lies where `part` finds it in a view of the object's
-    /// block.
+    /// The calls on an object. `part` finds the mailbox in a view of the object's block.
     pub(crate) fn new(
         block: &Block,
         link: Option<&Link>,
@@ -33,41 +71,120 @@ impl Calls {
         Calls {
             mailbox: mailbox(block),
             mailboxes: link.map(|link| Mailboxes::open(link, mailbox)),
-            last: Cell::new(0),
+            last: Cell::new(CallNumber(0)),
         }
     }
 
     /// Begins the next call.
-    pub(crate) fn begin(&self, domain: &Domain) -> Call {
-        let call = self.last().next(domain.epoch());
-        self.last.set(call.0);
-        call
+    pub(crate) fn begin(&self, domain: &Domain) -> CallNumber {
+        let number = self.last.get().next(domain.epoch());
+        self.last.set(number);
+        number
     }
 
-    /// The last call that this rank has begun.
-    pub(crate) fn last(&self) -> Call {
-        Call(self.last.get())
-    }
-
-    /// The last call, or that before the first one of this epoch.
-    pub(crate) fn last_in_epoch(&self, domain: &Domain) -> Call {
-        self.last().within(domain.epoch())
+    /// The number of the last call, or the one before the first call of this epoch.
+    pub(crate) fn last_in_epoch(&self, domain: &Domain) -> CallNumber {
+        self.last.get().within(domain.epoch())
     }
 
     /// This rank's part in a call that it has made at `site`, on the object of `block`.
-    pub(crate) fn post<'a>(&'a self, block: &'a Block, call: Call, site: CallSite) -> Post<'a> {
-        Post {
+    pub(crate) fn call<'a>(
+        &'a self,
+        block: &'a Block,
+        number: CallNumber,
+        site: CallSite,
+    ) -> FencedCall<'a> {
+        FencedCall {
             block,
             mailbox: &self.mailbox,
             mailboxes: self.mailboxes.as_ref(),
-            call,
+            number,
             site,
             spin_budget: Duration::ZERO,
         }
     }
 
-    /// This rank takes part in no call any more.
+    /// Leaves all calls for good. Other ranks do not wait for this one any more.
     pub(crate) fn leave(&self) {
         self.mailbox.leave_calls();
+    }
+}
+
+/// This rank's part in one fenced call.
+#[derive(Clone, Copy)]
+pub(crate) struct FencedCall<'a> {
+    pub(super) block: &'a Block,
+    pub(super) mailbox: &'a MailboxMemory,
+    /// The mailboxes of other nodes, if the communicator spans nodes.
+    pub(super) mailboxes: Option<&'a Mailboxes>,
+    pub(super) number: CallNumber,
+    pub(super) site: CallSite,
+    /// The least time for which a collector polls before it sleeps.
+    pub(super) spin_budget: Duration,
+}
+
+impl<'a> FencedCall<'a> {
+    /// The call with another least time for which a collector polls.
+    pub(crate) fn with_spin_budget(self, spin_budget: Duration) -> Self {
+        FencedCall {
+            spin_budget,
+            ..self
+        }
+    }
+
+    /// The record of the call's outcome.
+    pub(super) fn record(&self) -> &'a Record {
+        &self.mailbox.words().records[self.number.record()]
+    }
+
+    pub(super) fn my_record(&self) -> &'a RankRecord {
+        self.mailbox.my_record()
+    }
+
+    pub(super) fn rank(&self) -> u32 {
+        self.block.domain().topology().rank()
+    }
+
+    pub(super) fn published(&self) -> Event<'a> {
+        self.mailbox.words().published()
+    }
+
+    pub(super) fn collected(&self) -> Event<'a> {
+        let mailbox = self.mailbox.words();
+        Event {
+            word: &mailbox.collected,
+            sleepers: &mailbox.collected_sleepers,
+        }
+    }
+
+    /// Whether the record holds the outcome of this call. Acquire: the rest of it is there too.
+    pub(super) fn is_published(&self) -> bool {
+        self.record().call.load(Ordering::Acquire) == self.number.0
+    }
+
+    /// Whether the communicator is in a later epoch.
+    pub(crate) fn is_over(&self) -> bool {
+        self.number.epoch() != self.block.domain().epoch()
+    }
+
+    /// Ends this rank's part.
+    pub(super) fn finish(&self) {
+        self.my_record().done.swap(self.number.0, Ordering::SeqCst);
+        self.collected().notify(1);
+    }
+
+    /// Waits until `is_done` holds of all other ranks of this node that are alive.
+    pub(super) fn wait_for_all(&self, is_done: impl Fn(&RankRecord) -> bool) {
+        let block = self.block;
+        for seat in (0..block.seats_of_ranks()).filter(|&seat| seat != block.me()) {
+            let record = self.mailbox.rank_record(seat);
+            let check = || (is_done(record) || block.domain().is_known_dead(seat)).then_some(());
+            let inspect = || {
+                block.is_alive(seat);
+                Ok::<_, Stop>(())
+            };
+            let waited = wait(block, self.collected(), Deadline::Never, check, inspect);
+            debug_assert!(waited.is_ok(), "there is no deadline");
+        }
     }
 }

@@ -1,76 +1,86 @@
-//! The words of a mailbox: what they mean and who may store them.
+//! The words of a mailbox, their meaning and their writers.
 
-use crate::shm::atomic::{AtomicU32, AtomicU64, Ordering};
+use crate::location::Place;
+use crate::shm::atomic::{AtomicU32, AtomicU64, MODELLED, Ordering};
 use crate::shm::cells::Text;
-use crate::shm::event::Sleepers;
+use crate::shm::event::{Event, Sleepers};
 use std::borrow::Cow;
 use std::mem;
 
-/// How many bytes lie in the mailbox itself; larger values take the stage.
+/// The most bytes of a value in a record; larger values go through the staging buffer.
 pub(crate) const INLINE: usize = 448;
 
-/// The part of a controller's block through which values travel. All zero is the first state.
+/// The mailbox of an object, through which its ranks share values. All zero is the initial state.
 #[repr(C, align(128))]
 pub(crate) struct Mailbox {
-    /// Counts what writers put out; those who collect sleep on it.
+    /// Counts published records and chunks; collectors sleep on it.
     pub(crate) published: AtomicU32,
     pub(crate) published_sleepers: Sleepers,
-    /// The last call whose writer was in another one than a rank that collects and has said so in
-    /// its [`Mail`]; zero when the writer knows. Stored by ranks that collect, and set back by the
-    /// writer.
+    /// The last call whose writer was in another call than a collector, which has noted so in its
+    /// [`RankRecord`]; zero if the writer knows. Stored by collectors, and reset by the writer.
     pub(crate) diverged: AtomicU64,
-    /// Counts what was collected; a writer who needs room sleeps on it.
+    /// Counts collected values and chunks; a writer that needs room sleeps on it.
     pub(crate) collected: AtomicU32,
     pub(crate) collected_sleepers: Sleepers,
-    /// Two, in turn, so that a writer may be one call ahead of who collects.
+    /// Used in turn, so that a writer may be one call ahead of the collectors.
     pub(crate) records: [Record; 2],
 }
 
-/// What came of one call. Stored by the call's writer only. What every call uses lies in the first
-/// 64 bytes.
+/// The outcome of one call. Stored by the call's writer only. The words that every call uses are in
+/// the first 64 bytes.
 #[repr(C, align(128))]
 pub(crate) struct Record {
-    /// The number of the call; stored last, and with it the rest is there.
+    /// The number of the call. Stored last: the rest of the record is complete then.
     pub(crate) call: AtomicU64,
-    /// How many chunks of a staged value have been put out for this call; of an [`OBJECT_VALUE`],
-    /// where it is.
+    /// The number of chunks of a [`STAGED_VALUE`] published so far; the name of an [`OBJECT_VALUE`].
     pub(crate) staged: AtomicU64,
-    /// The call whose writer has been settled, under the write lock; then `writer` names it.
+    /// The last call with a known writer, which is `writer`. Stored under the write lock.
     pub(crate) claimed: AtomicU64,
     /// The writer's rank.
     pub(crate) writer: AtomicU32,
     /// [`INLINE_VALUE`] and so on.
     pub(crate) outcome: AtomicU32,
-    /// The number of the writer's call site; with it `line` and `file` are there.
+    /// The number of the writer's call site; `line` and `file` belong to it.
     pub(crate) site: AtomicU64,
     /// The number of the value's kind.
     pub(crate) kind: AtomicU64,
-    /// The layout of the value's type, as far as it is known.
+    /// The layout of the value's type; zero if unknown.
     pub(crate) layout: AtomicU64,
-    /// Length of a value in bytes.
+    /// The length of the value in bytes.
     pub(crate) length: AtomicU64,
-    /// A small value, which begins in the line behind that.
+    /// An [`INLINE_VALUE`]. Begins in the next cache line.
     pub(crate) data: [AtomicU64; INLINE / 8],
-    /// Nonzero while somebody fills the record, where the controller spans nodes: a value from
-    /// another node may come when all ranks here have gone on without it, and a writer of this node
-    /// is at a later call.
+    /// Nonzero while a writer fills the record, if the communicator spans nodes. A value from another
+    /// node may come after all ranks of this node have gone on without it, while a writer of this
+    /// node is in a later call.
     pub(crate) filling: AtomicU32,
-    /// Line of the source where the call was made, and below its file.
+    /// The line of the writer's call site.
     pub(crate) line: AtomicU32,
+    /// The file of the writer's call site.
     pub(crate) file: Text<16>,
-    /// What the value's kind is called.
+    /// The name of the value's kind.
     pub(crate) label: Text<16>,
     /// The reason why there is no value.
     pub(crate) reason: Text<64>,
 }
 
 const _: () = assert!(
-    cfg!(loom) || mem::offset_of!(Record, data) == 64,
-    "what every call uses lies in one cache line"
+    MODELLED || mem::offset_of!(Record, data) == 64,
+    "the words that every call uses are in one cache line"
 );
 
+impl Mailbox {
+    /// The event of a published record or chunk.
+    pub(crate) fn published(&self) -> Event<'_> {
+        Event {
+            word: &self.published,
+            sleepers: &self.published_sleepers,
+        }
+    }
+}
+
 impl Record {
-    /// Says what kind of value it is. What is there already is not written again.
+    /// Stores the kind of the value, unless it is already there.
     pub(crate) fn set_kind<'a>(
         &self,
         number: u64,
@@ -86,7 +96,7 @@ impl Record {
         }
     }
 
-    /// Says where the writer makes the call. What is there already is not written again.
+    /// Stores the writer's call site, unless it is already there.
     pub(crate) fn set_site(&self, number: u64, file: &str, line: u32) {
         if self.site.load(Ordering::Relaxed) != number || self.line.load(Ordering::Relaxed) != line
         {
@@ -95,10 +105,13 @@ impl Record {
             self.site.store(number, Ordering::Relaxed);
         }
     }
-}
 
-impl Record {
-    /// Begins to fill the record if nobody else does.
+    /// The writer's call site.
+    pub(crate) fn place(&self) -> Place {
+        Place::new(self.file.get(), self.line.load(Ordering::Relaxed))
+    }
+
+    /// Begins to fill the record if no other writer does.
     pub(crate) fn try_to_fill(&self) -> bool {
         let filling = &self.filling;
         filling
@@ -109,7 +122,7 @@ impl Record {
 
 /// `outcome`: the value is in `data`.
 pub(crate) const INLINE_VALUE: u32 = 1;
-/// `outcome`: the value comes through the writer's stage.
+/// `outcome`: the value goes through the writer's staging buffer.
 pub(crate) const STAGED_VALUE: u32 = 2;
 /// `outcome`: the writer failed.
 pub(crate) const FAILED: u32 = 3;
@@ -117,28 +130,34 @@ pub(crate) const FAILED: u32 = 3;
 pub(crate) const PANICKED: u32 = 4;
 /// `outcome`: the writer dropped its fence.
 pub(crate) const UNSHARED: u32 = 5;
-
 /// `outcome`: the value, from another node, is in a shared-memory object of its own.
 pub(crate) const OBJECT_VALUE: u32 = 6;
 
-/// Where one rank stands. Stored by that rank only.
+/// The progress of one rank in calls. Stored by that rank only.
 #[repr(C)]
-pub(crate) struct Mail {
-    /// The last call that this rank is done with, as its writer or having collected.
+pub(crate) struct RankRecord {
+    /// The last call that this rank is done with, as a writer or as a collector.
     pub(crate) done: AtomicU64,
-    /// The call during which this rank, waiting long, has said whom it waits for.
+    /// The last call in which this rank has waited long and published for whom it waits.
     pub(crate) waiting: AtomicU64,
-    /// Whom it waits for, by rank.
+    /// The rank it waits for.
     pub(crate) waits_for: AtomicU32,
-    /// The last calls of even and of odd number that this rank wrote in.
+    /// The last even and the last odd call in which this rank was the writer.
     pub(crate) wrote: [AtomicU64; 2],
-    /// Chunks taken from the stage: the lower half of the call's number, then how many.
+    /// The chunks taken from a staging buffer: their number in the lower half, in the upper half the
+    /// lower half of the call's number.
     pub(crate) taken: AtomicU64,
-    /// The last call whose writer this rank found in another one.
+    /// The last call whose writer this rank found in another call.
     pub(crate) diverged: AtomicU64,
-    /// The number of the site of the call that `waiting` or `diverged` is about, and the site
-    /// itself.
+    /// The site of the call that `waiting` or `diverged` is about: its number, line and file.
     pub(crate) site: AtomicU64,
     pub(crate) line: AtomicU32,
     pub(crate) file: Text<5>,
+}
+
+impl RankRecord {
+    /// The call site that this rank published last.
+    pub(crate) fn place(&self) -> Place {
+        Place::new(self.file.get(), self.line.load(Ordering::Relaxed))
+    }
 }

@@ -1,6 +1,6 @@
-//! The mailbox of a controller in the memory of a node.
+//! The mailbox of an object in the memory of a node.
 
-use crate::share::layout::{Mail, Mailbox};
+use crate::share::layout::{Mailbox, RankRecord};
 use crate::shm::domain::Domain;
 use crate::shm::layout::{Layout, Part};
 use crate::shm::line::Line;
@@ -14,14 +14,14 @@ use std::sync::atomic::Ordering;
 // SAFETY: atomics only, for all of which zero is a value.
 unsafe impl Shareable for Mailbox {}
 // SAFETY: as above.
-unsafe impl Shareable for Line<Mail> {}
+unsafe impl Shareable for Line<RankRecord> {}
 
-/// The layout of a mailbox: words for all, and a line for each seat.
+/// The layout of a mailbox: the words for all ranks, then a record for each seat.
 pub(crate) struct MailboxLayout;
 
 impl Layout for MailboxLayout {
     fn length(&self, topology: &Topology) -> usize {
-        size_of::<Mailbox>() + Shape::of(topology).seats * size_of::<Line<Mail>>()
+        size_of::<Mailbox>() + Shape::of(topology).seats * size_of::<Line<RankRecord>>()
     }
 }
 
@@ -51,45 +51,45 @@ impl MailboxMemory {
         &self.domain
     }
 
-    /// Through which values travel.
     #[inline]
     pub(super) fn words(&self) -> &Mailbox {
         self.chunk.get(self.start)
     }
 
-    /// What the rank in this seat has to say.
+    /// The record of the rank in this seat.
     #[inline]
-    pub(super) fn mail(&self, seat: usize) -> &Mail {
-        let mails: &[Line<Mail>] = self
+    pub(super) fn rank_record(&self, seat: usize) -> &RankRecord {
+        let records: &[Line<RankRecord>] = self
             .chunk
             .slice(self.start + size_of::<Mailbox>(), self.seats);
-        &mails[seat].0
+        &records[seat].0
     }
 
-    /// What this rank has to say.
+    /// The record of this rank.
     #[inline]
-    pub(super) fn mine(&self) -> &Mail {
-        self.mail(self.me)
+    pub(super) fn my_record(&self) -> &RankRecord {
+        self.rank_record(self.me)
     }
 
-    /// This rank takes part in no call any more: nobody waits for it to be done with one, and who
-    /// waits for what it shares finds that it went on without.
-    pub(crate) fn leave_calls(&self) {
-        self.mine().done.swap(u64::MAX, Ordering::SeqCst);
+    /// Marks this rank as done with all calls. No rank waits for it to be done, and a rank that waits
+    /// for its value finds that it has gone on.
+    pub(super) fn leave_calls(&self) {
+        self.my_record().done.swap(u64::MAX, Ordering::SeqCst);
     }
 
-    /// For whom the rank in this seat waits in `call`, if it does.
+    /// The rank for which the rank in this seat waits in `call`, if it does.
     pub(super) fn waits_for(&self, seat: usize, call: u64) -> Option<u32> {
-        let mail = self.mail(seat);
-        let waits = mail.waiting.load(Ordering::Acquire) == call;
-        waits.then(|| mail.waits_for.load(Ordering::Relaxed))
+        let record = self.rank_record(seat);
+        let waits = record.waiting.load(Ordering::Acquire) == call;
+        waits.then(|| record.waits_for.load(Ordering::Relaxed))
     }
 
-    /// Whether all ranks of this node that live are done with `call`.
+    /// Whether all ranks of this node that are alive are done with `call`.
     pub(super) fn all_local_are_done(&self, call: u64) -> bool {
         let ranks = self.domain.topology().local_ranks().len();
         (0..ranks).all(|seat| {
-            self.mail(seat).done.load(Ordering::Acquire) >= call || !self.domain.is_alive(seat)
+            self.rank_record(seat).done.load(Ordering::Acquire) >= call
+                || !self.domain.is_alive(seat)
         })
     }
 }

@@ -1,21 +1,23 @@
-//! How a value travels from the one rank that has it to the others.
+//! How the rank that has a value shares it with the other ranks.
 //!
-//! Small values lie in the controller's mailbox; large ones stream through the stage of the rank
-//! that shares them, piece by piece, so that a value of any size needs little shared memory and
-//! stays in the cache on its way.
+//! A small value lies in a record of the object's mailbox. A large one streams through the staging
+//! buffer of the rank that shares it, in chunks: a value of any size needs little shared memory and
+//! stays in the cache.
 
 mod calls;
+mod collector;
+mod divergence;
 mod failure;
-pub(crate) mod items;
-pub(crate) mod layout;
+mod layout;
 mod mailbox;
 pub(crate) mod payload;
-mod post;
 mod remote;
-mod stage;
+mod staging;
 pub(crate) mod stream;
+#[cfg(test)]
+mod tests;
+mod writer;
 
-pub(crate) use crate::share::calls::Calls;
+pub(crate) use crate::share::calls::{CallNumber, Calls, FencedCall};
 pub(crate) use crate::share::failure::{Failure, panic_message, text_of};
 pub(crate) use crate::share::mailbox::MailboxLayout;
-pub(crate) use crate::share::post::{Call, Post};

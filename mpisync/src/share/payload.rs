@@ -1,4 +1,4 @@
-//! What a value is turned into on its way.
+//! The encoding of values, and the kind of value that a call shares.
 
 use crate::error::CollectiveError;
 use crate::fingerprint::quick_fingerprint;
@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use std::any::type_name;
 use std::borrow::Cow;
 
-/// Room for a value that serde and postcard turn into bytes; a small one without asking for memory.
+/// A buffer for a value encoded by serde and postcard. A small value needs no allocation.
 pub(crate) struct Encoder {
     small: [u8; INLINE],
     large: Vec<u8>,
@@ -26,7 +26,7 @@ impl Encoder {
     /// The bytes of `value`.
     ///
     /// # Errors
-    /// [`CollectiveError::Encode`] where serde cannot serialize the value.
+    /// [`CollectiveError::Encode`] if serde cannot serialize the value.
     pub(crate) fn encode<T: Serialize>(&mut self, value: &T) -> Result<&[u8], CollectiveError> {
         let encoded = match postcard::to_slice(value, &mut self.small).map(|used| used.len()) {
             Ok(length) => Ok(&self.small[..length]),
@@ -40,7 +40,7 @@ impl Encoder {
     }
 }
 
-/// Reads a value from the bytes that an [`Encoder`] gave, which have to be all used up.
+/// Decodes a value from the bytes of an [`Encoder`], all of which must be used.
 ///
 /// # Errors
 /// [`CollectiveError::Decode`].
@@ -56,7 +56,7 @@ pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CollectiveE
     }
 }
 
-/// What kind of value travels: how it is encoded, and what its type is called and looks like.
+/// The kind of a shared value: its encoding, and the name and layout of its type.
 #[derive(Clone, Copy)]
 pub(crate) struct Kind {
     name: &'static str,
@@ -65,14 +65,14 @@ pub(crate) struct Kind {
 
 #[derive(Clone, Copy)]
 enum Encoding {
-    /// Of a type of this size and alignment; unknown where a reference to it is what travels.
+    /// Of a type of this size and alignment; unknown if the value is shared by reference.
     Serde(Option<(u32, u32)>),
     Plain(TypeLayout),
 }
 
 impl Kind {
-    /// A `T` that travels through serde, for which a reference is the same as what it refers to,
-    /// and a `str` the same as a `String`.
+    /// A `T` encoded by serde. A reference is of the same kind as its target, and a `str` of the same
+    /// kind as a `String`.
     pub(crate) fn serde<T>() -> Self {
         let mut name = type_name::<T>();
         let is_reference = name.starts_with('&');
@@ -89,7 +89,7 @@ impl Kind {
         }
     }
 
-    /// Items of the plain type `T`, which travel as they lie in memory.
+    /// Items of the plain type `T`, as they are in memory.
     pub(crate) fn items<T: Plain>() -> Self {
         Kind {
             name: type_name::<T>(),
@@ -97,19 +97,19 @@ impl Kind {
         }
     }
 
-    /// What the kind is called in messages.
+    /// The name of the kind in messages.
     pub(crate) fn label(self) -> Cow<'static, str> {
         match self.encoding {
             Encoding::Serde(_) => Cow::Borrowed(self.name),
-            // The layout first: a name that is too long is cut at its end.
+            // The layout first: a long name is cut at its end.
             Encoding::Plain(layout) => {
                 Cow::Owned(format!("slice of items ({layout}) {}", self.name))
             }
         }
     }
 
-    /// A number that differs between kinds: a hash of the type's name, and the encoding. (`TypeId`
-    /// will not do, for ranks may run different programs.)
+    /// A number that differs between kinds: a hash of the type's name and the encoding. (Not a
+    /// `TypeId`, because ranks may run different programs.)
     pub(crate) fn number(self) -> u64 {
         let encoding = match self.encoding {
             Encoding::Serde(_) => 0,
@@ -118,8 +118,8 @@ impl Kind {
         quick_fingerprint(encoding, self.name.as_bytes())
     }
 
-    /// A number that differs between layouts of types that have one name; zero where the layout is
-    /// not known.
+    /// A number that differs between layouts of types with the same name; zero if the layout is
+    /// unknown.
     pub(crate) fn layout(self) -> u64 {
         match self.encoding {
             Encoding::Serde(layout) => {
@@ -135,13 +135,12 @@ impl Kind {
         number == self.number() && (own == layout || own == 0 || layout == 0)
     }
 
-    /// The error where the value that `writer` has shared, with this label and layout, is of
-    /// another kind.
+    /// The error for a value of another kind, shared by `writer` with this label and layout.
     pub(crate) fn mismatch(self, writer: i32, label: String, layout: u64) -> CollectiveError {
         let mut shared = label;
         let mut collected = self.label().into_owned();
         if shared == collected {
-            // Types of one name, of which the sizes tell.
+            // Types with the same name differ in their layout.
             let with_layout = |label: &str, layout: u64| {
                 let (size, align) = (layout >> 32, layout as u32);
                 format!("{label} ({size} bytes, alignment {align})")
@@ -154,55 +153,5 @@ impl Kind {
             shared,
             collected,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn references_are_what_they_refer_to() {
-        let number = Kind::serde::<Vec<u8>>().number();
-        assert_eq!(Kind::serde::<&Vec<u8>>().number(), number);
-        assert_eq!(Kind::serde::<&&mut Vec<u8>>().number(), number);
-        assert_ne!(Kind::serde::<Vec<i8>>().number(), number);
-        let text = Kind::serde::<&str>();
-        assert!(Kind::serde::<String>().is(text.number(), text.layout()));
-    }
-
-    #[test]
-    fn types_of_one_name_differ_in_their_layout() {
-        let small = {
-            struct Sample {
-                _id: u32,
-            }
-            Kind::serde::<Sample>()
-        };
-        let large = {
-            struct Sample {
-                _id: [u32; 2],
-            }
-            Kind::serde::<Sample>()
-        };
-        assert_eq!(small.number(), large.number());
-        assert!(!small.is(large.number(), large.layout()));
-        let error = small.mismatch(2, large.label().into_owned(), large.layout());
-        let words = error.to_string();
-        assert!(
-            words.contains("(8 bytes, alignment 4)") && words.contains("(4 bytes, alignment 4)"),
-            "{words}"
-        );
-    }
-
-    #[test]
-    fn bytes_that_are_left_over_are_an_error() {
-        let mut encoder = Encoder::new();
-        let bytes = encoder.encode(&(7_u8, 8_u8)).expect("it fits");
-        assert_eq!(decode::<(u8, u8)>(bytes), Ok((7, 8)));
-        assert!(matches!(
-            decode::<u8>(bytes),
-            Err(CollectiveError::Decode(_))
-        ));
     }
 }

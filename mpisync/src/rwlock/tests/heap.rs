@@ -1,5 +1,4 @@
-//! The words of a lock on the heap, shared by threads that stand for ranks: for tests and for the
-//! model checker.
+//! The words of a lock on the heap, shared by threads in place of ranks.
 
 use crate::rwlock::layout::{Drain, Gate, GateKind, GateWords, RankWords, Tally, Words};
 use crate::rwlock::memory::Memory;

@@ -1,7 +1,7 @@
-//! The side of a rank that shares something or waits for what another rank shares.
+//! The client: a rank that shares a value or waits for one.
 
 use crate::net::{Client, Link, Port};
-use crate::share::Call;
+use crate::share::CallNumber;
 use crate::share::layout::Record;
 use crate::share::mailbox::MailboxMemory;
 use crate::share::remote::messages::{MailboxMessage, MailboxReply, Reason, Value};
@@ -13,24 +13,24 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// How many messages may be under way before a writer of a large value waits for the network.
+/// The most unsent messages before a writer of a large value waits for the network.
 const WINDOW: usize = 64;
 
-/// The mailboxes of a controller on other nodes.
+/// The mailboxes of an object on other nodes.
 pub(crate) struct Mailboxes {
     port: Port,
     pending: Arc<Pending>,
 }
 
-/// What this rank waits for.
+/// The pending requests of this rank.
 #[derive(Default)]
 struct Pending {
-    /// For the last calls of even and of odd number that this rank wrote in, 0 if none: how many
-    /// nodes have taken the value over.
+    /// The last even and the last odd call in which this rank was the writer, 0 if none, and how many
+    /// nodes have accepted its value.
     accepted: Mutex<[(u64, u32); 2]>,
-    /// Why the rank that this one asked about shares nothing, and in which call.
+    /// A call, and the reason why the rank that this one asked shares nothing in it.
     answer: Mutex<Option<(u64, Reason)>>,
-    /// When this rank asked last.
+    /// The time of the last question.
     asked: Mutex<Option<Instant>>,
 }
 
@@ -51,21 +51,21 @@ impl Client for Pending {
 }
 
 impl Pending {
-    /// Whether `nodes` have taken over what this rank shared last where the record of `call` is, in
+    /// Whether `nodes` have accepted the last value that this rank shared in the record of `call`, in
     /// the epoch of `call`.
-    fn is_accepted(&self, call: Call, nodes: u32) -> bool {
-        let (shared, accepted) = lock(&self.accepted)[(call.0 % 2) as usize];
-        shared == 0 || !call.is_in_epoch_of(Call(shared)) || accepted >= nodes
+    fn is_accepted(&self, call: CallNumber, nodes: u32) -> bool {
+        let (shared, accepted) = lock(&self.accepted)[call.record()];
+        shared == 0 || call.epoch() != CallNumber(shared).epoch() || accepted >= nodes
     }
 
     /// Why the rank that this one has asked about shares nothing in `call`, if it is known.
-    fn answer(&self, call: Call) -> Option<Reason> {
+    fn answer(&self, call: CallNumber) -> Option<Reason> {
         lock(&self.answer)
             .filter(|answer| answer.0 == call.0)
             .map(|answer| answer.1)
     }
 
-    /// Whether it is time to ask what another rank does.
+    /// Whether it is time to ask another rank's node.
     fn may_ask(&self) -> bool {
         const INTERVAL: Duration = Duration::from_millis(50);
         let mut asked = lock(&self.asked);
@@ -78,8 +78,8 @@ impl Pending {
 }
 
 impl Mailboxes {
-    /// Opens the port of an object's mailbox, and begins to serve it on a leader. `mailbox` finds
-    /// it in a view of the block.
+    /// Opens the port of an object's mailbox and, on a leader, begins to serve it. `mailbox` finds it
+    /// in a view of the block.
     pub(crate) fn open(link: &Link, mailbox: impl FnOnce(&Block) -> MailboxMemory) -> Self {
         let port = link.port();
         let pending = Arc::default();
@@ -90,41 +90,42 @@ impl Mailboxes {
         Mailboxes { port, pending }
     }
 
-    /// Waits until the other nodes have taken over what this rank shared last in the record of
-    /// `call`: in that call or, if others have written since, in one before it.
+    /// Waits until the other nodes have accepted the last value that this rank shared in the record
+    /// of `call`: in that call or, if others have written since, in an earlier one.
     ///
-    /// Until then a rank of another node may wait for that value, and ask what this rank did.
-    pub(crate) fn wait_until_accepted(&self, block: &Block, call: Call) {
+    /// Until then a rank of another node may wait for that value, and ask about this rank.
+    pub(crate) fn wait_until_accepted(&self, block: &Block, call: CallNumber) {
         let others = self.port.net().nodes() - 1;
         wait_for_network(block, || {
             self.pending.is_accepted(call, others) || block.domain().has_lost_ranks()
         });
     }
 
-    /// Waits until nobody fills `record`, and begins to fill it.
+    /// Waits until no other writer fills `record`, and begins to fill it.
     pub(crate) fn begin_filling(&self, block: &Block, record: &Record) {
         wait_for_network(block, || {
             record.try_to_fill() || block.domain().has_lost_ranks()
         });
     }
 
-    /// Sends what came of `call`.
-    pub(crate) fn publish(&self, call: Call, value: Value) {
-        lock(&self.pending.accepted)[(call.0 % 2) as usize] = (call.0, 0);
+    /// Sends the outcome of `call`.
+    pub(crate) fn publish(&self, call: CallNumber, value: Value) {
+        lock(&self.pending.accepted)[call.record()] = (call.0, 0);
         self.port
             .send_to_others(&MailboxMessage::Value(Box::new(value)));
     }
 
     /// Sends the next bytes of a large value.
-    pub(crate) fn send_piece(&self, block: &Block, call: Call, bytes: &[u8]) {
+    pub(crate) fn send_piece(&self, block: &Block, call: CallNumber, bytes: &[u8]) {
         let (call, bytes) = (call.0, bytes.to_vec());
         self.port
             .send_to_others(&MailboxMessage::Piece { call, bytes });
         wait_for_network(block, || self.port.net().unsent() < WINDOW);
     }
 
-    /// Asks why `rank`, on another node, shares nothing in `call`; the answer, once it has come.
-    pub(crate) fn ask(&self, block: &Block, call: Call, rank: usize) -> Option<Reason> {
+    /// Asks why `rank`, on another node, shares nothing in `call`. Returns the answer once it has
+    /// come.
+    pub(crate) fn ask(&self, block: &Block, call: CallNumber, rank: usize) -> Option<Reason> {
         let answer = self.pending.answer(call);
         if answer.is_none() && self.pending.may_ask() {
             let rank = rank as u32;

@@ -1,9 +1,9 @@
-//! What mailboxes on different nodes send each other.
+//! The messages between mailboxes on different nodes.
 
 use crate::net::Message;
 use serde::{Deserialize, Serialize};
 
-/// What came of a call, for the mailboxes of other nodes.
+/// The outcome of a call, for the mailboxes of other nodes.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Value {
     pub(crate) call: u64,
@@ -17,7 +17,7 @@ pub(crate) struct Value {
     pub(crate) file: String,
     pub(crate) line: u32,
     pub(crate) reason: String,
-    /// A small value; a large one follows in pieces.
+    /// A small value. A large one follows in pieces.
     #[serde(with = "serde_bytes")]
     pub(crate) data: Vec<u8>,
 }
@@ -25,16 +25,16 @@ pub(crate) struct Value {
 /// A message to the mailbox of a node.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum MailboxMessage {
-    /// What came of a call.
+    /// The outcome of a call.
     Value(Box<Value>),
-    /// The next bytes of a value of the rank that sends this.
+    /// The next bytes of a large value of the sender.
     Piece {
         call: u64,
         #[serde(with = "serde_bytes")]
         bytes: Vec<u8>,
     },
-    /// What does `rank`, a rank of the node, do about the call that the sender waits for? The
-    /// sender has come to so many meetings.
+    /// Asks why `rank`, of the receiver's node, shares nothing in `call`. The sender has come to this
+    /// number of meetings.
     Ask { call: u64, rank: u32, meetings: u64 },
 }
 
@@ -51,9 +51,9 @@ impl Message for MailboxMessage {
 /// A message to a rank.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum MailboxReply {
-    /// A node has taken over what the rank shared in this call.
+    /// A node has accepted the value of this call.
     Accepted { call: u64 },
-    /// Why the rank that was asked about shares nothing in this call.
+    /// The answer to [`MailboxMessage::Ask`].
     Answer { call: u64, reason: Reason },
 }
 
@@ -62,7 +62,7 @@ impl Message for MailboxReply {}
 /// Why a rank shares nothing in a call.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) enum Reason {
-    /// It waits for this rank to share something.
+    /// It waits for this rank to share a value.
     WaitsFor(u32),
     /// It waits for the rank that asked in a meeting.
     IsElsewhere,

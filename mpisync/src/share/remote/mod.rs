@@ -1,4 +1,4 @@
-//! The part of a call that goes to the mailboxes of other nodes, where the controller has any.
+//! The part of a call that concerns the mailboxes of other nodes.
 
 mod client;
 mod messages;

@@ -1,24 +1,24 @@
-//! Putting what a writer on another node shares into this node's mailbox.
+//! The receiver of values from other nodes, which puts them into this node's mailbox.
 
 use crate::error::CollectiveError;
-use crate::share::Call;
+use crate::share::CallNumber;
 use crate::share::layout::{FAILED, INLINE_VALUE, OBJECT_VALUE, STAGED_VALUE};
 use crate::share::mailbox::MailboxMemory;
 use crate::share::remote::Value;
 use crate::share::stream::Sink;
 use crate::shm::atomic::{AtomicU64, Ordering};
 use crate::shm::cells;
-use crate::shm::event::{ALL, Event};
+use crate::shm::event::ALL;
 use crate::shm::mapping::{Mapping, SharedName};
 use std::borrow::Cow;
 
-/// The values on their way into one mailbox.
+/// The values that come for one mailbox.
 #[derive(Default)]
 pub(super) struct Receiver {
-    /// Not in the mailbox yet.
+    /// Those that are not in the mailbox yet.
     coming: Vec<Incoming>,
-    /// Large ones that were not collected by all yet, with their calls.
-    collected: Vec<(Call, Object)>,
+    /// Large ones that are in the mailbox and not collected by all ranks yet, with their calls.
+    collected: Vec<(CallNumber, Object)>,
 }
 
 struct Incoming {
@@ -26,11 +26,11 @@ struct Incoming {
     object: Option<Object>,
 }
 
-/// A large value in shared memory of its own.
+/// A large value in a shared-memory object of its own.
 struct Object {
     memory: Mapping,
     name: SharedName,
-    /// How many bytes have come.
+    /// The number of bytes that have come.
     filled: u64,
 }
 
@@ -60,7 +60,7 @@ impl Drop for Object {
 }
 
 impl Receiver {
-    /// A value comes; a large one follows in pieces.
+    /// Takes a value. A large one follows in pieces.
     pub(super) fn begin(&mut self, mut value: Value) {
         let mut object = None;
         if value.outcome == STAGED_VALUE {
@@ -76,7 +76,8 @@ impl Receiver {
         self.coming.push(Incoming { value, object });
     }
 
-    /// The next piece of the value shared in `call`; all but the last are whole words.
+    /// Takes the next piece of the value that `writer` shares in `call`. All but the last are whole
+    /// words.
     pub(super) fn add(&mut self, call: u64, writer: u32, bytes: &[u8]) {
         let mut coming = self.coming.iter_mut();
         let value = coming.find(|it| it.value.call == call && it.value.writer == writer);
@@ -85,8 +86,8 @@ impl Receiver {
         }
     }
 
-    /// Puts into the mailbox what has come and finds its place free, and tells `accept` the writer
-    /// and the call; whether there is more to do.
+    /// Puts complete values into the mailbox if their record is free, and passes writer and call to
+    /// `accept`. Returns whether work is left.
     pub(super) fn go_on(
         &mut self,
         mailbox: &MailboxMemory,
@@ -95,8 +96,8 @@ impl Receiver {
         let is_ready = |incoming: &Incoming| {
             let object = incoming.object.as_ref();
             let is_whole = object.is_none_or(|object| object.filled == incoming.value.length);
-            let before = Call(incoming.value.call).same_record_before();
-            let record = &mailbox.words().records[(incoming.value.call % 2) as usize];
+            let before = CallNumber(incoming.value.call).same_record_before();
+            let record = &mailbox.words().records[CallNumber(incoming.value.call).record()];
             is_whole
                 && before.is_none_or(|before| mailbox.all_local_are_done(before.0))
                 && record.try_to_fill()
@@ -106,7 +107,7 @@ impl Receiver {
             let Incoming { value, object } = self.coming.swap_remove(index);
             publish(mailbox, &value, object.as_ref());
             accept(value.writer, value.call);
-            let call = Call(value.call);
+            let call = CallNumber(value.call);
             self.collected.extend(object.map(|object| (call, object)));
         }
         self.collected
@@ -115,13 +116,13 @@ impl Receiver {
     }
 }
 
-/// Puts `value` into its record, which this thread has begun to fill, as a writer of this node
-/// would.
+/// Puts `value` into its record, as a writer of this node does. This thread has begun to fill the
+/// record.
 fn publish(mailbox: &MailboxMemory, value: &Value, object: Option<&Object>) {
     let mailbox = mailbox.words();
-    let record = &mailbox.records[(value.call % 2) as usize];
+    let record = &mailbox.records[CallNumber(value.call).record()];
     if record.call.load(Ordering::Relaxed) >= value.call {
-        // Another writer was first, or nobody waits any more.
+        // Another writer was first, or no rank waits any more.
         record.filling.store(0, Ordering::Release);
         return;
     }
@@ -142,17 +143,13 @@ fn publish(mailbox: &MailboxMemory, value: &Value, object: Option<&Object>) {
         cells::copy_in(&record.data, &value.data);
     }
     record.outcome.store(outcome, Ordering::Relaxed);
-    // An exchange, so that the look at the sleepers comes after it.
+    // An exchange, so that the check for sleepers comes after it.
     record.call.swap(value.call, Ordering::SeqCst);
     record.filling.store(0, Ordering::Release);
-    let published = Event {
-        word: &mailbox.published,
-        sleepers: &mailbox.published_sleepers,
-    };
-    published.notify(ALL);
+    mailbox.published().notify(ALL);
 }
 
-/// Copies the value of `length` bytes in the object of that name, piece by piece.
+/// Copies a value of `length` bytes from the object of that name, piece by piece.
 pub(crate) fn read_object(
     name: u64,
     length: u64,

@@ -1,13 +1,14 @@
-//! The mailbox's part of a node's server.
+//! The service of a mailbox on a node's server.
 
 use crate::net::{Port, Progress, Service};
+use crate::share::CallNumber;
 use crate::share::mailbox::MailboxMemory;
 use crate::share::remote::messages::{MailboxMessage, MailboxReply, Reason};
 use crate::share::remote::receiver::Receiver;
 use crate::shm::topology::RankLocation;
 use std::sync::atomic::Ordering;
 
-/// Fills one mailbox of a node for the ranks of other nodes.
+/// Fills a mailbox of this node with the values of other nodes.
 pub(super) struct MailboxServer {
     port: Port,
     mailbox: MailboxMemory,
@@ -23,8 +24,8 @@ impl MailboxServer {
         }
     }
 
-    /// Why `rank`, of this node, shares nothing in `call`; none if it did, for its value may still
-    /// be under way, or may do so yet.
+    /// Why `rank`, of this node, shares nothing in `call`. `None` if it has shared a value, which may
+    /// still be on its way, or may yet do so.
     fn reason(&self, call: u64, rank: u32, meetings: u64) -> Option<Reason> {
         let RankLocation::Local(seat) = self.port.net().topology().location(rank as usize) else {
             return None;
@@ -36,14 +37,14 @@ impl MailboxServer {
         let met = mailbox.domain().arrival_slot(rank as usize);
         // In this order: a rank shares before it goes to a meeting.
         let is_ahead = met.posted.load(Ordering::Acquire) > meetings;
-        let mail = mailbox.mail(seat);
-        if mail.done.load(Ordering::Acquire) < call {
+        let record = mailbox.rank_record(seat);
+        if record.done.load(Ordering::Acquire) < call {
             return is_ahead.then_some(Reason::IsElsewhere);
         }
-        // It has gone on. Where it has written in a later call in the same record, all nodes had taken over before what it
-        // may have written in this one: it waits for that, whoever wrote in between.
-        let wrote = mail.wrote[(call % 2) as usize].load(Ordering::Relaxed) == call;
-        (!wrote).then(|| Reason::WaitsFor(mail.waits_for.load(Ordering::Relaxed)))
+        // It has gone on. If it has been the writer in a later call in the same record, all nodes have accepted its value
+        // of this call before: a writer waits for that, whoever else wrote in between.
+        let wrote = record.wrote[CallNumber(call).record()].load(Ordering::Relaxed) == call;
+        (!wrote).then(|| Reason::WaitsFor(record.waits_for.load(Ordering::Relaxed)))
     }
 }
 

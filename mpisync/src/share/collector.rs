@@ -1,0 +1,138 @@
+//! The collectors' side of a fenced call.
+
+use crate::error::CollectiveError;
+use crate::share::calls::FencedCall;
+use crate::share::divergence::writer_mismatch;
+use crate::share::layout::{INLINE, INLINE_VALUE, OBJECT_VALUE, STAGED_VALUE};
+use crate::share::payload;
+use crate::share::payload::Kind;
+use crate::share::remote::read_object;
+use crate::share::stream::{Discard, Sink};
+use crate::shm::cells;
+use crate::shm::wait::{Deadline, Stop, WithSpinBudget, wait};
+use serde::de::DeserializeOwned;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+impl FencedCall<'_> {
+    /// Takes the value that `writer` shares, and ends this rank's part. `open` makes the sink for a
+    /// value of the given length. Without a `kind` any value will do.
+    pub(crate) fn collect<S: Sink>(
+        &self,
+        writer: usize,
+        kind: Option<Kind>,
+        limit: Option<Duration>,
+        open: impl FnOnce(u64) -> Result<S, CollectiveError>,
+    ) -> Result<S, CollectiveError> {
+        let place = WithSpinBudget {
+            place: self.block,
+            spin_budget: self.spin_budget,
+        };
+        let published = wait(
+            &place,
+            self.published(),
+            Deadline::within(limit),
+            || self.is_published().then_some(()),
+            || self.inspect(writer).map_err(Interrupted::Failed),
+        );
+        let taken = match published {
+            Ok(()) => self.take(writer, kind, open),
+            Err(Interrupted::Failed(error)) => Err(error),
+            Err(Interrupted::Stopped) => {
+                self.announce_wait(writer);
+                Err(CollectiveError::Timeout {
+                    waited: limit.unwrap_or(Duration::MAX),
+                })
+            }
+        };
+        self.finish();
+        taken
+    }
+
+    /// [`collect`](Self::collect) for an encoded value.
+    pub(crate) fn collect_encoded<T: DeserializeOwned>(
+        &self,
+        writer: usize,
+        limit: Option<Duration>,
+    ) -> Result<T, CollectiveError> {
+        let kind = Some(Kind::serde::<T>());
+        let room = |length| Ok(Vec::with_capacity(length as usize));
+        let bytes = self.collect(writer, kind, limit, room)?;
+        payload::decode(&bytes)
+    }
+
+    /// Waits until `writer` has shared any value.
+    pub(crate) fn wait(&self, writer: usize) -> Result<(), CollectiveError> {
+        self.collect(writer, None, None, |_| Ok(Discard)).map(drop)
+    }
+
+    /// Ends this rank's part without waiting for `writer`.
+    pub(crate) fn leave(&self, writer: usize) {
+        self.announce_wait(writer);
+        self.finish();
+    }
+
+    fn take<S: Sink>(
+        &self,
+        writer: usize,
+        kind: Option<Kind>,
+        open: impl FnOnce(u64) -> Result<S, CollectiveError>,
+    ) -> Result<S, CollectiveError> {
+        let record = self.record();
+        let author = record.writer.load(Ordering::Relaxed) as usize;
+        if let Err(error) = self.check_site(author as i32) {
+            self.notify_diverged(author);
+            return Err(error);
+        }
+        if author != writer {
+            return Err(writer_mismatch(writer as i32, author as i32, author as i32));
+        }
+        let outcome = record.outcome.load(Ordering::Relaxed);
+        if !matches!(outcome, INLINE_VALUE | STAGED_VALUE | OBJECT_VALUE) {
+            return Err(record.failure(outcome));
+        }
+        if let Some(kind) = kind {
+            let layout = record.layout.load(Ordering::Relaxed);
+            if !kind.is(record.kind.load(Ordering::Relaxed), layout) {
+                return Err(kind.mismatch(writer as i32, record.label.get(), layout));
+            }
+        }
+        let length = record.length.load(Ordering::Relaxed);
+        let mut sink = open(length)?;
+        if outcome == INLINE_VALUE {
+            let mut bytes = [0; INLINE];
+            let bytes = &mut bytes[..(length as usize).min(INLINE)];
+            cells::copy_out(&record.data, bytes);
+            sink.put(bytes);
+        } else if kind.is_none() {
+            // The caller does not want the value.
+        } else if outcome == OBJECT_VALUE {
+            let name = record.staged.load(Ordering::Relaxed);
+            read_object(name, length, &mut sink)?;
+        } else {
+            self.receive_chunks(writer, length, &mut sink)?;
+        }
+        Ok(sink)
+    }
+}
+
+/// Why a wait for a writer ended early.
+pub(super) enum Interrupted {
+    Stopped,
+    Failed(CollectiveError),
+}
+
+impl From<Stop> for Interrupted {
+    fn from(_: Stop) -> Self {
+        Interrupted::Stopped
+    }
+}
+
+impl Interrupted {
+    pub(super) fn into_error(self) -> CollectiveError {
+        match self {
+            Interrupted::Failed(error) => error,
+            Interrupted::Stopped => unreachable!("there is no deadline"),
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! Detection of ranks that disagree about a call: about the call itself, or about its writer.
+//!
+//! A collector that waits long publishes in its record for whom it waits, and where. So ranks that
+//! wait for each other find out.
+
+use crate::error::CollectiveError;
+use crate::location::Place;
+use crate::rendezvous;
+use crate::share::calls::{CallNumber, FencedCall};
+use crate::share::remote::Reason;
+use crate::shm::topology::RankLocation;
+use std::sync::atomic::Ordering;
+
+/// The error if this rank takes rank `here` for the writer, and `rank` takes rank `there`.
+pub(super) fn writer_mismatch(here: i32, rank: i32, there: i32) -> CollectiveError {
+    CollectiveError::WriterMismatch { here, rank, there }
+}
+
+/// As the writer.
+impl FencedCall<'_> {
+    /// The error if a collector of one of this rank's last two calls was in another call. Returned
+    /// once per call; after [`make_room`](Self::make_room), nothing about the former of the two can
+    /// follow.
+    #[inline]
+    pub(crate) fn divergence(&self) -> Option<CollectiveError> {
+        match self.mailbox.words().diverged.load(Ordering::Acquire) {
+            0 => None,
+            call => self.find_divergence(CallNumber(call)),
+        }
+    }
+
+    #[cold]
+    fn find_divergence(&self, call: CallNumber) -> Option<CollectiveError> {
+        let mailbox = self.mailbox.words();
+        let record = &mailbox.records[call.record()];
+        let is_of_now = call.epoch() == self.block.domain().epoch();
+        let is_there = is_of_now && record.call.load(Ordering::Relaxed) == call.0;
+        if is_there && record.writer.load(Ordering::Relaxed) != self.rank() {
+            // The error belongs to that rank.
+            return None;
+        }
+        let taken =
+            mailbox
+                .diverged
+                .compare_exchange(call.0, 0, Ordering::Relaxed, Ordering::Relaxed);
+        if !is_there || taken.is_err() {
+            return None;
+        }
+        let has_diverged = |seat: &usize| {
+            let record = self.mailbox.rank_record(*seat);
+            record.diverged.load(Ordering::Acquire) == call.0
+        };
+        let seat = (0..self.block.seats_of_ranks()).find(has_diverged)?;
+        Some(CollectiveError::Diverged {
+            here: record.place(),
+            rank: self.block.domain().topology().local_ranks()[seat] as i32,
+            there: self.mailbox.rank_record(seat).place(),
+        })
+    }
+}
+
+/// As a collector.
+impl FencedCall<'_> {
+    /// [`CollectiveError::Diverged`] if `writer` has made another call than this one.
+    pub(super) fn check_site(&self, writer: i32) -> Result<(), CollectiveError> {
+        let record = self.record();
+        if record.site.load(Ordering::Relaxed) == self.site.number() {
+            return Ok(());
+        }
+        Err(self.diverged(writer, record.place()))
+    }
+
+    fn diverged(&self, rank: i32, there: Place) -> CollectiveError {
+        CollectiveError::Diverged {
+            here: self.site.place(),
+            rank,
+            there,
+        }
+    }
+
+    /// Notifies a writer of this node that it has made another call than this rank.
+    #[cold]
+    pub(super) fn notify_diverged(&self, writer: usize) {
+        if let RankLocation::Local(_) = self.block.domain().topology().location(writer) {
+            self.announce_wait(writer);
+            let number = self.number.0;
+            self.my_record().diverged.store(number, Ordering::Release);
+            let diverged = &self.mailbox.words().diverged;
+            diverged.fetch_max(number, Ordering::AcqRel);
+        }
+    }
+
+    /// Publishes for whom this rank waits, and where, to ranks that may wait for it in turn.
+    pub(super) fn announce_wait(&self, writer: usize) {
+        let record = self.my_record();
+        let location = self.site.location();
+        record.waits_for.store(writer as u32, Ordering::Relaxed);
+        record.file.set_tail(location.file());
+        record.line.store(location.line(), Ordering::Relaxed);
+        record.site.store(self.site.number(), Ordering::Release);
+    }
+
+    /// Checks whether `writer` can still be expected to share a value in this call.
+    pub(super) fn inspect(&self, writer: usize) -> Result<(), CollectiveError> {
+        self.announce_wait(writer);
+        let number = self.number.0;
+        self.my_record().waiting.store(number, Ordering::Release);
+        let (mismatch, is_in_meeting) = match self.block.domain().topology().location(writer) {
+            RankLocation::Local(seat) => self.inspect_local(seat, writer),
+            RankLocation::Remote(_) => match self
+                .mailboxes
+                .and_then(|mailboxes| mailboxes.ask(self.block, self.number, writer))
+            {
+                Some(Reason::WaitsFor(rank)) => (
+                    Some(writer_mismatch(writer as i32, writer as i32, rank as i32)),
+                    false,
+                ),
+                Some(Reason::IsElsewhere) => (None, true),
+                None => (None, false),
+            },
+        };
+        let alive = self.check_alive(writer);
+        // Whatever the writer did next, it shared its value first, if it has one.
+        if self.is_published() {
+            return Ok(());
+        }
+        if is_in_meeting {
+            let location = self.site.location();
+            return Err(rendezvous::meet_from_fence(self.block, writer, location));
+        }
+        mismatch.map_or(alive, Err)
+    }
+
+    /// Why `writer`, in that seat of this node, shares nothing if it waits, or has waited, in this
+    /// call; and whether it is in a meeting instead.
+    fn inspect_local(&self, seat: usize, writer: usize) -> (Option<CollectiveError>, bool) {
+        let theirs = self.mailbox.rank_record(seat);
+        let waits_for = self.mailbox.waits_for(seat, self.number.0);
+        // Loaded after `waits_for`, since a rank stores its site before it waits; and before `done`, since a rank that is
+        // not done with this call has not stored the site of a later one.
+        let site = theirs.site.load(Ordering::Acquire);
+        // It waits in this call for another rank, or did so and has gone on: a writer shares before it is done.
+        let has_gone_on = theirs.done.load(Ordering::Acquire) >= self.number.0;
+        let is_elsewhere = waits_for.is_some() && !has_gone_on && site != self.site.number();
+        let waits_for = waits_for.or(has_gone_on.then(|| theirs.waits_for.load(Ordering::Relaxed)));
+        let mismatch = waits_for.map(|there| {
+            if is_elsewhere {
+                return self.diverged(writer as i32, theirs.place());
+            }
+            writer_mismatch(writer as i32, writer as i32, there as i32)
+        });
+        (mismatch, rendezvous::is_ahead(self.block, writer))
+    }
+
+    /// # Errors
+    /// [`CollectiveError::RankDied`].
+    pub(super) fn check_alive(&self, rank: usize) -> Result<(), CollectiveError> {
+        if self.block.domain().rank_is_alive(rank) {
+            return Ok(());
+        }
+        Err(CollectiveError::RankDied { rank: rank as i32 })
+    }
+}

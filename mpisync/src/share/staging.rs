@@ -1,0 +1,106 @@
+//! The staging buffer of a rank, through which large values travel in chunks: it holds two chunks,
+//! one being filled while the other is emptied.
+
+use crate::error::CollectiveError;
+use crate::share::calls::FencedCall;
+use crate::share::collector::Interrupted;
+use crate::share::stream::{Sink, Source};
+use crate::shm::atomic::AtomicU64;
+use crate::shm::cells;
+use crate::shm::event::ALL;
+use crate::shm::segment::STAGE_WORDS;
+use crate::shm::topology::RankLocation;
+use crate::shm::wait::{Deadline, wait};
+use std::sync::atomic::Ordering;
+
+/// The size of a chunk in bytes.
+pub(super) const CHUNK: usize = CHUNK_WORDS * size_of::<u64>();
+const CHUNK_WORDS: usize = STAGE_WORDS / 2;
+
+/// The number of chunks of a value of `length` bytes.
+fn chunks(length: u64) -> u64 {
+    length.div_ceil(CHUNK as u64)
+}
+
+/// The length in bytes of a chunk of a value of `length` bytes.
+fn chunk_length(length: u64, number: u64) -> usize {
+    (length - number * CHUNK as u64).min(CHUNK as u64) as usize
+}
+
+/// The words of the chunk with this number.
+fn chunk(buffer: &[AtomicU64], number: u64) -> &[AtomicU64] {
+    let start = (number % 2) as usize * CHUNK_WORDS;
+    &buffer[start..start + CHUNK_WORDS]
+}
+
+impl FencedCall<'_> {
+    /// As the writer: passes a value through this rank's staging buffer, at most two chunks ahead of
+    /// the slowest collector.
+    pub(super) fn send_chunks(&self, source: &mut impl Source, length: u64) {
+        let me = self.block.me();
+        let buffer = self.block.domain().segment().stage(me);
+        let mut bytes = vec![0; CHUNK];
+        let chunks = chunks(length);
+        for number in 0..chunks {
+            let bytes = &mut bytes[..chunk_length(length, number)];
+            source.fill(bytes);
+            if number >= 2 {
+                self.wait_for_takers(number - 1);
+            }
+            if let Some(mailboxes) = self.mailboxes {
+                mailboxes.send_piece(self.block, self.number, bytes);
+            }
+            cells::copy_in(chunk(buffer, number), bytes);
+            self.record().staged.swap(number + 1, Ordering::SeqCst);
+            self.published().notify(ALL);
+        }
+        self.wait_for_takers(chunks);
+    }
+
+    /// Waits until all others have taken that many chunks of this call, or are done with it.
+    fn wait_for_takers(&self, chunks: u64) {
+        let enough = self.taken_word(chunks);
+        self.wait_for_all(|record| {
+            record.done.load(Ordering::Acquire) >= self.number.0
+                || record.taken.load(Ordering::Acquire) >= enough
+                    && record.taken.load(Ordering::Relaxed) >> 32 == enough >> 32
+        });
+    }
+
+    /// The value of a collector's word `taken` after that many chunks of this call.
+    fn taken_word(&self, chunks: u64) -> u64 {
+        self.number.0 << 32 | chunks
+    }
+
+    /// As a collector: takes the chunks that `writer` passes through its staging buffer.
+    pub(super) fn receive_chunks(
+        &self,
+        writer: usize,
+        length: u64,
+        sink: &mut impl Sink,
+    ) -> Result<(), CollectiveError> {
+        let record = self.record();
+        let RankLocation::Local(seat) = self.block.domain().topology().location(writer) else {
+            unreachable!("a staged value comes from this node");
+        };
+        let buffer = self.block.domain().segment().stage(seat);
+        let mut bytes = vec![0; CHUNK];
+        for number in 0..chunks(length) {
+            wait(
+                self.block,
+                self.published(),
+                Deadline::Never,
+                || (record.staged.load(Ordering::Acquire) > number).then_some(()),
+                || self.check_alive(writer).map_err(Interrupted::Failed),
+            )
+            .map_err(Interrupted::into_error)?;
+            let bytes = &mut bytes[..chunk_length(length, number)];
+            cells::copy_out(chunk(buffer, number), bytes);
+            let taken = self.taken_word(number + 1);
+            self.my_record().taken.swap(taken, Ordering::SeqCst);
+            self.collected().notify(1);
+            sink.put(bytes);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,189 @@
+//! The writer's side of a fenced call.
+
+use crate::error::CollectiveError;
+use crate::share::calls::{CallNumber, FencedCall};
+use crate::share::divergence::writer_mismatch;
+use crate::share::failure::{Failure, panic_message};
+use crate::share::layout::{INLINE, INLINE_VALUE, STAGED_VALUE};
+use crate::share::payload::{Encoder, Kind};
+use crate::share::remote::Value;
+use crate::share::stream::Source;
+use crate::shm::cells;
+use crate::shm::event::ALL;
+use serde::Serialize;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::Ordering;
+
+impl FencedCall<'_> {
+    /// Waits until all ranks are done with the last call that used the record.
+    pub(crate) fn make_room(&self) {
+        if let Some(before) = self.number.same_record_before() {
+            self.wait_for_all(|record| record.done.load(Ordering::Acquire) >= before.0);
+            self.wait_until_accepted(before);
+        }
+    }
+
+    /// [`make_room`](Self::make_room) in a call in which all ranks have met, and so are done with
+    /// earlier calls.
+    pub(crate) fn make_room_in_meeting(&self) {
+        if let Some(before) = self.number.same_record_before() {
+            self.wait_until_accepted(before);
+        }
+    }
+
+    fn wait_until_accepted(&self, before: CallNumber) {
+        if let Some(mailboxes) = self.mailboxes {
+            mailboxes.wait_until_accepted(self.block, before);
+        }
+    }
+
+    /// Makes this rank the writer of the call; only under the write lock. `across` does so across
+    /// nodes; its error is the rank that already is the writer.
+    ///
+    /// # Errors
+    /// If another rank is the writer: [`CollectiveError::Diverged`] if that rank makes another call,
+    /// otherwise [`CollectiveError::WriterMismatch`].
+    pub(crate) fn claim(
+        &self,
+        across: impl FnOnce(CallNumber) -> Result<(), u32>,
+    ) -> Result<(), CollectiveError> {
+        let record = self.record();
+        let here = self.rank() as i32;
+        if record.claimed.load(Ordering::Relaxed) == self.number.0 {
+            let there = record.writer.load(Ordering::Relaxed) as i32;
+            self.check_site(there)?;
+            return Err(writer_mismatch(here, there, there));
+        }
+        across(self.number).map_err(|there| writer_mismatch(here, there as i32, there as i32))?;
+        self.take_charge();
+        Ok(())
+    }
+
+    /// Makes this rank the writer of a call in which all ranks know that it is.
+    pub(crate) fn take_charge(&self) {
+        let record = self.record();
+        record.writer.store(self.rank(), Ordering::Relaxed);
+        self.set_site();
+        record.claimed.store(self.number.0, Ordering::Relaxed);
+    }
+
+    fn set_site(&self) {
+        let location = self.site.location();
+        self.record()
+            .set_site(self.site.number(), location.file(), location.line());
+    }
+
+    /// Shares a value without the lock, in a call in which all ranks know that this rank does. A
+    /// panic of its `Serialize` is an error on all ranks.
+    pub(crate) fn share_as_agreed<T: Serialize>(&self, value: &T) -> Result<(), CollectiveError> {
+        self.make_room();
+        self.take_charge();
+        let encoder = &mut Encoder::new();
+        let encoded = catch_unwind(AssertUnwindSafe(move || { encoder }.encode(value)));
+        let encoded = encoded.unwrap_or_else(|panic| {
+            let message = panic_message(panic.as_ref());
+            Err(CollectiveError::Encode(format!("it panicked: {message}")))
+        });
+        self.share_encoded::<T>(encoded)
+    }
+
+    /// Shares an encoded value, or the reason why it could not be encoded.
+    pub(crate) fn share_encoded<T>(
+        &self,
+        encoded: Result<&[u8], CollectiveError>,
+    ) -> Result<(), CollectiveError> {
+        match encoded {
+            Ok(mut bytes) => {
+                self.share(Kind::serde::<T>(), &mut bytes);
+                Ok(())
+            }
+            Err(error) => {
+                self.fail(Failure::Failed(&error.to_string()));
+                Err(error)
+            }
+        }
+    }
+
+    /// Shares a value. A value too large for the record goes through the staging buffer, and this
+    /// rank waits until all others have taken it.
+    pub(crate) fn share(&self, kind: Kind, source: &mut impl Source) {
+        if !self.begin_filling() {
+            return self.finish();
+        }
+        let record = self.record();
+        let length = source.length();
+        record.set_kind(kind.number(), kind.layout(), || kind.label());
+        record.length.store(length, Ordering::Relaxed);
+        if length <= INLINE as u64 {
+            let mut bytes = [0; INLINE];
+            let bytes = &mut bytes[..length as usize];
+            source.fill(bytes);
+            cells::copy_in(&record.data, bytes);
+            self.publish(INLINE_VALUE, "", bytes);
+        } else {
+            record.staged.store(0, Ordering::Relaxed);
+            self.publish(STAGED_VALUE, "", &[]);
+            if self.block.domain().topology().size() > 1 {
+                self.send_chunks(source, length);
+            }
+        }
+        self.finish();
+    }
+
+    /// Shares the reason why there is no value.
+    pub(crate) fn fail(&self, failure: Failure<'_>) {
+        if self.begin_filling() {
+            let (outcome, reason) = failure.to_words();
+            self.record().reason.set(reason);
+            self.publish(outcome, reason, &[]);
+        }
+        self.finish();
+    }
+
+    /// Begins to fill the record. Returns false for a fence that outlived its epoch: a later call
+    /// uses the record, and no rank waits for this one.
+    fn begin_filling(&self) -> bool {
+        let record = self.record();
+        if let Some(mailboxes) = self.mailboxes {
+            mailboxes.begin_filling(self.block, record);
+        }
+        let wrote = &self.my_record().wrote[self.number.record()];
+        wrote.store(self.number.0, Ordering::Relaxed);
+        if record.call.load(Ordering::Relaxed) > self.number.0 {
+            record.filling.store(0, Ordering::Release);
+            return false;
+        }
+        self.set_site();
+        true
+    }
+
+    /// Publishes the record on this node, and sends it to the other nodes.
+    fn publish(&self, outcome: u32, reason: &str, data: &[u8]) {
+        let record = self.record();
+        record.outcome.store(outcome, Ordering::Relaxed);
+        record.writer.store(self.rank(), Ordering::Relaxed);
+        // An exchange, so that the check for sleepers comes after it.
+        record.call.swap(self.number.0, Ordering::SeqCst);
+        record.filling.store(0, Ordering::Release);
+        self.published().notify(ALL);
+        let Some(mailboxes) = self.mailboxes else {
+            return;
+        };
+        let location = self.site.location();
+        let value = Value {
+            call: self.number.0,
+            writer: self.rank(),
+            outcome,
+            kind: record.kind.load(Ordering::Relaxed),
+            layout: record.layout.load(Ordering::Relaxed),
+            label: record.label.get(),
+            length: record.length.load(Ordering::Relaxed),
+            site: self.site.number(),
+            file: location.file().to_owned(),
+            line: location.line(),
+            reason: reason.to_owned(),
+            data: data.to_vec(),
+        };
+        mailboxes.publish(self.number, value);
+    }
+}
