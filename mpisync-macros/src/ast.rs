@@ -1,7 +1,7 @@
-//! The function that an attribute stands on, as far as the macros have to understand it.
+//! The function with the attribute, as far as the macros have to parse it.
 //!
-//! The body stays the tokens that the user typed. It is moved as a whole, so there is nothing to
-//! understand in it, and the compiler reports its mistakes in its own words at the user's place.
+//! The body is not parsed: the macros move its tokens as a whole, and the compiler reports its errors
+//! at the user's place.
 
 use proc_macro2::TokenStream;
 use quote::ToTokens;
@@ -16,9 +16,9 @@ pub struct Function {
     pub attrs: Vec<Attribute>,
     pub vis: Visibility,
     pub sig: Signature,
-    /// Where the body begins and ends in the user's file.
+    /// The position of the body in the user's file.
     pub brace: Brace,
-    /// What is between the braces.
+    /// The tokens between the braces.
     pub body: TokenStream,
 }
 
@@ -44,7 +44,7 @@ impl Function {
 
         let content;
         let brace = braced!(content in input);
-        // `#![…]` at the top of a body speaks about the whole function, which is where it goes.
+        // `#![…]` at the top of a body applies to the whole function, so it moves there.
         for mut attr in content.call(Attribute::parse_inner)? {
             attr.style = AttrStyle::Outer;
             attrs.push(attr);
@@ -81,7 +81,7 @@ impl Function {
     }
 }
 
-/// Whether `fn` comes next, past the words that may stand before it.
+/// Whether `fn` comes next, after its optional qualifiers.
 fn starts_function(input: ParseStream) -> bool {
     let ahead = input.fork();
     let qualifiers = || -> Result<()> {

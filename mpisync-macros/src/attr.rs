@@ -19,7 +19,7 @@ pub enum Macro {
 impl Macro {
     pub const ALL: [Self; 2] = [Self::SingleWrite, Self::Collective];
 
-    /// The options it takes, in the words of an error message.
+    /// The options it takes, as text of an error message.
     fn options(self) -> &'static str {
         match self {
             Self::SingleWrite => "`rank = …`, `ctrl = …`, `share = …` and `crate = …`",
@@ -37,7 +37,7 @@ impl fmt::Display for Macro {
     }
 }
 
-/// The options as they were written; `valid` finds out whether they make sense.
+/// The options as written; `valid` checks them.
 #[derive(Default)]
 pub struct Options {
     pub rank: Option<Expr>,
@@ -119,7 +119,7 @@ fn set<T>(
     Ok(())
 }
 
-/// Leaves the rest of an option that is wrong, so that the next one can be looked at.
+/// Skips the rest of an invalid option, so the next one can be parsed.
 fn skip_to_comma(input: ParseStream) -> Result<()> {
     while !input.is_empty() && !input.peek(Token![,]) {
         input.parse::<TokenTree>()?;

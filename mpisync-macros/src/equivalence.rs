@@ -1,10 +1,10 @@
-//! `#[derive(Equivalence)]`: a struct whose bytes mean the same in every process.
+//! `#[derive(Equivalence)]`: a struct whose bytes have the same meaning in every process.
 //!
-//! What is left to the compiler is said in its own words at the field, by the trait `Plain`; what
-//! only sizes can tell, it computes in constants of the expansion.
+//! The compiler checks each field by the trait `Plain`, and reports errors at the field. Checks that
+//! need sizes are constants of the expansion.
 //!
-//! An attribute below the derive may change the struct after the derive has seen it. So the
-//! expansion makes the compiler compare the fields that the derive saw with those of the struct.
+//! An attribute below the derive may change the struct after the derive has seen it. So the expansion
+//! makes the compiler compare the fields that the derive saw with those of the struct.
 
 use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
@@ -28,7 +28,7 @@ pub fn derive(item: TokenStream) -> Result<TokenStream> {
     Ok(expand(&ident, &data, &krate))
 }
 
-/// Enums and unions have bits that are no value.
+/// The struct of the item. Enums and unions have bits that are no value.
 fn structure(data: Data) -> Result<DataStruct> {
     match data {
         Data::Struct(data) => Ok(data),
@@ -90,7 +90,7 @@ fn expand(ident: &Ident, data: &DataStruct, krate: &Path) -> TokenStream {
     let types: Vec<_> = data.fields.iter().map(|field| &field.ty).collect();
     let members: Vec<_> = data.fields.members().collect();
     let fields = members.iter().zip(&types).map(|(member, ty)| {
-        // Where the compiler points when the type is not plain.
+        // The compiler reports here a type that is not plain.
         let shape = quote_spanned!(site(ty.span())=> <#ty as #krate::Plain>::SHAPE);
         quote!((::core::mem::offset_of!(Self, #member), #shape))
     });
@@ -106,8 +106,8 @@ fn expand(ident: &Ident, data: &DataStruct, krate: &Path) -> TokenStream {
          `_padding: [u8; 4]`; with `#[repr(C)]`, first order the fields from large to small",
         ident.unraw()
     );
-    // Not in the trait's constant, which is not evaluated before somebody uses it. The first makes
-    // the struct of its fields: it does not compile where there are more of them, or a union.
+    // Not in the trait's constant, which is evaluated only when it is used. The first check constructs
+    // the struct from its fields: it does not compile if there are more fields, or for a union.
     let checks = quote_spanned! {site(ident.span())=>
         const _: fn(#ident) -> #ident = |value| #ident { #(#members: value.#members),* };
         const _: () = ::core::assert!(::core::mem::size_of::<#ident>() > 0, #no_bytes);
@@ -132,7 +132,7 @@ fn expand(ident: &Ident, data: &DataStruct, krate: &Path) -> TokenStream {
     }
 }
 
-/// A place in the user's file, for tokens that the user's names cannot mean.
+/// A position in the user's file, for tokens that cannot collide with the user's names.
 fn site(at: Span) -> Span {
     Span::mixed_site().located_at(at)
 }

@@ -1,11 +1,11 @@
-//! Telling mistakes: at the user's token, and all of them in one go.
+//! Errors: at the user's token, and all of them at once.
 
 use std::fmt::Display;
 
 use quote::ToTokens;
 use syn::{Error, Result};
 
-/// Both values, or everything that is wrong with either.
+/// Both values, or the errors of both.
 pub fn both<A, B>(a: Result<A>, b: Result<B>) -> Result<(A, B)> {
     match (a, b) {
         (Ok(a), Ok(b)) => Ok((a, b)),
@@ -17,7 +17,7 @@ pub fn both<A, B>(a: Result<A>, b: Result<B>) -> Result<(A, B)> {
     }
 }
 
-/// An error at the token, if it is there.
+/// An error at the token, if there is one.
 pub fn reject(token: Option<impl ToTokens>, why: impl Display) -> Result<()> {
     token.map_or(Ok(()), |token| Err(Error::new_spanned(token, why)))
 }

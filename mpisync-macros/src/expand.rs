@@ -1,6 +1,6 @@
-//! Writes the function that the compiler gets to see.
+//! The expansion: the function that the compiler sees.
 //!
-//! All names of its own have mixed-site spans, so that no name in the user's body can mean one.
+//! Its own names have mixed-site spans, so names in the user's body cannot collide with them.
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote_spanned};
@@ -64,7 +64,7 @@ fn single_write(task: &Task, rank: Option<&Expr>, format: &Format) -> TokenStrea
     }
 }
 
-/// A `single_write` with a region, in whose body the region's name means the write guard.
+/// A `single_write` with a region. In the body the region's name is the write guard.
 fn update(task: &Task, rank: Option<&Expr>) -> TokenStream {
     let &Output {
         ref ty,
@@ -89,7 +89,7 @@ fn update(task: &Task, rank: Option<&Expr>) -> TokenStream {
     }
 }
 
-/// A `single_write` with something whose type the compiler has to look at.
+/// A `single_write` with a parameter whose type the compiler has to resolve.
 fn write_alone(task: &Task, rank: Option<&Expr>) -> TokenStream {
     let &Output {
         ref ty,
@@ -114,8 +114,8 @@ fn write_alone(task: &Task, rank: Option<&Expr>) -> TokenStream {
     }
 }
 
-/// The name of the lock's parameter, if the body uses it. It would be reported to the user as unused
-/// otherwise.
+/// The name of the lock's parameter, if the body uses it. Otherwise the compiler would report it as
+/// unused.
 fn seen(task: &Task) -> Option<&Ident> {
     let name = task.lock.name()?;
     mentions(&task.function.body, name).then_some(name)
@@ -151,7 +151,7 @@ fn collective(task: &Task, share: Option<&Expr>) -> TokenStream {
     }
 }
 
-/// The function's name, by which the ranks compare the calls that they are in.
+/// The function's name, by which the ranks compare their calls.
 fn function(task: &Task, site: Span) -> TokenStream {
     let function = format!("::{}", task.function.sig.ident.unraw());
     quote_spanned!(site=> ::core::concat!(::core::module_path!(), #function))
@@ -164,10 +164,10 @@ fn krate(task: &Task, site: Span) -> TokenStream {
         .map_or_else(default, Path::to_token_stream)
 }
 
-/// A rank that the user gave as an expression.
+/// A rank given as an expression.
 struct Rank {
-    /// Computes it before everything else, because it may ask the controller, which is borrowed
-    /// afterwards. A literal is not worth a statement.
+    /// The statement that evaluates it before everything else, because it may use the controller, which
+    /// is borrowed afterwards. A literal needs no statement.
     statement: Option<TokenStream>,
     name: Option<TokenStream>,
 }

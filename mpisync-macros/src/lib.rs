@@ -1,16 +1,16 @@
-//! The macros of [mpisync](https://docs.rs/mpisync), which names them again: write
+//! The macros of [mpisync](https://docs.rs/mpisync), which re-exports them: write
 //! `#[mpisync::single_write]`, `#[mpisync::collective]` and `#[derive(mpisync::Equivalence)]`.
 //!
-//! Both attributes stand on a function or method that returns a `Result` and works with one
-//! `WindowController`, and make it a collective call: all ranks of the controller call it together.
-//! A [`macro@single_write`] works with a `Region` as well.
+//! Both attributes are for a function or method that returns a `Result` and takes one
+//! `WindowController`. They make it a collective call: all ranks of the controller call it together.
+//! A [`macro@single_write`] function can take a `Region` instead.
 //!
-//! | attribute | who runs the body | what all ranks return |
+//! | attribute | runs the body | returned on all ranks |
 //! | --- | --- | --- |
-//! | [`macro@single_write`] | one rank, alone | that rank's value, or why there is none |
-//! | [`macro@collective`] | every rank | their own value, if no rank failed |
+//! | [`macro@single_write`] | one rank, alone | the value of that rank, or the reason why there is none |
+//! | [`macro@collective`] | every rank | the rank's own value, if no rank failed |
 //!
-//! The derive [`macro@Equivalence`] is for structs whose bytes mean the same in every process.
+//! The derive [`macro@Equivalence`] is for structs whose bytes have the same meaning in every process.
 
 mod ast;
 mod attr;
@@ -30,22 +30,21 @@ use crate::attr::{Macro, Options};
 use crate::errors::both;
 use crate::valid::Task;
 
-/// Runs a function on one rank, which is alone in the cluster for as long, and gives its value to
-/// all ranks.
+/// Runs a function on one rank under the write lock, and returns its value on all ranks.
 ///
-/// Collective: all ranks of the controller call the function. One of them, the master, runs the
-/// body, and holds the lock for writing meanwhile. The others wait, and return its value too.
+/// Collective: all ranks of the controller call the function. One of them, the master, takes the write
+/// lock and runs the body. The others wait, and return the same value.
 ///
-/// The function returns a `Result<T, E>`. `T` travels to the other ranks, so it is `Serialize` and
-/// `DeserializeOwned`. `E` stays where it is: the writer returns its own error, and the other ranks
-/// return `E::from(CollectiveError)` with the writer's rank and the text of its error. An `E` is fit for
-/// that when it implements `From<CollectiveError>` and `Display`, as `CollectiveError` itself, `io::Error`,
-/// `anyhow::Error` and `Box<dyn Error>` do. When the body panics, the other ranks get the panic's
-/// message as an error, and the writer's panic goes on.
+/// The function returns a `Result<T, E>`. `T` is sent to the other ranks, so it must be `Serialize` and
+/// `DeserializeOwned`. `E` is not sent: the writer returns its own error, and the other ranks return
+/// `E::from(CollectiveError)` with the writer's rank and the text of its error. So `E` must implement
+/// `From<CollectiveError>` and `Display`, as `CollectiveError` itself, `io::Error`, `anyhow::Error` and
+/// `Box<dyn Error>` do. If the body panics, the panic continues on the writer, and the other ranks get
+/// its message as an error.
 ///
-/// In the body the controller is a `&WindowController`: it can be asked for its rank, but the body
-/// cannot write or make a collective call, which the other ranks would not join. A function can take
-/// a [region](#with-a-region) in place of the controller.
+/// In the body the controller is a `&WindowController`. The body can ask for its rank, but cannot write
+/// or make a collective call, which the other ranks would not join. A function can take a
+/// [region](#with-a-region) in place of the controller.
 ///
 /// ```
 /// use std::io;
@@ -86,8 +85,8 @@ use crate::valid::Task;
 /// | `share = slice` | the value is a `Vec` of `Equivalence` items, which travel as MPI datatypes; with a controller only | |
 /// | `crate = PATH` | the path that names mpisync, if it was renamed | `::mpisync` |
 ///
-/// With `ctrl = self.ctrl` the body cannot use that field, which is borrowed for as long. Other
-/// fields of `self` are free, but methods that take all of `self` are not.
+/// With `ctrl = self.ctrl` the body cannot use that field, which is borrowed until the body returns.
+/// It can use other fields of `self`, but not methods that take all of `self`.
 ///
 /// ```
 /// # use mpisync::{CollectiveError, WindowController};
@@ -111,9 +110,9 @@ use crate::valid::Task;
 ///
 /// # With a region
 ///
-/// A function that takes a `&mut Region` writes that. In the body the parameter is a
-/// `&mut RegionWriteGuard`, through which one rank reads and writes the items; all ranks have them
-/// when the function returns.
+/// A function that takes a `&mut Region` writes to the region. In the body the parameter is a
+/// `&mut RegionWriteGuard`, through which one rank reads and writes the items. All ranks have the new
+/// items when the function returns.
 ///
 /// ```
 /// use mpisync::ndarray::{Ix2, s};
@@ -134,16 +133,16 @@ use crate::valid::Task;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// The parameter is found by the name of its type, or by `ctrl = field`; that may be an alias, such
-/// as `type Field = Region<f64, Ix2>`, which the compiler looks through. Where there is a
-/// `WindowController` too, the function is about that one, and the region is a parameter like any
-/// other; `ctrl = field` says that the region is meant. The expression of `ctrl` names a controller
-/// if it is no parameter. For a region in a field, call `self.field.try_update(|field| …)`.
+/// The macro finds the parameter by the name of its type, or by `ctrl = field`. The type may be an
+/// alias, such as `type Field = Region<f64, Ix2>`, which the compiler resolves. If there is a
+/// `WindowController` too, the function writes under that one, and the region is an ordinary parameter;
+/// write `ctrl = field` to select the region. An expression of `ctrl` that is no parameter names a
+/// controller. For a region in a field, call `self.field.try_update(|field| …)`.
 ///
-/// Of parameters with `#[cfg]`, one that may not be there is taken where no other fits. Those that
-/// exclude each other have the same name.
+/// A parameter with `#[cfg]` is used only if no other parameter fits. Parameters that exclude each
+/// other must have the same name.
 ///
-/// # What it writes
+/// # Expansion
 ///
 /// The signature and all other attributes stay. The body of `create` becomes
 ///
@@ -189,18 +188,18 @@ pub fn single_write(
     attribute(Macro::SingleWrite, options.into(), &item.into()).into()
 }
 
-/// Runs a function on every rank, and makes its outcome the same on all of them.
+/// Runs a function on every rank, and fails on all ranks if it fails on one.
 ///
-/// Collective: all ranks of the controller call the function, and all run the body. Before it they
-/// agree that they are in the same call: when one rank is in `step` and another one in `save`, both
-/// get an error that names both places, and nobody waits for ever. After it they agree on the
-/// outcome: each rank returns its own value when all bodies have succeeded. Otherwise the lowest
-/// rank that failed returns its own error, and all others `E::from(CollectiveError)` with that rank and
-/// the text of its error. A panic counts as a failure, and is an error on all ranks.
+/// Collective: all ranks of the controller call the function, and all run the body. Before the body
+/// they check that they are in the same call: if one rank is in `step` and another one in `save`, both
+/// get an error that names both places, and no rank waits forever. After the body they agree on the
+/// outcome. If all bodies have succeeded, each rank returns its own value. Otherwise the lowest rank
+/// that failed returns its own error, and all others return `E::from(CollectiveError)` with that rank
+/// and the text of its error. A panic counts as a failure, and is an error on all ranks.
 ///
 /// The function returns a `Result<T, E>`, where `E` implements `From<CollectiveError>` and `Display`.
-/// `T` may be anything, for it stays on its rank. It takes a `WindowController`, through which the
-/// ranks meet, also where it works with a `Region` beside.
+/// `T` can be any type, because the value is not sent. The function must take a `WindowController`,
+/// through which the ranks meet, even if it also takes a `Region`.
 ///
 /// ```
 /// use mpisync::{CollectiveError, WindowController};
@@ -224,13 +223,13 @@ pub fn single_write(
 /// | `share = EXPR` | the rank, an `i32`, whose value all ranks return; `T` is then `Serialize` and `DeserializeOwned` | each rank its own |
 /// | `crate = PATH` | the path that names mpisync, if it was renamed | `::mpisync` |
 ///
-/// The expression of `ctrl` is used before the body and after it. So it should be a place, not a
-/// call that does something, and with `ctrl = self.ctrl` the value cannot borrow from `self`.
+/// The expression of `ctrl` is evaluated before the body and after it. So it should be a place and not
+/// a call with side effects. With `ctrl = self.ctrl` the value cannot borrow from `self`.
 ///
-/// Errors name the place of the attribute. Add `#[track_caller]` to the function and they name the
-/// place of the call.
+/// Errors name the place of the attribute. Add `#[track_caller]` to the function to name the place of
+/// the call.
 ///
-/// # What it writes
+/// # Expansion
 ///
 /// The signature and all other attributes stay. The body of `step` becomes
 ///
@@ -257,12 +256,11 @@ pub fn collective(
     attribute(Macro::Collective, options.into(), &item.into()).into()
 }
 
-/// Lets a struct of numbers travel between processes as it is: its bytes mean the same in all of
-/// them.
+/// Derives `mpisync::Plain` for a struct of numbers: its bytes have the same meaning in all processes,
+/// so it can be sent without serialization.
 ///
-/// The struct becomes a `mpisync::Plain` type. With mpisync's feature `mpi` it becomes an
-/// `mpi::traits::Equivalence` type too, so that it can be sent, received and shared as an MPI
-/// datatype; the MPI that mpisync names is enough for that.
+/// With mpisync's feature `mpi` it also derives `mpi::traits::Equivalence`, so the struct can be sent,
+/// received and shared as an MPI datatype. The crate does not have to depend on `mpi` itself.
 ///
 /// ```
 /// use mpisync::Plain;
@@ -292,8 +290,8 @@ pub fn collective(
 /// | is an enum or a union | a number in a struct |
 /// | is changed by an attribute below the derive | the attribute above the derive |
 ///
-/// A `bool` in a struct is refused though MPI knows it, because another process may write a byte
-/// that is neither `true` nor `false`.
+/// A `bool` in a struct is an error although MPI has a datatype for it, because another process may
+/// write a byte that is neither `true` nor `false`.
 ///
 /// ```compile_fail
 /// #[derive(Clone, Copy, mpisync::Equivalence)]
@@ -305,12 +303,12 @@ pub fn collective(
 ///
 /// # Layout
 ///
-/// No `#[repr]` is needed between processes of one executable, which have the same layout. Ranks
-/// that run different executables need `#[repr(C)]` on the struct in both.
+/// Processes of one executable have the same layout and need no `#[repr]`. If ranks run different
+/// executables, the struct needs `#[repr(C)]` in both.
 ///
 /// # Options
 ///
-/// `#[mpisync(crate = PATH)]` on the struct names mpisync, if it was renamed.
+/// `#[mpisync(crate = PATH)]` on the struct is the path of mpisync, if it was renamed.
 #[proc_macro_derive(Equivalence, attributes(mpisync))]
 pub fn equivalence(item: proc_macro::TokenStream) -> proc_macro::TokenStream {
     equivalence::derive(item.into())
@@ -324,7 +322,7 @@ fn attribute(mac: Macro, options: TokenStream, item: &TokenStream) -> TokenStrea
         Err(errors) => {
             let errors = errors.into_compile_error();
             let item = remains(mac, item);
-            // What is unused in it may be used once the macro works.
+            // Unused items in it may be used once the macro works.
             quote! {
                 #errors
                 #[allow(unused)]
@@ -334,8 +332,8 @@ fn attribute(mac: Macro, options: TokenStream, item: &TokenStream) -> TokenStrea
     }
 }
 
-/// The item stays, so that its callers are not told that it is missing. Its body does too, unless it
-/// is one for a region's guard, which would have mistakes that the user has not made.
+/// The item after an error. It stays, so its callers are not errors too. Its body also stays, unless it
+/// is one for a region's guard, which would not compile.
 fn remains(mac: Macro, item: &TokenStream) -> TokenStream {
     match Function::parse(mac, item.clone()) {
         Ok(function) if mac == Macro::SingleWrite && lock::takes_region(&function.sig) => {

@@ -1,4 +1,4 @@
-//! Finds the lock that a function works with: a controller, or a region.
+//! Finds the lock of a function: a controller or a region.
 
 use std::fmt;
 
@@ -20,16 +20,16 @@ pub enum Lock {
         reference: bool,
         kind: Kind,
     },
-    /// Somewhere else, for example in a field of `self`. It is a controller then.
+    /// Somewhere else, for example in a field of `self`. It must be a controller.
     Place(Box<Expr>),
 }
 
-/// What a parameter is by its type's name; displays in the words of an error message.
+/// The kind of a parameter by the name of its type; displays as text of an error message.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     Controller,
     Region,
-    /// What the type's name does not tell, such as an alias: the compiler finds out.
+    /// Unknown by its name, such as an alias, which the compiler resolves.
     Unknown,
 }
 
@@ -92,7 +92,7 @@ impl Lock {
             ),
         )?;
         let exclusive = some_of(all, |one| is_mut(&one.ty));
-        // One that may be configured out is taken where no other is there.
+        // A parameter that may be configured out is taken only if there is no other.
         let found = some_of(&exclusive, |one| !is_configured(one));
         let first = found[0];
         let one_name = |one: &&PatType| parameter_name(one) == parameter_name(first);
@@ -106,7 +106,7 @@ impl Lock {
                 ),
             ));
         }
-        // Of several with one name, the configuration leaves one.
+        // The configuration leaves one of several with the same name.
         let one_kind = found.iter().all(|one| Kind::of(&one.ty) == kind);
         Self::parameter(mac, if one_kind { kind } else { Kind::Unknown }, first)
     }
@@ -141,7 +141,7 @@ impl Lock {
         self.is_of(Kind::Region)
     }
 
-    /// Whether its type's name does not tell what it is.
+    /// Whether its kind is unknown by the name of its type.
     pub fn is_unknown(&self) -> bool {
         self.is_of(Kind::Unknown)
     }
@@ -156,7 +156,7 @@ impl Lock {
         matches!(self, Self::Parameter { kind, .. } if *kind == of)
     }
 
-    /// Its name, where it is a parameter.
+    /// Its name, if it is a parameter.
     pub fn name(&self) -> Option<&Ident> {
         match self {
             Self::Parameter { name, .. } => Some(name),
@@ -164,7 +164,7 @@ impl Lock {
         }
     }
 
-    /// Rejects the use of a field in the body of a `single_write`, where it is borrowed.
+    /// Rejects the use of the field in the body of a `single_write`, which borrows it.
     pub fn reject_use(&self, body: &TokenStream) -> Result<()> {
         let field = match self {
             Self::Place(place) if matches!(**place, Expr::Field(_)) => place,
@@ -196,7 +196,7 @@ impl Lock {
 }
 
 impl Kind {
-    /// What a type, or what it refers to, is by its name.
+    /// The kind of a type, or of the type that it refers to, by its name.
     fn of(ty: &Type) -> Self {
         let name = match peel(ty) {
             Type::Reference(reference) => return Self::of(&reference.elem),
@@ -210,7 +210,7 @@ impl Kind {
         }
     }
 
-    /// Its type in the words of an error message.
+    /// Its type, as text of an error message.
     fn ty(self) -> &'static str {
         match self {
             Self::Controller | Self::Unknown => "WindowController",
@@ -218,7 +218,7 @@ impl Kind {
         }
     }
 
-    /// A parameter as it should be.
+    /// An example of a correct parameter.
     fn example(self) -> &'static str {
         match self {
             Self::Controller | Self::Unknown => "ctrl: &mut WindowController",
@@ -226,7 +226,7 @@ impl Kind {
         }
     }
 
-    /// What is wrong with several of them.
+    /// The error for several of them.
     fn may_be(self) -> &'static str {
         match self {
             Self::Controller => "is a controller",
@@ -245,13 +245,13 @@ impl fmt::Display for Kind {
     }
 }
 
-/// Whether a function is about a region, unless its attribute says otherwise.
+/// Whether a function writes to a region, unless its attribute says otherwise.
 pub fn takes_region(sig: &Signature) -> bool {
     let has = |kind| parameters(sig).any(|parameter| Kind::of(&parameter.ty) == kind);
     has(Kind::Region) && !has(Kind::Controller)
 }
 
-/// The parameters that have a type, which is all but `self`.
+/// The parameters that have a type: all except `self`.
 fn parameters(sig: &Signature) -> impl Iterator<Item = &PatType> {
     sig.inputs.iter().filter_map(|input| match input {
         FnArg::Typed(parameter) => Some(parameter),
@@ -259,13 +259,13 @@ fn parameters(sig: &Signature) -> impl Iterator<Item = &PatType> {
     })
 }
 
-/// Those of them that are so, or all where none is.
+/// The parameters that fulfil the condition, or all if none does.
 fn some_of<'a>(all: &[&'a PatType], is_so: impl Fn(&PatType) -> bool) -> Vec<&'a PatType> {
     let some: Vec<_> = all.iter().copied().filter(|one| is_so(one)).collect();
     if some.is_empty() { all.to_vec() } else { some }
 }
 
-/// These parameters and those of the same name, of which the configuration leaves one.
+/// These parameters and those of the same name. The configuration leaves one of each name.
 fn with_alternatives<'a>(sig: &'a Signature, these: &[&PatType]) -> Vec<&'a PatType> {
     let is_in = |one: &&PatType| {
         let same = |other: &&PatType| {

@@ -1,4 +1,4 @@
-//! The return type: a `Result` with which ranks tell each other a value or a failure.
+//! The return type: a `Result` with the value or the failure that ranks share.
 
 use proc_macro2::Span;
 use syn::spanned::Spanned;
@@ -11,21 +11,21 @@ use syn::{
 use crate::attr::Macro;
 use crate::errors::reject;
 
-/// The `Result`, and where the compiler points when a type in it does not fit.
+/// The `Result`, and the positions at which the compiler reports types that do not fit.
 pub struct Output {
     /// The type as the user wrote it.
     pub ty: Type,
-    /// At the error type, for what is asked of it.
+    /// At the error type, for its requirements.
     pub error: Span,
-    /// At the value's type, for what is asked of that.
+    /// At the value's type, for its requirements.
     pub value: Span,
-    /// At `Result`, for what is asked of both.
+    /// At `Result`, for the requirements on both.
     pub both: Span,
 }
 
 impl Output {
-    /// The return type, when it may be a `Result`; a type alias is left to the compiler. A value
-    /// that travels to other ranks cannot be a reference.
+    /// The return type, if it may be a `Result`; the compiler checks a type alias. A value that is sent
+    /// to other ranks cannot be a reference.
     pub fn new(mac: Macro, travels: bool, sig: &Signature) -> Result<Self> {
         let ReturnType::Type(_, ty) = &sig.output else {
             return Err(Error::new(
@@ -67,7 +67,7 @@ impl Output {
         })
     }
 
-    /// The same, when it is no guard of the controller, which the ranks need to agree.
+    /// The same, if it is no guard of the controller. The ranks need the controller to agree.
     pub fn without_guard(self) -> Result<Self> {
         let mut guard = Guard::default();
         guard.visit_type(&self.ty);
@@ -80,7 +80,7 @@ impl Output {
     }
 }
 
-/// A place in the user's file, for tokens that the user's names cannot mean.
+/// A position in the user's file, for tokens that cannot collide with the user's names.
 fn site(at: Span) -> Span {
     Span::mixed_site().located_at(at)
 }
@@ -93,7 +93,7 @@ fn last(ty: &Type) -> Option<&PathSegment> {
     }
 }
 
-/// The value and the error of `Result<Value, Error>`, as far as they are written there.
+/// The value and the error of `Result<Value, Error>`, if they are given.
 fn generics(ty: &Type) -> (Option<&Type>, Option<&Type>) {
     let Some(PathArguments::AngleBracketed(generics)) = last(ty).map(|last| &last.arguments) else {
         return (None, None);
@@ -105,8 +105,8 @@ fn generics(ty: &Type) -> (Option<&Type>, Option<&Type>) {
     (types.next(), types.next())
 }
 
-/// Whether a type's name is that of one that everyone knows, and that is neither a `Result` nor
-/// something of this library's.
+/// Whether a type's name is that of a well-known type that is neither a `Result` nor a type of this
+/// library.
 pub fn is_familiar(ty: &Type) -> bool {
     const FAMILIAR: &[&str] = &[
         "bool", "char", "f32", "f64", "i8", "i16", "i32", "i64", "i128", "isize", "u8", "u16",
@@ -116,14 +116,13 @@ pub fn is_familiar(ty: &Type) -> bool {
     last(ty).is_some_and(|last| FAMILIAR.iter().any(|name| last.ident == name))
 }
 
-/// Whether everyone can see that a type is no `Result`.
+/// Whether a type is obviously no `Result`.
 fn is_no_result(ty: &Type) -> bool {
     match ty {
         Type::Group(inner) => is_no_result(&inner.elem),
         Type::Paren(inner) => is_no_result(&inner.elem),
         Type::Path(_) => is_familiar(ty),
-        // `impl Trait` is told more precisely. A macro may stand for any type, and so may syntax
-        // that `syn` does not know.
+        // `impl Trait` has a more precise error. A macro, or syntax unknown to `syn`, may be any type.
         Type::ImplTrait(_) | Type::Macro(_) | Type::Verbatim(_) | Type::Infer(_) => false,
         _ => true,
     }

@@ -1,8 +1,8 @@
-//! Looking for something in the user's body, which the macros do not parse.
+//! Searches in the user's body, which the macros do not parse.
 
 use proc_macro2::{Ident, TokenStream, TokenTree};
 
-/// Whether the tokens use a name, be it inside a format string.
+/// Whether the tokens use a name, also inside a format string.
 pub fn mentions(tokens: &TokenStream, name: &Ident) -> bool {
     let captured = [format!("{{{name}}}"), format!("{{{name}:")];
     tokens.clone().into_iter().any(|token| match token {
@@ -16,7 +16,7 @@ pub fn mentions(tokens: &TokenStream, name: &Ident) -> bool {
     })
 }
 
-/// The first place where the tokens of `what` follow each other.
+/// The first position at which the tokens of `what` follow each other.
 pub fn find(tokens: &TokenStream, what: &TokenStream) -> Option<TokenStream> {
     let words = |token: &TokenTree| token.to_string();
     let what: Vec<_> = what.clone().into_iter().collect();

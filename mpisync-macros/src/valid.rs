@@ -1,4 +1,4 @@
-//! Rejects what cannot work, at the user's own token and with what to write instead.
+//! Validation. An error is at the user's token, and says what to write instead.
 
 use syn::{Abi, Attribute, Error, Expr, Lit, Path, Result, Signature, UnOp};
 
@@ -8,20 +8,20 @@ use crate::errors::{both, reject};
 use crate::lock::Lock;
 use crate::output::Output;
 
-/// A function and options that fit each other.
+/// A function and its options, which fit each other.
 pub struct Task {
     pub function: Function,
     pub output: Output,
     pub lock: Lock,
-    /// The path that names the library, when it is not `::mpisync`.
+    /// The path of the library, if it is not `::mpisync`.
     pub krate: Option<Path>,
     pub kind: Kind,
 }
 
-/// What the two macros do not have in common.
+/// The parts in which the two macros differ.
 pub enum Kind {
     SingleWrite {
-        /// The rank that runs the body, when it is not the master.
+        /// The rank that runs the body, if it is not the master.
         rank: Option<Expr>,
         format: Format,
     },
@@ -31,10 +31,10 @@ pub enum Kind {
     },
 }
 
-/// How the writer's value travels to the other ranks.
+/// How the writer's value is sent to the other ranks.
 pub enum Format {
     Serde,
-    /// As MPI datatypes, without being serialized.
+    /// As MPI datatypes, without serialization.
     Slice,
 }
 
@@ -79,7 +79,7 @@ impl Task {
     }
 }
 
-/// A function is wrapped once.
+/// Rejects a function with both attributes, or with one twice.
 fn one_attribute(mac: Macro, attrs: &[Attribute]) -> Result<()> {
     let is_ours = |attr: &&Attribute| {
         let name = attr.path().segments.last();
@@ -120,7 +120,7 @@ fn qualifiers(mac: Macro, sig: &Signature) -> Result<()> {
     both(both(constness, asyncness), abi).map(drop)
 }
 
-/// A rank, when it is none that can be seen to be wrong.
+/// A rank, unless it is obviously invalid.
 fn rank(rank: Option<Expr>) -> Result<Option<Expr>> {
     let is_wrong = |rank: &&Expr| match rank {
         Expr::Unary(unary) => matches!(unary.op, UnOp::Neg(_)),

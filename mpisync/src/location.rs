@@ -1,4 +1,4 @@
-//! Places in the source, as they travel between ranks.
+//! Places in the source code, which ranks send each other.
 
 use crate::fingerprint::quick_fingerprint;
 use std::cell::Cell;
@@ -6,7 +6,7 @@ use std::fmt;
 use std::panic::Location;
 use std::ptr;
 
-/// A place in the source code of the program, of this rank or of another.
+/// A place in the source code of the program of this rank or of another rank.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Place {
     file: String,
@@ -18,7 +18,7 @@ impl Place {
         Place { file, line }
     }
 
-    /// The source file, as the compiler was given it.
+    /// The path of the source file, as passed to the compiler.
     pub fn file(&self) -> &str {
         &self.file
     }
@@ -35,26 +35,26 @@ impl From<&Location<'_>> for Place {
     }
 }
 
-/// How many sites a thread remembers: more than the fenced calls of most loops.
+/// The number of call sites that a thread caches: more than the fenced calls of most loops.
 const KNOWN_SITES: usize = 16;
 
 thread_local! {
-    /// Sites of calls that were made, with their names: a program makes the same calls again and
-    /// again, and hashing the path of the source file would be most of what a site costs.
+    /// The call sites used last, with their names. A program repeats the same calls, and hashing the
+    /// path of the source file is most of the cost of a site.
     static KNOWN: [Cell<Option<(&'static str, CallSite)>>; KNOWN_SITES] =
         const { [const { Cell::new(None) }; KNOWN_SITES] };
 }
 
-/// Where a rank makes a fenced call: what ranks compare before one takes the value of another.
+/// The call site of a fenced call. Ranks compare it before one takes the value of another.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CallSite {
     location: &'static Location<'static>,
-    /// Differs between calls that must not be taken for each other.
+    /// Differs between calls that must not be mixed up.
     number: u64,
 }
 
 impl CallSite {
-    /// The call `name` at `location`, which all ranks have to make there.
+    /// The call `name`, which all ranks must make at `location`.
     #[inline]
     pub(crate) fn new(name: &'static str, location: &'static Location<'static>) -> Self {
         // Neighbouring calls have neighbouring locations.
@@ -83,7 +83,7 @@ impl CallSite {
         }
     }
 
-    /// The call `name`, which ranks may make at different places.
+    /// The call `name`, which ranks may make at different locations.
     pub(crate) fn anywhere(name: &str, location: &'static Location<'static>) -> Self {
         CallSite {
             location,

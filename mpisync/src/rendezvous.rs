@@ -1,12 +1,12 @@
-//! How the ranks of a communicator meet in a collective call and find out that they are in the same
-//! one.
+//! The rendezvous of all ranks of a communicator in a collective call, which checks that they are in
+//! the same call.
 //!
-//! Meetings are numbered, and to each of them every rank posts one announcement on its arrival
-//! slot: where it stands. A rank that goes on has read all announcements of the meeting, so two
-//! announcements a slot are enough: nobody can post announcement `n + 2` before everybody has read
-//! announcement `n`. Ranks that stand at different places have diverged, and each of them reads so
-//! in the others' announcements. A rank that waits in a fence for somebody who went to a meeting
-//! instead posts that, and is told the same by the other's announcement.
+//! Meetings are numbered. For each meeting every rank posts one announcement in its arrival slot,
+//! which names its call. A rank goes on after it has read all announcements of the meeting. So two
+//! announcements a slot are enough: no rank can post announcement `n + 2` before all ranks have read
+//! announcement `n`. Ranks in different calls have diverged, and each of them reads so in the others'
+//! announcements. A rank that waits in a fence for a rank that went to a meeting instead joins that
+//! meeting, and learns the same from the announcements.
 
 use crate::error::CollectiveError;
 use crate::fingerprint::fingerprint;
@@ -20,18 +20,18 @@ use std::panic::Location;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-/// What a rank does at a meeting.
+/// Why a rank comes to a meeting.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Step {
-    /// It goes into a collective call.
+    /// It enters a collective call.
     Enter,
-    /// It comes out of one.
+    /// It leaves a collective call.
     Exit,
-    /// It is in a fence, and did not mean to come.
+    /// It waits in a fence for a rank that is in the meeting.
     Fenced,
 }
 
-/// What came of a rank's part in a call.
+/// The outcome of a rank's part in a call.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Outcome {
     Fine,
@@ -39,39 +39,38 @@ pub(crate) enum Outcome {
     Panicked(String),
 }
 
-/// Where a rank stands.
+/// A rank's part in a meeting.
 pub(crate) struct Arrival<'a> {
     pub(crate) step: Step,
-    /// In how many collective calls it is already.
+    /// The number of collective calls that it is already in.
     pub(crate) depth: u32,
-    /// What it calls.
+    /// The name of the call.
     pub(crate) name: &'a str,
     pub(crate) place: &'a Place,
-    /// Whether ranks at different places may be in the same call.
+    /// Whether the ranks may make the call at different places.
     pub(crate) anywhere: bool,
-    /// How many fenced calls it has made on the controller.
+    /// The number of fenced calls that it has made on the controller.
     pub(crate) calls: u64,
     pub(crate) outcome: Outcome,
-    /// What it tells the others about its part.
+    /// Data for the other ranks.
     pub(crate) payload: Payload,
 }
 
-/// What a rank says at a meeting, in words of the call's own.
+/// Data that a rank brings to a meeting. The call defines its meaning.
 pub(crate) type Payload = [u64; PAYLOAD_WORDS];
 
-/// A rank has nothing to say.
+/// An empty payload.
 pub(crate) const NOTHING: Payload = [0; PAYLOAD_WORDS];
 
-/// What all ranks brought to a meeting, by rank.
+/// The result of a meeting, by rank.
 pub(crate) struct Rendezvous {
-    /// What came of their parts in the call.
+    /// The outcomes of their parts in the call.
     pub(crate) outcomes: Vec<Outcome>,
-    /// What they said about the call.
     pub(crate) payloads: Vec<Payload>,
 }
 
 impl Arrival<'_> {
-    /// What this rank's announcement says.
+    /// This rank's announcement.
     fn announcement(&self, signature: u64) -> AnnouncementData<'_> {
         let (outcome, reason) = match &self.outcome {
             Outcome::Fine => (FINE, ""),
@@ -91,8 +90,7 @@ impl Arrival<'_> {
         }
     }
 
-    /// A number that differs between stands: over all that says where the rank is, on which
-    /// controller.
+    /// A number that differs between calls, and between controllers.
     fn signature(&self, controller: u64) -> u64 {
         let step = [self.step as u8];
         let (file, line) = match self.anywhere {
@@ -111,7 +109,7 @@ impl Arrival<'_> {
     }
 }
 
-/// What another rank's announcement says.
+/// The announcement of another rank.
 struct Reading<'a> {
     signature: u64,
     step: Step,
@@ -140,8 +138,8 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// Where it stands; asked before this rank goes to another meeting, while the announcement is
-    /// as it was.
+    /// The call's place. Must be read before this rank goes to another meeting, because the
+    /// announcement changes then.
     fn place(&self) -> Place {
         Place::new(
             self.announcement.file.get(),
@@ -150,9 +148,9 @@ impl<'a> Reading<'a> {
     }
 }
 
-/// How another rank's stand is related to this rank's.
+/// The relation of another rank's call to this rank's.
 enum Met {
-    /// It is in the same call, and has made so many fenced calls.
+    /// It is in the same call; with its outcome, the number of its fenced calls, and its payload.
     Same(Outcome, u64, Payload),
     /// It is in another call.
     Elsewhere(Place),
@@ -162,12 +160,12 @@ enum Met {
     Inside,
 }
 
-/// Meets all ranks of the communicator where this rank stands; returns what each of them brought.
+/// Meets all ranks of the communicator.
 ///
 /// # Errors
-/// [`CollectiveError::Diverged`] where ranks stand in different calls; the failure of a rank that
-/// has left an outer call with one; [`CollectiveError::OutOfStep`] where they have made different
-/// numbers of fenced calls; [`CollectiveError::RankDied`].
+/// [`CollectiveError::Diverged`] if ranks are in different calls; the failure of a rank that has left
+/// an outer call with one; [`CollectiveError::OutOfStep`] if they have made different numbers of
+/// fenced calls; [`CollectiveError::RankDied`].
 pub(crate) fn meet(block: &Block, arrival: &Arrival<'_>) -> Result<Rendezvous, CollectiveError> {
     let signature = arrival.signature(block.identity());
     loop {
@@ -176,15 +174,15 @@ pub(crate) fn meet(block: &Block, arrival: &Arrival<'_>) -> Result<Rendezvous, C
             .into_iter()
             .map(|announcement| compare(arrival, signature, announcement));
         let met: Vec<Met> = met.collect();
-        // Who is still inside the call has read now that this rank is leaving it, and comes out.
+        // A rank that is still inside the call has now read that this rank leaves it, and leaves too.
         if !met.iter().any(|met| matches!(met, Met::Inside)) {
             return settle(arrival, met);
         }
     }
 }
 
-/// For a rank that waits in the fence at `here` for `writer`, which went to a meeting instead:
-/// comes to that meeting, and returns why there is nothing to wait for.
+/// Joins a meeting to which `writer` went, as a rank that waits for it in the fence at `here`. Returns
+/// the reason why `writer` shares nothing.
 pub(crate) fn meet_from_fence(
     block: &Block,
     writer: usize,
@@ -215,14 +213,14 @@ pub(crate) fn meet_from_fence(
     })
 }
 
-/// Whether `rank` has come to a meeting to which this rank has not.
+/// Whether `rank` has come to a later meeting than this rank.
 pub(crate) fn is_ahead(block: &Block, rank: usize) -> bool {
     let domain = block.domain();
     let mine = domain.my_arrival_slot().posted.load(Ordering::Relaxed);
     domain.arrival_slot(rank).posted.load(Ordering::Acquire) > mine
 }
 
-/// Comes to the next meeting and reads all announcements, by rank.
+/// Comes to the next meeting. Returns all announcements, by rank.
 fn gather<'a>(
     block: &'a Block,
     arrival: &Arrival<'_>,
@@ -244,7 +242,7 @@ fn gather<'a>(
             domain.segment().arrival(),
             Deadline::Never,
             || has_come().then_some(()),
-            || absence.look(domain, rank),
+            || absence.check(domain, rank),
         )
         .map_err(|NotMet(error)| error)?;
         announcements.push(Reading::of(&slot.announcements[(number % 2) as usize]));
@@ -256,17 +254,17 @@ fn gather<'a>(
         .iter()
         .all(|announcement| announcement.outcome == Outcome::Fine);
     if !(all_fine && announcements.iter().all(alike)) {
-        // All ranks read the same announcements. What fences they did not come to, or came to alone, they forget together.
+        // All ranks read the same announcements, and together forget fenced calls that only some of them have made.
         domain.advance_epoch();
     }
     Ok(announcements)
 }
 
-/// Comes to the next meeting for the ranks that are there, without waiting for them and without a
-/// look at their announcements: this rank has left the call whose outcome they agree upon. They are
-/// told, and so is who is still inside the call.
+/// Comes to the next meeting without waiting for the other ranks and without reading their
+/// announcements: this rank has left the call whose outcome they agree on. They learn so, and so do
+/// ranks that are still inside the call.
 pub(crate) fn leave(domain: &Arc<Domain>, controller: u64, arrival: &Arrival<'_>) {
-    // Two announcements a rank are enough if nobody comes to a meeting before all have come to the last one.
+    // Two announcements a rank are enough if no rank comes to a meeting before all have come to the last one.
     let last = domain.my_arrival_slot().posted.load(Ordering::Relaxed);
     if domain.take_left_meeting() && !all_have_come(domain, last) {
         domain.set_left_meeting();
@@ -274,7 +272,7 @@ pub(crate) fn leave(domain: &Arc<Domain>, controller: u64, arrival: &Arrival<'_>
     }
     arrive(domain, arrival, arrival.signature(controller));
     domain.set_left_meeting();
-    // As the others do, who read that this rank has failed.
+    // As the other ranks do, which read that this rank has failed.
     domain.advance_epoch();
 }
 
@@ -283,8 +281,8 @@ fn all_have_come(domain: &Domain, number: u64) -> bool {
     (0..size).all(|rank| domain.arrival_slot(rank).posted.load(Ordering::Acquire) >= number)
 }
 
-/// Waits until all ranks have come to the last meeting of this rank, whose announcements it has not
-/// read.
+/// Waits until all ranks have come to the last meeting of this rank, which did not read its
+/// announcements.
 fn catch_up(block: &Block) -> Result<(), CollectiveError> {
     let domain = block.domain();
     let number = domain.my_arrival_slot().posted.load(Ordering::Relaxed);
@@ -294,22 +292,22 @@ fn catch_up(block: &Block) -> Result<(), CollectiveError> {
         domain.segment().arrival(),
         Deadline::Never,
         || all_have_come(domain, number).then_some(()),
-        || absence.look(domain, 0),
+        || absence.check(domain, 0),
     )
     .map_err(|NotMet(error)| error)
 }
 
-/// Looks for ranks that will never come to a meeting.
+/// The search for ranks that will never come to a meeting.
 struct Absence {
     number: u64,
     next: usize,
 }
 
 impl Absence {
-    /// Looks at the rank that is waited for, and at some more: one that is alive may have gone away
-    /// from a meeting to which another could not come.
-    fn look(&mut self, domain: &Domain, rank: usize) -> Result<(), NotMet> {
-        /// A look at a rank of this node takes system calls.
+    /// Checks the awaited rank and some more. A rank that is alive may have left a meeting to which
+    /// another rank could not come.
+    fn check(&mut self, domain: &Domain, rank: usize) -> Result<(), NotMet> {
+        /// Limited, because checking a rank of this node takes system calls.
         const MORE: usize = 8;
         let size = domain.topology().size();
         let more = (0..MORE.min(size)).map(|index| (self.next + index) % size);
@@ -326,27 +324,27 @@ impl Absence {
     }
 }
 
-/// Posts this rank's announcement for the next meeting; returns its number.
+/// Posts this rank's announcement for the next meeting. Returns the number of the meeting.
 fn arrive(domain: &Arc<Domain>, arrival: &Arrival<'_>, signature: u64) -> u64 {
     let slot = domain.my_arrival_slot();
     let number = slot.posted.load(Ordering::Relaxed) + 1;
     slot.announcements[(number % 2) as usize].set(&arrival.announcement(signature));
     let spans_nodes = domain.topology().spans_nodes();
-    // Counted before it can be seen, so that nobody goes on to the next meeting, and counts for that one, before all
-    // have counted for this one. On one node nobody asks, and the ranks would get into each other's way.
+    // Counted before it is visible. Otherwise a rank could go on to the next meeting, and count for that one, before
+    // all have counted for this one. On one node the count is not needed, and would only cause contention.
     let before = spans_nodes.then(|| domain.segment().count_post());
-    // An exchange, so that the look at the sleepers comes after it.
+    // An exchange, so that the check for sleepers comes after it.
     slot.posted.swap(number, Ordering::SeqCst);
     domain.segment().arrival().notify(ALL);
     let here = domain.topology().local_ranks().len() as u64;
-    // The last rank of a node to post tells the other nodes for all.
+    // The last rank of a node sends the announcements of all to the other nodes.
     if before.is_some_and(|before| (before + 1).is_multiple_of(here)) {
         domain.announce(number);
     }
     number
 }
 
-/// What this rank makes of another's announcement.
+/// The relation of another rank's call to this rank's, from its announcement.
 fn compare(arrival: &Arrival<'_>, signature: u64, announcement: Reading<'_>) -> Met {
     if announcement.signature == signature {
         return Met::Same(
@@ -370,7 +368,7 @@ fn compare(arrival: &Arrival<'_>, signature: u64, announcement: Reading<'_>) -> 
     }
 }
 
-/// Decides what all announcements together mean.
+/// The result of a meeting from the relations of all ranks.
 fn settle(arrival: &Arrival<'_>, met: Vec<Met>) -> Result<Rendezvous, CollectiveError> {
     let diverged = |rank: usize, there: &Place| CollectiveError::Diverged {
         here: arrival.place.clone(),
@@ -409,7 +407,7 @@ fn settle(arrival: &Arrival<'_>, met: Vec<Met>) -> Result<Rendezvous, Collective
     Ok(meeting)
 }
 
-/// The error for what came of a rank's part in a call, if it failed.
+/// The error for the outcome of a rank's part in a call, if it failed.
 pub(crate) fn failure(rank: usize, outcome: &Outcome, place: &Place) -> Option<CollectiveError> {
     let (rank, place) = (rank as i32, place.clone());
     match outcome {

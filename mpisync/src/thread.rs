@@ -1,8 +1,8 @@
-//! That objects stay on the thread that made them, said in one message of the compiler.
+//! Objects stay on the thread that made them, which the compiler reports in one message.
 //!
-//! They are neither `Send` nor `Sync` because of what they are made of, of which the compiler would
-//! report each part. A condition that is never met, of one trait that has a message, takes the
-//! place of that.
+//! They are neither `Send` nor `Sync` because some of their parts are not, and the compiler would
+//! report each part. In place of that, they are `Send` and `Sync` under a condition that is never met:
+//! a trait with a message of its own.
 
 use crate::WindowController;
 use crate::plain::Plain;
@@ -12,11 +12,11 @@ use std::marker::PhantomData;
 
 /// The thread of a rank that locks and calls MPI.
 ///
-/// It has a lifetime because a condition without one that is never met is an error.
+/// It has a lifetime because a condition that is never met must have one.
 #[derive(Debug)]
 pub struct RankThread<'a>(PhantomData<&'a ()>);
 
-/// It has no implementations.
+/// A trait without implementations.
 #[diagnostic::on_unimplemented(
     message = "what locks or calls MPI stays on the thread that made it",
     label = "cannot be used on another thread",

@@ -1,5 +1,5 @@
-//! What `#[single_write]` and `#[collective]` ask of the user's types, in words that say what to
-//! write.
+//! The functions that `#[single_write]` and `#[collective]` expand to, with requirements on the user's
+//! types whose error messages say what to write.
 
 use crate::collective::fence::{Fence, Writer};
 use crate::error::CollectiveError;
@@ -10,10 +10,10 @@ use serde::de::DeserializeOwned;
 use std::fmt::Display;
 use std::thread;
 
-/// An error that can say that another rank failed.
+/// An error type that can represent the failure of another rank.
 ///
-/// Its implementation is not recommended by the compiler, so that this message is shown and not one
-/// about a `?` or a `From` that the user has not written.
+/// The compiler does not recommend its implementation, so it shows this message and not one about a
+/// `?` or a `From` that the user has not written.
 #[diagnostic::on_unimplemented(
     message = "the error type `{Self}` cannot say that another rank failed",
     label = "`From<mpisync::CollectiveError>` is missing",
@@ -30,7 +30,7 @@ pub fn outcome<T, E: FencedError>(collected: Result<T, CollectiveError>) -> Resu
     collected.map_err(E::from)
 }
 
-/// The outcome of a call that has not begun.
+/// The outcome of a call that could not begin.
 pub fn failed<T, E: FencedError>(error: CollectiveError) -> Result<T, E> {
     Err(error.into())
 }
@@ -44,7 +44,7 @@ where
     fence.share_result(outcome)
 }
 
-/// [`share`] for items that travel as they are.
+/// [`share`] for items of a plain type.
 pub fn share_vec<T, E>(fence: Fence<'_, Writer>, outcome: Result<Vec<T>, E>) -> Result<Vec<T>, E>
 where
     T: Plain,
@@ -79,8 +79,8 @@ where
     call.agree_on(ctrl, rank, outcome)
 }
 
-/// Runs `write` on one rank, with a controller or a region: the compiler finds out which of them
-/// `lock` is, where the macro cannot tell it from the name of the type.
+/// Runs `write` on one rank, with a controller or a region. For a parameter whose type the macro does
+/// not know by its name.
 #[track_caller]
 pub fn write_alone<L, W, R, E>(
     lock: &mut L,
@@ -95,14 +95,14 @@ where
     lock.write_alone(rank, name, write)
 }
 
-/// What a body `W` can write with, alone.
+/// A controller or a region with which a body `W` can write alone.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is neither a controller nor a region",
     label = "no rank can write alone with it",
     note = "take a `&mut WindowController` or a `&mut Region<…>`, or say which parameter is one: `#[single_write(ctrl = NAME)]`"
 )]
 pub trait SingleWrite<W, R, E> {
-    /// Runs `write` on the rank, or on the master, and returns its value on all.
+    /// Runs `write` on that rank, or on the master, and returns its value on all ranks.
     fn write_alone(&mut self, rank: Option<i32>, name: &'static str, write: W) -> Result<R, E>;
 }
 
@@ -120,24 +120,5 @@ where
             Some(rank) => crate::__private::single_write_on(self, rank, name),
         };
         access?.run(write)
-    }
-}
-
-#[cfg(feature = "region")]
-#[diagnostic::do_not_recommend]
-impl<T, D, W, R, E> SingleWrite<W, R, E> for crate::Region<T, D>
-where
-    T: crate::Plain,
-    D: ndarray::Dimension,
-    W: FnOnce(&mut crate::RegionWriteGuard<'_, T, D>) -> Result<R, E>,
-    R: Serialize + DeserializeOwned,
-    E: FencedError + Display,
-{
-    #[track_caller]
-    fn write_alone(&mut self, rank: Option<i32>, name: &'static str, write: W) -> Result<R, E> {
-        match rank {
-            None => crate::__private::update(self, name, write),
-            Some(rank) => crate::__private::update_on(self, rank, name, write),
-        }
     }
 }

@@ -1,4 +1,4 @@
-//! Calls that all ranks make together and whose outcome they agree on.
+//! `#[collective]` calls: all ranks make them together and agree on the outcome.
 
 use crate::error::CollectiveError;
 use crate::location::{CallSite, Place};
@@ -16,20 +16,19 @@ use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::sync::Arc;
 use std::thread;
 
-/// A collective call that this rank is in; what [`#[collective]`](macro@crate::collective) expands
-/// to.
+/// A collective call that this rank is in. [`#[collective]`](macro@crate::collective) expands to it.
 ///
-/// On entry the ranks make sure that they are in the same call, and on exit they agree on what came
-/// of it. Where it is dropped in between, the other ranks get [`CollectiveError::Failed`], and this
-/// one goes on without waiting for them. It must not be forgotten (`mem::forget`): this rank would
-/// be inside the call for ever, and each later collective call an error.
+/// On entry the ranks check that they are in the same call; on exit they agree on its outcome. If it
+/// is dropped in between, the other ranks get [`CollectiveError::Failed`], and this rank goes on
+/// without waiting for them. Do not leak it (`mem::forget`): this rank would stay inside the call, and
+/// each later collective call would be an error.
 #[must_use = "the other ranks wait for `agree`"]
 pub struct Collective {
     name: &'static str,
     location: &'static Location<'static>,
     depth: u32,
     domain: Arc<Domain>,
-    /// Which controller it is about.
+    /// The identity of the controller.
     controller: u64,
     /// Whether this rank is in the call.
     inside: bool,
@@ -39,9 +38,9 @@ impl Collective {
     /// Enters the call `name`. Collective, waits for all ranks.
     ///
     /// # Errors
-    /// [`CollectiveError::Diverged`] where another rank is in another call, with both places;
-    /// [`CollectiveError::Failed`] and [`CollectiveError::Panicked`] where another rank has left an
-    /// outer call so; [`CollectiveError::RankDied`].
+    /// [`CollectiveError::Diverged`], with both places, if another rank is in another call;
+    /// [`CollectiveError::Failed`] and [`CollectiveError::Panicked`] if another rank has left an outer
+    /// call that way; [`CollectiveError::RankDied`].
     #[track_caller]
     pub fn enter(ctrl: &mut WindowController, name: &'static str) -> Result<Self, CollectiveError> {
         ctrl.check_usable()?;
@@ -61,19 +60,19 @@ impl Collective {
         Ok(call)
     }
 
-    /// Runs this rank's part; a panic becomes an `Err`.
+    /// Runs this rank's part of the call. Not collective.
     ///
     /// # Errors
-    /// The panic of `body`.
+    /// The panic of `body`, if it panics.
     pub fn run<R>(&self, body: impl FnOnce() -> R) -> thread::Result<R> {
         catch_unwind(AssertUnwindSafe(body))
     }
 
-    /// Agrees on the outcome: every rank's own value if all succeeded, otherwise the failure of the
-    /// lowest rank that failed. Collective, waits for all ranks.
+    /// Agrees on the outcome: each rank gets its own value if all succeeded, otherwise the failure of
+    /// the lowest rank that failed. Collective, waits for all ranks.
     ///
     /// # Errors
-    /// On the lowest rank that failed its own error; on all others that rank's, as a
+    /// On the lowest rank that failed, its own error; on all other ranks, that error as a
     /// [`CollectiveError`].
     pub fn agree<T, E>(
         self,
@@ -86,7 +85,7 @@ impl Collective {
         self.settle(ctrl, None, outcome)
     }
 
-    /// [`agree`](Self::agree), on the rank as well that is to share its value, if one is.
+    /// [`agree`](Self::agree), which also checks that all ranks name the same `sharer`.
     fn settle<T, E>(
         mut self,
         ctrl: &WindowController,
@@ -126,13 +125,13 @@ impl Collective {
         }
     }
 
-    /// [`agree`](Self::agree), after which all ranks have the value of `rank`, which is the same on
-    /// all. Collective, waits for all ranks.
+    /// [`agree`](Self::agree), but all ranks get the value of `rank`, which must be the same on all
+    /// ranks. Collective, waits for all ranks.
     ///
     /// # Errors
-    /// Those of `agree`; [`CollectiveError::WriterMismatch`] on all ranks where they name different
-    /// ones; [`CollectiveError::NoSuchRank`]; [`CollectiveError::Encode`] and
-    /// [`CollectiveError::Decode`] where the value cannot travel.
+    /// Those of `agree`; [`CollectiveError::WriterMismatch`] on all ranks if they name different ranks;
+    /// [`CollectiveError::NoSuchRank`]; [`CollectiveError::Encode`] and [`CollectiveError::Decode`] if
+    /// the value cannot be serialized or deserialized.
     pub fn agree_on<T, E>(
         self,
         ctrl: &mut WindowController,
@@ -144,7 +143,7 @@ impl Collective {
         E: From<CollectiveError> + Display,
     {
         let size = ctrl.size();
-        // The meeting has compared the places.
+        // The meeting has compared the locations.
         let site = CallSite::anywhere(self.name, self.location);
         let known = (0..size).contains(&rank);
         let outcome = match outcome {
@@ -160,7 +159,7 @@ impl Collective {
         Ok(value)
     }
 
-    /// The error where a rank said something else about the rank that shares than this one.
+    /// The error if a rank names another sharer than this rank.
     fn disagreement(&self, here: Payload, all: &[Payload]) -> Option<CollectiveError> {
         let rank = all.iter().position(|there| *there != here)?;
         let named = |payload: Payload| payload[0].checked_sub(1).map(|rank| rank as u32 as i32);
@@ -170,7 +169,7 @@ impl Collective {
                 rank: rank as i32,
                 there,
             },
-            // One of them wants each rank's own value.
+            // One of the two names no sharer.
             _ => CollectiveError::Diverged {
                 here: self.location.into(),
                 rank: rank as i32,
@@ -211,7 +210,7 @@ impl Collective {
         }
     }
 
-    /// This rank is not inside the call any more.
+    /// Notes that this rank has left the call.
     fn come_out(&mut self) {
         self.inside = false;
         self.domain.set_depth(self.depth.min(self.domain.depth()));
@@ -248,7 +247,7 @@ impl fmt::Debug for Collective {
     }
 }
 
-/// What a rank says about the rank whose value all are to return, if there is one.
+/// The payload that names the rank whose value all ranks get, if there is one.
 fn payload_for(sharer: Option<i32>) -> Payload {
     let mut payload = rendezvous::NOTHING;
     payload[0] = sharer.map_or(0, |rank| 1 + u64::from(rank as u32));

@@ -103,7 +103,8 @@ impl Port {
 
     /// Sends a message to the service on a node; does not wait.
     pub(crate) fn send(&self, node: u32, message: &impl Message) {
-        self.net.send_to_leader(node, self.to_service(message));
+        let leader = self.net.topology().leader(node);
+        self.net.send(leader, self.to_service(message));
     }
 
     /// Sends a message to the services on all other nodes; does not wait.

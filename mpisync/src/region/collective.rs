@@ -1,6 +1,7 @@
 //! The collective calls of a region.
 
 use crate::collective::access::Access;
+use crate::collective::fenced::{FencedError, SingleWrite};
 use crate::error::CollectiveError;
 use crate::location::{CallSite, Place as SourcePlace};
 use crate::plain::Plain;
@@ -255,6 +256,24 @@ impl<T: Plain, D: Dimension> Region<T, D> {
             guard.publish().map_err(CollectiveError::from)?;
             Ok(outcome)
         })
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<T, D, W, R, E> SingleWrite<W, R, E> for Region<T, D>
+where
+    T: Plain,
+    D: Dimension,
+    W: FnOnce(&mut RegionWriteGuard<'_, T, D>) -> Result<R, E>,
+    R: Serialize + DeserializeOwned,
+    E: FencedError + Display,
+{
+    #[track_caller]
+    fn write_alone(&mut self, rank: Option<i32>, name: &'static str, write: W) -> Result<R, E> {
+        match rank {
+            None => crate::__private::update(self, name, write),
+            Some(rank) => crate::__private::update_on(self, rank, name, write),
+        }
     }
 }
 

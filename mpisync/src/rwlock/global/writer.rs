@@ -1,11 +1,10 @@
 //! The steps of a writer across nodes, between the points where it waits.
 //!
-//! The nodes queue as the threads do in an MCS lock (Mellor-Crummey and Scott, "Algorithms for
-//! Scalable Synchronization on Shared-Memory Multiprocessors", TOCS 1991): a node exchanges the
-//! tail, is linked behind its predecessor, and waits in its own memory until the predecessor hands
-//! the token over. One thing differs: a node that leaves while no other node waits keeps the token,
-//! so its next writer asks nobody. The node's server hands the token over as soon as a successor is
-//! linked.
+//! The nodes queue as the threads do in an MCS lock: a node exchanges the tail, is linked behind its
+//! predecessor, and waits in its own memory until the predecessor hands the token over. One thing
+//! differs: a node that leaves while no other node waits keeps the token, so its next writer asks
+//! nobody. The node's server hands the token over as soon as a successor is linked. For the sources
+//! see [`rwlock`](crate::rwlock).
 //!
 //! The token also says how often the gates have been opened, and whether all readers have left.
 

@@ -3,9 +3,7 @@
 //! A reader stores a flag in its own slot and then checks the [`Gate`]. A writer takes the turn,
 //! which closes the gate, and then checks all slots. On both sides a barrier separates the two steps
 //! (Dekker's handshake), so at least one side sees the other. No two readers write to the same cache
-//! line. Readers' flags in place of a counter are the idea of BRAVO (Dice and Kogan, "BRAVO: Biased
-//! Locking for Reader-Writer Locks", USENIX ATC 2019). After a time without writers, readers omit
-//! their barrier, see `bias`.
+//! line. After a time without writers, readers omit their barrier, see `bias`.
 //!
 //! A reader that finds the gate closed stores the number of openings in its slot. A writer that
 //! opens the gate increments that number, and each later writer waits for such a slot as for a

@@ -89,7 +89,7 @@ fn the_turn_is_handed_over() {
 /// A rank dies after it has closed the gate and before the barrier is run; the writer that comes
 /// next runs it.
 #[test]
-fn who_closed_the_door_died() {
+fn a_rank_that_closed_the_gate_died() {
     let mut model = ::loom::model::Builder::new();
     model.preemption_bound = model.preemption_bound.or(Some(1));
     model.check(|| {
