@@ -132,7 +132,7 @@ fn imports(text: &str) -> Vec<(usize, String)> {
 }
 
 /// Private words for what the literature has a name for; the standard word is beside each.
-const NOT_STANDARD: [(&str, &str); 23] = [
+const NOT_STANDARD: [(&str, &str); 26] = [
     ("agent", "server"),
     ("alarm", "timer"),
     ("annex", "layout, or the object's memory"),
@@ -141,10 +141,13 @@ const NOT_STANDARD: [(&str, &str); 23] = [
     ("board", "arrival slot"),
     ("bury", "reclaim"),
     ("deputy", "server"),
+    ("door", "gate"),
     ("drowsy", "sleep announced"),
     ("desk", "pending requests"),
+    ("entrance", "gate"),
     ("errand", "service"),
     ("gathering", "dissemination barrier"),
+    ("heir", "successor"),
     ("hub", "network"),
     ("hunger", "wanted messages"),
     ("inheritance", "on death"),

@@ -296,7 +296,7 @@ impl<M: Memory> NodeLock<M> {
         self.turn().waiters()
     }
 
-    pub(super) fn turn(&self) -> Turn {
+    pub(in crate::rwlock) fn turn(&self) -> Turn {
         Turn(self.gate_words().turn.load(Ordering::Acquire))
     }
 
