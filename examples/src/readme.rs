@@ -1,8 +1,8 @@
-//! The README and the page on errors show code and compiler messages that exist: they are compared
+//! The README and the guide's chapter on misuse show code and compiler messages that exist: they are compared
 //! here.
 
 const README: &str = include_str!("../../README.md");
-const ERRORS: &str = include_str!("../../docs/errors.md");
+const MISUSE: &str = include_str!("../../mpisync/src/guide/misuse.md");
 
 /// What stands in a page between a line of three backticks with this language and the next line of
 /// three backticks.
@@ -33,5 +33,5 @@ fn the_compilers_words_are_those_of_the_ui_tests() {
         include_str!("../../ui-tests/fail/write_in_the_excluded_branch.stderr"),
         include_str!("../../ui-tests/fail/collective_in_a_single_write.stderr"),
     ];
-    assert_eq!(blocks(ERRORS, "text"), words.map(str::trim_end));
+    assert_eq!(blocks(MISUSE, "text"), words.map(str::trim_end));
 }

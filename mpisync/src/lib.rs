@@ -1,16 +1,15 @@
-//! The processes of an MPI program take turns at something they share: a file, a directory, a
-//! service, a block of memory.
+//! Locks, fences, channels, shared arrays and task queues for the ranks of an MPI program.
 //!
-//! A [`WindowController`] is one reader-writer lock for all ranks of a communicator. Guards hold
-//! it, fences let one rank write while the others wait for what it shares, and what one does with
-//! them in the wrong order does not compile.
+//! mpisync lets ranks take turns at something they share: a file, a directory, a service, a block
+//! of memory. Guards and typed fences let the compiler reject the mistakes that make such programs
+//! hang. The [`guide`] explains how to use it, chapter by chapter.
 //!
 //! ```no_run
 //! use mpisync::prelude::*;
 //!
+//! /// One rank runs the body, under the write lock. All ranks return its value, or its error.
 //! #[mpisync::single_write]
 //! fn create(ctrl: &mut WindowController) -> Result<u64, CollectiveError> {
-//!     // Runs on one rank, under the write lock; its value is returned on all ranks.
 //!     Ok(42)
 //! }
 //!
@@ -18,61 +17,121 @@
 //! let mut ctrl = mpisync::sync(&universe.world())?;
 //! let header = create(&mut ctrl)?;
 //! {
-//!     let _reading = ctrl.read(); // with all other readers
+//!     let _reading = ctrl.read(); // many ranks at the same time
 //! }
 //! {
-//!     let _writing = ctrl.write(); // alone
+//!     let _writing = ctrl.write(); // one rank, and no reader
 //! }
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! | type | what the ranks share |
+//! # The one rule that hangs programs
+//! **All ranks of a communicator must make the same collective calls in the same order.** Collective
+//! are: making an object, `close`, every `#[single_write]` and `#[collective]` function, and each
+//! method whose documentation says so. All other calls are local: a rank makes them when it likes.
+//!
+//! This program breaks the rule, because one rank makes an object that the others do not make:
+//!
+//! ```no_run
+//! # use mpisync::prelude::*;
+//! # let universe = mpisync::initialize().expect("MPI is initialized once");
+//! # let world = universe.world();
+//! if world.rank() == 0 {
+//!     let numbers = Counter::<u64>::new(&world)?; // waits for ranks that never come
+//!     println!("{}", numbers.next());
+//! }
+//! # Ok::<(), mpisync::CreateError>(())
+//! ```
+//!
+//! Make the object on all ranks, and let one rank use it:
+//!
+//! ```no_run
+//! # use mpisync::prelude::*;
+//! # let universe = mpisync::initialize().expect("MPI is initialized once");
+//! # let world = universe.world();
+//! let numbers = Counter::<u64>::new(&world)?;
+//! if world.rank() == 0 {
+//!     println!("{}", numbers.next());
+//! }
+//! # Ok::<(), mpisync::CreateError>(())
+//! ```
+//!
+//! The compiler does not check the order. The ranks compare the places of their calls (file, line
+//! and column) at run time: ranks that meet in different calls get [`CreateError::Diverged`] or
+//! [`CollectiveError::Diverged`], which names both places. A rank that makes no further call cannot
+//! be compared, and is waited for until it ends or dies. [`guide::stalls`] tells how to find it.
+//!
+//! # All objects
+//! All of these are made on a communicator, by all its ranks. Each has a form without MPI for one
+//! process, called `local`. [`guide::choosing`] compares them and lists their calls.
+//!
+//! | type | what the ranks share | choose it for |
+//! | --- | --- | --- |
+//! | [`WindowController`] | a reader-writer lock | something that lies elsewhere, mostly read; steps that one rank does for all |
+//! | [`Guarded`] | a file or a handle of another library, with its lock | files: it is open only while the lock is held |
+//! | [`Region`] | an array in memory, one copy a node | data that all ranks read in place and few change |
+//! | [`RemoteChannel`] | a queue of messages of one plain type | handing work or results from rank to rank |
+//! | [`Mutex`] | a lock granted in order of arrival, with a value of up to 4 KiB | a small value that all ranks change; strict fairness |
+//! | [`Condvar`] | a condition under a mutex | waiting until another rank has changed that value |
+//! | [`Semaphore`] | permits | limiting how many ranks do something at the same time |
+//! | [`Counter`] | numbers, each given out once | sharing out loop iterations |
+//! | [`OnceShared`] | a value that one rank computes | lazy set-up, by the rank that needs it first |
+//! | [`Turn`] | a turn that passes from rank to rank | output in rank order |
+//! | [`Barrier`] | a meeting point | waiting for all ranks, with a time limit that names the missing ones |
+//! | [`Latch`] | a count that goes down to zero once | waiting until other ranks have finished a number of things |
+//! | [`Batch`] | tasks for groups of ranks | many independent tasks whose states must survive the job |
+//!
+//! # Threads
+//! [`initialize`] asks MPI for `MPI_THREAD_MULTIPLE`. What is needed:
+//!
+//! | ranks run on | thread level |
 //! | --- | --- |
-//! | [`WindowController`] | a lock for something that lies elsewhere: a file, a service |
-//! | [`Guarded`] | a file, or a handle of another library, with its lock |
-//! | [`Region`] | an array in memory, one copy a node, which only guards reach |
-//! | [`RemoteChannel`] | messages of one type, from any rank to any rank |
-//! | [`Mutex`], [`Condvar`] | a lock in order of arrival, and a small value that travels with it |
-//! | [`Semaphore`] | permits, so many at a time |
-//! | [`Counter`] | numbers that are given out once |
-//! | [`OnceShared`] | a value that one rank computes |
-//! | [`Turn`], [`Barrier`] | the order in which they go on |
-//! | [`Latch`] | a count that ranks wait for until it is zero |
-//! | [`Batch`] | tasks for groups of ranks, whose states survive the job |
+//! | one node | any; below `MPI_THREAD_SERIALIZED` only the thread that initialized MPI makes objects ([`CreateError::WrongThread`]) |
+//! | several nodes | `MPI_THREAD_MULTIPLE` ([`CreateError::Threads`]), because a thread of the leader answers the other nodes; any level with [`Builder::progress_thread`]`(false)` |
+//!
+//! Objects, guards, fences, permits and tasks are neither `Send` nor `Sync`: they stay on the thread
+//! that made them. Lend other threads what is guarded instead. `&*guard` of a [`MutexGuard`] and
+//! `guard.view()` of a region's guard can be used in [`std::thread::scope`], and a
+//! [`RegionReadGuard`] is itself `Sync`. Error types are `Send` and `Sync`.
+//!
+//! # Terms
+//! - **Rank**: one process of a communicator, and its number in it, which counts from 0.
+//! - **Node**: the ranks that can share memory, which is usually one host.
+//! - **Leader**: the lowest rank of a node, whose progress thread answers the other nodes.
+//! - **Progress thread**: the thread of a leader that receives messages of other nodes.
+//! - **Root**: the rank on whose node an object's state lives; defaults to rank 0.
+//! - **Master**: the root of a [`WindowController`], which is also the rank that runs a
+//!   [`single_write`](macro@single_write).
+//! - **Collective call**: a call that all ranks of the communicator make together.
+//! - **Local call**: a call that involves no other rank's cooperation; also, in names such as
+//!   `Mutex::local`, an object of one process without MPI.
+//! - **Guard**: a value that holds a lock and releases it when it is dropped.
+//! - **Fence**: a value that a rank has between the beginning and the end of a collective call in
+//!   which one rank writes; the writer shares through its [`Fence`], the others collect.
+//! - **Writer**: the one rank that runs the body of such a call.
+//! - **Excluded rank**: any other rank in such a call; it waits for the writer.
+//! - **Poisoned**: a lock whose holder died while writing; every later request for it is
+//!   [`LockError::HolderDied`].
+//! - **Plain type**: a type whose bytes mean the same in every process, see [`Plain`].
+//! - **Permit**: the right to do something that a [`Semaphore`] limits; given back when dropped.
+//! - **Task, worker**: a unit of work of a [`Batch`], and the group of ranks that runs it.
+//! - **State directory**: the directory where a batch keeps the states of its tasks.
+//! - **Transport**: the way in which nodes reach each other, see [`Transport`].
 //!
 //! # Features
-//! - `mpi` (default): controllers on MPI communicators, by the crate [`mpi`](https://docs.rs/mpi). Without it only
-//!   [`WindowController::local`] is there, and the crate builds without any MPI.
-//! - `bytemuck`: `Pod`, a wrapper that makes every `bytemuck::Pod` type plain.
-//! - `cli`: the program `mpisync-batch`, which shows how far the tasks in a state directory are, and sets them back; with
-//!   `progress`, and by `anyhow`, `clap` and `serde_json`. It needs no MPI.
-//! - `half`, `num-complex`: the numbers of the crates of these names as plain types.
-//! - `futures`: channels as streams and sinks, by `futures-core` and `futures-sink`. Their futures need no feature.
-//! - `progress`: `Batch::progress`, which shows how far a batch is while it runs, by `indicatif`.
-//! - `region` (default): arrays that only guards reach, see [`Region`], by the crate
-//!   [`ndarray`](https://docs.rs/ndarray), which `mpisync::ndarray` names again.
-//!
-//! # Folders
-//! From the ground up; a file imports from its own folder and from those above it in this table.
-//!
-//! | folder | what it has |
+//! | feature | what it adds |
 //! | --- | --- |
-//! | `shm` | the memory that the ranks of a node share, and how a rank waits; knows no object |
-//! | `rsmpi` | all calls of MPI; knows no object |
-//! | `net` | messages between nodes, and the server on each node that answers them; knows no object |
-//! | `rendezvous` | how all ranks meet |
-//! | `object` | what every shared object has: id, name, root, memory, network |
-//! | `share` | how a value travels from one rank to the others |
-//! | `rwlock` | [`WindowController`] and its guards, the lock on one node and across nodes |
-//! | `collective` | fences and collective calls |
-//! | `wait_queue` | ranks that wait in the order of their arrival |
-//! | `channel` | [`RemoteChannel`] |
-//! | `region`, `guarded` | [`Region`], [`Guarded`] |
-//! | `sync` | [`Mutex`], [`Condvar`], [`Semaphore`], [`Counter`], [`OnceShared`], [`Turn`], [`Barrier`], [`Latch`] |
-//! | `batch` | [`Batch`], its table of tasks and its state directory |
+//! | `mpi` (default) | objects on MPI communicators, by the crate [`mpi`](https://docs.rs/mpi), which `mpisync::mpi` names again; without it the crate needs no MPI and has the `local` forms only |
+//! | `region` (default) | [`Region`], by the crate [`ndarray`](https://docs.rs/ndarray), which `mpisync::ndarray` names again |
+//! | `bytemuck` | `Pod`, a wrapper that makes every `bytemuck::Pod` type plain |
+//! | `half`, `num-complex` | the numbers of these crates as plain types |
+//! | `futures` | the ends of a channel as `Stream` and `Sink`; `put_async` and `take_async` need no feature |
+//! | `progress` | `Batch::progress`, a progress bar for batches |
+//! | `cli` | the program `mpisync-batch`, which inspects state directories; needs no MPI |
 //!
-//! The lock, the wait queue, the table of tasks and the ring of a channel are model-checked with
-//! loom as they are, without MPI.
+//! # Source code
+//! [ARCHITECTURE.md](https://github.com/mpisync/mpisync/blob/main/ARCHITECTURE.md) describes the
+//! folders and the way of a call through them.
 
 #![warn(missing_debug_implementations)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -92,8 +151,7 @@ mod collective;
 mod error;
 mod fingerprint;
 pub mod guarded;
-#[doc = include_str!("misuse.md")]
-pub mod misuse {}
+pub mod guide;
 mod location;
 mod net;
 mod object;
@@ -104,7 +162,7 @@ pub mod region;
 mod rendezvous;
 #[cfg(feature = "mpi")]
 mod rsmpi;
-pub mod rwlock;
+mod rwlock;
 mod share;
 mod shm;
 pub mod sync;

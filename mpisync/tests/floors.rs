@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The folders and single files of the library, from the ground up.
-const FLOORS: [&str; 21] = [
+const FLOORS: [&str; 22] = [
     "fingerprint",
     "location",
     "error",
@@ -27,6 +27,7 @@ const FLOORS: [&str; 21] = [
     "batch",
     "thread",
     "prelude",
+    "guide",
 ];
 
 /// What the file of the crate's root exports is named by it in full elsewhere.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const PAGE: &str = "../mpisync/src/misuse.md";
+const PAGE: &str = "../mpisync/src/guide/misuse.md";
 const BEGIN: &str = "<!-- compile errors: begin -->\n";
 const END: &str = "<!-- compile errors: end -->";
 

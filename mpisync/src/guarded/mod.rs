@@ -1,4 +1,17 @@
-#![doc = include_str!("files.md")]
+//! Locks that own what they protect: files, and handles of other libraries.
+//!
+//! A [`Guarded`] has the file open inside the lock only: lock, open, use, close, unlock. Its
+//! closures get a handle that they cannot keep, and errors of the close are returned.
+//!
+//! | what it owns | what the closures get |
+//! | --- | --- |
+//! | [`AppendFile`] | a buffered reader, or a buffered writer at the end of the file |
+//! | [`Handle`] | what its closures open: a handle of another library |
+//! | a [`PathBuf`](std::path::PathBuf) | the path: of a directory, or for a library that opens and closes it in one call |
+//! | a type that implements [`Resource`] | the types that the implementation names |
+//!
+//! [`guide::files`](crate::guide::files) tells what this prevents, and what to know about HDF5,
+//! NetCDF and network file systems.
 
 mod append;
 mod error;

@@ -1,5 +1,5 @@
-//! The lock of a communicator that spans nodes: the queue of nodes, and the tree of gates. See the
-//! page of [`rwlock`](crate::rwlock).
+//! The lock of a communicator that spans nodes: the queue of nodes, and the tree of gates. See
+//! [`guide::lock`](crate::guide::lock).
 
 pub(crate) mod layout;
 pub(crate) mod lock;
