@@ -58,8 +58,8 @@
 //!
 //! The compiler does not check the order. The ranks compare the places of their calls (file, line
 //! and column) at run time: ranks that meet in different calls get [`CreateError::Diverged`] or
-//! [`CollectiveError::Diverged`], which names both places. A rank that makes no further call cannot
-//! be compared, and is waited for until it ends or dies. [`guide::stalls`] tells how to find it.
+//! [`CollectiveError::Diverged`], which names both places. A rank that makes no further collective call
+//! cannot be compared, and the others wait for it. [`guide::stalls`] tells how to find it.
 //!
 //! # All objects
 //! All of these are made on a communicator, by all its ranks. Each has a form without MPI for one
