@@ -22,6 +22,10 @@ use crate::workspace::{Workspace, on_path};
 /// What must not be there.
 const ABSENT: [&str; 6] = ["cc", "git", "mpicc", "pip", "ps", "python3"];
 
+/// What Rust needs before it can build the task runner.
+const INSTALL_COMPILER: &str =
+    "apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev";
+
 /// Where the workspace, Rust, and the certificates of authorities that this machine trusts are in there.
 const PLACE: &str = "root/mpisync";
 const RUST: &str = "usr/local/rust";
@@ -77,6 +81,7 @@ pub fn check(workspace: &Workspace, wanted: &Wanted) -> Result<()> {
     let absent = ABSENT.map(|program| format!("! command -v {program}"));
     run_quietly(&mut system.command(&rust, &absent.join(" && ")))
         .context("the bare system has more than it should")?;
+    run_quietly(&mut system.command(&rust, INSTALL_COMPILER)).context("no C compiler")?;
     for command in &wanted.commands {
         say(format!("== bare {}: cargo xtask {command}", wanted.suite));
         let start = Instant::now();
