@@ -8,11 +8,9 @@ use std::path::{Path, PathBuf};
 use mpi::topology::SimpleCommunicator;
 use mpi::traits::*;
 
+use crate::cases::{Cases, REGISTERED, Work};
 use crate::panics;
 use crate::scratch::Scratch;
-
-/// A named check that all ranks of a job run together.
-pub type Case = (&'static str, fn(&Job));
 
 /// What a case knows of the job that it runs in.
 pub struct Job {
@@ -61,12 +59,23 @@ fn remove_mapped_files() {
     }
 }
 
-/// Runs the cases that the command line names: `PROGRAM DIRECTORY CASE...`.
+/// The first argument of a program that is to run cases as a rank.
+pub const OPTION: &str = "--job";
+
+/// Runs the cases that the command line names: `--job DIRECTORY CASE...`.
 ///
-/// Rank 0 prints `ok CASE` after each. A case that panics on any rank ends the whole job.
-pub fn run(cases: &[&[Case]]) {
-    let mut arguments = std::env::args().skip(1);
+/// Rank 0 prints `ok CASE` after each. A case that panics on any rank ends the whole job. A case that initializes MPI
+/// itself is the only one, and each process prints `ok CASE`.
+pub fn run(mut arguments: impl Iterator<Item = String>) {
     let directory = PathBuf::from(arguments.next().expect("a directory is named"));
+    let cases: Vec<String> = arguments.collect();
+    panics::install();
+    if let [case] = &cases[..]
+        && let Some(Work::Process(work)) = find(case)
+    {
+        work();
+        return println!("ok {case}");
+    }
     let universe = mpisync::initialize().expect("MPI is initialized once");
     let world = universe.world();
     let job = Job {
@@ -76,13 +85,9 @@ pub fn run(cases: &[&[Case]]) {
         directory,
         world,
     };
-    panics::install();
-    for name in arguments {
-        let found = cases.iter().flat_map(|theme| theme.iter());
-        let named: Vec<&Case> = found.filter(|(known, _)| *known == name).collect();
-        let [(_, case)] = named[..] else {
-            let words = format!("there are {} cases of this name", named.len());
-            fail(&job, &name, &words);
+    for name in cases {
+        let Some(Work::Job(case)) = find(&name) else {
+            fail(&job, &name, "there is no such case");
         };
         job.world.barrier();
         if job.rank == 0 {
@@ -96,6 +101,11 @@ pub fn run(cases: &[&[Case]]) {
         job.world.barrier();
         say(&job, &format!("ok {name}"));
     }
+}
+
+fn find(name: &str) -> Option<Work> {
+    let mut cases = REGISTERED.iter().flat_map(Cases::named);
+    cases.find(|(case, _)| case == name).map(|(_, work)| work)
 }
 
 fn say(job: &Job, words: &str) {

@@ -1,30 +1,23 @@
-//! The side of the tests: starts a program on N ranks and never waits for ever.
+//! The side of the tests: starts cases on N ranks and never waits for ever.
 
 use std::env;
 use std::fs::{self, File};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::family;
+use launcher::{ENVIRONMENT, Family, processes};
 
-/// Whose `mpiexec` it is: the launchers spell some options differently.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mpi {
-    /// Open MPI 4 or 5.
-    OpenMpi,
-    /// MPICH and those that share its launcher, Hydra.
-    Mpich,
-}
+use crate::job;
 
 /// The launcher that the environment names, or the one on `PATH`.
 struct Launcher {
     prefix: Vec<String>,
-    mpi: Mpi,
+    family: Family,
 }
 
 static LAUNCHER: LazyLock<Launcher> = LazyLock::new(|| {
@@ -38,57 +31,44 @@ static LAUNCHER: LazyLock<Launcher> = LazyLock::new(|| {
     if prefix.is_empty() {
         prefix.push("mpiexec".to_owned());
     }
-    let mpi = match env::var("MPISYNC_MPI").as_deref() {
-        Ok("openmpi") => Mpi::OpenMpi,
-        Ok("mpich") => Mpi::Mpich,
-        Ok(other) => panic!("MPISYNC_MPI is `openmpi` or `mpich`, not `{other}`"),
+    let family = match env::var("MPISYNC_MPI") {
+        Ok(name) => name
+            .parse()
+            .unwrap_or_else(|error| panic!("MPISYNC_MPI: {error}")),
         Err(_) => ask_version(&prefix[0]),
     };
-    Launcher { prefix, mpi }
+    Launcher { prefix, family }
 });
 
-/// Whose launcher the tests use.
-pub fn family_of_launcher() -> Mpi {
-    LAUNCHER.mpi
+/// The family of the launcher that the tests use.
+pub fn family() -> Family {
+    LAUNCHER.family
 }
 
-/// What root and more ranks than cores need; harmless elsewhere. What is set already stays.
-pub const SETTINGS: [(&str, &str); 6] = [
-    ("OMPI_ALLOW_RUN_AS_ROOT", "1"),
-    ("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1"),
-    ("PRTE_ALLOW_RUN_AS_ROOT", "1"),
-    ("PRTE_ALLOW_RUN_AS_ROOT_CONFIRM", "1"),
-    ("OMPI_MCA_rmaps_base_oversubscribe", "1"),
-    ("PRTE_MCA_rmaps_default_mapping_policy", ":oversubscribe"),
-];
+/// How long a job, or a case of several, may take unless a test says otherwise.
+pub const LIMIT: Duration = Duration::from_secs(120);
 
-/// Hydra 4.0 kills all ranks of a node when one of its children ends by a signal, whatever it was told: so its
-/// children are shells that outlive their rank and end well. It tells them of the death with a signal of its own,
-/// which is for MPICH.
-const SHIELD: &str = r#"trap "" USR1; "$@"; exit 0"#;
+/// How long a launcher has for ending its ranks by itself.
+const GRACE: Duration = Duration::from_secs(2);
 
-/// Launches share few cores, so that only one runs at a time.
-static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+/// How long a job may last after all its ranks but one have left a verdict.
+const RESPITE: Duration = Duration::from_secs(2);
 
-/// Keeps launches away, which would take the processes that a test starts by itself for theirs.
-pub fn one_at_a_time() -> MutexGuard<'static, ()> {
-    ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner)
-}
+/// How often a job is looked at.
+const POLL: Duration = Duration::from_millis(5);
 
-/// How long a launch may take unless a test says otherwise.
-const LIMIT: Duration = Duration::from_secs(120);
+const NO_TABLE: &str = "the processes of a job are found";
 
-/// A program about to be started on some ranks.
+/// A job about to be started.
 pub struct Launch<'a> {
-    program: &'a Path,
     ranks: usize,
-    arguments: Vec<String>,
+    cases: Vec<String>,
     limit: Duration,
     survive: bool,
     environment: Vec<(&'a str, &'a str)>,
 }
 
-/// What became of a launch.
+/// What became of a job.
 #[derive(Debug)]
 pub struct Ended {
     /// How the launcher itself ended; `None` when it had to be killed.
@@ -101,22 +81,15 @@ pub struct Ended {
 }
 
 impl<'a> Launch<'a> {
-    /// `program` on `ranks` ranks.
-    pub fn new(program: &'a str, ranks: usize) -> Self {
+    /// These cases, by their full names, on so many ranks.
+    pub fn new<S: Into<String>>(ranks: usize, cases: impl IntoIterator<Item = S>) -> Self {
         Self {
-            program: Path::new(program),
             ranks,
-            arguments: Vec::new(),
+            cases: cases.into_iter().map(Into::into).collect(),
             limit: LIMIT,
             survive: false,
             environment: Vec::new(),
         }
-    }
-
-    /// Arguments for the program, after the directory that every program gets first.
-    pub fn args<S: Into<String>>(mut self, arguments: impl IntoIterator<Item = S>) -> Self {
-        self.arguments.extend(arguments.into_iter().map(Into::into));
-        self
     }
 
     /// Kills the job after `limit`.
@@ -125,9 +98,9 @@ impl<'a> Launch<'a> {
         self
     }
 
-    /// A variable of the environment of the job.
-    pub fn env(mut self, name: &'a str, value: &'a str) -> Self {
-        self.environment.push((name, value));
+    /// Variables of the environment of the job.
+    pub fn envs(mut self, variables: &[(&'a str, &'a str)]) -> Self {
+        self.environment.extend(variables);
         self
     }
 
@@ -142,84 +115,54 @@ impl<'a> Launch<'a> {
     /// # Panics
     /// When the launcher cannot be started.
     pub fn run(self) -> Ended {
-        let _alone = one_at_a_time();
-        let directory = Directory::new();
-        let log = directory.0.join("output");
-        let start = Instant::now();
-        family::adopt_orphans();
-        let mut child = self.start(&directory.0, &log);
-        let verdict = |rank| directory.0.join(format!("verdict.{rank}"));
-        // A launcher may wait for ever for a rank that has died on another host.
-        let is_over = || {
-            let said = (0..self.ranks).filter(|rank| verdict(*rank).exists());
-            self.survive && said.count() + 1 >= self.ranks
-        };
-        let status = wait(&mut child, start + self.limit, is_over);
-        let read =
-            |name: &str, rank| fs::read_to_string(directory.0.join(format!("{name}.{rank}"))).ok();
-        let mut output = String::from_utf8_lossy(&fs::read(&log).unwrap_or_default()).into_owned();
-        for report in (0..self.ranks).filter_map(|rank| read("failure", rank)) {
-            if !output.contains(&report) {
-                output.push_str(&report);
-            }
-        }
-        Ended {
-            status,
-            output,
-            verdicts: (0..self.ranks).map(|rank| read("verdict", rank)).collect(),
-            took: start.elapsed(),
-        }
+        let limit = self.limit;
+        self.start().finish(limit)
     }
 
-    /// Starts the job, also beside others, to be killed at some time.
+    /// Starts the job.
     ///
     /// # Panics
     /// When the launcher cannot be started.
-    pub fn start_beside_others(self) -> Running {
+    pub fn start(self) -> Running {
         let directory = Directory::new();
-        let log = directory.0.join("output");
-        let launcher = self.start(&directory.0, &log);
-        Running {
-            launcher,
-            directory,
-            status: None,
-        }
-    }
-
-    fn start(&self, directory: &Path, log: &Path) -> Child {
+        let log = File::create(directory.output()).expect("the output file is made");
         let launcher = &*LAUNCHER;
-        let log = File::create(log).expect("the output file is made");
+        let ranks = self.ranks.to_string();
         let mut command = Command::new(&launcher.prefix[0]);
         command.args(&launcher.prefix[1..]);
         if self.survive {
-            match launcher.mpi {
-                Mpi::OpenMpi => command.args(["--mca", "orte_enable_recovery", "1"]),
-                Mpi::Mpich => command.arg("-disable-auto-cleanup"),
-            };
+            command.args(launcher.family.recovery_options());
         }
-        for (name, value) in SETTINGS {
-            if env::var_os(name).is_none() {
-                command.env(name, value);
-            }
-        }
+        // What is set already stays.
+        command.envs(
+            ENVIRONMENT
+                .into_iter()
+                .filter(|(name, _)| env::var_os(name).is_none()),
+        );
         command
             .envs(self.environment.iter().copied())
-            .arg("-n")
-            .arg(self.ranks.to_string());
-        if self.survive && launcher.mpi == Mpi::Mpich {
-            command.args(["sh", "-c", SHIELD, "sh"]);
+            .args(["-n", &ranks]);
+        if self.survive {
+            command.args(launcher.family.recovery_wrapper());
         }
         command
-            .arg(self.program)
-            .arg(directory)
-            .args(&self.arguments)
+            .arg(env::current_exe().expect("this program has a path"))
+            .arg(job::OPTION)
+            .arg(&directory.0)
+            .args(&self.cases)
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a second handle of the output file"))
             .stderr(log)
             .process_group(0);
-        match command.spawn() {
-            Ok(child) => child,
-            Err(error) => panic!("cannot start {}: {error}", launcher.prefix[0]),
+        let child = command.spawn();
+        Running {
+            launcher: child
+                .unwrap_or_else(|error| panic!("cannot start {}: {error}", launcher.prefix[0])),
+            directory,
+            status: None,
+            ranks: self.ranks,
+            survive: self.survive,
+            start: Instant::now(),
         }
     }
 }
@@ -229,6 +172,9 @@ pub struct Running {
     launcher: Child,
     directory: Directory,
     status: Option<ExitStatus>,
+    ranks: usize,
+    survive: bool,
+    start: Instant,
 }
 
 impl Running {
@@ -245,26 +191,97 @@ impl Running {
         self.status.is_some_and(|status| status.success())
     }
 
-    /// All that it printed.
-    pub fn report(&self) -> String {
-        let output = fs::read(self.directory.0.join("output")).unwrap_or_default();
+    /// All that it has printed so far.
+    pub fn output(&self) -> String {
+        let output = fs::read(self.directory.output()).unwrap_or_default();
         String::from_utf8_lossy(&output).into_owned()
     }
 
-    /// Kills the launcher and all ranks with `SIGKILL`, and returns when none of them runs any more. Their parents need not be
-    /// this process any more: the directory of the job, which is among their arguments, tells which they are.
+    /// Waits for a line of output. Returns false if the job ends without it or `limit` is over.
+    pub fn wait_for_line(&mut self, line: &str, limit: Duration) -> bool {
+        let deadline = Instant::now() + limit;
+        loop {
+            let is_last_look = self.is_over() || Instant::now() >= deadline;
+            if self.output().lines().any(|printed| printed == line) {
+                return true;
+            }
+            if is_last_look {
+                return false;
+            }
+            thread::sleep(POLL);
+        }
+    }
+
+    /// Waits for the launcher and all that it has started; kills what is left after `limit`, or some time after the job is
+    /// over. No other job may run.
+    pub fn finish(mut self, limit: Duration) -> Ended {
+        let mut deadline = Instant::now() + limit;
+        let mut has_ended = false;
+        let mut all_told = false;
+        while !has_ended && Instant::now() < deadline {
+            // A launcher may wait for ever for a rank that has died on another host.
+            if self.survive
+                && !all_told
+                && self.verdicts().iter().flatten().count() + 1 >= self.ranks
+            {
+                all_told = true;
+                deadline = deadline.min(Instant::now() + RESPITE);
+            }
+            has_ended = self.is_over() && !self.has_left_some();
+            if !has_ended {
+                thread::sleep(POLL);
+            }
+        }
+        if !has_ended {
+            processes::end_descendants(GRACE).expect(NO_TABLE);
+            processes::reap_orphans(self.launcher.id()).expect(NO_TABLE);
+            self.launcher.wait().expect("the launcher is our child");
+        }
+        let mut output = self.output();
+        for report in self.read_all("failure").into_iter().flatten() {
+            if !output.contains(&report) {
+                output.push_str(&report);
+            }
+        }
+        Ended {
+            status: self.status.filter(|_| has_ended),
+            output,
+            verdicts: self.verdicts(),
+            took: self.start.elapsed(),
+        }
+    }
+
+    fn verdicts(&self) -> Vec<Option<String>> {
+        self.read_all("verdict")
+    }
+
+    /// The file of this name of each rank that has written one.
+    fn read_all(&self, name: &str) -> Vec<Option<String>> {
+        let path = |rank| self.directory.0.join(format!("{name}.{rank}"));
+        let ranks = 0..self.ranks;
+        ranks
+            .map(|rank| fs::read_to_string(path(rank)).ok())
+            .collect()
+    }
+
+    /// Whether the launcher, which has ended, left running processes behind.
+    fn has_left_some(&self) -> bool {
+        processes::reap_orphans(self.launcher.id()).expect(NO_TABLE);
+        !processes::descendants().expect(NO_TABLE).is_empty()
+    }
+
+    /// Kills the launcher and all ranks with `SIGKILL`, and returns when none of them runs any more. Other jobs go on: the
+    /// directory of the job, which is among the arguments of its processes, tells which they are.
     pub fn kill(&mut self) {
         let name = self.directory.0.to_str().expect("text").to_owned();
         let is_there = |process: &u32| {
             let arguments = fs::read(format!("/proc/{process}/cmdline")).unwrap_or_default();
             let arguments = String::from_utf8_lossy(&arguments).into_owned();
-            arguments
-                .split('\0')
-                .any(|argument| argument == name.as_str())
-                && family::is_running(*process)
+            arguments.split('\0').any(|argument| argument == name)
+                && processes::is_running(*process)
         };
         loop {
-            let mut found = process_tree::all().expect("the processes of the job are found");
+            let mut found = processes::all().expect(NO_TABLE);
             found.retain(&is_there);
             if found.is_empty() {
                 break;
@@ -283,7 +300,9 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.kill();
+        if !self.is_over() {
+            self.kill();
+        }
     }
 }
 
@@ -309,45 +328,22 @@ impl Ended {
     }
 }
 
-/// Which launcher `program` is, by its own words.
-fn ask_version(program: &str) -> Mpi {
+/// The family of the launcher `program`, by its own words.
+fn ask_version(program: &str) -> Family {
     let answer = Command::new(program)
         .arg("--version")
-        .envs(SETTINGS)
-        .output()
-        .unwrap_or_else(|error| {
-            panic!("cannot start {program}: {error}; name a launcher in MPISYNC_MPIEXEC")
-        });
-    let words = String::from_utf8_lossy(&answer.stdout).to_lowercase();
-    if words.contains("open mpi") || words.contains("openrte") {
-        Mpi::OpenMpi
-    } else if words.contains("hydra") || words.contains("mpich") || words.contains("intel") {
-        Mpi::Mpich
-    } else {
+        .envs(ENVIRONMENT)
+        .output();
+    let answer = answer.unwrap_or_else(|error| {
+        panic!("cannot start {program}: {error}; name a launcher in MPISYNC_MPIEXEC")
+    });
+    let words = String::from_utf8_lossy(&answer.stdout);
+    Family::of_launcher(&words).unwrap_or_else(|| {
         panic!("{program} --version says neither Open MPI nor MPICH; set MPISYNC_MPI\n{words}")
-    }
+    })
 }
 
-/// Waits for the launcher and all that it started; kills what is left at the deadline, or some time after the job is over.
-fn wait(launcher: &mut Child, deadline: Instant, is_over: impl Fn() -> bool) -> Option<ExitStatus> {
-    const RESPITE: Duration = Duration::from_secs(2);
-    let mut deadline = deadline;
-    let mut was_over = false;
-    while Instant::now() < deadline {
-        if !was_over && is_over() {
-            was_over = true;
-            deadline = deadline.min(Instant::now() + RESPITE);
-        }
-        match launcher.try_wait().expect("the launcher is our child") {
-            Some(status) if !family::has_left_some(launcher) => return Some(status),
-            _ => thread::sleep(Duration::from_millis(5)),
-        }
-    }
-    family::kill(launcher);
-    None
-}
-
-/// A directory of its own for each launch, removed with everything in it.
+/// A directory of its own for each job, removed with everything in it.
 struct Directory(PathBuf);
 
 impl Directory {
@@ -358,6 +354,10 @@ impl Directory {
         let path = env::temp_dir().join(name);
         fs::create_dir_all(&path).expect("a temporary directory is made");
         Self(path)
+    }
+
+    fn output(&self) -> PathBuf {
+        self.0.join("output")
     }
 }
 

@@ -1,6 +1,6 @@
-//! `cargo xtask bare`: the commands of the README on a machine that has only Rust.
+//! `cargo xtask bare`: the commands of the README on a machine that has only Rust and a C compiler.
 //!
-//! The machine is a minimal Debian in a directory, without ps, git, Python or a C compiler, and Rust. The bare system is kept
+//! The machine is a minimal Debian in a directory, without ps, git or Python, and Rust. The bare system is kept
 //! below the target directory; each run works in a copy of it. What is mounted there is mounted in a namespace of its own,
 //! so that nothing stays mounted, whatever ends the run.
 
@@ -11,11 +11,11 @@ use std::process::{self, Command};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
+use clap::Args;
 use nix::unistd::geteuid;
 
-use crate::packages::Manager;
-use crate::process::{output_of, run, run_quietly, take_down};
-use crate::report::{say, seconds};
+use crate::packages::install;
+use crate::process::{output_of, run, run_quietly, say, take_down};
 use crate::setup::Missing;
 use crate::workspace::{Workspace, on_path};
 
@@ -56,45 +56,56 @@ mount -o remount,bind,ro "$root/usr/local/rust"
 exec chroot "$root" "$@"
 "#;
 
-/// What to run, and in what.
-pub struct Wanted {
-    /// The release of Debian.
-    pub suite: String,
-    /// Where its packages come from.
-    pub mirror: String,
-    /// Commands of the task runner.
-    pub commands: Vec<String>,
+/// `cargo xtask bare`
+#[derive(Args)]
+pub struct Bare {
+    /// Which release of Debian
+    #[arg(long, value_name = "NAME", default_value = "bookworm")]
+    suite: String,
+    /// Where its packages come from
+    #[arg(
+        long,
+        value_name = "URL",
+        default_value = "http://deb.debian.org/debian"
+    )]
+    mirror: String,
+    /// Run this command of the task runner (may be given several times), such as "test --only fmt"
+    #[arg(long = "run", value_name = "COMMAND", default_values = ["demo", "test"])]
+    commands: Vec<String>,
 }
 
-/// Runs the commands, one after the other in one system.
-pub fn check(workspace: &Workspace, wanted: &Wanted) -> Result<()> {
-    ensure!(
-        geteuid().is_root(),
-        "a system in a directory needs root: run this as root"
-    );
-    let rust = toolchain(workspace)?;
-    let bare = bare_system(workspace, wanted)?;
-    let system = System::copy(workspace, &bare)?;
-    system.add_workspace(workspace)?;
-    system.add_network()?;
-
-    let absent = ABSENT.map(|program| format!("! command -v {program}"));
-    run_quietly(&mut system.command(&rust, &absent.join(" && ")))
-        .context("the bare system has more than it should")?;
-    run_quietly(&mut system.command(&rust, INSTALL_COMPILER)).context("no C compiler")?;
-    for command in &wanted.commands {
-        say(format!("== bare {}: cargo xtask {command}", wanted.suite));
-        let start = Instant::now();
-        let line = format!("cd /{PLACE} && cargo xtask {command}");
-        run_quietly(&mut system.command(&rust, &line))
-            .with_context(|| format!("cargo xtask {command} in a bare Debian {}", wanted.suite))?;
-        let took = seconds(start.elapsed());
-        say(format!(
-            "== bare {}: cargo xtask {command}: passed, {took}",
-            wanted.suite
-        ));
+impl Bare {
+    /// Runs the commands, one after the other in one system.
+    pub fn run(&self, workspace: &Workspace) -> Result<()> {
+        ensure!(
+            geteuid().is_root(),
+            "a system in a directory needs root: run this as root"
+        );
+        let suite = &self.suite;
+        let rust = toolchain(workspace)?;
+        let bare = bare_system(workspace, suite, &self.mirror)?;
+        let system = System::copy(workspace, &bare)?;
+        system.add_workspace(workspace)?;
+        system.add_network()?;
+        let absent = ABSENT
+            .map(|program| format!("! command -v {program}"))
+            .join(" && ");
+        run_quietly(&mut system.command(&rust, &absent))
+            .context("the bare system has more than it should")?;
+        run_quietly(&mut system.command(&rust, INSTALL_COMPILER)).context("no C compiler")?;
+        for command in &self.commands {
+            let title = format!("bare {suite}: cargo xtask {command}");
+            say(format!("== {title}"));
+            let start = Instant::now();
+            let line = format!("cd /{PLACE} && cargo xtask {command}");
+            run_quietly(&mut system.command(&rust, &line)).with_context(|| title.clone())?;
+            say(format!(
+                "== {title}: passed, {:.1} s",
+                start.elapsed().as_secs_f64()
+            ));
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 /// The directory of the Rust that this workspace is built with.
@@ -116,8 +127,7 @@ fn toolchain(workspace: &Workspace) -> Result<PathBuf> {
 }
 
 /// The bare system, which is made once.
-fn bare_system(workspace: &Workspace, wanted: &Wanted) -> Result<PathBuf> {
-    let name = &wanted.suite;
+fn bare_system(workspace: &Workspace, name: &str, mirror: &str) -> Result<PathBuf> {
     let is_plain = |c: char| c.is_ascii_lowercase() || c == '-';
     ensure!(
         !name.is_empty() && name.chars().all(is_plain),
@@ -129,10 +139,7 @@ fn bare_system(workspace: &Workspace, wanted: &Wanted) -> Result<PathBuf> {
         return Ok(bare);
     }
     if on_path("debootstrap").is_none() {
-        let manager = Manager::find().context("there is no debootstrap, nor a package manager")?;
-        let privilege = manager.privilege().context("debootstrap is missing")?;
-        say("installing debootstrap, which makes bare systems");
-        manager.install(&[Missing::Debootstrap], privilege)?;
+        install(Missing::Debootstrap)?;
     }
     fs::create_dir_all(&place)?;
     // Half a system must not be taken for one.
@@ -143,7 +150,7 @@ fn bare_system(workspace: &Workspace, wanted: &Wanted) -> Result<PathBuf> {
     debootstrap
         .args(["--mount", "debootstrap", "--variant=minbase", name])
         .arg(&part.0)
-        .arg(&wanted.mirror);
+        .arg(mirror);
     run(&mut debootstrap).context("debootstrap cannot make a bare system")?;
     fs::rename(&part.0, &bare)?;
     Ok(bare)

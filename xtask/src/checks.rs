@@ -1,44 +1,43 @@
 //! `cargo xtask test`: every check, one step after another, up to the first that fails.
 
-use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
-use clap::ValueEnum;
+use clap::{Args, ValueEnum};
 
-use crate::cargo_test;
 use crate::examples;
 use crate::hdf5::Hdf5;
 use crate::hosts::Hosts;
-use crate::launch::Toolbox;
-use crate::memory;
-use crate::mpi::Choice;
+use crate::launch::{Options, Toolbox};
 use crate::peers;
-use crate::process::{output_of, run as run_program};
-use crate::pshmem;
-use crate::report::{say, seconds};
+use crate::process::{output_of, pass_on, run, run_job, say};
 use crate::setup::{self, Machine, Need};
+use crate::wheels;
 use crate::workspace::{Workspace, on_path};
 
-/// The features of the library that do not come by themselves.
+/// The features of the library that are not default ones.
 const FEATURES: &str =
     "mpisync/bytemuck,mpisync/cli,mpisync/futures,mpisync/half,mpisync/num-complex";
 
+/// The arguments of cargo for the tests that need no MPI. The examples in the documentation start MPI, so they are left out.
+const TESTS_WITHOUT_MPI: &str =
+    "test -p mpisync --no-default-features --features cli,futures,region --lib --tests";
+
 /// A check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Step {
-    /// The code is formatted as rustfmt does it
+enum Step {
+    /// The code is formatted by rustfmt
     Fmt,
-    /// Clippy has nothing to say about any crate, and rustdoc nothing about the published ones
+    /// Clippy has no warning about any crate, and rustdoc none about the published ones
     Clippy,
     /// Unit tests and doc tests of the library, with MPI and without, and of all that comes with it
     Unit,
-    /// What needs no MPI, under AddressSanitizer and valgrind, where these are there
+    /// The tests that need no MPI, under AddressSanitizer and valgrind, where these are there
     Memory,
     /// The lock's protocols under the model checker
     Loom,
-    /// What must not compile does not, and the compiler says why
+    /// Programs that must not compile, with the compiler's messages
     Ui,
     /// Integration tests on real ranks, with each MPI
     Ranks,
@@ -49,231 +48,123 @@ pub enum Step {
 }
 
 impl Step {
-    /// The name on the command line.
-    fn name(self) -> String {
-        self.to_possible_value()
-            .map(|value| value.get_name().to_owned())
-            .unwrap_or_default()
+    /// The name on the command line, and the line that explains it.
+    fn describe(self) -> (String, String) {
+        let value = self.to_possible_value().expect("no step is skipped");
+        let help = value.get_help().map(ToString::to_string);
+        (value.get_name().to_owned(), help.unwrap_or_default())
     }
+}
 
-    /// How often the step runs.
-    const fn times(self) -> Times {
-        match self {
-            Self::Ranks | Self::Examples => Times::OnEachMpi,
-            Self::Hosts => Times::OnHosts,
-            _ => Times::Once,
+/// `cargo xtask test`
+#[derive(Args)]
+pub struct Test {
+    #[command(flatten)]
+    options: Options,
+    /// Run this step only (may be given several times)
+    #[arg(long, value_enum, value_name = "STEP", value_delimiter = ',')]
+    only: Vec<Step>,
+    /// List the steps and stop
+    #[arg(long)]
+    list: bool,
+    /// Over how many hosts, set up on this machine, the hosts step runs (may be given several times)
+    #[arg(long, value_name = "N", value_delimiter = ',', default_values_t = [2, 3])]
+    hosts: Vec<u32>,
+    /// Kill the tests of a step that take longer than this when they are built
+    #[arg(long, value_name = "SECONDS", default_value_t = 3600)]
+    step_limit: u64,
+    /// Of the ranks and hosts steps, only tests whose names contain one of these, after `--`
+    #[arg(last = true)]
+    names: Vec<String>,
+}
+
+impl Test {
+    /// Runs the steps that were asked for: first those that need one MPI, then those for each, then those over hosts.
+    pub fn run(&self, workspace: &Workspace) -> Result<()> {
+        if self.list {
+            for (name, help) in Step::value_variants().iter().map(|step| step.describe()) {
+                println!("{name:9} {help}");
+            }
+            return Ok(());
         }
-    }
-}
-
-/// How often a step runs.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Times {
-    Once,
-    OnEachMpi,
-    /// With each MPI, over each number of hosts.
-    OnHosts,
-}
-
-/// What was asked for.
-pub struct Wanted {
-    /// These steps, or all.
-    pub only: Vec<Step>,
-    /// Over so many hosts.
-    pub hosts: Vec<u32>,
-    /// Of the tests on ranks, only those whose names contain one of these.
-    pub names: Vec<String>,
-    /// How long the test programs of one step may take together, when they are built. Each MPI job in them has its own,
-    /// shorter limit.
-    pub step_limit: Duration,
-}
-
-/// Prints the steps.
-pub fn list() {
-    for step in Step::value_variants() {
-        if let Some(value) = step.to_possible_value() {
-            println!(
-                "{:9} {}",
-                value.get_name(),
-                value
-                    .get_help()
-                    .map(ToString::to_string)
-                    .unwrap_or_default()
-            );
-        }
-    }
-}
-
-/// Runs the steps that were asked for.
-pub fn run(workspace: &Workspace, choice: &Choice, wanted: &Wanted, limit: Duration) -> Result<()> {
-    let start = Instant::now();
-    let machine = setup::prepare(workspace, choice, Need::Tests)?;
-    let checks = Checks {
-        workspace,
-        machine: &machine,
-        limit,
-        names: &wanted.names,
-        step_limit: wanted.step_limit,
-    };
-    let steps = |times: Times| {
-        let all = Step::value_variants().iter().copied();
-        all.filter(move |step| step.times() == times)
-            .filter(|step| wanted.only.is_empty() || wanted.only.contains(step))
-    };
-    for step in steps(Times::Once) {
-        checks.announced(step, &checks.tools(0))?;
-    }
-    for index in 0..machine.mpis.len() {
-        for step in steps(Times::OnEachMpi) {
-            checks.announced(step, &checks.tools(index))?;
-        }
-    }
-    for _ in steps(Times::OnHosts) {
-        for &count in &wanted.hosts {
-            let hosts = Hosts::up(count, workspace)?.for_tests();
-            for index in 0..machine.mpis.len() {
-                checks.on_hosts(&hosts, &checks.tools(index).on(Some(&hosts)))?;
+        let start = Instant::now();
+        let machine = setup::prepare(workspace, &self.options.mpi, Need::Tests)?;
+        let limit = Duration::from_secs(self.options.timeout);
+        let toolbox = |mpi| Toolbox::new(workspace, &machine, mpi, limit);
+        let is_asked_for = |step: &Step| self.only.is_empty() || self.only.contains(step);
+        let on_each_mpi = [Step::Ranks, Step::Examples];
+        for step in Step::value_variants()
+            .iter()
+            .filter(|step| is_asked_for(step))
+        {
+            if *step != Step::Hosts && !on_each_mpi.contains(step) {
+                let (name, _) = step.describe();
+                self.announced(&name, *step, &toolbox(&machine.mpis[0]))?;
             }
         }
+        for mpi in &machine.mpis {
+            for step in on_each_mpi.iter().filter(|step| is_asked_for(step)) {
+                let title = format!("{} with {mpi}", step.describe().0);
+                self.announced(&title, *step, &toolbox(mpi))?;
+            }
+        }
+        for &count in self.hosts.iter().filter(|_| is_asked_for(&Step::Hosts)) {
+            let hosts = Hosts::up(count, workspace)?.for_tests();
+            for mpi in &machine.mpis {
+                let title = format!("ranks with {mpi} on {}", hosts.describe(mpi));
+                if let Some(reason) = hosts.fault(mpi) {
+                    say(format!(
+                        "== {title}: left out, it needs network namespaces ({reason})"
+                    ));
+                    continue;
+                }
+                self.announced(&title, Step::Hosts, &toolbox(mpi).on(Some(&hosts)))?;
+            }
+        }
+        say(format!(
+            "all checks passed, {:.1} s",
+            start.elapsed().as_secs_f64()
+        ));
+        Ok(())
     }
-    say(format!("all checks passed, {}", seconds(start.elapsed())));
-    Ok(())
-}
 
-struct Checks<'a> {
-    workspace: &'a Workspace,
-    machine: &'a Machine,
-    limit: Duration,
-    names: &'a [String],
-    step_limit: Duration,
-}
-
-impl Checks<'_> {
-    fn tools(&self, index: usize) -> Toolbox<'_> {
-        Toolbox::new(
-            self.workspace,
-            self.machine,
-            &self.machine.mpis[index],
-            self.limit,
-        )
-    }
-
-    /// Runs a step, and says that it begins, how it ends and how to repeat it.
-    fn announced(&self, step: Step, tools: &Toolbox<'_>) -> Result<()> {
-        let title = if step.times() == Times::OnEachMpi {
-            format!("{} with {}", step.name(), tools.mpi)
-        } else {
-            step.name()
-        };
+    /// Runs a step, and prints that it begins, how it ends and how to repeat it.
+    fn announced(&self, title: &str, step: Step, tools: &Toolbox<'_>) -> Result<()> {
         say(format!("== {title}"));
         let start = Instant::now();
         let passed = self.step(step, tools).map_err(|error| {
-            let mpi = tools.mpi.mpicc.display();
-            anyhow!(
-                "{title}: {error:#}\nTo repeat it: cargo xtask test --only {} --mpi {mpi}",
-                step.name()
-            )
+            let (name, mpi) = (step.describe().0, tools.mpi.mpicc.display());
+            anyhow!("{title}: {error:#}\nTo repeat it: cargo xtask test --only {name} --mpi {mpi}")
         })?;
         let tests = if passed > 0 {
             format!("{passed} tests, ")
         } else {
             String::new()
         };
-        say(format!(
-            "== {title}: passed, {tests}{}",
-            seconds(start.elapsed())
-        ));
+        let seconds = start.elapsed().as_secs_f64();
+        say(format!("== {title}: passed, {tests}{seconds:.1} s"));
         Ok(())
-    }
-
-    /// Runs the rank tests that are about any number of nodes over these hosts: those on 4 ranks over 2 hosts, those on
-    /// 3 over 3, one a host.
-    fn on_hosts(&self, hosts: &Hosts, tools: &Toolbox<'_>) -> Result<()> {
-        let title = format!("ranks with {} on {}", tools.mpi, hosts.describe(tools.mpi));
-        if let Some(reason) = hosts.fault(tools.mpi) {
-            say(format!(
-                "== {title}: left out, it needs network namespaces ({reason})"
-            ));
-            return Ok(());
-        }
-        let ranks = if hosts.count() == 2 { 4 } else { hosts.count() };
-        say(format!("== {title}, {ranks} ranks"));
-        let start = Instant::now();
-        let mut cargo = self.workspace.cargo();
-        tools.equip_tests(&mut cargo, ranks)?;
-        let without = self.equip_with_pshmem(&mut cargo);
-        cargo
-            .args(["test", "-p", "mpisync-tests", "--test", "*", "--"])
-            .args(without)
-            .args(self.names_with(&format!("on_{ranks}_ranks")))
-            .args(["--skip", "one_node"]);
-        let mpi = tools.mpi;
-        if !mpi.family.survives_deaths_over_hosts(&mpi.version) {
-            say(format!(
-                "the deaths of ranks are left out: {mpi} ends the whole job then"
-            ));
-            cargo.args(["--skip", "dies", "--skip", "never_comes"]);
-        }
-        if hosts.are_pretended(mpi) {
-            say(format!(
-                "the deaths of ranks that send much are left out: {mpi} has the kernel read their memory, and ends who reads"
-            ));
-            cargo.args([
-                "--skip",
-                "publisher_of_a_region",
-                "--skip",
-                "root_of_a_region",
-            ]);
-        }
-        let passed = self.tests(&mut cargo).with_context(|| title.clone())?;
-        hosts.check_traffic(tools.mpi)?;
-        let took = seconds(start.elapsed());
-        say(format!("== {title}: passed, {passed} tests, {took}"));
-        Ok(())
-    }
-
-    /// The Python for the tests that take one, or what leaves these tests out: where PyPI cannot be reached, say.
-    fn equip_with_pshmem(&self, cargo: &mut Command) -> &'static [&'static str] {
-        match pshmem::python(self.workspace) {
-            Ok(python) => {
-                cargo.env("MPISYNC_PSHMEM", python);
-                &[]
-            }
-            Err(error) => {
-                say(format!("the tests with pshmem are left out: {error:#}"));
-                &["--skip", "pshmem_"]
-            }
-        }
-    }
-
-    /// The names of the tests to run that end like this: of themes, and of single tests.
-    fn names_with(&self, ending: &str) -> Vec<String> {
-        if self.names.is_empty() {
-            return vec![ending.to_owned()];
-        }
-        let both = |name: &String| [format!("{name}::{ending}"), format!("{name}_{ending}")];
-        self.names.iter().flat_map(both).collect()
     }
 
     /// Runs a step and counts its tests.
     fn step(&self, step: Step, tools: &Toolbox<'_>) -> Result<usize> {
+        let workspace = tools.workspace;
         match step {
             Step::Fmt => {
-                self.component("rustfmt", "fmt")?;
-                run_program(self.workspace.cargo().args(["fmt", "--all", "--check"]))
+                component(workspace, "rustfmt", "fmt")?;
+                run(workspace.cargo().args(["fmt", "--all", "--check"]))
                     .context("`cargo fmt --all` puts it right")?;
                 Ok(0)
             }
             Step::Clippy => {
-                self.component("clippy", "clippy")?;
+                component(workspace, "clippy", "clippy")?;
                 let mut clippy = tools.cargo();
-                clippy
-                    .args(["clippy", "--workspace", "--all-targets"])
-                    .args(self.features());
+                clippy.args(["clippy", "--workspace", "--all-targets"]);
+                clippy.args(features(tools.machine));
                 if let Ok(feature) = peers::feature(tools.mpi) {
                     clippy.args(["--features", &format!("mpisync-bench/{feature}")]);
                 }
-                run_program(clippy.args(["--", "-D", "warnings"]))?;
+                run(clippy.args(["--", "-D", "warnings"]))?;
                 let sets: [&[&str]; 4] = [
                     &[],
                     &["--features", FEATURES],
@@ -282,98 +173,193 @@ impl Checks<'_> {
                 ];
                 for features in sets {
                     let mut doc = tools.cargo();
-                    doc.env("RUSTDOCFLAGS", "-D warnings")
-                        .args(["doc", "--no-deps", "-p", "mpisync", "-p", "mpisync-macros"])
-                        .args(features);
-                    run_program(&mut doc)?;
+                    doc.env("RUSTDOCFLAGS", "-D warnings");
+                    doc.args(["doc", "--no-deps", "-p", "mpisync", "-p", "mpisync-macros"]);
+                    run(doc.args(features))?;
                 }
                 Ok(0)
             }
             Step::Unit => {
                 let mut with_mpi = tools.cargo();
-                with_mpi.arg("test").args(self.features());
-                for package in [
-                    "mpisync",
-                    "mpisync-macros",
-                    "mpisync-examples",
-                    "mpisync-bench",
-                ] {
-                    with_mpi.args(["-p", package]);
-                }
-                let with_mpi = self.tests(&mut with_mpi)?;
-                // The examples in the documentation start MPI, so here it is the tests alone.
-                let without = self.tests(tools.cargo().args(memory::TESTS_WITHOUT_MPI))?;
-                let own = ["test", "-p", "process-tree", "-p", "xtask"];
-                let own = self.tests(self.workspace.cargo().args(own))?;
-                Ok(with_mpi + without + own)
+                with_mpi.arg("test").args(features(tools.machine));
+                let packages = "-p mpisync -p mpisync-macros -p mpisync-examples -p mpisync-bench";
+                let with_mpi = self.tests(with_mpi.args(packages.split(' ')))?;
+                let mut without = tools.cargo();
+                let without = self.tests(without.args(TESTS_WITHOUT_MPI.split(' ')))?;
+                let own = ["test", "-p", "launcher", "-p", "xtask"];
+                Ok(with_mpi + without + self.tests(workspace.cargo().args(own))?)
             }
-            Step::Memory => memory::check(self.workspace, self.step_limit),
+            Step::Memory => Ok(self.under_sanitizer(workspace)? + self.under_valgrind(workspace)?),
             Step::Loom => {
-                let mut cargo = self.workspace.cargo();
+                let mut cargo = workspace.cargo();
                 cargo
-                    .env("CARGO_TARGET_DIR", self.workspace.target.join("loom"))
+                    .env("CARGO_TARGET_DIR", workspace.target.join("loom"))
                     .env("RUSTFLAGS", "--cfg loom");
-                cargo.args([
-                    "test",
-                    "--release",
-                    "-p",
-                    "mpisync",
-                    "--no-default-features",
-                    "--lib",
-                    "loom",
-                ]);
-                self.tests(&mut cargo)
+                let args = "test --release -p mpisync --no-default-features --lib loom";
+                self.tests(cargo.args(args.split(' ')))
             }
             Step::Ui => self.tests(tools.cargo().args(["test", "-p", "mpisync-ui-tests"])),
-            Step::Ranks => {
-                let mut cargo = self.workspace.cargo();
-                tools.equip_tests(&mut cargo, 1)?;
-                let without = self.equip_with_pshmem(&mut cargo);
-                cargo.args(["test", "-p", "mpisync-tests"]);
-                if !self.names.is_empty() {
-                    cargo.args(["--test", "*"]);
-                }
-                self.tests(cargo.arg("--").args(self.names).args(without))
-            }
-            // Once for each number of hosts.
-            Step::Hosts => Ok(0),
-            Step::Examples => {
-                examples::check(self.workspace, tools, self.machine)?;
-                Ok(0)
-            }
+            Step::Ranks => self.ranks(tools, 1, &[]),
+            Step::Examples => examples::check(tools).map(|()| 0),
+            Step::Hosts => self.on_hosts(tools),
         }
     }
 
-    /// Runs `cargo test` and counts its tests.
+    /// Runs the tests with ranks; the launcher is for so many of them, or for any number on one host.
+    fn ranks(&self, tools: &Toolbox<'_>, ranks: u32, options: &[&str]) -> Result<usize> {
+        let mut cargo = tools.cargo_for_ranks(ranks)?;
+        cargo.args(["test", "-p", "mpisync-tests", "--test", "ranks", "--"]);
+        cargo.args(&self.names).args(options);
+        match wheels::python_with_pshmem(tools.workspace) {
+            Ok(python) => {
+                cargo.env("MPISYNC_PSHMEM", python);
+            }
+            Err(error) => {
+                say(format!("the tests with pshmem are left out: {error:#}"));
+                cargo.args(["--skip", "pshmem::runs"]);
+            }
+        }
+        self.tests(&mut cargo)
+    }
+
+    /// Runs the rank tests that are about any number of nodes: those on 4 ranks over 2 hosts, or one a host.
+    fn on_hosts(&self, tools: &Toolbox<'_>) -> Result<usize> {
+        let hosts = tools.hosts.context("a step over hosts has some")?;
+        let mpi = tools.mpi;
+        let ranks = if hosts.count() == 2 { 4 } else { hosts.count() };
+        let number = ranks.to_string();
+        let mut options = vec!["--ranks-over-hosts", &number];
+        if !mpi.family.survives_deaths_over_hosts(mpi.major()) {
+            say(format!(
+                "the deaths of ranks are left out: {mpi} ends the whole job then"
+            ));
+            options.extend(["--skip", "dies", "--skip", "never_comes"]);
+        }
+        if hosts.are_pretended(mpi) {
+            say(format!(
+                "the deaths of ranks that send much are left out: {mpi} lets the kernel read their memory, and ends the reader"
+            ));
+            options.extend([
+                "--skip",
+                "publisher_of_a_region",
+                "--skip",
+                "root_of_a_region",
+            ]);
+        }
+        let passed = self.ranks(tools, ranks, &options)?;
+        tools.check_traffic()?;
+        Ok(passed)
+    }
+
+    /// Runs `cargo test` and counts the tests that passed. No test at all is a failure. The limit begins when everything is
+    /// built.
     fn tests(&self, cargo: &mut Command) -> Result<usize> {
-        cargo_test::tests(cargo, self.step_limit)
-    }
-
-    /// The features that a build of the whole workspace takes.
-    fn features(&self) -> [String; 2] {
-        let hdf5 = self.machine.hdf5.as_ref().and_then(Hdf5::feature);
-        let mut features = vec![FEATURES.to_owned()];
-        features.extend(hdf5.map(|feature| format!("mpisync-examples/{feature}")));
-        ["--features".to_owned(), features.join(",")]
-    }
-
-    /// Installs a component of the Rust toolchain if it is not there.
-    fn component(&self, name: &str, subcommand: &str) -> Result<()> {
-        if output_of(self.workspace.cargo().args([subcommand, "--version"])).is_some() {
-            return Ok(());
+        let mut build = Command::new(cargo.get_program());
+        build
+            .args(cargo.get_args().take_while(|argument| *argument != "--"))
+            .arg("--no-run");
+        build.current_dir(
+            cargo
+                .get_current_dir()
+                .context("cargo runs in the workspace")?,
+        );
+        for (name, value) in cargo.get_envs() {
+            match value {
+                Some(value) => build.env(name, value),
+                None => build.env_remove(name),
+            };
         }
-        let Some(rustup) = on_path("rustup") else {
-            bail!("the Rust toolchain has no {name}, and there is no rustup to install it with");
+        run(&mut build).context("cannot build the tests")?;
+        let mut passed = 0;
+        run_job(cargo, Duration::from_secs(self.step_limit), |line| {
+            pass_on(line);
+            passed += passed_in(line);
+        })?;
+        match passed {
+            0 => bail!("there is no test"),
+            _ => Ok(passed),
+        }
+    }
+
+    /// AddressSanitizer is for nightly compilers only, and comes with them.
+    fn under_sanitizer(&self, workspace: &Workspace) -> Result<usize> {
+        let nightly = |program: &str| {
+            let mut command = Command::new("rustup");
+            command
+                .args(["run", "nightly", program])
+                .env_remove("RUSTUP_TOOLCHAIN");
+            command
         };
-        say(format!(
-            "installing {name}, a component of the Rust toolchain"
-        ));
-        add_component(&rustup, name)
+        let is_there = || output_of(nightly("rustc").arg("--version")).is_some();
+        if on_path("rustup").is_none() || !is_there() {
+            say("no nightly compiler, so no AddressSanitizer");
+            return Ok(0);
+        }
+        let mut cargo = nightly("cargo");
+        cargo
+            .current_dir(&workspace.root)
+            .env("CARGO_TARGET_DIR", workspace.target.join("sanitizer"))
+            .env("RUSTFLAGS", "-Zsanitizer=address")
+            .args(TESTS_WITHOUT_MPI.split(' '))
+            .args(["--target", &host(workspace)?]);
+        self.tests(&mut cargo).context("AddressSanitizer")
+    }
+
+    fn under_valgrind(&self, workspace: &Workspace) -> Result<usize> {
+        if on_path("valgrind").is_none() {
+            say("no valgrind, so no memcheck");
+            return Ok(0);
+        }
+        let host = host(workspace)?.replace('-', "_").to_uppercase();
+        let runner = format!("CARGO_TARGET_{host}_RUNNER");
+        let mut cargo = workspace.cargo();
+        cargo
+            .env("CARGO_TARGET_DIR", workspace.target.join("valgrind"))
+            .env(runner, "valgrind --quiet --error-exitcode=9")
+            .args(TESTS_WITHOUT_MPI.split(' '))
+            // Optimized code may branch on a value before it looks whether there is one, where both ways lead to the same.
+            .args(["--config", "profile.test.package.mpisync.opt-level=0"])
+            // Valgrind runs one thread at a time: it cannot show what cores see of each other, and takes very long.
+            .args(["--", "--skip", "without_a_barrier"]);
+        self.tests(&mut cargo).context("valgrind")
     }
 }
 
-fn add_component(rustup: &Path, name: &str) -> Result<()> {
-    run_program(Command::new(rustup).args(["component", "add", name]))
+/// The target that the compiler builds for by default.
+fn host(workspace: &Workspace) -> Result<String> {
+    let mut rustc = Command::new("rustc");
+    let version = output_of(rustc.current_dir(&workspace.root).arg("-vV")).context("rustc -vV")?;
+    let host = version.lines().find_map(|line| line.strip_prefix("host: "));
+    Ok(host.context("rustc -vV names a host")?.to_owned())
+}
+
+/// The features of a build of the whole workspace.
+fn features(machine: &Machine) -> [String; 2] {
+    let hdf5 = machine.hdf5.as_ref().and_then(Hdf5::feature);
+    let hdf5 = hdf5.map(|feature| format!(",mpisync-examples/{feature}"));
+    let features = FEATURES.to_owned() + &hdf5.unwrap_or_default();
+    ["--features".to_owned(), features]
+}
+
+/// Installs a component of the Rust toolchain if it is not there.
+fn component(workspace: &Workspace, name: &str, subcommand: &str) -> Result<()> {
+    if output_of(workspace.cargo().args([subcommand, "--version"])).is_some() {
+        return Ok(());
+    }
+    let rustup = on_path("rustup").with_context(|| {
+        format!("the Rust toolchain has no {name}, and there is no rustup to install it with")
+    })?;
+    say(format!(
+        "installing {name}, a component of the Rust toolchain"
+    ));
+    run(Command::new(rustup).args(["component", "add", name]))
+}
+
+/// N of `test result: ok. N passed; …`.
+fn passed_in(line: &str) -> usize {
+    let rest = line.strip_prefix("test result: ok. ").unwrap_or_default();
+    let count = rest.split_once(" passed").map(|(count, _)| count);
+    count.and_then(|count| count.parse().ok()).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -382,15 +368,17 @@ mod tests {
 
     #[test]
     fn the_steps_are_in_the_order_from_quick_to_slow() {
-        let names: Vec<String> = Step::value_variants()
-            .iter()
-            .map(|step| step.name())
-            .collect();
-        assert_eq!(
-            names,
-            [
-                "fmt", "clippy", "unit", "memory", "loom", "ui", "ranks", "examples", "hosts"
-            ]
-        );
+        let names = Step::value_variants().iter().map(|step| step.describe().0);
+        let names: Vec<String> = names.collect();
+        let expected = "fmt clippy unit memory loom ui ranks examples hosts";
+        assert_eq!(names.join(" "), expected);
+    }
+
+    #[test]
+    fn passed_tests_are_counted() {
+        let line = "test result: ok. 17 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s";
+        assert_eq!(passed_in(line), 17);
+        assert_eq!(passed_in(&line.replace("ok.", "FAILED.")), 0);
+        assert_eq!(passed_in("test lock::tests::excludes ... ok"), 0);
     }
 }

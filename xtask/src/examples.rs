@@ -4,19 +4,15 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::launch::Toolbox;
-use crate::mpi::Choice;
-use crate::process::{output_of, pass_on};
-use crate::programs::{Build, build};
-use crate::report::say;
-use crate::setup::{self, Machine, Need};
+use crate::launch::{Options, Toolbox};
+use crate::process::{output_of, pass_on, say};
+use crate::programs::{Build, EXAMPLES};
+use crate::setup::Need;
 use crate::workspace::{Workspace, on_path};
 
-const PACKAGE: &str = "mpisync-examples";
 const RANKS: u32 = 4;
 /// Numbers in a dataset, when the examples are run as checks.
 const SMALL: &str = "1000";
@@ -25,98 +21,96 @@ const SMALL: &str = "1000";
 const DIFFERENT_RANKS: [u32; 5] = [1, 2, 3, 4, 8];
 
 /// The main job: 4 ranks write one ordinary HDF5 file, and it is verified.
-pub fn demo(workspace: &Workspace, choice: &Choice, limit: Duration) -> Result<()> {
-    let machine = setup::prepare(workspace, choice, Need::MpiAndHdf5)?;
-    for mpi in &machine.mpis {
-        let tools = Toolbox::new(workspace, &machine, mpi, limit);
-        let program = build(&tools, &machine, PACKAGE, "hdf5_results", Build::Release)?;
+pub fn demo(workspace: &Workspace, options: &Options) -> Result<()> {
+    options.with_each_mpi(workspace, Need::MpiAndHdf5, None, |tools| {
+        let example = Example::build(&tools, "hdf5_results")?;
         let file = fresh_file(&workspace.target.join("demo"), "results.h5")?;
-        let count = datasets(&tools, &program, &[file.clone().into()])?;
+        let count = example.datasets(&[file.clone().into()])?;
         say(format!(
-            "shown with {mpi}: {RANKS} ranks wrote {count} datasets into one ordinary HDF5 file ({}), one rank at a time, \
+            "shown with {}: {RANKS} ranks wrote {count} datasets into one ordinary HDF5 file ({}), one rank at a time, \
              and every dataset is there and right, as another rank than its writer has checked",
+            tools.mpi,
             file.display()
         ));
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
-/// Runs the examples on 4 ranks and has other programs read what they wrote; those of channels, regions, permits
+/// Runs the examples on 4 ranks and lets other programs read what they wrote; those of channels, regions, permits
 /// and batches on other numbers of ranks too.
-pub fn check(workspace: &Workspace, tools: &Toolbox<'_>, machine: &Machine) -> Result<()> {
-    let dir = workspace.target.join("examples").join(tools.mpi.label());
-    let quickstart = build(tools, machine, PACKAGE, "quickstart", Build::Release)?;
-    for ranks in DIFFERENT_RANKS {
-        let expected = format!("{ranks} of {ranks} ranks have signed");
-        ends_with(&expected, tools, ranks, &quickstart, &[])?;
-    }
+pub fn check(tools: &Toolbox<'_>) -> Result<()> {
+    let dir = &tools
+        .workspace
+        .target
+        .join("examples")
+        .join(tools.mpi.label());
+    let signed = |ranks| format!("{ranks} of {ranks} ranks have signed");
+    Example::build(tools, "quickstart")?.ends_with(signed, &[])?;
     for name in ["plain_mpi", "hdf5_results"] {
-        let program = build(tools, machine, PACKAGE, name, Build::Release)?;
-        let file = fresh_file(&dir, &format!("{name}.h5"))?;
-        let count =
-            datasets(tools, &program, &[file.clone().into(), SMALL.into()]).context(name)?;
+        let example = Example::build(tools, name)?;
+        let file = fresh_file(dir, &format!("{name}.h5"))?;
+        let count = example
+            .datasets(&[file.clone().into(), SMALL.into()])
+            .context(name)?;
         read_with_h5dump(&file, count)?;
         read_with_h5py(&file, count)?;
     }
-    check_table(tools, machine, &dir)?;
-    check_channels(tools, machine, &dir)?;
-    check_regions(tools, machine, &dir)?;
-    check_permits(tools, machine)?;
-    check_sweep(tools, machine, &dir)
+    check_table(tools, dir)?;
+    check_channels(tools, dir)?;
+    check_heat(tools, dir)?;
+    check_lookup_table(tools, dir)?;
+    check_permits(tools)?;
+    check_sweep(tools, dir)
 }
 
 /// Runs the example of a table that all ranks write, which checks itself that no row is torn.
-fn check_table(tools: &Toolbox<'_>, machine: &Machine, dir: &Path) -> Result<()> {
-    let program = build(tools, machine, PACKAGE, "shared_table", Build::Release)?;
+fn check_table(tools: &Toolbox<'_>, dir: &Path) -> Result<()> {
+    let example = Example::build(tools, "shared_table")?;
     for ranks in DIFFERENT_RANKS {
         let file = fresh_file(dir, "table.csv")?;
         let expected = format!("verified: {} rows in {}", ranks * 200, file.display());
-        ends_with(&expected, tools, ranks, &program, &[file.into()])?;
+        example.ends_with_on(ranks, &expected, &[file.into()])?;
     }
     Ok(())
 }
 
 /// Runs the examples of channels, which check their results themselves too.
-fn check_channels(tools: &Toolbox<'_>, machine: &Machine, dir: &Path) -> Result<()> {
+fn check_channels(tools: &Toolbox<'_>, dir: &Path) -> Result<()> {
     let text = fresh_file(dir, "text.txt")?;
     fs::write(&text, awkward_text()).with_context(|| format!("cannot write {}", text.display()))?;
-    let few = ["--capacity".into(), "2".into()]; // so that the ranks wait for room
     let words = "verified: 9004 words, 11 of them different";
     let primes = "verified: 9592 primes below 100000; the longest gap is 72 and comes after 31397";
-    let jobs: [(&str, Vec<OsString>, &str); 2] = [
-        ("word_count", vec![text.into()], words),
-        ("pipeline", vec!["100000".into()], primes),
+    let jobs = [
+        ("word_count", text.into_os_string(), words),
+        ("pipeline", "100000".into(), primes),
     ];
-    for (name, args, expected) in jobs {
-        let program = build(tools, machine, PACKAGE, name, Build::Release)?;
-        let with_few = args.iter().chain(&few).cloned().collect();
-        for args in [args, with_few] {
-            for ranks in DIFFERENT_RANKS {
-                ends_with(expected, tools, ranks, &program, &args)?;
-            }
+    for (name, argument, expected) in jobs {
+        let example = Example::build(tools, name)?;
+        // With a small capacity the ranks wait for room.
+        for capacity in [&[][..], &["--capacity", "2"]] {
+            let capacity = capacity.iter().map(OsString::from);
+            let args: Vec<OsString> = [argument.clone()].into_iter().chain(capacity).collect();
+            example.ends_with(|_| expected.to_owned(), &args)?;
         }
     }
     Ok(())
 }
 
-/// Runs the examples of regions, which check their results themselves too, and counts the pictures that one of them
-/// draws.
-fn check_regions(tools: &Toolbox<'_>, machine: &Machine, dir: &Path) -> Result<()> {
-    let heat = build(tools, machine, PACKAGE, "heat", Build::Release)?;
+/// Runs the example of heat in a plate, which checks its result itself too, and counts the pictures that it draws.
+fn check_heat(tools: &Toolbox<'_>, dir: &Path) -> Result<()> {
+    let example = Example::build(tools, "heat")?;
     let frames = dir.join("frames");
-    let draw = ["--every".into(), "4".into(), "--frames".into()].into_iter();
-    let draw: Vec<OsString> = draw.chain([frames.clone().into()]).collect();
     // The small plate has fewer rows than there are ranks.
     let plates = [("5", "7", 2, "0.508224"), ("33", "12", 4, "0.300056")];
     for (size, steps, pictures, mean) in plates {
-        let plate = ["--size", size, "--steps", steps].map(OsString::from);
-        let args: Vec<OsString> = plate.into_iter().chain(draw.clone()).collect();
+        let mut args = words(&format!("--size {size} --steps {steps} --every 4 --frames"));
+        args.push(frames.clone().into());
         let expected = format!(
             "verified: {size} x {size} cells are bit for bit those of a serial run; their mean is {mean}"
         );
         for ranks in DIFFERENT_RANKS {
             remove_dir(&frames)?;
-            ends_with(&expected, tools, ranks, &heat, &args)?;
+            example.ends_with_on(ranks, &expected, &args)?;
             let drawn = pictures_in(&frames)?;
             ensure!(
                 drawn == pictures,
@@ -124,57 +118,64 @@ fn check_regions(tools: &Toolbox<'_>, machine: &Machine, dir: &Path) -> Result<(
             );
         }
     }
-    let lookup_table = build(tools, machine, PACKAGE, "lookup_table", Build::Release)?;
+    Ok(())
+}
+
+fn check_lookup_table(tools: &Toolbox<'_>, dir: &Path) -> Result<()> {
     let table = fresh_file(dir, "table.bin")?;
-    let small = ["--make", "32", "--lookups", "100000", "--copies"].map(OsString::from);
-    let args: Vec<OsString> = [table.clone().into()].into_iter().chain(small).collect();
+    let mut args = words("--make 32 --lookups 100000 --copies");
+    args.insert(0, table.clone().into());
     let expected = "verified: 100000 lookups on each rank, in the memory of one table a node";
-    for ranks in DIFFERENT_RANKS {
-        ends_with(expected, tools, ranks, &lookup_table, &args)?;
-    }
+    Example::build(tools, "lookup_table")?.ends_with(|_| expected.to_owned(), &args)?;
     fs::remove_file(&table).with_context(|| format!("cannot remove {}", table.display()))
 }
 
 /// Runs the example of permits, which makes sure itself that there are never more requests at once than permits. Here it
-/// has to say that there are as many, and more where nobody needs a permit.
-fn check_permits(tools: &Toolbox<'_>, machine: &Machine) -> Result<()> {
-    let program = build(tools, machine, PACKAGE, "rate_limit", Build::Release)?;
+/// has to report that there are as many, and more where nobody needs a permit.
+fn check_permits(tools: &Toolbox<'_>) -> Result<()> {
+    let example = Example::build(tools, "rate_limit")?;
     for limit in [1, 3] {
-        let words = format!("--requests 40 --time 10 --limit {limit}");
-        let args: Vec<OsString> = words.split(' ').map(OsString::from).collect();
-        let unlimited: Vec<OsString> = args.iter().cloned().chain(["--unlimited".into()]).collect();
-        for ranks in DIFFERENT_RANKS {
+        let limited = format!("--requests 40 --time 10 --limit {limit}");
+        let enough = |ranks: u32| {
             let most = ranks.min(limit);
-            let enough = format!("verified: 40 answers, none refused, {most} at once at most");
-            let too_many = "verified: 40 answers, some only after refusals";
-            ends_with(&enough, tools, ranks, &program, &args)?;
-            let without = if ranks > limit { too_many } else { &enough };
-            ends_with(without, tools, ranks, &program, &unlimited)?;
-        }
+            format!("verified: 40 answers, none refused, {most} at once at most")
+        };
+        let too_many = "verified: 40 answers, some only after refusals";
+        let without = |ranks| {
+            if ranks > limit {
+                too_many.to_owned()
+            } else {
+                enough(ranks)
+            }
+        };
+        example.ends_with(enough, &words(&limited))?;
+        example.ends_with(without, &words(&(limited + " --unlimited")))?;
     }
     Ok(())
 }
 
-/// Runs the example of a batch: kills it in the middle and starts it again, and has tasks fail.
-fn check_sweep(tools: &Toolbox<'_>, machine: &Machine, dir: &Path) -> Result<()> {
-    let program = build(tools, machine, PACKAGE, "parameter_sweep", Build::Release)?;
+/// Runs the example of a batch: kills it in the middle and starts it again, and lets tasks fail.
+fn check_sweep(tools: &Toolbox<'_>, dir: &Path) -> Result<()> {
+    let example = Example::build(tools, "parameter_sweep")?;
     let sweep = dir.join("sweep");
     let file = sweep.join("results.h5");
-    let args = |words: &str| -> Vec<OsString> {
-        let words = words.split_whitespace().map(OsString::from);
-        [sweep.clone().into()].into_iter().chain(words).collect()
+    let args = |text: &str| -> Vec<OsString> {
+        [sweep.clone().into()]
+            .into_iter()
+            .chain(words(text))
+            .collect()
     };
 
     remove_dir(&sweep)?;
     // Its tasks are given out in their order, and there are 200.
     let is_in_the_middle = || sweep.join("050/result.h5").exists();
-    tools.launch_and_kill(RANKS, &program, &args(""), is_in_the_middle)?;
-    let last = last_line(tools, RANKS, &program, &args(""))?;
+    tools.launch_and_kill(RANKS, &example.program, &args(""), is_in_the_middle)?;
+    let last = example.last_line(RANKS, &args(""))?;
     ensure!(
         done(&last).is_some_and(|(before, now)| before > 0 && now > 0 && before + now == 200),
         "parameter_sweep that was killed in the middle ends with `{last}` when it is started again"
     );
-    let count = datasets(tools, &program, &args("--check"))?;
+    let count = example.datasets(&args("--check"))?;
     ensure!(count == 200, "parameter_sweep has {count} results, not 200");
     read_with_h5dump(&file, count)?;
     read_with_h5py(&file, count)?;
@@ -190,11 +191,67 @@ fn check_sweep(tools: &Toolbox<'_>, machine: &Machine, dir: &Path) -> Result<()>
             ("--check", &verified(20)),
         ];
         for (words, expected) in runs {
-            let words = format!("--tasks 20 {words}");
-            ends_with(expected, tools, ranks, &program, &args(&words))?;
+            example.ends_with_on(ranks, expected, &args(&format!("--tasks 20 {words}")))?;
         }
     }
     remove_dir(&sweep)
+}
+
+/// An example that is built.
+struct Example<'a> {
+    tools: &'a Toolbox<'a>,
+    name: &'static str,
+    program: PathBuf,
+}
+
+impl<'a> Example<'a> {
+    fn build(tools: &'a Toolbox<'_>, name: &'static str) -> Result<Self> {
+        let program = tools.build(EXAMPLES, name, Build::Release)?;
+        Ok(Self {
+            tools,
+            name,
+            program,
+        })
+    }
+
+    /// Runs it, and returns the last line that it prints.
+    fn last_line(&self, ranks: u32, args: &[OsString]) -> Result<String> {
+        let mut last = String::new();
+        self.tools.launch(ranks, &self.program, args, |line| {
+            pass_on(line);
+            line.clone_into(&mut last);
+        })?;
+        Ok(last)
+    }
+
+    /// Makes sure that this is the last line that it prints.
+    fn ends_with_on(&self, ranks: u32, expected: &str, args: &[OsString]) -> Result<()> {
+        let title = format!("{} on {ranks} ranks", self.name);
+        let last = self.last_line(ranks, args).with_context(|| title.clone())?;
+        ensure!(
+            last == expected,
+            "{title} ends with `{last}`, not `{expected}`"
+        );
+        Ok(())
+    }
+
+    /// The same on different numbers of ranks.
+    fn ends_with(&self, expected: impl Fn(u32) -> String, args: &[OsString]) -> Result<()> {
+        let mut ranks = DIFFERENT_RANKS.into_iter();
+        ranks.try_for_each(|ranks| self.ends_with_on(ranks, &expected(ranks), args))
+    }
+
+    /// Runs it if it writes datasets, and returns how many of them it has verified.
+    fn datasets(&self, args: &[OsString]) -> Result<usize> {
+        let last = self.last_line(RANKS, args)?;
+        verified(&last).with_context(|| {
+            format!("the last line is not `verified: N datasets in PATH` but `{last}`")
+        })
+    }
+}
+
+fn words(text: &str) -> Vec<OsString> {
+    text.split_whitespace().map(OsString::from).collect()
 }
 
 /// N and M of `done before: N; done now: M; failed: 0`.
@@ -204,24 +261,6 @@ fn done(line: &str) -> Option<(u32, u32)> {
         .strip_suffix("; failed: 0")?
         .split_once("; done now: ")?;
     Some((before.parse().ok()?, now.parse().ok()?))
-}
-
-/// Makes sure that this is the last line that a program prints.
-fn ends_with(
-    expected: &str,
-    tools: &Toolbox<'_>,
-    ranks: u32,
-    program: &Path,
-    args: &[OsString],
-) -> Result<()> {
-    let name = program.file_name().unwrap_or_default().display();
-    let last = last_line(tools, ranks, program, args)
-        .with_context(|| format!("{name} on {ranks} ranks"))?;
-    ensure!(
-        last == expected,
-        "{name} on {ranks} ranks ends with `{last}`, not `{expected}`"
-    );
-    Ok(())
 }
 
 /// How many files with the beginning of a PNG file a directory has.
@@ -245,24 +284,6 @@ fn awkward_text() -> Vec<u8> {
     let mut text = format!("{long_line}{long_word}\n{lines}{long_word} {long_word}").into_bytes();
     text.extend(b" \xff\xfe end");
     text
-}
-
-/// Runs a program, and gives the last line that it prints.
-fn last_line(tools: &Toolbox<'_>, ranks: u32, program: &Path, args: &[OsString]) -> Result<String> {
-    let mut last = String::new();
-    tools.launch(ranks, program, args, |line| {
-        pass_on(line);
-        line.clone_into(&mut last);
-    })?;
-    Ok(last)
-}
-
-/// Runs a program that writes datasets, and says how many of them it has verified.
-fn datasets(tools: &Toolbox<'_>, program: &Path, args: &[OsString]) -> Result<usize> {
-    let last = last_line(tools, RANKS, program, args)?;
-    verified(&last).with_context(|| {
-        format!("the last line is not `verified: N datasets in PATH` but `{last}`")
-    })
 }
 
 /// N of `verified: N datasets in PATH`.

@@ -91,14 +91,13 @@ impl Tools {
     /// The tools in these directories or, failing that, on PATH.
     fn find(dirs: &[PathBuf]) -> Option<Self> {
         let find = |name: &str| {
-            let here = dirs
-                .iter()
-                .map(|dir| dir.join(name))
-                .find(|file| is_program(file));
-            here.or_else(|| on_path(name))
+            let mut files = dirs.iter().map(|dir| dir.join(name));
+            files
+                .find(|file| is_program(file))
+                .or_else(|| on_path(name))
         };
-        let cmake = find("cmake")
-            .filter(|cmake| output_of(Command::new(cmake).arg("--version")).is_some())?;
+        let works = |cmake: &PathBuf| output_of(Command::new(cmake).arg("--version")).is_some();
+        let cmake = find("cmake").filter(works)?;
         let ninja = if on_path("make").is_some() {
             None
         } else {
@@ -110,42 +109,41 @@ impl Tools {
 
 /// The prefixes that may hold an HDF5, the preferred ones first.
 fn prefixes() -> Vec<PathBuf> {
-    let mut prefixes: Vec<PathBuf> = env::var_os("HDF5_DIR")
-        .map(PathBuf::from)
-        .into_iter()
-        .collect();
+    let named = env::var_os("HDF5_DIR").map(PathBuf::from);
     // Debian keeps the serial library beside the parallel ones, in /usr/lib/ARCHITECTURE/hdf5/serial.
     let multiarch = fs::read_dir("/usr/lib").into_iter().flatten().flatten();
-    prefixes.extend(multiarch.map(|entry| entry.path().join("hdf5/serial")));
-    for prefix in [
+    let multiarch = multiarch.map(|entry| entry.path().join("hdf5/serial"));
+    let fixed = [
         "/usr",
         "/usr/local",
         "/opt/homebrew/opt/hdf5",
         "/usr/local/opt/hdf5",
-    ] {
-        prefixes.push(PathBuf::from(prefix));
-    }
-    let told = output_of(Command::new("pkg-config").args(["--variable=prefix", "hdf5"]));
-    prefixes.extend(told.map(|prefix| PathBuf::from(prefix.trim())));
-    prefixes
+    ];
+    let asked = output_of(Command::new("pkg-config").args(["--variable=prefix", "hdf5"]));
+    let asked = asked.map(|prefix| PathBuf::from(prefix.trim()));
+    let all = named
+        .into_iter()
+        .chain(multiarch)
+        .chain(fixed.map(PathBuf::from))
+        .chain(asked);
+    all.collect()
 }
 
 /// Whether a library and its headers are here, and are not built for MPI: a parallel HDF5 is tied to one MPI, which
 /// need not be the one that is used.
 fn is_serial_hdf5(prefix: &Path) -> bool {
-    let libraries = ["lib", "lib64"].map(|dir| prefix.join(dir));
-    let library = libraries
+    let libraries = [
+        "lib/libhdf5.so",
+        "lib64/libhdf5.so",
+        "lib/libhdf5.dylib",
+        "lib64/libhdf5.dylib",
+    ];
+    let headers = ["include/H5pubconf.h", "include/H5pubconf-64.h"];
+    let mut headers = headers
         .iter()
-        .any(|dir| dir.join("libhdf5.so").exists() || dir.join("libhdf5.dylib").exists());
-    let include = prefix.join("include");
-    let headers =
-        ["H5pubconf.h", "H5pubconf-64.h"].map(|name| fs::read_to_string(include.join(name)));
-    library
-        && headers
-            .into_iter()
-            .flatten()
-            .next()
-            .is_some_and(|text| !is_parallel(&text))
+        .filter_map(|name| fs::read_to_string(prefix.join(name)).ok());
+    let is_serial = |text: String| !is_parallel(&text);
+    libraries.iter().any(|name| prefix.join(name).exists()) && headers.next().is_some_and(is_serial)
 }
 
 fn is_parallel(header: &str) -> bool {

@@ -6,11 +6,11 @@
 //! splits one machine into groups of ranks that use the network between each other.
 
 use anyhow::{Result, bail};
+use launcher::Family;
 
-use crate::family::Family;
 use crate::mpi::{self, Choice, Mpi, Wanted};
 use crate::namespaces::Namespaces;
-use crate::report::say;
+use crate::process::say;
 use crate::workspace::Workspace;
 
 /// Fewer packets than this between a host and the others mean that they did not use the network.
@@ -48,36 +48,26 @@ impl Hosts {
         })
     }
 
-    /// Which MPIs to use on them. Where there are no namespaces that is MPICH, if it is there and no other was asked for.
-    pub fn choose(&self, workspace: &Workspace, choice: Choice) -> Result<Choice> {
+    /// Which MPIs to use on them. Where there are no namespaces and none is named, that is MPICH if it is there.
+    pub fn choose(&self, workspace: &Workspace, mut choice: Choice) -> Result<Choice> {
         let Kind::Pretended(reason) = &self.kind else {
             return Ok(choice);
         };
-        let chosen = match &choice {
-            Choice::First => match mpi::first(workspace)? {
-                Some(first) if first.family == Family::Mpich => return Ok(choice),
-                _ if mpi::is_named() => false,
-                _ if mpi::of_family(workspace, Family::Mpich).is_some() => {
-                    say(format!(
-                        "no network namespaces ({reason}): MPICH's pretended hosts take their place"
-                    ));
-                    return Ok(Choice::These(vec![Wanted::Family(Family::Mpich)]));
-                }
-                _ => false,
-            },
-            Choice::All => mpi::all(workspace)
-                .iter()
-                .all(|mpi| mpi.family == Family::Mpich),
-            Choice::These(wanted) => wanted.iter().all(|wanted| match wanted {
-                Wanted::Family(family) => *family == Family::Mpich,
-                Wanted::At(path) => mpi::at(path).is_ok_and(|mpi| mpi.family == Family::Mpich),
-            }),
-        };
-        if !chosen {
+        let is_free = !choice.all && choice.named.is_empty() && mpi::named_wrapper().is_none();
+        let all = mpi::all(workspace);
+        if is_free && all.iter().any(|mpi| mpi.family == Family::Mpich) {
+            choice.named.push(Wanted::Family(Family::Mpich));
+        }
+        let (mpis, missing) = choice.find(workspace)?;
+        let families = mpis.iter().map(|mpi| Some(mpi.family)).chain(missing);
+        if !families
+            .into_iter()
+            .all(|family| family == Some(Family::Mpich))
+        {
             bail!("{}", no_namespaces(reason));
         }
         say(format!(
-            "no network namespaces ({reason}): pretended hosts take their place"
+            "no network namespaces ({reason}): MPICH's pretended hosts take their place"
         ));
         Ok(choice)
     }
@@ -135,60 +125,28 @@ impl Hosts {
         let mut words = namespaces.entrance();
         words.push(mpiexec);
         let slots = ranks.div_ceil(self.count);
-        let list: Vec<String> = (1..=self.count)
-            .map(|host| format!("{}:{slots}", namespaces.address(host)))
-            .collect();
-        let agent = namespaces.agent();
-        let network = namespaces.network();
+        let host = |host| format!("{}:{slots}", namespaces.address(host));
+        let list: Vec<String> = (1..=self.count).map(host).collect();
         let list = list.join(",");
-        let options: &[&str] = match (mpi.family, mpi.major()) {
-            (Family::Mpich, _) => &[
-                "-launcher",
-                "ssh",
-                "-launcher-exec",
-                &agent,
-                "-iface",
-                &namespaces.bridge(),
-                "-hosts",
-                &list,
-            ],
-            (Family::OpenMpi, 5..) => &[
-                "--prtemca",
-                "plm_ssh_agent",
-                &agent,
-                "--prtemca",
-                "prte_if_include",
-                &network,
-                "--mca",
-                "btl_tcp_if_include",
-                &network,
-                "--map-by",
-                &format!("ppr:{slots}:node:oversubscribe"),
-                "--bind-to",
-                "none",
-                "--host",
-                &list,
-            ],
-            (Family::OpenMpi, _) => &[
-                "--mca",
-                "plm_rsh_agent",
-                &agent,
-                "--mca",
-                "oob_tcp_if_include",
-                &network,
-                "--mca",
-                "btl_tcp_if_include",
-                &network,
-                "--map-by",
-                "slot",
-                // Each host would bind its first rank to the first core, which is the same one for all.
-                "--bind-to",
-                "none",
-                "--host",
-                &list,
-            ],
+        let (agent, network) = (namespaces.agent(), namespaces.network());
+        let options = match (mpi.family, mpi.major()) {
+            (Family::Mpich, _) => {
+                let bridge = namespaces.bridge();
+                format!("-launcher ssh -launcher-exec {agent} -iface {bridge} -hosts {list}")
+            }
+            (Family::OpenMpi, 5..) => format!(
+                "--prtemca plm_ssh_agent {agent} --prtemca prte_if_include {network} \
+                 --mca btl_tcp_if_include {network} --map-by ppr:{slots}:node:oversubscribe --bind-to none \
+                 --host {list}"
+            ),
+            // Each host would bind its first rank to the first core, which is the same one for all.
+            (Family::OpenMpi, _) => format!(
+                "--mca plm_rsh_agent {agent} --mca oob_tcp_if_include {network} \
+                 --mca btl_tcp_if_include {network} --map-by slot --bind-to none --host {list}"
+            ),
         };
-        words.extend(options.iter().map(|&word| word.to_owned()));
+        // No path of the namespaces has blanks.
+        words.extend(options.split_whitespace().map(str::to_owned));
         Ok(words)
     }
 

@@ -7,28 +7,65 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use clap::Args;
+use launcher::{ENVIRONMENT, processes};
 
 use crate::hosts::Hosts;
-use crate::mpi::Mpi;
+use crate::mpi::{Choice, Mpi};
 use crate::process::{kill_job, run_job};
-use crate::setup::Machine;
+use crate::setup::{self, Machine, Need};
 use crate::workspace::Workspace;
 
-/// How long the launcher has for ending a job itself before we do it.
+/// How long the launcher has for ending a job itself before it is killed.
 const GRACE: Duration = Duration::from_secs(10);
 
 /// Sockets below the temporary directory have names of at most 107 bytes; Open MPI adds up to about 60.
 const LONGEST_TMPDIR: usize = 40;
 
+/// How to run jobs.
+#[derive(Args)]
+pub struct Options {
+    #[command(flatten)]
+    pub mpi: Choice,
+    /// Kill an MPI job that takes longer than this
+    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
+    pub timeout: u64,
+}
+
+impl Options {
+    /// Sets up what is needed and the hosts, if any, and calls `work` with each of the chosen MPIs.
+    pub fn with_each_mpi(
+        &self,
+        workspace: &Workspace,
+        need: Need,
+        hosts: Option<u32>,
+        mut work: impl FnMut(Toolbox<'_>) -> Result<()>,
+    ) -> Result<()> {
+        let hosts = hosts.map(|count| Hosts::up(count, workspace)).transpose()?;
+        let mut choice = self.mpi.clone();
+        if let Some(hosts) = &hosts {
+            choice = hosts.choose(workspace, choice)?;
+        }
+        let machine = setup::prepare(workspace, &choice, need)?;
+        for mpi in &machine.mpis {
+            let limit = Duration::from_secs(self.timeout);
+            work(Toolbox::new(workspace, &machine, mpi, limit).on(hosts.as_ref()))?;
+        }
+        Ok(())
+    }
+}
+
 /// Everything that has to do with one MPI on this machine.
 pub struct Toolbox<'a> {
-    workspace: &'a Workspace,
-    machine: &'a Machine,
+    /// The workspace.
+    pub workspace: &'a Workspace,
+    /// The machine.
+    pub machine: &'a Machine,
     /// The MPI.
     pub mpi: &'a Mpi,
     limit: Duration,
-    /// Where jobs run; on this host if not said.
-    hosts: Option<&'a Hosts>,
+    /// Where jobs run; on this host if none.
+    pub hosts: Option<&'a Hosts>,
     /// More of the environment of jobs.
     settings: Vec<(&'static str, OsString)>,
 }
@@ -85,58 +122,49 @@ impl<'a> Toolbox<'a> {
 
     /// Adds what building and running with this MPI takes to the environment of `command`.
     pub fn equip(&self, command: &mut Command) {
-        let mpi = self.mpi;
+        let hdf5 = self.machine.hdf5.as_ref();
         command
             .env("CARGO_TARGET_DIR", self.target())
-            .env("MPICC", &mpi.mpicc);
-        // The build scripts of the mpi crate prefer these to MPICC.
-        command
+            .env("MPICC", &self.mpi.mpicc)
+            // The build scripts of the mpi crate prefer these to MPICC.
             .env_remove("MPI_PKG_CONFIG")
-            .env_remove("CRAY_MPICH_DIR");
-        command.envs(self.machine.libclang.environment());
-        if let Some(hdf5) = &self.machine.hdf5 {
-            command.envs(hdf5.environment());
-        }
+            .env_remove("CRAY_MPICH_DIR")
+            .envs(self.machine.libclang.environment())
+            .envs(hdf5.map(|hdf5| hdf5.environment()).unwrap_or_default())
+            .envs(ENVIRONMENT)
+            .env("MPIEXEC_TIMEOUT", self.limit.as_secs().to_string());
         // Last on PATH: only what is found nowhere else is taken from there.
-        let extra = self
-            .machine
-            .hdf5
-            .iter()
-            .filter_map(|hdf5| hdf5.path())
-            .map(Path::to_owned);
-        command.env("PATH", joined(paths("PATH").into_iter().chain(extra)));
-        let loader = if cfg!(target_os = "macos") {
+        let tools = hdf5.and_then(|hdf5| hdf5.path()).map(Path::to_owned);
+        command.env("PATH", joined(paths("PATH").into_iter().chain(tools)));
+        let is_macos = cfg!(target_os = "macos");
+        let loader = if is_macos {
             "DYLD_LIBRARY_PATH"
         } else {
             "LD_LIBRARY_PATH"
         };
-        let libraries = joined(mpi.library_dirs().into_iter().chain(paths(loader)));
+        let libraries = joined(self.mpi.library_dirs().into_iter().chain(paths(loader)));
         if !libraries.is_empty() {
             command.env(loader, libraries);
         }
-        for (name, value) in mpi.family.environment(&mpi.version) {
-            command.env(name, value);
-        }
         if let Some(hosts) = self.hosts {
-            command.envs(hosts.environment(mpi));
+            command.envs(hosts.environment(self.mpi));
         }
         if env::temp_dir().as_os_str().len() > LONGEST_TMPDIR {
             command.env("TMPDIR", "/tmp");
         }
-        command.env("MPIEXEC_TIMEOUT", self.limit.as_secs().to_string());
     }
 
-    /// For test programs that start their ranks themselves, so many of them: the launcher, a word a line, and its family.
-    pub fn equip_tests(&self, command: &mut Command, ranks: u32) -> Result<()> {
+    /// Cargo, for a test program that starts its ranks itself, so many of them: the launcher, a word a line, and its family.
+    pub fn cargo_for_ranks(&self, ranks: u32) -> Result<Command> {
         let launcher = self.launcher(ranks)?;
-        self.equip(command);
-        command
+        let mut cargo = self.cargo();
+        cargo
             .env("MPISYNC_MPIEXEC", launcher.join("\n") + "\n")
             .env("MPISYNC_MPI", self.mpi.family.name());
-        Ok(())
+        Ok(cargo)
     }
 
-    /// Runs a program on so many ranks and hands the lines it prints to `line`.
+    /// Runs a program on so many ranks and passes the lines that it prints to `line`.
     pub fn launch(
         &self,
         ranks: u32,
@@ -148,17 +176,19 @@ impl<'a> Toolbox<'a> {
         let start = Instant::now();
         let outcome = run_job(&mut command, self.limit + GRACE, line);
         // Hydra's proxies may outlive a launcher that has failed, and spin.
-        process_tree::kill_descendants()?;
+        processes::kill_descendants()?;
         outcome.with_context(|| {
-            // The launchers tell of it with an exit code only, each with another.
-            let late = start.elapsed() >= self.limit;
-            let limit = format!(", which may take {} s (--timeout)", self.limit.as_secs());
-            format!("the job{}", if late { limit.as_str() } else { "" })
+            // The launchers report it by an exit code only, each by another.
+            let seconds = self.limit.as_secs();
+            match start.elapsed() >= self.limit {
+                true => format!("the job, which may take {seconds} s (--timeout)"),
+                false => String::from("the job"),
+            }
         })
     }
 
-    /// Checks that the hosts, if there are any, have talked to each other: a program of this workspace that uses them all
-    /// must have used the network.
+    /// Checks that the hosts, if there are any, have sent messages to each other: a program of this workspace that uses them
+    /// all must have used the network.
     pub fn check_traffic(&self) -> Result<()> {
         self.hosts
             .map_or(Ok(()), |hosts| hosts.check_traffic(self.mpi))
@@ -182,10 +212,8 @@ impl<'a> Toolbox<'a> {
         let mut command = Command::new(&launcher[0]);
         command
             .args(&launcher[1..])
-            .arg("-n")
-            .arg(ranks.to_string())
-            .arg(program)
-            .args(args);
+            .args(["-n", &ranks.to_string()]);
+        command.arg(program).args(args);
         self.equip(&mut command);
         command.envs(self.settings.iter().map(|(name, value)| (name, value)));
         Ok(command)
@@ -193,9 +221,8 @@ impl<'a> Toolbox<'a> {
 }
 
 fn paths(variable: &str) -> Vec<PathBuf> {
-    env::var_os(variable)
-        .map(|value| env::split_paths(&value).collect())
-        .unwrap_or_default()
+    let value = env::var_os(variable).unwrap_or_default();
+    env::split_paths(&value).collect()
 }
 
 fn joined(paths: impl Iterator<Item = PathBuf>) -> OsString {

@@ -13,7 +13,7 @@ use crate::workspace::Workspace;
 pub struct Libclang {
     /// The directory it is in.
     pub dir: PathBuf,
-    /// Whether bindgen has to be told where it is.
+    /// Whether bindgen does not find it by itself.
     told: bool,
 }
 
@@ -28,16 +28,9 @@ impl Libclang {
             };
             return has_libclang(&dir).then_some(Self { dir, told: false });
         }
-        let system = system_dirs()
-            .into_iter()
-            .find(|dir| has_libclang(dir))
-            .map(|dir| Self { dir, told: false });
-        system.or_else(|| {
-            let extra = other_dirs(workspace)
-                .into_iter()
-                .find(|dir| has_libclang(dir));
-            extra.map(|dir| Self { dir, told: true })
-        })
+        let dirs = |dirs: Vec<PathBuf>, told| dirs.into_iter().map(move |dir| Self { dir, told });
+        let mut all = dirs(system_dirs(), false).chain(dirs(other_dirs(workspace), true));
+        all.find(|libclang| has_libclang(&libclang.dir))
     }
 
     /// What bindgen needs in its environment.
@@ -63,71 +56,45 @@ impl Libclang {
 
 /// The directories in which bindgen finds libclang by itself.
 fn system_dirs() -> Vec<PathBuf> {
-    let mut dirs: Vec<PathBuf> = [
+    let fixed = [
         "/usr/lib64",
         "/usr/lib",
         "/usr/local/lib",
         "/usr/local/lib64",
         "/Library/Developer/CommandLineTools/usr/lib",
         "/Applications/Xcode.app/Contents/Developer/Toolchains/XcodeDefault.xctoolchain/usr/lib",
-    ]
-    .iter()
-    .map(PathBuf::from)
-    .collect();
-    for parent in ["/usr/lib", "/usr/lib64", "/usr/local/lib"] {
-        for dir in entries(Path::new(parent)).filter(|dir| dir.is_dir()) {
-            // `/usr/lib/x86_64-linux-gnu` itself, and `/usr/lib/llvm-14/lib`.
-            dirs.push(dir.join("lib"));
-            dirs.push(dir.join("lib64"));
-            dirs.push(dir);
-        }
-    }
-    dirs
+    ];
+    let parents = ["/usr/lib", "/usr/lib64", "/usr/local/lib"];
+    let below = parents.iter().flat_map(|parent| entries(Path::new(parent)));
+    // `/usr/lib/x86_64-linux-gnu` itself, and `/usr/lib/llvm-14/lib`.
+    let below = below.flat_map(|dir| [dir.join("lib"), dir.join("lib64"), dir]);
+    fixed.iter().map(PathBuf::from).chain(below).collect()
 }
 
-/// The directories that bindgen has to be told of.
+/// The directories that bindgen has to be given.
 fn other_dirs(workspace: &Workspace) -> Vec<PathBuf> {
-    let mut dirs = vec![
-        PathBuf::from("/opt/homebrew/opt/llvm/lib"),
-        PathBuf::from("/usr/local/opt/llvm/lib"),
-    ];
+    let homebrew = ["/opt/homebrew/opt/llvm/lib", "/usr/local/opt/llvm/lib"];
     // A wheel's is in lib/python3.N/site-packages/clang/native.
-    dirs.extend(
-        entries(&workspace.wheels().join("tools/lib"))
-            .map(|dir| dir.join("site-packages/clang/native")),
-    );
-    dirs
+    let wheels = entries(&workspace.wheels().join("tools/lib"));
+    let wheels = wheels.map(|dir| dir.join("site-packages/clang/native"));
+    homebrew.iter().map(PathBuf::from).chain(wheels).collect()
 }
 
 fn has_libclang(dir: &Path) -> bool {
-    entries(dir).any(|file| {
-        file.file_name()
-            .and_then(|name| name.to_str())
-            .is_some_and(is_libclang)
-    })
+    entries(dir).any(|file| is_libclang(&file.file_name().unwrap_or_default().to_string_lossy()))
 }
 
 /// Whether a file of this name is libclang, and not libclang-cpp or a static library.
 fn is_libclang(name: &str) -> bool {
-    let Some(rest) = name.strip_prefix("libclang") else {
-        return false;
-    };
-    let version = |text: &str| {
-        text.chars()
-            .all(|c| c.is_ascii_digit() || c == '.' || c == '-')
-    };
-    let Some((before, after)) = rest.split_once(".so").or_else(|| rest.split_once(".dylib")) else {
-        return false;
-    };
-    version(before) && version(after)
+    let is_version = |c: char| c.is_ascii_digit() || c == '.' || c == '-';
+    let rest = name.strip_prefix("libclang").unwrap_or_default();
+    let parts = rest.split_once(".so").or_else(|| rest.split_once(".dylib"));
+    parts.is_some_and(|(before, after)| before.chars().chain(after.chars()).all(is_version))
 }
 
-fn entries(dir: &Path) -> impl Iterator<Item = PathBuf> {
-    fs::read_dir(dir)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .map(|entry| entry.path())
+fn entries(dir: &Path) -> impl Iterator<Item = PathBuf> + use<> {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path())
 }
 
 #[cfg(test)]
@@ -136,22 +103,13 @@ mod tests {
 
     #[test]
     fn libclang_is_told_from_its_neighbours() {
-        for name in [
-            "libclang.so",
-            "libclang-14.so.1",
-            "libclang.so.13",
-            "libclang-14.0.6.so.1",
-            "libclang.dylib",
-        ] {
+        let some =
+            "libclang.so libclang-14.so.1 libclang.so.13 libclang-14.0.6.so.1 libclang.dylib";
+        for name in some.split(' ') {
             assert!(is_libclang(name), "{name}");
         }
-        for name in [
-            "libclang-cpp.so.14",
-            "libclang.a",
-            "libclangAST.so",
-            "libLLVM.so",
-            "libclang_rt.so",
-        ] {
+        let others = "libclang-cpp.so.14 libclang.a libclangAST.so libLLVM.so libclang_rt.so";
+        for name in others.split(' ') {
             assert!(!is_libclang(name), "{name}");
         }
     }

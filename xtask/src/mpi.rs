@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::str::FromStr;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result};
+use clap::Args;
+use launcher::Family;
 
-use crate::family::Family;
 use crate::process::output_of;
 use crate::workspace::{Workspace, is_program, on_path};
 
@@ -24,19 +25,20 @@ pub struct Mpi {
     pub mpicc: PathBuf,
     /// The launcher.
     pub mpiexec: PathBuf,
-    /// The compiler and flags that the wrapper stands for.
+    /// The compiler and flags that the wrapper runs.
     flags: String,
 }
 
-/// Which MPIs the user asked for.
-#[derive(Clone, Debug)]
-pub enum Choice {
-    /// The one that `MPICC` names, or the first one found.
-    First,
-    /// These.
-    These(Vec<Wanted>),
-    /// Every one found.
-    All,
+/// Which MPIs to use; by default the one of `MPICC`, or the first that is found.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Choice {
+    /// Which MPI to use: `openmpi`, `mpich`, or the path of an installation or of its mpicc. May be given several
+    /// times. A named one that is not there is installed. Default: $MPICC, or the first that is found
+    #[arg(long = "mpi", value_name = "MPI", value_delimiter = ',')]
+    pub named: Vec<Wanted>,
+    /// Use every MPI that is there
+    #[arg(long = "all-mpi", conflicts_with = "named")]
+    pub all: bool,
 }
 
 /// An MPI on the command line.
@@ -52,19 +54,44 @@ impl FromStr for Wanted {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        if let Some(family) = Family::ALL.into_iter().find(|family| family.name() == text) {
+        if let Ok(family) = text.parse() {
             return Ok(Self::Family(family));
         }
-        let path = Path::new(text);
-        if path.exists() {
-            std::path::absolute(path)
+        match Path::new(text).canonicalize() {
+            Ok(_) => std::path::absolute(text)
                 .map(Self::At)
-                .map_err(|error| error.to_string())
-        } else {
-            Err(format!(
+                .map_err(|error| error.to_string()),
+            Err(_) => Err(format!(
                 "`{text}` is neither `openmpi` nor `mpich` nor a path that exists"
-            ))
+            )),
         }
+    }
+}
+
+impl Choice {
+    /// The chosen MPIs, and those families of them that are not there. None as a family stands for any.
+    pub fn find(&self, workspace: &Workspace) -> Result<(Vec<Mpi>, Vec<Option<Family>>)> {
+        let (mut mpis, mut missing) = (Vec::new(), Vec::new());
+        if self.all {
+            mpis = all(workspace);
+        } else if self.named.is_empty() {
+            mpis.extend(first(workspace)?);
+        }
+        for wanted in &self.named {
+            match wanted {
+                Wanted::At(path) => mpis.push(at(path)?),
+                Wanted::Family(family) => {
+                    match found(workspace).find(|mpi| mpi.family == *family) {
+                        Some(mpi) => mpis.push(mpi),
+                        None => missing.push(Some(*family)),
+                    }
+                }
+            }
+        }
+        if mpis.is_empty() && missing.is_empty() {
+            missing.push(None);
+        }
+        Ok((mpis, missing))
     }
 }
 
@@ -76,7 +103,7 @@ impl Mpi {
     }
 
     /// The MPI behind this compiler wrapper, if it works and its launcher is there too.
-    pub fn behind(mpicc: &Path) -> Option<Self> {
+    fn behind(mpicc: &Path) -> Option<Self> {
         let ask = |option: &str| output_of(Command::new(mpicc).arg(option));
         let (family, version) = ask("--showme:version")
             .and_then(|output| Family::of_compiler(&output))
@@ -100,110 +127,93 @@ impl Mpi {
     /// A name for directories. It differs between installations, because mpi-sys does not notice when `MPICC`
     /// changes: what was built with one MPI would be used with another.
     pub fn label(&self) -> String {
-        let install = format!("{} {}", self.mpicc.display(), self.flags);
-        format!(
-            "{}-{}-{:04x}",
-            self.family.name(),
-            self.version,
-            fold(fnv1a(install.as_bytes()))
-        )
+        let hash = fnv1a(&format!("{} {}", self.mpicc.display(), self.flags));
+        let hash = (hash >> 16) ^ (hash & 0xffff);
+        format!("{}-{}-{hash:04x}", self.family.name(), self.version)
     }
 
     /// The directories with this MPI's libraries, except those that the dynamic linker searches anyway.
     pub fn library_dirs(&self) -> Vec<PathBuf> {
-        let searched = ["/lib", "/usr/lib", "/lib64", "/usr/lib64"];
-        self.flags
-            .split_whitespace()
+        let is_searched = |dir: &PathBuf| {
+            let is = |known: &str| dir == Path::new(known);
+            let name = dir.file_name().unwrap_or_default().to_string_lossy();
+            // `/usr/lib/x86_64-linux-gnu`
+            let is_multiarch =
+                dir.parent() == Some(Path::new("/usr/lib")) && name.contains("-linux-gnu");
+            is_multiarch
+                || ["/lib", "/usr/lib", "/lib64", "/usr/lib64"]
+                    .into_iter()
+                    .any(is)
+        };
+        let flags = self.flags.split_whitespace();
+        flags
             .filter_map(|flag| flag.strip_prefix("-L"))
             .map(|dir| PathBuf::from(dir.trim_matches(['"', '\''])))
-            .filter(|dir| !searched.iter().any(|known| dir == Path::new(known)))
-            .filter(|dir| !is_multiarch(dir))
+            .filter(|dir| !is_searched(dir))
             .collect()
     }
 }
 
 impl fmt::Display for Mpi {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} {} ({})",
-            self.family,
-            self.version,
-            self.mpicc.display()
-        )
+        let mpicc = self.mpicc.display();
+        write!(f, "{} {} ({mpicc})", self.family, self.version)
     }
 }
 
-/// Whether the environment names the one that is used when none is asked for.
-pub fn is_named() -> bool {
-    env::var_os("MPICC").is_some_and(|value| !value.is_empty())
+/// The wrapper that the environment names.
+pub fn named_wrapper() -> Option<PathBuf> {
+    let mpicc = env::var_os("MPICC").filter(|value| !value.is_empty());
+    mpicc.map(PathBuf::from)
 }
 
-/// The one that is used when none is asked for.
+/// The one that is used when none is named on the command line.
 pub fn first(workspace: &Workspace) -> Result<Option<Mpi>> {
-    if let Some(mpicc) = env::var_os("MPICC").filter(|value| !value.is_empty()) {
-        let path = if Path::new(&mpicc).components().count() > 1 {
-            Some(std::path::absolute(&mpicc)?)
-        } else {
-            mpicc.to_str().and_then(on_path)
-        };
-        return match path.as_deref().and_then(Mpi::behind) {
-            Some(mpi) => Ok(Some(mpi)),
-            None => bail!(
-                "MPICC={} is no compiler wrapper of Open MPI or MPICH with its launcher beside it; unset it or correct it",
-                Path::new(&mpicc).display()
-            ),
-        };
-    }
-    Ok(wrappers(workspace)
-        .iter()
-        .find_map(|mpicc| Mpi::behind(mpicc)))
-}
-
-/// The first MPI of this family.
-pub fn of_family(workspace: &Workspace, family: Family) -> Option<Mpi> {
-    wrappers(workspace)
-        .iter()
-        .filter_map(|mpicc| Mpi::behind(mpicc))
-        .find(|mpi| mpi.family == family)
+    let Some(mpicc) = named_wrapper() else {
+        return Ok(found(workspace).next());
+    };
+    let path = match mpicc.components().count() {
+        1 => mpicc.to_str().and_then(on_path),
+        _ => Some(std::path::absolute(&mpicc)?),
+    };
+    let mpi = path.as_deref().and_then(Mpi::behind).with_context(|| {
+        format!(
+            "MPICC={} is no compiler wrapper of Open MPI or MPICH with its launcher beside it; unset it or correct it",
+            mpicc.display()
+        )
+    })?;
+    Ok(Some(mpi))
 }
 
 /// The MPI that a path on the command line means.
-pub fn at(path: &Path) -> Result<Mpi> {
+fn at(path: &Path) -> Result<Mpi> {
     let candidates = [path.to_owned(), path.join("mpicc"), path.join("bin/mpicc")];
-    match candidates
-        .iter()
-        .filter(|file| is_program(file))
+    let mut wrappers = candidates.iter().filter(|file| is_program(file));
+    wrappers
         .find_map(|mpicc| Mpi::behind(mpicc))
-    {
-        Some(mpi) => Ok(mpi),
-        None => bail!(
-            "{} has no mpicc of Open MPI or MPICH with its mpiexec beside it",
-            path.display()
-        ),
-    }
+        .with_context(|| {
+            format!(
+                "{} has no mpicc of Open MPI or MPICH with its mpiexec beside it",
+                path.display()
+            )
+        })
 }
 
 /// Every MPI of this machine, each once.
 pub fn all(workspace: &Workspace) -> Vec<Mpi> {
-    let mut found: Vec<Mpi> = Vec::new();
-    for mpi in wrappers(workspace)
-        .iter()
-        .filter_map(|mpicc| Mpi::behind(mpicc))
-    {
+    let mut all: Vec<Mpi> = Vec::new();
+    for mpi in found(workspace) {
         // `mpicc` is often another name of `mpicc.openmpi`.
-        if !found
-            .iter()
-            .any(|other| other.flags == mpi.flags && other.version == mpi.version)
-        {
-            found.push(mpi);
+        let same = |other: &Mpi| (&other.flags, &other.version) == (&mpi.flags, &mpi.version);
+        if !all.iter().any(same) {
+            all.push(mpi);
         }
     }
-    found
+    all
 }
 
-/// The compiler wrappers that exist, the preferred ones first.
-fn wrappers(workspace: &Workspace) -> Vec<PathBuf> {
+/// The MPIs of this machine, the preferred ones first.
+fn found(workspace: &Workspace) -> impl Iterator<Item = Mpi> {
     // Distributions that let several MPIs live side by side keep them outside PATH.
     const PREFIXES: [&str; 8] = [
         "/usr/lib64/openmpi",
@@ -218,18 +228,14 @@ fn wrappers(workspace: &Workspace) -> Vec<PathBuf> {
     let named = ["mpicc", "mpicc.openmpi", "mpicc.mpich"]
         .into_iter()
         .filter_map(on_path);
-    let prefixed = PREFIXES.iter().map(PathBuf::from);
-    let wheels = Family::ALL
-        .into_iter()
-        .map(|family| workspace.wheels().join(family.name()));
-    let mut wrappers: Vec<PathBuf> = named.collect();
-    wrappers.extend(
-        prefixed
-            .chain(wheels)
-            .map(|prefix| prefix.join("bin/mpicc"))
-            .filter(|file| is_program(file)),
-    );
-    wrappers
+    let wheels = Family::ALL.map(|family| workspace.wheels().join(family.name()));
+    let prefixes = PREFIXES.map(PathBuf::from).into_iter().chain(wheels);
+    let prefixed = prefixes
+        .map(|prefix| prefix.join("bin/mpicc"))
+        .filter(|file| is_program(file));
+    named
+        .chain(prefixed)
+        .filter_map(|mpicc| Mpi::behind(&mpicc))
 }
 
 /// The launchers that may belong to this compiler wrapper: those beside it first.
@@ -243,43 +249,24 @@ fn launchers(mpicc: &Path, family: Family) -> Vec<PathBuf> {
         String::from("mpiexec"),
         String::from("mpirun"),
     ];
-    let beside = |file: &Path| file.parent().map(Path::to_owned);
-    let link_target = mpicc.canonicalize().ok();
-    let dirs = beside(mpicc)
-        .into_iter()
-        .chain(link_target.as_deref().and_then(beside));
-    let mut launchers: Vec<PathBuf> = dirs
-        .flat_map(|dir| {
-            names
-                .iter()
-                .map(move |name| dir.join(name))
-                .collect::<Vec<_>>()
-        })
-        .collect();
+    let mut launchers = Vec::new();
+    for wrapper in [Some(mpicc.to_owned()), mpicc.canonicalize().ok()]
+        .iter()
+        .flatten()
+    {
+        launchers.extend(names.iter().map(|name| wrapper.with_file_name(name)));
+    }
     launchers.extend(names.iter().filter_map(|name| on_path(name)));
     launchers.retain(|file| is_program(file));
     launchers
 }
 
-/// Whether this is a directory such as `/usr/lib/x86_64-linux-gnu`.
-fn is_multiarch(dir: &Path) -> bool {
-    dir.parent() == Some(Path::new("/usr/lib"))
-        && dir
-            .file_name()
-            .and_then(OsStr::to_str)
-            .is_some_and(|name| name.contains("-linux-gnu"))
-}
-
 /// The Fowler-Noll-Vo hash: the standard library's may change from one Rust to the next, and with it the name of
 /// every build directory.
-fn fnv1a(bytes: &[u8]) -> u32 {
-    bytes.iter().fold(0x811c_9dc5, |hash, byte| {
-        (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193)
+fn fnv1a(text: &str) -> u32 {
+    text.bytes().fold(0x811c_9dc5, |hash, byte| {
+        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
     })
-}
-
-fn fold(hash: u32) -> u32 {
-    (hash >> 16) ^ (hash & 0xffff)
 }
 
 #[cfg(test)]
@@ -287,12 +274,11 @@ mod tests {
     use super::*;
 
     fn mpi(mpicc: &str, flags: &str) -> Mpi {
-        let mpiexec = PathBuf::from("/usr/bin/mpiexec");
         Mpi {
             family: Family::Mpich,
             version: "4.0.2".into(),
             mpicc: mpicc.into(),
-            mpiexec,
+            mpiexec: "/usr/bin/mpiexec".into(),
             flags: flags.into(),
         }
     }
@@ -302,36 +288,24 @@ mod tests {
         assert_eq!("openmpi".parse(), Ok(Wanted::Family(Family::OpenMpi)));
         assert_eq!("mpich".parse(), Ok(Wanted::Family(Family::Mpich)));
         assert_eq!("/usr".parse(), Ok(Wanted::At("/usr".into())));
-        assert!(
-            "/no/such/place"
-                .parse::<Wanted>()
-                .unwrap_err()
-                .contains("/no/such/place")
-        );
+        let error = "/no/such/place".parse::<Wanted>().unwrap_err();
+        assert!(error.contains("/no/such/place"));
     }
 
     #[test]
     fn two_installations_never_share_a_build_directory() {
-        let system = mpi("/usr/bin/mpicc.mpich", "gcc -lmpich");
-        let other = mpi("/opt/mpich/bin/mpicc", "gcc -lmpich");
-        assert!(system.label().starts_with("mpich-4.0.2-"));
-        assert_ne!(system.label(), other.label());
-        assert_eq!(
-            system.label(),
-            mpi("/usr/bin/mpicc.mpich", "gcc -lmpich").label()
-        );
+        let label = |mpicc| mpi(mpicc, "gcc -lmpich").label();
+        let system = label("/usr/bin/mpicc.mpich");
+        assert!(system.starts_with("mpich-4.0.2-"));
+        assert_ne!(system, label("/opt/mpich/bin/mpicc"));
+        assert_eq!(system, label("/usr/bin/mpicc.mpich"));
     }
 
     #[test]
     fn only_unusual_library_directories_are_named() {
         let flags = "gcc -I/a/include -L/usr/lib/x86_64-linux-gnu -L/usr/lib/x86_64-linux-gnu/openmpi/lib -L/a/lib -lmpi";
         let dirs = mpi("/a/bin/mpicc", flags).library_dirs();
-        assert_eq!(
-            dirs,
-            [
-                Path::new("/usr/lib/x86_64-linux-gnu/openmpi/lib"),
-                Path::new("/a/lib")
-            ]
-        );
+        let unusual = ["/usr/lib/x86_64-linux-gnu/openmpi/lib", "/a/lib"];
+        assert_eq!(dirs, unusual.map(Path::new));
     }
 }

@@ -10,9 +10,8 @@ use std::process::{self, Command, Stdio};
 use anyhow::{Context, Result, bail, ensure};
 use nix::unistd::geteuid;
 
-use crate::packages::Manager;
+use crate::packages::install;
 use crate::process::{output, output_of, start, take_down};
-use crate::report::say;
 use crate::setup::Missing;
 use crate::workspace::{on_path, without_blanks};
 
@@ -41,7 +40,7 @@ impl Namespaces {
     /// Sets up `count` hosts; `directory` is for scripts.
     pub fn up(count: u32, directory: &Path) -> Result<Self> {
         if on_path("ip").is_none() {
-            install_ip()?;
+            install(Missing::Iproute)?;
         }
         let tag = format!("{PREFIX}{}", process::id());
         let directory = without_blanks(directory);
@@ -254,13 +253,6 @@ fn packets_from(table: &str, interface: &str) -> Option<u64> {
     counts.split_whitespace().nth(1)?.parse().ok()
 }
 
-fn install_ip() -> Result<()> {
-    let manager = Manager::find().context("there is no `ip` (iproute2), nor a package manager")?;
-    let privilege = manager.privilege().context("`ip` (iproute2) is missing")?;
-    say("installing iproute2, which sets hosts up");
-    manager.install(&[Missing::Iproute], privilege)
-}
-
 /// Removes what earlier processes left that were killed.
 fn remove_leftovers() {
     let names = output_of(Command::new("ip").args(["netns", "list"])).unwrap_or_default();
@@ -270,9 +262,8 @@ fn remove_leftovers() {
         .lines()
         .filter_map(|line| line.split_whitespace().next())
     {
-        if let Some(process) = owner(name)
-            && !process_tree::is_running(process)
-        {
+        let owner = owner(name).filter(|process| !launcher::processes::is_running(*process));
+        if let Some(process) = owner {
             ip(&["netns", "del", name]);
             dead.push(process);
         }

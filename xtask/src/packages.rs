@@ -2,217 +2,161 @@
 
 use std::process::Command;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
+use launcher::Family;
 use nix::unistd::geteuid;
 
-use crate::family::Family;
-use crate::process::{output_of, run_quietly};
-use crate::report::typed;
+use crate::process::{output_of, run_quietly, say, typed};
 use crate::setup::Missing;
 use crate::workspace::on_path;
 
-/// A package manager, and what the things that mpisync needs are called there.
+/// A package manager.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Manager {
     /// The program to run.
     program: &'static str,
-    /// How its list of packages is brought up to date, where it does not do so by itself.
-    refresh: Option<&'static [&'static str]>,
+    /// The arguments that install packages.
     install: &'static [&'static str],
-    /// Homebrew refuses root, the others need it.
-    needs_root: bool,
-    compiler: &'static [&'static str],
-    openmpi: &'static [&'static str],
-    mpich: &'static [&'static str],
-    libclang: &'static [&'static str],
-    hdf5: &'static [&'static str],
-    iproute: &'static [&'static str],
-    pip: &'static [&'static str],
-    debootstrap: &'static [&'static str],
+    /// Its place in the table of packages.
+    column: usize,
 }
 
 const MANAGERS: [Manager; 5] = [
-    Manager {
-        program: "apt-get",
-        refresh: Some(&["update"]),
-        install: &["install", "-y", "--no-install-recommends"],
-        needs_root: true,
-        compiler: &["gcc", "libc6-dev"],
-        openmpi: &["libopenmpi-dev", "openmpi-bin"],
-        mpich: &["libmpich-dev", "mpich"],
-        libclang: &["libclang-dev"],
-        hdf5: &["libhdf5-dev", "hdf5-tools"],
-        iproute: &["iproute2"],
-        pip: &["python3-venv"],
-        debootstrap: &["debootstrap"],
-    },
-    Manager {
-        program: "dnf",
-        refresh: None,
-        install: &["install", "-y"],
-        needs_root: true,
-        compiler: &["gcc", "glibc-devel"],
-        openmpi: &["openmpi-devel"],
-        mpich: &["mpich-devel"],
-        libclang: &["clang-devel"],
-        hdf5: &["hdf5-devel"],
-        iproute: &["iproute"],
-        pip: &["python3-pip"],
-        debootstrap: &["debootstrap"],
-    },
-    Manager {
-        program: "zypper",
-        refresh: None,
-        install: &["--non-interactive", "install"],
-        needs_root: true,
-        compiler: &["gcc", "glibc-devel"],
-        openmpi: &["openmpi4-devel"],
-        mpich: &["mpich-devel"],
-        libclang: &["clang-devel"],
-        hdf5: &["hdf5-devel"],
-        iproute: &["iproute2"],
-        pip: &["python3-pip"],
-        debootstrap: &["debootstrap"],
-    },
-    Manager {
-        program: "pacman",
-        refresh: None,
-        install: &["-S", "--needed", "--noconfirm"],
-        needs_root: true,
-        compiler: &["gcc"],
-        openmpi: &["openmpi"],
-        mpich: &["mpich"],
-        libclang: &["clang"],
-        hdf5: &["hdf5"],
-        iproute: &["iproute2"],
-        pip: &["python-pip"],
-        debootstrap: &["debootstrap"],
-    },
-    Manager {
-        program: "brew",
-        refresh: None,
-        install: &["install"],
-        needs_root: false,
-        compiler: &["gcc"],
-        openmpi: &["open-mpi"],
-        mpich: &["mpich"],
-        libclang: &["llvm"],
-        hdf5: &["hdf5"],
-        iproute: &["iproute2mac"],
-        pip: &["python"],
-        debootstrap: &[],
-    },
+    manager(0, "apt-get", &["install", "-y", "--no-install-recommends"]),
+    manager(1, "dnf", &["install", "-y"]),
+    manager(2, "zypper", &["--non-interactive", "install"]),
+    manager(3, "pacman", &["-S", "--needed", "--noconfirm"]),
+    manager(4, "brew", &["install"]),
 ];
+
+const fn manager(
+    column: usize,
+    program: &'static str,
+    install: &'static [&'static str],
+) -> Manager {
+    Manager {
+        program,
+        install,
+        column,
+    }
+}
+
+/// The packages of each manager that bring a thing, in the order of the managers.
+#[rustfmt::skip] // a table
+const fn packages(thing: Missing) -> [&'static str; 5] {
+    match thing {
+        Missing::Compiler => ["gcc libc6-dev", "gcc glibc-devel", "gcc glibc-devel", "gcc", "gcc"],
+        Missing::Mpi(None | Some(Family::OpenMpi)) =>
+            ["libopenmpi-dev openmpi-bin", "openmpi-devel", "openmpi4-devel", "openmpi", "open-mpi"],
+        Missing::Mpi(Some(Family::Mpich)) =>
+            ["libmpich-dev mpich", "mpich-devel", "mpich-devel", "mpich", "mpich"],
+        Missing::Libclang => ["libclang-dev", "clang-devel", "clang-devel", "clang", "llvm"],
+        Missing::Hdf5 => ["libhdf5-dev hdf5-tools", "hdf5-devel", "hdf5-devel", "hdf5", "hdf5"],
+        Missing::Iproute => ["iproute2", "iproute", "iproute2", "iproute2", "iproute2mac"],
+        Missing::Pip => ["python3-venv", "python3-pip", "python3-pip", "python-pip", "python"],
+        Missing::Debootstrap => ["debootstrap", "debootstrap", "debootstrap", "debootstrap", ""],
+    }
+}
 
 impl Manager {
     /// The package manager of this system.
     pub fn find() -> Option<&'static Self> {
-        MANAGERS
-            .iter()
-            .find(|manager| on_path(manager.program).is_some())
-    }
-
-    /// The packages that bring what is missing.
-    fn packages(&self, missing: &[Missing]) -> Vec<&'static str> {
-        let packages = missing.iter().flat_map(|thing| match thing {
-            Missing::Compiler => self.compiler,
-            Missing::Mpi(None | Some(Family::OpenMpi)) => self.openmpi,
-            Missing::Mpi(Some(Family::Mpich)) => self.mpich,
-            Missing::Libclang => self.libclang,
-            Missing::Hdf5 => self.hdf5,
-            Missing::Iproute => self.iproute,
-            Missing::Pip => self.pip,
-            Missing::Debootstrap => self.debootstrap,
-        });
-        packages.copied().collect()
+        let mut managers = MANAGERS.iter();
+        managers.find(|manager| on_path(manager.program).is_some())
     }
 
     /// The commands that install what is missing, as this user would have to run them.
     pub fn commands(&self, missing: &[Missing], privilege: Privilege) -> Vec<Command> {
-        let packages = self.packages(missing);
-        let install = self.install.iter().chain(&packages).copied().collect();
-        let lines = self.refresh.map(<[_]>::to_vec).into_iter().chain([install]);
-        lines
-            .map(|arguments| privilege.command(self.program, &arguments))
-            .collect()
+        let packages = missing
+            .iter()
+            .flat_map(|thing| packages(*thing)[self.column].split(' '));
+        let install = self.install.iter().copied().chain(packages).collect();
+        let is_apt = self.program == "apt-get";
+        // The others bring their list of packages up to date themselves.
+        let update = is_apt.then(|| vec!["update"]);
+        let lines = update.into_iter().chain([install]);
+        let mut words = Vec::new();
+        if privilege == Privilege::Sudo {
+            words.push("sudo");
+        }
+        if is_apt {
+            // Debian's tools ask questions otherwise. sudo drops the environment, so the variable is set inside.
+            words.extend(["env", "DEBIAN_FRONTEND=noninteractive"]);
+        }
+        words.push(self.program);
+        let command = |arguments: Vec<&str>| {
+            let mut command = Command::new(words[0]);
+            command.args(&words[1..]).args(arguments);
+            command
+        };
+        lines.map(command).collect()
     }
 
-    /// How this user may install packages without being asked for a password, if at all.
+    /// Homebrew refuses root, the others need it.
+    fn needs_root(&self) -> bool {
+        self.program != "brew"
+    }
+
+    /// How this user may install packages without a password, if at all.
     pub fn privilege(&self) -> Option<Privilege> {
-        let root = geteuid().is_root();
-        if root == self.needs_root {
+        if geteuid().is_root() == self.needs_root() {
             return Some(Privilege::Own);
         }
         let sudo = || output_of(Command::new("sudo").args(["-n", "true"])).is_some();
-        (self.needs_root && on_path("sudo").is_some() && sudo()).then_some(Privilege::Sudo)
+        (self.needs_root() && on_path("sudo").is_some() && sudo()).then_some(Privilege::Sudo)
     }
 
     /// How this user would install packages if they were to type the commands.
     pub fn typed_privilege(&self) -> Privilege {
-        if self.needs_root && !geteuid().is_root() {
-            Privilege::Sudo
-        } else {
-            Privilege::Own
+        match self.needs_root() && !geteuid().is_root() {
+            true => Privilege::Sudo,
+            false => Privilege::Own,
         }
     }
 
-    /// Installs what is missing, with the commands of [`Manager::commands`].
+    /// Installs what is missing, with the commands of [`Manager::commands`], which it prints.
     pub fn install(&self, missing: &[Missing], privilege: Privilege) -> Result<()> {
-        for mut command in self.commands(missing, privilege) {
-            if let Err(error) = run_quietly(&mut command) {
-                bail!("`{}` {error:#}", typed(&command));
+        let mut commands = self.commands(missing, privilege);
+        for command in &commands {
+            say(format!("    {}", typed(command)));
+        }
+        for command in &mut commands {
+            if let Err(error) = run_quietly(command) {
+                bail!("`{}` {error:#}", typed(command));
             }
         }
         Ok(())
     }
 }
 
-/// As whom packages are installed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Privilege {
-    /// As the user who runs us.
-    Own,
-    /// Through sudo.
-    Sudo,
+/// Installs a program of the system that a task needs.
+pub fn install(thing: Missing) -> Result<()> {
+    let manager =
+        Manager::find().with_context(|| format!("there is no {thing}, nor a package manager"))?;
+    let privilege = manager
+        .privilege()
+        .with_context(|| format!("{thing} is missing"))?;
+    say(format!("installing {thing}:"));
+    manager.install(&[thing], privilege)
 }
 
-impl Privilege {
-    fn command(self, program: &str, arguments: &[&str]) -> Command {
-        // Debian's tools ask questions otherwise, of nobody. sudo drops the environment, so it is set inside.
-        let words = ["env", "DEBIAN_FRONTEND=noninteractive", program];
-        let words = if program == "apt-get" {
-            &words[..]
-        } else {
-            &words[2..]
-        };
-        let words = if self == Self::Sudo {
-            [&["sudo"], words].concat()
-        } else {
-            words.to_vec()
-        };
-        let mut command = Command::new(words[0]);
-        command.args(&words[1..]).args(arguments);
-        command
-    }
+/// Whose rights packages are installed with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Privilege {
+    /// Those of this user.
+    Own,
+    /// Those of root, through sudo.
+    Sudo,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn manager(program: &str) -> &'static Manager {
-        MANAGERS
-            .iter()
-            .find(|manager| manager.program == program)
-            .unwrap()
-    }
-
     fn lines(program: &str, missing: &[Missing], privilege: Privilege) -> Vec<String> {
-        manager(program)
-            .commands(missing, privilege)
-            .iter()
-            .map(typed)
-            .collect()
+        let manager = MANAGERS.iter().find(|manager| manager.program == program);
+        let commands = manager.unwrap().commands(missing, privilege);
+        commands.iter().map(typed).collect()
     }
 
     #[test]
@@ -230,40 +174,32 @@ mod tests {
     #[test]
     fn the_others_need_one_command() {
         let missing = [Missing::Mpi(Some(Family::OpenMpi)), Missing::Hdf5];
-        assert_eq!(
-            lines("dnf", &missing, Privilege::Sudo),
-            ["sudo dnf install -y openmpi-devel hdf5-devel"]
-        );
-        assert_eq!(
-            lines("brew", &missing, Privilege::Own),
-            ["brew install open-mpi hdf5"]
-        );
-        assert_eq!(
-            lines("pacman", &missing, Privilege::Own),
-            ["pacman -S --needed --noconfirm openmpi hdf5"]
-        );
-        assert_eq!(
-            lines("zypper", &missing, Privilege::Own),
-            ["zypper --non-interactive install openmpi4-devel hdf5-devel"]
-        );
+        for (program, privilege, line) in [
+            (
+                "dnf",
+                Privilege::Sudo,
+                "sudo dnf install -y openmpi-devel hdf5-devel",
+            ),
+            ("brew", Privilege::Own, "brew install open-mpi hdf5"),
+            (
+                "pacman",
+                Privilege::Own,
+                "pacman -S --needed --noconfirm openmpi hdf5",
+            ),
+            (
+                "zypper",
+                Privilege::Own,
+                "zypper --non-interactive install openmpi4-devel hdf5-devel",
+            ),
+        ] {
+            assert_eq!(lines(program, &missing, privilege), [line]);
+        }
     }
 
     #[test]
-    fn every_manager_has_a_package_for_everything() {
-        let families = Family::ALL.map(|family| Missing::Mpi(Some(family)));
-        for manager in &MANAGERS {
-            for thing in families.into_iter().chain([
-                Missing::Compiler,
-                Missing::Libclang,
-                Missing::Hdf5,
-                Missing::Iproute,
-            ]) {
-                assert!(
-                    !manager.packages(&[thing]).is_empty(),
-                    "{} {thing:?}",
-                    manager.program
-                );
-            }
+    fn the_table_has_a_column_for_each_manager() {
+        for (column, manager) in MANAGERS.iter().enumerate() {
+            assert_eq!(manager.column, column);
         }
     }
 }

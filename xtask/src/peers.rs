@@ -6,16 +6,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use launcher::Family;
 
-use crate::family::Family;
 use crate::launch::Toolbox;
 use crate::mpi::Mpi;
-use crate::process::{pass_on, run};
-use crate::programs::{Job, build_with};
-use crate::pshmem;
-use crate::report::say;
-use crate::wheels::Pip;
-use crate::workspace::{Workspace, on_path};
+use crate::process::{pass_on, say};
+use crate::programs::{BENCH, Bench, Build};
+use crate::wheels::{self, PSHMEM, Pip};
+use crate::workspace::on_path;
 
 /// The benchmark of channels, and the crate with a ring in an MPI window that is a subject of it.
 const CHANNEL: &str = "channel";
@@ -86,8 +84,6 @@ const SCRIPTS: [Script; 5] = [
     },
 ];
 
-const PSHMEM: &str = pshmem::PACKAGE;
-
 /// What all these programs need, and what of it is to be built here, with the MPI that the others use.
 const FOUNDATION: [&str; 2] = ["mpi4py==4.1.2", "numpy"];
 const BUILT_HERE: &str = "mpi4py";
@@ -103,80 +99,74 @@ pub fn feature(mpi: &Mpi) -> Result<&'static str> {
     Ok("mpi-rma")
 }
 
+/// Builds the benchmark and measures what needs a job of its own: the program, and the arguments by which it takes the
+/// figures over.
+pub fn measure(bench: &Bench, tools: &Toolbox<'_>) -> Result<(PathBuf, Vec<OsString>)> {
+    let peers = Peers { bench, tools };
+    let mut figures = Vec::new();
+    let (program, has_mpi_rma) = peers.program()?;
+    // With several threads for all, it is part of the benchmark's own job.
+    if has_mpi_rma && !peers.has_argument("--threads") {
+        figures.extend(or_left_out(MPI_RMA, peers.mpi_rma(&program)));
+    }
+    for script in &SCRIPTS {
+        if script.bench == bench.bench && peers.is_asked_for(script.subject) {
+            figures.extend(or_left_out(script.subject, peers.script(script)));
+        }
+    }
+    let arguments = figures
+        .into_iter()
+        .flat_map(|file| ["--with".into(), file.into_os_string()]);
+    Ok((program, arguments.collect()))
+}
+
 /// A benchmark on one MPI.
-pub struct Peers<'a> {
-    /// Where things are.
-    pub workspace: &'a Workspace,
-    /// The MPI, and where jobs run.
-    pub tools: &'a Toolbox<'a>,
-    /// The benchmark.
-    pub job: &'a Job,
+struct Peers<'a> {
+    bench: &'a Bench,
+    tools: &'a Toolbox<'a>,
 }
 
 impl Peers<'_> {
-    /// Builds the benchmark and measures what needs a job of its own: the program, and the arguments by which it takes the
-    /// figures over.
-    pub fn measure(&self) -> Result<(PathBuf, Vec<OsString>)> {
-        let mut figures = Vec::new();
-        let (program, has_mpi_rma) = self.program()?;
-        // With several threads for all, it is part of the benchmark's own job.
-        if has_mpi_rma && !self.says("--threads") {
-            figures.extend(or_left_out(MPI_RMA, self.mpi_rma(&program)));
-        }
-        for script in &SCRIPTS {
-            if script.bench == self.job.program && self.is_asked_for(script.subject) {
-                figures.extend(or_left_out(script.subject, self.script(script)));
-            }
-        }
-        let arguments = figures
-            .into_iter()
-            .flat_map(|file| [OsString::from("--with"), file.into_os_string()]);
-        Ok((program, arguments.collect()))
-    }
-
     /// The benchmark, and whether it has the crate, if that is asked for.
     fn program(&self) -> Result<(PathBuf, bool)> {
-        let build = |features: &[&str]| {
-            let (package, program) = (self.job.package, &self.job.program);
-            build_with(self.tools, package, program, self.job.build, features)
+        let build = |feature| {
+            self.tools
+                .build_with(BENCH, &self.bench.bench, Build::Release, feature)
         };
-        if self.job.program == CHANNEL && self.is_asked_for(MPI_RMA) {
+        if self.bench.bench == CHANNEL && self.is_asked_for(MPI_RMA) {
             let built = self
                 .on_one_host()
                 .and_then(|()| feature(self.tools.mpi))
-                .and_then(|feature| build(&[feature]));
+                .and_then(|feature| build(Some(feature)));
             if let Some(program) = or_left_out(MPI_RMA, built) {
                 return Ok((program, true));
             }
         }
-        Ok((build(&[])?, false))
+        Ok((build(None)?, false))
     }
 
     fn on_one_host(&self) -> Result<()> {
-        match self.job.hosts {
-            Some(_) => bail!("it is measured on one host only"),
-            None => Ok(()),
+        match self.bench.is_on_one_host() {
+            true => Ok(()),
+            false => bail!("it is measured on one host only"),
         }
     }
 
     /// Whether a subject is to be measured: it is named, or none is.
     fn is_asked_for(&self, subject: &str) -> bool {
-        let (subjects, _) = split(&self.job.args);
+        let (subjects, _) = split(&self.bench.args);
         let named = |subjects: Vec<String>| subjects.iter().any(|name| name == subject);
-        subjects.is_none_or(named) && !self.says("--help")
+        subjects.is_none_or(named) && !self.has_argument("--help")
     }
 
-    /// Whether this is among the benchmark's arguments.
-    fn says(&self, argument: &str) -> bool {
-        self.job.args.iter().any(|said| said == argument)
+    fn has_argument(&self, argument: &str) -> bool {
+        self.bench.args.iter().any(|given| given == argument)
     }
 
     /// The benchmark itself, with MPI initialized for several threads.
     fn mpi_rma(&self, program: &Path) -> Result<PathBuf> {
-        let file = self.file(MPI_RMA)?;
         let own = ["--threads", "--subjects", MPI_RMA];
-        self.launch(program, own.map(OsString::from).to_vec(), &file)?;
-        Ok(file)
+        self.launch(MPI_RMA, program, own.map(OsString::from).to_vec())
     }
 
     /// A program in Python.
@@ -189,74 +179,47 @@ impl Peers<'_> {
         {
             bail!(reason);
         }
-        let file = self.file(script.subject)?;
         let python = self.python(script.package)?;
-        let path = self.workspace.root.join(script.path).into_os_string();
+        let path = self.tools.workspace.root.join(script.path).into_os_string();
         // Without files of compiled code beside the programs.
-        self.launch(&python, vec![OsString::from("-B"), path], &file)?;
-        Ok(file)
+        self.launch(script.subject, &python, vec!["-B".into(), path])
     }
 
-    /// Runs a program that writes its figures to `file`; the benchmark's arguments come after its own, but for those that
-    /// name subjects.
-    fn launch(&self, program: &Path, mut args: Vec<OsString>, file: &Path) -> Result<()> {
+    /// Runs a program that writes the figures of a subject to a file, and returns that; the benchmark's arguments come after
+    /// its own, but for those that name subjects.
+    fn launch(&self, subject: &str, program: &Path, mut args: Vec<OsString>) -> Result<PathBuf> {
+        let target = self.tools.target();
+        fs::create_dir_all(&target)?;
+        let file = target.join(format!("{subject}.json"));
         if file.exists() {
-            fs::remove_file(file)?;
+            fs::remove_file(&file)?;
         }
-        let (_, others) = split(&self.job.args);
+        let (_, others) = split(&self.bench.args);
         args.extend(others.into_iter().map(OsString::from));
-        args.extend([OsString::from("--apart"), file.as_os_str().to_owned()]);
-        self.tools.launch(self.job.ranks, program, &args, pass_on)?;
+        args.extend(["--apart".into(), file.clone().into_os_string()]);
+        self.tools
+            .launch(self.bench.ranks, program, &args, pass_on)?;
         if !file.exists() {
             bail!("the job wrote no figures");
         }
-        Ok(())
-    }
-
-    /// Where the figures of a subject go.
-    fn file(&self, subject: &str) -> Result<PathBuf> {
-        let target = self.tools.target();
-        fs::create_dir_all(&target)?;
-        Ok(target.join(format!("{subject}.json")))
+        Ok(file)
     }
 
     /// A Python that has the package, if any, in an environment for all of them.
     fn python(&self, package: Option<&str>) -> Result<PathBuf> {
         let pip = Pip::find().context("there is no Python 3 with pip")?;
         let dir = self.tools.target().join("python");
-        if !note(&dir, &FOUNDATION).exists() {
-            pip.make_environment(&dir)?;
-        }
-        self.install(&dir, &FOUNDATION)?;
-        if let Some(package) = package {
-            self.install(&dir, &[package])?;
+        for packages in [
+            Some(&FOUNDATION[..]),
+            package.as_ref().map(std::slice::from_ref),
+        ] {
+            let options = ["--no-cache-dir", "--no-deps", "--no-binary", BUILT_HERE];
+            let equip = |pip: &mut _| self.tools.equip(pip);
+            // What pip has built before, it has built with any MPI.
+            wheels::add(pip, &dir, packages.unwrap_or_default(), &options, equip)?;
         }
         Ok(dir.join("bin/python3"))
     }
-
-    /// Has pip install packages without what they need, unless they are there.
-    fn install(&self, dir: &Path, packages: &[&str]) -> Result<()> {
-        let note = note(dir, packages);
-        if note.exists() {
-            return Ok(());
-        }
-        let names = packages.join(", ");
-        say(format!("fetching {names} from PyPI into {}", dir.display()));
-        let mut command = Pip::install_into(dir);
-        // What pip has built before, it has built with any MPI.
-        command
-            .args(["--no-cache-dir", "--no-deps", "--no-binary", BUILT_HERE])
-            .args(packages);
-        self.tools.equip(&mut command);
-        run(&mut command).with_context(|| format!("pip cannot install {names}"))?;
-        fs::write(note, "")?;
-        Ok(())
-    }
-}
-
-/// The file in an environment which says that these packages are there.
-fn note(dir: &Path, packages: &[&str]) -> PathBuf {
-    dir.join(format!("has-{}", packages.join("-")))
 }
 
 /// What came of a subject, if anything did.
@@ -296,7 +259,7 @@ mod tests {
 
     #[test]
     fn scripts_are_in_the_workspace_and_subjects_of_its_benchmarks() {
-        let root = Workspace::find().unwrap().root;
+        let root = crate::workspace::Workspace::find().unwrap().root;
         for script in SCRIPTS {
             assert!(root.join(script.path).is_file(), "{}", script.path);
             let bench = format!("bench/src/bin/{}.rs", script.bench);

@@ -1,4 +1,5 @@
-//! Building one of the workspace's programs and running it on ranks: `cargo xtask run` and `cargo xtask bench`.
+//! Building one of the workspace's programs and running it on ranks: `cargo xtask run`, `bench`, `cluster`, `simulate`,
+//! `soak`.
 
 use std::ffi::OsString;
 use std::fs;
@@ -7,31 +8,253 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use clap::Args;
 
 use crate::hdf5::Hdf5;
-use crate::hosts::Hosts;
-use crate::launch::Toolbox;
-use crate::mpi::{Choice, Mpi};
-use crate::peers::Peers;
-use crate::process::{pass_on, run as run_program, run_job};
-use crate::report::say;
-use crate::setup::{self, Machine, Need};
+use crate::launch::{Options, Toolbox};
+use crate::mpi::Mpi;
+use crate::peers;
+use crate::process::{pass_on, run, run_job, say};
+use crate::setup::Need;
 use crate::workspace::Workspace;
 
-/// A program of the workspace, to be built and run.
-pub struct Job {
-    /// The package it is in.
-    pub package: &'static str,
-    /// Its name.
-    pub program: String,
-    /// How it is built.
-    pub build: Build,
-    /// On how many ranks it runs.
+/// The packages of programs; each is in a directory of its own.
+pub const EXAMPLES: &str = "mpisync-examples";
+pub const BENCH: &str = "mpisync-bench";
+
+/// On how many hosts to run.
+#[derive(Args)]
+struct HostsArgs {
+    /// Run over so many hosts, set up on this machine: network namespaces with root, MPICH's pretended hosts without
+    #[arg(long, value_name = "N")]
+    hosts: Option<u32>,
+}
+
+/// `cargo xtask run`
+#[derive(Args)]
+pub struct Run {
+    /// How many ranks to start
+    #[arg(short = 'n', value_name = "N", default_value_t = 4)]
+    ranks: u32,
+    #[command(flatten)]
+    hosts: HostsArgs,
+    /// Build without optimisation
+    #[arg(long)]
+    debug: bool,
+    #[command(flatten)]
+    options: Options,
+    /// Which example; a wrong name lists those that exist
+    example: String,
+    /// Arguments for the example
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    args: Vec<OsString>,
+}
+
+impl Run {
+    /// Runs an example on each of the chosen MPIs.
+    pub fn run(&self, workspace: &Workspace) -> Result<()> {
+        check_name(workspace, "examples", &self.example)?;
+        let build = if self.debug {
+            Build::Debug
+        } else {
+            Build::Release
+        };
+        let need = Need::MpiAndHdf5;
+        self.options
+            .with_each_mpi(workspace, need, self.hosts.hosts, |tools| {
+                let program = tools.build(EXAMPLES, &self.example, build)?;
+                tools.launch(self.ranks, &program, &self.args, pass_on)
+            })
+    }
+}
+
+/// `cargo xtask bench`
+#[derive(Args)]
+pub struct Bench {
+    /// Which benchmark: `lock`, `channel`, `region`, `sync` or `batch`
+    pub bench: String,
+    /// How many ranks to start
+    #[arg(long, value_name = "N", default_value_t = 2)]
     pub ranks: u32,
-    /// On how many hosts, if not on this one.
-    pub hosts: Option<u32>,
-    /// Its arguments.
+    #[command(flatten)]
+    hosts: HostsArgs,
+    /// Also write the figures to this file; with several MPIs the MPI's name is put before the extension
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    #[command(flatten)]
+    options: Options,
+    /// Arguments for the benchmark, after `--`
+    #[arg(last = true)]
     pub args: Vec<String>,
+}
+
+impl Bench {
+    /// Runs a benchmark on each of the chosen MPIs.
+    pub fn run(&self, workspace: &Workspace) -> Result<()> {
+        check_name(workspace, "bench", &self.bench)?;
+        let hosts = self.hosts.hosts;
+        self.options
+            .with_each_mpi(workspace, Need::Mpi, hosts, |tools| {
+                let (program, figures) = peers::measure(self, &tools)?;
+                let mut args: Vec<OsString> = self.args.iter().map(OsString::from).collect();
+                args.extend(figures);
+                if let Some(json) = &self.json {
+                    let file = match tools.machine.mpis.len() > 1 {
+                        true => named_after(json, tools.mpi),
+                        false => json.clone(),
+                    };
+                    args.extend(["--json".into(), std::path::absolute(file)?.into_os_string()]);
+                }
+                self.launch_until_complete(tools, &program, &args)
+            })
+    }
+
+    /// Whether the benchmark runs on one host.
+    pub const fn is_on_one_host(&self) -> bool {
+        self.hosts.hosts.is_none()
+    }
+
+    /// Runs a benchmark, and again without a subject that stood still: a job in which one does cannot go on. The benchmark
+    /// keeps a record of what it has measured, and of what stood still.
+    fn launch_until_complete(
+        &self,
+        tools: Toolbox<'_>,
+        program: &Path,
+        args: &[OsString],
+    ) -> Result<()> {
+        let record = tools.target().join(format!("{}-record.json", self.bench));
+        let remove_record = || {
+            if record.exists() {
+                fs::remove_file(&record)
+            } else {
+                Ok(())
+            }
+        };
+        remove_record()?;
+        let tools = tools.with("MPISYNC_BENCH_RECORD", &record);
+        let mut still = 0;
+        while let Err(error) = tools.launch(self.ranks, program, args, pass_on) {
+            let now = stood_still(&fs::read_to_string(&record).unwrap_or_default());
+            if now <= still {
+                return Err(error);
+            }
+            still = now;
+            say("the benchmark goes on without what stood still");
+        }
+        remove_record()?;
+        // A job that only prints its help does not measure, and sends nothing.
+        if self.args.iter().any(|argument| argument == "--help") {
+            return Ok(());
+        }
+        tools.check_traffic()
+    }
+}
+
+/// How many subjects stood still, in the record of a benchmark.
+fn stood_still(record: &str) -> usize {
+    let outcomes = serde_json::from_str(record);
+    let outcomes: Vec<serde_json::Value> = outcomes.unwrap_or_default();
+    let had_no_end = |outcome: &&serde_json::Value| !outcome["no_end_in"].is_null();
+    outcomes.iter().filter(had_no_end).count()
+}
+
+/// `cargo xtask cluster`
+#[derive(Args)]
+pub struct Cluster {
+    /// How many hosts
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    hosts: u32,
+    /// How many ranks to start; by default one a host
+    #[arg(short = 'n', value_name = "N")]
+    ranks: Option<u32>,
+    #[command(flatten)]
+    options: Options,
+    /// The program and its arguments, after `--`
+    #[arg(last = true, required = true)]
+    command: Vec<OsString>,
+}
+
+impl Cluster {
+    /// Runs any program over hosts, with each of the chosen MPIs.
+    pub fn run(&self, workspace: &Workspace) -> Result<()> {
+        let ranks = self.ranks.unwrap_or(self.hosts);
+        let (program, args) = (Path::new(&self.command[0]), &self.command[1..]);
+        let hosts = Some(self.hosts);
+        self.options
+            .with_each_mpi(workspace, Need::Mpi, hosts, |tools| {
+                tools.launch(ranks, program, args, pass_on)
+            })
+    }
+}
+
+/// `cargo xtask simulate`
+#[derive(Args)]
+pub struct Simulate {
+    #[command(flatten)]
+    options: Options,
+    /// Arguments for the simulation, after `--`; `-- --help` lists them
+    #[arg(last = true)]
+    args: Vec<OsString>,
+}
+
+impl Simulate {
+    /// Runs the simulation, which is one process and starts no MPI.
+    pub fn run(&self, workspace: &Workspace) -> Result<()> {
+        self.options
+            .with_each_mpi(workspace, Need::Mpi, None, |tools| {
+                let mut command = Command::new(tools.build(BENCH, "simulate", Build::Release)?);
+                tools.equip(command.args(&self.args));
+                run(&mut command)
+            })
+    }
+}
+
+/// `cargo xtask soak`
+#[derive(Args)]
+pub struct Soak {
+    /// How long, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    seconds: u64,
+    /// How many ranks to start
+    #[arg(short = 'n', value_name = "N", default_value_t = 4)]
+    ranks: u32,
+    #[command(flatten)]
+    hosts: HostsArgs,
+    #[command(flatten)]
+    mpi: crate::mpi::Choice,
+}
+
+impl Soak {
+    /// Runs the tests' soak.
+    pub fn run(self, workspace: &Workspace) -> Result<()> {
+        const START_AND_END: u64 = 60;
+        let options = Options {
+            mpi: self.mpi,
+            timeout: self.seconds + START_AND_END,
+        };
+        // Not in /dev/shm, of which every host has its own.
+        let directory = workspace.target.join("soak");
+        fs::create_dir_all(&directory)?;
+        fs::write(directory.join("seconds"), self.seconds.to_string())?;
+        let args = [
+            "--job".into(),
+            directory.into_os_string(),
+            "soak::soak".into(),
+        ];
+        options.with_each_mpi(workspace, Need::Mpi, self.hosts.hosts, |tools| {
+            let mut cargo = tools.cargo();
+            cargo.args([
+                "test",
+                "--no-run",
+                "--release",
+                "--package",
+                "mpisync-tests",
+            ]);
+            let program = built(cargo.args(["--test", "ranks"]), "ranks")?;
+            tools.launch(self.ranks, &program, &args, pass_on)?;
+            tools.check_traffic()
+        })
+    }
 }
 
 /// Cargo's profiles, as far as they are used here.
@@ -43,213 +266,47 @@ pub enum Build {
     Release,
 }
 
-/// Runs an example on each of the chosen MPIs.
-pub fn run(workspace: &Workspace, choice: &Choice, job: &Job, limit: Duration) -> Result<()> {
-    check_name(workspace, "examples", &job.program)?;
-    let (hosts, choice) = up(workspace, job.hosts, choice)?;
-    let machine = setup::prepare(workspace, &choice, Need::MpiAndHdf5)?;
-    for mpi in &machine.mpis {
-        let tools = Toolbox::new(workspace, &machine, mpi, limit).on(hosts.as_ref());
-        let program = build(&tools, &machine, job.package, &job.program, job.build)?;
-        let args: Vec<OsString> = job.args.iter().map(OsString::from).collect();
-        tools.launch(job.ranks, &program, &args, pass_on)?;
+impl Toolbox<'_> {
+    /// Builds a program and returns its path.
+    pub fn build(&self, package: &str, program: &str, build: Build) -> Result<PathBuf> {
+        let hdf5 = self.machine.hdf5.as_ref().and_then(Hdf5::feature);
+        let features = hdf5.filter(|_| package == EXAMPLES);
+        self.build_with(package, program, build, features)
     }
-    Ok(())
-}
 
-/// Runs a benchmark on each of the chosen MPIs.
-pub fn bench(
-    workspace: &Workspace,
-    choice: &Choice,
-    job: &Job,
-    json: Option<&Path>,
-    limit: Duration,
-) -> Result<()> {
-    check_name(workspace, "bench", &job.program)?;
-    let (hosts, choice) = up(workspace, job.hosts, choice)?;
-    let machine = setup::prepare(workspace, &choice, Need::Mpi)?;
-    for mpi in &machine.mpis {
-        let tools = Toolbox::new(workspace, &machine, mpi, limit).on(hosts.as_ref());
-        let peers = Peers {
-            workspace,
-            tools: &tools,
-            job,
-        };
-        let (program, figures) = peers.measure()?;
-        let mut args: Vec<OsString> = job.args.iter().map(OsString::from).collect();
-        args.extend(figures);
-        if let Some(json) = json {
-            let several = machine.mpis.len() > 1;
-            let file = if several {
-                named_after(json, mpi)
-            } else {
-                json.to_owned()
-            };
-            args.extend([
-                OsString::from("--json"),
-                std::path::absolute(file)?.into_os_string(),
-            ]);
+    /// Builds a program with a feature of its package, if any, and returns its path.
+    pub fn build_with(
+        &self,
+        package: &str,
+        program: &str,
+        build: Build,
+        feature: Option<&str>,
+    ) -> Result<PathBuf> {
+        let mut cargo = self.cargo();
+        cargo.args(["build", "--package", package, "--bin", program]);
+        if build == Build::Release {
+            cargo.arg("--release");
         }
-        launch_until_complete(tools, job, &program, &args)?;
-    }
-    Ok(())
-}
-
-/// Runs a benchmark, and again without a subject that stood still: a job in which one does cannot go on. The benchmark
-/// keeps a record of what it has measured, and of what stood still.
-fn launch_until_complete(
-    tools: Toolbox<'_>,
-    job: &Job,
-    program: &Path,
-    args: &[OsString],
-) -> Result<()> {
-    let record = tools.target().join(format!("{}-record.json", job.program));
-    if record.exists() {
-        fs::remove_file(&record)?;
-    }
-    let tools = tools.with("MPISYNC_BENCH_RECORD", &record);
-    let mut still = 0;
-    while let Err(error) = tools.launch(job.ranks, program, args, pass_on) {
-        let now = stood_still(&fs::read_to_string(&record).unwrap_or_default());
-        if now <= still {
-            return Err(error);
+        if let Some(feature) = feature {
+            cargo.args(["--features", feature]);
         }
-        still = now;
-        say("the benchmark goes on without what stood still");
+        built(&mut cargo, program)
     }
-    if record.exists() {
-        fs::remove_file(&record)?;
-    }
-    // A job that only prints its help does not measure, and does not talk.
-    if job.args.iter().any(|argument| argument == "--help") {
-        return Ok(());
-    }
-    tools.check_traffic()
 }
 
-/// How many subjects stood still, in the record of a benchmark.
-fn stood_still(record: &str) -> usize {
-    let outcomes = serde_json::from_str(record);
-    let outcomes: Vec<serde_json::Value> = outcomes.unwrap_or_default();
-    let had_no_end = |outcome: &&serde_json::Value| !outcome["no_end_in"].is_null();
-    outcomes.iter().filter(had_no_end).count()
-}
-
-/// Runs the simulation, which is one process and starts no MPI.
-pub fn simulate(workspace: &Workspace, choice: &Choice, args: &[OsString]) -> Result<()> {
-    let machine = setup::prepare(workspace, choice, Need::Mpi)?;
-    let tools = Toolbox::new(workspace, &machine, &machine.mpis[0], Duration::ZERO);
-    let program = build(
-        &tools,
-        &machine,
-        "mpisync-bench",
-        "simulate",
-        Build::Release,
-    )?;
-    let mut command = Command::new(program);
-    command.args(args);
-    tools.equip(&mut command);
-    run_program(&mut command)
-}
-
-/// Runs the tests' soak for so many seconds.
-pub fn soak(
-    workspace: &Workspace,
-    choice: &Choice,
-    seconds: u64,
-    ranks: u32,
-    hosts: Option<u32>,
-) -> Result<()> {
-    const START_AND_END: u64 = 60;
-    let (hosts, choice) = up(workspace, hosts, choice)?;
-    let machine = setup::prepare(workspace, &choice, Need::Mpi)?;
-    let limit = Duration::from_secs(seconds + START_AND_END);
-    for mpi in &machine.mpis {
-        let tools = Toolbox::new(workspace, &machine, mpi, limit).on(hosts.as_ref());
-        let program = build(&tools, &machine, "mpisync-tests", "ranks", Build::Release)?;
-        // Not in /dev/shm, of which every host has its own.
-        let directory = workspace.target.join("soak");
-        fs::create_dir_all(&directory)?;
-        fs::write(directory.join("seconds"), seconds.to_string())?;
-        let arguments = [directory.into_os_string(), "soak".into()];
-        tools.launch(ranks, &program, &arguments, pass_on)?;
-        tools.check_traffic()?;
-    }
-    Ok(())
-}
-
-/// Sets up so many hosts, if any, and says which MPIs to use on them: before anything is installed or built.
-fn up(
-    workspace: &Workspace,
-    hosts: Option<u32>,
-    choice: &Choice,
-) -> Result<(Option<Hosts>, Choice)> {
-    let Some(count) = hosts else {
-        return Ok((None, choice.clone()));
-    };
-    let hosts = Hosts::up(count, workspace)?;
-    let choice = hosts.choose(workspace, choice.clone())?;
-    Ok((Some(hosts), choice))
-}
-
-/// Runs any program over hosts, with each of the chosen MPIs.
-pub fn cluster(
-    workspace: &Workspace,
-    choice: &Choice,
-    hosts: u32,
-    ranks: u32,
-    command: &[OsString],
-    limit: Duration,
-) -> Result<()> {
-    let (hosts, choice) = up(workspace, Some(hosts), choice)?;
-    let machine = setup::prepare(workspace, &choice, Need::Mpi)?;
-    for mpi in &machine.mpis {
-        let tools = Toolbox::new(workspace, &machine, mpi, limit).on(hosts.as_ref());
-        tools.launch(ranks, Path::new(&command[0]), &command[1..], pass_on)?;
-    }
-    Ok(())
-}
-
-/// Builds a program and says where it is.
-pub fn build(
-    tools: &Toolbox<'_>,
-    machine: &Machine,
-    package: &str,
-    program: &str,
-    build: Build,
-) -> Result<PathBuf> {
-    let hdf5 = machine.hdf5.as_ref().and_then(Hdf5::feature);
-    let features = hdf5.filter(|_| package == "mpisync-examples");
-    build_with(tools, package, program, build, features.as_slice())
-}
-
-/// Builds a program with features of its package, and says where it is.
-pub fn build_with(
-    tools: &Toolbox<'_>,
-    package: &str,
-    program: &str,
-    build: Build,
-    features: &[&str],
-) -> Result<PathBuf> {
-    let mut cargo = tools.cargo();
-    cargo.args(["build", "--package", package, "--bin", program]);
-    if build == Build::Release {
-        cargo.arg("--release");
-    }
-    if !features.is_empty() {
-        cargo.args(["--features", &features.join(",")]);
-    }
-    // Cargo says where it puts the program: the configuration of the user, or `CARGO_BUILD_TARGET`, may move it.
+/// Builds a program and returns its path, which cargo reports: the configuration of the user, or `CARGO_BUILD_TARGET`,
+/// may move it.
+fn built(cargo: &mut Command, program: &str) -> Result<PathBuf> {
     cargo.arg("--message-format=json-render-diagnostics");
-    let mut built = None;
-    run_job(&mut cargo, Duration::MAX, |line| {
-        built = built.take().or_else(|| executable(line, program));
+    let mut path = None;
+    run_job(cargo, Duration::MAX, |line| {
+        path = path.take().or_else(|| executable(line, program));
     })
     .with_context(|| format!("cannot build {program}"))?;
-    built.with_context(|| format!("cargo does not say where {program} is"))
+    path.with_context(|| format!("cargo does not report the path of {program}"))
 }
 
-/// The path in a message of cargo's that says that the program of this name is built.
+/// The path in a message of cargo's which reports that the program of this name is built.
 fn executable(message: &str, program: &str) -> Option<PathBuf> {
     let message: serde_json::Value = serde_json::from_str(message).ok()?;
     (message["target"]["name"] == program).then_some(())?;
@@ -260,13 +317,9 @@ fn executable(message: &str, program: &str) -> Option<PathBuf> {
 fn names(workspace: &Workspace, dir: &str) -> Result<Vec<String>> {
     let bin = workspace.root.join(dir).join("src/bin");
     let entries = fs::read_dir(&bin).with_context(|| format!("cannot read {}", bin.display()))?;
-    let mut names: Vec<String> = entries
-        .flatten()
-        .map(|entry| entry.path())
-        .filter(|path| {
-            path.extension().is_some_and(|extension| extension == "rs")
-                || path.join("main.rs").is_file()
-        })
+    let paths = entries.flatten().map(|entry| entry.path());
+    let mut names: Vec<String> = paths
+        .filter(|path| path.extension() == Some("rs".as_ref()) || path.join("main.rs").is_file())
         .filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned()))
         .collect();
     names.sort_unstable();
@@ -275,10 +328,10 @@ fn names(workspace: &Workspace, dir: &str) -> Result<Vec<String>> {
 
 fn check_name(workspace: &Workspace, dir: &str, name: &str) -> Result<()> {
     let names = names(workspace, dir)?;
-    if names.iter().any(|known| known == name) {
-        return Ok(());
+    if !names.iter().any(|known| known == name) {
+        bail!("there is no `{name}`; there are: {}", names.join(", "));
     }
-    bail!("there is no `{name}`; there are: {}", names.join(", "))
+    Ok(())
 }
 
 /// `figures.json` becomes `figures.openmpi-4.1.4.json`.

@@ -1,21 +1,19 @@
-//! Setting a machine up: what is there is used, and what is not is installed, with the system's package manager where
-//! that is allowed, else from PyPI, else by whoever types the commands that are printed.
+//! Setting a machine up: uses what is there and installs what is missing, with the system's package manager where that is
+//! allowed, else from PyPI. If neither works, it prints the commands to type.
 //!
-//! Nothing is remembered between two runs: what there is, is looked at each time.
+//! Nothing is kept between two runs: each looks at the machine anew.
 
-use std::env;
 use std::fmt;
 use std::process::Command;
 
 use anyhow::{Result, bail};
+use launcher::Family;
 
-use crate::family::Family;
 use crate::hdf5::Hdf5;
 use crate::libclang::Libclang;
-use crate::mpi::{self, Choice, Mpi, Wanted};
+use crate::mpi::{self, Choice, Mpi};
 use crate::packages::Manager;
-use crate::process::output_of;
-use crate::report::{say, typed};
+use crate::process::{output_of, say, typed};
 use crate::wheels::{self, Pip};
 use crate::workspace::Workspace;
 
@@ -40,16 +38,16 @@ pub enum Missing {
 
 impl fmt::Display for Missing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Compiler => f.write_str("a C compiler"),
-            Self::Mpi(None) => f.write_str("an MPI"),
-            Self::Mpi(Some(family)) => family.fmt(f),
-            Self::Libclang => f.write_str("libclang"),
-            Self::Hdf5 => f.write_str("HDF5"),
-            Self::Iproute => f.write_str("iproute2"),
-            Self::Pip => f.write_str("pip for Python 3"),
-            Self::Debootstrap => f.write_str("debootstrap"),
-        }
+        f.write_str(match self {
+            Self::Compiler => "a C compiler",
+            Self::Mpi(None) => "an MPI",
+            Self::Mpi(Some(family)) => return family.fmt(f),
+            Self::Libclang => "libclang",
+            Self::Hdf5 => "HDF5",
+            Self::Iproute => "iproute2",
+            Self::Pip => "pip for Python 3",
+            Self::Debootstrap => "debootstrap",
+        })
     }
 }
 
@@ -75,7 +73,7 @@ pub struct Machine {
     pub hdf5: Option<Hdf5>,
 }
 
-/// What a look at the machine brought.
+/// What is there.
 struct Found {
     compiler: bool,
     mpis: Vec<Mpi>,
@@ -88,20 +86,14 @@ struct Found {
 
 impl Found {
     fn look(workspace: &Workspace, choice: &Choice, need: Need) -> Result<Self> {
-        let (mpis, missing_mpis) = chosen_mpis(workspace, choice)?;
-        let hdf5 = match need {
-            Need::Mpi => None,
-            Need::MpiAndHdf5 | Need::Tests => {
-                Hdf5::installed().or_else(|| Hdf5::from_wheels(workspace))
-            }
-        };
-        let libclang = Libclang::find(workspace);
+        let (mpis, missing_mpis) = choice.find(workspace)?;
+        let installed = || Hdf5::installed().or_else(|| Hdf5::from_wheels(workspace));
         Ok(Self {
             compiler: has_compiler(),
             mpis,
             missing_mpis,
-            libclang,
-            hdf5,
+            libclang: Libclang::find(workspace),
+            hdf5: (need >= Need::MpiAndHdf5).then(installed).flatten(),
             pip: Pip::find().is_some(),
             need,
         })
@@ -136,9 +128,6 @@ pub fn prepare(workspace: &Workspace, choice: &Choice, need: Need) -> Result<Mac
             && let Some(privilege) = manager.privilege()
         {
             say("installing it with the system's package manager:");
-            for command in manager.commands(&found.missing(), privilege) {
-                say(format!("    {}", typed(&command)));
-            }
             if let Err(error) = manager.install(&found.missing(), privilege) {
                 say(format!("{error:#}"));
             }
@@ -152,23 +141,13 @@ pub fn prepare(workspace: &Workspace, choice: &Choice, need: Need) -> Result<Mac
         && found.compiler
         && let Some(pip) = Pip::find()
     {
-        let wheels: Vec<_> = wheels::wanted(&found.missing())
-            .into_iter()
-            .flat_map(|(_, names)| names)
-            .collect();
-        let place = workspace.wheels();
-        say(format!(
-            "fetching {} from PyPI into {}",
-            wheels.join(", "),
-            place.display()
-        ));
         if let Err(error) = wheels::install(workspace, &found.missing(), pip) {
             say(format!("{error:#}"));
         }
         found = Found::look(workspace, choice, need)?;
     }
     let mut missing = found.missing();
-    // The tests that need it are left out then, and it is said.
+    // The tests that need it are left out then, with a message.
     missing.retain(|thing| *thing != Missing::Pip);
     match found.libclang {
         Some(libclang) if missing.is_empty() => Ok(Machine {
@@ -180,7 +159,7 @@ pub fn prepare(workspace: &Workspace, choice: &Choice, need: Need) -> Result<Mac
     }
 }
 
-/// Sets everything up and says what will be used.
+/// Sets everything up and prints what will be used.
 pub fn show(workspace: &Workspace, choice: &Choice) -> Result<()> {
     let machine = prepare(workspace, choice, Need::MpiAndHdf5)?;
     for mpi in &machine.mpis {
@@ -191,31 +170,6 @@ pub fn show(workspace: &Workspace, choice: &Choice) -> Result<()> {
         println!("HDF5      {hdf5}");
     }
     Ok(())
-}
-
-/// The MPIs that were asked for, and those of them that are not there.
-fn chosen_mpis(workspace: &Workspace, choice: &Choice) -> Result<(Vec<Mpi>, Vec<Option<Family>>)> {
-    let mut mpis = Vec::new();
-    let mut missing = Vec::new();
-    match choice {
-        Choice::First => mpis.extend(mpi::first(workspace)?),
-        Choice::All => mpis = mpi::all(workspace),
-        Choice::These(wanted) => {
-            for wanted in wanted {
-                match wanted {
-                    Wanted::At(path) => mpis.push(mpi::at(path)?),
-                    Wanted::Family(family) => match mpi::of_family(workspace, *family) {
-                        Some(mpi) => mpis.push(mpi),
-                        None => missing.push(Some(*family)),
-                    },
-                }
-            }
-        }
-    }
-    if mpis.is_empty() && missing.is_empty() {
-        missing.push(None);
-    }
-    Ok((mpis, missing))
 }
 
 /// Whether there is a C compiler that finds the C library's headers.
@@ -243,20 +197,16 @@ fn advice(missing: &[Missing], manager: Option<&Manager>) -> String {
     if Pip::find().is_none() && !missing.contains(&Missing::Compiler) {
         text += "\n\nOr install pip for Python 3 (python3-pip): with it everything can be fetched from PyPI, without root.";
     }
-    if env::var_os("MPICC").is_none()
-        && missing.iter().any(|thing| matches!(thing, Missing::Mpi(_)))
-    {
+    let is_mpi = |thing: &Missing| matches!(thing, Missing::Mpi(_));
+    if mpi::named_wrapper().is_none() && missing.iter().any(is_mpi) {
         text += "\n\nAn MPI that is not on PATH can be named: --mpi PATH.";
     }
     text
 }
 
 fn list(missing: &[Missing]) -> String {
-    missing
-        .iter()
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(", ")
+    let names: Vec<String> = missing.iter().map(ToString::to_string).collect();
+    names.join(", ")
 }
 
 #[cfg(test)]

@@ -35,12 +35,12 @@ fn ctrl_c_leaves_no_process_and_exits_with_130() {
         thread::sleep(Duration::from_millis(10));
     }
     let child = said().trim().parse().unwrap();
-    assert!(process_tree::is_running(child));
+    assert!(launcher::processes::is_running(child));
 
     let kill = format!("kill -INT {}", xtask.id());
     let killed = Command::new("sh").args(["-c", &kill]).status();
     assert!(killed.unwrap().success());
     assert_eq!(xtask.wait().unwrap().code(), Some(130));
-    assert!(!process_tree::is_running(child));
+    assert!(!launcher::processes::is_running(child));
     fs::remove_dir_all(&dir).unwrap();
 }

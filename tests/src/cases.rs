@@ -1,0 +1,88 @@
+//! How a file registers its cases, once.
+
+use crate::job::Job;
+
+pub use linkme;
+
+/// Cases of one file that have the numbers of ranks and the attributes in common.
+pub struct Cases {
+    /// The file's `module_path!()`.
+    pub module: &'static str,
+    /// The numbers of ranks that each case runs on.
+    pub ranks: &'static [usize],
+    /// How the cases differ from others.
+    pub attributes: &'static [Attribute],
+    /// Their names and what they do.
+    pub cases: &'static [(&'static str, Work)],
+}
+
+/// How cases differ from others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attribute {
+    /// They run on one node only, and are left out over several hosts.
+    OneNode,
+    /// Each runs in a job that runs no other case.
+    OwnJob,
+    /// They run in jobs with these environment variables.
+    Environment(&'static [(&'static str, &'static str)]),
+    /// In each, the last rank dies or stays away for ever, and all others have the verdict `survived`.
+    LastRankDies,
+}
+
+/// What a case does.
+#[derive(Clone, Copy)]
+pub enum Work {
+    /// All ranks of a job run this together.
+    Job(fn(&Job)),
+    /// Each process of a job runs this, and initializes MPI itself.
+    Process(fn()),
+    /// The test itself runs this, and starts its jobs, with so many ranks.
+    Test(fn(usize)),
+}
+
+/// All that the program has registered.
+#[linkme::distributed_slice]
+pub static REGISTERED: [Cases];
+
+impl Cases {
+    /// The full names of the cases, without the name of the program.
+    pub fn named(&self) -> impl Iterator<Item = (String, Work)> {
+        let (_, module) = self.module.split_once("::").unwrap_or_default();
+        let named = move |(name, work): &(&str, Work)| (format!("{module}::{name}"), *work);
+        self.cases.iter().map(named)
+    }
+}
+
+/// Registers cases: functions of a [`Job`], or names with closures. Each is a test on each of the numbers of ranks; where
+/// there is no number, only other tests start it.
+///
+/// `cases!(on [1, 2, 3, 4, 8] with [OneNode]: counts, counts_down = |job| counts_by(job, -1));`
+///
+/// `cases!(processes on …)` and `cases!(tests on …)` register [`Work::Process`] and [`Work::Test`].
+#[macro_export]
+macro_rules! cases {
+    (on $($rest:tt)*) => { $crate::cases!(@register Job $($rest)*); };
+    (processes on $($rest:tt)*) => { $crate::cases!(@register Process $($rest)*); };
+    (tests on $($rest:tt)*) => { $crate::cases!(@register Test $($rest)*); };
+    (@register $work:ident [$($ranks:literal),*] $(with [$($attribute:expr),*])?:
+        $($name:ident $(= $function:expr)?),+ $(,)?
+    ) => {
+        const _: () = {
+            #[allow(unused_imports)] // where there are none
+            use $crate::cases::Attribute::*;
+            #[$crate::cases::linkme::distributed_slice($crate::cases::REGISTERED)]
+            #[linkme(crate = $crate::cases::linkme)]
+            static CASES: $crate::cases::Cases = $crate::cases::Cases {
+                module: module_path!(),
+                ranks: &[$($ranks),*],
+                attributes: &[$($($attribute),*)?],
+                cases: &[$((
+                    stringify!($name),
+                    $crate::cases::Work::$work($crate::cases!(@function $name $(= $function)?)),
+                )),+],
+            };
+        };
+    };
+    (@function $name:ident) => { $name };
+    (@function $name:ident = $function:expr) => { $function };
+}

@@ -1,0 +1,240 @@
+//! The test harness: makes a test of each registered case on each number of ranks, as `cargo test` shows them.
+//!
+//! Starting a job costs as much as most cases, so cases run one after the other in one job where they can. A case that
+//! fails ends its job, and the next one starts another.
+
+use std::env;
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use launcher::processes;
+use libtest_mimic::{Arguments, Failed, Trial};
+
+use crate::cases::{Attribute, REGISTERED, Work};
+use crate::job;
+use crate::launch::{LIMIT, Launch, Running};
+
+/// Runs the tests that the command line names, or as a rank of a job the cases.
+pub fn main() -> ExitCode {
+    if env::args().nth(1).as_deref() == Some(job::OPTION) {
+        job::run(env::args().skip(2));
+        return ExitCode::SUCCESS;
+    }
+    processes::adopt_orphans().expect("Linux has subreapers");
+    let (selection, options) = Selection::from_arguments(env::args().skip(1));
+    let mut arguments = Arguments::from_iter([String::new()].into_iter().chain(options));
+    // The ranks of one job share few cores as it is, and sessions follow the order of the tests.
+    arguments.test_threads = Some(1);
+    libtest_mimic::run(&arguments, trials(&selection)).exit_code()
+}
+
+/// Which tests to run.
+#[derive(Default)]
+struct Selection {
+    /// Those whose names contain one of these, or all.
+    names: Vec<String>,
+    /// But not those whose names contain one of these.
+    skip: Vec<String>,
+    /// Those with this number of ranks that run over several hosts too, or all.
+    hosts: Option<usize>,
+}
+
+impl Selection {
+    /// The selection, and the options that are libtest's. libtest-mimic itself knows only one name.
+    fn from_arguments(arguments: impl Iterator<Item = String>) -> (Self, Vec<String>) {
+        let (mut selection, mut options) = (Self::default(), Vec::new());
+        let mut arguments = arguments.peekable();
+        while let Some(argument) = arguments.next() {
+            let mut value = || arguments.next().expect("the option has a value");
+            match argument.as_str() {
+                "--skip" => selection.skip.push(value()),
+                "--ranks-over-hosts" => selection.hosts = value().parse().ok(),
+                "--format" | "--color" | "--logfile" | "--test-threads" => {
+                    options.extend([argument, value()]);
+                }
+                option if option.starts_with('-') => options.push(argument),
+                _ => selection.names.push(argument),
+            }
+        }
+        (selection, options)
+    }
+
+    fn takes(&self, test: &Test) -> bool {
+        let has = |part: &String| test.name.contains(part.as_str());
+        let fits = |ranks| ranks == test.ranks && !test.is(Attribute::OneNode);
+        (self.names.is_empty() || self.names.iter().any(has))
+            && !self.skip.iter().any(has)
+            && self.hosts.is_none_or(fits)
+    }
+}
+
+/// A case on a number of ranks.
+struct Test {
+    name: String,
+    case: String,
+    work: Work,
+    ranks: usize,
+    attributes: &'static [Attribute],
+}
+
+impl Test {
+    fn all() -> impl Iterator<Item = Self> {
+        REGISTERED.iter().flat_map(|cases| {
+            let (ranks, attributes) = (cases.ranks, cases.attributes);
+            cases.named().flat_map(move |(case, work)| {
+                let test = move |&ranks: &usize| Self {
+                    name: match ranks {
+                        1 => format!("{case}::on_1_rank"),
+                        _ => format!("{case}::on_{ranks}_ranks"),
+                    },
+                    case: case.clone(),
+                    work,
+                    ranks,
+                    attributes,
+                };
+                ranks.iter().map(test)
+            })
+        })
+    }
+
+    fn is(&self, attribute: Attribute) -> bool {
+        self.attributes.contains(&attribute)
+    }
+
+    fn environment(&self) -> &'static [(&'static str, &'static str)] {
+        let variables = self
+            .attributes
+            .iter()
+            .find_map(|attribute| match attribute {
+                Attribute::Environment(variables) => Some(*variables),
+                _ => None,
+            });
+        variables.unwrap_or_default()
+    }
+
+    fn shares_its_job(&self) -> bool {
+        matches!(self.work, Work::Job(_))
+            && !self.is(Attribute::OwnJob)
+            && !self.is(Attribute::LastRankDies)
+    }
+
+    /// Tests of equal keys share a job.
+    fn key(&self) -> (usize, bool, &'static [(&'static str, &'static str)]) {
+        (self.ranks, !self.shares_its_job(), self.environment())
+    }
+
+    fn launch(&self) -> Launch<'_> {
+        Launch::new(self.ranks, [&self.case]).envs(self.environment())
+    }
+
+    /// Runs a test that has its jobs for itself.
+    fn run(&self) -> Result<(), Failed> {
+        match self.work {
+            Work::Test(run) => {
+                run(self.ranks);
+                Ok(())
+            }
+            Work::Job(_) if self.is(Attribute::LastRankDies) => self.survive(),
+            Work::Job(_) | Work::Process(_) => {
+                let ended = self.launch().run();
+                let ok = format!("ok {}", self.case);
+                let passed = ended.output.lines().filter(|line| *line == ok).count();
+                let all = match self.work {
+                    Work::Process(_) => self.ranks,
+                    _ => 1,
+                };
+                expect(ended.succeeded() && passed == all, || ended.report())
+            }
+        }
+    }
+
+    /// Runs a case whose last rank dies. All others have to survive.
+    fn survive(&self) -> Result<(), Failed> {
+        const LIMIT: Duration = Duration::from_secs(30);
+        let ended = self.launch().survive_deaths().limit(LIMIT).run();
+        let verdicts: Vec<&str> = ended
+            .verdicts
+            .iter()
+            .flatten()
+            .map(String::as_str)
+            .collect();
+        let good = verdicts == vec!["survived"; self.ranks - 1];
+        expect(good, || format!("{verdicts:?}, {}", ended.report()))
+    }
+}
+
+fn expect(good: bool, words: impl FnOnce() -> String) -> Result<(), Failed> {
+    if good { Ok(()) } else { Err(words().into()) }
+}
+
+/// The tests in the order in which they run.
+fn trials(selection: &Selection) -> Vec<Trial> {
+    let mut tests: Vec<Test> = Test::all().filter(|test| selection.takes(test)).collect();
+    tests.sort_by(|a, b| (a.key(), module(a)).cmp(&(b.key(), module(b))));
+    let mut trials = Vec::new();
+    for group in tests.chunk_by(|a, b| a.key() == b.key()) {
+        let first = &group[0];
+        let session = Arc::new(Session {
+            ranks: first.ranks,
+            environment: first.environment(),
+            cases: group.iter().map(|test| test.case.clone()).collect(),
+            job: Mutex::new(None),
+        });
+        trials.extend(
+            (0..group.len())
+                .map(|index| {
+                    let session = Arc::clone(&session);
+                    move || session.check(index)
+                })
+                .zip(group)
+                .filter(|(_, test)| test.shares_its_job())
+                .map(|(check, test)| Trial::test(test.name.clone(), check)),
+        );
+    }
+    trials.extend(
+        tests
+            .into_iter()
+            .filter(|test| !test.shares_its_job())
+            .map(|test| Trial::test(test.name.clone(), move || test.run())),
+    );
+    trials
+}
+
+/// The file that a test's case is in.
+fn module(test: &Test) -> &str {
+    test.case.rsplit_once("::").map_or("", |(module, _)| module)
+}
+
+/// Cases that run in one job, one after the other.
+struct Session {
+    ranks: usize,
+    environment: &'static [(&'static str, &'static str)],
+    cases: Vec<String>,
+    job: Mutex<Option<Running>>,
+}
+
+impl Session {
+    /// Waits until the job, which is started if there is none, has passed this case.
+    fn check(&self, index: usize) -> Result<(), Failed> {
+        let mut job = self.job.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut running = job.take().unwrap_or_else(|| {
+            let launch = Launch::new(self.ranks, &self.cases[index..]);
+            launch.envs(self.environment).start()
+        });
+        let case = &self.cases[index];
+        let passed = running.wait_for_line(&format!("ok {case}"), LIMIT);
+        let is_last = index + 1 == self.cases.len();
+        if passed && !is_last {
+            *job = Some(running);
+            return Ok(());
+        }
+        let hangs = !passed && !running.is_over();
+        let ended = running.finish(if hangs { Duration::ZERO } else { LIMIT });
+        expect(passed, || format!("case {case}: {}", ended.report()))?;
+        expect(ended.succeeded(), || {
+            let report = ended.report();
+            format!("all cases passed, but not the end of the job: {report}")
+        })
+    }
+}

@@ -1,0 +1,111 @@
+//! The job that is killed and started again; see `tests/batch_restart.rs`.
+
+mod kills;
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{Read, Write};
+use std::path::PathBuf;
+use std::thread;
+use std::time::Duration;
+
+use launcher::processes::is_running;
+use mpisync::Batch;
+use mpisync_tests::job::Job;
+
+mpisync_tests::cases!(on []:
+    goes_on,
+);
+
+/// The environment variable that names the directory that all runs of the job have in common.
+const DIRECTORY: &str = "MPISYNC_RESTART_DIRECTORY";
+
+/// The state directory in it.
+const STATES: &str = "states";
+
+/// The file in it in which each rank writes what it does: `begin`, `end` or `done`, the task, its number in the worker, its
+/// process.
+const LOG: &str = "log";
+
+/// How many tasks there are.
+const TASKS: usize = 60;
+
+/// Where all jobs write what they do, a line at a time.
+struct Log {
+    file: File,
+    directory: PathBuf,
+}
+
+impl Log {
+    fn open(directory: PathBuf) -> Self {
+        let options = OpenOptions::new().append(true).create(true).clone();
+        let file = options.open(directory.join(LOG)).unwrap();
+        Log { file, directory }
+    }
+
+    fn write(&mut self, what: &str, task: usize, rank: i32) {
+        let process = std::process::id();
+        let line = format!("{what} {task} {rank} {process}\n");
+        self.file.write_all(line.as_bytes()).unwrap();
+    }
+
+    /// A lock that the kernel opens when this process ends, however it does. It says if another living one has it.
+    fn lock(&mut self, task: usize) -> File {
+        let path = self.directory.join(format!("lock.{task}"));
+        let options = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .clone();
+        let mut file = options.open(path).unwrap();
+        while let Err(error) = file.try_lock() {
+            assert!(matches!(error, TryLockError::WouldBlock), "{error}");
+            let mut holder = String::new();
+            file.read_to_string(&mut holder).unwrap();
+            if holder.trim().parse().is_ok_and(is_running) {
+                self.write("overlap", task, 0);
+                break;
+            }
+            // Of a process that has just been killed.
+            thread::sleep(Duration::from_millis(1));
+        }
+        file.set_len(0).unwrap();
+        let process = std::process::id();
+        file.write_all(process.to_string().as_bytes()).unwrap();
+        file
+    }
+}
+
+fn goes_on(job: &Job) {
+    let directory = PathBuf::from(std::env::var_os(DIRECTORY).expect("a directory is named"));
+    let mut log = Log::open(directory.clone());
+    let each = if job.size % 2 == 0 { 2 } else { 1 };
+    let builder = Batch::builder(&job.world).worker_size(each).tasks(TASKS);
+    let states = directory.join(STATES);
+    let builder = builder.state_dir(states).durable(false);
+    // A claim whose maker was killed before it could write who it was is taken for a living one for so long.
+    let mut batch = builder.build().unwrap();
+    loop {
+        while let Some(task) = batch.next_task().unwrap() {
+            let (index, rank) = (task.index(), task.worker().rank());
+            let lock = (rank == 0).then(|| log.lock(index));
+            log.write("begin", index, rank);
+            thread::sleep(Duration::from_millis(2 + index as u64 % 5));
+            log.write("end", index, rank);
+            drop(lock);
+            task.done().unwrap();
+            if rank == 0 {
+                log.write("done", index, rank);
+            }
+        }
+        // What another job has may come back.
+        if batch.wait_all().unwrap().is_over() {
+            break;
+        }
+    }
+    let summary = batch.wait_all().unwrap();
+    assert_eq!(summary.done, TASKS as u64, "{summary}");
+    batch.close().unwrap();
+    // For whoever looks for what was left behind.
+    fs::metadata(directory.join(LOG)).unwrap();
+}

@@ -1,0 +1,252 @@
+//! A rank is killed that has tasks of a batch, alone or with others.
+
+use std::path::PathBuf;
+use std::sync::atomic::Ordering::SeqCst;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use launcher::processes::is_running;
+use mpi::topology::{Color, SimpleCommunicator};
+use mpi::traits::*;
+use mpisync::Batch;
+use mpisync::batch::{BatchError, State, Summary};
+use mpisync_tests::job::Job;
+
+use super::objects::kill_busy_victim;
+use super::{LONG, READY, await_death, die, ready, survived, victim};
+
+mpisync_tests::cases!(on [2, 4] with [LastRankDies]:
+    worker_with_a_task_dies = |job| worker_with_a_task_dies(job, false),
+    worker_with_a_task_on_disk_dies = |job| worker_with_a_task_dies(job, true),
+    last_of_all_dies = |job| one_of_all_dies(job, false),
+    busy_worker_dies = |job| busy_worker_dies(job, 1, false),
+    busy_worker_on_disk_dies = |job| busy_worker_dies(job, 1, true),
+);
+
+mpisync_tests::cases!(on [2, 4] with [LastRankDies, OneNode]:
+    first_of_a_worker_dies = |job| one_of_a_worker_dies(job, true, false),
+    first_of_a_worker_on_disk_dies = |job| one_of_a_worker_dies(job, true, true),
+    last_of_a_worker_dies = |job| one_of_a_worker_dies(job, false, false),
+    last_of_a_worker_on_disk_dies = |job| one_of_a_worker_dies(job, false, true),
+    first_of_all_dies = |job| one_of_all_dies(job, true),
+    first_of_a_busy_worker_dies = |job| busy_worker_dies(job, 2, false),
+    first_of_a_busy_worker_on_disk_dies = |job| busy_worker_dies(job, 2, true),
+);
+
+// Words of scratch memory.
+const TOOK: usize = 10;
+const RUNS: usize = 100;
+const BY: usize = 1_000;
+
+/// All ranks the other way round, or as they are: then the victim is the first or the last of its worker.
+fn line(job: &Job, is_victim_first: bool) -> SimpleCommunicator {
+    let key = if is_victim_first { -job.rank } else { job.rank };
+    job.world
+        .split_by_color_with_key(Color::with_value(0), key)
+        .unwrap()
+}
+
+fn made(job: &Job, comm: &SimpleCommunicator, each: i32, tasks: usize, on_disk: bool) -> Batch {
+    let is_reversed = comm.rank() != job.rank;
+    let root = if is_reversed { comm.size() - 1 } else { 0 };
+    let builder = Batch::builder(comm)
+        .worker_size(each)
+        .tasks(tasks)
+        .root(root);
+    match on_disk {
+        false => builder.build().unwrap(),
+        true => {
+            let path: PathBuf = job.file("batch_of_a_victim");
+            builder.state_dir(path).durable(false).build().unwrap()
+        }
+    }
+}
+
+/// Goes on until all is done.
+fn run_rest(job: &Job, batch: &mut Batch) {
+    let start = Instant::now();
+    loop {
+        let summary = batch.for_each(|task, _| {
+            job.scratch.word(RUNS + task.index()).fetch_add(1, SeqCst);
+            Ok::<(), String>(())
+        });
+        if summary.unwrap().is_over() && batch.wait_all_timeout(LONG).unwrap().is_over() {
+            return;
+        }
+        assert!(start.elapsed() < LONG, "{:?}", batch.summary());
+    }
+}
+
+/// How it stands when no task runs any more, for a rank whose worker is no worker any more.
+fn settled(batch: &Batch) -> Summary {
+    let start = Instant::now();
+    loop {
+        let summary = batch.summary().unwrap();
+        if summary.running == 0 {
+            return summary;
+        }
+        assert!(start.elapsed() < LONG, "{summary}");
+        thread::sleep(Duration::from_millis(2));
+    }
+}
+
+fn all_are_done(batch: &Batch) {
+    for task in 0..batch.tasks() {
+        assert_eq!(batch.state(task).unwrap(), State::Done, "task {task}");
+    }
+    if let Some(directory) = batch.directory() {
+        assert_eq!(directory.summary().unwrap().done, batch.tasks() as u64);
+    }
+}
+
+fn worker_with_a_task_dies(job: &Job, on_disk: bool) {
+    let mut batch = made(job, &job.world, 1, 20, on_disk);
+    if job.rank == victim(job) {
+        let task = batch.next_task().unwrap().unwrap();
+        job.scratch.word(TOOK).store(task.index() as u64, SeqCst);
+        ready(job);
+        // The others come to the end, and wait for this one.
+        thread::sleep(Duration::from_millis(100));
+        die();
+    }
+    job.scratch.wait_for(READY);
+    run_rest(job, &mut batch);
+    all_are_done(&batch);
+    job.scratch.meet(TOOK + 1, job.size - 1);
+    for task in 0..20 {
+        assert_eq!(job.scratch.word(RUNS + task).load(SeqCst), 1, "task {task}");
+    }
+    assert_eq!(job.scratch.word(TOOK).load(SeqCst), 0);
+    survived(job)
+}
+
+/// Workers of two. The other rank of the victim's worker is told, again and again, and the other workers run its task.
+fn one_of_a_worker_dies(job: &Job, is_first: bool, on_disk: bool) {
+    let comm = line(job, is_first);
+    let mut batch = made(job, &comm, 2, 20, on_disk);
+    let victims = if is_first { 0 } else { comm.size() / 2 - 1 };
+    let victim_there = if is_first { 0 } else { comm.size() - 1 };
+    if batch.worker().number() != victims {
+        job.scratch.wait_for(READY);
+        run_rest(job, &mut batch);
+        all_are_done(&batch);
+        survived(job)
+    }
+    let task = batch.next_task().unwrap().unwrap();
+    if job.rank == victim(job) {
+        ready(job);
+        thread::sleep(Duration::from_millis(60));
+        die();
+    }
+    await_death(job);
+    let is_told = |error: BatchError| match error {
+        BatchError::RankDied { rank } => {
+            assert_eq!(rank, victim_there);
+            assert!(
+                error.to_string().contains(&format!("rank {rank}")),
+                "{error}"
+            );
+        }
+        other => panic!("{other:?}"),
+    };
+    match task.done() {
+        Ok(()) if is_first => {}
+        outcome => is_told(outcome.unwrap_err()),
+    }
+    for _ in 0..2 {
+        match batch.next_task() {
+            // It is found when one waits for it.
+            Ok(Some(task)) if !is_first => is_told(task.done().unwrap_err()),
+            Ok(None) if !is_first && comm.size() > 2 => {}
+            other => is_told(other.map(drop).unwrap_err()),
+        }
+    }
+    // Nobody is left who could run them, or others do.
+    let summary = settled(&batch);
+    assert_eq!(summary.running, 0);
+    if comm.size() == 2 {
+        assert_eq!(summary.open, 20);
+    } else {
+        let start = Instant::now();
+        while batch.summary().unwrap().done < 20 {
+            assert!(start.elapsed() < LONG);
+            thread::sleep(Duration::from_millis(2));
+        }
+    }
+    survived(job)
+}
+
+/// One worker of all ranks: each of the others is told, or that there is nothing more once the first one leaves.
+fn one_of_all_dies(job: &Job, is_first: bool) {
+    let comm = line(job, is_first);
+    let mut batch = made(job, &comm, comm.size(), 5, false);
+    let died = if is_first { 0 } else { comm.size() - 1 };
+    batch.next_task().unwrap().unwrap().done().unwrap();
+    let task = batch.next_task().unwrap().unwrap();
+    if job.rank == victim(job) {
+        ready(job);
+        die();
+    }
+    await_death(job);
+    let ended = task.done();
+    let outcome = ended.and_then(|()| batch.next_task().map(drop));
+    match outcome.unwrap_err() {
+        BatchError::RankDied { rank } => assert_eq!(rank, died),
+        BatchError::RankLeft { rank } => assert_eq!(rank, 0),
+        other => panic!("{other:?}"),
+    }
+    let summary = settled(&batch);
+    assert_eq!((summary.done, summary.open), (1, 4));
+    drop(batch);
+    survived(job)
+}
+
+/// A rank is killed at some moment. All is done in the end, and no two first ranks of workers had a task at the same time.
+fn busy_worker_dies(job: &Job, each: i32, on_disk: bool) {
+    // So many that the others are still at it when the victim is killed.
+    let tasks = if on_disk { 200 } else { 600 };
+    let comm = line(job, each > 1);
+    let mut batch = made(job, &comm, each, tasks, on_disk);
+    let me = u64::from(std::process::id());
+    if job.rank == victim(job) {
+        ready(job);
+    }
+    kill_busy_victim(job);
+    loop {
+        let outcome = batch.for_each(|task, worker| {
+            if worker.rank() == 0 {
+                let by = job.scratch.word(BY + task.index());
+                let before = by.swap(me, SeqCst);
+                let is_free = before == 0 || !is_running(before as u32);
+                assert!(is_free, "task {} is run by process {before}", task.index());
+                thread::sleep(Duration::from_micros(500));
+                job.scratch.word(RUNS + task.index()).fetch_add(1, SeqCst);
+                by.store(0, SeqCst);
+            }
+            Ok::<(), String>(())
+        });
+        match outcome {
+            Err(BatchError::RankDied { rank: 0 }) if each == 2 && batch.worker().number() == 0 => {
+                survived(job)
+            }
+            Err(error) => panic!("{error}"),
+            Ok(summary) => assert_eq!(summary.failed, 0),
+        }
+        let summary = batch.wait_all_timeout(LONG).unwrap();
+        if summary.is_over() {
+            break;
+        }
+    }
+    // Unless nothing was left to do, the victim was killed in the midst of it.
+    await_death(job);
+    all_are_done(&batch);
+    let runs = |task| job.scratch.word(RUNS + task).load(SeqCst);
+    let all: u64 = (0..tasks).map(runs).sum();
+    assert!(
+        (0..tasks).all(|task| runs(task) > 0),
+        "a task was never run"
+    );
+    // One at most was run to its end by the victim and not known to be.
+    assert!(all <= tasks as u64 + 1, "{all} runs of {tasks} tasks");
+    survived(job)
+}

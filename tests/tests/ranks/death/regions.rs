@@ -1,0 +1,130 @@
+//! A rank is killed that has a guard of a region.
+
+use std::sync::atomic::Ordering::SeqCst;
+use std::thread;
+use std::time::Duration;
+
+use mpisync::ndarray::Ix1;
+use mpisync::{LockError, Region};
+use mpisync_tests::job::Job;
+use mpisync_tests::scratch::until;
+
+use super::{
+    LONG, PROCESS, READY, assert_holder_died, await_death, die, kill_waiting_victim, ready,
+    survived, victim,
+};
+
+mpisync_tests::cases!(on [2, 4] with [LastRankDies]:
+    reader_of_a_region_dies,
+    writer_of_a_region_dies,
+    publisher_of_a_region_dies,
+    root_of_a_region_dies,
+);
+
+/// Who only reads takes nothing with it.
+fn reader_of_a_region_dies(job: &Job) {
+    let mut region = Region::<u64, Ix1>::new(&job.world, [1]).unwrap();
+    if job.rank == victim(job) {
+        let _items = region.read();
+        ready(job);
+        die();
+    }
+    await_death(job);
+    for _ in 0..200 {
+        region.write_timeout(LONG).unwrap()[0] += 1;
+        assert!(region.read_timeout(LONG).unwrap()[0] > 0);
+    }
+    survived(job)
+}
+
+/// Nobody gets to see what is half changed.
+fn writer_of_a_region_dies(job: &Job) {
+    let mut region = Region::<u64, Ix1>::new(&job.world, [1_000]).unwrap();
+    if job.rank == victim(job) {
+        let mut items = region.write();
+        items.slice_mut(mpisync::ndarray::s![..500]).fill(1);
+        ready(job);
+        die();
+    }
+    await_death(job);
+    for _ in 0..2 {
+        assert_holder_died(job, region.read_timeout(LONG).map(drop));
+        assert_holder_died(job, region.write_timeout(LONG).map(drop));
+    }
+    assert!(region.try_read().is_none());
+    let text = region.to_string();
+    assert!(text.contains("not available"), "{text}");
+    survived(job)
+}
+
+/// The victim writes all of the items again and again and is killed at any moment of that, on several nodes mostly while
+/// they are on their way. The others see all of a change or nothing, or are told.
+fn publisher_of_a_region_dies(job: &Job) {
+    let mut region = Region::<u64, Ix1>::new(&job.world, [2_000_000]).unwrap();
+    if job.rank == victim(job) {
+        for stamp in 1.. {
+            region.write().fill(stamp);
+            if stamp == 2 {
+                ready(job);
+            }
+        }
+    }
+    if job.rank == 0 {
+        kill_waiting_victim(job);
+    }
+    await_death(job);
+    thread::sleep(Duration::from_millis(300));
+    match region.read_timeout(LONG) {
+        Ok(items) => {
+            let stamp = items[0];
+            assert!(
+                stamp > 1 && items.iter().all(|item| *item == stamp),
+                "a torn region"
+            );
+        }
+        Err(LockError::HolderDied { rank }) => assert_eq!(rank, victim(job)),
+        Err(error) => panic!("{error}"),
+    }
+    survived(job)
+}
+
+/// All ranks set the region together, and the root is killed at any moment of that. The others are told by the call, or by
+/// the next look at the region, unless all of the items have come.
+fn root_of_a_region_dies(job: &Job) {
+    const ITEMS: usize = 2_000_000;
+    let mut region = Region::<u64, Ix1>::new(&job.world, [ITEMS]).unwrap();
+    let root = victim(job);
+    let mut data = (job.rank == root).then(|| vec![0_u64; ITEMS]);
+    if job.rank == 0 {
+        let (is_ready, process) = (job.scratch.word(READY), job.scratch.word(PROCESS));
+        // The rank itself waits for the root.
+        thread::spawn(move || {
+            until("the root to set", || is_ready.load(SeqCst) != 0);
+            thread::sleep(Duration::from_millis(100));
+            // SAFETY: plain system call; the process is a rank of this job.
+            unsafe { libc::kill(process.load(SeqCst) as i32, libc::SIGKILL) };
+        });
+    }
+    for stamp in 1.. {
+        if let Some(data) = &mut data {
+            data.fill(stamp);
+        }
+        if stamp == 2 && job.rank == root {
+            ready(job);
+        }
+        if region.set(root, data.as_ref(), [0]).is_err() {
+            break;
+        }
+    }
+    await_death(job);
+    thread::sleep(Duration::from_millis(300));
+    match region.read_timeout(LONG) {
+        Ok(items) => {
+            let stamp = items[0];
+            assert!(items.iter().all(|item| *item == stamp), "a torn region");
+        }
+        Err(LockError::HolderDied { rank }) => assert_eq!(rank, root),
+        Err(error) => panic!("{error}"),
+    }
+    survived(job)
+}

@@ -1,0 +1,220 @@
+//! Writers are alone, readers are together, and what a writer wrote is what the next one sees.
+
+use std::sync::atomic::Ordering::SeqCst;
+use std::time::Duration;
+
+use mpisync::WindowController;
+use mpisync_tests::job::Job;
+use mpisync_tests::rng::Rng;
+use mpisync_tests::scratch::until;
+
+use crate::guarded::{GUARDED, Guarded, operation};
+
+mpisync_tests::cases!(on [1, 2, 3, 4, 8]:
+    plain_counter,
+    readers_are_together,
+    try_says_no,
+    timeouts_end,
+    mixed_operations,
+    interleaved_controllers,
+);
+
+/// An increment that is not atomic is exact when writers are alone.
+fn plain_counter(job: &Job) {
+    const ROUNDS: u64 = 20_000;
+    let mut ctrl = mpisync::sync(&job.world).unwrap();
+    let guarded = Guarded {
+        scratch: &job.scratch,
+        first: 0,
+    };
+    for _ in 0..ROUNDS {
+        let _guard = ctrl.write();
+        guarded.write();
+    }
+    job.scratch.meet(100, job.size);
+    assert_eq!(
+        guarded.count(),
+        ROUNDS * job.size as u64,
+        "writes were lost"
+    );
+}
+
+/// Every rank holds the read lock until all hold it: one reader that keeps another out would hang here.
+fn readers_are_together(job: &Job) {
+    let mut ctrl = mpisync::sync(&job.world).unwrap();
+    for round in 0..50 {
+        let [together, done] = [2 * round, 2 * round + 1];
+        {
+            let _guard = ctrl.read();
+            job.scratch.meet(together, job.size);
+        }
+        // A writer in between, so that each round starts from a gate that was closed.
+        drop(ctrl.write());
+        job.scratch.meet(done, job.size);
+    }
+}
+
+/// `try_*` and timeouts say no while another rank holds the lock, and yes afterwards.
+fn try_says_no(job: &Job) {
+    const HELD: usize = 0;
+    const TRIED: usize = 1;
+    let mut ctrl = mpisync::sync(&job.world).unwrap();
+    for holder in 0..job.size {
+        let base = 10 * (1 + holder as usize);
+        if job.rank == holder {
+            let guard = ctrl.write();
+            job.scratch.raise(base + HELD);
+            let others = job.size as u64 - 1;
+            until("the others to have tried", || {
+                job.scratch.word(base + TRIED).load(SeqCst) == others
+            });
+            drop(guard);
+        } else {
+            job.scratch.wait_for(base + HELD);
+            assert!(ctrl.try_read().is_none(), "read beside a writer");
+            assert!(ctrl.try_write().is_none(), "two writers");
+            assert!(
+                ctrl.read_timeout(Duration::ZERO).is_err(),
+                "read beside a writer"
+            );
+            assert!(
+                ctrl.write_timeout(Duration::from_millis(2)).is_err(),
+                "two writers"
+            );
+            job.scratch.word(base + TRIED).fetch_add(1, SeqCst);
+        }
+        job.scratch.meet(base + 2, job.size);
+        drop(until_some(|| ctrl.try_read()));
+        job.scratch.meet(base + 3, job.size);
+        if job.rank == holder {
+            let guard = ctrl.read();
+            job.scratch.raise(base + 4);
+            job.scratch.meet(base + 5, job.size);
+            drop(guard);
+        } else {
+            job.scratch.wait_for(base + 4);
+            assert!(ctrl.try_write().is_none(), "a writer beside a reader");
+            assert!(
+                ctrl.write_timeout(Duration::from_millis(2)).is_err(),
+                "a writer beside a reader"
+            );
+            job.scratch.meet(base + 5, job.size);
+        }
+        job.scratch.meet(base + 6, job.size);
+        if job.rank == holder {
+            // Nobody holds or wants the lock now, whatever gave up before.
+            drop(ctrl.try_write().expect("the lock is free for a writer"));
+            drop(ctrl.try_read().expect("the lock is free for a reader"));
+        }
+        job.scratch.meet(base + 7, job.size);
+    }
+}
+
+fn until_some<T>(mut attempt: impl FnMut() -> Option<T>) -> T {
+    let mut found = None;
+    until("a try to succeed", || {
+        found = attempt();
+        found.is_some()
+    });
+    found.expect("it was just found")
+}
+
+/// A writer that gives up lets the readers that it stopped go on, and its place in the queue goes to the next.
+fn timeouts_end(job: &Job) {
+    let mut ctrl = mpisync::sync(&job.world).unwrap();
+    for round in 0..20 {
+        let base = 8 * round;
+        let holder = (round as i32) % job.size;
+        if job.rank == holder {
+            let guard = ctrl.read();
+            job.scratch.raise(base);
+            // All others give up their writing, and then read beside this reader.
+            job.scratch.meet(base + 1, job.size);
+            drop(guard);
+        } else {
+            job.scratch.wait_for(base);
+            let gave_up = ctrl.write_timeout(Duration::from_micros(100 * (job.rank as u64 + 1)));
+            assert!(gave_up.is_err(), "a writer beside a reader");
+            drop(gave_up);
+            // Another writer may still be waiting, but none waits for ever.
+            let guard = ctrl.read();
+            job.scratch.meet(base + 1, job.size);
+            drop(guard);
+        }
+        drop(ctrl.write());
+        job.scratch.meet(base + 2, job.size);
+    }
+}
+
+/// 100,000 random operations a rank, or 5,000 where writers go over a network: all ways to take the lock, nested in all ways the types allow.
+fn mixed_operations(job: &Job) {
+    let mut ctrl = mpisync::sync(&job.world).unwrap();
+    let guarded = Guarded {
+        scratch: &job.scratch,
+        first: 0,
+    };
+    let mut rng = Rng::new(job.rank as u64);
+    let mut written = 0;
+    let rounds = if ctrl.nodes() == 1 { 100_000 } else { 5_000 };
+    for _ in 0..rounds {
+        written += operation(&mut ctrl, &guarded, &mut rng);
+    }
+    job.scratch.word(50).fetch_add(written, SeqCst);
+    job.scratch.meet(51, job.size);
+    assert_eq!(
+        guarded.count(),
+        job.scratch.word(50).load(SeqCst),
+        "writes were lost"
+    );
+    assert!(
+        written > rounds / 20,
+        "only {written} writes: this did not test much"
+    );
+}
+
+/// Three locks on the same ranks guard three things, and holding one says nothing about the others.
+fn interleaved_controllers(job: &Job) {
+    let last = job.size - 1;
+    let mut controllers: Vec<WindowController> = [0, last, last / 2]
+        .into_iter()
+        .map(|master| {
+            WindowController::builder(&job.world)
+                .master(master)
+                .build()
+                .unwrap()
+        })
+        .collect();
+    let guarded: Vec<Guarded> = (0..controllers.len())
+        .map(|index| Guarded {
+            scratch: &job.scratch,
+            first: index * GUARDED,
+        })
+        .collect();
+    let mut rng = Rng::new(job.rank as u64);
+    let mut written = [0; 3];
+    for _ in 0..10_000 {
+        let chosen = rng.below(3) as usize;
+        let (first, rest) = controllers.split_at_mut(chosen);
+        let (chosen_ctrl, _) = rest.split_first_mut().expect("one of three");
+        // Outer locks of lower number only, for reading: no order of two ranks can deadlock.
+        let outer = (chosen > 0).then(|| {
+            let index = rng.below(chosen as u64) as usize;
+            (index, first[index].read())
+        });
+        if let Some((index, _)) = &outer {
+            guarded[*index].read();
+        }
+        written[chosen] += operation(chosen_ctrl, &guarded[chosen], &mut rng);
+        if let Some((index, _)) = &outer {
+            guarded[*index].read();
+        }
+    }
+    for (index, count) in written.into_iter().enumerate() {
+        job.scratch.word(60 + index).fetch_add(count, SeqCst);
+    }
+    job.scratch.meet(63, job.size);
+    for (index, guarded) in guarded.iter().enumerate() {
+        let expected = job.scratch.word(60 + index).load(SeqCst);
+        assert_eq!(guarded.count(), expected, "controller {index} lost writes");
+    }
+}

@@ -1,0 +1,45 @@
+//! Tests with real ranks. This program is the test harness, and also what the ranks run.
+
+mod barrier;
+mod batch;
+mod calls;
+mod channel;
+mod collective;
+mod common;
+mod communicators;
+mod condvar;
+mod counter;
+mod death;
+mod errors;
+mod exclusion;
+mod failures;
+mod fairness;
+mod fences;
+mod guarded;
+mod latch;
+mod launcher;
+mod leaks;
+mod lifecycle;
+mod lifetime;
+mod macros;
+mod mismatch;
+mod mutex;
+mod nesting;
+mod network;
+mod once;
+mod owned;
+mod plain;
+mod progress;
+mod pshmem;
+mod rare_writes;
+mod region;
+mod region_errors;
+mod semaphore;
+mod soak;
+mod transport;
+mod turn;
+mod values;
+
+fn main() -> std::process::ExitCode {
+    mpisync_tests::harness::main()
+}

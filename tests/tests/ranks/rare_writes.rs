@@ -1,0 +1,128 @@
+//! Many reads between two writes: readers come in without a barrier then, and a writer must find them all the same.
+
+use std::hint::black_box;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+
+use mpisync::WindowController;
+use mpisync_tests::job::Job;
+use mpisync_tests::scratch::{Scratch, until};
+
+mpisync_tests::cases!(on [1, 2, 3, 4, 8]:
+    one_writes_now_and_then,
+    all_write_now_and_then,
+);
+
+/// How many reads a rank makes before the next write: more than it takes to leave the barrier out.
+const READS: u32 = 20_500;
+
+/// Words of the scratch memory: two that are equal whenever nobody writes, a flag, for each rank one
+/// more than the number of writes after which it has made those reads, and lines that keep a reader's core busy.
+const PAIR: [usize; 2] = [0, 1];
+const DONE: usize = 2;
+const READY: usize = 10;
+const BUSY: std::ops::Range<usize> = 100..148;
+
+/// Reads until `done`; returns how often the pair was torn.
+///
+/// The stores before each read take long while a writer looks at the same lines. The store to the reader's flag in the
+/// lock comes behind them, and so is seen long after the reader has gone in.
+fn read_until(
+    ctrl: &WindowController,
+    scratch: &Scratch,
+    rank: i32,
+    mut done: impl FnMut() -> bool,
+) -> u64 {
+    let ready = scratch.word(READY + rank as usize);
+    let pair = PAIR.map(|index| scratch.word(index));
+    let busy: Vec<_> = BUSY.map(|index| scratch.word(index)).collect();
+    let mut torn = 0;
+    while !done() {
+        let written = pair[1].load(SeqCst);
+        (0..READS).for_each(|_| drop(ctrl.read()));
+        ready.store(written + 1, SeqCst);
+        while !done() && pair[1].load(SeqCst) == written {
+            for line in &busy {
+                line.store(1, Relaxed);
+            }
+            let _guard = ctrl.read();
+            for _ in 0..100 {
+                torn += u64::from(pair[0].load(Relaxed) != pair[1].load(Relaxed));
+            }
+        }
+    }
+    torn
+}
+
+/// Writes the pair once another rank has read often enough. Some writes are tried first.
+fn write_later(ctrl: &mut WindowController, job: &Job, round: usize) {
+    let written = job.scratch.word(PAIR[1]).load(SeqCst);
+    let is_ready = |rank| {
+        rank != job.rank && job.scratch.word(READY + rank as usize).load(SeqCst) == written + 1
+    };
+    if job.size > 1 {
+        until("another rank to read", || (0..job.size).any(is_ready));
+    }
+    (0..round % 20).for_each(|_| look_around(&job.scratch));
+    let tried = round
+        .is_multiple_of(3)
+        .then(|| ctrl.try_write().map(|_guard| add_one(&job.scratch)));
+    if tried.flatten().is_none() {
+        let _guard = ctrl.write();
+        add_one(&job.scratch);
+    }
+}
+
+fn look_around(scratch: &Scratch) {
+    for line in BUSY {
+        black_box(scratch.word(line).load(Relaxed));
+    }
+}
+
+/// Writes the pair, and takes some time between its two words.
+fn add_one(scratch: &Scratch) {
+    for index in PAIR {
+        let word = scratch.word(index);
+        word.store(word.load(Relaxed) + 1, Relaxed);
+        look_around(scratch);
+    }
+}
+
+/// One rank writes, the others read.
+fn one_writes_now_and_then(job: &Job) {
+    const WRITES: usize = 300;
+    let mut ctrl = mpisync::sync(&job.world).unwrap();
+    if job.rank == 0 {
+        for round in 0..WRITES {
+            write_later(&mut ctrl, job, round);
+        }
+        job.scratch.raise(DONE);
+        let _guard = ctrl.read();
+        assert_eq!(job.scratch.word(PAIR[0]).load(Relaxed), WRITES as u64);
+    } else {
+        let torn = read_until(&ctrl, &job.scratch, job.rank, || {
+            job.scratch.is_raised(DONE)
+        });
+        assert_eq!(torn, 0, "half-written data");
+    }
+}
+
+/// The ranks write in turn, and read while the others do.
+fn all_write_now_and_then(job: &Job) {
+    const WRITES: u64 = 150;
+    let mut ctrl = mpisync::sync(&job.world).unwrap();
+    let written = || job.scratch.word(PAIR[1]).load(SeqCst);
+    let mut torn = 0;
+    while written() < WRITES {
+        if written() % job.size as u64 == job.rank as u64 {
+            write_later(&mut ctrl, job, written() as usize);
+        } else {
+            let mine = || written() % job.size as u64 == job.rank as u64;
+            torn += read_until(&ctrl, &job.scratch, job.rank, || {
+                written() >= WRITES || mine()
+            });
+        }
+    }
+    assert_eq!(torn, 0, "half-written data");
+    let _guard = ctrl.read();
+    assert_eq!(written(), WRITES, "writes were lost");
+}
