@@ -94,7 +94,7 @@ pub(super) fn put<T: Plain>(shared: &Shared<T>, message: &T) -> Option<Result<()
         if shared.is_lost.get() {
             return Err(ChannelError::Lost);
         }
-        shared.puts().try_put(1)
+        Ok(shared.puts().try_put(1)?)
     });
     match reserved {
         Err(ChannelError::Full) => None,

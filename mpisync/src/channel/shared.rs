@@ -131,7 +131,7 @@ impl<T: Plain> Shared<T> {
             Limit::Try => queue.try_put_remote(most),
             limit => queue.put(most, || limit.deadline(), &self.takes),
         };
-        reserved.map_err(|error| limit.error(error))
+        reserved.map_err(|reason| limit.error(reason.into()))
     }
 
     /// Reserves up to `most` messages, at least one; none at the end of the stream.

@@ -135,7 +135,7 @@ impl<T: Plain> Sink<T> for ChannelSink<'_, T> {
         ready!(self.poll_held(context))?;
         self.retry.poll(context, |shared| {
             let room = shared.check_usable();
-            match room.and_then(|()| shared.puts().check_room()) {
+            match room.and_then(|()| Ok(shared.puts().check_room()?)) {
                 Err(ChannelError::Full) => None,
                 room => Some(room),
             }

@@ -44,6 +44,20 @@ pub(crate) struct Queue<M> {
     pub(crate) memory: M,
 }
 
+/// Why there is no room for a message. Smaller than [`ChannelError`], so that a reserved slot is
+/// returned in registers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum NoRoom {
+    /// The queue is full, or stayed full until the deadline.
+    Full,
+    /// No rank is left that takes.
+    Closed,
+    /// The queue is full, and only this rank still takes.
+    OnlyConsumer,
+    /// The process with the node's server has died.
+    Lost,
+}
+
 /// Why there is no message to take.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum NoMessage {
@@ -73,10 +87,20 @@ impl NoMessage {
     }
 }
 
-impl From<Stop> for ChannelError {
-    /// The error of a put whose deadline has passed.
+impl From<NoRoom> for ChannelError {
+    fn from(reason: NoRoom) -> Self {
+        match reason {
+            NoRoom::Full => ChannelError::Full,
+            NoRoom::Closed => ChannelError::Closed,
+            NoRoom::OnlyConsumer => ChannelError::OnlyConsumer,
+            NoRoom::Lost => ChannelError::Lost,
+        }
+    }
+}
+
+impl From<Stop> for NoRoom {
     fn from(_: Stop) -> Self {
-        ChannelError::Full
+        NoRoom::Full
     }
 }
 
@@ -93,10 +117,10 @@ impl<M: QueueMemory> Queue<M> {
 
     /// Reserves up to `most` consecutive slots to put messages into, at least one. Does not wait.
     #[inline]
-    pub(crate) fn try_put(&self, most: usize) -> Result<Putting<'_, M>, ChannelError> {
+    pub(crate) fn try_put(&self, most: usize) -> Result<Putting<'_, M>, NoRoom> {
         let words = self.memory.words();
         if words.account.0.closed.load(Ordering::Relaxed) != 0 {
-            return Err(ChannelError::Closed);
+            return Err(NoRoom::Closed);
         }
         let tail = &words.tail.0;
         loop {
@@ -108,7 +132,7 @@ impl<M: QueueMemory> Queue<M> {
                 if tail.load(Ordering::Relaxed) != first.0 {
                     continue;
                 }
-                return Err(ChannelError::Full);
+                return Err(NoRoom::Full);
             }
             let announcement = &self.my_state().putting;
             announcement.announce(first, count);
@@ -221,9 +245,9 @@ impl<M: QueueMemory> Queue<M> {
         most: usize,
         deadline: impl FnOnce() -> Deadline,
         takes: &Self,
-    ) -> Result<Putting<'_, M>, ChannelError> {
+    ) -> Result<Putting<'_, M>, NoRoom> {
         match self.try_put(most) {
-            Err(ChannelError::Full) => self.wait_for_room(most, deadline(), takes),
+            Err(NoRoom::Full) => self.wait_for_room(most, deadline(), takes),
             done => done,
         }
     }
@@ -233,7 +257,7 @@ impl<M: QueueMemory> Queue<M> {
         most: usize,
         deadline: Deadline,
         takes: &Self,
-    ) -> Result<Putting<'_, M>, ChannelError> {
+    ) -> Result<Putting<'_, M>, NoRoom> {
         let waiting = self.wait_as_call(self.begin_waiting(false));
         let mut inspector = self.inspector();
         let is_patient = matches!(deadline, Deadline::Never);
@@ -242,7 +266,7 @@ impl<M: QueueMemory> Queue<M> {
             self.memory.words().not_full.0.event(),
             deadline,
             || match self.try_put(most) {
-                Err(ChannelError::Full) => None,
+                Err(NoRoom::Full) => None,
                 done => Some(done),
             },
             || {
@@ -250,7 +274,7 @@ impl<M: QueueMemory> Queue<M> {
                 // In this order: the others may have made room before they closed their consumers.
                 if is_patient && takes.others_take_nothing() {
                     return match self.check_room() {
-                        Err(ChannelError::Full) => Err(ChannelError::OnlyConsumer),
+                        Err(NoRoom::Full) => Err(NoRoom::OnlyConsumer),
                         _ => Ok(()),
                     };
                 }
@@ -260,9 +284,9 @@ impl<M: QueueMemory> Queue<M> {
         drop(waiting);
         match (waited, self.memory.relay()) {
             // The coordinator may have room that other nodes made.
-            (Err(ChannelError::OnlyConsumer), Some(relay)) => {
+            (Err(NoRoom::OnlyConsumer), Some(relay)) => {
                 self.ask_for_room(relay, most).map_err(|error| match error {
-                    ChannelError::Full => ChannelError::OnlyConsumer,
+                    NoRoom::Full => NoRoom::OnlyConsumer,
                     other => other,
                 })
             }
@@ -271,10 +295,10 @@ impl<M: QueueMemory> Queue<M> {
     }
 
     /// Whether a message could be put at this moment.
-    pub(crate) fn check_room(&self) -> Result<(), ChannelError> {
+    pub(crate) fn check_room(&self) -> Result<(), NoRoom> {
         let words = self.memory.words();
         if words.account.0.closed.load(Ordering::Relaxed) != 0 {
-            return Err(ChannelError::Closed);
+            return Err(NoRoom::Closed);
         }
         let tail = &words.tail.0;
         loop {
@@ -283,7 +307,7 @@ impl<M: QueueMemory> Queue<M> {
                 return Ok(());
             }
             if tail.load(Ordering::Relaxed) == first {
-                return Err(ChannelError::Full);
+                return Err(NoRoom::Full);
             }
         }
     }

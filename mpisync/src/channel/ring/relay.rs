@@ -3,11 +3,10 @@
 //! Ranks put and take as on one node. Messages and room come through the server, so the server has
 //! to know which ranks wait. A rank asks the channel's coordinator about the state of other nodes.
 
-use crate::channel::error::ChannelError;
 use crate::channel::ring::layout::{NO_NUMBER, RankState, Relay, WAITING};
 use crate::channel::ring::memory::QueueMemory;
 use crate::channel::ring::termination::Generation;
-use crate::channel::ring::{NoMessage, Putting, Queue, Taking};
+use crate::channel::ring::{NoMessage, NoRoom, Putting, Queue, Taking};
 use crate::shm::atomic::Ordering;
 use crate::shm::event::FutexWord;
 use crate::shm::wait::{Deadline, Stop, wait};
@@ -23,9 +22,9 @@ impl From<Stop> for Lost {
     }
 }
 
-impl From<Lost> for ChannelError {
+impl From<Lost> for NoRoom {
     fn from(_: Lost) -> Self {
-        ChannelError::Lost
+        NoRoom::Lost
     }
 }
 
@@ -192,12 +191,10 @@ impl<M: QueueMemory> Queue<M> {
 
     /// [`Self::try_put`], but also finds room that the coordinator has.
     #[inline]
-    pub(crate) fn try_put_remote(&self, most: usize) -> Result<Putting<'_, M>, ChannelError> {
+    pub(crate) fn try_put_remote(&self, most: usize) -> Result<Putting<'_, M>, NoRoom> {
         let local = self.try_put(most);
         match self.memory.relay() {
-            Some(relay) if matches!(local, Err(ChannelError::Full)) => {
-                self.ask_for_room(relay, most)
-            }
+            Some(relay) if matches!(local, Err(NoRoom::Full)) => self.ask_for_room(relay, most),
             _ => local,
         }
     }
@@ -207,14 +204,14 @@ impl<M: QueueMemory> Queue<M> {
         &self,
         relay: &Relay,
         most: usize,
-    ) -> Result<Putting<'_, M>, ChannelError> {
+    ) -> Result<Putting<'_, M>, NoRoom> {
         let futex_word = &self.memory.words().not_full.0;
         let began = self.begin_waiting(false);
         let asked = self.ask_for(relay, futex_word, began, || match self.try_put(most) {
-            Err(ChannelError::Full) => None,
+            Err(NoRoom::Full) => None,
             done => Some(done),
         })?;
-        asked.unwrap_or(Err(ChannelError::Full))
+        asked.unwrap_or(Err(NoRoom::Full))
     }
 
     /// [`Self::try_take`], but also finds a message that the coordinator has, or the end of the

@@ -1,11 +1,10 @@
 //! An imagined world: the real queues, node proxies and coordinator, with ranks that act at random, one
 //! step at a time, and messages between servers that take any time.
 
-use crate::channel::error::ChannelError;
 use crate::channel::remote::{Coordinator, Grant, NodeProxy, Report};
 use crate::channel::ring::layout::{NO_NUMBER, WAITING};
 use crate::channel::ring::memory::{Layout, Opaque, QueueMemory, RelayLayout, RelaySlots, Slots};
-use crate::channel::ring::{Generation, NoMessage, Queue};
+use crate::channel::ring::{Generation, NoMessage, NoRoom, Queue};
 use crate::shm::domain::Domain;
 use crate::shm::mapping::Mapping;
 use crate::shm::topology::Topology;
@@ -124,7 +123,7 @@ impl Rank {
     }
 
     /// Puts its next message if there is room.
-    fn try_put(&mut self) -> Result<(), ChannelError> {
+    fn try_put(&mut self) -> Result<(), NoRoom> {
         let mut putting = self.puts.try_put(1)?;
         let message = self.name << 32 | self.next;
         let index = putting.index().unwrap();
@@ -248,7 +247,7 @@ impl World {
                     true
                 }
                 Err(no_room) => {
-                    assert_eq!(no_room, ChannelError::Full);
+                    assert_eq!(no_room, NoRoom::Full);
                     gives_up
                 }
             },

@@ -7,10 +7,9 @@ mod loom;
 #[cfg(not(loom))]
 mod threads;
 
-use crate::channel::error::ChannelError;
 use crate::channel::ring::layout::{Position, Shape};
 use crate::channel::ring::tests::heap::HeapQueue;
-use crate::channel::ring::{NoMessage, Queue};
+use crate::channel::ring::{NoMessage, NoRoom, Queue};
 use crate::shm::wait::Deadline;
 
 /// A queue for that many ranks, whose positions wrap around after a few messages.
@@ -34,7 +33,7 @@ fn queues_from(ranks: usize, capacity: u64, start: Position) -> Vec<Queue<HeapQu
 }
 
 /// Puts the messages in order, as many at a time as there is room for.
-fn put(queue: &Queue<HeapQueue>, messages: &[u64]) -> Result<(), ChannelError> {
+fn put(queue: &Queue<HeapQueue>, messages: &[u64]) -> Result<(), NoRoom> {
     let mut left = messages;
     while !left.is_empty() {
         let mut putting = queue.put(left.len(), || Deadline::Never, queue)?;

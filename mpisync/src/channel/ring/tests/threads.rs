@@ -10,7 +10,7 @@ fn message(producer: u64, count: u64) -> u64 {
     producer << 32 | count
 }
 
-fn try_put(queue: &Queue<HeapQueue>, message: u64) -> Result<(), ChannelError> {
+fn try_put(queue: &Queue<HeapQueue>, message: u64) -> Result<(), NoRoom> {
     let mut putting = queue.try_put(1)?;
     queue.memory.write(putting.index().expect("one"), message);
     putting.publish();
@@ -31,7 +31,7 @@ fn in_order_and_no_more_than_there_is_room_for() {
                 assert_eq!(queue.len(), count);
                 assert_eq!(try_put(queue, message(round, count)), Ok(()));
             }
-            assert_eq!(try_put(queue, 0), Err(ChannelError::Full));
+            assert_eq!(try_put(queue, 0), Err(NoRoom::Full));
             for count in 0..capacity {
                 assert_eq!(try_take(queue), Some(message(round, count)));
             }
@@ -100,16 +100,16 @@ fn there_is_room_when_a_message_can_be_put() {
                 assert_eq!(queue.check_room(), Ok(()));
                 assert_eq!(try_put(queue, count), Ok(()));
             }
-            assert_eq!(queue.check_room(), Err(ChannelError::Full));
+            assert_eq!(queue.check_room(), Err(NoRoom::Full));
             let taking = queue.try_take(1).expect("a message");
             // Its slot is not free before it was read.
-            assert_eq!(queue.check_room(), Err(ChannelError::Full));
+            assert_eq!(queue.check_room(), Err(NoRoom::Full));
             drop(taking);
             assert_eq!(queue.check_room(), Ok(()));
             while try_take(queue).is_some() {}
         }
         queue.close_consumer();
-        assert_eq!(queue.check_room(), Err(ChannelError::Closed));
+        assert_eq!(queue.check_room(), Err(NoRoom::Closed));
     }
 }
 
@@ -232,9 +232,9 @@ fn putting_is_an_error_when_nobody_takes() {
         queues[0].close_consumer();
         assert!(!waiting.is_finished());
         queues[1].close_consumer();
-        assert_eq!(waiting.join().expect("no panic"), Err(ChannelError::Closed));
+        assert_eq!(waiting.join().expect("no panic"), Err(NoRoom::Closed));
     });
-    assert_eq!(try_put(&queues[1], 3), Err(ChannelError::Closed));
+    assert_eq!(try_put(&queues[1], 3), Err(NoRoom::Closed));
 }
 
 /// A rank that dies leaves slots that it has reserved.
