@@ -397,7 +397,7 @@ fn condvar_guards_a_buffer(job: &Job) {
     assert_eq!((buffer.put, buffer.taken), (all, all));
 }
 
-/// On a communicator of one rank nobody can notify it, so it is not let wait without end.
+/// On a communicator of one rank no other rank can notify it, so it is not let wait without end.
 fn condvar_refuses_to_wait_alone(job: &Job) {
     let alone = job
         .world
