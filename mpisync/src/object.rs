@@ -130,8 +130,8 @@ impl Object {
             Stop::Timeout => LockError::Timeout {
                 waited: limit.unwrap_or(Duration::MAX),
             },
-            Stop::Died(seat) => LockError::HolderDied {
-                rank: self.block.domain().topology().local_ranks()[seat] as i32,
+            Stop::Died(local_rank) => LockError::HolderDied {
+                rank: self.block.domain().topology().local_ranks()[local_rank] as i32,
             },
             Stop::RankDied(rank) => LockError::HolderDied { rank: rank as i32 },
         }

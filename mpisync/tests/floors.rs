@@ -133,7 +133,7 @@ fn imports(text: &str) -> Vec<(usize, String)> {
 }
 
 /// Private words for what the literature has a name for; the standard word is beside each.
-const NOT_STANDARD: [(&str, &str); 26] = [
+const NOT_STANDARD: [(&str, &str); 28] = [
     ("agent", "server"),
     ("alarm", "timer"),
     ("annex", "layout, or the object's memory"),
@@ -154,6 +154,8 @@ const NOT_STANDARD: [(&str, &str); 26] = [
     ("inheritance", "on death"),
     ("ledger", "task table"),
     ("outpost", "node proxy"),
+    ("seat", "local rank, or slot"),
+    ("seats", "local ranks, or slots"),
     ("shelf", "the object's memory"),
     ("slip", "vote slot"),
     ("station", "qnode"),
@@ -199,6 +201,6 @@ fn words(line: &str) -> Vec<String> {
 
 #[test]
 fn a_name_is_taken_apart() {
-    let words = words("fn seat_of_agent(LockAgent, magenta)");
+    let words = words("fn rank_of_agent(LockAgent, magenta)");
     assert_eq!(words.iter().filter(|word| *word == "agent").count(), 2);
 }

@@ -133,14 +133,14 @@ enum Plan {
 impl Plan {
     /// For a channel of `T` on this node; none where it does not fit.
     fn of<T>(domain: &Domain, capacity: usize) -> Option<Self> {
-        let seats = domain.segment().shape().seats;
-        let local = Layout::of::<T>(capacity, seats)?;
+        let members = domain.segment().shape().members;
+        let local = Layout::of::<T>(capacity, members)?;
         if !domain.topology().spans_nodes() {
             return Some(Plan::Local(local));
         }
         let (least, most) = RELAYED_MESSAGES;
         let ring = (RELAYED_BYTES / size_of::<T>().max(1)).clamp(least, most);
-        let layout = Layout::of::<T>(ring.min(capacity), seats)?;
+        let layout = Layout::of::<T>(ring.min(capacity), members)?;
         Some(Plan::Remote(RelayLayout(layout), local.length()))
     }
 

@@ -82,23 +82,23 @@ unsafe impl Shareable for Line<RankWords> {}
 // SAFETY: as above.
 unsafe impl Shareable for QNode {}
 
-/// The layout of a lock: the words for all ranks, then a line for each seat and, if there are several
+/// The layout of a lock: the words for all ranks, then a line for each member and, if there are several
 /// nodes, the qnode.
 pub(crate) struct LockLayout;
 
 const RANKS_AT: usize = size_of::<Words>();
 
 impl LockLayout {
-    fn qnode_at(seats: usize) -> usize {
-        RANKS_AT + seats * size_of::<Line<RankWords>>()
+    fn qnode_at(members: usize) -> usize {
+        RANKS_AT + members * size_of::<Line<RankWords>>()
     }
 }
 
 impl Layout for LockLayout {
     fn length(&self, topology: &Topology) -> usize {
-        let Shape { seats, remote } = Shape::of(topology);
+        let Shape { members, remote } = Shape::of(topology);
         let qnode = if remote > 0 { size_of::<QNode>() } else { 0 };
-        Self::qnode_at(seats) + qnode
+        Self::qnode_at(members) + qnode
     }
 }
 
@@ -109,7 +109,7 @@ pub(crate) struct LockMemory {
     rank_words: NonNull<Line<RankWords>>,
     my_words: NonNull<RankWords>,
     me: usize,
-    seats: usize,
+    members: usize,
     gate: GateKind,
     can_be_biased: bool,
     /// The offset of the qnode, if the communicator spans nodes.
@@ -123,27 +123,27 @@ impl LockMemory {
     pub(crate) fn new(part: Part<'_>) -> Self {
         let (block, chunk, start) = (part.block, part.memory(), part.start());
         let domain: &Arc<Domain> = block.domain();
-        let Shape { seats, remote } = domain.segment().shape();
-        let rank_words: &[Line<RankWords>] = chunk.slice(start + RANKS_AT, seats);
+        let Shape { members, remote } = domain.segment().shape();
+        let rank_words: &[Line<RankWords>] = chunk.slice(start + RANKS_AT, members);
         LockMemory {
             words: NonNull::from(chunk.get(start)),
             rank_words: NonNull::from(rank_words).cast(),
             my_words: NonNull::from(&rank_words[block.me()].0),
             me: block.me(),
-            seats,
+            members,
             gate: match remote {
                 0 => GateKind::Local,
                 _ => GateKind::Global,
             },
             can_be_biased: domain.heeds_fences(),
-            qnode: (remote > 0).then(|| start + LockLayout::qnode_at(seats)),
+            qnode: (remote > 0).then(|| start + LockLayout::qnode_at(members)),
             chunk: Arc::clone(chunk),
             domain: Arc::clone(domain),
         }
     }
 
-    /// The number of seats of ranks. The server's seat comes after them.
-    pub(crate) fn seats_of_ranks(&self) -> usize {
+    /// The number of local ranks. The server's line comes after theirs.
+    pub(crate) fn local_size(&self) -> usize {
         self.domain.topology().local_ranks().len()
     }
 
@@ -201,8 +201,8 @@ impl Memory for LockMemory {
 
     #[inline]
     fn rank_words(&self, rank: usize) -> &RankWords {
-        assert!(rank < self.seats, "a seat of this node");
-        // SAFETY: taken from a slice of `seats` values in `chunk`, which `self` keeps mapped.
+        assert!(rank < self.members, "a local rank of this node");
+        // SAFETY: taken from a slice of `members` values in `chunk`, which `self` keeps mapped.
         unsafe { &self.rank_words.add(rank).as_ref().0 }
     }
 
@@ -218,7 +218,7 @@ impl Memory for LockMemory {
 
     #[inline]
     fn ranks(&self) -> usize {
-        self.seats
+        self.members
     }
 
     #[inline]

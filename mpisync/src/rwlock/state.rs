@@ -227,8 +227,9 @@ impl fmt::Debug for LockState {
         let holders = self.node().holders();
         // The node's server is not one of them.
         let here = self.object.block().domain().topology().local_ranks();
-        let rank = |seat: usize| here.get(seat).copied();
-        let ranks = |seats: &[usize]| seats.iter().copied().filter_map(rank).collect::<Vec<_>>();
+        let rank = |local_rank: usize| here.get(local_rank).copied();
+        let ranks =
+            |members: &[usize]| members.iter().copied().filter_map(rank).collect::<Vec<_>>();
         self.object
             .show(f, "WindowController")
             .field("master", &self.object.root())

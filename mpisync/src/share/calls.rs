@@ -176,11 +176,12 @@ impl<'a> FencedCall<'a> {
     /// Waits until `is_done` holds of all other ranks of this node that are alive.
     pub(super) fn wait_for_all(&self, is_done: impl Fn(&RankRecord) -> bool) {
         let block = self.block;
-        for seat in (0..block.seats_of_ranks()).filter(|&seat| seat != block.me()) {
-            let record = self.mailbox.rank_record(seat);
-            let check = || (is_done(record) || block.domain().is_known_dead(seat)).then_some(());
+        for local_rank in (0..block.local_size()).filter(|&local_rank| local_rank != block.me()) {
+            let record = self.mailbox.rank_record(local_rank);
+            let check =
+                || (is_done(record) || block.domain().is_known_dead(local_rank)).then_some(());
             let inspect = || {
-                block.is_alive(seat);
+                block.is_alive(local_rank);
                 Ok::<_, Stop>(())
             };
             let waited = wait(block, self.collected(), Deadline::Never, check, inspect);

@@ -46,15 +46,15 @@ impl FencedCall<'_> {
         if !is_there || taken.is_err() {
             return None;
         }
-        let has_diverged = |seat: &usize| {
-            let record = self.mailbox.rank_record(*seat);
+        let has_diverged = |local_rank: &usize| {
+            let record = self.mailbox.rank_record(*local_rank);
             record.diverged.load(Ordering::Acquire) == call.0
         };
-        let seat = (0..self.block.seats_of_ranks()).find(has_diverged)?;
+        let local_rank = (0..self.block.local_size()).find(has_diverged)?;
         Some(CollectiveError::Diverged {
             here: record.place(),
-            rank: self.block.domain().topology().local_ranks()[seat] as i32,
-            there: self.mailbox.rank_record(seat).place(),
+            rank: self.block.domain().topology().local_ranks()[local_rank] as i32,
+            there: self.mailbox.rank_record(local_rank).place(),
         })
     }
 }
@@ -106,7 +106,7 @@ impl FencedCall<'_> {
         let number = self.number.0;
         self.my_record().waiting.store(number, Ordering::Release);
         let (mismatch, is_in_meeting) = match self.block.domain().topology().location(writer) {
-            RankLocation::Local(seat) => self.inspect_local(seat, writer),
+            RankLocation::Local(local_rank) => self.inspect_local(local_rank, writer),
             RankLocation::Remote(_) => match self
                 .mailboxes
                 .and_then(|mailboxes| mailboxes.ask(self.block, self.number, writer))
@@ -131,11 +131,11 @@ impl FencedCall<'_> {
         mismatch.map_or(alive, Err)
     }
 
-    /// Why `writer`, in that seat of this node, shares nothing if it waits, or has waited, in this
+    /// Why `writer`, a rank of this node, shares nothing if it waits, or has waited, in this
     /// call; and whether it is in a meeting instead.
-    fn inspect_local(&self, seat: usize, writer: usize) -> (Option<CollectiveError>, bool) {
-        let theirs = self.mailbox.rank_record(seat);
-        let waits_for = self.mailbox.waits_for(seat, self.number.0);
+    fn inspect_local(&self, local_rank: usize, writer: usize) -> (Option<CollectiveError>, bool) {
+        let theirs = self.mailbox.rank_record(local_rank);
+        let waits_for = self.mailbox.waits_for(local_rank, self.number.0);
         // Loaded after `waits_for`, since a rank stores its site before it waits; and before `done`, since a rank that is
         // not done with this call has not stored the site of a later one.
         let site = theirs.site.load(Ordering::Acquire);

@@ -16,19 +16,19 @@ unsafe impl Shareable for Mailbox {}
 // SAFETY: as above.
 unsafe impl Shareable for Line<RankRecord> {}
 
-/// The layout of a mailbox: the words for all ranks, then a record for each seat.
+/// The layout of a mailbox: the words for all ranks, then a record for each member.
 pub(crate) struct MailboxLayout;
 
 impl Layout for MailboxLayout {
     fn length(&self, topology: &Topology) -> usize {
-        size_of::<Mailbox>() + Shape::of(topology).seats * size_of::<Line<RankRecord>>()
+        size_of::<Mailbox>() + Shape::of(topology).members * size_of::<Line<RankRecord>>()
     }
 }
 
 /// One mailbox, as this rank or the node's server sees it.
 pub(crate) struct MailboxMemory {
     start: usize,
-    seats: usize,
+    members: usize,
     me: usize,
     chunk: Arc<Mapping>,
     domain: Arc<Domain>,
@@ -40,7 +40,7 @@ impl MailboxMemory {
         let domain: &Arc<Domain> = part.block.domain();
         MailboxMemory {
             start: part.start(),
-            seats: domain.segment().shape().seats,
+            members: domain.segment().shape().members,
             me: part.block.me(),
             chunk: Arc::clone(part.memory()),
             domain: Arc::clone(domain),
@@ -56,13 +56,13 @@ impl MailboxMemory {
         self.chunk.get(self.start)
     }
 
-    /// The record of the rank in this seat.
+    /// The record of this local rank.
     #[inline]
-    pub(super) fn rank_record(&self, seat: usize) -> &RankRecord {
+    pub(super) fn rank_record(&self, local_rank: usize) -> &RankRecord {
         let records: &[Line<RankRecord>] = self
             .chunk
-            .slice(self.start + size_of::<Mailbox>(), self.seats);
-        &records[seat].0
+            .slice(self.start + size_of::<Mailbox>(), self.members);
+        &records[local_rank].0
     }
 
     /// The record of this rank.
@@ -77,9 +77,9 @@ impl MailboxMemory {
         self.my_record().done.swap(u64::MAX, Ordering::SeqCst);
     }
 
-    /// The rank for which the rank in this seat waits in `call`, if it does.
-    pub(super) fn waits_for(&self, seat: usize, call: u64) -> Option<u32> {
-        let record = self.rank_record(seat);
+    /// The rank for which this local rank waits in `call`, if it does.
+    pub(super) fn waits_for(&self, local_rank: usize, call: u64) -> Option<u32> {
+        let record = self.rank_record(local_rank);
         let waits = record.waiting.load(Ordering::Acquire) == call;
         waits.then(|| record.waits_for.load(Ordering::Relaxed))
     }
@@ -87,9 +87,9 @@ impl MailboxMemory {
     /// Whether all ranks of this node that are alive are done with `call`.
     pub(super) fn all_local_are_done(&self, call: u64) -> bool {
         let ranks = self.domain.topology().local_ranks().len();
-        (0..ranks).all(|seat| {
-            self.rank_record(seat).done.load(Ordering::Acquire) >= call
-                || !self.domain.is_alive(seat)
+        (0..ranks).all(|local_rank| {
+            self.rank_record(local_rank).done.load(Ordering::Acquire) >= call
+                || !self.domain.is_alive(local_rank)
         })
     }
 }

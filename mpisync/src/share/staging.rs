@@ -80,10 +80,11 @@ impl FencedCall<'_> {
         sink: &mut impl Sink,
     ) -> Result<(), CollectiveError> {
         let record = self.record();
-        let RankLocation::Local(seat) = self.block.domain().topology().location(writer) else {
+        let RankLocation::Local(local_rank) = self.block.domain().topology().location(writer)
+        else {
             unreachable!("a staged value comes from this node");
         };
-        let buffer = self.block.domain().segment().stage(seat);
+        let buffer = self.block.domain().segment().stage(local_rank);
         let mut bytes = vec![0; CHUNK];
         for number in 0..chunks(length) {
             wait(

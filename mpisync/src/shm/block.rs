@@ -52,17 +52,17 @@ impl Block {
 
     /// This rank's view of the block at `extent`. An object that spans nodes has a number.
     pub(crate) fn new(domain: Arc<Domain>, extent: Extent, number: Option<u64>) -> Self {
-        let seat = domain.segment().me();
-        Self::at_seat(domain, extent, number, seat)
+        let local_rank = domain.segment().me();
+        Self::at_local_rank(domain, extent, number, local_rank)
     }
 
     /// The view of the node's server.
     pub(crate) fn for_server(domain: Arc<Domain>, extent: Extent, number: u64) -> Self {
-        let seat = domain.segment().shape().seat_of_server();
-        Self::at_seat(domain, extent, Some(number), seat)
+        let local_rank = domain.segment().shape().local_rank_of_server();
+        Self::at_local_rank(domain, extent, Some(number), local_rank)
     }
 
-    fn at_seat(domain: Arc<Domain>, extent: Extent, number: Option<u64>, me: usize) -> Self {
+    fn at_local_rank(domain: Arc<Domain>, extent: Extent, number: Option<u64>, me: usize) -> Self {
         Block {
             me,
             number,
@@ -83,7 +83,7 @@ impl Block {
     }
 
     /// How many ranks the node has; the server's number comes after them.
-    pub(crate) fn seats_of_ranks(&self) -> usize {
+    pub(crate) fn local_size(&self) -> usize {
         self.domain.topology().local_ranks().len()
     }
 
@@ -108,8 +108,8 @@ impl Block {
     /// Whether all ranks of this node have dropped the object and only the server still uses it.
     pub(crate) fn is_left_to_server(&self) -> bool {
         let header: &BlockHeader = self.chunk.get(self.extent.offset as usize);
-        let seats = self.domain.segment().shape().seats;
-        header.given_back.load(Ordering::Relaxed) as usize + 1 == seats
+        let members = self.domain.segment().shape().members;
+        header.given_back.load(Ordering::Relaxed) as usize + 1 == members
     }
 }
 
@@ -133,7 +133,7 @@ impl Surroundings for Block {
         self.domain.spin_budget()
     }
 
-    fn is_alive(&self, seat: usize) -> bool {
-        self.domain.is_alive(seat)
+    fn is_alive(&self, local_rank: usize) -> bool {
+        self.domain.is_alive(local_rank)
     }
 }

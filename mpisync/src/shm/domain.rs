@@ -57,23 +57,23 @@ pub(crate) trait Outside: Send + Sync {
 impl Domain {
     fn new(topology: Topology, first: Mapping, transport: Transport) -> Self {
         let shape = Shape::of(&topology);
-        let RankLocation::Local(seat) = topology.location(topology.rank() as usize) else {
+        let RankLocation::Local(local_rank) = topology.location(topology.rank() as usize) else {
             unreachable!("this rank is on its own node");
         };
-        let segment = Segment::new(first, seat, shape);
+        let segment = Segment::new(first, local_rank, shape);
         let this = Process::this();
         let heeds_fences = membarrier::register();
         let server =
-            (topology.spans_nodes() && topology.is_leader()).then(|| shape.seat_of_server());
-        for seat in [Some(seat), server].into_iter().flatten() {
-            let member = segment.member(seat);
+            (topology.spans_nodes() && topology.is_leader()).then(|| shape.local_rank_of_server());
+        for local_rank in [Some(local_rank), server].into_iter().flatten() {
+            let member = segment.member(local_rank);
             member
                 .heeds_fences
                 .store(heeds_fences.into(), Ordering::Relaxed);
             member.born.store(this.born, Ordering::Relaxed);
             member.process.store(this.id, Ordering::Release);
         }
-        let unset = || (0..shape.seats).map(|_| AtomicBool::new(false)).collect();
+        let unset = || (0..shape.members).map(|_| AtomicBool::new(false)).collect();
         Domain {
             topology,
             segment,
@@ -111,8 +111,8 @@ impl Domain {
 
     /// Finds out which ranks can be watched; called after all of them have stored their processes.
     pub(crate) fn watch(&self) {
-        for (seat, watched) in self.watched.iter().enumerate() {
-            watched.store(self.process(seat).is_visible(), Ordering::Relaxed);
+        for (local_rank, watched) in self.watched.iter().enumerate() {
+            watched.store(self.process(local_rank).is_visible(), Ordering::Relaxed);
         }
     }
 
@@ -167,21 +167,21 @@ impl Domain {
     /// Whether the processes of all ranks of this node have registered for heavy fences; called
     /// after all of them have stored their processes.
     pub(crate) fn heeds_fences(&self) -> bool {
-        (0..self.segment.shape().seats).all(|seat| {
-            let member = self.segment.member(seat);
+        (0..self.segment.shape().members).all(|local_rank| {
+            let member = self.segment.member(local_rank);
             member.heeds_fences.load(Ordering::Relaxed) != 0
         })
     }
 
     /// Whether this local rank has been found dead before.
-    pub(crate) fn is_known_dead(&self, seat: usize) -> bool {
-        self.dead[seat].load(Ordering::Relaxed)
+    pub(crate) fn is_known_dead(&self, local_rank: usize) -> bool {
+        self.dead[local_rank].load(Ordering::Relaxed)
     }
 
     /// Whether this rank, of any node, is alive as far as is known.
     pub(crate) fn rank_is_alive(&self, rank: usize) -> bool {
         match self.topology.location(rank) {
-            RankLocation::Local(seat) => self.is_alive(seat),
+            RankLocation::Local(local_rank) => self.is_alive(local_rank),
             RankLocation::Remote(index) => {
                 self.segment
                     .remote_member(index)
@@ -195,7 +195,7 @@ impl Domain {
     /// Where this rank, of any node, is in collective calls.
     pub(crate) fn arrival_slot(&self, rank: usize) -> &ArrivalSlot {
         match self.topology.location(rank) {
-            RankLocation::Local(seat) => &self.segment.member(seat).arrival_slot,
+            RankLocation::Local(local_rank) => &self.segment.member(local_rank).arrival_slot,
             RankLocation::Remote(index) => &self.segment.remote_member(index).arrival_slot,
         }
     }
@@ -205,8 +205,8 @@ impl Domain {
         &self.segment.member(self.segment.me()).arrival_slot
     }
 
-    fn process(&self, seat: usize) -> Process {
-        let member = self.segment.member(seat);
+    fn process(&self, local_rank: usize) -> Process {
+        let member = self.segment.member(local_rank);
         Process {
             id: member.process.load(Ordering::Acquire),
             born: member.born.load(Ordering::Relaxed),
@@ -232,15 +232,15 @@ impl Surroundings for Domain {
         self.topology.spans_nodes().then_some(ROUND_TRIPS)
     }
 
-    fn is_alive(&self, seat: usize) -> bool {
-        if seat == self.segment.me() || !self.watched[seat].load(Ordering::Relaxed) {
+    fn is_alive(&self, local_rank: usize) -> bool {
+        if local_rank == self.segment.me() || !self.watched[local_rank].load(Ordering::Relaxed) {
             return true;
         }
-        let dead = &self.dead[seat];
+        let dead = &self.dead[local_rank];
         if dead.load(Ordering::Relaxed) {
             return false;
         }
-        let alive = self.process(seat).is_alive();
+        let alive = self.process(local_rank).is_alive();
         dead.store(!alive, Ordering::Relaxed);
         alive
     }
@@ -330,8 +330,8 @@ impl Domain {
     }
 
     /// Considers this local rank dead.
-    pub(crate) fn reclaim(&self, seat: usize) {
-        self.watched[seat].store(true, Ordering::Relaxed);
-        self.dead[seat].store(true, Ordering::Relaxed);
+    pub(crate) fn reclaim(&self, local_rank: usize) {
+        self.watched[local_rank].store(true, Ordering::Relaxed);
+        self.dead[local_rank].store(true, Ordering::Relaxed);
     }
 }

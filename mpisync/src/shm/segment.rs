@@ -98,7 +98,7 @@ pub(crate) struct Segment {
 pub(crate) struct Shape {
     /// The ranks of this node and, if the communicator spans nodes, the node's server, which comes
     /// last.
-    pub(crate) seats: usize,
+    pub(crate) members: usize,
     /// The ranks of other nodes.
     pub(crate) remote: usize,
 }
@@ -106,15 +106,15 @@ pub(crate) struct Shape {
 impl Shape {
     pub(crate) fn of(topology: &Topology) -> Self {
         Shape {
-            seats: topology.local_ranks().len() + usize::from(topology.spans_nodes()),
+            members: topology.local_ranks().len() + usize::from(topology.spans_nodes()),
             remote: topology.remote(),
         }
     }
 
     /// The number of the node's server, if there are ranks on other nodes.
-    pub(crate) fn seat_of_server(self) -> usize {
+    pub(crate) fn local_rank_of_server(self) -> usize {
         debug_assert!(self.remote > 0, "a server is for several nodes");
-        self.seats - 1
+        self.members - 1
     }
 }
 
@@ -141,7 +141,7 @@ impl Segment {
     }
 
     fn remote_members_at(shape: Shape) -> usize {
-        Self::members_at() + shape.seats * size_of::<Member>()
+        Self::members_at() + shape.members * size_of::<Member>()
     }
 
     fn stages_at(shape: Shape) -> usize {
@@ -149,12 +149,12 @@ impl Segment {
     }
 
     fn blocks_at(shape: Shape) -> usize {
-        Self::stages_at(shape) + shape.seats * Self::stage_words(shape) * size_of::<u64>()
+        Self::stages_at(shape) + shape.members * Self::stage_words(shape) * size_of::<u64>()
     }
 
     /// A single process shares no values.
     fn stage_words(shape: Shape) -> usize {
-        if shape.seats == 1 { 0 } else { STAGE_WORDS }
+        if shape.members == 1 { 0 } else { STAGE_WORDS }
     }
 
     /// A segment whose first chunk is `first`, zeroed and of [`Self::first_length`].
@@ -185,8 +185,8 @@ impl Segment {
     }
 
     /// The data of the rank, or server, with this number.
-    pub(crate) fn member(&self, seat: usize) -> &Member {
-        &self.first.slice(Self::members_at(), self.shape.seats)[seat]
+    pub(crate) fn member(&self, local_rank: usize) -> &Member {
+        &self.first.slice(Self::members_at(), self.shape.members)[local_rank]
     }
 
     /// The data of a rank on another node.
@@ -197,10 +197,10 @@ impl Segment {
     }
 
     /// The staging buffer for large values of the rank with this number.
-    pub(crate) fn stage(&self, seat: usize) -> &[AtomicU64] {
-        assert!(seat < self.shape.seats, "a seat of this node");
+    pub(crate) fn stage(&self, local_rank: usize) -> &[AtomicU64] {
+        assert!(local_rank < self.shape.members, "a local rank of this node");
         let words = Self::stage_words(self.shape);
-        let offset = Self::stages_at(self.shape) + seat * words * size_of::<u64>();
+        let offset = Self::stages_at(self.shape) + local_rank * words * size_of::<u64>();
         self.first.slice(offset, words)
     }
 
@@ -317,7 +317,7 @@ impl Segment {
     pub(crate) fn give_back(&self, place: Extent, header: &BlockHeader) {
         // AcqRel: the last rank passes on the accesses of all others to the block.
         let before = header.given_back.fetch_add(1, Ordering::AcqRel);
-        if before as usize + 1 < self.shape.seats {
+        if before as usize + 1 < self.shape.members {
             return;
         }
         header.length.store(place.length, Ordering::Relaxed);

@@ -1,6 +1,6 @@
 //! Which rank of a communicator runs on which node.
 //!
-//! There are two numberings: *ranks* of the communicator, and *local ranks* (*seats*) of this node,
+//! There are two numberings: *ranks* of the communicator, and *local ranks* of this node,
 //! in the same order. On one node they are the same.
 
 /// A communicator's ranks and nodes, as one rank sees them.

@@ -12,7 +12,7 @@ use std::time::Duration;
 /// The part, as this rank or the node's server sees it.
 pub(crate) struct View<W, S> {
     words: NonNull<W>,
-    seats: NonNull<Line<S>>,
+    slots: NonNull<Line<S>>,
     count: usize,
     me: usize,
     /// Keeps the memory mapped.
@@ -21,9 +21,9 @@ pub(crate) struct View<W, S> {
 }
 
 impl<W, S> View<W, S> {
-    /// The length in bytes with `seats` lines.
-    pub(crate) const fn length(seats: usize) -> usize {
-        size_of::<W>() + seats * size_of::<Line<S>>()
+    /// The length in bytes with `slots` lines.
+    pub(crate) const fn length(slots: usize) -> usize {
+        size_of::<W>() + slots * size_of::<Line<S>>()
     }
 
     /// The view of this part of an object's memory, with `count` lines.
@@ -33,10 +33,10 @@ impl<W, S> View<W, S> {
         Line<S>: Shareable,
     {
         let (block, chunk, start) = (part.block, part.memory(), part.start());
-        let seats: &[Line<S>] = chunk.slice(start + size_of::<W>(), count);
+        let slots: &[Line<S>] = chunk.slice(start + size_of::<W>(), count);
         View {
             words: NonNull::from(chunk.get(start)),
-            seats: NonNull::from(seats).cast(),
+            slots: NonNull::from(slots).cast(),
             count,
             me: block.me(),
             _chunk: Arc::clone(chunk),
@@ -53,13 +53,13 @@ impl<W, S> View<W, S> {
 
     /// The line of a rank.
     #[inline]
-    pub(crate) fn seat(&self, seat: usize) -> &S {
-        assert!(seat < self.count, "a seat of the part");
+    pub(crate) fn slot(&self, slot: usize) -> &S {
+        assert!(slot < self.count, "a slot of the part");
         // SAFETY: taken from a slice of `count` values in the chunk, which `self` keeps mapped.
-        unsafe { &self.seats.add(seat).as_ref().0 }
+        unsafe { &self.slots.add(slot).as_ref().0 }
     }
 
-    pub(crate) fn seats(&self) -> usize {
+    pub(crate) fn slots(&self) -> usize {
         self.count
     }
 
@@ -93,7 +93,7 @@ impl<W, S> Surroundings for View<W, S> {
         self.domain.spin_budget()
     }
 
-    fn is_alive(&self, seat: usize) -> bool {
-        self.domain.is_alive(seat)
+    fn is_alive(&self, slot: usize) -> bool {
+        self.domain.is_alive(slot)
     }
 }

@@ -6,7 +6,7 @@ use crate::object::Object;
 use crate::shm::block::Block;
 use crate::shm::wait::{Deadline, INSPECTION, Stop};
 use crate::wait_queue::cargo::Cargo;
-use crate::wait_queue::memory::{Seats, WaitMemory};
+use crate::wait_queue::memory::{Slots, WaitMemory};
 use crate::wait_queue::remote::{Granted, WaitClient};
 use crate::wait_queue::{OnDeath, WaitQueue};
 use std::cell::Cell;
@@ -30,7 +30,7 @@ pub(super) struct Base {
 /// Where its list is, seen from this rank.
 enum Side {
     /// On this node.
-    Local(WaitQueue<Seats>),
+    Local(WaitQueue<Slots>),
     /// On another node.
     Remote(WaitClient),
 }
@@ -58,7 +58,7 @@ impl Base {
         let side = match client {
             Some(client) => Side::Remote(client),
             None => Side::Local(WaitQueue {
-                memory: Seats::new(object.block()),
+                memory: Slots::new(object.block()),
                 on_death,
             }),
         };
@@ -260,7 +260,7 @@ impl Base {
     /// For a rank that waits for a moment only, time and again: it finds ranks that died as one
     /// does that waits long.
     #[cold]
-    fn look_after(&self, list: &WaitQueue<Seats>) -> Result<(), Stop> {
+    fn look_after(&self, list: &WaitQueue<Slots>) -> Result<(), Stop> {
         let is_time = |at: Instant| at.elapsed() >= INSPECTION;
         if self.inspected.get().is_none_or(is_time) {
             self.inspected.set(Some(Instant::now()));
@@ -270,7 +270,7 @@ impl Base {
     }
 
     #[inline]
-    fn list(&self) -> Option<&WaitQueue<Seats>> {
+    fn list(&self) -> Option<&WaitQueue<Slots>> {
         match &self.side {
             Side::Local(list) => Some(list),
             Side::Remote(_) => None,
@@ -284,11 +284,11 @@ impl Base {
 
     #[cold]
     fn error(&self, stop: Stop, limit: Option<Duration>) -> LockError {
-        let seats = self.list().map(|list| &list.memory);
-        match (stop, seats) {
-            (Stop::Died(seat), Some(seats)) => LockError::HolderDied {
-                // The server's own seat: its rank is the lowest here.
-                rank: seats.rank_of(seat).or(seats.rank_of(0)).unwrap_or(0) as i32,
+        let slots = self.list().map(|list| &list.memory);
+        match (stop, slots) {
+            (Stop::Died(slot), Some(slots)) => LockError::HolderDied {
+                // The server's own slot: its rank is the lowest here.
+                rank: slots.rank_of(slot).or(slots.rank_of(0)).unwrap_or(0) as i32,
             },
             (stop, _) => self.object.lock_error(stop, limit),
         }
@@ -311,9 +311,9 @@ impl Base {
         fields.field("root", &self.object.root());
         let Some(list) = self.list() else { return };
         let standing = list.standing();
-        let rank = |seat: &usize| list.memory.rank_of(*seat);
+        let rank = |slot: &usize| list.memory.rank_of(*slot);
         let held: Vec<_> = (standing.held.iter())
-            .filter_map(|(seat, count)| Some((rank(seat)?, *count)))
+            .filter_map(|(slot, count)| Some((rank(slot)?, *count)))
             .collect();
         let waiting: Vec<u32> = standing.waiting.iter().filter_map(rank).collect();
         fields

@@ -1,23 +1,22 @@
-//! What goes with the permit of a wait queue that has one.
+//! The bytes that travel with the permit of a wait queue that has one permit.
 
-use crate::wait_queue::memory::{Seats, WaitMemory};
+use crate::wait_queue::memory::{Slots, WaitMemory};
 use std::ptr::NonNull;
 use std::sync::atomic::Ordering;
 
-/// What goes with the permit of a wait queue that has one.
+/// The bytes that travel with the only permit of a wait queue.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub enum Cargo {
     #[default]
     Nothing,
-    /// A value that is there from the beginning, with these bytes at first. Only who has the permit
-    /// reads and writes it.
+    /// A value with these initial bytes. Only the holder of the permit reads and writes it.
     Value(Vec<u8>),
-    /// Bytes up to so many, which are put there once, by who has the permit.
+    /// At most this many bytes, which the holder of the permit stores once.
     Once(usize),
 }
 
 impl Cargo {
-    /// How many bytes there are at most.
+    /// The most bytes that there can be.
     pub(crate) fn room(&self) -> usize {
         match self {
             Cargo::Nothing => 0,
@@ -26,41 +25,41 @@ impl Cargo {
         }
     }
 
-    /// The bytes, for who has the permit; none where there are none yet.
+    /// The bytes, for the holder of the permit; none before they are stored.
     ///
     /// # Safety
-    /// The caller acts for who has the permit, and `seats` is a list with this cargo.
-    pub(crate) unsafe fn read(&self, seats: &Seats) -> Option<Vec<u8>> {
+    /// The caller acts for the holder of the permit, and `slots` is a queue with this cargo.
+    pub(crate) unsafe fn read(&self, slots: &Slots) -> Option<Vec<u8>> {
         match self {
             Cargo::Nothing => None,
-            // SAFETY: there are so many, and nobody else changes them while the permit is held.
-            Cargo::Value(bytes) => Some(unsafe { copy(seats, bytes.len()) }),
-            Cargo::Once(_) => self.look(seats),
+            // SAFETY: there are this many bytes, and no other rank changes them while the permit is held.
+            Cargo::Value(bytes) => Some(unsafe { copy(slots, bytes.len()) }),
+            Cargo::Once(_) => self.look(slots),
         }
     }
 
-    /// Bytes that were put there once, for anybody.
-    pub(crate) fn look(&self, seats: &Seats) -> Option<Vec<u8>> {
+    /// The bytes that were stored once, for any rank.
+    pub(crate) fn look(&self, slots: &Slots) -> Option<Vec<u8>> {
         let Cargo::Once(room) = self else {
             return None;
         };
-        // Acquire: the bytes are there, and stay as they are.
-        let length = seats.words().cargo.load(Ordering::Acquire).checked_sub(1)?;
+        // Acquire: the bytes are visible. They do not change any more.
+        let length = slots.words().cargo.load(Ordering::Acquire).checked_sub(1)?;
         assert!(length <= *room as u64, "as it was stored");
-        // SAFETY: there are so many, and nobody changes them any more.
-        Some(unsafe { copy(seats, length as usize) })
+        // SAFETY: there are this many bytes, and no rank changes them any more.
+        Some(unsafe { copy(slots, length as usize) })
     }
 
     /// Stores the bytes.
     ///
     /// # Safety
     /// As for [`read`](Self::read).
-    pub(crate) unsafe fn write(&self, seats: &Seats, bytes: &[u8]) {
+    pub(crate) unsafe fn write(&self, slots: &Slots, bytes: &[u8]) {
         assert!(
             bytes.len() <= self.room(),
             "as many bytes as there is room for"
         );
-        let is_there = || seats.words().cargo.load(Ordering::Relaxed) != 0;
+        let is_there = || slots.words().cargo.load(Ordering::Relaxed) != 0;
         if matches!(self, Cargo::Once(_)) && is_there() {
             return;
         }
@@ -68,18 +67,18 @@ impl Cargo {
         // are said to be there.
         unsafe {
             let from = NonNull::from(bytes).cast();
-            seats.cargo().copy_from_nonoverlapping(from, bytes.len());
+            slots.cargo().copy_from_nonoverlapping(from, bytes.len());
         }
         if matches!(self, Cargo::Once(_)) {
             let length = bytes.len() as u64 + 1;
-            seats.words().cargo.store(length, Ordering::Release);
+            slots.words().cargo.store(length, Ordering::Release);
         }
     }
 }
 
 /// # Safety
 /// There are so many bytes, which nobody changes meanwhile.
-unsafe fn copy(seats: &Seats, length: usize) -> Vec<u8> {
+unsafe fn copy(slots: &Slots, length: usize) -> Vec<u8> {
     // SAFETY: as the caller promises.
-    unsafe { std::slice::from_raw_parts(seats.cargo().as_ptr(), length) }.to_vec()
+    unsafe { std::slice::from_raw_parts(slots.cargo().as_ptr(), length) }.to_vec()
 }

@@ -1,45 +1,46 @@
-//! The words of a wait queue: what they mean and who may store them.
+//! The words of a wait queue, their meaning, and which ranks may store them.
 
 use crate::shm::atomic::{AtomicU32, AtomicU64};
 use crate::shm::event::{Event, Sleepers};
-// Not in the model: what they say matters where a rank dies, or is passed on with the word beside it.
+// Not in the model: these words matter if a rank dies, or are published by the word beside them.
 use core::sync::atomic;
 
-/// The words that all who stand in the list share. All zero is the first state: nobody waits, and
-/// there are no permits.
+/// The words that all ranks share. All zero is the initial state: no waiters and no permits.
 #[repr(C, align(128))]
 pub(crate) struct WaitWords {
-    /// A [`FreePermits`]. Changed by anybody.
+    /// A [`FreePermits`]. Changed by any rank.
     pub(crate) free_permits: AtomicU64,
-    /// How many tickets have been drawn.
+    /// The number of tickets that have been drawn.
     pub(crate) tickets: AtomicU64,
-    /// The seat of who died in the middle of a change, or with what nobody else may have, plus one.
+    /// The slot of a rank that died in the middle of a change or with poisoned permits, plus one.
     pub(crate) broken: atomic::AtomicU32,
-    /// Nonzero when the node's server has somebody of another node to tell. Stored by ranks, taken
-    /// away by the server.
+    /// Nonzero if the node's server has to notify a rank of another node. Set by ranks, cleared by
+    /// the server.
     pub(crate) called: AtomicU32,
-    /// How many bytes lie behind the seats, where that may change. Stored by who has the only
-    /// permit.
+    /// The number of bytes behind the slots plus one, for [`Cargo::Once`]; 0 before they are stored.
+    /// Stored by the holder of the only permit.
+    ///
+    /// [`Cargo::Once`]: crate::wait_queue::cargo::Cargo::Once
     pub(crate) cargo: atomic::AtomicU64,
-    /// How many permits there are, free or not.
+    /// The number of permits, free or not.
     pub(crate) total: atomic::AtomicU32,
 }
 
-/// Where one rank stands, of whatever node. All zero: it neither waits nor has anything.
+/// The state of one rank, of any node. All zero: it neither waits nor has a permit.
 #[repr(C)]
-pub(crate) struct Seat {
-    /// A [`Want`]. Stored by who acts for this seat; granted by anybody.
+pub(crate) struct Slot {
+    /// A [`Want`]. Stored by the rank or the server that acts for this slot; granted by any rank.
     pub(crate) want: AtomicU64,
-    /// How many permits it wants; stored before `want`.
+    /// The number of permits that it wants; stored before `want`.
     pub(crate) count: atomic::AtomicU32,
-    /// How many permits it has, and the bit [`UNSETTLED`] while who acts for it changes the list.
+    /// The number of permits that it has, and the bit [`UNSETTLED`] during a change of the queue.
     pub(crate) held: atomic::AtomicU32,
-    /// What it sleeps on.
+    /// The word on which it sleeps.
     pub(crate) futex_word: AtomicU32,
     pub(crate) sleepers: Sleepers,
 }
 
-impl Seat {
+impl Slot {
     /// The event of being served.
     pub(crate) fn event(&self) -> Event<'_> {
         Event {
@@ -49,15 +50,15 @@ impl Seat {
     }
 }
 
-/// `held`: who acts for this seat is in the middle of a change that others cannot finish.
+/// In `held`: a change is under way that other ranks cannot complete.
 pub(crate) const UNSETTLED: u32 = 1 << 31;
 
 /// The most permits that there can be.
 pub(crate) const MOST_PERMITS: u32 = FreePermits::PERMITS as u32;
 
-/// The value of the word of free permits: how many permits are free (bits 0 to 27), how many wait
-/// (28 to 47), whether somebody serves them (48), and a number that changes with every newcomer (49
-/// to 63).
+/// The value of the word of free permits: the number of free permits (bits 0 to 27), the number of
+/// waiters (28 to 47), whether a rank serves them (48), and a number that changes with every new
+/// waiter (49 to 63).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct FreePermits(pub(crate) u64);
 
@@ -67,10 +68,10 @@ impl FreePermits {
     pub(super) const WAITERS: u64 = ((1 << 20) - 1) << 28;
     const SERVED: u64 = 1 << 48;
     const ONE_CHANGE: u64 = 1 << 49;
-    /// What somebody adds who comes to wait.
+    /// What a new waiter adds.
     pub(crate) const ONE_NEWCOMER: u64 = Self::ONE_WAITER + Self::ONE_CHANGE;
 
-    /// So many free permits, and nobody who waits.
+    /// Free permits, and no waiters.
     pub(crate) fn of(permits: u32) -> FreePermits {
         FreePermits(permits.into())
     }
@@ -90,19 +91,19 @@ impl FreePermits {
         self.0 & Self::SERVED != 0
     }
 
-    /// The same with so many permits less.
+    /// The same with fewer permits.
     #[inline]
     pub(crate) fn without(self, permits: u32) -> FreePermits {
         debug_assert!(self.permits() >= permits);
         FreePermits(self.0 - u64::from(permits))
     }
 
-    /// The same, while somebody serves those who wait.
+    /// The same, while a rank serves the waiters.
     pub(crate) fn served(self) -> FreePermits {
         FreePermits(self.0 | Self::SERVED)
     }
 
-    /// The same, while nobody does.
+    /// The same, while no rank serves.
     pub(crate) fn unserved(self) -> FreePermits {
         FreePermits(self.0 & !Self::SERVED)
     }

@@ -1,5 +1,5 @@
-//! The memory of a wait queue, on the node that has it: a seat for every rank of the communicator,
-//! and what goes with its permit.
+//! The memory of a wait queue, on the root's node: a slot for every rank of the communicator, and the
+//! bytes that travel with its permit.
 
 use crate::shm::block::Block;
 use crate::shm::layout::Layout;
@@ -9,40 +9,40 @@ use crate::shm::topology::{RankLocation, Topology};
 use crate::shm::view::View;
 use crate::shm::wait::Surroundings;
 use crate::wait_queue::cargo::Cargo;
-use crate::wait_queue::layout::{FreePermits, Seat, WaitWords};
+use crate::wait_queue::layout::{FreePermits, Slot, WaitWords};
 use std::ptr::NonNull;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-/// The words of one wait queue, as one of the ranks sees them.
+/// The words of one wait queue, as one rank sees them.
 pub(crate) trait WaitMemory: Surroundings {
-    /// The words that all share.
+    /// The words that all ranks share.
     fn words(&self) -> &WaitWords;
 
-    /// The words of who has this seat, on whatever node.
-    fn seat(&self, seat: usize) -> &Seat;
+    /// The words of a slot.
+    fn slot(&self, slot: usize) -> &Slot;
 
-    /// How many seats there are.
-    fn seats(&self) -> usize;
+    /// The number of slots.
+    fn slots(&self) -> usize;
 
-    /// The seat of this rank, or of the server.
+    /// The slot of this rank, or of the server.
     fn me(&self) -> usize;
 
-    /// Lets who has this seat know that it was served; whether the server has to be called for
-    /// that. A full barrier lies between.
-    fn ring(&self, seat: usize) -> bool;
+    /// Wakes the owner of this slot after it was served. Returns whether the server has to be called
+    /// for that. The caller has executed a full barrier since the grant.
+    fn ring(&self, slot: usize) -> bool;
 
-    /// Has the server tell those of other nodes that were served.
+    /// Has the server notify ranks of other nodes that were served.
     fn call_server(&self) {}
 
-    /// Whether it is for this rank, or the server, to take over from who has this seat and has
-    /// died: for those of other nodes it is for the server, who does all that they ask for.
-    fn acts_for(&self, _seat: usize) -> bool {
+    /// Whether this rank, or the server, may take over from the dead owner of this slot. Only the
+    /// server takes over from ranks of other nodes, for which it acts.
+    fn acts_for(&self, _slot: usize) -> bool {
         true
     }
 
-    /// Whether who acted for this seat has died, and who has it may live.
-    fn is_orphan(&self, _seat: usize) -> bool {
+    /// Whether the server, which acted for this slot, has died; its owner may live.
+    fn is_orphan(&self, _slot: usize) -> bool {
         false
     }
 }
@@ -50,9 +50,9 @@ pub(crate) trait WaitMemory: Surroundings {
 // SAFETY: atomics only, for all of which zero is a value.
 unsafe impl Shareable for WaitWords {}
 // SAFETY: as above.
-unsafe impl Shareable for Line<Seat> {}
+unsafe impl Shareable for Line<Slot> {}
 
-type SeatsView = View<WaitWords, Seat>;
+type SlotsView = View<WaitWords, Slot>;
 
 /// The layout of a wait queue of all ranks, on the node of `root`.
 #[derive(Clone, Debug)]
@@ -68,7 +68,7 @@ impl Layout for WaitLayout {
             return 0;
         }
         let cargo = self.cargo.room().next_multiple_of(ALIGN);
-        SeatsView::length(seats(topology)) + cargo
+        SlotsView::length(slots(topology)) + cargo
     }
 
     fn prepare(&self, topology: &Topology, memory: &Mapping, start: usize) {
@@ -81,71 +81,72 @@ impl Layout for WaitLayout {
         words.total.store(self.permits, Ordering::SeqCst);
         if let Cargo::Value(bytes) = &self.cargo {
             let place = cargo(topology, memory, start, bytes.len());
-            // SAFETY: there is room for so many bytes, of which nobody else knows yet.
+            // SAFETY: there is room for these bytes, and no other rank knows of them yet.
             unsafe { place.copy_from_nonoverlapping(NonNull::from(&**bytes).cast(), bytes.len()) };
         }
     }
 }
 
-/// Those of this node's ranks, of its server if it has one, and of the other nodes' ranks.
-fn seats(topology: &Topology) -> usize {
+/// The number of slots: of this node's ranks, of its server if it has one, and of the other nodes'
+/// ranks, in this order.
+fn slots(topology: &Topology) -> usize {
     topology.size() + usize::from(topology.spans_nodes())
 }
 
-/// Where `room` bytes of cargo lie in `memory`, for a list that begins at `start`.
+/// The address of `room` bytes of cargo in `memory`, for a queue that begins at `start`.
 pub(super) fn cargo(
     topology: &Topology,
     memory: &Mapping,
     start: usize,
     room: usize,
 ) -> NonNull<u8> {
-    let offset = start + SeatsView::length(seats(topology));
+    let offset = start + SlotsView::length(slots(topology));
     assert!(
         offset + room <= memory.length(),
         "as long as it was asked for"
     );
-    // SAFETY: inside the mapping, as was just looked at.
+    // SAFETY: inside the mapping, as was just checked.
     unsafe { memory.start().add(offset) }
 }
 
 /// A wait queue on this node, as this rank or the node's server sees it.
-pub(crate) struct Seats {
-    view: SeatsView,
+pub(crate) struct Slots {
+    view: SlotsView,
     cargo: NonNull<u8>,
-    /// Seats of this node.
+    /// The number of slots of this node.
     local: usize,
-    /// The ranks of other nodes, in the order of their seats.
+    /// The ranks of other nodes, in the order of their slots.
     remote: Vec<u32>,
 }
 
-impl Seats {
-    /// The list that is all of an object's memory, for who has that view of the block.
+impl Slots {
+    /// The queue that is all of an object's memory, for the owner of this view of the block.
     pub(crate) fn new(block: &Block) -> Self {
         let part = block.first_part();
         let domain = block.domain();
         let topology = domain.topology();
         let is_remote =
             |rank: &u32| matches!(topology.location(*rank as usize), RankLocation::Remote(_));
-        Seats {
-            view: View::new(part, seats(topology)),
+        Slots {
+            view: View::new(part, slots(topology)),
             cargo: cargo(topology, part.memory(), part.start(), 0),
-            local: domain.segment().shape().seats,
+            local: domain.segment().shape().members,
             remote: (0..topology.size() as u32).filter(is_remote).collect(),
         }
     }
 
-    /// The bytes that go with the permit; aligned as lines are.
+    /// The bytes that travel with the permit; aligned as cache lines are.
     #[inline]
     pub(crate) fn cargo(&self) -> NonNull<u8> {
         self.cargo
     }
 
-    /// The rank of who has this seat; none for the server.
-    pub(crate) fn rank_of(&self, seat: usize) -> Option<u32> {
+    /// The rank of this slot; none for the server.
+    pub(crate) fn rank_of(&self, slot: usize) -> Option<u32> {
         let here = self.view.domain().topology().local_ranks();
-        match seat.checked_sub(self.local) {
+        match slot.checked_sub(self.local) {
             Some(remote) => self.remote.get(remote).copied(),
-            None => here.get(seat).copied(),
+            None => here.get(slot).copied(),
         }
     }
 
@@ -154,10 +155,10 @@ impl Seats {
         self.me() >= self.view.domain().topology().local_ranks().len()
     }
 
-    /// The seat of a rank.
-    pub(crate) fn seat_of(&self, rank: u32) -> usize {
+    /// The slot of a rank.
+    pub(crate) fn slot_of(&self, rank: u32) -> usize {
         match self.view.domain().topology().location(rank as usize) {
-            RankLocation::Local(seat) => seat,
+            RankLocation::Local(slot) => slot,
             RankLocation::Remote(index) => self.local + index,
         }
     }
@@ -167,7 +168,7 @@ impl Seats {
         self.words().called.load(Ordering::SeqCst) != 0
     }
 
-    /// The server comes. It sees what was done before the calls until now.
+    /// Answers the calls of the server so far. The server sees what was done before them.
     pub(crate) fn take_call(&self) {
         if self.is_called() {
             self.words().called.swap(0, Ordering::SeqCst);
@@ -175,12 +176,12 @@ impl Seats {
     }
 }
 
-// SAFETY: the cargo lies in the chunk that the view keeps mapped, and is used by who has the permit, on whatever thread.
-unsafe impl Send for Seats {}
+// SAFETY: the cargo lies in the chunk that the view keeps mapped. Only the holder of the permit uses it, on any thread.
+unsafe impl Send for Slots {}
 // SAFETY: as above.
-unsafe impl Sync for Seats {}
+unsafe impl Sync for Slots {}
 
-impl Surroundings for Seats {
+impl Surroundings for Slots {
     fn progress(&self) {
         self.view.progress();
     }
@@ -193,31 +194,31 @@ impl Surroundings for Seats {
         self.view.spin_budget()
     }
 
-    fn is_alive(&self, seat: usize) -> bool {
-        match seat.checked_sub(self.local) {
+    fn is_alive(&self, slot: usize) -> bool {
+        match slot.checked_sub(self.local) {
             Some(remote) => {
                 let rank = self.remote[remote] as usize;
-                self.view.domain().rank_is_alive(rank) && !self.is_orphan(seat)
+                self.view.domain().rank_is_alive(rank) && !self.is_orphan(slot)
             }
-            None => self.view.is_alive(seat),
+            None => self.view.is_alive(slot),
         }
     }
 }
 
-impl WaitMemory for Seats {
+impl WaitMemory for Slots {
     #[inline]
     fn words(&self) -> &WaitWords {
         self.view.words()
     }
 
     #[inline]
-    fn seat(&self, seat: usize) -> &Seat {
-        self.view.seat(seat)
+    fn slot(&self, slot: usize) -> &Slot {
+        self.view.slot(slot)
     }
 
     #[inline]
-    fn seats(&self) -> usize {
-        self.view.seats()
+    fn slots(&self) -> usize {
+        self.view.slots()
     }
 
     #[inline]
@@ -225,10 +226,10 @@ impl WaitMemory for Seats {
         self.view.me()
     }
 
-    fn ring(&self, seat: usize) -> bool {
-        let is_local = seat < self.local;
+    fn ring(&self, slot: usize) -> bool {
+        let is_local = slot < self.local;
         if is_local {
-            self.seat(seat).event().notify(1);
+            self.slot(slot).event().notify(1);
         }
         // The server looks by itself once it has done what it is doing.
         !is_local && !self.is_servers()
@@ -239,12 +240,12 @@ impl WaitMemory for Seats {
         self.view.domain().call_server(called, true);
     }
 
-    fn acts_for(&self, seat: usize) -> bool {
-        seat < self.local || self.is_servers() || self.is_orphan(seat)
+    fn acts_for(&self, slot: usize) -> bool {
+        slot < self.local || self.is_servers() || self.is_orphan(slot)
     }
 
-    fn is_orphan(&self, seat: usize) -> bool {
-        // The server has the last seat of this node.
-        seat >= self.local && !self.is_servers() && !self.view.is_alive(self.local - 1)
+    fn is_orphan(&self, slot: usize) -> bool {
+        // The server has the last slot of this node.
+        slot >= self.local && !self.is_servers() && !self.view.is_alive(self.local - 1)
     }
 }

@@ -1,25 +1,23 @@
-//! A wait queue: permits that ranks take and give back, and a line in which they are served in the
-//! order in which they came.
+//! A wait queue: permits that ranks take and give back, granted in order of arrival.
 //!
-//! What is free is in one word, with how many wait. As long as nobody waits, taking and giving back
-//! is one atomic operation. Who finds nothing counts itself among the waiting, draws a ticket, and
-//! shows both in its own seat. From then on nobody takes anything past the line: permits that come
-//! back are handed to the seat with the smallest ticket, by whoever has changed something that may
-//! allow it. One at a time does that; another one that comes meanwhile leaves a mark in that word,
-//! and who serves looks again.
+//! One word has the number of free permits and of waiters. While no rank waits, taking and giving
+//! back is one atomic operation. If no permit is free, a rank increments the waiter count, draws a
+//! ticket and publishes it in its slot. From then on permits that come back go to the slot with the
+//! smallest ticket. Every rank whose change may allow a grant serves the queue. One rank serves at a
+//! time; another one that wants to leaves a mark in the word, and the first one checks again.
 //!
-//! The order is strict. A rank counts itself before it draws its ticket, and nobody is served while
-//! fewer tickets can be seen than ranks are counted: a ticket that is smaller than all that can be
-//! seen may be about to be shown, and its owner serves the line when it has shown it. So whoever
-//! has drawn a ticket before another one is served before it. (First come, first served in the
-//! sense of Lamport, "A New Solution of Dijkstra's Concurrent Programming Problem", CACM 1974; his
-//! bakery waits for who is choosing.)
+//! The order is strict. A rank is counted before it draws its ticket, and no waiter is served while
+//! fewer tickets are visible than waiters are counted: a smaller ticket may be about to be
+//! published, and its owner serves the queue after that. So tickets are served in the order in which
+//! they were drawn. This is first come, first served in the sense of Lamport, "A New Solution of
+//! Dijkstra's Concurrent Programming Problem", CACM 1974, whose bakery algorithm waits for ranks
+//! that are choosing.
 //!
-//! Giving up is a matter of one's own seat: it is either withdrawn or granted already, by one
-//! exchange. A rank that died is found by those who wait; what it had is free again, unless that
-//! could be seen half changed by others.
+//! A rank gives up by one exchange on its own slot, which shows whether it has been granted its
+//! permits already. Waiters look for dead ranks. The permits of a dead rank are free again, unless
+//! other ranks could see its change half done.
 //!
-//! A mutex is a list with one permit, a semaphore one with more, a condition one with none, see
+//! A mutex is a queue with one permit, a semaphore one with more, a condition one with none, see
 //! [`sync`](mod@crate::sync).
 
 pub(crate) mod cargo;
@@ -32,47 +30,46 @@ mod tests;
 use crate::shm::atomic::{MODELLED, Ordering, fence_after_exchange};
 use crate::shm::wait::{Deadline, Stop, wait};
 pub(crate) use crate::wait_queue::layout::MOST_PERMITS;
-use crate::wait_queue::layout::{FreePermits, Seat, UNSETTLED, WaitWords, Want};
+use crate::wait_queue::layout::{FreePermits, Slot, UNSETTLED, WaitWords, Want};
 use crate::wait_queue::memory::WaitMemory;
 
 /// A wait queue in the memory `M`, as one rank sees it.
 pub(crate) struct WaitQueue<M> {
     pub(crate) memory: M,
-    /// What becomes of permits whose owner has died.
     pub(crate) on_death: OnDeath,
 }
 
-/// What becomes of permits whose owner has died.
+/// What happens to the permits of a rank that died.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum OnDeath {
-    /// They are free again.
+    /// Its permits are free again.
     Release,
-    /// They stay with it: what it did with them may be half done.
+    /// No rank gets them again, because its change may be half done.
     Poison,
 }
 
-/// The first in the line.
+/// The first waiter.
 struct First {
-    seat: usize,
+    slot: usize,
     ticket: u64,
     count: u32,
 }
 
-/// Who has what and who waits, by seat; a snapshot that may be out of date.
+/// The holders and the waiters, by slot; a snapshot that may be out of date.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Standing {
-    /// How many permits are free.
+    /// The number of free permits.
     pub(crate) free: u32,
-    /// Who has how many.
+    /// The holders, and how many permits each has.
     pub(crate) held: Vec<(usize, u32)>,
-    /// Who waits, in the order of the line.
+    /// The waiters, in the order of their tickets.
     pub(crate) waiting: Vec<usize>,
 }
 
-/// For one's own seat.
+/// Calls of a rank for its own slot.
 impl<M: WaitMemory> WaitQueue<M> {
-    /// Takes so many permits; waits in the line until they are granted. Returns the ticket of who
-    /// had to wait.
+    /// Takes `count` permits, and waits until they are granted. Returns the ticket if this rank had
+    /// to wait.
     #[inline]
     pub(crate) fn acquire(
         &self,
@@ -92,20 +89,19 @@ impl<M: WaitMemory> WaitQueue<M> {
         self.wait_for_grant(ticket, deadline)
     }
 
-    /// Waits until this rank, which stands in the line, is served; it leaves the line if that takes
-    /// too long.
+    /// Waits until this rank, which is in the queue, is served. Leaves the queue at the deadline.
     pub(crate) fn wait_for_grant(&self, ticket: u64, deadline: Deadline) -> Result<u64, Stop> {
         let me = self.memory.me();
         let granted = wait(
             &self.memory,
-            self.memory.seat(me).event(),
+            self.memory.slot(me).event(),
             deadline,
             || self.is_granted(me).then_some(()),
             || self.inspect(),
         );
         match granted {
             Err(stop) if self.leave(me, ticket) => Err(stop),
-            // It may have been served at the last moment.
+            // It was served at the last moment.
             _ => {
                 self.take_up(me);
                 Ok(ticket)
@@ -114,24 +110,24 @@ impl<M: WaitMemory> WaitQueue<M> {
     }
 }
 
-/// For any seat, by who acts for it.
+/// Calls for any slot, by the rank or the server that acts for it.
 impl<M: WaitMemory> WaitQueue<M> {
-    /// Takes so many permits for a seat, if there are so many and nobody waits.
+    /// Takes `count` permits for a slot, if they are free and no rank waits.
     #[inline]
-    pub(crate) fn try_acquire(&self, seat: usize, count: u32) -> bool {
+    pub(crate) fn try_acquire(&self, slot: usize, count: u32) -> bool {
         let now = self.free_permits();
         if now.waiters() > 0 || now.permits() < count {
             return false;
         }
-        self.try_acquire_from(now, seat, count)
+        self.try_acquire_from(now, slot, count)
     }
 
     #[inline]
-    fn try_acquire_from(&self, mut now: FreePermits, seat: usize, count: u32) -> bool {
+    fn try_acquire_from(&self, mut now: FreePermits, slot: usize, count: u32) -> bool {
         self.act(|| {
             while now.waiters() == 0 && now.permits() >= count {
                 if self.replace(now, now.without(count)) {
-                    self.memory.seat(seat).add_held(count);
+                    self.memory.slot(slot).add_held(count);
                     return true;
                 }
                 now = self.free_permits();
@@ -140,13 +136,13 @@ impl<M: WaitMemory> WaitQueue<M> {
         })
     }
 
-    /// Stands a seat in the line for so many permits; its ticket. It may be served at once.
-    pub(crate) fn join(&self, seat: usize, count: u32) -> u64 {
+    /// Puts a slot into the queue for `count` permits. Returns its ticket. It may be served at once.
+    pub(crate) fn join(&self, slot: usize, count: u32) -> u64 {
         let ticket = self.act(|| {
             let words = self.memory.words();
-            let place = self.memory.seat(seat);
+            let place = self.memory.slot(slot);
             place.count.store(count, Ordering::Relaxed);
-            // In this order: who sees a smaller ticket than ours has been counted with us.
+            // In this order: a rank that sees a larger ticket than this one has seen this one counted.
             words
                 .free_permits
                 .fetch_add(FreePermits::ONE_NEWCOMER, Ordering::SeqCst);
@@ -158,10 +154,10 @@ impl<M: WaitMemory> WaitQueue<M> {
         ticket
     }
 
-    /// Takes a seat out of the line; not if it has been served.
-    pub(crate) fn leave(&self, seat: usize, ticket: u64) -> bool {
+    /// Takes a slot out of the queue. Returns false if it has been served.
+    pub(crate) fn leave(&self, slot: usize, ticket: u64) -> bool {
         let left = self.act(|| {
-            let left = self.change_want(seat, Want::waiting(ticket), Want::NOTHING);
+            let left = self.change_want(slot, Want::waiting(ticket), Want::NOTHING);
             if left {
                 let free_permits = &self.memory.words().free_permits;
                 free_permits.fetch_sub(FreePermits::ONE_WAITER, Ordering::SeqCst);
@@ -169,22 +165,22 @@ impl<M: WaitMemory> WaitQueue<M> {
             left
         });
         if left {
-            // Those behind it may want less.
+            // The ranks behind it may want fewer permits.
             self.serve();
         }
         left
     }
 
-    /// Whether a seat has been served, and has to [take up](Self::take_up) what it was given.
+    /// Whether a slot has been granted permits, which it has to [take up](Self::take_up).
     #[inline]
-    pub(crate) fn is_granted(&self, seat: usize) -> bool {
-        self.want(seat).is_granted()
+    pub(crate) fn is_granted(&self, slot: usize) -> bool {
+        self.want(slot).is_granted()
     }
 
-    /// Makes what a seat was given its own; its ticket.
-    pub(crate) fn take_up(&self, seat: usize) -> u64 {
-        let place = self.memory.seat(seat);
-        let ticket = self.want(seat).ticket();
+    /// Takes up the permits that a slot has been granted. Returns its ticket.
+    pub(crate) fn take_up(&self, slot: usize) -> u64 {
+        let place = self.memory.slot(slot);
+        let ticket = self.want(slot).ticket();
         self.act(|| {
             place.add_held(place.count.load(Ordering::Relaxed));
             place.want.store(Want::NOTHING.0, Ordering::Release);
@@ -192,11 +188,11 @@ impl<M: WaitMemory> WaitQueue<M> {
         ticket
     }
 
-    /// Gives back permits that a seat has.
+    /// Gives back permits of a slot.
     #[inline]
-    pub(crate) fn release(&self, seat: usize, count: u32) {
+    pub(crate) fn release(&self, slot: usize, count: u32) {
         let before = self.act(|| {
-            self.memory.seat(seat).take_held(count);
+            self.memory.slot(slot).take_held(count);
             let free_permits = &self.memory.words().free_permits;
             FreePermits(free_permits.fetch_add(count.into(), Ordering::SeqCst))
         });
@@ -205,7 +201,7 @@ impl<M: WaitMemory> WaitQueue<M> {
         }
     }
 
-    /// Adds free permits; whether that makes no more of them than `most`.
+    /// Adds free permits, if there are at most `most` permits then. Returns whether it has.
     pub(crate) fn supply(&self, count: u32, most: u32) -> bool {
         let supplied = self.act(|| {
             let WaitWords {
@@ -228,17 +224,17 @@ impl<M: WaitMemory> WaitQueue<M> {
         supplied
     }
 
-    /// A seat keeps permits that it has for good: there are so many less.
-    pub(crate) fn keep(&self, seat: usize, count: u32) {
+    /// Lets a slot keep permits for good: the total decreases by `count`.
+    pub(crate) fn keep(&self, slot: usize, count: u32) {
         self.act(|| {
-            self.memory.seat(seat).take_held(count);
+            self.memory.slot(slot).take_held(count);
             let total = &self.memory.words().total;
             total.fetch_sub(count, Ordering::Relaxed);
         });
     }
 
-    /// Wakes up to so many of the first in a line without permits; how many. Who comes after this
-    /// has begun, or comes back, is left alone.
+    /// Wakes the first waiters of a queue without permits, at most `most`. Returns their number.
+    /// Ranks that join after this has begun are not woken.
     pub(crate) fn wake(&self, most: u32) -> u32 {
         let (mut woken, mut calls) = (0, false);
         let tickets = self.memory.words().tickets.load(Ordering::SeqCst);
@@ -247,9 +243,9 @@ impl<M: WaitMemory> WaitQueue<M> {
             let Some(first) = first.filter(|first| first.ticket < tickets) else {
                 break;
             };
-            if !self.memory.is_alive(first.seat) {
-                // It would take a wake-up with it.
-                self.leave(first.seat, first.ticket);
+            if !self.memory.is_alive(first.slot) {
+                // The wake-up would be lost.
+                self.leave(first.slot, first.ticket);
                 continue;
             }
             let given = self.act(|| {
@@ -261,7 +257,7 @@ impl<M: WaitMemory> WaitQueue<M> {
                 given
             });
             if given {
-                calls |= self.memory.ring(first.seat);
+                calls |= self.memory.ring(first.slot);
                 woken += 1;
             }
         }
@@ -271,18 +267,17 @@ impl<M: WaitMemory> WaitQueue<M> {
         woken
     }
 
-    /// Whether a seat has so many permits.
-    pub(crate) fn holds(&self, seat: usize, count: u32) -> bool {
-        self.memory.seat(seat).held.load(Ordering::Relaxed) & !UNSETTLED >= count
+    /// Whether a slot has at least `count` permits.
+    pub(crate) fn holds(&self, slot: usize, count: u32) -> bool {
+        self.memory.slot(slot).held.load(Ordering::Relaxed) & !UNSETTLED >= count
     }
 }
 
-/// For all.
+/// Calls of any rank.
 impl<M: WaitMemory> WaitQueue<M> {
-    /// Hands what is free to the first in the line, as far as that goes. Called after every change
-    /// that may allow it.
+    /// Grants free permits to the first waiters. Called after every change that may allow a grant.
     fn serve(&self) {
-        // What was changed is seen by who changes something else after this, or that is seen here.
+        // A later change by another rank sees this one, or this rank sees that one below.
         fence_after_exchange();
         let now = self.free_permits();
         if now.waiters() > 0 && now.permits() > 0 && self.act(|| self.serve_line()) {
@@ -290,7 +285,7 @@ impl<M: WaitMemory> WaitQueue<M> {
         }
     }
 
-    /// Whether the server has somebody to tell.
+    /// Serves the queue. Returns whether the server has to notify ranks of other nodes.
     #[cold]
     fn serve_line(&self) -> bool {
         let (mut serves, mut calls) = (false, false);
@@ -298,7 +293,7 @@ impl<M: WaitMemory> WaitQueue<M> {
         loop {
             let now = self.free_permits();
             if now.is_served() && !serves {
-                // Who serves finds the word changed, and looks again.
+                // The rank that serves finds the word changed, and checks again.
                 if self.replace(now, now.changed()) {
                     return calls;
                 }
@@ -313,14 +308,14 @@ impl<M: WaitMemory> WaitQueue<M> {
             };
             match first {
                 Some(first) => {
-                    // It counts as waiting until it has been served, so that nobody goes past it if it gives up now.
+                    // It counts as a waiter until it has been served, so that no rank overtakes it if it gives up now.
                     if !self.replace(now, now.without(first.count).served()) {
                         continue;
                     }
                     serves = true;
                     if self.grant(&first) {
                         free_permits.fetch_sub(FreePermits::ONE_WAITER, Ordering::SeqCst);
-                        calls |= self.memory.ring(first.seat);
+                        calls |= self.memory.ring(first.slot);
                     } else {
                         free_permits.fetch_add(first.count.into(), Ordering::SeqCst);
                     }
@@ -336,21 +331,21 @@ impl<M: WaitMemory> WaitQueue<M> {
         }
     }
 
-    /// How many can be seen to wait, and the first of them.
+    /// The number of waiters whose tickets are visible, and the first of them.
     fn first_seen(&self) -> (u32, Option<First>) {
         let mut seen = 0;
         let mut first: Option<First> = None;
-        for seat in 0..self.memory.seats() {
-            let want = self.want(seat);
+        for slot in 0..self.memory.slots() {
+            let want = self.want(slot);
             if !want.is_waiting() {
                 continue;
             }
             seen += 1;
             let ticket = want.ticket();
             if first.as_ref().is_none_or(|first| ticket < first.ticket) {
-                let count = self.memory.seat(seat).count.load(Ordering::Relaxed);
+                let count = self.memory.slot(slot).count.load(Ordering::Relaxed);
                 first = Some(First {
-                    seat,
+                    slot,
                     ticket,
                     count,
                 });
@@ -361,17 +356,17 @@ impl<M: WaitMemory> WaitQueue<M> {
 
     fn grant(&self, first: &First) -> bool {
         let (waiting, granted) = (Want::waiting(first.ticket), Want::granted(first.ticket));
-        self.change_want(first.seat, waiting, granted)
+        self.change_want(first.slot, waiting, granted)
     }
 
-    fn change_want(&self, seat: usize, from: Want, to: Want) -> bool {
-        let want = &self.memory.seat(seat).want;
+    fn change_want(&self, slot: usize, from: Want, to: Want) -> bool {
+        let want = &self.memory.slot(slot).want;
         let changed = want.compare_exchange(from.0, to.0, Ordering::SeqCst, Ordering::Relaxed);
         changed.is_ok()
     }
 
-    fn want(&self, seat: usize) -> Want {
-        Want(self.memory.seat(seat).want.load(Ordering::SeqCst))
+    fn want(&self, slot: usize) -> Want {
+        Want(self.memory.slot(slot).want.load(Ordering::SeqCst))
     }
 
     #[inline]
@@ -387,11 +382,11 @@ impl<M: WaitMemory> WaitQueue<M> {
         replaced.is_ok()
     }
 
-    /// Does something that others could not finish if this process died in the middle of it, and
-    /// says so meanwhile.
+    /// Makes a change that no other rank could complete if this process died in the middle of it.
+    /// Sets [`UNSETTLED`] meanwhile.
     #[inline]
     fn act<R>(&self, change: impl FnOnce() -> R) -> R {
-        let held = &self.memory.seat(self.memory.me()).held;
+        let held = &self.memory.slot(self.memory.me()).held;
         let before = held.load(Ordering::Relaxed);
         held.store(before | UNSETTLED, Ordering::Release);
         let result = change();
@@ -400,86 +395,86 @@ impl<M: WaitMemory> WaitQueue<M> {
         result
     }
 
-    /// How many permits are free just now.
+    /// The number of permits that are free now.
     pub(crate) fn free(&self) -> u32 {
         self.free_permits().permits()
     }
 
-    /// Who has what and who waits just now.
+    /// The holders and the waiters now.
     pub(crate) fn standing(&self) -> Standing {
         let mut waiting = Vec::new();
         let mut standing = Standing {
             free: self.free(),
             ..Standing::default()
         };
-        for seat in 0..self.memory.seats() {
-            let held = self.memory.seat(seat).held.load(Ordering::Relaxed) & !UNSETTLED;
+        for slot in 0..self.memory.slots() {
+            let held = self.memory.slot(slot).held.load(Ordering::Relaxed) & !UNSETTLED;
             if held > 0 {
-                standing.held.push((seat, held));
+                standing.held.push((slot, held));
             }
-            let want = self.want(seat);
+            let want = self.want(slot);
             if want.is_waiting() {
-                waiting.push((want.ticket(), seat));
+                waiting.push((want.ticket(), slot));
             }
         }
         waiting.sort_unstable();
-        standing.waiting = waiting.into_iter().map(|(_, seat)| seat).collect();
+        standing.waiting = waiting.into_iter().map(|(_, slot)| slot).collect();
         standing
     }
 }
 
-/// About ranks that died.
+/// Ranks that died.
 impl<M: WaitMemory> WaitQueue<M> {
-    /// Whether the list is still of use.
+    /// An error once a rank has died with something that no other rank may have.
     pub(crate) fn check(&self) -> Result<(), Stop> {
         let broken = self.memory.words().broken.load(Ordering::Relaxed);
         match broken.checked_sub(1) {
-            Some(seat) => Err(Stop::Died(seat as usize)),
+            Some(slot) => Err(Stop::Died(slot as usize)),
             None => Ok(()),
         }
     }
 
-    /// Takes over from ranks that died: who has something, and who is first in the line. The rest
-    /// is asked when it is there.
+    /// Takes over from dead ranks: from holders, and from the first waiter. Other waiters are checked
+    /// once they are first.
     pub(crate) fn inspect(&self) -> Result<(), Stop> {
-        let first = self.first_seen().1.map(|first| first.seat);
+        let first = self.first_seen().1.map(|first| first.slot);
         let mut found_dead = false;
-        for seat in 0..self.memory.seats() {
-            let held = self.memory.seat(seat).held.load(Ordering::Acquire);
-            let counts = held != 0 || Some(seat) == first || self.want(seat).is_granted();
-            let may_reclaim = counts && seat != self.memory.me() && self.memory.acts_for(seat);
-            if may_reclaim && !self.memory.is_alive(seat) {
-                self.reclaim(seat);
+        for slot in 0..self.memory.slots() {
+            let held = self.memory.slot(slot).held.load(Ordering::Acquire);
+            let counts = held != 0 || Some(slot) == first || self.want(slot).is_granted();
+            let may_reclaim = counts && slot != self.memory.me() && self.memory.acts_for(slot);
+            if may_reclaim && !self.memory.is_alive(slot) {
+                self.reclaim(slot);
                 found_dead = true;
             }
         }
-        // One that died just after a change has not served the line. (In the model nobody dies there, and this would hide
-        // whoever forgets it.)
+        // A rank that died just after a change has not served the queue. (In the model no rank dies there, and this would
+        // hide a missing call.)
         if found_dead || !MODELLED {
             self.serve();
         }
         self.check()
     }
 
-    fn reclaim(&self, seat: usize) {
-        let place = self.memory.seat(seat);
+    fn reclaim(&self, slot: usize) {
+        let place = self.memory.slot(slot);
         let held = place.held.load(Ordering::Acquire);
-        let want = self.want(seat);
-        let goes_on = self.on_death == OnDeath::Release && !self.memory.is_orphan(seat);
+        let want = self.want(slot);
+        let goes_on = self.on_death == OnDeath::Release && !self.memory.is_orphan(slot);
         if held & UNSETTLED != 0 || held != 0 && !goes_on {
             let broken = &self.memory.words().broken;
-            broken.store(seat as u32 + 1, Ordering::Relaxed);
+            broken.store(slot as u32 + 1, Ordering::Relaxed);
             return;
         }
         if want.is_waiting() {
-            self.leave(seat, want.ticket());
+            self.leave(slot, want.ticket());
         }
-        // One of those who find it dead at the same time takes over.
+        // One of the ranks that find it dead at the same time takes over.
         let free_permits = &self.memory.words().free_permits;
         if want.is_granted() {
             let count = place.count.load(Ordering::Relaxed);
             self.act(|| {
-                if self.change_want(seat, want, Want::NOTHING) {
+                if self.change_want(slot, want, Want::NOTHING) {
                     free_permits.fetch_add(count.into(), Ordering::SeqCst);
                 }
             });
@@ -496,8 +491,8 @@ impl<M: WaitMemory> WaitQueue<M> {
     }
 }
 
-/// Stored by who acts for the seat only.
-impl Seat {
+/// Stored only by the rank or the server that acts for the slot.
+impl Slot {
     #[inline]
     fn add_held(&self, count: u32) {
         let held = self.held.load(Ordering::Relaxed);

@@ -94,7 +94,7 @@ impl Votes {
     pub(super) fn open(object: &Object) -> Self {
         let part = behind_mailbox(object.block());
         Votes {
-            slots: View::new(part, part.block.seats_of_ranks()),
+            slots: View::new(part, part.block.local_size()),
             remote: object.link().map(RemoteVotes::open),
         }
     }
@@ -107,7 +107,7 @@ impl Votes {
             }
             return;
         }
-        let slot = self.slots.seat(self.slots.me());
+        let slot = self.slots.slot(self.slots.me());
         let kind = match vote {
             Vote::Done => DONE,
             Vote::Failed(reason) => {
@@ -167,10 +167,10 @@ impl Votes {
     /// The vote of a rank on a round, if it is there.
     fn vote(&self, rank: u32, round: u64) -> Option<Vote> {
         let location = self.slots.domain().topology().location(rank as usize);
-        let RankLocation::Local(seat) = location else {
+        let RankLocation::Local(slot) = location else {
             return self.remote.as_ref()?.vote(rank, round);
         };
-        let slot = self.slots.seat(seat);
+        let slot = self.slots.slot(slot);
         let has_left = slot.left.load(Ordering::Acquire) != 0;
         // In this order: it voted before it left.
         if slot.round.load(Ordering::Acquire) == round {

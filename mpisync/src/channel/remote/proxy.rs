@@ -386,7 +386,7 @@ impl NodeProxy {
     pub(crate) fn inspect(&mut self) {
         let domain = self.takes.memory.domain();
         let ranks = domain.topology().local_ranks().len();
-        if !(0..ranks).any(|seat| domain.is_known_dead(seat)) {
+        if !(0..ranks).any(|local_rank| domain.is_known_dead(local_rank)) {
             return;
         }
         for queue in [&self.takes, &self.puts] {

@@ -60,7 +60,7 @@ const RANK_STATES_AT: usize = size_of::<QueueWords>();
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Layout {
     shape: Shape,
-    seats: usize,
+    members: usize,
     stride: usize,
     /// The offset of a message in its slot, and its length in bytes.
     message: (usize, usize),
@@ -68,9 +68,9 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
-    /// The layout for `capacity` messages of type `T` and this many seats; none if it does not fit
+    /// The layout for `capacity` messages of type `T` and this many members; none if it does not fit
     /// into the address space. The alignment of `T` is at most [`ALIGN`].
-    pub(crate) fn of<T>(capacity: usize, seats: usize) -> Option<Self> {
+    pub(crate) fn of<T>(capacity: usize, members: usize) -> Option<Self> {
         assert!(align_of::<T>() <= ALIGN, "as the compiler has checked");
         let stride = Self::stride::<T>();
         let shape = u64::try_from(capacity).ok()?;
@@ -78,11 +78,11 @@ impl Layout {
             return None;
         }
         let slots = capacity.checked_mul(stride)?;
-        let length = slots.checked_add(Self::slots_at(seats))?;
+        let length = slots.checked_add(Self::slots_at(members))?;
         isize::try_from(length).ok()?;
         Some(Layout {
             shape: Shape::new(shape),
-            seats,
+            members,
             stride,
             message: (Self::message_at::<T>(), size_of::<T>()),
             length,
@@ -111,8 +111,8 @@ impl Layout {
         if stamp > message { stamp } else { message }
     }
 
-    fn slots_at(seats: usize) -> usize {
-        RANK_STATES_AT + seats * size_of::<Line<RankState>>()
+    fn slots_at(members: usize) -> usize {
+        RANK_STATES_AT + members * size_of::<Line<RankState>>()
     }
 
     /// The length in bytes.
@@ -138,18 +138,18 @@ impl<T> Slots<T> {
     /// This rank's view of `mapping`, which is initially zero and has the length of the layout.
     pub(crate) fn new(domain: Arc<Domain>, layout: Layout, mapping: Mapping) -> Self {
         let me = domain.segment().me();
-        Self::at_seat(domain, layout, &Arc::new(mapping), 0, me)
+        Self::at_local_rank(domain, layout, &Arc::new(mapping), 0, me)
     }
 
-    fn at_seat(
+    fn at_local_rank(
         domain: Arc<Domain>,
         layout: Layout,
         mapping: &Arc<Mapping>,
         start: usize,
         me: usize,
     ) -> Self {
-        let rank_states: &[Line<RankState>] = mapping.slice(start + RANK_STATES_AT, layout.seats);
-        let slots_at = Layout::slots_at(layout.seats);
+        let rank_states: &[Line<RankState>] = mapping.slice(start + RANK_STATES_AT, layout.members);
+        let slots_at = Layout::slots_at(layout.members);
         let words = (layout.length - slots_at) / size_of::<u64>();
         let slots: &[AtomicU64] = mapping.slice(start + slots_at, words);
         Slots {
@@ -204,7 +204,7 @@ impl RelayLayout {
     }
 }
 
-/// The two queues of a node in a channel that spans nodes, as the holder of one seat sees them.
+/// The two queues of a node in a channel that spans nodes, as one local rank or the server sees them.
 pub(crate) struct RelaySlots<T> {
     /// The queue that ranks take from.
     pub(crate) takes: Slots<T>,
@@ -213,14 +213,14 @@ pub(crate) struct RelaySlots<T> {
 }
 
 impl<T> RelaySlots<T> {
-    pub(crate) fn at_seat(
+    pub(crate) fn at_local_rank(
         domain: &Arc<Domain>,
         layout: RelayLayout,
         mapping: &Arc<Mapping>,
         me: usize,
     ) -> Self {
         let slots = |start| {
-            let slots = Slots::at_seat(Arc::clone(domain), layout.0, mapping, start, me);
+            let slots = Slots::at_local_rank(Arc::clone(domain), layout.0, mapping, start, me);
             let relay = Some(NonNull::from(mapping.get::<Relay>(0)));
             Slots { relay, ..slots }
         };
@@ -232,7 +232,7 @@ impl<T> RelaySlots<T> {
 
     /// The queues as this rank sees them.
     pub(crate) fn new(domain: &Arc<Domain>, layout: RelayLayout, mapping: &Arc<Mapping>) -> Self {
-        Self::at_seat(domain, layout, mapping, domain.segment().me())
+        Self::at_local_rank(domain, layout, mapping, domain.segment().me())
     }
 }
 
@@ -246,8 +246,8 @@ impl RelaySlots<Opaque> {
         layout: RelayLayout,
         mapping: &Arc<Mapping>,
     ) -> Self {
-        let seat = domain.segment().shape().seat_of_server();
-        Self::at_seat(domain, layout, mapping, seat)
+        let local_rank = domain.segment().shape().local_rank_of_server();
+        Self::at_local_rank(domain, layout, mapping, local_rank)
     }
 }
 
@@ -295,7 +295,7 @@ impl<T> Slots<T> {
     fn call_relaying_server(&self, waits: bool) {
         // The server does not call itself.
         if let Some(relay) = self.relay()
-            && self.me != self.domain.segment().shape().seat_of_server()
+            && self.me != self.domain.segment().shape().local_rank_of_server()
         {
             self.domain.call_server(&relay.called, waits);
         }
@@ -329,8 +329,8 @@ impl<T> QueueMemory for Slots<T> {
 
     #[inline]
     fn rank_state(&self, rank: usize) -> &RankState {
-        assert!(rank < self.layout.seats, "a seat of this node");
-        // SAFETY: taken from a slice of `seats` values in the mapping, which `self` keeps.
+        assert!(rank < self.layout.members, "a local rank of this node");
+        // SAFETY: taken from a slice of `members` values in the mapping, which `self` keeps.
         unsafe { &self.rank_states.add(rank).as_ref().0 }
     }
 
@@ -347,7 +347,7 @@ impl<T> QueueMemory for Slots<T> {
 
     #[inline]
     fn ranks(&self) -> usize {
-        self.layout.seats
+        self.layout.members
     }
 
     #[inline]

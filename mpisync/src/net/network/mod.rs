@@ -190,10 +190,11 @@ impl Network {
     /// The ranks of this node that have died since the last call.
     fn newly_dead(&self) -> Vec<u32> {
         let here = self.topology().local_ranks().iter().enumerate();
-        let is_new = |seat: usize| {
-            !self.domain().is_alive(seat) && !self.told[seat].swap(true, Ordering::Relaxed)
+        let is_new = |local_rank: usize| {
+            !self.domain().is_alive(local_rank)
+                && !self.told[local_rank].swap(true, Ordering::Relaxed)
         };
-        here.filter(|&(seat, _)| is_new(seat))
+        here.filter(|&(local_rank, _)| is_new(local_rank))
             .map(|(_, &rank)| rank)
             .collect()
     }

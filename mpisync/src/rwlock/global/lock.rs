@@ -166,13 +166,15 @@ impl GlobalLock {
 impl GlobalLock {
     /// Clears the slots of dead ranks of this node.
     pub(crate) fn clear_dead_readers(&self, lock: NodeLock<&LockMemory>) {
-        (0..lock.memory.seats_of_ranks()).for_each(|seat| lock.clear_dead_reader(seat));
+        (0..lock.memory.local_size()).for_each(|local_rank| lock.clear_dead_reader(local_rank));
     }
 
     /// The rank of this node that died as a writer, if any.
     pub(crate) fn dead_writer(&self, lock: NodeLock<&LockMemory>) -> Option<u32> {
         match lock.inspect_owner() {
-            Err(Stop::Died(seat)) => self.net().topology().local_ranks().get(seat).copied(),
+            Err(Stop::Died(local_rank)) => {
+                self.net().topology().local_ranks().get(local_rank).copied()
+            }
             _ => None,
         }
     }

@@ -27,17 +27,18 @@ impl MailboxServer {
     /// Why `rank`, of this node, shares nothing in `call`. `None` if it has shared a value, which may
     /// still be on its way, or may yet do so.
     fn reason(&self, call: u64, rank: u32, meetings: u64) -> Option<Reason> {
-        let RankLocation::Local(seat) = self.port.net().topology().location(rank as usize) else {
+        let RankLocation::Local(local_rank) = self.port.net().topology().location(rank as usize)
+        else {
             return None;
         };
         let mailbox = &self.mailbox;
-        if let Some(waits_for) = mailbox.waits_for(seat, call) {
+        if let Some(waits_for) = mailbox.waits_for(local_rank, call) {
             return Some(Reason::WaitsFor(waits_for));
         }
         let met = mailbox.domain().arrival_slot(rank as usize);
         // In this order: a rank shares before it goes to a meeting.
         let is_ahead = met.posted.load(Ordering::Acquire) > meetings;
-        let record = mailbox.rank_record(seat);
+        let record = mailbox.rank_record(local_rank);
         if record.done.load(Ordering::Acquire) < call {
             return is_ahead.then_some(Reason::IsElsewhere);
         }

@@ -4,7 +4,7 @@ use crate::shm::segment::{Extent, Segment, Shape};
 
 fn segment() -> Segment {
     let shape = Shape {
-        seats: 1,
+        members: 1,
         remote: 0,
     };
     Segment::new(Mapping::private(Segment::first_length(shape)), 0, shape)

@@ -1,7 +1,7 @@
 use crate::shm::topology::{RankLocation, Topology};
 
 #[test]
-fn ranks_dealt_round_robin_have_seats_on_their_nodes() {
+fn ranks_dealt_round_robin_have_local_ranks_on_their_nodes() {
     let topology = Topology::new(3, &[0, 1, 0, 1, 0]);
     assert_eq!((topology.node(), topology.nodes()), (1, 2));
     assert_eq!(topology.local_ranks(), [1, 3]);

@@ -150,7 +150,7 @@ impl Barrier {
             Ok(()) => {}
             Err(Stop::Timeout) => self.tell_missing(time, limit.unwrap_or(Duration::MAX))?,
             Err(Stop::RankDied(rank)) => return Err(BarrierError::RankDied { rank: rank as i32 }),
-            Err(Stop::Died(_)) => unreachable!("a barrier names ranks, not seats"),
+            Err(Stop::Died(_)) => unreachable!("a barrier names ranks, not local ranks"),
         }
         self.passed.set(time);
         Ok(())

@@ -47,7 +47,7 @@ impl Layout for BarrierLayout {
 impl Dissemination {
     /// Those in that part of an object's memory.
     pub(crate) fn new(part: Part<'_>) -> Self {
-        Dissemination(View::new(part, part.block.seats_of_ranks()))
+        Dissemination(View::new(part, part.block.local_size()))
     }
 
     /// How often all have come.
@@ -61,9 +61,9 @@ impl Dissemination {
         // Who comes last has seen what the others did.
         let before = arrivals.fetch_add(1, Ordering::SeqCst);
         // After that: who dies in between counts as one that has not come.
-        let mine = &self.0.seat(self.0.me()).count;
+        let mine = &self.0.slot(self.0.me()).count;
         mine.store(time, Ordering::Release);
-        if before + 1 == time * self.0.seats() as u64 {
+        if before + 1 == time * self.0.slots() as u64 {
             self.go_on(tell);
         }
     }
@@ -86,10 +86,10 @@ impl Dissemination {
     /// The ranks of this node that have not come for that time.
     pub(crate) fn missing(&self, time: u64) -> Vec<u32> {
         let here = self.0.domain().topology().local_ranks();
-        let has_come = |seat| self.0.seat(seat).count.load(Ordering::Acquire) >= time;
+        let has_come = |slot| self.0.slot(slot).count.load(Ordering::Acquire) >= time;
         let missing = here.iter().enumerate();
         missing
-            .filter(|&(seat, _)| !has_come(seat))
+            .filter(|&(slot, _)| !has_come(slot))
             .map(|(_, &rank)| rank)
             .collect()
     }
@@ -106,7 +106,7 @@ impl Dissemination {
         let words = self.0.words();
         let rounds = rounds(self.0.domain().topology()) as u64;
         let heard = |round: u64| match round.checked_sub(1) {
-            None => words.arrivals.0.load(Ordering::SeqCst) / self.0.seats() as u64,
+            None => words.arrivals.0.load(Ordering::SeqCst) / self.0.slots() as u64,
             Some(round) => words.heard[round as usize].load(Ordering::SeqCst),
         };
         // The next message, if there are any and it can be sent: which, in which round, and for which time.
@@ -173,7 +173,7 @@ impl Dissemination {
         } = self.0.words();
         let far = lost.load(Ordering::Acquire).checked_sub(1);
         let far = far.filter(|_| lost_after.load(Ordering::Relaxed) < time);
-        let lost = here.map(|(seat, _)| topology.local_ranks()[seat]).or(far);
+        let lost = here.map(|(slot, _)| topology.local_ranks()[slot]).or(far);
         // One that died after it came is not missing.
         match lost {
             Some(rank) if self.complete() < time => Err(Stop::RankDied(rank)),
@@ -181,14 +181,14 @@ impl Dissemination {
         }
     }
 
-    /// The seats of this node's ranks that died before they came for that time, and how often each
+    /// The slots of this node's ranks that died before they came for that time, and how often each
     /// had come.
     pub(crate) fn lost_locally(&self, time: u64) -> impl Iterator<Item = (usize, u64)> {
-        let count = |seat: usize| self.0.seat(seat).count.load(Ordering::Acquire);
-        (0..self.0.seats())
-            .filter(move |&seat| count(seat) < time && !self.0.is_alive(seat))
+        let count = |slot: usize| self.0.slot(slot).count.load(Ordering::Acquire);
+        (0..self.0.slots())
+            .filter(move |&slot| count(slot) < time && !self.0.is_alive(slot))
             // Once more: it may have come before it died.
-            .map(move |seat| (seat, count(seat)))
+            .map(move |slot| (slot, count(slot)))
             .filter(move |&(_, after)| after < time)
     }
 

@@ -125,7 +125,7 @@ fn tell(port: &Port, signal: Signal) {
 struct BarrierServer {
     port: Port,
     dissemination: Dissemination,
-    /// The seats of those that died and of which the other nodes know.
+    /// The slots of those that died and of which the other nodes know.
     told: BTreeSet<usize>,
 }
 
@@ -152,9 +152,9 @@ impl Service for BarrierServer {
 
     fn inspect(&mut self) {
         let tell = |signal| tell(&self.port, signal);
-        for (seat, after) in self.dissemination.lost_locally(u64::MAX) {
-            let rank = self.port.net().topology().local_ranks()[seat];
-            if self.told.insert(seat) {
+        for (slot, after) in self.dissemination.lost_locally(u64::MAX) {
+            let rank = self.port.net().topology().local_ranks()[slot];
+            if self.told.insert(slot) {
                 self.port
                     .send_to_others(&BarrierMessage::Lost { rank, after });
                 // It may have died when it was about to send something.

@@ -170,20 +170,20 @@ impl LatchState {
     fn is_alive(&self, rank: u32) -> bool {
         let domain = self.0.domain();
         match domain.topology().location(rank as usize) {
-            RankLocation::Local(seat) => self.0.is_alive(seat),
+            RankLocation::Local(slot) => self.0.is_alive(slot),
             RankLocation::Remote(_) => {
-                let server = domain.segment().shape().seat_of_server();
+                let server = domain.segment().shape().local_rank_of_server();
                 domain.rank_is_alive(rank as usize) && self.0.is_alive(server)
             }
         }
     }
 
     fn ranks(&self) -> std::ops::Range<u32> {
-        0..self.0.seats() as u32
+        0..self.0.slots() as u32
     }
 
     fn slot(&self, rank: u32) -> &Slot {
-        self.0.seat(rank as usize)
+        self.0.slot(rank as usize)
     }
 
     fn event(&self) -> Event<'_> {

@@ -137,7 +137,7 @@ impl Turn {
                 waited: limit.unwrap_or(Duration::MAX),
             },
             Stop::RankDied(rank) => TurnError::RankDied { rank: rank as i32 },
-            Stop::Died(_) => unreachable!("a turn names ranks, not seats"),
+            Stop::Died(_) => unreachable!("a turn names ranks, not local ranks"),
         })
     }
 

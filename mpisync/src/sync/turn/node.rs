@@ -34,7 +34,7 @@ impl Layout for TurnLayout {
 impl Turns {
     /// Those in that part of an object's memory.
     pub(crate) fn new(part: Part<'_>) -> Self {
-        Turns(View::new(part, part.block.seats_of_ranks()))
+        Turns(View::new(part, part.block.local_size()))
     }
 
     /// How many turns are over, as far as this node has to know.
@@ -68,7 +68,7 @@ impl Turns {
     pub(crate) fn pass_on(&self, over: u64, tell: impl FnOnce(u32)) {
         let next = self.rank_of(over);
         match self.0.domain().topology().location(next as usize) {
-            RankLocation::Local(seat) => self.note(over, seat),
+            RankLocation::Local(slot) => self.note(over, slot),
             RankLocation::Remote(_) => {
                 // In this order: one that dies in between counts as one that has not passed its turn on. The turn may have
                 // come back here by then.
@@ -81,19 +81,19 @@ impl Turns {
     /// As the server: the same, from another node.
     pub(crate) fn receive(&self, over: u64) {
         let next = self.rank_of(over);
-        if let RankLocation::Local(seat) = self.0.domain().topology().location(next as usize) {
-            self.note(over, seat);
+        if let RankLocation::Local(slot) = self.0.domain().topology().location(next as usize) {
+            self.note(over, slot);
         }
     }
 
-    fn note(&self, over: u64, seat: usize) {
+    fn note(&self, over: u64, slot: usize) {
         // An exchange, so that the look at the sleeper comes after it.
         self.0.words().over.fetch_max(over, Ordering::SeqCst);
-        self.futex_word(seat).notify(1);
+        self.futex_word(slot).notify(1);
     }
 
-    fn futex_word(&self, seat: usize) -> Event<'_> {
-        self.0.seat(seat).event()
+    fn futex_word(&self, slot: usize) -> Event<'_> {
+        self.0.slot(slot).event()
     }
 }
 
@@ -117,8 +117,8 @@ impl Turns {
         let over = self.over();
         let rank = self.rank_of(over);
         // In this order: it may have passed its turn on before it died.
-        if let RankLocation::Local(seat) = self.0.domain().topology().location(rank as usize)
-            && !self.0.is_alive(seat)
+        if let RankLocation::Local(slot) = self.0.domain().topology().location(rank as usize)
+            && !self.0.is_alive(slot)
             && self.over() == over
         {
             self.lose(rank);

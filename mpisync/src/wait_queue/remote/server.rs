@@ -4,7 +4,7 @@ use crate::net::{Port, Progress, Request, Service};
 use crate::shm::block::Block;
 use crate::shm::wait::{INSPECTION, Stop, Surroundings};
 use crate::wait_queue::cargo::Cargo;
-use crate::wait_queue::memory::Seats;
+use crate::wait_queue::memory::Slots;
 use crate::wait_queue::remote::messages::{Manner, WaitAnswer, WaitQuestion};
 use crate::wait_queue::{OnDeath, WaitQueue};
 use serde_bytes::ByteBuf;
@@ -14,9 +14,9 @@ use std::time::Instant;
 /// Stands in the list for the ranks of other nodes.
 pub(super) struct WaitServer {
     port: Port,
-    list: WaitQueue<Seats>,
+    list: WaitQueue<Slots>,
     cargo: Cargo,
-    /// Those who wait, by seat.
+    /// Those who wait, by slot.
     waiting: BTreeMap<usize, Waiting>,
     /// When ranks were looked after last.
     inspected: Instant,
@@ -36,7 +36,7 @@ impl WaitServer {
         WaitServer {
             port,
             list: WaitQueue {
-                memory: Seats::new(block),
+                memory: Slots::new(block),
                 on_death,
             },
             cargo,
@@ -48,35 +48,35 @@ impl WaitServer {
     /// Does what `rank` wants that needs no waiting; the answer to it.
     fn answer(&mut self, rank: u32, question: WaitQuestion) -> Option<WaitAnswer> {
         let list = &self.list;
-        let seat = list.memory.seat_of(rank);
+        let slot = list.memory.slot_of(rank);
         Some(match question {
             WaitQuestion::Join { .. } => return None,
             WaitQuestion::Leave { request } => {
-                self.leave(seat, request);
+                self.leave(slot, request);
                 return None;
             }
             WaitQuestion::Release { count, cargo } => {
-                if list.holds(seat, count) {
+                if list.holds(slot, count) {
                     if let Some(bytes) = cargo {
                         // SAFETY: the rank has the permit.
                         unsafe { self.cargo.write(&list.memory, &bytes) };
                     }
-                    list.release(seat, count);
+                    list.release(slot, count);
                 }
                 return None;
             }
             WaitQuestion::Keep { count } => {
                 // Of one that was taken for dead meanwhile, they have gone back; so below.
-                if list.holds(seat, count) {
-                    list.keep(seat, count);
+                if list.holds(slot, count) {
+                    list.keep(slot, count);
                 }
                 WaitAnswer::Done(count)
             }
             WaitQuestion::Fill { cargo } => {
-                if list.holds(seat, 1) {
+                if list.holds(slot, 1) {
                     // SAFETY: the rank has the permit.
                     unsafe { self.cargo.write(&list.memory, &cargo) };
-                    list.release(seat, 1);
+                    list.release(slot, 1);
                 }
                 WaitAnswer::Done(1)
             }
@@ -91,21 +91,21 @@ impl WaitServer {
         })
     }
 
-    fn leave(&mut self, seat: usize, request: u32) {
+    fn leave(&mut self, slot: usize, request: u32) {
         // One that has been granted, or is about to be, gets it.
-        if let Some(waiting) = self.waiting.get(&seat)
+        if let Some(waiting) = self.waiting.get(&slot)
             && waiting.request == request
-            && self.list.leave(seat, waiting.ticket)
+            && self.list.leave(slot, waiting.ticket)
         {
             self.port.reply(waiting.rank, request, WaitAnswer::Left);
-            self.waiting.remove(&seat);
+            self.waiting.remove(&slot);
         }
     }
 
     fn join(&mut self, rank: u32, request: u32, count: u32, manner: Manner) {
-        let seat = self.list.memory.seat_of(rank);
+        let slot = self.list.memory.slot_of(rank);
         // Who waits for a wake-up has none by being alone.
-        if manner != Manner::WaitAndTell && self.list.try_acquire(seat, count) {
+        if manner != Manner::WaitAndTell && self.list.try_acquire(slot, count) {
             return self.port.reply(rank, request, self.granted(None));
         }
         if manner == Manner::Try && self.inspected.elapsed() >= INSPECTION {
@@ -119,13 +119,13 @@ impl WaitServer {
         if manner == Manner::Try {
             return self.port.reply(rank, request, WaitAnswer::Refused);
         }
-        let ticket = self.list.join(seat, count);
+        let ticket = self.list.join(slot, count);
         let waiting = Waiting {
             rank,
             request,
             ticket,
         };
-        self.waiting.insert(seat, waiting);
+        self.waiting.insert(slot, waiting);
         if manner == Manner::WaitAndTell {
             self.port.reply(rank, request, WaitAnswer::Joined);
         }
@@ -142,14 +142,14 @@ impl WaitServer {
     fn tell_served(&mut self) {
         // First, so that who serves somebody from here on calls again.
         self.list.memory.take_call();
-        let is_served = |seat: &usize| self.list.is_granted(*seat);
+        let is_served = |slot: &usize| self.list.is_granted(*slot);
         let served: Vec<usize> = self.waiting.keys().copied().filter(is_served).collect();
-        for seat in served {
+        for slot in served {
             // It is taken back from who has died meanwhile.
-            if self.list.memory.is_alive(seat)
-                && let Some(waiting) = self.waiting.remove(&seat)
+            if self.list.memory.is_alive(slot)
+                && let Some(waiting) = self.waiting.remove(&slot)
             {
-                let ticket = self.list.take_up(seat);
+                let ticket = self.list.take_up(slot);
                 let answer = self.granted(Some(ticket));
                 self.port.reply(waiting.rank, waiting.request, answer);
             }
@@ -158,8 +158,8 @@ impl WaitServer {
 
     fn broken(&self) -> Result<(), WaitAnswer> {
         match self.list.check() {
-            Err(Stop::Died(seat)) => {
-                let rank = self.list.memory.rank_of(seat);
+            Err(Stop::Died(slot)) => {
+                let rank = self.list.memory.rank_of(slot);
                 // The server's own: its rank is the node's lowest.
                 let rank = rank.or_else(|| self.list.memory.rank_of(0));
                 let rank = rank.expect("a node has ranks");
@@ -202,8 +202,8 @@ impl Service for WaitServer {
         self.tell_served();
         if let Err(broken) = self.broken() {
             // Not those that have just been served: they are told so.
-            self.waiting.retain(|seat, waiting| {
-                let has_left = self.list.leave(*seat, waiting.ticket);
+            self.waiting.retain(|slot, waiting| {
+                let has_left = self.list.leave(*slot, waiting.ticket);
                 if has_left {
                     let (rank, request) = (waiting.rank, waiting.request);
                     self.port.reply(rank, request, broken.clone());
@@ -211,7 +211,7 @@ impl Service for WaitServer {
                 !has_left
             });
         }
-        let is_alive = |seat: &usize| self.list.memory.is_alive(*seat);
-        self.waiting.retain(|seat, _| is_alive(seat));
+        let is_alive = |slot: &usize| self.list.memory.is_alive(*slot);
+        self.waiting.retain(|slot, _| is_alive(slot));
     }
 }

@@ -4,13 +4,13 @@
 use crate::shm::atomic::{Arc, AtomicU32, AtomicU64};
 use crate::shm::event::Sleepers;
 use crate::shm::wait::Surroundings;
-use crate::wait_queue::layout::{Seat, WaitWords};
+use crate::wait_queue::layout::{Slot, WaitWords};
 use crate::wait_queue::memory::WaitMemory;
 use core::sync::atomic;
 
 /// One thread's view of the words.
 pub(crate) struct HeapWaitQueue {
-    shared: Arc<(WaitWords, Vec<Seat>)>,
+    shared: Arc<(WaitWords, Vec<Slot>)>,
     me: usize,
     /// A rank that is taken to have died.
     pub(crate) dead: Option<usize>,
@@ -27,14 +27,14 @@ impl HeapWaitQueue {
             cargo: atomic::AtomicU64::new(0),
             total: atomic::AtomicU32::new(0),
         };
-        let seat = |_| Seat {
+        let slot = |_| Slot {
             want: AtomicU64::new(0),
             count: atomic::AtomicU32::new(0),
             held: atomic::AtomicU32::new(0),
             futex_word: AtomicU32::new(0),
             sleepers: Sleepers::default(),
         };
-        let shared = Arc::new((words, (0..ranks).map(seat).collect()));
+        let shared = Arc::new((words, (0..ranks).map(slot).collect()));
         (0..ranks)
             .map(|me| HeapWaitQueue {
                 shared: Arc::clone(&shared),
@@ -58,11 +58,11 @@ impl WaitMemory for HeapWaitQueue {
         &self.shared.0
     }
 
-    fn seat(&self, seat: usize) -> &Seat {
-        &self.shared.1[seat]
+    fn slot(&self, slot: usize) -> &Slot {
+        &self.shared.1[slot]
     }
 
-    fn seats(&self) -> usize {
+    fn slots(&self) -> usize {
         self.shared.1.len()
     }
 
@@ -70,8 +70,8 @@ impl WaitMemory for HeapWaitQueue {
         self.me
     }
 
-    fn ring(&self, seat: usize) -> bool {
-        self.seat(seat).event().notify(1);
+    fn ring(&self, slot: usize) -> bool {
+        self.slot(slot).event().notify(1);
         false
     }
 }

@@ -269,7 +269,7 @@ fn condition(deadline: Deadline) {
                     if outcome.is_err() {
                         break;
                     }
-                    line_1.memory.seat(1).held.store(0, Ordering::Relaxed);
+                    line_1.memory.slot(1).held.store(0, Ordering::Relaxed);
                     // SAFETY: the mutex is held.
                     assert!(flag.with(|flag| unsafe { *flag }), "woken for nothing");
                     woken = 1;

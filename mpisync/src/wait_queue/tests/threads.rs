@@ -161,8 +161,8 @@ fn a_wake_up_ends() {
 #[test]
 fn wake_ups_go_in_order() {
     let all = lists(4, 0);
-    for seat in [2, 0, 3] {
-        all[seat].join(seat, 1);
+    for slot in [2, 0, 3] {
+        all[slot].join(slot, 1);
     }
     assert_eq!(all[1].standing().waiting, [2, 0, 3]);
     assert_eq!(all[1].wake(1), 1);
@@ -187,7 +187,7 @@ fn the_dead_are_passed_over() {
     all[1].release(1, 2);
     // Granted, and not taken up.
     assert!(all[1].try_acquire(1, 2));
-    all[0].memory.seat(0).held.store(0, Ordering::Relaxed);
+    all[0].memory.slot(0).held.store(0, Ordering::Relaxed);
     all[0].join(0, 2);
     all[1].release(1, 2);
     assert!(all[1].is_granted(0));
@@ -195,7 +195,7 @@ fn the_dead_are_passed_over() {
     all[2].release(2, 1);
 
     assert!(all[0].try_acquire(0, 2));
-    let held = &all[0].memory.seat(0).held;
+    let held = &all[0].memory.slot(0).held;
     held.store(2 | UNSETTLED, Ordering::Relaxed);
     assert_eq!(all[1].acquire(1, soon), Err(Stop::Died(0)));
     assert_eq!(all[2].acquire(1, soon), Err(Stop::Died(0)));

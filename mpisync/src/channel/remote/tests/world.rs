@@ -153,22 +153,22 @@ impl World {
         let node = |node: usize| {
             // Seen by a rank that does not lead, for the server is moved by hand.
             let topology = Topology::new((node * RANKS + 1) as u32, &leaders);
-            let seats = RANKS + usize::from(manners.nodes > 1);
+            let members = RANKS + usize::from(manners.nodes > 1);
             let domain = Domain::imagined(topology);
-            let ring = Layout::of::<u64>(manners.ring as usize, seats).unwrap();
+            let ring = Layout::of::<u64>(manners.ring as usize, members).unwrap();
             let layout = RelayLayout(ring);
             let mapping = Arc::new(Mapping::private(layout.length()));
-            let rank = |seat: usize| {
+            let rank = |local_rank: usize| {
                 let RelaySlots { takes, puts } =
-                    RelaySlots::at_seat(&domain, layout, &mapping, seat);
+                    RelaySlots::at_local_rank(&domain, layout, &mapping, local_rank);
                 Rank {
                     takes: Queue { memory: takes },
                     puts: Queue { memory: puts },
                     state: State::Idle,
-                    name: (node * RANKS + seat) as u64,
+                    name: (node * RANKS + local_rank) as u64,
                     busy: 0,
                     // Somebody always takes.
-                    puts_left: match seat {
+                    puts_left: match local_rank {
                         0 if !manners.make_tasks => 0,
                         _ => manners.messages,
                     },
@@ -232,15 +232,15 @@ impl World {
         }
     }
 
-    fn act(&mut self, node: usize, seat: usize) {
+    fn act(&mut self, node: usize, local_rank: usize) {
         let gives_up = self.manners.give_up && self.random.one_in(20);
-        let rank = &mut self.nodes[node].ranks[seat];
+        let rank = &mut self.nodes[node].ranks[local_rank];
         if rank.busy > 0 {
             rank.busy -= 1;
             return;
         }
         let done = match rank.state {
-            State::Idle => return self.begin(node, seat),
+            State::Idle => return self.begin(node, local_rank),
             State::Puts => match rank.try_put() {
                 Ok(()) => {
                     self.put += 1;
@@ -321,17 +321,17 @@ impl World {
     }
 
     /// Begins something.
-    fn begin(&mut self, node: usize, seat: usize) {
+    fn begin(&mut self, node: usize, local_rank: usize) {
         let Manners {
             make_tasks, die, ..
         } = self.manners;
         let choice = self.random.below(if make_tasks { 2 } else { 4 });
         let is_last = node + 1 == self.nodes.len();
-        let rank = &mut self.nodes[node].ranks[seat];
-        if die && is_last && seat == 2 && rank.puts_left < 3 {
+        let rank = &mut self.nodes[node].ranks[local_rank];
+        if die && is_last && local_rank == 2 && rank.puts_left < 3 {
             rank.state = State::Dead;
             self.dead = 1;
-            return self.nodes[node].domain.reclaim(seat);
+            return self.nodes[node].domain.reclaim(local_rank);
         }
         rank.state = match choice {
             0 | 2 if rank.puts_left > 0 => {
