@@ -389,7 +389,8 @@ impl World {
             if self.manners.die && steps.is_multiple_of(100) {
                 self.nodes.iter_mut().for_each(|node| node.proxy.inspect());
             }
-            if steps.is_multiple_of(10_000) && start.elapsed() > Duration::from_secs(5) {
+            // Takes seconds under valgrind.
+            if steps.is_multiple_of(10_000) && start.elapsed() > Duration::from_secs(60) {
                 let states: Vec<_> = (self.nodes.iter())
                     .flat_map(|node| node.ranks.iter().map(|rank| (rank.state, rank.puts_left)))
                     .collect();
