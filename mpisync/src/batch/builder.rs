@@ -6,14 +6,12 @@ use crate::batch::table::layout::{TableLayout, TaskStatus};
 use crate::batch::worker::Worker;
 use crate::batch::{Batch, BatchError, State, directory, task};
 use crate::error::CreateError;
-use crate::fingerprint::fingerprint;
 use crate::object::Object;
 use crate::share::{Calls, MailboxLayout};
 use crate::shm::block::Block;
 use crate::shm::layout::Layout as _;
 use crate::shm::mapping::Mapping;
 use crate::shm::topology::Topology;
-use crate::transport::{Transport, TransportOptions};
 use serde::{Deserialize, Serialize};
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -21,7 +19,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Makes a batch: its tasks, their initial states and its workers. `On` is [`OnComm`] for a batch on
+/// Makes a batch: its tasks, their initial states and its workers. `On` is [`OnComm`](crate::batch::OnComm) for a batch on
 /// a communicator, by [`Batch::builder`], and [`Alone`] for one of a single process, by
 /// [`Batch::local`].
 ///
@@ -41,8 +39,8 @@ use std::time::Duration;
 pub struct BatchBuilder<On> {
     pub(super) on: On,
     pub(super) name: String,
-    tasks: Option<usize>,
-    names: Option<Arc<[String]>>,
+    pub(super) tasks: Option<usize>,
+    pub(super) names: Option<Arc<[String]>>,
     states: Option<Vec<State>>,
     directory: Option<PathBuf>,
     pub(super) options: Options,
@@ -52,27 +50,6 @@ pub struct BatchBuilder<On> {
 /// A batch of one process alone, without MPI; see [`BatchBuilder`].
 #[derive(Debug)]
 pub struct Alone;
-
-/// A batch on a communicator; see [`BatchBuilder`].
-#[derive(Debug)]
-pub struct OnComm<'a, C> {
-    pub(super) comm: &'a C,
-    pub(super) root: i32,
-    pub(super) workers: WorkerSizes,
-    pub(super) asked: TransportOptions,
-    pub(super) anywhere: bool,
-}
-
-/// How the ranks of a communicator are split into workers. The same on all ranks.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) enum WorkerSizes {
-    /// This many ranks in each worker.
-    Equal(i32),
-    /// The number of ranks of each worker.
-    Given(Vec<i32>),
-    /// A worker on each node, of all its ranks.
-    PerNode,
-}
 
 impl Batch {
     /// The most tasks that a batch can have. They take 115 MB on the root's node and seconds to make;
@@ -171,7 +148,7 @@ impl<On> BatchBuilder<On> {
     }
 
     /// The error for too many tasks, if there are.
-    fn too_many(&self) -> Option<CreateError> {
+    pub(super) fn too_many(&self) -> Option<CreateError> {
         let most = match self.directory {
             Some(_) => Directory::MAX_TASKS,
             None => Batch::MAX_TASKS,
@@ -258,130 +235,6 @@ fn check_memory(bytes: usize) -> Result<(), CreateError> {
             rank: 0,
             source: Arc::new(io::ErrorKind::OutOfMemory.into()),
         }),
-    }
-}
-
-impl<'a, C> OnComm<'a, C> {
-    pub(super) fn new(comm: &'a C) -> Self {
-        OnComm {
-            comm,
-            root: 0,
-            workers: WorkerSizes::Equal(1),
-            asked: TransportOptions::default(),
-            anywhere: false,
-        }
-    }
-}
-
-impl<C> BatchBuilder<OnComm<'_, C>> {
-    /// Sets the number of ranks of each worker. Defaults to 1. A worker has consecutive ranks. The
-    /// number must divide the number of ranks of the communicator, and must be the same on all
-    /// ranks.
-    pub fn worker_size(mut self, ranks: i32) -> Self {
-        self.on.workers = WorkerSizes::Equal(ranks);
-        self
-    }
-
-    /// Sets the number of ranks of each worker, in the order of the ranks. The sum must be the number
-    /// of ranks of the communicator. Must be the same on all ranks.
-    pub fn worker_sizes(mut self, ranks: impl IntoIterator<Item = i32>) -> Self {
-        self.on.workers = WorkerSizes::Given(ranks.into_iter().collect());
-        self
-    }
-
-    /// Makes a worker on each node, of all its ranks. Must be the same on all ranks.
-    pub fn worker_per_node(mut self) -> Self {
-        self.on.workers = WorkerSizes::PerNode;
-        self
-    }
-
-    /// Sets the rank on whose node the states are, and which reads the state directory. Defaults to
-    /// rank 0. Must be the same on all ranks.
-    pub fn root(mut self, rank: i32) -> Self {
-        self.on.root = rank;
-        self
-    }
-
-    /// Sets how the nodes reach each other; see [`Builder::transport`](crate::Builder::transport). Must
-    /// be the same on all ranks, and for all objects of a communicator.
-    pub fn transport(mut self, transport: Transport) -> Self {
-        self.on.asked.transport = Some(transport);
-        self
-    }
-
-    /// Whether a thread answers messages while the ranks compute; see
-    /// [`Builder::progress_thread`](crate::Builder::progress_thread). Must be the same on all
-    /// ranks, and for all objects of a communicator. Without it a rank of another node gets a task
-    /// only once the lowest rank of the root's node is in a call of mpisync that waits.
-    pub fn progress_thread(mut self, on: bool) -> Self {
-        self.on.asked.progress_thread = Some(on);
-        self
-    }
-
-    /// Lets the ranks make the batch at different places of the program, such as the branches of an
-    /// `if`: the place is not compared. Must be called on all ranks.
-    ///
-    /// All ranks have to make the same objects in the same order. A wrong order is detected by the
-    /// places, which differ. Programs that were compiled from different sources need this as well.
-    pub fn anywhere(mut self) -> Self {
-        self.on.anywhere = true;
-        self
-    }
-
-    /// The error for arguments that are not possible with `size` ranks, if there are.
-    pub(super) fn invalid(&self, size: i32) -> Option<CreateError> {
-        if self.tasks.is_none() {
-            return Some(CreateError::NoTasks);
-        }
-        CreateError::check_rank("root", self.on.root, size)
-            .or_else(|| self.too_many())
-            .or_else(|| self.on.workers.invalid(size))
-    }
-
-    /// A text that differs, almost certainly, if the names of the tasks differ.
-    pub(super) fn names_in_short(&self) -> String {
-        let Some(names) = &self.names else {
-            return "numbers".to_owned();
-        };
-        // With the lengths, which separate the names.
-        let mut all = Vec::new();
-        for name in names.iter() {
-            all.extend(name.len().to_ne_bytes());
-            all.extend(name.bytes());
-        }
-        let first = names.first().map_or("", String::as_str);
-        format!("{first:?} and so on ({:x})", fingerprint(all.iter()))
-    }
-}
-
-impl WorkerSizes {
-    /// The error for sizes that are not possible with `size` ranks, if they are not.
-    fn invalid(&self, size: i32) -> Option<CreateError> {
-        let (fits, sizes) = match self {
-            WorkerSizes::Equal(each) => (*each > 0 && size % each == 0, vec![*each]),
-            WorkerSizes::Given(sizes) => {
-                let ranks: i64 = sizes.iter().map(|&size| i64::from(size)).sum();
-                let fits = sizes.iter().all(|&size| size > 0) && ranks == i64::from(size);
-                (fits, sizes.clone())
-            }
-            WorkerSizes::PerNode => (true, Vec::new()),
-        };
-        (!fits).then_some(CreateError::WorkerSizes { sizes, size })
-    }
-
-    /// The number of the worker of each rank.
-    pub(super) fn workers_of_ranks(&self, topology: &Topology) -> Vec<i32> {
-        let ranks = 0..topology.size() as i32;
-        match self {
-            WorkerSizes::Equal(each) => ranks.map(|rank| rank / each).collect(),
-            WorkerSizes::Given(sizes) => (0..)
-                .zip(sizes)
-                .flat_map(|(number, &size)| (0..size).map(move |_| number))
-                .collect(),
-            WorkerSizes::PerNode => ranks
-                .map(|rank| topology.node_of(rank as u32) as i32)
-                .collect(),
-        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Making a batch on a communicator.
 
-use crate::batch::builder::{BatchBuilder, DirectoryOnRoot, OnComm, WorkerSizes};
+use crate::batch::builder::{BatchBuilder, DirectoryOnRoot};
 use crate::batch::directory::{DirectoryError, Marker};
 use crate::batch::table::access::TableAccess;
 use crate::batch::table::layout::TableLayout;
@@ -8,25 +8,81 @@ use crate::batch::vote::{VoteLayout, Votes};
 use crate::batch::worker::{Team, Worker, receive, share};
 use crate::batch::{Batch, BatchError};
 use crate::error::CreateError;
+use crate::fingerprint::fingerprint;
 use crate::object::Object;
+use crate::object::builder::{CommonArguments, setters};
 use crate::rsmpi;
 use crate::rsmpi::communicator::IntraCommunicator;
 use crate::rsmpi::{Context, Creation, CreationArguments, PartComm};
 use crate::share::{Calls, MailboxLayout};
 use crate::shm::block::Block;
+use crate::shm::topology::Topology;
 use crate::transport::TransportOptions;
 use mpi::topology::SimpleCommunicator;
 use serde::de::DeserializeOwned;
 use std::panic::Location;
 
+/// A batch on a communicator; see [`BatchBuilder`].
+#[derive(Debug)]
+pub struct OnComm<'a, C> {
+    common: CommonArguments<'a, C>,
+    workers: WorkerSizes,
+}
+
+/// How the ranks of a communicator are split into workers. The same on all ranks.
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum WorkerSizes {
+    /// This many ranks in each worker.
+    Equal(i32),
+    /// The number of ranks of each worker.
+    Given(Vec<i32>),
+    /// A worker on each node, of all its ranks.
+    PerNode,
+}
+
 impl Batch {
     /// Begins to make a batch on `comm`, with workers of one rank by default.
     pub fn builder<C: IntraCommunicator>(comm: &C) -> BatchBuilder<OnComm<'_, C>> {
-        BatchBuilder::new(OnComm::new(comm))
+        BatchBuilder::new(OnComm {
+            common: CommonArguments::new(comm, "root", "batch"),
+            workers: WorkerSizes::Equal(1),
+        })
     }
 }
 
 impl<C: IntraCommunicator> BatchBuilder<OnComm<'_, C>> {
+    /// Sets the number of ranks of each worker. Defaults to 1. A worker has consecutive ranks. The
+    /// number must divide the number of ranks of the communicator, and must be the same on all
+    /// ranks.
+    pub fn worker_size(mut self, ranks: i32) -> Self {
+        self.on.workers = WorkerSizes::Equal(ranks);
+        self
+    }
+
+    /// Sets the number of ranks of each worker, in the order of the ranks. The sum must be the number
+    /// of ranks of the communicator. Must be the same on all ranks.
+    pub fn worker_sizes(mut self, ranks: impl IntoIterator<Item = i32>) -> Self {
+        self.on.workers = WorkerSizes::Given(ranks.into_iter().collect());
+        self
+    }
+
+    /// Makes a worker on each node, of all its ranks. Must be the same on all ranks.
+    pub fn worker_per_node(mut self) -> Self {
+        self.on.workers = WorkerSizes::PerNode;
+        self
+    }
+
+    /// Sets the rank on whose node the states are, and which reads the state directory. Defaults to
+    /// rank 0. Must be the same on all ranks.
+    pub fn root(mut self, rank: i32) -> Self {
+        self.on.common.root = rank;
+        self
+    }
+
+    setters!(transport of on.common;
+        "A rank of another node gets a task only once the lowest rank of the root's node is in such a \
+         call.");
+
     /// Makes the batch. Collective; all ranks succeed or all fail. The root makes the state
     /// directory and reads the states in it.
     ///
@@ -39,9 +95,10 @@ impl<C: IntraCommunicator> BatchBuilder<OnComm<'_, C>> {
     ///   than the root, and then [`BatchError::OtherRank`] on the others.
     #[track_caller]
     pub fn build(mut self) -> Result<Batch, BatchError> {
-        let creation = Creation::begin(self.on.comm, Location::caller())?;
-        let (root, size) = (self.on.root, self.on.comm.size());
-        let invalid = self.invalid(size);
+        let common = &self.on.common;
+        let creation = common.begin()?;
+        let (root, asked, anywhere) = (common.root, common.asked, common.anywhere);
+        let invalid = self.invalid(common.comm.size());
         let initial = self.initial();
         // With an invalid argument no memory is needed, and all ranks are about to learn of it.
         let tasks = if invalid.is_some() { 0 } else { self.count() };
@@ -59,8 +116,8 @@ impl<C: IntraCommunicator> BatchBuilder<OnComm<'_, C>> {
                 ("root", root.to_string()),
             ],
             invalid,
-            asked: self.on.asked.or_environment(),
-            anywhere: self.on.anywhere,
+            asked: asked.or_environment(),
+            anywhere,
             ..creation.arguments("batch", &name)
         };
         let (object, calls, table) = rsmpi::block(&creation, &arguments, &layout, 0, |created| {
@@ -70,7 +127,7 @@ impl<C: IntraCommunicator> BatchBuilder<OnComm<'_, C>> {
             (object, calls, table)
         })?;
         let context = creation.context()?;
-        let worker = Worker::split(&object, &context, &self.on.workers, self.on.asked)?;
+        let worker = Worker::split(&object, &context, &self.on.workers, asked)?;
         let mut batch = self.make(object, calls, table, worker);
         if batch.rank() == root {
             let loaded = initial.load(&mut batch);
@@ -90,6 +147,62 @@ impl<C: IntraCommunicator> BatchBuilder<OnComm<'_, C>> {
             }
         }
         Ok(batch)
+    }
+
+    /// The error for arguments that are not possible with `size` ranks, if there are.
+    fn invalid(&self, size: i32) -> Option<CreateError> {
+        if self.tasks.is_none() {
+            return Some(CreateError::NoTasks);
+        }
+        CreateError::check_rank("root", self.on.common.root, size)
+            .or_else(|| self.too_many())
+            .or_else(|| self.on.workers.invalid(size))
+    }
+
+    /// A text that differs, almost certainly, if the names of the tasks differ.
+    fn names_in_short(&self) -> String {
+        let Some(names) = &self.names else {
+            return "numbers".to_owned();
+        };
+        // With the lengths, which separate the names.
+        let mut all = Vec::new();
+        for name in names.iter() {
+            all.extend(name.len().to_ne_bytes());
+            all.extend(name.bytes());
+        }
+        let first = names.first().map_or("", String::as_str);
+        format!("{first:?} and so on ({:x})", fingerprint(all.iter()))
+    }
+}
+
+impl WorkerSizes {
+    /// The error for sizes that are not possible with `size` ranks, if they are not.
+    fn invalid(&self, size: i32) -> Option<CreateError> {
+        let (fits, sizes) = match self {
+            WorkerSizes::Equal(each) => (*each > 0 && size % each == 0, vec![*each]),
+            WorkerSizes::Given(sizes) => {
+                let ranks: i64 = sizes.iter().map(|&size| i64::from(size)).sum();
+                let fits = sizes.iter().all(|&size| size > 0) && ranks == i64::from(size);
+                (fits, sizes.clone())
+            }
+            WorkerSizes::PerNode => (true, Vec::new()),
+        };
+        (!fits).then_some(CreateError::WorkerSizes { sizes, size })
+    }
+
+    /// The number of the worker of each rank.
+    fn workers_of_ranks(&self, topology: &Topology) -> Vec<i32> {
+        let ranks = 0..topology.size() as i32;
+        match self {
+            WorkerSizes::Equal(each) => ranks.map(|rank| rank / each).collect(),
+            WorkerSizes::Given(sizes) => (0..)
+                .zip(sizes)
+                .flat_map(|(number, &size)| (0..size).map(move |_| number))
+                .collect(),
+            WorkerSizes::PerNode => ranks
+                .map(|rank| topology.node_of(rank as u32) as i32)
+                .collect(),
+        }
     }
 }
 

@@ -78,7 +78,9 @@ mod tasks;
 mod vote;
 mod worker;
 
-pub use crate::batch::builder::{Alone, BatchBuilder, OnComm};
+pub use crate::batch::builder::{Alone, BatchBuilder};
+#[cfg(feature = "mpi")]
+pub use crate::batch::comm::OnComm;
 pub use crate::batch::directory::Again;
 use crate::batch::directory::{Directory, DirectoryError};
 pub use crate::batch::error::BatchError;
