@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
-use mpisync::{CollectiveError, Place, WindowController, WriteGuard};
+use mpisync::{CollectiveError, CreateError, Place, WindowController, WriteGuard};
 use mpisync_tests::scratch::{Scratch, until};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -20,6 +20,12 @@ pub fn shared<T: Serialize + DeserializeOwned>(
     access
         .run(move |_| Ok::<T, CollectiveError>(value))
         .unwrap()
+}
+
+/// Checks that ranks which make an object with another `argument` get an error that names it.
+pub fn differs(outcome: Result<(), CreateError>, argument: &str) {
+    let error = outcome.expect_err("the arguments differ").to_string();
+    assert!(error.contains(argument), "{error}");
 }
 
 /// Checks that a controller is as good as new after something went wrong on it: the lock is free, and fences carry

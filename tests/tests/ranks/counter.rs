@@ -8,6 +8,8 @@ use mpisync::sync::{CounterError, Integer};
 use mpisync::{Counter, CreateError, Transport, WindowController};
 use mpisync_tests::job::Job;
 
+use crate::common::differs;
+
 mpisync_tests::cases!(on [1, 2, 3, 4, 8]:
     counter_counts,
     counter_starts_and_steps,
@@ -282,10 +284,6 @@ fn counter_arguments_differ(job: &Job) {
         return;
     }
     let odd = job.rank == 1;
-    let differs = |outcome: Result<(), CreateError>, argument: &str| {
-        let error = outcome.expect_err("the arguments differ").to_string();
-        assert!(error.contains(argument), "{error}");
-    };
     let builder = || Counter::<i32>::builder(&job.world);
     differs(builder().start(odd.into()).build().map(drop), "start");
     differs(builder().step(i32::from(odd) + 1).build().map(drop), "step");

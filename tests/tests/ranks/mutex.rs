@@ -11,6 +11,8 @@ use mpisync::{Counter, CreateError, Equivalence, LockError, Mutex, Transport, Wi
 use mpisync_tests::job::Job;
 use mpisync_tests::scratch::until;
 
+use crate::common::differs;
+
 mpisync_tests::cases!(on [1, 2, 3, 4, 8]:
     mutex_excludes,
     mutex_sections_are_not_torn,
@@ -397,10 +399,6 @@ fn mutex_arguments_differ(job: &Job) {
         return;
     }
     let odd = job.rank == 1;
-    let differs = |outcome: Result<(), CreateError>, argument: &str| {
-        let error = outcome.expect_err("the arguments differ").to_string();
-        assert!(error.contains(argument), "{error}");
-    };
     let builder = || Mutex::builder(&job.world);
     differs(builder().root(odd.into()).build().map(drop), "root");
     let value = u32::from(odd);

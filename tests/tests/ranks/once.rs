@@ -18,6 +18,7 @@ use mpisync_tests::scratch::until;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::common::differs;
 use crate::semaphore::{Arrivals, line, times};
 
 mpisync_tests::cases!(on [1, 2, 3, 4, 8]:
@@ -416,10 +417,6 @@ fn once_arguments_differ(job: &Job) {
         return;
     }
     let odd = job.rank == 1;
-    let differs = |outcome: Result<(), CreateError>, argument: &str| {
-        let error = outcome.expect_err("the arguments differ").to_string();
-        assert!(error.contains(argument), "{error}");
-    };
     differs(builder().root(odd.into()).build().map(drop), "root");
     let capacity = 100 + usize::from(odd);
     differs(builder().capacity(capacity).build().map(drop), "capacity");

@@ -15,6 +15,8 @@ use mpisync_tests::panics::expect_panic;
 use mpisync_tests::rng::Rng;
 use mpisync_tests::scratch::until;
 
+use crate::common::differs;
+
 mpisync_tests::cases!(on [1, 2, 3, 4, 8]:
     semaphore_limits,
     semaphore_serves_in_order,
@@ -459,10 +461,6 @@ fn semaphore_arguments_differ(job: &Job) {
         return;
     }
     let odd = job.rank == 1;
-    let differs = |outcome: Result<(), CreateError>, argument: &str| {
-        let error = outcome.expect_err("the arguments differ").to_string();
-        assert!(error.contains(argument), "{error}");
-    };
     differs(builder(1).root(odd.into()).build().map(drop), "root");
     differs(builder(1 + u32::from(odd)).build().map(drop), "permits");
     let bounded = builder(1);
