@@ -36,7 +36,7 @@ pub enum Work {
     Job(fn(&Job)),
     /// Each process of a job runs this, and initializes MPI itself.
     Process(fn()),
-    /// The test itself runs this, and starts its jobs, with so many ranks.
+    /// The test itself runs this with the number of ranks, and starts its jobs.
     Test(fn(usize)),
 }
 
@@ -68,7 +68,7 @@ macro_rules! cases {
         $($name:ident $(= $function:expr)?),+ $(,)?
     ) => {
         const _: () = {
-            #[allow(unused_imports)] // where there are none
+            #[allow(unused_imports, reason = "not every list has attributes")]
             use $crate::cases::Attribute::*;
             #[$crate::cases::linkme::distributed_slice($crate::cases::REGISTERED)]
             #[linkme(crate = $crate::cases::linkme)]

@@ -81,7 +81,7 @@ pub struct Ended {
 }
 
 impl<'a> Launch<'a> {
-    /// These cases, by their full names, on so many ranks.
+    /// A job of these cases, by their full names, on `ranks` ranks.
     pub fn new<S: Into<String>>(ranks: usize, cases: impl IntoIterator<Item = S>) -> Self {
         Self {
             ranks,

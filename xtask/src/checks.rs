@@ -205,7 +205,7 @@ impl Test {
         }
     }
 
-    /// Runs the tests with ranks; the launcher is for so many of them, or for any number on one host.
+    /// Runs the tests with ranks. Over hosts the launcher starts this number of `ranks`, and on one host any number.
     fn ranks(&self, tools: &Toolbox<'_>, ranks: u32, options: &[&str]) -> Result<usize> {
         let mut cargo = tools.cargo_for_ranks(ranks)?;
         cargo.args(["test", "-p", "mpisync-tests", "--test", "ranks", "--"]);

@@ -154,7 +154,8 @@ impl<'a> Toolbox<'a> {
         }
     }
 
-    /// Cargo, for a test program that starts its ranks itself, so many of them: the launcher, a word a line, and its family.
+    /// Cargo, for a test program that starts its ranks itself: names the launcher for `ranks` ranks, a word a line, and its
+    /// family.
     pub fn cargo_for_ranks(&self, ranks: u32) -> Result<Command> {
         let launcher = self.launcher(ranks)?;
         let mut cargo = self.cargo();
@@ -164,7 +165,7 @@ impl<'a> Toolbox<'a> {
         Ok(cargo)
     }
 
-    /// Runs a program on so many ranks and passes the lines that it prints to `line`.
+    /// Runs a program on `ranks` ranks and passes the lines that it prints to `line`.
     pub fn launch(
         &self,
         ranks: u32,
@@ -194,7 +195,7 @@ impl<'a> Toolbox<'a> {
             .map_or(Ok(()), |hosts| hosts.check_traffic(self.mpi))
     }
 
-    /// Runs a program on so many ranks of this host, and kills the launcher and all ranks as soon as it is time.
+    /// Runs a program on `ranks` ranks of this host, and kills the launcher and all ranks as soon as it is time.
     pub fn launch_and_kill(
         &self,
         ranks: u32,
@@ -206,7 +207,7 @@ impl<'a> Toolbox<'a> {
         kill_job(&mut command, self.limit, is_time).context("the job that was to be killed")
     }
 
-    /// A program that is launched on so many ranks.
+    /// A program that is launched on `ranks` ranks.
     fn job(&self, ranks: u32, program: &Path, args: &[OsString]) -> Result<Command> {
         let launcher = self.launcher(ranks)?;
         let mut command = Command::new(&launcher[0]);

@@ -25,7 +25,7 @@ pub const BENCH: &str = "mpisync-bench";
 /// On how many hosts to run.
 #[derive(Args)]
 struct HostsArgs {
-    /// Run over so many hosts, set up on this machine: network namespaces with root, MPICH's pretended hosts without
+    /// Run over this number of hosts, set up on this machine: network namespaces with root, MPICH's pretended hosts without
     #[arg(long, value_name = "N")]
     hosts: Option<u32>,
 }

@@ -6,7 +6,7 @@
 //! | [`choosing`] | Which object fits, and which calls does it have? |
 //! | [`files`] | How do ranks share a text file, an HDF5 file, a directory on NFS? |
 //! | [`errors`] | What happens when a rank fails, panics or dies? |
-//! | [`misuse`] | Which mistakes does the compiler reject, and what becomes of the others? |
+//! | [`misuse`] | Which mistakes does the compiler reject, and what do the others cause? |
 //! | [`stalls`] | Why does my job stand still? |
 //! | [`running`] | How is it started with `mpiexec`, Slurm, PBS and in containers? |
 //! | [`environment`] | Which environment variables does the library read? |
