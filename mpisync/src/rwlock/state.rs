@@ -19,7 +19,7 @@ use std::time::Duration;
 /// knows that there is none.
 pub(crate) struct LockState {
     object: Object,
-    memory: LockMemory,
+    node: NodeLock<LockMemory>,
     /// The lock across nodes, if there are several.
     global: Option<GlobalLock>,
     /// The guards of this rank: [`ONE_READ`] for each read guard, [`ONE_WRITE`] for each write guard
@@ -36,7 +36,9 @@ impl LockState {
     /// waits.
     pub(crate) fn new(object: Object, max_local_handovers: u32) -> Self {
         LockState {
-            memory: LockMemory::new(object.block().first_part()),
+            node: NodeLock {
+                memory: LockMemory::new(object.block().first_part()),
+            },
             global: object
                 .link()
                 .map(|link| GlobalLock::open(link, max_local_handovers)),
@@ -50,10 +52,10 @@ impl LockState {
         &self.object
     }
 
-    #[inline]
-    fn node(&self) -> NodeLock<&LockMemory> {
+    /// The lock of this node, for the lock across nodes.
+    fn borrowed(&self) -> NodeLock<&LockMemory> {
         NodeLock {
-            memory: &self.memory,
+            memory: &self.node.memory,
         }
     }
 
@@ -87,7 +89,7 @@ impl LockState {
         if wrote {
             self.unlock_write();
         } else {
-            self.node().unlock_read();
+            self.node.unlock_read();
         }
     }
 
@@ -96,7 +98,7 @@ impl LockState {
     pub(crate) fn enter_read(&self, limit: Option<Duration>) -> Result<(), LockError> {
         self.object.check_usable()?;
         if !self.holds_any() {
-            self.node()
+            self.node
                 .read(|| Deadline::within(limit))
                 .map_err(|stop| self.object.lock_error(stop, limit))?;
         }
@@ -108,7 +110,7 @@ impl LockState {
     #[inline]
     pub(crate) fn try_enter_read(&self) -> Result<bool, LockError> {
         self.object.check_usable()?;
-        let has_lock = self.holds_any() || self.node().try_read();
+        let has_lock = self.holds_any() || self.node.try_read();
         if has_lock {
             self.count_read();
         }
@@ -128,7 +130,7 @@ impl LockState {
     pub(crate) fn leave_read(&self) {
         self.held.set(self.held.get() - ONE_READ);
         if !self.holds_any() {
-            self.node().unlock_read();
+            self.node.unlock_read();
         }
     }
 
@@ -182,41 +184,41 @@ impl LockState {
     #[inline]
     fn lock_write(&self, limit: Option<Duration>) -> Result<(), Stop> {
         if let Some(global) = &self.global {
-            return global.write(self.node(), Deadline::within(limit));
+            return global.write(self.borrowed(), Deadline::within(limit));
         }
-        self.node().write(|| Deadline::within(limit))
+        self.node.write(|| Deadline::within(limit))
     }
 
     #[inline]
     fn try_lock_write(&self) -> bool {
         if let Some(global) = &self.global {
-            return global.try_write(self.node());
+            return global.try_write(self.borrowed());
         }
-        self.node().try_write()
+        self.node.try_write()
     }
 
     #[inline]
     fn unlock_write(&self) {
         if let Some(global) = &self.global {
-            return global.unlock_write(self.node());
+            return global.unlock_write(self.borrowed());
         }
-        self.node().unlock_write();
+        self.node.unlock_write();
     }
 
     /// Makes this rank the writer of a fenced call across nodes; only under the write lock. The error
     /// is the rank that already is.
     pub(crate) fn claim(&self, call: u64) -> Result<(), u32> {
         if let Some(global) = &self.global {
-            return global.claim(self.memory.qnode(), call);
+            return global.claim(self.node.memory.qnode(), call);
         }
         Ok(())
     }
 
     fn downgrade(&self) {
         if let Some(global) = &self.global {
-            return global.downgrade(self.node());
+            return global.downgrade(self.borrowed());
         }
-        self.node().downgrade();
+        self.node.downgrade();
     }
 }
 
@@ -224,7 +226,7 @@ impl LockState {
 /// may be out of date.
 impl fmt::Debug for LockState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let holders = self.node().holders();
+        let holders = self.node.holders();
         // The node's server is not one of them.
         let here = self.object.block().domain().topology().local_ranks();
         let rank = |local_rank: usize| here.get(local_rank).copied();
