@@ -1,5 +1,5 @@
-//! What objects with a wait queue have in common: the list, on the node that has it or through that
-//! node's server.
+//! The common part of all objects with a wait queue: access to the queue, directly on the root's
+//! node, or through the server of that node.
 
 use crate::error::LockError;
 use crate::object::Object;
@@ -19,15 +19,15 @@ pub(super) struct Base {
     pub(super) object: Object,
     side: Side,
     cargo: Cargo,
-    /// Whether the communicator has this rank only.
+    /// Whether this rank is the only one of the communicator.
     is_alone: bool,
-    /// How many permits this rank holds.
+    /// The number of permits that this rank holds.
     held: Cell<u32>,
-    /// When this rank looked after others last.
+    /// When this rank last inspected the queue for dead ranks.
     inspected: Cell<Option<Instant>>,
 }
 
-/// Where its list is, seen from this rank.
+/// Where the queue is, seen from this rank.
 enum Side {
     /// On this node.
     Local(WaitQueue<Slots>),
@@ -38,21 +38,21 @@ enum Side {
 /// Permits that were granted.
 #[derive(Debug, Default)]
 pub(super) struct Grant {
-    /// Of who had to wait.
+    /// The ticket, if this rank had to wait.
     pub(super) ticket: Option<u64>,
-    /// What goes with them, where the list is on another node.
+    /// The bytes that travel with the permit, if the queue is on another node.
     pub(super) cargo: Option<Vec<u8>>,
 }
 
-/// A place in the line.
+/// A position in the queue.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Place {
+pub(super) enum Position {
     Local { ticket: u64 },
     Remote { request: u32 },
 }
 
 impl Base {
-    /// The wait queue that is all of the object's memory.
+    /// Opens the wait queue that fills the object's memory.
     pub(super) fn new(object: Object, on_death: OnDeath, cargo: Cargo) -> Self {
         let client = (object.link()).and_then(|link| WaitClient::open(link, &cargo, on_death));
         let side = match client {
@@ -76,13 +76,13 @@ impl Base {
         self.object.block()
     }
 
-    /// How many permits this rank holds.
+    /// The number of permits that this rank holds.
     #[inline]
     pub(super) fn held(&self) -> u32 {
         self.held.get()
     }
 
-    /// Whether no other rank uses the object.
+    /// Whether this rank is the only one of the communicator.
     #[inline]
     pub(super) fn is_alone(&self) -> bool {
         self.is_alone
@@ -98,17 +98,17 @@ impl Base {
         self.held.set(self.held.get() - count);
     }
 
-    /// Takes permits, for which it waits for `limit` at most, if there is one.
+    /// Takes permits. Waits for at most `limit`, or indefinitely without one.
     #[inline]
     pub(super) fn acquire(&self, count: u32, limit: Option<Duration>) -> Result<Grant, LockError> {
         self.object.check_usable()?;
         let granted = match &self.side {
-            Side::Local(list) => match list.acquire(count, || Deadline::within(limit)) {
+            Side::Local(queue) => match queue.acquire(count, || Deadline::within(limit)) {
                 Ok(ticket) => Ok(Grant {
                     ticket,
                     cargo: None,
                 }),
-                Err(stop) => self.look_after(list).and(Err(stop)),
+                Err(stop) => self.inspect_if_due(queue).and(Err(stop)),
             },
             Side::Remote(client) => client
                 .acquire(self.block(), count, Deadline::within(limit))
@@ -123,17 +123,17 @@ impl Base {
         }
     }
 
-    /// Takes permits if they are there and nobody waits.
+    /// Takes permits if they are free and no rank waits.
     #[inline]
     pub(super) fn try_acquire(&self, count: u32) -> Result<Option<Grant>, LockError> {
         self.object.check_usable()?;
         let granted = match &self.side {
-            Side::Local(list) => {
-                let mut taken = list.try_acquire(self.me(), count);
+            Side::Local(queue) => {
+                let mut taken = queue.try_acquire(self.me(), count);
                 if !taken {
-                    self.look_after(list)
+                    self.inspect_if_due(queue)
                         .map_err(|stop| self.error(stop, None))?;
-                    taken = list.try_acquire(self.me(), count);
+                    taken = queue.try_acquire(self.me(), count);
                 }
                 taken.then(Grant::default)
             }
@@ -148,155 +148,162 @@ impl Base {
         Ok(granted)
     }
 
-    /// Gives permits back, and what goes with them where that is kept here and may have changed.
+    /// Gives permits back. If the queue is on another node, sends the bytes of `cargo` with them.
     /// Does not wait.
     #[inline]
     pub(super) fn release(&self, count: u32, cargo: impl FnOnce() -> Option<Vec<u8>>) {
         self.take_held(count);
         match &self.side {
-            Side::Local(list) => list.release(self.me(), count),
+            Side::Local(queue) => queue.release(self.me(), count),
             Side::Remote(client) => client.release(count, cargo()),
         }
     }
 
-    /// Keeps permits for good.
+    /// Removes permits that this rank holds from the queue for good.
     pub(super) fn keep(&self, count: u32) {
         self.take_held(count);
         match &self.side {
-            Side::Local(list) => list.keep(self.me(), count),
+            Side::Local(queue) => queue.keep(self.me(), count),
             Side::Remote(client) => client.keep(self.block(), count),
         }
     }
 
-    /// Adds free permits; whether there are no more than `most` then.
+    /// Adds free permits if the queue then has at most `most`, free or held. Returns whether it
+    /// has.
     pub(super) fn supply(&self, count: u32, most: u32) -> Result<bool, LockError> {
         self.object.check_usable()?;
         Ok(match &self.side {
-            Side::Local(list) => list.supply(count, most),
+            Side::Local(queue) => queue.supply(count, most),
             Side::Remote(client) => client.supply(self.block(), count, most),
         })
     }
 
-    /// How many permits are free.
+    /// The number of free permits.
     pub(super) fn free(&self) -> Result<u32, LockError> {
         self.object.check_usable()?;
         Ok(match &self.side {
-            Side::Local(list) => list.free(),
+            Side::Local(queue) => queue.free(),
             Side::Remote(client) => client.free(self.block()),
         })
     }
 
-    /// Stands in the line, and is known to do so.
-    pub(super) fn join(&self) -> Result<Place, LockError> {
+    /// Joins the queue. On return this rank counts as waiting.
+    pub(super) fn join(&self) -> Result<Position, LockError> {
         self.object.check_usable()?;
         match &self.side {
-            Side::Local(list) => Ok(Place::Local {
-                ticket: list.join(self.me(), 0),
+            Side::Local(queue) => Ok(Position::Local {
+                ticket: queue.join(self.me(), 0),
             }),
             Side::Remote(client) => match client.join(self.block()) {
-                Ok(request) => Ok(Place::Remote { request }),
+                Ok(request) => Ok(Position::Remote { request }),
                 Err(stop) => Err(self.error(stop, None)),
             },
         }
     }
 
-    /// Waits to be served, for `limit` at most.
-    pub(super) fn wait_at(&self, place: Place, limit: Option<Duration>) -> Result<(), LockError> {
+    /// Waits for at most `limit` until this rank is served.
+    pub(super) fn wait_at(
+        &self,
+        position: Position,
+        limit: Option<Duration>,
+    ) -> Result<(), LockError> {
         let deadline = Deadline::within(limit);
-        let served = match (place, &self.side) {
-            (Place::Local { ticket }, Side::Local(list)) => {
-                list.wait_for_grant(ticket, deadline).map(drop)
+        let served = match (position, &self.side) {
+            (Position::Local { ticket }, Side::Local(queue)) => {
+                queue.wait_for_grant(ticket, deadline).map(drop)
             }
-            (Place::Remote { request }, Side::Remote(client)) => client
+            (Position::Remote { request }, Side::Remote(client)) => client
                 .wait_for_grant(self.block(), request, deadline)
                 .map(drop),
-            _ => unreachable!("a place in this line"),
+            _ => unreachable!("a position in this queue"),
         };
         served.map_err(|stop| self.error(stop, limit))
     }
 
-    /// Wakes up to so many of those who wait; how many.
+    /// Wakes up to `most` waiting ranks. Returns how many it has woken.
     pub(super) fn wake(&self, most: u32) -> Result<u32, LockError> {
         self.object.check_usable()?;
         Ok(match &self.side {
-            Side::Local(list) => list.wake(most),
+            Side::Local(queue) => queue.wake(most),
             Side::Remote(client) => client.wake(self.block(), most),
         })
     }
 
-    /// Where the value is that goes with the permit; none where it is on another node.
+    /// The address of the value that belongs to the permit. None if the queue is on another node.
     #[inline]
     pub(super) fn local_value(&self) -> Option<NonNull<u8>> {
-        self.list().map(|list| list.memory.cargo())
+        self.queue().map(|queue| queue.memory.cargo())
     }
 
-    /// The bytes that were put once beside the permit, if they were, and are on this node.
+    /// The bytes that were stored once beside the permit. None if there are none yet, or the queue
+    /// is on another node.
     pub(super) fn look_locally(&self) -> Option<Vec<u8>> {
-        self.cargo.look(&self.list()?.memory)
+        self.cargo.look(&self.queue()?.memory)
     }
 
-    /// The bytes that were put once beside the permit, if they were.
+    /// The bytes that were stored once beside the permit, if there are any.
     pub(super) fn look(&self) -> Result<Option<Vec<u8>>, LockError> {
         self.object.check_usable()?;
         Ok(match &self.side {
-            Side::Local(list) => self.cargo.look(&list.memory),
+            Side::Local(queue) => self.cargo.look(&queue.memory),
             Side::Remote(client) => client.look(self.block()),
         })
     }
 
-    /// Puts bytes beside the permit and gives it back. All ranks find them there from now on.
+    /// Stores bytes beside the permit and gives the permit back. From then on all ranks find them.
     pub(super) fn fill(&self, bytes: Vec<u8>) {
         self.take_held(1);
         match &self.side {
-            Side::Local(list) => {
+            Side::Local(queue) => {
                 // SAFETY: this rank has the permit.
-                unsafe { self.cargo.write(&list.memory, &bytes) };
-                list.release(self.me(), 1);
+                unsafe { self.cargo.write(&queue.memory, &bytes) };
+                queue.release(self.me(), 1);
             }
             Side::Remote(client) => client.fill(self.block(), bytes),
         }
     }
 
-    /// For a rank that waits for a moment only, time and again: it finds ranks that died as one
-    /// does that waits long.
+    /// Inspects the queue for dead ranks if an inspection is due. A rank that polls, or waits
+    /// repeatedly for a short time, so detects dead ranks as soon as one that waits for long.
     #[cold]
-    fn look_after(&self, list: &WaitQueue<Slots>) -> Result<(), Stop> {
+    fn inspect_if_due(&self, queue: &WaitQueue<Slots>) -> Result<(), Stop> {
         let is_time = |at: Instant| at.elapsed() >= INSPECTION;
         if self.inspected.get().is_none_or(is_time) {
             self.inspected.set(Some(Instant::now()));
-            let _ = list.inspect();
+            let _ = queue.inspect();
         }
-        list.check()
+        queue.check()
     }
 
     #[inline]
-    fn list(&self) -> Option<&WaitQueue<Slots>> {
+    fn queue(&self) -> Option<&WaitQueue<Slots>> {
         match &self.side {
-            Side::Local(list) => Some(list),
+            Side::Local(queue) => Some(queue),
             Side::Remote(_) => None,
         }
     }
 
     #[inline]
     fn me(&self) -> usize {
-        self.list().map_or(0, |list| list.memory.me())
+        self.queue().map_or(0, |queue| queue.memory.me())
     }
 
     #[cold]
     fn error(&self, stop: Stop, limit: Option<Duration>) -> LockError {
-        let slots = self.list().map(|list| &list.memory);
+        let slots = self.queue().map(|queue| &queue.memory);
         match (stop, slots) {
             (Stop::Died(slot), Some(slots)) => LockError::HolderDied {
-                // The server's own slot: its rank is the lowest here.
+                // A server's slot has no rank. The server runs in the node's lowest rank, which has
+                // slot 0.
                 rank: slots.rank_of(slot).or(slots.rank_of(0)).unwrap_or(0) as i32,
             },
             (stop, _) => self.object.lock_error(stop, limit),
         }
     }
 
-    /// Gives back the permits of guards that were leaked (`mem::forget`), and the value `cargo`
-    /// with them where that is kept here. Callers know that no guard is alive: each borrows the
-    /// object, and they have it mutably or own it.
+    /// Gives back the permits of leaked guards (`mem::forget`), with the bytes of `cargo` if the
+    /// queue is on another node. The caller ensures that no guard is alive: guards borrow the
+    /// object, and the caller has it mutably or owns it.
     #[inline]
     pub(super) fn release_leaked(&self, cargo: impl FnOnce() -> Option<Vec<u8>>) {
         let leaked = self.held();
@@ -305,13 +312,12 @@ impl Base {
         }
     }
 
-    /// Who has permits, by rank, and who waits, in order; nothing where the list is on another
-    /// node.
+    /// Shows the holders and the waiters, in order. Shows neither if the queue is on another node.
     pub(super) fn show(&self, fields: &mut fmt::DebugStruct<'_, '_>) {
         fields.field("root", &self.object.root());
-        let Some(list) = self.list() else { return };
-        let standing = list.standing();
-        let rank = |slot: &usize| list.memory.rank_of(*slot);
+        let Some(queue) = self.queue() else { return };
+        let standing = queue.standing();
+        let rank = |slot: &usize| queue.memory.rank_of(*slot);
         let held: Vec<_> = (standing.held.iter())
             .filter_map(|(slot, count)| Some((rank(slot)?, *count)))
             .collect();
@@ -329,7 +335,7 @@ impl Drop for Base {
     }
 }
 
-/// Whether a rank that waits for this long never gives up.
+/// Whether a wait with this limit never times out.
 pub(super) fn is_endless(limit: Option<Duration>) -> bool {
     matches!(Deadline::within(limit), Deadline::Never)
 }

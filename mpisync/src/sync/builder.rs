@@ -1,4 +1,4 @@
-//! Making the objects of this folder on MPI communicators.
+//! Makes the objects of this folder on MPI communicators.
 
 use crate::error::CreateError;
 use crate::object::builder::{CommonArguments, setters};
@@ -16,8 +16,7 @@ use crate::sync::turn::{Turn, TurnOf};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// Makes an object on a communicator with a root, a name and further arguments of choice; `O` is
-/// the kind of the object.
+/// Makes an object of kind `O` on a communicator, with a root, a name and further arguments.
 ///
 /// ```no_run
 /// use mpisync::prelude::*;
@@ -55,9 +54,9 @@ impl<'a, O: Spec, C: IntraCommunicator> SyncBuilder<'a, O, C> {
     /// Makes the object. Collective; all ranks succeed or all fail.
     ///
     /// # Errors
-    /// See [`CreateError`]: those of [`Builder::build`](crate::Builder::build); a root that is no
-    /// rank, arguments or types that differ between ranks or are not valid, no memory; on a
-    /// communicator that spans nodes, MPI without threads.
+    /// See [`CreateError`]: those of [`Builder::build`](crate::Builder::build); a root that is not
+    /// a rank; arguments or types that are invalid or differ between ranks; too little memory; and
+    /// MPI without thread support, on a communicator that spans nodes.
     #[track_caller]
     pub fn build(self) -> Result<O::Made, CreateError> {
         let SyncBuilder { common, spec } = self;
@@ -71,7 +70,7 @@ impl<'a, O: Spec, C: IntraCommunicator> SyncBuilder<'a, O, C> {
 }
 
 impl Mutex {
-    /// Makes a mutex on `comm`, whose root is rank 0. Collective.
+    /// Makes a mutex on `comm` whose root is rank 0. Collective.
     ///
     /// # Errors
     /// Those of [`SyncBuilder::build`].
@@ -99,8 +98,8 @@ impl Mutex {
 }
 
 impl<T: Plain> Mutex<T> {
-    /// Makes a mutex on `comm` with a value, whose root is rank 0. Collective. The value must be the
-    /// same on all ranks.
+    /// Makes a mutex on `comm` that guards `value`. Its root is rank 0. The value must be the same
+    /// on all ranks. Collective.
     ///
     /// # Errors
     /// Those of [`SyncBuilder::build`].
@@ -134,7 +133,7 @@ impl<'a, C: IntraCommunicator> SyncBuilder<'a, MutexOf<()>, C> {
 }
 
 impl Condvar {
-    /// Makes a condition on `comm`, whose root is rank 0. Collective.
+    /// Makes a condition variable on `comm` whose root is rank 0. Collective.
     ///
     /// # Errors
     /// Those of [`SyncBuilder::build`].
@@ -143,15 +142,15 @@ impl Condvar {
         Self::builder(comm).build()
     }
 
-    /// Begins to make a condition on `comm`.
+    /// Begins to make a condition variable on `comm`.
     pub fn builder<C: IntraCommunicator>(comm: &C) -> SyncBuilder<'_, CondvarOf, C> {
         SyncBuilder::new(comm, CondvarOf)
     }
 }
 
 impl Semaphore {
-    /// Makes a semaphore on `comm` with `permits` permits, which is also the most that it can have.
-    /// Its root is rank 0. Collective.
+    /// Makes a semaphore on `comm` that has `permits` permits and never more. Its root is rank 0.
+    /// Collective.
     ///
     /// # Errors
     /// Those of [`SyncBuilder::build`].
@@ -181,8 +180,8 @@ impl Semaphore {
 }
 
 impl<C: IntraCommunicator> SyncBuilder<'_, SemaphoreOf, C> {
-    /// Lets ranks [release](Semaphore::release) more permits than the semaphore began with. Defaults
-    /// to bounded. Must be the same on all ranks.
+    /// Lets ranks [release](Semaphore::release) more permits than the semaphore started with.
+    /// Defaults to bounded. Must be the same on all ranks.
     pub fn unbounded(mut self) -> Self {
         self.spec.is_bounded = false;
         self
@@ -190,7 +189,7 @@ impl<C: IntraCommunicator> SyncBuilder<'_, SemaphoreOf, C> {
 }
 
 impl<T: Integer> Counter<T> {
-    /// Makes a counter on `comm` from 0 in steps of 1, whose root is rank 0. Collective.
+    /// Makes a counter on `comm`, from 0 in steps of 1, whose root is rank 0. Collective.
     ///
     /// # Errors
     /// Those of [`SyncBuilder::build`].
@@ -233,7 +232,7 @@ impl<T: Integer, C: IntraCommunicator> SyncBuilder<'_, CounterOf<T>, C> {
 }
 
 impl<T: Serialize + DeserializeOwned> OnceShared<T> {
-    /// Makes a value on `comm`, with room for 64 KiB, whose root is rank 0. Collective.
+    /// Makes a shared value on `comm`, with memory for 64 KiB, whose root is rank 0. Collective.
     ///
     /// # Errors
     /// Those of [`SyncBuilder::build`].
@@ -252,15 +251,15 @@ impl<T: Serialize + DeserializeOwned> OnceShared<T> {
         Self::builder(comm).build()
     }
 
-    /// Begins to make a value on `comm`.
+    /// Begins to make a shared value on `comm`.
     pub fn builder<C: IntraCommunicator>(comm: &C) -> SyncBuilder<'_, OnceOf<T>, C> {
         SyncBuilder::new(comm, OnceOf::default())
     }
 }
 
 impl<T, C: IntraCommunicator> SyncBuilder<'_, OnceOf<T>, C> {
-    /// Sets the size of the memory for the serialized value, in bytes. It is taken on the root's
-    /// node. Defaults to 64 KiB. Must be the same on all ranks.
+    /// Sets the size in bytes of the memory for the serialized value, on the root's node. Defaults
+    /// to 64 KiB. Must be the same on all ranks.
     pub fn capacity(mut self, bytes: usize) -> Self {
         self.spec.capacity = bytes;
         self
@@ -321,8 +320,8 @@ impl Barrier {
 }
 
 impl Latch {
-    /// Makes a latch on `comm` that opens when ranks have counted down by `count` in all. Its root
-    /// is rank 0. Collective.
+    /// Makes a latch on `comm` that opens when ranks have counted down by `count` in total. Its
+    /// root is rank 0. Collective.
     ///
     /// # Errors
     /// Those of [`SyncBuilder::build`].
@@ -332,7 +331,7 @@ impl Latch {
     ///
     /// let universe = mpisync::initialize().expect("MPI is initialized once");
     /// let world = universe.world();
-    /// // Every rank but rank 0 says once that its part of the input is read.
+    /// // Each rank but rank 0 reports once that its part of the input is read.
     /// let loaded = Latch::new(&world, world.size() as u64 - 1)?;
     /// if world.rank() == 0 {
     ///     loaded.wait();

@@ -1,22 +1,25 @@
-//! The smaller things that the ranks of a communicator share: a lock in order of arrival, a
-//! condition, permits, numbers, a value.
+//! Small objects that the ranks of a communicator share: a fair mutex, a condition variable, a
+//! semaphore, a counter, a turn, a barrier, a latch, and a value that is computed once.
 //!
-//! | type | what it is for | in mpi4py.util.sync |
+//! | type | purpose | in mpi4py.util.sync |
 //! | --- | --- | --- |
-//! | [`Mutex`] | one rank at a time, in the order in which they came | `Mutex` |
-//! | [`Condvar`] | until another rank has changed something under a mutex | `Condition` |
-//! | [`Semaphore`] | so many ranks at a time | `Semaphore` |
-//! | [`Counter`] | each number once | `Counter` |
-//! | [`Turn`] | one rank after the other, in the order of their numbers | `Sequential` |
-//! | [`Barrier`] | all ranks wait for each other, and learn who is missing | |
+//! | [`Mutex`] | one rank at a time, in order of arrival | `Mutex` |
+//! | [`Condvar`] | waits until another rank has changed something under a mutex | `Condition` |
+//! | [`Semaphore`] | a limited number of ranks at a time | `Semaphore` |
+//! | [`Counter`] | gives out each number once | `Counter` |
+//! | [`Turn`] | one rank after the other, in rank order | `Sequential` |
+//! | [`Barrier`] | all ranks wait for each other and learn which are missing | |
 //! | [`Latch`] | ranks wait until others have counted down to zero | |
-//! | [`OnceShared`] | a value that one rank computes | |
+//! | [`OnceShared`] | a value that one rank computes and all ranks read | |
 //!
-//! All of them are made on a communicator, by `new` or a [`SyncBuilder`], and for one process
-//! without MPI by `local`. They share the communicator's memory; making one costs a broadcast and a
-//! reduction of a few bytes, dropping it costs nothing. Each but turns and barriers lives on the
-//! node of its root, rank 0 if not said. There it is a few words that the ranks change; the others
-//! ask, and the lowest rank of that node answers from its progress thread.
+//! Each object is made on a communicator, by `new` or a [`SyncBuilder`], or for one process without
+//! MPI by `local`. Objects share the memory of the communicator. Making one costs a broadcast and a
+//! reduction of a few bytes; dropping one costs nothing.
+//!
+//! All objects but turns and barriers live on the node of their root, which defaults to rank 0:
+//! there the object is a few words of shared memory that the ranks of the node change directly.
+//! Ranks of other nodes send requests, which the lowest rank of the root's node answers in its
+//! progress thread.
 
 mod barrier;
 mod base;

@@ -1,35 +1,35 @@
-//! What an object of this folder is made of, whether on a communicator or for one process.
+//! The arguments of an object of this folder, on a communicator or for one process.
 
 use crate::error::CreateError;
 use crate::object::Object;
 use crate::shm::layout::AnyLayout;
 
-/// The kind of an object and its arguments. Only objects of this crate have one.
+/// The kind of an object and its arguments. Implemented by types of this crate only.
 pub trait Spec: Sized {
     #[doc(hidden)]
     type Made;
 
-    /// What the object is called in errors.
+    /// The name of the kind in errors.
     #[doc(hidden)]
     const KIND: &'static str;
 
-    /// The arguments of this kind, which must be the same on all ranks.
+    /// The arguments of this kind. They must be the same on all ranks.
     #[doc(hidden)]
     fn arguments(&self) -> Vec<(&'static str, String)> {
         Vec::new()
     }
 
-    /// The error for an argument that is not valid.
+    /// The error for an invalid argument, if there is one.
     #[doc(hidden)]
     fn invalid(&self) -> Option<CreateError> {
         None
     }
 
-    /// What the object keeps in shared memory, with that root.
+    /// The layout of the object in shared memory.
     #[doc(hidden)]
     fn layout(&self, root: i32) -> AnyLayout;
 
-    /// This rank's side of the object, whose memory is there.
+    /// Makes this rank's handle of the object, whose memory exists.
     #[doc(hidden)]
     fn make(self, object: Object) -> Self::Made;
 

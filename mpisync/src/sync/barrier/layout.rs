@@ -1,34 +1,34 @@
-//! The words of a barrier, on each node its own.
+//! The words of a barrier. Each node has its own.
 
 use crate::shm::atomic::{AtomicU32, AtomicU64};
 use crate::shm::event::FutexWord;
 use crate::shm::line::Line;
 
-/// Of a barrier. All zero is the first state: nobody has come for the first time.
+/// The words of a barrier. All zeros are the initial state: no rank has arrived at phase 1.
 #[repr(C, align(128))]
 pub(crate) struct BarrierWords {
-    /// How often ranks of this node have come, all together.
+    /// The number of arrivals of all ranks of this node.
     pub(crate) arrivals: Line<AtomicU64>,
-    /// How often all have come, of all nodes.
+    /// The number of completed phases, over all nodes.
     pub(crate) complete: Line<AtomicU64>,
-    /// Where those sleep who wait for that.
+    /// Ranks that wait for a phase to complete sleep here.
     pub(crate) futex_word: Line<FutexWord>,
-    /// How many messages this node has sent to others.
+    /// The number of signals that this node has sent.
     pub(crate) sent: AtomicU64,
-    /// The newest time of which the node so many rounds away has told this one, by round.
+    /// For each round, the latest phase that this node has received a signal for.
     pub(crate) heard: [AtomicU64; ROUNDS],
-    /// How often the rank had come that died having come least often, of other nodes; and that rank
-    /// plus one.
+    /// Of all known dead ranks of other nodes, the lowest number of phases that one had arrived at,
+    /// and the rank of that one plus one.
     pub(crate) lost_after: AtomicU64,
     pub(crate) lost: AtomicU32,
 }
 
-/// How many rounds of messages there are at most: enough for 2^32 nodes.
+/// The largest number of rounds in a phase: enough for 2^32 nodes.
 pub(crate) const ROUNDS: usize = 32;
 
-/// What one rank keeps in a barrier.
+/// The words of one rank in a barrier.
 #[repr(C)]
 pub(crate) struct Arrival {
-    /// How often it has come. Stored by this rank only.
+    /// The number of phases that the rank has arrived at. Stored by that rank only.
     pub(crate) count: AtomicU64,
 }

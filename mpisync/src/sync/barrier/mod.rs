@@ -1,4 +1,4 @@
-//! All ranks wait for each other, and learn who is missing.
+//! All ranks wait for each other, and learn which are missing.
 
 mod layout;
 mod node;
@@ -15,17 +15,19 @@ use std::cell::Cell;
 use std::fmt;
 use std::time::Duration;
 
-/// A point that no rank of a communicator passes before all have come to it, time and again.
+/// A reusable barrier: no rank of a communicator passes it before all ranks have arrived.
 ///
-/// Made by [`Barrier::new`] or [`Barrier::builder`], and for one process without MPI by
-/// [`Barrier::local`]. Other than `MPI_Barrier` it can be waited at for some time, says which ranks
-/// have not come, and has an error for ranks that died. On a node it takes one atomic addition a
-/// rank; between nodes as many messages, one after the other, as the number of nodes has bits.
+/// Made by [`Barrier::new`] or [`Barrier::builder`], or for one process without MPI by
+/// [`Barrier::local`]. Unlike `MPI_Barrier`, it can be waited at with a time limit, names the ranks
+/// that have not arrived, and reports ranks that have died. Within a node, each rank does one
+/// atomic addition. Between nodes, each node sends ⌈log₂ n⌉ messages for `n` nodes, one after the
+/// other.
 ///
-/// A rank has come once it has called any of the methods that wait, also where the time was up: the
-/// next call goes on with the same time.
+/// A rank arrives by calling [`wait`](Self::wait), [`try_wait`](Self::try_wait) or
+/// [`wait_timeout`](Self::wait_timeout). It stays arrived if the call returns before all ranks have
+/// arrived: its next call belongs to the same phase.
 ///
-/// It stays on the thread that made it. Dropping it is local.
+/// A barrier stays on the thread that made it. Dropping it is local.
 ///
 /// ```
 /// use mpisync::Barrier;
@@ -41,33 +43,33 @@ pub struct Barrier {
     dissemination: Dissemination,
     /// The other nodes, if there are any.
     nodes: Option<BarrierNodes>,
-    /// How often this rank has come.
+    /// The phase that this rank has arrived at last.
     arrived: Cell<u64>,
-    /// How often it has gone on.
+    /// The phase that this rank has passed last.
     passed: Cell<u64>,
 }
 
-/// Why this rank could not go on.
+/// The reason why this rank could not pass.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BarrierError {
-    /// The time was up, and these ranks had not come.
+    /// The time limit passed before these ranks arrived.
     #[error("within {waited:?} the ranks {missing:?} have not come{}", Silent(.silent))]
     Missing {
-        /// How long this rank was ready to wait.
+        /// The time limit.
         waited: Duration,
-        /// Those that had not come, in ascending order.
+        /// The ranks that have not arrived, in ascending order.
         missing: Vec<i32>,
-        /// The ranks of nodes that did not say who is there, because their lowest rank computes
-        /// without a progress thread, or is gone.
+        /// The ranks of nodes that did not answer which ranks are missing. The lowest rank of such
+        /// a node computes without a progress thread, or has died.
         silent: Vec<i32>,
     },
-    /// A rank died before it came.
+    /// A rank died before it arrived.
     #[error(
-        "rank {rank} died before it came; go on with a communicator of the ranks that are left"
+        "rank {rank} died before it arrived; go on with a communicator of the ranks that are left"
     )]
     RankDied {
-        /// The rank.
+        /// The dead rank.
         rank: i32,
     },
     /// MPI was finalized.
@@ -86,17 +88,17 @@ impl fmt::Display for Silent<'_> {
     }
 }
 
-/// How long a rank whose time is up waits for other nodes to say who is there.
-const PATIENCE: Duration = Duration::from_millis(200);
+/// How long a rank whose time limit has passed waits for the answers of other nodes.
+const ANSWER_TIME: Duration = Duration::from_millis(200);
 
 impl Barrier {
-    /// A barrier of this process alone, which is always there. Needs no MPI, neither to run nor
-    /// (without the feature `mpi`) to build.
+    /// Makes a barrier for this process alone, which it always passes. Needs no MPI, neither to run
+    /// nor (without the feature `mpi`) to build.
     pub fn local() -> Self {
         BarrierOf.local()
     }
 
-    /// Waits until all ranks have come.
+    /// Arrives, and waits until all ranks have arrived. Collective.
     ///
     /// # Panics
     /// Where [`wait_timeout`](Self::wait_timeout) would return an error: a rank died, or MPI is
@@ -108,8 +110,9 @@ impl Barrier {
         }
     }
 
-    /// Comes, and tells whether all others have come too. Does not wait, and does not tell of ranks
-    /// that died. Once it has, the next call of any method is for the next time.
+    /// Arrives, and returns whether all ranks have arrived. Collective, but does not wait. Does not
+    /// report dead ranks. After it has returned true, the next call of any method belongs to the
+    /// next phase.
     ///
     /// # Panics
     /// If MPI is finalized.
@@ -118,22 +121,23 @@ impl Barrier {
         if let Err(error) = self.object.check_usable() {
             self.object.panic_with(&error);
         }
-        let time = self.arrive();
-        // The messages that tell may be here.
+        let phase = self.arrive();
+        // The messages that complete the phase may have arrived.
         self.object.block().domain().progress();
-        let all = self.dissemination.complete() >= time;
+        let all = self.dissemination.complete() >= phase;
         if all {
-            self.passed.set(time);
+            self.passed.set(phase);
         }
         all
     }
 
-    /// Waits until all ranks have come, for `limit` at most. Pass [`Duration::MAX`] to wait
-    /// indefinitely and still get failures as errors instead of a panic. Where there are other
-    /// nodes it then asks them who is missing, which takes a fifth of a second at most.
+    /// Arrives, and waits for at most `limit` until all ranks have arrived. Collective. Pass
+    /// [`Duration::MAX`] to wait indefinitely and still get failures as errors instead of a panic.
+    /// If the limit passes and there are other nodes, the call asks them which ranks are missing,
+    /// for at most a fifth of a second.
     ///
     /// # Errors
-    /// [`BarrierError::Missing`], which names the ranks; this rank has come all the same.
+    /// [`BarrierError::Missing`], which names the missing ranks; this rank stays arrived.
     /// [`BarrierError::RankDied`], [`LockError::Finalized`].
     pub fn wait_timeout(&self, limit: Duration) -> Result<(), BarrierError> {
         self.wait_within(Some(limit))
@@ -141,42 +145,43 @@ impl Barrier {
 
     fn wait_within(&self, limit: Option<Duration>) -> Result<(), BarrierError> {
         self.object.check_usable()?;
-        let time = self.arrive();
+        let phase = self.arrive();
         let deadline = Deadline::within(limit);
         match self
             .dissemination
-            .wait_for(time, deadline, |signal| self.tell(signal))
+            .wait_for(phase, deadline, |signal| self.send(signal))
         {
             Ok(()) => {}
-            Err(Stop::Timeout) => self.tell_missing(time, limit.unwrap_or(Duration::MAX))?,
+            Err(Stop::Timeout) => self.missing_error(phase, limit.unwrap_or(Duration::MAX))?,
             Err(Stop::RankDied(rank)) => return Err(BarrierError::RankDied { rank: rank as i32 }),
             Err(Stop::Died(_)) => unreachable!("a barrier names ranks, not local ranks"),
         }
-        self.passed.set(time);
+        self.passed.set(phase);
         Ok(())
     }
 
-    /// Comes, unless this rank has done so before and not gone on since; for which time.
+    /// Arrives, unless this rank has arrived already and not passed since. Returns the phase.
     fn arrive(&self) -> u64 {
-        let time = self.passed.get() + 1;
-        if self.arrived.get() < time {
-            self.arrived.set(time);
-            self.dissemination.arrive(time, |signal| self.tell(signal));
+        let phase = self.passed.get() + 1;
+        if self.arrived.get() < phase {
+            self.arrived.set(phase);
+            self.dissemination.arrive(phase, |signal| self.send(signal));
         }
-        time
+        phase
     }
 
-    /// The error that says who is missing; none if it turns out that nobody is.
+    /// The error that names the missing ranks. `Ok` if all ranks have arrived by now.
     #[cold]
-    fn tell_missing(&self, time: u64, waited: Duration) -> Result<(), BarrierError> {
-        let mut missing = self.dissemination.missing(time);
+    fn missing_error(&self, phase: u64, waited: Duration) -> Result<(), BarrierError> {
+        let mut missing = self.dissemination.missing(phase);
         let mut silent = Vec::new();
         if let Some(nodes) = &self.nodes {
-            let (missing_there, silent_there) = nodes.missing(self.object.block(), time, PATIENCE);
-            missing.extend(missing_there);
-            silent.extend(silent_there);
+            let (remote_missing, remote_silent) =
+                nodes.missing(self.object.block(), phase, ANSWER_TIME);
+            missing.extend(remote_missing);
+            silent.extend(remote_silent);
         }
-        if self.dissemination.complete() >= time {
+        if self.dissemination.complete() >= phase {
             return Ok(());
         }
         let sorted = |mut ranks: Vec<u32>| {
@@ -190,16 +195,16 @@ impl Barrier {
         })
     }
 
-    fn tell(&self, signal: Signal) {
+    fn send(&self, signal: Signal) {
         if let Some(nodes) = &self.nodes {
-            nodes.tell(signal);
+            nodes.send(signal);
         }
     }
 
     accessors!(object; |_| {});
 }
 
-/// A barrier to be made.
+/// The arguments of a [`Barrier`].
 #[non_exhaustive]
 #[derive(Debug)]
 pub struct BarrierOf;
@@ -223,7 +228,8 @@ impl Spec for BarrierOf {
     }
 }
 
-/// How often all have come, and who of this node is missing; a snapshot that may be out of date.
+/// Shows the number of completed phases and the missing ranks of this node; a snapshot that may be
+/// out of date.
 impl fmt::Debug for Barrier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let complete = self.dissemination.complete();

@@ -1,4 +1,4 @@
-//! A barrier over several nodes.
+//! A barrier that spans nodes.
 
 use super::node::{Dissemination, Signal};
 use crate::net::{Client, Link, Message, Port, Service};
@@ -11,20 +11,20 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// A message to a node about a barrier.
+/// A message to a node of a barrier.
 #[derive(Debug, Serialize, Deserialize)]
 enum BarrierMessage {
-    /// All ranks that could be heard of before this round have come so often.
-    Heard { round: usize, time: u64 },
-    /// A rank died when it had come so often.
+    /// A signal: all ranks that the sender has heard of before this round have arrived at `phase`.
+    Heard { round: usize, phase: u64 },
+    /// A rank died after it had arrived at `after` phases.
     Lost { rank: u32, after: u64 },
-    /// Which ranks of the node have not come for that time?
-    AskMissing { request: u32, time: u64 },
+    /// A question: which ranks of the receiving node have not arrived at `phase`?
+    AskMissing { request: u32, phase: u64 },
 }
 
 impl Message for BarrierMessage {}
 
-/// To a rank that has asked: these ranks of a node have not come.
+/// The answer: these ranks of a node have not arrived.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Missing {
     request: u32,
@@ -40,7 +40,7 @@ pub(crate) struct BarrierNodes {
     pending: Arc<PendingMissing>,
 }
 
-/// What a rank has been told about those that are missing.
+/// The answers to a rank's requests.
 #[derive(Default)]
 struct PendingMissing {
     request: AtomicU32,
@@ -65,7 +65,7 @@ impl PendingMissing {
 }
 
 impl BarrierNodes {
-    /// Opens the port of an object's barrier, and begins to serve it on a leader.
+    /// Opens the port of an object's barrier. On a leader, also starts the node's server.
     pub(crate) fn open(link: &Link) -> Self {
         let port = link.port();
         let pending = Arc::default();
@@ -74,32 +74,32 @@ impl BarrierNodes {
             port.serve(BarrierServer {
                 port: port.clone(),
                 dissemination: Dissemination::new(block.first_part()),
-                told: BTreeSet::new(),
+                reported: BTreeSet::new(),
             });
         }
         BarrierNodes { port, pending }
     }
 
-    /// Sends what this node has heard on its way.
-    pub(crate) fn tell(&self, signal: Signal) {
-        tell(&self.port, signal);
+    /// Sends a signal to its node.
+    pub(crate) fn send(&self, signal: Signal) {
+        send(&self.port, signal);
     }
 
-    /// Asks the other nodes which of their ranks have not come for that time; waits `limit` at
-    /// most. The second list has the ranks of the nodes that did not answer.
+    /// Asks the other nodes which of their ranks have not arrived at `phase`, and waits at most
+    /// `limit` for the answers. The second list has the ranks of the nodes that did not answer.
     pub(crate) fn missing(
         &self,
         block: &Block,
-        time: u64,
+        phase: u64,
         limit: Duration,
     ) -> (Vec<u32>, Vec<u32>) {
         let topology = self.port.net().topology();
         let request = (self.pending.request.fetch_add(1, Ordering::Relaxed)).wrapping_add(1);
         self.port
-            .send_to_others(&BarrierMessage::AskMissing { request, time });
+            .send_to_others(&BarrierMessage::AskMissing { request, phase });
         let others: Vec<u32> = topology.other_nodes().collect();
         let all = || (self.pending.answers(request).len() == others.len()).then_some(());
-        // What has come by then has to do.
+        // After the limit, the answers so far are used.
         let _ = wait_for_answer(block, Deadline::after(limit), all);
         let answers = self.pending.answers(request);
         let (mut missing, mut silent) = (Vec::new(), Vec::new());
@@ -116,17 +116,17 @@ impl BarrierNodes {
     }
 }
 
-fn tell(port: &Port, signal: Signal) {
-    let Signal { to, round, time } = signal;
-    port.send(to, &BarrierMessage::Heard { round, time });
+fn send(port: &Port, signal: Signal) {
+    let Signal { to, round, phase } = signal;
+    port.send(to, &BarrierMessage::Heard { round, phase });
 }
 
-/// Acts for the ranks of a node in a barrier.
+/// The server of a barrier on one node.
 struct BarrierServer {
     port: Port,
     dissemination: Dissemination,
-    /// The slots of those that died and of which the other nodes know.
-    told: BTreeSet<usize>,
+    /// The slots of the dead ranks that the other nodes know of.
+    reported: BTreeSet<usize>,
 }
 
 impl Service for BarrierServer {
@@ -134,16 +134,16 @@ impl Service for BarrierServer {
 
     fn receive(&mut self, from: u32, message: BarrierMessage) {
         match message {
-            BarrierMessage::Heard { round, time } => {
-                let tell = |signal| tell(&self.port, signal);
-                self.dissemination.receive(round, time, tell);
+            BarrierMessage::Heard { round, phase } => {
+                let send = |signal| send(&self.port, signal);
+                self.dissemination.receive(round, phase, send);
             }
             BarrierMessage::Lost { rank, after } => self.dissemination.lose(rank, after),
-            BarrierMessage::AskMissing { request, time } => {
+            BarrierMessage::AskMissing { request, phase } => {
                 let missing = Missing {
                     request,
                     node: self.port.net().node(),
-                    ranks: self.dissemination.missing(time),
+                    ranks: self.dissemination.missing(phase),
                 };
                 self.port.send_to_rank(from, &missing);
             }
@@ -151,16 +151,16 @@ impl Service for BarrierServer {
     }
 
     fn inspect(&mut self) {
-        let tell = |signal| tell(&self.port, signal);
+        let send = |signal| send(&self.port, signal);
         for (slot, after) in self.dissemination.lost_locally(u64::MAX) {
             let rank = self.port.net().topology().local_ranks()[slot];
-            if self.told.insert(slot) {
+            if self.reported.insert(slot) {
                 self.port
                     .send_to_others(&BarrierMessage::Lost { rank, after });
-                // It may have died when it was about to send something.
-                self.dissemination.tell_again(tell);
+                // The rank may have died while it was about to send a signal.
+                self.dissemination.resend(send);
             }
         }
-        self.dissemination.go_on(tell);
+        self.dissemination.go_on(send);
     }
 }

@@ -1,4 +1,4 @@
-//! Waiting for what another rank changes under a mutex.
+//! Waiting for a change that another rank makes under a mutex.
 
 use crate::error::LockError;
 use crate::object::{Object, accessors};
@@ -13,17 +13,17 @@ use crate::wait_queue::memory::WaitLayout;
 use std::fmt;
 use std::time::{Duration, Instant};
 
-/// A condition that ranks of a communicator wait for under a [`Mutex`](super::Mutex), until another
-/// rank says that it may hold.
+/// A condition variable for a [`Mutex`](super::Mutex): ranks of a communicator wait until another
+/// rank notifies them.
 ///
-/// Made by [`Condvar::new`] or [`Condvar::builder`], and for one process without MPI by
-/// [`Condvar::local`]. Those who wait are woken in the order in which they came. No wake-up is
-/// lost: a rank counts as waiting before it lets the mutex go. None is spurious either: `wait`
-/// returns because a rank has notified this one, and the number that a notification returns is that
-/// of the ranks it has woken. Between the wake-up and the lock another rank may have had the mutex,
-/// so what was waited for may be gone again: [`wait_while`](Self::wait_while) looks.
+/// Made by [`Condvar::new`] or [`Condvar::builder`], or for one process without MPI by
+/// [`Condvar::local`]. Ranks are woken in order of arrival. No wake-up is lost: a rank counts as
+/// waiting before it releases the mutex. No wake-up is spurious: `wait` returns only after a rank
+/// has notified this one, and a notification returns the number of ranks it has woken. Another rank
+/// may take the mutex between the wake-up and the lock and make the condition false again, so use
+/// [`wait_while`](Self::wait_while), which checks it.
 ///
-/// It stays on the thread that made it. Dropping it is local.
+/// A condition variable stays on the thread that made it. Dropping it is local.
 ///
 /// ```no_run
 /// use mpisync::prelude::*;
@@ -45,18 +45,20 @@ pub struct Condvar {
     base: Base,
 }
 
-/// Why a rank that waited for some time goes on.
+/// The reason why a wait with a time limit has returned.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Wake {
-    /// Another rank has notified it; of a wait for something, that is there.
+    /// Another rank has notified this one. From
+    /// [`wait_timeout_while`](Condvar::wait_timeout_while): the condition does not hold any more.
     Notified,
-    /// The time was up. No notification has counted it.
+    /// The time limit passed. From [`wait_timeout`](Condvar::wait_timeout): no notification has
+    /// counted this rank.
     TimedOut,
 }
 
 impl Condvar {
-    /// A condition of this process alone, for code that is run with and without MPI. Nobody can
-    /// notify it, so waiting without a time limit is an error at once.
+    /// Makes a condition variable for this process alone, for code that runs with and without MPI.
+    /// No other rank can notify it, so waiting without a time limit fails at once.
     ///
     /// ```should_panic
     /// use mpisync::{Condvar, Mutex};
@@ -68,12 +70,13 @@ impl Condvar {
         CondvarOf.local()
     }
 
-    /// Lets the mutex go, waits until this rank is notified, and takes the mutex again. Not
+    /// Releases the mutex, waits until this rank is notified, and takes the mutex again. Not
     /// collective.
     ///
     /// # Panics
-    /// Where [`wait_timeout`](Self::wait_timeout) with [`Duration::MAX`] would return an error:
-    /// also on a communicator of one rank, where nobody can notify it.
+    /// Where [`wait_timeout`](Self::wait_timeout) with [`Duration::MAX`] would return an error.
+    /// This includes every call on a communicator of one rank, because no other rank can notify
+    /// this one.
     #[track_caller]
     pub fn wait<'a, T: Plain>(&self, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
         match self.wait_within(guard, None) {
@@ -82,10 +85,10 @@ impl Condvar {
         }
     }
 
-    /// Waits as long as `condition` holds for the mutex's value. Not collective.
+    /// Waits while `condition` returns true for the value of the mutex. Not collective.
     ///
     /// # Panics
-    /// Those of [`wait`](Self::wait).
+    /// As [`wait`](Self::wait).
     #[track_caller]
     pub fn wait_while<'a, T: Plain>(
         &self,
@@ -98,12 +101,12 @@ impl Condvar {
         guard
     }
 
-    /// [`wait`](Self::wait) for `limit` at most. The mutex is taken again in any case, however long
-    /// that takes.
+    /// Like [`wait`](Self::wait), but waits for at most `limit`. The mutex is taken again in any
+    /// case, however long that takes. Not collective.
     ///
     /// # Errors
-    /// [`LockError::HolderDied`] and [`LockError::Finalized`], and [`LockError::Alone`] where
-    /// `limit` never comes and the communicator has one rank. The mutex is let go then.
+    /// [`LockError::HolderDied`], [`LockError::Finalized`], and [`LockError::Alone`] if `limit`
+    /// never expires and the communicator has only one rank. The mutex is released then.
     #[track_caller]
     pub fn wait_timeout<'a, T: Plain>(
         &self,
@@ -113,8 +116,8 @@ impl Condvar {
         self.wait_within(guard, Some(limit))
     }
 
-    /// [`wait_while`](Self::wait_while) for `limit` at most: [`Wake::TimedOut`] where `condition`
-    /// still holds then.
+    /// Like [`wait_while`](Self::wait_while), but waits for at most `limit`. Returns
+    /// [`Wake::TimedOut`] if `condition` still holds then. Not collective.
     ///
     /// # Errors
     /// Those of [`wait_timeout`](Self::wait_timeout).
@@ -146,10 +149,10 @@ impl Condvar {
             return Err(LockError::Alone);
         }
         let mutex = guard.mutex();
-        // In the line before the mutex is free.
-        let place = self.base.join()?;
+        // Joined before the mutex is released, so that no notification is lost.
+        let position = self.base.join()?;
         drop(guard);
-        let wake = match self.base.wait_at(place, limit) {
+        let wake = match self.base.wait_at(position, limit) {
             Ok(()) => Wake::Notified,
             Err(LockError::Timeout { .. }) => Wake::TimedOut,
             Err(error) => return Err(error),
@@ -157,8 +160,8 @@ impl Condvar {
         Ok((mutex.lock_shared()?, wake))
     }
 
-    /// Wakes the rank that has waited longest; whether there was one, 0 or 1. Not collective. The
-    /// mutex may be held or not.
+    /// Wakes the rank that has waited longest. Returns the number of woken ranks, 0 or 1. The
+    /// caller may hold the mutex, but need not. Not collective.
     ///
     /// # Panics
     /// If MPI is finalized.
@@ -167,7 +170,7 @@ impl Condvar {
         self.notify(1)
     }
 
-    /// Wakes all ranks that wait when it is called; how many there were. Not collective.
+    /// Wakes all ranks that wait at the time of the call. Returns their number. Not collective.
     ///
     /// # Panics
     /// If MPI is finalized.
@@ -176,8 +179,8 @@ impl Condvar {
         self.notify(u32::MAX)
     }
 
-    /// Wakes up to `most` ranks, those that have waited longest; how many there were. Not
-    /// collective.
+    /// Wakes the `most` ranks that have waited longest, or all if fewer wait. Returns the number of
+    /// woken ranks. Not collective.
     ///
     /// # Panics
     /// If MPI is finalized.
@@ -192,7 +195,7 @@ impl Condvar {
     accessors!(root, base.object; |this| this.base.release_leaked(|| None));
 }
 
-/// A condition to be made.
+/// The arguments of a [`Condvar`].
 #[non_exhaustive]
 #[derive(Debug)]
 pub struct CondvarOf;
@@ -216,7 +219,7 @@ impl Spec for CondvarOf {
     }
 }
 
-/// Who waits, in order, where the root is on this node; a snapshot that may be out of date.
+/// Shows the waiters in order, if the root is on this node; a snapshot that may be out of date.
 impl fmt::Debug for Condvar {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut fields = self.base.object.show(f, "Condvar");

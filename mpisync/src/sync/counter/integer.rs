@@ -1,8 +1,8 @@
-//! The types that a counter counts in.
+//! The integer types of counters.
 
 use std::fmt::{Debug, Display};
 
-/// An integer type, of 64 bits at most. The types are those of the standard library.
+/// An integer type of at most 64 bits. Implemented for those of the standard library.
 pub trait Integer: Copy + Ord + Debug + Display + private::Sealed + 'static {
     #[doc(hidden)]
     const ZERO: Self;
@@ -13,15 +13,16 @@ pub trait Integer: Copy + Ord + Debug + Display + private::Sealed + 'static {
     #[doc(hidden)]
     const MAX: Self;
 
-    /// The number with more bits of the same sign.
+    /// The number, sign-extended or zero-extended to 64 bits.
     #[doc(hidden)]
     fn to_bits(self) -> u64;
 
-    /// The same number in a type that has all numbers of all types, and their differences.
+    /// The same number in a type that holds all numbers of all integer types, and their
+    /// differences.
     #[doc(hidden)]
     fn widen(self) -> i128;
 
-    /// The number that has these as its lower bits.
+    /// The number whose bits are the low ones of `bits`.
     #[doc(hidden)]
     fn from_bits(bits: u64) -> Self;
 }

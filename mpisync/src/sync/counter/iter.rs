@@ -1,8 +1,9 @@
-//! Numbers of a counter, one after the other.
+//! Iterators over the numbers of a counter.
 
 use crate::sync::counter::{Counter, Integer};
 
-/// The numbers that a rank gets, to the end of their type: `for number in &counter`.
+/// The numbers that a rank gets, up to the last one of their type. Made by iterating over a
+/// [`&Counter`](Counter).
 #[derive(Debug)]
 pub struct Values<'a, T: Integer> {
     counter: &'a Counter<T>,
@@ -22,7 +23,7 @@ impl<T: Integer> Iterator for Values<'_, T> {
     }
 }
 
-/// Numbers that a rank has taken at once; of [`Counter::reserve`].
+/// Numbers that a rank has reserved at once. Made by [`Counter::reserve`].
 #[derive(Clone, Debug)]
 pub struct Reserved<T: Integer> {
     next: T,
@@ -31,7 +32,7 @@ pub struct Reserved<T: Integer> {
 }
 
 impl<T: Integer> Reserved<T> {
-    /// None.
+    /// No numbers.
     pub(super) fn none() -> Self {
         Self::new(T::ZERO, T::ZERO, 0)
     }
@@ -62,7 +63,7 @@ impl<T: Integer> Iterator for Reserved<T> {
     }
 }
 
-/// The numbers that a rank gets, up to an end; of [`Counter::up_to`].
+/// The numbers that a rank gets, up to an end. Made by [`Counter::up_to`].
 #[derive(Debug)]
 pub struct UpTo<'a, T: Integer> {
     counter: &'a Counter<T>,

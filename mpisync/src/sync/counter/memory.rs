@@ -8,7 +8,7 @@ use crate::shm::view::View;
 
 type CountView = View<Line<AtomicU64>, AtomicU64>;
 
-/// The layout of a counter: one word.
+/// The layout of a counter: one word, on each node.
 pub(super) struct CounterLayout;
 
 impl Layout for CounterLayout {
@@ -17,7 +17,7 @@ impl Layout for CounterLayout {
     }
 }
 
-/// The word that ranks count in, on the root's node: how far the counter is from its start.
+/// The word of a counter: its distance from the start. Only that of the root's node is in use.
 pub(super) struct Count(CountView);
 
 impl Count {

@@ -1,4 +1,4 @@
-//! A number that all ranks count up together.
+//! A number that all ranks increment together.
 
 mod integer;
 mod iter;
@@ -21,19 +21,19 @@ use crate::sync::spec::Spec;
 use std::any::type_name;
 use std::fmt;
 
-/// A number that all ranks of a communicator count up: each value is given out once.
+/// A number that all ranks of a communicator increment. It gives out each value once.
 ///
-/// Made by [`Counter::new`] or [`Counter::builder`] and, for one process without MPI,
-/// [`Counter::local`]. Where the ranks are on the root's node, a step is one atomic addition in
-/// shared memory; a rank of another node asks the root's node, and waits a round trip for the
-/// answer. [`reserve`](Self::reserve) and [`up_to_by`](Self::up_to_by) take many numbers at once.
-/// No rank has to take part in what another one counts: the lowest rank of the root's node answers
-/// for it in its progress thread.
+/// Made by [`Counter::new`] or [`Counter::builder`], or for one process without MPI by
+/// [`Counter::local`]. On the root's node, taking a number is one atomic addition in shared memory.
+/// A rank of another node sends a request to the root's node and waits for one round trip.
+/// [`reserve`](Self::reserve) and [`up_to_by`](Self::up_to_by) take many numbers at once. No other
+/// rank has to take part: the lowest rank of the root's node answers in its progress thread.
 ///
-/// A counter that has given out the last number of `T` gives out no more: asking for one is an
-/// error, or a panic in the forms without one, and never a number that somebody had. (Of a type of
-/// 64 bits, it is at its end 2^62 away from its start.) It stays on the thread that made it.
-/// Dropping it is local.
+/// A counter never wraps around. When the numbers of `T` are used up, taking one is an error, or a
+/// panic in the methods that return no error. A counter of a 64-bit type ends at a distance of 2^62
+/// from its start.
+///
+/// A counter stays on the thread that made it. Dropping it is local.
 ///
 /// ```
 /// use mpisync::Counter;
@@ -41,38 +41,38 @@ use std::fmt;
 /// let counter = Counter::<u32>::local();
 /// assert_eq!((counter.next(), counter.next()), (0, 1));
 /// assert_eq!(counter.add(10), 2);
-/// // Work sharing: each rank takes the next task that nobody has.
+/// // Dynamic work sharing: each rank takes the next free task.
 /// let mine: Vec<u32> = counter.up_to(15).collect();
 /// assert_eq!(mine, [12, 13, 14]);
 /// ```
 pub struct Counter<T: Integer = i64> {
     object: Object,
-    /// Its word, which is of use on the root's node.
+    /// The word of the counter. Valid on the root's node only.
     count: Count,
-    /// Where the number is on another node.
+    /// The client, if the counter is on another node.
     client: Option<CounterClient>,
     start: T,
     step: T,
     range: Range,
-    /// The step, where it is small enough to be added without a look at where that leads.
+    /// The step, if it is small enough to be added before the range is checked.
     small_step: Option<i64>,
 }
 
-/// Why a counter gave out no number.
+/// The reason why a counter gave out no number.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CounterError {
-    /// There are not as many numbers left in the counter's type. Nothing was counted.
+    /// Too few numbers are left in the counter's type. The counter is unchanged.
     #[error(
-        "the counter has come to the end of `{type_name}`: from {start} in steps of {step} there are fewer numbers left than \
-         were asked for; count in a larger type, or up to an end (`Counter::up_to`)"
+        "the counter has reached the end of `{type_name}`: from {start} in steps of {step}, fewer numbers are left than were \
+         asked for; count in a larger type, or up to an end (`Counter::up_to`)"
     )]
     UsedUp {
-        /// The type of its numbers.
+        /// The type of the numbers.
         type_name: &'static str,
-        /// Its first number.
+        /// The first number.
         start: i128,
-        /// Its step.
+        /// The step.
         step: i128,
     },
     /// MPI was finalized.
@@ -81,13 +81,13 @@ pub enum CounterError {
 }
 
 impl<T: Integer> Counter<T> {
-    /// A counter of this process alone, from 0 in steps of 1. Needs no MPI, neither to run nor
-    /// (without the feature `mpi`) to build.
+    /// Makes a counter for this process alone, from 0 in steps of 1. Needs no MPI, neither to run
+    /// nor (without the feature `mpi`) to build.
     pub fn local() -> Self {
         Self::local_from(T::ZERO, T::ONE)
     }
 
-    /// A counter of this process alone, with a start and a step of choice.
+    /// Makes a counter for this process alone, from `start` in steps of `step`.
     ///
     /// # Panics
     /// If `step` is 0.
@@ -97,8 +97,8 @@ impl<T: Integer> Counter<T> {
         CounterOf { start, step }.local()
     }
 
-    /// The next number: what the counter was before it was counted up by a step. Not collective.
-    /// One atomic addition on the root's node, and a round trip to it elsewhere.
+    /// Takes the next number, and increments the counter by one step. Not collective. Costs one
+    /// atomic addition on the root's node, and a round trip to it from other nodes.
     ///
     /// # Panics
     /// Where [`try_next`](Self::try_next) would return an error: the numbers of `T` are used up, or
@@ -110,8 +110,7 @@ impl<T: Integer> Counter<T> {
         next.unwrap_or_else(|error| self.object.panic_with(&error))
     }
 
-    /// [`next`](Self::next) that tells of the end of the type, or of MPI, by an error. Not
-    /// collective.
+    /// Like [`next`](Self::next), but returns failures as errors. Not collective.
     ///
     /// # Errors
     /// [`CounterError::UsedUp`], [`LockError::Finalized`].
@@ -133,12 +132,12 @@ impl<T: Integer> Counter<T> {
         self.first_of(self.range.take(self.step, 1))
     }
 
-    /// What the counter was before `amount` was added to it, which may be negative. The numbers in
-    /// between are this rank's. Not collective.
+    /// Adds `amount`, which may be negative, to the counter, and returns its value before. The
+    /// numbers in between belong to this rank. Not collective.
     ///
     /// # Panics
-    /// Where [`try_add`](Self::try_add) would return an error: there are not as many numbers in
-    /// `T`, or MPI is finalized.
+    /// Where [`try_add`](Self::try_add) would return an error: too few numbers of `T` are left, or
+    /// MPI is finalized.
     #[inline]
     #[track_caller]
     pub fn add(&self, amount: T) -> T {
@@ -146,21 +145,20 @@ impl<T: Integer> Counter<T> {
         before.unwrap_or_else(|error| self.object.panic_with(&error))
     }
 
-    /// [`add`](Self::add) that tells of the end of the type, or of MPI, by an error. Not
-    /// collective.
+    /// Like [`add`](Self::add), but returns failures as errors. Not collective.
     ///
     /// # Errors
-    /// [`CounterError::UsedUp`] where the counter would leave its type; it stays as it was.
-    /// [`LockError::Finalized`].
+    /// [`CounterError::UsedUp`] if the result is outside of `T`, [`LockError::Finalized`]. The
+    /// counter is unchanged then.
     #[inline]
     pub fn try_add(&self, amount: T) -> Result<T, CounterError> {
         self.first_of(self.range.add(amount))
     }
 
-    /// What the next rank to count will get, if nobody counts in between. Not collective.
+    /// The number that the next caller gets, if no rank counts in between. Not collective.
     ///
     /// # Panics
-    /// If there is no such number, because those of `T` are used up, or MPI is finalized.
+    /// If the numbers of `T` are used up, or MPI is finalized.
     #[track_caller]
     pub fn get(&self) -> T {
         self.add(T::ZERO)
@@ -169,8 +167,8 @@ impl<T: Integer> Counter<T> {
     /// Takes the next `count` numbers at once. Not collective.
     ///
     /// # Panics
-    /// Where [`try_reserve`](Self::try_reserve) would return an error: there are not as many
-    /// numbers in `T`, or MPI is finalized.
+    /// Where [`try_reserve`](Self::try_reserve) would return an error: too few numbers of `T` are
+    /// left, or MPI is finalized.
     ///
     /// ```
     /// # use mpisync::Counter;
@@ -185,12 +183,11 @@ impl<T: Integer> Counter<T> {
         reserved.unwrap_or_else(|error| self.object.panic_with(&error))
     }
 
-    /// [`reserve`](Self::reserve) that tells of the end of the type, or of MPI, by an error. Not
-    /// collective.
+    /// Like [`reserve`](Self::reserve), but returns failures as errors. Not collective.
     ///
     /// # Errors
-    /// [`CounterError::UsedUp`] where there are fewer than `count` numbers left; none of them is
-    /// taken. [`LockError::Finalized`].
+    /// [`CounterError::UsedUp`] if fewer than `count` numbers are left, [`LockError::Finalized`].
+    /// No number is taken then.
     pub fn try_reserve(&self, count: u64) -> Result<Reserved<T>, CounterError> {
         if count == 0 {
             return Ok(Reserved::none());
@@ -199,38 +196,38 @@ impl<T: Integer> Counter<T> {
         Ok(Reserved::new(first, self.step, count))
     }
 
-    /// The numbers that this rank gets, one at a time, as long as they are before `end`: below it,
-    /// or above it where the step is negative. Nothing is counted beyond the end, however many
-    /// ranks come to it.
+    /// An iterator that takes one number at a time while it is before `end`: below `end`, or above
+    /// it if the step is negative. Numbers from `end` on are never taken, however many ranks reach
+    /// it. Not collective.
     ///
     /// # Panics
-    /// `next` of the iterator, if MPI is finalized.
+    /// `next` of the iterator panics if MPI is finalized.
     pub fn up_to(&self, end: T) -> UpTo<'_, T> {
         self.up_to_by(end, 1)
     }
 
-    /// [`up_to`](Self::up_to) that takes `block` numbers at a time, at least one: fewer round trips
-    /// for ranks on other nodes, and ranks that are through sooner than others have less to take
-    /// over from them.
+    /// Like [`up_to`](Self::up_to), but takes `block` numbers at a time, at least one. Larger
+    /// blocks cost fewer round trips for ranks of other nodes; smaller blocks balance the work
+    /// better between fast and slow ranks. Not collective.
     pub fn up_to_by(&self, end: T, block: u64) -> UpTo<'_, T> {
         UpTo::new(self, end, block.max(1))
     }
 
     accessors!(root, object; |_| {});
 
-    /// What it counts up by.
+    /// The difference between one number and the next.
     pub fn step(&self) -> T {
         self.step
     }
 
-    /// Up to `count` numbers before `end`.
+    /// Reserves up to `count` numbers before `end`.
     #[track_caller]
     fn reserve_before(&self, end: T, count: u64) -> Reserved<T> {
         let take = self.range.take(self.step, count);
         self.reserve_some(take.before(self.start, end))
     }
 
-    /// The next number, if there is one.
+    /// Reserves the next number, if there is one.
     #[track_caller]
     fn one_while_there_are(&self) -> Reserved<T> {
         let take = self.range.take(self.step, 1);
@@ -260,7 +257,7 @@ impl<T: Integer> Counter<T> {
         taken.map_or_else(|| self.used_up(), Ok)
     }
 
-    /// The number this far from the start.
+    /// The number at this distance from the start.
     #[inline]
     fn number(&self, distance: i64) -> T {
         T::from_bits(self.start.to_bits().wrapping_add(distance as u64))
@@ -275,21 +272,21 @@ impl<T: Integer> Counter<T> {
         })
     }
 
-    /// The word that ranks count in: how far the counter is from its start. None where it is on
-    /// another node.
+    /// The word of the counter, which holds its distance from the start. None if it is on another
+    /// node.
     #[inline]
     fn word_here(&self) -> Option<&AtomicU64> {
         self.client.is_none().then(|| self.word())
     }
 
-    /// The word that ranks of the root's node count in.
+    /// The word of the counter, valid on the root's node only.
     #[inline]
     fn word(&self) -> &AtomicU64 {
         self.count.word()
     }
 }
 
-/// A counter to be made.
+/// The arguments of a [`Counter`].
 #[derive(Debug)]
 pub struct CounterOf<T> {
     pub(super) start: T,
@@ -330,7 +327,7 @@ impl<T: Integer> Spec for CounterOf<T> {
     }
 }
 
-/// The numbers that this rank gets, to the end of their type.
+/// Takes one number at a time, up to the last one of `T`.
 impl<'a, T: Integer> IntoIterator for &'a Counter<T> {
     type Item = T;
     type IntoIter = Values<'a, T>;
@@ -340,7 +337,7 @@ impl<'a, T: Integer> IntoIterator for &'a Counter<T> {
     }
 }
 
-/// What it counts; where the number is on another node, not its value.
+/// Shows the value only if the communicator has one node.
 impl<T: Integer> fmt::Debug for Counter<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let is_here = self.object.nodes() == 1;

@@ -1,55 +1,54 @@
-//! Which numbers a counter gives out, decided in more bits than the numbers have.
+//! The numbers that a counter gives out, computed with more bits than the numbers have.
 //!
-//! Ranks share how far the counter is from its start, as a signed integer of 64 bits. A counter
-//! that has given out the last number of its type stands beyond it in the direction of its steps,
-//! and stays there.
+//! The ranks share the counter's distance from its start, as a signed integer of 64 bits. After the
+//! last number of its type, the counter is beyond that number in the direction of its steps, and
+//! stays there.
 
 use crate::shm::atomic::{AtomicU64, Ordering};
 use crate::sync::counter::Integer;
 use serde::{Deserialize, Serialize};
 
-/// A counter does not go further from its start than this. It leaves room for what [`next`] adds
-/// beyond the end before it notices: a step on each rank.
+/// The largest distance from the start at which there are numbers. The distance leaves room for the
+/// steps that [`next`] adds beyond the end before it notices: at most one for each rank.
 ///
 /// [`next`]: Range::next
 pub(super) const FAR: i128 = 1 << 62;
 
-/// Steps up to this size are added first and looked at afterwards.
+/// Steps up to this size are added before the range is checked.
 const SMALL_STEP: i128 = 1 << 31;
 
-/// The distances from the start at which there are numbers.
+/// The distances from the start that are numbers of the type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Range {
     first: i64,
     last: i64,
-    /// Whether the counter counts down.
+    /// Whether the step is negative.
     falls: bool,
 }
 
-/// What a rank wants of a counter.
+/// A request for numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Take {
     range: Range,
-    /// What one number is from the next, not 0.
+    /// The difference between one number and the next; not 0.
     step: i128,
-    /// How many numbers.
+    /// The number of numbers.
     count: u64,
-    /// How far from the start the end is: what is left before it is enough. Without an end it has
-    /// to be `count`.
+    /// The distance of the end from the start. With an end, fewer than `count` numbers are enough.
     end: Option<i128>,
 }
 
 /// Numbers that were taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Taken {
-    /// How far the first is from the start.
+    /// The distance of the first one from the start.
     pub(super) first: i64,
-    /// How many they are.
+    /// The number of numbers.
     pub(super) count: u64,
 }
 
 impl Range {
-    /// Of a counter with this start and step.
+    /// The range of a counter with this start and step.
     pub(super) fn new<T: Integer>(start: T, step: T) -> Self {
         let distance = |number: T| (number.widen() - start.widen()).clamp(-FAR, FAR) as i64;
         Range {
@@ -64,16 +63,16 @@ impl Range {
         (self.first..=self.last).contains(&distance)
     }
 
-    /// The step as it can be added to `counter` by [`next`](Self::next).
+    /// The step in the form that [`next`](Self::next) adds, if it is small enough.
     pub(super) fn small_step<T: Integer>(step: T) -> Option<i64> {
         let step = step.widen();
         (step.abs() <= SMALL_STEP).then_some(step as i64)
     }
 
-    /// Takes one number: how far it is from the start; none where they are used up.
+    /// Takes one number. Returns its distance from the start; none if the numbers are used up.
     #[inline]
     pub(super) fn next(self, counter: &AtomicU64, step: i64) -> Option<i64> {
-        // AcqRel: who gets a number sees what those before it had done.
+        // AcqRel: a rank that gets a number sees everything that earlier callers did before.
         let before = counter.fetch_add(step as u64, Ordering::AcqRel) as i64;
         if self.contains(before) {
             return Some(before);
@@ -82,15 +81,15 @@ impl Range {
         None
     }
 
-    /// Beyond the end in the direction of its steps, the counter gives no number out, whatever
-    /// others add and take back meanwhile. So each rank has added at most one step there, and the
-    /// counter does not wrap around: 2^31 ranks with steps of 2^31 are 2^62.
+    /// Undoes an addition. Beyond its end, the counter gives out no number, whatever other ranks
+    /// add and undo meanwhile. So each rank has added at most one step there, and the word does not
+    /// wrap around: 2^31 ranks with steps of 2^31 are 2^62.
     #[cold]
     fn take_back(self, counter: &AtomicU64, step: i64) {
         counter.fetch_sub(step as u64, Ordering::AcqRel);
     }
 
-    /// Everything that `step` leads to, `count` times.
+    /// A request for `count` numbers in steps of `step`.
     pub(super) fn take<T: Integer>(self, step: T, count: u64) -> Take {
         Take {
             range: self,
@@ -100,7 +99,8 @@ impl Range {
         }
     }
 
-    /// The room from the counter to `amount` beyond it, which may be 0 or negative.
+    /// A request for all numbers between the counter's value and `amount` beyond it. `amount` may
+    /// be 0 or negative.
     pub(super) fn add<T: Integer>(self, amount: T) -> Take {
         let amount = amount.widen();
         Take {
@@ -113,7 +113,7 @@ impl Range {
 }
 
 impl Take {
-    /// The same, as far as it goes before `end`.
+    /// Limits the request to numbers before `end`.
     pub(super) fn before<T: Integer>(self, start: T, end: T) -> Self {
         Take {
             end: Some(end.widen() - start.widen()),
@@ -121,7 +121,7 @@ impl Take {
         }
     }
 
-    /// The same, as far as there are numbers.
+    /// Limits the request to the numbers that are left.
     pub(super) fn while_there_are(self) -> Self {
         let Range { first, last, .. } = self.range;
         let end = if self.step < 0 {
@@ -135,7 +135,7 @@ impl Take {
         }
     }
 
-    /// Takes the numbers from `counter`. None where there are not as many; then it stays as it is.
+    /// Takes the numbers from `counter`. None if too few are left; the counter is unchanged then.
     #[inline]
     pub(super) fn from(self, counter: &AtomicU64) -> Option<Taken> {
         let mut now = counter.load(Ordering::Acquire);
@@ -154,7 +154,7 @@ impl Take {
         }
     }
 
-    /// How many numbers there are from `now` on, and where the counter stands after that.
+    /// The number of numbers to take at `now`, and the counter's distance after that.
     #[inline]
     fn plan(&self, now: i64) -> Option<(u64, i64)> {
         if !self.range.contains(now) {
@@ -164,14 +164,15 @@ impl Take {
         let Range { first, last, falls } = self.range;
         let (first, last) = (i128::from(first), i128::from(last));
         let beyond = |count: i128| match count {
-            // Without the multiplication.
+            // Common cases without the multiplication.
             0 => now,
             1 => now + self.step,
             count => count.saturating_mul(self.step).saturating_add(now),
         };
         let count = match self.end {
             None => {
-                // Only in the direction of its steps can a counter stand where there is no number.
+                // A counter may leave the range only in the direction of its steps, after its last
+                // number.
                 let along = falls == (self.step < 0);
                 let numbers = i128::from(self.count) - i128::from(along && self.count > 0);
                 let is_inside = (first..=last).contains(&beyond(numbers));

@@ -1,4 +1,4 @@
-//! A counter for the ranks of other nodes: they ask the server of its node.
+//! A counter for ranks of other nodes. They send requests to the server of the root's node.
 
 use crate::net::{Link, Message, Port, Remote, Request, Service};
 use crate::shm::block::Block;
@@ -7,7 +7,7 @@ use crate::sync::counter::range::{Take, Taken};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-/// Which numbers a rank has got; none where there are too few.
+/// The numbers that a rank has got. None if too few were left.
 #[derive(Debug, Serialize, Deserialize)]
 struct Counted(Option<Taken>);
 
@@ -18,7 +18,7 @@ impl Message for Counted {}
 pub(super) struct CounterClient(Remote<Take, Counted>);
 
 impl CounterClient {
-    /// Opens the port of a counter; None on the node where that is.
+    /// Opens the port of a counter. None on the root's node.
     pub(super) fn open(link: &Link) -> Option<Self> {
         let serve = |port, block: &Arc<Block>| CounterServer {
             port,
@@ -27,14 +27,14 @@ impl CounterClient {
         Remote::open(link, serve).map(CounterClient)
     }
 
-    /// Takes numbers; none where there are too few. Waits for the network.
+    /// Takes numbers; none if too few are left. Waits for the answer.
     #[cold]
     pub(super) fn take(&self, block: &Block, take: Take) -> Option<Taken> {
         self.0.ask(block, take).0
     }
 }
 
-/// Counts for the ranks of other nodes.
+/// The server of a counter.
 struct CounterServer {
     port: Port,
     count: Count,

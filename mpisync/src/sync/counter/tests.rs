@@ -24,13 +24,13 @@ fn a_counter_takes_two_lines_whatever_the_number_of_ranks() {
     assert_eq!(counter.object.block().size(), TWO_LINES);
 }
 
-/// A counter of this process, beside what it should do, in more bits than it has.
+/// A counter of this process, and the value that it should have, with more bits.
 struct Checked<T> {
     word: AtomicU64,
     range: Range,
     start: T,
     step: T,
-    /// Where it stands, if not beyond its end.
+    /// The expected value; none if it is beyond the end.
     now: Option<i128>,
 }
 
@@ -105,7 +105,7 @@ impl<T: Integer + Debug> Checked<T> {
     }
 }
 
-/// Counts over the ends of a type, in all ways.
+/// Counts beyond the ends of a type with each of the methods.
 fn counts_to_the_ends<T: Integer + Debug>() {
     let (min, max) = (T::MIN.widen(), T::MAX.widen());
     let number = |wide: i128| T::from_bits(wide as u64);
@@ -172,7 +172,7 @@ fn what_leads_out_of_the_type_changes_nothing() {
         let taken = range.add::<i8>(amount).from(&word);
         assert_eq!(taken.map(|taken| taken.first), before);
     }
-    // Against the direction of its steps it stays where there are numbers.
+    // Against the direction of its steps it stays in the range.
     let word = AtomicU64::new(0);
     for (amount, before) in [
         (-128, Some(0)),

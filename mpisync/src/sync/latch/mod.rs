@@ -1,4 +1,4 @@
-//! Waiting until ranks have counted down from a number.
+//! Waiting until a count has reached zero.
 
 mod node;
 mod remote;
@@ -15,30 +15,31 @@ use crate::sync::spec::Spec;
 use std::fmt;
 use std::time::Duration;
 
-/// A count that ranks of a communicator count down. It opens at zero, once and for good.
+/// A count that ranks of a communicator decrement. The latch opens at zero and stays open.
 ///
-/// Made by [`Latch::new`] or [`Latch::builder`], and for one process without MPI by
-/// [`Latch::local`]. The count is given at creation. Any rank may count down, as often and by as
-/// much as it likes, and any rank may wait; both are not collective. What a rank did before it
-/// counted down is visible to every rank that has waited. A latch cannot be reset, as
-/// `std::latch` of C++20 (ISO/IEC 14882:2020, 32.8.1); use a [`Barrier`](crate::Barrier) where all
-/// ranks wait for each other again and again.
+/// Made by [`Latch::new`] or [`Latch::builder`], or for one process without MPI by
+/// [`Latch::local`]. Any rank may count down, any number of times and by any amount, and any rank
+/// may wait; neither is collective. Everything that a rank does before it counts down is visible to
+/// every rank that has waited. A latch cannot be reset, like `std::latch` of C++20 (ISO/IEC
+/// 14882:2020, 32.8.1); if all ranks wait for each other repeatedly, use a
+/// [`Barrier`](crate::Barrier).
 ///
-/// On the root's node, counting down is two atomic operations and a wait sleeps in shared memory.
-/// Ranks of other nodes ask the root's node: each call waits for one round trip, and
-/// [`wait`](Self::wait) for an answer that comes when the latch opens.
+/// On the root's node, counting down is two atomic operations, and a waiting rank sleeps in shared
+/// memory. From other nodes, each call costs one round trip to the root's node, and
+/// [`wait`](Self::wait) waits for an answer that comes when the latch opens.
 ///
 /// # Ranks that die
-/// A wait fails with [`LatchError::RankDied`] if a rank died and the latch cannot open without it.
-/// This is so in two cases:
-/// - The rank died before it counted down at all, and the living ranks that have not counted down
-///   either are fewer than what remains. Each of them is expected to count down by one.
+/// A wait fails with [`LatchError::RankDied`] if a rank has died and the latch cannot open without
+/// it. There are two such cases:
+/// - The rank died before it counted down at all, and the count that remains is larger than the
+///   number of living ranks that have not counted down either. Each of those is expected to count
+///   down by one.
 /// - All living ranks wait without a time limit.
 ///
-/// A rank that waits without a time limit is not expected to count down. All ranks that wait then
-/// or later get the error, unless the latch opens nevertheless.
+/// A rank that waits without a time limit is not expected to count down. All ranks that wait at
+/// that time or later get the error, unless the latch still opens.
 ///
-/// It stays on the thread that made it. Dropping it is local.
+/// A latch stays on the thread that made it. Dropping it is local.
 ///
 /// ```
 /// use mpisync::Latch;
@@ -57,7 +58,7 @@ pub struct Latch {
     side: Side,
 }
 
-/// Where the count is, seen from this rank.
+/// Where the latch is, seen from this rank.
 enum Side {
     /// On this node.
     Local(LatchState),
@@ -65,18 +66,18 @@ enum Side {
     Remote(LatchClient),
 }
 
-/// Why a latch was not counted down, or a rank could not go on.
+/// The reason why a latch was not counted down, or a wait failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LatchError {
-    /// Less remains than was to be counted down. The count is unchanged.
+    /// The amount is larger than the remaining count. The count is unchanged.
     #[error(
         "cannot count down by {asked}, because {remaining} remain; make the latch with the sum of all counts"
     )]
     TooMany {
-        /// By how much the rank wanted to count down.
+        /// The amount.
         asked: u64,
-        /// How much remained.
+        /// The remaining count.
         remaining: u64,
     },
     /// The latch did not open in time.
@@ -86,7 +87,7 @@ pub enum LatchError {
     Missing {
         /// The time limit.
         waited: Duration,
-        /// How much remains.
+        /// The remaining count.
         remaining: u64,
         /// The ranks that have not counted down at all, in ascending order. Empty if each rank has
         /// counted down at least once.
@@ -108,7 +109,7 @@ pub enum LatchError {
         "rank {rank} died, and the latch cannot open without it; go on with a communicator of the ranks that are left"
     )]
     RankDied {
-        /// The rank.
+        /// The dead rank.
         rank: i32,
     },
     /// MPI was finalized.
@@ -116,22 +117,22 @@ pub enum LatchError {
     Lock(#[from] LockError),
 }
 
-/// How much remains, and the ranks that have not counted down at all.
+/// The remaining count, and the ranks that have not counted down at all.
 type Remaining = (u64, Vec<u32>);
 
 impl Latch {
-    /// Makes a latch of this process alone. Needs no MPI, neither to run nor (without the feature
+    /// Makes a latch for this process alone. Needs no MPI, neither to run nor (without the feature
     /// `mpi`) to build. A latch with the count 0 is open.
     pub fn local(count: u64) -> Self {
         LatchOf { count }.local()
     }
 
-    /// Counts down by `count`. Not collective. Waits for a round trip if the root is on another
-    /// node. A rank that counts down by 0 has not counted down.
+    /// Counts down by `count`. Not collective. Waits for one round trip if the root is on another
+    /// node. Counting down by 0 does not make this rank one that has counted down.
     ///
     /// # Errors
-    /// [`LatchError::TooMany`] if less than `count` remains, [`LockError::Finalized`]. The count is
-    /// unchanged then.
+    /// [`LatchError::TooMany`] if the remaining count is less than `count`,
+    /// [`LockError::Finalized`]. The count is unchanged then.
     pub fn count_down(&self, count: u64) -> Result<(), LatchError> {
         self.object.check_usable()?;
         let counted = match &self.side {
@@ -147,9 +148,9 @@ impl Latch {
     /// Waits until the latch is open. Not collective.
     ///
     /// # Panics
-    /// Where [`wait_timeout`](Self::wait_timeout) with [`Duration::MAX`] would return an error: a
-    /// rank died without which the latch cannot open, MPI is finalized, or no other rank could open
-    /// it because the communicator has only one.
+    /// Where [`wait_timeout`](Self::wait_timeout) with [`Duration::MAX`] would return an error: the
+    /// latch cannot open without a rank that has died, MPI is finalized, or the communicator has
+    /// only one rank.
     #[track_caller]
     pub fn wait(&self) {
         if let Err(error) = self.wait_within(None) {
@@ -157,21 +158,21 @@ impl Latch {
         }
     }
 
-    /// Waits at most `limit` until the latch is open. Not collective. Pass [`Duration::MAX`] to
-    /// wait indefinitely and still get failures as errors instead of a panic. On another node than
-    /// the root's, a rank whose time is up then asks which ranks are missing, for at most a fifth
-    /// of a second.
+    /// Waits for at most `limit` until the latch is open. Not collective. Pass [`Duration::MAX`] to
+    /// wait indefinitely and still get failures as errors instead of a panic. If the limit passes
+    /// and the root is on another node, the call asks that node which ranks are missing, for at
+    /// most a fifth of a second.
     ///
     /// # Errors
     /// [`LatchError::Missing`], which names the ranks that have not counted down at all;
     /// [`LatchError::NoAnswer`], [`LatchError::RankDied`], [`LockError::Finalized`], and
-    /// [`LockError::Alone`] if `limit` is endless and the communicator has only one rank.
+    /// [`LockError::Alone`] if `limit` never expires and the communicator has only one rank.
     pub fn wait_timeout(&self, limit: Duration) -> Result<(), LatchError> {
         self.wait_within(Some(limit))
     }
 
-    /// Whether the latch is open. Not collective. Waits for a round trip if the root is on another
-    /// node and this rank does not know yet.
+    /// Whether the latch is open. Not collective. Waits for one round trip if the root is on
+    /// another node and this rank does not know yet that the latch is open.
     ///
     /// # Panics
     /// If MPI is finalized.
@@ -180,8 +181,8 @@ impl Latch {
         self.remaining() == 0
     }
 
-    /// How much remains to be counted down. Not collective. Waits for a round trip if the root is
-    /// on another node and this rank does not know yet that the latch is open.
+    /// The remaining count. Not collective. Waits for one round trip if the root is on another node
+    /// and this rank does not know yet that the latch is open.
     ///
     /// # Panics
     /// If MPI is finalized.
@@ -211,7 +212,7 @@ impl Latch {
         waited.or_else(|stop| self.explain(stop, limit.unwrap_or(Duration::MAX)))
     }
 
-    /// The error for a wait that has stopped; none if the latch has opened since.
+    /// The error for a wait that has stopped. `Ok` if the latch has opened since.
     #[cold]
     fn explain(&self, stop: Stop, waited: Duration) -> Result<(), LatchError> {
         if let Stop::RankDied(rank) = stop {
@@ -236,7 +237,7 @@ impl Latch {
     }
 }
 
-/// A latch to be made.
+/// The arguments of a [`Latch`].
 #[derive(Debug)]
 pub struct LatchOf {
     pub(super) count: u64,
@@ -264,8 +265,8 @@ impl Spec for LatchOf {
     }
 }
 
-/// How much remains and which ranks have not counted down, if the root is on this node; a snapshot
-/// that may be out of date.
+/// Shows the remaining count and the ranks that have not counted down, if the root is on this node;
+/// a snapshot that may be out of date.
 impl fmt::Debug for Latch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut fields = self.object.show(f, "Latch");

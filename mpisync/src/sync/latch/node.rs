@@ -11,12 +11,12 @@ use crate::shm::view::View;
 use crate::shm::wait::{Deadline, Stop, Surroundings, wait};
 use crate::sync::latch::Remaining;
 
-/// What all ranks share.
+/// The words that all ranks share.
 #[repr(C, align(128))]
 struct LatchWords {
-    /// How much remains. Never goes up.
+    /// The remaining count. Never increases.
     remaining: Line<AtomicU64>,
-    /// Where ranks of this node sleep until the latch opens.
+    /// Ranks of this node sleep here until the latch opens.
     futex_word: FutexWord,
     /// Nonzero once a rank of this node has called the server because the latch is open.
     called: AtomicU32,
@@ -25,24 +25,25 @@ struct LatchWords {
     lost: AtomicU32,
 }
 
-/// What one rank has done, of whatever node. Stored by that rank, or by the server for a rank of
-/// another node.
+/// The words of one rank of any node. Stored by that rank, or by the server for a rank of another
+/// node.
 #[repr(C)]
 struct Slot {
-    /// How much it has counted down. Stored after `remaining`.
+    /// The total that the rank has counted down. Stored after `remaining`.
     counted: AtomicU64,
-    /// Whether it waits without a time limit.
+    /// Whether the rank waits without a time limit.
     waits: AtomicU32,
 }
 
-// SAFETY: atomics only, for all of which zero is a value.
+// SAFETY: only atomics, for all of which zero is valid.
 unsafe impl Shareable for LatchWords {}
 // SAFETY: as above.
 unsafe impl Shareable for Line<Slot> {}
 
 type LatchView = View<LatchWords, Slot>;
 
-/// The layout of a latch: nothing but on the root's node, which has a slot for each rank.
+/// The layout of a latch. Only the root's node has memory, with a slot for each rank of the
+/// communicator.
 pub(super) struct LatchLayout {
     pub(super) root: i32,
     pub(super) count: u64,
@@ -68,14 +69,14 @@ impl Layout for LatchLayout {
 pub(super) struct LatchState(LatchView);
 
 impl LatchState {
-    /// The latch that is all of an object's memory.
+    /// The latch that fills the object's memory.
     pub(super) fn new(block: &Block) -> Self {
         let ranks = block.domain().topology().size();
         LatchState(View::new(block.first_part(), ranks))
     }
 
     pub(super) fn remaining(&self) -> u64 {
-        // What ranks did before they counted down is visible from here on.
+        // Sequentially consistent: makes visible what ranks did before they counted down.
         self.0.words().remaining.0.load(Ordering::SeqCst)
     }
 
@@ -83,12 +84,13 @@ impl LatchState {
         self.remaining() == 0
     }
 
-    /// Counts down for `rank`. Fails with what remains if that is less.
+    /// Counts down for `rank`. Fails with the remaining count if that is less than `count`.
     pub(super) fn count_down(&self, rank: u32, count: u64) -> Result<(), u64> {
         let remaining = &self.0.words().remaining.0;
         let order = (Ordering::SeqCst, Ordering::SeqCst);
         let before = remaining.fetch_update(order.0, order.1, |left| left.checked_sub(count))?;
-        // After that: a rank that dies in between counts as missing, and less remains.
+        // Stored after `remaining`: a rank that dies in between counts as missing, though the
+        // remaining count has become smaller.
         let counted = &self.slot(rank).counted;
         counted.fetch_add(count, Ordering::Release);
         if before == count {
@@ -101,7 +103,7 @@ impl LatchState {
         self.event().notify(ALL);
         let topology = self.0.domain().topology();
         let is_server = self.0.me() >= topology.local_ranks().len();
-        // The server looks by itself once it has done what it is doing.
+        // The server itself checks for an open latch when it has finished its current work.
         if topology.spans_nodes() && !is_server {
             self.0.domain().call_server(&self.0.words().called, true);
         }
@@ -118,29 +120,29 @@ impl LatchState {
         waited
     }
 
-    /// Notes whether `rank` waits without a time limit.
+    /// Records whether `rank` waits without a time limit.
     pub(super) fn set_waits(&self, rank: u32, waits: bool) {
         self.slot(rank).waits.store(waits.into(), Ordering::Release);
     }
 
-    /// How much remains, and the ranks that have not counted down at all.
+    /// The remaining count, and the ranks that have not counted down at all.
     pub(super) fn missing(&self) -> Remaining {
         let missing = self.ranks().filter(|&rank| self.is_missing(rank)).collect();
         (self.remaining(), missing)
     }
 
-    /// The rank that died and without which the latch cannot open, if there is one.
+    /// The dead rank without which the latch cannot open, if there is one.
     pub(super) fn lost(&self) -> Option<u32> {
         let lost = &self.0.words().lost;
         if lost.load(Ordering::Relaxed) == 0 {
             let found = self.find_lost()? + 1;
-            // Another rank may have found one at the same time.
+            // Another rank may have stored one at the same time.
             let _ = lost.compare_exchange(0, found, Ordering::Relaxed, Ordering::Relaxed);
         }
         lost.load(Ordering::Relaxed).checked_sub(1)
     }
 
-    /// Looks for such a rank, by the rules at [`Latch`](super::Latch).
+    /// Searches for such a rank, by the rules of [`Latch`](super::Latch).
     fn find_lost(&self) -> Option<u32> {
         let may_count = |rank: u32| self.slot(rank).waits.load(Ordering::Acquire) == 0;
         let (mut dead_and_missing, mut expected) = (None, 0);
@@ -148,7 +150,7 @@ impl LatchState {
             if self.is_alive(rank) {
                 expected += u64::from(may_count(rank));
             } else if self.is_missing(rank) {
-                // Looked at again: it may have counted down before it died.
+                // Read again: the rank may have counted down before it died.
                 dead_and_missing.get_or_insert(rank);
             }
         }
@@ -158,7 +160,7 @@ impl LatchState {
             let mut ranks = self.ranks().filter(|_| !anyone_may);
             ranks.find(|&rank| !self.is_alive(rank))
         })?;
-        // Looked at last: a rank counts down before it waits, and it may have been the last one.
+        // Read last: a rank may have counted down to zero before it waited.
         (!self.is_open()).then_some(lost)
     }
 
@@ -166,7 +168,7 @@ impl LatchState {
         self.slot(rank).counted.load(Ordering::Acquire) == 0
     }
 
-    /// Whether a rank runs and can reach the latch.
+    /// Whether a rank is alive and can reach the latch.
     fn is_alive(&self, rank: u32) -> bool {
         let domain = self.0.domain();
         match domain.topology().location(rank as usize) {

@@ -1,4 +1,4 @@
-//! A latch for the ranks of other nodes: they ask the server of the root's node.
+//! A latch for ranks of other nodes. They send requests to the server of the root's node.
 
 use crate::net::{Link, Message, Port, Progress, Remote, Request, Service};
 use crate::shm::block::Block;
@@ -11,23 +11,23 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What a rank asks the root's node. An answer follows each question.
+/// A request of a rank to the root's node. Each is answered.
 #[derive(Debug, Serialize, Deserialize)]
 enum LatchQuestion {
     /// Counts down by `count`.
     CountDown { count: u64 },
-    /// Waits until the latch is open. Any other question of the rank ends the wait.
+    /// Waits until the latch is open. The next question of the same rank ends the wait.
     Wait { is_endless: bool },
-    /// How much remains, and which ranks are missing?
+    /// Asks for the remaining count and the missing ranks.
     Missing,
 }
 
 /// The answer to a [`LatchQuestion`].
 #[derive(Debug, Serialize, Deserialize)]
 enum LatchAnswer {
-    /// To `CountDown`: whether it was done, or else how much remains.
+    /// To `CountDown`: success, or the remaining count if that is less.
     Counted(Result<(), u64>),
-    /// To `Wait`: the latch is open, or cannot open without a rank that died.
+    /// To `Wait`: the latch is open, or it cannot open without this dead rank.
     Waited(Result<(), u32>),
     /// To `Missing`.
     Missing(Remaining),
@@ -36,18 +36,18 @@ enum LatchAnswer {
 impl Message for LatchQuestion {}
 impl Message for LatchAnswer {}
 
-/// How long a rank whose time is up waits for the root's node to say who is missing.
-const PATIENCE: Duration = Duration::from_millis(200);
+/// How long a rank whose time limit has passed waits for the answer of the root's node.
+const ANSWER_TIME: Duration = Duration::from_millis(200);
 
 /// A latch on another node.
 pub(super) struct LatchClient {
     remote: Remote<LatchQuestion, LatchAnswer>,
-    /// Whether this rank knows that the latch is open, which it stays.
+    /// Whether this rank knows that the latch is open. An open latch stays open.
     is_open: Cell<bool>,
 }
 
 impl LatchClient {
-    /// Opens the port of a latch; None on the node where that is.
+    /// Opens the port of a latch. None on the root's node.
     pub(super) fn open(link: &Link) -> Option<Self> {
         let serve = |port, block: &Arc<Block>| LatchServer {
             port,
@@ -60,7 +60,7 @@ impl LatchClient {
         })
     }
 
-    /// Counts down. Fails with what remains if that is less.
+    /// Counts down. Fails with the remaining count if that is less than `count`.
     pub(super) fn count_down(&self, block: &Block, count: u64) -> Result<(), u64> {
         match self.remote.ask(block, LatchQuestion::CountDown { count }) {
             LatchAnswer::Counted(counted) => counted,
@@ -93,10 +93,10 @@ impl LatchClient {
         missing.expect("there is no deadline").0
     }
 
-    /// How much remains, and the ranks that have not counted down at all; none if the root's node
-    /// does not answer soon.
+    /// The remaining count, and the ranks that have not counted down at all. None if the root's
+    /// node does not answer in time.
     pub(super) fn missing(&self, block: &Block) -> Option<Remaining> {
-        self.missing_within(block, Deadline::after(PATIENCE))
+        self.missing_within(block, Deadline::after(ANSWER_TIME))
     }
 
     fn missing_within(&self, block: &Block, deadline: Deadline) -> Option<Remaining> {
@@ -111,16 +111,16 @@ impl LatchClient {
     }
 }
 
-/// Counts down and waits for the ranks of other nodes.
+/// The server of a latch, for the ranks of other nodes.
 struct LatchServer {
     port: Port,
     latch: LatchState,
-    /// The ranks that wait, and the numbers of their requests.
+    /// The waiting ranks, with the numbers of their requests.
     waiting: BTreeMap<u32, u32>,
 }
 
 impl LatchServer {
-    /// Tells all ranks that wait.
+    /// Answers all ranks that wait.
     fn answer_waiting(&mut self, waited: Result<(), u32>) {
         for (rank, request) in std::mem::take(&mut self.waiting) {
             self.latch.set_waits(rank, false);

@@ -1,4 +1,4 @@
-//! A latch under threads that stand for ranks of one node, and its errors.
+//! A latch under threads in the place of ranks of one node, and its errors.
 
 use crate::shm::block::Block;
 use crate::shm::domain::Domain;
@@ -14,7 +14,7 @@ use std::time::Duration;
 
 const RANKS: usize = 4;
 
-/// A latch of four ranks that wants to be counted down that far.
+/// A latch of four ranks with this count.
 fn latch(count: u64) -> (Arc<Domain>, LatchState) {
     let topology = Topology::one_node(0, RANKS);
     let layout = LatchLayout { root: 0, count };
@@ -35,7 +35,7 @@ fn soon() -> Deadline {
     Deadline::after(Duration::from_millis(5))
 }
 
-/// Long enough for a look at the other ranks, on a slow machine too.
+/// A deadline that leaves time to inspect the other ranks, even on a slow machine.
 fn later() -> Deadline {
     Deadline::after(Duration::from_secs(20))
 }
@@ -60,7 +60,7 @@ fn ranks_see_what_was_done_before_others_counted_down() {
     }
 }
 
-/// Threads that count down by more than there is share out exactly what there is.
+/// Threads that try to count down by more than the count together count down exactly to zero.
 #[test]
 fn nobody_counts_below_zero() {
     let (_domain, latch) = latch(1000);
@@ -87,7 +87,7 @@ fn a_rank_that_died_first_is_missing() {
     let (domain, latch) = latch(RANKS as u64);
     domain.reclaim(3);
     latch.count_down(0, 1).expect("four remain");
-    // Ranks 1 and 2 may count down, and nobody does so for rank 3.
+    // Ranks 1 and 2 may count down, but not in place of rank 3.
     assert_eq!(latch.wait(0, later()), Err(Stop::RankDied(3)));
     assert_eq!(latch.missing(), (3, vec![1, 2, 3]));
 }
@@ -99,7 +99,7 @@ fn the_others_may_be_enough() {
     latch.count_down(0, 1).expect("three remain");
     assert_eq!(latch.wait(0, soon()), Err(Stop::Timeout));
     latch.set_waits(2, true);
-    // Rank 2 waits, so it does not count down.
+    // Rank 2 waits, so it is not expected to count down.
     assert_eq!(latch.wait(0, later()), Err(Stop::RankDied(3)));
     latch.set_waits(2, false);
     latch.count_down(1, 1).expect("two remain");
@@ -144,7 +144,7 @@ fn one_process_has_all_of_the_interface() {
     assert_eq!((latch.remaining(), latch.is_open()), (1, false));
     let shown = format!("{latch:?}");
     assert!(shown.contains("remaining: 1, missing: []"), "{shown}");
-    // Nobody else could open it.
+    // No other rank could open it.
     let alone = latch.wait_timeout(Duration::MAX);
     assert!(matches!(alone, Err(LatchError::Lock(_))), "{alone:?}");
     latch.count_down(1).expect("one remains");

@@ -1,4 +1,4 @@
-//! A lock that is granted in the order in which ranks ask for it, and what it guards.
+//! A fair lock, and the value that it guards.
 
 use crate::error::LockError;
 use crate::object::{Object, accessors};
@@ -18,23 +18,23 @@ use std::ptr::NonNull;
 use std::slice;
 use std::time::Duration;
 
-/// A lock of all ranks of a communicator that is granted strictly in the order in which they ask
-/// for it, and the value that it guards.
+/// A fair mutex of all ranks of a communicator, with the value that it guards. The lock is granted
+/// strictly in order of arrival.
 ///
-/// Made by [`Mutex::new`] and [`Mutex::with_value`], and for one process without MPI by
-/// [`Mutex::local`] and [`Mutex::local_with`]. A `Mutex<()>` guards something that lies elsewhere;
-/// a `Mutex<T>` has a small plain value, which is there for whoever holds the lock, on whatever
-/// node: it travels with the lock.
+/// Made by [`Mutex::new`] or [`Mutex::with_value`], or for one process without MPI by
+/// [`Mutex::local`] or [`Mutex::local_with`]. A `Mutex<()>` guards something outside of it. A
+/// `Mutex<T>` guards a small plain value that travels with the lock, so the holder has it on any
+/// node.
 ///
-/// On the root's node locking and unlocking is one atomic operation each as long as nobody waits. A
-/// rank of another node waits one round trip for the lock (with a timeout, one more where the time
-/// is up), and for nothing when it lets it go. Who waits is served first come, first served, over
-/// all nodes; a rank that gives up or dies while it waits is passed over. No rank has to take part:
-/// the lowest rank of the root's node answers for it in its progress thread. Where the order does
-/// not matter, and many ranks only read, a [`WindowController`](crate::WindowController) takes less
-/// time.
+/// On the root's node, locking and unlocking are one atomic operation each while no rank waits. A
+/// rank of another node waits for one round trip to lock (one more if the time limit of
+/// [`lock_timeout`](Self::lock_timeout) passes), and does not wait to unlock. Waiting ranks are
+/// served first come, first served, across all nodes; a rank that gives up or dies is skipped. No
+/// other rank has to take part: the lowest rank of the root's node answers in its progress thread.
+/// If the order does not matter and many ranks only read, a
+/// [`WindowController`](crate::WindowController) is faster.
 ///
-/// It stays on the thread that made it. Dropping it is local.
+/// A mutex stays on the thread that made it. Dropping it is local.
 ///
 /// ```
 /// use mpisync::Mutex;
@@ -48,15 +48,15 @@ use std::time::Duration;
 /// ```
 pub struct Mutex<T: Plain = ()> {
     base: Base,
-    /// The value while this rank has the lock, where it lives on another node.
+    /// The value while this rank has the lock, if the root is on another node.
     copy: UnsafeCell<T>,
 }
 
-/// The longest value.
+/// The size of the largest value in bytes.
 const LONGEST: usize = 4096;
 
-/// Stops the compiler at a value that does not fit. To be evaluated in what users call with the
-/// type: the compiler then names their line.
+/// Rejects values that do not fit, at compile time. Evaluated in the functions that users call with
+/// the type, so that the compiler's error names the user's line.
 #[track_caller]
 pub(super) const fn assert_fits<T>() {
     assert!(
@@ -75,7 +75,7 @@ fn bytes<T: Plain>(value: &T) -> &[u8] {
     unsafe { slice::from_raw_parts((&raw const *value).cast(), size_of::<T>()) }
 }
 
-/// The bytes of a value that goes with the lock to another node; there are none of `()`.
+/// The bytes of a value that is sent with the lock to another node. None for `()`.
 fn travelling<T: Plain>(value: &T) -> Option<Vec<u8>> {
     (size_of::<T>() > 0).then(|| bytes(value).to_vec())
 }
@@ -88,25 +88,26 @@ fn cargo<T: Plain>(value: &T) -> Cargo {
 }
 
 impl Mutex {
-    /// A mutex of this process alone. Needs no MPI, neither to run nor (without the feature `mpi`)
-    /// to build.
+    /// Makes a mutex for this process alone. Needs no MPI, neither to run nor (without the feature
+    /// `mpi`) to build.
     pub fn local() -> Self {
         Self::local_with(())
     }
 }
 
 impl<T: Plain> Mutex<T> {
-    /// A mutex of this process alone, with a value.
+    /// Makes a mutex for this process alone that guards `value`.
     pub fn local_with(value: T) -> Self {
         const { assert_fits::<T>() }
         MutexOf { value }.local()
     }
 
-    /// Takes the lock; waits while others have it or have asked before. Not collective.
+    /// Takes the lock. Waits while another rank holds it, or has asked for it before. Not
+    /// collective.
     ///
     /// # Panics
-    /// Where [`lock_timeout`](Self::lock_timeout) would return an error: a rank died with the lock,
-    /// or MPI is finalized.
+    /// Where [`lock_timeout`](Self::lock_timeout) with [`Duration::MAX`] would return an error: a
+    /// rank died while it held the lock, or MPI is finalized.
     #[inline]
     #[track_caller]
     pub fn lock(&mut self) -> MutexGuard<'_, T> {
@@ -117,11 +118,11 @@ impl<T: Plain> Mutex<T> {
         }
     }
 
-    /// Takes the lock if nobody has it or waits for it. Not collective. Does not wait, but for a
-    /// round trip where the root is on another node.
+    /// Takes the lock if no rank holds it or waits for it. Not collective. Does not wait, except
+    /// for one round trip if the root is on another node.
     ///
     /// # Panics
-    /// If a rank died with the lock, or MPI is finalized.
+    /// If a rank died while it held the lock, or MPI is finalized.
     #[inline]
     #[track_caller]
     pub fn try_lock(&mut self) -> Option<MutexGuard<'_, T>> {
@@ -132,9 +133,9 @@ impl<T: Plain> Mutex<T> {
         }
     }
 
-    /// Takes the lock; waits for `limit` at most. Not collective. Pass [`Duration::MAX`] to wait
-    /// indefinitely and still get failures as errors instead of a panic. Who gives up loses its
-    /// place in the line.
+    /// Takes the lock. Waits for at most `limit`. Not collective. Pass [`Duration::MAX`] to wait
+    /// indefinitely and still get failures as errors instead of a panic. A rank that times out
+    /// loses its place in the queue.
     ///
     /// # Errors
     /// [`LockError::Timeout`], [`LockError::HolderDied`], [`LockError::Finalized`].
@@ -146,23 +147,24 @@ impl<T: Plain> Mutex<T> {
 
     accessors!(root, base.object; Self::forget_leaked_guard);
 
-    /// Releases the lock if a guard that was leaked (`mem::forget`) still holds it: no guard is
-    /// alive while the mutex is borrowed mutably.
+    /// Releases the lock if a leaked guard (`mem::forget`) still holds it: no guard is alive while
+    /// the mutex is borrowed mutably.
     #[inline]
     fn forget_leaked_guard(&mut self) {
         self.base.release_leaked(|| {
-            // SAFETY: this rank has the lock, and no guard lends the value to anybody.
+            // SAFETY: this rank has the lock, and no guard lends the value.
             let value = unsafe { self.value().as_ref() };
             travelling(value)
         });
     }
 
-    /// The guard of this rank, which has just got the lock.
+    /// Makes the guard of this rank, which has just taken the lock.
     #[inline]
     fn guard(&self, grant: Grant) -> MutexGuard<'_, T> {
         if let Some(bytes) = grant.cargo {
             assert_eq!(bytes.len(), size_of::<T>(), "a value of this type");
-            // SAFETY: nobody has a guard of this rank yet; any bytes are a value of a plain type.
+            // SAFETY: this rank has no other guard, and any bytes are a valid value of a plain
+            // type.
             unsafe {
                 let copy = self.copy.get().cast::<u8>();
                 copy.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
@@ -174,14 +176,15 @@ impl<T: Plain> Mutex<T> {
         }
     }
 
-    /// Where the value is for who has the lock.
+    /// The address of the value, for the rank that holds the lock.
     #[inline]
     fn value(&self) -> NonNull<T> {
         let copy = NonNull::from(&self.copy).cast();
         self.base.local_value().map_or(copy, NonNull::cast)
     }
 
-    /// Takes the lock for a rank that let it go to wait for something: it has no other guard.
+    /// Takes the lock without a mutable borrow. The caller has just dropped the only guard of this
+    /// rank.
     pub(super) fn lock_shared(&self) -> Result<MutexGuard<'_, T>, LockError> {
         let grant = self.base.acquire(1, None)?;
         Ok(self.guard(grant))
@@ -194,7 +197,7 @@ impl<T: Plain> Drop for Mutex<T> {
     }
 }
 
-/// A mutex to be made.
+/// The arguments of a [`Mutex`].
 #[derive(Debug)]
 pub struct MutexOf<T> {
     pub(super) value: T,
@@ -205,7 +208,7 @@ impl<T: Plain> Spec for MutexOf<T> {
     const KIND: &'static str = "mutex";
 
     fn arguments(&self) -> Vec<(&'static str, String)> {
-        // The bytes themselves: equal values of a plain type have equal bytes.
+        // The bytes themselves, because equal values of a plain type have equal bytes.
         let digits = bytes(&self.value).iter();
         let digits = digits.flat_map(|byte| [byte >> 4, byte & 15]);
         let value = digits.map(|digit| char::from(b"0123456789abcdef"[usize::from(digit)]));
@@ -232,8 +235,8 @@ impl<T: Plain> Spec for MutexOf<T> {
     }
 }
 
-/// Who has the lock and who waits for it, in order, where the root is on this node; a snapshot that
-/// may be out of date.
+/// Shows the holder and the waiters in order, if the root is on this node; a snapshot that may be
+/// out of date.
 impl<T: Plain> fmt::Debug for Mutex<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut fields = self.base.object.show(f, "Mutex");
@@ -243,12 +246,12 @@ impl<T: Plain> fmt::Debug for Mutex<T> {
     }
 }
 
-/// The lock of a [`Mutex`], held until this guard is dropped, and the value.
+/// The lock of a [`Mutex`], held until this guard is dropped, and access to the value.
 ///
-/// Dropping it stores a word on the root's node, and sends a message elsewhere; it waits for nobody
-/// to answer. Where a panic drops it, the value is as far as the rank had come with it. A guard
-/// that is leaked (`mem::forget`) keeps the lock until this rank's next call of a method that
-/// locks, or until the mutex is closed or dropped.
+/// Dropping it does one atomic operation on the root's node and sends a message from another node;
+/// it does not wait. If a panic drops it, the value stays as it was at the panic. A leaked guard
+/// (`mem::forget`) holds the lock until this rank's next call that locks, or until the mutex is
+/// closed or dropped.
 #[must_use = "the lock is let go at once, with `let _ = …` too; write `let _guard = …`"]
 pub struct MutexGuard<'a, T: Plain = ()> {
     mutex: &'a Mutex<T>,
@@ -256,8 +259,8 @@ pub struct MutexGuard<'a, T: Plain = ()> {
 }
 
 impl<'a, T: Plain> MutexGuard<'a, T> {
-    /// A guard inside this one, for code that asks for one. The lock is held until this one is
-    /// dropped.
+    /// Reborrows this guard, for a function that takes a guard by value. The lock is held until
+    /// this guard is dropped.
     ///
     /// ```
     /// use mpisync::Mutex;
@@ -282,8 +285,8 @@ impl<'a, T: Plain> MutexGuard<'a, T> {
         }
     }
 
-    /// The place of this request among all that had to wait for the lock, counted from 0; none
-    /// where it was free. Later requests have larger ones, and get the lock later.
+    /// The position of this request among all requests that had to wait, counted from 0. None if
+    /// the lock was free. Later requests have larger tickets.
     pub fn ticket(&self) -> Option<u64> {
         self.ticket
     }
@@ -298,8 +301,9 @@ impl<T: Plain> Deref for MutexGuard<'_, T> {
 
     #[inline]
     fn deref(&self) -> &T {
-        // SAFETY: there is a value of this type, which only this rank reads and writes while it has the lock. This is its only
-        // guard, since locking borrows the mutex mutably; and the value lives as long as the mutex, which is borrowed.
+        // SAFETY: the pointer leads to a value of this type, which lives as long as the mutex,
+        // which is borrowed. Only the holder reads and writes the value, and this rank holds the
+        // lock. This guard is its only one, because locking borrows the mutex mutably.
         unsafe { self.mutex.value().as_ref() }
     }
 }
@@ -319,10 +323,10 @@ impl<T: Plain> Drop for MutexGuard<'_, T> {
     }
 }
 
-/// A [`MutexGuard`] that is lent: the lock is held until the guard that it comes from is dropped.
+/// A reborrowed [`MutexGuard`]. The lock is held until the original guard is dropped.
 ///
-/// Made by [`MutexGuard::reborrow`]. A [`Condvar`](super::Condvar) does not take it, because the
-/// lock cannot be released while the other guard lives.
+/// Made by [`MutexGuard::reborrow`]. A [`Condvar`](super::Condvar) does not accept it, because the
+/// lock cannot be released while the original guard is alive.
 #[must_use = "it does nothing but lend the value; the guard that it comes from holds the lock"]
 pub struct ReborrowedMutexGuard<'a, T: Plain = ()> {
     value: &'a mut T,
@@ -330,7 +334,7 @@ pub struct ReborrowedMutexGuard<'a, T: Plain = ()> {
 }
 
 impl<T: Plain> ReborrowedMutexGuard<'_, T> {
-    /// A guard inside this one.
+    /// Reborrows this guard.
     pub fn reborrow(&mut self) -> ReborrowedMutexGuard<'_, T> {
         ReborrowedMutexGuard {
             value: self.value,
@@ -338,7 +342,7 @@ impl<T: Plain> ReborrowedMutexGuard<'_, T> {
         }
     }
 
-    /// [`MutexGuard::ticket`] of the guard that it comes from.
+    /// The [`MutexGuard::ticket`] of the original guard.
     pub fn ticket(&self) -> Option<u64> {
         self.ticket
     }

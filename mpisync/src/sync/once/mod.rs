@@ -1,4 +1,4 @@
-//! A value that one rank computes and all have.
+//! A value that one rank computes and all ranks read.
 
 use crate::error::{CreateError, LockError};
 use crate::object::{Object, accessors};
@@ -18,15 +18,15 @@ use std::marker::PhantomData;
 use std::mem;
 use std::time::Duration;
 
-/// A value that the first rank to ask for it computes, and all others that ask get from there. Not
-/// collective: ranks that never ask take no part.
+/// A value that the first rank to ask for it computes. Later ranks get that value. Not collective:
+/// ranks that never ask take no part.
 ///
-/// Made by [`OnceShared::new`] or [`OnceShared::builder`], and for one process without MPI by
-/// [`OnceShared::local`]. `T` is any serde value. A rank that asks while another one computes waits
-/// for it; where that one fails, panics or dies, the next in the line computes. Once a rank has the
-/// value, asking for it again is a look into its own memory.
+/// Made by [`OnceShared::new`] or [`OnceShared::builder`], or for one process without MPI by
+/// [`OnceShared::local`]. `T` is any serde value. A rank that asks while another rank computes
+/// waits for the result. If the computation fails, panics or its rank dies, the next waiting rank
+/// computes. Once a rank has the value, asking for it again only reads the rank's own memory.
 ///
-/// It stays on the thread that made it. Dropping it is local.
+/// A shared value stays on the thread that made it. Dropping it is local.
 ///
 /// ```
 /// use mpisync::OnceShared;
@@ -41,31 +41,31 @@ pub struct OnceShared<T> {
     base: Base,
     value: OnceCell<T>,
     capacity: usize,
-    /// Whether this rank computes it just now.
+    /// Whether this rank is computing the value.
     computes: Cell<bool>,
 }
 
-/// Why there is no value.
+/// The reason why there is no value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum OnceError {
-    /// The rank that computed it could not be waited for.
+    /// Waiting for the computing rank failed.
     #[error(transparent)]
     Lock(#[from] LockError),
     /// The value could not be serialized.
     #[error("the value cannot be serialized: {0}")]
     Encode(String),
-    /// The bytes that came could not be read as the value's type.
+    /// The bytes of another rank could not be deserialized as the value's type.
     #[error("the value of another rank cannot be read: {0}")]
     Decode(String),
-    /// There is no room for the value.
+    /// The serialized value is too large.
     #[error(
         "the value takes {bytes} bytes, and there is room for {capacity}; make it with `OnceShared::builder(&comm).capacity({bytes})`"
     )]
     TooLarge {
-        /// How many bytes it takes, serialized.
+        /// The size of the serialized value in bytes.
         bytes: usize,
-        /// How many there is room for.
+        /// The capacity in bytes.
         capacity: usize,
     },
 }
@@ -77,17 +77,18 @@ const CAPACITY: usize = 64 << 10;
 const MOST: usize = 1 << 30;
 
 impl<T: Serialize + DeserializeOwned> OnceShared<T> {
-    /// A value of this process alone. Needs no MPI, neither to run nor (without the feature `mpi`)
-    /// to build.
+    /// Makes a shared value for this process alone. Needs no MPI, neither to run nor (without the
+    /// feature `mpi`) to build.
     pub fn local() -> Self {
         OnceOf::default().local()
     }
 
-    /// The value, if a rank has computed it. Not collective. Does not wait, but for a round trip
-    /// where the root is on another node and this rank does not have it yet.
+    /// The value, if a rank has computed it. Not collective. Does not wait, except for one round
+    /// trip if the root is on another node and this rank does not have the value yet.
     ///
     /// # Panics
-    /// If MPI is finalized and this rank does not have it, or it cannot be read.
+    /// If this rank does not have the value yet, and MPI is finalized or the value cannot be
+    /// deserialized.
     #[track_caller]
     pub fn get(&self) -> Option<&T> {
         if self.value.get().is_none() {
@@ -100,12 +101,11 @@ impl<T: Serialize + DeserializeOwned> OnceShared<T> {
         self.value.get()
     }
 
-    /// The value; computed by this rank if no other has done so or does so just now. Not
-    /// collective.
+    /// The value. Calls `compute` if no rank has computed it or is computing it. Not collective.
     ///
     /// # Panics
     /// Where [`get_or_try_init`](Self::get_or_try_init) would return a [`OnceError`], and if
-    /// `compute` asks for the value itself.
+    /// `compute` itself asks for the value.
     #[track_caller]
     pub fn get_or_init(&self, compute: impl FnOnce() -> T) -> &T {
         let computed = self.compute(None, || Ok::<T, Infallible>(compute()));
@@ -115,14 +115,14 @@ impl<T: Serialize + DeserializeOwned> OnceShared<T> {
         }
     }
 
-    /// The value; computed by this rank if no other has done so or does so just now. Where that
-    /// fails, the next rank to ask tries. Not collective.
+    /// The value. Calls `compute` if no rank has computed it or is computing it. If `compute`
+    /// fails, the next rank that asks calls its own. Not collective.
     ///
     /// # Errors
-    /// That of `compute`, on the rank that has called it, and those of [`OnceError`].
+    /// The error of `compute`, on the rank that has called it, and those of [`OnceError`].
     ///
     /// # Panics
-    /// If `compute` asks for the value itself.
+    /// If `compute` itself asks for the value.
     #[track_caller]
     pub fn get_or_try_init<E: From<OnceError>>(
         &self,
@@ -131,14 +131,14 @@ impl<T: Serialize + DeserializeOwned> OnceShared<T> {
         self.compute(None, compute)?
     }
 
-    /// [`get_or_try_init`](Self::get_or_try_init) that waits for another rank's computation for
-    /// `limit` at most.
+    /// Like [`get_or_try_init`](Self::get_or_try_init), but waits for at most `limit` for another
+    /// rank's computation. Not collective.
     ///
     /// # Errors
-    /// [`LockError::Timeout`] in a [`OnceError`], and as above.
+    /// [`LockError::Timeout`] in a [`OnceError`], and those of `get_or_try_init`.
     ///
     /// # Panics
-    /// If `compute` asks for the value itself.
+    /// If `compute` itself asks for the value.
     #[track_caller]
     pub fn get_or_try_init_timeout<E: From<OnceError>>(
         &self,
@@ -161,7 +161,7 @@ impl<T: Serialize + DeserializeOwned> OnceShared<T> {
             !self.computes.get(),
             "the value is being computed on this rank, and asked for by that itself"
         );
-        // Those who come when it is there need not stand in the line.
+        // A rank that comes after the computation need not queue.
         if let Some(bytes) = self.base.look_locally() {
             return self.keep(&bytes).map(Ok);
         }
@@ -194,8 +194,8 @@ impl<T: Serialize + DeserializeOwned> OnceShared<T> {
     accessors!(root, base.object; |this| this.base.release_leaked(|| None));
 }
 
-/// The time in which this rank may compute the value. Others may from its end on, also where that
-/// comes by a panic.
+/// The period in which this rank may compute the value. When it ends, even by a panic, other ranks
+/// may.
 struct ComputeTurn<'a, T> {
     once: &'a OnceShared<T>,
 }
@@ -221,7 +221,7 @@ impl<T> Drop for ComputeTurn<'_, T> {
     }
 }
 
-/// A value to be made.
+/// The arguments of a [`OnceShared`].
 #[derive(Debug)]
 pub struct OnceOf<T> {
     pub(super) capacity: usize,
@@ -251,7 +251,8 @@ impl<T: Serialize + DeserializeOwned> Spec for OnceOf<T> {
         let layout = format!("{} bytes, alignment {}", size_of::<T>(), align_of::<T>());
         vec![
             ("type of value", type_name::<T>().to_owned()),
-            // Two types may have one name. The fields of a serde type are not known, but its size is.
+            // Two types may have the same name. The fields of a serde type are unknown, but not its
+            // size.
             ("layout of value", layout),
             ("capacity", self.capacity.to_string()),
         ]
@@ -280,7 +281,8 @@ impl<T: Serialize + DeserializeOwned> Spec for OnceOf<T> {
     }
 }
 
-/// The value, if this rank has it; who computes it and who waits, where the root is on this node.
+/// Shows the value, if this rank has it; and the computing rank and the waiters, if the root is on
+/// this node.
 impl<T: fmt::Debug> fmt::Debug for OnceShared<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut fields = self.base.object.show(f, "OnceShared");

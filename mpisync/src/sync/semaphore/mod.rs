@@ -1,4 +1,4 @@
-//! Permits that ranks take and give back.
+//! A limited number of permits that ranks take and give back.
 
 use crate::error::{CreateError, LockError};
 use crate::object::{Object, accessors};
@@ -12,16 +12,16 @@ use std::fmt;
 use std::mem;
 use std::time::Duration;
 
-/// So many permits for all ranks of a communicator: a rank that has one may do what only so many
-/// may do at a time.
+/// A counting semaphore for all ranks of a communicator. It limits the number of ranks that do
+/// something at the same time: a rank holds a permit while it does.
 ///
-/// Made by [`Semaphore::new`] or [`Semaphore::builder`], and for one process without MPI by
-/// [`Semaphore::local`]. On the root's node taking and giving back a permit that is free is one
-/// atomic operation each; a rank of another node waits one round trip for it, and for nothing when
-/// it gives it back. Who waits is served first come, first served, over all nodes: also one that
-/// wants many permits, which nobody goes past. Permits of a rank that dies come back.
+/// Made by [`Semaphore::new`] or [`Semaphore::builder`], or for one process without MPI by
+/// [`Semaphore::local`]. On the root's node, taking a free permit and giving it back are one atomic
+/// operation each. A rank of another node waits for one round trip to take permits, and does not
+/// wait to give them back. Waiting ranks are served first come, first served, across all nodes; no
+/// rank overtakes one that waits for many permits. The permits of a rank that dies are free again.
 ///
-/// It stays on the thread that made it. Dropping it is local.
+/// A semaphore stays on the thread that made it. Dropping it is local.
 ///
 /// ```
 /// use mpisync::Semaphore;
@@ -35,81 +35,82 @@ use std::time::Duration;
 /// ```
 pub struct Semaphore {
     base: Base,
-    /// How many permits there are at most; none where more may be released than there were.
+    /// The largest number of permits. None if the semaphore is unbounded.
     bound: Option<u32>,
 }
 
-/// Why permits were not granted, or not released.
+/// The reason why permits were not granted or not released.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SemaphoreError {
-    /// More were asked for than there can ever be.
+    /// More permits were requested than the semaphore can have.
     #[error(
         "{asked} permits were asked for, and the semaphore has {most} at most; ask for fewer, or make it larger"
     )]
     TooMany {
-        /// How many were asked for.
+        /// The number of requested permits.
         asked: u32,
-        /// How many there are at most.
+        /// The largest number of permits of this semaphore.
         most: u32,
     },
-    /// The rank holds so many itself that the rest cannot be enough. It would wait for itself.
+    /// This rank itself holds too many permits for the request to be granted. It would wait for
+    /// itself.
     #[error(
         "{asked} permits were asked for, and this rank holds {held} of the {most} that the semaphore has; drop a `Permit` \
          of this rank first, or ask for all permits at once"
     )]
     HeldHere {
-        /// How many were asked for.
+        /// The number of requested permits.
         asked: u32,
-        /// How many this rank holds.
+        /// The number of permits that this rank holds.
         held: u32,
-        /// How many there are at most.
+        /// The largest number of permits of this semaphore.
         most: u32,
     },
-    /// The communicator has one rank, so nobody can release what is missing.
+    /// The communicator has one rank, so no other rank can release the missing permits.
     #[error(
         "{asked} permits were asked for, {free} are free, and there is no other rank that could release more; call \
          `release` first, or wait with a time limit"
     )]
     Alone {
-        /// How many were asked for.
+        /// The number of requested permits.
         asked: u32,
-        /// How many are free.
+        /// The number of free permits.
         free: u32,
     },
-    /// More were released than are missing.
+    /// The semaphore would have more permits than it can have.
     #[error(
-        "with {released} permits more there would be more than {most}, the most that the semaphore can have; release what was \
-         forgotten (`Permit::forget`), or make it `unbounded` if it is not"
+        "releasing {released} permits would give the semaphore more than {most}, the most that it can have; release only permits \
+         that were forgotten (`Permit::forget`), or make it `unbounded` if it is not"
     )]
     BeyondBound {
-        /// How many were to be released.
+        /// The number of permits to release.
         released: u32,
-        /// How many there are at most, free or not.
+        /// The largest number of permits, free or held.
         most: u32,
     },
-    /// They could not be had.
+    /// The wait failed.
     #[error(transparent)]
     Lock(#[from] LockError),
 }
 
 impl Semaphore {
-    /// The most permits that a semaphore can have: 268,435,455.
+    /// The largest number of permits of any semaphore: 268,435,455.
     pub const MAX_PERMITS: u32 = MOST_PERMITS;
 
-    /// A semaphore of this process alone, with so many permits and no more. Needs no MPI, neither
-    /// to run nor (without the feature `mpi`) to build.
+    /// Makes a semaphore for this process alone that has `permits` permits and never more. Needs no
+    /// MPI, neither to run nor (without the feature `mpi`) to build.
     ///
     /// # Panics
-    /// If there are more than [`MAX_PERMITS`](Self::MAX_PERMITS).
+    /// If `permits` is more than [`MAX_PERMITS`](Self::MAX_PERMITS).
     pub fn local(permits: u32) -> Self {
         Self::alone(SemaphoreOf::bounded(permits))
     }
 
-    /// A semaphore of this process alone, to which more permits can be added than it begins with.
+    /// Makes a semaphore for this process alone to which permits can be added.
     ///
     /// # Panics
-    /// If there are more than [`MAX_PERMITS`](Self::MAX_PERMITS).
+    /// If `permits` is more than [`MAX_PERMITS`](Self::MAX_PERMITS).
     pub fn local_unbounded(permits: u32) -> Self {
         Self::alone(SemaphoreOf {
             permits,
@@ -125,19 +126,19 @@ impl Semaphore {
         spec.local()
     }
 
-    /// Takes a permit; waits until there is one. Not collective.
+    /// Takes one permit. Waits until it is granted. Not collective.
     ///
     /// # Panics
     /// Where [`acquire_timeout`](Self::acquire_timeout) with [`Duration::MAX`] would return an
-    /// error: only this rank could release a permit, MPI is finalized.
+    /// error, for example because only this rank could release a permit, or MPI is finalized.
     #[inline]
     #[track_caller]
     pub fn acquire(&self) -> Permit<'_> {
         self.acquire_many(1)
     }
 
-    /// Takes so many permits at once; waits until all of them are there. Not collective. Ranks that
-    /// come later wait behind it, even for fewer.
+    /// Takes `count` permits at once. Waits until all of them are granted. Ranks that come later
+    /// wait behind this one, even for fewer permits. Not collective.
     ///
     /// # Panics
     /// Where [`acquire_many_timeout`](Self::acquire_many_timeout) with [`Duration::MAX`] would
@@ -149,21 +150,22 @@ impl Semaphore {
             .unwrap_or_else(|error| self.base.object.panic_with(&error))
     }
 
-    /// Takes a permit if one is free and nobody waits. Not collective. Does not wait, but for a
-    /// round trip where the root is on another node.
+    /// Takes one permit if it is free and no rank waits. Not collective. Does not wait, except for
+    /// one round trip if the root is on another node.
     ///
     /// # Panics
-    /// If MPI is finalized, or a rank died in the middle of a change.
+    /// If MPI is finalized, or a rank died while it changed the semaphore.
     #[inline]
     #[track_caller]
     pub fn try_acquire(&self) -> Option<Permit<'_>> {
         self.try_acquire_many(1)
     }
 
-    /// Takes so many permits if they are free and nobody waits. Not collective.
+    /// Takes `count` permits at once if they are free and no rank waits. Not collective. Does not
+    /// wait, except for one round trip if the root is on another node.
     ///
     /// # Panics
-    /// If MPI is finalized, or a rank died in the middle of a change.
+    /// If MPI is finalized, or a rank died while it changed the semaphore.
     #[inline]
     #[track_caller]
     pub fn try_acquire_many(&self, count: u32) -> Option<Permit<'_>> {
@@ -179,14 +181,15 @@ impl Semaphore {
         }
     }
 
-    /// Takes a permit; waits for `limit` at most. Not collective. Pass [`Duration::MAX`] to wait
+    /// Takes one permit. Waits for at most `limit`. Not collective. Pass [`Duration::MAX`] to wait
     /// indefinitely and still get failures as errors instead of a panic.
     ///
     /// # Errors
-    /// [`LockError::Timeout`], [`LockError::Finalized`], and [`LockError::HolderDied`] where a rank
-    /// died so that nobody can tell whether it had a permit. At once: [`SemaphoreError::TooMany`],
-    /// [`SemaphoreError::HeldHere`] where this rank would wait for itself, and
-    /// [`SemaphoreError::Alone`] where it would do so without end on a communicator of one rank.
+    /// [`LockError::Timeout`], [`LockError::Finalized`], and [`LockError::HolderDied`] if a rank
+    /// died while it changed the semaphore, so that the number of its permits is unknown. Without
+    /// waiting: [`SemaphoreError::TooMany`]; [`SemaphoreError::HeldHere`] if this rank would wait
+    /// for itself; and [`SemaphoreError::Alone`] if it would do so indefinitely on a communicator
+    /// of one rank.
     ///
     /// ```
     /// use mpisync::Semaphore;
@@ -202,10 +205,11 @@ impl Semaphore {
         self.acquire_many_timeout(1, limit)
     }
 
-    /// Takes so many permits at once; waits for `limit` at most. Not collective.
+    /// Takes `count` permits at once. Waits for at most `limit` until all of them are granted. Not
+    /// collective.
     ///
     /// # Errors
-    /// Those of [`acquire_timeout`](Self::acquire_timeout).
+    /// As [`acquire_timeout`](Self::acquire_timeout).
     pub fn acquire_many_timeout(
         &self,
         count: u32,
@@ -249,7 +253,7 @@ impl Semaphore {
         }
     }
 
-    /// How many permits there are at most.
+    /// The largest number of permits.
     #[inline]
     fn most(&self) -> u32 {
         self.bound.unwrap_or(MOST_PERMITS)
@@ -263,16 +267,16 @@ impl Semaphore {
         }
     }
 
-    /// Puts permits into the semaphore that no rank holds: those that were
-    /// [forgotten](Permit::forget), by whatever rank, or, where it is unbounded, any. Not
-    /// collective. Waits for a round trip where the root is on another node.
+    /// Adds free permits to the semaphore: permits that any rank has [forgotten](Permit::forget)
+    /// or, if the semaphore is unbounded, new ones. Not collective. Waits for one round trip if the
+    /// root is on another node.
     ///
     /// # Errors
-    /// [`SemaphoreError::BeyondBound`], and [`LockError::Finalized`]. Nothing is released then.
+    /// [`SemaphoreError::BeyondBound`], [`LockError::Finalized`]. No permit is added then.
     ///
     /// ```
     /// # use mpisync::Semaphore;
-    /// // As a signal: one rank waits for what another one has done.
+    /// // As a signal: one rank waits for the work of another.
     /// let done = Semaphore::local_unbounded(0);
     /// done.release(3)?;
     /// done.acquire_many(3).forget();
@@ -288,8 +292,8 @@ impl Semaphore {
         Err(SemaphoreError::BeyondBound { released, most })
     }
 
-    /// How many permits are free just now; the next moment it may be otherwise. Not collective.
-    /// Waits for a round trip where the root is on another node.
+    /// The number of free permits; may be out of date when the call returns. Not collective. Waits
+    /// for one round trip if the root is on another node.
     ///
     /// # Panics
     /// If MPI is finalized.
@@ -303,13 +307,13 @@ impl Semaphore {
 
     accessors!(root, base.object; |this| this.base.release_leaked(|| None));
 
-    /// How many permits there are at most, in use or not; none where it is unbounded.
+    /// The largest number of permits, free or held. None if the semaphore is unbounded.
     pub fn bound(&self) -> Option<u32> {
         self.bound
     }
 }
 
-/// A semaphore to be made.
+/// The arguments of a [`Semaphore`].
 #[derive(Debug)]
 pub struct SemaphoreOf {
     permits: u32,
@@ -317,7 +321,7 @@ pub struct SemaphoreOf {
 }
 
 impl SemaphoreOf {
-    /// One with at most as many permits as it begins with.
+    /// A semaphore that never has more than `permits` permits.
     pub(super) fn bounded(permits: u32) -> Self {
         SemaphoreOf {
             permits,
@@ -363,8 +367,8 @@ impl Spec for SemaphoreOf {
     }
 }
 
-/// How many permits are free, who has some and who waits, in order, where the root is on this node;
-/// a snapshot that may be out of date.
+/// Shows the number of free permits, the holders and the waiters in order, if the root is on this
+/// node; a snapshot that may be out of date.
 impl fmt::Debug for Semaphore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut fields = self.base.object.show(f, "Semaphore");
@@ -374,11 +378,11 @@ impl fmt::Debug for Semaphore {
     }
 }
 
-/// Permits of a [`Semaphore`], which go back when this is dropped.
+/// Permits of a [`Semaphore`]. They are given back when this is dropped.
 ///
-/// Dropping it stores a word on the root's node, and sends a message elsewhere; it waits for nobody
-/// to answer. A permit that is leaked (`mem::forget`, other than [`forget`](Self::forget)) goes
-/// back when the semaphore is closed or dropped.
+/// Dropping it does one atomic operation on the root's node and sends a message from another node;
+/// it does not wait. A leaked permit (`mem::forget`, not [`forget`](Self::forget)) is given back
+/// when the semaphore is closed or dropped.
 #[must_use = "the permit goes back at once, with `let _ = …` too; write `let _permit = …`"]
 pub struct Permit<'a> {
     semaphore: &'a Semaphore,
@@ -386,13 +390,13 @@ pub struct Permit<'a> {
 }
 
 impl Permit<'_> {
-    /// How many permits these are.
+    /// The number of permits.
     pub fn count(&self) -> u32 {
         self.count
     }
 
-    /// Keeps the permits from going back by themselves; [`Semaphore::release`] gives them back, on
-    /// whatever rank. Waits for a round trip where the root is on another node.
+    /// Keeps the permits from being given back on drop. Any rank may give them back later, by
+    /// [`Semaphore::release`]. Waits for one round trip if the root is on another node.
     pub fn forget(self) {
         if self.count > 0 {
             self.semaphore.base.keep(self.count);

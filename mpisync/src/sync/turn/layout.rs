@@ -1,13 +1,13 @@
-//! The words of a turn, on each node its own.
+//! The words of a turn. Each node has its own.
 
 use crate::shm::atomic::{AtomicU32, AtomicU64};
 
-/// Of a turn. All zero is the first state: it is rank 0's turn.
+/// The words of a turn. All zeros are the initial state: it is rank 0's turn.
 #[repr(C, align(128))]
 pub(crate) struct TurnWords {
-    /// How many turns are over, as far as this node has to know: whose ranks come next, knows it.
-    /// Only ever goes up.
+    /// The number of finished turns, as far as this node knows; the node of the next rank knows the
+    /// exact number. Never decreases.
     pub(crate) over: AtomicU64,
-    /// The rank that died before its turn was over, plus one.
+    /// The rank that died before it passed its turn on, plus one.
     pub(crate) lost: AtomicU32,
 }

@@ -1,4 +1,4 @@
-//! Ranks that do something one after the other, in the order of their numbers.
+//! Ranks act one after the other, in rank order.
 
 mod layout;
 mod node;
@@ -15,18 +15,19 @@ use std::cell::Cell;
 use std::fmt;
 use std::time::Duration;
 
-/// A turn that goes from rank to rank in the order of their numbers, round and round: rank 0, rank
-/// 1, and after the last one rank 0 again.
+/// A turn that goes around the ranks of a communicator in rank order: rank 0, rank 1, and after the
+/// last rank again rank 0.
 ///
-/// Made by [`Turn::new`] or [`Turn::builder`], and for one process without MPI by [`Turn::local`].
-/// A rank waits until all ranks before it have had their turn in this round, and, from the second
-/// round on, all behind it theirs in the round before; so one rank has the turn at any time.
-/// Passing it on takes one store on a node, and one message to another one, for which nobody waits
-/// but who is next. A rank that panics in its turn lets the next one go on. A rank that never takes
-/// its turn keeps the others waiting; one that dies before its turn is over is an error on all that
-/// wait for theirs.
+/// Made by [`Turn::new`] or [`Turn::builder`], or for one process without MPI by [`Turn::local`].
+/// Taking the turn waits until all lower ranks have had it in this round and, from the second round
+/// on, all higher ranks in the round before. So at most one rank has the turn at any time.
 ///
-/// It stays on the thread that made it. Dropping it is local.
+/// Passing the turn on costs one atomic operation if the next rank is on the same node, and
+/// otherwise one message, whose sender does not wait. A rank that panics during its turn passes the
+/// turn on. A rank that never takes its turn blocks the others. If a rank dies before it has passed
+/// its turn on, all ranks that wait for theirs get an error.
+///
+/// A turn stays on the thread that made it. Dropping it is local.
 ///
 /// ```
 /// use mpisync::Turn;
@@ -45,22 +46,22 @@ pub struct Turn {
     has_turn: Cell<bool>,
 }
 
-/// Why this rank does not have its turn.
+/// The reason why this rank does not have its turn.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TurnError {
-    /// The time was up. The turn comes to this rank all the same, and it can still take it.
+    /// The time limit passed. The turn still comes to this rank, and a later call can take it.
     #[error("it was not this rank's turn within {waited:?}")]
     Timeout {
-        /// How long this rank was ready to wait.
+        /// The time limit.
         waited: Duration,
     },
-    /// A rank died before its turn was over, so that no other comes to have one.
+    /// A rank died before it passed its turn on, so no rank can have the turn any more.
     #[error(
         "rank {rank} died before its turn was over; go on with a communicator of the ranks that are left"
     )]
     RankDied {
-        /// The rank.
+        /// The dead rank.
         rank: i32,
     },
     /// MPI was finalized.
@@ -69,14 +70,14 @@ pub enum TurnError {
 }
 
 impl Turn {
-    /// A turn of this process alone. Needs no MPI, neither to run nor (without the feature `mpi`)
-    /// to build.
+    /// Makes a turn for this process alone. Needs no MPI, neither to run nor (without the feature
+    /// `mpi`) to build.
     pub fn local() -> Self {
         TurnOf.local()
     }
 
-    /// Takes this rank's turn; waits until it comes. Every rank has to do so, or the others wait
-    /// for it.
+    /// Takes this rank's turn. Waits until it comes. Not collective, but every rank must take its
+    /// turn: the ranks after it wait for that.
     ///
     /// # Panics
     /// Where [`take_timeout`](Self::take_timeout) would return an error: a rank died, or MPI is
@@ -89,7 +90,8 @@ impl Turn {
         }
     }
 
-    /// Takes this rank's turn if it has come. Does not wait, and does not tell of ranks that died.
+    /// Takes this rank's turn if it has come. Does not wait, and does not report dead ranks. Not
+    /// collective.
     ///
     /// # Panics
     /// If MPI is finalized.
@@ -99,14 +101,14 @@ impl Turn {
             self.object.panic_with(&error);
         }
         self.pass_on_leaked();
-        // The message that brings it may be here.
+        // The message that passes the turn to this rank may have arrived.
         self.object.block().domain().progress();
         let is_mine = self.turns.over() >= self.next.get();
         is_mine.then(|| self.guard())
     }
 
-    /// Takes this rank's turn; waits for `limit` at most. Pass [`Duration::MAX`] to wait
-    /// indefinitely and still get failures as errors instead of a panic.
+    /// Takes this rank's turn. Waits for at most `limit`. Not collective. Pass [`Duration::MAX`] to
+    /// wait indefinitely and still get failures as errors instead of a panic.
     ///
     /// # Errors
     /// [`TurnError::Timeout`], [`TurnError::RankDied`], [`LockError::Finalized`].
@@ -115,11 +117,11 @@ impl Turn {
         Ok(self.guard())
     }
 
-    /// Runs `body` on all ranks, one after the other in the order of their numbers, with the rank's
-    /// number. All ranks have to call this, but each returns as soon as its own part is done.
+    /// Runs `body` with the rank's number, on one rank after the other in rank order. Collective,
+    /// but each call returns as soon as its own `body` has finished.
     ///
     /// # Panics
-    /// Those of [`take`](Self::take).
+    /// As [`take`](Self::take).
     #[track_caller]
     pub fn each<R>(&mut self, body: impl FnOnce(i32) -> R) -> R {
         let rank = self.rank();
@@ -146,8 +148,8 @@ impl Turn {
         TurnGuard { turn: self }
     }
 
-    /// Passes the turn on if a guard that was leaked (`mem::forget`) has not: no guard is alive
-    /// while the turn is borrowed mutably.
+    /// Passes the turn on if a leaked guard (`mem::forget`) has not: no guard is alive while the
+    /// turn is borrowed mutably.
     fn pass_on_leaked(&mut self) {
         if self.has_turn.get() {
             self.pass_on();
@@ -174,7 +176,7 @@ impl Drop for Turn {
     }
 }
 
-/// A turn to be made.
+/// The arguments of a [`Turn`].
 #[non_exhaustive]
 #[derive(Debug)]
 pub struct TurnOf;
@@ -198,8 +200,8 @@ impl Spec for TurnOf {
     }
 }
 
-/// Whose turn it is, as far as this node knows: where it is that of a rank elsewhere, it may be a
-/// later one's.
+/// Shows the rank whose turn it is, as far as this node knows. If that is a rank of another node,
+/// the turn may have moved on.
 impl fmt::Debug for Turn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let over = self.turns.over();
@@ -211,8 +213,8 @@ impl fmt::Debug for Turn {
     }
 }
 
-/// This rank's turn, until this is dropped. One that is leaked (`mem::forget`) ends with this
-/// rank's next call of a method that takes the turn, or when the turn is closed or dropped.
+/// This rank's turn, until the guard is dropped. The turn of a leaked guard (`mem::forget`) ends
+/// with this rank's next call that takes the turn, or when the [`Turn`] is closed or dropped.
 #[must_use = "the turn passes on at once, with `let _ = …` too; write `let _mine = …`, or use `each`"]
 pub struct TurnGuard<'a> {
     turn: &'a Turn,

@@ -1,8 +1,8 @@
-//! Ranks take turns in the order of their numbers, round and round.
+//! A turn that goes around the ranks in rank order.
 //!
-//! Turns are counted: number `n` belongs to rank `n % size`, and a rank whose turn is over says
-//! that one more is, to the node of the next rank alone. So from rank to rank it takes one store,
-//! or one message where they are on different nodes.
+//! Turns are numbered: turn `n` belongs to rank `n % size`. A rank whose turn is over reports that
+//! to the node of the next rank only. So passing the turn on costs one atomic operation, or one
+//! message if the ranks are on different nodes.
 
 use crate::shm::event::{Event, FutexWord};
 use crate::shm::layout::{Layout, Part};
@@ -14,15 +14,15 @@ use crate::shm::wait::{Deadline, Stop, Surroundings, wait};
 use crate::sync::turn::layout::TurnWords;
 use std::sync::atomic::Ordering;
 
-// SAFETY: atomics only, for all of which zero is a value.
+// SAFETY: only atomics, for all of which zero is valid.
 unsafe impl Shareable for TurnWords {}
 // SAFETY: as above.
 unsafe impl Shareable for Line<FutexWord> {}
 
-/// The words of a turn on this node, with a futex word for each rank here.
+/// The words of a turn on this node, and a futex word for each rank of the node.
 pub(crate) struct Turns(View<TurnWords, FutexWord>);
 
-/// The layout of a turn, on each node.
+/// The layout of a turn on each node.
 pub(crate) struct TurnLayout;
 
 impl Layout for TurnLayout {
@@ -32,12 +32,12 @@ impl Layout for TurnLayout {
 }
 
 impl Turns {
-    /// Those in that part of an object's memory.
+    /// The turn in that part of an object's memory.
     pub(crate) fn new(part: Part<'_>) -> Self {
         Turns(View::new(part, part.block.local_size()))
     }
 
-    /// How many turns are over, as far as this node has to know.
+    /// The number of finished turns, as far as this node knows.
     pub(crate) fn over(&self) -> u64 {
         self.0.words().over.load(Ordering::SeqCst)
     }
@@ -48,7 +48,7 @@ impl Turns {
         (number % size) as u32
     }
 
-    /// Waits until all turns before this one of this rank are over.
+    /// Waits until the turns before turn `number`, which is this rank's, are over.
     pub(crate) fn wait_for(&self, number: u64, deadline: Deadline) -> Result<(), Stop> {
         let is_mine = || (self.over() >= number).then_some(());
         wait(
@@ -63,31 +63,32 @@ impl Turns {
         )
     }
 
-    /// Says that so many turns are over, on the node of the next rank; `tell` does so where that is
-    /// another one, given the rank.
-    pub(crate) fn pass_on(&self, over: u64, tell: impl FnOnce(u32)) {
+    /// Records on the node of the next rank that `over` turns are over. If that is another node,
+    /// calls `send` with the rank.
+    pub(crate) fn pass_on(&self, over: u64, send: impl FnOnce(u32)) {
         let next = self.rank_of(over);
         match self.0.domain().topology().location(next as usize) {
-            RankLocation::Local(slot) => self.note(over, slot),
+            RankLocation::Local(slot) => self.record(over, slot),
             RankLocation::Remote(_) => {
-                // In this order: one that dies in between counts as one that has not passed its turn on. The turn may have
-                // come back here by then.
-                tell(next);
+                // The message is sent first: a rank that dies in between counts as one that has not
+                // passed its turn on. The turn may have come back to this node by then, hence the
+                // maximum.
+                send(next);
                 self.0.words().over.fetch_max(over, Ordering::Release);
             }
         }
     }
 
-    /// As the server: the same, from another node.
+    /// Called by the server: another node has passed a turn on to a rank of this node.
     pub(crate) fn receive(&self, over: u64) {
         let next = self.rank_of(over);
         if let RankLocation::Local(slot) = self.0.domain().topology().location(next as usize) {
-            self.note(over, slot);
+            self.record(over, slot);
         }
     }
 
-    fn note(&self, over: u64, slot: usize) {
-        // An exchange, so that the look at the sleeper comes after it.
+    fn record(&self, over: u64, slot: usize) {
+        // A read-modify-write operation, so that the check for a sleeper comes after it.
         self.0.words().over.fetch_max(over, Ordering::SeqCst);
         self.futex_word(slot).notify(1);
     }
@@ -97,7 +98,7 @@ impl Turns {
     }
 }
 
-/// About ranks that died.
+/// # Dead ranks
 impl Turns {
     fn check(&self) -> Result<(), Stop> {
         match self.lost() {
@@ -106,17 +107,17 @@ impl Turns {
         }
     }
 
-    /// The rank that died before its turn was over, if one is known.
+    /// The rank that died before it passed its turn on, if one is known.
     pub(crate) fn lost(&self) -> Option<u32> {
         let lost = self.0.words().lost.load(Ordering::Relaxed);
         lost.checked_sub(1)
     }
 
-    /// Looks whether it is the turn of a rank of this node that died.
+    /// Checks whether it is the turn of a dead rank of this node.
     pub(crate) fn inspect(&self) {
         let over = self.over();
         let rank = self.rank_of(over);
-        // In this order: it may have passed its turn on before it died.
+        // `over` is read again last: the rank may have passed its turn on before it died.
         if let RankLocation::Local(slot) = self.0.domain().topology().location(rank as usize)
             && !self.0.is_alive(slot)
             && self.over() == over
@@ -125,7 +126,7 @@ impl Turns {
         }
     }
 
-    /// Notes that a rank died before its turn was over.
+    /// Records that a rank died before it passed its turn on.
     pub(crate) fn lose(&self, rank: u32) {
         self.0.words().lost.store(rank + 1, Ordering::Relaxed);
     }

@@ -1,15 +1,15 @@
-//! A turn over several nodes.
+//! A turn that spans nodes.
 
 use super::node::Turns;
 use crate::net::{Link, Message, Port, Service};
 use serde::{Deserialize, Serialize};
 
-/// A message to a node about a turn.
+/// A message to a node of a turn.
 #[derive(Debug, Serialize, Deserialize)]
 enum TurnMessage {
-    /// So many turns are over, and the next one is that of a rank of the node.
+    /// This many turns are over. The next turn is that of a rank of the receiving node.
     Over { turns: u64 },
-    /// A rank died before its turn was over.
+    /// A rank died before it passed its turn on.
     Lost { rank: u32 },
 }
 
@@ -19,32 +19,32 @@ impl Message for TurnMessage {}
 pub(crate) struct TurnNodes(Port);
 
 impl TurnNodes {
-    /// Opens the port of an object's turn, and begins to serve it on a leader.
+    /// Opens the port of an object's turn. On a leader, also starts the node's server.
     pub(crate) fn open(link: &Link) -> Self {
         let port = link.port();
         if let Some(block) = link.leader() {
             port.serve(TurnServer {
                 port: port.clone(),
                 turns: Turns::new(block.first_part()),
-                is_loss_told: false,
+                is_loss_reported: false,
             });
         }
         TurnNodes(port)
     }
 
-    /// Tells the node of `rank` that so many turns are over.
+    /// Tells the node of `rank` that this many turns are over.
     pub(crate) fn pass_on(&self, turns: u64, rank: u32) {
         let node = self.0.net().topology().node_of(rank);
         self.0.send(node, &TurnMessage::Over { turns });
     }
 }
 
-/// Acts for the ranks of a node in a turn.
+/// The server of a turn on one node.
 struct TurnServer {
     port: Port,
     turns: Turns,
-    /// Whether the other nodes know that a rank died.
-    is_loss_told: bool,
+    /// Whether the other nodes know of the rank that died.
+    is_loss_reported: bool,
 }
 
 impl Service for TurnServer {
@@ -55,17 +55,17 @@ impl Service for TurnServer {
             TurnMessage::Over { turns } => self.turns.receive(turns),
             TurnMessage::Lost { rank } => {
                 self.turns.lose(rank);
-                self.is_loss_told = true;
+                self.is_loss_reported = true;
             }
         }
     }
 
     fn inspect(&mut self) {
         self.turns.inspect();
-        if !self.is_loss_told
+        if !self.is_loss_reported
             && let Some(rank) = self.turns.lost()
         {
-            self.is_loss_told = true;
+            self.is_loss_reported = true;
             self.port.send_to_others(&TurnMessage::Lost { rank });
         }
     }
