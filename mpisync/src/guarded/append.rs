@@ -8,10 +8,11 @@ use std::io::{BufReader, BufWriter, Write};
 use std::os::fd::IntoRawFd;
 use std::path::{Path, PathBuf};
 
-/// A file that grows at its end: lines of text, a table of comma-separated values, a log.
+/// A file to which ranks append: lines of text, a CSV table, a log.
 ///
-/// It is created empty by one rank if it is not there, and never by another: a rank that does not
-/// find it, because its node has a directory of its own under that path, gets an error.
+/// One rank creates the file, empty, if it does not exist. The other ranks only open it. A rank
+/// that does not find it, because its node has a directory of its own under that path, gets an
+/// error.
 ///
 /// ```
 /// use mpisync::guarded::{AppendFile, Guarded};
@@ -33,7 +34,7 @@ pub struct AppendFile {
 }
 
 impl AppendFile {
-    /// The file at `path`. Nothing is opened yet.
+    /// Names the file at `path`. Does not open it.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         AppendFile {
             path: path.into(),
@@ -41,16 +42,16 @@ impl AppendFile {
         }
     }
 
-    /// Has the writer wait in each call until the data is on the disk (`fdatasync`), so that it
-    /// survives a crash of the machine, and an error of a network file system that comes late is
-    /// found. Costs some milliseconds a call.
+    /// Makes each write wait until the data is on disk (`fdatasync`). The data then survives a
+    /// crash of the machine, and late errors of a network file system are reported. Costs some
+    /// milliseconds per call.
     #[must_use = "it returns the file that is written so"]
     pub fn durable(mut self) -> Self {
         self.durable = true;
         self
     }
 
-    /// Where it is.
+    /// The path of the file.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -81,7 +82,7 @@ impl Resource for AppendFile {
 
     fn close(&self, mut writer: BufWriter<File>) -> io::Result<()> {
         let flushed = writer.flush();
-        // What could not be written now must not be written later, by the writer's drop.
+        // Data that could not be written now must not be written later, when the writer is dropped.
         let (file, _unwritten) = writer.into_parts();
         flushed?;
         if self.durable {
@@ -91,10 +92,10 @@ impl Resource for AppendFile {
     }
 }
 
-/// Closes a file and returns the error of it, which a drop would lose. A network file system may
-/// report a failed write here only.
+/// Closes a file and returns the error, which a drop would ignore. A network file system may report
+/// a failed write only here.
 fn close(file: File) -> io::Result<()> {
-    // SAFETY: the descriptor is open and belongs to nobody else, since `file` has given it up. It is
-    // not used again, also where this fails: Linux has released it then.
+    // SAFETY: the descriptor is open and has no other owner, because `file` has given it up. It is
+    // not used again, even if closing fails: Linux has released it then.
     unsafe { rustix::io::try_close(file.into_raw_fd()) }.map_err(io::Error::from)
 }

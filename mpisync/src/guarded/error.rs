@@ -1,11 +1,12 @@
-//! What can go wrong in a call of a [`Guarded`](super::Guarded).
+//! The errors of a [`Guarded`](super::Guarded).
 
 use crate::error::{CollectiveError, CreateError, LockError};
 use std::io;
 
-/// Why a call of a [`Guarded`](super::Guarded) has failed; `E` is the error type of what it owns.
+/// The reason why a call of a [`Guarded`](super::Guarded) failed. `E` is the error type of the
+/// resource.
 ///
-/// The lock is free again in any case. An [`io::Error`] can be made of it where `E` is that, so `?`
+/// The lock is free again in any case. If `E` is [`io::Error`], the error converts to it, so `?`
 /// works in functions that return [`io::Result`].
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -13,43 +14,42 @@ pub enum GuardedError<E> {
     /// The lock could not be made.
     #[error(transparent)]
     Make(#[from] CreateError),
-    /// The lock could not be had; nothing was opened.
+    /// The lock could not be taken. Nothing was opened.
     #[error(transparent)]
     Lock(#[from] LockError),
-    /// Another rank, which creates or writes for all, has failed; or the ranks are in different
-    /// calls.
+    /// The rank that creates or writes for all ranks failed, or the ranks made different calls.
     #[error(transparent)]
     Call(#[from] CollectiveError),
-    /// It could not be created.
+    /// The resource could not be created.
     #[error("{name} cannot be created: {error:#}")]
     Create {
-        /// What it is called.
+        /// The name of the resource.
         name: String,
-        /// Why.
+        /// The cause.
         error: E,
     },
-    /// It could not be opened. A file that one rank has created and another does not find may lie
-    /// in a directory that the nodes do not share.
+    /// The resource could not be opened. If one rank created a file that another rank does not
+    /// find, the file may be in a directory that the nodes do not share.
     #[error(
         "{name} cannot be opened (does this node see the same files as the others?): {error:#}"
     )]
     Open {
-        /// What it is called.
+        /// The name of the resource.
         name: String,
-        /// Why.
+        /// The cause.
         error: E,
     },
-    /// The closure has returned this error. What it had opened is closed.
+    /// The closure returned this error. The resource is closed.
     #[error("{0:#}")]
     Use(E),
-    /// It could not be closed: something of what the closure wrote may be missing.
+    /// The resource could not be closed. Some of the written data may be missing.
     #[error(
-        "{name} cannot be written out and closed, so something may be missing in it: {error:#}"
+        "{name} cannot be written out and closed, so some of its data may be missing: {error:#}"
     )]
     Close {
-        /// What it is called.
+        /// The name of the resource.
         name: String,
-        /// Why.
+        /// The cause.
         error: E,
     },
 }

@@ -1,17 +1,17 @@
-//! Locks that own what they protect: files, and handles of other libraries.
+//! Locks that own the resource they protect: a file, or a handle of another library.
 //!
-//! A [`Guarded`] has the file open inside the lock only: lock, open, use, close, unlock. Its
-//! closures get a handle that they cannot keep, and errors of the close are returned.
+//! A [`Guarded`] opens its resource only under the lock: lock, open, use, close, unlock. Closures
+//! get a handle that they cannot keep, and errors of the close are returned.
 //!
-//! | what it owns | what the closures get |
+//! | resource | closures get |
 //! | --- | --- |
 //! | [`AppendFile`] | a buffered reader, or a buffered writer at the end of the file |
-//! | [`Handle`] | what its closures open: a handle of another library |
-//! | a [`PathBuf`](std::path::PathBuf) | the path: of a directory, or for a library that opens and closes it in one call |
-//! | a type that implements [`Resource`] | the types that the implementation names |
+//! | [`Handle`] | a handle of another library, opened by the closures of the `Handle` |
+//! | a [`PathBuf`](std::path::PathBuf) | the path of a directory, or of a file that a library opens and closes in one call |
+//! | a type that implements [`Resource`] | the types of the implementation |
 //!
-//! [`guide::files`](crate::guide::files) tells what this prevents, and what to know about HDF5,
-//! NetCDF and network file systems.
+//! [`guide::files`](crate::guide::files) describes the errors that this prevents, and the use with
+//! HDF5, NetCDF and network file systems.
 
 mod append;
 mod error;
@@ -32,15 +32,15 @@ use serde::de::DeserializeOwned;
 use std::fmt;
 use std::time::Duration;
 
-/// A lock of all ranks of a communicator that owns what it protects.
+/// A lock of all ranks of a communicator that owns the resource it protects.
 ///
-/// Closures reach it, and nothing else does: [`read`](Self::read) lets many ranks in at the same
-/// time, [`write`](Self::write) one. Each call takes the lock, opens, runs the closure, closes, and
-/// lets the lock go, in this order, also where the closure fails or panics. So no rank ever has the
-/// file open, or a part of it in memory, without the lock. The [module](self) tells what that
-/// saves.
+/// Only closures have access to the resource: many ranks at the same time by [`read`](Self::read),
+/// one rank by [`write`](Self::write). Each call takes the lock, opens the resource, runs the
+/// closure, closes the resource and releases the lock, in this order, even if the closure fails or
+/// panics. So no rank has the file open, or parts of it in memory, without the lock. See
+/// [`guide::files`](crate::guide::files) for the errors that this prevents.
 ///
-/// It stays on the thread that made it. Dropping it is local.
+/// A `Guarded` stays on the thread that made it. Dropping it is local.
 ///
 /// ```no_run
 /// use mpisync::prelude::*;
@@ -58,14 +58,14 @@ pub struct Guarded<R: Resource> {
 }
 
 impl<R: Resource> Guarded<R> {
-    /// Makes the lock on `comm`, has rank 0 [create](Resource::create) the resource if it is not
-    /// there, and waits for that. Collective.
+    /// Makes the lock on `comm`, and lets rank 0 [create](Resource::create) the resource if it does
+    /// not exist. Collective; waits for rank 0.
     ///
-    /// For a lock with another master or transport, see [`with_controller`](Self::with_controller).
+    /// Use [`with_controller`](Self::with_controller) for another master or transport.
     ///
     /// # Errors
-    /// [`GuardedError::Make`], also where the ranks pass resources of different names;
-    /// [`GuardedError::Create`] on rank 0, and then [`GuardedError::Call`] on the others.
+    /// [`GuardedError::Make`], also if the names of the resources differ between ranks.
+    /// [`GuardedError::Create`] on rank 0, and then [`GuardedError::Call`] on the other ranks.
     #[cfg(feature = "mpi")]
     #[track_caller]
     pub fn new<C: IntraCommunicator>(
@@ -76,8 +76,8 @@ impl<R: Resource> Guarded<R> {
         Self::with_controller(builder.build()?, resource)
     }
 
-    /// Makes the lock on `comm`, and has rank 0 make the resource, of which the other ranks get a
-    /// copy. Collective. For a file whose name only one rank can know.
+    /// Makes the lock on `comm`, and lets rank 0 make the resource, which the other ranks get a
+    /// copy of. Collective; waits for rank 0. For a file whose name only one rank can determine.
     ///
     /// ```no_run
     /// use mpisync::prelude::*;
@@ -92,8 +92,8 @@ impl<R: Resource> Guarded<R> {
     /// ```
     ///
     /// # Errors
-    /// [`GuardedError::Make`]; [`GuardedError::Use`], if `make` fails, or [`GuardedError::Create`]
-    /// on rank 0, and then [`GuardedError::Call`] on the others.
+    /// [`GuardedError::Make`]. On rank 0, [`GuardedError::Use`] if `make` fails or
+    /// [`GuardedError::Create`], and then [`GuardedError::Call`] on the other ranks.
     #[cfg(feature = "mpi")]
     #[track_caller]
     pub fn create<C: IntraCommunicator>(
@@ -116,7 +116,8 @@ impl<R: Resource> Guarded<R> {
         })
     }
 
-    /// One of this process alone, without MPI.
+    /// Makes a lock for this process alone, and creates the resource if it does not exist. Needs no
+    /// MPI.
     ///
     /// # Errors
     /// [`GuardedError::Create`].
@@ -125,11 +126,12 @@ impl<R: Resource> Guarded<R> {
         Self::with_controller(WindowController::local(), resource)
     }
 
-    /// Takes a controller as its lock, and has the controller's master [create](Resource::create)
-    /// the resource if it is not there. Collective, waits for the master.
+    /// Makes a `Guarded` from a controller, and lets the controller's master
+    /// [create](Resource::create) the resource if it does not exist. Collective; waits for the
+    /// master.
     ///
     /// # Errors
-    /// [`GuardedError::Create`] on the master, and then [`GuardedError::Call`] on the others.
+    /// [`GuardedError::Create`] on the master, and then [`GuardedError::Call`] on the other ranks.
     #[track_caller]
     pub fn with_controller(
         mut controller: WindowController,
@@ -143,8 +145,8 @@ impl<R: Resource> Guarded<R> {
         })
     }
 
-    /// Runs `read` with the resource open for reading, at the same time as other readers. Waits
-    /// while another rank writes or waits to write. Not collective.
+    /// Runs `read` with the resource opened for reading. Other ranks may read at the same time.
+    /// Waits while another rank writes or waits to write. Not collective.
     ///
     /// # Errors
     /// [`GuardedError::Lock`], [`GuardedError::Open`], and [`GuardedError::Use`] with the error of
@@ -156,16 +158,16 @@ impl<R: Resource> Guarded<R> {
         self.read_timeout(Duration::MAX, read)
     }
 
-    /// [`read`](Self::read) that waits for the lock for `limit` at most.
+    /// Like [`read`](Self::read), but waits for at most `limit` for the lock. Not collective.
     ///
     /// # Errors
-    /// Those of `read`, with [`LockError::Timeout`](crate::LockError::Timeout) among them.
+    /// Those of `read`, including [`LockError::Timeout`](crate::LockError::Timeout).
     pub fn read_timeout<T>(
         &self,
         limit: Duration,
         read: impl FnOnce(&mut R::Reader) -> Result<T, R::Error>,
     ) -> Result<T, GuardedError<R::Error>> {
-        // Declared first, so that it is dropped last.
+        // Declared first, because it must be dropped last.
         let _lock = self.controller.read_timeout(limit)?;
         let opened = self.resource.open_to_read();
         let mut reader = opened.map_err(|error| GuardedError::Open {
@@ -175,12 +177,12 @@ impl<R: Resource> Guarded<R> {
         read(&mut reader).map_err(GuardedError::Use)
     }
 
-    /// Runs `write` with the resource open for writing, alone. Waits until no other rank reads or
+    /// Runs `write` with the resource opened for writing. Waits until no other rank reads or
     /// writes. Not collective.
     ///
     /// # Errors
     /// [`GuardedError::Lock`], [`GuardedError::Open`], [`GuardedError::Use`] with the error of
-    /// `write`, and [`GuardedError::Close`] where what was written may not be there.
+    /// `write`, and [`GuardedError::Close`] if some of the written data may be missing.
     pub fn write<T>(
         &mut self,
         write: impl FnOnce(&mut R::Writer) -> Result<T, R::Error>,
@@ -188,10 +190,10 @@ impl<R: Resource> Guarded<R> {
         self.write_timeout(Duration::MAX, write)
     }
 
-    /// [`write`](Self::write) that waits for the lock for `limit` at most.
+    /// Like [`write`](Self::write), but waits for at most `limit` for the lock. Not collective.
     ///
     /// # Errors
-    /// Those of `write`, with [`LockError::Timeout`](crate::LockError::Timeout) among them.
+    /// Those of `write`, including [`LockError::Timeout`](crate::LockError::Timeout).
     pub fn write_timeout<T>(
         &mut self,
         limit: Duration,
@@ -201,12 +203,12 @@ impl<R: Resource> Guarded<R> {
         open_and_write(&self.resource, write)
     }
 
-    /// Runs `write` on the master, as [`write`](Self::write) does, and returns its value on all
-    /// ranks. Collective; the others wait until the master has closed the resource.
+    /// Runs `write` on the master, like [`write`](Self::write), and returns its value on all ranks.
+    /// Collective; the other ranks wait until the master has closed the resource.
     ///
     /// # Errors
-    /// On the master, those of `write`; on the others, [`GuardedError::Call`] with the master's
-    /// rank and the text of its error.
+    /// On the master, those of `write`. On the other ranks, [`GuardedError::Call`] with the
+    /// master's rank and the text of its error.
     #[track_caller]
     pub fn single_write<T>(
         &mut self,
@@ -218,8 +220,8 @@ impl<R: Resource> Guarded<R> {
         self.single_write_on(self.controller.master(), write)
     }
 
-    /// [`single_write`](Self::single_write) on another rank than the master. Collective; all ranks
-    /// have to name the same.
+    /// Like [`single_write`](Self::single_write), but runs on `rank`, which must be the same on all
+    /// ranks. Collective.
     ///
     /// # Errors
     /// Those of `single_write`; [`CollectiveError::NoSuchRank`].
@@ -237,24 +239,23 @@ impl<R: Resource> Guarded<R> {
         access.run(|_| open_and_write(&self.resource, write))
     }
 
-    /// What it owns, to look at: a file's path. It must not be opened with that.
+    /// The resource, for example to read its path. Do not open it by other means.
     pub fn resource(&self) -> &R {
         &self.resource
     }
 
-    /// Its lock, for [`rank`](WindowController::rank) and the like.
+    /// The lock, for example for its [`rank`](WindowController::rank).
     pub fn controller(&self) -> &WindowController {
         &self.controller
     }
 
-    /// Its lock, for calls that all ranks make: `#[mpisync::collective(ctrl =
-    /// log.controller_mut())]`.
+    /// The lock, for collective calls: `#[mpisync::collective(ctrl = log.controller_mut())]`.
     pub fn controller_mut(&mut self) -> &mut WindowController {
         &mut self.controller
     }
 
-    /// Gives the lock's memory back on all ranks. Collective, waits for all. What it owned stays
-    /// where it is.
+    /// Frees the memory of the lock on all ranks. Collective; waits for all ranks. The resource
+    /// itself is not changed.
     ///
     /// # Errors
     /// Those of [`WindowController::close`].
@@ -280,8 +281,8 @@ fn create<R: Resource>(resource: &R) -> Result<(), GuardedError<R::Error>> {
     })
 }
 
-/// Opens, writes and closes. The caller has the lock for writing, and lets it go after this has
-/// returned or unwound.
+/// Opens the resource, writes and closes it. The caller holds the write lock, and releases it after
+/// this has returned or unwound.
 fn open_and_write<R: Resource, T>(
     resource: &R,
     write: impl FnOnce(&mut R::Writer) -> Result<T, R::Error>,
@@ -308,7 +309,7 @@ fn open_and_write<R: Resource, T>(
     Ok(value)
 }
 
-/// A writer that is discarded if it is not taken.
+/// A writer that is discarded unless it is taken out.
 struct Opened<'a, R: Resource> {
     resource: &'a R,
     writer: Option<R::Writer>,
@@ -317,14 +318,14 @@ struct Opened<'a, R: Resource> {
 impl<R: Resource> Drop for Opened<'_, R> {
     fn drop(&mut self) {
         if let Some(writer) = self.writer.take() {
-            // The closure has failed or panicked, and that is what the caller learns.
+            // The closure failed or panicked. Its error is the one to report.
             let _ = self.resource.discard(writer);
         }
     }
 }
 
-/// A controller's name for a resource: all of its own name, or where that is too long the end of it
-/// and a fingerprint of the rest.
+/// The name of the controller for a resource: the resource's name or, if that is too long, a
+/// fingerprint of the name and its end.
 #[cfg(feature = "mpi")]
 fn lock_name(name: &str) -> String {
     const LONGEST: usize = 200;

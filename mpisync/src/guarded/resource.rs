@@ -1,14 +1,14 @@
-//! What a [`Guarded`](super::Guarded) owns: how it is opened and closed.
+//! The resource of a [`Guarded`](super::Guarded): how it is opened and closed.
 
 use std::error::Error;
 use std::fmt;
 use std::path::PathBuf;
 
-/// Something that the ranks share, and how a rank opens and closes it.
+/// A resource that ranks share, and how a rank opens and closes it.
 ///
-/// A [`Guarded`](super::Guarded) calls these functions, each of them under its lock: it opens after
-/// the lock is there and closes before the lock is let go. So a library that keeps parts of a file
-/// in memory has nothing in memory while another rank has the lock.
+/// A [`Guarded`](super::Guarded) calls these functions under its lock: it opens the resource after
+/// it has taken the lock, and closes it before it releases the lock. So a library that caches parts
+/// of a file has an empty cache while another rank holds the lock.
 ///
 /// ```
 /// use mpisync::guarded::{Guarded, Resource};
@@ -35,13 +35,13 @@ use std::path::PathBuf;
 ///     fn open_to_write(&self) -> io::Result<u64> {
 ///         self.open_to_read()
 ///     }
-///     // A rank that dies in the middle leaves the old file or the new one.
+///     // If the rank dies during this, the file is the old one or the new one.
 ///     fn close(&self, total: u64) -> io::Result<()> {
 ///         let new = self.0.with_extension("new");
 ///         fs::write(&new, total.to_string())?;
 ///         fs::rename(&new, &self.0)
 ///     }
-///     // The closure failed: the old number stays.
+///     // The closure failed, so the old number stays.
 ///     fn discard(&self, _: u64) -> io::Result<()> {
 ///         Ok(())
 ///     }
@@ -60,58 +60,58 @@ use std::path::PathBuf;
 /// # Ok::<(), io::Error>(())
 /// ```
 pub trait Resource {
-    /// What a reader uses while it has the lock. It is dropped before the lock is let go.
+    /// The reader's handle. It is dropped before the lock is released.
     type Reader;
-    /// What the writer uses while it has the lock. It is given to [`close`](Self::close), or to
-    /// [`discard`](Self::discard), before the lock is let go.
+    /// The writer's handle. It is passed to [`close`](Self::close) or [`discard`](Self::discard)
+    /// before the lock is released.
     type Writer;
-    /// Why something went wrong.
+    /// The error type.
     type Error: fmt::Debug + fmt::Display;
 
-    /// What it is called in messages. Must be the same on all ranks, which is checked: put a file's
-    /// path here, and ranks with different paths get an error.
+    /// The name of the resource in messages. It must be the same on all ranks; this is checked.
+    /// Include the path of a file, so that ranks with different paths get an error.
     fn name(&self) -> String;
 
-    /// Creates it if it is not there. One rank does this, when the [`Guarded`](super::Guarded) is
-    /// made; the others wait. Does nothing by default.
+    /// Creates the resource if it does not exist. Called on one rank when the
+    /// [`Guarded`](super::Guarded) is made; the other ranks wait. Does nothing by default.
     ///
     /// # Errors
-    /// The other ranks get the text of it.
+    /// The cause. The other ranks get its text.
     fn create(&self) -> Result<(), Self::Error> {
         Ok(())
     }
 
-    /// Opens it for reading. Several ranks may have it open for reading at the same time.
+    /// Opens the resource for reading. Several ranks may have it open for reading at the same time.
     ///
     /// # Errors
-    /// Why it cannot be opened.
+    /// The cause.
     fn open_to_read(&self) -> Result<Self::Reader, Self::Error>;
 
-    /// Opens it for writing. No other rank has it open.
+    /// Opens the resource for writing. No other rank has it open.
     ///
     /// # Errors
-    /// Why it cannot be opened.
+    /// The cause.
     fn open_to_write(&self) -> Result<Self::Writer, Self::Error>;
 
-    /// Writes out what is still in memory and closes it.
+    /// Writes all buffered data and closes the resource.
     ///
     /// # Errors
-    /// Why something may not have been written; [`Guarded::write`](super::Guarded::write) returns
-    /// it.
+    /// The reason why some data may not have been written.
+    /// [`Guarded::write`](super::Guarded::write) returns it.
     fn close(&self, writer: Self::Writer) -> Result<(), Self::Error>;
 
-    /// Closes it after the closure has returned an error or has panicked. The same as
-    /// [`close`](Self::close) by default; override it where a half-done change must not be kept.
+    /// Closes the resource after the closure has returned an error or panicked. Calls
+    /// [`close`](Self::close) by default. Override it if an incomplete change must not be kept.
     ///
     /// # Errors
-    /// Nobody gets it: the closure's own error is the one to report.
+    /// The error is ignored; the closure's error is reported.
     fn discard(&self, writer: Self::Writer) -> Result<(), Self::Error> {
         self.close(writer)
     }
 }
 
-/// A path that is opened by other means: a directory, or a file of a library that takes a path.
-/// What the closure opens with it has to be closed in the closure.
+/// A path that the closure opens by itself: a directory, or a file of a library that takes a path.
+/// The closure must close everything that it opens.
 impl Resource for PathBuf {
     type Reader = PathBuf;
     type Writer = PathBuf;
@@ -134,10 +134,10 @@ impl Resource for PathBuf {
     }
 }
 
-/// A handle of another library, which closures open and close.
+/// A handle of another library that closures open and close.
 ///
-/// It says in three lines what an implementation of [`Resource`] says in ten. For HDF5, see the
-/// [module](super).
+/// It needs less code than an implementation of [`Resource`]. For HDF5, see
+/// [`guide::files`](crate::guide::files).
 ///
 /// ```
 /// use mpisync::guarded::{Guarded, Handle};
@@ -168,8 +168,8 @@ pub struct Handle<'f, H, E> {
 type Open<'f, H, E> = Box<dyn Fn() -> Result<H, E> + 'f>;
 
 impl<'f, H, E> Handle<'f, H, E> {
-    /// A handle that is called `name` in messages. `close` gets the handle of a writer; it has to
-    /// close it, not only to flush it.
+    /// Makes a handle whose name in messages is `name`. `close` gets the handle of a writer and
+    /// must close it; to flush it is not enough.
     pub fn new(
         name: impl fmt::Display,
         open_to_read: impl Fn() -> Result<H, E> + 'f,
