@@ -1,4 +1,4 @@
-//! Making channels on MPI communicators.
+//! Makes channels on MPI communicators.
 
 use crate::channel::RemoteChannel;
 use crate::channel::finalize::close_at_end;
@@ -19,7 +19,7 @@ use std::marker::PhantomData;
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// Makes a channel with a root and a name of choice.
+/// Makes a channel with a root, a name and further arguments.
 ///
 /// ```no_run
 /// use mpisync::prelude::*;
@@ -38,8 +38,7 @@ pub struct ChannelBuilder<'a, T, C> {
 }
 
 impl<T: Plain> RemoteChannel<T> {
-    /// Makes a channel on `comm` with room for `capacity` messages, whose root is rank 0.
-    /// Collective.
+    /// Makes a channel on `comm` with room for `capacity` messages. Its root is rank 0. Collective.
     ///
     /// # Errors
     /// Those of [`ChannelBuilder::build`].
@@ -69,8 +68,8 @@ impl<T: Plain> RemoteChannel<T> {
 }
 
 impl<T: Plain, C: IntraCommunicator> ChannelBuilder<'_, T, C> {
-    /// Sets the rank on whose node the messages lie. Defaults to rank 0. Must be the same on all
-    /// ranks.
+    /// Sets the rank on whose node the messages are stored. Defaults to rank 0. Must be the same on
+    /// all ranks.
     pub fn root(mut self, rank: i32) -> Self {
         self.common.root = rank;
         self
@@ -81,15 +80,17 @@ impl<T: Plain, C: IntraCommunicator> ChannelBuilder<'_, T, C> {
 
     /// Makes the channel. Collective; all ranks succeed or all fail.
     ///
-    /// Its memory is taken from `/dev/shm` at once: `capacity` times the size of a message and 8
-    /// bytes, rounded up to a power of two or to cache lines. Where the communicator spans nodes it
-    /// is at most 512 messages a node and 1 MiB, or four messages, twice; and the lowest rank of
-    /// the root's node takes memory for the others when they come.
+    /// Allocates all memory in `/dev/shm` at once. Each message takes its own size and 8 bytes,
+    /// rounded up to a power of two or to cache lines. If the communicator spans nodes, each node
+    /// instead has two queues, each for at most 512 messages and 1 MiB, or for four larger
+    /// messages; the lowest rank of the root's node allocates memory for the other messages when
+    /// they arrive.
     ///
     /// # Errors
-    /// See [`CreateError`]: those of [`Builder::build`](crate::Builder::build); a capacity that
-    /// cannot be, a root that is no rank, arguments or types of messages that differ between ranks,
-    /// no memory; on a communicator that spans nodes, MPI without threads.
+    /// See [`CreateError`]: those of [`Builder::build`](crate::Builder::build); an invalid
+    /// capacity; a root that is not a rank; arguments or types of messages that differ between
+    /// ranks; too little memory; and MPI without thread support, on a communicator that spans
+    /// nodes.
     #[track_caller]
     pub fn build(self) -> Result<RemoteChannel<T>, CreateError> {
         let creation = self.common.begin()?;
@@ -117,21 +118,21 @@ impl<T: Plain, C: IntraCommunicator> ChannelBuilder<'_, T, C> {
     }
 }
 
-/// How many messages fit into the queues of a node, where there are several: so many bytes, within
-/// bounds.
+/// The size in bytes of a node's queue in a channel that spans nodes, and the bounds of its
+/// capacity in messages.
 const RELAYED_BYTES: usize = 1 << 20;
 const RELAYED_MESSAGES: (usize, usize) = (4, 512);
 
-/// Where things lie in it.
+/// The layout of a channel's memory on this node.
 #[derive(Clone, Copy)]
 enum Plan {
     Local(Layout),
-    /// And how long a queue with room for all messages would be.
+    /// With the length of a queue that has room for all messages.
     Remote(RelayLayout, usize),
 }
 
 impl Plan {
-    /// For a channel of `T` on this node; none where it does not fit.
+    /// The memory for a channel of `T` on this node. None if it is too large.
     fn of<T>(domain: &Domain, capacity: usize) -> Option<Self> {
         let members = domain.segment().shape().members;
         let local = Layout::of::<T>(capacity, members)?;
@@ -144,7 +145,8 @@ impl Plan {
         Some(Plan::Remote(RelayLayout(layout), local.length()))
     }
 
-    /// The coordinator takes memory for messages when they come.
+    /// The room to check when the channel is made. The coordinator allocates memory for messages
+    /// when they arrive.
     fn room(self) -> Room {
         match self {
             Plan::Local(layout) => Room {
@@ -159,8 +161,7 @@ impl Plan {
     }
 }
 
-/// Begins to take part in a channel: as a rank, and on the leader of a node also for the node's
-/// server.
+/// Makes this rank's side of a channel. On the leader of a node, also starts the node's server.
 fn join<T: Plain>(created: CreatedMemory, capacity: usize, root: i32, name: String) -> Shared<T> {
     let CreatedMemory {
         context,
@@ -177,7 +178,7 @@ fn join<T: Plain>(created: CreatedMemory, capacity: usize, root: i32, name: Stri
         }
     };
     let mapping = Arc::new(mapping);
-    // All ranks take part in the network, the leaders also in the channel.
+    // All ranks use the network, but only leaders serve the channel.
     let net = &Network::of(&context);
     if domain.topology().is_leader() {
         let home = net.topology().node_of(root as u32);

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-/// Why a call put or took no message.
+/// The reason why a call put or took no message.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ChannelError {
@@ -22,8 +22,8 @@ pub enum ChannelError {
     /// All ranks have dropped their consumers, or died.
     #[error("all ranks have dropped their consumers or died, so no rank takes from the channel")]
     Closed,
-    /// Messages that were promised with `claim` will not come: all ranks have dropped their
-    /// producers, died, or wait for messages themselves.
+    /// Messages promised with `claim` cannot come any more: all ranks have dropped their producers,
+    /// died, or wait for messages themselves.
     #[error(
         "{messages} claimed messages were never put, and no rank is left that could put them; claim as many messages as are put"
     )]
@@ -45,8 +45,8 @@ pub enum ChannelError {
          channel before or after that call"
     )]
     Nested,
-    /// The lowest rank of this node has died, and its process carried the messages. Only for
-    /// channels that span nodes.
+    /// The lowest rank of this node has died. Its process carried the messages between nodes. Only
+    /// for channels that span nodes.
     #[error(
         "the lowest rank of this node, whose process carried the channel's messages, has died; messages from other nodes cannot \
          arrive any more"
@@ -62,9 +62,9 @@ pub enum ChannelError {
 /// A message that was not put, with the reason.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PutError<T> {
-    /// The message.
+    /// The message that was not put.
     pub message: T,
-    /// Why it was not put.
+    /// The reason.
     pub reason: ChannelError,
 }
 
@@ -93,13 +93,13 @@ impl<T> From<PutError<T>> for ChannelError {
     }
 }
 
-/// Why only some of many messages were put.
+/// The reason why only some of many messages were put.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{put} messages were put, and the next was not: {reason}")]
 pub struct BulkError {
-    /// The number of messages that were put: the first ones.
+    /// The number of messages that were put. These are the first ones.
     pub put: usize,
-    /// Why the next one was not.
+    /// The reason why the next message was not put.
     #[source]
     pub reason: ChannelError,
 }

@@ -40,7 +40,8 @@ pub(super) fn close_at_end<T: Plain>(channel: &Rc<Shared<T>>) {
 }
 
 fn close_all() {
-    // If another thread finalizes MPI, or a thread does so while it exits, there is nothing to close here.
+    // If another thread finalizes MPI, or a thread does so while it exits, there is nothing to
+    // close here.
     let open = OPEN.try_with(RefCell::take).unwrap_or_default();
     for channel in open.iter().filter_map(Weak::upgrade) {
         channel.close();

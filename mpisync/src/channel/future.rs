@@ -204,8 +204,8 @@ impl<'a, T: Plain> Retry<'a, T> {
 }
 
 impl<T> Wait<'_, T> {
-    /// Has the task woken after a sleep, each twice as long as the one before. A sleep that is not
-    /// over yet stays, and wakes the task of the last poll.
+    /// Wakes the task after a sleep, each twice as long as the one before. A sleep that has not
+    /// ended stays, and wakes the task of the last poll.
     fn sleep(&mut self, context: &mut Context<'_>) {
         let sleep = match &mut self.sleep {
             Some(sleep) => {

@@ -3,9 +3,10 @@
 //! # How it works
 //! On one node, the messages are in slots of shared memory. Each slot has a stamp that says for
 //! which lap around the slots it is free or full: a rank that puts reserves the slot at the tail,
-//! fills it and stamps it; a rank that takes does the same at the head. No rank waits for the answer
-//! of another one, so a rank that computes delays nobody. A rank that waits spins for a microsecond
-//! or two, then lets MPI make progress and yields its core, then sleeps, as with a lock.
+//! fills it and stamps it; a rank that takes does the same at the head. No rank waits for the
+//! answer of another one, so a rank that computes delays nobody. A rank that waits spins for a
+//! microsecond or two, then lets MPI make progress and yields its core, then sleeps, as with a
+//! lock.
 //!
 //! # Order
 //! All messages have one order, that of the slots. The messages of one rank are in the order in
@@ -18,22 +19,27 @@
 //! rank of each node carries messages between the nodes in its progress thread, many at a time. All
 //! calls mean the same, with these differences:
 //!
-//! - The capacity holds exactly, because the coordinator grants room before a message is put. A node that keeps putting gets
-//!   larger grants; unused room is recalled when another node needs it.
-//! - The coordinator sends messages to nodes whose ranks wait, one for each rank. While the ranks of only one node take, that
-//!   node gets up to 512 messages (or 1 MiB) ahead. These are recalled when a rank of another node waits, so no rank starves,
-//!   and the order holds. If two nodes take, each message costs a round trip.
-//! - `put` returns when the message is on its way. A rank of another node that learns of it by other means may find it a
-//!   moment later; `take` waits for it. The same holds for room that a rank of another node makes, for closed ends, and for the
-//!   end of a stream: to use the channel again after an end, first synchronize all ranks that take. When
+//! - The capacity holds exactly, because the coordinator grants room before a message is put. A
+//!   node that keeps putting gets larger grants; unused room is recalled when another node needs
+//!   it.
+//! - The coordinator sends messages to nodes whose ranks wait, one for each rank. While the ranks
+//!   of only one node take, that node gets up to 512 messages (or 1 MiB) ahead. These are recalled
+//!   when a rank of another node waits, so no rank starves, and the order holds. If two nodes take,
+//!   each message costs a round trip.
+//! - `put` returns when the message is on its way. A rank of another node that learns of it by
+//!   other means may find it a moment later; `take` waits for it. The same holds for room that a
+//!   rank of another node makes, for closed ends, and for the end of a stream: to use the channel
+//!   again after an end, first synchronize all ranks that take. When
 //!   [`claim`](RemoteChannel::claim) returns, the coordinator knows the promise.
-//! - `try_put` and `try_take` ask the coordinator if they find nothing, as [`len`](RemoteChannel::len) does, and wait for its
-//!   answer. Futures never wait for an answer.
-//! - A message that arrives for a rank whose call has just timed out goes to the next rank that takes, perhaps on another node
-//!   where later messages have arrived before it. The same holds for a message that arrives for a future which is not polled
-//!   for a quarter of a second.
-//! - The lowest rank of each node must live. If it dies, the other ranks of its node get [`ChannelError::Lost`], and ranks of
-//!   other nodes wait for the node. MPI must be initialized for several threads, as [`initialize`](crate::initialize) does.
+//! - `try_put` and `try_take` ask the coordinator if they find nothing, as
+//!   [`len`](RemoteChannel::len) does, and wait for its answer. Futures never wait for an answer.
+//! - A message that arrives for a rank whose call has just timed out goes to the next rank that
+//!   takes, perhaps on another node where later messages have arrived before it. A message that
+//!   arrives for a future is kept for at least 3 ms and at most a quarter of a second; if the future
+//!   has not been polled by then, the message may go to another rank, too.
+//! - The lowest rank of each node must live. If it dies, the other ranks of its node get
+//!   [`ChannelError::Lost`], and ranks of other nodes wait for the node. MPI must be initialized
+//!   for several threads, as [`initialize`](crate::initialize) does.
 //!
 //! # The end of a stream
 //! [`take`](RemoteChannel::take) returns `None` once no message can come any more. A stream ends in
@@ -41,7 +47,8 @@
 //!
 //! - All ranks that put drop their [`Producer`]s (or the channel).
 //! - All messages promised with [`claim`](RemoteChannel::claim) were taken.
-//! - All ranks that still have a producer wait in `take`. So a stream of tasks that make further tasks ends by itself:
+//! - All ranks that still have a producer wait in `take`. So a stream of tasks that make further
+//!   tasks ends by itself:
 //!
 //! ```
 //! use mpisync::RemoteChannel;
@@ -95,17 +102,17 @@
 //!
 //! # Where one rank puts and takes
 //! `put` on a full channel waits for another rank to take. A rank that does both uses
-//! [`try_put`](RemoteChannel::try_put), and takes a message if there is no room. If no other rank is
-//! left that takes, `put` on a full channel returns [`ChannelError::OnlyConsumer`]. If all ranks
+//! [`try_put`](RemoteChannel::try_put), and takes a message if there is no room. If no other rank
+//! is left that takes, `put` on a full channel returns [`ChannelError::OnlyConsumer`]. If all ranks
 //! both put and take, and all use `put`, they may wait for each other.
 //!
 //! While a rank is inside [`put_with`](RemoteChannel::put_with) or
 //! [`take_with`](RemoteChannel::take_with), its other calls that put or take return
-//! [`ChannelError::Nested`]. Most of them do not even compile.
+//! [`ChannelError::Nested`]. Most such calls are compile errors.
 //!
-//! If a rank fails and keeps its ends, the other ranks wait until it finalizes MPI or dies. Pass the
-//! ends by value to the function that may fail, such as a `#[mpisync::collective]` one: then they
-//! are dropped with it.
+//! If a rank fails and keeps its ends, the other ranks wait until it finalizes MPI or dies. Pass
+//! the ends by value to the function that may fail, such as a `#[mpisync::collective]` one: then
+//! they are dropped with it.
 //!
 //! # When a rank dies
 //! Its ends are closed. A message that it was putting is not put, and a message that it was taking
@@ -171,8 +178,8 @@ use std::rc::Rc;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// See the [module](crate::channel) for the order of messages, the end of a stream, and the death of
-/// ranks.
+/// See the [module](crate::channel) for the order of messages, the end of a stream, and the death
+/// of ranks.
 pub struct RemoteChannel<T: Plain, E: Ends = Both> {
     shared: Rc<Shared<T>>,
     /// Whether two other handles have its ends.
@@ -198,7 +205,8 @@ impl<T: Plain> RemoteChannel<T> {
     /// # Errors
     /// [`CreateError::Capacity`], [`CreateError::Memory`].
     pub fn local(capacity: usize) -> Result<Self, CreateError> {
-        // In all functions that begin to make a channel: the compiler's note names the line that calls them.
+        // In all functions that begin to make a channel: the compiler's note names the line that
+        // calls them.
         let () = Self::ASSERT_ALIGNED;
         let domain = Domain::local(0);
         let bytes = size_of::<T>();
@@ -234,8 +242,9 @@ impl<T: Plain, E: Ends> RemoteChannel<T, E> {
         }
     }
 
-    /// The number of messages in the channel, including those that are being put. Not collective;
-    /// may be outdated when it returns.
+    /// The number of messages in the channel, including those that are being put. May be out of
+    /// date when the call returns. Not collective. Waits for the coordinator's answer if the
+    /// channel spans nodes.
     pub fn len(&self) -> usize {
         let takes = &self.shared.takes;
         let len = if self.shared.has_ended() {
@@ -247,12 +256,14 @@ impl<T: Plain, E: Ends> RemoteChannel<T, E> {
         len as usize
     }
 
-    /// Whether the channel is empty; may be outdated, as [`len`](Self::len).
+    /// Whether the channel is empty. May be out of date, like [`len`](Self::len), and may wait like
+    /// it.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Whether the channel is full; may be outdated, as [`len`](Self::len).
+    /// Whether the channel is full. May be out of date, like [`len`](Self::len), and may wait like
+    /// it.
     pub fn is_full(&self) -> bool {
         self.len() == self.capacity()
     }

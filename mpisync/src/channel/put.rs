@@ -30,7 +30,8 @@ impl<T: Plain, E: CanPut> RemoteChannel<T, E> {
         put(&self.shared, message, Limit::For(limit))
     }
 
-    /// Puts a message if there is room. Does not wait. Not collective.
+    /// Puts a message if there is room. Does not wait, except for the coordinator's answer if the
+    /// channel spans nodes. Not collective.
     ///
     /// # Errors
     /// [`ChannelError::Full`], [`ChannelError::Closed`], [`ChannelError::Nested`],
@@ -68,8 +69,8 @@ impl<T: Plain, E: CanPut> RemoteChannel<T, E> {
         Ok(putting.put_with(fill))
     }
 
-    /// Puts all messages of a slice, as many at a time as there is room for. Waits while the channel
-    /// is full. Not collective. Messages of other ranks may come in between.
+    /// Puts all messages of a slice, as many at a time as there is room for. Waits while the
+    /// channel is full. Not collective. Messages of other ranks may come in between.
     ///
     /// # Errors
     /// Those of [`put`](Self::put), with the number of messages that were put before.
@@ -93,7 +94,8 @@ impl<T: Plain, E: CanPut> RemoteChannel<T, E> {
     /// # Errors
     /// Those of [`put`](Self::put), with the number of messages that were put before.
     pub fn put_all(&self, messages: impl IntoIterator<Item = T>) -> Result<(), BulkError> {
-        // Collected before slots are reserved: the iterator may be slow, and all ranks that take would wait for it.
+        // Collected before slots are reserved: the iterator may be slow, and all ranks that take
+        // would wait for it.
         const BYTES: usize = 16 << 10;
         let most = (BYTES / size_of::<T>().max(1)).max(1);
         let mut messages = messages.into_iter();
@@ -144,6 +146,8 @@ impl<T: Plain, E: CanPut> RemoteChannel<T, E> {
     }
 
     /// Promises that this rank or another one will put `messages` more messages. Not collective.
+    /// Waits for the coordinator's answer if the channel spans nodes. Does nothing once MPI is
+    /// finalized.
     ///
     /// Once all promised messages were taken, `take` returns `None` and does not wait until
     /// producers close. Promise before any rank begins to take (with a barrier in between), or a

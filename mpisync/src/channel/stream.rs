@@ -30,8 +30,8 @@ pub struct ChannelSink<'a, T: Plain> {
 }
 
 impl<T: Plain, E: CanTake> RemoteChannel<T, E> {
-    /// Takes messages until the end of the stream, as a stream of the `futures` crates. Each item is
-    /// a [`take_async`](Self::take_async). The stream ends after an error. Not collective.
+    /// Takes messages until the end of the stream, as a stream of the `futures` crates. Each item
+    /// is a [`take_async`](Self::take_async). The stream ends after an error. Not collective.
     ///
     /// ```
     /// use futures::TryStreamExt;
@@ -54,8 +54,8 @@ impl<T: Plain, E: CanPut> RemoteChannel<T, E> {
     /// The sink is ready when there is room, and puts a message as soon as it has it. Only if
     /// another rank or task puts in between, the sink holds the message, one at most, and puts it
     /// when it is polled next: to become ready, to flush or to close. So flush the sink before you
-    /// drop it, as `send` does and `feed` does not. Closing the sink only flushes it; the stream ends
-    /// when the producers are dropped.
+    /// drop it, as `send` does and `feed` does not. Closing the sink only flushes it; the stream
+    /// ends when the producers are dropped.
     ///
     /// ```
     /// use futures::{SinkExt, StreamExt, stream};

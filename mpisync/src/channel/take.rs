@@ -33,8 +33,8 @@ impl<T: Plain, E: CanTake> RemoteChannel<T, E> {
         take(&self.shared, Limit::For(limit))
     }
 
-    /// Takes the next message if there is one. Does not wait. Returns `None` at the end of the
-    /// stream. Not collective.
+    /// Takes the next message if there is one. Does not wait, except for the coordinator's answer
+    /// if the channel spans nodes. Returns `None` at the end of the stream. Not collective.
     ///
     /// # Errors
     /// [`ChannelError::Empty`], [`ChannelError::Missing`], [`ChannelError::Nested`],
@@ -134,7 +134,11 @@ impl<T: Plain, E: CanTake> RemoteChannel<T, E> {
         TakeFuture::new(&self.shared)
     }
 
-    /// Takes messages until the end of the stream. Each `next` is a [`take`](Self::take).
+    /// Takes messages until the end of the stream. Each `next` is a [`take`](Self::take). Not
+    /// collective.
+    ///
+    /// # Panics
+    /// `next` panics as [`take`](Self::take).
     pub fn iter(&self) -> Iter<'_, T> {
         Iter::new(&self.shared)
     }

@@ -1,82 +1,85 @@
-//! The coordinator: all messages that are not on a node, and who gets what.
+//! The coordinator: stores all messages that are not at a node, and decides which node gets
+//! messages and credits.
 
 use crate::channel::remote::messages::{Bytes, Grant, NodeStatus, Report};
 use std::collections::{BTreeMap, VecDeque};
 
-/// After how many reports in which one node alone waited for messages it gets the lease.
-const ALONE: u32 = 4;
+/// A node gets the lease if more reports than this found it to be the only waiting node.
+const LEASE_AFTER: u32 = 4;
 
-/// A channel over several nodes, on the node of its coordinator.
+/// A channel that spans nodes, as the coordinator sees it.
 pub(crate) struct Coordinator {
     capacity: u64,
-    /// How many messages fit into the queue of a node.
+    /// The number of messages that fit into a node's queue.
     ring: u64,
-    /// The messages that are here, by number: the order in which they came.
+    /// The messages stored here, by number. Messages are numbered in the order of arrival.
     store: BTreeMap<u64, Bytes>,
     next: u64,
     nodes: Vec<Account>,
-    /// Who is next to be given a message, and room: the node behind the one that was last.
-    next_fed: usize,
-    next_granted: usize,
+    /// The first node to consider for messages, and for credits: the one after the last that got
+    /// some.
+    next_to_send: usize,
+    next_to_grant: usize,
     lease: Lease,
     is_closed: bool,
-    /// Whether the node that is the only one left with consumers knows that it is.
-    has_told_last: bool,
+    /// Whether the last node with consumers knows that no other has any.
+    last_is_notified: bool,
 }
 
-/// What the coordinator knows of a node, and has given to it.
+/// The coordinator's state of one node.
 #[derive(Default)]
 struct Account {
     status: NodeStatus,
-    /// How many credits it was granted, and how many of them are neither used nor returned as far
-    /// as is known.
+    /// The number of credits that the node was granted, and of those that, as far as is known, are
+    /// neither used nor returned.
     granted: u64,
     credits: u64,
-    /// How many credits it may have ahead of time.
-    credit_line: u64,
-    /// How many messages it was sent, and which of them are there, as far as is known.
+    /// The number of credits to grant in advance.
+    advance_credits: u64,
+    /// The number of messages that were sent to the node, and the numbers of those that, as far as
+    /// is known, were neither taken nor returned.
     sent: u64,
-    there: VecDeque<u64>,
+    outstanding: VecDeque<u64>,
     answered: u64,
     ends: u32,
-    calls_credits_back: bool,
-    calls_messages_back: bool,
-    /// What it will be told.
+    recalls_credits: bool,
+    recalls_messages: bool,
+    /// The next grant for the node.
     grant: Grant,
 }
 
-/// Which node may have messages that nobody waits for.
+/// The node that may have messages that no rank waits for.
 #[derive(Default)]
 struct Lease {
-    /// The node that was alone in waiting, and in how many reports.
+    /// The last node that was the only one to wait, and how many reports found it so.
     node: usize,
     alone: u32,
-    /// How many it may have; none if it has no lease.
-    line: u64,
+    /// The number of messages the node may have. 0 if no node has the lease.
+    limit: u64,
 }
 
 impl Account {
-    /// How many messages its ranks wait for that are not on their way.
+    /// The number of messages that its ranks wait for and that are not in flight.
     fn wanted_messages(&self) -> u64 {
         if self.status.ends != self.ends {
-            // They are about to hear of an end.
+            // They are about to get an end.
             return 0;
         }
-        let on_their_way = self.sent - self.status.received;
+        let in_flight = self.sent - self.status.received;
         (self.status.wanted_messages)
-            .left(on_their_way, self.answered)
+            .left(in_flight, self.answered)
             .count()
     }
 
-    /// How many of its ranks wait for credits that are not on their way.
+    /// The number of credits that its ranks wait for and that are not in flight.
     fn wanted_credits(&self) -> u64 {
-        let on_their_way = self.granted - self.status.granted;
+        let in_flight = self.granted - self.status.granted;
         (self.status.wanted_credits)
-            .left(on_their_way, self.answered)
+            .left(in_flight, self.answered)
             .count()
     }
 
-    /// Whether nothing will come from it unless it is sent something.
+    /// Whether the node sends no message unless it receives one.
     fn is_idle(&self) -> bool {
         self.status.no_producer || (self.status.idle && self.status.ends == self.ends)
     }
@@ -87,26 +90,26 @@ impl Account {
         self.grant.credits += credits;
     }
 
-    fn call_credits_back(&mut self) {
-        // What is ahead of time is for those who do not keep others waiting.
-        self.credit_line = 0;
-        if !self.calls_credits_back {
-            self.calls_credits_back = true;
-            self.grant.call_back_credits = true;
+    fn recall_credits(&mut self) {
+        // A node whose credits other nodes need gets none in advance.
+        self.advance_credits = 0;
+        if !self.recalls_credits {
+            self.recalls_credits = true;
+            self.grant.recall_credits = true;
         }
     }
 
-    fn call_messages_back(&mut self) {
-        if !self.calls_messages_back {
-            self.calls_messages_back = true;
-            self.grant.call_back_messages = true;
+    fn recall_messages(&mut self) {
+        if !self.recalls_messages {
+            self.recalls_messages = true;
+            self.grant.recall_messages = true;
         }
     }
 }
 
 impl Coordinator {
-    /// A channel for `capacity` messages over so many nodes, `ring` of which fit into the queues of
-    /// a node.
+    /// A channel for `capacity` messages on `nodes` nodes, with queues of `ring` messages at each
+    /// node.
     pub(crate) fn new(nodes: usize, capacity: u64, ring: u64) -> Self {
         Coordinator {
             capacity,
@@ -114,15 +117,15 @@ impl Coordinator {
             store: BTreeMap::new(),
             next: 0,
             nodes: (0..nodes).map(|_| Account::default()).collect(),
-            next_fed: 0,
-            next_granted: 0,
+            next_to_send: 0,
+            next_to_grant: 0,
             lease: Lease::default(),
             is_closed: false,
-            has_told_last: false,
+            last_is_notified: false,
         }
     }
 
-    /// Takes a report in; what follows from it is in [`Self::grants`].
+    /// Processes a report. [`Self::grants`] returns the results.
     pub(crate) fn receive(&mut self, node: usize, report: Report) {
         let account = &mut self.nodes[node];
         account.credits -= report.puts.len() as u64 + report.unused;
@@ -131,17 +134,17 @@ impl Coordinator {
             self.next += 1;
         }
         let taken = report.status.taken - account.status.taken;
-        account.there.drain(..taken as usize);
-        // What is on its way there came later than what comes back.
-        let on_their_way = account.sent - report.status.received;
-        let end = account.there.len() - on_their_way as usize;
-        let numbers = account.there.drain(end - report.back.len()..end);
+        account.outstanding.drain(..taken as usize);
+        // Messages in flight to the node were sent after those that it returns.
+        let in_flight = account.sent - report.status.received;
+        let end = account.outstanding.len() - in_flight as usize;
+        let numbers = account.outstanding.drain(end - report.back.len()..end);
         self.store.extend(numbers.zip(report.back));
         if report.returned_credits {
-            account.calls_credits_back = false;
+            account.recalls_credits = false;
         }
         if report.returned_messages {
-            account.calls_messages_back = false;
+            account.recalls_messages = false;
             if node == self.lease.node {
                 self.lease = Lease::default();
             }
@@ -150,7 +153,7 @@ impl Coordinator {
         self.serve();
     }
 
-    /// What there is to tell, and to which nodes.
+    /// The grants that are to be sent, with their nodes.
     pub(crate) fn grants(&mut self) -> impl Iterator<Item = (usize, Grant)> {
         let nodes = self.nodes.iter_mut().enumerate();
         nodes.filter_map(|(node, account)| {
@@ -167,10 +170,10 @@ impl Coordinator {
             return;
         }
         let mut consumers = (self.nodes.iter_mut()).filter(|account| !account.status.no_consumer);
-        if !self.has_told_last
+        if !self.last_is_notified
             && let (Some(last), None) = (consumers.next(), consumers.next())
         {
-            self.has_told_last = true;
+            self.last_is_notified = true;
             last.grant.is_alone = true;
         }
         if !self.is_closed && self.nodes.iter().all(|account| account.status.no_consumer) {
@@ -182,13 +185,13 @@ impl Coordinator {
         if self.is_closed {
             self.store.clear();
         }
-        self.give_messages();
-        self.give_room();
+        self.send_messages();
+        self.grant_credits();
         self.end();
         self.answer();
     }
 
-    /// The nodes for which that holds, from the first one on.
+    /// The nodes for which `holds` returns true, in circular order from `first`.
     fn in_turn(&self, first: usize, holds: impl Fn(&Account) -> bool) -> Vec<usize> {
         let count = self.nodes.len();
         (0..count)
@@ -197,68 +200,70 @@ impl Coordinator {
             .collect()
     }
 
-    fn give_messages(&mut self) {
-        let hungry = self.in_turn(self.next_fed, |account| account.wanted_messages() > 0);
-        if self.lease.line > 0 && hungry.iter().any(|&node| node != self.lease.node) {
+    fn send_messages(&mut self) {
+        let wanting = self.in_turn(self.next_to_send, |account| account.wanted_messages() > 0);
+        if self.lease.limit > 0 && wanting.iter().any(|&node| node != self.lease.node) {
             let holder = &mut self.nodes[self.lease.node];
-            if !holder.there.is_empty() {
-                // All that comes later waits for what is there.
-                return holder.call_messages_back();
+            if !holder.outstanding.is_empty() {
+                // All other messages are newer: they wait until the holder has returned its excess.
+                return holder.recall_messages();
             }
             self.lease = Lease::default();
         }
         loop {
-            let mut gave = false;
-            for &node in &hungry {
-                if self.nodes[node].wanted_messages() > 0 && self.give(node) {
-                    gave = true;
-                    self.next_fed = (node + 1) % self.nodes.len();
+            let mut sent = false;
+            for &node in &wanting {
+                if self.nodes[node].wanted_messages() > 0 && self.send_next(node) {
+                    sent = true;
+                    self.next_to_send = (node + 1) % self.nodes.len();
                 }
             }
-            if !gave {
+            if !sent {
                 break;
             }
         }
-        if let [node] = hungry[..] {
-            self.lease_to(node);
-        } else if hungry.len() > 1 {
+        if let [node] = wanting[..] {
+            self.extend_lease(node);
+        } else if wanting.len() > 1 {
             self.lease = Lease::default();
         }
-        if self.lease.line > 0 {
+        if self.lease.limit > 0 {
             let node = self.lease.node;
-            while (self.nodes[node].there.len() as u64) < self.lease.line && self.give(node) {}
+            while (self.nodes[node].outstanding.len() as u64) < self.lease.limit
+                && self.send_next(node)
+            {}
         }
-        if hungry
+        if wanting
             .iter()
             .any(|&node| self.nodes[node].wanted_messages() > 0)
         {
-            // Those that have more than they wait for: somebody there gave up waiting.
+            // A rank there has stopped waiting, so its messages are recalled.
             for account in &mut self.nodes {
-                if account.status.excess_messages > 0 && !account.there.is_empty() {
-                    account.call_messages_back();
+                if account.status.excess_messages > 0 && !account.outstanding.is_empty() {
+                    account.recall_messages();
                 }
             }
         }
     }
 
-    /// Gives the next message to a node, if there is one and a place for it, and somebody who
-    /// takes.
-    fn give(&mut self, node: usize) -> bool {
+    /// Sends the next message to a node. Returns whether there was one, with room for it and a
+    /// consumer.
+    fn send_next(&mut self, node: usize) -> bool {
         let account = &mut self.nodes[node];
-        if account.there.len() as u64 == self.ring || account.status.no_consumer {
+        if account.outstanding.len() as u64 == self.ring || account.status.no_consumer {
             return false;
         }
         let Some((number, message)) = self.store.pop_first() else {
             return false;
         };
         account.sent += 1;
-        account.there.push_back(number);
+        account.outstanding.push_back(number);
         account.grant.messages.push(message);
         true
     }
 
-    /// This node waits, and no other.
-    fn lease_to(&mut self, node: usize) {
+    /// Called if this node is the only one that waits. Raises the limit of its lease.
+    fn extend_lease(&mut self, node: usize) {
         let lease = &mut self.lease;
         if lease.node != node {
             *lease = Lease::default();
@@ -266,60 +271,60 @@ impl Coordinator {
         }
         lease.alone = lease.alone.saturating_add(1);
         let mut others = (self.nodes.iter().enumerate()).filter(|&(other, _)| other != node);
-        if lease.alone > ALONE && others.all(|(_, account)| account.there.is_empty()) {
-            lease.line = (lease.line * 2).clamp(1, self.ring);
+        if lease.alone > LEASE_AFTER && others.all(|(_, account)| account.outstanding.is_empty()) {
+            lease.limit = (lease.limit * 2).clamp(1, self.ring);
         }
     }
 
-    fn give_room(&mut self) {
-        let thirsty = self.in_turn(self.next_granted, |account| account.wanted_credits() > 0);
+    fn grant_credits(&mut self) {
+        let wanting = self.in_turn(self.next_to_grant, |account| account.wanted_credits() > 0);
         let credits = self.nodes.iter().map(|account| account.credits);
         let mut free = self.capacity - self.len() - credits.sum::<u64>();
         let count = self.nodes.len();
         loop {
             let before = free;
-            for &node in &thirsty {
+            for &node in &wanting {
                 let account = &mut self.nodes[node];
                 if free > 0 && account.wanted_credits() > 0 && account.credits < self.ring {
                     account.grant(1);
                     free -= 1;
-                    self.next_granted = (node + 1) % count;
+                    self.next_to_grant = (node + 1) % count;
                 }
             }
             if free == before {
                 break;
             }
         }
-        for &node in &thirsty {
+        for &node in &wanting {
             let account = &mut self.nodes[node];
-            account.credit_line = (account.credit_line * 2).clamp(1, self.ring);
+            account.advance_credits = (account.advance_credits * 2).clamp(1, self.ring);
         }
-        if thirsty
+        if wanting
             .iter()
             .any(|&node| self.nodes[node].wanted_credits() > 0)
         {
             for account in &mut self.nodes {
                 if account.status.excess_credits > 0 && account.credits > 0 {
-                    account.call_credits_back();
+                    account.recall_credits();
                 }
             }
             return;
         }
         for account in &mut self.nodes {
-            // Many at a time.
-            if account.credits <= account.credit_line / 2 {
-                let more = (account.credit_line - account.credits).min(free / 2);
+            // Many credits at a time.
+            if account.credits <= account.advance_credits / 2 {
+                let more = (account.advance_credits - account.credits).min(free / 2);
                 account.grant(more);
                 free -= more;
             }
         }
     }
 
-    /// Ends the stream for those who wait, if it is at its end.
+    /// Ends the stream for all waiting ranks, if it has ended.
     fn end(&mut self) {
         let is_empty = self.store.is_empty();
-        let hungry = self.in_turn(0, |account| account.wanted_messages() > 0);
-        if hungry.is_empty() || !is_empty {
+        let wanting = self.in_turn(0, |account| account.wanted_messages() > 0);
+        if wanting.is_empty() || !is_empty {
             return;
         }
         let sum = |count: fn(&NodeStatus) -> u64| {
@@ -327,28 +332,31 @@ impl Coordinator {
             status.sum::<u64>()
         };
         let (claimed, taken) = (sum(|status| status.claimed), sum(|status| status.taken));
-        // Nor is any on its way.
-        let all_taken = self.nodes.iter().all(|account| account.there.is_empty());
+        // These include messages in flight.
+        let all_taken = self
+            .nodes
+            .iter()
+            .all(|account| account.outstanding.is_empty());
         let is_kept = claimed > 0 && taken >= claimed;
         if !all_taken || !(is_kept || self.nodes.iter().all(Account::is_idle)) {
             return;
         }
         let missing = claimed.saturating_sub(taken);
-        for node in hungry {
+        for node in wanting {
             let account = &mut self.nodes[node];
             account.ends = account.ends.wrapping_add(1);
             account.grant.end = Some(missing);
         }
     }
 
-    /// Answers the questions of nodes that have got what there is.
+    /// Answers the questions of nodes that have got everything available.
     fn answer(&mut self) {
-        let messages_come = self.nodes.iter().any(|account| account.calls_messages_back);
-        let credits_come = self.nodes.iter().any(|account| account.calls_credits_back);
+        let messages_recalled = self.nodes.iter().any(|account| account.recalls_messages);
+        let credits_recalled = self.nodes.iter().any(|account| account.recalls_credits);
         let len = self.len();
         for account in &mut self.nodes {
-            let waits = messages_come && account.wanted_messages() > 0;
-            let waits = waits || (credits_come && account.wanted_credits() > 0);
+            let waits = messages_recalled && account.wanted_messages() > 0;
+            let waits = waits || (credits_recalled && account.wanted_credits() > 0);
             if account.status.asked > account.answered && !waits {
                 account.answered = account.status.asked;
                 account.grant.answered = Some(account.answered);
@@ -357,9 +365,12 @@ impl Coordinator {
         }
     }
 
-    /// How many messages there are, on nodes too.
+    /// The number of messages in the channel, including those at nodes.
     fn len(&self) -> u64 {
-        let there = self.nodes.iter().map(|account| account.there.len() as u64);
-        there.sum::<u64>() + self.store.len() as u64
+        let at_nodes = self
+            .nodes
+            .iter()
+            .map(|account| account.outstanding.len() as u64);
+        at_nodes.sum::<u64>() + self.store.len() as u64
     }
 }

@@ -1,82 +1,87 @@
-//! What the nodes of a channel and its coordinator say to each other.
+//! The messages between the nodes of a channel and its coordinator.
 
 use serde::{Deserialize, Serialize};
 
-/// A message of whatever type.
+/// The bytes of a message of any type.
 pub(crate) type Bytes = serde_bytes::ByteBuf;
 
-/// From the server of a node to the coordinator.
+/// A message from a node's server to the coordinator.
 #[derive(Clone, Default, Debug, Serialize, Deserialize)]
 pub(crate) struct Report {
     /// Messages that were put.
     pub(crate) puts: Vec<Bytes>,
-    /// How many credits will not be used.
+    /// The number of credits that will not be used.
     pub(crate) unused: u64,
-    /// Messages that nobody waits for: the last ones of all that have come.
+    /// Messages that the node returns because no rank of it waits for them: the last ones it
+    /// received.
     pub(crate) back: Vec<Bytes>,
-    /// Whether what could be returned of the credits, or messages, that were called back is with
-    /// this report.
+    /// Whether this report answers a recall of credits, or of messages, with all that no rank waits
+    /// for.
     pub(crate) returned_credits: bool,
     pub(crate) returned_messages: bool,
     pub(crate) status: NodeStatus,
 }
 
-/// How a node stands.
+/// The state of a node. `granted`, `received`, `taken`, `asked`, `claimed` and `ends` are totals
+/// since the channel was made.
 #[derive(Clone, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) struct NodeStatus {
-    /// How many credits have come so far.
+    /// The number of credits that the node received.
     pub(crate) granted: u64,
-    /// How many messages have come so far.
+    /// The number of messages that the node received.
     pub(crate) received: u64,
-    /// How many its ranks have taken.
+    /// The number of messages that its ranks took.
     pub(crate) taken: u64,
-    /// How many ranks wait for a message, beyond those that are there.
+    /// The waiting takers, beyond the messages at the node.
     pub(crate) wanted_messages: Demand,
-    /// How many ranks wait for room, beyond the credits that are there.
+    /// The waiting putters, beyond the free credits at the node.
     pub(crate) wanted_credits: Demand,
-    /// How many messages are there beyond those that ranks wait for, and how many credits.
+    /// The number of messages at the node beyond those that its ranks wait for; the same for
+    /// credits.
     pub(crate) excess_messages: u64,
     pub(crate) excess_credits: u64,
-    /// How many questions its ranks have asked so far.
+    /// The number of questions that its ranks asked.
     pub(crate) asked: u64,
-    /// How many messages its ranks have promised so far.
+    /// The number of messages that its ranks promised.
     pub(crate) claimed: u64,
-    /// How many ends it has seen.
+    /// The number of ends of the stream that it received.
     pub(crate) ends: u32,
-    /// Whether nothing is there and every rank has either closed its producer or waits for a
-    /// message.
+    /// Whether the node has no messages, and every rank has either closed its producer or waits for
+    /// a message.
     pub(crate) idle: bool,
-    /// Whether all ranks have closed their producers, and the coordinator has all that they put.
+    /// Whether all ranks have closed their producers, and the coordinator has all of their
+    /// messages.
     pub(crate) no_producer: bool,
     /// Whether all ranks have closed their consumers.
     pub(crate) no_consumer: bool,
 }
 
 impl NodeStatus {
-    /// Whether all ranks have closed both ends, and nothing is there.
+    /// Whether all ranks have closed both ends, and the node has no messages.
     pub(super) fn is_gone(&self) -> bool {
         self.idle && self.no_producer && self.no_consumer
     }
 }
 
-/// What ranks of a node wait for.
+/// The demand of a node's ranks, for messages or for credits.
 #[derive(Clone, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) struct Demand {
-    /// How much, whatever it takes.
+    /// The number of waiters that wait until they are served.
     pub(crate) lasting: u64,
-    /// The questions of those who wait until they are answered.
+    /// The questions of ranks that wait only until their question is answered.
     pub(crate) questions: Vec<u64>,
 }
 
 impl Demand {
-    /// What is left of it when so much is there, and questions up to this one are answered.
-    pub(super) fn left(&self, there: u64, answered: u64) -> Self {
+    /// The demand that remains after `supply` is used and all questions up to `answered` are
+    /// answered.
+    pub(super) fn left(&self, supply: u64, answered: u64) -> Self {
         let mut questions = self.questions.clone();
         questions.retain(|&question| question > answered);
-        let rest = there.saturating_sub(self.lasting) as usize;
+        let rest = supply.saturating_sub(self.lasting) as usize;
         questions.drain(..rest.min(questions.len()));
         Demand {
-            lasting: self.lasting.saturating_sub(there),
+            lasting: self.lasting.saturating_sub(supply),
             questions,
         }
     }
@@ -86,43 +91,43 @@ impl Demand {
     }
 }
 
-/// From the coordinator to the server of a node.
+/// A message from the coordinator to a node's server.
 #[derive(Clone, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) struct Grant {
     pub(crate) credits: u64,
     pub(crate) messages: Vec<Bytes>,
-    /// Up to which question of the node's ranks all that could be given has been given, once there
-    /// was one more.
+    /// The last answered question of the node's ranks, if there is a newly answered one. Everything
+    /// available for these ranks is in this grant or earlier ones.
     pub(crate) answered: Option<u64>,
-    /// How many messages there are.
+    /// The number of messages in the channel, if `answered` is given.
     pub(crate) len: u64,
-    /// The stream is at its end, and so many messages that were promised are missing.
+    /// The stream has ended; this many promised messages are missing.
     pub(crate) end: Option<u64>,
-    /// Nobody is left who takes.
+    /// No rank of any node takes messages any more.
     pub(crate) closed: bool,
-    /// Nobody is left on other nodes who takes.
+    /// No rank of another node takes messages any more.
     pub(crate) is_alone: bool,
-    pub(crate) call_back_credits: bool,
-    pub(crate) call_back_messages: bool,
-    /// All ranks of all nodes are done with the channel.
+    pub(crate) recall_credits: bool,
+    pub(crate) recall_messages: bool,
+    /// All ranks of all nodes have closed both ends.
     pub(crate) forget: bool,
 }
 
 impl Report {
-    /// About how many bytes it has when it travels.
+    /// The approximate size in bytes of the encoded report.
     pub(crate) fn size(&self) -> usize {
         size(&self.puts) + size(&self.back)
     }
 }
 
 impl Grant {
-    /// About how many bytes it has when it travels.
+    /// The approximate size in bytes of the encoded grant.
     pub(crate) fn size(&self) -> usize {
         size(&self.messages)
     }
 }
 
 fn size(messages: &[Bytes]) -> usize {
-    // Each has its length before it.
+    // Each message is preceded by its length.
     messages.iter().map(|message| message.len() + 5).sum()
 }

@@ -6,17 +6,19 @@
 //! put how many messages, and which node gets which messages.
 //!
 //! A node's [`NodeProxy`] sends a [`Report`] with the messages that were put, the number that was
-//! taken, and the demand of its ranks. The coordinator answers with a [`Grant`]. Reports have totals
-//! and not changes, so the coordinator knows by subtraction what is in flight.
+//! taken, and the demand of its ranks. The coordinator answers with a [`Grant`]. Reports have
+//! totals and not changes, so the coordinator knows by subtraction what is in flight.
 //!
-//! - *Room* is granted as credits, as in credit-based flow control. A credit is a free slot of the node's queue. It counts as
-//!   used from the grant until the message is taken, so the capacity holds exactly. A node that keeps putting gets larger
-//!   grants; unused credits are recalled when another node needs them.
-//! - *Messages* are sent to nodes whose ranks wait, one for each rank. If only one node takes, it holds the lease and gets ever
-//!   more messages ahead. As soon as another node waits, its remaining messages are recalled and come first, so messages never
-//!   overtake each other on their way to one rank.
-//! - The stream *ends* when all nodes are idle at once. This is stable: an idle node stays idle until it is sent something, so
-//!   its report stays valid if nothing has been sent to it since.
+//! - *Room* is granted as credits, as in credit-based flow control. A credit is a free slot of the
+//!   node's queue. It counts as used from the grant until the message is taken, so the capacity
+//!   holds exactly. A node that keeps putting gets larger grants; unused credits are recalled when
+//!   another node needs them.
+//! - *Messages* are sent to nodes whose ranks wait, one for each rank. If only one node takes, it
+//!   holds the lease and gets ever more messages ahead. As soon as another node waits, its
+//!   remaining messages are recalled and come first, so messages never overtake each other on their
+//!   way to one rank.
+//! - The stream *ends* when all nodes are idle at once. This is stable: an idle node stays idle
+//!   until it is sent something, so its report stays valid if nothing has been sent to it since.
 
 mod coordinator;
 mod messages;

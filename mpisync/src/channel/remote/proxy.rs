@@ -13,39 +13,38 @@ use crate::shm::wait::LONGEST_SLEEP;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// The usual [`NodeProxy::discretion`].
-const DISCRETION: Duration = Duration::from_micros(50);
-/// For how long something is kept for futures that wait for it: it is seen when they are polled
-/// next.
+/// The usual [`NodeProxy::report_delay`].
+const REPORT_DELAY: Duration = Duration::from_micros(50);
+/// How long messages and credits are kept for waiting futures, which notice them only when polled.
 const KEPT_FOR_FUTURES: Duration = LONGEST_SLEEP.saturating_mul(3);
-/// How many bytes of messages a report may have, beside one message.
+/// The largest number of bytes of messages in a report, not counting the last message.
 const MAX_REPORT_BYTES: usize = 64 << 10;
 
 /// A node's part of a channel, for the node's server.
 pub(crate) struct NodeProxy {
     takes: Queue<Slots<Opaque>>,
     puts: Queue<Slots<Opaque>>,
-    /// The next slot of `puts` to be opened. Those from the head of the queue up to here are the
+    /// The next slot of `puts` to open. The open slots, from the head of the queue to here, are the
     /// credits.
     open: Position,
-    /// Messages that have come and have no slot in `takes` yet.
-    early: VecDeque<Bytes>,
-    /// How many messages the server itself has taken out of `takes`.
+    /// Received messages that have no slot in `takes` yet.
+    undelivered: VecDeque<Bytes>,
+    /// The number of messages that the server itself took out of `takes`.
     withdrawn: u64,
     granted: u64,
     received: u64,
     ends: u32,
-    /// When messages, or credits, came last.
+    /// The time of the last grant with messages or credits.
     granted_at: Instant,
-    /// For how long the coordinator may be left in the dark about messages that were taken.
-    pub(super) discretion: Duration,
-    owes_credits: bool,
-    owes_messages: bool,
-    told: NodeStatus,
-    told_at: Instant,
+    /// How long a report is delayed if it only says that messages were taken.
+    pub(super) report_delay: Duration,
+    credits_recalled: bool,
+    messages_recalled: bool,
+    reported: NodeStatus,
+    reported_at: Instant,
 }
 
-/// Who waits in a queue.
+/// The waiters at a queue.
 #[derive(Default)]
 struct Waiters {
     calls: Demand,
@@ -53,8 +52,8 @@ struct Waiters {
 }
 
 impl Waiters {
-    /// What the coordinator can do for them, where there is so much and questions up to this one
-    /// are answered.
+    /// The demand that the coordinator can satisfy, with `here` items in the queue and all
+    /// questions up to `answered` answered.
     fn demand(mut self, here: u64, answered: u64) -> Demand {
         self.calls.lasting += self.futures;
         self.calls.left(here, answered)
@@ -62,13 +61,14 @@ impl Waiters {
 }
 
 impl NodeProxy {
-    /// Before any rank uses the queues.
+    /// Called before any rank uses the queues.
     pub(crate) fn new(slots: RelaySlots<Opaque>) -> Self {
         let RelaySlots { takes, puts } = slots;
-        // The server is not one of those who put and take.
+        // The server itself neither puts nor takes.
         let ends = &takes.rank_state(takes.me()).ends;
         ends.store(NO_PRODUCER | NO_CONSUMER, Ordering::SeqCst);
-        // In the lap to which the stamps, all zero, do not belong: no slot is open.
+        // The queue starts in the second lap. The stamps are zero, which belongs to the first lap,
+        // so no slot is open.
         let shape = puts.shape();
         let start = shape.after(Position(0), shape.capacity());
         let words = puts.words();
@@ -80,17 +80,17 @@ impl NodeProxy {
             takes: Queue { memory: takes },
             puts: Queue { memory: puts },
             open: start,
-            early: VecDeque::new(),
+            undelivered: VecDeque::new(),
             withdrawn: 0,
             granted: 0,
             received: 0,
             ends: 0,
             granted_at: now,
-            discretion: DISCRETION,
-            owes_credits: false,
-            owes_messages: false,
-            told: NodeStatus::default(),
-            told_at: now,
+            report_delay: REPORT_DELAY,
+            credits_recalled: false,
+            messages_recalled: false,
+            reported: NodeStatus::default(),
+            reported_at: now,
         }
     }
 
@@ -102,30 +102,30 @@ impl NodeProxy {
         self.puts.memory.shape()
     }
 
-    /// Whether a rank has called the server since this was asked last.
+    /// Whether a rank has called the server since the last check.
     pub(crate) fn is_called(&self) -> bool {
         let called = &self.relay().called;
         called.load(Ordering::Relaxed) != 0 && called.swap(0, Ordering::SeqCst) != 0
     }
 
-    /// Passes on what the coordinator has sent.
+    /// Applies a grant of the coordinator.
     pub(crate) fn receive(&mut self, grant: Grant) {
         self.open(grant.credits);
         if grant.credits > 0 || !grant.messages.is_empty() {
             self.granted_at = Instant::now();
         }
         self.received += grant.messages.len() as u64;
-        self.early.extend(grant.messages);
-        self.stock();
-        self.owes_credits |= grant.call_back_credits;
-        self.owes_messages |= grant.call_back_messages;
+        self.undelivered.extend(grant.messages);
+        self.deliver();
+        self.credits_recalled |= grant.recall_credits;
+        self.messages_recalled |= grant.recall_messages;
         if grant.closed {
             let account = &self.puts.memory.words().account.0;
             account.closed.store(1, Ordering::SeqCst);
             self.puts.notify_not_full();
         }
         if grant.is_alone {
-            // A rank that waits for room polls this word.
+            // A rank that waits for room checks this word repeatedly.
             self.relay().is_alone.store(1, Ordering::Relaxed);
         }
         if let Some(missing) = grant.end {
@@ -135,7 +135,7 @@ impl NodeProxy {
             let next = one_more_end(endings.load(Ordering::SeqCst), missing > 0);
             endings.store(next, Ordering::SeqCst);
             self.takes.notify_not_empty();
-            self.told.wanted_messages = Demand::default();
+            self.reported.wanted_messages = Demand::default();
         }
         if let Some(answered) = grant.answered {
             self.relay().len.store(grant.len, Ordering::Relaxed);
@@ -145,13 +145,13 @@ impl NodeProxy {
         }
     }
 
-    /// Opens slots for what ranks put.
+    /// Opens slots for ranks to put into.
     fn open(&mut self, credits: u64) {
         self.granted += credits;
         let shape = self.shape();
         for _ in 0..credits {
             let stamp = self.puts.memory.stamp(shape.index(self.open));
-            // Release: the message that was there before was read.
+            // Release: the slot's previous message has been read.
             stamp.store(shape.stamp(self.open, SlotState::Free), Ordering::Release);
             self.open = shape.next(self.open);
         }
@@ -160,15 +160,19 @@ impl NodeProxy {
         }
     }
 
-    /// Puts messages that have come where ranks take them, as far as there is room.
-    fn stock(&mut self) {
-        while !self.early.is_empty() {
-            let Ok(mut putting) = self.takes.try_put(self.early.len()) else {
-                // Full, until a rank has read what it takes; or nobody is left here who does.
+    /// Moves received messages to the queue that ranks take from, as far as there is room.
+    fn deliver(&mut self) {
+        while !self.undelivered.is_empty() {
+            let Ok(mut putting) = self.takes.try_put(self.undelivered.len()) else {
+                // The queue is full until a rank has read its message, or no rank of this node
+                // takes any more.
                 return;
             };
             while let Some(index) = putting.index() {
-                let message = self.early.pop_front().expect("no more than there are");
+                let message = self
+                    .undelivered
+                    .pop_front()
+                    .expect("no more than there are");
                 // SAFETY: the slot is reserved.
                 unsafe { self.takes.memory.copy_from(index, &message) };
                 putting.publish();
@@ -176,50 +180,51 @@ impl NodeProxy {
         }
     }
 
-    /// What there is to tell the coordinator, if there is anything; and whether something is left
-    /// to come back to.
+    /// The report for the coordinator, if it must be sent now. Also returns whether there may soon
+    /// be more to report.
     pub(crate) fn report(&mut self) -> (Option<Report>, bool) {
-        self.stock();
+        self.deliver();
         let mut report = Report::default();
         let mut may_be_more = self.collect(&mut report);
-        if self.owes_credits {
-            self.owes_credits = false;
+        if self.credits_recalled {
+            self.credits_recalled = false;
             report.returned_credits = true;
-            self.close();
+            self.return_credits();
             may_be_more |= self.collect(&mut report);
         }
-        if self.owes_messages || self.no_consumer() {
-            report.returned_messages = std::mem::take(&mut self.owes_messages);
-            self.give_back(&mut report.back);
+        if self.messages_recalled || self.no_consumer() {
+            report.returned_messages = std::mem::take(&mut self.messages_recalled);
+            self.return_messages(&mut report.back);
         }
         report.status = self.status();
-        let is_due = self.told_at.elapsed() >= self.discretion;
-        let has_news = !report.puts.is_empty()
+        let is_due = self.reported_at.elapsed() >= self.report_delay;
+        let has_content = !report.puts.is_empty()
             || !report.back.is_empty()
             || report.unused > 0
             || report.returned_credits
             || report.returned_messages;
-        let is_told = !has_news && !self.is_news(&report.status, is_due);
-        // There may be more; or the coordinator will have to know of it soon.
-        let is_busy = may_be_more || (is_told && report.status.taken > self.told.taken);
-        if is_told {
+        let is_silent = !has_content && !self.is_reportable(&report.status, is_due);
+        // There may be more to collect, or a delayed report becomes due.
+        let is_busy = may_be_more || (is_silent && report.status.taken > self.reported.taken);
+        if is_silent {
             return (None, is_busy);
         }
-        self.told = report.status.clone();
-        self.told_at = Instant::now();
+        self.reported = report.status.clone();
+        self.reported_at = Instant::now();
         (Some(report), is_busy)
     }
 
-    /// Collects what was put, and the slots that will have no message; whether there may be more.
+    /// Collects the messages that were put, and counts the slots that will never have one. Returns
+    /// whether there may be more.
     fn collect(&mut self, report: &mut Report) -> bool {
         let shape = self.shape();
         let head = &self.puts.memory.words().head.0;
         let mut bytes = 0;
         while bytes <= MAX_REPORT_BYTES {
-            // Stored by the server only.
+            // Only the server stores the head.
             let position = Position(head.load(Ordering::Relaxed));
             if self.puts.is(position, SlotState::Full) {
-                // SAFETY: the slot holds a message, and only the server opens it again.
+                // SAFETY: the slot holds a message, and only the server opens the slot again.
                 let message = unsafe { self.puts.memory.bytes_of(shape.index(position)) };
                 bytes += message.len();
                 report.puts.push(Bytes::from(message));
@@ -228,14 +233,14 @@ impl NodeProxy {
             } else {
                 return false;
             }
-            // Release: it was read.
+            // Includes release: the message has been read.
             head.store(shape.next(position).0, Ordering::SeqCst);
         }
         true
     }
 
-    /// Takes credits that nobody waits for away: the slots are passed over.
-    fn close(&mut self) {
+    /// Withdraws the credits that no rank waits for, by making their slots void.
+    fn return_credits(&mut self) {
         let kept = self.kept(&Self::waiters(&self.puts, NO_NUMBER));
         let excess_credits = self.credits().saturating_sub(kept);
         let mut left = excess_credits as usize;
@@ -246,41 +251,41 @@ impl NodeProxy {
         }
     }
 
-    /// Takes messages back that nobody waits for: the last ones.
-    fn give_back(&mut self, back: &mut Vec<Bytes>) {
+    /// Returns the last messages that no rank waits for.
+    fn return_messages(&mut self, back: &mut Vec<Bytes>) {
         let mut messages = VecDeque::new();
         while let Some(mut taking) = self.takes.try_take(usize::MAX) {
             self.withdrawn += taking.left() as u64;
             while let Some(index) = taking.index() {
-                // SAFETY: the message is the server's until it frees the slot.
+                // SAFETY: the message belongs to the server until it frees the slot.
                 let message = unsafe { self.takes.memory.bytes_of(index) };
                 messages.push_back(Bytes::from(message));
                 taking.free();
             }
         }
-        // Counted when no rank can take any more, so that none is counted that has just taken its message.
+        // The waiters are counted when no message is left to take, so that a rank that has just
+        // taken its message is not counted.
         let kept = if self.no_consumer() {
             0
         } else {
             self.kept(&Self::waiters(&self.takes, NO_NUMBER))
         };
-        messages.append(&mut self.early);
+        messages.append(&mut self.undelivered);
         *back = messages.split_off(messages.len().min(kept as usize)).into();
-        // Those that are kept are still to come, as far as the ranks see.
-        self.early = messages;
-        self.stock();
+        // The kept messages are delivered again, as if they had just arrived.
+        self.undelivered = messages;
+        self.deliver();
     }
 
-    /// How many slots of `puts` are open and free.
+    /// The number of slots of `puts` that are open and free.
     fn credits(&self) -> u64 {
         let tail = Position(self.puts.memory.words().tail.0.load(Ordering::SeqCst));
         self.shape().distance(tail, self.open)
     }
 
-    /// What ranks of this node wait for in that queue, and will go on waiting for, as far as the
-    /// server knows.
+    /// The waiters at a queue that, as far as the server knows, will continue to wait.
     ///
-    /// The last question that had been asked before this was called is `asked`.
+    /// `asked` is the number of the last question asked before this call.
     fn waiters(queue: &Queue<Slots<Opaque>>, asked: u64) -> Waiters {
         let memory = &queue.memory;
         let endings = memory.words().account.0.endings.load(Ordering::SeqCst);
@@ -288,18 +293,19 @@ impl NodeProxy {
         for rank in 0..memory.ranks() - 1 {
             let rank_state = memory.rank_state(rank);
             if rank_state.ends.load(Ordering::Relaxed) == NO_PRODUCER | NO_CONSUMER {
-                // It has died, or wants nothing.
+                // The rank has died, or uses the channel no more.
                 continue;
             }
             if !rank_state.taking.is_withdrawn() {
-                // It has what it waited for, or will look again.
+                // The rank has got its message, or will check again.
                 continue;
             }
-            // Those who have waited since before the last end are about to go on.
+            // Ranks that began to wait before the last end are about to continue.
             if rank_state.call.load(Ordering::SeqCst) == endings | WAITING {
                 match rank_state.question.load(Ordering::SeqCst) {
                     0 => waiters.calls.lasting += 1,
-                    // One without a number has this one at the most, or will be asked later and looked at then.
+                    // A question without a number either gets a number of at most `asked`, or was
+                    // asked later. In the second case a later report counts it correctly.
                     number => waiters.calls.questions.push(number.min(asked)),
                 }
             }
@@ -312,7 +318,7 @@ impl NodeProxy {
         waiters
     }
 
-    /// How much of a queue is not given to others, because these wait for it.
+    /// The number of items of a queue that are kept for its waiters.
     fn kept(&self, waiters: &Waiters) -> u64 {
         let keeps_for_futures = self.granted_at.elapsed() < KEPT_FOR_FUTURES;
         let futures = if keeps_for_futures {
@@ -323,22 +329,22 @@ impl NodeProxy {
         waiters.calls.count() + futures
     }
 
-    /// Whether nobody is left here who takes.
+    /// Whether no rank of this node takes any more.
     fn no_consumer(&self) -> bool {
         let account = &self.takes.memory.words().account.0;
         account.closed.load(Ordering::SeqCst) != 0
     }
 
     fn status(&self) -> NodeStatus {
-        // First: who asks waits, or has promised, before that.
+        // Loaded first: a rank begins to wait, or promises, before it asks.
         let relay = self.relay();
         let asked = relay.asked.load(Ordering::SeqCst);
-        // The ranks before the queue: what one has put that is idle, or has closed its producer, is there by then. And nobody but
-        // the server wakes a rank that is idle.
+        // The ranks are checked before the queue: once a rank is idle or has closed its producer,
+        // everything it put is in the queue. Only the server wakes an idle rank.
         let all_closed = self.takes.all_have_closed(NO_PRODUCER);
-        let all_idle = self.early.is_empty() && self.takes.all_are_idle();
+        let all_idle = self.undelivered.is_empty() && self.takes.all_are_idle();
         let is_empty = self.puts.is_empty();
-        let here = self.takes.local_len() + self.early.len() as u64;
+        let here = self.takes.local_len() + self.undelivered.len() as u64;
         let credits = self.credits();
         let answered = relay.answered.load(Ordering::SeqCst);
         let takers = Self::waiters(&self.takes, asked);
@@ -360,14 +366,15 @@ impl NodeProxy {
         }
     }
 
-    /// Whether the coordinator has to know of these status.
-    fn is_news(&self, status: &NodeStatus, is_due: bool) -> bool {
-        let told = &self.told;
-        // What the coordinator takes ranks to wait for.
+    /// Whether the coordinator must get this status.
+    fn is_reportable(&self, status: &NodeStatus, is_due: bool) -> bool {
+        let reported = &self.reported;
+        // The demand that the coordinator assumes after its grants.
         let answered = self.relay().answered.load(Ordering::SeqCst);
         let wanted_messages =
-            (told.wanted_messages).left(status.received - told.received, answered);
-        let wanted_credits = (told.wanted_credits).left(status.granted - told.granted, answered);
+            (reported.wanted_messages).left(status.received - reported.received, answered);
+        let wanted_credits =
+            (reported.wanted_credits).left(status.granted - reported.granted, answered);
         let states = |status: &NodeStatus| {
             let (excess_messages, excess_credits) =
                 (status.excess_messages > 0, status.excess_credits > 0);
@@ -376,13 +383,13 @@ impl NodeProxy {
         };
         status.wanted_messages != wanted_messages
             || status.wanted_credits != wanted_credits
-            || status.asked != told.asked
-            || (status.idle && (!told.idle || status.ends != told.ends))
-            || states(status) != states(told)
-            || (status.taken > told.taken && is_due)
+            || status.asked != reported.asked
+            || (status.idle && (!reported.idle || status.ends != reported.ends))
+            || states(status) != states(reported)
+            || (status.taken > reported.taken && is_due)
     }
 
-    /// Looks after ranks that are known to have died.
+    /// Handles ranks of this node that are known to have died.
     pub(crate) fn inspect(&mut self) {
         let domain = self.takes.memory.domain();
         let ranks = domain.topology().local_ranks().len();
@@ -392,7 +399,7 @@ impl NodeProxy {
         for queue in [&self.takes, &self.puts] {
             let mut inspector = queue.inspector();
             for _ in 0..queue.memory.ranks() {
-                // The server is this process.
+                // The server runs in this process, so it is alive.
                 let _ = inspector.inspect();
             }
         }

@@ -5,12 +5,12 @@ use crate::channel::remote::{Coordinator, Grant, NodeProxy, Report};
 use crate::net::{Message, Port, Progress, Service};
 use serde::{Deserialize, Serialize};
 
-/// A message about a channel to a node.
+/// A message of a channel between nodes.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum ChannelMessage {
-    /// To the coordinator: how the sender's node stands.
+    /// To the coordinator: the report of a node.
     Report(Box<Report>),
-    /// From the coordinator: what it has for the node.
+    /// From the coordinator: a grant for the node.
     Grant(Box<Grant>),
 }
 
@@ -23,15 +23,15 @@ impl Message for ChannelMessage {
     }
 }
 
-/// Carries the messages of a channel to and from a node.
+/// The server of a channel on one node.
 pub(crate) struct ChannelServer {
     port: Port,
     proxy: NodeProxy,
     /// The coordinator's node.
     home: u32,
-    /// Where that is this one.
+    /// The coordinator, on its node.
     coordinator: Option<Coordinator>,
-    /// Whether all ranks of all nodes are done with the channel.
+    /// Whether all ranks of all nodes have closed both ends.
     is_over: bool,
 }
 
@@ -51,8 +51,8 @@ impl ChannelServer {
         }
     }
 
-    /// As the coordinator, takes a report in, and tells the nodes what there is for them.
-    fn take_in(&mut self, node: u32, report: Report) {
+    /// On the coordinator's node: processes a report and sends the resulting grants.
+    fn receive_report(&mut self, node: u32, report: Report) {
         let Some(coordinator) = &mut self.coordinator else {
             return;
         };
@@ -76,7 +76,7 @@ impl Service for ChannelServer {
         match message {
             ChannelMessage::Report(report) => {
                 let node = self.port.net().topology().node_of(from);
-                self.take_in(node, *report);
+                self.receive_report(node, *report);
             }
             ChannelMessage::Grant(grant) => {
                 self.is_over |= grant.forget;
@@ -98,8 +98,8 @@ impl Service for ChannelServer {
         match report {
             None => progress,
             Some(report) if self.coordinator.is_some() => {
-                self.take_in(self.port.net().node(), report);
-                // There may be something for this node.
+                self.receive_report(self.port.net().node(), report);
+                // The report may have led to a grant for this node.
                 if self.is_over {
                     Progress::Over
                 } else {
@@ -115,7 +115,7 @@ impl Service for ChannelServer {
     }
 
     fn inspect(&mut self) {
-        // A rank may have died when it had said so and not woken the server.
+        // Clears a call whose rank died before it woke the server.
         let _ = self.proxy.is_called();
         self.proxy.inspect();
     }

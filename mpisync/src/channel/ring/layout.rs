@@ -27,8 +27,8 @@ pub(crate) struct Account {
     pub(crate) voids: AtomicU64,
     /// The position of the first message.
     pub(crate) start: AtomicU64,
-    /// The number of ends of the stream, in units of [`ONE_END`], and the bit [`FELL_SHORT`]. An end
-    /// is a moment in which all ranks that could put wait for messages.
+    /// The number of ends of the stream, in units of [`ONE_END`], and the bit [`FELL_SHORT`]. An
+    /// end is a moment in which all ranks that could put wait for messages.
     pub(crate) endings: AtomicU32,
     /// Nonzero once no rank is left that could take.
     pub(crate) closed: AtomicU32,
@@ -103,7 +103,8 @@ impl Announcement {
     /// Announces slots.
     #[inline]
     pub(crate) fn announce(&self, first: Position, count: usize) {
-        // Release, as below: a rank that sees these words also sees this rank's accesses of its earlier slots.
+        // Release, as below: a rank that sees these words also sees this rank's accesses of its
+        // earlier slots.
         self.first.store(first.0, Ordering::Release);
         self.count.store(count as u64, Ordering::Release);
     }
@@ -132,8 +133,8 @@ impl Announcement {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Position(pub(crate) u64);
 
-/// The number of low bits of a stamp that have the [`SlotState`]. The bits of the lap are those of a
-/// position.
+/// The number of low bits of a stamp that have the [`SlotState`]. The bits of the lap are those of
+/// a position.
 const STATE_BITS: u32 = 2;
 
 /// The state of a slot for the position whose lap is in its stamp.

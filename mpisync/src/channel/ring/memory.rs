@@ -37,8 +37,8 @@ pub(crate) trait QueueMemory: Surroundings {
         None
     }
 
-    /// Calls the server, if there is one, to serve the queue: soon, or at once if this rank is about
-    /// to wait.
+    /// Calls the server, if there is one, to serve the queue: soon, or at once if this rank is
+    /// about to wait.
     fn call_server(&self, _waits: bool) {}
 
     /// Whether the process with the node's server runs.
@@ -47,7 +47,7 @@ pub(crate) trait QueueMemory: Surroundings {
     }
 }
 
-// SAFETY: atomics only, for all of which zero is a value.
+// SAFETY: only atomics, for all of which zero is valid.
 unsafe impl Shareable for QueueWords {}
 // SAFETY: as above.
 unsafe impl Shareable for Line<RankState> {}
@@ -68,8 +68,8 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
-    /// The layout for `capacity` messages of type `T` and this many members; none if it does not fit
-    /// into the address space. The alignment of `T` is at most [`ALIGN`].
+    /// The layout for `capacity` messages of type `T` and this number of members. None if it does
+    /// not fit into the address space. The alignment of `T` is at most [`ALIGN`].
     pub(crate) fn of<T>(capacity: usize, members: usize) -> Option<Self> {
         assert!(align_of::<T>() <= ALIGN, "as the compiler has checked");
         let stride = Self::stride::<T>();
@@ -176,8 +176,8 @@ impl<T> Slots<T> {
     #[inline]
     fn slot(&self, index: usize) -> NonNull<u8> {
         debug_assert!((index as u64) < self.layout.shape.capacity());
-        // SAFETY: there are `capacity` slots of `stride` bytes from here on, and indices are those of positions, which
-        // are smaller.
+        // SAFETY: there are `capacity` slots of `stride` bytes from here on, and the index of a
+        // position is smaller than `capacity`.
         unsafe { self.slots.add(index * self.layout.stride) }
     }
 
@@ -204,7 +204,8 @@ impl RelayLayout {
     }
 }
 
-/// The two queues of a node in a channel that spans nodes, as one local rank or the server sees them.
+/// The two queues of a node in a channel that spans nodes, as one local rank or the server sees
+/// them.
 pub(crate) struct RelaySlots<T> {
     /// The queue that ranks take from.
     pub(crate) takes: Slots<T>,
@@ -263,7 +264,8 @@ impl Slots<Opaque> {
     /// The slot is full, and no rank frees it before this returns.
     pub(crate) unsafe fn bytes_of(&self, index: usize) -> Vec<u8> {
         let length = self.layout.message.1;
-        // SAFETY: the message has this many bytes, and no rank changes them, as the caller promises.
+        // SAFETY: the message has this many bytes, and no rank changes them, as the caller
+        // promises.
         unsafe { std::slice::from_raw_parts(self.bytes(index).as_ptr(), length) }.to_vec()
     }
 
@@ -277,7 +279,8 @@ impl Slots<Opaque> {
             self.layout.message.1,
             "a message of the type"
         );
-        // SAFETY: the slot has room for this many bytes, and no other rank accesses them, as the caller promises.
+        // SAFETY: the slot has room for this many bytes, and no other rank accesses them, as the
+        // caller promises.
         unsafe {
             self.bytes(index)
                 .copy_from_nonoverlapping(NonNull::from(message).cast(), message.len());
@@ -285,8 +288,8 @@ impl Slots<Opaque> {
     }
 }
 
-// SAFETY: the pointers point into the mapping, which any thread may use; the words are atomics, and a slot is used only by the
-// rank that has reserved it.
+// SAFETY: the pointers point into the mapping, which any thread may use. The words are atomics, and
+// only the rank that has reserved a slot uses it.
 unsafe impl Send for Slots<Opaque> {}
 
 impl<T> Slots<T> {
@@ -341,7 +344,8 @@ impl<T> QueueMemory for Slots<T> {
 
     #[inline]
     fn stamp(&self, index: usize) -> &AtomicU64 {
-        // SAFETY: a slot begins with its stamp, which is aligned because slots are, and only atomic operations change it.
+        // SAFETY: a slot begins with its stamp, which is aligned because slots are, and only atomic
+        // operations change it.
         unsafe { self.slot(index).cast().as_ref() }
     }
 

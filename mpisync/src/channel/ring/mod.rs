@@ -6,10 +6,11 @@
 //! capacity as in crossbeam's `ArrayQueue`). One compare-and-swap reserves one slot or several
 //! consecutive slots. Two things are added here:
 //!
-//! - A rank announces slots in words of its own before it reserves them. If it dies, the other ranks find its unfinished
-//!   slots: a slot whose message was not completely put becomes void and is skipped, and a message that was being taken is
-//!   lost with the rank that took it.
-//! - The queue knows which ranks still put and take, and which ones wait, so it knows the end of the stream.
+//! - A rank announces slots in words of its own before it reserves them. If it dies, the other
+//!   ranks find its unfinished slots: a slot whose message was not completely put becomes void and
+//!   is skipped, and a message that was being taken is lost with the rank that took it.
+//! - The queue knows which ranks still put and take, and which ones wait, so it knows the end of
+//!   the stream.
 //!
 //! A channel that spans nodes has two such queues on each node, and the nodes' servers carry
 //! messages between them; see [`relay`] for the ranks' part, and
@@ -44,8 +45,8 @@ pub(crate) struct Queue<M> {
     pub(crate) memory: M,
 }
 
-/// Why there is no room for a message. Smaller than [`ChannelError`], so that a reserved slot is
-/// returned in registers.
+/// The reason why there is no room for a message. Smaller than [`ChannelError`], so that a reserved
+/// slot is returned in registers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum NoRoom {
     /// The queue is full, or stayed full until the deadline.
@@ -58,7 +59,7 @@ pub(crate) enum NoRoom {
     Lost,
 }
 
-/// Why there is no message to take.
+/// The reason why there is no message to take.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum NoMessage {
     /// The queue is empty, or was empty until the deadline.
@@ -125,8 +126,8 @@ impl<M: QueueMemory> Queue<M> {
         let tail = &words.tail.0;
         loop {
             let first = Position(tail.load(Ordering::Relaxed));
-            // A slot that is free for a position stays free until the tail has passed it. So these are still free if the
-            // compare-and-swap finds the tail unchanged.
+            // A slot that is free for a position stays free until the tail has passed it. So these
+            // are still free if the compare-and-swap finds the tail unchanged.
             let (count, end) = self.count_consecutive(first, most, SlotState::Free);
             if count == 0 {
                 if tail.load(Ordering::Relaxed) != first.0 {
@@ -167,7 +168,8 @@ impl<M: QueueMemory> Queue<M> {
                 .compare_exchange(first.0, end.0, Ordering::AcqRel, Ordering::Relaxed)
                 .is_ok()
             {
-                // After the announcement and before its withdrawal, so that `end` finds one or the other.
+                // Stored after the announcement and before its withdrawal, so that `end` sees one
+                // or the other.
                 self.stop_waiting();
                 return Some(Taking::new(self, first, count));
             }
@@ -210,8 +212,8 @@ impl<M: QueueMemory> Queue<M> {
         }
         let words = self.memory.words();
         let shape = self.memory.shape();
-        // Counted before it is skipped, so that the number of taken messages never appears too large; undone if another
-        // rank skips it.
+        // Counted before it is skipped, so that the number of taken messages never appears too
+        // large; undone if another rank skips it.
         let voids = &words.account.0.voids;
         voids.fetch_add(1, Ordering::SeqCst);
         let next = shape.next(first);
@@ -271,7 +273,8 @@ impl<M: QueueMemory> Queue<M> {
             },
             || {
                 inspector.inspect()?;
-                // In this order: the others may have made room before they closed their consumers.
+                // Room is checked last: other ranks may have made room before they closed their
+                // consumers.
                 if is_patient && takes.others_take_nothing() {
                     return match self.check_room() {
                         Err(NoRoom::Full) => Err(NoRoom::OnlyConsumer),
@@ -314,7 +317,8 @@ impl<M: QueueMemory> Queue<M> {
 
     /// [`Self::try_take`], but waits for a message.
     ///
-    /// While a rank waits without a deadline, the others may rely on it to put nothing.
+    /// A rank that waits without a deadline puts nothing until it has a message; the other ranks
+    /// rely on that.
     #[inline]
     pub(crate) fn take(
         &self,
@@ -343,7 +347,7 @@ impl<M: QueueMemory> Queue<M> {
         let Some(end) = self.end_of_wait(wait_began) else {
             return Err(NoMessage::Empty);
         };
-        // The stream has ended for the others too.
+        // The stream has ended for the other ranks too.
         self.notify_not_empty();
         Err(end)
     }
@@ -368,7 +372,7 @@ impl<M: QueueMemory> Queue<M> {
         );
         self.stop_waiting();
         if let Ok(Err(_)) = result {
-            // The stream has ended for the others too.
+            // The stream has ended for the other ranks too.
             self.notify_not_empty();
         }
         result?
@@ -404,9 +408,9 @@ impl<M: QueueMemory> Queue<M> {
 
 /// Wakes all ranks that sleep on the futex word. Called after the stamps are stored.
 ///
-/// There is no barrier in between, as it would cost as much as all the rest. So a rank that is just
-/// going to sleep may miss both the stamp and the wake-up; its sleep ends after a millisecond at
-/// most.
+/// There is no memory barrier in between, because it would cost as much as the rest of the call. So
+/// a rank that is about to sleep may miss both the stamp and the wake-up; its sleep ends after a
+/// millisecond at most.
 #[inline]
 fn notify(futex_word: &FutexWord) {
     compiler_fence(Ordering::SeqCst);

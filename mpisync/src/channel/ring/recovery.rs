@@ -23,11 +23,11 @@ impl<M: QueueMemory> Queue<M> {
         }
     }
 
-    /// Whether this position was reserved by a rank that has died, and no living rank has reserved
-    /// it or tries to.
+    /// Whether a dead rank has reserved this position, and no living rank has reserved it or tries
+    /// to.
     ///
-    /// A rank announces a slot before it reserves it, and until it is done with it. So a reserved
-    /// slot that no living rank announces was reserved by a rank that has died.
+    /// A rank announces a slot before it reserves it, until it is done with it. So a reserved slot
+    /// that no living rank announces was reserved by a dead rank.
     fn is_abandoned(
         &self,
         position: Position,
@@ -40,7 +40,7 @@ impl<M: QueueMemory> Queue<M> {
         announced.peek().is_some() && announced.all(|rank| !self.memory.is_alive(rank))
     }
 
-    /// Makes the slots at the head void that a dead rank had reserved and not filled.
+    /// Makes void the slots at the head that a dead rank reserved but did not fill.
     fn recover_unfilled_slots(&self) {
         let words = self.memory.words();
         let shape = self.memory.shape();
@@ -60,7 +60,7 @@ impl<M: QueueMemory> Queue<M> {
         }
     }
 
-    /// Frees the slot at the tail if a dead rank had reserved its message and not read it.
+    /// Frees the slot at the tail if a dead rank reserved its message but did not read it.
     fn recover_unread_slot(&self) {
         let words = self.memory.words();
         let shape = self.memory.shape();
@@ -80,8 +80,8 @@ impl<M: QueueMemory> Queue<M> {
         }
     }
 
-    /// Replaces the stamp of that position's slot if the slot is in state `from`. Returns whether it
-    /// was.
+    /// Replaces the stamp of that position's slot if the slot is in state `from`. Returns whether
+    /// it was.
     fn restamp(&self, position: Position, from: SlotState, stamp: u64) -> bool {
         let shape = self.memory.shape();
         let old = shape.stamp(position, from);

@@ -1,7 +1,7 @@
-//! The ranks' part where the node's server carries messages between the queue and other nodes.
+//! The ranks' part of a queue whose server carries messages to and from other nodes.
 //!
-//! Ranks put and take as on one node. Messages and room come through the server, so the server has
-//! to know which ranks wait. A rank asks the channel's coordinator about the state of other nodes.
+//! Ranks put and take as on one node. Messages and room arrive through the server, which must know
+//! the waiting ranks. A rank asks the channel's coordinator about the state of other nodes.
 
 use crate::channel::ring::layout::{NO_NUMBER, RankState, Relay, WAITING};
 use crate::channel::ring::memory::QueueMemory;
@@ -17,7 +17,7 @@ pub(crate) struct Lost;
 
 impl From<Stop> for Lost {
     fn from(_: Stop) -> Self {
-        // The wait has no deadline, so there is no other reason.
+        // The wait has no deadline, so it has stopped for this reason.
         Lost
     }
 }
@@ -135,8 +135,8 @@ impl<M: QueueMemory> Queue<M> {
         }
     }
 
-    /// [`Self::ask`] for a message or a slot in this queue. If there is one for this rank, it is here
-    /// by the time of the answer.
+    /// [`Self::ask`] for a message or a slot of this queue. If there is one for this rank, it
+    /// arrives before the answer.
     fn ask_for<R>(
         &self,
         relay: &Relay,
@@ -145,7 +145,7 @@ impl<M: QueueMemory> Queue<M> {
         attempt: impl FnMut() -> Option<R>,
     ) -> Result<Option<R>, Lost> {
         let question = &self.my_state().question;
-        // Before the question has its number, so that no answer is missed.
+        // Announced before the question has its number, so that no answer is missed.
         question.store(NO_NUMBER, Ordering::SeqCst);
         let waiting = Waiting::call(self.my_state(), began);
         let number = relay.asked.fetch_add(1, Ordering::SeqCst) + 1;
@@ -178,7 +178,7 @@ impl<M: QueueMemory> Queue<M> {
             futex_word.event(),
             Deadline::Never,
             || {
-                // In this order: messages and slots arrive before the answer does.
+                // The answer is checked first, because messages and slots arrive before it does.
                 let is_answered = relay.answered.load(Ordering::Acquire) >= question;
                 match attempt() {
                     None => is_answered.then_some(None),
@@ -246,7 +246,8 @@ impl<M: QueueMemory> Queue<M> {
             return;
         };
         relay.claimed.fetch_add(messages, Ordering::SeqCst);
-        // A rank that is told of the promise later finds it made. Without a server no rank learns of it, nor of any message.
+        // A rank that learns of the promise later finds it counted. Without a server, no rank
+        // learns of it, and no message arrives.
         let _ = self.ask(relay);
     }
 

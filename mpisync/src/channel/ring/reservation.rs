@@ -90,17 +90,18 @@ impl<T: Plain> Putting<'_, Slots<T>> {
     /// Puts a message into the next slot; there must be one.
     #[inline]
     pub(in crate::channel) fn put(&mut self, message: &T) {
-        // SAFETY: the slot is reserved for this rank, so nobody else accesses its message until it is published; the
-        // pointer is that of a `T` in memory that the channel keeps.
+        // SAFETY: the slot is reserved for this rank, so no other rank accesses its message until
+        // it is published. The pointer leads to a `T` in memory that the channel keeps.
         unsafe { copy(NonNull::from(message), self.0.message()) };
         self.publish();
     }
 
     /// Puts the message that `fill` writes into the next slot; there must be one.
     pub(in crate::channel) fn put_with<R>(mut self, fill: impl FnOnce(&mut T) -> R) -> R {
-        // SAFETY: the slot is reserved for this rank, so nobody else accesses its message until it is published, and this
-        // rank does so through `self` only. It is aligned, in memory that the channel keeps, and a value: its bytes are zeros,
-        // as the memory was made, or those of a message, all of them initialized, and any bytes are a value of a plain type.
+        // SAFETY: the slot is reserved for this rank, so no other rank accesses its message until
+        // it is published, and this rank does so only through `self`. The message is aligned, in
+        // memory that the channel keeps. It is initialized, with the zeros of new memory or the
+        // bytes of an older message, and any bytes are a valid value of a plain type.
         let result = fill(unsafe { self.0.message().as_mut() });
         self.publish();
         result
@@ -148,7 +149,8 @@ impl<T: Plain> Taking<'_, Slots<T>> {
     /// Takes the next message; there must be one.
     #[inline]
     pub(in crate::channel) fn take(&mut self) -> T {
-        // SAFETY: the slot is this rank's until it is freed, it was published with a `T`, and all bytes are one.
+        // SAFETY: the slot belongs to this rank until it is freed. It was published with a `T`, and
+        // all bytes of that are initialized.
         let message = unsafe { self.0.message().read() };
         self.free();
         message
@@ -156,14 +158,16 @@ impl<T: Plain> Taking<'_, Slots<T>> {
 
     /// Takes the next message by copying it to `message`; there must be one.
     pub(in crate::channel) fn take_into(&mut self, message: &mut T) {
-        // SAFETY: as in `take`; the two do not overlap, for only the rank that reserved a slot has a reference into it.
+        // SAFETY: as in `take`. The two do not overlap, because only the rank that reserved a slot
+        // has a reference into it.
         unsafe { copy(self.0.message(), NonNull::from(message)) };
         self.free();
     }
 
     /// Takes the next message after `read` has seen it in its slot; there must be one.
     pub(in crate::channel) fn take_with<R>(self, read: impl FnOnce(&T) -> R) -> R {
-        // SAFETY: as in `take`; the slot is freed when `self` is dropped, after the reference has ended.
+        // SAFETY: as in `take`; the slot is freed when `self` is dropped, after the reference has
+        // ended.
         read(unsafe { self.0.message().as_ref() })
     }
 }
@@ -181,8 +185,8 @@ impl<M: QueueMemory> Drop for Taking<'_, M> {
 
 /// Copies a message into a slot or out of one.
 ///
-/// A large message is copied in pieces: from some hundred KiB on, a single copy bypasses the
-/// caches, from where the other rank is about to read.
+/// A large message is copied in pieces: a single copy of some hundred KiB or more bypasses the
+/// caches, from which the other rank is about to read.
 ///
 /// # Safety
 /// As for [`std::ptr::copy_nonoverlapping`] of one `T`.
@@ -196,7 +200,7 @@ unsafe fn copy<T: Plain>(from: NonNull<T>, to: NonNull<T>) {
     let (from, to) = (from.cast::<u8>(), to.cast::<u8>());
     for start in (0..size_of::<T>()).step_by(PIECE) {
         let length = PIECE.min(size_of::<T>() - start);
-        // SAFETY: the caller's promise, for the bytes of one `T` a piece at a time; it is plain, so it has no others.
+        // SAFETY: the caller's promise, for one piece of the bytes of one `T` at a time.
         unsafe {
             to.add(start)
                 .copy_from_nonoverlapping(from.add(start), length)

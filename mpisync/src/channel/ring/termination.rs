@@ -95,7 +95,7 @@ impl<M: QueueMemory> Queue<M> {
         let endings = &self.memory.words().account.0.endings;
         let ended = endings.load(Ordering::SeqCst);
         if ended != began {
-            // Not by the current promises: they may be newer than that end.
+            // Not computed from the current promises, which may be newer than that end.
             let fell_short = ended & FELL_SHORT != 0;
             return Some(if fell_short {
                 self.shortfall()
@@ -115,7 +115,7 @@ impl<M: QueueMemory> Queue<M> {
         }
         let end = self.shortfall();
         let next = one_more_end(began, end != NoMessage::Over);
-        // Fails where another rank has counted this end.
+        // Fails if another rank has already counted this end.
         let _ = endings.compare_exchange(began, next, Ordering::SeqCst, Ordering::Relaxed);
         Some(end)
     }
@@ -138,10 +138,10 @@ impl<M: QueueMemory> Queue<M> {
     /// Whether the queue is empty and every rank has either closed its producer or waits for a
     /// message.
     ///
-    /// The ranks are checked between two loads of head and tail. These only grow, so if they have
-    /// not moved, no rank put or took anything in between. A rank that had taken a message before
-    /// and still seems to wait has announced that message. So at the second load no rank had a
-    /// message, nor could get one.
+    /// The ranks are checked between two loads of head and tail, which only grow. If neither has
+    /// moved, no rank put or took anything in between. A rank that had taken a message before and
+    /// still appears to wait has announced that message. So at the second load no rank has a
+    /// message or can get one.
     pub(in crate::channel) fn all_are_idle(&self) -> bool {
         let words = self.memory.words();
         let ends = || {
@@ -174,12 +174,12 @@ impl<M: QueueMemory> Queue<M> {
         words.tail.0.load(Ordering::SeqCst) == head
     }
 
-    /// Whether the rank puts nothing unless it gets a message first. A rank that has waited since
-    /// before the last end is about to continue.
+    /// Whether the rank puts nothing until it gets a message. A rank that began to wait before the
+    /// last end is about to continue.
     fn puts_nothing(&self, rank: usize, waits: u32) -> bool {
         let rank_state = self.memory.rank_state(rank);
-        // In this order: a rank that has taken a message first announces that it waits no more, and then withdraws the
-        // announcement of the message.
+        // The announcement is read first: a rank that takes a message stops announcing that it
+        // waits before it withdraws the announcement of the message.
         let takes = !rank_state.taking.is_withdrawn();
         let waits = rank_state.waits.load(Ordering::SeqCst) == waits && !takes;
         waits || rank_state.ends.load(Ordering::SeqCst) & NO_PRODUCER != 0

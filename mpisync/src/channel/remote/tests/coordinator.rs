@@ -1,16 +1,16 @@
-//! The coordinator by itself.
+//! Tests of the coordinator alone.
 
 use crate::channel::remote::messages::{Bytes, NodeStatus};
 use crate::channel::remote::{Coordinator, Grant, Report};
 
-/// What the coordinator has for one node.
-fn supply_for(coordinator: &mut Coordinator, node: usize) -> Option<Grant> {
+/// The grant for one node, if there is one.
+fn grant_for(coordinator: &mut Coordinator, node: usize) -> Option<Grant> {
     let grants: Vec<_> = coordinator.grants().collect();
     let mut grants = grants.into_iter().filter(|(to, _)| *to == node);
     grants.next().map(|(_, grant)| grant)
 }
 
-/// Reports for a node that puts so many messages.
+/// Reports for a node that puts `puts` messages.
 fn report(coordinator: &mut Coordinator, node: usize, status: &NodeStatus, puts: u64) {
     let report = Report {
         puts: vec![Bytes::from(vec![1]); puts as usize],
@@ -28,19 +28,19 @@ fn nothing_is_sent_ahead_to_a_node_where_nobody_takes() {
     while status.granted < 40 {
         status.wanted_credits.lasting = u64::from(credits == 0);
         report(&mut coordinator, 1, &status, credits);
-        credits = supply_for(&mut coordinator, 1).map_or(0, |grant| grant.credits);
+        credits = grant_for(&mut coordinator, 1).map_or(0, |grant| grant.credits);
         status.granted += credits;
     }
-    // Node 0 alone takes, and is sent ever more ahead.
+    // Only node 0 takes, so it gets more and more messages in advance.
     let (mut status, mut there) = (NodeStatus::default(), 0);
     while there < 5 {
         status.taken = status.received;
         status.wanted_messages.lasting = 1;
         report(&mut coordinator, 0, &status, 0);
-        there = supply_for(&mut coordinator, 0).map_or(0, |grant| grant.messages.len());
+        there = grant_for(&mut coordinator, 0).map_or(0, |grant| grant.messages.len());
         status.received += there as u64;
     }
-    // All that was sent ahead comes back, for the only one who took has gone.
+    // The node returns all messages, because its only consumer is gone.
     status.no_consumer = true;
     status.wanted_messages.lasting = 0;
     let back = vec![Bytes::from(vec![1]); there];
@@ -50,25 +50,25 @@ fn nothing_is_sent_ahead_to_a_node_where_nobody_takes() {
         ..Report::default()
     };
     coordinator.receive(0, report);
-    assert_eq!(supply_for(&mut coordinator, 0), None);
+    assert_eq!(grant_for(&mut coordinator, 0), None);
 }
 
 #[test]
-fn the_last_node_that_takes_is_told_once() {
+fn the_last_node_that_takes_is_notified_once() {
     let mut coordinator = Coordinator::new(3, 10, 10);
     let gone = NodeStatus {
         no_consumer: true,
         ..NodeStatus::default()
     };
     report(&mut coordinator, 1, &gone, 0);
-    assert_eq!(supply_for(&mut coordinator, 0), None, "node 2 takes");
+    assert_eq!(grant_for(&mut coordinator, 0), None, "node 2 takes");
     report(&mut coordinator, 2, &gone, 0);
-    let grant = supply_for(&mut coordinator, 0).expect("it is the last one");
+    let grant = grant_for(&mut coordinator, 0).expect("it is the last one");
     assert!(grant.is_alone);
     report(&mut coordinator, 2, &gone, 0);
-    assert_eq!(supply_for(&mut coordinator, 0), None, "it knows");
+    assert_eq!(grant_for(&mut coordinator, 0), None, "it knows");
     report(&mut coordinator, 0, &gone, 0);
-    let grant = supply_for(&mut coordinator, 0).expect("there is news");
+    let grant = grant_for(&mut coordinator, 0).expect("there is news");
     assert!(grant.closed && !grant.is_alone);
 }
 
@@ -78,12 +78,12 @@ fn a_node_that_returns_what_it_got_is_not_the_next() {
     let mut putter = NodeStatus::default();
     putter.wanted_credits.lasting = 1;
     report(&mut coordinator, 0, &putter, 0);
-    putter.granted = supply_for(&mut coordinator, 0).expect("room").credits;
+    putter.granted = grant_for(&mut coordinator, 0).expect("room").credits;
     putter.wanted_credits.lasting = 0;
-    // Both wait, and one of them does not look.
+    // Both nodes wait. Then node 0 has a message but no waiting rank.
     putter.wanted_messages.lasting = 1;
     report(&mut coordinator, 0, &putter, 1);
-    let given = supply_for(&mut coordinator, 0).expect("a message").messages;
+    let given = grant_for(&mut coordinator, 0).expect("a message").messages;
     putter.received = 1;
     let mut other = NodeStatus::default();
     other.wanted_messages.lasting = 1;
@@ -91,10 +91,10 @@ fn a_node_that_returns_what_it_got_is_not_the_next() {
     putter.excess_messages = 1;
     putter.wanted_messages.lasting = 0;
     report(&mut coordinator, 0, &putter, 0);
-    let called_back = supply_for(&mut coordinator, 0)
+    let recalled = grant_for(&mut coordinator, 0)
         .expect("a demand")
-        .call_back_messages;
-    assert!(called_back, "the other one waits");
+        .recall_messages;
+    assert!(recalled, "the other one waits");
     putter.excess_messages = 0;
     putter.wanted_messages.lasting = 1;
     let report = Report {
@@ -104,6 +104,6 @@ fn a_node_that_returns_what_it_got_is_not_the_next() {
         ..Report::default()
     };
     coordinator.receive(0, report);
-    let given = supply_for(&mut coordinator, 1).expect("its turn").messages;
+    let given = grant_for(&mut coordinator, 1).expect("its turn").messages;
     assert_eq!(given.len(), 1);
 }

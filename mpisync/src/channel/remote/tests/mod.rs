@@ -1,17 +1,17 @@
-//! Channels over imagined nodes.
+//! Channels on simulated nodes.
 
 mod coordinator;
 mod world;
 
-use crate::channel::remote::tests::world::{Manners, Random, World};
+use crate::channel::remote::tests::world::{Behaviour, Random, World};
 
-/// Runs with many seeds, more with `MPISYNC_SEEDS`; says which one failed.
-fn run_many(adapt: impl Fn(Manners) -> Manners) {
+/// Runs with many seeds, more with `MPISYNC_SEEDS`. Prints the seed of a failure.
+fn run_many(adapt: impl Fn(Behaviour) -> Behaviour) {
     let most = std::env::var("MPISYNC_SEEDS").map_or(60, |text| text.parse().unwrap());
     for seed in 0..most {
         let mut random = Random(seed);
         let capacity = [1, 2, 3, 10, 100][random.below(5)];
-        let manners = adapt(Manners {
+        let behaviour = adapt(Behaviour {
             nodes: 2 + random.below(3),
             capacity,
             ring: capacity.min([1, 2, 5][random.below(3)]),
@@ -20,9 +20,9 @@ fn run_many(adapt: impl Fn(Manners) -> Manners) {
             give_up: false,
             die: false,
         });
-        let run = std::panic::AssertUnwindSafe(|| World::new(seed, manners).run());
+        let run = std::panic::AssertUnwindSafe(|| World::new(seed, behaviour).run());
         if let Err(panic) = std::panic::catch_unwind(run) {
-            eprintln!("seed {seed}, {manners:?}");
+            eprintln!("seed {seed}, {behaviour:?}");
             std::panic::resume_unwind(panic);
         }
     }
@@ -30,31 +30,31 @@ fn run_many(adapt: impl Fn(Manners) -> Manners) {
 
 #[test]
 fn every_message_is_taken_once_and_in_order() {
-    run_many(|manners| manners);
+    run_many(|behaviour| behaviour);
 }
 
 #[test]
-fn a_stream_ends_where_all_ranks_wait() {
-    run_many(|manners| Manners {
+fn a_stream_ends_when_all_ranks_wait() {
+    run_many(|behaviour| Behaviour {
         make_tasks: true,
-        // Or all of them could wait for room.
+        // With less room, all ranks could wait for room.
         capacity: 1_000,
-        ..manners
+        ..behaviour
     });
 }
 
 #[test]
-fn nothing_is_lost_where_ranks_give_up() {
-    run_many(|manners| Manners {
+fn nothing_is_lost_when_ranks_give_up() {
+    run_many(|behaviour| Behaviour {
         give_up: true,
-        ..manners
+        ..behaviour
     });
 }
 
 #[test]
 fn a_rank_that_dies_keeps_nobody_waiting() {
-    run_many(|manners| Manners {
+    run_many(|behaviour| Behaviour {
         die: true,
-        ..manners
+        ..behaviour
     });
 }

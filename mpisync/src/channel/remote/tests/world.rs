@@ -1,5 +1,5 @@
-//! An imagined world: the real queues, node proxies and coordinator, with ranks that act at random, one
-//! step at a time, and messages between servers that take any time.
+//! A simulation: the real queues, node proxies and coordinator, with ranks that act at random, one
+//! step at a time. Messages between servers take any time.
 
 use crate::channel::remote::{Coordinator, Grant, NodeProxy, Report};
 use crate::channel::ring::layout::{NO_NUMBER, WAITING};
@@ -13,19 +13,19 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
 
-/// How ranks act in a run.
+/// The behaviour of ranks in a run.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Manners {
+pub(super) struct Behaviour {
     pub(super) nodes: usize,
     pub(super) capacity: u64,
     pub(super) ring: u64,
-    /// Each rank puts so many messages.
+    /// The number of messages that each rank puts.
     pub(super) messages: u64,
     /// Ranks do not close their producers, but wait for messages until the stream ends.
     pub(super) make_tasks: bool,
-    /// Ranks give up waiting now and then.
+    /// Ranks sometimes stop waiting.
     pub(super) give_up: bool,
-    /// A rank of the last node dies in the middle.
+    /// A rank of the last node dies during the run.
     pub(super) die: bool,
 }
 
@@ -33,14 +33,14 @@ const RANKS: usize = 3;
 
 pub(super) struct World {
     random: Random,
-    manners: Manners,
+    behaviour: Behaviour,
     coordinator: Coordinator,
     nodes: Vec<Node>,
-    /// What was put, and what was taken.
+    /// The number of messages that were put, and how often each message was taken.
     put: u64,
     taken: HashMap<u64, u32>,
     dead: usize,
-    /// How many messages were sent to nodes, some more than once.
+    /// The number of messages sent to nodes. A message may be sent more than once.
     sent: usize,
 }
 
@@ -58,7 +58,7 @@ struct Rank {
     puts: Queue<Slots<Opaque>>,
     state: State,
     name: u64,
-    /// For how many steps it does something else.
+    /// The number of steps for which the rank does something else.
     busy: usize,
     puts_left: u64,
     next: u64,
@@ -74,7 +74,7 @@ enum State {
     /// With the number of its question.
     AsksToTake(Generation, u64),
     AsksToPut(u64),
-    /// Neither takes nor closes anything, until the others are done.
+    /// Neither takes nor closes anything until the other ranks are done.
     Away,
     Done,
     Dead,
@@ -146,16 +146,16 @@ impl Rank {
 }
 
 impl World {
-    pub(super) fn new(seed: u64, manners: Manners) -> Self {
-        let leaders: Vec<u32> = (0..manners.nodes * RANKS)
+    pub(super) fn new(seed: u64, behaviour: Behaviour) -> Self {
+        let leaders: Vec<u32> = (0..behaviour.nodes * RANKS)
             .map(|rank| (rank / RANKS * RANKS) as u32)
             .collect();
         let node = |node: usize| {
-            // Seen by a rank that does not lead, for the server is moved by hand.
+            // The view of a rank that is not the leader, because the test drives the server itself.
             let topology = Topology::new((node * RANKS + 1) as u32, &leaders);
-            let members = RANKS + usize::from(manners.nodes > 1);
+            let members = RANKS + usize::from(behaviour.nodes > 1);
             let domain = Domain::imagined(topology);
-            let ring = Layout::of::<u64>(manners.ring as usize, members).unwrap();
+            let ring = Layout::of::<u64>(behaviour.ring as usize, members).unwrap();
             let layout = RelayLayout(ring);
             let mapping = Arc::new(Mapping::private(layout.length()));
             let rank = |local_rank: usize| {
@@ -167,18 +167,18 @@ impl World {
                     state: State::Idle,
                     name: (node * RANKS + local_rank) as u64,
                     busy: 0,
-                    // Somebody always takes.
+                    // One rank only takes.
                     puts_left: match local_rank {
-                        0 if !manners.make_tasks => 0,
-                        _ => manners.messages,
+                        0 if !behaviour.make_tasks => 0,
+                        _ => behaviour.messages,
                     },
                     next: 0,
                     last: HashMap::new(),
                 }
             };
             let mut proxy = NodeProxy::new(RelaySlots::for_server(&domain, layout, &mapping));
-            // Everything comes in an instant here, so the time in which the coordinator need not know of something is short, too.
-            proxy.discretion = Duration::from_nanos(seed % 7 * 700);
+            // Messages arrive immediately here, so the report delay is short, too.
+            proxy.report_delay = Duration::from_nanos(seed % 7 * 700);
             Node {
                 proxy,
                 ranks: (0..RANKS).map(rank).collect(),
@@ -190,9 +190,9 @@ impl World {
         };
         World {
             random: Random(seed),
-            manners,
-            coordinator: Coordinator::new(manners.nodes, manners.capacity, manners.ring),
-            nodes: (0..manners.nodes).map(node).collect(),
+            behaviour,
+            coordinator: Coordinator::new(behaviour.nodes, behaviour.capacity, behaviour.ring),
+            nodes: (0..behaviour.nodes).map(node).collect(),
             put: 0,
             taken: HashMap::new(),
             dead: 0,
@@ -233,7 +233,7 @@ impl World {
     }
 
     fn act(&mut self, node: usize, local_rank: usize) {
-        let gives_up = self.manners.give_up && self.random.one_in(20);
+        let gives_up = self.behaviour.give_up && self.random.one_in(20);
         let rank = &mut self.nodes[node].ranks[local_rank];
         if rank.busy > 0 {
             rank.busy -= 1;
@@ -270,14 +270,14 @@ impl World {
                     let (producer, number) = (message >> 32, message & 0xffff_ffff);
                     let last = rank.last.insert(producer, number);
                     assert!(
-                        last < Some(number) || self.manners.give_up || self.manners.die,
+                        last < Some(number) || self.behaviour.give_up || self.behaviour.die,
                         "of each producer in order: {last:?}, then {number}"
                     );
                     *self.taken.entry(message).or_default() += 1;
                     true
                 } else if let Some(end) = rank.takes.end_of_wait(began) {
                     assert_eq!(end, NoMessage::Over);
-                    // Where ranks make tasks, one may put more after an end.
+                    // If ranks make tasks, a rank may put more after an end.
                     if rank.puts_left == 0 {
                         Rank::leave(&rank.takes);
                         rank.takes.close_producer();
@@ -309,22 +309,22 @@ impl World {
                 rank.busy = self.random.below(300);
             }
             if gives_up && self.random.one_in(10) {
-                // For good.
+                // The rank puts no more messages.
                 rank.puts_left = 0;
             }
         }
-        let most = self.manners.capacity + self.dead as u64;
+        let most = self.behaviour.capacity + self.dead as u64;
         assert!(
             self.put - self.taken.len() as u64 <= most,
             "more than there is room for"
         );
     }
 
-    /// Begins something.
+    /// Begins a call.
     fn begin(&mut self, node: usize, local_rank: usize) {
-        let Manners {
+        let Behaviour {
             make_tasks, die, ..
-        } = self.manners;
+        } = self.behaviour;
         let choice = self.random.below(if make_tasks { 2 } else { 4 });
         let is_last = node + 1 == self.nodes.len();
         let rank = &mut self.nodes[node].ranks[local_rank];
@@ -347,12 +347,13 @@ impl World {
                 let began = rank.takes.begin_waiting(false);
                 State::AsksToTake(began, Rank::ask(&rank.takes, began))
             }
-            // If it took for ever before it has put everything, all might wait.
+            // If ranks waited without end before they have put everything, all might wait for each
+            // other.
             _ if rank.puts_left == 0 || make_tasks => {
                 if !make_tasks {
                     rank.takes.close_producer();
                 }
-                let began = rank.takes.begin_waiting(!self.manners.give_up);
+                let began = rank.takes.begin_waiting(!self.behaviour.give_up);
                 Rank::wait(&rank.takes, began);
                 State::Takes(began)
             }
@@ -360,7 +361,7 @@ impl World {
         };
     }
 
-    /// Ranks that are away come back once all others are done.
+    /// Ranks that are away come back once all other ranks are done.
     fn call_back(&mut self) {
         let mut ranks: Vec<_> = (self.nodes.iter_mut())
             .flat_map(|node| node.ranks.iter_mut())
@@ -376,7 +377,7 @@ impl World {
         }
     }
 
-    /// Goes on until all ranks have seen the end, and all nodes forget the channel.
+    /// Runs until all ranks have seen the end, and all nodes have forgotten the channel.
     pub(super) fn run(mut self) {
         let start = Instant::now();
         let mut steps = 0_u64;
@@ -386,10 +387,10 @@ impl World {
             if steps.is_multiple_of(100) {
                 self.call_back();
             }
-            if self.manners.die && steps.is_multiple_of(100) {
+            if self.behaviour.die && steps.is_multiple_of(100) {
                 self.nodes.iter_mut().for_each(|node| node.proxy.inspect());
             }
-            // Takes seconds under valgrind.
+            // A run takes seconds under valgrind.
             if steps.is_multiple_of(10_000) && start.elapsed() > Duration::from_secs(60) {
                 let states: Vec<_> = (self.nodes.iter())
                     .flat_map(|node| node.ranks.iter().map(|rank| (rank.state, rank.puts_left)))

@@ -24,7 +24,7 @@ struct Shared {
     dead: std::sync::atomic::AtomicU32,
 }
 
-// SAFETY: only the thread that has reserved a slot uses its cell, which the tests are to show.
+// SAFETY: only the thread that has reserved a slot uses its cell. The tests check that.
 unsafe impl Sync for Shared {}
 // SAFETY: as above.
 unsafe impl Send for Shared {}
@@ -82,21 +82,21 @@ impl HeapQueue {
             .collect()
     }
 
-    /// Stores a message in a slot that is reserved.
+    /// Stores a message in a reserved slot.
     pub(crate) fn write(&self, index: usize, message: u64) {
         let cell = &self.shared.slots[index].1;
         // SAFETY: the slot is reserved for this thread.
         cell.with_mut(|slot| unsafe { *slot = message });
     }
 
-    /// The message of a slot that is reserved.
+    /// The message of a reserved slot.
     pub(crate) fn read(&self, index: usize) -> u64 {
         let cell = &self.shared.slots[index].1;
         // SAFETY: the slot is reserved for this thread.
         cell.with(|slot| unsafe { *slot })
     }
 
-    /// Makes this rank count as dead.
+    /// Marks this rank as dead.
     pub(crate) fn die(&self) {
         self.shared.dead.fetch_or(1 << self.me, Ordering::SeqCst);
     }

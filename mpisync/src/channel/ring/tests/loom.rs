@@ -1,13 +1,13 @@
-//! Every interleaving of a few ranks, as far as two preemptions reach. The messages are cells that
-//! loom watches: one that is read while it is written, or without the acquire and release between
-//! them, fails the model, and so does a wake-up that is forgotten.
+//! All interleavings of a few ranks with up to two preemptions. The messages are cells that loom
+//! checks: the model fails if a message is read while it is written, or without acquire and release
+//! in between, and also if a wake-up is lost.
 
 use crate::channel::ring::tests::*;
 use ::loom::thread;
 
 type Act = fn(&Queue<HeapQueue>) -> u64;
 
-/// Runs one act a rank at the same time; the sum of what they return is `sum`.
+/// Runs one act for each rank concurrently. `sum` is the expected sum of their results.
 fn explore(capacity: u64, preemptions: usize, acts: &'static [Act], sum: u64) {
     let mut model = ::loom::model::Builder::new();
     model.preemption_bound = model.preemption_bound.or(Some(preemptions));
@@ -25,7 +25,7 @@ fn explore(capacity: u64, preemptions: usize, acts: &'static [Act], sum: u64) {
     });
 }
 
-/// Puts these messages, and then nothing any more.
+/// Puts these messages, then closes the producer.
 fn producer(queue: &Queue<HeapQueue>, messages: &[u64]) -> u64 {
     queue.close_consumer();
     put(queue, messages).expect("somebody takes");
@@ -81,7 +81,7 @@ fn two_consumers() {
     explore(2, 1, &[PUT_TWO, TAKE, TAKE_TWO], 30);
 }
 
-/// Ranks that put what they take, until all wait.
+/// Ranks put what they take, until all wait.
 #[test]
 fn all_wait() {
     const TASKS: Act = |queue| {
@@ -108,7 +108,7 @@ fn all_wait() {
     explore(2, 2, &[FIRST, TASKS], 3);
 }
 
-/// At the end ranks go on, and a rank that puts again is waited for.
+/// Ranks continue after an end, and the end waits for a rank that puts again.
 #[test]
 fn after_an_end() {
     const FIRST: Act = |queue| {
@@ -153,7 +153,7 @@ fn promises() {
         put(queue, &[1]).expect("somebody takes");
         0
     };
-    // Without the promise it would wait for the other one's producer to close.
+    // Without the promise this would wait until the other rank closes its producer.
     const TAKE_CLAIMED: Act = |queue| {
         queue.close_producer();
         take(queue, 1).expect("one message").iter().sum::<u64>() + rest(queue, 1)

@@ -12,13 +12,13 @@ use crate::channel::ring::tests::heap::HeapQueue;
 use crate::channel::ring::{NoMessage, NoRoom, Queue};
 use crate::shm::wait::Deadline;
 
-/// A queue for that many ranks, whose positions wrap around after a few messages.
+/// Queues for `ranks` ranks, whose positions wrap around after a few messages.
 fn queues(ranks: usize, capacity: u64) -> Vec<Queue<HeapQueue>> {
     let start = laps_before_the_end(Shape::new(capacity), 1);
     queues_from(ranks, capacity, start)
 }
 
-/// The first position of a lap, this many laps before positions wrap around.
+/// The first position of the lap that is `laps` laps before the wrap-around.
 fn laps_before_the_end(shape: Shape, laps: u64) -> Position {
     let lap = shape.stamp_after(Position(0));
     Position(0_u64.wrapping_sub(laps * lap))
@@ -32,7 +32,7 @@ fn queues_from(ranks: usize, capacity: u64, start: Position) -> Vec<Queue<HeapQu
         .collect()
 }
 
-/// Puts the messages in order, as many at a time as there is room for.
+/// Puts the messages in order, as many at a time as fit.
 fn put(queue: &Queue<HeapQueue>, messages: &[u64]) -> Result<(), NoRoom> {
     let mut left = messages;
     while !left.is_empty() {

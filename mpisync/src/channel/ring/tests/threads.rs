@@ -5,7 +5,7 @@ use crate::channel::ring::tests::*;
 use std::thread;
 use std::time::Duration;
 
-/// The messages of one producer carry its number and count.
+/// A message: the number of its producer, and its count.
 fn message(producer: u64, count: u64) -> u64 {
     producer << 32 | count
 }
@@ -48,7 +48,7 @@ fn many_at_once_as_far_as_there_is_room() {
     putting.publish();
     drop(putting);
     assert_eq!(queue.try_put(9).map(|putting| putting.left()), Ok(2));
-    // Four of the slots never had a message.
+    // Four of the five slots are void.
     assert_eq!(try_take(queue), Some(0));
     assert_eq!(try_take(queue), None);
     assert_eq!(queue.len(), 0);
@@ -56,37 +56,37 @@ fn many_at_once_as_far_as_there_is_room() {
 }
 
 #[test]
-fn who_asks_again_and_again_learns_of_an_end_that_others_found() {
+fn a_polling_rank_learns_of_an_end_that_others_found() {
     let queues = queues(2, 4);
-    let (asks, waits) = (&queues[0], &queues[1]);
-    let began = asks.begin_waiting(false);
-    assert_eq!(asks.take_since(1, began).err(), Some(NoMessage::Empty));
-    asks.close_producer();
-    assert_eq!(asks.take_since(1, began).err(), Some(NoMessage::Empty));
+    let (polls, waits) = (&queues[0], &queues[1]);
+    let began = polls.begin_waiting(false);
+    assert_eq!(polls.take_since(1, began).err(), Some(NoMessage::Empty));
+    polls.close_producer();
+    assert_eq!(polls.take_since(1, began).err(), Some(NoMessage::Empty));
     assert_eq!(take(waits, 1), Err(NoMessage::Over));
-    let later = asks.begin_waiting(false);
-    // What is put after the end comes first all the same.
+    let later = polls.begin_waiting(false);
+    // A message that was put after the end is still taken first.
     assert_eq!(try_put(waits, 5), Ok(()));
-    assert_eq!(try_take(asks), Some(5));
-    assert_eq!(asks.take_since(1, began).err(), Some(NoMessage::Over));
-    assert_eq!(asks.take_since(1, later).err(), Some(NoMessage::Empty));
+    assert_eq!(try_take(polls), Some(5));
+    assert_eq!(polls.take_since(1, began).err(), Some(NoMessage::Over));
+    assert_eq!(polls.take_since(1, later).err(), Some(NoMessage::Empty));
     waits.close_producer();
-    assert_eq!(asks.take_since(1, later).err(), Some(NoMessage::Over));
+    assert_eq!(polls.take_since(1, later).err(), Some(NoMessage::Over));
 }
 
 #[test]
-fn who_asks_again_and_again_keeps_the_others_waiting() {
+fn a_polling_rank_keeps_the_others_waiting() {
     let queues = queues(2, 4);
-    let (asks, waits) = (&queues[0], &queues[1]);
-    let began = asks.begin_waiting(false);
-    assert_eq!(asks.take_since(1, began).err(), Some(NoMessage::Empty));
+    let (polls, waits) = (&queues[0], &queues[1]);
+    let began = polls.begin_waiting(false);
+    assert_eq!(polls.take_since(1, began).err(), Some(NoMessage::Empty));
     let soon = || Deadline::after(Duration::from_millis(5));
     assert_eq!(waits.take(1, soon).err(), Some(NoMessage::Empty));
     thread::scope(|scope| {
         let taken = scope.spawn(|| take(waits, 1));
         thread::sleep(Duration::from_millis(5));
-        assert_eq!(asks.take_since(1, began).err(), Some(NoMessage::Empty));
-        assert_eq!(try_put(asks, 7), Ok(()));
+        assert_eq!(polls.take_since(1, began).err(), Some(NoMessage::Empty));
+        assert_eq!(try_put(polls, 7), Ok(()));
         assert_eq!(taken.join().expect("no panic"), Ok(vec![7]));
     });
 }
@@ -102,7 +102,7 @@ fn there_is_room_when_a_message_can_be_put() {
             }
             assert_eq!(queue.check_room(), Err(NoRoom::Full));
             let taking = queue.try_take(1).expect("a message");
-            // Its slot is not free before it was read.
+            // The slot is free only after the message was read.
             assert_eq!(queue.check_room(), Err(NoRoom::Full));
             drop(taking);
             assert_eq!(queue.check_room(), Ok(()));
@@ -113,7 +113,8 @@ fn there_is_room_when_a_message_can_be_put() {
     }
 }
 
-/// Nothing is lost or doubled, and each consumer sees each producer's messages in order.
+/// No message is lost or taken twice, and each consumer gets the messages of each producer in
+/// order.
 fn streams(producers: u64, consumers: usize, capacity: u64, many: usize) {
     const MESSAGES: u64 = 5_000;
     let mut queues = queues(producers as usize + consumers, capacity);
@@ -200,7 +201,7 @@ fn a_stream_ends_when_all_wait() {
                     if queue.memory.me() == 0 {
                         put(queue, &[10]).expect("room");
                     } else if queue.memory.me() == 2 {
-                        // One that neither puts nor takes.
+                        // This rank neither puts nor takes.
                         queue.close_producer();
                         return 0;
                     }
@@ -237,9 +238,9 @@ fn putting_is_an_error_when_nobody_takes() {
     assert_eq!(try_put(&queues[1], 3), Err(NoRoom::Closed));
 }
 
-/// A rank that dies leaves slots that it has reserved.
+/// A dead rank leaves reserved slots.
 #[test]
-fn what_a_dead_rank_was_putting_is_passed_over() {
+fn a_slot_that_a_dead_rank_was_filling_is_skipped() {
     for published in 0..3 {
         let queues = queues(3, 4);
         put(&queues[0], &[1]).expect("room");
@@ -259,7 +260,7 @@ fn what_a_dead_rank_was_putting_is_passed_over() {
         for message in expected {
             assert_eq!(take(&queues[2], 1), Ok(vec![message]));
         }
-        // The ends of the dead one are closed when somebody waits.
+        // The ends of the dead rank are closed when another rank waits.
         queues[0].close_producer();
         queues[2].close_producer();
         assert_eq!(take(&queues[2], 1), Err(NoMessage::Over));
@@ -267,9 +268,9 @@ fn what_a_dead_rank_was_putting_is_passed_over() {
     }
 }
 
-/// One that dies while it takes leaves a slot that nobody frees.
+/// A rank that dies while it takes leaves a slot that it does not free.
 #[test]
-fn what_a_dead_rank_was_taking_makes_room() {
+fn a_slot_that_a_dead_rank_was_reading_is_freed() {
     let queues = queues(2, 2);
     put(&queues[0], &[1, 2]).expect("room");
     let mut taking = queues[1].try_take(2).expect("two messages");
@@ -280,9 +281,9 @@ fn what_a_dead_rank_was_taking_makes_room() {
     assert_eq!(take(&queues[0], 2), Ok(vec![3, 4]));
 }
 
-/// A rank that lives and takes its time keeps its slot, though one that died wanted the same.
+/// A slow living rank keeps its slot, even if a dead rank had announced the same slot.
 #[test]
-fn what_a_living_rank_is_putting_is_waited_for() {
+fn a_slot_that_a_living_rank_is_filling_is_waited_for() {
     let queues = queues(3, 2);
     let mut putting = queues[0].try_put(1).expect("room");
     let other = queues[1].try_put(1).expect("room");
@@ -302,8 +303,7 @@ fn what_a_living_rank_is_putting_is_waited_for() {
     });
 }
 
-/// A rank that learns late of an end does not mistake what was promised since for messages that
-/// never came.
+/// A rank that learns late of an end does not count later promises as missing messages.
 #[test]
 fn an_end_is_what_it_was_when_it_came() {
     let queues = queues(2, 2);
@@ -313,7 +313,7 @@ fn an_end_is_what_it_was_when_it_came() {
     queues[0].stop_waiting();
     queues[0].claim(2);
     assert_eq!(queues[1].end_of_wait(late), Some(NoMessage::Over));
-    // Both wait again, and the promise is not kept.
+    // Both ranks wait again, and the promise is not kept.
     let late = queues[1].begin_waiting(true);
     assert_eq!(queues[1].end_of_wait(late), None);
     let first = queues[0].begin_waiting(true);
