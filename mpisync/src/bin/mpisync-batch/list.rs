@@ -2,21 +2,21 @@
 
 use crate::End;
 use crate::output::{Output, name_line, text_line};
-use crate::place::Place;
+use crate::state_directory::StateDirectory;
 use anyhow::Result;
 use mpisync::batch::directory::{Directory, Options};
 use mpisync::batch::{State, UnknownWord};
 
-/// Prints the names of tasks, one a line
+/// Prints the names of tasks, one per line
 #[derive(clap::Args)]
 pub struct List {
     #[command(flatten)]
-    place: Place,
-    /// Of tasks in these states only: open, running, done, failed or invalid; a state that cannot
-    /// be read is invalid
+    directory: StateDirectory,
+    /// Only tasks in these states: open, running, done, failed or invalid; a state that cannot be
+    /// read is invalid
     #[arg(long, value_name = "STATE,...", value_delimiter = ',', value_parser = state)]
     state: Vec<State>,
-    /// Behind each name and a tab, why it has failed, or what is wrong with its state; line breaks
+    /// Appends a tab and the reason why the task failed, or the problem with its state; line breaks
     /// as \n
     #[arg(long)]
     reasons: bool,
@@ -28,7 +28,7 @@ fn state(word: &str) -> Result<State, UnknownWord> {
 
 impl List {
     pub fn run(&self) -> Result<End> {
-        let directory = self.place.open(Options::default())?;
+        let directory = self.directory.open(Options::default())?;
         let mut output = Output::new();
         for (task, name) in directory.names().iter().enumerate() {
             let Some(reason) = self.find(&directory, task) else {
@@ -46,7 +46,7 @@ impl List {
         Ok(End::Well)
     }
 
-    /// What there is to say of a task, if it is in the list.
+    /// The reason of a task, which may be empty. None if the task is not to be listed.
     fn find(&self, directory: &Directory, task: usize) -> Option<String> {
         if self.state.is_empty() && !self.reasons {
             return Some(String::new());

@@ -1,16 +1,16 @@
-//! One look at a directory.
+//! A snapshot of a state directory.
 
 use mpisync::batch::directory::{Directory, DirectoryError};
 use mpisync::batch::{State, Summary};
 
-/// What was found. Each state was read once.
+/// The state of all tasks. Each was read once.
 #[derive(Default)]
 pub struct Look {
     pub summary: Summary,
-    /// The tasks that run, have failed, and are invalid, in the order of their names.
+    /// The tasks that are running, failed, and invalid, in the order of their names.
     pub running: Vec<usize>,
     pub failed: Vec<usize>,
-    /// With what is wrong with the state, where it does not just say so.
+    /// With the problem with the state; none if the state itself says that the task is invalid.
     pub invalid: Vec<(usize, Option<DirectoryError>)>,
 }
 
@@ -33,9 +33,9 @@ impl Look {
         look
     }
 
-    /// Those that have failed last, of which there are `most` at most, the very last one first.
+    /// The tasks that failed last, at most `most` of them, the latest first.
     pub fn failed_last(&self, directory: &Directory, most: usize) -> Vec<usize> {
-        // One whose time cannot be read is on its way to another state.
+        // If its time cannot be read, the task is changing to another state.
         let time = |&task: &usize| Some((directory.changed(task).ok()?, task));
         let mut failed: Vec<_> = self.failed.iter().filter_map(time).collect();
         failed.sort_unstable_by(|one, other| other.cmp(one));

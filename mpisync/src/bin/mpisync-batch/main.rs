@@ -1,10 +1,10 @@
-//! `mpisync-batch`: looks at the state directories of batches from outside, and sets tasks back.
+//! `mpisync-batch`: inspects the state directories of batches, and resets tasks.
 
 mod list;
 mod look;
 mod output;
-mod place;
 mod reset;
+mod state_directory;
 mod status;
 
 use clap::{Parser, Subcommand};
@@ -13,13 +13,12 @@ use std::process::ExitCode;
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0  status: all tasks are done; list, reset: all went well
-  1  status: nothing is left to do, and tasks have failed or are invalid
+  0  status: all tasks are done; list, reset: success
+  1  status: no work is left, and some tasks have failed or are invalid
   2  status: work is left, open or running
-  3  something could not be done, and standard error says what";
+  3  an error, described on standard error";
 
-/// Looks at the state directories of batches, while jobs work on them or after it, and sets tasks
-/// back
+/// Inspects the state directories of batches, during or after a run, and resets tasks
 #[derive(Parser)]
 #[command(name = "mpisync-batch", version, after_help = EXIT_CODES)]
 struct Cli {
@@ -37,14 +36,14 @@ enum Command {
     Reset(reset::Reset),
 }
 
-/// How it ended, for the exit code.
+/// The result of a command, for the exit code.
 enum End {
-    /// Well; and with `status`, all tasks are done.
+    /// Success. For `status`: all tasks are done.
     Well,
-    /// Nothing is left to do, and not all tasks are done.
+    /// No work is left, and not all tasks are done.
     Failures,
     WorkLeft,
-    /// Something could not be done, and the user knows.
+    /// An error, which was printed.
     Trouble,
 }
 
@@ -67,7 +66,8 @@ fn main() -> ExitCode {
             Command::Reset(reset) => reset.run(),
         },
         Err(error) => {
-            // Where even this cannot be printed, the exit code is all that is left to say. Clap's own would be that of work left.
+            // If the message cannot be printed, only the exit code is left to report the error. The
+            // exit code of clap itself would mean that work is left.
             let _ = error.print();
             Ok(match error.use_stderr() {
                 true => End::Trouble,

@@ -1,9 +1,9 @@
-//! What is printed.
+//! Output on standard output and standard error.
 
 use std::fmt::Write as _;
 use std::io::{self, BufWriter, ErrorKind, StdoutLock, Write};
 
-/// Standard output, for lines. Whoever reads them may stop at any time, which is no error.
+/// Standard output, line by line. It is not an error if the reader closes it early.
 pub struct Output {
     to: BufWriter<StdoutLock<'static>>,
     is_closed: bool,
@@ -17,7 +17,7 @@ impl Output {
         }
     }
 
-    /// Whether nobody reads any more.
+    /// Whether the reader has closed standard output.
     pub fn is_closed(&self) -> bool {
         self.is_closed
     }
@@ -27,7 +27,7 @@ impl Output {
             return Ok(());
         }
         let written = writeln!(self.to, "{line}");
-        self.heed(written)
+        self.ignore_closed(written)
     }
 
     pub fn finish(mut self) -> io::Result<()> {
@@ -35,10 +35,10 @@ impl Output {
             return Ok(());
         }
         let written = self.to.flush();
-        self.heed(written)
+        self.ignore_closed(written)
     }
 
-    fn heed(&mut self, written: io::Result<()>) -> io::Result<()> {
+    fn ignore_closed(&mut self, written: io::Result<()>) -> io::Result<()> {
         match written {
             Err(error) if error.kind() == ErrorKind::BrokenPipe => {
                 self.is_closed = true;
@@ -49,29 +49,29 @@ impl Output {
     }
 }
 
-/// Says on standard error what is wrong, in a line.
+/// Prints an error on standard error, on one line.
 pub fn complain(text: &str) {
-    // `eprintln` panics where standard error is closed.
+    // `eprintln` would panic if standard error is closed.
     let _ = writeln!(io::stderr(), "{}", name_line(text));
 }
 
-/// A name on one line.
+/// A name on one line. Backslashes stay.
 pub fn name_line(name: &str) -> String {
     escaped(name, false)
 }
 
-/// Any text on one line, so that it can be told what it was.
+/// A text on one line, escaped so that the original text can be recovered.
 pub fn text_line(text: &str) -> String {
     escaped(text, true)
 }
 
-/// Without the characters that end lines, or do things to a terminal. Names keep their backslashes,
-/// to be what they are.
+/// Escapes control characters, which end lines or control a terminal, and backslashes if
+/// `and_backslashes`.
 fn escaped(text: &str, and_backslashes: bool) -> String {
     let mut line = String::with_capacity(text.len());
     for char in text.chars() {
         if char.is_control() || (and_backslashes && char == '\\') {
-            // A string takes everything.
+            // Writing to a string does not fail.
             let _ = write!(line, "{}", char.escape_default());
         } else {
             line.push(char);
@@ -80,14 +80,14 @@ fn escaped(text: &str, and_backslashes: bool) -> String {
     line
 }
 
-/// JSON without the control characters that it may have in its texts as they are.
+/// JSON with all control characters but line breaks escaped.
 pub fn json_lines(json: &str) -> String {
     let mut lines = String::with_capacity(json.len());
     for char in json.chars() {
         match char {
             '\n' => lines.push(char),
             char if char.is_control() => {
-                // A string takes everything.
+                // Writing to a string does not fail.
                 let _ = write!(lines, "\\u{:04x}", u32::from(char));
             }
             char => lines.push(char),

@@ -2,52 +2,52 @@
 
 use crate::End;
 use crate::output::{Output, complain, name_line};
-use crate::place::{Patience, Place};
+use crate::state_directory::{StaleAfter, StateDirectory};
 use anyhow::{Result, bail};
 use mpisync::batch::State;
 use mpisync::batch::directory::{Directory, DirectoryError};
 
-/// Sets tasks to OPEN, so that they are run again
+/// Sets tasks to OPEN, so that they run again
 ///
-/// A task that a living job runs is left alone, and the exit code is 3 then, unless --force is
-/// given. Jobs that make no claims cannot be told to live: do not set back what pshmem runs. A job
-/// that is under way may not see it before it is started again.
+/// Does not change tasks that a living job runs, unless --force is given; the exit code is 3 then.
+/// Jobs that make no claims are not detected: do not reset tasks that pshmem runs. A running job
+/// may not notice the change before it is started again.
 #[derive(clap::Args)]
 pub struct Reset {
     #[command(flatten)]
-    place: Place,
-    /// These tasks, whatever their state is
+    directory: StateDirectory,
+    /// These tasks, in any state
     #[arg(value_name = "NAME", required_unless_present_any = ["failed", "running", "done", "invalid", "all"])]
     names: Vec<String>,
-    /// All that have failed
+    /// All failed tasks
     #[arg(long)]
     failed: bool,
-    /// All that run, for all that their state says, and that no living job has
+    /// All tasks whose state is RUNNING and that no living job runs
     #[arg(long)]
     running: bool,
-    /// All that are done
+    /// All tasks that are done
     #[arg(long)]
     done: bool,
-    /// All that are invalid, and those whose state cannot be read
+    /// All invalid tasks, and those whose state cannot be read
     #[arg(long)]
     invalid: bool,
-    /// All
+    /// All tasks
     #[arg(long)]
     all: bool,
-    /// Also those that a job has which looks alive, where it is known to be gone; it loses them if
-    /// it lives for all that
+    /// Also tasks of a job that seems to be alive, if you know that it is gone; a job that is alive
+    /// loses them
     #[arg(long)]
     force: bool,
-    /// Prints their names, and changes nothing
+    /// Prints the names of the tasks, and changes nothing
     #[arg(short = 'n', long)]
     dry_run: bool,
     #[command(flatten)]
-    spin_budget: Patience,
+    stale_after: StaleAfter,
 }
 
 impl Reset {
     pub fn run(&self) -> Result<End> {
-        let directory = self.place.open(self.spin_budget.options())?;
+        let directory = self.directory.open(self.stale_after.options())?;
         let is_named = self.named(&directory)?;
         let mut output = Output::new();
         let (mut set, mut left) = (0, 0);
@@ -55,14 +55,14 @@ impl Reset {
             if !is_named && !self.chooses_any() {
                 continue;
             }
-            // As in a status: what cannot be read is invalid.
+            // As in `status`: a state that cannot be read is invalid.
             let state = directory.state(task).unwrap_or(State::Invalid);
             if state == State::Open || !(is_named || self.chooses(state)) {
                 continue;
             }
             let name = name_line(&directory.names()[task]);
             match self.open(&directory, task, is_named) {
-                // A job has run it meanwhile.
+                // A job has run the task meanwhile.
                 Ok(false) => {}
                 Ok(true) => {
                     set += 1;
@@ -88,17 +88,18 @@ impl Reset {
         })
     }
 
-    /// Which tasks were named. Nothing is changed if one of them is none.
+    /// For each task, whether it was named. Fails if a name is not that of a task; nothing is
+    /// changed then.
     fn named(&self, directory: &Directory) -> Result<Vec<bool>> {
         let names = directory.names();
         let mut is_named = vec![false; names.len()];
         for name in &self.names {
-            // They are in this order.
+            // The names are sorted.
             match names.binary_search(name) {
                 Ok(task) => is_named[task] = true,
                 Err(_) => bail!(
                     "there is no task {name:?} in {}; `mpisync-batch list` has their names",
-                    self.place
+                    self.directory
                 ),
             }
         }
@@ -120,8 +121,8 @@ impl Reset {
             }
     }
 
-    /// Sets a task back, if it still is what was chosen, or looks whether that would do; whether it
-    /// does.
+    /// Opens a task if its state is still a chosen one; in a dry run, checks whether that is
+    /// possible. Returns whether the task was, or would be, opened.
     fn open(
         &self,
         directory: &Directory,

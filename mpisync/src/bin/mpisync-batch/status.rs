@@ -3,40 +3,40 @@
 use crate::End;
 use crate::look::Look;
 use crate::output::{Output, complain, json_lines, name_line, text_line};
-use crate::place::{Patience, Place};
+use crate::state_directory::{StaleAfter, StateDirectory};
 use anyhow::Result;
 use mpisync::batch::directory::{Claimant, Directory, DirectoryError};
 use mpisync::batch::{Meter, State, Summary};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
-/// How many of the tasks that run are shown.
+/// The number of running tasks to show.
 const RUNNING: usize = 20;
-/// How many of those that have failed, and of those that are invalid.
+/// The number of failed tasks to show, and of invalid ones.
 const FAILED: usize = 10;
-/// Of the reason for a failure, so many characters.
+/// The length of a reason in characters.
 const REASON: usize = 200;
 
-/// How often a watch looks at most.
-const SELDOM: Duration = Duration::from_millis(500);
-/// And for each time that a look takes, how often it rests then: the files are for the jobs first.
+/// The shortest pause between two looks.
+const INTERVAL: Duration = Duration::from_millis(500);
+/// The shortest pause in units of the duration of a look: the files are for the jobs first.
 const REST: u32 = 9;
 
-/// Shows how many tasks are done, have failed, run and are open, who runs them, and why the last
-/// ones have failed
+/// Shows how many tasks are done, failed, running and open, which jobs run them, and why the last
+/// ones failed
 #[derive(clap::Args)]
 pub struct Status {
     #[command(flatten)]
-    place: Place,
-    /// Shows how far it is until no task is left, in a bar, or without a terminal in lines; and the
-    /// rest after that
+    directory: StateDirectory,
+    /// Shows the progress until no work is left, as a bar or, without a terminal, in lines; then
+    /// shows the rest
     #[arg(short, long)]
     watch: bool,
-    /// Prints all that is known as JSON
+    /// Prints everything as JSON
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    spin_budget: Patience,
+    stale_after: StaleAfter,
 }
 
 impl Status {
@@ -54,7 +54,7 @@ impl Status {
             false => {
                 output.line(&format!(
                     "{}: {} tasks",
-                    name_line(&self.place.to_string()),
+                    name_line(&self.directory.to_string()),
                     directory.names().len()
                 ))?;
                 for line in table(&directory, &look) {
@@ -67,24 +67,24 @@ impl Status {
     }
 
     fn look(&self) -> Result<(Directory, Look)> {
-        let directory = self.place.open(self.spin_budget.options())?;
+        let directory = self.directory.open(self.stale_after.options())?;
         let look = Look::at(&directory);
         Ok((directory, look))
     }
 
-    /// Looks until no task is left.
+    /// Watches until no work is left.
     fn watch(&self) -> Result<(Directory, Look)> {
-        let mut directory = self.place.open(self.spin_budget.options())?;
+        let mut directory = self.directory.open(self.stale_after.options())?;
         let mut meter: Option<Meter> = None;
         loop {
             let start = Instant::now();
             let look = Look::at(&directory);
             let now = look.summary;
-            let begin = || Meter::new(self.place.name(), &now);
+            let begin = || Meter::new(self.directory.name(), &now);
             let mut shown = meter.take().unwrap_or_else(begin);
             if now.is_over() {
-                // There may be more tasks by now, or no directory any more.
-                let again = self.place.open(self.spin_budget.options())?;
+                // There may be more tasks by now, or the directory may be gone.
+                let again = self.directory.open(self.stale_after.options())?;
                 if again.names() == directory.names() {
                     shown.finish(&now);
                     return Ok((directory, look));
@@ -93,7 +93,7 @@ impl Status {
             }
             shown.show(&now);
             meter = Some(shown);
-            std::thread::sleep(SELDOM.max(start.elapsed().saturating_mul(REST)));
+            std::thread::sleep(INTERVAL.max(start.elapsed().saturating_mul(REST)));
         }
     }
 }
@@ -127,19 +127,19 @@ fn table(directory: &Directory, look: &Look) -> Vec<String> {
         .collect();
     let name = |task: usize| name_line(&directory.names()[task]);
     let shown = look.running.iter().take(RUNNING);
-    let rows = shown.map(|&task| (name(task), who(directory.claimant(task))));
-    chapter(&mut lines, "running", rows.collect(), look.running.len());
+    let rows = shown.map(|&task| (name(task), claimant_text(directory.claimant(task))));
+    section(&mut lines, "running", rows.collect(), look.running.len());
     let shown = look.failed_last(directory, FAILED).into_iter();
     let rows = shown.map(|task| (name(task), shortened(directory.reason(task))));
-    chapter(&mut lines, "failed last", rows.collect(), look.failed.len());
+    section(&mut lines, "failed last", rows.collect(), look.failed.len());
     let shown = look.invalid.iter().take(FAILED);
     let rows = shown.map(|(task, problem)| (name(*task), problem_of(problem.as_ref())));
-    chapter(&mut lines, "invalid", rows.collect(), look.invalid.len());
+    section(&mut lines, "invalid", rows.collect(), look.invalid.len());
     lines
 }
 
-/// Tasks and what there is to say of each, `all` of which there are.
-fn chapter(lines: &mut Vec<String>, title: &str, rows: Vec<(String, String)>, all: usize) {
+/// Appends a section with some of `all` tasks: their names and a text for each.
+fn section(lines: &mut Vec<String>, title: &str, rows: Vec<(String, String)>, all: usize) {
     if all == 0 {
         return;
     }
@@ -155,7 +155,7 @@ fn chapter(lines: &mut Vec<String>, title: &str, rows: Vec<(String, String)>, al
     }
 }
 
-fn who(found: Result<Option<Claimant>, DirectoryError>) -> String {
+fn claimant_text(found: Result<Option<Claimant>, DirectoryError>) -> String {
     match found {
         Ok(Some(by)) => name_line(&by.to_string()),
         Ok(None) => "no job that is known to live".to_owned(),
@@ -164,7 +164,12 @@ fn who(found: Result<Option<Claimant>, DirectoryError>) -> String {
 }
 
 fn shortened(reason: Option<String>) -> String {
-    let line = text_line(reason.as_deref().unwrap_or("nobody said why").trim_end());
+    let line = text_line(
+        reason
+            .as_deref()
+            .unwrap_or("no reason was recorded")
+            .trim_end(),
+    );
     match line.char_indices().nth(REASON) {
         Some((end, _)) => format!("{}…", &line[..end]),
         None => line,
@@ -178,7 +183,7 @@ fn problem_of(problem: Option<&DirectoryError>) -> String {
     }
 }
 
-/// All that is known, not only the first of it.
+/// All tasks of each kind, not only the first ones.
 fn in_json(directory: &Directory, look: &Look) -> Value {
     let name = |task: usize| &directory.names()[task];
     let running = look.running.iter().map(|&task| {

@@ -1,4 +1,4 @@
-//! Which state directory it is, and how it is used.
+//! The arguments that select a state directory.
 
 use crate::output::name_line;
 use anyhow::{Result, ensure};
@@ -6,24 +6,24 @@ use mpisync::batch::directory::{Directory, Options};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// The directory that a command is about.
+/// The state directory of a command.
 #[derive(clap::Args)]
-pub struct Place {
+pub struct StateDirectory {
     /// The state directory, which has a folder for each task
     #[arg(value_name = "DIR")]
     path: PathBuf,
 }
 
-/// For commands that have to tell whether a job lives.
+/// For commands that determine whether a job is alive.
 #[derive(clap::Args)]
-pub struct Patience {
-    /// After how long without a heartbeat a job is taken for dead; as in the jobs themselves, which
-    /// is 120 if they do not say
+pub struct StaleAfter {
+    /// The time without a heartbeat after which a job is taken for dead, as configured in the jobs
+    /// [default: 120]
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     stale_after: Option<Duration>,
 }
 
-impl Patience {
+impl StaleAfter {
     pub fn options(&self) -> Options {
         match self.stale_after {
             Some(time) => Options::default().stale_after(time),
@@ -32,8 +32,8 @@ impl Patience {
     }
 }
 
-impl Place {
-    /// Its own name, for there is not much room beside a bar.
+impl StateDirectory {
+    /// The last part of the path, for the narrow space beside a progress bar.
     pub fn name(&self) -> String {
         match self.path.file_name() {
             Some(name) => name_line(&name.to_string_lossy()),
@@ -43,7 +43,7 @@ impl Place {
 
     pub fn open(&self, options: Options) -> Result<Directory> {
         let directory = Directory::open(&self.path, options)?;
-        // Otherwise a wrong directory would look like one in which all is done.
+        // Otherwise a wrong directory would look as if all tasks were done.
         ensure!(
             !directory.names().is_empty(),
             "{self} has no tasks, which are folders with a file `state`; name the state directory of a batch",
@@ -52,7 +52,7 @@ impl Place {
     }
 }
 
-impl std::fmt::Display for Place {
+impl std::fmt::Display for StateDirectory {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.path.display().fmt(f)
     }
