@@ -28,15 +28,25 @@ pub enum LockError {
         /// The rank in the object's communicator.
         rank: i32,
     },
+    /// A rank ended while it held the lock: it dropped its universe, or finalized MPI, before the
+    /// guard. The lock is not poisoned: it is free again if that rank drops the guard.
+    #[error(
+        "rank {rank} has ended and still holds the lock; drop guards before the universe, and leak none"
+    )]
+    HolderEnded {
+        /// The rank in the object's communicator.
+        rank: i32,
+    },
     /// MPI was finalized.
     #[error(
         "MPI is finalized, and the other ranks may be gone; use objects while the universe is alive"
     )]
     Finalized,
-    /// There is no other rank that could end the wait.
+    /// There is no other rank that could end the wait: the communicator has one rank, or all other
+    /// ranks have died, have ended, or wait for the same without a time limit.
     #[error(
-        "the communicator has one rank, so no other rank can notify it, and it would wait forever; wait with a time limit, or \
-         only where there are other ranks"
+        "no other rank can end this wait: the communicator has only this rank, or all others have died, have ended or wait \
+         for the same; wait with a time limit, or only while another rank can notify this one"
     )]
     Alone,
 }
@@ -165,6 +175,21 @@ pub enum CollectiveError {
         /// The rank.
         rank: i32,
     },
+    /// A rank ended while this rank waited for it: its universe was dropped, or it finalizes MPI.
+    #[error("rank {rank} {} while this rank waited for it", ended(*.panicked))]
+    RankEnded {
+        /// The rank.
+        rank: i32,
+        /// Whether its thread was panicking.
+        panicked: bool,
+    },
+    /// A rank left the `#[collective]` call in which this rank waits for it. The call's own error
+    /// tells why.
+    #[error("rank {rank} has left the collective call in which this rank waits for it")]
+    RankLeft {
+        /// The rank.
+        rank: i32,
+    },
     /// The rank is not in the communicator.
     #[error("rank {rank} is not in the communicator, whose ranks are 0 to {}", .size - 1)]
     NoSuchRank {
@@ -188,6 +213,15 @@ pub enum CollectiveError {
     /// The writer could not acquire the lock.
     #[error(transparent)]
     Lock(#[from] LockError),
+}
+
+/// How a rank has ended, for the text of an error.
+pub(crate) fn ended(panicked: bool) -> &'static str {
+    if panicked {
+        "panicked and ended"
+    } else {
+        "ended (its universe was dropped)"
+    }
 }
 
 /// For collective functions that return an [`io::Result`]: the error becomes the source, and a

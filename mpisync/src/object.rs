@@ -134,6 +134,12 @@ impl Object {
                 rank: self.block.domain().topology().local_ranks()[local_rank] as i32,
             },
             Stop::RankDied(rank) => LockError::HolderDied { rank: rank as i32 },
+            Stop::Ended(local_rank) => LockError::HolderEnded {
+                rank: self.block.domain().topology().local_ranks()[local_rank] as i32,
+            },
+            Stop::RankEnded(rank) => LockError::HolderEnded { rank: rank as i32 },
+            Stop::Alone => LockError::Alone,
+            Stop::Absent(..) => unreachable!("a lock waits for holders"),
         }
     }
 

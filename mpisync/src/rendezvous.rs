@@ -11,7 +11,10 @@
 use crate::error::CollectiveError;
 use crate::fingerprint::fingerprint;
 use crate::location::Place;
-use crate::shm::arrival::{Announcement, AnnouncementData, FAILED, FINE, PANICKED, PAYLOAD_WORDS};
+use crate::shm::absence::Absence;
+use crate::shm::arrival::{
+    Announcement, AnnouncementData, EXIT, FAILED, FINE, PANICKED, PAYLOAD_WORDS,
+};
 use crate::shm::block::Block;
 use crate::shm::domain::Domain;
 use crate::shm::event::ALL;
@@ -26,7 +29,7 @@ pub(crate) enum Step {
     /// It enters a collective call.
     Enter,
     /// It leaves a collective call.
-    Exit,
+    Exit = EXIT as isize,
     /// It waits in a fence for a rank that is in the meeting.
     Fenced,
 }
@@ -165,7 +168,7 @@ enum Met {
 /// # Errors
 /// [`CollectiveError::Diverged`] if ranks are in different calls; the failure of a rank that has left
 /// an outer call with one; [`CollectiveError::OutOfStep`] if they have made different numbers of
-/// fenced calls; [`CollectiveError::RankDied`].
+/// fenced calls; [`CollectiveError::RankDied`]; [`CollectiveError::RankEnded`].
 pub(crate) fn meet(block: &Block, arrival: &Arrival<'_>) -> Result<Rendezvous, CollectiveError> {
     let signature = arrival.signature(block.identity());
     loop {
@@ -232,7 +235,7 @@ fn gather<'a>(
         catch_up(block)?;
     }
     let number = arrive(domain, arrival, signature);
-    let mut absence = Absence { number, next: 0 };
+    let mut missing = Missing { number, next: 0 };
     let mut announcements = Vec::with_capacity(size);
     for rank in 0..size {
         let slot = domain.arrival_slot(rank);
@@ -242,7 +245,7 @@ fn gather<'a>(
             domain.segment().arrival(),
             Deadline::Never,
             || has_come().then_some(()),
-            || absence.check(domain, rank),
+            || missing.check(domain, rank),
         )
         .map_err(|NotMet(error)| error)?;
         announcements.push(Reading::of(&slot.announcements[(number % 2) as usize]));
@@ -286,24 +289,24 @@ fn all_have_come(domain: &Domain, number: u64) -> bool {
 fn catch_up(block: &Block) -> Result<(), CollectiveError> {
     let domain = block.domain();
     let number = domain.my_arrival_slot().posted.load(Ordering::Relaxed);
-    let mut absence = Absence { number, next: 0 };
+    let mut missing = Missing { number, next: 0 };
     wait(
         block,
         domain.segment().arrival(),
         Deadline::Never,
         || all_have_come(domain, number).then_some(()),
-        || absence.check(domain, 0),
+        || missing.check(domain, 0),
     )
     .map_err(|NotMet(error)| error)
 }
 
 /// The search for ranks that will never come to a meeting.
-struct Absence {
+struct Missing {
     number: u64,
     next: usize,
 }
 
-impl Absence {
+impl Missing {
     /// Checks the awaited rank and some more. A rank that is alive may have left a meeting to which
     /// another rank could not come.
     fn check(&mut self, domain: &Domain, rank: usize) -> Result<(), NotMet> {
@@ -314,9 +317,11 @@ impl Absence {
         for rank in more.chain([rank]) {
             let has_come =
                 || domain.arrival_slot(rank).posted.load(Ordering::Acquire) >= self.number;
-            // It may have come before it died.
-            if !domain.rank_is_alive(rank) && !has_come() {
-                return Err(NotMet(CollectiveError::RankDied { rank: rank as i32 }));
+            // It may have come before it died or ended.
+            if let Some(absence) = domain.departure(rank)
+                && !has_come()
+            {
+                return Err(NotMet(CollectiveError::absent(rank as u32, absence)));
             }
         }
         self.next = (self.next + MORE) % size;
@@ -422,6 +427,21 @@ pub(crate) fn failure(rank: usize, outcome: &Outcome, place: &Place) -> Option<C
             place,
             message: message.clone(),
         }),
+    }
+}
+
+impl CollectiveError {
+    /// The error for a rank that does not come.
+    pub(crate) fn absent(rank: u32, absence: Absence) -> Self {
+        let rank = rank as i32;
+        match absence {
+            Absence::Died => CollectiveError::RankDied { rank },
+            Absence::Ended | Absence::Panicked => CollectiveError::RankEnded {
+                rank,
+                panicked: absence == Absence::Panicked,
+            },
+            Absence::Left => CollectiveError::RankLeft { rank },
+        }
     }
 }
 

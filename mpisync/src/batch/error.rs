@@ -51,6 +51,13 @@ pub enum BatchError {
         /// The rank, in the batch's communicator.
         rank: i32,
     },
+    /// A rank of this worker has ended: its universe was dropped, or it finalizes MPI. The worker's
+    /// task is open again.
+    #[error("rank {rank} of this worker has ended; its task is open again, for other workers")]
+    RankEnded {
+        /// The rank, in the batch's communicator.
+        rank: i32,
+    },
     /// A rank of this worker has dropped the batch, and the others still use it.
     #[error(
         "rank {rank} of this worker has dropped the batch; all ranks of a worker have to make the same calls, until there is no \

@@ -109,6 +109,7 @@ impl Worker {
                 found,
             }),
             Err(CollectiveError::RankDied { rank }) => Err(self.died(rank as u32)),
+            Err(CollectiveError::RankEnded { rank, .. }) => Err(self.ended(rank as u32)),
             Err(CollectiveError::WriterMismatch { .. }) => Err(self.left(0)),
             Err(error) => Err(BatchError::Diverged(error)),
         }
@@ -130,6 +131,7 @@ impl Worker {
         };
         let mut votes = team.votes.wait(round).map_err(|absent| match absent {
             Absent::Died(rank) => self.died(rank),
+            Absent::Ended(rank) => self.ended(rank),
             Absent::Left(rank) => self.left(rank),
         })?;
         votes.insert(0, mine);
@@ -150,6 +152,11 @@ impl Worker {
     fn died(&self, rank: u32) -> BatchError {
         let rank = self.members[rank as usize];
         BatchError::RankDied { rank }
+    }
+
+    fn ended(&self, rank: u32) -> BatchError {
+        let rank = self.members[rank as usize];
+        BatchError::RankEnded { rank }
     }
 
     fn left(&self, rank: u32) -> BatchError {

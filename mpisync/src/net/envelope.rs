@@ -29,6 +29,8 @@ pub(super) enum To {
     },
     /// To a node's leader: a rank has died.
     Dead { rank: u32 },
+    /// To a node's leader: a rank has ended.
+    Ended { rank: u32, panicked: bool },
 }
 
 /// The announcements of one node's ranks for a rendezvous, by rank.

@@ -260,7 +260,8 @@ impl<T: Plain, D: Dimension> Region<T, D> {
     /// wait indefinitely and still get failures as errors instead of a panic.
     ///
     /// # Errors
-    /// [`LockError::Timeout`], [`LockError::HolderDied`], [`LockError::Finalized`].
+    /// [`LockError::Timeout`], [`LockError::HolderDied`], [`LockError::HolderEnded`],
+    /// [`LockError::Finalized`].
     pub fn read_timeout(&self, limit: Duration) -> Result<RegionReadGuard<'_, T, D>, LockError> {
         let lock = self.lock.read_timeout(limit)?;
         Ok(RegionReadGuard::new(self, lock))
@@ -298,7 +299,8 @@ impl<T: Plain, D: Dimension> Region<T, D> {
     /// wait indefinitely and still get failures as errors instead of a panic.
     ///
     /// # Errors
-    /// [`LockError::Timeout`], [`LockError::HolderDied`], [`LockError::Finalized`].
+    /// [`LockError::Timeout`], [`LockError::HolderDied`], [`LockError::HolderEnded`],
+    /// [`LockError::Finalized`].
     pub fn write_timeout(
         &mut self,
         limit: Duration,

@@ -1,10 +1,13 @@
 //! The state of one communicator.
 
+use crate::rsmpi::attribute;
 use crate::rsmpi::carrier::Carrier;
 use crate::rsmpi::comm::OwnComm;
 use crate::shm::domain::{Domain, Outside};
-use std::sync::Arc;
+use crate::shm::lock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, Once, Weak};
+use std::thread;
 
 /// The state of one communicator, as this rank sees it.
 ///
@@ -32,7 +35,7 @@ impl Context {
         let all = Arc::new(all);
         domain.set_outside(Arc::clone(&all) as _);
         Context {
-            domain: Arc::new(domain),
+            domain: announced_at_end(domain),
             all,
             remote: None,
         }
@@ -41,7 +44,7 @@ impl Context {
     /// On several nodes, of which `node` has the ranks of this one.
     pub(super) fn on_nodes(all: OwnComm, node: OwnComm, carrier: Carrier, domain: Domain) -> Self {
         Context {
-            domain: Arc::new(domain),
+            domain: announced_at_end(domain),
             all: Arc::new(all),
             remote: Some(AcrossNodes {
                 node,
@@ -67,6 +70,26 @@ impl Context {
     /// The transport of messages to other nodes, if there are any.
     pub(crate) fn carrier(&self) -> Option<&Carrier> {
         self.remote().map(|remote| &remote.carrier)
+    }
+}
+
+/// The domains in which this rank's end is announced.
+static DOMAINS: Mutex<Vec<Weak<Domain>>> = Mutex::new(Vec::new());
+
+/// Shares a domain in which this rank's end is announced before MPI is finalized.
+fn announced_at_end(domain: Domain) -> Arc<Domain> {
+    static AT_END: Once = Once::new();
+    AT_END.call_once(|| attribute::first_at_end(announce_end));
+    let domain = Arc::new(domain);
+    let mut domains = lock(&DOMAINS);
+    domains.retain(|domain| domain.strong_count() > 0);
+    domains.push(Arc::downgrade(&domain));
+    domain
+}
+
+fn announce_end() {
+    for domain in lock(&DOMAINS).iter().filter_map(Weak::upgrade) {
+        domain.note_own_end(thread::panicking());
     }
 }
 

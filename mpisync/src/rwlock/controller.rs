@@ -171,7 +171,8 @@ impl WindowController {
     /// wait indefinitely and still get failures as errors instead of a panic.
     ///
     /// # Errors
-    /// [`LockError::Timeout`], [`LockError::HolderDied`], [`LockError::Finalized`].
+    /// [`LockError::Timeout`], [`LockError::HolderDied`], [`LockError::HolderEnded`],
+    /// [`LockError::Finalized`].
     pub fn read_timeout(&self, limit: Duration) -> Result<ReadGuard<'_>, LockError> {
         self.lock_read(Some(limit))
     }
@@ -180,7 +181,8 @@ impl WindowController {
     /// wait indefinitely and still get failures as errors instead of a panic.
     ///
     /// # Errors
-    /// [`LockError::Timeout`], [`LockError::HolderDied`], [`LockError::Finalized`].
+    /// [`LockError::Timeout`], [`LockError::HolderDied`], [`LockError::HolderEnded`],
+    /// [`LockError::Finalized`].
     pub fn write_timeout(&mut self, limit: Duration) -> Result<WriteGuard<'_>, LockError> {
         self.end_leaked_call();
         self.lock_write(Some(limit))

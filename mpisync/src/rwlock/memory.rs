@@ -194,6 +194,10 @@ impl Surroundings for LockMemory {
     fn is_alive(&self, rank: usize) -> bool {
         self.domain.is_alive(rank)
     }
+
+    fn has_ended(&self, rank: usize) -> bool {
+        self.domain.has_ended(rank)
+    }
 }
 
 impl Memory for LockMemory {

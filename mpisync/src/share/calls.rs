@@ -9,7 +9,7 @@ use crate::shm::block::Block;
 use crate::shm::domain::Domain;
 use crate::shm::event::Event;
 use crate::shm::layout::Part;
-use crate::shm::wait::{Deadline, Stop, Surroundings, wait};
+use crate::shm::wait::{Deadline, Stop, wait};
 use std::cell::Cell;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -173,15 +173,16 @@ impl<'a> FencedCall<'a> {
         self.collected().notify(1);
     }
 
-    /// Waits until `is_done` holds of all other ranks of this node that are alive.
+    /// Waits until `is_done` holds of all other ranks of this node that take part.
     pub(super) fn wait_for_all(&self, is_done: impl Fn(&RankRecord) -> bool) {
         let block = self.block;
         for local_rank in (0..block.local_size()).filter(|&local_rank| local_rank != block.me()) {
             let record = self.mailbox.rank_record(local_rank);
-            let check =
-                || (is_done(record) || block.domain().is_known_dead(local_rank)).then_some(());
+            let rank = block.domain().topology().local_ranks()[local_rank];
+            let is_absent = Cell::new(block.domain().is_known_dead(local_rank));
+            let check = || (is_done(record) || is_absent.get()).then_some(());
             let inspect = || {
-                block.is_alive(local_rank);
+                is_absent.set(block.domain().absence(rank as usize).is_some());
                 Ok::<_, Stop>(())
             };
             let waited = wait(block, self.collected(), Deadline::Never, check, inspect);

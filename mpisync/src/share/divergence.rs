@@ -119,7 +119,7 @@ impl FencedCall<'_> {
                 None => (None, false),
             },
         };
-        let alive = self.check_alive(writer);
+        let present = self.check_present(writer);
         // Whatever the writer did next, it shared its value first, if it has one.
         if self.is_published() {
             return Ok(());
@@ -128,7 +128,7 @@ impl FencedCall<'_> {
             let location = self.site.location();
             return Err(rendezvous::meet_from_fence(self.block, writer, location));
         }
-        mismatch.map_or(alive, Err)
+        mismatch.map_or(present, Err)
     }
 
     /// Why `writer`, a rank of this node, shares nothing if it waits, or has waited, in this
@@ -152,12 +152,14 @@ impl FencedCall<'_> {
         (mismatch, rendezvous::is_ahead(self.block, writer))
     }
 
+    /// Checks that a rank may still do its part.
+    ///
     /// # Errors
-    /// [`CollectiveError::RankDied`].
-    pub(super) fn check_alive(&self, rank: usize) -> Result<(), CollectiveError> {
-        if self.block.domain().rank_is_alive(rank) {
-            return Ok(());
-        }
-        Err(CollectiveError::RankDied { rank: rank as i32 })
+    /// [`CollectiveError::RankDied`], [`CollectiveError::RankEnded`], [`CollectiveError::RankLeft`].
+    pub(super) fn check_present(&self, rank: usize) -> Result<(), CollectiveError> {
+        let absence = self.block.domain().absence(rank);
+        absence.map_or(Ok(()), |absence| {
+            Err(CollectiveError::absent(rank as u32, absence))
+        })
     }
 }

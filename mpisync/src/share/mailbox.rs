@@ -7,7 +7,6 @@ use crate::shm::line::Line;
 use crate::shm::mapping::{Mapping, Shareable};
 use crate::shm::segment::Shape;
 use crate::shm::topology::Topology;
-use crate::shm::wait::Surroundings;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -84,12 +83,12 @@ impl MailboxMemory {
         waits.then(|| record.waits_for.load(Ordering::Relaxed))
     }
 
-    /// Whether all ranks of this node that are alive are done with `call`.
+    /// Whether all ranks of this node that take part are done with `call`.
     pub(super) fn all_local_are_done(&self, call: u64) -> bool {
         let ranks = self.domain.topology().local_ranks().len();
         (0..ranks).all(|local_rank| {
             self.rank_record(local_rank).done.load(Ordering::Acquire) >= call
-                || !self.domain.is_alive(local_rank)
+                || self.domain.local_departure(local_rank).is_some()
         })
     }
 }

@@ -92,7 +92,7 @@ impl FencedCall<'_> {
                 self.published(),
                 Deadline::Never,
                 || (record.staged.load(Ordering::Acquire) > number).then_some(()),
-                || self.check_alive(writer).map_err(Interrupted::Failed),
+                || self.check_present(writer).map_err(Interrupted::Failed),
             )
             .map_err(Interrupted::into_error)?;
             let bytes = &mut bytes[..chunk_length(length, number)];

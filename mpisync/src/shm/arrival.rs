@@ -46,6 +46,9 @@ pub(crate) struct AnnouncementData<'a> {
     pub(crate) reason: Cow<'a, str>,
 }
 
+/// `step`: the rank leaves a collective call.
+pub(crate) const EXIT: u32 = 1;
+
 /// `outcome`: no failure so far.
 pub(crate) const FINE: u32 = 0;
 /// `outcome`: the rank's part failed.

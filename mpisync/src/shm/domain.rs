@@ -1,18 +1,21 @@
 //! The state of one communicator on a node: its memory, the liveness of its ranks, and where this
 //! rank is in collective calls.
 
-use crate::shm::arrival::{AnnouncementData, ArrivalSlot};
+use crate::shm::absence::Absence;
+use crate::shm::arrival::{AnnouncementData, ArrivalSlot, EXIT};
 use crate::shm::atomic::{AtomicU32, Ordering};
 use crate::shm::event::ALL;
+use crate::shm::lock;
 use crate::shm::mapping::Mapping;
 use crate::shm::membarrier;
 use crate::shm::process::Process;
 use crate::shm::segment::{Segment, Shape};
 use crate::shm::topology::{RankLocation, Topology};
-use crate::shm::wait::{ROUND_TRIPS, Surroundings};
+use crate::shm::wait::{ROUND_TRIPS, Stop, Surroundings};
 use crate::transport::Transport;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 /// The state of one communicator on a node, as one rank of the node sees it.
@@ -30,6 +33,8 @@ pub(crate) struct Domain {
     watched: Vec<AtomicBool>,
     /// How many nested `#[collective]` calls this rank is in.
     depth: AtomicU32,
+    /// The thread that entered the innermost of them.
+    caller: Mutex<Option<ThreadId>>,
     /// Whether this rank has left its last rendezvous without reading the others' announcements.
     left_meeting: AtomicBool,
     /// Changes on all ranks together when a collective call has failed; fences are counted from
@@ -83,6 +88,7 @@ impl Domain {
             dead: unset(),
             watched: unset(),
             depth: AtomicU32::new(0),
+            caller: Mutex::default(),
             left_meeting: AtomicBool::new(false),
             epoch: AtomicU32::new(0),
         }
@@ -127,6 +133,7 @@ impl Domain {
     }
 
     pub(crate) fn set_depth(&self, depth: u32) {
+        *lock(&self.caller) = (depth > 0).then(|| thread::current().id());
         self.depth.store(depth, Ordering::Relaxed);
     }
 
@@ -192,6 +199,56 @@ impl Domain {
         }
     }
 
+    /// Why this local rank takes no part in anything any more; none if it may.
+    pub(crate) fn local_departure(&self, local_rank: usize) -> Option<Absence> {
+        let died = || (!self.is_alive(local_rank)).then_some(Absence::Died);
+        self.local_end(local_rank).or_else(died)
+    }
+
+    /// How this local rank has ended, if it has.
+    pub(crate) fn local_end(&self, local_rank: usize) -> Option<Absence> {
+        let member = self.segment.member(local_rank);
+        Absence::of_word(member.ended.load(Ordering::Acquire))
+    }
+
+    /// Why this rank, of any node, takes no part in anything any more, as far as is known.
+    pub(crate) fn departure(&self, rank: usize) -> Option<Absence> {
+        match self.topology.location(rank) {
+            RankLocation::Local(local_rank) => self.local_departure(local_rank),
+            RankLocation::Remote(index) => {
+                let member = self.segment.remote_member(index);
+                Absence::of_word(member.ended.load(Ordering::Acquire))
+                    .or_else(|| (!self.rank_is_alive(rank)).then_some(Absence::Died))
+            }
+        }
+    }
+
+    /// Why this rank, of any node, does not come to what this thread waits for, as far as is known.
+    pub(crate) fn absence(&self, rank: usize) -> Option<Absence> {
+        let left = || self.has_left_call(rank).then_some(Absence::Left);
+        self.departure(rank).or_else(left)
+    }
+
+    /// The end of a wait for a rank that takes no part any more.
+    pub(crate) fn stop_for(&self, rank: u32) -> Stop {
+        // The one that has found out knows more than this rank, if this rank knows nothing.
+        Stop::Absent(rank, self.departure(rank as usize).unwrap_or(Absence::Died))
+    }
+
+    /// Whether a rank has left a `#[collective]` call that this thread is still in.
+    fn has_left_call(&self, rank: usize) -> bool {
+        if self.depth() == 0 || *lock(&self.caller) != Some(thread::current().id()) {
+            return false;
+        }
+        let mine = self.my_arrival_slot().posted.load(Ordering::Relaxed);
+        let slot = self.arrival_slot(rank);
+        // It is at most one rendezvous ahead, so the announcement stays as it is.
+        let announcement = &slot.announcements[((mine + 1) % 2) as usize];
+        slot.posted.load(Ordering::Acquire) > mine
+            && announcement.step.load(Ordering::Relaxed) == EXIT
+            && announcement.depth.load(Ordering::Relaxed) < self.depth()
+    }
+
     /// Where this rank, of any node, is in collective calls.
     pub(crate) fn arrival_slot(&self, rank: usize) -> &ArrivalSlot {
         match self.topology.location(rank) {
@@ -243,6 +300,10 @@ impl Surroundings for Domain {
         let alive = self.process(local_rank).is_alive();
         dead.store(!alive, Ordering::Relaxed);
         alive
+    }
+
+    fn has_ended(&self, local_rank: usize) -> bool {
+        self.local_end(local_rank).is_some()
     }
 }
 
@@ -310,6 +371,21 @@ impl Domain {
     /// Whether a rank is known to have died.
     pub(crate) fn has_lost_ranks(&self) -> bool {
         (0..self.topology.size()).any(|rank| !self.rank_is_alive(rank))
+    }
+
+    /// Records that this rank ends: it makes no further call.
+    pub(crate) fn note_own_end(&self, panicking: bool) {
+        let ended = &self.segment.member(self.segment.me()).ended;
+        // Release: whoever reads it sees what this rank did before.
+        ended.store(Absence::word(panicking), Ordering::Release);
+    }
+
+    /// Records that a rank of another node has ended.
+    pub(crate) fn note_end(&self, rank: u32, panicking: bool) {
+        if let RankLocation::Remote(index) = self.topology.location(rank as usize) {
+            let ended = &self.segment.remote_member(index).ended;
+            ended.store(Absence::word(panicking), Ordering::Release);
+        }
     }
 
     /// Records that a rank of another node has died.

@@ -2,6 +2,7 @@
 //!
 //! This module knows neither MPI nor other nodes nor objects.
 
+pub(crate) mod absence;
 pub(crate) mod arrival;
 pub(crate) mod atomic;
 pub(crate) mod block;

@@ -39,6 +39,8 @@ pub(crate) struct Member {
     pub(crate) born: AtomicU64,
     /// 1 if it has registered for heavy fences.
     pub(crate) heeds_fences: AtomicU32,
+    /// Nonzero once the rank has ended, see [`Absence`](crate::shm::absence::Absence).
+    pub(crate) ended: AtomicU32,
     /// Where this rank is in collective calls.
     pub(crate) arrival_slot: ArrivalSlot,
 }
@@ -48,6 +50,8 @@ pub(crate) struct Member {
 pub(crate) struct RemoteMember {
     /// Nonzero once the rank is known to have died.
     pub(crate) dead: AtomicU32,
+    /// Nonzero once the rank is known to have ended.
+    pub(crate) ended: AtomicU32,
     /// Where it is in collective calls.
     pub(crate) arrival_slot: ArrivalSlot,
 }

@@ -96,4 +96,8 @@ impl<W, S> Surroundings for View<W, S> {
     fn is_alive(&self, slot: usize) -> bool {
         self.domain.is_alive(slot)
     }
+
+    fn has_ended(&self, slot: usize) -> bool {
+        self.domain.has_ended(slot)
+    }
 }

@@ -4,6 +4,7 @@
 //! A rank sleeps on a process-shared futex for at most a millisecond at a time. So a missed wake-up
 //! costs at most a millisecond, MPI makes progress in between, and the death of a rank is noticed.
 
+use crate::shm::absence::Absence;
 pub(crate) use crate::shm::machine::wait;
 use std::time::{Duration, Instant};
 
@@ -27,6 +28,11 @@ pub(crate) trait Surroundings {
 
     /// Whether the rank of this index on the node is alive.
     fn is_alive(&self, rank: usize) -> bool;
+
+    /// Whether the rank of this index on the node has ended.
+    fn has_ended(&self, _rank: usize) -> bool {
+        false
+    }
 }
 
 /// Surroundings whose ranks poll longer than usual before they sleep, because the wait is known to
@@ -57,6 +63,10 @@ impl<S: Surroundings> Surroundings for WithSpinBudget<'_, S> {
     fn is_alive(&self, rank: usize) -> bool {
         self.place.is_alive(rank)
     }
+
+    fn has_ended(&self, rank: usize) -> bool {
+        self.place.has_ended(rank)
+    }
 }
 
 impl<M: Surroundings> Surroundings for &M {
@@ -79,6 +89,10 @@ impl<M: Surroundings> Surroundings for &M {
     fn is_alive(&self, rank: usize) -> bool {
         (**self).is_alive(rank)
     }
+
+    fn has_ended(&self, rank: usize) -> bool {
+        (**self).has_ended(rank)
+    }
 }
 
 /// Why a wait ended without success.
@@ -90,6 +104,14 @@ pub(crate) enum Stop {
     Died(usize),
     /// This rank, of any node, died, and what it held cannot be acquired any more.
     RankDied(u32),
+    /// The rank of this index on the node has ended and still holds what is waited for.
+    Ended(usize),
+    /// The same, of any node.
+    RankEnded(u32),
+    /// The wait cannot end without this rank, which will not come.
+    Absent(u32, Absence),
+    /// No rank is left that could end the wait.
+    Alone,
 }
 
 /// How long a rank polls and yields before it sleeps.

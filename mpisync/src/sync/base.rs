@@ -188,13 +188,16 @@ impl Base {
     }
 
     /// Joins the queue. On return this rank counts as waiting.
-    pub(super) fn join(&self) -> Result<Position, LockError> {
+    pub(super) fn join(&self, is_endless: bool) -> Result<Position, LockError> {
         self.object.check_usable()?;
         match &self.side {
-            Side::Local(queue) => Ok(Position::Local {
-                ticket: queue.join(self.me(), 0),
-            }),
-            Side::Remote(client) => match client.join(self.block()) {
+            Side::Local(queue) => {
+                queue.set_endless(self.me(), is_endless);
+                Ok(Position::Local {
+                    ticket: queue.join(self.me(), 0),
+                })
+            }
+            Side::Remote(client) => match client.join(self.block(), is_endless) {
                 Ok(request) => Ok(Position::Remote { request }),
                 Err(stop) => Err(self.error(stop, None)),
             },
@@ -210,7 +213,7 @@ impl Base {
         let deadline = Deadline::within(limit);
         let served = match (position, &self.side) {
             (Position::Local { ticket }, Side::Local(queue)) => {
-                queue.wait_for_grant(ticket, deadline).map(drop)
+                queue.wait_for_wake(ticket, deadline).map(drop)
             }
             (Position::Remote { request }, Side::Remote(client)) => client
                 .wait_for_grant(self.block(), request, deadline)
@@ -296,6 +299,9 @@ impl Base {
                 // A server's slot has no rank. The server runs in the node's lowest rank, which has
                 // slot 0.
                 rank: slots.rank_of(slot).or(slots.rank_of(0)).unwrap_or(0) as i32,
+            },
+            (Stop::Ended(slot), Some(slots)) => LockError::HolderEnded {
+                rank: slots.rank_of(slot).unwrap_or(0) as i32,
             },
             (stop, _) => self.object.lock_error(stop, limit),
         }

@@ -35,6 +35,8 @@ pub(crate) struct Slot {
     pub(crate) count: atomic::AtomicU32,
     /// The number of permits that it has, and the bit [`UNSETTLED`] during a change of the queue.
     pub(crate) held: atomic::AtomicU32,
+    /// Nonzero while it waits without a time limit; stored before `want`.
+    pub(crate) is_endless: atomic::AtomicU32,
     /// The word on which it sleeps.
     pub(crate) futex_word: AtomicU32,
     pub(crate) sleepers: Sleepers,

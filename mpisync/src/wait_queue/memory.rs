@@ -1,6 +1,7 @@
 //! The memory of a wait queue, on the root's node: a slot for every rank of the communicator, and the
 //! bytes that travel with its permit.
 
+use crate::shm::absence::Absence;
 use crate::shm::block::Block;
 use crate::shm::layout::Layout;
 use crate::shm::line::Line;
@@ -34,6 +35,11 @@ pub(crate) trait WaitMemory: Surroundings {
 
     /// Has the server notify ranks of other nodes that were served.
     fn call_server(&self) {}
+
+    /// Whether a rank owns this slot, not the server.
+    fn is_ranks(&self, _slot: usize) -> bool {
+        true
+    }
 
     /// Whether this rank, or the server, may take over from the dead owner of this slot. Only the
     /// server takes over from ranks of other nodes, for which it acts.
@@ -203,6 +209,14 @@ impl Surroundings for Slots {
             None => self.view.is_alive(slot),
         }
     }
+
+    fn has_ended(&self, slot: usize) -> bool {
+        let domain = self.view.domain();
+        // A server has no rank, and goes on until all ranks have ended.
+        let rank = self.rank_of(slot);
+        let departure = rank.and_then(|rank| domain.departure(rank as usize));
+        matches!(departure, Some(Absence::Ended | Absence::Panicked))
+    }
 }
 
 impl WaitMemory for Slots {
@@ -238,6 +252,10 @@ impl WaitMemory for Slots {
     fn call_server(&self) {
         let called = &self.words().called;
         self.view.domain().call_server(called, true);
+    }
+
+    fn is_ranks(&self, slot: usize) -> bool {
+        self.rank_of(slot).is_some()
     }
 
     fn acts_for(&self, slot: usize) -> bool {

@@ -90,14 +90,36 @@ impl<M: WaitMemory> WaitQueue<M> {
     }
 
     /// Waits until this rank, which is in the queue, is served. Leaves the queue at the deadline.
-    pub(crate) fn wait_for_grant(&self, ticket: u64, deadline: Deadline) -> Result<u64, Stop> {
+    fn wait_for_grant(&self, ticket: u64, deadline: Deadline) -> Result<u64, Stop> {
+        self.wait_and_inspect(ticket, deadline, || self.inspect())
+    }
+
+    /// The same in a queue without permits, where another rank has to wake this one.
+    pub(crate) fn wait_for_wake(&self, ticket: u64, deadline: Deadline) -> Result<u64, Stop> {
+        let is_endless = matches!(deadline, Deadline::Never);
+        self.wait_and_inspect(ticket, deadline, || {
+            self.inspect()?;
+            if is_endless {
+                self.check_wakers()
+            } else {
+                Ok(())
+            }
+        })
+    }
+
+    fn wait_and_inspect(
+        &self,
+        ticket: u64,
+        deadline: Deadline,
+        inspect: impl FnMut() -> Result<(), Stop>,
+    ) -> Result<u64, Stop> {
         let me = self.memory.me();
         let granted = wait(
             &self.memory,
             self.memory.slot(me).event(),
             deadline,
             || self.is_granted(me).then_some(()),
-            || self.inspect(),
+            inspect,
         );
         match granted {
             Err(stop) if self.leave(me, ticket) => Err(stop),
@@ -453,7 +475,48 @@ impl<M: WaitMemory> WaitQueue<M> {
         if found_dead || !MODELLED {
             self.serve();
         }
-        self.check()
+        self.check()?;
+        self.check_holder()
+    }
+
+    /// Records whether a slot, which is about to join, waits without a time limit.
+    pub(crate) fn set_endless(&self, slot: usize, is_endless: bool) {
+        let word = &self.memory.slot(slot).is_endless;
+        word.store(is_endless.into(), Ordering::Relaxed);
+    }
+
+    /// An error if no rank is left that could wake the waiters of a queue without permits: each has
+    /// died, has ended, or waits here without a time limit.
+    pub(crate) fn check_wakers(&self) -> Result<(), Stop> {
+        let waits = |slot: usize| {
+            // In this order: `is_endless` was stored before `want`.
+            let waits = self.want(slot).is_waiting();
+            waits && self.memory.slot(slot).is_endless.load(Ordering::Relaxed) != 0
+        };
+        let may_wake = |slot: usize| {
+            self.memory.is_ranks(slot)
+                && !waits(slot)
+                && self.memory.is_alive(slot)
+                && !self.memory.has_ended(slot)
+        };
+        let mut slots = 0..self.memory.slots();
+        if slots.any(may_wake) {
+            Ok(())
+        } else {
+            Err(Stop::Alone)
+        }
+    }
+
+    /// An error if a rank has ended with a permit that no other rank can have meanwhile.
+    fn check_holder(&self) -> Result<(), Stop> {
+        if self.on_death == OnDeath::Release {
+            return Ok(());
+        }
+        let has_it = |slot: &usize| self.memory.slot(*slot).held.load(Ordering::Acquire) != 0;
+        let mut slots = 0..self.memory.slots();
+        // In this order: it may have given the permit back before it ended.
+        let found = slots.find(|slot| self.memory.has_ended(*slot) && has_it(slot));
+        found.map_or(Ok(()), |slot| Err(Stop::Ended(slot)))
     }
 
     fn reclaim(&self, slot: usize) {

@@ -10,6 +10,7 @@ mod communicators;
 mod condvar;
 mod counter;
 mod death;
+mod ended;
 mod errors;
 mod exclusion;
 mod failures;

@@ -8,6 +8,7 @@ mod remote;
 use crate::batch::behind_mailbox;
 use crate::batch::vote::remote::RemoteVotes;
 use crate::object::Object;
+use crate::shm::absence::Absence;
 use crate::shm::atomic::{AtomicU32, AtomicU64};
 use crate::shm::cells::Text;
 use crate::shm::event::{Event, FutexWord};
@@ -69,6 +70,7 @@ pub(super) enum Vote {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Absent {
     Died(u32),
+    Ended(u32),
     Left(u32),
 }
 
@@ -140,21 +142,24 @@ impl Votes {
 
     fn wait_for(&self, rank: u32, round: u64) -> Result<Vote, Absent> {
         let vote = || self.vote(rank, round);
-        let is_alive = || self.slots.domain().rank_is_alive(rank as usize);
+        let departure = || self.slots.domain().departure(rank as usize);
         let voted = wait(
             &self.slots,
             self.futex_word(),
             Deadline::Never,
             vote,
             || {
-                // In this order: it may have voted before it died.
-                if is_alive() || vote().is_some() {
-                    return Ok(());
+                // In this order: it may have voted before it died or ended.
+                match departure() {
+                    Some(absence) if vote().is_none() => Err(NoVote(absence)),
+                    _ => Ok(()),
                 }
-                Err(Dead)
             },
         );
-        voted.map_err(|Dead| Absent::Died(rank))
+        voted.map_err(|NoVote(absence)| match absence {
+            Absence::Died => Absent::Died(rank),
+            _ => Absent::Ended(rank),
+        })
     }
 
     /// A rank that has left, if any is known.
@@ -188,10 +193,10 @@ impl Votes {
     }
 }
 
-/// The rank died before it voted.
-struct Dead;
+/// The rank died or ended before it voted.
+struct NoVote(Absence);
 
-impl From<Stop> for Dead {
+impl From<Stop> for NoVote {
     fn from(_: Stop) -> Self {
         unreachable!("there is no deadline")
     }

@@ -9,6 +9,7 @@ use crate::net::network::server::Server;
 use crate::net::service::{ErasedClient, ErasedService};
 use crate::rsmpi::{Carrier, Context, Handler, Unsent};
 pub(crate) use crate::rsmpi::{Piece, is_finalized as mpi_has_ended};
+use crate::shm::absence::Absence;
 use crate::shm::block::Block;
 use crate::shm::copy::CopyBytes;
 use crate::shm::domain::{Domain, Outside};
@@ -34,6 +35,8 @@ pub(crate) struct Network {
     inspected: Mutex<Instant>,
     /// By local rank: whether its death has been reported to the other nodes.
     told: Vec<AtomicBool>,
+    /// By local rank: whether its end has been reported to them.
+    told_end: Vec<AtomicBool>,
     /// The messages that MPI failed to send to ranks not known to be dead, and when it failed.
     unsent: Mutex<Vec<(Unsent, Instant)>>,
     /// Whether `unsent` has entries, so that a poll need not lock it to find none.
@@ -56,15 +59,15 @@ impl Network {
             return net;
         }
         let topology = context.domain().topology();
+        let untold = || (topology.local_ranks().iter()).map(|_| AtomicBool::new(false));
         let net = Arc::new(Network {
             context: Arc::clone(context),
             clients: Mutex::default(),
             server: Mutex::new(topology.is_leader().then(Server::default)),
             early: Mutex::default(),
             inspected: Mutex::new(Instant::now()),
-            told: (topology.local_ranks().iter())
-                .map(|_| AtomicBool::new(false))
-                .collect(),
+            told: untold().collect(),
+            told_end: untold().collect(),
             unsent: Mutex::default(),
             has_unsent: AtomicBool::new(false),
         });
@@ -199,6 +202,17 @@ impl Network {
             .collect()
     }
 
+    /// The ranks of this node that have ended since the last call, and whether they panicked.
+    fn newly_ended(&self) -> Vec<(u32, bool)> {
+        let here = self.topology().local_ranks().iter().enumerate();
+        here.filter_map(|(local_rank, &rank)| {
+            let panicked = self.domain().local_end(local_rank)? == Absence::Panicked;
+            let is_new = !self.told_end[local_rank].swap(true, Ordering::Relaxed);
+            is_new.then_some((rank, panicked))
+        })
+        .collect()
+    }
+
     fn handle(&self, bytes: &[u8]) {
         let (Envelope { from, to }, message) = Envelope::open(bytes);
         match to {
@@ -217,6 +231,7 @@ impl Network {
                 announcements,
             } => self.receive_announcements(number, announcements),
             To::Dead { rank } => self.domain().note_death(rank),
+            To::Ended { rank, panicked } => self.domain().note_end(rank, panicked),
         }
     }
 
@@ -259,6 +274,10 @@ impl Network {
             if is_time {
                 for rank in self.newly_dead() {
                     self.send_to_other_leaders(&self.envelope(To::Dead { rank }).to_bytes());
+                }
+                for (rank, panicked) in self.newly_ended() {
+                    let ended = self.envelope(To::Ended { rank, panicked });
+                    self.send_to_other_leaders(&ended.to_bytes());
                 }
                 server.inspect(self);
             }

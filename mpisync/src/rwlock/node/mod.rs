@@ -283,7 +283,13 @@ impl<M: Memory> NodeLock<M> {
                 || self.has_left(rank, closed).then_some(()),
                 || {
                     self.clear_dead_reader(rank);
-                    Ok(())
+                    // It still has its guard, and may drop it yet.
+                    let is_held = self.memory.has_ended(rank) && !self.has_left(rank, closed);
+                    if is_held {
+                        Err(Stop::Ended(rank))
+                    } else {
+                        Ok(())
+                    }
                 },
             )
         });

@@ -242,7 +242,8 @@ impl<M: Memory> NodeLock<M> {
     /// taken up.
     ///
     /// # Errors
-    /// [`Stop::Died`] if the holder died as a writer.
+    /// [`Stop::Died`] if the holder died as a writer, [`Stop::Ended`] if it has ended and still has
+    /// its guard.
     pub(in crate::rwlock) fn inspect_owner(&self) -> Result<(), Stop> {
         let turn = self.turn();
         match turn.owner() {
@@ -265,6 +266,9 @@ impl<M: Memory> NodeLock<M> {
                     request.store(NOT_REQUESTED, Ordering::Release);
                 }
                 Ok(())
+            }
+            Some(owner) if self.memory.has_ended(owner) && self.turn().owner() == Some(owner) => {
+                Err(Stop::Ended(owner))
             }
             _ => Ok(()),
         }

@@ -4,8 +4,9 @@ mod layout;
 mod node;
 mod remote;
 
-use crate::error::LockError;
+use crate::error::{LockError, ended};
 use crate::object::{Object, accessors};
+use crate::shm::absence::Absence;
 use crate::shm::layout::AnyLayout;
 use crate::shm::wait::{Deadline, Stop, Surroundings};
 use crate::sync::barrier::node::{BarrierLayout, Dissemination, Signal};
@@ -72,9 +73,38 @@ pub enum BarrierError {
         /// The dead rank.
         rank: i32,
     },
+    /// A rank ended before it came: its universe was dropped, or it finalizes MPI.
+    #[error("rank {rank} {} before it came", ended(*.panicked))]
+    RankEnded {
+        /// The rank.
+        rank: i32,
+        /// Whether its thread was panicking.
+        panicked: bool,
+    },
+    /// A rank left the `#[collective]` call in which this rank waits for it. The call's own error
+    /// tells why.
+    #[error("rank {rank} has left the collective call in which this rank waits for it")]
+    RankLeft {
+        /// The rank.
+        rank: i32,
+    },
     /// MPI was finalized.
     #[error(transparent)]
     Lock(#[from] LockError),
+}
+
+impl BarrierError {
+    fn absent(rank: u32, absence: Absence) -> Self {
+        let rank = rank as i32;
+        match absence {
+            Absence::Died => BarrierError::RankDied { rank },
+            Absence::Ended | Absence::Panicked => BarrierError::RankEnded {
+                rank,
+                panicked: absence == Absence::Panicked,
+            },
+            Absence::Left => BarrierError::RankLeft { rank },
+        }
+    }
 }
 
 struct Silent<'a>(&'a [i32]);
@@ -138,7 +168,8 @@ impl Barrier {
     ///
     /// # Errors
     /// [`BarrierError::Missing`], which names the missing ranks; this rank stays arrived.
-    /// [`BarrierError::RankDied`], [`LockError::Finalized`].
+    /// [`BarrierError::RankDied`], [`BarrierError::RankEnded`], [`BarrierError::RankLeft`],
+    /// [`LockError::Finalized`].
     pub fn wait_timeout(&self, limit: Duration) -> Result<(), BarrierError> {
         self.wait_within(Some(limit))
     }
@@ -153,8 +184,8 @@ impl Barrier {
         {
             Ok(()) => {}
             Err(Stop::Timeout) => self.missing_error(phase, limit.unwrap_or(Duration::MAX))?,
-            Err(Stop::RankDied(rank)) => return Err(BarrierError::RankDied { rank: rank as i32 }),
-            Err(Stop::Died(_)) => unreachable!("a barrier names ranks, not local ranks"),
+            Err(Stop::Absent(rank, absence)) => return Err(BarrierError::absent(rank, absence)),
+            Err(stop) => unreachable!("a barrier has no holder: {stop:?}"),
         }
         self.passed.set(phase);
         Ok(())

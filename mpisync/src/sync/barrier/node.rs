@@ -8,13 +8,14 @@
 //! others, directly or indirectly. The rank or server that completes a round sends the signal of
 //! the next round.
 
+use crate::shm::absence::Absence;
 use crate::shm::event::{ALL, Event};
 use crate::shm::layout::{Layout, Part};
 use crate::shm::line::Line;
 use crate::shm::mapping::Shareable;
 use crate::shm::topology::Topology;
 use crate::shm::view::View;
-use crate::shm::wait::{Deadline, Stop, Surroundings, wait};
+use crate::shm::wait::{Deadline, Stop, wait};
 use crate::sync::barrier::layout::{Arrival, BarrierWords};
 use std::sync::atomic::Ordering;
 
@@ -165,9 +166,10 @@ fn rounds(topology: &Topology) -> u32 {
 
 /// # Dead ranks
 impl Dissemination {
-    /// Fails if a rank died before it arrived at `phase`.
+    /// Fails if a rank will not arrive at `phase`.
     fn inspect(&self, phase: u64) -> Result<(), Stop> {
-        let topology = self.0.domain().topology();
+        let domain = self.0.domain();
+        let topology = domain.topology();
         let local = self.lost_locally(phase).next();
         let BarrierWords {
             lost, lost_after, ..
@@ -177,20 +179,29 @@ impl Dissemination {
         let lost = local
             .map(|(slot, _)| topology.local_ranks()[slot])
             .or(remote);
-        // A rank that died after it arrived is not missing.
-        match lost {
-            Some(rank) if self.complete() < phase => Err(Stop::RankDied(rank)),
+        let left = || {
+            let mut missing = self.missing(phase).into_iter();
+            missing.find(|&rank| domain.absence(rank as usize).is_some())
+        };
+        // A rank that died or ended after it arrived is not missing.
+        match lost.or_else(left) {
+            Some(rank) if self.complete() < phase => {
+                let absence = domain.absence(rank as usize).unwrap_or(Absence::Died);
+                Err(Stop::Absent(rank, absence))
+            }
             _ => Ok(()),
         }
     }
 
-    /// The slots of this node's ranks that died before they arrived at `phase`, and how many phases
-    /// each had arrived at.
+    /// The slots of this node's ranks that died or ended before they arrived at `phase`, and how
+    /// many phases each had arrived at.
     pub(crate) fn lost_locally(&self, phase: u64) -> impl Iterator<Item = (usize, u64)> {
         let count = |slot: usize| self.0.slot(slot).count.load(Ordering::Acquire);
         (0..self.0.slots())
-            .filter(move |&slot| count(slot) < phase && !self.0.is_alive(slot))
-            // Read again: the rank may have arrived before it died.
+            .filter(move |&slot| {
+                count(slot) < phase && self.0.domain().local_departure(slot).is_some()
+            })
+            // Read again: the rank may have arrived before it died or ended.
             .map(move |slot| (slot, count(slot)))
             .filter(move |&(_, after)| after < phase)
     }

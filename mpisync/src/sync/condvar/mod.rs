@@ -74,9 +74,8 @@ impl Condvar {
     /// collective.
     ///
     /// # Panics
-    /// Where [`wait_timeout`](Self::wait_timeout) with [`Duration::MAX`] would return an error.
-    /// This includes every call on a communicator of one rank, because no other rank can notify
-    /// this one.
+    /// Where [`wait_timeout`](Self::wait_timeout) with [`Duration::MAX`] would return an error,
+    /// such as if no rank is left that could notify this one.
     #[track_caller]
     pub fn wait<'a, T: Plain>(&self, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
         match self.wait_within(guard, None) {
@@ -105,8 +104,9 @@ impl Condvar {
     /// case, however long that takes. Not collective.
     ///
     /// # Errors
-    /// [`LockError::HolderDied`], [`LockError::Finalized`], and [`LockError::Alone`] if `limit`
-    /// never expires and the communicator has only one rank. The mutex is released then.
+    /// [`LockError::HolderDied`], [`LockError::HolderEnded`], [`LockError::Finalized`], and, if
+    /// `limit` never expires, [`LockError::Alone`]: no rank is left that could notify this one. The
+    /// mutex is released then.
     #[track_caller]
     pub fn wait_timeout<'a, T: Plain>(
         &self,
@@ -150,7 +150,7 @@ impl Condvar {
         }
         let mutex = guard.mutex();
         // Joined before the mutex is released, so that no notification is lost.
-        let position = self.base.join()?;
+        let position = self.base.join(is_endless(limit))?;
         drop(guard);
         let wake = match self.base.wait_at(position, limit) {
             Ok(()) => Wake::Notified,

@@ -5,8 +5,9 @@ mod remote;
 #[cfg(all(test, not(loom)))]
 mod tests;
 
-use crate::error::LockError;
+use crate::error::{LockError, ended};
 use crate::object::{Object, accessors};
+use crate::shm::absence::Absence;
 use crate::shm::layout::AnyLayout;
 use crate::shm::wait::{Deadline, Stop};
 use crate::sync::latch::node::{LatchLayout, LatchState};
@@ -28,10 +29,10 @@ use std::time::Duration;
 /// memory. From other nodes, each call costs one round trip to the root's node, and
 /// [`wait`](Self::wait) waits for an answer that comes when the latch opens.
 ///
-/// # Ranks that die
-/// A wait fails with [`LatchError::RankDied`] if a rank has died and the latch cannot open without
-/// it. There are two such cases:
-/// - The rank died before it counted down at all, and the count that remains is larger than the
+/// # Ranks that die or end
+/// A wait fails with [`LatchError::RankDied`] or [`LatchError::RankEnded`] if a rank has died or
+/// ended and the latch cannot open without it. There are two such cases:
+/// - The rank died or ended before it counted down at all, and the count that remains is larger than the
 ///   number of living ranks that have not counted down either. Each of those is expected to count
 ///   down by one.
 /// - All living ranks wait without a time limit.
@@ -112,6 +113,15 @@ pub enum LatchError {
         /// The dead rank.
         rank: i32,
     },
+    /// A rank ended, and the latch cannot open without it: its universe was dropped, or it
+    /// finalizes MPI.
+    #[error("rank {rank} {}, and the latch cannot open without it", ended(*.panicked))]
+    RankEnded {
+        /// The rank.
+        rank: i32,
+        /// Whether its thread was panicking.
+        panicked: bool,
+    },
     /// MPI was finalized.
     #[error(transparent)]
     Lock(#[from] LockError),
@@ -165,7 +175,8 @@ impl Latch {
     ///
     /// # Errors
     /// [`LatchError::Missing`], which names the ranks that have not counted down at all;
-    /// [`LatchError::NoAnswer`], [`LatchError::RankDied`], [`LockError::Finalized`], and
+    /// [`LatchError::NoAnswer`], [`LatchError::RankDied`], [`LatchError::RankEnded`],
+    /// [`LockError::Finalized`], and
     /// [`LockError::Alone`] if `limit` never expires and the communicator has only one rank.
     pub fn wait_timeout(&self, limit: Duration) -> Result<(), LatchError> {
         self.wait_within(Some(limit))
@@ -215,8 +226,15 @@ impl Latch {
     /// The error for a wait that has stopped. `Ok` if the latch has opened since.
     #[cold]
     fn explain(&self, stop: Stop, waited: Duration) -> Result<(), LatchError> {
-        if let Stop::RankDied(rank) = stop {
-            return Err(LatchError::RankDied { rank: rank as i32 });
+        if let Stop::Absent(rank, absence) = stop {
+            let rank = rank as i32;
+            return Err(match absence {
+                Absence::Died => LatchError::RankDied { rank },
+                _ => LatchError::RankEnded {
+                    rank,
+                    panicked: absence == Absence::Panicked,
+                },
+            });
         }
         let found = match &self.side {
             Side::Local(latch) => Some(latch.missing()),

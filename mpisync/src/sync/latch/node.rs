@@ -20,8 +20,8 @@ struct LatchWords {
     futex_word: FutexWord,
     /// Nonzero once a rank of this node has called the server because the latch is open.
     called: AtomicU32,
-    /// The rank that died and without which the latch cannot open, plus one. Stored once, so that
-    /// all ranks that wait get the same error.
+    /// The rank that died or ended and without which the latch cannot open, plus one. Stored once,
+    /// so that all ranks that wait get the same error.
     lost: AtomicU32,
 }
 
@@ -114,7 +114,8 @@ impl LatchState {
         self.set_waits(rank, matches!(deadline, Deadline::Never));
         let is_open = || self.is_open().then_some(());
         let waited = wait(&self.0, self.event(), deadline, is_open, || {
-            self.lost().map_or(Ok(()), |rank| Err(Stop::RankDied(rank)))
+            self.lost()
+                .map_or(Ok(()), |rank| Err(self.0.domain().stop_for(rank)))
         });
         self.set_waits(rank, false);
         waited
@@ -131,7 +132,7 @@ impl LatchState {
         (self.remaining(), missing)
     }
 
-    /// The dead rank without which the latch cannot open, if there is one.
+    /// The rank that died or ended and without which the latch cannot open, if there is one.
     pub(super) fn lost(&self) -> Option<u32> {
         let lost = &self.0.words().lost;
         if lost.load(Ordering::Relaxed) == 0 {
@@ -145,20 +146,20 @@ impl LatchState {
     /// Searches for such a rank, by the rules of [`Latch`](super::Latch).
     fn find_lost(&self) -> Option<u32> {
         let may_count = |rank: u32| self.slot(rank).waits.load(Ordering::Acquire) == 0;
-        let (mut dead_and_missing, mut expected) = (None, 0);
+        let (mut gone_and_missing, mut expected) = (None, 0);
         for rank in self.ranks().filter(|&rank| self.is_missing(rank)) {
-            if self.is_alive(rank) {
+            if self.is_present(rank) {
                 expected += u64::from(may_count(rank));
             } else if self.is_missing(rank) {
-                // Read again: the rank may have counted down before it died.
-                dead_and_missing.get_or_insert(rank);
+                // Read again: the rank may have counted down before it died or ended.
+                gone_and_missing.get_or_insert(rank);
             }
         }
-        let lost = dead_and_missing.filter(|_| self.remaining() > expected);
+        let lost = gone_and_missing.filter(|_| self.remaining() > expected);
         let lost = lost.or_else(|| {
-            let anyone_may = (self.ranks()).any(|rank| may_count(rank) && self.is_alive(rank));
+            let anyone_may = (self.ranks()).any(|rank| may_count(rank) && self.is_present(rank));
             let mut ranks = self.ranks().filter(|_| !anyone_may);
-            ranks.find(|&rank| !self.is_alive(rank))
+            ranks.find(|&rank| !self.is_present(rank))
         })?;
         // Read last: a rank may have counted down to zero before it waited.
         (!self.is_open()).then_some(lost)
@@ -168,16 +169,17 @@ impl LatchState {
         self.slot(rank).counted.load(Ordering::Acquire) == 0
     }
 
-    /// Whether a rank is alive and can reach the latch.
-    fn is_alive(&self, rank: u32) -> bool {
+    /// Whether a rank is present and can reach the latch.
+    fn is_present(&self, rank: u32) -> bool {
         let domain = self.0.domain();
-        match domain.topology().location(rank as usize) {
-            RankLocation::Local(slot) => self.0.is_alive(slot),
+        let is_reached = match domain.topology().location(rank as usize) {
+            RankLocation::Local(_) => true,
             RankLocation::Remote(_) => {
                 let server = domain.segment().shape().local_rank_of_server();
-                domain.rank_is_alive(rank as usize) && self.0.is_alive(server)
+                self.0.is_alive(server)
             }
-        }
+        };
+        is_reached && domain.departure(rank as usize).is_none()
     }
 
     fn ranks(&self) -> std::ops::Range<u32> {

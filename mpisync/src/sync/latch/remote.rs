@@ -80,7 +80,7 @@ impl LatchClient {
                 self.is_open.set(true);
                 Ok(())
             }
-            LatchAnswer::Waited(Err(rank)) => Err(Stop::RankDied(rank)),
+            LatchAnswer::Waited(Err(rank)) => Err(block.domain().stop_for(rank)),
             answer => unreachable!("no answer to this question: {answer:?}"),
         }
     }

@@ -138,7 +138,8 @@ impl<T: Plain> Mutex<T> {
     /// loses its place in the queue.
     ///
     /// # Errors
-    /// [`LockError::Timeout`], [`LockError::HolderDied`], [`LockError::Finalized`].
+    /// [`LockError::Timeout`], [`LockError::HolderDied`], [`LockError::HolderEnded`],
+    /// [`LockError::Finalized`].
     pub fn lock_timeout(&mut self, limit: Duration) -> Result<MutexGuard<'_, T>, LockError> {
         self.forget_leaked_guard();
         let grant = self.base.acquire(1, Some(limit))?;

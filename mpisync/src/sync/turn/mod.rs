@@ -4,8 +4,9 @@ mod layout;
 mod node;
 mod remote;
 
-use crate::error::LockError;
+use crate::error::{LockError, ended};
 use crate::object::{Object, accessors};
+use crate::shm::absence::Absence;
 use crate::shm::layout::AnyLayout;
 use crate::shm::wait::{Deadline, Stop, Surroundings};
 use crate::sync::spec::Spec;
@@ -64,9 +65,38 @@ pub enum TurnError {
         /// The dead rank.
         rank: i32,
     },
+    /// A rank ended before its turn was over: its universe was dropped, or it finalizes MPI.
+    #[error("rank {rank} {} before its turn was over", ended(*.panicked))]
+    RankEnded {
+        /// The rank.
+        rank: i32,
+        /// Whether its thread was panicking.
+        panicked: bool,
+    },
+    /// A rank left the `#[collective]` call in which this rank waits for it. The call's own error
+    /// tells why.
+    #[error("rank {rank} has left the collective call in which this rank waits for it")]
+    RankLeft {
+        /// The rank.
+        rank: i32,
+    },
     /// MPI was finalized.
     #[error(transparent)]
     Lock(#[from] LockError),
+}
+
+impl TurnError {
+    fn absent(rank: u32, absence: Absence) -> Self {
+        let rank = rank as i32;
+        match absence {
+            Absence::Died => TurnError::RankDied { rank },
+            Absence::Ended | Absence::Panicked => TurnError::RankEnded {
+                rank,
+                panicked: absence == Absence::Panicked,
+            },
+            Absence::Left => TurnError::RankLeft { rank },
+        }
+    }
 }
 
 impl Turn {
@@ -111,7 +141,8 @@ impl Turn {
     /// wait indefinitely and still get failures as errors instead of a panic.
     ///
     /// # Errors
-    /// [`TurnError::Timeout`], [`TurnError::RankDied`], [`LockError::Finalized`].
+    /// [`TurnError::Timeout`], [`TurnError::RankDied`], [`TurnError::RankEnded`],
+    /// [`TurnError::RankLeft`], [`LockError::Finalized`].
     pub fn take_timeout(&mut self, limit: Duration) -> Result<TurnGuard<'_>, TurnError> {
         self.wait(Some(limit))?;
         Ok(self.guard())
@@ -138,8 +169,8 @@ impl Turn {
             Stop::Timeout => TurnError::Timeout {
                 waited: limit.unwrap_or(Duration::MAX),
             },
-            Stop::RankDied(rank) => TurnError::RankDied { rank: rank as i32 },
-            Stop::Died(_) => unreachable!("a turn names ranks, not local ranks"),
+            Stop::Absent(rank, absence) => TurnError::absent(rank, absence),
+            stop => unreachable!("a turn has no holder: {stop:?}"),
         })
     }
 

@@ -4,13 +4,14 @@
 //! to the node of the next rank only. So passing the turn on costs one atomic operation, or one
 //! message if the ranks are on different nodes.
 
+use crate::shm::absence::Absence;
 use crate::shm::event::{Event, FutexWord};
 use crate::shm::layout::{Layout, Part};
 use crate::shm::line::Line;
 use crate::shm::mapping::Shareable;
 use crate::shm::topology::{RankLocation, Topology};
 use crate::shm::view::View;
-use crate::shm::wait::{Deadline, Stop, Surroundings, wait};
+use crate::shm::wait::{Deadline, Stop, wait};
 use crate::sync::turn::layout::TurnWords;
 use std::sync::atomic::Ordering;
 
@@ -58,7 +59,7 @@ impl Turns {
             is_mine,
             || {
                 self.inspect();
-                self.check()
+                self.check(number)
             },
         )
     }
@@ -98,35 +99,44 @@ impl Turns {
     }
 }
 
-/// # Dead ranks
+/// # Dead and ended ranks
 impl Turns {
-    fn check(&self) -> Result<(), Stop> {
-        match self.lost() {
-            Some(rank) => Err(Stop::RankDied(rank)),
-            None => Ok(()),
+    fn check(&self, number: u64) -> Result<(), Stop> {
+        let domain = self.0.domain();
+        let absence = |rank: u32| domain.absence(rank as usize);
+        if let Some(rank) = self.lost() {
+            return Err(Stop::Absent(rank, absence(rank).unwrap_or(Absence::Died)));
+        }
+        // Known on this node only: on others the turn may have been passed on.
+        let over = self.over();
+        let rank = self.rank_of(over);
+        let is_local = domain.topology().has_local(rank as i32);
+        match absence(rank).filter(|_| is_local && over < number) {
+            Some(absence) if self.over() == over => Err(Stop::Absent(rank, absence)),
+            _ => Ok(()),
         }
     }
 
-    /// The rank that died before it passed its turn on, if one is known.
+    /// The rank that died or ended before it passed its turn on, if one is known.
     pub(crate) fn lost(&self) -> Option<u32> {
         let lost = self.0.words().lost.load(Ordering::Relaxed);
         lost.checked_sub(1)
     }
 
-    /// Checks whether it is the turn of a dead rank of this node.
+    /// Looks whether it is the turn of a rank of this node that died or ended.
     pub(crate) fn inspect(&self) {
         let over = self.over();
         let rank = self.rank_of(over);
-        // `over` is read again last: the rank may have passed its turn on before it died.
+        // In this order: it may have passed its turn on before it died or ended.
         if let RankLocation::Local(slot) = self.0.domain().topology().location(rank as usize)
-            && !self.0.is_alive(slot)
+            && self.0.domain().local_departure(slot).is_some()
             && self.over() == over
         {
             self.lose(rank);
         }
     }
 
-    /// Records that a rank died before it passed its turn on.
+    /// Notes that a rank died or ended before its turn was over.
     pub(crate) fn lose(&self, rank: u32) {
         self.0.words().lost.store(rank + 1, Ordering::Relaxed);
     }

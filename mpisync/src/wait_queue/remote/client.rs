@@ -51,8 +51,8 @@ impl WaitClient {
     }
 
     /// Stands in the line; the request's number.
-    pub(crate) fn join(&self, block: &Block) -> Result<u32, Stop> {
-        let (count, manner) = (0, Manner::WaitAndTell);
+    pub(crate) fn join(&self, block: &Block, is_endless: bool) -> Result<u32, Stop> {
+        let (count, manner) = (0, Manner::WaitAndTell { is_endless });
         let request = self.0.request(WaitQuestion::Join { count, manner });
         match self.0.reply(block, request, Deadline::Never)? {
             WaitAnswer::Broken { rank } => Err(Stop::RankDied(rank)),
@@ -74,6 +74,8 @@ impl WaitClient {
                     return Ok(Granted::new(ticket, cargo));
                 }
                 Ok(WaitAnswer::Broken { rank }) => return Err(Stop::RankDied(rank)),
+                Ok(WaitAnswer::Ended { rank }) => return Err(Stop::RankEnded(rank)),
+                Ok(WaitAnswer::Alone) => return Err(Stop::Alone),
                 Ok(WaitAnswer::Left) => return Err(Stop::Timeout),
                 Ok(_) => {}
                 Err(_) => {

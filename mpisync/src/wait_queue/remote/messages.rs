@@ -34,8 +34,8 @@ pub(super) enum Manner {
     Try,
     /// It waits in the line.
     Wait,
-    /// It waits in the line, and wants to know when it stands there.
-    WaitAndTell,
+    /// It waits in the line until another rank wakes it, and wants to know when it stands there.
+    WaitAndTell { is_endless: bool },
 }
 
 /// The answer to a question.
@@ -54,6 +54,10 @@ pub(super) enum WaitAnswer {
     Left,
     /// This rank died with what nobody else may have.
     Broken { rank: u32 },
+    /// This rank has ended and still has what others wait for.
+    Ended { rank: u32 },
+    /// No rank is left that could wake it.
+    Alone,
     /// It is done, to so many.
     Done(u32),
     /// What goes with the permit.

@@ -28,6 +28,8 @@ struct Waiting {
     /// The number of its request.
     request: u32,
     ticket: u64,
+    /// Whether it waits without a time limit until another rank wakes it.
+    is_endless: bool,
 }
 
 impl WaitServer {
@@ -105,7 +107,10 @@ impl WaitServer {
     fn join(&mut self, rank: u32, request: u32, count: u32, manner: Manner) {
         let slot = self.list.memory.slot_of(rank);
         // Who waits for a wake-up has none by being alone.
-        if manner != Manner::WaitAndTell && self.list.try_acquire(slot, count) {
+        let is_endless = matches!(manner, Manner::WaitAndTell { is_endless: true });
+        self.list.set_endless(slot, is_endless);
+        let wants_permits = !matches!(manner, Manner::WaitAndTell { .. });
+        if wants_permits && self.list.try_acquire(slot, count) {
             return self.port.reply(rank, request, self.granted(None));
         }
         if manner == Manner::Try && self.inspected.elapsed() >= INSPECTION {
@@ -124,9 +129,10 @@ impl WaitServer {
             rank,
             request,
             ticket,
+            is_endless,
         };
         self.waiting.insert(slot, waiting);
-        if manner == Manner::WaitAndTell {
+        if !wants_permits {
             self.port.reply(rank, request, WaitAnswer::Joined);
         }
     }
@@ -154,6 +160,19 @@ impl WaitServer {
                 self.port.reply(waiting.rank, waiting.request, answer);
             }
         }
+    }
+
+    /// Takes waiting ranks out of the queue and gives them this answer; not those that have just
+    /// been served, which are told so.
+    fn turn_away(&mut self, is_meant: impl Fn(&Waiting) -> bool, answer: &WaitAnswer) {
+        self.waiting.retain(|slot, waiting| {
+            let has_left = is_meant(waiting) && self.list.leave(*slot, waiting.ticket);
+            if has_left {
+                let (rank, request) = (waiting.rank, waiting.request);
+                self.port.reply(rank, request, answer.clone());
+            }
+            !has_left
+        });
     }
 
     fn broken(&self) -> Result<(), WaitAnswer> {
@@ -198,18 +217,20 @@ impl Service for WaitServer {
     }
 
     fn inspect(&mut self) {
-        let _ = self.list.inspect();
+        let found = self.list.inspect();
         self.tell_served();
+        let ended = || match found {
+            Err(Stop::Ended(slot)) => self.list.memory.rank_of(slot),
+            _ => None,
+        };
         if let Err(broken) = self.broken() {
-            // Not those that have just been served: they are told so.
-            self.waiting.retain(|slot, waiting| {
-                let has_left = self.list.leave(*slot, waiting.ticket);
-                if has_left {
-                    let (rank, request) = (waiting.rank, waiting.request);
-                    self.port.reply(rank, request, broken.clone());
-                }
-                !has_left
-            });
+            self.turn_away(|_| true, &broken);
+        } else if let Some(rank) = ended() {
+            self.turn_away(|_| true, &WaitAnswer::Ended { rank });
+        } else if self.waiting.values().any(|waiting| waiting.is_endless)
+            && self.list.check_wakers().is_err()
+        {
+            self.turn_away(|waiting| waiting.is_endless, &WaitAnswer::Alone);
         }
         let is_alive = |slot: &usize| self.list.memory.is_alive(*slot);
         self.waiting.retain(|slot, _| is_alive(slot));

@@ -31,6 +31,7 @@ impl HeapWaitQueue {
             want: AtomicU64::new(0),
             count: atomic::AtomicU32::new(0),
             held: atomic::AtomicU32::new(0),
+            is_endless: atomic::AtomicU32::new(0),
             futex_word: AtomicU32::new(0),
             sleepers: Sleepers::default(),
         };
