@@ -34,6 +34,7 @@ mod tests;
 pub(crate) mod topology;
 pub(crate) mod view;
 pub(crate) mod wait;
+pub(crate) mod waiting;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

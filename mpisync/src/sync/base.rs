@@ -4,13 +4,16 @@
 use crate::error::LockError;
 use crate::object::Object;
 use crate::shm::block::Block;
+use crate::shm::domain::Domain;
 use crate::shm::wait::{Deadline, INSPECTION, Stop};
+use crate::shm::waiting::{Awaited, Call, Label, Subject};
 use crate::wait_queue::cargo::Cargo;
 use crate::wait_queue::memory::{Slots, WaitMemory};
 use crate::wait_queue::remote::{Granted, WaitClient};
 use crate::wait_queue::{OnDeath, WaitQueue};
 use std::cell::Cell;
 use std::fmt;
+use std::panic::Location;
 use std::ptr::NonNull;
 use std::time::{Duration, Instant};
 
@@ -98,12 +101,21 @@ impl Base {
         self.held.set(self.held.get() - count);
     }
 
-    /// Takes permits, for which it waits for `limit` at most, if there is one.
+    /// Takes permits in the call `name`, for which it waits for `limit` at most, if there is one.
     #[inline]
-    pub(super) fn acquire(&self, count: u32, limit: Option<Duration>) -> Result<Grant, LockError> {
+    #[track_caller]
+    pub(super) fn acquire(
+        &self,
+        name: &'static str,
+        count: u32,
+        limit: Option<Duration>,
+    ) -> Result<Grant, LockError> {
         self.object.check_usable()?;
+        let location = Location::caller();
+        let call = || Call::new(self, name, location);
+        let deadline = || Deadline::within(limit).of(call());
         let granted = match &self.side {
-            Side::Local(list) => match list.acquire(count, || Deadline::within(limit)) {
+            Side::Local(list) => match list.acquire(count, deadline) {
                 Ok(ticket) => Ok(Grant {
                     ticket,
                     cargo: None,
@@ -111,7 +123,7 @@ impl Base {
                 Err(stop) => self.look_after(list).and(Err(stop)),
             },
             Side::Remote(client) => client
-                .acquire(self.block(), count, Deadline::within(limit))
+                .acquire(self.block(), count, deadline())
                 .map(Grant::from),
         };
         match granted {
@@ -119,27 +131,29 @@ impl Base {
                 self.add_held(count);
                 Ok(grant)
             }
-            Err(stop) => Err(self.error(stop, limit)),
+            Err(stop) => Err(self.error(stop, limit, call())),
         }
     }
 
     /// Takes permits if they are there and nobody waits.
     #[inline]
+    #[track_caller]
     pub(super) fn try_acquire(&self, count: u32) -> Result<Option<Grant>, LockError> {
         self.object.check_usable()?;
+        let location = Location::caller();
+        let error = |stop| self.error(stop, None, Call::new(self, "try", location));
         let granted = match &self.side {
             Side::Local(list) => {
                 let mut taken = list.try_acquire(self.me(), count);
                 if !taken {
-                    self.look_after(list)
-                        .map_err(|stop| self.error(stop, None))?;
+                    self.look_after(list).map_err(error)?;
                     taken = list.try_acquire(self.me(), count);
                 }
                 taken.then(Grant::default)
             }
             Side::Remote(client) => match client.try_acquire(self.block(), count) {
                 Ok(granted) => granted.map(Grant::from),
-                Err(stop) => return Err(self.error(stop, None)),
+                Err(stop) => return Err(error(stop)),
             },
         };
         if granted.is_some() {
@@ -187,22 +201,26 @@ impl Base {
     }
 
     /// Stands in the line, and is known to do so.
+    #[track_caller]
     pub(super) fn join(&self) -> Result<Place, LockError> {
         self.object.check_usable()?;
+        let call = Call::new(self, "wait", Location::caller());
         match &self.side {
             Side::Local(list) => Ok(Place::Local {
                 ticket: list.join(self.me(), 0),
             }),
             Side::Remote(client) => match client.join(self.block()) {
                 Ok(request) => Ok(Place::Remote { request }),
-                Err(stop) => Err(self.error(stop, None)),
+                Err(stop) => Err(self.error(stop, None, call)),
             },
         }
     }
 
     /// Waits to be served, for `limit` at most.
+    #[track_caller]
     pub(super) fn wait_at(&self, place: Place, limit: Option<Duration>) -> Result<(), LockError> {
-        let deadline = Deadline::within(limit);
+        let call = Call::new(self, "wait", Location::caller());
+        let deadline = Deadline::within(limit).of(call);
         let served = match (place, &self.side) {
             (Place::Local { ticket }, Side::Local(list)) => {
                 list.wait_for_grant(ticket, deadline).map(drop)
@@ -212,7 +230,7 @@ impl Base {
                 .map(drop),
             _ => unreachable!("a place in this line"),
         };
-        served.map_err(|stop| self.error(stop, limit))
+        served.map_err(|stop| self.error(stop, limit, call))
     }
 
     /// Wakes up to so many of those who wait; how many.
@@ -283,14 +301,14 @@ impl Base {
     }
 
     #[cold]
-    fn error(&self, stop: Stop, limit: Option<Duration>) -> LockError {
+    fn error(&self, stop: Stop, limit: Option<Duration>, call: Call<'_>) -> LockError {
         let slots = self.list().map(|list| &list.memory);
         match (stop, slots) {
             (Stop::Died(slot), Some(slots)) => LockError::HolderDied {
                 // The server's own slot: its rank is the lowest here.
                 rank: slots.rank_of(slot).or(slots.rank_of(0)).unwrap_or(0) as i32,
             },
-            (stop, _) => self.object.lock_error(stop, limit),
+            (stop, _) => self.object.lock_error(stop, limit, call),
         }
     }
 
@@ -323,6 +341,25 @@ impl Base {
     }
 }
 
+impl Subject for Base {
+    fn domain(&self) -> &Domain {
+        self.block().domain()
+    }
+
+    fn label(&self) -> Label<'_> {
+        self.block().label()
+    }
+
+    fn awaited(&self) -> Vec<Awaited> {
+        let Some(list) = self.list() else {
+            return Vec::new();
+        };
+        let held = list.standing().held.into_iter();
+        let holders = held.filter_map(|(slot, _)| list.memory.rank_of(slot));
+        Awaited::all(holders, "holds it")
+    }
+}
+
 impl Drop for Base {
     fn drop(&mut self) {
         self.release_leaked(|| None);
@@ -331,7 +368,7 @@ impl Drop for Base {
 
 /// Whether a rank that waits for this long never gives up.
 pub(super) fn is_endless(limit: Option<Duration>) -> bool {
-    matches!(Deadline::within(limit), Deadline::Never)
+    Deadline::within(limit).is_never()
 }
 
 impl From<Granted> for Grant {

@@ -176,7 +176,7 @@ impl<M: QueueMemory> Queue<M> {
         wait(
             &self.memory,
             futex_word.event(),
-            Deadline::Never,
+            Deadline::NEVER,
             || {
                 // In this order: messages and slots arrive before the answer does.
                 let is_answered = relay.answered.load(Ordering::Acquire) >= question;

@@ -4,15 +4,18 @@ mod layout;
 mod node;
 mod remote;
 
-use crate::error::LockError;
+use crate::error::{LockError, WaitReport};
 use crate::object::{Object, accessors};
+use crate::shm::domain::Domain;
 use crate::shm::layout::AnyLayout;
 use crate::shm::wait::{Deadline, Stop, Surroundings};
+use crate::shm::waiting::{Awaited, Call, Label, Subject};
 use crate::sync::barrier::node::{BarrierLayout, Dissemination, Signal};
 use crate::sync::barrier::remote::BarrierNodes;
 use crate::sync::spec::Spec;
 use std::cell::Cell;
 use std::fmt;
+use std::panic::Location;
 use std::time::Duration;
 
 /// A point that no rank of a communicator passes before all have come to it, time and again.
@@ -52,7 +55,7 @@ pub struct Barrier {
 #[non_exhaustive]
 pub enum BarrierError {
     /// The time was up, and these ranks had not come.
-    #[error("within {waited:?} the ranks {missing:?} have not come{}", Silent(.silent))]
+    #[error("within {waited:?} the ranks {missing:?} have not come{}{report}", Silent(.silent))]
     Missing {
         /// How long this rank was ready to wait.
         waited: Duration,
@@ -61,6 +64,8 @@ pub enum BarrierError {
         /// The ranks of nodes that did not say who is there, because their lowest rank computes
         /// without a progress thread, or is gone.
         silent: Vec<i32>,
+        /// The barrier, and what the missing ranks of this node are doing.
+        report: WaitReport,
     },
     /// A rank died before it came.
     #[error(
@@ -135,20 +140,23 @@ impl Barrier {
     /// # Errors
     /// [`BarrierError::Missing`], which names the ranks; this rank has come all the same.
     /// [`BarrierError::RankDied`], [`LockError::Finalized`].
+    #[track_caller]
     pub fn wait_timeout(&self, limit: Duration) -> Result<(), BarrierError> {
         self.wait_within(Some(limit))
     }
 
+    #[track_caller]
     fn wait_within(&self, limit: Option<Duration>) -> Result<(), BarrierError> {
         self.object.check_usable()?;
         let time = self.arrive();
-        let deadline = Deadline::within(limit);
+        let call = Call::new(self, "wait", Location::caller());
+        let deadline = Deadline::within(limit).of(call);
         match self
             .dissemination
             .wait_for(time, deadline, |signal| self.tell(signal))
         {
             Ok(()) => {}
-            Err(Stop::Timeout) => self.tell_missing(time, limit.unwrap_or(Duration::MAX))?,
+            Err(Stop::Timeout) => self.tell_missing(time, limit.unwrap_or(Duration::MAX), call)?,
             Err(Stop::RankDied(rank)) => return Err(BarrierError::RankDied { rank: rank as i32 }),
             Err(Stop::Died(_)) => unreachable!("a barrier names ranks, not local ranks"),
         }
@@ -168,7 +176,12 @@ impl Barrier {
 
     /// The error that says who is missing; none if it turns out that nobody is.
     #[cold]
-    fn tell_missing(&self, time: u64, waited: Duration) -> Result<(), BarrierError> {
+    fn tell_missing(
+        &self,
+        time: u64,
+        waited: Duration,
+        call: Call<'_>,
+    ) -> Result<(), BarrierError> {
         let mut missing = self.dissemination.missing(time);
         let mut silent = Vec::new();
         if let Some(nodes) = &self.nodes {
@@ -187,6 +200,7 @@ impl Barrier {
             waited,
             missing: sorted(missing),
             silent: sorted(silent),
+            report: call.report(waited),
         })
     }
 
@@ -220,6 +234,21 @@ impl Spec for BarrierOf {
             passed: Cell::new(0),
             object,
         }
+    }
+}
+
+impl Subject for Barrier {
+    fn domain(&self) -> &Domain {
+        self.object.block().domain()
+    }
+
+    fn label(&self) -> Label<'_> {
+        self.object.block().label()
+    }
+
+    fn awaited(&self) -> Vec<Awaited> {
+        let missing = self.dissemination.missing(self.arrived.get());
+        Awaited::all(missing, "has not come")
     }
 }
 

@@ -73,7 +73,7 @@ impl Dissemination {
     pub(crate) fn wait_for(
         &self,
         time: u64,
-        deadline: Deadline,
+        deadline: Deadline<'_>,
         tell: impl Fn(Signal),
     ) -> Result<(), Stop> {
         let all_here = || (self.complete() >= time).then_some(());

@@ -111,7 +111,7 @@ impl<T: Plain> Mutex<T> {
     #[track_caller]
     pub fn lock(&mut self) -> MutexGuard<'_, T> {
         self.forget_leaked_guard();
-        match self.base.acquire(1, None) {
+        match self.base.acquire("lock", 1, None) {
             Ok(grant) => self.guard(grant),
             Err(error) => self.base.object.panic_with(&error),
         }
@@ -138,9 +138,10 @@ impl<T: Plain> Mutex<T> {
     ///
     /// # Errors
     /// [`LockError::Timeout`], [`LockError::HolderDied`], [`LockError::Finalized`].
+    #[track_caller]
     pub fn lock_timeout(&mut self, limit: Duration) -> Result<MutexGuard<'_, T>, LockError> {
         self.forget_leaked_guard();
-        let grant = self.base.acquire(1, Some(limit))?;
+        let grant = self.base.acquire("lock", 1, Some(limit))?;
         Ok(self.guard(grant))
     }
 
@@ -182,8 +183,9 @@ impl<T: Plain> Mutex<T> {
     }
 
     /// Takes the lock for a rank that let it go to wait for something: it has no other guard.
+    #[track_caller]
     pub(super) fn lock_shared(&self) -> Result<MutexGuard<'_, T>, LockError> {
-        let grant = self.base.acquire(1, None)?;
+        let grant = self.base.acquire("lock", 1, None)?;
         Ok(self.guard(grant))
     }
 }

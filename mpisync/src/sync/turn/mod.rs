@@ -4,15 +4,18 @@ mod layout;
 mod node;
 mod remote;
 
-use crate::error::LockError;
+use crate::error::{LockError, WaitReport};
 use crate::object::{Object, accessors};
+use crate::shm::domain::Domain;
 use crate::shm::layout::AnyLayout;
 use crate::shm::wait::{Deadline, Stop, Surroundings};
+use crate::shm::waiting::{Awaited, Call, Label, Subject};
 use crate::sync::spec::Spec;
 use crate::sync::turn::node::{TurnLayout, Turns};
 use crate::sync::turn::remote::TurnNodes;
 use std::cell::Cell;
 use std::fmt;
+use std::panic::Location;
 use std::time::Duration;
 
 /// A turn that goes from rank to rank in the order of their numbers, round and round: rank 0, rank
@@ -50,10 +53,12 @@ pub struct Turn {
 #[non_exhaustive]
 pub enum TurnError {
     /// The time was up. The turn comes to this rank all the same, and it can still take it.
-    #[error("it was not this rank's turn within {waited:?}")]
+    #[error("it was not this rank's turn within {waited:?}{report}")]
     Timeout {
         /// How long this rank was ready to wait.
         waited: Duration,
+        /// The turn, the rank that has it if known, and what that is doing.
+        report: WaitReport,
     },
     /// A rank died before its turn was over, so that no other comes to have one.
     #[error(
@@ -110,6 +115,7 @@ impl Turn {
     ///
     /// # Errors
     /// [`TurnError::Timeout`], [`TurnError::RankDied`], [`LockError::Finalized`].
+    #[track_caller]
     pub fn take_timeout(&mut self, limit: Duration) -> Result<TurnGuard<'_>, TurnError> {
         self.wait(Some(limit))?;
         Ok(self.guard())
@@ -127,15 +133,19 @@ impl Turn {
         body(rank)
     }
 
+    #[track_caller]
     fn wait(&mut self, limit: Option<Duration>) -> Result<(), TurnError> {
         self.object.check_usable()?;
         self.pass_on_leaked();
-        let deadline = Deadline::within(limit);
+        let call = Call::new(self, "take", Location::caller());
+        let deadline = Deadline::within(limit).of(call);
         let waited = self.turns.wait_for(self.next.get(), deadline);
         waited.map_err(|stop| match stop {
-            Stop::Timeout => TurnError::Timeout {
-                waited: limit.unwrap_or(Duration::MAX),
-            },
+            Stop::Timeout => {
+                let waited = limit.unwrap_or(Duration::MAX);
+                let report = call.report(waited);
+                TurnError::Timeout { waited, report }
+            }
             Stop::RankDied(rank) => TurnError::RankDied { rank: rank as i32 },
             Stop::Died(_) => unreachable!("a turn names ranks, not local ranks"),
         })
@@ -195,6 +205,21 @@ impl Spec for TurnOf {
             has_turn: Cell::new(false),
             object,
         }
+    }
+}
+
+impl Subject for Turn {
+    fn domain(&self) -> &Domain {
+        self.object.block().domain()
+    }
+
+    fn label(&self) -> Label<'_> {
+        self.object.block().label()
+    }
+
+    fn awaited(&self) -> Vec<Awaited> {
+        let rank = self.turns.rank_of(self.turns.over());
+        Awaited::all([rank], "has the turn, or has not taken it")
     }
 }
 

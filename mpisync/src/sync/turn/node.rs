@@ -49,7 +49,7 @@ impl Turns {
     }
 
     /// Waits until all turns before this one of this rank are over.
-    pub(crate) fn wait_for(&self, number: u64, deadline: Deadline) -> Result<(), Stop> {
+    pub(crate) fn wait_for(&self, number: u64, deadline: Deadline<'_>) -> Result<(), Stop> {
         let is_mine = || (self.over() >= number).then_some(());
         wait(
             &self.0,
