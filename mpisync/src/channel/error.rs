@@ -1,6 +1,5 @@
 //! The errors of channels.
 
-use crate::error::WaitReport;
 use std::fmt;
 use std::time::Duration;
 
@@ -15,12 +14,10 @@ pub enum ChannelError {
     #[error("the channel is empty")]
     Empty,
     /// The channel stayed full, or empty, for the whole time limit.
-    #[error("timed out after {waited:?}: the channel stayed full, or empty{report}")]
+    #[error("timed out after {waited:?}: the channel stayed full, or empty")]
     Timeout {
         /// The time limit of the call.
         waited: Duration,
-        /// The channel and the call.
-        report: WaitReport,
     },
     /// All ranks have dropped their consumers, or died.
     #[error("all ranks have dropped their consumers or died, so no rank takes from the channel")]

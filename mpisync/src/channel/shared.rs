@@ -57,12 +57,11 @@ impl Limit {
         }
     }
 
-    /// The error of `call` with this limit, which ended with `error`.
-    fn error(self, error: ChannelError, call: Call<'_>) -> ChannelError {
+    /// The error of a call with this limit, which ended with `error`.
+    fn error(self, error: ChannelError) -> ChannelError {
         match (self, error) {
             (Limit::For(waited), ChannelError::Full | ChannelError::Empty) => {
-                let report = call.report(waited);
-                ChannelError::Timeout { waited, report }
+                ChannelError::Timeout { waited }
             }
             (_, error) => error,
         }
@@ -133,12 +132,12 @@ impl<T: Plain> Shared<T> {
         self.check_usable()?;
         let queue = self.puts();
         let location = Location::caller();
-        let call = || Call::new(self, "put", location);
+        let deadline = || limit.deadline().of(Call::new(self, "put", location));
         let reserved = match limit {
             Limit::Try => queue.try_put_remote(most),
-            limit => queue.put(most, || limit.deadline().of(call()), &self.takes),
+            _ => queue.put(most, deadline, &self.takes),
         };
-        reserved.map_err(|reason| limit.error(reason.into(), call()))
+        reserved.map_err(|reason| limit.error(reason.into()))
     }
 
     /// Reserves up to `most` messages, at least one; none at the end of the stream.
@@ -151,12 +150,12 @@ impl<T: Plain> Shared<T> {
     ) -> Result<Option<Taking<'_, Slots<T>>>, ChannelError> {
         self.check_usable()?;
         let location = Location::caller();
-        let call = || Call::new(self, "take", location);
+        let deadline = || limit.deadline().of(Call::new(self, "take", location));
         let reserved = match limit {
             Limit::Try => self.takes.try_take_remote(most),
-            limit => self.takes.take(most, || limit.deadline().of(call())),
+            _ => self.takes.take(most, deadline),
         };
-        NoMessage::none_at_end(reserved).map_err(|error| limit.error(error, call()))
+        NoMessage::none_at_end(reserved).map_err(|error| limit.error(error))
     }
 
     pub(super) fn rank(&self) -> i32 {
