@@ -17,12 +17,12 @@ mpisync_tests::cases!(on []:
     waiter_gets_a_signal,
 );
 
-mpisync_tests::cases!(tests on [3]:
+mpisync_tests::cases!(tests on [3] with [OneNode]:
     reports_a_sleeping_holder,
     reports_a_busy_reader,
 );
 
-mpisync_tests::cases!(tests on [2]:
+mpisync_tests::cases!(tests on [2] with [OneNode]:
     reports_a_stopped_holder,
     reports_a_holder_that_waits,
     reports_on_a_signal,

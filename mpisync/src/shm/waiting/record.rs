@@ -120,7 +120,9 @@ static RECORDS: Mutex<Vec<(Weak<Mapping>, usize)>> = Mutex::new(Vec::new());
 
 /// Adds a communicator's record of this process.
 pub(crate) fn register(memory: &Arc<Mapping>, offset: usize) {
-    lock(&RECORDS).push((Arc::downgrade(memory), offset));
+    let mut records = lock(&RECORDS);
+    records.retain(|(memory, _)| memory.strong_count() > 0);
+    records.push((Arc::downgrade(memory), offset));
 }
 
 fn for_each(mut act: impl FnMut(&WaitRecord)) {

@@ -67,7 +67,7 @@ fn a_report_says_who_waits_for_whom() {
     // Rank 1 waits for another object, and rank 3 for the same one.
     let member = |rank| &domain.segment().member(rank).wait;
     let barrier = Described {
-        domain: &*domain,
+        domain: &domain,
         label: Label {
             kind: "barrier",
             name: "barrier",
@@ -95,4 +95,32 @@ mpisync:   also waiting here: rank 3 for 2.0 s in `lock` at src/main.rs:42
     assert!(brief(call, false).ends_with(": rank 1 holds it"));
     domain.reclaim(1);
     assert!(brief(call, true).ends_with("rank 1 holds it, and it is dead"));
+}
+
+#[test]
+fn a_report_says_which_ranks_are_elsewhere() {
+    let domain = Domain::imagined(Topology::new(0, &[0, 0, 2]));
+    let subject = Described {
+        domain: &domain,
+        label: LABEL,
+        awaited: || Awaited::all([2], "has not come"),
+    };
+    let call = Call::internal(&subject, "wait");
+    assert!(brief(call, true).ends_with("rank 2 has not come, and it is on another host"));
+    let nobody = Described {
+        domain: &domain,
+        label: LABEL,
+        awaited: Vec::new,
+    };
+    let text = full(
+        Call::internal(&nobody, "lock"),
+        Duration::from_secs(60),
+        &[],
+        &[],
+    );
+    let expected = "\
+mpisync: rank 0 has waited for 60.0 s in `lock` of mutex \"queue\"
+mpisync:   no rank is known that it waits for; it may be on another host
+";
+    assert_eq!(text, expected);
 }
