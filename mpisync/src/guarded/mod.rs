@@ -149,6 +149,7 @@ impl<R: Resource> Guarded<R> {
     /// # Errors
     /// [`GuardedError::Lock`], [`GuardedError::Open`], and [`GuardedError::Use`] with the error of
     /// `read`.
+    #[track_caller]
     pub fn read<T>(
         &self,
         read: impl FnOnce(&mut R::Reader) -> Result<T, R::Error>,
@@ -160,6 +161,7 @@ impl<R: Resource> Guarded<R> {
     ///
     /// # Errors
     /// Those of `read`, with [`LockError::Timeout`](crate::LockError::Timeout) among them.
+    #[track_caller]
     pub fn read_timeout<T>(
         &self,
         limit: Duration,
@@ -181,6 +183,7 @@ impl<R: Resource> Guarded<R> {
     /// # Errors
     /// [`GuardedError::Lock`], [`GuardedError::Open`], [`GuardedError::Use`] with the error of
     /// `write`, and [`GuardedError::Close`] where what was written may not be there.
+    #[track_caller]
     pub fn write<T>(
         &mut self,
         write: impl FnOnce(&mut R::Writer) -> Result<T, R::Error>,
@@ -192,6 +195,7 @@ impl<R: Resource> Guarded<R> {
     ///
     /// # Errors
     /// Those of `write`, with [`LockError::Timeout`](crate::LockError::Timeout) among them.
+    #[track_caller]
     pub fn write_timeout<T>(
         &mut self,
         limit: Duration,

@@ -261,6 +261,7 @@ impl<T: Plain, D: Dimension> Region<T, D> {
     ///
     /// # Errors
     /// [`LockError::Timeout`], [`LockError::HolderDied`], [`LockError::Finalized`].
+    #[track_caller]
     pub fn read_timeout(&self, limit: Duration) -> Result<RegionReadGuard<'_, T, D>, LockError> {
         let lock = self.lock.read_timeout(limit)?;
         Ok(RegionReadGuard::new(self, lock))
@@ -299,6 +300,7 @@ impl<T: Plain, D: Dimension> Region<T, D> {
     ///
     /// # Errors
     /// [`LockError::Timeout`], [`LockError::HolderDied`], [`LockError::Finalized`].
+    #[track_caller]
     pub fn write_timeout(
         &mut self,
         limit: Duration,
