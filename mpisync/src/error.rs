@@ -1,8 +1,10 @@
 //! Errors with their cause and the way to fix it.
 
 mod create;
+mod report;
 
 pub use crate::error::create::{CreateError, MemoryLimit};
+pub use crate::error::report::WaitReport;
 use crate::location::Place;
 use std::io;
 use std::time::Duration;
@@ -12,10 +14,12 @@ use std::time::Duration;
 #[non_exhaustive]
 pub enum LockError {
     /// The time limit was reached.
-    #[error("the lock was not granted within {waited:?}")]
+    #[error("the lock was not granted within {waited:?}{report}")]
     Timeout {
         /// The time limit.
         waited: Duration,
+        /// The object, its holder if known, and what that is doing.
+        report: WaitReport,
     },
     /// A rank died as a writer. The guarded data may be half changed, and no rank can acquire the
     /// lock any more: repair the data, and make a new object on a communicator of the remaining
@@ -199,10 +203,12 @@ pub enum CollectiveError {
         size: i32,
     },
     /// The time limit was reached.
-    #[error("nothing was shared within {waited:?}")]
+    #[error("nothing was shared within {waited:?}{report}")]
     Timeout {
         /// The time limit.
         waited: Duration,
+        /// The object, the writer, and what that is doing.
+        report: WaitReport,
     },
     /// The value could not be serialized.
     #[error("the value cannot be serialized: {0}")]

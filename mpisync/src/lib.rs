@@ -177,7 +177,7 @@ pub use crate::channel::{BulkError, ChannelError, Consumer, Producer, PutError, 
 pub use crate::collective::access::{Access, On};
 pub use crate::collective::fence::{Excluded, Fence, Writer};
 pub use crate::collective::scope::Collective;
-pub use crate::error::{CollectiveError, CreateError, LockError, MemoryLimit};
+pub use crate::error::{CollectiveError, CreateError, LockError, MemoryLimit, WaitReport};
 #[doc(inline)]
 pub use crate::guarded::Guarded;
 pub use crate::location::Place;
@@ -189,6 +189,10 @@ pub use crate::plain::foreign::pod::Pod;
 pub use crate::region::{Region, RegionError, RegionReadGuard, RegionWriteGuard};
 pub use crate::rwlock::controller::WindowController;
 pub use crate::rwlock::guard::{ReadGuard, UpgradeError, WriteGuard};
+#[doc(inline)]
+pub use crate::shm::waiting::report_waits_after;
+#[cfg(feature = "mpi")]
+pub use crate::shm::waiting::report_waits_on_signal;
 #[doc(inline)]
 pub use crate::sync::{
     Barrier, Condvar, Counter, Latch, Mutex, MutexGuard, OnceShared, Permit, Semaphore, Turn,

@@ -8,11 +8,12 @@ use crate::location::Place;
 use crate::net::{Link, mpi_has_ended};
 use crate::rendezvous;
 use crate::rendezvous::{Arrival, Step};
-use crate::shm::block::Block;
+use crate::shm::block::{Block, ObjectName};
 use crate::shm::domain::Domain;
 use crate::shm::layout::Layout;
 use crate::shm::topology::Topology;
 use crate::shm::wait::Stop;
+use crate::shm::waiting::Call;
 use crate::transport::Transport;
 use std::fmt;
 use std::marker::PhantomData;
@@ -24,7 +25,6 @@ pub struct Object {
     block: Block,
     /// Some if the communicator spans nodes.
     link: Option<Link>,
-    name: String,
     root: i32,
     /// Whether it is unusable after MPI is finalized.
     needs_mpi: bool,
@@ -36,13 +36,13 @@ pub struct Object {
 struct StaysOnItsThread;
 
 impl Object {
-    /// An object of this process alone.
-    pub(crate) fn local(layout: &impl Layout) -> Self {
-        Self::local_named("local".to_owned(), layout)
+    /// An object of this kind for this process alone.
+    pub(crate) fn local(kind: &'static str, layout: &impl Layout) -> Self {
+        Self::local_named(kind, "local".to_owned(), layout)
     }
 
     /// [`local`](Self::local) with a name of choice.
-    pub(crate) fn local_named(name: String, layout: &impl Layout) -> Self {
+    pub(crate) fn local_named(kind: &'static str, name: String, layout: &impl Layout) -> Self {
         let length = Block::length(layout, &Topology::one_node(0, 1));
         let domain = Domain::local(length);
         let segment = domain.segment();
@@ -50,16 +50,15 @@ impl Object {
         let extent = room.expect("the first chunk has room for one block");
         let chunk = segment.chunk(extent.chunk);
         Block::prepare(layout, domain.topology(), &chunk, extent.offset as usize);
-        let block = Block::new(domain, extent, None);
-        Self::new(block, 0, name)
+        let block = Block::new(domain, extent, None, ObjectName { kind, name });
+        Self::new(block, 0)
     }
 
-    fn new(block: Block, root: i32, name: String) -> Self {
+    fn new(block: Block, root: i32) -> Self {
         Object {
             needs_mpi: block.domain().needs_mpi(),
             block,
             link: None,
-            name,
             root,
             thread: PhantomData,
         }
@@ -101,7 +100,7 @@ impl Object {
     }
 
     pub(crate) fn name(&self) -> &str {
-        &self.name
+        self.block.name()
     }
 
     #[inline]
@@ -118,18 +117,25 @@ impl Object {
     pub(crate) fn panic_with(&self, error: &dyn std::error::Error) -> ! {
         panic!(
             "{:?} on rank {}: {error} (the forms with a timeout return this as an error)",
-            self.name,
+            self.name(),
             self.rank()
         )
     }
 
-    /// The error for a wait, on this node or another, that has stopped.
+    /// The error for a wait in `call`, on this node or another, that has stopped.
     #[cold]
-    pub(crate) fn lock_error(&self, stop: Stop, limit: Option<Duration>) -> LockError {
+    pub(crate) fn lock_error(
+        &self,
+        stop: Stop,
+        limit: Option<Duration>,
+        call: Call<'_>,
+    ) -> LockError {
         match stop {
-            Stop::Timeout => LockError::Timeout {
-                waited: limit.unwrap_or(Duration::MAX),
-            },
+            Stop::Timeout => {
+                let waited = limit.unwrap_or(Duration::MAX);
+                let report = call.report(waited);
+                LockError::Timeout { waited, report }
+            }
             Stop::Died(local_rank) => LockError::HolderDied {
                 rank: self.block.domain().topology().local_ranks()[local_rank] as i32,
             },
@@ -176,7 +182,7 @@ impl Object {
     ) -> fmt::DebugStruct<'a, 'b> {
         let mut fields = f.debug_struct(what);
         fields
-            .field("name", &self.name)
+            .field("name", &self.name())
             .field("rank", &self.rank())
             .field("size", &self.size());
         fields

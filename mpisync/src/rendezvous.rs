@@ -19,6 +19,7 @@ use crate::shm::block::Block;
 use crate::shm::domain::Domain;
 use crate::shm::event::ALL;
 use crate::shm::wait::{Deadline, Stop, wait};
+use crate::shm::waiting::{Awaited, Call};
 use std::panic::Location;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -195,7 +196,7 @@ pub(crate) fn meet_from_fence(
     let arrival = Arrival {
         step: Step::Fenced,
         depth: block.domain().depth(),
-        name: "",
+        name: "fence",
         place: &place,
         anywhere: false,
         calls: 0,
@@ -235,7 +236,13 @@ fn gather<'a>(
         catch_up(block)?;
     }
     let number = arrive(domain, arrival, signature);
-    let mut missing = Missing { number, next: 0 };
+    let mut search = Search { number, next: 0 };
+    let awaited = block.awaits(|| missing(domain, number));
+    let deadline = Deadline::NEVER.of(Call {
+        subject: &awaited,
+        name: arrival.name,
+        place: Some((arrival.place.file(), arrival.place.line())),
+    });
     let mut announcements = Vec::with_capacity(size);
     for rank in 0..size {
         let slot = domain.arrival_slot(rank);
@@ -243,9 +250,9 @@ fn gather<'a>(
         wait(
             block,
             domain.segment().arrival(),
-            Deadline::Never,
+            deadline,
             || has_come().then_some(()),
-            || missing.check(domain, rank),
+            || search.check(domain, rank),
         )
         .map_err(|NotMet(error)| error)?;
         announcements.push(Reading::of(&slot.announcements[(number % 2) as usize]));
@@ -284,29 +291,43 @@ fn all_have_come(domain: &Domain, number: u64) -> bool {
     (0..size).all(|rank| domain.arrival_slot(rank).posted.load(Ordering::Acquire) >= number)
 }
 
+/// The ranks that have not come to the meeting of this number.
+fn missing(domain: &Domain, number: u64) -> Vec<Awaited> {
+    let is_missing = |&rank: &u32| {
+        domain
+            .arrival_slot(rank as usize)
+            .posted
+            .load(Ordering::Acquire)
+            < number
+    };
+    let ranks = 0..domain.topology().size() as u32;
+    Awaited::all(ranks.filter(is_missing), "has not come")
+}
+
 /// Waits until all ranks have come to the last meeting of this rank, which did not read its
 /// announcements.
 fn catch_up(block: &Block) -> Result<(), CollectiveError> {
     let domain = block.domain();
     let number = domain.my_arrival_slot().posted.load(Ordering::Relaxed);
-    let mut missing = Missing { number, next: 0 };
+    let mut search = Search { number, next: 0 };
+    let awaited = block.awaits(|| missing(domain, number));
     wait(
         block,
         domain.segment().arrival(),
-        Deadline::Never,
+        Deadline::NEVER.of(Call::internal(&awaited, "the last collective call")),
         || all_have_come(domain, number).then_some(()),
-        || missing.check(domain, 0),
+        || search.check(domain, 0),
     )
     .map_err(|NotMet(error)| error)
 }
 
 /// The search for ranks that will never come to a meeting.
-struct Missing {
+struct Search {
     number: u64,
     next: usize,
 }
 
-impl Missing {
+impl Search {
     /// Checks the awaited rank and some more. A rank that is alive may have left a meeting to which
     /// another rank could not come.
     fn check(&mut self, domain: &Domain, rank: usize) -> Result<(), NotMet> {

@@ -4,7 +4,7 @@
 
 use mpisync::sync::{BarrierError, OnceError, SemaphoreError, Wake};
 use mpisync::{
-    Barrier, Condvar, Equivalence, LockError, Mutex, OnceShared, Plain, Semaphore, Turn,
+    Barrier, Condvar, Equivalence, LockError, Mutex, OnceShared, Plain, Semaphore, Turn, WaitReport,
 };
 use serde::{Deserialize, Serialize};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -151,7 +151,10 @@ fn what_only_this_rank_could_release_is_refused() {
     // What it has forgotten another rank could release, if there were one.
     let alone = |asked, free| Some(SemaphoreError::Alone { asked, free });
     assert_eq!(refused(3, Duration::MAX), alone(3, 2));
-    let timeout = LockError::Timeout { waited: SOON };
+    let timeout = LockError::Timeout {
+        waited: SOON,
+        report: WaitReport::default(),
+    };
     assert_eq!(refused(3, SOON), Some(SemaphoreError::Lock(timeout)));
     let signal = Semaphore::local_unbounded(0);
     let words = panic_of(|| drop(signal.acquire()));
@@ -301,6 +304,7 @@ fn a_barrier_of_one_holds_nobody() {
         waited: SOON,
         missing: vec![1],
         silent: vec![2, 3],
+        report: WaitReport::default(),
     };
     let text = "within 3ms the ranks [1] have not come, and nothing was heard of [2, 3]";
     assert_eq!(error.to_string(), text);

@@ -217,7 +217,7 @@ impl BatchBuilder<Alone> {
         let tasks = self.count();
         let layout = (MailboxLayout, TableLayout { root: 0, tasks });
         check_memory(layout.length(&Topology::one_node(0, 1)))?;
-        let object = Object::local_named(self.name.clone(), &layout);
+        let object = Object::local_named("batch", self.name.clone(), &layout);
         let calls = Calls::new(object.block(), object.link(), Block::first_part);
         let table = TableAccess::open(&object, tasks);
         let mut batch = self.make(object, calls, table, Worker::local());

@@ -17,6 +17,7 @@ use crate::rsmpi::{Context, Creation, CreationArguments, PartComm};
 use crate::share::{Calls, MailboxLayout};
 use crate::shm::block::Block;
 use crate::shm::topology::Topology;
+use crate::shm::waiting::check_environment;
 use crate::transport::TransportOptions;
 use mpi::topology::SimpleCommunicator;
 use serde::de::DeserializeOwned;
@@ -116,12 +117,12 @@ impl<C: IntraCommunicator> BatchBuilder<OnComm<'_, C>> {
                 ("root", root.to_string()),
             ],
             invalid,
-            asked: asked.or_environment(),
+            asked: check_environment().and_then(|()| asked.or_environment()),
             anywhere,
             ..creation.arguments("batch", &name)
         };
         let (object, calls, table) = rsmpi::block(&creation, &arguments, &layout, 0, |created| {
-            let object = Object::join(created, root, name.clone());
+            let object = Object::join(created, root);
             let calls = Calls::new(object.block(), object.link(), Block::first_part);
             let table = TableAccess::open(&object, self.count());
             (object, calls, table)
@@ -293,7 +294,7 @@ impl Team {
         };
         let layout = (MailboxLayout, VoteLayout);
         rsmpi::block(&creation, &arguments, &layout, 0, |created| {
-            let object = Object::join(created, 0, "worker".to_owned());
+            let object = Object::join(created, 0);
             Team {
                 calls: Calls::new(object.block(), object.link(), Block::first_part),
                 votes: Votes::open(&object),

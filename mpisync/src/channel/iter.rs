@@ -29,6 +29,7 @@ impl<'a, T: Plain> Iter<'a, T> {
     }
 }
 
+#[track_caller]
 fn next<T: Plain>(shared: &Shared<T>, is_over: &mut bool) -> Option<T> {
     if *is_over {
         return None;
@@ -41,6 +42,7 @@ fn next<T: Plain>(shared: &Shared<T>, is_over: &mut bool) -> Option<T> {
 impl<T: Plain> Iterator for Iter<'_, T> {
     type Item = T;
 
+    #[track_caller]
     fn next(&mut self) -> Option<T> {
         next(self.shared, &mut self.is_over)
     }
@@ -49,6 +51,7 @@ impl<T: Plain> Iterator for Iter<'_, T> {
 impl<T: Plain> Iterator for IntoIter<T> {
     type Item = T;
 
+    #[track_caller]
     fn next(&mut self) -> Option<T> {
         next(&self.consumer.shared, &mut self.is_over)
     }

@@ -16,6 +16,7 @@ impl<T: Plain, E: CanPut> RemoteChannel<T, E> {
     /// [`ChannelError::Closed`], [`ChannelError::OnlyConsumer`], [`ChannelError::Nested`],
     /// [`ChannelError::Lost`], [`ChannelError::Finalized`], with the message.
     #[inline]
+    #[track_caller]
     pub fn put(&self, message: T) -> Result<(), PutError<T>> {
         put(&self.shared, message, Limit::Never)
     }
@@ -26,6 +27,7 @@ impl<T: Plain, E: CanPut> RemoteChannel<T, E> {
     /// [`ChannelError::Timeout`], [`ChannelError::Closed`], [`ChannelError::Nested`],
     /// [`ChannelError::Lost`], [`ChannelError::Finalized`], with the message. With
     /// [`Duration::MAX`] also [`ChannelError::OnlyConsumer`].
+    #[track_caller]
     pub fn put_timeout(&self, message: T, limit: Duration) -> Result<(), PutError<T>> {
         put(&self.shared, message, Limit::For(limit))
     }
@@ -63,6 +65,7 @@ impl<T: Plain, E: CanPut> RemoteChannel<T, E> {
     /// # Errors
     /// [`ChannelError::Closed`], [`ChannelError::OnlyConsumer`], [`ChannelError::Nested`],
     /// [`ChannelError::Lost`], [`ChannelError::Finalized`].
+    #[track_caller]
     pub fn put_with<R>(&mut self, fill: impl FnOnce(&mut T) -> R) -> Result<R, ChannelError> {
         let putting = self.shared.reserve_slots(1, Limit::Never)?;
         let _loan = self.shared.lend_slot();
@@ -74,6 +77,7 @@ impl<T: Plain, E: CanPut> RemoteChannel<T, E> {
     ///
     /// # Errors
     /// Those of [`put`](Self::put), with the number of messages that were put before.
+    #[track_caller]
     pub fn put_slice(&self, messages: &[T]) -> Result<(), BulkError> {
         let mut put = 0;
         while put < messages.len() {
@@ -93,6 +97,7 @@ impl<T: Plain, E: CanPut> RemoteChannel<T, E> {
     ///
     /// # Errors
     /// Those of [`put`](Self::put), with the number of messages that were put before.
+    #[track_caller]
     pub fn put_all(&self, messages: impl IntoIterator<Item = T>) -> Result<(), BulkError> {
         // Collected before slots are reserved: the iterator may be slow, and all ranks that take
         // would wait for it.
@@ -160,6 +165,7 @@ impl<T: Plain, E: CanPut> RemoteChannel<T, E> {
 }
 
 #[inline]
+#[track_caller]
 fn put<T: Plain>(shared: &Shared<T>, message: T, limit: Limit) -> Result<(), PutError<T>> {
     match shared.reserve_slots(1, limit) {
         Ok(mut putting) => {

@@ -5,9 +5,12 @@ use crate::channel::ring::memory::{QueueMemory, RelaySlots, Slots};
 use crate::channel::ring::{NoMessage, Putting, Queue, Taking};
 use crate::net::mpi_has_ended;
 use crate::plain::Plain;
+use crate::shm::domain::Domain;
 use crate::shm::wait::Deadline;
+use crate::shm::waiting::{Awaited, Call, Label, Subject};
 use std::cell::Cell;
 use std::fmt;
+use std::panic::Location;
 use std::time::Duration;
 
 /// A channel on this rank.
@@ -47,10 +50,10 @@ pub(super) enum Limit {
 }
 
 impl Limit {
-    fn deadline(self) -> Deadline {
+    fn deadline(self) -> Deadline<'static> {
         match self {
             Limit::For(limit) => Deadline::after(limit),
-            Limit::Try | Limit::Never => Deadline::Never,
+            Limit::Try | Limit::Never => Deadline::NEVER,
         }
     }
 
@@ -120,6 +123,7 @@ impl<T: Plain> Shared<T> {
 
     /// Reserves up to `most` slots, at least one.
     #[inline]
+    #[track_caller]
     pub(super) fn reserve_slots(
         &self,
         most: usize,
@@ -127,24 +131,29 @@ impl<T: Plain> Shared<T> {
     ) -> Result<Putting<'_, Slots<T>>, ChannelError> {
         self.check_usable()?;
         let queue = self.puts();
+        let location = Location::caller();
+        let deadline = || limit.deadline().of(Call::new(self, "put", location));
         let reserved = match limit {
             Limit::Try => queue.try_put_remote(most),
-            limit => queue.put(most, || limit.deadline(), &self.takes),
+            _ => queue.put(most, deadline, &self.takes),
         };
         reserved.map_err(|reason| limit.error(reason.into()))
     }
 
     /// Reserves up to `most` messages, at least one; none at the end of the stream.
     #[inline]
+    #[track_caller]
     pub(super) fn reserve_messages(
         &self,
         most: usize,
         limit: Limit,
     ) -> Result<Option<Taking<'_, Slots<T>>>, ChannelError> {
         self.check_usable()?;
+        let location = Location::caller();
+        let deadline = || limit.deadline().of(Call::new(self, "take", location));
         let reserved = match limit {
             Limit::Try => self.takes.try_take_remote(most),
-            limit => self.takes.take(most, || limit.deadline()),
+            _ => self.takes.take(most, deadline),
         };
         NoMessage::none_at_end(reserved).map_err(|error| limit.error(error))
     }
@@ -167,5 +176,24 @@ impl<T: Plain> Shared<T> {
             .field("len", &self.takes.known_len())
             .field("capacity", &self.capacity)
             .finish_non_exhaustive()
+    }
+}
+
+impl<T> Subject for Shared<T> {
+    fn domain(&self) -> &Domain {
+        self.takes.memory.domain()
+    }
+
+    fn label(&self) -> Label<'_> {
+        Label {
+            kind: "channel",
+            name: &self.name,
+            identity: 0,
+        }
+    }
+
+    /// Any rank may put or take.
+    fn awaited(&self) -> Vec<Awaited> {
+        Vec::new()
     }
 }

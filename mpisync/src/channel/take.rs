@@ -29,6 +29,7 @@ impl<T: Plain, E: CanTake> RemoteChannel<T, E> {
     /// # Errors
     /// [`ChannelError::Timeout`], [`ChannelError::Missing`], [`ChannelError::Nested`],
     /// [`ChannelError::Lost`], [`ChannelError::Finalized`].
+    #[track_caller]
     pub fn take_timeout(&self, limit: Duration) -> Result<Option<T>, ChannelError> {
         take(&self.shared, Limit::For(limit))
     }
@@ -151,6 +152,7 @@ pub(super) fn take_or_panic<T: Plain>(shared: &Shared<T>) -> Option<T> {
 }
 
 #[inline]
+#[track_caller]
 fn take<T: Plain>(shared: &Shared<T>, limit: Limit) -> Result<Option<T>, ChannelError> {
     let taking = shared.reserve_messages(1, limit)?;
     Ok(taking.map(|mut taking| taking.take()))

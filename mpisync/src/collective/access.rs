@@ -104,7 +104,7 @@ impl<'a> Access<'a> {
             return Err(error);
         }
         // The fence releases the lock.
-        if let Err(error) = controller.lock().enter_write(limit) {
+        if let Err(error) = controller.lock().enter_write_at(limit, site.location()) {
             call.fail(Failure::Failed(&error.to_string()));
             return Err(error.into());
         }

@@ -151,6 +151,7 @@ impl<R: Resource> Guarded<R> {
     /// # Errors
     /// [`GuardedError::Lock`], [`GuardedError::Open`], and [`GuardedError::Use`] with the error of
     /// `read`.
+    #[track_caller]
     pub fn read<T>(
         &self,
         read: impl FnOnce(&mut R::Reader) -> Result<T, R::Error>,
@@ -162,6 +163,7 @@ impl<R: Resource> Guarded<R> {
     ///
     /// # Errors
     /// Those of `read`, including [`LockError::Timeout`](crate::LockError::Timeout).
+    #[track_caller]
     pub fn read_timeout<T>(
         &self,
         limit: Duration,
@@ -183,6 +185,7 @@ impl<R: Resource> Guarded<R> {
     /// # Errors
     /// [`GuardedError::Lock`], [`GuardedError::Open`], [`GuardedError::Use`] with the error of
     /// `write`, and [`GuardedError::Close`] if some of the written data may be missing.
+    #[track_caller]
     pub fn write<T>(
         &mut self,
         write: impl FnOnce(&mut R::Writer) -> Result<T, R::Error>,
@@ -194,6 +197,7 @@ impl<R: Resource> Guarded<R> {
     ///
     /// # Errors
     /// Those of `write`, including [`LockError::Timeout`](crate::LockError::Timeout).
+    #[track_caller]
     pub fn write_timeout<T>(
         &mut self,
         limit: Duration,

@@ -5,6 +5,7 @@ use crate::shm::atomic::{AtomicU32, Ordering};
 use crate::shm::block::Block;
 use crate::shm::lock;
 use crate::shm::wait::{Deadline, Stop, Surroundings, wait_for_answer};
+use crate::shm::waiting::{Awaited, Call};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::marker::PhantomData;
@@ -115,7 +116,7 @@ impl<Q: Message, A: DeserializeOwned + Send + 'static> Remote<Q, A> {
         &self,
         surroundings: &impl Surroundings,
         number: u32,
-        deadline: Deadline,
+        deadline: Deadline<'_>,
     ) -> Result<A, Stop> {
         wait_for_answer(surroundings, deadline, || {
             let mut replies = lock(&self.pending.replies);
@@ -125,9 +126,12 @@ impl<Q: Message, A: DeserializeOwned + Send + 'static> Remote<Q, A> {
     }
 
     /// Asks a question and waits for the answer.
-    pub(crate) fn ask(&self, surroundings: &impl Surroundings, question: Q) -> A {
+    pub(crate) fn ask(&self, block: &Block, question: Q) -> A {
         let number = self.request(question);
-        self.reply(surroundings, number, Deadline::Never)
+        let home = || Awaited::all([self.port.net().topology().leader(self.home)], "answers");
+        let leader = block.awaits(home);
+        let deadline = Deadline::NEVER.of(Call::internal(&leader, "the answer of the root's node"));
+        self.reply(block, number, deadline)
             .unwrap_or_else(|stop| unreachable!("there is no deadline: {stop:?}"))
     }
 }

@@ -8,6 +8,7 @@ use crate::rsmpi::communicator::IntraCommunicator;
 use crate::rsmpi::{Created, Creation, CreationArguments};
 use crate::shm::layout::Layout;
 use crate::shm::mapping::Mapping;
+use crate::shm::waiting::check_environment;
 use crate::transport::TransportOptions;
 use std::panic::Location;
 use std::sync::Arc;
@@ -62,7 +63,7 @@ impl<'a, C: IntraCommunicator> CommonArguments<'a, C> {
         CreationArguments {
             arguments,
             invalid: outside.or(invalid),
-            asked: self.asked.or_environment(),
+            asked: check_environment().and_then(|()| self.asked.or_environment()),
             anywhere: self.anywhere,
             ..creation.arguments(kind, &self.name)
         }
@@ -80,7 +81,7 @@ impl<'a, C: IntraCommunicator> CommonArguments<'a, C> {
     ) -> Result<T, CreateError> {
         rsmpi::block(creation, arguments, layout, memory, |created| {
             let memory = created.memory.clone();
-            let object = Object::join(created, self.root, self.name.clone());
+            let object = Object::join(created, self.root);
             join(object, memory)
         })
     }
@@ -89,8 +90,8 @@ impl<'a, C: IntraCommunicator> CommonArguments<'a, C> {
 impl Object {
     /// Takes part in an object that the ranks have just made. Its parts open their ports before
     /// this rank meets the others.
-    pub(crate) fn join(created: Created, root: i32, name: String) -> Self {
-        let mut object = Self::new(created.block, root, name);
+    pub(crate) fn join(created: Created, root: i32) -> Self {
+        let mut object = Self::new(created.block, root);
         object.link = created.remote.map(|remote| {
             let net = Network::of(&remote.context);
             let home = net.topology().node_of(root as u32);

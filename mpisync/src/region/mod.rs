@@ -262,6 +262,7 @@ impl<T: Plain, D: Dimension> Region<T, D> {
     /// # Errors
     /// [`LockError::Timeout`], [`LockError::HolderDied`], [`LockError::HolderEnded`],
     /// [`LockError::Finalized`].
+    #[track_caller]
     pub fn read_timeout(&self, limit: Duration) -> Result<RegionReadGuard<'_, T, D>, LockError> {
         let lock = self.lock.read_timeout(limit)?;
         Ok(RegionReadGuard::new(self, lock))
@@ -301,6 +302,7 @@ impl<T: Plain, D: Dimension> Region<T, D> {
     /// # Errors
     /// [`LockError::Timeout`], [`LockError::HolderDied`], [`LockError::HolderEnded`],
     /// [`LockError::Finalized`].
+    #[track_caller]
     pub fn write_timeout(
         &mut self,
         limit: Duration,

@@ -62,7 +62,10 @@ impl WindowController {
     /// Makes a controller of this process alone. Needs no MPI, neither to run nor (without the
     /// feature `mpi`) to build.
     pub fn local() -> Self {
-        Self::new(Object::local(&CONTROLLER), MAX_LOCAL_HANDOVERS)
+        Self::new(
+            Object::local("controller", &CONTROLLER),
+            MAX_LOCAL_HANDOVERS,
+        )
     }
 
     /// The controller of an object with the layout [`CONTROLLER`].
@@ -173,6 +176,7 @@ impl WindowController {
     /// # Errors
     /// [`LockError::Timeout`], [`LockError::HolderDied`], [`LockError::HolderEnded`],
     /// [`LockError::Finalized`].
+    #[track_caller]
     pub fn read_timeout(&self, limit: Duration) -> Result<ReadGuard<'_>, LockError> {
         self.lock_read(Some(limit))
     }
@@ -183,6 +187,7 @@ impl WindowController {
     /// # Errors
     /// [`LockError::Timeout`], [`LockError::HolderDied`], [`LockError::HolderEnded`],
     /// [`LockError::Finalized`].
+    #[track_caller]
     pub fn write_timeout(&mut self, limit: Duration) -> Result<WriteGuard<'_>, LockError> {
         self.end_leaked_call();
         self.lock_write(Some(limit))
@@ -243,6 +248,7 @@ impl WindowController {
     }
 
     #[inline]
+    #[track_caller]
     fn lock_read(&self, limit: Option<Duration>) -> Result<ReadGuard<'_>, LockError> {
         self.lock.enter_read(limit)?;
         Ok(ReadGuard::new(&self.lock))
@@ -250,6 +256,7 @@ impl WindowController {
 
     /// [`write_timeout`](Self::write_timeout) where no guard and no fence of this rank is alive.
     #[inline]
+    #[track_caller]
     pub(crate) fn lock_write(&self, limit: Option<Duration>) -> Result<WriteGuard<'_>, LockError> {
         self.lock.enter_write(limit)?;
         Ok(WriteGuard::new(&self.lock))

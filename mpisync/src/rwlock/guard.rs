@@ -58,6 +58,7 @@ impl<'a> ReadGuard<'a> {
     /// let writing = reading.upgrade().expect("this rank holds no other guard");
     /// let _reading = writing.downgrade();
     /// ```
+    #[track_caller]
     pub fn upgrade(self) -> Result<WriteGuard<'a>, UpgradeError<'a>> {
         let lock = self.lock;
         if !lock.holds_one_read() {
@@ -103,6 +104,7 @@ impl<'a> WriteGuard<'a> {
     ///
     /// # Panics
     /// If MPI is finalized.
+    #[track_caller]
     pub fn read(&self) -> ReadGuard<'_> {
         let entered = self.lock.enter_read(None);
         entered.unwrap_or_else(|error| self.lock.object().panic_with(&error));

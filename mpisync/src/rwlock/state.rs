@@ -6,9 +6,12 @@ use crate::object::Object;
 use crate::rwlock::global::lock::GlobalLock;
 use crate::rwlock::memory::LockMemory;
 use crate::rwlock::node::NodeLock;
+use crate::shm::domain::Domain;
 use crate::shm::wait::{Deadline, Stop};
+use crate::shm::waiting::{Awaited, Call, Label, Subject};
 use std::cell::Cell;
 use std::fmt;
+use std::panic::Location;
 use std::time::Duration;
 
 /// The lock, and the number of guards through which this rank holds it. A writer's fence counts as a
@@ -95,12 +98,15 @@ impl LockState {
 
     /// Enters as a reader, or once more if this rank has the lock.
     #[inline]
+    #[track_caller]
     pub(crate) fn enter_read(&self, limit: Option<Duration>) -> Result<(), LockError> {
         self.object.check_usable()?;
         if !self.holds_any() {
+            let location = Location::caller();
+            let call = || Call::new(self, "read", location);
             self.node
-                .read(|| Deadline::within(limit))
-                .map_err(|stop| self.object.lock_error(stop, limit))?;
+                .read(|| Deadline::within(limit).of(call()))
+                .map_err(|stop| self.object.lock_error(stop, limit, call()))?;
         }
         self.count_read();
         Ok(())
@@ -136,11 +142,23 @@ impl LockState {
 
     /// Enters as a writer.
     #[inline]
+    #[track_caller]
     pub(crate) fn enter_write(&self, limit: Option<Duration>) -> Result<(), LockError> {
+        self.enter_write_at(limit, Location::caller())
+    }
+
+    /// [`enter_write`](Self::enter_write) in a call at `location`.
+    #[inline]
+    pub(crate) fn enter_write_at(
+        &self,
+        limit: Option<Duration>,
+        location: &'static Location<'static>,
+    ) -> Result<(), LockError> {
         self.object.check_usable()?;
         self.forget_leaked_guards();
-        self.lock_write(limit)
-            .map_err(|stop| self.object.lock_error(stop, limit))?;
+        let call = || Call::new(self, "write", location);
+        self.lock_write(|| Deadline::within(limit).of(call()))
+            .map_err(|stop| self.object.lock_error(stop, limit, call()))?;
         self.enter_write_again();
         Ok(())
     }
@@ -182,11 +200,11 @@ impl LockState {
     }
 
     #[inline]
-    fn lock_write(&self, limit: Option<Duration>) -> Result<(), Stop> {
+    fn lock_write<'a>(&self, deadline: impl FnOnce() -> Deadline<'a>) -> Result<(), Stop> {
         if let Some(global) = &self.global {
-            return global.write(self.borrowed(), Deadline::within(limit));
+            return global.write(self.borrowed(), deadline());
         }
-        self.node.write(|| Deadline::within(limit))
+        self.node.write(deadline)
     }
 
     #[inline]
@@ -219,6 +237,29 @@ impl LockState {
             return global.downgrade(self.borrowed());
         }
         self.node.downgrade();
+    }
+}
+
+impl Subject for LockState {
+    fn domain(&self) -> &Domain {
+        self.object.block().domain()
+    }
+
+    fn label(&self) -> Label<'_> {
+        self.object.block().label()
+    }
+
+    fn awaited(&self) -> Vec<Awaited> {
+        let holders = self.node.holders();
+        // The node's server is not one of them.
+        let here = self.domain().topology().local_ranks();
+        let rank = |local_rank: usize| here.get(local_rank).copied();
+        let others = |rank: &u32| *rank != self.domain().topology().rank();
+        let writer = holders.writer.and_then(rank).filter(others);
+        let readers = holders.readers.into_iter().filter_map(rank).filter(others);
+        let mut awaited = Awaited::all(writer, "has the turn to write");
+        awaited.extend(Awaited::all(readers, "reads"));
+        awaited
     }
 }
 

@@ -10,6 +10,7 @@ use crate::shm::domain::Domain;
 use crate::shm::event::Event;
 use crate::shm::layout::Part;
 use crate::shm::wait::{Deadline, Stop, wait};
+use crate::shm::waiting::{Awaited, Call, Subject};
 use std::cell::Cell;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -132,6 +133,11 @@ impl<'a> FencedCall<'a> {
         }
     }
 
+    /// The call as one that waits for `subject`.
+    pub(super) fn waiting<'b>(&self, subject: &'b dyn Subject, name: &'static str) -> Call<'b> {
+        Call::new(subject, name, self.site.location())
+    }
+
     /// The record of the call's outcome.
     pub(super) fn record(&self) -> &'a Record {
         &self.mailbox.words().records[self.number.record()]
@@ -176,6 +182,13 @@ impl<'a> FencedCall<'a> {
     /// Waits until `is_done` holds of all other ranks of this node that take part.
     pub(super) fn wait_for_all(&self, is_done: impl Fn(&RankRecord) -> bool) {
         let block = self.block;
+        let subject = block.awaits(|| {
+            let others = (0..block.local_size()).filter(|&local_rank| local_rank != block.me());
+            let late = others.filter(|&other| !is_done(self.mailbox.rank_record(other)));
+            let ranks = block.domain().topology().local_ranks();
+            Awaited::all(late.map(|late| ranks[late]), "has not collected")
+        });
+        let deadline = Deadline::NEVER.of(self.waiting(&subject, "share"));
         for local_rank in (0..block.local_size()).filter(|&local_rank| local_rank != block.me()) {
             let record = self.mailbox.rank_record(local_rank);
             let rank = block.domain().topology().local_ranks()[local_rank];
@@ -185,7 +198,7 @@ impl<'a> FencedCall<'a> {
                 is_absent.set(block.domain().absence(rank as usize).is_some());
                 Ok::<_, Stop>(())
             };
-            let waited = wait(block, self.collected(), Deadline::Never, check, inspect);
+            let waited = wait(block, self.collected(), deadline, check, inspect);
             debug_assert!(waited.is_ok(), "there is no deadline");
         }
     }

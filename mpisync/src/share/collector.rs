@@ -10,6 +10,7 @@ use crate::share::remote::read_object;
 use crate::share::stream::{Discard, Sink};
 use crate::shm::cells;
 use crate::shm::wait::{Deadline, Stop, WithSpinBudget, wait};
+use crate::shm::waiting::Awaited;
 use serde::de::DeserializeOwned;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -28,10 +29,13 @@ impl FencedCall<'_> {
             place: self.block,
             spin_budget: self.spin_budget,
         };
+        let awaited = || Awaited::all([writer as u32], "has not shared its value");
+        let subject = self.block.awaits(awaited);
+        let waiting = self.waiting(&subject, "collect");
         let published = wait(
             &place,
             self.published(),
-            Deadline::within(limit),
+            Deadline::within(limit).of(waiting),
             || self.is_published().then_some(()),
             || self.inspect(writer).map_err(Interrupted::Failed),
         );
@@ -40,9 +44,9 @@ impl FencedCall<'_> {
             Err(Interrupted::Failed(error)) => Err(error),
             Err(Interrupted::Stopped) => {
                 self.announce_wait(writer);
-                Err(CollectiveError::Timeout {
-                    waited: limit.unwrap_or(Duration::MAX),
-                })
+                let waited = limit.unwrap_or(Duration::MAX);
+                let report = waiting.report(waited);
+                Err(CollectiveError::Timeout { waited, report })
             }
         };
         self.finish();

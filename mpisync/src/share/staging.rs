@@ -11,6 +11,7 @@ use crate::shm::event::ALL;
 use crate::shm::segment::STAGE_WORDS;
 use crate::shm::topology::RankLocation;
 use crate::shm::wait::{Deadline, wait};
+use crate::shm::waiting::Awaited;
 use std::sync::atomic::Ordering;
 
 /// The size of a chunk in bytes.
@@ -86,11 +87,14 @@ impl FencedCall<'_> {
         };
         let buffer = self.block.domain().segment().stage(local_rank);
         let mut bytes = vec![0; CHUNK];
+        let awaited = || Awaited::all([writer as u32], "shares its value");
+        let subject = self.block.awaits(awaited);
+        let deadline = Deadline::NEVER.of(self.waiting(&subject, "collect"));
         for number in 0..chunks(length) {
             wait(
                 self.block,
                 self.published(),
-                Deadline::Never,
+                deadline,
                 || (record.staged.load(Ordering::Acquire) > number).then_some(()),
                 || self.check_present(writer).map_err(Interrupted::Failed),
             )

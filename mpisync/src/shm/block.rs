@@ -7,6 +7,7 @@ use crate::shm::mapping::{Mapping, Shareable};
 use crate::shm::segment::Extent;
 use crate::shm::topology::Topology;
 use crate::shm::wait::Surroundings;
+use crate::shm::waiting::{Awaited, Described, Label};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,11 +24,20 @@ pub(crate) struct BlockHeader {
 // SAFETY: atomics only, for all of which zero is a value.
 unsafe impl Shareable for BlockHeader {}
 
+/// What an object is called in messages.
+#[derive(Clone, Debug)]
+pub(crate) struct ObjectName {
+    /// Its kind, such as `mutex`.
+    pub(crate) kind: &'static str,
+    pub(crate) name: String,
+}
+
 /// The block of one object, as this rank sees it. Dropping it gives this rank's share back and
 /// sends no message.
 pub(crate) struct Block {
     me: usize,
     number: Option<u64>,
+    name: ObjectName,
     extent: Extent,
     chunk: Arc<Mapping>,
     domain: Arc<Domain>,
@@ -51,21 +61,38 @@ impl Block {
     }
 
     /// This rank's view of the block at `extent`. An object that spans nodes has a number.
-    pub(crate) fn new(domain: Arc<Domain>, extent: Extent, number: Option<u64>) -> Self {
+    pub(crate) fn new(
+        domain: Arc<Domain>,
+        extent: Extent,
+        number: Option<u64>,
+        name: ObjectName,
+    ) -> Self {
         let local_rank = domain.segment().me();
-        Self::at_local_rank(domain, extent, number, local_rank)
+        Self::at_local_rank(domain, extent, number, name, local_rank)
     }
 
     /// The view of the node's server.
-    pub(crate) fn for_server(domain: Arc<Domain>, extent: Extent, number: u64) -> Self {
+    pub(crate) fn for_server(
+        domain: Arc<Domain>,
+        extent: Extent,
+        number: u64,
+        name: ObjectName,
+    ) -> Self {
         let local_rank = domain.segment().shape().local_rank_of_server();
-        Self::at_local_rank(domain, extent, Some(number), local_rank)
+        Self::at_local_rank(domain, extent, Some(number), name, local_rank)
     }
 
-    fn at_local_rank(domain: Arc<Domain>, extent: Extent, number: Option<u64>, me: usize) -> Self {
+    fn at_local_rank(
+        domain: Arc<Domain>,
+        extent: Extent,
+        number: Option<u64>,
+        name: ObjectName,
+        me: usize,
+    ) -> Self {
         Block {
             me,
             number,
+            name,
             extent,
             chunk: domain.segment().chunk(extent.chunk),
             domain,
@@ -91,6 +118,30 @@ impl Block {
     pub(crate) fn identity(&self) -> u64 {
         let place = u64::from(self.extent.chunk) << 32 | u64::from(self.extent.offset);
         self.number.unwrap_or(place)
+    }
+
+    /// The name of the object.
+    pub(crate) fn name(&self) -> &str {
+        &self.name.name
+    }
+
+    /// What the object is called in reports.
+    pub(crate) fn label(&self) -> Label<'_> {
+        Label {
+            kind: self.name.kind,
+            name: &self.name.name,
+            // Not 0, even for the first object.
+            identity: self.identity() + 1,
+        }
+    }
+
+    /// The object as something to wait for, for the ranks that `awaited` finds.
+    pub(crate) fn awaits<F: Fn() -> Vec<Awaited>>(&self, awaited: F) -> Described<'_, F> {
+        Described {
+            domain: &self.domain,
+            label: self.label(),
+            awaited,
+        }
     }
 
     /// The mapping with the object's memory, and where in it that begins.

@@ -115,8 +115,9 @@ impl Domain {
         debug_assert!(set.is_ok(), "a domain has one outside");
     }
 
-    /// Finds out which ranks can be watched; called after all of them have stored their processes.
+    /// Finds out which ranks can be watched, and makes this rank's waits visible to them; called after all of them have stored their processes.
     pub(crate) fn watch(&self) {
+        self.segment.record_waits();
         for (local_rank, watched) in self.watched.iter().enumerate() {
             watched.store(self.process(local_rank).is_visible(), Ordering::Relaxed);
         }
@@ -262,7 +263,7 @@ impl Domain {
         &self.segment.member(self.segment.me()).arrival_slot
     }
 
-    fn process(&self, local_rank: usize) -> Process {
+    pub(crate) fn process(&self, local_rank: usize) -> Process {
         let member = self.segment.member(local_rank);
         Process {
             id: member.process.load(Ordering::Acquire),

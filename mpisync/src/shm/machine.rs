@@ -99,7 +99,7 @@ const SPINS: u32 = 40;
 pub(crate) fn wait<T, E: From<Stop>>(
     surroundings: &impl Surroundings,
     event: Event<'_>,
-    deadline: Deadline,
+    deadline: Deadline<'_>,
     mut check: impl FnMut() -> Option<T>,
     inspect: impl FnMut() -> Result<(), E>,
 ) -> Result<T, E> {
@@ -116,7 +116,7 @@ pub(crate) fn wait<T, E: From<Stop>>(
 fn wait_long<T, E: From<Stop>>(
     surroundings: &impl Surroundings,
     event: Event<'_>,
-    deadline: Deadline,
+    deadline: Deadline<'_>,
     mut check: impl FnMut() -> Option<T>,
     mut inspect: impl FnMut() -> Result<(), E>,
 ) -> Result<T, E> {
@@ -124,6 +124,7 @@ fn wait_long<T, E: From<Stop>>(
     let mut inspected = start;
     let mut sleep_time = FIRST_SLEEP;
     let mut sleep_announced = false;
+    let mut watch = deadline.watch(start);
     let mut polling = Some(ActivePolling::begin(surroundings));
     loop {
         surroundings.progress();
@@ -146,6 +147,7 @@ fn wait_long<T, E: From<Stop>>(
         if now - inspected >= INSPECTION {
             inspected = now;
             inspect()?;
+            watch.tick(now);
         }
         drop(polling.take());
         if sleep_announced {

@@ -35,6 +35,7 @@ mod tests;
 pub(crate) mod topology;
 pub(crate) mod view;
 pub(crate) mod wait;
+pub(crate) mod waiting;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -70,7 +70,7 @@ pub(crate) fn heavy_fence() {
 pub(crate) fn wait<T, E: From<Stop>>(
     _surroundings: &impl Surroundings,
     event: Event<'_>,
-    deadline: Deadline,
+    deadline: Deadline<'_>,
     mut check: impl FnMut() -> Option<T>,
     mut inspect: impl FnMut() -> Result<(), E>,
 ) -> Result<T, E> {
@@ -78,8 +78,9 @@ pub(crate) fn wait<T, E: From<Stop>>(
         return Ok(value);
     }
     inspect()?;
-    match deadline {
-        Deadline::At(_) => check().ok_or_else(|| Stop::Timeout.into()),
-        Deadline::Never => Ok(event.sleep_until(check)),
+    if deadline.is_never() {
+        Ok(event.sleep_until(check))
+    } else {
+        check().ok_or_else(|| Stop::Timeout.into())
     }
 }

@@ -1,9 +1,10 @@
-//! Whether another process of this host is alive.
+//! Whether another process of this host is alive, and what it is doing.
 
-use crate::shm::system::process_state as state;
+use crate::shm::system::{process_activity, process_state as state};
 use rustix::io::Errno;
 use rustix::process::Pid;
 use std::io;
+use std::time::Duration;
 
 /// A process, identified so that a later process with the same number is not mistaken for it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -39,6 +40,11 @@ impl Process {
         }
     }
 
+    /// What the process is doing, for people. None if it cannot be looked at.
+    pub(crate) fn activity(self) -> Option<Activity> {
+        (self.born != 0 && self.is_visible()).then(|| process_activity(self.id))?
+    }
+
     /// Whether a process with this number exists according to `kill`, which `hidepid` (proc(5))
     /// does not affect.
     fn is_hidden(self) -> bool {
@@ -51,6 +57,33 @@ impl Process {
     /// another PID namespace.
     pub(crate) fn is_visible(self) -> bool {
         state(self.id).is_ok_and(|(_, born)| born == self.born)
+    }
+}
+
+/// What a process is doing at a moment.
+#[derive(Clone, Debug)]
+pub(crate) struct Activity {
+    /// The state letter of `/proc/ID/stat` (proc(5)).
+    pub(super) state: u8,
+    /// The CPU time of all its threads so far.
+    pub(super) cpu_time: Duration,
+    /// The kernel function in which its first thread sleeps; empty if not known.
+    pub(crate) sleeps_in: String,
+}
+
+impl Activity {
+    /// Whether a signal or a debugger has stopped the process.
+    pub(crate) fn is_stopped(&self) -> bool {
+        matches!(self.state, b'T' | b't')
+    }
+
+    /// Whether the process runs: it is running now, or it has run for at least half of the time since
+    /// an earlier look, which was that long ago.
+    pub(crate) fn ran_since(&self, before: Option<(&Activity, Duration)>) -> bool {
+        let ran = before.is_some_and(|(before, time)| {
+            self.cpu_time.saturating_sub(before.cpu_time) >= time / 2
+        });
+        self.state == b'R' || ran
     }
 }
 

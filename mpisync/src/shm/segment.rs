@@ -13,6 +13,9 @@ use crate::shm::event::{Event, Sleepers};
 use crate::shm::lock;
 use crate::shm::mapping::{Mapping, Shareable};
 use crate::shm::topology::Topology;
+use crate::shm::waiting::record;
+use crate::shm::waiting::record::WaitRecord;
+use std::mem::offset_of;
 use std::sync::{Arc, Mutex};
 
 /// The data of the communicator.
@@ -43,6 +46,8 @@ pub(crate) struct Member {
     pub(crate) ended: AtomicU32,
     /// Where this rank is in collective calls.
     pub(crate) arrival_slot: ArrivalSlot,
+    /// What it waits for.
+    pub(crate) wait: WaitRecord,
 }
 
 /// The data that this node has of a rank on another node.
@@ -62,6 +67,8 @@ unsafe impl Shareable for Header {}
 unsafe impl Shareable for RemoteMember {}
 // SAFETY: as above.
 unsafe impl Shareable for Member {}
+// SAFETY: as above.
+unsafe impl Shareable for WaitRecord {}
 
 /// The position of a block, chunk number and offset, and its length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
@@ -191,6 +198,17 @@ impl Segment {
     /// The data of the rank, or server, with this number.
     pub(crate) fn member(&self, local_rank: usize) -> &Member {
         &self.first.slice(Self::members_at(), self.shape.members)[local_rank]
+    }
+
+    /// Where the calls of this rank that wait are recorded.
+    pub(crate) fn my_wait(&self) -> &WaitRecord {
+        &self.member(self.me).wait
+    }
+
+    /// From now on calls of this process that wait are recorded here.
+    pub(crate) fn record_waits(&self) {
+        let member = Self::members_at() + self.me * size_of::<Member>();
+        record::register(&self.first, member + offset_of!(Member, wait));
     }
 
     /// The data of a rank on another node.

@@ -5,7 +5,9 @@
 //! costs at most a millisecond, MPI makes progress in between, and the death of a rank is noticed.
 
 use crate::shm::absence::Absence;
+use crate::shm::block::Block;
 pub(crate) use crate::shm::machine::wait;
+use crate::shm::waiting::{Call, Watch};
 use std::time::{Duration, Instant};
 
 /// What a waiting rank needs to know and do beside its condition.
@@ -126,49 +128,78 @@ pub(crate) const LONGEST_SLEEP: Duration = Duration::from_millis(1);
 /// How often a sleeper checks whether the ranks that it waits for are alive.
 pub(crate) const INSPECTION: Duration = Duration::from_millis(1);
 
-/// When to give up.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Deadline {
-    Never,
-    At(Instant),
+/// When to give up, and which call waits.
+#[derive(Clone, Copy)]
+pub(crate) struct Deadline<'a> {
+    at: Option<Instant>,
+    call: Option<Call<'a>>,
 }
 
-impl Deadline {
+impl<'a> Deadline<'a> {
+    /// No time limit, in a call that does not describe itself.
+    pub(crate) const NEVER: Self = Deadline {
+        at: None,
+        call: None,
+    };
+
     /// The time `timeout` from now; never if that lies beyond the range of the clock.
     pub(crate) fn after(timeout: Duration) -> Self {
-        Instant::now()
-            .checked_add(timeout)
-            .map_or(Deadline::Never, Deadline::At)
+        Deadline {
+            at: Instant::now().checked_add(timeout),
+            call: None,
+        }
     }
 
     /// [`after`](Self::after) the limit; never without one.
     #[inline]
     pub(crate) fn within(limit: Option<Duration>) -> Self {
-        limit.map_or(Deadline::Never, Deadline::after)
+        limit.map_or(Deadline::NEVER, Deadline::after)
+    }
+
+    /// The same time, in this call.
+    #[inline]
+    pub(crate) fn of(self, call: Call<'a>) -> Self {
+        Deadline {
+            call: Some(call),
+            ..self
+        }
+    }
+
+    /// The same call without a time limit.
+    pub(crate) fn extended(self) -> Self {
+        Deadline { at: None, ..self }
+    }
+
+    pub(crate) fn is_never(self) -> bool {
+        self.at.is_none()
     }
 
     pub(super) fn left(self, now: Instant) -> Duration {
-        match self {
-            Deadline::Never => Duration::MAX,
-            Deadline::At(at) => at.saturating_duration_since(now),
-        }
+        (self.at).map_or(Duration::MAX, |at| at.saturating_duration_since(now))
+    }
+
+    /// Watches a wait of the call, which has begun at `start`.
+    pub(super) fn watch(self, start: Instant) -> Watch<'a> {
+        Watch::new(self.call, start)
     }
 }
 
-/// Waits until `check` holds, which takes messages from other nodes.
-pub(crate) fn wait_for_network(surroundings: &impl Surroundings, check: impl Fn() -> bool) {
-    let check = || check().then_some(());
-    let waited = wait_for_answer(surroundings, Deadline::Never, check);
+/// Waits until `check` holds, which takes messages from other nodes. `name` says what is waited for.
+pub(crate) fn wait_for_network(block: &Block, name: &'static str, check: impl Fn() -> bool) {
+    let nobody = block.awaits(Vec::new);
+    let deadline = Deadline::NEVER.of(Call::internal(&nobody, name));
+    let waited = wait_for_answer(block, deadline, || check().then_some(()));
     debug_assert_eq!(waited, Ok(()), "there is no deadline");
 }
 
 /// Waits until `check` returns a value, which takes messages from other nodes.
 pub(crate) fn wait_for_answer<T>(
     surroundings: &impl Surroundings,
-    deadline: Deadline,
+    deadline: Deadline<'_>,
     mut check: impl FnMut() -> Option<T>,
 ) -> Result<T, Stop> {
     let start = Instant::now();
+    let mut watch = deadline.watch(start);
     let mut polling = Some(ActivePolling::begin(surroundings));
     loop {
         surroundings.progress();
@@ -184,16 +215,21 @@ pub(crate) fn wait_for_answer<T>(
             std::thread::yield_now();
         } else {
             drop(polling.take());
+            watch.tick(now);
             std::thread::sleep(FIRST_SLEEP.min(left));
         }
     }
 }
 
-/// Waits until `check` holds, and polls without a pause: the transfer needs this thread.
-pub(crate) fn wait_busily(surroundings: &impl Surroundings, mut check: impl FnMut() -> bool) {
-    let _polling = ActivePolling::begin(surroundings);
+/// Waits until `check` holds, and polls without a pause: the transfer needs this thread. `name` says
+/// what is waited for.
+pub(crate) fn wait_busily(block: &Block, name: &'static str, mut check: impl FnMut() -> bool) {
+    let _polling = ActivePolling::begin(block);
+    let nobody = block.awaits(Vec::new);
+    let mut watch = Watch::new(Some(Call::internal(&nobody, name)), Instant::now());
     while !check() {
-        surroundings.progress();
+        block.progress();
+        watch.tick(Instant::now());
         std::thread::yield_now();
     }
 }

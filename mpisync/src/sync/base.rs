@@ -4,13 +4,16 @@
 use crate::error::LockError;
 use crate::object::Object;
 use crate::shm::block::Block;
+use crate::shm::domain::Domain;
 use crate::shm::wait::{Deadline, INSPECTION, Stop};
+use crate::shm::waiting::{Awaited, Call, Label, Subject};
 use crate::wait_queue::cargo::Cargo;
 use crate::wait_queue::memory::{Slots, WaitMemory};
 use crate::wait_queue::remote::{Granted, WaitClient};
 use crate::wait_queue::{OnDeath, WaitQueue};
 use std::cell::Cell;
 use std::fmt;
+use std::panic::Location;
 use std::ptr::NonNull;
 use std::time::{Duration, Instant};
 
@@ -98,12 +101,21 @@ impl Base {
         self.held.set(self.held.get() - count);
     }
 
-    /// Takes permits. Waits for at most `limit`, or indefinitely without one.
+    /// Takes permits in the call `name`. Waits for at most `limit`, or indefinitely without one.
     #[inline]
-    pub(super) fn acquire(&self, count: u32, limit: Option<Duration>) -> Result<Grant, LockError> {
+    #[track_caller]
+    pub(super) fn acquire(
+        &self,
+        name: &'static str,
+        count: u32,
+        limit: Option<Duration>,
+    ) -> Result<Grant, LockError> {
         self.object.check_usable()?;
+        let location = Location::caller();
+        let call = || Call::new(self, name, location);
+        let deadline = || Deadline::within(limit).of(call());
         let granted = match &self.side {
-            Side::Local(queue) => match queue.acquire(count, || Deadline::within(limit)) {
+            Side::Local(queue) => match queue.acquire(count, deadline) {
                 Ok(ticket) => Ok(Grant {
                     ticket,
                     cargo: None,
@@ -111,7 +123,7 @@ impl Base {
                 Err(stop) => self.inspect_if_due(queue).and(Err(stop)),
             },
             Side::Remote(client) => client
-                .acquire(self.block(), count, Deadline::within(limit))
+                .acquire(self.block(), count, deadline())
                 .map(Grant::from),
         };
         match granted {
@@ -119,27 +131,29 @@ impl Base {
                 self.add_held(count);
                 Ok(grant)
             }
-            Err(stop) => Err(self.error(stop, limit)),
+            Err(stop) => Err(self.error(stop, limit, call())),
         }
     }
 
     /// Takes permits if they are free and no rank waits.
     #[inline]
+    #[track_caller]
     pub(super) fn try_acquire(&self, count: u32) -> Result<Option<Grant>, LockError> {
         self.object.check_usable()?;
+        let location = Location::caller();
+        let error = |stop| self.error(stop, None, Call::new(self, "try", location));
         let granted = match &self.side {
             Side::Local(queue) => {
                 let mut taken = queue.try_acquire(self.me(), count);
                 if !taken {
-                    self.inspect_if_due(queue)
-                        .map_err(|stop| self.error(stop, None))?;
+                    self.inspect_if_due(queue).map_err(error)?;
                     taken = queue.try_acquire(self.me(), count);
                 }
                 taken.then(Grant::default)
             }
             Side::Remote(client) => match client.try_acquire(self.block(), count) {
                 Ok(granted) => granted.map(Grant::from),
-                Err(stop) => return Err(self.error(stop, None)),
+                Err(stop) => return Err(error(stop)),
             },
         };
         if granted.is_some() {
@@ -188,8 +202,10 @@ impl Base {
     }
 
     /// Joins the queue. On return this rank counts as waiting.
+    #[track_caller]
     pub(super) fn join(&self, is_endless: bool) -> Result<Position, LockError> {
         self.object.check_usable()?;
+        let call = Call::new(self, "wait", Location::caller());
         match &self.side {
             Side::Local(queue) => {
                 queue.set_endless(self.me(), is_endless);
@@ -199,18 +215,20 @@ impl Base {
             }
             Side::Remote(client) => match client.join(self.block(), is_endless) {
                 Ok(request) => Ok(Position::Remote { request }),
-                Err(stop) => Err(self.error(stop, None)),
+                Err(stop) => Err(self.error(stop, None, call)),
             },
         }
     }
 
     /// Waits for at most `limit` until this rank is served.
+    #[track_caller]
     pub(super) fn wait_at(
         &self,
         position: Position,
         limit: Option<Duration>,
     ) -> Result<(), LockError> {
-        let deadline = Deadline::within(limit);
+        let call = Call::new(self, "wait", Location::caller());
+        let deadline = Deadline::within(limit).of(call);
         let served = match (position, &self.side) {
             (Position::Local { ticket }, Side::Local(queue)) => {
                 queue.wait_for_wake(ticket, deadline).map(drop)
@@ -220,7 +238,7 @@ impl Base {
                 .map(drop),
             _ => unreachable!("a position in this queue"),
         };
-        served.map_err(|stop| self.error(stop, limit))
+        served.map_err(|stop| self.error(stop, limit, call))
     }
 
     /// Wakes up to `most` waiting ranks. Returns how many it has woken.
@@ -292,7 +310,7 @@ impl Base {
     }
 
     #[cold]
-    fn error(&self, stop: Stop, limit: Option<Duration>) -> LockError {
+    fn error(&self, stop: Stop, limit: Option<Duration>, call: Call<'_>) -> LockError {
         let slots = self.queue().map(|queue| &queue.memory);
         match (stop, slots) {
             (Stop::Died(slot), Some(slots)) => LockError::HolderDied {
@@ -303,7 +321,7 @@ impl Base {
             (Stop::Ended(slot), Some(slots)) => LockError::HolderEnded {
                 rank: slots.rank_of(slot).unwrap_or(0) as i32,
             },
-            (stop, _) => self.object.lock_error(stop, limit),
+            (stop, _) => self.object.lock_error(stop, limit, call),
         }
     }
 
@@ -335,6 +353,25 @@ impl Base {
     }
 }
 
+impl Subject for Base {
+    fn domain(&self) -> &Domain {
+        self.block().domain()
+    }
+
+    fn label(&self) -> Label<'_> {
+        self.block().label()
+    }
+
+    fn awaited(&self) -> Vec<Awaited> {
+        let Some(queue) = self.queue() else {
+            return Vec::new();
+        };
+        let held = queue.standing().held.into_iter();
+        let holders = held.filter_map(|(slot, _)| queue.memory.rank_of(slot));
+        Awaited::all(holders, "holds it")
+    }
+}
+
 impl Drop for Base {
     fn drop(&mut self) {
         self.release_leaked(|| None);
@@ -343,7 +380,7 @@ impl Drop for Base {
 
 /// Whether a wait with this limit never times out.
 pub(super) fn is_endless(limit: Option<Duration>) -> bool {
-    matches!(Deadline::within(limit), Deadline::Never)
+    Deadline::within(limit).is_never()
 }
 
 impl From<Granted> for Grant {

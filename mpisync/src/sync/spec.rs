@@ -36,7 +36,7 @@ pub trait Spec: Sized {
     /// Makes the object for this process alone.
     #[doc(hidden)]
     fn local(self) -> Self::Made {
-        let object = Object::local(&self.layout(0));
+        let object = Object::local(Self::KIND, &self.layout(0));
         self.make(object)
     }
 }

@@ -71,10 +71,10 @@ impl<M: WaitMemory> WaitQueue<M> {
     /// Takes `count` permits, and waits until they are granted. Returns the ticket if this rank had
     /// to wait.
     #[inline]
-    pub(crate) fn acquire(
+    pub(crate) fn acquire<'a>(
         &self,
         count: u32,
-        deadline: impl FnOnce() -> Deadline,
+        deadline: impl FnOnce() -> Deadline<'a>,
     ) -> Result<Option<u64>, Stop> {
         if self.try_acquire(self.memory.me(), count) {
             return Ok(None);
@@ -83,20 +83,20 @@ impl<M: WaitMemory> WaitQueue<M> {
     }
 
     #[cold]
-    fn acquire_later(&self, count: u32, deadline: Deadline) -> Result<u64, Stop> {
+    fn acquire_later(&self, count: u32, deadline: Deadline<'_>) -> Result<u64, Stop> {
         self.check()?;
         let ticket = self.join(self.memory.me(), count);
         self.wait_for_grant(ticket, deadline)
     }
 
     /// Waits until this rank, which is in the queue, is served. Leaves the queue at the deadline.
-    fn wait_for_grant(&self, ticket: u64, deadline: Deadline) -> Result<u64, Stop> {
+    fn wait_for_grant(&self, ticket: u64, deadline: Deadline<'_>) -> Result<u64, Stop> {
         self.wait_and_inspect(ticket, deadline, || self.inspect())
     }
 
     /// The same in a queue without permits, where another rank has to wake this one.
-    pub(crate) fn wait_for_wake(&self, ticket: u64, deadline: Deadline) -> Result<u64, Stop> {
-        let is_endless = matches!(deadline, Deadline::Never);
+    pub(crate) fn wait_for_wake(&self, ticket: u64, deadline: Deadline<'_>) -> Result<u64, Stop> {
+        let is_endless = deadline.is_never();
         self.wait_and_inspect(ticket, deadline, || {
             self.inspect()?;
             if is_endless {
@@ -110,7 +110,7 @@ impl<M: WaitMemory> WaitQueue<M> {
     fn wait_and_inspect(
         &self,
         ticket: u64,
-        deadline: Deadline,
+        deadline: Deadline<'_>,
         inspect: impl FnMut() -> Result<(), Stop>,
     ) -> Result<u64, Stop> {
         let me = self.memory.me();

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use mpi::topology::Color;
 use mpi::traits::*;
 use mpisync::sync::BarrierError;
-use mpisync::{Barrier, CreateError, Transport, Turn};
+use mpisync::{Barrier, CreateError, Transport, Turn, WaitReport};
 use mpisync_tests::job::Job;
 use mpisync_tests::scratch::until;
 
@@ -55,6 +55,7 @@ fn barrier_names_who_is_missing(job: &Job) {
                         waited,
                         missing,
                         silent,
+                        ..
                     }) => {
                         assert_eq!((waited, silent), (limit, vec![]));
                         assert!(start.elapsed() >= limit && missing.contains(&late));
@@ -87,6 +88,7 @@ fn barrier_goes_on_after_a_timeout(job: &Job) {
         waited: Duration::from_secs(1),
         missing: vec![3, 5],
         silent: vec![],
+        report: WaitReport::default(),
     };
     assert!(
         error

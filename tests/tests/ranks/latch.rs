@@ -66,6 +66,7 @@ fn latch_names_missing_ranks(job: &Job) {
                         waited,
                         remaining,
                         missing,
+                        ..
                     }) => {
                         assert!(waited == limit && start.elapsed() >= limit);
                         assert!(remaining >= 1 && missing.contains(&late));

@@ -40,6 +40,7 @@ mod soak;
 mod transport;
 mod turn;
 mod values;
+mod watchdog;
 
 fn main() -> std::process::ExitCode {
     mpisync_tests::harness::main()

@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 use mpi::topology::Color;
 use mpi::traits::*;
 use mpisync::sync::ReborrowedMutexGuard;
-use mpisync::{Counter, CreateError, Equivalence, LockError, Mutex, Transport, WindowController};
+use mpisync::{
+    Counter, CreateError, Equivalence, LockError, Mutex, Transport, WaitReport, WindowController,
+};
 use mpisync_tests::job::Job;
 use mpisync_tests::scratch::until;
 
@@ -178,7 +180,7 @@ fn mutex_order_with_timeouts(job: &Job) {
                 in_order(job, guard.ticket());
                 got += 1;
             }
-            Err(LockError::Timeout { waited }) => assert!(!patient && waited == limit),
+            Err(LockError::Timeout { waited, .. }) => assert!(!patient && waited == limit),
             Err(error) => panic!("{error}"),
         }
     }
@@ -220,7 +222,11 @@ fn mutex_times_out(job: &Job) {
             for limit in [0, 1, 20] {
                 let (limit, start) = (Duration::from_millis(limit), Instant::now());
                 let error = mutex.lock_timeout(limit).unwrap_err();
-                assert_eq!(error, LockError::Timeout { waited: limit });
+                let timeout = LockError::Timeout {
+                    waited: limit,
+                    report: WaitReport::default(),
+                };
+                assert_eq!(error, timeout);
                 assert!(start.elapsed() >= limit);
             }
             assert!(mutex.try_lock().is_none());

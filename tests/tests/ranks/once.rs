@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use mpi::topology::Color;
 use mpi::traits::*;
 use mpisync::sync::OnceError;
-use mpisync::{Counter, CreateError, LockError, OnceShared, Transport};
+use mpisync::{Counter, CreateError, LockError, OnceShared, Transport, WaitReport};
 use mpisync_tests::job::Job;
 use mpisync_tests::panics::expect_panic;
 use mpisync_tests::scratch::until;
@@ -67,7 +67,9 @@ impl From<OnceError> for Failed {
 }
 
 fn timed_out(limit: Duration) -> OnceError {
-    LockError::Timeout { waited: limit }.into()
+    let report = WaitReport::default();
+    let waited = limit;
+    LockError::Timeout { waited, report }.into()
 }
 
 /// How many have computed before.

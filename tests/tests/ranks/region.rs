@@ -259,7 +259,7 @@ fn region_guards(job: &Job) {
         assert!(region.try_write().is_none());
         let brief = Duration::from_millis(5);
         assert!(
-            matches!(region.read_timeout(brief), Err(LockError::Timeout { waited }) if waited == brief)
+            matches!(region.read_timeout(brief), Err(LockError::Timeout { waited, .. }) if waited == brief)
         );
         assert!(matches!(
             region.write_timeout(brief),

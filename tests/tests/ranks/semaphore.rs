@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use mpi::topology::Color;
 use mpi::traits::*;
 use mpisync::sync::SemaphoreError;
-use mpisync::{Counter, CreateError, LockError, Permit, Semaphore, Transport};
+use mpisync::{Counter, CreateError, LockError, Permit, Semaphore, Transport, WaitReport};
 use mpisync_tests::job::Job;
 use mpisync_tests::panics::expect_panic;
 use mpisync_tests::rng::Rng;
@@ -116,7 +116,9 @@ fn all_back(job: &Job, semaphore: &Semaphore, permits: u32) {
 }
 
 fn timed_out(limit: Duration) -> SemaphoreError {
-    LockError::Timeout { waited: limit }.into()
+    let report = WaitReport::default();
+    let waited = limit;
+    LockError::Timeout { waited, report }.into()
 }
 
 /// Never more ranks are inside than there are permits, and so many meet there.

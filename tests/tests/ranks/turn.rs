@@ -8,7 +8,7 @@ use std::time::Duration;
 use mpi::topology::Color;
 use mpi::traits::*;
 use mpisync::sync::TurnError;
-use mpisync::{Counter, CreateError, Transport, Turn};
+use mpisync::{Counter, CreateError, Transport, Turn, WaitReport};
 use mpisync_tests::job::Job;
 use mpisync_tests::scratch::until;
 
@@ -94,7 +94,11 @@ fn turn_times_out(job: &Job) {
     } else {
         let limit = Duration::from_millis(5);
         let error = turn.take_timeout(limit).unwrap_err();
-        assert_eq!(error, TurnError::Timeout { waited: limit });
+        let timeout = TurnError::Timeout {
+            waited: limit,
+            report: WaitReport::default(),
+        };
+        assert_eq!(error, timeout);
         given_up.fetch_add(1, SeqCst);
     }
     for round in 0..3 {

@@ -18,6 +18,7 @@ use crate::shm::mapping::Shareable;
 use crate::shm::topology::{RankLocation, Topology};
 use crate::shm::view::View;
 use crate::shm::wait::{Deadline, Stop, wait};
+use crate::shm::waiting::{Awaited, Call, Described, Label};
 use serde::{Deserialize, Serialize};
 use std::sync::atomic::Ordering;
 
@@ -143,10 +144,21 @@ impl Votes {
     fn wait_for(&self, rank: u32, round: u64) -> Result<Vote, Absent> {
         let vote = || self.vote(rank, round);
         let departure = || self.slots.domain().departure(rank as usize);
+        let awaited = || Awaited::all([rank], "has not voted");
+        let subject = Described {
+            domain: self.slots.domain(),
+            label: Label {
+                kind: "batch",
+                name: "worker",
+                identity: 0,
+            },
+            awaited,
+        };
+        let call = Call::internal(&subject, "the end of the task");
         let voted = wait(
             &self.slots,
             self.futex_word(),
-            Deadline::Never,
+            Deadline::NEVER.of(call),
             vote,
             || {
                 // In this order: it may have voted before it died or ended.

@@ -242,10 +242,10 @@ impl<M: QueueMemory> Queue<M> {
     /// [`Self::try_put`], but waits for room. The messages are taken from the queue `takes`; on one
     /// node that is this queue.
     #[inline]
-    pub(crate) fn put(
+    pub(crate) fn put<'d>(
         &self,
         most: usize,
-        deadline: impl FnOnce() -> Deadline,
+        deadline: impl FnOnce() -> Deadline<'d>,
         takes: &Self,
     ) -> Result<Putting<'_, M>, NoRoom> {
         match self.try_put(most) {
@@ -257,12 +257,12 @@ impl<M: QueueMemory> Queue<M> {
     fn wait_for_room(
         &self,
         most: usize,
-        deadline: Deadline,
+        deadline: Deadline<'_>,
         takes: &Self,
     ) -> Result<Putting<'_, M>, NoRoom> {
         let waiting = self.wait_as_call(self.begin_waiting(false));
         let mut inspector = self.inspector();
-        let is_patient = matches!(deadline, Deadline::Never);
+        let is_patient = deadline.is_never();
         let waited = wait(
             &self.memory,
             self.memory.words().not_full.0.event(),
@@ -320,10 +320,10 @@ impl<M: QueueMemory> Queue<M> {
     /// A rank that waits without a deadline puts nothing until it has a message; the other ranks
     /// rely on that.
     #[inline]
-    pub(crate) fn take(
+    pub(crate) fn take<'d>(
         &self,
         most: usize,
-        deadline: impl FnOnce() -> Deadline,
+        deadline: impl FnOnce() -> Deadline<'d>,
     ) -> Result<Taking<'_, M>, NoMessage> {
         for _ in 0..SPINS {
             if let Some(taking) = self.try_take(most) {
@@ -355,10 +355,10 @@ impl<M: QueueMemory> Queue<M> {
     fn wait_for_message(
         &self,
         most: usize,
-        deadline: Deadline,
+        deadline: Deadline<'_>,
     ) -> Result<Taking<'_, M>, NoMessage> {
         let mut inspector = self.inspector();
-        let wait_began = self.begin_waiting(matches!(deadline, Deadline::Never));
+        let wait_began = self.begin_waiting(deadline.is_never());
         let _waiting = self.wait_as_call(wait_began);
         let result = wait(
             &self.memory,

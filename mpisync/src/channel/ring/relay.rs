@@ -176,7 +176,7 @@ impl<M: QueueMemory> Queue<M> {
         wait(
             &self.memory,
             futex_word.event(),
-            Deadline::Never,
+            Deadline::NEVER,
             || {
                 // The answer is checked first, because messages and slots arrive before it does.
                 let is_answered = relay.answered.load(Ordering::Acquire) >= question;

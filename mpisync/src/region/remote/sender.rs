@@ -64,17 +64,17 @@ pub(in crate::region) fn publish(
             await_pieces(block, &mut pieces, WINDOW / 2);
         }
         if place.is_none() {
-            wait_for_network(block, || net.unsent() < MESSAGES);
+            wait_for_network(block, "the network", || net.unsent() < MESSAGES);
         }
     }
     await_pieces(block, &mut pieces, 0);
     let answers = children.len() as u32;
-    wait_for_network(block, || acknowledged.count(number) == answers);
+    wait_for_network(block, "publish", || acknowledged.count(number) == answers);
 }
 
 /// Waits until at most `most` pieces are in flight.
 fn await_pieces(block: &Block, pieces: &mut Vec<Piece>, most: usize) {
-    wait_busily(block, || {
+    wait_busily(block, "publish", || {
         pieces.retain_mut(|piece| !piece.is_complete());
         pieces.len() <= most
     });

@@ -6,7 +6,7 @@ use crate::rsmpi::create::{
     Creation, CreationArguments, NewMemory, Proposal, Rejection, agree, check_length, context_of,
     no_memory,
 };
-use crate::shm::block::Block;
+use crate::shm::block::{Block, ObjectName};
 use crate::shm::domain::Domain;
 use crate::shm::layout::Layout;
 use crate::shm::limits;
@@ -97,17 +97,22 @@ pub(crate) fn block<T>(
         }
     }
     let extent = site.extent;
+    let name = ObjectName {
+        kind: arguments.object,
+        name: arguments.name.to_owned(),
+    };
     let remote = context.remote().map(|remote| {
         let number = remote.next_object();
         CreatedRemote {
             context: Arc::clone(&context),
             number,
-            server: leads.then(|| Block::for_server(Arc::clone(domain), extent, number)),
+            server: leads
+                .then(|| Block::for_server(Arc::clone(domain), extent, number, name.clone())),
         }
     });
     let number = remote.as_ref().map(|remote| remote.number);
     let joined = join(Created {
-        block: Block::new(Arc::clone(domain), extent, number),
+        block: Block::new(Arc::clone(domain), extent, number, name),
         remote,
         memory: own.map(Arc::new),
     });

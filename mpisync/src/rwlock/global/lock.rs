@@ -72,7 +72,7 @@ impl GlobalLock {
     pub(crate) fn write(
         &self,
         lock: NodeLock<&LockMemory>,
-        deadline: Deadline,
+        deadline: Deadline<'_>,
     ) -> Result<(), Stop> {
         if let Err(stop) = lock.take_turn(|| deadline) {
             // The last writer may have left the gates closed for this one.
@@ -89,7 +89,7 @@ impl GlobalLock {
 
     /// Enters with the node's turn: takes the token, then waits until all readers have left. Releases
     /// the turn on an error.
-    fn enter(&self, lock: NodeLock<&LockMemory>, deadline: Deadline) -> Result<(), Stop> {
+    fn enter(&self, lock: NodeLock<&LockMemory>, deadline: Deadline<'_>) -> Result<(), Stop> {
         let site = self.at(lock);
         let stop = loop {
             match writer::advance(&site) {
@@ -112,7 +112,11 @@ impl GlobalLock {
         Err(stop)
     }
 
-    fn await_token(&self, lock: NodeLock<&LockMemory>, deadline: Deadline) -> Result<Token, Stop> {
+    fn await_token(
+        &self,
+        lock: NodeLock<&LockMemory>,
+        deadline: Deadline<'_>,
+    ) -> Result<Token, Stop> {
         let qnode = lock.memory.qnode();
         wait(
             lock.memory,
@@ -123,7 +127,12 @@ impl GlobalLock {
         )
     }
 
-    fn await_readers(&self, site: &Here<'_>, drain: Drain, deadline: Deadline) -> Result<(), Stop> {
+    fn await_readers(
+        &self,
+        site: &Here<'_>,
+        drain: Drain,
+        deadline: Deadline<'_>,
+    ) -> Result<(), Stop> {
         let lock = site.lock;
         wait(
             lock.memory,

@@ -82,7 +82,7 @@ impl<M: Memory> NodeLock<M> {
 
     /// Enters as a reader; waits while a writer has or wants the lock.
     #[inline]
-    pub(crate) fn read(&self, deadline: impl FnOnce() -> Deadline) -> Result<(), Stop> {
+    pub(crate) fn read<'a>(&self, deadline: impl FnOnce() -> Deadline<'a>) -> Result<(), Stop> {
         if self.try_read() {
             return Ok(());
         }
@@ -90,7 +90,7 @@ impl<M: Memory> NodeLock<M> {
     }
 
     #[cold]
-    fn read_later(&self, deadline: Deadline) -> Result<(), Stop> {
+    fn read_later(&self, deadline: Deadline<'_>) -> Result<(), Stop> {
         let slot = &self.memory.my_words().slot;
         let gate = self.memory.gate();
         let is_open = || gate.is_open(gate.word.load(Ordering::Acquire));
@@ -183,7 +183,7 @@ impl<M: Memory> NodeLock<M> {
 
     /// Enters as a writer: takes the turn, then waits until all readers have left.
     #[inline]
-    pub(crate) fn write(&self, deadline: impl FnOnce() -> Deadline) -> Result<(), Stop> {
+    pub(crate) fn write<'a>(&self, deadline: impl FnOnce() -> Deadline<'a>) -> Result<(), Stop> {
         if self.try_turn() {
             self.enter(deadline)
         } else {
@@ -192,7 +192,7 @@ impl<M: Memory> NodeLock<M> {
     }
 
     #[cold]
-    fn write_later(&self, deadline: Deadline) -> Result<(), Stop> {
+    fn write_later(&self, deadline: Deadline<'_>) -> Result<(), Stop> {
         self.take_turn_later(deadline)?;
         self.enter(|| deadline)
     }
@@ -260,7 +260,7 @@ impl<M: Memory> NodeLock<M> {
 
     /// Enters with the turn, after all other readers have left.
     #[inline]
-    fn enter(&self, deadline: impl FnOnce() -> Deadline) -> Result<(), Stop> {
+    fn enter<'a>(&self, deadline: impl FnOnce() -> Deadline<'a>) -> Result<(), Stop> {
         if self.others_have_left(self.close()) {
             return Ok(());
         }
@@ -270,7 +270,7 @@ impl<M: Memory> NodeLock<M> {
     /// Waits until no other rank reads; releases the turn at the deadline. A dead reader counts as
     /// one that left, because it wrote nothing.
     #[cold]
-    fn drain(&self, deadline: Deadline) -> Result<(), Stop> {
+    fn drain(&self, deadline: Deadline<'_>) -> Result<(), Stop> {
         let closed = self.close();
         // As in `close_biased_gate`.
         let request = &self.memory.my_words().request;

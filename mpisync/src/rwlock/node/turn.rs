@@ -40,7 +40,10 @@ impl<M: Memory> NodeLock<M> {
 
     /// Takes the turn; waits while another rank has it.
     #[inline]
-    pub(crate) fn take_turn(&self, deadline: impl FnOnce() -> Deadline) -> Result<(), Stop> {
+    pub(crate) fn take_turn<'a>(
+        &self,
+        deadline: impl FnOnce() -> Deadline<'a>,
+    ) -> Result<(), Stop> {
         if self.try_turn() {
             return Ok(());
         }
@@ -48,7 +51,7 @@ impl<M: Memory> NodeLock<M> {
     }
 
     #[cold]
-    pub(super) fn take_turn_later(&self, deadline: Deadline) -> Result<(), Stop> {
+    pub(super) fn take_turn_later(&self, deadline: Deadline<'_>) -> Result<(), Stop> {
         let (checks, pauses) = CHECKS;
         for _ in 0..checks {
             let turn = self.turn();
@@ -73,7 +76,7 @@ impl<M: Memory> NodeLock<M> {
         replace_then_fence(&self.gate_words().turn, from.0, to.0)
     }
 
-    fn wait_for_turn(&self, deadline: Deadline) -> Result<(), Stop> {
+    fn wait_for_turn(&self, deadline: Deadline<'_>) -> Result<(), Stop> {
         let me = self.memory.me();
         let request = &self.memory.my_words().request;
         // In this order: a rank that dies between the two is counted, and not subtracted twice.
@@ -103,7 +106,7 @@ impl<M: Memory> NodeLock<M> {
             request.store(NOT_REQUESTED, Ordering::Relaxed);
             return Ok(());
         };
-        self.withdraw(stop)
+        self.withdraw(stop, deadline)
     }
 
     /// Asks for the turn to be handed over.
@@ -120,7 +123,7 @@ impl<M: Memory> NodeLock<M> {
     }
 
     /// Stops waiting for the turn; keeps it if it was handed over in the meantime.
-    fn withdraw(&self, mut stop: Stop) -> Result<(), Stop> {
+    fn withdraw(&self, mut stop: Stop, deadline: Deadline<'_>) -> Result<(), Stop> {
         let me = self.memory.me();
         let request = &self.memory.my_words().request;
         let withdrawn = request.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |state| {
@@ -130,7 +133,7 @@ impl<M: Memory> NodeLock<M> {
             let kept = wait(
                 &self.memory,
                 self.turn_passed(),
-                Deadline::Never,
+                deadline.extended(),
                 || (self.turn().owner() == Some(me)).then_some(()),
                 // The former holder may have died after it granted the request and before it handed the turn over.
                 || self.inspect_owner(),

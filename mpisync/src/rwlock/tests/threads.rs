@@ -69,12 +69,12 @@ fn mixed_operations(locks: Vec<NodeLock<HeapMemory>>) {
                 let soon = || Deadline::after(Duration::from_micros(30));
                 for round in 0..ROUNDS {
                     let (entered, writing) = match round % 7 {
-                        0 => (lock.write(|| Deadline::Never).is_ok(), true),
+                        0 => (lock.write(|| Deadline::NEVER).is_ok(), true),
                         1 => (lock.try_write(), true),
                         2 => (lock.write(soon).is_ok(), true),
                         3 => (lock.try_read(), false),
                         4 => (lock.read(soon).is_ok(), false),
-                        _ => (lock.read(|| Deadline::Never).is_ok(), false),
+                        _ => (lock.read(|| Deadline::NEVER).is_ok(), false),
                     };
                     match (entered, writing) {
                         (true, true) => {
@@ -146,7 +146,7 @@ fn readers_beside(gate: GateKind, write: impl Fn(&NodeLock<HeapMemory>, u32, &dy
                 for line in &busy_lines {
                     line.0.store(1, Ordering::Relaxed);
                 }
-                reader.read(|| Deadline::Never).expect("waits for ever");
+                reader.read(|| Deadline::NEVER).expect("waits for ever");
                 torn += (0..20).filter(|_| guarded.is_torn()).count();
                 reader.unlock_read();
             }
@@ -186,7 +186,7 @@ fn readers_beside(gate: GateKind, write: impl Fn(&NodeLock<HeapMemory>, u32, &dy
 fn a_writer_finds_readers_that_came_in_without_a_barrier() {
     readers_beside(GateKind::Local, |writer, round, change| {
         if round % 2 == 0 || !writer.try_write() {
-            writer.write(|| Deadline::Never).expect("waits for ever");
+            writer.write(|| Deadline::NEVER).expect("waits for ever");
         }
         change();
         writer.unlock_write();
@@ -213,7 +213,7 @@ fn a_waiting_writer_stops_new_readers_and_is_shown() {
     assert!(reader.try_read());
     thread::scope(|scope| {
         scope.spawn(move || {
-            writer.write(|| Deadline::Never).expect("the reader leaves");
+            writer.write(|| Deadline::NEVER).expect("the reader leaves");
             writer.unlock_write();
         });
         while late.try_read() {

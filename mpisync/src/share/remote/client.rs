@@ -96,14 +96,14 @@ impl Mailboxes {
     /// Until then a rank of another node may wait for that value, and ask about this rank.
     pub(crate) fn wait_until_accepted(&self, block: &Block, call: CallNumber) {
         let others = self.port.net().nodes() - 1;
-        wait_for_network(block, || {
+        wait_for_network(block, "the acceptance of its last value", || {
             self.pending.is_accepted(call, others) || block.domain().has_lost_ranks()
         });
     }
 
     /// Waits until no other writer fills `record`, and begins to fill it.
     pub(crate) fn begin_filling(&self, block: &Block, record: &Record) {
-        wait_for_network(block, || {
+        wait_for_network(block, "its mailbox record", || {
             record.try_to_fill() || block.domain().has_lost_ranks()
         });
     }
@@ -120,7 +120,7 @@ impl Mailboxes {
         let (call, bytes) = (call.0, bytes.to_vec());
         self.port
             .send_to_others(&MailboxMessage::Piece { call, bytes });
-        wait_for_network(block, || self.port.net().unsent() < WINDOW);
+        wait_for_network(block, "the network", || self.port.net().unsent() < WINDOW);
     }
 
     /// Asks why `rank`, on another node, shares nothing in `call`. Returns the answer once it has

@@ -1,5 +1,6 @@
 //! The system calls of Linux.
 
+use crate::shm::process::Activity;
 use core::sync::atomic::AtomicU32;
 use rustix::fd::{AsRawFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, FallocateFlags, Mode, OFlags, fallocate, linkat, open};
@@ -75,12 +76,34 @@ pub(crate) fn barrier_on_all_cores() {
 pub(crate) fn process_state(id: u32) -> std::io::Result<(u8, u64)> {
     let stat = std::fs::read_to_string(format!("/proc/{id}/stat"))?;
     let fields = || {
-        // The second field, the program's name in brackets, may itself contain blanks and brackets.
-        let mut fields = stat[stat.rfind(')')? + 1..].split_ascii_whitespace();
+        let mut fields = fields_from_state(&stat)?;
         let state = *fields.next()?.as_bytes().first()?;
         Some((state, fields.nth(18)?.parse().ok()?))
     };
     fields().ok_or(std::io::ErrorKind::InvalidData.into())
+}
+
+/// The fields of `/proc/ID/stat` from the third one on.
+fn fields_from_state(stat: &str) -> Option<impl Iterator<Item = &str>> {
+    // The second field, the program's name in brackets, may itself contain blanks and brackets.
+    Some(stat[stat.rfind(')')? + 1..].split_ascii_whitespace())
+}
+
+/// What a process is doing; None if it cannot be looked at.
+pub(crate) fn process_activity(id: u32) -> Option<Activity> {
+    let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+    let mut fields = fields_from_state(&stat)?;
+    let state = *fields.next()?.as_bytes().first()?;
+    // Fields 14 and 15, in user mode and in the kernel.
+    let (user, kernel): (u64, u64) = (fields.nth(10)?.parse().ok()?, fields.next()?.parse().ok()?);
+    let function = std::fs::read_to_string(format!("/proc/{id}/wchan")).unwrap_or_default();
+    Some(Activity {
+        state,
+        // Linux counts in hundredths of a second everywhere (`USER_HZ`, time(7)).
+        cpu_time: Duration::from_millis(10 * (user + kernel)),
+        // "0" if the process runs, or if this process may not know.
+        sleeps_in: function.trim_matches('0').to_owned(),
+    })
 }
 
 /// A new file in `/dev/shm` without a name, which goes away with its last descriptor.

@@ -1,5 +1,6 @@
 //! Stand-ins for the system calls that only Linux has.
 
+use crate::shm::process::Activity;
 use core::sync::atomic::{AtomicU32, Ordering};
 use rustix::fd::OwnedFd;
 use rustix::io;
@@ -30,6 +31,10 @@ pub(crate) fn barrier_on_all_cores() {
 
 pub(crate) fn process_state(_id: u32) -> std::io::Result<(u8, u64)> {
     Err(std::io::ErrorKind::Unsupported.into())
+}
+
+pub(crate) fn process_activity(_id: u32) -> Option<Activity> {
+    None
 }
 
 pub(crate) fn unnamed_file() -> io::Result<OwnedFd> {

@@ -22,6 +22,18 @@ fn this_process_lives_and_an_ended_one_does_not() {
         born,
     };
     assert!(process.is_alive());
+    let id = rustix::process::Pid::from_raw(child.id() as i32).expect("a child of ours");
+    let signal = |signal| rustix::process::kill_process(id, signal).expect("a child of ours");
+    let is_stopped = || process.activity().expect("it is visible").is_stopped();
+    assert!(!is_stopped());
+    signal(rustix::process::Signal::STOP);
+    while !is_stopped() {
+        std::thread::yield_now();
+    }
+    signal(rustix::process::Signal::CONT);
+    while is_stopped() {
+        std::thread::yield_now();
+    }
     child.kill().expect("a child of ours");
     // A zombie first, then gone.
     while process.is_alive() {

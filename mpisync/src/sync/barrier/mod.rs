@@ -4,16 +4,19 @@ mod layout;
 mod node;
 mod remote;
 
-use crate::error::{LockError, ended};
+use crate::error::{LockError, WaitReport, ended};
 use crate::object::{Object, accessors};
 use crate::shm::absence::Absence;
+use crate::shm::domain::Domain;
 use crate::shm::layout::AnyLayout;
 use crate::shm::wait::{Deadline, Stop, Surroundings};
+use crate::shm::waiting::{Awaited, Call, Label, Subject};
 use crate::sync::barrier::node::{BarrierLayout, Dissemination, Signal};
 use crate::sync::barrier::remote::BarrierNodes;
 use crate::sync::spec::Spec;
 use std::cell::Cell;
 use std::fmt;
+use std::panic::Location;
 use std::time::Duration;
 
 /// A reusable barrier: no rank of a communicator passes it before all ranks have arrived.
@@ -55,7 +58,7 @@ pub struct Barrier {
 #[non_exhaustive]
 pub enum BarrierError {
     /// The time limit passed before these ranks arrived.
-    #[error("within {waited:?} the ranks {missing:?} have not come{}", Silent(.silent))]
+    #[error("within {waited:?} the ranks {missing:?} have not come{}{report}", Silent(.silent))]
     Missing {
         /// The time limit.
         waited: Duration,
@@ -64,6 +67,8 @@ pub enum BarrierError {
         /// The ranks of nodes that did not answer which ranks are missing. The lowest rank of such
         /// a node computes without a progress thread, or has died.
         silent: Vec<i32>,
+        /// The barrier, and what the missing ranks of this node are doing.
+        report: WaitReport,
     },
     /// A rank died before it arrived.
     #[error(
@@ -170,20 +175,25 @@ impl Barrier {
     /// [`BarrierError::Missing`], which names the missing ranks; this rank stays arrived.
     /// [`BarrierError::RankDied`], [`BarrierError::RankEnded`], [`BarrierError::RankLeft`],
     /// [`LockError::Finalized`].
+    #[track_caller]
     pub fn wait_timeout(&self, limit: Duration) -> Result<(), BarrierError> {
         self.wait_within(Some(limit))
     }
 
+    #[track_caller]
     fn wait_within(&self, limit: Option<Duration>) -> Result<(), BarrierError> {
         self.object.check_usable()?;
         let phase = self.arrive();
-        let deadline = Deadline::within(limit);
+        let call = Call::new(self, "wait", Location::caller());
+        let deadline = Deadline::within(limit).of(call);
         match self
             .dissemination
             .wait_for(phase, deadline, |signal| self.send(signal))
         {
             Ok(()) => {}
-            Err(Stop::Timeout) => self.missing_error(phase, limit.unwrap_or(Duration::MAX))?,
+            Err(Stop::Timeout) => {
+                self.missing_error(phase, limit.unwrap_or(Duration::MAX), call)?
+            }
             Err(Stop::Absent(rank, absence)) => return Err(BarrierError::absent(rank, absence)),
             Err(stop) => unreachable!("a barrier has no holder: {stop:?}"),
         }
@@ -203,7 +213,12 @@ impl Barrier {
 
     /// The error that names the missing ranks. `Ok` if all ranks have arrived by now.
     #[cold]
-    fn missing_error(&self, phase: u64, waited: Duration) -> Result<(), BarrierError> {
+    fn missing_error(
+        &self,
+        phase: u64,
+        waited: Duration,
+        call: Call<'_>,
+    ) -> Result<(), BarrierError> {
         let mut missing = self.dissemination.missing(phase);
         let mut silent = Vec::new();
         if let Some(nodes) = &self.nodes {
@@ -223,6 +238,7 @@ impl Barrier {
             waited,
             missing: sorted(missing),
             silent: sorted(silent),
+            report: call.report(waited),
         })
     }
 
@@ -256,6 +272,21 @@ impl Spec for BarrierOf {
             passed: Cell::new(0),
             object,
         }
+    }
+}
+
+impl Subject for Barrier {
+    fn domain(&self) -> &Domain {
+        self.object.block().domain()
+    }
+
+    fn label(&self) -> Label<'_> {
+        self.object.block().label()
+    }
+
+    fn awaited(&self) -> Vec<Awaited> {
+        let missing = self.dissemination.missing(self.arrived.get());
+        Awaited::all(missing, "has not come")
     }
 }
 

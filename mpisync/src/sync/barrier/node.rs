@@ -74,7 +74,7 @@ impl Dissemination {
     pub(crate) fn wait_for(
         &self,
         phase: u64,
-        deadline: Deadline,
+        deadline: Deadline<'_>,
         send: impl Fn(Signal),
     ) -> Result<(), Stop> {
         let is_complete = || (self.complete() >= phase).then_some(());

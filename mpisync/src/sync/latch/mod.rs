@@ -5,15 +5,18 @@ mod remote;
 #[cfg(all(test, not(loom)))]
 mod tests;
 
-use crate::error::{LockError, ended};
+use crate::error::{LockError, WaitReport, ended};
 use crate::object::{Object, accessors};
 use crate::shm::absence::Absence;
+use crate::shm::domain::Domain;
 use crate::shm::layout::AnyLayout;
 use crate::shm::wait::{Deadline, Stop};
+use crate::shm::waiting::{Awaited, Call, Label, Subject};
 use crate::sync::latch::node::{LatchLayout, LatchState};
 use crate::sync::latch::remote::LatchClient;
 use crate::sync::spec::Spec;
 use std::fmt;
+use std::panic::Location;
 use std::time::Duration;
 
 /// A count that ranks of a communicator decrement. The latch opens at zero and stays open.
@@ -83,7 +86,7 @@ pub enum LatchError {
     },
     /// The latch did not open in time.
     #[error(
-        "the latch did not open within {waited:?}: {remaining} remain, and the ranks {missing:?} have not counted down"
+        "the latch did not open within {waited:?}: {remaining} remain, and the ranks {missing:?} have not counted down{report}"
     )]
     Missing {
         /// The time limit.
@@ -93,6 +96,8 @@ pub enum LatchError {
         /// The ranks that have not counted down at all, in ascending order. Empty if each rank has
         /// counted down at least once.
         missing: Vec<i32>,
+        /// The latch, and what the missing ranks of this node are doing, if the root is on it.
+        report: WaitReport,
     },
     /// The latch did not open in time, and the root's node did not answer which ranks are missing.
     #[error(
@@ -178,6 +183,7 @@ impl Latch {
     /// [`LatchError::NoAnswer`], [`LatchError::RankDied`], [`LatchError::RankEnded`],
     /// [`LockError::Finalized`], and
     /// [`LockError::Alone`] if `limit` never expires and the communicator has only one rank.
+    #[track_caller]
     pub fn wait_timeout(&self, limit: Duration) -> Result<(), LatchError> {
         self.wait_within(Some(limit))
     }
@@ -210,22 +216,24 @@ impl Latch {
 
     accessors!(root, object; |_| {});
 
+    #[track_caller]
     fn wait_within(&self, limit: Option<Duration>) -> Result<(), LatchError> {
         self.object.check_usable()?;
-        let deadline = Deadline::within(limit);
-        if matches!(deadline, Deadline::Never) && self.size() == 1 && !self.is_open() {
+        let call = Call::new(self, "wait", Location::caller());
+        let deadline = Deadline::within(limit).of(call);
+        if deadline.is_never() && self.size() == 1 && !self.is_open() {
             return Err(LockError::Alone.into());
         }
         let waited = match &self.side {
             Side::Local(latch) => latch.wait(self.object.rank() as u32, deadline),
             Side::Remote(client) => client.wait(self.object.block(), deadline),
         };
-        waited.or_else(|stop| self.explain(stop, limit.unwrap_or(Duration::MAX)))
+        waited.or_else(|stop| self.explain(stop, limit.unwrap_or(Duration::MAX), call))
     }
 
     /// The error for a wait that has stopped. `Ok` if the latch has opened since.
     #[cold]
-    fn explain(&self, stop: Stop, waited: Duration) -> Result<(), LatchError> {
+    fn explain(&self, stop: Stop, waited: Duration, call: Call<'_>) -> Result<(), LatchError> {
         if let Stop::Absent(rank, absence) = stop {
             let rank = rank as i32;
             return Err(match absence {
@@ -246,6 +254,7 @@ impl Latch {
                 waited,
                 remaining,
                 missing: missing.into_iter().map(|rank| rank as i32).collect(),
+                report: call.report(waited),
             }),
             None => Err(LatchError::NoAnswer {
                 waited,
@@ -280,6 +289,23 @@ impl Spec for LatchOf {
             None => Side::Local(LatchState::new(object.block())),
         };
         Latch { object, side }
+    }
+}
+
+impl Subject for Latch {
+    fn domain(&self) -> &Domain {
+        self.object.block().domain()
+    }
+
+    fn label(&self) -> Label<'_> {
+        self.object.block().label()
+    }
+
+    fn awaited(&self) -> Vec<Awaited> {
+        match &self.side {
+            Side::Local(latch) => Awaited::all(latch.missing().1, "has not counted down"),
+            Side::Remote(_) => Vec::new(),
+        }
     }
 }
 

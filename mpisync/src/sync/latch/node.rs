@@ -110,8 +110,8 @@ impl LatchState {
     }
 
     /// Waits as `rank` until the latch is open.
-    pub(super) fn wait(&self, rank: u32, deadline: Deadline) -> Result<(), Stop> {
-        self.set_waits(rank, matches!(deadline, Deadline::Never));
+    pub(super) fn wait(&self, rank: u32, deadline: Deadline<'_>) -> Result<(), Stop> {
+        self.set_waits(rank, deadline.is_never());
         let is_open = || self.is_open().then_some(());
         let waited = wait(&self.0, self.event(), deadline, is_open, || {
             self.lost()

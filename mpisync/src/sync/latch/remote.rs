@@ -69,11 +69,11 @@ impl LatchClient {
     }
 
     /// Waits until the latch is open.
-    pub(super) fn wait(&self, block: &Block, deadline: Deadline) -> Result<(), Stop> {
+    pub(super) fn wait(&self, block: &Block, deadline: Deadline<'_>) -> Result<(), Stop> {
         if self.is_open.get() {
             return Ok(());
         }
-        let is_endless = matches!(deadline, Deadline::Never);
+        let is_endless = deadline.is_never();
         let request = self.remote.request(LatchQuestion::Wait { is_endless });
         match self.remote.reply(block, request, deadline)? {
             LatchAnswer::Waited(Ok(())) => {
@@ -89,7 +89,7 @@ impl LatchClient {
         if self.is_open.get() {
             return 0;
         }
-        let missing = self.missing_within(block, Deadline::Never);
+        let missing = self.missing_within(block, Deadline::NEVER);
         missing.expect("there is no deadline").0
     }
 
@@ -99,7 +99,7 @@ impl LatchClient {
         self.missing_within(block, Deadline::after(ANSWER_TIME))
     }
 
-    fn missing_within(&self, block: &Block, deadline: Deadline) -> Option<Remaining> {
+    fn missing_within(&self, block: &Block, deadline: Deadline<'_>) -> Option<Remaining> {
         let request = self.remote.request(LatchQuestion::Missing);
         match self.remote.reply(block, request, deadline).ok()? {
             LatchAnswer::Missing(missing) => {

@@ -1,6 +1,7 @@
 //! A latch under threads in the place of ranks of one node, and its errors.
 
-use crate::shm::block::Block;
+use crate::error::WaitReport;
+use crate::shm::block::{Block, ObjectName};
 use crate::shm::domain::Domain;
 use crate::shm::mapping::Mapping;
 use crate::shm::topology::Topology;
@@ -27,16 +28,20 @@ fn latch(count: u64) -> (Arc<Domain>, LatchState) {
     });
     let (chunk, start) = (segment.chunk(extent.chunk), extent.offset as usize);
     Block::prepare(&layout, domain.topology(), &chunk, start);
-    let block = Block::new(Arc::clone(&domain), extent, None);
+    let name = ObjectName {
+        kind: "latch",
+        name: "latch".to_owned(),
+    };
+    let block = Block::new(Arc::clone(&domain), extent, None, name);
     (domain, LatchState::new(&block))
 }
 
-fn soon() -> Deadline {
+fn soon() -> Deadline<'static> {
     Deadline::after(Duration::from_millis(5))
 }
 
 /// A deadline that leaves time to inspect the other ranks, even on a slow machine.
-fn later() -> Deadline {
+fn later() -> Deadline<'static> {
     Deadline::after(Duration::from_secs(20))
 }
 
@@ -51,7 +56,7 @@ fn ranks_see_what_was_done_before_others_counted_down() {
                 scope.spawn(move || {
                     done.fetch_add(1, Ordering::Relaxed);
                     latch.count_down(rank, 1).expect("four remain");
-                    latch.wait(rank, Deadline::Never).expect("nobody dies");
+                    latch.wait(rank, Deadline::NEVER).expect("nobody dies");
                     assert_eq!(done.load(Ordering::Relaxed), RANKS as u64);
                 });
             }
@@ -118,9 +123,9 @@ fn a_rank_that_died_after_it_counted_down_is_lost_when_all_others_wait() {
     assert_eq!(latch.wait(0, soon()), Err(Stop::Timeout));
     latch.set_waits(1, true);
     latch.set_waits(2, true);
-    assert_eq!(latch.wait(0, Deadline::Never), Err(Stop::RankDied(3)));
+    assert_eq!(latch.wait(0, Deadline::NEVER), Err(Stop::RankDied(3)));
     latch.count_down(1, 1).expect("one remains");
-    assert_eq!(latch.wait(0, Deadline::Never), Ok(()));
+    assert_eq!(latch.wait(0, Deadline::NEVER), Ok(()));
 }
 
 #[test]
@@ -132,6 +137,7 @@ fn one_process_has_all_of_the_interface() {
         waited: limit,
         remaining,
         missing,
+        report: WaitReport::default(),
     };
     assert_eq!(latch.wait_timeout(limit), Err(missing(3, vec![0])));
     latch.count_down(0).expect("that is nothing");

@@ -112,7 +112,7 @@ impl<T: Plain> Mutex<T> {
     #[track_caller]
     pub fn lock(&mut self) -> MutexGuard<'_, T> {
         self.forget_leaked_guard();
-        match self.base.acquire(1, None) {
+        match self.base.acquire("lock", 1, None) {
             Ok(grant) => self.guard(grant),
             Err(error) => self.base.object.panic_with(&error),
         }
@@ -140,9 +140,10 @@ impl<T: Plain> Mutex<T> {
     /// # Errors
     /// [`LockError::Timeout`], [`LockError::HolderDied`], [`LockError::HolderEnded`],
     /// [`LockError::Finalized`].
+    #[track_caller]
     pub fn lock_timeout(&mut self, limit: Duration) -> Result<MutexGuard<'_, T>, LockError> {
         self.forget_leaked_guard();
-        let grant = self.base.acquire(1, Some(limit))?;
+        let grant = self.base.acquire("lock", 1, Some(limit))?;
         Ok(self.guard(grant))
     }
 
@@ -186,8 +187,9 @@ impl<T: Plain> Mutex<T> {
 
     /// Takes the lock without a mutable borrow. The caller has just dropped the only guard of this
     /// rank.
+    #[track_caller]
     pub(super) fn lock_shared(&self) -> Result<MutexGuard<'_, T>, LockError> {
-        let grant = self.base.acquire(1, None)?;
+        let grant = self.base.acquire("lock", 1, None)?;
         Ok(self.guard(grant))
     }
 }

@@ -165,7 +165,7 @@ impl<T: Serialize + DeserializeOwned> OnceShared<T> {
         if let Some(bytes) = self.base.look_locally() {
             return self.keep(&bytes).map(Ok);
         }
-        let grant = self.base.acquire(1, limit)?;
+        let grant = self.base.acquire("get_or_init", 1, limit)?;
         let turn = ComputeTurn::begin(self);
         if let Some(bytes) = grant.cargo.or_else(|| self.base.look_locally()) {
             drop(turn);

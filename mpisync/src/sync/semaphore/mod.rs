@@ -201,6 +201,7 @@ impl Semaphore {
     /// let error = licences.acquire_many_timeout(2, Duration::MAX).unwrap_err();
     /// assert_eq!(error, SemaphoreError::HeldHere { asked: 2, held: 1, most: 2 });
     /// ```
+    #[track_caller]
     pub fn acquire_timeout(&self, limit: Duration) -> Result<Permit<'_>, SemaphoreError> {
         self.acquire_many_timeout(1, limit)
     }
@@ -210,6 +211,7 @@ impl Semaphore {
     ///
     /// # Errors
     /// As [`acquire_timeout`](Self::acquire_timeout).
+    #[track_caller]
     pub fn acquire_many_timeout(
         &self,
         count: u32,
@@ -219,6 +221,7 @@ impl Semaphore {
     }
 
     #[inline]
+    #[track_caller]
     fn take(&self, count: u32, limit: Option<Duration>) -> Result<Permit<'_>, SemaphoreError> {
         let most = self.most();
         if count > most {
@@ -238,11 +241,12 @@ impl Semaphore {
         if self.base.is_alone() && is_endless(limit) {
             return self.take_alone(count);
         }
-        self.base.acquire(count, limit)?;
+        self.base.acquire("acquire", count, limit)?;
         Ok(self.permit(count))
     }
 
     /// Takes permits where no other rank could release any.
+    #[track_caller]
     fn take_alone(&self, count: u32) -> Result<Permit<'_>, SemaphoreError> {
         match self.base.try_acquire(count)? {
             Some(_) => Ok(self.permit(count)),

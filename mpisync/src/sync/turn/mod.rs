@@ -4,16 +4,19 @@ mod layout;
 mod node;
 mod remote;
 
-use crate::error::{LockError, ended};
+use crate::error::{LockError, WaitReport, ended};
 use crate::object::{Object, accessors};
 use crate::shm::absence::Absence;
+use crate::shm::domain::Domain;
 use crate::shm::layout::AnyLayout;
 use crate::shm::wait::{Deadline, Stop, Surroundings};
+use crate::shm::waiting::{Awaited, Call, Label, Subject};
 use crate::sync::spec::Spec;
 use crate::sync::turn::node::{TurnLayout, Turns};
 use crate::sync::turn::remote::TurnNodes;
 use std::cell::Cell;
 use std::fmt;
+use std::panic::Location;
 use std::time::Duration;
 
 /// A turn that goes around the ranks of a communicator in rank order: rank 0, rank 1, and after the
@@ -52,10 +55,12 @@ pub struct Turn {
 #[non_exhaustive]
 pub enum TurnError {
     /// The time limit passed. The turn still comes to this rank, and a later call can take it.
-    #[error("it was not this rank's turn within {waited:?}")]
+    #[error("it was not this rank's turn within {waited:?}{report}")]
     Timeout {
         /// The time limit.
         waited: Duration,
+        /// The turn, the rank that has it if known, and what that is doing.
+        report: WaitReport,
     },
     /// A rank died before it passed its turn on, so no rank can have the turn any more.
     #[error(
@@ -143,6 +148,7 @@ impl Turn {
     /// # Errors
     /// [`TurnError::Timeout`], [`TurnError::RankDied`], [`TurnError::RankEnded`],
     /// [`TurnError::RankLeft`], [`LockError::Finalized`].
+    #[track_caller]
     pub fn take_timeout(&mut self, limit: Duration) -> Result<TurnGuard<'_>, TurnError> {
         self.wait(Some(limit))?;
         Ok(self.guard())
@@ -160,15 +166,19 @@ impl Turn {
         body(rank)
     }
 
+    #[track_caller]
     fn wait(&mut self, limit: Option<Duration>) -> Result<(), TurnError> {
         self.object.check_usable()?;
         self.pass_on_leaked();
-        let deadline = Deadline::within(limit);
+        let call = Call::new(self, "take", Location::caller());
+        let deadline = Deadline::within(limit).of(call);
         let waited = self.turns.wait_for(self.next.get(), deadline);
         waited.map_err(|stop| match stop {
-            Stop::Timeout => TurnError::Timeout {
-                waited: limit.unwrap_or(Duration::MAX),
-            },
+            Stop::Timeout => {
+                let waited = limit.unwrap_or(Duration::MAX);
+                let report = call.report(waited);
+                TurnError::Timeout { waited, report }
+            }
             Stop::Absent(rank, absence) => TurnError::absent(rank, absence),
             stop => unreachable!("a turn has no holder: {stop:?}"),
         })
@@ -228,6 +238,21 @@ impl Spec for TurnOf {
             has_turn: Cell::new(false),
             object,
         }
+    }
+}
+
+impl Subject for Turn {
+    fn domain(&self) -> &Domain {
+        self.object.block().domain()
+    }
+
+    fn label(&self) -> Label<'_> {
+        self.object.block().label()
+    }
+
+    fn awaited(&self) -> Vec<Awaited> {
+        let rank = self.turns.rank_of(self.turns.over());
+        Awaited::all([rank], "has the turn, or has not taken it")
     }
 }
 

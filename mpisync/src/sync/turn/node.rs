@@ -50,7 +50,7 @@ impl Turns {
     }
 
     /// Waits until the turns before turn `number`, which is this rank's, are over.
-    pub(crate) fn wait_for(&self, number: u64, deadline: Deadline) -> Result<(), Stop> {
+    pub(crate) fn wait_for(&self, number: u64, deadline: Deadline<'_>) -> Result<(), Stop> {
         let is_mine = || (self.over() >= number).then_some(());
         wait(
             &self.0,

@@ -33,7 +33,7 @@ impl WaitClient {
         &self,
         block: &Block,
         count: u32,
-        deadline: Deadline,
+        deadline: Deadline<'_>,
     ) -> Result<Granted, Stop> {
         let manner = Manner::Wait;
         let request = self.0.request(WaitQuestion::Join { count, manner });
@@ -54,7 +54,7 @@ impl WaitClient {
     pub(crate) fn join(&self, block: &Block, is_endless: bool) -> Result<u32, Stop> {
         let (count, manner) = (0, Manner::WaitAndTell { is_endless });
         let request = self.0.request(WaitQuestion::Join { count, manner });
-        match self.0.reply(block, request, Deadline::Never)? {
+        match self.0.reply(block, request, Deadline::NEVER)? {
             WaitAnswer::Broken { rank } => Err(Stop::RankDied(rank)),
             _ => Ok(request),
         }
@@ -65,7 +65,7 @@ impl WaitClient {
         &self,
         block: &Block,
         request: u32,
-        deadline: Deadline,
+        deadline: Deadline<'_>,
     ) -> Result<Granted, Stop> {
         let mut deadline = deadline;
         loop {
@@ -81,7 +81,7 @@ impl WaitClient {
                 Err(_) => {
                     self.0.notify(WaitQuestion::Leave { request });
                     // It may have been served meanwhile; either answer comes.
-                    deadline = Deadline::Never;
+                    deadline = deadline.extended();
                 }
             }
         }

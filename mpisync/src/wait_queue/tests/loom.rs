@@ -22,14 +22,21 @@ fn model(preemptions: usize, body: impl Fn() + Sync + Send + 'static) {
     model.check(body);
 }
 
+type MakesDeadline = fn() -> Deadline<'static>;
+
 /// A deadline that ends the wait at once.
-fn soon() -> Deadline {
+fn soon() -> Deadline<'static> {
     Deadline::after(Duration::ZERO)
 }
 
+/// A deadline that never comes.
+fn never() -> Deadline<'static> {
+    Deadline::NEVER
+}
+
 /// Takes the mutex and adds one to what it guards; whether it got it.
-fn add(list: &List, guarded: &UnsafeCell<u32>, deadline: Deadline) -> bool {
-    if list.acquire(1, || deadline).is_err() {
+fn add(list: &List, guarded: &UnsafeCell<u32>, deadline: MakesDeadline) -> bool {
+    if list.acquire(1, deadline).is_err() {
         return false;
     }
     // SAFETY: the mutex is held; loom reports another access at the same time.
@@ -40,7 +47,7 @@ fn add(list: &List, guarded: &UnsafeCell<u32>, deadline: Deadline) -> bool {
 
 /// Runs one rank for each deadline; afterwards the sum is right, the mutex can be had, and nobody
 /// waits.
-fn mutex<const RANKS: usize>(preemptions: usize, deadlines: [Deadline; RANKS]) {
+fn mutex<const RANKS: usize>(preemptions: usize, deadlines: [MakesDeadline; RANKS]) {
     model(preemptions, move || {
         let guarded = Arc::new(UnsafeCell::new(0));
         let mut lists = lists(RANKS, 1);
@@ -67,19 +74,19 @@ fn mutex<const RANKS: usize>(preemptions: usize, deadlines: [Deadline; RANKS]) {
 
 #[test]
 fn mutex_of_two() {
-    mutex(3, [Deadline::Never, Deadline::Never]);
+    mutex(3, [never, never]);
 }
 
 #[test]
 fn mutex_of_three() {
-    mutex(2, [Deadline::Never, Deadline::Never, Deadline::Never]);
+    mutex(2, [never, never, never]);
 }
 
 #[test]
 fn mutex_with_timeout() {
-    mutex(3, [soon(), Deadline::Never]);
-    mutex(3, [soon(), soon()]);
-    mutex(2, [soon(), Deadline::Never, Deadline::Never]);
+    mutex(3, [soon, never]);
+    mutex(3, [soon, soon]);
+    mutex(2, [soon, never, never]);
 }
 
 /// Who is seen to wait has the mutex before who asks later.
@@ -94,7 +101,7 @@ fn the_mutex_goes_to_who_waits() {
             let order = Arc::clone(&order);
             move || {
                 second
-                    .acquire(1, || Deadline::Never)
+                    .acquire(1, || Deadline::NEVER)
                     .expect("it waits for ever");
                 // SAFETY: the mutex is held.
                 order.with_mut(|order| unsafe { (*order).push(1) });
@@ -104,7 +111,7 @@ fn the_mutex_goes_to_who_waits() {
         let waits = first.standing().waiting == [1];
         first.release(0, 1);
         first
-            .acquire(1, || Deadline::Never)
+            .acquire(1, || Deadline::NEVER)
             .expect("it waits for ever");
         // SAFETY: the mutex is held.
         order.with_mut(|order| unsafe { (*order).push(0) });
@@ -132,9 +139,8 @@ fn tickets_are_served_in_order() {
             .map(|list| {
                 let order = Arc::clone(&order);
                 thread::spawn(move || {
-                    let deadline =
-                        [Deadline::Never, Deadline::after(Duration::ZERO)][list.memory.me()];
-                    if let Ok(ticket) = list.acquire(1, || deadline) {
+                    let deadline = [never, soon][list.memory.me()];
+                    if let Ok(ticket) = list.acquire(1, deadline) {
                         // SAFETY: the mutex is held.
                         order.with_mut(|order| unsafe { (*order).extend(ticket) });
                         list.release(list.memory.me(), 1);
@@ -143,7 +149,7 @@ fn tickets_are_served_in_order() {
             })
             .collect();
         let ticket = last
-            .acquire(1, || Deadline::Never)
+            .acquire(1, || Deadline::NEVER)
             .expect("it waits for ever");
         // SAFETY: the mutex is held.
         order.with_mut(|order| unsafe { (*order).extend(ticket) });
@@ -166,7 +172,7 @@ fn semaphore() {
         let last = lists.pop().expect("three");
         let work = |list: &List, inside: &std::sync::atomic::AtomicU32| {
             let (me, count) = (list.memory.me(), WANTED[list.memory.me()]);
-            list.acquire(count, || Deadline::Never)
+            list.acquire(count, || Deadline::NEVER)
                 .expect("it waits for ever");
             let before = inside.fetch_add(count, Ordering::Relaxed);
             assert!(before + count <= 2, "more than there are");
@@ -196,7 +202,7 @@ fn permits_for_two_at_once() {
         let [first, second, third]: [List; 3] = lists(3, 2).try_into().ok().expect("three");
         assert!(first.try_acquire(0, 2));
         let work = |list: List| {
-            list.acquire(1, || Deadline::Never)
+            list.acquire(1, || Deadline::NEVER)
                 .expect("it waits for ever");
         };
         let threads = [
@@ -221,7 +227,7 @@ fn semaphore_with_timeout() {
             assert_eq!(outcome, Err(Stop::Timeout));
         });
         first
-            .acquire(1, || Deadline::Never)
+            .acquire(1, || Deadline::NEVER)
             .expect("it waits for ever");
         other.join().expect("no rank fails");
         first.release(0, 1);
@@ -234,7 +240,7 @@ fn semaphore_with_timeout() {
 fn semaphore_as_signal() {
     model(3, || {
         let [first, second]: [List; 2] = lists(2, 0).try_into().ok().expect("two");
-        let other = thread::spawn(move || second.acquire(2, || Deadline::Never));
+        let other = thread::spawn(move || second.acquire(2, || Deadline::NEVER));
         assert!(first.supply(1, 2) && first.supply(1, 2));
         other
             .join()
@@ -246,7 +252,7 @@ fn semaphore_as_signal() {
 
 /// A condition: one rank waits for a flag under the mutex, the other sets it and wakes. Neither is
 /// a wake-up lost nor does the one who gives up take one with it unnoticed.
-fn condition(deadline: Deadline) {
+fn condition(deadline: MakesDeadline) {
     model(2, move || {
         let [mutex_0, mutex_1]: [List; 2] = lists(2, 1).try_into().ok().expect("two");
         let [line_0, line_1]: [List; 2] = lists(2, 0).try_into().ok().expect("two");
@@ -255,16 +261,16 @@ fn condition(deadline: Deadline) {
             let flag = Arc::clone(&flag);
             move || {
                 mutex_1
-                    .acquire(1, || Deadline::Never)
+                    .acquire(1, || Deadline::NEVER)
                     .expect("it waits for ever");
                 let mut woken = 0;
                 // SAFETY: the mutex is held.
                 while woken == 0 && !flag.with(|flag| unsafe { *flag }) {
                     let ticket = line_1.join(1, 1);
                     mutex_1.release(1, 1);
-                    let outcome = line_1.wait_for_grant(ticket, deadline);
+                    let outcome = line_1.wait_for_grant(ticket, deadline());
                     mutex_1
-                        .acquire(1, || Deadline::Never)
+                        .acquire(1, || Deadline::NEVER)
                         .expect("it waits for ever");
                     if outcome.is_err() {
                         break;
@@ -279,7 +285,7 @@ fn condition(deadline: Deadline) {
             }
         });
         mutex_0
-            .acquire(1, || Deadline::Never)
+            .acquire(1, || Deadline::NEVER)
             .expect("it waits for ever");
         // SAFETY: the mutex is held.
         flag.with_mut(|flag| unsafe { *flag = true });
@@ -292,12 +298,12 @@ fn condition(deadline: Deadline) {
 
 #[test]
 fn condition_wakes() {
-    condition(Deadline::Never);
+    condition(never);
 }
 
 #[test]
 fn condition_with_timeout() {
-    condition(Deadline::after(Duration::ZERO));
+    condition(soon);
 }
 
 /// A rank died with the permit; those who wait inherit it.
@@ -309,7 +315,7 @@ fn permits_of_the_dead_go_on() {
         second.memory.dead = Some(0);
         third.memory.dead = Some(0);
         let work = |list: List| {
-            list.acquire(1, || Deadline::Never)
+            list.acquire(1, || Deadline::NEVER)
                 .expect("it is inherited");
             list.release(list.memory.me(), 1);
         };

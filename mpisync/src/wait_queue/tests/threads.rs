@@ -26,7 +26,7 @@ fn tickets_are_served_in_order() {
                     let soon = Duration::from_micros(u64::from(round % 40));
                     let deadline = || match impatient {
                         true => Deadline::after(soon),
-                        false => Deadline::Never,
+                        false => Deadline::NEVER,
                     };
                     let Ok(ticket) = list.acquire(1, deadline) else {
                         assert!(impatient);
@@ -65,7 +65,7 @@ fn permits_are_counted() {
                     let got = match round % 4 {
                         0 => list.try_acquire(me, count),
                         1 => list.acquire(count, soon).is_ok(),
-                        _ => list.acquire(count, || Deadline::Never).is_ok(),
+                        _ => list.acquire(count, || Deadline::NEVER).is_ok(),
                     };
                     if got {
                         assert!(out.fetch_add(count, Ordering::Relaxed) + count <= 4);

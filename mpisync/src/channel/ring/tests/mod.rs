@@ -36,7 +36,7 @@ fn queues_from(ranks: usize, capacity: u64, start: Position) -> Vec<Queue<HeapQu
 fn put(queue: &Queue<HeapQueue>, messages: &[u64]) -> Result<(), NoRoom> {
     let mut left = messages;
     while !left.is_empty() {
-        let mut putting = queue.put(left.len(), || Deadline::Never, queue)?;
+        let mut putting = queue.put(left.len(), || Deadline::NEVER, queue)?;
         while let Some(index) = putting.index() {
             queue.memory.write(index, left[0]);
             putting.publish();
@@ -48,7 +48,7 @@ fn put(queue: &Queue<HeapQueue>, messages: &[u64]) -> Result<(), NoRoom> {
 
 /// Takes up to `most` messages.
 fn take(queue: &Queue<HeapQueue>, most: usize) -> Result<Vec<u64>, NoMessage> {
-    let mut taking = queue.take(most, || Deadline::Never)?;
+    let mut taking = queue.take(most, || Deadline::NEVER)?;
     let mut messages = Vec::new();
     while let Some(index) = taking.index() {
         messages.push(queue.memory.read(index));

@@ -18,7 +18,7 @@ type Guarded = UnsafeCell<u32>;
 type Act = fn(&NodeLock<HeapMemory>, &Guarded);
 
 fn read(lock: &NodeLock<HeapMemory>, guarded: &Guarded) {
-    lock.read(|| Deadline::Never).expect("the gate opens");
+    lock.read(|| Deadline::NEVER).expect("the gate opens");
     // SAFETY: the read lock is held; loom reports a write at the same time.
     guarded.with(|value| unsafe { *value });
     lock.unlock_read();
@@ -30,7 +30,7 @@ fn write_behind(lock: &NodeLock<HeapMemory>, guarded: &Guarded, closed: Closed) 
     wait(
         &lock.memory,
         lock.left(),
-        Deadline::Never,
+        Deadline::NEVER,
         have_left,
         nothing,
     )

@@ -20,7 +20,7 @@ use std::time::Duration;
 
 pub(super) type Guarded = UnsafeCell<u32>;
 
-fn read(lock: &NodeLock<HeapMemory>, guarded: &Guarded, deadline: Deadline) -> bool {
+fn read(lock: &NodeLock<HeapMemory>, guarded: &Guarded, deadline: Deadline<'_>) -> bool {
     if lock.read(|| deadline).is_err() {
         return false;
     }
@@ -32,7 +32,7 @@ fn read(lock: &NodeLock<HeapMemory>, guarded: &Guarded, deadline: Deadline) -> b
     true
 }
 
-fn write(lock: &NodeLock<HeapMemory>, guarded: &Guarded, deadline: Deadline) -> bool {
+fn write(lock: &NodeLock<HeapMemory>, guarded: &Guarded, deadline: Deadline<'_>) -> bool {
     if lock.write(|| deadline).is_err() {
         return false;
     }
@@ -89,11 +89,11 @@ pub(super) fn explore_with(
 }
 
 pub(super) const READ: Act = |lock, guarded| {
-    assert!(read(lock, guarded, Deadline::Never));
+    assert!(read(lock, guarded, Deadline::NEVER));
     0
 };
 pub(super) const WRITE: Act = |lock, guarded| {
-    assert!(write(lock, guarded, Deadline::Never));
+    assert!(write(lock, guarded, Deadline::NEVER));
     1
 };
 pub(super) const IMPATIENT_READ: Act = |lock, guarded| {
@@ -118,7 +118,7 @@ pub(super) const TRY_BOTH: Act = |lock, guarded| {
 };
 /// Writes, goes on as a reader, and must not find another writer's mark in between.
 pub(super) const DOWNGRADE: Act = |lock, guarded| {
-    lock.write(|| Deadline::Never).expect("waits for ever");
+    lock.write(|| Deadline::NEVER).expect("waits for ever");
     // SAFETY: the write lock is held; loom reports any other access at the same time.
     let written = guarded.with_mut(|value| unsafe {
         *value += 1;
@@ -132,8 +132,8 @@ pub(super) const DOWNGRADE: Act = |lock, guarded| {
 };
 
 pub(super) const UPGRADE: Act = |lock, guarded| {
-    lock.read(|| Deadline::Never).expect("waits for ever");
-    lock.write(|| Deadline::Never).expect("waits for ever");
+    lock.read(|| Deadline::NEVER).expect("waits for ever");
+    lock.write(|| Deadline::NEVER).expect("waits for ever");
     // SAFETY: the write lock is held; loom reports any other access at the same time.
     guarded.with_mut(|value| unsafe { *value += 1 });
     lock.downgrade();
@@ -188,7 +188,7 @@ fn downgrade_keeps_writers_out() {
 fn an_urgent_writer_is_next() {
     static SEEN: AtomicBool = AtomicBool::new(false);
     const TWICE_IF_URGENT: Act = |lock, guarded| {
-        lock.write(|| Deadline::Never).expect("waits for ever");
+        lock.write(|| Deadline::NEVER).expect("waits for ever");
         // SAFETY: the write lock is held.
         let mine = guarded.with_mut(|value| unsafe {
             *value += 1;
@@ -207,7 +207,7 @@ fn an_urgent_writer_is_next() {
             return 1;
         }
         SEEN.store(true, Ordering::Relaxed);
-        lock.write(|| Deadline::Never).expect("waits for ever");
+        lock.write(|| Deadline::NEVER).expect("waits for ever");
         // SAFETY: the write lock is held.
         guarded.with_mut(|value| unsafe {
             assert_eq!(*value, mine + 1, "the urgent writer was passed over");
@@ -227,14 +227,14 @@ fn a_waiting_reader_is_next() {
     static SEEN: AtomicBool = AtomicBool::new(false);
     const TWICE_IF_AWAITED: Act = |lock, guarded| {
         let slot = || lock.memory.rank_words(0).slot.load(Ordering::Relaxed);
-        lock.write(|| Deadline::Never).expect("waits for ever");
+        lock.write(|| Deadline::NEVER).expect("waits for ever");
         let before = slot();
         lock.unlock_write();
         if before == IDLE || before == READING {
             return 0;
         }
         SEEN.store(true, Ordering::Relaxed);
-        lock.write(|| Deadline::Never).expect("waits for ever");
+        lock.write(|| Deadline::NEVER).expect("waits for ever");
         assert_ne!(slot(), before, "the reader was passed over");
         // SAFETY: the write lock is held.
         guarded.with_mut(|value| unsafe { *value += 1 });
@@ -250,7 +250,7 @@ fn a_waiting_reader_is_next() {
 fn a_run_of_writers_ends() {
     const TWICE_EACH: Act = |lock, guarded| {
         for _ in 0..2 {
-            lock.write(|| Deadline::Never).expect("waits for ever");
+            lock.write(|| Deadline::NEVER).expect("waits for ever");
             let openings = lock
                 .memory
                 .words()
@@ -282,7 +282,7 @@ fn withdrawal_beside_two_writers() {
         let threads = [
             ::loom::thread::spawn(move || first.unlock_write()),
             ::loom::thread::spawn(move || {
-                second.write(|| Deadline::Never).expect("waits for ever");
+                second.write(|| Deadline::NEVER).expect("waits for ever");
                 second.unlock_write();
             }),
         ];
@@ -314,7 +314,7 @@ fn a_writer_that_died_before_it_entered_is_passed_over() {
         second.memory.dead = Some(0);
         third.memory.dead = Some(0);
         let write = |lock: NodeLock<HeapMemory>| {
-            lock.write(|| Deadline::Never).expect("nobody has written");
+            lock.write(|| Deadline::NEVER).expect("nobody has written");
             lock.unlock_write();
         };
         let thread = ::loom::thread::spawn(move || write(second));
@@ -345,7 +345,7 @@ fn a_turn_that_was_granted_and_not_handed_over_is_reported() {
             };
             seen.store(true, Ordering::Relaxed);
         });
-        let entered = second.write(|| Deadline::Never);
+        let entered = second.write(|| Deadline::NEVER);
         assert_eq!(entered, Err(Stop::Died(0)));
         assert_eq!(second.waiting_writers(), 0);
         let request = second.memory.my_words().request.load(Ordering::Relaxed);

@@ -1,0 +1,278 @@
+//! Waits that are visible: a rank that waits long records in shared memory what it waits for, and
+//! reports the wait once it has lasted for the time that [`report_waits_after`] sets.
+//!
+//! A public call describes its wait by a [`Call`], which travels with the wait's
+//! [`Deadline`](crate::shm::wait::Deadline). A [`Watch`] accompanies the wait once it is long; a wait
+//! of less than [`RECORDED_AFTER`] is neither recorded nor looked at.
+
+pub(crate) mod record;
+mod report;
+#[cfg(feature = "mpi")]
+mod signal;
+#[cfg(all(test, not(loom)))]
+mod tests;
+
+use crate::error::{CreateError, WaitReport};
+use crate::shm::domain::Domain;
+use crate::shm::waiting::report::Look;
+#[cfg(feature = "mpi")]
+pub use crate::shm::waiting::signal::report_waits_on_signal;
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::env;
+use std::io::Write;
+use std::panic::Location;
+use std::time::{Duration, Instant};
+
+/// A call that may have to wait.
+#[derive(Clone, Copy)]
+pub(crate) struct Call<'a> {
+    /// What it waits for.
+    pub(crate) subject: &'a dyn Subject,
+    /// The name of the call.
+    pub(crate) name: &'a str,
+    /// Its place in the program, file and line, if known.
+    pub(crate) place: Option<(&'a str, u32)>,
+}
+
+/// Something that ranks wait for, which describes itself in reports.
+pub(crate) trait Subject {
+    fn domain(&self) -> &Domain;
+
+    fn label(&self) -> Label<'_>;
+
+    /// The ranks that keep others waiting now, as far as this rank can see.
+    fn awaited(&self) -> Vec<Awaited>;
+}
+
+/// What an object is called in reports.
+#[derive(Clone, Copy)]
+pub(crate) struct Label<'a> {
+    /// Its kind, such as `mutex`.
+    pub(crate) kind: &'a str,
+    pub(crate) name: &'a str,
+    /// The same on all ranks of the node, and different between objects of a communicator that
+    /// exist together; 0 if not known.
+    pub(crate) identity: u64,
+}
+
+/// A rank for which others wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Awaited {
+    pub(crate) rank: u32,
+    /// Why they wait for it, such as "holds it".
+    pub(crate) role: &'static str,
+}
+
+impl Awaited {
+    /// Ranks with one role.
+    pub(crate) fn all(ranks: impl IntoIterator<Item = u32>, role: &'static str) -> Vec<Self> {
+        let awaited = |rank| Awaited { rank, role };
+        ranks.into_iter().map(awaited).collect()
+    }
+}
+
+/// A subject with this description, for whose ranks a function looks.
+pub(crate) struct Described<'a, F> {
+    pub(crate) domain: &'a Domain,
+    pub(crate) label: Label<'a>,
+    pub(crate) awaited: F,
+}
+
+impl<F: Fn() -> Vec<Awaited>> Subject for Described<'_, F> {
+    fn domain(&self) -> &Domain {
+        self.domain
+    }
+
+    fn label(&self) -> Label<'_> {
+        self.label
+    }
+
+    fn awaited(&self) -> Vec<Awaited> {
+        (self.awaited)()
+    }
+}
+
+impl<'a> Call<'a> {
+    /// The call `name` at `location`.
+    #[inline]
+    pub(crate) fn new(
+        subject: &'a dyn Subject,
+        name: &'a str,
+        location: &'static Location<'static>,
+    ) -> Self {
+        Call {
+            subject,
+            name,
+            place: Some((location.file(), location.line())),
+        }
+    }
+
+    /// A call inside the library, whose place in the program is not known.
+    pub(crate) fn internal(subject: &'a dyn Subject, name: &'a str) -> Self {
+        Call {
+            subject,
+            name,
+            place: None,
+        }
+    }
+
+    /// What an error says of this call, which has waited in vain for that long. After a short time
+    /// without a look at the processes of other ranks, which takes longer than the wait.
+    #[cold]
+    pub(crate) fn report(self, waited: Duration) -> WaitReport {
+        WaitReport::new(report::brief(self, waited >= RECORDED_AFTER))
+    }
+}
+
+/// How long a rank waits before it records the wait.
+const RECORDED_AFTER: Duration = Duration::from_millis(10);
+/// How often it records anew for whom it waits.
+const REFRESH: Duration = Duration::from_secs(1);
+/// The time between two looks at the processes of other ranks.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
+
+/// Accompanies one wait. Its record ends when this is dropped.
+pub(crate) struct Watch<'a> {
+    call: Option<Call<'a>>,
+    start: Instant,
+    /// When there is something to do.
+    due: Instant,
+    /// The identity of the wait's record; 0 before there is one.
+    record: u64,
+    /// The first look at the ranks that keep this one waiting, before a report.
+    looks: Option<Vec<Look>>,
+    reported: bool,
+    /// The number of reports requested by a signal so far.
+    requests: u32,
+}
+
+impl<'a> Watch<'a> {
+    pub(crate) fn new(call: Option<Call<'a>>, start: Instant) -> Self {
+        Watch {
+            call,
+            start,
+            due: start + RECORDED_AFTER,
+            record: 0,
+            looks: None,
+            reported: false,
+            requests: REQUESTS.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Called time and again while the wait lasts.
+    #[inline]
+    pub(crate) fn tick(&mut self, now: Instant) {
+        if let Some(call) = self.call
+            && (now >= self.due || self.requests != REQUESTS.load(Ordering::Relaxed))
+        {
+            self.act(call, now);
+        }
+    }
+
+    #[cold]
+    fn act(&mut self, call: Call<'_>, now: Instant) {
+        let awaited = call.subject.awaited();
+        if self.record == 0 {
+            self.record = record::begin(call, now - self.start);
+        }
+        record::note_awaited(call, self.record, awaited.first().map(|first| first.rank));
+        let requests = REQUESTS.load(Ordering::Relaxed);
+        let is_late = limit().is_some_and(|limit| !self.reported && now - self.start >= limit);
+        if let Some(looks) = self.looks.take() {
+            emit(&report::full(call, now - self.start, &awaited, &looks));
+            self.reported |= is_late;
+        } else if is_late || requests != self.requests {
+            self.looks = Some(report::look(call.subject.domain(), &awaited));
+        }
+        self.requests = requests;
+        self.due = match (&self.looks, limit()) {
+            (Some(_), _) => now + BETWEEN_LOOKS,
+            (None, Some(limit)) if !self.reported => {
+                let late = self.start.checked_add(limit);
+                late.map_or(now + REFRESH, |late| late.min(now + REFRESH))
+            }
+            (None, _) => now + REFRESH,
+        };
+    }
+}
+
+impl Drop for Watch<'_> {
+    fn drop(&mut self) {
+        if self.record != 0 {
+            record::end(self.record);
+        }
+    }
+}
+
+/// Writes a report. A feature for `tracing` would pass it on here.
+fn emit(report: &str) {
+    // In one write, so that the reports of several ranks do not mix.
+    let _ = std::io::stderr().write_all(report.as_bytes());
+}
+
+/// The number of reports of all waits that were requested so far.
+static REQUESTS: AtomicU32 = AtomicU32::new(0);
+
+/// After how many milliseconds a wait is reported.
+static LIMIT: AtomicU64 = AtomicU64::new(UNSET);
+/// `LIMIT`: the environment has not been read.
+const UNSET: u64 = u64::MAX;
+/// `LIMIT`: waits are not reported.
+const OFF: u64 = u64::MAX - 1;
+
+const WATCHDOG: &str = "MPISYNC_WATCHDOG";
+const DEFAULT: Duration = Duration::from_secs(60);
+
+/// Sets for this process after what time a waiting call reports on standard error why it waits, in
+/// place of the environment variable `MPISYNC_WATCHDOG` and the default of 60 seconds. `None` switches
+/// the reports off.
+///
+/// Each wait is reported once; the guide shows [a report](crate::guide::stalls#a-wait-that-lasts-reports-itself).
+/// The call goes on waiting. May be called at any time and by any thread, also differently on each
+/// rank; it holds for waits that are under way as well.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// mpisync::report_waits_after(Some(Duration::from_secs(10)));
+/// mpisync::report_waits_after(None);
+/// ```
+pub fn report_waits_after(limit: Option<Duration>) {
+    LIMIT.store(milliseconds(limit), Ordering::Relaxed);
+}
+
+fn milliseconds(limit: Option<Duration>) -> u64 {
+    limit.map_or(OFF, |limit| (limit.as_millis() as u64).min(OFF - 1))
+}
+
+/// After what time a wait is reported, if at all.
+fn limit() -> Option<Duration> {
+    let mut limit = LIMIT.load(Ordering::Relaxed);
+    if limit == UNSET {
+        limit = milliseconds(read_environment().unwrap_or(Some(DEFAULT)));
+        LIMIT.store(limit, Ordering::Relaxed);
+    }
+    (limit != OFF).then(|| Duration::from_millis(limit))
+}
+
+/// The limit that the environment sets, or the default.
+fn read_environment() -> Result<Option<Duration>, CreateError> {
+    let Some(value) = env::var_os(WATCHDOG).filter(|value| !value.is_empty()) else {
+        return Ok(Some(DEFAULT));
+    };
+    let seconds = value.to_str().and_then(|text| text.parse::<f64>().ok());
+    let limit = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    let limit = limit.ok_or_else(|| CreateError::Environment {
+        variable: WATCHDOG,
+        value: value.to_string_lossy().into_owned(),
+        values: vec!["0", "a number of seconds"],
+    })?;
+    Ok((!limit.is_zero()).then_some(limit))
+}
+
+/// # Errors
+/// [`CreateError::Environment`] if the environment variable has no meaning.
+#[cfg(feature = "mpi")]
+pub(crate) fn check_environment() -> Result<(), CreateError> {
+    read_environment().map(drop)
+}
