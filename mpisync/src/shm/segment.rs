@@ -29,6 +29,8 @@ struct Header {
     /// Counts the calls for the node's server, which sleeps on it.
     calls: AtomicU32,
     call_sleepers: Sleepers,
+    /// One more than the local rank that was the first to give up making an object; 0 if none has.
+    gave_up: AtomicU32,
 }
 
 /// The data of a rank.
@@ -39,6 +41,8 @@ pub(crate) struct Member {
     pub(crate) born: AtomicU64,
     /// 1 if it has registered for heavy fences.
     pub(crate) heeds_fences: AtomicU32,
+    /// How many objects it has begun to make.
+    creations: AtomicU64,
     /// Where this rank is in collective calls.
     pub(crate) arrival_slot: ArrivalSlot,
 }
@@ -91,6 +95,8 @@ pub(crate) struct Segment {
     chunks: Mutex<Vec<Arc<Mapping>>>,
     /// The free space, which only the leader uses.
     room: Mutex<Room>,
+    /// Whether this rank's staging buffer has been allocated.
+    has_stage: Mutex<bool>,
 }
 
 /// The number of ranks that a segment is made for.
@@ -120,14 +126,22 @@ impl Shape {
 
 #[derive(Default)]
 struct Room {
+    /// The newest chunk, and which part of it blocks use and may use.
     chunk: u32,
     used: usize,
+    end: usize,
     free: Vec<Extent>,
 }
 
 impl Segment {
     /// The length of the first chunk of a communicator.
     pub(crate) fn first_length(shape: Shape) -> usize {
+        Self::first_reserved(shape) + shape.members * Self::stage_words(shape) * size_of::<u64>()
+    }
+
+    /// The length of the part of it that is allocated at once: all but the staging buffers, which
+    /// most ranks never use.
+    pub(crate) fn first_reserved(shape: Shape) -> usize {
         Self::blocks_at(shape) + FIRST_ROOM
     }
 
@@ -144,12 +158,8 @@ impl Segment {
         Self::members_at() + shape.members * size_of::<Member>()
     }
 
-    fn stages_at(shape: Shape) -> usize {
-        Self::remote_members_at(shape) + shape.remote * size_of::<RemoteMember>()
-    }
-
     fn blocks_at(shape: Shape) -> usize {
-        Self::stages_at(shape) + shape.members * Self::stage_words(shape) * size_of::<u64>()
+        Self::remote_members_at(shape) + shape.remote * size_of::<RemoteMember>()
     }
 
     /// A single process shares no values.
@@ -166,8 +176,10 @@ impl Segment {
             chunks: Mutex::new(vec![Arc::clone(&first)]),
             room: Mutex::new(Room {
                 used: Self::blocks_at(shape),
+                end: first.length() - shape.members * Self::stage_words(shape) * size_of::<u64>(),
                 ..Room::default()
             }),
+            has_stage: Mutex::new(false),
             first,
         }
     }
@@ -198,10 +210,56 @@ impl Segment {
 
     /// The staging buffer for large values of the rank with this number.
     pub(crate) fn stage(&self, local_rank: usize) -> &[AtomicU64] {
-        assert!(local_rank < self.shape.members, "a local rank of this node");
         let words = Self::stage_words(self.shape);
-        let offset = Self::stages_at(self.shape) + local_rank * words * size_of::<u64>();
-        self.first.slice(offset, words)
+        self.first.slice(self.stage_at(local_rank), words)
+    }
+
+    fn stage_at(&self, local_rank: usize) -> usize {
+        assert!(local_rank < self.shape.members, "a local rank of this node");
+        // The last part of the first chunk.
+        let after = (self.shape.members - local_rank) * Self::stage_words(self.shape);
+        self.first.length() - after * size_of::<u64>()
+    }
+
+    /// Allocates the memory of this rank's staging buffer, before its first use.
+    ///
+    /// # Errors
+    /// `ENOSPC` when `/dev/shm` is full.
+    pub(crate) fn allocate_stage(&self) -> std::io::Result<()> {
+        let mut has_stage = lock(&self.has_stage);
+        if !*has_stage {
+            let length = Self::stage_words(self.shape) * size_of::<u64>();
+            // SAFETY: only this rank fills its buffer, and not before it has allocated it here, once; the other ranks read
+            // it after that.
+            unsafe { self.first.populate(self.stage_at(self.me), length)? };
+            *has_stage = true;
+        }
+        Ok(())
+    }
+
+    /// Counts that this rank begins to make an object.
+    pub(crate) fn begin_creation(&self) {
+        self.member(self.me)
+            .creations
+            .fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many objects a rank of this node has begun to make.
+    pub(crate) fn creations(&self, local_rank: usize) -> u64 {
+        self.member(local_rank).creations.load(Ordering::Relaxed)
+    }
+
+    /// Notes that this rank has given up making an object: no more can be made.
+    pub(crate) fn give_up_creations(&self) {
+        let (gave_up, mine) = (&self.header().gave_up, self.me as u32 + 1);
+        // The first one stays.
+        let _ = gave_up.compare_exchange(0, mine, Ordering::Relaxed, Ordering::Relaxed);
+    }
+
+    /// The local rank that was the first to give up making an object.
+    pub(crate) fn gave_up_creations(&self) -> Option<usize> {
+        let gave_up = self.header().gave_up.load(Ordering::Relaxed);
+        (gave_up as usize).checked_sub(1)
     }
 
     /// Counts an announcement that a rank of this node has written and is about to post. Returns
@@ -253,6 +311,7 @@ impl Segment {
         let mut room = lock(&self.room);
         room.chunk = self.chunks() - 1;
         room.used = length;
+        room.end = self.chunk(room.chunk).length();
         Extent {
             chunk: room.chunk,
             offset: 0,
@@ -282,7 +341,7 @@ impl Segment {
             return Ok(extent);
         }
         let newest = room.chunk;
-        if room.used + length > self.chunk(newest).length() {
+        if room.used + length > room.end {
             let doubled = FIRST_ROOM << newest.saturating_add(1).min(16);
             return Err(doubled.min(LARGEST_ROOM).max(length));
         }
