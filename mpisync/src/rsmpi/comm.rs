@@ -31,15 +31,18 @@ unsafe impl Sync for OwnComm {}
 /// next collective creation does.
 static RETIRED: Mutex<Vec<Handle>> = Mutex::new(Vec::new());
 
-struct Handle(ffi::MPI_Comm);
+/// A communicator that any thread may hold.
+pub(super) struct Handle(pub(super) ffi::MPI_Comm);
 
 // SAFETY: as for `OwnComm`.
 unsafe impl Send for Handle {}
+// SAFETY: as for `OwnComm`.
+unsafe impl Sync for Handle {}
 
 impl Drop for OwnComm {
     fn drop(&mut self) {
         // A collective call that has not completed still uses it.
-        if self.waiting.failure().is_none() {
+        if !self.has_failed() {
             lock(&RETIRED).push(Handle(self.raw));
         }
     }
@@ -58,9 +61,9 @@ impl OwnComm {
         // SAFETY: `comm` is a valid communicator, for it is borrowed; the result goes to memory that stays until the
         // request is complete.
         let begin = |request| unsafe { ffi::MPI_Comm_idup(comm.as_raw(), new, request) };
-        let request = begin_request("MPI_Comm_idup", begin)?;
-        let duplicated = waiting.complete(request, || arrivals.missing());
-        duplicated.and_then(|()| waiting.complete(arrivals.request, || arrivals.missing()))?;
+        let duplicated = begin_request("MPI_Comm_idup", begin);
+        waiting.complete(duplicated, || arrivals.missing())?;
+        waiting.complete(Ok(arrivals.request), || arrivals.missing())?;
         // SAFETY: they come from boxes, and MPI has completed both requests.
         let (raw, _) = unsafe { (*Box::from_raw(new), Box::from_raw(arrivals.memory)) };
         let own = OwnComm {
@@ -73,6 +76,11 @@ impl OwnComm {
         let code = unsafe { ffi::MPI_Comm_set_errhandler(raw, ffi::RSMPI_ERRORS_RETURN) };
         check("MPI_Comm_set_errhandler", code)?;
         Ok(own)
+    }
+
+    /// Whether a collective call has not completed, so that there can be no other.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.waiting.failure().is_some()
     }
 
     /// How its collective calls wait.
@@ -182,8 +190,8 @@ impl OwnComm {
         let memory = Box::into_raw(Box::new((data, result)));
         // SAFETY: just made; MPI alone uses it until the request is complete.
         let (data, result) = unsafe { (&raw mut (*memory).0, (*memory).1.as_mut_ptr()) };
-        let request = begin_request(function, |request| begin(data, result, request))?;
-        self.waiting.complete(request, Vec::new)?;
+        let begun = begin_request(function, |request| begin(data, result, request));
+        self.waiting.complete(begun, Vec::new)?;
         // SAFETY: it comes from a box, and MPI has completed the request.
         Ok(unsafe { Box::from_raw(memory) }.1)
     }
@@ -192,22 +200,11 @@ impl OwnComm {
     pub(super) fn gather_all(&self, value: u32) -> Result<Vec<u32>, CreateError> {
         let all = vec![0u32; self.size as usize];
         self.complete("MPI_Iallgather", (value, all), |value, all, request| {
-            let kind = unsafe {
-                // SAFETY: a constant of MPI.
-                ffi::RSMPI_UINT32_T
-            };
             // SAFETY: one integer from each rank, and room for one of each.
             unsafe {
-                ffi::MPI_Iallgather(
-                    value.cast(),
-                    1,
-                    kind,
-                    all.cast(),
-                    1,
-                    kind,
-                    self.raw,
-                    request,
-                )
+                let kind = ffi::RSMPI_UINT32_T;
+                let (value, all) = (value.cast(), all.cast());
+                ffi::MPI_Iallgather(value, 1, kind, all, 1, kind, self.raw, request)
             }
         })
     }

@@ -1,11 +1,14 @@
 //! How the collective calls of a creation wait for the other ranks: not for ever.
 
 use crate::error::CreateError;
-use crate::rsmpi::comm::test;
+use crate::rsmpi::comm::{Handle, check, test};
+use crate::rsmpi::context::Context;
 use crate::shm::domain::Domain;
 use crate::shm::lock;
 use crate::shm::wait::Surroundings;
 use mpi::ffi;
+use mpi::traits::Communicator;
+use std::ffi::c_int;
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -22,8 +25,20 @@ const INSPECTION: Duration = Duration::from_millis(20);
 /// How long a call may still complete after a rank has died: what the rank sent before arrives.
 const GRACE: Duration = Duration::from_millis(100);
 
+/// The contexts of this process.
+static CONTEXTS: Mutex<Vec<Weak<Context>>> = Mutex::new(Vec::new());
+
+/// Lets the ranks of other communicators find out by `context` which of them have died.
+pub(super) fn register(context: &Arc<Context>) {
+    let mut contexts = lock(&CONTEXTS);
+    contexts.retain(|context| context.strong_count() > 0);
+    contexts.push(Arc::downgrade(context));
+}
+
 /// How the collective calls on a communicator wait.
 pub(super) struct Waiting {
+    /// The user's communicator, until its first object is made.
+    comm: Handle,
     /// How long a call waits; None if for ever.
     limit: Mutex<Option<Duration>>,
     /// Tells which ranks are alive; empty until the first object of the communicator is made.
@@ -34,8 +49,9 @@ pub(super) struct Waiting {
 }
 
 impl Waiting {
-    pub(super) fn new(limit: Option<Duration>) -> Self {
+    pub(super) fn new(comm: &impl Communicator, limit: Option<Duration>) -> Self {
         Waiting {
+            comm: Handle(comm.as_raw()),
             limit: Mutex::new(limit),
             domain: OnceLock::new(),
             failure: OnceLock::new(),
@@ -62,15 +78,16 @@ impl Waiting {
         self.failure.get().cloned()
     }
 
-    /// Waits until a request is complete. After an error MPI may still use its memory. `missing`
-    /// names the ranks that have not come where no domain can.
+    /// Waits until a request that has `begun` is complete. After an error MPI may still use its
+    /// memory. `missing` names the ranks that have not come where no domain can.
     pub(super) fn complete(
         &self,
-        mut request: ffi::MPI_Request,
+        begun: Result<ffi::MPI_Request, CreateError>,
         missing: impl Fn() -> Vec<i32>,
     ) -> Result<(), CreateError> {
         let domain = self.domain.get().and_then(Weak::upgrade);
-        let completed = self.poll(&mut request, domain.as_deref(), missing);
+        let completed =
+            begun.and_then(|mut request| self.poll(&mut request, domain.as_deref(), missing));
         if let Err(error) = &completed {
             let _ = self.failure.set(error.clone());
             if let Some(domain) = domain {
@@ -106,15 +123,12 @@ impl Waiting {
                 thread::yield_now();
                 continue;
             }
-            let missing = || domain.map_or_else(&missing, missing_on_node);
-            if now - inspected >= INSPECTION
-                && let Some(domain) = domain
-            {
+            if now - inspected >= INSPECTION {
                 inspected = now;
-                inspect(domain, waited, &mut lost_since)?;
+                self.inspect(domain, waited, &mut lost_since)?;
             }
             if limit.is_some_and(|limit| waited >= limit) {
-                let missing = missing();
+                let missing = domain.map_or_else(missing, missing_on_node);
                 return Err(CreateError::Timeout { waited, missing });
             }
             thread::sleep(sleep_time);
@@ -122,35 +136,88 @@ impl Waiting {
         }
         Ok(())
     }
+
+    /// Returns an error if the call cannot complete. `lost_since` tells when a rank was first found
+    /// dead.
+    fn inspect(
+        &self,
+        domain: Option<&Domain>,
+        waited: Duration,
+        lost_since: &mut Option<Instant>,
+    ) -> Result<(), CreateError> {
+        let gave_up = domain.and_then(|domain| domain.segment().gave_up_creations());
+        let dead = match domain {
+            Some(domain) => {
+                let mut ranks = 0..domain.topology().size();
+                ranks.find(|&rank| !domain.rank_is_alive(rank))
+            }
+            None => self.dead_elsewhere(),
+        };
+        if let Some(rank) = dead {
+            let since = lost_since.get_or_insert_with(Instant::now);
+            if since.elapsed() < GRACE && gave_up.is_none() {
+                return Ok(());
+            }
+            let rank = rank as i32;
+            return Err(CreateError::RankDied { rank });
+        }
+        match (domain, gave_up) {
+            (Some(domain), Some(local_rank)) => Err(told(domain, local_rank, waited)),
+            _ => Ok(()),
+        }
+    }
+
+    /// The lowest rank that is known to be dead from another communicator.
+    fn dead_elsewhere(&self) -> Option<usize> {
+        let contexts: Vec<_> = lock(&CONTEXTS).iter().filter_map(Weak::upgrade).collect();
+        let lowest_dead = |context: &Arc<Context>| {
+            // SAFETY: the user's communicator is borrowed while its first object is made, and only then is there no
+            // domain; that of a context is not freed before the context is dropped.
+            let places = unsafe { translate(self.comm.0, context.all().raw()) }?;
+            let is_dead = |&place: &i32| {
+                // A rank that is not in the communicator has a negative number.
+                usize::try_from(place).is_ok_and(|place| !context.domain().rank_is_alive(place))
+            };
+            places.iter().position(is_dead)
+        };
+        contexts.iter().filter_map(lowest_dead).min()
+    }
 }
 
-/// Returns an error if the call cannot complete. `lost_since` tells when a rank was first found dead.
-fn inspect(
-    domain: &Domain,
-    waited: Duration,
-    lost_since: &mut Option<Instant>,
-) -> Result<(), CreateError> {
-    let gave_up = domain.segment().gave_up_creations();
-    let ranks = 0..domain.topology().size();
-    if let Some(rank) = ranks.into_iter().find(|&rank| !domain.rank_is_alive(rank)) {
-        let since = lost_since.get_or_insert_with(Instant::now);
-        if since.elapsed() < GRACE && gave_up.is_none() {
-            return Ok(());
-        }
-        let rank = rank as i32;
-        return Err(CreateError::RankDied { rank });
+/// The numbers that the ranks of `comm` have in `other`. Local.
+///
+/// # Safety
+/// Both are communicators.
+unsafe fn translate(comm: ffi::MPI_Comm, other: ffi::MPI_Comm) -> Option<Vec<c_int>> {
+    let mut size = 0;
+    // SAFETY: valid communicators, as the caller ensures; groups that are made here and freed here; room for a number of
+    // each rank.
+    unsafe {
+        let (mut from, mut to) = (ffi::RSMPI_GROUP_NULL, ffi::RSMPI_GROUP_NULL);
+        check("MPI_Comm_group", ffi::MPI_Comm_group(comm, &mut from)).ok()?;
+        check("MPI_Comm_group", ffi::MPI_Comm_group(other, &mut to)).ok()?;
+        check("MPI_Group_size", ffi::MPI_Group_size(from, &mut size)).ok()?;
+        let ranks: Vec<c_int> = (0..size).collect();
+        let mut places = vec![-1; ranks.len()];
+        let (ranks, found) = (ranks.as_ptr(), places.as_mut_ptr());
+        let code = ffi::MPI_Group_translate_ranks(from, size, ranks, to, found);
+        ffi::MPI_Group_free(&mut from);
+        ffi::MPI_Group_free(&mut to);
+        check("MPI_Group_translate_ranks", code).ok()?;
+        Some(places)
     }
-    let Some(local_rank) = gave_up else {
-        return Ok(());
-    };
+}
+
+/// The error on a rank of whose node another rank has given up.
+fn told(domain: &Domain, local_rank: usize, waited: Duration) -> CreateError {
     let missing = missing_on_node(domain);
     if !missing.is_empty() {
-        return Err(CreateError::Timeout { waited, missing });
+        return CreateError::Timeout { waited, missing };
     }
-    Err(CreateError::OtherRank {
+    CreateError::OtherRank {
         rank: domain.topology().local_ranks()[local_rank] as i32,
-        found: "it waits no longer".to_owned(),
-    })
+        found: "it has waited too long and makes no further object on the communicator".to_owned(),
+    }
 }
 
 /// The ranks of this node that have begun fewer creations than this one.

@@ -6,6 +6,7 @@ use crate::rsmpi::carrier::Carrier;
 use crate::rsmpi::comm::OwnComm;
 use crate::rsmpi::context::Context;
 use crate::rsmpi::create::{CreationArguments, Mine, NewMemory, agree, broadcast, check_length};
+use crate::rsmpi::waiting;
 use crate::rsmpi::waiting::Waiting;
 use crate::shm::domain::Domain;
 use crate::shm::mapping;
@@ -21,7 +22,7 @@ pub(super) fn new(
     comm: &impl Communicator,
     arguments: &CreationArguments<'_>,
 ) -> Result<Arc<Context>, CreateError> {
-    let all = OwnComm::duplicate(comm, Waiting::new(arguments.create_limit()))?;
+    let all = OwnComm::duplicate(comm, Waiting::new(comm, arguments.create_limit()))?;
     let threads = all_have_threads(&all)?;
     // This call of MPI blocks. All ranks have just met, so a rank hangs here only if another one dies between the two
     // calls.
@@ -46,6 +47,7 @@ pub(super) fn new(
     context.domain().watch();
     context.all().waiting().watch(context.domain());
     let context = Arc::new(context);
+    waiting::register(&context);
     attribute::set_context(comm.as_raw(), &context)?;
     Ok(context)
 }
