@@ -176,7 +176,8 @@ impl OwnComm {
     }
 
     /// Completes the collective call of MPI that `begin` begins with pointers to this rank's `data`
-    /// and to memory for the `result`, and returns the result.
+    /// and to memory for the `result`, and returns the result. The initial result is that of a single
+    /// rank.
     fn complete<S: Copy, R>(
         &self,
         function: &'static str,
@@ -185,6 +186,9 @@ impl OwnComm {
     ) -> Result<Vec<R>, CreateError> {
         if let Some(failure) = self.waiting.failure() {
             return Err(failure);
+        }
+        if self.size == 1 {
+            return Ok(result);
         }
         // On the heap, where both stay if the call does not complete.
         let memory = Box::into_raw(Box::new((data, result)));
@@ -198,7 +202,7 @@ impl OwnComm {
 
     /// The `value`s of all ranks; collective.
     pub(super) fn gather_all(&self, value: u32) -> Result<Vec<u32>, CreateError> {
-        let all = vec![0u32; self.size as usize];
+        let all = vec![value; self.size as usize];
         self.complete("MPI_Iallgather", (value, all), |value, all, request| {
             // SAFETY: one integer from each rank, and room for one of each.
             unsafe {

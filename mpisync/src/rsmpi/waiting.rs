@@ -58,7 +58,7 @@ impl Waiting {
         }
     }
 
-    /// Begins another creation with its own limit.
+    /// Begins a creation with its own limit.
     pub(super) fn begin(&self, limit: Option<Duration>) -> Result<(), CreateError> {
         if let Some(domain) = self.domain.get().and_then(Weak::upgrade) {
             domain.segment().begin_creation();
@@ -86,8 +86,33 @@ impl Waiting {
         missing: impl Fn() -> Vec<i32>,
     ) -> Result<(), CreateError> {
         let domain = self.domain.get().and_then(Weak::upgrade);
-        let completed =
-            begun.and_then(|mut request| self.poll(&mut request, domain.as_deref(), missing));
+        let completed = begun
+            .and_then(|mut request| self.poll(|| test(&mut request), domain.as_deref(), missing));
+        self.note_failure(domain.as_deref(), completed)
+    }
+
+    /// The smallest of all ranks' verdicts on the object that they make, by the memory that they
+    /// share. None if they do not all share memory.
+    pub(super) fn smallest_verdict(&self, verdict: i32) -> Option<Result<i32, CreateError>> {
+        let domain = self.domain.get().and_then(Weak::upgrade);
+        let domain = domain.filter(|domain| !domain.topology().spans_nodes())?;
+        let segment = domain.segment();
+        segment.post_verdict(verdict);
+        let mut smallest = None;
+        let is_complete = || {
+            smallest = segment.smallest_verdict();
+            Ok(smallest.is_some())
+        };
+        let completed = self.poll(is_complete, Some(&domain), Vec::new);
+        let completed = self.note_failure(Some(&domain), completed);
+        Some(completed.map(|()| smallest.expect("all have posted theirs")))
+    }
+
+    fn note_failure(
+        &self,
+        domain: Option<&Domain>,
+        completed: Result<(), CreateError>,
+    ) -> Result<(), CreateError> {
         if let Err(error) = &completed {
             let _ = self.failure.set(error.clone());
             if let Some(domain) = domain {
@@ -99,12 +124,12 @@ impl Waiting {
 
     fn poll(
         &self,
-        request: &mut ffi::MPI_Request,
+        mut is_complete: impl FnMut() -> Result<bool, CreateError>,
         domain: Option<&Domain>,
         missing: impl Fn() -> Vec<i32>,
     ) -> Result<(), CreateError> {
         for _ in 0..SPINS {
-            if test(request)? {
+            if is_complete()? {
                 return Ok(());
             }
             std::hint::spin_loop();
@@ -112,8 +137,10 @@ impl Waiting {
         let limit = *lock(&self.limit);
         let start = Instant::now();
         let (mut inspected, mut lost_since) = (start, None);
+        // Others may have given up before this rank came.
+        let is_late = domain.and_then(given_up_by).is_some();
         let mut sleep_time = FIRST_SLEEP;
-        while !test(request)? {
+        while !is_complete()? {
             if let Some(domain) = domain {
                 domain.progress();
             }
@@ -123,11 +150,21 @@ impl Waiting {
                 thread::yield_now();
                 continue;
             }
-            if now - inspected >= INSPECTION {
+            let gave_up = domain.and_then(given_up_by);
+            if gave_up.is_some() || now - inspected >= INSPECTION {
                 inspected = now;
-                self.inspect(domain, waited, &mut lost_since)?;
+                if let Some(rank) = self.dead(domain) {
+                    let since = *lost_since.get_or_insert(now);
+                    if gave_up.is_some() || now - since >= GRACE {
+                        return Err(CreateError::RankDied { rank });
+                    }
+                }
             }
-            if limit.is_some_and(|limit| waited >= limit) {
+            if let (Some(rank), true) = (gave_up, is_late) {
+                let found = "it has waited too long for this rank".to_owned();
+                return Err(CreateError::OtherRank { rank, found });
+            }
+            if gave_up.is_some() || limit.is_some_and(|limit| waited >= limit) {
                 let missing = domain.map_or_else(missing, missing_on_node);
                 return Err(CreateError::Timeout { waited, missing });
             }
@@ -137,38 +174,18 @@ impl Waiting {
         Ok(())
     }
 
-    /// Returns an error if the call cannot complete. `lost_since` tells when a rank was first found
-    /// dead.
-    fn inspect(
-        &self,
-        domain: Option<&Domain>,
-        waited: Duration,
-        lost_since: &mut Option<Instant>,
-    ) -> Result<(), CreateError> {
-        let gave_up = domain.and_then(|domain| domain.segment().gave_up_creations());
-        let dead = match domain {
-            Some(domain) => {
-                let mut ranks = 0..domain.topology().size();
-                ranks.find(|&rank| !domain.rank_is_alive(rank))
-            }
-            None => self.dead_elsewhere(),
+    /// The lowest rank that is known to be dead.
+    fn dead(&self, domain: Option<&Domain>) -> Option<i32> {
+        let Some(domain) = domain else {
+            return self.dead_elsewhere();
         };
-        if let Some(rank) = dead {
-            let since = lost_since.get_or_insert_with(Instant::now);
-            if since.elapsed() < GRACE && gave_up.is_none() {
-                return Ok(());
-            }
-            let rank = rank as i32;
-            return Err(CreateError::RankDied { rank });
-        }
-        match (domain, gave_up) {
-            (Some(domain), Some(local_rank)) => Err(told(domain, local_rank, waited)),
-            _ => Ok(()),
-        }
+        let mut ranks = 0..domain.topology().size();
+        let dead = ranks.find(|&rank| !domain.rank_is_alive(rank))?;
+        Some(dead as i32)
     }
 
     /// The lowest rank that is known to be dead from another communicator.
-    fn dead_elsewhere(&self) -> Option<usize> {
+    fn dead_elsewhere(&self) -> Option<i32> {
         let contexts: Vec<_> = lock(&CONTEXTS).iter().filter_map(Weak::upgrade).collect();
         let lowest_dead = |context: &Arc<Context>| {
             // SAFETY: the user's communicator is borrowed while its first object is made, and only then is there no
@@ -180,7 +197,8 @@ impl Waiting {
             };
             places.iter().position(is_dead)
         };
-        contexts.iter().filter_map(lowest_dead).min()
+        let dead = contexts.iter().filter_map(lowest_dead).min()?;
+        Some(dead as i32)
     }
 }
 
@@ -208,16 +226,10 @@ unsafe fn translate(comm: ffi::MPI_Comm, other: ffi::MPI_Comm) -> Option<Vec<c_i
     }
 }
 
-/// The error on a rank of whose node another rank has given up.
-fn told(domain: &Domain, local_rank: usize, waited: Duration) -> CreateError {
-    let missing = missing_on_node(domain);
-    if !missing.is_empty() {
-        return CreateError::Timeout { waited, missing };
-    }
-    CreateError::OtherRank {
-        rank: domain.topology().local_ranks()[local_rank] as i32,
-        found: "it has waited too long and makes no further object on the communicator".to_owned(),
-    }
+/// The rank of this node that was the first to give up making an object.
+fn given_up_by(domain: &Domain) -> Option<i32> {
+    let local_rank = domain.segment().gave_up_creations()?;
+    Some(domain.topology().local_ranks()[local_rank] as i32)
 }
 
 /// The ranks of this node that have begun fewer creations than this one.

@@ -43,6 +43,8 @@ pub(crate) struct Member {
     pub(crate) heeds_fences: AtomicU32,
     /// How many objects it has begun to make.
     creations: AtomicU64,
+    /// Its verdicts on objects of even and of odd numbers: the number in the upper half.
+    verdicts: [AtomicU64; 2],
     /// Where this rank is in collective calls.
     pub(crate) arrival_slot: ArrivalSlot,
 }
@@ -247,6 +249,27 @@ impl Segment {
     /// How many objects a rank of this node has begun to make.
     pub(crate) fn creations(&self, local_rank: usize) -> u64 {
         self.member(local_rank).creations.load(Ordering::Relaxed)
+    }
+
+    /// Posts this rank's verdict on the object that it makes.
+    pub(crate) fn post_verdict(&self, value: i32) {
+        let number = self.creations(self.me);
+        let verdict = number << 32 | u64::from(value as u32);
+        // Release: the ranks that read it see what this rank has done before.
+        self.member(self.me).verdicts[(number % 2) as usize].store(verdict, Ordering::Release);
+    }
+
+    /// The smallest verdict on the object that this rank makes, once all ranks of the node have
+    /// posted theirs. A rank is at most one object ahead of the others, because it needs the verdicts
+    /// of all, so two words a rank are enough.
+    pub(crate) fn smallest_verdict(&self) -> Option<i32> {
+        let number = self.creations(self.me);
+        let verdict = |local_rank| {
+            let verdicts = &self.member(local_rank).verdicts;
+            let verdict = verdicts[(number % 2) as usize].load(Ordering::Acquire);
+            (verdict >> 32 == number & u64::from(u32::MAX)).then_some(verdict as u32 as i32)
+        };
+        (0..self.shape.members).try_fold(i32::MAX, |least, rank| Some(least.min(verdict(rank)?)))
     }
 
     /// Notes that this rank has given up making an object: no more can be made.

@@ -34,14 +34,12 @@ fn context_of(
     comm: &impl Communicator,
     arguments: &CreationArguments<'_>,
 ) -> Result<Arc<Context>, CreateError> {
-    match attribute::context(comm.as_raw())? {
-        Some(context) => {
-            let waiting = context.all().waiting();
-            waiting.begin(arguments.create_limit())?;
-            Ok(context)
-        }
-        None => context::new(comm, arguments),
-    }
+    let context = match attribute::context(comm.as_raw())? {
+        Some(context) => context,
+        None => context::new(comm, arguments)?,
+    };
+    context.all().waiting().begin(arguments.create_limit())?;
+    Ok(context)
 }
 
 /// How many bytes the first broadcast has: enough for nearly all values.
@@ -62,26 +60,28 @@ fn broadcast_from<T: Serialize + DeserializeOwned>(
     value: T,
 ) -> Result<T, CreateError> {
     const LENGTH: usize = size_of::<u64>();
-    let is_root = comm.rank() == root;
+    if comm.size() == 1 {
+        return Ok(value);
+    }
     // The length, then the value.
-    let mut bytes = vec![0; LENGTH];
-    if is_root {
-        bytes = postcard::to_extend(&value, bytes).expect("plain data");
-        let length = (bytes.len() - LENGTH) as u64;
-        bytes[..LENGTH].copy_from_slice(&length.to_ne_bytes());
+    let mut first = Vec::with_capacity(FIRST_BYTES);
+    first.resize(LENGTH, 0);
+    let mut rest = Vec::new();
+    if comm.rank() == root {
+        first = postcard::to_extend(&value, first).expect("plain data");
+        let length = (first.len() - LENGTH) as u64;
+        first[..LENGTH].copy_from_slice(&length.to_ne_bytes());
+        rest = first.split_off(first.len().min(FIRST_BYTES));
     }
-    let mut first = bytes.clone();
     first.resize(FIRST_BYTES, 0);
-    let first = comm.broadcast_from(root, first)?;
-    let (length, _) = first.split_first_chunk().expect("it is longer");
-    bytes.resize(LENGTH + u64::from_ne_bytes(*length) as usize, 0);
-    let with_first = bytes.len().min(FIRST_BYTES);
-    bytes[..with_first].copy_from_slice(&first[..with_first]);
-    for part in bytes[with_first..].chunks_mut(NEXT_BYTES) {
-        let sent = comm.broadcast_from(root, part.to_vec())?;
-        part.copy_from_slice(&sent);
+    let mut bytes = comm.broadcast_from(root, first)?;
+    let length = *bytes.first_chunk().expect("it is longer");
+    let end = LENGTH + u64::from_ne_bytes(length) as usize;
+    rest.resize(end.saturating_sub(FIRST_BYTES), 0);
+    for part in rest.chunks(NEXT_BYTES) {
+        bytes.extend(comm.broadcast_from(root, part.to_vec())?);
     }
-    Ok(postcard::from_bytes(&bytes[LENGTH..]).expect("as it was sent"))
+    Ok(postcard::from_bytes(&bytes[LENGTH..end]).expect("as it was sent"))
 }
 
 /// The version of mpisync, which determines the encoding of everything else.
@@ -257,13 +257,16 @@ impl NewMemory {
 }
 
 /// Agrees on the outcome: success on all ranks, or an error on all, their own or that of the lowest
-/// rank with an error. Collective.
+/// rank with an error. Collective; called once a creation.
 fn agree(own: &OwnComm, verdict: &Result<(), CreateError>) -> Result<(), CreateError> {
     let mine = match verdict {
         Ok(()) => i32::MAX,
         Err(_) => own.rank(),
     };
-    let rank = own.minimum(mine)?;
+    let rank = match own.waiting().smallest_verdict(mine) {
+        Some(smallest) => smallest?,
+        None => own.minimum(mine)?,
+    };
     if rank == i32::MAX {
         return Ok(());
     }
