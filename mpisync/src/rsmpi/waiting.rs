@@ -104,6 +104,15 @@ impl Waiting {
             Ok(smallest.is_some())
         };
         let completed = self.poll(is_complete, Some(&domain), Vec::new);
+        // The verdicts of ranks that have given up meanwhile are void. A rank that gives up in this very moment is not
+        // seen.
+        let completed = completed.and_then(|()| match given_up_by(&domain) {
+            None => Ok(()),
+            Some(by) => Err(match self.dead(Some(&domain)) {
+                Some(rank) => CreateError::RankDied { rank },
+                None => too_late(by),
+            }),
+        });
         let completed = self.note_failure(Some(&domain), completed);
         Some(completed.map(|()| smallest.expect("all have posted theirs")))
     }
@@ -161,8 +170,7 @@ impl Waiting {
                 }
             }
             if let (Some(rank), true) = (gave_up, is_late) {
-                let found = "it has waited too long for this rank".to_owned();
-                return Err(CreateError::OtherRank { rank, found });
+                return Err(too_late(rank));
             }
             if gave_up.is_some() || limit.is_some_and(|limit| waited >= limit) {
                 let missing = domain.map_or_else(missing, missing_on_node);
@@ -224,6 +232,12 @@ unsafe fn translate(comm: ffi::MPI_Comm, other: ffi::MPI_Comm) -> Option<Vec<c_i
         check("MPI_Group_translate_ranks", code).ok()?;
         Some(places)
     }
+}
+
+/// The error on a rank that comes after `rank` has given up.
+fn too_late(rank: i32) -> CreateError {
+    let found = "it has waited too long for this rank".to_owned();
+    CreateError::OtherRank { rank, found }
 }
 
 /// The rank of this node that was the first to give up making an object.
