@@ -2,6 +2,7 @@
 
 use crate::error::CreateError;
 use std::env;
+use std::time::Duration;
 
 /// How the ranks of a communicator communicate; see
 /// [`Builder::transport`](crate::Builder::transport).
@@ -22,12 +23,18 @@ pub enum Transport {
 pub(crate) struct TransportOptions {
     pub(crate) transport: Option<Transport>,
     pub(crate) progress_thread: Option<bool>,
+    pub(crate) create_timeout: Option<Duration>,
 }
 
 /// The transport, unless the program sets it.
 const TRANSPORT: &str = "MPISYNC_TRANSPORT";
 /// Whether there is a progress thread, unless the program says so.
 const PROGRESS_THREAD: &str = "MPISYNC_PROGRESS_THREAD";
+/// How long a rank waits for the others when it makes an object, in seconds, unless the program says
+/// so.
+const CREATE_TIMEOUT: &str = "MPISYNC_CREATE_TIMEOUT";
+/// The same if the environment does not say so either.
+const DEFAULT_CREATE_TIMEOUT: Duration = Duration::from_secs(300);
 
 impl TransportOptions {
     /// Takes the options that are not set from the environment.
@@ -47,7 +54,34 @@ impl TransportOptions {
                 None => read_variable(PROGRESS_THREAD, &switch)?,
                 said => said,
             },
+            create_timeout: match self.create_timeout {
+                None => read_seconds(CREATE_TIMEOUT)?,
+                said => said,
+            },
         })
+    }
+
+    /// How long a rank waits for the others when it makes an object; None if for ever.
+    #[cfg(feature = "mpi")]
+    pub(crate) fn create_limit(self) -> Option<Duration> {
+        let limit = self.create_timeout.unwrap_or(DEFAULT_CREATE_TIMEOUT);
+        Some(limit).filter(|limit| !limit.is_zero())
+    }
+}
+
+/// The number of seconds in an environment variable; None if it is not set.
+fn read_seconds(variable: &'static str) -> Result<Option<Duration>, CreateError> {
+    let Some(value) = env::var_os(variable).filter(|value| !value.is_empty()) else {
+        return Ok(None);
+    };
+    let seconds = value.to_str().and_then(|value| value.parse().ok());
+    match seconds {
+        Some(seconds) => Ok(Some(Duration::from_secs(seconds))),
+        None => Err(CreateError::Environment {
+            variable,
+            value: value.to_string_lossy().into_owned(),
+            values: vec!["a number of seconds", "0 for no limit"],
+        }),
     }
 }
 

@@ -116,8 +116,9 @@ impl<'a, R: role::Role> Fence<'a, R> {
     /// it.
     ///
     /// # Errors
-    /// [`CollectiveError::Encode`] if serde cannot serialize the value; the other ranks get
-    /// [`CollectiveError::WriterFailed`].
+    /// [`CollectiveError::Encode`] if serde cannot serialize the value, and
+    /// [`CollectiveError::WriterFailed`] if `/dev/shm` has no room for the 64 KiB through which a
+    /// large value travels; the other ranks get [`CollectiveError::WriterFailed`].
     pub fn share<T: Serialize>(self, value: T) -> Result<T, CollectiveError>
     where
         R: role::MayShare,
@@ -215,10 +216,10 @@ impl Fence<'_, Writer> {
     /// ```
     ///
     /// # Errors
-    /// None at present.
+    /// [`CollectiveError::WriterFailed`] if `/dev/shm` has no room for the 64 KiB through which the
+    /// items travel.
     pub fn share_slice<T: Plain>(self, items: &[T]) -> Result<(), CollectiveError> {
-        self.finish(|call| call.share(Kind::items::<T>(), &mut ItemSource::new(items)));
-        Ok(())
+        self.finish(|call| call.share(Kind::items::<T>(), &mut ItemSource::new(items)))
     }
 
     /// [`share_result`](Self::share_result) for items of a plain type.

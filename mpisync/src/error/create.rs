@@ -1,12 +1,13 @@
 //! Why an object could not be made.
 
-use crate::error::CollectiveError;
+use crate::error::{CollectiveError, ended};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Why an object could not be made. All ranks of the communicator get an error together, except for
-/// [`WrongThread`](Self::WrongThread) and failures of MPI itself.
+/// [`WrongThread`](Self::WrongThread), failures of MPI itself, and ranks that have not come.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CreateError {
@@ -117,6 +118,37 @@ pub enum CreateError {
     NameTooLong {
         /// The longest name in bytes.
         longest: usize,
+    },
+    /// A rank has died, so no object can be made on its communicator any more. Make it on a
+    /// communicator of the remaining ranks.
+    #[error(
+        "rank {rank} has died, and an object takes all ranks; make it on a communicator of the remaining ranks"
+    )]
+    RankDied {
+        /// The lowest rank that has died.
+        rank: i32,
+    },
+    /// A rank has ended, so no object can be made on its communicator any more: its universe was
+    /// dropped, or it finalizes MPI.
+    #[error("rank {rank} {}, and an object takes all ranks", ended(*.panicked))]
+    RankEnded {
+        /// The lowest rank that has ended.
+        rank: i32,
+        /// Whether its thread was panicking.
+        panicked: bool,
+    },
+    /// Other ranks did not take part in time. No object can be made on the communicator any more.
+    #[error(
+        "not all ranks have come to make the object within {waited:.1?}{}; all ranks have to make the same objects \
+         (`MPISYNC_CREATE_TIMEOUT` sets the time)",
+        missing_ranks(.missing)
+    )]
+    Timeout {
+        /// How long this rank has waited.
+        waited: Duration,
+        /// The ranks that have not come, as far as this rank knows: the ranks of its node, or at the
+        /// first object of a communicator on rank 0 all ranks.
+        missing: Vec<i32>,
     },
     /// Another rank has an error.
     #[error("rank {rank} could not take part: {found}")]
@@ -276,6 +308,14 @@ pub enum CreateError {
         /// MPI's error message.
         message: String,
     },
+}
+
+/// The part of a message that names the ranks that have not come, if they are known.
+fn missing_ranks(missing: &[i32]) -> String {
+    if missing.is_empty() {
+        return String::new();
+    }
+    format!("; ranks {missing:?} are missing")
 }
 
 impl CreateError {

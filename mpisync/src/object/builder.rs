@@ -144,6 +144,18 @@ macro_rules! setters {
             self
         }
 
+        /// Sets how long this rank waits for the other ranks to come and make the object. Defaults to
+        /// what the environment variable `MPISYNC_CREATE_TIMEOUT` says, in seconds, or else to 300
+        /// seconds; [`Duration::ZERO`](std::time::Duration::ZERO) is no limit. Should be the same on
+        /// all ranks.
+        ///
+        /// After [`CreateError::Timeout`](crate::CreateError::Timeout) no object can be made on the
+        /// communicator any more.
+        pub fn create_timeout(mut self, limit: std::time::Duration) -> Self {
+            self.$($common).+.asked.create_timeout = Some(limit);
+            self
+        }
+
         /// Lets the ranks make the object at different places of the program, such as the branches
         /// of an `if`: the place is not compared. Must be called on all ranks.
         ///

@@ -122,7 +122,7 @@ impl<T: Plain, D: Dimension> Region<T, D> {
     /// [`CreateError::Shape`], [`CreateError::NoRoom`], [`CreateError::Memory`].
     pub fn local(shape: impl IntoDimension<Dim: FitsRegion<D>>) -> Result<Self, CreateError> {
         let extent = Extent::new::<T>(shape)?;
-        limits::check(extent.bytes::<T>(), false).map_err(|short| short.on(0))?;
+        limits::check_private(extent.bytes::<T>()).map_err(|short| short.on(0))?;
         let memory = match extent.bytes::<T>() {
             0 => None,
             bytes => {

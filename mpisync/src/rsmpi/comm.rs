@@ -2,17 +2,23 @@
 
 use crate::error::CreateError;
 use crate::rsmpi::attribute;
+use crate::rsmpi::waiting::Waiting;
 use crate::shm::lock;
 use mpi::ffi;
 use mpi::traits::Communicator;
-use std::ffi::{c_char, c_int, c_void};
-use std::sync::Mutex;
+use std::ffi::{c_char, c_int};
+use std::sync::{Arc, Mutex};
 
 /// A communicator of mpisync alone. Its errors are return codes, not aborts.
+///
+/// Its collective calls are nonblocking ones of MPI that are polled, so that a rank that never comes
+/// is an error. The memory of a call that does not complete is leaked, because MPI may still write to
+/// it, and the communicator is not used again, nor freed.
 pub(crate) struct OwnComm {
     raw: ffi::MPI_Comm,
     rank: c_int,
     size: c_int,
+    waiting: Arc<Waiting>,
 }
 
 // SAFETY: an `MPI_Comm` is a handle that any thread may hold; the thread level determines which thread may call MPI
@@ -25,34 +31,61 @@ unsafe impl Sync for OwnComm {}
 /// next collective creation does.
 static RETIRED: Mutex<Vec<Handle>> = Mutex::new(Vec::new());
 
-struct Handle(ffi::MPI_Comm);
+/// A communicator that any thread may hold.
+pub(super) struct Handle(pub(super) ffi::MPI_Comm);
 
 // SAFETY: as for `OwnComm`.
 unsafe impl Send for Handle {}
+// SAFETY: as for `OwnComm`.
+unsafe impl Sync for Handle {}
 
 impl Drop for OwnComm {
     fn drop(&mut self) {
-        lock(&RETIRED).push(Handle(self.raw));
+        // A collective call that has not completed still uses it.
+        if !self.has_failed() {
+            lock(&RETIRED).push(Handle(self.raw));
+        }
     }
 }
 
 impl OwnComm {
     /// Duplicates `comm`; collective.
-    pub(super) fn duplicate(comm: &impl Communicator) -> Result<Self, CreateError> {
+    pub(super) fn duplicate(
+        comm: &impl Communicator,
+        waiting: Waiting,
+    ) -> Result<Self, CreateError> {
         Self::free_retired();
-        let mut raw = comm.as_raw();
-        // SAFETY: `comm` is a valid communicator, for it is borrowed; the result goes to a live variable.
-        let code = unsafe { ffi::MPI_Comm_dup(comm.as_raw(), &mut raw) };
-        check("MPI_Comm_dup", code)?;
+        let arrivals = Arrivals::begin(comm)?;
+        // On the heap, where it stays if the call does not complete.
+        let new = Box::into_raw(Box::new(comm.as_raw()));
+        // SAFETY: `comm` is a valid communicator, for it is borrowed; the result goes to memory that stays until the
+        // request is complete.
+        let begin = |request| unsafe { ffi::MPI_Comm_idup(comm.as_raw(), new, request) };
+        let duplicated = begin_request("MPI_Comm_idup", begin);
+        waiting.complete(duplicated, || arrivals.missing())?;
+        waiting.complete(Ok(arrivals.request), || arrivals.missing())?;
+        // SAFETY: they come from boxes, and MPI has completed both requests.
+        let (raw, _) = unsafe { (*Box::from_raw(new), Box::from_raw(arrivals.memory)) };
         let own = OwnComm {
             raw,
             rank: comm.rank(),
             size: comm.size(),
+            waiting: Arc::new(waiting),
         };
         // SAFETY: the new communicator, which is valid; the handler is MPI's own.
         let code = unsafe { ffi::MPI_Comm_set_errhandler(raw, ffi::RSMPI_ERRORS_RETURN) };
         check("MPI_Comm_set_errhandler", code)?;
         Ok(own)
+    }
+
+    /// Whether a collective call has not completed, so that there can be no other.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.waiting.failure().is_some()
+    }
+
+    /// How its collective calls wait.
+    pub(super) fn waiting(&self) -> &Waiting {
+        &self.waiting
     }
 
     /// Frees the retired communicators. The standard expects that `MPI_Comm_free` "will normally be
@@ -110,48 +143,74 @@ impl OwnComm {
             )
         };
         check("MPI_Comm_split_type", split)?;
-        Self::of(node)
+        self.part(node)
     }
 
     /// A communicator for each color, of the ranks that pass it, in the order of their ranks.
     /// Collective.
     pub(super) fn split(&self, color: i32) -> Result<Self, CreateError> {
         Self::free_retired();
+        // The call below blocks, so all ranks come to it first.
+        self.minimum(0)?;
         let mut part = self.raw;
         // SAFETY: valid handles, the result in a live variable, and a color that is not negative.
         let split = unsafe { ffi::MPI_Comm_split(self.raw, color, self.rank, &mut part) };
         check("MPI_Comm_split", split)?;
-        Self::of(part)
+        self.part(part)
     }
 
-    /// Takes ownership of a new communicator.
-    fn of(raw: ffi::MPI_Comm) -> Result<Self, CreateError> {
+    /// Takes ownership of a new communicator of some of the ranks.
+    fn part(&self, raw: ffi::MPI_Comm) -> Result<Self, CreateError> {
         let (mut rank, mut size) = (0, 0);
         // SAFETY: a valid communicator, results in live variables.
         unsafe {
             check("MPI_Comm_rank", ffi::MPI_Comm_rank(raw, &mut rank))?;
             check("MPI_Comm_size", ffi::MPI_Comm_size(raw, &mut size))?;
         }
-        Ok(OwnComm { raw, rank, size })
+        Ok(OwnComm {
+            raw,
+            rank,
+            size,
+            waiting: Arc::clone(&self.waiting),
+        })
+    }
+
+    /// Completes the collective call of MPI that `begin` begins with pointers to this rank's `data`
+    /// and to memory for the `result`, and returns the result. The initial result is that of a single
+    /// rank.
+    fn complete<S: Copy, R>(
+        &self,
+        function: &'static str,
+        (data, result): (S, Vec<R>),
+        begin: impl FnOnce(*mut S, *mut R, *mut ffi::MPI_Request) -> c_int,
+    ) -> Result<Vec<R>, CreateError> {
+        if let Some(failure) = self.waiting.failure() {
+            return Err(failure);
+        }
+        if self.size == 1 {
+            return Ok(result);
+        }
+        // On the heap, where both stay if the call does not complete.
+        let memory = Box::into_raw(Box::new((data, result)));
+        // SAFETY: just made; MPI alone uses it until the request is complete.
+        let (data, result) = unsafe { (&raw mut (*memory).0, (*memory).1.as_mut_ptr()) };
+        let begun = begin_request(function, |request| begin(data, result, request));
+        self.waiting.complete(begun, Vec::new)?;
+        // SAFETY: it comes from a box, and MPI has completed the request.
+        Ok(unsafe { Box::from_raw(memory) }.1)
     }
 
     /// The `value`s of all ranks; collective.
     pub(super) fn gather_all(&self, value: u32) -> Result<Vec<u32>, CreateError> {
-        let mut all = vec![0u32; self.size as usize];
-        // SAFETY: one integer from each rank, and room for one of each.
-        let code = unsafe {
-            ffi::MPI_Allgather(
-                (&raw const value).cast::<c_void>(),
-                1,
-                ffi::RSMPI_UINT32_T,
-                all.as_mut_ptr().cast::<c_void>(),
-                1,
-                ffi::RSMPI_UINT32_T,
-                self.raw,
-            )
-        };
-        check("MPI_Allgather", code)?;
-        Ok(all)
+        let all = vec![value; self.size as usize];
+        self.complete("MPI_Iallgather", (value, all), |value, all, request| {
+            // SAFETY: one integer from each rank, and room for one of each.
+            unsafe {
+                let kind = ffi::RSMPI_UINT32_T;
+                let (value, all) = (value.cast(), all.cast());
+                ffi::MPI_Iallgather(value, 1, kind, all, 1, kind, self.raw, request)
+            }
+        })
     }
 
     /// Begins a barrier.
@@ -161,43 +220,100 @@ impl OwnComm {
         begin_request("MPI_Ibarrier", begin).map(Farewell)
     }
 
-    /// Sends rank 0's `bytes` to all; collective.
-    pub(super) fn broadcast(&self, bytes: &mut [u8]) -> Result<(), CreateError> {
-        self.broadcast_from(0, bytes)
-    }
-
-    /// Sends the `bytes` of `root`, a rank, to all; collective.
-    pub(super) fn broadcast_from(&self, root: i32, bytes: &mut [u8]) -> Result<(), CreateError> {
+    /// Sends the `bytes` of `root`, a rank, to all; collective. They are as long on all ranks.
+    pub(super) fn broadcast_from(&self, root: i32, bytes: Vec<u8>) -> Result<Vec<u8>, CreateError> {
         let count = c_int::try_from(bytes.len()).expect("a short message");
-        // SAFETY: the buffer is `count` bytes long and lives through the call.
-        let code = unsafe {
-            ffi::MPI_Bcast(
-                bytes.as_mut_ptr().cast::<c_void>(),
-                count,
-                ffi::RSMPI_UINT8_T,
-                root,
-                self.raw,
-            )
-        };
-        check("MPI_Bcast", code)
+        self.complete("MPI_Ibcast", ((), bytes), |_, bytes, request| {
+            // SAFETY: the buffer is `count` bytes long.
+            unsafe {
+                let kind = ffi::RSMPI_UINT8_T;
+                ffi::MPI_Ibcast(bytes.cast(), count, kind, root, self.raw, request)
+            }
+        })
     }
 
     /// The smallest of all ranks' `value`s; collective.
     pub(super) fn minimum(&self, value: i32) -> Result<i32, CreateError> {
-        let mut least = value;
-        // SAFETY: one `int` each way.
-        let code = unsafe {
-            ffi::MPI_Allreduce(
-                (&raw const value).cast::<c_void>(),
-                (&raw mut least).cast::<c_void>(),
-                1,
-                ffi::RSMPI_INT32_T,
-                ffi::RSMPI_MIN,
-                self.raw,
-            )
+        let least = vec![value];
+        let least = self.complete("MPI_Iallreduce", (value, least), |value, least, request| {
+            // SAFETY: one `int` each way.
+            unsafe {
+                let (kind, operation) = (ffi::RSMPI_INT32_T, ffi::RSMPI_MIN);
+                let (value, least) = (value.cast(), least.cast());
+                ffi::MPI_Iallreduce(value, least, 1, kind, operation, self.raw, request)
+            }
+        })?;
+        Ok(least[0])
+    }
+}
+
+/// Which ranks have come to make the duplicate of a communicator, as rank 0 sees it.
+struct Arrivals {
+    request: ffi::MPI_Request,
+    memory: *mut ArrivalMemory,
+    ranks: usize,
+}
+
+struct ArrivalMemory {
+    mine: u8,
+    /// For each rank a byte, its length and its place; empty except on rank 0.
+    noted: Vec<u8>,
+    lengths: Vec<c_int>,
+    places: Vec<c_int>,
+}
+
+impl Arrivals {
+    /// Sends rank 0 a byte.
+    fn begin(comm: &impl Communicator) -> Result<Self, CreateError> {
+        let ranks = if comm.rank() == 0 {
+            comm.size() as usize
+        } else {
+            0
         };
-        check("MPI_Allreduce", code)?;
-        Ok(least)
+        let memory = Box::into_raw(Box::new(ArrivalMemory {
+            mine: 1,
+            noted: vec![0; ranks],
+            lengths: vec![1; ranks],
+            places: (0..ranks as c_int).collect(),
+        }));
+        // A gather of varying lengths: MPI libraries let each rank send to the root directly.
+        let request = begin_request("MPI_Igatherv", |request| {
+            // SAFETY: a byte from each rank, and room for one of each on rank 0, in memory that is new and stays until
+            // the request is complete.
+            unsafe {
+                let kind = ffi::RSMPI_UINT8_T;
+                let from = (&raw const (*memory).mine).cast();
+                let to = (*memory).noted.as_mut_ptr().cast();
+                let lengths = (*memory).lengths.as_ptr();
+                let places = (*memory).places.as_ptr();
+                let comm = comm.as_raw();
+                ffi::MPI_Igatherv(from, 1, kind, to, lengths, places, kind, 0, comm, request)
+            }
+        })?;
+        Ok(Arrivals {
+            request,
+            memory,
+            ranks,
+        })
+    }
+
+    /// The ranks that have not come, as far as rank 0 knows; none on other ranks.
+    fn missing(&self) -> Vec<i32> {
+        let has_come = |rank: &i32| {
+            // SAFETY: inside the memory, which is not freed. MPI may write the byte at the same time, on this thread
+            // while it tests a request or on one of its own; whether this sees it only matters for the text of an error.
+            unsafe {
+                (*self.memory)
+                    .noted
+                    .as_ptr()
+                    .add(*rank as usize)
+                    .read_volatile()
+                    != 0
+            }
+        };
+        (0..self.ranks as i32)
+            .filter(|rank| !has_come(rank))
+            .collect()
     }
 }
 

@@ -9,6 +9,7 @@ mod create;
 mod part;
 mod shape;
 pub(crate) mod universe;
+mod waiting;
 
 pub(crate) use crate::rsmpi::attribute::{act_at_end, at_end, first_at_end, is_finalized};
 pub(crate) use crate::rsmpi::carrier::Piece;

@@ -111,8 +111,7 @@ impl FencedCall<'_> {
         } else if kind.is_none() {
             // The caller does not want the value.
         } else if outcome == OBJECT_VALUE {
-            let name = record.staged.load(Ordering::Relaxed);
-            read_object(name, length, &mut sink)?;
+            read_object(record, length, &mut sink)?;
         } else {
             self.receive_chunks(writer, length, &mut sink)?;
         }

@@ -32,7 +32,7 @@ pub(crate) struct Mailbox {
 pub(crate) struct Record {
     /// The number of the call. Stored last: the rest of the record is complete then.
     pub(crate) call: AtomicU64,
-    /// The number of chunks of a [`STAGED_VALUE`] published so far; the name of an [`OBJECT_VALUE`].
+    /// The number of chunks of a [`STAGED_VALUE`] published so far.
     pub(crate) staged: AtomicU64,
     /// The last call with a known writer, which is `writer`. Stored under the write lock.
     pub(crate) claimed: AtomicU64,
@@ -48,7 +48,7 @@ pub(crate) struct Record {
     pub(crate) layout: AtomicU64,
     /// The length of the value in bytes.
     pub(crate) length: AtomicU64,
-    /// An [`INLINE_VALUE`]. Begins in the next cache line.
+    /// An [`INLINE_VALUE`], or the handle of an [`OBJECT_VALUE`]. Begins in the next cache line.
     pub(crate) data: [AtomicU64; INLINE / 8],
     /// Nonzero while a writer fills the record, if the communicator spans nodes. A value from another
     /// node may come after all ranks of this node have gone on without it, while a writer of this

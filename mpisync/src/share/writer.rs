@@ -4,7 +4,7 @@ use crate::error::CollectiveError;
 use crate::share::calls::{CallNumber, FencedCall};
 use crate::share::divergence::writer_mismatch;
 use crate::share::failure::{Failure, panic_message};
-use crate::share::layout::{INLINE, INLINE_VALUE, STAGED_VALUE};
+use crate::share::layout::{FAILED, INLINE, INLINE_VALUE, STAGED_VALUE};
 use crate::share::payload::{Encoder, Kind};
 use crate::share::remote::Value;
 use crate::share::stream::Source;
@@ -93,10 +93,7 @@ impl FencedCall<'_> {
         encoded: Result<&[u8], CollectiveError>,
     ) -> Result<(), CollectiveError> {
         match encoded {
-            Ok(mut bytes) => {
-                self.share(Kind::serde::<T>(), &mut bytes);
-                Ok(())
-            }
+            Ok(mut bytes) => self.share(Kind::serde::<T>(), &mut bytes),
             Err(error) => {
                 self.fail(Failure::Failed(&error.to_string()));
                 Err(error)
@@ -106,10 +103,28 @@ impl FencedCall<'_> {
 
     /// Shares a value. A value too large for the record goes through the staging buffer, and this
     /// rank waits until all others have taken it.
-    pub(crate) fn share(&self, kind: Kind, source: &mut impl Source) {
+    ///
+    /// # Errors
+    /// If this node has no memory for the staging buffer. The other ranks get the error, too.
+    pub(crate) fn share(
+        &self,
+        kind: Kind,
+        source: &mut impl Source,
+    ) -> Result<(), CollectiveError> {
         if !self.begin_filling() {
-            return self.finish();
+            self.finish();
+            return Ok(());
         }
+        let shared = self.share_through_record(kind, source);
+        self.finish();
+        shared
+    }
+
+    fn share_through_record(
+        &self,
+        kind: Kind,
+        source: &mut impl Source,
+    ) -> Result<(), CollectiveError> {
         let record = self.record();
         let length = source.length();
         record.set_kind(kind.number(), kind.layout(), || kind.label());
@@ -120,14 +135,21 @@ impl FencedCall<'_> {
             source.fill(bytes);
             cells::copy_in(&record.data, bytes);
             self.publish(INLINE_VALUE, "", bytes);
-        } else {
-            record.staged.store(0, Ordering::Relaxed);
-            self.publish(STAGED_VALUE, "", &[]);
-            if self.block.domain().topology().size() > 1 {
-                self.send_chunks(source, length);
-            }
+            return Ok(());
         }
-        self.finish();
+        let has_others = self.block.domain().topology().size() > 1;
+        if has_others && let Err(error) = self.block.domain().segment().allocate_stage() {
+            let reason = format!("its node has no shared memory to pass {length} bytes: {error}");
+            record.reason.set(&reason);
+            self.publish(FAILED, &reason, &[]);
+            return Err(record.failure(FAILED));
+        }
+        record.staged.store(0, Ordering::Relaxed);
+        self.publish(STAGED_VALUE, "", &[]);
+        if has_others {
+            self.send_chunks(source, length);
+        }
+        Ok(())
     }
 
     /// Shares the reason why there is no value.

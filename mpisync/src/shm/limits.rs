@@ -37,17 +37,27 @@ impl Shortage {
     }
 }
 
-/// Checks whether `asked` bytes are available, in shared memory or in private memory.
-pub(crate) fn check(asked: usize, shared: bool) -> Result<(), Shortage> {
-    let asked = asked as u64;
+/// Checks whether shared memory of `length` bytes can be made, of which `reserved` are allocated.
+pub(crate) fn check_shared(length: usize, reserved: usize) -> Result<(), Shortage> {
+    let asked = length as u64;
     // The kernel kills a process that exceeds it by a signal, however small the request.
-    if let Some(available) = file_size().filter(|available| shared && *available < asked) {
+    if let Some(available) = file_size().filter(|available| *available < asked) {
         return Err(Shortage {
             asked,
             available,
             limit: MemoryLimit::FileSize,
         });
     }
+    check(reserved, true)
+}
+
+/// Checks whether `asked` bytes of private memory are available.
+pub(crate) fn check_private(asked: usize) -> Result<(), Shortage> {
+    check(asked, false)
+}
+
+fn check(asked: usize, shared: bool) -> Result<(), Shortage> {
+    let asked = asked as u64;
     if asked < SMALL {
         return Ok(());
     }

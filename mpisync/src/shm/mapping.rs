@@ -2,8 +2,13 @@
 //!
 //! Shared memory is a POSIX shared-memory object, not an MPI window. So each process unmaps it
 //! without the others, memory that a guard still uses outlives `MPI_Finalize`, fresh pages are zero
-//! with every MPI, and a full `/dev/shm` is an error instead of a later signal. The object's name
-//! is removed as soon as all ranks of the node have mapped it.
+//! with every MPI, and a full `/dev/shm` is an error instead of a later signal.
+//!
+//! The object has no name, so nothing is left in `/dev/shm` however its processes end: the ranks of
+//! a node open the descriptor of the rank that has made it, in `/proc`. Only where they cannot, as in
+//! containers with PID namespaces of their own, does it have a name until all have mapped it. It is
+//! a file in `/dev/shm` (`O_TMPFILE`), not a `memfd`, because a name can be given to it and because
+//! the size of `/dev/shm` bounds it, named or not.
 
 use crate::shm::atomic::AtomicU64;
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
@@ -132,108 +137,251 @@ impl Drop for Mapping {
     }
 }
 
-pub(crate) use shared::SharedName;
+#[cfg(test)]
+pub(super) use shared::sweep_directory;
+pub(crate) use shared::{Handle, SharedFile, sweep, use_names};
 
 mod shared {
     use super::{Mapping, NonNull};
+    use crate::shm::process::Process;
     use crate::shm::system;
-    use rustix::fd::OwnedFd;
-    use rustix::fs::Mode;
+    use rustix::fd::{AsRawFd, OwnedFd};
+    use rustix::fs::{Mode, SeekFrom};
     use rustix::io;
     use rustix::mm::{MapFlags, ProtFlags, mmap};
     use rustix::shm;
+    use serde::{Deserialize, Serialize};
     use std::hash::{BuildHasher, RandomState};
+    use std::sync::Once;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::time::{Duration, SystemTime};
 
-    /// The name by which the other processes of the node find new shared memory.
-    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-    pub(crate) struct SharedName(u64);
+    /// Whether a process of this node could not open the descriptor of another one. Shared memory
+    /// gets a name from then on.
+    static NEEDS_NAMES: AtomicBool = AtomicBool::new(false);
 
-    impl SharedName {
-        /// A name that is not in use, and what `take` returns for it.
-        fn find<T>(mut take: impl FnMut(SharedName) -> io::Result<T>) -> io::Result<(Self, T)> {
-            loop {
-                let name = SharedName(RandomState::new().hash_one(std::process::id()));
-                match take(name) {
-                    Ok(taken) => return Ok((name, taken)),
-                    Err(io::Errno::EXIST) => {}
-                    Err(error) => return Err(error),
-                }
+    /// Lets shared memory that this process makes have a name until all ranks have mapped it.
+    pub(crate) fn use_names() {
+        NEEDS_NAMES.store(true, Ordering::Relaxed);
+    }
+
+    /// How the other processes of the node find new shared memory: by a descriptor of the process
+    /// that has made it, or by a name.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+    pub(crate) struct Handle {
+        process: u32,
+        /// None if there is a name.
+        descriptor: Option<u32>,
+        /// A random number. It is the position of the descriptor, by which another process
+        /// recognizes it, or part of the name.
+        token: u64,
+        /// For a name: when the process was started, and its PID namespace.
+        born: u64,
+        namespace: u64,
+    }
+
+    impl Handle {
+        /// Random, and less than the largest position of a descriptor.
+        fn new_token() -> u64 {
+            RandomState::new().hash_one(std::process::id()) >> 2
+        }
+
+        /// A new name.
+        fn new_name() -> Self {
+            let this = Process::this();
+            Handle {
+                process: this.id,
+                descriptor: None,
+                token: Self::new_token(),
+                born: this.born,
+                namespace: system::pid_namespace().unwrap_or(0),
             }
         }
 
-        pub(crate) fn from_bits(bits: u64) -> Self {
-            SharedName(bits)
+        /// As words of shared memory.
+        pub(crate) fn to_words(self) -> [u64; 4] {
+            let descriptor = self.descriptor.unwrap_or(u32::MAX);
+            let process = u64::from(self.process) << 32 | u64::from(descriptor);
+            [process, self.token, self.born, self.namespace]
         }
 
-        pub(crate) fn bits(self) -> u64 {
-            self.0
+        pub(crate) fn from_words([process, token, born, namespace]: [u64; 4]) -> Self {
+            Handle {
+                process: (process >> 32) as u32,
+                descriptor: Some(process as u32).filter(|&it| it != u32::MAX),
+                token,
+                born,
+                namespace,
+            }
         }
 
-        // Short enough for macOS, which allows 31 characters.
+        pub(crate) fn is_named(self) -> bool {
+            self.descriptor.is_none()
+        }
+
+        /// The name for `shm_open`.
         fn path(self) -> String {
-            format!("/mpisync-{:016x}", self.0)
+            let (process, born, token) = (self.process, self.born, self.token);
+            if born == 0 {
+                // Short enough for macOS, which allows 31 characters.
+                return format!("/{PREFIX}{token:016x}");
+            }
+            format!("/{PREFIX}{process}-{born}-{}-{token:016x}", self.namespace)
         }
 
-        /// Removes the name; the memory lives as long as a process has it mapped.
-        pub(crate) fn remove(self) {
-            // Fails only if the name has been removed already.
-            let _ = shm::unlink(self.path());
+        fn open(self) -> io::Result<OwnedFd> {
+            match self.descriptor {
+                Some(descriptor) => system::open_descriptor(self.process, descriptor, self.token),
+                None => shm::open(self.path(), shm::OFlags::RDWR, Mode::empty()),
+            }
+        }
+    }
+
+    const PREFIX: &str = "mpisync-";
+
+    /// New shared memory, as the process that has made it keeps it until the other processes of the
+    /// node have mapped it. On drop, no process can map it any more.
+    pub(crate) struct SharedFile {
+        file: OwnedFd,
+        handle: Handle,
+    }
+
+    impl SharedFile {
+        /// A file of this length, of which the first `reserved` bytes are allocated.
+        fn new(length: usize, reserved: usize) -> io::Result<Self> {
+            match Self::unnamed(length, reserved) {
+                Err(io::Errno::OPNOTSUPP | io::Errno::ISDIR | io::Errno::NOENT) => {}
+                made => return made,
+            }
+            let flags = shm::OFlags::CREATE | shm::OFlags::EXCL | shm::OFlags::RDWR;
+            let create = |name: Handle| shm::open(name.path(), flags, Mode::RUSR | Mode::WUSR);
+            let (handle, file) = find_name(create)?;
+            let named = SharedFile { file, handle };
+            reserve(&named.file, length, reserved)?;
+            Ok(named)
+        }
+
+        /// Without a name, so that nothing is left if all processes are killed.
+        fn unnamed(length: usize, reserved: usize) -> io::Result<Self> {
+            let file = system::unnamed_file()?;
+            reserve(&file, length, reserved)?;
+            let token = Handle::new_token();
+            rustix::fs::seek(&file, SeekFrom::Start(token))?;
+            let handle = Handle {
+                process: std::process::id(),
+                descriptor: Some(file.as_raw_fd() as u32),
+                token,
+                born: 0,
+                namespace: 0,
+            };
+            let mut unnamed = SharedFile { file, handle };
+            if NEEDS_NAMES.load(Ordering::Relaxed) {
+                unnamed.give_name()?;
+            }
+            Ok(unnamed)
+        }
+
+        /// Gives it a name, for processes that cannot open the descriptor.
+        pub(crate) fn give_name(&mut self) -> io::Result<()> {
+            if !self.handle.is_named() {
+                let link = |name: Handle| system::give_name(&self.file, &name.path());
+                (self.handle, ()) = find_name(link)?;
+            }
+            Ok(())
+        }
+
+        pub(crate) fn handle(&self) -> Handle {
+            self.handle
+        }
+
+        /// How many bytes are allocated.
+        #[cfg(test)]
+        pub(in crate::shm) fn allocated(&self) -> u64 {
+            let stat = rustix::fs::fstat(&self.file).expect("it is open");
+            stat.st_blocks as u64 * 512
+        }
+    }
+
+    impl Drop for SharedFile {
+        fn drop(&mut self) {
+            if self.handle.is_named() {
+                // Fails only if somebody else has removed it.
+                let _ = shm::unlink(self.handle.path());
+            }
+        }
+    }
+
+    /// A name that is not in use, and what `take` returns for it.
+    fn find_name<T>(mut take: impl FnMut(Handle) -> io::Result<T>) -> io::Result<(Handle, T)> {
+        loop {
+            let name = Handle::new_name();
+            match take(name) {
+                Ok(taken) => return Ok((name, taken)),
+                Err(io::Errno::EXIST) => {}
+                Err(error) => return Err(error),
+            }
         }
     }
 
     impl Mapping {
-        /// New shared memory of `length` bytes, all of which are reserved.
+        /// New shared memory of `length` bytes, of which the first `reserved` are allocated; the
+        /// others may only be used after [`populate`](Self::populate).
         ///
         /// # Errors
         /// Those of `shm_open`, `fallocate` and `mmap`; `ENOSPC` when `/dev/shm` is full.
-        pub(crate) fn create_shared(length: usize) -> io::Result<(Self, SharedName)> {
-            let (name, file) = Self::new_file(length)?;
-            match map(&file, length) {
-                Ok(mapping) => Ok((mapping, name)),
-                Err(error) => {
-                    name.remove();
-                    Err(error)
-                }
-            }
-        }
-
-        /// A file of this length, all of which is reserved.
-        fn new_file(length: usize) -> io::Result<(SharedName, OwnedFd)> {
-            match Self::new_file_named_late(length) {
-                Err(io::Errno::OPNOTSUPP | io::Errno::ISDIR | io::Errno::NOENT) => {}
-                made => return made,
-            }
-            let (name, file) = SharedName::find(|name| {
-                let flags = shm::OFlags::CREATE | shm::OFlags::EXCL | shm::OFlags::RDWR;
-                shm::open(name.path(), flags, Mode::RUSR | Mode::WUSR)
-            })?;
-            reserve(&file, length).inspect_err(|_| name.remove())?;
-            Ok((name, file))
-        }
-
-        /// The file gets its name after it is reserved, so that a process that is killed before
-        /// leaves nothing behind.
-        fn new_file_named_late(length: usize) -> io::Result<(SharedName, OwnedFd)> {
-            let file = system::unnamed_file()?;
-            reserve(&file, length)?;
-            let (name, ()) = SharedName::find(|name| system::give_name(&file, &name.path()))?;
-            Ok((name, file))
+        pub(crate) fn create_shared(
+            length: usize,
+            reserved: usize,
+        ) -> io::Result<(Self, SharedFile)> {
+            let shared = SharedFile::new(length, reserved)?;
+            Ok((map(&shared.file, length)?, shared))
         }
 
         /// Maps shared memory that another process of the node has created.
         ///
         /// # Errors
-        /// Those of `shm_open` and `mmap`; `ENOENT` if that process is on another host.
-        pub(crate) fn open_shared(name: SharedName, length: usize) -> io::Result<Self> {
-            let file = shm::open(name.path(), shm::OFlags::RDWR, Mode::empty())?;
-            map(&file, length)
+        /// Those of `open`, `shm_open` and `mmap`; `ENOENT` if that process is on another host or
+        /// in another PID namespace.
+        pub(crate) fn open_shared(handle: Handle, length: usize) -> io::Result<Self> {
+            map(&handle.open()?, length)
+        }
+
+        /// Allocates a part of shared memory that no process has used, so that a lack of memory is
+        /// an error here instead of a signal at the first use.
+        ///
+        /// # Errors
+        /// `ENOSPC` when `/dev/shm` is full.
+        ///
+        /// # Safety
+        /// While this runs no thread of any process accesses the part.
+        pub(crate) unsafe fn populate(&self, offset: usize, length: usize) -> io::Result<()> {
+            assert!(offset + length <= self.length, "inside the mapping");
+            if !self.is_mapped {
+                return Ok(());
+            }
+            let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::CLOEXEC;
+            let zeros = rustix::fs::open("/dev/zero", flags, Mode::empty())?;
+            // SAFETY: inside the mapping, and nobody else accesses it, as the caller ensures.
+            let mut part =
+                unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr().add(offset), length) };
+            while !part.is_empty() {
+                // If the kernel itself cannot write to a page, there is no signal.
+                match rustix::io::read(&zeros, &mut *part) {
+                    Ok(0) | Err(io::Errno::FAULT) => return Err(io::Errno::NOSPC),
+                    Ok(filled) => part = &mut part[filled..],
+                    Err(io::Errno::INTR) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            Ok(())
         }
     }
 
-    /// Sets the length of the file and allocates its pages, so that a lack of memory shows here.
-    fn reserve(file: &OwnedFd, length: usize) -> io::Result<()> {
+    /// Sets the length of the file and allocates its first bytes, so that a lack of memory shows
+    /// here.
+    fn reserve(file: &OwnedFd, length: usize, reserved: usize) -> io::Result<()> {
         rustix::fs::ftruncate(file, length as u64)?;
-        system::reserve(file, length)
+        system::reserve(file, reserved)
     }
 
     fn map(file: &OwnedFd, length: usize) -> io::Result<Mapping> {
@@ -255,5 +403,49 @@ mod shared {
             length,
             is_mapped: true,
         })
+    }
+
+    /// Removes the names that killed processes have left in `/dev/shm`. Does so once a process.
+    pub(crate) fn sweep() {
+        static SWEPT: Once = Once::new();
+        SWEPT.call_once(|| {
+            // Without the directory there are no names.
+            let _ = sweep_directory(std::path::Path::new("/dev/shm"));
+        });
+    }
+
+    pub(in crate::shm) fn sweep_directory(directory: &std::path::Path) -> std::io::Result<()> {
+        let namespace = system::pid_namespace();
+        for entry in std::fs::read_dir(directory)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            let Some(name) = name.to_str().and_then(|name| name.strip_prefix(PREFIX)) else {
+                continue;
+            };
+            // A name exists while ranks that have met map the memory. A process of another PID
+            // namespace cannot be looked up.
+            let is_left = match owner(name) {
+                Some((process, its)) if Some(its) == namespace => !process.is_alive(),
+                _ => entry.metadata().is_ok_and(|data| is_old(data.modified())),
+            };
+            if is_left {
+                // Another process may sweep at the same time, or another user own it.
+                let _ = std::fs::remove_file(entry.path());
+            }
+        }
+        Ok(())
+    }
+
+    /// The process that has made a name, and its PID namespace.
+    fn owner(name: &str) -> Option<(Process, u64)> {
+        let mut parts = name.split('-');
+        let (id, born) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+        Some((Process { id, born }, parts.next()?.parse().ok()?))
+    }
+
+    fn is_old(modified: std::io::Result<SystemTime>) -> bool {
+        const OLD: Duration = Duration::from_secs(24 * 3600);
+        let age = modified.ok().and_then(|time| time.elapsed().ok());
+        age.is_some_and(|age| age > OLD)
     }
 }

@@ -32,6 +32,8 @@ struct Header {
     /// Counts the calls for the node's server, which sleeps on it.
     calls: AtomicU32,
     call_sleepers: Sleepers,
+    /// One more than the local rank that was the first to give up making an object; 0 if none has.
+    gave_up: AtomicU32,
 }
 
 /// The data of a rank.
@@ -44,6 +46,10 @@ pub(crate) struct Member {
     pub(crate) heeds_fences: AtomicU32,
     /// Nonzero once the rank has ended, see [`Absence`](crate::shm::absence::Absence).
     pub(crate) ended: AtomicU32,
+    /// How many objects it has begun to make.
+    creations: AtomicU64,
+    /// Its verdicts on objects of even and of odd numbers: the number in the upper half.
+    verdicts: [AtomicU64; 2],
     /// Where this rank is in collective calls.
     pub(crate) arrival_slot: ArrivalSlot,
     /// What it waits for.
@@ -102,6 +108,8 @@ pub(crate) struct Segment {
     chunks: Mutex<Vec<Arc<Mapping>>>,
     /// The free space, which only the leader uses.
     room: Mutex<Room>,
+    /// Whether this rank's staging buffer has been allocated.
+    has_stage: Mutex<bool>,
 }
 
 /// The number of ranks that a segment is made for.
@@ -131,14 +139,22 @@ impl Shape {
 
 #[derive(Default)]
 struct Room {
+    /// The newest chunk, and which part of it blocks use and may use.
     chunk: u32,
     used: usize,
+    end: usize,
     free: Vec<Extent>,
 }
 
 impl Segment {
     /// The length of the first chunk of a communicator.
     pub(crate) fn first_length(shape: Shape) -> usize {
+        Self::first_reserved(shape) + shape.members * Self::stage_words(shape) * size_of::<u64>()
+    }
+
+    /// The length of the part of it that is allocated at once: all but the staging buffers, which
+    /// most ranks never use.
+    pub(crate) fn first_reserved(shape: Shape) -> usize {
         Self::blocks_at(shape) + FIRST_ROOM
     }
 
@@ -155,12 +171,8 @@ impl Segment {
         Self::members_at() + shape.members * size_of::<Member>()
     }
 
-    fn stages_at(shape: Shape) -> usize {
-        Self::remote_members_at(shape) + shape.remote * size_of::<RemoteMember>()
-    }
-
     fn blocks_at(shape: Shape) -> usize {
-        Self::stages_at(shape) + shape.members * Self::stage_words(shape) * size_of::<u64>()
+        Self::remote_members_at(shape) + shape.remote * size_of::<RemoteMember>()
     }
 
     /// A single process shares no values.
@@ -177,8 +189,10 @@ impl Segment {
             chunks: Mutex::new(vec![Arc::clone(&first)]),
             room: Mutex::new(Room {
                 used: Self::blocks_at(shape),
+                end: first.length() - shape.members * Self::stage_words(shape) * size_of::<u64>(),
                 ..Room::default()
             }),
+            has_stage: Mutex::new(false),
             first,
         }
     }
@@ -220,10 +234,77 @@ impl Segment {
 
     /// The staging buffer for large values of the rank with this number.
     pub(crate) fn stage(&self, local_rank: usize) -> &[AtomicU64] {
-        assert!(local_rank < self.shape.members, "a local rank of this node");
         let words = Self::stage_words(self.shape);
-        let offset = Self::stages_at(self.shape) + local_rank * words * size_of::<u64>();
-        self.first.slice(offset, words)
+        self.first.slice(self.stage_at(local_rank), words)
+    }
+
+    fn stage_at(&self, local_rank: usize) -> usize {
+        assert!(local_rank < self.shape.members, "a local rank of this node");
+        // The last part of the first chunk.
+        let after = (self.shape.members - local_rank) * Self::stage_words(self.shape);
+        self.first.length() - after * size_of::<u64>()
+    }
+
+    /// Allocates the memory of this rank's staging buffer, before its first use.
+    ///
+    /// # Errors
+    /// `ENOSPC` when `/dev/shm` is full.
+    pub(crate) fn allocate_stage(&self) -> std::io::Result<()> {
+        let mut has_stage = lock(&self.has_stage);
+        if !*has_stage {
+            let length = Self::stage_words(self.shape) * size_of::<u64>();
+            // SAFETY: only this rank fills its buffer, and not before it has allocated it here, once; the other ranks read
+            // it after that.
+            unsafe { self.first.populate(self.stage_at(self.me), length)? };
+            *has_stage = true;
+        }
+        Ok(())
+    }
+
+    /// Counts that this rank begins to make an object.
+    pub(crate) fn begin_creation(&self) {
+        self.member(self.me)
+            .creations
+            .fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many objects a rank of this node has begun to make.
+    pub(crate) fn creations(&self, local_rank: usize) -> u64 {
+        self.member(local_rank).creations.load(Ordering::Relaxed)
+    }
+
+    /// Posts this rank's verdict on the object that it makes.
+    pub(crate) fn post_verdict(&self, value: i32) {
+        let number = self.creations(self.me);
+        let verdict = number << 32 | u64::from(value as u32);
+        // Release: the ranks that read it see what this rank has done before.
+        self.member(self.me).verdicts[(number % 2) as usize].store(verdict, Ordering::Release);
+    }
+
+    /// The smallest verdict on the object that this rank makes, once all ranks of the node have
+    /// posted theirs. A rank is at most one object ahead of the others, because it needs the verdicts
+    /// of all, so two words a rank are enough.
+    pub(crate) fn smallest_verdict(&self) -> Option<i32> {
+        let number = self.creations(self.me);
+        let verdict = |local_rank| {
+            let verdicts = &self.member(local_rank).verdicts;
+            let verdict = verdicts[(number % 2) as usize].load(Ordering::Acquire);
+            (verdict >> 32 == number & u64::from(u32::MAX)).then_some(verdict as u32 as i32)
+        };
+        (0..self.shape.members).try_fold(i32::MAX, |least, rank| Some(least.min(verdict(rank)?)))
+    }
+
+    /// Notes that this rank has given up making an object: no more can be made.
+    pub(crate) fn give_up_creations(&self) {
+        let (gave_up, mine) = (&self.header().gave_up, self.me as u32 + 1);
+        // The first one stays.
+        let _ = gave_up.compare_exchange(0, mine, Ordering::Relaxed, Ordering::Relaxed);
+    }
+
+    /// The local rank that was the first to give up making an object.
+    pub(crate) fn gave_up_creations(&self) -> Option<usize> {
+        let gave_up = self.header().gave_up.load(Ordering::Relaxed);
+        (gave_up as usize).checked_sub(1)
     }
 
     /// Counts an announcement that a rank of this node has written and is about to post. Returns
@@ -275,6 +356,7 @@ impl Segment {
         let mut room = lock(&self.room);
         room.chunk = self.chunks() - 1;
         room.used = length;
+        room.end = self.chunk(room.chunk).length();
         Extent {
             chunk: room.chunk,
             offset: 0,
@@ -304,7 +386,7 @@ impl Segment {
             return Ok(extent);
         }
         let newest = room.chunk;
-        if room.used + length > self.chunk(newest).length() {
+        if room.used + length > room.end {
             let doubled = FIRST_ROOM << newest.saturating_add(1).min(16);
             return Err(doubled.min(LARGEST_ROOM).max(length));
         }

@@ -4,6 +4,7 @@
 
 pub mod batches;
 pub mod channels;
+pub mod creation;
 pub mod objects;
 pub mod regions;
 

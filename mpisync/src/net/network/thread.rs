@@ -134,9 +134,11 @@ fn end() {
         let _ = thread.join();
     }
     let networks = std::mem::take(&mut *lock(&NETWORKS));
+    let all_come =
+        |net: &&Arc<Network>| !net.domain().has_lost_ranks() && !net.context().all().has_failed();
     let mut farewells: Vec<_> = networks
         .iter()
-        .filter(|net| !net.domain().has_lost_ranks())
+        .filter(all_come)
         // If MPI fails there is nothing to wait for, and MPI reports the failure in MPI_Finalize.
         .filter_map(|net| net.context().all().begin_barrier().ok())
         .collect();
@@ -151,7 +153,7 @@ fn end() {
             thread::sleep(FIRST_SLEEP);
         }
     }
-    for net in networks.iter().filter(|net| !net.domain().has_lost_ranks()) {
+    for net in networks.iter().filter(all_come) {
         net.close();
     }
 }

@@ -6,6 +6,7 @@ use crate::transport::TransportOptions;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::panic::Location;
+use std::time::Duration;
 
 /// The longest name of an object, in bytes.
 const LONGEST_NAME: usize = 200;
@@ -74,6 +75,12 @@ impl<'a> CreationArguments<'a> {
             invalid: None,
             asked: Ok(TransportOptions::default()),
         }
+    }
+
+    /// How long a rank waits for the others; None if for ever.
+    pub(super) fn create_limit(&self) -> Option<Duration> {
+        let asked = self.asked.as_ref().copied().unwrap_or_default();
+        asked.create_limit()
     }
 
     /// The arguments that rank 0 sends, in full: they may differ in the last character.

@@ -5,8 +5,11 @@ use crate::rsmpi::attribute;
 use crate::rsmpi::carrier::Carrier;
 use crate::rsmpi::comm::OwnComm;
 use crate::rsmpi::context::Context;
-use crate::rsmpi::create::{CreationArguments, NewMemory, agree, broadcast, check_length};
+use crate::rsmpi::create::{CreationArguments, Mine, NewMemory, agree, broadcast, check_length};
+use crate::rsmpi::waiting;
+use crate::rsmpi::waiting::Waiting;
 use crate::shm::domain::Domain;
+use crate::shm::mapping;
 use crate::shm::mapping::Mapping;
 use crate::shm::segment::{MAX_RANKS, Segment, Shape};
 use crate::shm::topology::Topology;
@@ -19,12 +22,15 @@ pub(super) fn new(
     comm: &impl Communicator,
     arguments: &CreationArguments<'_>,
 ) -> Result<Arc<Context>, CreateError> {
-    let all = OwnComm::duplicate(comm)?;
+    let all = OwnComm::duplicate(comm, Waiting::new(comm, arguments.create_limit()))?;
+    let threads = all_have_threads(&all)?;
+    // This call of MPI blocks. All ranks have just met, so a rank hangs here only if another one dies between the two
+    // calls.
     let node = all.node()?;
     let topology = Topology::gather(&all, &node)?;
     let wanted = Wanted::of_rank_0(&all, &arguments.asked)?;
     if topology.spans_nodes() && wanted.progress_thread {
-        check_threads(&all)?;
+        threads?;
     }
     let first = first_chunk(&all, &node, &topology)?;
     let context = if topology.spans_nodes() {
@@ -39,7 +45,9 @@ pub(super) fn new(
     // All ranks have stored their processes before any rank reads them.
     context.all().minimum(0)?;
     context.domain().watch();
+    context.all().waiting().watch(context.domain());
     let context = Arc::new(context);
+    waiting::register(&context);
     attribute::set_context(comm.as_raw(), &context)?;
     Ok(context)
 }
@@ -49,9 +57,8 @@ impl Topology {
     fn gather(all: &OwnComm, node: &OwnComm) -> Result<Self, CreateError> {
         let rank = all.rank() as u32;
         // The ranks of a node have the same order as in the communicator, so its rank 0 is the lowest.
-        let mut leader = rank.to_ne_bytes();
-        node.broadcast(&mut leader)?;
-        let leader_of = all.gather_all(u32::from_ne_bytes(leader))?;
+        let leader = broadcast(node, rank)?;
+        let leader_of = all.gather_all(leader)?;
         Ok(Topology::new(rank, &leader_of))
     }
 }
@@ -63,21 +70,31 @@ fn first_chunk(all: &OwnComm, node: &OwnComm, topology: &Topology) -> Result<Map
         let most = MAX_RANKS as i32 - 1;
         return Err(CreateError::TooManyRanks { size, most });
     }
-    let length = Segment::first_length(Shape::of(topology));
-    let (mut proposal, mut mine) = (None, None);
+    let shape = Shape::of(topology);
+    let length = Segment::first_length(shape);
+    let (mut proposal, mut mine) = (None, Mine::default());
     if node.rank() == 0 {
-        proposal = Some(NewMemory::create(length, &mut mine));
+        mapping::sweep();
+        let reserved = Segment::first_reserved(shape);
+        proposal = Some(NewMemory::create_partly(length, reserved, &mut mine));
     }
-    let proposal = broadcast(node, proposal)?.expect("of the leader");
     let rank = all.rank();
-    let mapped = (proposal.length(rank))
-        .and_then(|leader| check_length(rank, leader, length))
-        .and_then(|()| proposal.map(rank, &mut mine));
-    let agreed = agree(all, &mapped);
-    if node.rank() == 0 {
-        proposal.remove_name();
+    loop {
+        let memory: NewMemory = broadcast(node, proposal)?.expect("of the leader");
+        let mapped = (memory.length(rank))
+            .and_then(|leader| check_length(rank, leader, length))
+            .and_then(|()| memory.map(rank, &mut mine));
+        let is_out_of_reach = memory.is_unnamed() && mine.mapping.is_none();
+        if all.minimum((!is_out_of_reach).into())? == 1 {
+            agree(all, &mapped)?;
+            return Ok(mine.mapping.expect("mapped, since all agreed"));
+        }
+        // A rank cannot open a descriptor of its leader: once more, by name.
+        mapping::use_names();
+        if let Some(memory) = &mut proposal {
+            memory.give_name(&mut mine);
+        }
     }
-    agreed.map(|()| mine.expect("mapped, since all agreed"))
 }
 
 /// The requested transport.
@@ -94,14 +111,14 @@ impl Wanted {
     ) -> Result<Self, CreateError> {
         let asked = asked.as_ref().copied().unwrap_or_default();
         // Messages by default: they work with every MPI and were faster in all measurements.
-        let mut words = [
-            u8::from(asked.transport == Some(Transport::Windows)),
-            u8::from(asked.progress_thread.unwrap_or(true)),
-        ];
-        all.broadcast(&mut words)?;
+        let wanted = (
+            asked.transport == Some(Transport::Windows),
+            asked.progress_thread.unwrap_or(true),
+        );
+        let (windows, progress_thread) = broadcast(all, wanted)?;
         Ok(Wanted {
-            windows: words[0] == 1,
-            progress_thread: words[1] == 1,
+            windows,
+            progress_thread,
         })
     }
 
@@ -115,14 +132,15 @@ impl Wanted {
     }
 }
 
-/// Checks that the progress threads may call MPI. Collective.
-fn check_threads(all: &OwnComm) -> Result<(), CreateError> {
+/// Checks that progress threads may call MPI on all ranks; the outer error is that of the check.
+/// Collective.
+fn all_have_threads(all: &OwnComm) -> Result<Result<(), CreateError>, CreateError> {
     let provided = mpi::environment::threading_support();
     let enough = provided == mpi::Threading::Multiple;
     if all.minimum(enough.into())? == 1 {
-        return Ok(());
+        return Ok(Ok(()));
     }
-    Err(CreateError::Threads {
+    Ok(Err(CreateError::Threads {
         provided: format!("{provided:?}"),
-    })
+    }))
 }

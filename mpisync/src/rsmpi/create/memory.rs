@@ -3,7 +3,8 @@
 use crate::error::CreateError;
 use crate::rsmpi::Context;
 use crate::rsmpi::create::{
-    Creation, CreationArguments, NewMemory, Proposal, Rejection, agree, check_length, context_of,
+    Creation, CreationArguments, Mine, NewMemory, Proposal, Rejection, agree, check_length,
+    context_of,
 };
 use crate::shm::domain::Domain;
 use crate::shm::limits;
@@ -40,10 +41,9 @@ pub(crate) fn memory<R>(
 ) -> Result<R, CreateError> {
     let context = context_of(creation.comm(), arguments)?;
     let room = room(context.domain());
-    let (mut mine, mut proposed) = (None, None);
+    let mut mine = Mine::default();
     let proposal = Proposal::exchange(&context, arguments, || {
-        proposed = room.map(|room| NewMemory::create(room.shared, &mut mine));
-        proposed
+        room.map(|room| NewMemory::create(room.shared, &mut mine))
     })?;
     let verdict = proposal.judge(&context, arguments).and_then(|()| {
         let memory: Option<Option<NewMemory>> = proposal.body();
@@ -54,15 +54,11 @@ pub(crate) fn memory<R>(
         let rank = context.all().rank();
         check_length(rank, memory.length(rank)?, room.shared)?;
         memory.map(rank, &mut mine)?;
-        limits::check(room.later, false).map_err(|short| Rejection::Shortage(short).on(rank))
+        limits::check_private(room.later).map_err(|short| Rejection::Shortage(short).on(rank))
     });
-    let agreed = agree(context.all(), &verdict);
-    if let Some(memory) = proposed {
-        memory.remove_name();
-    }
-    agreed?;
+    agree(context.all(), &verdict)?;
     let joined = join(CreatedMemory {
-        mapping: mine.expect("agreed upon"),
+        mapping: mine.mapping.expect("agreed upon"),
         number: context.remote().map(|remote| remote.next_object()),
         context: Arc::clone(&context),
     });

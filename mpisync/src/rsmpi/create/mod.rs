@@ -1,7 +1,8 @@
 //! Making objects: the only code that uses MPI's collectives.
 //!
 //! Rank 0 sends its arguments, and the leader of each node the position of the memory. Every rank
-//! compares, and the ranks agree: all succeed, or all fail.
+//! compares, and the ranks agree: all succeed, or all fail. If a rank has died or does not come, the
+//! others give up, and make no further object on the communicator.
 
 mod announce;
 mod arguments;
@@ -22,7 +23,7 @@ pub(crate) use crate::rsmpi::create::memory::{CreatedMemory, Room, memory};
 pub(crate) use crate::rsmpi::create::object::{Created, block};
 use crate::shm::limits;
 use crate::shm::limits::Shortage;
-use crate::shm::mapping::{Mapping, SharedName};
+use crate::shm::mapping::{Handle, Mapping, SharedFile};
 use mpi::traits::Communicator;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -33,10 +34,12 @@ fn context_of(
     comm: &impl Communicator,
     arguments: &CreationArguments<'_>,
 ) -> Result<Arc<Context>, CreateError> {
-    match attribute::context(comm.as_raw())? {
-        Some(context) => Ok(context),
-        None => context::new(comm, arguments),
-    }
+    let context = match attribute::context(comm.as_raw())? {
+        Some(context) => context,
+        None => context::new(comm, arguments)?,
+    };
+    context.all().waiting().begin(arguments.create_limit())?;
+    Ok(context)
 }
 
 /// How many bytes the first broadcast has: enough for nearly all values.
@@ -57,27 +60,28 @@ fn broadcast_from<T: Serialize + DeserializeOwned>(
     value: T,
 ) -> Result<T, CreateError> {
     const LENGTH: usize = size_of::<u64>();
-    let is_root = comm.rank() == root;
-    let mut bytes = Vec::new();
-    if is_root {
-        bytes = postcard::to_stdvec(&value).expect("plain data");
+    if comm.size() == 1 {
+        return Ok(value);
     }
-    let mut first = [0; FIRST_BYTES];
-    first[..LENGTH].copy_from_slice(&(bytes.len() as u64).to_ne_bytes());
-    let with_first = bytes.len().min(FIRST_BYTES - LENGTH);
-    first[LENGTH..][..with_first].copy_from_slice(&bytes[..with_first]);
-    comm.broadcast_from(root, &mut first)?;
-    let (length, begin) = first.split_first_chunk().expect("it is longer");
-    let length = u64::from_ne_bytes(*length) as usize;
-    let with_first = length.min(begin.len());
-    if !is_root {
-        bytes.extend_from_slice(&begin[..with_first]);
-        bytes.resize(length, 0);
+    // The length, then the value.
+    let mut first = Vec::with_capacity(FIRST_BYTES);
+    first.resize(LENGTH, 0);
+    let mut rest = Vec::new();
+    if comm.rank() == root {
+        first = postcard::to_extend(&value, first).expect("plain data");
+        let length = (first.len() - LENGTH) as u64;
+        first[..LENGTH].copy_from_slice(&length.to_ne_bytes());
+        rest = first.split_off(first.len().min(FIRST_BYTES));
     }
-    for part in bytes[with_first..].chunks_mut(NEXT_BYTES) {
-        comm.broadcast_from(root, part)?;
+    first.resize(FIRST_BYTES, 0);
+    let mut bytes = comm.broadcast_from(root, first)?;
+    let length = *bytes.first_chunk().expect("it is longer");
+    let end = LENGTH + u64::from_ne_bytes(length) as usize;
+    rest.resize(end.saturating_sub(FIRST_BYTES), 0);
+    for part in rest.chunks(NEXT_BYTES) {
+        bytes.extend(comm.broadcast_from(root, part.to_vec())?);
     }
-    Ok(postcard::from_bytes(&bytes).expect("as it was sent"))
+    Ok(postcard::from_bytes(&bytes[LENGTH..end]).expect("as it was sent"))
 }
 
 /// The version of mpisync, which determines the encoding of everything else.
@@ -158,10 +162,18 @@ fn check_length(rank: i32, leader: usize, here: usize) -> Result<(), CreateError
     Err(CreateError::LengthsDiffer { rank, leader, here })
 }
 
-/// New shared memory that a leader proposes to the ranks of its node: its name and length, or why
-/// there is none.
+/// New shared memory that a leader proposes to the ranks of its node: how to find it and its length,
+/// or why there is none.
 #[derive(Serialize, Deserialize, Clone, Copy)]
-struct NewMemory(Result<(u64, u64), Rejection>);
+struct NewMemory(Result<(Handle, u64), Rejection>);
+
+/// New shared memory, as a rank of the node has it.
+#[derive(Default)]
+struct Mine {
+    mapping: Option<Mapping>,
+    /// On the leader, kept until all ranks have mapped the memory or failed.
+    file: Option<SharedFile>,
+}
 
 /// Why there is no memory.
 #[derive(Serialize, Deserialize, Clone, Copy)]
@@ -172,6 +184,10 @@ enum Rejection {
 }
 
 impl Rejection {
+    fn of(error: rustix::io::Errno) -> Self {
+        Rejection::System(error.raw_os_error())
+    }
+
     fn on(self, rank: i32) -> CreateError {
         match self {
             Rejection::System(errno) => no_memory(rank, errno),
@@ -186,16 +202,39 @@ fn no_memory(rank: i32, errno: i32) -> CreateError {
 }
 
 impl NewMemory {
-    /// Creates it.
-    fn create(length: usize, mine: &mut Option<Mapping>) -> Self {
-        let room = limits::check(length, true).map_err(Rejection::Shortage);
+    /// Creates it, all of it allocated.
+    fn create(length: usize, mine: &mut Mine) -> Self {
+        Self::create_partly(length, length, mine)
+    }
+
+    /// Creates it; the first `reserved` bytes are allocated.
+    fn create_partly(length: usize, reserved: usize, mine: &mut Mine) -> Self {
+        let room = limits::check_shared(length, reserved).map_err(Rejection::Shortage);
         NewMemory(room.and_then(|()| {
-            let created = Mapping::create_shared(length);
-            let (mapping, name) =
-                created.map_err(|error| Rejection::System(error.raw_os_error()))?;
-            *mine = Some(mapping);
-            Ok((name.bits(), length as u64))
+            let created = Mapping::create_shared(length, reserved);
+            let (mapping, file) = created.map_err(Rejection::of)?;
+            let handle = file.handle();
+            *mine = Mine {
+                mapping: Some(mapping),
+                file: Some(file),
+            };
+            Ok((handle, length as u64))
         }))
+    }
+
+    /// As the leader: gives the memory a name, for ranks that cannot open the descriptor.
+    fn give_name(&mut self, mine: &mut Mine) {
+        if let (Ok((handle, _)), Some(file)) = (&mut self.0, &mut mine.file) {
+            match file.give_name() {
+                Ok(()) => *handle = file.handle(),
+                Err(error) => self.0 = Err(Rejection::of(error)),
+            }
+        }
+    }
+
+    /// Whether there is memory without a name.
+    fn is_unnamed(self) -> bool {
+        self.0.is_ok_and(|(handle, _)| !handle.is_named())
     }
 
     /// Its length.
@@ -207,31 +246,27 @@ impl NewMemory {
     }
 
     /// Maps it, unless this rank has mapped it before.
-    fn map(self, rank: i32, mine: &mut Option<Mapping>) -> Result<(), CreateError> {
-        let (name, length) = self.0.map_err(|refusal| refusal.on(rank))?;
-        if mine.is_none() {
-            let mapped = Mapping::open_shared(SharedName::from_bits(name), length as usize);
-            *mine = Some(mapped.map_err(|error| no_memory(rank, error.raw_os_error()))?);
+    fn map(self, rank: i32, mine: &mut Mine) -> Result<(), CreateError> {
+        let (handle, length) = self.0.map_err(|refusal| refusal.on(rank))?;
+        if mine.mapping.is_none() {
+            let mapped = Mapping::open_shared(handle, length as usize);
+            mine.mapping = Some(mapped.map_err(|error| Rejection::of(error).on(rank))?);
         }
         Ok(())
-    }
-
-    /// Removes the name, after all ranks have mapped the memory or failed.
-    fn remove_name(self) {
-        if let Ok((name, _)) = self.0 {
-            SharedName::from_bits(name).remove();
-        }
     }
 }
 
 /// Agrees on the outcome: success on all ranks, or an error on all, their own or that of the lowest
-/// rank with an error. Collective.
+/// rank with an error. Collective; called once a creation.
 fn agree(own: &OwnComm, verdict: &Result<(), CreateError>) -> Result<(), CreateError> {
     let mine = match verdict {
         Ok(()) => i32::MAX,
         Err(_) => own.rank(),
     };
-    let rank = own.minimum(mine)?;
+    let rank = match own.waiting().smallest_verdict(mine) {
+        Some(smallest) => smallest?,
+        None => own.minimum(mine)?,
+    };
     if rank == i32::MAX {
         return Ok(());
     }

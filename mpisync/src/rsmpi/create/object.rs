@@ -3,8 +3,8 @@
 use crate::error::CreateError;
 use crate::rsmpi::Context;
 use crate::rsmpi::create::{
-    Creation, CreationArguments, NewMemory, Proposal, Rejection, agree, check_length, context_of,
-    no_memory,
+    Creation, CreationArguments, Mine, NewMemory, Proposal, Rejection, agree, check_length,
+    context_of,
 };
 use crate::shm::block::{Block, ObjectName};
 use crate::shm::domain::Domain;
@@ -54,10 +54,11 @@ pub(crate) fn block<T>(
     let length = Block::length(layout, domain.topology());
     let beside = Beside::new(memory, domain.topology());
     let leads = domain.topology().is_leader();
-    let (mut fresh, mut proposed, mut own) = (None, None, None);
+    let (mut fresh, mut own) = (Mine::default(), Mine::default());
+    let mut proposed: Option<Site> = None;
     let proposal = Proposal::exchange(&context, arguments, || {
         let mut site = Site::find(domain.segment(), length, &mut fresh);
-        prepare(domain, layout, &site, fresh.as_ref());
+        prepare(domain, layout, &site, fresh.mapping.as_ref());
         site.memory = beside.proposal(&mut own);
         proposed = Some(site);
         site
@@ -77,19 +78,18 @@ pub(crate) fn block<T>(
         beside.take(site.memory, rank, &mut own)
     });
     let agreed = agree(context.all(), &verdict);
-    if let Some(site) = proposed {
-        if let Some(memory) = site.memory {
-            memory.remove_name();
-        }
-        match site.chunk {
-            Some(chunk) => chunk.remove_name(),
-            None if agreed.is_err() => domain.segment().take_back(site.extent),
-            None => {}
-        }
+    if agreed.is_err()
+        && let Some(Site {
+            chunk: None,
+            extent,
+            ..
+        }) = proposed
+    {
+        domain.segment().take_back(extent);
     }
     agreed?;
     let site = found.expect("agreed upon");
-    if let Some(chunk) = fresh {
+    if let Some(chunk) = fresh.mapping {
         domain.segment().add_chunk(chunk);
         if leads {
             let first = domain.segment().begin_chunk(length);
@@ -114,7 +114,7 @@ pub(crate) fn block<T>(
     let joined = join(Created {
         block: Block::new(Arc::clone(domain), extent, number, name),
         remote,
-        memory: own.map(Arc::new),
+        memory: own.mapping.map(Arc::new),
     });
     if context.remote().is_some() {
         // No node gets a message before its server knows the object.
@@ -166,7 +166,7 @@ impl Beside {
     }
 
     /// As the leader.
-    fn proposal(self, own: &mut Option<Mapping>) -> Option<NewMemory> {
+    fn proposal(self, own: &mut Mine) -> Option<NewMemory> {
         match self {
             Beside::Shared(length) => Some(NewMemory::create(length, own)),
             Beside::Nothing | Beside::Private(_) => None,
@@ -177,7 +177,7 @@ impl Beside {
         self,
         proposed: Option<NewMemory>,
         rank: i32,
-        own: &mut Option<Mapping>,
+        own: &mut Mine,
     ) -> Result<(), CreateError> {
         let offered_length = proposed.map_or(Ok(0), |memory| memory.length(rank))?;
         check_length(rank, offered_length, self.shared_length())?;
@@ -185,11 +185,10 @@ impl Beside {
             return memory.map(rank, own);
         }
         if let Beside::Private(length) = self {
-            limits::check(length, false)
+            limits::check_private(length)
                 .map_err(|shortage| Rejection::Shortage(shortage).on(rank))?;
-            let none = rustix::io::Errno::NOMEM.raw_os_error();
-            let private = Mapping::try_private(length).ok_or_else(|| no_memory(rank, none))?;
-            *own = Some(private);
+            let none = || Rejection::of(rustix::io::Errno::NOMEM).on(rank);
+            own.mapping = Some(Mapping::try_private(length).ok_or_else(none)?);
         }
         Ok(())
     }
@@ -216,7 +215,7 @@ impl Site {
     }
 
     /// Finds a site of this length. If it takes a new chunk, the chunk is put into `fresh`.
-    fn find(segment: &Segment, length: usize, fresh: &mut Option<Mapping>) -> Self {
+    fn find(segment: &Segment, length: usize, fresh: &mut Mine) -> Self {
         match segment.allocate(length) {
             Ok(extent) => Site {
                 chunk: None,

@@ -2,14 +2,14 @@
 
 use crate::error::CollectiveError;
 use crate::share::CallNumber;
-use crate::share::layout::{FAILED, INLINE_VALUE, OBJECT_VALUE, STAGED_VALUE};
+use crate::share::layout::{FAILED, INLINE_VALUE, OBJECT_VALUE, Record, STAGED_VALUE};
 use crate::share::mailbox::MailboxMemory;
 use crate::share::remote::Value;
 use crate::share::stream::Sink;
 use crate::shm::atomic::{AtomicU64, Ordering};
 use crate::shm::cells;
 use crate::shm::event::ALL;
-use crate::shm::mapping::{Mapping, SharedName};
+use crate::shm::mapping::{Handle, Mapping, SharedFile};
 use std::borrow::Cow;
 
 /// The values that come for one mailbox.
@@ -29,7 +29,7 @@ struct Incoming {
 /// A large value in a shared-memory object of its own.
 struct Object {
     memory: Mapping,
-    name: SharedName,
+    file: SharedFile,
     /// The number of bytes that have come.
     filled: u64,
 }
@@ -38,10 +38,10 @@ impl Object {
     fn new(length: u64) -> std::io::Result<Self> {
         // Whole words: bytes are copied by the word.
         let room = (length as usize).next_multiple_of(size_of::<u64>());
-        let (memory, name) = Mapping::create_shared(room)?;
+        let (memory, file) = Mapping::create_shared(room, room)?;
         Ok(Object {
             memory,
-            name,
+            file,
             filled: 0,
         })
     }
@@ -50,12 +50,6 @@ impl Object {
         let words = bytes.len().div_ceil(size_of::<u64>());
         cells::copy_in(self.memory.slice(self.filled as usize, words), bytes);
         self.filled += bytes.len() as u64;
-    }
-}
-
-impl Drop for Object {
-    fn drop(&mut self) {
-        self.name.remove();
     }
 }
 
@@ -134,7 +128,9 @@ fn publish(mailbox: &MailboxMemory, value: &Value, object: Option<&Object>) {
     record.reason.set(&value.reason);
     let outcome = match object {
         Some(object) => {
-            record.staged.store(object.name.bits(), Ordering::Relaxed);
+            for (word, part) in record.data.iter().zip(object.file.handle().to_words()) {
+                word.store(part, Ordering::Relaxed);
+            }
             OBJECT_VALUE
         }
         None => value.outcome,
@@ -149,15 +145,16 @@ fn publish(mailbox: &MailboxMemory, value: &Value, object: Option<&Object>) {
     mailbox.published().notify(ALL);
 }
 
-/// Copies a value of `length` bytes from the object of that name, piece by piece.
+/// Copies a value of `length` bytes from the object that `record` names, piece by piece.
 pub(crate) fn read_object(
-    name: u64,
+    record: &Record,
     length: u64,
     sink: &mut impl Sink,
 ) -> Result<(), CollectiveError> {
     const PIECE: usize = 32 << 10;
     let room = (length as usize).next_multiple_of(size_of::<u64>());
-    let memory = Mapping::open_shared(SharedName::from_bits(name), room)
+    let handle = std::array::from_fn(|index| record.data[index].load(Ordering::Relaxed));
+    let memory = Mapping::open_shared(Handle::from_words(handle), room)
         .map_err(|error| CollectiveError::Decode(format!("its memory cannot be had: {error}")))?;
     let words: &[AtomicU64] = memory.slice(0, room / size_of::<u64>());
     let mut left = length as usize;

@@ -119,6 +119,31 @@ pub(crate) fn give_name(file: &OwnedFd, name: &str) -> io::Result<()> {
     linkat(CWD, &unnamed, CWD, path, AtFlags::SYMLINK_FOLLOW)
 }
 
+/// Opens the descriptor of another process whose position is `token`.
+pub(crate) fn open_descriptor(process: u32, descriptor: u32, token: u64) -> io::Result<OwnedFd> {
+    // The number may be that of another process, if this one is in another PID namespace. What that
+    // process has open must not be opened: that may have effects.
+    let info = std::fs::read_to_string(format!("/proc/{process}/fdinfo/{descriptor}"));
+    let info = info.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
+    let position = info.lines().find_map(|line| line.strip_prefix("pos:"));
+    if position.and_then(|position| position.trim().parse().ok()) != Some(token) {
+        return Err(Errno::NOENT);
+    }
+    let flags = OFlags::RDWR | OFlags::CLOEXEC;
+    open(
+        format!("/proc/{process}/fd/{descriptor}"),
+        flags,
+        Mode::empty(),
+    )
+}
+
+/// The number of this process's PID namespace.
+pub(crate) fn pid_namespace() -> Option<u64> {
+    let link = std::fs::read_link("/proc/self/ns/pid").ok()?;
+    let number = link.to_str()?.strip_prefix("pid:[")?.strip_suffix(']')?;
+    number.parse().ok()
+}
+
 /// Reserves the memory of a shared file.
 pub(crate) fn reserve(file: &OwnedFd, length: usize) -> io::Result<()> {
     io::retry_on_intr(|| fallocate(file, FallocateFlags::empty(), 0, length as u64))

@@ -45,6 +45,14 @@ pub(crate) fn give_name(_file: &OwnedFd, _name: &str) -> io::Result<()> {
     Err(io::Errno::OPNOTSUPP)
 }
 
+pub(crate) fn open_descriptor(_process: u32, _descriptor: u32, _token: u64) -> io::Result<OwnedFd> {
+    Err(io::Errno::OPNOTSUPP)
+}
+
+pub(crate) fn pid_namespace() -> Option<u64> {
+    None
+}
+
 pub(crate) fn reserve(_file: &OwnedFd, _length: usize) -> io::Result<()> {
     Ok(())
 }

@@ -1,4 +1,4 @@
-use crate::shm::limits::{check, control_groups, machine};
+use crate::shm::limits::{check_shared, control_groups, machine};
 use std::fs;
 use std::path::PathBuf;
 
@@ -70,8 +70,8 @@ fn the_machine_has_what_is_available() {
 
 #[test]
 fn more_than_the_machine_has_is_short() {
-    let short = check(1 << 50, true).expect_err("a pebibyte");
+    let short = check_shared(1 << 50, 1 << 50).expect_err("a pebibyte");
     assert_eq!(short.asked, 1 << 50);
     assert!(short.available < 1 << 50);
-    assert_eq!(check(4096, true), Ok(()));
+    assert_eq!(check_shared(4096, 4096), Ok(()));
 }

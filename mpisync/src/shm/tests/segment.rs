@@ -41,3 +41,24 @@ fn a_block_that_was_given_back_is_used_again_and_clear() {
     assert_eq!(word.load(Ordering::Relaxed), 0);
     assert_ne!(segment.allocate(1024), Ok(extent));
 }
+
+#[test]
+fn blocks_end_before_the_staging_buffers() {
+    let shape = Shape {
+        members: 3,
+        remote: 2,
+    };
+    let first = Mapping::private(Segment::first_length(shape));
+    let segment = Segment::new(first, 1, shape);
+    segment.allocate_stage().expect("private memory");
+    let [one, two] = [0, 2].map(|rank| segment.stage(rank).as_ptr() as usize);
+    let mut end = 0;
+    while let Ok(extent) = segment.allocate(1024) {
+        end = extent.offset as usize + 1024;
+    }
+    assert!(end > 0 && end <= Segment::first_reserved(shape));
+    let start = segment.chunk(0).start().as_ptr() as usize;
+    assert_eq!(one, start + Segment::first_reserved(shape));
+    let stage = size_of_val(segment.stage(2));
+    assert_eq!(two + stage, start + Segment::first_length(shape));
+}
