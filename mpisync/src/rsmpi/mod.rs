@@ -6,7 +6,9 @@ mod comm;
 pub(crate) mod communicator;
 mod context;
 mod create;
+mod end;
 mod part;
+pub(crate) mod run;
 mod shape;
 pub(crate) mod universe;
 

@@ -34,6 +34,7 @@ mod pshmem;
 mod rare_writes;
 mod region;
 mod region_errors;
+mod run;
 mod semaphore;
 mod soak;
 mod transport;

@@ -6,6 +6,7 @@ use crate::rsmpi::carrier::Carrier;
 use crate::rsmpi::comm::OwnComm;
 use crate::rsmpi::context::Context;
 use crate::rsmpi::create::{CreationArguments, NewMemory, agree, broadcast, check_length};
+use crate::rsmpi::end;
 use crate::shm::domain::Domain;
 use crate::shm::mapping::Mapping;
 use crate::shm::segment::{MAX_RANKS, Segment, Shape};
@@ -41,6 +42,7 @@ pub(super) fn new(
     context.domain().watch();
     let context = Arc::new(context);
     attribute::set_context(comm.as_raw(), &context)?;
+    end::register(&context);
     Ok(context)
 }
 
