@@ -56,8 +56,16 @@ fn wait_for_all() {
     let grace = (code != 0).then(grace);
     let start = Instant::now();
     let world = lock(&WORLD).take();
-    let mut farewell = world.and_then(|world| world.begin_barrier().ok());
     let contexts: Vec<_> = lock(&CONTEXTS).iter().filter_map(Weak::upgrade).collect();
+    let one_has_died = || {
+        contexts
+            .iter()
+            .any(|context| context.domain().has_lost_ranks())
+    };
+    // MPI may have to ask the launcher for the way to a rank. Open MPI's launcher crashes over such a question while it
+    // kills the job because of a dead rank.
+    let world = world.filter(|_| !one_has_died());
+    let mut farewell = world.and_then(|world| world.begin_barrier().ok());
     let mut inspected = start;
     loop {
         match farewell.as_mut().map(Farewell::is_over) {
@@ -72,10 +80,7 @@ fn wait_for_all() {
             None if farewell.is_none() => return,
             None if inspected.elapsed() >= INSPECTION => {
                 inspected = Instant::now();
-                if contexts
-                    .iter()
-                    .any(|context| context.domain().has_lost_ranks())
-                {
+                if one_has_died() {
                     return;
                 }
             }
