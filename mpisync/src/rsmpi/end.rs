@@ -124,6 +124,8 @@ fn abort(code: u8, grace: Duration) -> ! {
     ));
     // The process ends without Rust's destructors.
     let _ = io::stdout().flush();
+    // What MPICH's launcher has not passed on yet is lost.
+    thread::sleep(Duration::from_millis(200));
     world.abort(code.into())
 }
 
