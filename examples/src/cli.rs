@@ -20,14 +20,17 @@ pub struct Job {
     pub datasets: u32,
 }
 
-/// Reads the command line, runs `job` with it and reports the outcome, once for all ranks.
+/// Reads the command line and runs `job` with it.
 ///
-/// Every rank reads the same command line and comes to the same outcome, so the master alone prints, and all
-/// exit with the same status: 2 for a wrong command line, 1 for a job that failed.
+/// Every rank reads the same command line and comes to the same last words, so the master alone prints them. The exit
+/// status of a wrong command line is 2.
+///
+/// # Errors
+/// That of `job`.
 pub fn run<A: Parser>(
     world: &SimpleCommunicator,
     job: impl FnOnce(A) -> anyhow::Result<String>,
-) -> ExitCode {
+) -> anyhow::Result<ExitCode> {
     let master = world.rank() == 0;
     let args = match A::try_parse() {
         Ok(args) => args,
@@ -36,23 +39,14 @@ pub fn run<A: Parser>(
                 // Where even this cannot be printed, the exit status is all that is left to say.
                 let _ = error.print();
             }
-            return ExitCode::from(u8::from(error.use_stderr()) * 2);
+            return Ok(ExitCode::from(u8::from(error.use_stderr()) * 2));
         }
     };
-    match job(args) {
-        Ok(last_words) => {
-            if master {
-                println!("{last_words}");
-            }
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            if master {
-                eprintln!("error: {error:#}");
-            }
-            ExitCode::FAILURE
-        }
+    let last_words = job(args)?;
+    if master {
+        println!("{last_words}");
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The last line of a job whose file was read again and found right.

@@ -13,17 +13,23 @@
 //!     Ok(42)
 //! }
 //!
-//! let universe = mpisync::initialize().expect("MPI is initialized once");
-//! let mut ctrl = mpisync::sync(&universe.world())?;
-//! let header = create(&mut ctrl)?;
-//! {
-//!     let _reading = ctrl.read(); // many ranks at the same time
+//! fn main() -> std::process::ExitCode {
+//!     mpisync::run(|world| -> Result<(), Box<dyn std::error::Error>> {
+//!         let mut ctrl = mpisync::sync(world)?;
+//!         let header = create(&mut ctrl)?;
+//!         {
+//!             let _reading = ctrl.read(); // many ranks at the same time
+//!         }
+//!         {
+//!             let _writing = ctrl.write(); // one rank, and no reader
+//!         }
+//!         Ok(())
+//!     })
 //! }
-//! {
-//!     let _writing = ctrl.write(); // one rank, and no reader
-//! }
-//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! [`run`] initializes MPI, prints the errors of all ranks, and ends the job if a rank fails and
+//! the others do not end.
 //!
 //! # The one rule that hangs programs
 //! **All ranks of a communicator must make the same collective calls in the same order.** Collective
@@ -82,7 +88,7 @@
 //! | [`Batch`] | tasks for groups of ranks | many independent tasks whose states must survive the job |
 //!
 //! # Threads
-//! [`initialize`] asks MPI for `MPI_THREAD_MULTIPLE`. What is needed:
+//! [`run`] and [`initialize`] ask MPI for `MPI_THREAD_MULTIPLE`. What is needed:
 //!
 //! | ranks run on | thread level |
 //! | --- | --- |
@@ -206,7 +212,8 @@ pub use ndarray;
 #[cfg(feature = "mpi")]
 pub use {
     crate::rsmpi::communicator::IntraCommunicator,
-    crate::rsmpi::universe::{Universe, initialize},
+    crate::rsmpi::run::run,
+    crate::rsmpi::universe::{OnPanic, Universe, initialize},
     crate::rwlock::builder::{Builder, sync},
     mpi,
 };

@@ -16,7 +16,10 @@ pub use crate::sync::{
     TurnGuard,
 };
 #[cfg(feature = "mpi")]
-pub use {crate::rsmpi::communicator::IntraCommunicator, mpi::traits::*};
+pub use {
+    crate::rsmpi::communicator::IntraCommunicator, mpi::topology::SimpleCommunicator,
+    mpi::traits::*,
+};
 // This derive takes precedence over the derive of the same name among MPI's traits, which are glob imports. The trait
 // `Equivalence` stays MPI's.
 pub use mpisync_macros::Equivalence;

@@ -1,5 +1,7 @@
 //! How a file registers its cases, once.
 
+use std::process::ExitCode;
+
 use crate::job::Job;
 
 pub use linkme;
@@ -36,6 +38,8 @@ pub enum Work {
     Job(fn(&Job)),
     /// Each process of a job runs this, and initializes MPI itself.
     Process(fn()),
+    /// Each process of a job runs this, and ends with its exit code.
+    Program(fn() -> ExitCode),
     /// The test itself runs this with the number of ranks, and starts its jobs.
     Test(fn(usize)),
 }
@@ -58,11 +62,12 @@ impl Cases {
 ///
 /// `cases!(on [1, 2, 3, 4, 8] with [OneNode]: counts, counts_down = |job| counts_by(job, -1));`
 ///
-/// `cases!(processes on …)` and `cases!(tests on …)` register [`Work::Process`] and [`Work::Test`].
+/// `cases!(processes on …)`, `cases!(programs on …)` and `cases!(tests on …)` register the other kinds of [`Work`].
 #[macro_export]
 macro_rules! cases {
     (on $($rest:tt)*) => { $crate::cases!(@register Job $($rest)*); };
     (processes on $($rest:tt)*) => { $crate::cases!(@register Process $($rest)*); };
+    (programs on $($rest:tt)*) => { $crate::cases!(@register Program $($rest)*); };
     (tests on $($rest:tt)*) => { $crate::cases!(@register Test $($rest)*); };
     (@register $work:ident [$($ranks:literal),*] $(with [$($attribute:expr),*])?:
         $($name:ident $(= $function:expr)?),+ $(,)?

@@ -18,8 +18,7 @@ use crate::launch::{LIMIT, Launch, Running};
 /// Runs the tests that the command line names, or as a rank of a job the cases.
 pub fn main() -> ExitCode {
     if env::args().nth(1).as_deref() == Some(job::OPTION) {
-        job::run(env::args().skip(2));
-        return ExitCode::SUCCESS;
+        return job::run(env::args().skip(2));
     }
     processes::adopt_orphans().expect("Linux has subreapers");
     let (selection, options) = Selection::from_arguments(env::args().skip(1));
@@ -136,7 +135,7 @@ impl Test {
                 Ok(())
             }
             Work::Job(_) if self.is(Attribute::LastRankDies) => self.survive(),
-            Work::Job(_) | Work::Process(_) => {
+            Work::Job(_) | Work::Process(_) | Work::Program(_) => {
                 let ended = self.launch().run();
                 let ok = format!("ok {}", self.case);
                 let passed = ended.output.lines().filter(|line| *line == ok).count();

@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{self, Write};
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use mpi::topology::SimpleCommunicator;
 use mpi::traits::*;
@@ -65,16 +66,21 @@ pub const OPTION: &str = "--job";
 /// Runs the cases that the command line names: `--job DIRECTORY CASE...`.
 ///
 /// Rank 0 prints `ok CASE` after each. A case that panics on any rank ends the whole job. A case that initializes MPI
-/// itself is the only one, and each process prints `ok CASE`.
-pub fn run(mut arguments: impl Iterator<Item = String>) {
+/// itself is the only one, and each process prints `ok CASE`; a program prints what it likes.
+pub fn run(mut arguments: impl Iterator<Item = String>) -> ExitCode {
     let directory = PathBuf::from(arguments.next().expect("a directory is named"));
     let cases: Vec<String> = arguments.collect();
     panics::install();
-    if let [case] = &cases[..]
-        && let Some(Work::Process(work)) = find(case)
-    {
-        work();
-        return println!("ok {case}");
+    if let [case] = &cases[..] {
+        match find(case) {
+            Some(Work::Process(work)) => {
+                work();
+                println!("ok {case}");
+                return ExitCode::SUCCESS;
+            }
+            Some(Work::Program(run)) => return run(),
+            _ => {}
+        }
     }
     let universe = mpisync::initialize().expect("MPI is initialized once");
     let world = universe.world();
@@ -101,6 +107,7 @@ pub fn run(mut arguments: impl Iterator<Item = String>) {
         job.world.barrier();
         say(&job, &format!("ok {name}"));
     }
+    ExitCode::SUCCESS
 }
 
 fn find(name: &str) -> Option<Work> {

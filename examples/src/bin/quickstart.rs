@@ -2,21 +2,21 @@
 
 use mpisync::prelude::*;
 use std::fs::{self, File};
-use std::io::{BufRead, Write};
+use std::io::{self, BufRead, Write};
 
-fn main() -> std::io::Result<()> {
-    let universe = mpisync::initialize().expect("MPI is initialized once");
-    let world = universe.world();
-    // One rank creates the file, and the others wait for it.
-    let mut list = Guarded::create(&world, || {
-        File::create("ranks.txt").map(|_| AppendFile::new("ranks.txt"))
-    })?;
-    list.write(|file| writeln!(file, "rank {} was here", world.rank()))?; // one rank at a time
-    world.barrier(); // all ranks have written
-    if world.rank() == 0 {
-        let signed = list.read(|file| Ok(file.lines().count()))?; // many ranks may read at once
-        println!("{signed} of {} ranks have signed", world.size());
-        fs::remove_file("ranks.txt")?;
-    }
-    Ok(())
+fn main() -> std::process::ExitCode {
+    mpisync::run(|world| -> io::Result<()> {
+        // One rank creates the file, and the others wait for it.
+        let mut list = Guarded::create(world, || {
+            File::create("ranks.txt").map(|_| AppendFile::new("ranks.txt"))
+        })?;
+        list.write(|file| writeln!(file, "rank {} was here", world.rank()))?; // one rank at a time
+        world.barrier(); // all ranks have written
+        if world.rank() == 0 {
+            let signed = list.read(|file| Ok(file.lines().count()))?; // many ranks may read at once
+            println!("{signed} of {} ranks have signed", world.size());
+            fs::remove_file("ranks.txt")?;
+        }
+        Ok(())
+    })
 }

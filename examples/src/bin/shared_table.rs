@@ -13,7 +13,7 @@ use std::{
 
 use anyhow::ensure;
 use clap::Parser;
-use mpisync::{mpi::topology::SimpleCommunicator, prelude::*};
+use mpisync::prelude::*;
 use mpisync_examples::cli;
 
 /// Writes rows of all ranks into one table
@@ -27,9 +27,7 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    let universe = mpisync::initialize().expect("MPI was not started before");
-    let world = universe.world();
-    cli::run(&world, |args: Args| run(&world, &args))
+    mpisync::run(|world| cli::run(world, |args: Args| run(world, &args)))
 }
 
 fn run(world: &SimpleCommunicator, args: &Args) -> anyhow::Result<String> {

@@ -321,10 +321,9 @@ impl Arrivals {
 pub(crate) struct Farewell(ffi::MPI_Request);
 
 impl Farewell {
-    /// Whether all ranks have arrived, or the barrier has failed.
-    pub(crate) fn is_over(&mut self) -> bool {
-        // A failure is ignored: MPI is about to be finalized.
-        test(&mut self.0).unwrap_or(true)
+    /// Whether all ranks have arrived.
+    pub(crate) fn is_over(&mut self) -> Result<bool, CreateError> {
+        test(&mut self.0)
     }
 }
 

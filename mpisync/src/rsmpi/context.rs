@@ -3,6 +3,7 @@
 use crate::rsmpi::attribute;
 use crate::rsmpi::carrier::Carrier;
 use crate::rsmpi::comm::OwnComm;
+use crate::rsmpi::end;
 use crate::shm::domain::{Domain, Outside};
 use crate::shm::lock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -35,7 +36,7 @@ impl Context {
         let all = Arc::new(all);
         domain.set_outside(Arc::clone(&all) as _);
         Context {
-            domain: announced_at_end(domain),
+            domain: Arc::new(domain),
             all,
             remote: None,
         }
@@ -44,7 +45,7 @@ impl Context {
     /// On several nodes, of which `node` has the ranks of this one.
     pub(super) fn on_nodes(all: OwnComm, node: OwnComm, carrier: Carrier, domain: Domain) -> Self {
         Context {
-            domain: announced_at_end(domain),
+            domain: Arc::new(domain),
             all: Arc::new(all),
             remote: Some(AcrossNodes {
                 node,
@@ -73,23 +74,27 @@ impl Context {
     }
 }
 
-/// The domains in which this rank's end is announced.
-static DOMAINS: Mutex<Vec<Weak<Domain>>> = Mutex::new(Vec::new());
+/// The contexts of this process.
+static CONTEXTS: Mutex<Vec<Weak<Context>>> = Mutex::new(Vec::new());
 
-/// Shares a domain in which this rank's end is announced before MPI is finalized.
-fn announced_at_end(domain: Domain) -> Arc<Domain> {
+/// Adds a context to [`contexts`], and announces this rank's end in it before MPI is finalized.
+pub(super) fn register(context: &Arc<Context>) {
     static AT_END: Once = Once::new();
     AT_END.call_once(|| attribute::first_at_end(announce_end));
-    let domain = Arc::new(domain);
-    let mut domains = lock(&DOMAINS);
-    domains.retain(|domain| domain.strong_count() > 0);
-    domains.push(Arc::downgrade(&domain));
-    domain
+    let mut contexts = lock(&CONTEXTS);
+    contexts.retain(|context| context.strong_count() > 0);
+    contexts.push(Arc::downgrade(context));
+}
+
+/// The contexts of this process that are in use.
+pub(super) fn contexts() -> Vec<Arc<Context>> {
+    lock(&CONTEXTS).iter().filter_map(Weak::upgrade).collect()
 }
 
 fn announce_end() {
-    for domain in lock(&DOMAINS).iter().filter_map(Weak::upgrade) {
-        domain.note_own_end(thread::panicking());
+    let panicked = thread::panicking() || end::has_panicked();
+    for context in contexts() {
+        context.domain().note_own_end(panicked);
     }
 }
 

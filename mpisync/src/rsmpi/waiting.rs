@@ -2,7 +2,7 @@
 
 use crate::error::CreateError;
 use crate::rsmpi::comm::{Handle, check, test};
-use crate::rsmpi::context::Context;
+use crate::rsmpi::context::{Context, contexts};
 use crate::shm::absence::Absence;
 use crate::shm::domain::Domain;
 use crate::shm::lock;
@@ -25,16 +25,6 @@ const LONGEST_SLEEP: Duration = Duration::from_millis(1);
 const INSPECTION: Duration = Duration::from_millis(20);
 /// How long a call may still complete after a rank has died: what the rank sent before arrives.
 const GRACE: Duration = Duration::from_millis(100);
-
-/// The contexts of this process.
-static CONTEXTS: Mutex<Vec<Weak<Context>>> = Mutex::new(Vec::new());
-
-/// Lets the ranks of other communicators find out by `context` which of them have died.
-pub(super) fn register(context: &Arc<Context>) {
-    let mut contexts = lock(&CONTEXTS);
-    contexts.retain(|context| context.strong_count() > 0);
-    contexts.push(Arc::downgrade(context));
-}
 
 /// How the collective calls on a communicator wait.
 pub(super) struct Waiting {
@@ -193,7 +183,7 @@ impl Waiting {
 
     /// The lowest rank that is known to have died or ended from another communicator.
     fn lost_elsewhere(&self) -> Option<Lost> {
-        let contexts: Vec<_> = lock(&CONTEXTS).iter().filter_map(Weak::upgrade).collect();
+        let contexts = contexts();
         let lowest_lost = |context: &Arc<Context>| {
             // SAFETY: the user's communicator is borrowed while its first object is made, and only then is there no
             // domain; that of a context is not freed before the context is dropped.

@@ -35,6 +35,7 @@ mod pshmem;
 mod rare_writes;
 mod region;
 mod region_errors;
+mod run;
 mod semaphore;
 mod soak;
 mod transport;

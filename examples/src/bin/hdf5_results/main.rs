@@ -10,7 +10,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use mpisync::{guarded::GuardedError, mpi::topology::SimpleCommunicator, prelude::*};
+use mpisync::prelude::*;
 use mpisync_examples::{
     cli,
     progress::Progress,
@@ -34,26 +34,7 @@ struct Args {
 
 fn main() -> ExitCode {
     results::disable_hdf5_file_locks();
-    let universe = mpisync::initialize().expect("MPI was not started before");
-    let world = universe.world();
-    cli::run(&world, |args: Args| {
-        run(&world, &args).map_err(|error| abort_after_death(&world, error))
-    })
-}
-
-/// Ends the job if a rank has died: MPI cannot be finalized without it. The launchers do so themselves, unless they
-/// are told to let the other ranks live.
-fn abort_after_death(world: &SimpleCommunicator, error: anyhow::Error) -> anyhow::Error {
-    let died = |error: &CollectiveError| matches!(error, CollectiveError::RankDied { .. });
-    let in_the_file = match error.downcast_ref::<GuardedError<anyhow::Error>>() {
-        Some(GuardedError::Call(error)) => died(error),
-        _ => false,
-    };
-    if in_the_file || error.downcast_ref().is_some_and(died) {
-        eprintln!("error on rank {}: {error}", world.rank());
-        world.abort(1);
-    }
-    error
+    mpisync::run(|world| cli::run(world, |args: Args| run(world, &args)))
 }
 
 fn run(world: &SimpleCommunicator, args: &Args) -> anyhow::Result<String> {

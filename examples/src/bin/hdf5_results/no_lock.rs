@@ -3,10 +3,7 @@
 use std::{process, sync::mpsc, thread, time::Duration};
 
 use anyhow::{anyhow, bail};
-use mpisync::{
-    mpi::{collective::SystemOperation, topology::SimpleCommunicator},
-    prelude::*,
-};
+use mpisync::{mpi::collective::SystemOperation, prelude::*};
 use mpisync_examples::{
     progress::Progress,
     results::{self, Header},

@@ -18,7 +18,6 @@ use std::{
 use anyhow::{Context, bail};
 use clap::Parser;
 use mpisync::{
-    mpi::topology::SimpleCommunicator,
     ndarray::{Array2, Ix2, s},
     prelude::*,
 };
@@ -45,9 +44,7 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    let universe = mpisync::initialize().expect("MPI was not started before");
-    let world = universe.world();
-    cli::run(&world, |args: Args| run(&world, &args))
+    mpisync::run(|world| cli::run(world, |args: Args| run(world, &args)))
 }
 
 fn run(world: &SimpleCommunicator, args: &Args) -> anyhow::Result<String> {

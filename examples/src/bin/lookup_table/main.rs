@@ -14,7 +14,6 @@ use std::{
 use anyhow::ensure;
 use clap::Parser;
 use mpisync::{
-    mpi::topology::SimpleCommunicator,
     ndarray::{Array1, ArrayRef1, Ix1},
     prelude::*,
 };
@@ -52,9 +51,7 @@ struct Cost {
 }
 
 fn main() -> ExitCode {
-    let universe = mpisync::initialize().expect("MPI was not started before");
-    let world = universe.world();
-    cli::run(&world, |args: Args| run(&world, &args))
+    mpisync::run(|world| cli::run(world, |args: Args| run(world, &args)))
 }
 
 fn run(world: &SimpleCommunicator, args: &Args) -> anyhow::Result<String> {

@@ -3,7 +3,7 @@
 use std::fs;
 
 use anyhow::{Context, ensure};
-use mpisync::{mpi::topology::SimpleCommunicator, prelude::*};
+use mpisync::prelude::*;
 use mpisync_examples::sum::sum;
 
 /// Where Linux tells what a process takes.

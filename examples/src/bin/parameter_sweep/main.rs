@@ -25,7 +25,6 @@ use anyhow::{Context, ensure};
 use clap::Parser;
 use mpisync::{
     batch::{Again, State, Summary},
-    mpi::topology::SimpleCommunicator,
     prelude::*,
 };
 use mpisync_examples::{cli, progress::Progress, results};
@@ -65,9 +64,7 @@ struct Args {
 
 fn main() -> ExitCode {
     results::disable_hdf5_file_locks();
-    let universe = mpisync::initialize().expect("MPI was not started before");
-    let world = universe.world();
-    cli::run(&world, |args: Args| run(&world, &args))
+    mpisync::run(|world| cli::run(world, |args: Args| run(world, &args)))
 }
 
 fn run(world: &SimpleCommunicator, args: &Args) -> anyhow::Result<String> {

@@ -15,7 +15,7 @@ use std::{
 
 use anyhow::ensure;
 use clap::Parser;
-use mpisync::{mpi::topology::SimpleCommunicator, prelude::*};
+use mpisync::prelude::*;
 use mpisync_examples::{cli, room::put_or_take};
 
 mod primes;
@@ -70,9 +70,7 @@ struct Collected {
 }
 
 fn main() -> ExitCode {
-    let universe = mpisync::initialize().expect("MPI was not started before");
-    let world = universe.world();
-    cli::run(&world, |args: Args| run(&world, &args))
+    mpisync::run(|world| cli::run(world, |args: Args| run(world, &args)))
 }
 
 fn run(world: &SimpleCommunicator, args: &Args) -> anyhow::Result<String> {

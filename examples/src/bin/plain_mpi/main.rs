@@ -33,7 +33,14 @@ fn main() -> ExitCode {
     results::disable_hdf5_file_locks();
     let universe = mpi::initialize().expect("MPI was not started before");
     let world = universe.world();
-    cli::run(&world, |args: Args| run(&world, &args.job))
+    let ended = cli::run(&world, |args: Args| run(&world, &args.job));
+    ended.unwrap_or_else(|error| {
+        // All ranks have the same.
+        if world.rank() == 0 {
+            eprintln!("error: {error:#}");
+        }
+        ExitCode::FAILURE
+    })
 }
 
 fn run(world: &SimpleCommunicator, job: &cli::Job) -> anyhow::Result<String> {

@@ -23,7 +23,7 @@ use std::{
 
 use anyhow::ensure;
 use clap::Parser;
-use mpisync::{mpi::topology::SimpleCommunicator, ndarray::Ix1, prelude::*};
+use mpisync::{ndarray::Ix1, prelude::*};
 use mpisync_examples::cli;
 
 mod client;
@@ -64,9 +64,7 @@ struct Shared {
 }
 
 fn main() -> ExitCode {
-    let universe = mpisync::initialize().expect("MPI was not started before");
-    let world = universe.world();
-    cli::run(&world, |args: Args| run(&world, &args))
+    mpisync::run(|world| cli::run(world, |args: Args| run(world, &args)))
 }
 
 fn run(world: &SimpleCommunicator, args: &Args) -> anyhow::Result<String> {

@@ -15,7 +15,7 @@ use std::{
 
 use anyhow::{Context, bail};
 use clap::Parser;
-use mpisync::{mpi::topology::SimpleCommunicator, prelude::*};
+use mpisync::prelude::*;
 use mpisync_examples::{cli, progress::Progress, room::put_or_take};
 
 mod counts;
@@ -39,9 +39,7 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    let universe = mpisync::initialize().expect("MPI was not started before");
-    let world = universe.world();
-    cli::run(&world, |args: Args| run(&world, &args))
+    mpisync::run(|world| cli::run(world, |args: Args| run(world, &args)))
 }
 
 fn run(world: &SimpleCommunicator, args: &Args) -> anyhow::Result<String> {

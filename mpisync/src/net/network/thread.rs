@@ -148,7 +148,8 @@ fn end() {
             active |= net.poll();
             active |= net.go_on();
         }
-        farewells.retain_mut(|farewell| !farewell.is_over());
+        // The same if MPI fails here.
+        farewells.retain_mut(|farewell| matches!(farewell.is_over(), Ok(false)));
         if !active && !farewells.is_empty() {
             thread::sleep(FIRST_SLEEP);
         }

@@ -4,9 +4,9 @@ use crate::error::CreateError;
 use crate::rsmpi::attribute;
 use crate::rsmpi::carrier::Carrier;
 use crate::rsmpi::comm::OwnComm;
+use crate::rsmpi::context;
 use crate::rsmpi::context::Context;
 use crate::rsmpi::create::{CreationArguments, Mine, NewMemory, agree, broadcast, check_length};
-use crate::rsmpi::waiting;
 use crate::rsmpi::waiting::Waiting;
 use crate::shm::domain::Domain;
 use crate::shm::mapping;
@@ -47,7 +47,7 @@ pub(super) fn new(
     context.domain().watch();
     context.all().waiting().watch(context.domain());
     let context = Arc::new(context);
-    waiting::register(&context);
+    context::register(&context);
     attribute::set_context(comm.as_raw(), &context)?;
     Ok(context)
 }
