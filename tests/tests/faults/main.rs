@@ -26,18 +26,17 @@ use crate::cell::{BYSTANDER, RANKS, STRUCK, VICTIM};
 use crate::fault::Fault;
 use crate::table::{JOB_ENDS, KNOWN_HANGS, REPORTED, Row, TABLE};
 
-/// How long a rank may wait after the fault.
-const LONGEST_WAIT: f64 = 10.0;
+/// How long a job has until its fault, also on a busy machine.
+const START: Duration = Duration::from_secs(30);
 
-/// How long a job has for its start and for the wait of its ranks. A job that takes longer hangs.
-const LIMIT: Duration = Duration::from_secs(12);
+/// How long a rank may wait after the fault. One that waits longer hangs.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 /// How often a job is looked at.
 const POLL: Duration = Duration::from_millis(20);
 
-/// So that all that the library does after some time happens in the limit, but nothing while a rank is stopped that then goes
-/// on: after what time it reports a wait, how long it waits for ranks that do not come to make an object, and how long the
-/// others have after a panic.
+/// Times of the library that fit into [`LONGEST_WAIT`]: after what time it reports a wait, how long it waits for ranks that
+/// do not come to make an object, and how long the others have after a panic.
 const ENVIRONMENT: [(&str, &str); 3] = [
     ("MPISYNC_WATCHDOG", "2"),
     ("MPISYNC_CREATE_TIMEOUT", "8"),
@@ -45,7 +44,7 @@ const ENVIRONMENT: [(&str, &str); 3] = [
 ];
 
 /// How many jobs run at the same time, since most of them sleep.
-const JOBS: usize = 8;
+const JOBS: usize = 12;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -114,14 +113,10 @@ fn check(row: &Row, fault: Fault) -> Result<(), Failed> {
             let is_good = |seen: &Seen| {
                 let outcome = seen.outcome.as_deref();
                 outcome.is_some_and(|outcome| expected.contains(&outcome))
-                    && seen.seconds <= LONGEST_WAIT
             };
             match seen.iter().all(is_good) {
                 true => Ok(()),
-                false => fail(format!(
-                    "expected within {LONGEST_WAIT} s: {}",
-                    expected.join(" or ")
-                )),
+                false => fail(format!("expected: {}", expected.join(" or "))),
             }
         }
     }
@@ -132,10 +127,15 @@ fn run(row: &Row, fault: Fault) -> Result<(Vec<Seen>, String), Failed> {
     let launch = Launch::new(RANKS, [row.name, fault.name()]).envs(&ENVIRONMENT);
     let mut job = launch.survive_deaths().beside_others().start();
     let awaits_report = row.expected(fault).contains(&REPORTED);
-    let deadline = Instant::now() + LIMIT;
+    let mut deadline = Instant::now() + START;
+    let mut is_struck = false;
     loop {
         let is_last_look = job.is_over() || Instant::now() >= deadline;
         let (output, verdicts) = (job.output(), job.verdicts());
+        if !is_struck && verdicts[VICTIM as usize].is_some() {
+            is_struck = true;
+            deadline = Instant::now() + LONGEST_WAIT;
+        }
         let has_answered =
             |rank: usize| verdicts[rank].is_some() || awaits_report && reports(&output, rank);
         if (0..RANKS).all(has_answered) || is_last_look {

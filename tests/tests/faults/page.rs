@@ -63,24 +63,15 @@ pub fn check() -> Result<(), Failed> {
 }
 
 fn text() -> String {
-    let mut text = START.to_owned();
-    let mut object = "";
+    let titles = COLUMNS.map(|(title, _)| title).join(" | ");
+    let mut text = format!("{START}\n| object | the other ranks | the rank | {titles} |\n");
+    text += &format!("|{}\n", " --- |".repeat(3 + COLUMNS.len()));
     for row in TABLE {
-        if object != row.object() {
-            object = row.object();
-            text += &format!("\n## {}\n\n| the other ranks | the rank |", row.title);
-            for (title, _) in COLUMNS {
-                text += &format!(" {title} |");
-            }
-            text += "\n| --- | --- |";
-            text += &" --- |".repeat(COLUMNS.len());
-            text += "\n";
-        }
-        text += &format!("| {} | {} |", row.others, row.victim);
-        for (_, faults) in COLUMNS {
-            text += &format!(" {} |", entry(row, faults));
-        }
-        text += "\n";
+        let entries = COLUMNS.map(|(_, faults)| entry(row, faults)).join(" | ");
+        text += &format!(
+            "| {} | {} | {} | {entries} |\n",
+            row.object, row.others, row.victim
+        );
     }
     text
 }

@@ -41,8 +41,8 @@ const PANICKED_OR_REPORT: Expected = &["RankEnded", REPORTED, JOB_ENDS];
 pub struct Row {
     /// Its name in names of tests: object and situation.
     pub name: &'static str,
-    /// The heading of its object.
-    pub title: &'static str,
+    /// Its object.
+    pub object: &'static str,
     /// What the other ranks do.
     pub others: &'static str,
     /// What the victim does.
@@ -76,25 +76,20 @@ impl Row {
         let faults = faults.filter(|fault| !self.expected(*fault).is_empty());
         faults.map(move |fault| (self, fault))
     }
-
-    /// The object's part of the name.
-    pub fn object(&self) -> &'static str {
-        self.name.split_once("::").map_or("", |(object, _)| object)
-    }
 }
 
 macro_rules! table {
-    ($($object:ident $title:literal {
+    ($($module:ident $object:literal {
         $($name:ident, $others:literal, $victim:literal:
             $panic:expr, $error:expr, $death:expr, $stop:expr, $elsewhere:expr, $leak:expr;)+
     })+) => {
         /// All situations.
         pub const TABLE: &[Row] = &[$($(Row {
-            name: concat!(stringify!($object), "::", stringify!($name)),
-            title: $title,
+            name: concat!(stringify!($module), "::", stringify!($name)),
+            object: $object,
             others: $others,
             victim: $victim,
-            run: situations::$object::$name,
+            run: situations::$module::$name,
             panic: $panic,
             error: $error,
             death: $death,
@@ -107,7 +102,7 @@ macro_rules! table {
 
 // The columns: panic, error, death, stop, elsewhere, leak.
 table! {
-    controller "Controllers" {
+    controller "controller" {
         read, "`read`", "writes":
             OK, OK, HOLDER, OK, REPORT, REPORT;
         write_behind_writer, "`write`", "writes":
@@ -115,69 +110,69 @@ table! {
         write_behind_reader, "`write`", "reads":
             OK, OK, OK, OK, REPORT, REPORT;
     }
-    guarded "Guarded files" {
+    guarded "file of a `Guarded`" {
         write, "`write`", "is in the closure of `write`":
             OK, OK, HOLDER, OK, REPORT, NONE;
     }
-    single_write "Calls of `single_write`" {
+    single_write "`single_write`" {
         collect, "`collect`", "is the writer, in its closure":
             &["WriterPanicked"], &["WriterFailed"], DIED, OK, REPORT, NONE;
         collect_of_a_fence, "`collect`", "is the writer, and has the fence":
             &["WriterPanicked"], &["Unshared"], DIED, OK, REPORT, REPORT;
         collect_from_none, "`collect`", "is the writer, and does not come":
             PANICKED, ENDED, DIED, OK, DIVERGED, NONE;
-        collect_two_large, "`collect` two values of 10 MB", "is the writer, and has shared one":
+        collect_two_large, "`collect` two values of 1 MB", "is the writer, and has shared one":
             PANICKED, ENDED, DIED, OK, DIVERGED, NONE;
         share_small, "`share` and `collect` 8 bytes", "does not come":
             OK, OK, OK, OK, OK, NONE;
-        share_two_large, "`share` and `collect` two values of 10 MB", "does not come":
+        share_two_large, "`share` and `collect` two values of 1 MB", "does not come":
             OK, OK, OK, OK, &["Diverged", REPORTED], NONE;
     }
-    collective "Functions with `#[collective]`" {
+    collective "`#[collective]`" {
         enter, "enter the call", "does not come":
             PANICKED, ENDED, DIED, OK, DIVERGED, NONE;
         body, "leave the call", "is in the body":
             &["Panicked"], &["Failed"], DIED, OK, REPORT, NONE;
     }
-    barrier "Barriers" {
+    barrier "barrier" {
         wait, "`wait`", "does not come":
             PANICKED, ENDED, DIED, OK, REPORT, NONE;
     }
-    turn "Turns" {
+    turn "turn" {
         take, "`take` for the second time", "does not come":
             PANICKED, ENDED, DIED, OK, REPORT, NONE;
         take_after_another, "`take` for the second time", "has its first turn":
             OK, OK, DIED, OK, REPORT, REPORT;
     }
-    condvar "Conditions" {
+    condvar "condition" {
         wait, "`wait`", "is the only one that does not wait":
             PANICKED_OR_REPORT, ENDED_OR_REPORT, DIED_OR_REPORT, OK, REPORT, NONE;
     }
-    mutex "Mutexes" {
+    mutex "mutex" {
         lock, "`lock`", "holds it":
             OK, OK, HOLDER, OK, REPORT, REPORT;
     }
-    semaphore "Semaphores" {
+    semaphore "semaphore" {
         acquire, "`acquire`", "holds the only permit":
             OK, OK, OK, OK, REPORT, REPORT;
         acquire_what_is_released, "`acquire`", "is the only one that does not wait":
             PANICKED_OR_REPORT, ENDED_OR_REPORT, DIED_OR_REPORT, OK, REPORT, NONE;
     }
-    counter "Counters" {
+    counter "counter" {
         next, "`next`", "is the root":
             OK, OK, OK, OK, OK, NONE;
         next_in_a_window, "`next` in a window of MPI", "is the root":
             OK, OK, OK, OK, OK, NONE;
     }
-    once "Values computed once" {
+    once "value computed once" {
         get, "`get_or_init`", "computes the value":
             OK, OK, OK, OK, REPORT, NONE;
     }
-    latch "Latches" {
+    latch "latch" {
         wait, "`wait`", "does not count down":
             PANICKED, ENDED, DIED, OK, REPORT, NONE;
     }
-    channel "Channels" {
+    channel "channel" {
         put, "`put` into a full channel", "has the only consumer":
             CLOSED, CLOSED, CLOSED, OK, REPORT, REPORT;
         take, "`take` from an empty channel", "has the only producer":
@@ -185,7 +180,7 @@ table! {
         take_to_the_end, "`take` to the end", "has the last producer":
             OK, OK, OK, OK, REPORT, REPORT;
     }
-    region "Regions" {
+    region "region" {
         read, "`read`", "writes":
             OK, OK, HOLDER, OK, REPORT, REPORT;
         write, "`write`", "reads":
@@ -197,7 +192,7 @@ table! {
         update_by_another, "`update`", "is the master, and does not come":
             PANICKED, ENDED, DIED, OK, DIVERGED, NONE;
     }
-    batch "Batches" {
+    batch "batch" {
         for_each, "`for_each`", "has a task":
             OK, OK, OK, OK, REPORT, REPORT;
         done_in_its_worker, "`done` in the same worker", "has the task too":
@@ -205,7 +200,7 @@ table! {
         for_each_beside_its_worker, "`for_each` in another worker", "has a task with a second rank":
             OK, OK, OK, OK, REPORT, REPORT;
     }
-    creation "Objects that are made and closed" {
+    creation "any object" {
         first, "make the first object", "does not come":
             PANICKED_OR_LATE, ENDED_OR_LATE, DIED_OR_LATE, OK, OTHER_RANK, NONE;
         further, "make another object", "does not come":

@@ -8,7 +8,7 @@ use crate::cell::{Cell, FOREVER, VICTIM};
 use crate::fault::Failure;
 
 /// More than the memory that a controller has for values.
-const LARGE: usize = 10_000_000;
+const LARGE: usize = 1_000_000;
 
 /// The call, at one place for all ranks.
 fn access(ctrl: &mut WindowController, writer: i32) -> Result<Access<'_>, CollectiveError> {
