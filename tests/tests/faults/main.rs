@@ -36,8 +36,10 @@ const LONGEST_WAIT: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(20);
 
 /// Times of the library that fit into [`LONGEST_WAIT`]: after what time it reports a wait, how long it waits for ranks that
-/// do not come to make an object, and how long the others have after a panic.
-const ENVIRONMENT: [(&str, &str); 3] = [
+/// do not come to make an object, and how long the others have after a panic. A backtrace takes seconds on a busy machine,
+/// and comes before the stack unwinds.
+const ENVIRONMENT: [(&str, &str); 4] = [
+    ("RUST_BACKTRACE", "0"),
     ("MPISYNC_WATCHDOG", "2"),
     ("MPISYNC_CREATE_TIMEOUT", "8"),
     ("MPISYNC_GRACE", "3"),

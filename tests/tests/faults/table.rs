@@ -21,21 +21,21 @@ const REPORT: Expected = &[REPORTED];
 const DIED: Expected = &["RankDied"];
 const HOLDER: Expected = &["HolderDied"];
 const ENDED: Expected = &["RankEnded"];
-/// A panic ends the job, unless the others have been told before.
-const PANICKED: Expected = &["RankEnded", JOB_ENDS];
+/// A panic ends the job after a grace. The others are told before, or see that the rank is dead before they are ended too.
+const PANICKED: Expected = &["RankEnded", "RankDied", JOB_ENDS];
 const DIVERGED: Expected = &["Diverged"];
 const CLOSED: Expected = &["Closed"];
 /// The ranks of a worker need each other.
 const LEFT: Expected = &["RankLeft", "RankEnded"];
 const OTHER_RANK: Expected = &["OtherRank"];
 /// Ranks that make their first object do not share memory yet, and cannot see why one does not come.
-const PANICKED_OR_LATE: Expected = &["RankEnded", "Timeout", JOB_ENDS];
+const PANICKED_OR_LATE: Expected = &["RankEnded", "RankDied", "Timeout", JOB_ENDS];
 const ENDED_OR_LATE: Expected = &["RankEnded", "Timeout"];
 const DIED_OR_LATE: Expected = &["RankDied", "Timeout"];
 /// Only the program knows which rank will come, so there may be no error.
 const DIED_OR_REPORT: Expected = &["RankDied", REPORTED];
 const ENDED_OR_REPORT: Expected = &["RankEnded", REPORTED];
-const PANICKED_OR_REPORT: Expected = &["RankEnded", REPORTED, JOB_ENDS];
+const PANICKED_OR_REPORT: Expected = &["RankEnded", "RankDied", REPORTED, JOB_ENDS];
 
 /// A situation, and its outcomes by fault.
 pub struct Row {
