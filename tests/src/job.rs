@@ -47,7 +47,7 @@ impl Job {
 }
 
 /// Deletes the files in `/dev/shm` that this process maps: a job that loses a rank would leave them behind.
-fn remove_mapped_files() {
+pub fn remove_mapped_files() {
     let maps = fs::read_to_string("/proc/self/maps").unwrap_or_default();
     for path in maps
         .lines()

@@ -57,6 +57,9 @@ const RESPITE: Duration = Duration::from_secs(2);
 /// How often a job is looked at.
 const POLL: Duration = Duration::from_millis(5);
 
+/// The variable that names the directory of temporary files.
+const TMPDIR: &str = "TMPDIR";
+
 const NO_TABLE: &str = "the processes of a job are found";
 
 /// A job about to be started.
@@ -65,6 +68,7 @@ pub struct Launch<'a> {
     cases: Vec<String>,
     limit: Duration,
     survive: bool,
+    beside_others: bool,
     environment: Vec<(&'a str, &'a str)>,
 }
 
@@ -88,6 +92,7 @@ impl<'a> Launch<'a> {
             cases: cases.into_iter().map(Into::into).collect(),
             limit: LIMIT,
             survive: false,
+            beside_others: false,
             environment: Vec::new(),
         }
     }
@@ -107,6 +112,13 @@ impl<'a> Launch<'a> {
     /// Lets the job go on when a rank dies.
     pub fn survive_deaths(mut self) -> Self {
         self.survive = true;
+        self
+    }
+
+    /// Has the launcher and MPI keep their files in the job's directory. The job is ended by [`Running::kill`], which then
+    /// finds all that the launcher has started.
+    pub fn beside_others(mut self) -> Self {
+        self.beside_others = true;
         self
     }
 
@@ -139,6 +151,9 @@ impl<'a> Launch<'a> {
                 .into_iter()
                 .filter(|(name, _)| env::var_os(name).is_none()),
         );
+        if self.beside_others {
+            command.env(TMPDIR, &directory.0);
+        }
         command
             .envs(self.environment.iter().copied())
             .args(["-n", &ranks]);
@@ -251,7 +266,8 @@ impl Running {
         }
     }
 
-    fn verdicts(&self) -> Vec<Option<String>> {
+    /// The verdict of each rank that has left one.
+    pub fn verdicts(&self) -> Vec<Option<String>> {
         self.read_all("verdict")
     }
 
@@ -271,30 +287,42 @@ impl Running {
     }
 
     /// Kills the launcher and all ranks with `SIGKILL`, and returns when none of them runs any more. Other jobs go on: the
-    /// directory of the job, which is among the arguments of its processes, tells which they are.
+    /// directory of the job, which is among the arguments or in the environment of its processes, tells which they are.
     pub fn kill(&mut self) {
         let name = self.directory.0.to_str().expect("text").to_owned();
+        let variable = format!("{TMPDIR}={name}");
         let is_there = |process: &u32| {
-            let arguments = fs::read(format!("/proc/{process}/cmdline")).unwrap_or_default();
-            let arguments = String::from_utf8_lossy(&arguments).into_owned();
-            arguments.split('\0').any(|argument| argument == name)
+            let names = |file: &str, word: &str| {
+                let words = fs::read(format!("/proc/{process}/{file}")).unwrap_or_default();
+                words
+                    .split(|byte| *byte == 0)
+                    .any(|found| found == word.as_bytes())
+            };
+            (names("cmdline", &name) || names("environ", &variable))
                 && processes::is_running(*process)
         };
+        let launcher = self.launcher.id();
+        let mut killed = Vec::new();
         loop {
             let mut found = processes::all().expect(NO_TABLE);
             found.retain(&is_there);
             if found.is_empty() {
                 break;
             }
-            for process in found {
+            for &process in &found {
                 // SAFETY: plain system call; the process is one of this job.
                 unsafe { libc::kill(process as i32, libc::SIGKILL) };
             }
+            killed.extend(found.into_iter().filter(|process| *process != launcher));
             // The launcher is a child of this process, and dead until it is asked about.
             self.is_over();
-            thread::sleep(Duration::from_millis(1));
+            thread::sleep(POLL);
         }
         self.status = Some(self.launcher.wait().expect("the launcher is our child"));
+        for process in killed {
+            // SAFETY: plain system call. An error means that it is gone already, or never was a child of this process.
+            unsafe { libc::waitpid(process as i32, std::ptr::null_mut(), libc::WNOHANG) };
+        }
     }
 }
 
