@@ -88,7 +88,7 @@ pub fn main<O: Parser>(
     let options = O::try_parse();
     let name = O::command().get_name().to_owned();
     let threads =
-        std::env::var_os("MPISYNC_HOSTS").is_some() || options.as_ref().is_ok_and(asks_for_threads);
+        std::env::var_os("XTASK_HOSTS").is_some() || options.as_ref().is_ok_and(asks_for_threads);
     let for_threads = threads.then(mpisync::initialize).flatten();
     let for_one_thread = (!threads).then(mpi::initialize).flatten();
     if for_threads.is_none() && for_one_thread.is_none() {

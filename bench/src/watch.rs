@@ -18,7 +18,7 @@ use crate::report::{Outcome, read_rounds, write_rounds};
 pub const LIMIT: Duration = Duration::from_secs(20);
 
 /// The environment variable that names the file for the record.
-const FILE: &str = "MPISYNC_BENCH_RECORD";
+const FILE: &str = "XTASK_BENCH_RECORD";
 
 /// What earlier jobs of this benchmark have come to.
 pub struct Record {

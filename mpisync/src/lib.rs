@@ -154,6 +154,7 @@
 pub mod batch;
 pub mod channel;
 mod collective;
+mod environment;
 mod error;
 mod fingerprint;
 pub mod guarded;

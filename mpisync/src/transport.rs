@@ -1,7 +1,9 @@
 //! How nodes communicate.
 
+use crate::environment::{
+    CREATE_TIMEOUT, PROGRESS_THREAD, TRANSPORT, check_names, read_seconds, read_variable,
+};
 use crate::error::CreateError;
-use std::env;
 use std::time::Duration;
 
 /// How the ranks of a communicator communicate; see
@@ -26,19 +28,14 @@ pub(crate) struct TransportOptions {
     pub(crate) create_timeout: Option<Duration>,
 }
 
-/// The transport, unless the program sets it.
-const TRANSPORT: &str = "MPISYNC_TRANSPORT";
-/// Whether there is a progress thread, unless the program says so.
-const PROGRESS_THREAD: &str = "MPISYNC_PROGRESS_THREAD";
-/// How long a rank waits for the others when it makes an object, in seconds, unless the program says
-/// so.
-const CREATE_TIMEOUT: &str = "MPISYNC_CREATE_TIMEOUT";
-/// The same if the environment does not say so either.
+/// How long a rank waits for the others when it makes an object, if neither the program nor the
+/// environment says so.
 const DEFAULT_CREATE_TIMEOUT: Duration = Duration::from_secs(300);
 
 impl TransportOptions {
     /// Takes the options that are not set from the environment.
     pub(crate) fn or_environment(self) -> Result<Self, CreateError> {
+        check_names()?;
         let transports = [
             ("messages", Some(Transport::Messages)),
             ("windows", Some(Transport::Windows)),
@@ -66,39 +63,5 @@ impl TransportOptions {
     pub(crate) fn create_limit(self) -> Option<Duration> {
         let limit = self.create_timeout.unwrap_or(DEFAULT_CREATE_TIMEOUT);
         Some(limit).filter(|limit| !limit.is_zero())
-    }
-}
-
-/// The number of seconds in an environment variable; None if it is not set.
-fn read_seconds(variable: &'static str) -> Result<Option<Duration>, CreateError> {
-    let Some(value) = env::var_os(variable).filter(|value| !value.is_empty()) else {
-        return Ok(None);
-    };
-    let seconds = value.to_str().and_then(|value| value.parse().ok());
-    match seconds {
-        Some(seconds) => Ok(Some(Duration::from_secs(seconds))),
-        None => Err(CreateError::Environment {
-            variable,
-            value: value.to_string_lossy().into_owned(),
-            values: vec!["a number of seconds", "0 for no limit"],
-        }),
-    }
-}
-
-/// The meaning of an environment variable with these values; None if it is not set.
-pub(crate) fn read_variable<T: Copy>(
-    variable: &'static str,
-    values: &[(&'static str, Option<T>)],
-) -> Result<Option<T>, CreateError> {
-    let Some(value) = env::var_os(variable).filter(|value| !value.is_empty()) else {
-        return Ok(None);
-    };
-    match values.iter().find(|(name, _)| value == *name) {
-        Some((_, meaning)) => Ok(*meaning),
-        None => Err(CreateError::Environment {
-            variable,
-            value: value.to_string_lossy().into_owned(),
-            values: values.iter().map(|(name, _)| *name).collect(),
-        }),
     }
 }

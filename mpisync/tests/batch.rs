@@ -342,7 +342,7 @@ fn a_directory_goes_on_where_the_last_batch_was() {
 /// Runs this very program again, as another job that is killed with a task in hand.
 #[test]
 fn a_task_of_a_process_that_was_killed_is_open_again() {
-    const VARIABLE: &str = "MPISYNC_BATCH_TO_DIE_IN";
+    const VARIABLE: &str = "TEST_BATCH_TO_DIE_IN";
     if let Some(path) = std::env::var_os(VARIABLE) {
         let mut batch = on(Path::new(&path), 4);
         batch

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Where the file system of the process with mounts of its own is.
-const PLACE: &str = "MPISYNC_TEST_SMALL_FILE_SYSTEM";
+const PLACE: &str = "TEST_SMALL_FILE_SYSTEM";
 
 /// Runs `test` where a file system with these options is mounted.
 fn on(name: &str, options: &str, test: impl FnOnce(&Path)) {

@@ -5,10 +5,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The folders and single files of the library, from the ground up.
-const FLOORS: [&str; 22] = [
+const FLOORS: [&str; 23] = [
     "fingerprint",
     "location",
     "error",
+    "environment",
     "plain",
     "transport",
     "shm",

@@ -21,7 +21,7 @@ struct Launcher {
 }
 
 static LAUNCHER: LazyLock<Launcher> = LazyLock::new(|| {
-    let named = env::var("MPISYNC_MPIEXEC").unwrap_or_default();
+    let named = env::var("TEST_MPIEXEC").unwrap_or_default();
     // A word a line, for paths with blanks; or, as one types it, all words in one line.
     let mut prefix: Vec<String> = if named.contains('\n') {
         named.lines().map(str::to_owned).collect()
@@ -31,10 +31,10 @@ static LAUNCHER: LazyLock<Launcher> = LazyLock::new(|| {
     if prefix.is_empty() {
         prefix.push("mpiexec".to_owned());
     }
-    let family = match env::var("MPISYNC_MPI") {
+    let family = match env::var("TEST_MPI") {
         Ok(name) => name
             .parse()
-            .unwrap_or_else(|error| panic!("MPISYNC_MPI: {error}")),
+            .unwrap_or_else(|error| panic!("TEST_MPI: {error}")),
         Err(_) => ask_version(&prefix[0]),
     };
     Launcher { prefix, family }
@@ -363,11 +363,11 @@ fn ask_version(program: &str) -> Family {
         .envs(ENVIRONMENT)
         .output();
     let answer = answer.unwrap_or_else(|error| {
-        panic!("cannot start {program}: {error}; name a launcher in MPISYNC_MPIEXEC")
+        panic!("cannot start {program}: {error}; name a launcher in TEST_MPIEXEC")
     });
     let words = String::from_utf8_lossy(&answer.stdout);
     Family::of_launcher(&words).unwrap_or_else(|| {
-        panic!("{program} --version says neither Open MPI nor MPICH; set MPISYNC_MPI\n{words}")
+        panic!("{program} --version says neither Open MPI nor MPICH; set TEST_MPI\n{words}")
     })
 }
 

@@ -212,7 +212,7 @@ impl Test {
         cargo.args(&self.names).args(options);
         match wheels::python_with_pshmem(tools.workspace) {
             Ok(python) => {
-                cargo.env("MPISYNC_PSHMEM", python);
+                cargo.env("TEST_PSHMEM", python);
             }
             Err(error) => {
                 say(format!("the tests with pshmem are left out: {error:#}"));
@@ -317,7 +317,7 @@ impl Test {
             .env("CARGO_TARGET_DIR", workspace.target.join("valgrind"))
             .env(runner, "valgrind --quiet --error-exitcode=9")
             // The imagined nodes take seconds for each seed here; elsewhere they run with all of them.
-            .env("MPISYNC_SEEDS", "10")
+            .env("TEST_SEEDS", "10")
             .args(TESTS_WITHOUT_MPI.split(' '))
             // Optimized code may branch on a value before it looks whether there is one, where both ways lead to the same.
             .args(["--config", "profile.test.package.mpisync.opt-level=0"])

@@ -167,9 +167,9 @@ impl Hosts {
             // More polling ranks than cores leave the kernel no time for the network.
             (Some(_), Family::OpenMpi) => vec![set("OMPI_MCA_mpi_yield_when_idle", "1")],
         };
-        environment.push(("MPISYNC_HOSTS", self.count.to_string()));
+        environment.push(("XTASK_HOSTS", self.count.to_string()));
         if self.namespaces(mpi).is_some() {
-            environment.push(set("MPISYNC_NETWORK", "eth0"));
+            environment.push(set("XTASK_NETWORK", "eth0"));
         }
         environment
     }

@@ -160,8 +160,8 @@ impl<'a> Toolbox<'a> {
         let launcher = self.launcher(ranks)?;
         let mut cargo = self.cargo();
         cargo
-            .env("MPISYNC_MPIEXEC", launcher.join("\n") + "\n")
-            .env("MPISYNC_MPI", self.mpi.family.name());
+            .env("TEST_MPIEXEC", launcher.join("\n") + "\n")
+            .env("TEST_MPI", self.mpi.family.name());
         Ok(cargo)
     }
 

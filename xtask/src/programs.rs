@@ -131,7 +131,7 @@ impl Bench {
             }
         };
         remove_record()?;
-        let tools = tools.with("MPISYNC_BENCH_RECORD", &record);
+        let tools = tools.with("XTASK_BENCH_RECORD", &record);
         let mut still = 0;
         while let Err(error) = tools.launch(self.ranks, program, args, pass_on) {
             let now = stood_still(&fs::read_to_string(&record).unwrap_or_default());

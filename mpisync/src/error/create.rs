@@ -201,6 +201,16 @@ pub enum CreateError {
         /// The valid values.
         values: Vec<&'static str>,
     },
+    /// An environment variable begins with `MPISYNC_`, and the library reads none of this name.
+    #[error(
+        "there is no environment variable {variable}, did you mean {nearest}? The names that begin with MPISYNC_ are mpisync's own"
+    )]
+    UnknownVariable {
+        /// The variable.
+        variable: String,
+        /// The known variable with the most similar name.
+        nearest: &'static str,
+    },
     /// A node has more ranks than a lock supports.
     #[error("the communicator has {size} ranks on one node, and at most {most} can share a lock")]
     TooManyRanks {

@@ -1,6 +1,7 @@
 //! The end of a rank: before MPI is finalized it waits until all ranks have come to their end. A
 //! rank that has failed does not wait longer than a grace, then it aborts the job.
 
+use crate::environment::GRACE;
 use crate::rsmpi::attribute;
 use crate::rsmpi::comm::{Farewell, OwnComm};
 use crate::rsmpi::context::contexts;
@@ -22,8 +23,7 @@ static WORLD: Mutex<Option<OwnComm>> = Mutex::new(None);
 /// The exit code of this rank if it has failed, or 0.
 static FAILED: AtomicU8 = AtomicU8::new(0);
 
-/// The environment variable with the grace in seconds, and its default.
-const GRACE: &str = "MPISYNC_GRACE";
+/// The grace unless the environment sets another.
 const DEFAULT_GRACE: Duration = Duration::from_secs(5);
 /// How long this rank sleeps between two looks at the others.
 const SLEEP: Duration = Duration::from_micros(100);

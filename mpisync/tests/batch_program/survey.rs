@@ -120,7 +120,7 @@ pub fn settle(claim: Claim, state: State) {
 /// Another process, which claims tasks 0 and 1 and keeps them until it is killed.
 pub struct Job(pub Child);
 
-pub const CLAIM_IN: &str = "MPISYNC_TEST_CLAIM_IN";
+pub const CLAIM_IN: &str = "TEST_CLAIM_IN";
 
 impl Job {
     pub fn in_directory(directory: &Path) -> Self {

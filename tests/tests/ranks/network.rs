@@ -15,7 +15,7 @@ mpisync_tests::cases!(on [1, 2, 3, 4]:
 /// How many packets this host has sent and received. None where no network is named: on one host, and on pretended
 /// ones.
 fn packets() -> Option<u64> {
-    let network = env::var("MPISYNC_NETWORK").ok()?;
+    let network = env::var("XTASK_NETWORK").ok()?;
     let count = |direction: &str| -> u64 {
         let path = format!("/sys/class/net/{network}/statistics/{direction}_packets");
         let text = fs::read_to_string(&path).expect("a host has its network");

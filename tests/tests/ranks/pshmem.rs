@@ -18,7 +18,7 @@ mpisync_tests::cases!(on []:
 );
 
 /// The environment variable that names the directory of both.
-const DIRECTORY: &str = "MPISYNC_PSHMEM_DIRECTORY";
+const DIRECTORY: &str = "TEST_PSHMEM_DIRECTORY";
 
 /// The state directory in it.
 const STATES: &str = "states";

@@ -3,7 +3,7 @@
 use mpi::collective::SystemOperation;
 use mpi::traits::*;
 use mpisync::ndarray::Ix1;
-use mpisync::{CreateError, Region, RemoteChannel, Transport, WindowController};
+use mpisync::{CreateError, Mutex, Region, RemoteChannel, Transport, WindowController};
 use mpisync_tests::job::Job;
 
 use crate::common::still_works;
@@ -26,6 +26,14 @@ mpisync_tests::cases!(on [3, 4] with [Environment(&[("MPISYNC_TRANSPORT", "windo
 
 mpisync_tests::cases!(on [3, 4] with [Environment(&[("MPISYNC_TRANSPORT", "pigeons")])]:
     meaningless_transport,
+);
+
+mpisync_tests::cases!(processes on [3, 4]:
+    misspelt_variable_on_one_rank,
+);
+
+mpisync_tests::cases!(on [1, 3, 4] with [Environment(&[("MPISYNC_TRANSPROT", "windows")])]:
+    misspelt_variable,
 );
 
 /// What a controller over several nodes has; on one node it is shared memory in any case.
@@ -71,6 +79,47 @@ fn meaningless_transport(job: &Job) {
     }
     let builder = WindowController::builder(&job.world).transport(Transport::Messages);
     still_works(&mut builder.build().unwrap());
+}
+
+/// The environment has a variable that the library does not read.
+fn misspelt_variable(job: &Job) {
+    for _ in 0..2 {
+        let error = mpisync::sync(&job.world).unwrap_err();
+        let CreateError::UnknownVariable { variable, nearest } = &error else {
+            panic!("{error:?}")
+        };
+        assert_eq!(
+            (&**variable, *nearest),
+            ("MPISYNC_TRANSPROT", "MPISYNC_TRANSPORT")
+        );
+    }
+    let error = Mutex::new(&job.world).unwrap_err();
+    assert!(
+        matches!(error, CreateError::UnknownVariable { .. }),
+        "{error:?}"
+    );
+}
+
+/// One rank has such a variable: the launcher has not passed it on to all hosts.
+fn misspelt_variable_on_one_rank() {
+    let ranks = ["OMPI_COMM_WORLD_RANK", "PMI_RANK"];
+    let rank = ranks.iter().find_map(|name| std::env::var(name).ok());
+    if rank.expect("the launcher tells the rank") == "1" {
+        // SAFETY: MPI is not initialized, so this process has one thread.
+        unsafe { std::env::set_var("MPISYNC_PROGRESS", "off") };
+    }
+    let universe = mpisync::initialize().expect("MPI is initialized once");
+    let world = universe.world();
+    let is_misspelt = world.rank() == 1;
+    match mpisync::sync(&world).unwrap_err() {
+        CreateError::UnknownVariable { nearest, .. } if is_misspelt => {
+            assert_eq!(nearest, "MPISYNC_PROGRESS_THREAD");
+        }
+        CreateError::OtherRank { rank: 1, found } if !is_misspelt => {
+            assert!(found.contains("MPISYNC_PROGRESS_THREAD"), "{found}");
+        }
+        error => panic!("{error:?}"),
+    }
 }
 
 fn with_windows(job: &Job) -> Option<WindowController> {

@@ -3,15 +3,12 @@
 //! A program that is built for one MPI and started by the launcher of another runs several times as
 //! rank 0 of 1. Each of these processes would acquire every lock.
 
+use crate::environment::{SINGLETON, read_variable};
 use crate::error::CreateError;
 use crate::rsmpi::comm::check as check_code;
-use crate::transport::read_variable;
 use mpi::ffi;
 use mpi::traits::Communicator;
 use std::env;
-
-/// Set to `on` if a world of one process is intended, whatever the environment of a launcher says.
-const SINGLETON: &str = "MPISYNC_SINGLETON";
 
 /// Returns an error if MPI's world has this process only, but its launcher has started several.
 pub(super) fn check() -> Result<(), CreateError> {

@@ -12,13 +12,13 @@ mod signal;
 #[cfg(all(test, not(loom)))]
 mod tests;
 
+use crate::environment::{WATCHDOG, read_seconds};
 use crate::error::{CreateError, WaitReport};
 use crate::shm::domain::Domain;
 use crate::shm::waiting::report::Look;
 #[cfg(feature = "mpi")]
 pub use crate::shm::waiting::signal::report_waits_on_signal;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::env;
 use std::io::Write;
 use std::panic::Location;
 use std::time::{Duration, Instant};
@@ -220,7 +220,6 @@ const UNSET: u64 = u64::MAX;
 /// `LIMIT`: waits are not reported.
 const OFF: u64 = u64::MAX - 1;
 
-const WATCHDOG: &str = "MPISYNC_WATCHDOG";
 const DEFAULT: Duration = Duration::from_secs(60);
 
 /// Sets for this process after what time a waiting call reports on standard error why it waits, in
@@ -257,16 +256,7 @@ fn limit() -> Option<Duration> {
 
 /// The limit that the environment sets, or the default.
 fn read_environment() -> Result<Option<Duration>, CreateError> {
-    let Some(value) = env::var_os(WATCHDOG).filter(|value| !value.is_empty()) else {
-        return Ok(Some(DEFAULT));
-    };
-    let seconds = value.to_str().and_then(|text| text.parse::<f64>().ok());
-    let limit = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    let limit = limit.ok_or_else(|| CreateError::Environment {
-        variable: WATCHDOG,
-        value: value.to_string_lossy().into_owned(),
-        values: vec!["0", "a number of seconds"],
-    })?;
+    let limit = read_seconds(WATCHDOG)?.unwrap_or(DEFAULT);
     Ok((!limit.is_zero()).then_some(limit))
 }
 

@@ -17,7 +17,7 @@ mpisync_tests::cases!(on []:
 );
 
 /// The environment variable that names the directory that all runs of the job have in common.
-const DIRECTORY: &str = "MPISYNC_RESTART_DIRECTORY";
+const DIRECTORY: &str = "TEST_RESTART_DIRECTORY";
 
 /// The state directory in it.
 const STATES: &str = "states";

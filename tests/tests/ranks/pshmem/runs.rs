@@ -34,9 +34,8 @@ impl Place {
 
     /// What pshmem has run, and what became of it.
     fn pshmem(&self, what: &str, tasks: &[usize]) -> BTreeMap<usize, String> {
-        let python = std::env::var_os("MPISYNC_PSHMEM").expect(
-            "MPISYNC_PSHMEM names a Python that has pshmem; `cargo xtask test` sets one up",
-        );
+        let python = std::env::var_os("TEST_PSHMEM")
+            .expect("TEST_PSHMEM names a Python that has pshmem; `cargo xtask test` sets one up");
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/run_with_pshmem.py");
         let ended = Command::new(python)
             .arg("-B")

@@ -5,9 +5,9 @@ mod world;
 
 use crate::channel::remote::tests::world::{Behaviour, Random, World};
 
-/// Runs with many seeds, more with `MPISYNC_SEEDS`. Prints the seed of a failure.
+/// Runs with many seeds, more with `TEST_SEEDS`. Prints the seed of a failure.
 fn run_many(adapt: impl Fn(Behaviour) -> Behaviour) {
-    let most = std::env::var("MPISYNC_SEEDS").map_or(60, |text| text.parse().unwrap());
+    let most = std::env::var("TEST_SEEDS").map_or(60, |text| text.parse().unwrap());
     for seed in 0..most {
         let mut random = Random(seed);
         let capacity = [1, 2, 3, 10, 100][random.below(5)];

@@ -2,8 +2,8 @@
 //! chosen, and started again, until all tasks are done. No task is lost, none is run again that counts as done, and none by two
 //! workers at the same time.
 //!
-//! `MPISYNC_KILLS` says how many kills there are at least in the test of one job after the other, 15 if not set, and a third of
-//! it in the one of two jobs at the same time; 200 take some minutes. `MPISYNC_SEED` chooses other moments.
+//! `TEST_KILLS` says how many kills there are at least in the test of one job after the other, 15 if not set, and a third of
+//! it in the one of two jobs at the same time; 200 take some minutes. `TEST_SEED` chooses other moments.
 
 use std::collections::HashMap;
 use std::fs;
@@ -238,8 +238,8 @@ fn no_claim_is_left(states: &Path) {
 }
 
 fn jobs_that_are_killed_and_started_again(ranks: usize) {
-    let kills = from_environment("MPISYNC_KILLS", 15);
-    let mut rng = Rng::new(from_environment("MPISYNC_SEED", 1));
+    let kills = from_environment("TEST_KILLS", 15);
+    let mut rng = Rng::new(from_environment("TEST_SEED", 1));
     let (mut killed, mut rounds) = (0, 0);
     while killed < kills {
         rounds += 1;
@@ -262,8 +262,8 @@ fn jobs_that_are_killed_and_started_again(ranks: usize) {
 
 /// One of two is killed, and started again, while the other goes on.
 fn two_jobs_of_which_one_is_killed(ranks: usize) {
-    let kills = from_environment("MPISYNC_KILLS", 15) / 3;
-    let mut rng = Rng::new(from_environment("MPISYNC_SEED", 1) + 1_000);
+    let kills = from_environment("TEST_KILLS", 15) / 3;
+    let mut rng = Rng::new(from_environment("TEST_SEED", 1) + 1_000);
     let (mut killed, mut rounds) = (0, 0);
     while killed < kills {
         rounds += 1;

@@ -1,0 +1,160 @@
+//! The environment variables that the library reads.
+
+use crate::error::CreateError;
+use std::env;
+use std::time::Duration;
+
+/// Defines a constant for each variable, with its name, and the list of all.
+macro_rules! variables {
+    ($($(#[$doc:meta])* $name:ident)*) => {
+        $(
+            $(#[$doc])*
+            pub(crate) const $name: &str = concat!("MPISYNC_", stringify!($name));
+        )*
+
+        /// All variables. The table in `guide/environment.md` has the same ones.
+        const KNOWN: &[&str] = &[$($name),*];
+    };
+}
+
+variables! {
+    /// How long a rank waits for the others when it makes an object, unless the program says so.
+    CREATE_TIMEOUT
+    /// How long a rank that fails waits for the others to end.
+    GRACE
+    /// Whether leaders have a progress thread, unless the program says so.
+    PROGRESS_THREAD
+    /// `on` if a world of one process is intended, whatever the environment of a launcher says.
+    SINGLETON
+    /// The transport, unless the program sets it.
+    TRANSPORT
+    /// After what time a call that waits reports that, unless the program says so.
+    WATCHDOG
+}
+
+/// The beginning of the names of all variables.
+const PREFIX: &str = "MPISYNC_";
+
+/// The meaning of an environment variable with these values; None if it is not set.
+pub(crate) fn read_variable<T: Copy>(
+    variable: &'static str,
+    values: &[(&'static str, Option<T>)],
+) -> Result<Option<T>, CreateError> {
+    let Some(value) = env::var_os(variable).filter(|value| !value.is_empty()) else {
+        return Ok(None);
+    };
+    match values.iter().find(|(name, _)| value == *name) {
+        Some((_, meaning)) => Ok(*meaning),
+        None => Err(CreateError::Environment {
+            variable,
+            value: value.to_string_lossy().into_owned(),
+            values: values.iter().map(|(name, _)| *name).collect(),
+        }),
+    }
+}
+
+/// The number of seconds in an environment variable, 0 for no limit; None if it is not set.
+pub(crate) fn read_seconds(variable: &'static str) -> Result<Option<Duration>, CreateError> {
+    let Some(value) = env::var_os(variable).filter(|value| !value.is_empty()) else {
+        return Ok(None);
+    };
+    let seconds = value.to_str().and_then(|text| text.parse().ok());
+    match seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()) {
+        Some(limit) => Ok(Some(limit)),
+        None => Err(CreateError::Environment {
+            variable,
+            value: value.to_string_lossy().into_owned(),
+            values: vec!["a number of seconds", "0 for no limit"],
+        }),
+    }
+}
+
+/// Returns an error if a variable of the environment has the library's prefix, and the library does
+/// not read it.
+pub(crate) fn check_names() -> Result<(), CreateError> {
+    let set = env::vars_os().filter(|(_, value)| !value.is_empty());
+    let names = set.map(|(name, _)| name.to_string_lossy().into_owned());
+    // The environment has no order, and the error has to be the same each time.
+    match names.filter(|name| is_unknown(name)).min() {
+        None => Ok(()),
+        Some(variable) => Err(CreateError::UnknownVariable {
+            nearest: nearest(&variable),
+            variable,
+        }),
+    }
+}
+
+fn is_unknown(name: &str) -> bool {
+    name.starts_with(PREFIX) && !KNOWN.contains(&name)
+}
+
+/// The known variable whose name takes the fewest edits.
+fn nearest(name: &str) -> &'static str {
+    let name = name.to_uppercase();
+    let nearest = KNOWN.iter().min_by_key(|known| edits(&name, known));
+    nearest.expect("there are variables")
+}
+
+/// How many characters have to be inserted, removed or replaced (Levenshtein's distance).
+fn edits(from: &str, to: &str) -> usize {
+    let to: Vec<char> = to.chars().collect();
+    // The distances of the beginning of `from` to each beginning of `to`.
+    let mut row: Vec<usize> = (0..=to.len()).collect();
+    for (removed, from) in (1..).zip(from.chars()) {
+        let mut diagonal = row[0];
+        row[0] = removed;
+        for (column, to) in (1..).zip(&to) {
+            let replaced = diagonal + usize::from(from != *to);
+            diagonal = row[column];
+            row[column] = replaced.min(row[column] + 1).min(row[column - 1] + 1);
+        }
+    }
+    row[to.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn edits_are_counted() {
+        assert_eq!(edits("", "abc"), 3);
+        assert_eq!(edits("abc", ""), 3);
+        assert_eq!(edits("kitten", "sitting"), 3);
+        assert_eq!(edits("same", "same"), 0);
+        assert_eq!(edits("ä", "a"), 1);
+    }
+
+    #[test]
+    fn nearest_variable_is_named() {
+        assert_eq!(nearest("MPISYNC_TRANSPROT"), TRANSPORT);
+        assert_eq!(nearest("MPISYNC_PROGRESSTHREAD"), PROGRESS_THREAD);
+        assert_eq!(nearest("MPISYNC_SINGLTON"), SINGLETON);
+        assert_eq!(nearest("MPISYNC_transport"), TRANSPORT);
+    }
+
+    #[test]
+    fn other_programs_may_have_any_variables() {
+        for known in KNOWN {
+            assert!(!is_unknown(known), "{known}");
+        }
+        for other in ["PATH", "MPISYNC", "MPISYNCS", "MY_MPISYNC_TRANSPORT"] {
+            assert!(!is_unknown(other), "{other}");
+        }
+        assert!(is_unknown("MPISYNC_TRANSPORTS"));
+        assert!(is_unknown("MPISYNC_"));
+    }
+
+    #[test]
+    fn guide_has_all_variables() {
+        let text = include_str!("guide/environment.md");
+        let row = |line: &'static str| line.strip_prefix("| `")?.split('`').next();
+        let documented: BTreeSet<&str> = text
+            .lines()
+            .filter_map(row)
+            .filter(|name| name.starts_with(PREFIX))
+            .collect();
+        assert_eq!(documented, KNOWN.iter().copied().collect());
+    }
+}
