@@ -166,7 +166,8 @@ impl Object {
             depth: domain.depth(),
             name: "close",
             place: &Place::from(Location::caller()),
-            anywhere: false,
+            // The object tells what is closed.
+            anywhere: true,
             calls: last,
             outcome: rendezvous::Outcome::Fine,
             payload: rendezvous::NOTHING,
@@ -224,7 +225,8 @@ macro_rules! accessors {
             self.$($object).+.name()
         }
 
-        /// Gives the object's memory back on all ranks. Collective, waits for all ranks.
+        /// Gives the object's memory back on all ranks. Collective, waits for all ranks, which may
+        /// call it at different places.
         ///
         /// Dropping the object does the same without waiting, once all ranks have dropped theirs.
         ///

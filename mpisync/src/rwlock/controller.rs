@@ -228,7 +228,8 @@ impl WindowController {
         self.object().transport()
     }
 
-    /// Frees the controller's memory on all ranks. Collective, waits for all ranks.
+    /// Frees the controller's memory on all ranks. Collective, waits for all ranks, which may call it
+    /// at different places.
     ///
     /// Dropping the controller does the same without waiting, once all ranks have dropped theirs.
     ///

@@ -4,7 +4,13 @@ use std::fmt;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
-use mpisync::{Access, CollectiveError, WindowController};
+use mpisync::batch::Batch;
+use mpisync::guarded::AppendFile;
+use mpisync::ndarray::Ix1;
+use mpisync::{
+    Access, Barrier, CollectiveError, Condvar, Counter, Guarded, Latch, Mutex, OnceShared, Region, Semaphore, Turn,
+    WindowController,
+};
 use mpisync_tests::job::Job;
 
 use crate::collective::{Does, StepError};
@@ -18,6 +24,8 @@ mpisync_tests::cases!(on [2, 3, 4, 8]:
     call_against_fence,
     fence_against_call,
     call_against_close,
+    closed_at_two_places,
+    closed_in_another_order,
     skipped_fence,
     swapped_fences,
     swapped_fences_without_macro,
@@ -322,4 +330,73 @@ fn shifted_fences(job: &Job) {
         still_works(&mut ctrl);
         assert_eq!(first_call(&mut ctrl).unwrap(), job.rank);
     }
+}
+
+/// An object that all ranks close.
+trait Close {
+    #[track_caller]
+    fn close_here(self) -> Result<(), CollectiveError>;
+}
+
+macro_rules! close {
+    ($($object:ty),* $(,)?) => {
+        $(impl Close for $object {
+            #[track_caller]
+            fn close_here(self) -> Result<(), CollectiveError> {
+                self.close()
+            }
+        })*
+    };
+}
+
+close!(
+    WindowController,
+    Guarded<AppendFile>,
+    Region<u64, Ix1>,
+    Mutex,
+    Condvar,
+    Semaphore,
+    Counter,
+    OnceShared<u64>,
+    Turn,
+    Barrier,
+    Latch,
+    Batch,
+);
+
+/// Rank 0 closes each object on another line than the other ranks. For 2 ranks and more.
+fn closed_at_two_places(job: &Job) {
+    fn close(job: &Job, object: impl Close) {
+        if job.rank == 0 {
+            object.close_here().unwrap();
+        } else {
+            object.close_here().unwrap();
+        }
+    }
+    let world = &job.world;
+    close(job, mpisync::sync(world).unwrap());
+    let file = AppendFile::new(job.file("closed"));
+    close(job, Guarded::new(world, file).unwrap());
+    close(job, Region::<u64, Ix1>::new(world, 5).unwrap());
+    close(job, Mutex::new(world).unwrap());
+    close(job, Condvar::new(world).unwrap());
+    close(job, Semaphore::new(world, 1).unwrap());
+    close(job, Counter::new(world).unwrap());
+    close(job, OnceShared::new(world).unwrap());
+    close(job, Turn::new(world).unwrap());
+    close(job, Barrier::new(world).unwrap());
+    close(job, Latch::new(world, 1).unwrap());
+    close(job, Batch::builder(world).tasks(1).build().unwrap());
+}
+
+/// Two objects closed in another order are different calls at whatever places. For 2 ranks and more.
+fn closed_in_another_order(job: &Job) {
+    let make = |name| Mutex::builder(&job.world).name(name).build().unwrap();
+    let objects = [make("first"), make("second")];
+    let object = match (job.rank, objects) {
+        (0, [first, _]) => first,
+        (_, [_, second]) => second,
+    };
+    let error = object.close().unwrap_err();
+    assert!(matches!(error, CollectiveError::Diverged { .. }), "{error}");
 }
