@@ -75,11 +75,13 @@ impl Object {
     }
 
     /// This rank's number in the communicator.
+    #[inline]
     pub(crate) fn rank(&self) -> i32 {
         self.block.domain().topology().rank() as i32
     }
 
     /// How many ranks the communicator has.
+    #[inline]
     pub(crate) fn size(&self) -> i32 {
         self.block.domain().topology().size() as i32
     }
@@ -95,10 +97,12 @@ impl Object {
     }
 
     /// The rank whose node is the object's home.
+    #[inline]
     pub(crate) fn root(&self) -> i32 {
         self.root
     }
 
+    #[inline]
     pub(crate) fn name(&self) -> &str {
         self.block.name()
     }
@@ -203,6 +207,7 @@ impl fmt::Debug for Object {
 macro_rules! accessors {
     (root, $($object:ident).+; $release:expr) => {
         /// The rank on whose node the object lives.
+        #[inline]
         pub fn root(&self) -> i32 {
             self.$($object).+.root()
         }
@@ -211,16 +216,19 @@ macro_rules! accessors {
     };
     ($($object:ident).+; $release:expr) => {
         /// This rank's number in the communicator.
+        #[inline]
         pub fn rank(&self) -> i32 {
             self.$($object).+.rank()
         }
 
         /// How many ranks the communicator has.
+        #[inline]
         pub fn size(&self) -> i32 {
             self.$($object).+.size()
         }
 
         /// The name of the object.
+        #[inline]
         pub fn name(&self) -> &str {
             self.$($object).+.name()
         }

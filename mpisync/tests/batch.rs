@@ -605,3 +605,19 @@ fn a_job_that_would_be_dead_at_once_is_refused() {
         "{error:?}"
     );
 }
+
+#[test]
+#[cfg(feature = "mpi")]
+fn a_worker_of_one_process_has_no_communicator() {
+    let batch = Batch::local().tasks(1).build().expect("a batch");
+    assert!(batch.worker().try_comm().is_none());
+    let panic = catch_unwind(AssertUnwindSafe(|| {
+        batch.worker().comm();
+    }));
+    let panic = panic.expect_err("it has none");
+    let text = panic.downcast_ref::<&str>().expect("a message");
+    assert!(
+        text.contains("Batch::local") && text.contains("try_comm"),
+        "{text}"
+    );
+}

@@ -2,8 +2,8 @@
 
 #![cfg(not(loom))]
 
-use mpisync::Counter;
 use mpisync::sync::{CounterError, Integer};
+use mpisync::{Counter, CreateError};
 use std::panic::catch_unwind;
 
 #[test]
@@ -18,7 +18,7 @@ fn it_counts_alone() {
 
 #[test]
 fn it_counts_down_to_the_end() {
-    let counter = Counter::<i8>::local_from(-126, -1);
+    let counter = Counter::<i8>::local_from(-126, -1).unwrap();
     assert_eq!(counter.step(), -1);
     assert_eq!((counter.next(), counter.get()), (-126, -127));
     let down: Vec<i8> = counter.up_to(-127).collect();
@@ -30,7 +30,7 @@ fn it_counts_down_to_the_end() {
 
 #[test]
 fn numbers_come_in_blocks() {
-    let counter = Counter::<u16>::local_from(5, 10);
+    let counter = Counter::<u16>::local_from(5, 10).unwrap();
     assert_eq!(counter.reserve(3).collect::<Vec<_>>(), [5, 15, 25]);
     assert_eq!(counter.reserve(0).next(), None);
     let up: Vec<u16> = counter.up_to_by(70, 4).collect();
@@ -76,7 +76,7 @@ fn it_does_not_go_round() {
     assert!(all.into_iter().eq(0..=255));
     used_up(&counter);
     let panics = || {
-        Counter::<u8>::local_from(255, 1).reserve(2);
+        Counter::<u8>::local_from(255, 1).unwrap().reserve(2);
     };
     let panic = catch_unwind(panics).expect_err("one is left");
     let words = panic.downcast_ref::<String>().expect("a message");
@@ -84,26 +84,27 @@ fn it_does_not_go_round() {
         words.contains("the end of `u8`: from 255 in steps of 1"),
         "{words}"
     );
-    let counter = Counter::<i64>::local_from(i64::MAX, 1);
+    let counter = Counter::<i64>::local_from(i64::MAX, 1).unwrap();
     assert_eq!(counter.next(), i64::MAX);
     used_up(&counter);
-    let counter = Counter::<u64>::local_from(5, u64::MAX);
+    let counter = Counter::<u64>::local_from(5, u64::MAX).unwrap();
     assert_eq!(counter.next(), 5);
     used_up(&counter);
-    let counter = Counter::<i64>::local_from(0, i64::MIN);
+    let counter = Counter::<i64>::local_from(0, i64::MIN).unwrap();
     assert_eq!(counter.next(), 0);
     used_up(&counter);
 }
 
 #[test]
-#[should_panic(expected = "steps of 0")]
 fn it_counts_by_something() {
-    Counter::<u8>::local_from(1, 0);
+    let error = Counter::<u8>::local_from(1, 0).unwrap_err();
+    assert!(matches!(error, CreateError::ZeroStep), "{error:?}");
+    assert!(error.to_string().contains("steps of 0"), "{error}");
 }
 
 #[test]
 fn it_says_where_it_is() {
-    let counter = Counter::<u8>::local_from(250, 3);
+    let counter = Counter::<u8>::local_from(250, 3).unwrap();
     counter.next();
     let shown = format!("{counter:?}");
     assert!(

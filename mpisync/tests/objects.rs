@@ -4,7 +4,8 @@
 
 use mpisync::sync::{BarrierError, OnceError, SemaphoreError, Wake};
 use mpisync::{
-    Barrier, Condvar, Equivalence, LockError, Mutex, OnceShared, Plain, Semaphore, Turn, WaitReport,
+    Barrier, Condvar, CreateError, Equivalence, LockError, Mutex, OnceShared, Plain, Semaphore,
+    Turn, WaitReport,
 };
 use serde::{Deserialize, Serialize};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -100,7 +101,7 @@ fn a_leaked_turn_passes_on() {
 
 #[test]
 fn permits_come_and_go() {
-    let semaphore = Semaphore::local(3);
+    let semaphore = Semaphore::local(3).unwrap();
     assert_eq!(semaphore.bound(), Some(3));
     let two = semaphore.acquire_many(2);
     assert_eq!(two.count(), 2);
@@ -129,7 +130,7 @@ fn permits_come_and_go() {
 /// It would wait for itself.
 #[test]
 fn what_only_this_rank_could_release_is_refused() {
-    let semaphore = Semaphore::local(3);
+    let semaphore = Semaphore::local(3).unwrap();
     let two = semaphore.acquire_many(2);
     let here = |asked, held| {
         Some(SemaphoreError::HeldHere {
@@ -156,7 +157,7 @@ fn what_only_this_rank_could_release_is_refused() {
         report: WaitReport::default(),
     };
     assert_eq!(refused(3, SOON), Some(SemaphoreError::Lock(timeout)));
-    let signal = Semaphore::local_unbounded(0);
+    let signal = Semaphore::local_unbounded(0).unwrap();
     let words = panic_of(|| drop(signal.acquire()));
     assert!(words.contains("no other rank"), "{words}");
     // Leaked permits are held as long as the semaphore lives.
@@ -167,7 +168,7 @@ fn what_only_this_rank_could_release_is_refused() {
 
 #[test]
 fn a_bound_holds() {
-    let semaphore = Semaphore::local(2);
+    let semaphore = Semaphore::local(2).unwrap();
     let beyond = |released| Err(SemaphoreError::BeyondBound { released, most: 2 });
     assert_eq!(semaphore.release(1), beyond(1));
     semaphore.acquire().forget();
@@ -178,7 +179,7 @@ fn a_bound_holds() {
     drop(held);
     drop(semaphore.acquire_many(2));
 
-    let signal = Semaphore::local_unbounded(0);
+    let signal = Semaphore::local_unbounded(0).unwrap();
     assert_eq!(signal.bound(), None);
     assert!(signal.try_acquire().is_none());
     let most = Semaphore::MAX_PERMITS;
@@ -190,8 +191,55 @@ fn a_bound_holds() {
     signal.acquire_many(most).forget();
     assert!(signal.try_acquire().is_none());
     assert_eq!(signal.release(1), Ok(()));
-    let words = panic_of(|| drop(Semaphore::local(u32::MAX)));
-    assert!(words.contains("268435455"), "{words}");
+}
+
+/// As one on a communicator.
+#[test]
+fn a_semaphore_refuses_invalid_permits() {
+    let most = Semaphore::MAX_PERMITS;
+    for (outcome, asked, least) in [
+        (Semaphore::local(0), 0, 1),
+        (Semaphore::local(most + 1), most + 1, 1),
+        (Semaphore::local(u32::MAX), u32::MAX, 1),
+        (Semaphore::local_unbounded(u32::MAX), u32::MAX, 0),
+    ] {
+        match outcome.unwrap_err() {
+            CreateError::Permits {
+                permits,
+                least: at_least,
+                most: at_most,
+            } => assert_eq!((permits, at_least, at_most), (asked, least, most)),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(Semaphore::local(most).unwrap().available(), most);
+}
+
+#[test]
+fn no_permits_are_acquired_and_released_without_error() {
+    for semaphore in [Semaphore::local(1), Semaphore::local_unbounded(0)] {
+        let semaphore = semaphore.unwrap();
+        let free = semaphore.available();
+        assert_eq!(semaphore.acquire_many(0).count(), 0);
+        assert_eq!(semaphore.release(0), Ok(()));
+        let _all = semaphore.acquire_many(free);
+        assert_eq!(
+            semaphore.try_acquire_many(0).map(|none| none.count()),
+            Some(0)
+        );
+        assert_eq!(semaphore.release(0), Ok(()));
+    }
+}
+
+#[test]
+fn guards_tell_the_rank_and_show_the_value() {
+    let mut mutex = Mutex::local_with(5_u8);
+    let mut guard = mutex.lock();
+    assert_eq!((guard.rank(), guard.to_string()), (0, "5".to_owned()));
+    let inner = guard.reborrow();
+    assert_eq!((inner.rank(), format!("{inner:3}")), (0, "  5".to_owned()));
+    assert_eq!(Semaphore::local(1).unwrap().acquire().rank(), 0);
+    assert_eq!(Turn::local().take().rank(), 0);
 }
 
 #[test]

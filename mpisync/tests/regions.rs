@@ -234,3 +234,20 @@ fn it_says_what_it_is() {
     }
     assert!(text.lines().count() < 30, "{text}");
 }
+
+#[test]
+fn guards_show_the_items() {
+    let mut region = Region::<f32, Ix1>::local(2).expect("room");
+    let mut items = region.write();
+    items[1] = 0.5;
+    assert_eq!(
+        (items.rank(), items.to_string()),
+        (0, "[0, 0.5]".to_owned())
+    );
+    drop(items);
+    let items = region.read();
+    assert_eq!(
+        (items.rank(), format!("{items:.1}")),
+        (0, "[0.0, 0.5]".to_owned())
+    );
+}

@@ -4,7 +4,7 @@ use mpisync::{Permit, Semaphore};
 fn main() {
     let permit: Permit<'_>;
     {
-        let semaphore = Semaphore::local(1);
+        let semaphore = Semaphore::local(1).unwrap();
         permit = semaphore.acquire();
     }
     drop(permit);

@@ -4,6 +4,6 @@
 use mpisync::Semaphore;
 
 fn main() {
-    let semaphore = Semaphore::local(2);
+    let semaphore = Semaphore::local(2).unwrap();
     semaphore.acquire();
 }

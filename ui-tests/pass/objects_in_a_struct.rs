@@ -20,7 +20,7 @@ fn main() {
     let mut shared = Shared {
         header: Mutex::local_with([0; 2]),
         changed: Condvar::local(),
-        slots: Semaphore::local(2),
+        slots: Semaphore::local(2).unwrap(),
         next: Counter::local(),
         token: OnceShared::local(),
         turn: Turn::local(),

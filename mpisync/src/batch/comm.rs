@@ -275,11 +275,19 @@ impl Worker {
     /// The communicator of the worker's ranks.
     ///
     /// # Panics
-    /// For a batch of one process, which was made by [`Batch::local`] and has no communicator.
+    /// For a batch of one process, which was made by [`Batch::local`] and has no communicator; see
+    /// [`try_comm`](Self::try_comm).
+    #[track_caller]
     pub fn comm(&self) -> &SimpleCommunicator {
-        let part = self.comm.as_ref();
-        part.expect("a batch on a communicator; one that was made with `Batch::local` has none")
-            .comm()
+        self.try_comm().expect(
+            "this batch was made by `Batch::local` and has no communicator (`Worker::try_comm` returns `None` then)",
+        )
+    }
+
+    /// The communicator of the worker's ranks; `None` for a batch of one process, which was made by
+    /// [`Batch::local`]. For code that runs tasks of both kinds of batches.
+    pub fn try_comm(&self) -> Option<&SimpleCommunicator> {
+        self.comm.as_ref().map(PartComm::comm)
     }
 }
 

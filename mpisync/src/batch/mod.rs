@@ -164,16 +164,19 @@ impl Batch {
     }
 
     /// This rank's number in the communicator.
+    #[inline]
     pub fn rank(&self) -> i32 {
         self.object.rank()
     }
 
     /// The number of ranks of the communicator.
+    #[inline]
     pub fn size(&self) -> i32 {
         self.object.size()
     }
 
     /// The rank on whose node the states are.
+    #[inline]
     pub fn root(&self) -> i32 {
         self.object.root()
     }

@@ -274,21 +274,25 @@ impl<T: Plain, E: Ends> RemoteChannel<T, E> {
     }
 
     /// This rank's number in the communicator.
+    #[inline]
     pub fn rank(&self) -> i32 {
         self.shared.rank()
     }
 
     /// The number of ranks of the communicator.
+    #[inline]
     pub fn size(&self) -> i32 {
         self.shared.takes.memory.domain().topology().size() as i32
     }
 
     /// The rank whose node has the messages.
+    #[inline]
     pub fn root(&self) -> i32 {
         self.shared.root
     }
 
     /// The name of the channel, for error messages.
+    #[inline]
     pub fn name(&self) -> &str {
         &self.shared.name
     }

@@ -91,16 +91,19 @@ impl<'a, T: Plain, D: Dimension> RegionReadGuard<'a, T, D> {
     }
 
     /// This rank's number in the communicator.
+    #[inline]
     pub fn rank(&self) -> i32 {
         self.lock.rank()
     }
 
     /// The number of ranks of the communicator; the number of items is `len()`.
+    #[inline]
     pub fn size(&self) -> i32 {
         self.lock.size()
     }
 
     /// The name of the region.
+    #[inline]
     pub fn name(&self) -> &str {
         self.lock.name()
     }
@@ -229,16 +232,19 @@ impl<'a, T: Plain, D: Dimension> RegionWriteGuard<'a, T, D> {
     }
 
     /// This rank's number in the communicator.
+    #[inline]
     pub fn rank(&self) -> i32 {
         self.region.rank()
     }
 
     /// The number of ranks of the communicator; the number of items is `len()`.
+    #[inline]
     pub fn size(&self) -> i32 {
         self.region.size()
     }
 
     /// The name of the region.
+    #[inline]
     pub fn name(&self) -> &str {
         self.region.name()
     }
@@ -314,6 +320,20 @@ impl<T: Plain, D: Dimension> Drop for RegionWriteGuard<'_, T, D> {
             // Fails only if MPI is finalized; then the other nodes are gone, too.
             let _ = self.publish();
         }
+    }
+}
+
+/// The items, as `ndarray` shows them.
+impl<T: Plain + fmt::Display, D: Dimension> fmt::Display for RegionReadGuard<'_, T, D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.items.fmt(f)
+    }
+}
+
+/// The items, as `ndarray` shows them.
+impl<T: Plain + fmt::Display, D: Dimension> fmt::Display for RegionWriteGuard<'_, T, D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.items.fmt(f)
     }
 }
 

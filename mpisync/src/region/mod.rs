@@ -201,11 +201,13 @@ impl<T: Plain, D: Dimension> Region<T, D> {
     }
 
     /// This rank's number in the communicator.
+    #[inline]
     pub fn rank(&self) -> i32 {
         self.lock.rank()
     }
 
     /// The number of ranks of the communicator.
+    #[inline]
     pub fn size(&self) -> i32 {
         self.lock.size()
     }
@@ -216,16 +218,19 @@ impl<T: Plain, D: Dimension> Region<T, D> {
     }
 
     /// The rank that writes in [`update`](Self::update).
+    #[inline]
     pub fn master(&self) -> i32 {
         self.lock.master()
     }
 
     /// Whether this rank is the master.
+    #[inline]
     pub fn is_master(&self) -> bool {
         self.lock.is_master()
     }
 
     /// The name it was given, which appears in messages.
+    #[inline]
     pub fn name(&self) -> &str {
         self.lock.name()
     }

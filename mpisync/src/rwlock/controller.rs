@@ -194,26 +194,31 @@ impl WindowController {
     }
 
     /// This rank's number in the communicator.
+    #[inline]
     pub fn rank(&self) -> i32 {
         self.object().rank()
     }
 
     /// The number of ranks in the communicator.
+    #[inline]
     pub fn size(&self) -> i32 {
         self.object().size()
     }
 
     /// The rank that writes in [`single_write`](Self::single_write).
+    #[inline]
     pub fn master(&self) -> i32 {
         self.object().root()
     }
 
     /// Whether this rank is the master.
+    #[inline]
     pub fn is_master(&self) -> bool {
         self.rank() == self.master()
     }
 
     /// The name of the controller; used in messages only.
+    #[inline]
     pub fn name(&self) -> &str {
         self.object().name()
     }

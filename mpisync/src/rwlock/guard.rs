@@ -70,16 +70,19 @@ impl<'a> ReadGuard<'a> {
     }
 
     /// This rank's number in the communicator.
+    #[inline]
     pub fn rank(&self) -> i32 {
         self.lock.object().rank()
     }
 
     /// The number of ranks in the communicator.
+    #[inline]
     pub fn size(&self) -> i32 {
         self.lock.object().size()
     }
 
     /// The name of the controller.
+    #[inline]
     pub fn name(&self) -> &str {
         self.lock.object().name()
     }
@@ -127,16 +130,19 @@ impl<'a> WriteGuard<'a> {
     }
 
     /// This rank's number in the communicator.
+    #[inline]
     pub fn rank(&self) -> i32 {
         self.lock.object().rank()
     }
 
     /// The number of ranks in the communicator.
+    #[inline]
     pub fn size(&self) -> i32 {
         self.lock.object().size()
     }
 
     /// The name of the controller.
+    #[inline]
     pub fn name(&self) -> &str {
         self.lock.object().name()
     }

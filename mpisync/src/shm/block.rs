@@ -100,6 +100,7 @@ impl Block {
     }
 
     /// The domain of the object's communicator.
+    #[inline]
     pub(crate) fn domain(&self) -> &Arc<Domain> {
         &self.domain
     }

@@ -124,6 +124,7 @@ impl Domain {
     }
 
     /// Which rank runs where.
+    #[inline]
     pub(crate) fn topology(&self) -> &Topology {
         &self.topology
     }

@@ -63,11 +63,13 @@ impl Topology {
     }
 
     /// This rank.
+    #[inline]
     pub(crate) fn rank(&self) -> u32 {
         self.rank
     }
 
     /// How many ranks there are.
+    #[inline]
     pub(crate) fn size(&self) -> usize {
         self.node_of.len()
     }

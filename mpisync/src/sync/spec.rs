@@ -39,4 +39,13 @@ pub trait Spec: Sized {
         let object = Object::local(Self::KIND, &self.layout(0));
         self.make(object)
     }
+
+    /// [`local`](Self::local) for a kind with arguments that may be invalid.
+    #[doc(hidden)]
+    fn local_if_valid(self) -> Result<Self::Made, CreateError> {
+        match self.invalid() {
+            Some(error) => Err(error),
+            None => Ok(self.local()),
+        }
+    }
 }

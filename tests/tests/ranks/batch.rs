@@ -107,6 +107,10 @@ fn workers_run_together(job: &Job) {
         assert_eq!(batch.worker().number(), job.rank / each);
         assert_eq!(batch.worker().rank(), job.rank % each);
         assert_eq!(batch.worker().comm().size(), each);
+        assert_eq!(
+            batch.worker().try_comm().map(|comm| comm.size()),
+            Some(each)
+        );
         assert_eq!(batch.worker().comm().rank(), job.rank % each);
         while let Some(task) = batch.next_task().unwrap() {
             // All of them have the same.

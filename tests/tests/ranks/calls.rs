@@ -8,8 +8,8 @@ use mpisync::batch::Batch;
 use mpisync::guarded::AppendFile;
 use mpisync::ndarray::Ix1;
 use mpisync::{
-    Access, Barrier, CollectiveError, Condvar, Counter, Guarded, Latch, Mutex, OnceShared, Region, Semaphore, Turn,
-    WindowController,
+    Access, Barrier, CollectiveError, Condvar, Counter, Guarded, Latch, Mutex, OnceShared, Region,
+    Semaphore, Turn, WindowController,
 };
 use mpisync_tests::job::Job;
 

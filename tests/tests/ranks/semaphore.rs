@@ -331,6 +331,7 @@ fn semaphore_is_bounded(job: &Job) {
         for rank in 0..job.size {
             if job.rank == rank {
                 let permit = semaphore.acquire();
+                assert_eq!(permit.rank(), job.rank);
                 // One that is in use is not missing.
                 assert_eq!(semaphore.release(1), beyond(1));
                 permit.forget();
@@ -345,6 +346,8 @@ fn semaphore_is_bounded(job: &Job) {
             }
             job.world.barrier();
         }
+        all_back(job, &semaphore, 2);
+        assert_eq!(semaphore.release(0), Ok(()));
         all_back(job, &semaphore, 2);
     }
     let words = beyond(3).unwrap_err().to_string();

@@ -84,17 +84,16 @@ impl<T: Integer> Counter<T> {
     /// Makes a counter for this process alone, from 0 in steps of 1. Needs no MPI, neither to run
     /// nor (without the feature `mpi`) to build.
     pub fn local() -> Self {
-        Self::local_from(T::ZERO, T::ONE)
+        let (start, step) = (T::ZERO, T::ONE);
+        CounterOf { start, step }.local()
     }
 
     /// Makes a counter for this process alone, from `start` in steps of `step`.
     ///
-    /// # Panics
-    /// If `step` is 0.
-    #[track_caller]
-    pub fn local_from(start: T, step: T) -> Self {
-        assert!(step != T::ZERO, "{}", CreateError::ZeroStep);
-        CounterOf { start, step }.local()
+    /// # Errors
+    /// [`CreateError::ZeroStep`].
+    pub fn local_from(start: T, step: T) -> Result<Self, CreateError> {
+        CounterOf { start, step }.local_if_valid()
     }
 
     /// Takes the next number, and increments the counter by one step. Not collective. Costs one
@@ -118,9 +117,10 @@ impl<T: Integer> Counter<T> {
     /// ```
     /// use mpisync::Counter;
     ///
-    /// let counter = Counter::<u8>::local_from(254, 1);
+    /// let counter = Counter::<u8>::local_from(254, 1)?;
     /// assert_eq!((counter.try_next(), counter.try_next()), (Ok(254), Ok(255)));
     /// assert!(counter.try_next().is_err());
+    /// # Ok::<(), mpisync::CreateError>(())
     /// ```
     #[inline]
     pub fn try_next(&self) -> Result<T, CounterError> {
@@ -172,10 +172,11 @@ impl<T: Integer> Counter<T> {
     ///
     /// ```
     /// # use mpisync::Counter;
-    /// let counter = Counter::<i32>::local_from(10, 5);
+    /// let counter = Counter::<i32>::local_from(10, 5)?;
     /// let mine: Vec<i32> = counter.reserve(3).collect();
     /// assert_eq!(mine, [10, 15, 20]);
     /// assert_eq!(counter.next(), 25);
+    /// # Ok::<(), mpisync::CreateError>(())
     /// ```
     #[track_caller]
     pub fn reserve(&self, count: u64) -> Reserved<T> {

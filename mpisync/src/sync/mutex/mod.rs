@@ -283,9 +283,16 @@ impl<'a, T: Plain> MutexGuard<'a, T> {
     /// ```
     pub fn reborrow(&mut self) -> ReborrowedMutexGuard<'_, T> {
         ReborrowedMutexGuard {
+            rank: self.rank(),
             ticket: self.ticket,
             value: self,
         }
+    }
+
+    /// This rank's number in the communicator.
+    #[inline]
+    pub fn rank(&self) -> i32 {
+        self.mutex.rank()
     }
 
     /// The position of this request among all requests that had to wait, counted from 0. None if
@@ -333,6 +340,7 @@ impl<T: Plain> Drop for MutexGuard<'_, T> {
 #[must_use = "it does nothing but lend the value; the guard that it comes from holds the lock"]
 pub struct ReborrowedMutexGuard<'a, T: Plain = ()> {
     value: &'a mut T,
+    rank: i32,
     ticket: Option<u64>,
 }
 
@@ -341,8 +349,15 @@ impl<T: Plain> ReborrowedMutexGuard<'_, T> {
     pub fn reborrow(&mut self) -> ReborrowedMutexGuard<'_, T> {
         ReborrowedMutexGuard {
             value: self.value,
+            rank: self.rank,
             ticket: self.ticket,
         }
+    }
+
+    /// This rank's number in the communicator.
+    #[inline]
+    pub fn rank(&self) -> i32 {
+        self.rank
     }
 
     /// The [`MutexGuard::ticket`] of the original guard.
@@ -364,6 +379,18 @@ impl<T: Plain> DerefMut for ReborrowedMutexGuard<'_, T> {
     #[inline]
     fn deref_mut(&mut self) -> &mut T {
         self.value
+    }
+}
+
+impl<T: Plain + fmt::Display> fmt::Display for ReborrowedMutexGuard<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&**self, f)
+    }
+}
+
+impl<T: Plain + fmt::Display> fmt::Display for MutexGuard<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&**self, f)
     }
 }
 

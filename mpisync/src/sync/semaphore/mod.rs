@@ -26,12 +26,13 @@ use std::time::Duration;
 /// ```
 /// use mpisync::Semaphore;
 ///
-/// let licences = Semaphore::local(2);
+/// let licences = Semaphore::local(2)?;
 /// let first = licences.acquire();
 /// let second = licences.acquire();
 /// assert!(licences.try_acquire().is_none());
 /// drop(first);
 /// assert!(licences.try_acquire().is_some());
+/// # Ok::<(), mpisync::CreateError>(())
 /// ```
 pub struct Semaphore {
     base: Base,
@@ -101,29 +102,24 @@ impl Semaphore {
     /// Makes a semaphore for this process alone that has `permits` permits and never more. Needs no
     /// MPI, neither to run nor (without the feature `mpi`) to build.
     ///
-    /// # Panics
-    /// If `permits` is more than [`MAX_PERMITS`](Self::MAX_PERMITS).
-    pub fn local(permits: u32) -> Self {
-        Self::alone(SemaphoreOf::bounded(permits))
+    /// # Errors
+    /// [`CreateError::Permits`], for no permits and for more than
+    /// [`MAX_PERMITS`](Self::MAX_PERMITS).
+    pub fn local(permits: u32) -> Result<Self, CreateError> {
+        SemaphoreOf::bounded(permits).local_if_valid()
     }
 
     /// Makes a semaphore for this process alone to which permits can be added.
     ///
-    /// # Panics
-    /// If `permits` is more than [`MAX_PERMITS`](Self::MAX_PERMITS).
-    pub fn local_unbounded(permits: u32) -> Self {
-        Self::alone(SemaphoreOf {
+    /// # Errors
+    /// [`CreateError::Permits`], for more than [`MAX_PERMITS`](Self::MAX_PERMITS).
+    pub fn local_unbounded(permits: u32) -> Result<Self, CreateError> {
+        let is_bounded = false;
+        let spec = SemaphoreOf {
             permits,
-            is_bounded: false,
-        })
-    }
-
-    fn alone(spec: SemaphoreOf) -> Self {
-        assert!(
-            spec.permits <= MOST_PERMITS,
-            "a semaphore has at most {MOST_PERMITS} permits"
-        );
-        spec.local()
+            is_bounded,
+        };
+        spec.local_if_valid()
     }
 
     /// Takes one permit. Waits until it is granted. Not collective.
@@ -196,10 +192,11 @@ impl Semaphore {
     /// use mpisync::sync::SemaphoreError;
     /// use std::time::Duration;
     ///
-    /// let licences = Semaphore::local(2);
+    /// let licences = Semaphore::local(2)?;
     /// let first = licences.acquire();
     /// let error = licences.acquire_many_timeout(2, Duration::MAX).unwrap_err();
     /// assert_eq!(error, SemaphoreError::HeldHere { asked: 2, held: 1, most: 2 });
+    /// # Ok::<(), mpisync::CreateError>(())
     /// ```
     #[track_caller]
     pub fn acquire_timeout(&self, limit: Duration) -> Result<Permit<'_>, SemaphoreError> {
@@ -273,7 +270,7 @@ impl Semaphore {
 
     /// Adds free permits to the semaphore: permits that any rank has [forgotten](Permit::forget)
     /// or, if the semaphore is unbounded, new ones. Not collective. Waits for one round trip if the
-    /// root is on another node.
+    /// root is on another node. Releasing 0 permits changes nothing.
     ///
     /// # Errors
     /// [`SemaphoreError::BeyondBound`], [`LockError::Finalized`]. No permit is added then.
@@ -281,11 +278,11 @@ impl Semaphore {
     /// ```
     /// # use mpisync::Semaphore;
     /// // As a signal: one rank waits for the work of another.
-    /// let done = Semaphore::local_unbounded(0);
+    /// let done = Semaphore::local_unbounded(0)?;
     /// done.release(3)?;
     /// done.acquire_many(3).forget();
     /// assert!(done.try_acquire().is_none());
-    /// # Ok::<(), mpisync::sync::SemaphoreError>(())
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn release(&self, count: u32) -> Result<(), SemaphoreError> {
         let most = self.most();
@@ -395,8 +392,15 @@ pub struct Permit<'a> {
 
 impl Permit<'_> {
     /// The number of permits.
+    #[inline]
     pub fn count(&self) -> u32 {
         self.count
+    }
+
+    /// This rank's number in the communicator.
+    #[inline]
+    pub fn rank(&self) -> i32 {
+        self.semaphore.rank()
     }
 
     /// Keeps the permits from being given back on drop. Any rank may give them back later, by

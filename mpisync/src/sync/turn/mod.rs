@@ -276,6 +276,14 @@ pub struct TurnGuard<'a> {
     turn: &'a Turn,
 }
 
+impl TurnGuard<'_> {
+    /// This rank's number in the communicator.
+    #[inline]
+    pub fn rank(&self) -> i32 {
+        self.turn.rank()
+    }
+}
+
 impl Drop for TurnGuard<'_> {
     fn drop(&mut self) {
         self.turn.pass_on();
