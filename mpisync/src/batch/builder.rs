@@ -233,7 +233,7 @@ fn check_memory(bytes: usize) -> Result<(), CreateError> {
         Some(_) => Ok(()),
         None => Err(CreateError::Memory {
             rank: 0,
-            source: Arc::new(io::ErrorKind::OutOfMemory.into()),
+            error: Arc::new(io::ErrorKind::OutOfMemory.into()),
         }),
     }
 }

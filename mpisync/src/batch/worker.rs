@@ -12,6 +12,7 @@ use crate::object::Object;
 #[cfg(feature = "mpi")]
 use crate::rsmpi::PartComm;
 use crate::share::{Calls, FencedCall};
+use crate::shm::cells::shortened;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 #[cfg(not(feature = "mpi"))]
@@ -196,11 +197,8 @@ pub(super) fn share<T: Copy + Serialize>(
     /// The most bytes of an error's text, so that the value fits into a mailbox record, and the
     /// rank need not wait for the others.
     const LONGEST: usize = 400;
-    let shared = value.as_ref().map_err(|error| {
-        let mut text = error.to_string();
-        text.truncate(text.floor_char_boundary(LONGEST));
-        text
-    });
+    let text_of = |error: &BatchError| shortened(&error.to_string(), LONGEST).into_owned();
+    let shared = value.as_ref().map_err(text_of);
     let shared = fenced_call(object, calls).share_as_agreed(&shared.copied());
     shared.map_err(BatchError::Diverged)
 }

@@ -81,11 +81,7 @@ impl<T> fmt::Display for PutError<T> {
     }
 }
 
-impl<T> std::error::Error for PutError<T> {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&self.reason)
-    }
-}
+impl<T> std::error::Error for PutError<T> {}
 
 impl<T> From<PutError<T>> for ChannelError {
     fn from(error: PutError<T>) -> Self {
@@ -100,7 +96,6 @@ pub struct BulkError {
     /// The number of messages that were put. These are the first ones.
     pub put: usize,
     /// The reason why the next message was not put.
-    #[source]
     pub reason: ChannelError,
 }
 

@@ -214,7 +214,7 @@ impl<T: Plain> RemoteChannel<T> {
             .ok_or(CreateError::Capacity { capacity, bytes })?;
         let memory = Mapping::try_private(layout.length()).ok_or_else(|| CreateError::Memory {
             rank: 0,
-            source: io::Error::from(io::ErrorKind::OutOfMemory).into(),
+            error: io::Error::from(io::ErrorKind::OutOfMemory).into(),
         })?;
         let slots = Slots::new(domain, layout, memory);
         let shared = Shared::local(slots, 0, "local".to_owned());

@@ -239,7 +239,7 @@ impl Fence<'_, Writer> {
     }
 
     /// Ends the call without a value. The other ranks get the returned error, with at most 512 bytes
-    /// of `reason`.
+    /// of `reason`: of a longer one, its beginning and its end.
     pub fn fail(self, reason: impl Display) -> CollectiveError {
         let message = text_of(&reason);
         let rank = self.controller.rank();

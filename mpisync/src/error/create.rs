@@ -221,13 +221,13 @@ pub enum CreateError {
     },
     /// Shared memory could not be allocated.
     #[error(
-        "rank {rank} could not allocate shared memory (is /dev/shm full, or not shared?): {source}"
+        "rank {rank} could not allocate shared memory (is /dev/shm full, or not shared?): {error}"
     )]
     Memory {
         /// The rank.
         rank: i32,
         /// The operating system's error.
-        source: Arc<std::io::Error>,
+        error: Arc<std::io::Error>,
     },
     /// There is not enough memory. None has been allocated on this node.
     #[error(

@@ -128,7 +128,7 @@ impl<T: Plain, D: Dimension> Region<T, D> {
             bytes => {
                 let memory = Mapping::try_private(bytes).ok_or_else(|| CreateError::Memory {
                     rank: 0,
-                    source: Arc::new(io::ErrorKind::OutOfMemory.into()),
+                    error: Arc::new(io::ErrorKind::OutOfMemory.into()),
                 })?;
                 Some(Arc::new(memory))
             }

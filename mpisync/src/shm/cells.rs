@@ -5,6 +5,7 @@
 //! by acquire and release operations of their own.
 
 use crate::shm::atomic::{AtomicU64, Ordering};
+use std::borrow::Cow;
 
 const WORD: usize = size_of::<u64>();
 
@@ -48,7 +49,24 @@ pub(crate) fn copy_out(cells: &[AtomicU64], bytes: &mut [u8]) {
     }
 }
 
-/// A text of at most `8 * N` bytes in shared memory. A longer text is cut at a character.
+/// What stands for the part that [`shortened`] removes.
+pub(in crate::shm) const CUT: &str = " … ";
+
+/// A text of at most `most` bytes: of a longer one the beginning and the end. The end of an error's
+/// text tells the root cause.
+pub(crate) fn shortened(text: &str, most: usize) -> Cow<'_, str> {
+    if text.len() <= most {
+        return text.into();
+    }
+    let Some(room) = most.checked_sub(CUT.len()) else {
+        return text[..text.floor_char_boundary(most)].into();
+    };
+    let end = text.floor_char_boundary(room / 2);
+    let start = text.ceil_char_boundary(text.len() - (room - end));
+    [&text[..end], CUT, &text[start..]].concat().into()
+}
+
+/// A text of at most `8 * N` bytes in shared memory.
 #[repr(C)]
 pub(crate) struct Text<const N: usize> {
     pub(super) length: AtomicU64,
@@ -56,10 +74,9 @@ pub(crate) struct Text<const N: usize> {
 }
 
 impl<const N: usize> Text<N> {
-    /// Sets the text; keeps the beginning of a text that is too long.
+    /// Sets the text; keeps the beginning and the end of a text that is too long.
     pub(crate) fn set(&self, text: &str) {
-        let end = text.floor_char_boundary(N * WORD);
-        self.set_bytes(&text.as_bytes()[..end]);
+        self.set_bytes(shortened(text, N * WORD).as_bytes());
     }
 
     /// Sets the text; keeps the end of a text that is too long. For paths, whose end says most.

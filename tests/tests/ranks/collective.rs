@@ -339,12 +339,12 @@ fn calls_inside_calls(job: &Job) {
 #[mpisync::collective]
 fn complain(ctrl: &mut WindowController, culprit: i32, length: usize) -> Result<(), StepError> {
     if ctrl.rank() == culprit {
-        return Err(StepError::Own("x".repeat(length)));
+        return Err(StepError::Own("x".repeat(length) + ": root cause"));
     }
     Ok(())
 }
 
-/// Errors are told whole up to a length that is enough for a sentence or two, and never garbled.
+/// Errors are told whole up to a length that is enough for a sentence or two, never garbled, and always with their end.
 fn error_texts_of_many_sizes(job: &Job) {
     let mut ctrl = mpisync::sync(&job.world).unwrap();
     for (round, length) in [0, 1, 60, 100, 255, 256, 1_000, 4_096, 100_000]
@@ -353,7 +353,12 @@ fn error_texts_of_many_sizes(job: &Job) {
     {
         let culprit = round as i32 % job.size;
         match complain(&mut ctrl, culprit, length).unwrap_err() {
-            StepError::Own(words) => assert_eq!((job.rank, words.len()), (culprit, length)),
+            StepError::Own(words) => {
+                assert_eq!(
+                    (job.rank, words.len()),
+                    (culprit, length + ": root cause".len())
+                );
+            }
             StepError::Fence(CollectiveError::Failed { rank, message, .. }) => {
                 assert_eq!(rank, culprit);
                 assert!(
@@ -361,7 +366,8 @@ fn error_texts_of_many_sizes(job: &Job) {
                     "{} of {length}",
                     message.len()
                 );
-                let told = message.trim_end_matches(['.', '…', ' ']);
+                let told = message.strip_suffix(": root cause");
+                let told = told.expect("the end is there").replacen(" … ", "", 1);
                 assert!(
                     length >= told.len() && told.bytes().all(|byte| byte == b'x'),
                     "{message}"

@@ -150,14 +150,14 @@ pub enum DirectoryError {
         found: Option<Box<DirectoryError>>,
     },
     /// The file system failed.
-    #[error("cannot {action} {}: {source}; see that the file system is there and has room, and run again", shown(.path))]
+    #[error("cannot {action} {}: {error}; see that the file system is there and has room, and run again", shown(.path))]
     Io {
         /// The file.
         path: PathBuf,
         /// What was to be done with it.
         action: &'static str,
         /// The operating system's error.
-        source: Arc<io::Error>,
+        error: Arc<io::Error>,
     },
 }
 
@@ -182,9 +182,9 @@ fn successor(by: &Option<Claimant>) -> String {
 
 impl DirectoryError {
     /// That of a file operation on `path`.
-    pub(super) fn io(path: &Path, action: &'static str, source: impl Into<io::Error>) -> Self {
-        let (path, source) = (path.to_owned(), source.into());
-        match source.raw_os_error().map(Errno::from_raw_os_error) {
+    pub(super) fn io(path: &Path, action: &'static str, error: impl Into<io::Error>) -> Self {
+        let (path, error) = (path.to_owned(), error.into());
+        match error.raw_os_error().map(Errno::from_raw_os_error) {
             Some(Errno::NOENT) => DirectoryError::Missing { path },
             Some(Errno::NOTDIR) => DirectoryError::NotADirectory { path },
             Some(Errno::ACCESS | Errno::PERM | Errno::ROFS) => {
@@ -193,7 +193,7 @@ impl DirectoryError {
             _ => DirectoryError::Io {
                 path,
                 action,
-                source: Arc::new(source),
+                error: Arc::new(error),
             },
         }
     }

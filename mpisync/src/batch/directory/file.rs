@@ -4,6 +4,7 @@ use crate::batch::directory::error::DirectoryError;
 use crate::batch::directory::open;
 use crate::batch::directory::open::{Opened, Root, Unopened};
 use crate::batch::{State, UnknownWord};
+use crate::shm::cells::shortened;
 use rustix::fs::{AtFlags, Mode};
 use rustix::io::{Errno, retry_on_intr};
 use std::cell::OnceCell;
@@ -173,15 +174,15 @@ impl Folder {
         self.stage(STATE, line(state).as_bytes(), unique, durable)
     }
 
-    /// Writes a reason that is not in its place yet, cut to [`LONGEST_REASON`].
+    /// Writes a reason that is not in its place yet, shortened to [`LONGEST_REASON`].
     pub(super) fn stage_reason(
         &self,
         reason: &str,
         unique: &str,
         durable: bool,
     ) -> Result<Staged<'_>, DirectoryError> {
-        let end = reason.floor_char_boundary(LONGEST_REASON);
-        self.stage(REASON, &reason.as_bytes()[..end], unique, durable)
+        let reason = shortened(reason, LONGEST_REASON);
+        self.stage(REASON, reason.as_bytes(), unique, durable)
     }
 
     /// The reason, if it can be read.

@@ -197,8 +197,8 @@ impl Rejection {
 }
 
 fn no_memory(rank: i32, errno: i32) -> CreateError {
-    let source = std::io::Error::from_raw_os_error(errno).into();
-    CreateError::Memory { rank, source }
+    let error = std::io::Error::from_raw_os_error(errno).into();
+    CreateError::Memory { rank, error }
 }
 
 impl NewMemory {

@@ -184,7 +184,7 @@ fn tasks_that_are_forgotten(job: &Job) {
     }
 }
 
-/// They are cut where they do not fit, and between characters.
+/// They are cut in the middle where they do not fit, and between characters.
 fn reasons_that_are_long(job: &Job) {
     let mut batch = made(job, job.size, 2, "batch_reasons_that_are_long");
     let last = job.size - 1;
@@ -201,6 +201,7 @@ fn reasons_that_are_long(job: &Job) {
     for task in 0..2 {
         let reason = batch.directory().unwrap().reason(task).unwrap();
         let fits = 400..=20_000;
+        let reason = reason.replacen(" … ", "", 1);
         assert!(
             fits.contains(&reason.len()) && reason.chars().all(|char| char == 'é'),
             "{} bytes",

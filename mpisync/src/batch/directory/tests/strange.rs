@@ -98,7 +98,9 @@ fn the_reason_is_no_more_than_that() {
         .settle(State::Failed, Some(&long))
         .expect("it is this job's");
     let kept = scratch.read("task_000/reason").expect("it is there");
-    assert!(kept.len() == 64 * 1024 && long.starts_with(&kept));
+    assert!((64 * 1024 - 3..=64 * 1024).contains(&kept.len()));
+    let (start, end) = kept.split_once(" … ").expect("the middle is left out");
+    assert!(long.starts_with(start) && long.ends_with(end));
     assert_eq!(job.reason(0), Some(kept));
     // A file of a length without contents: nobody reads all of it.
     let huge = File::create(scratch.path("task_000/reason")).expect("there is room");
