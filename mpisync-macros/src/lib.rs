@@ -193,9 +193,11 @@ pub fn single_write(
 /// Collective: all ranks of the controller call the function, and all run the body. Before the body
 /// they check that they are in the same call: if one rank is in `step` and another one in `save`, both
 /// get an error that names both places, and no rank waits forever. After the body they agree on the
-/// outcome. If all bodies have succeeded, each rank returns its own value. Otherwise the lowest rank
-/// that failed returns its own error, and all others return `E::from(CollectiveError)` with that rank
-/// and the text of its error. A panic counts as a failure, and is an error on all ranks.
+/// outcome. If all bodies have succeeded, each rank returns its own value. Otherwise the rank that
+/// failed first returns its own error, and all others return `E::from(CollectiveError)` with that rank
+/// and the text of its error: the lowest rank that failed, without those that pass on what a
+/// collective call inside this one has told them of another rank. A panic counts as a failure, and is
+/// an error on all ranks.
 ///
 /// The function returns a `Result<T, E>`, where `E` implements `From<CollectiveError>` and `Display`.
 /// `T` can be any type, because the value is not sent. The function must take a `WindowController`,

@@ -156,7 +156,7 @@ pub enum CollectiveError {
     /// The body of a `#[collective]` call returned an error on a rank.
     #[error("rank {rank} failed in the collective call at {place}: {message}")]
     Failed {
-        /// The lowest rank that failed.
+        /// The rank that failed first: the lowest one that does not pass on another's failure.
         rank: i32,
         /// The place of its call.
         place: Place,
@@ -166,7 +166,7 @@ pub enum CollectiveError {
     /// The body of a `#[collective]` call panicked on a rank.
     #[error("rank {rank} panicked in the collective call at {place}: {message}")]
     Panicked {
-        /// The lowest rank that panicked.
+        /// The rank that panicked first.
         rank: i32,
         /// The place of its call.
         place: Place,

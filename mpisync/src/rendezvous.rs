@@ -13,13 +13,14 @@ use crate::fingerprint::fingerprint;
 use crate::location::Place;
 use crate::shm::absence::Absence;
 use crate::shm::arrival::{
-    Announcement, AnnouncementData, EXIT, FAILED, FINE, PANICKED, PAYLOAD_WORDS,
+    Announcement, AnnouncementData, EXIT, FAILED, FINE, PANICKED, PASSED_ON, PAYLOAD_WORDS,
 };
 use crate::shm::block::Block;
 use crate::shm::domain::Domain;
 use crate::shm::event::ALL;
 use crate::shm::wait::{Deadline, Stop, wait};
 use crate::shm::waiting::{Awaited, Call};
+use std::cell::Cell;
 use std::panic::Location;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -39,8 +40,33 @@ pub(crate) enum Step {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Outcome {
     Fine,
-    Failed(String),
-    Panicked(String),
+    Failed(Reason),
+    Panicked(Reason),
+}
+
+/// Why a rank's part in a call failed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Reason {
+    pub(crate) text: String,
+    /// Whether the rank had got the failure of another rank in the same call before, so that it
+    /// probably passes that on.
+    pub(crate) passed_on: bool,
+}
+
+thread_local! {
+    /// How many failures of other ranks this thread has got.
+    static FAILURES: Cell<u64> = const { Cell::new(0) };
+}
+
+/// How many errors about the failure of another rank this thread has got from collective calls, of
+/// whatever object and communicator.
+pub(crate) fn failures() -> u64 {
+    FAILURES.get()
+}
+
+/// Counts a failure of another rank that this thread is about to get.
+pub(crate) fn count_failure() {
+    FAILURES.set(FAILURES.get() + 1);
 }
 
 /// A rank's part in a meeting.
@@ -73,13 +99,17 @@ pub(crate) struct Rendezvous {
     pub(crate) payloads: Vec<Payload>,
 }
 
-impl Arrival<'_> {
+impl<'a> Arrival<'a> {
     /// This rank's announcement.
-    fn announcement(&self, signature: u64) -> AnnouncementData<'_> {
+    fn announcement(&'a self, signature: u64) -> AnnouncementData<'a> {
+        let failed = |word: u32, reason: &'a Reason| {
+            let passed_on = if reason.passed_on { PASSED_ON } else { 0 };
+            (word | passed_on, &*reason.text)
+        };
         let (outcome, reason) = match &self.outcome {
             Outcome::Fine => (FINE, ""),
-            Outcome::Failed(reason) => (FAILED, &**reason),
-            Outcome::Panicked(reason) => (PANICKED, &**reason),
+            Outcome::Failed(reason) => failed(FAILED, reason),
+            Outcome::Panicked(reason) => failed(PANICKED, reason),
         };
         AnnouncementData {
             signature,
@@ -127,15 +157,20 @@ struct Reading<'a> {
 impl<'a> Reading<'a> {
     fn of(announcement: &'a Announcement) -> Self {
         let step = announcement.step.load(Ordering::Relaxed);
+        let outcome = announcement.outcome.load(Ordering::Relaxed);
+        let reason = || Reason {
+            text: announcement.reason(),
+            passed_on: outcome & PASSED_ON != 0,
+        };
         Reading {
             signature: announcement.signature.load(Ordering::Relaxed),
             step: [Step::Enter, Step::Exit, Step::Fenced][step.min(2) as usize],
             depth: announcement.depth.load(Ordering::Relaxed),
             calls: announcement.calls.load(Ordering::Relaxed),
-            outcome: match announcement.outcome.load(Ordering::Relaxed) {
+            outcome: match outcome & !PASSED_ON {
                 FINE => Outcome::Fine,
-                FAILED => Outcome::Failed(announcement.reason()),
-                _ => Outcome::Panicked(announcement.reason()),
+                FAILED => Outcome::Failed(reason()),
+                _ => Outcome::Panicked(reason()),
             },
             payload: announcement.said(),
             announcement,
@@ -208,13 +243,18 @@ pub(crate) fn meet_from_fence(
         Err(error) => return error,
     };
     let there = &announcements[writer];
-    let its_place = there.place();
-    let failed = failure(writer, &there.outcome, &its_place);
-    failed.unwrap_or_else(|| CollectiveError::Diverged {
-        here: place.clone(),
-        rank: writer as i32,
-        there: its_place,
-    })
+    if there.outcome == Outcome::Fine {
+        return CollectiveError::Diverged {
+            here: place.clone(),
+            rank: writer as i32,
+            there: there.place(),
+        };
+    }
+    count_failure();
+    let all = announcements.iter().map(|there| &there.outcome);
+    let rank = first_failed(all.enumerate()).expect("the writer has failed");
+    let first = &announcements[rank];
+    failure(rank, &first.outcome, &first.place()).expect("it has failed")
 }
 
 /// Whether `rank` has come to a later meeting than this rank.
@@ -401,10 +441,19 @@ fn settle(arrival: &Arrival<'_>, met: Vec<Met>) -> Result<Rendezvous, Collective
         rank: rank as i32,
         there: there.clone(),
     };
-    for (rank, met) in met.iter().enumerate() {
-        if let Met::Left(outcome, place) = met {
-            return Err(failure(rank, outcome, place).unwrap_or_else(|| diverged(rank, place)));
-        }
+    let left = || {
+        met.iter().enumerate().filter_map(|(rank, met)| match met {
+            Met::Left(outcome, place) => Some((rank, outcome, place)),
+            _ => None,
+        })
+    };
+    let first = first_failed(left().map(|(rank, outcome, _)| (rank, outcome)));
+    if let Some((rank, outcome, place)) = left().find(|(rank, ..)| Some(*rank) == first) {
+        count_failure();
+        return Err(failure(rank, outcome, place).expect("it has failed"));
+    }
+    if let Some((rank, _, place)) = left().next() {
+        return Err(diverged(rank, place));
     }
     let all_fine = met
         .iter()
@@ -433,20 +482,32 @@ fn settle(arrival: &Arrival<'_>, met: Vec<Met>) -> Result<Rendezvous, Collective
     Ok(meeting)
 }
 
+/// The rank that failed first, as far as known: the lowest one whose failure is its own, or else the
+/// lowest one that failed.
+pub(crate) fn first_failed<'a>(
+    outcomes: impl Iterator<Item = (usize, &'a Outcome)>,
+) -> Option<usize> {
+    let failed = outcomes.filter_map(|(rank, outcome)| match outcome {
+        Outcome::Fine => None,
+        Outcome::Failed(reason) | Outcome::Panicked(reason) => Some((reason.passed_on, rank)),
+    });
+    failed.min().map(|(_, rank)| rank)
+}
+
 /// The error for the outcome of a rank's part in a call, if it failed.
 pub(crate) fn failure(rank: usize, outcome: &Outcome, place: &Place) -> Option<CollectiveError> {
     let (rank, place) = (rank as i32, place.clone());
     match outcome {
         Outcome::Fine => None,
-        Outcome::Failed(message) => Some(CollectiveError::Failed {
+        Outcome::Failed(reason) => Some(CollectiveError::Failed {
             rank,
             place,
-            message: message.clone(),
+            message: reason.text.clone(),
         }),
-        Outcome::Panicked(message) => Some(CollectiveError::Panicked {
+        Outcome::Panicked(reason) => Some(CollectiveError::Panicked {
             rank,
             place,
-            message: message.clone(),
+            message: reason.text.clone(),
         }),
     }
 }

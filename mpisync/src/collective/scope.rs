@@ -4,7 +4,7 @@ use crate::error::CollectiveError;
 use crate::location::{CallSite, Place};
 use crate::net::mpi_has_ended;
 use crate::rendezvous;
-use crate::rendezvous::{Arrival, Outcome, Payload, Rendezvous, Step};
+use crate::rendezvous::{Arrival, Outcome, Payload, Reason, Rendezvous, Step};
 use crate::rwlock::controller::WindowController;
 use crate::share::{panic_message, text_of};
 use crate::shm::domain::Domain;
@@ -32,6 +32,8 @@ pub struct Collective {
     controller: u64,
     /// Whether this rank is in the call.
     inside: bool,
+    /// How many failures of other ranks this thread had got before the call.
+    failures_before: u64,
 }
 
 impl Collective {
@@ -53,6 +55,7 @@ impl Collective {
             domain: Arc::clone(domain),
             controller: ctrl.block().identity(),
             inside: false,
+            failures_before: rendezvous::failures(),
         };
         call.meet(ctrl, Step::Enter, Outcome::Fine, rendezvous::NOTHING)?;
         domain.set_depth(call.depth + 1);
@@ -69,10 +72,12 @@ impl Collective {
     }
 
     /// Agrees on the outcome: each rank gets its own value if all succeeded, otherwise the failure of
-    /// the lowest rank that failed. Collective, waits for all ranks.
+    /// the rank that failed first: the lowest one that failed on its own. A rank that fails after
+    /// another collective call inside this one has returned the failure of another rank counts only
+    /// if no other failed. Collective, waits for all ranks.
     ///
     /// # Errors
-    /// On the lowest rank that failed, its own error; on all other ranks, that error as a
+    /// On the rank that failed first, its own error; on all other ranks, that error as a
     /// [`CollectiveError`].
     pub fn agree<T, E>(
         self,
@@ -97,19 +102,31 @@ impl Collective {
     {
         let (mine, own) = match outcome {
             Ok(Ok(value)) => (Outcome::Fine, Ok(value)),
-            Ok(Err(error)) => (Outcome::Failed(text_of(&error)), Err(Some(error))),
-            Err(panic) => (Outcome::Panicked(panic_message(panic.as_ref())), Err(None)),
+            Ok(Err(error)) => {
+                let reason = self.reason(text_of(&error));
+                (Outcome::Failed(reason), Err(Some(error)))
+            }
+            Err(panic) => {
+                let reason = self.reason(panic_message(panic.as_ref()));
+                (Outcome::Panicked(reason), Err(None))
+            }
         };
         self.come_out();
         let payload = payload_for(sharer);
         let met = self.meet(ctrl, Step::Exit, mine, payload);
         let place = Place::from(self.location);
-        let failed = met.map(|met| {
-            let mut outcomes = met.outcomes.iter().enumerate();
-            let failure =
-                outcomes.find_map(|(rank, outcome)| rendezvous::failure(rank, outcome, &place));
-            failure.or_else(|| self.disagreement(payload, &met.payloads))
-        });
+        let failed =
+            met.map(
+                |met| match rendezvous::first_failed(met.outcomes.iter().enumerate()) {
+                    Some(rank) => {
+                        if rank as i32 != ctrl.rank() {
+                            rendezvous::count_failure();
+                        }
+                        rendezvous::failure(rank, &met.outcomes[rank], &place)
+                    }
+                    None => self.disagreement(payload, &met.payloads),
+                },
+            );
         match (failed, own) {
             (Ok(None), Ok(value)) => Ok(value),
             (Ok(None), Err(_)) => unreachable!("this rank's failure is among the outcomes"),
@@ -210,6 +227,14 @@ impl Collective {
         }
     }
 
+    /// The reason for which this rank fails.
+    fn reason(&self, text: String) -> Reason {
+        Reason {
+            text,
+            passed_on: rendezvous::failures() > self.failures_before,
+        }
+    }
+
     /// Notes that this rank has left the call.
     fn come_out(&mut self) {
         self.inside = false;
@@ -227,9 +252,11 @@ impl Drop for Collective {
             return;
         }
         let outcome = if thread::panicking() {
-            Outcome::Panicked("see what that rank wrote to its standard error".to_owned())
+            let text = "see what that rank wrote to its standard error";
+            Outcome::Panicked(self.reason(text.to_owned()))
         } else {
-            Outcome::Failed("it left the call without an outcome (`Collective` dropped)".to_owned())
+            let text = "it left the call without an outcome (`Collective` dropped)";
+            Outcome::Failed(self.reason(text.to_owned()))
         };
         let place = Place::from(self.location);
         let arrival = self.arrival(Step::Exit, &place, 0, outcome, rendezvous::NOTHING);

@@ -1,6 +1,7 @@
 //! The reasons why a call has no value, as words of a record and as text for other ranks.
 
 use crate::error::CollectiveError;
+use crate::rendezvous;
 use crate::share::layout::{FAILED, PANICKED, Record, UNSHARED};
 use std::any::Any;
 use std::fmt::Display;
@@ -27,8 +28,9 @@ impl<'a> Failure<'a> {
 }
 
 impl Record {
-    /// The error for this record's outcome, which is not a value.
+    /// The error of a collector for this record's outcome, which is not a value.
     pub(super) fn failure(&self, outcome: u32) -> CollectiveError {
+        rendezvous::count_failure();
         let rank = self.writer.load(Ordering::Relaxed) as i32;
         let place = self.place();
         match outcome {

@@ -55,6 +55,8 @@ pub(crate) const FINE: u32 = 0;
 pub(crate) const FAILED: u32 = 1;
 /// `outcome`: the rank's part panicked.
 pub(crate) const PANICKED: u32 = 2;
+/// A bit of `outcome` beside [`FAILED`] or [`PANICKED`]: another rank failed first.
+pub(crate) const PASSED_ON: u32 = 4;
 
 impl Announcement {
     pub(crate) fn set(&self, data: &AnnouncementData<'_>) {

@@ -50,7 +50,7 @@ pub(crate) fn copy_out(cells: &[AtomicU64], bytes: &mut [u8]) {
 }
 
 /// What stands for the part that [`shortened`] removes.
-pub(in crate::shm) const CUT: &str = " … ";
+pub(super) const CUT: &str = " … ";
 
 /// A text of at most `most` bytes: of a longer one the beginning and the end. The end of an error's
 /// text tells the root cause.

@@ -17,6 +17,7 @@ mpisync_tests::cases!(on [1, 2, 3, 4, 8]:
     several_ranks_fail,
     one_rank_gives_its_value,
     calls_inside_calls,
+    first_failure_is_named,
     error_texts_of_many_sizes,
     sharers_differ,
     dropped_collective,
@@ -332,6 +333,81 @@ fn calls_inside_calls(job: &Job) {
         let words = outer(&mut ctrl, culprit).unwrap_err().to_string();
         assert!(words.contains(&format!("no data on {culprit}")), "{words}");
         assert_eq!(outer(&mut ctrl, -1).unwrap(), expected);
+    }
+    still_works(&mut ctrl);
+}
+
+/// Checks that `culprit` has its own error, and that it alone is named on all others.
+#[track_caller]
+fn assert_named(job: &Job, outcome: Result<i32, StepError>, culprit: i32) {
+    let told = format!("no data on {culprit}");
+    match outcome.unwrap_err() {
+        StepError::Own(words) => assert_eq!((job.rank, words), (culprit, told)),
+        StepError::Fence(CollectiveError::Failed { rank, message, .. }) => {
+            assert_eq!((rank, message), (culprit, told));
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[mpisync::collective]
+fn pass_on(ctrl: &mut WindowController, culprit: i32, depth: u32) -> Result<i32, StepError> {
+    match depth {
+        0 if culprit == ctrl.rank() => step(ctrl, Does::Fail),
+        0 => step(ctrl, Does::Fine),
+        _ => pass_on(ctrl, culprit, depth - 1),
+    }
+}
+
+#[mpisync::collective]
+fn pass_on_writer(ctrl: &mut WindowController, culprit: i32) -> Result<i32, StepError> {
+    note(ctrl, culprit, Does::Fail)
+}
+
+#[mpisync::collective]
+fn unwrap_on_rank_0(ctrl: &mut WindowController, culprit: i32) -> Result<i32, StepError> {
+    let outcome = pass_on_writer(ctrl, culprit);
+    if ctrl.rank() == 0 && culprit != 0 {
+        return Ok(outcome.unwrap());
+    }
+    outcome
+}
+
+#[mpisync::collective]
+fn fail_after_another(
+    ctrl: &mut WindowController,
+    first: i32,
+    second: i32,
+) -> Result<i32, StepError> {
+    pass_on(ctrl, first, 0).unwrap_err();
+    if ctrl.rank() == second {
+        return step_alone(second);
+    }
+    Ok(0)
+}
+
+fn step_alone(rank: i32) -> Result<i32, StepError> {
+    Err(StepError::Own(format!("no data on {rank}")))
+}
+
+/// The rank that failed first is named, however many calls pass its error on.
+fn first_failure_is_named(job: &Job) {
+    let mut ctrl = mpisync::sync(&job.world).unwrap();
+    for culprit in 0..job.size {
+        for depth in 0..4 {
+            assert_named(job, pass_on(&mut ctrl, culprit, depth), culprit);
+        }
+        assert_named(job, pass_on_writer(&mut ctrl, culprit), culprit);
+        let outcome = mpisync_tests::panics::quietly(|| unwrap_on_rank_0(&mut ctrl, culprit));
+        assert_named(job, outcome, culprit);
+        // A failure that was dealt with is not the reason of the next one.
+        let second = (culprit + 1) % job.size;
+        assert_named(job, fail_after_another(&mut ctrl, culprit, second), second);
+        assert_named(
+            job,
+            fail_after_another(&mut ctrl, culprit, culprit),
+            culprit,
+        );
     }
     still_works(&mut ctrl);
 }
