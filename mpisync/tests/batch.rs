@@ -621,3 +621,22 @@ fn a_worker_of_one_process_has_no_communicator() {
         "{text}"
     );
 }
+
+/// Without `strict` the others are run.
+#[test]
+fn what_is_misplaced_is_left_out() {
+    let scratch = Scratch::new("misplaced");
+    drop(on(&scratch.0, 4));
+    fs::remove_file(scratch.state("1")).expect("it is there");
+    fs::create_dir(scratch.state("1")).expect("there is room");
+    fs::remove_dir_all(scratch.0.join("2")).expect("it is there");
+    fs::write(scratch.0.join("2"), "DONE\n").expect("there is room");
+    fs::write(scratch.state("3"), "DONE").expect("there is room");
+    let builder = || Batch::local().tasks(4).state_dir(&scratch.0).durable(false);
+    builder().strict(true).build().expect_err("it is strict");
+    let mut batch = builder().build().expect("one task is fine");
+    assert_eq!(batch.problems().len(), 2, "{:?}", batch.problems());
+    assert_eq!(run_all(&mut batch, NO), [(0, State::Open)]);
+    let Summary { done, invalid, .. } = summary(&batch);
+    assert_eq!((done, invalid), (2, 2));
+}

@@ -132,8 +132,8 @@ impl<On> BatchBuilder<On> {
         self
     }
 
-    /// Whether a task whose folder has wrong contents, so that its state cannot be read or written, is
-    /// an error of [`build`](Self::build) or [`next_task`](Batch::next_task). Defaults to false: the
+    /// Whether a task whose folder has wrong contents or may not be read, so that its state cannot be
+    /// read or written, is an error of [`build`](Self::build) or [`next_task`](Batch::next_task). Defaults to false: the
     /// task is left alone and is among [`Batch::problems`]. Must be the same on all ranks. A failure
     /// of the file system is an error either way.
     pub fn strict(mut self, strict: bool) -> Self {

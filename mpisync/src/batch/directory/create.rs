@@ -61,17 +61,19 @@ impl Shared {
     /// whether anything changed.
     fn make_task(self: &Arc<Self>, task: usize) -> Result<bool, DirectoryError> {
         let folder = self.folder(task);
-        match folder.state() {
-            Ok(None) => {
+        let made = folder.state().and_then(|found| match found {
+            None => {
                 folder.make()?;
                 folder.make_state(State::Open, &self.owner().unique_name())?;
                 Ok(true)
             }
-            Ok(Some(found)) if found.state == State::Invalid => self.open_task(task),
-            Ok(Some(_)) => Ok(false),
+            Some(found) if found.state == State::Invalid => self.open_task(task),
+            Some(_) => Ok(false),
+        });
+        match made {
             // A person has to look at this one. The others can run.
-            Err(error) if error.is_about_contents() => Ok(false),
-            Err(error) => Err(error),
+            Err(error) if folder.is_cause_of(&error) => Ok(false),
+            made => made,
         }
     }
 

@@ -22,9 +22,9 @@ pub enum DirectoryError {
         /// Its first line.
         found: String,
     },
-    /// A state file is empty, or has no whole line.
+    /// A state file is empty, or holds the beginning of a word.
     #[error(
-        "{} is half written: it holds {found:?} and no whole line; its writer was stopped, or the machine was; find out how far \
+        "{} is half written: it holds {found:?} and no whole word; its writer was stopped, or the machine was; find out how far \
          the task is, and set it again (`Directory::set`)", shown(.path)
     )]
     HalfWritten {

@@ -17,6 +17,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// What is to be done with a file that an error is about.
+const READ: &str = "read";
+/// What is to be done with a folder that an error is about.
+const OPEN: &str = "open";
 /// The file with a task's state.
 pub(super) const STATE: &str = "state";
 /// The file with the reason why a task failed.
@@ -75,7 +79,7 @@ impl Folder {
         };
         let mut contents = [0; LONGEST];
         let length = file.read_into(&mut contents);
-        let length = length.map_err(|error| self.failed(STATE, "read", error))?;
+        let length = length.map_err(|error| self.failed(STATE, READ, error))?;
         let state = parse(|| self.path().join(STATE), &contents[..length])?;
         let written = file.modified;
         Ok(Some(Found { state, written }))
@@ -279,7 +283,7 @@ impl Folder {
             Ok(file) => Ok(Some(file)),
             Err(Unopened::Failed(Errno::NOENT)) => Ok(None),
             Err(Unopened::NotAFile) => Err(self.not_a_file(name)),
-            Err(Unopened::Failed(error)) => Err(self.failed(name, "read", error)),
+            Err(Unopened::Failed(error)) => Err(self.failed(name, READ, error)),
         }
     }
 
@@ -288,7 +292,7 @@ impl Folder {
             return Ok(handle);
         }
         let opened = open::folder(self.root.handle()?, &self.name);
-        let handle = opened.map_err(|error| DirectoryError::io(&self.path(), "open", error))?;
+        let handle = opened.map_err(|error| DirectoryError::io(&self.path(), OPEN, error))?;
         Ok(self.handle.get_or_init(|| handle))
     }
 
@@ -317,6 +321,12 @@ impl Folder {
         match error {
             DirectoryError::NotADirectory { path } => *path == self.path(),
             DirectoryError::Missing { path } => *path == self.path() && self.root.is_there(),
+            // One that may not be written may be so for all tasks, and for this process only.
+            DirectoryError::Permission { path, action } => {
+                [READ, OPEN].contains(action)
+                    && path.starts_with(self.path())
+                    && self.root.can_be_opened()
+            }
             error => error.is_about_contents(),
         }
     }
@@ -371,21 +381,20 @@ fn line(state: State) -> String {
     format!("{state}\n")
 }
 
-/// Reads a state as pshmem does, from the first line without blanks at its end; but the line must be
-/// complete.
+/// Reads a state as pshmem does, from the first line without blanks at its end. The line need not be
+/// complete if it has a whole word: no state is the beginning of another.
 fn parse(path: impl FnOnce() -> PathBuf, contents: &[u8]) -> Result<State, DirectoryError> {
-    let Some(end) = contents.iter().position(|&byte| byte == b'\n') else {
-        let found = String::from_utf8_lossy(contents).into_owned();
-        let path = path();
-        return Err(match contents.len() {
-            LONGEST.. => DirectoryError::UnknownState { path, found },
-            _ => DirectoryError::HalfWritten { path, found },
-        });
-    };
-    let line = String::from_utf8_lossy(&contents[..end]);
+    let end = contents.iter().position(|&byte| byte == b'\n');
+    let line = String::from_utf8_lossy(&contents[..end.unwrap_or(contents.len())]);
     let word: Result<State, UnknownWord> = line.trim_end().parse();
-    word.map_err(|UnknownWord(found)| DirectoryError::UnknownState {
-        path: path(),
-        found,
+    word.map_err(|UnknownWord(found)| {
+        let path = path();
+        match end {
+            None if contents.len() < LONGEST => {
+                let found = line.into_owned();
+                DirectoryError::HalfWritten { path, found }
+            }
+            _ => DirectoryError::UnknownState { path, found },
+        }
     })
 }

@@ -46,6 +46,11 @@ impl Root {
         Ok(self.handle.get_or_init(|| opened))
     }
 
+    /// Whether this process may open it now.
+    pub(super) fn can_be_opened(&self) -> bool {
+        Root::new(self.path.clone()).handle().is_ok()
+    }
+
     /// Whether it exists, and has not been removed since it was opened.
     pub(super) fn is_there(&self) -> bool {
         let handle = self.handle();

@@ -174,13 +174,18 @@ fn directory_that_cannot_be(job: &Job) {
         fs::write(folder.join("1"), "of somebody").unwrap();
     }
     job.world.barrier();
-    for path in [file.clone(), file.join("below"), folder] {
-        let outcome = builder(job, &path).tasks(3).build();
+    for path in [file.clone(), file.join("below"), folder.clone()] {
+        let outcome = builder(job, &path).tasks(3).strict(true).build();
         let is_told =
             |error: &DirectoryError| matches!(error, DirectoryError::NotADirectory { .. });
         fails(job, outcome, is_told, "batch_a_f");
     }
     assert_eq!(fs::read_to_string(file).unwrap(), "of somebody");
+    // What stands where a task's folder should be concerns that task alone.
+    let mut batch = builder(job, &folder).tasks(3).build().unwrap();
+    assert_eq!(batch.problems().len(), 1, "{:?}", batch.problems());
+    assert_eq!(sum(job, run_all(&mut batch).len()), 2);
+    assert_eq!(fs::read_to_string(folder.join("1")).unwrap(), "of somebody");
     // Where not even the superuser may make a directory.
     let forbidden = Path::new("/sys");
     if forbidden.join("kernel").is_dir() {

@@ -177,9 +177,10 @@ fn what_is_no_directory_is_named() {
     assert_eq!(not_a_directory(error), file);
 
     scratch.write("task_000", "");
-    let error = create(&scratch.0).expect_err("a file");
-    assert_eq!(not_a_directory(error), scratch.path("task_000"));
-    let job = Directory::join(&scratch.0, names(1), quick());
+    // This concerns the task alone.
+    let job = create(&scratch.0).expect("the directory is fine");
+    let flaw = job.flaw(0).expect("a file");
+    assert_eq!(not_a_directory(flaw), scratch.path("task_000"));
     let task = scratch.path("task_000");
     assert_eq!(not_a_directory(job.state(0).expect_err("a file")), task);
     assert_eq!(

@@ -127,7 +127,10 @@ fn a_folder_that_is_a_link_is_none() {
         job.claim(0, ALL).expect_err("a link"),
         job.set(0, State::Done).expect_err("a link"),
         job.flaw(0).expect("a link"),
-        Directory::create(&scratch.0, &names(2), quick()).expect_err("a link"),
+        Directory::create(&scratch.0, &names(2), quick())
+            .expect("the other one is fine")
+            .flaw(0)
+            .expect("a link"),
     ] {
         assert!(
             matches!(&error, DirectoryError::NotADirectory { path } if *path == folder),
@@ -219,4 +222,69 @@ fn what_people_see_has_no_control_characters() {
     for said in [said, by.to_string(), by.host] {
         assert!(!said.contains(char::is_control), "{said:?}");
     }
+}
+
+/// Puts something that is not a task's folder in its place.
+#[test]
+fn a_file_in_the_place_of_a_folder_concerns_one_task() {
+    let scratch = Scratch::with_tasks(3);
+    fs::remove_dir_all(scratch.path("task_001")).expect("it is there");
+    scratch.write("task_001", "DONE\n");
+    let job = Directory::create(&scratch.0, &names(3), quick()).expect("the others are fine");
+    let flaw = job.flaw(1).expect("it is no folder");
+    assert!(
+        matches!(flaw, DirectoryError::NotADirectory { .. }),
+        "{flaw}"
+    );
+    assert_eq!(scratch.read("task_001").as_deref(), Some("DONE\n"));
+    drop(mine(job.claim(2, NONE).expect("it is open")));
+}
+
+#[test]
+fn an_invalid_task_that_cannot_be_opened_concerns_one_task() {
+    let scratch = Scratch::with_tasks(2);
+    scratch.write("task_000/state", "INVALID\n");
+    scratch.put("link", "task_000/claim.1", &scratch.path("task_001/state"));
+    let job = Directory::create(&scratch.0, &names(2), quick()).expect("the other is fine");
+    let flaw = job.flaw(0).expect("its claim is no file");
+    assert!(matches!(flaw, DirectoryError::NotAFile { .. }), "{flaw}");
+}
+
+#[test]
+fn what_may_not_be_read_concerns_one_task() {
+    use std::os::unix::fs::PermissionsExt;
+    if rustix::process::geteuid().is_root() {
+        // Root may do anything.
+        return;
+    }
+    for path in ["task_000/state", "task_000"] {
+        let scratch = Scratch::with_tasks(2);
+        let set = |path: &str, mode| {
+            let mode = fs::Permissions::from_mode(mode);
+            fs::set_permissions(scratch.path(path), mode).expect("it is ours");
+        };
+        set(path, 0o000);
+        let job = Directory::create(&scratch.0, &names(2), quick()).expect("the other is fine");
+        let flaw = job.flaw(0).expect("it cannot be read");
+        assert!(matches!(flaw, DirectoryError::Permission { .. }), "{flaw}");
+        drop(mine(job.claim(1, NONE).expect("it is open")));
+        set(path, 0o755);
+        assert_eq!(job.flaw(0).map(|error| error.to_string()), None);
+    }
+}
+
+/// Also where the directory itself may not be read any more: then it is not known of any task.
+#[test]
+fn permissions_of_the_whole_directory_are_no_flaw_of_a_task() {
+    let scratch = Scratch::with_tasks(1);
+    let job = scratch.job();
+    let denied = |path, action| DirectoryError::Permission { path, action };
+    let state = scratch.path("task_000/state");
+    assert!(job.is_flaw(0, &denied(state.clone(), "read")));
+    assert!(!job.is_flaw(0, &denied(state.clone(), "replace")));
+    assert!(!job.is_flaw(0, &denied(scratch.0.clone(), "open")));
+    fs::rename(&scratch.0, scratch.0.with_extension("moved")).expect("it is there");
+    let is_flaw = job.is_flaw(0, &denied(state, "read"));
+    fs::rename(scratch.0.with_extension("moved"), &scratch.0).expect("it is there");
+    assert!(!is_flaw);
 }
