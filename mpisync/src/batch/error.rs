@@ -67,6 +67,18 @@ pub enum BatchError {
         /// The rank, in the batch's communicator.
         rank: i32,
     },
+    /// The first rank of a worker has said that a task is done, and others have dropped it. The task
+    /// has failed.
+    #[error(
+        "task {task} is done on the first rank of its worker, and the ranks {ranks:?} of the worker have dropped it and not \
+         said what became of it, so it has failed; all ranks of a worker have to end each task (`done`, `failed`, `reopen`)"
+    )]
+    Dropped {
+        /// The name of the task.
+        task: String,
+        /// The ranks that have dropped it, in the batch's communicator.
+        ranks: Vec<i32>,
+    },
     /// The ranks of a worker are not in the same call.
     #[error("the ranks of a worker have to make the same calls: {0}")]
     Diverged(CollectiveError),

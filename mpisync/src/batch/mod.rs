@@ -6,7 +6,7 @@
 //!
 //! let mut batch = Batch::local().tasks(3).build()?;
 //! while let Some(task) = batch.next_task()? {
-//!     // All ranks of the worker are here, with the same task.
+//!     // All ranks of the worker are here, with the same task, and each of them ends it.
 //!     match task.index() {
 //!         1 => task.failed("no such input")?,
 //!         _ => task.done()?,
@@ -43,7 +43,8 @@
 //! | --- | --- |
 //! | [`Task::failed`] on any rank of the worker | has failed, for that reason |
 //! | a panic that drops the [`Task`] | has failed, with the panic's message |
-//! | the task is dropped otherwise | is open again |
+//! | the first rank of the worker drops the task otherwise | is open again |
+//! | the first rank is done, and another one drops the task | has failed, and the first rank gets [`BatchError::Dropped`]: all ranks of a worker have to say what became of the task |
 //! | the first rank of the worker dies | is open again, for other workers |
 //! | another rank of the worker dies | is open again once the first rank has noticed; both get [`BatchError::RankDied`] |
 //! | a rank leaves the loop early and drops the batch | is open again; the other ranks of its worker get [`BatchError::RankLeft`] |

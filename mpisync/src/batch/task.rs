@@ -3,7 +3,7 @@
 use crate::batch::directory::{Claim, DirectoryError};
 use crate::batch::table::layout::TaskStatus;
 use crate::batch::vote::Vote;
-use crate::batch::worker::Worker;
+use crate::batch::worker::{Outcome, Worker};
 use crate::batch::{Batch, BatchError, State};
 use std::cell::RefCell;
 use std::path::PathBuf;
@@ -13,10 +13,11 @@ use std::{fmt, panic, thread};
 /// A task that this rank's worker has taken; [`Batch::next_task`] returns it on each of the worker's
 /// ranks.
 ///
-/// Each rank ends it by [`done`](Self::done) or [`failed`](Self::failed). The task is done if all
-/// ranks are done, and failed if one fails. A task that is dropped during a panic has failed, with
-/// the panic's message. One that is dropped otherwise, by an early return for example, is open
-/// again, for any worker.
+/// Each rank of the worker ends it by [`done`](Self::done) or [`failed`](Self::failed). The task is
+/// done if all ranks are done, and failed if one fails. A task that is dropped during a panic has
+/// failed, with the panic's message. One that the worker's first rank drops otherwise, by an early
+/// return for example, is open again, for any worker. If the first rank is done and another one has
+/// dropped the task, it has failed, and the first rank gets [`BatchError::Dropped`].
 #[must_use = "a task that is dropped is open again, with `let _ = …` too; say `done()` or `failed(…)`"]
 pub struct Task<'a> {
     pub(super) batch: &'a mut Batch,
@@ -56,14 +57,17 @@ impl Task<'_> {
         self.batch
     }
 
-    /// Ends the task on this rank: it is done. Collective in the worker; the first rank waits for
-    /// the others and records the state, the others do not wait.
+    /// Ends the task on this rank: it is done. Collective in the worker: all its ranks say what
+    /// became of the task. The first rank waits for the others and records the state, the others do
+    /// not wait.
     ///
     /// # Errors
     /// On the first rank: [`BatchError::RankDied`], [`BatchError::RankLeft`];
+    /// [`BatchError::Dropped`] if another rank has dropped the task, which has failed then;
     /// [`BatchError::FileSystem`] if the state cannot be written; [`BatchError::Directory`] if
     /// another job has taken the task over, or if the contents of its folder prevent the writing.
-    /// The task is done only if there is no error; after the first three it is open again.
+    /// The task is done only if there is no error; after `RankDied`, `RankLeft` and `FileSystem` it
+    /// is open again.
     pub fn done(self) -> Result<(), BatchError> {
         self.end(Vote::Done)
     }
@@ -97,7 +101,7 @@ impl Drop for Task<'_> {
         if self.batch.current.is_some() {
             self.batch.drop_task(match thread::panicking() {
                 true => Vote::Failed(panic_message()),
-                false => Vote::Open,
+                false => Vote::Dropped,
             });
         }
     }
@@ -178,7 +182,13 @@ impl Batch {
         };
         let mine = current.vote.take().unwrap_or(Vote::Open);
         match self.worker.outcome(self.round, mine) {
-            Ok(outcome) => self.record(current, outcome),
+            Ok(Outcome::Vote(outcome)) => self.record(current, outcome),
+            Ok(Outcome::Dropped(ranks)) => {
+                let task = self.name_of(current.task);
+                let error = BatchError::Dropped { task, ranks };
+                let outcome = Vote::Failed(error.to_string());
+                self.record(current, outcome).and(Err(error))
+            }
             // The vote of the missing rank is unknown.
             Err(error) => {
                 self.broken = Some(error.clone());
@@ -192,7 +202,7 @@ impl Batch {
         let (state, reason) = match &outcome {
             Vote::Done => (State::Done, None),
             Vote::Failed(reason) => (State::Failed, Some(reason.as_str())),
-            Vote::Open | Vote::Left => (State::Open, None),
+            Vote::Open | Vote::Dropped | Vote::Left => (State::Open, None),
         };
         let written = match current.claim {
             Some(claim) => claim.settle(state, reason),

@@ -34,6 +34,13 @@ pub struct Worker {
     pub(super) comm: Option<PartComm>,
 }
 
+/// What the ranks of a worker have made of a task.
+pub(super) enum Outcome {
+    Vote(Vote),
+    /// The first rank is done, and these have dropped the task and said nothing.
+    Dropped(Vec<i32>),
+}
+
 /// What the ranks of a worker share, if there are several.
 pub(super) struct Team {
     pub(super) object: Object,
@@ -125,10 +132,11 @@ impl Worker {
 
     /// As the leader: waits for the votes of the other ranks on the task of a round. Returns the
     /// outcome: failed if a rank has failed, for the reason of the lowest such rank; done if all
-    /// ranks are done; open otherwise.
-    pub(super) fn outcome(&self, round: u64, mine: Vote) -> Result<Vote, BatchError> {
+    /// ranks are done; open otherwise. If this rank is done, and all that is missing is that others
+    /// have dropped the task and said nothing, it returns these, in the batch's communicator.
+    pub(super) fn outcome(&self, round: u64, mine: Vote) -> Result<Outcome, BatchError> {
         let Some(team) = &self.team else {
-            return Ok(mine);
+            return Ok(Outcome::Vote(mine));
         };
         let mut votes = team.votes.wait(round).map_err(|absent| match absent {
             Absent::Died(rank) => self.died(rank),
@@ -136,11 +144,21 @@ impl Worker {
             Absent::Left(rank) => self.left(rank),
         })?;
         votes.insert(0, mine);
-        let failed = votes.iter().find(|vote| matches!(vote, Vote::Failed(_)));
-        Ok(match failed {
-            Some(failed) => failed.clone(),
-            None if votes.iter().all(|vote| *vote == Vote::Done) => Vote::Done,
-            None => Vote::Open,
+        if let Some(failed) = votes.iter().find(|vote| matches!(vote, Vote::Failed(_))) {
+            return Ok(Outcome::Vote(failed.clone()));
+        }
+        let with = |wanted: Vote| {
+            let ranks = votes.iter().zip(&self.members);
+            let ranks = ranks.filter(move |(vote, _)| **vote == wanted);
+            ranks.map(|(_, &rank)| rank).collect::<Vec<i32>>()
+        };
+        let (done, dropped) = (with(Vote::Done), with(Vote::Dropped));
+        Ok(if done.len() == votes.len() {
+            Outcome::Vote(Vote::Done)
+        } else if votes[0] == Vote::Done && done.len() + dropped.len() == votes.len() {
+            Outcome::Dropped(dropped)
+        } else {
+            Outcome::Vote(Vote::Open)
         })
     }
 

@@ -140,7 +140,7 @@ fn ballots_are_counted(job: &Job) {
             1 if is_last => task.failed("no such input").unwrap(),
             2 if is_last && reopened < 3 => {
                 reopened += 1;
-                drop(task);
+                task.reopen().unwrap();
             }
             2 if reopened < 3 => {
                 reopened += 1;

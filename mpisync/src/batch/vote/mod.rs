@@ -34,7 +34,7 @@ struct VoteWords {
 struct VoteSlot {
     /// The round of the vote; stored after the rest.
     round: AtomicU64,
-    /// [`DONE`], [`FAILED`] or [`OPEN`].
+    /// [`DONE`], [`FAILED`], [`OPEN`] or [`DROPPED`].
     kind: AtomicU32,
     /// Nonzero once the rank has left.
     left: AtomicU32,
@@ -48,6 +48,8 @@ const DONE: u32 = 1;
 const FAILED: u32 = 2;
 /// `kind`: [`Vote::Open`].
 const OPEN: u32 = 3;
+/// `kind`: [`Vote::Dropped`].
+const DROPPED: u32 = 4;
 
 // SAFETY: atomics only, for all of which zero is a value.
 unsafe impl Shareable for VoteWords {}
@@ -63,6 +65,8 @@ pub(super) enum Vote {
     Failed(String),
     /// The rank has not done its part: the task is open again.
     Open,
+    /// The rank has dropped the task, and has not said what became of it.
+    Dropped,
     /// The rank takes part in no more rounds, from this one on.
     Left,
 }
@@ -118,6 +122,7 @@ impl Votes {
                 FAILED
             }
             Vote::Open => OPEN,
+            Vote::Dropped => DROPPED,
             Vote::Left => {
                 slot.left.swap(1, Ordering::SeqCst);
                 return self.futex_word().notify(1);
@@ -194,6 +199,7 @@ impl Votes {
             return Some(match slot.kind.load(Ordering::Relaxed) {
                 DONE => Vote::Done,
                 FAILED => Vote::Failed(slot.reason.get()),
+                DROPPED => Vote::Dropped,
                 _ => Vote::Open,
             });
         }

@@ -18,6 +18,7 @@ mpisync_tests::cases!(on [1, 2, 3, 4]:
     tasks_that_panic,
     tasks_that_are_forgotten,
     reasons_that_are_long,
+    only_first_rank_ends_tasks,
     last_rank_leaves,
     first_rank_leaves,
     one_task_for_each,
@@ -170,7 +171,10 @@ fn tasks_that_are_forgotten(job: &Job) {
                     let task = batch.next_task().unwrap().unwrap();
                     assert_eq!((task.index(), task.was()), (0, State::Open));
                     if task.worker().rank() == dropping {
-                        drop(task)
+                        match dropping {
+                            0 => drop(task),
+                            _ => task.reopen().unwrap(),
+                        }
                     } else {
                         task.done().unwrap()
                     }
@@ -207,6 +211,44 @@ fn reasons_that_are_long(job: &Job) {
             "{} bytes",
             reason.len()
         );
+    }
+}
+
+/// As the loop of pshmem has it: only the first rank of a worker says what became of the task.
+fn only_first_rank_ends_tasks(job: &Job) {
+    for each in sizes(job) {
+        let mut batch = made(job, each, 6, "batch_only_first_rank_ends_tasks");
+        let dropped: Vec<i32> = batch.worker().members()[1..].to_vec();
+        let mut had = 0;
+        while let Some(task) = batch.next_task().unwrap() {
+            had += 1;
+            let name = task.name();
+            if task.worker().rank() > 0 {
+                drop(task);
+            } else if each == 1 {
+                task.done().unwrap();
+            } else {
+                let error = task.done().unwrap_err();
+                let BatchError::Dropped { task, ranks } = &error else {
+                    panic!("{error:?}")
+                };
+                assert_eq!((task, ranks), (&name, &dropped));
+                assert!(
+                    error.to_string().contains(&format!("task {name} ")),
+                    "{error}"
+                );
+            }
+        }
+        assert_eq!(sum(job, had), 6 * each as usize);
+        let summary = batch.wait_all().unwrap();
+        let failed = if each == 1 { 0 } else { 6 };
+        assert_eq!((summary.failed, summary.done), (failed, 6 - failed));
+        let reason = batch.directory().unwrap().reason(0);
+        assert_eq!(
+            reason.is_some_and(|reason| reason.contains("dropped")),
+            each > 1
+        );
+        job.world.barrier();
     }
 }
 
