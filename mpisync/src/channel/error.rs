@@ -25,7 +25,8 @@ pub enum ChannelError {
     /// Messages promised with `claim` cannot come any more: all ranks have dropped their producers,
     /// died, or wait for messages themselves.
     #[error(
-        "{messages} claimed messages were never put, and no rank is left that could put them; claim as many messages as are put"
+        "{messages} claimed messages were never put, and no rank is left that could put them; claim as many messages as are put: \
+         the numbers of all calls of `claim` add up, and `claim_together` is for all ranks"
     )]
     Missing {
         /// The number of missing messages.

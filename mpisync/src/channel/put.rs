@@ -150,9 +150,10 @@ impl<T: Plain, E: CanPut> RemoteChannel<T, E> {
         PutFuture::new(&self.shared, message)
     }
 
-    /// Promises that this rank or another one will put `messages` more messages. Not collective.
-    /// Waits for the coordinator's answer if the channel spans nodes. Does nothing once MPI is
-    /// finalized.
+    /// Promises that this rank or another one will put `messages` more messages. Not collective: the
+    /// promises of several ranks add up. Call [`claim_together`](Self::claim_together) where all
+    /// ranks promise the same messages. Waits for the coordinator's answer if the channel spans
+    /// nodes. Does nothing once MPI is finalized.
     ///
     /// Once all promised messages were taken, `take` returns `None` and does not wait until
     /// producers close. Promise before any rank begins to take (with a barrier in between), or a
@@ -160,6 +161,23 @@ impl<T: Plain, E: CanPut> RemoteChannel<T, E> {
     pub fn claim(&self, messages: u64) {
         if !self.shared.has_ended() {
             self.shared.takes.claim(messages);
+        }
+    }
+
+    /// Promises, on all ranks, that all of them together will put `messages` more messages. Called by
+    /// all ranks with the same number, which counts once: that of rank 0. Does not wait for other
+    /// ranks. Between two streams synchronize the ranks before this call.
+    ///
+    /// ```
+    /// let channel = mpisync::RemoteChannel::<f64>::local(16)?;
+    /// channel.claim_together(2);
+    /// channel.put_many(&[0.5, 1.5])?;
+    /// assert_eq!(channel.iter().sum::<f64>(), 2.0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn claim_together(&self, messages: u64) {
+        if self.shared.rank() == 0 {
+            self.claim(messages);
         }
     }
 }

@@ -30,6 +30,7 @@ mpisync_tests::cases!(on [1, 2, 3, 4, 8]:
     tasks_that_make_tasks,
     backpressure,
     claims,
+    claims_together,
     broken_claims,
     any_host,
     consumer_leaves_early,
@@ -252,6 +253,31 @@ fn claims(job: &Job) {
         taken.check(job, numbered(job.rank, mine));
         job.world.barrier();
     }
+}
+
+/// All ranks promise the same messages, rank 0 puts them, and the others take them.
+fn claims_together(job: &Job) {
+    const ALL: u64 = 100;
+    let channel = channel::<u64>(job, 5);
+    channel.claim_together(ALL);
+    let mut taken: u64 = 0;
+    if job.rank == 0 && job.size > 1 {
+        (1..=ALL).for_each(|number| channel.put(number).unwrap());
+    } else if job.size == 1 {
+        for number in 1..=ALL {
+            channel.put(number).unwrap();
+            taken += channel.take().unwrap();
+        }
+        assert_eq!(channel.take(), None);
+    } else {
+        while let Some(number) = channel.take() {
+            taken += number;
+        }
+    }
+    let mut all: u64 = 0;
+    job.world
+        .all_reduce_into(&taken, &mut all, SystemOperation::sum());
+    assert_eq!(all, ALL * (ALL + 1) / 2);
 }
 
 fn broken_claims(job: &Job) {
