@@ -1,7 +1,7 @@
 //! glibc's `pthread_rwlock_t` with `PTHREAD_PROCESS_SHARED`, in memory that the ranks share.
 //!
-//! What a program takes that knows all its ranks to be on one host. It has glibc's default preference,
-//! which is for readers. A rank that waits sleeps in the kernel and makes no MPI progress.
+//! A program can use it if all its ranks are on one host. It has glibc's default preference, which
+//! is for readers. A waiting rank sleeps in the kernel and makes no MPI progress.
 
 use std::mem::MaybeUninit;
 

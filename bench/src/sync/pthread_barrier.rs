@@ -1,6 +1,6 @@
 //! glibc's `pthread_barrier_t` with `PTHREAD_PROCESS_SHARED`, in memory that the ranks share.
 //!
-//! A rank that waits sleeps in the kernel and makes no MPI progress.
+//! A waiting rank sleeps in the kernel and makes no MPI progress.
 
 use std::ffi::c_uint;
 use std::mem::MaybeUninit;
