@@ -82,7 +82,7 @@ use crate::valid::Task;
 /// | `rank = EXPR` | the rank that runs the body, an `i32`; the same on all ranks | the master |
 /// | `ctrl = EXPR` | where the controller is, for example `self.ctrl`, or which parameter is the controller or the region | the one parameter that is a `&mut WindowController`, or else a `&mut Region`, or else the one `&mut` of a type that may be an alias of these |
 /// | `share = serde` | the value travels serialized | this is the default |
-/// | `share = slice` | the value is a `Vec` of `Equivalence` items, which travel as MPI datatypes; with a controller only | |
+/// | `share = slice` | the value is a `Vec` of `Plain` items, which are not serialized; with a controller only | |
 /// | `crate = PATH` | the path that names mpisync, if it was renamed | `::mpisync` |
 ///
 /// With `ctrl = self.ctrl` the body cannot use that field, which is borrowed until the body returns.

@@ -34,7 +34,7 @@ pub enum Kind {
 /// How the writer's value is sent to the other ranks.
 pub enum Format {
     Serde,
-    /// As MPI datatypes, without serialization.
+    /// As plain items, without serialization.
     Slice,
 }
 
