@@ -47,7 +47,7 @@ impl From<CollectiveError> for StepError {
     }
 }
 
-/// What a rank does in a step.
+/// The behaviour of a rank in a step.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Does {
     Fine,
@@ -81,11 +81,11 @@ fn does(job: &Job, culprit: i32, what: Does) -> Does {
     }
 }
 
-/// The error of rank `by` that a step ends with, on whichever rank this is.
+/// Checks the error of rank `by` with which a step ends, on any rank.
 fn assert_failed(job: &Job, by: i32, outcome: Result<i32, StepError>) {
     let expected = format!("no data on {by}");
     match outcome {
-        // The rank that failed may keep its own error: it says the same.
+        // The rank that failed may keep its own error, which has the same text.
         Err(StepError::Own(words)) => {
             assert_eq!(job.rank, by);
             assert_eq!(words, expected);
@@ -148,7 +148,7 @@ fn one_rank_panics(job: &Job) {
     }
 }
 
-/// When several fail, all hear of the same one. For 2 ranks and more.
+/// If several ranks fail, all get the same error. For 2 ranks and more.
 fn several_ranks_fail(job: &Job) {
     let mut ctrl = mpisync::sync(&job.world).unwrap();
     for first in 0..job.size {
@@ -203,7 +203,7 @@ fn one_rank_gives_its_value(job: &Job) {
     }
 }
 
-/// Ranks that do not agree on whose value they return get no value of another one. For 2 ranks and more.
+/// Ranks that name different sharers get no value. For 2 ranks and more.
 fn sharers_differ(job: &Job) {
     let mut ctrl = mpisync::sync(&job.world).unwrap();
     for odd in 0..job.size {
@@ -222,7 +222,7 @@ fn sharers_differ(job: &Job) {
                     "{words}"
                 );
             }
-            // Of one rank, which is not rank 1.
+            // With one rank there is no rank 1.
             Err(StepError::Fence(CollectiveError::NoSuchRank { .. })) => assert_eq!(job.size, 1),
             Err(other) => panic!("{other:?}"),
         }
@@ -231,7 +231,8 @@ fn sharers_differ(job: &Job) {
     }
 }
 
-/// A rank that leaves a call without its outcome tells the others, and is not inside the call any more.
+/// A rank that leaves a call without an outcome notifies the others, and is not inside the call any
+/// more.
 fn dropped_collective(job: &Job) {
     let mut ctrl = mpisync::sync(&job.world).unwrap();
     for round in 0..4 * job.size {
@@ -266,7 +267,7 @@ fn mutter(ctrl: &mut WindowController, culprit: i32) -> Result<(), Mute> {
     Ok(())
 }
 
-/// An error whose `Display` panics reaches the others in other words.
+/// An error whose `Display` panics reaches the others with another text.
 fn error_without_words(job: &Job) {
     let mut ctrl = mpisync::sync(&job.world).unwrap();
     for culprit in 0..job.size {
@@ -276,7 +277,7 @@ fn error_without_words(job: &Job) {
     }
 }
 
-/// A value that panics when it is serialized.
+/// A value whose `Serialize` panics.
 #[derive(Debug, Deserialize)]
 struct Explosive;
 
@@ -314,7 +315,7 @@ fn outer(ctrl: &mut WindowController, culprit: i32) -> Result<i32, StepError> {
         } else {
             Does::Fine
         };
-        // The same error on all ranks, so that all leave here.
+        // The same error on all ranks, so that all return here.
         sum += step(ctrl, what)? - rank;
         let _guard = ctrl.write();
     }
@@ -344,7 +345,7 @@ fn complain(ctrl: &mut WindowController, culprit: i32, length: usize) -> Result<
     Ok(())
 }
 
-/// Errors are told whole up to a length that is enough for a sentence or two, and never garbled.
+/// Long error texts are cut, never garbled; a sentence or two arrives in full.
 fn error_texts_of_many_sizes(job: &Job) {
     let mut ctrl = mpisync::sync(&job.world).unwrap();
     for (round, length) in [0, 1, 60, 100, 255, 256, 1_000, 4_096, 100_000]
