@@ -20,7 +20,7 @@ use std::panic::Location;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-/// Why a rank comes to a meeting.
+/// The reason why a rank comes to a meeting.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Step {
     /// It enters a collective call.
@@ -425,7 +425,7 @@ pub(crate) fn failure(rank: usize, outcome: &Outcome, place: &Place) -> Option<C
     }
 }
 
-/// Why a rank was not met.
+/// The reason why a rank was not met.
 struct NotMet(CollectiveError);
 
 impl From<Stop> for NotMet {

@@ -10,12 +10,12 @@ use std::path::PathBuf;
 use std::sync::Once;
 use std::{fmt, panic, thread};
 
-/// A task that this rank's worker has taken; [`Batch::next_task`] returns it on each of the worker's
-/// ranks.
+/// A task that this rank's worker has taken; [`Batch::next_task`] returns it on each of the
+/// worker's ranks.
 ///
 /// Each rank ends it by [`done`](Self::done) or [`failed`](Self::failed). The task is done if all
 /// ranks are done, and failed if one fails. A task that is dropped during a panic has failed, with
-/// the panic's message. One that is dropped otherwise, by an early return for example, is open
+/// the panic's message. A task that is dropped otherwise, by an early return for example, is open
 /// again, for any worker.
 #[must_use = "a task that is dropped is open again, with `let _ = …` too; say `done()` or `failed(…)`"]
 pub struct Task<'a> {
@@ -35,7 +35,7 @@ impl Task<'_> {
         self.batch.name_of(self.index)
     }
 
-    /// The state before the task was taken: open, or one that [`Again`](super::Again) asked for.
+    /// The state before the task was taken: open, or one that [`Again`](super::Again) requested.
     pub fn was(&self) -> State {
         self.was
     }

@@ -326,7 +326,7 @@ impl Fence<'_, Excluded> {
         })
     }
 
-    /// Waits until the writer is done, whatever value it shares.
+    /// Waits until the writer is done, regardless of the value that it shares.
     ///
     /// # Errors
     /// Those of [`collect`](Self::collect), except those about the type.

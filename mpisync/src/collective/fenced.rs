@@ -1,5 +1,5 @@
-//! The functions that `#[single_write]` and `#[collective]` expand to, with requirements on the user's
-//! types whose error messages say what to write.
+//! The functions that `#[single_write]` and `#[collective]` expand to. Their bounds on the user's
+//! types have error messages that name the correction.
 
 use crate::collective::fence::{Fence, Writer};
 use crate::error::CollectiveError;

@@ -225,7 +225,7 @@ impl<T: Plain, D: Dimension> Region<T, D> {
         self.lock.is_master()
     }
 
-    /// The name it was given, which appears in messages.
+    /// The name of the region, which appears in messages.
     pub fn name(&self) -> &str {
         self.lock.name()
     }

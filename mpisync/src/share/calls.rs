@@ -157,7 +157,7 @@ impl<'a> FencedCall<'a> {
         }
     }
 
-    /// Whether the record holds the outcome of this call. Acquire: the rest of it is there too.
+    /// Whether the record has the outcome of this call. Acquire: the rest of it is complete, too.
     pub(super) fn is_published(&self) -> bool {
         self.record().call.load(Ordering::Acquire) == self.number.0
     }

@@ -72,12 +72,12 @@ impl Mapping {
         Layout::from_size_align(length.max(ALIGN), ALIGN).ok()
     }
 
-    /// How many bytes there are.
+    /// The number of bytes.
     pub(crate) fn length(&self) -> usize {
         self.length
     }
 
-    /// Where it begins.
+    /// The address of the first byte.
     pub(crate) fn start(&self) -> NonNull<u8> {
         self.start
     }

@@ -67,7 +67,7 @@ impl Topology {
         self.rank
     }
 
-    /// How many ranks there are.
+    /// The number of ranks.
     pub(crate) fn size(&self) -> usize {
         self.node_of.len()
     }
@@ -77,7 +77,7 @@ impl Topology {
         self.node_of[self.rank as usize]
     }
 
-    /// How many nodes there are.
+    /// The number of nodes.
     pub(crate) fn nodes(&self) -> u32 {
         self.leaders.len() as u32
     }
@@ -112,12 +112,12 @@ impl Topology {
         &self.local
     }
 
-    /// How many ranks run on other nodes.
+    /// The number of ranks on other nodes.
     pub(crate) fn remote(&self) -> usize {
         self.remote
     }
 
-    /// Where `rank` is.
+    /// The location of `rank`.
     #[inline]
     pub(crate) fn location(&self, rank: usize) -> RankLocation {
         self.places[rank]

@@ -7,7 +7,7 @@
 pub(crate) use crate::shm::machine::wait;
 use std::time::{Duration, Instant};
 
-/// What a waiting rank needs to know and do beside its condition.
+/// The operations and the information that a waiting rank needs in addition to its condition.
 pub(crate) trait Surroundings {
     /// Lets MPI make progress on what this rank has under way.
     fn progress(&self);
@@ -104,7 +104,7 @@ pub(crate) const LONGEST_SLEEP: Duration = Duration::from_millis(1);
 /// How often a sleeper checks whether the ranks that it waits for are alive.
 pub(crate) const INSPECTION: Duration = Duration::from_millis(1);
 
-/// When to give up.
+/// The time at which to give up.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Deadline {
     Never,

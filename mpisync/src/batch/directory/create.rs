@@ -16,7 +16,7 @@ use std::sync::Arc;
 /// The longest name of a folder, in bytes, on nearly all file systems.
 const LONGEST: usize = 255;
 
-/// Whether folders can have these names.
+/// Checks that folders can have these names.
 pub(super) fn check(names: &[String]) -> Result<(), DirectoryError> {
     let mut seen = HashSet::with_capacity(names.len());
     for name in names {
@@ -41,7 +41,7 @@ pub(super) fn check(names: &[String]) -> Result<(), DirectoryError> {
 }
 
 impl Directory {
-    /// Makes what is missing.
+    /// Makes the missing folders and states.
     pub(super) fn make(&self) -> Result<(), DirectoryError> {
         let root = self.root();
         let mut is_changed = make_root(root)?;

@@ -137,7 +137,7 @@ impl Opened {
         }
     }
 
-    /// The contents of the file, at most `most` bytes of them.
+    /// The contents of the file, at most `most` bytes.
     pub(super) fn read(&self, most: usize) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
         (&self.file).take(most as u64).read_to_end(&mut bytes)?;

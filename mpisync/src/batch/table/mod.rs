@@ -42,7 +42,7 @@ pub(crate) struct Taken {
 
 impl<M: TableMemory> TaskTable<M> {
     /// Takes the first open task for `rank`, which has none. If no task is open, takes one of those
-    /// that `again` asks for; each of these is offered once.
+    /// that `again` requests; each of these is offered once.
     #[inline]
     pub(crate) fn take(&self, rank: usize, again: Again) -> Option<Taken> {
         while let Some(task) = self.index().first().or_else(|| self.scan()) {

@@ -20,7 +20,7 @@ use crate::shm::wait::{Deadline, Stop, wait};
 use serde::{Deserialize, Serialize};
 use std::sync::atomic::Ordering;
 
-/// What the ranks of a node share. All zero is the first state.
+/// The words that the ranks of a node share. Initially all zero.
 #[repr(C, align(128))]
 struct VoteWords {
     /// Where the first rank sleeps while it waits for votes.
@@ -65,7 +65,7 @@ pub(super) enum Vote {
     Left,
 }
 
-/// Why the vote of a rank will not come.
+/// The reason why the vote of a rank will not arrive.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Absent {
     Died(u32),
