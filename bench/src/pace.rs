@@ -14,9 +14,9 @@ pub struct Laps {
     pub end: u64,
 }
 
-/// A batch shorter than this is doubled: reading the clock takes about 25 ns, so it stays below 1 %.
+/// A shorter batch is doubled. Reading the clock takes about 25 ns, so it stays below 1 %.
 const SHORT: u64 = 5_000;
-/// A batch longer than this is halved: a rank runs over its end by about one batch.
+/// A longer batch is halved, because a rank exceeds its end by about one batch.
 const LONG: u64 = 40_000;
 
 /// Repeats `operation` until the clock reaches `deadline`, at least once.

@@ -101,7 +101,8 @@ impl<'a> Team<'a> {
         self.round
     }
 
-    /// Agrees on the next round, sets the counter to zero and sleeps until the round starts. Collective.
+    /// Agrees on the next round, sets the counter to zero and sleeps until the round starts.
+    /// Collective.
     pub fn start(&self) -> Span {
         // No rank may still be at work when rank 0 sets the counter to zero.
         self.world.barrier();
@@ -189,8 +190,8 @@ impl<'a> Team<'a> {
     /// Reads the counter that all ranks share.
     ///
     /// # Safety
-    /// The caller holds a lock that keeps all other ranks from writing the counter, or the ranks are
-    /// between two collective calls in which none of them writes it.
+    /// The caller holds a lock that keeps all other ranks from writing the counter, or the ranks
+    /// are between two collective calls in which none of them writes it.
     pub unsafe fn peek(&self) -> u64 {
         // SAFETY: the counter lives as long as `self`; by the caller's promise no other rank writes
         // it now.
@@ -200,7 +201,8 @@ impl<'a> Team<'a> {
     /// The sum of the counters of all hosts, after [`tally`](Self::tally). Collective.
     pub fn counted(&self) -> u64 {
         let mine = if self.host.rank() == 0 {
-            // SAFETY: all ranks have come through the tally and none starts another round without this one.
+            // SAFETY: all ranks have come through the tally and none starts another round without
+            // this one.
             unsafe { self.peek() }
         } else {
             0

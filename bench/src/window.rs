@@ -29,8 +29,8 @@ impl<const N: usize> Window<N> {
         if hosts > 1 {
             info = info.with(c"disable_shm_accumulate", c"true");
         }
-        // SAFETY: every pointer is to a local of the type that MPI writes; MPI aborts the job on failure, and the
-        // memory at `base` has room for the words.
+        // SAFETY: every pointer is to a local of the type that MPI writes; MPI aborts the job on
+        // failure, and the memory at `base` has room for the words.
         let window = unsafe {
             ffi::MPI_Win_allocate(
                 (N * size_of::<i64>()) as ffi::MPI_Aint,
@@ -111,7 +111,8 @@ impl<const N: usize> Window<N> {
     /// Reads a word of this rank that others write, and lets MPI make progress.
     pub fn look(&self, word: usize) -> i64 {
         assert!(word < N);
-        // SAFETY: the word is in the window's memory on this rank; a volatile read, because others write it.
+        // SAFETY: the word is in the window's memory on this rank; a volatile read, because others
+        // write it.
         unsafe {
             ffi::MPI_Win_sync(self.window);
             self.words.add(word).read_volatile()

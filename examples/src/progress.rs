@@ -22,8 +22,8 @@ pub fn bar(total: u64, template: &str) -> ProgressBar {
 
 /// Counts the finished work of all ranks and shows it in one bar, drawn by one rank.
 ///
-/// The other ranks send it a message of eight bytes per dataset, which it receives in its own calls.
-/// Nothing is drawn without a terminal.
+/// The other ranks send it a message of eight bytes per dataset, which it receives in its own
+/// calls. Nothing is drawn without a terminal.
 pub struct Progress<'c> {
     world: &'c SimpleCommunicator,
     bar: ProgressBar,

@@ -47,8 +47,8 @@ impl Header {
 /// systems have no such locks, and then every open fails. Must be called at the beginning of
 /// `main`, before any thread is started.
 pub fn disable_hdf5_file_locks() {
-    // SAFETY: called before MPI and HDF5 start, in a process that has one thread so far, so nobody else reads
-    // the environment meanwhile.
+    // SAFETY: called before MPI and HDF5 start, in a process that has one thread so far, so nobody
+    // else reads the environment meanwhile.
     unsafe { std::env::set_var("HDF5_USE_FILE_LOCKING", "FALSE") };
 }
 

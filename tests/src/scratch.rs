@@ -42,7 +42,8 @@ impl Scratch {
             .truncate(false)
             .open(path)?;
         file.set_len(BYTES as u64)?;
-        // SAFETY: a fresh shared mapping of a file that has the mapped length; nothing is overwritten.
+        // SAFETY: a fresh shared mapping of a file that has the mapped length; nothing is
+        // overwritten.
         let start = unsafe {
             libc::mmap(
                 ptr::null_mut(),

@@ -36,11 +36,11 @@
 //!
 //! After each round the program checks that each task was taken once and is done.
 //!
-//! `pshmem` is written in Python and runs in a job of its own on the same number of ranks. `cargo
-//! xtask bench batch` runs that job right before, with rounds of the same kind for 5 seconds, and
-//! passes its rounds by `--with`. pshmem reads the results of its one-sided calls before MPI
-//! guarantees that they are there, so it is measured with Open MPI and on one host only, where they
-//! are there at once.
+//! `pshmem` is written in Python and runs in a job of its own on the same number of ranks.
+//! `cargo xtask bench batch` runs that job right before, with rounds of the same kind for 5
+//! seconds, and passes its rounds by `--with`. pshmem reads the results of its one-sided calls
+//! before MPI guarantees that they are there, so it is measured with Open MPI and on one host only,
+//! where they are there at once.
 //!
 //! Over several hosts, the ranks of the first host access the states in memory and take nearly all
 //! tasks, because a task takes less time than a message.

@@ -68,7 +68,8 @@ impl Link for MpiSendRecv {
     }
 
     fn take(&mut self) -> u64 {
-        // SAFETY: the buffer has that many bytes, and no message is longer; MPI aborts the job on failure.
+        // SAFETY: the buffer has that many bytes, and no message is longer; MPI aborts the job on
+        // failure.
         unsafe {
             ffi::MPI_Recv(
                 self.message.as_mut_ptr().cast(),

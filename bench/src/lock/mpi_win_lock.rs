@@ -36,7 +36,8 @@ impl MpiWinLock {
         let mut base: *mut c_void = std::ptr::null_mut();
         let mut window = MaybeUninit::uninit();
         let info = Info::new();
-        // SAFETY: every pointer is to a local of the type that MPI writes; MPI aborts the job on failure.
+        // SAFETY: every pointer is to a local of the type that MPI writes; MPI aborts the job on
+        // failure.
         let window = unsafe {
             ffi::MPI_Win_allocate(
                 size as ffi::MPI_Aint,

@@ -27,8 +27,8 @@ impl PthreadRwlock {
     pub fn new(world: &SimpleCommunicator) -> Self {
         let lock = Object::new(world, |lock| {
             let mut attributes = MaybeUninit::uninit();
-            // SAFETY: the attributes are initialized before they are used; the lock's memory is zeroed and
-            // no other rank uses it yet.
+            // SAFETY: the attributes are initialized before they are used; the lock's memory is
+            // zeroed and no other rank uses it yet.
             unsafe {
                 succeed(pthread_rwlockattr_init(attributes.as_mut_ptr()));
                 succeed(pthread_rwlockattr_setpshared(
@@ -43,7 +43,8 @@ impl PthreadRwlock {
     }
 
     fn unlock(&self) {
-        // SAFETY: the lock is initialized and this rank holds it: called from `read` and `write` only.
+        // SAFETY: the lock is initialized and this rank holds it: called from `read` and `write`
+        // only.
         succeed(unsafe { pthread_rwlock_unlock(self.lock.as_ptr()) });
     }
 }

@@ -62,8 +62,8 @@ impl Array for MpiWinShared {
             let place = self.case.place(number);
             assert_eq!(items.len(), place.len());
             let target = self.memory.as_ptr();
-            // SAFETY: the place is within the array, in which there is room for as many items; no other rank reads or
-            // writes them between the two barriers.
+            // SAFETY: the place is within the array, in which there is room for as many items; no
+            // other rank reads or writes them between the two barriers.
             unsafe {
                 ptr::copy_nonoverlapping(items.as_ptr(), target.add(place.start), items.len())
             };
@@ -73,7 +73,8 @@ impl Array for MpiWinShared {
 
     fn ends(&self, place: Range<usize>) -> Option<[f64; 2]> {
         let items = self.memory.as_ptr();
-        // SAFETY: the place is within the array, and nobody writes before all ranks have called `write` again.
+        // SAFETY: the place is within the array, and nobody writes before all ranks have called
+        // `write` again.
         let item = |index| unsafe { items.add(index).read_volatile() };
         Some([item(place.start), item(place.end - 1)])
     }

@@ -27,8 +27,8 @@ impl PthreadBarrier {
         let ranks = world.size() as c_uint;
         let barrier = Object::new(world, |barrier| {
             let mut attributes = MaybeUninit::uninit();
-            // SAFETY: the attributes are initialized before they are used; the barrier's memory is zeroed and
-            // no other rank uses it yet.
+            // SAFETY: the attributes are initialized before they are used; the barrier's memory is
+            // zeroed and no other rank uses it yet.
             unsafe {
                 succeed(pthread_barrierattr_init(attributes.as_mut_ptr()));
                 succeed(pthread_barrierattr_setpshared(

@@ -25,8 +25,8 @@ impl PthreadMutex {
     pub fn new(world: &SimpleCommunicator) -> Self {
         let mutex = Object::new(world, |mutex| {
             let mut attributes = MaybeUninit::uninit();
-            // SAFETY: the attributes are initialized before they are used; the mutex's memory is zeroed and
-            // no other rank uses it yet.
+            // SAFETY: the attributes are initialized before they are used; the mutex's memory is
+            // zeroed and no other rank uses it yet.
             unsafe {
                 succeed(pthread_mutexattr_init(attributes.as_mut_ptr()));
                 succeed(pthread_mutexattr_setpshared(

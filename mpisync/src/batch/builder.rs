@@ -19,9 +19,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Makes a batch: its tasks, their initial states and its workers. `On` is [`OnComm`](crate::batch::OnComm) for a batch on
-/// a communicator, by [`Batch::builder`], and [`Alone`] for one of a single process, by
-/// [`Batch::local`].
+/// Makes a batch: its tasks, their initial states and its workers. `On` is
+/// [`OnComm`](crate::batch::OnComm) for a batch on a communicator, by [`Batch::builder`], and
+/// [`Alone`] for one of a single process, by [`Batch::local`].
 ///
 /// ```no_run
 /// use mpisync::prelude::*;
@@ -52,9 +52,9 @@ pub struct BatchBuilder<On> {
 pub struct Alone;
 
 impl Batch {
-    /// The most tasks that a batch can have. They take 115 MB on the root's node and seconds to make;
-    /// with a state directory there may be [fewer](Directory::MAX_TASKS). For more, let one task
-    /// stand for several.
+    /// The most tasks that a batch can have. They take 115 MB on the root's node and seconds to
+    /// make; with a state directory there may be [fewer](Directory::MAX_TASKS). For more, let one
+    /// task stand for several.
     pub const MAX_TASKS: usize = 100_000_000;
 
     /// Begins to make a batch of this process alone, which is its only worker. Does not need MPI at
@@ -78,8 +78,8 @@ impl<On> BatchBuilder<On> {
         }
     }
 
-    /// Sets the number of tasks. Their names are their numbers, with leading zeros: `000` to `199` for
-    /// 200 tasks. Must be the same on all ranks.
+    /// Sets the number of tasks. Their names are their numbers, with leading zeros: `000` to `199`
+    /// for 200 tasks. Must be the same on all ranks.
     ///
     /// If the state directory has such tasks already, the names have as many digits as those, so
     /// that a task keeps its state when the number of tasks changes: after the tasks `0` to `9` the
@@ -306,7 +306,8 @@ impl InitialStates {
         batch.reclaim().map(drop)
     }
 
-    /// On the other ranks, after the root: joins the directory, and checks that it is the same here.
+    /// On the other ranks, after the root: joins the directory, and checks that it is the same
+    /// here.
     pub(super) fn join(
         self,
         batch: &mut Batch,

@@ -59,8 +59,8 @@ impl<C: IntraCommunicator> BatchBuilder<OnComm<'_, C>> {
         self
     }
 
-    /// Sets the number of ranks of each worker, in the order of the ranks. The sum must be the number
-    /// of ranks of the communicator. Must be the same on all ranks.
+    /// Sets the number of ranks of each worker, in the order of the ranks. The sum must be the
+    /// number of ranks of the communicator. Must be the same on all ranks.
     pub fn worker_sizes(mut self, ranks: impl IntoIterator<Item = i32>) -> Self {
         self.on.workers = WorkerSizes::Given(ranks.into_iter().collect());
         self

@@ -70,8 +70,8 @@ impl Batch {
         self.next(again, false)
     }
 
-    /// The next task. With `waits`, returns `None` only once no worker has a task that may be opened
-    /// again.
+    /// The next task. With `waits`, returns `None` only once no worker has a task that may be
+    /// opened again.
     #[track_caller]
     fn next(&mut self, again: Again, waits: bool) -> Result<Option<Task<'_>>, BatchError> {
         self.object.check_usable()?;
@@ -188,9 +188,9 @@ impl Batch {
         self.worker.receive()
     }
 
-    /// Runs `run` for each task, on all ranks of the worker that takes it, until no task is open and
-    /// no other worker of this batch runs one that may be opened again. Returns the final counts.
-    /// Collective.
+    /// Runs `run` for each task, on all ranks of the worker that takes it, until no task is open
+    /// and no other worker of this batch runs one that may be opened again. Returns the final
+    /// counts. Collective.
     ///
     /// A task fails if `run` returns an error or panics on any rank; the reason is the error or the
     /// panic's message. The other tasks go on. Look at the [`Summary`], or turn it into an error by
@@ -248,8 +248,8 @@ impl Batch {
         }
     }
 
-    /// Shares an error with the other ranks of the worker, which wait for the next task, and returns
-    /// it.
+    /// Shares an error with the other ranks of the worker, which wait for the next task, and
+    /// returns it.
     #[track_caller]
     fn refuse_next(&mut self, error: BatchError) -> BatchError {
         if let Err(finalized) = self.object.check_usable() {

@@ -79,8 +79,8 @@ where
     call.agree_on(ctrl, rank, outcome)
 }
 
-/// Runs `write` on one rank, with a controller or a region. For a parameter whose type the macro does
-/// not know by its name.
+/// Runs `write` on one rank, with a controller or a region. For a parameter whose type the macro
+/// does not know by its name.
 #[track_caller]
 pub fn write_alone<L, W, R, E>(
     lock: &mut L,

@@ -15,8 +15,9 @@ pub(crate) struct OwnComm {
     size: c_int,
 }
 
-// SAFETY: an `MPI_Comm` is a handle that any thread may hold; the thread level determines which thread may call MPI
-// with it, and objects, through which all calls come, stay on the thread that made them.
+// SAFETY: an `MPI_Comm` is a handle that any thread may hold; the thread level determines which
+// thread may call MPI with it, and objects, through which all calls come, stay on the thread that
+// made them.
 unsafe impl Send for OwnComm {}
 // SAFETY: as above.
 unsafe impl Sync for OwnComm {}
@@ -41,7 +42,8 @@ impl OwnComm {
     pub(super) fn duplicate(comm: &impl Communicator) -> Result<Self, CreateError> {
         Self::free_retired();
         let mut raw = comm.as_raw();
-        // SAFETY: `comm` is a valid communicator, for it is borrowed; the result goes to a live variable.
+        // SAFETY: `comm` is a valid communicator, for it is borrowed; the result goes to a live
+        // variable.
         let code = unsafe { ffi::MPI_Comm_dup(comm.as_raw(), &mut raw) };
         check("MPI_Comm_dup", code)?;
         let own = OwnComm {
@@ -84,7 +86,8 @@ impl OwnComm {
             return;
         }
         let mut found: c_int = 0;
-        // SAFETY: a probe of a valid communicator with results in live variables; the result does not matter.
+        // SAFETY: a probe of a valid communicator with results in live variables; the result does
+        // not matter.
         unsafe {
             ffi::MPI_Iprobe(
                 ffi::RSMPI_ANY_SOURCE,

@@ -51,7 +51,8 @@ impl CallNumber {
     }
 }
 
-/// An object's mailbox as one rank sees it, and the fenced calls that this rank has made through it.
+/// An object's mailbox as one rank sees it, and the fenced calls that this rank has made through
+/// it.
 pub(crate) struct Calls {
     mailbox: MailboxMemory,
     /// The mailboxes of other nodes, if there are any.

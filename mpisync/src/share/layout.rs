@@ -32,7 +32,8 @@ pub(crate) struct Mailbox {
 pub(crate) struct Record {
     /// The number of the call. Stored last: the rest of the record is complete then.
     pub(crate) call: AtomicU64,
-    /// The number of chunks of a [`STAGED_VALUE`] published so far; the name of an [`OBJECT_VALUE`].
+    /// The number of chunks of a [`STAGED_VALUE`] published so far; the name of an
+    /// [`OBJECT_VALUE`].
     pub(crate) staged: AtomicU64,
     /// The last call with a known writer, which is `writer`. Stored under the write lock.
     pub(crate) claimed: AtomicU64,
@@ -50,9 +51,9 @@ pub(crate) struct Record {
     pub(crate) length: AtomicU64,
     /// An [`INLINE_VALUE`]. Begins in the next cache line.
     pub(crate) data: [AtomicU64; INLINE / 8],
-    /// Nonzero while a writer fills the record, if the communicator spans nodes. A value from another
-    /// node may come after all ranks of this node have gone on without it, while a writer of this
-    /// node is in a later call.
+    /// Nonzero while a writer fills the record, if the communicator spans nodes. A value from
+    /// another node may come after all ranks of this node have gone on without it, while a writer
+    /// of this node is in a later call.
     pub(crate) filling: AtomicU32,
     /// The line of the writer's call site.
     pub(crate) line: AtomicU32,
@@ -144,8 +145,8 @@ pub(crate) struct RankRecord {
     pub(crate) waits_for: AtomicU32,
     /// The last even and the last odd call in which this rank was the writer.
     pub(crate) wrote: [AtomicU64; 2],
-    /// The chunks taken from a staging buffer: their number in the lower half, in the upper half the
-    /// lower half of the call's number.
+    /// The chunks taken from a staging buffer: their number in the lower half, in the upper half
+    /// the lower half of the call's number.
     pub(crate) taken: AtomicU64,
     /// The last call whose writer this rank found in another call.
     pub(crate) diverged: AtomicU64,

@@ -4,15 +4,17 @@
 //! simulate [--nodes 1,4,16] [--ranks 64] [--writers 0.002,0.02,0.05] [--latency NS] [--plot FILE]
 //! ```
 //!
-//! All ranks take the lock again and again, and the given share of all acquisitions is for writing, as in Schmid, Besta
-//! and Hoefler, "High-Performance Distributed RMA Locks", HPDC 2016. Each machine is simulated twice: gates closed along
-//! the tree, and by the writer itself.
+//! All ranks take the lock again and again, and the given share of all acquisitions is for writing,
+//! as in Schmid, Besta and Hoefler, "High-Performance Distributed RMA Locks", HPDC 2016. Each
+//! machine is simulated twice: gates closed along the tree, and by the writer itself.
 //!
 //! - `operations`: acquisitions of all ranks, in millions per second.
-//! - `median`, `p99`: the time from a rank's request to write until it holds the lock, in microseconds.
-//! - `drain`: the time from closing the gates until all readers of all nodes have left, in microseconds; this is the cost
-//!   of a write that no other write precedes.
-//! - `messages`: messages of all nodes per write. `writer`: the most messages that one writer sent before it entered.
+//! - `median`, `p99`: the time from a rank's request to write until it holds the lock, in
+//!   microseconds.
+//! - `drain`: the time from closing the gates until all readers of all nodes have left, in
+//!   microseconds; this is the cost of a write that no other write precedes.
+//! - `messages`: messages of all nodes per write. `writer`: the most messages that one writer sent
+//!   before it entered.
 
 mod clock;
 mod model;

@@ -314,7 +314,8 @@ impl Shared {
             found => found?,
         };
         step("the state is found");
-        // A task without a state has not begun. One without a folder cannot be claimed, and the error comes there.
+        // A task without a state has not begun. One without a folder cannot be claimed, and the
+        // error comes there.
         let state = found.as_ref().map_or(State::Open, |found| found.state);
         let again = match purpose {
             Purpose::Set | Purpose::Force => return Ok(Verdict::Take(Some(state))),
@@ -381,7 +382,8 @@ impl Claim {
     /// withdrawn, as far as possible.
     fn begin(&mut self, was: State) -> Result<bool, DirectoryError> {
         match self.stage_running(was) {
-            // If this fails, it is not known whether RUNNING is there or will be: the claim has to age.
+            // If this fails, it is not known whether RUNNING is there or will be: the claim has to
+            // age.
             Ok(Some(staged)) => staged.put()?,
             Ok(None) => return Ok(false),
             Err(error) => {
@@ -474,8 +476,8 @@ impl Claim {
         self.folder.stage_state(state, &unique, durable)
     }
 
-    /// Gives the task up without changing its state. Others find it as it was before: as the task of
-    /// a dead job, if this job or a dead one wrote RUNNING.
+    /// Gives the task up without changing its state. Others find it as it was before: as the task
+    /// of a dead job, if this job or a dead one wrote RUNNING.
     pub(super) fn withdraw(&self) {
         let ended = match self.is_of_dead {
             true => self.heartbeat.abandon(),

@@ -95,8 +95,8 @@ impl Folder {
         self.handle().map(|_| ())
     }
 
-    /// Makes the claim with this number as a whole; `None` if it exists already. `unique` is part of a
-    /// temporary name and is used by no other call.
+    /// Makes the claim with this number as a whole; `None` if it exists already. `unique` is part
+    /// of a temporary name and is used by no other call.
     pub(super) fn create_claim(
         &self,
         number: u64,
@@ -322,7 +322,8 @@ impl Folder {
 }
 
 impl Staged<'_> {
-    /// Gives the file its name. A reader of that name finds the file before or this one, as a whole.
+    /// Gives the file its name. A reader of that name finds the file before or this one, as a
+    /// whole.
     pub(super) fn put(mut self) -> Result<(), DirectoryError> {
         let Staged { folder, temp, name } = &mut self;
         let handle = folder.handle()?;
@@ -370,8 +371,8 @@ fn line(state: State) -> String {
     format!("{state}\n")
 }
 
-/// Reads a state as pshmem does, from the first line without blanks at its end; but the line must be
-/// complete.
+/// Reads a state as pshmem does, from the first line without blanks at its end; but the line must
+/// be complete.
 fn parse(path: impl FnOnce() -> PathBuf, contents: &[u8]) -> Result<State, DirectoryError> {
     let Some(end) = contents.iter().position(|&byte| byte == b'\n') else {
         let found = String::from_utf8_lossy(contents).into_owned();

@@ -235,7 +235,8 @@ impl Directory {
     /// [`UnknownState`](DirectoryError::UnknownState) and
     /// [`HalfWritten`](DirectoryError::HalfWritten) if the file holds no state,
     /// [`NotAFile`](DirectoryError::NotAFile) if it is not a file,
-    /// [`Missing`](DirectoryError::Missing) if the task has no folder, and those of the file system.
+    /// [`Missing`](DirectoryError::Missing) if the task has no folder, and those of the file
+    /// system.
     ///
     /// # Panics
     /// If there is no task of that number.
@@ -267,8 +268,8 @@ impl Directory {
         Ok(summary)
     }
 
-    /// The reason why a task failed; `None` if it did not, or no reason was given. At most 64 KiB of
-    /// it are kept and read.
+    /// The reason why a task failed; `None` if it did not, or no reason was given. At most 64 KiB
+    /// of it are kept and read.
     ///
     /// # Panics
     /// If there is no task of that number.
@@ -432,7 +433,8 @@ impl Directory {
     /// The process that runs a task; `None` if no living process has a claim on it.
     ///
     /// # Errors
-    /// [`Missing`](DirectoryError::Missing) if the task has no folder, and those of the file system.
+    /// [`Missing`](DirectoryError::Missing) if the task has no folder, and those of the file
+    /// system.
     ///
     /// # Panics
     /// If there is no task of that number.

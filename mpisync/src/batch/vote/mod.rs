@@ -1,7 +1,7 @@
 //! Votes: round after round, the ranks of a worker report to its first rank.
 //!
-//! Each rank has a slot of its own on its node. If the first rank is on another node, the rank sends
-//! it a message instead. Only the first rank waits, so a rank can also vote in a drop.
+//! Each rank has a slot of its own on its node. If the first rank is on another node, the rank
+//! sends it a message instead. Only the first rank waits, so a rank can also vote in a drop.
 
 mod remote;
 

@@ -48,7 +48,8 @@ impl Topology {
     /// Asks MPI which ranks share memory. Collective.
     fn gather(all: &OwnComm, node: &OwnComm) -> Result<Self, CreateError> {
         let rank = all.rank() as u32;
-        // The ranks of a node have the same order as in the communicator, so its rank 0 is the lowest.
+        // The ranks of a node have the same order as in the communicator, so its rank 0 is the
+        // lowest.
         let mut leader = rank.to_ne_bytes();
         node.broadcast(&mut leader)?;
         let leader_of = all.gather_all(u32::from_ne_bytes(leader))?;

@@ -65,7 +65,8 @@ fn who_is_held_up_while_it_looks_takes_nobody_for_dead() {
         let _ = by.expect("by the first one");
     };
     look();
-    // The same of a job whose clock is ahead. What comes while somebody is held up is not seen before the next look.
+    // The same of a job whose clock is ahead. What comes while somebody is held up is not seen
+    // before the next look.
     let ahead = SystemTime::now() + Duration::from_secs(3600);
     scratch.set_time("task_000/claim.1", ahead);
     look();

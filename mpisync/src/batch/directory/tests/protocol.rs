@@ -132,7 +132,8 @@ fn the_state_is_read_after_the_claim_is_judged() {
     let scratch = Scratch::with_tasks(1);
     let (one, other) = (scratch.job(), scratch.job());
     drop(mine(one.claim(0, NONE).expect("it is open")));
-    // The first claim is judged to be released, and then the second one is made, used, and released.
+    // The first claim is judged to be released, and then the second one is made, used, and
+    // released.
     steps::at("the claim is judged", move || {
         let (claim, _) = mine(other.claim(0, NONE).expect("it is open"));
         claim.settle(State::Failed, None).expect("it is this job's");
