@@ -3,7 +3,7 @@
 //!
 //! Meetings are numbered. For each meeting every rank posts one announcement in its arrival slot,
 //! which names its call. A rank goes on after it has read all announcements of the meeting. So two
-//! announcements a slot are enough: no rank can post announcement `n + 2` before all ranks have
+//! announcements per slot are enough: no rank can post announcement `n + 2` before all ranks have
 //! read announcement `n`. Ranks in different calls have diverged, and each of them reads so in the
 //! others' announcements. A rank that waits in a fence for a rank that went to a meeting instead
 //! joins that meeting, and learns the same from the announcements.
@@ -266,8 +266,8 @@ fn gather<'a>(
 /// announcements: this rank has left the call whose outcome they agree on. They learn so, and so do
 /// ranks that are still inside the call.
 pub(crate) fn leave(domain: &Arc<Domain>, controller: u64, arrival: &Arrival<'_>) {
-    // Two announcements a rank are enough if no rank comes to a meeting before all have come to the
-    // last one.
+    // Two announcements per rank are enough if no rank comes to a meeting before all have come to
+    // the last one.
     let last = domain.my_arrival_slot().posted.load(Ordering::Relaxed);
     if domain.take_left_meeting() && !all_have_come(domain, last) {
         domain.set_left_meeting();

@@ -49,7 +49,7 @@
 //! | another rank of the worker dies | is open again once the first rank has noticed; both get [`BatchError::RankDied`] |
 //! | a rank leaves the loop early and drops the batch | is open again; the other ranks of its worker get [`BatchError::RankLeft`] |
 //! | the whole job dies | is open again for the next job: at once on the same host, after [`stale_after`](BatchBuilder::stale_after) on others |
-//! | its folder has something else than a state, or than files | is left alone, as invalid, and is among [`problems`](Batch::problems); the others go on, unless the batch is [`strict`](BatchBuilder::strict) |
+//! | its folder has no valid state, or has other items than regular files | is skipped as invalid, and is among [`problems`](Batch::problems); the other tasks run, unless the batch is [`strict`](BatchBuilder::strict) |
 //! | a rank's file system is full, read-only or gone | is open again, for other workers; that rank gets [`BatchError::FileSystem`] |
 //! | a node sees another directory under the name of the state directory | is not run: [`build`](BatchBuilder::build) fails on all ranks |
 //!

@@ -193,12 +193,12 @@ impl Batch {
     /// counts. Collective.
     ///
     /// A task fails if `run` returns an error or panics on any rank; the reason is the error or the
-    /// panic's message. The other tasks go on. Look at the [`Summary`], or turn it into an error by
+    /// panic's message. The other tasks run. Look at the [`Summary`], or turn it into an error by
     /// [`all_done`](Summary::all_done); the state directory has the reasons.
     ///
     /// # Errors
     /// Those of [`next_task`](Self::next_task) and [`Task::done`]. They end the work of this rank's
-    /// worker; the other workers go on.
+    /// worker; the other workers continue.
     ///
     /// ```
     /// use mpisync::Batch;
@@ -261,7 +261,7 @@ impl Batch {
 
     /// Waits until no task runs, in this batch or in another job on the same directory, and returns
     /// the counts. Collective in the worker. A task that was reopened, or whose rank has died, is
-    /// open then: go on with [`next_task`](Self::next_task). Tasks may have failed or be invalid,
+    /// open then: call [`next_task`](Self::next_task) again. Tasks may have failed or be invalid,
     /// too; see [`Summary::all_done`].
     ///
     /// # Errors

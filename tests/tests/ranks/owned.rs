@@ -181,7 +181,7 @@ fn slow(job: &Job, fails: bool) -> Slow<'_> {
     }
 }
 
-/// A closure's resource is closed before another rank enters, in whatever way the closure ends.
+/// For every end of a closure, its resource is closed before another rank enters.
 fn closed_before_the_unlock(job: &Job) {
     let mut slow = Guarded::new(&job.world, slow(job, false)).unwrap();
     for round in 0..60 {

@@ -502,7 +502,7 @@ fn many_regions(job: &Job) {
     }
 }
 
-/// Memory is freed, in whatever way and order the ranks drop theirs.
+/// Memory is freed for every way and order in which the ranks drop theirs.
 fn regions_come_and_go(job: &Job) {
     let room = || {
         let stat = std::process::Command::new("df")

@@ -152,7 +152,7 @@ pub(super) enum Purpose {
     Run(Again),
     /// To open it, if it is invalid.
     OpenInvalid,
-    /// To set its state, whatever it is.
+    /// To set its state, whatever the current one.
     Set,
     /// To set its state, even if a living job has it.
     Force,

@@ -135,7 +135,7 @@ fn has_state(root: &Root, name: &str) -> Result<bool, DirectoryError> {
 }
 
 /// The number of digits in the names of numbered tasks in the directory at `path`: as many as the
-/// existing tasks have, so that a task keeps its folder whatever the number of tasks is; `digits`
+/// existing tasks have, so that a task keeps its folder if the number of tasks changes; `digits`
 /// if there are none.
 pub(crate) fn digits(path: &Path, digits: usize) -> Result<usize, DirectoryError> {
     let root = Root::new(path.to_owned());

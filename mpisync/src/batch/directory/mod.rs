@@ -4,7 +4,7 @@
 //! words OPEN, RUNNING, DONE, FAILED and INVALID, and is replaced as a whole. Several jobs may work
 //! on one directory, on several hosts that share a file system. Files `claim.1`, `claim.2`, … in a
 //! task's folder say which job has the task. They are never removed: that guarantees that only one
-//! job has it. `ROOT/NAME/reason` says why a task has failed.
+//! job has it. `ROOT/NAME/reason` has the reason why a task failed.
 //!
 //! On some file systems (Lustre, GPFS) a file gets the time of the host that changes it. There the
 //! clocks of the hosts must differ by much less than [`Options::stale_after`].
@@ -308,7 +308,7 @@ impl Directory {
         Ok(SystemTime::UNIX_EPOCH + written)
     }
 
-    /// Sets the state of a task, whatever it was, and removes the reason of a failure.
+    /// Sets the state of a task, whatever its previous state, and removes the reason of a failure.
     ///
     /// # Errors
     /// [`Taken`](DirectoryError::Taken) if a living job has the task,

@@ -11,9 +11,9 @@
 //! # The index
 //! Each task has a bit that says that it is not open, each 64 of these bits have a bit that says
 //! that all of them are set, and so on up to one word; ten million tasks take four levels. The bits
-//! are hints and may be out of date: the task's byte decides. Whoever closes or opens something
-//! below looks again after it has changed the bit above, so that of two ranks that do so at the
-//! same time the later one sets it right.
+//! are hints and may be out of date: the task's byte decides. A rank that closes or opens something
+//! below checks it again after it has changed the bit above, so of two ranks that do so at the same
+//! time the later one corrects the bit.
 
 pub(crate) mod access;
 pub(crate) mod layout;

@@ -2,7 +2,7 @@
 //! words, for each sender.
 //!
 //! A word of a lane has four bytes of messages and the number of the lap in which they were
-//! written, so the receiver recognizes new words by a load, in whatever order they arrive. The
+//! written, so the receiver recognizes new words by a load, in any order of arrival. The
 //! sender writes by `MPI_Raccumulate` with `MPI_SUM`: it knows the old word and adds the
 //! difference, and MPI updates each element atomically (MPI 4.1, 12.7.1). A receiver adds the
 //! number of words that it has read to a counter of the sender.

@@ -10,7 +10,7 @@ use mpi::ffi;
 use mpi::traits::Communicator;
 use std::env;
 
-/// Set to `on` if a world of one process is intended, whatever the environment of a launcher says.
+/// Set to `on` if a world of one process is intended in spite of a launcher's environment.
 const SINGLETON: &str = "MPISYNC_SINGLETON";
 
 /// Returns an error if MPI's world has this process only, but its launcher has started several.
