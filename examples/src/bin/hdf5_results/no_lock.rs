@@ -30,7 +30,7 @@ pub fn write_results(
     let mut troubles = Vec::new();
     for dataset in 0..header.datasets {
         let result = results::compute(header, input, rank, dataset);
-        world.barrier(); // so that they do write at the same time
+        world.barrier(); // so that all write at the same time
         troubles.extend(results::write(header, rank, dataset, &result).err());
         progress.finished(1);
     }
@@ -38,7 +38,7 @@ pub fn write_results(
     progress.close();
     let failed = sum(world, troubles.len() as u64);
 
-    world.barrier(); // so that all have written before anyone looks
+    world.barrier(); // so that all have written before any rank reads
     let before = troubles.len();
     match results::open(&header.path) {
         Ok(file) => {
