@@ -93,6 +93,5 @@ impl<const BYTES: usize> Link for Mpisync<BYTES> {
         1
     }
 
-    fn close(self) {
-    }
+    fn close(self) {}
 }

@@ -40,6 +40,5 @@ impl Array for Memcpy {
         self.items.as_ref().map(|items| ends(items, place))
     }
 
-    fn close(self) {
-    }
+    fn close(self) {}
 }

@@ -32,6 +32,5 @@ impl Readable for RawPointer {
         sum(unsafe { slice::from_raw_parts(start, items.len()) })
     }
 
-    fn close(self) {
-    }
+    fn close(self) {}
 }

@@ -106,7 +106,9 @@ impl Watchdog {
         let (stop, stopped) = mpsc::channel();
         thread::spawn(move || {
             if stopped.recv_timeout(limit) == Err(mpsc::RecvTimeoutError::Timeout) {
-                eprintln!("error: without locks, the file is so damaged that HDF5 loops forever in it");
+                eprintln!(
+                    "error: without locks, the file is so damaged that HDF5 loops forever in it"
+                );
                 process::exit(1);
             }
         });
