@@ -8,7 +8,7 @@
 //! This module knows nothing of other processes. Serial HDF5 keeps parts of a file in memory, so
 //! the file has to be opened, used and closed while no other process has it open for writing.
 //! `hdf5_results` leaves that to `mpisync::Guarded`; the functions with a path ([`create`],
-//! [`write`], …) open and close the file, and the caller ensures the rest.
+//! [`write()`], …) open and close the file, and the caller ensures the rest.
 
 use std::path::{Path, PathBuf};
 

@@ -100,7 +100,7 @@ fn step(
     }
     let mut plate = new.write();
     plate.slice_mut(s![rows.clone(), ..]).assign(mine);
-    Ok(plate.publish()?) // to the other nodes; the guard's drop would do so, too, but could not return an error
+    Ok(plate.publish()?) // returns an error, unlike the guard's drop
 }
 
 /// Rank 0 draws the plate.
