@@ -104,7 +104,7 @@ impl Scratch {
 /// Waits, without MPI, until `done` returns true.
 ///
 /// # Panics
-/// After [`PATIENCE`], with `what` as the name of the condition.
+/// After 40 seconds, with `what` as the name of the condition.
 pub fn until(what: &str, mut done: impl FnMut() -> bool) {
     let start = Instant::now();
     while !done() {
