@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Reads a file that hdf5_results or plain_mpi wrote with h5py, and checks every number in it.
+"""Reads a file of hdf5_results or plain_mpi with h5py, and checks every number in it.
 
 Usage: check_results.py FILE
 """
@@ -11,7 +11,7 @@ import numpy
 
 
 def check(path):
-    """The number of datasets under /results; raises where one is missing or wrong."""
+    """The number of datasets under /results; raises if one is missing or wrong."""
     with h5py.File(path, "r") as file:
         ranks, datasets = int(file.attrs["ranks"]), int(file.attrs["datasets"])
         assert file.attrs["complete"] == 1, "the file is not marked as complete"

@@ -1,7 +1,7 @@
-//! The clock that all ranks of one host read alike.
+//! The clock that all ranks of a host share.
 //!
-//! `CLOCK_MONOTONIC` counts from the same moment in every process of a host, so that a moment chosen by
-//! one rank means the same to the others. `std::time::Instant` reads it too but cannot be sent.
+//! `CLOCK_MONOTONIC` has the same epoch in every process of a host, so a moment chosen by one rank
+//! has the same meaning for the others. `std::time::Instant` reads it too, but cannot be sent.
 
 use libc::{
     CLOCK_MONOTONIC, CLOCK_PROCESS_CPUTIME_ID, CLOCK_THREAD_CPUTIME_ID, EINTR, TIMER_ABSTIME,
@@ -10,17 +10,17 @@ use libc::{
 
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
-/// Nanoseconds since a moment that is the same for all processes of this host.
+/// Nanoseconds since an epoch that all processes of this host share.
 pub fn now() -> u64 {
     read(CLOCK_MONOTONIC)
 }
 
-/// Nanoseconds of processor time that all threads of this process have had.
+/// The processor time of all threads of this process, in nanoseconds.
 pub fn processor_time() -> u64 {
     read(CLOCK_PROCESS_CPUTIME_ID)
 }
 
-/// Nanoseconds of processor time that this thread has had.
+/// The processor time of this thread, in nanoseconds.
 pub fn thread_time() -> u64 {
     read(CLOCK_THREAD_CPUTIME_ID)
 }
@@ -36,7 +36,7 @@ fn read(clock: clockid_t) -> u64 {
     time.tv_sec as u64 * NANOS_PER_SECOND + time.tv_nsec as u64
 }
 
-/// Leaves the core to others until [`now`] says `moment`.
+/// Sleeps until [`now`] reaches `moment`.
 pub fn sleep_until(moment: u64) {
     let time = timespec {
         tv_sec: (moment / NANOS_PER_SECOND) as libc::time_t,

@@ -1,13 +1,14 @@
-//! Side-by-side benchmarks of mpisync and what one would use in its place.
+//! Benchmarks of mpisync and its alternatives, side by side.
 //!
-//! A benchmark is one MPI program in `src/bin`, and its subjects (mpisync and each competitor) are one
-//! file each in the module of the same name. All subjects run the same cases, written once, on the same
-//! ranks, in turns, so that a figure of one subject may be divided by a figure of another.
+//! A benchmark is one MPI program in `src/bin`. Each of its subjects (mpisync and the alternatives)
+//! is one file in the module of the same name. All subjects run the same cases, written once, on
+//! the same ranks, in turns, so that the ratio of two subjects' figures is meaningful.
 //!
-//! What all benchmarks share: [`clock`] tells the time, [`pace`] repeats an operation until a moment,
-//! [`team`] starts the ranks together and adds up what they did, [`memory`] is memory that they share, [`window`] words
-//! that they reach through MPI, [`turns`] lets subjects take turns, [`watch`]
-//! sees to it that none stands still for ever, [`program`] is how they start and what their command lines share, and [`report`] prints and stores the outcome.
+//! All benchmarks share these modules: [`clock`] reads the time, [`pace`] repeats an operation
+//! until a moment, [`team`] starts the ranks together and adds up their operations, [`memory`] is
+//! memory that ranks share, [`window`] has words that ranks reach through MPI, [`turns`] lets
+//! subjects take turns, [`watch`] ends a job whose subject hangs, [`program`] starts the programs
+//! and parses their common options, and [`report`] prints and stores the outcome.
 
 pub mod batch;
 pub mod channel;

@@ -1,4 +1,4 @@
-//! Memory that all ranks of one host read and write with plain loads and stores.
+//! Memory that all ranks of a host read and write by plain loads and stores.
 
 use std::ffi::{CStr, c_int, c_void};
 use std::marker::PhantomData;
@@ -10,12 +10,12 @@ use mpi::traits::*;
 
 /// One `T` or several that all ranks see, at the start of a page of their own.
 ///
-/// All bytes are zero to begin with. It holds no `T` that would be dropped; the methods hand out a
-/// pointer only, because the other ranks write the same memory.
+/// Initially all bytes are zero. It does not drop the `T`s. The methods return a pointer only,
+/// because the other ranks write the same memory.
 pub struct Shared<T> {
     window: ffi::MPI_Win,
     value: *mut T,
-    // The value is there, though no rank owns it.
+    // The value exists, but no rank owns it.
     _value: PhantomData<*mut T>,
 }
 
@@ -25,7 +25,8 @@ impl<T: Copy> Shared<T> {
         Self::several(comm, 1)
     }
 
-    /// Allocates so many, one after the other, on rank 0 of `comm`, whose ranks are all on one host. Collective.
+    /// Allocates `count` of them, one after the other, on rank 0 of `comm`, whose ranks are all on
+    /// one host. Collective.
     pub fn several(comm: &SimpleCommunicator, count: usize) -> Self {
         let bytes = count * size_of::<T>();
         let here = if comm.rank() == 0 { bytes } else { 0 };
@@ -34,8 +35,9 @@ impl<T: Copy> Shared<T> {
         let mut unit: c_int = 0;
         let mut window = std::mem::MaybeUninit::<ffi::MPI_Win>::uninit();
         let info = Info::new();
-        // SAFETY: every pointer is to a local of the type that MPI writes; all ranks make the same calls.
-        // MPI aborts the job when one fails, so that the window is initialized after the first.
+        // SAFETY: every pointer is to a local of the type that MPI writes; all ranks make the same
+        // calls. MPI aborts the job when a call fails, so the window is initialized after the
+        // first.
         let window = unsafe {
             ffi::MPI_Win_allocate_shared(
                 here as ffi::MPI_Aint,
@@ -52,7 +54,8 @@ impl<T: Copy> Shared<T> {
         let value: *mut T = base.cast();
         assert!(value.is_aligned() && size as usize >= bytes);
         if comm.rank() == 0 {
-            // SAFETY: the segment has room for so many, aligned, and no other rank touches it before the barrier.
+            // SAFETY: the segment has space for `count` values, aligned, and no other rank accesses
+            // it before the barrier.
             unsafe { value.write_bytes(0, count) };
         }
         comm.barrier();
@@ -63,17 +66,17 @@ impl<T: Copy> Shared<T> {
         }
     }
 
-    /// Where it is, or the first of several, in this rank's address space.
+    /// The address of the first one in this rank's address space.
     pub fn as_ptr(&self) -> *mut T {
         self.value
     }
 
-    /// The window that it is in.
+    /// The window that contains it.
     pub(crate) fn window(&self) -> ffi::MPI_Win {
         self.window
     }
 
-    /// Gives the memory back. Collective.
+    /// Frees the memory. Collective.
     pub fn free(mut self) {
         // SAFETY: the window came from MPI_Win_allocate_shared and `self` is gone afterwards.
         unsafe { ffi::MPI_Win_free(&mut self.window) };
@@ -87,7 +90,8 @@ pub(crate) struct Object<T> {
 }
 
 impl<T: Copy> Object<T> {
-    /// Has rank 0 of `comm`, whose ranks are all on one host, initialize zeroed memory for it. Collective.
+    /// Lets rank 0 of `comm`, whose ranks are all on one host, initialize it in zeroed memory.
+    /// Collective.
     pub(crate) fn new(comm: &SimpleCommunicator, initialize: impl FnOnce(*mut T)) -> Self {
         let comm = comm.duplicate();
         let memory = Shared::new(&comm);
@@ -98,12 +102,12 @@ impl<T: Copy> Object<T> {
         Self { memory, comm }
     }
 
-    /// Where it is, in this rank's address space.
+    /// Its address in this rank's address space.
     pub(crate) fn as_ptr(&self) -> *mut T {
         self.memory.as_ptr()
     }
 
-    /// Has rank 0 destroy it when no rank uses it any more. Collective.
+    /// Lets rank 0 destroy it after all ranks have stopped using it. Collective.
     pub(crate) fn close(self, destroy: impl FnOnce(*mut T)) {
         self.comm.barrier();
         if self.comm.rank() == 0 {
@@ -113,25 +117,27 @@ impl<T: Copy> Object<T> {
     }
 }
 
-/// Takes what a function of the C library returns that tells of failure by a number other than 0.
+/// Checks the return value of a function of the C library that reports failure by a number other
+/// than 0.
 pub(crate) fn succeed(error: c_int) {
     assert_eq!(error, 0, "a function of the C library failed");
 }
 
-/// Hints for MPI. `MPI_INFO_NULL` is not in the bindings of every MPI; an info object without keys means the same.
+/// Hints for MPI. The bindings of some MPIs lack `MPI_INFO_NULL`; an info object without keys has
+/// the same meaning.
 pub(crate) struct Info(pub(crate) ffi::MPI_Info);
 
 impl Info {
     pub(crate) fn new() -> Self {
         let mut info = std::mem::MaybeUninit::uninit();
-        // SAFETY: MPI writes the handle; it aborts the job when it cannot.
+        // SAFETY: MPI writes the handle; it aborts the job on failure.
         unsafe {
             ffi::MPI_Info_create(info.as_mut_ptr());
             Self(info.assume_init())
         }
     }
 
-    /// Adds a hint; MPI leaves those alone that it does not know.
+    /// Adds a hint; MPI ignores the hints that it does not know.
     pub(crate) fn with(self, key: &CStr, value: &CStr) -> Self {
         // SAFETY: a live handle, and strings that end with a zero byte.
         unsafe { ffi::MPI_Info_set(self.0, key.as_ptr(), value.as_ptr()) };

@@ -1,28 +1,28 @@
-//! Repeats an operation until a moment, reading the clock seldom enough not to be measured itself; or as often as is likely
-//! to fill the time.
+//! Repeats an operation: until a moment, with few enough reads of the clock to keep their cost out
+//! of the figures, or as often as probably fills the time.
 
 use std::time::Duration;
 
 use crate::clock;
 
-/// What one rank did in a round.
+/// The operations of one rank in a round.
 #[derive(Clone, Copy, Debug)]
 pub struct Laps {
-    /// How often the operation ran.
+    /// The number of operations.
     pub operations: u64,
-    /// When the last one was over.
+    /// When the last one ended.
     pub end: u64,
 }
 
-/// A batch shorter than this is doubled: reading the clock takes about 25 ns, so it stays below 1 %.
+/// A shorter batch is doubled. Reading the clock takes about 25 ns, so it stays below 1 %.
 const SHORT: u64 = 5_000;
-/// A batch longer than this is halved: a rank runs over its end by about one batch.
+/// A longer batch is halved, because a rank exceeds its end by about one batch.
 const LONG: u64 = 40_000;
 
-/// Runs `operation` again and again until the clock says `deadline`, at least once.
+/// Repeats `operation` until the clock reaches `deadline`, at least once.
 ///
-/// The clock is read once a batch. Batches start at one operation and grow or shrink to a few
-/// microseconds, whatever the operation takes.
+/// The clock is read once per batch. Batches start at one operation and grow or shrink to a few
+/// microseconds, whatever the duration of the operation.
 pub fn repeat_until(deadline: u64, mut operation: impl FnMut()) -> Laps {
     let mut operations = 0;
     let mut batch: u64 = 1;
@@ -45,7 +45,7 @@ pub fn repeat_until(deadline: u64, mut operation: impl FnMut()) -> Laps {
     }
 }
 
-/// So many operations, and this rank is done now.
+/// This number of operations, the last of which ends now.
 pub fn until_now(operations: u64) -> Laps {
     Laps {
         operations,
@@ -53,19 +53,20 @@ pub fn until_now(operations: u64) -> Laps {
     }
 }
 
-/// How often ranks do together what none of them can stop doing by itself: as often as fills a round, going by how long it
-/// took in the round before.
+/// The number of operations of a round, for operations of all ranks together that no rank can stop
+/// by itself. It is chosen to fill the round, from the duration of the operations in the previous
+/// round.
 #[derive(Debug, Default)]
 pub struct Pace {
-    /// Nanoseconds an operation in the round before, the same on all ranks.
+    /// Nanoseconds per operation in the previous round, the same on all ranks.
     took: Option<f64>,
 }
 
 impl Pace {
-    /// Runs a round of about this length. `operations` goes through so many operations, and tells nanoseconds each, the same
-    /// on all ranks.
+    /// Runs a round of about this length. `operations` runs the given number of operations and
+    /// returns nanoseconds per operation, the same on all ranks.
     pub fn round(&mut self, length: Duration, mut operations: impl FnMut(u64) -> f64) -> f64 {
-        /// Operations before there is any figure to go by.
+        /// The number of operations of the first round.
         const FIRST: u64 = 4;
         let before = match self.took {
             Some(took) => took,
@@ -77,7 +78,7 @@ impl Pace {
     }
 }
 
-/// How many operations of so many nanoseconds a round has, one at least.
+/// The number of operations that take `nanos` nanoseconds each and fit into a round, at least one.
 fn fitting(length: Duration, nanos: f64) -> u64 {
     ((length.as_nanos() as f64 / nanos) as u64).max(1)
 }

@@ -6,9 +6,9 @@ use anyhow::{Result, anyhow};
 use plotters::coord::combinators::IntoLogRange;
 use plotters::prelude::*;
 
-/// Some points that belong together, in the order of their x.
+/// Points that belong together, in the order of their x.
 pub struct Curve {
-    /// In the legend.
+    /// The text in the legend.
     pub name: String,
     /// Drawn with dashes.
     pub dashed: bool,
@@ -18,9 +18,9 @@ pub struct Curve {
 
 /// One diagram.
 pub struct Panel {
-    /// What is on the y axis.
+    /// The title of the y axis.
     pub title: &'static str,
-    /// Two curves after each other, the second of them dashed, have one colour.
+    /// Two consecutive curves, of which the second is dashed, have the same colour.
     pub curves: Vec<Curve>,
 }
 
@@ -33,10 +33,10 @@ const COLOURS: [RGBColor; 6] = [
     RGBColor(90, 90, 90),
 ];
 
-/// Draws panels below each other, with one kind of x axis.
+/// Draws panels below each other, with the same kind of x axis.
 ///
 /// # Errors
-/// When there is no point to draw, or the file cannot be written.
+/// If there is no point to draw, or the file cannot be written.
 pub fn draw(path: &Path, x_axis: &str, panels: &[Panel]) -> Result<()> {
     let root = SVGBackend::new(path, (900, 460 * panels.len() as u32)).into_drawing_area();
     root.fill(&WHITE)?;
@@ -88,7 +88,7 @@ fn draw_panel(
     Ok(())
 }
 
-/// From a little less than the least to a little more than the greatest.
+/// From slightly less than the minimum to slightly more than the maximum.
 fn range(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
     let (mut least, mut greatest) = (f64::INFINITY, 0.0f64);
     for value in values {

@@ -1,4 +1,4 @@
-//! What the programs in `src/bin` have in common: their command lines, and how they end.
+//! The common parts of the programs in `src/bin`: their command lines, and how they end.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -10,13 +10,13 @@ use mpi::traits::*;
 
 use crate::report::{self, Outcome, Setting};
 
-/// What every benchmark can be asked for.
+/// The options of every benchmark.
 #[derive(Args)]
 pub struct Selection<Case: Choice, Name: Choice> {
-    /// Write the figures to FILE as JSON too
+    /// Also write the figures to FILE as JSON
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
-    /// Rounds of each subject in each case; the benchmark's page says how long they are
+    /// Rounds of each subject in each case; the benchmark's page gives their length
     #[arg(long, value_name = "N", default_value_t = 15, value_parser = clap::value_parser!(u32).range(1..))]
     pub rounds: u32,
     /// Only these cases
@@ -25,31 +25,31 @@ pub struct Selection<Case: Choice, Name: Choice> {
     /// Only these subjects
     #[arg(long, value_delimiter = ',', value_name = "SUBJECT,…")]
     subjects: Vec<Name>,
-    /// Take over what another job has measured with `--apart`
+    /// Add the figures that another job has written by `--apart`
     #[arg(long, value_name = "FILE")]
     pub with: Vec<PathBuf>,
 }
 
-/// A case or a subject, as it is named on the command line.
+/// A case or a subject by its name on the command line.
 pub trait Choice: ValueEnum + Send + Sync + 'static {}
 
 impl<T: ValueEnum + Send + Sync + 'static> Choice for T {}
 
 impl<Case: Choice, Name: Choice> Selection<Case, Name> {
-    /// The cases to measure: those that were named, or all.
+    /// The cases to measure: the named ones, or all.
     pub fn cases(&self) -> Vec<Case> {
         chosen(&self.cases)
     }
 
-    /// The subjects to measure of those for which `is_fit` holds.
+    /// The subjects to measure for which `is_fit` holds.
     pub fn subjects(&self, is_fit: impl FnMut(&Name) -> bool) -> Vec<Name> {
         chosen(&self.subjects).into_iter().filter(is_fit).collect()
     }
 
-    /// Prints the figures, and stores them if a file is named, with what other jobs have measured.
+    /// Prints the figures together with those of other jobs, and stores them if a file is named.
     ///
     /// # Errors
-    /// When a file cannot be read or written.
+    /// If a file cannot be read or written.
     pub fn conclude(&self, mut outcomes: Vec<Outcome>, setting: &Setting) -> anyhow::Result<()> {
         for path in &self.with {
             let rounds = report::read_rounds(path);
@@ -65,10 +65,10 @@ impl<Case: Choice, Name: Choice> Selection<Case, Name> {
     }
 }
 
-/// Where a benchmark runs.
+/// The environment of a benchmark.
 ///
 /// # Errors
-/// When MPI does not say its version.
+/// If MPI does not report its version.
 pub fn setting(world: &SimpleCommunicator, hosts: usize) -> anyhow::Result<Setting> {
     Ok(Setting {
         mpi: report::short_version(&mpi::environment::library_version()?),
@@ -77,10 +77,11 @@ pub fn setting(world: &SimpleCommunicator, hosts: usize) -> anyhow::Result<Setti
     })
 }
 
-/// What a program's `main` does: initializes MPI, reads the command line, and has every rank run the benchmark.
+/// The `main` of a program: initializes MPI, reads the command line, and runs the benchmark on
+/// every rank.
 ///
-/// MPI is initialized for several threads, which makes many MPIs slower, only where the ranks are on several hosts or the
-/// options ask for it.
+/// MPI is initialized for several threads only if the ranks are on several hosts or the options ask
+/// for it, because that makes many MPIs slower.
 pub fn main<O: Parser>(
     asks_for_threads: impl FnOnce(&O) -> bool,
     run: impl FnOnce(&O, &SimpleCommunicator) -> anyhow::Result<()>,
@@ -100,9 +101,9 @@ pub fn main<O: Parser>(
     let options = match options {
         Ok(options) => options,
         Err(message) => {
-            // Every rank has the same arguments; one of them says what is wrong.
+            // Every rank has the same arguments; one of them reports the error.
             if world.rank() == 0 {
-                // Nobody is left to be told that standard error is closed.
+                // If standard error is closed, there is nothing else to report to.
                 let _ = message.print();
             }
             return ExitCode::from(message.exit_code() as u8);
@@ -119,7 +120,7 @@ pub fn main<O: Parser>(
     }
 }
 
-/// Those that were asked for, or all when none was.
+/// The requested ones, or all if none was requested.
 fn chosen<T: ValueEnum>(asked: &[T]) -> Vec<T> {
     let all = if asked.is_empty() {
         T::value_variants()
@@ -129,13 +130,13 @@ fn chosen<T: ValueEnum>(asked: &[T]) -> Vec<T> {
     all.to_vec()
 }
 
-/// A value as it is written on the command line.
+/// The name of a value on the command line.
 pub fn spelling(value: impl ValueEnum) -> String {
     let value = value.to_possible_value().expect("no value is hidden");
     value.get_name().to_owned()
 }
 
-/// The outcomes by case, and by subject within a case, as they are listed on the command line.
+/// The outcomes by case, and by subject within a case, in the order of the command line's list.
 fn in_order<Case: ValueEnum, Name: ValueEnum>(outcomes: &[Outcome]) -> Vec<Outcome> {
     let mut sorted = Vec::new();
     for case in Case::value_variants() {
@@ -148,7 +149,7 @@ fn in_order<Case: ValueEnum, Name: ValueEnum>(outcomes: &[Outcome]) -> Vec<Outco
     sorted
 }
 
-/// A rank that panics ends the job, so that the others do not wait for it.
+/// A rank that panics ends the job; otherwise the other ranks would wait for it.
 fn abort_the_job_on_panic() {
     let print = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {

@@ -7,21 +7,21 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-/// What one subject took in one case.
+/// The figures of one subject in one case.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Outcome {
-    /// The case, as it is named on the command line.
+    /// The name of the case on the command line.
     pub case: String,
-    /// The subject, as it is named on the command line.
+    /// The name of the subject on the command line.
     pub subject: String,
-    /// Nanoseconds an operation, one figure a round; none where it had no end.
+    /// Nanoseconds per operation, one figure per round; empty if the subject hung.
     pub rounds: Vec<f64>,
-    /// After how many seconds it was given up because it stood still, if it did.
+    /// The number of seconds after which the subject was aborted because it hung.
     pub no_end_in: Option<u64>,
 }
 
 impl Outcome {
-    /// The middle of the rounds; the mean of the two middle ones when their number is even.
+    /// The median of the rounds; the mean of the two middle ones if their number is even.
     pub fn median(&self) -> f64 {
         let mut sorted = self.rounds.clone();
         sorted.sort_by(f64::total_cmp);
@@ -42,10 +42,10 @@ impl Outcome {
     }
 }
 
-/// Where the figures are from.
+/// The environment of the figures.
 #[derive(Clone, Debug)]
 pub struct Setting {
-    /// The MPI library and its version, as [`short_version`] gives it.
+    /// The MPI library and its version, as [`short_version`] returns it.
     pub mpi: String,
     /// Number of ranks.
     pub ranks: usize,
@@ -60,7 +60,7 @@ fn is_measured(outcome: &Outcome) -> bool {
 /// The table: a line for each subject in each case, with the ratio of `us` to it.
 pub fn table(setting: &Setting, outcomes: &[Outcome], us: &str) -> String {
     let mut text = format!(
-        "{} ranks, {} host{}, {}; ns an operation\n",
+        "{} ranks, {} host{}, {}; ns per operation\n",
         setting.ranks,
         setting.hosts,
         if setting.hosts == 1 { "" } else { "s" },
@@ -125,11 +125,11 @@ struct Entry<'a> {
     unit: &'a str,
 }
 
-/// Writes an array with one object for each subject in each case; `value` is the median of the rounds, or null where a
-/// subject had no end.
+/// Writes an array with one object for each subject in each case. `value` is the median of the
+/// rounds, or null if the subject hung.
 ///
 /// # Errors
-/// When the file cannot be written.
+/// If the file cannot be written.
 pub fn write_json(path: &Path, setting: &Setting, outcomes: &[Outcome]) -> anyhow::Result<()> {
     let entries: Vec<Entry> = outcomes
         .iter()
@@ -150,15 +150,15 @@ pub fn write_json(path: &Path, setting: &Setting, outcomes: &[Outcome]) -> anyho
 /// Writes all rounds, for a program that [reads](read_rounds) them into its own table.
 ///
 /// # Errors
-/// When the file cannot be written.
+/// If the file cannot be written.
 pub fn write_rounds(path: &Path, outcomes: &[Outcome]) -> anyhow::Result<()> {
     write(path, outcomes)
 }
 
-/// What another program measured.
+/// The rounds that another program measured.
 ///
 /// # Errors
-/// When the file cannot be read, or is something else.
+/// If the file cannot be read or has other contents.
 pub fn read_rounds(path: &Path) -> anyhow::Result<Vec<Outcome>> {
     Ok(serde_json::from_reader(BufReader::new(File::open(path)?))?)
 }
@@ -171,7 +171,7 @@ fn write<T: Serialize>(path: &Path, entries: &[T]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Name and version out of what `MPI_Get_library_version` says, which may be many lines long.
+/// The name and version from the text of `MPI_Get_library_version`, which may have many lines.
 pub fn short_version(long: &str) -> String {
     let line = long.lines().next().unwrap_or_default();
     let line = match line.split_once(',') {

@@ -1,7 +1,6 @@
-"""What the programs in Python have in common: the ranks of a benchmark that start together and add up what they did.
+"""The common parts of the Python programs: the ranks of a benchmark start together and add up their operations.
 
-Each is run by `cargo xtask bench`, with a Python that has the package which it measures, and the benchmark takes its rounds
-over:
+`cargo xtask bench` runs each program with a Python that has the measured package, and the benchmark includes its rounds:
 
     mpiexec -n 2 python3 measure_SUBJECT.py --apart FILE [--rounds N] [--cases CASE,…]
 """
@@ -14,26 +13,26 @@ import traceback
 from mpi4py import MPI
 
 ROUND = 80e6  # nanoseconds
-NOTICE = 10e6  # from the choice of a start to the start
+NOTICE = 10e6  # nanoseconds from the choice of a start to the start
 
 WORLD = MPI.COMM_WORLD
 RANK = WORLD.Get_rank()
 SIZE = WORLD.Get_size()
 LAST = SIZE - 1
-# The ranks of this host, and how many hosts there are.
+# The ranks of this host, and the number of hosts.
 HOST = WORLD.Split_type(MPI.COMM_TYPE_SHARED, RANK)
 HOSTS = WORLD.allreduce(int(HOST.Get_rank() == 0))
-# The rank that works where one does: over several hosts one that is not on the first one's host.
+# The rank that works alone: over several hosts one that is not on the first rank's host.
 LONE_RANK = 0 if HOSTS == 1 else LAST
 
 
 def now():
-    """The clock that all ranks of a host read alike."""
+    """The clock that all ranks of a host share."""
     return time.clock_gettime_ns(time.CLOCK_MONOTONIC)
 
 
 def meet():
-    """A barrier in which ranks that come early leave their cores to the others."""
+    """A barrier in which ranks that arrive early sleep."""
     request = WORLD.Ibarrier()
     while not request.Test():
         time.sleep(0.001)
@@ -44,7 +43,7 @@ def sleep_until(moment):
 
 
 def start():
-    """Waits for the moment at which all ranks start."""
+    """Waits for the common start of all ranks."""
     meet()
     moment = WORLD.bcast(now() + NOTICE if RANK == 0 else None)
     sleep_until(moment)
@@ -52,10 +51,10 @@ def start():
 
 
 def paced(operations, span, rounds):
-    """So many rounds of about `span` nanoseconds. Collective.
+    """`rounds` rounds of about `span` nanoseconds. Collective.
 
-    `operations` goes through so many operations of all ranks together and tells nanoseconds each. No rank looks at the clock:
-    a round has as many as fit at the pace of the one before. The first is not counted.
+    `operations` runs the given number of operations of all ranks together and returns nanoseconds per operation. No rank
+    reads the clock: a round has as many operations as fit at the pace of the previous round. The first round is not counted.
     """
     first = 4
     figures = [operations(first)]
@@ -65,12 +64,12 @@ def paced(operations, span, rounds):
 
 
 def run(subject, cases, measure):
-    """The whole program: `measure` gives the rounds of a case that is asked for, nanoseconds an operation. Collective."""
+    """The whole program: `measure` returns the rounds of a case in nanoseconds per operation. Collective."""
     parser = argparse.ArgumentParser(allow_abbrev=False, add_help=False)
     parser.add_argument("--apart", required=True)
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--cases")
-    # The other options are for the other subjects.
+    # The other options concern the other subjects.
     options, _ = parser.parse_known_args()
     asked = options.cases.split(",") if options.cases else cases
     outcomes = []
@@ -80,7 +79,7 @@ def run(subject, cases, measure):
                 rounds = measure(case, options.rounds)
                 outcomes.append({"case": case, "subject": subject, "rounds": rounds})
     except BaseException:
-        # The other ranks would wait for this one.
+        # Otherwise the other ranks would wait for this one.
         traceback.print_exc()
         WORLD.Abort(1)
     if RANK == 0:

@@ -1,4 +1,5 @@
-//! The ranks that are measured together: they start at one moment and add up what they did.
+//! The ranks that are measured together: they start at the same moment, and their operations are
+//! added up.
 
 use std::time::Duration;
 
@@ -10,10 +11,11 @@ use crate::clock;
 use crate::memory::Shared;
 use crate::pace::Laps;
 
-/// From the choice of a start to the start. Long enough for a rank that waits for a core to learn of it.
+/// The time from the choice of a start to the start. Long enough for a rank that waits for a core
+/// to learn of it.
 const NOTICE: Duration = Duration::from_millis(10);
 
-/// All ranks of the job, on one host or on several whose clocks are one (namespaces of one machine).
+/// All ranks of the job, on one host or on several that share a clock (namespaces of one machine).
 pub struct Team<'a> {
     world: &'a SimpleCommunicator,
     /// The ranks of this host.
@@ -32,17 +34,17 @@ pub struct Span {
     pub end: u64,
 }
 
-/// What all ranks did in one round.
+/// The operations of all ranks in one round.
 #[derive(Clone, Copy, Debug)]
 pub struct Tally {
-    /// How many operations, on all ranks together.
+    /// The number of operations of all ranks together.
     pub operations: u64,
     /// From the start to the end of the last rank, in nanoseconds.
     pub nanos: u64,
 }
 
 impl Tally {
-    /// Nanoseconds an operation: the time that passed, shared among all operations of all ranks.
+    /// Nanoseconds per operation: the elapsed time divided by the operations of all ranks.
     pub fn nanos_per_operation(self) -> f64 {
         self.nanos as f64 / self.operations as f64
     }
@@ -74,13 +76,13 @@ impl<'a> Team<'a> {
         self.world.rank()
     }
 
-    /// How many hosts the ranks are on.
+    /// The number of hosts of the ranks.
     pub fn hosts(&self) -> usize {
         self.hosts
     }
 
-    /// The rank that works where one does: the first, or over several hosts the last, which is not on the first one's
-    /// host.
+    /// The rank that works in cases with one active rank: the first, or over several hosts the
+    /// last, because it is not on the first rank's host.
     pub fn lone_rank(&self) -> i32 {
         if self.hosts == 1 {
             0
@@ -89,24 +91,26 @@ impl<'a> Team<'a> {
         }
     }
 
-    /// Whether this rank is the one that works where one does.
+    /// Whether this rank is the [lone rank](Self::lone_rank).
     pub fn is_the_lone_rank(&self) -> bool {
         self.rank() == self.lone_rank()
     }
 
-    /// How long a round is.
+    /// The length of a round.
     pub fn round(&self) -> Duration {
         self.round
     }
 
-    /// Agrees on the next round, sets the counter to zero and sleeps until the round starts. Collective.
+    /// Agrees on the next round, sets the counter to zero and sleeps until the round starts.
+    /// Collective.
     pub fn start(&self) -> Span {
         // No rank may still be at work when rank 0 sets the counter to zero.
         self.world.barrier();
         let mut start = 0;
         if self.host.rank() == 0 {
-            // SAFETY: the other ranks are between the barrier and the broadcast, where none touches it; the broadcast
-            // is followed by a sleep that is longer than this store takes.
+            // SAFETY: the other ranks are between the barrier and the broadcast, where none
+            // accesses it; the broadcast is followed by a sleep that is longer than this store
+            // takes.
             unsafe { self.counter.as_ptr().write_volatile(0) };
         }
         if self.rank() == 0 {
@@ -120,7 +124,7 @@ impl<'a> Team<'a> {
         }
     }
 
-    /// Sleeps through a round in which this rank has nothing to do.
+    /// Sleeps through a round in which this rank is idle.
     pub fn sit_out(&self, span: Span) -> Laps {
         clock::sleep_until(span.end);
         Laps {
@@ -129,7 +133,7 @@ impl<'a> Team<'a> {
         }
     }
 
-    /// Calls `poll` through a round in which this rank has nothing else to do.
+    /// Calls `poll` through a round in which this rank is otherwise idle.
     pub fn attend(&self, span: Span, poll: impl Fn()) -> Laps {
         while clock::now() < span.end {
             poll();
@@ -137,7 +141,7 @@ impl<'a> Team<'a> {
         self.sit_out(span)
     }
 
-    /// Adds up what all ranks did in a round. Collective.
+    /// Adds up the operations of all ranks in a round. Collective.
     pub fn tally(&self, span: Span, laps: Laps) -> Tally {
         let operations = self.sum(laps.operations);
         let end = self.max(laps.end);
@@ -147,7 +151,7 @@ impl<'a> Team<'a> {
         }
     }
 
-    /// The sum of what all ranks have. Collective.
+    /// The sum of the values of all ranks. Collective.
     pub fn sum(&self, mine: u64) -> u64 {
         let mut sum = 0;
         self.world
@@ -155,7 +159,7 @@ impl<'a> Team<'a> {
         sum
     }
 
-    /// The greatest that any rank has. Collective.
+    /// The maximum of the values of all ranks. Collective.
     pub fn max(&self, mine: u64) -> u64 {
         let mut most = 0;
         self.world
@@ -163,7 +167,7 @@ impl<'a> Team<'a> {
         most
     }
 
-    /// The least that any rank has. Collective.
+    /// The minimum of the values of all ranks. Collective.
     pub fn min(&self, mine: u64) -> u64 {
         let mut least = 0;
         self.world
@@ -171,30 +175,34 @@ impl<'a> Team<'a> {
         least
     }
 
-    /// Adds one to the counter that all ranks share, with a load and a store that are not atomic together.
+    /// Adds one to the counter that all ranks share, by a load and a store that are not atomic
+    /// together.
     ///
     /// # Safety
     /// The caller holds a lock that keeps all other ranks away from the counter.
     pub unsafe fn bump(&self) {
         let counter = self.counter.as_ptr();
-        // SAFETY: the counter lives as long as `self`; no other rank touches it now, says the caller.
+        // SAFETY: the counter lives as long as `self`; by the caller's promise no other rank
+        // accesses it now.
         unsafe { counter.write_volatile(counter.read_volatile() + 1) };
     }
 
     /// Reads the counter that all ranks share.
     ///
     /// # Safety
-    /// The caller holds a lock that keeps all other ranks from writing the counter, or the ranks are
-    /// between two collective calls in which none of them writes it.
+    /// The caller holds a lock that keeps all other ranks from writing the counter, or the ranks
+    /// are between two collective calls in which none of them writes it.
     pub unsafe fn peek(&self) -> u64 {
-        // SAFETY: the counter lives as long as `self`; no other rank writes it now, says the caller.
+        // SAFETY: the counter lives as long as `self`; by the caller's promise no other rank writes
+        // it now.
         unsafe { self.counter.as_ptr().read_volatile() }
     }
 
-    /// What the counters of all hosts have come to, after [`tally`](Self::tally). Collective.
+    /// The sum of the counters of all hosts, after [`tally`](Self::tally). Collective.
     pub fn counted(&self) -> u64 {
         let mine = if self.host.rank() == 0 {
-            // SAFETY: all ranks have come through the tally and none starts another round without this one.
+            // SAFETY: all ranks have come through the tally and none starts another round without
+            // this one.
             unsafe { self.peek() }
         } else {
             0
@@ -202,7 +210,7 @@ impl<'a> Team<'a> {
         self.sum(mine)
     }
 
-    /// Gives the counter back. Collective.
+    /// Frees the counter. Collective.
     pub fn disband(self) {
         self.counter.free();
     }

@@ -12,15 +12,16 @@ use crate::watch::{self, Record, Watch};
 
 /// A subject, ready to be measured in cases of one benchmark.
 pub trait Subject<Case> {
-    /// Runs one round of a case that the subject was made for; nanoseconds an operation. Collective.
+    /// Runs one round of a case that the subject was made for. Returns nanoseconds per operation.
+    /// Collective.
     fn round(&mut self, case: Case, team: &Team) -> f64;
 
-    /// Gives back what the subject has. Collective.
+    /// Frees the subject's resources. Collective.
     fn close(self: Box<Self>);
 }
 
-/// All rounds of one case: each subject is made, goes through a round that is not counted, and then they take turns.
-/// What an earlier job has come to is taken over. Collective.
+/// All rounds of one case: each subject is made and runs a round that is not counted, and then the
+/// subjects take turns. The outcomes of an earlier job are included. Collective.
 pub fn measure<'a, Case, Name>(
     case: Case,
     subjects: &[Name],
@@ -35,8 +36,8 @@ where
     measure_within(Duration::MAX, case, subjects, rounds, team, make)
 }
 
-/// [`measure`] where no further round begins after `limit`; if that is over after the first ones, they are counted.
-/// Collective.
+/// [`measure`] that begins no further round after `limit`. If that has passed after the first
+/// rounds, they are counted. Collective.
 pub fn measure_within<'a, Case, Name>(
     limit: Duration,
     case: Case,
@@ -61,8 +62,7 @@ where
         .copied()
         .filter(|name| !is_known(name))
         .collect();
-    // One rank watches over all.
-    // Where rounds may be long, so may each of them.
+    // One rank watches all. If rounds may be long, so may each step.
     let patience = match limit {
         Duration::MAX => watch::LIMIT,
         limit => limit * 20,
@@ -84,7 +84,7 @@ where
         .collect();
     let begin = clock::now();
     let limit = u64::try_from(limit.as_nanos()).ok();
-    // By one clock, for all ranks go on or none.
+    // By the clock of one rank, because all ranks have to agree.
     let is_over = || limit.is_some_and(|limit| team.max(clock::now() - begin) >= limit);
     for lap in 0..=rounds {
         if lap > 0 && is_over() {

@@ -1,8 +1,8 @@
-//! Subjects that stand still: each step of one has a limit, after which the job ends and leaves a record, by which the
-//! next job goes on without that subject.
+//! Detects subjects that hang: each step of a subject has a limit, after which the job ends and
+//! leaves a record, by which the next job continues without that subject.
 //!
-//! A rank that waits inside MPI cannot be called back, so that the job has to end. `cargo xtask bench` names the file for
-//! the record and starts the job again.
+//! A rank that waits inside MPI cannot be interrupted, so the job has to end. `cargo xtask bench`
+//! names the file for the record and starts the job again.
 
 use std::env;
 use std::fs;
@@ -13,24 +13,24 @@ use std::time::Duration;
 
 use crate::report::{Outcome, read_rounds, write_rounds};
 
-/// How long a subject may take for a step (to be made, a round, to be closed), if its case does not take longer: a hundred
-/// times what it should take.
+/// The limit for a step of a subject (its creation, a round, its closing), if its case does not
+/// take longer: a hundred times the expected duration.
 pub const LIMIT: Duration = Duration::from_secs(20);
 
 /// The environment variable that names the file for the record.
 const FILE: &str = "XTASK_BENCH_RECORD";
 
-/// What earlier jobs of this benchmark have come to.
+/// The outcomes of earlier jobs of this benchmark.
 pub struct Record {
     file: Option<PathBuf>,
     outcomes: Vec<Outcome>,
 }
 
 impl Record {
-    /// The record that the environment names, the same on all ranks; without one nothing is known.
+    /// The record that the environment names, the same on all ranks; empty if none is named.
     pub fn open() -> Self {
         let file = env::var_os(FILE).map(PathBuf::from);
-        // It is not there before the first case is over.
+        // The file does not exist before the first case is over.
         let outcomes = file.as_deref().and_then(|file| read_rounds(file).ok());
         Self {
             file,
@@ -38,14 +38,14 @@ impl Record {
         }
     }
 
-    /// What is known of a case.
+    /// The known outcomes of a case.
     pub fn of(&self, case: &str) -> Vec<Outcome> {
         let mut known = self.outcomes.clone();
         known.retain(|outcome| outcome.case == case);
         known
     }
 
-    /// Adds what a case, or a subject in it, has come to.
+    /// Adds outcomes of a case, or of a subject in it.
     pub fn add(&mut self, outcomes: &[Outcome]) {
         self.outcomes.extend_from_slice(outcomes);
         if let Some(file) = &self.file
@@ -55,8 +55,8 @@ impl Record {
         }
     }
 
-    /// Writes the record anew. Other ranks may be reading it: they see this one or the one before, which say the same of
-    /// cases that are not over.
+    /// Replaces the record. Other ranks may be reading it: they see the old or the new one, which
+    /// agree on the cases that are not over.
     fn replace(&self, file: &Path) -> anyhow::Result<()> {
         let new = file.with_extension("new");
         write_rounds(&new, &self.outcomes)?;
@@ -64,18 +64,19 @@ impl Record {
     }
 }
 
-/// Ends the job when a subject stands still.
+/// Ends the job when a subject hangs.
 pub struct Watch {
     steps: Sender<Option<String>>,
 }
 
 impl Watch {
-    /// Watches over the subjects of a case, on one rank: they take each step together.
+    /// Watches the subjects of a case on one rank: all ranks take each step together.
     pub fn new(case: String, limit: Duration) -> Self {
         let (steps, begun) = mpsc::channel::<Option<String>>();
         thread::spawn(move || {
             while let Ok(step) = begun.recv() {
-                // Until the end of the step this thread sleeps, and takes no time from what is measured.
+                // Until the end of the step this thread sleeps, so it does not disturb the
+                // measurement.
                 if let Some(subject) = step
                     && begun.recv_timeout(limit) == Err(RecvTimeoutError::Timeout)
                 {
@@ -100,7 +101,7 @@ impl Watch {
     }
 }
 
-/// Writes down that a subject stands still, and ends this process, and with it the job.
+/// Records that a subject hangs, and ends this process and with it the job.
 fn give_up(case: String, subject: String, limit: Duration) -> ! {
     eprintln!("{subject} in {case}: no end in {} s", limit.as_secs());
     Record::open().add(&[Outcome {
@@ -109,7 +110,8 @@ fn give_up(case: String, subject: String, limit: Duration) -> ! {
         rounds: Vec::new(),
         no_end_in: Some(limit.as_secs()),
     }]);
-    // SAFETY: ends the process without MPI's exit handlers, which would wait for the ranks that stand still.
+    // SAFETY: ends the process without MPI's exit handlers, which would wait for the ranks that
+    // hang.
     unsafe { libc::_exit(1) }
 }
 

@@ -1,4 +1,4 @@
-//! A window of words on every rank, for locks that are made of MPI's own one-sided calls.
+//! A window of words on every rank, for locks built from MPI's own one-sided calls.
 
 use std::ffi::{c_int, c_void};
 use std::mem::MaybeUninit;
@@ -10,7 +10,7 @@ use mpi::traits::*;
 
 use crate::memory::Info;
 
-/// `N` words of 64 bits on each rank, in one epoch from the beginning to the end.
+/// `N` words of 64 bits on each rank, in one epoch that lasts until the window is freed.
 pub struct Window<const N: usize> {
     window: ffi::MPI_Win,
     words: *mut i64,
@@ -19,8 +19,9 @@ pub struct Window<const N: usize> {
 impl<const N: usize> Window<N> {
     /// Makes the window, all words zero. Collective.
     ///
-    /// Over several hosts the ranks of one host go through MPI too: MPICH 4.0 by default lets them change words directly,
-    /// which is not atomic towards what comes over the network; a queue lock lost ranks that way.
+    /// Over several hosts the ranks of one host also go through MPI: by default MPICH 4.0 lets them
+    /// change words directly, which is not atomic with respect to changes over the network; a queue
+    /// lock lost ranks that way.
     pub fn new(world: &SimpleCommunicator, hosts: usize) -> Self {
         let mut base: *mut c_void = ptr::null_mut();
         let mut window = MaybeUninit::uninit();
@@ -28,8 +29,8 @@ impl<const N: usize> Window<N> {
         if hosts > 1 {
             info = info.with(c"disable_shm_accumulate", c"true");
         }
-        // SAFETY: every pointer is to a local of the type that MPI writes; MPI aborts the job on failure, and the
-        // memory at `base` has room for the words.
+        // SAFETY: every pointer is to a local of the type that MPI writes; MPI aborts the job on
+        // failure, and the memory at `base` has room for the words.
         let window = unsafe {
             ffi::MPI_Win_allocate(
                 (N * size_of::<i64>()) as ffi::MPI_Aint,
@@ -51,7 +52,7 @@ impl<const N: usize> Window<N> {
         }
     }
 
-    /// Puts `value` into a word of `rank` by `operation`, and waits; what was there before.
+    /// Puts `value` into a word of `rank` by `operation`, and waits. Returns the previous value.
     pub fn fetch(&self, rank: c_int, word: usize, value: i64, operation: ffi::MPI_Op) -> i64 {
         let mut before = 0i64;
         // SAFETY: the values live until the flush, and the window has that word.
@@ -88,7 +89,7 @@ impl<const N: usize> Window<N> {
         }
     }
 
-    /// Replaces `from` by `to` in a word of `rank`, and waits; what was there before.
+    /// Replaces `from` by `to` in a word of `rank`, and waits. Returns the previous value.
     pub fn compare_and_swap(&self, rank: c_int, word: usize, from: i64, to: i64) -> i64 {
         let mut before = 0i64;
         // SAFETY: the values live until the flush, and the window has that word.
@@ -110,14 +111,15 @@ impl<const N: usize> Window<N> {
     /// Reads a word of this rank that others write, and lets MPI make progress.
     pub fn look(&self, word: usize) -> i64 {
         assert!(word < N);
-        // SAFETY: the word is in the window's memory on this rank; a volatile read, because others write it.
+        // SAFETY: the word is in the window's memory on this rank; a volatile read, because others
+        // write it.
         unsafe {
             ffi::MPI_Win_sync(self.window);
             self.words.add(word).read_volatile()
         }
     }
 
-    /// Gives the window back. Collective.
+    /// Frees the window. Collective.
     pub fn free(mut self) {
         // SAFETY: the epoch was opened once, and the window is freed once.
         unsafe {
@@ -127,7 +129,7 @@ impl<const N: usize> Window<N> {
     }
 }
 
-/// Lets MPI make progress on what other ranks ask of this one.
+/// Lets MPI make progress on requests of other ranks.
 pub fn progress(world: &SimpleCommunicator) {
     let _ = world.any_process().immediate_probe();
     std::thread::yield_now();

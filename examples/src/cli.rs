@@ -1,4 +1,4 @@
-//! One command line and one voice for a job of many processes.
+//! Command line and output of a job of many processes, which appear once.
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -7,15 +7,15 @@ use mpi::topology::{Communicator, SimpleCommunicator};
 
 use crate::results::Header;
 
-/// The job that `hdf5_results` and `plain_mpi` do.
+/// The job of `hdf5_results` and `plain_mpi`.
 #[derive(Debug, clap::Args)]
 pub struct Job {
-    /// The HDF5 file to write; a file of that name is replaced
+    /// The HDF5 file to write; an existing file is replaced
     pub file: PathBuf,
-    /// Numbers in a dataset
+    /// Numbers per dataset
     #[arg(default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
     pub size: u32,
-    /// Datasets that each rank writes
+    /// Datasets per rank
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..))]
     pub datasets: u32,
 }
@@ -36,7 +36,7 @@ pub fn run<A: Parser>(
         Ok(args) => args,
         Err(error) => {
             if master {
-                // Where even this cannot be printed, the exit status is all that is left to say.
+                // If even this cannot be printed, only the exit status is left.
                 let _ = error.print();
             }
             return Ok(ExitCode::from(u8::from(error.use_stderr()) * 2));
@@ -49,7 +49,7 @@ pub fn run<A: Parser>(
     Ok(ExitCode::SUCCESS)
 }
 
-/// The last line of a job whose file was read again and found right.
+/// The last line of a job whose file was verified.
 pub fn verified(header: &Header) -> String {
     format!(
         "verified: {} datasets in {}",

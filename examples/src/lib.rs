@@ -1,20 +1,22 @@
-//! What the example programs have in common, so that the programs themselves show only how ranks take turns.
+//! The common parts of the examples, so that the programs themselves show only the use of mpisync.
 //!
-//! `hdf5_results` (with mpisync) and `plain_mpi` (with MPI alone) do the same job: many ranks write into one
-//! ordinary HDF5 file. The file's layout, its content and its verification are in [`results`], the command line
-//! in [`cli`], the one progress bar in [`progress`].
+//! `hdf5_results` (with mpisync) and `plain_mpi` (with MPI only) do the same job: many ranks write
+//! into one ordinary HDF5 file. [`results`] has the file's layout, its contents and its
+//! verification, [`cli`] the command line, and [`progress`] the common progress bar.
 //!
-//! `shared_table` has many ranks write rows into one table of comma-separated values.
+//! In `shared_table` many ranks write rows into one table of comma-separated values.
 //!
-//! `word_count` and `pipeline` hand work from rank to rank through channels. What a rank does that puts and takes is
-//! in [`room`].
+//! `word_count` and `pipeline` pass work between ranks through channels. [`room`] is for a rank
+//! that both puts and takes.
 //!
-//! `heat` and `lookup_table` use arrays that lie in the memory of each node once. How numbers of all ranks are added up
-//! is in [`sum`].
+//! `heat` and `lookup_table` use arrays of which each node has one copy in memory. [`sum`] adds up
+//! numbers of all ranks.
 //!
-//! `rate_limit` lets only so many ranks at a time ask a service; it has all that it needs in its own directory.
+//! `rate_limit` limits the number of ranks that use a service at a time; its own directory has all
+//! its parts.
 //!
-//! `parameter_sweep` does a batch of tasks that can be killed and started again; its file is of HDF5, too.
+//! `parameter_sweep` runs a batch of tasks that can be killed and started again; its file is in
+//! HDF5, too.
 
 pub mod cli;
 pub mod progress;

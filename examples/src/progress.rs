@@ -7,10 +7,10 @@ use mpi::{topology::SimpleCommunicator, traits::*};
 
 /// The rank that draws.
 const DRAWER: i32 = 0;
-/// The tag of the messages that say how much a rank has finished.
+/// The tag of the messages that report finished work.
 const FINISHED: i32 = 0x0BA2;
 
-/// A bar of indicatif for the one rank that draws. Nothing is drawn where nobody is looking at a terminal.
+/// A bar of indicatif for the rank that draws. Nothing is drawn without a terminal.
 pub fn bar(total: u64, template: &str) -> ProgressBar {
     let target = match crate::terminal::stderr() {
         Some(terminal) => ProgressDrawTarget::term(terminal, 20),
@@ -20,10 +20,10 @@ pub fn bar(total: u64, template: &str) -> ProgressBar {
     ProgressBar::with_draw_target(Some(total), target).with_style(style)
 }
 
-/// Counts what all ranks have finished and shows it in one bar, drawn by one rank.
+/// Counts the finished work of all ranks and shows it in one bar, drawn by one rank.
 ///
-/// The other ranks send it a message of eight bytes a dataset, which it takes in whenever it comes by. Nothing is
-/// drawn where nobody is looking at a terminal.
+/// The other ranks send it a message of eight bytes per dataset, which it receives in its own
+/// calls. Nothing is drawn without a terminal.
 pub struct Progress<'c> {
     world: &'c SimpleCommunicator,
     bar: ProgressBar,
@@ -55,7 +55,7 @@ impl<'c> Progress<'c> {
         Progress { world, bar, total }
     }
 
-    /// Says that this rank is through with so many more of its datasets, tasks or bytes.
+    /// Reports that this rank has finished `more` of its datasets, tasks or bytes.
     pub fn finished(&self, more: u64) {
         if self.world.rank() == DRAWER {
             self.bar.inc(more);
@@ -67,10 +67,10 @@ impl<'c> Progress<'c> {
         }
     }
 
-    /// Keeps the bar moving while the other ranks are still at work and this one is not.
+    /// Keeps the bar moving while the other ranks work and this one does not.
     ///
-    /// Gives up when nothing has been heard for a second: whether the others are slow or dead is for the code
-    /// around it to find out.
+    /// Returns after a second without a message: the surrounding code has to find out whether the
+    /// others are slow or dead.
     pub fn watch(&self) {
         let mut last_heard = Instant::now();
         while self.world.rank() == DRAWER
@@ -84,14 +84,15 @@ impl<'c> Progress<'c> {
         }
     }
 
-    /// Takes in what is left and removes the bar. For when all ranks are known to be through.
+    /// Receives the remaining messages and removes the bar. To be called when all ranks are known
+    /// to have finished.
     pub fn close(self) {
         while self.world.rank() == DRAWER && self.bar.position() < self.total {
             self.take_in();
         }
     }
 
-    /// Receives the messages that have arrived; whether there were any.
+    /// Receives the messages that have arrived. Returns whether there were any.
     fn take_in(&self) -> bool {
         let before = self.bar.position();
         while let Some((message, _)) = self
@@ -106,8 +107,8 @@ impl<'c> Progress<'c> {
     }
 }
 
-/// Removes the bar, also where the job ends early: then messages that are still on their way are taken in for a
-/// moment, for MPI does not like to end with messages that nobody wanted.
+/// Removes the bar, even if the job ends early. Then it receives messages for a moment, because MPI
+/// should not be finalized with unreceived messages.
 impl Drop for Progress<'_> {
     fn drop(&mut self) {
         let end = Instant::now() + Duration::from_millis(50);

@@ -1,11 +1,11 @@
-//! The README and the guide's chapter on misuse show code and compiler messages that exist: they are compared
-//! here.
+//! Checks that the code and the compiler messages in the README and in the guide's chapter on
+//! misuse exist.
 
 const README: &str = include_str!("../../README.md");
 const MISUSE: &str = include_str!("../../mpisync/src/guide/misuse.md");
 
-/// What stands in a page between a line of three backticks with this language and the next line of
-/// three backticks.
+/// The blocks of this language in a page: the text between a line of three backticks with the
+/// language's name and the next line of three backticks.
 fn blocks(page: &'static str, language: &str) -> Vec<&'static str> {
     let start = format!("\n```{language}\n");
     let mut blocks = Vec::new();

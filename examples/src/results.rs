@@ -1,13 +1,14 @@
-//! The results file: an ordinary HDF5 file, written through the ordinary (serial) HDF5 library.
+//! The results file: an ordinary HDF5 file, written by the ordinary (serial) HDF5 library.
 //!
 //! ```text
 //! /                     attributes ranks, datasets, complete, and input: numbers that all ranks compute from
-//! /results/rank_0003/1  what rank 3 computed for its dataset 1
+//! /results/rank_0003/1  the result of rank 3 for its dataset 1
 //! ```
 //!
-//! Nothing in here knows about other processes. Serial HDF5 keeps parts of a file in memory, so it has to be opened,
-//! used and closed while no other process has it open for writing. `hdf5_results` leaves that to `mpisync::Guarded`; the
-//! functions that take the path ([`create`], [`write`], …) open and close the file, and the caller sees to the rest.
+//! This module knows nothing of other processes. Serial HDF5 keeps parts of a file in memory, so
+//! the file has to be opened, used and closed while no other process has it open for writing.
+//! `hdf5_results` leaves that to `mpisync::Guarded`; the functions with a path ([`create`],
+//! [`write()`], …) open and close the file, and the caller ensures the rest.
 
 use std::path::{Path, PathBuf};
 
@@ -17,43 +18,44 @@ use serde::{Deserialize, Serialize};
 
 use crate::cli::Job;
 
-/// How many numbers the input has: few enough for an attribute.
+/// The number of input numbers: few enough for an attribute.
 const INPUT: u32 = 1000;
 
-/// What every rank needs to know about the file. One rank makes it, the others get it from there.
+/// The properties of the file that every rank needs. One rank makes it and sends it to the others.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Header {
-    /// Where the file is.
+    /// The path of the file.
     pub path: PathBuf,
-    /// How many ranks write into it.
+    /// The number of ranks that write into it.
     pub ranks: i32,
-    /// How many datasets each of them writes.
+    /// The number of datasets of each rank.
     pub datasets: u32,
-    /// How many numbers there are in a dataset.
+    /// The number of numbers in a dataset.
     pub size: u32,
 }
 
 impl Header {
-    /// The number of datasets that all ranks write together.
+    /// The number of datasets of all ranks together.
     pub fn total(&self) -> u64 {
         u64::from(self.ranks.unsigned_abs()) * u64::from(self.datasets)
     }
 }
 
-/// Keeps HDF5 from putting locks of its own on the file.
+/// Keeps HDF5 from locking the file itself.
 ///
-/// They would not help here, since HDF5 does not wait for them: it fails at once. Some file systems have no such
-/// locks, and then every open fails. To be called first thing in `main`, before any thread is started.
+/// Its locks would not help here, because HDF5 does not wait for them: it fails at once. Some file
+/// systems have no such locks, and then every open fails. Must be called at the beginning of
+/// `main`, before any thread is started.
 pub fn disable_hdf5_file_locks() {
-    // SAFETY: called before MPI and HDF5 start, in a process that has one thread so far, so nobody else reads
-    // the environment meanwhile.
+    // SAFETY: called before MPI and HDF5 start, in a process that has one thread so far, so nobody
+    // else reads the environment meanwhile.
     unsafe { std::env::set_var("HDF5_USE_FILE_LOCKING", "FALSE") };
 }
 
-/// Creates the file with its input and a group a rank.
+/// Creates the file with its input and a group per rank.
 ///
 /// # Errors
-/// Where HDF5 fails, with its reason.
+/// If HDF5 fails, with its reason.
 pub fn create(job: &Job, ranks: i32) -> anyhow::Result<Header> {
     let file = File::create(&job.file)
         .map_err(plain)
@@ -63,10 +65,10 @@ pub fn create(job: &Job, ranks: i32) -> anyhow::Result<Header> {
     Ok(header)
 }
 
-/// Fills a new file with its input and a group a rank.
+/// Fills a new file with its input and a group per rank.
 ///
 /// # Errors
-/// Where HDF5 fails, with its reason.
+/// If HDF5 fails, with its reason.
 pub fn fill(file: &File, job: &Job, ranks: i32) -> anyhow::Result<Header> {
     let fill = || -> hdf5::Result<()> {
         let attributes = [
@@ -100,7 +102,7 @@ pub fn fill(file: &File, job: &Job, ranks: i32) -> anyhow::Result<Header> {
 /// Reads the input that all ranks compute from.
 ///
 /// # Errors
-/// Where HDF5 fails, with its reason.
+/// If HDF5 fails, with its reason.
 pub fn read_input(file: &File) -> anyhow::Result<Vec<f64>> {
     file.attr("input")
         .and_then(|input| input.read_raw())
@@ -108,7 +110,7 @@ pub fn read_input(file: &File) -> anyhow::Result<Vec<f64>> {
         .context("cannot read the input")
 }
 
-/// The result of one rank's computation number `dataset`: the part of the job that needs no turn.
+/// The result of a rank for its dataset number `dataset`: the part of the job that needs no lock.
 pub fn compute(header: &Header, input: &[f64], rank: i32, dataset: u32) -> Vec<f64> {
     let (factor, summand) = (f64::from(rank + 1), f64::from(dataset));
     let numbers = input.iter().cycle().take(header.size as usize);
@@ -118,7 +120,7 @@ pub fn compute(header: &Header, input: &[f64], rank: i32, dataset: u32) -> Vec<f
 /// Opens the file, adds one result to it and closes it.
 ///
 /// # Errors
-/// Where HDF5 fails, with its reason.
+/// If HDF5 fails, with its reason.
 pub fn write(header: &Header, rank: i32, dataset: u32, result: &[f64]) -> anyhow::Result<()> {
     let file = open_rw(&header.path)?;
     add(&file, rank, dataset, result)?;
@@ -128,7 +130,7 @@ pub fn write(header: &Header, rank: i32, dataset: u32, result: &[f64]) -> anyhow
 /// Adds one result to the file.
 ///
 /// # Errors
-/// Where HDF5 fails, with its reason.
+/// If HDF5 fails, with its reason.
 pub fn add(file: &File, rank: i32, dataset: u32, result: &[f64]) -> anyhow::Result<()> {
     let path = dataset_path(rank, dataset);
     let dataset = file.new_dataset_builder().with_data(result);
@@ -142,7 +144,7 @@ pub fn add(file: &File, rank: i32, dataset: u32, result: &[f64]) -> anyhow::Resu
 /// Marks the file as complete.
 ///
 /// # Errors
-/// Where HDF5 fails, with its reason.
+/// If HDF5 fails, with its reason.
 pub fn seal(file: &File) -> anyhow::Result<()> {
     file.attr("complete")
         .and_then(|complete| complete.write_scalar(&1_u32))
@@ -153,7 +155,7 @@ pub fn seal(file: &File) -> anyhow::Result<()> {
 /// Opens the file for writing.
 ///
 /// # Errors
-/// Where HDF5 fails, with its reason.
+/// If HDF5 fails, with its reason.
 pub fn open_rw(path: &Path) -> anyhow::Result<File> {
     File::open_rw(path)
         .map_err(plain)
@@ -163,22 +165,22 @@ pub fn open_rw(path: &Path) -> anyhow::Result<File> {
 /// Opens the file for reading.
 ///
 /// # Errors
-/// Where HDF5 fails, with its reason.
+/// If HDF5 fails, with its reason.
 pub fn open(path: &Path) -> anyhow::Result<File> {
     File::open(path)
         .map_err(plain)
         .with_context(|| format!("cannot open {}", path.display()))
 }
 
-/// Reads again what `rank` wrote and compares every number.
+/// Reads the results of `rank` and compares every number.
 ///
 /// # Errors
-/// Names the first dataset that is missing or has another content than it should.
+/// Names the first dataset that is missing or has wrong contents.
 pub fn verify(file: &File, header: &Header, rank: i32) -> anyhow::Result<()> {
     inspect(file, header, rank).into_iter().collect()
 }
 
-/// Reads again what `rank` wrote: for each of its datasets, whether all is as it should be.
+/// Reads the results of `rank`. Returns for each of its datasets whether it is correct.
 pub fn inspect(file: &File, header: &Header, rank: i32) -> Vec<anyhow::Result<()>> {
     let input = input();
     let inspect = |dataset| {
@@ -188,11 +190,12 @@ pub fn inspect(file: &File, header: &Header, rank: i32) -> Vec<anyhow::Result<()
     (0..header.datasets).map(inspect).collect()
 }
 
-/// Compares one dataset with what should be in it.
+/// Compares one dataset with its expected contents.
 fn compare(file: &File, path: &str, expected: &[f64]) -> anyhow::Result<()> {
     let read = || -> anyhow::Result<Vec<f64>> {
         let dataset = file.dataset(path)?;
-        // A damaged file can claim any size: asked before memory is taken for it.
+        // A damaged file can claim any size, so the size is checked before memory is allocated for
+        // it.
         let size = dataset.size();
         let right = expected.len();
         ensure!(size == right, "it has {size} numbers, not {right}");
@@ -207,16 +210,18 @@ fn compare(file: &File, path: &str, expected: &[f64]) -> anyhow::Result<()> {
 
 /// Runs `edit` on a file and closes it.
 ///
-/// HDF5 closes a file only when nothing in it is open any more: not before the values that `edit` made are gone.
+/// HDF5 closes a file only when no object in it is open any more, so `edit` has to drop its values
+/// first.
 ///
 /// # Errors
-/// Where HDF5 fails.
+/// If HDF5 fails.
 pub fn edit(file: File, edit: impl FnOnce(&File) -> hdf5::Result<()>) -> hdf5::Result<()> {
     edit(&file)?;
     file.close()
 }
 
-/// The error in plain words. What HDF5 says of an error of the system has the reason among addresses and counters.
+/// The error as a short text. In HDF5's text of a system error the reason is between addresses and
+/// counters.
 pub fn plain(error: hdf5::Error) -> anyhow::Error {
     let text = error.to_string();
     let reason = text.split_once("error message = '");
@@ -226,7 +231,7 @@ pub fn plain(error: hdf5::Error) -> anyhow::Error {
     }
 }
 
-/// The numbers of the input: whole, and small enough for every result to be exact.
+/// The numbers of the input: integers small enough for every result to be exact.
 fn input() -> Vec<f64> {
     let scatter = |i: u32| i.wrapping_mul(2_654_435_761) >> 12;
     (0..INPUT).map(|i| f64::from(scatter(i))).collect()

@@ -1,16 +1,16 @@
-//! Putting messages on a rank that takes from the same channel.
+//! Puts messages on a rank that takes from the same channel.
 
 use std::thread;
 
 use mpisync::{ChannelError, Consumer, Plain, Producer, PutError};
 
-/// Puts a message, and while the channel is full takes others and hands them to `use_it`.
+/// Puts a message. While the channel is full, takes other messages and passes them to `use_it`.
 ///
-/// A rank that is the only one to take would wait for itself in `put`. `take` would not do either, but end the stream
-/// when all ranks that could put wait in it, as this one would: so it is `try_take`.
+/// If this rank is the only one that takes, `put` would wait for itself. `take` would end the
+/// stream if all ranks that could put wait in it, so this function calls `try_take`.
 ///
 /// # Errors
-/// Where the channel is closed, or `use_it` fails.
+/// If the channel is closed, or `use_it` fails.
 pub fn put_or_take<T: Plain>(
     producer: &Producer<T>,
     consumer: &Consumer<T>,
@@ -28,7 +28,7 @@ pub fn put_or_take<T: Plain>(
         }
         match consumer.try_take() {
             Ok(Some(taken)) => use_it(taken)?,
-            // Another rank is not through with taking the message that is in the way.
+            // Another rank has not finished taking the message that is in the way.
             Ok(None) | Err(ChannelError::Empty) => thread::yield_now(),
             Err(error) => return Err(error.into()),
         }

@@ -1,7 +1,8 @@
-//! Finds the terminal that a progress bar may be drawn on.
+//! Finds the terminal on which a progress bar may be drawn.
 //!
-//! A process that mpiexec started writes its standard error into a pipe, which mpiexec copies to its own. Whether
-//! a person is looking is therefore a question about mpiexec's standard error, not ours.
+//! A process that was started by mpiexec writes its standard error into a pipe, which mpiexec
+//! copies to its own. So the standard error of mpiexec, not that of this process, shows whether
+//! there is a terminal.
 
 use std::{
     fs::{self, File},
@@ -11,11 +12,11 @@ use std::{
 
 use console::Term;
 
-/// How the launchers and their helper processes are called, by their beginnings.
+/// The beginnings of the names of the launchers and of their helper processes.
 const LAUNCHERS: [&str; 6] = ["mpirun", "mpiexec", "orterun", "prterun", "prted", "hydra_"];
 
-/// The terminal behind this process's standard error, looked at through MPI's launcher; none where the output
-/// goes to a file or a pipe, or the launcher runs on another host.
+/// The terminal behind this process's standard error, found through MPI's launcher; None if the
+/// output goes to a file or a pipe, or the launcher runs on another host.
 pub(crate) fn stderr() -> Option<Term> {
     if std::io::stderr().is_terminal() {
         return Some(Term::buffered_stderr());
@@ -36,7 +37,7 @@ pub(crate) fn stderr() -> Option<Term> {
     None
 }
 
-/// What Linux tells about a running process.
+/// Linux's data of a running process.
 struct Process {
     name: String,
     parent: u32,

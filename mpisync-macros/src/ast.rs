@@ -1,7 +1,7 @@
 //! The function with the attribute, as far as the macros have to parse it.
 //!
-//! The body is not parsed: the macros move its tokens as a whole, and the compiler reports its errors
-//! at the user's place.
+//! The body is not parsed: the macros move its tokens as a whole, and the compiler reports its
+//! errors at the user's place.
 
 use proc_macro2::TokenStream;
 use quote::ToTokens;

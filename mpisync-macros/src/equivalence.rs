@@ -1,10 +1,10 @@
 //! `#[derive(Equivalence)]`: a struct whose bytes have the same meaning in every process.
 //!
-//! The compiler checks each field by the trait `Plain`, and reports errors at the field. Checks that
-//! need sizes are constants of the expansion.
+//! The compiler checks each field by the trait `Plain`, and reports errors at the field. Checks
+//! that need sizes are constants of the expansion.
 //!
-//! An attribute below the derive may change the struct after the derive has seen it. So the expansion
-//! makes the compiler compare the fields that the derive saw with those of the struct.
+//! An attribute below the derive may change the struct after the derive has seen it. So the
+//! expansion makes the compiler compare the fields that the derive saw with those of the struct.
 
 use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
@@ -106,8 +106,9 @@ fn expand(ident: &Ident, data: &DataStruct, krate: &Path) -> TokenStream {
          `_padding: [u8; 4]`; with `#[repr(C)]`, first order the fields from large to small",
         ident.unraw()
     );
-    // Not in the trait's constant, which is evaluated only when it is used. The first check constructs
-    // the struct from its fields: it does not compile if there are more fields, or for a union.
+    // Not in the trait's constant, which is evaluated only when it is used. The first check
+    // constructs the struct from its fields: it does not compile if there are more fields, or for a
+    // union.
     let checks = quote_spanned! {site(ident.span())=>
         const _: fn(#ident) -> #ident = |value| #ident { #(#members: value.#members),* };
         const _: () = ::core::assert!(::core::mem::size_of::<#ident>() > 0, #no_bytes);

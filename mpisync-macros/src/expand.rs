@@ -166,8 +166,8 @@ fn krate(task: &Task, site: Span) -> TokenStream {
 
 /// A rank given as an expression.
 struct Rank {
-    /// The statement that evaluates it before everything else, because it may use the controller, which
-    /// is borrowed afterwards. A literal needs no statement.
+    /// The statement that evaluates it before everything else, because it may use the controller,
+    /// which is borrowed afterwards. A literal needs no statement.
     statement: Option<TokenStream>,
     name: Option<TokenStream>,
 }

@@ -2,15 +2,16 @@
 //! `#[mpisync::single_write]`, `#[mpisync::collective]` and `#[derive(mpisync::Equivalence)]`.
 //!
 //! Both attributes are for a function or method that returns a `Result` and takes one
-//! `WindowController`. They make it a collective call: all ranks of the controller call it together.
-//! A [`macro@single_write`] function can take a `Region` instead.
+//! `WindowController`. They make it a collective call: all ranks of the controller call it
+//! together. A [`macro@single_write`] function can take a `Region` instead.
 //!
 //! | attribute | runs the body | returned on all ranks |
 //! | --- | --- | --- |
 //! | [`macro@single_write`] | one rank, alone | the value of that rank, or the reason why there is none |
 //! | [`macro@collective`] | every rank | the rank's own value, if no rank failed |
 //!
-//! The derive [`macro@Equivalence`] is for structs whose bytes have the same meaning in every process.
+//! The derive [`macro@Equivalence`] is for structs whose bytes have the same meaning in every
+//! process.
 
 mod ast;
 mod attr;
@@ -32,18 +33,18 @@ use crate::valid::Task;
 
 /// Runs a function on one rank under the write lock, and returns its value on all ranks.
 ///
-/// Collective: all ranks of the controller call the function. One of them, the master, takes the write
-/// lock and runs the body. The others wait, and return the same value.
+/// Collective: all ranks of the controller call the function. One of them, the master, takes the
+/// write lock and runs the body. The others wait, and return the same value.
 ///
-/// The function returns a `Result<T, E>`. `T` is sent to the other ranks, so it must be `Serialize` and
-/// `DeserializeOwned`. `E` is not sent: the writer returns its own error, and the other ranks return
-/// `E::from(CollectiveError)` with the writer's rank and the text of its error. So `E` must implement
-/// `From<CollectiveError>` and `Display`, as `CollectiveError` itself, `io::Error`, `anyhow::Error` and
-/// `Box<dyn Error>` do. If the body panics, the panic continues on the writer, and the other ranks get
-/// its message as an error.
+/// The function returns a `Result<T, E>`. `T` is sent to the other ranks, so it must be `Serialize`
+/// and `DeserializeOwned`. `E` is not sent: the writer returns its own error, and the other ranks
+/// return `E::from(CollectiveError)` with the writer's rank and the text of its error. So `E` must
+/// implement `From<CollectiveError>` and `Display`, as `CollectiveError` itself, `io::Error`,
+/// `anyhow::Error` and `Box<dyn Error>` do. If the body panics, the panic continues on the writer,
+/// and the other ranks get its message as an error.
 ///
-/// In the body the controller is a `&WindowController`. The body can ask for its rank, but cannot write
-/// or make a collective call, which the other ranks would not join. A function can take a
+/// In the body the controller is a `&WindowController`. The body can ask for its rank, but cannot
+/// write or make a collective call, which the other ranks would not join. A function can take a
 /// [region](#with-a-region) in place of the controller.
 ///
 /// ```
@@ -82,11 +83,11 @@ use crate::valid::Task;
 /// | `rank = EXPR` | the rank that runs the body, an `i32`; the same on all ranks | the master |
 /// | `ctrl = EXPR` | where the controller is, for example `self.ctrl`, or which parameter is the controller or the region | the one parameter that is a `&mut WindowController`, or else a `&mut Region`, or else the one `&mut` of a type that may be an alias of these |
 /// | `share = serde` | the value travels serialized | this is the default |
-/// | `share = slice` | the value is a `Vec` of `Equivalence` items, which travel as MPI datatypes; with a controller only | |
+/// | `share = slice` | the value is a `Vec` of `Plain` items, which are not serialized; with a controller only | |
 /// | `crate = PATH` | the path that names mpisync, if it was renamed | `::mpisync` |
 ///
-/// With `ctrl = self.ctrl` the body cannot use that field, which is borrowed until the body returns.
-/// It can use other fields of `self`, but not methods that take all of `self`.
+/// With `ctrl = self.ctrl` the body cannot use that field, which is borrowed until the body
+/// returns. It can use other fields of `self`, but not methods that take all of `self`.
 ///
 /// ```
 /// # use mpisync::{CollectiveError, WindowController};
@@ -111,8 +112,8 @@ use crate::valid::Task;
 /// # With a region
 ///
 /// A function that takes a `&mut Region` writes to the region. In the body the parameter is a
-/// `&mut RegionWriteGuard`, through which one rank reads and writes the items. All ranks have the new
-/// items when the function returns.
+/// `&mut RegionWriteGuard`, through which one rank reads and writes the items. All ranks have the
+/// new items when the function returns.
 ///
 /// ```
 /// use mpisync::ndarray::{Ix2, s};
@@ -135,9 +136,9 @@ use crate::valid::Task;
 ///
 /// The macro finds the parameter by the name of its type, or by `ctrl = field`. The type may be an
 /// alias, such as `type Field = Region<f64, Ix2>`, which the compiler resolves. If there is a
-/// `WindowController` too, the function writes under that one, and the region is an ordinary parameter;
-/// write `ctrl = field` to select the region. An expression of `ctrl` that is no parameter names a
-/// controller. For a region in a field, call `self.field.try_update(|field| …)`.
+/// `WindowController` too, the function writes under that one, and the region is an ordinary
+/// parameter; write `ctrl = field` to select the region. An expression of `ctrl` that is no
+/// parameter names a controller. For a region in a field, call `self.field.try_update(|field| …)`.
 ///
 /// A parameter with `#[cfg]` is used only if no other parameter fits. Parameters that exclude each
 /// other must have the same name.
@@ -199,9 +200,9 @@ pub fn single_write(
 /// collective call inside this one has told them of another rank. A panic counts as a failure, and is
 /// an error on all ranks.
 ///
-/// The function returns a `Result<T, E>`, where `E` implements `From<CollectiveError>` and `Display`.
-/// `T` can be any type, because the value is not sent. The function must take a `WindowController`,
-/// through which the ranks meet, even if it also takes a `Region`.
+/// The function returns a `Result<T, E>`, where `E` implements `From<CollectiveError>` and
+/// `Display`. `T` can be any type, because the value is not sent. The function must take a
+/// `WindowController`, through which the ranks meet, even if it also takes a `Region`.
 ///
 /// ```
 /// use mpisync::{CollectiveError, WindowController};
@@ -225,11 +226,11 @@ pub fn single_write(
 /// | `share = EXPR` | the rank, an `i32`, whose value all ranks return; `T` is then `Serialize` and `DeserializeOwned` | each rank its own |
 /// | `crate = PATH` | the path that names mpisync, if it was renamed | `::mpisync` |
 ///
-/// The expression of `ctrl` is evaluated before the body and after it. So it should be a place and not
-/// a call with side effects. With `ctrl = self.ctrl` the value cannot borrow from `self`.
+/// The expression of `ctrl` is evaluated before the body and after it. So it should be a place and
+/// not a call with side effects. With `ctrl = self.ctrl` the value cannot borrow from `self`.
 ///
-/// Errors name the place of the attribute. Add `#[track_caller]` to the function to name the place of
-/// the call.
+/// Errors name the place of the attribute. Add `#[track_caller]` to the function to name the place
+/// of the call.
 ///
 /// # Expansion
 ///
@@ -258,11 +259,11 @@ pub fn collective(
     attribute(Macro::Collective, options.into(), &item.into()).into()
 }
 
-/// Derives `mpisync::Plain` for a struct of numbers: its bytes have the same meaning in all processes,
-/// so it can be sent without serialization.
+/// Derives `mpisync::Plain` for a struct of numbers: its bytes have the same meaning in all
+/// processes, so it can be sent without serialization.
 ///
-/// With mpisync's feature `mpi` it also derives `mpi::traits::Equivalence`, so the struct can be sent,
-/// received and shared as an MPI datatype. The crate does not have to depend on `mpi` itself.
+/// With mpisync's feature `mpi` it also derives `mpi::traits::Equivalence`, so the struct can be
+/// sent, received and shared as an MPI datatype. The crate does not have to depend on `mpi` itself.
 ///
 /// ```
 /// use mpisync::Plain;
@@ -334,8 +335,8 @@ fn attribute(mac: Macro, options: TokenStream, item: &TokenStream) -> TokenStrea
     }
 }
 
-/// The item after an error. It stays, so its callers are not errors too. Its body also stays, unless it
-/// is one for a region's guard, which would not compile.
+/// The item after an error. It stays, so its callers are not errors too. Its body also stays,
+/// unless it is one for a region's guard, which would not compile.
 fn remains(mac: Macro, item: &TokenStream) -> TokenStream {
     match Function::parse(mac, item.clone()) {
         Ok(function) if mac == Macro::SingleWrite && lock::takes_region(&function.sig) => {

@@ -34,9 +34,9 @@ pub enum Kind {
 }
 
 impl Lock {
-    /// The one that `ctrl = …` names, or else the only parameter that is a `&mut WindowController`,
-    /// or else the only one that is a `&mut Region`, or else the only `&mut` of a type that may be
-    /// an alias of these.
+    /// The lock that `ctrl = …` names, or else the only parameter that is a
+    /// `&mut WindowController`, or else the only one that is a `&mut Region`, or else the only
+    /// `&mut` of a type that may be an alias of these.
     pub fn find(mac: Macro, named: Option<Expr>, sig: &Signature) -> Result<Self> {
         if let Some(expr) = named {
             let is_named = |parameter: &&PatType| is_named(parameter, &expr);

@@ -24,8 +24,8 @@ pub struct Output {
 }
 
 impl Output {
-    /// The return type, if it may be a `Result`; the compiler checks a type alias. A value that is sent
-    /// to other ranks cannot be a reference.
+    /// The return type, if it may be a `Result`; the compiler checks a type alias. A value that is
+    /// sent to other ranks cannot be a reference.
     pub fn new(mac: Macro, travels: bool, sig: &Signature) -> Result<Self> {
         let ReturnType::Type(_, ty) = &sig.output else {
             return Err(Error::new(
@@ -122,7 +122,8 @@ fn is_no_result(ty: &Type) -> bool {
         Type::Group(inner) => is_no_result(&inner.elem),
         Type::Paren(inner) => is_no_result(&inner.elem),
         Type::Path(_) => is_familiar(ty),
-        // `impl Trait` has a more precise error. A macro, or syntax unknown to `syn`, may be any type.
+        // `impl Trait` has a more precise error. A macro, or syntax unknown to `syn`, may be any
+        // type.
         Type::ImplTrait(_) | Type::Macro(_) | Type::Verbatim(_) | Type::Infer(_) => false,
         _ => true,
     }

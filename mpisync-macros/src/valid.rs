@@ -1,4 +1,4 @@
-//! Validation. An error is at the user's token, and says what to write instead.
+//! Validation. An error is at the user's token, and names the correction.
 
 use syn::{Abi, Attribute, Error, Expr, Lit, Path, Result, Signature, UnOp};
 
@@ -18,7 +18,7 @@ pub struct Task {
     pub kind: Kind,
 }
 
-/// The parts in which the two macros differ.
+/// The options in which the two macros differ.
 pub enum Kind {
     SingleWrite {
         /// The rank that runs the body, if it is not the master.
@@ -34,7 +34,7 @@ pub enum Kind {
 /// How the writer's value is sent to the other ranks.
 pub enum Format {
     Serde,
-    /// As MPI datatypes, without serialization.
+    /// As plain items, without serialization.
     Slice,
 }
 

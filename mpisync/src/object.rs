@@ -1,4 +1,5 @@
-//! What every shared object has on a rank: its memory, name, root, and connection to other nodes.
+//! The parts that every shared object has on a rank: memory, name, root, and connection to other
+//! nodes.
 
 #[cfg(feature = "mpi")]
 pub(crate) mod builder;
@@ -86,7 +87,7 @@ impl Object {
         self.block.domain().topology().size() as i32
     }
 
-    /// How many nodes the ranks run on.
+    /// The number of nodes of the ranks.
     pub(crate) fn nodes(&self) -> i32 {
         self.block.domain().topology().nodes() as i32
     }
@@ -153,8 +154,8 @@ impl Object {
         }
     }
 
-    /// Waits for all ranks before they give the object's memory back. Collective; for an object
-    /// without fenced calls.
+    /// Waits for all ranks before they free the object's memory. Collective; for an object without
+    /// fenced calls.
     #[track_caller]
     pub(crate) fn close(&self) -> Result<(), CollectiveError> {
         self.close_after(0)
@@ -203,7 +204,7 @@ impl fmt::Debug for Object {
 }
 
 /// The methods that every object has, for a type with an [`Object`] in the field `$object`. Before
-/// the ranks meet in `close`, `$release` gives back what leaked guards hold.
+/// the ranks meet in `close`, `$release` releases the locks of leaked guards.
 macro_rules! accessors {
     (root, $($object:ident).+; $release:expr) => {
         /// The rank on whose node the object lives.
@@ -236,7 +237,8 @@ macro_rules! accessors {
         /// Gives the object's memory back on all ranks. Collective, waits for all ranks, which may
         /// call it at different places.
         ///
-        /// Dropping the object does the same without waiting, once all ranks have dropped theirs.
+        /// Without it, the memory is freed once all ranks have dropped the object, which does not
+        /// wait.
         ///
         /// # Errors
         /// Those of [`WindowController::close`](crate::WindowController::close).

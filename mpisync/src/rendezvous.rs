@@ -1,12 +1,12 @@
-//! The rendezvous of all ranks of a communicator in a collective call, which checks that they are in
-//! the same call.
+//! The rendezvous of all ranks of a communicator in a collective call, which checks that they are
+//! in the same call.
 //!
 //! Meetings are numbered. For each meeting every rank posts one announcement in its arrival slot,
 //! which names its call. A rank goes on after it has read all announcements of the meeting. So two
-//! announcements a slot are enough: no rank can post announcement `n + 2` before all ranks have read
-//! announcement `n`. Ranks in different calls have diverged, and each of them reads so in the others'
-//! announcements. A rank that waits in a fence for a rank that went to a meeting instead joins that
-//! meeting, and learns the same from the announcements.
+//! announcements per slot are enough: no rank can post announcement `n + 2` before all ranks have
+//! read announcement `n`. Ranks in different calls have diverged, and each of them reads so in the
+//! others' announcements. A rank that waits in a fence for a rank that went to a meeting instead
+//! joins that meeting, and learns the same from the announcements.
 
 use crate::error::CollectiveError;
 use crate::fingerprint::fingerprint;
@@ -25,7 +25,7 @@ use std::panic::Location;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-/// Why a rank comes to a meeting.
+/// The reason why a rank comes to a meeting.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Step {
     /// It enters a collective call.
@@ -213,15 +213,16 @@ pub(crate) fn meet(block: &Block, arrival: &Arrival<'_>) -> Result<Rendezvous, C
             .into_iter()
             .map(|announcement| compare(arrival, signature, announcement));
         let met: Vec<Met> = met.collect();
-        // A rank that is still inside the call has now read that this rank leaves it, and leaves too.
+        // A rank that is still inside the call has now read that this rank leaves it, and leaves
+        // too.
         if !met.iter().any(|met| matches!(met, Met::Inside)) {
             return settle(arrival, met);
         }
     }
 }
 
-/// Joins a meeting to which `writer` went, as a rank that waits for it in the fence at `here`. Returns
-/// the reason why `writer` shares nothing.
+/// Joins a meeting to which `writer` went, as a rank that waits for it in the fence at `here`.
+/// Returns the reason why `writer` shares nothing.
 pub(crate) fn meet_from_fence(
     block: &Block,
     writer: usize,
@@ -304,7 +305,8 @@ fn gather<'a>(
         .iter()
         .all(|announcement| announcement.outcome == Outcome::Fine);
     if !(all_fine && announcements.iter().all(alike)) {
-        // All ranks read the same announcements, and together forget fenced calls that only some of them have made.
+        // All ranks read the same announcements, and together forget fenced calls that only some of
+        // them have made.
         domain.advance_epoch();
     }
     Ok(announcements)
@@ -314,7 +316,8 @@ fn gather<'a>(
 /// announcements: this rank has left the call whose outcome they agree on. They learn so, and so do
 /// ranks that are still inside the call.
 pub(crate) fn leave(domain: &Arc<Domain>, controller: u64, arrival: &Arrival<'_>) {
-    // Two announcements a rank are enough if no rank comes to a meeting before all have come to the last one.
+    // Two announcements per rank are enough if no rank comes to a meeting before all have come to
+    // the last one.
     let last = domain.my_arrival_slot().posted.load(Ordering::Relaxed);
     if domain.take_left_meeting() && !all_have_come(domain, last) {
         domain.set_left_meeting();
@@ -396,8 +399,9 @@ fn arrive(domain: &Arc<Domain>, arrival: &Arrival<'_>, signature: u64) -> u64 {
     let number = slot.posted.load(Ordering::Relaxed) + 1;
     slot.announcements[(number % 2) as usize].set(&arrival.announcement(signature));
     let spans_nodes = domain.topology().spans_nodes();
-    // Counted before it is visible. Otherwise a rank could go on to the next meeting, and count for that one, before
-    // all have counted for this one. On one node the count is not needed, and would only cause contention.
+    // Counted before it is visible. Otherwise a rank could go on to the next meeting, and count for
+    // that one, before all have counted for this one. On one node the count is not needed, and
+    // would only cause contention.
     let before = spans_nodes.then(|| domain.segment().count_post());
     // An exchange, so that the check for sleepers comes after it.
     slot.posted.swap(number, Ordering::SeqCst);

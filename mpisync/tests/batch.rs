@@ -1,4 +1,4 @@
-//! What can be said of batches without MPI: one process, all of the interface.
+//! Batches without MPI: one process, the whole interface.
 
 #![cfg(not(loom))]
 
@@ -16,7 +16,7 @@ const NO: Again = Again {
     done: false,
 };
 
-/// A directory that is removed with everything in it.
+/// A directory that is removed with all contents.
 struct Scratch(PathBuf);
 
 impl Scratch {
@@ -155,7 +155,7 @@ fn states_at_first_are_one_for_each() {
     assert!(!scratch.0.exists());
 }
 
-/// A task that failed may be taken again, once for each batch.
+/// A task that failed may be taken again, once per batch.
 #[test]
 fn tasks_end_in_all_ways() {
     let scratch = Scratch::new("ends");
@@ -295,7 +295,7 @@ fn a_directory_goes_on_where_the_last_batch_was() {
     let task = batch.next_task().expect("no error").expect("a task");
     std::mem::forget(task);
     assert_eq!(scratch.read("03"), "RUNNING\n");
-    // Another batch sees that it is another's, as long as that one lives.
+    // Another batch sees that it belongs to this one as long as this one is alive.
     let mut other = on(&scratch.0, 12);
     assert_eq!(
         (
@@ -339,7 +339,7 @@ fn a_directory_goes_on_where_the_last_batch_was() {
     assert!(last.problems().is_empty());
 }
 
-/// Runs this very program again, as another job that is killed with a task in hand.
+/// Runs this program again, as another job that is killed with a task in hand.
 #[test]
 fn a_task_of_a_process_that_was_killed_is_open_again() {
     const VARIABLE: &str = "TEST_BATCH_TO_DIE_IN";
@@ -371,7 +371,7 @@ fn a_task_of_a_process_that_was_killed_is_open_again() {
     let mut batch = on(&scratch.0, 4);
     let had = run_all(&mut batch, NO);
     let tasks: Vec<usize> = had.iter().map(|(task, _)| *task).collect();
-    // It is open once somebody has looked.
+    // It is open after a check.
     let mut rest = tasks;
     if batch.wait_all().expect("a summary").open > 0 {
         rest.extend(run_all(&mut batch, NO).iter().map(|(task, _)| *task));
@@ -424,7 +424,7 @@ fn what_cannot_be_read_is_left_alone() {
     );
     batch.set_state(3, State::Done).expect("by hand");
     assert_eq!(scratch.read("3"), "DONE\n");
-    // That of one that becomes so later is found when its turn comes.
+    // A task that becomes invalid later is found when its turn comes.
     batch.set_state(0, State::Open).expect("by hand");
     fs::write(scratch.state("0"), "?\n").expect("written");
     assert!(batch.next_task().expect("it is not strict").is_none());
@@ -475,7 +475,7 @@ fn directories_that_cannot_be() {
         );
     }
     fs::remove_file(&scratch.0).expect("removed");
-    // The names need not be those of folders without one.
+    // Without a directory the names need not be those of folders.
     let batch = Batch::local()
         .names(["a/b", "a/b", ""])
         .build()
@@ -504,7 +504,7 @@ fn what_others_do_is_seen() {
     assert_eq!((ended.done, ended.failed), (2, 1));
 }
 
-/// A task keeps its name, and so its state, whatever their number.
+/// A task keeps its name, and so its state, for any number of tasks.
 #[test]
 fn numbers_keep_their_folders() {
     let scratch = Scratch::new("numbers");
@@ -532,7 +532,7 @@ fn numbers_keep_their_folders() {
     assert_eq!(run_all(&mut on(&wide.0, 101), NO).len(), 96);
     assert_eq!(wide.read("100"), "DONE\n");
 
-    // Both are there, as they were once made.
+    // Both exist, as they were made.
     fs::create_dir(wide.0.join("0")).expect("there is room");
     fs::write(wide.state("0"), "OPEN\n").expect("written");
     let error = Batch::local().tasks(5).state_dir(&wide.0).build();

@@ -1,4 +1,4 @@
-//! The program `mpisync-batch`, on real directories and beside real jobs.
+//! The program `mpisync-batch`, on real directories with real jobs.
 
 #[path = "batch_program/survey.rs"]
 mod survey;
@@ -14,7 +14,7 @@ use std::thread;
 use std::time::Duration;
 use survey::{CLAIM_IN, Job, Survey, Told, claim, program, quick, settle};
 
-/// What a [`Job`] does, and nothing when it is run as a test.
+/// The work of a [`Job`]; does nothing when it is run as a test.
 #[test]
 fn another_process() {
     if let Some(directory) = std::env::var_os(CLAIM_IN) {
@@ -79,7 +79,7 @@ fn a_state_that_cannot_be_read_is_invalid_and_nothing_to_stop_for() {
 fn a_status_shows_so_many_and_says_how_many_more() {
     let states = [[State::Running; 25], [State::Failed; 25]].concat();
     let survey = Survey::of(&states);
-    // The ones that failed last are not the last in order.
+    // The tasks that failed last are not the last in order.
     let hour_ago = std::time::SystemTime::now() - Duration::from_secs(3600);
     for task in 30..50 {
         let state = fs::File::open(survey.0.join(format!("t{task}/state"))).expect("it is there");
@@ -265,7 +265,7 @@ fn what_may_not_be_written_is_said_of_each_task() {
     let told = survey.run(&["reset", "--failed"]);
     set(0o755).expect("it is one's own");
     if may_all_the_same {
-        // It is root, for whom there is nothing to see here.
+        // The superuser can read everything.
         return;
     }
     let told = told.expect(3);
@@ -320,7 +320,7 @@ fn a_watch_of_a_directory_that_goes_away_is_an_error() {
 
 #[test]
 fn a_reader_that_goes_away_is_no_error() {
-    // More than a pipe holds.
+    // More than the capacity of a pipe.
     let survey = Survey::of(&[]);
     for task in 0..2000 {
         let name = format!("{task:0>100}");
@@ -349,7 +349,7 @@ fn what_looks_alive_and_is_gone_is_set_back_by_force() {
     let survey = Survey::of(&[State::Open, State::Failed]);
     let job = survey.job();
     let claim = claim(&job, 0);
-    // Its host's clock was wrong, and it gives no heartbeat any more.
+    // Its host's clock was wrong, and it gives no heartbeats any more.
     let file = fs::File::open(survey.0.join("t0/claim.1")).expect("it is there");
     let ahead = std::time::SystemTime::now() + Duration::from_secs(1_000_000);
     file.set_modified(ahead).expect("it is one's own");
@@ -365,7 +365,7 @@ fn what_looks_alive_and_is_gone_is_set_back_by_force() {
     claim.settle(State::Done, None).expect_err("it is lost");
 }
 
-/// Nothing that waits, nothing that is read without end, nothing that leads elsewhere.
+/// Nothing waits, is read without end, or leads elsewhere.
 #[test]
 fn strange_files_hold_nobody_up() {
     let survey = Survey::of(&[State::Open, State::Running, State::Failed, State::Done]);

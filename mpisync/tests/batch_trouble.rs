@@ -1,5 +1,6 @@
-//! Batches whose file system is full, has no inodes left, or may not be written. The file systems are real and small: each test
-//! runs again in a process with mounts of its own, as root of this machine or of a user namespace.
+//! Batches whose file system is full, has no inodes left, or is read-only. The file systems are
+//! real and small: each test runs again in a process with its own mounts, as root of this machine
+//! or of a user namespace.
 
 #![cfg(all(not(loom), target_os = "linux"))]
 
@@ -13,7 +14,7 @@ use std::process::Command;
 /// Where the file system of the process with mounts of its own is.
 const PLACE: &str = "TEST_SMALL_FILE_SYSTEM";
 
-/// Runs `test` where a file system with these options is mounted.
+/// Runs `test` with a mounted file system with these options.
 fn on(name: &str, options: &str, test: impl FnOnce(&Path)) {
     if let Some(place) = std::env::var_os(PLACE) {
         return test(&PathBuf::from(place).join("states"));
@@ -48,7 +49,7 @@ fn made(path: &Path, tasks: usize) -> Batch {
     builder.durable(false).build().expect("there is room")
 }
 
-/// Writes until there is no room left.
+/// Writes until the file system is full.
 fn fill(path: &Path) -> PathBuf {
     let filler = path.with_file_name("filler");
     let error = fs::write(&filler, vec![0; 1 << 20]).expect_err("there is less room");
@@ -69,7 +70,7 @@ fn is_told<T: std::fmt::Debug>(outcome: Result<T, BatchError>, words: &[&str]) {
     }
 }
 
-/// What is left runs as soon as there is room.
+/// The remaining tasks run as soon as there is space.
 fn goes_on(batch: &mut Batch, left: u64) {
     let mut ran = 0;
     let ended = batch.for_each(|_, _| {
@@ -105,7 +106,7 @@ fn a_full_file_system_spoils_no_task() {
         let task = batch.next_task().expect("no error").expect("a task");
         assert_eq!((task.index(), task.was()), (0, State::Running));
         task.done().expect("there is room");
-        // Whoever drops a task sees no error.
+        // A dropped task reports no error.
         let task = batch.next_task().expect("no error").expect("a task");
         let filler = fill(path);
         drop(task);
@@ -155,10 +156,10 @@ fn a_file_system_that_may_not_be_written_spoils_no_task() {
         };
         let task = batch.next_task().expect("no error").expect("a task");
         task.done().expect("it can be written");
-        // The claim of this one is open for writing, for which nothing can be mounted read-only.
+        // The claim of a running task is open for writing, which would prevent a read-only remount.
         remount("ro");
         is_told(batch.next_task(), &["may not create", "states/1/claim.1"]);
-        // What is there can be looked at, also by another batch.
+        // The existing states can be read, also by another batch.
         let other = made(path, 10);
         assert_eq!(other.summary().expect("it is in memory").done, 1);
         drop(other);
@@ -167,7 +168,7 @@ fn a_file_system_that_may_not_be_written_spoils_no_task() {
     });
 }
 
-/// It is replaced by a file, made anew, or may not be searched any more.
+/// It is replaced by a file, made anew, or made unsearchable.
 #[test]
 fn a_directory_that_is_replaced_spoils_no_task() {
     let name = "a_directory_that_is_replaced_spoils_no_task";
@@ -189,7 +190,7 @@ fn a_directory_that_is_replaced_spoils_no_task() {
     });
 }
 
-/// One that is known to be there is gone, and the others are.
+/// One known task is gone, and the others exist.
 #[test]
 fn a_folder_that_is_gone_makes_one_task_invalid() {
     let name = "a_folder_that_is_gone_makes_one_task_invalid";

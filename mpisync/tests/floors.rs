@@ -1,4 +1,4 @@
-//! The library's folders lie on floors: a file imports from its own folder and from those below it.
+//! The library's folders are on floors: a file imports from its own folder and from those below it.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -31,7 +31,7 @@ const FLOORS: [&str; 23] = [
     "guide",
 ];
 
-/// What the file of the crate's root exports is named by it in full elsewhere.
+/// Other files name the exports of the crate's root by full paths.
 const ROOT: &str = "lib";
 
 #[test]
@@ -62,7 +62,7 @@ fn a_layout_is_imported_by_its_own_folder_only() {
         let folder = folder_of(&file);
         for (line, path) in imports(&text) {
             let from = path.split("::").next().unwrap_or_default();
-            // `shm::layout` is what layouts are made with.
+            // Layouts are built with `shm::layout`.
             let is_layout = path.split("::").any(|part| part == "layout") && from != "shm";
             if is_layout && from != folder {
                 let file = file.display();
@@ -133,7 +133,7 @@ fn imports(text: &str) -> Vec<(usize, String)> {
     imports
 }
 
-/// Private words for what the literature has a name for; the standard word is beside each.
+/// Private words for things with a name in the literature; the standard word is beside each.
 const NOT_STANDARD: [(&str, &str); 28] = [
     ("agent", "server"),
     ("alarm", "timer"),
@@ -182,7 +182,7 @@ fn words_are_the_standard_ones() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// The words of a line in lower case, those of names in snake case and camel case each for itself.
+/// The words of a line in lower case; names in snake case and camel case are split.
 fn words(line: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let mut was_lower = false;

@@ -25,7 +25,7 @@ struct Wave {
     coarse: [f16; 2],
 }
 
-/// Each object gives back what it was given.
+/// Each object returns the value that it was given.
 #[track_caller]
 fn goes_through_all<T: Plain + PartialEq + Debug>(items: [T; 2]) {
     let [first, second] = items;

@@ -1,4 +1,4 @@
-//! What can be said of controllers without MPI: one process, all of the interface.
+//! Controllers without MPI: one process, the whole interface.
 
 #![cfg(not(loom))]
 
@@ -23,7 +23,7 @@ fn header(names: usize) -> Header {
     }
 }
 
-/// Whether nobody holds the lock.
+/// Whether the lock is free.
 fn is_free(ctrl: &WindowController) -> bool {
     let shown = format!("{ctrl:?}");
     shown.contains("writer: None") && shown.contains(", readers: []")

@@ -1,4 +1,4 @@
-//! What can be said of regions without MPI: one process, all of the interface.
+//! Regions without MPI: one process, the whole interface.
 
 #![cfg(all(feature = "region", not(loom)))]
 
@@ -14,7 +14,7 @@ struct Particle {
     position: [f64; 3],
 }
 
-/// Whether nobody holds the lock.
+/// Whether the lock is free.
 fn is_free<T: Plain>(region: &Region<T, Ix1>) -> bool {
     let shown = format!("{region:?}");
     shown.contains("writer: None") && shown.contains(", readers: []")
@@ -174,12 +174,12 @@ fn shapes_that_cannot_be_are_errors() {
         assert!(matches!(error, CreateError::Shape { .. }), "{error}");
     }
     assert!(shape(&[0, 5]).is_none());
-    // It fits into the address space, and into no memory.
+    // It fits into the address space, and not into memory.
     let huge = Region::<u8>::local(isize::MAX as usize).expect_err("too large");
     assert!(matches!(huge, CreateError::NoRoom { .. }), "{huge}");
 }
 
-/// A rank that leaks guards can go on writing, and has lent to nobody what it writes then.
+/// A rank that leaks guards can continue to write; its later changes were lent to no one.
 #[test]
 fn leaked_guards_let_the_region_go() {
     let mut region = Region::<u8, Ix1>::local(2).expect("room");

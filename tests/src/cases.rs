@@ -1,4 +1,4 @@
-//! How a file registers its cases, once.
+//! The registration of a file's cases, each of them once.
 
 use std::process::ExitCode;
 
@@ -6,32 +6,32 @@ use crate::job::Job;
 
 pub use linkme;
 
-/// Cases of one file that have the numbers of ranks and the attributes in common.
+/// Cases of one file with the same numbers of ranks and attributes.
 pub struct Cases {
     /// The file's `module_path!()`.
     pub module: &'static str,
     /// The numbers of ranks that each case runs on.
     pub ranks: &'static [usize],
-    /// How the cases differ from others.
+    /// The attributes of the cases.
     pub attributes: &'static [Attribute],
-    /// Their names and what they do.
+    /// The names and functions of the cases.
     pub cases: &'static [(&'static str, Work)],
 }
 
-/// How cases differ from others.
+/// A property of cases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Attribute {
     /// They run on one node only, and are left out over several hosts.
     OneNode,
-    /// Each runs in a job that runs no other case.
+    /// Each runs in a job of its own.
     OwnJob,
     /// They run in jobs with these environment variables.
     Environment(&'static [(&'static str, &'static str)]),
-    /// In each, the last rank dies or stays away for ever, and all others have the verdict `survived`.
+    /// In each, the last rank dies or never returns, and all others have the verdict `survived`.
     LastRankDies,
 }
 
-/// What a case does.
+/// The function of a case.
 #[derive(Clone, Copy)]
 pub enum Work {
     /// All ranks of a job run this together.
@@ -44,7 +44,7 @@ pub enum Work {
     Test(fn(usize)),
 }
 
-/// All that the program has registered.
+/// All registered cases of the program.
 #[linkme::distributed_slice]
 pub static REGISTERED: [Cases];
 
@@ -57,8 +57,8 @@ impl Cases {
     }
 }
 
-/// Registers cases: functions of a [`Job`], or names with closures. Each is a test on each of the numbers of ranks; where
-/// there is no number, only other tests start it.
+/// Registers cases: functions of a [`Job`], or names with closures. Each is a test on each of the
+/// numbers of ranks; without numbers, only other tests start it.
 ///
 /// `cases!(on [1, 2, 3, 4, 8] with [OneNode]: counts, counts_down = |job| counts_by(job, -1));`
 ///

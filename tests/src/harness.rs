@@ -1,7 +1,8 @@
-//! The test harness: makes a test of each registered case on each number of ranks, as `cargo test` shows them.
+//! The test harness: makes a test of each registered case on each number of ranks, as `cargo test`
+//! shows them.
 //!
-//! Starting a job costs as much as most cases, so cases run one after the other in one job where they can. A case that
-//! fails ends its job, and the next one starts another.
+//! Starting a job costs as much as most cases, so cases run one after the other in one job if
+//! possible. A case that fails ends its job, and the next one starts another.
 
 use std::env;
 use std::process::ExitCode;
@@ -15,7 +16,7 @@ use crate::cases::{Attribute, REGISTERED, Work};
 use crate::job;
 use crate::launch::{LIMIT, Launch, Running};
 
-/// Runs the tests that the command line names, or as a rank of a job the cases.
+/// Runs the tests that the command line names, or, as a rank of a job, the cases.
 pub fn main() -> ExitCode {
     if env::args().nth(1).as_deref() == Some(job::OPTION) {
         return job::run(env::args().skip(2));
@@ -23,24 +24,24 @@ pub fn main() -> ExitCode {
     processes::adopt_orphans().expect("Linux has subreapers");
     let (selection, options) = Selection::from_arguments(env::args().skip(1));
     let mut arguments = Arguments::from_iter([String::new()].into_iter().chain(options));
-    // The ranks of one job share few cores as it is, and sessions follow the order of the tests.
+    // The ranks of one job share few cores already, and sessions follow the order of the tests.
     arguments.test_threads = Some(1);
     libtest_mimic::run(&arguments, trials(&selection)).exit_code()
 }
 
-/// Which tests to run.
+/// The selection of tests.
 #[derive(Default)]
 struct Selection {
     /// Those whose names contain one of these, or all.
     names: Vec<String>,
-    /// But not those whose names contain one of these.
+    /// Without those whose names contain one of these.
     skip: Vec<String>,
-    /// Those with this number of ranks that run over several hosts too, or all.
+    /// Only those with this number of ranks that also run over several hosts, or all.
     hosts: Option<usize>,
 }
 
 impl Selection {
-    /// The selection, and the options that are libtest's. libtest-mimic itself knows only one name.
+    /// The selection, and the options for libtest. libtest-mimic itself accepts only one name.
     fn from_arguments(arguments: impl Iterator<Item = String>) -> (Self, Vec<String>) {
         let (mut selection, mut options) = (Self::default(), Vec::new());
         let mut arguments = arguments.peekable();
@@ -118,7 +119,7 @@ impl Test {
             && !self.is(Attribute::LastRankDies)
     }
 
-    /// Tests of equal keys share a job.
+    /// Tests with equal keys share a job.
     fn key(&self) -> (usize, bool, &'static [(&'static str, &'static str)]) {
         (self.ranks, !self.shares_its_job(), self.environment())
     }
@@ -127,7 +128,7 @@ impl Test {
         Launch::new(self.ranks, [&self.case]).envs(self.environment())
     }
 
-    /// Runs a test that has its jobs for itself.
+    /// Runs a test that has a job of its own.
     fn run(&self) -> Result<(), Failed> {
         match self.work {
             Work::Test(run) => {
@@ -200,7 +201,7 @@ fn trials(selection: &Selection) -> Vec<Trial> {
     trials
 }
 
-/// The file that a test's case is in.
+/// The file of a test's case.
 fn module(test: &Test) -> &str {
     test.case.rsplit_once("::").map_or("", |(module, _)| module)
 }
@@ -214,7 +215,7 @@ struct Session {
 }
 
 impl Session {
-    /// Waits until the job, which is started if there is none, has passed this case.
+    /// Waits until the job has passed this case. Starts a job if none runs.
     fn check(&self, index: usize) -> Result<(), Failed> {
         let mut job = self.job.lock().unwrap_or_else(PoisonError::into_inner);
         let mut running = job.take().unwrap_or_else(|| {

@@ -1,4 +1,4 @@
-//! The side of the ranks: what a case is given, and the loop that runs the cases.
+//! The ranks' side: the arguments of a case, and the loop that runs the cases.
 
 use std::fs;
 use std::io::{self, Write};
@@ -13,32 +13,32 @@ use crate::cases::{Cases, REGISTERED, Work};
 use crate::panics;
 use crate::scratch::Scratch;
 
-/// What a case knows of the job that it runs in.
+/// The job of a case, as one rank sees it.
 pub struct Job {
     /// All ranks.
     pub world: SimpleCommunicator,
     /// This rank in `world`.
     pub rank: i32,
-    /// How many ranks there are.
+    /// The number of ranks.
     pub size: i32,
-    /// Memory of all ranks, zero when the case starts.
+    /// Memory that all ranks share, zero when the case starts.
     pub scratch: Scratch,
     directory: PathBuf,
 }
 
 impl Job {
-    /// A file of this job that is gone when the test is over.
+    /// The path of a file of this job, which is removed when the test ends.
     pub fn file(&self, name: &str) -> PathBuf {
         self.directory.join(name)
     }
 
-    /// Tells the test `verdict`.
+    /// Reports `verdict` to the test.
     pub fn tell(&self, verdict: &str) {
         let path = self.file(&format!("verdict.{}", self.rank));
         fs::write(&path, verdict).expect("a verdict is written");
     }
 
-    /// Ends this process at once; for jobs in which MPI cannot be finalized since a rank is dead.
+    /// Ends this process at once; for jobs in which MPI cannot be finalized because a rank is dead.
     pub fn leave(&self) -> ! {
         remove_mapped_files();
         // SAFETY: ends the process without MPI's exit handlers, which may wait for the dead rank.
@@ -54,13 +54,13 @@ pub fn remove_mapped_files() {
         .filter_map(|line| line.split_whitespace().nth(5))
     {
         if path.starts_with("/dev/shm/") {
-            // Another survivor may have been first.
+            // Another survivor may have removed it already.
             let _ = fs::remove_file(path);
         }
     }
 }
 
-/// The first argument of a program that is to run cases as a rank.
+/// The first argument of a program that runs cases as a rank.
 pub const OPTION: &str = "--job";
 
 /// Runs the cases that the command line names: `--job DIRECTORY CASE...`.
@@ -122,12 +122,13 @@ fn say(job: &Job, words: &str) {
     }
 }
 
-/// Ends the job. The file is for the test: what a rank prints just before an abort can get lost.
+/// Ends the job. The file is for the test, because the output of a rank just before an abort can
+/// get lost.
 fn fail(job: &Job, case: &str, words: &str) -> ! {
     let report = format!("FAIL {case} on rank {}: {words}\n", job.rank);
     let path: &Path = &job.file(&format!("failure.{}", job.rank));
     let kept = fs::write(path, &report);
-    // Where the launcher is gone and standard error with it, the file has to do.
+    // If the launcher has ended, standard error is closed, and only the file has the report.
     let _ = io::stderr().write_all(report.as_bytes());
     kept.expect("the directory of the job can be written to");
     job.world.abort(1)

@@ -1,4 +1,4 @@
-//! The side of the tests: starts cases on N ranks and never waits for ever.
+//! The tests' side: starts cases on N ranks and never waits forever.
 
 use std::env;
 use std::fs::{self, File};
@@ -45,16 +45,16 @@ pub fn family() -> Family {
     LAUNCHER.family
 }
 
-/// How long a job, or a case of several, may take unless a test says otherwise.
+/// The default limit of a job, or of a case in a job of several.
 pub const LIMIT: Duration = Duration::from_secs(120);
 
-/// How long a launcher has for ending its ranks by itself.
+/// The time that a launcher has to end its ranks by itself.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// How long a job may last after all its ranks but one have left a verdict.
+/// The time that a job may last after all its ranks except one have left a verdict.
 const RESPITE: Duration = Duration::from_secs(2);
 
-/// How often a job is looked at.
+/// The interval between checks of a job.
 const POLL: Duration = Duration::from_millis(5);
 
 /// The variable that names the directory of temporary files.
@@ -72,14 +72,14 @@ pub struct Launch<'a> {
     environment: Vec<(&'a str, &'a str)>,
 }
 
-/// What became of a job.
+/// The outcome of a job.
 #[derive(Debug)]
 pub struct Ended {
-    /// How the launcher itself ended; `None` when it had to be killed.
+    /// The exit status of the launcher; `None` if it had to be killed.
     pub status: Option<ExitStatus>,
     /// Standard output and standard error of all ranks.
     pub output: String,
-    /// Verdict of each rank that left one, in the order of the ranks.
+    /// The verdict of each rank that left one, in the order of the ranks.
     pub verdicts: Vec<Option<String>>,
     took: Duration,
 }
@@ -103,13 +103,13 @@ impl<'a> Launch<'a> {
         self
     }
 
-    /// Variables of the environment of the job.
+    /// Sets environment variables of the job.
     pub fn envs(mut self, variables: &[(&'a str, &'a str)]) -> Self {
         self.environment.extend(variables);
         self
     }
 
-    /// Lets the job go on when a rank dies.
+    /// Lets the job continue when a rank dies.
     pub fn survive_deaths(mut self) -> Self {
         self.survive = true;
         self
@@ -125,7 +125,7 @@ impl<'a> Launch<'a> {
     /// Runs the job to its end, or to the limit.
     ///
     /// # Panics
-    /// When the launcher cannot be started.
+    /// If the launcher cannot be started.
     pub fn run(self) -> Ended {
         let limit = self.limit;
         self.start().finish(limit)
@@ -134,7 +134,7 @@ impl<'a> Launch<'a> {
     /// Starts the job.
     ///
     /// # Panics
-    /// When the launcher cannot be started.
+    /// If the launcher cannot be started.
     pub fn start(self) -> Running {
         let directory = Directory::new();
         let log = File::create(directory.output()).expect("the output file is made");
@@ -145,7 +145,7 @@ impl<'a> Launch<'a> {
         if self.survive {
             command.args(launcher.family.recovery_options());
         }
-        // What is set already stays.
+        // Variables that are already set keep their values.
         command.envs(
             ENVIRONMENT
                 .into_iter()
@@ -182,7 +182,7 @@ impl<'a> Launch<'a> {
     }
 }
 
-/// A job that runs. It is killed when this is dropped.
+/// A running job. Dropping this kills it.
 pub struct Running {
     launcher: Child,
     directory: Directory,
@@ -201,18 +201,18 @@ impl Running {
         self.status.is_some()
     }
 
-    /// Whether it has ended well.
+    /// Whether it has ended successfully.
     pub fn has_succeeded(&self) -> bool {
         self.status.is_some_and(|status| status.success())
     }
 
-    /// All that it has printed so far.
+    /// Its output so far.
     pub fn output(&self) -> String {
         let output = fs::read(self.directory.output()).unwrap_or_default();
         String::from_utf8_lossy(&output).into_owned()
     }
 
-    /// Waits for a line of output. Returns false if the job ends without it or `limit` is over.
+    /// Waits for a line of output. Returns false if the job ends without it or `limit` has passed.
     pub fn wait_for_line(&mut self, line: &str, limit: Duration) -> bool {
         let deadline = Instant::now() + limit;
         loop {
@@ -227,14 +227,14 @@ impl Running {
         }
     }
 
-    /// Waits for the launcher and all that it has started; kills what is left after `limit`, or some time after the job is
-    /// over. No other job may run.
+    /// Waits for the launcher and all its processes; kills the remaining ones after `limit`, or
+    /// some time after the job has ended. No other job may run.
     pub fn finish(mut self, limit: Duration) -> Ended {
         let mut deadline = Instant::now() + limit;
         let mut has_ended = false;
         let mut all_told = false;
         while !has_ended && Instant::now() < deadline {
-            // A launcher may wait for ever for a rank that has died on another host.
+            // A launcher may wait forever for a rank that has died on another host.
             if self.survive
                 && !all_told
                 && self.verdicts().iter().flatten().count() + 1 >= self.ranks
@@ -271,7 +271,7 @@ impl Running {
         self.read_all("verdict")
     }
 
-    /// The file of this name of each rank that has written one.
+    /// The contents of the file of this name of each rank that has written one.
     fn read_all(&self, name: &str) -> Vec<Option<String>> {
         let path = |rank| self.directory.0.join(format!("{name}.{rank}"));
         let ranks = 0..self.ranks;
@@ -335,12 +335,12 @@ impl Drop for Running {
 }
 
 impl Ended {
-    /// Whether the job ended by itself and well.
+    /// Whether the job ended by itself and successfully.
     pub fn succeeded(&self) -> bool {
         self.status.is_some_and(|status| status.success())
     }
 
-    /// In words: how it ended, and all that it printed.
+    /// How it ended, and its output, as text.
     pub fn report(&self) -> String {
         let how = match self.status {
             None => format!("killed after {:.0?}: it hung", self.took),
@@ -356,7 +356,7 @@ impl Ended {
     }
 }
 
-/// The family of the launcher `program`, by its own words.
+/// The family of the launcher `program`, from its version text.
 fn ask_version(program: &str) -> Family {
     let answer = Command::new(program)
         .arg("--version")
@@ -391,7 +391,7 @@ impl Directory {
 
 impl Drop for Directory {
     fn drop(&mut self) {
-        // A leftover directory harms nobody, and a panic here would hide the test's own.
+        // A leftover directory does no harm, and a panic here would hide that of the test.
         let _ = fs::remove_dir_all(&self.0);
     }
 }

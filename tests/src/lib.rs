@@ -1,8 +1,9 @@
-//! What the integration tests of mpisync share.
+//! The common parts of mpisync's integration tests.
 //!
-//! A file of `tests/ranks` registers its *cases* with [`cases!`]. The test program starts itself on N ranks ([`launch`],
-//! [`harness`]). Each rank runs the cases in order ([`job`]), and the ranks check invariants of one another in
-//! [`scratch`] memory, which is a mapped file and independent of MPI and mpisync.
+//! A file of `tests/ranks` registers its *cases* with [`cases!`]. The test program starts itself on
+//! N ranks ([`launch`], [`harness`]). Each rank runs the cases in order ([`job`]), and the ranks
+//! check each other's invariants in [`scratch`] memory, which is a mapped file and independent of
+//! MPI and mpisync.
 
 pub mod cases;
 pub mod harness;

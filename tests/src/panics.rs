@@ -9,30 +9,31 @@ thread_local! {
     static LAST: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
-/// Keeps the words of each panic, and prints those that nobody expects.
+/// Keeps the message of each panic, and prints the unexpected ones.
 pub fn install() {
     panic::set_hook(Box::new(|info| {
         LAST.set(info.to_string());
         if !EXPECTED.get() {
-            // At once, since a destructor may hang while the stack unwinds.
-            // The launcher may be gone, and with it standard error, which is no reason to panic again.
+            // At once, because a destructor may hang while the stack unwinds. If the launcher has
+            // ended, standard error is closed, which must not cause another panic.
             let _ = writeln!(io::stderr(), "{info}");
         }
     }));
 }
 
-/// Runs `work`; its result, or the words (place and message) of its panic.
+/// Runs `work`. Returns its result, or the place and message of its panic.
 ///
 /// # Errors
-/// The words of the panic.
+/// The place and message of the panic.
 pub fn caught<R>(work: impl FnOnce() -> R + UnwindSafe) -> Result<R, String> {
     panic::catch_unwind(work).map_err(|_| LAST.take())
 }
 
-/// Runs `work`, which must panic, and returns the words of its panic without printing them.
+/// Runs `work`, which must panic, and returns the place and message of its panic without printing
+/// them.
 ///
 /// # Panics
-/// When `work` returns.
+/// If `work` returns.
 pub fn expect_panic<R>(work: impl FnOnce() -> R) -> String {
     EXPECTED.set(true);
     let outcome = caught(AssertUnwindSafe(work));
@@ -43,7 +44,7 @@ pub fn expect_panic<R>(work: impl FnOnce() -> R) -> String {
     }
 }
 
-/// Runs `work` without printing a panic in it that is caught inside.
+/// Runs `work` without printing a panic that is caught inside it.
 pub fn quietly<R>(work: impl FnOnce() -> R) -> R {
     EXPECTED.set(true);
     let outcome = caught(AssertUnwindSafe(work));

@@ -1,6 +1,6 @@
 //! A small deterministic random number generator (SplitMix64): the same seed gives the same run.
 
-/// The generator. Ranks that must take the same decisions start from the same seed.
+/// The generator. Ranks that must make the same decisions start from the same seed.
 #[derive(Clone, Debug)]
 pub struct Rng(u64);
 

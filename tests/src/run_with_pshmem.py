@@ -1,9 +1,9 @@
-"""Runs tasks with pshmem, in one process: `start` leaves tasks to others, `finish` takes all that are left.
+"""Runs tasks with pshmem, in one process: `start` leaves tasks to others, `finish` takes all remaining ones.
 
     run_with_pshmem.py start ROOT TASKS HOW_MANY
     run_with_pshmem.py finish ROOT TASKS
 
-Prints the number of each task that it runs, and what becomes of it.
+Prints the number and the outcome of each task that it runs.
 """
 
 import os
@@ -18,7 +18,7 @@ def batch(root, tasks):
 
 
 def run(states, task):
-    """Every fourth fails."""
+    """Every fourth task fails."""
     state = MPIBatch.FAILED if task % 4 == 3 else MPIBatch.DONE
     states.set_task_state(task, state)
     print(task, MPIBatch.state_to_string(state), flush=True)
@@ -30,7 +30,7 @@ def main():
     if what == "start":
         for _ in range(int(sys.argv[4])):
             run(states, states.next_task())
-        # Killed with a task in hand. In one process pshmem does not say by itself that it runs.
+        # Killed with a task in hand. In one process pshmem does not set a task to running by itself.
         task = states.next_task()
         states.set_task_state(task, MPIBatch.RUNNING)
         print(task, "RUNNING", flush=True)

@@ -1,7 +1,7 @@
-//! Memory that all ranks of a job see: a mapped file of atomic words.
+//! Memory that all ranks of a job share: a mapped file of atomic words.
 //!
-//! The tests check the locks by what they leave here. It is not MPI's memory and not the library's, so that a
-//! fault in either cannot hide itself.
+//! The tests check the locks by the contents of this memory. It belongs neither to MPI nor to the
+//! library, so that a fault in either cannot hide itself.
 
 use std::fs::OpenOptions;
 use std::io;
@@ -12,15 +12,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How many words a case can use.
+/// The number of words that a case can use.
 pub const WORDS: usize = 4096;
 
-/// Words are a cache line apart, so that a test does not slow down what it watches.
+/// Words are a cache line apart, so that a test does not slow down the code under test.
 const STRIDE: usize = 8;
 
 const BYTES: usize = WORDS * STRIDE * size_of::<AtomicU64>();
 
-/// How long [`until`] waits. Far above what any case needs, below the limit of a whole launch.
+/// The limit of [`until`]: far above the needs of any case, below the limit of a whole launch.
 const PATIENCE: Duration = Duration::from_secs(40);
 
 /// The words; all zero when a case starts.
@@ -29,10 +29,11 @@ pub struct Scratch {
 }
 
 impl Scratch {
-    /// Maps `path`, making the file if it is not there. The mapping lives as long as the process.
+    /// Maps `path`, and creates the file if it is missing. The mapping lives as long as the
+    /// process.
     ///
     /// # Errors
-    /// Whatever the system says about the file or the mapping.
+    /// The system's error about the file or the mapping.
     pub fn map(path: &Path) -> io::Result<Self> {
         let file = OpenOptions::new()
             .read(true)
@@ -41,7 +42,8 @@ impl Scratch {
             .truncate(false)
             .open(path)?;
         file.set_len(BYTES as u64)?;
-        // SAFETY: a fresh shared mapping of a file that has the mapped length; nothing is overwritten.
+        // SAFETY: a fresh shared mapping of a file that has the mapped length; nothing is
+        // overwritten.
         let start = unsafe {
             libc::mmap(
                 ptr::null_mut(),
@@ -55,7 +57,8 @@ impl Scratch {
         if start == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
         }
-        // SAFETY: the mapping is page-aligned, BYTES long, never unmapped, and only reached through atomics.
+        // SAFETY: the mapping is page-aligned, BYTES long, never unmapped, and accessed only
+        // through atomics.
         let words = unsafe { std::slice::from_raw_parts(start.cast(), WORDS * STRIDE) };
         Ok(Self { words })
     }
@@ -73,7 +76,7 @@ impl Scratch {
         }
     }
 
-    /// A barrier of `size` ranks without MPI. Each `index` serves once in a case.
+    /// A barrier of `size` ranks without MPI. Each `index` can be used once in a case.
     pub fn meet(&self, index: usize, size: i32) {
         let arrived = self.word(index);
         arrived.fetch_add(1, Ordering::SeqCst);
@@ -87,21 +90,21 @@ impl Scratch {
         self.word(index).store(1, Ordering::SeqCst);
     }
 
-    /// Whether another rank raised the flag.
+    /// Whether another rank has raised the flag.
     pub fn is_raised(&self, index: usize) -> bool {
         self.word(index).load(Ordering::SeqCst) != 0
     }
 
-    /// Waits, without MPI, until another rank raised the flag.
+    /// Waits, without MPI, until another rank has raised the flag.
     pub fn wait_for(&self, index: usize) {
         until(&format!("flag {index}"), || self.is_raised(index));
     }
 }
 
-/// Waits, without MPI, until `done` says so.
+/// Waits, without MPI, until `done` returns true.
 ///
 /// # Panics
-/// After [`PATIENCE`], naming `what` was waited for.
+/// After 40 seconds, with `what` as the name of the condition.
 pub fn until(what: &str, mut done: impl FnMut() -> bool) {
     let start = Instant::now();
     while !done() {

@@ -1,4 +1,4 @@
-// A barrier that two threads of a rank wait at: one thread of each rank waits, and the others wait for it.
+// A barrier at which two threads of a rank wait: let one thread of each rank wait for the others.
 use mpisync::Barrier;
 
 fn main() {

@@ -1,4 +1,4 @@
-// A batch that goes while a task of it is in hand: finish the task first.
+// A batch that is dropped while this rank has one of its tasks: end the task first.
 use mpisync::Batch;
 
 fn main() -> Result<(), mpisync::batch::BatchError> {

@@ -1,4 +1,4 @@
-// References into the memory of one process: send what they refer to, an array for a text.
+// References into the memory of one process: send the value itself, an array for a text.
 use mpisync::RemoteChannel;
 
 fn main() {

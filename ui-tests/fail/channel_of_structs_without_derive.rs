@@ -1,4 +1,4 @@
-// A struct that nobody has checked: add `#[derive(Clone, Copy, mpisync::Equivalence)]`.
+// A struct whose bytes are not checked: add `#[derive(Clone, Copy, mpisync::Equivalence)]`.
 use mpisync::RemoteChannel;
 
 struct Cell {

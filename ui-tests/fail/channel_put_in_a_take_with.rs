@@ -1,4 +1,4 @@
-// A message put while this rank looks at another one may need its slot: return what is to be put, and put it after.
+// A message put while this rank reads another one may need its slot: return the new message, and put it after.
 use mpisync::RemoteChannel;
 
 fn main() {

@@ -1,4 +1,4 @@
-// A slot is this rank's until the closure returns: copy what is needed later.
+// A slot belongs to this rank until the closure returns: copy the values that are needed later.
 use mpisync::RemoteChannel;
 
 fn main() {

@@ -1,4 +1,4 @@
-// A message taken while this rank fills the next one may be that one: take before, and fill from what was taken.
+// A message taken while this rank fills the next one may be that one: take the message before.
 use mpisync::RemoteChannel;
 
 fn main() {

@@ -1,4 +1,4 @@
-// A message taken while this rank looks at another one would be taken first: take one after the other, with `take`.
+// A message taken while this rank reads another one would be taken first: take one after the other, with `take`.
 use mpisync::RemoteChannel;
 
 fn main() {

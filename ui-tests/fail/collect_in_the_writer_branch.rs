@@ -1,4 +1,4 @@
-// The writer tries to collect from itself: `share` in this branch, it returns the value.
+// The writer collects from itself: call `share` in this branch, which returns the value.
 use mpisync::{Access, WindowController};
 
 fn main() {

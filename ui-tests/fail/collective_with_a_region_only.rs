@@ -1,4 +1,4 @@
-// A `#[collective]` function without a controller: take one beside the region.
+// A `#[collective]` function without a controller: add a controller parameter.
 use mpisync::{CollectiveError, Region};
 
 #[mpisync::collective]

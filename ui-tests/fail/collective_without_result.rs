@@ -1,4 +1,4 @@
-// A collective function that returns no `Result`: return one, with which a rank learns that another one failed.
+// A collective function that returns no `Result`: return one, by which a rank learns of the failure of another one.
 use mpisync::WindowController;
 
 #[mpisync::collective]

@@ -1,4 +1,4 @@
-// The guard that was given to `wait`, which lets the lock go: go on with the one that it returns.
+// A guard used after it was passed to `wait`, which releases the lock: use the guard that `wait` returns.
 use mpisync::{Condvar, Mutex};
 
 fn main() {

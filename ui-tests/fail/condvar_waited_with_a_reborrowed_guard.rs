@@ -1,4 +1,4 @@
-// A wait with a guard that is lent: wait with the guard that it comes from, `guard = changed.wait(guard)`.
+// A wait with a reborrowed guard: wait with the original guard, `guard = changed.wait(guard)`.
 use mpisync::{Condvar, Mutex};
 
 fn main() {

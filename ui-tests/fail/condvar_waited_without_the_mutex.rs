@@ -1,4 +1,4 @@
-// A condition waited for without a guard of the mutex: lock it, look whether there is something to wait for, and wait.
+// A wait for a condition without a guard of the mutex: lock it, check the condition, and wait.
 use mpisync::{Condvar, Mutex};
 
 fn main() {

@@ -1,4 +1,4 @@
-// A controller cloned to get around the borrow checker: pass it on as `&mut WindowController`.
+// A controller cloned to satisfy the borrow checker: pass it as `&mut WindowController`.
 use mpisync::WindowController;
 
 fn main() {

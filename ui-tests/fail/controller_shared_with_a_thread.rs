@@ -1,4 +1,4 @@
-// A controller used by two threads: make MPI calls and lock on one thread of each rank.
+// A controller used by two threads: lock and call MPI on one thread of each rank.
 use mpisync::WindowController;
 
 fn main() {

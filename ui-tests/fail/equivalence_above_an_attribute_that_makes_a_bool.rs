@@ -1,4 +1,4 @@
-// An attribute below the derive that makes a `bool` of a `u8`: keep the `u8`, and compare it with 0.
+// An attribute below the derive that turns a `u8` into a `bool`: keep the `u8`, and compare it with 0.
 use mpisync_ui_tests_attributes::replaced_by;
 
 #[derive(Clone, Copy, mpisync::Equivalence)]

@@ -1,4 +1,4 @@
-// An attribute below the derive that makes a union, of which not all bytes need be initialized: keep the struct.
+// An attribute below the derive that makes a union, whose bytes may be uninitialized: keep the struct.
 use mpisync_ui_tests_attributes::replaced_by;
 
 #[derive(Clone, Copy, mpisync::Equivalence)]

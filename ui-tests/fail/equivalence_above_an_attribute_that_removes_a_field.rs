@@ -1,4 +1,4 @@
-// An attribute below the derive that leaves a field out: put it above the derive, which then sees what is left.
+// An attribute below the derive that removes a field: put it above the derive, which then sees the remaining fields.
 use mpisync_ui_tests_attributes::replaced_by;
 
 #[derive(Clone, Copy, mpisync::Equivalence)]

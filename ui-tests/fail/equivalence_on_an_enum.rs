@@ -1,4 +1,4 @@
-// An enum, of which another process may write bits that are no variant: use a number.
+// An enum, for which another process may write bits that are no variant: use a number.
 #[derive(Clone, Copy, mpisync::Equivalence)]
 enum State {
     Open,

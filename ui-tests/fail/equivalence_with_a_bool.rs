@@ -1,4 +1,4 @@
-// A field of which another process may write bits without a value: use a `u8`, and compare it with 0.
+// A field for which another process may write bits without a value: use a `u8`, and compare it with 0.
 #[derive(Clone, Copy, mpisync::Equivalence)]
 struct Cell {
     index: [u8; 3],

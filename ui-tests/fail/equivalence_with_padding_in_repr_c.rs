@@ -1,4 +1,4 @@
-// Padding because of the order: put `time` first, and make what is left a field, `_padding: [u8; 6]`.
+// Padding because of the order: put `time` first, and make the remaining padding a field, `_padding: [u8; 6]`.
 #[derive(Clone, Copy, mpisync::Equivalence)]
 #[repr(C)]
 struct Sample {

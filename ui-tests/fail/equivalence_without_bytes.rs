@@ -1,4 +1,4 @@
-// Nothing to send: give it a field, or do without it.
+// A struct without bytes: add a field, or send no struct.
 #[derive(Clone, Copy, mpisync::Equivalence)]
 struct Done;
 

@@ -1,4 +1,4 @@
-// A fence used after `share`, when the lock is free again: do it before.
+// A fence used after `share`, when the lock is released: use it before.
 use mpisync::{Access, WindowController};
 
 fn main() {

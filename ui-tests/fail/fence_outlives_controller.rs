@@ -1,4 +1,4 @@
-// A fence kept longer than its controller: share or collect where the controller is.
+// A fence kept longer than its controller: share or collect while the controller exists.
 use mpisync::{Access, WindowController};
 
 fn begin<'a>() -> Access<'a> {

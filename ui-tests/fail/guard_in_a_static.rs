@@ -1,4 +1,4 @@
-// A guard kept in a `static`, where it would hold the lock for ever: keep it in a local variable.
+// A guard kept in a `static`, where it would hold the lock forever: keep it in a local variable.
 use std::sync::Mutex;
 
 use mpisync::WriteGuard;

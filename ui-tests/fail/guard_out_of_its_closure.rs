@@ -1,4 +1,4 @@
-// A guard that is kept after its closure: do in the closure what needs the lock.
+// A guard that is kept after its closure: do everything that needs the lock in the closure.
 use mpisync::WindowController;
 
 fn main() {

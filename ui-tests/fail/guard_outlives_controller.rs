@@ -1,4 +1,4 @@
-// A guard kept longer than its controller: keep the controller, and lock where the lock is needed.
+// A guard kept longer than its controller: keep the controller, and lock when the lock is needed.
 use mpisync::{ReadGuard, WindowController};
 
 fn main() {

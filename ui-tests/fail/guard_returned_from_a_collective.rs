@@ -1,4 +1,4 @@
-// A guard returned out of a `#[collective]` function, which still needs the controller: lock after the call.
+// A guard returned from a `#[collective]` function, which still needs the controller: lock after the call.
 use mpisync::{CollectiveError, ReadGuard, WindowController};
 
 #[mpisync::collective]

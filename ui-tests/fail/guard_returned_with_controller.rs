@@ -1,4 +1,4 @@
-// A guard returned out of the function that made its controller: return the controller and lock it there.
+// A guard returned from the function that made its controller: return the controller, and lock after the call.
 use mpisync::{ReadGuard, WindowController};
 
 fn locked<'a>() -> ReadGuard<'a> {

@@ -1,4 +1,4 @@
-// A guard moved to another thread: a lock belongs to the thread of the rank that took it, so lock and compute there.
+// A guard moved to another thread: a lock belongs to the thread of the rank that acquired it, so lock and compute there.
 use mpisync::WindowController;
 
 fn main() {

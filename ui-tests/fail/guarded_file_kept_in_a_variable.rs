@@ -1,4 +1,4 @@
-// A file that is put aside in the closure: use it there.
+// A file that is stored outside its closure: use it in the closure.
 use mpisync::prelude::*;
 use std::fs::File;
 use std::io::{BufWriter, Write};

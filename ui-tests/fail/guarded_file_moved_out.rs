@@ -1,4 +1,4 @@
-// A file that is moved out of the closure: its owner closes it before the lock is let go.
+// A file that is moved out of the closure: its owner closes it before the lock is released.
 use mpisync::prelude::*;
 use std::fs::File;
 use std::io::BufWriter;

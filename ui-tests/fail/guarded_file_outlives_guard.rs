@@ -1,4 +1,4 @@
-// A file that is kept after its lock is let go: use it in the closure, and return what was read or written.
+// A file that is kept after its lock is released: use it in the closure, and return the data that was read.
 use mpisync::prelude::*;
 use std::io::Write;
 

@@ -1,4 +1,4 @@
-// A file that is open for reading is written: call `write` instead of `read`.
+// A write to a file that is open for reading: call `write` instead of `read`.
 use mpisync::prelude::*;
 use std::io::Write;
 

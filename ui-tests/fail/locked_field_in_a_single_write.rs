@@ -1,4 +1,4 @@
-// The field that is locked, used in the body of a method: ask it before the call.
+// The field with the controller, used in the body of a method: read it before the call.
 use mpisync::{CollectiveError, WindowController};
 
 struct Results {

@@ -1,4 +1,4 @@
-// A mistake in the body, which is reported where it is: here, return a `String`.
+// A mistake in the body, which is reported at its place: here, return a `String`.
 use mpisync::{CollectiveError, WindowController};
 
 #[mpisync::single_write]

@@ -1,4 +1,4 @@
-// A mutex closed while this rank has it: drop the guard first.
+// A mutex closed while this rank holds it: drop the guard first.
 use mpisync::Mutex;
 
 fn main() {

@@ -1,4 +1,4 @@
-// A guard kept longer than its mutex: keep the mutex, and lock where the lock is needed.
+// A guard kept longer than its mutex: keep the mutex, and lock when the lock is needed.
 use mpisync::{Mutex, MutexGuard};
 
 fn main() {

@@ -1,4 +1,4 @@
-// A second lock on the rank that has it, which at run time would wait for itself: take a guard inside the first one,
+// A second lock on the rank that holds it, which at run time would wait for itself: make a guard from the first one,
 // `first.reborrow()`.
 use mpisync::Mutex;
 

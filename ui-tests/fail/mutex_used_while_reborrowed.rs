@@ -1,4 +1,4 @@
-// The outer guard used while an inner one is alive: let the inner one end first.
+// The outer guard used while an inner one is alive: drop the inner one first.
 use mpisync::Mutex;
 
 fn main() {

@@ -1,4 +1,4 @@
-// The value kept when the lock is gone: copy it, `let value = *guard;`.
+// The value kept after the lock is released: copy it, `let value = *guard;`.
 use mpisync::Mutex;
 
 fn main() {

@@ -1,4 +1,4 @@
-// A value that cannot travel to other ranks: share what it takes to have it, here the file's name.
+// A value that cannot be sent to other ranks: share the data to make it, here the file's name.
 use mpisync::OnceShared;
 
 fn main() {

@@ -1,4 +1,4 @@
-// A shared value asked for in another thread: ask on the rank's own, and lend the value.
+// A shared value requested in another thread: request it in the rank's own thread, and lend the value.
 use mpisync::OnceShared;
 
 fn main() {

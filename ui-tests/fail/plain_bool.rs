@@ -1,4 +1,4 @@
-// Bits that are no value: use a `u8`, and compare it with 0.
+// A type with bits that are no value: use a `u8`, and compare it with 0.
 fn send<T: mpisync::Plain>(_: T) {}
 
 fn main() {

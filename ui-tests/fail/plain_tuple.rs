@@ -1,4 +1,4 @@
-// A tuple, whose layout the compiler leaves open: use a struct with the derive.
+// A tuple, whose layout is unspecified: use a struct with the derive.
 fn send<T: mpisync::Plain>(_: T) {}
 
 fn main() {

@@ -1,4 +1,4 @@
-// A message put while another one is being filled would wait for it: put it before, or after.
+// A message put while another one is being filled would wait for it: put it before or after.
 use mpisync::RemoteChannel;
 
 fn main() {

@@ -1,4 +1,4 @@
-// A guard kept longer than its region: keep the region, and lock where its items are needed.
+// A guard kept longer than its region: keep the region, and lock when its items are needed.
 use mpisync::{Region, RegionReadGuard};
 
 fn main() {

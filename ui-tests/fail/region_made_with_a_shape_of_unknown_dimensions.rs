@@ -1,4 +1,4 @@
-// A slice as the shape of a region of two dimensions: write `[shape[0], shape[1]]`, or make a `Region<f64>`, which takes any.
+// A slice as the shape of a region of two dimensions: write `[shape[0], shape[1]]`, or make a `Region<f64>`, which accepts any.
 use mpisync::Region;
 use mpisync::ndarray::Ix2;
 

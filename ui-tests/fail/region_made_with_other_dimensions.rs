@@ -1,4 +1,4 @@
-// A shape of three dimensions for a region of two: name as many lengths as the type has dimensions, `[2, 3]`.
+// A shape of three dimensions for a region of two: pass as many lengths as the type has dimensions, `[2, 3]`.
 use mpisync::Region;
 use mpisync::ndarray::Ix2;
 

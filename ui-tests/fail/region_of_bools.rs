@@ -1,4 +1,4 @@
-// Items that not all bits are a value of: use `u8`, 0 or 1.
+// Items for which not all bits are a value: use `u8`, 0 or 1.
 use mpisync::Region;
 
 fn main() {

@@ -1,4 +1,4 @@
-// A collective `update` that one rank would call: the closure holds the lock, write through its guard.
+// A collective `update` that one rank would call alone: write through the closure's guard.
 use mpisync::Region;
 
 fn main() {

@@ -1,4 +1,4 @@
-// A view of a read guard that nobody keeps: bind the guard first, `let reading = field.read();`.
+// A view of a read guard that is dropped at once: bind the guard first, `let reading = field.read();`.
 use mpisync::Region;
 
 fn main() {

@@ -1,4 +1,4 @@
-// A view carried out of an `update`, after which other ranks write: return what is needed, or read again.
+// A view returned from an `update`, after which other ranks write: return the needed values, or read again.
 use mpisync::Region;
 
 fn main() {

@@ -1,4 +1,4 @@
-// A second write guard beside the first one: go on with the first one, or lend it as `&mut writing`.
+// A second write guard beside the first one: use the first one, or lend it as `&mut writing`.
 use mpisync::Region;
 
 fn main() {

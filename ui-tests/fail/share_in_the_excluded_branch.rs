@@ -1,4 +1,4 @@
-// A rank that does not write tries to share: `collect` in this branch.
+// A rank that does not write shares a value: call `collect` in this branch.
 use mpisync::{Access, WindowController};
 
 fn main() {

@@ -1,4 +1,4 @@
-// A slice of `bool`, which not all bits are a value of: share `u8` and compare with 0, or share a `Vec<bool>` by `share`.
+// A slice of `bool`, for which not all bits are a value: share `u8` and compare with 0, or share a `Vec<bool>` by `share`.
 use mpisync::{Access, WindowController};
 
 fn main() {

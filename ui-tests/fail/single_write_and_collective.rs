@@ -1,4 +1,4 @@
-// Both attributes on one function: keep `single_write` when one rank does the work, else `collective`.
+// Both attributes on one function: keep `single_write` if one rank does the work, otherwise `collective`.
 use mpisync::{CollectiveError, WindowController};
 
 #[mpisync::single_write]

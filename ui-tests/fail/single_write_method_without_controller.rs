@@ -1,4 +1,4 @@
-// A method that does not say where the controller is: write `#[single_write(ctrl = self.ctrl)]`.
+// A method whose controller is not named: write `#[single_write(ctrl = self.ctrl)]`.
 use mpisync::{CollectiveError, WindowController};
 
 struct Results {

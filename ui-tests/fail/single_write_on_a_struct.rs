@@ -1,4 +1,4 @@
-// The attribute on something that is no function: put it on a function or a method.
+// The attribute on an item that is no function: put it on a function or a method.
 use mpisync::WindowController;
 
 #[mpisync::single_write]

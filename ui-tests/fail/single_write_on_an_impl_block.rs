@@ -1,4 +1,4 @@
-// The attribute on an `impl` block: put it on those methods that it is meant for.
+// The attribute on an `impl` block: put it on the methods.
 use mpisync::{CollectiveError, WindowController};
 
 struct Results {

@@ -1,4 +1,4 @@
-// A `const fn` that talks to other ranks: remove `const`.
+// A `const fn` that communicates with other ranks: remove `const`.
 use mpisync::{CollectiveError, WindowController};
 
 #[mpisync::single_write]

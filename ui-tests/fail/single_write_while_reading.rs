@@ -1,4 +1,4 @@
-// A collective call while a read guard is alive: drop the guard first, for the writer would wait for it for ever.
+// A collective call while a read guard is alive: drop the guard first, because the writer would wait for it forever.
 use mpisync::{Access, WindowController};
 
 fn main() {

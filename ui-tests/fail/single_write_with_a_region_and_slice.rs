@@ -1,4 +1,4 @@
-// A way to share that is for controllers: leave `share = slice` out, and write what is large into the region.
+// A way to share that is for controllers: omit `share = slice`, and write large data into the region.
 use mpisync::{CollectiveError, Region};
 
 #[mpisync::single_write(share = slice)]

@@ -1,4 +1,4 @@
-// An error type that cannot say that another rank failed: implement `From<CollectiveError>` for it.
+// An error type that cannot represent the failure of another rank: implement `From<CollectiveError>` for it.
 use std::num::ParseIntError;
 
 use mpisync::Region;

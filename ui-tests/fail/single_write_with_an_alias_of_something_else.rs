@@ -1,4 +1,4 @@
-// A type that is neither a controller nor a region: take one of them, or say where the controller is.
+// A type that is neither a controller nor a region: take one of them, or name the controller.
 use mpisync::CollectiveError;
 
 struct Table {

@@ -1,4 +1,4 @@
-// A type alias that hides something else than a `Result`: return a `Result`.
+// A type alias of a type that is no `Result`: return a `Result`.
 use mpisync::WindowController;
 
 type Columns = u32;

@@ -1,4 +1,4 @@
-// A type of one's own that is called `Region`: say which parameter is mpisync's, `#[single_write(ctrl = field)]`.
+// A user's type with the name `Region`: name the parameter that is mpisync's, `#[single_write(ctrl = field)]`.
 use mpisync::CollectiveError;
 
 struct Region {

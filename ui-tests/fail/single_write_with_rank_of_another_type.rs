@@ -1,4 +1,4 @@
-// A rank that is no `i32`, which is what MPI counts ranks with: convert it.
+// A rank that is no `i32`, the type of MPI's ranks: convert it.
 use mpisync::{CollectiveError, WindowController};
 
 #[mpisync::single_write(rank = root)]

@@ -1,4 +1,4 @@
-// A text as error type, which cannot be made of a `CollectiveError`: return `anyhow::Result`, or an error type of your own.
+// A string as error type, which cannot be made from a `CollectiveError`: return `anyhow::Result`, or an error type of your own.
 use mpisync::WindowController;
 
 #[mpisync::single_write]

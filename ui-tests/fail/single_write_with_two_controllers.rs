@@ -1,4 +1,4 @@
-// Two parameters that are controllers: say which one to use, `#[single_write(ctrl = a)]`.
+// Two parameters that are controllers: name the one to use, `#[single_write(ctrl = a)]`.
 use mpisync::{CollectiveError, WindowController};
 
 #[mpisync::single_write]

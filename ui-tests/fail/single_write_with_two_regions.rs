@@ -1,4 +1,4 @@
-// Two parameters that are regions: say which one to write, `#[single_write(ctrl = to)]`, or take the other one as `&Region`.
+// Two parameters that are regions: name the one to write, `#[single_write(ctrl = to)]`, or take the other one as `&Region`.
 use mpisync::{CollectiveError, Region};
 
 #[mpisync::single_write]

@@ -1,4 +1,4 @@
-// A function that returns nothing: return a `Result`, with which the other ranks learn of a failure.
+// A function that returns nothing: return a `Result`, by which the other ranks learn of a failure.
 use mpisync::WindowController;
 
 #[mpisync::single_write]

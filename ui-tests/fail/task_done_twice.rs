@@ -1,4 +1,4 @@
-// A task that is done and fails as well: it has one outcome.
+// A task that is ended as done and as failed: end it once.
 use mpisync::Batch;
 
 fn main() -> Result<(), mpisync::batch::BatchError> {

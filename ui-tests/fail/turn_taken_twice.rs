@@ -1,4 +1,4 @@
-// A turn taken inside this rank's turn, which at run time would wait for itself: once a round.
+// A turn taken inside this rank's turn, which at run time would wait for itself: take one turn per round.
 use mpisync::Turn;
 
 fn main() {

@@ -1,4 +1,4 @@
-// A worker that takes a task while it has one: say what became of the first.
+// A worker that takes a task while it has one: end the first one.
 use mpisync::Batch;
 
 fn main() -> Result<(), mpisync::batch::BatchError> {

@@ -1,4 +1,4 @@
-// An `Access` that nobody looks at, so that no rank writes: `match` on it, or `run` a closure with it.
+// An unused `Access`, so no rank writes: `match` on it, or call `run` with a closure.
 #![deny(unused_must_use)]
 
 use mpisync::WindowController;

@@ -1,4 +1,4 @@
-// A writer's fence that is dropped, so that the other ranks get an error: `share` a value, or call `done`.
+// A writer's fence that is dropped, so the other ranks get an error: `share` a value, or call `done`.
 #![deny(unused_must_use)]
 
 use mpisync::{Fence, WindowController, Writer};

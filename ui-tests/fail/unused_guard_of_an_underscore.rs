@@ -1,4 +1,4 @@
-// A guard that is let go at once: write `let _guard = ctrl.write();`, or call `ctrl.write_with(…)`.
+// A guard that is dropped at once: write `let _guard = ctrl.write();`, or call `ctrl.write_with(…)`.
 #![deny(let_underscore_drop)]
 
 use mpisync::{Region, WindowController};

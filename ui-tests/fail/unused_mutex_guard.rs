@@ -1,4 +1,4 @@
-// A guard that nobody keeps, so that the lock is let go at once: bind it, `let _guard = mutex.lock();`.
+// A guard that is not bound, so the lock is released at once: bind it, `let _guard = mutex.lock();`.
 #![deny(unused_must_use)]
 
 use mpisync::Mutex;

@@ -1,4 +1,4 @@
-// The error of a write that nobody looks at, so that lines may be missing: pass it on with `?`.
+// An ignored error of a write, after which lines may be missing: return it with `?`.
 #![deny(unused_must_use)]
 
 use mpisync::prelude::*;

@@ -1,4 +1,4 @@
-// The outcome of `share` thrown away, and with it the news that it failed: end with `?`.
+// An ignored outcome of `share`, which may have failed: end with `?`.
 #![deny(unused_must_use)]
 
 use mpisync::{Access, WindowController};

@@ -1,4 +1,4 @@
-// A permit that nobody keeps, so that it goes back at once: bind it, `let _permit = semaphore.acquire();`.
+// A permit that is not bound, so it is released at once: bind it, `let _permit = semaphore.acquire();`.
 #![deny(unused_must_use)]
 
 use mpisync::Semaphore;

@@ -1,4 +1,4 @@
-// A read guard that nobody keeps, so that the lock is let go at once: bind it, `let reading = field.read();`.
+// A read guard that is not bound, so the lock is released at once: bind it, `let reading = field.read();`.
 #![deny(unused_must_use)]
 
 use mpisync::Region;

@@ -1,4 +1,4 @@
-// A write guard that nobody keeps, so that the lock is let go at once: bind it, `let mut writing = field.write();`.
+// A write guard that is not bound, so the lock is released at once: bind it, `let mut writing = field.write();`.
 #![deny(unused_must_use)]
 
 use mpisync::Region;

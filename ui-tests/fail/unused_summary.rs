@@ -1,4 +1,4 @@
-// Tasks that failed or are invalid, and nobody looks: `batch.for_each(…)?.all_done()?`, or look at the summary's counts.
+// An ignored summary, in which tasks may have failed or be invalid: call `batch.for_each(…)?.all_done()?`, or check the counts.
 #![deny(unused_must_use)]
 
 use mpisync::Batch;

@@ -1,4 +1,4 @@
-// A task that nobody keeps, which is open again at once: bind it, and end it with `done` or `failed`.
+// A task that is not bound, so it is open again at once: bind it, and end it with `done` or `failed`.
 #![deny(unused_must_use)]
 use mpisync::{Batch, Task};
 

@@ -1,4 +1,4 @@
-// A turn that passes on at once: bind it, `let _mine = turn.take();`, or use `turn.each`.
+// A turn that is not bound, so it passes on at once: bind it, `let _mine = turn.take();`, or use `turn.each`.
 #![deny(unused_must_use)]
 
 use mpisync::Turn;

@@ -1,4 +1,4 @@
-// A read guard upgraded twice: `upgrade` uses it up, go on with the write guard that it returns.
+// A read guard upgraded twice: `upgrade` consumes it, so use the write guard that it returns.
 use mpisync::WindowController;
 
 fn main() {

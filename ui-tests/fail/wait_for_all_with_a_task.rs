@@ -1,4 +1,4 @@
-// Waiting until nobody has a task, with a task in hand: that would wait for itself.
+// A wait until no rank has a task, with a task in hand, which would wait for itself: end the task first.
 use mpisync::Batch;
 
 fn main() -> Result<(), mpisync::batch::BatchError> {

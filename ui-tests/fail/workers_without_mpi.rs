@@ -1,4 +1,4 @@
-// Workers of two ranks in a batch of one process: that takes a communicator.
+// Workers of two ranks in a batch of one process: make the batch on a communicator.
 use mpisync::Batch;
 
 fn main() {

@@ -1,4 +1,4 @@
-// A write guard used after `downgrade`: go on with the read guard that it returns.
+// A write guard used after `downgrade`: use the read guard that it returns.
 use mpisync::WindowController;
 
 fn main() {

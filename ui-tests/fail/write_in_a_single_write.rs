@@ -1,4 +1,4 @@
-// A write lock in the body of a `single_write`, which holds it already: leave it out.
+// A write lock in the body of a `single_write`, which holds it already: remove it.
 use mpisync::{CollectiveError, WindowController};
 
 #[mpisync::single_write]

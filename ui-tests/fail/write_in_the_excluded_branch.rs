@@ -1,4 +1,4 @@
-// A rank that does not write locks for writing while another one writes: do it after the `match`.
+// A rank that does not write takes the write lock while another one writes: take it after the `match`.
 use mpisync::{Access, WindowController};
 
 fn main() {

@@ -1,4 +1,4 @@
-// A write lock inside of `run`, where the rank holds it already: leave it out, here one writes alone.
+// A write lock in the closure of `run`, which holds it already: remove it.
 use mpisync::{CollectiveError, WindowController};
 
 fn main() {

@@ -1,4 +1,4 @@
-//! A batch with all that a task can come to, and a helper that takes a task by value.
+//! A batch with all outcomes of a task, and a helper that takes a task by value.
 
 use mpisync::batch::{BatchError, State};
 use mpisync::{Batch, Task};
@@ -8,7 +8,7 @@ fn run(task: Task<'_>) -> Result<(), BatchError> {
         0 => task.done(),
         1 => task.failed("one is no prime"),
         _ => {
-            // The batch can be asked while the task is in hand.
+            // The batch is accessible while the task is in hand.
             assert_eq!(task.batch().state(0)?, State::Done);
             task.done()
         }

@@ -1,4 +1,4 @@
-//! Locks that own what they protect, in a struct and in functions of all ranks.
+//! Locks that own what they protect, in a struct and in collective functions.
 use mpisync::guarded::{AppendFile, GuardedError, Handle};
 use mpisync::prelude::*;
 use std::fs::File;

@@ -1,4 +1,4 @@
-//! Whatever a user calls things, the macros do not get into the way, nor do these get into theirs.
+//! The names of a user and those of the macros do not interfere.
 
 #![deny(warnings, missing_docs, clippy::all, clippy::pedantic)]
 
@@ -9,12 +9,12 @@ mod mpisync {
     pub use ::mpisync::{collective, single_write};
 }
 
-/// Has the name of the crate that knows `Result`.
+/// Has the name of the crate that defines `Result`.
 mod core {
     pub const NAME: &str = "core";
 }
 
-/// Not `std`'s.
+/// Not that of `std`.
 type Result<T> = std::result::Result<T, Failure>;
 
 #[mpisync::single_write(ctrl = fence, rank = rank)]
@@ -28,7 +28,7 @@ fn locals_of_collective(call: &mut Ctl, rank: i32, outcome: i32) -> Result<i32> 
     Ok(rank + outcome)
 }
 
-/// The same under another name, as a crate that renamed the library has it.
+/// The library under another name, as in a crate that renamed it.
 mod renamed {
     pub use ::mpisync as sync;
 }

@@ -1,4 +1,4 @@
-//! Guards inside of a mutex guard, handed to functions that ask for one.
+//! Guards inside a mutex guard, passed to functions that take a guard.
 
 use mpisync::Mutex;
 use mpisync::sync::ReborrowedMutexGuard;

@@ -1,4 +1,4 @@
-//! The macros need nothing in scope, and take no name of the user's for theirs.
+//! The macros need nothing in scope, and do not use names of the user.
 
 #![no_implicit_prelude]
 #![deny(warnings, missing_docs)]
@@ -9,7 +9,7 @@ use ::core::marker::Copy;
 use ::core::result::Result;
 use ::mpisync::{CollectiveError, Plain, WindowController};
 
-/// Has the name of the compiler's attributes about messages.
+/// Has the name of the compiler's attributes for messages.
 mod diagnostic {
     pub const NAME: &str = "diagnostic";
 }

@@ -1,4 +1,4 @@
-//! All of the smaller things in a struct of the program's own, used together.
+//! One object of each kind in a struct of the program, used together.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ fn main() {
         barrier: Barrier::local(),
         loaded: Latch::local(1),
     };
-    // Fields are borrowed apart from each other.
+    // Fields are borrowed separately.
     let mut header = shared.header.lock();
     let permit = shared.slots.acquire();
     header[0] += u64::from(shared.next.next()) + 5;
@@ -36,7 +36,7 @@ fn main() {
     assert_eq!((header[0], wake), (5, Wake::TimedOut));
     let second = shared.slots.acquire_timeout(Duration::ZERO).unwrap();
     let third = shared.slots.acquire_timeout(Duration::ZERO).unwrap_err();
-    // This rank has all that there are, so nobody else could give it one.
+    // This rank has all permits, so no other rank could release one.
     let (asked, held, most) = (1, 2, 2);
     assert_eq!(third, SemaphoreError::HeldHere { asked, held, most });
     drop((permit, second));

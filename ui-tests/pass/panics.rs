@@ -1,5 +1,5 @@
-//! A body that panics. In a `single_write` the panic goes on where it happened; in a `collective`
-//! all ranks get it as the same error. In both cases the lock is free again.
+//! A body that panics. In a `single_write` the panic continues on the rank where it happened; in a
+//! `collective` all ranks get it as the same error. In both cases the lock is released.
 
 #![deny(warnings, missing_docs, clippy::all, clippy::pedantic)]
 
@@ -20,7 +20,7 @@ fn step(ctrl: &mut WindowController, panic: bool) -> Result<u32, CollectiveError
     Ok(2)
 }
 
-/// The panics here are expected, so nobody has to read about them.
+/// The panics here are expected, so they are not printed.
 fn quietly<T>(call: impl FnOnce() -> T) -> std::thread::Result<T> {
     let hook = panic::take_hook();
     panic::set_hook(Box::new(|_| ()));

@@ -1,4 +1,4 @@
-//! What may travel between processes as bytes.
+//! Values that can be sent between processes as bytes.
 
 use mpisync::Plain;
 use mpisync::prelude::*;
@@ -18,7 +18,7 @@ struct Header {
 #[repr(C)]
 struct Point(i32, i32);
 
-/// Without gaps, whatever its fields are.
+/// Without padding, for any fields.
 #[derive(Clone, Copy, mpisync::Equivalence)]
 #[repr(C, packed)]
 struct Packed {

@@ -1,4 +1,4 @@
-//! Regions of no, one and up to six dimensions, known to the compiler or found out at run time.
+//! Regions of zero, one and up to six dimensions, known at compile time or at run time.
 
 use mpisync::ndarray::{Dimension, Ix0, Ix1, Ix2, Ix3, Ix4, Ix5, Ix6, IxDyn, s};
 use mpisync::{Plain, Region};
@@ -44,7 +44,7 @@ fn main() {
     let empty = counted(IxDyn(&[3, 0, 2]));
     assert!(empty.is_empty() && sum(&empty) == 0);
 
-    // What names no number of dimensions takes all.
+    // A type without a number of dimensions accepts all.
     let mut any = Region::<u64>::local([2, 3]).unwrap();
     any.write().assign(&two.read().view(), [0, 0]).unwrap();
     let row = two.read().slice(s![..1, ..]).to_owned();

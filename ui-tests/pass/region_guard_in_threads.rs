@@ -1,4 +1,4 @@
-//! Threads of one rank that read a region through its guard, which they borrow.
+//! Threads of one rank that read a region through its borrowed guard.
 
 use std::thread;
 

@@ -1,4 +1,5 @@
-//! Regions as fields: methods that read them in place, lend guards, and write on one rank or on a rank of its own.
+//! Regions as fields: methods that read them in place, lend guards, and write on the master or on a
+//! selected rank.
 
 use mpisync::ndarray::{ArrayView1, Ix2};
 use mpisync::{CollectiveError, CreateError, Equivalence, Plain, Region, RegionReadGuard};
@@ -42,7 +43,7 @@ impl<T: Plain + Into<f64>> Simulation<T> {
         self.steps += 1;
     }
 
-    /// What one rank does for all of them, with its return value.
+    /// The work of one rank for all of them, with its return value.
     fn start(&mut self, pressure: f64) -> Result<f64, CollectiveError> {
         let steps = &mut self.steps;
         self.cells.try_update(|cells| {
@@ -55,7 +56,7 @@ impl<T: Plain + Into<f64>> Simulation<T> {
     }
 }
 
-/// Takes rows of anything.
+/// Takes the rows of any region.
 fn total(row: ArrayView1<'_, Cell>) -> f64 {
     row.iter().map(|cell| cell.pressure).sum()
 }

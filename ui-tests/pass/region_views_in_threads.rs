@@ -1,4 +1,5 @@
-//! Threads of one rank that read a region in parallel: each gets a view, the guard stays where it is.
+//! Threads of one rank that read a region in parallel: each gets a view, and the guard stays in its
+//! thread.
 
 use std::thread;
 

@@ -1,4 +1,5 @@
-//! `#[single_write]` on functions that write a region: the parameter's name means the write guard in the body.
+//! `#[single_write]` on functions that write a region: in the body the parameter's name is that of
+//! the write guard.
 
 #![deny(warnings, missing_docs, clippy::all, clippy::pedantic)]
 #![allow(clippy::float_cmp)] // The numbers here are sums of halves, which floats have exactly.
@@ -13,7 +14,7 @@ fn start(field: &mut Region<f64>) -> Result<f64, CollectiveError> {
     Ok(field.sum())
 }
 
-/// By value, on a rank of choice, with another parameter that is changed.
+/// By value, on a selected rank, with another parameter that is changed.
 #[mpisync::single_write(rank = field.size() - 1)]
 fn last(mut field: Region<f64, Ix2>, log: &mut Vec<usize>) -> anyhow::Result<(i32, f64)> {
     if field.is_empty() {
@@ -24,7 +25,7 @@ fn last(mut field: Region<f64, Ix2>, log: &mut Vec<usize>) -> anyhow::Result<(i3
     Ok((0, field[[1, 0]]))
 }
 
-/// What takes the guard.
+/// A function that takes the guard.
 fn row(field: &mut RegionWriteGuard<'_, f64, Ix2>, row: &str) -> anyhow::Result<()> {
     field.row_mut(row.parse()?).fill(3.0);
     Ok(())
@@ -51,7 +52,7 @@ fn copy(from: &Region<f64>, to: &mut Region<f64>) -> anyhow::Result<()> {
     Ok(to.assign(from.read().view(), [0, 0])?)
 }
 
-/// The one that `ctrl` names.
+/// The region that `ctrl` names.
 #[mpisync::single_write(ctrl = b)]
 fn second_of_two(a: &mut Region<u8>, b: &mut Region<u8>) -> Result<u8, CollectiveError> {
     a.write().fill(2);
@@ -59,7 +60,7 @@ fn second_of_two(a: &mut Region<u8>, b: &mut Region<u8>) -> Result<u8, Collectiv
     Ok(a.read()[[0]] + b[[0]])
 }
 
-/// Where there is a controller too, that is meant, and the region is a parameter like any other.
+/// If there is also a controller, it is used, and the region is an ordinary parameter.
 #[mpisync::single_write]
 fn beside(
     field: &mut Region<u8>,
@@ -76,7 +77,7 @@ fn named(ctrl: &mut WindowController, field: &mut Region<u8>) -> Result<u8, Coll
     Ok(field[[0]])
 }
 
-/// Every rank runs this one, which needs a controller beside the region.
+/// Every rank runs this one, which needs a controller in addition to the region.
 #[mpisync::collective]
 fn step(ctrl: &mut WindowController, field: &mut Region<u8>) -> Result<u8, CollectiveError> {
     drop(ctrl.write());

@@ -1,4 +1,5 @@
-//! Parameters that the macros cannot tell by their types' names: aliases, one's own `Region`, and what `#[cfg]` leaves.
+//! Parameters whose kind the macros do not know by the names of their types: aliases, a user's own
+//! `Region`, and parameters with `#[cfg]`.
 
 #![deny(warnings, missing_docs, clippy::all, clippy::pedantic)]
 

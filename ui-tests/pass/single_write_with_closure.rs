@@ -1,4 +1,4 @@
-//! One rank writes: the closure form, with an error type of one's own and with `anyhow`.
+//! One rank writes: the closure form, with a user's error type and with `anyhow`.
 
 use std::fmt;
 

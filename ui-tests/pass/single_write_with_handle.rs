@@ -1,4 +1,4 @@
-//! One rank writes: the form with a handle, which is there on the writer alone.
+//! One rank writes: the form with a handle, which exists on the writer only.
 
 use mpisync::{CollectiveError, WindowController};
 

@@ -1,4 +1,4 @@
-//! The forms that do not wait for ever, and the controller's own facts.
+//! The forms that do not wait forever, and the properties of the controller.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! From reading to writing: `upgrade` lets the lock go in between, and uses the read guard up.
+//! From reading to writing: `upgrade` releases the lock in between, and consumes the read guard.
 
 use mpisync::WindowController;
 

@@ -1,4 +1,4 @@
-//! Inside of a write guard: reading, writing, and letting readers in without letting go.
+//! Inside a write guard: reading, writing, and letting readers in without releasing the lock.
 
 use mpisync::WindowController;
 

@@ -1,5 +1,5 @@
-//! What the compiler knows of the types: which may go to another thread, which can be copied, and
-//! how large they are. All of it is checked when this file is compiled.
+//! Properties of types that the compiler knows: which may be sent to another thread, which can be
+//! copied, and how large they are. They are checked when this file is compiled.
 
 use std::error::Error;
 use std::fmt::{Debug, Display};
@@ -24,7 +24,7 @@ use mpisync::{
 use num_complex::Complex;
 use static_assertions::{assert_impl_all, assert_not_impl_any, const_assert, const_assert_eq};
 
-// The thread of a rank that takes a lock lets it go, and makes the calls to MPI.
+// The thread of a rank that acquires a lock releases it, and makes the calls to MPI.
 assert_not_impl_any!(WindowController: Send, Sync, Clone, Copy);
 assert_not_impl_any!(ReadGuard<'static>: Send, Sync, Clone, Copy);
 assert_not_impl_any!(WriteGuard<'static>: Send, Sync, Clone, Copy);
@@ -36,8 +36,8 @@ assert_not_impl_any!(Fence<'static, Excluded>: Send, Sync, Clone, Copy);
 assert_not_impl_any!(Collective: Copy, Clone);
 assert_not_impl_any!(Guarded<AppendFile>: Send, Sync, Clone, Copy);
 
-// The same for regions, whose views may go where the guards may not; threads may read through a guard that they borrow. The guards lend nothing to be written that they do
-// not note.
+// The same for regions. Their views may be sent to other threads, their guards may not; threads may
+// read through a borrowed guard. The guards lend nothing for writing without recording it.
 assert_not_impl_any!(Region<f64>: Send, Sync, Clone, Copy);
 assert_not_impl_any!(RegionReadGuard<'static, f64>: Send, Clone, Copy, DerefMut);
 assert_impl_all!(RegionReadGuard<'static, f64>: Sync);
@@ -45,7 +45,7 @@ assert_not_impl_any!(RegionWriteGuard<'static, f64>: Send, Sync, Clone, Copy, De
 assert_impl_all!(ArrayViewD<'static, f64>: Send, Sync);
 assert_impl_all!(ArrayViewMutD<'static, f64>: Send, Sync);
 
-// And for the smaller things.
+// And for the other objects.
 assert_not_impl_any!(Mutex<u64>: Send, Sync, Clone, Copy);
 assert_not_impl_any!(MutexGuard<'static, u64>: Send, Sync, Clone, Copy);
 assert_not_impl_any!(ReborrowedMutexGuard<'static, u64>: Clone, Copy);
@@ -59,13 +59,13 @@ assert_not_impl_any!(Barrier: Send, Sync, Clone, Copy);
 assert_not_impl_any!(Latch: Send, Sync, Clone, Copy);
 assert_not_impl_any!(OnceShared<String>: Send, Sync, Clone, Copy);
 
-// Errors go where a program wants them: up with `?`, into `anyhow`, to another thread.
+// Errors can be used as in most programs: with `?`, in `anyhow`, in another thread.
 assert_impl_all!(CollectiveError: Error, Send, Sync, Clone);
 assert_impl_all!(LockError: Error, Send, Sync, Clone);
 assert_impl_all!(CreateError: Error, Send, Sync);
 assert_impl_all!(RegionError: Error, Send, Sync, Clone);
 assert_impl_all!(GuardedError<std::io::Error>: Error, Send, Sync);
-// Also where the error of the closure is none itself.
+// Also if the error of the closure is no `Error`.
 assert_impl_all!(GuardedError<anyhow::Error>: Error, Send, Sync);
 assert_impl_all!(SemaphoreError: Error, Send, Sync, Clone);
 assert_impl_all!(CounterError: Error, Send, Sync, Clone);
@@ -82,7 +82,8 @@ assert_impl_all!(Box<dyn Error>: From<CollectiveError>);
 assert_impl_all!(Box<dyn Error + Send + Sync>: From<CollectiveError>);
 assert_not_impl_any!(Place: Copy);
 
-// Numbers and arrays mean the same in every process. What has bits that are no value, or addresses, does not.
+// Numbers and arrays have the same meaning in every process. Types with bits that are no value, or
+// with addresses, do not.
 assert_impl_all!(u8: Plain);
 assert_impl_all!(isize: Plain);
 assert_impl_all!([[f64; 3]; 3]: Plain);
@@ -111,7 +112,7 @@ assert_not_impl_any!(Pod<bool>: Plain);
 assert_impl_all!(PhantomData<*const u8>: bytemuck::Pod);
 assert_not_impl_any!(Pod<PhantomData<*const u8>>: Plain);
 
-// What can be seen of a controller and of guards in a debugger's output.
+// The debug output of a controller and of guards.
 assert_impl_all!(WindowController: Debug);
 assert_impl_all!(ReadGuard<'static>: Debug);
 assert_impl_all!(WriteGuard<'static>: Debug);

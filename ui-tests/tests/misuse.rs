@@ -1,6 +1,7 @@
-//! Holds the page on misuse in the documentation against the tests that it names.
+//! Compares the page on misuse in the documentation with the tests that it names.
 //!
-//! `MISUSE=overwrite cargo test -p mpisync-ui-tests --test misuse` writes the table of compile errors anew.
+//! `MISUSE=overwrite cargo test -p mpisync-ui-tests --test misuse` updates the table of compile
+//! errors.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -10,7 +10,8 @@ fn use_compiles_and_works() {
     trybuild::TestCases::new().pass("pass/*.rs");
 }
 
-/// What only turns out when code is generated. Where one program has to pass, `trybuild` does not stop before.
+/// Errors that occur only when code is generated. If one program has to pass, `trybuild` does not
+/// stop before.
 #[test]
 fn misuse_does_not_build() {
     let tests = trybuild::TestCases::new();

@@ -1,4 +1,5 @@
-//! Which programs in `fail` would compile with a warning, had they not made it an error.
+//! Lists the programs in `fail` that would compile with a warning if they did not turn it into an
+//! error.
 
 use std::fs;
 

@@ -1,7 +1,8 @@
-//! What mpisync asks of the file system for a task in a state directory, and nothing else.
+//! The file operations that mpisync performs for a task in a state directory, without mpisync.
 //!
-//! These are the operations in the table of mpisync's module `batch::directory::claim`, one after the other, without a look
-//! at what others do. Ranks share the tasks by a number in memory that they count up.
+//! They are those in the table of mpisync's module `batch::directory::claim`, in the same order,
+//! without any check of other jobs. The ranks share the tasks by incrementing a number in shared
+//! memory.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -21,16 +22,16 @@ use super::folders::Folders;
 use super::passes::Tasks;
 use crate::memory::Shared;
 
-/// About as many bytes as mpisync writes to say who has a task.
+/// About as many bytes as mpisync writes into a claim.
 const CLAIM: [u8; 100] = [b'x'; 100];
 
-/// A name about as long as that under which mpisync writes it first.
+/// About as long as the temporary name of a claim in mpisync.
 const TEMPORARY: &str = ".claim.host.12345.0123456789abcdef";
 
 const CLOEXEC: OFlags = OFlags::CLOEXEC;
 const CREATED: Mode = Mode::from_raw_mode(0o666);
 
-/// Tasks in files, while there are any.
+/// The tasks of one round, in files.
 pub struct FileOperations<'a> {
     case: Case,
     world: &'a SimpleCommunicator,
@@ -41,7 +42,7 @@ struct Made {
     directory: Directory,
     root: OwnedFd,
     folders: Vec<Folder>,
-    /// How many tasks were taken.
+    /// The number of tasks taken.
     taken: Shared<u64>,
 }
 
@@ -51,7 +52,7 @@ struct Folder {
 }
 
 impl<'a> FileOperations<'a> {
-    /// None yet.
+    /// Without tasks.
     pub fn new(case: Case, world: &'a SimpleCommunicator) -> Self {
         Self {
             case,
@@ -75,7 +76,7 @@ impl Tasks for FileOperations<'_> {
         let options = Options::default().durable(self.is_durable());
         if self.world.rank() == 0 {
             let tasks = self.case.tasks();
-            // As mpisync names them.
+            // Named as in mpisync.
             let width = (tasks - 1).to_string().len();
             let names: Vec<String> = (0..tasks).map(|task| format!("{task:0width$}")).collect();
             Directory::create(root, &names, options.clone()).expect("folders can be made");
@@ -98,7 +99,7 @@ impl Tasks for FileOperations<'_> {
     fn run(&mut self) -> u64 {
         let made = self.made();
         let durable = self.is_durable();
-        // SAFETY: it is aligned, is there as long as `made`, and every rank reaches it like this.
+        // SAFETY: it is aligned and lives as long as `made`, and every rank accesses it like this.
         let next = unsafe { AtomicU64::from_ptr(made.taken.as_ptr()) };
         let take = || {
             let number = next.fetch_add(1, Ordering::Relaxed);
@@ -129,7 +130,7 @@ impl Tasks for FileOperations<'_> {
 }
 
 impl Folder {
-    /// All that is done for a task, in the order of the table.
+    /// Performs all operations for a task, in the order of the table.
     fn run(&self, root: &OwnedFd, durable: bool) -> Result<(), Errno> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | CLOEXEC;
         let folder = openat(root, &self.name, flags, Mode::empty())?;

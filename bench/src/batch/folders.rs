@@ -1,4 +1,4 @@
-//! Directories for the states of tasks, and the file system that they are on.
+//! Directories for the states of tasks, and their file systems.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -7,13 +7,13 @@ use mpi::traits::*;
 
 use crate::team::Team;
 
-/// A directory that is not there yet, for one round of one subject. All ranks know it.
+/// A directory that does not exist yet, for one round of one subject. All ranks know its name.
 pub struct Folders {
     root: PathBuf,
 }
 
 impl Folders {
-    /// Finds a name in `parent` that nobody uses. Collective.
+    /// Finds an unused name in `parent`. Collective.
     pub fn new(parent: &Path, team: &Team) -> Self {
         let number = team.max(if team.rank() == 0 {
             u64::from(std::process::id())
@@ -24,12 +24,12 @@ impl Folders {
         Self { root }
     }
 
-    /// Where it is, or is to be.
+    /// The path of the directory.
     pub fn root(&self) -> &Path {
         &self.root
     }
 
-    /// Has everything written to the disk that its file system has not written yet. Collective.
+    /// Waits until the file system has written all changes to the disk. Collective.
     pub fn settle(&self, team: &Team) {
         if team.rank() == 0 {
             flush(&self.root);
@@ -37,7 +37,7 @@ impl Folders {
         team.world().barrier();
     }
 
-    /// Removes it, and has that written to the disk. Collective.
+    /// Removes the directory and waits until the removal is on the disk. Collective.
     pub fn remove(self, team: &Team) {
         if team.rank() == 0 {
             fs::remove_dir_all(&self.root).expect("the directory can be removed");
@@ -52,7 +52,7 @@ fn flush(directory: &Path) {
     rustix::fs::syncfs(directory).expect("the file system can be flushed");
 }
 
-/// The kind of file system that a directory is on, as the kernel calls it.
+/// The type of the file system of a directory, as the kernel names it.
 pub fn kind(directory: &Path) -> Option<String> {
     let directory = fs::canonicalize(directory).ok()?;
     let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
@@ -68,7 +68,7 @@ fn kind_among<'a>(mounts: &'a str, directory: &Path) -> Option<&'a str> {
             directory.starts_with(place).then_some(())?;
             Some((place.len(), kind.split(' ').next()?))
         })
-        // Of two at one place the later one counts.
+        // Of two mounts at the same place the later one counts.
         .max_by_key(|&(length, _)| length)
         .map(|(_, kind)| kind)
 }

@@ -1,8 +1,7 @@
-"""The Python package pshmem in the cases of the batch benchmark that it can go through: its `MPIBatch`.
+"""Measures `MPIBatch` of the Python package pshmem in the cases of the batch benchmark that it supports.
 
-It looks at all tasks from the first on whenever it takes one, so that the time grows with the square of their number. It
-writes files and leaves it to the kernel when they come to the disk: its figures of the cases with and without `fsync` are the
-same ones, measured once.
+It searches all tasks from the first one whenever it takes one, so the total time grows with the square of their number. It
+writes files without `fsync`: the cases with and without `fsync` have the same figures, measured once.
 """
 
 import argparse
@@ -15,18 +14,18 @@ from pathlib import Path
 from mpi4py import MPI
 from pshmem import MPIBatch
 
-# For what all programs in Python have in common.
+# For the modules that all Python programs share.
 sys.path.append(str(Path(__file__).resolve().parent.parent))
 
 from team import RANK, SIZE, WORLD, now, run
 
 SMALL = (200, 1000, 3000)
-LIMIT = 5e9  # nanoseconds after which no further round begins
+LIMIT = 5e9  # in nanoseconds; no further round begins after it
 
 CASES = [f"tasks_{tasks}{kind}" for kind in ("", "_dir", "_dir_nosync") for tasks in SMALL]
 if SIZE % 2 == 0:
     CASES.append("tasks_1000_pairs")
-# One round takes minutes: only if the command line names them.
+# One round takes minutes, so these are measured only if the command line names them.
 LONG = ("tasks_3000_dir", "tasks_3000_dir_nosync")
 
 
@@ -39,15 +38,15 @@ def options():
 
 
 def parent():
-    """Where state directories are made: if not said, beside the figures, which is not far from the benchmark."""
+    """The directory for state directories. Defaults to that of the figures, which is close to the benchmark."""
     return options().dir or options().apart.parent
 
 
 def one_round(tasks, worker_size, root):
-    """Nanoseconds a task, from a barrier until every rank has found that no task is left. Collective."""
+    """Nanoseconds per task, from a barrier until every rank has found that no task is left. Collective."""
     files = {}
     if root:
-        # As mpisync names them.
+        # Named as in mpisync.
         width = len(str(tasks - 1))
         names = [f"{task:0{width}}" for task in range(tasks)]
         files = {"task_fs_root": str(root), "task_fs_names": names}
@@ -79,7 +78,7 @@ def one_round(tasks, worker_size, root):
 
 @functools.cache
 def rounds_of(tasks, worker_size, has_files, rounds):
-    """All rounds. The first is not counted, but where it takes all the time there is. Collective."""
+    """All rounds. The first is not counted, unless it takes all the available time. Collective."""
     root = None
     if has_files:
         root = parent() / f"pshmem-bench-batch-{WORLD.bcast(os.getpid())}"

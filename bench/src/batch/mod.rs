@@ -1,6 +1,7 @@
-//! What the benchmark of batches compares: the cases, and the subjects that go through them.
+//! The cases and subjects of the batch benchmark.
 //!
-//! One subject is not in here: `measure_pshmem.py`, a program of its own that measures a Python package in the same cases.
+//! One more subject is a program of its own: `measure_pshmem.py` measures a Python package in the
+//! same cases.
 
 pub mod file_operations;
 pub mod folders;
@@ -17,27 +18,27 @@ use crate::team::Team;
 use crate::turns::Subject;
 use passes::Passing;
 
-/// What is measured: all ranks take tasks in which there is nothing to do, until none is left.
+/// A case: all ranks take empty tasks until none is left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Case {
     tasks: usize,
     kind: Kind,
 }
 
-/// Where the states of the tasks are, and who runs them.
+/// Where the states of the tasks are kept, and how many ranks run a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     /// In memory; each rank by itself.
     Memory,
     /// In memory; two ranks together.
     Pairs,
-    /// In files that are written to the disk at once; each rank by itself.
+    /// In files that are flushed to the disk at once (`fsync`); each rank by itself.
     Directory,
-    /// In files that the kernel writes to the disk when it likes; each rank by itself.
+    /// In files that the kernel writes to the disk later; each rank by itself.
     Nosync,
 }
 
-/// The cases, in the order in which they are measured.
+/// The cases, in the order of their measurement.
 const CASES: [Case; 14] = [
     Case::of(200, Kind::Memory),
     Case::of(1_000, Kind::Memory),
@@ -76,12 +77,12 @@ impl Case {
         Self { tasks, kind }
     }
 
-    /// How many tasks there are.
+    /// The number of tasks.
     pub fn tasks(self) -> usize {
         self.tasks
     }
 
-    /// How many ranks run a task together.
+    /// The number of ranks that run a task together.
     pub fn worker_size(self) -> i32 {
         match self.kind {
             Kind::Pairs => 2,
@@ -89,7 +90,8 @@ impl Case {
         }
     }
 
-    /// Whether the states are in a directory; and then, whether they are written to the disk at once.
+    /// None if the states are in memory. Otherwise whether each change is flushed to the disk at
+    /// once.
     pub fn durable(self) -> Option<bool> {
         match self.kind {
             Kind::Memory | Kind::Pairs => None,
@@ -98,8 +100,8 @@ impl Case {
         }
     }
 
-    /// How many rounds are measured where so many are asked for, if there is [time](Self::limit): more of those that are over
-    /// in microseconds.
+    /// The number of rounds to measure if `asked` are requested and [time](Self::limit) permits.
+    /// Cases that take microseconds get more.
     pub fn rounds(self, asked: u32) -> u32 {
         let more = match (self.durable(), self.tasks) {
             (None, 0..1_000) => 20,
@@ -109,7 +111,7 @@ impl Case {
         asked.saturating_mul(more)
     }
 
-    /// After how long no further round begins.
+    /// The time after which no further round begins.
     pub fn limit(self) -> Duration {
         match self.durable() {
             Some(_) => Duration::from_secs(15),
@@ -118,13 +120,13 @@ impl Case {
     }
 }
 
-/// Who is measured.
+/// A subject.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 #[value(rename_all = "snake_case")]
 pub enum Name {
     /// This project.
     Mpisync,
-    /// What mpisync asks of the file system, without it.
+    /// The file operations of mpisync, without mpisync.
     FileOperations,
     /// The Python package `pshmem`, in a program of its own.
     Pshmem,
@@ -136,7 +138,7 @@ impl Name {
         self != Name::Pshmem
     }
 
-    /// Whether the subject takes part in a case with so many ranks on so many hosts.
+    /// Whether the subject takes part in a case with this number of ranks and hosts.
     pub fn is_fit(self, case: Case, ranks: i32, hosts: usize) -> bool {
         let has_workers = ranks % case.worker_size() == 0;
         match self {
@@ -146,10 +148,11 @@ impl Name {
         }
     }
 
-    /// Makes the subject for a case; directories for states are made in `parent`. Collective.
+    /// Makes the subject for a case. State directories are made in `parent`. Collective.
     ///
     /// # Panics
-    /// Where this program [cannot measure it](Self::is_here), or the case is not one that it [fits](Self::is_fit).
+    /// If this program [cannot measure it](Self::is_here), or it does not [fit](Self::is_fit) the
+    /// case.
     pub fn make<'a>(
         self,
         case: Case,

@@ -1,4 +1,4 @@
-//! mpisync: a batch, used as its users do.
+//! mpisync: a batch, used as in a program.
 
 use ::mpisync::Batch;
 use mpi::topology::SimpleCommunicator;
@@ -7,7 +7,7 @@ use super::Case;
 use super::folders::Folders;
 use super::passes::Tasks;
 
-/// A batch, while there is one.
+/// The batch of one round.
 pub struct Mpisync<'a> {
     case: Case,
     world: &'a SimpleCommunicator,
@@ -15,7 +15,7 @@ pub struct Mpisync<'a> {
 }
 
 impl<'a> Mpisync<'a> {
-    /// None yet.
+    /// Without a batch.
     pub fn new(case: Case, world: &'a SimpleCommunicator) -> Self {
         Self {
             case,

@@ -1,4 +1,4 @@
-//! How subjects go through all tasks once, and what is checked after it.
+//! How a subject takes all tasks once, and the checks afterwards.
 
 use std::path::Path;
 
@@ -10,22 +10,22 @@ use crate::clock;
 use crate::team::Team;
 use crate::turns::Subject;
 
-/// Tasks that the ranks share, in which there is nothing to do.
+/// Empty tasks that the ranks share.
 pub(super) trait Tasks {
     /// Makes them, all open. Collective.
     fn make(&mut self, folders: Option<&Folders>);
 
-    /// Takes tasks, each of which is done at once, until none is open; how many.
+    /// Takes tasks, and ends each as done at once, until none is open. Returns their number.
     fn run(&mut self) -> u64;
 
-    /// How many are done, when no rank takes any more. One rank is asked.
+    /// The number of tasks that are done, after all ranks have stopped. Called on one rank.
     fn done(&mut self) -> u64;
 
-    /// Gives them back. Collective.
+    /// Frees them. Collective.
     fn discard(&mut self);
 }
 
-/// Tasks that are made anew for each round, which is over when no task is left.
+/// Makes new tasks for each round; a round ends when no task is left.
 pub(super) struct Passing<'a, T> {
     tasks: T,
     parent: &'a Path,
@@ -42,7 +42,7 @@ impl<T: Tasks> Subject<Case> for Passing<'_, T> {
         let folders = case.durable().map(|_| Folders::new(self.parent, team));
         self.tasks.make(folders.as_ref());
         if let Some(folders) = &folders {
-            // What making them has left for the disk is not what is measured.
+            // The changes that making the tasks left for the disk are not measured.
             folders.settle(team);
         }
         team.world().barrier();

@@ -1,48 +1,52 @@
-//! What a task costs that has nothing to do: the same cases for every subject, on the same ranks, in one run.
+//! Measures the cost of a task that does nothing: the same cases for every subject, on the same
+//! ranks, in one run.
 //!
 //! ```text
 //! mpiexec -n 2 batch [--json FILE] [--rounds N] [--dir DIR] [--cases tasks_1000,tasks_1000_dir] [--subjects mpisync]
 //! ```
 //!
 //! # The figures
-//! Nanoseconds a task: the time from a barrier until every rank has found that no task is left, divided by the number
-//! of tasks. Each of them is taken, and is done at once.
+//! Nanoseconds per task: the time from a barrier until every rank has found that no task is left,
+//! divided by the number of tasks. Each task is taken, and ended as done at once.
 //!
 //! - `tasks_N`: the states of N tasks are in memory, and each rank takes tasks by itself.
-//! - `tasks_N_pairs`: two ranks take tasks together, with one such worker for each two ranks. Left out where their
-//!   number is odd.
-//! - `tasks_N_dir`: the states are in a directory, and a change is on the disk before it counts (`fsync`).
+//! - `tasks_N_pairs`: workers of two ranks take the tasks. Skipped if the number of ranks is odd.
+//! - `tasks_N_dir`: the states are in a directory, and each change is flushed to the disk
+//!   (`fsync`).
 //! - `tasks_N_dir_nosync`: the same without `fsync`; with mpisync by `durable(false)`.
 //!
-//! `file_operations` is what mpisync asks of the file system for such tasks, one call after the other and nothing else.
-//! The ranks share the tasks by a number in memory that they count up. No program can do with less that makes these
-//! calls. It is measured on one host only.
+//! `file_operations` performs only the file operations that mpisync needs for these tasks, one
+//! after the other. Its ranks share the tasks by incrementing a number in shared memory. It is the
+//! lower bound for a program that makes these calls. It is measured on one host only.
 //!
-//! `pshmem` looks at all tasks from the first on when it takes one, so that a task costs more the more there are: it is
-//! measured with 3,000 at most, and with these in a directory, which takes minutes, only where `--cases` names them. It
-//! writes files without `fsync`, and has no other way; its figures in `tasks_N_dir` are those of `tasks_N_dir_nosync`,
-//! and to be compared with these.
+//! `pshmem` searches all tasks from the first one whenever it takes one, so its cost per task grows
+//! with the number of tasks. It is measured with at most 3,000 tasks; with 3,000 in a directory,
+//! which takes minutes, only if `--cases` names the case. It never calls `fsync`: its figures in
+//! `tasks_N_dir` are those of `tasks_N_dir_nosync` and must be compared with these.
 //!
-//! # How they are taken
-//! In each round a subject makes its tasks anew, which is not measured, and goes through them once. The subjects take
-//! turns, round after round. There are as many rounds as are asked for, and more where they take microseconds; after 10
-//! seconds, or 15 with a directory, no further one begins. The first is not counted, but where it took that long.
+//! # Method
+//! In each round a subject makes its tasks anew, which is not measured, and takes all of them once.
+//! The subjects take turns, round after round. The number of rounds is the requested one, and
+//! higher for cases that take microseconds; after 10 seconds, or 15 with a directory, no further
+//! round begins. The first round is not counted, unless it alone took that long.
 //!
-//! Directories are new for each round, on a disk: beside this program, if not said otherwise. What was written to make
-//! them, and to remove those of the round before, is on the disk before a round is measured. The output says which file
-//! system it is.
+//! Each round uses a new directory on a disk, by default beside this program. Before a round is
+//! measured, the changes of its preparation and of the removal of the previous directory are
+//! flushed to the disk. The output names the file system.
 //!
-//! After each round it is checked that each task was taken once and is done.
+//! After each round the program checks that each task was taken once and is done.
 //!
-//! `pshmem` has a job of its own on the same number of ranks, since it is written in Python; `cargo xtask bench batch`
-//! runs it right before, with rounds in the same way for 5 seconds, and they come in by `--with`. It reads what it has
-//! asked for before it must be there: it is measured with Open MPI and on one host, where it is there at once.
+//! `pshmem` is written in Python and runs in a job of its own on the same number of ranks.
+//! `cargo xtask bench batch` runs that job right before, with rounds of the same kind for 5
+//! seconds, and passes its rounds by `--with`. pshmem reads the results of its one-sided calls
+//! before MPI guarantees that they are there, so it is measured with Open MPI and on one host only,
+//! where they are there at once.
 //!
-//! Over several hosts the ranks of the first one's host reach the states in its memory and take nearly all tasks, since a
-//! task is over in less time than a message takes.
+//! Over several hosts, the ranks of the first host access the states in memory and take nearly all
+//! tasks, because a task takes less time than a message.
 //!
-//! How near the cores are to each other decides most of the figures in memory. Compare figures of one run only, and by
-//! their ratio: `mpisync/it` below 1 means that mpisync is faster.
+//! Most figures in memory depend on the distance between the cores. Compare figures of one run
+//! only, by their ratio: `mpisync/it` below 1 means that mpisync is faster.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -57,19 +61,20 @@ use mpisync_bench::program::{self, Selection};
 use mpisync_bench::team::Team;
 use mpisync_bench::turns::measure_within;
 
-/// Measures mpisync's batches beside others, on the ranks of this MPI job.
+/// Measures mpisync's batches and other implementations, on the ranks of this MPI job.
 #[derive(Parser)]
 #[command(name = "batch")]
 struct Options {
     #[command(flatten)]
     selection: Selection<Case, Name>,
-    /// Put state directories into DIR, which all ranks can reach; if not said, beside this program
+    /// Make state directories in DIR, which all ranks must reach; defaults to this program's
+    /// directory
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
 }
 
 impl Options {
-    /// Where state directories are made.
+    /// The directory in which state directories are made.
     fn parent(&self) -> anyhow::Result<PathBuf> {
         if let Some(dir) = &self.dir {
             return std::path::absolute(dir).context("there is no current directory");

@@ -1,32 +1,39 @@
-//! What a message costs from one rank to another: the same cases for every subject, on the same ranks, in one run.
+//! Measures the cost of a message between ranks: the same cases for every subject, on the same
+//! ranks, in one run.
 //!
 //! ```text
 //! mpiexec -n 2 channel [--json FILE] [--rounds N] [--cases stream_8,latency_8] [--subjects mpi_send_recv]
 //! ```
 //!
 //! # The figures
-//! Nanoseconds a message.
+//! Nanoseconds per message.
 //!
-//! - `stream_BYTES`: the first rank sends to the last as fast as it can. This is the time that passed until the last
-//!   message was received, divided by their number.
-//! - `latency_8`: a message of 8 bytes goes to and fro between the first and the last rank; half the time.
-//! - `two_by_two_8`: the first two ranks send 8 bytes as fast as they can, the last two receive; the time that passed
-//!   divided by all messages. It is measured where there are 4 ranks.
+//! - `stream_BYTES`: the first rank sends to the last rank as fast as possible. The figure is the
+//!   time until the last message is received, divided by the number of messages.
+//! - `latency_8`: a message of 8 bytes goes back and forth between the first and the last rank. The
+//!   figure is half of the round-trip time.
+//! - `two_by_two_8`: the first two ranks send 8 bytes as fast as possible, and the last two
+//!   receive. The figure is the elapsed time divided by the number of all messages. Measured with 4
+//!   or more ranks.
 //!
-//! The other ranks sleep. Every message comes from and goes to a buffer that was made before, and begins with a number
-//! by which is checked that each arrived once, and in order where one rank sends to one. A sender that gets ahead is
-//! held up by what the subject has room for: 1,024 messages or 4 MiB where that can be chosen.
+//! The other ranks sleep. Messages are sent from and received into buffers that were made before.
+//! Each begins with a number, by which the program checks that every message arrived once, and in
+//! order if one rank sends to one. A sender that gets ahead waits when the subject has no space:
+//! for 1,024 messages or 4 MiB if that can be configured.
 //!
-//! # How they are taken
-//! As in the benchmark of locks: the subjects take turns, round after round, and all ranks start a round at one moment
-//! of the clock they share. The senders stop at another, and the receivers have everything a moment later.
+//! # Method
+//! As in the benchmark of locks, the subjects take turns, round after round, and all ranks start a
+//! round at the same moment of their common clock. The senders stop at another moment, and the
+//! receivers have all messages shortly after.
 //!
-//! Two subjects have jobs of their own on the same number of ranks, which `cargo xtask bench channel` runs right before,
-//! with as many rounds of the same length: `mpi_rma` needs MPI initialized for several threads, which makes many MPIs
-//! slower for the others, and `mpi_channels` is written in Python. Their rounds come in by `--with`. With `--threads`,
-//! `mpi_rma` takes turns with the others, which then have several threads too.
+//! Two subjects run in jobs of their own on the same number of ranks: `mpi_rma` needs MPI
+//! initialized for several threads, which makes the others slower with many MPIs, and
+//! `mpi_channels` is written in Python. `cargo xtask bench channel` runs these jobs right before,
+//! with as many rounds of the same length, and passes their rounds by `--with`. With `--threads`,
+//! `mpi_rma` takes turns with the others, which then run with several threads, too.
 //!
-//! Compare figures of one run only, and by their ratio: `mpisync/it` below 1 means that mpisync is faster.
+//! Compare figures of one run only, by their ratio: `mpisync/it` below 1 means that mpisync is
+//! faster.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -42,19 +49,19 @@ use mpisync_bench::report;
 use mpisync_bench::team::Team;
 use mpisync_bench::turns::measure;
 
-/// Length of a round.
+/// The length of a round.
 const ROUND: Duration = Duration::from_millis(80);
 
-/// Measures mpisync's channel beside others, on the ranks of this MPI job.
+/// Measures mpisync's channel and other implementations, on the ranks of this MPI job.
 #[derive(Parser)]
 #[command(name = "channel")]
 struct Options {
     #[command(flatten)]
     selection: Selection<Case, Name>,
-    /// Initialize MPI for several threads, and measure the subjects too that need it
+    /// Initialize MPI for several threads, and also measure the subjects that need it
     #[arg(long)]
     threads: bool,
-    /// Write all rounds to FILE, and no table
+    /// Write all rounds to FILE instead of printing a table
     #[arg(long, value_name = "FILE", conflicts_with = "json")]
     apart: Option<PathBuf>,
 }

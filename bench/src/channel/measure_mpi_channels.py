@@ -1,10 +1,11 @@
-"""The Python package mpi-channels in the cases of the channel benchmark.
+"""Measures the Python package mpi-channels in the cases of the channel benchmark.
 
-The cases and what is counted are those of the benchmark; the number of messages is chosen such that a round takes as long.
+The cases and the counted operations are those of the benchmark; the number of messages is chosen so that rounds have the
+same length.
 
-Messages are arrays of 64-bit floating-point numbers; the first of them is the message's number, by which is checked that
-each arrived once. The package has a receiver that finds nothing sleep for up to a second by default; here it asks again
-at once.
+Messages are arrays of 64-bit floating-point numbers; the first of them is the message's number, by which the program checks
+that each arrived once. By default the package lets a receiver without a message sleep for up to a second; here it polls
+without a pause.
 """
 
 import sys
@@ -14,25 +15,25 @@ import numpy
 from mpi4py import MPI
 from mpi_channels import RemoteChannel
 
-# For what all programs in Python have in common.
+# For the modules that all Python programs share.
 sys.path.append(str(Path(__file__).resolve().parent.parent))
 
 from team import LAST, RANK, ROUND, WORLD, meet, now, run, start
 
-FIRST = 20  # messages of the round that is not counted
+FIRST = 20  # messages of the first round, which is not counted
 
 SIZES = (8, 64, 512, 1024, 4096, 32768, 65536, 262144, 1048576)
 CASES = [f"stream_{size}" for size in SIZES] + ["latency_8"] + ["two_by_two_8"] * (LAST >= 3)
 
 
 def channel(size):
-    """A channel with as much room as the other subjects have. Collective."""
+    """A channel with the same capacity as the other subjects. Collective."""
     room = min((4 << 20) // size, 1024)
     return RemoteChannel(room, size // 8, t_wait=0, r_wait=0)
 
 
 def give_back(channels):
-    """Frees what the channels have. Collective."""
+    """Frees the resources of the channels. Collective."""
     for each in channels:
         each.buf.win.Free()
         each.buf.ptr.Free()
@@ -47,7 +48,7 @@ def produce(way, message, numbers):
 
 
 def consume(way, message):
-    """Takes all; the sum of their numbers."""
+    """Takes all messages. Returns the sum of their numbers."""
     numbers = 0
     while (taken := way.take()) is not None:
         message[:] = taken
@@ -79,7 +80,7 @@ def latency(ways, message, count):
 
 
 def one_round(kind, ways, message, count):
-    """Nanoseconds a message. Collective."""
+    """Nanoseconds per message. Collective."""
     if RANK == 0:
         for way in ways:
             way.claim(count // len(ways))

@@ -1,6 +1,7 @@
-//! What the channel benchmark compares: the cases, and the subjects that go through them.
+//! The cases and subjects of the channel benchmark.
 //!
-//! One subject is not in here: `measure_mpi_channels.py`, a program of its own that measures a Python package in the same cases.
+//! One more subject is a program of its own: `measure_mpi_channels.py` measures a Python package in
+//! the same cases.
 
 #[cfg(feature = "mpi-rma")]
 pub mod mpi_rma;
@@ -15,18 +16,18 @@ use crate::pace::{Laps, repeat_until, until_now};
 use crate::team::{Span, Team};
 use crate::turns::Subject;
 
-/// What is measured; the number is the bytes of a message.
+/// A case; the number is the size of a message in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Case {
     /// The first rank sends to the last.
     Stream(usize),
-    /// The first and the last rank send one message to and fro.
+    /// The first and the last rank send one message back and forth.
     Latency(usize),
     /// The first two ranks send, the last two receive.
     TwoByTwo(usize),
 }
 
-/// The cases, in the order in which they are measured.
+/// The cases, in the order of their measurement.
 const CASES: [Case; 11] = [
     Case::Stream(8),
     Case::Stream(64),
@@ -57,14 +58,14 @@ impl ValueEnum for Case {
 }
 
 impl Case {
-    /// How many bytes a message has, 8 at least.
+    /// The size of a message in bytes, at least 8.
     pub fn bytes(self) -> usize {
         match self {
             Case::Stream(bytes) | Case::Latency(bytes) | Case::TwoByTwo(bytes) => bytes,
         }
     }
 
-    /// How many ranks it takes; where there are more, the others have nothing to do.
+    /// The number of ranks that take part; further ranks are idle.
     pub fn ranks(self) -> i32 {
         match self {
             Case::Stream(_) | Case::Latency(_) => 2,
@@ -72,14 +73,14 @@ impl Case {
         }
     }
 
-    /// How many messages a channel has room for: 1,024 of the small ones, and 4 MiB of the large ones.
+    /// The capacity of a channel in messages: 1,024 for small messages, and 4 MiB of large ones.
     pub fn room(self) -> usize {
         const MEMORY: usize = 4 << 20;
         const MESSAGES: usize = 1024;
         (MEMORY / self.bytes()).min(MESSAGES)
     }
 
-    /// From which ranks messages go to which, in a job of so many.
+    /// The senders and receivers of each way, in a job of `ranks` ranks.
     fn ways(self, ranks: i32) -> Vec<(Vec<i32>, Vec<i32>)> {
         let last = ranks - 1;
         match self {
@@ -89,7 +90,7 @@ impl Case {
         }
     }
 
-    /// Who this rank sends to.
+    /// The ranks that this rank sends to.
     fn targets(self, team: &Team) -> Vec<i32> {
         let ways = self.ways(team.world().size());
         let way = ways
@@ -98,7 +99,7 @@ impl Case {
         way.map(|(_, to)| to).unwrap_or_default()
     }
 
-    /// Who this rank receives from.
+    /// The ranks that this rank receives from.
     fn origins(self, team: &Team) -> Vec<i32> {
         let ways = self.ways(team.world().size());
         let way = ways.into_iter().find(|(_, to)| to.contains(&team.rank()));
@@ -106,7 +107,7 @@ impl Case {
     }
 }
 
-/// Who is measured.
+/// A subject.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 #[value(rename_all = "snake_case")]
 pub enum Name {
@@ -114,7 +115,7 @@ pub enum Name {
     Mpisync,
     /// `MPI_Send` and `MPI_Recv`.
     MpiSendRecv,
-    /// The crate `mpi-rma`: the ring that loses nothing.
+    /// The crate `mpi-rma`: its ring that loses no message.
     MpiRma,
     /// The Python package `mpi-channels`, in a program of its own.
     MpiChannels,
@@ -130,7 +131,8 @@ impl Name {
         }
     }
 
-    /// Whether it needs MPI initialized for several threads, which makes many MPIs slower for the others.
+    /// Whether it needs MPI initialized for several threads, which makes the others slower with
+    /// many MPIs.
     pub fn needs_threads(self) -> bool {
         self == Name::MpiRma
     }
@@ -143,7 +145,7 @@ impl Name {
     /// Makes the subject for a case. Collective.
     ///
     /// # Panics
-    /// Where this program [cannot measure it](Self::is_here).
+    /// If this program [cannot measure it](Self::is_here).
     pub fn make(self, case: Case, team: &Team) -> Box<dyn Subject<Case>> {
         match self {
             Name::Mpisync => mpisync::new(case, team),
@@ -160,21 +162,22 @@ impl Name {
 /// The first word of the message after the last one of a round.
 const LAST: u64 = u64::MAX;
 
-/// What one rank has of a way for messages. All messages of a case have the same length, and begin with a word.
+/// One rank's end of a way for messages. All messages of a case have the same length, and begin
+/// with a word.
 trait Link {
-    /// Sends a message, and waits where there is no room for it.
+    /// Sends a message. Waits if there is no space for it.
     fn put(&mut self, word: u64);
 
-    /// Waits for a message; the word that it begins with.
+    /// Waits for a message. Returns its first word.
     fn take(&mut self) -> u64;
 
-    /// Sends [`LAST`], such that every receiver gets as many as [`ends`](Self::ends) tells.
+    /// Sends [`LAST`] so that every receiver gets as many of them as [`ends`](Self::ends) returns.
     fn end(&mut self);
 
-    /// How many [`LAST`]s this rank receives before it is done.
+    /// The number of [`LAST`]s that this rank receives before it is done.
     fn ends(&self) -> usize;
 
-    /// Gives back what it has. Collective.
+    /// Frees the resources. Collective.
     fn close(self);
 }
 
@@ -191,13 +194,14 @@ impl<L: Link> Subject<Case> for L {
     }
 }
 
-/// One round in which some ranks send as fast as they can, until the time is up, and others receive all of it.
+/// One round in which some ranks send as fast as possible until the time is up, and others receive
+/// everything.
 fn stream_round(link: &mut impl Link, case: Case, team: &Team) -> f64 {
     let sends = !case.targets(team).is_empty();
     let receives = !case.origins(team).is_empty();
     let in_order = case.origins(team).len() == 1;
     let span = team.start();
-    // Words are counted up from 0 by each sender, so that their sum tells whether each arrived once.
+    // Each sender counts words up from 0, so their sum shows whether each arrived once.
     let (mut sent, mut received, mut messages) = (0, 0, 0);
     let laps = if sends {
         let mut next = 0;
@@ -230,7 +234,8 @@ fn stream_round(link: &mut impl Link, case: Case, team: &Team) -> f64 {
     tally.nanos_per_operation()
 }
 
-/// One round in which a message goes to and fro between the first and the last rank; one way is an operation.
+/// One round in which a message goes back and forth between the first and the last rank. An
+/// operation is one way.
 fn latency_round(link: &mut impl Link, team: &Team) -> f64 {
     let span = team.start();
     let last = team.world().size() - 1;
@@ -249,7 +254,7 @@ fn latency_round(link: &mut impl Link, team: &Team) -> f64 {
     team.tally(span, laps).nanos_per_operation()
 }
 
-/// Sends and waits for the answer, until the time is up.
+/// Sends and waits for the reply, until the time is up.
 fn asks(link: &mut impl Link, span: Span) -> Laps {
     let mut next = 0;
     let mut laps = repeat_until(span.end, || {
@@ -262,18 +267,18 @@ fn asks(link: &mut impl Link, span: Span) -> Laps {
     laps
 }
 
-/// A message in the sender's or the receiver's own memory.
+/// A message in private memory of the sender or the receiver.
 fn buffer(case: Case) -> Vec<u8> {
-    // Zeroed pages would all be the same one.
+    // Not zero: zeroed pages would all be the same page.
     vec![0xc3; case.bytes()]
 }
 
-/// Writes the word that a message begins with.
+/// Writes the first word of a message.
 fn begin_with(message: &mut [u8], word: u64) {
     message[..size_of::<u64>()].copy_from_slice(&word.to_ne_bytes());
 }
 
-/// The word that a message begins with.
+/// The first word of a message.
 fn beginning(message: &[u8]) -> u64 {
     let (word, _) = message.split_first_chunk().expect("8 bytes at least");
     u64::from_ne_bytes(*word)

@@ -1,7 +1,8 @@
-//! The crate `mpi-rma`: `Ring::safe`, a ring in an MPI window for each pair of a sender and a receiver.
+//! The crate `mpi-rma`: `Ring::safe`, a ring in an MPI window for each pair of a sender and a
+//! receiver.
 //!
-//! A sender serves its receivers in turn, and a receiver acknowledges what it has polled all at once, as the crate's own
-//! benchmark does.
+//! A sender serves its receivers in turn, and a receiver acknowledges all polled messages at once,
+//! as in the crate's own benchmark.
 
 use std::collections::VecDeque;
 use std::thread;
@@ -12,11 +13,11 @@ use mpi::traits::*;
 use super::{Case, LAST, Link, begin_with, beginning, buffer};
 use crate::team::Team;
 
-/// The rings, and the messages that were polled but not taken yet.
+/// The rings, and the messages that have been polled and not taken.
 pub struct MpiRma {
     ring: Ring,
     targets: Vec<i32>,
-    /// Which of the targets is next.
+    /// The index of the next target.
     turn: usize,
     origins: usize,
     message: Vec<u8>,
@@ -52,7 +53,8 @@ impl MpiRma {
             .expect("a ring delivers");
     }
 
-    /// Fetches what has arrived, and acknowledges it: the last message of each origin stands for those before.
+    /// Fetches the messages that have arrived, and acknowledges them: the last message of each
+    /// origin also acknowledges the earlier ones.
     fn poll(&mut self) {
         self.polled
             .extend(self.ring.poll().expect("a ring delivers"));

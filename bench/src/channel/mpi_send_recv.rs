@@ -1,6 +1,7 @@
-//! `MPI_Send` and `MPI_Recv`: blocking, in standard mode, from and to buffers that were made before.
+//! `MPI_Send` and `MPI_Recv`: blocking, in standard mode, from and to buffers that were made
+//! before.
 //!
-//! A sender serves its receivers in turn. A receiver that has several senders takes from any of them.
+//! A sender serves its receivers in turn. A receiver with several senders takes from any of them.
 
 use std::ffi::c_int;
 
@@ -15,7 +16,7 @@ use crate::team::Team;
 pub struct MpiSendRecv {
     comm: SimpleCommunicator,
     targets: Vec<c_int>,
-    /// Which of the targets is next.
+    /// The index of the next target.
     turn: usize,
     origin: c_int,
     origins: usize,
@@ -67,7 +68,8 @@ impl Link for MpiSendRecv {
     }
 
     fn take(&mut self) -> u64 {
-        // SAFETY: the buffer has that many bytes, and no message is longer; MPI aborts the job on failure.
+        // SAFETY: the buffer has that many bytes, and no message is longer; MPI aborts the job on
+        // failure.
         unsafe {
             ffi::MPI_Recv(
                 self.message.as_mut_ptr().cast(),

@@ -1,7 +1,7 @@
-//! mpisync: a `RemoteChannel` for each way, of which each rank keeps the end that it uses.
+//! mpisync: a `RemoteChannel` for each way. Each rank keeps the end that it uses.
 //!
-//! Messages of up to 4 KiB are put as values, and larger ones from where they lie, so that none lies on a stack. All are taken
-//! into a buffer, as `MPI_Recv` does.
+//! Messages of up to 4 KiB are put by value, and larger ones by reference, so that none lies on a
+//! stack. All are taken into a buffer, as by `MPI_Recv`.
 
 use std::slice;
 
@@ -12,7 +12,7 @@ use super::{Case, LAST, Link, begin_with, beginning, buffer};
 use crate::team::Team;
 use crate::turns::Subject;
 
-/// Messages of more bytes are not put as values.
+/// Larger messages are not put by value.
 const SMALL: usize = 4096;
 
 /// The ends that this rank keeps, and a buffer for a message.
@@ -25,7 +25,7 @@ pub struct Mpisync<const BYTES: usize> {
 /// Makes the channels for a case. Collective.
 ///
 /// # Panics
-/// Where no case has messages of that length.
+/// If no case has messages of that length.
 pub fn new(case: Case, team: &Team) -> Box<dyn Subject<Case>> {
     match case.bytes() {
         8 => Box::new(Mpisync::<8>::new(case, team)),
@@ -93,7 +93,5 @@ impl<const BYTES: usize> Link for Mpisync<BYTES> {
         1
     }
 
-    fn close(self) {
-        // Dropping the ends is all.
-    }
+    fn close(self) {}
 }

@@ -1,5 +1,6 @@
-//! A plain queue lock over one-sided calls: the lock of Mellor-Crummey and Scott ("Algorithms for Scalable
-//! Synchronization on Shared-Memory Multiprocessors", TOCS 1991), a node of the queue on each rank.
+//! A simple queue lock over one-sided calls: the lock of Mellor-Crummey and Scott ("Algorithms for
+//! Scalable Synchronization on Shared-Memory Multiprocessors", TOCS 1991), with a queue node on
+//! each rank.
 
 use mpi::topology::SimpleCommunicator;
 use mpi::traits::*;
@@ -13,7 +14,7 @@ const TAIL: usize = 0;
 const NEXT: usize = 1;
 const BLOCKED: usize = 2;
 
-/// The tail at rank 0, and a queue node on each rank. Ranks are counted from 1; 0 is nobody.
+/// The tail at rank 0, and a queue node on each rank. Ranks are counted from 1; 0 is no rank.
 pub struct McsRma<'a> {
     world: &'a SimpleCommunicator,
     window: Window<3>,
@@ -32,8 +33,9 @@ impl<'a> McsRma<'a> {
         self.window.put(rank, word, value);
     }
 
-    /// Puts this rank at the end of the queue; who was there before. `MPI_REPLACE` is not in the bindings of every MPI, so
-    /// this is a compare-and-swap, which takes a further round trip only where somebody was there.
+    /// Puts this rank at the end of the queue. Returns the previous tail. The bindings of some MPIs
+    /// lack `MPI_REPLACE`, so this is a compare-and-swap, which takes a further round trip only if
+    /// there was a previous rank.
     fn exchange_tail(&self, mine: i64) -> i64 {
         let mut expected = 0;
         loop {

@@ -1,4 +1,4 @@
-//! What the lock benchmark compares: the cases, and the subjects that go through them.
+//! The cases and subjects of the lock benchmark.
 
 pub mod mcs_rma;
 pub mod mpi_bcast_barrier;
@@ -19,28 +19,28 @@ use crate::team::Team;
 use crate::turns::Subject;
 use crate::window::progress;
 
-/// What is measured. An operation is an acquisition together with its release.
+/// A case. An operation is an acquisition and its release.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 #[value(rename_all = "snake_case")]
 pub enum Case {
-    /// One rank locks for reading; the other ranks have nothing to do.
+    /// One rank locks for reading; the others are idle.
     ReadAlone,
     /// All ranks lock for reading.
     ReadAll,
-    /// One rank locks for writing; the other ranks have nothing to do.
+    /// One rank locks for writing; the others are idle.
     WriteAlone,
     /// All ranks lock for writing, one after another.
     WriteAll,
     /// The first and the last rank lock for writing in turn.
     WriteMoved,
-    /// One rank locks for writing now and then, the others compute outside MPI: the longest that it waits.
+    /// One rank locks for writing at intervals, the others compute outside MPI: its longest wait.
     WriteBesideBusy,
-    /// Nobody does anything: processor time of the busiest rank, in nanoseconds a second.
+    /// All ranks sleep: processor time of the busiest rank, in nanoseconds per second.
     Idle,
     /// Rank 0 has 8 bytes and all ranks get them.
     #[value(name = "single_write_share_8")]
     SingleWriteShare8,
-    /// One rank asks rank 0 and waits for the answer.
+    /// One rank sends rank 0 a request and waits for the reply.
     RoundTrip,
 }
 
@@ -50,7 +50,7 @@ impl Case {
     }
 }
 
-/// Who is measured.
+/// A subject.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 #[value(rename_all = "snake_case")]
 pub enum Name {
@@ -72,7 +72,7 @@ pub enum Name {
 }
 
 impl Name {
-    /// Whether the subject has something that does what the case asks for.
+    /// Whether the subject has an equivalent of the case.
     pub fn takes(self, case: Case) -> bool {
         match case {
             Case::RoundTrip => self == Name::MpiFetchAndOp,
@@ -89,10 +89,12 @@ impl Name {
         }
     }
 
-    /// Whether it works with ranks on so many hosts; `windows` tells what MPI can do over several.
+    /// Whether it works with ranks on this number of hosts. `windows` is the support of MPI for
+    /// windows over several hosts.
     pub fn is_fit(self, hosts: usize, windows: Windows) -> bool {
         match self {
-            // An MPI without windows over hosts is Open MPI 4, in which an exchange with the rank itself ends in a crash.
+            // An MPI without windows over hosts is Open MPI 4, which crashes in an exchange of a
+            // rank with itself.
             Name::McsRma if hosts == 1 => windows != Windows::No,
             _ if hosts == 1 => true,
             Name::Mpisync | Name::MpiBcastBarrier | Name::Nap1ms => true,
@@ -121,20 +123,21 @@ impl Name {
     }
 }
 
-/// What MPI's windows can do with ranks on several hosts.
+/// The support of MPI for windows with ranks on several hosts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Windows {
-    /// All that they should.
+    /// Full support.
     Yes,
-    /// Words that ranks of one host and of others change at once lose changes, so that queues hang.
+    /// Changes are lost if ranks of one host and of others change a word at once, so queues hang.
     NotForQueues,
-    /// Nothing: there are none.
+    /// There are no windows.
     No,
 }
 
 impl Windows {
-    /// Over hosts on an ordinary network, with the MPI of this version: Open MPI 4, as Debian configures it, has none, and
-    /// in a window of MPICH 4.0 the queue of [`mcs_rma`] stands still with two ranks on each of two hosts.
+    /// The support over hosts on an ordinary network with the MPI of this version. Open MPI 4, as
+    /// Debian configures it, has no windows, and in a window of MPICH 4.0 the queue of [`mcs_rma`]
+    /// hangs with two ranks on each of two hosts.
     pub fn of(mpi: &str) -> Self {
         if mpi.starts_with("Open MPI 4") {
             Windows::No
@@ -148,7 +151,7 @@ impl Windows {
 
 /// A reader-writer lock of all ranks.
 trait Lock {
-    /// Whether the ranks that do nothing have to be inside MPI for the others to get the lock.
+    /// Whether idle ranks have to be inside MPI for the others to get the lock.
     const NEEDS_ALL: bool = true;
 
     /// Runs `body` while this rank holds the lock for reading.
@@ -158,9 +161,9 @@ trait Lock {
     fn write(&mut self, body: impl FnOnce());
 }
 
-/// A way to give a word of rank 0 to all ranks.
+/// A way to send a word of rank 0 to all ranks.
 trait HandOver {
-    /// Returns rank 0's `word` on every rank; the others' words do not count. Collective.
+    /// Returns rank 0's `word` on every rank; the words of the others are ignored. Collective.
     fn hand_over(&mut self, word: u64) -> u64;
 }
 
@@ -181,7 +184,7 @@ fn lock_round<L: Lock>(lock: &mut L, case: Case, team: &Team) -> f64 {
             team.sit_out(span)
         }
     } else if writes {
-        // SAFETY: the lock is held for writing. The check below tells when it does not exclude.
+        // SAFETY: the lock is held for writing. The check below fails if it does not exclude.
         repeat_until(span.end, || lock.write(|| unsafe { team.bump() }))
     } else {
         repeat_until(span.end, || {
@@ -201,7 +204,8 @@ fn lock_round<L: Lock>(lock: &mut L, case: Case, team: &Team) -> f64 {
     tally.nanos_per_operation()
 }
 
-/// One round in which the first and the last rank write in turn, and only the time that they take for the lock counts.
+/// One round in which the first and the last rank write in turn. Only the time that they take for
+/// the lock counts.
 fn moved_round<L: Lock>(lock: &mut L, team: &Team) -> f64 {
     let span = team.start();
     let last = team.world().size() - 1;
@@ -243,7 +247,8 @@ fn moved_round<L: Lock>(lock: &mut L, team: &Team) -> f64 {
     team.sum(time) as f64 / operations as f64
 }
 
-/// One round in which one rank writes every few milliseconds and the others compute; the longest that it waited.
+/// One round in which one rank writes every few milliseconds and the others compute. Returns its
+/// longest wait.
 fn beside_busy_round<L: Lock>(lock: &mut L, team: &Team) -> f64 {
     const PAUSE: u64 = 3_000_000;
     let span = team.start();
@@ -265,10 +270,10 @@ fn beside_busy_round<L: Lock>(lock: &mut L, team: &Team) -> f64 {
     team.max(longest) as f64
 }
 
-/// How long a round of [`Case::Idle`] takes, in nanoseconds: a second.
+/// The length of a round of [`Case::Idle`] in nanoseconds: a second.
 const IDLE_SPAN: u64 = 1_000_000_000;
 
-/// One round in which all ranks sleep; processor time a second.
+/// One round in which all ranks sleep. Returns the processor time per second.
 fn idle_round(team: &Team) -> f64 {
     const SETTLE: u64 = 20_000_000;
     team.start();
@@ -280,11 +285,11 @@ fn idle_round(team: &Team) -> f64 {
     team.max(mine) as f64
 }
 
-/// What rank 0 hands over last in a round.
+/// The last word of rank 0 in a round.
 const LAST: u64 = u64::MAX;
 
-/// One round of the case that hands a word over. Only rank 0 looks at the clock: it hands over 0, 1, 2 and
-/// so on until the time is up, and [`LAST`] to end the round on all ranks.
+/// One round of the case that hands a word over. Only rank 0 reads the clock: it hands over 0, 1, 2
+/// and so on until the time is up, and then [`LAST`], which ends the round on all ranks.
 fn hand_over_round(way: &mut impl HandOver, team: &Team) -> f64 {
     let span = team.start();
     let mut next = 0;

@@ -1,5 +1,5 @@
-//! `MPI_Bcast` of 8 bytes, then `MPI_Barrier`: how plain MPI gives a value of one rank to all and keeps
-//! every rank until all have it.
+//! `MPI_Bcast` of 8 bytes, then `MPI_Barrier`: how plain MPI sends a value of one rank to all and
+//! holds every rank until all have it.
 
 use mpi::topology::SimpleCommunicator;
 use mpi::traits::*;

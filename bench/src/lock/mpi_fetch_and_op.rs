@@ -1,4 +1,5 @@
-//! `MPI_Fetch_and_op` and a flush, to a word of rank 0: the network round trip that others are measured in.
+//! `MPI_Fetch_and_op` and a flush, to a word of rank 0: the network round trip to which other
+//! figures are compared.
 
 use mpi::ffi;
 use mpi::topology::SimpleCommunicator;
@@ -33,7 +34,7 @@ impl Subject<Case> for MpiFetchAndOp {
                 self.window.fetch(0, 0, 1, sum);
             })
         } else {
-            // The other side of a round trip that MPI makes in software has to be inside MPI.
+            // If MPI implements the round trip in software, the target has to be inside MPI.
             team.attend(span, || progress(team.world()))
         };
         team.tally(span, laps).nanos_per_operation()

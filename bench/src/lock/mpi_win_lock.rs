@@ -1,8 +1,9 @@
-//! `MPI_Win_lock` and `MPI_Win_unlock` on a window at rank 0: what MPI itself has.
+//! `MPI_Win_lock` and `MPI_Win_unlock` on a window at rank 0: MPI's own lock.
 //!
-//! The window is from `MPI_Win_allocate`, which leaves the choice of memory to MPI, and it works with the
-//! ranks on any number of hosts. (One from `MPI_Win_allocate_shared` works on one host only; some libraries
-//! lock it faster.) Rank 0 locks its own window when it is alone, the best case there is.
+//! The window is from `MPI_Win_allocate`, which leaves the choice of memory to MPI and works with
+//! ranks on any number of hosts. (One from `MPI_Win_allocate_shared` works on one host only; some
+//! libraries lock it faster.) A rank 0 that works alone locks its own window, which is the best
+//! case.
 
 use std::ffi::{c_int, c_void};
 use std::mem::MaybeUninit;
@@ -16,7 +17,7 @@ use crate::memory::Info;
 use crate::team::Team;
 use crate::turns::Subject;
 
-/// The rank that every lock goes to.
+/// The target rank of every lock.
 const HOME: c_int = 0;
 
 /// A window with 8 bytes at rank 0, used for its lock only.
@@ -35,7 +36,8 @@ impl MpiWinLock {
         let mut base: *mut c_void = std::ptr::null_mut();
         let mut window = MaybeUninit::uninit();
         let info = Info::new();
-        // SAFETY: every pointer is to a local of the type that MPI writes; MPI aborts the job on failure.
+        // SAFETY: every pointer is to a local of the type that MPI writes; MPI aborts the job on
+        // failure.
         let window = unsafe {
             ffi::MPI_Win_allocate(
                 size as ffi::MPI_Aint,

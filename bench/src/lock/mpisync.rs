@@ -1,4 +1,4 @@
-//! mpisync: a controller over all ranks, used as its users do.
+//! mpisync: a controller over all ranks, used as in a program.
 
 use ::mpisync::{Access, WindowController};
 use mpi::topology::SimpleCommunicator;

@@ -1,4 +1,4 @@
-//! A thread that does nothing but sleep for a millisecond at a time: what naps cost on this machine by themselves.
+//! A thread that only sleeps, for a millisecond at a time: the cost of such sleeps on this machine.
 
 use std::thread;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use crate::clock;
 use crate::team::Team;
 use crate::turns::Subject;
 
-/// The naps.
+/// The sleeps.
 pub struct Nap1ms;
 
 impl Subject<Case> for Nap1ms {

@@ -1,7 +1,7 @@
 //! glibc's `pthread_rwlock_t` with `PTHREAD_PROCESS_SHARED`, in memory that the ranks share.
 //!
-//! What a program takes that knows all its ranks to be on one host. It has glibc's default preference,
-//! which is for readers. A rank that waits sleeps in the kernel and makes no MPI progress.
+//! A program can use it if all its ranks are on one host. It has glibc's default preference, which
+//! is for readers. A waiting rank sleeps in the kernel and makes no MPI progress.
 
 use std::mem::MaybeUninit;
 
@@ -27,8 +27,8 @@ impl PthreadRwlock {
     pub fn new(world: &SimpleCommunicator) -> Self {
         let lock = Object::new(world, |lock| {
             let mut attributes = MaybeUninit::uninit();
-            // SAFETY: the attributes are initialized before they are used; the lock's memory is zeroed and
-            // no other rank uses it yet.
+            // SAFETY: the attributes are initialized before they are used; the lock's memory is
+            // zeroed and no other rank uses it yet.
             unsafe {
                 succeed(pthread_rwlockattr_init(attributes.as_mut_ptr()));
                 succeed(pthread_rwlockattr_setpshared(
@@ -43,7 +43,8 @@ impl PthreadRwlock {
     }
 
     fn unlock(&self) {
-        // SAFETY: the lock is initialized and this rank holds it: called from `read` and `write` only.
+        // SAFETY: the lock is initialized and this rank holds it: called from `read` and `write`
+        // only.
         succeed(unsafe { pthread_rwlock_unlock(self.lock.as_ptr()) });
     }
 }

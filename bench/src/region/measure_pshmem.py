@@ -1,10 +1,10 @@
-"""The Python package pshmem in the cases of the region benchmark.
+"""Measures the Python package pshmem in the cases of the region benchmark.
 
-The cases and what is counted are those of the benchmark, and rounds are as long. An operation is `MPIShared.set`, in which
-all ranks take part, also where the benchmark has one rank write a row by itself.
+The cases, the counted operations and the length of a round are those of the benchmark. An operation is `MPIShared.set`, in
+which all ranks take part, even in the case in which one rank of the benchmark writes a row alone.
 
-The first and the last of the items that are set bear the number of the operation, and after each round every rank checks
-that it sees those of the last.
+The first and the last item that are set have the number of the operation, and after each round every rank checks that it
+sees those of the last operation.
 """
 
 import sys
@@ -14,12 +14,12 @@ import numpy
 from mpi4py import MPI
 from pshmem import MPIShared
 
-# For what all programs in Python have in common.
+# For the modules that all Python programs share.
 sys.path.append(str(Path(__file__).resolve().parent.parent))
 
 from team import LONE_RANK, RANK, WORLD, now, paced, run, start
 
-# The shape of the array, that of what is set, nanoseconds a round, and which part of the rounds that are asked for.
+# The shape of the array, the shape of the data that is set, nanoseconds per round, and the divisor of the number of rounds.
 CASES = {
     "set_120": ((15,), (15,), 80e6, 1),
     "set_8000000": ((1_000_000,), (1_000_000,), 200e6, 1),
@@ -29,21 +29,21 @@ CASES = {
 
 
 class Subject:
-    """A shared array, and what the worker has for it. Made by all ranks together."""
+    """A shared array, and the items that the worker sets. Made by all ranks together."""
 
     def __init__(self, case):
         shape, part, _, _ = CASES[case]
         self.shared = MPIShared(shape, numpy.float64, WORLD)
-        # For a row one that is not on the first one's host, if there is any.
+        # For a row a rank that is not on the first rank's host, if there is one.
         self.worker = 0 if case.startswith("set") else LONE_RANK
         self.data = None
         if RANK == self.worker:
             self.data = numpy.arange(numpy.prod(part), dtype=numpy.float64).reshape(part)
-        # Of the next items; a new array is full of zeros.
+        # The number of the next items; a new array is full of zeros.
         self.number = 1
 
     def offset(self, number):
-        """Where the items of this number are set: rows one after the other."""
+        """The position of the items of this number: rows one after the other."""
         shape = self.shared.shape
         return (0,) if len(shape) == 1 else (number % shape[0], 0)
 
@@ -60,7 +60,7 @@ class Subject:
         assert items[0] == last and items[-1] == last, "the items are not those set last"
 
     def operations(self, count):
-        """Nanoseconds an operation, of so many. Collective."""
+        """Runs this number of operations. Returns nanoseconds per operation. Collective."""
         begin = start()
         for _ in range(count):
             self.set()

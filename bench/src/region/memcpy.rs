@@ -1,4 +1,5 @@
-//! A copy from one array to another of the same process: what moving the items costs by itself on this machine.
+//! A copy from one array to another of the same process: the cost of moving the items on this
+//! machine.
 
 use std::hint::black_box;
 use std::ops::Range;
@@ -7,7 +8,7 @@ use super::rounds::Array;
 use super::{Case, Source, ends, items};
 use crate::team::Team;
 
-/// The array of the worker, and what it copies into it.
+/// The array of the worker, and the source of the copies.
 pub struct Memcpy {
     case: Case,
     source: Source,
@@ -31,7 +32,7 @@ impl Array for Memcpy {
         let data = self.source.stamped(number).expect("this rank writes");
         let items = self.items.as_mut().expect("this rank writes");
         items[self.case.place(number)].copy_from_slice(data);
-        // Nobody reads them, and they are to be written nevertheless.
+        // No code reads them; this keeps the compiler from removing the copy.
         black_box(items.as_mut_ptr());
     }
 
@@ -39,7 +40,5 @@ impl Array for Memcpy {
         self.items.as_ref().map(|items| ends(items, place))
     }
 
-    fn close(self) {
-        // Dropping the arrays is all.
-    }
+    fn close(self) {}
 }

@@ -1,6 +1,7 @@
-//! What the region benchmark compares: the cases, and the subjects that go through them.
+//! The cases and subjects of the region benchmark.
 //!
-//! One subject is not in here: `measure_pshmem.py`, a program of its own that measures a Python package in the same cases.
+//! One more subject is a program of its own: `measure_pshmem.py` measures a Python package in the
+//! same cases.
 
 pub mod memcpy;
 pub mod mpi_bcast;
@@ -20,18 +21,18 @@ use crate::team::Team;
 use crate::turns::Subject;
 use rounds::{Alone, Sums, Together};
 
-/// What is measured; the number is the bytes of an array, whose items are `f64`.
+/// A case; the number is the size in bytes of an array of `f64`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Case {
     /// The first rank has items for the whole array, and all ranks get them.
     Set(usize),
-    /// One rank has items for a row of a square array, and all ranks get them, or may fetch them.
+    /// One rank has items for a row of a square array, and all ranks get or can fetch them.
     RowOf(usize),
-    /// One rank adds the items up; the other ranks have nothing to do.
+    /// One rank adds up the items; the others are idle.
     Sum(usize),
 }
 
-/// The cases, in the order in which they are measured.
+/// The cases, in the order of their measurement.
 const CASES: [Case; 5] = [
     Case::Set(120),
     Case::Set(8_000_000),
@@ -40,10 +41,10 @@ const CASES: [Case; 5] = [
     Case::Sum(8_000_000),
 ];
 
-/// How many rows the array has of which rows are written, and how many items a row has.
+/// The number of rows of an array that is written by rows, and of items per row.
 const ROWS: usize = 1000;
 
-/// An array of more bytes is large.
+/// A larger array, in bytes, is large.
 const LARGE: usize = 10_000_000;
 
 impl ValueEnum for Case {
@@ -62,14 +63,14 @@ impl ValueEnum for Case {
 }
 
 impl Case {
-    /// How many items the array has.
+    /// The number of items of the array.
     pub fn items(self) -> usize {
         match self {
             Case::Set(bytes) | Case::RowOf(bytes) | Case::Sum(bytes) => bytes / size_of::<f64>(),
         }
     }
 
-    /// How many items are written at a time.
+    /// The number of items written at a time.
     pub fn block(self) -> usize {
         match self {
             Case::Set(_) | Case::Sum(_) => self.items(),
@@ -77,7 +78,7 @@ impl Case {
         }
     }
 
-    /// Where the items of this number are written: rows one after the other.
+    /// The position of the items of this number: rows one after the other.
     pub fn place(self, number: u64) -> Range<usize> {
         let blocks = self.items() / self.block();
         let start = (number % blocks as u64) as usize * self.block();
@@ -92,7 +93,7 @@ impl Case {
         }
     }
 
-    /// How long a round takes: several operations at least.
+    /// The length of a round, in which several operations at least fit.
     pub fn round(self) -> Duration {
         Duration::from_millis(match self.block() * size_of::<f64>() {
             0..100_000 => 80,
@@ -101,7 +102,7 @@ impl Case {
         })
     }
 
-    /// How many rounds are measured where so many are asked for: a third of them where an array is large.
+    /// The number of rounds to measure if `asked` are requested: a third of them for a large array.
     pub fn rounds(self, asked: u32) -> u32 {
         match self.items() * size_of::<f64>() {
             0..LARGE => asked,
@@ -110,7 +111,7 @@ impl Case {
     }
 }
 
-/// Who is measured.
+/// A subject.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 #[value(rename_all = "snake_case")]
 pub enum Name {
@@ -118,20 +119,20 @@ pub enum Name {
     Mpisync,
     /// The Python package `pshmem`, in a program of its own.
     Pshmem,
-    /// `MPI_Bcast` into arrays of each rank's own.
+    /// `MPI_Bcast` into private arrays of the ranks.
     MpiBcast,
     /// A copy into a window from `MPI_Win_allocate_shared`, between two barriers.
     MpiWinShared,
-    /// A row by `MPI_Send` to one other rank, and an empty answer.
+    /// A row by `MPI_Send` to one other rank, and an empty reply.
     MpiSend,
     /// A copy within one process.
     Memcpy,
-    /// Reading an array of one's own.
+    /// Reading a private array.
     RawPointer,
 }
 
 impl Name {
-    /// Whether the subject has something that does what the case asks for.
+    /// Whether the subject has an equivalent of the case.
     pub fn takes(self, case: Case) -> bool {
         match case {
             Case::Set(_) => !matches!(self, Name::MpiSend | Name::RawPointer),
@@ -145,7 +146,7 @@ impl Name {
         self != Name::Pshmem
     }
 
-    /// Whether it works with so many ranks on so many hosts.
+    /// Whether it works with this number of ranks and hosts.
     pub fn is_fit(self, ranks: i32, hosts: usize) -> bool {
         match self {
             Name::MpiWinShared => hosts == 1,
@@ -157,7 +158,7 @@ impl Name {
     /// Makes the subject for a case. Collective.
     ///
     /// # Panics
-    /// Where this program [cannot measure it](Self::is_here).
+    /// If this program [cannot measure it](Self::is_here).
     pub fn make(self, case: Case, team: &Team) -> Box<dyn Subject<Case>> {
         match (self, case) {
             (Name::Mpisync, Case::Set(_)) => {
@@ -177,7 +178,7 @@ impl Name {
     }
 }
 
-/// What the worker has in its own memory to be written, and no other rank.
+/// The items to be written, in the private memory of the worker.
 struct Source {
     items: Option<Vec<f64>>,
 }
@@ -198,7 +199,8 @@ impl Source {
     }
 }
 
-/// So many items, in memory that has been touched. Their sum is the same in whatever order they are added up.
+/// `count` items, in memory that has been touched. Their sum is the same in any order of the
+/// additions.
 fn items(count: usize) -> Vec<f64> {
     (0..count).map(|index| (index % 1024) as f64).collect()
 }
@@ -210,7 +212,7 @@ fn stamp(items: &mut [f64], number: u64) {
     items[last] = number as f64;
 }
 
-/// The first and the last item of a place in an array.
+/// The first and the last item of a part of an array.
 fn ends(items: &[f64], place: Range<usize>) -> [f64; 2] {
     let items = &items[place];
     [items[0], items[items.len() - 1]]

@@ -1,7 +1,7 @@
-//! `MPI_Bcast` from and into arrays of each rank's own: how plain MPI gives an array to all ranks, and as many copies of
-//! it as there are ranks.
+//! `MPI_Bcast` from and into private arrays: how plain MPI gives an array to all ranks, with one
+//! copy per rank.
 //!
-//! No rank waits for the others, so that the root may be some calls ahead where the items are few.
+//! No rank waits for the others, so the root may be some calls ahead if there are few items.
 
 use std::ops::Range;
 

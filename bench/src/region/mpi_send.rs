@@ -1,5 +1,6 @@
-//! A row by `MPI_Send` to one other rank, the first that is not the worker, which answers with an empty message: the least
-//! that plain MPI needs until the worker knows that a row is in another rank's array.
+//! A row by `MPI_Send` to one other rank, the lowest that is not the worker, which replies with an
+//! empty message: the minimum in plain MPI until the worker knows that a row is in another rank's
+//! array.
 
 use std::ops::Range;
 
@@ -16,7 +17,7 @@ use crate::team::{Span, Team};
 pub struct MpiSend {
     comm: SimpleCommunicator,
     worker: i32,
-    /// The rank that the rows go to.
+    /// The receiver of the rows.
     partner: i32,
     case: Case,
     items: Vec<f64>,

@@ -1,10 +1,11 @@
-//! An array in a window from `MPI_Win_allocate_shared`: what one would write by hand for the ranks of one host.
+//! An array in a window from `MPI_Win_allocate_shared`: the usual code for the ranks of one host.
 //!
-//! A barrier keeps the writer until nobody reads, and another the readers until all is written. Around each,
-//! `MPI_Win_sync` orders what the ranks load and store, as MPI asks for.
+//! A barrier holds the writer until no rank reads, and another one the readers until everything is
+//! written. Around each, `MPI_Win_sync` orders the loads and stores of the ranks, as MPI requires.
 //!
-//! Where in a page the memory begins is up to MPI. With Open MPI 4.1 it is a little further than the source does in its own,
-//! in which case glibc 2.36 copies large arrays backwards and through the caches, which takes twice as long.
+//! MPI chooses the position of the memory within a page. With Open MPI 4.1 it is slightly behind
+//! the source's position within its page. Then glibc 2.36 copies large arrays backwards and through
+//! the caches, which takes twice as long.
 
 use std::ops::Range;
 use std::ptr;
@@ -27,7 +28,7 @@ pub struct MpiWinShared {
 }
 
 impl MpiWinShared {
-    /// Makes the window, and opens an epoch for all of its time. Collective.
+    /// Makes the window, and opens an epoch that lasts until it is freed. Collective.
     pub fn new(case: Case, team: &Team) -> Self {
         let comm = team.world().duplicate();
         let memory = Shared::several(&comm, case.items());
@@ -41,7 +42,7 @@ impl MpiWinShared {
         }
     }
 
-    /// A barrier, before which all loads and stores come that this rank has done, and after which the later ones.
+    /// A barrier that orders the earlier loads and stores of this rank before the later ones.
     fn meet(&self) {
         self.sync();
         self.comm.barrier();
@@ -61,8 +62,8 @@ impl Array for MpiWinShared {
             let place = self.case.place(number);
             assert_eq!(items.len(), place.len());
             let target = self.memory.as_ptr();
-            // SAFETY: the place is within the array, in which there is room for as many items; no other rank reads or
-            // writes them between the two barriers.
+            // SAFETY: the place is within the array, in which there is room for as many items; no
+            // other rank reads or writes them between the two barriers.
             unsafe {
                 ptr::copy_nonoverlapping(items.as_ptr(), target.add(place.start), items.len())
             };
@@ -72,7 +73,8 @@ impl Array for MpiWinShared {
 
     fn ends(&self, place: Range<usize>) -> Option<[f64; 2]> {
         let items = self.memory.as_ptr();
-        // SAFETY: the place is within the array, and nobody writes before all ranks have called `write` again.
+        // SAFETY: the place is within the array, and nobody writes before all ranks have called
+        // `write` again.
         let item = |index| unsafe { items.add(index).read_volatile() };
         Some([item(place.start), item(place.end - 1)])
     }

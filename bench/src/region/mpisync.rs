@@ -1,4 +1,4 @@
-//! mpisync: a `Region`, used as its users do.
+//! mpisync: a `Region`, used as in a program.
 
 use std::ops::Range;
 
@@ -43,7 +43,8 @@ impl Array for Whole {
     }
 }
 
-/// A region of rows, which the worker writes one at a time under the write lock. The other ranks have nothing to do.
+/// A region of rows, which the worker writes one at a time under the write lock. The others are
+/// idle.
 pub struct Rows {
     region: Region<f64, Ix2>,
     case: Case,
@@ -111,7 +112,7 @@ fn line(case: Case, team: &Team) -> Region<f64, Ix1> {
     Region::new(team.world(), case.items()).expect("a region of all ranks can be made")
 }
 
-/// Gives the region back. Collective.
+/// Frees the region. Collective.
 fn close<D: ::mpisync::ndarray::Dimension>(region: Region<f64, D>) {
     region.close().expect("all ranks close the region");
 }

@@ -1,4 +1,4 @@
-//! Reading an array of this process by a pointer to it: what adding the items up costs without a lock.
+//! Reads an array of this process by a pointer: the cost of adding up the items without a lock.
 
 use std::hint::black_box;
 use std::slice;
@@ -25,13 +25,12 @@ impl RawPointer {
 impl Readable for RawPointer {
     fn sum(&self) -> f64 {
         let items = self.items.as_ref().expect("this rank reads");
-        // The items do not change, and are to be read again nevertheless.
+        // The items do not change; this makes the compiler read them again.
         let start = black_box(items.as_ptr());
-        // SAFETY: so many items are there, and nobody writes them as long as they are borrowed.
+        // SAFETY: the array has this number of items, and nobody writes them as long as they are
+        // borrowed.
         sum(unsafe { slice::from_raw_parts(start, items.len()) })
     }
 
-    fn close(self) {
-        // Dropping the array is all.
-    }
+    fn close(self) {}
 }

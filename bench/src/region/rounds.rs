@@ -1,4 +1,4 @@
-//! How a subject goes through a round: with all ranks taking part, or one alone; and what is checked after it.
+//! How a subject runs a round, by all ranks or by one alone, and the checks afterwards.
 
 use std::ops::Range;
 
@@ -7,30 +7,32 @@ use crate::pace::{Laps, Pace, repeat_until, until_now};
 use crate::team::{Span, Team};
 use crate::turns::Subject;
 
-/// An array that ranks share or have copies of, and of which the worker writes one place after the other.
+/// An array that ranks share or have copies of. The worker writes one part after the other.
 pub(super) trait Array {
-    /// Writes the items of this number to their place. Collective, unless the worker is [`Alone`].
+    /// Writes the items of this number to their position. Collective, unless the worker is
+    /// [`Alone`].
     fn write(&mut self, number: u64);
 
-    /// The first and the last item of a place as this rank sees them, if it does.
+    /// The first and the last item of a part, if this rank sees them.
     fn ends(&self, place: Range<usize>) -> Option<[f64; 2]>;
 
-    /// What a rank does while the worker is [`Alone`] and writes the items of numbers from `next` on.
+    /// The work of another rank while the worker is [`Alone`] and writes the items of numbers from
+    /// `next` on.
     fn attend(&mut self, _next: u64, span: Span, team: &Team) -> Laps {
         team.sit_out(span)
     }
 
-    /// Tells those that [`attend`](Self::attend) that the round is over.
+    /// Ends [`attend`](Self::attend) on the other ranks.
     fn end(&mut self) {}
 
-    /// Gives back what it has. Collective.
+    /// Frees the resources. Collective.
     fn close(self);
 }
 
-/// All ranks take part. An operation is one of them all.
+/// All ranks take part. An operation is one of all together.
 pub(super) struct Together<A> {
     array: A,
-    /// The number of the next items; the memory of a new array does not look like any.
+    /// The number of the next items; the contents of a new array do not match any.
     next: u64,
     pace: Pace,
 }
@@ -66,10 +68,10 @@ impl<A: Array> Subject<Case> for Together<A> {
     }
 }
 
-/// The worker writes by itself.
+/// The worker writes alone.
 pub(super) struct Alone<A> {
     array: A,
-    /// The number of the next items; the memory of a new array does not look like any.
+    /// The number of the next items; the contents of a new array do not match any.
     next: u64,
 }
 
@@ -103,7 +105,7 @@ impl<A: Array> Subject<Case> for Alone<A> {
     }
 }
 
-/// Checks that a rank sees the items that were written last.
+/// Checks that a rank sees the items of the last write.
 fn check(array: &impl Array, case: Case, last: u64) {
     let expected = [last as f64; 2];
     if let Some(ends) = array.ends(case.place(last)) {
@@ -113,16 +115,17 @@ fn check(array: &impl Array, case: Case, last: u64) {
 
 /// An array whose items the worker reads.
 pub(super) trait Readable {
-    /// The sum of all items, for which the subject calls [`sum`].
+    /// The sum of all items; the subject calls [`sum`].
     fn sum(&self) -> f64;
 
-    /// Gives back what it has. Collective.
+    /// Frees the resources. Collective.
     fn close(self);
 }
 
-/// Adds items up, as fast as they come: every item of a line on its own, and these at the end.
+/// Adds up items as fast as they arrive: each item of a cache line separately, and these sums at
+/// the end.
 ///
-/// Inlined, so that the compiler sees in each subject where the items come from, and may do better or worse for it.
+/// Inlined, so that the compiler can optimize it for the source of each subject's items.
 #[inline(always)]
 pub(super) fn sum(items: &[f64]) -> f64 {
     const LANES: usize = 16;
@@ -136,13 +139,13 @@ pub(super) fn sum(items: &[f64]) -> f64 {
     sums.iter().chain(rest).sum()
 }
 
-/// The worker reads all items, again and again.
+/// The worker reads all items, repeatedly.
 pub(super) struct Sums<R> {
     array: R,
 }
 
 impl<R: Readable> Sums<R> {
-    /// `array` has what [`items`] gives.
+    /// `array` has the contents that [`items`] returns.
     pub(super) fn new(array: R) -> Self {
         Self { array }
     }

@@ -1,4 +1,4 @@
-"""The module `mpi4py.util.sync` in the cases of the sync benchmark that it has something for."""
+"""Measures the module `mpi4py.util.sync` in the cases of the sync benchmark that it supports."""
 
 import sys
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 from mpi4py import MPI
 from mpi4py.util import sync
 
-# For what all programs in Python have in common.
+# For the modules that all Python programs share.
 sys.path.append(str(Path(__file__).resolve().parent.parent))
 
 from rounds import counting, excluding, taking_turns
@@ -30,7 +30,7 @@ def semaphore(case, rounds):
 
 
 def counter(_case, rounds):
-    # Room for more numbers than rounds can take.
+    # Enough for all numbers that the rounds can take.
     each = sync.Counter(1, typecode="q", comm=WORLD)
     figures = counting(each.next, rounds)
     each.free()
@@ -38,7 +38,7 @@ def counter(_case, rounds):
 
 
 def turn(_case, rounds):
-    """`Sequential` goes through the ranks once: by an empty message the last lets the first begin again."""
+    """`Sequential` passes through the ranks once: an empty message from the last rank lets the first one begin again."""
     sequence = sync.Sequential(WORLD)
     nothing = (bytearray(), 0, MPI.BYTE)
 
@@ -60,13 +60,13 @@ def measure(case, rounds):
 
 
 def fit():
-    """The cases that work with this MPI, here."""
+    """The cases that work with this MPI on these hosts."""
     library, (major, *_) = MPI.get_vendor()
     if HOSTS > 1 and (library, major) == ("Open MPI", 4):
-        # As Debian configures it, it has no windows over hosts.
+        # Open MPI, as Debian configures it, has no windows over hosts.
         return ["turn"]
     if (library, major) == ("MPICH", 4):
-        # A mutex that ranks contend for ends in an error, or they stand still.
+        # A contended mutex fails with an error, or the ranks hang.
         return [case for case in CASES if case not in ("mutex_all", "semaphore_all")]
     return CASES
 

@@ -1,11 +1,11 @@
-"""The Python package pshmem in the cases of the sync benchmark that have a mutex: its `MPILock`."""
+"""Measures `MPILock` of the Python package pshmem in the cases of the sync benchmark that have a mutex."""
 
 import sys
 from pathlib import Path
 
 from pshmem import MPILock
 
-# For what all programs in Python have in common.
+# For the modules that all Python programs share.
 sys.path.append(str(Path(__file__).resolve().parent.parent))
 
 from rounds import excluding

@@ -1,7 +1,7 @@
-//! What the benchmark of smaller shared things compares: the cases, and the subjects that go through them.
+//! The cases and subjects of the sync benchmark.
 //!
-//! Two subjects are not in here: `measure_pshmem.py` and `measure_mpi4py.py`, programs of their own that measure Python
-//! packages in the same cases.
+//! Two more subjects are programs of their own: `measure_pshmem.py` and `measure_mpi4py.py` measure
+//! Python packages in the same cases.
 
 pub mod mpi_barrier;
 pub mod mpi_fetch_and_op;
@@ -19,23 +19,23 @@ use crate::team::Team;
 use crate::turns::Subject;
 use rounds::{Counting, Excluding, Meeting, TakingTurns};
 
-/// What is measured.
+/// A case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 #[value(rename_all = "snake_case")]
 pub enum Case {
-    /// One rank locks and unlocks a mutex; the other ranks have nothing to do.
+    /// One rank locks and unlocks a mutex; the others are idle.
     MutexAlone,
     /// All ranks lock and unlock a mutex.
     MutexAll,
     /// All ranks take the next number.
     Counter,
-    /// One rank acquires and releases the only permit of a semaphore; the other ranks have nothing to do.
+    /// One rank acquires and releases the only permit of a semaphore; the others are idle.
     SemaphoreAlone,
     /// All ranks acquire and release the only permit of a semaphore.
     SemaphoreAll,
-    /// One rank after the other has its turn, in the order of the ranks, and then again.
+    /// Each rank has its turn, in the order of the ranks, repeatedly.
     Turn,
-    /// All ranks wait until all are there.
+    /// All ranks wait at a barrier.
     Barrier,
 }
 
@@ -45,7 +45,7 @@ impl Case {
     }
 }
 
-/// Who is measured.
+/// A subject.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 #[value(rename_all = "snake_case")]
 pub enum Name {
@@ -63,7 +63,7 @@ pub enum Name {
     Mpi4py,
     /// `MPI_Fetch_and_op` and `MPI_Win_flush`.
     MpiFetchAndOp,
-    /// Messages by hand.
+    /// Handwritten messages.
     MpiMessages,
     /// `MPI_Barrier`.
     MpiBarrier,
@@ -75,8 +75,8 @@ impl Name {
         !matches!(self, Name::Pshmem | Name::Mpi4py)
     }
 
-    /// Whether the subject has something that does what the case asks for, and works with ranks on so many hosts; `windows`
-    /// tells what MPI can do over several.
+    /// Whether the subject has an equivalent of the case, and works with ranks on this number of
+    /// hosts. `windows` is the support of MPI for windows over several hosts.
     pub fn is_fit(self, case: Case, hosts: usize, windows: Windows) -> bool {
         let has_windows = hosts == 1 || windows != Windows::No;
         match (self, case) {
@@ -97,7 +97,8 @@ impl Name {
     /// Makes the subject for a case. Collective.
     ///
     /// # Panics
-    /// Where this program [cannot measure it](Self::is_here), or the case is not one that it [fits](Self::is_fit).
+    /// If this program [cannot measure it](Self::is_here), or it does not [fit](Self::is_fit) the
+    /// case.
     pub fn make(self, case: Case, team: &Team) -> Box<dyn Subject<Case>> {
         let world = team.world();
         match (self, case) {
@@ -138,7 +139,7 @@ impl Name {
 mod tests {
     use super::*;
 
-    /// Those that take part in a case, on one host or on several without windows.
+    /// The subjects of a case, on one host or on several without windows.
     fn fit(case: Case, hosts: usize) -> Vec<Name> {
         let names = Name::value_variants().iter().copied();
         names

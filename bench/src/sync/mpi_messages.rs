@@ -1,4 +1,4 @@
-//! Messages written by hand, no more of them than it takes: what nothing that is made of messages can be faster than.
+//! Handwritten messages, as few as possible: the lower bound for a program that uses messages only.
 
 use mpi::Rank;
 use mpi::point_to_point::send_receive_into;
@@ -7,7 +7,8 @@ use mpi::traits::*;
 
 use super::rounds::{Barrier, Turns};
 
-/// An empty message that goes around the ring of the ranks, by `MPI_Send` and `MPI_Recv`. Whoever has it has the turn.
+/// An empty message that goes around the ring of the ranks, by `MPI_Send` and `MPI_Recv`. The rank
+/// that has it has the turn.
 pub struct Token {
     comm: SimpleCommunicator,
     /// Whether this rank has it.
@@ -23,7 +24,7 @@ impl Token {
         }
     }
 
-    /// Waits for it, if it is not here.
+    /// Waits for it, if this rank does not have it.
     fn get(&mut self) {
         if !self.is_here {
             let size = self.comm.size();
@@ -49,19 +50,21 @@ impl Turns for Token {
     }
 
     fn close(mut self) {
-        // All ranks have had as many turns, so it is at rank 0 or on its way there. Nothing must be left in MPI.
+        // All ranks have had as many turns, so it is at rank 0 or on its way there. No message may
+        // be left in MPI.
         if self.comm.rank() == 0 {
             self.get();
         }
     }
 }
 
-/// A barrier of messages of one byte: in each of log2(n) steps a rank tells another one, twice as far away as in the step
-/// before, and so passes on whom it has heard of (Hensgen, Finkel and Manber, "Two Algorithms for Barrier Synchronization",
-/// International Journal of Parallel Programming, 1988).
+/// A barrier of messages of one byte. In each of log2(n) steps a rank notifies another one, twice
+/// as far away as in the previous step, and so passes on which ranks it has heard of (Hensgen,
+/// Finkel and Manber, "Two Algorithms for Barrier Synchronization", International Journal of
+/// Parallel Programming, 1988).
 pub struct Dissemination {
     comm: SimpleCommunicator,
-    /// Whom this rank tells in each step, and by whom it is told.
+    /// The rank that this rank notifies in each step, and the rank that notifies it.
     steps: Vec<(Rank, Rank)>,
 }
 
@@ -102,7 +105,7 @@ mod tests {
     #[test]
     fn all_hear_of_all() {
         for size in 1..20 {
-            // A bit for each rank that one has heard of.
+            // A bit for each rank that this rank has heard of.
             let mut heard: Vec<u32> = (0..size).map(|rank| 1 << rank).collect();
             for step in 0..steps(0, size).len() {
                 let told = |rank| heard[steps(rank, size)[step].1 as usize];

@@ -1,4 +1,4 @@
-//! mpisync: things of all ranks, used as its users do.
+//! mpisync: objects of all ranks, used as in a program.
 
 use ::mpisync::{Barrier, Counter, Mutex, Semaphore, Turn};
 use mpi::topology::SimpleCommunicator;

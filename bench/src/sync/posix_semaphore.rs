@@ -1,6 +1,7 @@
 //! glibc's `sem_t`, shared between processes, in memory that the ranks share.
 //!
-//! A rank that waits sleeps in the kernel and makes no MPI progress, and no order is kept among those that wait.
+//! A waiting rank sleeps in the kernel and makes no MPI progress. Waiters are served in no
+//! particular order.
 
 use std::io::{Error, ErrorKind};
 

@@ -1,6 +1,6 @@
 //! glibc's `pthread_barrier_t` with `PTHREAD_PROCESS_SHARED`, in memory that the ranks share.
 //!
-//! A rank that waits sleeps in the kernel and makes no MPI progress.
+//! A waiting rank sleeps in the kernel and makes no MPI progress.
 
 use std::ffi::c_uint;
 use std::mem::MaybeUninit;
@@ -27,8 +27,8 @@ impl PthreadBarrier {
         let ranks = world.size() as c_uint;
         let barrier = Object::new(world, |barrier| {
             let mut attributes = MaybeUninit::uninit();
-            // SAFETY: the attributes are initialized before they are used; the barrier's memory is zeroed and
-            // no other rank uses it yet.
+            // SAFETY: the attributes are initialized before they are used; the barrier's memory is
+            // zeroed and no other rank uses it yet.
             unsafe {
                 succeed(pthread_barrierattr_init(attributes.as_mut_ptr()));
                 succeed(pthread_barrierattr_setpshared(

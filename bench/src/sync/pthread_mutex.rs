@@ -1,6 +1,7 @@
 //! glibc's `pthread_mutex_t` with `PTHREAD_PROCESS_SHARED`, in memory that the ranks share.
 //!
-//! A rank that waits sleeps in the kernel and makes no MPI progress, and no order is kept among those that wait.
+//! A waiting rank sleeps in the kernel and makes no MPI progress. Waiters are served in no
+//! particular order.
 
 use std::mem::MaybeUninit;
 
@@ -24,8 +25,8 @@ impl PthreadMutex {
     pub fn new(world: &SimpleCommunicator) -> Self {
         let mutex = Object::new(world, |mutex| {
             let mut attributes = MaybeUninit::uninit();
-            // SAFETY: the attributes are initialized before they are used; the mutex's memory is zeroed and
-            // no other rank uses it yet.
+            // SAFETY: the attributes are initialized before they are used; the mutex's memory is
+            // zeroed and no other rank uses it yet.
             unsafe {
                 succeed(pthread_mutexattr_init(attributes.as_mut_ptr()));
                 succeed(pthread_mutexattr_setpshared(

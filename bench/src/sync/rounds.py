@@ -1,11 +1,11 @@
-"""How the programs in Python go through a round, and what is checked in it."""
+"""How the Python programs run a round, and the checks in it."""
 
 import os
 
 from mpi4py import MPI
 from team import HOST, HOSTS, LONE_RANK, RANK, ROUND, SIZE, WORLD, now, paced, sleep_until, start
 
-# A batch shorter than this is doubled, and one longer is halved, in nanoseconds; the clock is read once a batch.
+# In nanoseconds: a shorter batch is doubled, a longer one is halved. The clock is read once per batch.
 SHORT, LONG = 5_000, 40_000
 
 CHECKED = 10  # sections of each rank that are checked after a round
@@ -13,7 +13,7 @@ LENGTH = 20_000  # nanoseconds that each of them takes, longer than a message to
 
 
 def repeat_until(deadline, operation):
-    """Runs `operation` again and again until the deadline: how often, and when the last one was over."""
+    """Repeats `operation` until the deadline. Returns the number of operations, and when the last one ended."""
     operations, batch, before = 0, 1, now()
     while True:
         for _ in range(batch):
@@ -30,7 +30,7 @@ def repeat_until(deadline, operation):
 
 
 def sit_out(deadline):
-    """Does nothing until the deadline; inside MPI where its windows need that: over hosts, and with MPICH."""
+    """Is idle until the deadline; inside MPI if its windows need that: over hosts, and with MPICH."""
     while (HOSTS > 1 or MPI.get_vendor()[0] != "Open MPI") and now() < deadline:
         WORLD.Iprobe()
         os.sched_yield()
@@ -38,13 +38,13 @@ def sit_out(deadline):
 
 
 def tally(begin, operations, end):
-    """The operations of all ranks, and the nanoseconds that passed divided by them. Collective."""
+    """The operations of all ranks, and the elapsed nanoseconds divided by them. Collective."""
     operations = WORLD.allreduce(operations)
     return operations, (WORLD.allreduce(end, MPI.MAX) - begin) / operations
 
 
 class Shared:
-    """A number in memory of all ranks of a host, which is read and written without further ado. Made by them together."""
+    """A number in the shared memory of a host, read and written without synchronization. Made by all its ranks together."""
 
     def __init__(self):
         size = MPI.INT64_T.Get_size() if HOST.Get_rank() == 0 else 0
@@ -58,7 +58,7 @@ class Shared:
 
 
 def excluding(acquire, release, alone, rounds):
-    """Rounds in which one rank or all acquire and release what only one can have at a time. Collective."""
+    """Rounds in which one rank or all acquire and release a lock. Collective."""
     shared = Shared()
     number = shared.number
 
@@ -82,7 +82,7 @@ def excluding(acquire, release, alone, rounds):
             check_exclusion(acquire, release)
         return figure
 
-    # The first is not counted.
+    # The first round is not counted.
     figures = [one_round() for _ in range(1 + rounds)][1:]
     shared.close()
     return figures
@@ -103,16 +103,16 @@ def counting(take, rounds):
             last = number
 
         operations, figure = tally(begin, *repeat_until(begin + ROUND, operation))
-        # Each number has been given out once, or there would be more of them, or less.
+        # Each number has been given out once; otherwise their count would differ.
         assert WORLD.allreduce(last, MPI.MAX) + 1 - begins == operations, "numbers were lost"
         return figure
 
-    # The first is not counted.
+    # The first round is not counted.
     return [one_round() for _ in range(1 + rounds)][1:]
 
 
 def taking_turns(turn, rounds):
-    """Rounds in which one rank after the other has its turn, in which it calls what `turn` is given. Collective."""
+    """Rounds in which each rank in order has its turn, in which it calls the argument of `turn`. Collective."""
 
     def nothing():
         pass
@@ -129,7 +129,7 @@ def taking_turns(turn, rounds):
 
 
 def stay():
-    """What a rank does in a section that is checked: when it came, and when it went."""
+    """A section that is checked. Returns when the rank arrived and when it left."""
     came = now()
     while now() < came + LENGTH:
         pass
@@ -137,7 +137,7 @@ def stay():
 
 
 def check_exclusion(acquire, release):
-    """Checks that no rank comes to its section before another one has gone, also on several hosts. Collective."""
+    """Checks that no rank enters its section before another one has left, also over several hosts. Collective."""
     stays = []
     for _ in range(CHECKED):
         acquire()
@@ -149,7 +149,7 @@ def check_exclusion(acquire, release):
 
 
 def check_turns(turn):
-    """Checks that turns come in the order of the ranks, and each when the one before has ended. Collective."""
+    """Checks that turns come in the order of the ranks, each after the end of the previous one. Collective."""
     stays = []
     for _ in range(CHECKED):
         turn(lambda: stays.append(stay()))

@@ -1,4 +1,4 @@
-//! How subjects go through a round, and what is checked in it.
+//! How subjects run a round, and the checks in it.
 
 use mpi::traits::*;
 
@@ -8,16 +8,16 @@ use crate::pace::{Pace, repeat_until, until_now};
 use crate::team::Team;
 use crate::turns::Subject;
 
-/// Something that one rank at most has at a time: a mutex, or the only permit of a semaphore.
+/// Something that at most one rank holds at a time: a mutex, or the only permit of a semaphore.
 pub(super) trait Exclusive {
-    /// Runs `section` while this rank has it.
+    /// Runs `section` while this rank holds it.
     fn hold(&mut self, section: impl FnOnce());
 
-    /// Gives it back. Collective.
+    /// Frees it. Collective.
     fn close(self);
 }
 
-/// What one rank at most has at a time, going through rounds.
+/// Rounds of an [`Exclusive`].
 pub(super) struct Excluding<E>(pub E);
 
 impl<E: Exclusive> Subject<Case> for Excluding<E> {
@@ -26,7 +26,7 @@ impl<E: Exclusive> Subject<Case> for Excluding<E> {
         let laps = if case.is_alone() && !team.is_the_lone_rank() {
             team.sit_out(span)
         } else {
-            // SAFETY: no other rank is in its section. The check below tells when that is not so.
+            // SAFETY: no other rank is in its section. The check below fails if one is.
             repeat_until(span.end, || self.0.hold(|| unsafe { team.bump() }))
         };
         let tally = team.tally(span, laps);
@@ -51,16 +51,16 @@ pub(super) trait Counter {
     /// The next number, from 1 on.
     fn next(&mut self) -> u64;
 
-    /// Gives it back. Collective.
+    /// Frees it. Collective.
     fn close(self);
 }
 
-/// A counter that goes through rounds.
+/// Rounds of a counter.
 pub(super) struct Counting<C>(pub C);
 
 impl<C: Counter> Subject<Case> for Counting<C> {
     fn round(&mut self, _case: Case, team: &Team) -> f64 {
-        // All ranks know what it begins with, and no rank counts on before all do.
+        // All ranks learn its first number before any rank counts on.
         let begins = team.max(if team.rank() == 0 {
             self.0.next() + 1
         } else {
@@ -74,7 +74,7 @@ impl<C: Counter> Subject<Case> for Counting<C> {
             last = number;
         });
         let tally = team.tally(span, laps);
-        // Each number has been given out once, or there would be more of them, or less.
+        // Each number has been given out once; otherwise their count would differ.
         let ended = team.max(last) + 1;
         assert_eq!(ended - begins, tally.operations, "numbers were lost");
         tally.nanos_per_operation()
@@ -85,16 +85,16 @@ impl<C: Counter> Subject<Case> for Counting<C> {
     }
 }
 
-/// Turns that the ranks have one after the other, and then again.
+/// Turns of the ranks, one after the other, repeatedly.
 pub(super) trait Turns {
     /// Waits for this rank's turn and runs `section` in it.
     fn take(&mut self, section: impl FnOnce());
 
-    /// Gives them back. Collective.
+    /// Frees them. Collective.
     fn close(self);
 }
 
-/// Turns of all ranks, going through rounds. A turn is an operation.
+/// Rounds of the turns of all ranks. A turn is an operation.
 pub(super) struct TakingTurns<T> {
     turns: T,
     pace: Pace,
@@ -123,14 +123,14 @@ impl<T: Turns> Subject<Case> for TakingTurns<T> {
 
 /// A barrier of all ranks.
 pub(super) trait Barrier {
-    /// Waits until all ranks are there.
+    /// Waits until all ranks have arrived.
     fn wait(&mut self);
 
-    /// Gives it back. Collective.
+    /// Frees it. Collective.
     fn close(self);
 }
 
-/// A barrier that goes through rounds.
+/// Rounds of a barrier.
 pub(super) struct Meeting<B> {
     barrier: B,
     pace: Pace,
@@ -157,7 +157,7 @@ impl<B: Barrier> Subject<Case> for Meeting<B> {
     }
 }
 
-/// A round of what all ranks do together; nanoseconds from one such step to the next.
+/// A round of a step of all ranks together. Returns nanoseconds per step.
 fn together(pace: &mut Pace, team: &Team, mut step: impl FnMut()) -> f64 {
     pace.round(team.round(), |steps| {
         let span = team.start();
@@ -170,13 +170,13 @@ fn together(pace: &mut Pace, team: &Team, mut step: impl FnMut()) -> f64 {
     })
 }
 
-/// How many sections or meetings of each rank are checked after a round.
+/// The number of sections or meetings of each rank that are checked after a round.
 const CHECKED: usize = 10;
 
-/// When a rank came to a section or a meeting, and when it went.
+/// When a rank arrived at a section or a meeting, and when it left.
 type Stay = [u64; 2];
 
-/// What a rank does in a section that is checked: it takes longer than a message to another host.
+/// A section that is checked. It takes longer than a message to another host.
 fn stay() -> Stay {
     const LENGTH: u64 = 20_000;
     let came = clock::now();
@@ -184,7 +184,7 @@ fn stay() -> Stay {
     [came, clock::now()]
 }
 
-/// Checks that no rank comes to its section before another one has gone, also where they are on several hosts.
+/// Checks that no rank enters its section before another one has left, also over several hosts.
 fn check_exclusion(exclusive: &mut impl Exclusive, team: &Team) {
     let mut stays = [[0; 2]; CHECKED];
     for noted in &mut stays {
@@ -195,7 +195,7 @@ fn check_exclusion(exclusive: &mut impl Exclusive, team: &Team) {
     assert!(stays.as_flattened().is_sorted(), "ranks were not excluded");
 }
 
-/// Checks that turns come in the order of the ranks, and each when the one before has ended.
+/// Checks that turns come in the order of the ranks, each after the end of the previous one.
 fn check_turns(turns: &mut impl Turns, team: &Team) {
     let mut stays = [[0; 2]; CHECKED];
     for noted in &mut stays {
@@ -206,9 +206,10 @@ fn check_turns(turns: &mut impl Turns, team: &Team) {
     assert!(in_turn.is_sorted(), "turns were not in the order of ranks");
 }
 
-/// Checks that no rank goes from the barrier before all have come, with one rank after the other late.
+/// Checks that no rank leaves the barrier before all have arrived. In each round another rank is
+/// late.
 fn check_barrier(barrier: &mut impl Barrier, team: &Team) {
-    /// How late, in nanoseconds.
+    /// The delay of the late rank in nanoseconds.
     const LATE: u64 = 20_000;
     let size = team.world().size() as usize;
     let mut stays = [[0; 2]; CHECKED];
@@ -234,7 +235,7 @@ fn compute_until(moment: u64) {
     }
 }
 
-/// What each rank has noted. Collective.
+/// The records of all ranks. Collective.
 fn of_all(mine: &[Stay; CHECKED], team: &Team) -> Vec<[Stay; CHECKED]> {
     let world = team.world();
     let mut all = vec![[[0; 2]; CHECKED]; world.size() as usize];

@@ -1,4 +1,5 @@
-//! The code on the README's first page: every rank of a job signs a file that one of them has created.
+//! The code on the README's first page: every rank of a job signs a file that one of them has
+//! created.
 
 use mpisync::prelude::*;
 use std::fs::{self, File};

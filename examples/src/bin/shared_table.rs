@@ -1,7 +1,8 @@
-//! Many ranks write rows into one table of comma-separated values, and each row comes out whole.
+//! Many ranks write rows into one table of comma-separated values, and each row stays whole.
 //!
-//! The file belongs to a `Guarded`: what a rank writes is in the file before the next rank has its turn. Without it,
-//! the last part of a row waits in a buffer until the lock is let go, and the rows get torn.
+//! The file belongs to a `Guarded`: the text of a rank is in the file before the next rank has the
+//! lock. Without it, the last part of a row would stay in a buffer until the lock is released, and
+//! rows would be torn.
 
 use std::{
     collections::BTreeSet,
@@ -19,7 +20,7 @@ use mpisync_examples::cli;
 /// Writes rows of all ranks into one table
 #[derive(Parser)]
 struct Args {
-    /// The table; a file of that name is replaced
+    /// The table; an existing file is replaced
     file: PathBuf,
     /// Rows that each rank writes
     #[arg(long, value_name = "N", default_value_t = 200)]
@@ -54,8 +55,8 @@ fn write_rows(table: &mut Guarded<AppendFile>, rows: u32) -> anyhow::Result<()> 
     Ok(())
 }
 
-/// Each rank reads the table again, at the same time as the others, and finds every row in it once. Returns how many
-/// there are.
+/// Each rank reads the table again, at the same time as the others, and checks that it has every
+/// row once. Returns the number of rows.
 #[mpisync::collective(ctrl = table.controller_mut())]
 fn verify(table: &mut Guarded<AppendFile>, rows: u32) -> anyhow::Result<usize> {
     let lines = table.read(|file| file.lines().collect::<io::Result<BTreeSet<_>>>())?;
@@ -71,7 +72,7 @@ fn verify(table: &mut Guarded<AppendFile>, rows: u32) -> anyhow::Result<usize> {
     Ok(count)
 }
 
-/// A row that is told from all others.
+/// A row that differs from all others.
 fn text(rank: i32, row: u32) -> String {
     let angle = f64::from(row) / 100.0 + f64::from(rank);
     format!("{rank},{row},{angle},{}", angle.sin())

@@ -1,4 +1,4 @@
-//! The derive: what it writes for a small struct, and what it rejects by itself.
+//! The derive: its output for a small struct, and the code that it rejects itself.
 
 use super::{formatted, places, tokens};
 use crate::equivalence::derive;

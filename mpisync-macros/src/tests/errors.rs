@@ -1,12 +1,12 @@
-//! What the macros reject: the token that is pointed at, and the words.
+//! The code that the macros reject: the token of the error, and its message.
 //!
-//! How users see it is shown by the crate `ui-tests`; here is what its cases leave out.
+//! The crate `ui-tests` shows the messages as users see them; this module has the other cases.
 
 use super::{Macro, errors, expand};
 
 const COLLECTIVE: &str = "fn f(ctrl: &mut WindowController) -> Result<(), E> { Ok(()) }";
 
-/// One message: what it points at, and a part of it.
+/// One message: the source that it points at, and a part of it.
 #[track_caller]
 fn assert_error(mac: Macro, options: &str, item: &str, source: &str, message: &str) {
     let errors = errors(mac, options, item);
@@ -115,7 +115,7 @@ fn controller_shared_between_functions() {
         place,
         "write `&mut WindowController`",
     );
-    // Also when it is named, and its type is called something else.
+    // Also if it is named, and its type has another name.
     let item = "fn f(n: u8, c: &Ctl) -> Result<(), E> {}";
     assert_error(
         Macro::SingleWrite,
@@ -154,7 +154,7 @@ fn several_that_may_be_aliases() {
     let words = "more than one parameter may be the controller or the region: say which one to use, \
                  `#[single_write(ctrl = a)]`";
     assert_error(Macro::SingleWrite, "", item, "b: &mut Log", words);
-    // What everybody knows is no alias.
+    // Names of well-known types are no aliases.
     let item = "fn f(a: &mut Vec<u8>, b: &mut u8) -> Result<(), E> {}";
     let words = "this function has no controller";
     assert_error(Macro::SingleWrite, "", item, "f", words);
@@ -275,7 +275,7 @@ fn a_guard_does_not_leave_a_collective_function() {
     let item = "fn f(c: &mut WindowController) -> Result<(u8, mpisync::ReadGuard<'_>), E> {}";
     let words = "lock after the call";
     assert_error(Macro::Collective, "", item, "ReadGuard<'_>", words);
-    // It may be another controller's.
+    // It may belong to another controller.
     let item = "fn f<'a>(c: &mut WindowController, d: &'a WindowController) -> Result<ReadGuard<'a>, E> {}";
     expand(Macro::Collective, "", item);
 }

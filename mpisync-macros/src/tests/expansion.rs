@@ -2,7 +2,7 @@
 
 use super::{Macro, expand};
 
-/// Without spaces and line breaks, which depend on the length of what is beside.
+/// Without spaces and line breaks, which depend on the length of the surrounding text.
 fn in_one_line(expanded: &str) -> String {
     expanded.split_whitespace().collect()
 }
@@ -290,7 +290,7 @@ fn f(field: &mut Field, n: &mut Vec<u8>) -> Result<(), E> {
         expanded.contains("::core::option::Option::Some(2)"),
         "{expanded}"
     );
-    // What goes with a controller only, and what needs one.
+    // `share = slice` and `#[collective]` require a controller.
     let expanded = expand(Macro::SingleWrite, "ctrl = field, share = slice", item);
     assert!(
         in_one_line(&expanded).contains("single_write(field,"),

@@ -1,4 +1,4 @@
-//! The macros as functions from text to text: what they write, and what they reject.
+//! The macros as functions from text to text: their output, and the code that they reject.
 
 use proc_macro2::TokenStream;
 
@@ -13,7 +13,7 @@ fn tokens(text: &str) -> TokenStream {
         .expect("the test's text is made of Rust tokens")
 }
 
-/// What the compiler gets to see, formatted.
+/// The expansion, formatted.
 fn expand(mac: Macro, options: &str, item: &str) -> String {
     let task = crate::parse(mac, tokens(options), tokens(item));
     let task = task.unwrap_or_else(|error| panic!("the macro takes this, not: {error}"));
@@ -25,7 +25,7 @@ fn formatted(expanded: TokenStream) -> String {
     prettyplease::unparse(&file)
 }
 
-/// What the macro rejects: the source that each message points at, and the message.
+/// The errors of the macro: the source that each points at, and the message.
 fn errors(mac: Macro, options: &str, item: &str) -> Vec<(String, String)> {
     let task = crate::parse(mac, tokens(options), tokens(item));
     places(task.err().expect("the macro rejects this"))

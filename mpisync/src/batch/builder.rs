@@ -19,9 +19,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Makes a batch: its tasks, their initial states and its workers. `On` is [`OnComm`](crate::batch::OnComm) for a batch on
-/// a communicator, by [`Batch::builder`], and [`Alone`] for one of a single process, by
-/// [`Batch::local`].
+/// Makes a batch: its tasks, their initial states and its workers. `On` is
+/// [`OnComm`](crate::batch::OnComm) for a batch on a communicator, by [`Batch::builder`], and
+/// [`Alone`] for one of a single process, by [`Batch::local`].
 ///
 /// ```no_run
 /// use mpisync::prelude::*;
@@ -52,13 +52,13 @@ pub struct BatchBuilder<On> {
 pub struct Alone;
 
 impl Batch {
-    /// The most tasks that a batch can have. They take 115 MB on the root's node and seconds to make;
-    /// with a state directory there may be [fewer](Directory::MAX_TASKS). For more, let one task
-    /// stand for several.
+    /// The most tasks that a batch can have. They take 115 MB on the root's node and seconds to
+    /// make; with a state directory there may be [fewer](Directory::MAX_TASKS). For more, let one
+    /// task stand for several.
     pub const MAX_TASKS: usize = 100_000_000;
 
-    /// Begins to make a batch of this process alone, which is its only worker. Needs no MPI at run
-    /// time, and without the feature `mpi` none at build time either.
+    /// Begins to make a batch of this process alone, which is its only worker. Does not need MPI at
+    /// run time, nor, without the feature `mpi`, at build time.
     pub fn local() -> BatchBuilder<Alone> {
         BatchBuilder::new(Alone)
     }
@@ -78,8 +78,8 @@ impl<On> BatchBuilder<On> {
         }
     }
 
-    /// Sets the number of tasks. Their names are their numbers, with leading zeros: `000` to `199` for
-    /// 200 tasks. Must be the same on all ranks.
+    /// Sets the number of tasks. Their names are their numbers, with leading zeros: `000` to `199`
+    /// for 200 tasks. Must be the same on all ranks.
     ///
     /// If the state directory has such tasks already, the names have as many digits as those, so
     /// that a task keeps its state when the number of tasks changes: after the tasks `0` to `9` the
@@ -99,8 +99,8 @@ impl<On> BatchBuilder<On> {
         self
     }
 
-    /// Sets the initial states, one for each task. Only those of the root count. Defaults to open.
-    /// Without tasks and names, there are as many tasks as states.
+    /// Sets the initial states, one for each task. Only the states of the root are used. Defaults
+    /// to open. Without tasks and names, there are as many tasks as states.
     pub fn initial_states(mut self, states: impl IntoIterator<Item = State>) -> Self {
         let states: Vec<State> = states.into_iter().collect();
         self.tasks.get_or_insert(states.len());
@@ -115,7 +115,7 @@ impl<On> BatchBuilder<On> {
         self
     }
 
-    /// Whether a call returns only once its changes in the state directory are on the disk
+    /// Sets whether a call returns only after its changes in the state directory are on the disk
     /// (`fsync`). Defaults to true. Must be the same on all ranks. Without it a change may be lost
     /// when a host loses power, but not when a job is killed.
     pub fn durable(mut self, durable: bool) -> Self {
@@ -123,9 +123,9 @@ impl<On> BatchBuilder<On> {
         self
     }
 
-    /// The time without a heartbeat after which a job that runs a task is taken for dead. Defaults to
-    /// two minutes. Must be the same on all ranks, and in all jobs that work on one state directory.
-    /// Must be longer than the file server may be unavailable, and at least
+    /// Sets the time without a heartbeat after which a job that runs a task is taken for dead.
+    /// Defaults to two minutes. Must be the same on all ranks, and in all jobs that use one state
+    /// directory. Must be longer than the file server may be unavailable, and at least
     /// [`Options::LEAST_STALE_AFTER`].
     pub fn stale_after(mut self, time: Duration) -> Self {
         self.options = self.options.stale_after(time);
@@ -147,7 +147,7 @@ impl<On> BatchBuilder<On> {
         self
     }
 
-    /// The error for too many tasks, if there are.
+    /// The error for too many tasks, if there is one.
     pub(super) fn too_many(&self) -> Option<CreateError> {
         let most = match self.directory {
             Some(_) => Directory::MAX_TASKS,
@@ -245,7 +245,7 @@ pub(super) struct InitialStates {
     options: Options,
 }
 
-/// What the other ranks have to know of the state directory of the root.
+/// The properties of the root's state directory that the other ranks have to know.
 #[derive(Clone, Copy, Serialize, Deserialize)]
 pub(super) struct DirectoryOnRoot {
     /// The number of digits in the names of tasks.
@@ -259,7 +259,7 @@ impl InitialStates {
         self.directory.as_ref()
     }
 
-    /// On the root: makes the directory if there is to be one, and puts the states into the table.
+    /// On the root: makes the directory if requested, and puts the states into the table.
     pub(super) fn load(self, batch: &mut Batch) -> Result<(), BatchError> {
         let states = match (self.states, self.directory) {
             (Some(_), Some(path)) => return Err(BatchError::StatesAndDirectory(path)),
@@ -306,7 +306,8 @@ impl InitialStates {
         batch.reclaim().map(drop)
     }
 
-    /// On the other ranks, after the root: joins the directory, and checks that it is the same here.
+    /// On the other ranks, after the root: joins the directory, and checks that it is the same
+    /// here.
     pub(super) fn join(
         self,
         batch: &mut Batch,
@@ -345,7 +346,7 @@ fn folders(batch: &Batch) -> Arc<[String]> {
     }
 }
 
-/// The name of a task that was given none, with at least `digits` digits.
+/// The default name of a task, with at least `digits` digits.
 pub(super) fn number(task: usize, digits: usize) -> String {
     format!("{task:0digits$}")
 }

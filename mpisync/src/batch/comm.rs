@@ -60,8 +60,8 @@ impl<C: IntraCommunicator> BatchBuilder<OnComm<'_, C>> {
         self
     }
 
-    /// Sets the number of ranks of each worker, in the order of the ranks. The sum must be the number
-    /// of ranks of the communicator. Must be the same on all ranks.
+    /// Sets the number of ranks of each worker, in the order of the ranks. The sum must be the
+    /// number of ranks of the communicator. Must be the same on all ranks.
     pub fn worker_sizes(mut self, ranks: impl IntoIterator<Item = i32>) -> Self {
         self.on.workers = WorkerSizes::Given(ranks.into_iter().collect());
         self
@@ -88,12 +88,14 @@ impl<C: IntraCommunicator> BatchBuilder<OnComm<'_, C>> {
     /// directory and reads the states in it.
     ///
     /// # Errors
-    /// - [`BatchError::Create`]: those of [`Builder::build`](crate::Builder::build); a root that is no rank, sizes of workers
-    ///   that do not fit the number of ranks, arguments that differ between ranks, no memory.
-    /// - [`BatchError::Directory`], [`BatchError::States`] and [`BatchError::StatesAndDirectory`] on the root, and then
-    ///   [`BatchError::OtherRank`] on the others.
-    /// - [`BatchError::Directory`] with [`DirectoryError::OtherDirectory`] on ranks that see another directory under its name
-    ///   than the root, and then [`BatchError::OtherRank`] on the others.
+    /// - [`BatchError::Create`]: those of [`Builder::build`](crate::Builder::build); a root that is
+    ///   no rank, sizes of workers that do not fit the number of ranks, arguments that differ
+    ///   between ranks, too little memory.
+    /// - [`BatchError::Directory`], [`BatchError::States`] and [`BatchError::StatesAndDirectory`]
+    ///   on the root, and then [`BatchError::OtherRank`] on the others.
+    /// - [`BatchError::Directory`] with [`DirectoryError::OtherDirectory`] on ranks that see
+    ///   another directory under its name than the root, and then [`BatchError::OtherRank`] on the
+    ///   others.
     #[track_caller]
     pub fn build(mut self) -> Result<Batch, BatchError> {
         let common = &self.on.common;
@@ -150,7 +152,7 @@ impl<C: IntraCommunicator> BatchBuilder<OnComm<'_, C>> {
         Ok(batch)
     }
 
-    /// The error for arguments that are not possible with `size` ranks, if there are.
+    /// The error for arguments that are invalid for `size` ranks, if there is one.
     fn invalid(&self, size: i32) -> Option<CreateError> {
         if self.tasks.is_none() {
             return Some(CreateError::NoTasks);
@@ -177,7 +179,7 @@ impl<C: IntraCommunicator> BatchBuilder<OnComm<'_, C>> {
 }
 
 impl WorkerSizes {
-    /// The error for sizes that are not possible with `size` ranks, if they are not.
+    /// The error for sizes of workers that are invalid for `size` ranks, if they are.
     fn invalid(&self, size: i32) -> Option<CreateError> {
         let (fits, sizes) = match self {
             WorkerSizes::Equal(each) => (*each > 0 && size % each == 0, vec![*each]),
@@ -216,7 +218,7 @@ impl Batch {
         }
     }
 
-    /// All ranks see the same directory, or none of them gets the batch. Collective.
+    /// Checks that all ranks see the same directory; otherwise no rank gets the batch. Collective.
     #[track_caller]
     fn agree_on_directory(
         &self,

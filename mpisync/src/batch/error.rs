@@ -9,15 +9,15 @@ use std::time::Duration;
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BatchError {
-    /// The ranks could not make it.
+    /// The ranks could not make the batch.
     #[error(transparent)]
     Create(#[from] CreateError),
-    /// The state directory cannot be used, or a task in it.
+    /// The state directory, or a task in it, cannot be used.
     #[error(transparent)]
     Directory(#[from] DirectoryError),
-    /// This rank cannot use the state directory any more: the file system is full, read-only, gone, or
-    /// the like. No task becomes invalid. The task that this rank was about to run, or whose outcome
-    /// it could not write, is open again for other workers, which go on.
+    /// This rank cannot use the state directory any more: the file system is full, read-only,
+    /// unmounted, or the like. No task becomes invalid. The task that this rank was about to run,
+    /// or whose outcome it could not write, is open again for other workers, which continue.
     #[error(
         "rank {rank} cannot use the state directory: {error}; its task is open again, and other workers go on with it"
     )]
@@ -36,8 +36,8 @@ pub enum BatchError {
     /// MPI was finalized.
     #[error(transparent)]
     Lock(#[from] LockError),
-    /// The rank that acts for others, the root or the first of this worker, got an error, which has
-    /// more details there.
+    /// A rank that acts for others, the root or the first one of this worker, got an error, whose
+    /// details it has.
     #[error("rank {rank}, which acts for this one, failed: {found}")]
     OtherRank {
         /// The rank.
@@ -85,9 +85,9 @@ pub enum BatchError {
     /// There is no such task.
     #[error("there is no task {task}; the batch has {tasks}, counted from 0")]
     NoSuchTask {
-        /// The task that was named.
+        /// The requested task.
         task: usize,
-        /// How many there are.
+        /// The number of tasks.
         tasks: usize,
     },
     /// A worker of this batch runs the task.

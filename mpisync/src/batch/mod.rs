@@ -33,8 +33,9 @@
 //! used: a task that was running is open again, and a task that was done is done. Several jobs may
 //! work on one directory at the same time: before a worker runs a task, it claims it with a file
 //! that only one job can create, and updates the time of that file while it has the task. See
-//! [`Directory`], also for access from other programs. The program `mpisync-batch`, with the feature
-//! `cli`, shows and resets a directory: `mpisync-batch status DIR`, `list DIR` and `reset DIR`.
+//! [`Directory`], also for access from other programs. The program `mpisync-batch`, with the
+//! feature `cli`, shows and resets a directory: `mpisync-batch status DIR`, `list DIR` and
+//! `reset DIR`.
 //!
 //! With the feature `progress`, `Batch::progress` shows the progress of a batch while it runs.
 //!
@@ -106,7 +107,8 @@ use std::time::Instant;
 /// Tasks for groups of ranks.
 ///
 /// Made by [`Batch::builder`], and for one process without MPI by [`Batch::local`]. The
-/// [module](self) describes how it works. It stays on the thread that made it. Dropping it is local.
+/// [module](self) describes how it works. It stays on the thread that made it. Dropping it is
+/// local.
 ///
 /// ```no_run
 /// use mpisync::prelude::*;
@@ -205,8 +207,8 @@ impl Batch {
         }
     }
 
-    /// Sets the state of a task that no worker runs: to [`State::Open`], for example, to run it again.
-    /// Not collective.
+    /// Sets the state of a task that no worker runs: to [`State::Open`], for example, to run it
+    /// again. Not collective.
     ///
     /// # Errors
     /// [`BatchError::Busy`], [`BatchError::SetRunning`], [`BatchError::NoSuchTask`],
@@ -230,8 +232,8 @@ impl Batch {
         Err(BatchError::Busy { task })
     }
 
-    /// The number of tasks in each state, as far as this batch knows. Not collective. Reads a byte for
-    /// each task, and first opens the tasks of ranks that have died.
+    /// The number of tasks in each state, as far as this batch knows. Not collective. Reads a byte
+    /// for each task, and first opens the tasks of ranks that have died.
     ///
     /// # Errors
     /// [`LockError::Finalized`](crate::LockError::Finalized).
@@ -256,9 +258,9 @@ impl Batch {
         BatchError::FileSystem { rank, error }
     }
 
-    /// The errors for which tasks are invalid and were left alone, and those of writing the states of
-    /// tasks that this rank dropped. Not collective: this rank reads the folders of invalid tasks
-    /// that other ranks have found.
+    /// The errors for which tasks are invalid and were left alone, and those of writing the states
+    /// of tasks that this rank dropped. Not collective: this rank reads the folders of invalid
+    /// tasks that other ranks have found.
     pub fn problems(&self) -> Vec<DirectoryError> {
         let mut found = self.problems.borrow().clone();
         let mut from = 0;
@@ -317,8 +319,8 @@ impl Drop for Batch {
     }
 }
 
-/// Shows the counts of the tasks, if the root is on this node, and the current task; a snapshot that
-/// may be out of date.
+/// Shows the counts of the tasks, if the root is on this node, and the current task; a snapshot
+/// that may be out of date.
 impl fmt::Debug for Batch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let table = self.table.local();

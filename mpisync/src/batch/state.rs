@@ -39,7 +39,7 @@ impl State {
         State::Invalid,
     ];
 
-    /// The word for it in a file.
+    /// Its name in a file.
     pub(crate) fn word(self) -> &'static str {
         match self {
             State::Open => "OPEN",
@@ -57,7 +57,7 @@ impl fmt::Display for State {
     }
 }
 
-/// A word that is not a state.
+/// A word that names no state.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{0:?} is no state of a task; the states are OPEN, RUNNING, DONE, FAILED and INVALID")]
 pub struct UnknownWord(pub String);

@@ -10,8 +10,8 @@ use std::path::PathBuf;
 use std::sync::Once;
 use std::{fmt, panic, thread};
 
-/// A task that this rank's worker has taken; [`Batch::next_task`] returns it on each of the worker's
-/// ranks.
+/// A task that this rank's worker has taken; [`Batch::next_task`] returns it on each of the
+/// worker's ranks.
 ///
 /// Each rank of the worker ends it by [`done`](Self::done) or [`failed`](Self::failed). The task is
 /// done if all ranks are done, and failed if one fails. A task that is dropped during a panic has
@@ -36,7 +36,7 @@ impl Task<'_> {
         self.batch.name_of(self.index)
     }
 
-    /// The state before the task was taken: open, or one that [`Again`](super::Again) asked for.
+    /// The state before the task was taken: open, or one that [`Again`](super::Again) requested.
     pub fn was(&self) -> State {
         self.was
     }

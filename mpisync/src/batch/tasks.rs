@@ -1,5 +1,5 @@
-//! How a worker takes tasks: one after the other by [`Batch::next_task`], all of them by
-//! [`Batch::for_each`]; and how it waits for those of others.
+//! How a worker takes tasks, one after the other by [`Batch::next_task`] or all of them by
+//! [`Batch::for_each`], and how it waits for those of others.
 
 use crate::batch::directory::{Again, Claim, Claimed};
 use crate::batch::table::Taken;
@@ -43,10 +43,11 @@ impl Batch {
         self.next_task_with(Again::default())
     }
 
-    /// [`next_task`](Self::next_task) that also takes tasks that are not open, once no task is open:
-    /// those that were running when the batch was made and whose job may have ended, those that
-    /// failed, in this batch too, or those that were done before it. Of each kind a task is taken at
-    /// most once in the life of a batch. Tasks that a living job runs are not taken.
+    /// [`next_task`](Self::next_task) that also takes tasks that are not open, once no task is
+    /// open: those that were running when the batch was made and whose job may have ended, those
+    /// that failed, in this batch too, or those that were done before it. Each task is taken at
+    /// most once for each of these reasons in the life of a batch. Tasks that a living job runs are
+    /// not taken.
     ///
     /// # Errors
     /// Those of [`next_task`](Self::next_task).
@@ -69,8 +70,8 @@ impl Batch {
         self.next(again, false)
     }
 
-    /// The next task. With `waits`, returns `None` only once no worker has a task that may be opened
-    /// again.
+    /// The next task. With `waits`, returns `None` only once no worker has a task that may be
+    /// opened again.
     #[track_caller]
     fn next(&mut self, again: Again, waits: bool) -> Result<Option<Task<'_>>, BatchError> {
         self.object.check_usable()?;
@@ -94,8 +95,8 @@ impl Batch {
         }))
     }
 
-    /// On the leader: ends the task before, takes the next one from the table, and claims it in the
-    /// state directory.
+    /// On the leader: ends the previous task, takes the next one from the table, and claims it in
+    /// the state directory.
     fn find(&mut self, again: Again, waits: bool) -> Result<Option<Found>, BatchError> {
         self.end_round()?;
         let mut sleep_time = FIRST_SLEEP;
@@ -121,7 +122,7 @@ impl Batch {
         }
     }
 
-    /// On the leader: ends the task before, and checks that all ranks still take part.
+    /// On the leader: ends the previous task, and checks that all ranks still take part.
     fn end_round(&mut self) -> Result<(), BatchError> {
         self.settle()?;
         match &self.broken {
@@ -130,8 +131,8 @@ impl Batch {
         }
     }
 
-    /// Makes a task that the table has given to this rank the current one, and returns its state
-    /// before. `None` if another job has the task, or if it cannot be run.
+    /// Makes a task that the table has given to this rank the current one. Returns its previous
+    /// state, or `None` if another job has the task, or if it cannot be run.
     #[inline]
     fn claim(&mut self, taken: Taken, again: Again) -> Result<Option<State>, BatchError> {
         let Taken { task, was } = taken;
@@ -187,17 +188,17 @@ impl Batch {
         self.worker.receive()
     }
 
-    /// Runs `run` for each task, on all ranks of the worker that takes it, until no task is open and
-    /// no other worker of this batch runs one that may be opened again. Returns the final counts.
-    /// Collective.
+    /// Runs `run` for each task, on all ranks of the worker that takes it, until no task is open
+    /// and no other worker of this batch runs one that may be opened again. Returns the final
+    /// counts. Collective.
     ///
     /// A task fails if `run` returns an error or panics on any rank; the reason is the error or the
-    /// panic's message. The other tasks go on. Look at the [`Summary`], or turn it into an error by
+    /// panic's message. The other tasks run. Look at the [`Summary`], or turn it into an error by
     /// [`all_done`](Summary::all_done); the state directory has the reasons.
     ///
     /// # Errors
     /// Those of [`next_task`](Self::next_task) and [`Task::done`]. They end the work of this rank's
-    /// worker; the other workers go on.
+    /// worker; the other workers continue.
     ///
     /// ```
     /// use mpisync::Batch;
@@ -247,8 +248,8 @@ impl Batch {
         }
     }
 
-    /// Shares an error with the other ranks of the worker, which wait for the next task, and returns
-    /// it.
+    /// Shares an error with the other ranks of the worker, which wait for the next task, and
+    /// returns it.
     #[track_caller]
     fn refuse_next(&mut self, error: BatchError) -> BatchError {
         if let Err(finalized) = self.object.check_usable() {
@@ -260,7 +261,7 @@ impl Batch {
 
     /// Waits until no task runs, in this batch or in another job on the same directory, and returns
     /// the counts. Collective in the worker. A task that was reopened, or whose rank has died, is
-    /// open then: go on with [`next_task`](Self::next_task). Tasks may have failed or be invalid,
+    /// open then: call [`next_task`](Self::next_task) again. Tasks may have failed or be invalid,
     /// too; see [`Summary::all_done`].
     ///
     /// # Errors
@@ -270,8 +271,7 @@ impl Batch {
         self.wait_all_timeout(Duration::MAX)
     }
 
-    /// [`wait_all`](Self::wait_all) that waits for at most `limit`; the value of the worker's first
-    /// rank counts.
+    /// [`wait_all`](Self::wait_all) with a limit; the value of the worker's first rank is used.
     ///
     /// # Errors
     /// [`BatchError::Timeout`], and those of [`next_task`](Self::next_task).

@@ -1,8 +1,8 @@
 //! A worker: a group of ranks that run tasks together.
 //!
 //! The first rank of a worker is its leader: it takes a task and shares it with the others, which
-//! wait for that. Each rank votes on the task when it is done with it, fails or drops it, without
-//! waiting. The leader waits for all votes before it records the outcome.
+//! wait for the task. Each rank votes on the task when it ends or drops it, without waiting. The
+//! leader waits for all votes before it records the outcome.
 
 use crate::batch::BatchError;
 use crate::batch::vote::{Absent, Vote, Votes};

@@ -45,8 +45,8 @@ impl WindowController {
     ///
     /// # Errors
     /// [`CollectiveError::Lock`] on the writer; [`CollectiveError::WriterMismatch`] on a writer if
-    /// another rank is a writer, too; [`CollectiveError::Diverged`] on a rank that was the writer in
-    /// a call while another rank of its node was in another call.
+    /// another rank is a writer, too; [`CollectiveError::Diverged`] on a rank that was the writer
+    /// in a call while another rank of its node was in another call.
     #[track_caller]
     pub fn single_write_timeout(&mut self, limit: Duration) -> Result<Access<'_>, CollectiveError> {
         self.recover_leaked();
@@ -54,8 +54,8 @@ impl WindowController {
         Access::enter(self, self.master(), Some(limit), site)
     }
 
-    /// Selects another writer than the master for one call: `ctrl.on(2)?.single_write()`. `rank` must
-    /// be the same on all ranks. Not collective itself.
+    /// Selects another writer than the master for one call: `ctrl.on(2)?.single_write()`. `rank`
+    /// must be the same on all ranks. Not collective itself.
     ///
     /// # Errors
     /// [`CollectiveError::NoSuchRank`].
@@ -67,10 +67,11 @@ impl WindowController {
 
 /// This rank's role in a fenced call.
 ///
-/// Dropping it drops the [`Fence`]. Dropping the writer's fence notifies the other ranks that no value
-/// is shared. On the other ranks the drop waits for the writer, and panics if the writer has failed.
-/// So `if let Access::Writer(fence) = ctrl.single_write() { … }` makes the others wait until the
-/// writer is done, and `let _ = ctrl.single_write();` on all ranks panics on all but the writer.
+/// Dropping it drops the [`Fence`]. Dropping the writer's fence notifies the other ranks that no
+/// value is shared. On the other ranks the drop waits for the writer, and panics if the writer has
+/// failed. So `if let Access::Writer(fence) = ctrl.single_write() { … }` makes the others wait
+/// until the writer is done, and `let _ = ctrl.single_write();` on all ranks panics on all but the
+/// writer.
 #[must_use = "match on it: the writer has to `share` and the others to `collect`"]
 pub enum Access<'a> {
     /// This rank writes, and holds the write lock.
@@ -210,8 +211,8 @@ impl<'a> On<'a> {
         })
     }
 
-    /// Compares the call by name and not by source location. For a call that ranks make at different
-    /// locations, or in different programs. Must be the same on all ranks.
+    /// Compares the call by name and not by source location. For a call that ranks make at
+    /// different locations, or in different programs. Must be the same on all ranks.
     ///
     /// ```
     /// # use mpisync::prelude::*;

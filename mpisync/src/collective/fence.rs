@@ -1,5 +1,5 @@
-//! Fences: one rank writes, and the other ranks get the value that it shares, or the reason why there
-//! is none.
+//! Fences: one rank writes, and the other ranks get the value that it shares, or the reason why
+//! there is none.
 
 use crate::error::CollectiveError;
 use crate::location::CallSite;
@@ -62,7 +62,8 @@ mod role {
 /// If the writer drops its fence, the other ranks get [`CollectiveError::Unshared`]. On any other
 /// rank the drop **waits for the writer**, as [`wait`](Fence::wait) does. So no rank goes on before
 /// the writer is done, even if a branch of the program does nothing on that rank; use
-/// [`skip`](Fence::skip) to go on without waiting. A fence that is dropped by a panic does not wait.
+/// [`skip`](Fence::skip) to go on without waiting. A fence that is dropped by a panic does not
+/// wait.
 ///
 /// ```
 /// # use mpisync::prelude::*;
@@ -76,8 +77,8 @@ mod role {
 /// ```
 ///
 /// A leaked fence (`mem::forget`) ends with the next call that borrows the controller mutably, with
-/// [`close`](WindowController::close), or when the controller is dropped. The other ranks may have to
-/// wait until then.
+/// [`close`](WindowController::close), or when the controller is dropped. The other ranks may have
+/// to wait until then.
 ///
 /// # Panics
 /// Dropping a `Fence<Excluded>` panics if `wait` would return an error, for example because the
@@ -176,7 +177,8 @@ impl<'a, R: role::Role> Fence<'a, R> {
 
 impl Fence<'_, Writer> {
     /// The controller, for methods that need no mutable controller, such as
-    /// [`rank`](WindowController::rank) and [`read`](WindowController::read). Its write lock is held.
+    /// [`rank`](WindowController::rank) and [`read`](WindowController::read). Its write lock is
+    /// held.
     pub fn controller(&self) -> &WindowController {
         self.controller
     }
@@ -327,7 +329,7 @@ impl Fence<'_, Excluded> {
         })
     }
 
-    /// Waits until the writer is done, whatever value it shares.
+    /// Waits until the writer is done, regardless of the value that it shares.
     ///
     /// # Errors
     /// Those of [`collect`](Self::collect), except those about the type.
@@ -336,7 +338,8 @@ impl Fence<'_, Excluded> {
         self.end(|call| call.wait(writer))
     }
 
-    /// Leaves the call without waiting for the writer. The writer does not wait for this rank either.
+    /// Leaves the call without waiting for the writer. The writer does not wait for this rank
+    /// either.
     pub fn skip(self) {
         let writer = self.writer as usize;
         self.end(|call| call.leave(writer));
@@ -363,7 +366,8 @@ impl role::Role for Excluded {
         let (controller, writer) = (fence.controller, fence.writer as usize);
         controller.close_call();
         let call = fence.call();
-        // If a collective call has failed since, all ranks have left this call, or will not come to it.
+        // If a collective call has failed since, all ranks have left this call, or will not come to
+        // it.
         if thread::panicking() || controller.check_usable().is_err() || call.is_over() {
             return call.leave(writer);
         }

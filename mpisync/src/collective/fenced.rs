@@ -1,5 +1,5 @@
-//! The functions that `#[single_write]` and `#[collective]` expand to, with requirements on the user's
-//! types whose error messages say what to write.
+//! The functions that `#[single_write]` and `#[collective]` expand to. Their bounds on the user's
+//! types have error messages that name the correction.
 
 use crate::collective::fence::{Fence, Writer};
 use crate::error::CollectiveError;
@@ -79,8 +79,8 @@ where
     call.agree_on(ctrl, rank, outcome)
 }
 
-/// Runs `write` on one rank, with a controller or a region. For a parameter whose type the macro does
-/// not know by its name.
+/// Runs `write` on one rank, with a controller or a region. For a parameter whose type the macro
+/// does not know by its name.
 #[track_caller]
 pub fn write_alone<L, W, R, E>(
     lock: &mut L,

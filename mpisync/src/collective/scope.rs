@@ -16,12 +16,13 @@ use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::sync::Arc;
 use std::thread;
 
-/// A collective call that this rank is in. [`#[collective]`](macro@crate::collective) expands to it.
+/// A collective call that this rank is in. [`#[collective]`](macro@crate::collective) expands to
+/// it.
 ///
-/// On entry the ranks check that they are in the same call; on exit they agree on its outcome. If it
-/// is dropped in between, the other ranks get [`CollectiveError::Failed`], and this rank goes on
-/// without waiting for them. Do not leak it (`mem::forget`): this rank would stay inside the call, and
-/// each later collective call would be an error.
+/// On entry the ranks check that they are in the same call; on exit they agree on its outcome. If
+/// it is dropped in between, the other ranks get [`CollectiveError::Failed`], and this rank goes on
+/// without waiting for them. Do not leak it (`mem::forget`): this rank would stay inside the call,
+/// and each later collective call would be an error.
 #[must_use = "the other ranks wait for `agree`"]
 pub struct Collective {
     name: &'static str,
@@ -41,8 +42,8 @@ impl Collective {
     ///
     /// # Errors
     /// [`CollectiveError::Diverged`], with both places, if another rank is in another call;
-    /// [`CollectiveError::Failed`] and [`CollectiveError::Panicked`] if another rank has left an outer
-    /// call that way; [`CollectiveError::RankDied`].
+    /// [`CollectiveError::Failed`] and [`CollectiveError::Panicked`] if another rank has left an
+    /// outer call that way; [`CollectiveError::RankDied`].
     #[track_caller]
     pub fn enter(ctrl: &mut WindowController, name: &'static str) -> Result<Self, CollectiveError> {
         ctrl.check_usable()?;
@@ -146,9 +147,9 @@ impl Collective {
     /// ranks. Collective, waits for all ranks.
     ///
     /// # Errors
-    /// Those of `agree`; [`CollectiveError::WriterMismatch`] on all ranks if they name different ranks;
-    /// [`CollectiveError::NoSuchRank`]; [`CollectiveError::Encode`] and [`CollectiveError::Decode`] if
-    /// the value cannot be serialized or deserialized.
+    /// Those of `agree`; [`CollectiveError::WriterMismatch`] on all ranks if they name different
+    /// ranks; [`CollectiveError::NoSuchRank`]; [`CollectiveError::Encode`] and
+    /// [`CollectiveError::Decode`] if the value cannot be serialized or deserialized.
     pub fn agree_on<T, E>(
         self,
         ctrl: &mut WindowController,

@@ -1,4 +1,4 @@
-//! What the builders of all objects have in common.
+//! The common parts of the builders of all objects.
 
 use crate::error::CreateError;
 use crate::net::{Link, Network};
@@ -18,7 +18,7 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub(crate) struct CommonArguments<'a, C> {
     pub(crate) comm: &'a C,
-    /// What the root is called: `root` or `master`.
+    /// The name of the argument for the root: `root` or `master`.
     root_name: &'static str,
     pub(crate) root: i32,
     pub(crate) name: String,
@@ -42,14 +42,14 @@ impl<'a, C: IntraCommunicator> CommonArguments<'a, C> {
         }
     }
 
-    /// Begins to make what the caller makes, as [`Creation::begin`] does.
+    /// Begins to make an object at the caller's place, as [`Creation::begin`] does.
     #[track_caller]
     pub(crate) fn begin(&self) -> Result<Creation<'a, C>, CreateError> {
         Creation::begin(self.comm, Location::caller())
     }
 
-    /// What all ranks have to make an object of this `kind` with: `own` arguments of the kind, of
-    /// which one may be `invalid`, and these.
+    /// The arguments that must be the same on all ranks to make an object of this `kind`: `own`
+    /// arguments of the kind, one of which may be `invalid`, and the common ones.
     pub(crate) fn compared(
         &self,
         creation: &Creation<'_, C>,
@@ -102,9 +102,9 @@ impl Object {
 }
 
 /// The setters that every builder has, for a builder with [`CommonArguments`] in the field
-/// `$common`. `$without_thread` says what it means to be without the progress thread.
+/// `$common`. `$without_thread` describes the effect of omitting the progress thread.
 ///
-/// The first form is for all of them. The second one leaves out the name.
+/// The first form is for all of them. The second one omits the name.
 macro_rules! setters {
     (name, transport of $($common:ident).+; $without_thread:literal) => {
         /// Sets a name for messages, of at most 200 bytes. Must be the same on all ranks.
@@ -116,14 +116,14 @@ macro_rules! setters {
         $crate::object::builder::setters!(transport of $($common).+; $without_thread);
     };
     (transport of $($common:ident).+; $without_thread:literal) => {
-        /// Sets how nodes reach each other. Defaults to what the environment variable
-        /// `MPISYNC_TRANSPORT` says (`messages`, `windows` or `auto`), or else to
+        /// Sets how nodes communicate. Defaults to the value of the environment variable
+        /// `MPISYNC_TRANSPORT` (`messages`, `windows` or `auto`), or else to
         /// [`Transport::Messages`]. Must be the same on all ranks and for all objects of a
         /// communicator; has no effect on one node.
         ///
-        /// Messages work with every MPI, and took less time wherever both were measured. Windows
-        /// are for networks whose adapters do `MPI_Accumulate` by themselves. Not every MPI can
-        /// make windows over hosts: Open MPI 4, as Debian configures it, cannot on Ethernet.
+        /// Messages work with every MPI, and were faster in all measurements of both. Windows are
+        /// for networks whose adapters execute `MPI_Accumulate` themselves. Not every MPI can make
+        /// windows over hosts: Open MPI 4, as Debian configures it, cannot on Ethernet.
         ///
         /// [`Transport::Messages`]: crate::Transport::Messages
         pub fn transport(mut self, transport: $crate::transport::Transport) -> Self {
@@ -131,12 +131,12 @@ macro_rules! setters {
             self
         }
 
-        /// Sets whether a thread answers other nodes while the ranks of a node compute. Defaults to
-        /// what the environment variable `MPISYNC_PROGRESS_THREAD` says (`on` or `off`), or else to
-        /// true. Must be the same on all ranks and for all objects of a communicator; has no effect
-        /// on one node.
+        /// Sets whether a thread replies to other nodes while the ranks of a node compute. Defaults
+        /// to the value of the environment variable `MPISYNC_PROGRESS_THREAD` (`on` or `off`), or
+        /// else to true. Must be the same on all ranks and for all objects of a communicator; has
+        /// no effect on one node.
         ///
-        /// Without the thread MPI need not be initialized for several threads, and a node answers
+        /// Without the thread MPI need not be initialized for several threads, and a node replies
         /// while its lowest rank is in a call of mpisync that waits.
         #[doc = $without_thread]
         pub fn progress_thread(mut self, on: bool) -> Self {

@@ -37,8 +37,8 @@ pub struct RegionBuilder<'a, T, D, C> {
 impl<T: Plain, D: Dimension> Region<T, D> {
     /// A region on `comm`, all bytes of which are zero, whose master is rank 0. Collective.
     ///
-    /// The shape has 0 to 6 dimensions or more, each of any length, also 0: `[64, 64]`, a number, a
-    /// slice of numbers.
+    /// The shape is a number, or an array or slice of numbers such as `[64, 64]`. It may have any
+    /// number of dimensions of any length, including 0.
     ///
     /// # Errors
     /// Those of [`RegionBuilder::build`].
@@ -58,13 +58,13 @@ impl<T: Plain, D: Dimension> Region<T, D> {
         Self::builder(comm, shape).build()
     }
 
-    /// A region on `comm` with the shape and the items of an array that `root` has. Collective; the
-    /// other ranks pass `None`, or what does not matter. All of them make one call, at one place of
-    /// the program: not one in each branch of an `if`.
+    /// A region on `comm` with the shape and the items of an array that `root` has. Collective. The
+    /// other ranks pass `None`; their arrays are ignored. All ranks must make the call at the same
+    /// place of the program, not in different branches of an `if`.
     ///
     /// # Errors
     /// Those of [`RegionBuilder::build`], [`CreateError::RankOutOfRange`],
-    /// [`CreateError::NoArray`], and [`CreateError::ArgumentsDiffer`] where ranks name different
+    /// [`CreateError::NoArray`], and [`CreateError::ArgumentsDiffer`] if ranks name different
     /// roots.
     ///
     /// ```no_run
@@ -108,7 +108,8 @@ impl<T: Plain, D: Dimension> Region<T, D> {
         Self::begin(comm, shape.into_dimension())
     }
 
-    /// The same for a shape whose number of dimensions may not be that of the region.
+    /// [`builder`](Self::builder) for a shape whose number of dimensions may differ from that of
+    /// the region.
     fn begin<C: IntraCommunicator>(comm: &C, shape: impl Dimension) -> RegionBuilder<'_, T, D, C> {
         RegionBuilder {
             common: CommonArguments::new(comm, "master", "region"),
@@ -133,15 +134,15 @@ impl<T: Plain, D: Dimension, C: IntraCommunicator> RegionBuilder<'_, T, D, C> {
 
     /// Makes the region. Collective; all ranks succeed or all fail.
     ///
-    /// Its memory is reserved at once, from `/dev/shm`; where a node has one rank only, it is that
-    /// process's own. If there is not as much, because `/dev/shm` is full, or the machine, or the
-    /// memory control group of the job, all ranks are told, and none of it has been taken on that
-    /// node. What others take at the same moment is not foreseen.
+    /// Its memory is reserved at once, in `/dev/shm`; on a node with one rank it is private memory
+    /// of that process. If there is not enough memory in `/dev/shm`, on the machine, or in the
+    /// memory control group of the job, all ranks get an error, and that node allocates nothing.
+    /// Allocations that other processes make at the same time are not taken into account.
     ///
     /// # Errors
-    /// See [`CreateError`]: those of [`Builder::build`](crate::Builder::build); a shape that cannot
-    /// be, a master that is no rank, shapes, types or other arguments that differ between ranks, no
-    /// memory; on a communicator that spans nodes, MPI without threads.
+    /// See [`CreateError`]: those of [`Builder::build`](crate::Builder::build); an invalid shape, a
+    /// master that is no rank, shapes, types or other arguments that differ between ranks, too
+    /// little memory; on a communicator that spans nodes, MPI without threads.
     #[track_caller]
     pub fn build(self) -> Result<Region<T, D>, CreateError> {
         let creation = self.common.begin()?;

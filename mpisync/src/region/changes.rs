@@ -6,16 +6,17 @@ use std::ops::Range;
 /// Changed items with at most this distance in bytes count as one run: sending two runs costs as
 /// much.
 const NEAR: usize = 64;
-/// The most runs that a view is split into. For more, the gaps between them count as changed, too.
+/// The most runs into which a view is split. If there are more, the gaps between them count as
+/// changed, too.
 const RUNS: usize = 1 << 16;
 
 /// The items that were lent for writing, by their index in memory order.
 #[derive(Debug)]
 pub(crate) struct Changes {
     ranges: Vec<Range<usize>>,
-    /// How many ranges there may be before they are joined again.
+    /// The number of ranges from which on they are joined again.
     most: usize,
-    /// How many unchanged items may be between two ranges that are joined.
+    /// The most unchanged items between two ranges that are joined.
     near: usize,
 }
 

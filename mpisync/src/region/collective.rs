@@ -144,7 +144,7 @@ impl<T: Plain, D: Dimension> Region<T, D> {
                 None => "Region::set_from_any",
             },
             place: &SourcePlace::from(caller),
-            // The root and the others may be in different branches of the program.
+            // The root and the others may call at different places of the program.
             anywhere: true,
             calls: self.lock.calls(),
             outcome: Outcome::Fine,
@@ -211,8 +211,8 @@ impl<T: Plain, D: Dimension> Region<T, D> {
         self.update_on(self.master(), write)
     }
 
-    /// [`try_update`](Self::try_update) by another rank than the master. Collective, and the same
-    /// rank on all.
+    /// [`try_update`](Self::try_update) by another rank than the master, which must be the same on
+    /// all ranks. Collective.
     ///
     /// # Errors
     /// Those of [`try_update`](Self::try_update), and [`CollectiveError::NoSuchRank`].

@@ -52,9 +52,9 @@ pub enum RegionError {
         root: i32,
         /// The argument: data or an offset.
         what: &'static str,
-        /// How many dimensions it has.
+        /// Its number of dimensions.
         dimensions: usize,
-        /// How many the region has.
+        /// The region's number of dimensions.
         expected: usize,
     },
     /// The data does not fit into the region at this offset.

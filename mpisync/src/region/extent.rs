@@ -23,8 +23,8 @@ impl<D: Dimension> Extent<D> {
         }
         let shape = shape.into_dimension();
         let lengths = shape.slice().to_vec();
-        // As in ndarray, the product of the nonzero lengths has to fit, so that an empty view does not exceed the address
-        // space either.
+        // As in ndarray, the product of the nonzero lengths has to fit, so that an empty view does
+        // not exceed the address space either.
         let mut product = lengths.iter().filter(|&&length| length > 0);
         let product = product.try_fold(size_of::<T>(), |product, &length| {
             product.checked_mul(length)

@@ -43,10 +43,11 @@ pub struct RegionReadGuard<'a, T: Plain, D: Dimension = IxDyn> {
     lock: ReadGuard<'a>,
 }
 
-// SAFETY: a shared reference to the guard leads to the items, by shared references, and to the controller's rank, size and
-// name, which do not change after it was made. The cells of the lock behind `lock` are for one thread; they are touched
-// only when the guard is dropped, and that happens on the thread that made it: the guard is not `Send`. Items do not change
-// while another thread reads them, since the read lock is held as long as the guard is borrowed.
+// SAFETY: a shared reference to the guard leads to the items, by shared references, and to the
+// controller's rank, size and name, which do not change after it was made. The cells of the lock
+// behind `lock` are for one thread; they are touched only when the guard is dropped, and that
+// happens on the thread that made it: the guard is not `Send`. Items do not change while another
+// thread reads them, since the read lock is held as long as the guard is borrowed.
 unsafe impl<T: Plain + Sync, D: Dimension> Sync for RegionReadGuard<'_, T, D> {}
 
 /// The write lock of a region and its items, until this guard is dropped. No other rank holds any
@@ -83,9 +84,10 @@ pub struct RegionWriteGuard<'a, T: Plain, D: Dimension = IxDyn> {
 impl<'a, T: Plain, D: Dimension> RegionReadGuard<'a, T, D> {
     #[inline]
     pub(super) fn new(region: &'a Region<T, D>, lock: ReadGuard<'a>) -> Self {
-        // SAFETY: the copy has the items of this shape, one after the other; all bytes that any rank may have left there
-        // are items, since `T` is plain. They live as long as the region, which is borrowed, and nobody writes them while
-        // the read lock is held, which the view does not outlive: nothing is handed out but borrows from this guard.
+        // SAFETY: the copy has the items of this shape, one after the other; all bytes that any
+        // rank may have left there are items, since `T` is plain. They live as long as the region,
+        // which is borrowed, and nobody writes them while the read lock is held, which the view
+        // does not outlive: nothing is handed out but borrows from this guard.
         let items = unsafe { region.items.clone().deref_into_view() };
         RegionReadGuard { items, lock }
     }
@@ -122,8 +124,9 @@ impl<'a, T: Plain, D: Dimension> RegionWriteGuard<'a, T, D> {
     /// `lock` is the lock of the region, of which this rank has no other guard.
     #[inline]
     pub(super) fn new(region: &'a Region<T, D>, lock: WriteGuard<'a>) -> Self {
-        // SAFETY: as for a reader, but for what others do: while the write lock is held no other rank reads or writes, and the
-        // region of this rank is borrowed for writing, so that it has no other guard.
+        // SAFETY: as for a reader, but for what others do: while the write lock is held no other
+        // rank reads or writes, and the region of this rank is borrowed for writing, so that it has
+        // no other guard.
         let items = unsafe { region.items.clone().deref_into_view_mut() };
         RegionWriteGuard {
             region,

@@ -44,7 +44,8 @@ fn key() -> Result<c_int, CreateError> {
         return Ok(key);
     }
     let key = new_key(forget_context)?;
-    // The callback of an attribute of MPI_COMM_SELF is the first thing that MPI_Finalize runs (MPI 4.1, 11.2.4).
+    // The callback of an attribute of MPI_COMM_SELF is the first thing that MPI_Finalize runs (MPI
+    // 4.1, 11.2.4).
     let at_end = new_key(note_end)?;
     // SAFETY: MPI is initialized, for the caller holds a communicator; the value is never used.
     let code = unsafe {
@@ -62,7 +63,8 @@ type Delete = unsafe extern "C" fn(ffi::MPI_Comm, c_int, *mut c_void, *mut c_voi
 
 fn new_key(delete: Delete) -> Result<c_int, CreateError> {
     let mut key = 0;
-    // SAFETY: the callbacks have the signatures that the standard requires and live as long as the program.
+    // SAFETY: the callbacks have the signatures that the standard requires and live as long as the
+    // program.
     let code = unsafe {
         ffi::MPI_Comm_create_keyval(
             Some(do_not_copy),
@@ -87,8 +89,8 @@ pub(super) fn context(comm: ffi::MPI_Comm) -> Result<Option<Arc<Context>>, Creat
         return Ok(None);
     }
     let context = value.cast::<Context>().cast_const();
-    // SAFETY: the value under this key comes from `Arc::into_raw` in `set_context`, and the communicator still holds
-    // that share, so a further one may be taken.
+    // SAFETY: the value under this key comes from `Arc::into_raw` in `set_context`, and the
+    // communicator still holds that share, so a further one may be taken.
     unsafe {
         Arc::increment_strong_count(context);
         Ok(Some(Arc::from_raw(context)))

@@ -21,8 +21,9 @@ pub(crate) struct OwnComm {
     waiting: Arc<Waiting>,
 }
 
-// SAFETY: an `MPI_Comm` is a handle that any thread may hold; the thread level determines which thread may call MPI
-// with it, and objects, through which all calls come, stay on the thread that made them.
+// SAFETY: an `MPI_Comm` is a handle that any thread may hold; the thread level determines which
+// thread may call MPI with it, and objects, through which all calls come, stay on the thread that
+// made them.
 unsafe impl Send for OwnComm {}
 // SAFETY: as above.
 unsafe impl Sync for OwnComm {}
@@ -117,7 +118,8 @@ impl OwnComm {
             return;
         }
         let mut found: c_int = 0;
-        // SAFETY: a probe of a valid communicator with results in live variables; the result does not matter.
+        // SAFETY: a probe of a valid communicator with results in live variables; the result does
+        // not matter.
         unsafe {
             ffi::MPI_Iprobe(
                 ffi::RSMPI_ANY_SOURCE,

@@ -24,7 +24,8 @@ impl PartComm {
         // SAFETY: a communicator of this process; the handler is MPI's own.
         let code = unsafe { ffi::MPI_Comm_set_errhandler(own.raw(), ffi::RSMPI_ERRORS_ARE_FATAL) };
         check("MPI_Comm_set_errhandler", code)?;
-        // SAFETY: a valid communicator without a topology, which is not freed before `self` is dropped, nor by `comm`.
+        // SAFETY: a valid communicator without a topology, which is not freed before `self` is
+        // dropped, nor by `comm`.
         let comm = unsafe { SimpleCommunicator::from_raw(own.raw()) };
         Ok(PartComm {
             comm: ManuallyDrop::new(comm),

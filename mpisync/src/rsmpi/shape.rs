@@ -100,8 +100,8 @@ fn number(number: Number) -> UncommittedUserDatatype {
 #[macro_export]
 macro_rules! __equivalence {
     ($name:ident) => {
-        // SAFETY: the datatype is made of the type's shape, which covers its bytes at their offsets, and any bytes that
-        // are received are a valid value since the type is plain.
+        // SAFETY: the datatype is made of the type's shape, which covers its bytes at their
+        // offsets, and any bytes that are received are a valid value since the type is plain.
         unsafe impl $crate::mpi::traits::Equivalence for $name {
             type Out = $crate::mpi::datatype::DatatypeRef<'static>;
 

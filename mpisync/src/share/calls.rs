@@ -52,7 +52,8 @@ impl CallNumber {
     }
 }
 
-/// An object's mailbox as one rank sees it, and the fenced calls that this rank has made through it.
+/// An object's mailbox as one rank sees it, and the fenced calls that this rank has made through
+/// it.
 pub(crate) struct Calls {
     mailbox: MailboxMemory,
     /// The mailboxes of other nodes, if there are any.
@@ -163,7 +164,7 @@ impl<'a> FencedCall<'a> {
         }
     }
 
-    /// Whether the record holds the outcome of this call. Acquire: the rest of it is there too.
+    /// Whether the record has the outcome of this call. Acquire: the rest of it is complete, too.
     pub(super) fn is_published(&self) -> bool {
         self.record().call.load(Ordering::Acquire) == self.number.0
     }

@@ -136,10 +136,12 @@ impl FencedCall<'_> {
     fn inspect_local(&self, local_rank: usize, writer: usize) -> (Option<CollectiveError>, bool) {
         let theirs = self.mailbox.rank_record(local_rank);
         let waits_for = self.mailbox.waits_for(local_rank, self.number.0);
-        // Loaded after `waits_for`, since a rank stores its site before it waits; and before `done`, since a rank that is
-        // not done with this call has not stored the site of a later one.
+        // Loaded after `waits_for`, since a rank stores its site before it waits; and before
+        // `done`, since a rank that is not done with this call has not stored the site of a later
+        // one.
         let site = theirs.site.load(Ordering::Acquire);
-        // It waits in this call for another rank, or did so and has gone on: a writer shares before it is done.
+        // It waits in this call for another rank, or did so and has gone on: a writer shares before
+        // it is done.
         let has_gone_on = theirs.done.load(Ordering::Acquire) >= self.number.0;
         let is_elsewhere = waits_for.is_some() && !has_gone_on && site != self.site.number();
         let waits_for = waits_for.or(has_gone_on.then(|| theirs.waits_for.load(Ordering::Relaxed)));

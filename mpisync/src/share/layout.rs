@@ -50,9 +50,9 @@ pub(crate) struct Record {
     pub(crate) length: AtomicU64,
     /// An [`INLINE_VALUE`], or the handle of an [`OBJECT_VALUE`]. Begins in the next cache line.
     pub(crate) data: [AtomicU64; INLINE / 8],
-    /// Nonzero while a writer fills the record, if the communicator spans nodes. A value from another
-    /// node may come after all ranks of this node have gone on without it, while a writer of this
-    /// node is in a later call.
+    /// Nonzero while a writer fills the record, if the communicator spans nodes. A value from
+    /// another node may come after all ranks of this node have gone on without it, while a writer
+    /// of this node is in a later call.
     pub(crate) filling: AtomicU32,
     /// The line of the writer's call site.
     pub(crate) line: AtomicU32,
@@ -144,8 +144,8 @@ pub(crate) struct RankRecord {
     pub(crate) waits_for: AtomicU32,
     /// The last even and the last odd call in which this rank was the writer.
     pub(crate) wrote: [AtomicU64; 2],
-    /// The chunks taken from a staging buffer: their number in the lower half, in the upper half the
-    /// lower half of the call's number.
+    /// The chunks taken from a staging buffer: their number in the lower half, in the upper half
+    /// the lower half of the call's number.
     pub(crate) taken: AtomicU64,
     /// The last call whose writer this rank found in another call.
     pub(crate) diverged: AtomicU64,

@@ -70,8 +70,8 @@ impl MailboxMemory {
         self.rank_record(self.me)
     }
 
-    /// Marks this rank as done with all calls. No rank waits for it to be done, and a rank that waits
-    /// for its value finds that it has gone on.
+    /// Marks this rank as done with all calls. No rank waits for it to be done, and a rank that
+    /// waits for its value finds that it has gone on.
     pub(super) fn leave_calls(&self) {
         self.my_record().done.swap(u64::MAX, Ordering::SeqCst);
     }

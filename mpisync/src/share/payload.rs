@@ -71,8 +71,8 @@ enum Encoding {
 }
 
 impl Kind {
-    /// A `T` encoded by serde. A reference is of the same kind as its target, and a `str` of the same
-    /// kind as a `String`.
+    /// A `T` encoded by serde. A reference is of the same kind as its target, and a `str` of the
+    /// same kind as a `String`.
     pub(crate) fn serde<T>() -> Self {
         let mut name = type_name::<T>();
         let is_reference = name.starts_with('&');

@@ -35,8 +35,8 @@ fn chunk(buffer: &[AtomicU64], number: u64) -> &[AtomicU64] {
 }
 
 impl FencedCall<'_> {
-    /// As the writer: passes a value through this rank's staging buffer, at most two chunks ahead of
-    /// the slowest collector.
+    /// As the writer: passes a value through this rank's staging buffer, at most two chunks ahead
+    /// of the slowest collector.
     pub(super) fn send_chunks(&self, source: &mut impl Source, length: u64) {
         let me = self.block.me();
         let buffer = self.block.domain().segment().stage(me);

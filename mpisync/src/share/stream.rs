@@ -76,7 +76,8 @@ impl<T: Plain> Source for ItemSource<'_, T> {
             buffer.fill(0);
             return;
         }
-        // SAFETY: all bytes of plain items are initialized, and do not change while the items are borrowed.
+        // SAFETY: all bytes of plain items are initialized, and do not change while the items are
+        // borrowed.
         let bytes =
             unsafe { slice::from_raw_parts(self.items.as_ptr().cast(), size_of_val(self.items)) };
         let next: &[u8] = &bytes[self.given..self.given + buffer.len()];
@@ -120,8 +121,8 @@ impl<T: Plain> ItemSink<T> {
             self.expected * bytes_per_item::<T>(),
             "all bytes of the items have come"
         );
-        // SAFETY: there is room for that many items, all their bytes have been written from the first one on, and any
-        // bytes are a value of a plain type.
+        // SAFETY: there is room for that many items, all their bytes have been written from the
+        // first one on, and any bytes are a value of a plain type.
         unsafe { self.items.set_len(self.expected) };
         self.items
     }
@@ -133,8 +134,8 @@ impl<T: Plain> Sink for ItemSink<T> {
         let bytes = &bytes[..bytes.len().min(left)];
         if size_of::<T>() > 0 {
             let room = self.items.spare_capacity_mut().as_mut_ptr().cast::<u8>();
-            // SAFETY: there is room for `expected` items, of which `left` bytes are not written yet, and `bytes` is other
-            // memory.
+            // SAFETY: there is room for `expected` items, of which `left` bytes are not written
+            // yet, and `bytes` is other memory.
             unsafe {
                 room.add(self.filled)
                     .copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());

@@ -1,4 +1,4 @@
-//! Values on their way.
+//! Values in transfer.
 
 use crate::error::CollectiveError;
 use crate::plain::Plain;
@@ -50,7 +50,7 @@ fn bytes_that_are_left_over_are_an_error() {
     ));
 }
 
-/// The items after they have travelled in pieces of `piece` bytes.
+/// The items after a transfer in pieces of `piece` bytes.
 fn travelled<T: Plain>(items: &[T], piece: usize) -> Vec<T> {
     let mut source = ItemSource::new(items);
     let mut sink = ItemSink::new(source.length());

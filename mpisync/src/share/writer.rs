@@ -41,8 +41,8 @@ impl FencedCall<'_> {
     /// nodes; its error is the rank that already is the writer.
     ///
     /// # Errors
-    /// If another rank is the writer: [`CollectiveError::Diverged`] if that rank makes another call,
-    /// otherwise [`CollectiveError::WriterMismatch`].
+    /// If another rank is the writer: [`CollectiveError::Diverged`] if that rank makes another
+    /// call, otherwise [`CollectiveError::WriterMismatch`].
     pub(crate) fn claim(
         &self,
         across: impl FnOnce(CallNumber) -> Result<(), u32>,

@@ -14,7 +14,7 @@ use std::time::Duration;
 /// The beginning of a block, for its return to the segment.
 #[repr(C, align(128))]
 pub(crate) struct BlockHeader {
-    /// How many ranks have given the block back.
+    /// The number of ranks that have given the block back.
     pub(crate) given_back: AtomicU32,
     /// After all have: its length, and the next block of the free list.
     pub(crate) length: AtomicU32,
@@ -110,7 +110,7 @@ impl Block {
         self.me
     }
 
-    /// How many ranks the node has; the server's number comes after them.
+    /// The number of ranks of the node; the server's number comes after them.
     pub(crate) fn local_size(&self) -> usize {
         self.domain.topology().local_ranks().len()
     }

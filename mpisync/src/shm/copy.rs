@@ -43,14 +43,16 @@ impl CopyBytes {
     /// Appends the bytes in `place` to `to`.
     pub(crate) fn append_to(&self, to: &mut Vec<u8>, place: Range<usize>) {
         let start = self.at(&place);
-        // SAFETY: the bytes are inside the mapping and initialized, and nobody else writes them now.
+        // SAFETY: the bytes are inside the mapping and initialized, and nobody else writes them
+        // now.
         to.extend_from_slice(unsafe { std::slice::from_raw_parts(start.as_ptr(), place.len()) });
     }
 
     /// Writes `bytes` to `start`.
     pub(crate) fn put(&self, start: usize, bytes: &[u8]) {
         let to = self.at(&(start..start + bytes.len()));
-        // SAFETY: the destination is inside the mapping, does not overlap the source, and nobody else accesses it now.
+        // SAFETY: the destination is inside the mapping, does not overlap the source, and nobody
+        // else accesses it now.
         unsafe { to.copy_from_nonoverlapping(NonNull::from(bytes).cast(), bytes.len()) };
     }
 }

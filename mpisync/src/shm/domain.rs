@@ -316,7 +316,8 @@ impl Domain {
     #[inline]
     pub(crate) fn call_server(&self, called: &AtomicU32, waits: bool) {
         let mut now = waits;
-        // An exchange: the server either consumes this call, or sees everything that this rank has done before.
+        // An exchange: the server either consumes this call, or sees everything that this rank has
+        // done before.
         if called.swap(1, Ordering::SeqCst) == 0 {
             let call = self.segment.call();
             call.word.fetch_add(1, Ordering::SeqCst);

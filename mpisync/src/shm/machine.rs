@@ -1,5 +1,5 @@
-//! What the protocols are written with, on a real machine. The model checker has its own, in
-//! `model.rs`.
+//! The atomics, fences and waits of the protocols, on a real machine. Those of the model checker
+//! are in `model.rs`.
 
 use crate::shm::event::Event;
 use crate::shm::system;

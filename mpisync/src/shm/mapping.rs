@@ -25,8 +25,8 @@ pub(crate) struct Mapping {
     is_mapped: bool,
 }
 
-// SAFETY: a mapping is an address range that stays valid until it is dropped, on whatever thread; its contents are
-// accessed through atomics, and the items of a region under its lock.
+// SAFETY: a mapping is an address range that stays valid until it is dropped, on whatever thread;
+// its contents are accessed through atomics, and the items of a region under its lock.
 unsafe impl Send for Mapping {}
 // SAFETY: as above.
 unsafe impl Sync for Mapping {}
@@ -77,12 +77,12 @@ impl Mapping {
         Layout::from_size_align(length.max(ALIGN), ALIGN).ok()
     }
 
-    /// How many bytes there are.
+    /// The number of bytes.
     pub(crate) fn length(&self) -> usize {
         self.length
     }
 
-    /// Where it begins.
+    /// The address of the first byte.
     pub(crate) fn start(&self) -> NonNull<u8> {
         self.start
     }
@@ -108,8 +108,9 @@ impl Mapping {
             "a value inside the mapping"
         );
         const { assert!(align_of::<T>() <= ALIGN) };
-        // SAFETY: the range lies inside the mapping, is aligned (the mapping itself is, to ALIGN), lives as long as
-        // the mapping that is borrowed, and holds a `T` because zeroes do and `T` is only changed as a `T`.
+        // SAFETY: the range lies inside the mapping, is aligned (the mapping itself is, to ALIGN),
+        // lives as long as the mapping that is borrowed, and holds a `T` because zeroes do and `T`
+        // is only changed as a `T`.
         unsafe { std::slice::from_raw_parts(self.start.add(offset).cast().as_ptr(), count) }
     }
 }
@@ -127,7 +128,8 @@ unsafe impl Shareable for AtomicU64 {}
 impl Drop for Mapping {
     fn drop(&mut self) {
         if self.is_mapped {
-            // SAFETY: it comes from `mmap` with this start and length, and nothing borrows from a mapping that is dropped.
+            // SAFETY: it comes from `mmap` with this start and length, and nothing borrows from a
+            // mapping that is dropped.
             let _ = unsafe { rustix::mm::munmap(self.start.as_ptr().cast(), self.length) };
         } else {
             let layout = Self::heap_layout(self.length).expect("as it was allocated");

@@ -1,4 +1,4 @@
-//! What the protocols are written with, under the model checker.
+//! The atomics, fences and waits of the protocols, under the model checker.
 
 use crate::shm::event::Event;
 use crate::shm::wait::{Deadline, Stop, Surroundings};

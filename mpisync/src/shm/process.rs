@@ -34,8 +34,8 @@ impl Process {
         }
         match state(self.id) {
             Ok((state, born)) => born == self.born && !matches!(state, b'Z' | b'X'),
-            // Other errors, such as a lack of file descriptors, say nothing about the process; and `/proc` may hide the
-            // processes of other users.
+            // Other errors, such as a lack of file descriptors, say nothing about the process; and
+            // `/proc` may hide the processes of other users.
             Err(error) => !is_gone(&error) || self.is_hidden(),
         }
     }

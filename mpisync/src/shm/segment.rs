@@ -344,7 +344,7 @@ impl Segment {
         chunks.push(Arc::new(chunk));
     }
 
-    /// How many chunks there are.
+    /// The number of chunks.
     pub(crate) fn chunks(&self) -> u32 {
         let chunks = lock(&self.chunks);
         chunks.len() as u32

@@ -79,7 +79,7 @@ impl Topology {
         self.node_of[self.rank as usize]
     }
 
-    /// How many nodes there are.
+    /// The number of nodes.
     pub(crate) fn nodes(&self) -> u32 {
         self.leaders.len() as u32
     }
@@ -114,12 +114,12 @@ impl Topology {
         &self.local
     }
 
-    /// How many ranks run on other nodes.
+    /// The number of ranks on other nodes.
     pub(crate) fn remote(&self) -> usize {
         self.remote
     }
 
-    /// Where `rank` is.
+    /// The location of `rank`.
     #[inline]
     pub(crate) fn location(&self, rank: usize) -> RankLocation {
         self.places[rank]

@@ -10,7 +10,7 @@ pub(crate) use crate::shm::machine::wait;
 use crate::shm::waiting::{Call, Watch};
 use std::time::{Duration, Instant};
 
-/// What a waiting rank needs to know and do beside its condition.
+/// The operations and the information that a waiting rank needs in addition to its condition.
 pub(crate) trait Surroundings {
     /// Lets MPI make progress on what this rank has under way.
     fn progress(&self);

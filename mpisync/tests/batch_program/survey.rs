@@ -1,4 +1,4 @@
-//! State directories to look at, jobs that work on them, and what the program says.
+//! State directories, jobs that work on them, and the output of the program.
 
 use mpisync::batch::State;
 use mpisync::batch::directory::{Again, Claim, Claimed, Directory, Options};
@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// A state directory that is removed in the end.
+/// A state directory that is removed at the end.
 pub struct Survey(pub PathBuf);
 
 impl Survey {
-    /// One of tasks `t0`, `t1` and so on in these states.
+    /// A directory of tasks `t0`, `t1` and so on in these states.
     pub fn of(states: &[State]) -> Self {
         static SERIAL: AtomicU32 = AtomicU32::new(0);
         let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
@@ -55,7 +55,7 @@ impl Drop for Survey {
     }
 }
 
-/// `arguments`, with the directory behind the first.
+/// `arguments`, with the directory after the first.
 pub fn program(directory: &Path, arguments: &[&str]) -> Command {
     let mut program = Command::new(env!("CARGO_BIN_EXE_mpisync-batch"));
     let (command, rest) = arguments.split_first().expect("there is a command");
@@ -63,7 +63,7 @@ pub fn program(directory: &Path, arguments: &[&str]) -> Command {
     program
 }
 
-/// What the program had to say.
+/// The output of the program.
 pub struct Told {
     pub code: Option<i32>,
     pub out: String,
@@ -99,7 +99,7 @@ impl From<Output> for Told {
     }
 }
 
-/// The machine's failure does not matter to tests.
+/// Tests need not survive a failure of the machine.
 pub fn quick() -> Options {
     Options::default().durable(false)
 }
@@ -142,7 +142,7 @@ impl Job {
 
 impl Drop for Job {
     fn drop(&mut self) {
-        // Only a test that has failed already can find it dead.
+        // Only a test that has already failed can find it dead.
         let _ = self.0.kill().and_then(|()| self.0.wait());
     }
 }

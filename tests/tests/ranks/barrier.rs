@@ -1,4 +1,4 @@
-//! Barriers: nobody goes on before all have come, and who is missing has a name.
+//! Barriers: no rank leaves before all have arrived, and errors name the missing ranks.
 
 use std::sync::atomic::Ordering::SeqCst;
 use std::thread;
@@ -47,7 +47,7 @@ fn barrier_names_who_is_missing(job: &Job) {
             until("the others to give up", || given_up.load(SeqCst) == others);
         } else {
             let limit = Duration::from_millis(60);
-            // Not all may have come before the first one gives up.
+            // Some ranks may arrive after the first one has given up.
             until("the late one alone", || {
                 let start = Instant::now();
                 match barrier.wait_timeout(limit) {
@@ -78,7 +78,7 @@ fn barrier_goes_on_after_a_timeout(job: &Job) {
             thread::sleep(Duration::from_millis(3));
         }
         come.fetch_add(1, SeqCst);
-        // A rank that gives up has come, and is not counted twice.
+        // A rank that gives up has arrived, and is not counted twice.
         while let Err(error) = barrier.wait_timeout(Duration::from_micros(200)) {
             assert!(matches!(error, BarrierError::Missing { .. }), "{error}");
         }
@@ -117,7 +117,7 @@ fn barrier_tries(job: &Job) {
     barrier.wait_timeout(Duration::MAX).unwrap();
 }
 
-/// What was done before is seen after.
+/// Changes before the barrier are visible after it.
 fn barrier_orders_what_was_done(job: &Job) {
     let barrier = Barrier::new(&job.world).unwrap();
     for round in 1..100u64 {

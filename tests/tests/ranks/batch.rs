@@ -1,4 +1,4 @@
-//! Batches: each task once, by the workers that there are.
+//! Batches: each task once, by any workers.
 
 pub mod directories;
 pub mod ends;
@@ -21,13 +21,13 @@ mpisync_tests::cases!(on [1, 2, 3, 4, 8]:
     all_wait_and_go_on,
 );
 
-/// The sizes of workers into which all ranks can be put.
+/// The sizes of workers that divide the number of ranks.
 fn sizes(job: &Job) -> impl Iterator<Item = i32> {
     let size = job.size;
     (1..=size).filter(move |each| size % each == 0)
 }
 
-/// Runs the tasks that are left, all of which end well; which ones this rank had.
+/// Runs the remaining tasks, all of which succeed. Returns the indices of this rank's tasks.
 fn run_all(batch: &mut Batch) -> Vec<usize> {
     let mut mine = Vec::new();
     while let Some(task) = batch.next_task().unwrap() {
@@ -37,7 +37,7 @@ fn run_all(batch: &mut Batch) -> Vec<usize> {
     mine
 }
 
-/// What all tasks of a batch have come to.
+/// The states of all tasks of a batch.
 fn states(batch: &Batch) -> Vec<State> {
     let tasks = 0..batch.tasks();
     tasks.map(|task| batch.state(task).unwrap()).collect()
@@ -51,7 +51,7 @@ fn sum(job: &Job, mine: usize) -> usize {
     all as usize
 }
 
-/// So many tasks have a word of their own.
+/// The number of tasks that have a word of their own.
 const COUNTED: usize = 2_000;
 
 fn runs_each_task_once(job: &Job) {
@@ -113,7 +113,7 @@ fn workers_run_together(job: &Job) {
         );
         assert_eq!(batch.worker().comm().rank(), job.rank % each);
         while let Some(task) = batch.next_task().unwrap() {
-            // All of them have the same.
+            // All ranks of the worker have the same task.
             let mut index = task.index() as u64;
             task.worker()
                 .comm()
@@ -170,7 +170,7 @@ fn ballots_are_counted(job: &Job) {
     assert!(batch.next_task_with(again).unwrap().is_none());
 }
 
-/// All ranks of a worker wait until nothing runs, and take what is open then.
+/// All ranks of a worker wait until no task runs, and then take the open ones.
 fn all_wait_and_go_on(job: &Job) {
     let mut batch = Batch::builder(&job.world)
         .worker_size(job.size)

@@ -1,4 +1,5 @@
-//! Ranks that are in different collective calls: they are told so, and where, instead of hanging.
+//! Ranks in different collective calls: they get errors with the places of the calls, and do not
+//! hang.
 
 use std::fmt;
 use std::sync::atomic::Ordering::SeqCst;
@@ -61,7 +62,7 @@ fn columns(ctrl: &mut WindowController, writer: i32) -> Result<i32, StepError> {
     Ok(200 + ctrl.rank())
 }
 
-/// Checks that this rank was told that another one is in another call, and where both are.
+/// Checks that this rank got an error that another rank is in another call, with both places.
 fn assert_diverged<T: fmt::Debug>(outcome: Result<T, StepError>) {
     match outcome {
         Err(StepError::Fence(error @ CollectiveError::Diverged { .. })) => {
@@ -116,8 +117,8 @@ fn call_against_fence(job: &Job) {
     }
 }
 
-/// One rank waits in a fence while the others, among them the writer of the fence, are in a collective call. For 2
-/// ranks and more.
+/// One rank waits in a fence while the others, including the writer of the fence, are in a
+/// collective call. For 2 ranks and more.
 fn fence_against_call(job: &Job) {
     let mut ctrl = mpisync::sync(&job.world).unwrap();
     for odd in 0..job.size {
@@ -136,7 +137,7 @@ fn fence_against_call(job: &Job) {
     }
 }
 
-/// One rank closes the controller while the others go on with it. For 2 ranks and more.
+/// One rank closes the controller while the others continue to use it. For 2 ranks and more.
 fn call_against_close(job: &Job) {
     for odd in 0..job.size {
         let mut ctrl = mpisync::sync(&job.world).unwrap();
@@ -149,8 +150,8 @@ fn call_against_close(job: &Job) {
     }
 }
 
-/// One rank leaves a fence out, which holds nobody up. The next collective call tells all ranks, before the one that
-/// is behind can take a value of one fence for that of another. For 2 ranks and more.
+/// One rank omits a fence, which delays no rank. The next collective call is an error on all ranks,
+/// before the late rank can take the value of one fence for that of another. For 2 ranks and more.
 fn skipped_fence(job: &Job) {
     let mut ctrl = mpisync::sync(&job.world).unwrap();
     for odd in 0..job.size {
@@ -160,7 +161,7 @@ fn skipped_fence(job: &Job) {
         }
         match first_call(&mut ctrl) {
             Err(StepError::Fence(ref error @ CollectiveError::OutOfStep { here, rank, there })) => {
-                // Only the odd one has made one less.
+                // Only the odd rank has made one call less.
                 let (mine, others) = if job.rank == odd {
                     (here, there)
                 } else {
@@ -180,8 +181,8 @@ fn skipped_fence(job: &Job) {
     }
 }
 
-/// A rank makes two calls in another order than the writer: it gets no value of the other call, and the writer learns of it. For
-/// 2 ranks and more.
+/// A rank makes two calls in another order than the writer: it does not get the value of the other
+/// call, and the writer gets an error. For 2 ranks and more.
 fn swapped_fences(job: &Job) {
     let mut ctrl = mpisync::sync(&job.world).unwrap();
     for round in 0..2 * job.size {
@@ -192,7 +193,7 @@ fn swapped_fences(job: &Job) {
         for number in 0..2 {
             match calls[in_order(number)](&mut ctrl, writer) {
                 Ok(value) => assert_eq!(value, 100 * (1 + in_order(number) as i32) + writer),
-                // The writer has found out at its second call.
+                // The writer has found out in its second call.
                 Err(StepError::Fence(CollectiveError::WriterFailed { rank, .. })) => {
                     assert_eq!((number, rank), (1, writer));
                     assert!(job.rank != writer && job.rank != odd);
@@ -212,7 +213,8 @@ fn swapped_fences(job: &Job) {
     }
 }
 
-/// The writer learns at its next two calls at the latest that the odd one has been elsewhere, where both are on one node.
+/// If both are on one node, the writer finds out in its next two calls that the odd rank was in
+/// another call.
 fn learn_at_last(job: &Job, ctrl: &mut WindowController, [writer, odd]: [i32; 2], told: usize) {
     let mut told = told;
     for _ in 0..4 {
@@ -236,7 +238,7 @@ fn learn_at_last(job: &Job, ctrl: &mut WindowController, [writer, odd]: [i32; 2]
     }
 }
 
-/// The same without a macro: the line of the call tells.
+/// The same without a macro: the line identifies the call.
 fn swapped_fences_without_macro(job: &Job) {
     let mut ctrl = mpisync::sync(&job.world).unwrap();
     let first = |ctrl: &mut WindowController| {
@@ -258,7 +260,7 @@ fn swapped_fences_without_macro(job: &Job) {
             assert_diverged(one.map_err(StepError::Fence));
             assert_diverged(two.map_err(StepError::Fence));
         }
-        // The writer finds out in the one after the next at the latest, and so do the others.
+        // The writer finds out in the call after the next at the latest, and so do the others.
         let found = (0..4).filter(|_| first(&mut ctrl).is_err()).count();
         assert!(found <= 3, "it goes on for ever");
         still_works(&mut ctrl);
@@ -271,7 +273,7 @@ fn swapped_fences_of_two_writers(job: &Job) {
     for round in 0..20 {
         let other = job.size - 1;
         let is_odd = job.rank == other;
-        // Both write, or none of the two.
+        // Both write, or neither.
         let writer = if is_odd == (round % 2 == 0) { other } else { 0 };
         let outcome = if is_odd {
             rows(&mut ctrl, writer)
@@ -281,7 +283,8 @@ fn swapped_fences_of_two_writers(job: &Job) {
         let told = job.scratch.word(2 * round);
         match outcome {
             Ok(value) => assert_eq!(value, if is_odd { 100 } else { 200 } + writer),
-            // Where the other one is on another node or has found out and gone on, its place is not known.
+            // If the other rank is on another node, or has found out and gone on, its place is not
+            // known.
             Err(StepError::Fence(CollectiveError::WriterMismatch { .. })) => {
                 told.fetch_add(1, SeqCst);
             }
@@ -292,7 +295,7 @@ fn swapped_fences_of_two_writers(job: &Job) {
         }
         job.scratch.meet(2 * round + 1, job.size);
         assert!(told.load(SeqCst) > 0, "nobody noticed");
-        // Who was told while it wrote is told in the call after.
+        // A rank that gets no error while it writes gets one in the next call.
         let _ = columns(&mut ctrl, 0);
         let _ = columns(&mut ctrl, 0);
         let _ = columns(&mut ctrl, other);
@@ -301,7 +304,8 @@ fn swapped_fences_of_two_writers(job: &Job) {
     }
 }
 
-/// A call that one rank alone makes is an error there, and so is each one after it until the ranks meet. For 2 ranks and more.
+/// A call that one rank makes alone is an error on that rank, and so is each later call until the
+/// ranks meet. For 2 ranks and more.
 fn shifted_fences(job: &Job) {
     let mut ctrl = mpisync::sync(&job.world).unwrap();
     for odd in 1..job.size {
@@ -323,7 +327,7 @@ fn shifted_fences(job: &Job) {
                 break;
             }
         }
-        // The writer learns of it in the next two calls, and with it the others.
+        // The writer finds out in the next two calls, and with it the others.
         for _ in 0..3 {
             let _ = rows(&mut ctrl, 0);
         }

@@ -1,4 +1,5 @@
-//! Channels between real ranks: nothing lost, nothing doubled, in order, and always an end.
+//! Channels between real ranks: no message is lost or duplicated, messages are in order, and each
+//! stream ends.
 
 use std::any::type_name;
 use std::pin::pin;
@@ -50,7 +51,7 @@ mpisync_tests::cases!(on [1, 2, 3, 4, 8]:
     only_consumer,
 );
 
-/// What travels in most cases: who put it, as which, and what follows from that.
+/// The message of most cases: its producer, its number, and a value computed from both.
 #[derive(Clone, Copy, Debug, PartialEq, mpisync::Equivalence)]
 struct Numbered {
     producer: u32,
@@ -70,7 +71,7 @@ impl Numbered {
     }
 }
 
-/// What this rank has taken, by producer.
+/// The messages that this rank has taken, by producer.
 struct Taken {
     last: Vec<Option<u32>>,
     count: u64,
@@ -96,13 +97,14 @@ impl Taken {
         self.sum = self.sum.wrapping_add(message.check);
     }
 
-    /// [`Self::add`] where messages may overtake each other: over nodes, if a rank gives up waiting for one.
+    /// [`Self::add`] for messages that may arrive out of order: over nodes, if a rank stops waiting
+    /// for one.
     fn count_only(&mut self, message: Numbered) {
         self.last[message.producer as usize] = None;
         self.add(message);
     }
 
-    /// Checks, on all ranks, that what was taken is what was put.
+    /// Checks on all ranks that the messages taken are those put.
     fn check(&self, job: &Job, put: impl Iterator<Item = Numbered>) {
         let (mut count, mut sum) = (0_u64, 0_u64);
         for message in put {
@@ -131,7 +133,7 @@ fn channel<T: Plain>(job: &Job, capacity: usize) -> RemoteChannel<T> {
     RemoteChannel::new(&job.world, capacity).unwrap()
 }
 
-/// Even ranks put, odd ranks take; one rank alone does both by turns.
+/// Even ranks put, odd ranks take; a single rank does both in turn.
 fn streams(job: &Job, capacity: usize, bulk: Bulk) {
     let messages: u32 = if capacity < 7 { 500 } else { 3_000 };
     let channel = channel::<Numbered>(job, capacity);
@@ -177,14 +179,14 @@ fn streams(job: &Job, capacity: usize, bulk: Bulk) {
     }
 }
 
-/// Ranks that take tasks and put the tasks that follow from them end when all wait.
+/// Ranks take tasks and put further tasks; the stream ends when all of them wait.
 fn tasks_that_make_tasks(job: &Job) {
     let channel = channel::<u32>(job, 10_000);
     for round in 0..20 {
         if job.rank == round % job.size {
             channel.put(12).unwrap();
         }
-        // From here on there is something to do.
+        // From here on there are tasks.
         job.world.barrier();
         let mut done = 0_u64;
         for task in &channel {
@@ -233,7 +235,8 @@ fn backpressure(job: &Job) {
     }
 }
 
-/// Each rank promises and puts, all take until the promises are kept; nobody closes anything.
+/// Each rank claims and puts messages, and all take until the claims are fulfilled; no rank closes
+/// its end.
 fn claims(job: &Job) {
     let channel = channel::<Numbered>(job, 5);
     for round in 1..4 {
@@ -293,7 +296,7 @@ fn broken_claims(job: &Job) {
     if job.rank == job.size - 1 {
         assert_eq!(consumer.take(), Some(1));
         let missing = ChannelError::Missing { messages: 2 };
-        // In this order: it may be a moment until it is known that ranks of other nodes have closed their ends.
+        // In this order: the closed ends of ranks of other nodes may become known later.
         assert_eq!(consumer.take_timeout(Duration::MAX), Err(missing.clone()));
         assert_eq!(consumer.try_take(), Err(missing));
         let words = expect_panic(|| consumer.take());
@@ -305,7 +308,7 @@ fn broken_claims(job: &Job) {
     job.world.barrier();
 }
 
-/// The host puts and takes like any other rank.
+/// The root puts and takes like any other rank.
 fn any_host(job: &Job) {
     for host in 0..job.size {
         let builder = RemoteChannel::<i32>::builder(&job.world, 4);
@@ -328,7 +331,7 @@ fn any_host(job: &Job) {
     }
 }
 
-/// Takes a few messages and goes; the others take the rest.
+/// Takes a few messages and leaves; the others take the rest.
 fn consumer_leaves_early(job: &Job) {
     const MESSAGES: u32 = 2_000;
     if job.size < 2 {
@@ -340,7 +343,7 @@ fn consumer_leaves_early(job: &Job) {
         drop(consumer);
         for message in numbered(0, MESSAGES) {
             if let Err(error) = producer.put(message) {
-                // With two ranks the only one that takes has gone.
+                // With two ranks the only one that takes has left.
                 assert_eq!(error.reason, ChannelError::Closed);
                 assert_eq!(job.size, 2);
                 assert!(message.number >= 10);
@@ -353,7 +356,7 @@ fn consumer_leaves_early(job: &Job) {
     }
     drop(producer);
     if job.rank == 1 {
-        // Gone with the iterator.
+        // Dropped with the iterator.
         consumer
             .into_iter()
             .take(10)
@@ -373,7 +376,7 @@ fn no_consumer_is_left(job: &Job) {
     loop {
         match producer.try_put(2).map_err(|error| error.reason) {
             Err(ChannelError::Closed) => break,
-            // Until it is known that those of other nodes have gone, too.
+            // Until the departures of ranks of other nodes are known, too.
             other => assert!(spans_nodes, "{other:?}"),
         }
     }
@@ -473,7 +476,7 @@ fn sub_communicators(job: &Job) {
     assert_eq!(channel.try_take(), Ok(None));
 }
 
-/// Channels and controllers of one communicator do not get into each other's way.
+/// Channels and controllers of one communicator do not interfere.
 fn beside_a_controller(job: &Job) {
     let mut ctrl = mpisync::sync(&job.world).unwrap();
     let channel = channel::<u64>(job, 4);
@@ -504,7 +507,7 @@ fn isend_while_taking(job: &Job) {
                 .world
                 .process_at_rank(1)
                 .immediate_send(scope, &large[..]);
-            // Comes after the other rank has received all.
+            // Arrives after the other rank has received everything.
             assert_eq!(consumer.take(), Some(1));
             request.wait();
         });
@@ -516,12 +519,12 @@ fn isend_while_taking(job: &Job) {
     job.world.barrier();
 }
 
-/// Ranks come and go at random, and each stream ends.
+/// Ranks join and leave at random, and each stream ends.
 fn random_ends(job: &Job) {
     for round in 0..50 {
         let (producer, consumer) = channel::<Numbered>(job, 1 + round % 5).split();
         let mut rng = Rng::new(round as u64 * 100 + job.rank as u64);
-        // All take, so that all that is put is taken.
+        // All ranks take, so that all messages are taken.
         let mine = rng.below(40) as u32;
         let mut taken = Taken::new(job);
         let mut left = numbered(job.rank, mine).peekable();
@@ -541,7 +544,7 @@ fn random_ends(job: &Job) {
             drop(producer);
             consumer.iter().for_each(|message| taken.add(message));
         } else {
-            // Waits with its producer open, as all others do in the end.
+            // Waits with its producer open, like all others in the end.
             consumer.iter().for_each(|message| taken.add(message));
             drop(producer);
         }
@@ -549,7 +552,7 @@ fn random_ends(job: &Job) {
     }
 }
 
-/// Polls until it is ready, or so many times.
+/// Polls until it is ready, or `times` times.
 fn poll<F: Future>(future: F, times: usize) -> Option<F::Output> {
     let mut future = pin!(future);
     let mut context = Context::from_waker(Waker::noop());
@@ -603,7 +606,7 @@ fn impossible_arguments(job: &Job) {
         assert!(is_right, "{error:?}");
         assert!(error.to_string().contains(&capacity.to_string()), "{error}");
     }
-    // This could be, if there were as much memory.
+    // A valid size, but there is not enough memory.
     let error = RemoteChannel::<[u8; 1 << 20]>::new(&job.world, 1 << 30).unwrap_err();
     let no_memory = matches!(
         error,
@@ -624,7 +627,7 @@ fn impossible_arguments(job: &Job) {
     drop(channel::<u64>(job, 1));
 }
 
-/// Checks what each rank hears when the last rank alone does something else than the others.
+/// Checks the error of each rank when only the last rank does something else.
 fn assert_last_differs(job: &Job, error: Option<CreateError>, found: &str) {
     if job.size == 1 {
         return assert!(error.is_none(), "{error:?}");
@@ -671,7 +674,7 @@ fn arguments_differ(job: &Job) {
     assert_last_differs(job, made.err(), "root");
 }
 
-/// One rank makes a controller where the others make a channel, and the other way round.
+/// One rank makes a controller while the others make a channel, and the reverse.
 fn objects_differ(job: &Job) {
     let is_last = job.rank == job.size - 1 && job.size > 1;
     for channel_on_last in [false, true] {
@@ -684,8 +687,8 @@ fn objects_differ(job: &Job) {
     }
 }
 
-/// The last rank's message has another alignment, so that it would read others' where there are none. The types have one name,
-/// that of two blocks in one function.
+/// The last rank's message has another alignment, so that it would read those of others at wrong
+/// addresses. The types have the same name, from two blocks of one function.
 fn layouts_differ(job: &Job) {
     let is_last = job.rank == job.size - 1 && job.size > 1;
     let (made, name) = if is_last {
@@ -710,14 +713,14 @@ fn layouts_differ(job: &Job) {
     assert_last_differs(job, made, "layout of messages");
 }
 
-/// The only rank that is left to take does not wait for itself when it puts.
+/// The only remaining consumer does not wait for itself when it puts.
 fn only_consumer(job: &Job) {
     let (mut producer, consumer) = channel::<u64>(job, 3).split();
     if job.rank != 0 {
         if job.rank == job.size - 1 {
             producer.put(7).unwrap();
         }
-        // Some while rank 0 waits already.
+        // Rank 0 has waited for some time.
         job.world.barrier();
         std::thread::sleep(Duration::from_millis(5));
         drop((producer, consumer));
@@ -743,7 +746,7 @@ fn only_consumer(job: &Job) {
     producer.put(5).unwrap();
     drop(producer);
     taken.extend(consumer.iter());
-    // Messages of different nodes come in any order.
+    // Messages of different nodes arrive in any order.
     let others = taken.iter().position(|&message| message == 7);
     taken.remove(others.expect("that of the last rank"));
     assert_eq!(taken, [1, 2, 5]);

@@ -48,7 +48,7 @@ impl From<CollectiveError> for StepError {
     }
 }
 
-/// What a rank does in a step.
+/// The behaviour of a rank in a step.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Does {
     Fine,
@@ -82,11 +82,11 @@ fn does(job: &Job, culprit: i32, what: Does) -> Does {
     }
 }
 
-/// The error of rank `by` that a step ends with, on whichever rank this is.
+/// Checks the error of rank `by` with which a step ends, on any rank.
 fn assert_failed(job: &Job, by: i32, outcome: Result<i32, StepError>) {
     let expected = format!("no data on {by}");
     match outcome {
-        // The rank that failed may keep its own error: it says the same.
+        // The rank that failed may keep its own error, which has the same text.
         Err(StepError::Own(words)) => {
             assert_eq!(job.rank, by);
             assert_eq!(words, expected);
@@ -149,7 +149,7 @@ fn one_rank_panics(job: &Job) {
     }
 }
 
-/// When several fail, all hear of the same one. For 2 ranks and more.
+/// If several ranks fail, all get the same error. For 2 ranks and more.
 fn several_ranks_fail(job: &Job) {
     let mut ctrl = mpisync::sync(&job.world).unwrap();
     for first in 0..job.size {
@@ -204,7 +204,7 @@ fn one_rank_gives_its_value(job: &Job) {
     }
 }
 
-/// Ranks that do not agree on whose value they return get no value of another one. For 2 ranks and more.
+/// Ranks that name different sharers get no value. For 2 ranks and more.
 fn sharers_differ(job: &Job) {
     let mut ctrl = mpisync::sync(&job.world).unwrap();
     for odd in 0..job.size {
@@ -223,7 +223,7 @@ fn sharers_differ(job: &Job) {
                     "{words}"
                 );
             }
-            // Of one rank, which is not rank 1.
+            // With one rank there is no rank 1.
             Err(StepError::Fence(CollectiveError::NoSuchRank { .. })) => assert_eq!(job.size, 1),
             Err(other) => panic!("{other:?}"),
         }
@@ -232,7 +232,8 @@ fn sharers_differ(job: &Job) {
     }
 }
 
-/// A rank that leaves a call without its outcome tells the others, and is not inside the call any more.
+/// A rank that leaves a call without an outcome notifies the others, and is not inside the call any
+/// more.
 fn dropped_collective(job: &Job) {
     let mut ctrl = mpisync::sync(&job.world).unwrap();
     for round in 0..4 * job.size {
@@ -267,7 +268,7 @@ fn mutter(ctrl: &mut WindowController, culprit: i32) -> Result<(), Mute> {
     Ok(())
 }
 
-/// An error whose `Display` panics reaches the others in other words.
+/// An error whose `Display` panics reaches the others with another text.
 fn error_without_words(job: &Job) {
     let mut ctrl = mpisync::sync(&job.world).unwrap();
     for culprit in 0..job.size {
@@ -277,7 +278,7 @@ fn error_without_words(job: &Job) {
     }
 }
 
-/// A value that panics when it is serialized.
+/// A value whose `Serialize` panics.
 #[derive(Debug, Deserialize)]
 struct Explosive;
 
@@ -315,7 +316,7 @@ fn outer(ctrl: &mut WindowController, culprit: i32) -> Result<i32, StepError> {
         } else {
             Does::Fine
         };
-        // The same error on all ranks, so that all leave here.
+        // The same error on all ranks, so that all return here.
         sum += step(ctrl, what)? - rank;
         let _guard = ctrl.write();
     }

@@ -1,4 +1,4 @@
-//! What the cases of several themes need.
+//! Helpers for the cases of several files.
 
 use std::fmt;
 use std::sync::atomic::AtomicU64;
@@ -10,7 +10,7 @@ use mpisync_tests::scratch::{Scratch, until};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// What all ranks have after `writer` shared `value`. Only the writer's value counts.
+/// The value that each rank has after `writer` shared it. Only the writer's `value` is used.
 pub fn shared<T: Serialize + DeserializeOwned>(
     ctrl: &mut WindowController,
     writer: i32,
@@ -22,14 +22,14 @@ pub fn shared<T: Serialize + DeserializeOwned>(
         .unwrap()
 }
 
-/// Checks that ranks which make an object with another `argument` get an error that names it.
+/// Checks that ranks that make an object with another `argument` get an error that names it.
 pub fn differs(outcome: Result<(), CreateError>, argument: &str) {
     let error = outcome.expect_err("the arguments differ").to_string();
     assert!(error.contains(argument), "{error}");
 }
 
-/// Checks that a controller is as good as new after something went wrong on it: the lock is free, and fences carry
-/// the right value from every rank. No barrier comes before, for the library may not need one.
+/// Checks that a controller works after an error: the lock is free, and fences carry the right
+/// value from every rank. There is no barrier before, because the library may not need one.
 pub fn still_works(ctrl: &mut WindowController) {
     const SOON: Duration = Duration::from_secs(20);
     drop(
@@ -37,13 +37,13 @@ pub fn still_works(ctrl: &mut WindowController) {
             .expect("the lock is free for a writer"),
     );
     for writer in 0..ctrl.size() {
-        // Small ones, and one that does not travel in one piece.
+        // Small values, and one that is sent in pieces.
         for words in [1, 60, 20_000] {
             if words > 1_000 && writer != ctrl.size() - 1 {
                 continue;
             }
             let right = vec![writer as u32 + 1; words];
-            // The others pass something else, which must not come out.
+            // The others pass another value, which must not be shared.
             let mine = if ctrl.rank() == writer {
                 right.clone()
             } else {
@@ -72,8 +72,9 @@ pub fn assert_here(place: &Place, file: &str) {
     assert_eq!(place.to_string(), format!("{file}:{}", place.line()));
 }
 
-/// Writers of which some always wait: each keeps the lock until the next ones want it. Without that, a rank runs
-/// through all its rounds in one go, and the ranks of a busy machine hardly meet.
+/// Writers, some of which always wait: each keeps the lock until others request it. Otherwise a
+/// rank would run all its rounds without a break, and the ranks of a busy machine would hardly
+/// contend.
 pub struct Crowd {
     members: &'static AtomicU64,
     wanting: &'static AtomicU64,
@@ -91,26 +92,28 @@ impl Crowd {
         crowd
     }
 
-    /// Takes the lock for writing, and returns when two other members want it, or all that are left.
+    /// Takes the lock for writing. Returns when two other members request it, or all remaining
+    /// ones.
     pub fn write<'a>(&self, ctrl: &'a mut WindowController) -> WriteGuard<'a> {
         self.wanting.fetch_add(1, SeqCst);
         let guard = ctrl.write();
         self.wanting.fetch_sub(1, SeqCst);
         until("other writers to come", || {
-            // Of two, one has been there for a while, and is not just about to ask.
+            // Of two, one has been waiting for some time, and is not just about to request the
+            // lock.
             let others = self.members.load(SeqCst) - 1;
             self.wanting.load(SeqCst) >= others.min(2)
         });
         guard
     }
 
-    /// Lets the others go on without this rank.
+    /// Lets the others continue without this rank.
     pub fn leave(self) {
         self.members.fetch_sub(1, SeqCst);
     }
 }
 
-/// An error that panics when it is asked for its words.
+/// An error whose `Display` panics.
 #[derive(Debug)]
 pub struct Mute;
 

@@ -32,7 +32,7 @@ mpisync_tests::cases!(on [1, 2, 3, 4]:
     threads_on_one_communicator,
 );
 
-/// What a controller says of itself is what it was made with.
+/// A controller reports the arguments that it was made with.
 fn names_and_numbers(job: &Job) {
     for master in 0..job.size {
         let ctrl = WindowController::builder(&job.world)
@@ -49,7 +49,8 @@ fn names_and_numbers(job: &Job) {
     assert_eq!((ctrl.master(), ctrl.is_master()), (0, job.rank == 0));
 }
 
-/// On a communicator of one rank everything is granted at once, though all ranks do it at the same time.
+/// On a communicator of one rank every lock is granted at once, even if all ranks do it at the same
+/// time.
 fn self_communicator(job: &Job) {
     let alone = job
         .world
@@ -59,7 +60,7 @@ fn self_communicator(job: &Job) {
     let mut ctrl = mpisync::sync(&alone).unwrap();
     assert_eq!((ctrl.rank(), ctrl.size()), (0, 1));
     let guard = ctrl.write();
-    // Held by all ranks at once: these locks have nothing to do with each other.
+    // All ranks hold their locks at the same time: these locks are independent.
     job.scratch.meet(0, job.size);
     drop(guard);
     for number in 0..1_000 {
@@ -70,7 +71,7 @@ fn self_communicator(job: &Job) {
     ctrl.close().unwrap();
 }
 
-/// Each half of the world has a lock of its own, with the same use of it at the same time.
+/// Each half of the world has its own lock, and both use theirs in the same way at the same time.
 fn split_communicators(job: &Job) {
     let half = job.rank % 2;
     let comm = job.world.split_by_color(Color::with_value(half)).unwrap();
@@ -107,7 +108,7 @@ fn split_communicators(job: &Job) {
     }
 }
 
-/// The ranks that a controller speaks of are those of its communicator, not those of the world.
+/// A controller's ranks are those of its communicator, not those of the world.
 fn reversed_ranks(job: &Job) {
     let key = job.size - job.rank;
     let color = Color::with_value(0);
@@ -124,8 +125,8 @@ fn reversed_ranks(job: &Job) {
     }
 }
 
-/// Ranks dealt over nodes one by one or in blocks, and without one of them, so that nodes have unequal numbers; each
-/// rank is the master once.
+/// Ranks dealt over nodes one by one or in blocks, and without one of them, so that nodes have
+/// different numbers of ranks; each rank is the master once.
 fn ranks_in_other_orders(job: &Job) {
     let orders: [fn(i32, i32) -> i32; 3] = [
         |rank, size| (rank % size.div_euclid(2).max(1)) * size + rank,
@@ -157,7 +158,7 @@ fn ranks_in_other_orders(job: &Job) {
     }
 }
 
-/// Four controllers on communicators that overlap in various ways, used in turn by the ranks that have them.
+/// Four controllers on overlapping communicators, used in turn by their ranks.
 fn overlapping_communicators(job: &Job) {
     let part = |color: i32| job.world.split_by_color(Color::with_value(color)).unwrap();
     // The world, odd and even ranks, lower and upper ranks, and each rank alone.
@@ -172,7 +173,7 @@ fn overlapping_communicators(job: &Job) {
         .iter()
         .map(|comm| mpisync::sync(comm).unwrap())
         .collect();
-    // A word for each communicator, so that the same color of another split has another word.
+    // A word for each communicator; the same color of another split has another word.
     let word = |kind: usize| job.scratch.word(100 + 20 * kind + colors[kind] as usize);
     let mut rng = Rng::new(job.rank as u64);
     let mut written = [0_u64; 4];
@@ -206,7 +207,7 @@ fn overlapping_communicators(job: &Job) {
     }
 }
 
-/// A controller of some ranks needs nothing from the others, which are not even there.
+/// A controller of some ranks needs nothing from the others, which do not take part.
 fn some_ranks_only(job: &Job) {
     let color = match job.rank {
         0 => Color::undefined(),
@@ -221,14 +222,15 @@ fn some_ranks_only(job: &Job) {
         }
         job.scratch.word(0).fetch_add(1, SeqCst);
     } else {
-        // Without MPI, so that nothing here could help.
+        // Without MPI, which might let the others make progress.
         let others = job.size as u64 - 1;
         until("the others", || job.scratch.word(0).load(SeqCst) == others);
     }
 }
 
 /// Two groups of ranks, seen from both, behind the type of a communicator of one group: in a
-/// release build `duplicate` of an inter-communicator returns such a one. For 2 ranks and more.
+/// release build `duplicate` of an inter-communicator returns such a communicator. For 2 ranks and
+/// more.
 fn inter_communicator(job: &Job) {
     let half = job.rank % 2;
     let part = job.world.split_by_color(Color::with_value(half)).unwrap();
@@ -242,7 +244,7 @@ fn inter_communicator(job: &Job) {
             InterCommunicator::from_raw(raw)
         }
     };
-    // SAFETY: both types are one handle, which knows itself what it is.
+    // SAFETY: both types are one handle, and MPI knows its kind.
     let disguised: SimpleCommunicator = unsafe { mem::transmute(inter) };
     let is_told = |error: Option<CreateError>| {
         let error = error.expect("there are two groups");
@@ -255,8 +257,8 @@ fn inter_communicator(job: &Job) {
     drop(mpisync::sync(&part).unwrap());
 }
 
-/// Two threads of each rank make objects of one communicator, in whatever order they come to it on
-/// each rank. The objects of a pair are the same on all ranks, or all ranks are told.
+/// Two threads of each rank make objects on one communicator, in any order on each rank. The
+/// objects of a pair are the same on all ranks, or all ranks get an error.
 fn threads_on_one_communicator(job: &Job) {
     const ROUNDS: usize = 200;
 
@@ -276,7 +278,7 @@ fn threads_on_one_communicator(job: &Job) {
         return;
     }
     job.world.barrier();
-    // Threads of their own, for a communicator need not be one that may be lent to another thread.
+    // Each thread uses its own communicator handle, because these need not be `Sync`.
     let world = SimpleCommunicator::world;
     let small = thread::spawn(move || make(7_u64, |value| Mutex::with_value(&world(), value)));
     let large = thread::spawn(move || {

@@ -1,4 +1,4 @@
-//! Conditions: waiting under a mutex for what another rank changes, and who is woken when.
+//! Conditions: waiting under a mutex for a change by another rank, and the order of wake-ups.
 
 use std::sync::atomic::Ordering::SeqCst;
 use std::thread;
@@ -51,21 +51,21 @@ fn made(job: &Job, root: i32) -> Condvar {
     builder.build().unwrap()
 }
 
-/// Is alone under the mutex for a moment.
+/// Holds the mutex alone for a moment.
 fn alone(job: &Job) {
     let inside = job.scratch.word(INSIDE);
     assert_eq!(inside.fetch_add(1, SeqCst), 0, "another rank has the mutex");
     inside.fetch_sub(1, SeqCst);
 }
 
-/// Waits until so many ranks have been awake.
+/// Waits until `count` ranks are awake.
 fn awake(job: &Job, count: usize) {
     let awake = job.scratch.word(AWAKE);
     let all_are = || awake.load(SeqCst) == count as u64;
     until("those who were woken", all_are);
 }
 
-/// Waits once, and counts itself when it is awake; how many were before it.
+/// Waits once, and counts itself when it is awake. Returns how many were awake before.
 fn wait(job: &Job, condvar: &Condvar, mutex: &mut Mutex) -> u64 {
     let guard = condvar.wait(mutex.lock());
     alone(job);
@@ -74,7 +74,7 @@ fn wait(job: &Job, condvar: &Condvar, mutex: &mut Mutex) -> u64 {
     before
 }
 
-/// One rank at a time is woken, in the order in which they came.
+/// One rank at a time is woken, in the order of arrival.
 fn condvar_wakes_in_order(job: &Job) {
     let mut mutex = Mutex::new(&job.world).unwrap();
     for (round, root) in [(0, 0), (1, job.size - 1)] {
@@ -102,7 +102,7 @@ fn condvar_wakes_in_order(job: &Job) {
     }
 }
 
-/// So many are woken as were asked for, or wait; with the mutex they go on when it is free.
+/// As many ranks are woken as requested, or as wait; with the mutex they continue when it is free.
 fn condvar_wakes_so_many(job: &Job) {
     let mut mutex = Mutex::new(&job.world).unwrap();
     let all = job.size as u32 - 1;
@@ -131,11 +131,11 @@ fn condvar_wakes_so_many(job: &Job) {
     }
 }
 
-/// Who has let the mutex go to wait is found in the line, and nobody else.
+/// A rank that has released the mutex to wait is in the queue, and no other rank is.
 fn condvar_wakes_who_waits(job: &Job) {
     let mut waiting = Mutex::with_value(&job.world, 0u32).unwrap();
     let each = times(job, 500, 100) as u32;
-    // Rank 0 notifies; of three and more, rank 1 stands aside.
+    // Rank 0 notifies; with three or more ranks, rank 1 does not wait.
     let first = (job.size - 1).clamp(1, 2);
     for condvar in [0, job.size - 1].map(|root| made(job, root)) {
         if job.rank == 0 {
@@ -161,7 +161,8 @@ fn condvar_wakes_who_waits(job: &Job) {
     }
 }
 
-/// Each wake-up is counted once, by who notifies and by who is woken, also where the time is nearly up.
+/// Each wake-up is counted once, by the notifier and by the woken rank, also if the time is nearly
+/// up.
 fn condvar_counts_add_up(job: &Job) {
     let [woken, counted, done] = [AWAKE, COUNTED, DONE].map(|word| job.scratch.word(word));
     for root in [0, job.size - 1] {
@@ -199,7 +200,7 @@ fn condvar_counts_add_up(job: &Job) {
                 notify(&mut rng);
             }
         }
-        // The first rank notifies until the others have done.
+        // The first rank notifies until the others are done.
         done.fetch_add(1, SeqCst);
         while job.rank == 0 && done.load(SeqCst) % (job.size as u64) > 0 {
             notify(&mut rng);
@@ -213,7 +214,8 @@ fn condvar_counts_add_up(job: &Job) {
     }
 }
 
-/// The last of all ranks finds all others waiting; what it has changed is there for those it wakes.
+/// The last of all ranks finds all others waiting; its change is visible to the ranks that it
+/// wakes.
 fn condvar_makes_a_barrier(job: &Job) {
     let mut meeting = Mutex::with_value(&job.world, [0u32; 2]).unwrap();
     let condvar = made(job, job.size - 1);
@@ -227,7 +229,7 @@ fn condvar_makes_a_barrier(job: &Job) {
             assert_eq!(condvar.notify_all(), come);
         } else {
             *guard = [come + 1, number];
-            // Nobody else wakes it: there is no need to look again.
+            // No other rank wakes it, so it need not check again.
             guard = condvar.wait(guard);
             assert_eq!(guard[1], number + 1);
         }
@@ -252,9 +254,9 @@ fn condvar_waits_while(job: &Job) {
         }
     }
     job.world.barrier();
-    // What the condition changes stays.
+    // The change of the condition stays.
     assert!(stage.lock()[1] >= last * (job.size as u64 - 1));
-    // Nobody notifies where there is nothing to wait for.
+    // No rank notifies if there is nothing to wait for.
     drop(condvar.wait_while(stage.lock(), |[stage, _]| *stage != last));
     job.world.barrier();
     assert_eq!(condvar.notify_all(), 0);
@@ -279,7 +281,7 @@ fn condvar_times_out(job: &Job) {
     assert_eq!(condvar.notify_all(), 0);
     assert_eq!(*mutex.lock(), 3 * job.size as u32);
     job.world.barrier();
-    // In time, for what holds only after some wake-ups.
+    // In time: a condition that becomes true only after some wake-ups.
     if job.rank == 0 {
         for _ in 0..5 {
             *mutex.lock() += 1;
@@ -296,7 +298,7 @@ fn condvar_times_out(job: &Job) {
     }
 }
 
-/// Takes turns with all ranks of `comm`, `laps` times each.
+/// All ranks of `comm` take turns, `laps` times each.
 fn turns(comm: &impl IntraCommunicator, (mutex_root, condvar_root): (i32, i32), laps: u64) {
     let builder = Mutex::builder(comm).root(mutex_root);
     let mut turn = builder.value(0u64).build().unwrap();
@@ -313,7 +315,7 @@ fn turns(comm: &impl IntraCommunicator, (mutex_root, condvar_root): (i32, i32), 
             condvar.notify_all();
             guard = turn.lock();
         } else {
-            // Those who are woken want the mutex when this rank lets it go.
+            // The woken ranks request the mutex when this rank releases it.
             condvar.notify_all();
         }
     }
@@ -321,7 +323,7 @@ fn turns(comm: &impl IntraCommunicator, (mutex_root, condvar_root): (i32, i32), 
 
 fn condvar_ping_pong(job: &Job) {
     let laps = times(job, 1_000, 100);
-    // The first and the last rank, and nobody between them.
+    // The first and the last rank, and no others.
     let plays = job.rank == 0 || job.rank == job.size - 1;
     let color = Color::with_value(plays.into());
     let comm = job.world.split_by_color(color).unwrap();
@@ -343,7 +345,7 @@ fn condvar_roots(job: &Job) {
     }
 }
 
-/// A few items on the way from some ranks to others.
+/// A few items that some ranks produce for others.
 #[derive(Clone, Copy, Equivalence)]
 struct Buffer {
     items: [u64; 4],
@@ -379,7 +381,7 @@ fn condvar_guards_a_buffer(job: &Job) {
         drop(buffer);
         emptied.notify_one();
         job.scratch.word(SUM).fetch_add(item, SeqCst);
-        // Those of one rank stay in order.
+        // Items of the same rank stay in order.
         assert!(job.size > 2 || item > last, "{item} after {last}");
         last = item;
     };
@@ -397,7 +399,7 @@ fn condvar_guards_a_buffer(job: &Job) {
     assert_eq!((buffer.put, buffer.taken), (all, all));
 }
 
-/// On a communicator of one rank no other rank can notify it, so it is not let wait without end.
+/// On a communicator of one rank no other rank can notify it, so it must not wait indefinitely.
 fn condvar_refuses_to_wait_alone(job: &Job) {
     let alone = job
         .world
@@ -415,7 +417,7 @@ fn condvar_refuses_to_wait_alone(job: &Job) {
     assert!(mutex.try_lock().is_some());
 }
 
-/// Who gave up is passed over.
+/// A rank that gave up is skipped.
 fn condvar_line_closes_up(job: &Job) {
     let mut mutex = Mutex::new(&job.world).unwrap();
     let condvar = made(job, 0);
@@ -427,7 +429,7 @@ fn condvar_line_closes_up(job: &Job) {
         until("the others", all_wait);
         assert_eq!(condvar.notify(others + 1), others);
     } else if job.rank == impatient {
-        // Where it is alone too.
+        // Also alone.
         let limit = Duration::from_millis(10);
         let waited = condvar.wait_timeout(mutex.lock(), limit);
         assert_eq!(waited.unwrap().1, Wake::TimedOut);
@@ -438,7 +440,7 @@ fn condvar_line_closes_up(job: &Job) {
     }
 }
 
-/// One condition a rank, with the same mutex: who is next is woken, and nobody else.
+/// One condition per rank, with the same mutex: only the next rank is woken.
 fn condvars_beside_each_other(job: &Job) {
     let mut turn = Mutex::with_value(&job.world, 0u64).unwrap();
     let condvars: Vec<_> = (0..job.size).map(|root| made(job, root)).collect();

@@ -1,4 +1,4 @@
-//! Counters: each number is given out once, on whatever rank.
+//! Counters: each number is given out once, on any rank.
 
 use std::sync::atomic::Ordering::SeqCst;
 
@@ -25,16 +25,16 @@ mpisync_tests::cases!(on [1, 2, 3, 4, 8]:
     counter_through_windows,
 );
 
-/// Where to mark the numbers that were given out, in the words of scratch memory.
+/// The first word of scratch memory for marks of numbers that were given out.
 const MARKS: usize = 100;
 
-/// Marks a number, which nobody may have had before.
+/// Marks a number that was not marked before.
 fn mark(job: &Job, number: usize) {
     let before = job.scratch.word(MARKS + number).fetch_add(1, SeqCst);
     assert_eq!(before, 0, "number {number} was given out twice");
 }
 
-/// Checks that all of the first numbers were given out, and no other.
+/// Checks that all of the first `count` numbers were given out, and no others.
 fn all_marked(job: &Job, count: usize) {
     job.world.barrier();
     for number in 0..count + 50 {
@@ -82,7 +82,7 @@ fn counter_starts_and_steps(job: &Job) {
     }
 }
 
-/// Each type counts to its end, and no further however often ranks ask.
+/// Each type counts to its end, and no further, however often ranks call.
 fn counter_types(job: &Job) {
     fn to_the_end<T: Integer + Into<i128>>(job: &Job, start: T, step: T) {
         let builder = Counter::<T>::builder(&job.world).start(start).step(step);
@@ -116,7 +116,7 @@ fn counter_types(job: &Job) {
     to_the_end(job, i64::MAX - 19 * (1 << 40), 1 << 40);
 }
 
-/// Many ranks come to an end that is near that of the type. Each number before it is there once.
+/// Many ranks reach an end near that of the type. Each number before it is given out once.
 fn counter_ends_near_its_type(job: &Job) {
     for block in [1, 7, 100, u64::MAX] {
         for root in [0, job.size - 1] {
@@ -209,7 +209,7 @@ fn counter_adds_anything(job: &Job) {
     assert_eq!(counter.try_add(0).unwrap(), 2 * i64::from(job.size));
 }
 
-/// Who gets a number sees what those before it had done.
+/// A rank that gets a number sees the changes of ranks with earlier numbers.
 fn counter_orders_what_was_done(job: &Job) {
     let counter = Counter::<u64>::new(&job.world).unwrap();
     for _ in 0..100 {
@@ -222,7 +222,7 @@ fn counter_orders_what_was_done(job: &Job) {
     }
 }
 
-/// Counters of one communicator, beside a controller that is in use.
+/// Counters of one communicator, together with a controller that is in use.
 fn counters_beside_each_other(job: &Job) {
     let mut ctrl = mpisync::sync(&job.world).unwrap();
     let counters: Vec<Counter<u64>> = (0..50)
@@ -258,7 +258,7 @@ fn counters_come_and_go(job: &Job) {
     };
     for round in 0..rounds {
         let counter = Counter::<u32>::new(&job.world).unwrap();
-        // The memory of one that went before is clear.
+        // The memory of an earlier counter is cleared.
         assert!(counter.next() < job.size as u32, "round {round}");
         if round % 3 == 0 {
             counter.close().unwrap();

@@ -1,6 +1,7 @@
-//! A rank is killed, and the others are told or go on, but do not hang.
+//! A rank is killed; the others get an error or continue, but do not hang.
 //!
-//! The victim is the last rank. The survivors cannot finalize MPI: each tells the test its verdict and leaves.
+//! The victim is the last rank. The survivors cannot finalize MPI: each reports its verdict to the
+//! test and exits.
 
 pub mod batches;
 pub mod channels;
@@ -35,7 +36,7 @@ mpisync_tests::cases!(on [2, 4] with [LastRankDies]:
     idle_rank_dies,
 );
 
-/// Far more than it takes to notice a death.
+/// Far more than the time to notice a death.
 const LONG: Duration = Duration::from_secs(20);
 
 // Words of scratch memory.
@@ -55,7 +56,7 @@ fn die() -> ! {
     unreachable!("SIGKILL cannot be survived")
 }
 
-/// The victim says who it is, and that it is where it should be.
+/// The victim publishes its process, and that it is ready.
 fn ready(job: &Job) {
     job.scratch
         .word(PROCESS)
@@ -73,17 +74,17 @@ fn await_death(job: &Job) {
     until("the victim to die", || !is_running(process));
 }
 
-/// Kills the victim once it has had time to get into its wait.
+/// Kills the victim after it has had time to begin its wait.
 fn kill_waiting_victim(job: &Job) {
     let process = victim_process(job);
     thread::sleep(Duration::from_millis(100));
-    // SAFETY: plain system call; the process is a rank of this job.
+    // SAFETY: a plain system call; the process is a rank of this job.
     unsafe { libc::kill(process as i32, libc::SIGKILL) };
     await_death(job);
 }
 
-/// A survivor is through: it says so, waits for the others, since the launcher may end them all when the first one
-/// leaves, and goes.
+/// Reports success, waits for the other survivors, because the launcher may end them when the first
+/// one exits, and exits.
 fn survived(job: &Job) -> ! {
     job.tell("survived");
     job.scratch.meet(LEAVING, job.size - 1);
@@ -121,7 +122,8 @@ fn assert_holder_died<T: Debug>(job: &Job, outcome: Result<T, LockError>) {
     }
 }
 
-/// What a dead writer guarded may be half-written: every way to the lock says so, every time.
+/// A dead writer may have left its data half-written: every call for the lock reports so, every
+/// time.
 fn lock_is_lost(job: &Job, ctrl: &mut WindowController) {
     for timeout in [LONG, Duration::MAX] {
         assert_holder_died(job, ctrl.read_timeout(timeout).map(drop));
@@ -167,7 +169,7 @@ fn writer_dies(job: &Job) {
     survived(job)
 }
 
-/// The others are in the middle of waiting, with and without a limit.
+/// The others are waiting, with and without a limit.
 fn writer_dies_while_others_wait(job: &Job) {
     let mut ctrl = mpisync::sync(&job.world).unwrap();
     if job.rank == victim(job) {
@@ -207,11 +209,11 @@ fn writer_dies_in_nested_guard(job: &Job) {
 #[derive(PartialEq)]
 enum Lost {
     Never,
-    /// Where there are several nodes, a rank that is next on its node may be taken for a writer.
+    /// Over several nodes a rank that is next on its node may be mistaken for a writer.
     OverNodes,
 }
 
-/// The victim dies while it waits to get what it wants, for which rank 0 holds a guard meanwhile.
+/// The victim dies while it waits for a lock that rank 0 holds.
 fn waiting_victim_dies(
     job: &Job,
     hold: fn(&mut WindowController, meanwhile: &dyn Fn()),
@@ -279,12 +281,12 @@ fn assert_rank_died<T: Debug>(job: &Job, outcome: Result<T, CollectiveError>) {
     );
 }
 
-/// Begins a fenced call at the same place of the source for all ranks.
+/// Begins a fenced call at the same place of the source on all ranks.
 fn access(ctrl: &mut WindowController, writer: i32) -> Result<Access<'_>, CollectiveError> {
     ctrl.on(writer)?.single_write_timeout(Duration::MAX)
 }
 
-/// A fence on the victim, for the survivors; the ways to collect are dealt out to the ranks.
+/// A fence on the victim, for the survivors; each rank uses one of the ways to collect.
 fn collect(job: &Job, ctrl: &mut WindowController) -> Result<i32, CollectiveError> {
     match access(ctrl, victim(job))? {
         Access::Writer(_) => panic!("the victim is the writer"),
@@ -312,7 +314,7 @@ fn writer_of_a_fence_dies(job: &Job) {
         die();
     }
     assert_rank_died(job, collect(job, &mut ctrl));
-    // And again: nobody hangs in the fences that follow.
+    // Again: no rank hangs in the following fences.
     assert_rank_died(job, collect(job, &mut ctrl));
     survived(job)
 }
@@ -329,8 +331,8 @@ fn writer_of_a_fence_never_comes(job: &Job) {
     survived(job)
 }
 
-/// A fence on rank 0, from which one of the others is missing. Whether the value still comes is not said: that the
-/// survivors do not hang is. Later ones must then tell.
+/// A fence on rank 0, in which one of the others is missing. The value may or may not arrive, but
+/// the survivors must not hang. Later fences must be errors.
 fn share(ctrl: &mut WindowController, words: usize) -> Result<usize, CollectiveError> {
     match access(ctrl, 0)? {
         Access::Writer(fence) => fence.share(vec![1_u8; words]).map(|value| value.len()),
@@ -390,7 +392,7 @@ fn rank_dies_in_collective_call(job: &Job) {
     survived(job)
 }
 
-/// A rank that held nothing takes nothing with it, and calls that need all ranks say that it is gone.
+/// The death of a rank that holds nothing loses nothing, and calls that need all ranks report it.
 fn idle_rank_dies(job: &Job) {
     let mut ctrl = mpisync::sync(&job.world).unwrap();
     drop(ctrl.write());

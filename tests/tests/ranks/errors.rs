@@ -1,4 +1,4 @@
-//! Making a controller with arguments that are wrong, or that differ between the ranks.
+//! Controllers with invalid arguments, or with arguments that differ between ranks.
 
 use std::any::type_name;
 
@@ -40,7 +40,7 @@ fn build(job: &Job, master: i32, name: &str) -> Result<WindowController, CreateE
     builder.master(master).name(name).build()
 }
 
-/// After an error MPI and the library are as they were.
+/// After an error MPI and the library work as before.
 fn assert_next_works(job: &Job) {
     still_works(&mut mpisync::sync(&job.world).unwrap());
 }
@@ -66,13 +66,13 @@ fn master_out_of_range(job: &Job) {
     assert_next_works(job);
 }
 
-/// The rank that is told apart from rank 0 when `odd` alone differs from all others.
+/// The rank that is reported to differ from rank 0 if only `odd` differs from all others.
 fn first_that_differs(odd: i32) -> i32 {
     odd.max(1)
 }
 
-/// Checks what this rank hears when `odd` passed something else than all others: its own difference from rank 0
-/// in words, or else which rank has one.
+/// Checks the error of this rank if `odd` passed another argument than all others: the texts of its
+/// own difference from rank 0, or the rank that differs.
 fn assert_differ(job: &Job, odd: i32, error: &CreateError, usual: &str, other: &str) {
     let words = error.to_string();
     let differs = job.rank != 0 && (odd == 0 || job.rank == odd);
@@ -98,7 +98,7 @@ fn assert_differ(job: &Job, odd: i32, error: &CreateError, usual: &str, other: &
     assert!(words.contains("rank"), "{words}");
 }
 
-/// One rank's mistake is an error on all, and none is left waiting. For 2 ranks and more.
+/// An error of one rank is an error on all, and none is left waiting. For 2 ranks and more.
 fn master_out_of_range_on_one_rank(job: &Job) {
     for odd in 0..job.size {
         let master = if job.rank == odd { job.size + 5 } else { 0 };
@@ -144,7 +144,8 @@ fn names_differ(job: &Job) {
     }
 }
 
-/// A name may hold any letters; one that is too long, or on one rank alone, is an error and nothing worse.
+/// A name may have any characters; a name that is too long, or differs on one rank, is only an
+/// error.
 fn long_names(job: &Job) {
     for name in ["", "grün", "a/b\0c\n", "a name of usual length"] {
         let ctrl = build(job, 0, name).unwrap();
@@ -169,7 +170,8 @@ fn long_names(job: &Job) {
     assert_next_works(job);
 }
 
-/// Errors leak nothing: a hundred of them, then a controller on a new communicator. For 2 ranks and more.
+/// Errors leak nothing: a hundred of them, then a controller on a new communicator. For 2 ranks and
+/// more.
 fn errors_then_controllers(job: &Job) {
     for round in 0..100 {
         let master = i32::from(job.rank == round % job.size);
@@ -180,8 +182,8 @@ fn errors_then_controllers(job: &Job) {
     assert_next_works(job);
 }
 
-/// Checks that all ranks have an error: rank 0 and others that of the lowest rank that is not as
-/// rank 0, `odd`, or their own.
+/// Checks that all ranks have an error: rank 0 and others that of the lowest rank that differs from
+/// rank 0, `odd` ranks their own.
 fn assert_diverged<T>(job: &Job, odd: bool, outcome: Result<T, CreateError>, lines: [u32; 2]) {
     let error = outcome.err().expect("the ranks are at different places");
     let text = error.to_string();
@@ -213,7 +215,7 @@ fn other_orders(job: &Job) {
     assert_next_works(job);
 }
 
-/// Makes one object of every kind, all of them at the line where this stands.
+/// Makes one object of every kind, all of them at the line of this macro call.
 macro_rules! make_anywhere {
     ($job:expr) => {{
         let world = &$job.world;
@@ -236,7 +238,7 @@ macro_rules! make_anywhere {
     }};
 }
 
-/// Made in two branches that say so.
+/// Made in two branches with `anywhere`.
 fn made_anywhere(job: &Job) {
     match job.rank {
         0 => make_anywhere!(job),
@@ -245,7 +247,7 @@ fn made_anywhere(job: &Job) {
     assert_next_works(job);
 }
 
-/// Makes a mutex and a region of a type, at one place for all types; what was wrong with each.
+/// Makes a mutex and a region of a type, at the same place for all types. Returns their errors.
 fn made_with<T: Plain + Default>(world: &SimpleCommunicator) -> [Result<(), CreateError>; 2] {
     [
         Mutex::with_value(world, T::default()).map(drop),
@@ -260,8 +262,8 @@ fn assert_layouts_differ<const N: usize>(outcomes: [Result<(), CreateError>; N])
     }
 }
 
-/// Types of one name that differ in size, as two blocks of a function may define them. For 2 ranks
-/// and more.
+/// Types of the same name and different sizes, as two blocks of a function may define them. For 2
+/// ranks and more.
 fn types_of_one_name(job: &Job) {
     let (small, small_name) = {
         #[derive(Clone, Copy, Equivalence)]
@@ -293,7 +295,7 @@ fn types_of_one_name(job: &Job) {
     assert_next_works(job);
 }
 
-/// The same of a value that is computed once, of any serde type. For 2 ranks and more.
+/// The same for a value that is computed once, of any serde type. For 2 ranks and more.
 fn once_types_of_one_name(job: &Job) {
     fn made<T: Serialize + DeserializeOwned>(job: &Job) -> Result<(), CreateError> {
         OnceShared::<T>::new(&job.world).map(drop)
@@ -312,7 +314,7 @@ fn once_types_of_one_name(job: &Job) {
     assert_next_works(job);
 }
 
-/// Types of one name and one size, of which one begins at other addresses. For 2 ranks and more.
+/// Types of the same name and size and different alignments. For 2 ranks and more.
 fn alignments_differ(job: &Job) {
     let usual = {
         #[derive(Clone, Copy, Default, Equivalence)]
@@ -333,7 +335,7 @@ fn alignments_differ(job: &Job) {
     assert_next_works(job);
 }
 
-/// Shapes that differ in the last two of 70 dimensions only. For 2 ranks and more.
+/// Shapes that differ only in the last two of 70 dimensions. For 2 ranks and more.
 fn many_dimensions(job: &Job) {
     let mut shape = [1; 70];
     let region = Region::<u8, IxDyn>::new(&job.world, &shape[..]).unwrap();
@@ -350,7 +352,7 @@ fn many_dimensions(job: &Job) {
     assert_next_works(job);
 }
 
-/// Arguments that differ at their end only, and that are long in bytes. For 2 ranks and more.
+/// Long arguments that differ only at their end. For 2 ranks and more.
 fn long_arguments(job: &Job) {
     let made = |odd: &str| {
         let path = job.file(&"\u{1d11e}/".repeat(1_000)).join(odd);
@@ -364,7 +366,7 @@ fn long_arguments(job: &Job) {
     assert!(text.contains("state directory"), "{text}");
     assert!(text.contains("odd") && text.contains("even"), "{text}");
     assert!(text.len() < 4_000, "{text}");
-    // The same on all ranks, and nothing that a file system takes.
+    // The same on all ranks, and not a name that a file system allows.
     let error = made("even").unwrap_err();
     assert!(!matches!(error, BatchError::Create(_)), "{error}");
     assert_next_works(job);

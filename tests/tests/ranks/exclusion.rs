@@ -1,4 +1,5 @@
-//! Writers are alone, readers are together, and what a writer wrote is what the next one sees.
+//! Writers exclude all others, readers are together, and a writer sees the changes of the previous
+//! one.
 
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
@@ -19,7 +20,7 @@ mpisync_tests::cases!(on [1, 2, 3, 4, 8]:
     interleaved_controllers,
 );
 
-/// An increment that is not atomic is exact when writers are alone.
+/// An increment that is not atomic is exact if writers exclude each other.
 fn plain_counter(job: &Job) {
     const ROUNDS: u64 = 20_000;
     let mut ctrl = mpisync::sync(&job.world).unwrap();
@@ -39,7 +40,8 @@ fn plain_counter(job: &Job) {
     );
 }
 
-/// Every rank holds the read lock until all hold it: one reader that keeps another out would hang here.
+/// Every rank holds the read lock until all hold it: a reader that excludes another would hang
+/// here.
 fn readers_are_together(job: &Job) {
     let mut ctrl = mpisync::sync(&job.world).unwrap();
     for round in 0..50 {
@@ -48,13 +50,13 @@ fn readers_are_together(job: &Job) {
             let _guard = ctrl.read();
             job.scratch.meet(together, job.size);
         }
-        // A writer in between, so that each round starts from a gate that was closed.
+        // A writer in between, so that each round starts from a closed gate.
         drop(ctrl.write());
         job.scratch.meet(done, job.size);
     }
 }
 
-/// `try_*` and timeouts say no while another rank holds the lock, and yes afterwards.
+/// `try_*` and timeouts fail while another rank holds the lock, and succeed afterwards.
 fn try_says_no(job: &Job) {
     const HELD: usize = 0;
     const TRIED: usize = 1;
@@ -102,7 +104,7 @@ fn try_says_no(job: &Job) {
         }
         job.scratch.meet(base + 6, job.size);
         if job.rank == holder {
-            // Nobody holds or wants the lock now, whatever gave up before.
+            // No rank holds or requests the lock now, although some gave up before.
             is_free(ctrl.nodes(), "a writer", || ctrl.try_write().is_some());
             is_free(ctrl.nodes(), "a reader", || ctrl.try_read().is_some());
         }
@@ -110,7 +112,8 @@ fn try_says_no(job: &Job) {
     }
 }
 
-/// Checks that an attempt succeeds. Over several nodes the request of a node whose writer gave up may still be on its way.
+/// Checks that an attempt succeeds. Over several nodes the request of a node whose writer gave up
+/// may still be on its way.
 fn is_free(nodes: i32, what: &str, mut attempt: impl FnMut() -> bool) {
     if nodes == 1 {
         assert!(attempt(), "the lock is free for {what}");
@@ -127,7 +130,8 @@ fn until_some<T>(mut attempt: impl FnMut() -> Option<T>) -> T {
     found.expect("it was just found")
 }
 
-/// A writer that gives up lets the readers that it stopped go on, and its place in the queue goes to the next.
+/// A writer that gives up lets the readers that it stopped continue, and its place in the queue
+/// passes to the next one.
 fn timeouts_end(job: &Job) {
     let mut ctrl = mpisync::sync(&job.world).unwrap();
     for round in 0..20 {
@@ -136,7 +140,7 @@ fn timeouts_end(job: &Job) {
         if job.rank == holder {
             let guard = ctrl.read();
             job.scratch.raise(base);
-            // All others give up their writing, and then read beside this reader.
+            // All others give up writing, and then read beside this reader.
             job.scratch.meet(base + 1, job.size);
             drop(guard);
         } else {
@@ -144,7 +148,7 @@ fn timeouts_end(job: &Job) {
             let gave_up = ctrl.write_timeout(Duration::from_micros(100 * (job.rank as u64 + 1)));
             assert!(gave_up.is_err(), "a writer beside a reader");
             drop(gave_up);
-            // Another writer may still be waiting, but none waits for ever.
+            // Another writer may still be waiting, but none waits forever.
             let guard = ctrl.read();
             job.scratch.meet(base + 1, job.size);
             drop(guard);
@@ -154,7 +158,8 @@ fn timeouts_end(job: &Job) {
     }
 }
 
-/// 100,000 random operations a rank, or 5,000 where writers go over a network: all ways to take the lock, nested in all ways the types allow.
+/// 100,000 random operations per rank, or 5,000 if writers use a network: all ways to take the
+/// lock, nested in all ways that the types allow.
 fn mixed_operations(job: &Job) {
     let mut ctrl = mpisync::sync(&job.world).unwrap();
     let guarded = Guarded {
@@ -180,7 +185,7 @@ fn mixed_operations(job: &Job) {
     );
 }
 
-/// Three locks on the same ranks guard three things, and holding one says nothing about the others.
+/// Three locks on the same ranks protect three things independently.
 fn interleaved_controllers(job: &Job) {
     let last = job.size - 1;
     let mut controllers: Vec<WindowController> = [0, last, last / 2]
@@ -204,7 +209,8 @@ fn interleaved_controllers(job: &Job) {
         let chosen = rng.below(3) as usize;
         let (first, rest) = controllers.split_at_mut(chosen);
         let (chosen_ctrl, _) = rest.split_first_mut().expect("one of three");
-        // Outer locks of lower number only, for reading: no order of two ranks can deadlock.
+        // Outer locks have a lower number and are for reading, so no order of two ranks can
+        // deadlock.
         let outer = (chosen > 0).then(|| {
             let index = rng.below(chosen as u64) as usize;
             (index, first[index].read())

@@ -1,4 +1,4 @@
-//! What the other ranks hear of a writer that has no value for them.
+//! The errors of the other ranks when the writer has no value for them.
 
 use std::fmt;
 
@@ -23,7 +23,7 @@ mpisync_tests::cases!(on [1, 2, 3, 4, 8]:
     failures_in_a_row,
 );
 
-/// An error of the program's own, which knows nothing of serialization.
+/// An error of the program that is not serializable.
 #[derive(Debug)]
 pub enum OwnError {
     DiskFull,
@@ -45,7 +45,7 @@ impl From<CollectiveError> for OwnError {
     }
 }
 
-/// All ways to ask for a value that does not come; each must give the same error.
+/// All ways to ask for a value that does not arrive; each must give the same error.
 const WAYS: usize = 6;
 
 fn error_of(fence: Fence<Excluded>, way: usize) -> CollectiveError {
@@ -62,8 +62,8 @@ fn error_of(fence: Fence<Excluded>, way: usize) -> CollectiveError {
     }
 }
 
-/// One fence for each writer and each way to collect: `write` goes wrong on the writer, `check` looks at the error
-/// of the others, and then the controller must still work.
+/// One fence for each writer and each way to collect: `write` fails on the writer, `check` checks
+/// the error of the others, and then the controller must still work.
 fn for_each_writer(job: &Job, write: impl Fn(Fence<Writer>), check: impl Fn(i32, CollectiveError)) {
     let mut ctrl = mpisync::sync(&job.world).unwrap();
     for writer in 0..job.size {
@@ -73,7 +73,7 @@ fn for_each_writer(job: &Job, write: impl Fn(Fence<Writer>), check: impl Fn(i32,
                 Access::Excluded(fence) => check(writer, error_of(fence, way)),
             }
         }
-        // The handle form hears the same.
+        // The form with a handle gets the same error.
         let access = ctrl.on(writer).unwrap().single_write();
         if job.rank == writer {
             write(access.writer().unwrap().expect("this rank is the writer"));
@@ -103,7 +103,7 @@ fn assert_failed(writer: i32, error: &CollectiveError, expected: &str) {
     }
 }
 
-/// The words of the error say all that a reader of a log needs.
+/// The text of the error has everything that a reader of a log needs.
 fn assert_named(error: &CollectiveError, writer: i32, place: &Place, message: &str) {
     let words = error.to_string();
     assert!(words.contains(&format!("rank {writer}")), "{words}");
@@ -111,7 +111,7 @@ fn assert_named(error: &CollectiveError, writer: i32, place: &Place, message: &s
     assert!(words.contains(message), "{words}");
 }
 
-/// The writer keeps its own error; the others get its words.
+/// The writer keeps its own error; the others get its text.
 fn writer_fails_in_closure(job: &Job) {
     let mut ctrl = mpisync::sync(&job.world).unwrap();
     for writer in 0..job.size {
@@ -166,7 +166,7 @@ fn assert_panicked(writer: i32, error: &CollectiveError) -> String {
     }
 }
 
-/// The writer's panic goes on, and its words reach the others.
+/// The writer's panic continues, and its message reaches the others.
 fn writer_panics_in_closure(job: &Job) {
     let mut ctrl = mpisync::sync(&job.world).unwrap();
     for writer in 0..job.size {
@@ -193,7 +193,7 @@ fn writer_panics_in_closure(job: &Job) {
     }
 }
 
-/// A panic that takes the fence with it is told apart from a fence that was forgotten.
+/// A panic that drops the fence is distinguished from a forgotten fence.
 fn writer_panics_in_match(job: &Job) {
     let write = |fence: Fence<Writer>| {
         expect_panic(move || {
@@ -239,7 +239,7 @@ fn writer_drops_its_access(job: &Job) {
     }
 }
 
-/// A value that refuses to be serialized, after it has begun.
+/// A value that fails in the middle of its serialization.
 struct Stubborn;
 
 impl Serialize for Stubborn {
@@ -266,7 +266,7 @@ fn value_cannot_be_encoded(job: &Job) {
     });
 }
 
-/// The others are told of an error that has no words.
+/// The others get an error even if it has no text.
 fn error_cannot_be_displayed(job: &Job) {
     let write = |fence: Fence<Writer>| {
         let outcome = quietly(|| fence.share_result(Err::<u32, Mute>(Mute)));
@@ -281,7 +281,7 @@ fn error_cannot_be_displayed(job: &Job) {
     });
 }
 
-/// Many failures of all kinds, one after the other and without a barrier, are each told right.
+/// Many failures of all kinds, one after the other without a barrier, are each reported correctly.
 fn failures_in_a_row(job: &Job) {
     let mut ctrl = mpisync::sync(&job.world).unwrap();
     for round in 0..500 {

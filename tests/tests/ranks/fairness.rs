@@ -1,4 +1,4 @@
-//! Who comes next: a waiting writer before new readers, and everybody at some time.
+//! Order: a waiting writer enters before new readers, and every rank enters at some time.
 
 use std::fmt::Debug;
 use std::sync::atomic::Ordering::SeqCst;
@@ -19,14 +19,14 @@ mpisync_tests::cases!(on [2, 3, 4, 8]:
     writers_are_not_starved_by_writers,
 );
 
-// What a rank sees of others, and how soon it stops them, is another matter over a network.
+// Over a network, what a rank sees of others, and how soon it stops them, differs.
 mpisync_tests::cases!(on [2, 3, 4, 8] with [OneNode]:
     debug_tells_who_holds_and_waits,
     writers_are_not_starved_by_readers,
 );
 
-/// Rank 0 reads, rank 1 waits to write, the others come to read later: they enter after the writer. For 3 ranks
-/// and more.
+/// Rank 0 reads, rank 1 waits to write, the others begin to read later: they enter after the
+/// writer. For 3 ranks and more.
 fn waiting_writer_stops_new_readers(job: &Job) {
     const ROUNDS: usize = 30;
     let mut ctrl = mpisync::sync(&job.world).unwrap();
@@ -52,7 +52,7 @@ fn waiting_writer_stops_new_readers(job: &Job) {
             }
             _ => {
                 job.scratch.wait_for(reading);
-                // Reading stops working at the moment when the writer waits.
+                // Reads fail from the moment when the writer waits.
                 until("the writer to wait", || ctrl.try_read().is_none());
                 job.scratch.word(queued).fetch_add(1, SeqCst);
                 let guard = ctrl.read();
@@ -64,8 +64,8 @@ fn waiting_writer_stops_new_readers(job: &Job) {
     }
 }
 
-/// A rank that reads already may read again while a writer waits; to keep it out would be a deadlock. For 2 ranks
-/// and more.
+/// A rank that already reads may read again while a writer waits; excluding it would be a deadlock.
+/// For 2 ranks and more.
 fn reading_again_passes_a_waiting_writer(job: &Job) {
     const WRITTEN: usize = 100;
     let mut ctrl = mpisync::sync(&job.world).unwrap();
@@ -75,7 +75,7 @@ fn reading_again_passes_a_waiting_writer(job: &Job) {
         if job.rank == 0 {
             let guard = ctrl.read();
             job.scratch.raise(reading);
-            // Again and again, from before the first writer waits until long after.
+            // Repeatedly, from before the first writer waits until long after.
             let mut after = 0;
             until("the writers to wait", || {
                 after += u32::from(job.scratch.word(about_to_write).load(SeqCst) == others);
@@ -99,8 +99,8 @@ fn reading_again_passes_a_waiting_writer(job: &Job) {
     }
 }
 
-/// The debug form of a controller tells, on every rank, who writes or reads and who waits for what. For 2 ranks and
-/// more.
+/// The debug form of a controller shows on every rank which rank writes or reads, and what each
+/// rank waits for. For 2 ranks and more.
 fn debug_tells_who_holds_and_waits(job: &Job) {
     let mut ctrl = mpisync::sync(&job.world).unwrap();
     let told = |what: &dyn Debug, words: &str| until(words, || format!("{what:?}").contains(words));
@@ -138,7 +138,8 @@ const STOP: usize = 0;
 const ENTRIES: usize = 1;
 const CROWD: usize = 2;
 
-/// One rank wants to read while all others write, and always one of them waits to write. For 2 ranks and more.
+/// One rank requests to read while all others write, and one of them always waits to write. For 2
+/// ranks and more.
 fn readers_are_not_starved(job: &Job) {
     let mut ctrl = mpisync::sync(&job.world).unwrap();
     let entries = job.scratch.word(ENTRIES);
@@ -151,8 +152,8 @@ fn readers_are_not_starved(job: &Job) {
         });
         job.scratch.raise(STOP);
 
-        // What passes between looking at the count and asking for the lock is not the lock's doing: the median
-        // leaves that out.
+        // The time between reading the count and requesting the lock does not belong to the lock:
+        // the median excludes it.
         assert!(
             waits < 200,
             "a reader let {waits} writers pass in the median"
@@ -162,8 +163,8 @@ fn readers_are_not_starved(job: &Job) {
     }
 }
 
-/// One rank wants to write while all others read without a pause, so that there is always a reader. For 2 ranks
-/// and more.
+/// One rank requests to write while all others read without a pause, so there is always a reader.
+/// For 2 ranks and more.
 fn writers_are_not_starved_by_readers(job: &Job) {
     let mut ctrl = mpisync::sync(&job.world).unwrap();
     let entries = job.scratch.word(ENTRIES);
@@ -175,7 +176,7 @@ fn writers_are_not_starved_by_readers(job: &Job) {
             entries.load(SeqCst) - before
         });
         job.scratch.raise(STOP);
-        // Each reader may finish the guard that it has; it is the scheduler that adds to this.
+        // Each reader may finish its guard; the scheduler adds to this.
         assert!(
             waits < 2_000,
             "a writer let {waits} readers pass in the median"
@@ -188,8 +189,8 @@ fn writers_are_not_starved_by_readers(job: &Job) {
     }
 }
 
-/// One rank wants to write while all others take the lock again as soon as they have let it go, which is when it is
-/// nearest to them. For 2 ranks and more.
+/// One rank requests to write while all others take the lock again immediately after they release
+/// it, when they have an advantage. For 2 ranks and more.
 fn writers_are_not_starved_by_writers(job: &Job) {
     let mut ctrl = mpisync::sync(&job.world).unwrap();
     let entries = job.scratch.word(ENTRIES);
@@ -199,7 +200,7 @@ fn writers_are_not_starved_by_writers(job: &Job) {
             let before = entries.load(SeqCst);
             let _guard = ctrl.write();
             let passed = entries.load(SeqCst) - before;
-            // About a second's worth; the scheduler alone can make it a hundredth of that.
+            // About the number in a second; the scheduler alone can cause a hundredth of that.
             assert!(passed < 5_000_000, "a writer let {passed} writers pass");
         }
         job.scratch.raise(STOP);
@@ -220,7 +221,7 @@ fn write_until_stopped(job: &Job, ctrl: &mut WindowController) {
     crowd.leave();
 }
 
-/// Runs `attempt` `rounds` times; the median of its results.
+/// Runs `attempt` `rounds` times. Returns the median of its results.
 fn measure(rounds: usize, mut attempt: impl FnMut() -> u64) -> u64 {
     let mut results: Vec<u64> = (0..rounds).map(|_| attempt()).collect();
     results.sort_unstable();

@@ -1,4 +1,4 @@
-//! Fences: who is the writer, when the others go on, and what they get.
+//! Fences: the choice of the writer, when the others continue, and the values that they get.
 
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::time::Duration;
@@ -66,7 +66,7 @@ fn three_forms(job: &Job) {
             word.store(7, Relaxed);
             fence.done().unwrap();
         }
-        // The others go on when the writer is done, and see what it did.
+        // The others continue after the writer is done, and see its change.
         assert_eq!(word.load(Relaxed), 7);
     }
     // Without `on` the master writes.
@@ -94,7 +94,7 @@ fn three_forms(job: &Job) {
     }
 }
 
-/// In its fence the writer holds the lock for writing, against ranks that lock without a fence of their own.
+/// In its fence the writer holds the write lock, against ranks that lock without a fence.
 fn writer_is_alone(job: &Job) {
     let mut ctrl = mpisync::sync(&job.world).unwrap();
     let inside = job.scratch.word(0);
@@ -109,7 +109,7 @@ fn writer_is_alone(job: &Job) {
                 inside.store(0, SeqCst);
                 fence.done().unwrap();
             }
-            // Not collected: this rank goes straight on to the lock, which the fence must keep closed.
+            // Not collected: this rank proceeds to the lock, which the fence must keep closed.
             Access::Excluded(fence) => fence.skip(),
         }
         let _guard = ctrl.read();
@@ -117,7 +117,7 @@ fn writer_is_alone(job: &Job) {
     }
 }
 
-/// The writer may read, and look at its controller, while it writes.
+/// The writer may read, and access its controller, while it writes.
 fn writer_reads(job: &Job) {
     let mut ctrl = mpisync::sync(&job.world).unwrap();
     for writer in 0..job.size {
@@ -136,7 +136,8 @@ fn writer_reads(job: &Job) {
     }
 }
 
-/// The writer of a fence waits for who reads; `single_write_timeout` gives up, on the writer with its own error.
+/// The writer of a fence waits for readers; `single_write_timeout` gives up, on the writer with its
+/// own error.
 fn fence_waits_for_a_reader(job: &Job) {
     let mut ctrl = mpisync::sync(&job.world).unwrap();
     if job.size == 1 {
@@ -172,7 +173,7 @@ fn fence_waits_for_a_reader(job: &Job) {
     still_works(&mut ctrl);
 }
 
-/// Once the writer has shared, the lock is free, whether or not anybody has collected.
+/// The lock is free after the writer has shared, whether or not any rank has collected.
 fn lock_is_free_after_share(job: &Job) {
     let mut ctrl = mpisync::sync(&job.world).unwrap();
     for round in 0..200 {
@@ -184,7 +185,7 @@ fn lock_is_free_after_share(job: &Job) {
                 true
             }
             Access::Excluded(fence) => {
-                // The writer locks and lets go again before anybody collects.
+                // The writer locks and unlocks again before any rank collects.
                 job.scratch.wait_for(locked);
                 assert_eq!(fence.collect::<Vec<usize>>().unwrap(), value);
                 false
@@ -199,7 +200,8 @@ fn lock_is_free_after_share(job: &Job) {
     }
 }
 
-/// Who skips or drops its fence uncollected has no part in this value, and the right one of the next.
+/// A rank that skips or drops its fence uncollected does not get this value, and gets the next one
+/// correctly.
 fn excluded_may_skip_the_value(job: &Job) {
     let mut ctrl = mpisync::sync(&job.world).unwrap();
     let mut rng = Rng::new(job.rank as u64);
@@ -224,7 +226,7 @@ fn excluded_may_skip_the_value(job: &Job) {
             }
         }
     }
-    // An `Access` that is dropped whole is no different.
+    // Dropping a whole `Access` is no different.
     for round in 0..200 {
         let access = ctrl.on(round % job.size).unwrap().single_write();
         match access {
@@ -236,7 +238,8 @@ fn excluded_may_skip_the_value(job: &Job) {
     still_works(&mut ctrl);
 }
 
-/// A rank whose branch is missing waits for the writer all the same, whatever the form and the size of what is shared.
+/// A rank whose branch is missing also waits for the writer, for any form and size of the shared
+/// value.
 fn missing_branch_waits(job: &Job) {
     let mut ctrl = mpisync::sync(&job.world).unwrap();
     for round in 0..60 {
@@ -270,7 +273,7 @@ fn missing_branch_waits(job: &Job) {
     still_works(&mut ctrl);
 }
 
-/// A rank whose branch is missing learns that the writer has failed, from a panic.
+/// A rank whose branch is missing panics if the writer fails.
 fn missing_branch_learns(job: &Job) {
     let mut ctrl = mpisync::sync(&job.world).unwrap();
     for writer in 0..job.size {
@@ -321,13 +324,13 @@ fn panic_does_not_wait(job: &Job) {
                 left.fetch_add(1, SeqCst);
             }
         }
-        // A rank that has left may be the next writer, and would keep this one from its lock.
+        // A rank that has left may be the next writer, and would keep this one from the lock.
         job.scratch.meet(20 + round as usize, job.size);
     }
     still_works(&mut ctrl);
 }
 
-/// Ranks at different lines are in the same call where it has a name.
+/// Ranks at different lines are in the same call if it has a name.
 fn named_calls(job: &Job) {
     let mut ctrl = mpisync::sync(&job.world).unwrap();
     for round in 0..100 {
@@ -351,7 +354,7 @@ fn named_calls(job: &Job) {
     still_works(&mut ctrl);
 }
 
-/// What a rank does next after it has forgotten a fence.
+/// The next action of a rank after it has forgotten a fence.
 fn go_on_after_leak(mut ctrl: WindowController, way: i32) -> Option<WindowController> {
     match way {
         0 => drop(ctrl.write()),
@@ -363,7 +366,8 @@ fn go_on_after_leak(mut ctrl: WindowController, way: i32) -> Option<WindowContro
     Some(ctrl)
 }
 
-/// After a writer has forgotten its fence, the lock is free with its next call, and the others learn what happened.
+/// After a writer has forgotten its fence, its next call releases the lock, and the others get an
+/// error.
 fn forgotten_writers_fence(job: &Job) {
     for way in 0..5 {
         for writer in 0..job.size {
@@ -387,7 +391,8 @@ fn forgotten_writers_fence(job: &Job) {
     }
 }
 
-/// A writer whose value is large waits for a rank that has forgotten its fence no longer than until that rank's next call.
+/// A writer with a large value waits for a rank that has forgotten its fence only until that rank's
+/// next call.
 fn forgotten_excluded_fence(job: &Job) {
     for way in 0..5 {
         for writer in 0..job.size {
@@ -416,7 +421,7 @@ fn forgotten_excluded_fence(job: &Job) {
     ctrl.close().unwrap();
 }
 
-/// Collecting with a timeout gives up while the writer writes, and the next fence is right.
+/// Collecting with a timeout gives up while the writer writes, and the next fence works.
 fn collect_timeout(job: &Job) {
     let mut ctrl = mpisync::sync(&job.world).unwrap();
     for round in 0..20 {
@@ -439,7 +444,7 @@ fn collect_timeout(job: &Job) {
                 gave_up.fetch_add(1, SeqCst);
             }
         }
-        // A timeout that is long enough changes nothing.
+        // A sufficient timeout changes nothing.
         match ctrl.on(writer).unwrap().single_write() {
             Access::Writer(fence) => drop(fence.share(round + 1).unwrap()),
             Access::Excluded(fence) => {
@@ -452,10 +457,10 @@ fn collect_timeout(job: &Job) {
     still_works(&mut ctrl);
 }
 
-/// Up to 100,000 fences in a row, each with another writer.
+/// Up to 100,000 consecutive fences, each with another writer.
 fn many_fences(job: &Job) {
     let mut ctrl = mpisync::sync(&job.world).unwrap();
-    // The same seed on all ranks: they agree on the writer.
+    // The same seed on all ranks, so that they agree on the writer.
     let mut rng = Rng::new(1);
     for _ in 0..(200_000 / job.size).min(100_000) {
         let writer = rng.below(job.size as u64) as i32;
@@ -465,8 +470,8 @@ fn many_fences(job: &Job) {
     }
 }
 
-/// A rank that comes late to a call has the others of its node wait with values that have come, while those of another
-/// node run ahead by some calls.
+/// A rank is late in a call. The others of its node wait with values that have arrived, while those
+/// of another node run ahead by some calls.
 fn late_rank(job: &Job) {
     let few = job.size.min(4);
     for writer in 0..few {
@@ -478,8 +483,8 @@ fn late_rank(job: &Job) {
             if late == Some(job.rank) {
                 std::thread::sleep(Duration::from_millis(120));
             }
-            // Every other call uses the same memory: `writer`, then `other`, then `writer` again, while the late rank is not
-            // through with the call before.
+            // Every other call uses the same memory: `writer`, then `other`, then `writer` again,
+            // while the late rank is still in the call before.
             let writers = [other, other, writer, writer, other, other, writer, writer];
             for (number, writer) in writers.into_iter().enumerate() {
                 assert_eq!(shared(&mut ctrl, writer, number), number);

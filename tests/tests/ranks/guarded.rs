@@ -1,4 +1,4 @@
-//! Something that ranks guard with a lock, and random ways to take the lock.
+//! Memory that ranks guard by a lock, and random ways to take the lock.
 
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::time::Duration;
@@ -7,18 +7,18 @@ use mpisync::WindowController;
 use mpisync_tests::rng::Rng;
 use mpisync_tests::scratch::Scratch;
 
-/// What a lock guards in these cases: words of scratch memory from `first` on.
+/// The guarded memory of these cases: words of scratch memory from `first` on.
 pub struct Guarded<'a> {
     pub scratch: &'a Scratch,
     pub first: usize,
 }
 
-/// Words of one [`Guarded`]; the last `COPIES` of them must always be equal.
+/// The number of words of a [`Guarded`]; the last `COPIES` of them must always be equal.
 pub const GUARDED: usize = 3 + COPIES;
 const COPIES: usize = 4;
 
 impl Guarded<'_> {
-    /// Enters as a writer, leaves a new value, and checks that nobody else was inside.
+    /// Enters as a writer, leaves a new value, and checks that no other rank was inside.
     pub fn write(&self) {
         let (writers, readers) = (self.word(0), self.word(1));
         assert_eq!(writers.fetch_add(1, SeqCst), 0, "two writers at once");
@@ -53,7 +53,7 @@ impl Guarded<'_> {
         readers.fetch_sub(1, SeqCst);
     }
 
-    /// How many times somebody wrote, if no write was lost.
+    /// The number of writes, if none was lost.
     pub fn count(&self) -> u64 {
         self.word(2).load(SeqCst)
     }
@@ -63,7 +63,7 @@ impl Guarded<'_> {
     }
 }
 
-/// One random operation; returns how many times it wrote.
+/// One random operation. Returns the number of its writes.
 pub fn operation(ctrl: &mut WindowController, guarded: &Guarded, rng: &mut Rng) -> u64 {
     let short = Duration::from_micros(rng.below(50));
     match rng.below(20) {
@@ -113,7 +113,7 @@ pub fn operation(ctrl: &mut WindowController, guarded: &Guarded, rng: &mut Rng) 
             let guard = ctrl.write();
             guarded.write();
             drop(guard.read());
-            // The inner guard gave nothing up.
+            // The inner guard has released nothing.
             guarded.write();
             2
         }

@@ -1,4 +1,4 @@
-//! Latches: ranks wait until others have counted down, and missing ranks have names.
+//! Latches: ranks wait until others have counted down, and errors name the missing ranks.
 
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::thread;
@@ -58,7 +58,7 @@ fn latch_names_missing_ranks(job: &Job) {
         } else {
             latch.count_down(1).unwrap();
             let limit = Duration::from_millis(60);
-            // Not all others may have counted down before the first one gives up.
+            // Some of the others may count down after the first one has given up.
             until("the late one alone", || {
                 let start = Instant::now();
                 match latch.wait_timeout(limit) {
@@ -81,7 +81,7 @@ fn latch_names_missing_ranks(job: &Job) {
     }
 }
 
-/// Ranks that count down by more than remains change nothing.
+/// Ranks that count down by more than the remaining count change nothing.
 fn latch_refuses_too_much(job: &Job) {
     let latch = Latch::new(&job.world, 100).unwrap();
     let counted = job.scratch.word(0);
@@ -105,7 +105,7 @@ fn latch_refuses_too_much(job: &Job) {
     assert_eq!(error, LatchError::TooMany { asked, remaining });
 }
 
-/// The others, which never count down, wait for one after the other.
+/// Each rank in turn opens a latch, and the others wait and never count down.
 fn latch_is_opened_by_one_rank(job: &Job) {
     for opener in 0..job.size {
         let latch = Latch::new(&job.world, u64::MAX).unwrap();
@@ -122,7 +122,7 @@ fn latch_is_opened_by_one_rank(job: &Job) {
     }
 }
 
-/// What was done before counting down is seen after the wait.
+/// Changes before counting down are visible after the wait.
 fn latch_orders_what_was_done(job: &Job) {
     for round in 1..=50u64 {
         let latch = Latch::new(&job.world, job.size as u64).unwrap();
@@ -135,7 +135,8 @@ fn latch_orders_what_was_done(job: &Job) {
     }
 }
 
-/// The rank that opens it comes long after the others have gone to sleep; a rank that gave up waits again.
+/// The rank that opens it arrives long after the others have gone to sleep; a rank that gave up
+/// waits again.
 fn latch_wakes_ranks_that_sleep(job: &Job) {
     for opener in [0, job.size - 1] {
         let latch = Latch::new(&job.world, 1).unwrap();

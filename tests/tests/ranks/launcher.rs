@@ -1,4 +1,4 @@
-//! The tests' own launcher: a failure on one rank and a hang are both seen, and named.
+//! The tests' own launcher: a failure on one rank and a hang are both detected and reported.
 
 use std::env;
 use std::process::{Command, Output};
@@ -9,7 +9,7 @@ use launcher::{ENVIRONMENT, Family, processes::is_running};
 use mpisync_tests::job::{self, Job};
 use mpisync_tests::launch::{self, Launch};
 
-// They go wrong on purpose, to see that the tests would notice.
+// They fail on purpose, to check that the tests notice it.
 mpisync_tests::cases!(on []:
     passes = |_| (),
     fails_on_last_rank,
@@ -37,7 +37,7 @@ fn fails_on_last_rank(job: &Job) {
     assert_ne!(job.rank, job.size - 1, "wrong on purpose");
 }
 
-/// Waits as a rank does that nobody ever grants a lock.
+/// Waits like a rank that never gets a lock.
 fn hangs(job: &Job) {
     job.tell(&std::process::id().to_string());
     loop {
@@ -45,10 +45,10 @@ fn hangs(job: &Job) {
     }
 }
 
-/// The others are still there long after the last one is dead.
+/// The others still run long after the death of the last rank.
 fn last_rank_is_killed(job: &Job) {
     if job.rank == job.size - 1 {
-        // SAFETY: plain system call on this very process.
+        // SAFETY: a plain system call on this process.
         unsafe { libc::kill(libc::getpid(), libc::SIGKILL) };
     }
     thread::sleep(Duration::from_millis(500));
@@ -98,7 +98,7 @@ fn a_job_that_hangs_is_killed_with_all_its_ranks(ranks: usize) {
     for process in &ended.verdicts {
         let process = process.as_deref().expect("each rank tells its process id");
         let process: u32 = process.parse().expect("a process id");
-        // SIGKILL takes a moment.
+        // SIGKILL takes some time.
         let deadline = Instant::now() + Duration::from_secs(5);
         while is_running(process) {
             assert!(
@@ -123,8 +123,8 @@ fn the_others_survive_a_rank_that_is_killed(ranks: usize) {
     );
 }
 
-/// What came of a case of `lifecycle` that another MPI's launcher started, or none where there is no such launcher on
-/// this machine.
+/// The outcome of a case of `lifecycle` that was started by the launcher of another MPI; None if
+/// this machine has no such launcher.
 fn by_another_launcher(
     ranks: usize,
     case: &str,

@@ -1,4 +1,4 @@
-//! Guards that are leaked with `mem::forget`: the object takes back what they hold.
+//! Guards that are leaked by `mem::forget`: the object releases what they hold.
 
 use std::mem;
 use std::time::Duration;
@@ -18,7 +18,7 @@ mpisync_tests::cases!(on [1, 2, 4]:
 
 const SOON: Duration = Duration::from_secs(20);
 
-/// What tells an object that no guard is alive.
+/// The event by which an object learns that no guard is alive.
 #[derive(Clone, Copy, Debug)]
 enum End {
     Next,
@@ -30,7 +30,7 @@ enum End {
 
 const ENDS: [End; 5] = [End::Next, End::Try, End::Timeout, End::Drop, End::Close];
 
-/// Who leaks, in turn.
+/// The rank that leaks, in turn, and the way to end the leak.
 fn leakers(job: &Job) -> impl Iterator<Item = (i32, End)> + use<> {
     let ranks = [0, job.size - 1];
     let both = ENDS
@@ -80,7 +80,7 @@ fn leaked_guards_of_a_controller(job: &Job) {
                 End::Close => close(ctrl, WindowController::close),
                 End::Drop => {}
                 _ => {
-                    // A call of all that has another writer.
+                    // A call of all ranks with another writer.
                     if leaks {
                         leak_reads(&ctrl);
                     }
@@ -121,7 +121,7 @@ fn leaked_guards_of_a_region(job: &Job) {
             End::Drop if leaks => drop(region),
             End::Close if leaks => close(region, Region::close),
             _ => {
-                // All that was changed is here, on every node.
+                // All changed items have arrived, on every node.
                 let items = region.read_timeout(SOON).expect("it is free again");
                 assert!(items.iter().skip(1).all(|item| *item == 3), "{end:?}");
                 assert!([3, 4].contains(&items[0]), "{}", items[0]);
@@ -133,7 +133,7 @@ fn leaked_guards_of_a_region(job: &Job) {
         }
         job.world.barrier();
     }
-    // In calls of all.
+    // In calls of all ranks.
     let mut region = Region::<u64, Ix1>::new(&job.world, ITEMS).unwrap();
     for round in 0..job.size {
         if job.rank == round {
@@ -145,7 +145,7 @@ fn leaked_guards_of_a_region(job: &Job) {
         if job.rank == (round + 1) % job.size {
             mem::forget(region.read());
         }
-        // The one that has leaked is the master, or has come to the call too late for it.
+        // The rank that leaked is the master, or arrived at the call too late to write.
         assert!(sum == (ITEMS as u64) * round as u64 || job.size > 1);
         region
             .set_from_any((job.rank == 0).then_some(&[7; ITEMS]), [0])
@@ -231,7 +231,7 @@ fn leaked_turns(job: &Job) {
             drop(turn.take_timeout(SOON).expect("it comes to all"));
             match end {
                 End::Next | End::Try | End::Timeout => {
-                    // The one that has leaked takes its second turn after those of the ranks before it.
+                    // The rank that leaked takes its second turn after the ranks before it.
                     drop(turn.take_timeout(SOON).expect("it comes round"));
                 }
                 End::Drop => {}

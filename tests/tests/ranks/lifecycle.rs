@@ -36,13 +36,13 @@ fn before_initialization() {
     assert!(matches!(error, CreateError::NotInitialized), "{error:?}");
     let words = error.to_string();
     assert!(words.contains("initialize"), "says what to do: {words}");
-    // It was only an error: all goes well once MPI is there.
+    // It was only an error: everything works once MPI is initialized.
     let universe = mpi::initialize().expect("MPI is initialized once");
     let mut ctrl = mpisync::sync(&universe.world()).expect("now MPI is initialized");
     drop(ctrl.write());
 }
 
-/// Where MPI was initialized for one thread only.
+/// MPI is initialized for one thread only.
 fn thread_that_must_not_call_mpi() {
     let asked = mpi::Threading::Funneled;
     let (universe, provided) =
@@ -70,12 +70,12 @@ fn thread_that_must_not_call_mpi() {
         });
         beside.join().unwrap();
     }
-    // The thread that initialized MPI may.
+    // The thread that initialized MPI may call it.
     let mut ctrl = mpisync::sync(&universe.world()).unwrap();
     drop(ctrl.write());
 }
 
-/// By one that this program's MPI does not understand, as one of several processes.
+/// Started by a launcher that this program's MPI does not understand, as one of several processes.
 fn started_by_another_launcher() {
     let universe = mpisync::initialize().expect("MPI is initialized once");
     let world = universe.world();
@@ -130,7 +130,7 @@ fn step(ctrl: &mut WindowController) -> Result<i32, CollectiveError> {
     Ok(ctrl.rank())
 }
 
-/// A program that keeps its controller too long.
+/// A program whose controller outlives MPI.
 fn controller_beyond_universe() {
     let universe = mpi::initialize().expect("MPI is initialized once");
     let world = universe.world();
@@ -161,7 +161,7 @@ fn controller_beyond_universe() {
         Err(CreateError::Finalized) => says_finalized(&CreateError::Finalized.to_string()),
         other => panic!("{other:?}"),
     }
-    // The forms that cannot tell why do not grant the lock, in whatever way they say so.
+    // The calls without a `Result` do not grant the lock either; they may panic.
     let granted = panics::quietly(|| {
         let granted = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             other.try_read().is_some() || other.try_write().is_some()
@@ -187,7 +187,7 @@ fn guard_beyond_universe() {
     drop(writing);
 }
 
-/// A fence that is dropped too late does no harm either.
+/// Nor does a fence that is dropped too late.
 fn fence_beyond_universe() {
     let universe = mpi::initialize().expect("MPI is initialized once");
     let mut ctrl = mpisync::sync(&universe.world()).unwrap();
@@ -196,8 +196,8 @@ fn fence_beyond_universe() {
     drop(access);
 }
 
-/// Controllers that are alive, on communicators that are alive or not, when MPI is finalized.
-/// With a task in hand, which is open again for the next job.
+/// MPI is finalized while controllers are alive, on communicators that are alive or not, and with a
+/// task in hand, which is open again for the next job.
 fn batch_beyond_universe() {
     let directory = std::env::args().nth(2).expect("a directory is named");
     let universe = mpisync::initialize().expect("MPI is initialized once");
@@ -238,7 +238,8 @@ fn batch_beyond_universe() {
     }
 }
 
-/// Ends of channels that are never dropped keep the other ranks waiting until MPI ends, and not longer.
+/// Ends of channels that are never dropped keep the other ranks waiting until MPI is finalized, and
+/// no longer.
 fn channel_ends_forgotten() {
     let universe = mpisync::initialize().expect("MPI is initialized once");
     let world = universe.world();

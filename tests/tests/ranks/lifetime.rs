@@ -35,7 +35,7 @@ mpisync_tests::cases!(on [1, 2, 3, 4, 8] with [OneNode]:
 
 const MANY: usize = 10_000;
 
-/// What a leak would add to.
+/// The resources that a leak would use up.
 #[derive(Debug)]
 struct Resources {
     descriptors: usize,
@@ -51,7 +51,7 @@ impl Resources {
         Self {
             descriptors: fs::read_dir("/proc/self/fd").unwrap().count(),
             mappings: maps.lines().count(),
-            // Only this process's own: other programs of the machine come and go in /dev/shm.
+            // Only those of this process: other programs of the machine change /dev/shm, too.
             shared_files: maps
                 .lines()
                 .filter(|line| line.contains("/dev/shm/"))
@@ -68,7 +68,7 @@ impl Resources {
             grown(self.descriptors, now.descriptors) <= 8
                 && grown(self.mappings, now.mappings) <= 64
                 && grown(self.shared_files, now.shared_files) <= 8
-                // 256 MiB of address space, a hundredth of what thousands of leaked segments would take.
+                // 256 MiB of address space, a hundredth of thousands of leaked segments.
                 && grown(self.virtual_pages, now.virtual_pages) <= 65_536,
             "before: {self:?}, now: {now:?}"
         );
@@ -84,9 +84,9 @@ impl Names {
         Self(entries.flatten().map(|entry| entry.file_name()).collect())
     }
 
-    /// Checks that no name of the library's is left but those that were there at the time of `self`.
+    /// Checks that the library has left no names except those at the time of `self`.
     fn check(&self) {
-        // Patience: a program of somebody else may be between making and unlinking its own.
+        // Waits, because another program may be between making and unlinking a name of its own.
         until("the names in /dev/shm to go", || {
             let mut new = Self::now()
                 .0
@@ -97,7 +97,7 @@ impl Names {
     }
 }
 
-/// All use of MPI is possible afterwards: communicators can still be made.
+/// MPI is still usable: new communicators can be made.
 fn communicators_are_left(job: &Job) {
     for _ in 0..10 {
         let comm = job.world.duplicate();
@@ -105,10 +105,11 @@ fn communicators_are_left(job: &Job) {
     }
 }
 
-/// Calls `round` with 0, 1, 2 and so on, `most` times, and returns how often it did.
+/// Calls `round` with 0, 1, 2 and so on, at most `most` times. Returns the number of calls.
 ///
-/// Making a controller is collective, and an MPI whose ranks poll without giving the core away takes a hundred times
-/// as long for that when there are more ranks than cores. There it may be fewer rounds, but never fewer than some.
+/// Making a controller is collective. If there are more ranks than cores, that takes a hundred
+/// times as long with an MPI whose ranks poll without yielding the core. Then there are fewer
+/// rounds, but always some.
 fn rounds(job: &Job, most: usize, mut round: impl FnMut(usize)) -> usize {
     const ENOUGH: Duration = Duration::from_secs(3);
     const SOME: usize = 20;
@@ -126,7 +127,7 @@ fn rounds(job: &Job, most: usize, mut round: impl FnMut(usize)) -> usize {
     most
 }
 
-/// Says how many there were, for who reads the output of a test.
+/// Prints the number of rounds, for a reader of the test's output.
 fn report(job: &Job, made: usize, what: &str) {
     if job.rank == 0 {
         println!("{made} {what}");
@@ -167,7 +168,7 @@ fn made_and_closed(job: &Job) {
     report(job, made, "controllers made and closed");
 }
 
-/// 10,000 locks at once are 10,000 locks: each guards its own.
+/// 10,000 locks at once are independent: each guards its own word.
 fn alive_at_once(job: &Job) {
     let before = Resources::now();
     let mut controllers: Vec<WindowController> = Vec::new();
@@ -191,7 +192,7 @@ fn alive_at_once(job: &Job) {
     job.scratch.meet(0, job.size);
     drop(held);
     job.scratch.meet(1, job.size);
-    // One number, which is somebody else's for all but one rank.
+    // One lock, which another rank holds for all but one rank.
     let taken = made / 2;
     if holder(taken) == job.rank {
         let guard = controllers[taken].write();
@@ -216,7 +217,7 @@ fn alive_at_once(job: &Job) {
     report(job, made, "controllers alive at once");
 }
 
-/// Thousands of communicators come and go, each with a controller or two.
+/// Thousands of communicators are made and freed, each with a controller or two.
 fn on_short_lived_communicators(job: &Job) {
     let round = |number: usize| {
         let number = number as i32;
@@ -241,13 +242,13 @@ fn on_short_lived_communicators(job: &Job) {
     report(job, made, "communicators with controllers");
 }
 
-/// A controller works on when its communicator is gone.
+/// A controller works after its communicator was dropped.
 fn communicator_dropped_first(job: &Job) {
     let color = Color::with_value(job.rank % 2);
     let comm = job.world.split_by_color(color).unwrap();
     let mut ctrl = mpisync::sync(&comm).unwrap();
     drop(comm);
-    // Communicators made now may get the number of the one that is gone.
+    // New communicators may get the number of the dropped one.
     let next = job.world.split_by_color(color).unwrap();
     let mut other = mpisync::sync(&next).unwrap();
     for number in 0..100 {
@@ -262,7 +263,7 @@ fn communicator_dropped_first(job: &Job) {
     ctrl.close().unwrap();
 }
 
-/// Rank 0 drops its controller and goes on to something else; the others still lock with each other.
+/// Rank 0 drops its controller and does something else; the others still use theirs.
 fn dropped_on_one_rank(job: &Job) {
     let mut ctrl = mpisync::sync(&job.world).unwrap();
     if job.rank == 0 {
@@ -287,8 +288,8 @@ fn dropped_on_one_rank(job: &Job) {
     );
 }
 
-/// Ranks drop in an order of their own while others make the next: a place that is given back too early would be
-/// two locks at once.
+/// Ranks drop in different orders while others make new controllers: a block that is reused too
+/// early would be two locks.
 fn dropped_at_different_times(job: &Job) {
     const MOST: usize = 500;
     let counted = |number: usize| job.scratch.word(1_000 + number);
@@ -299,7 +300,7 @@ fn dropped_at_different_times(job: &Job) {
             let index = (number * 7 + job.rank as usize) % kept.len();
             drop(kept.swap_remove(index));
         }
-        // Ranks may hold on to different ones: writing is not collective.
+        // Ranks may keep different ones: writing is not collective.
         let (chosen, ctrl) = kept.last_mut().expect("the first is kept");
         let word = job.scratch.word(*chosen);
         for _ in 0..5 {
@@ -315,8 +316,8 @@ fn dropped_at_different_times(job: &Job) {
     }
 }
 
-/// One rank still holds a lock of a controller that all others have dropped, while new ones are made: what it lets go
-/// of at last is not one of theirs. For 2 ranks and more.
+/// One rank still holds a lock of a controller that all others have dropped, while new ones are
+/// made: its release must not affect one of theirs. For 2 ranks and more.
 fn place_in_use_is_not_given_away(job: &Job) {
     const NEW: usize = 5;
     for odd in 0..job.size {
@@ -357,7 +358,7 @@ fn place_in_use_is_not_given_away(job: &Job) {
     }
 }
 
-/// What is closed is given back, and the next controller is as new.
+/// A closed controller is freed, and the next one starts in the initial state.
 fn close_frees(job: &Job) {
     for number in 0..50 {
         let mut ctrl = mpisync::sync(&job.world).unwrap();

@@ -1,4 +1,4 @@
-//! `#[mpisync::single_write]` on functions and methods of many shapes.
+//! `#[mpisync::single_write]` on functions and methods of many forms.
 
 use std::cell::Cell;
 use std::fmt::{Debug, Display};
@@ -27,7 +27,7 @@ mpisync_tests::cases!(on [1, 2, 3, 4, 8]:
 #[mpisync::single_write]
 fn double(ctrl: &mut WindowController, number: u64, runs: &Cell<u32>) -> anyhow::Result<u64> {
     runs.set(runs.get() + 1);
-    // The lock is held for writing: reading is possible, and is this rank's own.
+    // The write lock is held: reading is possible, on this rank only.
     let _guard = ctrl.read();
     if number > 1_000 {
         return Ok(0);
@@ -45,7 +45,7 @@ fn written_function(job: &Job) {
         .unwrap();
     let runs = Cell::new(0);
     for round in 0..100 {
-        // The others' arguments play no part.
+        // The arguments of the others are not used.
         let number = if ctrl.is_master() { round } else { 999 };
         assert_eq!(double(&mut ctrl, number, &runs).unwrap(), 2 * round);
         assert_eq!(double(&mut ctrl, 2_000, &runs).unwrap(), 0);
@@ -59,7 +59,7 @@ fn open(ctrl: &mut WindowController, path: &str) -> anyhow::Result<Vec<u8>> {
     Ok(std::fs::read(path)?)
 }
 
-/// `?` leaves the body, not the function: the others are told.
+/// `?` leaves the body, not the function: the others get the error.
 fn written_function_fails(job: &Job) {
     let mut ctrl = mpisync::sync(&job.world).unwrap();
     for _ in 0..10 {
@@ -250,7 +250,7 @@ fn which(ctrl: &mut WindowController, rank: i32) -> Result<i32, CollectiveError>
     Ok(ctrl.rank())
 }
 
-/// `rank = …` is any expression, and a rank that is not there is an error on each rank.
+/// `rank = …` is any expression, and an invalid rank is an error on each rank.
 fn writer_by_option(job: &Job) {
     let mut ctrl = mpisync::sync(&job.world).unwrap();
     assert_eq!(who(&mut ctrl, false).unwrap(), 0);

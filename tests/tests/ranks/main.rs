@@ -1,4 +1,4 @@
-//! Tests with real ranks. This program is the test harness, and also what the ranks run.
+//! Tests with real ranks. This program is the test harness, and also the program of the ranks.
 
 mod barrier;
 mod batch;

@@ -1,4 +1,4 @@
-//! Ranks that do not agree: on the type, on the writer, on the call.
+//! Ranks that disagree about the type, the writer or the call.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::Ordering::SeqCst;
@@ -56,7 +56,7 @@ fn types_differ(job: &Job) {
     for writer in 0..job.size {
         match ctrl.on(writer).unwrap().single_write() {
             Access::Writer(fence) => assert_eq!(fence.share(7_u32).unwrap(), 7),
-            // Would decode without an error: the bytes are the same.
+            // Decoding would succeed: the bytes are the same.
             Access::Excluded(fence) => {
                 assert_type_mismatch(fence.collect::<u64>(), writer, ["u32", "u64"]);
             }
@@ -67,7 +67,7 @@ fn types_differ(job: &Job) {
                 assert_type_mismatch(fence.collect::<String>(), writer, ["i32", "String"]);
             }
         }
-        // Where the value is not kept, its type does not matter.
+        // If the value is not kept, its type does not matter.
         match ctrl.on(writer).unwrap().single_write() {
             Access::Writer(fence) => drop(fence.share(String::from("unwanted")).unwrap()),
             Access::Excluded(fence) => fence.wait().unwrap(),
@@ -83,7 +83,7 @@ fn slice_types_differ(job: &Job) {
             match ctrl.on(writer).unwrap().single_write() {
                 Access::Writer(fence) => fence.share_slice(&vec![1_u32; length]).unwrap(),
                 Access::Excluded(fence) => {
-                    // Of the same size, so that only the type itself tells.
+                    // Of the same size, so only the type differs.
                     assert_type_mismatch(fence.collect_vec::<f32>(), writer, ["u32", "f32"]);
                 }
             }
@@ -143,7 +143,7 @@ fn value_against_slice(job: &Job) {
     }
 }
 
-/// A type of 4 bytes an item, or one of 8 that has the same name.
+/// A type of 4 bytes per item, or one of 8 bytes with the same name.
 fn share_one_of_two(ctrl: &mut WindowController, writer: i32, large: bool) -> Vec<CollectiveError> {
     let mut errors = Vec::new();
     for slice in [false, true] {
@@ -172,7 +172,7 @@ fn share_one_of_two(ctrl: &mut WindowController, writer: i32, large: bool) -> Ve
     errors
 }
 
-/// Two types of one name, as two blocks of a function may have them, are not taken for each other.
+/// Two types of the same name, as two blocks of a function may define them, are distinguished.
 fn collected_types_of_one_name(job: &Job) {
     let mut ctrl = mpisync::sync(&job.world).unwrap();
     for writer in 0..job.size {
@@ -195,7 +195,7 @@ fn collected_types_of_one_name(job: &Job) {
     }
 }
 
-/// A type that takes nothing that it is given.
+/// A type that cannot be decoded.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(try_from = "u8")]
 struct Picky(u8);
@@ -225,7 +225,7 @@ fn value_cannot_be_decoded(job: &Job) {
     }
 }
 
-/// A fence whose writer this rank believes to be `writer`, from entry to value.
+/// A complete fence whose writer is `writer` according to this rank.
 fn fence_on(ctrl: &mut WindowController, writer: i32) -> Result<i32, CollectiveError> {
     match ctrl.on(writer)?.single_write_timeout(LONG)? {
         Access::Writer(fence) => fence.share(writer),
@@ -233,8 +233,8 @@ fn fence_on(ctrl: &mut WindowController, writer: i32) -> Result<i32, CollectiveE
     }
 }
 
-/// Runs a fence on whose writer the ranks do not agree; returns on how many ranks it was an error. A rank that agrees
-/// with the one that did write may get the value.
+/// Runs a fence on whose writer the ranks disagree. Returns the number of ranks with an error. A
+/// rank that agrees with the actual writer may get the value.
 fn count_mismatches(job: &Job, ctrl: &mut WindowController, round: usize, named: i32) -> u64 {
     let count = job.scratch.word(2 * round);
     match fence_on(ctrl, named) {
@@ -264,7 +264,7 @@ fn nobody_is_the_writer(job: &Job) {
     }
 }
 
-/// Each rank wants to write itself: one does. For 2 ranks and more.
+/// Each rank takes itself for the writer: one is. For 2 ranks and more.
 fn everybody_is_the_writer(job: &Job) {
     let mut ctrl = mpisync::sync(&job.world).unwrap();
     for round in 0..20 {
@@ -273,7 +273,7 @@ fn everybody_is_the_writer(job: &Job) {
     }
 }
 
-/// One rank names another writer than all the others do: itself, or one of them. For 2 ranks and more.
+/// One rank names another writer than all the others: itself, or one of them. For 2 ranks and more.
 fn one_rank_disagrees(job: &Job) {
     let mut ctrl = mpisync::sync(&job.world).unwrap();
     let mut round = 0;
@@ -291,7 +291,7 @@ fn one_rank_disagrees(job: &Job) {
     }
 }
 
-/// The forms without a timeout do not hang either: they give the error, or panic with its words.
+/// The forms without a timeout do not hang either: they return the error, or panic with its text.
 fn mismatch_without_timeout(job: &Job) {
     let mut ctrl = mpisync::sync(&job.world).unwrap();
     for (round, writer) in [job.rank, (job.rank + 1) % job.size]
@@ -317,7 +317,7 @@ fn mismatch_without_timeout(job: &Job) {
     }
 }
 
-/// The rank is checked before anything is waited for, so that one rank alone gets the error.
+/// The rank is checked before any wait, so one rank alone gets the error.
 fn no_such_rank(job: &Job) {
     let mut ctrl = mpisync::sync(&job.world).unwrap();
     for wrong in [-1, job.size, i32::MAX, i32::MIN] {

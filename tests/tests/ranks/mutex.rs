@@ -1,4 +1,4 @@
-//! Mutexes: one rank at a time, in the order in which they came, and the value that goes with the lock.
+//! Mutexes: one rank at a time, in the order of arrival, and the value that belongs to the lock.
 
 use std::sync::atomic::Ordering::SeqCst;
 use std::thread;
@@ -42,7 +42,7 @@ const DONE: usize = 1;
 const LAST: usize = 2;
 const WAITED: usize = 3;
 
-/// Is alone in a section for a moment.
+/// Executes a section alone for a moment.
 fn alone(job: &Job) {
     let before = job.scratch.word(INSIDE).fetch_add(1, SeqCst);
     assert_eq!(before, 0, "another rank has the lock");
@@ -67,7 +67,7 @@ fn mutex_excludes(job: &Job) {
     mutex.close().unwrap();
 }
 
-/// What a rank takes of a counter under the lock has no gaps.
+/// The numbers that a rank takes of a counter under the lock have no gaps.
 fn mutex_sections_are_not_torn(job: &Job) {
     let mut mutex = Mutex::new(&job.world).unwrap();
     let counter = Counter::<u64>::new(&job.world).unwrap();
@@ -83,7 +83,7 @@ fn mutex_sections_are_not_torn(job: &Job) {
     }
 }
 
-/// Ranks that meet after each section have taken as many of them.
+/// Ranks that meet after each section have taken the same number of them.
 fn mutex_is_fair(job: &Job) {
     let mut mutex = Mutex::new(&job.world).unwrap();
     let counter = Counter::<i32>::new(&job.world).unwrap();
@@ -97,7 +97,7 @@ fn mutex_is_fair(job: &Job) {
     assert_eq!(sections, 5);
 }
 
-/// Ranks that are known to wait get the lock in the order in which they came.
+/// Ranks that are known to wait get the lock in the order of arrival.
 fn mutex_serves_in_order(job: &Job) {
     let mut mutex = Mutex::new(&job.world).unwrap();
     for round in 0..3 {
@@ -105,7 +105,7 @@ fn mutex_serves_in_order(job: &Job) {
         job.world.barrier();
         job.scratch.word(LAST).store(0, SeqCst);
         job.world.barrier();
-        // Rank `first` holds it until all others stand in the line, one after the other.
+        // Rank `first` holds it until all others are in the queue, one after the other.
         let place = (job.rank - first).rem_euclid(job.size) as u64;
         let come = job.scratch.word(WAITED);
         if place == 0 {
@@ -114,7 +114,7 @@ fn mutex_serves_in_order(job: &Job) {
             until("the others to come", || {
                 come.load(SeqCst) == job.size as u64
             });
-            // The last one said so just before it asked.
+            // The last one has announced itself just before its request.
             thread::sleep(Duration::from_millis(30));
             drop(guard);
         } else {
@@ -138,7 +138,7 @@ fn mutex_serves_in_order(job: &Job) {
     }
 }
 
-/// Takes the lock, and checks that its ticket is larger than those before.
+/// Takes the lock, and checks that its ticket is larger than earlier ones.
 fn in_order(job: &Job, ticket: Option<u64>) {
     alone(job);
     if let Some(ticket) = ticket {
@@ -236,7 +236,7 @@ fn mutex_times_out(job: &Job) {
     }
 }
 
-/// A rank that lets the lock go and asks for it again at once comes after those who wait.
+/// A rank that releases the lock and requests it again at once comes after the waiting ranks.
 fn mutex_is_kept_for_who_waits(job: &Job) {
     if job.size == 1 {
         return;
@@ -248,7 +248,7 @@ fn mutex_is_kept_for_who_waits(job: &Job) {
         if job.rank == 1 {
             let guard = mutex.lock();
             job.world.barrier();
-            // Rank 0 stands in the line by now.
+            // Rank 0 is in the queue by now.
             thread::sleep(Duration::from_millis(10));
             drop(guard);
             let _guard = mutex.lock();
@@ -383,7 +383,7 @@ fn mutexes_come_and_go(job: &Job) {
     for round in 0..if spans_nodes { 50 } else { 150 } {
         let mut mutex = Mutex::with_value(&job.world, round).unwrap();
         let last = job.rank == job.size - 1;
-        // The memory of one that went before is clear, and free.
+        // The memory of an earlier mutex is cleared, and the lock is free.
         assert_eq!(*mutex.lock(), round);
         if round % 3 == 0 {
             mutex.close().unwrap();

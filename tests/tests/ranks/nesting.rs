@@ -1,4 +1,4 @@
-//! Guards inside guards, and guards that turn into others.
+//! Guards inside guards, and conversions of guards.
 
 use std::sync::atomic::Ordering::SeqCst;
 
@@ -20,7 +20,7 @@ mpisync_tests::cases!(on [1, 2, 3, 4, 8]:
 
 const OWNER: usize = 0;
 
-/// Dropping a guard that came out of a write guard gives nothing up.
+/// Dropping a guard that was made from a write guard releases nothing.
 fn inner_guards_keep_writing(job: &Job) {
     let mut ctrl = mpisync::sync(&job.world).unwrap();
     let owner = job.scratch.word(OWNER);
@@ -54,7 +54,7 @@ fn inner_guards_keep_writing(job: &Job) {
     }
 }
 
-/// The lock is held for reading until the last of a rank's read guards is gone, in whatever order they go.
+/// The lock is held for reading until the last read guard of a rank is dropped, in any order.
 fn inner_guards_keep_reading(job: &Job) {
     let mut ctrl = mpisync::sync(&job.world).unwrap();
     let written = job.scratch.word(0);
@@ -74,7 +74,7 @@ fn inner_guards_keep_reading(job: &Job) {
     }
 }
 
-/// No other writer gets in between a write guard and the read guard that it becomes, though all try.
+/// No other writer enters between a write guard and the read guard that it becomes, though all try.
 fn downgrade_is_atomic(job: &Job) {
     let mut ctrl = mpisync::sync(&job.world).unwrap();
     let owner = job.scratch.word(OWNER);
@@ -92,7 +92,7 @@ fn downgrade_is_atomic(job: &Job) {
     crowd.leave();
 }
 
-/// After a downgrade the lock is held for reading: other readers get in beside it.
+/// After a downgrade the lock is held for reading: other readers enter, too.
 fn downgrade_lets_readers_in(job: &Job) {
     let mut ctrl = mpisync::sync(&job.world).unwrap();
     for round in 0..50 {
@@ -111,7 +111,8 @@ fn downgrade_lets_readers_in(job: &Job) {
     }
 }
 
-/// All ranks read and then upgrade: each gets its turn, since an upgrade lets the lock go in between.
+/// All ranks read and then upgrade: each succeeds in turn, because an upgrade releases the lock in
+/// between.
 fn upgrade_lets_go_in_between(job: &Job) {
     let ctrl = mpisync::sync(&job.world).unwrap();
     let written = job.scratch.word(0);
@@ -127,25 +128,26 @@ fn upgrade_lets_go_in_between(job: &Job) {
     }
 }
 
-/// With a second read guard alive the lock cannot be let go: the upgrade is refused, not a deadlock.
+/// With a second read guard alive the lock cannot be released: the upgrade is an error, not a
+/// deadlock.
 fn upgrade_beside_another_guard(job: &Job) {
     let mut ctrl = mpisync::sync(&job.world).unwrap();
     {
         let first = ctrl.read();
         let second = ctrl.read();
         match second.upgrade() {
-            // The guard comes back, and is as good as before.
+            // The guard is returned and still valid.
             Err(UpgradeError::Shared(second)) => drop(second),
             other => panic!("{other:?}"),
         }
-        // The first is still there and can be upgraded alone.
+        // The first one can be upgraded alone.
         drop(first.upgrade().expect("no other guard is alive"));
     }
     job.scratch.meet(0, job.size);
     until("the lock to be free", || ctrl.try_write().is_some());
 }
 
-/// A controller without MPI does all the same in one process.
+/// A controller without MPI does the same in one process.
 fn local_controller(_: &Job) {
     let mut ctrl = WindowController::local();
     assert_eq!((ctrl.rank(), ctrl.size(), ctrl.master()), (0, 1, 0));

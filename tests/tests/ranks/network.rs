@@ -1,4 +1,4 @@
-//! What goes over the network, where the ranks are on several hosts.
+//! Network traffic of ranks on several hosts.
 
 use std::env;
 use std::fs;
@@ -12,8 +12,8 @@ mpisync_tests::cases!(on [1, 2, 3, 4]:
     reads_send_nothing,
 );
 
-/// How many packets this host has sent and received. None where no network is named: on one host, and on pretended
-/// ones.
+/// The number of packets that this host has sent and received. None if no network is named: on one
+/// host, and on emulated ones.
 fn packets() -> Option<u64> {
     let network = env::var("XTASK_NETWORK").ok()?;
     let count = |direction: &str| -> u64 {
@@ -24,15 +24,15 @@ fn packets() -> Option<u64> {
     Some(count("rx") + count("tx"))
 }
 
-/// A million read locks on each rank leave the counters of the network where they were.
+/// A million read locks on each rank leave the counters of the network unchanged.
 fn reads_send_nothing(job: &Job) {
     const READS: u32 = 1_000_000;
-    // The system sends a packet of its own now and then.
+    // The system sends packets of its own at times.
     const ATTEMPTS: u32 = 10;
     let mut ctrl = mpisync::sync(&job.world).unwrap();
     let mut fewest = None;
     for _ in 0..ATTEMPTS {
-        // Something was written before, and the gates have to open again.
+        // A write before, so that the gates have to open again.
         drop(ctrl.write());
         job.world.barrier();
         sleep(Duration::from_millis(300));
@@ -50,7 +50,7 @@ fn reads_send_nothing(job: &Job) {
         }
     }
     assert_eq!(fewest, Some(0), "packets during a million reads");
-    // The counters do count.
+    // The counters work.
     let before = packets();
     for _ in 0..10 {
         drop(ctrl.write());

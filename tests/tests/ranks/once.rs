@@ -1,4 +1,4 @@
-//! Values that one rank computes and all have.
+//! Values that one rank computes for all.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -52,10 +52,10 @@ fn made<T: Serialize + DeserializeOwned>(job: &Job, root: i32) -> OnceShared<T> 
     builder.build().unwrap()
 }
 
-/// Why a case has no value.
+/// The reason why a case has no value.
 #[derive(Debug, PartialEq)]
 enum Failed {
-    /// It was this attempt, which was to fail.
+    /// This attempt was meant to fail.
     Attempt(u64),
     Once(OnceError),
 }
@@ -72,7 +72,7 @@ fn timed_out(limit: Duration) -> OnceError {
     LockError::Timeout { waited, report }.into()
 }
 
-/// How many have computed before.
+/// The number of earlier computations.
 fn attempt(job: &Job) -> u64 {
     job.scratch.word(COMPUTED).fetch_add(1, SeqCst)
 }
@@ -88,7 +88,7 @@ fn once_is_computed_once(job: &Job) {
             (round, job.rank)
         });
         assert_eq!(value, (round, job.scratch.word(BY).load(SeqCst) as i32));
-        // It stays where it is.
+        // It stays at its address.
         let first = once.get_or_init(|| unreachable!("it is there"));
         assert!(std::ptr::eq(first, once.get().unwrap()));
         once.close().unwrap();
@@ -108,7 +108,7 @@ fn once_gets(job: &Job) {
     }
 }
 
-/// Each rank asks once, and all but the last to compute fail.
+/// Each rank calls once, and all computations but the last fail.
 fn once_errors_pass_it_on(job: &Job) {
     let once = made::<String>(job, 0);
     let last = job.size as u64 - 1;
@@ -132,7 +132,7 @@ fn once_errors_pass_it_on(job: &Job) {
     assert_eq!(value, "at last");
 }
 
-/// The same where computing panics.
+/// The same if the computation panics.
 fn once_panics_pass_it_on(job: &Job) {
     let once = made::<u64>(job, job.size - 1);
     let last = job.size as u64 - 1;
@@ -154,7 +154,7 @@ fn once_panics_pass_it_on(job: &Job) {
     assert_eq!(job.scratch.word(COMPUTED).load(SeqCst), last + 1);
 }
 
-/// Where some fail, those who wait compute in the order in which they came.
+/// If some fail, the waiting ranks compute in the order of arrival.
 fn once_passes_on_in_order(job: &Job) {
     for (round, root) in [(0, 0), (1, job.size - 1)] {
         let once = made::<usize>(job, root);
@@ -213,17 +213,18 @@ fn once_types(job: &Job) {
     all_have(job, settings);
 }
 
-/// A value that fits exactly, and one that takes a byte more, which leaves it to others to compute a smaller one.
+/// A value that fits exactly, and one with a byte more, after which others can compute a smaller
+/// one.
 fn once_has_so_much_room(job: &Job) {
     for capacity in [0, 1, 10, 100, 64 << 10] {
         let builder = OnceShared::<Vec<u8>>::builder(&job.world);
         let once = match capacity {
-            // What there is where nothing is said.
+            // The default capacity.
             65536 => builder.build(),
             _ => builder.capacity(capacity).root(job.size - 1).build(),
         };
         let once = once.unwrap();
-        // With its length, of seven bits in a byte.
+        // With its length, of seven bits per byte.
         let head = |length: usize| (length.max(1).ilog2() / 7 + 1) as usize;
         let fits = |length: &usize| length + head(*length) <= capacity;
         let too_long = (0..).take_while(fits).count();
@@ -246,7 +247,7 @@ fn once_has_so_much_room(job: &Job) {
     }
 }
 
-/// A value that does not travel in one piece.
+/// A value that is sent in pieces.
 fn once_large(job: &Job) {
     let builder = OnceShared::<Vec<u32>>::builder(&job.world).capacity(6 << 20);
     let once = builder.root(job.size / 2).build().unwrap();
@@ -256,7 +257,7 @@ fn once_large(job: &Job) {
     assert!(value.len() == 1_000_000 && numbers.all(|(right, value)| right == *value));
 }
 
-/// A type that can be written and not read: the format does not say which it is.
+/// A type that can be written and not read, because the format is not self-describing.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 enum Untagged {
@@ -323,7 +324,7 @@ fn once_asks_for_itself(job: &Job) {
             let words = expect_panic(|| once.get_or_init(|| 1 + *once.get_or_init(|| 1)));
             assert!(words.contains("asked for by that itself"), "{words}");
             assert!(words.contains(file!()), "{words}");
-            // Looking is no asking.
+            // Reading does not start a computation.
             let outcome = once.get_or_try_init(|| match once.get() {
                 None => Err(Failed::Attempt(7)),
                 Some(value) => Ok(*value),
@@ -348,7 +349,7 @@ fn once_of_another_once(job: &Job) {
     assert_eq!(value, "0 and 1");
 }
 
-/// Ranks that never ask take no part, not even where the value lives.
+/// Ranks that never call do not take part, even if the value is on their node.
 fn once_without_some(job: &Job) {
     for (round, idle) in [0, job.size - 1].into_iter().enumerate() {
         let once = made::<Vec<u8>>(job, idle);
@@ -382,7 +383,7 @@ fn once_roots(job: &Job) {
 fn onces_beside_each_other(job: &Job) {
     let make = |number: i32| made::<(i32, String)>(job, number % job.size);
     let onces: Vec<_> = (0..30).map(make).collect();
-    // Each rank begins elsewhere.
+    // Each rank begins with another one.
     for number in (0..30).map(|number| (number + 4 * job.rank) % 30) {
         let (first, second) = onces[number as usize].get_or_init(|| {
             attempt(job);
@@ -397,7 +398,7 @@ fn onces_beside_each_other(job: &Job) {
 fn onces_come_and_go(job: &Job) {
     for round in 0..times(job, 300, 40) {
         let once = made::<u64>(job, job.size - 1);
-        // Some never ask, and some are done with it before others ask.
+        // Some ranks never call, and some have finished before others call.
         if !(job.rank as u64 + round).is_multiple_of(3) {
             assert_eq!(*once.get_or_init(|| round), round);
         }

@@ -1,4 +1,5 @@
-//! Locks that own what they protect: when it is open, who creates it, and what the others learn.
+//! Locks that own what they protect: when it is open, which rank creates it, and the errors of the
+//! others.
 
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufWriter, Write};
@@ -39,7 +40,7 @@ fn write_line(file: &mut impl Write, rank: i32, number: usize) -> io::Result<()>
     writeln!(file, " end")
 }
 
-/// How many lines are as they were written.
+/// The number of lines that are intact.
 fn whole_lines(lines: impl Iterator<Item = String>, size: i32) -> usize {
     let mut next = vec![0; size as usize];
     let mut whole = 0;
@@ -70,7 +71,7 @@ fn lines_are_whole(job: &Job) {
         file.write(|file| write_line(file, job.rank, number))
             .unwrap();
         if number.is_multiple_of(50) {
-            // Who reads sees whole lines only.
+            // Readers see whole lines only.
             let last = file.read(|file| {
                 let lines = file.lines().collect::<io::Result<Vec<_>>>()?;
                 Ok(lines.last().cloned())
@@ -85,7 +86,8 @@ fn lines_are_whole(job: &Job) {
     file.close().unwrap();
 }
 
-/// A buffered file that is declared before its guard: the end of each line is written after the unlock.
+/// A buffered file that is declared before its guard: the end of each line is written after the
+/// unlock.
 fn lines_are_torn_without_it(job: &Job) {
     let path = job.file("torn.txt");
     let mut ctrl = mpisync::sync(&job.world).unwrap();
@@ -105,14 +107,14 @@ fn lines_are_torn_without_it(job: &Job) {
     assert_eq!(whole, usize::from(job.size == 1), "the lines were not torn");
 }
 
-/// Something that only one rank may have open for writing, and that takes its time to close.
+/// A resource that only one rank may have open for writing, and that is slow to close.
 struct Slow<'s> {
     scratch: &'s Scratch,
     rank: i32,
     fails: bool,
 }
 
-/// Words of the scratch memory: how many have it open, and how many times it was created.
+/// Words of the scratch memory: the number of ranks that have it open, and of its creations.
 const WRITERS: usize = 10;
 const READERS: usize = 11;
 const CREATED: usize = 12;
@@ -164,7 +166,7 @@ impl<'s> Resource for Slow<'s> {
     }
 
     fn close(&self, _: u64) -> io::Result<()> {
-        // Long enough for the others to come in, if the lock were free already.
+        // Long enough for others to enter if the lock were already free.
         std::thread::sleep(Duration::from_micros(300));
         self.scratch.word(WRITERS).fetch_sub(1, SeqCst);
         Ok(())
@@ -179,7 +181,7 @@ fn slow(job: &Job, fails: bool) -> Slow<'_> {
     }
 }
 
-/// However a closure ends: what it used is closed before another rank comes in.
+/// For every end of a closure, its resource is closed before another rank enters.
 fn closed_before_the_unlock(job: &Job) {
     let mut slow = Guarded::new(&job.world, slow(job, false)).unwrap();
     for round in 0..60 {
@@ -200,7 +202,7 @@ fn closed_before_the_unlock(job: &Job) {
             }
         }
     }
-    // Fences, too.
+    // In fences, too.
     for round in 0..20 {
         let writer = round % job.size;
         slow.single_write_on(writer, |_| Ok(())).unwrap();
@@ -218,7 +220,7 @@ fn readers_are_inside_together(job: &Job) {
     meeting.unwrap();
 }
 
-/// The master creates it, and the others wait for that, or learn why it is not there.
+/// The master creates it; the others wait, and get the error if that fails.
 fn one_rank_creates_it(job: &Job) {
     let created = job.scratch.word(CREATED);
     let guarded = Guarded::new(&job.world, slow(job, false)).unwrap();
@@ -269,7 +271,7 @@ fn one_rank_names_it(job: &Job) {
     assert!(error.to_string().contains("no idea"), "{error}");
 }
 
-/// Ranks that mean different files have no lock together.
+/// Ranks with different files share no lock.
 fn other_names_on_other_ranks(job: &Job) {
     if job.size == 1 {
         return;
@@ -297,14 +299,14 @@ fn other_names_on_other_ranks(job: &Job) {
             GuardedError::Make(CreateError::OtherRank { .. })
         ));
     }
-    // Also where the difference is at the beginning of a long path.
+    // Also if the difference is at the beginning of a long path.
     let deep = "deep/".repeat(100);
     let path = PathBuf::from(format!("{}/{deep}file", i32::from(job.rank == 1)));
     let error = Guarded::new(&job.world, path).unwrap_err();
     assert!(matches!(error, GuardedError::Make(_)), "{error}");
 }
 
-/// One rank writes; the others get its value after it has closed the file, or why there is none.
+/// One rank writes; the others get its value after it has closed the file, or its error.
 fn one_rank_writes_for_all(job: &Job) {
     let path = job.file("header.txt");
     let mut file = Guarded::new(&job.world, AppendFile::new(&path)).unwrap();
@@ -320,7 +322,7 @@ fn one_rank_writes_for_all(job: &Job) {
         job.scratch.meet(20 + writer as usize, job.size);
     }
 
-    // The close fails on the writer, and with it the call on all ranks.
+    // The close fails on the writer, and so does the call on all ranks.
     let mut full = Guarded::new(&job.world, AppendFile::new("/dev/full")).unwrap();
     let error = full
         .single_write(|file| writeln!(file, "lost"))
@@ -362,13 +364,13 @@ fn one_rank_writes_for_all(job: &Job) {
     assert!(matches!(error, GuardedError::Call(error) if error == expected));
 }
 
-/// A rank that finds no file under the path makes none of its own.
+/// A rank that finds no file at the path does not make one.
 fn guarded_file_missing_on_a_node(job: &Job) {
     let path = job.file("shared.txt");
     let mut file = Guarded::new(&job.world, AppendFile::new(&path)).unwrap();
     job.scratch.meet(0, job.size);
     if job.rank == 0 {
-        // As if it lay in the `/tmp` of another host.
+        // As if the path were in the `/tmp` of another host.
         fs::remove_file(&path).unwrap();
     }
     job.scratch.meet(1, job.size);
@@ -377,7 +379,7 @@ fn guarded_file_missing_on_a_node(job: &Job) {
     assert!(!path.exists());
 }
 
-/// Whoever waits too long gets an error, and nothing is opened.
+/// A rank that waits too long gets an error, and opens nothing.
 fn timeouts_of_guarded_files(job: &Job) {
     if job.size == 1 {
         return;
@@ -415,12 +417,12 @@ fn sign(log: &mut Guarded<AppendFile>, fails: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The attribute macros take its controller.
+/// The attribute macros accept its controller.
 fn collective_with_a_guarded_file(job: &Job) {
     let path = job.file("signed.txt");
     let mut log = Guarded::new(&job.world, AppendFile::new(&path)).unwrap();
     sign(&mut log, false).unwrap();
-    // All have signed once the call is over.
+    // All have signed when the call returns.
     let text = fs::read_to_string(&path).unwrap();
     let whole = whole_lines(text.lines().map(str::to_owned), job.size);
     assert_eq!(whole, job.size as usize);

@@ -1,8 +1,8 @@
-//! Types whose bytes mean the same in every process, as MPI datatypes.
+//! Types whose bytes have the same meaning in every process, as MPI datatypes.
 
 use mpi::ffi;
 use mpisync::Plain;
-// With all of MPI's traits, among which there is a derive of the same name.
+// With all traits of MPI, among them a derive of the same name.
 use mpisync::prelude::*;
 use mpisync_tests::job::Job;
 use num_complex::Complex;
@@ -17,7 +17,7 @@ mpisync_tests::cases!(on [1, 2, 3, 4]:
 
 #[derive(Clone, Copy, Debug, PartialEq, Equivalence)]
 struct Particle {
-    // The compiler may order these as it likes.
+    // The compiler may reorder these.
     charge: i16,
     id: u64,
     position: [f64; 3],
@@ -29,7 +29,7 @@ struct Particle {
 #[derive(Clone, Copy, Debug, PartialEq, mpisync::Equivalence)]
 struct Spin(i8, u8);
 
-/// MPI knows that a number should lie at a multiple of its size, and would leave room for that.
+/// MPI may align each number to a multiple of its size, and would insert padding for that.
 #[derive(Clone, Copy, Equivalence)]
 #[repr(C, packed)]
 struct Packed {
@@ -37,7 +37,7 @@ struct Packed {
     time: f64,
 }
 
-/// One of each kind, which Rust and MPI must mean the same by.
+/// One field of each kind, on which Rust and MPI must agree.
 #[derive(Clone, Copy, Debug, PartialEq, Equivalence)]
 struct Numbers {
     u8: u8,
@@ -78,7 +78,7 @@ fn datatypes_have_all_bytes(_: &Job) {
     has_all_bytes::<Numbers>();
 }
 
-/// As many bytes as the type, from its beginning to its end, in an array as in one value.
+/// The datatype has all bytes of the type, in arrays as in single values.
 fn has_all_bytes<T: Plain + Equivalence>() {
     let datatype = T::equivalent_datatype();
     let (mut bytes, mut begin, mut extent) = (0, -1, 0);
@@ -91,7 +91,7 @@ fn has_all_bytes<T: Plain + Equivalence>() {
     assert_eq!((begin, extent as usize), (0, size_of::<T>()));
 }
 
-/// Every rank sends to the next one: a value, a slice, and what is not aligned.
+/// Every rank sends to the next one: a value, a slice, and an unaligned value.
 fn messages_of_structs(job: &Job) {
     let next = job.world.process_at_rank((job.rank + 1) % job.size);
     let last = job
@@ -136,7 +136,7 @@ fn messages_of_structs(job: &Job) {
     }
 }
 
-/// A slice of them is shared without being serialized.
+/// A slice of them is shared without serialization.
 fn structs_through_fences(job: &Job) {
     let mut ctrl = mpisync::sync(&job.world).unwrap();
     for writer in 0..job.size {
@@ -150,7 +150,7 @@ fn structs_through_fences(job: &Job) {
     }
 }
 
-/// In a region that each rank writes in turn, and in a channel that all put into.
+/// In a region that each rank writes in turn, and in a channel into which all put.
 fn complex_numbers(job: &Job) {
     let number = |rank: i32| Complex::new(f64::from(rank) + 0.5, -f64::from(rank));
 

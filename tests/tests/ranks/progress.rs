@@ -1,4 +1,4 @@
-//! A waiting rank drives MPI, and a busy one holds nobody up.
+//! A waiting rank lets MPI make progress, and a busy rank delays no other rank.
 
 use std::hint::black_box;
 use std::sync::atomic::Ordering::SeqCst;
@@ -16,7 +16,7 @@ mpisync_tests::cases!(on [2, 3, 4, 8]:
     busy_reader,
 );
 
-// Jobs of their own, in which the ranks have not talked to each other before.
+// Jobs of their own, in which the ranks have not communicated before.
 mpisync_tests::cases!(on [2, 3, 4] with [OwnJob]:
     busy_after_writing,
 );
@@ -25,7 +25,8 @@ mpisync_tests::cases!(on [2, 3, 4] with [OwnJob]:
     busy_after_sharing,
 );
 
-/// In such a job a large message does need the sender's help: Open MPI and newer versions of MPICH would have the kernel copy it.
+/// In such a job a large message needs the sender's progress: otherwise Open MPI and newer versions
+/// of MPICH would let the kernel copy it.
 const NO_KERNEL_COPIES: &[(&str, &str)] = &[
     ("OMPI_MCA_btl_vader_single_copy_mechanism", "none"),
     ("OMPI_MCA_smsc", "^cma,xpmem,knem"),
@@ -44,19 +45,19 @@ mpisync_tests::cases!(on [2, 4] with [Environment(NO_KERNEL_COPIES)]:
     isend_while_the_writer_waits = |job| isend(job, Wait::Fence),
 );
 
-/// Too large for MPI to send before the receiver asks for it.
+/// Too large for MPI to send before the receiver requests it.
 const BYTES: usize = 8 << 20;
 const SENDER: i32 = 0;
 const RECEIVER: i32 = 1;
 
-/// What the sender waits in while its message is on the way.
+/// The call in which the sender waits while its message is on the way.
 #[derive(Clone, Copy)]
 enum Wait {
     Write,
     Read,
     Timeout,
     Collect,
-    /// In a collective call, for a rank that has not come to it yet.
+    /// In a collective call, for a rank that has not entered it yet.
     Enter,
     /// At the end of a collective call, for a rank that is still in it.
     Agree,
@@ -67,14 +68,14 @@ const LOCKED: usize = 0;
 const SENT: usize = 1;
 const RECEIVED: usize = 2;
 
-/// The receiver gets the sender's message while it holds what the sender waits for: without progress in the
-/// sender's wait this is a deadlock. For 2 ranks and more.
+/// The receiver gets the sender's message while it holds the lock for which the sender waits:
+/// without progress during the sender's wait this is a deadlock. For 2 ranks and more.
 fn isend(job: &Job, wait: Wait) {
     let mut ctrl = mpisync::sync(&job.world).unwrap();
     let message = vec![0x5a_u8; BYTES];
     match job.rank {
         SENDER => request::scope(|scope| {
-            // What all ranks enter together is not held by one before the others come.
+            // A call that all ranks enter together cannot be held by one of them before.
             if !matches!(wait, Wait::Enter | Wait::Agree) {
                 job.scratch.wait_for(LOCKED);
             }
@@ -100,7 +101,7 @@ fn isend(job: &Job, wait: Wait) {
 fn receive(job: &Job) {
     job.scratch.raise(LOCKED);
     job.scratch.wait_for(SENT);
-    // Only makes the case harder: by now the sender is in its wait and nowhere else.
+    // Makes the case harder: by now the sender is in its wait.
     thread::sleep(Duration::from_millis(20));
     let mut message = vec![0_u8; BYTES];
     job.world.process_at_rank(SENDER).receive_into(&mut message);
@@ -169,7 +170,8 @@ fn agree(ctrl: &mut WindowController, work: impl FnOnce()) {
     step(ctrl, work).unwrap();
 }
 
-/// Without any progress the message of the other cases does not arrive: they could fail. For 2 ranks and more.
+/// Without progress the message of the other cases does not arrive, so these cases can fail. For 2
+/// ranks and more.
 fn isend_needs_progress(job: &Job) {
     let mut message = vec![0_u8; BYTES];
     match job.rank {
@@ -198,8 +200,8 @@ fn isend_needs_progress(job: &Job) {
     }
 }
 
-/// Each rank in turn is the master and computes without calling MPI until the others are done with 1,000 locks
-/// of each kind. For 2 ranks and more.
+/// Each rank in turn is the master and computes without calling MPI until the others are done with
+/// 1,000 locks of each kind. For 2 ranks and more.
 fn busy_master(job: &Job) {
     for master in 0..job.size {
         let mut ctrl = WindowController::builder(&job.world)
@@ -220,7 +222,7 @@ fn busy_master(job: &Job) {
     }
 }
 
-/// A rank that computes while it reads keeps no other reader out. For 2 ranks and more.
+/// A rank that computes while it reads delays no other reader. For 2 ranks and more.
 fn busy_reader(job: &Job) {
     let ctrl = mpisync::sync(&job.world).unwrap();
     let done = job.scratch.word(0);
@@ -237,8 +239,8 @@ fn busy_reader(job: &Job) {
     }
 }
 
-/// Ranks that compute after they wrote, one after another without an opening in between, have let the lock go for the
-/// one that does not. For 2 ranks and more.
+/// Ranks that compute after a write, one after another without an opening in between, have released
+/// the lock for the one that does not. For 2 ranks and more.
 fn busy_after_writing(job: &Job) {
     for reader in 0..job.size {
         let mut ctrl = mpisync::sync(&job.world).unwrap();
@@ -268,7 +270,7 @@ fn busy_after_writing(job: &Job) {
     }
 }
 
-/// What a rank has shared reaches the others though it computes, however long it is. For 2 ranks and more.
+/// A shared value of any length reaches the others while its writer computes. For 2 ranks and more.
 fn busy_after_sharing(job: &Job) {
     for writer in 0..job.size {
         for (kind, length) in [1, 3_000, 2_000_000].into_iter().enumerate() {

@@ -1,4 +1,4 @@
-//! State directories that pshmem goes on with, and the other way round: the side of mpisync.
+//! State directories that pshmem and mpisync use in turn: the part of mpisync.
 
 mod runs;
 
@@ -23,10 +23,10 @@ const DIRECTORY: &str = "TEST_PSHMEM_DIRECTORY";
 /// The state directory in it.
 const STATES: &str = "states";
 
-/// The file in it with a line for each task that was run: its number, and what became of it.
+/// The log in it, with a line for each task that was run: its number and outcome.
 const LOG: &str = "log";
 
-/// How many tasks there are.
+/// The number of tasks.
 const TASKS: usize = 40;
 
 fn directory() -> PathBuf {
@@ -44,7 +44,7 @@ fn batch(job: &Job) -> Batch {
         .unwrap()
 }
 
-/// As pshmem's side of the test does it: every fourth fails.
+/// The same as in the pshmem part of the test: every fourth task fails.
 fn outcome(task: usize) -> State {
     if task % 4 == 3 {
         State::Failed
@@ -60,7 +60,7 @@ fn note(task: usize, state: State) {
     log.unwrap().write_all(line.as_bytes()).unwrap();
 }
 
-/// Runs all that is left of what pshmem has begun, also what was running.
+/// Runs all tasks that pshmem has left, including those that were running.
 fn pshmem_is_continued(job: &Job) {
     let mut batch = batch(job);
     let again = Again {
@@ -81,7 +81,8 @@ fn pshmem_is_continued(job: &Job) {
     assert!(summary.is_over(), "{summary}");
 }
 
-/// What pshmem runs, or ran when it was killed, is not taken without being asked for: nobody can tell.
+/// Tasks that pshmem runs, or ran when it was killed, are taken only on request: the two cases
+/// cannot be distinguished.
 fn pshmem_is_left_alone(job: &Job) {
     let mut batch = batch(job);
     while let Some(task) = batch.next_task().unwrap() {

@@ -1,4 +1,5 @@
-//! Many reads between two writes: readers come in without a barrier then, and a writer must find them all the same.
+//! Many reads between two writes: then readers enter without a barrier, and a writer must still
+//! find them.
 
 use std::hint::black_box;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
@@ -12,20 +13,22 @@ mpisync_tests::cases!(on [1, 2, 3, 4, 8]:
     all_write_now_and_then,
 );
 
-/// How many reads a rank makes before the next write: more than it takes to leave the barrier out.
+/// The number of reads of a rank before the next write: enough for the lock to omit the barrier.
 const READS: u32 = 20_500;
 
-/// Words of the scratch memory: two that are equal whenever nobody writes, a flag, for each rank one
-/// more than the number of writes after which it has made those reads, and lines that keep a reader's core busy.
+/// Words of the scratch memory: two that are equal whenever no rank writes, a flag, for each rank
+/// one more than the number of writes after which it has made those reads, and lines that keep a
+/// reader's core busy.
 const PAIR: [usize; 2] = [0, 1];
 const DONE: usize = 2;
 const READY: usize = 10;
 const BUSY: std::ops::Range<usize> = 100..148;
 
-/// Reads until `done`; returns how often the pair was torn.
+/// Reads until `done`. Returns how often the pair was torn.
 ///
-/// The stores before each read take long while a writer looks at the same lines. The store to the reader's flag in the
-/// lock comes behind them, and so is seen long after the reader has gone in.
+/// The stores before each read take long while a writer accesses the same lines. The store to the
+/// reader's flag in the lock comes after them, so it becomes visible long after the reader has
+/// entered.
 fn read_until(
     ctrl: &WindowController,
     scratch: &Scratch,
@@ -53,7 +56,7 @@ fn read_until(
     torn
 }
 
-/// Writes the pair once another rank has read often enough. Some writes are tried first.
+/// Writes the pair after another rank has made enough reads. Some writes are tried first.
 fn write_later(ctrl: &mut WindowController, job: &Job, round: usize) {
     let written = job.scratch.word(PAIR[1]).load(SeqCst);
     let is_ready = |rank| {
@@ -78,7 +81,7 @@ fn look_around(scratch: &Scratch) {
     }
 }
 
-/// Writes the pair, and takes some time between its two words.
+/// Writes the pair, with a pause between its two words.
 fn add_one(scratch: &Scratch) {
     for index in PAIR {
         let word = scratch.word(index);

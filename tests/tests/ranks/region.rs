@@ -1,4 +1,4 @@
-//! Regions: what they hold on every rank, on all kinds of communicators and in all shapes.
+//! Regions: their contents on every rank, on all kinds of communicators and in all shapes.
 
 use std::fmt::Display;
 use std::panic::AssertUnwindSafe;
@@ -35,7 +35,8 @@ mpisync_tests::cases!(on [2, 4]:
     region_of_more_than_2_gib,
 );
 
-/// Every rank in turn writes its number all over a region, slab by slab, in both ways of setting; all see it.
+/// Every rank in turn writes its number to a whole region, slab by slab, by both ways of setting;
+/// all see it.
 fn set_and_read<T>(comm: &SimpleCommunicator, number: fn(i32) -> T)
 where
     T: Plain + PartialEq + Display,
@@ -112,7 +113,8 @@ fn region_on_parts_of_the_world(job: &Job) {
     }
 }
 
-/// The ranks of each node, and those with the same number on all nodes, twice on the same communicators.
+/// The ranks of each node, and those with the same number on all nodes, twice on the same
+/// communicators.
 fn region_on_nodes_and_across(job: &Job) {
     let node = job.world.split_shared(job.rank);
     let across = job
@@ -173,7 +175,7 @@ fn region_shapes(job: &Job) {
         let expected = 9 + job.size as u32;
         assert!(region.read().iter().all(|item| *item == expected));
     }
-    // The number of dimensions in the type.
+    // The number of dimensions is in the type.
     let mut one = Region::<f64, Ix0>::new(&job.world, ()).unwrap();
     one.update(|item| item[()] = 1.5).unwrap();
     assert_eq!(one.read()[()], 1.5);
@@ -182,7 +184,7 @@ fn region_shapes(job: &Job) {
     assert_eq!(line.read()[4], [1, 2, 3]);
 }
 
-/// Parts of a region are seen where they lie.
+/// Parts of a region are read in place.
 fn region_views(job: &Job) {
     let numbers = Array::from_iter(0..60)
         .into_shape_with_order((3, 4, 5))
@@ -204,7 +206,7 @@ fn region_views(job: &Job) {
     assert_eq!(items.windows([2, 2, 2]).into_iter().count(), 2 * 3 * 4);
     assert_eq!(items.sum(), (0..60).sum());
     drop(items);
-    // Nobody may be reading when the next one is set.
+    // No rank may be reading when the next part is set.
     let window = Array3::from_elem((2, 2, 2), -1);
     region
         .set(0, (job.rank == 0).then_some(&window), [1, 2, 3])
@@ -269,7 +271,7 @@ fn region_guards(job: &Job) {
     }
     assert_eq!(region.read()[0], 7);
     job.scratch.meet(4, job.size);
-    // A writer that goes on as a reader has written before others read.
+    // The changes of a writer that continues as a reader are visible to other readers.
     for round in 0..50 {
         let mut items = region.write();
         let count = items[0] + 1;
@@ -290,7 +292,7 @@ fn region_guards(job: &Job) {
     assert_eq!(region.read()[0], 2);
 }
 
-/// One rank runs a closure, and what it returns, or why it does not, reaches all.
+/// One rank runs a closure, and its result or error reaches all.
 fn region_updates(job: &Job) {
     let mut region = Region::<f64, Ix2>::builder(&job.world, [4, 3])
         .master(job.size - 1)
@@ -343,7 +345,8 @@ fn region_updates(job: &Job) {
     assert_eq!(region.read().sum(), 0.0);
 }
 
-/// Ranks change parts of all forms in turn; every copy is what a single process makes of the same changes.
+/// Ranks change parts of all forms in turn; every copy equals the result of the same changes in a
+/// single process.
 fn region_changes_at_random(job: &Job) {
     const SHAPE: [usize; 3] = [6, 40, 250];
     const CHANGES: u64 = 300;
@@ -388,7 +391,7 @@ fn region_changes_at_random(job: &Job) {
     }
 }
 
-/// Writers stamp all of it, and readers never see two stamps.
+/// Writers stamp all items, and readers never see two stamps.
 fn region_is_never_torn(job: &Job) {
     const ROUNDS: u64 = 40;
     for items in [3, 1_000, 400_000] {
@@ -418,7 +421,7 @@ fn region_is_never_torn(job: &Job) {
     }
 }
 
-/// Sizes of which a part goes in pieces and the rest in a message, from every rank, again and again.
+/// Sizes of which a part is sent in pieces and the rest in a message, from every rank, repeatedly.
 fn region_parts_in_order(job: &Job) {
     for items in [(1 << 20) + 8, (3 << 20) + 30_000, 70_000, 33_000] {
         let mut region = Region::<u8, Ix1>::new(&job.world, [items]).unwrap();
@@ -439,8 +442,8 @@ fn region_parts_in_order(job: &Job) {
     }
 }
 
-/// Regions of all sizes on several communicators, which all ranks write at any time: what travels for one of them gets into
-/// no other.
+/// Regions of all sizes on several communicators, which all ranks write at any time: the data of
+/// one never gets into another.
 fn regions_at_once(job: &Job) {
     const OPERATIONS: u64 = 150;
     let twin = job.world.duplicate();
@@ -452,7 +455,7 @@ fn regions_at_once(job: &Job) {
     let mut regions: Vec<(u64, Region<u64, Ix1>)> = Vec::new();
     for (kind, comm) in [&job.world, &twin, &half].into_iter().enumerate() {
         for (number, items) in sizes.into_iter().enumerate() {
-            // What is written says where it belongs.
+            // The written value names its region.
             let color = if kind == 2 { job.rank as u64 % 2 } else { 0 };
             let place = 100 * kind as u64 + 10 * number as u64 + color;
             regions.push((place, Region::new(comm, [items]).unwrap()));
@@ -485,7 +488,7 @@ fn regions_at_once(job: &Job) {
 /// A thousand at once, each with its own items.
 fn many_regions(job: &Job) {
     let region = |number: usize| Region::<u32, Ix1>::new(&job.world, [number % 50]).unwrap();
-    // Making them takes network round trips where there are several nodes.
+    // Making them takes network round trips over several nodes.
     let count = if region(0).nodes() == 1 { 1_000 } else { 100 };
     let mut regions: Vec<_> = (0..count).map(region).collect();
     for (number, region) in regions.iter_mut().enumerate() {
@@ -499,7 +502,7 @@ fn many_regions(job: &Job) {
     }
 }
 
-/// Memory is given back, however and in whatever order the ranks drop theirs.
+/// Memory is freed for every way and order in which the ranks drop theirs.
 fn regions_come_and_go(job: &Job) {
     let room = || {
         let stat = std::process::Command::new("df")
@@ -526,12 +529,13 @@ fn regions_come_and_go(job: &Job) {
         }
     }
     job.world.barrier();
-    // On several hosts each of them looks at its own; the last ones may still be told that all ranks have dropped theirs.
+    // On several hosts each of them checks its own memory; the last ones may not know yet that all
+    // ranks have dropped theirs.
     mpisync_tests::scratch::until("memory to come back", || before - room() < 20 << 10);
     job.world.barrier();
 }
 
-/// More than 2^31 items, of which only some are touched.
+/// More than 2^31 items, of which only some are accessed.
 fn region_of_more_than_2_gib(job: &Job) {
     const ITEMS: usize = (1 << 31) + 10;
     let mut region = match Region::<u8, Ix1>::new(&job.world, [ITEMS]) {
@@ -591,7 +595,7 @@ fn region_display(job: &Job) {
         "{debug}"
     );
     job.world.barrier();
-    // It is asked for while another rank writes.
+    // Requested while another rank writes.
     if job.rank == 0 {
         let guard = region.write();
         job.scratch.meet(0, job.size);

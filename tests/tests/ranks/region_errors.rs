@@ -1,4 +1,5 @@
-//! Regions that cannot be made, and data that does not fit: the same error on all ranks, and no harm done.
+//! Regions that cannot be made, and data that does not fit: the same error on all ranks, and no
+//! change.
 
 use std::fmt::Debug;
 
@@ -22,7 +23,7 @@ mpisync_tests::cases!(on [1, 2, 3, 4, 8]:
     region_made_in_different_ways,
 );
 
-/// A region that is to stay as it is.
+/// A region that must not change.
 struct Unharmed {
     region: Region<i32>,
     expected: ArrayD<i32>,
@@ -114,7 +115,7 @@ fn region_roots_differ(job: &Job) {
     if size == 1 {
         return;
     }
-    // Each takes itself for the root.
+    // Each rank takes itself for the root.
     let outcome = it.region.set(job.rank, Some(&data), [0, 0]);
     let differ = RegionError::RootsDiffer {
         root: 0,
@@ -140,7 +141,8 @@ fn region_roots_differ(job: &Job) {
     it.check(outcome, several);
 }
 
-/// The root and the others may set in different branches of a program, but not in different ways.
+/// The root and the others may set at different places of the program, but not by different
+/// methods.
 fn region_set_in_other_places(job: &Job) {
     let mut it = Unharmed::new(job);
     if job.rank == 0 {
@@ -170,7 +172,7 @@ fn region_set_in_other_places(job: &Job) {
         .unwrap();
 }
 
-/// All ranks have an error, one of which says what differs.
+/// All ranks have an error, and one of the errors names the difference.
 fn assert_differs<T>(job: &Job, outcome: Result<T, CreateError>, argument: &str) {
     let error = outcome.err().expect("the arguments differ");
     match &error {
@@ -223,7 +225,7 @@ fn region_arguments_differ(job: &Job) {
     };
     let error = outcome.expect_err("they make different things").to_string();
     assert!(error.contains("the same objects"), "{error}");
-    // And then it works.
+    // Then it works.
     let region = Region::<f64>::new(&job.world, [4]).unwrap();
     assert_eq!(region.read().sum(), 0.0);
 }
@@ -258,7 +260,7 @@ fn region_shapes_that_cannot_be(job: &Job) {
     assert!(Region::<f64>::new(&job.world, [3]).is_ok());
 }
 
-/// More than any machine has, and more than this one has at the moment.
+/// More than any machine has, and more than is free on this one.
 fn region_without_room(job: &Job) {
     for bytes in [1_usize << 50, 1 << 45] {
         let error = Region::<u8>::new(&job.world, [bytes]).expect_err("no room");
@@ -285,7 +287,8 @@ fn region_without_room(job: &Job) {
     assert!(region.read().iter().all(|item| *item == 1));
 }
 
-/// To the kernel shared memory is a file. It would kill a rank that makes a longer one than it may.
+/// For the kernel, shared memory is a file. It would kill a rank that makes a file beyond the
+/// limit.
 fn region_beyond_the_file_size(job: &Job) {
     const LIMIT: u64 = 1 << 20;
     let comm = job.world.duplicate();
@@ -298,13 +301,13 @@ fn region_beyond_the_file_size(job: &Job) {
             limit: MemoryLimit::FileSize,
             ..
         } => assert!(asked >= least, "{asked} bytes"),
-        // Only the root's node makes what is too long.
+        // Only the root's node makes a file that is too long.
         CreateError::OtherRank { found, .. } if old.nodes() > 1 => {
             assert!(found.contains("RLIMIT_FSIZE"), "{found}");
         }
         error => panic!("{error:?}"),
     };
-    // A rank that is alone on its node has its items to itself.
+    // A rank that is alone on its node has its items in private memory.
     if job.size > 1 && old.nodes() == 1 {
         let error = Region::<u8>::new(&comm, [8 << 20]).expect_err("a long file");
         beyond(error, 8 << 20);
@@ -313,7 +316,7 @@ fn region_beyond_the_file_size(job: &Job) {
         let mut region = Region::<u8>::new(&comm, [LIMIT as usize]).unwrap();
         region.update(|items| items.fill(1)).unwrap();
     }
-    // What objects are made of grows by files too.
+    // The shared memory of other objects grows by files, too.
     let builder = OnceShared::<Vec<u8>>::builder(&comm).capacity(4 << 20);
     beyond(builder.build().expect_err("a long file"), 4 << 20);
     if job.size > 1 && old.nodes() == 1 {
@@ -325,13 +328,13 @@ fn region_beyond_the_file_size(job: &Job) {
     assert!(Region::<u8>::new(&comm, [8 << 20]).is_ok());
 }
 
-/// Sets the largest size of a file for this process, up to its hard limit; the limits before.
+/// Sets the largest file size of this process, up to its hard limit. Returns the previous limits.
 fn file_size_limit(bytes: u64) -> libc::rlimit {
     let mut before = libc::rlimit {
         rlim_cur: 0,
         rlim_max: 0,
     };
-    // SAFETY: it writes to the place that it is given.
+    // SAFETY: it writes to a local variable.
     let got = unsafe { libc::getrlimit(libc::RLIMIT_FSIZE, &raw mut before) };
     assert_eq!(got, 0, "the limits are known");
     set_file_size_limit(libc::rlimit {
@@ -342,7 +345,7 @@ fn file_size_limit(bytes: u64) -> libc::rlimit {
 }
 
 fn set_file_size_limit(limits: libc::rlimit) {
-    // SAFETY: it reads from the place that it is given.
+    // SAFETY: it reads from a local variable.
     let set = unsafe { libc::setrlimit(libc::RLIMIT_FSIZE, &raw const limits) };
     assert_eq!(set, 0, "up to the hard limit it may be set");
 }

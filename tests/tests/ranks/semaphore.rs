@@ -1,4 +1,5 @@
-//! Semaphores: so many ranks at a time, first come, first served; bounds, and permits as signals.
+//! Semaphores: a limited number of ranks at a time, first come, first served; bounds, and permits
+//! as signals.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -41,7 +42,7 @@ const INSIDE: usize = 0;
 
 const SOON: Duration = Duration::from_secs(20);
 
-/// Which ranks stand in the line of an object, in order, as a rank of its root's node sees it.
+/// The ranks in the queue of an object, in order, as a rank of its root's node sees them.
 pub fn line(object: &impl fmt::Debug) -> Vec<i32> {
     let shown = format!("{object:?}");
     let (_, ranks) = shown.split_once("waiting: [").expect("the line is here");
@@ -50,7 +51,8 @@ pub fn line(object: &impl fmt::Debug) -> Vec<i32> {
     ranks.map(|rank| rank.parse().expect("a rank")).collect()
 }
 
-/// All ranks but the root of an object, which come to it one after the other, each once the one before stands in the line.
+/// All ranks except the root of an object, which call it one after the other, each after the
+/// previous one is in the queue.
 pub struct Arrivals {
     pub order: Vec<i32>,
     come: &'static AtomicU64,
@@ -66,7 +68,7 @@ impl Arrivals {
         Arrivals { order, come }
     }
 
-    /// On the root: lets them come. All stand in the line then.
+    /// On the root: lets them call. Returns when all are in the queue.
     pub fn let_come(&self, object: &impl fmt::Debug) {
         for place in 1..=self.order.len() {
             self.come.store(place as u64, SeqCst);
@@ -75,7 +77,7 @@ impl Arrivals {
         }
     }
 
-    /// On the others: waits for the turn of `rank` to come; how many come before it.
+    /// On the others: waits for the turn of `rank`. Returns how many come before it.
     pub fn turn(&self, rank: i32) -> usize {
         let place = self.order.iter().position(|other| *other == rank);
         let place = place.expect("not the root");
@@ -89,13 +91,13 @@ fn made(job: &Job, permits: u32, root: i32) -> Semaphore {
     builder.build().unwrap()
 }
 
-/// How often to do something: less often where that takes round trips.
+/// The number of repetitions: fewer if each takes round trips.
 pub fn times(job: &Job, here: u64, over_nodes: u64) -> u64 {
     let spans_nodes = mpisync::sync(&job.world).unwrap().nodes() > 1;
     if spans_nodes { over_nodes } else { here }
 }
 
-/// Has permits for a moment.
+/// Holds permits for a moment.
 fn inside(job: &Job, permit: &Permit<'_>, most: u32) {
     let count = u64::from(permit.count());
     let inside = job.scratch.word(INSIDE);
@@ -105,7 +107,7 @@ fn inside(job: &Job, permit: &Permit<'_>, most: u32) {
     inside.fetch_sub(count, SeqCst);
 }
 
-/// All ranks meet when all permits are back: a message brings those of other nodes.
+/// All ranks meet after all permits have been returned: those of other nodes return by messages.
 fn all_back(job: &Job, semaphore: &Semaphore, permits: u32) {
     job.world.barrier();
     let try_all = || semaphore.try_acquire_many(permits).is_some();
@@ -121,7 +123,7 @@ fn timed_out(limit: Duration) -> SemaphoreError {
     LockError::Timeout { waited, report }.into()
 }
 
-/// Never more ranks are inside than there are permits, and so many meet there.
+/// Never more ranks are inside than there are permits, and this number of ranks can meet inside.
 fn semaphore_limits(job: &Job) {
     let each = times(job, 300, 100);
     for permits in [1, 2, job.size as u32] {
@@ -140,7 +142,8 @@ fn semaphore_limits(job: &Job) {
     }
 }
 
-/// Ranks that want one to three permits get them in the order in which they came, each as soon as so many are free.
+/// Ranks that want one to three permits get them in the order of arrival, each as soon as enough
+/// are free.
 fn semaphore_serves_in_order(job: &Job) {
     let wanted = |place: usize| 1 + (place as u32 + 1) % 3;
     let others = job.size as usize - 1;
@@ -172,7 +175,7 @@ fn semaphore_serves_in_order(job: &Job) {
     }
 }
 
-/// Nobody goes past the first who wants more than there is.
+/// No rank passes the first one, which wants more permits than are free.
 fn semaphore_is_not_passed(job: &Job) {
     for root in [0, job.size - 1].into_iter().filter(|_| job.size > 1) {
         let semaphore = made(job, 3, root);
@@ -199,7 +202,7 @@ fn semaphore_is_not_passed(job: &Job) {
     }
 }
 
-/// Where a rank that wants more than there is gives up, those behind it get what they want.
+/// If a rank that wants more permits than are free gives up, the ranks behind it get theirs.
 fn semaphore_line_closes_up(job: &Job) {
     for root in [0, job.size - 1].into_iter().filter(|_| job.size > 1) {
         let semaphore = made(job, 3, root);
@@ -218,7 +221,7 @@ fn semaphore_line_closes_up(job: &Job) {
         } else if job.rank == impatient {
             job.world.barrier();
             let limit = Duration::from_millis(30);
-            // Once more where nobody was there to see it in the line.
+            // Again if no rank could see it in the queue.
             while !job.scratch.is_raised(gave_up) {
                 let error = semaphore.acquire_many_timeout(3, limit).unwrap_err();
                 assert_eq!(error, timed_out(limit));
@@ -236,7 +239,7 @@ fn semaphore_line_closes_up(job: &Job) {
     }
 }
 
-/// Of ranks that try at the same time as many succeed as there are permits.
+/// If ranks try at the same time, as many succeed as there are permits.
 fn semaphore_tries(job: &Job) {
     let permits = (job.size as u32 - 1).max(1);
     let semaphore = made(job, permits, 0);
@@ -276,7 +279,7 @@ fn semaphore_times_out(job: &Job) {
                 assert_eq!((one, two), (timed_out(limit), timed_out(limit)));
                 assert!(start.elapsed() >= 2 * limit);
             }
-            // Who wants none has it at once.
+            // A request for zero permits succeeds at once.
             assert_eq!(semaphore.available(), 0);
             assert_eq!(semaphore.acquire_many(0).count(), 0);
             held.fetch_add(1, SeqCst);
@@ -290,7 +293,7 @@ fn semaphore_times_out(job: &Job) {
     assert!(words.contains("3 permits were asked for"), "{words}");
 }
 
-/// A rank that holds what it waits for would wait for itself.
+/// A rank that holds the permits for which it waits would wait for itself.
 fn semaphore_refuses_itself(job: &Job) {
     let size = job.size as u32;
     for root in [0, job.size - 1] {
@@ -306,7 +309,7 @@ fn semaphore_refuses_itself(job: &Job) {
         let words = expect_panic(|| semaphore.acquire_many(size + 1));
         assert!(words.contains("this rank holds 1 of"), "{words}");
         job.world.barrier();
-        // The others give theirs back, so that this can be had.
+        // The others return theirs, so that this request succeeds.
         drop(mine);
         let _all_others = semaphore.acquire_many_timeout(size, SOON).unwrap();
         if size > 1 {
@@ -322,7 +325,7 @@ fn semaphore_refuses_itself(job: &Job) {
     assert_eq!(error, SemaphoreError::Alone { asked: 1, free: 0 });
 }
 
-/// What one rank forgets another one releases, and no more than that.
+/// One rank forgets permits and another one releases them, but no more than those.
 fn semaphore_is_bounded(job: &Job) {
     let beyond = |released| Err(SemaphoreError::BeyondBound { released, most: 2 });
     for root in [0, job.size - 1] {
@@ -354,7 +357,7 @@ fn semaphore_is_bounded(job: &Job) {
     assert!(words.contains("more than 2"), "{words}");
 }
 
-/// An unbounded one can have more permits than it began with, up to what fits.
+/// An unbounded semaphore can have more permits than initially, up to the largest number.
 fn semaphore_grows(job: &Job) {
     let (most, all) = (Semaphore::MAX_PERMITS, 3 * job.size as u32);
     let builder = Semaphore::builder(&job.world, 0).unbounded();
@@ -378,7 +381,7 @@ fn semaphore_grows(job: &Job) {
     assert_eq!(error, SemaphoreError::TooMany { asked, most });
 }
 
-/// One rank says how much it has made, and the others take that, each one once.
+/// One rank signals how much it has produced, and the others take that, each item once.
 fn semaphore_signals(job: &Job) {
     let [made, taken] = [10, 11].map(|word| job.scratch.word(word));
     let builder = Semaphore::builder(&job.world, 0).unbounded();
@@ -435,7 +438,7 @@ fn semaphores_come_and_go(job: &Job) {
     for round in 0..times(job, 500, 50) as u32 {
         let permits = 1 + round % 3;
         let semaphore = made(job, permits, 0);
-        // Nothing is left of one that went before.
+        // Nothing is left of an earlier semaphore.
         semaphore.acquire_many(permits).forget();
         semaphore.release(permits).unwrap();
         if round % 3 == 0 {
@@ -504,7 +507,7 @@ fn semaphore_through_windows(job: &Job) {
     all_back(job, &semaphore, 2);
 }
 
-/// All that one can do with permits, for some time.
+/// All operations on permits, for some time.
 fn semaphore_soak(job: &Job) {
     const PERMITS: u32 = 5;
     let semaphore = made(job, PERMITS, job.size / 2);

@@ -1,5 +1,5 @@
-//! Everything at random for as long as one likes: locks in all their forms, fences, values of all sizes, timeouts, regions
-//! that nobody may see half written, new controllers and regions.
+//! Random operations for a given time: locks in all their forms, fences, values of all sizes,
+//! timeouts, regions that no rank may see half written, new controllers and regions.
 
 use std::fs;
 use std::sync::atomic::Ordering::SeqCst;
@@ -19,15 +19,15 @@ mpisync_tests::cases!(on [1, 2, 3, 4]:
     soak,
 );
 
-/// How long it takes, unless a file `seconds` in the job's directory says otherwise.
+/// The duration, unless a file `seconds` in the job's directory sets another one.
 const SECONDS: u64 = 3;
-/// Growth of a rank's memory that is no leak, in bytes: what allocators and MPI keep for later, a few times the largest
-/// allocation.
+/// Growth of a rank's memory in bytes that is no leak: allocators and MPI keep memory for later, a
+/// few times the largest allocation.
 const HARMLESS: u64 = 16 << 20;
-/// Where the word of the writes lies, behind what is guarded.
+/// The position of the word of the writes, behind the guarded words.
 const WRITTEN: usize = 50;
 
-/// One round, which all ranks begin together; returns how many operations this rank made.
+/// One round, which all ranks begin together. Returns the number of this rank's operations.
 fn round(job: &Job, ctrl: &mut WindowController, round: u64) -> u64 {
     const OPERATIONS: u64 = 200;
     let guarded = Guarded {
@@ -39,7 +39,7 @@ fn round(job: &Job, ctrl: &mut WindowController, round: u64) -> u64 {
         .map(|_| operation(ctrl, &guarded, &mut rng))
         .sum();
     job.scratch.word(WRITTEN).fetch_add(written, SeqCst);
-    // From here on all ranks take the same decisions.
+    // From here on all ranks make the same decisions.
     let mut rng = Rng::new(round);
     for _ in 0..5 {
         let writer = rng.below(job.size as u64) as i32;
@@ -65,15 +65,16 @@ fn round(job: &Job, ctrl: &mut WindowController, round: u64) -> u64 {
         job.scratch.word(WRITTEN).load(SeqCst),
         "writes were lost in round {round}"
     );
-    // The ranks look at the counts, and no rank goes on before all have.
+    // The ranks check the counts, and no rank continues before all have.
     job.world.barrier();
     OPERATIONS + 5
 }
 
-/// How many items the region has: on several nodes they travel in pieces, and a part of them in one message.
+/// The number of items of the region: on several nodes they are sent in pieces, and a part of them
+/// in one message.
 const ITEMS: usize = 60_000;
 
-/// Writers stamp all items or some, and readers look at all; then one rank after the other sets some.
+/// Writers stamp all items or some, and readers check all; then one rank after the other sets some.
 fn region_round(job: &Job, region: &mut Region<u64, Ix1>, round: u64) -> u64 {
     const OPERATIONS: u64 = 30;
     let mut rng = Rng::new(round * 1_000 + 500 + job.rank as u64);
@@ -104,7 +105,7 @@ fn region_round(job: &Job, region: &mut Region<u64, Ix1>, round: u64) -> u64 {
             }
         }
     }
-    // From here on all ranks take the same decisions.
+    // From here on all ranks make the same decisions.
     let mut rng = Rng::new(round);
     let root = rng.below(job.size as u64) as i32;
     let length = rng.below(ITEMS as u64) as usize;
@@ -178,7 +179,7 @@ fn soak(job: &Job) {
     );
 }
 
-/// The memory that this process has, in bytes.
+/// The memory of this process in bytes.
 fn memory() -> u64 {
     let status = fs::read_to_string("/proc/self/status").expect("Linux tells");
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));

@@ -1,4 +1,5 @@
-//! How nodes reach each other: what a program asks for, and what it gets. On one node all of it has no effect.
+//! The transport between nodes: the requested one, and the actual one. On one node it has no
+//! effect.
 
 use mpi::collective::SystemOperation;
 use mpi::traits::*;
@@ -52,7 +53,7 @@ fn transport_of_choice(job: &Job) {
     still_works(&mut ctrl);
 }
 
-/// The environment asks for windows.
+/// The environment requests windows.
 fn transport_of_the_environment(job: &Job) {
     match mpisync::sync(&job.world) {
         Ok(mut ctrl) => {
@@ -61,14 +62,14 @@ fn transport_of_the_environment(job: &Job) {
         }
         Err(error) => assert!(matches!(error, CreateError::NoWindows { .. }), "{error}"),
     }
-    // The program comes first.
+    // The program's request has precedence.
     let comm = job.world.duplicate();
     let builder = WindowController::builder(&comm).transport(Transport::Messages);
     let ctrl = builder.build().unwrap();
     assert_eq!(ctrl.transport(), over_nodes(&ctrl, Transport::Messages));
 }
 
-/// The environment asks for something that there is not.
+/// The environment requests an unknown transport.
 fn meaningless_transport(job: &Job) {
     for _ in 0..3 {
         let error = mpisync::sync(&job.world).unwrap_err();
@@ -145,7 +146,7 @@ fn windows(job: &Job) {
     still_works(&mut ctrl);
 }
 
-/// Values of all sizes around the room that a window has for messages, many times around.
+/// Values of sizes around the capacity of a window, many times around.
 fn windows_lose_nothing(job: &Job) {
     let Some(mut ctrl) = with_windows(job) else {
         return;
@@ -165,7 +166,7 @@ fn windows_lose_nothing(job: &Job) {
     }
 }
 
-/// All ranks put and take messages much longer than the room that a window has.
+/// All ranks put and take messages much longer than the capacity of a window.
 fn channel_through_windows(job: &Job) {
     const LENGTH: usize = 1_000;
     let comm = job.world.duplicate();
@@ -196,7 +197,7 @@ fn channel_through_windows(job: &Job) {
     assert_eq!(all, ranks * (ranks - 1) / 2 * 10 * LENGTH as u64);
 }
 
-/// Ranks take turns to write all of a region and a part of it, in what goes by one message and in pieces.
+/// Ranks in turn write a whole region and a part of it, which takes one message or pieces.
 fn region_through_windows(job: &Job) {
     const ITEMS: usize = 300_000;
     let comm = job.world.duplicate();
@@ -229,7 +230,7 @@ fn region_through_windows(job: &Job) {
     }
 }
 
-/// What all ranks do together works, for the ranks that wait take changes over.
+/// Calls of all ranks work, because the waiting ranks apply the changes.
 fn region_without_progress_thread(job: &Job) {
     let comm = job.world.duplicate();
     let builder = Region::<u64, Ix1>::builder(&comm, [200_000]).progress_thread(false);
@@ -247,7 +248,8 @@ fn region_without_progress_thread(job: &Job) {
     region.close().unwrap();
 }
 
-/// MPI need not be called from several threads then, and all works while the ranks wait for each other.
+/// Then MPI need not be called from several threads, and everything works while the ranks wait for
+/// each other.
 fn without_progress_thread(job: &Job) {
     let comm = job.world.duplicate();
     let builder = WindowController::builder(&comm).progress_thread(false);
@@ -285,7 +287,7 @@ fn transports_differ(job: &Job) {
     still_works(&mut first);
 }
 
-/// One rank asks for something else than the others: all get an error.
+/// One rank requests another transport than the others: all get an error.
 fn transports_of_ranks_differ(job: &Job) {
     let comm = job.world.duplicate();
     let on = job.rank != job.size - 1;

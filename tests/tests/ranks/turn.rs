@@ -27,7 +27,7 @@ mpisync_tests::cases!(on [1, 2, 3, 4, 8]:
     turn_through_windows,
 );
 
-/// Checks that it is this rank's turn, of that round.
+/// Checks that it is this rank's turn, in that round.
 fn mine(job: &Job, size: i32, rank: i32, round: u64) {
     let before = job.scratch.word(0).fetch_add(1, SeqCst);
     assert_eq!(before, round * size as u64 + rank as u64);
@@ -43,7 +43,7 @@ fn turn_goes_in_order(job: &Job) {
     turn.close().unwrap();
 }
 
-/// As often as one likes: a counter tells each rank its own number.
+/// Repeatedly: a counter gives each rank its own number.
 fn turn_is_made_anew(job: &Job) {
     for _ in 0..3 {
         let counter = Counter::<i32>::new(&job.world).unwrap();

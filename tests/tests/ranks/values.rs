@@ -1,4 +1,4 @@
-//! Values that travel from the writer of a fence to the other ranks.
+//! Values that are sent from the writer of a fence to the other ranks.
 
 use std::collections::BTreeMap;
 
@@ -16,10 +16,10 @@ mpisync_tests::cases!(on [1, 2, 3, 4, 8]:
     slices_of_many_types,
 );
 
-/// From nothing to 32 MB, around the sizes at which the way of travelling may change.
+/// From nothing to 32 MB, around the sizes at which the transfer may change.
 fn texts_of_many_sizes(job: &Job) {
     const MEGABYTE: usize = 1 << 20;
-    // No power of two is a multiple of its period: pieces that come in the wrong order are seen.
+    // No power of two is a multiple of its period, so pieces in a wrong order are detected.
     let period: String = (0..251)
         .map(|index| char::from(b'!' + index % 90))
         .collect();
@@ -48,7 +48,7 @@ fn texts_of_many_sizes(job: &Job) {
         let writer = round as i32 % job.size;
         let value = (job.rank == writer).then(|| text[..size].to_owned());
         let value = shared(&mut ctrl, writer, value).expect("the writer's value");
-        // Not assert_eq: nobody wants to read what differs.
+        // Not assert_eq, which would print the whole values.
         assert!(
             value == text[..size],
             "{} bytes are not the {size} shared",
@@ -114,7 +114,7 @@ fn all_kinds_of_values(job: &Job) {
             letter: 'ß',
         };
         assert_eq!(shared(&mut ctrl, writer, header.clone()), header);
-        // A value may be borrowed where it is shared and owned where it is collected.
+        // A value may be borrowed on the writer and owned on the collectors.
         let text = match ctrl.on(writer).unwrap().single_write() {
             Access::Writer(fence) => fence.share("borrowed").map(str::to_owned),
             Access::Excluded(fence) => fence.collect::<String>(),
@@ -128,7 +128,7 @@ fn all_kinds_of_values(job: &Job) {
     }
 }
 
-/// What all ranks have of `items` after `writer` shared them, in both ways of collecting.
+/// The `items` that each rank has after `writer` shared them, in both ways of collecting.
 fn slice<T: Plain + PartialEq>(ctrl: &mut WindowController, writer: i32, items: &[T], blank: &T) {
     match ctrl.on(writer).unwrap().single_write() {
         Access::Writer(fence) => fence.share_slice(items).unwrap(),
@@ -160,7 +160,7 @@ fn slices_of_many_lengths(job: &Job) {
 
 #[derive(Clone, Copy, Debug, PartialEq, Equivalence)]
 struct Sample {
-    // The compiler may order these as it likes.
+    // The compiler may reorder these.
     flag: u8,
     kind: u8,
     time: f64,

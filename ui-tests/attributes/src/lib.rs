@@ -1,8 +1,8 @@
-//! An attribute as users write them, which changes an item after a derive above it has seen it.
+//! An attribute of a user that changes an item after a derive above it has seen the item.
 
 use proc_macro::TokenStream;
 
-/// Puts the items in its parentheses in the place of the item that it stands on.
+/// Replaces the item by the items in the attribute's parentheses.
 #[proc_macro_attribute]
 pub fn replaced_by(items: TokenStream, _replaced: TokenStream) -> TokenStream {
     items

@@ -1,4 +1,4 @@
-// Messages of a larger alignment than memory between processes has: take the `#[repr(align)]` off their type.
+// Messages with a larger alignment than shared memory has: remove `#[repr(align)]` from their type.
 use mpisync::RemoteChannel;
 
 #[derive(Clone, Copy, mpisync::Equivalence)]

@@ -1,4 +1,4 @@
-// A value of more than 4096 bytes, which is too long to travel with a lock: use a `Region`, and a `Mutex<()>` beside it.
+// A value of more than 4096 bytes, which is too large for a lock: use a `Region`, and a `Mutex<()>` beside it.
 use mpisync::Mutex;
 
 fn main() {

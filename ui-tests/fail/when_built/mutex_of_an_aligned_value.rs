@@ -1,4 +1,4 @@
-// A value of a larger alignment than memory between processes has: take the `#[repr(align)]` off its type.
+// A value with a larger alignment than shared memory has: remove `#[repr(align)]` from its type.
 use mpisync::Mutex;
 
 #[derive(Clone, Copy, mpisync::Equivalence)]

@@ -4,15 +4,17 @@
 //! simulate [--nodes 1,4,16] [--ranks 64] [--writers 0.002,0.02,0.05] [--latency NS] [--plot FILE]
 //! ```
 //!
-//! All ranks take the lock again and again, and the given share of all acquisitions is for writing, as in Schmid, Besta
-//! and Hoefler, "High-Performance Distributed RMA Locks", HPDC 2016. Each machine is simulated twice: gates closed along
-//! the tree, and by the writer itself.
+//! All ranks take the lock again and again, and the given share of all acquisitions is for writing,
+//! as in Schmid, Besta and Hoefler, "High-Performance Distributed RMA Locks", HPDC 2016. Each
+//! machine is simulated twice: gates closed along the tree, and by the writer itself.
 //!
 //! - `operations`: acquisitions of all ranks, in millions per second.
-//! - `median`, `p99`: the time from a rank's request to write until it holds the lock, in microseconds.
-//! - `drain`: the time from closing the gates until all readers of all nodes have left, in microseconds; this is the cost
-//!   of a write that no other write precedes.
-//! - `messages`: messages of all nodes per write. `writer`: the most messages that one writer sent before it entered.
+//! - `median`, `p99`: the time from a rank's request to write until it holds the lock, in
+//!   microseconds.
+//! - `drain`: the time from closing the gates until all readers of all nodes have left, in
+//!   microseconds; this is the cost of a write that no other write precedes.
+//! - `messages`: messages of all nodes per write. `writer`: the most messages that one writer sent
+//!   before it entered.
 
 mod clock;
 mod model;
@@ -38,13 +40,13 @@ use crate::model::{Machine, Report, Workload, run};
 #[derive(Parser)]
 #[command(name = "simulate")]
 struct Options {
-    /// How many nodes
+    /// Numbers of nodes
     #[arg(long, value_delimiter = ',', value_name = "N,…", default_value = "1,2,4,8,16,32,64,128,256,512,1024,2048,4096", value_parser = clap::value_parser!(u32).range(1..=65536))]
     nodes: Vec<u32>,
-    /// How many ranks on each
+    /// Ranks per node
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=4096))]
     ranks: u32,
-    /// Which share of all acquisitions is for writing, above 0 and up to 1
+    /// Shares of all acquisitions that are for writing, above 0 and at most 1
     #[arg(long, value_delimiter = ',', value_name = "SHARE,…", default_value = "0.002,0.02,0.05", value_parser = share)]
     writers: Vec<f64>,
     /// Writes of each run
@@ -53,19 +55,19 @@ struct Options {
     /// Writers of a node that may follow each other while another node waits
     #[arg(long, value_name = "N", default_value_t = Workload::default().max_local_handovers, value_parser = clap::value_parser!(u32).range(1..))]
     handovers: u32,
-    /// From the end of sending a message to its arrival, in nanoseconds
+    /// Time from the end of sending a message to its arrival, in nanoseconds
     #[arg(long, value_name = "NS", default_value_t = Machine::default().latency)]
     latency: u64,
-    /// What a message costs its sender, and again its receiver, in nanoseconds
+    /// Cost of a message at its sender and again at its receiver, in nanoseconds
     #[arg(long, value_name = "NS", default_value_t = Machine::default().overhead)]
     overhead: u64,
-    /// Bytes a nanosecond
+    /// Bytes per nanosecond
     #[arg(long, value_name = "GB/S", default_value_t = Machine::default().bandwidth)]
     bandwidth: f64,
-    /// A read lock and what is done under it, in nanoseconds
+    /// A read lock and the work under it, in nanoseconds
     #[arg(long, value_name = "NS", default_value_t = Machine::default().read)]
     read: u64,
-    /// What is done under a write lock, in nanoseconds
+    /// The work under a write lock, in nanoseconds
     #[arg(long, value_name = "NS", default_value_t = Machine::default().write)]
     write: u64,
     /// Draw the figures into this file, as SVG

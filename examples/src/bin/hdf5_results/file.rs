@@ -1,4 +1,4 @@
-//! The results file as something that a lock owns.
+//! The results file as the resource of a lock.
 
 use std::path::{Path, PathBuf};
 
@@ -7,13 +7,13 @@ use hdf5::{File, FileBuilder, file::FileCloseDegree};
 use mpisync::guarded::Resource;
 use mpisync_examples::results::plain;
 
-/// An HDF5 file that is open in its lock only.
+/// An HDF5 file that is open only while its lock is held.
 pub struct ResultsFile {
     path: PathBuf,
 }
 
 impl ResultsFile {
-    /// The file at `path`; one of that name is replaced.
+    /// The file at `path`. An existing file is replaced.
     pub fn new(path: &Path) -> Self {
         ResultsFile {
             path: path.to_owned(),
@@ -22,7 +22,7 @@ impl ResultsFile {
 
     fn open(&self, open: impl FnOnce(&FileBuilder) -> hdf5::Result<File>) -> anyhow::Result<File> {
         let mut builder = File::with_options();
-        // HDF5 leaves a file open as long as anything in it is, unless it is told otherwise.
+        // By default HDF5 keeps a file open as long as any object in it is open.
         builder.with_fapl(|access| access.fclose_degree(FileCloseDegree::Strong));
         open(&builder).map_err(plain)
     }

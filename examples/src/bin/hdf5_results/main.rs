@@ -1,11 +1,12 @@
-//! Many ranks write into one ordinary HDF5 file, and take turns at it with mpisync.
+//! Many ranks write into one ordinary HDF5 file, one at a time, with mpisync.
 //!
-//! One rank creates the file and tells the others what is in it, all read it at the same time, each writes
-//! datasets of its own when it is alone, one marks the file as complete, and all check together what is in it.
-//! The file belongs to a `Guarded`, which opens it when this rank has its turn and closes it before the turn is over.
-//! With `--no-lock` they all write at the same time, to show what the locks are for.
+//! One rank creates the file and sends its header to the others, all ranks read it at the same
+//! time, each writes its own datasets while it has the lock alone, one marks the file as complete,
+//! and all verify its contents together. The file belongs to a `Guarded`, which opens it after this
+//! rank has the lock and closes it before the lock is released. With `--no-lock` all ranks write at
+//! the same time, to show why the locks are needed.
 //!
-//! `plain_mpi` beside this program does the same without mpisync.
+//! `plain_mpi` does the same without mpisync.
 
 use std::process::ExitCode;
 
@@ -27,7 +28,7 @@ use file::ResultsFile;
 struct Args {
     #[command(flatten)]
     job: cli::Job,
-    /// Let all ranks write at the same time, to see what becomes of the file
+    /// Let all ranks write at the same time, to show how that damages the file
     #[arg(long)]
     no_lock: bool,
 }
@@ -80,7 +81,7 @@ fn write_results(
     Ok(())
 }
 
-/// Each rank reads again, at the same time as the others, what another rank wrote.
+/// Each rank reads the results of another rank, at the same time as the others.
 #[mpisync::collective(ctrl = file.controller_mut())]
 fn verify(file: &mut Guarded<ResultsFile>, header: &Header) -> anyhow::Result<()> {
     let ctrl = file.controller();

@@ -1,4 +1,4 @@
-//! What becomes of the file when nobody takes turns.
+//! Damages the file by writing without a lock.
 
 use std::{process, sync::mpsc, thread, time::Duration};
 
@@ -10,10 +10,11 @@ use mpisync_examples::{
     sum::sum,
 };
 
-/// Writes the datasets of all ranks at the same time, then looks at what is left of them. Collective.
+/// Writes the datasets of all ranks at the same time, then checks which of them are intact.
+/// Collective.
 ///
 /// # Errors
-/// Where datasets are damaged or missing: how many, and what HDF5 says of the first.
+/// If datasets are damaged or missing: their number, and the first error of HDF5.
 pub fn write_results(
     world: &SimpleCommunicator,
     ctrl: &mut WindowController,
@@ -26,7 +27,7 @@ pub fn write_results(
     let mut troubles = Vec::new();
     for dataset in 0..header.datasets {
         let result = results::compute(header, input, rank, dataset);
-        world.barrier(); // so that they do write at the same time
+        world.barrier(); // so that all write at the same time
         troubles.extend(results::write(header, rank, dataset, &result).err());
         progress.finished(1);
     }
@@ -34,7 +35,7 @@ pub fn write_results(
     progress.close();
     let failed = sum(world, troubles.len() as u64);
 
-    world.barrier(); // so that all have written before anyone looks
+    world.barrier(); // so that all have written before any rank reads
     let before = troubles.len();
     match results::open(&header.path) {
         Ok(file) => {
@@ -56,7 +57,7 @@ pub fn write_results(
             } else {
                 "by luck"
             };
-            println!("without locks: all {total} datasets came out right, {why}");
+            println!("without locks: all {total} datasets are intact, {why}");
         }
         return Ok(());
     };
@@ -64,12 +65,12 @@ pub fn write_results(
     bail!(
         "without locks, {lost} of {total} datasets are damaged or missing; \
          errors that HDF5 reported while writing: {failed}.\n\
-         rank {first} met this first: {trouble}\n\
+         the first error, on rank {first}: {trouble}\n\
          Without --no-lock the ranks take turns."
     )
 }
 
-/// Rank `from` tells all what trouble it has met.
+/// Rank `from` reports its first error to all ranks.
 #[mpisync::single_write(rank = from)]
 fn tell(
     ctrl: &mut WindowController,
@@ -81,7 +82,7 @@ fn tell(
         .unwrap_or_default())
 }
 
-/// The first of the ranks that say yes.
+/// The first of the ranks for which `yes` holds.
 fn first_rank(world: &SimpleCommunicator, yes: bool) -> Option<i32> {
     let mine = if yes { world.rank() } else { world.size() };
     let mut first = 0;
@@ -89,7 +90,7 @@ fn first_rank(world: &SimpleCommunicator, yes: bool) -> Option<i32> {
     (first < world.size()).then_some(first)
 }
 
-/// Ends the job when HDF5 goes round in circles in a file whose structure is damaged.
+/// Ends the job if HDF5 loops forever in a file with a damaged structure.
 struct Watchdog {
     stop: mpsc::Sender<()>,
 }
@@ -97,19 +98,21 @@ struct Watchdog {
 impl Watchdog {
     fn start(header: &Header) -> Self {
         let bytes = header.total() * u64::from(header.size) * 8;
-        // A minute, and what a slow disk needs.
+        // A minute, plus the time for a slow disk.
         let limit = Duration::from_secs(60 + bytes / 10_000_000);
         let (stop, stopped) = mpsc::channel();
         thread::spawn(move || {
             if stopped.recv_timeout(limit) == Err(mpsc::RecvTimeoutError::Timeout) {
-                eprintln!("error: without locks, the file is so damaged that HDF5 gets lost in it");
+                eprintln!(
+                    "error: without locks, the file is so damaged that HDF5 loops forever in it"
+                );
                 process::exit(1);
             }
         });
         Watchdog { stop }
     }
 
-    /// The thread waits for the sender to go.
+    /// Ends the thread, which waits until the sender is dropped.
     fn stop(self) {
         drop(self.stop);
     }

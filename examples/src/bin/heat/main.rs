@@ -1,9 +1,10 @@
 //! Heat spreads over a square plate that all ranks share.
 //!
-//! The plate lies in two regions: a step reads one of them and writes the other. Each rank reads its rows and one more
-//! above and below where they are, whoever has written them, so there are no rows to be exchanged; it computes the new
-//! ones in its own memory and then writes them, while the others compute. All ranks meet after each step. In the end rank
-//! 0 does the same steps alone, and every bit of the plate has to be the same.
+//! The plate is in two regions: a step reads one and writes the other. Each rank reads its rows and
+//! one more above and below in place, whichever rank has written them, so no rows are exchanged. It
+//! computes the new rows in its own memory and then writes them, while the others compute. All
+//! ranks meet after each step. In the end rank 0 repeats the steps alone, and every bit of the
+//! plate has to be the same.
 //!
 //! With `--frames DIR` rank 0 draws the plate every few steps.
 
@@ -26,19 +27,19 @@ use mpisync_examples::cli;
 mod picture;
 mod plate;
 
-/// Lets heat spread over a plate, some of its rows on each rank
+/// Spreads heat over a plate; each rank computes some of its rows
 #[derive(Parser)]
 struct Args {
     /// Rows and columns of the plate
     #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(3..=16384))]
     size: u32,
-    /// Steps of time
+    /// Time steps
     #[arg(long, value_name = "N", default_value_t = 200)]
     steps: u32,
     /// Draw the plate into PNG files in this directory
     #[arg(long, value_name = "DIR")]
     frames: Option<PathBuf>,
-    /// Steps from one picture to the next
+    /// Steps between two pictures
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
     every: u32,
 }
@@ -52,7 +53,7 @@ fn run(world: &SimpleCommunicator, args: &Args) -> anyhow::Result<String> {
     let size = args.size as usize;
     let plate = ctrl.is_master().then(|| plate::initial(size));
     let mut old = Region::from_root(world, ctrl.master(), plate.as_ref())?;
-    // Nobody writes the edges, so they have to be in both.
+    // No rank writes the edges, so both regions need them.
     let mut new = Region::from_root(world, ctrl.master(), plate.as_ref())?;
     let rows = plate::rows_of(ctrl.rank(), ctrl.size(), size);
     let mut mine = Array2::zeros([rows.len(), size]);
@@ -77,7 +78,7 @@ fn run(world: &SimpleCommunicator, args: &Args) -> anyhow::Result<String> {
     Ok(summary)
 }
 
-/// All ranks do a step, each its own rows. Nobody returns before all have written theirs.
+/// All ranks make a step, each in its own rows. Returns after all have written theirs.
 #[mpisync::collective]
 fn step(
     ctrl: &mut WindowController,
@@ -96,7 +97,7 @@ fn step(
     }
     let mut plate = new.write();
     plate.slice_mut(s![rows.clone(), ..]).assign(mine);
-    Ok(plate.publish()?) // to the other nodes; the guard would do it too, but could not fail
+    Ok(plate.publish()?) // returns an error, unlike the guard's drop
 }
 
 /// Rank 0 draws the plate.
@@ -111,7 +112,7 @@ fn draw(
     picture::draw(&plate.read(), dir, step)
 }
 
-/// Rank 0 compares the plate with the one that it comes to alone; all return the summary.
+/// Rank 0 compares the plate with the result of a serial run; all return the summary.
 #[mpisync::single_write]
 fn verify(
     ctrl: &mut WindowController,

@@ -6,7 +6,7 @@ use anyhow::Context;
 use mpisync::ndarray::ArrayRef2;
 use plotters::prelude::*;
 
-/// Cells of smaller plates are drawn as squares of several pixels, so that a picture has about this side.
+/// Pictures have about this side: cells of smaller plates are drawn as squares of several pixels.
 const SIDE: usize = 512;
 
 /// The colours from cold to hot, at even distances.
@@ -19,10 +19,11 @@ const COLOURS: [RGBColor; 6] = [
     RGBColor(252, 255, 164),
 ];
 
-/// Draws the plate as it is after so many steps into a PNG file in `dir`, and returns where that is.
+/// Draws the plate after this number of steps into a PNG file in `dir`. Returns the path of the
+/// file.
 ///
 /// # Errors
-/// Where the file cannot be written.
+/// If the file cannot be written.
 pub fn draw(plate: &ArrayRef2<f64>, dir: &Path, step: u32) -> anyhow::Result<PathBuf> {
     let file = dir.join(format!("step-{step:06}.png"));
     let scale = (SIDE / plate.nrows()).max(1) as u32;

@@ -1,14 +1,15 @@
-//! The plate: what it is like at first, how its heat spreads in a step, and which of its rows a rank computes.
+//! The plate: its initial state, a step of the heat equation, and the rows of each rank.
 
 use std::ops::Range;
 
 use mpisync::ndarray::{Array2, ArrayRef2, ArrayView2, ArrayViewMut2, Zip, s};
 
-/// How much of the difference to its neighbours a cell takes over in a step. Above 1/4 the steps would not be stable.
+/// The part of the difference to its neighbours by which a cell changes in a step. Above 1/4 the
+/// steps would be unstable.
 const RATE: f64 = 0.2;
 
-/// The plate before the first step: a hot ring and a hot disc on a cold plate whose left edge is kept hot and whose right
-/// edge is kept cold. Temperatures are from 0 to 1.
+/// The plate before the first step: a hot ring and a hot disc on a cold plate whose left edge is
+/// kept hot and whose right edge is kept cold. Temperatures are between 0 and 1.
 pub fn initial(size: usize) -> Array2<f64> {
     let last = size - 1;
     let from_centre = |index: usize| 2.0 * index as f64 / last as f64 - 1.0;
@@ -25,10 +26,12 @@ pub fn initial(size: usize) -> Array2<f64> {
     })
 }
 
-/// Computes rows of the plate after a step from `old`, which are the same rows before it and one more above and below.
+/// Computes rows of the plate after a step from `old`: the same rows before the step, and one more
+/// above and below.
 ///
-/// The first and the last column are edges, and stay. Each cell is computed by the same operations in the same order,
-/// however many rows there are: so the result does not depend on how the rows are shared out.
+/// The first and the last column are edges and do not change. Each cell is computed by the same
+/// operations in the same order for any number of rows, so the result does not depend on the
+/// distribution of the rows.
 pub fn spread(old: ArrayView2<'_, f64>, mut new: ArrayViewMut2<'_, f64>) {
     let (rows, last) = (new.nrows(), old.ncols() - 1);
     let here = old.slice(s![1..=rows, ..]);
@@ -46,7 +49,7 @@ pub fn spread(old: ArrayView2<'_, f64>, mut new: ArrayViewMut2<'_, f64>) {
         });
 }
 
-/// The plate after so many steps, computed by one process in its own memory.
+/// The plate after this number of steps, computed by one process in its own memory.
 pub fn serial(size: usize, steps: u32) -> Array2<f64> {
     let mut old = initial(size);
     let mut new = old.clone();
@@ -57,14 +60,14 @@ pub fn serial(size: usize, steps: u32) -> Array2<f64> {
     old
 }
 
-/// The rows that a rank computes: a part of those between the first and the last, which are edges. Where there are more
-/// ranks than rows, some have none.
+/// The rows that a rank computes: a part of those between the first and the last, which are edges.
+/// If there are more ranks than rows, some ranks have none.
 pub fn rows_of(rank: i32, ranks: i32, size: usize) -> Range<usize> {
     let first_of = |rank: i32| 1 + (size - 2) * rank as usize / ranks as usize;
     first_of(rank)..first_of(rank + 1)
 }
 
-/// The first cell whose bits are not the same in both, as row and column.
+/// The row and column of the first cell whose bits differ.
 pub fn difference(one: &ArrayRef2<f64>, other: &ArrayRef2<f64>) -> Option<(usize, usize)> {
     let mut cells = one.indexed_iter();
     let differs = |&(cell, number): &(_, &f64)| number.to_bits() != other[cell].to_bits();

@@ -1,9 +1,10 @@
-//! All ranks look numbers up in one table, which lies in the memory of each node once.
+//! All ranks look up numbers in one table, of which each node has one copy in memory.
 //!
-//! One rank loads the table from a file straight into a region, and all ranks read it there: not one of them has a copy
-//! of its own. Each adds up what it has looked up, and compares with what it computes without the table. Then the program
-//! asks Linux how much memory the ranks take together, which has to be one table a node. With `--copies` it does the same
-//! again in the way that takes one a rank.
+//! One rank loads the table from a file directly into a region, and all ranks read it in place,
+//! without copies of their own. Each adds up the numbers that it has looked up, and compares the
+//! sum with that of computed numbers. Then the program asks Linux for the memory of all ranks
+//! together, which has to be one table per node. With `--copies` it repeats this with one table per
+//! rank.
 
 use std::{
     path::{Path, PathBuf},
@@ -24,23 +25,23 @@ mod table;
 
 use memory::{MIB, in_mib};
 
-/// Looks numbers up in a table that the ranks of a node share
+/// Looks up numbers in a table that the ranks of a node share
 #[derive(Parser)]
 struct Args {
-    /// The file with the table, as --make writes it
+    /// The file with the table, as written by --make
     file: PathBuf,
-    /// Write the file first, with a table of so many MiB; a file of that name is replaced
+    /// Write the file first, with a table of this many MiB; an existing file is replaced
     #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u32).range(1..))]
     make: Option<u32>,
     /// Numbers that each rank looks up
     #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(1..))]
     lookups: u32,
-    /// Do it with a copy of the table on each rank too, to compare
+    /// Repeat it with a copy of the table on each rank, to compare
     #[arg(long)]
     copies: bool,
 }
 
-/// What one way to do it takes.
+/// The cost of one way.
 struct Cost {
     /// The memory of all ranks together.
     memory: u64,
@@ -69,12 +70,12 @@ fn run(world: &SimpleCommunicator, args: &Args) -> anyhow::Result<String> {
         "memory of all",
         "loaded in",
         "a lookup",
-        shared.line("one copy a node", args)
+        shared.line("one copy per node", args)
     );
     if args.copies {
         let copied = with_copies(world, &mut ctrl, args, length)?;
         memory::ensure_tables(copied.memory, ranks, bytes, nodes)?;
-        summary += &copied.line("a copy a rank", args);
+        summary += &copied.line("one copy per rank", args);
     }
     ctrl.close()?;
     summary += &format!(
@@ -84,7 +85,7 @@ fn run(world: &SimpleCommunicator, args: &Args) -> anyhow::Result<String> {
     Ok(summary)
 }
 
-/// One rank writes the file, if it is told to; all return how many numbers are in it.
+/// One rank writes the file if requested; all return the number of its numbers.
 #[mpisync::single_write]
 fn prepare(ctrl: &mut WindowController, args: &Args) -> anyhow::Result<usize> {
     if let Some(mib) = args.make {
@@ -94,7 +95,7 @@ fn prepare(ctrl: &mut WindowController, args: &Args) -> anyhow::Result<usize> {
     table::length(&args.file)
 }
 
-/// One rank loads the table, all use it where it lies. Collective.
+/// One rank loads the table, all use it in place. Collective.
 fn with_region(
     world: &SimpleCommunicator,
     ctrl: &mut WindowController,
@@ -150,8 +151,8 @@ fn load_copy(
     Ok(table.into())
 }
 
-/// Each rank looks its numbers up and compares their sum with that of the numbers that it computes; returns how long the
-/// first of these took.
+/// Each rank looks up its numbers and compares their sum with that of computed numbers. Returns the
+/// duration of the lookups.
 #[mpisync::collective]
 fn look_up(
     ctrl: &mut WindowController,

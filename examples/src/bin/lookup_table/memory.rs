@@ -1,4 +1,4 @@
-//! How much memory the ranks take, as Linux counts it.
+//! The memory of the ranks, as Linux counts it.
 
 use std::fs;
 
@@ -6,22 +6,24 @@ use anyhow::{Context, ensure};
 use mpisync::prelude::*;
 use mpisync_examples::sum::sum;
 
-/// Where Linux tells what a process takes.
+/// The file in which Linux reports the memory of a process.
 const ROLLUP: &str = "/proc/self/smaps_rollup";
 
 /// The bytes in a MiB.
 pub const MIB: u64 = 1 << 20;
 
-/// What else of a node's memory may have changed: MPI's own buffers, and what the ranks keep after they have used it.
+/// The tolerance for other memory of a node: MPI's own buffers, and memory that the ranks keep
+/// after use.
 const ELSE: u64 = 8 * MIB;
 
-/// The bytes of memory that all ranks take together. Collective.
+/// The bytes of memory of all ranks together. Collective.
 ///
-/// These are their proportional set sizes: of a page that several processes use, each counts its part, so that it is in
-/// the sum once for each node. Pages of files are left out, for others may use MPI's libraries too.
+/// This is the sum of their proportional set sizes: of a page that several processes use, each
+/// counts its part, so the sum has it once for each node. Pages of files are left out, because
+/// other processes may use MPI's libraries, too.
 ///
 /// # Errors
-/// Where Linux does not tell.
+/// If Linux does not report it.
 pub fn of_all_ranks(
     world: &SimpleCommunicator,
     ctrl: &mut WindowController,
@@ -29,8 +31,8 @@ pub fn of_all_ranks(
     Ok(sum(world, of_this_rank(ctrl)?))
 }
 
-/// What this rank counts for. All ranks look at the same time: one that came to use a page, or left it, would change
-/// what it is for the others.
+/// The proportional set size of this rank. All ranks read it at the same time: a rank that began or
+/// ceased to use a page in between would change the sizes of the others.
 #[mpisync::collective]
 fn of_this_rank(ctrl: &mut WindowController) -> anyhow::Result<u64> {
     let rollup = fs::read_to_string(ROLLUP).with_context(|| format!("cannot read {ROLLUP}"))?;
@@ -44,14 +46,14 @@ fn pss(rollup: &str) -> Option<u64> {
         let kib = rest.trim().strip_suffix(" kB")?;
         Some(kib.parse::<u64>().ok()? << 10)
     };
-    // Linux before 5.3 does not tell the parts.
+    // Linux before 5.3 does not report the parts.
     Some(field("Pss:")? - field("Pss_File:").unwrap_or_default())
 }
 
-/// Makes sure that `memory` is about what so many tables take, on so many nodes.
+/// Checks that `memory` is about that of this many tables, on this many nodes.
 ///
 /// # Errors
-/// If it is a fifth more or less, and what else a node may take.
+/// If it differs by more than a fifth and the tolerance of each node.
 pub fn ensure_tables(memory: u64, tables: i32, bytes: u64, nodes: i32) -> anyhow::Result<()> {
     let many = |count: i32, bytes: u64| u64::from(count.unsigned_abs()) * bytes;
     let expected = many(tables, bytes);
@@ -66,7 +68,7 @@ pub fn ensure_tables(memory: u64, tables: i32, bytes: u64, nodes: i32) -> anyhow
     Ok(())
 }
 
-/// As a text, in MiB.
+/// As text in MiB.
 pub fn in_mib(bytes: u64) -> String {
     format!("{:.1} MiB", bytes as f64 / MIB as f64)
 }

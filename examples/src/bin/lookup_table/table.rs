@@ -1,6 +1,6 @@
 //! The table: the square roots of 0, 1, 2 …, which every machine computes to the same bits.
 //!
-//! In the file there are the bytes of its numbers and nothing else, those of a number from the lowest to the highest.
+//! The file has only the bytes of its numbers, in little-endian order.
 
 use std::{
     fs::{self, File},
@@ -10,18 +10,18 @@ use std::{
 
 use anyhow::{Context, ensure};
 
-/// The bytes of a number.
+/// The size of a number in bytes.
 pub const NUMBER: usize = size_of::<f64>();
 
-/// What the table has at an index, computed.
+/// The table's entry at an index, computed.
 pub fn compute(index: usize) -> f64 {
     (index as f64).sqrt()
 }
 
-/// Writes a table of so many numbers; a file of that name is replaced.
+/// Writes a table of this many numbers. An existing file is replaced.
 ///
 /// # Errors
-/// Where the file cannot be written.
+/// If the file cannot be written.
 pub fn make(file: &Path, numbers: usize) -> anyhow::Result<()> {
     let write = || {
         let mut out = BufWriter::new(File::create(file)?);
@@ -33,10 +33,10 @@ pub fn make(file: &Path, numbers: usize) -> anyhow::Result<()> {
     write().with_context(|| format!("cannot write {}", file.display()))
 }
 
-/// How many numbers there are in a file.
+/// The number of numbers in a file.
 ///
 /// # Errors
-/// Where it cannot be read or has no whole number of them.
+/// If the file cannot be read, or its length is no multiple of the size of a number.
 pub fn length(file: &Path) -> anyhow::Result<usize> {
     let data = fs::metadata(file).with_context(|| format!("cannot read {}", file.display()))?;
     let bytes = usize::try_from(data.len())?;
@@ -48,10 +48,10 @@ pub fn length(file: &Path) -> anyhow::Result<usize> {
     Ok(bytes / NUMBER)
 }
 
-/// Reads the table into memory that has room for it, and takes no more than that.
+/// Reads the table directly into `table`.
 ///
 /// # Errors
-/// Where the file cannot be read or is shorter.
+/// If the file cannot be read or is too short.
 pub fn load(file: &Path, table: &mut [f64]) -> anyhow::Result<()> {
     let read = || {
         let mut input = BufReader::new(File::open(file)?);
@@ -65,7 +65,8 @@ pub fn load(file: &Path, table: &mut [f64]) -> anyhow::Result<()> {
     read().with_context(|| format!("cannot read {}", file.display()))
 }
 
-/// Indices at random, others for each rank: the generator SplitMix64, scaled to the length of the table.
+/// Random indices, different on each rank: the generator SplitMix64, scaled to the length of the
+/// table.
 pub fn indices(rank: i32, length: usize) -> impl Iterator<Item = usize> {
     let seed = u64::from(rank.unsigned_abs()) << 32;
     (1_u64..).map(move |n| {

@@ -1,9 +1,11 @@
-//! One job at a time.
+//! Ensures that one job works on the file at a time.
 //!
-//! mpisync's locks are between the ranks of a job. A second job that is started on the same file by mistake would have locks
-//! of its own; and of a job that was killed a rank may live on for a moment. So two files beside the results are locked with
-//! the operating system's means, which lets go of them when a process ends, however it does: one by a rank of each job, which
-//! keeps other jobs from starting, and one by all ranks, which tells when the last of them is gone.
+//! mpisync's locks work between the ranks of a job. A second job that is started on the same file
+//! by mistake would have its own locks, and a rank of a job that was killed may live on for a
+//! moment. So two files beside the results are locked by the operating system, which releases the
+//! locks when a process ends in any way: one rank of each job locks the first file, which keeps
+//! other jobs from starting, and all ranks lock the second one, which shows when the last of them
+//! has ended.
 
 use std::{
     fs::{self, File, TryLockError},
@@ -18,10 +20,10 @@ use mpisync::prelude::*;
 
 use crate::beside;
 
-/// How long ranks of a job that was killed may need to be gone.
+/// The time that the ranks of a killed job may need to end.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// As long as it is there, no other job works on the file.
+/// Keeps other jobs away from the file until it is dropped.
 pub struct Alone {
     _ours: File,
     /// On one rank.
@@ -31,7 +33,7 @@ pub struct Alone {
 /// Waits until no other job works on the file, and keeps others out. Collective.
 ///
 /// # Errors
-/// Where another job does not end.
+/// If another job does not end.
 pub fn enter(ctrl: &mut WindowController, file: &Path) -> anyhow::Result<Alone> {
     let mut first = None;
     keep_out(ctrl, file, &mut first)?;
@@ -41,7 +43,7 @@ pub fn enter(ctrl: &mut WindowController, file: &Path) -> anyhow::Result<Alone> 
     })
 }
 
-/// One rank keeps other jobs out, and waits for what is left of the last one.
+/// One rank keeps other jobs out, and waits until the last one has ended completely.
 #[mpisync::single_write]
 fn keep_out(
     ctrl: &mut WindowController,
@@ -55,7 +57,7 @@ fn keep_out(
     lock(&ranks_file(file)?, file)
 }
 
-/// Each rank tells that it is there.
+/// Each rank shows that it is running.
 #[mpisync::collective]
 fn be_seen(ctrl: &mut WindowController, file: &Path) -> anyhow::Result<File> {
     let ours = ranks_file(file)?;
@@ -83,7 +85,7 @@ fn lock(what: &File, file: &Path) -> anyhow::Result<()> {
                 thread::sleep(Duration::from_millis(10));
             }
             Err(TryLockError::WouldBlock) => bail!("another job works on {}", file.display()),
-            // Not every file system has such locks. There it is left to who starts jobs.
+            // Not every file system has such locks. There the user has to start one job at a time.
             Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => {
                 return Ok(());
             }

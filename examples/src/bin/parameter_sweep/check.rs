@@ -1,4 +1,4 @@
-//! Makes sure that the file has what it should.
+//! Verifies the file.
 
 use std::path::Path;
 
@@ -13,11 +13,11 @@ use mpisync::{
 
 use crate::{map::Parameter, store::Store};
 
-/// Makes sure that the file has a result of each task that is done, and no other, and that each is what a direct computation
-/// gives; each rank computes some of them. Collective.
+/// Verifies that the file has a result for each task that is done and no other results, and that
+/// each equals a direct computation; each rank computes some of them. Collective.
 ///
 /// # Errors
-/// Names the first task whose result is not as it should be.
+/// Names the first task with a wrong result.
 #[mpisync::collective]
 pub fn check(ctrl: &mut WindowController, dir: &Path, store: &Store) -> anyhow::Result<String> {
     let tasks = Directory::open(dir, Options::default())?;
@@ -46,7 +46,7 @@ pub fn check(ctrl: &mut WindowController, dir: &Path, store: &Store) -> anyhow::
         let right = Parameter::of(*task, tasks.names().len()).outcome();
         ensure!(
             store.read(name)?.is_close_to(&right),
-            "the result of task {name} in {file} is not what a direct computation gives"
+            "the result of task {name} in {file} differs from a direct computation"
         );
     }
     Ok(format!(
@@ -55,7 +55,7 @@ pub fn check(ctrl: &mut WindowController, dir: &Path, store: &Store) -> anyhow::
     ))
 }
 
-/// The part of them that this rank looks at.
+/// The part that this rank checks.
 fn every<T>(all: &[T], rank: i32, ranks: i32) -> impl Iterator<Item = &T> {
     all.iter().skip(rank as usize).step_by(ranks as usize)
 }

@@ -1,19 +1,20 @@
-//! A parameter sweep that can be killed at any moment, and goes on where it was when it is started again.
+//! A parameter sweep that can be killed at any moment, and continues when it is started again.
 //!
-//! What the logistic map does depends on its parameter. Each of the tasks of a `Batch` finds it out for one parameter; some
-//! take ten times as long as others. Workers of two ranks share a task, and the results go into one ordinary HDF5 file, one
-//! rank at a time under the write lock.
+//! Each task of a `Batch` computes the behaviour of the logistic map for one parameter; some take
+//! ten times as long as others. Workers of two ranks share a task. The results go into one ordinary
+//! HDF5 file, which one rank at a time writes under the write lock.
 //!
 //! ```sh
 //! cargo xtask run -n 4 parameter_sweep sweep
 //! cargo xtask run -n 4 parameter_sweep sweep --check
 //! ```
 //!
-//! The batch keeps in the directory which tasks are done. A task is done when its result is in the file: a job that is killed
-//! in between does the task again and writes the same result again. How the file outlives the death of who writes it, is in
-//! `store`.
+//! The batch keeps the states of the tasks in the directory. A task is done once its result is in
+//! the file: after a job that was killed in between, the task runs again and writes the same
+//! result. The module `store` describes how the file survives the death of its writer.
 //!
-//! With `--fail 17` a task fails. It is not given out again when the job is started again, unless with `--retry-failed`.
+//! With `--fail 17` a task fails. It does not run again when the job is started again, unless with
+//! `--retry-failed`.
 
 use std::{
     path::{Path, PathBuf},
@@ -37,27 +38,27 @@ mod store;
 use map::Parameter;
 use store::Store;
 
-/// Does a sweep over a parameter, and goes on with one that was killed
+/// Runs a sweep over a parameter, and continues one that was killed
 #[derive(Parser)]
 struct Args {
-    /// Where the states of the tasks are kept
+    /// The directory with the states of the tasks
     dir: PathBuf,
-    /// The HDF5 file with the results; `results.h5` in the directory if not said
+    /// The HDF5 file with the results; defaults to `results.h5` in the directory
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
-    /// How many tasks there are
+    /// Number of tasks
     #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     tasks: u32,
-    /// Ranks in a worker; one where the number of ranks is no multiple of it
+    /// Ranks of a worker; 1 if the number of ranks is no multiple of it
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(i32).range(1..))]
     worker_size: i32,
-    /// Have this task fail; may be given several times
+    /// Let this task fail; may be given several times
     #[arg(long, value_name = "TASK")]
     fail: Vec<usize>,
-    /// Do tasks again that have failed before
+    /// Run failed tasks again
     #[arg(long)]
     retry_failed: bool,
-    /// Do nothing but compare the file with a direct computation
+    /// Only compare the file with a direct computation
     #[arg(long)]
     check: bool,
 }
@@ -101,7 +102,7 @@ impl Args {
     }
 }
 
-/// Does what is left to do.
+/// Runs the remaining tasks.
 fn go_on(
     world: &SimpleCommunicator,
     ctrl: &mut WindowController,
@@ -119,12 +120,13 @@ fn go_on(
         .worker_size(args.worker_size(world.size()))
         .tasks(args.tasks())
         .state_dir(&args.dir)
-        // A task takes a few milliseconds, and the disk about as much to say that it has a change. So a host that loses its
-        // power may lose tasks; a job that is killed does not. Leave this out where tasks take longer.
+        // A task takes a few milliseconds, and a flush to the disk about as long. So a host that
+        // loses power may lose tasks; a job that is killed does not. Remove this line if tasks take
+        // longer.
         .durable(false)
         .build()?;
     let before = prepare(ctrl, &batch, store)?;
-    // What a job ran that was killed is still running as far as the batch has seen.
+    // Tasks of a killed job are still running as far as the batch knows.
     let again = if args.retry_failed { before.failed } else { 0 };
     let left = before.open + before.running + again;
     let progress = Progress::tasks(world, left);
@@ -137,13 +139,15 @@ fn go_on(
     Ok(summary)
 }
 
-/// One rank makes sure that the file is none of another sweep, before there are folders for this one.
+/// One rank checks that the file does not belong to another sweep, before folders for this one are
+/// made.
 #[mpisync::single_write]
 fn refuse_others(ctrl: &mut WindowController, store: &Store) -> anyhow::Result<()> {
     store.names().map(drop)
 }
 
-/// One rank sees to it that the file has the results of the tasks that are done; all return how many these are.
+/// One rank ensures that the file has the results of the tasks that are done; all return their
+/// number.
 #[mpisync::single_write]
 fn prepare(ctrl: &mut WindowController, batch: &Batch, store: &Store) -> anyhow::Result<Summary> {
     let mut done = Vec::new();
@@ -160,7 +164,7 @@ fn prepare(ctrl: &mut WindowController, batch: &Batch, store: &Store) -> anyhow:
             .directory()
             .context("the batch has a directory")?
             .root();
-        // Of a task whose result is nowhere it does not help that it was done.
+        // A task whose result is lost has to run again, even if it is done.
         let (found, lost): (Vec<_>, Vec<_>) =
             (done.into_iter()).partition(|(_, name)| store.has_copy(&root.join(name)));
         for (task, _) in lost {
@@ -171,10 +175,10 @@ fn prepare(ctrl: &mut WindowController, batch: &Batch, store: &Store) -> anyhow:
     Ok(batch.summary()?)
 }
 
-/// All workers do tasks, until there is none left.
+/// All workers run tasks until none is left.
 ///
-/// The batch is handed over and given back, so that a rank on which something fails drops it on its way out: that tells the
-/// other ranks of its worker, which wait for it with the next task.
+/// The batch is passed by value and returned, so that a rank on which something fails drops it.
+/// That notifies the other ranks of its worker, which wait for its next task.
 #[mpisync::collective]
 fn sweep(
     ctrl: &mut WindowController,
@@ -191,7 +195,7 @@ fn sweep(
         while let Some(task) = batch.next_task_with(again)? {
             let is_first = task.worker().rank() == 0;
             if args.fail.contains(&task.index()) {
-                task.failed("it was asked to, by --fail")?;
+                task.failed("requested by --fail")?;
             } else {
                 // All ranks of the worker compute, the first one writes.
                 let parameter = Parameter::of(task.index(), args.tasks());
@@ -203,7 +207,7 @@ fn sweep(
                     store.add(&task.name(), &outcome)?;
                     drop(alone);
                 }
-                // Not before the result is in the file.
+                // Only after the result is in the file.
                 task.done()?;
             }
             if is_first {
@@ -219,7 +223,7 @@ fn sweep(
     Ok(batch)
 }
 
-/// One rank looks what has become of the tasks; all return the summary.
+/// One rank counts the outcomes of the tasks; all return the summary.
 #[mpisync::single_write]
 fn sum_up(
     ctrl: &mut WindowController,
@@ -251,7 +255,7 @@ fn sum_up(
     Ok(text)
 }
 
-/// `name` with `ending` behind it.
+/// `path` with `ending` appended.
 fn beside(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(ending);

@@ -1,16 +1,17 @@
-//! The work: what the logistic map `x → r x (1 − x)` does for a parameter `r`.
+//! The work: the behaviour of the logistic map `x → r x (1 − x)` for a parameter `r`.
 //!
-//! A few orbits from different starts are followed for some time. Counted is how often they come by where, which drawn for
-//! all parameters is the map's well-known diagram; and the mean of `ln |r (1 − 2x)|`, the Lyapunov exponent, tells how fast
-//! orbits that are close to each other part. Where it is positive, the map is chaotic.
+//! A few orbits with different starts are followed for some time. The visits to each part of the
+//! range are counted, which gives the map's well-known diagram if drawn for all parameters. The
+//! mean of `ln |r (1 − 2x)|`, the Lyapunov exponent, is the rate at which nearby orbits diverge. If
+//! it is positive, the map is chaotic.
 
 use mpisync::mpi::{collective::SystemOperation, topology::SimpleCommunicator, traits::*};
 
-/// How many orbits are followed, by all ranks of a worker together.
+/// The number of orbits of all ranks of a worker together.
 const ORBITS: usize = 8;
-/// In how many parts the places are counted.
+/// The number of parts of the range in which visits are counted.
 const BINS: usize = 64;
-/// How many steps an orbit has for finding to where it stays.
+/// The number of first steps of an orbit that are not counted.
 const SETTLING: u64 = 1000;
 
 /// The parameter of a task.
@@ -18,32 +19,32 @@ const SETTLING: u64 = 1000;
 pub struct Parameter {
     /// The parameter of the map.
     pub r: f64,
-    /// How many steps an orbit is followed.
+    /// The number of steps of an orbit.
     pub steps: u64,
 }
 
-/// What the map does.
+/// The behaviour of the map.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outcome {
-    /// For what parameter.
+    /// The parameter for which it was computed.
     pub parameter: Parameter,
     /// The Lyapunov exponent.
     pub exponent: f64,
-    /// How often the orbits came by in each part of what lies between 0 and 1.
+    /// The number of visits to each part of the range from 0 to 1.
     pub visits: Vec<u64>,
 }
 
-/// What a rank finds out of it.
+/// The part of an outcome that one rank computes.
 #[derive(Clone, Default)]
 struct Share {
-    /// For each orbit the sum of the logarithms; 0 for those of other ranks.
+    /// For each orbit the sum of the logarithms; 0 for the orbits of other ranks.
     sums: [f64; ORBITS],
     visits: Vec<u64>,
 }
 
 impl Parameter {
-    /// The parameters lie between 3.5, where the orbits come by at four points, and 4, where they come by everywhere. The
-    /// numbers of steps go up and down.
+    /// The parameters are between 3.5, where the orbits alternate between four points, and 4, where
+    /// they visit the whole range. The numbers of steps go up and down.
     pub fn of(task: usize, tasks: usize) -> Self {
         Parameter {
             r: 3.5 + 0.5 * (task as f64 + 0.5) / tasks as f64,
@@ -51,8 +52,8 @@ impl Parameter {
         }
     }
 
-    /// What the map does, found out by all ranks of a worker together. Collective in it; the same on all of its ranks,
-    /// however many they are.
+    /// The behaviour of the map, computed by all ranks of a worker together. Collective in the
+    /// worker; the result is the same on all of its ranks and for any number of them.
     pub fn outcome_with(self, worker: &SimpleCommunicator) -> Outcome {
         let mine = self.share(worker.rank() as usize, worker.size() as usize);
         let mut all = Share {
@@ -70,21 +71,21 @@ impl Parameter {
         self.outcome_of(self.share(0, 1))
     }
 
-    /// Follows every how-many-eth orbit.
+    /// Follows each `ranks`-th orbit, from `rank` on.
     fn share(self, rank: usize, ranks: usize) -> Share {
         let mut share = Share {
             sums: [0.0; ORBITS],
             visits: vec![0; BINS],
         };
         for orbit in (rank..ORBITS).step_by(ranks) {
-            // Not beyond a half: x and 1 − x have the same orbit.
+            // At most a half: x and 1 − x have the same orbit.
             let start = (orbit + 1) as f64 / (2 * (ORBITS + 1)) as f64;
             share.sums[orbit] = self.follow(start, &mut share.visits);
         }
         share
     }
 
-    /// Follows an orbit, and counts where it comes by; the sum of the logarithms.
+    /// Follows an orbit and counts its visits. Returns the sum of the logarithms.
     fn follow(self, start: f64, visits: &mut [u64]) -> f64 {
         let r = self.r;
         let mut x = start;
@@ -100,7 +101,7 @@ impl Parameter {
         sum
     }
 
-    /// Adds the orbits up in an order that does not depend on who followed them.
+    /// Adds up the orbits in an order that does not depend on the ranks that followed them.
     fn outcome_of(self, share: Share) -> Outcome {
         let steps = ORBITS as f64 * self.steps as f64;
         Outcome {
@@ -112,7 +113,7 @@ impl Parameter {
 }
 
 impl Outcome {
-    /// Whether it is the same. The last digits of a logarithm may be those of another processor.
+    /// Whether it is the same. The last digits of a logarithm may differ between processors.
     pub fn is_close_to(&self, other: &Outcome) -> bool {
         let is_close = (self.exponent - other.exponent).abs() < 1e-12;
         is_close && self.parameter == other.parameter && self.visits == other.visits

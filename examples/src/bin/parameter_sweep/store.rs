@@ -1,18 +1,19 @@
-//! The results: one HDF5 file that outlives the death of who writes it.
+//! The results: one HDF5 file that survives the death of its writer.
 //!
 //! ```text
-//! /     attribute tasks: how many the sweep has
-//! /017  how often the orbits came by where for task 017; attributes r, steps and exponent
+//! /     attribute tasks: the number of tasks of the sweep
+//! /017  the visits to each part of the range for task 017; attributes r, steps and exponent
 //! ```
 //!
-//! HDF5 writes what it keeps in memory in any order, so of a process that dies meanwhile an unusable file may be left. Two
-//! things help:
+//! HDF5 writes its cached data in any order, so a process that dies may leave an unusable file. Two
+//! measures help:
 //!
-//! - While the file is written it has another name. Who finds it under its own name finds it whole.
-//! - Each result is kept as a small file in its task's folder, too, which is written before. From these the large one is built
-//!   again where it is not there.
+//! - While the file is written it has another name. A file under its own name is complete.
+//! - Each result is first written to a small file in its task's folder. If the large file is
+//!   missing, it is rebuilt from the small ones.
 //!
-//! Nothing in here knows about other processes: that no other one writes at the same moment is for the caller to see to.
+//! This module knows nothing of other processes: the caller ensures that no other process writes at
+//! the same time.
 
 use std::{
     fs,
@@ -28,7 +29,7 @@ use crate::{
     map::{Outcome, Parameter},
 };
 
-/// What a file's name ends with while it is written.
+/// The ending of a file's name while it is written.
 const UNFINISHED: &str = ".unfinished";
 
 /// The file with the results.
@@ -38,20 +39,20 @@ pub struct Store {
 }
 
 impl Store {
-    /// The file of a sweep of so many tasks.
+    /// The file of a sweep of this many tasks.
     pub fn new(path: PathBuf, tasks: usize) -> Self {
         Store { path, tasks }
     }
 
-    /// Where it is.
+    /// The path of the file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The tasks whose results are in it, in their order; none where there is no file.
+    /// The tasks whose results are in the file, in order; none if there is no file.
     ///
     /// # Errors
-    /// Where it cannot be read, or is of another sweep.
+    /// If it cannot be read or belongs to another sweep.
     pub fn names(&self) -> anyhow::Result<Option<Vec<String>>> {
         if !self.path.exists() {
             return Ok(None);
@@ -64,7 +65,7 @@ impl Store {
     /// Adds a result, or replaces it with the same.
     ///
     /// # Errors
-    /// Where HDF5 fails, with its reason. The file is to be built again then.
+    /// If HDF5 fails, with its reason. Then the file has to be rebuilt.
     pub fn add(&self, name: &str, outcome: &Outcome) -> anyhow::Result<()> {
         let unfinished = beside(&self.path, UNFINISHED);
         let add = || -> anyhow::Result<()> {
@@ -79,7 +80,7 @@ impl Store {
     /// The result of a task.
     ///
     /// # Errors
-    /// Where it is not there, or HDF5 fails.
+    /// If it is missing, or HDF5 fails.
     pub fn read(&self, name: &str) -> anyhow::Result<Outcome> {
         self.read_from(&self.path, name)
     }
@@ -87,22 +88,22 @@ impl Store {
     /// Keeps a result in its task's folder.
     ///
     /// # Errors
-    /// Where HDF5 fails, with its reason.
+    /// If HDF5 fails, with its reason.
     pub fn keep_copy(&self, folder: &Path, name: &str, outcome: &Outcome) -> anyhow::Result<()> {
         self.create(&copy_in(folder), |file| {
             put(file, name, outcome).map_err(plain)
         })
     }
 
-    /// Whether a result is kept in the folder of its task.
+    /// Whether a result is in the folder of its task.
     pub fn has_copy(&self, folder: &Path) -> bool {
         copy_in(folder).exists()
     }
 
-    /// Builds the file from what is kept in the folders of these tasks.
+    /// Builds the file from the results in the folders of these tasks.
     ///
     /// # Errors
-    /// Where one of them cannot be read or is of another sweep, or HDF5 fails.
+    /// If one of them cannot be read or belongs to another sweep, or HDF5 fails.
     pub fn build<'n>(
         &self,
         root: &Path,
@@ -117,7 +118,7 @@ impl Store {
         })
     }
 
-    /// Makes a file, which has its name once it is whole.
+    /// Makes a file, which gets its name once it is complete.
     fn create(
         &self,
         path: &Path,
@@ -136,7 +137,7 @@ impl Store {
         create().with_context(|| format!("cannot write {}", path.display()))
     }
 
-    /// Opens a file to read it, and makes sure that it is of this sweep.
+    /// Opens a file to read it, and checks that it belongs to this sweep.
     fn open(&self, path: &Path) -> anyhow::Result<File> {
         let open = || -> hdf5::Result<(File, u64)> {
             let file = File::open(path)?;
@@ -145,7 +146,7 @@ impl Store {
         };
         let (file, tasks) = (open().map_err(plain)).with_context(|| {
             let path = path.display();
-            format!("{path} is no file of results; if it was one, remove it, and start again")
+            format!("{path} is no file of results; if it was one, remove it and start again")
         })?;
         ensure!(
             tasks == self.tasks as u64,
@@ -164,7 +165,7 @@ impl Store {
     }
 }
 
-/// Where a task's result is in its folder.
+/// The path of a task's result in its folder.
 fn copy_in(folder: &Path) -> PathBuf {
     folder.join("result.h5")
 }
@@ -203,7 +204,7 @@ mod tests {
     use super::*;
     use std::{env, process};
 
-    /// A directory with the folders of three tasks, for the time of a test.
+    /// A directory with the folders of three tasks, for the duration of a test.
     struct Dir(PathBuf);
 
     impl Dir {

@@ -1,11 +1,13 @@
 //! A pipeline of three stages, with a channel from each to the next.
 //!
-//! The first rank cuts the numbers into ranges, the ranks in the middle look for primes in them, and the last rank
-//! joins what they have found. That comes in any order, for some take longer than others, so the last rank keeps what
-//! comes too early. In the end it compares with what a sieve finds.
+//! The first rank splits the numbers into ranges, the ranks in the middle search them for primes,
+//! and the last rank joins their results. These arrive in any order, because some ranges take
+//! longer than others, so the last rank keeps early results. In the end it compares its result with
+//! that of a sieve.
 //!
-//! On two ranks the first one looks for primes too, on one rank it does all. A rank with several stages works on the
-//! later one while the channel in between is full, or it would wait for itself.
+//! On two ranks the first one also searches for primes; on one rank it does everything. A rank with
+//! several stages works on the later one while the channel in between is full, because otherwise it
+//! would wait for itself.
 
 use std::{
     collections::BTreeMap,
@@ -22,49 +24,49 @@ mod primes;
 
 use primes::Primes;
 
-/// Looks for primes in a pipeline of ranks
+/// Searches for primes in a pipeline of ranks
 #[derive(Parser)]
 struct Args {
-    /// Look at the numbers below this one
+    /// Search the numbers below this one
     #[arg(default_value_t = 1_000_000)]
     below: u32,
-    /// Numbers in a range
+    /// Numbers per range
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
     range: u32,
-    /// Messages that each channel has room for
+    /// Capacity of each channel in messages
     #[arg(long, value_name = "N", default_value_t = 64)]
     capacity: usize,
 }
 
-/// A message to the second stage: numbers to look at.
+/// A message to the second stage: a range of numbers.
 #[derive(Clone, Copy, Equivalence)]
 struct Range {
-    /// Its place among the ranges.
+    /// Its position among the ranges.
     number: u64,
     from: u64,
     below: u64,
 }
 
-/// A message to the third stage: what was found in a range.
+/// A message to the third stage: the primes of a range.
 #[derive(Clone, Copy, Equivalence)]
 struct Found {
     /// The number of the range.
     number: u64,
-    /// The rank that looked.
+    /// The rank that searched.
     by: u64,
     primes: Primes,
 }
 
-/// What the last stage knows.
+/// The state of the last stage.
 #[derive(Default)]
 struct Collected {
-    /// All ranges up to the first that is missing.
+    /// The primes of all ranges up to the first missing one.
     primes: Primes,
-    /// How many these are.
+    /// The number of these ranges.
     joined: u64,
-    /// What came too early.
+    /// Results of later ranges.
     early: BTreeMap<u64, Primes>,
-    /// How many ranges each rank did.
+    /// The number of ranges that each rank has searched.
     shares: BTreeMap<u64, u64>,
     took: Duration,
 }
@@ -76,7 +78,7 @@ fn main() -> ExitCode {
 fn run(world: &SimpleCommunicator, args: &Args) -> anyhow::Result<String> {
     let mut ctrl = mpisync::sync(world)?;
     let last = ctrl.size() - 1;
-    // A channel lies where it is taken from most.
+    // Each channel is on the node whose ranks take most of its messages.
     let ranges = RemoteChannel::builder(world, args.capacity).name("ranges");
     let ranges = ranges.build()?;
     let found = RemoteChannel::builder(world, args.capacity).name("found");
@@ -87,9 +89,9 @@ fn run(world: &SimpleCommunicator, args: &Args) -> anyhow::Result<String> {
     Ok(summary)
 }
 
-/// All ranks do their stages, up to the end of the streams; the last one returns what it has collected.
+/// All ranks run their stages until the streams end; the last one returns its results.
 ///
-/// The channels are the function's own. So they are dropped where a rank fails, and no other rank waits for it.
+/// The function owns the channels. So a rank that fails drops them, and no other rank waits for it.
 #[mpisync::collective]
 fn work(
     ctrl: &mut WindowController,
@@ -130,7 +132,8 @@ fn work(
             }
         }
     }
-    // Each rank closes what it does not use, or not any more: so the next stage finds the end.
+    // Each rank closes the ends that it does not need any more, so the next stage finds the end of
+    // the stream.
     drop(range_producer);
     if searches {
         range_consumer.iter().try_for_each(search)?;
@@ -176,7 +179,7 @@ impl Collected {
     }
 }
 
-/// The last rank compares what it has with what a sieve finds; all return the summary.
+/// The last rank compares its result with that of a sieve; all return the summary.
 #[mpisync::single_write(rank = last)]
 fn verify(
     ctrl: &mut WindowController,

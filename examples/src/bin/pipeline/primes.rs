@@ -1,29 +1,29 @@
-//! The primes in a range: two ways to find them, and what is said of them.
+//! The primes in a range: two ways to find them, and their statistics.
 
-/// What is said of the primes in a range.
+/// Statistics of the primes in a range.
 ///
-/// Zero means that there is none. Two ranges that lie side by side can be [joined](Primes::join).
+/// Zero means that there are none. Two adjacent ranges can be [joined](Primes::join).
 #[derive(Clone, Copy, Debug, Default, PartialEq, mpisync::Equivalence)]
 pub struct Primes {
-    /// How many there are.
+    /// The number of primes.
     pub count: u64,
     /// The first one.
     first: u64,
     /// The last one.
     last: u64,
-    /// The longest way from one to the next.
+    /// The longest gap between two consecutive primes.
     pub gap: u64,
-    /// The prime where it begins.
+    /// The prime before the gap.
     pub before_gap: u64,
 }
 
 impl Primes {
-    /// Tries all divisors: what takes time.
+    /// Tries all divisors, which takes time.
     pub fn search(from: u64, below: u64) -> Self {
         (from..below).filter(|&n| is_prime(n)).collect()
     }
 
-    /// Crosses out multiples, in the memory of all numbers from 0: what it is compared with.
+    /// Crosses out multiples, in memory for all numbers from 0: the reference for comparison.
     pub fn sieve(below: u64) -> Self {
         let below = below as usize;
         let mut is_crossed_out = vec![false; below];
@@ -38,12 +38,12 @@ impl Primes {
         primes.map(|n| n as u64).collect()
     }
 
-    /// The primes in this range and the one behind it.
+    /// The statistics of this range and the next one together.
     pub fn join(self, behind: Self) -> Self {
         if self.count == 0 || behind.count == 0 {
             return if self.count == 0 { behind } else { self };
         }
-        // Of gaps that are as long, the first one.
+        // Of gaps of the same length, the first one.
         let between = (behind.first - self.last, self.last);
         let (mut gap, mut before_gap) = (self.gap, self.before_gap);
         for (other, before_other) in [between, (behind.gap, behind.before_gap)] {
@@ -62,7 +62,7 @@ impl Primes {
 }
 
 impl FromIterator<u64> for Primes {
-    /// From primes in their order.
+    /// From primes in ascending order.
     fn from_iter<I: IntoIterator<Item = u64>>(primes: I) -> Self {
         let one = |prime| Primes {
             count: 1,

@@ -1,16 +1,16 @@
-//! What mpisync does for its users, as far as this one job needs it, written by hand.
+//! The functions of mpisync that this job needs, written by hand.
 
 use anyhow::anyhow;
 use mpi::{collective::SystemOperation, topology::SimpleCommunicator, traits::*};
 use serde::{Serialize, de::DeserializeOwned};
 
-/// The rank that does what only one may do.
+/// The rank that acts alone.
 const ROOT: i32 = 0;
 /// The tag of the token.
 const TOKEN: i32 = 1;
 
-/// Runs `make` on the root and returns its value on all ranks, or its error: the message of it at least, since
-/// an error itself cannot be sent. Collective.
+/// Runs `make` on the root and returns its value on all ranks, or its error. The others get at
+/// least the message of the error, because an error itself cannot be sent. Collective.
 pub fn from_root<T: Serialize + DeserializeOwned>(
     world: &SimpleCommunicator,
     make: impl FnOnce() -> anyhow::Result<T>,
@@ -36,7 +36,7 @@ pub fn from_root<T: Serialize + DeserializeOwned>(
     }
 }
 
-/// Makes an error of any rank an error of all: that of the first rank that has one. Collective.
+/// Makes an error of any rank an error of all: that of the lowest rank that has one. Collective.
 pub fn agree<T>(world: &SimpleCommunicator, outcome: anyhow::Result<T>) -> anyhow::Result<T> {
     let mine = if outcome.is_err() {
         world.rank()
@@ -55,7 +55,8 @@ pub fn agree<T>(world: &SimpleCommunicator, outcome: anyhow::Result<T>) -> anyho
     Err(anyhow!(broadcast(world, first, text)))
 }
 
-/// Sends a text of one rank to all: its length first, so that the others can make room. Collective.
+/// Sends a text of one rank to all: its length first, so that the others can allocate memory.
+/// Collective.
 fn broadcast(world: &SimpleCommunicator, from: i32, text: String) -> String {
     let from = world.process_at_rank(from);
     let mut bytes = text.into_bytes();
@@ -66,7 +67,7 @@ fn broadcast(world: &SimpleCommunicator, from: i32, text: String) -> String {
     String::from_utf8(bytes).expect("a text was sent")
 }
 
-/// A token that goes round all ranks a fixed number of times. Who has it may write.
+/// A token that passes around all ranks a fixed number of times. The rank that has it may write.
 pub struct Ring<'c> {
     world: &'c SimpleCommunicator,
     turns_left: u32,
@@ -83,7 +84,7 @@ impl<'c> Ring<'c> {
         }
     }
 
-    /// Waits for the token, runs `write` and hands the token on.
+    /// Waits for the token, runs `write` and passes the token on.
     pub fn in_turn<T>(&mut self, write: impl FnOnce() -> T) -> T {
         let (rank, size) = (self.world.rank(), self.world.size());
         let starts_it = rank == 0 && self.first;

@@ -1,18 +1,18 @@
-//! The job of `hdf5_results` in plain MPI, as one would write it by hand.
+//! The job of `hdf5_results` in plain MPI, written by hand.
 //!
 //! Compare the two `main.rs`, step by step:
 //!
 //! | step | here | with mpisync |
 //! | --- | --- | --- |
-//! | one rank creates the file, all get its header or its error | `by_hand::from_root`, which encodes and broadcasts by hand | `file.single_write(…)` |
-//! | an error on one rank is an error on all | `by_hand::agree`, to be remembered at each step | `#[mpisync::collective]` |
-//! | one rank writes at a time | `by_hand::Ring`: a token that goes round in the order of the ranks, so that a rank which still computes holds up all that come after it | `file.write(…)`: whoever is ready goes next |
-//! | readers keep writers out | nothing: it takes the barriers that `from_root` and `agree` imply, and a person who sees to it that no step is moved past them | `file.read(…)` |
-//! | the file is open and in HDF5's memory in one's turn only | each step opens and closes it, to be remembered at each | `mpisync::Guarded` |
+//! | one rank creates the file, all get its header or its error | `by_hand::from_root`, which encodes and broadcasts | `file.single_write(…)` |
+//! | an error on one rank is an error on all | `by_hand::agree`, which each step has to call | `#[mpisync::collective]` |
+//! | one rank writes at a time | `by_hand::Ring`: a token that passes around the ranks in order, so a rank that still computes delays all ranks after it | `file.write(…)`: the next ready rank writes |
+//! | readers keep writers out | not implemented: the steps rely on the barriers that `from_root` and `agree` imply, and the programmer must not move a step past them | `file.read(…)` |
+//! | the file is open and in HDF5's memory only during one's turn | each step has to open and close it | `mpisync::Guarded` |
 //!
-//! And what is not here at all: a rank that panics leaves the others waiting for ever, so does one that calls the
-//! steps in another order or leaves with an early `?`, there are no timeouts, and the compiler accepts a write
-//! outside `Ring::in_turn`.
+//! Some of mpisync's guarantees are missing here. If a rank panics, calls the steps in another
+//! order or leaves by an early `?`, the others wait forever. There are no timeouts, and the
+//! compiler accepts a write outside `Ring::in_turn`.
 
 use std::process::ExitCode;
 
@@ -22,7 +22,7 @@ use mpisync_examples::{cli, progress::Progress, results};
 
 mod by_hand;
 
-/// Writes results of all ranks into one serial HDF5 file, with nothing but MPI
+/// Writes results of all ranks into one serial HDF5 file, with MPI only
 #[derive(Parser)]
 struct Args {
     #[command(flatten)]
@@ -53,7 +53,7 @@ fn run(world: &SimpleCommunicator, job: &cli::Job) -> anyhow::Result<String> {
         results::seal(&file)?;
         file.close().map_err(results::plain)
     })?;
-    // Each rank checks what another one wrote.
+    // Each rank checks the results of another one.
     let other = (world.rank() + 1) % world.size();
     let verified = results::open(&header.path);
     let verified = verified.and_then(|file| results::verify(&file, &header, other));
@@ -61,7 +61,7 @@ fn run(world: &SimpleCommunicator, job: &cli::Job) -> anyhow::Result<String> {
     Ok(cli::verified(&header))
 }
 
-/// Writes this rank's datasets, each when the token comes round.
+/// Writes this rank's datasets, each when the token arrives.
 fn write_results(
     world: &SimpleCommunicator,
     header: &results::Header,
@@ -72,7 +72,8 @@ fn write_results(
     let mut outcome = Ok(());
     for dataset in 0..header.datasets {
         let result = results::compute(header, input, world.rank(), dataset);
-        // After an error the token must still go round, or the others wait for it for ever.
+        // After an error the token must still be passed on; otherwise the others wait for it
+        // forever.
         let written = ring.in_turn(|| results::write(header, world.rank(), dataset, &result));
         progress.finished(1);
         outcome = outcome.and(written);

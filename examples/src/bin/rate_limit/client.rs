@@ -1,4 +1,4 @@
-//! What a rank sees of the service.
+//! A rank's connection to the service.
 
 use std::{
     io::BufReader,
@@ -10,23 +10,25 @@ use anyhow::{Context, bail};
 
 use crate::http::{self, Message};
 
-/// How long a rank tries an address, and how long it waits for an answer beyond the time that one takes.
+/// How long a rank tries an address, and how long it waits for a reply in addition to the time of a
+/// request.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A connection to the service, which stays open from one request to the next.
+/// A connection to the service, which stays open between requests.
 pub struct Client {
     stream: BufReader<TcpStream>,
-    /// The service, as it is called in the requests.
+    /// The name of the service in the requests.
     host: String,
-    /// This rank, as it is called in the requests.
+    /// The name of this rank in the requests.
     agent: String,
 }
 
 impl Client {
-    /// Connects to the first of the addresses that answers; a request takes the service `time`.
+    /// Connects to the first of the addresses that accepts a connection. `time` is the time that
+    /// the service needs for a request.
     ///
     /// # Errors
-    /// Where none of them does, what the last one said.
+    /// If none does, the error of the last one.
     pub fn connect(addresses: &[SocketAddr], rank: i32, time: Duration) -> anyhow::Result<Self> {
         let mut attempt = Err(anyhow::anyhow!("the service has no address"));
         for address in addresses {
@@ -46,22 +48,23 @@ impl Client {
         })
     }
 
-    /// Begins a session; returns its token.
+    /// Begins a session and returns its token.
     ///
     /// # Errors
-    /// Where the service does not answer, or not as it should.
+    /// If the service does not reply, or replies wrongly.
     pub fn log_in(&mut self) -> anyhow::Result<String> {
         let response = self.request("POST /session", &[], Some(""))?;
         match status(&response) {
             "200" => Ok(response.body),
-            _ => bail!("the service does not let us in: {}", response.start),
+            _ => bail!("the service refuses the session: {}", response.start),
         }
     }
 
-    /// Asks for the square of a number; none where the service refuses because it has too much to do.
+    /// Requests the square of a number. Returns None if the service refuses because it has too many
+    /// requests.
     ///
     /// # Errors
-    /// Where the service does not answer, or not as it should.
+    /// If the service does not reply, or replies wrongly.
     pub fn square(&mut self, number: u32, token: &str) -> anyhow::Result<Option<u64>> {
         let bearer = format!("Bearer {token}");
         let request = format!("GET /square/{number}");
@@ -69,7 +72,7 @@ impl Client {
         match status(&response) {
             "200" => Ok(Some(response.body.parse()?)),
             "503" => Ok(None),
-            _ => bail!("the service does not answer: {}", response.start),
+            _ => bail!("the service does not reply: {}", response.start),
         }
     }
 
@@ -85,7 +88,7 @@ impl Client {
         let response = http::write(self.stream.get_mut(), &start, &all, body)
             .and_then(|()| Message::read(&mut self.stream));
         response
-            .with_context(|| format!("no answer to `{request}`"))?
+            .with_context(|| format!("no reply to `{request}`"))?
             .with_context(|| format!("the service has closed the connection on `{request}`"))
     }
 }

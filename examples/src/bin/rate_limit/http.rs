@@ -1,4 +1,5 @@
-//! As much of HTTP/1.1 as the program needs: messages with a few headers and a short body or none.
+//! The part of HTTP/1.1 that the program needs: messages with a few headers and a short body or
+//! none.
 
 use std::io::{BufRead, Error, ErrorKind, Read, Result, Write};
 
@@ -10,15 +11,15 @@ pub struct Message {
     /// The first line, without its end.
     pub start: String,
     headers: Vec<(String, String)>,
-    /// The body, empty where there is none.
+    /// The body; empty if there is none.
     pub body: String,
 }
 
 impl Message {
-    /// Reads the next message; none where the connection was closed instead.
+    /// Reads the next message; None if the connection was closed instead.
     ///
     /// # Errors
-    /// If it is no message, too long, or ends too early.
+    /// If it is no message, is too long, or ends too early.
     pub fn read(stream: &mut impl BufRead) -> Result<Option<Self>> {
         let mut stream = stream.take(LONGEST);
         let Some(start) = line(&mut stream)? else {
@@ -55,10 +56,10 @@ impl Message {
     }
 }
 
-/// Writes a message. Without a body it does not tell the length of one either.
+/// Writes a message. Without a body it has no length of the body either.
 ///
 /// # Errors
-/// Where the connection fails.
+/// If the connection fails.
 pub fn write(
     mut stream: impl Write,
     start: &str,
@@ -77,7 +78,7 @@ pub fn write(
     stream.write_all(message.as_bytes())
 }
 
-/// The next line without its end; none at the end of the connection.
+/// The next line without its end; None at the end of the connection.
 fn line(stream: &mut impl BufRead) -> Result<Option<String>> {
     let mut line = String::new();
     if stream.read_line(&mut line)? == 0 {

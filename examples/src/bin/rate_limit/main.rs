@@ -1,9 +1,10 @@
-//! Many ranks ask a slow service, so many at a time as it can bear.
+//! Many ranks use a slow service, which accepts only a few requests at a time.
 //!
-//! The service is a small HTTP server, which rank 0 starts in threads of its own; a `#[single_write]` tells the others
-//! where. It works on a few requests at a time, and refuses those that are too many. So the ranks share a `Semaphore`
-//! with as many permits, and ask while they have one. A `Counter` gives each of them the next task that nobody has, and a
-//! `OnceShared` the token of a session, for which one of them logs in: the first to come.
+//! The service is a small HTTP server, which rank 0 starts in threads of its own; a
+//! `#[single_write]` sends its address to the others. It works on a few requests at a time, and
+//! refuses further ones. So the ranks share a `Semaphore` with the same number of permits, and send
+//! a request only while they have one. A `Counter` gives each of them the next task, and a
+//! `OnceShared` the token of a session, for which the first rank that asks for it logs in.
 //!
 //! ```sh
 //! cargo xtask run -n 8 rate_limit --limit 3
@@ -11,8 +12,8 @@
 //! cargo xtask run -n 4 --hosts 2 rate_limit
 //! ```
 //!
-//! The second one does without the semaphore: a rank that is refused comes again a while later. On one host the service
-//! listens at 127.0.0.1, over several at all addresses of the host that rank 0 is on.
+//! The second command uses no semaphore: a rank that is refused tries again later. On one host the
+//! service listens at 127.0.0.1, over several at all addresses of rank 0's host.
 
 use std::{
     net::SocketAddr,
@@ -35,29 +36,29 @@ use client::Client;
 use service::{Plan, Service};
 use share::Share;
 
-/// Asks a service from all ranks, from so many at a time as it can bear
+/// Uses a service from all ranks, with a limited number of requests at a time
 #[derive(Parser)]
 struct Args {
-    /// Answers to get from the service
+    /// Number of answers to get from the service
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     requests: u32,
-    /// Requests that the service works on at a time
+    /// Number of requests that the service works on at a time
     #[arg(long, value_name = "K", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..))]
     limit: u32,
-    /// Milliseconds that each takes
+    /// Duration of each request in milliseconds
     #[arg(long, value_name = "MS", default_value_t = 20)]
     time: u32,
-    /// Ask without waiting for a permit, and again when refused
+    /// Send requests without waiting for a permit, and again after a refusal
     #[arg(long)]
     unlimited: bool,
 }
 
-/// What the ranks share to ask the service.
+/// The shared objects of the ranks.
 struct Shared {
     addresses: Vec<SocketAddr>,
     /// One for each task.
     tasks: Counter<u32>,
-    /// As many as the service takes requests at a time; none where nobody is to wait for one.
+    /// As many as the requests that the service accepts at a time; None with `--unlimited`.
     permits: Option<Semaphore>,
     /// The token of the session.
     session: OnceShared<String>,
@@ -112,7 +113,7 @@ fn start(
     service.insert(Service::start(&plan)?).addresses()
 }
 
-/// All ranks ask, until there are no tasks left; then each writes down what it has had.
+/// All ranks send requests until no task is left; then each writes its share into `shares`.
 #[mpisync::collective]
 fn ask(
     ctrl: &mut WindowController,
@@ -144,8 +145,8 @@ fn ask(
     Ok(shares.publish()?)
 }
 
-/// Rank 0 makes sure that all answers came, and that the service never had too many requests at once unless it was to; all
-/// return the summary.
+/// Rank 0 checks that all answers arrived, and that the service never had too many requests at
+/// once, except with `--unlimited`; all return the summary.
 #[mpisync::single_write]
 fn verify(
     ctrl: &mut WindowController,
@@ -166,7 +167,7 @@ fn verify(
     let right: u64 = (0..u64::from(requests)).map(|number| number * number).sum();
     ensure!(
         (all.answers, all.sum) == (requests.into(), right) && seen.answered == requests,
-        "{} answers came, which add up to {}; they should be {requests} and add up to {right}",
+        "{} answers with the sum {} instead of {requests} with the sum {right}",
         all.answers,
         all.sum
     );

@@ -1,4 +1,4 @@
-//! A slow service that works on a few requests at a time and refuses the others: what the ranks have to spare.
+//! A slow service that works on a few requests at a time and refuses the others.
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -23,34 +23,34 @@ pub struct Service {
     desk: Arc<Desk>,
 }
 
-/// What the service is like.
+/// The properties of the service.
 pub struct Plan {
-    /// How many requests it works on at a time.
+    /// The number of requests that it works on at a time.
     pub limit: u32,
-    /// How long it takes for each.
+    /// The duration of each request.
     pub time: Duration,
-    /// How many answers are wanted.
+    /// The number of answers that the ranks want.
     pub requests: u32,
-    /// How many ranks will ask.
+    /// The number of ranks that use it.
     pub ranks: i32,
     /// Whether some of them may be on other hosts.
     pub is_remote: bool,
 }
 
-/// What the service has seen.
+/// The statistics of the service.
 #[derive(Clone, Copy, Default)]
 pub struct Seen {
-    /// How many sessions were begun.
+    /// The number of sessions that were begun.
     pub sessions: u32,
-    /// How many requests were answered.
+    /// The number of answered requests.
     pub answered: u32,
-    /// How many were refused.
+    /// The number of refused requests.
     pub refused: u32,
-    /// The most requests at the same time, one that was refused among them.
+    /// The most requests at the same time, including a refused one.
     pub most: u32,
 }
 
-/// Where the requests of all connections come together.
+/// The shared state of all connections.
 struct Desk {
     limit: u32,
     time: Duration,
@@ -60,13 +60,13 @@ struct Desk {
 
 struct State {
     seen: Seen,
-    /// How many requests are worked on.
+    /// The number of requests in progress.
     at_once: u32,
     marks: Vec<Mark>,
     bar: ProgressBar,
 }
 
-/// What a rank has come to with its last request.
+/// The state of a rank's last request.
 #[derive(Clone, Copy)]
 enum Mark {
     Answered,
@@ -75,10 +75,10 @@ enum Mark {
 }
 
 impl Service {
-    /// Starts it, at a port that the system chooses. Who looks at a terminal sees there which ranks are served.
+    /// Starts it, at a port that the system chooses. On a terminal it shows which ranks are served.
     ///
     /// # Errors
-    /// Where the system has no port.
+    /// If the system has no port.
     pub fn start(plan: &Plan) -> anyhow::Result<Self> {
         let address = if plan.is_remote {
             Ipv4Addr::UNSPECIFIED // all that this host has
@@ -107,17 +107,17 @@ impl Service {
         thread::spawn(move || {
             for connection in listener.incoming().flatten() {
                 let desk = desk.clone();
-                // An error ends the connection, and the rank at its other end is told by that.
+                // An error closes the connection, which is an error for the rank at its other end.
                 thread::spawn(move || desk.serve(&connection));
             }
         });
         Ok(service)
     }
 
-    /// Where the ranks can try to reach it.
+    /// The addresses at which the ranks can try to reach it.
     ///
     /// # Errors
-    /// Where some may be on other hosts, and this one has no address that those could reach.
+    /// If some ranks may be on other hosts, and this host has no address that they could reach.
     pub fn addresses(&self) -> anyhow::Result<Vec<SocketAddr>> {
         if !self.is_remote {
             return Ok(vec![(Ipv4Addr::LOCALHOST, self.port).into()]);
@@ -136,7 +136,7 @@ impl Service {
         Ok(addresses)
     }
 
-    /// What it has seen so far.
+    /// The statistics so far.
     pub fn seen(&self) -> Seen {
         self.desk.state().seen
     }
@@ -185,13 +185,13 @@ impl Desk {
         }
     }
 
-    /// The answer to a question that takes a while, if there is room for it.
+    /// The answer to a slow request, if there is capacity for it.
     fn square(&self, number: u32, rank: Option<usize>) -> (&'static str, String) {
         if !self.state().begin(rank, self.limit) {
             return ("503 Service Unavailable", String::new());
         }
         thread::sleep(self.time);
-        // Before the answer: a rank that has it lets the next one ask.
+        // Before the answer: a rank that has the answer lets the next one send a request.
         self.state().end(rank);
         ("200 OK", u64::from(number).pow(2).to_string())
     }
@@ -202,7 +202,7 @@ impl Desk {
 }
 
 impl State {
-    /// A request comes; whether there is room for it.
+    /// A request arrives. Returns whether there is capacity for it.
     fn begin(&mut self, rank: Option<usize>, limit: u32) -> bool {
         self.seen.most = self.seen.most.max(self.at_once + 1);
         let has_room = self.at_once < limit;
@@ -216,7 +216,7 @@ impl State {
         has_room
     }
 
-    /// A request is done with.
+    /// A request is complete.
     fn end(&mut self, rank: Option<usize>) {
         self.at_once -= 1;
         self.seen.answered += 1;
@@ -232,7 +232,8 @@ impl State {
     }
 }
 
-/// The ranks that are served, a cross for each that was refused and has not come again, and dots for the others.
+/// Shows the ranks that are served, a cross for each that was refused and has not tried again, and
+/// dots for the others.
 fn picture(marks: &[Mark]) -> String {
     let width = marks.len().saturating_sub(1).to_string().len();
     let cell = |(rank, mark): (usize, &Mark)| match mark {

@@ -1,27 +1,27 @@
-//! What each rank has had of the service.
+//! The share of each rank in the service.
 
 use std::{iter::Sum, time::Duration};
 
-/// How many characters the longest bar has.
+/// The length of the longest bar in characters.
 const WIDTH: usize = 32;
 
-/// What a rank has had of the service.
+/// The share of one rank in the service.
 #[derive(Clone, Copy, Default, mpisync::Equivalence)]
 pub struct Share {
-    /// How many answers it got.
+    /// The number of its answers.
     pub answers: u64,
     /// The sum of the numbers in them.
     pub sum: u64,
-    /// How often it was refused.
+    /// The number of its refusals.
     pub refused: u64,
-    /// Seconds until the requests began that were answered.
+    /// Seconds of waiting before the requests that were answered.
     waited: f64,
-    /// Seconds from there to the answers.
+    /// Seconds from these requests to the answers.
     in_service: f64,
 }
 
 impl Share {
-    /// Adds an answer that this rank could ask for after so long, and that then took so long to come.
+    /// Adds an answer, the wait before its request, and the time from the request to the answer.
     pub fn add(&mut self, answer: u64, waited: Duration, in_service: Duration) {
         self.answers += 1;
         self.sum += answer;
@@ -40,7 +40,7 @@ impl Share {
         )
     }
 
-    /// How much of the time it was in service and waited.
+    /// A bar of its time in service and its waiting time.
     fn bar(&self, took: Duration) -> String {
         let until = |time: f64| (time / took.as_secs_f64() * WIDTH as f64).round() as usize;
         let in_service = until(self.in_service);
@@ -61,7 +61,7 @@ impl Sum for Share {
     }
 }
 
-/// A table of the shares of all ranks, which took so long together.
+/// A table of the shares of all ranks, which took this time together.
 pub fn table(shares: &[Share], took: Duration) -> String {
     let mut table = format!(
         "{:>4}{:>10}{:>10}{:>12}{:>12}  █ in service ░ waiting\n",

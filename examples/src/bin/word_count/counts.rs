@@ -1,17 +1,17 @@
-//! How often each word occurs.
+//! The number of occurrences of each word.
 
 use std::{cmp::Reverse, collections::HashMap};
 
 use crate::text::{Text, words};
 
-/// How often each word occurs.
+/// The number of occurrences of each word.
 #[derive(Default, PartialEq)]
 pub struct Counts(HashMap<String, u64>);
 
-/// One of them, as a message.
+/// The count of one word, as a message.
 #[derive(Clone, Copy, mpisync::Equivalence)]
 pub struct Entry {
-    /// How often it occurs.
+    /// The number of its occurrences.
     pub count: u64,
     /// The word.
     pub word: Text,
@@ -35,7 +35,7 @@ impl Counts {
         }
     }
 
-    /// The counts of words that came as messages, as messages.
+    /// The counts of words that arrived in messages, as messages.
     pub fn entries(&self) -> impl Iterator<Item = Entry> {
         self.0.iter().map(|(word, &count)| Entry {
             count,
@@ -43,22 +43,22 @@ impl Counts {
         })
     }
 
-    /// How often this word occurs.
+    /// The number of occurrences of this word.
     pub fn of(&self, word: &str) -> u64 {
         self.0.get(word).copied().unwrap_or_default()
     }
 
-    /// How many words there are.
+    /// The number of words.
     pub fn total(&self) -> u64 {
         self.0.values().sum()
     }
 
-    /// How many different words there are.
+    /// The number of different words.
     pub fn distinct(&self) -> usize {
         self.0.len()
     }
 
-    /// The words that occur most, with those that occur as often in the order of the alphabet.
+    /// The most frequent words; words of the same count are in alphabetical order.
     pub fn most_frequent(&self, most: usize) -> Vec<(&str, u64)> {
         let mut all: Vec<_> = self.0.iter().map(|(word, &n)| (word.as_str(), n)).collect();
         all.sort_unstable_by_key(|&(word, count)| (Reverse(count), word));
@@ -66,7 +66,7 @@ impl Counts {
         all
     }
 
-    /// A word that occurs here more or less often than there.
+    /// A word whose counts differ.
     pub fn difference<'a>(&'a self, other: &'a Counts) -> Option<&'a str> {
         let mut words = self.0.keys().chain(other.0.keys());
         words

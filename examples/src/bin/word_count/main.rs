@@ -1,9 +1,10 @@
 //! Counts the words of text files: one rank reads them, all ranks count.
 //!
-//! Rank 0 reads line by line and puts the lines into a channel, cut into messages. All ranks take from it; rank 0 itself
-//! while the channel is full, so that a rank alone can do it too. When all is read it drops its producer, and the ranks
-//! find the end of the stream. A second channel brings their counts to rank 0, which counts again without the others
-//! and compares.
+//! Rank 0 reads the files by lines and puts the lines into a channel, split into messages. All
+//! ranks take from it; rank 0 itself only while the channel is full, so that the program also works
+//! with one rank. After the last line rank 0 drops its producer, and the ranks find the end of the
+//! stream. A second channel sends their counts to rank 0, which counts again without the others and
+//! compares.
 
 use std::{
     fs::{self, File},
@@ -24,7 +25,7 @@ mod text;
 use counts::{Counts, Entry};
 use text::{Text, pieces};
 
-/// How many bytes are read between two steps of the progress bar.
+/// The number of bytes between two steps of the progress bar.
 const STEP: u64 = 1 << 16;
 
 /// Counts the words of text files on all ranks
@@ -33,7 +34,7 @@ struct Args {
     /// The text files
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// Messages that each channel has room for
+    /// Capacity of each channel in messages
     #[arg(long, value_name = "N", default_value_t = 1024)]
     capacity: usize,
 }
@@ -56,9 +57,10 @@ fn run(world: &SimpleCommunicator, args: &Args) -> anyhow::Result<String> {
     Ok(summary)
 }
 
-/// Rank 0 reads, all ranks count; each returns what it has counted.
+/// Rank 0 reads, all ranks count; each returns its counts.
 ///
-/// The channel is the function's own. So it is dropped where a rank fails, and no other rank waits for its messages.
+/// The function owns the channel. So a rank that fails drops it, and no other rank waits for its
+/// messages.
 #[mpisync::collective]
 fn count(
     ctrl: &mut WindowController,
@@ -83,7 +85,7 @@ fn count(
     Ok(counts)
 }
 
-/// The bytes in all files.
+/// The total size of the files in bytes.
 fn length(files: &[PathBuf]) -> anyhow::Result<u64> {
     let length = |file: &PathBuf| {
         let data = fs::metadata(file);
@@ -92,7 +94,7 @@ fn length(files: &[PathBuf]) -> anyhow::Result<u64> {
     files.iter().map(|file| Ok(length(file)?.len())).sum()
 }
 
-/// Puts the lines of a file into the channel, and counts some of them while there is no room.
+/// Puts the lines of a file into the channel, and counts some of them while it is full.
 fn read(
     file: &Path,
     producer: &Producer<Text>,
@@ -125,12 +127,12 @@ fn read(
     Ok(())
 }
 
-/// In small letters, and without bytes that are no text.
+/// In lower case, and without bytes that are not text.
 fn normal(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).to_lowercase()
 }
 
-/// Brings the counts of all ranks to rank 0.
+/// Sends the counts of all ranks to rank 0.
 #[mpisync::collective]
 fn merge(
     ctrl: &mut WindowController,
@@ -149,7 +151,7 @@ fn merge(
     Ok(counts)
 }
 
-/// Rank 0 compares the counts with those that it comes to without channels; all return the summary.
+/// Rank 0 compares the counts with its own, made without channels; all return the summary.
 #[mpisync::single_write]
 fn verify(
     ctrl: &mut WindowController,
@@ -166,7 +168,7 @@ fn verify(
     let alone = start.elapsed();
     if let Some(word) = counts.difference(&serial) {
         let (found, right) = (counts.of(word), serial.of(word));
-        bail!("`{word}` was counted {found} times, and is there {right} times");
+        bail!("`{word}` was counted {found} times instead of {right} times");
     }
     let total = counts.total();
     let mut summary = String::new();

@@ -2,7 +2,8 @@
 
 use std::iter;
 
-/// The longest text in a message, in bytes. With its length, and the channel's stamp, it fills four cache lines.
+/// The longest text in a message, in bytes. Together with its length and the channel's stamp it
+/// fills four cache lines.
 pub const LONGEST: usize = 240;
 
 /// A text of at most [`LONGEST`] bytes.
@@ -30,12 +31,13 @@ impl Text {
     }
 }
 
-/// The words of a text: letters and digits, with anything else in between.
+/// The words of a text: sequences of letters and digits.
 pub fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split(is_between).filter(|word| !word.is_empty())
 }
 
-/// Cuts a line into pieces of at most [`LONGEST`] bytes, between words. A longer word is a piece of its own.
+/// Splits a line between words into pieces of at most [`LONGEST`] bytes. A longer word is a piece
+/// of its own.
 pub fn pieces(line: &str) -> impl Iterator<Item = &str> {
     let mut rest = line;
     iter::from_fn(move || {
@@ -46,7 +48,7 @@ pub fn pieces(line: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Where the first piece ends, of a text that begins with a word.
+/// The end of the first piece of a text that begins with a word.
 fn end_of_piece(text: &str) -> usize {
     if text.len() <= LONGEST {
         return text.len();

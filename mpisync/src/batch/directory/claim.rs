@@ -3,67 +3,74 @@
 //! # The protocol
 //! The claims of a task are files in its folder, `claim.1`, `claim.2` and so on. A job writes each
 //! under a name of its own and then gives it this one with `link`. Only one job can do that, on
-//! every file system that several hosts may use (NFS, Lustre, GPFS, BeeGFS), and the claim is whole
-//! from the beginning. No claim is ever removed. So making number *n* + 1 is a compare-and-swap on
-//! *n*. The highest claim is the one that counts.
+//! every file system that several hosts may use (NFS, Lustre, GPFS, BeeGFS), and the claim is
+//! complete from the beginning. No claim is ever removed. So making number *n* + 1 is a
+//! compare-and-swap on *n*. Only the highest claim counts.
 //!
 //! A claim names the process that made it (host, boot, PID namespace, PID, start time), and its
 //! modification time is its last *heartbeat*. While a job holds the claim, one of its threads gives
 //! a heartbeat every quarter of [`stale_after`](super::Options::stale_after). A claim is
-//! - *released* if its last heartbeat was in 1970: the job has written the state of the task before and is done with it;
-//! - *dead* if its last heartbeat is older than `stale_after`, or if it was made on this host, since it was booted, and the
-//!   process is gone; also if its heartbeat is dated further ahead than `stale_after`, and no other one has come for that long
-//!   by the clock of the job that looks;
+//! - *released* if its last heartbeat was in 1970: the job has written the state of the task before
+//!   and is done with it;
+//! - *dead* if its last heartbeat is older than `stale_after`, or if it was made on this host,
+//!   since it was booted, and the process is gone; also if its heartbeat is dated further ahead
+//!   than `stale_after`, and no other one has come for that long by the clock of the job that
+//!   looks;
 //! - *alive* otherwise, also if it does not name its process yet.
 //!
 //! To take a task, a job
-//! 1. judges the highest claim *n*, and leaves the task alone if it is alive; a job that has not looked yet begins with the
-//!    claim 0, which no job ever had;
+//! 1. judges the highest claim *n*, and leaves the task alone if it is alive; a job that has not
+//!    looked yet begins with the claim 0, which no job ever had;
 //! 2. reads the state, and leaves the task alone if there is nothing to run;
 //! 3. makes claim *n* + 1; if that exists already, it begins again and finds a higher claim;
-//! 4. looks whether there is a claim *n* + 2, and writes RUNNING if not.
+//! 4. checks whether there is a claim *n* + 2, and writes RUNNING if not.
 //!
-//! To settle it, the job looks whether there is a claim *n* + 2, writes the state into a file of
+//! To settle it, the job checks whether there is a claim *n* + 2, writes the state into a file of
 //! its own, renames that to `state`, and then releases its claim. If the file cannot be written,
-//! because the file system is full, say, the job *abandons* the claim: it gives no more heartbeats
-//! and makes the last one so old that the claim is dead. If the renaming fails, it is not known
-//! whether it has happened or will; then the claim ages. The same holds for RUNNING in step 4; but
-//! a job that gives a task up before that step abandons the claim only if *n* was dead. RUNNING
-//! with a released claim would count as a task of pshmem, which other jobs leave alone for long.
+//! for example because the file system is full, the job *abandons* the claim: it gives no more
+//! heartbeats and makes the last one so old that the claim is dead. If the renaming fails, it is
+//! not known whether it has happened or will; then the claim ages. The same holds for RUNNING in
+//! step 4; but a job that gives a task up before that step abandons the claim only if *n* was dead.
+//! RUNNING with a released claim would count as a task of pshmem, which other jobs leave alone for
+//! long.
 //!
 //! # Why no two jobs have a task at once
-//! Say that a job *keeps up* if none of its claims goes without a heartbeat for as long as
-//! `stale_after`. Then:
+//! A job *keeps up* if none of its claims goes without a heartbeat for as long as `stale_after`.
+//! Then:
 //!
-//! - Number *n* + 1 is made only after *n* was judged to be released or dead, and it is made once. A claim that is released
-//!   or dead stays so. So at most one of the claims of jobs that keep up is alive.
-//! - A job that judges a claim takes the time before it reads the claim, and never a later time than that of the file system.
-//!   So a slow look only delays the judgement that a job is dead, and is never taken for the silence of that job.
-//! - Only the holder of the living claim writes the state. The state of step 2 is read after the judgement, so the holder of
-//!   *n* has written it or will never write; and if *n* + 1 can be made in step 3, no job had that in between. So the state
-//!   has not changed since, and need not be read again. If another job has run the task meanwhile, step 3 fails, and the
-//!   judgement that follows finds that.
-//! - A job that abandons a claim has changed nothing of the state that it wrote in step 4, or that the dead holder of *n*
-//!   left, and never writes again, as if it had been killed then. Others take the task at once, if `stale_after` is not longer
-//!   than the time since 1970.
-//! - A job that sees the same heartbeat twice, `stale_after` apart by its own clock, and no other one in between, knows that
-//!   the holder did not keep up, whatever the date says.
-//! - A person may set a state by force: that makes claim *n* + 1 though *n* is alive. If the holder of *n* is alive after all,
-//!   it finds that it lost the task, as a job that did not keep up does. It looks before each state that it writes.
-//! - A job that ends or is killed gives no more heartbeats. On the same host the next job takes its tasks at once, on others
-//!   after `stale_after`.
+//! - Number *n* + 1 is made only after *n* was judged to be released or dead, and it is made once.
+//!   A claim that is released or dead stays so. So at most one of the claims of jobs that keep up
+//!   is alive.
+//! - A job that judges a claim takes the time before it reads the claim, and never a later time
+//!   than that of the file system. So a slow check only delays the judgement that a job is dead,
+//!   and is never taken for the silence of that job.
+//! - Only the holder of the living claim writes the state. The state of step 2 is read after the
+//!   judgement, so the holder of *n* has written it or will never write; and if *n* + 1 can be made
+//!   in step 3, no job had that in between. So the state has not changed since, and need not be
+//!   read again. If another job has run the task meanwhile, step 3 fails, and the judgement that
+//!   follows finds that.
+//! - A job that abandons a claim has changed nothing of the state that it wrote in step 4, or that
+//!   the dead holder of *n* left, and never writes again, as if it had been killed then. Others
+//!   take the task at once, if `stale_after` is not longer than the time since 1970.
+//! - A job that sees the same heartbeat twice, `stale_after` apart by its own clock, and no other
+//!   one in between, knows that the holder did not keep up, whatever the date says.
+//! - A person may set a state by force: that makes claim *n* + 1 though *n* is alive. If the holder
+//!   of *n* is alive after all, it finds that it lost the task, as a job that did not keep up does.
+//!   It checks before each state that it writes.
+//! - A job that ends or is killed gives no more heartbeats. On the same host the next job takes its
+//!   tasks at once, on others after `stale_after`.
 //!
 //! A job that does *not* keep up (it was stopped, or the file system hung) may be taken for dead
 //! while its task still runs. That cannot be prevented, but it has no effect on the state: a job
-//! that makes a claim looks again before it writes RUNNING, and after it if that took long, and a
-//! job that settles looks whether it still has the task ([`DirectoryError::Lost`]). One case
-//! remains: a job that is stopped for longer than `stale_after` between this look and the renaming
+//! that makes a claim checks again before it writes RUNNING, and after it if that took long, and a
+//! job that settles checks whether it still has the task ([`DirectoryError::Lost`]). One case
+//! remains: a job that is stopped for longer than `stale_after` between this check and the renaming
 //! directly after it.
 //!
-//! # What pshmem does
-//! It writes the same state files and makes no claims. A task that it runs is RUNNING with no
+//! # Tasks of pshmem
+//! pshmem writes the same state files and makes no claims. A task that it runs is RUNNING with no
 //! claim, or with one that was released. Such a task is left alone until its state file is older
-//! than `stale_after`, or [`Again::running`] asks for it.
+//! than `stale_after`, or [`Again::running`] requests it.
 //!
 //! # The file operations
 //! For a task that is open and was never claimed, and that is then done:
@@ -73,17 +80,17 @@
 //! | read the state | `open` ROOT/NAME, `openat` state, `fstat`, `read`, `close` | 5 |
 //! | make the claim | `openat` a temporary file (`O_CREAT`, `O_EXCL`), `write`, `linkat` to claim.1, `unlinkat` | 4 |
 //! | write RUNNING into a file | `openat` a temporary file, `write`, `fsync`\*, `close` | 4 |
-//! | look for a later claim | `fstatat` claim.2 | 1 |
+//! | check for a later claim | `fstatat` claim.2 | 1 |
 //! | rename it | `renameat` to state | 1 |
-//! | look for a later claim | `fstatat` claim.2 | 1 |
+//! | check for a later claim | `fstatat` claim.2 | 1 |
 //! | write DONE | `openat` a temporary file, `write`, `fsync`\*, `close`, `renameat` to state | 5 |
 //! | flush the name to disk | `fsync`\* of ROOT/NAME | 1 |
 //! | release | `utimensat` of claim.1, `close` of it and of ROOT/NAME | 3 |
 //!
 //! That is 25 operations, and 22 without those marked \*, which
-//! [`durable`](super::Options::durable) asks for. The renaming to RUNNING need not be on disk: if
-//! the machine fails, the task is open again, and it has to be run again either way. A task that
-//! is over already costs the first 5, and the `close` of ROOT/NAME.
+//! [`durable`](super::Options::durable) requests. The renaming to RUNNING need not be on disk: if
+//! the machine fails, the task is open again, and it has to be run again either way. A task that is
+//! over already costs the first 5, and the `close` of ROOT/NAME.
 
 use crate::batch::State;
 use crate::batch::directory::claimant::{Claimant, Fate};
@@ -96,15 +103,15 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Which tasks may be taken besides open ones. Defaults to none.
+/// The tasks that may be taken in addition to open ones. Defaults to none.
 #[derive(Copy, Clone, PartialEq, Eq, Hash, Default, Debug, Serialize, Deserialize)]
 pub struct Again {
-    /// Those whose state is RUNNING and that have no heartbeat. Tasks of jobs that are known to be
+    /// Tasks whose state is RUNNING and that have no heartbeat. Tasks of jobs that are known to be
     /// dead are always taken.
     pub running: bool,
-    /// Those that failed.
+    /// Tasks that failed.
     pub failed: bool,
-    /// Those that are done.
+    /// Tasks that are done.
     pub done: bool,
 }
 
@@ -112,11 +119,11 @@ pub struct Again {
 #[derive(Debug)]
 #[must_use = "a claim that is dropped opens the task again"]
 pub enum Claimed {
-    /// This job has it. It was in this state before.
+    /// This job has it. The previous state.
     Mine(Claim, State),
-    /// There is nothing to run: it is done, failed or invalid.
+    /// The task is not to be run: it is done, failed or invalid.
     Over(State),
-    /// Another job has it. `None` if its state is RUNNING and there is no claim that names the job.
+    /// Another job has it. `None` if its state is RUNNING and no claim names the job.
     Taken(Option<Claimant>),
 }
 
@@ -139,13 +146,13 @@ pub struct Claim {
     pub(super) is_settled: bool,
 }
 
-/// What a task is taken for.
+/// The purpose of taking a task.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Purpose {
     Run(Again),
     /// To open it, if it is invalid.
     OpenInvalid,
-    /// To set its state, whatever it is.
+    /// To set its state, whatever the current one.
     Set,
     /// To set its state, even if a living job has it.
     Force,
@@ -159,7 +166,7 @@ pub(super) enum Acquired {
     Taken(Option<Claimant>),
 }
 
-/// What to do about a task, by its state and the highest claim.
+/// The next step for a task, by its state and the highest claim.
 enum Verdict {
     Take(Option<State>),
     LeaveOver(State),
@@ -307,7 +314,8 @@ impl Shared {
             found => found?,
         };
         step("the state is found");
-        // A task without a state has not begun. One without a folder cannot be claimed, and the error comes there.
+        // A task without a state has not begun. One without a folder cannot be claimed, and the
+        // error comes there.
         let state = found.as_ref().map_or(State::Open, |found| found.state);
         let again = match purpose {
             Purpose::Set | Purpose::Force => return Ok(Verdict::Take(Some(state))),
@@ -374,7 +382,8 @@ impl Claim {
     /// withdrawn, as far as possible.
     fn begin(&mut self, was: State) -> Result<bool, DirectoryError> {
         match self.stage_running(was) {
-            // If this fails, it is not known whether RUNNING is there or will be: the claim has to age.
+            // If this fails, it is not known whether RUNNING is there or will be: the claim has to
+            // age.
             Ok(Some(staged)) => staged.put()?,
             Ok(None) => return Ok(false),
             Err(error) => {
@@ -394,8 +403,8 @@ impl Claim {
         is_lost.map(|is_lost| !is_lost)
     }
 
-    /// Writes RUNNING into a file that is not in its place yet. `None` if another job has the task
-    /// by now, even by force.
+    /// Writes RUNNING into a file that is not renamed yet. `None` if another job has the task by
+    /// now, even by force.
     fn stage_running(&self, was: State) -> Result<Option<Staged<'_>>, DirectoryError> {
         let staged = self.stage(State::Running)?;
         if self.is_lost()? {
@@ -444,7 +453,7 @@ impl Claim {
         Ok(())
     }
 
-    /// Writes the reason and the state into files that are not in their places yet.
+    /// Writes the reason and the state into files that are not renamed yet.
     fn stage_outcome(
         &self,
         state: State,
@@ -467,8 +476,8 @@ impl Claim {
         self.folder.stage_state(state, &unique, durable)
     }
 
-    /// Gives the task up without changing its state. Others find it as it was before: as the task of
-    /// a dead job, if this job or a dead one wrote RUNNING.
+    /// Gives the task up without changing its state. Others find it as it was before: as the task
+    /// of a dead job, if this job or a dead one wrote RUNNING.
     pub(super) fn withdraw(&self) {
         let ended = match self.is_of_dead {
             true => self.heartbeat.abandon(),

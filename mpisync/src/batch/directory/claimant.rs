@@ -1,4 +1,4 @@
-//! Which process made a claim, and whether it is alive.
+//! The process that made a claim, and whether it is alive.
 
 use crate::batch::directory::error::DirectoryError;
 use crate::batch::directory::file::{Folder, claim_name};
@@ -128,7 +128,7 @@ pub(super) fn without_controls(text: &str) -> String {
     line
 }
 
-/// What has become of the highest claim of a task; see the module `claim`.
+/// The state of the highest claim of a task; see the module `claim`.
 #[derive(Debug)]
 pub(super) enum Fate {
     /// Not judged. If there is a claim, the next one cannot be made.
@@ -149,7 +149,7 @@ struct Moment {
 }
 
 impl Shared {
-    /// The number of the highest claim, which is at least `known`, and what has become of it.
+    /// The number of the highest claim, which is at least `known`, and its state.
     pub(super) fn highest_claim(
         &self,
         folder: &Folder,

@@ -39,8 +39,8 @@ enum Source {
 }
 
 impl Clock {
-    /// The time since 1970, or a little less. Reads the file system's time again if the last reading
-    /// is older than `recent`.
+    /// The time since 1970, or a little less. Reads the file system's time again if the last
+    /// reading is older than `recent`.
     pub(super) fn now(
         &self,
         root: &Arc<Root>,

@@ -16,7 +16,7 @@ use std::sync::Arc;
 /// The longest name of a folder, in bytes, on nearly all file systems.
 const LONGEST: usize = 255;
 
-/// Whether folders can have these names.
+/// Checks that folders can have these names.
 pub(super) fn check(names: &[String]) -> Result<(), DirectoryError> {
     let mut seen = HashSet::with_capacity(names.len());
     for name in names {
@@ -41,7 +41,7 @@ pub(super) fn check(names: &[String]) -> Result<(), DirectoryError> {
 }
 
 impl Directory {
-    /// Makes what is missing.
+    /// Makes the missing folders and states.
     pub(super) fn make(&self) -> Result<(), DirectoryError> {
         let root = self.root();
         let mut is_changed = make_root(root)?;
@@ -137,8 +137,8 @@ fn has_state(root: &Root, name: &str) -> Result<bool, DirectoryError> {
 }
 
 /// The number of digits in the names of numbered tasks in the directory at `path`: as many as the
-/// existing tasks have, so that a task keeps its folder whatever the number of tasks is; `digits` if
-/// there are none.
+/// existing tasks have, so that a task keeps its folder if the number of tasks changes; `digits`
+/// if there are none.
 pub(crate) fn digits(path: &Path, digits: usize) -> Result<usize, DirectoryError> {
     let root = Root::new(path.to_owned());
     match root.handle() {

@@ -1,4 +1,4 @@
-//! What can go wrong with a state directory.
+//! The errors of a state directory.
 
 use crate::batch::directory::claimant::{Claimant, without_controls};
 use rustix::io::Errno;
@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Why something could not be done with a state directory.
+/// Why an operation on a state directory failed.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DirectoryError {
-    /// A state file holds another word than the five.
+    /// A state file has a word that names no state.
     #[error(
         "{} says {found:?}, which is no state of a task; set it again (`Directory::set`), or write OPEN, RUNNING, DONE, FAILED \
          or INVALID and a newline into it", shown(.path)
@@ -30,33 +30,33 @@ pub enum DirectoryError {
     HalfWritten {
         /// The state file.
         path: PathBuf,
-        /// What it holds.
+        /// Its contents.
         found: String,
     },
-    /// Something else than a regular file has the name of a file of a task: a link, a FIFO, a
-    /// directory. It is not opened, for it may lead anywhere.
+    /// A file of a task is no regular file but a link, a FIFO, a directory or the like. It is not
+    /// opened, because it may lead anywhere.
     #[error(
         "{} has to be a regular file, and is a link, a pipe, a directory or the like, which was left alone; remove it, find out \
          how far the task is, and set it again (`Directory::set`)", shown(.path)
     )]
     NotAFile {
-        /// What has to be a file.
+        /// The path that should be a file.
         path: PathBuf,
     },
-    /// Something else has the name of a directory. A task's folder has to be one itself, and not a
-    /// link to one.
+    /// A directory's name belongs to something else. A task's folder has to be a directory, and not
+    /// a link to one.
     #[error(
         "{} has to be a directory, and it or one above it is something else (a task's folder cannot be a link, either); move \
          that away, or name another directory", shown(.path)
     )]
     NotADirectory {
-        /// What has to be a directory.
+        /// The path that should be a directory.
         path: PathBuf,
     },
-    /// The directory, or a task's folder, is not there.
+    /// The directory, or a task's folder, does not exist.
     #[error("{} is not there; make the tasks' folders with `Directory::create`, or name the directory that has them", shown(.path))]
     Missing {
-        /// What is not there.
+        /// The missing path.
         path: PathBuf,
     },
     /// The file system does not allow it.
@@ -67,17 +67,17 @@ pub enum DirectoryError {
     Permission {
         /// The file.
         path: PathBuf,
-        /// What was to be done with it.
+        /// The operation.
         action: &'static str,
     },
-    /// No folder can have the task's name.
+    /// The task's name cannot be that of a folder.
     #[error(
         "no task can be called {name:?}, for a task's name is that of its folder, and this one {why}; rename the task"
     )]
     Name {
         /// The name.
         name: String,
-        /// What is wrong with it.
+        /// The reason.
         why: &'static str,
     },
     /// Two tasks have the same name.
@@ -88,7 +88,7 @@ pub enum DirectoryError {
         /// The name.
         name: String,
     },
-    /// A job that lives has the task.
+    /// A living job has the task.
     #[error(
         "the task in {} belongs to {by}; wait until it has run it, or end that job: its tasks are free as soon as it gives no \
          heartbeat any more; where that job is known to be gone, set the task by force (`Directory::force`, `mpisync-batch reset \
@@ -97,10 +97,10 @@ pub enum DirectoryError {
     Taken {
         /// The task's folder.
         path: PathBuf,
-        /// Who has it.
+        /// The process that has it.
         by: Claimant,
     },
-    /// Another job took this one for dead, and has the task now.
+    /// Another job took this one for dead, and has taken over the task.
     #[error(
         "the task in {} was taken over {}, because this job gave no heartbeat for a while; nothing was written, and what the \
          task did here does not count; find out what held this job up, or give it longer (`Options::stale_after`)",
@@ -109,10 +109,10 @@ pub enum DirectoryError {
     Lost {
         /// The task's folder.
         path: PathBuf,
-        /// Who has it; unknown where that one is through with it.
+        /// The process that has it; unknown if it has released the task.
         by: Option<Claimant>,
     },
-    /// The folders of the tasks that have numbers for names are there twice, in different widths.
+    /// The folders of the numbered tasks exist twice, with different numbers of digits.
     #[error(
         "{} has tasks whose numbers have {one} digits and others whose numbers have {other}, so that nobody can tell which of them \
          are meant; move the folders of one width away, or say the tasks' names (`names`)", shown(.path)
@@ -120,23 +120,23 @@ pub enum DirectoryError {
     Numbering {
         /// The directory.
         path: PathBuf,
-        /// How many digits some of them have.
+        /// The number of digits of some of them.
         one: usize,
-        /// How many others have.
+        /// The number of digits of the others.
         other: usize,
     },
-    /// A job cannot be taken for dead after so short a time.
+    /// The time after which jobs are taken for dead is too short.
     #[error(
         "a job cannot be taken for dead after {time:?}, for its heartbeats could not come often enough; say {least:?} or more \
          (`stale_after`), and longer than the file system may hang"
     )]
     StaleAfter {
-        /// The time that was named.
+        /// The requested time.
         time: Duration,
-        /// The shortest one that can be.
+        /// The shortest possible time.
         least: Duration,
     },
-    /// On this host another directory has the name, or none.
+    /// On this host the directory's name is that of another directory, or of none.
     #[error(
         "{} on host {host} is not the directory that the batch's root sees under that name; name a directory that all hosts share, \
          and not one like /tmp, which each has for itself{}", shown(.path), because(.found)
@@ -146,7 +146,7 @@ pub enum DirectoryError {
         path: PathBuf,
         /// This host.
         host: String,
-        /// What was found where it should be, if it is not just another directory.
+        /// The error at its place, if there is no directory.
         found: Option<Box<DirectoryError>>,
     },
     /// The file system failed.
@@ -154,14 +154,15 @@ pub enum DirectoryError {
     Io {
         /// The file.
         path: PathBuf,
-        /// What was to be done with it.
+        /// The operation.
         action: &'static str,
         /// The operating system's error.
         error: Arc<io::Error>,
     },
 }
 
-/// A path on one line. Names in it may be anybody's, and must not do things to a terminal.
+/// A path on one line. Other users may have chosen the names in it, and must not control a terminal
+/// by them.
 fn shown(path: &Path) -> String {
     without_controls(&path.to_string_lossy())
 }
@@ -198,7 +199,7 @@ impl DirectoryError {
         }
     }
 
-    /// Whether the file system is fine, and only what is in a task's folder is not.
+    /// Whether the error concerns only the contents of a task's folder, and not the file system.
     pub(super) fn is_about_contents(&self) -> bool {
         use DirectoryError::{HalfWritten, NotAFile, UnknownState};
         matches!(

@@ -100,8 +100,8 @@ impl Folder {
         self.handle().map(|_| ())
     }
 
-    /// Makes the claim with this number as a whole; `None` if it exists already. `unique` is part of a
-    /// temporary name and is used by no other call.
+    /// Makes the claim with this number as a whole; `None` if it exists already. `unique` is part
+    /// of a temporary name and is used by no other call.
     pub(super) fn create_claim(
         &self,
         number: u64,
@@ -333,7 +333,8 @@ impl Folder {
 }
 
 impl Staged<'_> {
-    /// Gives the file its name. A reader of that name finds the file before or this one, as a whole.
+    /// Gives the file its name. A reader of that name finds the file before or this one, as a
+    /// whole.
     pub(super) fn put(mut self) -> Result<(), DirectoryError> {
         let Staged { folder, temp, name } = &mut self;
         let handle = folder.handle()?;

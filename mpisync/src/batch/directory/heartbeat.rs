@@ -130,7 +130,8 @@ impl Heartbeat {
     pub(super) fn beat(&self) {
         let is_over = lock(&self.is_over);
         if !*is_over {
-            // If it fails, the next one may succeed. After several failures the claim is taken for dead.
+            // If it fails, the next one may succeed. After several failures the claim is taken for
+            // dead.
             let _ = touch(&self.file);
         }
     }

@@ -86,7 +86,7 @@ impl Directory {
 }
 
 impl Marker {
-    /// What the others have to look for.
+    /// The name and number that the others look for.
     pub(crate) fn number(&self) -> u64 {
         self.number
     }

@@ -4,7 +4,7 @@
 //! words OPEN, RUNNING, DONE, FAILED and INVALID, and is replaced as a whole. Several jobs may work
 //! on one directory, on several hosts that share a file system. Files `claim.1`, `claim.2`, … in a
 //! task's folder say which job has the task. They are never removed: that guarantees that only one
-//! job has it. `ROOT/NAME/reason` says why a task has failed.
+//! job has it. `ROOT/NAME/reason` has the reason why a task failed.
 //!
 //! On some file systems (Lustre, GPFS) a file gets the time of the host that changes it. There the
 //! clocks of the hosts must differ by much less than [`Options::stale_after`].
@@ -72,7 +72,7 @@ impl Options {
         }
     }
 
-    /// Whether states are on disk before a call returns, so that they survive a failure of the
+    /// Sets whether states are on disk before a call returns, so that they survive a failure of the
     /// machine. Defaults to true.
     ///
     /// Without it each task costs less, which matters for tasks of a tenth of a second.
@@ -81,12 +81,13 @@ impl Options {
         self
     }
 
-    /// The time without a heartbeat after which a job is taken for dead, so that others take over
-    /// its tasks. Defaults to 2 minutes.
+    /// Sets the time without a heartbeat after which a job is taken for dead, so that others take
+    /// over its tasks. Defaults to 2 minutes.
     ///
     /// Jobs give a heartbeat four times as often. The time should be longer than the file system
-    /// ever hangs, and longer than it may cache the attributes of files (a minute with NFS). Opening
-    /// a directory with less than [`LEAST_STALE_AFTER`](Self::LEAST_STALE_AFTER) is an error.
+    /// ever hangs, and longer than it may cache the attributes of files (a minute with NFS).
+    /// Opening a directory with less than [`LEAST_STALE_AFTER`](Self::LEAST_STALE_AFTER) is an
+    /// error.
     pub fn stale_after(mut self, time: Duration) -> Self {
         self.stale_after = time;
         self
@@ -126,7 +127,7 @@ pub struct Directory {
     shared: Arc<Shared>,
 }
 
-/// What a directory shares with its claims.
+/// The parts of a directory that its claims use, too.
 struct Shared {
     root: Arc<Root>,
     names: Arc<[String]>,
@@ -234,7 +235,8 @@ impl Directory {
     /// [`UnknownState`](DirectoryError::UnknownState) and
     /// [`HalfWritten`](DirectoryError::HalfWritten) if the file holds no state,
     /// [`NotAFile`](DirectoryError::NotAFile) if it is not a file,
-    /// [`Missing`](DirectoryError::Missing) if the task has no folder, and those of the file system.
+    /// [`Missing`](DirectoryError::Missing) if the task has no folder, and those of the file
+    /// system.
     ///
     /// # Panics
     /// If there is no task of that number.
@@ -266,8 +268,8 @@ impl Directory {
         Ok(summary)
     }
 
-    /// The reason why a task failed; `None` if it did not, or no reason was given. At most 64 KiB of
-    /// it are kept and read.
+    /// The reason why a task failed; `None` if it did not, or no reason was given. At most 64 KiB
+    /// of it are kept and read.
     ///
     /// # Panics
     /// If there is no task of that number.
@@ -306,7 +308,7 @@ impl Directory {
         Ok(SystemTime::UNIX_EPOCH + written)
     }
 
-    /// Sets the state of a task, whatever it was, and removes the reason of a failure.
+    /// Sets the state of a task, whatever its previous state, and removes the reason of a failure.
     ///
     /// # Errors
     /// [`Taken`](DirectoryError::Taken) if a living job has the task,
@@ -336,9 +338,9 @@ impl Directory {
         self.set_for(Purpose::Set, task, state, may)
     }
 
-    /// [`set_if`](Self::set_if) for a task of a job that looks alive and is known to be gone: its
-    /// claim is dated in the future, say, or it ran in a container. If that job is alive after all,
-    /// it finds that the task is [lost](DirectoryError::Lost).
+    /// [`set_if`](Self::set_if) for a task of a job that looks alive and is known to have ended:
+    /// for example, its claim is dated in the future, or it ran in a container. If that job is
+    /// alive after all, it finds that the task is [lost](DirectoryError::Lost).
     ///
     /// # Errors
     /// Those of [`set`](Self::set), except [`Taken`](DirectoryError::Taken).
@@ -416,14 +418,14 @@ impl Directory {
         }
     }
 
-    /// What is wrong with a task alone, and not with the directory.
+    /// The error of a task that does not concern the directory.
     pub(crate) fn flaw(&self, task: usize) -> Option<DirectoryError> {
         let state = self.state(task).err();
         let error = state.or_else(|| self.claimant(task).err())?;
         self.is_flaw(task, &error).then_some(error)
     }
 
-    /// Whether an error is about this task alone.
+    /// Whether an error concerns this task only.
     pub(crate) fn is_flaw(&self, task: usize, error: &DirectoryError) -> bool {
         self.shared.folder(task).is_cause_of(error)
     }
@@ -431,7 +433,8 @@ impl Directory {
     /// The process that runs a task; `None` if no living process has a claim on it.
     ///
     /// # Errors
-    /// [`Missing`](DirectoryError::Missing) if the task has no folder, and those of the file system.
+    /// [`Missing`](DirectoryError::Missing) if the task has no folder, and those of the file
+    /// system.
     ///
     /// # Panics
     /// If there is no task of that number.

@@ -1,10 +1,10 @@
 //! Opens the files of a state directory, into which other users may write, too. All accesses to its
 //! files go through this module.
 //!
-//! No link is followed and no open or read waits (as a FIFO would). Only regular files are read, and
-//! only a bounded part of them; only new files are written. The path of the directory itself is the
-//! user's own: links in it are followed, once. From then on everything is opened relative to that
-//! directory, so that nothing is written into another directory that takes its place later.
+//! No link is followed and no open or read waits (as a FIFO would). Only regular files are read,
+//! and only a bounded part of them; only new files are written. The path of the directory itself is
+//! the user's own: links in it are followed, once. From then on everything is opened relative to
+//! that directory, so that nothing is written into another directory that takes its place later.
 
 use crate::batch::directory::error::DirectoryError;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
@@ -131,8 +131,8 @@ pub(super) fn is_there(folder: impl AsFd, name: &str) -> Result<bool, Errno> {
 }
 
 impl Opened {
-    /// Reads the beginning of the file into `room`. Returns the number of bytes. One system call for
-    /// a small file.
+    /// Reads the beginning of the file into `room`. Returns the number of bytes. One system call
+    /// for a small file.
     pub(super) fn read_into(&self, room: &mut [u8]) -> io::Result<usize> {
         loop {
             match (&self.file).read(room) {
@@ -142,7 +142,7 @@ impl Opened {
         }
     }
 
-    /// The contents of the file, at most `most` bytes of them.
+    /// The contents of the file, at most `most` bytes.
     pub(super) fn read(&self, most: usize) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
         (&self.file).take(most as u64).read_to_end(&mut bytes)?;

@@ -46,7 +46,7 @@ enum Output {
     Lines {
         to: Box<dyn Write + Send>,
         at: Instant,
-        /// The counts that were written last.
+        /// The counts of the last output.
         written: Option<Summary>,
     },
 }

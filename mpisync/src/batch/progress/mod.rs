@@ -21,7 +21,8 @@ const LONGEST_REST: Duration = Duration::from_secs(2);
 
 /// Shows the progress of a batch until it is dropped.
 ///
-/// Made by [`Batch::progress`]. Dropping it is local, and waits only until the final counts are shown.
+/// Made by [`Batch::progress`]. Dropping it is local, and waits only until the final counts are
+/// shown.
 #[must_use = "a progress ends when it is dropped"]
 pub struct Progress {
     /// `None` if nothing is shown.
@@ -49,13 +50,13 @@ struct Settings {
 }
 
 impl Batch {
-    /// Shows the progress of the batch on the standard error of the root: the number of tasks that are
-    /// done, have failed and run, the rate per second, and the time left. Not collective; on other
-    /// ranks nothing is shown.
+    /// Shows the progress of the batch on the standard error of the root: the number of tasks that
+    /// are done, have failed and run, the rate per second, and the time left. Not collective; on
+    /// other ranks nothing is shown.
     ///
-    /// If standard error is a terminal, the progress is a bar, and otherwise a line every few seconds
-    /// and one at the end; most MPI launchers put a pipe there. The rate counts the tasks that have
-    /// ended since this call, so that it is right in a job that continues another one.
+    /// If standard error is a terminal, the progress is a bar, and otherwise a line every few
+    /// seconds and one at the end; most MPI launchers put a pipe there. The rate counts the tasks
+    /// that have ended since this call, so that it is right in a job that continues another one.
     ///
     /// A thread counts the tasks, without MPI and without delaying other ranks. It uses at most one
     /// percent of a core: it counts ten million tasks once a second. If the system has no thread

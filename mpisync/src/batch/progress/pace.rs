@@ -13,7 +13,8 @@ pub(super) struct Pace {
 impl Pace {
     /// The number of tasks that ended in a second; `None` as long as none has ended.
     pub(super) fn rate(&self, now: &Summary, elapsed: Duration) -> Option<f64> {
-        // Each on its own: a task that had failed and is done now has been run. An invalid one has not.
+        // Each on its own: a task that had failed and is done now has been run. An invalid one has
+        // not.
         let done = now.done.saturating_sub(self.first.done);
         let failed = now.failed.saturating_sub(self.first.failed);
         let rate = (done + failed) as f64 / elapsed.as_secs_f64();

@@ -18,7 +18,7 @@ pub(crate) enum TableAccess {
     Remote(Remote<Question, Answer>),
 }
 
-/// What a rank asks of a table.
+/// A request of a rank to a table.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) enum Question {
     Take(Again),
@@ -30,7 +30,7 @@ pub(crate) enum Question {
     Reclaim,
 }
 
-/// What a table answers.
+/// The reply of a table.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) enum Answer {
     Taken(Option<Taken>),
@@ -145,7 +145,7 @@ fn unexpected(answer: Answer) -> ! {
 }
 
 impl<M: TableMemory> TaskTable<M> {
-    /// Does what `rank` asks.
+    /// Executes a request of `rank`.
     #[inline]
     fn answer(&self, rank: usize, question: Question) -> Answer {
         match question {

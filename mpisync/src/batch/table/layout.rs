@@ -9,7 +9,7 @@ use crate::shm::topology::Topology;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// The words that all ranks share. All zero is the first state: no task was offered again.
+/// The words that all ranks share. Initially all zero: no task has been offered again.
 #[repr(C, align(128))]
 pub(crate) struct TableWords {
     /// For tasks that run elsewhere, that failed and that are done: the next task to offer again. A
@@ -70,7 +70,7 @@ impl TaskByte {
         TaskByte(self.0 & !Self::STATUS | status as u8)
     }
 
-    /// The byte of the task once it is taken.
+    /// The byte of the task after it is taken.
     #[inline]
     pub(crate) fn taken(self) -> Self {
         let before = if self.0 >= Self::MOST_TAKINGS {
@@ -81,7 +81,7 @@ impl TaskByte {
         TaskByte(before.wrapping_add(Self::ONE_TAKING)).with(TaskStatus::Taken)
     }
 
-    /// Whether it was never taken.
+    /// Whether it has never been taken.
     #[inline]
     pub(crate) fn is_untouched(self) -> bool {
         self.0 < Self::ONE_TAKING
@@ -117,12 +117,12 @@ pub(crate) trait TableMemory {
     /// The tasks' bytes.
     fn bytes(&self) -> &[AtomicU8];
 
-    /// How many tasks there are.
+    /// The number of tasks.
     fn tasks(&self) -> usize {
         self.bytes().len()
     }
 
-    /// How many levels the index has.
+    /// The number of levels of the index.
     fn levels(&self) -> usize;
 
     /// A level of the index, from the tasks' own bits upwards.
@@ -132,10 +132,10 @@ pub(crate) trait TableMemory {
     /// Stored by that rank, or by the server that acts for it.
     fn holder(&self, rank: usize) -> &AtomicU64;
 
-    /// How many ranks there are.
+    /// The number of ranks.
     fn ranks(&self) -> usize;
 
-    /// Whether a rank of the communicator still runs.
+    /// Whether a rank of the communicator is alive.
     fn is_alive(&self, rank: usize) -> bool;
 }
 
@@ -221,7 +221,7 @@ pub(crate) struct SharedTable {
 }
 
 impl SharedTable {
-    /// The table of `tasks` tasks in that part of an object's memory.
+    /// The table of this many tasks in that part of an object's memory.
     pub(crate) fn new(part: Part<'_>, tasks: usize) -> Self {
         let domain = part.block.domain();
         SharedTable {

@@ -11,9 +11,9 @@
 //! # The index
 //! Each task has a bit that says that it is not open, each 64 of these bits have a bit that says
 //! that all of them are set, and so on up to one word; ten million tasks take four levels. The bits
-//! are hints and may be out of date: the task's byte decides. Whoever closes or opens something
-//! below looks again after it has changed the bit above, so that of two ranks that do so at the same
-//! time the later one sets it right.
+//! are hints and may be out of date: the task's byte decides. A rank that closes or opens something
+//! below checks it again after it has changed the bit above, so of two ranks that do so at the same
+//! time the later one corrects the bit.
 
 pub(crate) mod access;
 pub(crate) mod layout;
@@ -42,7 +42,7 @@ pub(crate) struct Taken {
 
 impl<M: TableMemory> TaskTable<M> {
     /// Takes the first open task for `rank`, which has none. If no task is open, takes one of those
-    /// that `again` asks for; each of these is offered once.
+    /// that `again` requests; each of these is offered once.
     #[inline]
     pub(crate) fn take(&self, rank: usize, again: Again) -> Option<Taken> {
         while let Some(task) = self.index().first().or_else(|| self.scan()) {
@@ -86,7 +86,8 @@ impl<M: TableMemory> TaskTable<M> {
         let byte = self.byte(task);
         let before = TaskByte(byte.load(Ordering::SeqCst));
         let mut taken = false;
-        // A task that was done in this batch is not done again. One that failed in it may be tried once more.
+        // A task that was done in this batch is not done again. One that failed in it may be tried
+        // once more.
         let is_offered = was != TaskStatus::Done || before.is_untouched();
         if before.status() == was && is_offered {
             // Before the exchange: from then on it must be known which rank has it.
@@ -186,13 +187,15 @@ impl<M: TableMemory> TaskTable<M> {
                 continue;
             }
             let task = task as usize;
-            // In this order: the rank that has it named it before the byte was taken, and names it until that changes.
+            // In this order: the rank that has it named it before the byte was taken, and names it
+            // until that changes.
             let before = TaskByte(self.byte(task).load(Ordering::SeqCst));
             let name = task as u64 + 1;
             let is_anothers = (0..self.memory.ranks())
                 .any(|rank| rank != dead && named(rank) == name && is_alive(&rank));
             if is_anothers {
-                // Or that rank is about to find that it came too late. Then the next call opens the task.
+                // Or that rank is about to find that it came too late. Then the next call opens the
+                // task.
                 continue;
             }
             let open = before.with(TaskStatus::Open).0;
@@ -237,7 +240,8 @@ impl<M: TableMemory> Index<'_, M> {
                     if level == top {
                         return None;
                     }
-                    // The rank that closed the last one below has not set this bit yet, or was killed.
+                    // The rank that closed the last one below has not set this bit yet, or was
+                    // killed.
                     self.close_at(level + 1, at);
                     continue 'search;
                 }

@@ -1,7 +1,7 @@
 //! Votes: round after round, the ranks of a worker report to its first rank.
 //!
-//! Each rank has a slot of its own on its node. If the first rank is on another node, the rank sends
-//! it a message instead. Only the first rank waits, so a rank can also vote in a drop.
+//! Each rank has a slot of its own on its node. If the first rank is on another node, the rank
+//! sends it a message instead. Only the first rank waits, so a rank can also vote in a drop.
 
 mod remote;
 
@@ -22,7 +22,7 @@ use crate::shm::waiting::{Awaited, Call, Described, Label};
 use serde::{Deserialize, Serialize};
 use std::sync::atomic::Ordering;
 
-/// What the ranks of a node share. All zero is the first state.
+/// The words that the ranks of a node share. Initially all zero.
 #[repr(C, align(128))]
 struct VoteWords {
     /// Where the first rank sleeps while it waits for votes.
@@ -71,7 +71,7 @@ pub(super) enum Vote {
     Left,
 }
 
-/// Why the vote of a rank will not come.
+/// The reason why the vote of a rank will not arrive.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Absent {
     Died(u32),

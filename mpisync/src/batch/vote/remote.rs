@@ -47,8 +47,8 @@ impl RemoteVotes {
         self.port.send_to_rank(0, &VoteMessage { round, vote });
     }
 
-    /// The vote of a rank of another node on a round, or [`Vote::Left`] if it has left. Forgets votes
-    /// on earlier rounds.
+    /// The vote of a rank of another node on a round, or [`Vote::Left`] if it has left. Forgets
+    /// votes on earlier rounds.
     pub(super) fn vote(&self, rank: u32, round: u64) -> Option<Vote> {
         let mut received = lock(&self.received.0);
         let is_of_use = |message: &VoteMessage| {

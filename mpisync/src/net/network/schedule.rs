@@ -35,8 +35,8 @@ pub(super) fn set_short_slices(short: bool) {
             deadline: 0,
             period: 0,
         };
-        // SAFETY: the structure is as long as it says and lives through the call, which changes this thread only. If
-        // the kernel refuses, nothing changes.
+        // SAFETY: the structure is as long as it says and lives through the call, which changes
+        // this thread only. If the kernel refuses, nothing changes.
         unsafe { libc::syscall(libc::SYS_sched_setattr, 0, &raw const attributes, 0) };
     }
     #[cfg(not(target_os = "linux"))]

@@ -78,7 +78,8 @@ fn serve() {
             // Two polling threads contend; the other one may stop at any time.
             active |= net.is_polled_actively() || net.poll();
             if sleep_time.is_some() {
-                // Open MPI checks for a message first and lets the network make progress afterwards.
+                // Open MPI checks for a message first and lets the network make progress
+                // afterwards.
                 active |= net.poll();
             }
             active |= net.go_on();

@@ -29,10 +29,10 @@ const BATCH: usize = 64 << 10;
 /// The most bytes of a piece of a large part.
 const PIECE: usize = 1 << 20;
 
-/// To how many nodes each node forwards a change that does not fit into one message. The time to
-/// send it dominates: in a chain each node sends it once, and forwards a piece while it receives
-/// the next. In a long chain, the first piece takes too long to the last node, so each node sends
-/// twice.
+/// The number of nodes to which each node forwards a change that does not fit into one message. The
+/// time to send the change dominates: in a chain each node sends it once, and forwards a piece
+/// while it receives the next. In a long chain, the first piece takes too long to the last node, so
+/// each node sends twice.
 fn fan_out(nodes: u32) -> u32 {
     const LONG: u32 = 8;
     if nodes <= LONG { 1 } else { 2 }
@@ -41,7 +41,7 @@ fn fan_out(nodes: u32) -> u32 {
 /// The copies of a region on other nodes.
 pub(super) struct Replicas {
     port: Port,
-    /// Of this rank's last change, by the nodes that it was sent to.
+    /// For this rank's last change.
     acknowledged: Arc<Acknowledgements>,
 }
 

@@ -136,8 +136,8 @@ fn receive(comm: &OwnComm, bytes: &mut Vec<u8>) -> bool {
     // SAFETY: a constant of MPI.
     let mut message = unsafe { ffi::RSMPI_MESSAGE_NULL };
     let mut status = MaybeUninit::uninit();
-    // SAFETY: a matched probe of a valid communicator, so that no other thread can receive this message; the results go to
-    // live variables.
+    // SAFETY: a matched probe of a valid communicator, so that no other thread can receive this
+    // message; the results go to live variables.
     let code = unsafe {
         ffi::MPI_Improbe(
             ffi::RSMPI_ANY_SOURCE,
@@ -149,7 +149,8 @@ fn receive(comm: &OwnComm, bytes: &mut Vec<u8>) -> bool {
         )
     };
     if code != SUCCESS || found == 0 {
-        // An MPI that detects the death of a rank may report it here; the messages of the others still arrive.
+        // An MPI that detects the death of a rank may report it here; the messages of the others
+        // still arrive.
         return false;
     }
     let mut length: c_int = 0;

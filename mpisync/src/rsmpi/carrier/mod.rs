@@ -95,7 +95,7 @@ impl Carrier {
         }
     }
 
-    /// A thread begins to poll in a loop, so that no other thread has to, or ends the loop.
+    /// This thread begins to poll in a loop, so that no other thread has to, or ends the loop.
     pub(crate) fn poll_actively(&self, begins: bool) {
         if begins {
             self.active_pollers.fetch_add(1, Ordering::Relaxed);
@@ -141,7 +141,7 @@ impl Carrier {
         }
     }
 
-    /// How many messages of this process are in flight.
+    /// The number of messages of this process in flight.
     pub(crate) fn unsent(&self) -> usize {
         match &self.way {
             Way::Messages(messages) => messages.unsent(),

@@ -17,8 +17,8 @@ pub(crate) struct Pending<D> {
     data: D,
 }
 
-// SAFETY: a request is a handle, and with MPI_THREAD_MULTIPLE, which the maker of a carrier has checked, any thread
-// may complete it; the mutex around them lets one thread at a time do so.
+// SAFETY: a request is a handle, and with MPI_THREAD_MULTIPLE, which the maker of a carrier has
+// checked, any thread may complete it; the mutex around them lets one thread at a time do so.
 unsafe impl<D: Send> Send for Pending<D> {}
 
 impl<D> Pending<D> {

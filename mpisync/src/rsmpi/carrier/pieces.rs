@@ -60,7 +60,8 @@ impl Piece {
         let (start, count) = range(bytes, &place);
         let receiving = Pending::begin("MPI_Irecv", Arc::clone(bytes.memory()), |_, request| {
             let (kind, from, comm) = (byte(), rank as c_int, comm.raw());
-            // SAFETY: the memory is kept with the request until it is complete, and the owner of `bytes` has exclusive access.
+            // SAFETY: the memory is kept with the request until it is complete, and the owner of
+            // `bytes` has exclusive access.
             unsafe { ffi::MPI_Irecv(start, count, kind, from, TAG, comm, request) }
         });
         let state = match receiving {
@@ -128,7 +129,8 @@ fn byte() -> ffi::MPI_Datatype {
 
 impl Drop for Piece {
     fn drop(&mut self) {
-        // It may be a piece that never arrives because its sender died: MPI may still write to the memory.
+        // It may be a piece that never arrives because its sender died: MPI may still write to the
+        // memory.
         self.leave_at(State::Complete);
     }
 }

@@ -2,7 +2,7 @@
 //! words, for each sender.
 //!
 //! A word of a lane has four bytes of messages and the number of the lap in which they were
-//! written, so the receiver recognizes new words by a load, in whatever order they arrive. The
+//! written, so the receiver recognizes new words by a load, in any order of arrival. The
 //! sender writes by `MPI_Raccumulate` with `MPI_SUM`: it knows the old word and adds the
 //! difference, and MPI updates each element atomically (MPI 4.1, 12.7.1). A receiver adds the
 //! number of words that it has read to a counter of the sender.
@@ -78,8 +78,9 @@ struct Incoming {
     bytes: Vec<u8>,
 }
 
-// SAFETY: the window is a handle, which with MPI_THREAD_MULTIPLE any thread may use, and without it only the thread
-// of MPI polls and sends; the memory lives as long as the window and holds atomics only; requests are behind a mutex.
+// SAFETY: the window is a handle, which with MPI_THREAD_MULTIPLE any thread may use, and without it
+// only the thread of MPI polls and sends; the memory lives as long as the window and holds atomics
+// only; requests are behind a mutex.
 unsafe impl Send for Windows {}
 // SAFETY: as above.
 unsafe impl Sync for Windows {}
@@ -165,8 +166,8 @@ impl Windows {
             Err(error) => return Err(no_windows(&error.to_string())),
         };
         let locked = unsafe {
-            // SAFETY: the window has just been made and has `length` words here; nobody writes to it before the
-            // reduction below.
+            // SAFETY: the window has just been made and has `length` words here; nobody writes to
+            // it before the reduction below.
             mine.as_ptr().cast::<u64>().write_bytes(0, length);
             ffi::MPI_Win_lock_all(0, window)
         };
@@ -192,7 +193,8 @@ impl Windows {
     /// A word of this rank's part.
     fn word(&self, index: usize) -> &AtomicU64 {
         assert!(index < self.shape.words(self.me));
-        // SAFETY: inside the window's memory of this rank, which lives until `free`, after which nobody polls or sends.
+        // SAFETY: inside the window's memory of this rank, which lives until `free`, after which
+        // nobody polls or sends.
         unsafe { self.mine.add(index).as_ref() }
     }
 
@@ -295,8 +297,8 @@ impl Windows {
     ) -> Result<(), Unsent> {
         let count = differences.len() as c_int;
         let add = |differences: &Vec<u64>, request| {
-            // SAFETY: the words lie inside the window of `to`; the differences are kept with the request, where they do not
-            // move on the heap, until it is complete.
+            // SAFETY: the words lie inside the window of `to`; the differences are kept with the
+            // request, where they do not move on the heap, until it is complete.
             unsafe {
                 ffi::MPI_Raccumulate(
                     differences.as_ptr().cast::<c_void>(),
@@ -418,8 +420,9 @@ impl Windows {
             return;
         }
         let mut window = self.window;
-        // SAFETY: the epoch was opened once, and the window is freed once; from here on nobody sends or polls. The end
-        // of the epoch completes what was under way, so that the requests can be completed after it.
+        // SAFETY: the epoch was opened once, and the window is freed once; from here on nobody
+        // sends or polls. The end of the epoch completes what was under way, so that the requests
+        // can be completed after it.
         unsafe {
             ffi::MPI_Win_flush_all(window);
             lock(&self.outbox)
@@ -452,8 +455,8 @@ fn allocate(
         )
     };
     check("MPI_Win_allocate", code)?;
-    // A window does not inherit the communicator's error handler; its own would end the job (MPI 4.1, 9.3).
-    // SAFETY: the window was just made; the handler is a predefined one.
+    // A window does not inherit the communicator's error handler; its own would end the job (MPI
+    // 4.1, 9.3). SAFETY: the window was just made; the handler is a predefined one.
     let code = unsafe { ffi::MPI_Win_set_errhandler(window, ffi::RSMPI_ERRORS_RETURN) };
     check("MPI_Win_set_errhandler", code)?;
     let base = NonNull::new(base.cast()).ok_or_else(|| CreateError::Mpi {

@@ -42,9 +42,9 @@ fn context_of(
     Ok(context)
 }
 
-/// How many bytes the first broadcast has: enough for nearly all values.
+/// The number of bytes of the first broadcast: enough for nearly all values.
 const FIRST_BYTES: usize = 2048;
-/// How many bytes each further broadcast has; MPI counts with 31 bits.
+/// The number of bytes of each further broadcast; MPI counts with 31 bits.
 const NEXT_BYTES: usize = 1 << 30;
 
 /// Sends rank 0's value to all ranks. Collective.

@@ -25,8 +25,8 @@ pub(crate) struct Mailboxes {
 /// The pending requests of this rank.
 #[derive(Default)]
 struct Pending {
-    /// The last even and the last odd call in which this rank was the writer, 0 if none, and how many
-    /// nodes have accepted its value.
+    /// The last even and the last odd call in which this rank was the writer, 0 if none, and how
+    /// many nodes have accepted its value.
     accepted: Mutex<[(u64, u32); 2]>,
     /// A call, and the reason why the rank that this one asked shares nothing in it.
     answer: Mutex<Option<(u64, Reason)>>,
@@ -51,8 +51,8 @@ impl Client for Pending {
 }
 
 impl Pending {
-    /// Whether `nodes` have accepted the last value that this rank shared in the record of `call`, in
-    /// the epoch of `call`.
+    /// Whether `nodes` have accepted the last value that this rank shared in the record of `call`,
+    /// in the epoch of `call`.
     fn is_accepted(&self, call: CallNumber, nodes: u32) -> bool {
         let (shared, accepted) = lock(&self.accepted)[call.record()];
         shared == 0 || call.epoch() != CallNumber(shared).epoch() || accepted >= nodes
@@ -78,8 +78,8 @@ impl Pending {
 }
 
 impl Mailboxes {
-    /// Opens the port of an object's mailbox and, on a leader, begins to serve it. `mailbox` finds it
-    /// in a view of the block.
+    /// Opens the port of an object's mailbox and, on a leader, begins to serve it. `mailbox` finds
+    /// it in a view of the block.
     pub(crate) fn open(link: &Link, mailbox: impl FnOnce(&Block) -> MailboxMemory) -> Self {
         let port = link.port();
         let pending = Arc::default();

@@ -33,8 +33,8 @@ pub(super) enum MailboxMessage {
         #[serde(with = "serde_bytes")]
         bytes: Vec<u8>,
     },
-    /// Asks why `rank`, of the receiver's node, shares nothing in `call`. The sender has come to this
-    /// number of meetings.
+    /// Asks why `rank`, of the receiver's node, shares nothing in `call`. The sender has come to
+    /// this number of meetings.
     Ask { call: u64, rank: u32, meetings: u64 },
 }
 

@@ -24,8 +24,8 @@ impl MailboxServer {
         }
     }
 
-    /// Why `rank`, of this node, shares nothing in `call`. `None` if it has shared a value, which may
-    /// still be on its way, or may yet do so.
+    /// Why `rank`, of this node, shares nothing in `call`. `None` if it has shared a value, which
+    /// may still be on its way, or may yet do so.
     fn reason(&self, call: u64, rank: u32, meetings: u64) -> Option<Reason> {
         let RankLocation::Local(local_rank) = self.port.net().topology().location(rank as usize)
         else {
@@ -42,8 +42,9 @@ impl MailboxServer {
         if record.done.load(Ordering::Acquire) < call {
             return is_ahead.then_some(Reason::IsElsewhere);
         }
-        // It has gone on. If it has been the writer in a later call in the same record, all nodes have accepted its value
-        // of this call before: a writer waits for that, whoever else wrote in between.
+        // It has gone on. If it has been the writer in a later call in the same record, all nodes
+        // have accepted its value of this call before: a writer waits for that, whoever else wrote
+        // in between.
         let wrote = record.wrote[CallNumber(call).record()].load(Ordering::Relaxed) == call;
         (!wrote).then(|| Reason::WaitsFor(record.waits_for.load(Ordering::Relaxed)))
     }

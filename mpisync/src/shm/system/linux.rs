@@ -66,8 +66,9 @@ pub(crate) fn register_for_barriers() -> bool {
 
 /// Runs a full barrier on every core that runs a thread of a registered process.
 pub(crate) fn barrier_on_all_cores() {
-    // membarrier(2): with these flags the call "is guaranteed to always return the same value until reboot", so it
-    // works in a process that has registered. If a sandbox forbids it later, there is no way to go on.
+    // membarrier(2): with these flags the call "is guaranteed to always return the same value until
+    // reboot", so it works in a process that has registered. If a sandbox forbids it later, there
+    // is no way to go on.
     membarrier(MembarrierCommand::GlobalExpedited)
         .expect("the kernel runs barriers as it did when this process registered for them");
 }

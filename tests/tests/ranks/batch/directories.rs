@@ -98,7 +98,7 @@ fn directory_with_names(job: &Job) {
     }
     assert_eq!(directory.summary().unwrap().failed, 5);
     job.world.barrier();
-    // Again, and in another order.
+    // Again, in another order.
     let mut reversed = names;
     reversed.reverse();
     let mut batch = builder(job, &path).names(reversed).build().unwrap();
@@ -119,7 +119,7 @@ fn directory_with_names(job: &Job) {
     assert_eq!(batch.directory().unwrap().reason(0), None);
 }
 
-/// The root says what is wrong, and the others say that it found something.
+/// The root reports the error, and the others report that it failed.
 fn fails(
     job: &Job,
     outcome: Result<Batch, BatchError>,
@@ -165,7 +165,7 @@ fn directory_that_cannot_be(job: &Job) {
         "\"one\"",
     );
     assert!(!path.exists(), "nothing is made for tasks that cannot be");
-    // A file stands where it should be, where one above it should be, or where a task's folder should be.
+    // A file is in the place of the directory, of its parent, or of a task's folder.
     let file = job.file("batch_a_file");
     let folder = job.file("batch_a_folder");
     if job.rank == 0 {
@@ -199,7 +199,7 @@ fn directory_that_cannot_be(job: &Job) {
     assert_eq!(sum(job, run_all(&mut batch).len()), 3);
 }
 
-/// Files that hold no state are left as they are, and all other tasks are run.
+/// Files without a valid state are not changed, and all other tasks are run.
 fn directory_with_corrupt_states(job: &Job) {
     const CORRUPT: [(usize, &str); 4] = [(1, "DOEN\n"), (4, "DON"), (5, ""), (8, "done\n")];
     let path = job.file("batch_with_corrupt_states");
@@ -234,7 +234,7 @@ fn directory_with_corrupt_states(job: &Job) {
         (6, 4, true)
     );
     job.world.barrier();
-    // Set again by hand, it can be run.
+    // A task whose state is set by hand can be run.
     if job.rank == job.size - 1 {
         batch.set_state(4, State::Open).unwrap();
     }
@@ -244,7 +244,7 @@ fn directory_with_corrupt_states(job: &Job) {
     job.world.barrier();
 }
 
-/// After the batch was made: the worker that comes to it finds it.
+/// A state becomes corrupt after the batch was made: the worker that takes the task finds it.
 fn state_becomes_corrupt(job: &Job) {
     for each in sizes(job) {
         for strict in [false, true] {
@@ -280,7 +280,7 @@ fn state_becomes_corrupt(job: &Job) {
                 }
             }
             assert_eq!(sum(job, ran), 8);
-            // All ranks of the worker that came to it are told by an error. All ranks can look what is wrong.
+            // All ranks of the worker that took it get an error. All ranks can read the reason.
             let right = if strict { each as usize } else { 0 };
             assert_eq!(sum(job, told), right);
             job.world.barrier();
@@ -299,7 +299,8 @@ fn state_becomes_corrupt(job: &Job) {
     }
 }
 
-/// While a worker has a task of it: it is told, all others are, and none hangs.
+/// The directory is removed while a worker has a task: that worker gets an error, all others too,
+/// and none hangs.
 fn directory_is_removed(job: &Job) {
     for each in sizes(job) {
         let path = job.file(&format!("batch_is_removed-{each}"));
@@ -338,7 +339,7 @@ fn directory_is_removed(job: &Job) {
     }
 }
 
-/// Each has half of the ranks, and its own batch on the directory.
+/// Two jobs, each with half of the ranks and its own batch on the directory.
 fn directory_of_two_jobs(job: &Job) {
     const TASKS: usize = 60;
     let path = job.file("batch_of_two_jobs");
@@ -363,7 +364,7 @@ fn directory_of_two_jobs(job: &Job) {
         loop {
             while let Some(task) = batch.next_task().unwrap() {
                 std::thread::sleep(Duration::from_micros(500));
-                // Some come back, to be run by whoever finds them.
+                // Some tasks are reopened, for any worker.
                 if !reopened && task.index() % 7 == 3 {
                     reopened = true;
                     task.reopen().unwrap();
@@ -385,7 +386,7 @@ fn directory_of_two_jobs(job: &Job) {
     }
 }
 
-/// What another job runs is left alone, waited for, and taken when it comes back.
+/// A task that another job runs is left alone, waited for, and taken when it is reopened.
 fn task_of_another_job(job: &Job) {
     const LIMIT: Duration = Duration::from_millis(20);
     let path = job.file("batch_task_of_another_job");
@@ -433,7 +434,8 @@ fn task_of_another_job(job: &Job) {
     job.world.barrier();
 }
 
-/// It writes states and makes no claims: what it runs is left alone unless one asks for it, or it is old.
+/// pshmem writes states and makes no claims: its running tasks are left alone unless they are
+/// requested or old.
 fn directory_from_pshmem(job: &Job) {
     let path = job.file("batch_from_pshmem");
     let all = [
@@ -453,7 +455,7 @@ fn directory_from_pshmem(job: &Job) {
     job.world.barrier();
     let made = || builder(job, &path).worker_size(job.size).tasks(5);
     let mut batch = made().build().unwrap();
-    // The invalid one is open.
+    // The invalid task is opened.
     assert_eq!(run_all(&mut batch), [0, 4]);
     job.world.barrier();
     let summary = batch.summary().unwrap();

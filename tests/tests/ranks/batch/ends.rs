@@ -1,4 +1,5 @@
-//! How tasks end that do not end well: errors, panics, tasks that are dropped or forgotten, ranks that leave.
+//! Tasks that end otherwise than done: errors, panics, dropped or forgotten tasks, ranks that
+//! leave.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
@@ -25,7 +26,7 @@ mpisync_tests::cases!(on [1, 2, 3, 4]:
     closes_with_a_task_in_hand,
 );
 
-/// With a state directory of this name, or without one where it is empty.
+/// With a state directory of this name, or without one if it is empty.
 fn made(job: &Job, each: i32, tasks: usize, name: &str) -> Batch {
     let builder = Batch::builder(&job.world).worker_size(each).tasks(tasks);
     match name {
@@ -37,7 +38,7 @@ fn made(job: &Job, each: i32, tasks: usize, name: &str) -> Batch {
     }
 }
 
-/// Which of the tasks fail and panic, on which rank of a worker of so many.
+/// Which tasks fail or panic, and on which rank of a worker of `size` ranks.
 fn fails(index: usize, rank: i32, size: i32) -> bool {
     index % 4 == 1 && rank == index as i32 % size
 }
@@ -93,7 +94,7 @@ fn for_each(job: &Job) {
     }
 }
 
-/// A task that comes back open is run by a worker that had nothing left to do.
+/// A task that is opened again is run by a worker that had none left.
 fn for_each_waits_for_others(job: &Job) {
     const TAKEN: usize = 0;
     let mut batch = Batch::builder(&job.world).tasks(1).build().unwrap();
@@ -105,7 +106,7 @@ fn for_each_waits_for_others(job: &Job) {
             thread::sleep(Duration::from_millis(60));
         }
         drop(task);
-        // The others have time to take it.
+        // Gives the others time to take it.
         thread::sleep(Duration::from_millis(60));
     } else {
         job.scratch.wait_for(TAKEN);
@@ -119,7 +120,7 @@ fn for_each_waits_for_others(job: &Job) {
     assert!(job.size == 1 || job.rank > 0 || mine == 0 || batch.size() > 1);
 }
 
-/// The task is dropped on its way out of the panic, which is caught around it.
+/// The panic drops the task on its way to the code that catches it.
 fn tasks_that_panic(job: &Job) {
     for each in sizes(job) {
         for name in ["", "batch_tasks_that_panic"] {
@@ -155,7 +156,7 @@ fn tasks_that_are_forgotten(job: &Job) {
         for name in ["", "batch_tasks_that_are_forgotten"] {
             let mut batch = made(job, each, 3, name);
             let worker = batch.worker().number();
-            // Workers of other ranks only look on, that the same one has the task again.
+            // Workers of other ranks only check that the same worker gets the task again.
             if worker == 0 {
                 for forgetful in 0..=each {
                     let rank = batch.worker().rank();
@@ -255,7 +256,7 @@ fn only_first_rank_ends_tasks(job: &Job) {
 /// What the others are told when a rank of their worker takes no part any more, whenever they ask.
 fn is_told(job: &Job, outcome: Result<(), BatchError>, left: i32) {
     match outcome {
-        // The first one may have been told once more than the others, and be gone.
+        // The first rank may have made one more call than the others, and have left.
         Err(BatchError::RankLeft { rank }) => {
             assert!(rank == left || rank == 0 && job.rank != 0, "rank {rank}");
         }
@@ -284,7 +285,7 @@ fn last_rank_leaves(job: &Job) {
         let mut told = 0;
         let mut ran = 0;
         while told < 3 {
-            // It may be gone before the first rank looks, or only when that waits for it.
+            // It may leave before the first rank looks, or while that waits for it.
             let outcome = match batch.next_task() {
                 Ok(Some(task)) => {
                     ran += 1;
@@ -325,7 +326,7 @@ fn first_rank_leaves(job: &Job) {
     job.world.barrier();
 }
 
-/// Each worker takes one, is done with it and goes, some of its ranks earlier than others.
+/// Each worker takes one task, ends it and leaves, some of its ranks earlier than others.
 fn one_task_for_each(job: &Job) {
     for each in sizes(job) {
         let looks_on = Batch::builder(&job.world).tasks(1).build().unwrap();

@@ -1,4 +1,4 @@
-//! Who is in which worker, and arguments that cannot be.
+//! The ranks of each worker, and invalid arguments.
 
 use std::time::Duration;
 
@@ -99,7 +99,7 @@ fn roots(job: &Job) {
     }
 }
 
-/// Each half has batches of its own, and all ranks one beside them.
+/// Each half has its own batches, while all ranks have another one.
 fn of_a_part_of_the_ranks(job: &Job) {
     let color = Color::with_value(job.rank % 2);
     let part = job.world.split_by_color(color).unwrap();
@@ -180,7 +180,7 @@ fn sizes_that_do_not_come_out(job: &Job) {
     assert_eq!(sum(job, run_all(&mut batch).len()), 12);
 }
 
-/// All ranks are told, and of which argument.
+/// All ranks get an error that names the argument.
 fn arguments_differ(job: &Job) {
     if job.size == 1 {
         return;
@@ -209,7 +209,7 @@ fn arguments_differ(job: &Job) {
         builder.stale_after(Duration::from_secs(1))
     });
     differ("strict", &|builder| builder.strict(true));
-    // The first name alone does not tell.
+    // The first name alone does not show the difference.
     let last = |last: &str| {
         names()
             .take(11)
@@ -219,7 +219,7 @@ fn arguments_differ(job: &Job) {
     let builder = builder(job).names(last(if is_odd { "other" } else { "last" }));
     let error = builder.build().unwrap_err();
     assert!(error.to_string().contains("names of tasks"), "{error}");
-    // One that cannot be on one rank alone.
+    // An argument that is invalid on one rank only.
     assert!(
         self::builder(job)
             .worker_size(if is_odd { 0 } else { 1 })
@@ -230,7 +230,7 @@ fn arguments_differ(job: &Job) {
     assert_eq!(sum(job, run_all(&mut batch).len()), 12);
 }
 
-/// Those of the root count, and it tells the others what is wrong with them.
+/// The root's initial states are used, and the others get its errors about them.
 fn states_at_first(job: &Job) {
     let root = job.size - 1;
     let is_root = job.rank == root;
@@ -278,7 +278,7 @@ fn states_at_first(job: &Job) {
         other => panic!("{other:?}"),
     }
     assert!(!directory.exists());
-    // As many as states, if nothing else says so; then all have to pass them.
+    // Without another number there are as many tasks as states; then all ranks have to pass them.
     let batch = Batch::builder(&job.world)
         .initial_states([State::Failed, State::Open])
         .build()

@@ -22,14 +22,14 @@ const DIRECTORY: &str = "TEST_RESTART_DIRECTORY";
 /// The state directory in it.
 const STATES: &str = "states";
 
-/// The file in it in which each rank writes what it does: `begin`, `end` or `done`, the task, its number in the worker, its
-/// process.
+/// The log in it. Each rank writes a line for each event: `begin`, `end` or `done`, the task, its
+/// number in the worker, its process.
 const LOG: &str = "log";
 
-/// How many tasks there are.
+/// The number of tasks.
 const TASKS: usize = 60;
 
-/// Where all jobs write what they do, a line at a time.
+/// The log of all jobs, written by lines.
 struct Log {
     file: File,
     directory: PathBuf,
@@ -48,7 +48,8 @@ impl Log {
         self.file.write_all(line.as_bytes()).unwrap();
     }
 
-    /// A lock that the kernel opens when this process ends, however it does. It says if another living one has it.
+    /// Locks a file; the kernel unlocks it when this process ends in any way. Reports if another
+    /// living process has the lock.
     fn lock(&mut self, task: usize) -> File {
         let path = self.directory.join(format!("lock.{task}"));
         let options = OpenOptions::new()
@@ -83,7 +84,8 @@ fn goes_on(job: &Job) {
     let builder = Batch::builder(&job.world).worker_size(each).tasks(TASKS);
     let states = directory.join(STATES);
     let builder = builder.state_dir(states).durable(false);
-    // A claim whose maker was killed before it could write who it was is taken for a living one for so long.
+    // The time for which a claim is considered alive if its maker was killed before it wrote its
+    // name.
     let mut batch = builder.build().unwrap();
     loop {
         while let Some(task) = batch.next_task().unwrap() {
@@ -98,7 +100,7 @@ fn goes_on(job: &Job) {
                 log.write("done", index, rank);
             }
         }
-        // What another job has may come back.
+        // Tasks of another job may be opened again.
         if batch.wait_all().unwrap().is_over() {
             break;
         }
@@ -106,6 +108,6 @@ fn goes_on(job: &Job) {
     let summary = batch.wait_all().unwrap();
     assert_eq!(summary.done, TASKS as u64, "{summary}");
     batch.close().unwrap();
-    // For whoever looks for what was left behind.
+    // For a process that inspects the files that were left behind.
     fs::metadata(directory.join(LOG)).unwrap();
 }

@@ -1,4 +1,4 @@
-//! What becomes of tasks: states, tasks that are taken again, many of them.
+//! The outcomes of tasks: states, tasks that are taken again, many tasks.
 
 use std::sync::atomic::Ordering::SeqCst;
 use std::thread;
@@ -34,7 +34,7 @@ const NO: Again = Again {
     done: false,
 };
 
-/// Takes all that there is, and does it; which tasks, and what they were.
+/// Takes all available tasks and ends them as done. Returns their indices and their states before.
 fn take_again(job: &Job, batch: &mut Batch, again: Again) -> Vec<(usize, State)> {
     let mut had = Vec::new();
     while let Some(task) = batch.next_task_with(again).unwrap() {
@@ -82,7 +82,7 @@ fn tasks_are_taken_again(job: &Job) {
             assert_eq!(batch.summary().unwrap().done, done as u64);
             job.world.barrier();
         }
-        // Those that were done at first, and only once.
+        // Tasks that were done at first, and only once.
         let mine = take_again(job, &mut batch, Again { done: true, ..NO });
         assert!(mine.iter().all(|(_, was)| *was == State::Done), "{mine:?}");
         assert_eq!(led(&mine), ROUNDS);
@@ -133,7 +133,7 @@ fn states_are_set(job: &Job) {
         [State::Done, State::Failed, State::Invalid, State::Done]
     );
     job.world.barrier();
-    // Open again, and again each is run once.
+    // Open again, and each runs once more.
     if job.rank == setter {
         for task in 0..6 {
             batch.set_state(task, State::Open).unwrap();
@@ -143,7 +143,7 @@ fn states_are_set(job: &Job) {
     assert_eq!(sum(job, run_all(&mut batch).len()), 6);
 }
 
-/// Rank 0 opens tasks as long as others run them: each as often as it was opened.
+/// Rank 0 opens tasks while others run them: each runs as often as it was opened.
 fn states_are_set_while_others_run(job: &Job) {
     const OPENED: u64 = 300;
     const OVER: usize = 100;
@@ -188,7 +188,7 @@ fn waits_for_all(job: &Job) {
             job.scratch.raise(TAKEN);
             while job.scratch.word(LOOKED).load(SeqCst) < job.size as u64 - 1 {
                 thread::yield_now();
-                // Over several nodes this rank answers.
+                // Over several nodes this rank also serves the others.
                 let _ = task.batch().summary().unwrap();
             }
             thread::sleep(LIMIT);
@@ -243,7 +243,7 @@ fn at_once(job: &Job) {
     }
 }
 
-/// A task of each in hand at the same time.
+/// A task of each batch in hand at the same time.
 fn in_turns(job: &Job) {
     let made = |tasks| Batch::builder(&job.world).tasks(tasks).build().unwrap();
     let (mut first, mut second, mut third) = (made(30), made(20), made(40));
@@ -276,7 +276,7 @@ fn come_and_go(job: &Job) {
     let rounds = times(job, 2_000, 50) / if job.size > 4 { 4 } else { 1 };
     let mut at_first = 0;
     for round in 0..rounds {
-        // That of all ranks needs objects of its own.
+        // A worker of all ranks needs objects of its own.
         let each = if round % 20 == 0 { job.size } else { 1 };
         let mut batch = Batch::builder(&job.world)
             .worker_size(each)
@@ -306,7 +306,7 @@ fn of_a_million_tasks(job: &Job) {
         .tasks(TASKS as usize)
         .build()
         .unwrap();
-    // Of all numbers, their sum and the sum of their squares.
+    // The sum of all numbers and the sum of their squares.
     let mut mine = [0; 3];
     while let Some(task) = batch.next_task().unwrap() {
         let index = task.index() as u64;

@@ -1,5 +1,5 @@
-//! Ranks whose file system is in trouble while that of others is not: the tasks go to those others, none is invalid for it,
-//! and who is in trouble is told.
+//! Some ranks have a failing file system and others do not: the tasks go to the others, none
+//! becomes invalid, and the failing ranks get an error.
 
 use std::fs;
 use std::path::Path;
@@ -22,7 +22,7 @@ mpisync_tests::cases!(on [1, 2, 4]:
     options_that_cannot_be,
 );
 
-/// Lets this process write no file any more, as with `ulimit -f 0`, or write them again.
+/// Forbids this process to write files, as `ulimit -f 0` does, or allows it again.
 fn may_write(may: bool) {
     let most = match may {
         true => libc::RLIM_INFINITY,
@@ -49,7 +49,8 @@ fn on_disk(path: &Path) -> Directory {
     Directory::open(path, Options::default()).unwrap()
 }
 
-/// A path that leads somewhere else on the last rank, as `/tmp` does on another host: a relative one.
+/// A relative path that leads to another directory on the last rank, as `/tmp` does on another
+/// host.
 fn directory_is_another_one_elsewhere(job: &Job) {
     if job.size == 1 {
         return;
@@ -85,7 +86,7 @@ fn directory_is_another_one_elsewhere(job: &Job) {
         let right = place("right").join("states");
         let names = fs::read_dir(&right).unwrap().count();
         assert_eq!(names, 4, "the sign is gone");
-        // Under a path that all share it goes on.
+        // A path that all ranks share works.
         let mut batch = made(job, 1, 4, &right);
         assert_eq!(sum(job, run_all(&mut batch).len()), 4);
         job.world.barrier();
@@ -129,7 +130,7 @@ fn leaves_tasks_to_who_can_write(job: &Job) {
         if job.rank == 0 {
             may_write(true);
         }
-        // Later it can, and runs what is left.
+        // Later it can write, and runs the remaining tasks.
         job.world.barrier();
         ran += run_all(&mut batch).len();
         let led = if batch.worker().rank() == 0 { ran } else { 0 };
@@ -141,7 +142,7 @@ fn leaves_tasks_to_who_can_write(job: &Job) {
     }
 }
 
-/// What a rank has run and cannot write down is open at once for others.
+/// A task whose outcome a rank cannot write is open for others at once.
 fn outcome_that_cannot_be_written(job: &Job) {
     for fails in [false, true] {
         let path = job.file(&format!("batch_outcome-{fails}"));
@@ -176,14 +177,14 @@ fn outcome_that_cannot_be_written(job: &Job) {
             task.done().unwrap();
         }
         job.world.barrier();
-        // From another node the news of it may still be under way.
+        // From another node the change may still be on its way.
         batch.wait_all().unwrap().all_done().unwrap();
         assert_eq!(on_disk(&path).state(0).unwrap(), State::Done);
         job.world.barrier();
     }
 }
 
-/// All ranks of that worker are told, and the other workers do its tasks.
+/// All ranks of that worker get an error, and the other workers run its tasks.
 fn for_each_ends_where_nothing_can_be_written(job: &Job) {
     for each in sizes(job) {
         let path = job.file(&format!("batch_for_each_ends-{each}"));
@@ -231,7 +232,7 @@ fn numbers_keep_their_folders(job: &Job) {
     }
     assert_eq!(sum(job, run_all(&mut batch).len()), 1);
     job.world.barrier();
-    // Both, as they were once made.
+    // Both directories, as they were made.
     if job.rank == 0 {
         fs::create_dir(path.join("00")).unwrap();
         fs::write(path.join("00").join("state"), "DONE\n").unwrap();

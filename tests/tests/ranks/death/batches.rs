@@ -1,4 +1,4 @@
-//! A rank is killed that has tasks of a batch, alone or with others.
+//! A rank with tasks of a batch is killed, alone or in a worker of several.
 
 use std::path::PathBuf;
 use std::sync::atomic::Ordering::SeqCst;
@@ -38,7 +38,7 @@ const TOOK: usize = 10;
 const RUNS: usize = 100;
 const BY: usize = 1_000;
 
-/// All ranks the other way round, or as they are: then the victim is the first or the last of its worker.
+/// All ranks in reverse order or in order: then the victim is the first or the last of its worker.
 fn line(job: &Job, is_victim_first: bool) -> SimpleCommunicator {
     let key = if is_victim_first { -job.rank } else { job.rank };
     job.world
@@ -62,7 +62,7 @@ fn made(job: &Job, comm: &SimpleCommunicator, each: i32, tasks: usize, on_disk: 
     }
 }
 
-/// Goes on until all is done.
+/// Continues until all tasks are done.
 fn run_rest(job: &Job, batch: &mut Batch) {
     let start = Instant::now();
     loop {
@@ -77,7 +77,7 @@ fn run_rest(job: &Job, batch: &mut Batch) {
     }
 }
 
-/// How it stands when no task runs any more, for a rank whose worker is no worker any more.
+/// The counts when no task runs any more, for a rank whose worker has failed.
 fn settled(batch: &Batch) -> Summary {
     let start = Instant::now();
     loop {
@@ -105,7 +105,7 @@ fn worker_with_a_task_dies(job: &Job, on_disk: bool) {
         let task = batch.next_task().unwrap().unwrap();
         job.scratch.word(TOOK).store(task.index() as u64, SeqCst);
         ready(job);
-        // The others come to the end, and wait for this one.
+        // The others reach the end, and wait for this rank.
         thread::sleep(Duration::from_millis(100));
         die();
     }
@@ -120,7 +120,8 @@ fn worker_with_a_task_dies(job: &Job, on_disk: bool) {
     survived(job)
 }
 
-/// Workers of two. The other rank of the victim's worker is told, again and again, and the other workers run its task.
+/// Workers of two. The other rank of the victim's worker gets an error in each call, and the other
+/// workers run its task.
 fn one_of_a_worker_dies(job: &Job, is_first: bool, on_disk: bool) {
     let comm = line(job, is_first);
     let mut batch = made(job, &comm, 2, 20, on_disk);
@@ -155,13 +156,13 @@ fn one_of_a_worker_dies(job: &Job, is_first: bool, on_disk: bool) {
     }
     for _ in 0..2 {
         match batch.next_task() {
-            // It is found when one waits for it.
+            // The death is found by a wait.
             Ok(Some(task)) if !is_first => is_told(task.done().unwrap_err()),
             Ok(None) if !is_first && comm.size() > 2 => {}
             other => is_told(other.map(drop).unwrap_err()),
         }
     }
-    // Nobody is left who could run them, or others do.
+    // No other worker is left to run them, or others do.
     let summary = settled(&batch);
     assert_eq!(summary.running, 0);
     if comm.size() == 2 {
@@ -176,7 +177,8 @@ fn one_of_a_worker_dies(job: &Job, is_first: bool, on_disk: bool) {
     survived(job)
 }
 
-/// One worker of all ranks: each of the others is told, or that there is nothing more once the first one leaves.
+/// One worker of all ranks: each of the others gets an error, or no more tasks once the first one
+/// leaves.
 fn one_of_all_dies(job: &Job, is_first: bool) {
     let comm = line(job, is_first);
     let mut batch = made(job, &comm, comm.size(), 5, false);
@@ -201,9 +203,10 @@ fn one_of_all_dies(job: &Job, is_first: bool) {
     survived(job)
 }
 
-/// A rank is killed at some moment. All is done in the end, and no two first ranks of workers had a task at the same time.
+/// A rank is killed at some moment. In the end all tasks are done, and no two workers had a task at
+/// the same time.
 fn busy_worker_dies(job: &Job, each: i32, on_disk: bool) {
-    // So many that the others are still at it when the victim is killed.
+    // Enough tasks that the others are still at work when the victim is killed.
     let tasks = if on_disk { 200 } else { 600 };
     let comm = line(job, each > 1);
     let mut batch = made(job, &comm, each, tasks, on_disk);
@@ -237,7 +240,7 @@ fn busy_worker_dies(job: &Job, each: i32, on_disk: bool) {
             break;
         }
     }
-    // Unless nothing was left to do, the victim was killed in the midst of it.
+    // Unless no task was left, the victim was killed while it worked.
     await_death(job);
     all_are_done(&batch);
     let runs = |task| job.scratch.word(RUNS + task).load(SeqCst);
@@ -246,7 +249,7 @@ fn busy_worker_dies(job: &Job, each: i32, on_disk: bool) {
         (0..tasks).all(|task| runs(task) > 0),
         "a task was never run"
     );
-    // One at most was run to its end by the victim and not known to be.
+    // At most one task ended on the victim without a record.
     assert!(all <= tasks as u64 + 1, "{all} runs of {tasks} tasks");
     survived(job)
 }

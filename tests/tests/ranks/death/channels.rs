@@ -1,4 +1,4 @@
-//! A rank is killed that has a part in a channel.
+//! A rank that uses a channel is killed.
 
 use std::sync::atomic::Ordering::SeqCst;
 
@@ -15,7 +15,7 @@ mpisync_tests::cases!(on [2, 4] with [LastRankDies]:
     rank_dies_while_it_takes,
 );
 
-/// The ends of a rank that dies are closed: a stream ends without it.
+/// The ends of a rank that dies are closed, and a stream ends without it.
 fn rank_dies_with_a_channel(job: &Job) {
     let channel = RemoteChannel::<i32>::new(&job.world, 4).unwrap();
     if job.rank == victim(job) {
@@ -37,8 +37,8 @@ fn rank_dies_with_a_channel(job: &Job) {
     survived(job)
 }
 
-/// The lowest rank of a node carries the messages of channels: where there are several nodes, the others of its node are told
-/// that it died. On one node it is a rank like any other.
+/// The lowest rank of a node carries the messages of channels: over several nodes, the others of
+/// its node get an error when it dies. On one node it is a rank like any other.
 fn carrier_of_a_channel_dies(job: &Job) {
     let channel = RemoteChannel::<i32>::new(&job.world, 4).unwrap();
     let last = job.size - 1;
@@ -81,7 +81,7 @@ fn rank_dies_while_it_puts(job: &Job) {
     survived(job)
 }
 
-/// A rank that dies while it has a message takes that with it, and its room is free again.
+/// A rank that dies while it takes a message loses that message, and its slot is free again.
 fn rank_dies_while_it_takes(job: &Job) {
     let mut channel = RemoteChannel::<i32>::new(&job.world, 1).unwrap();
     if job.rank == victim(job) {

@@ -1,4 +1,4 @@
-//! A rank is killed that has, or waits for, one of the smaller things that ranks share.
+//! A rank is killed that holds or waits for a mutex, a semaphore or a similar object.
 
 use std::sync::atomic::Ordering::SeqCst;
 use std::thread;
@@ -26,7 +26,8 @@ mpisync_tests::cases!(on [2, 4] with [LastRankDies]:
     rank_that_has_counted_down_dies,
 );
 
-/// What it may have changed by halves stays with it, and who waits for that is told; the rest goes to the next.
+/// An object that it may have half changed is lost, and its waiters get an error; the others pass
+/// to the next rank.
 fn holder_of_everything_dies(job: &Job) {
     let mut mutex = Mutex::with_value(&job.world, 0u64).unwrap();
     let semaphore = Semaphore::new(&job.world, 3).unwrap();
@@ -47,7 +48,7 @@ fn holder_of_everything_dies(job: &Job) {
     }
     drop(turn.take_timeout(LONG).unwrap());
     job.scratch.wait_for(READY);
-    // Also who never waits finds out.
+    // A rank that never waits finds out, too.
     until("the permit to come back", || tried.try_acquire().is_some());
     for limit in [LONG, Duration::MAX] {
         assert_holder_died(job, mutex.lock_timeout(limit).map(drop));
@@ -73,7 +74,8 @@ fn holder_of_everything_dies(job: &Job) {
     survived(job)
 }
 
-/// It has come to the barrier, and the turn has not: that round of the barrier is complete, the others have their first turn.
+/// It has arrived at the barrier and not had its turn: that round of the barrier is complete, and
+/// the others have their first turn.
 fn idle_rank_with_objects_dies(job: &Job) {
     let mut turn = Turn::new(&job.world).unwrap();
     let barrier = Barrier::new(&job.world).unwrap();
@@ -91,8 +93,8 @@ fn idle_rank_with_objects_dies(job: &Job) {
     survived(job)
 }
 
-/// Who dies in the line is passed over, wherever it stands. One of another node may have been sent the lock by then: nobody
-/// can tell what it did with it.
+/// A rank that dies in the queue is skipped, at any position. A rank of another node may have been
+/// granted the lock by then: then its effects are unknown.
 fn waiter_for_a_mutex_dies(job: &Job) {
     let mut mutex = Mutex::new(&job.world).unwrap();
     let is_far = mpisync::sync(&job.world).unwrap().nodes() > 1;
@@ -100,7 +102,7 @@ fn waiter_for_a_mutex_dies(job: &Job) {
         let guard = mutex.lock();
         job.scratch.raise(5);
         kill_waiting_victim(job);
-        // Others stand behind it by now.
+        // Others are behind it by now.
         thread::sleep(Duration::from_millis(50));
         drop(guard);
     } else {
@@ -128,20 +130,20 @@ fn lost_and_survived(job: &Job, lost: Result<(), LockError>) {
     survived(job)
 }
 
-/// Kills the victim at some moment of what it does again and again.
+/// Kills the victim at some moment of its loop.
 pub(super) fn kill_busy_victim(job: &Job) {
     if job.rank == 0 {
         let (is_ready, process) = (job.scratch.word(READY), job.scratch.word(PROCESS));
         thread::spawn(move || {
             until("the victim", || is_ready.load(SeqCst) != 0);
             thread::sleep(Duration::from_millis(60));
-            // SAFETY: plain system call; the process is a rank of this job.
+            // SAFETY: a plain system call; the process is a rank of this job.
             unsafe { libc::kill(process.load(SeqCst) as i32, libc::SIGKILL) };
         });
     }
 }
 
-/// The others go on, or are told; the value is that of a whole section unless they are.
+/// The others continue or get an error; if they continue, the value is that of a whole section.
 fn user_of_a_mutex_dies(job: &Job) {
     let mut mutex = Mutex::with_value(&job.world, [0u64; 2]).unwrap();
     if job.rank == victim(job) {
@@ -173,7 +175,8 @@ fn is_dead(job: &Job) -> bool {
     !launcher::processes::is_running(process as u32)
 }
 
-/// They come back too, unless it died just where nobody can tell whether it had some; then the others are told.
+/// Its permits are released, unless it died where it is unknown whether it had any; then the others
+/// get an error.
 fn user_of_permits_dies(job: &Job) {
     let semaphore = Semaphore::new(&job.world, 2).unwrap();
     if job.rank == victim(job) {
@@ -199,7 +202,7 @@ fn user_of_permits_dies(job: &Job) {
     survived(job)
 }
 
-/// A wake-up goes to the next one that lives.
+/// A wake-up goes to the next living rank.
 fn waiter_for_a_condition_dies(job: &Job) {
     let mut mutex = Mutex::with_value(&job.world, 0u64).unwrap();
     let condition = Condvar::new(&job.world).unwrap();
@@ -221,7 +224,7 @@ fn waiter_for_a_condition_dies(job: &Job) {
     }
     kill_waiting_victim(job);
     until("the others to wait", || come.load(SeqCst) == others);
-    // The node of the dead rank has to find out first, and tell.
+    // The node of the dead rank first has to find out and notify the others.
     thread::sleep(Duration::from_secs(2));
     *mutex.lock() = 1;
     assert_eq!(u64::from(condition.notify(others as u32)), others);
@@ -229,7 +232,7 @@ fn waiter_for_a_condition_dies(job: &Job) {
     survived(job)
 }
 
-/// A latch that needs it is lost, another one opens without it.
+/// A latch that needs it is lost; another one opens without it.
 fn rank_that_a_latch_needs_dies(job: &Job) {
     let (rank, size) = (victim(job), job.size as u64);
     let latch = Latch::new(&job.world, size).unwrap();
@@ -255,7 +258,7 @@ fn rank_that_a_latch_needs_dies(job: &Job) {
     survived(job)
 }
 
-/// Its count stays. A latch that wants more of it than it gave is lost once all others wait.
+/// Its count stays. A latch that needs more counts from it is lost once all others wait.
 fn rank_that_has_counted_down_dies(job: &Job) {
     let (rank, size) = (victim(job), job.size as u64);
     let latch = Latch::new(&job.world, size).unwrap();

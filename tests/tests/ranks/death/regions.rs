@@ -1,4 +1,4 @@
-//! A rank is killed that has a guard of a region.
+//! A rank with a guard of a region is killed.
 
 use std::sync::atomic::Ordering::SeqCst;
 use std::thread;
@@ -21,7 +21,7 @@ mpisync_tests::cases!(on [2, 4] with [LastRankDies]:
     root_of_a_region_dies,
 );
 
-/// Who only reads takes nothing with it.
+/// The death of a reader loses nothing.
 fn reader_of_a_region_dies(job: &Job) {
     let mut region = Region::<u64, Ix1>::new(&job.world, [1]).unwrap();
     if job.rank == victim(job) {
@@ -37,7 +37,7 @@ fn reader_of_a_region_dies(job: &Job) {
     survived(job)
 }
 
-/// Nobody gets to see what is half changed.
+/// No rank sees a half-made change.
 fn writer_of_a_region_dies(job: &Job) {
     let mut region = Region::<u64, Ix1>::new(&job.world, [1_000]).unwrap();
     if job.rank == victim(job) {
@@ -57,8 +57,8 @@ fn writer_of_a_region_dies(job: &Job) {
     survived(job)
 }
 
-/// The victim writes all of the items again and again and is killed at any moment of that, on several nodes mostly while
-/// they are on their way. The others see all of a change or nothing, or are told.
+/// The victim writes all items repeatedly and is killed at a random moment; on several nodes mostly
+/// while the items are sent. The others see a whole change or none, or get an error.
 fn publisher_of_a_region_dies(job: &Job) {
     let mut region = Region::<u64, Ix1>::new(&job.world, [2_000_000]).unwrap();
     if job.rank == victim(job) {
@@ -88,8 +88,8 @@ fn publisher_of_a_region_dies(job: &Job) {
     survived(job)
 }
 
-/// All ranks set the region together, and the root is killed at any moment of that. The others are told by the call, or by
-/// the next look at the region, unless all of the items have come.
+/// All ranks set the region together, and the root is killed at a random moment. The others get an
+/// error from this call or from the next access to the region, unless all items have arrived.
 fn root_of_a_region_dies(job: &Job) {
     const ITEMS: usize = 2_000_000;
     let mut region = Region::<u64, Ix1>::new(&job.world, [ITEMS]).unwrap();
@@ -97,11 +97,11 @@ fn root_of_a_region_dies(job: &Job) {
     let mut data = (job.rank == root).then(|| vec![0_u64; ITEMS]);
     if job.rank == 0 {
         let (is_ready, process) = (job.scratch.word(READY), job.scratch.word(PROCESS));
-        // The rank itself waits for the root.
+        // This rank itself waits for the root.
         thread::spawn(move || {
             until("the root to set", || is_ready.load(SeqCst) != 0);
             thread::sleep(Duration::from_millis(100));
-            // SAFETY: plain system call; the process is a rank of this job.
+            // SAFETY: a plain system call; the process is a rank of this job.
             unsafe { libc::kill(process.load(SeqCst) as i32, libc::SIGKILL) };
         });
     }

@@ -1,5 +1,5 @@
-//! State directories that pshmem has begun and mpisync goes on with, and the other way round. pshmem itself runs in one process
-//! without MPI, from a Python that `cargo xtask test` sets up.
+//! State directories that pshmem has begun and mpisync continues, and the reverse. pshmem itself
+//! runs in one process without MPI, from a Python that `cargo xtask test` installs.
 
 use super::{DIRECTORY, LOG, STATES, TASKS};
 use mpisync_tests::launch::Launch;
@@ -17,7 +17,7 @@ mpisync_tests::cases!(tests on [2]:
     pshmem_is_not_overrun,
 );
 
-/// A place for a state directory that is gone when the test is over.
+/// A state directory that is removed when the test ends.
 struct Place(PathBuf);
 
 impl Place {
@@ -32,7 +32,7 @@ impl Place {
         self.0.join(STATES)
     }
 
-    /// What pshmem has run, and what became of it.
+    /// The tasks that pshmem has run, and their outcomes.
     fn pshmem(&self, what: &str, tasks: &[usize]) -> BTreeMap<usize, String> {
         let python = std::env::var_os("TEST_PSHMEM")
             .expect("TEST_PSHMEM names a Python that has pshmem; `cargo xtask test` sets one up");
@@ -50,7 +50,7 @@ impl Place {
         read(&String::from_utf8_lossy(&ended.stdout))
     }
 
-    /// What a job of mpisync has run.
+    /// The tasks that a job of mpisync has run.
     fn mpisync(&self, case: &str, ranks: usize) -> BTreeMap<usize, String> {
         let path = self.0.to_str().expect("a temporary directory's name");
         let case = format!("pshmem::{case}");
@@ -78,7 +78,7 @@ impl Drop for Place {
     }
 }
 
-/// `NUMBER STATE` a line, each number once.
+/// A line `NUMBER STATE` for each number.
 fn read(lines: &str) -> BTreeMap<usize, String> {
     let mut run = BTreeMap::new();
     for line in lines.lines() {
@@ -94,7 +94,8 @@ fn outcome(task: usize) -> &'static str {
     if task % 4 == 3 { "FAILED" } else { "DONE" }
 }
 
-/// That `first` and `second` together have run every task, those in `again` both of them, and all came to what they should.
+/// Checks that `first` and `second` together have run every task, those in `again` both of them,
+/// and that all have the right outcomes.
 fn check(place: &Place, first: &BTreeMap<usize, String>, second: &BTreeMap<usize, String>) {
     for task in 0..TASKS {
         assert_eq!(place.state(task), outcome(task), "task {task}");

@@ -1,4 +1,4 @@
-//! What a claim says of its process, and when that process is known to have ended.
+//! The contents of a claim, and when its process is known to have ended.
 
 use crate::batch::directory::claimant::{Owner, word};
 

@@ -1,4 +1,4 @@
-//! Making directories, and opening those that are there.
+//! Making directories, and opening existing ones.
 
 use crate::batch::directory::DirectoryError;
 use crate::batch::directory::file::move_to_new;
@@ -201,7 +201,7 @@ fn a_directory_that_is_not_there_is_missing() {
         "{error}"
     );
     assert!(error.to_string().contains("nowhere"));
-    // Another rank looks at nothing before it is needed.
+    // Another rank reads nothing before it is needed.
     let job = Directory::join(&root, names(3), quick());
     assert_eq!(job.names().len(), 3);
     assert!(matches!(job.summary(), Err(DirectoryError::Missing { .. })));
@@ -246,7 +246,7 @@ fn what_is_not_allowed_says_so() {
 fn a_directory_that_may_not_be_written_can_be_looked_at() {
     use std::os::unix::fs::PermissionsExt;
     if rustix::process::geteuid().is_root() {
-        // Root may do anything.
+        // The superuser may do anything.
         return;
     }
     let scratch = Scratch::with_tasks(1);

@@ -1,4 +1,4 @@
-//! Who is taken for dead, and what becomes of that one's tasks.
+//! Which jobs are taken for dead, and the fate of their tasks.
 
 use crate::batch::directory::DirectoryError;
 use crate::batch::directory::claimant::Owner;
@@ -48,7 +48,7 @@ fn a_lost_claim_that_is_dropped_changes_nothing() {
     assert_eq!(job.reason(0).as_deref(), Some("so"));
 }
 
-/// A claim by hand: that of another process.
+/// A claim made by hand for another process.
 fn claim_of(child: &Child) -> String {
     let mut owner = Owner::this();
     owner.process.id = child.id();
@@ -96,7 +96,7 @@ fn a_process_elsewhere_is_judged_by_its_heartbeat_alone() {
     assert!(by.to_string().contains("on far-"), "{by}");
     scratch.set_back("task_000/claim.1");
     drop(mine(job.claim(0, NONE).expect("its claim is stale")));
-    // Number 2 was this job's; the same process on this host would be known to be gone.
+    // Number 2 was this job's; the same process on this host would be known to have ended.
     scratch.write("task_000/claim.3", &near);
     drop(mine(job.claim(0, NONE).expect("it is gone")));
 }

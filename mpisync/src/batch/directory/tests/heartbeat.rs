@@ -1,4 +1,4 @@
-//! Heartbeats, and the time they are told by.
+//! Heartbeats, and the clock for them.
 
 use crate::batch::directory::tests::*;
 use crate::shm::lock;
@@ -94,7 +94,7 @@ fn the_thread_comes_with_the_first_claim_and_goes_with_the_last() {
     let one = mine(job.claim(0, NONE).expect("it is open"));
     let other = mine(job.claim(1, NONE).expect("it is open"));
     assert!(lock(&job.shared.heartbeats.thread).is_some());
-    // Its end is waited for where what it stands for is dropped.
+    // The drop of the object waits for its end.
     let shared = Arc::downgrade(&job.shared);
     drop(job);
     drop(one);
@@ -120,7 +120,7 @@ fn the_clock_is_a_file_while_it_is_needed() {
         let _ = taken(other.claim(0, NONE).expect("it runs"));
         assert_eq!(clocks(), 1);
     }
-    // It is no task.
+    // It is not a task.
     assert_eq!(scratch.job().names(), ["task_000"]);
     drop(other);
     assert_eq!(clocks(), 0);

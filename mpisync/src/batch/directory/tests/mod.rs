@@ -47,7 +47,7 @@ impl Scratch {
         Scratch(path)
     }
 
-    /// One with a batch of so many tasks.
+    /// A directory with a batch of this many tasks.
     fn with_tasks(tasks: usize) -> Self {
         let scratch = Self::new();
         Directory::create(&scratch.0, &names(tasks), quick()).expect("there is room");
@@ -77,7 +77,7 @@ impl Scratch {
         self.write(file, contents);
     }
 
-    /// One more job that works on all that is there.
+    /// A further job on the same directory.
     fn job(&self) -> Directory {
         self.job_with(quick())
     }
@@ -86,7 +86,7 @@ impl Scratch {
         Directory::open(&self.0, options).expect("it is there")
     }
 
-    /// Makes a file look as if it was changed an hour ago.
+    /// Makes a file look as if it was last changed an hour ago.
     fn set_back(&self, file: impl AsRef<Path>) {
         let hour_ago = SystemTime::now() - Duration::from_secs(3600);
         self.set_time(file, hour_ago);
@@ -122,7 +122,7 @@ impl Drop for Scratch {
     }
 }
 
-/// Options for tests, which the machine's failure does not matter to.
+/// Options for tests, which need not survive a failure of the machine.
 fn quick() -> Options {
     Options::default().durable(false)
 }

@@ -1,4 +1,4 @@
-//! Three jobs that do anything in any order, next to a model of what has to come of it.
+//! Three jobs that do anything in any order, compared with a model.
 
 use crate::batch::directory::DirectoryError;
 use crate::batch::directory::tests::*;
@@ -21,11 +21,11 @@ enum Act {
     Drop {
         held: usize,
     },
-    /// What became of the task cannot be written.
+    /// The outcome of the task cannot be written.
     Abandon {
         held: usize,
     },
-    /// The heartbeats of a task's last claim do not get through for an hour.
+    /// The heartbeats of a task's last claim fail for an hour.
     Stall {
         task: usize,
     },
@@ -34,7 +34,7 @@ enum Act {
         task: usize,
         state: State,
     },
-    /// The same for a person who knows better than the heartbeats.
+    /// The same by a person, by force.
     Force {
         job: usize,
         task: usize,
@@ -62,7 +62,7 @@ enum Fate {
     Released,
 }
 
-/// A task, as it has to be.
+/// A task of the model.
 #[derive(Clone, Debug)]
 struct Model {
     state: State,
@@ -72,7 +72,7 @@ struct Model {
 
 impl Model {
     fn last(&self) -> Fate {
-        // No claim at all is as good as one that was released.
+        // No claim is treated like a released one.
         self.claims.last().copied().unwrap_or(Fate::Released)
     }
 
@@ -81,8 +81,8 @@ impl Model {
         self.is_old = false;
     }
 
-    /// What a claim has to be: `Ok` where the task is free, and what it was; whether it is over
-    /// otherwise.
+    /// The expected result of a claim: `Ok` with the previous state if the task is free, otherwise
+    /// whether it is over.
     fn claim(&mut self, again: Again) -> Result<State, bool> {
         let was = self.state;
         match was {
@@ -219,7 +219,7 @@ impl World {
                 assert!(forced.expect("it is set"));
                 let model = &mut self.models[task];
                 if let Some(fate @ Fate::Alive) = model.claims.last_mut() {
-                    // It counts as that of somebody who does not keep up.
+                    // It is treated like that of a job that does not keep up.
                     *fate = Fate::Dead;
                 }
                 model.claims.push(Fate::Released);
@@ -267,7 +267,7 @@ impl World {
         Some((claim, number))
     }
 
-    /// What has to be so at any time.
+    /// The invariants.
     fn check(&self) {
         for (task, model) in self.models.iter().enumerate() {
             for job in &self.jobs {

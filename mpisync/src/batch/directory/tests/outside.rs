@@ -1,4 +1,4 @@
-//! What pshmem, or a person, writes.
+//! Files that pshmem or a person has written.
 
 use crate::batch::directory::DirectoryError;
 use crate::batch::directory::tests::*;
@@ -61,7 +61,7 @@ fn what_is_no_state_is_named() {
 fn a_task_that_runs_without_a_claim_is_left_alone_for_a_while() {
     let scratch = Scratch::with_tasks(1);
     let job = scratch.job();
-    // Without any claim first, and then with claims that are released.
+    // First without any claim, and then with claims that are released.
     for _ in 0..3 {
         scratch.write("task_000/state", "RUNNING\n");
         assert_eq!(taken(job.claim(0, NONE).expect("it runs")), None);
@@ -93,13 +93,13 @@ fn a_task_that_was_opened_again_by_hand_is_open() {
     assert_eq!(job.reason(0), None);
     let (claim, was) = mine(job.claim(0, NONE).expect("it is open"));
     assert_eq!((was, claim.number), (State::Open, 2));
-    // By hand as well, while a job has it.
+    // By hand, too, while a job has it.
     scratch.write("task_000/state", "OPEN\n");
     let _ = taken(job.claim(0, NONE).expect("it runs")).expect("its claim is alive");
     claim.settle(State::Done, None).expect("it is this job's");
 }
 
-/// What a state file with these bytes has to be, by other means than those of the code.
+/// The expected state of a state file with these bytes, computed by other code.
 fn expected(bytes: &[u8]) -> Result<State, bool> {
     let is_whole = bytes.contains(&b'\n');
     let line = bytes
@@ -144,7 +144,7 @@ proptest! {
             (Err(DirectoryError::UnknownState { .. }), expected) => prop_assert_eq!(Err(false), expected),
             (Err(error), _) => prop_assert!(false, "{}", error),
         }
-        // It can be put right, whatever it is.
+        // It can be set again, whatever its contents.
         job.set(0, State::Open).expect("nobody has it");
         prop_assert_eq!(job.state(0).expect("it was set"), State::Open);
     }
@@ -177,7 +177,7 @@ fn an_outcome_is_a_state_with_its_reason_and_has_a_time() {
     assert_eq!(job.changed(0).expect("it is there"), time);
     scratch.set_back("task_000/state");
     assert!(job.changed(0).expect("it is there") < time);
-    // A reason that is left over is that of nothing.
+    // A reason without a failed task is ignored.
     scratch.write("task_000/state", "OPEN\n");
     assert_eq!(outcome(), (State::Open, None));
     scratch.write("task_000/state", "");

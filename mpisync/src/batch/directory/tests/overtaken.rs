@@ -1,4 +1,4 @@
-//! Jobs that are held up while they claim.
+//! Jobs that are delayed while they claim.
 
 use crate::batch::directory::tests::*;
 use std::cell::RefCell;
@@ -7,8 +7,8 @@ use std::thread::sleep;
 
 const SOON: Duration = Duration::from_millis(100);
 
-/// What a job gets that is held up at `step` while another one takes its task, and what the state
-/// is then.
+/// The outcome of a job that is delayed at `step` while another one takes its task, and the state
+/// afterwards.
 fn held_up_at(step: &'static str, settle: Option<State>) -> (Claimed, Directory, Scratch) {
     let scratch = Scratch::with_tasks(1);
     let (one, other) = (scratch.job_with(quick().stale_after(SOON)), scratch.job());
@@ -23,7 +23,7 @@ fn held_up_at(step: &'static str, settle: Option<State>) -> (Claimed, Directory,
                 .open(&path)
                 .and_then(|file| file.set_times(times))
                 .expect("it is made");
-            // A heartbeat may come in between.
+            // A heartbeat may occur in between.
             if let Claimed::Mine(claim, _) = other.claim(0, NONE).expect("it is read") {
                 break claim;
             }
@@ -35,7 +35,7 @@ fn held_up_at(step: &'static str, settle: Option<State>) -> (Claimed, Directory,
     });
     let claimed = one.claim(0, NONE).expect("it is read");
     assert!(steps::all_reached());
-    // Its heartbeats go on until here.
+    // Its heartbeats continue until here.
     drop(held);
     (claimed, one, scratch)
 }
@@ -65,7 +65,8 @@ fn who_is_held_up_while_it_looks_takes_nobody_for_dead() {
         let _ = by.expect("by the first one");
     };
     look();
-    // The same of a job whose clock is ahead. What comes while somebody is held up is not seen before the next look.
+    // The same for a job whose clock is ahead. A heartbeat during a delay is seen only in the next
+    // check.
     let ahead = SystemTime::now() + Duration::from_secs(3600);
     scratch.set_time("task_000/claim.1", ahead);
     look();
@@ -79,7 +80,7 @@ fn who_is_held_up_while_it_looks_takes_no_state_for_old() {
     let silence = 5 * SOON;
     let job = scratch.job_with(quick().stale_after(silence));
     scratch.write("task_000/state", "RUNNING\n");
-    // The second time is that of which the age counts.
+    // The age counts from the second time.
     let read = "the state is found";
     steps::at(read, move || steps::at(read, move || sleep(silence)));
     let by = taken(job.claim(0, NONE).expect("it is read"));

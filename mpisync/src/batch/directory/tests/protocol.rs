@@ -1,4 +1,4 @@
-//! Each step of the protocol, and what another job may do between two of them.
+//! Each step of the protocol, and the actions of another job between two steps.
 
 use crate::batch::directory::DirectoryError;
 use crate::batch::directory::claimant::Owner;
@@ -103,7 +103,7 @@ fn a_reason_is_there_as_long_as_the_task_has_failed() {
             .find(|name| *name == "reason"),
         None
     );
-    // What a job left that died before it wrote the state.
+    // Left by a job that died before it wrote the state.
     scratch.write("task_000/reason", "left over");
     assert_eq!(job.reason(0), None);
 }
@@ -132,7 +132,8 @@ fn the_state_is_read_after_the_claim_is_judged() {
     let scratch = Scratch::with_tasks(1);
     let (one, other) = (scratch.job(), scratch.job());
     drop(mine(one.claim(0, NONE).expect("it is open")));
-    // The first claim is judged to be released, and then the second one is made, used, and released.
+    // The first claim is judged to be released, and then the second one is made, used, and
+    // released.
     steps::at("the claim is judged", move || {
         let (claim, _) = mine(other.claim(0, NONE).expect("it is open"));
         claim.settle(State::Failed, None).expect("it is this job's");
@@ -167,7 +168,7 @@ fn nobody_gets_in_while_a_claim_is_made_or_settled() {
         let (one, other) = (scratch.job(), scratch.job());
         steps::at(step, move || {
             let by = taken(other.claim(0, ALL).expect("it is being taken"));
-            // From the beginning it says whose it is.
+            // It names its process from the beginning.
             assert_eq!(by.map(|by| by.pid), Some(std::process::id()));
         });
         let (claim, _) = mine(one.claim(0, NONE).expect("it is open"));
@@ -256,12 +257,12 @@ fn a_claim_that_cannot_begin_leaves_the_state_as_it_is() {
         "nothing is left over"
     );
     scratch.unblock("task_000/state", "FAILED\n");
-    // Nobody but the file system knows that RUNNING does not come yet.
+    // Only the file system knows that RUNNING does not appear yet.
     let _ = taken(job.claim(0, ALL).expect("its heartbeat is young")).expect("by this process");
     scratch.set_back("task_000/claim.2");
     let (claim, was) = mine(job.claim(0, ALL).expect("its claim is stale"));
     assert_eq!(was, State::Failed);
-    // Nor is the task anybody's whose outcome could not be written; its claim goes stale.
+    // A task whose outcome could not be written is free, too; its claim goes stale.
     scratch.block("task_000/state");
     claim
         .settle(State::Done, None)
@@ -281,7 +282,7 @@ fn a_state_is_set_only_where_it_is_what_was_seen() {
     let (one, other) = (scratch.job(), scratch.job());
     one.set(0, State::Failed).expect("nobody has it");
     let has_failed = |state| state == State::Failed;
-    // Another job has run it since somebody saw that it failed.
+    // Another job has run it since its failure was read.
     other.set(0, State::Done).expect("nobody has it");
     assert!(
         !one.set_if(0, State::Open, has_failed)

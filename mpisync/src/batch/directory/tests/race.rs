@@ -7,12 +7,12 @@ use std::sync::Barrier;
 use std::sync::atomic::AtomicUsize;
 use std::thread;
 
-/// A number that is another one at each call.
+/// A number that differs in each call.
 fn random(below: u64) -> u64 {
     RandomState::new().build_hasher().finish() % below
 }
 
-/// All tasks are run by jobs of so many threads, which now and then fail, or leave a task.
+/// All tasks are run by jobs of this many threads, which sometimes fail or leave a task.
 fn all_run(threads: usize, tasks: usize) {
     let scratch = Scratch::with_tasks(tasks);
     let running: Vec<_> = (0..tasks).map(|_| AtomicUsize::new(0)).collect();

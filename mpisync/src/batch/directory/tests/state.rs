@@ -1,4 +1,4 @@
-//! The words of states, and the counts of tasks.
+//! The names of states, and the counts of tasks.
 
 use crate::batch::{State, Summary, UnknownWord};
 

@@ -1,4 +1,4 @@
-//! What another job does between two steps of a job.
+//! Actions of another job between two steps of a job.
 
 use std::cell::RefCell;
 
@@ -8,12 +8,12 @@ thread_local! {
     static VISIT: RefCell<Option<(&'static str, Visit)>> = const { RefCell::new(None) };
 }
 
-/// Runs `visit` when this thread comes to the step `name` next.
+/// Runs `visit` when this thread next reaches the step `name`.
 pub(super) fn at(name: &'static str, visit: impl FnOnce() + 'static) {
     VISIT.set(Some((name, Box::new(visit))));
 }
 
-/// Whether nothing waits for its step any more.
+/// Whether no action waits for its step any more.
 pub(super) fn all_reached() -> bool {
     VISIT.with_borrow(Option::is_none)
 }

@@ -1,16 +1,16 @@
-//! What lies in the directory and was not put there by a job: links, FIFOs, what is too long, what
-//! is dated wrongly.
+//! Files in the directory that no job has made: links, FIFOs, files that are too long or have wrong
+//! dates.
 
 use crate::batch::directory::DirectoryError;
 use crate::batch::directory::tests::*;
 use std::os::unix::fs::symlink;
 use std::time::Instant;
 
-/// What must not be opened in the place of a file.
+/// An item that must not be opened in the place of a file.
 const STRANGE: [&str; 4] = ["link", "link to nothing", "FIFO", "directory"];
 
 impl Scratch {
-    /// Puts one of these in the place of `file`; what the link leads to is `target`.
+    /// Puts one of these in the place of `file`; `target` is the target of the link.
     fn put(&self, what: &str, file: &str, target: &Path) {
         let path = self.path(file);
         let _there_may_be_none = fs::remove_file(&path);
@@ -71,7 +71,7 @@ fn a_state_that_is_no_file_is_replaced_where_it_is_set() {
     }
 }
 
-/// Names that jobs once wrote into, and pshmem still does.
+/// Names that jobs used to write to, and that pshmem still does.
 #[test]
 fn files_of_fixed_names_are_not_written_into() {
     let scratch = Scratch::with_tasks(1);
@@ -102,7 +102,7 @@ fn the_reason_is_no_more_than_that() {
     let (start, end) = kept.split_once(" … ").expect("the middle is left out");
     assert!(long.starts_with(start) && long.ends_with(end));
     assert_eq!(job.reason(0), Some(kept));
-    // A file of a length without contents: nobody reads all of it.
+    // A file with a length and no contents: it is not read in full.
     let huge = File::create(scratch.path("task_000/reason")).expect("there is room");
     huge.set_len(1 << 40).expect("there is room");
     assert_eq!(job.reason(0).expect("some of it").len(), 64 * 1024);
@@ -156,7 +156,7 @@ fn a_claim_from_the_future_dies_when_nobody_renews_it() {
     scratch.set_time("task_000/claim.1", ahead(3600));
     let _ = taken(job.claim(0, NONE).expect("it is taken")).expect("by somebody");
     std::thread::sleep(soon);
-    // It is renewed, so that somebody lives whose clock is wrong.
+    // It is renewed, so its job is alive and has a wrong clock.
     scratch.set_time("task_000/claim.1", ahead(3601));
     let _ = taken(job.claim(0, NONE).expect("it is taken")).expect("by somebody");
     std::thread::sleep(soon);

@@ -1,4 +1,4 @@
-//! A file system that is full, is gone, or is another one than elsewhere.
+//! A file system that is full, is gone, or differs between hosts.
 
 use crate::batch::directory::DirectoryError;
 use crate::batch::directory::tests::*;
@@ -41,12 +41,12 @@ fn only_what_is_in_its_folder_is_about_a_task() {
     ] {
         assert!(!job.is_flaw(1, &io(errno)), "{errno}");
     }
-    // The same words, when all is gone.
+    // The same text if everything is gone.
     fs::remove_dir_all(&scratch.0).expect("it is there");
     let error = job.claim(1, NONE).expect_err("no folder");
     assert!(matches!(error, DirectoryError::Missing { .. }), "{error}");
     assert!(!job.is_flaw(1, &error), "{error}");
-    // What takes its place is not written into.
+    // Its replacement is not written to.
     Directory::create(&scratch.0, &names(2), quick()).expect("there is room");
     job.claim(1, NONE).expect_err("it is another one");
     assert_eq!(scratch.files("task_001"), ["state"]);
@@ -128,7 +128,7 @@ fn the_task_of_a_dead_job_is_still_that_after_an_error() {
         }
         let (claim, was) = mine(job.claim(0, NONE).expect("it is that of a dead job"));
         assert_eq!((was, claim.number), (State::Running, 3));
-        // What runs without a claim may still do so.
+        // A task that runs without a claim may still do so.
         let by = taken(job.claim(1, NONE).expect("it is young"));
         assert!(by.is_none(), "{by:?}");
     }

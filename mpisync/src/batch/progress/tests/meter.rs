@@ -23,7 +23,7 @@ const OVER: Summary = Summary {
     invalid: 0,
 };
 
-/// A terminal that keeps all that is written to it.
+/// A terminal that records its output.
 #[derive(Debug, Default)]
 struct Screen(Paper);
 
@@ -122,7 +122,7 @@ fn that_all_is_over_is_said_once_with_the_time_that_it_took() {
     let mut meter = Meter::with_lines("b", &OPEN, lines).every(Duration::ZERO);
     meter.since = Instant::now() - Duration::from_secs(6);
     meter.show(&OVER);
-    // Nobody works any more.
+    // No task runs any more.
     meter.since -= Duration::from_secs(3600);
     assert_eq!(meter.elapsed().as_secs(), 6);
     meter.show(&OVER);

@@ -10,7 +10,7 @@ use std::io::Write;
 use std::sync::Weak;
 use std::time::Instant;
 
-/// What was written, for whoever has a copy.
+/// The output, for anyone with a copy.
 #[derive(Clone, Default, Debug)]
 pub(super) struct Paper(Arc<Mutex<Vec<u8>>>);
 
@@ -38,7 +38,7 @@ fn progress_of(batch: &Batch, paper: &Paper) -> Progress {
     batch.progress_with(|name, first| Meter::with_lines(name, first, paper))
 }
 
-/// Weak, so as to see that the thread is gone: it has a copy as long as it runs.
+/// Weak, to check that the thread has ended: it has a copy as long as it runs.
 fn thread_of(progress: &Progress) -> Weak<Shared> {
     Arc::downgrade(&progress.watch.as_ref().expect("this is the root").shared)
 }

@@ -8,7 +8,7 @@ use crate::shm::atomic::{Arc, AtomicU8, AtomicU64};
 #[derive(Clone)]
 pub(crate) struct HeapTable {
     shared: Arc<Shared>,
-    /// Ranks that are taken to have died.
+    /// Ranks that are considered dead.
     pub(crate) dead: Vec<usize>,
 }
 
@@ -20,7 +20,7 @@ struct Shared {
 }
 
 impl HeapTable {
-    /// One in which all of `tasks` are open, for `ranks`.
+    /// A table in which all of `tasks` are open, for `ranks`.
     pub(crate) fn new(tasks: usize, ranks: usize) -> Self {
         let zeroes = |count: usize| (0..count).map(|_| AtomicU64::new(0)).collect::<Vec<_>>();
         let levels: Vec<_> = level_lengths(tasks).map(zeroes).collect();

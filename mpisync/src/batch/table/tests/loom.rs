@@ -1,4 +1,4 @@
-//! All orders in which two ranks can take, open and close.
+//! All interleavings in which two ranks take, open and close tasks.
 
 use crate::batch::directory::Again;
 use crate::batch::table::TaskTable;
@@ -20,7 +20,7 @@ fn model(preemptions: usize, run: impl Fn() + Sync + Send + 'static) {
     builder.check(run);
 }
 
-/// What is open at the end, the index leads to.
+/// The index leads to all tasks that are open at the end.
 fn check_index(table: &TaskTable<HeapTable>) {
     let open = table.find(TaskStatus::Open, 0);
     assert_eq!(table.index().first(), open, "the index leads to it");
@@ -49,7 +49,7 @@ fn one_opens_again_what_two_want() {
                 assert!(other.finish(1, taken.task, TaskStatus::Open));
             }
         });
-        // Not by `take`, which would look for what the index does not know, and set it right.
+        // Not by `take`, which would search without the index and correct it.
         if table.try_take(0, 0, TaskStatus::Open) {
             assert!(table.finish(0, 0, TaskStatus::Open));
         }
@@ -96,7 +96,7 @@ fn dead_ranks_are_reclaimed_while_another_takes() {
         table.reclaim();
         let mine = table.take(0, Again::default());
         let theirs = second.join().unwrap();
-        // Who comes late finds that the other has it.
+        // The rank that comes late finds that the other one has the task.
         assert!(mine.is_none() || theirs.is_none(), "one of them at most");
         table.reclaim();
         let is_taken = table.status(0) == TaskStatus::Taken;

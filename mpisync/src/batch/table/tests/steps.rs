@@ -1,4 +1,4 @@
-//! Random steps of some ranks, beside a model that is plainly right.
+//! Random steps of some ranks, compared with a simple model.
 
 use crate::batch::directory::Again;
 use crate::batch::table::Taken;
@@ -20,7 +20,7 @@ enum Step {
         task: usize,
         status: TaskStatus,
     },
-    /// The rank is killed, which is noticed, and another one has its place from now on.
+    /// The rank is killed, which is noticed, and another one takes its place.
     Die {
         rank: usize,
     },

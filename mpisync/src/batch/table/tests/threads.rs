@@ -20,8 +20,8 @@ fn view(table: &TaskTable<HeapTable>) -> TaskTable<HeapTable> {
     }
 }
 
-/// Lets `ranks` threads take tasks until there are none; `end` says what becomes of a task that was
-/// taken so often.
+/// Lets `ranks` threads take tasks until none is left; `end` returns the outcome of a task by the
+/// number of times it was taken.
 fn share_out(
     table: &TaskTable<HeapTable>,
     ranks: usize,
@@ -88,7 +88,7 @@ fn tasks_are_taken_in_order() {
 
 #[test]
 fn the_index_leads_past_what_is_closed() {
-    // With the index alone, for without it a task would be found as well.
+    // By the index only, because a search without it would find a task, too.
     let table = table(1_000_000, 1);
     for task in 0..1_000_000 {
         assert!(table.set(task, TaskStatus::Done));
@@ -102,7 +102,7 @@ fn the_index_leads_past_what_is_closed() {
 
 #[test]
 fn what_the_index_does_not_know_is_found() {
-    // As after a rank that was killed between the byte and the index.
+    // As left by a rank that was killed between the byte and the index.
     let table = table(200, 1);
     for task in 0..200 {
         table.set(task, TaskStatus::Done);

@@ -1,6 +1,6 @@
-//! Jobs that run the tasks of one state directory are killed (`SIGKILL`, the launcher and all ranks) at moments that nobody has
-//! chosen, and started again, until all tasks are done. No task is lost, none is run again that counts as done, and none by two
-//! workers at the same time.
+//! Jobs that run the tasks of one state directory are killed (`SIGKILL`, the launcher and all
+//! ranks) at random moments and started again, until all tasks are done. No task is lost, no task
+//! that counts as done runs again, and no task runs in two workers at the same time.
 //!
 //! `TEST_KILLS` says how many kills there are at least in the test of one job after the other, 15 if not set, and a third of
 //! it in the one of two jobs at the same time; 200 take some minutes. `TEST_SEED` chooses other moments.
@@ -20,14 +20,14 @@ mpisync_tests::cases!(tests on [4] with [OneNode]:
     two_jobs_of_which_one_is_killed,
 );
 
-/// Far above what a job needs that is not killed.
+/// Far above the needs of a job that is not killed.
 const LIMIT: Duration = Duration::from_secs(60);
 
 fn from_environment(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |text| text.parse().expect("a number"))
 }
 
-/// What all jobs have in common; removed with everything in it, unless a check fails.
+/// The common files of all jobs; removed with all contents unless a check fails.
 struct Shared(PathBuf);
 
 impl Shared {
@@ -49,7 +49,7 @@ impl Shared {
         fs::read_to_string(self.0.join(LOG)).unwrap_or_default()
     }
 
-    /// The state in the files, of each task that has one.
+    /// The state of each task that has one, from the files.
     fn states(&self) -> HashMap<usize, String> {
         let read = |task: usize| {
             let path = self.0.join(STATES).join(format!("{task:02}")).join("state");
@@ -58,9 +58,10 @@ impl Shared {
         (0..TASKS).filter_map(read).collect()
     }
 
-    /// Checks what the jobs have written so far, and what their files say.
+    /// Checks the log of the jobs so far, and the files.
     fn check(&self) -> History {
-        // A job may go on: what it has done before is in the files, and who counts as done has written of its end.
+        // A job may still run: the results of events in the log are in the files, and a task that
+        // counts as done has its end in the log.
         let before = History::read(&self.log());
         let states = self.states();
         let log = self.log();
@@ -79,12 +80,12 @@ impl Drop for Shared {
     }
 }
 
-/// What became of each task, by what those wrote that ran it.
+/// The history of each task, from the log of its workers.
 #[derive(Default)]
 struct History {
-    /// How often it was begun by the first rank of a worker.
+    /// How often the first rank of a worker began it.
     begun: HashMap<usize, usize>,
-    /// How often each rank of a worker came to its end.
+    /// How often each rank of a worker ended it.
     ended: HashMap<(usize, i32), usize>,
     done: HashMap<usize, usize>,
     flaws: Vec<String>,
@@ -96,7 +97,7 @@ impl History {
         for line in log.lines() {
             let words: Vec<&str> = line.split(' ').collect();
             let [what, task, rank, _process] = words[..] else {
-                // A line is written in one piece.
+                // A line is written as a whole.
                 history.flaws.push(format!("a line that says {line:?}"));
                 continue;
             };
@@ -137,7 +138,7 @@ impl History {
         None
     }
 
-    /// A task that was said to be done and does not count as such.
+    /// A task that was logged as done and does not count as done.
     fn is_not_in(&self, states: &HashMap<usize, String>) -> Option<String> {
         for (task, times) in &self.done {
             if *times > 1 || states.get(task).map(String::as_str) != Some("DONE\n") {
@@ -151,14 +152,14 @@ impl History {
     }
 }
 
-/// Tasks that counted as done at some time, each with how often it had been begun by then.
+/// Tasks that counted as done at some time, each with the number of times it had begun by then.
 #[derive(Default)]
 struct Seen(HashMap<usize, usize>);
 
 impl Seen {
-    /// Checks that none of them was begun again, and adds those that count as done now.
+    /// Checks that none of them has begun again, and adds the tasks that count as done now.
     fn look(&mut self, shared: &Shared) {
-        // First the states: what is begun after that is in the log.
+        // The states first: a task that begins after that is in the log.
         let states = shared.states();
         let history = shared.check();
         let begun = |task: usize| history.begun.get(&task).copied().unwrap_or(0);
@@ -177,11 +178,12 @@ impl Seen {
     }
 }
 
-/// Waits until the job has got to work, most times, and then for some time; false if the job was over before.
+/// Waits until the job has started to work, in most cases, and then for some time. Returns false if
+/// the job ended before.
 fn wait_for_moment(rng: &mut Rng, shared: &Shared, job: &mut Running) -> bool {
     let before = shared.log().len();
     let start = Instant::now();
-    // Also while the job is made, and while it makes the directory or reads it.
+    // Sometimes kills the job while it is made, and while it makes or reads the directory.
     let is_early = rng.below(6) == 0;
     let early = Duration::from_millis(200 + rng.below(600));
     while shared.log().len() == before && !(is_early && start.elapsed() >= early) {
@@ -227,7 +229,7 @@ fn finish(shared: &Shared, mut jobs: Vec<Running>) {
     no_claim_is_left(&shared.0.join(STATES));
 }
 
-/// Only a claim that is released or dead may be there when nobody runs.
+/// When no job runs, every claim must be released or dead.
 fn no_claim_is_left(states: &Path) {
     use mpisync::batch::directory::{Directory, Options};
     let directory = Directory::open(states, Options::default()).expect("the states");
@@ -260,7 +262,7 @@ fn jobs_that_are_killed_and_started_again(ranks: usize) {
     println!("{killed} kills in {rounds} rounds");
 }
 
-/// One of two is killed, and started again, while the other goes on.
+/// One of two jobs is killed and started again while the other one continues.
 fn two_jobs_of_which_one_is_killed(ranks: usize) {
     let kills = from_environment("TEST_KILLS", 15) / 3;
     let mut rng = Rng::new(from_environment("TEST_SEED", 1) + 1_000);
