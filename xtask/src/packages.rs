@@ -54,7 +54,6 @@ const fn packages(thing: Missing) -> [&'static str; 5] {
         Missing::Hdf5 => ["libhdf5-dev hdf5-tools", "hdf5-devel", "hdf5-devel", "hdf5", "hdf5"],
         Missing::Iproute => ["iproute2", "iproute", "iproute2", "iproute2", "iproute2mac"],
         Missing::Pip => ["python3-venv", "python3-pip", "python3-pip", "python-pip", "python"],
-        Missing::Debootstrap => ["debootstrap", "debootstrap", "debootstrap", "debootstrap", ""],
     }
 }
 

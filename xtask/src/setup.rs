@@ -32,8 +32,6 @@ pub enum Missing {
     Iproute,
     /// pip for Python 3.
     Pip,
-    /// `debootstrap`, which makes bare systems.
-    Debootstrap,
 }
 
 impl fmt::Display for Missing {
@@ -46,7 +44,6 @@ impl fmt::Display for Missing {
             Self::Hdf5 => "HDF5",
             Self::Iproute => "iproute2",
             Self::Pip => "pip for Python 3",
-            Self::Debootstrap => "debootstrap",
         })
     }
 }

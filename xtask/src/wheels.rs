@@ -112,7 +112,7 @@ fn wanted(missing: &[Missing], has_make: bool) -> Vec<(&'static str, Vec<&'stati
     let mut tools = Vec::new();
     for thing in missing {
         match thing {
-            Missing::Compiler | Missing::Iproute | Missing::Pip | Missing::Debootstrap => {}
+            Missing::Compiler | Missing::Iproute | Missing::Pip => {}
             // Each MPI has its own: both want to be `bin/mpicc`.
             Missing::Mpi(family) => {
                 let name = family.unwrap_or(Family::Mpich).name();
