@@ -109,7 +109,7 @@ impl Test {
             }
         }
         for &count in self.hosts.iter().filter(|_| is_asked_for(&Step::Hosts)) {
-            let hosts = Hosts::up(count, workspace)?.for_tests();
+            let hosts = Hosts::up(count)?.for_tests();
             for mpi in &machine.mpis {
                 let title = format!("ranks with {mpi} on {}", hosts.describe(mpi));
                 if let Some(reason) = hosts.fault(mpi) {

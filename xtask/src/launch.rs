@@ -41,7 +41,7 @@ impl Options {
         hosts: Option<u32>,
         mut work: impl FnMut(Toolbox<'_>) -> Result<()>,
     ) -> Result<()> {
-        let hosts = hosts.map(|count| Hosts::up(count, workspace)).transpose()?;
+        let hosts = hosts.map(Hosts::up).transpose()?;
         let mut choice = self.mpi.clone();
         if let Some(hosts) = &hosts {
             choice = hosts.choose(workspace, choice)?;

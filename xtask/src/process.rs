@@ -2,8 +2,7 @@
 //! killed with all its descendants when its time is up.
 //!
 //! The task runner adopts orphans, so that all that it has started stays below it. When it is interrupted it ends all of
-//! that and starts nothing more; the programs that were waited for have failed then, and on the way out what was set up is
-//! taken down with [`take_down`].
+//! that and starts nothing more; the programs that were waited for have failed then.
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -34,12 +33,10 @@ static STARTING: Mutex<()> = Mutex::new(());
 pub fn watch_for_signals() -> Result<()> {
     processes::adopt_orphans().context("orphans cannot be adopted")?;
     ctrlc::set_handler(|| {
-        // A second Ctrl-C must not end the programs that take things down.
-        if !INTERRUPTED.swap(true, Ordering::SeqCst) {
-            let _nothing_starts = starting();
-            if let Err(error) = processes::end_descendants(GRACE) {
-                eprintln!("xtask: not all that was started could be ended: {error}");
-            }
+        INTERRUPTED.store(true, Ordering::SeqCst);
+        let _nothing_starts = starting();
+        if let Err(error) = processes::end_descendants(GRACE) {
+            eprintln!("xtask: not all that was started could be ended: {error}");
         }
     })
     .context("cannot watch for Ctrl-C")
@@ -120,16 +117,6 @@ pub fn output(command: &mut Command) -> Result<Output> {
     command.stdin(Stdio::null());
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     Ok(start(command)?.wait_with_output()?)
-}
-
-/// Runs a program that takes down what was set up, also after the task runner was interrupted. Its output and its outcome
-/// are dropped: they may be about something that was not set up yet.
-pub fn take_down(command: &mut Command) {
-    let _all_has_ended = starting();
-    command.stdin(Stdio::null());
-    command.stdout(Stdio::null()).stderr(Stdio::null());
-    // In a process group of its own Ctrl-C does not reach it.
-    let _ = command.process_group(0).status();
 }
 
 /// Prints the command line of a program and runs it in the foreground.

@@ -41,8 +41,8 @@ impl Workspace {
     }
 }
 
-/// This directory, or one that replaces it if its path has blanks, for programs that do not support them.
-pub fn without_blanks(dir: &Path) -> PathBuf {
+/// This directory, or one that replaces it if its path has blanks.
+fn without_blanks(dir: &Path) -> PathBuf {
     let has_blanks = |path: &Path| path.to_string_lossy().contains(char::is_whitespace);
     if !has_blanks(dir) {
         return dir.to_owned();
