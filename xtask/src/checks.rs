@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow, bail};
 use clap::{Args, ValueEnum};
 
-use crate::examples;
 use crate::hdf5::Hdf5;
 use crate::hosts::Hosts;
 use crate::launch::{Options, Toolbox};
@@ -158,13 +157,18 @@ impl Test {
             }
             Step::Clippy => {
                 component(workspace, "clippy", "clippy")?;
-                let mut clippy = tools.cargo();
-                clippy.args(["clippy", "--workspace", "--all-targets"]);
-                clippy.args(features(tools.machine));
-                if let Ok(feature) = peers::feature(tools.mpi) {
-                    clippy.args(["--features", &format!("mpisync-bench/{feature}")]);
+                // The tests of the examples are not among all targets, since they are not run by default.
+                for targets in ["--all-targets", "--test examples"] {
+                    let mut clippy = tools.cargo();
+                    clippy.args(["clippy", "--workspace"]);
+                    clippy
+                        .args(targets.split(' '))
+                        .args(features(tools.machine));
+                    if let Ok(feature) = peers::feature(tools.mpi) {
+                        clippy.args(["--features", &format!("mpisync-bench/{feature}")]);
+                    }
+                    run(clippy.args(["--", "-D", "warnings"]))?;
                 }
-                run(clippy.args(["--", "-D", "warnings"]))?;
                 let sets: [&[&str]; 4] = [
                     &[],
                     &["--features", FEATURES],
@@ -200,7 +204,16 @@ impl Test {
             }
             Step::Ui => self.tests(tools.cargo().args(["test", "-p", "mpisync-ui-tests"])),
             Step::Ranks => self.ranks(tools, 1, &[]),
-            Step::Examples => examples::check(tools).map(|()| 0),
+            Step::Examples => {
+                let mut cargo = tools.cargo_for_ranks(1)?;
+                cargo.env("RUST_TEST_THREADS", "1");
+                let arguments = "test --release -p mpisync-examples --test examples";
+                cargo.args(arguments.split(' '));
+                if let Some(feature) = tools.machine.hdf5.as_ref().and_then(Hdf5::feature) {
+                    cargo.args(["--features", &format!("mpisync-examples/{feature}")]);
+                }
+                self.tests(&mut cargo)
+            }
             Step::Hosts => self.on_hosts(tools),
         }
     }

@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use clap::Args;
-use launcher::{ENVIRONMENT, processes};
+use launcher::ENVIRONMENT;
 
 use crate::hosts::Hosts;
 use crate::mpi::{Choice, Mpi};
-use crate::process::{kill_job, run_job};
+use crate::process::run_job;
 use crate::setup::{self, Machine, Need};
 use crate::workspace::Workspace;
 
@@ -175,10 +175,7 @@ impl<'a> Toolbox<'a> {
     ) -> Result<()> {
         let mut command = self.job(ranks, program, args)?;
         let start = Instant::now();
-        let outcome = run_job(&mut command, self.limit + GRACE, line);
-        // Hydra's proxies may outlive a launcher that has failed, and spin.
-        processes::kill_descendants()?;
-        outcome.with_context(|| {
+        run_job(&mut command, self.limit + GRACE, line).with_context(|| {
             // The launchers report it by an exit code only, each by another.
             let seconds = self.limit.as_secs();
             match start.elapsed() >= self.limit {
@@ -193,18 +190,6 @@ impl<'a> Toolbox<'a> {
     pub fn check_traffic(&self) -> Result<()> {
         self.hosts
             .map_or(Ok(()), |hosts| hosts.check_traffic(self.mpi))
-    }
-
-    /// Runs a program on `ranks` ranks of this host, and kills the launcher and all ranks as soon as it is time.
-    pub fn launch_and_kill(
-        &self,
-        ranks: u32,
-        program: &Path,
-        args: &[OsString],
-        is_time: impl FnMut() -> bool,
-    ) -> Result<()> {
-        let mut command = self.job(ranks, program, args)?;
-        kill_job(&mut command, self.limit, is_time).context("the job that was to be killed")
     }
 
     /// A program that is launched on `ranks` ranks.

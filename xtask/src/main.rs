@@ -1,7 +1,6 @@
 //! `cargo xtask`: sets a machine up for mpisync and runs the demo, the examples, the checks and the benchmarks.
 
 mod checks;
-mod examples;
 mod hdf5;
 mod hosts;
 mod launch;
@@ -77,7 +76,7 @@ fn main() -> ExitCode {
 fn run(task: Task) -> Result<()> {
     let workspace = Workspace::find()?;
     match task {
-        Task::Demo(options) => examples::demo(&workspace, &options),
+        Task::Demo(options) => programs::demo(&workspace, &options),
         Task::Test(test) => test.run(&workspace),
         Task::Bench(bench) => bench.run(&workspace),
         Task::Run(run) => run.run(&workspace),

@@ -1,5 +1,5 @@
-//! Building one of the workspace's programs and running it on ranks: `cargo xtask run`, `bench`, `cluster`, `simulate`,
-//! `soak`.
+//! Building one of the workspace's programs and running it on ranks: `cargo xtask demo`, `run`, `bench`, `cluster`,
+//! `simulate`, `soak`.
 
 use std::ffi::OsString;
 use std::fs;
@@ -21,6 +21,43 @@ use crate::workspace::Workspace;
 /// The packages of programs; each is in a directory of its own.
 pub const EXAMPLES: &str = "mpisync-examples";
 pub const BENCH: &str = "mpisync-bench";
+
+/// `cargo xtask demo`, the main job: 4 ranks write one ordinary HDF5 file, and it is verified.
+pub fn demo(workspace: &Workspace, options: &Options) -> Result<()> {
+    const RANKS: u32 = 4;
+    options.with_each_mpi(workspace, Need::MpiAndHdf5, None, |tools| {
+        let program = tools.build(EXAMPLES, "hdf5_results", Build::Release)?;
+        let dir = workspace.target.join("demo");
+        fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
+        let file = dir.join("results.h5");
+        if file.exists() {
+            fs::remove_file(&file).with_context(|| format!("cannot remove {}", file.display()))?;
+        }
+        let mut last = String::new();
+        tools.launch(RANKS, &program, &[file.clone().into()], |line| {
+            pass_on(line);
+            line.clone_into(&mut last);
+        })?;
+        let count = verified(&last).with_context(|| {
+            format!("the last line is not `verified: N datasets in PATH` but `{last}`")
+        })?;
+        say(format!(
+            "shown with {}: {RANKS} ranks wrote {count} datasets into one ordinary HDF5 file ({}), one rank at a time, \
+             and every dataset is there and right, as another rank than its writer has checked",
+            tools.mpi,
+            file.display()
+        ));
+        Ok(())
+    })
+}
+
+/// N of `verified: N datasets in PATH`.
+fn verified(line: &str) -> Option<usize> {
+    let (count, _) = line
+        .strip_prefix("verified: ")?
+        .split_once(" datasets in ")?;
+    count.parse().ok()
+}
 
 /// On how many hosts to run.
 #[derive(Args)]
@@ -379,5 +416,13 @@ mod tests {
             error.contains("`no_such_bench`") && error.contains("lock"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn the_last_line_tells_how_many_datasets_there_are() {
+        let line = "verified: 32 datasets in /tmp/results.h5";
+        assert_eq!(verified(line), Some(32));
+        assert_eq!(verified(&line.replace("32", "some")), None);
+        assert_eq!(verified(&line.replace("verified", "error")), None);
     }
 }
