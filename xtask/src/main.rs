@@ -1,4 +1,5 @@
-//! `cargo xtask`: sets a machine up for mpisync and runs the demo, the examples, the checks and the benchmarks.
+//! `cargo xtask`: sets a machine up for mpisync and runs the demo, the examples, the checks and the
+//! benchmarks.
 
 mod checks;
 mod hdf5;

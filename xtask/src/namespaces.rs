@@ -8,11 +8,10 @@ use std::process::{self, Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 use nix::unistd::geteuid;
+use which::which;
 
-use crate::packages;
+use crate::packages::{self, Missing};
 use crate::process::{output_of, start};
-use crate::setup::Missing;
-use crate::workspace::on_path;
 
 /// The script that stands in for ssh there.
 pub const AGENT: &str = "/run/netns/ssh";
@@ -66,14 +65,14 @@ pub struct Namespaces {
 impl Namespaces {
     /// Sets up `count` hosts.
     pub fn up(count: u32) -> Result<Self> {
-        if on_path("ip").is_none() {
+        if which("ip").is_err() {
             packages::install(Missing::Iproute)?;
         }
         let mut unshare = Command::new("unshare");
-        let mut kinds = vec!["net", "mount"];
+        let mut kinds = vec![("net", "net"), ("mount", "mnt")];
         if !geteuid().is_root() {
             unshare.args(["--user", "--map-root-user"]);
-            kinds.push("user");
+            kinds.push(("user", "user"));
         }
         unshare.args([
             "--net",
@@ -97,8 +96,7 @@ impl Namespaces {
             bail!("{}", String::from_utf8_lossy(&words).trim());
         }
         let (mut files, mut options) = (Vec::new(), String::new());
-        for kind in kinds {
-            let name = if kind == "mount" { "mnt" } else { kind };
+        for (kind, name) in kinds {
             let file = File::open(format!("/proc/{}/ns/{name}", first.id()))?;
             options += &format!(" --{kind}=/proc/{}/fd/{}", process::id(), file.as_raw_fd());
             files.push(file);

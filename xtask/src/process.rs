@@ -5,14 +5,14 @@
 //! that and starts nothing more; the programs that were waited for have failed then.
 
 use std::io::Write;
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use launcher::processes;
 
 /// Whether the task runner was interrupted.
@@ -34,14 +34,10 @@ pub fn watch_for_signals() -> Result<()> {
     .context("cannot watch for Ctrl-C")
 }
 
-fn is_interrupted() -> bool {
-    INTERRUPTED.load(Ordering::SeqCst)
-}
-
 /// Whether the task runner was interrupted. All that it had started has ended then.
 pub fn was_interrupted() -> bool {
     let _all_has_ended = starting();
-    is_interrupted()
+    INTERRUPTED.load(Ordering::SeqCst)
 }
 
 /// Removes adopted processes that have died from the system's table, which a container's first process may not do.
@@ -58,68 +54,55 @@ fn starting() -> MutexGuard<'static, ()> {
 /// Prints a line of the task runner itself, unless it is interrupted. It goes to stderr: stdout belongs to the programs
 /// that it runs.
 pub fn say(text: impl AsRef<str>) {
-    if !is_interrupted() {
+    if !INTERRUPTED.load(Ordering::SeqCst) {
         eprintln!("xtask: {}", text.as_ref());
     }
 }
 
 /// The command line of `command` as one would type it.
 pub fn typed(command: &Command) -> String {
-    let quoted = |word: &str| {
-        let plain = |c: char| c.is_ascii_alphanumeric() || "-_=./:,+@%".contains(c);
-        if !word.is_empty() && word.chars().all(plain) {
-            word.to_owned()
-        } else {
-            format!("'{}'", word.replace('\'', r"'\''"))
-        }
-    };
     // The path of cargo does not matter: it is the one that runs this program.
     let program = Path::new(command.get_program());
-    let is_cargo = program.ends_with("cargo");
-    let program = if is_cargo {
+    let program = if program.ends_with("cargo") {
         "cargo".as_ref()
     } else {
         program.as_os_str()
     };
     let words = [program].into_iter().chain(command.get_args());
-    let words: Vec<String> = words.map(|word| quoted(&word.to_string_lossy())).collect();
-    words.join(" ")
+    shell_words::join(words.map(|word| word.to_string_lossy()))
 }
 
 /// Starts a program, unless the task runner was interrupted.
 pub fn start(command: &mut Command) -> Result<Child> {
     let _alone = starting();
-    if is_interrupted() {
-        bail!("interrupted");
-    }
+    ensure!(!INTERRUPTED.load(Ordering::SeqCst), "interrupted");
     let child = command.spawn();
     child.with_context(|| format!("cannot start {}", typed(command)))
 }
 
-/// What a program printed (stdout, then stderr) if it could be started and succeeded.
+/// What a program that reads nothing printed (stdout, then stderr) if it could be started and succeeded.
 pub fn output_of(command: &mut Command) -> Option<String> {
-    let output = output(command).ok()?;
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let all = text(&output.stdout) + &text(&output.stderr);
-    output.status.success().then_some(all)
-}
-
-/// The result of a program that reads nothing.
-pub fn output(command: &mut Command) -> Result<Output> {
-    command.stdin(Stdio::null());
-    command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    Ok(start(command)?.wait_with_output()?)
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = start(command).ok()?.wait_with_output().ok()?;
+    let all = [stdout, stderr].concat();
+    status
+        .success()
+        .then(|| String::from_utf8_lossy(&all).into_owned())
 }
 
 /// Prints the command line of a program and runs it in the foreground.
 pub fn run(command: &mut Command) -> Result<()> {
     say(typed(command));
-    run_quietly(command)
-}
-
-/// Runs a program in the foreground.
-pub fn run_quietly(command: &mut Command) -> Result<()> {
-    succeeded(start(command)?.wait()?)
+    let status = start(command)?.wait()?;
+    ensure!(status.success(), "failed: {status}");
+    Ok(())
 }
 
 /// Runs a program that may hang: after `limit` it is killed. All that it leaves behind is ended, too. Each line that it
@@ -129,7 +112,8 @@ pub fn run_job(command: &mut Command, limit: Duration, line: impl FnMut(&str)) -
     command.stdin(Stdio::null()).stdout(Stdio::piped());
     let mut child = start(command.process_group(0))?;
     match processes::follow(&mut child, limit, line)? {
-        Some(status) => succeeded(status),
+        Some(status) if status.success() => Ok(()),
+        Some(status) => bail!("failed: {status}"),
         None => bail!(
             "killed, because it had not ended after {} s",
             limit.as_secs()
@@ -142,15 +126,6 @@ pub fn pass_on(line: &str) {
     let mut out = std::io::stdout().lock();
     // A reader that went away (`| head`) must not end the job half-way.
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
-}
-
-fn succeeded(status: ExitStatus) -> Result<()> {
-    match (status.code(), status.signal()) {
-        (Some(0), _) => Ok(()),
-        (Some(code), _) => bail!("failed with exit code {code}"),
-        (None, Some(signal)) => bail!("killed by signal {signal}"),
-        (None, None) => bail!("failed: {status}"),
-    }
 }
 
 #[cfg(test)]
@@ -196,7 +171,7 @@ mod tests {
             lines.push(line.to_owned())
         });
         assert_eq!(lines, ["one", "two"]);
-        assert_eq!(outcome.unwrap_err().to_string(), "failed with exit code 3");
+        assert_eq!(outcome.unwrap_err().to_string(), "failed: exit status: 3");
     }
 
     #[test]
