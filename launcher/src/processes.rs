@@ -5,8 +5,8 @@
 //! processes is read from `/proc`, because a minimal system has no `ps`.
 
 use std::fs;
-use std::io;
-use std::process;
+use std::io::{self, BufRead, BufReader};
+use std::process::{self, Child, ExitStatus};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -14,6 +14,9 @@ use nix::sys::prctl;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
+
+/// How long a job may take to clean up after it was asked to end.
+pub const GRACE: Duration = Duration::from_secs(5);
 
 /// How often processes that are to end are looked at.
 const POLL: Duration = Duration::from_millis(5);
@@ -122,6 +125,42 @@ pub fn kill_descendants() -> io::Result<usize> {
         killed.extend(left);
         thread::sleep(POLL);
     }
+}
+
+/// Waits for a child whose standard output is a pipe, and passes on each line that it prints. When it has ended, or after
+/// `limit`, ends all processes below this one. Returns none if the child had to be ended.
+///
+/// # Errors
+/// If `/proc` is not mounted, or a killed process does not end.
+///
+/// # Panics
+/// If `line` panics, or the standard output of the child is not a pipe.
+pub fn follow(
+    child: &mut Child,
+    limit: Duration,
+    mut line: impl FnMut(&str),
+) -> io::Result<Option<ExitStatus>> {
+    let stdout = child.stdout.take().expect("standard output is a pipe");
+    thread::scope(|scope| {
+        let ended = scope.spawn(|| wait(child, limit));
+        for text in BufReader::new(stdout).split(b'\n').map_while(Result::ok) {
+            line(&String::from_utf8_lossy(&text));
+        }
+        ended.join().expect("waiting does not panic")
+    })
+}
+
+fn wait(child: &mut Child, limit: Duration) -> io::Result<Option<ExitStatus>> {
+    let begin = Instant::now();
+    let mut status = child.try_wait()?;
+    while status.is_none() && begin.elapsed() < limit {
+        thread::sleep(POLL);
+        status = child.try_wait()?;
+    }
+    // What a child has left behind may hold its standard output, and Hydra's proxies spin when their launcher has failed.
+    end_descendants(GRACE)?;
+    child.wait()?;
+    Ok(status)
 }
 
 /// Sends a signal to a process, unless that belongs to another user or is gone.

@@ -2,48 +2,16 @@
 
 use std::env;
 use std::fs::{self, File};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::LazyLock;
+use std::process::{Child, ExitStatus};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use launcher::{ENVIRONMENT, Family, processes};
+use launcher::processes;
 
 use crate::job;
-
-/// The launcher that the environment names, or the one on `PATH`.
-struct Launcher {
-    prefix: Vec<String>,
-    family: Family,
-}
-
-static LAUNCHER: LazyLock<Launcher> = LazyLock::new(|| {
-    let named = env::var("TEST_MPIEXEC").unwrap_or_default();
-    // A word a line, for paths with blanks; or, as one types it, all words in one line.
-    let mut prefix: Vec<String> = if named.contains('\n') {
-        named.lines().map(str::to_owned).collect()
-    } else {
-        named.split_whitespace().map(str::to_owned).collect()
-    };
-    if prefix.is_empty() {
-        prefix.push("mpiexec".to_owned());
-    }
-    let family = match env::var("TEST_MPI") {
-        Ok(name) => name
-            .parse()
-            .unwrap_or_else(|error| panic!("TEST_MPI: {error}")),
-        Err(_) => ask_version(&prefix[0]),
-    };
-    Launcher { prefix, family }
-});
-
-/// The family of the launcher that the tests use.
-pub fn family() -> Family {
-    LAUNCHER.family
-}
 
 /// The default limit of a job, or of a case in a job of several.
 pub const LIMIT: Duration = Duration::from_secs(120);
@@ -138,41 +106,22 @@ impl<'a> Launch<'a> {
     pub fn start(self) -> Running {
         let directory = Directory::new();
         let log = File::create(directory.output()).expect("the output file is made");
-        let launcher = &*LAUNCHER;
-        let ranks = self.ranks.to_string();
-        let mut command = Command::new(&launcher.prefix[0]);
-        command.args(&launcher.prefix[1..]);
-        if self.survive {
-            command.args(launcher.family.recovery_options());
-        }
-        // Variables that are already set keep their values.
-        command.envs(
-            ENVIRONMENT
-                .into_iter()
-                .filter(|(name, _)| env::var_os(name).is_none()),
-        );
+        let mut command = launcher::job(self.ranks, self.survive);
         if self.beside_others {
             command.env(TMPDIR, &directory.0);
         }
         command
             .envs(self.environment.iter().copied())
-            .args(["-n", &ranks]);
-        if self.survive {
-            command.args(launcher.family.recovery_wrapper());
-        }
-        command
             .arg(env::current_exe().expect("this program has a path"))
             .arg(job::OPTION)
             .arg(&directory.0)
             .args(&self.cases)
-            .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a second handle of the output file"))
-            .stderr(log)
-            .process_group(0);
+            .stderr(log);
         let child = command.spawn();
+        let name = command.get_program().display();
         Running {
-            launcher: child
-                .unwrap_or_else(|error| panic!("cannot start {}: {error}", launcher.prefix[0])),
+            launcher: child.unwrap_or_else(|error| panic!("cannot start {name}: {error}")),
             directory,
             status: None,
             ranks: self.ranks,
@@ -354,21 +303,6 @@ impl Ended {
             self.output
         )
     }
-}
-
-/// The family of the launcher `program`, from its version text.
-fn ask_version(program: &str) -> Family {
-    let answer = Command::new(program)
-        .arg("--version")
-        .envs(ENVIRONMENT)
-        .output();
-    let answer = answer.unwrap_or_else(|error| {
-        panic!("cannot start {program}: {error}; name a launcher in TEST_MPIEXEC")
-    });
-    let words = String::from_utf8_lossy(&answer.stdout);
-    Family::of_launcher(&words).unwrap_or_else(|| {
-        panic!("{program} --version says neither Open MPI nor MPICH; set TEST_MPI\n{words}")
-    })
 }
 
 /// A directory of its own for each job, removed with everything in it.

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
 use clap::{Args, ValueEnum};
+use which::which;
 
-use crate::examples;
 use crate::hdf5::Hdf5;
 use crate::hosts::Hosts;
 use crate::launch::{Options, Toolbox};
@@ -14,15 +14,16 @@ use crate::peers;
 use crate::process::{output_of, pass_on, run, run_job, say};
 use crate::setup::{self, Machine, Need};
 use crate::wheels;
-use crate::workspace::{Workspace, on_path};
+use crate::workspace::Workspace;
 
 /// The features of the library that are not default ones.
 const FEATURES: &str =
     "mpisync/bytemuck,mpisync/cli,mpisync/futures,mpisync/half,mpisync/num-complex";
 
-/// The arguments of cargo for the tests that need no MPI. The examples in the documentation start MPI, so they are left out.
-const TESTS_WITHOUT_MPI: &str =
-    "test -p mpisync --no-default-features --features cli,futures,region --lib --tests";
+/// The arguments of `cargo test` for the tests that need no MPI. The examples in the documentation start MPI, so they are left
+/// out.
+const WITHOUT_MPI: &str =
+    "-p mpisync --no-default-features --features cli,futures,region --lib --tests";
 
 /// A check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -109,7 +110,7 @@ impl Test {
             }
         }
         for &count in self.hosts.iter().filter(|_| is_asked_for(&Step::Hosts)) {
-            let hosts = Hosts::up(count, workspace)?.for_tests();
+            let hosts = Hosts::up(count)?.for_tests();
             for mpi in &machine.mpis {
                 let title = format!("ranks with {mpi} on {}", hosts.describe(mpi));
                 if let Some(reason) = hosts.fault(mpi) {
@@ -158,13 +159,18 @@ impl Test {
             }
             Step::Clippy => {
                 component(workspace, "clippy", "clippy")?;
-                let mut clippy = tools.cargo();
-                clippy.args(["clippy", "--workspace", "--all-targets"]);
-                clippy.args(features(tools.machine));
+                let mut options = features(tools.machine);
                 if let Ok(feature) = peers::feature(tools.mpi) {
-                    clippy.args(["--features", &format!("mpisync-bench/{feature}")]);
+                    options.push(format!("--features=mpisync-bench/{feature}"));
                 }
-                run(clippy.args(["--", "-D", "warnings"]))?;
+                // The tests of the examples are not among all targets, since they are not run by default.
+                for targets in ["--all-targets", "--test examples"] {
+                    let mut clippy = tools.cargo();
+                    clippy
+                        .args(["clippy", "--workspace"])
+                        .args(targets.split(' '));
+                    run(clippy.args(&options).args(["--", "-D", "warnings"]))?;
+                }
                 let sets: [&[&str]; 4] = [
                     &[],
                     &["--features", FEATURES],
@@ -180,27 +186,30 @@ impl Test {
                 Ok(0)
             }
             Step::Unit => {
-                let mut with_mpi = tools.cargo();
-                with_mpi.arg("test").args(features(tools.machine));
                 let packages = "-p mpisync -p mpisync-macros -p mpisync-examples -p mpisync-bench";
-                let with_mpi = self.tests(with_mpi.args(packages.split(' ')))?;
-                let mut without = tools.cargo();
-                let without = self.tests(without.args(TESTS_WITHOUT_MPI.split(' ')))?;
-                let own = ["test", "-p", "launcher", "-p", "xtask"];
-                Ok(with_mpi + without + self.tests(workspace.cargo().args(own))?)
+                let with_mpi = self.tests(tools.cargo(), packages, &features(tools.machine))?;
+                let without = self.tests(tools.cargo(), WITHOUT_MPI, &[])?;
+                let own = self.tests(workspace.cargo(), "-p launcher -p xtask", &[])?;
+                Ok(with_mpi + without + own)
             }
             Step::Memory => Ok(self.under_sanitizer(workspace)? + self.under_valgrind(workspace)?),
             Step::Loom => {
                 let mut cargo = workspace.cargo();
-                cargo
-                    .env("CARGO_TARGET_DIR", workspace.target.join("loom"))
-                    .env("RUSTFLAGS", "--cfg loom");
-                let args = "test --release -p mpisync --no-default-features --lib loom";
-                self.tests(cargo.args(args.split(' ')))
+                cargo.env("CARGO_TARGET_DIR", workspace.target.join("loom"));
+                cargo.env("RUSTFLAGS", "--cfg loom");
+                let arguments = "--release -p mpisync --no-default-features --lib loom";
+                self.tests(cargo, arguments, &[])
             }
-            Step::Ui => self.tests(tools.cargo().args(["test", "-p", "mpisync-ui-tests"])),
+            Step::Ui => self.tests(tools.cargo(), "-p mpisync-ui-tests", &[]),
             Step::Ranks => self.ranks(tools, 1, &[]),
-            Step::Examples => examples::check(tools).map(|()| 0),
+            Step::Examples => {
+                let mut cargo = tools.cargo_for_ranks(1)?;
+                cargo.env("RUST_TEST_THREADS", "1");
+                let arguments = "--release -p mpisync-examples --test examples";
+                let hdf5 = tools.machine.hdf5.as_ref().and_then(Hdf5::feature);
+                let feature = hdf5.map(|feature| format!("--features={feature}"));
+                self.tests(cargo, arguments, feature.as_slice())
+            }
             Step::Hosts => self.on_hosts(tools),
         }
     }
@@ -208,18 +217,18 @@ impl Test {
     /// Runs the tests with ranks. Over hosts the launcher starts this number of `ranks`, and on one host any number.
     fn ranks(&self, tools: &Toolbox<'_>, ranks: u32, options: &[&str]) -> Result<usize> {
         let mut cargo = tools.cargo_for_ranks(ranks)?;
-        cargo.args(["test", "-p", "mpisync-tests", "--test", "ranks", "--"]);
-        cargo.args(&self.names).args(options);
+        let mut names = self.names.clone();
+        names.extend(options.iter().map(|&option| option.to_owned()));
         match wheels::python_with_pshmem(tools.workspace) {
             Ok(python) => {
                 cargo.env("TEST_PSHMEM", python);
             }
             Err(error) => {
                 say(format!("the tests with pshmem are left out: {error:#}"));
-                cargo.args(["--skip", "pshmem::runs"]);
+                names.extend(["--skip", "pshmem::runs"].map(String::from));
             }
         }
-        self.tests(&mut cargo)
+        self.tests(cargo, "-p mpisync-tests --test ranks --", &names)
     }
 
     /// Runs the rank tests that are about any number of nodes: those on 4 ranks over 2 hosts, or one a host.
@@ -239,12 +248,8 @@ impl Test {
             say(format!(
                 "the deaths of ranks that send much are left out: {mpi} lets the kernel read their memory, and ends the reader"
             ));
-            options.extend([
-                "--skip",
-                "publisher_of_a_region",
-                "--skip",
-                "root_of_a_region",
-            ]);
+            let dying = ["publisher_of_a_region", "root_of_a_region"];
+            options.extend(dying.iter().flat_map(|name| ["--skip", name]));
         }
         let passed = self.ranks(tools, ranks, &options)?;
         tools.check_traffic()?;
@@ -253,16 +258,12 @@ impl Test {
 
     /// Runs `cargo test` and counts the tests that passed. No test at all is a failure. The limit begins when everything is
     /// built.
-    fn tests(&self, cargo: &mut Command) -> Result<usize> {
+    fn tests(&self, mut cargo: Command, arguments: &str, more: &[String]) -> Result<usize> {
+        cargo.arg("test").args(arguments.split(' ')).args(more);
         let mut build = Command::new(cargo.get_program());
-        build
-            .args(cargo.get_args().take_while(|argument| *argument != "--"))
-            .arg("--no-run");
-        build.current_dir(
-            cargo
-                .get_current_dir()
-                .context("cargo runs in the workspace")?,
-        );
+        let arguments = cargo.get_args().take_while(|argument| *argument != "--");
+        build.args(arguments).arg("--no-run");
+        build.current_dir(cargo.get_current_dir().context("cargo has a directory")?);
         for (name, value) in cargo.get_envs() {
             match value {
                 Some(value) => build.env(name, value),
@@ -271,7 +272,7 @@ impl Test {
         }
         run(&mut build).context("cannot build the tests")?;
         let mut passed = 0;
-        run_job(cargo, Duration::from_secs(self.step_limit), |line| {
+        run_job(&mut cargo, Duration::from_secs(self.step_limit), |line| {
             pass_on(line);
             passed += passed_in(line);
         })?;
@@ -290,23 +291,21 @@ impl Test {
                 .env_remove("RUSTUP_TOOLCHAIN");
             command
         };
-        let is_there = || output_of(nightly("rustc").arg("--version")).is_some();
-        if on_path("rustup").is_none() || !is_there() {
+        if output_of(nightly("rustc").arg("--version")).is_none() {
             say("no nightly compiler, so no AddressSanitizer");
             return Ok(0);
         }
         let mut cargo = nightly("cargo");
-        cargo
-            .current_dir(&workspace.root)
-            .env("CARGO_TARGET_DIR", workspace.target.join("sanitizer"))
-            .env("RUSTFLAGS", "-Zsanitizer=address")
-            .args(TESTS_WITHOUT_MPI.split(' '))
-            .args(["--target", &host(workspace)?]);
-        self.tests(&mut cargo).context("AddressSanitizer")
+        cargo.current_dir(&workspace.root);
+        cargo.env("CARGO_TARGET_DIR", workspace.target.join("sanitizer"));
+        cargo.env("RUSTFLAGS", "-Zsanitizer=address");
+        let target = ["--target".to_owned(), host(workspace)?];
+        self.tests(cargo, WITHOUT_MPI, &target)
+            .context("AddressSanitizer")
     }
 
     fn under_valgrind(&self, workspace: &Workspace) -> Result<usize> {
-        if on_path("valgrind").is_none() {
+        if which("valgrind").is_err() {
             say("no valgrind, so no memcheck");
             return Ok(0);
         }
@@ -318,12 +317,11 @@ impl Test {
             .env(runner, "valgrind --quiet --error-exitcode=9")
             // The imagined nodes take seconds for each seed here; elsewhere they run with all of them.
             .env("TEST_SEEDS", "10")
-            .args(TESTS_WITHOUT_MPI.split(' '))
             // Optimized code may branch on a value before it looks whether there is one, where both ways lead to the same.
-            .args(["--config", "profile.test.package.mpisync.opt-level=0"])
-            // Valgrind runs one thread at a time: it cannot show what cores see of each other, and takes very long.
-            .args(["--", "--skip", "without_a_barrier"]);
-        self.tests(&mut cargo).context("valgrind")
+            .args(["--config", "profile.test.package.mpisync.opt-level=0"]);
+        // Valgrind runs one thread at a time: it cannot show what cores see of each other, and takes very long.
+        let skip = ["--", "--skip", "without_a_barrier"].map(String::from);
+        self.tests(cargo, WITHOUT_MPI, &skip).context("valgrind")
     }
 }
 
@@ -336,11 +334,12 @@ fn host(workspace: &Workspace) -> Result<String> {
 }
 
 /// The features of a build of the whole workspace.
-fn features(machine: &Machine) -> [String; 2] {
+fn features(machine: &Machine) -> Vec<String> {
     let hdf5 = machine.hdf5.as_ref().and_then(Hdf5::feature);
-    let hdf5 = hdf5.map(|feature| format!(",mpisync-examples/{feature}"));
-    let features = FEATURES.to_owned() + &hdf5.unwrap_or_default();
-    ["--features".to_owned(), features]
+    let features = [FEATURES].into_iter().chain(hdf5);
+    features
+        .map(|feature| format!("--features={feature}"))
+        .collect()
 }
 
 /// Installs a component of the Rust toolchain if it is not there.
@@ -348,7 +347,7 @@ fn component(workspace: &Workspace, name: &str, subcommand: &str) -> Result<()> 
     if output_of(workspace.cargo().args([subcommand, "--version"])).is_some() {
         return Ok(());
     }
-    let rustup = on_path("rustup").with_context(|| {
+    let rustup = which("rustup").with_context(|| {
         format!("the Rust toolchain has no {name}, and there is no rustup to install it with")
     })?;
     say(format!(

@@ -1,15 +1,15 @@
 //! Several hosts on one machine: each has its own network, host name and shared memory.
 //!
-//! A host is a network namespace with a cable (a veth pair) to a bridge; the launchers of MPI start their daemons in it
-//! through a script that stands in for ssh, which also gives it a host name and an empty `/dev/shm`. That needs iproute2,
-//! and root or a user namespace in which this user is root. Where neither can be had there are pretended hosts: MPICH
-//! splits one machine into groups of ranks that use the network between each other.
+//! A host is a network namespace; the launchers of MPI start their daemons in it through a script that stands in for ssh,
+//! which also gives it a host name and an empty `/dev/shm`. That needs iproute2, and root or a user namespace in which this
+//! user is root. Where neither can be had there are pretended hosts: MPICH splits one machine into groups of ranks that use
+//! the network between each other.
 
 use anyhow::{Result, bail};
 use launcher::Family;
 
 use crate::mpi::{self, Choice, Mpi, Wanted};
-use crate::namespaces::Namespaces;
+use crate::namespaces::{AGENT, BRIDGE, NETWORK, Namespaces};
 use crate::process::say;
 use crate::workspace::Workspace;
 
@@ -19,51 +19,43 @@ const FEWEST_PACKETS: u64 = 20;
 /// So many hosts, until this is dropped.
 pub struct Hosts {
     count: u32,
-    kind: Kind,
+    /// Or why there are none; then MPICH can pretend to have hosts.
+    namespaces: Result<Namespaces, String>,
     /// Jobs of MPICH 4 run on pretended hosts in any case, see [`Hosts::for_tests`].
     for_tests: bool,
 }
 
-enum Kind {
-    /// Namespaces.
-    Real(Namespaces),
-    /// MPICH's groups of ranks, and why there are no namespaces.
-    Pretended(String),
-}
-
 impl Hosts {
     /// Sets up `count` hosts.
-    pub fn up(count: u32, workspace: &Workspace) -> Result<Self> {
+    pub fn up(count: u32) -> Result<Self> {
         if !(2..=200).contains(&count) {
             bail!("2 to 200 hosts can be set up, not {count}");
         }
-        let kind = match Namespaces::up(count, &workspace.target) {
-            Ok(namespaces) => Kind::Real(namespaces),
-            Err(error) => Kind::Pretended(format!("{error:#}")),
-        };
+        let namespaces = Namespaces::up(count).map_err(|error| format!("{error:#}"));
         Ok(Self {
             count,
-            kind,
+            namespaces,
             for_tests: false,
         })
     }
 
     /// Which MPIs to use on them. Where there are no namespaces and none is named, that is MPICH if it is there.
     pub fn choose(&self, workspace: &Workspace, mut choice: Choice) -> Result<Choice> {
-        let Kind::Pretended(reason) = &self.kind else {
+        let Err(reason) = &self.namespaces else {
             return Ok(choice);
         };
+        let is_mpich = |family| family == Some(Family::Mpich);
         let is_free = !choice.all && choice.named.is_empty() && mpi::named_wrapper().is_none();
-        let all = mpi::all(workspace);
-        if is_free && all.iter().any(|mpi| mpi.family == Family::Mpich) {
+        if is_free
+            && mpi::all(workspace)
+                .iter()
+                .any(|mpi| is_mpich(Some(mpi.family)))
+        {
             choice.named.push(Wanted::Family(Family::Mpich));
         }
         let (mpis, missing) = choice.find(workspace)?;
-        let families = mpis.iter().map(|mpi| Some(mpi.family)).chain(missing);
-        if !families
-            .into_iter()
-            .all(|family| family == Some(Family::Mpich))
-        {
+        let mut families = mpis.iter().map(|mpi| Some(mpi.family)).chain(missing);
+        if !families.all(is_mpich) {
             bail!("{}", no_namespaces(reason));
         }
         say(format!(
@@ -82,13 +74,9 @@ impl Hosts {
 
     /// The namespaces, if jobs of this MPI run in them.
     fn namespaces(&self, mpi: &Mpi) -> Option<&Namespaces> {
-        match &self.kind {
-            Kind::Real(namespaces) => {
-                let stays = mpi.family == Family::Mpich && mpi.major() < 5;
-                (!(self.for_tests && stays)).then_some(namespaces)
-            }
-            Kind::Pretended(_) => None,
-        }
+        let stays = mpi.family == Family::Mpich && mpi.major() < 5;
+        let namespaces = self.namespaces.as_ref().ok();
+        namespaces.filter(|_| !(self.for_tests && stays))
     }
 
     /// How many there are.
@@ -98,19 +86,20 @@ impl Hosts {
 
     /// What they are for jobs of this MPI, in words.
     pub fn describe(&self, mpi: &Mpi) -> String {
-        let kind = match self.namespaces(mpi) {
-            Some(_) => "hosts",
-            None => "pretended hosts",
+        let kind = if self.are_pretended(mpi) {
+            "pretended hosts"
+        } else {
+            "hosts"
         };
         format!("{} {kind}", self.count)
     }
 
     /// Why jobs of this MPI cannot run on them, if they cannot.
     pub fn fault(&self, mpi: &Mpi) -> Option<&str> {
-        match &self.kind {
-            Kind::Pretended(reason) if mpi.family != Family::Mpich => Some(reason),
-            _ => None,
-        }
+        let reason = self.namespaces.as_ref().err();
+        reason
+            .filter(|_| mpi.family != Family::Mpich)
+            .map(String::as_str)
     }
 
     /// The launcher and its options for `ranks` ranks dealt evenly, but for their number.
@@ -122,30 +111,26 @@ impl Hosts {
         let Some(namespaces) = self.namespaces(mpi) else {
             return Ok(vec![mpiexec]);
         };
-        let mut words = namespaces.entrance();
-        words.push(mpiexec);
         let slots = ranks.div_ceil(self.count);
-        let host = |host| format!("{}:{slots}", namespaces.address(host));
-        let list: Vec<String> = (1..=self.count).map(host).collect();
-        let list = list.join(",");
-        let (agent, network) = (namespaces.agent(), namespaces.network());
+        let host = |host| format!("{}:{slots}", Namespaces::address(host));
+        let list = (1..=self.count).map(host).collect::<Vec<_>>().join(",");
         let options = match (mpi.family, mpi.major()) {
             (Family::Mpich, _) => {
-                let bridge = namespaces.bridge();
-                format!("-launcher ssh -launcher-exec {agent} -iface {bridge} -hosts {list}")
+                format!("-launcher ssh -launcher-exec {AGENT} -iface {BRIDGE} -hosts {list}")
             }
             (Family::OpenMpi, 5..) => format!(
-                "--prtemca plm_ssh_agent {agent} --prtemca prte_if_include {network} \
-                 --mca btl_tcp_if_include {network} --map-by ppr:{slots}:node:oversubscribe --bind-to none \
+                "--prtemca plm_ssh_agent {AGENT} --prtemca prte_if_include {NETWORK} \
+                 --mca btl_tcp_if_include {NETWORK} --map-by ppr:{slots}:node:oversubscribe --bind-to none \
                  --host {list}"
             ),
             // Each host would bind its first rank to the first core, which is the same one for all.
             (Family::OpenMpi, _) => format!(
-                "--mca plm_rsh_agent {agent} --mca oob_tcp_if_include {network} \
-                 --mca btl_tcp_if_include {network} --map-by slot --bind-to none --host {list}"
+                "--mca plm_rsh_agent {AGENT} --mca oob_tcp_if_include {NETWORK} \
+                 --mca btl_tcp_if_include {NETWORK} --map-by slot --bind-to none --host {list}"
             ),
         };
-        // No path of the namespaces has blanks.
+        let mut words = namespaces.entrance().to_vec();
+        words.push(mpiexec);
         words.extend(options.split_whitespace().map(str::to_owned));
         Ok(words)
     }
@@ -157,19 +142,21 @@ impl Hosts {
 
     /// What their jobs need in the environment.
     pub fn environment(&self, mpi: &Mpi) -> Vec<(&'static str, String)> {
-        let set = |name, value: &str| (name, value.to_owned());
-        let mut environment = match (self.namespaces(mpi), mpi.family) {
-            (None, _) => vec![("MPIR_CVAR_NUM_CLIQUES", self.count.to_string())],
+        let count = self.count.to_string();
+        let mut environment = vec![("XTASK_HOSTS", count.clone())];
+        let mut set = |name, value: &str| environment.push((name, value.to_owned()));
+        if self.are_pretended(mpi) {
+            set("MPIR_CVAR_NUM_CLIQUES", &count);
+            return environment;
+        }
+        set("XTASK_NETWORK", "eth0");
+        if mpi.family == Family::Mpich {
             // UCX sees through namespaces and would take shared memory between them.
-            (Some(_), Family::Mpich) => {
-                vec![set("UCX_TLS", "tcp,self"), set("UCX_NET_DEVICES", "eth0")]
-            }
+            set("UCX_TLS", "tcp,self");
+            set("UCX_NET_DEVICES", "eth0");
+        } else {
             // More polling ranks than cores leave the kernel no time for the network.
-            (Some(_), Family::OpenMpi) => vec![set("OMPI_MCA_mpi_yield_when_idle", "1")],
-        };
-        environment.push(("XTASK_HOSTS", self.count.to_string()));
-        if self.namespaces(mpi).is_some() {
-            environment.push(set("XTASK_NETWORK", "eth0"));
+            set("OMPI_MCA_mpi_yield_when_idle", "1");
         }
         environment
     }

@@ -8,11 +8,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use clap::Args;
-use launcher::{ENVIRONMENT, processes};
+use launcher::ENVIRONMENT;
 
+use crate::hdf5::Hdf5;
 use crate::hosts::Hosts;
 use crate::mpi::{Choice, Mpi};
-use crate::process::{kill_job, run_job};
+use crate::process::run_job;
 use crate::setup::{self, Machine, Need};
 use crate::workspace::Workspace;
 
@@ -41,7 +42,7 @@ impl Options {
         hosts: Option<u32>,
         mut work: impl FnMut(Toolbox<'_>) -> Result<()>,
     ) -> Result<()> {
-        let hosts = hosts.map(|count| Hosts::up(count, workspace)).transpose()?;
+        let hosts = hosts.map(Hosts::up).transpose()?;
         let mut choice = self.mpi.clone();
         if let Some(hosts) = &hosts {
             choice = hosts.choose(workspace, choice)?;
@@ -66,8 +67,6 @@ pub struct Toolbox<'a> {
     limit: Duration,
     /// Where jobs run; on this host if none.
     pub hosts: Option<&'a Hosts>,
-    /// More of the environment of jobs.
-    settings: Vec<(&'static str, OsString)>,
 }
 
 impl<'a> Toolbox<'a> {
@@ -84,14 +83,7 @@ impl<'a> Toolbox<'a> {
             mpi,
             limit,
             hosts: None,
-            settings: Vec::new(),
         }
-    }
-
-    /// The same, with one more variable in the environment of jobs.
-    pub fn with(mut self, name: &'static str, value: impl Into<OsString>) -> Self {
-        self.settings.push((name, value.into()));
-        self
     }
 
     /// The same, for jobs on these hosts.
@@ -122,26 +114,25 @@ impl<'a> Toolbox<'a> {
 
     /// Adds what building and running with this MPI takes to the environment of `command`.
     pub fn equip(&self, command: &mut Command) {
-        let hdf5 = self.machine.hdf5.as_ref();
+        let Machine { libclang, hdf5, .. } = self.machine;
+        let libclang = libclang.iter().flat_map(|libclang| libclang.environment());
+        // Last on PATH: only what is found nowhere else is taken from there.
+        let tools = hdf5.iter().filter_map(Hdf5::path).map(Path::to_owned);
+        let loader = match cfg!(target_os = "macos") {
+            true => "DYLD_LIBRARY_PATH",
+            false => "LD_LIBRARY_PATH",
+        };
         command
             .env("CARGO_TARGET_DIR", self.target())
             .env("MPICC", &self.mpi.mpicc)
             // The build scripts of the mpi crate prefer these to MPICC.
             .env_remove("MPI_PKG_CONFIG")
             .env_remove("CRAY_MPICH_DIR")
-            .envs(self.machine.libclang.environment())
-            .envs(hdf5.map(|hdf5| hdf5.environment()).unwrap_or_default())
+            .envs(libclang)
+            .envs(hdf5.iter().flat_map(Hdf5::environment))
             .envs(ENVIRONMENT)
-            .env("MPIEXEC_TIMEOUT", self.limit.as_secs().to_string());
-        // Last on PATH: only what is found nowhere else is taken from there.
-        let tools = hdf5.and_then(|hdf5| hdf5.path()).map(Path::to_owned);
-        command.env("PATH", joined(paths("PATH").into_iter().chain(tools)));
-        let is_macos = cfg!(target_os = "macos");
-        let loader = if is_macos {
-            "DYLD_LIBRARY_PATH"
-        } else {
-            "LD_LIBRARY_PATH"
-        };
+            .env("MPIEXEC_TIMEOUT", self.limit.as_secs().to_string())
+            .env("PATH", joined(paths("PATH").into_iter().chain(tools)));
         let libraries = joined(self.mpi.library_dirs().into_iter().chain(paths(loader)));
         if !libraries.is_empty() {
             command.env(loader, libraries);
@@ -165,20 +156,21 @@ impl<'a> Toolbox<'a> {
         Ok(cargo)
     }
 
-    /// Runs a program on `ranks` ranks and passes the lines that it prints to `line`.
-    pub fn launch(
-        &self,
-        ranks: u32,
-        program: &Path,
-        args: &[OsString],
-        line: impl FnMut(&str),
-    ) -> Result<()> {
-        let mut command = self.job(ranks, program, args)?;
+    /// A program on `ranks` ranks.
+    pub fn job(&self, ranks: u32, program: &Path, args: &[OsString]) -> Result<Command> {
+        let launcher = self.launcher(ranks)?;
+        let mut command = Command::new(&launcher[0]);
+        command
+            .args(&launcher[1..])
+            .args(["-n", &ranks.to_string()]);
+        self.equip(command.arg(program).args(args));
+        Ok(command)
+    }
+
+    /// Runs a job and passes the lines that it prints to `line`.
+    pub fn launch(&self, job: &mut Command, line: impl FnMut(&str)) -> Result<()> {
         let start = Instant::now();
-        let outcome = run_job(&mut command, self.limit + GRACE, line);
-        // Hydra's proxies may outlive a launcher that has failed, and spin.
-        processes::kill_descendants()?;
-        outcome.with_context(|| {
+        run_job(job, self.limit + GRACE, line).with_context(|| {
             // The launchers report it by an exit code only, each by another.
             let seconds = self.limit.as_secs();
             match start.elapsed() >= self.limit {
@@ -191,33 +183,8 @@ impl<'a> Toolbox<'a> {
     /// Checks that the hosts, if there are any, have sent messages to each other: a program of this workspace that uses them
     /// all must have used the network.
     pub fn check_traffic(&self) -> Result<()> {
-        self.hosts
-            .map_or(Ok(()), |hosts| hosts.check_traffic(self.mpi))
-    }
-
-    /// Runs a program on `ranks` ranks of this host, and kills the launcher and all ranks as soon as it is time.
-    pub fn launch_and_kill(
-        &self,
-        ranks: u32,
-        program: &Path,
-        args: &[OsString],
-        is_time: impl FnMut() -> bool,
-    ) -> Result<()> {
-        let mut command = self.job(ranks, program, args)?;
-        kill_job(&mut command, self.limit, is_time).context("the job that was to be killed")
-    }
-
-    /// A program that is launched on `ranks` ranks.
-    fn job(&self, ranks: u32, program: &Path, args: &[OsString]) -> Result<Command> {
-        let launcher = self.launcher(ranks)?;
-        let mut command = Command::new(&launcher[0]);
-        command
-            .args(&launcher[1..])
-            .args(["-n", &ranks.to_string()]);
-        command.arg(program).args(args);
-        self.equip(&mut command);
-        command.envs(self.settings.iter().map(|(name, value)| (name, value)));
-        Ok(command)
+        let check = |hosts: &Hosts| hosts.check_traffic(self.mpi);
+        self.hosts.map_or(Ok(()), check)
     }
 }
 

@@ -1,8 +1,7 @@
-//! `cargo xtask`: sets a machine up for mpisync and runs the demo, the examples, the checks and the benchmarks.
+//! `cargo xtask`: sets a machine up for mpisync and runs the demo, the examples, the checks and the
+//! benchmarks.
 
-mod bare;
 mod checks;
-mod examples;
 mod hdf5;
 mod hosts;
 mod launch;
@@ -52,8 +51,6 @@ enum Task {
     Simulate(programs::Simulate),
     /// Take locks at random for a long time, and check that no write and no memory is lost
     Soak(programs::Soak),
-    /// Run `demo` and `test` in a bare Debian that has only Rust and a C compiler; needs root and debootstrap
-    Bare(bare::Bare),
     /// Only set everything up, and print what will be used
     Setup(mpi::Choice),
 }
@@ -80,14 +77,13 @@ fn main() -> ExitCode {
 fn run(task: Task) -> Result<()> {
     let workspace = Workspace::find()?;
     match task {
-        Task::Demo(options) => examples::demo(&workspace, &options),
+        Task::Demo(options) => programs::demo(&workspace, &options),
         Task::Test(test) => test.run(&workspace),
         Task::Bench(bench) => bench.run(&workspace),
         Task::Run(run) => run.run(&workspace),
         Task::Cluster(cluster) => cluster.run(&workspace),
         Task::Simulate(simulate) => simulate.run(&workspace),
         Task::Soak(soak) => soak.run(&workspace),
-        Task::Bare(bare) => bare.run(&workspace),
         Task::Setup(choice) => setup::show(&workspace, &choice),
     }
 }

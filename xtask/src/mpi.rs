@@ -10,9 +10,10 @@ use std::str::FromStr;
 use anyhow::{Context, Result};
 use clap::Args;
 use launcher::Family;
+use which::which;
 
 use crate::process::output_of;
-use crate::workspace::{Workspace, is_program, on_path};
+use crate::workspace::Workspace;
 
 /// An MPI that programs can be built with and started by.
 #[derive(Clone, Debug)]
@@ -57,14 +58,11 @@ impl FromStr for Wanted {
         if let Ok(family) = text.parse() {
             return Ok(Self::Family(family));
         }
-        match Path::new(text).canonicalize() {
-            Ok(_) => std::path::absolute(text)
-                .map(Self::At)
-                .map_err(|error| error.to_string()),
-            Err(_) => Err(format!(
-                "`{text}` is neither `openmpi` nor `mpich` nor a path that exists"
-            )),
-        }
+        let path = std::path::absolute(text).ok().filter(|path| path.exists());
+        let path = path.ok_or_else(|| {
+            format!("`{text}` is neither `openmpi` nor `mpich` nor a path that exists")
+        })?;
+        Ok(Self::At(path))
     }
 }
 
@@ -111,7 +109,7 @@ impl Mpi {
         let flags = ask("-show")?;
         // Wrappers and headers come in different packages.
         output_of(Command::new(mpicc).args(["-E", "-include", "mpi.h", "-x", "c", "/dev/null"]))?;
-        let mpiexec = launchers(mpicc, family).into_iter().find(|launcher| {
+        let mpiexec = launchers(mpicc, family).find(|launcher| {
             let version = output_of(Command::new(launcher).arg("--version"));
             version.is_some_and(|version| Family::of_launcher(&version) == Some(family))
         })?;
@@ -134,22 +132,18 @@ impl Mpi {
 
     /// The directories with this MPI's libraries, except those that the dynamic linker searches anyway.
     pub fn library_dirs(&self) -> Vec<PathBuf> {
-        let is_searched = |dir: &PathBuf| {
-            let is = |known: &str| dir == Path::new(known);
-            let name = dir.file_name().unwrap_or_default().to_string_lossy();
-            // `/usr/lib/x86_64-linux-gnu`
-            let is_multiarch =
-                dir.parent() == Some(Path::new("/usr/lib")) && name.contains("-linux-gnu");
-            is_multiarch
-                || ["/lib", "/usr/lib", "/lib64", "/usr/lib64"]
-                    .into_iter()
-                    .any(is)
+        const SEARCHED: [&str; 4] = ["/lib", "/usr/lib", "/lib64", "/usr/lib64"];
+        // `/usr/lib/x86_64-linux-gnu`
+        let is_multiarch = |dir: &str| {
+            let name = dir.strip_prefix("/usr/lib/").unwrap_or_default();
+            name.contains("-linux-gnu") && !name.contains('/')
         };
         let flags = self.flags.split_whitespace();
         flags
             .filter_map(|flag| flag.strip_prefix("-L"))
-            .map(|dir| PathBuf::from(dir.trim_matches(['"', '\''])))
-            .filter(|dir| !is_searched(dir))
+            .map(|dir| dir.trim_matches(['"', '\'']))
+            .filter(|dir| !SEARCHED.contains(dir) && !is_multiarch(dir))
+            .map(PathBuf::from)
             .collect()
     }
 }
@@ -168,15 +162,12 @@ pub fn named_wrapper() -> Option<PathBuf> {
 }
 
 /// The one that is used when none is named on the command line.
-pub fn first(workspace: &Workspace) -> Result<Option<Mpi>> {
+fn first(workspace: &Workspace) -> Result<Option<Mpi>> {
     let Some(mpicc) = named_wrapper() else {
         return Ok(found(workspace).next());
     };
-    let path = match mpicc.components().count() {
-        1 => mpicc.to_str().and_then(on_path),
-        _ => Some(std::path::absolute(&mpicc)?),
-    };
-    let mpi = path.as_deref().and_then(Mpi::behind).with_context(|| {
+    let mpi = which(&mpicc).ok().and_then(|mpicc| Mpi::behind(&mpicc));
+    let mpi = mpi.with_context(|| {
         format!(
             "MPICC={} is no compiler wrapper of Open MPI or MPICH with its launcher beside it; unset it or correct it",
             mpicc.display()
@@ -188,15 +179,12 @@ pub fn first(workspace: &Workspace) -> Result<Option<Mpi>> {
 /// The MPI that a path on the command line means.
 fn at(path: &Path) -> Result<Mpi> {
     let candidates = [path.to_owned(), path.join("mpicc"), path.join("bin/mpicc")];
-    let mut wrappers = candidates.iter().filter(|file| is_program(file));
-    wrappers
-        .find_map(|mpicc| Mpi::behind(mpicc))
-        .with_context(|| {
-            format!(
-                "{} has no mpicc of Open MPI or MPICH with its mpiexec beside it",
-                path.display()
-            )
-        })
+    let mut wrappers = candidates.iter().filter_map(|file| which(file).ok());
+    let mpi = wrappers.find_map(|mpicc| Mpi::behind(&mpicc));
+    mpi.with_context(|| {
+        let path = path.display();
+        format!("{path} has no mpicc of Open MPI or MPICH with its mpiexec beside it")
+    })
 }
 
 /// Every MPI of this machine, each once.
@@ -225,21 +213,17 @@ fn found(workspace: &Workspace) -> impl Iterator<Item = Mpi> {
         "/opt/homebrew/opt/mpich",
         "/usr/local/opt/open-mpi",
     ];
-    let named = ["mpicc", "mpicc.openmpi", "mpicc.mpich"]
-        .into_iter()
-        .filter_map(on_path);
+    let named = ["mpicc", "mpicc.openmpi", "mpicc.mpich"].map(PathBuf::from);
     let wheels = Family::ALL.map(|family| workspace.wheels().join(family.name()));
     let prefixes = PREFIXES.map(PathBuf::from).into_iter().chain(wheels);
-    let prefixed = prefixes
-        .map(|prefix| prefix.join("bin/mpicc"))
-        .filter(|file| is_program(file));
-    named
-        .chain(prefixed)
-        .filter_map(|mpicc| Mpi::behind(&mpicc))
+    let wrappers = named
+        .into_iter()
+        .chain(prefixes.map(|prefix| prefix.join("bin/mpicc")));
+    wrappers.filter_map(|mpicc| Mpi::behind(&which(mpicc).ok()?))
 }
 
-/// The launchers that may belong to this compiler wrapper: those beside it first.
-fn launchers(mpicc: &Path, family: Family) -> Vec<PathBuf> {
+/// The launchers that may belong to this compiler wrapper: those beside it first, then those on PATH.
+fn launchers(mpicc: &Path, family: Family) -> impl Iterator<Item = PathBuf> {
     let name = mpicc.file_name().and_then(OsStr::to_str).unwrap_or("mpicc");
     let suffix = name.strip_prefix("mpicc").unwrap_or("");
     let names = [
@@ -249,16 +233,11 @@ fn launchers(mpicc: &Path, family: Family) -> Vec<PathBuf> {
         String::from("mpiexec"),
         String::from("mpirun"),
     ];
-    let mut launchers = Vec::new();
-    for wrapper in [Some(mpicc.to_owned()), mpicc.canonicalize().ok()]
-        .iter()
-        .flatten()
-    {
-        launchers.extend(names.iter().map(|name| wrapper.with_file_name(name)));
-    }
-    launchers.extend(names.iter().filter_map(|name| on_path(name)));
-    launchers.retain(|file| is_program(file));
-    launchers
+    let real = mpicc.canonicalize().unwrap_or_default();
+    let beside =
+        [mpicc, &real].map(|wrapper| names.each_ref().map(|name| wrapper.with_file_name(name)));
+    let files = beside.into_iter().flatten().chain(names.map(PathBuf::from));
+    files.filter_map(|file| which(file).ok())
 }
 
 /// The Fowler-Noll-Vo hash: the standard library's may change from one Rust to the next, and with it the name of

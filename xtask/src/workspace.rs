@@ -41,35 +41,20 @@ impl Workspace {
     }
 }
 
-/// This directory, or one that replaces it if its path has blanks, for programs that do not support them.
-pub fn without_blanks(dir: &Path) -> PathBuf {
+/// This directory, or one of this user that replaces it if its path has blanks.
+fn without_blanks(dir: &Path) -> PathBuf {
     let has_blanks = |path: &Path| path.to_string_lossy().contains(char::is_whitespace);
-    if !has_blanks(dir) {
-        return dir.to_owned();
-    }
-    // A directory of this user, because programs are run from it.
     let variable = |name| env::var_os(name).map(PathBuf::from);
     let cache = variable("XDG_CACHE_HOME").or_else(|| Some(variable("HOME")?.join(".cache")));
-    let Some(cache) = cache.filter(|cache| cache.is_absolute() && !has_blanks(cache)) else {
-        return dir.to_owned();
-    };
-    let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
-    let name: String = dir.to_string_lossy().chars().map(plain).collect();
-    cache.join("mpisync").join(name.trim_matches('-'))
-}
-
-/// The first program of this name in the directories of `PATH`.
-pub fn on_path(name: &str) -> Option<PathBuf> {
-    let path = env::var_os("PATH")?;
-    let mut files = env::split_paths(&path).map(|dir| dir.join(name));
-    files.find(|file| is_program(file))
-}
-
-/// Whether this is a file that may be executed.
-pub fn is_program(file: &Path) -> bool {
-    use std::os::unix::fs::PermissionsExt;
-    let is_executable = |data: std::fs::Metadata| data.permissions().mode() & 0o111 != 0;
-    file.is_file() && file.metadata().is_ok_and(is_executable)
+    match cache.filter(|cache| cache.is_absolute() && !has_blanks(cache)) {
+        Some(cache) if has_blanks(dir) => {
+            let name = dir
+                .to_string_lossy()
+                .replace(|c: char| !c.is_ascii_alphanumeric(), "-");
+            cache.join("mpisync").join(name.trim_matches('-'))
+        }
+        _ => dir.to_owned(),
+    }
 }
 
 #[cfg(test)]

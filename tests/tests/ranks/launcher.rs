@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use launcher::{ENVIRONMENT, Family, processes::is_running};
 use mpisync_tests::job::{self, Job};
-use mpisync_tests::launch::{self, Launch};
+use mpisync_tests::launch::Launch;
 
 // They fail on purpose, to check that the tests notice it.
 mpisync_tests::cases!(on []:
@@ -130,7 +130,7 @@ fn by_another_launcher(
     case: &str,
     variables: &[(&str, &str)],
 ) -> Option<(Output, String)> {
-    let other = match launch::family() {
+    let other = match launcher::family() {
         Family::OpenMpi => "mpiexec.mpich",
         Family::Mpich => "mpirun.openmpi",
     };
