@@ -42,6 +42,8 @@ enum Step {
     Ui,
     /// Integration tests on real ranks, with each MPI
     Ranks,
+    /// What the others get when a rank fails: each fault in each situation, with each MPI
+    Faults,
     /// The examples on 4 ranks, most on 1 to 8 too, and one that is killed and started again, with each MPI
     Examples,
     /// Integration tests on ranks over several hosts, with each MPI
@@ -74,7 +76,7 @@ pub struct Test {
     /// Kill the tests of a step that take longer than this when they are built
     #[arg(long, value_name = "SECONDS", default_value_t = 3600)]
     step_limit: u64,
-    /// Of the ranks and hosts steps, only tests whose names contain one of these, after `--`
+    /// Of the ranks, faults and hosts steps, only tests whose names contain one of these, after `--`
     #[arg(last = true)]
     names: Vec<String>,
 }
@@ -93,7 +95,7 @@ impl Test {
         let limit = Duration::from_secs(self.options.timeout);
         let toolbox = |mpi| Toolbox::new(workspace, &machine, mpi, limit);
         let is_asked_for = |step: &Step| self.only.is_empty() || self.only.contains(step);
-        let on_each_mpi = [Step::Ranks, Step::Examples];
+        let on_each_mpi = [Step::Ranks, Step::Faults, Step::Examples];
         for step in Step::value_variants()
             .iter()
             .filter(|step| is_asked_for(step))
@@ -202,6 +204,10 @@ impl Test {
             }
             Step::Ui => self.tests(tools.cargo(), "-p mpisync-ui-tests", &[]),
             Step::Ranks => self.ranks(tools, 1, &[]),
+            Step::Faults => {
+                let arguments = "-p mpisync-tests --test faults --";
+                self.tests(tools.cargo_for_ranks(1)?, arguments, &self.names)
+            }
             Step::Examples => {
                 let mut cargo = tools.cargo_for_ranks(1)?;
                 cargo.env("RUST_TEST_THREADS", "1");
@@ -371,7 +377,7 @@ mod tests {
     fn the_steps_are_in_the_order_from_quick_to_slow() {
         let names = Step::value_variants().iter().map(|step| step.describe().0);
         let names: Vec<String> = names.collect();
-        let expected = "fmt clippy unit memory loom ui ranks examples hosts";
+        let expected = "fmt clippy unit memory loom ui ranks faults examples hosts";
         assert_eq!(names.join(" "), expected);
     }
 
