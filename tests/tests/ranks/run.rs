@@ -41,7 +41,7 @@ mpisync_tests::cases!(programs on []:
     error_in_lock = || run(error, wait_for_lock),
     error_in_computation = || run(error, compute),
     error_alone = || run(error, succeed),
-    error_everywhere = || run(error, |rank| error(rank)),
+    error_everywhere = || run(error, error),
     panic_in_mpi = || run(panics, wait_in_mpi),
     panic_in_call = || run(panics, wait_in_call),
     panic_in_lock = || run(panics, wait_for_lock),
