@@ -615,7 +615,7 @@ fn a_worker_of_one_process_has_no_communicator() {
         batch.worker().comm();
     }));
     let panic = panic.expect_err("it has none");
-    let text = panic.downcast_ref::<&str>().expect("a message");
+    let text = panic.downcast_ref::<String>().expect("a message");
     assert!(
         text.contains("Batch::local") && text.contains("try_comm"),
         "{text}"

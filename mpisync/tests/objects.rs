@@ -273,9 +273,9 @@ fn a_condition_without_others_refuses_to_wait_forever() {
     let mut mutex = Mutex::local_with(1u8);
     let condition = Condvar::local();
     let words = panic_of(|| drop(condition.wait(mutex.lock())));
-    assert!(words.contains("no other rank can notify it"), "{words}");
+    assert!(words.contains("no other rank can end this wait"), "{words}");
     let words = panic_of(|| drop(condition.wait_while(mutex.lock(), |value| *value == 1)));
-    assert!(words.contains("no other rank can notify it"), "{words}");
+    assert!(words.contains("no other rank can end this wait"), "{words}");
     let error = condition.wait_timeout(mutex.lock(), Duration::MAX).err();
     assert_eq!(error, Some(LockError::Alone));
     let error = condition.wait_timeout_while(mutex.lock(), Duration::MAX, |_| true);

@@ -210,59 +210,17 @@ table! {
     }
 }
 
-/// The reasons of [`KNOWN_HANGS`].
+/// The reason of [`KNOWN_HANGS`].
 const UNREPORTED: &str = "a wait that lasts is not reported";
-const END_UNSEEN: &str = "a rank that has dropped its universe counts as alive";
-const WAITS_IN_MPI: &str = "a collective call of MPI waits for a rank that has gone";
 
-const ENDS: &[Fault] = &[Panic, Error];
-const BUSY: &[Fault] = &[Elsewhere];
 const BUSY_OR_LEAKS: &[Fault] = &[Elsewhere, Leak];
-const ENDS_OR_DIES: &[Fault] = &[Panic, Error, Kill, Term, Exit, Abort, Overflow];
 
 /// Cells in which a rank waits for ever today, with the reason. A cell that no longer hangs fails until it is removed here.
 #[rustfmt::skip]
 pub const KNOWN_HANGS: &[(&str, &[Fault], &str)] = &[
-    ("controller::read", BUSY_OR_LEAKS, UNREPORTED),
-    ("controller::write_behind_writer", BUSY_OR_LEAKS, UNREPORTED),
-    ("controller::write_behind_reader", BUSY_OR_LEAKS, UNREPORTED),
-    ("guarded::write", BUSY, UNREPORTED),
-    ("single_write::collect", BUSY, UNREPORTED),
-    ("single_write::collect_of_a_fence", BUSY_OR_LEAKS, UNREPORTED),
-    ("single_write::collect_from_none", ENDS, END_UNSEEN),
-    ("single_write::collect_two_large", ENDS, END_UNSEEN),
-    ("single_write::share_two_large", ENDS, END_UNSEEN),
-    ("single_write::share_two_large", BUSY, UNREPORTED),
-    ("collective::enter", ENDS, END_UNSEEN),
-    ("collective::body", BUSY, UNREPORTED),
-    ("barrier::wait", ENDS, END_UNSEEN),
-    ("barrier::wait", BUSY, UNREPORTED),
-    ("turn::take", ENDS, END_UNSEEN),
-    ("turn::take", BUSY, UNREPORTED),
-    ("turn::take_after_another", BUSY_OR_LEAKS, UNREPORTED),
-    ("condvar::wait", ENDS_OR_DIES, UNREPORTED),
-    ("condvar::wait", BUSY, UNREPORTED),
-    ("mutex::lock", BUSY_OR_LEAKS, UNREPORTED),
-    ("semaphore::acquire", BUSY_OR_LEAKS, UNREPORTED),
-    ("semaphore::acquire_what_is_released", ENDS_OR_DIES, UNREPORTED),
-    ("semaphore::acquire_what_is_released", BUSY, UNREPORTED),
-    ("once::get", BUSY, UNREPORTED),
-    ("latch::wait", ENDS, END_UNSEEN),
-    ("latch::wait", BUSY, UNREPORTED),
-    ("channel::put", BUSY_OR_LEAKS, UNREPORTED),
-    ("channel::take", BUSY_OR_LEAKS, UNREPORTED),
-    ("channel::take_to_the_end", BUSY_OR_LEAKS, UNREPORTED),
-    ("region::read", BUSY_OR_LEAKS, UNREPORTED),
-    ("region::write", BUSY_OR_LEAKS, UNREPORTED),
-    ("region::set", ENDS, END_UNSEEN),
-    ("region::set_by_another", ENDS, END_UNSEEN),
-    ("region::update_by_another", ENDS, END_UNSEEN),
     ("batch::for_each", BUSY_OR_LEAKS, UNREPORTED),
     ("batch::done_in_its_worker", BUSY_OR_LEAKS, UNREPORTED),
     ("batch::for_each_beside_its_worker", BUSY_OR_LEAKS, UNREPORTED),
-    ("creation::first", ENDS_OR_DIES, WAITS_IN_MPI),
-    ("creation::further", ENDS_OR_DIES, WAITS_IN_MPI),
-    ("creation::close", ENDS, END_UNSEEN),
 ];
 
 /// Why this cell hangs, if it is known to.

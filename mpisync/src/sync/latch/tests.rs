@@ -1,6 +1,7 @@
 //! A latch under threads in the place of ranks of one node, and its errors.
 
 use crate::error::WaitReport;
+use crate::shm::absence::Absence;
 use crate::shm::block::{Block, ObjectName};
 use crate::shm::domain::Domain;
 use crate::shm::mapping::Mapping;
@@ -93,7 +94,7 @@ fn a_rank_that_died_first_is_missing() {
     domain.reclaim(3);
     latch.count_down(0, 1).expect("four remain");
     // Ranks 1 and 2 may count down, but not in place of rank 3.
-    assert_eq!(latch.wait(0, later()), Err(Stop::RankDied(3)));
+    assert_eq!(latch.wait(0, later()), Err(Stop::Absent(3, Absence::Died)));
     assert_eq!(latch.missing(), (3, vec![1, 2, 3]));
 }
 
@@ -105,7 +106,7 @@ fn the_others_may_be_enough() {
     assert_eq!(latch.wait(0, soon()), Err(Stop::Timeout));
     latch.set_waits(2, true);
     // Rank 2 waits, so it is not expected to count down.
-    assert_eq!(latch.wait(0, later()), Err(Stop::RankDied(3)));
+    assert_eq!(latch.wait(0, later()), Err(Stop::Absent(3, Absence::Died)));
     latch.set_waits(2, false);
     latch.count_down(1, 1).expect("two remain");
     latch.count_down(2, 1).expect("one remains");
@@ -123,7 +124,10 @@ fn a_rank_that_died_after_it_counted_down_is_lost_when_all_others_wait() {
     assert_eq!(latch.wait(0, soon()), Err(Stop::Timeout));
     latch.set_waits(1, true);
     latch.set_waits(2, true);
-    assert_eq!(latch.wait(0, Deadline::NEVER), Err(Stop::RankDied(3)));
+    assert_eq!(
+        latch.wait(0, Deadline::NEVER),
+        Err(Stop::Absent(3, Absence::Died))
+    );
     latch.count_down(1, 1).expect("one remains");
     assert_eq!(latch.wait(0, Deadline::NEVER), Ok(()));
 }
