@@ -24,6 +24,8 @@ pub(crate) struct WaitWords {
     pub(crate) cargo: atomic::AtomicU64,
     /// The number of permits, free or not.
     pub(crate) total: atomic::AtomicU32,
+    /// The number of tickets when no rank was left that could wake the waiters.
+    pub(crate) abandoned: atomic::AtomicU64,
 }
 
 /// The state of one rank, of any node. All zero: it neither waits nor has a permit.

@@ -100,7 +100,7 @@ impl<M: WaitMemory> WaitQueue<M> {
         self.wait_and_inspect(ticket, deadline, || {
             self.inspect()?;
             if is_endless {
-                self.check_wakers()
+                self.check_wakers(ticket)
             } else {
                 Ok(())
             }
@@ -485,9 +485,9 @@ impl<M: WaitMemory> WaitQueue<M> {
         word.store(is_endless.into(), Ordering::Relaxed);
     }
 
-    /// An error if no rank is left that could wake the waiters of a queue without permits: each has
-    /// died, has ended, or waits here without a time limit.
-    pub(crate) fn check_wakers(&self) -> Result<(), Stop> {
+    /// An error for a waiter of a queue without permits if no rank was left that could wake it: each
+    /// had died, had ended, or waited here without a time limit.
+    pub(crate) fn check_wakers(&self, ticket: u64) -> Result<(), Stop> {
         let waits = |slot: usize| {
             // In this order: `is_endless` was stored before `want`.
             let waits = self.want(slot).is_waiting();
@@ -499,12 +499,17 @@ impl<M: WaitMemory> WaitQueue<M> {
                 && self.memory.is_alive(slot)
                 && !self.memory.has_ended(slot)
         };
-        let mut slots = 0..self.memory.slots();
-        if slots.any(may_wake) {
-            Ok(())
-        } else {
-            Err(Stop::Alone)
+        let WaitWords {
+            tickets, abandoned, ..
+        } = self.memory.words();
+        if !(0..self.memory.slots()).any(may_wake) {
+            // All that wait now get the error, also those that find the first ones of them gone.
+            abandoned.fetch_max(tickets.load(Ordering::SeqCst), Ordering::Relaxed);
         }
+        if ticket < abandoned.load(Ordering::Relaxed) {
+            return Err(Stop::Alone);
+        }
+        Ok(())
     }
 
     /// An error if a rank has ended with a permit that no other rank can have meanwhile.

@@ -26,7 +26,7 @@ const PANICKED: Expected = &["RankEnded", "RankDied", JOB_ENDS];
 const DIVERGED: Expected = &["Diverged"];
 const CLOSED: Expected = &["Closed"];
 /// The ranks of a worker need each other.
-const LEFT: Expected = &["RankLeft", "RankEnded"];
+const LEFT: Expected = &["RankLeft", "RankEnded", "Dropped"];
 const OTHER_RANK: Expected = &["OtherRank"];
 /// Ranks that make their first object do not share memory yet, and cannot see why one does not come.
 const PANICKED_OR_LATE: Expected = &["RankEnded", "RankDied", "Timeout", JOB_ENDS];
@@ -146,7 +146,7 @@ table! {
     }
     condvar "condition" {
         wait, "`wait`", "is the only one that does not wait":
-            PANICKED_OR_REPORT, ENDED_OR_REPORT, DIED_OR_REPORT, OK, REPORT, NONE;
+            &["Alone", JOB_ENDS], &["Alone"], &["Alone"], OK, REPORT, NONE;
     }
     mutex "mutex" {
         lock, "`lock`", "holds it":

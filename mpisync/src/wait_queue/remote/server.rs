@@ -164,9 +164,14 @@ impl WaitServer {
 
     /// Takes waiting ranks out of the queue and gives them this answer; not those that have just
     /// been served, which are told so.
-    fn turn_away(&mut self, is_meant: impl Fn(&Waiting) -> bool, answer: &WaitAnswer) {
+    fn turn_away(
+        &mut self,
+        is_meant: impl Fn(&WaitQueue<Slots>, &Waiting) -> bool,
+        answer: &WaitAnswer,
+    ) {
         self.waiting.retain(|slot, waiting| {
-            let has_left = is_meant(waiting) && self.list.leave(*slot, waiting.ticket);
+            let is_meant = is_meant(&self.list, waiting);
+            let has_left = is_meant && self.list.leave(*slot, waiting.ticket);
             if has_left {
                 let (rank, request) = (waiting.rank, waiting.request);
                 self.port.reply(rank, request, answer.clone());
@@ -224,13 +229,14 @@ impl Service for WaitServer {
             _ => None,
         };
         if let Err(broken) = self.broken() {
-            self.turn_away(|_| true, &broken);
+            self.turn_away(|_, _| true, &broken);
         } else if let Some(rank) = ended() {
-            self.turn_away(|_| true, &WaitAnswer::Ended { rank });
-        } else if self.waiting.values().any(|waiting| waiting.is_endless)
-            && self.list.check_wakers().is_err()
-        {
-            self.turn_away(|waiting| waiting.is_endless, &WaitAnswer::Alone);
+            self.turn_away(|_, _| true, &WaitAnswer::Ended { rank });
+        } else {
+            let is_alone = |queue: &WaitQueue<Slots>, waiting: &Waiting| {
+                waiting.is_endless && queue.check_wakers(waiting.ticket).is_err()
+            };
+            self.turn_away(is_alone, &WaitAnswer::Alone);
         }
         let is_alive = |slot: &usize| self.list.memory.is_alive(*slot);
         self.waiting.retain(|slot, _| is_alive(slot));

@@ -26,6 +26,7 @@ impl HeapWaitQueue {
             called: AtomicU32::new(0),
             cargo: atomic::AtomicU64::new(0),
             total: atomic::AtomicU32::new(0),
+            abandoned: atomic::AtomicU64::new(0),
         };
         let slot = |_| Slot {
             want: AtomicU64::new(0),
