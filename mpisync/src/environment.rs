@@ -88,10 +88,14 @@ fn is_unknown(name: &str) -> bool {
     name.starts_with(PREFIX) && !KNOWN.contains(&name)
 }
 
-/// The known variable whose name takes the fewest edits.
+/// The known variable that begins with this name, or whose name takes the fewest edits.
 fn nearest(name: &str) -> &'static str {
     let name = name.to_uppercase();
-    let nearest = KNOWN.iter().min_by_key(|known| edits(&name, known));
+    let distance = |known: &&&str| match known.starts_with(&name) {
+        true => 0,
+        false => edits(&name, known),
+    };
+    let nearest = KNOWN.iter().min_by_key(distance);
     nearest.expect("there are variables")
 }
 
@@ -130,6 +134,7 @@ mod tests {
     fn nearest_variable_is_named() {
         assert_eq!(nearest("MPISYNC_TRANSPROT"), TRANSPORT);
         assert_eq!(nearest("MPISYNC_PROGRESSTHREAD"), PROGRESS_THREAD);
+        assert_eq!(nearest("MPISYNC_PROGRESS"), PROGRESS_THREAD);
         assert_eq!(nearest("MPISYNC_SINGLTON"), SINGLETON);
         assert_eq!(nearest("MPISYNC_transport"), TRANSPORT);
     }
