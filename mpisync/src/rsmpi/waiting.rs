@@ -24,7 +24,7 @@ const LONGEST_SLEEP: Duration = Duration::from_millis(1);
 /// How often a rank checks whether the others are alive.
 const INSPECTION: Duration = Duration::from_millis(20);
 /// How long a call may still complete after a rank has died: what the rank sent before arrives.
-const GRACE: Duration = Duration::from_millis(100);
+const GRACE: Duration = Duration::from_millis(500);
 
 /// How the collective calls on a communicator wait.
 pub(super) struct Waiting {
