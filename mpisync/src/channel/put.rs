@@ -171,7 +171,7 @@ impl<T: Plain, E: CanPut> RemoteChannel<T, E> {
     /// ```
     /// let channel = mpisync::RemoteChannel::<f64>::local(16)?;
     /// channel.claim_together(2);
-    /// channel.put_many(&[0.5, 1.5])?;
+    /// channel.put_slice(&[0.5, 1.5])?;
     /// assert_eq!(channel.iter().sum::<f64>(), 2.0);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```

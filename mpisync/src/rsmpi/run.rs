@@ -22,7 +22,7 @@ const FAILED: u8 = 1;
 /// use std::process::ExitCode;
 ///
 /// fn main() -> ExitCode {
-///     mpisync::run(|world| -> std::io::Result<()> {
+///     mpisync::run(|world| -> Result<(), Box<dyn std::error::Error>> {
 ///         let input = std::fs::read_to_string(format!("input.{}", world.rank()))?;
 ///         let mut lines = Mutex::with_value(world, 0_u64)?;
 ///         *lines.lock() += input.lines().count() as u64;
@@ -41,8 +41,8 @@ const FAILED: u8 = 1;
 /// panics, the panic hook has printed `rank 3 panicked at src/main.rs:12:5: …`.
 ///
 /// Then the other ranks have a grace, in which they may come to their own end: 5 seconds, or as many
-/// as the environment variable `MPISYNC_GRACE` says; `inf` is without end. If all ranks end, MPI is finalized
-/// and the exit code of this rank is 1 after an error and 101 after a panic. Otherwise, because a
+/// as the environment variable `MPISYNC_GRACE` says; `inf` is without end. If all ranks end, MPI is
+/// finalized and the exit code of this rank is 1 after an error and 101 after a panic. Otherwise, because a
 /// rank computes on or waits for this one, this rank aborts the job with that code.
 ///
 /// # Panics
