@@ -9,15 +9,14 @@ use crate::shm::cells::Text;
 use crate::shm::lock;
 use crate::shm::mapping::Mapping;
 use crate::shm::waiting::{Call, Label};
-use rustix::time::{ClockId, clock_gettime};
 use std::ptr;
 use std::sync::{Arc, Mutex, Weak};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The wait of a rank. All zero: it does not wait. Only that rank writes it.
 #[repr(C, align(128))]
 pub(crate) struct WaitRecord {
-    /// When the wait began, in nanoseconds of the host's monotonic clock; 0 if the rank does not
+    /// When the wait began, in nanoseconds of the host's clock; 0 if the rank does not
     /// wait, and while the record is written. Identifies the wait.
     since: AtomicU64,
     /// [`Label::identity`] in this communicator, or 0.
@@ -159,8 +158,9 @@ pub(super) fn end(since: u64) {
     for_each(|record| record.end(since));
 }
 
-/// The host's monotonic clock in nanoseconds.
+/// The host's clock in nanoseconds, which all processes read alike. It may be set back; only the text
+/// of a report depends on it.
 pub(super) fn now() -> u64 {
-    let now = clock_gettime(ClockId::Monotonic);
-    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.unwrap_or_default().as_nanos() as u64
 }
