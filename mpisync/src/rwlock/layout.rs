@@ -78,11 +78,11 @@ pub(crate) struct Gate<'a> {
     /// The word that keeps readers out, and has the bit [`BIASED`].
     pub(crate) word: &'a AtomicU32,
     /// The bits of `word` that are all zero while the gate is open.
-    pub(crate) closed: u32,
+    closed: u32,
     /// The word that changes with each opening.
     pub(crate) openings: &'a AtomicU32,
     /// The lowest bit of the number of openings in that word.
-    pub(crate) shift: u32,
+    shift: u32,
 }
 
 impl Gate<'_> {

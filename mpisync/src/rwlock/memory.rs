@@ -3,7 +3,6 @@
 
 use crate::rwlock::global::layout::QNode;
 use crate::rwlock::layout::{Gate, GateKind, RankWords, Words};
-use crate::shm::atomic::AtomicU32;
 use crate::shm::domain::Domain;
 use crate::shm::layout::{Layout, Part};
 use crate::shm::line::Line;
@@ -111,10 +110,7 @@ pub(crate) struct LockMemory {
     my_words: NonNull<RankWords>,
     me: usize,
     members: usize,
-    gate_kind: GateKind,
-    gate_word: NonNull<AtomicU32>,
-    /// The bits of `gate_word` that are all zero while the gate is open.
-    closed: u32,
+    gate: GateKind,
     can_be_biased: bool,
     /// The offset of the qnode, if the communicator spans nodes.
     qnode: Option<usize>,
@@ -129,21 +125,16 @@ impl LockMemory {
         let domain: &Arc<Domain> = block.domain();
         let Shape { members, remote } = domain.segment().shape();
         let rank_words: &[Line<RankWords>] = chunk.slice(start + RANKS_AT, members);
-        let words: &Words = chunk.get(start);
-        let gate_kind = match remote {
-            0 => GateKind::Local,
-            _ => GateKind::Global,
-        };
-        let gate = words.gate(gate_kind);
         LockMemory {
-            words: NonNull::from(words),
+            words: NonNull::from(chunk.get(start)),
             rank_words: NonNull::from(rank_words).cast(),
             my_words: NonNull::from(&rank_words[block.me()].0),
             me: block.me(),
             members,
-            gate_kind,
-            gate_word: NonNull::from(gate.word),
-            closed: gate.closed,
+            gate: match remote {
+                0 => GateKind::Local,
+                _ => GateKind::Global,
+            },
             can_be_biased: domain.heeds_fences(),
             qnode: (remote > 0).then(|| start + LockLayout::qnode_at(members)),
             chunk: Arc::clone(chunk),
@@ -209,12 +200,7 @@ impl Memory for LockMemory {
 
     #[inline]
     fn gate(&self) -> Gate<'_> {
-        Gate {
-            // SAFETY: taken from a reference into `chunk`, which `self` keeps mapped.
-            word: unsafe { self.gate_word.as_ref() },
-            closed: self.closed,
-            ..self.words().gate(self.gate_kind)
-        }
+        self.words().gate(self.gate)
     }
 
     #[inline]
