@@ -2,6 +2,8 @@
 
 use crate::error::CreateError;
 use std::env;
+use std::ffi::OsString;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 /// Defines a constant for each variable, with its name, and the list of all.
@@ -35,12 +37,17 @@ variables! {
 /// The beginning of the names of all variables.
 const PREFIX: &str = "MPISYNC_";
 
+/// The value of an environment variable; None if it is not set or empty.
+pub(crate) fn value_of(variable: &str) -> Option<OsString> {
+    env::var_os(variable).filter(|value| !value.is_empty())
+}
+
 /// The meaning of an environment variable with these values; None if it is not set.
 pub(crate) fn read_variable<T: Copy>(
     variable: &'static str,
     values: &[(&'static str, Option<T>)],
 ) -> Result<Option<T>, CreateError> {
-    let Some(value) = env::var_os(variable).filter(|value| !value.is_empty()) else {
+    let Some(value) = value_of(variable) else {
         return Ok(None);
     };
     match values.iter().find(|(name, _)| value == *name) {
@@ -55,7 +62,7 @@ pub(crate) fn read_variable<T: Copy>(
 
 /// The number of seconds in an environment variable, 0 for no limit; None if it is not set.
 pub(crate) fn read_seconds(variable: &'static str) -> Result<Option<Duration>, CreateError> {
-    let Some(value) = env::var_os(variable).filter(|value| !value.is_empty()) else {
+    let Some(value) = value_of(variable) else {
         return Ok(None);
     };
     let seconds = value.to_str().and_then(|text| text.parse().ok());
@@ -69,9 +76,16 @@ pub(crate) fn read_seconds(variable: &'static str) -> Result<Option<Duration>, C
     }
 }
 
-/// Returns an error if a variable of the environment has the library's prefix, and the library does
-/// not read it.
-pub(crate) fn check_names() -> Result<(), CreateError> {
+/// Returns an error if the environment has a variable with the library's prefix that the library
+/// does not read, or a value without a meaning that is not read where objects are made.
+pub(crate) fn check() -> Result<(), CreateError> {
+    /// Looking through all variables takes longer than making a counter.
+    static NAMES: OnceLock<Result<(), CreateError>> = OnceLock::new();
+    NAMES.get_or_init(check_names).clone()?;
+    read_seconds(WATCHDOG).map(drop)
+}
+
+fn check_names() -> Result<(), CreateError> {
     let set = env::vars_os().filter(|(_, value)| !value.is_empty());
     let names = set.map(|(name, _)| name.to_string_lossy().into_owned());
     // The environment has no order, and the error has to be the same each time.

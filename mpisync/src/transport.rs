@@ -1,8 +1,7 @@
 //! How nodes communicate.
 
-use crate::environment::{
-    CREATE_TIMEOUT, PROGRESS_THREAD, TRANSPORT, check_names, read_seconds, read_variable,
-};
+use crate::environment;
+use crate::environment::{CREATE_TIMEOUT, PROGRESS_THREAD, TRANSPORT, read_seconds, read_variable};
 use crate::error::CreateError;
 use std::time::Duration;
 
@@ -35,7 +34,7 @@ const DEFAULT_CREATE_TIMEOUT: Duration = Duration::from_secs(300);
 impl TransportOptions {
     /// Takes the options that are not set from the environment.
     pub(crate) fn or_environment(self) -> Result<Self, CreateError> {
-        check_names()?;
+        environment::check()?;
         let transports = [
             ("messages", Some(Transport::Messages)),
             ("windows", Some(Transport::Windows)),

@@ -17,7 +17,6 @@ use crate::rsmpi::{Context, Creation, CreationArguments, PartComm};
 use crate::share::{Calls, MailboxLayout};
 use crate::shm::block::Block;
 use crate::shm::topology::Topology;
-use crate::shm::waiting::check_environment;
 use crate::transport::TransportOptions;
 use mpi::topology::SimpleCommunicator;
 use serde::de::DeserializeOwned;
@@ -119,7 +118,7 @@ impl<C: IntraCommunicator> BatchBuilder<OnComm<'_, C>> {
                 ("root", root.to_string()),
             ],
             invalid,
-            asked: check_environment().and_then(|()| asked.or_environment()),
+            asked: asked.or_environment(),
             anywhere,
             ..creation.arguments("batch", &name)
         };

@@ -8,7 +8,6 @@ use crate::rsmpi::communicator::IntraCommunicator;
 use crate::rsmpi::{Created, Creation, CreationArguments};
 use crate::shm::layout::Layout;
 use crate::shm::mapping::Mapping;
-use crate::shm::waiting::check_environment;
 use crate::transport::TransportOptions;
 use std::panic::Location;
 use std::sync::Arc;
@@ -63,7 +62,7 @@ impl<'a, C: IntraCommunicator> CommonArguments<'a, C> {
         CreationArguments {
             arguments,
             invalid: outside.or(invalid),
-            asked: check_environment().and_then(|()| self.asked.or_environment()),
+            asked: self.asked.or_environment(),
             anywhere: self.anywhere,
             ..creation.arguments(kind, &self.name)
         }

@@ -1,7 +1,7 @@
 //! The end of a rank: before MPI is finalized it waits until all ranks have come to their end. A
 //! rank that has failed does not wait longer than a grace, then it aborts the job.
 
-use crate::environment::GRACE;
+use crate::environment::{GRACE, value_of};
 use crate::rsmpi::attribute;
 use crate::rsmpi::comm::{Farewell, OwnComm};
 use crate::rsmpi::context::contexts;
@@ -11,7 +11,6 @@ use crate::shm::lock;
 use crate::shm::wait::Surroundings;
 use mpi::topology::SimpleCommunicator;
 use mpi::traits::Communicator;
-use std::env;
 use std::io::{self, Write};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -93,7 +92,7 @@ fn wait_for_all() {
 
 /// The grace that a rank which has failed gives the others.
 fn grace() -> Duration {
-    let Some(value) = env::var_os(GRACE).filter(|value| !value.is_empty()) else {
+    let Some(value) = value_of(GRACE) else {
         return DEFAULT_GRACE;
     };
     seconds(&value.to_string_lossy()).unwrap_or_else(|| {

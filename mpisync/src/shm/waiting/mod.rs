@@ -13,7 +13,7 @@ mod signal;
 mod tests;
 
 use crate::environment::{WATCHDOG, read_seconds};
-use crate::error::{CreateError, WaitReport};
+use crate::error::WaitReport;
 use crate::shm::domain::Domain;
 use crate::shm::waiting::report::Look;
 #[cfg(feature = "mpi")]
@@ -248,21 +248,10 @@ fn milliseconds(limit: Option<Duration>) -> u64 {
 fn limit() -> Option<Duration> {
     let mut limit = LIMIT.load(Ordering::Relaxed);
     if limit == UNSET {
-        limit = milliseconds(read_environment().unwrap_or(Some(DEFAULT)));
+        // A value without a meaning is an error where an object is made.
+        let set = read_seconds(WATCHDOG).unwrap_or_default();
+        limit = milliseconds(Some(set.unwrap_or(DEFAULT)).filter(|limit| !limit.is_zero()));
         LIMIT.store(limit, Ordering::Relaxed);
     }
     (limit != OFF).then(|| Duration::from_millis(limit))
-}
-
-/// The limit that the environment sets, or the default.
-fn read_environment() -> Result<Option<Duration>, CreateError> {
-    let limit = read_seconds(WATCHDOG)?.unwrap_or(DEFAULT);
-    Ok((!limit.is_zero()).then_some(limit))
-}
-
-/// # Errors
-/// [`CreateError::Environment`] if the environment variable has no meaning.
-#[cfg(feature = "mpi")]
-pub(crate) fn check_environment() -> Result<(), CreateError> {
-    read_environment().map(drop)
 }
