@@ -11,7 +11,7 @@
 use crate::error::CollectiveError;
 use crate::fingerprint::fingerprint;
 use crate::location::Place;
-use crate::shm::absence::Absence;
+use crate::shm::absence::absent;
 use crate::shm::arrival::{
     Announcement, AnnouncementData, EXIT, FAILED, FINE, PANICKED, PASSED_ON, PAYLOAD_WORDS,
 };
@@ -516,20 +516,7 @@ pub(crate) fn failure(rank: usize, outcome: &Outcome, place: &Place) -> Option<C
     }
 }
 
-impl CollectiveError {
-    /// The error for a rank that does not come.
-    pub(crate) fn absent(rank: u32, absence: Absence) -> Self {
-        let rank = rank as i32;
-        match absence {
-            Absence::Died => CollectiveError::RankDied { rank },
-            Absence::Ended | Absence::Panicked => CollectiveError::RankEnded {
-                rank,
-                panicked: absence == Absence::Panicked,
-            },
-            Absence::Left => CollectiveError::RankLeft { rank },
-        }
-    }
-}
+absent!(CollectiveError);
 
 /// Why a rank was not met.
 struct NotMet(CollectiveError);

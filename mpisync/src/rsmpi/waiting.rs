@@ -6,7 +6,7 @@ use crate::rsmpi::context::{Context, contexts};
 use crate::shm::absence::Absence;
 use crate::shm::domain::Domain;
 use crate::shm::lock;
-use crate::shm::wait::Surroundings;
+use crate::shm::wait::{FIRST_SLEEP, LONGEST_SLEEP, Surroundings};
 use mpi::ffi;
 use mpi::traits::Communicator;
 use std::ffi::c_int;
@@ -18,9 +18,6 @@ use std::time::{Duration, Instant};
 const SPINS: u32 = 40;
 /// How long a rank polls before it sleeps.
 const POLL: Duration = Duration::from_millis(1);
-/// The first sleep after that; each further one is twice as long.
-const FIRST_SLEEP: Duration = Duration::from_micros(50);
-const LONGEST_SLEEP: Duration = Duration::from_millis(1);
 /// How often a rank checks whether the others are alive.
 const INSPECTION: Duration = Duration::from_millis(20);
 /// How long a call may still complete after a rank has died: what the rank sent before arrives.
@@ -218,10 +215,8 @@ impl Lost {
         let rank = self.rank;
         match self.absence {
             Absence::Died => CreateError::RankDied { rank },
-            _ => CreateError::RankEnded {
-                rank,
-                panicked: self.absence == Absence::Panicked,
-            },
+            Absence::Ended { panicked } => CreateError::RankEnded { rank, panicked },
+            Absence::Left => unreachable!("a lost rank has died or ended"),
         }
     }
 }

@@ -6,9 +6,9 @@ use crate::object::Object;
 use crate::rwlock::global::lock::GlobalLock;
 use crate::rwlock::memory::LockMemory;
 use crate::rwlock::node::NodeLock;
-use crate::shm::domain::Domain;
+use crate::shm::block::Block;
 use crate::shm::wait::{Deadline, Stop};
-use crate::shm::waiting::{Awaited, Call, Label, Subject};
+use crate::shm::waiting::{Awaited, BlockSubject, Call};
 use std::cell::Cell;
 use std::fmt;
 use std::panic::Location;
@@ -240,21 +240,17 @@ impl LockState {
     }
 }
 
-impl Subject for LockState {
-    fn domain(&self) -> &Domain {
-        self.object.block().domain()
-    }
-
-    fn label(&self) -> Label<'_> {
-        self.object.block().label()
+impl BlockSubject for LockState {
+    fn block(&self) -> &Block {
+        self.object.block()
     }
 
     fn awaited(&self) -> Vec<Awaited> {
         let holders = self.node.holders();
         // The node's server is not one of them.
-        let here = self.domain().topology().local_ranks();
+        let here = self.object.block().domain().topology().local_ranks();
         let rank = |local_rank: usize| here.get(local_rank).copied();
-        let others = |rank: &u32| *rank != self.domain().topology().rank();
+        let others = |rank: &u32| *rank != self.object.block().domain().topology().rank();
         let writer = holders.writer.and_then(rank).filter(others);
         let readers = holders.readers.into_iter().filter_map(rank).filter(others);
         let mut awaited = Awaited::all(writer, "has the turn to write");

@@ -183,14 +183,14 @@ impl<'a> FencedCall<'a> {
     /// Waits until `is_done` holds of all other ranks of this node that take part.
     pub(super) fn wait_for_all(&self, is_done: impl Fn(&RankRecord) -> bool) {
         let block = self.block;
+        let others = || (0..block.local_size()).filter(|&local_rank| local_rank != block.me());
         let subject = block.awaits(|| {
-            let others = (0..block.local_size()).filter(|&local_rank| local_rank != block.me());
-            let late = others.filter(|&other| !is_done(self.mailbox.rank_record(other)));
+            let late = others().filter(|&other| !is_done(self.mailbox.rank_record(other)));
             let ranks = block.domain().topology().local_ranks();
             Awaited::all(late.map(|late| ranks[late]), "has not collected")
         });
         let deadline = Deadline::NEVER.of(self.waiting(&subject, "share"));
-        for local_rank in (0..block.local_size()).filter(|&local_rank| local_rank != block.me()) {
+        for local_rank in others() {
             let record = self.mailbox.rank_record(local_rank);
             let rank = block.domain().topology().local_ranks()[local_rank];
             let is_absent = Cell::new(block.domain().is_known_dead(local_rank));

@@ -8,9 +8,10 @@ pub(crate) enum Absence {
     /// Its process has died.
     Died,
     /// It has ended: its universe was dropped, or MPI is being finalized there.
-    Ended,
-    /// The same, while its thread panicked.
-    Panicked,
+    Ended {
+        /// Whether its thread was panicking.
+        panicked: bool,
+    },
     /// It has left the `#[collective]` call that the waiting rank is still in.
     Left,
 }
@@ -18,11 +19,8 @@ pub(crate) enum Absence {
 impl Absence {
     /// The value of the word [`Member::ended`](crate::shm::segment::Member::ended).
     pub(super) fn of_word(word: u32) -> Option<Self> {
-        match word {
-            0 => None,
-            1 => Some(Absence::Ended),
-            _ => Some(Absence::Panicked),
-        }
+        let panicked = word > 1;
+        (word > 0).then_some(Absence::Ended { panicked })
     }
 
     /// The word of a rank that ends.
@@ -30,3 +28,23 @@ impl Absence {
         1 + u32::from(panicking)
     }
 }
+
+/// Defines `absent`, the error for a rank that does not come, of an error type with a variant for
+/// each reason.
+macro_rules! absent {
+    ($error:ident) => {
+        impl $error {
+            pub(crate) fn absent(rank: u32, absence: $crate::shm::absence::Absence) -> Self {
+                use $crate::shm::absence::Absence;
+                let rank = rank as i32;
+                match absence {
+                    Absence::Died => $error::RankDied { rank },
+                    Absence::Ended { panicked } => $error::RankEnded { rank, panicked },
+                    Absence::Left => $error::RankLeft { rank },
+                }
+            }
+        }
+    };
+}
+
+pub(crate) use absent;

@@ -238,7 +238,7 @@ impl Domain {
     }
 
     /// Whether a rank has left a `#[collective]` call that this thread is still in.
-    fn has_left_call(&self, rank: usize) -> bool {
+    pub(crate) fn has_left_call(&self, rank: usize) -> bool {
         if self.depth() == 0 || *lock(&self.caller) != Some(thread::current().id()) {
             return false;
         }

@@ -407,7 +407,8 @@ mod shared {
         })
     }
 
-    /// Removes the names that killed processes have left in `/dev/shm`. Does so once a process.
+    /// Removes the names that killed processes have left in `/dev/shm`. Runs once per
+    /// process.
     pub(crate) fn sweep() {
         static SWEPT: Once = Once::new();
         SWEPT.call_once(|| {

@@ -4,9 +4,8 @@
 use crate::error::LockError;
 use crate::object::Object;
 use crate::shm::block::Block;
-use crate::shm::domain::Domain;
 use crate::shm::wait::{Deadline, INSPECTION, Stop};
-use crate::shm::waiting::{Awaited, Call, Label, Subject};
+use crate::shm::waiting::{Awaited, BlockSubject, Call};
 use crate::wait_queue::cargo::Cargo;
 use crate::wait_queue::memory::{Slots, WaitMemory};
 use crate::wait_queue::remote::{Granted, WaitClient};
@@ -353,13 +352,9 @@ impl Base {
     }
 }
 
-impl Subject for Base {
-    fn domain(&self) -> &Domain {
-        self.block().domain()
-    }
-
-    fn label(&self) -> Label<'_> {
-        self.block().label()
+impl BlockSubject for Base {
+    fn block(&self) -> &Block {
+        self.block()
     }
 
     fn awaited(&self) -> Vec<Awaited> {

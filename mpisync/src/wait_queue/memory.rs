@@ -215,7 +215,7 @@ impl Surroundings for Slots {
         // A server has no rank, and goes on until all ranks have ended.
         let rank = self.rank_of(slot);
         let departure = rank.and_then(|rank| domain.departure(rank as usize));
-        matches!(departure, Some(Absence::Ended | Absence::Panicked))
+        matches!(departure, Some(Absence::Ended { .. }))
     }
 }
 

@@ -190,27 +190,20 @@ impl Network {
         self.carrier().close();
     }
 
-    /// The ranks of this node that have died since the last call.
-    fn newly_dead(&self) -> Vec<u32> {
-        let here = self.topology().local_ranks().iter().enumerate();
-        let is_new = |local_rank: usize| {
-            !self.domain().is_alive(local_rank)
-                && !self.told[local_rank].swap(true, Ordering::Relaxed)
-        };
-        here.filter(|&(local_rank, _)| is_new(local_rank))
-            .map(|(_, &rank)| rank)
-            .collect()
-    }
-
-    /// The ranks of this node that have ended since the last call, and whether they panicked.
-    fn newly_ended(&self) -> Vec<(u32, bool)> {
-        let here = self.topology().local_ranks().iter().enumerate();
-        here.filter_map(|(local_rank, &rank)| {
-            let panicked = self.domain().local_end(local_rank)? == Absence::Panicked;
-            let is_new = !self.told_end[local_rank].swap(true, Ordering::Relaxed);
-            is_new.then_some((rank, panicked))
-        })
-        .collect()
+    /// Reports to the other nodes which ranks of this node have died or ended since the last call.
+    fn report_departures(&self) {
+        for (local_rank, &rank) in self.topology().local_ranks().iter().enumerate() {
+            let is_new = |told: &[AtomicBool]| !told[local_rank].swap(true, Ordering::Relaxed);
+            let report = |to| self.send_to_other_leaders(&self.envelope(to).to_bytes());
+            if !self.domain().is_alive(local_rank) && is_new(&self.told) {
+                report(To::Dead { rank });
+            }
+            if let Some(Absence::Ended { panicked }) = self.domain().local_end(local_rank)
+                && is_new(&self.told_end)
+            {
+                report(To::Ended { rank, panicked });
+            }
+        }
     }
 
     fn handle(&self, bytes: &[u8]) {
@@ -272,13 +265,7 @@ impl Network {
         let mut is_busy = false;
         self.act(|server| {
             if is_time {
-                for rank in self.newly_dead() {
-                    self.send_to_other_leaders(&self.envelope(To::Dead { rank }).to_bytes());
-                }
-                for (rank, panicked) in self.newly_ended() {
-                    let ended = self.envelope(To::Ended { rank, panicked });
-                    self.send_to_other_leaders(&ended.to_bytes());
-                }
+                self.report_departures();
                 server.inspect(self);
             }
             is_busy = server.go_on(self);

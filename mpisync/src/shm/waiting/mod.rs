@@ -14,6 +14,7 @@ mod tests;
 
 use crate::environment::{WATCHDOG, read_seconds};
 use crate::error::WaitReport;
+use crate::shm::block::Block;
 use crate::shm::domain::Domain;
 use crate::shm::waiting::report::Look;
 #[cfg(feature = "mpi")]
@@ -42,6 +43,28 @@ pub(crate) trait Subject {
 
     /// The ranks that keep others waiting now, as far as this rank can see.
     fn awaited(&self) -> Vec<Awaited>;
+}
+
+/// The subject of waits on an object that has a block.
+pub(crate) trait BlockSubject {
+    fn block(&self) -> &Block;
+
+    /// [`Subject::awaited`].
+    fn awaited(&self) -> Vec<Awaited>;
+}
+
+impl<T: BlockSubject> Subject for T {
+    fn domain(&self) -> &Domain {
+        self.block().domain()
+    }
+
+    fn label(&self) -> Label<'_> {
+        self.block().label()
+    }
+
+    fn awaited(&self) -> Vec<Awaited> {
+        BlockSubject::awaited(self)
+    }
 }
 
 /// What an object is called in reports.

@@ -116,7 +116,7 @@ fn reasons(domain: &Domain, awaited: &[Awaited], looks: Option<&[Look]>) -> Vec<
 fn doing(domain: &Domain, rank: u32, before: Option<&Look>) -> String {
     match domain.absence(rank as usize) {
         Some(Absence::Died) => return "it is dead".to_owned(),
-        Some(Absence::Ended | Absence::Panicked) => return "it has ended".to_owned(),
+        Some(Absence::Ended { .. }) => return "it has ended".to_owned(),
         Some(Absence::Left) => return "it has left the collective call".to_owned(),
         None => {}
     }

@@ -6,11 +6,11 @@ mod remote;
 
 use crate::error::{LockError, WaitReport, ended};
 use crate::object::{Object, accessors};
-use crate::shm::absence::Absence;
-use crate::shm::domain::Domain;
+use crate::shm::absence::absent;
+use crate::shm::block::Block;
 use crate::shm::layout::AnyLayout;
 use crate::shm::wait::{Deadline, Stop, Surroundings};
-use crate::shm::waiting::{Awaited, Call, Label, Subject};
+use crate::shm::waiting::{Awaited, BlockSubject, Call};
 use crate::sync::barrier::node::{BarrierLayout, Dissemination, Signal};
 use crate::sync::barrier::remote::BarrierNodes;
 use crate::sync::spec::Spec;
@@ -98,19 +98,7 @@ pub enum BarrierError {
     Lock(#[from] LockError),
 }
 
-impl BarrierError {
-    fn absent(rank: u32, absence: Absence) -> Self {
-        let rank = rank as i32;
-        match absence {
-            Absence::Died => BarrierError::RankDied { rank },
-            Absence::Ended | Absence::Panicked => BarrierError::RankEnded {
-                rank,
-                panicked: absence == Absence::Panicked,
-            },
-            Absence::Left => BarrierError::RankLeft { rank },
-        }
-    }
-}
+absent!(BarrierError);
 
 struct Silent<'a>(&'a [i32]);
 
@@ -275,13 +263,9 @@ impl Spec for BarrierOf {
     }
 }
 
-impl Subject for Barrier {
-    fn domain(&self) -> &Domain {
-        self.object.block().domain()
-    }
-
-    fn label(&self) -> Label<'_> {
-        self.object.block().label()
+impl BlockSubject for Barrier {
+    fn block(&self) -> &Block {
+        self.object.block()
     }
 
     fn awaited(&self) -> Vec<Awaited> {

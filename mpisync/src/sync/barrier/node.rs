@@ -181,16 +181,12 @@ impl Dissemination {
             .or(remote);
         let left = || {
             let mut missing = self.missing(phase).into_iter();
-            missing.find(|&rank| domain.absence(rank as usize).is_some())
+            let rank = missing.find(|&rank| domain.has_left_call(rank as usize))?;
+            Some(Stop::Absent(rank, Absence::Left))
         };
+        let stop = lost.map(|rank| domain.stop_for(rank)).or_else(left);
         // A rank that died or ended after it arrived is not missing.
-        match lost.or_else(left) {
-            Some(rank) if self.complete() < phase => {
-                let absence = domain.absence(rank as usize).unwrap_or(Absence::Died);
-                Err(Stop::Absent(rank, absence))
-            }
-            _ => Ok(()),
-        }
+        stop.filter(|_| self.complete() < phase).map_or(Ok(()), Err)
     }
 
     /// The slots of this node's ranks that died or ended before they arrived at `phase`, and how

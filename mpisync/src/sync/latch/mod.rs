@@ -8,10 +8,10 @@ mod tests;
 use crate::error::{LockError, WaitReport, ended};
 use crate::object::{Object, accessors};
 use crate::shm::absence::Absence;
-use crate::shm::domain::Domain;
+use crate::shm::block::Block;
 use crate::shm::layout::AnyLayout;
 use crate::shm::wait::{Deadline, Stop};
-use crate::shm::waiting::{Awaited, Call, Label, Subject};
+use crate::shm::waiting::{Awaited, BlockSubject, Call};
 use crate::sync::latch::node::{LatchLayout, LatchState};
 use crate::sync::latch::remote::LatchClient;
 use crate::sync::spec::Spec;
@@ -238,10 +238,8 @@ impl Latch {
             let rank = rank as i32;
             return Err(match absence {
                 Absence::Died => LatchError::RankDied { rank },
-                _ => LatchError::RankEnded {
-                    rank,
-                    panicked: absence == Absence::Panicked,
-                },
+                Absence::Ended { panicked } => LatchError::RankEnded { rank, panicked },
+                Absence::Left => unreachable!("a latch waits for ranks in any call"),
             });
         }
         let found = match &self.side {
@@ -292,13 +290,9 @@ impl Spec for LatchOf {
     }
 }
 
-impl Subject for Latch {
-    fn domain(&self) -> &Domain {
-        self.object.block().domain()
-    }
-
-    fn label(&self) -> Label<'_> {
-        self.object.block().label()
+impl BlockSubject for Latch {
+    fn block(&self) -> &Block {
+        self.object.block()
     }
 
     fn awaited(&self) -> Vec<Awaited> {

@@ -6,11 +6,11 @@ mod remote;
 
 use crate::error::{LockError, WaitReport, ended};
 use crate::object::{Object, accessors};
-use crate::shm::absence::Absence;
-use crate::shm::domain::Domain;
+use crate::shm::absence::absent;
+use crate::shm::block::Block;
 use crate::shm::layout::AnyLayout;
 use crate::shm::wait::{Deadline, Stop, Surroundings};
-use crate::shm::waiting::{Awaited, Call, Label, Subject};
+use crate::shm::waiting::{Awaited, BlockSubject, Call};
 use crate::sync::spec::Spec;
 use crate::sync::turn::node::{TurnLayout, Turns};
 use crate::sync::turn::remote::TurnNodes;
@@ -90,19 +90,7 @@ pub enum TurnError {
     Lock(#[from] LockError),
 }
 
-impl TurnError {
-    fn absent(rank: u32, absence: Absence) -> Self {
-        let rank = rank as i32;
-        match absence {
-            Absence::Died => TurnError::RankDied { rank },
-            Absence::Ended | Absence::Panicked => TurnError::RankEnded {
-                rank,
-                panicked: absence == Absence::Panicked,
-            },
-            Absence::Left => TurnError::RankLeft { rank },
-        }
-    }
-}
+absent!(TurnError);
 
 impl Turn {
     /// Makes a turn for this process alone. Needs no MPI, neither to run nor (without the feature
@@ -241,13 +229,9 @@ impl Spec for TurnOf {
     }
 }
 
-impl Subject for Turn {
-    fn domain(&self) -> &Domain {
-        self.object.block().domain()
-    }
-
-    fn label(&self) -> Label<'_> {
-        self.object.block().label()
+impl BlockSubject for Turn {
+    fn block(&self) -> &Block {
+        self.object.block()
     }
 
     fn awaited(&self) -> Vec<Awaited> {

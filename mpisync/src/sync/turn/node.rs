@@ -103,18 +103,18 @@ impl Turns {
 impl Turns {
     fn check(&self, number: u64) -> Result<(), Stop> {
         let domain = self.0.domain();
-        let absence = |rank: u32| domain.absence(rank as usize);
         if let Some(rank) = self.lost() {
-            return Err(Stop::Absent(rank, absence(rank).unwrap_or(Absence::Died)));
+            return Err(domain.stop_for(rank));
         }
         // Known on this node only: on others the turn may have been passed on.
         let over = self.over();
         let rank = self.rank_of(over);
         let is_local = domain.topology().has_local(rank as i32);
-        match absence(rank).filter(|_| is_local && over < number) {
-            Some(absence) if self.over() == over => Err(Stop::Absent(rank, absence)),
-            _ => Ok(()),
+        let has_left = is_local && over < number && domain.has_left_call(rank as usize);
+        if has_left && self.over() == over {
+            return Err(Stop::Absent(rank, Absence::Left));
         }
+        Ok(())
     }
 
     /// The rank that died or ended before it passed its turn on, if one is known.
