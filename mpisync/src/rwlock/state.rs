@@ -101,15 +101,28 @@ impl LockState {
     #[track_caller]
     pub(crate) fn enter_read(&self, limit: Option<Duration>) -> Result<(), LockError> {
         self.object.check_usable()?;
-        if !self.holds_any() {
-            let location = Location::caller();
-            let call = || Call::new(self, "read", location);
-            self.node
-                .read(|| Deadline::within(limit).of(call()))
-                .map_err(|stop| self.object.lock_error(stop, limit, call()))?;
+        if self.holds_any() {
+            self.enter_read_again();
+            return Ok(());
         }
-        self.count_read();
+        if !self.node.try_read() {
+            self.read_later(limit, Location::caller())?;
+        }
+        // Not an increment: it would depend on the value that the last guard stored.
+        self.held.set(ONE_READ);
         Ok(())
+    }
+
+    #[cold]
+    fn read_later(
+        &self,
+        limit: Option<Duration>,
+        location: &'static Location<'static>,
+    ) -> Result<(), LockError> {
+        let call = || Call::new(self, "read", location);
+        self.node
+            .read(|| Deadline::within(limit).of(call()))
+            .map_err(|stop| self.object.lock_error(stop, limit, call()))
     }
 
     /// [`enter_read`](Self::enter_read) without waiting. Returns whether this rank has the lock.
@@ -118,13 +131,14 @@ impl LockState {
         self.object.check_usable()?;
         let has_lock = self.holds_any() || self.node.try_read();
         if has_lock {
-            self.count_read();
+            self.enter_read_again();
         }
         Ok(has_lock)
     }
 
+    /// Enters once more as a reader.
     #[inline]
-    fn count_read(&self) {
+    fn enter_read_again(&self) {
         let held = self.held.get() + ONE_READ;
         if held as u32 == 0 {
             too_many_guards();
@@ -134,9 +148,12 @@ impl LockState {
 
     #[inline]
     pub(crate) fn leave_read(&self) {
-        self.held.set(self.held.get() - ONE_READ);
-        if !self.holds_any() {
+        let held = self.held.get();
+        if held == ONE_READ {
+            self.held.set(0);
             self.node.unlock_read();
+        } else {
+            self.held.set(held - ONE_READ);
         }
     }
 
@@ -159,7 +176,7 @@ impl LockState {
         let call = || Call::new(self, "write", location);
         self.lock_write(|| Deadline::within(limit).of(call()))
             .map_err(|stop| self.object.lock_error(stop, limit, call()))?;
-        self.enter_write_again();
+        self.held.set(ONE_WRITE);
         Ok(())
     }
 
@@ -183,10 +200,13 @@ impl LockState {
 
     #[inline]
     pub(crate) fn leave_write(&self) {
-        self.held.set(self.held.get() - ONE_WRITE);
-        if !self.holds_any() {
-            self.unlock_write();
-        } else if !self.writes() {
+        let held = self.held.get();
+        if held == ONE_WRITE {
+            self.held.set(0);
+            return self.unlock_write();
+        }
+        self.held.set(held - ONE_WRITE);
+        if !self.writes() {
             // It goes on as a reader: after a downgrade, or if a write guard from an upgrade is dropped before a read
             // guard taken inside it.
             self.downgrade();
@@ -195,7 +215,7 @@ impl LockState {
 
     /// Turns the write lock into a read lock.
     pub(crate) fn leave_write_for_read(&self) {
-        self.count_read();
+        self.enter_read_again();
         self.leave_write();
     }
 

@@ -67,6 +67,8 @@ impl<M: Memory> NodeLock<M> {
         gate.is_biased(gate.word.load(Ordering::Acquire)) || self.try_read_with_barrier()
     }
 
+    // Inlined, it would take registers from the reads that need no barrier.
+    #[inline(never)]
     fn try_read_with_barrier(&self) -> bool {
         let gate = self.memory.gate();
         store_then_fence(&self.memory.my_words().slot, READING);
