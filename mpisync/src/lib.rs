@@ -214,6 +214,7 @@ pub use ndarray;
 pub use {
     crate::rsmpi::communicator::IntraCommunicator,
     crate::rsmpi::run::run,
+    crate::rsmpi::survivors::survivors,
     crate::rsmpi::universe::{OnPanic, Universe, initialize},
     crate::rwlock::builder::{Builder, sync},
     mpi,

@@ -150,6 +150,11 @@ pub enum CreateError {
         /// first object of a communicator on rank 0 all ranks.
         missing: Vec<i32>,
     },
+    /// No object was made on the communicator, so its ranks do not know of each other who lives.
+    #[error(
+        "no object was made on the communicator, so its ranks do not know who is left; make one before a rank can die"
+    )]
+    NoObject,
     /// Another rank has an error.
     #[error("rank {rank} could not take part: {found}")]
     OtherRank {

@@ -18,7 +18,7 @@ mod error;
 mod resource;
 
 use crate::collective::access::Access;
-use crate::error::CollectiveError;
+use crate::error::{CollectiveError, LockError};
 #[cfg(feature = "mpi")]
 use crate::fingerprint::fingerprint;
 pub use crate::guarded::append::AppendFile;
@@ -205,6 +205,33 @@ impl<R: Resource> Guarded<R> {
     ) -> Result<T, GuardedError<R::Error>> {
         let _lock = self.controller.write_timeout(limit)?;
         open_and_write(&self.resource, write)
+    }
+
+    /// Runs `repair` with the resource opened for writing, in place of a rank that died while it wrote.
+    /// Not collective; any rank may call it. Returns `None` if no rank did, also because another rank
+    /// has repaired the resource already. Then the lock is usable again.
+    ///
+    /// # Errors
+    /// Those of [`WindowController::take_over`], after which the lock is still poisoned, and those of
+    /// [`write`](Self::write), after which it is usable.
+    #[track_caller]
+    pub fn take_over<T>(
+        &mut self,
+        repair: impl FnOnce(&mut R::Writer) -> Result<T, R::Error>,
+    ) -> Result<Option<T>, GuardedError<R::Error>> {
+        let lock = self.controller.take_over()?;
+        let repaired = lock.map(|_lock| open_and_write(&self.resource, repair));
+        repaired.transpose()
+    }
+
+    /// Makes the lock usable again after the death of a rank that wrote, with the resource as it is.
+    /// Not collective; any rank may call it. Returns whether there was a death to clear.
+    ///
+    /// # Errors
+    /// Those of [`WindowController::clear_poison`].
+    #[track_caller]
+    pub fn clear_poison(&mut self) -> Result<bool, LockError> {
+        self.controller.clear_poison()
     }
 
     /// Runs `write` on the master, like [`write`](Self::write), and returns its value on all ranks.

@@ -31,6 +31,10 @@ pub(super) enum To {
     Dead { rank: u32 },
     /// To a node's leader: a rank has ended.
     Ended { rank: u32, panicked: bool },
+    /// To a node's leader: the sender has posted a step of the agreement on the ranks that are left.
+    SurvivorStep { step: u64 },
+    /// To a node's leader: the decision of an attempt at it.
+    Decision { step: u64, excluded: Vec<u32> },
 }
 
 /// The announcements of one node's ranks for a rendezvous, by rank.

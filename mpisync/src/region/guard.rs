@@ -252,7 +252,7 @@ impl<'a, T: Plain, D: Dimension> RegionWriteGuard<'a, T, D> {
         self.region.name()
     }
 
-    fn note_all(&mut self) {
+    pub(super) fn note_all(&mut self) {
         if let Some(changes) = &mut self.changes {
             changes.add(0..self.items.len());
         }

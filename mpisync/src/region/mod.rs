@@ -46,8 +46,8 @@
 //!
 //! # When a rank dies
 //! The death of a reader releases its read lock. A writer that dies may leave the items half
-//! changed, so the lock cannot be acquired any more: the others get [`LockError::HolderDied`]. A
-//! writer that panics releases the lock as usual, and the others see its changes up to then.
+//! changed, so the lock is poisoned: the others get [`LockError::HolderDied`] until one of them
+//! [takes it over](Region::take_over) or [clears the poison](Region::clear_poison). A writer that panics releases the lock as usual, and the others see its changes up to then.
 
 #[cfg(feature = "mpi")]
 mod builder;
@@ -79,6 +79,7 @@ use std::any::type_name;
 use std::fmt;
 use std::io;
 use std::ops::Range;
+use std::panic::Location;
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::time::Duration;
@@ -315,6 +316,58 @@ impl<T: Plain, D: Dimension> Region<T, D> {
         self.forget_leaked_guards();
         let lock = self.lock.lock_write(Some(limit))?;
         Ok(RegionWriteGuard::new(self, lock))
+    }
+
+    /// Takes the write lock over from a rank that died while it held it, and lends the items. Not
+    /// collective; any rank may call it. Returns `None` if the region is not poisoned, also because
+    /// another rank has taken it over already.
+    ///
+    /// The dead rank may have written any item: take all of them for half changed. If the region
+    /// spans nodes, they are those of this rank's node; when the guard is dropped, all of them are
+    /// sent to the other nodes, so that all copies are the same again. If this rank dies with the
+    /// guard, the region is poisoned again.
+    ///
+    /// ```no_run
+    /// use mpisync::prelude::*;
+    /// use std::time::Duration;
+    ///
+    /// let universe = mpisync::initialize().expect("MPI is initialized once");
+    /// let mut field = Region::<f64>::new(&universe.world(), [64, 64])?;
+    /// if let Err(LockError::HolderDied { .. }) = field.read_timeout(Duration::MAX) {
+    ///     if let Some(mut items) = field.take_over()? {
+    ///         items.fill(0.0);
+    ///     }
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`WindowController::take_over`].
+    #[track_caller]
+    pub fn take_over(&mut self) -> Result<Option<RegionWriteGuard<'_, T, D>>, LockError> {
+        self.forget_leaked_guards();
+        let Some(lock) = self.lock.take_over_lock(Location::caller())? else {
+            return Ok(None);
+        };
+        let mut guard = RegionWriteGuard::new(self, lock);
+        guard.note_all();
+        Ok(Some(guard))
+    }
+
+    /// Makes the region usable again after a rank has poisoned it by its death, with the items as
+    /// they are. Not collective; any rank may call it. Returns the numbers of the items that may be
+    /// half changed, in memory order: all of them, because a writer may write any. Returns `None` if
+    /// there was no death to clear; of several ranks that call it at the same time, one gets the
+    /// range.
+    ///
+    /// To look at the items first, use [`take_over`](Self::take_over).
+    ///
+    /// # Errors
+    /// Those of [`take_over`](Self::take_over).
+    #[track_caller]
+    pub fn clear_poison(&mut self) -> Result<Option<Range<usize>>, LockError> {
+        let items = 0..self.len();
+        Ok(self.take_over()?.map(|_guard| items))
     }
 
     /// Releases the lock if guards that were leaked (`mem::forget`) still hold it: no guard is

@@ -10,6 +10,7 @@ mod end;
 mod part;
 pub(crate) mod run;
 mod shape;
+pub(crate) mod survivors;
 pub(crate) mod universe;
 mod waiting;
 

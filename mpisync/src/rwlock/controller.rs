@@ -14,6 +14,7 @@ use crate::shm::layout::Part;
 use crate::transport::Transport;
 use std::cell::Cell;
 use std::fmt;
+use std::panic::Location;
 use std::time::Duration;
 
 /// One reader-writer lock that all ranks of a communicator share. It guards something else that they
@@ -191,6 +192,73 @@ impl WindowController {
     pub fn write_timeout(&mut self, limit: Duration) -> Result<WriteGuard<'_>, LockError> {
         self.end_leaked_call();
         self.lock_write(Some(limit))
+    }
+
+    /// Takes the write lock over from a rank that died while it held it, to repair what the lock
+    /// guards. Not collective; any rank may call it. Returns `None` if the lock is not poisoned, also
+    /// because another rank has taken it over already.
+    ///
+    /// Of several ranks that call it at the same time, one gets the guard. As long as that lives, all
+    /// others still get [`LockError::HolderDied`] or wait; when it is dropped, the lock is usable by
+    /// all ranks that are left. If this rank dies with the guard, the lock is poisoned again.
+    ///
+    /// Waits for readers that the dead rank had let in at its end, and on several nodes until the
+    /// nodes have found out who has the lock.
+    ///
+    /// ```no_run
+    /// use mpisync::prelude::*;
+    /// use std::time::Duration;
+    ///
+    /// # fn check_and_repair() -> std::io::Result<()> { Ok(()) }
+    /// let universe = mpisync::initialize().expect("MPI is initialized once");
+    /// let mut ctrl = mpisync::sync(&universe.world())?;
+    /// loop {
+    ///     match ctrl.write_timeout(Duration::MAX) {
+    ///         Ok(_guard) => break, // change what it guards
+    ///         Err(LockError::HolderDied { rank }) => {
+    ///             eprintln!("rank {rank} died while it wrote");
+    ///             if let Some(_guard) = ctrl.take_over()? {
+    ///                 check_and_repair()?;
+    ///             }
+    ///         }
+    ///         Err(error) => return Err(error.into()),
+    ///     }
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`LockError::HolderEnded`] if a reader for which this waits has ended;
+    /// [`LockError::Finalized`]. The lock stays poisoned.
+    #[track_caller]
+    pub fn take_over(&mut self) -> Result<Option<WriteGuard<'_>>, LockError> {
+        self.end_leaked_call();
+        self.take_over_lock(Location::caller())
+    }
+
+    /// Makes a lock usable again that a rank has poisoned by its death, as it is. Not collective;
+    /// any rank may call it. Returns whether there was a death to clear; of several ranks that call
+    /// it at the same time, one gets `true`.
+    ///
+    /// The next one to acquire the lock may find that what it guards is half changed. To look at
+    /// that first, use [`take_over`](Self::take_over).
+    ///
+    /// # Errors
+    /// Those of [`take_over`](Self::take_over).
+    #[track_caller]
+    pub fn clear_poison(&mut self) -> Result<bool, LockError> {
+        self.end_leaked_call();
+        let taken = self.take_over_lock(Location::caller())?;
+        Ok(taken.is_some())
+    }
+
+    /// [`take_over`](Self::take_over) where no guard and no fence of this rank is alive.
+    pub(crate) fn take_over_lock(
+        &self,
+        location: &'static Location<'static>,
+    ) -> Result<Option<WriteGuard<'_>>, LockError> {
+        let has_taken = self.lock.take_over(location)?;
+        Ok(has_taken.then(|| WriteGuard::new(&self.lock)))
     }
 
     /// This rank's number in the communicator.

@@ -191,6 +191,30 @@ impl LockState {
         Ok(has_lock)
     }
 
+    /// Enters as a writer in place of a rank that died as one. Returns whether there is one, and
+    /// this rank has entered.
+    pub(crate) fn take_over(
+        &self,
+        location: &'static Location<'static>,
+    ) -> Result<bool, LockError> {
+        self.object.check_usable()?;
+        self.forget_leaked_guards();
+        let call = || Call::new(self, "take_over", location);
+        let deadline = Deadline::NEVER.of(call());
+        let has_taken = match &self.global {
+            Some(global) => {
+                let dead = global.take_over(self.borrowed(), deadline);
+                dead.map(|dead| dead.is_some())
+            }
+            None => self.node.take_over(deadline).map(|dead| dead.is_some()),
+        };
+        let has_taken = has_taken.map_err(|stop| self.object.lock_error(stop, None, call()))?;
+        if has_taken {
+            self.enter_write_again();
+        }
+        Ok(has_taken)
+    }
+
     /// Enters once more as a writer.
     #[inline]
     pub(crate) fn enter_write_again(&self) {

@@ -3,7 +3,7 @@
 
 use crate::shm::absence::Absence;
 use crate::shm::arrival::{AnnouncementData, ArrivalSlot, EXIT};
-use crate::shm::atomic::{AtomicU32, Ordering};
+use crate::shm::atomic::{AtomicU32, AtomicU64, Ordering};
 use crate::shm::event::ALL;
 use crate::shm::lock;
 use crate::shm::mapping::Mapping;
@@ -40,6 +40,8 @@ pub(crate) struct Domain {
     /// Changes on all ranks together when a collective call has failed; fences are counted from
     /// zero again.
     epoch: AtomicU32,
+    /// How many attempts at an agreement on the ranks that are left this rank has finished.
+    agreements: AtomicU64,
 }
 
 /// Everything outside the memory of a node: MPI and the other nodes.
@@ -57,6 +59,13 @@ pub(crate) trait Outside: Send + Sync {
     /// Sends the announcements that all ranks of this node have posted for the rendezvous of this
     /// number to the other nodes.
     fn announce(&self, _meeting: u64) {}
+
+    /// Notifies the other nodes that this rank has posted a step of the agreement on the ranks that
+    /// are left.
+    fn send_survivor_step(&self, _step: u64) {}
+
+    /// Sends the decision of an attempt to the other nodes: the ranks that are not left.
+    fn send_decision(&self, _step: u64, _excluded: Vec<u32>) {}
 }
 
 impl Domain {
@@ -91,6 +100,7 @@ impl Domain {
             caller: Mutex::default(),
             left_meeting: AtomicBool::new(false),
             epoch: AtomicU32::new(0),
+            agreements: AtomicU64::new(0),
         }
     }
 
@@ -147,6 +157,19 @@ impl Domain {
 
     pub(crate) fn set_left_meeting(&self) {
         self.left_meeting.store(true, Ordering::Relaxed);
+    }
+
+    /// The attempts at an agreement on the ranks that are left that this rank has finished.
+    pub(super) fn agreements(&self) -> u64 {
+        self.agreements.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn count_agreement(&self) {
+        self.agreements.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn outside(&self) -> Option<&Arc<dyn Outside>> {
+        self.outside.get()
     }
 
     /// The epoch in which fences are counted.

@@ -23,6 +23,7 @@ pub(crate) mod mapping;
 pub(crate) mod membarrier;
 pub(crate) mod process;
 pub(crate) mod segment;
+pub(crate) mod survivors;
 // Miri has no futexes and no `/proc`.
 #[cfg(all(target_os = "linux", not(miri)))]
 #[path = "system/linux.rs"]

@@ -12,6 +12,7 @@ use crate::shm::block::BlockHeader;
 use crate::shm::event::{Event, Sleepers};
 use crate::shm::lock;
 use crate::shm::mapping::{Mapping, Shareable};
+use crate::shm::survivors::SurvivorWords;
 use crate::shm::topology::Topology;
 use crate::shm::waiting::record;
 use crate::shm::waiting::record::WaitRecord;
@@ -34,6 +35,8 @@ struct Header {
     call_sleepers: Sleepers,
     /// One more than the local rank that was the first to give up making an object; 0 if none has.
     gave_up: AtomicU32,
+    /// The last step of an agreement on the ranks that are left for which there is a decision.
+    decided: AtomicU64,
 }
 
 /// The data of a rank.
@@ -54,6 +57,8 @@ pub(crate) struct Member {
     pub(crate) arrival_slot: ArrivalSlot,
     /// What it waits for.
     pub(crate) wait: WaitRecord,
+    /// Its part in the agreement on the ranks that are left.
+    pub(crate) survivor: SurvivorWords,
 }
 
 /// The data that this node has of a rank on another node.
@@ -65,6 +70,8 @@ pub(crate) struct RemoteMember {
     pub(crate) ended: AtomicU32,
     /// Where it is in collective calls.
     pub(crate) arrival_slot: ArrivalSlot,
+    /// Its part in the agreement on the ranks that are left.
+    pub(crate) survivor: SurvivorWords,
 }
 
 // SAFETY: atomics only, for all of which zero is a value.
@@ -299,6 +306,11 @@ impl Segment {
         let (gave_up, mine) = (&self.header().gave_up, self.me as u32 + 1);
         // The first one stays.
         let _ = gave_up.compare_exchange(0, mine, Ordering::Relaxed, Ordering::Relaxed);
+    }
+
+    /// The last step of an agreement on the ranks that are left for which there is a decision.
+    pub(crate) fn decided(&self) -> &AtomicU64 {
+        &self.header().decided
     }
 
     /// The local rank that was the first to give up making an object.

@@ -114,6 +114,8 @@ pub(crate) enum Stop {
     Absent(u32, Absence),
     /// No rank is left that could end the wait.
     Alone,
+    /// The lock recovers from the death of a rank; the call has to begin anew.
+    Again,
 }
 
 /// How long a rank polls and yields before it sleeps.

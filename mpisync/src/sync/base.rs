@@ -4,10 +4,11 @@
 use crate::error::LockError;
 use crate::object::Object;
 use crate::shm::block::Block;
-use crate::shm::wait::{Deadline, INSPECTION, Stop};
+use crate::shm::wait::{Deadline, INSPECTION, Stop, wait_for_answer};
 use crate::shm::waiting::{Awaited, BlockSubject, Call};
 use crate::wait_queue::cargo::Cargo;
 use crate::wait_queue::memory::{Slots, WaitMemory};
+use crate::wait_queue::poison::TakeOver;
 use crate::wait_queue::remote::{Granted, WaitClient};
 use crate::wait_queue::{OnDeath, WaitQueue};
 use std::cell::Cell;
@@ -159,6 +160,53 @@ impl Base {
             self.add_held(count);
         }
         Ok(granted)
+    }
+
+    /// Takes over from ranks that died with the permits of this queue, or while they changed it. None
+    /// if the queue is not poisoned; else the permits that this rank now has, at most `wanted` unless
+    /// the dead had them. `location` is that of the call.
+    pub(super) fn take_over(
+        &self,
+        wanted: u32,
+        location: &'static Location<'static>,
+    ) -> Result<Option<(u32, Grant)>, LockError> {
+        self.object.check_usable()?;
+        let taken = match &self.side {
+            Side::Local(queue) => {
+                let deadline = Deadline::NEVER.of(Call::new(self, "take_over", location));
+                let taken = wait_for_answer(self.block(), deadline, || {
+                    let taken = queue.try_take_over(self.me(), wanted);
+                    (taken != TakeOver::NotYet).then_some(taken)
+                });
+                match taken {
+                    Ok(TakeOver::Taken(count)) => Some((count, None)),
+                    Ok(TakeOver::Lost(slot)) => {
+                        let call = Call::new(self, "take_over", location);
+                        return Err(self.error(Stop::Died(slot), None, call));
+                    }
+                    _ => None,
+                }
+            }
+            Side::Remote(client) => client.take_over(self.block(), wanted),
+        };
+        Ok(taken.map(|(count, cargo)| {
+            self.add_held(count);
+            let ticket = None;
+            (count, Grant { ticket, cargo })
+        }))
+    }
+
+    /// Makes the queue usable again after the death of a rank, with no permits for this one. Returns
+    /// whether there was a death to clear.
+    pub(super) fn clear_poison(
+        &self,
+        location: &'static Location<'static>,
+    ) -> Result<bool, LockError> {
+        let taken = self.take_over(0, location)?;
+        if let Some((count @ 1.., _)) = taken {
+            self.release(count, || None);
+        }
+        Ok(taken.is_some())
     }
 
     /// Gives permits back. If the queue is on another node, sends the bytes of `cargo` with them.

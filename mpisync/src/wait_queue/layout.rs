@@ -12,7 +12,8 @@ pub(crate) struct WaitWords {
     pub(crate) free_permits: AtomicU64,
     /// The number of tickets that have been drawn.
     pub(crate) tickets: AtomicU64,
-    /// The slot of a rank that died in the middle of a change or with poisoned permits, plus one.
+    /// The slot of the rank that was last found to have died in the middle of a change or with
+    /// poisoned permits, plus one.
     pub(crate) broken: atomic::AtomicU32,
     /// Nonzero if the node's server has to notify a rank of another node. Set by ranks, cleared by
     /// the server.
@@ -26,6 +27,8 @@ pub(crate) struct WaitWords {
     pub(crate) total: atomic::AtomicU32,
     /// The number of tickets when no rank was left that could wake the waiters.
     pub(crate) abandoned: atomic::AtomicU64,
+    /// The slot of the rank that makes these words anew, plus one.
+    pub(crate) rebuilder: atomic::AtomicU32,
 }
 
 /// The state of one rank, of any node. All zero: it neither waits nor has a permit.
@@ -110,6 +113,11 @@ impl FreePermits {
     /// The same, while no rank serves.
     pub(crate) fn unserved(self) -> FreePermits {
         FreePermits(self.0 & !Self::SERVED)
+    }
+
+    /// So many free permits and no waiters, with another number.
+    pub(crate) fn renewed(self, permits: u32) -> FreePermits {
+        FreePermits(self.0 & !(Self::ONE_CHANGE - 1) | u64::from(permits)).changed()
     }
 
     /// The same with another number.

@@ -23,6 +23,7 @@
 pub(crate) mod cargo;
 pub(crate) mod layout;
 pub(crate) mod memory;
+pub(crate) mod poison;
 pub(crate) mod remote;
 #[cfg(test)]
 mod tests;
@@ -44,7 +45,7 @@ pub(crate) struct WaitQueue<M> {
 pub enum OnDeath {
     /// Its permits are free again.
     Release,
-    /// No rank gets them again, because its change may be half done.
+    /// They are lost until a rank takes them over, because its change may be half done.
     Poison,
 }
 
@@ -219,6 +220,26 @@ impl<M: WaitMemory> WaitQueue<M> {
             FreePermits(free_permits.fetch_add(count.into(), Ordering::SeqCst))
         });
         if before.waiters() > 0 {
+            self.serve();
+        }
+    }
+
+    /// [`release`](Self::release) as the server for a rank of another node. Runs `store` while nobody
+    /// has the permits. Does nothing if the slot does not have them, also because its rank is dead and
+    /// another one has taken over.
+    pub(crate) fn release_for(&self, slot: usize, count: u32, store: impl FnOnce()) {
+        let has_released = self.act(|| {
+            let held = &self.memory.slot(slot).held;
+            let less = |held: u32| held.checked_sub(count);
+            let taken = held.fetch_update(Ordering::SeqCst, Ordering::Relaxed, less);
+            if taken.is_ok() {
+                store();
+                let free_permits = &self.memory.words().free_permits;
+                free_permits.fetch_add(count.into(), Ordering::SeqCst);
+            }
+            taken.is_ok()
+        });
+        if has_released {
             self.serve();
         }
     }
@@ -447,13 +468,19 @@ impl<M: WaitMemory> WaitQueue<M> {
 
 /// Ranks that died.
 impl<M: WaitMemory> WaitQueue<M> {
-    /// An error once a rank has died with something that no other rank may have.
+    /// An error while a dead rank has something that no other rank may have.
     pub(crate) fn check(&self) -> Result<(), Stop> {
         let broken = self.memory.words().broken.load(Ordering::Relaxed);
-        match broken.checked_sub(1) {
-            Some(slot) => Err(Stop::Died(slot as usize)),
-            None => Ok(()),
+        let Some(slot) = broken.checked_sub(1) else {
+            return Ok(());
+        };
+        // The word stays as it is when another rank takes over.
+        let slot = slot as usize;
+        let has_it = || self.memory.slot(slot).held.load(Ordering::Acquire) != 0;
+        if self.is_being_rebuilt() || has_it() {
+            return Err(Stop::Died(slot));
         }
+        Ok(())
     }
 
     /// Takes over from dead ranks: from holders, and from the first waiter. Other waiters are checked

@@ -225,6 +225,8 @@ impl Network {
             } => self.receive_announcements(number, announcements),
             To::Dead { rank } => self.domain().note_death(rank),
             To::Ended { rank, panicked } => self.domain().note_end(rank, panicked),
+            To::SurvivorStep { step } => self.domain().post_survivor_step(from, step),
+            To::Decision { step, excluded } => self.domain().post_decision(step, &excluded),
         }
     }
 
@@ -297,6 +299,16 @@ impl Outside for Network {
             announcements,
         });
         self.send_to_other_leaders(&announcement.to_bytes());
+    }
+
+    fn send_survivor_step(&self, step: u64) {
+        let message = self.envelope(To::SurvivorStep { step });
+        self.send_to_other_leaders(&message.to_bytes());
+    }
+
+    fn send_decision(&self, step: u64, excluded: Vec<u32>) {
+        let message = self.envelope(To::Decision { step, excluded });
+        self.send_to_other_leaders(&message.to_bytes());
     }
 }
 

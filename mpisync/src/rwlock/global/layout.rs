@@ -25,8 +25,14 @@ pub(crate) struct QNode {
     pub(crate) arrived: AtomicU32,
     pub(crate) arrival_sleepers: Sleepers,
     pub(crate) granted: TokenWords,
-    /// The rank that died as a writer, plus one; the lock is unusable then.
+    /// The rank that died as a writer, plus one, while the lock is poisoned. Stored by this node's
+    /// server, and by ranks and the server when they open the gate.
     pub(crate) broken: AtomicU32,
+    /// Nonzero while this node's server takes the turn, or keeps it, because a writer has died.
+    /// Stored by the server.
+    pub(crate) halting: AtomicU32,
+    /// The number of recoveries. Stored by the server with the node's turn.
+    pub(crate) generation: AtomicU32,
 }
 
 /// `state`: the node has not asked for the token.

@@ -9,7 +9,7 @@ use crate::rwlock::global::token::{Claim, QueueState, Token};
 use crate::rwlock::global::tree::Node;
 use crate::rwlock::global::writer;
 use crate::rwlock::global::writer::{Drain, Next};
-use crate::rwlock::layout::READING;
+use crate::rwlock::layout::{GlobalGate, READING};
 use crate::rwlock::memory::{LockMemory, Memory};
 use crate::rwlock::node::{Closed, NodeLock};
 use crate::shm::event::{ALL, Event};
@@ -60,9 +60,16 @@ impl GlobalLock {
         self.port.net()
     }
 
-    /// Notifies all other nodes that a rank died as a writer.
-    pub(super) fn send_broken(&self, rank: u32) {
-        self.port.send_to_others(&ServerMessage::Broken { rank });
+    pub(super) fn home(&self) -> Node {
+        self.home
+    }
+
+    pub(super) fn send_to_server(&self, node: Node, message: &ServerMessage) {
+        self.port.send(node, message);
+    }
+
+    pub(super) fn send_to_others(&self, message: &ServerMessage) {
+        self.port.send_to_others(message);
     }
 }
 
@@ -74,41 +81,105 @@ impl GlobalLock {
         lock: NodeLock<&LockMemory>,
         deadline: Deadline<'_>,
     ) -> Result<(), Stop> {
-        if let Err(stop) = lock.take_turn(|| deadline) {
-            // The last writer may have left the gates closed for this one.
-            writer::tidy(&self.at(lock));
-            return Err(stop);
+        loop {
+            if let Err(stop) = lock.take_turn(|| deadline) {
+                // The last writer may have left the gates closed for this one.
+                writer::tidy(&self.at(lock));
+                return Err(stop);
+            }
+            match self.enter(lock, deadline, OnPoison::GiveUp) {
+                // The server of this node has the turn meanwhile.
+                Err(Stop::Again) => {}
+                entered => return entered.map(drop),
+            }
         }
-        self.enter(lock, deadline)
+    }
+
+    /// Enters as a writer in place of a rank that died as one. Returns that rank; none if the lock
+    /// is not poisoned, and then this rank has not entered.
+    pub(crate) fn take_over(
+        &self,
+        lock: NodeLock<&LockMemory>,
+        deadline: Deadline<'_>,
+    ) -> Result<Option<u32>, Stop> {
+        while lock.memory.may_be_poisoned() {
+            if let Err(stop) = lock.take_turn(|| deadline) {
+                writer::tidy(&self.at(lock));
+                return Err(stop);
+            }
+            match self.enter(lock, deadline, OnPoison::TakeOver) {
+                Err(Stop::Again) => {}
+                Ok(None) => {
+                    // Another rank has taken over before.
+                    self.unlock_write(lock);
+                    return Ok(None);
+                }
+                entered => return entered,
+            }
+        }
+        Ok(None)
     }
 
     /// Enters as a writer if that takes a few round trips only.
     pub(crate) fn try_write(&self, lock: NodeLock<&LockMemory>) -> bool {
-        lock.try_turn() && self.enter(lock, Deadline::after(TRY)).is_ok()
+        let soon = || Deadline::after(TRY);
+        lock.try_turn() && self.enter(lock, soon(), OnPoison::GiveUp).is_ok()
     }
 
     /// Enters with the node's turn: takes the token, then waits until all readers have left. Releases
-    /// the turn on an error.
-    fn enter(&self, lock: NodeLock<&LockMemory>, deadline: Deadline<'_>) -> Result<(), Stop> {
+    /// the turn on an error. Returns the dead rank from which it has taken over, if any.
+    fn enter(
+        &self,
+        lock: NodeLock<&LockMemory>,
+        deadline: Deadline<'_>,
+        on_poison: OnPoison,
+    ) -> Result<Option<u32>, Stop> {
         let site = self.at(lock);
+        let mut dead = None;
+        let check = || match lock.memory.is_halting() {
+            true => Err(Stop::Again),
+            false if on_poison == OnPoison::TakeOver => Ok(()),
+            false => lock.memory.check(),
+        };
         let stop = loop {
+            if lock.memory.is_halting() {
+                break Stop::Again;
+            }
             match writer::advance(&site) {
-                Next::Enter => return Ok(()),
-                Next::AwaitToken => match self.await_token(lock, deadline) {
+                Next::Enter => return Ok(dead),
+                Next::AwaitToken => match self.await_token(lock, deadline, check) {
                     Ok(token) => writer::receive(&site, token),
                     Err(stop) => break stop,
                 },
-                Next::AwaitReaders(drain) => match self.await_readers(&site, drain, deadline) {
-                    Ok(()) => writer::note_drained(&site),
-                    Err(stop) => {
-                        writer::reopen(&site);
-                        break stop;
+                Next::AwaitReaders(drain) => {
+                    match self.await_readers(&site, drain, deadline, check) {
+                        Ok(()) => writer::note_drained(&site),
+                        Err(Stop::Again) => break Stop::Again,
+                        Err(stop) if dead.is_some() => {
+                            // The lock stays poisoned.
+                            writer::poison(&site, dead);
+                            break stop;
+                        }
+                        Err(stop) => {
+                            writer::reopen(&site);
+                            break stop;
+                        }
                     }
-                },
+                }
+                Next::GiveUp(rank) if on_poison == OnPoison::TakeOver => {
+                    writer::forgive(&site);
+                    dead = Some(rank);
+                }
                 Next::GiveUp(rank) => break Stop::RankDied(rank),
             }
         };
-        writer::release(&site);
+        if stop == Stop::Again {
+            // All that this rank has done is void.
+            let server = lock.memory.local_size();
+            lock.give_turn(server);
+        } else {
+            writer::release(&site);
+        }
         Err(stop)
     }
 
@@ -116,6 +187,7 @@ impl GlobalLock {
         &self,
         lock: NodeLock<&LockMemory>,
         deadline: Deadline<'_>,
+        check: impl FnMut() -> Result<(), Stop>,
     ) -> Result<Token, Stop> {
         let qnode = lock.memory.qnode();
         wait(
@@ -123,7 +195,7 @@ impl GlobalLock {
             qnode.arrival(),
             deadline,
             || qnode.take_granted(),
-            || lock.memory.check(),
+            check,
         )
     }
 
@@ -132,6 +204,7 @@ impl GlobalLock {
         site: &Here<'_>,
         drain: Drain,
         deadline: Deadline<'_>,
+        check: impl Fn() -> Result<(), Stop>,
     ) -> Result<(), Stop> {
         let lock = site.lock;
         wait(
@@ -141,7 +214,7 @@ impl GlobalLock {
             || writer::have_drained(site, drain).then_some(()),
             || {
                 self.clear_dead_readers(lock);
-                lock.memory.check()
+                check()
             },
         )
     }
@@ -180,12 +253,8 @@ impl GlobalLock {
 
     /// The rank of this node that died as a writer, if any.
     pub(crate) fn dead_writer(&self, lock: NodeLock<&LockMemory>) -> Option<u32> {
-        match lock.inspect_owner() {
-            Err(Stop::Died(local_rank)) => {
-                self.net().topology().local_ranks().get(local_rank).copied()
-            }
-            _ => None,
-        }
+        let local_rank = lock.dead_writer()?;
+        self.net().topology().local_ranks().get(local_rank).copied()
     }
 
     /// Withdraws the requests of writers of this node that died while they waited, and opens gates
@@ -218,6 +287,13 @@ impl GlobalLock {
         qnode.set_state(&state);
         Ok(())
     }
+}
+
+/// What a writer does if the lock is poisoned.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum OnPoison {
+    GiveUp,
+    TakeOver,
 }
 
 /// This node: its words in shared memory, and messages to the other nodes.
@@ -305,6 +381,8 @@ impl Site for Here<'_> {
     }
 
     fn open_gate(&self, count: u32) {
+        // Before the gate opens: a reader that is let in, and then waits again, must not find it.
+        self.qnode.broken.store(0, Ordering::Relaxed);
         self.lock.open_gate(count);
     }
 
@@ -317,21 +395,26 @@ impl Site for Here<'_> {
     }
 
     fn expect_answers(&self, count: u32) {
-        self.global.answers.expect(count);
+        self.global.answers.expect(self.qnode.number(count));
     }
 
     fn answers(&self, count: u32) -> u32 {
-        self.global.answers.count(count)
+        self.global.answers.count(self.qnode.number(count))
     }
 
     fn send(&self, node: Node, message: LockMessage) {
-        self.global.port.send(node, &ServerMessage::Lock(message));
+        let generation = self.qnode.generation.load(Ordering::Relaxed);
+        let message = ServerMessage::Lock {
+            generation,
+            message,
+        };
+        self.global.port.send(node, &message);
     }
 
     fn answer(&self, asker: Asker, count: u32) {
         match asker {
             Asker::Writer(rank) => {
-                let number = count;
+                let number = self.qnode.number(count);
                 self.global
                     .port
                     .send_to_rank(rank, &Acknowledged { number });
@@ -343,7 +426,7 @@ impl Site for Here<'_> {
 
 /// The words as values. The words are stored with the node's turn, which orders them.
 impl QNode {
-    fn state(&self) -> QueueState {
+    pub(super) fn state(&self) -> QueueState {
         match self.state.load(Ordering::Relaxed) {
             IDLE => QueueState::Idle,
             QUEUED => QueueState::Queued,
@@ -354,7 +437,7 @@ impl QNode {
         }
     }
 
-    fn set_state(&self, state: &QueueState) {
+    pub(super) fn set_state(&self, state: &QueueState) {
         let word = match state {
             QueueState::Idle => IDLE,
             QueueState::Queued => QUEUED,
@@ -365,6 +448,21 @@ impl QNode {
             }
         };
         self.state.store(word, Ordering::Relaxed);
+    }
+
+    /// As the server with the node's turn: forgets the queue and the token.
+    pub(super) fn forget_queue(&self) {
+        self.set_state(&QueueState::Idle);
+        for word in [&self.tail, &self.successor, &self.arrived] {
+            word.store(0, Ordering::Release);
+        }
+    }
+
+    /// The number under which the answers to a close are counted: the same number of openings may
+    /// be closed again in the next generation, when late answers may still come.
+    fn number(&self, count: u32) -> u32 {
+        let generation = self.generation.load(Ordering::Relaxed);
+        GlobalGate::open(count).openings() | generation << 30
     }
 
     fn has_arrived(&self) -> bool {
@@ -389,7 +487,7 @@ impl QNode {
 }
 
 impl TokenWords {
-    fn get(&self) -> Token {
+    pub(super) fn get(&self) -> Token {
         let claim = |index: usize| Claim {
             call: self.calls[index].load(Ordering::Relaxed),
             writer: self.writers[index].load(Ordering::Relaxed),

@@ -4,6 +4,7 @@
 pub(crate) mod layout;
 pub(crate) mod lock;
 pub(crate) mod node_server;
+mod recovery;
 mod server;
 pub(crate) mod site;
 pub(crate) mod token;

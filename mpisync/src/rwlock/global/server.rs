@@ -3,6 +3,7 @@
 use crate::net::{Message, Progress, Service};
 use crate::rwlock::global::lock::GlobalLock;
 use crate::rwlock::global::node_server::NodeServer;
+use crate::rwlock::global::recovery::{Place, Recovery, RecoveryMessage};
 use crate::rwlock::global::site::LockMessage;
 use crate::rwlock::memory::LockMemory;
 use crate::rwlock::node::NodeLock;
@@ -12,11 +13,12 @@ use std::sync::atomic::Ordering;
 /// A message to the server of a node.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum ServerMessage {
-    Lock(LockMessage),
-    /// This rank died as a writer.
-    Broken {
-        rank: u32,
+    /// Of the protocol, in this generation.
+    Lock {
+        generation: u32,
+        message: LockMessage,
     },
+    Recovery(RecoveryMessage),
 }
 
 impl Message for ServerMessage {}
@@ -26,8 +28,9 @@ pub(super) struct LockServer {
     global: GlobalLock,
     memory: LockMemory,
     protocol: NodeServer,
-    /// Whether the other nodes were notified that a rank of this node died as a writer.
-    has_sent_broken: bool,
+    recovery: Recovery,
+    /// Messages of a generation that this node has not begun yet.
+    early: Vec<(u32, LockMessage)>,
 }
 
 impl LockServer {
@@ -36,13 +39,37 @@ impl LockServer {
             global,
             memory,
             protocol: NodeServer::default(),
-            has_sent_broken: false,
+            recovery: Recovery::default(),
+            early: Vec::new(),
         }
     }
 
-    fn note_broken(&self, rank: u32) {
-        let broken = &self.memory.qnode().broken;
-        broken.store(rank + 1, Ordering::Relaxed);
+    fn handle(&mut self, generation: u32, message: LockMessage) {
+        let mine = self.memory.qnode().generation.load(Ordering::Relaxed);
+        let is_later = generation.wrapping_sub(mine) as i32 > 0;
+        if is_later || generation == mine && self.recovery.has_halted() {
+            self.early.push((generation, message));
+        } else if generation == mine {
+            let lock = local(&self.memory);
+            self.protocol.handle(&self.global.at(lock), message);
+        }
+    }
+
+    /// Goes on with the recovery.
+    fn recover(&mut self, act: impl FnOnce(&mut Recovery, Place<'_>)) {
+        let place = Place {
+            global: &self.global,
+            memory: &self.memory,
+        };
+        act(&mut self.recovery, place);
+        if self.recovery.try_halt(place) {
+            self.protocol = NodeServer::default();
+        }
+        if !self.recovery.has_halted() {
+            for (generation, message) in std::mem::take(&mut self.early) {
+                self.handle(generation, message);
+            }
+        }
     }
 }
 
@@ -56,17 +83,26 @@ impl Service for LockServer {
 
     fn receive(&mut self, _from: u32, message: ServerMessage) {
         match message {
-            ServerMessage::Lock(message) => {
-                let lock = local(&self.memory);
-                self.protocol.handle(&self.global.at(lock), message);
+            ServerMessage::Lock {
+                generation,
+                message,
+            } => self.handle(generation, message),
+            ServerMessage::Recovery(message) => {
+                self.recover(|recovery, place| recovery.receive(place, message));
             }
-            ServerMessage::Broken { rank } => self.note_broken(rank),
         }
     }
 
     fn go_on(&mut self) -> Progress {
+        if self.recovery.is_under_way() {
+            self.recover(|_, _| {});
+        }
+        if self.recovery.has_halted() {
+            return Progress::Done;
+        }
         let lock = local(&self.memory);
-        Progress::busy_if(self.protocol.go_on(&self.global.at(lock)))
+        let is_busy = self.protocol.go_on(&self.global.at(lock));
+        Progress::busy_if(is_busy || self.recovery.is_under_way())
     }
 
     fn inspect(&mut self) {
@@ -75,12 +111,6 @@ impl Service for LockServer {
             self.global.clear_dead_readers(lock);
         }
         self.global.forget_dead_writers(lock);
-        if !self.has_sent_broken
-            && let Some(rank) = self.global.dead_writer(lock)
-        {
-            self.has_sent_broken = true;
-            self.note_broken(rank);
-            self.global.send_broken(rank);
-        }
+        self.recover(|recovery, place| recovery.inspect(place));
     }
 }

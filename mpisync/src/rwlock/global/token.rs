@@ -22,7 +22,7 @@ pub(crate) struct Token {
     pub(crate) empty: Option<Node>,
     /// The number of writers since the gates were last opened.
     pub(crate) run: u32,
-    /// The rank that died as a writer, if any; the lock is unusable then.
+    /// The rank that died as a writer, while the lock is poisoned.
     pub(crate) broken_by: Option<u32>,
     /// The last two fenced calls with a writer.
     pub(crate) claims: [Claim; 2],
@@ -51,7 +51,7 @@ pub(crate) enum QueueState {
 impl QueueState {
     /// Whether this node is responsible for opening the gates again.
     pub(crate) fn keeps_gates_closed(&self) -> bool {
-        matches!(self, QueueState::Owner { token, .. } if token.closed)
+        matches!(self, QueueState::Owner { token, .. } if token.closed && token.broken_by.is_none())
     }
 }
 

@@ -25,7 +25,7 @@ pub(crate) enum Next {
     AwaitToken,
     /// Wait for the readers: [`have_drained`], then [`note_drained`]; or [`reopen`] to give up.
     AwaitReaders(Drain),
-    /// The lock is unusable: this rank died as a writer.
+    /// The lock is poisoned: this rank died as a writer. [`forgive`] makes it usable.
     GiveUp(u32),
 }
 
@@ -138,6 +138,21 @@ pub(crate) fn note_reader(site: &impl Site) {
     update_token(site, |token| token.drained = false);
 }
 
+/// Takes the poison off the token, for a writer that takes over. The gates open when it leaves,
+/// which tells all nodes.
+pub(crate) fn forgive(site: &impl Site) {
+    update_token(site, |token| {
+        token.broken_by = None;
+        token.closed = true;
+        token.run = RUN;
+    });
+}
+
+/// Puts the poison back, for a writer that gives up while it takes over.
+pub(crate) fn poison(site: &impl Site, dead: Option<u32>) {
+    update_token(site, |token| token.broken_by = dead);
+}
+
 /// Opens the gates for a writer that gives up while it waits for readers.
 pub(crate) fn reopen(site: &impl Site) {
     if let Some(count) = update_token(site, Token::open) {
@@ -179,7 +194,8 @@ pub(crate) fn hand_on(site: &impl Site) -> QueueState {
     let may_leave = !others_wait || *handovers >= site.max_local_handovers();
     let successor = successor.filter(|_| may_leave);
     let nobody_waits = successor.is_none() && !others_wait;
-    let opens = token.closed && (nobody_waits || token.run >= RUN);
+    let is_poisoned = token.broken_by.is_some();
+    let opens = token.closed && !is_poisoned && (nobody_waits || token.run >= RUN);
     if opens {
         open_gates(site, token.open());
     }

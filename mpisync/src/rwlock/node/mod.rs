@@ -17,6 +17,7 @@
 
 mod bias;
 mod global_gate;
+mod poison;
 mod turn;
 
 use crate::rwlock::layout::*;
@@ -229,7 +230,7 @@ impl<M: Memory> NodeLock<M> {
 
     /// Lets the waiting readers in; only with the turn.
     #[inline]
-    pub(super) fn open(&self) {
+    pub(in crate::rwlock) fn open(&self) {
         let openings = &self.gate_words().openings;
         let next = openings.load(Ordering::Relaxed).wrapping_add(1);
         if MODELLED {
@@ -246,6 +247,12 @@ impl<M: Memory> NodeLock<M> {
         if self.gate_words().turn.load(Ordering::Relaxed) & BIASED != 0 {
             self.close_biased_gate();
         }
+        self.closed()
+    }
+
+    /// The proof for a rank that has the turn, after the bias was revoked.
+    #[inline]
+    fn closed(&self) -> Closed {
         Closed {
             openings: self.gate_words().openings.load(Ordering::Relaxed),
         }
@@ -277,7 +284,17 @@ impl<M: Memory> NodeLock<M> {
         // As in `close_biased_gate`.
         let request = &self.memory.my_words().request;
         request.store(GRANTED, Ordering::Relaxed);
-        let left = self.others().try_for_each(|rank| {
+        let left = self.await_others(closed, deadline);
+        request.store(NOT_REQUESTED, Ordering::Relaxed);
+        if left.is_err() {
+            self.unlock_write();
+        }
+        left
+    }
+
+    /// Waits until no other rank reads behind the closed gate.
+    fn await_others(&self, closed: Closed, deadline: Deadline<'_>) -> Result<(), Stop> {
+        self.others().try_for_each(|rank| {
             wait(
                 &self.memory,
                 self.left(),
@@ -294,12 +311,7 @@ impl<M: Memory> NodeLock<M> {
                     }
                 },
             )
-        });
-        request.store(NOT_REQUESTED, Ordering::Relaxed);
-        if left.is_err() {
-            self.unlock_write();
-        }
-        left
+        })
     }
 
     /// The other ranks of the node. (A reader that upgrades does not wait for itself.)

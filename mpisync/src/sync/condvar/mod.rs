@@ -11,6 +11,7 @@ use crate::wait_queue::OnDeath;
 use crate::wait_queue::cargo::Cargo;
 use crate::wait_queue::memory::WaitLayout;
 use std::fmt;
+use std::panic::Location;
 use std::time::{Duration, Instant};
 
 /// A condition variable for a [`Mutex`](super::Mutex): ranks of a communicator wait until another
@@ -190,6 +191,18 @@ impl Condvar {
             Ok(woken) => woken,
             Err(error) => self.base.object.panic_with(&error),
         }
+    }
+
+    /// Makes the condition usable again if a rank has died in the middle of a change of its words, which
+    /// is all that can poison it: others get [`LockError::HolderDied`] from then on. Not collective;
+    /// any rank may call it. Returns whether there was a death to clear. Waits until the ranks that
+    /// wait have got the error.
+    ///
+    /// # Errors
+    /// [`LockError::Finalized`].
+    #[track_caller]
+    pub fn clear_poison(&self) -> Result<bool, LockError> {
+        self.base.clear_poison(Location::caller())
     }
 
     accessors!(root, base.object; |this| this.base.release_leaked(|| None));

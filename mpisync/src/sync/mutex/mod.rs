@@ -14,6 +14,7 @@ use std::any::type_name;
 use std::cell::UnsafeCell;
 use std::fmt;
 use std::ops::{Deref, DerefMut};
+use std::panic::Location;
 use std::ptr::NonNull;
 use std::slice;
 use std::time::Duration;
@@ -145,6 +146,60 @@ impl<T: Plain> Mutex<T> {
         self.forget_leaked_guard();
         let grant = self.base.acquire("lock", 1, Some(limit))?;
         Ok(self.guard(grant))
+    }
+
+    /// Takes the lock over from a rank that died while it held it, to repair the value. Not
+    /// collective; any rank may call it. Returns `None` if the mutex is not poisoned, also because
+    /// another rank has taken it over already.
+    ///
+    /// Of several ranks that call it at the same time, one gets the guard. When the guard is dropped,
+    /// the mutex is usable by all ranks that are left. If this rank dies with the guard, the mutex is
+    /// poisoned again.
+    ///
+    /// A rank on the root's node may have half changed the value. If the dead rank was on another
+    /// node, the value is the one from before.
+    ///
+    /// ```no_run
+    /// use mpisync::prelude::*;
+    /// use std::time::Duration;
+    ///
+    /// let universe = mpisync::initialize().expect("MPI is initialized once");
+    /// let mut total = Mutex::with_value(&universe.world(), 0_u64)?;
+    /// if let Err(LockError::HolderDied { rank }) = total.lock_timeout(Duration::MAX) {
+    ///     eprintln!("rank {rank} died with the total");
+    ///     if let Some(mut total) = total.take_over()? {
+    ///         *total = 0;
+    ///     }
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`LockError::Finalized`].
+    #[track_caller]
+    pub fn take_over(&mut self) -> Result<Option<MutexGuard<'_, T>>, LockError> {
+        self.forget_leaked_guard();
+        let taken = self.base.take_over(1, Location::caller())?;
+        // None if the dead rank only waited, and another one has the lock.
+        let taken = taken.filter(|(count, _)| *count > 0);
+        Ok(taken.map(|(_, grant)| self.guard(grant)))
+    }
+
+    /// Makes the mutex usable again after the death of a rank that held it, with the value as it is.
+    /// Not collective; any rank may call it. Returns whether there was a death to clear; of several
+    /// ranks that call it at the same time, one gets `true`.
+    ///
+    /// # Errors
+    /// [`LockError::Finalized`].
+    #[track_caller]
+    pub fn clear_poison(&mut self) -> Result<bool, LockError> {
+        self.forget_leaked_guard();
+        let taken = self.base.take_over(1, Location::caller())?;
+        let is_cleared = taken.is_some();
+        if let Some((1.., grant)) = taken {
+            drop(self.guard(grant));
+        }
+        Ok(is_cleared)
     }
 
     accessors!(root, base.object; Self::forget_leaked_guard);

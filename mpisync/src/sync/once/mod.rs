@@ -16,6 +16,7 @@ use std::convert::Infallible;
 use std::fmt;
 use std::marker::PhantomData;
 use std::mem;
+use std::panic::Location;
 use std::time::Duration;
 
 /// A value that the first rank to ask for it computes. Later ranks get that value. Not collective:
@@ -189,6 +190,18 @@ impl<T: Serialize + DeserializeOwned> OnceShared<T> {
         let value: T =
             postcard::from_bytes(bytes).map_err(|error| OnceError::Decode(error.to_string()))?;
         Ok(self.value.get_or_init(|| value))
+    }
+
+    /// Makes the object usable again if a rank has died in the middle of a change of its words, which
+    /// is all that can poison it: others get [`LockError::HolderDied`] from then on. Not collective;
+    /// any rank may call it. Returns whether there was a death to clear. Waits until the ranks that
+    /// wait have got the error.
+    ///
+    /// # Errors
+    /// [`LockError::Finalized`].
+    #[track_caller]
+    pub fn clear_poison(&self) -> Result<bool, LockError> {
+        self.base.clear_poison(Location::caller())
     }
 
     accessors!(root, base.object; |this| this.base.release_leaked(|| None));

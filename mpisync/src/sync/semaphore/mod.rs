@@ -10,6 +10,7 @@ use crate::wait_queue::memory::WaitLayout;
 use crate::wait_queue::{MOST_PERMITS, OnDeath};
 use std::fmt;
 use std::mem;
+use std::panic::Location;
 use std::time::Duration;
 
 /// A counting semaphore for all ranks of a communicator. It limits the number of ranks that do
@@ -304,6 +305,18 @@ impl Semaphore {
             Ok(free) => free,
             Err(error) => self.base.object.panic_with(&error),
         }
+    }
+
+    /// Makes the semaphore usable again if a rank has died in the middle of a change of its words, which
+    /// is all that can poison it: others get [`LockError::HolderDied`] from then on. Not collective;
+    /// any rank may call it. Returns whether there was a death to clear. Waits until the ranks that
+    /// wait have got the error.
+    ///
+    /// # Errors
+    /// [`LockError::Finalized`].
+    #[track_caller]
+    pub fn clear_poison(&self) -> Result<bool, LockError> {
+        self.base.clear_poison(Location::caller())
     }
 
     accessors!(root, base.object; |this| this.base.release_leaked(|| None));

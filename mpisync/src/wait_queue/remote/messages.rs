@@ -25,6 +25,8 @@ pub(super) enum WaitQuestion {
     Free,
     /// What goes with the permit?
     Look,
+    /// It takes over from dead ranks, and wants so many permits of those that are free then.
+    TakeOver { wanted: u32 },
 }
 
 /// What becomes of who asks for permits that are not there.

@@ -5,6 +5,7 @@ use crate::shm::block::Block;
 use crate::shm::wait::{INSPECTION, Stop, Surroundings};
 use crate::wait_queue::cargo::Cargo;
 use crate::wait_queue::memory::Slots;
+use crate::wait_queue::poison::TakeOver;
 use crate::wait_queue::remote::messages::{Manner, WaitAnswer, WaitQuestion};
 use crate::wait_queue::{OnDeath, WaitQueue};
 use serde_bytes::ByteBuf;
@@ -18,8 +19,17 @@ pub(super) struct WaitServer {
     cargo: Cargo,
     /// Those who wait, by slot.
     waiting: BTreeMap<usize, Waiting>,
+    /// Those who take over, as soon as that can be done.
+    successors: Vec<Successor>,
     /// When ranks were looked after last.
     inspected: Instant,
+}
+
+/// A rank that takes over from dead ranks.
+struct Successor {
+    rank: u32,
+    request: u32,
+    wanted: u32,
 }
 
 /// A rank that waits.
@@ -43,6 +53,7 @@ impl WaitServer {
             },
             cargo,
             waiting: BTreeMap::new(),
+            successors: Vec::new(),
             inspected: Instant::now(),
         }
     }
@@ -52,19 +63,18 @@ impl WaitServer {
         let list = &self.list;
         let slot = list.memory.slot_of(rank);
         Some(match question {
-            WaitQuestion::Join { .. } => return None,
+            WaitQuestion::Join { .. } | WaitQuestion::TakeOver { .. } => return None,
             WaitQuestion::Leave { request } => {
                 self.leave(slot, request);
                 return None;
             }
             WaitQuestion::Release { count, cargo } => {
-                if list.holds(slot, count) {
+                list.release_for(slot, count, || {
                     if let Some(bytes) = cargo {
-                        // SAFETY: the rank has the permit.
+                        // SAFETY: the rank had the permit, and nobody has it yet.
                         unsafe { self.cargo.write(&list.memory, &bytes) };
                     }
-                    list.release(slot, count);
-                }
+                });
                 return None;
             }
             WaitQuestion::Keep { count } => {
@@ -75,11 +85,10 @@ impl WaitServer {
                 WaitAnswer::Done(count)
             }
             WaitQuestion::Fill { cargo } => {
-                if list.holds(slot, 1) {
-                    // SAFETY: the rank has the permit.
+                list.release_for(slot, 1, || {
+                    // SAFETY: the rank had the permit, and nobody has it yet.
                     unsafe { self.cargo.write(&list.memory, &cargo) };
-                    list.release(slot, 1);
-                }
+                });
                 WaitAnswer::Done(1)
             }
             WaitQuestion::Supply { count, most } => {
@@ -180,6 +189,31 @@ impl WaitServer {
         });
     }
 
+    /// Lets ranks take over, if that can be done now.
+    fn let_take_over(&mut self) {
+        if let Err(broken) = self.broken() {
+            self.turn_away(|_, _| true, &broken);
+        }
+        let (list, port) = (&self.list, &self.port);
+        let mut answers = Vec::new();
+        self.successors.retain(|successor| {
+            let slot = list.memory.slot_of(successor.rank);
+            let taken = list.try_take_over(slot, successor.wanted);
+            if taken != TakeOver::NotYet {
+                answers.push((successor.rank, successor.request, taken));
+            }
+            taken == TakeOver::NotYet
+        });
+        for (rank, request, taken) in answers {
+            let answer = match taken {
+                TakeOver::Taken(1) => self.granted(None),
+                TakeOver::Taken(count) => WaitAnswer::Done(count),
+                _ => WaitAnswer::Refused,
+            };
+            port.reply(rank, request, answer);
+        }
+    }
+
     fn broken(&self) -> Result<(), WaitAnswer> {
         match self.list.check() {
             Err(Stop::Died(slot)) => {
@@ -202,6 +236,14 @@ impl Service for WaitServer {
             (WaitQuestion::Join { count, manner }, Some(number)) => {
                 self.join(from, number, count, manner);
             }
+            (WaitQuestion::TakeOver { wanted }, Some(request)) => {
+                let rank = from;
+                self.successors.push(Successor {
+                    rank,
+                    request,
+                    wanted,
+                });
+            }
             (question, number) => {
                 let answer = self.answer(from, question);
                 if let (Some(answer), Some(number)) = (answer, number) {
@@ -218,7 +260,10 @@ impl Service for WaitServer {
 
     fn go_on(&mut self) -> Progress {
         self.tell_served();
-        Progress::Done
+        if !self.successors.is_empty() {
+            self.let_take_over();
+        }
+        Progress::busy_if(!self.successors.is_empty())
     }
 
     fn inspect(&mut self) {

@@ -361,3 +361,100 @@ fn a_turn_that_was_granted_and_not_handed_over_is_reported() {
 fn upgrade() {
     explore(&[UPGRADE, READ]);
 }
+
+/// Enters in place of the rank that died as a writer, or after the rank that did.
+const TAKE_OVER: Act = |lock, guarded| {
+    let write = || {
+        // SAFETY: the write lock is held; loom reports any other access at the same time.
+        guarded.with_mut(|value| unsafe { *value += 1 });
+        lock.unlock_write();
+    };
+    match lock.take_over(Deadline::NEVER).expect("readers leave") {
+        Some(dead) => assert_eq!(dead, 0),
+        None => return 0,
+    }
+    write();
+    1
+};
+
+/// Two ranks find the holder dead, and take over at the same time: one of them does, once. A third
+/// one waits or gets the error, depending on when it comes.
+fn take_over_beside(third: fn(&NodeLock<HeapMemory>, &Guarded) -> u32) {
+    let mut model = ::loom::model::Builder::new();
+    model.preemption_bound = model.preemption_bound.or(Some(2));
+    model.check(move || {
+        let guarded = Arc::new(Guarded::new(0));
+        let [dead, mut one, mut two, mut last]: [_; 4] = locks(4, GateKind::Local)
+            .try_into()
+            .unwrap_or_else(|_| unreachable!("four locks"));
+        assert!(dead.try_write());
+        for lock in [&mut one, &mut two, &mut last] {
+            lock.memory.dead = Some(0);
+        }
+        let threads = [(one, TAKE_OVER), (two, TAKE_OVER)].map(|(lock, act)| {
+            let guarded = Arc::clone(&guarded);
+            ::loom::thread::spawn(move || act(&lock, &guarded))
+        });
+        let mut written = third(&last, &guarded);
+        let mut taken = 0;
+        for thread in threads {
+            taken += thread.join().expect("no rank fails");
+        }
+        assert_eq!(taken, 1, "one rank takes over");
+        written += taken;
+        assert!(last.try_read(), "no writer is left behind");
+        last.unlock_read();
+        assert!(last.try_write(), "no reader is left behind");
+        // SAFETY: the write lock is held.
+        guarded.with(|value| assert_eq!(unsafe { *value }, written));
+        last.unlock_write();
+    });
+}
+
+#[test]
+fn one_of_two_takes_over_from_a_dead_writer() {
+    take_over_beside(|_, _| 0);
+}
+
+#[test]
+fn a_writer_comes_while_two_take_over() {
+    take_over_beside(|lock, guarded| write(lock, guarded, Deadline::NEVER) as u32);
+}
+
+#[test]
+fn a_reader_comes_while_two_take_over() {
+    take_over_beside(|lock, guarded| {
+        read(lock, guarded, Deadline::NEVER);
+        0
+    });
+}
+
+/// A reader that a dying writer had just let in is waited for, or the lock stays poisoned.
+#[test]
+fn who_takes_over_waits_for_readers() {
+    let mut model = ::loom::model::Builder::new();
+    model.preemption_bound = model.preemption_bound.or(Some(2));
+    model.check(|| {
+        let guarded = Arc::new(Guarded::new(0));
+        let [dead, reader, mut one]: [_; 3] = locks(3, GateKind::Local)
+            .try_into()
+            .unwrap_or_else(|_| unreachable!("three locks"));
+        assert!(dead.try_write());
+        one.memory.dead = Some(0);
+        let thread = {
+            let guarded = Arc::clone(&guarded);
+            ::loom::thread::spawn(move || read(&reader, &guarded, Deadline::NEVER))
+        };
+        // It dies on its way out.
+        dead.open();
+        let soon = Deadline::after(Duration::ZERO);
+        if one.take_over(soon).is_err() {
+            assert_eq!(one.dead_writer(), Some(0), "still poisoned");
+            assert_eq!(one.take_over(Deadline::NEVER), Ok(Some(0)));
+        }
+        // SAFETY: the write lock is held.
+        guarded.with_mut(|value| unsafe { *value += 1 });
+        one.unlock_write();
+        assert!(thread.join().expect("no rank fails"));
+    });
+}

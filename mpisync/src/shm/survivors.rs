@@ -1,0 +1,230 @@
+//! The agreement of the ranks of a communicator that are left on who they are.
+//!
+//! It goes in attempts of two steps. In the first step each rank posts that it has come. When every
+//! rank has come, has died or has ended, one rank decides: it marks those that died or ended. On one
+//! node that is the lowest rank left, over several nodes the lowest leader. In the second step each
+//! rank that is left posts that it knows the decision. When all have, the agreement is there. If one
+//! of them has died before it could, all others see that, and begin the next attempt.
+
+use crate::shm::absence::Absence;
+use crate::shm::atomic::{AtomicU32, AtomicU64, Ordering};
+use crate::shm::domain::Domain;
+use crate::shm::event::ALL;
+use crate::shm::topology::RankLocation;
+use crate::shm::wait::{Deadline, Stop, wait_for_answer};
+use crate::shm::waiting::{Awaited, Call, Described, Label};
+use std::cell::Cell;
+use std::panic::Location;
+use std::time::{Duration, Instant};
+
+/// What is known of a rank in the agreement. All zero: it has never taken part.
+#[repr(C)]
+pub(crate) struct SurvivorWords {
+    /// The last step that the rank has posted: twice the number of the attempt, plus one in the second
+    /// step. It only grows.
+    step: AtomicU64,
+    /// 1 if the ranks that are left have agreed that it is not among them.
+    excluded: AtomicU32,
+}
+
+/// Why there is no agreement.
+#[derive(Debug)]
+pub(crate) enum Disagreement {
+    /// These ranks have not come in time.
+    Timeout(Vec<u32>),
+    /// A leader, without which the nodes cannot agree, takes no part any more.
+    LeaderLost(u32, Absence),
+}
+
+/// How often a rank looks for those that died.
+const INSPECTION: Duration = Duration::from_millis(1);
+
+/// The ranks that are left. Called by all of them.
+pub(crate) fn agree(
+    domain: &Domain,
+    limit: Option<Duration>,
+    location: &'static Location<'static>,
+) -> Result<Vec<u32>, Disagreement> {
+    loop {
+        let step = 2 * (domain.agreements() + 1);
+        let agreed = attempt(domain, step, limit, location)?;
+        domain.count_agreement();
+        if agreed {
+            let ranks = 0..domain.topology().size() as u32;
+            return Ok(ranks.filter(|rank| !domain.is_excluded(*rank)).collect());
+        }
+    }
+}
+
+/// One attempt, whose first step is `step`. Returns whether all ranks that are left know the
+/// decision.
+fn attempt(
+    domain: &Domain,
+    step: u64,
+    limit: Option<Duration>,
+    location: &'static Location<'static>,
+) -> Result<bool, Disagreement> {
+    let wait = |step, check: &dyn Fn() -> Option<Result<bool, Disagreement>>| {
+        let missing = || domain.missing_survivors(step);
+        let subject = Described {
+            domain,
+            label: Label {
+                kind: "communicator",
+                name: "survivors",
+                identity: 0,
+            },
+            awaited: || Awaited::all(missing(), "has not come"),
+        };
+        let deadline = Deadline::within(limit).of(Call::new(&subject, "survivors", location));
+        let waited = wait_for_answer(domain, deadline, check);
+        waited.unwrap_or_else(|stop| {
+            debug_assert_eq!(stop, Stop::Timeout);
+            Err(Disagreement::Timeout(missing()))
+        })
+    };
+    // The first look is at once.
+    let inspected: Cell<Option<Instant>> = Cell::new(None);
+    let is_time = || {
+        let is_time = inspected.get().is_none_or(|at| at.elapsed() >= INSPECTION);
+        if is_time {
+            inspected.set(Some(Instant::now()));
+        }
+        is_time
+    };
+
+    domain.post_own_step(step);
+    wait(step, &|| {
+        if domain.is_decided(step) {
+            return Some(Ok(true));
+        }
+        if !is_time() {
+            return None;
+        }
+        if let Some((leader, absence)) = domain.lost_leader() {
+            return Some(Err(Disagreement::LeaderLost(leader, absence)));
+        }
+        if domain.decides() && domain.missing_survivors(step).is_empty() {
+            domain.decide(step);
+        }
+        None
+    })?;
+
+    let step = step + 1;
+    domain.post_own_step(step);
+    wait(step, &|| {
+        let missing = domain.missing_survivors(step);
+        let all_know = missing.is_empty() && domain.left_without(step).is_none();
+        if all_know {
+            return Some(Ok(true));
+        }
+        if !is_time() {
+            return None;
+        }
+        if let Some((leader, absence)) = domain.lost_leader() {
+            return Some(Err(Disagreement::LeaderLost(leader, absence)));
+        }
+        domain.left_without(step).map(|_| Ok(false))
+    })
+}
+
+impl Domain {
+    fn survivor_words(&self, rank: u32) -> &SurvivorWords {
+        match self.topology().location(rank as usize) {
+            RankLocation::Local(local_rank) => &self.segment().member(local_rank).survivor,
+            RankLocation::Remote(index) => &self.segment().remote_member(index).survivor,
+        }
+    }
+
+    fn ranks(&self) -> impl Iterator<Item = u32> {
+        0..self.topology().size() as u32
+    }
+
+    /// Whether the ranks that are left have agreed that this rank is not among them.
+    pub(crate) fn is_excluded(&self, rank: u32) -> bool {
+        self.survivor_words(rank).excluded.load(Ordering::Acquire) != 0
+    }
+
+    fn has_posted(&self, rank: u32, step: u64) -> bool {
+        self.survivor_words(rank).step.load(Ordering::Acquire) >= step
+    }
+
+    /// The ranks that are not excluded, may come, and have not posted this step.
+    fn missing_survivors(&self, step: u64) -> Vec<u32> {
+        let is_missing = |rank: &u32| {
+            !self.has_posted(*rank, step)
+                && !self.is_excluded(*rank)
+                && self.departure(*rank as usize).is_none()
+        };
+        self.ranks().filter(is_missing).collect()
+    }
+
+    /// A rank that is not excluded and has died or ended without posting this step.
+    fn left_without(&self, step: u64) -> Option<u32> {
+        // In this order: it may have posted the step before it died.
+        self.ranks().find(|rank| {
+            !self.is_excluded(*rank)
+                && self.departure(*rank as usize).is_some()
+                && !self.has_posted(*rank, step)
+        })
+    }
+
+    /// Whether this rank is the one that decides.
+    fn decides(&self) -> bool {
+        let topology = self.topology();
+        let is_left = |rank: &u32| self.departure(*rank as usize).is_none();
+        let first = if topology.spans_nodes() {
+            let mut leaders = (0..topology.nodes()).map(|node| topology.leader(node));
+            leaders.find(is_left)
+        } else {
+            self.ranks().find(is_left)
+        };
+        first == Some(topology.rank())
+    }
+
+    /// The leader of a node that takes no part any more, if there are several nodes.
+    fn lost_leader(&self) -> Option<(u32, Absence)> {
+        let topology = self.topology();
+        if !topology.spans_nodes() {
+            return None;
+        }
+        let mut leaders = (0..topology.nodes()).map(|node| topology.leader(node));
+        leaders.find_map(|leader| Some((leader, self.departure(leader as usize)?)))
+    }
+
+    fn is_decided(&self, step: u64) -> bool {
+        self.segment().decided().load(Ordering::Acquire) >= step
+    }
+
+    fn decide(&self, step: u64) {
+        let is_lost = |rank: &u32| self.departure(*rank as usize).is_some();
+        let excluded: Vec<u32> = self.ranks().filter(is_lost).collect();
+        self.post_decision(step, &excluded);
+        if let Some(outside) = self.outside() {
+            outside.send_decision(step, excluded);
+        }
+    }
+
+    fn post_own_step(&self, step: u64) {
+        self.post_survivor_step(self.topology().rank(), step);
+        if let Some(outside) = self.outside() {
+            outside.send_survivor_step(step);
+        }
+    }
+
+    /// Notes that a rank has posted a step of the agreement.
+    pub(crate) fn post_survivor_step(&self, rank: u32, step: u64) {
+        let posted = &self.survivor_words(rank).step;
+        posted.fetch_max(step, Ordering::AcqRel);
+    }
+
+    /// Notes the decision of an attempt.
+    pub(crate) fn post_decision(&self, step: u64, excluded: &[u32]) {
+        for rank in excluded {
+            let word = &self.survivor_words(*rank).excluded;
+            word.store(1, Ordering::Release);
+        }
+        // Release: who finds the step decided finds the ranks excluded.
+        self.segment().decided().fetch_max(step, Ordering::AcqRel);
+        self.segment().arrival().notify(ALL);
+    }
+}
