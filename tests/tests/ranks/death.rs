@@ -7,7 +7,9 @@ pub mod batches;
 pub mod channels;
 pub mod creation;
 pub mod objects;
+pub mod poison;
 pub mod regions;
+pub mod survivors;
 
 use std::fmt::Debug;
 use std::sync::atomic::Ordering::SeqCst;

@@ -146,7 +146,13 @@ impl GlobalLock {
                 break Stop::Again;
             }
             match writer::advance(&site) {
-                Next::Enter => return Ok(dead),
+                Next::Enter => {
+                    if on_poison == OnPoison::TakeOver {
+                        // With a token that is not poisoned. That the gates have opened may not be known here yet.
+                        site.qnode.broken.store(0, Ordering::Relaxed);
+                    }
+                    return Ok(dead);
+                }
                 Next::AwaitToken => match self.await_token(lock, deadline, check) {
                     Ok(token) => writer::receive(&site, token),
                     Err(stop) => break stop,
