@@ -21,12 +21,18 @@ pub enum LockError {
         /// The object, its holder if known, and what that is doing.
         report: WaitReport,
     },
-    /// A rank died as a writer. The guarded data may be half changed, and no rank can acquire the
-    /// lock any more: repair the data, and make a new object on a communicator of the remaining
-    /// ranks.
+    /// A rank died while it held the lock for writing, and poisoned it: what it guards may be half
+    /// changed. All ranks get this until one of them takes the lock over, by
+    /// [`take_over`](crate::WindowController::take_over) to repair the data, or by
+    /// [`clear_poison`](crate::WindowController::clear_poison). [`Guarded`](crate::Guarded),
+    /// [`Region`](crate::Region) and [`Mutex`](crate::Mutex) have both, too.
+    ///
+    /// A [`Semaphore`](crate::Semaphore), a [`Condvar`](crate::Condvar) or an
+    /// [`OnceShared`](crate::OnceShared) gives it if a rank has died in the middle of a change of the
+    /// object's own words, and has `clear_poison`.
     #[error(
-        "rank {rank} died while it held the lock for writing; what the lock guards may be half changed, and the \
-         lock cannot be acquired any more"
+        "rank {rank} died while it held the lock for writing; what the lock guards may be half changed: repair it under \
+         the guard that `take_over` returns, or call `clear_poison` to use it as it is"
     )]
     HolderDied {
         /// The rank in the object's communicator.

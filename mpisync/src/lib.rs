@@ -117,7 +117,7 @@
 //! - **Writer**: the one rank that runs the body of such a call.
 //! - **Excluded rank**: any other rank in such a call; it waits for the writer.
 //! - **Poisoned**: a lock whose holder died while writing; every later request for it is
-//!   [`LockError::HolderDied`].
+//!   [`LockError::HolderDied`], until a rank takes it over.
 //! - **Plain type**: a type whose bytes mean the same in every process, see [`Plain`].
 //! - **Permit**: the right to do something that a [`Semaphore`] limits; given back when dropped.
 //! - **Task, worker**: a unit of work of a [`Batch`], and the group of ranks that runs it.

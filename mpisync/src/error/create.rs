@@ -122,7 +122,7 @@ pub enum CreateError {
     /// A rank has died, so no object can be made on its communicator any more. Make it on a
     /// communicator of the remaining ranks.
     #[error(
-        "rank {rank} has died, and an object takes all ranks; make it on a communicator of the remaining ranks"
+        "rank {rank} has died, and an object takes all ranks; make it on the communicator of the remaining ranks that `mpisync::survivors` returns"
     )]
     RankDied {
         /// The lowest rank that has died.

@@ -74,6 +74,9 @@ impl Replica {
 
     /// Applies a part of a change as far as it has arrived; [`Self::go_on`] does the rest.
     fn receive_change(&mut self, change: Change) {
+        if self.is_dead(change.writer) {
+            return self.discard(&change);
+        }
         let net = self.port.net();
         // If a change is incomplete when another begins, its writer has died.
         self.incoming.take_if(|incoming| !incoming.is(&change));
@@ -104,6 +107,32 @@ impl Replica {
         incoming.parts.push_back(Arrival { change, piece });
     }
 
+    fn is_dead(&self, writer: u32) -> bool {
+        !self.port.net().domain().rank_is_alive(writer as usize)
+    }
+
+    /// Discards a part of a change whose writer has died: another rank may have taken the lock over.
+    fn discard(&self, change: &Change) {
+        let from = rank_of(self.port.net(), change.asker);
+        if let Part::Large { length, .. } = change.part
+            && from != change.writer
+        {
+            // The node above has sent the piece, and goes on to send others.
+            let length = length as usize;
+            let memory = Arc::new(Mapping::private(length));
+            // SAFETY: the memory is for this piece alone.
+            let bytes = unsafe { CopyBytes::new(memory) };
+            drop(self.port.receive_piece(from, &bytes, 0..length));
+        }
+    }
+
+    /// Discards a change whose writer has died.
+    fn forget_dead_writer(&mut self) {
+        let domain = self.port.net().domain();
+        let is_dead = |incoming: &mut Incoming| !domain.rank_is_alive(incoming.writer as usize);
+        self.incoming.take_if(is_dead);
+    }
+
     /// A node below has the whole change of this number.
     fn count_answer(&mut self, number: u32) {
         if let Some(incoming) = &mut self.incoming
@@ -115,6 +144,7 @@ impl Replica {
 
     /// Forwards everything that has arrived. Returns whether something is left.
     fn forward(&mut self) -> bool {
+        self.forget_dead_writer();
         let port = &self.port;
         let Some(incoming) = &mut self.incoming else {
             return false;
@@ -178,10 +208,7 @@ impl Service for Replica {
         Progress::busy_if(self.forward())
     }
 
-    /// Discards a change whose writer has died; the lock cannot be acquired any more then.
     fn inspect(&mut self) {
-        let domain = self.port.net().domain();
-        let is_dead = |incoming: &mut Incoming| !domain.rank_is_alive(incoming.writer as usize);
-        self.incoming.take_if(is_dead);
+        self.forget_dead_writer();
     }
 }

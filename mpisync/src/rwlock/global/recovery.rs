@@ -27,9 +27,9 @@ use std::sync::atomic::Ordering;
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) enum RecoveryMessage {
     /// To the home node: a writer has died in this generation.
-    Died { generation: u32 },
-    /// From the home node: halt, and begin this generation.
-    Halt { generation: u32 },
+    Died { generation: u32, rank: u32 },
+    /// From the home node: a rank has died as a writer; halt, and begin this generation.
+    Halt { generation: u32, rank: u32 },
     /// To the home node: a node has halted.
     Halted { generation: u32, found: Found },
     /// From the home node: all nodes have halted.
@@ -110,10 +110,10 @@ impl Recovery {
         let generation = place.generation();
         if self.next.is_none()
             && self.reported != Some(generation)
-            && place.global.dead_writer(place.lock()).is_some()
+            && let Some(rank) = place.global.dead_writer(place.lock())
         {
             self.reported = Some(generation);
-            self.send_home(place, RecoveryMessage::Died { generation });
+            self.send_home(place, RecoveryMessage::Died { generation, rank });
         }
     }
 
@@ -131,14 +131,14 @@ impl Recovery {
     pub(super) fn receive(&mut self, place: Place<'_>, message: RecoveryMessage) {
         let mine = place.generation();
         match message {
-            RecoveryMessage::Died { generation } => {
+            RecoveryMessage::Died { generation, rank } => {
                 if generation == mine && self.next.is_none() {
                     let generation = mine.wrapping_add(1);
-                    place.send_to_others(RecoveryMessage::Halt { generation });
-                    self.begin(place, generation);
+                    place.send_to_others(RecoveryMessage::Halt { generation, rank });
+                    self.begin(place, generation, rank);
                 }
             }
-            RecoveryMessage::Halt { generation } => self.begin(place, generation),
+            RecoveryMessage::Halt { generation, rank } => self.begin(place, generation, rank),
             RecoveryMessage::Halted { generation, found } => {
                 if self.next == Some(generation) {
                     self.count(place, found);
@@ -155,7 +155,9 @@ impl Recovery {
         }
     }
 
-    fn begin(&mut self, place: Place<'_>, generation: u32) {
+    fn begin(&mut self, place: Place<'_>, generation: u32, rank: u32) {
+        // The other parts of the object must know it before the lock can be had again.
+        place.global.net().domain().note_death(rank);
         self.next = Some(generation);
         // Release: a writer that finds it set leaves, and finds the turn of this node taken.
         place.memory.qnode().halting.store(1, Ordering::Release);
