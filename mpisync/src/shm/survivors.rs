@@ -14,6 +14,7 @@ use crate::shm::topology::RankLocation;
 use crate::shm::wait::{Deadline, Stop, wait_for_answer};
 use crate::shm::waiting::{Awaited, Call, Described, Label};
 use std::cell::Cell;
+use std::collections::BTreeSet;
 use std::panic::Location;
 use std::time::{Duration, Instant};
 
@@ -181,13 +182,19 @@ impl Domain {
         first == Some(topology.rank())
     }
 
-    /// The leader of a node that takes no part any more, if there are several nodes.
+    /// The leader of a node that takes no part any more, if there are several nodes and others of its
+    /// node are left.
     fn lost_leader(&self) -> Option<(u32, Absence)> {
         let topology = self.topology();
         if !topology.spans_nodes() {
             return None;
         }
-        let mut leaders = (0..topology.nodes()).map(|node| topology.leader(node));
+        let is_left = |rank: &u32| self.departure(*rank as usize).is_none();
+        // A node without ranks takes no part.
+        let nodes: BTreeSet<u32> = (self.ranks().filter(is_left))
+            .map(|rank| topology.node_of(rank))
+            .collect();
+        let mut leaders = nodes.into_iter().map(|node| topology.leader(node));
         leaders.find_map(|leader| Some((leader, self.departure(leader as usize)?)))
     }
 

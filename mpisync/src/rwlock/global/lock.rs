@@ -1,18 +1,17 @@
 //! The lock across nodes: the protocol on real nodes, with words in shared memory and messages
 //! between the nodes.
 
-use crate::net::{Acknowledged, Acknowledgements, Link, Network, Port};
-use crate::rwlock::global::layout::{IDLE, OWNER, QNode, QUEUED, TokenWords};
-use crate::rwlock::global::server::{LockServer, ServerMessage};
-use crate::rwlock::global::site::{Asker, LockMessage, Site};
+use crate::net::{Acknowledgements, Link, Network, Port};
+use crate::rwlock::global::here::Here;
+use crate::rwlock::global::layout::QNode;
+use crate::rwlock::global::server::LockServer;
+use crate::rwlock::global::site::Site;
 use crate::rwlock::global::token::{Claim, QueueState, Token};
-use crate::rwlock::global::tree::Node;
 use crate::rwlock::global::writer;
 use crate::rwlock::global::writer::{Drain, Next};
-use crate::rwlock::layout::{GlobalGate, READING};
+use crate::rwlock::layout::READING;
 use crate::rwlock::memory::{LockMemory, Memory};
-use crate::rwlock::node::{Closed, NodeLock};
-use crate::shm::event::{ALL, Event};
+use crate::rwlock::node::NodeLock;
 use crate::shm::wait::{Deadline, Stop, Surroundings, wait};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -23,11 +22,11 @@ const TRY: Duration = Duration::from_millis(50);
 
 /// The lock across nodes, as one rank sees it.
 pub(crate) struct GlobalLock {
-    port: Port,
+    pub(super) port: Port,
     /// The answers of other nodes to this rank's close.
-    answers: Arc<Acknowledgements>,
-    max_local_handovers: u32,
-    home: u32,
+    pub(super) answers: Arc<Acknowledgements>,
+    pub(super) max_local_handovers: u32,
+    pub(super) home: u32,
 }
 
 impl GlobalLock {
@@ -58,18 +57,6 @@ impl GlobalLock {
 
     pub(super) fn net(&self) -> &Network {
         self.port.net()
-    }
-
-    pub(super) fn home(&self) -> Node {
-        self.home
-    }
-
-    pub(super) fn send_to_server(&self, node: Node, message: &ServerMessage) {
-        self.port.send(node, message);
-    }
-
-    pub(super) fn send_to_others(&self, message: &ServerMessage) {
-        self.port.send_to_others(message);
     }
 }
 
@@ -257,12 +244,6 @@ impl GlobalLock {
         (0..lock.memory.local_size()).for_each(|local_rank| lock.clear_dead_reader(local_rank));
     }
 
-    /// The rank of this node that died as a writer, if any.
-    pub(crate) fn dead_writer(&self, lock: NodeLock<&LockMemory>) -> Option<u32> {
-        let local_rank = lock.dead_writer()?;
-        self.net().topology().local_ranks().get(local_rank).copied()
-    }
-
     /// Withdraws the requests of writers of this node that died while they waited, and opens gates
     /// that are closed for a writer that died.
     pub(crate) fn forget_dead_writers(&self, lock: NodeLock<&LockMemory>) {
@@ -302,225 +283,15 @@ enum OnPoison {
     TakeOver,
 }
 
-/// This node: its words in shared memory, and messages to the other nodes.
-pub(crate) struct Here<'a> {
-    global: &'a GlobalLock,
-    lock: NodeLock<&'a LockMemory>,
-    qnode: &'a QNode,
-}
-
-impl Site for Here<'_> {
-    fn node(&self) -> Node {
-        self.global.net().node()
+/// As a rank.
+impl LockMemory {
+    /// Whether the server of this node takes the turn, and keeps it until the lock has recovered.
+    fn is_halting(&self) -> bool {
+        self.qnode().halting.load(Ordering::Acquire) != 0
     }
 
-    fn nodes(&self) -> u32 {
-        self.global.net().nodes()
-    }
-
-    fn home(&self) -> Node {
-        self.global.home
-    }
-
-    fn max_local_handovers(&self) -> u32 {
-        self.global.max_local_handovers
-    }
-
-    fn queue_state(&self) -> QueueState {
-        self.qnode.state()
-    }
-
-    fn set_queue_state(&self, state: &QueueState) {
-        self.qnode.set_state(state);
-    }
-
-    fn take_successor(&self) -> Option<Node> {
-        self.qnode
-            .successor
-            .swap(0, Ordering::AcqRel)
-            .checked_sub(1)
-    }
-
-    fn take_granted(&self) -> Option<Token> {
-        self.qnode.take_granted()
-    }
-
-    fn pass_turn(&self) {
-        self.lock.pass_turn_without_opening();
-    }
-
-    fn writers_wait(&self) -> bool {
-        self.lock.waiting_writers() > 0
-    }
-
-    fn try_turn(&self) -> bool {
-        self.lock.try_turn() || self.lock.try_forsaken_turn()
-    }
-
-    fn successor(&self) -> Option<Node> {
-        self.qnode.successor.load(Ordering::Acquire).checked_sub(1)
-    }
-
-    fn has_arrived(&self) -> bool {
-        self.qnode.has_arrived()
-    }
-
-    fn exchange_tail(&self, node: Node) -> Option<Node> {
-        self.qnode
-            .tail
-            .swap(node + 1, Ordering::AcqRel)
-            .checked_sub(1)
-    }
-
-    fn set_successor(&self, node: Node) {
-        self.qnode.successor.store(node + 1, Ordering::Release);
-    }
-
-    fn put_granted(&self, token: &Token) {
-        self.qnode.granted.set(token);
-        self.qnode.arrived.swap(1, Ordering::SeqCst);
-        self.qnode.arrival().wake(ALL);
-    }
-
-    fn close_gate(&self, count: u32) -> Option<Closed> {
-        self.lock.close_gate(count)
-    }
-
-    fn open_gate(&self, count: u32) {
-        // Before the gate opens: a reader that is let in, and then waits again, must not find it.
-        self.qnode.broken.store(0, Ordering::Relaxed);
-        self.lock.open_gate(count);
-    }
-
-    fn readers_have_left(&self, closed: Closed) -> bool {
-        self.lock.readers_have_left(closed)
-    }
-
-    fn asker(&self) -> Asker {
-        Asker::Writer(self.global.net().rank())
-    }
-
-    fn expect_answers(&self, count: u32) {
-        self.global.answers.expect(self.qnode.number(count));
-    }
-
-    fn answers(&self, count: u32) -> u32 {
-        self.global.answers.count(self.qnode.number(count))
-    }
-
-    fn send(&self, node: Node, message: LockMessage) {
-        let generation = self.qnode.generation.load(Ordering::Relaxed);
-        let message = ServerMessage::Lock {
-            generation,
-            message,
-        };
-        self.global.port.send(node, &message);
-    }
-
-    fn answer(&self, asker: Asker, count: u32) {
-        match asker {
-            Asker::Writer(rank) => {
-                let number = self.qnode.number(count);
-                self.global
-                    .port
-                    .send_to_rank(rank, &Acknowledged { number });
-            }
-            Asker::Server(node) => self.send(node, LockMessage::Drained { count, asker }),
-        }
-    }
-}
-
-/// The words as values. The words are stored with the node's turn, which orders them.
-impl QNode {
-    pub(super) fn state(&self) -> QueueState {
-        match self.state.load(Ordering::Relaxed) {
-            IDLE => QueueState::Idle,
-            QUEUED => QueueState::Queued,
-            _ => QueueState::Owner {
-                token: self.token.get(),
-                handovers: self.handovers.load(Ordering::Relaxed),
-            },
-        }
-    }
-
-    pub(super) fn set_state(&self, state: &QueueState) {
-        let word = match state {
-            QueueState::Idle => IDLE,
-            QueueState::Queued => QUEUED,
-            QueueState::Owner { token, handovers } => {
-                self.token.set(token);
-                self.handovers.store(*handovers, Ordering::Relaxed);
-                OWNER
-            }
-        };
-        self.state.store(word, Ordering::Relaxed);
-    }
-
-    /// As the server with the node's turn: forgets the queue and the token.
-    pub(super) fn forget_queue(&self) {
-        self.set_state(&QueueState::Idle);
-        for word in [&self.tail, &self.successor, &self.arrived] {
-            word.store(0, Ordering::Release);
-        }
-    }
-
-    /// The number under which the answers to a close are counted: the same number of openings may
-    /// be closed again in the next generation, when late answers may still come.
-    fn number(&self, count: u32) -> u32 {
-        let generation = self.generation.load(Ordering::Relaxed);
-        GlobalGate::open(count).openings() | generation << 30
-    }
-
-    fn has_arrived(&self) -> bool {
-        self.arrived.load(Ordering::Acquire) != 0
-    }
-
-    fn take_granted(&self) -> Option<Token> {
-        if !self.has_arrived() {
-            return None;
-        }
-        let token = self.granted.get();
-        self.arrived.store(0, Ordering::Relaxed);
-        Some(token)
-    }
-
-    fn arrival(&self) -> Event<'_> {
-        Event {
-            word: &self.arrived,
-            sleepers: &self.arrival_sleepers,
-        }
-    }
-}
-
-impl TokenWords {
-    pub(super) fn get(&self) -> Token {
-        let claim = |index: usize| Claim {
-            call: self.calls[index].load(Ordering::Relaxed),
-            writer: self.writers[index].load(Ordering::Relaxed),
-        };
-        Token {
-            openings: self.openings.load(Ordering::Relaxed),
-            closed: self.closed.load(Ordering::Relaxed) != 0,
-            drained: self.drained.load(Ordering::Relaxed) != 0,
-            empty: self.empty.load(Ordering::Relaxed).checked_sub(1),
-            run: self.run.load(Ordering::Relaxed),
-            broken_by: self.broken_by.load(Ordering::Relaxed).checked_sub(1),
-            claims: [claim(0), claim(1)],
-        }
-    }
-
-    fn set(&self, token: &Token) {
-        self.openings.store(token.openings, Ordering::Relaxed);
-        self.closed.store(token.closed.into(), Ordering::Relaxed);
-        self.drained.store(token.drained.into(), Ordering::Relaxed);
-        let empty = token.empty.map_or(0, |node| node + 1);
-        self.empty.store(empty, Ordering::Relaxed);
-        self.run.store(token.run, Ordering::Relaxed);
-        let broken_by = token.broken_by.map_or(0, |rank| rank + 1);
-        self.broken_by.store(broken_by, Ordering::Relaxed);
-        for (index, claim) in token.claims.iter().enumerate() {
-            self.calls[index].store(claim.call, Ordering::Relaxed);
-            self.writers[index].store(claim.writer, Ordering::Relaxed);
-        }
+    /// Whether the lock is poisoned, or may turn out to be.
+    fn may_be_poisoned(&self) -> bool {
+        self.is_halting() || self.check().is_err()
     }
 }

@@ -1,10 +1,11 @@
 //! The lock of a communicator that spans nodes: the queue of nodes, and the tree of gates. See
 //! [`guide::lock`](crate::guide::lock).
 
+mod here;
 pub(crate) mod layout;
 pub(crate) mod lock;
 pub(crate) mod node_server;
-mod recovery;
+pub(crate) mod recovery;
 mod server;
 pub(crate) mod site;
 pub(crate) mod token;

@@ -13,20 +13,28 @@
 //! the poison off it. When it leaves, it opens all gates, and each node that opens its gate learns
 //! from that that the poison is gone. A rank that dies before that poisons the lock anew.
 
-use crate::rwlock::global::lock::GlobalLock;
-use crate::rwlock::global::server::ServerMessage;
+use crate::rwlock::global::node_server::NodeServer;
+use crate::rwlock::global::site::{LockMessage, Site};
 use crate::rwlock::global::token::{Claim, QueueState, Token};
+use crate::rwlock::global::tree::Node;
 use crate::rwlock::layout::GlobalGate;
-use crate::rwlock::memory::{LockMemory, Memory};
-use crate::rwlock::node::NodeLock;
-use crate::shm::wait::Surroundings;
 use serde::{Deserialize, Serialize};
-use std::sync::atomic::Ordering;
+
+/// A message to the server of a node.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub(crate) enum ServerMessage {
+    /// Of the protocol, in this generation.
+    Lock {
+        generation: u32,
+        message: LockMessage,
+    },
+    Recovery(RecoveryMessage),
+}
 
 /// A message between servers about the death of a writer.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub(super) enum RecoveryMessage {
-    /// To the home node: a writer has died in this generation.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub(crate) enum RecoveryMessage {
+    /// To the home node: a rank has died as a writer in this generation.
     Died { generation: u32, rank: u32 },
     /// From the home node: a rank has died as a writer; halt, and begin this generation.
     Halt { generation: u32, rank: u32 },
@@ -37,8 +45,8 @@ pub(super) enum RecoveryMessage {
 }
 
 /// What the halted nodes have found.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub(super) struct Found {
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub(crate) struct Found {
     /// The most openings of a gate.
     openings: u32,
     /// The rank that died when it may have written, if any.
@@ -48,15 +56,40 @@ pub(super) struct Found {
 }
 
 /// How a generation starts.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub(super) struct Start {
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub(crate) struct Start {
     openings: u32,
     poisoned_by: Option<u32>,
 }
 
-/// The recovery of a lock, as the server of one node sees it.
-#[derive(Default)]
-pub(super) struct Recovery {
+/// A node as its server sees it when the lock recovers.
+pub(crate) trait RecoverySite: Site {
+    fn generation(&self) -> u32;
+    fn send_recovery(&self, node: Node, message: RecoveryMessage);
+    /// The rank of this node that has died as a writer and still has the turn.
+    fn dead_writer(&self) -> Option<u32>;
+    /// Notes that a rank, of any node, has died.
+    fn note_death(&self, rank: u32);
+    /// The ranks of this node give the turn to the server from now on, or do not any more.
+    fn set_halting(&self, is_halting: bool);
+    /// Takes the turn if no living rank has it. Returns the dead rank that had it, if any.
+    fn seize_turn(&self) -> Result<Option<u32>, ()>;
+
+    /// The rank that has poisoned the lock. This and the following need the turn.
+    fn poisoned_by(&self) -> Option<u32>;
+    fn set_poisoned_by(&self, rank: Option<u32>);
+    /// How often the gate has been opened.
+    fn openings(&self) -> u32;
+    /// The last fenced calls in the last token of this node.
+    fn claims(&self) -> [Claim; 2];
+    /// Forgets the queue, the token and the messages of the generations before this one.
+    fn begin_generation(&self, generation: u32);
+}
+
+/// The server of one node: the protocol, and its recovery.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub(crate) struct RecoveringServer {
+    protocol: NodeServer,
     /// The generation for which this node halts or has halted.
     next: Option<u32>,
     has_halted: bool,
@@ -64,175 +97,148 @@ pub(super) struct Recovery {
     reported: Option<u32>,
     /// On the home node: what the nodes that have halted have found, and how many they are.
     found: Option<(Found, u32)>,
+    /// Messages of a generation that this node has not begun yet.
+    early: Vec<(u32, LockMessage)>,
 }
 
-/// What the server of a node needs for the recovery.
-#[derive(Clone, Copy)]
-pub(super) struct Place<'a> {
-    pub(super) global: &'a GlobalLock,
-    pub(super) memory: &'a LockMemory,
-}
-
-impl<'a> Place<'a> {
-    fn lock(self) -> NodeLock<&'a LockMemory> {
-        NodeLock {
-            memory: self.memory,
+impl RecoveringServer {
+    pub(crate) fn receive(&mut self, site: &impl RecoverySite, message: ServerMessage) {
+        match message {
+            ServerMessage::Lock {
+                generation,
+                message,
+            } => self.handle(site, generation, message),
+            ServerMessage::Recovery(message) => self.recover(site, message),
         }
     }
 
-    fn is_home(self) -> bool {
-        self.global.home() == self.global.net().node()
+    /// Does what can be done now. Returns whether work is left.
+    pub(crate) fn go_on(&mut self, site: &impl RecoverySite) -> bool {
+        self.try_halt(site);
+        !self.has_halted && (self.protocol.go_on(site) || self.next.is_some())
     }
 
-    fn generation(self) -> u32 {
-        self.memory.qnode().generation.load(Ordering::Relaxed)
-    }
-
-    fn send_to_others(self, message: RecoveryMessage) {
-        self.global
-            .send_to_others(&ServerMessage::Recovery(message));
-    }
-}
-
-impl Recovery {
-    /// Whether this node has halted, so that messages of the protocol have to wait.
-    pub(super) fn has_halted(&self) -> bool {
-        self.has_halted
-    }
-
-    /// Whether this node is to halt, or has halted.
-    pub(super) fn is_under_way(&self) -> bool {
-        self.next.is_some()
+    /// Whether it waits for readers of this node or of its children.
+    pub(crate) fn waits_for_readers(&self) -> bool {
+        self.protocol.waits_for_readers()
     }
 
     /// Looks for a writer of this node that has died.
-    pub(super) fn inspect(&mut self, place: Place<'_>) {
-        let generation = place.generation();
+    pub(crate) fn inspect(&mut self, site: &impl RecoverySite) {
+        let generation = site.generation();
         if self.next.is_none()
             && self.reported != Some(generation)
-            && let Some(rank) = place.global.dead_writer(place.lock())
+            && let Some(rank) = site.dead_writer()
         {
             self.reported = Some(generation);
-            self.send_home(place, RecoveryMessage::Died { generation, rank });
+            self.send_home(site, RecoveryMessage::Died { generation, rank });
         }
     }
 
-    fn send_home(&mut self, place: Place<'_>, message: RecoveryMessage) {
-        if place.is_home() {
-            self.receive(place, message);
-        } else {
-            let home = place.global.home();
-            place
-                .global
-                .send_to_server(home, &ServerMessage::Recovery(message));
+    fn handle(&mut self, site: &impl RecoverySite, generation: u32, message: LockMessage) {
+        let mine = site.generation();
+        let is_later = generation.wrapping_sub(mine) as i32 > 0;
+        if is_later || generation == mine && self.has_halted {
+            self.early.push((generation, message));
+        } else if generation == mine {
+            self.protocol.handle(site, message);
         }
     }
 
-    pub(super) fn receive(&mut self, place: Place<'_>, message: RecoveryMessage) {
-        let mine = place.generation();
+    fn recover(&mut self, site: &impl RecoverySite, message: RecoveryMessage) {
+        let mine = site.generation();
         match message {
             RecoveryMessage::Died { generation, rank } => {
+                // Otherwise the death was found by another recovery.
                 if generation == mine && self.next.is_none() {
                     let generation = mine.wrapping_add(1);
-                    place.send_to_others(RecoveryMessage::Halt { generation, rank });
-                    self.begin(place, generation, rank);
+                    send_to_others(site, RecoveryMessage::Halt { generation, rank });
+                    self.begin(site, generation, rank);
                 }
             }
-            RecoveryMessage::Halt { generation, rank } => self.begin(place, generation, rank),
+            RecoveryMessage::Halt { generation, rank } => self.begin(site, generation, rank),
             RecoveryMessage::Halted { generation, found } => {
                 if self.next == Some(generation) {
-                    self.count(place, found);
+                    self.count(site, found);
                 }
             }
             RecoveryMessage::Resume { generation, start } => {
-                debug_assert_eq!(
-                    self.next,
-                    Some(generation),
-                    "the home node waits for this one"
-                );
-                self.resume(place, start, [Claim::default(); 2]);
+                debug_assert_eq!(self.next, Some(generation), "the home node waits for it");
+                self.resume(site, start, [Claim::default(); 2]);
             }
         }
     }
 
-    fn begin(&mut self, place: Place<'_>, generation: u32, rank: u32) {
+    fn send_home(&mut self, site: &impl RecoverySite, message: RecoveryMessage) {
+        if site.home() == site.node() {
+            self.recover(site, message);
+        } else {
+            site.send_recovery(site.home(), message);
+        }
+    }
+
+    fn begin(&mut self, site: &impl RecoverySite, generation: u32, rank: u32) {
         // The other parts of the object must know it before the lock can be had again.
-        place.global.net().domain().note_death(rank);
+        site.note_death(rank);
         self.next = Some(generation);
-        // Release: a writer that finds it set leaves, and finds the turn of this node taken.
-        place.memory.qnode().halting.store(1, Ordering::Release);
+        site.set_halting(true);
+        self.try_halt(site);
     }
 
-    /// Halts, if that was asked for and no writer is inside. Returns whether this node has just
-    /// halted.
-    pub(super) fn try_halt(&mut self, place: Place<'_>) -> bool {
+    /// Halts, if that was asked for and no writer is inside.
+    fn try_halt(&mut self, site: &impl RecoverySite) {
         let Some(generation) = self.next.filter(|_| !self.has_halted) else {
-            return false;
+            return;
         };
-        let lock = place.lock();
-        let dead = match lock.seize_turn() {
-            Ok(dead) => dead,
-            Err(()) => return false,
+        let Ok(dead) = site.seize_turn() else {
+            return;
         };
-        self.has_halted = true;
-        let found = Self::leave_generation(place, generation, dead);
-        self.send_home(place, RecoveryMessage::Halted { generation, found });
-        true
-    }
-
-    /// As the holder of the turn, which was taken over from `dead`, if any: forgets the queue.
-    fn leave_generation(place: Place<'_>, generation: u32, dead: Option<usize>) -> Found {
-        let qnode = place.memory.qnode();
-        let state = qnode.state();
-        let (token, may_have_written) = match state {
+        let (token, may_have_written) = match site.queue_state() {
             QueueState::Owner { token, .. } => (Some(token), token.drained),
             _ => (None, false),
         };
-        let ranks = place.global.net().topology().local_ranks();
-        let dead = dead.and_then(|local_rank| ranks.get(local_rank).copied());
-        let was = qnode.broken.load(Ordering::Relaxed).checked_sub(1);
-        let gate = place.memory.gate().openings(Ordering::Acquire);
+        let gate = site.openings();
         let found = Found {
             openings: token.map_or(gate, |token| later(gate, token.openings)),
-            poisoned_by: dead.filter(|_| may_have_written).or(was),
+            poisoned_by: dead.filter(|_| may_have_written).or(site.poisoned_by()),
             // Of a node without the token they may be old, but not wrong.
-            claims: qnode.token.get().claims,
+            claims: site.claims(),
         };
-        qnode.forget_queue();
-        qnode.generation.store(generation, Ordering::Relaxed);
-        found
+        site.begin_generation(generation);
+        self.protocol = NodeServer::default();
+        self.has_halted = true;
+        self.send_home(site, RecoveryMessage::Halted { generation, found });
     }
 
     /// On the home node: one more node has halted.
-    fn count(&mut self, place: Place<'_>, found: Found) {
+    fn count(&mut self, site: &impl RecoverySite, found: Found) {
         let (all, count) = match self.found.take() {
             None => (found, 1),
             Some((before, count)) => (before.and(found), count + 1),
         };
-        if count < place.global.net().nodes() {
+        if count < site.nodes() {
             self.found = Some((all, count));
             return;
         }
         let start = Start {
-            // The gates stay closed if the lock is poisoned. Else all of them open, whatever they were.
+            // The gates stay closed if the lock is poisoned. Otherwise all of them open, whatever they were.
             openings: match all.poisoned_by {
                 Some(_) => all.openings,
                 None => all.openings.wrapping_add(1),
             },
             poisoned_by: all.poisoned_by,
         };
-        let generation = place.generation();
-        place.send_to_others(RecoveryMessage::Resume { generation, start });
-        self.resume(place, start, all.claims);
+        let generation = site.generation();
+        send_to_others(site, RecoveryMessage::Resume { generation, start });
+        self.resume(site, start, all.claims);
     }
 
-    fn resume(&mut self, place: Place<'_>, start: Start, claims: [Claim; 2]) {
+    fn resume(&mut self, site: &impl RecoverySite, start: Start, claims: [Claim; 2]) {
         let Start {
             openings,
             poisoned_by,
         } = start;
-        let (lock, qnode) = (place.lock(), place.memory.qnode());
-        if place.is_home() {
+        if site.home() == site.node() {
             let token = Token {
                 openings,
                 closed: poisoned_by.is_some(),
@@ -241,18 +247,27 @@ impl Recovery {
                 ..Token::default()
             };
             let handovers = 0;
-            qnode.set_state(&QueueState::Owner { token, handovers });
+            site.set_queue_state(&QueueState::Owner { token, handovers });
         }
-        let broken = poisoned_by.map_or(0, |rank| rank + 1);
-        qnode.broken.store(broken, Ordering::Relaxed);
         match poisoned_by {
-            Some(_) => drop(lock.close_gate(openings)),
-            None => drop(lock.open_gate(openings)),
+            Some(_) => drop(site.close_gate(openings)),
+            // Takes the poison off as well.
+            None => site.open_gate(openings),
         }
-        *self = Recovery::default();
-        qnode.halting.store(0, Ordering::Release);
-        lock.pass_turn_without_opening();
+        site.set_poisoned_by(poisoned_by);
+        let early = std::mem::take(&mut self.early);
+        *self = RecoveringServer::default();
+        site.set_halting(false);
+        site.pass_turn();
+        for (generation, message) in early {
+            self.handle(site, generation, message);
+        }
     }
+}
+
+fn send_to_others(site: &impl RecoverySite, message: RecoveryMessage) {
+    let others = (0..site.nodes()).filter(|node| *node != site.node());
+    others.for_each(|node| site.send_recovery(node, message));
 }
 
 impl Found {
@@ -275,17 +290,4 @@ fn later(one: u32, two: u32) -> u32 {
     let [first, second] = [one, two].map(GlobalGate::open);
     let latest = if second.is_past(first) { second } else { first };
     latest.openings()
-}
-
-/// As a rank.
-impl LockMemory {
-    /// Whether the server of this node takes the turn, and keeps it until the lock has recovered.
-    pub(super) fn is_halting(&self) -> bool {
-        self.qnode().halting.load(Ordering::Acquire) != 0
-    }
-
-    /// Whether the lock is poisoned, or may turn out to be.
-    pub(super) fn may_be_poisoned(&self) -> bool {
-        self.is_halting() || self.check().is_err()
-    }
 }

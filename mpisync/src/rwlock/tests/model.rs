@@ -1,13 +1,15 @@
 //! The queue of nodes, the gates and the tree, explored in all their interleavings.
 //!
-//! What is explored is the protocol as it runs: the [`writer`], the [`NodeServer`], [`QueueState`]
+//! What is explored is the protocol as it runs: the [`writer`], the [`RecoveringServer`], [`QueueState`]
 //! and the tree. Around them stands a small world that is a [`Site`] for each node: ranks and a
 //! server, the turn of each node, flags of readers, and a network that delivers in any order. A
-//! rank may give up wherever it waits.
+//! rank may give up wherever it waits, and die wherever it is.
 
-use crate::rwlock::global::node_server::NodeServer;
+use crate::rwlock::global::recovery::{
+    RecoveringServer, RecoveryMessage, RecoverySite, ServerMessage,
+};
 use crate::rwlock::global::site::{Asker, LockMessage, Site};
-use crate::rwlock::global::token::{QueueState, Token};
+use crate::rwlock::global::token::{Claim, QueueState, Token};
 use crate::rwlock::global::tree::Node;
 use crate::rwlock::global::writer;
 use crate::rwlock::global::writer::{Drain, Next};
@@ -27,6 +29,22 @@ enum Job {
     TryWrite,
     /// Writes, and goes on as a reader.
     Downgrade,
+    /// Writes, and may die at any point.
+    Dies,
+    /// Takes over from a rank that died as a writer, if there is one.
+    TakeOver,
+    /// The same, and may die at any point.
+    TakeOverOrDie,
+}
+
+impl Job {
+    fn may_die(self) -> bool {
+        matches!(self, Job::Dies | Job::TakeOverOrDie)
+    }
+
+    fn takes_over(self) -> bool {
+        matches!(self, Job::TakeOver | Job::TakeOverOrDie)
+    }
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -41,14 +59,17 @@ enum Phase {
     /// Waits for an opening after so many.
     WantsToRead(u32),
     Reads,
+    Dead,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 struct Rank {
     jobs: Vec<Job>,
     phase: Phase,
-    /// To which close, and how many.
-    answers: (u32, u32),
+    /// To which close, in which generation, and how many.
+    answers: (u32, u32, u32),
+    /// It has taken the poison off the token.
+    has_forgiven: bool,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -60,7 +81,14 @@ struct QNode {
     taken: bool,
     /// Openings, and whether it is closed.
     gate: (u32, bool),
-    server: NodeServer,
+    server: RecoveringServer,
+    /// The dead rank that has the turn.
+    dead: Option<u32>,
+    /// The server has the turn.
+    is_served: bool,
+    is_halting: bool,
+    broken: Option<u32>,
+    generation: u32,
     /// Writers that entered since a node was linked behind.
     passed: u32,
     ranks: Vec<Rank>,
@@ -71,7 +99,9 @@ struct World {
     stations: Vec<QNode>,
     tail: Option<Node>,
     /// Under way, in no order: kept sorted so that equal states are equal.
-    network: Vec<(Node, LockMessage)>,
+    network: Vec<(Node, ServerMessage)>,
+    /// A rank has died in the middle of a write, and no other has taken over since.
+    is_torn: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -79,8 +109,11 @@ enum Action {
     Deliver(usize),
     Go(Node, usize),
     GiveUp(Node, usize),
+    Die(Node, usize),
     /// The server goes on with what it could not do at once.
     Tend(Node),
+    /// The server looks for the dead.
+    Inspect(Node),
 }
 
 struct Cluster {
@@ -147,7 +180,10 @@ impl Site for View<'_> {
     }
 
     fn pass_turn(&self) {
-        self.change(|qnode| qnode.taken = false);
+        self.change(|qnode| {
+            qnode.taken = false;
+            qnode.is_served = false;
+        });
     }
 
     fn writers_wait(&self) -> bool {
@@ -191,6 +227,7 @@ impl Site for View<'_> {
     }
 
     fn open_gate(&self, count: u32) {
+        self.change(|qnode| qnode.broken = None);
         self.raise_gate((count, false));
     }
 
@@ -210,18 +247,24 @@ impl Site for View<'_> {
     }
 
     fn expect_answers(&self, count: u32) {
-        self.change(|qnode| qnode.ranks[self.rank].answers = (count, 0));
+        self.change(|qnode| qnode.ranks[self.rank].answers = (count, qnode.generation, 0));
     }
 
     fn answers(&self, count: u32) -> u32 {
-        let (to, answers) = self.of(|qnode| qnode.ranks[self.rank].answers);
-        if to == count { answers } else { 0 }
+        let (to, generation, answers) = self.of(|qnode| qnode.ranks[self.rank].answers);
+        let is_for = (to, generation) == (count, self.generation());
+        if is_for { answers } else { 0 }
     }
 
     fn send(&self, node: Node, message: LockMessage) {
-        let network = &mut self.world.borrow_mut().network;
-        let at = network.partition_point(|sent| *sent < (node, message));
-        network.insert(at, (node, message));
+        let generation = self.generation();
+        self.post(
+            node,
+            ServerMessage::Lock {
+                generation,
+                message,
+            },
+        );
     }
 
     fn answer(&self, asker: Asker, count: u32) {
@@ -233,19 +276,130 @@ impl Site for View<'_> {
     }
 }
 
+impl RecoverySite for View<'_> {
+    fn generation(&self) -> u32 {
+        self.of(|qnode| qnode.generation)
+    }
+
+    fn send_recovery(&self, node: Node, message: RecoveryMessage) {
+        self.post(node, ServerMessage::Recovery(message));
+    }
+
+    fn dead_writer(&self) -> Option<u32> {
+        self.of(|qnode| qnode.dead)
+    }
+
+    fn note_death(&self, _rank: u32) {}
+
+    fn set_halting(&self, is_halting: bool) {
+        self.change(|qnode| qnode.is_halting = is_halting);
+    }
+
+    fn seize_turn(&self) -> Result<Option<u32>, ()> {
+        self.change(|qnode| {
+            let dead = qnode.dead.take();
+            if qnode.taken && !qnode.is_served && dead.is_none() {
+                return Err(());
+            }
+            qnode.taken = true;
+            qnode.is_served = true;
+            Ok(dead)
+        })
+    }
+
+    fn poisoned_by(&self) -> Option<u32> {
+        self.of(|qnode| qnode.broken)
+    }
+
+    fn set_poisoned_by(&self, rank: Option<u32>) {
+        self.change(|qnode| qnode.broken = rank);
+    }
+
+    fn openings(&self) -> u32 {
+        self.of(|qnode| qnode.gate.0)
+    }
+
+    fn claims(&self) -> [Claim; 2] {
+        [Claim::default(); 2]
+    }
+
+    fn begin_generation(&self, generation: u32) {
+        self.change(|qnode| {
+            qnode.queue_state = QueueState::Idle;
+            qnode.successor = None;
+            qnode.granted = None;
+            qnode.generation = generation;
+        });
+        if self.node == self.home() {
+            self.world.borrow_mut().tail = None;
+        }
+    }
+}
+
 impl View<'_> {
+    fn post(&self, node: Node, message: ServerMessage) {
+        let network = &mut self.world.borrow_mut().network;
+        let at = network.partition_point(|sent| *sent < (node, message));
+        network.insert(at, (node, message));
+    }
+
     /// Goes on with a writer that has its node's turn, as far as it can.
     fn advance(&self) {
+        if self.of(|qnode| qnode.is_halting) {
+            return self.begin_again();
+        }
+        let takes_over = self.job().is_some_and(Job::takes_over);
+        let has_forgiven = || self.of(|qnode| qnode.ranks[self.rank].has_forgiven);
         let phase = match writer::advance(self) {
+            Next::Enter if takes_over && !has_forgiven() => {
+                // Another rank has taken over before.
+                self.change(|qnode| qnode.broken = None);
+                return self.fail();
+            }
             Next::Enter => {
                 self.change(|qnode| qnode.passed += u32::from(qnode.successor.is_some()));
+                if takes_over {
+                    self.world.borrow_mut().is_torn = false;
+                }
                 Phase::Writes
             }
             Next::AwaitToken => Phase::AwaitsGrant,
             Next::AwaitReaders(drain) => Phase::Closes(drain),
-            Next::GiveUp(_) => unreachable!("nobody dies here"),
+            Next::GiveUp(_) if takes_over => {
+                writer::forgive(self);
+                self.change(|qnode| qnode.ranks[self.rank].has_forgiven = true);
+                return self.advance();
+            }
+            Next::GiveUp(_) => return self.fail(),
         };
         self.set(phase);
+    }
+
+    /// Gives up with the turn.
+    fn fail(&self) {
+        self.end_job();
+        self.set(Phase::Idle);
+        writer::release(self);
+    }
+
+    /// Gives the turn to the server, which halts.
+    fn begin_again(&self) {
+        self.change(|qnode| {
+            qnode.is_served = true;
+            qnode.ranks[self.rank].has_forgiven = false;
+        });
+        self.set(Phase::Idle);
+    }
+
+    /// Ends the wait of a writer if the lock recovers or is poisoned. Returns what it is.
+    fn must_stop(&self) -> Option<Stopped> {
+        let (is_halting, is_broken) = self.of(|qnode| (qnode.is_halting, qnode.broken.is_some()));
+        let takes_over = self.job().is_some_and(Job::takes_over);
+        match (is_halting, is_broken) {
+            (true, _) => Some(Stopped::Again),
+            (false, true) if !takes_over => Some(Stopped::Poisoned),
+            _ => None,
+        }
     }
 
     fn phase(&self) -> Phase {
@@ -261,7 +415,11 @@ impl View<'_> {
     }
 
     fn end_job(&self) -> Option<Job> {
-        self.change(|qnode| qnode.ranks[self.rank].jobs.pop())
+        self.change(|qnode| {
+            let rank = &mut qnode.ranks[self.rank];
+            rank.has_forgiven = false;
+            rank.jobs.pop()
+        })
     }
 
     /// What a rank does next, if it does not have to wait.
@@ -271,6 +429,9 @@ impl View<'_> {
             Phase::Idle => match self.job() {
                 None => {}
                 Some(Job::Read) if !closed => self.set(Phase::Reads),
+                Some(job) if job.takes_over() && !self.may_be_poisoned() => {
+                    self.end_job();
+                }
                 Some(Job::Read) => self.set(Phase::WantsToRead(openings)),
                 Some(_) => self.set(Phase::WantsTurn),
             },
@@ -283,12 +444,26 @@ impl View<'_> {
                 if let Some(turn) = self.take_granted() {
                     writer::receive(self, turn);
                     self.advance();
+                } else {
+                    match self.must_stop() {
+                        Some(Stopped::Again) => self.begin_again(),
+                        Some(Stopped::Poisoned) => self.fail(),
+                        None => {}
+                    }
                 }
             }
             Phase::Closes(drain) if writer::have_drained(self, drain) => {
                 writer::note_drained(self);
                 self.advance();
             }
+            Phase::Closes(_) => match self.must_stop() {
+                Some(Stopped::Again) => self.begin_again(),
+                Some(Stopped::Poisoned) => {
+                    writer::reopen(self);
+                    self.fail();
+                }
+                None => {}
+            },
             Phase::Writes => {
                 self.set(Phase::Leaves);
                 if self.job() == Some(Job::Downgrade) {
@@ -307,6 +482,10 @@ impl View<'_> {
                 }
             }
             Phase::WantsToRead(since) if openings != since || !closed => self.set(Phase::Reads),
+            Phase::WantsToRead(_) if self.of(|qnode| qnode.broken.is_some()) => {
+                self.end_job();
+                self.set(Phase::Idle);
+            }
             Phase::Reads => {
                 self.end_job();
                 self.set(Phase::Idle);
@@ -336,26 +515,69 @@ impl View<'_> {
         }
     }
 
+    fn may_be_poisoned(&self) -> bool {
+        self.of(|qnode| qnode.is_halting || qnode.broken.is_some())
+    }
+
+    fn die(&self) {
+        let phase = self.phase();
+        if phase == Phase::Dead || !self.job().is_some_and(Job::may_die) {
+            return;
+        }
+        let has_turn = matches!(
+            phase,
+            Phase::AwaitsGrant | Phase::Closes(_) | Phase::Writes | Phase::Leaves
+        );
+        let number = self.node * RANKS + self.rank as u32;
+        self.change(|qnode| {
+            qnode.ranks[self.rank].jobs.clear();
+            if has_turn {
+                qnode.dead = Some(number);
+            }
+        });
+        self.set(Phase::Dead);
+        self.world.borrow_mut().is_torn |= phase == Phase::Writes;
+    }
+
+    /// Looks for dead ranks, as the server.
+    fn inspect(&self) {
+        if self.queue_state().keeps_gates_closed() {
+            writer::tidy(self);
+        }
+        self.as_server(|server| server.inspect(self));
+    }
+
     /// What the server does, and what answers do to the rank that asked.
-    fn receive(&self, word: LockMessage) {
-        if let LockMessage::Drained {
-            count,
-            asker: Asker::Writer(rank),
-        } = word
+    fn receive(&self, message: ServerMessage) {
+        if let ServerMessage::Lock {
+            generation,
+            message:
+                LockMessage::Drained {
+                    count,
+                    asker: Asker::Writer(rank),
+                },
+        } = message
         {
             return self.change(|qnode| {
                 let answers = &mut qnode.ranks[(rank % RANKS) as usize].answers;
-                answers.1 += u32::from(answers.0 == count);
+                let is_awaited = (answers.0, answers.1) == (count, generation);
+                answers.2 += u32::from(is_awaited);
             });
         }
-        self.as_server(|server| server.handle(self, word));
+        self.as_server(|server| server.receive(self, message));
     }
 
-    fn as_server(&self, act: impl FnOnce(&mut NodeServer)) {
+    fn as_server(&self, act: impl FnOnce(&mut RecoveringServer)) {
         let mut server = self.of(|qnode| qnode.server.clone());
         act(&mut server);
         self.change(|qnode| qnode.server = server);
     }
+}
+
+/// Why a writer ends its wait.
+enum Stopped {
+    Again,
+    Poisoned,
 }
 
 impl World {
@@ -387,14 +609,20 @@ impl Model for Cluster {
             granted: None,
             taken: false,
             gate: (0, false),
-            server: NodeServer::default(),
+            server: RecoveringServer::default(),
+            dead: None,
+            is_served: false,
+            is_halting: false,
+            broken: None,
+            generation: 0,
             passed: 0,
             ranks: ranks
                 .iter()
                 .map(|jobs| Rank {
                     jobs: jobs.clone(),
                     phase: Phase::Idle,
-                    answers: (0, 0),
+                    answers: (0, 0, 0),
+                    has_forgiven: false,
                 })
                 .collect(),
         };
@@ -402,6 +630,7 @@ impl Model for Cluster {
             stations: self.jobs.iter().enumerate().map(qnode).collect(),
             tail: None,
             network: Vec::new(),
+            is_torn: false,
         }]
     }
 
@@ -409,9 +638,10 @@ impl Model for Cluster {
         actions.extend((0..world.network.len()).map(Action::Deliver));
         for (node, qnode) in world.stations.iter().enumerate() {
             let node = node as Node;
-            actions.push(Action::Tend(node));
+            actions.extend([Action::Tend(node), Action::Inspect(node)]);
             for rank in 0..qnode.ranks.len() {
                 actions.extend([Action::Go(node, rank), Action::GiveUp(node, rank)]);
+                actions.push(Action::Die(node, rank));
             }
         }
     }
@@ -431,6 +661,8 @@ impl Model for Cluster {
             }
             Action::Go(node, rank) => view(node, rank).go(),
             Action::GiveUp(node, rank) => view(node, rank).give_up(),
+            Action::Die(node, rank) => view(node, rank).die(),
+            Action::Inspect(node) => view(node, 0).inspect(),
             Action::Tend(node) => {
                 let view = view(node, 0);
                 view.as_server(|server| {
@@ -456,9 +688,23 @@ impl Model for Cluster {
                     .stations
                     .iter()
                     .filter(|qnode| qnode.granted.is_some());
-                let grants = world.network.iter();
-                let grants = grants.filter(|(_, word)| matches!(word, LockMessage::Grant(_)));
-                owners.count() + granted.count() + grants.count() == 1
+                // Those of older generations are dropped.
+                let is_grant = |(node, word): &&(Node, ServerMessage)| match word {
+                    ServerMessage::Lock {
+                        generation,
+                        message: LockMessage::Grant(_),
+                    } => *generation >= world.stations[*node as usize].generation,
+                    _ => false,
+                };
+                let grants = world.network.iter().filter(is_grant);
+                match owners.count() + granted.count() + grants.count() {
+                    0 => world.stations[0].is_halting,
+                    tokens => tokens == 1,
+                }
+            }),
+            Property::always("nobody sees half a write", |_, world: &World| {
+                let seeing = [Phase::Reads, Phase::Writes];
+                !world.is_torn || seeing.iter().all(|phase| world.ranks_in(phase) == 0)
             }),
             Property::always("nobody waits for ever", |cluster: &Self, world: &World| {
                 world.is_done() || !cluster.next_states(world).is_empty()
@@ -468,6 +714,7 @@ impl Model for Cluster {
                 |cluster: &Self, world: &World| {
                     !cluster.next_states(world).is_empty()
                         || world.stations.iter().all(|qnode| !qnode.gate.1)
+                        || world.stations.iter().all(|qnode| qnode.broken.is_some())
                 },
             ),
             Property::always(
@@ -503,7 +750,7 @@ fn explore(jobs: &[&[&[Job]]], max_local_handovers: u32) {
     checker.assert_properties();
 }
 
-use Job::{Downgrade, Read, TryWrite, Write};
+use Job::{Dies, Downgrade, Read, TakeOver, TakeOverOrDie, TryWrite, Write};
 
 #[test]
 fn two_nodes_of_two_ranks_write() {
@@ -546,4 +793,25 @@ fn two_nodes_downgrade() {
 #[test]
 fn three_nodes() {
     explore(&[&[&[Write, Write]], &[&[Read, Write]], &[&[TryWrite]]], 1);
+}
+
+#[test]
+fn two_nodes_lose_a_writer() {
+    explore(&[&[&[Dies], &[Write]], &[&[Write], &[TakeOver]]], 1);
+    explore(&[&[&[Write], &[TakeOver]], &[&[Dies], &[Read]]], 1);
+}
+
+#[test]
+fn two_ranks_take_over() {
+    explore(&[&[&[Dies], &[TakeOver]], &[&[TakeOver], &[Read]]], 1);
+}
+
+#[test]
+fn who_takes_over_dies() {
+    explore(&[&[&[TakeOver], &[Dies]], &[&[TakeOverOrDie], &[Read]]], 1);
+}
+
+#[test]
+fn three_nodes_lose_a_writer() {
+    explore(&[&[&[Write]], &[&[Dies]], &[&[TakeOver]]], 1);
 }

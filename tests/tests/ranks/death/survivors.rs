@@ -106,9 +106,9 @@ fn survivors_agree_twice(job: &Job) {
     survived(job)
 }
 
-/// A communicator of the victim and rank 0, and one of the others.
+/// A communicator of all but rank 0, so that the victim is not the only one of its host there.
 fn survivors_of_a_part(job: &Job) {
-    let color = i32::from(job.rank == 0 || job.rank == victim(job));
+    let color = i32::from(job.rank > 0);
     let part = job.world.split_by_color(Color::with_value(color));
     let part = part.expect("each rank has a color");
     let mut ctrl = mpisync::sync(&part).unwrap();
