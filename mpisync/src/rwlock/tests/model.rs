@@ -638,7 +638,10 @@ impl Model for Cluster {
         actions.extend((0..world.network.len()).map(Action::Deliver));
         for (node, qnode) in world.stations.iter().enumerate() {
             let node = node as Node;
-            actions.extend([Action::Tend(node), Action::Inspect(node)]);
+            actions.push(Action::Tend(node));
+            if world.ranks_in(&Phase::Dead) > 0 {
+                actions.push(Action::Inspect(node));
+            }
             for rank in 0..qnode.ranks.len() {
                 actions.extend([Action::Go(node, rank), Action::GiveUp(node, rank)]);
                 actions.push(Action::Die(node, rank));

@@ -27,6 +27,7 @@ impl HeapWaitQueue {
             cargo: atomic::AtomicU64::new(0),
             total: atomic::AtomicU32::new(0),
             abandoned: atomic::AtomicU64::new(0),
+            rebuilder: atomic::AtomicU32::new(0),
         };
         let slot = |_| Slot {
             want: AtomicU64::new(0),

@@ -5,7 +5,9 @@
 
 use crate::shm::wait::{Deadline, Stop};
 use crate::wait_queue::WaitQueue;
+use crate::wait_queue::layout::UNSETTLED;
 use crate::wait_queue::memory::WaitMemory;
+use crate::wait_queue::poison::TakeOver;
 use crate::wait_queue::tests::heap::HeapWaitQueue;
 use crate::wait_queue::tests::lists;
 use ::loom::cell::UnsafeCell;
@@ -322,5 +324,29 @@ fn permits_of_the_dead_go_on() {
         let other = thread::spawn(move || work(second));
         work(third);
         other.join().expect("no rank fails");
+    });
+}
+
+/// A rank died in the middle of a change. One rank rebuilds the queue while another one asks for the
+/// permit.
+#[test]
+fn a_torn_queue_is_rebuilt() {
+    model(2, || {
+        let [dead, mut second, mut third]: [List; 3] = lists(3, 1).try_into().ok().expect("three");
+        assert!(dead.try_acquire(0, 1));
+        let held = &dead.memory.slot(0).held;
+        held.store(UNSETTLED | 1, Ordering::Relaxed);
+        second.memory.dead = Some(0);
+        third.memory.dead = Some(0);
+        let other = thread::spawn(move || match second.acquire(1, || Deadline::NEVER) {
+            Ok(_) => second.release(1, 1),
+            Err(stop) => assert_eq!(stop, Stop::Died(0)),
+        });
+        while third.try_take_over(2, 0) == TakeOver::NotYet {
+            thread::yield_now();
+        }
+        other.join().expect("no rank fails");
+        assert!(third.try_acquire(2, 1), "the permit is there, once");
+        assert_eq!(third.free(), 0);
     });
 }

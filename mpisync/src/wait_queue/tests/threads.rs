@@ -1,10 +1,12 @@
 //! Real threads; few rounds under Miri and the like.
 
 use crate::shm::wait::{Deadline, Stop};
-use crate::wait_queue::layout::{MOST_PERMITS, UNSETTLED};
+use crate::wait_queue::layout::{FreePermits, MOST_PERMITS, UNSETTLED};
 use crate::wait_queue::memory::WaitMemory;
+use crate::wait_queue::poison::TakeOver;
+use crate::wait_queue::tests::heap::HeapWaitQueue;
 use crate::wait_queue::tests::lists;
-use crate::wait_queue::{OnDeath, Standing};
+use crate::wait_queue::{OnDeath, Standing, WaitQueue};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -221,4 +223,107 @@ fn a_dead_waiter_takes_no_wake_up() {
     all[2].memory.dead = Some(0);
     assert_eq!(all[2].wake(1), 1);
     assert!(all[2].is_granted(1) && !all[2].is_granted(0));
+}
+
+/// Of two that take over at the same time, one gets the permit. The queue is usable afterwards, and
+/// poisoned again if that one dies.
+#[test]
+fn a_mutex_is_taken_over_once() {
+    for _ in 0..ROUNDS / 20 {
+        let mut all = lists(4, 1);
+        for list in &mut all {
+            list.memory.dead = Some(0);
+            list.on_death = OnDeath::Poison;
+        }
+        assert_eq!(all[1].try_take_over(1, 1), TakeOver::NotPoisoned);
+        assert!(all[0].try_acquire(0, 1));
+        let [_, one, two, three]: [_; 4] = all.try_into().ok().expect("four");
+        let taken: Vec<TakeOver> = thread::scope(|scope| {
+            let take = |slot| {
+                let list = [&one, &two][slot - 1];
+                move || list.try_take_over(slot, 1)
+            };
+            let threads = [1, 2].map(|slot| scope.spawn(take(slot)));
+            threads.map(|thread| thread.join().unwrap()).into()
+        });
+        let taker = if taken[0] == TakeOver::Taken(1) { 1 } else { 2 };
+        assert_eq!(taken[taker - 1], TakeOver::Taken(1));
+        assert_eq!(taken[2 - taker], TakeOver::NotPoisoned);
+        assert_eq!(three.standing().held, [(taker, 1)]);
+        assert!(!three.try_acquire(3, 1));
+        [&one, &two][taker - 1].release(taker, 1);
+        assert!(three.try_acquire(3, 1));
+        assert!(three.check().is_ok());
+    }
+}
+
+/// A rank died in the middle of a change, with whatever it had done of it; others have permits and
+/// wait. The waiters get the error, and then the permits are those that the living do not have.
+#[test]
+fn a_queue_is_rebuilt_after_a_torn_change() {
+    let tears: [fn(&WaitQueue<HeapWaitQueue>); 5] = [
+        // It has taken permits, and not noted them.
+        |dead| assert!(dead.try_acquire(0, 2)),
+        // It is counted as a waiter, and its ticket is not visible.
+        |dead| {
+            let words = dead.memory.words();
+            words
+                .free_permits
+                .fetch_add(FreePermits::ONE_NEWCOMER, Ordering::SeqCst);
+        },
+        // It waits.
+        |dead| drop(dead.join(0, 3)),
+        // It serves.
+        |dead| {
+            let free_permits = &dead.memory.words().free_permits;
+            let now = FreePermits(free_permits.load(Ordering::SeqCst));
+            free_permits.store(now.served().0, Ordering::SeqCst);
+        },
+        |_| {},
+    ];
+    for (number, tear) in tears.into_iter().enumerate() {
+        for _ in 0..ROUNDS / 2000 {
+            let mut all = lists(5, 3);
+            for list in &mut all {
+                list.memory.dead = Some(0);
+            }
+            assert!(all[1].try_acquire(1, 1));
+            tear(&all[0]);
+            let held = &all[0].memory.slot(0).held;
+            held.fetch_or(UNSETTLED, Ordering::Relaxed);
+            let [_, one, two, three, four]: [_; 5] = all.try_into().ok().expect("five");
+            let take = |list: &WaitQueue<HeapWaitQueue>, slot| loop {
+                match list.try_take_over(slot, 0) {
+                    TakeOver::NotYet => thread::yield_now(),
+                    taken => return taken,
+                }
+            };
+            let cleared = thread::scope(|scope| {
+                // It gets the error, or comes after the others.
+                scope.spawn(
+                    || match two.acquire(3, || Deadline::after(Duration::from_secs(10))) {
+                        Ok(_) => two.release(2, 3),
+                        Err(stop) => assert_eq!(stop, Stop::Died(0)),
+                    },
+                );
+                let takers = [(&three, 3), (&four, 4)];
+                let takers = takers.map(|(list, slot)| scope.spawn(move || take(list, slot)));
+                thread::sleep(Duration::from_micros(100));
+                // A living rank may give its permit back at any time.
+                one.release(1, 1);
+                takers.map(|taker| taker.join().unwrap())
+            });
+            assert!(cleared.contains(&TakeOver::Taken(0)), "tear {number}");
+            assert_eq!(three.free(), 3, "tear {number}");
+            assert_eq!(
+                three.standing(),
+                Standing {
+                    free: 3,
+                    ..Standing::default()
+                }
+            );
+            assert!(three.try_acquire(3, 3));
+            three.release(3, 3);
+        }
+    }
 }
