@@ -240,7 +240,7 @@ fn a_mutex_is_taken_over_once() {
         let [_, one, two, three]: [_; 4] = all.try_into().ok().expect("four");
         let taken: Vec<TakeOver> = thread::scope(|scope| {
             let take = |slot| {
-                let list = [&one, &two][slot - 1];
+                let list: &WaitQueue<HeapWaitQueue> = [&one, &two][slot - 1];
                 move || list.try_take_over(slot, 1)
             };
             let threads = [1, 2].map(|slot| scope.spawn(take(slot)));
@@ -272,7 +272,9 @@ fn a_queue_is_rebuilt_after_a_torn_change() {
                 .fetch_add(FreePermits::ONE_NEWCOMER, Ordering::SeqCst);
         },
         // It waits.
-        |dead| drop(dead.join(0, 3)),
+        |dead| {
+            dead.join(0, 3);
+        },
         // It serves.
         |dead| {
             let free_permits = &dead.memory.words().free_permits;
