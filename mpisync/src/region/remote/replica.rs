@@ -122,7 +122,7 @@ impl Replica {
             let memory = Arc::new(Mapping::private(length));
             // SAFETY: the memory is for this piece alone.
             let bytes = unsafe { CopyBytes::new(memory) };
-            drop(self.port.receive_piece(from, &bytes, 0..length));
+            let _arriving = self.port.receive_piece(from, &bytes, 0..length);
         }
     }
 

@@ -7,6 +7,7 @@ use crate::wait_queue::poison::TakeOver;
 use crate::wait_queue::tests::heap::HeapWaitQueue;
 use crate::wait_queue::tests::lists;
 use crate::wait_queue::{OnDeath, Standing, WaitQueue};
+use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -238,10 +239,15 @@ fn a_mutex_is_taken_over_once() {
         assert_eq!(all[1].try_take_over(1, 1), TakeOver::NotPoisoned);
         assert!(all[0].try_acquire(0, 1));
         let [_, one, two, three]: [_; 4] = all.try_into().ok().expect("four");
+        let start = Barrier::new(2);
+        let start = &start;
         let taken: Vec<TakeOver> = thread::scope(|scope| {
             let take = |slot| {
                 let list: &WaitQueue<HeapWaitQueue> = [&one, &two][slot - 1];
-                move || list.try_take_over(slot, 1)
+                move || {
+                    start.wait();
+                    list.try_take_over(slot, 1)
+                }
             };
             let threads = [1, 2].map(|slot| scope.spawn(take(slot)));
             threads.map(|thread| thread.join().unwrap()).into()
