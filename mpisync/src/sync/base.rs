@@ -187,7 +187,7 @@ impl Base {
         self.object.check_usable()?;
         Ok(match &self.side {
             Side::Local(queue) => queue.supply(count, most),
-            Side::Remote(client) => client.supply(self.block(), count, most),
+            Side::Remote(client) => client.supply(self.block(), count, most)?,
         })
     }
 
@@ -196,7 +196,7 @@ impl Base {
         self.object.check_usable()?;
         Ok(match &self.side {
             Side::Local(queue) => queue.free(),
-            Side::Remote(client) => client.free(self.block()),
+            Side::Remote(client) => client.free(self.block())?,
         })
     }
 
@@ -245,7 +245,7 @@ impl Base {
         self.object.check_usable()?;
         Ok(match &self.side {
             Side::Local(queue) => queue.wake(most),
-            Side::Remote(client) => client.wake(self.block(), most),
+            Side::Remote(client) => client.wake(self.block(), most)?,
         })
     }
 
@@ -266,7 +266,7 @@ impl Base {
         self.object.check_usable()?;
         Ok(match &self.side {
             Side::Local(queue) => self.cargo.look(&queue.memory),
-            Side::Remote(client) => client.look(self.block()),
+            Side::Remote(client) => client.look(self.block())?,
         })
     }
 

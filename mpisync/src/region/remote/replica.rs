@@ -178,10 +178,14 @@ impl Service for Replica {
         Progress::busy_if(self.forward())
     }
 
-    /// Discards a change whose writer has died; the lock cannot be acquired any more then.
+    /// Discards a change whose writer has died, or that may not come because a host is lost; the lock
+    /// cannot be acquired any more then.
     fn inspect(&mut self) {
         let domain = self.port.net().domain();
-        let is_dead = |incoming: &mut Incoming| !domain.rank_is_alive(incoming.writer as usize);
+        let is_lost = domain.host_loss().is_some();
+        let is_dead = |incoming: &mut Incoming| {
+            is_lost || !domain.rank_is_alive(incoming.writer as usize)
+        };
         self.incoming.take_if(is_dead);
     }
 }
