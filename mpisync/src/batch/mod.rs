@@ -226,7 +226,10 @@ impl Batch {
         if let Some(directory) = &self.directory {
             directory.set(task, state)?;
         }
-        if self.table.set(&self.object, task, TaskStatus::from(state))? {
+        if self
+            .table
+            .set(&self.object, task, TaskStatus::from(state))?
+        {
             return Ok(());
         }
         Err(BatchError::Busy { task })

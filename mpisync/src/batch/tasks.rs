@@ -313,7 +313,9 @@ impl Batch {
     #[cold]
     pub(super) fn reclaim(&self) -> Result<bool, BatchError> {
         let domain = self.object.block().domain();
-        domain.host_loss().map_or(Ok(()), |loss| Err(LockError::from(loss)))?;
+        domain
+            .host_loss()
+            .map_or(Ok(()), |loss| Err(LockError::from(loss)))?;
         Ok(self.table.reclaim(&self.object)? > 0 || self.probe_other_jobs()?)
     }
 

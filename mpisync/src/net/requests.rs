@@ -1,8 +1,8 @@
 //! Requests to an object's home node, and the replies.
 
 use crate::net::{Client, Link, Message, Port, Service};
-use crate::shm::atomic::{AtomicU32, Ordering};
 use crate::shm::absence::HostLoss;
+use crate::shm::atomic::{AtomicU32, Ordering};
 use crate::shm::block::Block;
 use crate::shm::lock;
 use crate::shm::wait::{Deadline, Stop, Surroundings, wait_for_answer};

@@ -98,7 +98,12 @@ impl TableAccess {
     }
 
     /// Sets the status of a task. False if a rank has taken it.
-    pub(crate) fn set(&self, object: &Object, task: usize, status: TaskStatus) -> Result<bool, LockError> {
+    pub(crate) fn set(
+        &self,
+        object: &Object,
+        task: usize,
+        status: TaskStatus,
+    ) -> Result<bool, LockError> {
         match self.ask(object, Question::Set(task, status))? {
             Answer::Changed(is_set) => Ok(is_set),
             answer => unexpected(answer),
@@ -113,7 +118,12 @@ impl TableAccess {
     }
 
     /// The first task from `from` on with this status.
-    pub(crate) fn find(&self, object: &Object, status: TaskStatus, from: usize) -> Result<Option<usize>, LockError> {
+    pub(crate) fn find(
+        &self,
+        object: &Object,
+        status: TaskStatus,
+        from: usize,
+    ) -> Result<Option<usize>, LockError> {
         match self.ask(object, Question::Find(status, from))? {
             Answer::Found(found) => Ok(found),
             answer => unexpected(answer),

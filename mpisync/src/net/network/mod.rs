@@ -115,7 +115,7 @@ impl Network {
             return;
         }
         let (carrier, all) = (self.carrier(), self.context.all());
-        let sent = carrier.send(all, rank, bytes, &|| self.has_lost_host());
+        let sent = carrier.send(all, rank, bytes, &|| self.is_on_lost_host(rank));
         sent.unwrap_or_else(|unsent| self.note_unsent(unsent));
     }
 
@@ -124,8 +124,11 @@ impl Network {
         self.domain().segment().lost() == Some((rank, false))
     }
 
-    fn has_lost_host(&self) -> bool {
-        self.domain().segment().lost().is_some()
+    /// Whether `rank` is on the host that is lost.
+    fn is_on_lost_host(&self, rank: u32) -> bool {
+        let node_of = |rank| self.topology().node_of(rank);
+        let lost = self.domain().segment().lost();
+        lost.is_some_and(|(leader, _)| node_of(leader) == node_of(rank))
     }
 
     /// How many messages of this rank are still in flight.
@@ -203,7 +206,7 @@ impl Network {
         let mut unsent = lock(&self.unsent);
         unsent.retain(|(unsent, since)| {
             domain.rank_is_alive(unsent.rank as usize)
-                && !self.has_lost_host()
+                && domain.segment().lost().is_none()
                 && !self.lose_unreachable(unsent.rank, *since)
         });
         self.has_unsent.store(!unsent.is_empty(), Ordering::Release);
@@ -353,7 +356,7 @@ impl Network {
             return Piece::to_the_dead(rank);
         }
         let (carrier, all) = (self.carrier(), self.context.all());
-        let give_up = || self.has_lost_host();
+        let give_up = || self.is_on_lost_host(rank);
         let sent = carrier.send_piece(all, rank, message, bytes, place, &give_up);
         sent.unwrap_or_else(|unsent| {
             self.note_unsent(unsent);

@@ -183,9 +183,8 @@ impl Service for Replica {
     fn inspect(&mut self) {
         let domain = self.port.net().domain();
         let is_lost = domain.host_loss().is_some();
-        let is_dead = |incoming: &mut Incoming| {
-            is_lost || !domain.rank_is_alive(incoming.writer as usize)
-        };
+        let is_dead =
+            |incoming: &mut Incoming| is_lost || !domain.rank_is_alive(incoming.writer as usize);
         self.incoming.take_if(is_dead);
     }
 }

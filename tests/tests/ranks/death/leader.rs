@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 
 use mpi::traits::*;
 use mpisync::ndarray::Ix1;
+use mpisync::sync::{BarrierError, LatchError, OnceError};
 use mpisync::{
     Access, Barrier, Batch, CollectiveError, Condvar, Counter, Latch, LockError, Mutex, OnceShared,
     Region, RemoteChannel, Semaphore, Turn, WindowController,
 };
-use mpisync::sync::{BarrierError, OnceError};
 use mpisync_tests::job::Job;
 use mpisync_tests::scratch::until;
 
@@ -87,7 +87,7 @@ const FOREVER: Duration = Duration::MAX;
 
 // Words of scratch memory; those of the processes are one for each rank.
 const STOPPED: usize = 6;
-const LOST: usize = 7;
+const INSIDE: usize = 7;
 const LEFT: usize = 8;
 const PROCESSES: usize = 10;
 
@@ -229,7 +229,9 @@ fn read_behind_writer(job: &Job, victim: &Victim) -> Outcome {
 }
 
 fn fence(job: &Job, victim: &Victim) -> Outcome {
-    let mut ctrl = WindowController::builder(&job.world).master(victim.rank).build()?;
+    let mut ctrl = WindowController::builder(&job.world)
+        .master(victim.rank)
+        .build()?;
     match ctrl.single_write_timeout(FOREVER)? {
         Access::Writer(fence) => {
             victim.strike(job);
@@ -243,7 +245,9 @@ fn fence(job: &Job, victim: &Victim) -> Outcome {
 /// Another rank shares large values, which the victim does not collect.
 fn large_values(job: &Job, victim: &Victim) -> Outcome {
     let writer = (victim.rank + 1) % job.size;
-    let mut ctrl = WindowController::builder(&job.world).master(writer).build()?;
+    let mut ctrl = WindowController::builder(&job.world)
+        .master(writer)
+        .build()?;
     victim.strike(job);
     loop {
         match ctrl.single_write_timeout(FOREVER)? {
@@ -299,7 +303,9 @@ fn put(job: &Job, victim: &Victim) -> Outcome {
     }
     drop(consumer);
     loop {
-        producer.put_timeout(1, FOREVER).map_err(|error| error.reason)?;
+        producer
+            .put_timeout(1, FOREVER)
+            .map_err(|error| error.reason)?;
     }
 }
 
@@ -334,7 +340,9 @@ fn mutex(job: &Job, victim: &Victim) -> Outcome {
 }
 
 fn semaphore(job: &Job, victim: &Victim) -> Outcome {
-    let semaphore = Semaphore::builder(&job.world, 1).root(victim.rank).build()?;
+    let semaphore = Semaphore::builder(&job.world, 1)
+        .root(victim.rank)
+        .build()?;
     if victim.is_this {
         let _permit = semaphore.acquire();
         victim.strike(job);
@@ -347,7 +355,9 @@ fn semaphore(job: &Job, victim: &Victim) -> Outcome {
 }
 
 fn counter(job: &Job, victim: &Victim) -> Outcome {
-    let counter = Counter::<u64>::builder(&job.world).root(victim.rank).build()?;
+    let counter = Counter::<u64>::builder(&job.world)
+        .root(victim.rank)
+        .build()?;
     victim.strike(job);
     let start = Instant::now();
     while start.elapsed() < Duration::from_secs(2) {
@@ -359,7 +369,9 @@ fn counter(job: &Job, victim: &Victim) -> Outcome {
 }
 
 fn once(job: &Job, victim: &Victim) -> Outcome {
-    let once = OnceShared::<u64>::builder(&job.world).root(victim.rank).build()?;
+    let once = OnceShared::<u64>::builder(&job.world)
+        .root(victim.rank)
+        .build()?;
     if victim.is_this {
         once.get_or_init(|| {
             victim.strike(job);
@@ -429,7 +441,9 @@ fn host_dies(job: &Job, which: usize) {
             job.tell("survived");
         }
         job.scratch.meet(STOPPED, 2);
-        thread::sleep(Duration::from_millis(200));
+        // Its leader is the first to die, and does not see the other one's death.
+        let later = if job.rank == leader { 0 } else { 20 };
+        thread::sleep(Duration::from_millis(200 + later));
         die();
     }
     let start = Instant::now();
@@ -469,10 +483,9 @@ impl Stopped {
         let its = its.filter(|&rank| is_meant(rank == leader));
         let process = |rank| job.scratch.word(PROCESSES + rank as usize).load(SeqCst) as i32;
         let stopped = Self(its.map(process).collect());
-        // They are in their waits by then.
+        // The others are in their waits by then.
         thread::sleep(Duration::from_millis(200));
         stopped.signal(libc::SIGSTOP);
-        job.scratch.raise(STOPPED);
         Some(stopped)
     }
 
@@ -494,31 +507,38 @@ impl Drop for Stopped {
 /// go on, and MPI can be finalized.
 fn is_silent(job: &Job, which: usize, is_meant: fn(bool) -> bool) {
     let leader = Hosts::of(job).leaders()[which];
-    let barrier = Barrier::new(&job.world).unwrap();
+    // It does not open.
+    let latch = Latch::new(&job.world, 1).unwrap();
     let mut mutex = Mutex::with_value(&job.world, 0_u64).unwrap();
     let ctrl = mpisync::sync(&job.world).unwrap();
     let stopped = Stopped::stop(job, leader, is_meant);
+    let start = Instant::now();
+    expect_silence(&latch, leader);
     if stopped.is_some() {
-        // It has the mutex while it waits.
-        let _guard = mutex.lock_timeout(LIMIT);
-        expect_silence(&barrier, leader);
-        job.scratch.raise(LOST);
-    } else {
-        expect_silence(&barrier, leader);
-        // The holder's is not taken for free.
-        job.scratch.wait_for(LOST);
+        assert!(start.elapsed() < LIMIT, "{:?}", start.elapsed());
     }
     drop(stopped);
-    expect_silence(&barrier, leader);
+    expect_silence(&latch, leader);
+    // A section of the mutex is still alone, where it can be entered.
+    for _ in 0..100 {
+        if let Ok(mut value) = mutex.lock_timeout(FOREVER) {
+            let inside = job.scratch.word(INSIDE);
+            assert_eq!(inside.fetch_add(1, SeqCst), 0);
+            *value += 1;
+            inside.fetch_sub(1, SeqCst);
+        }
+    }
     // What needs no other host goes on.
     drop(ctrl.read_timeout(FOREVER).unwrap());
 }
 
-fn expect_silence(barrier: &Barrier, leader: i32) {
-    let start = Instant::now();
-    let error = barrier.wait_timeout(FOREVER).unwrap_err();
-    assert_is_silent(&error, leader);
-    assert!(start.elapsed() < LIMIT, "{:?}", start.elapsed());
+fn expect_silence(latch: &Latch, leader: i32) {
+    match latch.wait_timeout(FOREVER).unwrap_err() {
+        LatchError::Lock(LockError::HostSilent { ranks }) => {
+            assert_eq!((ranks.leader(), ranks.count()), (leader, 2));
+        }
+        error => panic!("{error:?}"),
+    }
 }
 
 /// All processes of a host are stopped, but not for longer than the limit.
