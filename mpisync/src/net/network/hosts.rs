@@ -25,9 +25,6 @@ const BEAT: Duration = Duration::from_secs(1);
 const BEATS_WITHIN_LIMIT: u32 = 5;
 /// How many nodes watch each node.
 const WATCHERS: u32 = 2;
-/// A node that has not been heard of at all has this many times the limit: its leader may not have
-/// begun to send.
-const START: u32 = 3;
 /// How long after MPI has failed to send to a leader its ranks have to report its death.
 const REPORT: Duration = Duration::from_secs(2);
 /// How many polls of a rank that is no leader there are for each look at the clock.
@@ -58,8 +55,8 @@ struct State {
     looked: Instant,
     /// When it has sent its last beat; None before the first.
     sent: Option<Instant>,
-    /// By watched leader: when it was heard of last, and whether it has been heard of at all.
-    heard: Vec<(Instant, bool)>,
+    /// By watched leader: when it was heard of last, or when all ranks have begun.
+    heard: Vec<Instant>,
     /// On other ranks: the beat of this node's leader, and since when it has been the same.
     beat: (u32, Instant),
 }
@@ -84,7 +81,7 @@ impl Hosts {
             state: Mutex::new(State {
                 looked: now,
                 sent: None,
-                heard: vec![(now, false); watched.len()],
+                heard: vec![now; watched.len()],
                 beat: (0, now),
             }),
             watched,
@@ -116,7 +113,7 @@ impl State {
         let has_run = now - self.looked < limit / 2;
         self.looked = now;
         if !has_run {
-            self.heard.iter_mut().for_each(|(heard, _)| *heard = now);
+            self.heard.fill(now);
             self.beat.1 = now;
         }
         has_run
@@ -142,11 +139,9 @@ impl Network {
             let has_run = state.looks(now, limit);
             for (watched, heard) in hosts.watched.iter().zip(&mut state.heard) {
                 if watched.was_heard.swap(false, Ordering::Relaxed) {
-                    *heard = (now, true);
+                    *heard = now;
                 }
-                let (since, was_heard) = *heard;
-                let limit = if was_heard { limit } else { limit * START };
-                if has_run && now - since > limit {
+                if has_run && now - *heard > limit {
                     silent = Some(watched.leader);
                 }
             }
@@ -270,13 +265,13 @@ mod tests {
         let mut state = State {
             looked: start,
             sent: None,
-            heard: vec![(start, true)],
+            heard: vec![start],
             beat: (1, start),
         };
         assert!(state.looks(at(4), limit));
-        assert_eq!((state.heard[0].0, state.beat.1), (start, start));
+        assert_eq!((state.heard[0], state.beat.1), (start, start));
         assert!(!state.looks(at(9), limit));
-        assert_eq!((state.heard[0].0, state.beat.1), (at(9), at(9)));
+        assert_eq!((state.heard[0], state.beat.1), (at(9), at(9)));
         assert!(state.looks(at(10), limit));
     }
 }
