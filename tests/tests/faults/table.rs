@@ -57,7 +57,6 @@ pub const OVER_HOSTS: (&[&str], &[Fault]) = (
         "counter::next",
         "once::get",
         "latch::wait",
-        "channel::put",
         "channel::take",
         "region::write",
         "region::set",
