@@ -26,6 +26,8 @@ variables! {
     GRACE
     /// Whether leaders have a progress thread, unless the program says so.
     PROGRESS_THREAD
+    /// After what time a host that does not answer is lost, unless the program says so.
+    SILENCE
     /// `on` if a world of one process is intended, whatever the environment of a launcher says.
     SINGLETON
     /// The transport, unless the program sets it.

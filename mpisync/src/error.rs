@@ -1,9 +1,11 @@
 //! Errors with their cause and the way to fix it.
 
 mod create;
+mod host;
 mod report;
 
 pub use crate::error::create::{CreateError, MemoryLimit};
+pub use crate::error::host::HostRanks;
 pub use crate::error::report::WaitReport;
 use crate::location::Place;
 use std::io;
@@ -46,6 +48,27 @@ pub enum LockError {
     HolderEnded {
         /// The rank in the object's communicator.
         rank: i32,
+    },
+    /// The leader of a host, its lowest rank, is gone: it died, or it ended after another rank had
+    /// died. Only for communicators that span hosts: no other rank can act for the host, so their
+    /// objects cannot be relied on any more.
+    #[error(
+        "rank {rank} died (or ended after the death of another rank), which was the leader of its host: the hosts cannot reach \
+         each other without it; go on with a communicator that leaves it out"
+    )]
+    LeaderDied {
+        /// The rank in the object's communicator.
+        rank: i32,
+    },
+    /// A host does not answer any more. Only for communicators that span hosts. The other hosts do
+    /// without it from now on, also if it comes back.
+    #[error(
+        "the host of {ranks} has not answered for longer than `MPISYNC_SILENCE` allows: it is down or cut off, or its \
+         processes are stopped; go on with a communicator that leaves it out"
+    )]
+    HostSilent {
+        /// The ranks of the host.
+        ranks: HostRanks,
     },
     /// MPI was finalized.
     #[error(

@@ -184,7 +184,9 @@ pub use crate::channel::{BulkError, ChannelError, Consumer, Producer, PutError, 
 pub use crate::collective::access::{Access, On};
 pub use crate::collective::fence::{Excluded, Fence, Writer};
 pub use crate::collective::scope::Collective;
-pub use crate::error::{CollectiveError, CreateError, LockError, MemoryLimit, WaitReport};
+pub use crate::error::{
+    CollectiveError, CreateError, HostRanks, LockError, MemoryLimit, WaitReport,
+};
 #[doc(inline)]
 pub use crate::guarded::Guarded;
 pub use crate::location::Place;

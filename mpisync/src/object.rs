@@ -150,6 +150,7 @@ impl Object {
             },
             Stop::RankEnded(rank) => LockError::HolderEnded { rank: rank as i32 },
             Stop::Alone => LockError::Alone,
+            Stop::HostLost(loss) => loss.into(),
             Stop::Absent(..) => unreachable!("a lock waits for holders"),
             Stop::Again => unreachable!("the call has begun anew"),
         }

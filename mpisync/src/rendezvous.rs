@@ -8,7 +8,7 @@
 //! others' announcements. A rank that waits in a fence for a rank that went to a meeting instead
 //! joins that meeting, and learns the same from the announcements.
 
-use crate::error::CollectiveError;
+use crate::error::{CollectiveError, LockError};
 use crate::fingerprint::fingerprint;
 use crate::location::Place;
 use crate::shm::absence::absent;
@@ -522,7 +522,7 @@ absent!(CollectiveError);
 struct NotMet(CollectiveError);
 
 impl From<Stop> for NotMet {
-    fn from(_: Stop) -> Self {
-        unreachable!("there is no deadline")
+    fn from(stop: Stop) -> Self {
+        NotMet(LockError::from(stop.expect_host_loss()).into())
     }
 }

@@ -1,7 +1,8 @@
 //! How nodes communicate.
 
 use crate::environment;
-use crate::environment::{CREATE_TIMEOUT, PROGRESS_THREAD, TRANSPORT, read_seconds, read_variable};
+use crate::environment::{CREATE_TIMEOUT, PROGRESS_THREAD, SILENCE, TRANSPORT};
+use crate::environment::{read_seconds, read_variable};
 use crate::error::CreateError;
 use std::time::Duration;
 
@@ -25,11 +26,17 @@ pub(crate) struct TransportOptions {
     pub(crate) transport: Option<Transport>,
     pub(crate) progress_thread: Option<bool>,
     pub(crate) create_timeout: Option<Duration>,
+    pub(crate) silence: Option<Duration>,
 }
 
 /// How long a rank waits for the others when it makes an object, if neither the program nor the
 /// environment says so.
 const DEFAULT_CREATE_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// After what time a host that does not answer is lost, if neither the program nor the environment
+/// says so. A process that runs shows so several times a second.
+#[cfg(feature = "mpi")]
+const DEFAULT_SILENCE: Duration = Duration::from_secs(10);
 
 impl TransportOptions {
     /// Takes the options that are not set from the environment.
@@ -54,6 +61,10 @@ impl TransportOptions {
                 None => read_seconds(CREATE_TIMEOUT)?,
                 said => said,
             },
+            silence: match self.silence {
+                None => read_seconds(SILENCE)?,
+                said => said,
+            },
         })
     }
 
@@ -62,5 +73,11 @@ impl TransportOptions {
     pub(crate) fn create_limit(self) -> Option<Duration> {
         let limit = self.create_timeout.unwrap_or(DEFAULT_CREATE_TIMEOUT);
         Some(limit).filter(|limit| !limit.is_zero())
+    }
+
+    /// After what time a host that does not answer is lost; zero for never.
+    #[cfg(feature = "mpi")]
+    pub(crate) fn silence_limit(self) -> Duration {
+        self.silence.unwrap_or(DEFAULT_SILENCE)
     }
 }

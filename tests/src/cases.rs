@@ -23,6 +23,8 @@ pub struct Cases {
 pub enum Attribute {
     /// They run on one node only, and are left out over several hosts.
     OneNode,
+    /// They run over several hosts only.
+    SeveralNodes,
     /// Each runs in a job of its own.
     OwnJob,
     /// They run in jobs with these environment variables.

@@ -63,9 +63,10 @@ impl Selection {
     fn takes(&self, test: &Test) -> bool {
         let has = |part: &String| test.name.contains(part.as_str());
         let fits = |ranks| ranks == test.ranks && !test.is(Attribute::OneNode);
+        let is_for_hosts = test.is(Attribute::SeveralNodes);
         (self.names.is_empty() || self.names.iter().any(has))
             && !self.skip.iter().any(has)
-            && self.hosts.is_none_or(fits)
+            && self.hosts.map_or(!is_for_hosts, fits)
     }
 }
 

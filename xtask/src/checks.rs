@@ -48,6 +48,8 @@ enum Step {
     Examples,
     /// Integration tests on ranks over several hosts, with each MPI
     Hosts,
+    /// A third of the faults over 2 hosts, in the leader of one, with each MPI that survives that
+    HostFaults,
 }
 
 impl Step {
@@ -86,7 +88,7 @@ impl Test {
     pub fn run(&self, workspace: &Workspace) -> Result<()> {
         if self.list {
             for (name, help) in Step::value_variants().iter().map(|step| step.describe()) {
-                println!("{name:9} {help}");
+                println!("{name:11} {help}");
             }
             return Ok(());
         }
@@ -96,11 +98,12 @@ impl Test {
         let toolbox = |mpi| Toolbox::new(workspace, &machine, mpi, limit);
         let is_asked_for = |step: &Step| self.only.is_empty() || self.only.contains(step);
         let on_each_mpi = [Step::Ranks, Step::Faults, Step::Examples];
+        let over_hosts = [Step::Hosts, Step::HostFaults];
         for step in Step::value_variants()
             .iter()
             .filter(|step| is_asked_for(step))
         {
-            if *step != Step::Hosts && !on_each_mpi.contains(step) {
+            if !over_hosts.contains(step) && !on_each_mpi.contains(step) {
                 let (name, _) = step.describe();
                 self.announced(&name, *step, &toolbox(&machine.mpis[0]))?;
             }
@@ -111,17 +114,28 @@ impl Test {
                 self.announced(&title, *step, &toolbox(mpi))?;
             }
         }
-        for &count in self.hosts.iter().filter(|_| is_asked_for(&Step::Hosts)) {
+        let on_hosts = |step: Step| (self.hosts.iter()).map(move |&count| (step, count));
+        let runs = over_hosts.into_iter().filter(is_asked_for);
+        // The victim of a fault is alone on the second host.
+        let runs = runs
+            .flat_map(on_hosts)
+            .filter(|(step, count)| *step == Step::Hosts || *count == 2);
+        for (step, count) in runs {
             let hosts = Hosts::up(count)?.for_tests();
             for mpi in &machine.mpis {
-                let title = format!("ranks with {mpi} on {}", hosts.describe(mpi));
+                let what = if step == Step::Hosts {
+                    "ranks"
+                } else {
+                    "faults"
+                };
+                let title = format!("{what} with {mpi} on {}", hosts.describe(mpi));
                 if let Some(reason) = hosts.fault(mpi) {
                     say(format!(
                         "== {title}: left out, it needs network namespaces ({reason})"
                     ));
                     continue;
                 }
-                self.announced(&title, Step::Hosts, &toolbox(mpi).on(Some(&hosts)))?;
+                self.announced(&title, step, &toolbox(mpi).on(Some(&hosts)))?;
             }
         }
         say(format!(
@@ -217,6 +231,7 @@ impl Test {
                 self.tests(cargo, arguments, feature.as_slice())
             }
             Step::Hosts => self.on_hosts(tools),
+            Step::HostFaults => self.faults_on_hosts(tools),
         }
     }
 
@@ -258,6 +273,23 @@ impl Test {
             options.extend(dying.iter().flat_map(|name| ["--skip", name]));
         }
         let passed = self.ranks(tools, ranks, &options)?;
+        tools.check_traffic()?;
+        Ok(passed)
+    }
+
+    /// Runs the faults of a rank that is the leader of its host, and alone on it.
+    fn faults_on_hosts(&self, tools: &Toolbox<'_>) -> Result<usize> {
+        let hosts = tools.hosts.context("a step over hosts has some")?;
+        let mpi = tools.mpi;
+        if hosts.are_pretended(mpi) || !mpi.family.survives_deaths_over_hosts(mpi.major()) {
+            say(format!(
+                "left out: {mpi} does not let the others live, or only pretends to have hosts"
+            ));
+            return Ok(0);
+        }
+        // A launcher that has room for three ranks on each host starts the first three of four on the first one.
+        let cargo = tools.cargo_for_ranks(6)?;
+        let passed = self.tests(cargo, "-p mpisync-tests --test faults --", &self.names)?;
         tools.check_traffic()?;
         Ok(passed)
     }
@@ -377,7 +409,7 @@ mod tests {
     fn the_steps_are_in_the_order_from_quick_to_slow() {
         let names = Step::value_variants().iter().map(|step| step.describe().0);
         let names: Vec<String> = names.collect();
-        let expected = "fmt clippy unit memory loom ui ranks faults examples hosts";
+        let expected = "fmt clippy unit memory loom ui ranks faults examples hosts host-faults";
         assert_eq!(names.join(" "), expected);
     }
 

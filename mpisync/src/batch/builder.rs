@@ -299,7 +299,7 @@ impl InitialStates {
         for (task, state) in states.into_iter().enumerate() {
             if state != State::Open {
                 let status = TaskStatus::from(state);
-                batch.table.set(&batch.object, task, status);
+                batch.table.set(&batch.object, task, status)?;
             }
         }
         // A task whose state is RUNNING may belong to a job that has died.

@@ -33,7 +33,7 @@ pub enum BatchError {
          them again (`next_task_with`, `mpisync-batch reset DIR`)"
     )]
     NotAllDone(Summary),
-    /// MPI was finalized.
+    /// MPI was finalized, or a host is lost.
     #[error(transparent)]
     Lock(#[from] LockError),
     /// A rank that acts for others, the root or the first one of this worker, got an error, whose

@@ -201,7 +201,7 @@ impl Batch {
     pub fn state(&self, task: usize) -> Result<State, BatchError> {
         self.object.check_usable()?;
         self.check_task(task)?;
-        match (self.table.status(&self.object, task), &self.directory) {
+        match (self.table.status(&self.object, task)?, &self.directory) {
             (TaskStatus::Elsewhere, Some(directory)) => Ok(directory.state(task)?),
             (status, _) => Ok(State::from(status)),
         }
@@ -220,13 +220,16 @@ impl Batch {
         if state == State::Running {
             return Err(BatchError::SetRunning);
         }
-        if self.table.status(&self.object, task) == TaskStatus::Taken {
+        if self.table.status(&self.object, task)? == TaskStatus::Taken {
             return Err(BatchError::Busy { task });
         }
         if let Some(directory) = &self.directory {
             directory.set(task, state)?;
         }
-        if self.table.set(&self.object, task, TaskStatus::from(state)) {
+        if self
+            .table
+            .set(&self.object, task, TaskStatus::from(state))?
+        {
             return Ok(());
         }
         Err(BatchError::Busy { task })
@@ -239,8 +242,8 @@ impl Batch {
     /// [`LockError::Finalized`](crate::LockError::Finalized).
     pub fn summary(&self) -> Result<Summary, BatchError> {
         self.object.check_usable()?;
-        self.table.reclaim(&self.object);
-        Ok(Summary::from(self.table.counts(&self.object)))
+        self.table.reclaim(&self.object)?;
+        Ok(Summary::from(self.table.counts(&self.object)?))
     }
 
     /// Keeps a flaw for [`problems`](Self::problems); an error in a strict batch.
@@ -266,7 +269,7 @@ impl Batch {
         let mut from = 0;
         while let Some(directory) = &self.directory
             && self.object.check_usable().is_ok()
-            && let Some(task) = self.table.find(&self.object, TaskStatus::Invalid, from)
+            && let Ok(Some(task)) = self.table.find(&self.object, TaskStatus::Invalid, from)
         {
             from = task + 1;
             let is_known = found.iter().any(|(known, _)| *known == task);

@@ -7,6 +7,7 @@ use crate::batch::table::layout::TaskStatus;
 use crate::batch::task::CurrentTask;
 use crate::batch::vote::Vote;
 use crate::batch::{Batch, BatchError, State, Summary, Task, Worker};
+use crate::error::LockError;
 use crate::share::panic_message;
 use crate::shm::wait::{FIRST_SLEEP, INSPECTION, Surroundings};
 use serde::de::DeserializeOwned;
@@ -102,7 +103,7 @@ impl Batch {
         let mut sleep_time = FIRST_SLEEP;
         let (mut last_taken, mut last_open) = (0, 0);
         loop {
-            while let Some(taken) = self.table.take(&self.object, again) {
+            while let Some(taken) = self.table.take(&self.object, again)? {
                 if let Some(was) = self.claim(taken, again)? {
                     let (task, round) = (taken.task, self.round + 1);
                     return Ok(Some(Found { task, was, round }));
@@ -113,8 +114,8 @@ impl Batch {
             }
             // In this order: a task that was taken a moment ago may be open by now.
             let may_be_opened = waits
-                && (self.is_any(TaskStatus::Taken, &mut last_taken)
-                    || self.is_any(TaskStatus::Open, &mut last_open));
+                && (self.is_any(TaskStatus::Taken, &mut last_taken)?
+                    || self.is_any(TaskStatus::Open, &mut last_open)?);
             if !may_be_opened {
                 return Ok(None);
             }
@@ -296,8 +297,8 @@ impl Batch {
         loop {
             self.object.check_usable()?;
             self.reclaim()?;
-            if !self.is_any(TaskStatus::Taken, &mut last_taken)
-                && !self.is_any(TaskStatus::Elsewhere, &mut last_elsewhere)
+            if !self.is_any(TaskStatus::Taken, &mut last_taken)?
+                && !self.is_any(TaskStatus::Elsewhere, &mut last_elsewhere)?
             {
                 return self.summary().map(Some);
             }
@@ -311,7 +312,11 @@ impl Batch {
     /// Opens tasks of ranks and jobs that have died. Returns whether there were any.
     #[cold]
     pub(super) fn reclaim(&self) -> Result<bool, BatchError> {
-        Ok(self.table.reclaim(&self.object) > 0 || self.probe_other_jobs()?)
+        let domain = self.object.block().domain();
+        domain
+            .host_loss()
+            .map_or(Ok(()), |loss| Err(LockError::from(loss)))?;
+        Ok(self.table.reclaim(&self.object)? > 0 || self.probe_other_jobs()?)
     }
 
     /// Updates the status of tasks that other jobs run, at most twice a second and for a tenth of
@@ -331,7 +336,7 @@ impl Batch {
         self.next_probe.set(Some(start + pause));
         let mut opened = false;
         let mut from = 0;
-        while let Some(task) = self.table.find(&self.object, TaskStatus::Elsewhere, from) {
+        while let Some(task) = self.table.find(&self.object, TaskStatus::Elsewhere, from)? {
             from = task + 1;
             let status = match directory.probe(task) {
                 Ok(None) => continue,
@@ -344,7 +349,7 @@ impl Batch {
                 Err(error) => return Err(self.file_system_error(error)),
             };
             opened |= status == TaskStatus::Open;
-            self.table.set(&self.object, task, status);
+            self.table.set(&self.object, task, status)?;
         }
         let pause = pause.max(start.elapsed() * PAUSE_FACTOR);
         self.next_probe.set(Some(Instant::now() + pause));
@@ -352,13 +357,13 @@ impl Batch {
     }
 
     /// Whether any task has this status. `last` is the task that the last call found.
-    fn is_any(&self, status: TaskStatus, last: &mut usize) -> bool {
-        if *last < self.tasks && self.table.status(&self.object, *last) == status {
-            return true;
+    fn is_any(&self, status: TaskStatus, last: &mut usize) -> Result<bool, LockError> {
+        if *last < self.tasks && self.table.status(&self.object, *last)? == status {
+            return Ok(true);
         }
-        let found = self.table.find(&self.object, status, 0);
+        let found = self.table.find(&self.object, status, 0)?;
         *last = found.unwrap_or(0);
-        found.is_some()
+        Ok(found.is_some())
     }
 
     /// Lets MPI make progress, and sleeps, twice as long as the last time.

@@ -6,7 +6,7 @@
 
 use crate::batch::BatchError;
 use crate::batch::vote::{Absent, Vote, Votes};
-use crate::error::CollectiveError;
+use crate::error::{CollectiveError, LockError};
 use crate::location::CallSite;
 use crate::object::Object;
 #[cfg(feature = "mpi")]
@@ -119,6 +119,7 @@ impl Worker {
             Err(CollectiveError::RankDied { rank }) => Err(self.died(rank as u32)),
             Err(CollectiveError::RankEnded { rank, .. }) => Err(self.ended(rank as u32)),
             Err(CollectiveError::WriterMismatch { .. }) => Err(self.left(0)),
+            Err(CollectiveError::Lock(error)) => Err(error.into()),
             Err(error) => Err(BatchError::Diverged(error)),
         }
     }
@@ -142,6 +143,7 @@ impl Worker {
             Absent::Died(rank) => self.died(rank),
             Absent::Ended(rank) => self.ended(rank),
             Absent::Left(rank) => self.left(rank),
+            Absent::HostLost(loss) => LockError::from(loss).into(),
         })?;
         votes.insert(0, mine);
         if let Some(failed) = votes.iter().find(|vote| matches!(vote, Vote::Failed(_))) {

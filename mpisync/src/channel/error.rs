@@ -1,5 +1,6 @@
 //! The errors of channels.
 
+use crate::error::LockError;
 use std::fmt;
 use std::time::Duration;
 
@@ -46,13 +47,10 @@ pub enum ChannelError {
          channel before or after that call"
     )]
     Nested,
-    /// The lowest rank of this node has died. Its process carried the messages between nodes. Only
-    /// for channels that span nodes.
-    #[error(
-        "the lowest rank of this node, whose process carried the channel's messages, has died; messages from other nodes cannot \
-         arrive any more"
-    )]
-    Lost,
+    /// A host is lost: its leader has died, or it does not answer. Messages from other nodes cannot
+    /// arrive any more. Only for channels that span nodes.
+    #[error("no message of another host can arrive any more: {0}")]
+    Lost(LockError),
     /// MPI was finalized.
     #[error(
         "MPI is finalized, and the other ranks may be gone; use channels while the universe is alive"

@@ -91,8 +91,8 @@ impl<T: Plain> Future for TakeFuture<'_, T> {
 /// Puts a message. `None` if there is no room at the moment.
 pub(super) fn put<T: Plain>(shared: &Shared<T>, message: &T) -> Option<Result<(), ChannelError>> {
     let reserved = shared.check_usable().and_then(|()| {
-        if shared.is_lost.get() {
-            return Err(ChannelError::Lost);
+        if let Some(lost) = shared.lost.get() {
+            return Err(lost.into());
         }
         Ok(shared.puts().try_put(1)?)
     });
@@ -111,8 +111,7 @@ pub(super) fn take<T: Plain>(
     let taken = (shared.check_usable())
         .and_then(|()| NoMessage::none_at_end(shared.takes.take_since(1, began)));
     let taken = match taken {
-        Err(ChannelError::Empty) if shared.is_lost.get() => Err(ChannelError::Lost),
-        Err(ChannelError::Empty) => return None,
+        Err(ChannelError::Empty) => Err(shared.lost.get()?.into()),
         taken => taken,
     };
     *wait_began = None;
@@ -189,9 +188,9 @@ impl<'a, T: Plain> Retry<'a, T> {
         });
         if now - wait.inspected >= INSPECTION {
             wait.inspected = now;
-            if wait.inspector.inspect().is_err() {
+            if let Err(lost) = wait.inspector.inspect() {
                 // The next attempt returns the error.
-                self.shared.is_lost.set(true);
+                self.shared.lost.set(Some(lost));
             }
         }
         if now - wait.began < queue.memory.spin_budget().unwrap_or(POLL) {

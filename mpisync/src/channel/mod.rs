@@ -37,9 +37,9 @@
 //!   takes, perhaps on another node where later messages have arrived before it. A message that
 //!   arrives for a future is kept for at least 3 ms and at most a quarter of a second; if the future
 //!   has not been polled by then, the message may go to another rank, too.
-//! - The lowest rank of each node must live. If it dies, the other ranks of its node get
-//!   [`ChannelError::Lost`], and ranks of other nodes wait for the node. MPI must be initialized
-//!   for several threads, as [`initialize`](crate::initialize) does.
+//! - If the lowest rank of a node dies, or a node does not answer, calls that would wait return
+//!   [`ChannelError::Lost`] on all ranks. MPI must be initialized for several threads, as
+//!   [`initialize`](crate::initialize) does.
 //!
 //! # The end of a stream
 //! [`take`](RemoteChannel::take) returns `None` once no message can come any more. A stream ends in

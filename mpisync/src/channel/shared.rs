@@ -2,6 +2,7 @@
 
 use crate::channel::error::ChannelError;
 use crate::channel::ring::memory::{QueueMemory, RelaySlots, Slots};
+use crate::channel::ring::relay::Lost;
 use crate::channel::ring::{NoMessage, Putting, Queue, Taking};
 use crate::net::mpi_has_ended;
 use crate::plain::Plain;
@@ -24,8 +25,8 @@ pub(super) struct Shared<T> {
     pub(super) name: String,
     /// Whether the channel is unusable once MPI has ended.
     needs_mpi: bool,
-    /// Whether the process that carries messages to this node is known to have died.
-    pub(super) is_lost: Cell<bool>,
+    /// The host that is lost, if a future has found one.
+    pub(super) lost: Cell<Option<Lost>>,
     /// Whether a closure of `put_with` or `take_with` has a slot.
     is_lent: Cell<bool>,
 }
@@ -78,7 +79,7 @@ impl<T: Plain> Shared<T> {
             puts: None,
             root,
             name,
-            is_lost: Cell::new(false),
+            lost: Cell::new(None),
             is_lent: Cell::new(false),
         }
     }

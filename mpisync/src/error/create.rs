@@ -1,6 +1,6 @@
 //! Why an object could not be made.
 
-use crate::error::{CollectiveError, ended};
+use crate::error::{CollectiveError, HostRanks, ended};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::Arc;
@@ -127,6 +127,15 @@ pub enum CreateError {
     RankDied {
         /// The lowest rank that has died.
         rank: i32,
+    },
+    /// A host does not answer, so no object can be made on its communicator any more.
+    #[error(
+        "the host of {ranks} has not answered for longer than `MPISYNC_SILENCE` allows, and an object takes all ranks; make it \
+         on a communicator of the remaining ranks"
+    )]
+    HostSilent {
+        /// The ranks of the host.
+        ranks: HostRanks,
     },
     /// A rank has ended, so no object can be made on its communicator any more: its universe was
     /// dropped, or it finalizes MPI.

@@ -29,6 +29,10 @@ pub(super) enum To {
     },
     /// To a node's leader: a rank has died.
     Dead { rank: u32 },
+    /// To a node's leader: the node of this leader does not answer.
+    Silent { rank: u32 },
+    /// To a node's leader: the sender runs.
+    Beat,
     /// To a node's leader: a rank has ended.
     Ended { rank: u32, panicked: bool },
     /// To a node's leader: the sender has posted a step of the agreement on the ranks that are left.

@@ -1,6 +1,7 @@
 //! Requests to an object's home node, and the replies.
 
 use crate::net::{Client, Link, Message, Port, Service};
+use crate::shm::absence::HostLoss;
 use crate::shm::atomic::{AtomicU32, Ordering};
 use crate::shm::block::Block;
 use crate::shm::lock;
@@ -126,12 +127,15 @@ impl<Q: Message, A: DeserializeOwned + Send + 'static> Remote<Q, A> {
     }
 
     /// Asks a question and waits for the answer.
-    pub(crate) fn ask(&self, block: &Block, question: Q) -> A {
+    ///
+    /// # Errors
+    /// If a host is lost.
+    pub(crate) fn ask(&self, block: &Block, question: Q) -> Result<A, HostLoss> {
         let number = self.request(question);
         let home = || Awaited::all([self.port.net().topology().leader(self.home)], "answers");
         let leader = block.awaits(home);
         let deadline = Deadline::NEVER.of(Call::internal(&leader, "the answer of the root's node"));
         self.reply(block, number, deadline)
-            .unwrap_or_else(|stop| unreachable!("there is no deadline: {stop:?}"))
+            .map_err(Stop::expect_host_loss)
     }
 }

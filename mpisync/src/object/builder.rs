@@ -155,6 +155,17 @@ macro_rules! setters {
             self
         }
 
+        /// Sets after what time a host that does not answer counts as lost; see
+        /// [`LockError::HostSilent`](crate::LockError::HostSilent). Defaults to what the environment
+        /// variable `MPISYNC_SILENCE` says, in seconds, or else to 10 seconds;
+        /// [`Duration::ZERO`](std::time::Duration::ZERO) is never. The setting of rank 0 for the first
+        /// object of a communicator applies to all objects and ranks of it; has no effect on one node,
+        /// or without the progress thread.
+        pub fn silence(mut self, limit: std::time::Duration) -> Self {
+            self.$($common).+.asked.silence = Some(limit);
+            self
+        }
+
         /// Lets the ranks make the object at different places of the program, such as the branches
         /// of an `if`: the place is not compared. Must be called on all ranks.
         ///

@@ -391,7 +391,7 @@ impl<T: Plain, D: Dimension> Region<T, D> {
     }
 
     /// Sends the items in these ranges from this node's copy to the others. The caller holds the
-    /// write lock.
+    /// write lock, and keeps it for good if a host is lost.
     fn publish(&self, changed: &[Range<usize>]) -> Result<(), LockError> {
         if changed.is_empty() {
             return Ok(());
@@ -406,7 +406,10 @@ impl<T: Plain, D: Dimension> Region<T, D> {
             let places: Vec<_> = places
                 .map(|items| place(items.start)..place(items.end))
                 .collect();
-            remote::publish(replicas, self.lock.block(), &bytes, &places);
+            if let Err(lost) = remote::publish(replicas, self.lock.block(), &bytes, &places) {
+                self.lock.lock().keep();
+                return Err(lost.into());
+            }
         }
         Ok(())
     }

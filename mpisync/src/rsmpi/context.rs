@@ -9,6 +9,7 @@ use crate::shm::lock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Once, Weak};
 use std::thread;
+use std::time::Duration;
 
 /// The state of one communicator, as this rank sees it.
 ///
@@ -26,6 +27,8 @@ pub(super) struct AcrossNodes {
     /// The ranks of this node.
     pub(super) node: OwnComm,
     carrier: Carrier,
+    /// After what time a node that does not answer is lost; zero for never.
+    silence: Duration,
     /// How many objects have been made; the same on all ranks.
     objects: AtomicU64,
 }
@@ -43,13 +46,20 @@ impl Context {
     }
 
     /// On several nodes, of which `node` has the ranks of this one.
-    pub(super) fn on_nodes(all: OwnComm, node: OwnComm, carrier: Carrier, domain: Domain) -> Self {
+    pub(super) fn on_nodes(
+        all: OwnComm,
+        node: OwnComm,
+        carrier: Carrier,
+        silence: Duration,
+        domain: Domain,
+    ) -> Self {
         Context {
             domain: Arc::new(domain),
             all: Arc::new(all),
             remote: Some(AcrossNodes {
                 node,
                 carrier,
+                silence,
                 objects: AtomicU64::new(0),
             }),
         }
@@ -71,6 +81,12 @@ impl Context {
     /// The transport of messages to other nodes, if there are any.
     pub(crate) fn carrier(&self) -> Option<&Carrier> {
         self.remote().map(|remote| &remote.carrier)
+    }
+
+    /// After what time a node that does not answer is lost; None if never.
+    pub(crate) fn silence(&self) -> Option<Duration> {
+        let limit = self.remote()?.silence;
+        Some(limit).filter(|limit| !limit.is_zero())
     }
 }
 

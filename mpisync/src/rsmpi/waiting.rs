@@ -150,10 +150,11 @@ impl Waiting {
             let gave_up = domain.and_then(given_up_by);
             if gave_up.is_some() || now - inspected >= INSPECTION {
                 inspected = now;
-                if let Some(lost) = self.lost(domain) {
+                let loss = domain.and_then(Domain::host_loss).map(CreateError::from);
+                if let Some(lost) = loss.or_else(|| self.lost(domain).map(Lost::error)) {
                     let since = *lost_since.get_or_insert(now);
                     if gave_up.is_some() || now - since >= GRACE {
-                        return Err(lost.error());
+                        return Err(lost);
                     }
                 }
             }

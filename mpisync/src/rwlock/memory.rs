@@ -182,6 +182,10 @@ impl Surroundings for LockMemory {
         }
     }
 
+    fn check_hosts(&self) -> Result<(), Stop> {
+        self.domain.check_hosts()
+    }
+
     fn is_alive(&self, rank: usize) -> bool {
         self.domain.is_alive(rank)
     }

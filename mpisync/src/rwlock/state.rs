@@ -28,6 +28,8 @@ pub(crate) struct LockState {
     /// The guards of this rank: [`ONE_READ`] for each read guard, [`ONE_WRITE`] for each write guard
     /// (one, and those borrowed from it).
     held: Cell<u64>,
+    /// Whether this rank keeps the write lock across nodes for good, see [`LockState::keep`].
+    is_kept: Cell<bool>,
 }
 
 const ONE_READ: u64 = 1;
@@ -47,6 +49,7 @@ impl LockState {
                 .map(|link| GlobalLock::open(link, max_local_handovers)),
             object,
             held: Cell::new(0),
+            is_kept: Cell::new(false),
         }
     }
 
@@ -262,9 +265,19 @@ impl LockState {
     #[inline]
     fn unlock_write(&self) {
         if let Some(global) = &self.global {
-            return global.unlock_write(self.borrowed());
+            if !self.is_kept.get() {
+                global.unlock_write(self.borrowed());
+            }
+            return;
         }
         self.node.unlock_write();
+    }
+
+    /// As a writer across nodes: keeps the lock for good, so that no rank reads what not all nodes
+    /// have. A host is lost, so the waits of the others end with an error.
+    #[cold]
+    pub(crate) fn keep(&self) {
+        self.is_kept.set(true);
     }
 
     /// Makes this rank the writer of a fenced call across nodes; only under the write lock. The error
@@ -278,7 +291,10 @@ impl LockState {
 
     fn downgrade(&self) {
         if let Some(global) = &self.global {
-            return global.downgrade(self.borrowed());
+            if !self.is_kept.get() {
+                global.downgrade(self.borrowed());
+            }
+            return;
         }
         self.node.downgrade();
     }

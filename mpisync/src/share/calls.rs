@@ -5,6 +5,7 @@ use crate::net::Link;
 use crate::share::layout::{RankRecord, Record};
 use crate::share::mailbox::MailboxMemory;
 use crate::share::remote::Mailboxes;
+use crate::shm::absence::HostLoss;
 use crate::shm::block::Block;
 use crate::shm::domain::Domain;
 use crate::shm::event::Event;
@@ -181,7 +182,13 @@ impl<'a> FencedCall<'a> {
     }
 
     /// Waits until `is_done` holds of all other ranks of this node that take part.
-    pub(super) fn wait_for_all(&self, is_done: impl Fn(&RankRecord) -> bool) {
+    ///
+    /// # Errors
+    /// If a host is lost. Then the caller must not overwrite what they have not collected.
+    pub(super) fn wait_for_all(
+        &self,
+        is_done: impl Fn(&RankRecord) -> bool,
+    ) -> Result<(), HostLoss> {
         let block = self.block;
         let others = || (0..block.local_size()).filter(|&local_rank| local_rank != block.me());
         let subject = block.awaits(|| {
@@ -200,7 +207,8 @@ impl<'a> FencedCall<'a> {
                 Ok::<_, Stop>(())
             };
             let waited = wait(block, self.collected(), deadline, check, inspect);
-            debug_assert!(waited.is_ok(), "there is no deadline");
+            waited.map_err(Stop::expect_host_loss)?;
         }
+        Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! The collectors' side of a fenced call.
 
-use crate::error::CollectiveError;
+use crate::error::{CollectiveError, LockError};
 use crate::share::calls::FencedCall;
 use crate::share::divergence::writer_mismatch;
 use crate::share::layout::{INLINE, INLINE_VALUE, OBJECT_VALUE, STAGED_VALUE};
@@ -126,8 +126,11 @@ pub(super) enum Interrupted {
 }
 
 impl From<Stop> for Interrupted {
-    fn from(_: Stop) -> Self {
-        Interrupted::Stopped
+    fn from(stop: Stop) -> Self {
+        match stop {
+            Stop::HostLost(loss) => Interrupted::Failed(LockError::from(loss).into()),
+            _ => Interrupted::Stopped,
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 //! A collector that waits long publishes in its record for whom it waits, and where. So ranks that
 //! wait for each other find out.
 
-use crate::error::CollectiveError;
+use crate::error::{CollectiveError, LockError};
 use crate::location::Place;
 use crate::rendezvous;
 use crate::share::calls::{CallNumber, FencedCall};
@@ -123,6 +123,10 @@ impl FencedCall<'_> {
         // Whatever the writer did next, it shared its value first, if it has one.
         if self.is_published() {
             return Ok(());
+        }
+        // A writer that knows of it shares nothing, and is done.
+        if let Some(loss) = self.block.domain().host_loss() {
+            return Err(LockError::from(loss).into());
         }
         if is_in_meeting {
             let location = self.site.location();

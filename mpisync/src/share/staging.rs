@@ -5,6 +5,7 @@ use crate::error::CollectiveError;
 use crate::share::calls::FencedCall;
 use crate::share::collector::Interrupted;
 use crate::share::stream::{Sink, Source};
+use crate::shm::absence::HostLoss;
 use crate::shm::atomic::AtomicU64;
 use crate::shm::cells;
 use crate::shm::event::ALL;
@@ -36,7 +37,7 @@ fn chunk(buffer: &[AtomicU64], number: u64) -> &[AtomicU64] {
 
 impl FencedCall<'_> {
     /// As the writer: passes a value through this rank's staging buffer, at most two chunks ahead
-    /// of the slowest collector.
+    /// of the slowest collector. Stops if a host is lost, as the collectors do.
     pub(super) fn send_chunks(&self, source: &mut impl Source, length: u64) {
         let me = self.block.me();
         let buffer = self.block.domain().segment().stage(me);
@@ -45,27 +46,32 @@ impl FencedCall<'_> {
         for number in 0..chunks {
             let bytes = &mut bytes[..chunk_length(length, number)];
             source.fill(bytes);
-            if number >= 2 {
-                self.wait_for_takers(number - 1);
+            if number >= 2 && self.wait_for_takers(number - 1).is_err() {
+                return;
             }
             if let Some(mailboxes) = self.mailboxes {
-                mailboxes.send_piece(self.block, self.number, bytes);
+                // If it fails, so does the next wait.
+                let _ = mailboxes.send_piece(self.block, self.number, bytes);
             }
             cells::copy_in(chunk(buffer, number), bytes);
             self.record().staged.swap(number + 1, Ordering::SeqCst);
             self.published().notify(ALL);
         }
-        self.wait_for_takers(chunks);
+        // If a host is lost, this rank shares nothing any more, and the buffer stays as it is.
+        let _ = self.wait_for_takers(chunks);
     }
 
     /// Waits until all others have taken that many chunks of this call, or are done with it.
-    fn wait_for_takers(&self, chunks: u64) {
+    ///
+    /// # Errors
+    /// If a host is lost.
+    fn wait_for_takers(&self, chunks: u64) -> Result<(), HostLoss> {
         let enough = self.taken_word(chunks);
         self.wait_for_all(|record| {
             record.done.load(Ordering::Acquire) >= self.number.0
                 || record.taken.load(Ordering::Acquire) >= enough
                     && record.taken.load(Ordering::Relaxed) >> 32 == enough >> 32
-        });
+        })
     }
 
     /// The value of a collector's word `taken` after that many chunks of this call.

@@ -18,7 +18,8 @@ impl FencedCall<'_> {
     /// Waits until all ranks are done with the last call that used the record.
     pub(crate) fn make_room(&self) {
         if let Some(before) = self.number.same_record_before() {
-            self.wait_for_all(|record| record.done.load(Ordering::Acquire) >= before.0);
+            // If a host is lost, this rank shares nothing any more.
+            let _ = self.wait_for_all(|record| record.done.load(Ordering::Acquire) >= before.0);
             self.wait_until_accepted(before);
         }
     }
@@ -163,11 +164,16 @@ impl FencedCall<'_> {
     }
 
     /// Begins to fill the record. Returns false for a fence that outlived its epoch: a later call
-    /// uses the record, and no rank waits for this one.
+    /// uses the record, and no rank waits for this one. And if a host is lost: then the waits of the
+    /// others end with an error, and earlier ones may not have collected what this rank would
+    /// overwrite.
     fn begin_filling(&self) -> bool {
         let record = self.record();
-        if let Some(mailboxes) = self.mailboxes {
-            mailboxes.begin_filling(self.block, record);
+        if let Some(mailboxes) = self.mailboxes
+            && (self.block.domain().host_loss().is_some()
+                || mailboxes.begin_filling(self.block, record).is_err())
+        {
+            return false;
         }
         let wrote = &self.my_record().wrote[self.number.record()];
         wrote.store(self.number.0, Ordering::Relaxed);

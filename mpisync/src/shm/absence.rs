@@ -1,5 +1,6 @@
 //! Why a rank takes no part in what others wait for.
 
+use crate::error::{CreateError, HostRanks, LockError};
 use serde::{Deserialize, Serialize};
 
 /// Why a rank that is waited for will not come.
@@ -26,6 +27,34 @@ impl Absence {
     /// The word of a rank that ends.
     pub(super) fn word(panicking: bool) -> u32 {
         1 + u32::from(panicking)
+    }
+}
+
+/// Why the ranks of a host cannot be reached any more. No wait across hosts can be relied on then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct HostLoss {
+    pub(crate) ranks: HostRanks,
+    /// Whether the host does not answer; otherwise its leader has died.
+    pub(crate) is_silent: bool,
+}
+
+impl From<HostLoss> for LockError {
+    fn from(HostLoss { ranks, is_silent }: HostLoss) -> Self {
+        if is_silent {
+            return LockError::HostSilent { ranks };
+        }
+        let rank = ranks.leader();
+        LockError::LeaderDied { rank }
+    }
+}
+
+impl From<HostLoss> for CreateError {
+    fn from(HostLoss { ranks, is_silent }: HostLoss) -> Self {
+        if is_silent {
+            return CreateError::HostSilent { ranks };
+        }
+        let rank = ranks.leader();
+        CreateError::RankDied { rank }
     }
 }
 

@@ -6,7 +6,7 @@ use crate::shm::layout::Layout;
 use crate::shm::mapping::{Mapping, Shareable};
 use crate::shm::segment::Extent;
 use crate::shm::topology::Topology;
-use crate::shm::wait::Surroundings;
+use crate::shm::wait::{Stop, Surroundings};
 use crate::shm::waiting::{Awaited, Described, Label};
 use std::sync::Arc;
 use std::time::Duration;
@@ -183,6 +183,10 @@ impl Surroundings for Block {
 
     fn spin_budget(&self) -> Option<Duration> {
         self.domain.spin_budget()
+    }
+
+    fn check_hosts(&self) -> Result<(), Stop> {
+        self.domain.check_hosts()
     }
 
     fn is_alive(&self, local_rank: usize) -> bool {

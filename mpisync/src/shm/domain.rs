@@ -1,7 +1,8 @@
 //! The state of one communicator on a node: its memory, the liveness of its ranks, and where this
 //! rank is in collective calls.
 
-use crate::shm::absence::Absence;
+use crate::error::HostRanks;
+use crate::shm::absence::{Absence, HostLoss};
 use crate::shm::arrival::{AnnouncementData, ArrivalSlot, EXIT};
 use crate::shm::atomic::{AtomicU32, AtomicU64, Ordering};
 use crate::shm::event::ALL;
@@ -330,6 +331,10 @@ impl Surroundings for Domain {
     fn has_ended(&self, local_rank: usize) -> bool {
         self.local_end(local_rank).is_some()
     }
+
+    fn check_hosts(&self) -> Result<(), Stop> {
+        (self.host_loss()).map_or(Ok(()), |loss| Err(Stop::HostLost(loss)))
+    }
 }
 
 /// For a communicator that spans nodes.
@@ -394,8 +399,25 @@ impl Domain {
         self.segment.arrival().notify(ALL);
     }
 
-    /// Whether a rank is known to have died.
+    /// The host that cannot be reached any more, if there is one.
+    pub(crate) fn host_loss(&self) -> Option<HostLoss> {
+        let (leader, is_silent) = self.segment.lost()?;
+        let node = self.topology.node_of(leader);
+        let ranks = 0..self.topology.size() as u32;
+        let mut ranks = ranks.filter(|&rank| self.topology.node_of(rank) == node);
+        let first = ranks.next().unwrap_or(leader) as i32;
+        let (last, count) = ranks.fold((first, 1), |(_, count), rank| (rank as i32, count + 1));
+        let ranks = HostRanks { first, last, count };
+        Some(HostLoss { ranks, is_silent })
+    }
+
+    /// Whether a rank is known to have died, or a host is lost.
     pub(crate) fn has_lost_ranks(&self) -> bool {
+        self.segment.lost().is_some() || self.has_dead_ranks()
+    }
+
+    /// Whether a rank is known to have died.
+    pub(crate) fn has_dead_ranks(&self) -> bool {
         (0..self.topology.size()).any(|rank| !self.rank_is_alive(rank))
     }
 
@@ -419,6 +441,9 @@ impl Domain {
         if let RankLocation::Remote(index) = self.topology.location(rank as usize) {
             let dead = &self.segment.remote_member(index).dead;
             dead.store(1, Ordering::Release);
+        }
+        if self.topology.leader(self.topology.node_of(rank)) == rank {
+            self.segment.lose(rank, false);
         }
     }
 }

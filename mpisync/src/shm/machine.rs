@@ -147,6 +147,7 @@ fn wait_long<T, E: From<Stop>>(
         if now - inspected >= INSPECTION {
             inspected = now;
             inspect()?;
+            surroundings.check_hosts()?;
             watch.tick(now);
         }
         drop(polling.take());

@@ -37,6 +37,10 @@ struct Header {
     gave_up: AtomicU32,
     /// The last step of an agreement on the ranks that are left for which there is a decision.
     decided: AtomicU64,
+    /// The host that is lost, see [`Segment::lose`]; 0 if none is.
+    lost: AtomicU32,
+    /// The leader changes it several times a second, if it has a progress thread.
+    beat: AtomicU32,
 }
 
 /// The data of a rank.
@@ -317,6 +321,32 @@ impl Segment {
     pub(crate) fn gave_up_creations(&self) -> Option<usize> {
         let gave_up = self.header().gave_up.load(Ordering::Relaxed);
         (gave_up as usize).checked_sub(1)
+    }
+
+    /// Records that the host of this leader is lost. Returns false if one was lost before, which
+    /// stays.
+    pub(crate) fn lose(&self, leader: u32, is_silent: bool) -> bool {
+        let word = (leader + 1) << 1 | u32::from(is_silent);
+        let lost = &self.header().lost;
+        let lost = lost.compare_exchange(0, word, Ordering::AcqRel, Ordering::Relaxed);
+        lost.is_ok()
+    }
+
+    /// The leader of the host that is lost, and whether it was silent.
+    pub(crate) fn lost(&self) -> Option<(u32, bool)> {
+        let word = self.header().lost.load(Ordering::Acquire);
+        let leader = (word >> 1).checked_sub(1)?;
+        Some((leader, word & 1 != 0))
+    }
+
+    /// As the leader's thread: shows that it runs.
+    pub(crate) fn show_beat(&self) {
+        self.header().beat.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// What [`show_beat`](Self::show_beat) changes; 0 before its first call.
+    pub(crate) fn beat(&self) -> u32 {
+        self.header().beat.load(Ordering::Relaxed)
     }
 
     /// Counts an announcement that a rank of this node has written and is about to post. Returns

@@ -4,7 +4,7 @@ use crate::shm::domain::Domain;
 use crate::shm::layout::Part;
 use crate::shm::line::Line;
 use crate::shm::mapping::{Mapping, Shareable};
-use crate::shm::wait::Surroundings;
+use crate::shm::wait::{Stop, Surroundings};
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::time::Duration;
@@ -91,6 +91,10 @@ impl<W, S> Surroundings for View<W, S> {
 
     fn spin_budget(&self) -> Option<Duration> {
         self.domain.spin_budget()
+    }
+
+    fn check_hosts(&self) -> Result<(), Stop> {
+        self.domain.check_hosts()
     }
 
     fn is_alive(&self, slot: usize) -> bool {

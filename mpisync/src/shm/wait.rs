@@ -4,7 +4,7 @@
 //! A rank sleeps on a process-shared futex for at most a millisecond at a time. So a missed wake-up
 //! costs at most a millisecond, MPI makes progress in between, and the death of a rank is noticed.
 
-use crate::shm::absence::Absence;
+use crate::shm::absence::{Absence, HostLoss};
 use crate::shm::block::Block;
 pub(crate) use crate::shm::machine::wait;
 use crate::shm::waiting::{Call, Watch};
@@ -25,6 +25,12 @@ pub(crate) trait Surroundings {
 
     /// An error once another node has reported that the lock cannot be acquired any more.
     fn check(&self) -> Result<(), Stop> {
+        Ok(())
+    }
+
+    /// An error once a host is lost that an object spans. Its waits end then: what they wait for
+    /// might have to come from there.
+    fn check_hosts(&self) -> Result<(), Stop> {
         Ok(())
     }
 
@@ -62,6 +68,10 @@ impl<S: Surroundings> Surroundings for WithSpinBudget<'_, S> {
         self.place.check()
     }
 
+    fn check_hosts(&self) -> Result<(), Stop> {
+        self.place.check_hosts()
+    }
+
     fn is_alive(&self, rank: usize) -> bool {
         self.place.is_alive(rank)
     }
@@ -88,6 +98,10 @@ impl<M: Surroundings> Surroundings for &M {
         (**self).check()
     }
 
+    fn check_hosts(&self) -> Result<(), Stop> {
+        (**self).check_hosts()
+    }
+
     fn is_alive(&self, rank: usize) -> bool {
         (**self).is_alive(rank)
     }
@@ -112,10 +126,22 @@ pub(crate) enum Stop {
     RankEnded(u32),
     /// The wait cannot end without this rank, which will not come.
     Absent(u32, Absence),
+    /// A host that the object spans cannot be reached any more.
+    HostLost(HostLoss),
     /// No rank is left that could end the wait.
     Alone,
     /// The lock recovers from the death of a rank; the call has to begin anew.
     Again,
+}
+
+impl Stop {
+    /// The reason of a wait that has no deadline, and waits for no rank in particular.
+    pub(crate) fn expect_host_loss(self) -> HostLoss {
+        match self {
+            Stop::HostLost(loss) => loss,
+            stop => unreachable!("it waits for no rank, and has no deadline: {stop:?}"),
+        }
+    }
 }
 
 /// How long a rank polls and yields before it sleeps.
@@ -187,11 +213,17 @@ impl<'a> Deadline<'a> {
 }
 
 /// Waits until `check` holds, which takes messages from other nodes. `name` says what is waited for.
-pub(crate) fn wait_for_network(block: &Block, name: &'static str, check: impl Fn() -> bool) {
+///
+/// # Errors
+/// If a host is lost.
+pub(crate) fn wait_for_network(
+    block: &Block,
+    name: &'static str,
+    check: impl Fn() -> bool,
+) -> Result<(), HostLoss> {
     let nobody = block.awaits(Vec::new);
     let deadline = Deadline::NEVER.of(Call::internal(&nobody, name));
-    let waited = wait_for_answer(block, deadline, || check().then_some(()));
-    debug_assert_eq!(waited, Ok(()), "there is no deadline");
+    wait_for_answer(block, deadline, || check().then_some(())).map_err(Stop::expect_host_loss)
 }
 
 /// Waits until `check` returns a value, which takes messages from other nodes.
@@ -217,6 +249,7 @@ pub(crate) fn wait_for_answer<T>(
             std::thread::yield_now();
         } else {
             drop(polling.take());
+            surroundings.check_hosts()?;
             watch.tick(now);
             std::thread::sleep(FIRST_SLEEP.min(left));
         }
@@ -225,15 +258,24 @@ pub(crate) fn wait_for_answer<T>(
 
 /// Waits until `check` holds, and polls without a pause: the transfer needs this thread. `name` says
 /// what is waited for.
-pub(crate) fn wait_busily(block: &Block, name: &'static str, mut check: impl FnMut() -> bool) {
+///
+/// # Errors
+/// If a host is lost.
+pub(crate) fn wait_busily(
+    block: &Block,
+    name: &'static str,
+    mut check: impl FnMut() -> bool,
+) -> Result<(), HostLoss> {
     let _polling = ActivePolling::begin(block);
     let nobody = block.awaits(Vec::new);
     let mut watch = Watch::new(Some(Call::internal(&nobody, name)), Instant::now());
     while !check() {
         block.progress();
+        block.check_hosts().map_err(Stop::expect_host_loss)?;
         watch.tick(Instant::now());
         std::thread::yield_now();
     }
+    Ok(())
 }
 
 /// While this exists, the thread polls so often that no other thread has to.

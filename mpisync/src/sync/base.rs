@@ -235,7 +235,7 @@ impl Base {
         self.object.check_usable()?;
         Ok(match &self.side {
             Side::Local(queue) => queue.supply(count, most),
-            Side::Remote(client) => client.supply(self.block(), count, most),
+            Side::Remote(client) => client.supply(self.block(), count, most)?,
         })
     }
 
@@ -244,7 +244,7 @@ impl Base {
         self.object.check_usable()?;
         Ok(match &self.side {
             Side::Local(queue) => queue.free(),
-            Side::Remote(client) => client.free(self.block()),
+            Side::Remote(client) => client.free(self.block())?,
         })
     }
 
@@ -293,7 +293,7 @@ impl Base {
         self.object.check_usable()?;
         Ok(match &self.side {
             Side::Local(queue) => queue.wake(most),
-            Side::Remote(client) => client.wake(self.block(), most),
+            Side::Remote(client) => client.wake(self.block(), most)?,
         })
     }
 
@@ -314,7 +314,7 @@ impl Base {
         self.object.check_usable()?;
         Ok(match &self.side {
             Side::Local(queue) => self.cargo.look(&queue.memory),
-            Side::Remote(client) => client.look(self.block()),
+            Side::Remote(client) => client.look(self.block())?,
         })
     }
 

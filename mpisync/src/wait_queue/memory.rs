@@ -8,7 +8,7 @@ use crate::shm::line::Line;
 use crate::shm::mapping::{ALIGN, Mapping, Shareable};
 use crate::shm::topology::{RankLocation, Topology};
 use crate::shm::view::View;
-use crate::shm::wait::Surroundings;
+use crate::shm::wait::{Stop, Surroundings};
 use crate::wait_queue::cargo::Cargo;
 use crate::wait_queue::layout::{FreePermits, Slot, WaitWords};
 use std::ptr::NonNull;
@@ -198,6 +198,10 @@ impl Surroundings for Slots {
 
     fn spin_budget(&self) -> Option<Duration> {
         self.view.spin_budget()
+    }
+
+    fn check_hosts(&self) -> Result<(), Stop> {
+        self.view.check_hosts()
     }
 
     fn is_alive(&self, slot: usize) -> bool {

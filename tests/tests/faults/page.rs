@@ -33,6 +33,11 @@ The outcomes:
 - **hangs**: the call waits without a report. This is a known fault of the library.
 
 No rank waits for more than 10 seconds without one of these outcomes.
+
+About a third of the cells, with all kinds of objects, also run over two hosts, where the rank is alone on the second one and
+so its leader, and `MPISYNC_SILENCE` is 7. The outcomes are the same, but that after *dies* the others may get `LeaderDied` or
+`HostSilent`. Other tests, `tests/tests/ranks/death/leader.rs`, kill the leader of either of two hosts that has another rank,
+in each kind of call: all others get an error in less than 5 seconds.
 ";
 
 const COLUMNS: [(&str, &[Fault]); 6] = [

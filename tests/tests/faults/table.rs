@@ -37,6 +37,36 @@ const DIED_OR_REPORT: Expected = &["RankDied", REPORTED];
 const ENDED_OR_REPORT: Expected = &["RankEnded", REPORTED];
 const PANICKED_OR_REPORT: Expected = &["RankEnded", "RankDied", REPORTED, JOB_ENDS];
 
+/// After a death of the only rank on its host, in addition to the outcomes on one node.
+const HOST_LOST: Expected = &["LeaderDied", "HostSilent"];
+
+/// The situations and the faults that also run over two hosts: about a third.
+pub const OVER_HOSTS: (&[&str], &[Fault]) = (
+    &[
+        "controller::read",
+        "controller::write_behind_reader",
+        "single_write::collect",
+        "single_write::collect_from_none",
+        "single_write::share_two_large",
+        "collective::enter",
+        "barrier::wait",
+        "turn::take",
+        "condvar::wait",
+        "mutex::lock",
+        "semaphore::acquire",
+        "counter::next",
+        "once::get",
+        "latch::wait",
+        "channel::take",
+        "region::write",
+        "region::set",
+        "batch::for_each",
+        "creation::further",
+        "creation::close",
+    ],
+    &[Error, Kill, Exit, Abort, Stop],
+);
+
 /// A situation, and its outcomes by fault.
 pub struct Row {
     /// Its name in names of tests: object and situation.
@@ -68,6 +98,20 @@ impl Row {
             Elsewhere => self.elsewhere,
             Leak => self.leak,
         }
+    }
+
+    /// The further outcomes that are right after this fault if the victim is alone on its host.
+    pub fn expected_over_hosts(&self, fault: Fault) -> Expected {
+        match fault {
+            Kill | Term | Exit | Abort | Overflow => HOST_LOST,
+            _ => NONE,
+        }
+    }
+
+    /// Whether this fault of it also runs over hosts.
+    pub fn is_over_hosts(&self, fault: Fault) -> bool {
+        let (situations, faults) = OVER_HOSTS;
+        situations.contains(&self.name) && faults.contains(&fault)
     }
 
     /// Its cells.

@@ -5,6 +5,7 @@ use crate::batch::behind_mailbox;
 use crate::batch::directory::Again;
 use crate::batch::table::layout::{SharedTable, TableMemory, TaskStatus};
 use crate::batch::table::{Counts, Taken, TaskTable};
+use crate::error::LockError;
 use crate::net::{Message, Port, Remote, Request, Service};
 use crate::object::Object;
 use serde::{Deserialize, Serialize};
@@ -73,13 +74,16 @@ impl TableAccess {
     }
 
     /// Takes a task for this rank of the batch's `object`.
+    ///
+    /// # Errors
+    /// If a host is lost; so too of the other questions.
     #[inline]
-    pub(crate) fn take(&self, object: &Object, again: Again) -> Option<Taken> {
+    pub(crate) fn take(&self, object: &Object, again: Again) -> Result<Option<Taken>, LockError> {
         if let TableAccess::Local(table) = self {
-            return table.take(object.rank() as usize, again);
+            return Ok(table.take(object.rank() as usize, again));
         }
-        match self.ask(object, Question::Take(again)) {
-            Answer::Taken(taken) => taken,
+        match self.ask(object, Question::Take(again))? {
+            Answer::Taken(taken) => Ok(taken),
             answer => unexpected(answer),
         }
     }
@@ -94,47 +98,57 @@ impl TableAccess {
     }
 
     /// Sets the status of a task. False if a rank has taken it.
-    pub(crate) fn set(&self, object: &Object, task: usize, status: TaskStatus) -> bool {
-        match self.ask(object, Question::Set(task, status)) {
-            Answer::Changed(is_set) => is_set,
+    pub(crate) fn set(
+        &self,
+        object: &Object,
+        task: usize,
+        status: TaskStatus,
+    ) -> Result<bool, LockError> {
+        match self.ask(object, Question::Set(task, status))? {
+            Answer::Changed(is_set) => Ok(is_set),
             answer => unexpected(answer),
         }
     }
 
-    pub(crate) fn status(&self, object: &Object, task: usize) -> TaskStatus {
-        match self.ask(object, Question::Status(task)) {
-            Answer::Status(status) => status,
+    pub(crate) fn status(&self, object: &Object, task: usize) -> Result<TaskStatus, LockError> {
+        match self.ask(object, Question::Status(task))? {
+            Answer::Status(status) => Ok(status),
             answer => unexpected(answer),
         }
     }
 
     /// The first task from `from` on with this status.
-    pub(crate) fn find(&self, object: &Object, status: TaskStatus, from: usize) -> Option<usize> {
-        match self.ask(object, Question::Find(status, from)) {
-            Answer::Found(found) => found,
+    pub(crate) fn find(
+        &self,
+        object: &Object,
+        status: TaskStatus,
+        from: usize,
+    ) -> Result<Option<usize>, LockError> {
+        match self.ask(object, Question::Find(status, from))? {
+            Answer::Found(found) => Ok(found),
             answer => unexpected(answer),
         }
     }
 
-    pub(crate) fn counts(&self, object: &Object) -> Counts {
-        match self.ask(object, Question::Counts) {
-            Answer::Counts(counts) => counts,
+    pub(crate) fn counts(&self, object: &Object) -> Result<Counts, LockError> {
+        match self.ask(object, Question::Counts)? {
+            Answer::Counts(counts) => Ok(counts),
             answer => unexpected(answer),
         }
     }
 
     /// Opens the tasks of dead ranks. Returns their number.
-    pub(crate) fn reclaim(&self, object: &Object) -> usize {
-        match self.ask(object, Question::Reclaim) {
-            Answer::Reclaimed(opened) => opened,
+    pub(crate) fn reclaim(&self, object: &Object) -> Result<usize, LockError> {
+        match self.ask(object, Question::Reclaim)? {
+            Answer::Reclaimed(opened) => Ok(opened),
             answer => unexpected(answer),
         }
     }
 
-    fn ask(&self, object: &Object, question: Question) -> Answer {
+    fn ask(&self, object: &Object, question: Question) -> Result<Answer, LockError> {
         match self {
-            TableAccess::Local(table) => table.answer(object.rank() as usize, question),
-            TableAccess::Remote(client) => client.ask(object.block(), question),
+            TableAccess::Local(table) => Ok(table.answer(object.rank() as usize, question)),
+            TableAccess::Remote(client) => Ok(client.ask(object.block(), question)?),
         }
     }
 }

@@ -8,7 +8,7 @@ mod remote;
 use crate::batch::behind_mailbox;
 use crate::batch::vote::remote::RemoteVotes;
 use crate::object::Object;
-use crate::shm::absence::Absence;
+use crate::shm::absence::{Absence, HostLoss};
 use crate::shm::atomic::{AtomicU32, AtomicU64};
 use crate::shm::cells::Text;
 use crate::shm::event::{Event, FutexWord};
@@ -77,6 +77,8 @@ pub(super) enum Absent {
     Died(u32),
     Ended(u32),
     Left(u32),
+    /// A host is lost.
+    HostLost(HostLoss),
 }
 
 /// The layout of the votes, on each node.
@@ -168,14 +170,15 @@ impl Votes {
             || {
                 // In this order: it may have voted before it died or ended.
                 match departure() {
-                    Some(absence) if vote().is_none() => Err(NoVote(absence)),
+                    Some(absence) if vote().is_none() => Err(NoVote::Absent(absence)),
                     _ => Ok(()),
                 }
             },
         );
-        voted.map_err(|NoVote(absence)| match absence {
-            Absence::Died => Absent::Died(rank),
-            _ => Absent::Ended(rank),
+        voted.map_err(|no_vote| match no_vote {
+            NoVote::Absent(Absence::Died) => Absent::Died(rank),
+            NoVote::Absent(_) => Absent::Ended(rank),
+            NoVote::HostLost(loss) => Absent::HostLost(loss),
         })
     }
 
@@ -211,11 +214,15 @@ impl Votes {
     }
 }
 
-/// The rank died or ended before it voted.
-struct NoVote(Absence);
+/// Why a rank does not vote.
+enum NoVote {
+    /// It died or ended before.
+    Absent(Absence),
+    HostLost(HostLoss),
+}
 
 impl From<Stop> for NoVote {
-    fn from(_: Stop) -> Self {
-        unreachable!("there is no deadline")
+    fn from(stop: Stop) -> Self {
+        NoVote::HostLost(stop.expect_host_loss())
     }
 }

@@ -5,7 +5,7 @@ use crate::shm::atomic::AtomicU64;
 use crate::shm::domain::Domain;
 use crate::shm::line::Line;
 use crate::shm::mapping::{ALIGN, Mapping, Shareable};
-use crate::shm::wait::Surroundings;
+use crate::shm::wait::{Stop, Surroundings};
 use std::marker::PhantomData;
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -40,11 +40,6 @@ pub(crate) trait QueueMemory: Surroundings {
     /// Calls the server, if there is one, to serve the queue: soon, or at once if this rank is
     /// about to wait.
     fn call_server(&self, _waits: bool) {}
-
-    /// Whether the process with the node's server runs.
-    fn server_is_alive(&self) -> bool {
-        true
-    }
 }
 
 // SAFETY: only atomics, for all of which zero is valid.
@@ -318,6 +313,10 @@ impl<T> Surroundings for Slots<T> {
         self.domain.spin_budget()
     }
 
+    fn check_hosts(&self) -> Result<(), Stop> {
+        self.domain.check_hosts()
+    }
+
     fn is_alive(&self, rank: usize) -> bool {
         self.domain.is_alive(rank)
     }
@@ -370,9 +369,5 @@ impl<T> QueueMemory for Slots<T> {
         if self.relay.is_some() {
             self.call_relaying_server(waits);
         }
-    }
-
-    fn server_is_alive(&self) -> bool {
-        self.relay.is_none() || self.domain.is_alive(0)
     }
 }

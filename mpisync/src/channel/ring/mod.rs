@@ -29,6 +29,7 @@ use crate::channel::error::ChannelError;
 use crate::channel::ring::layout::{Position, RankState, SlotState};
 use crate::channel::ring::memory::QueueMemory;
 pub(crate) use crate::channel::ring::recovery::Inspector;
+use crate::channel::ring::relay::Lost;
 pub(crate) use crate::channel::ring::relay::Waiting;
 pub(crate) use crate::channel::ring::reservation::{Putting, Taking};
 pub(crate) use crate::channel::ring::termination::Generation;
@@ -55,8 +56,8 @@ pub(crate) enum NoRoom {
     Closed,
     /// The queue is full, and only this rank still takes.
     OnlyConsumer,
-    /// The process with the node's server has died.
-    Lost,
+    /// A host is lost.
+    Lost(Lost),
 }
 
 /// The reason why there is no message to take.
@@ -68,8 +69,8 @@ pub(crate) enum NoMessage {
     Over,
     /// No rank is left that puts, and this many promised messages never came.
     Missing(u64),
-    /// The process with the node's server has died.
-    Lost,
+    /// A host is lost.
+    Lost(Lost),
 }
 
 impl NoMessage {
@@ -83,7 +84,7 @@ impl NoMessage {
             Err(NoMessage::Over) => Ok(None),
             Err(NoMessage::Empty) => Err(ChannelError::Empty),
             Err(NoMessage::Missing(messages)) => Err(ChannelError::Missing { messages }),
-            Err(NoMessage::Lost) => Err(ChannelError::Lost),
+            Err(NoMessage::Lost(lost)) => Err(lost.into()),
         }
     }
 }
@@ -94,20 +95,26 @@ impl From<NoRoom> for ChannelError {
             NoRoom::Full => ChannelError::Full,
             NoRoom::Closed => ChannelError::Closed,
             NoRoom::OnlyConsumer => ChannelError::OnlyConsumer,
-            NoRoom::Lost => ChannelError::Lost,
+            NoRoom::Lost(lost) => lost.into(),
         }
     }
 }
 
 impl From<Stop> for NoRoom {
-    fn from(_: Stop) -> Self {
-        NoRoom::Full
+    fn from(stop: Stop) -> Self {
+        match stop {
+            Stop::HostLost(loss) => Lost(loss).into(),
+            _ => NoRoom::Full,
+        }
     }
 }
 
 impl From<Stop> for NoMessage {
-    fn from(_: Stop) -> Self {
-        NoMessage::Empty
+    fn from(stop: Stop) -> Self {
+        match stop {
+            Stop::HostLost(loss) => Lost(loss).into(),
+            _ => NoMessage::Empty,
+        }
     }
 }
 

@@ -3,34 +3,41 @@
 //! Ranks put and take as on one node. Messages and room arrive through the server, which must know
 //! the waiting ranks. A rank asks the channel's coordinator about the state of other nodes.
 
+use crate::channel::error::ChannelError;
 use crate::channel::ring::layout::{NO_NUMBER, RankState, Relay, WAITING};
 use crate::channel::ring::memory::QueueMemory;
 use crate::channel::ring::termination::Generation;
 use crate::channel::ring::{NoMessage, NoRoom, Putting, Queue, Taking};
+use crate::shm::absence::HostLoss;
 use crate::shm::atomic::Ordering;
 use crate::shm::event::FutexWord;
 use crate::shm::wait::{Deadline, Stop, wait};
 
-/// The process with the node's server has died.
+/// A host of the channel is lost.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Lost;
+pub(crate) struct Lost(pub(crate) HostLoss);
 
 impl From<Stop> for Lost {
-    fn from(_: Stop) -> Self {
-        // The wait has no deadline, so it has stopped for this reason.
-        Lost
+    fn from(stop: Stop) -> Self {
+        Lost(stop.expect_host_loss())
+    }
+}
+
+impl From<Lost> for ChannelError {
+    fn from(Lost(loss): Lost) -> Self {
+        ChannelError::Lost(loss.into())
     }
 }
 
 impl From<Lost> for NoRoom {
-    fn from(_: Lost) -> Self {
-        NoRoom::Lost
+    fn from(lost: Lost) -> Self {
+        NoRoom::Lost(lost)
     }
 }
 
 impl From<Lost> for NoMessage {
-    fn from(_: Lost) -> Self {
-        NoMessage::Lost
+    fn from(lost: Lost) -> Self {
+        NoMessage::Lost(lost)
     }
 }
 
@@ -126,13 +133,12 @@ impl<M: QueueMemory> Queue<M> {
         waiting
     }
 
-    /// An error if the queue needs a server and its process has died.
+    /// An error if the queue needs a server and a host is lost.
     pub(crate) fn check_server(&self) -> Result<(), Lost> {
-        if self.memory.server_is_alive() {
-            Ok(())
-        } else {
-            Err(Lost)
+        if self.memory.relay().is_none() {
+            return Ok(());
         }
+        self.memory.check_hosts().map_err(Lost::from)
     }
 
     /// [`Self::ask`] for a message or a slot of this queue. If there is one for this rank, it

@@ -1,10 +1,12 @@
 //! The network over MPI.
 
+mod hosts;
 mod schedule;
 mod server;
 mod thread;
 
 use crate::net::envelope::{Address, Announcements, Envelope, To};
+use crate::net::network::hosts::Hosts;
 use crate::net::network::server::Server;
 use crate::net::service::{ErasedClient, ErasedService};
 use crate::rsmpi::{Carrier, Context, Handler, Unsent};
@@ -37,6 +39,7 @@ pub(crate) struct Network {
     told: Vec<AtomicBool>,
     /// By local rank: whether its end has been reported to them.
     told_end: Vec<AtomicBool>,
+    hosts: Hosts,
     /// The messages that MPI failed to send to ranks not known to be dead, and when it failed.
     unsent: Mutex<Vec<(Unsent, Instant)>>,
     /// Whether `unsent` has entries, so that a poll need not lock it to find none.
@@ -60,6 +63,9 @@ impl Network {
         }
         let topology = context.domain().topology();
         let untold = || (topology.local_ranks().iter()).map(|_| AtomicBool::new(false));
+        // Without a thread, a node is silent while its leader computes.
+        let has_thread = context.carrier().is_some_and(|carrier| carrier.has_thread);
+        let limit = context.silence().filter(|_| has_thread);
         let net = Arc::new(Network {
             context: Arc::clone(context),
             clients: Mutex::default(),
@@ -68,12 +74,17 @@ impl Network {
             inspected: Mutex::new(Instant::now()),
             told: untold().collect(),
             told_end: untold().collect(),
+            hosts: Hosts::new(topology, limit),
             unsent: Mutex::default(),
             has_unsent: AtomicBool::new(false),
         });
         net.carrier().set_handler(Box::new(Arc::clone(&net)));
         context.domain().set_outside(Arc::clone(&net) as _);
         thread::register(&net);
+        if topology.is_leader() {
+            // The first beat: from now on the others know when this node becomes silent.
+            net.watch_hosts();
+        }
         net
     }
 
@@ -97,10 +108,27 @@ impl Network {
         self.domain().topology()
     }
 
-    /// Sends a message to a rank; does not wait.
+    /// Sends a message to a rank; does not wait. Sends nothing to a leader that has died, because MPI
+    /// might wait for it.
     pub(super) fn send(&self, rank: u32, bytes: Vec<u8>) {
-        let sent = self.carrier().send(self.context.all(), rank, bytes);
+        if self.is_dead_leader(rank) {
+            return;
+        }
+        let (carrier, all) = (self.carrier(), self.context.all());
+        let sent = carrier.send(all, rank, bytes, &|| self.is_on_lost_host(rank));
         sent.unwrap_or_else(|unsent| self.note_unsent(unsent));
+    }
+
+    /// Whether `rank` is the leader whose death this rank knows of.
+    fn is_dead_leader(&self, rank: u32) -> bool {
+        self.domain().segment().lost() == Some((rank, false))
+    }
+
+    /// Whether `rank` is on the host that is lost.
+    fn is_on_lost_host(&self, rank: u32) -> bool {
+        let node_of = |rank| self.topology().node_of(rank);
+        let lost = self.domain().segment().lost();
+        lost.is_some_and(|(leader, _)| node_of(leader) == node_of(rank))
     }
 
     /// How many messages of this rank are still in flight.
@@ -154,6 +182,7 @@ impl Network {
         if self.has_unsent.load(Ordering::Acquire) {
             self.check_unsent();
         }
+        self.watch_leader();
         self.carrier()
             .poll(self.context.all())
             .unwrap_or_else(|unsent| {
@@ -169,13 +198,17 @@ impl Network {
         self.has_unsent.store(true, Ordering::Release);
     }
 
-    /// Panics if MPI failed to send to a rank that has not died: a rank would wait for the message
-    /// forever.
+    /// If MPI failed to send to a leader that has not died, its host is lost. Panics if it failed to
+    /// send to another rank that has not died: a rank would wait for the message forever.
     #[cold]
     fn check_unsent(&self) {
         let domain = self.domain();
         let mut unsent = lock(&self.unsent);
-        unsent.retain(|(unsent, _)| domain.rank_is_alive(unsent.rank as usize));
+        unsent.retain(|(unsent, since)| {
+            domain.rank_is_alive(unsent.rank as usize)
+                && domain.segment().lost().is_none()
+                && !self.lose_unreachable(unsent.rank, *since)
+        });
         self.has_unsent.store(!unsent.is_empty(), Ordering::Release);
         if let Some((Unsent { rank, error }, _)) =
             unsent.iter().find(|(_, since)| since.elapsed() > UNSENT)
@@ -206,8 +239,11 @@ impl Network {
         }
     }
 
-    fn handle(&self, bytes: &[u8]) {
+    /// Returns whether more may follow soon.
+    fn handle(&self, bytes: &[u8]) -> bool {
         let (Envelope { from, to }, message) = Envelope::open(bytes);
+        self.hosts.hear(from);
+        let is_beat = matches!(to, To::Beat);
         match to {
             To::Client(address) => {
                 // None if this rank has dropped the object.
@@ -224,10 +260,14 @@ impl Network {
                 announcements,
             } => self.receive_announcements(number, announcements),
             To::Dead { rank } => self.domain().note_death(rank),
+            // This may be the node of this rank, if it did not run for long.
+            To::Silent { rank } => drop(self.domain().segment().lose(rank, true)),
+            To::Beat => {}
             To::Ended { rank, panicked } => self.domain().note_end(rank, panicked),
             To::SurvivorStep { step } => self.domain().post_survivor_step(from, step),
             To::Decision { step, excluded } => self.domain().post_decision(step, &excluded),
         }
+        !is_beat
     }
 
     /// Calls `act` with the server of this node, if this rank has it.
@@ -268,6 +308,7 @@ impl Network {
         self.act(|server| {
             if is_time {
                 self.report_departures();
+                self.watch_hosts();
                 server.inspect(self);
             }
             is_busy = server.go_on(self);
@@ -323,8 +364,12 @@ impl Network {
         bytes: &CopyBytes,
         place: Range<usize>,
     ) -> Piece {
-        let all = self.context.all();
-        let sent = self.carrier().send_piece(all, rank, message, bytes, place);
+        if self.is_dead_leader(rank) {
+            return Piece::to_the_dead(rank);
+        }
+        let (carrier, all) = (self.carrier(), self.context.all());
+        let give_up = || self.is_on_lost_host(rank);
+        let sent = carrier.send_piece(all, rank, message, bytes, place, &give_up);
         sent.unwrap_or_else(|unsent| {
             self.note_unsent(unsent);
             Piece::to_the_dead(rank)
@@ -338,8 +383,8 @@ impl Network {
 }
 
 impl Handler for Arc<Network> {
-    fn receive(&self, bytes: &[u8]) {
-        self.handle(bytes);
+    fn receive(&self, bytes: &[u8]) -> bool {
+        self.handle(bytes)
     }
 
     fn tend(&self) -> bool {

@@ -3,7 +3,7 @@
 //! Each leader process has one, once a communicator spans nodes. It polls in a loop while there is
 //! traffic and sleeps otherwise, for at most a millisecond. It ends before MPI is finalized.
 
-use crate::net::network::{Network, schedule};
+use crate::net::network::{INSPECTION, Network, schedule};
 use crate::rsmpi;
 use crate::rsmpi::Context;
 use crate::shm::atomic::sleep_on_any;
@@ -141,8 +141,9 @@ fn end() {
         .iter()
         .filter(all_come)
         // If MPI fails there is nothing to wait for, and MPI reports the failure in MPI_Finalize.
-        .filter_map(|net| net.context().all().begin_barrier().ok())
+        .filter_map(|net| Some((net, net.context().all().begin_barrier().ok()?)))
         .collect();
+    let mut inspected = Instant::now();
     while !farewells.is_empty() {
         let mut active = false;
         for net in &networks {
@@ -150,7 +151,12 @@ fn end() {
             active |= net.go_on();
         }
         // The same if MPI fails here.
-        farewells.retain_mut(|farewell| matches!(farewell.is_over(), Ok(false)));
+        farewells.retain_mut(|(_, farewell)| matches!(farewell.is_over(), Ok(false)));
+        if inspected.elapsed() >= INSPECTION {
+            // Ranks that die now do not come.
+            inspected = Instant::now();
+            farewells.retain(|(net, _)| !net.domain().has_lost_ranks());
+        }
         if !active && !farewells.is_empty() {
             thread::sleep(FIRST_SLEEP);
         }

@@ -129,7 +129,10 @@ impl Replica {
     /// Discards a change whose writer has died.
     fn forget_dead_writer(&mut self) {
         let domain = self.port.net().domain();
-        let is_dead = |incoming: &mut Incoming| !domain.rank_is_alive(incoming.writer as usize);
+        // If a host is lost, the rest of the change may not come.
+        let is_lost = domain.host_loss().is_some();
+        let is_dead =
+            |incoming: &mut Incoming| is_lost || !domain.rank_is_alive(incoming.writer as usize);
         self.incoming.take_if(is_dead);
     }
 

@@ -4,6 +4,7 @@ use crate::net::Piece;
 use crate::region::remote::{BATCH, Change, Part, ReplicaMessage, Replicas, parts};
 use crate::rwlock::global::site::Asker;
 use crate::rwlock::global::tree;
+use crate::shm::absence::HostLoss;
 use crate::shm::block::Block;
 use crate::shm::copy::CopyBytes;
 use crate::shm::wait::{wait_busily, wait_for_network};
@@ -16,12 +17,15 @@ const MESSAGES: usize = 64;
 
 /// Sends the bytes in these places to all other nodes and waits until they have them. The caller
 /// holds the write lock.
+///
+/// # Errors
+/// If a host is lost. Then some nodes may have the bytes, and others not.
 pub(in crate::region) fn publish(
     replicas: &Replicas,
     block: &Block,
     bytes: &CopyBytes,
     changed: &[Range<usize>],
-) {
+) -> Result<(), HostLoss> {
     let Replicas { port, acknowledged } = replicas;
     let net = port.net();
     let root = net.node();
@@ -61,21 +65,21 @@ pub(in crate::region) fn publish(
             }
         }
         if pieces.len() >= WINDOW {
-            await_pieces(block, &mut pieces, WINDOW / 2);
+            await_pieces(block, &mut pieces, WINDOW / 2)?;
         }
         if place.is_none() {
-            wait_for_network(block, "the network", || net.unsent() < MESSAGES);
+            wait_for_network(block, "the network", || net.unsent() < MESSAGES)?;
         }
     }
-    await_pieces(block, &mut pieces, 0);
+    await_pieces(block, &mut pieces, 0)?;
     let answers = children.len() as u32;
-    wait_for_network(block, "publish", || acknowledged.count(number) == answers);
+    wait_for_network(block, "publish", || acknowledged.count(number) == answers)
 }
 
 /// Waits until at most `most` pieces are in flight.
-fn await_pieces(block: &Block, pieces: &mut Vec<Piece>, most: usize) {
+fn await_pieces(block: &Block, pieces: &mut Vec<Piece>, most: usize) -> Result<(), HostLoss> {
     wait_busily(block, "publish", || {
         pieces.retain_mut(|piece| !piece.is_complete());
         pieces.len() <= most
-    });
+    })
 }

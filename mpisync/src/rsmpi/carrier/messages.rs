@@ -75,12 +75,13 @@ impl Messages {
     }
 
     /// Messages to one rank arrive in the order in which they were sent. Waits only if the message
-    /// may need this rank's progress.
+    /// may need this rank's progress, and not any more once `give_up` holds.
     pub(super) fn send(
         &self,
         comm: &OwnComm,
         rank: u32,
         bytes: Vec<u8>,
+        give_up: &dyn Fn() -> bool,
     ) -> Result<(), CreateError> {
         let Some(unanswered) = &self.unanswered else {
             let sending = start(comm, rank, bytes, false)?;
@@ -95,7 +96,7 @@ impl Messages {
         let mut sending = start(comm, rank, bytes, is_answered)?;
         let start = Instant::now();
         while !sending.is_sent() {
-            if start.elapsed() > PATIENCE {
+            if start.elapsed() > PATIENCE || give_up() {
                 lock(&self.outbox).push_back(sending);
                 return Ok(());
             }

@@ -21,8 +21,8 @@ use std::sync::{Mutex, OnceLock, TryLockError};
 
 /// The receiver of messages.
 pub(crate) trait Handler: Send + Sync {
-    /// Handles a message.
-    fn receive(&self, bytes: &[u8]);
+    /// Handles a message. Returns whether more may follow soon.
+    fn receive(&self, bytes: &[u8]) -> bool;
 
     /// Continues unfinished work. Returns whether there is more.
     fn tend(&self) -> bool;
@@ -119,12 +119,18 @@ impl Carrier {
     ///
     /// A message is delivered even if this rank does not call MPI again. So a rank without a
     /// progress thread waits sometimes: for the receipt of its first message to each rank, and if
-    /// too many bytes are unacknowledged.
+    /// too many bytes are unacknowledged; not any more once `give_up` holds.
     ///
     /// # Errors
     /// If MPI cannot start the send. A later failure to deliver is no error: the receiver has died,
     /// or will be found dead soon.
-    pub(crate) fn send(&self, comm: &OwnComm, rank: u32, bytes: Vec<u8>) -> Result<(), Unsent> {
+    pub(crate) fn send(
+        &self,
+        comm: &OwnComm,
+        rank: u32,
+        bytes: Vec<u8>,
+        give_up: &dyn Fn() -> bool,
+    ) -> Result<(), Unsent> {
         if is_finalized() {
             return Ok(());
         }
@@ -134,10 +140,10 @@ impl Carrier {
         }
         match &self.way {
             Way::Messages(messages) => {
-                let sent = messages.send(comm, rank, bytes);
+                let sent = messages.send(comm, rank, bytes, give_up);
                 sent.map_err(|error| Unsent { rank, error })
             }
-            Way::Windows(windows) => windows.send(comm, rank, &bytes),
+            Way::Windows(windows) => windows.send(comm, rank, &bytes, give_up),
         }
     }
 
@@ -170,8 +176,7 @@ impl Carrier {
         };
         let mut any = false;
         let mut receive = |bytes: &[u8]| {
-            any = true;
-            handler.receive(bytes);
+            any |= handler.receive(bytes);
         };
         let mut sent = Ok(());
         match &self.way {

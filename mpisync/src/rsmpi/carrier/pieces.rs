@@ -144,9 +144,10 @@ impl Carrier {
         message: Vec<u8>,
         bytes: &CopyBytes,
         place: Range<usize>,
+        give_up: &dyn Fn() -> bool,
     ) -> Result<Piece, Unsent> {
         let _paired = lock(&self.pairing);
-        self.send(comm, rank, message)?;
+        self.send(comm, rank, message, give_up)?;
         let sending = Piece::send(comm, rank, bytes, place);
         sending.map_err(|error| Unsent { rank, error })
     }

@@ -199,19 +199,26 @@ impl Windows {
     }
 
     /// If no thread of this process can continue the send later, waits until it is complete.
-    pub(super) fn send(&self, comm: &OwnComm, rank: u32, bytes: &[u8]) -> Result<(), Unsent> {
+    pub(super) fn send(
+        &self,
+        comm: &OwnComm,
+        rank: u32,
+        bytes: &[u8],
+        give_up: &dyn Fn() -> bool,
+    ) -> Result<(), Unsent> {
         let to = rank as usize;
         self.put_by(to, bytes)?;
         if self.shape.leads[self.me] {
             return Ok(());
         }
         let start = Instant::now();
-        while self.has_waiting(to) && start.elapsed() < PATIENCE {
+        let is_over = || start.elapsed() >= PATIENCE || give_up();
+        while self.has_waiting(to) && !is_over() {
             std::thread::yield_now();
             self.make_progress(comm);
             self.push_what_waits()?;
         }
-        if start.elapsed() < PATIENCE {
+        if !is_over() {
             // SAFETY: a live window, with an epoch from its beginning to its end.
             let code = unsafe { ffi::MPI_Win_flush(rank as c_int, self.window) };
             check("MPI_Win_flush", code).map_err(|error| Unsent { rank, error })?;

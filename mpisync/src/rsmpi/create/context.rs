@@ -16,6 +16,7 @@ use crate::shm::topology::Topology;
 use crate::transport::{Transport, TransportOptions};
 use mpi::traits::Communicator;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Makes the context of `comm` and attaches it to `comm`. Collective.
 pub(super) fn new(
@@ -37,7 +38,7 @@ pub(super) fn new(
         let carrier = wanted.carrier(&all, &topology)?;
         let transport = carrier.transport();
         let domain = Domain::shared(topology, first, transport);
-        Context::on_nodes(all, node, carrier, domain)
+        Context::on_nodes(all, node, carrier, wanted.silence, domain)
     } else {
         let domain = Domain::shared(topology, first, Transport::SharedMemory);
         Context::on_one_node(all, domain)
@@ -101,6 +102,7 @@ fn first_chunk(all: &OwnComm, node: &OwnComm, topology: &Topology) -> Result<Map
 struct Wanted {
     windows: bool,
     progress_thread: bool,
+    silence: Duration,
 }
 
 impl Wanted {
@@ -114,11 +116,13 @@ impl Wanted {
         let wanted = (
             asked.transport == Some(Transport::Windows),
             asked.progress_thread.unwrap_or(true),
+            asked.silence_limit(),
         );
-        let (windows, progress_thread) = broadcast(all, wanted)?;
+        let (windows, progress_thread, silence) = broadcast(all, wanted)?;
         Ok(Wanted {
             windows,
             progress_thread,
+            silence,
         })
     }
 

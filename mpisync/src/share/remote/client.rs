@@ -6,6 +6,7 @@ use crate::share::layout::Record;
 use crate::share::mailbox::MailboxMemory;
 use crate::share::remote::messages::{MailboxMessage, MailboxReply, Reason, Value};
 use crate::share::remote::server::MailboxServer;
+use crate::shm::absence::HostLoss;
 use crate::shm::block::Block;
 use crate::shm::lock;
 use crate::shm::wait::wait_for_network;
@@ -93,19 +94,23 @@ impl Mailboxes {
     /// Waits until the other nodes have accepted the last value that this rank shared in the record
     /// of `call`: in that call or, if others have written since, in an earlier one.
     ///
-    /// Until then a rank of another node may wait for that value, and ask about this rank.
+    /// Until then a rank of another node may wait for that value, and ask about this rank. The wait
+    /// also ends if a host is lost.
     pub(crate) fn wait_until_accepted(&self, block: &Block, call: CallNumber) {
         let others = self.port.net().nodes() - 1;
-        wait_for_network(block, "the acceptance of its last value", || {
+        let _ = wait_for_network(block, "the acceptance of its last value", || {
             self.pending.is_accepted(call, others) || block.domain().has_lost_ranks()
         });
     }
 
     /// Waits until no other writer fills `record`, and begins to fill it.
-    pub(crate) fn begin_filling(&self, block: &Block, record: &Record) {
+    ///
+    /// # Errors
+    /// If a host is lost.
+    pub(crate) fn begin_filling(&self, block: &Block, record: &Record) -> Result<(), HostLoss> {
         wait_for_network(block, "its mailbox record", || {
-            record.try_to_fill() || block.domain().has_lost_ranks()
-        });
+            record.try_to_fill() || block.domain().has_dead_ranks()
+        })
     }
 
     /// Sends the outcome of `call`.
@@ -116,11 +121,19 @@ impl Mailboxes {
     }
 
     /// Sends the next bytes of a large value.
-    pub(crate) fn send_piece(&self, block: &Block, call: CallNumber, bytes: &[u8]) {
+    ///
+    /// # Errors
+    /// If a host is lost.
+    pub(crate) fn send_piece(
+        &self,
+        block: &Block,
+        call: CallNumber,
+        bytes: &[u8],
+    ) -> Result<(), HostLoss> {
         let (call, bytes) = (call.0, bytes.to_vec());
         self.port
             .send_to_others(&MailboxMessage::Piece { call, bytes });
-        wait_for_network(block, "the network", || self.port.net().unsent() < WINDOW);
+        wait_for_network(block, "the network", || self.port.net().unsent() < WINDOW)
     }
 
     /// Asks why `rank`, on another node, shares nothing in `call`. Returns the answer once it has

@@ -93,7 +93,7 @@ pub enum BarrierError {
         /// The rank.
         rank: i32,
     },
-    /// MPI was finalized.
+    /// MPI was finalized, or a host is lost.
     #[error(transparent)]
     Lock(#[from] LockError),
 }
@@ -183,6 +183,7 @@ impl Barrier {
                 self.missing_error(phase, limit.unwrap_or(Duration::MAX), call)?
             }
             Err(Stop::Absent(rank, absence)) => return Err(BarrierError::absent(rank, absence)),
+            Err(Stop::HostLost(loss)) => return Err(LockError::from(loss).into()),
             Err(stop) => unreachable!("a barrier has no holder: {stop:?}"),
         }
         self.passed.set(phase);

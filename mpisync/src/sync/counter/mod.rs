@@ -75,7 +75,7 @@ pub enum CounterError {
         /// The step.
         step: i128,
     },
-    /// MPI was finalized.
+    /// MPI was finalized, or a host is lost.
     #[error(transparent)]
     Lock(#[from] LockError),
 }
@@ -253,7 +253,9 @@ impl<T: Integer> Counter<T> {
         self.object.check_usable()?;
         let taken = match &self.client {
             None => take.from(self.word()),
-            Some(client) => client.take(self.object.block(), take),
+            Some(client) => client
+                .take(self.object.block(), take)
+                .map_err(LockError::from)?,
         };
         taken.map_or_else(|| self.used_up(), Ok)
     }

@@ -1,6 +1,7 @@
 //! A counter for ranks of other nodes. They send requests to the server of the root's node.
 
 use crate::net::{Link, Message, Port, Remote, Request, Service};
+use crate::shm::absence::HostLoss;
 use crate::shm::block::Block;
 use crate::sync::counter::memory::Count;
 use crate::sync::counter::range::{Take, Taken};
@@ -29,8 +30,11 @@ impl CounterClient {
 
     /// Takes numbers; none if too few are left. Waits for the answer.
     #[cold]
-    pub(super) fn take(&self, block: &Block, take: Take) -> Option<Taken> {
-        self.0.ask(block, take).0
+    ///
+    /// # Errors
+    /// If a host is lost.
+    pub(super) fn take(&self, block: &Block, take: Take) -> Result<Option<Taken>, HostLoss> {
+        Ok(self.0.ask(block, take)?.0)
     }
 }
 

@@ -127,7 +127,7 @@ pub enum LatchError {
         /// Whether its thread was panicking.
         panicked: bool,
     },
-    /// MPI was finalized.
+    /// MPI was finalized, or a host is lost.
     #[error(transparent)]
     Lock(#[from] LockError),
 }
@@ -152,7 +152,9 @@ impl Latch {
         self.object.check_usable()?;
         let counted = match &self.side {
             Side::Local(latch) => latch.count_down(self.object.rank() as u32, count),
-            Side::Remote(client) => client.count_down(self.object.block(), count),
+            Side::Remote(client) => client
+                .count_down(self.object.block(), count)
+                .map_err(LockError::from)?,
         };
         counted.map_err(|remaining| LatchError::TooMany {
             asked: count,
@@ -210,7 +212,9 @@ impl Latch {
         }
         match &self.side {
             Side::Local(latch) => latch.remaining(),
-            Side::Remote(client) => client.remaining(self.object.block()),
+            Side::Remote(client) => client
+                .remaining(self.object.block())
+                .unwrap_or_else(|loss| self.object.panic_with(&LockError::from(loss))),
         }
     }
 
@@ -234,6 +238,9 @@ impl Latch {
     /// The error for a wait that has stopped. `Ok` if the latch has opened since.
     #[cold]
     fn explain(&self, stop: Stop, waited: Duration, call: Call<'_>) -> Result<(), LatchError> {
+        if let Stop::HostLost(loss) = stop {
+            return Err(LockError::from(loss).into());
+        }
         if let Stop::Absent(rank, absence) = stop {
             let rank = rank as i32;
             return Err(match absence {

@@ -1,6 +1,7 @@
 //! A latch for ranks of other nodes. They send requests to the server of the root's node.
 
 use crate::net::{Link, Message, Port, Progress, Remote, Request, Service};
+use crate::shm::absence::HostLoss;
 use crate::shm::block::Block;
 use crate::shm::wait::{Deadline, Stop};
 use crate::sync::latch::Remaining;
@@ -61,9 +62,14 @@ impl LatchClient {
     }
 
     /// Counts down. Fails with the remaining count if that is less than `count`.
-    pub(super) fn count_down(&self, block: &Block, count: u64) -> Result<(), u64> {
-        match self.remote.ask(block, LatchQuestion::CountDown { count }) {
-            LatchAnswer::Counted(counted) => counted,
+    /// The outer error is a host that is lost.
+    pub(super) fn count_down(
+        &self,
+        block: &Block,
+        count: u64,
+    ) -> Result<Result<(), u64>, HostLoss> {
+        match self.remote.ask(block, LatchQuestion::CountDown { count })? {
+            LatchAnswer::Counted(counted) => Ok(counted),
             answer => unreachable!("no answer to this question: {answer:?}"),
         }
     }
@@ -85,26 +91,27 @@ impl LatchClient {
         }
     }
 
-    pub(super) fn remaining(&self, block: &Block) -> u64 {
+    pub(super) fn remaining(&self, block: &Block) -> Result<u64, HostLoss> {
         if self.is_open.get() {
-            return 0;
+            return Ok(0);
         }
         let missing = self.missing_within(block, Deadline::NEVER);
-        missing.expect("there is no deadline").0
+        Ok(missing.map_err(Stop::expect_host_loss)?.0)
     }
 
     /// The remaining count, and the ranks that have not counted down at all. None if the root's
     /// node does not answer in time.
     pub(super) fn missing(&self, block: &Block) -> Option<Remaining> {
         self.missing_within(block, Deadline::after(ANSWER_TIME))
+            .ok()
     }
 
-    fn missing_within(&self, block: &Block, deadline: Deadline<'_>) -> Option<Remaining> {
+    fn missing_within(&self, block: &Block, deadline: Deadline<'_>) -> Result<Remaining, Stop> {
         let request = self.remote.request(LatchQuestion::Missing);
-        match self.remote.reply(block, request, deadline).ok()? {
+        match self.remote.reply(block, request, deadline)? {
             LatchAnswer::Missing(missing) => {
                 self.is_open.set(missing.0 == 0);
-                Some(missing)
+                Ok(missing)
             }
             answer => unreachable!("no answer to this question: {answer:?}"),
         }

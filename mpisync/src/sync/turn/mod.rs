@@ -85,7 +85,7 @@ pub enum TurnError {
         /// The rank.
         rank: i32,
     },
-    /// MPI was finalized.
+    /// MPI was finalized, or a host is lost.
     #[error(transparent)]
     Lock(#[from] LockError),
 }
@@ -168,6 +168,7 @@ impl Turn {
                 TurnError::Timeout { waited, report }
             }
             Stop::Absent(rank, absence) => TurnError::absent(rank, absence),
+            Stop::HostLost(loss) => LockError::from(loss).into(),
             stop => unreachable!("a turn has no holder: {stop:?}"),
         })
     }

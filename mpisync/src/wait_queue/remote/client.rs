@@ -1,6 +1,7 @@
 //! The side of a rank of another node.
 
 use crate::net::{Link, Remote};
+use crate::shm::absence::HostLoss;
 use crate::shm::block::Block;
 use crate::shm::wait::{Deadline, Stop};
 use crate::wait_queue::OnDeath;
@@ -43,7 +44,8 @@ impl WaitClient {
     /// Takes so many permits if they are there.
     pub(crate) fn try_acquire(&self, block: &Block, count: u32) -> Result<Option<Granted>, Stop> {
         let manner = Manner::Try;
-        match self.0.ask(block, WaitQuestion::Join { count, manner }) {
+        let question = WaitQuestion::Join { count, manner };
+        match self.0.ask(block, question).map_err(Stop::HostLost)? {
             WaitAnswer::Granted { ticket, cargo } => Ok(Some(Granted::new(ticket, cargo))),
             WaitAnswer::Broken { rank } => Err(Stop::RankDied(rank)),
             _ => Ok(None),
@@ -78,8 +80,11 @@ impl WaitClient {
                 Ok(WaitAnswer::Alone) => return Err(Stop::Alone),
                 Ok(WaitAnswer::Left) => return Err(Stop::Timeout),
                 Ok(_) => {}
-                Err(_) => {
+                Err(stop) => {
                     self.0.notify(WaitQuestion::Leave { request });
+                    if let Stop::HostLost(_) = stop {
+                        return Err(stop);
+                    }
                     // It may have been served meanwhile; either answer comes.
                     deadline = deadline.extended();
                 }
@@ -95,18 +100,20 @@ impl WaitClient {
 
     /// Keeps permits for good.
     pub(crate) fn keep(&self, block: &Block, count: u32) {
-        self.count(block, WaitQuestion::Keep { count });
+        // If a host is lost, nobody can have them any more.
+        let _ = self.count(block, WaitQuestion::Keep { count });
     }
 
     /// Puts bytes beside the only permit and gives that back.
     pub(crate) fn fill(&self, block: &Block, cargo: Vec<u8>) {
         let cargo = ByteBuf::from(cargo);
-        self.count(block, WaitQuestion::Fill { cargo });
+        // If a host is lost, the others get that error.
+        let _ = self.count(block, WaitQuestion::Fill { cargo });
     }
 
     /// Adds free permits; whether there was room.
-    pub(crate) fn supply(&self, block: &Block, count: u32, most: u32) -> bool {
-        self.count(block, WaitQuestion::Supply { count, most }) > 0
+    pub(crate) fn supply(&self, block: &Block, count: u32, most: u32) -> Result<bool, HostLoss> {
+        Ok(self.count(block, WaitQuestion::Supply { count, most })? > 0)
     }
 
     /// Takes over from dead ranks. None if the list is not poisoned; else what goes with the permits,
@@ -120,28 +127,28 @@ impl WaitClient {
     }
 
     /// Wakes so many; how many there were.
-    pub(crate) fn wake(&self, block: &Block, most: u32) -> u32 {
+    pub(crate) fn wake(&self, block: &Block, most: u32) -> Result<u32, HostLoss> {
         self.count(block, WaitQuestion::Wake { most })
     }
 
     /// How many permits are free.
-    pub(crate) fn free(&self, block: &Block) -> u32 {
+    pub(crate) fn free(&self, block: &Block) -> Result<u32, HostLoss> {
         self.count(block, WaitQuestion::Free)
     }
 
     /// What goes with the permit.
-    pub(crate) fn look(&self, block: &Block) -> Option<Vec<u8>> {
-        match self.0.ask(block, WaitQuestion::Look) {
+    pub(crate) fn look(&self, block: &Block) -> Result<Option<Vec<u8>>, HostLoss> {
+        Ok(match self.0.ask(block, WaitQuestion::Look)? {
             WaitAnswer::Cargo(cargo) => cargo.map(ByteBuf::into_vec),
             _ => None,
-        }
+        })
     }
 
-    fn count(&self, block: &Block, question: WaitQuestion) -> u32 {
-        match self.0.ask(block, question) {
+    fn count(&self, block: &Block, question: WaitQuestion) -> Result<u32, HostLoss> {
+        Ok(match self.0.ask(block, question)? {
             WaitAnswer::Done(count) => count,
             _ => 0,
-        }
+        })
     }
 }
 

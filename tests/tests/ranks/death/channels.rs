@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering::SeqCst;
 
 use mpi::traits::*;
-use mpisync::{ChannelError, RemoteChannel};
+use mpisync::{ChannelError, LockError, RemoteChannel};
 use mpisync_tests::job::Job;
 
 use super::{COUNT, LONG, await_death, die, ready, survived, victim};
@@ -53,10 +53,11 @@ fn carrier_of_a_channel_dies(job: &Job) {
     }
     await_death(job);
     if job.rank == last && nodes > 1 {
-        assert_eq!(channel.take_timeout(LONG), Err(ChannelError::Lost));
-        assert_eq!(channel.try_take(), Err(ChannelError::Lost));
+        let lost = ChannelError::Lost(LockError::LeaderDied { rank: carrier });
+        assert_eq!(channel.take_timeout(LONG), Err(lost.clone()));
+        assert_eq!(channel.try_take(), Err(lost.clone()));
         let refused = channel.try_put(1).unwrap_err();
-        assert_eq!(refused.reason, ChannelError::Lost);
+        assert_eq!(refused.reason, lost);
     } else if job.rank == last {
         channel.put(1).unwrap();
         assert_eq!(channel.take_timeout(LONG), Ok(Some(1)));
