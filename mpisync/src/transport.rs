@@ -1,7 +1,8 @@
 //! How nodes communicate.
 
 use crate::environment;
-use crate::environment::{CREATE_TIMEOUT, PROGRESS_THREAD, TRANSPORT, read_seconds, read_variable};
+use crate::environment::{CREATE_TIMEOUT, NODE, PROGRESS_THREAD, TRANSPORT};
+use crate::environment::{read_seconds, read_variable};
 use crate::error::CreateError;
 use std::time::Duration;
 
@@ -25,6 +26,8 @@ pub(crate) struct TransportOptions {
     pub(crate) transport: Option<Transport>,
     pub(crate) progress_thread: Option<bool>,
     pub(crate) create_timeout: Option<Duration>,
+    /// Whether each rank is a node of its own. Set by the environment only.
+    pub(crate) each_rank_is_a_node: Option<bool>,
 }
 
 /// How long a rank waits for the others when it makes an object, if neither the program nor the
@@ -40,6 +43,7 @@ impl TransportOptions {
             ("windows", Some(Transport::Windows)),
             ("auto", None),
         ];
+        let nodes = [("host", Some(false)), ("rank", Some(true))];
         let switch = [("on", Some(true)), ("off", Some(false))];
         Ok(Self {
             transport: match self.transport {
@@ -54,6 +58,7 @@ impl TransportOptions {
                 None => read_seconds(CREATE_TIMEOUT)?,
                 said => said,
             },
+            each_rank_is_a_node: read_variable(NODE, &nodes)?,
         })
     }
 
