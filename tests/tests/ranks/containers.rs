@@ -42,7 +42,7 @@ const NO_SHARED_MEMORY: &[(&str, &str)] = &[
 
 /// Says how many nodes there are.
 fn take_turns(job: &Job) {
-    let mut ctrl = WindowController::sync(&job.world).expect("a controller");
+    let mut ctrl = mpisync::sync(&job.world).expect("a controller");
     let counter = Counter::<u64>::new(&job.world).expect("a counter");
     for _ in 0..50 {
         let guard = ctrl.write();
@@ -66,7 +66,7 @@ fn take_turns(job: &Job) {
 /// The last rank dies with the lock. Its process leaves no mark: it is not a signal that kills it,
 /// since the first process of a PID namespace cannot kill itself by one.
 fn last_rank_dies_as_writer(job: &Job) {
-    let mut ctrl = WindowController::sync(&job.world).expect("a controller");
+    let mut ctrl = mpisync::sync(&job.world).expect("a controller");
     if job.rank == job.size - 1 {
         let _guard = ctrl.write();
         job.scratch.raise(1);
