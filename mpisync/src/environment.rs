@@ -24,6 +24,8 @@ variables! {
     CREATE_TIMEOUT
     /// How long a rank that fails waits for the others to end.
     GRACE
+    /// Which ranks share memory: those of a host, or none.
+    NODE
     /// Whether leaders have a progress thread, unless the program says so.
     PROGRESS_THREAD
     /// After what time a host that does not answer is lost, unless the program says so.

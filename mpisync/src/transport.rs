@@ -1,7 +1,7 @@
 //! How nodes communicate.
 
 use crate::environment;
-use crate::environment::{CREATE_TIMEOUT, PROGRESS_THREAD, SILENCE, TRANSPORT};
+use crate::environment::{CREATE_TIMEOUT, NODE, PROGRESS_THREAD, SILENCE, TRANSPORT};
 use crate::environment::{read_seconds, read_variable};
 use crate::error::CreateError;
 use std::time::Duration;
@@ -27,6 +27,8 @@ pub(crate) struct TransportOptions {
     pub(crate) progress_thread: Option<bool>,
     pub(crate) create_timeout: Option<Duration>,
     pub(crate) silence: Option<Duration>,
+    /// Whether each rank is a node of its own. Set by the environment only.
+    pub(crate) each_rank_is_a_node: Option<bool>,
 }
 
 /// How long a rank waits for the others when it makes an object, if neither the program nor the
@@ -47,6 +49,7 @@ impl TransportOptions {
             ("windows", Some(Transport::Windows)),
             ("auto", None),
         ];
+        let nodes = [("host", Some(false)), ("rank", Some(true))];
         let switch = [("on", Some(true)), ("off", Some(false))];
         Ok(Self {
             transport: match self.transport {
@@ -65,6 +68,7 @@ impl TransportOptions {
                 None => read_seconds(SILENCE)?,
                 said => said,
             },
+            each_rank_is_a_node: read_variable(NODE, &nodes)?,
         })
     }
 

@@ -37,6 +37,7 @@ pub struct Launch<'a> {
     limit: Duration,
     survive: bool,
     beside_others: bool,
+    wrapper: &'a [&'a str],
     environment: Vec<(&'a str, &'a str)>,
 }
 
@@ -61,6 +62,7 @@ impl<'a> Launch<'a> {
             limit: LIMIT,
             survive: false,
             beside_others: false,
+            wrapper: &[],
             environment: Vec::new(),
         }
     }
@@ -90,6 +92,12 @@ impl<'a> Launch<'a> {
         self
     }
 
+    /// Has each rank started by this program and its arguments.
+    pub fn by(mut self, wrapper: &'a [&'a str]) -> Self {
+        self.wrapper = wrapper;
+        self
+    }
+
     /// Runs the job to its end, or to the limit.
     ///
     /// # Panics
@@ -112,6 +120,7 @@ impl<'a> Launch<'a> {
         }
         command
             .envs(self.environment.iter().copied())
+            .args(self.wrapper)
             .arg(env::current_exe().expect("this program has a path"))
             .arg(job::OPTION)
             .arg(&directory.0)

@@ -6,10 +6,11 @@ use crate::shm::absence::{Absence, HostLoss};
 use crate::shm::arrival::{AnnouncementData, ArrivalSlot, EXIT};
 use crate::shm::atomic::{AtomicU32, AtomicU64, Ordering};
 use crate::shm::event::ALL;
+use crate::shm::liveness::Liveness;
 use crate::shm::lock;
 use crate::shm::mapping::Mapping;
 use crate::shm::membarrier;
-use crate::shm::process::Process;
+use crate::shm::process::{self, Process};
 use crate::shm::segment::{Segment, Shape};
 use crate::shm::topology::{RankLocation, Topology};
 use crate::shm::wait::{ROUND_TRIPS, Stop, Surroundings};
@@ -32,6 +33,8 @@ pub(crate) struct Domain {
     dead: Vec<AtomicBool>,
     /// Whether the process of each local rank can be looked up, see [`Process::is_alive`].
     watched: Vec<AtomicBool>,
+    /// The lives of the others, if not all processes can be looked up.
+    liveness: OnceLock<Liveness>,
     /// How many nested `#[collective]` calls this rank is in.
     depth: AtomicU32,
     /// The thread that entered the innermost of them.
@@ -77,6 +80,7 @@ impl Domain {
         };
         let segment = Segment::new(first, local_rank, shape);
         let this = Process::this();
+        let namespace = process::namespace();
         let heeds_fences = membarrier::register();
         let server =
             (topology.spans_nodes() && topology.is_leader()).then(|| shape.local_rank_of_server());
@@ -86,6 +90,7 @@ impl Domain {
                 .heeds_fences
                 .store(heeds_fences.into(), Ordering::Relaxed);
             member.born.store(this.born, Ordering::Relaxed);
+            member.namespace.store(namespace, Ordering::Relaxed);
             member.process.store(this.id, Ordering::Release);
         }
         let unset = || (0..shape.members).map(|_| AtomicBool::new(false)).collect();
@@ -97,6 +102,7 @@ impl Domain {
             outside: OnceLock::new(),
             dead: unset(),
             watched: unset(),
+            liveness: OnceLock::new(),
             depth: AtomicU32::new(0),
             caller: Mutex::default(),
             left_meeting: AtomicBool::new(false),
@@ -126,12 +132,36 @@ impl Domain {
         debug_assert!(set.is_ok(), "a domain has one outside");
     }
 
-    /// Finds out which ranks can be watched, and makes this rank's waits visible to them; called after all of them have stored their processes.
-    pub(crate) fn watch(&self) {
+    /// Finds out which ranks can be watched, and makes this rank's waits visible to them; called
+    /// after all of them have stored their processes. Returns whether all can be watched.
+    pub(crate) fn watch(&self) -> bool {
         self.segment.record_waits();
+        let here = process::namespace();
         for (local_rank, watched) in self.watched.iter().enumerate() {
-            watched.store(self.process(local_rank).is_visible(), Ordering::Relaxed);
+            // The same number is another process in another namespace.
+            let namespace = &self.segment.member(local_rank).namespace;
+            let is_here = namespace.load(Ordering::Relaxed) == here;
+            let is_visible = is_here && self.process(local_rank).is_visible();
+            watched.store(is_visible, Ordering::Relaxed);
         }
+        (self.watched.iter()).all(|watched| watched.load(Ordering::Relaxed))
+    }
+
+    /// Lets the other ranks of the node find out by `liveness` whether this process is alive.
+    /// Returns whether they can.
+    pub(crate) fn show_life(&self, liveness: &Liveness) -> bool {
+        let me = self.segment.me();
+        let server = (self.topology.spans_nodes() && self.topology.is_leader())
+            .then(|| self.segment.shape().local_rank_of_server());
+        let mut held = [Some(me), server].into_iter().flatten();
+        held.all(|local_rank| liveness.hold(local_rank).is_ok())
+    }
+
+    /// Watches the ranks that cannot be looked up by `liveness`; called after
+    /// [`show_life`](Self::show_life) on all ranks.
+    pub(crate) fn watch_by(&self, liveness: Liveness) {
+        let set = self.liveness.set(liveness);
+        debug_assert!(set.is_ok(), "a domain has one");
     }
 
     /// Which rank runs where.
@@ -316,14 +346,19 @@ impl Surroundings for Domain {
     }
 
     fn is_alive(&self, local_rank: usize) -> bool {
-        if local_rank == self.segment.me() || !self.watched[local_rank].load(Ordering::Relaxed) {
+        if local_rank == self.segment.me() {
             return true;
         }
         let dead = &self.dead[local_rank];
         if dead.load(Ordering::Relaxed) {
             return false;
         }
-        let alive = self.process(local_rank).is_alive();
+        let is_watched = self.watched[local_rank].load(Ordering::Relaxed);
+        let alive = match self.liveness.get() {
+            _ if is_watched => self.process(local_rank).is_alive(),
+            Some(liveness) => liveness.is_held(local_rank),
+            None => true,
+        };
         dead.store(!alive, Ordering::Relaxed);
         alive
     }

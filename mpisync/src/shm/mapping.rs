@@ -145,7 +145,7 @@ pub(crate) use shared::{Handle, SharedFile, sweep, use_names};
 
 mod shared {
     use super::{Mapping, NonNull};
-    use crate::shm::process::Process;
+    use crate::shm::process::{self, Process};
     use crate::shm::system;
     use rustix::fd::{AsRawFd, OwnedFd};
     use rustix::fs::{Mode, SeekFrom};
@@ -196,7 +196,7 @@ mod shared {
                 descriptor: None,
                 token: Self::new_token(),
                 born: this.born,
-                namespace: system::pid_namespace().unwrap_or(0),
+                namespace: process::namespace(),
             }
         }
 
@@ -296,6 +296,11 @@ mod shared {
             self.handle
         }
 
+        /// The file, which outlives `self`; its name does not.
+        pub(crate) fn descriptor(&self) -> io::Result<OwnedFd> {
+            rustix::io::fcntl_dupfd_cloexec(&self.file, 0)
+        }
+
         /// How many bytes are allocated.
         #[cfg(test)]
         pub(in crate::shm) fn allocated(&self) -> u64 {
@@ -339,13 +344,15 @@ mod shared {
             Ok((map(&shared.file, length)?, shared))
         }
 
-        /// Maps shared memory that another process of the node has created.
+        /// Maps shared memory that another process of the node has created. Also returns the file,
+        /// which the mapping does not need.
         ///
         /// # Errors
         /// Those of `open`, `shm_open` and `mmap`; `ENOENT` if that process is on another host or
         /// in another PID namespace.
-        pub(crate) fn open_shared(handle: Handle, length: usize) -> io::Result<Self> {
-            map(&handle.open()?, length)
+        pub(crate) fn open_shared(handle: Handle, length: usize) -> io::Result<(Self, OwnedFd)> {
+            let file = handle.open()?;
+            Ok((map(&file, length)?, file))
         }
 
         /// Allocates a part of shared memory that no process has used, so that a lack of memory is

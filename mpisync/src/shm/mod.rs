@@ -13,6 +13,7 @@ pub(crate) mod event;
 pub(crate) mod layout;
 pub(crate) mod limits;
 pub(crate) mod line;
+pub(crate) mod liveness;
 // The machine's atomics, fences and waits, or those of the model checker.
 #[cfg(not(loom))]
 mod machine;

@@ -1,6 +1,6 @@
 //! Whether another process of this host is alive, and what it is doing.
 
-use crate::shm::system::{process_activity, process_state as state};
+use crate::shm::system::{pid_namespace, process_activity, process_state as state};
 use rustix::io::Errno;
 use rustix::process::Pid;
 use std::io;
@@ -58,6 +58,11 @@ impl Process {
     pub(crate) fn is_visible(self) -> bool {
         state(self.id).is_ok_and(|(_, born)| born == self.born)
     }
+}
+
+/// The PID namespace of this process; 0 if unknown.
+pub(crate) fn namespace() -> u64 {
+    pid_namespace().unwrap_or(0)
 }
 
 /// What a process is doing at a moment.

@@ -49,6 +49,8 @@ pub(crate) struct Member {
     /// The process and its start time in the kernel's ticks, which identify it for good.
     pub(crate) process: AtomicU32,
     pub(crate) born: AtomicU64,
+    /// The PID namespace that the process is counted in; 0 if unknown.
+    pub(crate) namespace: AtomicU64,
     /// 1 if it has registered for heavy fences.
     pub(crate) heeds_fences: AtomicU32,
     /// Nonzero once the rank has ended, see [`Absence`](crate::shm::absence::Absence).

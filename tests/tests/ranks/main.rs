@@ -8,6 +8,7 @@ mod collective;
 mod common;
 mod communicators;
 mod condvar;
+mod containers;
 mod counter;
 mod death;
 mod ended;

@@ -9,12 +9,14 @@ use crate::rsmpi::context::Context;
 use crate::rsmpi::create::{CreationArguments, Mine, NewMemory, agree, broadcast, check_length};
 use crate::rsmpi::waiting::Waiting;
 use crate::shm::domain::Domain;
+use crate::shm::liveness::Liveness;
 use crate::shm::mapping;
 use crate::shm::mapping::Mapping;
 use crate::shm::segment::{MAX_RANKS, Segment, Shape};
 use crate::shm::topology::Topology;
 use crate::transport::{Transport, TransportOptions};
 use mpi::traits::Communicator;
+use rustix::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,27 +27,28 @@ pub(super) fn new(
 ) -> Result<Arc<Context>, CreateError> {
     let all = OwnComm::duplicate(comm, Waiting::new(comm, arguments.create_limit()))?;
     let threads = all_have_threads(&all)?;
-    // This call of MPI blocks. All ranks have just met, so a rank hangs here only if another one dies between the two
-    // calls.
-    let node = all.node()?;
-    let topology = Topology::gather(&all, &node)?;
     let wanted = Wanted::of_rank_0(&all, &arguments.asked)?;
+    let Node {
+        ranks,
+        topology,
+        memory,
+        file,
+    } = Node::find(&all, &wanted)?;
     if topology.spans_nodes() && wanted.progress_thread {
         threads?;
     }
-    let first = first_chunk(&all, &node, &topology)?;
     let context = if topology.spans_nodes() {
         let carrier = wanted.carrier(&all, &topology)?;
         let transport = carrier.transport();
-        let domain = Domain::shared(topology, first, transport);
-        Context::on_nodes(all, node, carrier, wanted.silence, domain)
+        let domain = Domain::shared(topology, memory, transport);
+        Context::on_nodes(all, ranks, carrier, wanted.silence, domain)
     } else {
-        let domain = Domain::shared(topology, first, Transport::SharedMemory);
+        let domain = Domain::shared(topology, memory, Transport::SharedMemory);
         Context::on_one_node(all, domain)
     };
     // All ranks have stored their processes before any rank reads them.
     context.all().minimum(0)?;
-    context.domain().watch();
+    watch(&context, file)?;
     context.all().waiting().watch(context.domain());
     let context = Arc::new(context);
     context::register(&context);
@@ -53,8 +56,88 @@ pub(super) fn new(
     Ok(context)
 }
 
+/// Lets the ranks of each node find out which of them are alive: in `/proc`, or by locks in the file
+/// of their memory where a process cannot be looked up. Collective.
+fn watch(context: &Context, file: Option<OwnedFd>) -> Result<(), CreateError> {
+    let (all, domain) = (context.all(), context.domain());
+    let sees_all = domain.watch();
+    if all.minimum(sees_all.into())? == 1 {
+        return Ok(());
+    }
+    let liveness = file.map(Liveness::new);
+    let is_shown = liveness.as_ref().is_some_and(|it| domain.show_life(it));
+    if all.minimum(is_shown.into())? == 1
+        && let Some(liveness) = liveness
+    {
+        domain.watch_by(liveness);
+    }
+    Ok(())
+}
+
+/// The node of this rank: the ranks that it shares memory with.
+struct Node {
+    ranks: OwnComm,
+    topology: Topology,
+    /// The first chunk, mapped, and its file.
+    memory: Mapping,
+    file: Option<OwnedFd>,
+}
+
+impl Node {
+    /// Finds the ranks that share memory with this one, and maps the first chunk. Collective.
+    fn find(all: &OwnComm, wanted: &Wanted) -> Result<Self, CreateError> {
+        let host = if wanted.each_rank_is_a_node {
+            all.split(all.rank())?
+        } else {
+            // This call of MPI blocks. All ranks have just met, so a rank hangs here only if another one dies between
+            // the two calls.
+            all.node()?
+        };
+        let host = match Self::of(all, host, true)? {
+            Ok(node) => return Ok(node),
+            Err(host) => host,
+        };
+        // Ranks that MPI takes to be on one host may be in containers that share no memory.
+        let reach = host.split(lowest_with(&host, shared_memory_file_system())?)?;
+        let node = Self::of(all, reach, false)?;
+        Ok(node.unwrap_or_else(|_| unreachable!("an error, if it may not be split")))
+    }
+
+    /// The node with these ranks. Returns the ranks, on all ranks, if one of them cannot reach the
+    /// memory of its leader and `may_split`. Collective.
+    fn of(
+        all: &OwnComm,
+        ranks: OwnComm,
+        may_split: bool,
+    ) -> Result<Result<Self, OwnComm>, CreateError> {
+        let topology = Topology::gather(all, &ranks)?;
+        let Some((memory, file)) = first_chunk(all, &ranks, &topology, may_split)? else {
+            return Ok(Err(ranks));
+        };
+        Ok(Ok(Node {
+            ranks,
+            topology,
+            memory,
+            file,
+        }))
+    }
+}
+
+/// The file system of shared memory, by a number that all processes of a host agree on.
+fn shared_memory_file_system() -> u64 {
+    rustix::fs::stat("/dev/shm").map_or(0, |stat| stat.st_dev)
+}
+
+/// The lowest rank with the same value as this one. Collective.
+fn lowest_with(ranks: &OwnComm, value: u64) -> Result<i32, CreateError> {
+    let (low, high) = (value as u32, (value >> 32) as u32);
+    let (lows, highs) = (ranks.gather_all(low)?, ranks.gather_all(high)?);
+    let lowest = (0..lows.len()).find(|&rank| (lows[rank], highs[rank]) == (low, high));
+    Ok(lowest.expect("this rank has the value") as i32)
+}
+
 impl Topology {
-    /// Asks MPI which ranks share memory. Collective.
+    /// From the ranks of this node. Collective.
     fn gather(all: &OwnComm, node: &OwnComm) -> Result<Self, CreateError> {
         let rank = all.rank() as u32;
         // The ranks of a node have the same order as in the communicator, so its rank 0 is the lowest.
@@ -64,8 +147,14 @@ impl Topology {
     }
 }
 
-/// Makes and maps the first chunk of shared memory, one on each node. Collective.
-fn first_chunk(all: &OwnComm, node: &OwnComm, topology: &Topology) -> Result<Mapping, CreateError> {
+/// Makes and maps the first chunk of shared memory, one on each node, and returns its file too.
+/// None on all ranks if one of them cannot reach the memory and `may_split`. Collective.
+fn first_chunk(
+    all: &OwnComm,
+    node: &OwnComm,
+    topology: &Topology,
+    may_split: bool,
+) -> Result<Option<(Mapping, Option<OwnedFd>)>, CreateError> {
     let size = all.size();
     if all.minimum((MAX_RANKS - topology.local_ranks().len().min(MAX_RANKS)) as i32)? == 0 {
         let most = MAX_RANKS as i32 - 1;
@@ -85,10 +174,20 @@ fn first_chunk(all: &OwnComm, node: &OwnComm, topology: &Topology) -> Result<Map
         let mapped = (memory.length(rank))
             .and_then(|leader| check_length(rank, leader, length))
             .and_then(|()| memory.map(rank, &mut mine));
-        let is_out_of_reach = memory.is_unnamed() && mine.mapping.is_none();
-        if all.minimum((!is_out_of_reach).into())? == 1 {
-            agree(all, &mapped)?;
-            return Ok(mine.mapping.expect("mapped, since all agreed"));
+        let cannot_reach = memory.exists() && mine.mapping.is_none();
+        let (try_name, split) = (
+            cannot_reach && memory.is_unnamed(),
+            cannot_reach && may_split,
+        );
+        // 0 if a rank tries it by name, 1 if one of the others needs another node.
+        let wish = if try_name { 0 } else { 2 - i32::from(split) };
+        match all.minimum(wish)? {
+            0 => {}
+            1 => return Ok(None),
+            _ => {
+                agree(all, &mapped)?;
+                return Ok(Some(mine.into_parts()));
+            }
         }
         // A rank cannot open a descriptor of its leader: once more, by name.
         mapping::use_names();
@@ -103,6 +202,7 @@ struct Wanted {
     windows: bool,
     progress_thread: bool,
     silence: Duration,
+    each_rank_is_a_node: bool,
 }
 
 impl Wanted {
@@ -117,12 +217,14 @@ impl Wanted {
             asked.transport == Some(Transport::Windows),
             asked.progress_thread.unwrap_or(true),
             asked.silence_limit(),
+            asked.each_rank_is_a_node.unwrap_or(false),
         );
-        let (windows, progress_thread, silence) = broadcast(all, wanted)?;
+        let (windows, progress_thread, silence, each_rank_is_a_node) = broadcast(all, wanted)?;
         Ok(Wanted {
             windows,
             progress_thread,
             silence,
+            each_rank_is_a_node,
         })
     }
 

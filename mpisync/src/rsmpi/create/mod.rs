@@ -25,6 +25,7 @@ use crate::shm::limits;
 use crate::shm::limits::Shortage;
 use crate::shm::mapping::{Handle, Mapping, SharedFile};
 use mpi::traits::Communicator;
+use rustix::fd::OwnedFd;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -173,6 +174,17 @@ struct Mine {
     mapping: Option<Mapping>,
     /// On the leader, kept until all ranks have mapped the memory or failed.
     file: Option<SharedFile>,
+    /// On the other ranks.
+    opened: Option<OwnedFd>,
+}
+
+impl Mine {
+    /// The mapping, and its file if it can be had, once all ranks have mapped the memory.
+    fn into_parts(self) -> (Mapping, Option<OwnedFd>) {
+        let created = self.file.and_then(|file| file.descriptor().ok());
+        let mapping = self.mapping.expect("mapped, since all agreed");
+        (mapping, created.or(self.opened))
+    }
 }
 
 /// Why there is no memory.
@@ -217,6 +229,7 @@ impl NewMemory {
             *mine = Mine {
                 mapping: Some(mapping),
                 file: Some(file),
+                opened: None,
             };
             Ok((handle, length as u64))
         }))
@@ -230,6 +243,11 @@ impl NewMemory {
                 Err(error) => self.0 = Err(Rejection::of(error)),
             }
         }
+    }
+
+    /// Whether there is memory.
+    fn exists(self) -> bool {
+        self.0.is_ok()
     }
 
     /// Whether there is memory without a name.
@@ -250,7 +268,8 @@ impl NewMemory {
         let (handle, length) = self.0.map_err(|refusal| refusal.on(rank))?;
         if mine.mapping.is_none() {
             let mapped = Mapping::open_shared(handle, length as usize);
-            mine.mapping = Some(mapped.map_err(|error| Rejection::of(error).on(rank))?);
+            let (mapping, file) = mapped.map_err(|error| Rejection::of(error).on(rank))?;
+            (mine.mapping, mine.opened) = (Some(mapping), Some(file));
         }
         Ok(())
     }

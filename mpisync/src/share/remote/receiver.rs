@@ -154,7 +154,7 @@ pub(crate) fn read_object(
     const PIECE: usize = 32 << 10;
     let room = (length as usize).next_multiple_of(size_of::<u64>());
     let handle = std::array::from_fn(|index| record.data[index].load(Ordering::Relaxed));
-    let memory = Mapping::open_shared(Handle::from_words(handle), room)
+    let (memory, _) = Mapping::open_shared(Handle::from_words(handle), room)
         .map_err(|error| CollectiveError::Decode(format!("its memory cannot be had: {error}")))?;
     let words: &[AtomicU64] = memory.slice(0, room / size_of::<u64>());
     let mut left = length as usize;

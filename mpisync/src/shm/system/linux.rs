@@ -145,6 +145,30 @@ pub(crate) fn pid_namespace() -> Option<u64> {
     number.parse().ok()
 }
 
+/// Locks a byte of the file for its open file description.
+pub(crate) fn lock_byte(file: &OwnedFd, at: u64) -> io::Result<()> {
+    byte_lock(file, at, libc::F_OFD_SETLK).map(drop)
+}
+
+/// Whether another open file description has locked this byte.
+pub(crate) fn is_byte_locked(file: &OwnedFd, at: u64) -> io::Result<bool> {
+    let lock = byte_lock(file, at, libc::F_OFD_GETLK)?;
+    Ok(i32::from(lock.l_type) != libc::F_UNLCK)
+}
+
+fn byte_lock(file: &OwnedFd, at: u64, command: libc::c_int) -> io::Result<libc::flock> {
+    // SAFETY: plain data, for which zeros are a value; the kernel wants the process to be 0.
+    let mut lock: libc::flock = unsafe { std::mem::zeroed() };
+    lock.l_type = libc::F_WRLCK as _;
+    lock.l_whence = libc::SEEK_SET as _;
+    (lock.l_start, lock.l_len) = (at as _, 1);
+    // SAFETY: an open descriptor, and a structure that the kernel reads and writes during the call.
+    match unsafe { libc::fcntl(file.as_raw_fd(), command, &raw mut lock) } {
+        -1 => Err(Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::IO)),
+        _ => Ok(lock),
+    }
+}
+
 /// Reserves the memory of a shared file.
 pub(crate) fn reserve(file: &OwnedFd, length: usize) -> io::Result<()> {
     io::retry_on_intr(|| fallocate(file, FallocateFlags::empty(), 0, length as u64))

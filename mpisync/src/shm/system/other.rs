@@ -53,6 +53,14 @@ pub(crate) fn pid_namespace() -> Option<u64> {
     None
 }
 
+pub(crate) fn lock_byte(_file: &OwnedFd, _at: u64) -> io::Result<()> {
+    Err(io::Errno::OPNOTSUPP)
+}
+
+pub(crate) fn is_byte_locked(_file: &OwnedFd, _at: u64) -> io::Result<bool> {
+    Err(io::Errno::OPNOTSUPP)
+}
+
 pub(crate) fn reserve(_file: &OwnedFd, _length: usize) -> io::Result<()> {
     Ok(())
 }

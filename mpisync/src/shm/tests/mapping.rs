@@ -1,15 +1,32 @@
 use crate::shm::atomic::{AtomicU64, Ordering};
+use crate::shm::liveness::Liveness;
 use crate::shm::mapping::{Handle, Mapping, sweep_directory};
 use crate::shm::process::Process;
 use crate::shm::system;
 use std::fs;
 
 #[test]
+fn a_lock_in_shared_memory_shows_who_lives() {
+    let (_one, file) = Mapping::create_shared(4096, 4096).expect("room for 4 KiB");
+    let mine = Liveness::new(file.descriptor().expect("a duplicate"));
+    let (_two, other) = Mapping::open_shared(file.handle(), 4096).expect("just created");
+    let other = Liveness::new(other);
+    assert!(!other.is_held(3));
+    mine.hold(3).expect("nobody else holds it");
+    assert!(other.is_held(3) && !other.is_held(4));
+    drop(mine);
+    // The creator's descriptor is of the same description.
+    assert!(other.is_held(3));
+    drop(file);
+    assert!(!other.is_held(3));
+}
+
+#[test]
 fn shared_memory_is_zero_and_goes_with_its_mappings() {
     let (one, file) = Mapping::create_shared(8192, 8192).expect("room for 8 KiB");
     let handle = Handle::from_words(file.handle().to_words());
     assert_eq!(handle, file.handle());
-    let two = Mapping::open_shared(handle, 8192).expect("just created");
+    let (two, _) = Mapping::open_shared(handle, 8192).expect("just created");
     drop(file);
     assert!(Mapping::open_shared(handle, 8192).is_err());
     assert_eq!(two.get::<AtomicU64>(8000).load(Ordering::Relaxed), 0);
@@ -24,7 +41,7 @@ fn shared_memory_may_have_a_name() {
     let handle = Handle::from_words(file.handle().to_words());
     assert!(handle.is_named());
     one.get::<AtomicU64>(0).store(7, Ordering::Relaxed);
-    let two = Mapping::open_shared(handle, 4096).expect("it has a name");
+    let (two, _) = Mapping::open_shared(handle, 4096).expect("it has a name");
     assert_eq!(two.get::<AtomicU64>(0).load(Ordering::Relaxed), 7);
     drop(file);
     assert!(Mapping::open_shared(handle, 4096).is_err());
