@@ -187,7 +187,7 @@ impl Base {
                     _ => None,
                 }
             }
-            Side::Remote(client) => client.take_over(self.block(), wanted),
+            Side::Remote(client) => client.take_over(self.block(), wanted)?,
         };
         Ok(taken.map(|(count, cargo)| {
             self.add_held(count);

@@ -118,12 +118,16 @@ impl WaitClient {
 
     /// Takes over from dead ranks. None if the list is not poisoned; else what goes with the permits,
     /// and their number.
-    pub(crate) fn take_over(&self, block: &Block, wanted: u32) -> Option<(u32, Option<Vec<u8>>)> {
-        match self.0.ask(block, WaitQuestion::TakeOver { wanted }) {
+    pub(crate) fn take_over(
+        &self,
+        block: &Block,
+        wanted: u32,
+    ) -> Result<Option<(u32, Option<Vec<u8>>)>, HostLoss> {
+        Ok(match self.0.ask(block, WaitQuestion::TakeOver { wanted })? {
             WaitAnswer::Granted { cargo, .. } => Some((1, cargo.map(ByteBuf::into_vec))),
             WaitAnswer::Done(taken) => Some((taken, None)),
             _ => None,
-        }
+        })
     }
 
     /// Wakes so many; how many there were.
