@@ -6,7 +6,7 @@
 
 use crate::rwlock::layout::*;
 use crate::rwlock::memory::Memory;
-use crate::rwlock::node::NodeLock;
+use crate::rwlock::node::{NodeLock, newest};
 use crate::shm::atomic::{MODELLED, Ordering, full_fence, replace_then_fence};
 use crate::shm::event::{ALL, Event};
 use crate::shm::wait::{Deadline, Stop, wait};
@@ -254,7 +254,9 @@ impl<M: Memory> NodeLock<M> {
                 let request = &self.memory.rank_words(owner).request;
                 // Acquire: a rank that finds the request cleared also finds that the turn was freed with it.
                 if request.load(Ordering::Acquire) != GRANTED {
-                    let has_changed = self.turn().owner() != Some(owner);
+                    // Another rank may have taken over, and granted the turn to this one: an old value will not do.
+                    let now = Turn(newest(&self.gate_words().turn));
+                    let has_changed = now.owner() != Some(owner);
                     return if has_changed {
                         Ok(())
                     } else {

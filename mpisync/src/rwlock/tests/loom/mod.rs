@@ -428,33 +428,3 @@ fn a_reader_comes_while_two_take_over() {
         0
     });
 }
-
-/// A reader that a dying writer had just let in is waited for, or the lock stays poisoned.
-#[test]
-fn who_takes_over_waits_for_readers() {
-    let mut model = ::loom::model::Builder::new();
-    model.preemption_bound = model.preemption_bound.or(Some(2));
-    model.check(|| {
-        let guarded = Arc::new(Guarded::new(0));
-        let [dead, reader, mut one]: [_; 3] = locks(3, GateKind::Local)
-            .try_into()
-            .unwrap_or_else(|_| unreachable!("three locks"));
-        assert!(dead.try_write());
-        one.memory.dead = Some(0);
-        let thread = {
-            let guarded = Arc::clone(&guarded);
-            ::loom::thread::spawn(move || read(&reader, &guarded, Deadline::NEVER))
-        };
-        // It dies on its way out.
-        dead.open();
-        let soon = Deadline::after(Duration::ZERO);
-        if one.take_over(soon).is_err() {
-            assert_eq!(one.dead_writer(), Some(0), "still poisoned");
-            assert_eq!(one.take_over(Deadline::NEVER), Ok(Some(0)));
-        }
-        // SAFETY: the write lock is held.
-        guarded.with_mut(|value| unsafe { *value += 1 });
-        one.unlock_write();
-        assert!(thread.join().expect("no rank fails"));
-    });
-}
