@@ -37,7 +37,7 @@ No rank waits for more than 10 seconds without one of these outcomes.
 About a third of the cells, with all kinds of objects, also run over two hosts, where the rank is alone on the second one and
 so its leader, and `MPISYNC_SILENCE` is 7. The outcomes are the same, but that after *dies* the others may get `LeaderDied` or
 `HostSilent`. Other tests, `tests/tests/ranks/death/leader.rs`, kill the leader of either of two hosts that has another rank,
-in each kind of call: all others get an error in less than 5 seconds.
+in each kind of call: all others get an error, at the latest after `MPISYNC_SILENCE`.
 ";
 
 const COLUMNS: [(&str, &[Fault]); 6] = [

@@ -19,7 +19,7 @@ use mpisync_tests::scratch::until;
 
 use super::{READY, await_death, die, ready, survived};
 
-mpisync_tests::cases!(on [4] with [SeveralNodes, LastRankDies]:
+mpisync_tests::cases!(on [4] with [SeveralNodes, LastRankDies, Environment(&[("MPISYNC_SILENCE", "4")])]:
     other_leader_dies_idle = |job| leader_dies(job, 1, idle),
     first_leader_dies_idle = |job| leader_dies(job, 0, idle),
     other_leader_dies_reading = |job| leader_dies(job, 1, write_behind_reader),
@@ -79,9 +79,9 @@ mpisync_tests::cases!(on [4] with [SeveralNodes, OwnJob]:
     host_is_stopped_for_a_while,
 );
 
-/// How long the ranks may take to get an error. They need far less: at most a second if a rank of the
-/// dead leader's host waits, too.
-const LIMIT: Duration = Duration::from_secs(5);
+/// How long the ranks may take to get an error. Mostly they need less than a second if a rank of the
+/// dead leader's host waits, too; at the latest the host is silent for too long.
+const LIMIT: Duration = Duration::from_secs(8);
 /// Waits indefinitely, and returns failures as errors.
 const FOREVER: Duration = Duration::MAX;
 
@@ -159,7 +159,8 @@ fn leader_dies(job: &Job, which: usize, situation: Situation) {
 
 fn assert_names(error: &impl Display, rank: i32) {
     let text = error.to_string();
-    assert!(text.contains(&format!("rank {rank} ")), "{text}");
+    let names = text.contains(&format!("rank {rank} ")) || text.contains("has not answered");
+    assert!(names, "{text}");
 }
 
 /// Objects that the ranks use after the death.
