@@ -95,7 +95,7 @@ fn finish(round: &mut Round<'_>, objects: &mut Objects) {
         let permits = objects
             .semaphore
             .acquire_many_timeout(MOST_PERMITS, LIMIT)?;
-        round.with_permits(MOST_PERMITS, || ());
+        round.with_permits(MOST_PERMITS);
         drop(permits);
         objects::Outcome::Ok(())
     });

@@ -1,6 +1,8 @@
 //! The words of scratch memory, in which the ranks check each other.
 
 use std::sync::atomic::Ordering::SeqCst;
+use std::thread;
+use std::time::{Duration, SystemTime};
 
 use super::RANKS;
 use super::round::Round;
@@ -32,6 +34,7 @@ impl Round<'_> {
     /// A rank is alone with what `lock` guards, for a moment.
     pub fn alone(&self, lock: usize) {
         self.enter(lock);
+        self.linger();
         self.alone_no_more(lock);
     }
 
@@ -65,6 +68,7 @@ impl Round<'_> {
         reader.store(self.rank() as u64 + 1, SeqCst);
         let writer = self.job.scratch.word(first).load(SeqCst);
         self.is_free(writer, "a writer beside a reader", lock);
+        self.linger();
         reader.store(0, SeqCst);
     }
 
@@ -77,8 +81,8 @@ impl Round<'_> {
         );
     }
 
-    /// This rank has permits while `work` runs.
-    pub fn with_permits(&self, count: u32, work: impl FnOnce()) {
+    /// This rank has permits, for a moment.
+    pub fn with_permits(&self, count: u32) {
         let word = self.job.scratch.word(PERMITS);
         // A byte a rank, so that all are seen at one instant.
         let mine = u64::from(count) << (8 * self.rank());
@@ -86,7 +90,7 @@ impl Round<'_> {
         let living = (0..RANKS).filter(|rank| before[*rank] > 0 && !self.is_dead(*rank as i32));
         let all = count + living.map(|rank| u32::from(before[rank])).sum::<u32>();
         assert!(all <= MOST_PERMITS, "{all} permits are out: {before:?}");
-        work();
+        self.linger();
         word.fetch_sub(mine, SeqCst);
     }
 
@@ -104,5 +108,14 @@ impl Round<'_> {
     /// The end of [`only_one`](Self::only_one) for what may be done again.
     pub fn forget(&self, word: usize) {
         self.job.scratch.word(word).store(0, SeqCst);
+    }
+
+    /// Keeps what this rank has for some time, often enough that one is killed meanwhile.
+    pub fn linger(&self) {
+        let time = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        let random = time.map_or(0, |time| time.subsec_nanos() / 8);
+        if random.is_multiple_of(4) {
+            thread::sleep(Duration::from_micros((random % 300).into()));
+        }
     }
 }
