@@ -181,7 +181,8 @@ impl Records {
         let lines: Vec<&str> = self.file.lines().collect();
         for (index, line) in lines.iter().enumerate() {
             let is_last = index + 1 == lines.len();
-            if !line.ends_with('.') && !(is_last && self.victim.is_some()) {
+            let may_be_torn = is_last && self.victim.is_some();
+            if !(line.ends_with('.') || may_be_torn) {
                 return Err(format!("line {index} of the file is torn"));
             }
             let number = line.split(' ').next().unwrap_or_default();
