@@ -28,9 +28,9 @@ pub const ENVIRONMENT: [(&str, &str); 6] = [
 ];
 
 /// Hydra 4.0 kills all ranks of a node when one of its children ends by a signal, whatever its options say. Its children
-/// are therefore shells that outlive their rank and end with success. Hydra reports the death by `SIGUSR1`, which is
-/// for MPICH.
-const SHIELD: [&str; 4] = ["sh", "-c", r#"trap "" USR1; "$@"; exit 0"#, "sh"];
+/// are therefore shells that outlive their rank and end with an exit code. Hydra reports the death by `SIGUSR1`, which is
+/// for MPICH. For users this is `examples/jobs/survive.sh`.
+const SHIELD: [&str; 4] = ["sh", "-c", r#"trap "" USR1; "$@"; exit $?"#, "sh"];
 
 impl Family {
     /// Both families, in the order of preference where a package has to be installed.
@@ -153,6 +153,14 @@ mod tests {
             None
         );
         assert_eq!(Family::of_compiler(""), None);
+    }
+
+    #[test]
+    fn jobs_of_users_survive_by_the_same_script() {
+        let script = include_str!("../../examples/jobs/survive.sh");
+        let is_code = |line: &&str| !line.is_empty() && !line.starts_with('#');
+        let lines: Vec<&str> = script.lines().filter(is_code).collect();
+        assert_eq!(lines.join("; "), SHIELD[2]);
     }
 
     #[test]

@@ -4,16 +4,18 @@
 //! Meetings are numbered. For each meeting every rank posts one announcement in its arrival slot,
 //! which names its call. A rank goes on after it has read all announcements of the meeting. So two
 //! announcements per slot are enough: no rank can post announcement `n + 2` before all ranks have
-//! read announcement `n`. Ranks in different calls have diverged, and each of them reads so in the
-//! others' announcements. A rank that waits in a fence for a rank that went to a meeting instead
-//! joins that meeting, and learns the same from the announcements.
+//! read announcement `n`, and a rank that has waited in vain for a dead one posts no more. Ranks in
+//! different calls have diverged, and each of them reads so in the others' announcements. A rank
+//! that waits in a fence for a rank that went to a meeting instead joins that meeting, and learns
+//! the same from the announcements.
 
 use crate::error::{CollectiveError, LockError};
 use crate::fingerprint::fingerprint;
 use crate::location::Place;
 use crate::shm::absence::absent;
 use crate::shm::arrival::{
-    Announcement, AnnouncementData, EXIT, FAILED, FINE, PANICKED, PASSED_ON, PAYLOAD_WORDS,
+    Announcement, AnnouncementData, ArrivalSlot, EXIT, FAILED, FINE, PANICKED, PASSED_ON,
+    PAYLOAD_WORDS,
 };
 use crate::shm::block::Block;
 use crate::shm::domain::Domain;
@@ -276,6 +278,7 @@ fn gather<'a>(
     if domain.take_left_meeting() {
         catch_up(block)?;
     }
+    check_last_meeting(domain)?;
     let number = arrive(domain, arrival, signature);
     let mut search = Search { number, next: 0 };
     let awaited = block.awaits(|| missing(domain, number));
@@ -362,6 +365,21 @@ fn catch_up(block: &Block) -> Result<(), CollectiveError> {
         || search.check(domain, 0),
     )
     .map_err(|NotMet(error)| error)
+}
+
+/// Checks that no rank is absent for whom this rank has waited in vain in its last meeting. If this
+/// rank came to another one, others might still read its announcement of the meeting before.
+fn check_last_meeting(domain: &Domain) -> Result<(), CollectiveError> {
+    let posted = |slot: &ArrivalSlot| slot.posted.load(Ordering::Acquire);
+    let last = posted(domain.my_arrival_slot());
+    for rank in 0..domain.topology().size() {
+        if posted(domain.arrival_slot(rank)) < last
+            && let Some(absence) = domain.departure(rank)
+        {
+            return Err(CollectiveError::absent(rank as u32, absence));
+        }
+    }
+    Ok(())
 }
 
 /// The search for ranks that will never come to a meeting.

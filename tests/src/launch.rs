@@ -3,7 +3,7 @@
 use std::env;
 use std::fs::{self, File};
 use std::os::unix::process::ExitStatusExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
@@ -112,7 +112,16 @@ impl<'a> Launch<'a> {
     /// # Panics
     /// If the launcher cannot be started.
     pub fn start(self) -> Running {
+        self.start_with(|_| ())
+    }
+
+    /// The same after `prepare`, which gets the directory of the job.
+    ///
+    /// # Panics
+    /// If the launcher cannot be started.
+    pub fn start_with(self, prepare: impl FnOnce(&Path)) -> Running {
         let directory = Directory::new();
+        prepare(&directory.0);
         let log = File::create(directory.output()).expect("the output file is made");
         let mut command = launcher::job(self.ranks, self.survive);
         if self.beside_others {
@@ -227,6 +236,16 @@ impl Running {
     /// The verdict of each rank that has left one.
     pub fn verdicts(&self) -> Vec<Option<String>> {
         self.read_all("verdict")
+    }
+
+    /// The report of each rank that has failed.
+    pub fn failures(&self) -> Vec<String> {
+        self.read_all("failure").into_iter().flatten().collect()
+    }
+
+    /// A file of this job, which is removed with it.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.directory.0.join(name)
     }
 
     /// The contents of the file of this name of each rank that has written one.

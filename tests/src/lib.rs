@@ -9,6 +9,7 @@ pub mod cases;
 pub mod harness;
 pub mod job;
 pub mod launch;
+pub mod outcome;
 pub mod panics;
 pub mod rng;
 pub mod scratch;

@@ -2,6 +2,7 @@
 //! benchmarks.
 
 mod checks;
+mod faults_of_peers;
 mod hdf5;
 mod hosts;
 mod launch;
@@ -51,6 +52,8 @@ enum Task {
     Simulate(programs::Simulate),
     /// Take locks at random for a long time, and check that no write and no memory is lost
     Soak(programs::Soak),
+    /// Let a rank fail in Python packages as in `docs/faults.md`, and write `docs/faults-of-peers.md`
+    Peers(faults_of_peers::PeerFaults),
     /// Only set everything up, and print what will be used
     Setup(mpi::Choice),
 }
@@ -84,6 +87,7 @@ fn run(task: Task) -> Result<()> {
         Task::Cluster(cluster) => cluster.run(&workspace),
         Task::Simulate(simulate) => simulate.run(&workspace),
         Task::Soak(soak) => soak.run(&workspace),
+        Task::Peers(faults) => faults.run(&workspace),
         Task::Setup(choice) => setup::show(&workspace, &choice),
     }
 }

@@ -51,7 +51,7 @@ impl Script {
 }
 
 /// What all these programs need, and what of it is to be built here, with the MPI that the others use.
-const FOUNDATION: [&str; 2] = ["mpi4py==4.1.2", "numpy"];
+pub const FOUNDATION: [&str; 2] = ["mpi4py==4.1.2", "numpy"];
 const BUILT_HERE: &str = "mpi4py";
 
 /// The feature that the benchmarks are built with for this MPI, or why there is none.
@@ -140,7 +140,7 @@ impl Peers<'_> {
             script.with_mpich || self.tools.mpi.family != Family::Mpich,
             "it reads what it gets before the window is unlocked or flushed; with MPICH that is too early"
         );
-        let python = self.python(script.package)?;
+        let python = python(self.tools, script.package.as_slice())?;
         let path = self.tools.workspace.root.join(script.path());
         // Without files of compiled code beside the programs.
         self.launch(script.subject, &python, vec!["-B".into(), path.into()])
@@ -163,17 +163,17 @@ impl Peers<'_> {
         ensure!(file.exists(), "the job wrote no figures");
         Ok(file)
     }
+}
 
-    /// A Python that has the package, if any, in an environment for all of them.
-    fn python(&self, package: Option<&str>) -> Result<PathBuf> {
-        let dir = self.tools.target().join("python");
-        // What pip has built before, it has built with any MPI.
-        let options = ["--no-cache-dir", "--no-deps", "--no-binary", BUILT_HERE];
-        for packages in [&FOUNDATION[..], package.as_slice()] {
-            wheels::add(&dir, packages, &options, |pip| self.tools.equip(pip))?;
-        }
-        Ok(dir.join("bin/python3"))
+/// A Python that has these packages, in an environment for all of them.
+pub fn python(tools: &Toolbox<'_>, packages: &[&str]) -> Result<PathBuf> {
+    let dir = tools.target().join("python");
+    // What pip has built before, it has built with any MPI.
+    let options = ["--no-cache-dir", "--no-deps", "--no-binary", BUILT_HERE];
+    for packages in [&FOUNDATION[..], packages] {
+        wheels::add(&dir, packages, &options, |pip| tools.equip(pip))?;
     }
+    Ok(dir.join("bin/python3"))
 }
 
 /// What came of a subject, if anything did.

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
 use clap::Args;
@@ -252,6 +252,16 @@ pub struct Soak {
     /// How many ranks to start
     #[arg(short = 'n', value_name = "N", default_value_t = 4)]
     ranks: u32,
+    /// In each round use all objects on six ranks, one of which is killed at a random instant
+    #[arg(long, conflicts_with_all = ["seconds", "ranks", "hosts"])]
+    kills: bool,
+    /// How many such rounds; without --kills no rank is killed in them [default with --kills: 100]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(conflicts_with_all = ["seconds", "ranks", "hosts"])]
+    rounds: Option<u64>,
+    /// The seed of the first such round, as a failure reports it; each round has the next one [default: the time]
+    #[arg(long, value_name = "SEED", conflicts_with_all = ["seconds", "ranks", "hosts"])]
+    seed: Option<u64>,
     #[command(flatten)]
     hosts: HostsArgs,
     #[command(flatten)]
@@ -261,6 +271,44 @@ pub struct Soak {
 impl Soak {
     /// Runs the tests' soak.
     pub fn run(self, workspace: &Workspace) -> Result<()> {
+        match self.kills || self.rounds.is_some() {
+            true => self.run_rounds(workspace),
+            false => self.run_for_a_time(workspace),
+        }
+    }
+
+    /// Rounds that are jobs of their own.
+    fn run_rounds(self, workspace: &Workspace) -> Result<()> {
+        const ROUNDS: u64 = 100;
+        // Also on a busy machine.
+        const LONGEST_ROUND: u64 = 20;
+        const BUILD: u64 = 1_800;
+        let rounds = self.rounds.unwrap_or(ROUNDS);
+        let timeout = BUILD + rounds * LONGEST_ROUND;
+        let options = Options {
+            mpi: self.mpi,
+            timeout,
+        };
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        let seed = self.seed.unwrap_or(now.map_or(1, |now| now.as_secs()));
+        let case = match self.kills {
+            true => "kills::random_kills",
+            false => "kills::quiet_rounds",
+        };
+        options.with_each_mpi(workspace, Need::Mpi, None, |tools| {
+            say(format!("seeds {seed} to {}", seed + rounds - 1));
+            let mut cargo = tools.cargo_for_ranks(1)?;
+            cargo
+                .env("TEST_ROUNDS", rounds.to_string())
+                .env("TEST_SEED", seed.to_string())
+                .args(["test", "--release", "--package", "mpisync-tests"])
+                .args(["--test", "ranks", "--", case]);
+            run_job(&mut cargo, Duration::from_secs(timeout), pass_on)
+        })
+    }
+
+    /// One job for some time.
+    fn run_for_a_time(self, workspace: &Workspace) -> Result<()> {
         const START_AND_END: u64 = 60;
         let options = Options {
             mpi: self.mpi,

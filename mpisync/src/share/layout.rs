@@ -144,8 +144,10 @@ pub(crate) struct RankRecord {
     pub(crate) waits_for: AtomicU32,
     /// The last even and the last odd call in which this rank was the writer.
     pub(crate) wrote: [AtomicU64; 2],
-    /// The chunks taken from a staging buffer: their number in the lower half, in the upper half
-    /// the lower half of the call's number.
+    /// The last call in which this rank takes chunks from a staging buffer. Stored after `taken` is
+    /// set to zero. Calls of two epochs differ in the upper half only.
+    pub(crate) takes_in: AtomicU64,
+    /// The number of chunks that it has taken in that call.
     pub(crate) taken: AtomicU64,
     /// The last call whose writer this rank found in another call.
     pub(crate) diverged: AtomicU64,

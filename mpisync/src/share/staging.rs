@@ -66,17 +66,12 @@ impl FencedCall<'_> {
     /// # Errors
     /// If a host is lost.
     fn wait_for_takers(&self, chunks: u64) -> Result<(), HostLoss> {
-        let enough = self.taken_word(chunks);
         self.wait_for_all(|record| {
+            // Acquire: the number is that of this call, not of an earlier one.
             record.done.load(Ordering::Acquire) >= self.number.0
-                || record.taken.load(Ordering::Acquire) >= enough
-                    && record.taken.load(Ordering::Relaxed) >> 32 == enough >> 32
+                || record.takes_in.load(Ordering::Acquire) == self.number.0
+                    && record.taken.load(Ordering::Acquire) >= chunks
         })
-    }
-
-    /// The value of a collector's word `taken` after that many chunks of this call.
-    fn taken_word(&self, chunks: u64) -> u64 {
-        self.number.0 << 32 | chunks
     }
 
     /// As a collector: takes the chunks that `writer` passes through its staging buffer.
@@ -93,6 +88,9 @@ impl FencedCall<'_> {
         };
         let buffer = self.block.domain().segment().stage(local_rank);
         let mut bytes = vec![0; CHUNK];
+        let mine = self.my_record();
+        mine.taken.store(0, Ordering::Relaxed);
+        mine.takes_in.store(self.number.0, Ordering::Release);
         let awaited = || Awaited::all([writer as u32], "shares its value");
         let subject = self.block.awaits(awaited);
         let deadline = Deadline::NEVER.of(self.waiting(&subject, "collect"));
@@ -107,8 +105,7 @@ impl FencedCall<'_> {
             .map_err(Interrupted::into_error)?;
             let bytes = &mut bytes[..chunk_length(length, number)];
             cells::copy_out(chunk(buffer, number), bytes);
-            let taken = self.taken_word(number + 1);
-            self.my_record().taken.swap(taken, Ordering::SeqCst);
+            mine.taken.swap(number + 1, Ordering::SeqCst);
             self.collected().notify(1);
             sink.put(bytes);
         }

@@ -16,6 +16,7 @@ use mpi::topology::SimpleCommunicator;
 use mpi::traits::*;
 use mpisync::Barrier;
 use mpisync_tests::job::remove_mapped_files;
+use mpisync_tests::outcome;
 use mpisync_tests::scratch::{Scratch, until};
 
 use crate::fault::{Failure, Fault, STOPPED};
@@ -267,25 +268,10 @@ fn forbid_core_dumps() {
     unsafe { libc::setrlimit(libc::RLIMIT_CORE, &raw const none) };
 }
 
-/// The innermost variant of an error, with the rank that it names if that is not the victim: `HolderDied` for
-/// `Lock(HolderDied { rank: 3 })`.
+/// The innermost variant of an error, with the rank that it names if that is not the victim.
 fn name_of(error: &impl Debug) -> String {
-    let text = format!("{error:?}");
-    let mut rest = text.as_str();
-    let name = loop {
-        let is_part = |c: char| c.is_alphanumeric() || c == '_';
-        let end = rest.find(|c| !is_part(c)).unwrap_or(rest.len());
-        match rest[end..].strip_prefix('(') {
-            Some(inner) if inner.starts_with(char::is_uppercase) => rest = inner,
-            _ => break &rest[..end],
-        }
-    };
-    let named = rest.split_once(" rank: ").map(|(_, rank)| {
-        let end = rank.find(|c: char| c != '-' && !c.is_ascii_digit());
-        &rank[..end.unwrap_or(rank.len())]
-    });
-    match named {
-        Some(rank) if rank != VICTIM.to_string() => format!("{name} of rank {rank}"),
-        _ => name.to_owned(),
+    match outcome::name_of(error) {
+        (name, Some(rank)) if rank != VICTIM => format!("{name} of rank {rank}"),
+        (name, _) => name,
     }
 }

@@ -1,6 +1,7 @@
 //! Fences: the choice of the writer, when the others continue, and the values that they get.
 
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::thread;
 use std::time::Duration;
 
 use mpisync::{Access, CollectiveError, Fence, LockError, WindowController, Writer};
@@ -28,6 +29,7 @@ mpisync_tests::cases!(on [1, 2, 3, 4, 8]:
     fences_of_two_controllers,
     many_fences,
     late_rank,
+    large_values_after_a_failure,
 );
 
 /// The match, the closure and the handle do the same.
@@ -506,5 +508,27 @@ fn fences_of_two_controllers(job: &Job) {
             access.run(|_| Ok::<_, CollectiveError>(round)).unwrap(),
             round
         );
+    }
+}
+
+#[mpisync::collective]
+fn fails_on_all(_ctrl: &mut WindowController) -> Result<(), Box<dyn std::error::Error>> {
+    Err("as intended".into())
+}
+
+/// After a `#[collective]` call has failed the calls are counted from the start again. A writer still waits for
+/// collectors of the same number before it uses its staging buffer again.
+fn large_values_after_a_failure(job: &Job) {
+    let mut ctrl = mpisync::sync(&job.world).unwrap();
+    for round in 0..4 {
+        let right: Vec<u64> = (0..100_000).map(|index| index ^ round).collect();
+        if job.rank == job.size - 1 {
+            thread::sleep(Duration::from_millis(10));
+        }
+        assert!(
+            shared(&mut ctrl, 0, right.clone()) == right,
+            "a wrong value after {round} failures"
+        );
+        fails_on_all(&mut ctrl).unwrap_err();
     }
 }

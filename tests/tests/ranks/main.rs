@@ -18,6 +18,7 @@ mod failures;
 mod fairness;
 mod fences;
 mod guarded;
+mod kills;
 mod latch;
 mod launcher;
 mod leaks;
