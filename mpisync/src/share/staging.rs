@@ -88,7 +88,7 @@ impl FencedCall<'_> {
         let buffer = self.block.domain().segment().stage(local_rank);
         let mut bytes = vec![0; CHUNK];
         let awaited = || Awaited::all([writer as u32], "shares its value");
-        let subject = self.block.awaits(awaited);
+        let subject = self.awaits(awaited);
         let deadline = Deadline::NEVER.of(self.waiting(&subject, "collect"));
         for number in 0..chunks(length) {
             wait(
