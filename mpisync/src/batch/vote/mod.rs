@@ -8,6 +8,7 @@ mod remote;
 use crate::batch::behind_mailbox;
 use crate::batch::vote::remote::RemoteVotes;
 use crate::object::Object;
+use crate::share::OuterCall;
 use crate::shm::absence::Absence;
 use crate::shm::atomic::{AtomicU32, AtomicU64};
 use crate::shm::cells::Text;
@@ -18,7 +19,7 @@ use crate::shm::mapping::Shareable;
 use crate::shm::topology::{RankLocation, Topology};
 use crate::shm::view::View;
 use crate::shm::wait::{Deadline, Stop, wait};
-use crate::shm::waiting::{Awaited, Call, Described, Label};
+use crate::shm::waiting::{Awaited, Call};
 use serde::{Deserialize, Serialize};
 use std::sync::atomic::Ordering;
 
@@ -135,39 +136,34 @@ impl Votes {
     }
 
     /// As the first rank: waits for the votes of the other ranks on a round, in the order of the
-    /// ranks.
-    pub(super) fn wait(&self, round: u64) -> Result<Vec<Vote>, Absent> {
+    /// ranks, in a call of the batch.
+    pub(super) fn wait(&self, round: u64, outer: &OuterCall<'_>) -> Result<Vec<Vote>, Absent> {
         let size = self.slots.domain().topology().size() as u32;
         (1..size)
-            .map(|rank| match self.wait_for(rank, round)? {
+            .map(|rank| match self.wait_for(rank, round, outer)? {
                 Vote::Left => Err(Absent::Left(rank)),
                 vote => Ok(vote),
             })
             .collect()
     }
 
-    fn wait_for(&self, rank: u32, round: u64) -> Result<Vote, Absent> {
+    fn wait_for(&self, rank: u32, round: u64, outer: &OuterCall<'_>) -> Result<Vote, Absent> {
         let vote = || self.vote(rank, round);
-        let departure = || self.slots.domain().departure(rank as usize);
-        let awaited = || Awaited::all([rank], "has not voted");
-        let subject = Described {
-            domain: self.slots.domain(),
-            label: Label {
-                kind: "batch",
-                name: "worker",
-                identity: 0,
-            },
-            awaited,
+        let absence = || {
+            let departure = self.slots.domain().departure(rank as usize);
+            departure.or_else(|| outer.absence(rank as usize))
         };
-        let call = Call::internal(&subject, "the end of the task");
+        let awaited = || outer.translated(Awaited::all([rank], "has not ended it"));
+        let subject = outer.block.awaits(awaited);
+        let call = Call::internal(&subject, outer.name);
         let voted = wait(
             &self.slots,
             self.futex_word(),
             Deadline::NEVER.of(call),
             vote,
             || {
-                // In this order: it may have voted before it died or ended.
-                match departure() {
+                // In this order: it may have voted before it died, ended or left.
+                match absence() {
                     Some(absence) if vote().is_none() => Err(NoVote(absence)),
                     _ => Ok(()),
                 }
@@ -175,7 +171,8 @@ impl Votes {
         );
         voted.map_err(|NoVote(absence)| match absence {
             Absence::Died => Absent::Died(rank),
-            _ => Absent::Ended(rank),
+            Absence::Ended { .. } => Absent::Ended(rank),
+            Absence::Left => Absent::Left(rank),
         })
     }
 
@@ -211,7 +208,7 @@ impl Votes {
     }
 }
 
-/// The rank died or ended before it voted.
+/// The rank died, ended or left before it voted.
 struct NoVote(Absence);
 
 impl From<Stop> for NoVote {
