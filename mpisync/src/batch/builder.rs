@@ -1,10 +1,13 @@
 //! The arguments of a batch, and making a batch of one process.
 
 use crate::batch::directory::{Directory, DirectoryError, Marker, Options};
+use crate::batch::limits::Limits;
+use crate::batch::stop::Stops;
 use crate::batch::table::access::TableAccess;
 use crate::batch::table::layout::{TableLayout, TaskStatus};
+use crate::batch::waiting::OtherJobs;
 use crate::batch::worker::Worker;
-use crate::batch::{Batch, BatchError, State, directory, task};
+use crate::batch::{Batch, BatchError, State, StopOn, directory, task};
 use crate::error::CreateError;
 use crate::object::Object;
 use crate::share::{Calls, MailboxLayout};
@@ -13,7 +16,7 @@ use crate::shm::layout::Layout as _;
 use crate::shm::mapping::Mapping;
 use crate::shm::topology::Topology;
 use serde::{Deserialize, Serialize};
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -45,6 +48,8 @@ pub struct BatchBuilder<On> {
     directory: Option<PathBuf>,
     pub(super) options: Options,
     pub(super) is_strict: bool,
+    pub(super) limits: Limits,
+    stops: Vec<StopOn>,
 }
 
 /// A batch of one process alone, without MPI; see [`BatchBuilder`].
@@ -75,6 +80,8 @@ impl<On> BatchBuilder<On> {
             directory: None,
             options: Options::default(),
             is_strict: false,
+            limits: Limits::default(),
+            stops: Vec::new(),
         }
     }
 
@@ -147,6 +154,64 @@ impl<On> BatchBuilder<On> {
         self
     }
 
+    /// Stops the batch when this condition of this rank is met: the workers of all ranks end the
+    /// tasks that they have, and take no more. [`next_task`](Batch::next_task) returns `None` then,
+    /// and [`for_each`](Batch::for_each) what is [left](crate::batch::Summary::left), without waiting for the tasks of
+    /// other workers. [`Batch::stopped`] tells why.
+    ///
+    /// May be called several times, and differently on each rank: the first condition that is met on
+    /// any rank counts. A task is not interrupted; so a deadline has to leave time for the longest
+    /// task.
+    pub fn stop_on(mut self, condition: StopOn) -> Self {
+        self.stops.push(condition);
+        self
+    }
+
+    /// Sets how often a task is tried, at most 30 times. Must be the same on all ranks. Without it
+    /// a task that fails is not tried again, and one whose worker dies is tried any number of times.
+    ///
+    /// A task that fails is open again, and has [failed](State::Failed) for good after this number of
+    /// tries; the reason in the state directory says so. Each time that a worker takes the task is a
+    /// try, also if the worker dies, opens the task again, or has it for [too
+    /// long](Self::task_timeout). [`Again`](crate::batch::Again) takes no task that has failed for good.
+    ///
+    /// With a state directory the tries of all jobs count, by the file `tries` in the task's folder.
+    /// Setting the state of a task ([`Batch::set_state`], `mpisync-batch reset`) sets them back.
+    pub fn tries(mut self, tries: u32) -> Self {
+        self.limits.tries = Some(tries);
+        self
+    }
+
+    /// Sets how long a worker may have a task. Must be the same on all ranks. Defaults to no limit.
+    ///
+    /// The library cannot interrupt a task. It takes the task away from a worker that is late: the
+    /// try counts as failed, so the task has failed, or is open again if there are [`tries`] left. In a state directory
+    /// it is free for others only after [`stale_after`] more, since they may not know the limit. Other
+    /// workers do not wait for a late one, and what it says of the task in the end does not count
+    /// ([`BatchError::Overdue`]). So two workers may run the task at the same time, the late one and
+    /// the next one; this should do no harm.
+    ///
+    /// [`tries`]: Self::tries
+    /// [`stale_after`]: Self::stale_after
+    pub fn task_timeout(mut self, limit: Duration) -> Self {
+        self.limits.task_timeout = Some(limit);
+        self
+    }
+
+    /// The options of the state directory.
+    pub(super) fn options_of_directory(&self) -> Options {
+        let Limits {
+            tries,
+            task_timeout,
+        } = self.limits;
+        self.options.clone().limits(tries, task_timeout)
+    }
+
+    /// Whether the batch has a state directory.
+    pub(super) fn has_directory(&self) -> bool {
+        self.directory.is_some()
+    }
+
     /// The error for too many tasks, if there is one.
     pub(super) fn too_many(&self) -> Option<CreateError> {
         let most = match self.directory {
@@ -184,7 +249,9 @@ impl<On> BatchBuilder<On> {
             digits: last.max(1).ilog10() as usize + 1,
             current: None,
             round: 0,
-            next_probe: Cell::new(None),
+            limits: self.limits,
+            stops: Stops::new(self.stops),
+            other_jobs: OtherJobs::default(),
             broken: None,
             worker,
         }
@@ -195,7 +262,7 @@ impl<On> BatchBuilder<On> {
         InitialStates {
             states: self.states.take(),
             directory: self.directory.take(),
-            options: self.options.clone(),
+            options: self.options_of_directory(),
         }
     }
 }
@@ -204,22 +271,24 @@ impl BatchBuilder<Alone> {
     /// Makes the batch.
     ///
     /// # Errors
-    /// [`CreateError::NoTasks`], [`CreateError::TooManyTasks`], [`CreateError::Memory`],
+    /// [`CreateError::NoTasks`], [`CreateError::TooManyTasks`], [`CreateError::TaskLimit`],
+    /// [`CreateError::Memory`],
     /// [`BatchError::Directory`], [`BatchError::States`], [`BatchError::StatesAndDirectory`].
     pub fn build(mut self) -> Result<Batch, BatchError> {
         if self.tasks.is_none() {
             return Err(CreateError::NoTasks.into());
         }
-        if let Some(error) = self.too_many() {
+        if let Some(error) = self.too_many().or_else(|| self.limits.invalid()) {
             return Err(error.into());
         }
+        let limits = self.limits.of_table(self.has_directory());
         let initial = self.initial();
         let tasks = self.count();
         let layout = (MailboxLayout, TableLayout { root: 0, tasks });
         check_memory(layout.length(&Topology::one_node(0, 1)))?;
         let object = Object::local_named("batch", self.name.clone(), &layout);
         let calls = Calls::new(object.block(), object.link(), Block::first_part);
-        let table = TableAccess::open(&object, tasks);
+        let table = TableAccess::open(&object, tasks, limits);
         let mut batch = self.make(object, calls, table, Worker::local());
         initial.load(&mut batch)?;
         Ok(batch)

@@ -5,7 +5,7 @@ use crate::batch::directory::{DirectoryError, Marker};
 use crate::batch::table::access::TableAccess;
 use crate::batch::table::layout::TableLayout;
 use crate::batch::vote::{VoteLayout, Votes};
-use crate::batch::worker::{Team, Worker, receive, share};
+use crate::batch::worker::{Team, Worker, fenced_call, share_in};
 use crate::batch::{Batch, BatchError};
 use crate::error::CreateError;
 use crate::fingerprint::fingerprint;
@@ -19,6 +19,7 @@ use crate::shm::block::Block;
 use crate::shm::topology::Topology;
 use crate::transport::TransportOptions;
 use mpi::topology::SimpleCommunicator;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::panic::Location;
 
@@ -107,6 +108,8 @@ impl<C: IntraCommunicator> BatchBuilder<OnComm<'_, C>> {
         let layout = (MailboxLayout, TableLayout { root, tasks });
         let name = self.name.clone();
         let options = format!("{:?}", self.options);
+        let limits = format!("{:?}", self.limits);
+        let table_limits = self.limits.of_table(initial.path().is_some());
         let arguments = CreationArguments {
             arguments: vec![
                 ("number of tasks", self.count().to_string()),
@@ -115,6 +118,7 @@ impl<C: IntraCommunicator> BatchBuilder<OnComm<'_, C>> {
                 ("state directory", format!("{:?}", initial.path())),
                 ("options of the state directory", options),
                 ("strict", self.is_strict.to_string()),
+                ("limits of tasks", limits),
                 ("root", root.to_string()),
             ],
             invalid,
@@ -125,7 +129,7 @@ impl<C: IntraCommunicator> BatchBuilder<OnComm<'_, C>> {
         let (object, calls, table) = rsmpi::block(&creation, &arguments, &layout, 0, |created| {
             let object = Object::join(created, root);
             let calls = Calls::new(object.block(), object.link(), Block::first_part);
-            let table = TableAccess::open(&object, self.count());
+            let table = TableAccess::open(&object, self.count(), table_limits);
             (object, calls, table)
         })?;
         let context = creation.context()?;
@@ -136,7 +140,7 @@ impl<C: IntraCommunicator> BatchBuilder<OnComm<'_, C>> {
             let marker = loaded.and_then(|()| batch.mark_directory());
             let on_root = marker.as_ref().map_err(BatchError::clone);
             let on_root = on_root.map(|marker| DirectoryOnRoot::new(&batch, marker.as_ref()));
-            share(&batch.object, &batch.calls, &on_root)?;
+            batch.share_with_all(&on_root)?;
             // The marker stays until all ranks have looked for it.
             if let Some(_marker) = marker? {
                 batch.agree_on_directory(&context, Ok(()))?;
@@ -158,6 +162,7 @@ impl<C: IntraCommunicator> BatchBuilder<OnComm<'_, C>> {
         }
         CreateError::check_rank("root", self.on.common.root, size)
             .or_else(|| self.too_many())
+            .or_else(|| self.limits.invalid())
             .or_else(|| self.on.workers.invalid(size))
     }
 
@@ -229,18 +234,30 @@ impl Batch {
         };
         let seen = seen.map_err(BatchError::Directory);
         if rank == self.rank() {
-            share(&self.object, &self.calls, &seen)?;
+            self.share_with_all(&seen)?;
             return seen;
         }
         let found = self.receive_from(rank);
         seen.and(found)
     }
 
+    /// Shares a value with all ranks, or the text of an error.
+    #[track_caller]
+    fn share_with_all<T: Copy + Serialize>(
+        &self,
+        value: &Result<T, BatchError>,
+    ) -> Result<(), BatchError> {
+        share_in(fenced_call(&self.object, &self.calls), value)
+    }
+
     /// Waits for the value that a rank shares.
     #[track_caller]
     fn receive_from<T: DeserializeOwned>(&self, rank: i32) -> Result<T, BatchError> {
-        let received = receive(&self.object, &self.calls, rank).map_err(BatchError::Diverged)?;
-        received.map_err(|found| BatchError::OtherRank { rank, found })
+        let call = fenced_call(&self.object, &self.calls);
+        let received = call.collect_encoded::<Result<T, String>>(rank as usize, None);
+        received
+            .map_err(BatchError::Diverged)?
+            .map_err(|found| BatchError::OtherRank { rank, found })
     }
 }
 

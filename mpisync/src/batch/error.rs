@@ -58,9 +58,10 @@ pub enum BatchError {
         /// The rank, in the batch's communicator.
         rank: i32,
     },
-    /// A rank of this worker has dropped the batch, and the others still use it.
+    /// A rank of this worker has dropped the batch, or has left the `#[collective]` call in which the
+    /// others use it.
     #[error(
-        "rank {rank} of this worker has dropped the batch; all ranks of a worker have to make the same calls, until there is no \
+        "rank {rank} of this worker has dropped the batch, or has left the collective call; all ranks of a worker have to make the same calls, until there is no \
          task left"
     )]
     RankLeft {
@@ -78,6 +79,20 @@ pub enum BatchError {
         task: String,
         /// The ranks that have dropped it, in the batch's communicator.
         ranks: Vec<i32>,
+    },
+    /// A worker has had a task for longer than it may. That counts as a failure: the task has failed,
+    /// or is open again if it has tries left.
+    #[error(
+        "task {task} took {took:.1?}, which is longer than its limit of {limit:?} (`task_timeout`); this counts as a failed try, \
+         and other workers may have run the task since; give tasks more time, or make them shorter"
+    )]
+    Overdue {
+        /// The name of the task.
+        task: String,
+        /// How long the worker has had it.
+        took: Duration,
+        /// The limit.
+        limit: Duration,
     },
     /// The ranks of a worker are not in the same call.
     #[error("the ranks of a worker have to make the same calls: {0}")]

@@ -37,6 +37,33 @@
 //! feature `cli`, shows and resets a directory: `mpisync-batch status DIR`, `list DIR` and
 //! `reset DIR`.
 //!
+//! # The end of a job, tries and time limits
+//! A batch [stops](BatchBuilder::stop_on) on a signal, at a time, or when a closure says so on any
+//! rank: all workers end the tasks that they have, and take no more. So a job that is about to reach
+//! its time limit ends by itself, and the next one goes on with what is left.
+//!
+//! [`tries`](BatchBuilder::tries) lets a task that has failed, or whose worker has died, run again, so
+//! often. [`task_timeout`](BatchBuilder::task_timeout) limits the time of one try.
+//!
+//! ```
+//! use mpisync::Batch;
+//! use mpisync::batch::StopOn;
+//! use std::time::Duration;
+//!
+//! let mut batch = Batch::local()
+//!     .tasks(10)
+//!     .stop_on(StopOn::after(Duration::from_secs(3000)))
+//!     .tries(3)
+//!     .task_timeout(Duration::from_secs(600))
+//!     .build()?;
+//! let summary = batch.for_each(|_task, _worker| Ok::<(), String>(()))?;
+//! match batch.stopped()? {
+//!     Some(why) => println!("{why}; {} tasks are left", summary.left()),
+//!     None => summary.all_done()?,
+//! }
+//! # Ok::<(), mpisync::batch::BatchError>(())
+//! ```
+//!
 //! With the feature `progress`, `Batch::progress` shows the progress of a batch while it runs.
 //!
 //! # When something goes wrong
@@ -48,8 +75,10 @@
 //! | the first rank is done, and another one drops the task | has failed, and the first rank gets [`BatchError::Dropped`]: all ranks of a worker have to say what became of the task |
 //! | the first rank of the worker dies | is open again, for other workers |
 //! | another rank of the worker dies | is open again once the first rank has noticed; both get [`BatchError::RankDied`] |
+//! | a rank ends ([`run`](crate::run) returns, for example) and has not ended its task | is open again, for other workers |
 //! | a rank leaves the loop early and drops the batch | is open again; the other ranks of its worker get [`BatchError::RankLeft`] |
-//! | the whole job dies | is open again for the next job: at once on the same host, after [`stale_after`](BatchBuilder::stale_after) on others |
+//! | the whole job dies | is open again for the next job: at once on the same host, after [`stale_after`](BatchBuilder::stale_after) on others, for which [`for_each`](Batch::for_each) waits |
+//! | a worker has it for longer than [`task_timeout`](BatchBuilder::task_timeout) | has failed, or is open again if it has [`tries`](BatchBuilder::tries) left; the late worker gets [`BatchError::Overdue`] |
 //! | its folder has something else than a state, or than files, or cannot be read, or something else has its place | is left alone, as invalid, and is among [`problems`](Batch::problems); the others go on, unless the batch is [`strict`](BatchBuilder::strict) |
 //! | a rank's file system is full, read-only or gone | is open again, for other workers; that rank gets [`BatchError::FileSystem`] |
 //! | a node sees another directory under the name of the state directory | is not run: [`build`](BatchBuilder::build) fails on all ranks |
@@ -61,7 +90,9 @@
 //! share.
 //!
 //! The ranks of a worker make the same calls. The others wait for a rank that leaves the loop early
-//! and keeps the batch, until it comes back or drops the batch. So pass the batch by value to a
+//! and keeps the batch, until it comes back or drops the batch, or leaves the `#[collective]` call in
+//! which the others are. Such a wait [reports itself](crate::guide::stalls), and so does a wait for
+//! tasks that other workers have. So pass the batch by value to a
 //! function that may fail: then it is dropped with it.
 //!
 //! [`Directory`]: directory::Directory
@@ -71,13 +102,16 @@ mod builder;
 mod comm;
 pub mod directory;
 mod error;
+mod limits;
 #[cfg(feature = "progress")]
 mod progress;
 mod state;
+mod stop;
 mod table;
 mod task;
 mod tasks;
 mod vote;
+mod waiting;
 mod worker;
 
 pub use crate::batch::builder::{Alone, BatchBuilder};
@@ -86,23 +120,26 @@ pub use crate::batch::comm::OnComm;
 pub use crate::batch::directory::Again;
 use crate::batch::directory::{Directory, DirectoryError};
 pub use crate::batch::error::BatchError;
+use crate::batch::limits::Limits;
 #[cfg(feature = "progress")]
 pub use crate::batch::progress::{Meter, Progress};
 pub use crate::batch::state::{State, Summary, UnknownWord};
+use crate::batch::stop::Stops;
+pub use crate::batch::stop::{StopCause, StopOn, Stopped};
 use crate::batch::table::access::TableAccess;
 use crate::batch::table::layout::TaskStatus;
 use crate::batch::task::CurrentTask;
 pub use crate::batch::task::Task;
+use crate::batch::waiting::OtherJobs;
 pub use crate::batch::worker::Worker;
 use crate::error::CollectiveError;
 use crate::object::Object;
 use crate::share::{Calls, MailboxLayout};
 use crate::shm::block::Block;
 use crate::shm::layout::Part;
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Instant;
 
 /// Tasks for groups of ranks.
 ///
@@ -138,8 +175,10 @@ pub struct Batch {
     current: Option<CurrentTask>,
     /// The number of tasks that the worker has taken.
     round: u64,
-    /// When this rank may probe the tasks of other jobs again.
-    next_probe: Cell<Option<Instant>>,
+    limits: Limits,
+    /// When this rank stops the batch.
+    stops: Stops,
+    other_jobs: OtherJobs,
     /// On the leader: why the worker takes no more tasks.
     broken: Option<BatchError>,
     worker: Worker,

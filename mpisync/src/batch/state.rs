@@ -104,6 +104,11 @@ impl Summary {
         self.open + self.running + self.done + self.failed + self.invalid
     }
 
+    /// The number of tasks that are open or running.
+    pub fn left(&self) -> u64 {
+        self.open + self.running
+    }
+
     /// Whether no task is open or running.
     pub fn is_over(&self) -> bool {
         self.open == 0 && self.running == 0

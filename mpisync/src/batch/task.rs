@@ -1,6 +1,7 @@
 //! A task that a worker runs, and its outcome: each rank votes, and the leader records the result.
 
 use crate::batch::directory::{Claim, DirectoryError};
+use crate::batch::table::Taken;
 use crate::batch::table::layout::TaskStatus;
 use crate::batch::vote::Vote;
 use crate::batch::worker::{Outcome, Worker};
@@ -8,6 +9,7 @@ use crate::batch::{Batch, BatchError, State};
 use std::cell::RefCell;
 use std::path::PathBuf;
 use std::sync::Once;
+use std::time::Instant;
 use std::{fmt, panic, thread};
 
 /// A task that this rank's worker has taken; [`Batch::next_task`] returns it on each of the
@@ -23,6 +25,7 @@ pub struct Task<'a> {
     pub(super) batch: &'a mut Batch,
     pub(super) index: usize,
     pub(super) was: State,
+    pub(super) attempt: Option<u32>,
 }
 
 impl Task<'_> {
@@ -39,6 +42,12 @@ impl Task<'_> {
     /// The state before the task was taken: open, or one that [`Again`](super::Again) requested.
     pub fn was(&self) -> State {
         self.was
+    }
+
+    /// The number of this try, counted from 1; `None` unless the batch has a number of
+    /// [`tries`](super::BatchBuilder::tries).
+    pub fn attempt(&self) -> Option<u32> {
+        self.attempt
     }
 
     /// The task's folder in the state directory, if the batch has one.
@@ -65,8 +74,9 @@ impl Task<'_> {
     /// On the first rank: [`BatchError::RankDied`], [`BatchError::RankLeft`];
     /// [`BatchError::Dropped`] if another rank has dropped the task, which has failed then;
     /// [`BatchError::FileSystem`] if the state cannot be written; [`BatchError::Directory`] if
-    /// another job has taken the task over, or if the contents of its folder prevent the writing.
-    /// The task is done only if there is no error; after `RankDied`, `RankLeft` and `FileSystem` it
+    /// another job has taken the task over, or if the contents of its folder prevent the writing;
+    /// [`BatchError::Overdue`] if the worker had the task for longer than its
+    /// [time limit](super::BatchBuilder::task_timeout), which counts as a failure. The task is done only if there is no error; after `RankDied`, `RankLeft` and `FileSystem` it
     /// is open again.
     pub fn done(self) -> Result<(), BatchError> {
         self.end(Vote::Done)
@@ -120,10 +130,45 @@ impl fmt::Debug for Task<'_> {
 /// The task that this rank has.
 pub(super) struct CurrentTask {
     pub(super) task: usize,
-    /// On the leader, with a state directory.
-    pub(super) claim: Option<Claim>,
     /// This rank's vote, until the outcome is recorded.
     pub(super) vote: Option<Vote>,
+    /// On the leader.
+    held: Option<Held>,
+}
+
+/// What the leader has of the current task.
+struct Held {
+    taken: Taken,
+    /// With a state directory.
+    claim: Option<Claim>,
+    /// The number of this try, if tries are counted.
+    attempt: Option<u32>,
+    since: Instant,
+}
+
+impl CurrentTask {
+    /// That of a rank that is not the leader.
+    pub(super) fn of_other(task: usize) -> Self {
+        CurrentTask {
+            task,
+            vote: None,
+            held: None,
+        }
+    }
+
+    #[inline]
+    pub(super) fn of_leader(taken: Taken, claim: Option<Claim>, attempt: Option<u32>) -> Self {
+        CurrentTask {
+            task: taken.task,
+            vote: None,
+            held: Some(Held {
+                taken,
+                claim,
+                attempt,
+                since: Instant::now(),
+            }),
+        }
+    }
 }
 
 impl Batch {
@@ -181,7 +226,7 @@ impl Batch {
             return Ok(());
         };
         let mine = current.vote.take().unwrap_or(Vote::Open);
-        match self.worker.outcome(self.round, mine) {
+        match self.outcome(current.task, mine) {
             Ok(Outcome::Vote(outcome)) => self.record(current, outcome),
             Ok(Outcome::Dropped(ranks)) => {
                 let task = self.name_of(current.task);
@@ -197,28 +242,83 @@ impl Batch {
         }
     }
 
-    /// Records the outcome of a task in the state directory and in the table.
+    /// On the leader: records the outcome of a task in the state directory and in the table.
     fn record(&self, current: CurrentTask, outcome: Vote) -> Result<(), BatchError> {
-        let (state, reason) = match &outcome {
-            Vote::Done => (State::Done, None),
-            Vote::Failed(reason) => (State::Failed, Some(reason.as_str())),
-            Vote::Open | Vote::Dropped | Vote::Left => (State::Open, None),
+        let CurrentTask {
+            task,
+            held: Some(held),
+            ..
+        } = current
+        else {
+            return Ok(());
         };
-        let written = match current.claim {
-            Some(claim) => claim.settle(state, reason),
+        let overdue = self.overdue(task, held.since);
+        let outcome = match &overdue {
+            Some(overdue) => Vote::Failed(overdue.to_string()),
+            None => outcome,
+        };
+        let (state, reason) = self.state_after(outcome, held.attempt);
+        let written = match held.claim {
+            Some(claim) => claim.settle(state, reason.as_deref()),
             None => Ok(()),
         };
         let (status, written) = match written {
             Ok(()) => (TaskStatus::from(state), Ok(())),
             // The job that has the task decides.
             Err(error @ DirectoryError::Lost { .. }) => (TaskStatus::Elsewhere, Err(error.into())),
-            Err(error) if self.is_flaw(current.task, &error) => {
-                (TaskStatus::Invalid, Err(error.into()))
-            }
+            Err(error) if self.is_flaw(task, &error) => (TaskStatus::Invalid, Err(error.into())),
             Err(error) => (TaskStatus::Open, Err(self.file_system_error(error))),
         };
-        self.table.finish(&self.object, current.task, status);
-        written
+        if self.limits.task_timeout.is_none() {
+            self.table.finish(&self.object, held.taken, status);
+            return written;
+        }
+        let had = (self.table).finish_in_time(&self.object, held.taken, status)?;
+        if !had && self.directory.is_some() {
+            // Others found that it was late.
+            self.table.set(&self.object, task, status)?;
+        }
+        match overdue {
+            Some(overdue) => Err(overdue),
+            None if !had => Err(self.overdue_error(task, held.since)),
+            None => written,
+        }
+    }
+
+    /// The error for a task that this worker has had for longer than it may, if it has.
+    fn overdue(&self, task: usize, since: Instant) -> Option<BatchError> {
+        let limit = self.limits.task_timeout?;
+        (since.elapsed() >= limit).then(|| self.overdue_error(task, since))
+    }
+
+    #[cold]
+    fn overdue_error(&self, task: usize, since: Instant) -> BatchError {
+        BatchError::Overdue {
+            task: self.name_of(task),
+            took: since.elapsed(),
+            limit: self.limits.task_timeout.unwrap_or_default(),
+        }
+    }
+
+    /// The state after a try, and the reason of a failure.
+    fn state_after(&self, outcome: Vote, attempt: Option<u32>) -> (State, Option<String>) {
+        let reason = match outcome {
+            Vote::Done => return (State::Done, None),
+            Vote::Failed(reason) => Some(reason),
+            Vote::Open | Vote::Dropped | Vote::Left => None,
+        };
+        let (Some(most), Some(attempt)) = (self.limits.tries, attempt) else {
+            return match reason {
+                Some(reason) => (State::Failed, Some(reason)),
+                None => (State::Open, None),
+            };
+        };
+        if attempt < most {
+            return (State::Open, None);
+        }
+        let reason = reason.unwrap_or_else(|| "it was not ended".to_owned());
+        let reason = format!("{reason} (try {attempt} of {most})");
+        (State::Failed, Some(reason))
     }
 
     fn is_flaw(&self, task: usize, error: &DirectoryError) -> bool {

@@ -1,21 +1,19 @@
 //! How a worker takes tasks, one after the other by [`Batch::next_task`] or all of them by
-//! [`Batch::for_each`], and how it waits for those of others.
+//! [`Batch::for_each`].
 
-use crate::batch::directory::{Again, Claim, Claimed};
+use crate::batch::directory::{Again, Claimed};
 use crate::batch::table::Taken;
 use crate::batch::table::layout::TaskStatus;
 use crate::batch::task::CurrentTask;
 use crate::batch::vote::Vote;
+use crate::batch::worker::Outcome;
 use crate::batch::{Batch, BatchError, State, Summary, Task, Worker};
-use crate::error::LockError;
-use crate::share::panic_message;
-use crate::shm::wait::{FIRST_SLEEP, INSPECTION, Surroundings};
+use crate::share::{OuterCall, panic_message};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::fmt::Display;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::time::Duration;
 
 /// A task that the leader has taken for its worker.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -24,11 +22,30 @@ struct Found {
     was: State,
     /// The number of tasks that the worker has taken, with this one.
     round: u64,
+    attempt: Option<u32>,
+}
+
+/// A call that may take a task.
+#[derive(Clone, Copy)]
+struct Taking {
+    again: Again,
+    /// Whether it waits for tasks that may be opened again.
+    waits: bool,
+    location: &'static Location<'static>,
+}
+
+impl Taking {
+    fn name(self) -> &'static str {
+        match self.waits {
+            true => "for_each",
+            false => "next_task",
+        }
+    }
 }
 
 impl Batch {
     /// Takes the next task for this rank's worker: the first open one. Returns `None` if no task is
-    /// open. Collective in the worker.
+    /// open, or if the batch has [stopped](Self::stopped). Collective in the worker.
     ///
     /// Tasks that run on other workers may be opened again. To wait for these, call
     /// [`wait_all`](Self::wait_all), or use [`for_each`](Self::for_each).
@@ -71,55 +88,69 @@ impl Batch {
         self.next(again, false)
     }
 
-    /// The next task. With `waits`, returns `None` only once no worker has a task that may be
-    /// opened again.
+    /// The next task. One that waits returns `None` only once no worker has a task that may be opened
+    /// again.
     #[track_caller]
     fn next(&mut self, again: Again, waits: bool) -> Result<Option<Task<'_>>, BatchError> {
         self.object.check_usable()?;
-        let found = if self.worker.is_leader() {
-            let found = self.find(again, waits);
-            self.share(found)?
-        } else {
-            self.receive()?
+        self.check_stops();
+        let location = Location::caller();
+        let taking = Taking {
+            again,
+            waits,
+            location,
         };
-        let Some(Found { task, was, round }) = found else {
+        let found = if self.worker.is_leader() {
+            let found = self.find(taking);
+            self.share(found, taking.name())?
+        } else {
+            self.receive(taking.name())?
+        };
+        let Some(found) = found else {
             return Ok(None);
         };
-        self.round = round;
+        let Found { task, was, .. } = found;
+        self.round = found.round;
         if !self.worker.is_leader() {
-            self.set_current(task, None);
+            self.set_current(CurrentTask::of_other(task));
         }
         Ok(Some(Task {
             batch: self,
             index: task,
             was,
+            attempt: found.attempt,
         }))
     }
 
     /// On the leader: ends the previous task, takes the next one from the table, and claims it in
     /// the state directory.
-    fn find(&mut self, again: Again, waits: bool) -> Result<Option<Found>, BatchError> {
+    fn find(&mut self, taking: Taking) -> Result<Option<Found>, BatchError> {
+        let Taking {
+            again,
+            waits,
+            location,
+        } = taking;
         self.end_round()?;
-        let mut sleep_time = FIRST_SLEEP;
-        let (mut last_taken, mut last_open) = (0, 0);
         loop {
             while let Some(taken) = self.table.take(&self.object, again)? {
-                if let Some(was) = self.claim(taken, again)? {
+                if let Some((was, attempt)) = self.claim(taken, again)? {
                     let (task, round) = (taken.task, self.round + 1);
-                    return Ok(Some(Found { task, was, round }));
+                    return Ok(Some(Found {
+                        task,
+                        was,
+                        round,
+                        attempt,
+                    }));
                 }
+                self.check_stops();
             }
-            if self.reclaim()? {
-                continue;
-            }
-            // In this order: a task that was taken a moment ago may be open by now.
-            let may_be_opened = waits
-                && (self.is_any(TaskStatus::Taken, &mut last_taken)?
-                    || self.is_any(TaskStatus::Open, &mut last_open)?);
-            if !may_be_opened {
+            let is_open = match waits {
+                true => self.wait_for_task(taking.name(), location)?,
+                false => self.reclaim()?,
+            };
+            if !is_open {
                 return Ok(None);
             }
-            self.sleep(&mut sleep_time);
         }
     }
 
@@ -133,18 +164,25 @@ impl Batch {
     }
 
     /// Makes a task that the table has given to this rank the current one. Returns its previous
-    /// state, or `None` if another job has the task, or if it cannot be run.
+    /// state and the number of this try, or `None` if another job has the task, or if it cannot be
+    /// run.
     #[inline]
-    fn claim(&mut self, taken: Taken, again: Again) -> Result<Option<State>, BatchError> {
-        let Taken { task, was } = taken;
+    fn claim(
+        &mut self,
+        taken: Taken,
+        again: Again,
+    ) -> Result<Option<(State, Option<u32>)>, BatchError> {
+        let Taken { task, was, byte } = taken;
         let Some(directory) = &self.directory else {
-            self.set_current(task, None);
-            return Ok(Some(State::from(was)));
+            let attempt = self.limits.tries.map(|_| byte.takings());
+            self.set_current(CurrentTask::of_leader(taken, None, attempt));
+            return Ok(Some((State::from(was), attempt)));
         };
         let (status, claimed) = match directory.claim(task, again) {
             Ok(Claimed::Mine(claim, was)) => {
-                self.set_current(task, Some(claim));
-                return Ok(Some(was));
+                let attempt = claim.attempt();
+                self.set_current(CurrentTask::of_leader(taken, Some(claim), attempt));
+                return Ok(Some((was, attempt)));
             }
             Ok(Claimed::Over(state)) => (TaskStatus::from(state), Ok(None)),
             Ok(Claimed::Taken(_)) => (TaskStatus::Elsewhere, Ok(None)),
@@ -155,17 +193,34 @@ impl Batch {
             // Other ranks may be able to claim it, or the next call. Its file has the state.
             Err(error) => (TaskStatus::Open, Err(self.file_system_error(error))),
         };
-        self.table.finish(&self.object, task, status);
+        self.table.finish(&self.object, taken, status);
         claimed
     }
 
     #[inline]
-    fn set_current(&mut self, task: usize, claim: Option<Claim>) {
-        self.current = Some(CurrentTask {
-            task,
-            claim,
-            vote: None,
-        });
+    fn set_current(&mut self, current: CurrentTask) {
+        self.current = Some(current);
+    }
+
+    /// A call as the one that the ranks of the worker meet for.
+    fn outer_call<'a>(&'a self, name: &'a str, poll: &'a dyn Fn()) -> OuterCall<'a> {
+        OuterCall {
+            block: self.object.block(),
+            members: self.worker.members(),
+            name,
+            poll,
+        }
+    }
+
+    /// On the leader: waits for the votes of the other ranks on a task, of which this rank has this
+    /// vote.
+    pub(super) fn outcome(&self, task: usize, mine: Vote) -> Result<Outcome, BatchError> {
+        if self.worker.team.is_none() {
+            return Ok(Outcome::Vote(mine));
+        }
+        let name = format!("the end of task {}", self.name_of(task));
+        let outer = self.outer_call(&name, &|| {});
+        self.worker.outcome(self.round, mine, &outer)
     }
 
     /// On the leader: shares the result of a call with the other ranks of the worker.
@@ -173,8 +228,10 @@ impl Batch {
     fn share<T: Copy + Serialize>(
         &mut self,
         result: Result<T, BatchError>,
+        name: &str,
     ) -> Result<T, BatchError> {
-        if let Err(error) = self.worker.share(&result) {
+        let outer = self.outer_call(name, &|| {});
+        if let Err(error) = self.worker.share(&result, &outer) {
             self.drop_task(Vote::Open);
             return Err(error);
         }
@@ -183,15 +240,24 @@ impl Batch {
 
     /// On the other ranks: waits for the result that the leader shares.
     #[track_caller]
-    fn receive<T: DeserializeOwned>(&mut self) -> Result<T, BatchError> {
+    fn receive<T: DeserializeOwned>(&mut self, name: &str) -> Result<T, BatchError> {
         // A task that was forgotten.
         self.drop_task(Vote::Open);
-        self.worker.receive()
+        let poll = || self.check_stops();
+        self.worker.receive(&self.outer_call(name, &poll))
     }
 
     /// Runs `run` for each task, on all ranks of the worker that takes it, until no task is open
     /// and no other worker of this batch runs one that may be opened again. Returns the final
     /// counts. Collective.
+    ///
+    /// In a state directory there may be tasks of other jobs. If such a job may be dead, because it
+    /// ran on another host, the call waits until it has given a heartbeat, or takes its task over
+    /// after [`stale_after`](super::BatchBuilder::stale_after). Tasks of jobs that live are left to
+    /// them: they are [`running`](Summary::running) in the counts.
+    ///
+    /// Once the batch has [stopped](Self::stopped), the call returns without waiting for the tasks of
+    /// other workers; [`wait_all`](Self::wait_all) does that.
     ///
     /// A task fails if `run` returns an error or panics on any rank; the reason is the error or the
     /// panic's message. The other tasks run. Look at the [`Summary`], or turn it into an error by
@@ -243,8 +309,10 @@ impl Batch {
                 Ok(Err(error)) => Vote::Failed(format!("{error:#}")),
                 Err(panic) => Vote::Failed(panic_message(panic.as_ref())),
             });
-            if let Err(error) = ended {
-                return Err(self.refuse_next(error));
+            match ended {
+                // It has failed, or is open again; the summary counts it.
+                Ok(()) | Err(BatchError::Overdue { .. }) => {}
+                Err(error) => return Err(self.refuse_next(error)),
             }
         }
     }
@@ -257,7 +325,7 @@ impl Batch {
             return finalized.into();
         }
         let refused = self.end_round().and(Err::<Option<Found>, _>(error.clone()));
-        self.share(refused).err().unwrap_or(error)
+        self.share(refused, "for_each").err().unwrap_or(error)
     }
 
     /// Waits until no task runs, in this batch or in another job on the same directory, and returns
@@ -280,97 +348,13 @@ impl Batch {
     pub fn wait_all_timeout(&mut self, limit: Duration) -> Result<Summary, BatchError> {
         self.object.check_usable()?;
         let waited = if self.worker.is_leader() {
-            let waited = self.wait_until_none_runs(limit);
-            self.share(waited)?
+            let waited = self.end_round();
+            let location = Location::caller();
+            let waited = waited.and_then(|()| self.wait_until_none_runs(limit, location));
+            self.share(waited, "wait_all")?
         } else {
-            self.receive()?
+            self.receive("wait_all")?
         };
         waited.ok_or(BatchError::Timeout { waited: limit })
-    }
-
-    /// On the leader. `None` if the time is up.
-    fn wait_until_none_runs(&mut self, limit: Duration) -> Result<Option<Summary>, BatchError> {
-        self.end_round()?;
-        let start = Instant::now();
-        let mut sleep_time = INSPECTION;
-        let (mut last_taken, mut last_elsewhere) = (0, 0);
-        loop {
-            self.object.check_usable()?;
-            self.reclaim()?;
-            if !self.is_any(TaskStatus::Taken, &mut last_taken)?
-                && !self.is_any(TaskStatus::Elsewhere, &mut last_elsewhere)?
-            {
-                return self.summary().map(Some);
-            }
-            if start.elapsed() >= limit {
-                return Ok(None);
-            }
-            self.sleep(&mut sleep_time);
-        }
-    }
-
-    /// Opens tasks of ranks and jobs that have died. Returns whether there were any.
-    #[cold]
-    pub(super) fn reclaim(&self) -> Result<bool, BatchError> {
-        let domain = self.object.block().domain();
-        domain
-            .host_loss()
-            .map_or(Ok(()), |loss| Err(LockError::from(loss)))?;
-        Ok(self.table.reclaim(&self.object)? > 0 || self.probe_other_jobs()?)
-    }
-
-    /// Updates the status of tasks that other jobs run, at most twice a second and for a tenth of
-    /// the time. Returns whether any is open now.
-    fn probe_other_jobs(&self) -> Result<bool, BatchError> {
-        const LONGEST_PAUSE: Duration = Duration::from_millis(500);
-        /// The pause is at least this many times as long as the probing.
-        const PAUSE_FACTOR: u32 = 10;
-        let Some(directory) = &self.directory else {
-            return Ok(false);
-        };
-        let start = Instant::now();
-        if self.next_probe.get().is_some_and(|next| start < next) {
-            return Ok(false);
-        }
-        let pause = LONGEST_PAUSE.min(directory.stale_after() / 4);
-        self.next_probe.set(Some(start + pause));
-        let mut opened = false;
-        let mut from = 0;
-        while let Some(task) = self.table.find(&self.object, TaskStatus::Elsewhere, from)? {
-            from = task + 1;
-            let status = match directory.probe(task) {
-                Ok(None) => continue,
-                Ok(Some(state)) => TaskStatus::from(state),
-                Err(error) if directory.is_flaw(task, &error) => {
-                    // Also in a strict batch, which has looked for flaws when it was made.
-                    self.problems.borrow_mut().push((task, error));
-                    TaskStatus::Invalid
-                }
-                Err(error) => return Err(self.file_system_error(error)),
-            };
-            opened |= status == TaskStatus::Open;
-            self.table.set(&self.object, task, status)?;
-        }
-        let pause = pause.max(start.elapsed() * PAUSE_FACTOR);
-        self.next_probe.set(Some(Instant::now() + pause));
-        Ok(opened)
-    }
-
-    /// Whether any task has this status. `last` is the task that the last call found.
-    fn is_any(&self, status: TaskStatus, last: &mut usize) -> Result<bool, LockError> {
-        if *last < self.tasks && self.table.status(&self.object, *last)? == status {
-            return Ok(true);
-        }
-        let found = self.table.find(&self.object, status, 0)?;
-        *last = found.unwrap_or(0);
-        Ok(found.is_some())
-    }
-
-    /// Lets MPI make progress, and sleeps, twice as long as the last time.
-    fn sleep(&self, sleep_time: &mut Duration) {
-        const LONGEST: Duration = Duration::from_millis(10);
-        self.object.block().domain().progress();
-        thread::sleep(*sleep_time);
-        *sleep_time = LONGEST.min(*sleep_time * 2);
     }
 }

@@ -11,7 +11,7 @@ use crate::location::CallSite;
 use crate::object::Object;
 #[cfg(feature = "mpi")]
 use crate::rsmpi::PartComm;
-use crate::share::{Calls, FencedCall};
+use crate::share::{Calls, FencedCall, OuterCall};
 use crate::shm::cells::shortened;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -98,19 +98,27 @@ impl Worker {
     pub(super) fn share<T: Copy + Serialize>(
         &self,
         value: &Result<T, BatchError>,
+        outer: &OuterCall<'_>,
     ) -> Result<(), BatchError> {
         match &self.team {
-            Some(team) => share(&team.object, &team.calls, value),
+            Some(team) => {
+                let call = fenced_call(&team.object, &team.calls).part_of(outer);
+                share_in(call, value)
+            }
             None => Ok(()),
         }
     }
 
     /// Waits for the value that the leader shares.
     #[track_caller]
-    pub(super) fn receive<T: DeserializeOwned>(&self) -> Result<T, BatchError> {
+    pub(super) fn receive<T: DeserializeOwned>(
+        &self,
+        outer: &OuterCall<'_>,
+    ) -> Result<T, BatchError> {
         let team = self.team.as_ref().expect("a worker of several ranks");
         let leader = self.members[0];
-        match receive(&team.object, &team.calls, 0) {
+        let call = fenced_call(&team.object, &team.calls).part_of(outer);
+        match call.collect_encoded::<Result<T, String>>(0, None) {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(found)) => Err(BatchError::OtherRank {
                 rank: leader,
@@ -118,6 +126,7 @@ impl Worker {
             }),
             Err(CollectiveError::RankDied { rank }) => Err(self.died(rank as u32)),
             Err(CollectiveError::RankEnded { rank, .. }) => Err(self.ended(rank as u32)),
+            Err(CollectiveError::RankLeft { rank }) => Err(self.left(rank as u32)),
             Err(CollectiveError::WriterMismatch { .. }) => Err(self.left(0)),
             Err(CollectiveError::Lock(error)) => Err(error.into()),
             Err(error) => Err(BatchError::Diverged(error)),
@@ -135,11 +144,16 @@ impl Worker {
     /// outcome: failed if a rank has failed, for the reason of the lowest such rank; done if all
     /// ranks are done; open otherwise. If this rank is done, and all that is missing is that others
     /// have dropped the task and said nothing, it returns these, in the batch's communicator.
-    pub(super) fn outcome(&self, round: u64, mine: Vote) -> Result<Outcome, BatchError> {
+    pub(super) fn outcome(
+        &self,
+        round: u64,
+        mine: Vote,
+        outer: &OuterCall<'_>,
+    ) -> Result<Outcome, BatchError> {
         let Some(team) = &self.team else {
             return Ok(Outcome::Vote(mine));
         };
-        let mut votes = team.votes.wait(round).map_err(|absent| match absent {
+        let mut votes = (team.votes.wait(round, outer)).map_err(|absent| match absent {
             Absent::Died(rank) => self.died(rank),
             Absent::Ended(rank) => self.ended(rank),
             Absent::Left(rank) => self.left(rank),
@@ -207,11 +221,9 @@ impl fmt::Debug for Worker {
     }
 }
 
-/// Shares a value with the other ranks of an object, or the text of an error.
-#[track_caller]
-pub(super) fn share<T: Copy + Serialize>(
-    object: &Object,
-    calls: &Calls,
+/// Shares a value with the other ranks in a call, or the text of an error.
+pub(super) fn share_in<T: Copy + Serialize>(
+    call: FencedCall<'_>,
     value: &Result<T, BatchError>,
 ) -> Result<(), BatchError> {
     /// The most bytes of an error's text, so that the value fits into a mailbox record, and the
@@ -219,22 +231,12 @@ pub(super) fn share<T: Copy + Serialize>(
     const LONGEST: usize = 400;
     let text_of = |error: &BatchError| shortened(&error.to_string(), LONGEST).into_owned();
     let shared = value.as_ref().map_err(text_of);
-    let shared = fenced_call(object, calls).share_as_agreed(&shared.copied());
+    let shared = call.share_as_agreed(&shared.copied());
     shared.map_err(BatchError::Diverged)
 }
 
-/// Waits for the value that a rank of an object shares, or for the text of its error.
 #[track_caller]
-pub(super) fn receive<T: DeserializeOwned>(
-    object: &Object,
-    calls: &Calls,
-    rank: i32,
-) -> Result<Result<T, String>, CollectiveError> {
-    fenced_call(object, calls).collect_encoded(rank as usize, None)
-}
-
-#[track_caller]
-fn fenced_call<'a>(object: &'a Object, calls: &'a Calls) -> FencedCall<'a> {
+pub(super) fn fenced_call<'a>(object: &'a Object, calls: &'a Calls) -> FencedCall<'a> {
     let site = CallSite::anywhere("Batch", Location::caller());
     let block = object.block();
     calls.call(block, calls.begin(block.domain()), site)

@@ -113,6 +113,16 @@ pub enum CreateError {
         /// The argument of this rank.
         here: String,
     },
+    /// A limit of a batch's tasks cannot be kept.
+    #[error("`{argument}` of a batch is {value}, and has to be {allowed}")]
+    TaskLimit {
+        /// The name of the limit.
+        argument: &'static str,
+        /// Its value.
+        value: String,
+        /// The values that it may have.
+        allowed: String,
+    },
     /// The name is too long.
     #[error("a name has at most {longest} bytes")]
     NameTooLong {

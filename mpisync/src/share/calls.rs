@@ -5,13 +5,14 @@ use crate::net::Link;
 use crate::share::layout::{RankRecord, Record};
 use crate::share::mailbox::MailboxMemory;
 use crate::share::remote::Mailboxes;
-use crate::shm::absence::HostLoss;
+use crate::shm::absence::{Absence, HostLoss};
 use crate::shm::block::Block;
 use crate::shm::domain::Domain;
 use crate::shm::event::Event;
 use crate::shm::layout::Part;
+use crate::shm::topology::RankLocation;
 use crate::shm::wait::{Deadline, Stop, wait};
-use crate::shm::waiting::{Awaited, Call, Subject};
+use crate::shm::waiting::{Awaited, Call, Described, Subject};
 use std::cell::Cell;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -104,6 +105,7 @@ impl Calls {
             number,
             site,
             spin_budget: Duration::ZERO,
+            outer: None,
         }
     }
 
@@ -124,6 +126,43 @@ pub(crate) struct FencedCall<'a> {
     pub(super) site: CallSite,
     /// The least time for which a collector polls before it sleeps.
     pub(super) spin_budget: Duration,
+    /// The call of which this one is a part.
+    pub(super) outer: Option<&'a OuterCall<'a>>,
+}
+
+/// A call of an object that has some of its ranks, such as those of a worker, meet on an object of
+/// their own. Their waits are reported as waits on the outer object.
+pub(crate) struct OuterCall<'a> {
+    /// The block of the outer object.
+    pub(crate) block: &'a Block,
+    /// The ranks of the inner object in the communicator of the outer one.
+    pub(crate) members: &'a [i32],
+    /// The name of the call.
+    pub(crate) name: &'a str,
+    /// Called about once a millisecond while a rank waits for a value.
+    pub(crate) poll: &'a dyn Fn(),
+}
+
+impl OuterCall<'_> {
+    /// Ranks of the inner object as ranks of the outer one.
+    pub(crate) fn translated(&self, awaited: Vec<Awaited>) -> Vec<Awaited> {
+        let outer = |inner: Awaited| Awaited {
+            rank: self.members[inner.rank as usize] as u32,
+            ..inner
+        };
+        awaited.into_iter().map(outer).collect()
+    }
+
+    /// Why a rank of the inner object does not come, as far as the outer object knows.
+    pub(crate) fn absence(&self, inner: usize) -> Option<Absence> {
+        let domain = self.block.domain();
+        let rank = self.members[inner] as usize;
+        match domain.topology().location(rank) {
+            RankLocation::Local(_) => domain.absence(rank),
+            // What it has sent may be on its way.
+            RankLocation::Remote(_) => None,
+        }
+    }
 }
 
 impl<'a> FencedCall<'a> {
@@ -135,8 +174,39 @@ impl<'a> FencedCall<'a> {
         }
     }
 
+    /// The same as a part of another call.
+    pub(crate) fn part_of(self, outer: &'a OuterCall<'a>) -> Self {
+        FencedCall {
+            outer: Some(outer),
+            ..self
+        }
+    }
+
+    /// Why a rank does not come, as far as is known.
+    pub(super) fn absence(&self, rank: usize) -> Option<Absence> {
+        let outer = || self.outer.and_then(|outer| outer.absence(rank));
+        self.block.domain().absence(rank).or_else(outer)
+    }
+
+    /// The object as something to wait for, for the ranks that `awaited` finds.
+    pub(super) fn awaits<F: Fn() -> Vec<Awaited>>(
+        &self,
+        awaited: F,
+    ) -> Described<'a, impl Fn() -> Vec<Awaited> + use<'a, F>> {
+        let outer = self.outer;
+        let block = outer.map_or(self.block, |outer| outer.block);
+        block.awaits(move || match outer {
+            None => awaited(),
+            Some(outer) => outer.translated(awaited()),
+        })
+    }
+
     /// The call as one that waits for `subject`.
-    pub(super) fn waiting<'b>(&self, subject: &'b dyn Subject, name: &'static str) -> Call<'b> {
+    pub(super) fn waiting<'b>(&self, subject: &'b dyn Subject, name: &'static str) -> Call<'b>
+    where
+        'a: 'b,
+    {
+        let name = self.outer.map_or(name, |outer| outer.name);
         Call::new(subject, name, self.site.location())
     }
 
@@ -191,7 +261,7 @@ impl<'a> FencedCall<'a> {
     ) -> Result<(), HostLoss> {
         let block = self.block;
         let others = || (0..block.local_size()).filter(|&local_rank| local_rank != block.me());
-        let subject = block.awaits(|| {
+        let subject = self.awaits(|| {
             let late = others().filter(|&other| !is_done(self.mailbox.rank_record(other)));
             let ranks = block.domain().topology().local_ranks();
             Awaited::all(late.map(|late| ranks[late]), "has not collected")
@@ -203,7 +273,7 @@ impl<'a> FencedCall<'a> {
             let is_absent = Cell::new(block.domain().is_known_dead(local_rank));
             let check = || (is_done(record) || is_absent.get()).then_some(());
             let inspect = || {
-                is_absent.set(block.domain().absence(rank as usize).is_some());
+                is_absent.set(self.absence(rank as usize).is_some());
                 Ok::<_, Stop>(())
             };
             let waited = wait(block, self.collected(), deadline, check, inspect);

@@ -30,14 +30,19 @@ impl FencedCall<'_> {
             spin_budget: self.spin_budget,
         };
         let awaited = || Awaited::all([writer as u32], "has not shared its value");
-        let subject = self.block.awaits(awaited);
+        let subject = self.awaits(awaited);
         let waiting = self.waiting(&subject, "collect");
         let published = wait(
             &place,
             self.published(),
             Deadline::within(limit).of(waiting),
             || self.is_published().then_some(()),
-            || self.inspect(writer).map_err(Interrupted::Failed),
+            || {
+                if let Some(outer) = self.outer {
+                    (outer.poll)();
+                }
+                self.inspect(writer).map_err(Interrupted::Failed)
+            },
         );
         let taken = match published {
             Ok(()) => self.take(writer, kind, open),

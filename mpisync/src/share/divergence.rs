@@ -163,8 +163,7 @@ impl FencedCall<'_> {
     /// # Errors
     /// [`CollectiveError::RankDied`], [`CollectiveError::RankEnded`], [`CollectiveError::RankLeft`].
     pub(super) fn check_present(&self, rank: usize) -> Result<(), CollectiveError> {
-        let absence = self.block.domain().absence(rank);
-        absence.map_or(Ok(()), |absence| {
+        self.absence(rank).map_or(Ok(()), |absence| {
             Err(CollectiveError::absent(rank as u32, absence))
         })
     }

@@ -18,6 +18,6 @@ pub(crate) mod stream;
 mod tests;
 mod writer;
 
-pub(crate) use crate::share::calls::{CallNumber, Calls, FencedCall};
+pub(crate) use crate::share::calls::{CallNumber, Calls, FencedCall, OuterCall};
 pub(crate) use crate::share::failure::{Failure, panic_message, text_of};
 pub(crate) use crate::share::mailbox::MailboxLayout;

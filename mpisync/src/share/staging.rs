@@ -92,7 +92,7 @@ impl FencedCall<'_> {
         mine.taken.store(0, Ordering::Relaxed);
         mine.takes_in.store(self.number.0, Ordering::Release);
         let awaited = || Awaited::all([writer as u32], "shares its value");
-        let subject = self.block.awaits(awaited);
+        let subject = self.awaits(awaited);
         let deadline = Deadline::NEVER.of(self.waiting(&subject, "collect"));
         for number in 0..chunks(length) {
             wait(

@@ -7,6 +7,7 @@ pub(crate) mod arrival;
 pub(crate) mod atomic;
 pub(crate) mod block;
 pub(crate) mod cells;
+pub(crate) mod clock;
 pub(crate) mod copy;
 pub(crate) mod domain;
 pub(crate) mod event;
@@ -24,6 +25,8 @@ pub(crate) mod mapping;
 pub(crate) mod membarrier;
 pub(crate) mod process;
 pub(crate) mod segment;
+#[cfg(feature = "mpi")]
+pub(crate) mod signal;
 pub(crate) mod survivors;
 // Miri has no futexes and no `/proc`.
 #[cfg(all(target_os = "linux", not(miri)))]

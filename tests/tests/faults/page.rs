@@ -30,7 +30,6 @@ The outcomes:
 - a name: the call returns this error, which names the rank. Forms that return no `Result` panic with its text.
 - *report*: the call waits, and the library prints what it waits for.
 - *the job ends*: all ranks are ended.
-- **hangs**: the call waits without a report. This is a known fault of the library.
 
 No rank waits for more than 10 seconds without one of these outcomes.
 

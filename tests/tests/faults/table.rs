@@ -254,18 +254,8 @@ table! {
     }
 }
 
-/// The reason of [`KNOWN_HANGS`].
-const UNREPORTED: &str = "a wait that lasts is not reported";
-
-const BUSY_OR_LEAKS: &[Fault] = &[Elsewhere, Leak];
-
 /// Cells in which a rank waits for ever today, with the reason. A cell that no longer hangs fails until it is removed here.
-#[rustfmt::skip]
-pub const KNOWN_HANGS: &[(&str, &[Fault], &str)] = &[
-    ("batch::for_each", BUSY_OR_LEAKS, UNREPORTED),
-    ("batch::done_in_its_worker", BUSY_OR_LEAKS, UNREPORTED),
-    ("batch::for_each_beside_its_worker", BUSY_OR_LEAKS, UNREPORTED),
-];
+pub const KNOWN_HANGS: &[(&str, &[Fault], &str)] = &[];
 
 /// Why this cell hangs, if it is known to.
 pub fn known_hang(situation: &str, fault: Fault) -> Option<&'static str> {

@@ -3,7 +3,9 @@
 pub mod directories;
 pub mod ends;
 pub mod layouts;
+pub mod limits;
 pub mod restart;
+pub mod stops;
 pub mod tasks;
 pub mod trouble;
 

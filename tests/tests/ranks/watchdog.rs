@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::thread;
 use std::time::Duration;
 
-use mpisync::{Barrier, Mutex, WindowController};
+use mpisync::{Barrier, Batch, Mutex, WindowController};
 use mpisync_tests::job::Job;
 use mpisync_tests::launch::{Ended, Launch};
 
@@ -15,11 +15,13 @@ mpisync_tests::cases!(on []:
     holder_waits,
     reader_computes,
     waiter_gets_a_signal,
+    task_is_in_hand,
 );
 
 mpisync_tests::cases!(tests on [3] with [OneNode]:
     reports_a_sleeping_holder,
     reports_a_busy_reader,
+    reports_a_task_in_hand,
 );
 
 mpisync_tests::cases!(tests on [2] with [OneNode]:
@@ -239,4 +241,43 @@ fn reports_on_a_signal(ranks: usize) {
 fn reports_nothing_if_off(ranks: usize) {
     let ended = run("holder_sleeps", ranks, "0");
     assert!(!ended.output.contains("mpisync:"), "{}", ended.report());
+}
+
+/// Rank 0 has the only task. The others wait for it: one alone, and one for the first rank of its worker.
+fn task_is_in_hand(job: &Job) {
+    let builder = Batch::builder(&job.world).worker_sizes([1, 2]);
+    let mut batch = builder.names(["spring"]).name("year").build().unwrap();
+    if job.rank == 0 {
+        let task = batch.next_task().unwrap().unwrap();
+        job.scratch.raise(HELD);
+        thread::sleep(LONG);
+        task.done().unwrap();
+    } else {
+        job.scratch.wait_for(HELD);
+        let summary = batch.for_each(|_, _| Ok::<(), String>(()));
+        summary.unwrap().all_done().unwrap();
+    }
+}
+
+fn reports_a_task_in_hand(ranks: usize) {
+    let ended = run("task_is_in_hand", ranks, "1");
+    let place = "in `for_each` of batch \"year\" at tests/tests/ranks/watchdog.rs:";
+    let leader = report(&ended, 1);
+    let other = report(&ended, 2);
+    let of_leader = [
+        place,
+        "rank 0 has a task, and it sleeps",
+        "tasks: spring on rank 0",
+    ];
+    for part in of_leader {
+        assert!(leader.contains(part), "{part}: {leader}");
+    }
+    let of_other = [
+        place,
+        "rank 1 has not shared its value, and it has itself waited",
+        "there for rank 0",
+    ];
+    for part in of_other {
+        assert!(other.contains(part), "{part}: {other}");
+    }
 }

@@ -72,6 +72,10 @@
 //! claim, or with one that was released. Such a task is left alone until its state file is older
 //! than `stale_after`, or [`Again::running`] requests it.
 //!
+//! # Tries
+//! If the number of tries is limited, a job writes the number of its try into the file `tries` between
+//! the check and the renaming to RUNNING, which takes four operations more, and reads it before.
+//!
 //! # The file operations
 //! For a task that is open and was never claimed, and that is then done:
 //!
@@ -143,6 +147,8 @@ pub struct Claim {
     /// Whether the state that is written now belongs to a dead job if this one stops here: to the
     /// holder before, or to this job.
     pub(super) is_of_dead: bool,
+    /// The number of this try, if tries are counted.
+    pub(super) attempt: Option<u32>,
     pub(super) is_settled: bool,
 }
 
@@ -167,7 +173,7 @@ pub(super) enum Acquired {
 }
 
 /// The next step for a task, by its state and the highest claim.
-enum Verdict {
+pub(super) enum Verdict {
     Take(Option<State>),
     LeaveOver(State),
     LeaveRunning,
@@ -203,6 +209,9 @@ impl Directory {
     /// # Panics
     /// If there is no task of that number.
     pub fn claim(&self, task: usize, again: Again) -> Result<Claimed, DirectoryError> {
+        if again.failed && self.shared.has_failed_for_good(task)? {
+            return Ok(Claimed::Over(State::Failed));
+        }
         loop {
             match self.shared.acquire(task, Purpose::Run(again))? {
                 Acquired::Over(state) => return Ok(Claimed::Over(state)),
@@ -210,6 +219,19 @@ impl Directory {
                 Acquired::Mine(mut claim, was) => {
                     // It could be read, or the task would not have been taken.
                     let was = was.unwrap_or(State::Open);
+                    match claim.count_try(was) {
+                        Ok(None) => {}
+                        Ok(Some(reason)) => match claim.settle(State::Failed, Some(&reason)) {
+                            Ok(()) => return Ok(Claimed::Over(State::Failed)),
+                            Err(DirectoryError::Lost { .. }) => continue,
+                            Err(error) => return Err(error),
+                        },
+                        Err(error) => {
+                            claim.withdraw();
+                            claim.leave();
+                            return Err(error);
+                        }
+                    }
                     match claim.begin(was) {
                         Ok(true) => return Ok(Claimed::Mine(claim, was)),
                         Ok(false) => claim.leave(),
@@ -221,27 +243,6 @@ impl Directory {
                 }
             }
         }
-    }
-
-    /// The state of a task, for a job that looks for work: open if this job could claim it, `None`
-    /// while a job has it that is or may be alive.
-    pub(crate) fn probe(&self, task: usize) -> Result<Option<State>, DirectoryError> {
-        let folder = self.shared.folder(task);
-        let purpose = Purpose::Run(Again::default());
-        let verdict = self.shared.judge_state(&folder, purpose, &Fate::Unseen)?;
-        if let Verdict::LeaveOver(state) = verdict {
-            return Ok(Some(state));
-        }
-        let (_, fate) = self.shared.highest_claim(&folder, 0)?;
-        if let Fate::Alive(_) = fate {
-            return Ok(None);
-        }
-        // It may have been finished before the claim was released.
-        Ok(match self.shared.judge_state(&folder, purpose, &fate)? {
-            Verdict::LeaveOver(state) => Some(state),
-            Verdict::Take(_) => Some(State::Open),
-            Verdict::LeaveRunning | Verdict::Judge => None,
-        })
     }
 }
 
@@ -274,6 +275,7 @@ impl Shared {
                             number,
                             since,
                             is_of_dead: matches!(fate, Fate::Dead),
+                            attempt: None,
                             is_settled: false,
                         };
                         return Ok(Acquired::Mine(claim, was));
@@ -283,15 +285,15 @@ impl Shared {
             };
             (last, fate) = self.highest_claim(&folder, known)?;
             match fate {
-                Fate::Alive(claimant) if !matches!(purpose, Purpose::Force) => {
-                    return Ok(Acquired::Taken(Some(claimant)));
+                Fate::Alive(alive) if !matches!(purpose, Purpose::Force) => {
+                    return Ok(Acquired::Taken(Some(alive.claimant)));
                 }
                 _ => step("the claim is judged"),
             }
         }
     }
 
-    fn judge_state(
+    pub(super) fn judge_state(
         &self,
         folder: &Folder,
         purpose: Purpose,
@@ -378,6 +380,11 @@ impl Claim {
         self.task
     }
 
+    /// The number of this try, counted from 1, if tries are counted.
+    pub(crate) fn attempt(&self) -> Option<u32> {
+        self.attempt
+    }
+
     /// Writes RUNNING. False if another job has the task by now. After an error the claim is
     /// withdrawn, as far as possible.
     fn begin(&mut self, was: State) -> Result<bool, DirectoryError> {
@@ -413,6 +420,7 @@ impl Claim {
         if was != State::Open {
             self.folder.remove_reason()?;
         }
+        self.write_attempt()?;
         Ok(Some(staged))
     }
 

@@ -97,11 +97,11 @@ impl Owner {
         format!("{}.{}.{random:x}", self.host, self.process.id)
     }
 
-    /// Whether it has certainly ended. Only a process on the same host can know that.
-    pub(super) fn is_gone(&self, this: &Owner) -> bool {
+    /// Whether it is alive. Only a process on the same host can know that.
+    pub(super) fn is_alive(&self, this: &Owner) -> Option<bool> {
         let is_known = !self.boot.is_empty() && !self.namespace.is_empty();
         let is_local = self.boot == this.boot && self.namespace == this.namespace;
-        is_known && is_local && !self.process.is_alive()
+        (is_known && is_local).then(|| self.process.is_alive())
     }
 }
 
@@ -137,7 +137,17 @@ pub(super) enum Fate {
     Absent,
     Released,
     Dead,
-    Alive(Claimant),
+    Alive(Alive),
+}
+
+/// A claim that is alive, as far as is known.
+#[derive(Debug)]
+pub(super) struct Alive {
+    pub(super) claimant: Claimant,
+    /// The time of its last heartbeat.
+    pub(super) heartbeat: Duration,
+    /// Whether its process is known to live.
+    pub(super) is_certain: bool,
 }
 
 /// A moment before a claim is read.
@@ -184,7 +194,7 @@ impl Shared {
         known: u64,
     ) -> Result<Option<Claimant>, DirectoryError> {
         match self.highest_claim(folder, known)?.1 {
-            Fate::Alive(claimant) => Ok(Some(claimant)),
+            Fate::Alive(alive) => Ok(Some(alive.claimant)),
             _ => Ok(None),
         }
     }
@@ -204,14 +214,22 @@ impl Shared {
         }
         let text = claim.read(LONGEST);
         let text = text.map_err(|error| DirectoryError::io(&path, "read", error))?;
-        Ok(match Owner::read(&String::from_utf8_lossy(&text)) {
-            Some(owner) if owner.is_gone(self.owner()) => Fate::Dead,
-            owner => Fate::Alive(Claimant {
+        let owner = Owner::read(&String::from_utf8_lossy(&text));
+        let lives = owner
+            .as_ref()
+            .and_then(|owner| owner.is_alive(self.owner()));
+        if lives == Some(false) {
+            return Ok(Fate::Dead);
+        }
+        Ok(Fate::Alive(Alive {
+            claimant: Claimant {
                 pid: owner.as_ref().map_or(0, |owner| owner.process.id),
                 host: owner.map(|owner| owner.host).unwrap_or_default(),
                 age,
-            }),
-        })
+            },
+            heartbeat,
+            is_certain: lives == Some(true),
+        }))
     }
 
     /// Whether no other heartbeat has come for `stale_after` since this one was first seen. It was

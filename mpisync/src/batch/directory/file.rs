@@ -25,6 +25,10 @@ const OPEN: &str = "open";
 pub(super) const STATE: &str = "state";
 /// The file with the reason why a task failed.
 const REASON: &str = "reason";
+/// The file with the number of times that a task was begun.
+const TRIES: &str = "tries";
+/// The most bytes of it that are read; no number has as many.
+const LONGEST_NUMBER: usize = 16;
 /// The most bytes of a state file that are read; no state has as many.
 const LONGEST: usize = 256;
 /// The most bytes of a reason that are written or read.
@@ -187,6 +191,33 @@ impl Folder {
     ) -> Result<Staged<'_>, DirectoryError> {
         let reason = shortened(reason, LONGEST_REASON);
         self.stage(REASON, reason.as_bytes(), unique, durable)
+    }
+
+    /// Writes a number of tries that is not in its place yet.
+    pub(super) fn stage_tries(
+        &self,
+        tries: u32,
+        unique: &str,
+        durable: bool,
+    ) -> Result<Staged<'_>, DirectoryError> {
+        self.stage(TRIES, format!("{tries}\n").as_bytes(), unique, durable)
+    }
+
+    /// The number of tries; 0 if none was written.
+    pub(super) fn tries(&self) -> Result<u32, DirectoryError> {
+        let Some(file) = self.open_file(TRIES)? else {
+            return Ok(0);
+        };
+        let bytes = file.read(LONGEST_NUMBER);
+        let bytes = bytes.map_err(|error| self.failed(TRIES, READ, error))?;
+        let number = String::from_utf8_lossy(&bytes).trim().parse();
+        // What is no number was not written by a job.
+        Ok(number.unwrap_or(0))
+    }
+
+    /// Removes the number of tries, if there is one.
+    pub(super) fn remove_tries(&self) -> Result<(), DirectoryError> {
+        self.remove(TRIES)
     }
 
     /// The reason, if it can be read.

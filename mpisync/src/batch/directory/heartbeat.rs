@@ -20,6 +20,8 @@ const SHORTEST: Duration = Duration::from_millis(1);
 #[derive(Debug)]
 pub(super) struct Heartbeats {
     period: Duration,
+    /// For how long a claim gets heartbeats.
+    limit: Option<Duration>,
     shared: Arc<Shared>,
     pub(super) thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -40,15 +42,18 @@ struct Claims {
 #[derive(Debug)]
 pub(super) struct Heartbeat {
     file: File,
+    /// When they end by themselves.
+    end: Option<Instant>,
     /// Whether the heartbeats have ended. Locked while one is given, so that none comes after the
     /// release.
     is_over: Mutex<bool>,
 }
 
 impl Heartbeats {
-    pub(super) fn new(period: Duration) -> Self {
+    pub(super) fn new(period: Duration, limit: Option<Duration>) -> Self {
         Heartbeats {
             period: period.max(SHORTEST),
+            limit,
             shared: Arc::default(),
             thread: Mutex::default(),
         }
@@ -67,8 +72,12 @@ impl Heartbeats {
 
     /// Gives heartbeats for the claim in `file` from now on.
     pub(super) fn add(&self, file: File) -> Arc<Heartbeat> {
-        let is_over = Mutex::new(false);
-        let heartbeat = Arc::new(Heartbeat { file, is_over });
+        let limit = self.limit;
+        let heartbeat = Arc::new(Heartbeat {
+            file,
+            end: limit.and_then(|limit| Instant::now().checked_add(limit)),
+            is_over: Mutex::new(false),
+        });
         lock(&self.shared.claims).held.push(Arc::clone(&heartbeat));
         heartbeat
     }
@@ -129,7 +138,8 @@ impl Heartbeat {
     /// Gives a heartbeat, unless they have ended.
     pub(super) fn beat(&self) {
         let is_over = lock(&self.is_over);
-        if !*is_over {
+        let is_late = self.end.is_some_and(|end| Instant::now() >= end);
+        if !*is_over && !is_late {
             // If it fails, the next one may succeed. After several failures the claim is taken for
             // dead.
             let _ = touch(&self.file);

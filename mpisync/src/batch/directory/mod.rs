@@ -4,7 +4,8 @@
 //! words OPEN, RUNNING, DONE, FAILED and INVALID, and is replaced as a whole. Several jobs may work
 //! on one directory, on several hosts that share a file system. Files `claim.1`, `claim.2`, … in a
 //! task's folder say which job has the task. They are never removed: that guarantees that only one
-//! job has it. `ROOT/NAME/reason` has the reason why a task failed.
+//! job has it. `ROOT/NAME/reason` has the reason why a task failed, and `ROOT/NAME/tries` how often
+//! it was begun, if jobs limit that.
 //!
 //! On some file systems (Lustre, GPFS) a file gets the time of the host that changes it. There the
 //! clocks of the hosts must differ by much less than [`Options::stale_after`].
@@ -23,14 +24,17 @@ mod file;
 mod heartbeat;
 mod marker;
 mod open;
+mod probe;
 #[cfg(test)]
 mod tests;
+mod tries;
 
 pub use crate::batch::directory::claim::{Again, Claim, Claimed};
 pub use crate::batch::directory::claimant::Claimant;
 pub(crate) use crate::batch::directory::create::digits;
 pub use crate::batch::directory::error::DirectoryError;
 pub(crate) use crate::batch::directory::marker::Marker;
+pub(crate) use crate::batch::directory::probe::{Probe, Sign};
 
 use crate::batch::directory::claim::{Acquired, Purpose};
 use crate::batch::directory::claimant::Owner;
@@ -57,6 +61,10 @@ use std::time::{Duration, Instant, SystemTime};
 pub struct Options {
     durable: bool,
     stale_after: Duration,
+    /// The most times that a task is begun.
+    tries: Option<u32>,
+    /// After what time a claim gets no more heartbeats.
+    task_timeout: Option<Duration>,
 }
 
 impl Options {
@@ -92,6 +100,13 @@ impl Options {
         self.stale_after = time;
         self
     }
+
+    /// Sets [`BatchBuilder::tries`](crate::batch::BatchBuilder::tries) and
+    /// [`task_timeout`](crate::batch::BatchBuilder::task_timeout).
+    pub(crate) fn limits(mut self, tries: Option<u32>, task_timeout: Option<Duration>) -> Self {
+        (self.tries, self.task_timeout) = (tries, task_timeout);
+        self
+    }
 }
 
 impl Default for Options {
@@ -99,6 +114,8 @@ impl Default for Options {
         Options {
             durable: true,
             stale_after: Duration::from_secs(120),
+            tries: None,
+            task_timeout: None,
         }
     }
 }
@@ -190,7 +207,7 @@ impl Directory {
         let shared = Shared {
             root: Arc::new(root),
             names,
-            heartbeats: Heartbeats::new(options.stale_after / 4),
+            heartbeats: Heartbeats::new(options.stale_after / 4, options.task_timeout),
             options,
             clock: Clock::default(),
             ahead: Mutex::default(),
@@ -296,6 +313,16 @@ impl Directory {
         Ok((state, reason))
     }
 
+    /// How often workers have begun the task, if that was counted: by batches with
+    /// [`tries`](crate::batch::BatchBuilder::tries), since the state was last [set](Self::set). 0 if
+    /// the number cannot be read.
+    ///
+    /// # Panics
+    /// If there is no task of that number.
+    pub fn tries(&self, task: usize) -> u32 {
+        self.shared.folder(task).tries().unwrap_or(0)
+    }
+
     /// The time when the state of a task was last written, by the clock of the file system.
     ///
     /// # Errors
@@ -308,7 +335,8 @@ impl Directory {
         Ok(SystemTime::UNIX_EPOCH + written)
     }
 
-    /// Sets the state of a task, whatever its previous state, and removes the reason of a failure.
+    /// Sets the state of a task, whatever its previous state. Removes the reason of a failure and the
+    /// number of tries.
     ///
     /// # Errors
     /// [`Taken`](DirectoryError::Taken) if a living job has the task,
@@ -399,7 +427,7 @@ impl Directory {
                     Some(State::Open) => Ok(()),
                     _ => claim.folder.remove_reason(),
                 };
-                match removed {
+                match removed.and_then(|()| claim.folder.remove_tries()) {
                     Ok(()) => claim.settle(state, None).map(|()| true),
                     Err(error) => {
                         claim.withdraw();

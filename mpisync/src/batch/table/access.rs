@@ -4,7 +4,7 @@
 use crate::batch::behind_mailbox;
 use crate::batch::directory::Again;
 use crate::batch::table::layout::{SharedTable, TableMemory, TaskStatus};
-use crate::batch::table::{Counts, Taken, TaskTable};
+use crate::batch::table::{Counts, TableLimits, Taken, TaskTable};
 use crate::error::LockError;
 use crate::net::{Message, Port, Remote, Request, Service};
 use crate::object::Object;
@@ -23,16 +23,20 @@ pub(crate) enum TableAccess {
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) enum Question {
     Take(Again),
-    Finish(usize, TaskStatus),
+    Finish(Taken, TaskStatus),
     Set(usize, TaskStatus),
     Status(usize),
     Find(TaskStatus, usize),
     Counts,
     Reclaim,
+    /// The ranks that have tasks, at most this many.
+    Held(usize),
+    Stop(u64),
+    Stopped,
 }
 
 /// The reply of a table.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum Answer {
     Taken(Option<Taken>),
     Changed(bool),
@@ -40,6 +44,8 @@ pub(crate) enum Answer {
     Found(Option<usize>),
     Counts(Counts),
     Reclaimed(usize),
+    Held(Vec<(u32, usize)>),
+    Stopped(u64),
 }
 
 impl Message for Question {}
@@ -47,12 +53,13 @@ impl Message for Answer {}
 
 impl TableAccess {
     /// Opens the table of a batch with this number of tasks.
-    pub(crate) fn open(object: &Object, tasks: usize) -> Self {
+    pub(crate) fn open(object: &Object, tasks: usize, limits: TableLimits) -> Self {
         let client = object.link().and_then(|link| {
             Remote::open(link, |port, block| TableServer {
                 port,
                 table: TaskTable {
                     memory: SharedTable::new(behind_mailbox(block), tasks),
+                    limits,
                 },
             })
         });
@@ -60,7 +67,7 @@ impl TableAccess {
             Some(client) => TableAccess::Remote(client),
             None => {
                 let memory = SharedTable::new(behind_mailbox(object.block()), tasks);
-                TableAccess::Local(Arc::new(TaskTable { memory }))
+                TableAccess::Local(Arc::new(TaskTable { memory, limits }))
             }
         }
     }
@@ -90,10 +97,23 @@ impl TableAccess {
 
     /// Sets the status of the task that this rank has taken. Does not wait.
     #[inline]
-    pub(crate) fn finish(&self, object: &Object, task: usize, status: TaskStatus) {
+    pub(crate) fn finish(&self, object: &Object, taken: Taken, status: TaskStatus) {
         match self {
-            TableAccess::Local(table) => drop(table.finish(object.rank() as usize, task, status)),
-            TableAccess::Remote(client) => client.notify(Question::Finish(task, status)),
+            TableAccess::Local(table) => drop(table.finish(object.rank() as usize, taken, status)),
+            TableAccess::Remote(client) => client.notify(Question::Finish(taken, status)),
+        }
+    }
+
+    /// The same, and returns whether this rank still had the task.
+    pub(crate) fn finish_in_time(
+        &self,
+        object: &Object,
+        taken: Taken,
+        status: TaskStatus,
+    ) -> Result<bool, LockError> {
+        match self.ask(object, Question::Finish(taken, status))? {
+            Answer::Changed(had) => Ok(had),
+            answer => unexpected(answer),
         }
     }
 
@@ -137,10 +157,39 @@ impl TableAccess {
         }
     }
 
-    /// Opens the tasks of dead ranks. Returns their number.
+    /// Ends the takings of ranks that have died or are late. Returns the number of tasks that are
+    /// open again.
     pub(crate) fn reclaim(&self, object: &Object) -> Result<usize, LockError> {
         match self.ask(object, Question::Reclaim)? {
             Answer::Reclaimed(opened) => Ok(opened),
+            answer => unexpected(answer),
+        }
+    }
+
+    /// Ranks that have tasks, and these; at most `most` of them.
+    pub(crate) fn held(
+        &self,
+        object: &Object,
+        most: usize,
+    ) -> Result<Vec<(u32, usize)>, LockError> {
+        match self.ask(object, Question::Held(most))? {
+            Answer::Held(held) => Ok(held),
+            answer => unexpected(answer),
+        }
+    }
+
+    /// Lets no rank take further tasks, for this reason. Does not wait.
+    pub(crate) fn stop(&self, reason: u64) {
+        match self {
+            TableAccess::Local(table) => table.stop(reason),
+            TableAccess::Remote(client) => client.notify(Question::Stop(reason)),
+        }
+    }
+
+    /// Why no more tasks are taken, or 0.
+    pub(crate) fn stopped(&self, object: &Object) -> Result<u64, LockError> {
+        match self.ask(object, Question::Stopped)? {
+            Answer::Stopped(reason) => Ok(reason),
             answer => unexpected(answer),
         }
     }
@@ -164,12 +213,18 @@ impl<M: TableMemory> TaskTable<M> {
     fn answer(&self, rank: usize, question: Question) -> Answer {
         match question {
             Question::Take(again) => Answer::Taken(self.take(rank, again)),
-            Question::Finish(task, status) => Answer::Changed(self.finish(rank, task, status)),
+            Question::Finish(taken, status) => Answer::Changed(self.finish(rank, taken, status)),
             Question::Set(task, status) => Answer::Changed(self.set(task, status)),
             Question::Status(task) => Answer::Status(self.status(task)),
             Question::Find(status, from) => Answer::Found(self.find(status, from)),
             Question::Counts => Answer::Counts(self.counts()),
             Question::Reclaim => Answer::Reclaimed(self.reclaim()),
+            Question::Held(most) => Answer::Held(self.held(most)),
+            Question::Stop(reason) => {
+                self.stop(reason);
+                Answer::Stopped(reason)
+            }
+            Question::Stopped => Answer::Stopped(self.stopped()),
         }
     }
 }

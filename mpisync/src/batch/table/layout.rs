@@ -15,6 +15,20 @@ pub(crate) struct TableWords {
     /// For tasks that run elsewhere, that failed and that are done: the next task to offer again. A
     /// rank increments it before it looks at the task.
     pub(crate) offered_again: [AtomicU64; 3],
+    /// Why no more tasks are taken, or 0.
+    pub(crate) stopped: AtomicU64,
+}
+
+/// The task that a rank has. Stored by that rank, or by the server that acts for it, and cleared
+/// also by those who find that the rank has died or is late.
+#[derive(Default)]
+#[repr(C)]
+pub(crate) struct Holder {
+    /// The number of the task that it has, or is about to take, plus one; 0 for none.
+    pub(crate) task: AtomicU64,
+    /// When it took it, in nanoseconds of the [clock](crate::shm::clock) of the table's node; stored
+    /// before `task`, and only if tasks have a time limit.
+    pub(crate) since: AtomicU64,
 }
 
 /// The status of a task.
@@ -46,13 +60,15 @@ impl TaskStatus {
 /// A task's byte: its [`TaskStatus`] (bits 0 to 2) and how often it was taken (bits 3 to 7; after
 /// 31 it continues at 1). The count lets a compare-and-swap tell one taking from an earlier one.
 /// Zero is an open task.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
 pub(crate) struct TaskByte(pub(crate) u8);
 
 impl TaskByte {
     const STATUS: u8 = 0b111;
     const ONE_TAKING: u8 = 0b1000;
-    const MOST_TAKINGS: u8 = 31 * Self::ONE_TAKING;
+    /// The most takings that are told apart.
+    pub(crate) const MOST: u32 = 31;
+    const MOST_TAKINGS: u8 = Self::MOST as u8 * Self::ONE_TAKING;
 
     #[inline]
     pub(crate) fn status(self) -> TaskStatus {
@@ -79,6 +95,11 @@ impl TaskByte {
             self.0
         };
         TaskByte(before.wrapping_add(Self::ONE_TAKING)).with(TaskStatus::Taken)
+    }
+
+    /// How often it was taken, up to [`MOST`](Self::MOST).
+    pub(crate) fn takings(self) -> u32 {
+        u32::from(self.0 / Self::ONE_TAKING)
     }
 
     /// Whether it has never been taken.
@@ -128,21 +149,20 @@ pub(crate) trait TableMemory {
     /// A level of the index, from the tasks' own bits upwards.
     fn level(&self, level: usize) -> &[AtomicU64];
 
-    /// The task that a rank of the communicator has, or is about to take, plus one; 0 for none.
-    /// Stored by that rank, or by the server that acts for it.
-    fn holder(&self, rank: usize) -> &AtomicU64;
+    /// What a rank of the communicator has.
+    fn holder(&self, rank: usize) -> &Holder;
 
     /// The number of ranks.
     fn ranks(&self) -> usize;
 
-    /// Whether a rank of the communicator is alive.
+    /// Whether a rank of the communicator is alive and has not ended.
     fn is_alive(&self, rank: usize) -> bool;
 }
 
 // SAFETY: atomics only, for all of which zero is a value.
 unsafe impl Shareable for TableWords {}
 // SAFETY: as above.
-unsafe impl Shareable for Line<AtomicU64> {}
+unsafe impl Shareable for Line<Holder> {}
 // SAFETY: as above.
 unsafe impl Shareable for AtomicU8 {}
 
@@ -161,7 +181,7 @@ const HOLDERS_AT: usize = size_of::<TableWords>();
 impl Offsets {
     fn new(topology: &Topology, tasks: usize) -> Self {
         let ranks = topology.size();
-        let mut end = HOLDERS_AT + ranks * size_of::<Line<AtomicU64>>();
+        let mut end = HOLDERS_AT + ranks * size_of::<Line<Holder>>();
         let mut reserve = |length: usize| {
             let start = end;
             end += length.next_multiple_of(ALIGN);
@@ -256,9 +276,9 @@ impl TableMemory for SharedTable {
     }
 
     #[inline]
-    fn holder(&self, rank: usize) -> &AtomicU64 {
+    fn holder(&self, rank: usize) -> &Holder {
         let start = self.start + HOLDERS_AT;
-        let holders: &[Line<AtomicU64>] = self.chunk.slice(start, self.offsets.ranks);
+        let holders: &[Line<Holder>] = self.chunk.slice(start, self.offsets.ranks);
         &holders[rank].0
     }
 
@@ -267,6 +287,6 @@ impl TableMemory for SharedTable {
     }
 
     fn is_alive(&self, rank: usize) -> bool {
-        self.domain.rank_is_alive(rank)
+        self.domain.departure(rank).is_none()
     }
 }

@@ -4,7 +4,8 @@
 //! task. Before a rank takes a task, it writes the task's number into a word of its own, and it
 //! clears that word once the byte has the new status. So a task that is taken and that no living
 //! rank names belongs to a dead rank, at whichever instruction that rank was killed, and can be
-//! opened again.
+//! opened again. A rank that has a task for longer than a limit loses it in the same way. It finds
+//! that out by the byte, which counts the takings.
 //!
 //! The table lies on one node. Ranks of other nodes [ask](access) the server of that node.
 //!
@@ -23,11 +24,35 @@ mod tests;
 use crate::batch::directory::Again;
 use crate::batch::table::layout::{CLOSED, TableMemory, TaskByte, TaskStatus};
 use crate::shm::atomic::{AtomicU8, Ordering};
+use crate::shm::clock;
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// The table, as one rank or the server sees it.
 pub(crate) struct TaskTable<M> {
     pub(crate) memory: M,
+    pub(crate) limits: TableLimits,
+}
+
+/// How often and for how long a task is taken.
+#[derive(Clone, Copy, Default, Debug)]
+pub(crate) struct TableLimits {
+    /// The most takings of a task; none if they are not limited, or not counted by the table.
+    pub(crate) tries: Option<u32>,
+    /// How long a rank may have a task before others do not wait for it.
+    pub(crate) time: Option<Duration>,
+    /// Whether claims in a directory decide who has a task.
+    pub(crate) has_directory: bool,
+}
+
+impl TableLimits {
+    /// The status of a task that was taken in vain.
+    fn after(&self, taken: TaskByte) -> TaskStatus {
+        match self.tries {
+            Some(most) if taken.takings() >= most => TaskStatus::Failed,
+            _ => TaskStatus::Open,
+        }
+    }
 }
 
 /// The number of tasks of each status, by the number of the [`TaskStatus`].
@@ -38,26 +63,41 @@ pub(crate) type Counts = [u64; TaskStatus::ALL.len()];
 pub(crate) struct Taken {
     pub(crate) task: usize,
     pub(crate) was: TaskStatus,
+    /// The task's byte since then, by which this taking is known.
+    pub(crate) byte: TaskByte,
 }
 
 impl<M: TableMemory> TaskTable<M> {
     /// Takes the first open task for `rank`, which has none. If no task is open, takes one of those
-    /// that `again` requests; each of these is offered once.
+    /// that `again` requests; each of these is offered once. Takes none once the batch has stopped.
     #[inline]
     pub(crate) fn take(&self, rank: usize, again: Again) -> Option<Taken> {
+        if self.stopped() != 0 {
+            return None;
+        }
         while let Some(task) = self.index().first().or_else(|| self.scan()) {
-            if self.try_take(rank, task, TaskStatus::Open) {
-                return Some(Taken {
-                    task,
-                    was: TaskStatus::Open,
-                });
+            let taken = self.try_take(rank, task, TaskStatus::Open);
+            if taken.is_some() {
+                return taken;
             }
         }
         let taken = self.take_again(rank, again);
         if taken.is_none() {
-            self.memory.holder(rank).store(0, Ordering::SeqCst);
+            self.memory.holder(rank).task.store(0, Ordering::SeqCst);
         }
         taken
+    }
+
+    /// Lets no more tasks be taken, for a reason that is not 0. The first one stays.
+    pub(crate) fn stop(&self, reason: u64) {
+        let stopped = &self.memory.words().stopped;
+        let _earlier = stopped.compare_exchange(0, reason, Ordering::SeqCst, Ordering::SeqCst);
+    }
+
+    /// Why no more tasks are taken, or 0.
+    #[inline]
+    pub(crate) fn stopped(&self) -> u64 {
+        self.memory.words().stopped.load(Ordering::Acquire)
     }
 
     #[cold]
@@ -72,9 +112,12 @@ impl<M: TableMemory> TaskTable<M> {
         for ((is_offered, was), next) in kinds.into_iter().zip(&words.offered_again) {
             while is_offered && next.load(Ordering::SeqCst) < end {
                 let task = next.fetch_add(1, Ordering::SeqCst);
-                if task < end && self.try_take(rank, task as usize, was) {
-                    let task = task as usize;
-                    return Some(Taken { task, was });
+                if task >= end {
+                    break;
+                }
+                let taken = self.try_take(rank, task as usize, was);
+                if taken.is_some() {
+                    return taken;
                 }
             }
         }
@@ -82,24 +125,26 @@ impl<M: TableMemory> TaskTable<M> {
     }
 
     #[inline]
-    fn try_take(&self, rank: usize, task: usize, was: TaskStatus) -> bool {
-        let byte = self.byte(task);
-        let before = TaskByte(byte.load(Ordering::SeqCst));
-        let mut taken = false;
+    fn try_take(&self, rank: usize, task: usize, was: TaskStatus) -> Option<Taken> {
+        let before = TaskByte(self.byte(task).load(Ordering::SeqCst));
+        let mut taken = None;
         // A task that was done in this batch is not done again. One that failed in it may be tried
-        // once more.
-        let is_offered = was != TaskStatus::Done || before.is_untouched();
+        // once more, unless that is one try too many.
+        let is_offered = match was {
+            TaskStatus::Done => before.is_untouched(),
+            TaskStatus::Failed => self.limits.after(before) == TaskStatus::Open,
+            _ => true,
+        };
         if before.status() == was && is_offered {
+            let holder = self.memory.holder(rank);
+            if self.limits.time.is_some() {
+                holder.since.store(now(), Ordering::SeqCst);
+            }
             // Before the exchange: from then on it must be known which rank has it.
-            let name = task as u64 + 1;
-            self.memory.holder(rank).store(name, Ordering::SeqCst);
-            taken = (byte.compare_exchange(
-                before.0,
-                before.taken().0,
-                Ordering::SeqCst,
-                Ordering::SeqCst,
-            ))
-            .is_ok();
+            holder.task.store(task as u64 + 1, Ordering::SeqCst);
+            let byte = before.taken();
+            let is_mine = self.exchange(task, before, byte);
+            taken = is_mine.then_some(Taken { task, was, byte });
         }
         if was == TaskStatus::Open {
             self.close(task);
@@ -129,26 +174,39 @@ impl<M: TableMemory> TaskTable<M> {
         (from..self.memory.tasks()).find(|&task| self.status(task) == status)
     }
 
-    /// Sets the status of the task that `rank` has taken. False if the task was no longer taken.
+    /// Sets the status of the task that `rank` has taken. False if it has not the task any more.
     #[inline]
-    pub(crate) fn finish(&self, rank: usize, task: usize, status: TaskStatus) -> bool {
-        let had = self.replace(task, status, |before| before == TaskStatus::Taken);
-        self.memory.holder(rank).store(0, Ordering::SeqCst);
+    pub(crate) fn finish(&self, rank: usize, taken: Taken, status: TaskStatus) -> bool {
+        let had = self.give_back(taken.task, taken.byte, status);
+        self.memory.holder(rank).task.store(0, Ordering::SeqCst);
         had
+    }
+
+    /// Ends a taking. False if it has ended already.
+    #[inline]
+    fn give_back(&self, task: usize, taken: TaskByte, status: TaskStatus) -> bool {
+        let had = self.exchange(task, taken, taken.with(status));
+        if had && status == TaskStatus::Open {
+            self.index().open(task);
+        }
+        had
+    }
+
+    #[inline]
+    fn exchange(&self, task: usize, before: TaskByte, after: TaskByte) -> bool {
+        let byte = self.byte(task);
+        byte.compare_exchange(before.0, after.0, Ordering::SeqCst, Ordering::SeqCst)
+            .is_ok()
     }
 
     /// Sets the status of a task that no rank has taken. False if a rank has taken it.
     pub(crate) fn set(&self, task: usize, status: TaskStatus) -> bool {
-        self.replace(task, status, |before| before != TaskStatus::Taken)
-    }
-
-    #[inline]
-    fn replace(&self, task: usize, status: TaskStatus, may: impl Fn(TaskStatus) -> bool) -> bool {
         let replaced = self
             .byte(task)
             .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |before| {
                 let before = TaskByte(before);
-                may(before.status()).then(|| before.with(status).0)
+                let may = before.status() != TaskStatus::Taken;
+                may.then(|| before.with(status).0)
             });
         match replaced.map(|before| TaskByte(before).status()) {
             Ok(_) if status == TaskStatus::Open => self.index().open(task),
@@ -174,42 +232,94 @@ impl<M: TableMemory> TaskTable<M> {
         counts
     }
 
-    /// Opens the tasks that dead ranks had taken. Returns their number.
+    /// Ends the takings of ranks that have died or are late. Returns the number of tasks that are
+    /// open again.
     pub(crate) fn reclaim(&self) -> usize {
-        let is_alive = |rank: &usize| self.memory.is_alive(*rank);
-        let named = |rank: usize| self.memory.holder(rank).load(Ordering::SeqCst);
+        let ranks = 0..self.memory.ranks();
+        let opened = ranks.filter(|&rank| self.reclaim_from_dead(rank)).count();
+        opened + self.reclaim_from_late()
+    }
+
+    /// The name of the task that a rank has, or is about to take, in its [`Holder`].
+    ///
+    /// [`Holder`]: layout::Holder
+    fn named(&self, rank: usize) -> u64 {
+        self.memory.holder(rank).task.load(Ordering::SeqCst)
+    }
+
+    /// The other ranks that have a task of this name, or are about to take it.
+    fn others(&self, rank: usize, name: u64) -> impl Iterator<Item = usize> {
+        (0..self.memory.ranks()).filter(move |&other| other != rank && self.named(other) == name)
+    }
+
+    /// Returns whether a task of this rank is open now because the rank has died.
+    fn reclaim_from_dead(&self, dead: usize) -> bool {
+        let name = self.named(dead);
+        if name == 0 || self.memory.is_alive(dead) {
+            return false;
+        }
+        let task = name as usize - 1;
+        // In this order: the rank that has it named it before the byte was taken, and names it
+        // until that changes.
+        let before = TaskByte(self.byte(task).load(Ordering::SeqCst));
+        let mut others = self.others(dead, name);
+        if others.any(|rank| self.memory.is_alive(rank)) {
+            // Or that rank is about to find that it came too late. Then the next call opens the
+            // task.
+            return false;
+        }
+        let status = self.limits.after(before);
+        let is_ended = before.status() == TaskStatus::Taken && self.give_back(task, before, status);
+        self.memory.holder(dead).task.store(0, Ordering::SeqCst);
+        is_ended && status == TaskStatus::Open
+    }
+
+    /// Ends the takings that last longer than the time limit. Returns the number of tasks that are
+    /// open again.
+    fn reclaim_from_late(&self) -> usize {
+        let Some(limit) = self.limits.time else {
+            return 0;
+        };
+        let latest = now().saturating_sub(limit.as_nanos() as u64);
+        let is_late = |rank| self.memory.holder(rank).since.load(Ordering::SeqCst) <= latest;
         let mut opened = 0;
-        for dead in 0..self.memory.ranks() {
-            let Some(task) = named(dead).checked_sub(1) else {
-                continue;
-            };
-            if is_alive(&dead) {
+        for rank in 0..self.memory.ranks() {
+            let name = self.named(rank);
+            if name == 0 || !is_late(rank) {
                 continue;
             }
-            let task = task as usize;
-            // In this order: the rank that has it named it before the byte was taken, and names it
-            // until that changes.
+            let task = name as usize - 1;
+            // In this order, as above. A rank that takes a task notes the time before it names it.
             let before = TaskByte(self.byte(task).load(Ordering::SeqCst));
-            let name = task as u64 + 1;
-            let is_anothers = (0..self.memory.ranks())
-                .any(|rank| rank != dead && named(rank) == name && is_alive(&rank));
-            if is_anothers {
-                // Or that rank is about to find that it came too late. Then the next call opens the
-                // task.
+            if before.status() != TaskStatus::Taken
+                || self.named(rank) != name
+                || !is_late(rank)
+                || self.others(rank, name).any(|other| !is_late(other))
+            {
                 continue;
             }
-            let open = before.with(TaskStatus::Open).0;
-            let exchange = |byte: &AtomicU8| {
-                byte.compare_exchange(before.0, open, Ordering::SeqCst, Ordering::SeqCst)
-                    .is_ok()
+            let status = match self.limits.has_directory {
+                true => TaskStatus::Elsewhere,
+                false => self.limits.after(before),
             };
-            if before.status() == TaskStatus::Taken && exchange(self.byte(task)) {
-                self.index().open(task);
-                opened += 1;
+            if self.give_back(task, before, status) {
+                opened += usize::from(status == TaskStatus::Open);
+                // Unless it has taken another one.
+                let holder = &self.memory.holder(rank).task;
+                let _another = holder.compare_exchange(name, 0, Ordering::SeqCst, Ordering::SeqCst);
             }
-            self.memory.holder(dead).store(0, Ordering::SeqCst);
         }
         opened
+    }
+
+    /// Ranks that have tasks, and these; at most `most` of them.
+    pub(crate) fn held(&self, most: usize) -> Vec<(u32, usize)> {
+        let held = |rank| {
+            let task = (self.named(rank) as usize).checked_sub(1)?;
+            (self.status(task) == TaskStatus::Taken).then_some((rank as u32, task))
+        };
+        let ranks = 0..self.memory.ranks();
+        ranks.filter_map(held).take(most).collect()
     }
 
     #[inline]
@@ -221,6 +331,10 @@ impl<M: TableMemory> TaskTable<M> {
     fn byte(&self, task: usize) -> &AtomicU8 {
         &self.memory.bytes()[task]
     }
+}
+
+fn now() -> u64 {
+    clock::since_start().as_nanos() as u64
 }
 
 /// The index of a table; see the [module](self).

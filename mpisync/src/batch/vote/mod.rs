@@ -8,6 +8,7 @@ mod remote;
 use crate::batch::behind_mailbox;
 use crate::batch::vote::remote::RemoteVotes;
 use crate::object::Object;
+use crate::share::OuterCall;
 use crate::shm::absence::{Absence, HostLoss};
 use crate::shm::atomic::{AtomicU32, AtomicU64};
 use crate::shm::cells::Text;
@@ -18,7 +19,7 @@ use crate::shm::mapping::Shareable;
 use crate::shm::topology::{RankLocation, Topology};
 use crate::shm::view::View;
 use crate::shm::wait::{Deadline, Stop, wait};
-use crate::shm::waiting::{Awaited, Call, Described, Label};
+use crate::shm::waiting::{Awaited, Call};
 use serde::{Deserialize, Serialize};
 use std::sync::atomic::Ordering;
 
@@ -137,39 +138,34 @@ impl Votes {
     }
 
     /// As the first rank: waits for the votes of the other ranks on a round, in the order of the
-    /// ranks.
-    pub(super) fn wait(&self, round: u64) -> Result<Vec<Vote>, Absent> {
+    /// ranks, in a call of the batch.
+    pub(super) fn wait(&self, round: u64, outer: &OuterCall<'_>) -> Result<Vec<Vote>, Absent> {
         let size = self.slots.domain().topology().size() as u32;
         (1..size)
-            .map(|rank| match self.wait_for(rank, round)? {
+            .map(|rank| match self.wait_for(rank, round, outer)? {
                 Vote::Left => Err(Absent::Left(rank)),
                 vote => Ok(vote),
             })
             .collect()
     }
 
-    fn wait_for(&self, rank: u32, round: u64) -> Result<Vote, Absent> {
+    fn wait_for(&self, rank: u32, round: u64, outer: &OuterCall<'_>) -> Result<Vote, Absent> {
         let vote = || self.vote(rank, round);
-        let departure = || self.slots.domain().departure(rank as usize);
-        let awaited = || Awaited::all([rank], "has not voted");
-        let subject = Described {
-            domain: self.slots.domain(),
-            label: Label {
-                kind: "batch",
-                name: "worker",
-                identity: 0,
-            },
-            awaited,
+        let absence = || {
+            let departure = self.slots.domain().departure(rank as usize);
+            departure.or_else(|| outer.absence(rank as usize))
         };
-        let call = Call::internal(&subject, "the end of the task");
+        let awaited = || outer.translated(Awaited::all([rank], "has not ended it"));
+        let subject = outer.block.awaits(awaited);
+        let call = Call::internal(&subject, outer.name);
         let voted = wait(
             &self.slots,
             self.futex_word(),
             Deadline::NEVER.of(call),
             vote,
             || {
-                // In this order: it may have voted before it died or ended.
-                match departure() {
+                // In this order: it may have voted before it died, ended or left.
+                match absence() {
                     Some(absence) if vote().is_none() => Err(NoVote::Absent(absence)),
                     _ => Ok(()),
                 }
@@ -177,7 +173,8 @@ impl Votes {
         );
         voted.map_err(|no_vote| match no_vote {
             NoVote::Absent(Absence::Died) => Absent::Died(rank),
-            NoVote::Absent(_) => Absent::Ended(rank),
+            NoVote::Absent(Absence::Ended { .. }) => Absent::Ended(rank),
+            NoVote::Absent(Absence::Left) => Absent::Left(rank),
             NoVote::HostLost(loss) => Absent::HostLost(loss),
         })
     }
@@ -216,7 +213,7 @@ impl Votes {
 
 /// Why a rank does not vote.
 enum NoVote {
-    /// It died or ended before.
+    /// It died, ended or left before.
     Absent(Absence),
     HostLost(HostLoss),
 }

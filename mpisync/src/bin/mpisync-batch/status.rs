@@ -127,7 +127,12 @@ fn table(directory: &Directory, look: &Look) -> Vec<String> {
         .collect();
     let name = |task: usize| name_line(&directory.names()[task]);
     let shown = look.running.iter().take(RUNNING);
-    let rows = shown.map(|&task| (name(task), claimant_text(directory.claimant(task))));
+    let tried = |task: usize, text: String| match directory.tries(task) {
+        0 => text,
+        tries => format!("try {tries}: {text}"),
+    };
+    let by = |task: usize| tried(task, claimant_text(directory.claimant(task)));
+    let rows = shown.map(|&task| (name(task), by(task)));
     section(&mut lines, "running", rows.collect(), look.running.len());
     let shown = look.failed_last(directory, FAILED).into_iter();
     let rows = shown.map(|task| (name(task), shortened(directory.reason(task))));
@@ -194,11 +199,13 @@ fn in_json(directory: &Directory, look: &Look) -> Value {
         let by = by.map(
             |by| json!({ "host": by.host, "pid": by.pid, "heartbeat_age": by.age.as_secs_f64() }),
         );
-        json!({ "task": name(task), "by": by })
+        json!({ "task": name(task), "by": by, "tries": directory.tries(task) })
     });
     let failed = look.failed.iter();
-    let failed =
-        failed.map(|&task| json!({ "task": name(task), "reason": directory.reason(task) }));
+    let failed = failed.map(|&task| {
+        let (reason, tries) = (directory.reason(task), directory.tries(task));
+        json!({ "task": name(task), "reason": reason, "tries": tries })
+    });
     let invalid = look.invalid.iter().map(|(task, problem)| {
         let problem = problem.as_ref().map(ToString::to_string);
         json!({ "task": name(*task), "problem": problem })

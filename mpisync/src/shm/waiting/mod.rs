@@ -43,6 +43,11 @@ pub(crate) trait Subject {
 
     /// The ranks that keep others waiting now, as far as this rank can see.
     fn awaited(&self) -> Vec<Awaited>;
+
+    /// Further lines of a report.
+    fn details(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// The subject of waits on an object that has a block.

@@ -55,6 +55,9 @@ pub(super) fn full(
     for line in reasons(domain, awaited, Some(looks)) {
         let _ = writeln!(text, "mpisync:   {line}");
     }
+    for line in call.subject.details() {
+        let _ = writeln!(text, "mpisync:   {line}");
+    }
     let others = also_waiting(call);
     if !others.is_empty() {
         let _ = writeln!(text, "mpisync:   also waiting here: {}", others.join("; "));

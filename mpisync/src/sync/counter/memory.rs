@@ -3,10 +3,14 @@
 use crate::shm::atomic::AtomicU64;
 use crate::shm::layout::{Layout, Part};
 use crate::shm::line::Line;
+use crate::shm::mapping::Shareable;
 use crate::shm::topology::Topology;
 use crate::shm::view::View;
 
 type CountView = View<Line<AtomicU64>, AtomicU64>;
+
+// SAFETY: an atomic, for which zero is a value.
+unsafe impl Shareable for Line<AtomicU64> {}
 
 /// The layout of a counter: one word, on each node.
 pub(super) struct CounterLayout;

@@ -123,11 +123,13 @@ impl WaitClient {
         block: &Block,
         wanted: u32,
     ) -> Result<Option<(u32, Option<Vec<u8>>)>, HostLoss> {
-        Ok(match self.0.ask(block, WaitQuestion::TakeOver { wanted })? {
-            WaitAnswer::Granted { cargo, .. } => Some((1, cargo.map(ByteBuf::into_vec))),
-            WaitAnswer::Done(taken) => Some((taken, None)),
-            _ => None,
-        })
+        Ok(
+            match self.0.ask(block, WaitQuestion::TakeOver { wanted })? {
+                WaitAnswer::Granted { cargo, .. } => Some((1, cargo.map(ByteBuf::into_vec))),
+                WaitAnswer::Done(taken) => Some((taken, None)),
+                _ => None,
+            },
+        )
     }
 
     /// Wakes so many; how many there were.

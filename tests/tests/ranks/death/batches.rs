@@ -21,6 +21,7 @@ mpisync_tests::cases!(on [2, 4] with [LastRankDies]:
     last_of_all_dies = |job| one_of_all_dies(job, false),
     busy_worker_dies = |job| busy_worker_dies(job, 1, false),
     busy_worker_on_disk_dies = |job| busy_worker_dies(job, 1, true),
+    last_try_of_a_dead_worker = |job| last_try_of_a_dead_worker(job, false),
 );
 
 mpisync_tests::cases!(on [2, 4] with [LastRankDies, OneNode]:
@@ -31,6 +32,7 @@ mpisync_tests::cases!(on [2, 4] with [LastRankDies, OneNode]:
     first_of_all_dies = |job| one_of_all_dies(job, true),
     first_of_a_busy_worker_dies = |job| busy_worker_dies(job, 2, false),
     first_of_a_busy_worker_on_disk_dies = |job| busy_worker_dies(job, 2, true),
+    last_try_of_a_dead_worker_on_disk = |job| last_try_of_a_dead_worker(job, true),
 );
 
 // Words of scratch memory.
@@ -251,5 +253,31 @@ fn busy_worker_dies(job: &Job, each: i32, on_disk: bool) {
     );
     // At most one task ended on the victim without a record.
     assert!(all <= tasks as u64 + 1, "{all} runs of {tasks} tasks");
+    survived(job)
+}
+
+/// The victim has the only try of a task.
+fn last_try_of_a_dead_worker(job: &Job, on_disk: bool) {
+    let builder = Batch::builder(&job.world).tasks(1).tries(1);
+    let mut batch = match on_disk {
+        false => builder.build().unwrap(),
+        true => {
+            let path = job.file("batch_last_try");
+            builder.state_dir(path).durable(false).build().unwrap()
+        }
+    };
+    if job.rank == victim(job) {
+        let _task = batch.next_task().unwrap().unwrap();
+        ready(job);
+        thread::sleep(Duration::from_millis(50));
+        die();
+    }
+    job.scratch.wait_for(READY);
+    let summary = batch.for_each(|_, _| -> Result<(), String> { panic!("it has failed for good") });
+    assert_eq!(summary.unwrap().failed, 1);
+    if on_disk {
+        let reason = batch.directory().unwrap().reason(0).unwrap();
+        assert!(reason.contains("try 1 of 1"), "{reason}");
+    }
     survived(job)
 }

@@ -17,10 +17,10 @@ fn an_owner_is_read_as_it_was_written_and_only_when_it_is_whole() {
 #[test]
 fn only_what_is_near_can_be_known_to_be_gone() {
     let this = Owner::this();
-    assert!(!this.is_gone(&this));
+    assert_eq!(this.is_alive(&this), Some(true));
     let mut gone = this.clone();
     gone.process.born += 1;
-    assert!(gone.is_gone(&this));
+    assert_eq!(gone.is_alive(&this), Some(false));
     let changes: [fn(&mut Owner); 3] = [
         |owner| owner.boot.push('x'),
         |owner| owner.namespace.push('x'),
@@ -29,11 +29,11 @@ fn only_what_is_near_can_be_known_to_be_gone() {
     for change in changes {
         let mut far = gone.clone();
         change(&mut far);
-        assert!(!far.is_gone(&this));
+        assert_eq!(far.is_alive(&this), None);
     }
     let mut nowhere = gone.clone();
     nowhere.boot.clear();
-    assert!(!nowhere.is_gone(&nowhere.clone()));
+    assert_eq!(nowhere.is_alive(&nowhere.clone()), None);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The memory of a table on the heap, shared by threads that stand for ranks: for tests and for the
 //! model checker.
 
-use crate::batch::table::layout::{TableMemory, TableWords, close_rest, level_lengths};
+use crate::batch::table::layout::{Holder, TableMemory, TableWords, close_rest, level_lengths};
 use crate::shm::atomic::{Arc, AtomicU8, AtomicU64};
 
 /// One thread's view.
@@ -16,7 +16,7 @@ struct Shared {
     words: TableWords,
     bytes: Vec<AtomicU8>,
     levels: Vec<Vec<AtomicU64>>,
-    holders: Vec<AtomicU64>,
+    holders: Vec<Holder>,
 }
 
 impl HeapTable {
@@ -32,10 +32,13 @@ impl HeapTable {
         let offered_again = std::array::from_fn(|_| AtomicU64::new(0));
         HeapTable {
             shared: Arc::new(Shared {
-                words: TableWords { offered_again },
+                words: TableWords {
+                    offered_again,
+                    stopped: AtomicU64::new(0),
+                },
                 bytes: (0..tasks).map(|_| AtomicU8::new(0)).collect(),
                 levels,
-                holders: zeroes(ranks),
+                holders: (0..ranks).map(|_| Holder::default()).collect(),
             }),
             dead: Vec::new(),
         }
@@ -59,7 +62,7 @@ impl TableMemory for HeapTable {
         &self.shared.levels[level]
     }
 
-    fn holder(&self, rank: usize) -> &AtomicU64 {
+    fn holder(&self, rank: usize) -> &Holder {
         &self.shared.holders[rank]
     }
 

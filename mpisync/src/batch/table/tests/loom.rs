@@ -11,6 +11,7 @@ use loom::thread;
 fn view(table: &TaskTable<HeapTable>) -> TaskTable<HeapTable> {
     TaskTable {
         memory: table.memory.clone(),
+        limits: table.limits,
     }
 }
 
@@ -46,12 +47,12 @@ fn one_opens_again_what_two_want() {
         let other = view(&table);
         let second = thread::spawn(move || {
             if let Some(taken) = other.take(1, Again::default()) {
-                assert!(other.finish(1, taken.task, TaskStatus::Open));
+                assert!(other.finish(1, taken, TaskStatus::Open));
             }
         });
         // Not by `take`, which would search without the index and correct it.
-        if table.try_take(0, 0, TaskStatus::Open) {
-            assert!(table.finish(0, 0, TaskStatus::Open));
+        if let Some(taken) = table.try_take(0, 0, TaskStatus::Open) {
+            assert!(table.finish(0, taken, TaskStatus::Open));
         }
         second.join().unwrap();
         assert_eq!(table.status(0), TaskStatus::Open);
@@ -73,7 +74,7 @@ fn opened_and_closed_under_one_word() {
         let other = view(&table);
         let second = thread::spawn(move || {
             let taken = other.take(1, Again::default()).expect("it is open");
-            assert!(other.finish(1, taken.task, TaskStatus::Done));
+            assert!(other.finish(1, taken, TaskStatus::Done));
         });
         assert!(table.set(3, TaskStatus::Open));
         second.join().unwrap();

@@ -6,12 +6,13 @@ mod loom;
 mod steps;
 mod threads;
 
-use crate::batch::table::TaskTable;
 use crate::batch::table::tests::heap::HeapTable;
+use crate::batch::table::{TableLimits, TaskTable};
 
 /// A table of `tasks` open tasks, for `ranks` ranks.
 fn table(tasks: usize, ranks: usize) -> TaskTable<HeapTable> {
     TaskTable {
         memory: HeapTable::new(tasks, ranks),
+        limits: TableLimits::default(),
     }
 }

@@ -62,7 +62,7 @@ proptest! {
     fn any_steps_leave_what_the_model_says(steps in steps()) {
         let mut table = table(TASKS, RANKS);
         let mut model = [TaskStatus::Open; TASKS];
-        let mut has: [Option<usize>; RANKS] = [None; RANKS];
+        let mut has: [Option<Taken>; RANKS] = [None; RANKS];
         let mut was_taken = [false; TASKS];
         for step in steps {
             match step {
@@ -70,10 +70,10 @@ proptest! {
                     let taken = table.take(rank, again);
                     let open = model.iter().position(|&status| status == TaskStatus::Open);
                     match (taken, open) {
-                        (Some(Taken { task, was }), Some(first)) => {
+                        (Some(Taken { task, was, .. }), Some(first)) => {
                             prop_assert_eq!((task, was), (first, TaskStatus::Open));
                         }
-                        (Some(Taken { task, was }), None) => {
+                        (Some(Taken { task, was, .. }), None) => {
                             prop_assert_eq!(model[task], was);
                             let is_offered = match was {
                                 TaskStatus::Elsewhere => again.running,
@@ -88,13 +88,13 @@ proptest! {
                     if let Some(taken) = taken {
                         model[taken.task] = TaskStatus::Taken;
                         was_taken[taken.task] = true;
-                        has[rank] = Some(taken.task);
+                        has[rank] = Some(taken);
                     }
                 }
                 Step::Finish { rank, status } => {
-                    if let Some(task) = has[rank].take() {
-                        prop_assert!(table.finish(rank, task, status));
-                        model[task] = status;
+                    if let Some(taken) = has[rank].take() {
+                        prop_assert!(table.finish(rank, taken, status));
+                        model[taken.task] = status;
                     }
                 }
                 Step::Set { task, status } => {
@@ -108,8 +108,8 @@ proptest! {
                     table.memory.dead = vec![rank];
                     prop_assert_eq!(table.reclaim(), usize::from(has[rank].is_some()));
                     table.memory.dead = Vec::new();
-                    if let Some(task) = has[rank].take() {
-                        model[task] = TaskStatus::Open;
+                    if let Some(taken) = has[rank].take() {
+                        model[taken.task] = TaskStatus::Open;
                     }
                 }
                 Step::Take { .. } => {}

@@ -1,12 +1,13 @@
 //! Ranks that take tasks at the same time.
 
 use crate::batch::directory::Again;
-use crate::batch::table::TaskTable;
 use crate::batch::table::layout::{TableMemory, TaskStatus};
 use crate::batch::table::tests::heap::HeapTable;
 use crate::batch::table::tests::table;
+use crate::batch::table::{TableLimits, TaskTable};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
+use std::time::Duration;
 
 const NONE: Again = Again {
     running: false,
@@ -17,6 +18,7 @@ const NONE: Again = Again {
 fn view(table: &TaskTable<HeapTable>) -> TaskTable<HeapTable> {
     TaskTable {
         memory: table.memory.clone(),
+        limits: table.limits,
     }
 }
 
@@ -39,7 +41,7 @@ fn share_out(
                     assert_eq!(held[task].swap(1, Ordering::SeqCst), 0, "one at a time");
                     let times = taken[task].fetch_add(1, Ordering::SeqCst);
                     held[task].store(0, Ordering::SeqCst);
-                    assert!(table.finish(rank, task, end(task, times)));
+                    assert!(table.finish(rank, found, end(task, times)));
                 }
             });
         }
@@ -76,13 +78,15 @@ fn tasks_that_are_opened_again_are_found_again() {
 fn tasks_are_taken_in_order() {
     let table = table(300, 1);
     for task in 0..300 {
-        assert_eq!(table.take(0, NONE).map(|taken| taken.task), Some(task));
-        table.finish(0, task, TaskStatus::Done);
+        let taken = table.take(0, NONE).expect("one is open");
+        assert_eq!(taken.task, task);
+        table.finish(0, taken, TaskStatus::Done);
     }
     assert!(table.set(250, TaskStatus::Open));
     assert!(table.set(70, TaskStatus::Open));
-    assert_eq!(table.take(0, NONE).map(|taken| taken.task), Some(70));
-    table.finish(0, 70, TaskStatus::Failed);
+    let taken = table.take(0, NONE).expect("one is open");
+    assert_eq!(taken.task, 70);
+    table.finish(0, taken, TaskStatus::Failed);
     assert_eq!(table.take(0, NONE).map(|taken| taken.task), Some(250));
 }
 
@@ -126,7 +130,7 @@ fn each_is_offered_again_once() {
     }
     let count = |again| {
         std::iter::from_fn(|| table.take(0, again))
-            .inspect(|taken| assert!(table.finish(0, taken.task, TaskStatus::Failed)))
+            .inspect(|taken| assert!(table.finish(0, *taken, TaskStatus::Failed)))
             .count()
     };
     assert_eq!(count(NONE), 0);
@@ -152,12 +156,14 @@ fn what_a_dead_rank_has_taken_is_opened() {
     table.memory.dead = vec![1];
     assert_eq!(table.reclaim(), 1);
     assert_eq!(table.status(taken.task), TaskStatus::Open);
-    assert_eq!(table.take(0, NONE), Some(taken));
+    let again = table.take(0, NONE).expect("it is open");
+    assert_eq!((again.task, again.was), (taken.task, taken.was));
     assert_eq!(table.reclaim(), 0, "it is another's now");
     assert!(
-        !table.finish(1, 5, TaskStatus::Done),
-        "which nobody has taken"
+        !table.finish(1, taken, TaskStatus::Done),
+        "it has the task no more"
     );
+    assert!(table.finish(0, again, TaskStatus::Done));
 }
 
 #[test]
@@ -166,13 +172,13 @@ fn a_dead_rank_that_was_too_late_has_nothing() {
     // Rank 1 was about to take it when rank 0 did.
     let taken = table.take(0, NONE).expect("one is open");
     let name = taken.task as u64 + 1;
-    table.memory.holder(1).store(name, Ordering::SeqCst);
+    table.memory.holder(1).task.store(name, Ordering::SeqCst);
     table.memory.dead = vec![1];
     assert_eq!(table.reclaim(), 0);
     assert_eq!(table.status(taken.task), TaskStatus::Taken);
-    assert!(table.finish(0, taken.task, TaskStatus::Done));
+    assert!(table.finish(0, taken, TaskStatus::Done));
     assert_eq!(table.reclaim(), 0);
-    assert_eq!(table.memory.holder(1).load(Ordering::SeqCst), 0);
+    assert_eq!(table.memory.holder(1).task.load(Ordering::SeqCst), 0);
 }
 
 #[test]
@@ -182,4 +188,78 @@ fn what_is_taken_cannot_be_set() {
     assert!(!table.set(0, TaskStatus::Open));
     assert!(table.set(1, TaskStatus::Done));
     assert_eq!(table.take(0, NONE), None);
+}
+
+fn limited(tries: Option<u32>, has_directory: bool) -> TaskTable<HeapTable> {
+    let mut table = table(2, 3);
+    table.limits = TableLimits {
+        tries,
+        time: Some(Duration::from_millis(20)),
+        has_directory,
+    };
+    table
+}
+
+#[test]
+fn what_is_late_is_taken_from_its_rank() {
+    let table = limited(None, false);
+    let late = table.take(1, NONE).expect("one is open");
+    assert_eq!(table.reclaim(), 0, "it has time");
+    assert_eq!(table.held(9), [(1, late.task)]);
+    thread::sleep(Duration::from_millis(30));
+    let fresh = table.take(2, NONE).expect("one is open");
+    assert_eq!(table.reclaim(), 1);
+    assert_eq!(table.held(9), [(2, fresh.task)]);
+    let again = table.take(0, NONE).expect("it is open again");
+    assert_eq!((again.task, again.byte.takings()), (late.task, 2));
+    assert!(!table.finish(1, late, TaskStatus::Done), "it came too late");
+    assert_eq!(table.status(late.task), TaskStatus::Taken);
+    assert!(table.finish(0, again, TaskStatus::Done));
+    assert!(table.finish(2, fresh, TaskStatus::Done));
+}
+
+#[test]
+fn what_is_late_in_its_last_try_has_failed() {
+    for (has_directory, status) in [(false, TaskStatus::Failed), (true, TaskStatus::Elsewhere)] {
+        let table = limited(Some(1), has_directory);
+        let late = table.take(1, NONE).expect("one is open");
+        thread::sleep(Duration::from_millis(30));
+        assert_eq!(table.reclaim(), 0);
+        assert_eq!(table.status(late.task), status);
+    }
+}
+
+#[test]
+fn a_rank_that_is_about_to_take_does_not_make_another_late() {
+    let table = limited(None, false);
+    // Rank 2 named the task long ago, and has not gone on since.
+    table.memory.holder(2).task.store(1, Ordering::SeqCst);
+    let taken = table.take(1, NONE).expect("one is open");
+    assert_eq!((taken.task, table.reclaim()), (0, 0));
+    assert!(table.finish(1, taken, TaskStatus::Done));
+}
+
+#[test]
+fn what_has_failed_in_its_last_try_is_not_taken() {
+    let mut table = table(1, 1);
+    table.limits.tries = Some(2);
+    let again = Again {
+        failed: true,
+        ..NONE
+    };
+    for status in [TaskStatus::Open, TaskStatus::Failed] {
+        let taken = table.take(0, again).expect("it may be tried twice");
+        assert!(table.finish(0, taken, status));
+    }
+    assert_eq!(table.take(0, again), None);
+}
+
+#[test]
+fn a_table_that_has_stopped_gives_nothing() {
+    let table = table(2, 1);
+    let taken = table.take(0, NONE).expect("one is open");
+    table.stop(7);
+    table.stop(8);
+    assert!(table.finish(0, taken, TaskStatus::Open));
+    assert_eq!((table.take(0, NONE), table.stopped()), (None, 7));
 }
