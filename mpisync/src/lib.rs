@@ -196,10 +196,10 @@ pub use crate::plain::foreign::pod::Pod;
 pub use crate::region::{Region, RegionError, RegionReadGuard, RegionWriteGuard};
 pub use crate::rwlock::controller::WindowController;
 pub use crate::rwlock::guard::{ReadGuard, UpgradeError, WriteGuard};
-#[doc(inline)]
-pub use crate::shm::waiting::report_waits_after;
 #[cfg(feature = "mpi")]
 pub use crate::shm::waiting::report_waits_on_signal;
+#[doc(inline)]
+pub use crate::shm::waiting::{OnDeadlock, on_deadlock, report_waits_after};
 #[doc(inline)]
 pub use crate::sync::{
     Barrier, Condvar, Counter, Latch, Mutex, MutexGuard, OnceShared, Permit, Semaphore, Turn,

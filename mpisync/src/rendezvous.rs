@@ -8,7 +8,7 @@
 //! others' announcements. A rank that waits in a fence for a rank that went to a meeting instead
 //! joins that meeting, and learns the same from the announcements.
 
-use crate::error::CollectiveError;
+use crate::error::{CollectiveError, LockError};
 use crate::fingerprint::fingerprint;
 use crate::location::Place;
 use crate::shm::absence::absent;
@@ -19,7 +19,7 @@ use crate::shm::block::Block;
 use crate::shm::domain::Domain;
 use crate::shm::event::ALL;
 use crate::shm::wait::{Deadline, Stop, wait};
-use crate::shm::waiting::{Awaited, Call};
+use crate::shm::waiting::{Awaited, Call, deadlock_error};
 use std::cell::Cell;
 use std::panic::Location;
 use std::sync::Arc;
@@ -283,6 +283,7 @@ fn gather<'a>(
         subject: &awaited,
         name: arrival.name,
         place: Some((arrival.place.file(), arrival.place.line())),
+        can_fail: true,
     });
     let mut announcements = Vec::with_capacity(size);
     for rank in 0..size {
@@ -295,7 +296,13 @@ fn gather<'a>(
             || has_come().then_some(()),
             || search.check(domain, rank),
         )
-        .map_err(|NotMet(error)| error)?;
+        .map_err(|NotMet(error)| {
+            if matches!(error, CollectiveError::Lock(LockError::Deadlock { .. })) {
+                // The others may come yet, and read this rank's announcement.
+                domain.set_left_meeting();
+            }
+            error
+        })?;
         announcements.push(Reading::of(&slot.announcements[(number % 2) as usize]));
     }
     let alike = |announcement: &Reading<'_>| {
@@ -522,7 +529,10 @@ absent!(CollectiveError);
 struct NotMet(CollectiveError);
 
 impl From<Stop> for NotMet {
-    fn from(_: Stop) -> Self {
-        unreachable!("there is no deadline")
+    fn from(stop: Stop) -> Self {
+        match stop {
+            Stop::Deadlock => NotMet(deadlock_error().into()),
+            stop => unreachable!("there is no deadline: {stop:?}"),
+        }
     }
 }

@@ -10,7 +10,7 @@ use crate::share::remote::read_object;
 use crate::share::stream::{Discard, Sink};
 use crate::shm::cells;
 use crate::shm::wait::{Deadline, Stop, WithSpinBudget, wait};
-use crate::shm::waiting::Awaited;
+use crate::shm::waiting::{Awaited, deadlock_error};
 use serde::de::DeserializeOwned;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -126,8 +126,11 @@ pub(super) enum Interrupted {
 }
 
 impl From<Stop> for Interrupted {
-    fn from(_: Stop) -> Self {
-        Interrupted::Stopped
+    fn from(stop: Stop) -> Self {
+        match stop {
+            Stop::Deadlock => Interrupted::Failed(deadlock_error().into()),
+            _ => Interrupted::Stopped,
+        }
     }
 }
 

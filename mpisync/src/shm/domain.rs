@@ -9,6 +9,7 @@ use crate::shm::lock;
 use crate::shm::mapping::Mapping;
 use crate::shm::membarrier;
 use crate::shm::process::Process;
+use crate::shm::program::Program;
 use crate::shm::segment::{Segment, Shape};
 use crate::shm::topology::{RankLocation, Topology};
 use crate::shm::wait::{ROUND_TRIPS, Stop, Surroundings};
@@ -103,10 +104,16 @@ impl Domain {
 
     /// A domain of the ranks of a communicator. Each has mapped the `first` chunk of its node.
     pub(crate) fn shared(topology: Topology, first: Mapping, transport: Transport) -> Self {
-        Domain {
+        let domain = Domain {
             needs_mpi: true,
             ..Self::new(topology, first, transport)
+        };
+        if let Some(program) = Program::this() {
+            let member = domain.segment.member(domain.segment.me());
+            member.anchor.store(program.anchor, Ordering::Relaxed);
+            member.program.store(program.identity, Ordering::Release);
         }
+        domain
     }
 
     /// Sets the outside; called once.
@@ -117,7 +124,7 @@ impl Domain {
 
     /// Finds out which ranks can be watched, and makes this rank's waits visible to them; called after all of them have stored their processes.
     pub(crate) fn watch(&self) {
-        self.segment.record_waits();
+        self.segment.record_waits(self.topology.local_ranks());
         for (local_rank, watched) in self.watched.iter().enumerate() {
             watched.store(self.process(local_rank).is_visible(), Ordering::Relaxed);
         }

@@ -147,7 +147,7 @@ fn wait_long<T, E: From<Stop>>(
         if now - inspected >= INSPECTION {
             inspected = now;
             inspect()?;
-            watch.tick(now);
+            watch.tick(now)?;
         }
         drop(polling.take());
         if sleep_announced {

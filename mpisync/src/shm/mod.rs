@@ -22,6 +22,7 @@ mod machine;
 pub(crate) mod mapping;
 pub(crate) mod membarrier;
 pub(crate) mod process;
+pub(crate) mod program;
 pub(crate) mod segment;
 // Miri has no futexes and no `/proc`.
 #[cfg(all(target_os = "linux", not(miri)))]

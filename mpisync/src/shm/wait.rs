@@ -114,6 +114,8 @@ pub(crate) enum Stop {
     Absent(u32, Absence),
     /// No rank is left that could end the wait.
     Alone,
+    /// The wait is a part of a deadlock, see [`deadlock_error`](crate::shm::waiting::deadlock_error).
+    Deadlock,
 }
 
 /// How long a rank polls and yields before it sleeps.
@@ -180,7 +182,7 @@ impl<'a> Deadline<'a> {
 
     /// Watches a wait of the call, which has begun at `start`.
     pub(super) fn watch(self, start: Instant) -> Watch<'a> {
-        Watch::new(self.call, start)
+        Watch::new(self.call, self.is_never(), start)
     }
 }
 
@@ -215,7 +217,7 @@ pub(crate) fn wait_for_answer<T>(
             std::thread::yield_now();
         } else {
             drop(polling.take());
-            watch.tick(now);
+            watch.tick(now)?;
             std::thread::sleep(FIRST_SLEEP.min(left));
         }
     }
@@ -226,10 +228,12 @@ pub(crate) fn wait_for_answer<T>(
 pub(crate) fn wait_busily(block: &Block, name: &'static str, mut check: impl FnMut() -> bool) {
     let _polling = ActivePolling::begin(block);
     let nobody = block.awaits(Vec::new);
-    let mut watch = Watch::new(Some(Call::internal(&nobody, name)), Instant::now());
+    let call = Call::internal(&nobody, name);
+    let mut watch = Watch::new(Some(call), true, Instant::now());
     while !check() {
         block.progress();
-        watch.tick(Instant::now());
+        let ticked = watch.tick(Instant::now());
+        debug_assert!(ticked.is_ok(), "the call cannot fail");
         std::thread::yield_now();
     }
 }

@@ -5,7 +5,7 @@ use crate::error::LockError;
 use crate::object::Object;
 use crate::shm::block::Block;
 use crate::shm::wait::{Deadline, INSPECTION, Stop};
-use crate::shm::waiting::{Awaited, BlockSubject, Call};
+use crate::shm::waiting::{Awaited, BlockSubject, Call, Needs};
 use crate::wait_queue::cargo::Cargo;
 use crate::wait_queue::memory::{Slots, WaitMemory};
 use crate::wait_queue::remote::{Granted, WaitClient};
@@ -14,6 +14,7 @@ use std::cell::Cell;
 use std::fmt;
 use std::panic::Location;
 use std::ptr::NonNull;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// An object with a wait queue, as one rank sees it.
@@ -23,6 +24,8 @@ pub(super) struct Base {
     cargo: Cargo,
     /// Whether this rank is the only one of the communicator.
     is_alone: bool,
+    /// The number of permits, if no rank can add any while none is lost.
+    bound: Option<u32>,
     /// The number of permits that this rank holds.
     held: Cell<u32>,
     /// When this rank last inspected the queue for dead ranks.
@@ -69,9 +72,16 @@ impl Base {
             object,
             side,
             cargo,
+            bound: None,
             held: Cell::new(0),
             inspected: Cell::new(None),
         }
+    }
+
+    /// Notes the number of permits, if no rank can add any while none is lost.
+    pub(super) fn bound_by(mut self, bound: Option<u32>) -> Self {
+        self.bound = bound;
+        self
     }
 
     fn block(&self) -> &Block {
@@ -115,10 +125,13 @@ impl Base {
         let deadline = || Deadline::within(limit).of(call());
         let granted = match &self.side {
             Side::Local(queue) => match queue.acquire(count, deadline) {
-                Ok(ticket) => Ok(Grant {
-                    ticket,
-                    cargo: None,
-                }),
+                Ok(ticket) => {
+                    queue.my_slot().held_at.set(location);
+                    Ok(Grant {
+                        ticket,
+                        cargo: None,
+                    })
+                }
                 Err(stop) => self.inspect_if_due(queue).and(Err(stop)),
             },
             Side::Remote(client) => client
@@ -148,7 +161,10 @@ impl Base {
                     self.inspect_if_due(queue).map_err(error)?;
                     taken = queue.try_acquire(self.me(), count);
                 }
-                taken.then(Grant::default)
+                taken.then(|| {
+                    queue.my_slot().held_at.set(location);
+                    Grant::default()
+                })
             }
             Side::Remote(client) => match client.try_acquire(self.block(), count) {
                 Ok(granted) => granted.map(Grant::from),
@@ -361,9 +377,41 @@ impl BlockSubject for Base {
         let Some(queue) = self.queue() else {
             return Vec::new();
         };
+        let awaited = |(slot, _)| {
+            let domain = self.block().domain();
+            let rank = queue.memory.rank_of(slot)?;
+            let is_local = domain.topology().has_local(rank as i32);
+            let held_at = &queue.memory.slot(slot).held_at;
+            Some(Awaited {
+                rank,
+                role: "holds it",
+                held_at: is_local.then(|| held_at.get(domain, slot)).flatten(),
+            })
+        };
         let held = queue.standing().held.into_iter();
-        let holders = held.filter_map(|(slot, _)| queue.memory.rank_of(slot));
-        Awaited::all(holders, "holds it")
+        held.filter_map(awaited).collect()
+    }
+
+    fn needs(&self) -> Needs {
+        let Some(queue) = self.queue() else {
+            return Needs::Unknown;
+        };
+        let (total, mine) = (queue.total(), queue.memory.me());
+        if self.bound != Some(total) {
+            return Needs::any_other(self.block().domain());
+        }
+        let standing = queue.standing();
+        let held: u32 = standing.held.iter().map(|(_, count)| count).sum();
+        let is_enough = queue.my_slot().count.load(Ordering::Relaxed) <= standing.free;
+        // Permits of which it is not known who has them may be given back.
+        if held + standing.free != total || is_enough {
+            return Needs::Unknown;
+        }
+        let others = standing.held.iter().filter(|(slot, _)| *slot != mine);
+        let ranks: Option<Vec<u32>> = others
+            .map(|(slot, _)| queue.memory.rank_of(*slot))
+            .collect();
+        ranks.map_or(Needs::Unknown, Needs::Any)
     }
 }
 

@@ -9,6 +9,7 @@ mod common;
 mod communicators;
 mod condvar;
 mod counter;
+mod deadlock;
 mod death;
 mod ended;
 mod errors;

@@ -35,6 +35,7 @@ pub(crate) use crate::channel::ring::termination::Generation;
 use crate::shm::atomic::Ordering;
 use crate::shm::event::{ALL, FutexWord};
 use crate::shm::wait::{Deadline, Stop, wait};
+use crate::shm::waiting::deadlock_report;
 use std::sync::atomic::compiler_fence;
 
 /// How often a rank looks for a message before it announces that it waits: about a microsecond.
@@ -57,6 +58,8 @@ pub(crate) enum NoRoom {
     OnlyConsumer,
     /// The process with the node's server has died.
     Lost,
+    /// The wait was a part of a deadlock.
+    Deadlock,
 }
 
 /// The reason why there is no message to take.
@@ -70,6 +73,8 @@ pub(crate) enum NoMessage {
     Missing(u64),
     /// The process with the node's server has died.
     Lost,
+    /// The wait was a part of a deadlock.
+    Deadlock,
 }
 
 impl NoMessage {
@@ -84,6 +89,9 @@ impl NoMessage {
             Err(NoMessage::Empty) => Err(ChannelError::Empty),
             Err(NoMessage::Missing(messages)) => Err(ChannelError::Missing { messages }),
             Err(NoMessage::Lost) => Err(ChannelError::Lost),
+            Err(NoMessage::Deadlock) => Err(ChannelError::Deadlock {
+                report: deadlock_report(),
+            }),
         }
     }
 }
@@ -95,19 +103,28 @@ impl From<NoRoom> for ChannelError {
             NoRoom::Closed => ChannelError::Closed,
             NoRoom::OnlyConsumer => ChannelError::OnlyConsumer,
             NoRoom::Lost => ChannelError::Lost,
+            NoRoom::Deadlock => ChannelError::Deadlock {
+                report: deadlock_report(),
+            },
         }
     }
 }
 
 impl From<Stop> for NoRoom {
-    fn from(_: Stop) -> Self {
-        NoRoom::Full
+    fn from(stop: Stop) -> Self {
+        match stop {
+            Stop::Deadlock => NoRoom::Deadlock,
+            _ => NoRoom::Full,
+        }
     }
 }
 
 impl From<Stop> for NoMessage {
-    fn from(_: Stop) -> Self {
-        NoMessage::Empty
+    fn from(stop: Stop) -> Self {
+        match stop {
+            Stop::Deadlock => NoMessage::Deadlock,
+            _ => NoMessage::Empty,
+        }
     }
 }
 

@@ -56,3 +56,11 @@ pub(crate) fn pid_namespace() -> Option<u64> {
 pub(crate) fn reserve(_file: &OwnedFd, _length: usize) -> io::Result<()> {
     Ok(())
 }
+
+pub(crate) fn read_only_memory(_anchor: u64) -> Option<Vec<std::ops::Range<u64>>> {
+    None
+}
+
+pub(crate) fn executable_version() -> Option<[u64; 5]> {
+    None
+}

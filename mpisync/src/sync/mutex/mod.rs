@@ -232,7 +232,7 @@ impl<T: Plain> Spec for MutexOf<T> {
 
     fn make(self, object: Object) -> Mutex<T> {
         Mutex {
-            base: Base::new(object, OnDeath::Poison, cargo(&self.value)),
+            base: Base::new(object, OnDeath::Poison, cargo(&self.value)).bound_by(Some(1)),
             copy: UnsafeCell::new(self.value),
         }
     }

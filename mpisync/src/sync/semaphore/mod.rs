@@ -362,7 +362,8 @@ impl Spec for SemaphoreOf {
 
     fn make(self, object: Object) -> Semaphore {
         Semaphore {
-            base: Base::new(object, OnDeath::Release, Cargo::Nothing),
+            base: Base::new(object, OnDeath::Release, Cargo::Nothing)
+                .bound_by(self.is_bounded.then_some(self.permits)),
             bound: self.is_bounded.then_some(self.permits),
         }
     }
