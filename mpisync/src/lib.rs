@@ -160,6 +160,7 @@ mod fingerprint;
 pub mod guarded;
 pub mod guide;
 mod location;
+mod lock_all;
 mod net;
 mod object;
 mod plain;
@@ -188,6 +189,7 @@ pub use crate::error::{CollectiveError, CreateError, LockError, MemoryLimit, Wai
 #[doc(inline)]
 pub use crate::guarded::Guarded;
 pub use crate::location::Place;
+pub use crate::lock_all::{Lock, LockSet, lock_all, lock_all_timeout};
 pub use crate::plain::Plain;
 #[cfg(feature = "bytemuck")]
 pub use crate::plain::foreign::pod::Pod;

@@ -26,6 +26,8 @@ pub(crate) struct Domain {
     transport: Transport,
     /// Whether it is on a communicator, and unusable after MPI is finalized.
     needs_mpi: bool,
+    /// The number of the communicator, the same on all its ranks, of all nodes.
+    number: OnceLock<u64>,
     /// None for a single process without MPI.
     outside: OnceLock<Arc<dyn Outside>>,
     /// The local ranks that were found dead, so that each is looked up once.
@@ -85,6 +87,7 @@ impl Domain {
             segment,
             transport,
             needs_mpi: false,
+            number: OnceLock::new(),
             outside: OnceLock::new(),
             dead: unset(),
             watched: unset(),
@@ -120,6 +123,18 @@ impl Domain {
     pub(crate) fn set_outside(&self, outside: Arc<dyn Outside>) {
         let set = self.outside.set(outside);
         debug_assert!(set.is_ok(), "a domain has one outside");
+    }
+
+    /// Sets the number of the communicator; called once.
+    pub(crate) fn set_number(&self, number: u64) {
+        let set = self.number.set(number);
+        debug_assert!(set.is_ok(), "a communicator has one number");
+    }
+
+    /// The number of the communicator, the same on all its ranks, of all nodes. None for a single
+    /// process without MPI.
+    pub(crate) fn number(&self) -> Option<u64> {
+        self.number.get().copied()
     }
 
     /// Finds out which ranks can be watched, and makes this rank's waits visible to them; called after all of them have stored their processes.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use mpi::traits::*;
 use mpisync::{
     Barrier, ChannelError, Condvar, LockError, Mutex, OnDeadlock, RemoteChannel, Semaphore, Turn,
-    WindowController, on_deadlock,
+    WindowController, lock_all, lock_all_timeout, on_deadlock,
 };
 use mpisync_tests::job::Job;
 use mpisync_tests::launch::{Ended, Launch};
@@ -45,6 +45,11 @@ mpisync_tests::cases!(on [2, 4] with [OwnJob, OneNode, Environment(&[("MPISYNC_D
     contention_is_no_deadlock,
     time_limits_are_no_deadlock,
     one_that_computes_is_no_deadlock,
+);
+
+mpisync_tests::cases!(on [2, 3, 4]:
+    all_locks_in_any_order,
+    all_locks_or_none,
 );
 
 // Words of scratch memory.
@@ -378,4 +383,68 @@ fn one_that_computes_is_no_deadlock(job: &Job) {
         }
     }
     barrier.wait();
+}
+
+/// Ranks that name locks, of two communicators, in different orders.
+fn all_locks_in_any_order(job: &Job) {
+    let other = job.world.duplicate();
+    let mut a = Mutex::with_value(&job.world, 0u64).unwrap();
+    let mut b = Mutex::with_value(&other, 0u64).unwrap();
+    let mut ctrl = controller(job, "ctrl");
+    let rounds = 300;
+    job.scratch.meet(MET, job.size);
+    for round in 0..rounds {
+        match (round + job.rank) % 4 {
+            0 => {
+                let (mut a, mut b) = lock_all((&mut a, &mut b));
+                (*a, *b) = (*a + 1, *b + 1);
+            }
+            1 => {
+                let (mut b, _write, mut a) = lock_all((&mut b, &mut ctrl, &mut a));
+                (*a, *b) = (*a + 1, *b + 1);
+            }
+            2 => {
+                let (_read, mut a, mut b) = lock_all((&ctrl, &mut a, &mut b));
+                (*a, *b) = (*a + 1, *b + 1);
+            }
+            _ => {
+                let (mut a, _read, mut b) = lock_all((&mut a, &ctrl, &mut b));
+                (*a, *b) = (*a + 1, *b + 1);
+            }
+        }
+    }
+    Barrier::new(&job.world).unwrap().wait();
+    let all = u64::try_from(rounds * job.size).unwrap();
+    let (a, b) = lock_all((&mut a, &mut b));
+    assert_eq!((*a, *b), (all, all));
+}
+
+/// A call that times out leaves no lock behind.
+fn all_locks_or_none(job: &Job) {
+    let (mut a, mut b) = (mutex(job, "a"), mutex(job, "b"));
+    let barrier = Barrier::new(&job.world).unwrap();
+    match job.rank {
+        0 => {
+            let _guard = b.lock();
+            barrier.wait();
+            barrier.wait();
+        }
+        1 => {
+            barrier.wait();
+            let waited = Duration::from_millis(50);
+            let error = lock_all_timeout((&mut b, &mut a), waited).unwrap_err();
+            let report = Default::default();
+            assert_eq!(error, LockError::Timeout { waited, report });
+            assert!(a.try_lock().is_some());
+            barrier.wait();
+        }
+        _ => {
+            barrier.wait();
+            barrier.wait();
+        }
+    }
+    barrier.wait();
+    if job.rank == job.size - 1 {
+        let (_a, _b) = lock_all((&mut a, &mut b));
+    }
 }

@@ -15,6 +15,8 @@ use crate::shm::segment::{MAX_RANKS, Segment, Shape};
 use crate::shm::topology::Topology;
 use crate::transport::{Transport, TransportOptions};
 use mpi::traits::Communicator;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
 /// Makes the context of `comm` and attaches it to `comm`. Collective.
@@ -42,6 +44,7 @@ pub(super) fn new(
         let domain = Domain::shared(topology, first, Transport::SharedMemory);
         Context::on_one_node(all, domain)
     };
+    context.domain().set_number(wanted.number);
     // All ranks have stored their processes before any rank reads them.
     context.all().minimum(0)?;
     context.domain().watch();
@@ -97,10 +100,11 @@ fn first_chunk(all: &OwnComm, node: &OwnComm, topology: &Topology) -> Result<Map
     }
 }
 
-/// The requested transport.
+/// The requested transport, and the number of the communicator.
 struct Wanted {
     windows: bool,
     progress_thread: bool,
+    number: u64,
 }
 
 impl Wanted {
@@ -114,11 +118,14 @@ impl Wanted {
         let wanted = (
             asked.transport == Some(Transport::Windows),
             asked.progress_thread.unwrap_or(true),
+            // Random, so that two communicators hardly ever have the same one.
+            RandomState::new().hash_one(std::process::id()),
         );
-        let (windows, progress_thread) = broadcast(all, wanted)?;
+        let (windows, progress_thread, number) = broadcast(all, wanted)?;
         Ok(Wanted {
             windows,
             progress_thread,
+            number,
         })
     }
 

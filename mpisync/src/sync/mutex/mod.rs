@@ -185,6 +185,10 @@ impl<T: Plain> Mutex<T> {
         self.base.local_value().map_or(copy, NonNull::cast)
     }
 
+    pub(crate) fn object(&self) -> &Object {
+        &self.base.object
+    }
+
     /// Takes the lock without a mutable borrow. The caller has just dropped the only guard of this
     /// rank.
     #[track_caller]
