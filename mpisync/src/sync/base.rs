@@ -100,6 +100,14 @@ impl Base {
         self.is_alone
     }
 
+    /// Notes where this rank has taken permits, for the reports of others.
+    #[inline]
+    fn note_held_at(&self, location: &'static Location<'static>) {
+        if let Some(queue) = self.queue() {
+            queue.my_slot().held_at.set(location);
+        }
+    }
+
     #[inline]
     fn add_held(&self, count: u32) {
         self.held.set(self.held.get() + count);
@@ -110,8 +118,25 @@ impl Base {
         self.held.set(self.held.get() - count);
     }
 
-    /// Takes permits in the call `name`. Waits for at most `limit`, or indefinitely without one.
+    /// Takes permits if they are free on this node and no rank waits. Returns whether it has.
     #[inline]
+    #[track_caller]
+    pub(super) fn acquire_at_once(&self, count: u32) -> bool {
+        match &self.side {
+            Side::Local(queue)
+                if self.object.check_usable().is_ok()
+                    && queue.try_acquire(queue.memory.me(), count) =>
+            {
+                queue.my_slot().held_at.set(Location::caller());
+                self.add_held(count);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Takes permits in the call `name`. Waits for at most `limit`, or indefinitely without one.
+    #[inline(never)]
     #[track_caller]
     pub(super) fn acquire(
         &self,
@@ -125,13 +150,10 @@ impl Base {
         let deadline = || Deadline::within(limit).of(call());
         let granted = match &self.side {
             Side::Local(queue) => match queue.acquire(count, deadline) {
-                Ok(ticket) => {
-                    queue.my_slot().held_at.set(location);
-                    Ok(Grant {
-                        ticket,
-                        cargo: None,
-                    })
-                }
+                Ok(ticket) => Ok(Grant {
+                    ticket,
+                    cargo: None,
+                }),
                 Err(stop) => self.inspect_if_due(queue).and(Err(stop)),
             },
             Side::Remote(client) => client
@@ -141,6 +163,7 @@ impl Base {
         match granted {
             Ok(grant) => {
                 self.add_held(count);
+                self.note_held_at(location);
                 Ok(grant)
             }
             Err(stop) => Err(self.error(stop, limit, call())),
@@ -161,10 +184,7 @@ impl Base {
                     self.inspect_if_due(queue).map_err(error)?;
                     taken = queue.try_acquire(self.me(), count);
                 }
-                taken.then(|| {
-                    queue.my_slot().held_at.set(location);
-                    Grant::default()
-                })
+                taken.then(Grant::default)
             }
             Side::Remote(client) => match client.try_acquire(self.block(), count) {
                 Ok(granted) => granted.map(Grant::from),
@@ -173,6 +193,7 @@ impl Base {
         };
         if granted.is_some() {
             self.add_held(count);
+            self.note_held_at(location);
         }
         Ok(granted)
     }

@@ -238,7 +238,9 @@ impl Semaphore {
         if self.base.is_alone() && is_endless(limit) {
             return self.take_alone(count);
         }
-        self.base.acquire("acquire", count, limit)?;
+        if !self.base.acquire_at_once(count) {
+            self.base.acquire("acquire", count, limit)?;
+        }
         Ok(self.permit(count))
     }
 
