@@ -22,6 +22,8 @@ macro_rules! variables {
 variables! {
     /// How long a rank waits for the others when it makes an object, unless the program says so.
     CREATE_TIMEOUT
+    /// What is done about a deadlock, unless the program says so.
+    DEADLOCK
     /// How long a rank that fails waits for the others to end.
     GRACE
     /// Which ranks share memory: those of a host, or none.
@@ -86,6 +88,8 @@ pub(crate) fn check() -> Result<(), CreateError> {
     /// Looking through all variables takes longer than making a counter.
     static NAMES: OnceLock<Result<(), CreateError>> = OnceLock::new();
     NAMES.get_or_init(check_names).clone()?;
+    let deadlock = ["report", "error", "off"].map(|value| (value, Some(())));
+    read_variable(DEADLOCK, &deadlock)?;
     read_seconds(WATCHDOG).map(drop)
 }
 

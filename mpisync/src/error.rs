@@ -70,6 +70,14 @@ pub enum LockError {
         /// The ranks of the host.
         ranks: HostRanks,
     },
+    /// This wait is a part of a deadlock: ranks wait for each other, and none of their waits can end.
+    /// Only with `MPISYNC_DEADLOCK=error` or [`on_deadlock`](crate::on_deadlock), and in calls without
+    /// a time limit.
+    #[error("deadlock: these ranks wait for each other, and none of these waits can end{report}")]
+    Deadlock {
+        /// The waits of all ranks of the deadlock, with their places.
+        report: WaitReport,
+    },
     /// MPI was finalized.
     #[error(
         "MPI is finalized, and the other ranks may be gone; use objects while the universe is alive"
@@ -245,7 +253,7 @@ pub enum CollectiveError {
     /// The bytes could not be deserialized as the expected type.
     #[error("the shared value cannot be read: {0}")]
     Decode(String),
-    /// The writer could not acquire the lock.
+    /// The writer could not acquire the lock, or the call is a part of a deadlock.
     #[error(transparent)]
     Lock(#[from] LockError),
 }
@@ -267,6 +275,7 @@ impl From<CollectiveError> for io::Error {
             CollectiveError::Timeout { .. } | CollectiveError::Lock(LockError::Timeout { .. }) => {
                 io::ErrorKind::TimedOut
             }
+            CollectiveError::Lock(LockError::Deadlock { .. }) => io::ErrorKind::Deadlock,
             _ => io::ErrorKind::Other,
         };
         io::Error::new(kind, error)

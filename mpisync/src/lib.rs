@@ -160,6 +160,7 @@ mod fingerprint;
 pub mod guarded;
 pub mod guide;
 mod location;
+mod lock_all;
 mod net;
 mod object;
 mod plain;
@@ -190,6 +191,7 @@ pub use crate::error::{
 #[doc(inline)]
 pub use crate::guarded::Guarded;
 pub use crate::location::Place;
+pub use crate::lock_all::{Lock, LockSet, lock_all, lock_all_timeout};
 pub use crate::plain::Plain;
 #[cfg(feature = "bytemuck")]
 pub use crate::plain::foreign::pod::Pod;
@@ -198,10 +200,10 @@ pub use crate::plain::foreign::pod::Pod;
 pub use crate::region::{Region, RegionError, RegionReadGuard, RegionWriteGuard};
 pub use crate::rwlock::controller::WindowController;
 pub use crate::rwlock::guard::{ReadGuard, UpgradeError, WriteGuard};
-#[doc(inline)]
-pub use crate::shm::waiting::report_waits_after;
 #[cfg(feature = "mpi")]
 pub use crate::shm::waiting::report_waits_on_signal;
+#[doc(inline)]
+pub use crate::shm::waiting::{OnDeadlock, on_deadlock, report_waits_after};
 #[doc(inline)]
 pub use crate::sync::{
     Barrier, Condvar, Counter, Latch, Mutex, MutexGuard, OnceShared, Permit, Semaphore, Turn,

@@ -21,7 +21,7 @@ use crate::shm::block::Block;
 use crate::shm::domain::Domain;
 use crate::shm::event::ALL;
 use crate::shm::wait::{Deadline, Stop, wait};
-use crate::shm::waiting::{Awaited, Call};
+use crate::shm::waiting::{Awaited, Call, deadlock_error};
 use std::cell::Cell;
 use std::panic::Location;
 use std::sync::Arc;
@@ -286,6 +286,7 @@ fn gather<'a>(
         subject: &awaited,
         name: arrival.name,
         place: Some((arrival.place.file(), arrival.place.line())),
+        can_fail: true,
     });
     let mut announcements = Vec::with_capacity(size);
     for rank in 0..size {
@@ -298,7 +299,13 @@ fn gather<'a>(
             || has_come().then_some(()),
             || search.check(domain, rank),
         )
-        .map_err(|NotMet(error)| error)?;
+        .map_err(|NotMet(error)| {
+            if matches!(error, CollectiveError::Lock(LockError::Deadlock { .. })) {
+                // The others may come yet, and read this rank's announcement.
+                domain.set_left_meeting();
+            }
+            error
+        })?;
         announcements.push(Reading::of(&slot.announcements[(number % 2) as usize]));
     }
     let alike = |announcement: &Reading<'_>| {
@@ -541,6 +548,9 @@ struct NotMet(CollectiveError);
 
 impl From<Stop> for NotMet {
     fn from(stop: Stop) -> Self {
-        NotMet(LockError::from(stop.expect_host_loss()).into())
+        match stop {
+            Stop::Deadlock => NotMet(deadlock_error().into()),
+            stop => NotMet(LockError::from(stop.expect_host_loss()).into()),
+        }
     }
 }

@@ -84,7 +84,13 @@ fn many_are_put_until_this_rank_would_wait_for_itself() {
 fn a_limit_is_waited_for_all_the_same() {
     let waited = Duration::from_millis(5);
     let refused = full(1).put_timeout(1, waited).expect_err("it is full");
-    assert_eq!(refused.reason, ChannelError::Timeout { waited });
+    assert_eq!(
+        refused.reason,
+        ChannelError::Timeout {
+            waited,
+            report: Default::default()
+        }
+    );
     let refused = full(1).try_put(1).expect_err("it is full");
     assert_eq!(refused.reason, ChannelError::Full);
 }

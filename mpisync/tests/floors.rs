@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The folders and single files of the library, from the ground up.
-const FLOORS: [&str; 23] = [
+const FLOORS: [&str; 24] = [
     "fingerprint",
     "location",
     "error",
@@ -25,6 +25,7 @@ const FLOORS: [&str; 23] = [
     "region",
     "guarded",
     "sync",
+    "lock_all",
     "batch",
     "thread",
     "prelude",

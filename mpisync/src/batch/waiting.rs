@@ -6,7 +6,7 @@ use crate::batch::{Batch, BatchError, Summary};
 use crate::error::LockError;
 use crate::shm::domain::Domain;
 use crate::shm::wait::{FIRST_SLEEP, INSPECTION, Surroundings};
-use crate::shm::waiting::{Awaited, Call, Label, Subject, Watch};
+use crate::shm::waiting::{Awaited, Call, Label, Needs, Subject, Watch};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::panic::Location;
@@ -63,6 +63,11 @@ impl Subject for TasksOfOthers<'_> {
             .held(&self.0.object, usize::MAX)
             .unwrap_or_default();
         Awaited::all(held.into_iter().map(|(rank, _)| rank), "has a task")
+    }
+
+    /// Another job, or a condition that stops the batch, may end the wait.
+    fn needs(&self) -> Needs {
+        Needs::Unknown
     }
 
     fn details(&self) -> Vec<String> {
@@ -158,7 +163,7 @@ impl Batch {
         const LONGEST: Duration = Duration::from_millis(10);
         let subject = TasksOfOthers(self);
         let call = Call::new(&subject, name, location);
-        let mut watch = Watch::new(Some(call), Instant::now());
+        let mut watch = Watch::new(Some(call), false, Instant::now());
         let mut sleep_time = first_sleep;
         loop {
             self.object.check_usable()?;
@@ -166,7 +171,8 @@ impl Batch {
             if let Some(value) = check()? {
                 return Ok(value);
             }
-            watch.tick(Instant::now());
+            let ticked = watch.tick(Instant::now());
+            debug_assert!(ticked.is_ok(), "another job may end the wait");
             self.object.block().domain().progress();
             thread::sleep(sleep_time);
             sleep_time = LONGEST.min(sleep_time * 2);

@@ -1,6 +1,6 @@
 //! The errors of channels.
 
-use crate::error::LockError;
+use crate::error::{LockError, WaitReport};
 use std::fmt;
 use std::time::Duration;
 
@@ -15,10 +15,20 @@ pub enum ChannelError {
     #[error("the channel is empty")]
     Empty,
     /// The channel stayed full, or empty, for the whole time limit.
-    #[error("timed out after {waited:?}: the channel stayed full, or empty")]
+    #[error("timed out after {waited:?}: the channel stayed full, or empty{report}")]
     Timeout {
         /// The time limit of the call.
         waited: Duration,
+        /// The channel, the ranks that could have ended the wait, and what they are doing.
+        report: WaitReport,
+    },
+    /// This wait is a part of a deadlock: ranks wait for each other, and none of their waits can end.
+    /// Only with `MPISYNC_DEADLOCK=error` or [`on_deadlock`](crate::on_deadlock), and in calls without
+    /// a time limit.
+    #[error("deadlock: these ranks wait for each other, and none of these waits can end{report}")]
+    Deadlock {
+        /// The waits of all ranks of the deadlock, with their places.
+        report: WaitReport,
     },
     /// All ranks have dropped their consumers, or died.
     #[error("all ranks have dropped their consumers or died, so no rank takes from the channel")]

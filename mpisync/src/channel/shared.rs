@@ -1,6 +1,7 @@
 //! A channel on one rank: the state that the handles share.
 
 use crate::channel::error::ChannelError;
+use crate::channel::ring::layout::{NO_CONSUMER, NO_PRODUCER};
 use crate::channel::ring::memory::{QueueMemory, RelaySlots, Slots};
 use crate::channel::ring::relay::Lost;
 use crate::channel::ring::{NoMessage, Putting, Queue, Taking};
@@ -8,7 +9,7 @@ use crate::net::mpi_has_ended;
 use crate::plain::Plain;
 use crate::shm::domain::Domain;
 use crate::shm::wait::Deadline;
-use crate::shm::waiting::{Awaited, Call, Label, Subject};
+use crate::shm::waiting::{Awaited, Call, Label, Needs, Subject};
 use std::cell::Cell;
 use std::fmt;
 use std::panic::Location;
@@ -58,11 +59,12 @@ impl Limit {
         }
     }
 
-    /// The error of a call with this limit, which ended with `error`.
-    fn error(self, error: ChannelError) -> ChannelError {
+    /// The error of a `call` with this limit, which ended with `error`.
+    fn error(self, error: ChannelError, call: Call<'_>) -> ChannelError {
         match (self, error) {
             (Limit::For(waited), ChannelError::Full | ChannelError::Empty) => {
-                ChannelError::Timeout { waited }
+                let report = call.report(waited);
+                ChannelError::Timeout { waited, report }
             }
             (_, error) => error,
         }
@@ -133,12 +135,17 @@ impl<T: Plain> Shared<T> {
         self.check_usable()?;
         let queue = self.puts();
         let location = Location::caller();
-        let deadline = || limit.deadline().of(Call::new(self, "put", location));
+        let end = OtherEnd {
+            shared: self,
+            end: NO_CONSUMER,
+        };
+        let call = || Call::new(&end, "put", location);
+        let deadline = || limit.deadline().of(call());
         let reserved = match limit {
             Limit::Try => queue.try_put_remote(most),
             _ => queue.put(most, deadline, &self.takes),
         };
-        reserved.map_err(|reason| limit.error(reason.into()))
+        reserved.map_err(|reason| limit.error(reason.into(), call()))
     }
 
     /// Reserves up to `most` messages, at least one; none at the end of the stream.
@@ -151,12 +158,17 @@ impl<T: Plain> Shared<T> {
     ) -> Result<Option<Taking<'_, Slots<T>>>, ChannelError> {
         self.check_usable()?;
         let location = Location::caller();
-        let deadline = || limit.deadline().of(Call::new(self, "take", location));
+        let end = OtherEnd {
+            shared: self,
+            end: NO_PRODUCER,
+        };
+        let call = || Call::new(&end, "take", location);
+        let deadline = || limit.deadline().of(call());
         let reserved = match limit {
             Limit::Try => self.takes.try_take_remote(most),
             _ => self.takes.take(most, deadline),
         };
-        NoMessage::none_at_end(reserved).map_err(|error| limit.error(error))
+        NoMessage::none_at_end(reserved).map_err(|error| limit.error(error, call()))
     }
 
     pub(super) fn rank(&self) -> i32 {
@@ -180,21 +192,49 @@ impl<T: Plain> Shared<T> {
     }
 }
 
-impl<T> Subject for Shared<T> {
+/// The other end of a channel, at which some rank has to put or take before a call of this rank at its
+/// end goes on.
+struct OtherEnd<'a, T> {
+    shared: &'a Shared<T>,
+    /// The bit of the ranks that have closed it.
+    end: u32,
+}
+
+impl<T> OtherEnd<'_, T> {
+    /// The other ranks that have not closed it; None if they may be on other nodes.
+    fn open(&self) -> Option<Vec<u32>> {
+        let here = self.domain().topology().local_ranks();
+        let open = self.shared.takes.others_with(self.end)?;
+        Some(
+            open.into_iter()
+                .map(|local_rank| here[local_rank])
+                .collect(),
+        )
+    }
+}
+
+impl<T> Subject for OtherEnd<'_, T> {
     fn domain(&self) -> &Domain {
-        self.takes.memory.domain()
+        self.shared.takes.memory.domain()
     }
 
     fn label(&self) -> Label<'_> {
         Label {
             kind: "channel",
-            name: &self.name,
+            name: &self.shared.name,
             identity: 0,
         }
     }
 
-    /// Any rank may put or take.
     fn awaited(&self) -> Vec<Awaited> {
-        Vec::new()
+        let role = match self.end {
+            NO_CONSUMER => "may take from it",
+            _ => "may put into it",
+        };
+        Awaited::all(self.open().unwrap_or_default(), role)
+    }
+
+    fn needs(&self) -> Needs {
+        self.open().map_or(Needs::Unknown, Needs::Any)
     }
 }

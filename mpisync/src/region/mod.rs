@@ -62,6 +62,7 @@ mod place;
 mod remote;
 
 use crate::error::{CollectiveError, CreateError, LockError};
+use crate::object::Object;
 use crate::plain::Plain;
 #[cfg(feature = "mpi")]
 pub use crate::region::builder::RegionBuilder;
@@ -234,6 +235,10 @@ impl<T: Plain, D: Dimension> Region<T, D> {
     #[inline]
     pub fn name(&self) -> &str {
         self.lock.name()
+    }
+
+    pub(crate) fn object(&self) -> &Object {
+        self.lock.object()
     }
 
     fn spans_nodes(&self) -> bool {

@@ -337,6 +337,7 @@ impl WindowController {
     }
 
     /// [`try_write`](Self::try_write) where no guard and no fence of this rank is alive.
+    #[track_caller]
     pub(crate) fn try_lock_write(&self) -> Result<Option<WriteGuard<'_>>, LockError> {
         let has_lock = self.lock.try_enter_write()?;
         Ok(has_lock.then(|| WriteGuard::new(&self.lock)))

@@ -3,6 +3,7 @@
 use crate::shm::atomic::{AtomicU32, Ordering};
 use crate::shm::event::Sleepers;
 use crate::shm::line::Line;
+use crate::shm::program::HeldAt;
 use crate::shm::segment::MAX_RANKS;
 
 /// The words that all ranks of a node share. All zero is the initial state: nobody holds the lock.
@@ -128,6 +129,8 @@ pub(crate) struct RankWords {
     pub(crate) request: AtomicU32,
     /// Used by this rank only.
     pub(crate) tally: Tally,
+    /// Where in the program this rank has entered last; for reports.
+    pub(crate) held_at: HeldAt,
 }
 
 /// How many reads a rank has counted since the last opening. Not in the model, because no other

@@ -4,14 +4,16 @@
 use crate::error::LockError;
 use crate::object::Object;
 use crate::rwlock::global::lock::GlobalLock;
-use crate::rwlock::memory::LockMemory;
+use crate::rwlock::layout::{IDLE, NOT_REQUESTED, READING};
+use crate::rwlock::memory::{LockMemory, Memory};
 use crate::rwlock::node::NodeLock;
 use crate::shm::block::Block;
 use crate::shm::wait::{Deadline, Stop};
-use crate::shm::waiting::{Awaited, BlockSubject, Call};
+use crate::shm::waiting::{Awaited, BlockSubject, Call, Needs};
 use std::cell::Cell;
 use std::fmt;
 use std::panic::Location;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// The lock, and the number of guards through which this rank holds it. A writer's fence counts as a
@@ -111,6 +113,7 @@ impl LockState {
         if !self.node.try_read() {
             self.read_later(limit, Location::caller())?;
         }
+        self.note_held_at(Location::caller());
         // Not an increment: it would depend on the value that the last guard stored.
         self.held.set(ONE_READ);
         Ok(())
@@ -130,13 +133,24 @@ impl LockState {
 
     /// [`enter_read`](Self::enter_read) without waiting. Returns whether this rank has the lock.
     #[inline]
+    #[track_caller]
     pub(crate) fn try_enter_read(&self) -> Result<bool, LockError> {
         self.object.check_usable()?;
-        let has_lock = self.holds_any() || self.node.try_read();
+        let held = self.holds_any();
+        let has_lock = held || self.node.try_read();
         if has_lock {
+            if !held {
+                self.note_held_at(Location::caller());
+            }
             self.enter_read_again();
         }
         Ok(has_lock)
+    }
+
+    /// Notes where this rank has entered, for the reports of others.
+    #[inline]
+    fn note_held_at(&self, location: &'static Location<'static>) {
+        self.node.memory.my_words().held_at.set(location);
     }
 
     /// Enters once more as a reader.
@@ -179,16 +193,19 @@ impl LockState {
         let call = || Call::new(self, "write", location);
         self.lock_write(|| Deadline::within(limit).of(call()))
             .map_err(|stop| self.object.lock_error(stop, limit, call()))?;
+        self.note_held_at(location);
         self.held.set(ONE_WRITE);
         Ok(())
     }
 
     /// Enters as a writer if the lock is free. Returns whether this rank has the lock.
+    #[track_caller]
     pub(crate) fn try_enter_write(&self) -> Result<bool, LockError> {
         self.object.check_usable()?;
         self.forget_leaked_guards();
         let has_lock = self.try_lock_write();
         if has_lock {
+            self.note_held_at(Location::caller());
             self.enter_write_again();
         }
         Ok(has_lock)
@@ -307,15 +324,44 @@ impl BlockSubject for LockState {
 
     fn awaited(&self) -> Vec<Awaited> {
         let holders = self.node.holders();
+        let domain = self.object.block().domain();
         // The node's server is not one of them.
+        let here = domain.topology().local_ranks();
+        let awaited = |local_rank: usize, role| {
+            let rank = *here.get(local_rank)?;
+            let words = self.node.memory.rank_words(local_rank);
+            // A rank that waits for the turn, or for readers, has its last place there.
+            let has_entered = words.request.load(Ordering::Relaxed) == NOT_REQUESTED;
+            let held_at = has_entered.then(|| words.held_at.get(domain, local_rank));
+            let held_at = held_at.flatten();
+            (rank != domain.topology().rank()).then_some(Awaited {
+                rank,
+                role,
+                held_at,
+            })
+        };
+        let writer = holders.writer.into_iter();
+        let writer = writer.filter_map(|writer| awaited(writer, "has the turn to write"));
+        let readers = holders.readers.into_iter();
+        let readers = readers.filter_map(|reader| awaited(reader, "reads"));
+        writer.chain(readers).collect()
+    }
+
+    fn needs(&self) -> Needs {
+        let awaited = BlockSubject::awaited(self);
+        let slot = &self.node.memory.my_words().slot;
+        let waits_to_read = !matches!(slot.load(Ordering::Relaxed), IDLE | READING);
+        if !waits_to_read {
+            return Needs::each(&awaited);
+        }
+        if self.global.is_some() {
+            // A writer of another node may keep the gate closed, and open it.
+            return Needs::Unknown;
+        }
+        let writer = self.node.holders().writer;
         let here = self.object.block().domain().topology().local_ranks();
-        let rank = |local_rank: usize| here.get(local_rank).copied();
-        let others = |rank: &u32| *rank != self.object.block().domain().topology().rank();
-        let writer = holders.writer.and_then(rank).filter(others);
-        let readers = holders.readers.into_iter().filter_map(rank).filter(others);
-        let mut awaited = Awaited::all(writer, "has the turn to write");
-        awaited.extend(Awaited::all(readers, "reads"));
-        awaited
+        let writer = writer.and_then(|local_rank| here.get(local_rank).copied());
+        Needs::Each(writer.into_iter().collect())
     }
 }
 

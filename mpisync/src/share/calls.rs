@@ -266,7 +266,9 @@ impl<'a> FencedCall<'a> {
             let ranks = block.domain().topology().local_ranks();
             Awaited::all(late.map(|late| ranks[late]), "has not collected")
         });
-        let deadline = Deadline::NEVER.of(self.waiting(&subject, "share"));
+        // A writer that went on would write over what the others still read.
+        let call = self.waiting(&subject, "share").without_failing();
+        let deadline = Deadline::NEVER.of(call);
         for local_rank in others() {
             let record = self.mailbox.rank_record(local_rank);
             let rank = block.domain().topology().local_ranks()[local_rank];

@@ -10,7 +10,7 @@ use crate::share::remote::read_object;
 use crate::share::stream::{Discard, Sink};
 use crate::shm::cells;
 use crate::shm::wait::{Deadline, Stop, WithSpinBudget, wait};
-use crate::shm::waiting::Awaited;
+use crate::shm::waiting::{Awaited, deadlock_error};
 use serde::de::DeserializeOwned;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -134,6 +134,7 @@ impl From<Stop> for Interrupted {
     fn from(stop: Stop) -> Self {
         match stop {
             Stop::HostLost(loss) => Interrupted::Failed(LockError::from(loss).into()),
+            Stop::Deadlock => Interrupted::Failed(deadlock_error().into()),
             _ => Interrupted::Stopped,
         }
     }

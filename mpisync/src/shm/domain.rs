@@ -11,6 +11,7 @@ use crate::shm::lock;
 use crate::shm::mapping::Mapping;
 use crate::shm::membarrier;
 use crate::shm::process::{self, Process};
+use crate::shm::program::Program;
 use crate::shm::segment::{Segment, Shape};
 use crate::shm::topology::{RankLocation, Topology};
 use crate::shm::wait::{ROUND_TRIPS, Stop, Surroundings};
@@ -27,6 +28,8 @@ pub(crate) struct Domain {
     transport: Transport,
     /// Whether it is on a communicator, and unusable after MPI is finalized.
     needs_mpi: bool,
+    /// The number of the communicator, the same on all its ranks, of all nodes.
+    number: OnceLock<u64>,
     /// None for a single process without MPI.
     outside: OnceLock<Arc<dyn Outside>>,
     /// The local ranks that were found dead, so that each is looked up once.
@@ -99,6 +102,7 @@ impl Domain {
             segment,
             transport,
             needs_mpi: false,
+            number: OnceLock::new(),
             outside: OnceLock::new(),
             dead: unset(),
             watched: unset(),
@@ -120,10 +124,16 @@ impl Domain {
 
     /// A domain of the ranks of a communicator. Each has mapped the `first` chunk of its node.
     pub(crate) fn shared(topology: Topology, first: Mapping, transport: Transport) -> Self {
-        Domain {
+        let domain = Domain {
             needs_mpi: true,
             ..Self::new(topology, first, transport)
+        };
+        if let Some(program) = Program::this() {
+            let member = domain.segment.member(domain.segment.me());
+            member.anchor.store(program.anchor, Ordering::Relaxed);
+            member.program.store(program.identity, Ordering::Release);
         }
+        domain
     }
 
     /// Sets the outside; called once.
@@ -132,10 +142,22 @@ impl Domain {
         debug_assert!(set.is_ok(), "a domain has one outside");
     }
 
+    /// Sets the number of the communicator; called once.
+    pub(crate) fn set_number(&self, number: u64) {
+        let set = self.number.set(number);
+        debug_assert!(set.is_ok(), "a communicator has one number");
+    }
+
+    /// The number of the communicator, the same on all its ranks, of all nodes. None for a single
+    /// process without MPI.
+    pub(crate) fn number(&self) -> Option<u64> {
+        self.number.get().copied()
+    }
+
     /// Finds out which ranks can be watched, and makes this rank's waits visible to them; called
     /// after all of them have stored their processes. Returns whether all can be watched.
     pub(crate) fn watch(&self) -> bool {
-        self.segment.record_waits();
+        self.segment.record_waits(self.topology.local_ranks());
         let here = process::namespace();
         for (local_rank, watched) in self.watched.iter().enumerate() {
             // The same number is another process in another namespace.

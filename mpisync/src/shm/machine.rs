@@ -148,7 +148,7 @@ fn wait_long<T, E: From<Stop>>(
             inspected = now;
             inspect()?;
             surroundings.check_hosts()?;
-            watch.tick(now);
+            watch.tick(now)?;
         }
         drop(polling.take());
         if sleep_announced {

@@ -24,6 +24,7 @@ mod machine;
 pub(crate) mod mapping;
 pub(crate) mod membarrier;
 pub(crate) mod process;
+pub(crate) mod program;
 pub(crate) mod segment;
 #[cfg(feature = "mpi")]
 pub(crate) mod signal;

@@ -16,7 +16,6 @@ use crate::shm::survivors::SurvivorWords;
 use crate::shm::topology::Topology;
 use crate::shm::waiting::record;
 use crate::shm::waiting::record::WaitRecord;
-use std::mem::offset_of;
 use std::sync::{Arc, Mutex};
 
 /// The data of the communicator.
@@ -51,6 +50,10 @@ pub(crate) struct Member {
     pub(crate) born: AtomicU64,
     /// The PID namespace that the process is counted in; 0 if unknown.
     pub(crate) namespace: AtomicU64,
+    /// The executable that it runs and where that is mapped, see [`Program`](crate::shm::program::Program);
+    /// 0 if unknown.
+    pub(crate) program: AtomicU64,
+    pub(crate) anchor: AtomicU64,
     /// 1 if it has registered for heavy fences.
     pub(crate) heeds_fences: AtomicU32,
     /// Nonzero once the rank has ended, see [`Absence`](crate::shm::absence::Absence).
@@ -232,10 +235,9 @@ impl Segment {
         &self.member(self.me).wait
     }
 
-    /// From now on calls of this process that wait are recorded here.
-    pub(crate) fn record_waits(&self) {
-        let member = Self::members_at() + self.me * size_of::<Member>();
-        record::register(&self.first, member + offset_of!(Member, wait));
+    /// From now on calls of this process that wait are recorded here. `ranks` are those of this node.
+    pub(crate) fn record_waits(&self, ranks: &[u32]) {
+        record::register(&self.first, Self::members_at(), self.me, ranks);
     }
 
     /// The data of a rank on another node.
@@ -276,6 +278,7 @@ impl Segment {
 
     /// Counts that this rank begins to make an object.
     pub(crate) fn begin_creation(&self) {
+        record::note_thread();
         self.member(self.me)
             .creations
             .fetch_add(1, Ordering::Relaxed);

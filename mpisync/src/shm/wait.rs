@@ -132,6 +132,8 @@ pub(crate) enum Stop {
     Alone,
     /// The lock recovers from the death of a rank; the call has to begin anew.
     Again,
+    /// The wait is a part of a deadlock, see [`deadlock_error`](crate::shm::waiting::deadlock_error).
+    Deadlock,
 }
 
 impl Stop {
@@ -208,7 +210,7 @@ impl<'a> Deadline<'a> {
 
     /// Watches a wait of the call, which has begun at `start`.
     pub(super) fn watch(self, start: Instant) -> Watch<'a> {
-        Watch::new(self.call, start)
+        Watch::new(self.call, self.is_never(), start)
     }
 }
 
@@ -250,7 +252,7 @@ pub(crate) fn wait_for_answer<T>(
         } else {
             drop(polling.take());
             surroundings.check_hosts()?;
-            watch.tick(now);
+            watch.tick(now)?;
             std::thread::sleep(FIRST_SLEEP.min(left));
         }
     }
@@ -268,11 +270,13 @@ pub(crate) fn wait_busily(
 ) -> Result<(), HostLoss> {
     let _polling = ActivePolling::begin(block);
     let nobody = block.awaits(Vec::new);
-    let mut watch = Watch::new(Some(Call::internal(&nobody, name)), Instant::now());
+    let call = Call::internal(&nobody, name);
+    let mut watch = Watch::new(Some(call), true, Instant::now());
     while !check() {
         block.progress();
         block.check_hosts().map_err(Stop::expect_host_loss)?;
-        watch.tick(Instant::now());
+        let ticked = watch.tick(Instant::now());
+        debug_assert!(ticked.is_ok(), "the call cannot fail");
         std::thread::yield_now();
     }
     Ok(())

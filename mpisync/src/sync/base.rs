@@ -5,7 +5,7 @@ use crate::error::LockError;
 use crate::object::Object;
 use crate::shm::block::Block;
 use crate::shm::wait::{Deadline, INSPECTION, Stop, wait_for_answer};
-use crate::shm::waiting::{Awaited, BlockSubject, Call};
+use crate::shm::waiting::{Awaited, BlockSubject, Call, Needs};
 use crate::wait_queue::cargo::Cargo;
 use crate::wait_queue::memory::{Slots, WaitMemory};
 use crate::wait_queue::poison::TakeOver;
@@ -15,6 +15,7 @@ use std::cell::Cell;
 use std::fmt;
 use std::panic::Location;
 use std::ptr::NonNull;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// An object with a wait queue, as one rank sees it.
@@ -24,6 +25,8 @@ pub(super) struct Base {
     cargo: Cargo,
     /// Whether this rank is the only one of the communicator.
     is_alone: bool,
+    /// The number of permits, if no rank can add any while none is lost.
+    bound: Option<u32>,
     /// The number of permits that this rank holds.
     held: Cell<u32>,
     /// When this rank last inspected the queue for dead ranks.
@@ -70,9 +73,16 @@ impl Base {
             object,
             side,
             cargo,
+            bound: None,
             held: Cell::new(0),
             inspected: Cell::new(None),
         }
+    }
+
+    /// Notes the number of permits, if no rank can add any while none is lost.
+    pub(super) fn bound_by(mut self, bound: Option<u32>) -> Self {
+        self.bound = bound;
+        self
     }
 
     fn block(&self) -> &Block {
@@ -91,6 +101,14 @@ impl Base {
         self.is_alone
     }
 
+    /// Notes where this rank has taken permits, for the reports of others.
+    #[inline]
+    fn note_held_at(&self, location: &'static Location<'static>) {
+        if let Some(queue) = self.queue() {
+            queue.my_slot().held_at.set(location);
+        }
+    }
+
     #[inline]
     fn add_held(&self, count: u32) {
         self.held.set(self.held.get() + count);
@@ -101,8 +119,25 @@ impl Base {
         self.held.set(self.held.get() - count);
     }
 
-    /// Takes permits in the call `name`. Waits for at most `limit`, or indefinitely without one.
+    /// Takes permits if they are free on this node and no rank waits. Returns whether it has.
     #[inline]
+    #[track_caller]
+    pub(super) fn acquire_at_once(&self, count: u32) -> bool {
+        match &self.side {
+            Side::Local(queue)
+                if self.object.check_usable().is_ok()
+                    && queue.try_acquire(queue.memory.me(), count) =>
+            {
+                queue.my_slot().held_at.set(Location::caller());
+                self.add_held(count);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Takes permits in the call `name`. Waits for at most `limit`, or indefinitely without one.
+    #[inline(never)]
     #[track_caller]
     pub(super) fn acquire(
         &self,
@@ -129,6 +164,7 @@ impl Base {
         match granted {
             Ok(grant) => {
                 self.add_held(count);
+                self.note_held_at(location);
                 Ok(grant)
             }
             Err(stop) => Err(self.error(stop, limit, call())),
@@ -158,6 +194,7 @@ impl Base {
         };
         if granted.is_some() {
             self.add_held(count);
+            self.note_held_at(location);
         }
         Ok(granted)
     }
@@ -173,7 +210,8 @@ impl Base {
         self.object.check_usable()?;
         let taken = match &self.side {
             Side::Local(queue) => {
-                let deadline = Deadline::NEVER.of(Call::new(self, "take_over", location));
+                let nobody = self.block().awaits(Vec::new);
+                let deadline = Deadline::NEVER.of(Call::new(&nobody, "take_over", location));
                 let taken = wait_for_answer(self.block(), deadline, || {
                     let taken = queue.try_take_over(self.me(), wanted);
                     (taken != TakeOver::NotYet).then_some(taken)
@@ -409,9 +447,41 @@ impl BlockSubject for Base {
         let Some(queue) = self.queue() else {
             return Vec::new();
         };
+        let awaited = |(slot, _)| {
+            let domain = self.block().domain();
+            let rank = queue.memory.rank_of(slot)?;
+            let is_local = domain.topology().has_local(rank as i32);
+            let held_at = &queue.memory.slot(slot).held_at;
+            Some(Awaited {
+                rank,
+                role: "holds it",
+                held_at: is_local.then(|| held_at.get(domain, slot)).flatten(),
+            })
+        };
         let held = queue.standing().held.into_iter();
-        let holders = held.filter_map(|(slot, _)| queue.memory.rank_of(slot));
-        Awaited::all(holders, "holds it")
+        held.filter_map(awaited).collect()
+    }
+
+    fn needs(&self) -> Needs {
+        let Some(queue) = self.queue() else {
+            return Needs::Unknown;
+        };
+        let (total, mine) = (queue.total(), queue.memory.me());
+        if self.bound != Some(total) {
+            return Needs::any_other(self.block().domain());
+        }
+        let standing = queue.standing();
+        let held: u32 = standing.held.iter().map(|(_, count)| count).sum();
+        let is_enough = queue.my_slot().count.load(Ordering::Relaxed) <= standing.free;
+        // Permits of which it is not known who has them may be given back.
+        if held + standing.free != total || is_enough {
+            return Needs::Unknown;
+        }
+        let others = standing.held.iter().filter(|(slot, _)| *slot != mine);
+        let ranks: Option<Vec<u32>> = others
+            .map(|(slot, _)| queue.memory.rank_of(*slot))
+            .collect();
+        ranks.map_or(Needs::Unknown, Needs::Any)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::shm::atomic::{AtomicU32, AtomicU64};
 use crate::shm::event::{Event, Sleepers};
+use crate::shm::program::HeldAt;
 // Not in the model: these words matter if a rank dies, or are published by the word beside them.
 use core::sync::atomic;
 
@@ -42,6 +43,8 @@ pub(crate) struct Slot {
     pub(crate) held: atomic::AtomicU32,
     /// Nonzero while it waits without a time limit; stored before `want`.
     pub(crate) is_endless: atomic::AtomicU32,
+    /// Where in the program it has taken permits last; for reports.
+    pub(crate) held_at: HeldAt,
     /// The word on which it sleeps.
     pub(crate) futex_word: AtomicU32,
     pub(crate) sleepers: Sleepers,

@@ -443,6 +443,17 @@ impl<M: WaitMemory> WaitQueue<M> {
         self.free_permits().permits()
     }
 
+    /// The number of permits now, free or not.
+    pub(crate) fn total(&self) -> u32 {
+        self.memory.words().total.load(Ordering::Relaxed)
+    }
+
+    /// The words of this rank.
+    #[inline]
+    pub(crate) fn my_slot(&self) -> &Slot {
+        self.memory.slot(self.memory.me())
+    }
+
     /// The holders and the waiters now.
     pub(crate) fn standing(&self) -> Standing {
         let mut waiting = Vec::new();

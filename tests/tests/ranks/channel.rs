@@ -216,7 +216,13 @@ fn backpressure(job: &Job) {
             assert_eq!((refused.message, refused.reason), (7, ChannelError::Full));
             let waited = Duration::from_millis(5);
             let refused = channel.put_timeout(8, waited).unwrap_err();
-            assert_eq!(refused.reason, ChannelError::Timeout { waited });
+            assert_eq!(
+                refused.reason,
+                ChannelError::Timeout {
+                    waited,
+                    report: Default::default()
+                }
+            );
         }
         job.world.barrier();
         let last = job.size - 1;
@@ -429,7 +435,13 @@ fn timeouts(job: &Job) {
     let waited = Duration::from_millis(10);
     let start = Instant::now();
     let taken = channel.take_timeout(waited);
-    assert_eq!(taken, Err(ChannelError::Timeout { waited }));
+    assert_eq!(
+        taken,
+        Err(ChannelError::Timeout {
+            waited,
+            report: Default::default()
+        })
+    );
     assert!(start.elapsed() >= waited);
     assert_eq!(channel.try_take(), Err(ChannelError::Empty));
     job.world.barrier();

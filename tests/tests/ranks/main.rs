@@ -10,6 +10,7 @@ mod communicators;
 mod condvar;
 mod containers;
 mod counter;
+mod deadlock;
 mod death;
 mod ended;
 mod errors;

@@ -99,9 +99,10 @@ fn holder_waits(job: &Job) {
         );
         assert!(error.contains("`lock` of mutex \"queue\" at "), "{error}");
         assert!(
-            error.contains("rank 0 holds it, and it has itself waited"),
+            error.contains("rank 0 holds it (taken at tests/tests/ranks/watchdog.rs:"),
             "{error}"
         );
+        assert!(error.contains("), and it has itself waited"), "{error}");
         barrier.wait();
     }
 }
@@ -184,7 +185,8 @@ fn reports_a_sleeping_holder(ranks: usize) {
         let place = "in `lock` of mutex \"queue\" at tests/tests/ranks/watchdog.rs:";
         assert!(report.contains(place), "{report}");
         assert!(
-            report.contains("rank 0 holds it, and it sleeps in the kernel"),
+            report.contains("rank 0 holds it (taken at tests/tests/ranks/watchdog.rs:")
+                && report.contains(" s), and it sleeps in the kernel"),
             "{report}"
         );
         let other = format!("also waiting here: rank {} for ", 3 - rank);
@@ -201,7 +203,8 @@ fn reports_a_busy_reader(ranks: usize) {
             "{report}"
         );
         assert!(
-            report.contains("rank 0 reads, and it computes, or polls"),
+            report.contains("rank 0 reads (taken at tests/tests/ranks/watchdog.rs:")
+                && report.contains(" s), and it computes, or polls"),
             "{report}"
         );
     }
@@ -210,7 +213,7 @@ fn reports_a_busy_reader(ranks: usize) {
 fn reports_a_stopped_holder(ranks: usize) {
     let report = report(&run("holder_is_stopped", ranks, "1"), 1);
     assert!(
-        report.contains("rank 0 holds it, and it is stopped"),
+        report.contains("rank 0 holds it (taken at ") && report.contains(" s), and it is stopped"),
         "{report}"
     );
 }
@@ -218,7 +221,7 @@ fn reports_a_stopped_holder(ranks: usize) {
 fn reports_a_holder_that_waits(ranks: usize) {
     let ended = run("holder_waits", ranks, "1");
     let mine = report(&ended, 1);
-    let waits = "rank 0 holds it, and it has itself waited for ";
+    let waits = " s), and it has itself waited for ";
     assert!(mine.contains(waits), "{mine}");
     assert!(
         mine.contains("in `wait` of barrier \"phase\" at "),
@@ -235,7 +238,7 @@ fn reports_a_holder_that_waits(ranks: usize) {
 fn reports_on_a_signal(ranks: usize) {
     let ended = run("waiter_gets_a_signal", ranks, "0");
     let report = report(&ended, 1);
-    assert!(report.contains("rank 0 holds it, and "), "{report}");
+    assert!(report.contains("rank 0 holds it (taken at "), "{report}");
 }
 
 fn reports_nothing_if_off(ranks: usize) {

@@ -37,6 +37,11 @@ pub(crate) trait QueueMemory: Surroundings {
         None
     }
 
+    /// The state of the communicator, if there is one.
+    fn known_domain(&self) -> Option<&Domain> {
+        None
+    }
+
     /// Calls the server, if there is one, to serve the queue: soon, or at once if this rank is
     /// about to wait.
     fn call_server(&self, _waits: bool) {}
@@ -356,6 +361,10 @@ impl<T> QueueMemory for Slots<T> {
     #[inline]
     fn me(&self) -> usize {
         self.me
+    }
+
+    fn known_domain(&self) -> Option<&Domain> {
+        Some(&self.domain)
     }
 
     #[inline]

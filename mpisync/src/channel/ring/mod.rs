@@ -36,6 +36,7 @@ pub(crate) use crate::channel::ring::termination::Generation;
 use crate::shm::atomic::Ordering;
 use crate::shm::event::{ALL, FutexWord};
 use crate::shm::wait::{Deadline, Stop, wait};
+use crate::shm::waiting::deadlock_report;
 use std::sync::atomic::compiler_fence;
 
 /// How often a rank looks for a message before it announces that it waits: about a microsecond.
@@ -58,6 +59,8 @@ pub(crate) enum NoRoom {
     OnlyConsumer,
     /// A host is lost.
     Lost(Lost),
+    /// The wait was a part of a deadlock.
+    Deadlock,
 }
 
 /// The reason why there is no message to take.
@@ -71,6 +74,8 @@ pub(crate) enum NoMessage {
     Missing(u64),
     /// A host is lost.
     Lost(Lost),
+    /// The wait was a part of a deadlock.
+    Deadlock,
 }
 
 impl NoMessage {
@@ -85,6 +90,9 @@ impl NoMessage {
             Err(NoMessage::Empty) => Err(ChannelError::Empty),
             Err(NoMessage::Missing(messages)) => Err(ChannelError::Missing { messages }),
             Err(NoMessage::Lost(lost)) => Err(lost.into()),
+            Err(NoMessage::Deadlock) => Err(ChannelError::Deadlock {
+                report: deadlock_report(),
+            }),
         }
     }
 }
@@ -96,6 +104,9 @@ impl From<NoRoom> for ChannelError {
             NoRoom::Closed => ChannelError::Closed,
             NoRoom::OnlyConsumer => ChannelError::OnlyConsumer,
             NoRoom::Lost(lost) => lost.into(),
+            NoRoom::Deadlock => ChannelError::Deadlock {
+                report: deadlock_report(),
+            },
         }
     }
 }
@@ -104,6 +115,7 @@ impl From<Stop> for NoRoom {
     fn from(stop: Stop) -> Self {
         match stop {
             Stop::HostLost(loss) => Lost(loss).into(),
+            Stop::Deadlock => NoRoom::Deadlock,
             _ => NoRoom::Full,
         }
     }
@@ -113,6 +125,7 @@ impl From<Stop> for NoMessage {
     fn from(stop: Stop) -> Self {
         match stop {
             Stop::HostLost(loss) => Lost(loss).into(),
+            Stop::Deadlock => NoMessage::Deadlock,
             _ => NoMessage::Empty,
         }
     }

@@ -12,6 +12,7 @@ use crate::shm::absence::HostLoss;
 use crate::shm::atomic::Ordering;
 use crate::shm::event::FutexWord;
 use crate::shm::wait::{Deadline, Stop, wait};
+use crate::shm::waiting::{Call, Described, Label};
 
 /// A host of the channel is lost.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -179,10 +180,26 @@ impl<M: QueueMemory> Queue<M> {
         mut attempt: impl FnMut() -> Option<R>,
     ) -> Result<Option<R>, Lost> {
         self.memory.call_server(true);
+        let subject = self.memory.known_domain().map(|domain| Described {
+            domain,
+            label: Label {
+                kind: "channel",
+                name: "channel",
+                identity: 0,
+            },
+            // The servers of this node and of the root's node answer, and no rank has to go on.
+            awaited: Vec::new,
+        });
+        let deadline = match &subject {
+            Some(subject) => {
+                Deadline::NEVER.of(Call::internal(subject, "the answer of the coordinator"))
+            }
+            None => Deadline::NEVER,
+        };
         wait(
             &self.memory,
             futex_word.event(),
-            Deadline::NEVER,
+            deadline,
             || {
                 // The answer is checked first, because messages and slots arrive before it does.
                 let is_answered = relay.answered.load(Ordering::Acquire) >= question;

@@ -64,6 +64,19 @@ impl<M: QueueMemory> Queue<M> {
         })
     }
 
+    /// The other ranks that have not closed that end; None if there are other nodes.
+    pub(in crate::channel) fn others_with(&self, end: u32) -> Option<Vec<usize>> {
+        if self.memory.relay().is_some() {
+            return None;
+        }
+        let me = self.memory.me();
+        let is_open = |&rank: &usize| {
+            let ends = &self.memory.rank_state(rank).ends;
+            rank != me && ends.load(Ordering::SeqCst) & end == 0
+        };
+        Some((0..self.memory.ranks()).filter(is_open).collect())
+    }
+
     /// Begins to wait for a message. The result is the argument of [`Self::end_of_wait`]. A
     /// `patient` rank waits until there is a message, and puts nothing before.
     pub(crate) fn begin_waiting(&self, patient: bool) -> Generation {

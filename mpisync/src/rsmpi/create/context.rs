@@ -17,6 +17,8 @@ use crate::shm::topology::Topology;
 use crate::transport::{Transport, TransportOptions};
 use mpi::traits::Communicator;
 use rustix::fd::OwnedFd;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -46,6 +48,7 @@ pub(super) fn new(
         let domain = Domain::shared(topology, memory, Transport::SharedMemory);
         Context::on_one_node(all, domain)
     };
+    context.domain().set_number(wanted.number);
     // All ranks have stored their processes before any rank reads them.
     context.all().minimum(0)?;
     watch(&context, file)?;
@@ -197,12 +200,13 @@ fn first_chunk(
     }
 }
 
-/// The requested transport.
+/// The requested transport, and the number of the communicator.
 struct Wanted {
     windows: bool,
     progress_thread: bool,
     silence: Duration,
     each_rank_is_a_node: bool,
+    number: u64,
 }
 
 impl Wanted {
@@ -218,13 +222,17 @@ impl Wanted {
             asked.progress_thread.unwrap_or(true),
             asked.silence_limit(),
             asked.each_rank_is_a_node.unwrap_or(false),
+            // Random, so that two communicators hardly ever have the same one.
+            RandomState::new().hash_one(std::process::id()),
         );
-        let (windows, progress_thread, silence, each_rank_is_a_node) = broadcast(all, wanted)?;
+        let (windows, progress_thread, silence, each_rank_is_a_node, number) =
+            broadcast(all, wanted)?;
         Ok(Wanted {
             windows,
             progress_thread,
             silence,
             each_rank_is_a_node,
+            number,
         })
     }
 

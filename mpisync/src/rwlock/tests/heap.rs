@@ -5,6 +5,7 @@ use crate::rwlock::memory::Memory;
 use crate::shm::atomic::{Arc, AtomicU32};
 use crate::shm::event::Sleepers;
 use crate::shm::line::Line;
+use crate::shm::program::HeldAt;
 use crate::shm::wait::Surroundings;
 
 /// One thread's view of the words.
@@ -41,6 +42,7 @@ impl HeapMemory {
                 slot: word(),
                 request: word(),
                 tally: Tally::default(),
+                held_at: HeldAt::default(),
             })
         };
         let shared = Arc::new((words, (0..ranks).map(rank_words).collect()));

@@ -173,3 +173,36 @@ fn byte_lock(file: &OwnedFd, at: u64, command: libc::c_int) -> io::Result<libc::
 pub(crate) fn reserve(file: &OwnedFd, length: usize) -> io::Result<()> {
     io::retry_on_intr(|| fallocate(file, FallocateFlags::empty(), 0, length as u64))
 }
+
+/// The addresses of the executable's memory that this process only reads, if `anchor` is a part of the
+/// executable (proc(5), `/proc/PID/maps`).
+pub(crate) fn read_only_memory(anchor: u64) -> Option<Vec<std::ops::Range<u64>>> {
+    let executable = std::fs::read_link("/proc/self/exe").ok()?;
+    let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
+    let (mut has_anchor, mut read_only) = (false, Vec::new());
+    for line in maps.lines() {
+        // Addresses, permissions, offset, device, inode, and the path after blanks.
+        let mut fields = line.splitn(6, ' ');
+        let (addresses, permissions) = (fields.next()?, fields.next()?);
+        let path = fields.nth(3).unwrap_or_default().trim_start();
+        if std::path::Path::new(path) != executable {
+            continue;
+        }
+        let (start, end) = addresses.split_once('-')?;
+        let parse = |address| u64::from_str_radix(address, 16).ok();
+        let range = parse(start)?..parse(end)?;
+        has_anchor |= range.contains(&anchor);
+        if permissions.starts_with("r-") {
+            read_only.push(range);
+        }
+    }
+    has_anchor.then_some(read_only)
+}
+
+/// Numbers that differ between executable files, and between versions of one.
+pub(crate) fn executable_version() -> Option<[u64; 5]> {
+    use std::os::unix::fs::MetadataExt;
+    let file = std::fs::metadata("/proc/self/exe").ok()?;
+    let changed = [file.mtime() as u64, file.mtime_nsec() as u64];
+    Some([file.dev(), file.ino(), file.len(), changed[0], changed[1]])
+}

@@ -64,3 +64,11 @@ pub(crate) fn is_byte_locked(_file: &OwnedFd, _at: u64) -> io::Result<bool> {
 pub(crate) fn reserve(_file: &OwnedFd, _length: usize) -> io::Result<()> {
     Ok(())
 }
+
+pub(crate) fn read_only_memory(_anchor: u64) -> Option<Vec<std::ops::Range<u64>>> {
+    None
+}
+
+pub(crate) fn executable_version() -> Option<[u64; 5]> {
+    None
+}

@@ -5,21 +5,27 @@
 //! [`Deadline`](crate::shm::wait::Deadline). A [`Watch`] accompanies the wait once it is long; a wait
 //! of less than [`RECORDED_AFTER`] is neither recorded nor looked at.
 
+mod deadlock;
 pub(crate) mod record;
 mod report;
+mod setting;
 #[cfg(feature = "mpi")]
 mod signal;
 #[cfg(all(test, not(loom)))]
 mod tests;
 
 use crate::environment::{WATCHDOG, read_seconds};
-use crate::error::WaitReport;
+use crate::error::{LockError, WaitReport};
 use crate::shm::block::Block;
 use crate::shm::domain::Domain;
+use crate::shm::wait::Stop;
+use crate::shm::waiting::deadlock::Found;
 use crate::shm::waiting::report::Look;
+pub use crate::shm::waiting::setting::{OnDeadlock, on_deadlock};
 #[cfg(feature = "mpi")]
 pub use crate::shm::waiting::signal::report_waits_on_signal;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::cell::{Cell, RefCell};
 use std::io::Write;
 use std::panic::Location;
 use std::time::{Duration, Instant};
@@ -33,6 +39,8 @@ pub(crate) struct Call<'a> {
     pub(crate) name: &'a str,
     /// Its place in the program, file and line, if known.
     pub(crate) place: Option<(&'a str, u32)>,
+    /// Whether the call can return the error for a deadlock.
+    pub(crate) can_fail: bool,
 }
 
 /// Something that ranks wait for, which describes itself in reports.
@@ -48,6 +56,34 @@ pub(crate) trait Subject {
     fn details(&self) -> Vec<String> {
         Vec::new()
     }
+
+    /// What has to happen before this rank's wait can end.
+    fn needs(&self) -> Needs {
+        Needs::each(&self.awaited())
+    }
+}
+
+/// What has to happen before a wait can end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Needs {
+    /// Each of these ranks has to go on, and perhaps more.
+    Each(Vec<u32>),
+    /// One of these ranks has to go on. Nothing else, and no other rank, ends the wait.
+    Any(Vec<u32>),
+    Unknown,
+}
+
+impl Needs {
+    /// Each of these has to go on.
+    pub(crate) fn each(awaited: &[Awaited]) -> Self {
+        Needs::Each(awaited.iter().map(|awaited| awaited.rank).collect())
+    }
+
+    /// Any rank of the communicator but this one can end the wait.
+    pub(crate) fn any_other(domain: &Domain) -> Self {
+        let (me, size) = (domain.topology().rank(), domain.topology().size() as u32);
+        Needs::Any((0..size).filter(|&rank| rank != me).collect())
+    }
 }
 
 /// The subject of waits on an object that has a block.
@@ -56,6 +92,11 @@ pub(crate) trait BlockSubject {
 
     /// [`Subject::awaited`].
     fn awaited(&self) -> Vec<Awaited>;
+
+    /// [`Subject::needs`].
+    fn needs(&self) -> Needs {
+        Needs::each(&self.awaited())
+    }
 }
 
 impl<T: BlockSubject> Subject for T {
@@ -69,6 +110,10 @@ impl<T: BlockSubject> Subject for T {
 
     fn awaited(&self) -> Vec<Awaited> {
         BlockSubject::awaited(self)
+    }
+
+    fn needs(&self) -> Needs {
+        BlockSubject::needs(self)
     }
 }
 
@@ -89,12 +134,19 @@ pub(crate) struct Awaited {
     pub(crate) rank: u32,
     /// Why they wait for it, such as "holds it".
     pub(crate) role: &'static str,
+    /// Where it has taken what they wait for, if known.
+    pub(crate) held_at: Option<&'static Location<'static>>,
 }
 
 impl Awaited {
     /// Ranks with one role.
     pub(crate) fn all(ranks: impl IntoIterator<Item = u32>, role: &'static str) -> Vec<Self> {
-        let awaited = |rank| Awaited { rank, role };
+        let held_at = None;
+        let awaited = |rank| Awaited {
+            rank,
+            role,
+            held_at,
+        };
         ranks.into_iter().map(awaited).collect()
     }
 }
@@ -132,15 +184,25 @@ impl<'a> Call<'a> {
             subject,
             name,
             place: Some((location.file(), location.line())),
+            can_fail: true,
         }
     }
 
-    /// A call inside the library, whose place in the program is not known.
+    /// The same call, which does not fail in a deadlock: the ranks it waits for do.
+    pub(crate) fn without_failing(self) -> Self {
+        Call {
+            can_fail: false,
+            ..self
+        }
+    }
+
+    /// A call inside the library, whose place in the program is not known, and which cannot fail.
     pub(crate) fn internal(subject: &'a dyn Subject, name: &'a str) -> Self {
         Call {
             subject,
             name,
             place: None,
+            can_fail: false,
         }
     }
 
@@ -148,6 +210,10 @@ impl<'a> Call<'a> {
     /// without a look at the processes of other ranks, which takes longer than the wait.
     #[cold]
     pub(crate) fn report(self, waited: Duration) -> WaitReport {
+        if waited < 2 * RECORDED_AFTER {
+            // It may have ended before its first look, and the last ones were those of another wait.
+            SIGHTINGS.with_borrow_mut(Vec::clear);
+        }
         WaitReport::new(report::brief(self, waited >= RECORDED_AFTER))
     }
 }
@@ -155,13 +221,15 @@ impl<'a> Call<'a> {
 /// How long a rank waits before it records the wait.
 const RECORDED_AFTER: Duration = Duration::from_millis(10);
 /// How often it records anew for whom it waits.
-const REFRESH: Duration = Duration::from_secs(1);
+const REFRESH: Duration = Duration::from_millis(200);
 /// The time between two looks at the processes of other ranks.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
 
 /// Accompanies one wait. Its record ends when this is dropped.
 pub(crate) struct Watch<'a> {
     call: Option<Call<'a>>,
+    /// Whether it has no time limit.
+    is_endless: bool,
     start: Instant,
     /// When there is something to do.
     due: Instant,
@@ -172,37 +240,47 @@ pub(crate) struct Watch<'a> {
     reported: bool,
     /// The number of reports requested by a signal so far.
     requests: u32,
+    search: deadlock::Search,
 }
 
 impl<'a> Watch<'a> {
-    pub(crate) fn new(call: Option<Call<'a>>, start: Instant) -> Self {
+    pub(crate) fn new(call: Option<Call<'a>>, is_endless: bool, start: Instant) -> Self {
         Watch {
             call,
+            is_endless,
             start,
             due: start + RECORDED_AFTER,
             record: 0,
             looks: None,
             reported: false,
             requests: REQUESTS.load(Ordering::Relaxed),
+            search: deadlock::Search::default(),
         }
     }
 
-    /// Called time and again while the wait lasts.
+    /// Called time and again while the wait lasts, each time after this rank has found that what it
+    /// waits for has not come.
+    ///
+    /// # Errors
+    /// [`Stop::Deadlock`] if the wait is a part of a deadlock, and the call has to end for that reason.
     #[inline]
-    pub(crate) fn tick(&mut self, now: Instant) {
-        if let Some(call) = self.call
-            && (now >= self.due || self.requests != REQUESTS.load(Ordering::Relaxed))
-        {
-            self.act(call, now);
+    pub(crate) fn tick(&mut self, now: Instant) -> Result<(), Stop> {
+        match self.call {
+            Some(call) if now >= self.due || self.requests != REQUESTS.load(Ordering::Relaxed) => {
+                self.act(call, now)
+            }
+            _ => Ok(()),
         }
     }
 
     #[cold]
-    fn act(&mut self, call: Call<'_>, now: Instant) {
+    fn act(&mut self, call: Call<'_>, now: Instant) -> Result<(), Stop> {
         let awaited = call.subject.awaited();
         if self.record == 0 {
             self.record = record::begin(call, now - self.start);
+            SIGHTINGS.with_borrow_mut(Vec::clear);
         }
+        note_sightings(&awaited, now);
         record::note_awaited(call, self.record, awaited.first().map(|first| first.rank));
         let requests = REQUESTS.load(Ordering::Relaxed);
         let is_late = limit().is_some_and(|limit| !self.reported && now - self.start >= limit);
@@ -221,6 +299,92 @@ impl<'a> Watch<'a> {
             }
             (None, _) => now + REFRESH,
         };
+        self.search_deadlock(call, &awaited, now)
+    }
+
+    fn search_deadlock(
+        &mut self,
+        call: Call<'_>,
+        awaited: &[Awaited],
+        now: Instant,
+    ) -> Result<(), Stop> {
+        let on_deadlock = setting::on_deadlock_now();
+        let needs = match self.is_endless && on_deadlock != OnDeadlock::Off {
+            true => call.subject.needs(),
+            false => Needs::Unknown,
+        };
+        record::note_look(call, self.record, &needs, awaited);
+        if needs == Needs::Unknown {
+            return Ok(());
+        }
+        match (
+            on_deadlock,
+            self.search.step(self.record, now - self.start, now),
+        ) {
+            (OnDeadlock::Report, Found::New(deadlock)) if deadlock.is_mine_to_report => {
+                let lines = deadlock.text.replace('\n', "\nmpisync:   ");
+                emit(&format!("mpisync: {DEADLOCK}{lines}\n"));
+            }
+            (OnDeadlock::Error, Found::Agreed(deadlock)) => {
+                deadlock.leave_together(self.record);
+                if call.can_fail {
+                    let lines = deadlock.text.replacen('\n', "", 1).replace('\n', "; ");
+                    LAST_DEADLOCK.set(Some(lines));
+                    return Err(Stop::Deadlock);
+                }
+            }
+            _ => {}
+        }
+        if let (OnDeadlock::Error, Some(due)) = (on_deadlock, self.search.due(now)) {
+            self.due = self.due.min(due);
+        }
+        Ok(())
+    }
+}
+
+/// The first line of the report of a deadlock.
+const DEADLOCK: &str = "deadlock: these ranks wait for each other, and none of these waits can end";
+
+thread_local! {
+    /// The ranks that this thread has found to keep it waiting, in its last long wait, and since when.
+    static SIGHTINGS: RefCell<Vec<(Awaited, Instant)>> = const { RefCell::new(Vec::new()) };
+    /// The deadlock in which the last wait of this thread has ended.
+    static LAST_DEADLOCK: Cell<Option<String>> = const { Cell::new(None) };
+}
+
+/// Notes the ranks that keep this thread waiting now, and forgets those that do no longer.
+fn note_sightings(awaited: &[Awaited], now: Instant) {
+    SIGHTINGS.with_borrow_mut(|sightings| {
+        sightings.retain(|(seen, _)| awaited.contains(seen));
+        for one in awaited {
+            if !sightings.iter().any(|(seen, _)| seen == one) {
+                sightings.push((*one, now));
+            }
+        }
+    });
+}
+
+/// For how long this thread has seen, in each look of its last long wait, that `awaited` keeps it
+/// waiting; none if it has not.
+fn seen_for(awaited: &Awaited) -> Option<Duration> {
+    SIGHTINGS.with_borrow(|sightings| {
+        let mut sightings = sightings.iter();
+        let (_, since) = sightings.find(|(seen, _)| seen == awaited)?;
+        Some(since.elapsed())
+    })
+}
+
+/// The report on the deadlock in which the last wait of this thread has ended.
+#[cold]
+pub(crate) fn deadlock_report() -> WaitReport {
+    WaitReport::new(LAST_DEADLOCK.take().unwrap_or_default())
+}
+
+/// The error for a wait that has ended in a deadlock.
+#[cold]
+pub(crate) fn deadlock_error() -> LockError {
+    LockError::Deadlock {
+        report: deadlock_report(),
     }
 }
 

@@ -6,11 +6,19 @@
 
 use crate::shm::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 use crate::shm::cells::Text;
+use crate::shm::domain::Domain;
 use crate::shm::lock;
 use crate::shm::mapping::Mapping;
-use crate::shm::waiting::{Call, Label};
+use crate::shm::segment::Member;
+use crate::shm::topology::RankLocation;
+use crate::shm::waiting::{Awaited, Call, Label, Needs};
+use core::sync::atomic::{AtomicBool, AtomicU64 as Number};
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
 use std::ptr;
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::thread;
+use std::thread::ThreadId;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The wait of a rank. All zero: it does not wait. Only that rank writes it.
@@ -28,7 +36,38 @@ pub(crate) struct WaitRecord {
     object: Text<6>,
     call: Text<3>,
     file: Text<8>,
+    /// The number of the process, the same in the records of all its communicators; 0 for a server.
+    process: AtomicU64,
+    /// The number of the rank's last look at its wait, which grows; 0 while the words below are
+    /// written, and before the first look of a wait.
+    look: AtomicU64,
+    /// What has to happen before the wait ends: [`EACH`], [`ANY`], or 0 if that is not known.
+    needs: AtomicU32,
+    /// The number of processes in `needed`.
+    count: AtomicU32,
+    /// The processes that have to go on.
+    needed: [AtomicU64; MOST_NEEDED],
+    /// Where the process `holder` has taken what this one waits for; 0 if not known.
+    holder: AtomicU64,
+    held_line: AtomicU32,
+    held_file: Text<8>,
+    /// [`NOTHING_FOUND`], [`FOUND`] or [`LEAVING`].
+    phase: AtomicU32,
 }
+
+/// The most processes that a record names.
+pub(super) const MOST_NEEDED: usize = 64;
+/// `needs`: the wait does not end before each of the processes has gone on. There may be more.
+const EACH: u32 = 1;
+/// `needs`: the wait does not end before one of the processes has gone on. There are no more.
+const ANY: u32 = 2;
+
+/// `phase`: the rank has found no deadlock.
+const NOTHING_FOUND: u32 = 0;
+/// `phase`: the rank has found that it waits in a deadlock.
+pub(super) const FOUND: u32 = 1;
+/// `phase`: it is about to end its wait for that reason.
+pub(super) const LEAVING: u32 = 2;
 
 /// The contents of a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +80,25 @@ pub(crate) struct Wait {
     pub(crate) call: String,
     pub(crate) file: String,
     pub(crate) line: u32,
+}
+
+/// What a rank has found out in a look at its wait.
+#[derive(Clone, Debug)]
+pub(super) struct Looked {
+    pub(super) since: u64,
+    pub(super) look: u64,
+    /// None if it does not know what could end its wait.
+    pub(super) needs: Option<NeededProcesses>,
+    /// Where the first process has taken what is waited for: file and line.
+    pub(super) holder: u64,
+    pub(super) held_at: (String, u32),
+}
+
+/// The processes that have to go on before a wait can end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum NeededProcesses {
+    Each(Vec<u64>),
+    Any(Vec<u64>),
 }
 
 impl WaitRecord {
@@ -60,6 +118,8 @@ impl WaitRecord {
         let (file, line) = call.place.unwrap_or_default();
         self.file.set_tail(file);
         self.line.store(line, Ordering::Relaxed);
+        self.look.store(0, Ordering::Relaxed);
+        self.phase.store(NOTHING_FOUND, Ordering::Relaxed);
         self.since.store(since, Ordering::Release);
     }
 
@@ -70,6 +130,54 @@ impl WaitRecord {
             let awaited = awaited.map_or(0, |rank| rank + 1);
             self.awaited.store(awaited, Ordering::Relaxed);
         }
+    }
+
+    /// Writes what a look has found.
+    fn note_look(&self, looked: &Looked) {
+        if self.since.load(Ordering::Relaxed) != looked.since {
+            return;
+        }
+        self.look.store(0, Ordering::Relaxed);
+        // A reader that sees a part of what follows sees the 0.
+        fence(Ordering::Release);
+        let (needs, processes): (u32, &[u64]) = match &looked.needs {
+            None => (0, &[]),
+            Some(NeededProcesses::Each(processes)) => (EACH, processes),
+            Some(NeededProcesses::Any(processes)) => (ANY, processes),
+        };
+        self.needs.store(needs, Ordering::Relaxed);
+        self.count.store(processes.len() as u32, Ordering::Relaxed);
+        for (word, process) in self.needed.iter().zip(processes) {
+            word.store(*process, Ordering::Relaxed);
+        }
+        self.holder.store(looked.holder, Ordering::Relaxed);
+        self.held_line.store(looked.held_at.1, Ordering::Relaxed);
+        self.held_file.set_tail(&looked.held_at.0);
+        self.look.store(looked.look, Ordering::Release);
+    }
+
+    /// What the rank has found out in its last look, if it waits and has looked.
+    fn looked(&self) -> Option<Looked> {
+        let since = self.since.load(Ordering::Acquire);
+        let look = self.look.load(Ordering::Acquire);
+        let count = self.count.load(Ordering::Relaxed) as usize;
+        let needed = self.needed.iter().take(count);
+        let processes = needed.map(|word| word.load(Ordering::Relaxed)).collect();
+        let looked = Looked {
+            since,
+            look,
+            needs: match self.needs.load(Ordering::Relaxed) {
+                EACH => Some(NeededProcesses::Each(processes)),
+                ANY => Some(NeededProcesses::Any(processes)),
+                _ => None,
+            },
+            holder: self.holder.load(Ordering::Relaxed),
+            held_at: (self.held_file.get(), self.held_line.load(Ordering::Relaxed)),
+        };
+        fence(Ordering::Acquire);
+        let is_whole = self.look.load(Ordering::Relaxed) == look
+            && self.since.load(Ordering::Relaxed) == since;
+        (since != 0 && look != 0 && is_whole).then_some(looked)
     }
 
     pub(super) fn end(&self, since: u64) {
@@ -114,21 +222,116 @@ impl Wait {
     }
 }
 
-/// This process's records: one in the memory of each communicator, at that offset.
-static RECORDS: Mutex<Vec<(Weak<Mapping>, usize)>> = Mutex::new(Vec::new());
+/// The records of a communicator on this node.
+struct Records {
+    memory: Weak<Mapping>,
+    /// The offset of the data of its members.
+    members: usize,
+    /// This rank's number among them.
+    me: usize,
+    /// The ranks of the members in the communicator.
+    ranks: Vec<u32>,
+}
 
-/// Adds a communicator's record of this process.
-pub(crate) fn register(memory: &Arc<Mapping>, offset: usize) {
+/// The records of this process's communicators.
+static RECORDS: Mutex<Vec<Records>> = Mutex::new(Vec::new());
+
+/// A rank of one of this process's communicators, with its record.
+pub(super) struct Known<'a> {
+    pub(super) rank: u32,
+    /// The number of its process.
+    pub(super) process: u64,
+    /// The number that the system gave the process.
+    pub(super) id: u32,
+    record: &'a WaitRecord,
+}
+
+impl Known<'_> {
+    pub(super) fn wait(&self) -> Option<Wait> {
+        self.record.get()
+    }
+
+    pub(super) fn looked(&self) -> Option<Looked> {
+        self.record.looked()
+    }
+
+    /// The identity of its wait, and how far it has got in ending it.
+    pub(super) fn phase(&self) -> (u64, u32) {
+        let since = self.record.since.load(Ordering::Acquire);
+        (since, self.record.phase.load(Ordering::Acquire))
+    }
+}
+
+/// Adds a communicator's records: `ranks` are on this node, this one is the one of number `me`.
+pub(crate) fn register(memory: &Arc<Mapping>, members: usize, me: usize, ranks: &[u32]) {
+    note_thread();
+    let all: &[Member] = memory.slice(members, ranks.len());
+    all[me].wait.process.store(own_number(), Ordering::Release);
     let mut records = lock(&RECORDS);
-    records.retain(|(memory, _)| memory.strong_count() > 0);
-    records.push((Arc::downgrade(memory), offset));
+    records.retain(|records| records.memory.strong_count() > 0);
+    records.push(Records {
+        memory: Arc::downgrade(memory),
+        members,
+        me,
+        ranks: ranks.to_vec(),
+    });
+}
+
+/// The number of this process, which differs between the processes of a node, also if they are in
+/// PID namespaces of their own. Never 0.
+pub(super) fn own_number() -> u64 {
+    static NUMBER: OnceLock<u64> = OnceLock::new();
+    *NUMBER.get_or_init(|| RandomState::new().hash_one(std::process::id()) | 1)
+}
+
+/// Calls `act` with the rank of each other process of this node once, and with this rank.
+pub(super) fn for_each_known(mut act: impl FnMut(Known<'_>)) {
+    let mut seen = Vec::new();
+    for records in &*lock(&RECORDS) {
+        let Some(memory) = records.memory.upgrade() else {
+            continue;
+        };
+        let members: &[Member] = memory.slice(records.members, records.ranks.len());
+        for (member, &rank) in members.iter().zip(&records.ranks) {
+            let process = member.wait.process.load(Ordering::Acquire);
+            if process != 0 && !seen.contains(&process) {
+                seen.push(process);
+                let (id, record) = (member.process.load(Ordering::Relaxed), &member.wait);
+                act(Known {
+                    rank,
+                    process,
+                    id,
+                    record,
+                });
+            }
+        }
+    }
+}
+
+/// The thread of this process that makes objects, and whether there are several.
+static USER: Mutex<Option<ThreadId>> = Mutex::new(None);
+static HAS_SEVERAL_USERS: AtomicBool = AtomicBool::new(false);
+
+/// Notes that this thread makes an object. Objects and guards stay on their threads.
+pub(crate) fn note_thread() {
+    let this = thread::current().id();
+    if *lock(&USER).get_or_insert(this) != this {
+        HAS_SEVERAL_USERS.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Whether a wait keeps this process from everything else that it does with the library: it has one
+/// thread that does.
+pub(super) fn waits_as_a_whole() -> bool {
+    !HAS_SEVERAL_USERS.load(Ordering::Relaxed)
 }
 
 fn for_each(mut act: impl FnMut(&WaitRecord)) {
-    lock(&RECORDS).retain(|(memory, offset)| {
-        let memory = memory.upgrade();
+    lock(&RECORDS).retain(|records| {
+        let memory = records.memory.upgrade();
         memory.is_some_and(|memory| {
-            act(memory.get(*offset));
+            let members: &[Member] = memory.slice(records.members, records.ranks.len());
+            act(&members[records.me].wait);
             true
         })
     });
@@ -149,6 +352,63 @@ pub(super) fn note_awaited(call: Call<'_>, since: u64, awaited: Option<u32>) {
     for_each(|record| {
         if ptr::eq(record, own) {
             record.note_awaited(identity, since, awaited);
+        }
+    });
+}
+
+/// Notes what a look at the wait of this identity has found: it cannot end before `needs`, and the first
+/// of the ranks is `awaited`.
+pub(super) fn note_look(call: Call<'_>, since: u64, needs: &Needs, awaited: &[Awaited]) {
+    /// The number of the last look of this process.
+    static LOOKS: Number = Number::new(0);
+    let domain = call.subject.domain();
+    let process = |rank: &u32| match domain.topology().location(*rank as usize) {
+        RankLocation::Local(local_rank) => Some(process_of(domain, local_rank)),
+        RankLocation::Remote(_) => None,
+    };
+    let needs = match needs {
+        Needs::Unknown => None,
+        // Fewer are enough: each of them has to go on.
+        Needs::Each(ranks) => {
+            let processes = ranks.iter().filter_map(process).take(MOST_NEEDED);
+            Some(NeededProcesses::Each(processes.collect()))
+        }
+        // All have to be known.
+        Needs::Any(ranks) if ranks.len() <= MOST_NEEDED => {
+            let processes: Option<Vec<u64>> = ranks.iter().map(process).collect();
+            processes.map(NeededProcesses::Any)
+        }
+        Needs::Any(_) => None,
+    };
+    let first = awaited.iter().find_map(|awaited| {
+        let place = awaited.held_at?;
+        if awaited.rank == domain.topology().rank() {
+            return None;
+        }
+        Some((process(&awaited.rank)?, place))
+    });
+    let looked = Looked {
+        since,
+        look: LOOKS.fetch_add(1, Ordering::Relaxed) + 1,
+        needs: needs.filter(|_| waits_as_a_whole()),
+        holder: first.map_or(0, |(process, _)| process),
+        held_at: first.map_or((String::new(), 0), |(_, place)| {
+            (place.file().to_owned(), place.line())
+        }),
+    };
+    for_each(|record| record.note_look(&looked));
+}
+
+fn process_of(domain: &Domain, local_rank: usize) -> u64 {
+    let record = &domain.segment().member(local_rank).wait;
+    record.process.load(Ordering::Acquire)
+}
+
+/// Notes how far this rank has got in ending the wait of this identity.
+pub(super) fn note_phase(since: u64, phase: u32) {
+    for_each(|record| {
+        if record.since.load(Ordering::Relaxed) == since {
+            record.phase.store(phase, Ordering::Release);
         }
     });
 }

@@ -5,7 +5,7 @@ use crate::shm::domain::Domain;
 use crate::shm::process::{Activity, Process};
 use crate::shm::topology::RankLocation;
 use crate::shm::waiting::record::Wait;
-use crate::shm::waiting::{Awaited, Call, Label};
+use crate::shm::waiting::{Awaited, Call, Label, seen_for};
 use std::fmt::Write;
 use std::time::{Duration, Instant};
 
@@ -80,7 +80,7 @@ fn described(call: Call<'_>) -> String {
     wait_text(call.name, kind, name, file, line)
 }
 
-fn wait_text(call: &str, kind: &str, name: &str, file: &str, line: u32) -> String {
+pub(super) fn wait_text(call: &str, kind: &str, name: &str, file: &str, line: u32) -> String {
     let mut text = format!("`{call}` of {kind}");
     if name != kind {
         let _ = write!(text, " {name:?}");
@@ -100,12 +100,15 @@ fn reasons(domain: &Domain, awaited: &[Awaited], looks: Option<&[Look]>) -> Vec<
         };
         return vec![format!("no rank is known that it waits for{elsewhere}")];
     }
-    let reason = |&Awaited { rank, role }: &Awaited| {
+    let reason = |awaited: &Awaited| {
+        let Awaited { rank, role, .. } = awaited;
+        let held = held(awaited);
         let Some(looks) = looks else {
-            return format!("rank {rank} {role}");
+            return format!("rank {rank} {role}{held}");
         };
-        let look = looks.iter().find(|look| look.rank == rank);
-        format!("rank {rank} {role}, and {}", doing(domain, rank, look))
+        let look = looks.iter().find(|look| look.rank == *rank);
+        let doing = doing(domain, *rank, look);
+        format!("rank {rank} {role}{held}, and {doing}")
     };
     let mut reasons: Vec<String> = awaited.iter().take(MOST).map(reason).collect();
     if awaited.len() > MOST {
@@ -113,6 +116,19 @@ fn reasons(domain: &Domain, awaited: &[Awaited], looks: Option<&[Look]>) -> Vec<
         reasons.push(format!("the same holds of the ranks {more:?}"));
     }
     reasons
+}
+
+/// Where a rank has taken what others wait for, and for how long it is known to have it.
+fn held(awaited: &Awaited) -> String {
+    let mut text = String::new();
+    if let Some(place) = awaited.held_at {
+        let _ = write!(text, " (taken at {}:{}", place.file(), place.line());
+        if let Some(time) = seen_for(awaited) {
+            let _ = write!(text, ", seen for {}", seconds(time));
+        }
+        text.push(')');
+    }
+    text
 }
 
 /// What a rank is doing.
@@ -180,6 +196,6 @@ fn also_waiting(call: Call<'_>) -> Vec<String> {
     waits.collect()
 }
 
-fn seconds(time: Duration) -> String {
+pub(super) fn seconds(time: Duration) -> String {
     format!("{:.1} s", time.as_secs_f64())
 }

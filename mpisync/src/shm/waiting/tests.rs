@@ -26,18 +26,18 @@ fn described(domain: &Domain) -> Described<'_, impl Fn() -> Vec<Awaited>> {
 #[test]
 fn a_wait_is_recorded_once_it_is_long_and_until_it_ends() {
     let domain = domain();
-    domain.segment().record_waits();
+    domain.watch();
     let subject = described(&domain);
     let call = Call {
         place: Some(("src/main.rs", 42)),
         ..Call::internal(&subject, "lock")
     };
     let start = Instant::now();
-    let mut watch = Watch::new(Some(call), start);
+    let mut watch = Watch::new(Some(call), true, start);
     let recorded = || domain.segment().my_wait().get();
-    watch.tick(start);
+    watch.tick(start).unwrap();
     assert_eq!(recorded(), None);
-    watch.tick(start + RECORDED_AFTER);
+    watch.tick(start + RECORDED_AFTER).unwrap();
     let wait = recorded().expect("it is long");
     assert_eq!((&*wait.kind, &*wait.object), ("mutex", "queue"));
     assert_eq!(
@@ -47,8 +47,8 @@ fn a_wait_is_recorded_once_it_is_long_and_until_it_ends() {
     assert_eq!((wait.identity, wait.awaited), (7, Some(1)));
     assert!(wait.age() >= RECORDED_AFTER);
     // A wait of another thread at the same time has no record, and does not end this one.
-    let mut other = Watch::new(Some(Call::internal(&subject, "other")), start);
-    other.tick(start + RECORDED_AFTER);
+    let mut other = Watch::new(Some(Call::internal(&subject, "other")), true, start);
+    other.tick(start + RECORDED_AFTER).unwrap();
     drop(other);
     assert_eq!(recorded().map(|wait| wait.call), Some("lock".to_owned()));
     drop(watch);

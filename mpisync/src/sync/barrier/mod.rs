@@ -10,7 +10,7 @@ use crate::shm::absence::absent;
 use crate::shm::block::Block;
 use crate::shm::layout::AnyLayout;
 use crate::shm::wait::{Deadline, Stop, Surroundings};
-use crate::shm::waiting::{Awaited, BlockSubject, Call};
+use crate::shm::waiting::{Awaited, BlockSubject, Call, deadlock_error};
 use crate::sync::barrier::node::{BarrierLayout, Dissemination, Signal};
 use crate::sync::barrier::remote::BarrierNodes;
 use crate::sync::spec::Spec;
@@ -93,7 +93,7 @@ pub enum BarrierError {
         /// The rank.
         rank: i32,
     },
-    /// MPI was finalized, or a host is lost.
+    /// MPI was finalized, a host is lost, or the wait is a part of a deadlock.
     #[error(transparent)]
     Lock(#[from] LockError),
 }
@@ -162,7 +162,7 @@ impl Barrier {
     /// # Errors
     /// [`BarrierError::Missing`], which names the missing ranks; this rank stays arrived.
     /// [`BarrierError::RankDied`], [`BarrierError::RankEnded`], [`BarrierError::RankLeft`],
-    /// [`LockError::Finalized`].
+    /// [`LockError::Finalized`], [`LockError::Deadlock`].
     #[track_caller]
     pub fn wait_timeout(&self, limit: Duration) -> Result<(), BarrierError> {
         self.wait_within(Some(limit))
@@ -184,6 +184,7 @@ impl Barrier {
             }
             Err(Stop::Absent(rank, absence)) => return Err(BarrierError::absent(rank, absence)),
             Err(Stop::HostLost(loss)) => return Err(LockError::from(loss).into()),
+            Err(Stop::Deadlock) => return Err(deadlock_error().into()),
             Err(stop) => unreachable!("a barrier has no holder: {stop:?}"),
         }
         self.passed.set(phase);

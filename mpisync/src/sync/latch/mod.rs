@@ -11,7 +11,7 @@ use crate::shm::absence::Absence;
 use crate::shm::block::Block;
 use crate::shm::layout::AnyLayout;
 use crate::shm::wait::{Deadline, Stop};
-use crate::shm::waiting::{Awaited, BlockSubject, Call};
+use crate::shm::waiting::{Awaited, BlockSubject, Call, Needs, deadlock_error};
 use crate::sync::latch::node::{LatchLayout, LatchState};
 use crate::sync::latch::remote::LatchClient;
 use crate::sync::spec::Spec;
@@ -249,6 +249,9 @@ impl Latch {
                 Absence::Left => unreachable!("a latch waits for ranks in any call"),
             });
         }
+        if stop == Stop::Deadlock {
+            return Err(deadlock_error().into());
+        }
         let found = match &self.side {
             Side::Local(latch) => Some(latch.missing()),
             Side::Remote(client) => client.missing(self.object.block()),
@@ -307,6 +310,11 @@ impl BlockSubject for Latch {
             Side::Local(latch) => Awaited::all(latch.missing().1, "has not counted down"),
             Side::Remote(_) => Vec::new(),
         }
+    }
+
+    /// Any rank may count down, as often as it likes.
+    fn needs(&self) -> Needs {
+        Needs::any_other(self.object.block().domain())
     }
 }
 

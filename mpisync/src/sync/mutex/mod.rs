@@ -113,6 +113,9 @@ impl<T: Plain> Mutex<T> {
     #[track_caller]
     pub fn lock(&mut self) -> MutexGuard<'_, T> {
         self.forget_leaked_guard();
+        if self.base.acquire_at_once(1) {
+            return self.guard(Grant::default());
+        }
         match self.base.acquire("lock", 1, None) {
             Ok(grant) => self.guard(grant),
             Err(error) => self.base.object.panic_with(&error),
@@ -240,6 +243,10 @@ impl<T: Plain> Mutex<T> {
         self.base.local_value().map_or(copy, NonNull::cast)
     }
 
+    pub(crate) fn object(&self) -> &Object {
+        &self.base.object
+    }
+
     /// Takes the lock without a mutable borrow. The caller has just dropped the only guard of this
     /// rank.
     #[track_caller]
@@ -287,7 +294,7 @@ impl<T: Plain> Spec for MutexOf<T> {
 
     fn make(self, object: Object) -> Mutex<T> {
         Mutex {
-            base: Base::new(object, OnDeath::Poison, cargo(&self.value)),
+            base: Base::new(object, OnDeath::Poison, cargo(&self.value)).bound_by(Some(1)),
             copy: UnsafeCell::new(self.value),
         }
     }

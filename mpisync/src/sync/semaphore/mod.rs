@@ -239,7 +239,9 @@ impl Semaphore {
         if self.base.is_alone() && is_endless(limit) {
             return self.take_alone(count);
         }
-        self.base.acquire("acquire", count, limit)?;
+        if !self.base.acquire_at_once(count) {
+            self.base.acquire("acquire", count, limit)?;
+        }
         Ok(self.permit(count))
     }
 
@@ -375,7 +377,8 @@ impl Spec for SemaphoreOf {
 
     fn make(self, object: Object) -> Semaphore {
         Semaphore {
-            base: Base::new(object, OnDeath::Release, Cargo::Nothing),
+            base: Base::new(object, OnDeath::Release, Cargo::Nothing)
+                .bound_by(self.is_bounded.then_some(self.permits)),
             bound: self.is_bounded.then_some(self.permits),
         }
     }

@@ -10,7 +10,7 @@ use crate::shm::absence::absent;
 use crate::shm::block::Block;
 use crate::shm::layout::AnyLayout;
 use crate::shm::wait::{Deadline, Stop, Surroundings};
-use crate::shm::waiting::{Awaited, BlockSubject, Call};
+use crate::shm::waiting::{Awaited, BlockSubject, Call, deadlock_error};
 use crate::sync::spec::Spec;
 use crate::sync::turn::node::{TurnLayout, Turns};
 use crate::sync::turn::remote::TurnNodes;
@@ -85,7 +85,7 @@ pub enum TurnError {
         /// The rank.
         rank: i32,
     },
-    /// MPI was finalized, or a host is lost.
+    /// MPI was finalized, a host is lost, or the wait is a part of a deadlock.
     #[error(transparent)]
     Lock(#[from] LockError),
 }
@@ -135,7 +135,7 @@ impl Turn {
     ///
     /// # Errors
     /// [`TurnError::Timeout`], [`TurnError::RankDied`], [`TurnError::RankEnded`],
-    /// [`TurnError::RankLeft`], [`LockError::Finalized`].
+    /// [`TurnError::RankLeft`], [`LockError::Finalized`], [`LockError::Deadlock`].
     #[track_caller]
     pub fn take_timeout(&mut self, limit: Duration) -> Result<TurnGuard<'_>, TurnError> {
         self.wait(Some(limit))?;
@@ -169,6 +169,7 @@ impl Turn {
             }
             Stop::Absent(rank, absence) => TurnError::absent(rank, absence),
             Stop::HostLost(loss) => LockError::from(loss).into(),
+            Stop::Deadlock => deadlock_error().into(),
             stop => unreachable!("a turn has no holder: {stop:?}"),
         })
     }

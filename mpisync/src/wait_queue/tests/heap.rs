@@ -3,6 +3,7 @@
 
 use crate::shm::atomic::{Arc, AtomicU32, AtomicU64};
 use crate::shm::event::Sleepers;
+use crate::shm::program::HeldAt;
 use crate::shm::wait::Surroundings;
 use crate::wait_queue::layout::{Slot, WaitWords};
 use crate::wait_queue::memory::WaitMemory;
@@ -34,6 +35,7 @@ impl HeapWaitQueue {
             count: atomic::AtomicU32::new(0),
             held: atomic::AtomicU32::new(0),
             is_endless: atomic::AtomicU32::new(0),
+            held_at: HeldAt::default(),
             futex_word: AtomicU32::new(0),
             sleepers: Sleepers::default(),
         };

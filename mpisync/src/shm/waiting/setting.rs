@@ -1,0 +1,68 @@
+//! What is done about a deadlock.
+
+use crate::environment::{DEADLOCK, read_variable};
+use crate::error::CreateError;
+use core::sync::atomic::{AtomicU32, Ordering};
+
+/// What a rank does if it finds that its wait is a part of a deadlock: ranks that wait for each other,
+/// so that none of their waits can end. See [`on_deadlock`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OnDeadlock {
+    /// One of the ranks reports the deadlock on standard error, and all go on waiting.
+    Report,
+    /// The calls of all of them return [`LockError::Deadlock`](crate::LockError::Deadlock), or panic
+    /// with it where they return no error.
+    Error,
+    /// Deadlocks are not looked for.
+    Off,
+}
+
+/// The setting of this process: one more than the index in [`ALL`]; 0 if it is not known yet.
+static SETTING: AtomicU32 = AtomicU32::new(0);
+
+const ALL: [OnDeadlock; 3] = [OnDeadlock::Report, OnDeadlock::Error, OnDeadlock::Off];
+
+/// Sets for this process what is done about a deadlock, in place of the environment variable
+/// `MPISYNC_DEADLOCK` (`report`, `error` or `off`) and the default [`OnDeadlock::Report`].
+///
+/// Deadlocks are found about a second after they have come about, among ranks of one node that wait
+/// in calls of mpisync without a time limit; the guide shows
+/// [a report](crate::guide::stalls#ranks-that-wait-for-each-other). May be called at any time and by any
+/// thread. Should be the same on all ranks: a rank that is set to [`OnDeadlock::Off`] hides the deadlocks
+/// that it is in from the others.
+///
+/// ```
+/// use mpisync::OnDeadlock;
+///
+/// mpisync::on_deadlock(OnDeadlock::Error);
+/// ```
+pub fn on_deadlock(setting: OnDeadlock) {
+    let index = ALL.iter().position(|one| *one == setting);
+    let index = index.expect("a list of all") as u32;
+    SETTING.store(index + 1, Ordering::Relaxed);
+}
+
+/// The setting.
+pub(super) fn on_deadlock_now() -> OnDeadlock {
+    let setting = SETTING.load(Ordering::Relaxed);
+    match setting.checked_sub(1) {
+        Some(index) => ALL[index as usize],
+        None => {
+            // A value without a meaning is an error where an object is made.
+            let set = from_environment().unwrap_or_default();
+            let setting = set.unwrap_or(OnDeadlock::Report);
+            on_deadlock(setting);
+            setting
+        }
+    }
+}
+
+fn from_environment() -> Result<Option<OnDeadlock>, CreateError> {
+    let values = [
+        ("report", Some(OnDeadlock::Report)),
+        ("error", Some(OnDeadlock::Error)),
+        ("off", Some(OnDeadlock::Off)),
+    ];
+    read_variable(DEADLOCK, &values)
+}
