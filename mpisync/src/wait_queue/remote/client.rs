@@ -20,6 +20,9 @@ pub(crate) struct Granted {
     pub(crate) cargo: Option<Vec<u8>>,
 }
 
+/// The number of permits that were taken over, and what goes with them.
+type TakenOver = (u32, Option<Vec<u8>>);
+
 impl WaitClient {
     /// Opens the port of an object's wait queue; None on the node where that is.
     pub(crate) fn open(link: &Link, cargo: &Cargo, on_death: OnDeath) -> Option<Self> {
@@ -122,7 +125,7 @@ impl WaitClient {
         &self,
         block: &Block,
         wanted: u32,
-    ) -> Result<Option<(u32, Option<Vec<u8>>)>, HostLoss> {
+    ) -> Result<Option<TakenOver>, HostLoss> {
         Ok(
             match self.0.ask(block, WaitQuestion::TakeOver { wanted })? {
                 WaitAnswer::Granted { cargo, .. } => Some((1, cargo.map(ByteBuf::into_vec))),
