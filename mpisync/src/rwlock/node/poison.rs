@@ -9,6 +9,7 @@ use crate::rwlock::layout::Turn;
 use crate::rwlock::memory::Memory;
 use crate::rwlock::node::NodeLock;
 use crate::shm::atomic::Ordering;
+use crate::shm::event::ALL;
 use crate::shm::wait::{Deadline, Stop};
 
 impl<M: Memory> NodeLock<M> {
@@ -52,6 +53,8 @@ impl<M: Memory> NodeLock<M> {
         };
         // Unlike other writers, this one must not be passed over if it dies while it waits.
         self.revoke_bias();
+        // The dead rank may have let readers in and not woken them.
+        self.opening().wake(ALL);
         let left = self.await_others(self.closed(), deadline);
         if let Err(stop) = left {
             self.return_turn(dead);

@@ -77,7 +77,6 @@ impl<M: Memory> NodeLock<M> {
     }
 
     fn wait_for_turn(&self, deadline: Deadline<'_>) -> Result<(), Stop> {
-        let me = self.memory.me();
         let request = &self.memory.my_words().request;
         // In this order: a rank that dies between the two is counted, and not subtracted twice.
         self.gate_words()
@@ -88,15 +87,7 @@ impl<M: Memory> NodeLock<M> {
             &self.memory,
             self.turn_passed(),
             deadline,
-            || {
-                let turn = self.turn();
-                match turn.owner() {
-                    None => self
-                        .replace_turn(turn, turn.without_waiter().held_by(me))
-                        .then_some(()),
-                    owner => (owner == Some(me)).then_some(()),
-                }
-            },
+            || self.turn_has_come().then_some(()),
             || {
                 self.become_urgent();
                 self.inspect_owner()
@@ -107,6 +98,17 @@ impl<M: Memory> NodeLock<M> {
             return Ok(());
         };
         self.withdraw(stop, deadline)
+    }
+
+    /// As a waiting rank: whether the turn was handed over, or was free and is taken now.
+    #[inline]
+    fn turn_has_come(&self) -> bool {
+        let me = self.memory.me();
+        let turn = self.turn();
+        match turn.owner() {
+            None => self.replace_turn(turn, turn.without_waiter().held_by(me)),
+            owner => owner == Some(me),
+        }
     }
 
     /// Asks for the turn to be handed over.
@@ -134,8 +136,9 @@ impl<M: Memory> NodeLock<M> {
                 &self.memory,
                 self.turn_passed(),
                 deadline.extended(),
-                || (self.turn().owner() == Some(me)).then_some(()),
-                // The former holder may have died after it granted the request and before it handed the turn over.
+                // The former holder may have died after it granted the request and before it handed the turn over. Then
+                // another rank may have taken over and released the turn, which nobody hands over now.
+                || self.turn_has_come().then_some(()),
                 || self.inspect_owner(),
             );
             request.store(NOT_REQUESTED, Ordering::Relaxed);

@@ -428,3 +428,72 @@ fn a_reader_comes_while_two_take_over() {
         0
     });
 }
+
+/// A writer lets readers in and dies before it wakes them. They enter, and the rank that takes over
+/// waits for them, or the lock stays poisoned.
+#[test]
+fn who_takes_over_waits_for_readers() {
+    static STILL_POISONED: AtomicBool = AtomicBool::new(false);
+    let mut model = ::loom::model::Builder::new();
+    model.preemption_bound = model.preemption_bound.or(Some(2));
+    model.check(|| {
+        let guarded = Arc::new(Guarded::new(0));
+        let [dead, reader, mut one]: [_; 3] = locks(3, GateKind::Local)
+            .try_into()
+            .unwrap_or_else(|_| unreachable!("three locks"));
+        assert!(dead.try_write());
+        one.memory.dead = Some(0);
+        let thread = {
+            let guarded = Arc::clone(&guarded);
+            ::loom::thread::spawn(move || read(&reader, &guarded, Deadline::NEVER))
+        };
+        dead.open();
+        let soon = Deadline::after(Duration::ZERO);
+        match one.take_over(soon) {
+            Ok(taken_from) => assert_eq!(taken_from, Some(0)),
+            Err(_) => {
+                STILL_POISONED.store(true, Ordering::Relaxed);
+                assert_eq!(one.take_over(Deadline::NEVER), Ok(Some(0)));
+            }
+        }
+        // SAFETY: the write lock is held; loom reports a read at the same time.
+        guarded.with_mut(|value| unsafe { *value += 1 });
+        one.unlock_write();
+        assert!(thread.join().expect("no rank fails"), "the reader enters");
+    });
+    assert!(
+        STILL_POISONED.load(Ordering::Relaxed),
+        "no reader was let in"
+    );
+}
+
+/// A rank grants a waiting writer's wish and dies before it hands the turn over; another one takes
+/// over and releases the turn while that writer withdraws.
+#[test]
+fn a_turn_that_was_granted_and_taken_over_is_not_awaited_for_ever() {
+    let mut model = ::loom::model::Builder::new();
+    model.preemption_bound = model.preemption_bound.or(Some(2));
+    model.check(|| {
+        let guarded = Arc::new(Guarded::new(0));
+        let [dead, mut second, mut one]: [_; 3] = locks(3, GateKind::Local)
+            .try_into()
+            .unwrap_or_else(|_| unreachable!("three locks"));
+        assert!(dead.try_write());
+        second.memory.dead = Some(0);
+        one.memory.dead = Some(0);
+        let thread = {
+            let guarded = Arc::clone(&guarded);
+            ::loom::thread::spawn(move || write(&second, &guarded, Deadline::NEVER) as u32)
+        };
+        dead.choose_successor();
+        let mut written = TAKE_OVER(&one, &guarded);
+        assert_eq!(written, 1, "one rank takes over");
+        written += thread.join().expect("no rank fails");
+        assert!(one.try_read(), "no writer is left behind");
+        one.unlock_read();
+        assert!(one.try_write(), "no reader is left behind");
+        // SAFETY: the write lock is held.
+        guarded.with(|value| assert_eq!(unsafe { *value }, written));
+        one.unlock_write();
+    });
+}
