@@ -338,10 +338,11 @@ impl<T: Plain, D: Dimension> Region<T, D> {
     ///
     /// let universe = mpisync::initialize().expect("MPI is initialized once");
     /// let mut field = Region::<f64>::new(&universe.world(), [64, 64])?;
-    /// if let Err(LockError::HolderDied { .. }) = field.read_timeout(Duration::MAX) {
-    ///     if let Some(mut items) = field.take_over()? {
-    ///         items.fill(0.0);
-    ///     }
+    /// let read = field.read_timeout(Duration::MAX).map(|items| items.sum());
+    /// if let Err(LockError::HolderDied { .. }) = read
+    ///     && let Some(mut items) = field.take_over()?
+    /// {
+    ///     items.fill(0.0);
     /// }
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```

@@ -213,15 +213,16 @@ impl WindowController {
     /// let universe = mpisync::initialize().expect("MPI is initialized once");
     /// let mut ctrl = mpisync::sync(&universe.world())?;
     /// loop {
-    ///     match ctrl.write_timeout(Duration::MAX) {
+    ///     let error = match ctrl.write_timeout(Duration::MAX) {
     ///         Ok(_guard) => break, // change what it guards
-    ///         Err(LockError::HolderDied { rank }) => {
-    ///             eprintln!("rank {rank} died while it wrote");
-    ///             if let Some(_guard) = ctrl.take_over()? {
-    ///                 check_and_repair()?;
-    ///             }
-    ///         }
-    ///         Err(error) => return Err(error.into()),
+    ///         Err(error) => error,
+    ///     };
+    ///     let LockError::HolderDied { rank } = error else {
+    ///         return Err(error.into());
+    ///     };
+    ///     eprintln!("rank {rank} died while it wrote");
+    ///     if let Some(_guard) = ctrl.take_over()? {
+    ///         check_and_repair()?;
     ///     }
     /// }
     /// # Ok::<(), Box<dyn std::error::Error>>(())

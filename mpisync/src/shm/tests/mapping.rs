@@ -7,17 +7,17 @@ use std::fs;
 
 #[test]
 fn a_lock_in_shared_memory_shows_who_lives() {
-    let (_one, file) = Mapping::create_shared(4096, 4096).expect("room for 4 KiB");
+    let (one, file) = Mapping::create_shared(4096, 4096).expect("room for 4 KiB");
     let mine = Liveness::new(file.descriptor().expect("a duplicate"));
     let (_two, other) = Mapping::open_shared(file.handle(), 4096).expect("just created");
     let other = Liveness::new(other);
     assert!(!other.is_held(3));
     mine.hold(3).expect("nobody else holds it");
     assert!(other.is_held(3) && !other.is_held(4));
-    drop(mine);
-    // The creator's descriptor is of the same description.
+    // The descriptors and the mapping of a process are of one description, which has the lock.
+    drop((mine, file));
     assert!(other.is_held(3));
-    drop(file);
+    drop(one);
     assert!(!other.is_held(3));
 }
 

@@ -168,7 +168,8 @@ impl<T: Plain> Mutex<T> {
     ///
     /// let universe = mpisync::initialize().expect("MPI is initialized once");
     /// let mut total = Mutex::with_value(&universe.world(), 0_u64)?;
-    /// if let Err(LockError::HolderDied { rank }) = total.lock_timeout(Duration::MAX) {
+    /// let added = total.lock_timeout(Duration::MAX).map(|mut total| *total += 1);
+    /// if let Err(LockError::HolderDied { rank }) = added {
     ///     eprintln!("rank {rank} died with the total");
     ///     if let Some(mut total) = total.take_over()? {
     ///         *total = 0;
