@@ -16,7 +16,8 @@ pub fn install() {
         if !EXPECTED.get() {
             // At once, because a destructor may hang while the stack unwinds. If the launcher has
             // ended, standard error is closed, which must not cause another panic.
-            let _ = writeln!(io::stderr(), "{info}");
+            // In one piece, because standard output goes to the same file.
+            let _ = io::stderr().write_all(format!("{info}\n").as_bytes());
         }
     }));
 }
