@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use launcher::Family;
 use mpisync::prelude::*;
 use mpisync_tests::job::Job;
 use mpisync_tests::launch::Launch;
@@ -102,27 +103,32 @@ fn all(verdict: &str, ranks: usize) -> Vec<Option<String>> {
 fn ranks_that_share_memory_only(ranks: usize) {
     let turns = Launch::new(ranks, ["containers::take_turns"]).envs(NO_SHARED_MEMORY);
     let nodes = run(turns.by(PROCESSES));
-    let death = Launch::new(ranks, ["containers::last_rank_dies_as_writer"]);
-    let death = death.envs(NO_SHARED_MEMORY).survive_deaths();
-    let mut died = run(death.by(PROCESSES));
-    died.pop();
     // MPICH without shared memory takes each rank to be a host.
-    let (hosts, loss) = match launcher::family() {
-        launcher::Family::OpenMpi => ("1 nodes", "2 died"),
-        launcher::Family::Mpich => ("3 nodes", "host lost"),
+    let hosts = match launcher::family() {
+        Family::OpenMpi => "1 nodes",
+        Family::Mpich => "3 nodes",
     };
     assert_eq!(nodes, all(hosts, ranks));
-    assert_eq!(died, all(loss, ranks - 1));
+    check_death(ranks, PROCESSES, "2 died");
 }
 
 fn ranks_that_share_nothing(ranks: usize) {
     let turns = Launch::new(ranks, ["containers::take_turns"]).envs(NO_SHARED_MEMORY);
     assert_eq!(run(turns.by(MEMORY)), all("3 nodes", ranks));
+    check_death(ranks, MEMORY, "host lost");
+}
+
+/// What the other ranks get when the last one dies. Only with Open MPI: the launcher of MPICH may end
+/// a rank in a namespace when another one has died.
+fn check_death(ranks: usize, wrapper: &[&str], expected: &str) {
+    if launcher::family() == Family::Mpich {
+        return;
+    }
     let death = Launch::new(ranks, ["containers::last_rank_dies_as_writer"]);
     let death = death.envs(NO_SHARED_MEMORY).survive_deaths();
-    let mut died = run(death.by(MEMORY));
+    let mut died = run(death.by(wrapper));
     died.pop();
-    assert_eq!(died, all("host lost", ranks - 1));
+    assert_eq!(died, all(expected, ranks - 1));
 }
 
 fn each_rank_is_a_node_if_asked(ranks: usize) {
