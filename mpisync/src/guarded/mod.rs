@@ -162,7 +162,7 @@ impl<R: Resource> Guarded<R> {
     /// Like [`read`](Self::read), but waits for at most `limit` for the lock. Not collective.
     ///
     /// # Errors
-    /// Those of `read`, including [`LockError::Timeout`](crate::LockError::Timeout).
+    /// Those of `read`, including [`LockError::Timeout`].
     #[track_caller]
     pub fn read_timeout<T>(
         &self,
@@ -196,7 +196,7 @@ impl<R: Resource> Guarded<R> {
     /// Like [`write`](Self::write), but waits for at most `limit` for the lock. Not collective.
     ///
     /// # Errors
-    /// Those of `write`, including [`LockError::Timeout`](crate::LockError::Timeout).
+    /// Those of `write`, including [`LockError::Timeout`].
     #[track_caller]
     pub fn write_timeout<T>(
         &mut self,
