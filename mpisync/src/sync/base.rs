@@ -216,14 +216,13 @@ impl Base {
                     let taken = queue.try_take_over(self.me(), wanted);
                     (taken != TakeOver::NotYet).then_some(taken)
                 });
-                match taken {
-                    Ok(TakeOver::Taken(count)) => Some((count, None)),
-                    Ok(TakeOver::Lost(slot)) => {
-                        let call = Call::new(self, "take_over", location);
-                        return Err(self.error(Stop::Died(slot), None, call));
-                    }
-                    _ => None,
-                }
+                let taken = taken.and_then(|taken| match taken {
+                    TakeOver::Taken(count) => Ok(Some((count, None))),
+                    TakeOver::Lost(slot) => Err(Stop::Died(slot)),
+                    TakeOver::NotPoisoned | TakeOver::NotYet => Ok(None),
+                });
+                let call = || Call::new(self, "take_over", location);
+                taken.map_err(|stop| self.error(stop, None, call()))?
             }
             Side::Remote(client) => client.take_over(self.block(), wanted)?,
         };
