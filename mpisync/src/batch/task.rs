@@ -1,6 +1,7 @@
 //! A task that a worker runs, and its outcome: each rank votes, and the leader records the result.
 
 use crate::batch::directory::{Claim, DirectoryError};
+use crate::batch::limits::Limits;
 use crate::batch::table::Taken;
 use crate::batch::table::layout::TaskStatus;
 use crate::batch::vote::Vote;
@@ -9,7 +10,7 @@ use crate::batch::{Batch, BatchError, State};
 use std::cell::RefCell;
 use std::path::PathBuf;
 use std::sync::Once;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use std::{fmt, panic, thread};
 
 /// A task that this rank's worker has taken; [`Batch::next_task`] returns it on each of the
@@ -143,7 +144,8 @@ struct Held {
     claim: Option<Claim>,
     /// The number of this try, if tries are counted.
     attempt: Option<u32>,
-    since: Instant,
+    /// When it was taken, if that is limited.
+    since: Option<Instant>,
 }
 
 impl CurrentTask {
@@ -157,7 +159,12 @@ impl CurrentTask {
     }
 
     #[inline]
-    pub(super) fn of_leader(taken: Taken, claim: Option<Claim>, attempt: Option<u32>) -> Self {
+    pub(super) fn of_leader(
+        taken: Taken,
+        claim: Option<Claim>,
+        attempt: Option<u32>,
+        limits: &Limits,
+    ) -> Self {
         CurrentTask {
             task: taken.task,
             vote: None,
@@ -165,7 +172,8 @@ impl CurrentTask {
                 taken,
                 claim,
                 attempt,
-                since: Instant::now(),
+                // Otherwise no task pays for reading the clock.
+                since: limits.task_timeout.map(|_| Instant::now()),
             }),
         }
     }
@@ -252,7 +260,10 @@ impl Batch {
         else {
             return Ok(());
         };
-        let overdue = self.overdue(task, held.since);
+        let timed = self.limits.task_timeout.zip(held.since);
+        let overdue = timed
+            .filter(|(limit, since)| since.elapsed() >= *limit)
+            .map(|(limit, since)| self.overdue_error(task, limit, since));
         let outcome = match &overdue {
             Some(overdue) => Vote::Failed(overdue.to_string()),
             None => outcome,
@@ -269,10 +280,10 @@ impl Batch {
             Err(error) if self.is_flaw(task, &error) => (TaskStatus::Invalid, Err(error.into())),
             Err(error) => (TaskStatus::Open, Err(self.file_system_error(error))),
         };
-        if self.limits.task_timeout.is_none() {
+        let Some((limit, since)) = timed else {
             self.table.finish(&self.object, held.taken, status);
             return written;
-        }
+        };
         let had = (self.table).finish_in_time(&self.object, held.taken, status)?;
         if !had && self.directory.is_some() {
             // Others found that it was late.
@@ -280,23 +291,18 @@ impl Batch {
         }
         match overdue {
             Some(overdue) => Err(overdue),
-            None if !had => Err(self.overdue_error(task, held.since)),
+            None if !had => Err(self.overdue_error(task, limit, since)),
             None => written,
         }
     }
 
-    /// The error for a task that this worker has had for longer than it may, if it has.
-    fn overdue(&self, task: usize, since: Instant) -> Option<BatchError> {
-        let limit = self.limits.task_timeout?;
-        (since.elapsed() >= limit).then(|| self.overdue_error(task, since))
-    }
-
+    /// The error for a task that this worker has had for longer than it may.
     #[cold]
-    fn overdue_error(&self, task: usize, since: Instant) -> BatchError {
+    fn overdue_error(&self, task: usize, limit: Duration, since: Instant) -> BatchError {
         BatchError::Overdue {
             task: self.name_of(task),
             took: since.elapsed(),
-            limit: self.limits.task_timeout.unwrap_or_default(),
+            limit,
         }
     }
 

@@ -112,7 +112,7 @@ impl Batch {
         let Found { task, was, .. } = found;
         self.round = found.round;
         if !self.worker.is_leader() {
-            self.set_current(CurrentTask::of_other(task));
+            self.current = Some(CurrentTask::of_other(task));
         }
         Ok(Some(Task {
             batch: self,
@@ -175,13 +175,14 @@ impl Batch {
         let Taken { task, was, byte } = taken;
         let Some(directory) = &self.directory else {
             let attempt = self.limits.tries.map(|_| byte.takings());
-            self.set_current(CurrentTask::of_leader(taken, None, attempt));
+            self.current = Some(CurrentTask::of_leader(taken, None, attempt, &self.limits));
             return Ok(Some((State::from(was), attempt)));
         };
         let (status, claimed) = match directory.claim(task, again) {
             Ok(Claimed::Mine(claim, was)) => {
                 let attempt = claim.attempt();
-                self.set_current(CurrentTask::of_leader(taken, Some(claim), attempt));
+                let current = CurrentTask::of_leader(taken, Some(claim), attempt, &self.limits);
+                self.current = Some(current);
                 return Ok(Some((was, attempt)));
             }
             Ok(Claimed::Over(state)) => (TaskStatus::from(state), Ok(None)),
@@ -195,11 +196,6 @@ impl Batch {
         };
         self.table.finish(&self.object, taken, status);
         claimed
-    }
-
-    #[inline]
-    fn set_current(&mut self, current: CurrentTask) {
-        self.current = Some(current);
     }
 
     /// A call as the one that the ranks of the worker meet for.
