@@ -16,6 +16,7 @@ use crate::shm::segment::{Segment, Shape};
 use crate::shm::topology::{RankLocation, Topology};
 use crate::shm::wait::{ROUND_TRIPS, Stop, Surroundings};
 use crate::transport::Transport;
+use std::iter;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::{self, ThreadId};
@@ -83,17 +84,13 @@ impl Domain {
         };
         let segment = Segment::new(first, local_rank, shape);
         let this = Process::this();
-        let namespace = process::namespace();
         let heeds_fences = membarrier::register();
-        let server =
-            (topology.spans_nodes() && topology.is_leader()).then(|| shape.local_rank_of_server());
-        for local_rank in [Some(local_rank), server].into_iter().flatten() {
+        for local_rank in members_here(&topology, local_rank) {
             let member = segment.member(local_rank);
             member
                 .heeds_fences
                 .store(heeds_fences.into(), Ordering::Relaxed);
             member.born.store(this.born, Ordering::Relaxed);
-            member.namespace.store(namespace, Ordering::Relaxed);
             member.process.store(this.id, Ordering::Release);
         }
         let unset = || (0..shape.members).map(|_| AtomicBool::new(false)).collect();
@@ -128,6 +125,11 @@ impl Domain {
             needs_mpi: true,
             ..Self::new(topology, first, transport)
         };
+        let namespace = process::namespace();
+        for local_rank in members_here(&domain.topology, domain.segment.me()) {
+            let member = domain.segment.member(local_rank);
+            member.namespace.store(namespace, Ordering::Relaxed);
+        }
         if let Some(program) = Program::this() {
             let member = domain.segment.member(domain.segment.me());
             member.anchor.store(program.anchor, Ordering::Relaxed);
@@ -158,11 +160,14 @@ impl Domain {
     /// after all of them have stored their processes. Returns whether all can be watched.
     pub(crate) fn watch(&self) -> bool {
         self.segment.record_waits(self.topology.local_ranks());
-        let here = process::namespace();
+        let namespace = |local_rank| {
+            let member = self.segment.member(local_rank);
+            member.namespace.load(Ordering::Relaxed)
+        };
+        let here = namespace(self.segment.me());
         for (local_rank, watched) in self.watched.iter().enumerate() {
             // The same number is another process in another namespace.
-            let namespace = &self.segment.member(local_rank).namespace;
-            let is_here = namespace.load(Ordering::Relaxed) == here;
+            let is_here = namespace(local_rank) == here;
             let is_visible = is_here && self.process(local_rank).is_visible();
             watched.store(is_visible, Ordering::Relaxed);
         }
@@ -172,10 +177,7 @@ impl Domain {
     /// Lets the other ranks of the node find out by `liveness` whether this process is alive.
     /// Returns whether they can.
     pub(crate) fn show_life(&self, liveness: &Liveness) -> bool {
-        let me = self.segment.me();
-        let server = (self.topology.spans_nodes() && self.topology.is_leader())
-            .then(|| self.segment.shape().local_rank_of_server());
-        let mut held = [Some(me), server].into_iter().flatten();
+        let mut held = members_here(&self.topology, self.segment.me());
         held.all(|local_rank| liveness.hold(local_rank).is_ok())
     }
 
@@ -347,6 +349,13 @@ impl Domain {
             born: member.born.load(Ordering::Relaxed),
         }
     }
+}
+
+/// The numbers of the members that are this process: its rank and, on a leader, the node's server.
+fn members_here(topology: &Topology, me: usize) -> impl Iterator<Item = usize> + use<> {
+    let has_server = topology.spans_nodes() && topology.is_leader();
+    let server = has_server.then(|| Shape::of(topology).local_rank_of_server());
+    iter::once(me).chain(server)
 }
 
 /// For the ranks of this node.
