@@ -297,6 +297,12 @@ impl LockState {
         self.is_kept.set(true);
     }
 
+    /// The rank with this local rank. The node's server has none.
+    fn rank_of(&self, local_rank: usize) -> Option<u32> {
+        let here = self.object.block().domain().topology().local_ranks();
+        here.get(local_rank).copied()
+    }
+
     /// Makes this rank the writer of a fenced call across nodes; only under the write lock. The error
     /// is the rank that already is.
     pub(crate) fn claim(&self, call: u64) -> Result<(), u32> {
@@ -325,10 +331,8 @@ impl BlockSubject for LockState {
     fn awaited(&self) -> Vec<Awaited> {
         let holders = self.node.holders();
         let domain = self.object.block().domain();
-        // The node's server is not one of them.
-        let here = domain.topology().local_ranks();
         let awaited = |local_rank: usize, role| {
-            let rank = *here.get(local_rank)?;
+            let rank = self.rank_of(local_rank)?;
             let words = self.node.memory.rank_words(local_rank);
             // A rank that waits for the turn, or for readers, has its last place there.
             let has_entered = words.request.load(Ordering::Relaxed) == NOT_REQUESTED;
@@ -348,19 +352,17 @@ impl BlockSubject for LockState {
     }
 
     fn needs(&self) -> Needs {
-        let awaited = BlockSubject::awaited(self);
         let slot = &self.node.memory.my_words().slot;
         let waits_to_read = !matches!(slot.load(Ordering::Relaxed), IDLE | READING);
         if !waits_to_read {
-            return Needs::each(&awaited);
+            return Needs::each(&BlockSubject::awaited(self));
         }
         if self.global.is_some() {
             // A writer of another node may keep the gate closed, and open it.
             return Needs::Unknown;
         }
         let writer = self.node.holders().writer;
-        let here = self.object.block().domain().topology().local_ranks();
-        let writer = writer.and_then(|local_rank| here.get(local_rank).copied());
+        let writer = writer.and_then(|local_rank| self.rank_of(local_rank));
         Needs::Each(writer.into_iter().collect())
     }
 }
@@ -370,9 +372,7 @@ impl BlockSubject for LockState {
 impl fmt::Debug for LockState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let holders = self.node.holders();
-        // The node's server is not one of them.
-        let here = self.object.block().domain().topology().local_ranks();
-        let rank = |local_rank: usize| here.get(local_rank).copied();
+        let rank = |local_rank: usize| self.rank_of(local_rank);
         let ranks =
             |members: &[usize]| members.iter().copied().filter_map(rank).collect::<Vec<_>>();
         self.object
