@@ -14,7 +14,7 @@ use crate::shm::domain::Domain;
 use crate::shm::layout::Layout;
 use crate::shm::topology::Topology;
 use crate::shm::wait::Stop;
-use crate::shm::waiting::{Call, deadlock_error};
+use crate::shm::waiting::Call;
 use crate::transport::Transport;
 use std::fmt;
 use std::marker::PhantomData;
@@ -150,10 +150,10 @@ impl Object {
             },
             Stop::RankEnded(rank) => LockError::HolderEnded { rank: rank as i32 },
             Stop::Alone => LockError::Alone,
-            Stop::HostLost(loss) => loss.into(),
-            Stop::Deadlock => deadlock_error(),
-            Stop::Absent(..) => unreachable!("a lock waits for holders"),
-            Stop::Again => unreachable!("the call has begun anew"),
+            // A lock waits for holders, and a call that has to begin anew has done so.
+            Stop::HostLost(_) | Stop::Deadlock | Stop::Absent(..) | Stop::Again => {
+                stop.into_error()
+            }
         }
     }
 

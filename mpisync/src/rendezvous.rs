@@ -21,7 +21,7 @@ use crate::shm::block::Block;
 use crate::shm::domain::Domain;
 use crate::shm::event::ALL;
 use crate::shm::wait::{Deadline, Stop, wait};
-use crate::shm::waiting::{Awaited, Call, deadlock_error};
+use crate::shm::waiting::{Awaited, Call};
 use std::cell::Cell;
 use std::panic::Location;
 use std::sync::Arc;
@@ -548,9 +548,6 @@ struct NotMet(CollectiveError);
 
 impl From<Stop> for NotMet {
     fn from(stop: Stop) -> Self {
-        match stop {
-            Stop::Deadlock => NotMet(deadlock_error().into()),
-            stop => NotMet(LockError::from(stop.expect_host_loss()).into()),
-        }
+        NotMet(stop.into_error().into())
     }
 }

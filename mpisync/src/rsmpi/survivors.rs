@@ -4,7 +4,6 @@ use crate::error::CreateError;
 use crate::rsmpi::attribute;
 use crate::rsmpi::communicator::IntraCommunicator;
 use crate::rsmpi::create::Creation;
-use crate::shm::absence::Absence;
 use crate::shm::survivors::{Disagreement, agree};
 use crate::transport::TransportOptions;
 use mpi::Tag;
@@ -71,11 +70,7 @@ pub fn survivors<C: IntraCommunicator>(comm: &C) -> Result<SimpleCommunicator, C
             waited: start.elapsed(),
             missing: missing.into_iter().map(|rank| rank as i32).collect(),
         },
-        Disagreement::LeaderLost(rank, Absence::Ended { panicked }) => {
-            let rank = rank as i32;
-            CreateError::RankEnded { rank, panicked }
-        }
-        Disagreement::LeaderLost(rank, _) => CreateError::RankDied { rank: rank as i32 },
+        Disagreement::LeaderLost(rank, absence) => CreateError::absent(rank, absence),
     })?;
     let left: Vec<i32> = left.into_iter().map(|rank| rank as i32).collect();
     let group = comm.group().include(&left);

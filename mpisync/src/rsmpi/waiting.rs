@@ -200,7 +200,7 @@ impl Waiting {
 
 /// A rank that takes no part any more.
 struct Lost {
-    rank: i32,
+    rank: u32,
     absence: Absence,
 }
 
@@ -208,17 +208,12 @@ impl Lost {
     /// The rank, if it is lost as the rank `place` of `domain`.
     fn find(rank: usize, domain: &Domain, place: usize) -> Option<Self> {
         let absence = domain.departure(place)?;
-        let rank = rank as i32;
+        let rank = rank as u32;
         Some(Lost { rank, absence })
     }
 
     fn error(self) -> CreateError {
-        let rank = self.rank;
-        match self.absence {
-            Absence::Died => CreateError::RankDied { rank },
-            Absence::Ended { panicked } => CreateError::RankEnded { rank, panicked },
-            Absence::Left => unreachable!("a lost rank has died or ended"),
-        }
+        CreateError::absent(self.rank, self.absence)
     }
 }
 

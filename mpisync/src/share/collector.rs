@@ -1,6 +1,6 @@
 //! The collectors' side of a fenced call.
 
-use crate::error::{CollectiveError, LockError};
+use crate::error::CollectiveError;
 use crate::share::calls::FencedCall;
 use crate::share::divergence::writer_mismatch;
 use crate::share::layout::{INLINE, INLINE_VALUE, OBJECT_VALUE, STAGED_VALUE};
@@ -10,7 +10,7 @@ use crate::share::remote::read_object;
 use crate::share::stream::{Discard, Sink};
 use crate::shm::cells;
 use crate::shm::wait::{Deadline, Stop, WithSpinBudget, wait};
-use crate::shm::waiting::{Awaited, deadlock_error};
+use crate::shm::waiting::Awaited;
 use serde::de::DeserializeOwned;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -133,8 +133,7 @@ pub(super) enum Interrupted {
 impl From<Stop> for Interrupted {
     fn from(stop: Stop) -> Self {
         match stop {
-            Stop::HostLost(loss) => Interrupted::Failed(LockError::from(loss).into()),
-            Stop::Deadlock => Interrupted::Failed(deadlock_error().into()),
+            Stop::HostLost(_) | Stop::Deadlock => Interrupted::Failed(stop.into_error().into()),
             _ => Interrupted::Stopped,
         }
     }

@@ -59,17 +59,23 @@ impl From<HostLoss> for CreateError {
 }
 
 /// Defines `absent`, the error for a rank that does not come, of an error type with a variant for
-/// each reason.
+/// each reason; or with `$left` for one that has left the call.
 macro_rules! absent {
     ($error:ident) => {
+        absent!($error, rank => $error::RankLeft { rank });
+    };
+    ($error:ident, $rank:ident => $left:expr) => {
         impl $error {
-            pub(crate) fn absent(rank: u32, absence: $crate::shm::absence::Absence) -> Self {
+            pub(crate) fn absent($rank: u32, absence: $crate::shm::absence::Absence) -> Self {
                 use $crate::shm::absence::Absence;
-                let rank = rank as i32;
+                let $rank = $rank as i32;
                 match absence {
-                    Absence::Died => $error::RankDied { rank },
-                    Absence::Ended { panicked } => $error::RankEnded { rank, panicked },
-                    Absence::Left => $error::RankLeft { rank },
+                    Absence::Died => $error::RankDied { rank: $rank },
+                    Absence::Ended { panicked } => {
+                        let rank = $rank;
+                        $error::RankEnded { rank, panicked }
+                    }
+                    Absence::Left => $left,
                 }
             }
         }
@@ -77,3 +83,6 @@ macro_rules! absent {
 }
 
 pub(crate) use absent;
+
+#[cfg(feature = "mpi")]
+absent!(CreateError, rank => unreachable!("rank {rank} cannot take part in any call"));

@@ -132,7 +132,7 @@ pub(crate) enum Stop {
     Alone,
     /// The lock recovers from the death of a rank; the call has to begin anew.
     Again,
-    /// The wait is a part of a deadlock, see [`deadlock_error`](crate::shm::waiting::deadlock_error).
+    /// The wait is a part of a deadlock, see [`Stop::into_error`].
     Deadlock,
 }
 

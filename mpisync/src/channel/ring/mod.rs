@@ -90,10 +90,15 @@ impl NoMessage {
             Err(NoMessage::Empty) => Err(ChannelError::Empty),
             Err(NoMessage::Missing(messages)) => Err(ChannelError::Missing { messages }),
             Err(NoMessage::Lost(lost)) => Err(lost.into()),
-            Err(NoMessage::Deadlock) => Err(ChannelError::Deadlock {
-                report: deadlock_report(),
-            }),
+            Err(NoMessage::Deadlock) => Err(deadlock_error()),
         }
+    }
+}
+
+#[cold]
+fn deadlock_error() -> ChannelError {
+    ChannelError::Deadlock {
+        report: deadlock_report(),
     }
 }
 
@@ -104,9 +109,7 @@ impl From<NoRoom> for ChannelError {
             NoRoom::Closed => ChannelError::Closed,
             NoRoom::OnlyConsumer => ChannelError::OnlyConsumer,
             NoRoom::Lost(lost) => lost.into(),
-            NoRoom::Deadlock => ChannelError::Deadlock {
-                report: deadlock_report(),
-            },
+            NoRoom::Deadlock => deadlock_error(),
         }
     }
 }

@@ -380,11 +380,21 @@ pub(crate) fn deadlock_report() -> WaitReport {
     WaitReport::new(LAST_DEADLOCK.take().unwrap_or_default())
 }
 
-/// The error for a wait that has ended in a deadlock.
-#[cold]
-pub(crate) fn deadlock_error() -> LockError {
-    LockError::Deadlock {
-        report: deadlock_report(),
+impl Stop {
+    /// The error of a wait that has ended for a reason that ends waits of all kinds: a host is lost, or
+    /// the wait is a part of a deadlock. Of a deadlock, called once and by the thread that waited.
+    ///
+    /// # Panics
+    /// If it has ended for another reason.
+    #[cold]
+    pub(crate) fn into_error(self) -> LockError {
+        match self {
+            Stop::HostLost(loss) => loss.into(),
+            Stop::Deadlock => LockError::Deadlock {
+                report: deadlock_report(),
+            },
+            stop => unreachable!("this wait does not end for that reason: {stop:?}"),
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use crate::shm::absence::absent;
 use crate::shm::block::Block;
 use crate::shm::layout::AnyLayout;
 use crate::shm::wait::{Deadline, Stop, Surroundings};
-use crate::shm::waiting::{Awaited, BlockSubject, Call, deadlock_error};
+use crate::shm::waiting::{Awaited, BlockSubject, Call};
 use crate::sync::barrier::node::{BarrierLayout, Dissemination, Signal};
 use crate::sync::barrier::remote::BarrierNodes;
 use crate::sync::spec::Spec;
@@ -183,9 +183,7 @@ impl Barrier {
                 self.missing_error(phase, limit.unwrap_or(Duration::MAX), call)?
             }
             Err(Stop::Absent(rank, absence)) => return Err(BarrierError::absent(rank, absence)),
-            Err(Stop::HostLost(loss)) => return Err(LockError::from(loss).into()),
-            Err(Stop::Deadlock) => return Err(deadlock_error().into()),
-            Err(stop) => unreachable!("a barrier has no holder: {stop:?}"),
+            Err(stop) => return Err(stop.into_error().into()),
         }
         self.passed.set(phase);
         Ok(())

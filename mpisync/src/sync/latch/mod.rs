@@ -7,11 +7,11 @@ mod tests;
 
 use crate::error::{LockError, WaitReport, ended};
 use crate::object::{Object, accessors};
-use crate::shm::absence::Absence;
+use crate::shm::absence::absent;
 use crate::shm::block::Block;
 use crate::shm::layout::AnyLayout;
 use crate::shm::wait::{Deadline, Stop};
-use crate::shm::waiting::{Awaited, BlockSubject, Call, Needs, deadlock_error};
+use crate::shm::waiting::{Awaited, BlockSubject, Call, Needs};
 use crate::sync::latch::node::{LatchLayout, LatchState};
 use crate::sync::latch::remote::LatchClient;
 use crate::sync::spec::Spec;
@@ -132,6 +132,8 @@ pub enum LatchError {
     Lock(#[from] LockError),
 }
 
+absent!(LatchError, rank => unreachable!("a latch waits for ranks in any call: {rank}"));
+
 /// The remaining count, and the ranks that have not counted down at all.
 type Remaining = (u64, Vec<u32>);
 
@@ -238,19 +240,10 @@ impl Latch {
     /// The error for a wait that has stopped. `Ok` if the latch has opened since.
     #[cold]
     fn explain(&self, stop: Stop, waited: Duration, call: Call<'_>) -> Result<(), LatchError> {
-        if let Stop::HostLost(loss) = stop {
-            return Err(LockError::from(loss).into());
-        }
-        if let Stop::Absent(rank, absence) = stop {
-            let rank = rank as i32;
-            return Err(match absence {
-                Absence::Died => LatchError::RankDied { rank },
-                Absence::Ended { panicked } => LatchError::RankEnded { rank, panicked },
-                Absence::Left => unreachable!("a latch waits for ranks in any call"),
-            });
-        }
-        if stop == Stop::Deadlock {
-            return Err(deadlock_error().into());
+        match stop {
+            Stop::HostLost(_) | Stop::Deadlock => return Err(stop.into_error().into()),
+            Stop::Absent(rank, absence) => return Err(LatchError::absent(rank, absence)),
+            _ => {}
         }
         let found = match &self.side {
             Side::Local(latch) => Some(latch.missing()),

@@ -10,7 +10,7 @@ use crate::shm::absence::absent;
 use crate::shm::block::Block;
 use crate::shm::layout::AnyLayout;
 use crate::shm::wait::{Deadline, Stop, Surroundings};
-use crate::shm::waiting::{Awaited, BlockSubject, Call, deadlock_error};
+use crate::shm::waiting::{Awaited, BlockSubject, Call};
 use crate::sync::spec::Spec;
 use crate::sync::turn::node::{TurnLayout, Turns};
 use crate::sync::turn::remote::TurnNodes;
@@ -168,9 +168,7 @@ impl Turn {
                 TurnError::Timeout { waited, report }
             }
             Stop::Absent(rank, absence) => TurnError::absent(rank, absence),
-            Stop::HostLost(loss) => LockError::from(loss).into(),
-            Stop::Deadlock => deadlock_error().into(),
-            stop => unreachable!("a turn has no holder: {stop:?}"),
+            stop => stop.into_error().into(),
         })
     }
 
