@@ -17,6 +17,7 @@ use crate::shm::topology::Topology;
 use crate::transport::{Transport, TransportOptions};
 use mpi::traits::Communicator;
 use rustix::fd::OwnedFd;
+use serde::{Deserialize, Serialize};
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::sync::Arc;
@@ -201,6 +202,7 @@ fn first_chunk(
 }
 
 /// The requested transport, and the number of the communicator.
+#[derive(Serialize, Deserialize)]
 struct Wanted {
     windows: bool,
     progress_thread: bool,
@@ -216,24 +218,16 @@ impl Wanted {
         asked: &Result<TransportOptions, CreateError>,
     ) -> Result<Self, CreateError> {
         let asked = asked.as_ref().copied().unwrap_or_default();
-        // Messages by default: they work with every MPI and were faster in all measurements.
-        let wanted = (
-            asked.transport == Some(Transport::Windows),
-            asked.progress_thread.unwrap_or(true),
-            asked.silence_limit(),
-            asked.each_rank_is_a_node.unwrap_or(false),
+        let wanted = Wanted {
+            // Messages by default: they work with every MPI and were faster in all measurements.
+            windows: asked.transport == Some(Transport::Windows),
+            progress_thread: asked.progress_thread.unwrap_or(true),
+            silence: asked.silence_limit(),
+            each_rank_is_a_node: asked.each_rank_is_a_node.unwrap_or(false),
             // Random, so that two communicators hardly ever have the same one.
-            RandomState::new().hash_one(std::process::id()),
-        );
-        let (windows, progress_thread, silence, each_rank_is_a_node, number) =
-            broadcast(all, wanted)?;
-        Ok(Wanted {
-            windows,
-            progress_thread,
-            silence,
-            each_rank_is_a_node,
-            number,
-        })
+            number: RandomState::new().hash_one(std::process::id()),
+        };
+        broadcast(all, wanted)
     }
 
     /// Collective.
