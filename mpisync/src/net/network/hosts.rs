@@ -215,7 +215,7 @@ impl Network {
         } else {
             To::Dead { rank }
         };
-        self.send_to_other_leaders(&self.envelope(news).to_bytes());
+        self.tell_other_leaders(news);
     }
 
     /// Whether MPI's failure to send to `rank`, which was at `since`, shows that its host is lost;

@@ -223,11 +223,16 @@ impl Network {
         self.carrier().close();
     }
 
+    /// Sends a message without a body to the leaders of the other nodes.
+    fn tell_other_leaders(&self, to: To) {
+        self.send_to_other_leaders(&self.envelope(to).to_bytes());
+    }
+
     /// Reports to the other nodes which ranks of this node have died or ended since the last call.
     fn report_departures(&self) {
         for (local_rank, &rank) in self.topology().local_ranks().iter().enumerate() {
             let is_new = |told: &[AtomicBool]| !told[local_rank].swap(true, Ordering::Relaxed);
-            let report = |to| self.send_to_other_leaders(&self.envelope(to).to_bytes());
+            let report = |to| self.tell_other_leaders(to);
             if !self.domain().is_alive(local_rank) && is_new(&self.told) {
                 report(To::Dead { rank });
             }
@@ -335,21 +340,18 @@ impl Outside for Network {
 
     fn announce(&self, meeting: u64) {
         let announcements = self.domain().announcements(meeting);
-        let announcement = self.envelope(To::Announcements {
+        self.tell_other_leaders(To::Announcements {
             number: meeting,
             announcements,
         });
-        self.send_to_other_leaders(&announcement.to_bytes());
     }
 
     fn send_survivor_step(&self, step: u64) {
-        let message = self.envelope(To::SurvivorStep { step });
-        self.send_to_other_leaders(&message.to_bytes());
+        self.tell_other_leaders(To::SurvivorStep { step });
     }
 
     fn send_decision(&self, step: u64, excluded: Vec<u32>) {
-        let message = self.envelope(To::Decision { step, excluded });
-        self.send_to_other_leaders(&message.to_bytes());
+        self.tell_other_leaders(To::Decision { step, excluded });
     }
 }
 

@@ -145,7 +145,7 @@ impl Server {
         };
         memory.dropped += 1;
         if memory.dropped == net.nodes() {
-            net.send_to_other_leaders(&net.envelope(To::Forget { object }).to_bytes());
+            net.tell_other_leaders(To::Forget { object });
             self.forget(object);
         }
     }
