@@ -57,7 +57,7 @@ impl<M: Memory> NodeLock<M> {
         self.opening().wake(ALL);
         let left = self.await_others(self.closed(), deadline);
         if let Err(stop) = left {
-            self.return_turn(dead);
+            self.give_turn(dead);
             return Err(stop);
         }
         Ok(Some(dead))
@@ -81,16 +81,12 @@ impl<M: Memory> NodeLock<M> {
         }
     }
 
-    /// Gives the turn, which this rank has, to another one.
+    /// Gives the turn, which this rank has, to another one; to a dead one if it has taken the turn
+    /// from that.
     pub(in crate::rwlock) fn give_turn(&self, other: usize) {
-        self.return_turn(other);
-    }
-
-    /// Gives the turn back to the dead rank from which this rank has taken it.
-    fn return_turn(&self, dead: usize) {
         let mut turn = self.turn();
         loop {
-            let next: Turn = turn.held_by(dead);
+            let next: Turn = turn.held_by(other);
             let word = &self.gate_words().turn;
             match word.compare_exchange(turn.0, next.0, Ordering::Release, Ordering::Relaxed) {
                 Ok(_) => return,
