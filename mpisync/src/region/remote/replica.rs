@@ -128,12 +128,13 @@ impl Replica {
 
     /// Discards a change whose writer has died.
     fn forget_dead_writer(&mut self) {
-        let domain = self.port.net().domain();
         // If a host is lost, the rest of the change may not come.
-        let is_lost = domain.host_loss().is_some();
-        let is_dead =
-            |incoming: &mut Incoming| is_lost || !domain.rank_is_alive(incoming.writer as usize);
-        self.incoming.take_if(is_dead);
+        let is_lost = self.port.net().domain().segment().lost().is_some();
+        if let Some(incoming) = &self.incoming
+            && (is_lost || self.is_dead(incoming.writer))
+        {
+            self.incoming = None;
+        }
     }
 
     /// A node below has the whole change of this number.
