@@ -51,8 +51,8 @@ pub(crate) fn agree(
         let agreed = attempt(domain, step, limit, location)?;
         domain.count_agreement();
         if agreed {
-            let ranks = 0..domain.topology().size() as u32;
-            return Ok(ranks.filter(|rank| !domain.is_excluded(*rank)).collect());
+            let left = domain.ranks().filter(|rank| !domain.is_excluded(*rank));
+            return Ok(left.collect());
         }
     }
 }
@@ -113,18 +113,20 @@ fn attempt(
     let step = step + 1;
     domain.post_own_step(step);
     wait(step, &|| {
-        let missing = domain.missing_survivors(step);
-        let all_know = missing.is_empty() && domain.left_without(step).is_none();
-        if all_know {
-            return Some(Ok(true));
-        }
+        // Each look reads the state of all processes that have not posted the step.
         if !is_time() {
             return None;
+        }
+        let is_any_missing = !domain.missing_survivors(step).is_empty();
+        // In this order: a rank that dies between the two is missing in the first one.
+        let has_any_left = domain.left_without(step).is_some();
+        if !is_any_missing && !has_any_left {
+            return Some(Ok(true));
         }
         if let Some((leader, absence)) = domain.lost_leader() {
             return Some(Err(Disagreement::LeaderLost(leader, absence)));
         }
-        domain.left_without(step).map(|_| Ok(false))
+        has_any_left.then_some(Ok(false))
     })
 }
 
@@ -230,7 +232,7 @@ impl Domain {
             let word = &self.survivor_words(*rank).excluded;
             word.store(1, Ordering::Release);
         }
-        // Release: who finds the step decided finds the ranks excluded.
+        // Release: a rank that reads the decision also reads the exclusions.
         self.segment().decided().fetch_max(step, Ordering::AcqRel);
         self.segment().arrival().notify(ALL);
     }
