@@ -111,14 +111,32 @@ fn install(number: c_int, index: usize) -> io::Result<libc::sigaction> {
     earlier
         .handler
         .store(before.sa_sigaction, Ordering::Relaxed);
+    // SAFETY: the handler takes three arguments. It changes an atomic, and calls a function that was
+    // a handler of this signal before: both are safe in a signal handler.
+    unsafe { set_handler(number, handler(), libc::SA_SIGINFO)? };
+    Ok(before)
+}
+
+/// Sets the handler of a signal, which restarts interrupted calls of the system.
+///
+/// # Errors
+/// Those of `sigaction`.
+///
+/// # Safety
+/// `handler` is a function with the arguments that `flags` say, and does only what is safe in a
+/// signal handler.
+pub(super) unsafe fn set_handler(
+    number: c_int,
+    handler: sighandler_t,
+    flags: c_int,
+) -> io::Result<()> {
     // SAFETY: all bytes zero are a value of this structure of integers and pointers.
     let mut action: libc::sigaction = unsafe { mem::zeroed() };
-    action.sa_sigaction = handler();
-    action.sa_flags = libc::SA_RESTART | libc::SA_SIGINFO;
-    // SAFETY: the action is initialized. Its handler changes an atomic, and calls a function that
-    // was a handler of this signal before: both are safe in a signal handler.
+    action.sa_sigaction = handler;
+    action.sa_flags = libc::SA_RESTART | flags;
+    // SAFETY: the action is initialized, and the caller answers for its handler.
     match unsafe { libc::sigaction(number, &raw const action, ptr::null_mut()) } {
-        0 => Ok(before),
+        0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
     }
 }

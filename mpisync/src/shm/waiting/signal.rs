@@ -1,8 +1,9 @@
 //! Reports that are requested by a signal.
 
+use crate::shm::signal::set_handler;
 use crate::shm::waiting::REQUESTS;
 use core::sync::atomic::Ordering;
-use std::{io, mem, ptr};
+use std::io;
 
 /// Lets the signal `SIGUSR1` request a report of this process's waits: `kill -USR1 PID`, or
 /// `pkill -USR1 PROGRAM` on each node.
@@ -20,16 +21,10 @@ use std::{io, mem, ptr};
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub fn report_waits_on_signal() -> io::Result<()> {
-    // SAFETY: all bytes zero are a value of this structure of integers and pointers.
-    let mut action: libc::sigaction = unsafe { mem::zeroed() };
-    action.sa_sigaction = request as extern "C" fn(libc::c_int) as libc::sighandler_t;
-    action.sa_flags = libc::SA_RESTART;
-    // SAFETY: the action is initialized, and its handler only changes an atomic, which is safe in a
-    // signal handler.
-    match unsafe { libc::sigaction(libc::SIGUSR1, &raw const action, ptr::null_mut()) } {
-        0 => Ok(()),
-        _ => Err(io::Error::last_os_error()),
-    }
+    let handler = request as extern "C" fn(libc::c_int) as libc::sighandler_t;
+    // SAFETY: the handler takes one argument, and only changes an atomic, which is safe in a signal
+    // handler.
+    unsafe { set_handler(libc::SIGUSR1, handler, 0) }
 }
 
 extern "C" fn request(_: libc::c_int) {
