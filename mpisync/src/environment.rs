@@ -40,6 +40,9 @@ variables! {
     WATCHDOG
 }
 
+/// The values of [`DEADLOCK`].
+pub(crate) const ON_DEADLOCK: [&str; 3] = ["report", "error", "off"];
+
 /// The beginning of the names of all variables.
 const PREFIX: &str = "MPISYNC_";
 
@@ -88,8 +91,7 @@ pub(crate) fn check() -> Result<(), CreateError> {
     /// Looking through all variables takes longer than making a counter.
     static NAMES: OnceLock<Result<(), CreateError>> = OnceLock::new();
     NAMES.get_or_init(check_names).clone()?;
-    let deadlock = ["report", "error", "off"].map(|value| (value, Some(())));
-    read_variable(DEADLOCK, &deadlock)?;
+    read_variable(DEADLOCK, &ON_DEADLOCK.map(|value| (value, Some(()))))?;
     read_seconds(WATCHDOG).map(drop)
 }
 

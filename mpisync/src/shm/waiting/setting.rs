@@ -1,8 +1,9 @@
 //! What is done about a deadlock.
 
-use crate::environment::{DEADLOCK, read_variable};
+use crate::environment::{DEADLOCK, ON_DEADLOCK, read_variable};
 use crate::error::CreateError;
 use core::sync::atomic::{AtomicU32, Ordering};
+use std::array;
 
 /// What a rank does if it finds that its wait is a part of a deadlock: ranks that wait for each other,
 /// so that none of their waits can end. See [`on_deadlock`].
@@ -21,7 +22,9 @@ pub enum OnDeadlock {
 /// The setting of this process: one more than the index in [`ALL`]; 0 if it is not known yet.
 static SETTING: AtomicU32 = AtomicU32::new(0);
 
-const ALL: [OnDeadlock; 3] = [OnDeadlock::Report, OnDeadlock::Error, OnDeadlock::Off];
+/// In the order of [`ON_DEADLOCK`].
+const ALL: [OnDeadlock; ON_DEADLOCK.len()] =
+    [OnDeadlock::Report, OnDeadlock::Error, OnDeadlock::Off];
 
 /// Sets for this process what is done about a deadlock, in place of the environment variable
 /// `MPISYNC_DEADLOCK` (`report`, `error` or `off`) and the default [`OnDeadlock::Report`].
@@ -59,10 +62,6 @@ pub(super) fn on_deadlock_now() -> OnDeadlock {
 }
 
 fn from_environment() -> Result<Option<OnDeadlock>, CreateError> {
-    let values = [
-        ("report", Some(OnDeadlock::Report)),
-        ("error", Some(OnDeadlock::Error)),
-        ("off", Some(OnDeadlock::Off)),
-    ];
-    read_variable(DEADLOCK, &values)
+    let value = |index: usize| (ON_DEADLOCK[index], Some(ALL[index]));
+    read_variable(DEADLOCK, &array::from_fn::<_, { ALL.len() }, _>(value))
 }
