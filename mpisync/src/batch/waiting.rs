@@ -4,9 +4,9 @@ use crate::batch::directory::{Probe, Sign};
 use crate::batch::table::layout::TaskStatus;
 use crate::batch::{Batch, BatchError, Summary};
 use crate::error::LockError;
-use crate::shm::domain::Domain;
+use crate::shm::block::Block;
 use crate::shm::wait::{FIRST_SLEEP, INSPECTION, Surroundings};
-use crate::shm::waiting::{Awaited, Call, Label, Needs, Subject, Watch};
+use crate::shm::waiting::{Awaited, BlockSubject, Call, Needs, Watch};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::panic::Location;
@@ -46,13 +46,9 @@ impl OtherJobs {
 /// A batch as something to wait for.
 struct TasksOfOthers<'a>(&'a Batch);
 
-impl Subject for TasksOfOthers<'_> {
-    fn domain(&self) -> &Domain {
-        self.0.object.block().domain()
-    }
-
-    fn label(&self) -> Label<'_> {
-        self.0.object.block().label()
+impl BlockSubject for TasksOfOthers<'_> {
+    fn block(&self) -> &Block {
+        self.0.object.block()
     }
 
     fn awaited(&self) -> Vec<Awaited> {

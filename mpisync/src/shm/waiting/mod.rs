@@ -93,6 +93,11 @@ pub(crate) trait BlockSubject {
     /// [`Subject::awaited`].
     fn awaited(&self) -> Vec<Awaited>;
 
+    /// [`Subject::details`].
+    fn details(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// [`Subject::needs`].
     fn needs(&self) -> Needs {
         Needs::each(&self.awaited())
@@ -110,6 +115,10 @@ impl<T: BlockSubject> Subject for T {
 
     fn awaited(&self) -> Vec<Awaited> {
         BlockSubject::awaited(self)
+    }
+
+    fn details(&self) -> Vec<String> {
+        BlockSubject::details(self)
     }
 
     fn needs(&self) -> Needs {
