@@ -32,6 +32,16 @@ impl Job {
         self.directory.join(name)
     }
 
+    /// Clears the memory that all ranks share. Collective: no rank uses it before all have come, nor
+    /// goes on before it is clear.
+    pub fn clear_scratch(&self) {
+        self.world.barrier();
+        if self.rank == 0 {
+            self.scratch.clear();
+        }
+        self.world.barrier();
+    }
+
     /// Reports `verdict` to the test.
     pub fn tell(&self, verdict: &str) {
         let path = self.file(&format!("verdict.{}", self.rank));
@@ -95,11 +105,7 @@ pub fn run(mut arguments: impl Iterator<Item = String>) -> ExitCode {
         let Some(Work::Job(case)) = find(&name) else {
             fail(&job, &name, "there is no such case");
         };
-        job.world.barrier();
-        if job.rank == 0 {
-            job.scratch.clear();
-        }
-        job.world.barrier();
+        job.clear_scratch();
         say(&job, &format!("run {name}"));
         if let Err(words) = panics::caught(AssertUnwindSafe(|| case(&job))) {
             fail(&job, &name, &words);

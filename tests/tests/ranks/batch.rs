@@ -89,11 +89,7 @@ fn runs_each_task_once(job: &Job) {
                     "task {index}"
                 );
             }
-            job.world.barrier();
-            if job.rank == 0 {
-                job.scratch.clear();
-            }
-            job.world.barrier();
+            job.clear_scratch();
         }
     }
 }

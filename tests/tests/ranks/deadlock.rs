@@ -85,7 +85,11 @@ fn tell(outcome: &str) {
 const FOREVER: Duration = Duration::MAX;
 
 fn crossed_locks(job: &Job) {
-    let (mut a, mut b) = (mutex(job, "a"), mutex(job, "b"));
+    cross(job, mutex(job, "a"), mutex(job, "b"));
+}
+
+/// Rank 0 takes `a`, and the other rank `b`. Then each of them wants the other one.
+fn cross(job: &Job, mut a: Mutex, mut b: Mutex) {
     let (first, second) = match job.rank {
         0 => (&mut a, &mut b),
         _ => (&mut b, &mut a),
@@ -183,15 +187,8 @@ fn permits(job: &Job) {
 
 fn two_communicators(job: &Job) {
     let other = job.world.duplicate();
-    let mut a = mutex(job, "a");
-    let mut b = Mutex::builder(&other).name("b").build().unwrap();
-    let (first, second) = match job.rank {
-        0 => (&mut a, &mut b),
-        _ => (&mut b, &mut a),
-    };
-    let _guard = first.lock();
-    job.scratch.meet(MET, job.size);
-    ends(second.lock_timeout(FOREVER));
+    let b = Mutex::builder(&other).name("b").build().unwrap();
+    cross(job, mutex(job, "a"), b);
 }
 
 /// Each rank has a lock and wants that of the next one.

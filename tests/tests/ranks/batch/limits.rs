@@ -89,11 +89,7 @@ fn tasks_that_fail_are_tried_again(job: &Job) {
                 assert_eq!(reason, "task 1 fails (try 3 of 3)");
                 assert_eq!((directory.tries(1), directory.tries(0)), (3, 1));
             }
-            job.world.barrier();
-            if job.rank == 0 {
-                job.scratch.clear();
-            }
-            job.world.barrier();
+            job.clear_scratch();
         }
     }
 }

@@ -67,7 +67,7 @@ fn run(job: &Job, batch: &mut Batch, mut act: impl FnMut(u64)) -> u64 {
     mine
 }
 
-/// All ranks know who has stopped the batch, and each task was done or is open.
+/// Checks that all ranks know which rank has stopped the batch, and that each task is done or open.
 fn has_stopped(job: &Job, batch: &mut Batch, mine: u64, cause: StopCause, rank: Option<i32>) {
     let stopped = batch.stopped().unwrap().expect("it has stopped");
     assert_eq!(stopped.cause, cause);
@@ -78,11 +78,7 @@ fn has_stopped(job: &Job, batch: &mut Batch, mine: u64, cause: StopCause, rank: 
     let done = summary.done as usize * batch.worker().size() as usize;
     // All ranks of a worker have run the same tasks.
     assert_eq!(sum(job, mine as usize), done);
-    job.world.barrier();
-    if job.rank == 0 {
-        job.scratch.clear();
-    }
-    job.world.barrier();
+    job.clear_scratch();
 }
 
 fn condition_of_one_rank_stops_all(job: &Job) {
@@ -182,11 +178,7 @@ fn workers_that_wait_stop(job: &Job) {
             job.scratch.meet(ENDED, job.size);
         }
         batch.wait_all().unwrap().all_done().unwrap();
-        job.world.barrier();
-        if job.rank == 0 {
-            job.scratch.clear();
-        }
-        job.world.barrier();
+        job.clear_scratch();
     }
 }
 

@@ -218,11 +218,7 @@ fn waits_for_all(job: &Job) {
         let right = if reopens { (0, 1) } else { (1, 0) };
         assert_eq!((summary.done, summary.open), right);
         assert_eq!(batch.wait_all_timeout(Duration::ZERO).unwrap(), summary);
-        job.world.barrier();
-        if job.rank == 0 {
-            job.scratch.clear();
-        }
-        job.world.barrier();
+        job.clear_scratch();
     }
 }
 
