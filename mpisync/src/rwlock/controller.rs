@@ -202,8 +202,8 @@ impl WindowController {
     /// others still get [`LockError::HolderDied`] or wait; when it is dropped, the lock is usable by
     /// all ranks that are left. If this rank dies with the guard, the lock is poisoned again.
     ///
-    /// Waits for readers that the dead rank had let in at its end, and on several nodes until the
-    /// nodes have found out who has the lock.
+    /// First waits for the readers that the dead rank has let in. On several nodes it also waits until
+    /// the nodes have agreed on the holder.
     ///
     /// ```no_run
     /// use mpisync::prelude::*;

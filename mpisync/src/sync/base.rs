@@ -472,7 +472,7 @@ impl BlockSubject for Base {
         let standing = queue.standing();
         let held: u32 = standing.held.iter().map(|(_, count)| count).sum();
         let is_enough = queue.my_slot().count.load(Ordering::Relaxed) <= standing.free;
-        // Permits of which it is not known who has them may be given back.
+        // A permit whose holder is not known may be given back.
         if held + standing.free != total || is_enough {
             return Needs::Unknown;
         }

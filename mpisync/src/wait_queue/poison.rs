@@ -20,7 +20,7 @@ use crate::wait_queue::memory::WaitMemory;
 pub(crate) enum TakeOver {
     /// No rank has died with anything, or another rank has taken over.
     NotPoisoned,
-    /// The queue is usable, and this rank has taken so many permits.
+    /// The queue is usable. This rank has taken this number of permits.
     Taken(u32),
     /// Other ranks first have to leave. To be tried again.
     NotYet,

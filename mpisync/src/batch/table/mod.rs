@@ -41,7 +41,7 @@ pub(crate) struct TableLimits {
     pub(crate) tries: Option<u32>,
     /// How long a rank may have a task before others do not wait for it.
     pub(crate) time: Option<Duration>,
-    /// Whether claims in a directory decide who has a task.
+    /// Whether the batch has a state directory, whose claims say which job has a task.
     pub(crate) has_directory: bool,
 }
 

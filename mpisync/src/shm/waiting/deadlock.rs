@@ -298,7 +298,7 @@ mod tests {
         let cycle = [(1, Each(vec![2])), (2, Each(vec![3])), (3, Each(vec![1]))];
         assert_eq!(stuck(&cycle), [1, 2, 3]);
         assert!(stuck(&cycle[..2]).is_empty());
-        // Who waits for the cycle is stuck, too, but no part of it.
+        // A process that waits for the cycle is stuck, and is not a part of the cycle.
         let mut with_more = cycle.to_vec();
         with_more.push((4, Each(vec![5, 1])));
         assert_eq!(stuck(&with_more), [1, 2, 3, 4]);

@@ -25,7 +25,7 @@ pub(super) enum WaitQuestion {
     Free,
     /// What goes with the permit?
     Look,
-    /// It takes over from dead ranks, and wants so many permits of those that are free then.
+    /// It takes over from dead ranks, and takes at most this number of permits that are free then.
     TakeOver { wanted: u32 },
 }
 
