@@ -108,6 +108,19 @@ impl OwnComm {
         self.size
     }
 
+    /// The number of each rank in `MPI_COMM_WORLD`. None for a rank that is not in it, such as one
+    /// of a program that has been spawned. Local.
+    pub(crate) fn world_ranks(&self) -> Vec<Option<u32>> {
+        // SAFETY: two valid communicators.
+        let places = unsafe { translate(self.raw, ffi::RSMPI_COMM_WORLD) };
+        let places = places.unwrap_or_else(|| vec![-1; self.size as usize]);
+        // A rank that is not in it has a negative number.
+        places
+            .into_iter()
+            .map(|rank| rank.try_into().ok())
+            .collect()
+    }
+
     pub(super) fn raw(&self) -> ffi::MPI_Comm {
         self.raw
     }
@@ -352,6 +365,30 @@ pub(super) fn test(request: &mut ffi::MPI_Request) -> Result<bool, CreateError> 
 
 /// `MPI_SUCCESS`, by the standard (MPI 4.1, 9.4).
 pub(super) const SUCCESS: c_int = 0;
+
+/// The numbers that the ranks of `comm` have in `other`. Local.
+///
+/// # Safety
+/// Both are communicators.
+pub(super) unsafe fn translate(comm: ffi::MPI_Comm, other: ffi::MPI_Comm) -> Option<Vec<c_int>> {
+    let mut size = 0;
+    // SAFETY: valid communicators, as the caller ensures; groups that are made here and freed here; room for a number of
+    // each rank.
+    unsafe {
+        let (mut from, mut to) = (ffi::RSMPI_GROUP_NULL, ffi::RSMPI_GROUP_NULL);
+        check("MPI_Comm_group", ffi::MPI_Comm_group(comm, &mut from)).ok()?;
+        check("MPI_Comm_group", ffi::MPI_Comm_group(other, &mut to)).ok()?;
+        check("MPI_Group_size", ffi::MPI_Group_size(from, &mut size)).ok()?;
+        let ranks: Vec<c_int> = (0..size).collect();
+        let mut places = vec![-1; ranks.len()];
+        let (ranks, found) = (ranks.as_ptr(), places.as_mut_ptr());
+        let code = ffi::MPI_Group_translate_ranks(from, size, ranks, to, found);
+        ffi::MPI_Group_free(&mut from);
+        ffi::MPI_Group_free(&mut to);
+        check("MPI_Group_translate_ranks", code).ok()?;
+        Some(places)
+    }
+}
 
 /// Turns an MPI return code into an error with MPI's message.
 pub(super) fn check(function: &'static str, code: c_int) -> Result<(), CreateError> {

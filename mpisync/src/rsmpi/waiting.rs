@@ -1,7 +1,7 @@
 //! How the collective calls of a creation wait for the other ranks: not for ever.
 
 use crate::error::CreateError;
-use crate::rsmpi::comm::{Handle, check, test};
+use crate::rsmpi::comm::{Handle, test, translate};
 use crate::rsmpi::context::{Context, contexts};
 use crate::shm::absence::Absence;
 use crate::shm::domain::Domain;
@@ -9,7 +9,6 @@ use crate::shm::lock;
 use crate::shm::wait::{FIRST_SLEEP, LONGEST_SLEEP, Surroundings};
 use mpi::ffi;
 use mpi::traits::Communicator;
-use std::ffi::c_int;
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -214,30 +213,6 @@ impl Lost {
 
     fn error(self) -> CreateError {
         CreateError::absent(self.rank, self.absence)
-    }
-}
-
-/// The numbers that the ranks of `comm` have in `other`. Local.
-///
-/// # Safety
-/// Both are communicators.
-unsafe fn translate(comm: ffi::MPI_Comm, other: ffi::MPI_Comm) -> Option<Vec<c_int>> {
-    let mut size = 0;
-    // SAFETY: valid communicators, as the caller ensures; groups that are made here and freed here; room for a number of
-    // each rank.
-    unsafe {
-        let (mut from, mut to) = (ffi::RSMPI_GROUP_NULL, ffi::RSMPI_GROUP_NULL);
-        check("MPI_Comm_group", ffi::MPI_Comm_group(comm, &mut from)).ok()?;
-        check("MPI_Comm_group", ffi::MPI_Comm_group(other, &mut to)).ok()?;
-        check("MPI_Group_size", ffi::MPI_Group_size(from, &mut size)).ok()?;
-        let ranks: Vec<c_int> = (0..size).collect();
-        let mut places = vec![-1; ranks.len()];
-        let (ranks, found) = (ranks.as_ptr(), places.as_mut_ptr());
-        let code = ffi::MPI_Group_translate_ranks(from, size, ranks, to, found);
-        ffi::MPI_Group_free(&mut from);
-        ffi::MPI_Group_free(&mut to);
-        check("MPI_Group_translate_ranks", code).ok()?;
-        Some(places)
     }
 }
 

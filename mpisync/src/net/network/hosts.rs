@@ -6,17 +6,21 @@
 //! that has found this tells all others. On the node itself a word in shared memory takes the place
 //! of the messages, and `/proc` tells at once whether the leader's process is alive.
 //!
+//! The leaders of several communicators may be the same processes. A beat of one communicator is one
+//! of all, so these processes send each other one beat in each interval.
+//!
 //! A node that is lost stays so, also if it answers again: its ranks are not taken for dead, so what
 //! they hold is not given to others. But no wait across nodes can be relied on any more, and all of
 //! them end with an error, on all nodes.
 
 use crate::net::envelope::To;
+use crate::net::network::contact::Contact;
 use crate::net::network::{INSPECTION, Network};
 use crate::shm::lock;
 use crate::shm::topology::Topology;
 use crate::shm::wait::Surroundings;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// How often a leader sends beats, if the limit is not short.
@@ -38,14 +42,20 @@ pub(super) struct Hosts {
     /// The leaders that this one watches: those of the nodes before it. None on other ranks.
     watched: Vec<Watched>,
     /// The leaders that watch this one.
-    watchers: Vec<u32>,
+    watchers: Vec<Leader>,
     state: Mutex<State>,
     /// The number of polls of a rank that is no leader.
     polls: AtomicU32,
 }
 
+/// The leader of another node.
+struct Leader {
+    rank: u32,
+    contact: Arc<Contact>,
+}
+
 struct Watched {
-    leader: u32,
+    leader: Leader,
     /// Whether a message has come from it since the last look.
     was_heard: AtomicBool,
 }
@@ -53,8 +63,6 @@ struct Watched {
 struct State {
     /// When this rank has looked last.
     looked: Instant,
-    /// When it has sent its last beat; None before the first.
-    sent: Option<Instant>,
     /// By watched leader: when it was heard of last, or when all ranks have begun.
     heard: Vec<Instant>,
     /// On other ranks: the beat of this node's leader, and since when it has been the same.
@@ -62,11 +70,20 @@ struct State {
 }
 
 impl Hosts {
-    /// `limit` is after what time a node that does not answer is lost.
-    pub(super) fn new(topology: &Topology, limit: Option<Duration>) -> Self {
+    /// `limit` is after what time a node that does not answer is lost; `contact` finds the contact
+    /// with another leader.
+    pub(super) fn new(
+        topology: &Topology,
+        limit: Option<Duration>,
+        contact: impl Fn(u32) -> Arc<Contact>,
+    ) -> Self {
         let (node, nodes) = (topology.node(), topology.nodes());
         let steps = 1..=WATCHERS.min(nodes - 1);
-        let leader = |node: u32| topology.leader(node % nodes);
+        let leader = |node: u32| {
+            let rank = topology.leader(node % nodes);
+            let contact = contact(rank);
+            Leader { rank, contact }
+        };
         let (mut watched, mut watchers) = (Vec::new(), Vec::new());
         if topology.is_leader() {
             watched.extend(steps.clone().map(|step| Watched {
@@ -80,7 +97,6 @@ impl Hosts {
             limit,
             state: Mutex::new(State {
                 looked: now,
-                sent: None,
                 heard: vec![now; watched.len()],
                 beat: (0, now),
             }),
@@ -93,7 +109,7 @@ impl Hosts {
     /// Notes a message of `rank`.
     pub(super) fn hear(&self, rank: u32) {
         for watched in &self.watched {
-            if watched.leader == rank {
+            if watched.leader.rank == rank {
                 watched.was_heard.store(true, Ordering::Relaxed);
             }
         }
@@ -134,31 +150,27 @@ impl Network {
         }
         let now = Instant::now();
         let mut silent = None;
-        let is_time = {
+        {
             let mut state = lock(&hosts.state);
             let has_run = state.looks(now, limit);
             for (watched, heard) in hosts.watched.iter().zip(&mut state.heard) {
+                let contact = &watched.leader.contact;
                 if watched.was_heard.swap(false, Ordering::Relaxed) {
-                    *heard = now;
+                    contact.note_heard(now);
                 }
-                if has_run && now - *heard > limit {
-                    silent = Some(watched.leader);
+                *heard = contact.heard().map_or(*heard, |at| at.max(*heard));
+                if has_run && now.saturating_duration_since(*heard) > limit {
+                    silent = Some(watched.leader.rank);
                 }
             }
-            let interval = BEAT.min(limit / BEATS_WITHIN_LIMIT);
-            let is_time = state.sent.is_none_or(|sent| now - sent >= interval);
-            if is_time {
-                state.sent = Some(now);
-            }
-            is_time
-        };
+        }
         if let Some(leader) = silent {
             return self.lose_host(leader, true);
         }
-        if is_time {
-            let beat = self.envelope(To::Beat).to_bytes();
-            for &leader in &hosts.watchers {
-                self.send(leader, beat.clone());
+        let interval = BEAT.min(limit / BEATS_WITHIN_LIMIT);
+        for leader in &hosts.watchers {
+            if leader.contact.is_time_to_send(now, interval) {
+                self.send(leader.rank, self.envelope(To::Beat).to_bytes());
             }
         }
     }
@@ -243,18 +255,23 @@ mod tests {
     }
 
     fn watched(hosts: &Hosts) -> Vec<u32> {
-        hosts.watched.iter().map(|watched| watched.leader).collect()
+        (hosts.watched.iter())
+            .map(|watched| watched.leader.rank)
+            .collect()
     }
 
     #[test]
     fn each_leader_watches_two_others() {
-        let limit = Some(Duration::from_secs(10));
-        let two = Hosts::new(&pairs(2, 2), limit);
-        assert_eq!((watched(&two), two.watchers), (vec![0], vec![0]));
-        let five = Hosts::new(&pairs(2, 5), limit);
-        assert_eq!((watched(&five), five.watchers), (vec![0, 8], vec![4, 6]));
-        let no_leader = Hosts::new(&pairs(3, 5), limit);
-        assert_eq!((watched(&no_leader), no_leader.watchers), (vec![], vec![]));
+        /// Whom `rank` watches, and who watches it.
+        fn ring(rank: u32, nodes: u32) -> (Vec<u32>, Vec<u32>) {
+            let limit = Some(Duration::from_secs(10));
+            let hosts = Hosts::new(&pairs(rank, nodes), limit, |_| Arc::default());
+            let watchers = hosts.watchers.iter().map(|leader| leader.rank).collect();
+            (watched(&hosts), watchers)
+        }
+        assert_eq!(ring(2, 2), (vec![0], vec![0]));
+        assert_eq!(ring(2, 5), (vec![0, 8], vec![4, 6]));
+        assert_eq!(ring(3, 5), (vec![], vec![]));
     }
 
     #[test]
@@ -264,7 +281,6 @@ mod tests {
         let at = |seconds| start + Duration::from_secs(seconds);
         let mut state = State {
             looked: start,
-            sent: None,
             heard: vec![start],
             beat: (1, start),
         };

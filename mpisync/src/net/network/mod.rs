@@ -1,11 +1,13 @@
 //! The network over MPI.
 
+mod contact;
 mod hosts;
 mod schedule;
 mod server;
 mod thread;
 
 use crate::net::envelope::{Address, Announcements, Envelope, To};
+use crate::net::network::contact::Contact;
 use crate::net::network::hosts::Hosts;
 use crate::net::network::server::Server;
 use crate::net::service::{ErasedClient, ErasedService};
@@ -66,6 +68,8 @@ impl Network {
         // Without a thread, a node is silent while its leader computes.
         let has_thread = context.carrier().is_some_and(|carrier| carrier.has_thread);
         let limit = context.silence().filter(|_| has_thread);
+        let world_ranks = context.all().world_ranks();
+        let contact = |rank: u32| Contact::with(world_ranks[rank as usize]);
         let net = Arc::new(Network {
             context: Arc::clone(context),
             clients: Mutex::default(),
@@ -74,7 +78,7 @@ impl Network {
             inspected: Mutex::new(Instant::now()),
             told: untold().collect(),
             told_end: untold().collect(),
-            hosts: Hosts::new(topology, limit),
+            hosts: Hosts::new(topology, limit, contact),
             unsent: Mutex::default(),
             has_unsent: AtomicBool::new(false),
         });
