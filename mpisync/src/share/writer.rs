@@ -50,14 +50,33 @@ impl FencedCall<'_> {
     ) -> Result<(), CollectiveError> {
         let record = self.record();
         let here = self.rank() as i32;
-        if record.claimed.load(Ordering::Relaxed) == self.number.0 {
+        self.alone_with_record(|| -> Result<(), CollectiveError> {
+            if record.claimed.load(Ordering::Relaxed) != self.number.0 {
+                return Ok(());
+            }
             let there = record.writer.load(Ordering::Relaxed) as i32;
             self.check_site(there)?;
-            return Err(writer_mismatch(here, there, there));
-        }
+            Err(writer_mismatch(here, there, there))
+        })?;
         across(self.number).map_err(|there| writer_mismatch(here, there as i32, there as i32))?;
-        self.take_charge();
+        self.alone_with_record(|| self.take_charge());
         Ok(())
+    }
+
+    /// Reads or writes the record under the write lock, which keeps other ranks of this node from
+    /// it, while the node's server puts no value of another node into it.
+    fn alone_with_record<T>(&self, work: impl FnOnce() -> T) -> T {
+        let Some(mailboxes) = self.mailboxes else {
+            return work();
+        };
+        let record = self.record();
+        // If a host is lost, the call fails for that reason in the end.
+        let has_begun = mailboxes.begin_filling(self.block, record).is_ok();
+        let result = work();
+        if has_begun {
+            record.filling.store(0, Ordering::Release);
+        }
+        result
     }
 
     /// Makes this rank the writer of a call in which all ranks know that it is.
