@@ -38,6 +38,7 @@ pub struct Launch<'a> {
     survive: bool,
     beside_others: bool,
     wrapper: &'a [&'a str],
+    program: Option<&'a [&'a str]>,
     environment: Vec<(&'a str, &'a str)>,
 }
 
@@ -63,6 +64,7 @@ impl<'a> Launch<'a> {
             survive: false,
             beside_others: false,
             wrapper: &[],
+            program: None,
             environment: Vec::new(),
         }
     }
@@ -98,6 +100,12 @@ impl<'a> Launch<'a> {
         self
     }
 
+    /// Runs another program with these arguments. The directory of the job and the cases follow them.
+    pub fn program(mut self, program: &'a [&'a str]) -> Self {
+        self.program = Some(program);
+        self
+    }
+
     /// Runs the job to its end, or to the limit.
     ///
     /// # Panics
@@ -129,9 +137,14 @@ impl<'a> Launch<'a> {
         }
         command
             .envs(self.environment.iter().copied())
-            .args(self.wrapper)
-            .arg(env::current_exe().expect("this program has a path"))
-            .arg(job::OPTION)
+            .args(self.wrapper);
+        match self.program {
+            Some(words) => command.args(words),
+            None => command
+                .arg(env::current_exe().expect("this program has a path"))
+                .arg(job::OPTION),
+        };
+        command
             .arg(&directory.0)
             .args(&self.cases)
             .stdout(log.try_clone().expect("a second handle of the output file"))

@@ -2,7 +2,6 @@
 //! benchmarks.
 
 mod checks;
-mod faults_of_peers;
 mod hdf5;
 mod hosts;
 mod launch;
@@ -53,7 +52,7 @@ enum Task {
     /// Take locks at random for a long time, and check that no write and no memory is lost
     Soak(programs::Soak),
     /// Let a rank fail in Python packages as in `docs/faults.md`, and write `docs/faults-of-peers.md`
-    Peers(faults_of_peers::PeerFaults),
+    Peers(peers::PeerFaults),
     /// Only set everything up, and print what will be used
     Setup(mpi::Choice),
 }

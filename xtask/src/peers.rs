@@ -1,19 +1,23 @@
-//! Subjects of the benchmarks that need a job of their own. Each is measured before its benchmark, which takes the figures
-//! over; one that cannot be measured here is left out, and it is said why.
+//! Other packages. Subjects of the benchmarks that need a job of their own: each is measured before its benchmark, which takes
+//! the figures over; one that cannot be measured here is left out, and it is said why. And the packages whose faults are shown.
 
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
+use clap::Args;
 use launcher::Family;
 use which::which;
 
-use crate::launch::Toolbox;
-use crate::mpi::Mpi;
-use crate::process::{pass_on, say};
+use crate::launch::{Options, Toolbox};
+use crate::mpi::{Choice, Mpi};
+use crate::process::{pass_on, run_job, say};
 use crate::programs::{BENCH, Bench};
+use crate::setup::Need;
 use crate::wheels::{self, PSHMEM};
+use crate::workspace::Workspace;
 
 /// The benchmark of channels, and the crate with a ring in an MPI window that is a subject of it.
 const CHANNEL: &str = "channel";
@@ -51,8 +55,17 @@ impl Script {
 }
 
 /// What all these programs need, and what of it is to be built here, with the MPI that the others use.
-pub const FOUNDATION: [&str; 2] = ["mpi4py==4.1.2", "numpy"];
+const FOUNDATION: [&str; 2] = ["mpi4py==4.1.2", "numpy"];
 const BUILT_HERE: &str = "mpi4py";
+
+/// The packages whose faults are shown beside ours, and what mpilock needs.
+const WITH_FAULTS: [&str; 5] = [
+    "mpilock==2.2.1",
+    PSHMEM,
+    MPI_CHANNELS,
+    "opentelemetry-api==1.45.2",
+    "typing_extensions",
+];
 
 /// The feature that the benchmarks are built with for this MPI, or why there is none.
 pub fn feature(mpi: &Mpi) -> Result<&'static str> {
@@ -166,7 +179,7 @@ impl Peers<'_> {
 }
 
 /// A Python that has these packages, in an environment for all of them.
-pub fn python(tools: &Toolbox<'_>, packages: &[&str]) -> Result<PathBuf> {
+fn python(tools: &Toolbox<'_>, packages: &[&str]) -> Result<PathBuf> {
     let dir = tools.target().join("python");
     // What pip has built before, it has built with any MPI.
     let options = ["--no-cache-dir", "--no-deps", "--no-binary", BUILT_HERE];
@@ -174,6 +187,37 @@ pub fn python(tools: &Toolbox<'_>, packages: &[&str]) -> Result<PathBuf> {
         wheels::add(&dir, packages, &options, |pip| tools.equip(pip))?;
     }
     Ok(dir.join("bin/python3"))
+}
+
+/// `cargo xtask peers`
+#[derive(Args)]
+pub struct PeerFaults {
+    #[command(flatten)]
+    mpi: Choice,
+    /// Only functions of the script whose names contain this, and write no page
+    #[arg(long, value_name = "NAME")]
+    only: Option<String>,
+}
+
+impl PeerFaults {
+    /// Has the tests run the cells of the packages and write the page.
+    pub fn run(self, workspace: &Workspace) -> Result<()> {
+        const LIMIT: u64 = 3600;
+        let options = Options {
+            mpi: self.mpi,
+            timeout: LIMIT,
+        };
+        options.with_each_mpi(workspace, Need::Mpi, None, |tools| {
+            let mut cargo = tools.cargo_for_ranks(1)?;
+            cargo
+                .env("TEST_PEERS", python(&tools, &WITH_FAULTS)?)
+                .env("TEST_MPI_NAME", tools.mpi.to_string())
+                .args(["test", "--package", "mpisync-tests"])
+                .args(["--test", "faults", "--", "--write-peers"])
+                .args(&self.only);
+            run_job(&mut cargo, Duration::from_secs(LIMIT), pass_on)
+        })
+    }
 }
 
 /// What came of a subject, if anything did.

@@ -4,38 +4,31 @@
 //! last rank is the victim. The others make a call that needs it and answer with the outcome ([`cell`]), which is
 //! compared with the [`table`]. The launcher lets them live when the victim dies.
 //!
-//! `docs/faults.md` is the table for readers. `cargo test -p mpisync-tests --test faults -- --write` writes it.
+//! `docs/faults.md` is the table for readers. `cargo test -p mpisync-tests --test faults -- --write` writes it. The same
+//! faults in other packages are in [`peers`].
 
 mod cell;
 mod fault;
+mod observe;
 mod page;
+mod peers;
 mod situations;
 mod table;
 
 use std::env;
 use std::process::ExitCode;
-use std::thread;
-use std::time::{Duration, Instant};
 
 use launcher::processes;
 use libtest_mimic::{Arguments, Failed, Trial};
 use mpisync_tests::job;
 use mpisync_tests::launch::Launch;
 
-use crate::cell::{BYSTANDER, RANKS, STRUCK, VICTIM};
+use crate::cell::RANKS;
 use crate::fault::Fault;
-use crate::table::{JOB_ENDS, KNOWN_HANGS, REPORTED, Row, TABLE};
+use crate::observe::{Seen, observe};
+use crate::table::{KNOWN_HANGS, REPORTED, Row, TABLE};
 
-/// How long a job has until its fault, also on a busy machine.
-const START: Duration = Duration::from_secs(30);
-
-/// How long a rank may wait after the fault. One that waits longer hangs.
-const LONGEST_WAIT: Duration = Duration::from_secs(10);
-
-/// How often a job is looked at.
-const POLL: Duration = Duration::from_millis(20);
-
-/// Times of the library that fit into [`LONGEST_WAIT`]: after what time it reports a wait, how long it waits for ranks that
+/// Times of the library that fit into [`observe::LONGEST_WAIT`]: after what time it reports a wait, how long it waits for ranks that
 /// do not come to make an object, how long the others have after a panic, and how long a host may be silent, which is longer
 /// than a stopped one is. A backtrace takes seconds on a busy machine,
 /// and comes before the stack unwinds.
@@ -63,6 +56,10 @@ fn main() -> ExitCode {
         _ => {}
     }
     processes::adopt_orphans().expect("Linux has subreapers");
+    if let Some("--write-peers") = arguments.first().map(String::as_str) {
+        peers::write(arguments.get(1).map(String::as_str));
+        return ExitCode::SUCCESS;
+    }
     let mut arguments = Arguments::from_args();
     let jobs = if is_over_hosts() {
         JOBS_OVER_HOSTS
@@ -92,6 +89,8 @@ fn trials() -> Vec<Trial> {
     let others = [
         Trial::test("known_hangs_are_cells", known_hangs_are_cells),
         Trial::test("page_is_up_to_date", page::check),
+        Trial::test("page_of_peers_has_our_lines", peers::check_page),
+        Trial::test("script_of_peers_has_all_functions", peers::check_script),
     ];
     cells.chain(others).collect()
 }
@@ -102,16 +101,9 @@ fn is_long(row: &Row, fault: Fault) -> bool {
         || row.expected(fault).contains(&REPORTED)
 }
 
-/// What a rank that is not the victim got.
-struct Seen {
-    rank: usize,
-    /// None if it waits without a report.
-    outcome: Option<String>,
-    seconds: f64,
-}
-
 fn check(row: &Row, fault: Fault) -> Result<(), Failed> {
-    let (seen, output) = run(row, fault)?;
+    let launch = Launch::new(RANKS, [row.name, fault.name()]).envs(&ENVIRONMENT);
+    let (seen, output) = observe(launch, row.expected(fault).contains(&REPORTED))?;
     let as_text = |seen: &Seen| match &seen.outcome {
         Some(outcome) => format!("rank {}: {outcome}, {:.2} s", seen.rank, seen.seconds),
         None => format!("rank {}: hangs", seen.rank),
@@ -142,63 +134,6 @@ fn check(row: &Row, fault: Fault) -> Result<(), Failed> {
             }
         }
     }
-}
-
-/// Runs the job of a cell, and returns what each rank got and what the job printed.
-fn run(row: &Row, fault: Fault) -> Result<(Vec<Seen>, String), Failed> {
-    let launch = Launch::new(RANKS, [row.name, fault.name()]).envs(&ENVIRONMENT);
-    let mut job = launch.survive_deaths().beside_others().start();
-    let awaits_report = row.expected(fault).contains(&REPORTED);
-    let mut deadline = Instant::now() + START;
-    let mut is_struck = false;
-    loop {
-        let is_last_look = job.is_over() || Instant::now() >= deadline;
-        let (output, verdicts) = (job.output(), job.verdicts());
-        if !is_struck && verdicts[VICTIM as usize].is_some() {
-            is_struck = true;
-            deadline = Instant::now() + LONGEST_WAIT;
-        }
-        let has_answered =
-            |rank: usize| verdicts[rank].is_some() || awaits_report && reports(&output, rank);
-        if (0..RANKS).all(has_answered) || is_last_look {
-            break;
-        }
-        thread::sleep(POLL);
-    }
-    let is_over = job.is_over();
-    let (output, verdicts) = (job.output(), job.verdicts());
-    job.kill();
-    if verdicts[VICTIM as usize].as_deref() != Some(STRUCK) {
-        return Err(format!("the fault did not happen\n--- output ---\n{output}").into());
-    }
-    let mut seen = Vec::new();
-    for (rank, verdict) in verdicts.iter().enumerate() {
-        if rank == VICTIM as usize || verdict.as_deref() == Some(BYSTANDER) {
-            continue;
-        }
-        let (outcome, seconds) = match verdict {
-            Some(verdict) => {
-                let (outcome, seconds) = verdict.split_once('\t').expect("two columns");
-                let seconds = seconds.parse().expect("a number of seconds");
-                (Some(outcome.to_owned()), seconds)
-            }
-            None if reports(&output, rank) => (Some(REPORTED.to_owned()), 0.0),
-            None if is_over => (Some(JOB_ENDS.to_owned()), 0.0),
-            None => (None, 0.0),
-        };
-        seen.push(Seen {
-            rank,
-            outcome,
-            seconds,
-        });
-    }
-    Ok((seen, output))
-}
-
-/// Whether the library has printed that this rank waits.
-fn reports(output: &str, rank: usize) -> bool {
-    let start = format!("mpisync: rank {rank} has waited for ");
-    output.lines().any(|line| line.starts_with(&start))
 }
 
 fn known_hangs_are_cells() -> Result<(), Failed> {

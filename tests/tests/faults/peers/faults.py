@@ -1,6 +1,6 @@
 """One fault of a rank in one situation of a Python package, for the table of `cargo xtask peers`.
 
-    faults.py SITUATION FAULT DIRECTORY
+    faults.py DIRECTORY SITUATION FAULT
 
 The last rank is the victim. It comes to where it has what the situation says, tells so by a file, and has its fault. The
 others wait for the file, make the call of the situation, and leave what they get in files. Each then stays alive without a
@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy
 from mpi4py import MPI
 
-SITUATION, FAULT, DIRECTORY = sys.argv[1], sys.argv[2], Path(sys.argv[3])
+DIRECTORY, SITUATION, FAULT = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
 WORLD = MPI.COMM_WORLD
 RANK, SIZE = WORLD.rank, WORLD.size
 VICTIM = SIZE - 1
@@ -48,7 +48,7 @@ def strike():
     """The victim has its fault. Returns if it goes on, or is to return from `main`."""
     (DIRECTORY / "ready").touch()
     time.sleep(HEAD_START)
-    tell("struck", str(time.time()))
+    tell(f"verdict.{VICTIM}", "struck")
     if FAULT == "raises":
         raise Fault
     if FAULT == "killed":
@@ -263,6 +263,12 @@ def mpi4py_make():
     missing(lambda: Mutex(comm=WORLD))
 
 
+def since_fault():
+    """Seconds; 0 before the fault."""
+    fault = DIRECTORY / f"verdict.{VICTIM}"
+    return max(time.time() - fault.stat().st_mtime, 0) if fault.exists() else 0
+
+
 def stand_by():
     tell(f"verdict.{RANK}", "bystander")
     rest()
@@ -280,7 +286,7 @@ def main():
         outcome = "goes on"
     except Exception as error:
         outcome = f"`{type(error).__name__}`"
-    tell(f"verdict.{RANK}", outcome)
+    tell(f"verdict.{RANK}", f"{outcome}\t{since_fault()}")
     rest()
 
 
