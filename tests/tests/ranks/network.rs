@@ -24,11 +24,11 @@ fn packets() -> Option<u64> {
     Some(count("rx") + count("tx"))
 }
 
-/// A million read locks on each rank leave the counters of the network unchanged.
+/// A hundred thousand read locks on each rank leave the counters of the network unchanged.
 fn reads_send_nothing(job: &Job) {
-    const READS: u32 = 1_000_000;
-    // The system sends packets of its own at times.
-    const ATTEMPTS: u32 = 10;
+    const READS: u32 = 100_000;
+    // The hosts send beats about once a second, and the system packets of its own at times.
+    const ATTEMPTS: u32 = 20;
     let mut ctrl = mpisync::sync(&job.world).unwrap();
     let mut fewest = None;
     for _ in 0..ATTEMPTS {
@@ -49,7 +49,7 @@ fn reads_send_nothing(job: &Job) {
             break;
         }
     }
-    assert_eq!(fewest, Some(0), "packets during a million reads");
+    assert_eq!(fewest, Some(0), "packets during the reads");
     // The counters work.
     let before = packets();
     for _ in 0..10 {
