@@ -2,7 +2,8 @@
 //! shows them.
 //!
 //! Starting a job costs as much as most cases, so cases run one after the other in one job if
-//! possible. A case that fails ends its job, and the next one starts another.
+//! possible. A case that fails ends its job, and the next one starts another. Jobs of a single case
+//! sleep most of the time, and run side by side.
 
 use std::env;
 use std::process::ExitCode;
@@ -16,6 +17,9 @@ use crate::cases::{Attribute, REGISTERED, Work};
 use crate::job;
 use crate::launch::{LIMIT, Launch, Running};
 
+/// How many jobs of a single case run at the same time.
+const JOBS: usize = 3;
+
 /// Runs the tests that the command line names, or, as a rank of a job, the cases.
 pub fn main() -> ExitCode {
     if env::args().nth(1).as_deref() == Some(job::OPTION) {
@@ -24,9 +28,17 @@ pub fn main() -> ExitCode {
     processes::adopt_orphans().expect("Linux has subreapers");
     let (selection, options) = Selection::from_arguments(env::args().skip(1));
     let mut arguments = Arguments::from_iter([String::new()].into_iter().chain(options));
+    let (in_turn, side_by_side) = trials(&selection);
     // The ranks of one job share few cores already, and sessions follow the order of the tests.
     arguments.test_threads = Some(1);
-    libtest_mimic::run(&arguments, trials(&selection)).exit_code()
+    let first = libtest_mimic::run(&arguments, in_turn);
+    arguments.test_threads = Some(JOBS);
+    let second = libtest_mimic::run(&arguments, side_by_side);
+    if first.has_failed() {
+        first.exit_code()
+    } else {
+        second.exit_code()
+    }
 }
 
 /// The selection of tests.
@@ -36,6 +48,8 @@ struct Selection {
     names: Vec<String>,
     /// Without those whose names contain one of these.
     skip: Vec<String>,
+    /// Only those with this number of ranks, or all.
+    ranks: Option<usize>,
     /// Only those with this number of ranks that also run over several hosts, or all.
     hosts: Option<usize>,
 }
@@ -49,6 +63,7 @@ impl Selection {
             let mut value = || arguments.next().expect("the option has a value");
             match argument.as_str() {
                 "--skip" => selection.skip.push(value()),
+                "--ranks" => selection.ranks = value().parse().ok(),
                 "--ranks-over-hosts" => selection.hosts = value().parse().ok(),
                 "--format" | "--color" | "--logfile" | "--test-threads" => {
                     options.extend([argument, value()]);
@@ -66,6 +81,7 @@ impl Selection {
         let is_for_hosts = test.is(Attribute::SeveralNodes);
         (self.names.is_empty() || self.names.iter().any(has))
             && !self.skip.iter().any(has)
+            && self.ranks.is_none_or(|ranks| ranks == test.ranks)
             && self.hosts.map_or(!is_for_hosts, fits)
     }
 }
@@ -114,6 +130,11 @@ impl Test {
         variables.unwrap_or_default()
     }
 
+    /// Whether the test starts jobs itself, which may not run beside others.
+    fn starts_jobs(&self) -> bool {
+        matches!(self.work, Work::Test(_))
+    }
+
     fn shares_its_job(&self) -> bool {
         matches!(self.work, Work::Job(_))
             && !self.is(Attribute::OwnJob)
@@ -138,7 +159,7 @@ impl Test {
             }
             Work::Job(_) if self.is(Attribute::LastRankDies) => self.survive(),
             Work::Job(_) | Work::Process(_) | Work::Program(_) => {
-                let ended = self.launch().run();
+                let ended = self.launch().beside_others().run();
                 let ok = format!("ok {}", self.case);
                 let passed = ended.output.lines().filter(|line| *line == ok).count();
                 let all = match self.work {
@@ -153,7 +174,8 @@ impl Test {
     /// Runs a case whose last rank dies. All others have to survive.
     fn survive(&self) -> Result<(), Failed> {
         const LIMIT: Duration = Duration::from_secs(30);
-        let ended = self.launch().survive_deaths().limit(LIMIT).run();
+        let launch = self.launch().survive_deaths().beside_others();
+        let ended = launch.limit(LIMIT).run();
         let verdicts: Vec<&str> = ended
             .verdicts
             .iter()
@@ -169,11 +191,11 @@ fn expect(good: bool, words: impl FnOnce() -> String) -> Result<(), Failed> {
     if good { Ok(()) } else { Err(words().into()) }
 }
 
-/// The tests in the order in which they run.
-fn trials(selection: &Selection) -> Vec<Trial> {
+/// The tests that run one after the other, in this order, and those that run side by side.
+fn trials(selection: &Selection) -> (Vec<Trial>, Vec<Trial>) {
     let mut tests: Vec<Test> = Test::all().filter(|test| selection.takes(test)).collect();
     tests.sort_by(|a, b| (a.key(), module(a)).cmp(&(b.key(), module(b))));
-    let mut trials = Vec::new();
+    let mut in_turn = Vec::new();
     for group in tests.chunk_by(|a, b| a.key() == b.key()) {
         let first = &group[0];
         let session = Arc::new(Session {
@@ -182,7 +204,7 @@ fn trials(selection: &Selection) -> Vec<Trial> {
             cases: group.iter().map(|test| test.case.clone()).collect(),
             job: Mutex::new(None),
         });
-        trials.extend(
+        in_turn.extend(
             (0..group.len())
                 .map(|index| {
                     let session = Arc::clone(&session);
@@ -193,13 +215,15 @@ fn trials(selection: &Selection) -> Vec<Trial> {
                 .map(|(check, test)| Trial::test(test.name.clone(), check)),
         );
     }
-    trials.extend(
-        tests
-            .into_iter()
-            .filter(|test| !test.shares_its_job())
-            .map(|test| Trial::test(test.name.clone(), move || test.run())),
-    );
-    trials
+    let mut side_by_side = Vec::new();
+    for test in tests.into_iter().filter(|test| !test.shares_its_job()) {
+        let group = match test.starts_jobs() {
+            true => &mut in_turn,
+            false => &mut side_by_side,
+        };
+        group.push(Trial::test(test.name.clone(), move || test.run()));
+    }
+    (in_turn, side_by_side)
 }
 
 /// The file of a test's case.

@@ -87,8 +87,8 @@ impl<'a> Launch<'a> {
         self
     }
 
-    /// Has the launcher and MPI keep their files in the job's directory. The job is ended by [`Running::kill`], which then
-    /// finds all that the launcher has started.
+    /// Lets other jobs run at the same time: the launcher and MPI keep their files in the job's directory, by which all that
+    /// the launcher has started is found.
     pub fn beside_others(mut self) -> Self {
         self.beside_others = true;
         self
@@ -157,6 +157,7 @@ impl<'a> Launch<'a> {
             status: None,
             ranks: self.ranks,
             survive: self.survive,
+            beside_others: self.beside_others,
             start: Instant::now(),
         }
     }
@@ -169,6 +170,7 @@ pub struct Running {
     status: Option<ExitStatus>,
     ranks: usize,
     survive: bool,
+    beside_others: bool,
     start: Instant,
 }
 
@@ -208,7 +210,7 @@ impl Running {
     }
 
     /// Waits for the launcher and all its processes; kills the remaining ones after `limit`, or
-    /// some time after the job has ended. No other job may run.
+    /// some time after the job has ended. No other job may run, except beside one that allows it.
     pub fn finish(mut self, limit: Duration) -> Ended {
         let mut deadline = Instant::now() + limit;
         let mut has_ended = false;
@@ -227,10 +229,14 @@ impl Running {
                 thread::sleep(POLL);
             }
         }
-        if !has_ended {
-            processes::end_descendants(GRACE).expect(NO_TABLE);
-            processes::reap_orphans(self.launcher.id()).expect(NO_TABLE);
-            self.launcher.wait().expect("the launcher is our child");
+        match has_ended {
+            true => {}
+            false if self.beside_others => self.kill(),
+            false => {
+                processes::end_descendants(GRACE).expect(NO_TABLE);
+                processes::reap_orphans(self.launcher.id()).expect(NO_TABLE);
+                self.launcher.wait().expect("the launcher is our child");
+            }
         }
         let mut output = self.output();
         for report in self.read_all("failure").into_iter().flatten() {
@@ -272,13 +278,15 @@ impl Running {
 
     /// Whether the launcher, which has ended, left running processes behind.
     fn has_left_some(&self) -> bool {
+        if self.beside_others {
+            return !self.processes().is_empty();
+        }
         processes::reap_orphans(self.launcher.id()).expect(NO_TABLE);
         !processes::descendants().expect(NO_TABLE).is_empty()
     }
 
-    /// Kills the launcher and all ranks with `SIGKILL`, and returns when none of them runs any more. Other jobs go on: the
-    /// directory of the job, which is among the arguments or in the environment of its processes, tells which they are.
-    pub fn kill(&mut self) {
+    /// The running processes of this job: the directory is among their arguments, or in their environment.
+    fn processes(&self) -> Vec<u32> {
         let name = self.directory.0.to_str().expect("text").to_owned();
         let variable = format!("{TMPDIR}={name}");
         let is_there = |process: &u32| {
@@ -291,11 +299,17 @@ impl Running {
             (names("cmdline", &name) || names("environ", &variable))
                 && processes::is_running(*process)
         };
+        let mut found = processes::all().expect(NO_TABLE);
+        found.retain(is_there);
+        found
+    }
+
+    /// Kills the launcher and all ranks with `SIGKILL`, and returns when none of them runs any more. Other jobs go on.
+    pub fn kill(&mut self) {
         let launcher = self.launcher.id();
         let mut killed = Vec::new();
         loop {
-            let mut found = processes::all().expect(NO_TABLE);
-            found.retain(&is_there);
+            let found = self.processes();
             if found.is_empty() {
                 break;
             }

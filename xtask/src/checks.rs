@@ -1,6 +1,7 @@
 //! `cargo xtask test`: every check, one step after another, up to the first that fails.
 
 use std::process::Command;
+use std::ptr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -72,8 +73,12 @@ pub struct Test {
     /// List the steps and stop
     #[arg(long)]
     list: bool,
-    /// Over how many hosts, set up on this machine, the hosts step runs (may be given several times)
-    #[arg(long, value_name = "N", value_delimiter = ',', default_values_t = [2, 3])]
+    /// Also what takes long: valgrind, all numbers of ranks with each MPI instead of the first one only, and three hosts
+    #[arg(long)]
+    thorough: bool,
+    /// Over how many hosts, set up on this machine, the hosts step runs (may be given several times) [default: 2, and 3 with
+    /// --thorough]
+    #[arg(long, value_name = "N", value_delimiter = ',')]
     hosts: Vec<u32>,
     /// Kill the tests of a step that take longer than this when they are built
     #[arg(long, value_name = "SECONDS", default_value_t = 3600)]
@@ -114,7 +119,12 @@ impl Test {
                 self.announced(&title, *step, &toolbox(mpi))?;
             }
         }
-        let on_hosts = |step: Step| (self.hosts.iter()).map(move |&count| (step, count));
+        let counts: &[u32] = match (&self.hosts[..], self.thorough) {
+            ([], false) => &[2],
+            ([], true) => &[2, 3],
+            (counts, _) => counts,
+        };
+        let on_hosts = |step: Step| counts.iter().map(move |&count| (step, count));
         let runs = over_hosts.into_iter().filter(is_asked_for);
         // The victim of a fault is alone on the second host.
         let runs = runs
@@ -208,7 +218,12 @@ impl Test {
                 let own = self.tests(workspace.cargo(), "-p launcher -p xtask", &[])?;
                 Ok(with_mpi + without + own)
             }
-            Step::Memory => Ok(self.under_sanitizer(workspace)? + self.under_valgrind(workspace)?),
+            Step::Memory => {
+                let sanitizer = self.under_sanitizer(workspace)?;
+                let is_asked_for = self.thorough || self.only.contains(&Step::Memory);
+                let valgrind = is_asked_for.then(|| self.under_valgrind(workspace));
+                Ok(sanitizer + valgrind.transpose()?.unwrap_or(0))
+            }
             Step::Loom => {
                 let mut cargo = workspace.cargo();
                 cargo.env("CARGO_TARGET_DIR", workspace.target.join("loom"));
@@ -217,7 +232,12 @@ impl Test {
                 self.tests(cargo, arguments, &[])
             }
             Step::Ui => self.tests(tools.cargo(), "-p mpisync-ui-tests", &[]),
-            Step::Ranks => self.ranks(tools, 1, &[]),
+            Step::Ranks => {
+                let is_first = ptr::eq(tools.mpi, &raw const tools.machine.mpis[0]);
+                let all = self.thorough || is_first || !self.names.is_empty();
+                let options: &[&str] = if all { &[] } else { &["--ranks", "4"] };
+                self.ranks(tools, 1, options)
+            }
             Step::Faults => {
                 let arguments = "-p mpisync-tests --test faults --";
                 self.tests(tools.cargo_for_ranks(1)?, arguments, &self.names)
