@@ -186,7 +186,7 @@ pub use crate::collective::access::{Access, On};
 pub use crate::collective::fence::{Excluded, Fence, Writer};
 pub use crate::collective::scope::Collective;
 pub use crate::error::{
-    CollectiveError, CreateError, HostRanks, LockError, MemoryLimit, WaitReport,
+    CollectiveError, CreateError, HostRanks, LockError, MemoryLimit, ObjectCall, WaitReport,
 };
 #[doc(inline)]
 pub use crate::guarded::Guarded;
@@ -228,9 +228,11 @@ pub use {
 #[doc(hidden)]
 pub mod __private {
     pub use crate::__equivalence as equivalence;
+    pub use crate::__function as function;
     pub use crate::collective::fenced::{
         FencedError, agree, agree_on, failed, outcome, share, share_vec, write_alone,
     };
+    pub use crate::location::Function;
     pub use crate::plain::{Shape, field_is};
     #[cfg(feature = "region")]
     pub use crate::region::macros::{update, update_on};
@@ -244,18 +246,18 @@ pub mod __private {
     #[track_caller]
     pub fn single_write<'a>(
         ctrl: &'a mut WindowController,
-        name: &'static str,
+        function: Function,
     ) -> Result<Access<'a>, CollectiveError> {
-        single_write_on(ctrl, ctrl.master(), name)
+        single_write_on(ctrl, ctrl.master(), function)
     }
 
     #[track_caller]
     pub fn single_write_on<'a>(
         ctrl: &'a mut WindowController,
         rank: i32,
-        name: &'static str,
+        function: Function,
     ) -> Result<Access<'a>, CollectiveError> {
         ctrl.on(rank)?
-            .enter(CallSite::new(name, Location::caller()))
+            .enter(CallSite::of(function, Location::caller()))
     }
 }

@@ -3,7 +3,7 @@
 use crate::collective::access::Access;
 use crate::collective::fenced::{FencedError, SingleWrite};
 use crate::error::CollectiveError;
-use crate::location::{CallSite, Place as SourcePlace};
+use crate::location::{CallSite, Function};
 use crate::plain::Plain;
 use crate::region::error::RegionError;
 use crate::region::place::{DATA, OFFSET, Place};
@@ -105,7 +105,7 @@ impl<T: Plain, D: Dimension> Region<T, D> {
             }),
         };
         let agreed = self.agree_on_root(&part, caller)?;
-        let site = CallSite::anywhere("Region::set", caller);
+        let site = CallSite::anywhere("set", caller);
         let call = self.lock.call(self.lock.begin_call(), site);
         let call = call.with_spin_budget(agreed.spin_budget());
         if agreed.root != self.rank() {
@@ -136,23 +136,25 @@ impl<T: Plain, D: Dimension> Region<T, D> {
         caller: &'static Location<'static>,
     ) -> Result<Agreed, RegionError> {
         self.lock.check_usable()?;
-        let stand = Arrival {
+        let arrival = Arrival {
             step: Step::Enter,
             depth: self.lock.block().domain().depth(),
-            name: match part.root {
-                Some(_) => "Region::set",
-                None => "Region::set_from_any",
-            },
-            place: &SourcePlace::from(caller),
+            object: self.lock.block().object_name(),
             // The root and the others may call at different places of the program.
-            anywhere: true,
+            site: CallSite::anywhere(
+                match part.root {
+                    Some(_) => "set",
+                    None => "set_from_any",
+                },
+                caller,
+            ),
             calls: self.lock.calls(),
             outcome: Outcome::Fine,
             payload: part.to_words(),
         };
-        let payloads = rendezvous::meet(self.lock.block(), &stand)?.payloads;
-        let parts: Vec<Part> = payloads
-            .iter()
+        let met = rendezvous::meet(self.lock.block(), &arrival)?;
+        let parts: Vec<Part> = met
+            .payloads()
             .zip(0..)
             .map(|(payload, rank)| Part::from_words(payload, rank, self.shape()))
             .collect();
@@ -229,7 +231,7 @@ impl<T: Plain, D: Dimension> Region<T, D> {
         R: Serialize + DeserializeOwned,
         E: From<CollectiveError> + Display,
     {
-        let site = CallSite::new("Region::update", Location::caller());
+        let site = CallSite::new("update", Location::caller());
         self.update_at(rank, site, write)
     }
 
@@ -269,10 +271,10 @@ where
     E: FencedError + Display,
 {
     #[track_caller]
-    fn write_alone(&mut self, rank: Option<i32>, name: &'static str, write: W) -> Result<R, E> {
+    fn write_alone(&mut self, rank: Option<i32>, function: Function, write: W) -> Result<R, E> {
         match rank {
-            None => crate::__private::update(self, name, write),
-            Some(rank) => crate::__private::update_on(self, rank, name, write),
+            None => crate::__private::update(self, function, write),
+            Some(rank) => crate::__private::update_on(self, rank, function, write),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The words of a mailbox, their meaning and their writers.
 
-use crate::location::Place;
+use crate::location::{CallSite, Place};
 use crate::shm::atomic::{AtomicU32, AtomicU64, MODELLED, Ordering};
 use crate::shm::cells::Text;
 use crate::shm::event::{Event, Sleepers};
@@ -40,7 +40,7 @@ pub(crate) struct Record {
     pub(crate) writer: AtomicU32,
     /// [`INLINE_VALUE`] and so on.
     pub(crate) outcome: AtomicU32,
-    /// The number of the writer's call site; `line` and `file` belong to it.
+    /// The number of the writer's call site; `called`, `line` and `file` belong to it.
     pub(crate) site: AtomicU64,
     /// The number of the value's kind.
     pub(crate) kind: AtomicU64,
@@ -56,6 +56,8 @@ pub(crate) struct Record {
     pub(crate) filling: AtomicU32,
     /// The line of the writer's call site.
     pub(crate) line: AtomicU32,
+    /// The name of the writer's call.
+    pub(crate) called: Text<8>,
     /// The file of the writer's call site.
     pub(crate) file: Text<16>,
     /// The name of the value's kind.
@@ -97,9 +99,10 @@ impl Record {
     }
 
     /// Stores the writer's call site, unless it is already there.
-    pub(crate) fn set_site(&self, number: u64, file: &str, line: u32) {
+    pub(crate) fn set_site(&self, number: u64, called: &str, file: &str, line: u32) {
         if self.site.load(Ordering::Relaxed) != number || self.line.load(Ordering::Relaxed) != line
         {
+            self.called.set(called);
             self.file.set_tail(file);
             self.line.store(line, Ordering::Relaxed);
             self.site.store(number, Ordering::Relaxed);
@@ -151,13 +154,28 @@ pub(crate) struct RankRecord {
     pub(crate) taken: AtomicU64,
     /// The last call whose writer this rank found in another call.
     pub(crate) diverged: AtomicU64,
-    /// The site of the call that `waiting` or `diverged` is about: its number, line and file.
+    /// The site of the call that `waiting` or `diverged` is about: its number, line, file and name.
     pub(crate) site: AtomicU64,
     pub(crate) line: AtomicU32,
-    pub(crate) file: Text<5>,
+    pub(crate) file: Text<8>,
+    pub(crate) called: Text<8>,
 }
 
 impl RankRecord {
+    /// Stores the site of the call named `called`. Its texts are stored only if they are not
+    /// already there.
+    pub(crate) fn set_site(&self, site: CallSite, called: &str) {
+        let (number, location) = (site.number(), site.location());
+        if self.site.load(Ordering::Relaxed) != number
+            || self.line.load(Ordering::Relaxed) != location.line()
+        {
+            self.called.set(called);
+            self.file.set_tail(location.file());
+            self.line.store(location.line(), Ordering::Relaxed);
+        }
+        self.site.store(number, Ordering::Release);
+    }
+
     /// The call site that this rank published last.
     pub(crate) fn place(&self) -> Place {
         Place::new(self.file.get(), self.line.load(Ordering::Relaxed))

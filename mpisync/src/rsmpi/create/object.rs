@@ -99,7 +99,7 @@ pub(crate) fn block<T>(
     let extent = site.extent;
     let name = ObjectName {
         kind: arguments.object,
-        name: arguments.name.to_owned(),
+        name: arguments.name.into(),
     };
     let remote = context.remote().map(|remote| {
         let number = remote.next_object();

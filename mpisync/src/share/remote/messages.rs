@@ -1,7 +1,9 @@
 //! The messages between mailboxes on different nodes.
 
 use crate::net::Message;
+use crate::share::layout::RankRecord;
 use serde::{Deserialize, Serialize};
+use std::sync::atomic::Ordering;
 
 /// The outcome of a call, for the mailboxes of other nodes.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -14,6 +16,8 @@ pub(crate) struct Value {
     pub(crate) label: String,
     pub(crate) length: u64,
     pub(crate) site: u64,
+    /// The name of the writer's call.
+    pub(crate) name: String,
     pub(crate) file: String,
     pub(crate) line: u32,
     pub(crate) reason: String,
@@ -60,10 +64,34 @@ pub(super) enum MailboxReply {
 impl Message for MailboxReply {}
 
 /// Why a rank shares nothing in a call.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) enum Reason {
-    /// It waits for this rank to share a value.
-    WaitsFor(u32),
+    /// It waits, or has waited, for this rank to share a value.
+    WaitsFor {
+        rank: u32,
+        /// The site of the call in which it waits.
+        site: Site,
+    },
     /// It waits for the rank that asked in a meeting.
     IsElsewhere,
+}
+
+/// The site of a call, for errors.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(crate) struct Site {
+    /// The name of the call.
+    pub(crate) call: String,
+    pub(crate) file: String,
+    pub(crate) line: u32,
+}
+
+impl Site {
+    /// The site that a rank has published.
+    pub(super) fn of(record: &RankRecord) -> Self {
+        Site {
+            call: record.called.get(),
+            file: record.file.get(),
+            line: record.line.load(Ordering::Relaxed),
+        }
+    }
 }
