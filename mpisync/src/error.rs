@@ -7,6 +7,7 @@ mod report;
 
 pub use crate::error::call::ObjectCall;
 pub(crate) use crate::error::call::call_text;
+pub(crate) use crate::error::create::ONCE;
 pub use crate::error::create::{CreateError, MemoryLimit};
 pub use crate::error::host::HostRanks;
 pub use crate::error::report::WaitReport;
