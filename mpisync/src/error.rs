@@ -179,7 +179,8 @@ pub enum CollectiveError {
         rank: i32,
         /// The writer that it names.
         there: i32,
-        /// Its call. None if that rank is on another node and holds the lock.
+        /// Its call. None if that is not known: the rank has gone on, or it is on another node and is
+        /// the writer.
         there_call: Option<ObjectCall>,
     },
     /// The ranks are in different collective calls, or were in different calls of `single_write`.

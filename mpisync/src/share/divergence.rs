@@ -42,14 +42,15 @@ impl FencedCall<'_> {
         if !is_there || taken.is_err() {
             return None;
         }
-        let has_diverged = |local_rank: &usize| {
-            let record = self.mailbox.rank_record(*local_rank);
-            record.diverged.load(Ordering::Acquire) == call.0
+        // A rank that has diverged again since then is told of in a later call.
+        let diverged_in = |local_rank| {
+            let called = self.mailbox.rank_record(local_rank).diverged_in(call.0)?;
+            Some((local_rank, called))
         };
-        let local_rank = (0..self.block.local_size()).find(has_diverged)?;
+        let (local_rank, (called, place)) = (0..self.block.local_size()).find_map(diverged_in)?;
         let rank = self.block.domain().topology().local_ranks()[local_rank];
         let here = self.there(record.called.get(), record.place());
-        let there = self.call_of(self.mailbox.rank_record(local_rank));
+        let there = self.there(called, place);
         Some(CollectiveError::diverged(here, rank as usize, there))
     }
 }
@@ -75,7 +76,8 @@ impl FencedCall<'_> {
 
     /// The call whose site a rank of this node has published.
     fn call_of(&self, record: &RankRecord) -> ObjectCall {
-        self.there(record.called.get(), record.place())
+        let (called, place) = record.called();
+        self.there(called, place)
     }
 }
 
@@ -97,7 +99,8 @@ impl FencedCall<'_> {
         if let RankLocation::Local(_) = self.block.domain().topology().location(writer) {
             self.announce_wait(writer);
             let number = self.number.0;
-            self.my_record().diverged.store(number, Ordering::Release);
+            let record = self.my_record();
+            record.set_diverged(number, self.site, self.name());
             let diverged = &self.mailbox.words().diverged;
             diverged.fetch_max(number, Ordering::AcqRel);
         }
@@ -122,8 +125,10 @@ impl FencedCall<'_> {
                 .and_then(|mailboxes| mailboxes.ask(self.block, self.number, writer))
             {
                 Some(Reason::WaitsFor { rank, site }) => {
-                    let there = self.there(site.call, Place::new(site.file, site.line));
-                    let there = Some(there);
+                    let there = site.map(|site| {
+                        let place = Place::new(site.file, site.line);
+                        self.there(site.called, place)
+                    });
                     let mismatch = self.writer_mismatch(writer, writer, rank as usize, there);
                     (Some(mismatch), false)
                 }
@@ -158,14 +163,16 @@ impl FencedCall<'_> {
         // It waits in this call for another rank, or did so and has gone on: a writer shares before
         // it is done.
         let has_gone_on = theirs.done.load(Ordering::Acquire) >= self.number.0;
-        let is_elsewhere = waits_for.is_some() && !has_gone_on && site != self.site.number();
-        let waits_for = waits_for.or(has_gone_on.then(|| theirs.waits_for.load(Ordering::Relaxed)));
-        let mismatch = waits_for.map(|named| {
-            let there = self.call_of(theirs);
+        let is_same = site == self.site.number();
+        let is_elsewhere = waits_for.is_some() && !has_gone_on && !is_same;
+        // Of a rank that has gone on, the site may be that of a later call.
+        let there = || is_same.then(|| self.call_of(theirs));
+        let named = waits_for.or(has_gone_on.then(|| theirs.waits_for.load(Ordering::Relaxed)));
+        let mismatch = named.map(|named| {
             if is_elsewhere {
-                return CollectiveError::diverged(self.here(), writer, there);
+                return CollectiveError::diverged(self.here(), writer, self.call_of(theirs));
             }
-            self.writer_mismatch(writer, writer, named as usize, Some(there))
+            self.writer_mismatch(writer, writer, named as usize, there())
         });
         (mismatch, rendezvous::is_ahead(self.block, writer))
     }

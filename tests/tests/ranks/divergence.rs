@@ -194,28 +194,34 @@ fn swapped_fence_and_close(job: &Job) {
     still_works(&mut a);
 }
 
+/// The value that another rank shares.
+#[track_caller]
+fn collected(ctrl: &mut WindowController, writer: i32) -> Result<i32, CollectiveError> {
+    match ctrl.on(writer)?.single_write() {
+        Access::Writer(_) => unreachable!("another rank writes"),
+        Access::Excluded(fence) => fence.collect(),
+    }
+}
+
 /// Each rank waits for another one in a fence of another controller.
 fn swapped_fences(job: &Job) {
     let (mut a, mut b) = (controller(job, "a"), controller(job, "b"));
-    let mut collect = |of_b: bool, writer: i32| {
-        let ctrl = if of_b { &mut b } else { &mut a };
-        match ctrl.on(writer).unwrap().single_write() {
-            Access::Writer(_) => unreachable!("another rank writes"),
-            Access::Excluded(fence) => fence.collect::<i32>(),
-        }
+    let (line, outcome) = if is_odd(job, job.rank) {
+        at!(collected(&mut b, 0))
+    } else {
+        at!(collected(&mut a, job.size - 1))
     };
-    let is_odd = is_odd(job, job.rank);
-    let line = line!() - 7;
-    let outcome = collect(is_odd, if is_odd { 0 } else { job.size - 1 });
+    let calls = [
+        "`collect` of controller \"a\"",
+        "`collect` of controller \"b\"",
+    ];
+    let call = call_at(job, 0, line, calls);
     let error = outcome.expect_err("no rank shares");
     let text = error.to_string();
-    assert!(
-        matches!(error, CollectiveError::Lock(LockError::Deadlock { .. })),
-        "{text}"
-    );
-    for object in ["a", "b"] {
-        let call = format!("`collect` of controller {object:?} at {}:{line}", file!());
-        assert!(text.contains(&call), "{text}");
+    let is_deadlock = matches!(error, CollectiveError::Lock(LockError::Deadlock { .. }));
+    assert!(is_deadlock, "{text}");
+    for rank in [0, job.size - 1] {
+        assert!(text.contains(&call(rank)), "{text}, without {}", call(rank));
     }
 }
 

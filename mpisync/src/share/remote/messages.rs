@@ -1,9 +1,7 @@
 //! The messages between mailboxes on different nodes.
 
 use crate::net::Message;
-use crate::share::layout::RankRecord;
 use serde::{Deserialize, Serialize};
-use std::sync::atomic::Ordering;
 
 /// The outcome of a call, for the mailboxes of other nodes.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -69,8 +67,8 @@ pub(crate) enum Reason {
     /// It waits, or has waited, for this rank to share a value.
     WaitsFor {
         rank: u32,
-        /// The site of the call in which it waits.
-        site: Site,
+        /// The site of the call, unless it has gone on.
+        site: Option<Site>,
     },
     /// It waits for the rank that asked in a meeting.
     IsElsewhere,
@@ -79,19 +77,7 @@ pub(crate) enum Reason {
 /// The site of a call, for errors.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) struct Site {
-    /// The name of the call.
-    pub(crate) call: String,
+    pub(crate) called: String,
     pub(crate) file: String,
     pub(crate) line: u32,
-}
-
-impl Site {
-    /// The site that a rank has published.
-    pub(super) fn of(record: &RankRecord) -> Self {
-        Site {
-            call: record.called.get(),
-            file: record.file.get(),
-            line: record.line.load(Ordering::Relaxed),
-        }
-    }
 }

@@ -33,12 +33,14 @@ impl MailboxServer {
         };
         let mailbox = &self.mailbox;
         let record = mailbox.rank_record(local_rank);
-        let waits_for = |rank| {
-            let site = Site::of(record);
-            Some(Reason::WaitsFor { rank, site })
-        };
         if let Some(rank) = mailbox.waits_for(local_rank, call) {
-            return waits_for(rank);
+            let (called, place) = record.called();
+            let site = Some(Site {
+                called,
+                file: place.file().to_owned(),
+                line: place.line(),
+            });
+            return Some(Reason::WaitsFor { rank, site });
         }
         let met = mailbox.domain().arrival_slot(rank as usize);
         // In this order: a rank shares before it goes to a meeting.
@@ -50,10 +52,10 @@ impl MailboxServer {
         // have accepted its value of this call before: a writer waits for that, whoever else wrote
         // in between.
         let wrote = record.wrote[CallNumber(call).record()].load(Ordering::Relaxed) == call;
-        if wrote {
-            return None;
-        }
-        waits_for(record.waits_for.load(Ordering::Relaxed))
+        (!wrote).then(|| Reason::WaitsFor {
+            rank: record.waits_for.load(Ordering::Relaxed),
+            site: None,
+        })
     }
 }
 
