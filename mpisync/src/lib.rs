@@ -63,9 +63,10 @@
 //! ```
 //!
 //! The compiler does not check the order. The ranks compare the places of their calls (file, line
-//! and column) at run time: ranks that meet in different calls get [`CreateError::Diverged`] or
-//! [`CollectiveError::Diverged`], which names both places. A rank that makes no further collective call
-//! cannot be compared, and the others wait for it. [`guide::stalls`] tells how to find it.
+//! and column) at run time, or the functions if these have an attribute of this crate. Ranks that
+//! meet in different calls get [`CreateError::Diverged`] or [`CollectiveError::Diverged`], which names
+//! both calls with their objects and places. A rank that makes no further collective call cannot be
+//! compared, and the others wait for it. [`guide::stalls`] tells how to find it.
 //!
 //! # All objects
 //! All of these are made on a communicator, by all its ranks. Each has a form without MPI for one

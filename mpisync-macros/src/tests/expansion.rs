@@ -174,6 +174,20 @@ fn a_controller_that_the_body_does_not_use_has_no_name_in_it() {
 }
 
 #[test]
+fn track_caller_is_added_once_and_not_to_main() {
+    let count = |item: &str| {
+        let item = format!("{item}(ctrl: &mut WindowController) -> Result<(), E> {{ ok() }}");
+        let expanded = expand(Macro::Collective, "", &item);
+        expanded.matches("track_caller").count()
+    };
+    assert_eq!(count("fn f"), 1);
+    assert_eq!(count("#[track_caller] fn f"), 1);
+    assert_eq!(count("#[cfg_attr(debug_assertions, track_caller)] fn f"), 1);
+    assert_eq!(count("/// Is like `track_caller`.\nfn f"), 2);
+    assert_eq!(count("fn main"), 0);
+}
+
+#[test]
 fn the_only_exclusive_controller_is_taken() {
     let item = "fn f(a: &WindowController, b: &mut WindowController) -> Result<(), E> { ok() }";
     let expanded = expand(Macro::SingleWrite, "", item);

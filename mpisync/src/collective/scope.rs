@@ -42,7 +42,7 @@ impl Collective {
     /// Enters the call `name`. Collective, waits for all ranks.
     ///
     /// # Errors
-    /// [`CollectiveError::Diverged`], with both places, if another rank is in another call;
+    /// [`CollectiveError::Diverged`], with both calls, if another rank is in another call;
     /// [`CollectiveError::Failed`] and [`CollectiveError::Panicked`] if another rank has left an
     /// outer call that way; [`CollectiveError::RankDied`].
     #[track_caller]
