@@ -3,13 +3,14 @@
 //! The body is not parsed: the macros move its tokens as a whole, and the compiler reports its
 //! errors at the user's place.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Ident, Span, TokenStream};
 use quote::ToTokens;
 use syn::parse::{ParseStream, Parser};
 use syn::token::Brace;
 use syn::{Abi, AttrStyle, Attribute, Result, Signature, Token, Visibility, braced};
 
 use crate::attr::Macro;
+use crate::tokens::mentions;
 
 pub struct Function {
     /// All other attributes, documentation among them.
@@ -70,6 +71,14 @@ impl Function {
         self.brace
             .surround(&mut tokens, |inner| body.to_tokens(inner));
         tokens
+    }
+
+    /// Whether the compiler takes another `#[track_caller]`: the function has none, not even under a
+    /// condition, and may not be the program's `main`.
+    pub fn may_track_caller(&self) -> bool {
+        let name = Ident::new("track_caller", Span::call_site());
+        let has_one = |attr: &Attribute| mentions(&attr.meta.to_token_stream(), &name);
+        self.sig.ident != "main" && !self.attrs.iter().any(has_one)
     }
 
     /// The user's body with its braces.

@@ -21,7 +21,14 @@ pub fn expand(task: &Task) -> TokenStream {
         Kind::SingleWrite { rank, format } => single_write(task, rank.as_ref(), format),
         Kind::Collective { share } => collective(task, share.as_ref()),
     };
-    task.function.with_body(&body)
+    let track_caller = task.function.may_track_caller();
+    let function = task.function.with_body(&body);
+    if track_caller {
+        // Errors name the place of the call.
+        quote_spanned!(Span::mixed_site()=> #[track_caller] #function)
+    } else {
+        function
+    }
 }
 
 fn single_write(task: &Task, rank: Option<&Expr>, format: &Format) -> TokenStream {
@@ -139,7 +146,7 @@ fn collective(task: &Task, share: Option<&Expr>) -> TokenStream {
     let body = task.function.block();
     quote_spanned! {error=>
         #statement
-        let call = match #krate::Collective::enter(
+        let call = match #krate::Collective::enter_function(
             #ctrl,
             #function,
         ) {
@@ -151,10 +158,12 @@ fn collective(task: &Task, share: Option<&Expr>) -> TokenStream {
     }
 }
 
-/// The function's name, by which the ranks compare their calls.
+/// The function's name and place, by which the ranks compare their calls.
 fn function(task: &Task, site: Span) -> TokenStream {
-    let function = format!("::{}", task.function.sig.ident.unraw());
-    quote_spanned!(site=> ::core::concat!(::core::module_path!(), #function))
+    let krate = krate(task, site);
+    let attribute = Ident::new(task.kind.attribute(), site);
+    let name = task.function.sig.ident.unraw().to_string();
+    quote_spanned!(site=> #krate::__private::function!(#attribute #name))
 }
 
 fn krate(task: &Task, site: Span) -> TokenStream {

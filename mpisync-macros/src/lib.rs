@@ -109,6 +109,10 @@ use crate::valid::Task;
 /// # Ok::<(), CollectiveError>(())
 /// ```
 ///
+/// Errors name the place where the function is called, which may be another one on each rank: the
+/// ranks compare the functions. For that the attribute adds `#[track_caller]`, but not to a function
+/// named `main`, for which errors name the place of the attribute.
+///
 /// # With a region
 ///
 /// A function that takes a `&mut Region` writes to the region. In the body the parameter is a
@@ -145,13 +149,13 @@ use crate::valid::Task;
 ///
 /// # Expansion
 ///
-/// The signature and all other attributes stay. The body of `create` becomes
+/// The signature and all other attributes stay, and `#[track_caller]` is added. The body of `create` becomes
 ///
 /// ```
 /// # use std::path::{Path, PathBuf};
 /// # use mpisync::{CollectiveError, WindowController};
 /// # fn create(ctrl: &mut WindowController, root: &Path) -> Result<PathBuf, CollectiveError> {
-/// match mpisync::__private::single_write(ctrl, "my_crate::create") {
+/// match mpisync::__private::single_write(ctrl, mpisync::__private::function!(single_write "create")) {
 ///     Ok(mpisync::Access::Writer(fence)) => {
 ///         let outcome = fence.run(|ctrl: &WindowController| -> Result<PathBuf, CollectiveError> {
 ///             // the body
@@ -172,11 +176,16 @@ use crate::valid::Task;
 /// # use mpisync::{CollectiveError, Region};
 /// # fn start(field: &mut Region<f64, Ix2>, value: f64) -> Result<f64, CollectiveError> {
 /// let rank: i32 = field.size() - 1;
-/// mpisync::__private::update_on(field, rank, "my_crate::start", |field| -> Result<f64, CollectiveError> {
-///     // the body
-/// #   field.fill(value);
-/// #   Ok(field.sum())
-/// })
+/// mpisync::__private::update_on(
+///     field,
+///     rank,
+///     mpisync::__private::function!(single_write "start"),
+///     |field| -> Result<f64, CollectiveError> {
+///         // the body
+/// #       field.fill(value);
+/// #       Ok(field.sum())
+///     },
+/// )
 /// # }
 /// ```
 ///
@@ -193,7 +202,7 @@ pub fn single_write(
 ///
 /// Collective: all ranks of the controller call the function, and all run the body. Before the body
 /// they check that they are in the same call: if one rank is in `step` and another one in `save`, both
-/// get an error that names both places, and no rank waits forever. After the body they agree on the
+/// get an error that names both calls with their objects and places, and no rank waits forever. After the body they agree on the
 /// outcome. If all bodies have succeeded, each rank returns its own value. Otherwise the rank that
 /// failed first returns its own error, and all others return `E::from(CollectiveError)` with that rank
 /// and the text of its error: the lowest rank that failed, without those that pass on what a
@@ -229,17 +238,18 @@ pub fn single_write(
 /// The expression of `ctrl` is evaluated before the body and after it. So it should be a place and
 /// not a call with side effects. With `ctrl = self.ctrl` the value cannot borrow from `self`.
 ///
-/// Errors name the place of the attribute. Add `#[track_caller]` to the function to name the place
-/// of the call.
+/// Errors name the place where the function is called, which may be another one on each rank: the
+/// ranks compare the functions. For that the attribute adds `#[track_caller]`, but not to a function
+/// named `main`, for which errors name the place of the attribute.
 ///
 /// # Expansion
 ///
-/// The signature and all other attributes stay. The body of `step` becomes
+/// The signature and all other attributes stay, and `#[track_caller]` is added. The body of `step` becomes
 ///
 /// ```
 /// # use mpisync::{CollectiveError, WindowController};
 /// # fn step(ctrl: &mut WindowController, n: u32) -> Result<u32, CollectiveError> {
-/// let call = match mpisync::Collective::enter(ctrl, concat!(module_path!(), "::step")) {
+/// let call = match mpisync::Collective::enter_function(ctrl, mpisync::__private::function!(collective "step")) {
 ///     Ok(call) => call,
 ///     Err(error) => return mpisync::__private::failed(error),
 /// };

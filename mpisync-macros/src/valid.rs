@@ -31,6 +31,16 @@ pub enum Kind {
     },
 }
 
+impl Kind {
+    /// The attribute's name.
+    pub fn attribute(&self) -> &'static str {
+        match self {
+            Self::SingleWrite { .. } => "single_write",
+            Self::Collective { .. } => "collective",
+        }
+    }
+}
+
 /// How the writer's value is sent to the other ranks.
 pub enum Format {
     Serde,

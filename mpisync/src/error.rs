@@ -1,13 +1,17 @@
 //! Errors with their cause and the way to fix it.
 
+mod call;
 mod create;
 mod host;
 mod report;
 
+pub use crate::error::call::ObjectCall;
+pub(crate) use crate::error::call::call_text;
+pub(crate) use crate::error::create::ONCE;
 pub use crate::error::create::{CreateError, MemoryLimit};
 pub use crate::error::host::HostRanks;
 pub use crate::error::report::WaitReport;
-use crate::location::Place;
+use crate::location::{Place, SINGLE_WRITE};
 use std::io;
 use std::time::Duration;
 
@@ -129,10 +133,14 @@ pub enum CollectiveError {
     },
     /// The writer shared a value of another type.
     #[error(
-        "rank {writer} shared a value of type `{shared}`, and this rank collects `{collected}`; share and collect \
-         the same type"
+        "rank {writer}, in {there_call}, shared a value of type `{shared}`, and this rank, in {here_call}, collects \
+         `{collected}`; share and collect the same type"
     )]
     TypeMismatch {
+        /// This rank's call.
+        here_call: ObjectCall,
+        /// The writer's call.
+        there_call: ObjectCall,
         /// The writer.
         writer: i32,
         /// The type of its value.
@@ -141,8 +149,14 @@ pub enum CollectiveError {
         collected: String,
     },
     /// The writer shared another number of items.
-    #[error("rank {writer} shared {shared} items, and this rank has space for {room}")]
+    #[error(
+        "rank {writer}, in {there_call}, shared {shared} items, and this rank, in {here_call}, has space for {room}"
+    )]
     LengthMismatch {
+        /// This rank's call.
+        here_call: ObjectCall,
+        /// The writer's call.
+        there_call: ObjectCall,
         /// The writer.
         writer: i32,
         /// The number of items that it shared.
@@ -152,43 +166,59 @@ pub enum CollectiveError {
     },
     /// The ranks name different writers.
     #[error(
-        "this rank names rank {here} as the writer, and rank {rank} names rank {there}; name the same writer on all ranks"
+        "this rank, in {here_call}, names rank {here} as the writer, and rank {rank}{} names rank {there}; name the \
+         same writer on all ranks",
+        in_call(.there_call.as_ref())
     )]
     WriterMismatch {
         /// The writer that this rank names.
         here: i32,
+        /// This rank's call.
+        here_call: ObjectCall,
         /// A rank that names another writer.
         rank: i32,
         /// The writer that it names.
         there: i32,
+        /// Its call. None if that is not known: the rank has gone on, or it is on another node and is
+        /// the writer.
+        there_call: Option<ObjectCall>,
     },
     /// The ranks are in different collective calls, or were in different calls of `single_write`.
     #[error(
-        "this rank is in the collective call at {here}, and rank {rank} in the one at {there}; all ranks have to \
-         make the same collective calls in the same order (and name a `single_write` that they make at different places, \
-         see `On::named`)"
+        "this rank is in {here_call}, and rank {rank} in {there_call}; all ranks have to make the same collective calls in \
+         the same order{}",
+        named_hint(here_call, there_call)
     )]
     Diverged {
         /// The place of this rank's call.
         here: Place,
+        /// This rank's call.
+        here_call: ObjectCall,
         /// The other rank.
         rank: i32,
         /// The place of its call.
         there: Place,
+        /// Its call.
+        there_call: ObjectCall,
     },
-    /// The ranks made different numbers of calls of `single_write`, counted since the last
-    /// collective call that failed.
+    /// The ranks made different numbers of calls in which one rank writes (`single_write`, or `set` and
+    /// `update` of a region), counted since the last collective call that failed.
     #[error(
-        "this rank has made {here} calls of `single_write` on this controller, and rank {rank} has made {there}; a value \
-         that was collected since then may belong to another call; all ranks have to make the same calls"
+        "this rank, in {here_call}, has made {here} calls on it in which one rank writes, and rank {rank}, in {there_call}, \
+         has made {there}; a value that was collected since then may belong to another call; all ranks have to make the \
+         same calls"
     )]
     OutOfStep {
         /// The number of calls of this rank.
         here: u64,
+        /// The call in which this rank has met the others.
+        here_call: ObjectCall,
         /// The other rank.
         rank: i32,
         /// The number of its calls.
         there: u64,
+        /// The call in which it has met the others.
+        there_call: ObjectCall,
     },
     /// The body of a `#[collective]` call returned an error on a rank.
     #[error("rank {rank} failed in the collective call at {place}: {message}")]
@@ -256,6 +286,35 @@ pub enum CollectiveError {
     /// The writer could not acquire the lock, or the call is a part of a deadlock.
     #[error(transparent)]
     Lock(#[from] LockError),
+}
+
+impl CollectiveError {
+    /// [`Diverged`](Self::Diverged), for this rank in the call `here`.
+    pub(crate) fn diverged(here: ObjectCall, rank: usize, there: ObjectCall) -> Self {
+        CollectiveError::Diverged {
+            here: here.place().clone(),
+            here_call: here,
+            rank: rank as i32,
+            there: there.place().clone(),
+            there_call: there,
+        }
+    }
+}
+
+/// The call of another rank in a message, if it is known.
+fn in_call(call: Option<&ObjectCall>) -> String {
+    call.map_or_else(String::new, |call| format!(", in {call},"))
+}
+
+/// A hint for ranks that make one call at different places.
+fn named_hint(here: &ObjectCall, there: &ObjectCall) -> &'static str {
+    let is_plain = |call: &ObjectCall| call.name() == SINGLE_WRITE;
+    let is_same = here.kind() == there.kind() && here.object() == there.object();
+    if is_same && is_plain(here) && is_plain(there) {
+        " (and name a `single_write` that they make at different places, see `On::named`)"
+    } else {
+        ""
+    }
 }
 
 /// How a rank has ended, for the text of an error.

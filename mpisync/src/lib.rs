@@ -63,9 +63,10 @@
 //! ```
 //!
 //! The compiler does not check the order. The ranks compare the places of their calls (file, line
-//! and column) at run time: ranks that meet in different calls get [`CreateError::Diverged`] or
-//! [`CollectiveError::Diverged`], which names both places. A rank that makes no further collective call
-//! cannot be compared, and the others wait for it. [`guide::stalls`] tells how to find it.
+//! and column) at run time, or the functions if these have an attribute of this crate. Ranks that
+//! meet in different calls get [`CreateError::Diverged`] or [`CollectiveError::Diverged`], which names
+//! both calls with their objects and places. A rank that makes no further collective call cannot be
+//! compared, and the others wait for it. [`guide::stalls`] tells how to find it.
 //!
 //! # All objects
 //! All of these are made on a communicator, by all its ranks. Each has a form without MPI for one
@@ -186,7 +187,7 @@ pub use crate::collective::access::{Access, On};
 pub use crate::collective::fence::{Excluded, Fence, Writer};
 pub use crate::collective::scope::Collective;
 pub use crate::error::{
-    CollectiveError, CreateError, HostRanks, LockError, MemoryLimit, WaitReport,
+    CollectiveError, CreateError, HostRanks, LockError, MemoryLimit, ObjectCall, WaitReport,
 };
 #[doc(inline)]
 pub use crate::guarded::Guarded;
@@ -228,9 +229,11 @@ pub use {
 #[doc(hidden)]
 pub mod __private {
     pub use crate::__equivalence as equivalence;
+    pub use crate::__function as function;
     pub use crate::collective::fenced::{
         FencedError, agree, agree_on, failed, outcome, share, share_vec, write_alone,
     };
+    pub use crate::location::Function;
     pub use crate::plain::{Shape, field_is};
     #[cfg(feature = "region")]
     pub use crate::region::macros::{update, update_on};
@@ -244,18 +247,18 @@ pub mod __private {
     #[track_caller]
     pub fn single_write<'a>(
         ctrl: &'a mut WindowController,
-        name: &'static str,
+        function: Function,
     ) -> Result<Access<'a>, CollectiveError> {
-        single_write_on(ctrl, ctrl.master(), name)
+        single_write_on(ctrl, ctrl.master(), function)
     }
 
     #[track_caller]
     pub fn single_write_on<'a>(
         ctrl: &'a mut WindowController,
         rank: i32,
-        name: &'static str,
+        function: Function,
     ) -> Result<Access<'a>, CollectiveError> {
         ctrl.on(rank)?
-            .enter(CallSite::new(name, Location::caller()))
+            .enter(CallSite::of(function, Location::caller()))
     }
 }

@@ -39,56 +39,124 @@ impl From<&Location<'_>> for Place {
 const KNOWN_SITES: usize = 16;
 
 thread_local! {
-    /// The call sites used last, with their names. A program repeats the same calls, and hashing the
-    /// path of the source file is most of the cost of a site.
-    static KNOWN: [Cell<Option<(&'static str, CallSite)>>; KNOWN_SITES] =
+    /// The call sites used last. A program repeats the same calls, and hashing the path of the source
+    /// file is most of the cost of a site.
+    static KNOWN: [Cell<Option<CallSite>>; KNOWN_SITES] =
         const { [const { Cell::new(None) }; KNOWN_SITES] };
 }
 
-/// The call site of a fenced call. Ranks compare it before one takes the value of another.
+/// The name of the call of [`WindowController::single_write`](crate::WindowController::single_write).
+pub(crate) const SINGLE_WRITE: &str = "single_write";
+
+/// A function with an attribute of this crate, which all ranks call together. The ranks compare it,
+/// and not the places where they call it.
+#[derive(Clone, Copy, Debug)]
+pub struct Function {
+    /// The attribute and the path, such as `#[collective] app::step`.
+    #[doc(hidden)]
+    pub label: &'static str,
+    /// The place of the function.
+    #[doc(hidden)]
+    pub place: &'static Location<'static>,
+}
+
+/// The [`Function`] of this name in the caller's module.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __function {
+    ($attribute:ident $name:literal) => {
+        const {
+            $crate::__private::Function {
+                label: ::core::concat!(
+                    "#[",
+                    ::core::stringify!($attribute),
+                    "] ",
+                    ::core::module_path!(),
+                    "::",
+                    $name
+                ),
+                place: ::core::panic::Location::caller(),
+            }
+        }
+    };
+}
+
+/// The call site of a collective call. Ranks compare it before one takes the value of another.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CallSite {
+    /// The name of the call, for messages.
+    label: &'static str,
     location: &'static Location<'static>,
     /// Differs between calls that must not be mixed up.
     number: u64,
 }
 
 impl CallSite {
-    /// The call `name`, which all ranks must make at `location`.
+    /// The call `label`, which all ranks must make at `location`.
     #[inline]
-    pub(crate) fn new(name: &'static str, location: &'static Location<'static>) -> Self {
+    pub(crate) fn new(label: &'static str, location: &'static Location<'static>) -> Self {
         // Neighbouring calls have neighbouring locations.
         let slot = ptr::from_ref(location).addr() / size_of::<Location<'_>>() % KNOWN_SITES;
         KNOWN.with(|known| match known[slot].get() {
-            Some((its_name, site))
-                if ptr::eq(its_name, name) && ptr::eq(site.location, location) =>
-            {
-                site
-            }
+            Some(site) if ptr::eq(site.label, label) && ptr::eq(site.location, location) => site,
             _ => {
-                let site = Self::compute(name, location);
-                known[slot].set(Some((name, site)));
+                let site = Self::compute(label, location);
+                known[slot].set(Some(site));
                 site
             }
         })
     }
 
     #[cold]
-    fn compute(name: &str, location: &'static Location<'static>) -> Self {
+    fn compute(label: &'static str, location: &'static Location<'static>) -> Self {
         let position = u64::from(location.line()) << 32 | u64::from(location.column());
-        let named = quick_fingerprint(position, name.as_bytes());
+        let named = quick_fingerprint(position, label.as_bytes());
         CallSite {
+            label,
             location,
             number: quick_fingerprint(named, location.file().as_bytes()),
         }
     }
 
-    /// The call `name`, which ranks may make at different locations.
-    pub(crate) fn anywhere(name: &str, location: &'static Location<'static>) -> Self {
+    /// The call of a function with an attribute at `location`. Ranks may call it at different
+    /// locations.
+    #[inline]
+    pub(crate) fn of(function: Function, location: &'static Location<'static>) -> Self {
         CallSite {
+            location,
+            ..Self::new(function.label, function.place)
+        }
+    }
+
+    /// The call `label`, which ranks may make at different locations.
+    pub(crate) fn anywhere(label: &'static str, location: &'static Location<'static>) -> Self {
+        Self::named(label, label, location)
+    }
+
+    /// The call `label`, which ranks may make at different locations and compare by `name`.
+    pub(crate) fn named(
+        label: &'static str,
+        name: &str,
+        location: &'static Location<'static>,
+    ) -> Self {
+        CallSite {
+            label,
             location,
             number: quick_fingerprint(0, name.as_bytes()),
         }
+    }
+
+    pub(crate) fn label(self) -> &'static str {
+        self.label
+    }
+
+    /// The label without the attribute, for reports, which have little room.
+    pub(crate) fn name(self) -> &'static str {
+        let function = self
+            .label
+            .strip_prefix("#[")
+            .and_then(|rest| rest.split_once("] "));
+        function.map_or(self.label, |(_attribute, name)| name)
     }
 
     pub(crate) fn location(self) -> &'static Location<'static> {

@@ -5,7 +5,7 @@
 pub(crate) mod builder;
 
 use crate::error::{CollectiveError, LockError};
-use crate::location::Place;
+use crate::location::CallSite;
 use crate::net::{Link, mpi_has_ended};
 use crate::rendezvous;
 use crate::rendezvous::{Arrival, Step};
@@ -51,7 +51,15 @@ impl Object {
         let extent = room.expect("the first chunk has room for one block");
         let chunk = segment.chunk(extent.chunk);
         Block::prepare(layout, domain.topology(), &chunk, extent.offset as usize);
-        let block = Block::new(domain, extent, None, ObjectName { kind, name });
+        let block = Block::new(
+            domain,
+            extent,
+            None,
+            ObjectName {
+                kind,
+                name: name.into(),
+            },
+        );
         Self::new(block, 0)
     }
 
@@ -169,18 +177,17 @@ impl Object {
     pub(crate) fn close_after(&self, last: u64) -> Result<(), CollectiveError> {
         self.check_usable()?;
         let domain = self.block.domain();
-        let stand = Arrival {
+        let arrival = Arrival {
             step: Step::Enter,
             depth: domain.depth(),
-            name: "close",
-            place: &Place::from(Location::caller()),
+            object: self.block.object_name(),
             // The object tells what is closed.
-            anywhere: true,
+            site: CallSite::anywhere("close", Location::caller()),
             calls: last,
             outcome: rendezvous::Outcome::Fine,
             payload: rendezvous::NOTHING,
         };
-        rendezvous::meet(&self.block, &stand).map(drop)
+        rendezvous::meet(&self.block, &arrival).map(drop)
     }
 
     /// Begins the `Debug` output of the object.

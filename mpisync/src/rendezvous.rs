@@ -9,21 +9,20 @@
 //! that waits in a fence for a rank that went to a meeting instead joins that meeting, and learns
 //! the same from the announcements.
 
-use crate::error::{CollectiveError, LockError};
+use crate::error::{CollectiveError, LockError, ObjectCall};
 use crate::fingerprint::fingerprint;
-use crate::location::Place;
+use crate::location::{CallSite, Place};
 use crate::shm::absence::absent;
 use crate::shm::arrival::{
     Announcement, AnnouncementData, ArrivalSlot, EXIT, FAILED, FINE, PANICKED, PASSED_ON,
     PAYLOAD_WORDS,
 };
-use crate::shm::block::Block;
+use crate::shm::block::{Block, ObjectName};
 use crate::shm::domain::Domain;
 use crate::shm::event::ALL;
 use crate::shm::wait::{Deadline, Stop, wait};
 use crate::shm::waiting::{Awaited, Call};
 use std::cell::Cell;
-use std::panic::Location;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -76,11 +75,9 @@ pub(crate) struct Arrival<'a> {
     pub(crate) step: Step,
     /// The number of collective calls that it is already in.
     pub(crate) depth: u32,
-    /// The name of the call.
-    pub(crate) name: &'a str,
-    pub(crate) place: &'a Place,
-    /// Whether the ranks may make the call at different places.
-    pub(crate) anywhere: bool,
+    /// The object of the call.
+    pub(crate) object: &'a ObjectName,
+    pub(crate) site: CallSite,
     /// The number of fenced calls that it has made on the controller.
     pub(crate) calls: u64,
     pub(crate) outcome: Outcome,
@@ -94,11 +91,30 @@ pub(crate) type Payload = [u64; PAYLOAD_WORDS];
 /// An empty payload.
 pub(crate) const NOTHING: Payload = [0; PAYLOAD_WORDS];
 
-/// The result of a meeting, by rank.
-pub(crate) struct Rendezvous {
-    /// The outcomes of their parts in the call.
-    pub(crate) outcomes: Vec<Outcome>,
-    pub(crate) payloads: Vec<Payload>,
+/// The result of a meeting, by rank. Must be read before this rank goes to another meeting.
+pub(crate) struct Rendezvous<'a>(Vec<Reading<'a>>);
+
+impl Rendezvous<'_> {
+    /// The outcomes of the ranks' parts in the call.
+    pub(crate) fn outcomes(&self) -> impl Iterator<Item = &Outcome> {
+        self.0.iter().map(|there| &there.outcome)
+    }
+
+    /// What the ranks have brought.
+    pub(crate) fn payloads(&self) -> impl ExactSizeIterator<Item = &Payload> {
+        self.0.iter().map(|there| &there.payload)
+    }
+
+    /// The call of a rank.
+    pub(crate) fn call(&self, rank: usize) -> ObjectCall {
+        self.0[rank].call()
+    }
+
+    /// The failure of the rank that failed first, with that rank.
+    pub(crate) fn failure(&self) -> Option<(usize, CollectiveError)> {
+        let rank = first_failed(self.outcomes().enumerate())?;
+        Some((rank, self.0[rank].failure(rank)?))
+    }
 }
 
 impl<'a> Arrival<'a> {
@@ -113,15 +129,19 @@ impl<'a> Arrival<'a> {
             Outcome::Failed(reason) => failed(FAILED, reason),
             Outcome::Panicked(reason) => failed(PANICKED, reason),
         };
+        let location = self.site.location();
         AnnouncementData {
             signature,
             step: self.step as u32,
             depth: self.depth,
             outcome,
-            line: self.place.line(),
+            line: location.line(),
             calls: self.calls,
             said: self.payload,
-            file: self.place.file().into(),
+            call: self.site.label().into(),
+            kind: self.object.kind.into(),
+            object: (*self.object.name).into(),
+            file: location.file().into(),
             reason: reason.into(),
         }
     }
@@ -129,19 +149,18 @@ impl<'a> Arrival<'a> {
     /// A number that differs between calls, and between controllers.
     fn signature(&self, controller: u64) -> u64 {
         let step = [self.step as u8];
-        let (file, line) = match self.anywhere {
-            true => ("", 0),
-            false => (self.place.file(), self.place.line()),
-        };
-        let parts: [&[u8]; 6] = [
+        let parts: [&[u8]; 4] = [
             &controller.to_ne_bytes(),
             &step,
             &self.depth.to_ne_bytes(),
-            &line.to_ne_bytes(),
-            file.as_bytes(),
-            self.name.as_bytes(),
+            &self.site.number().to_ne_bytes(),
         ];
         fingerprint(parts.into_iter().flatten())
+    }
+
+    /// This rank's call.
+    fn call(&self) -> ObjectCall {
+        self.object.call(self.site.label(), self.site.place())
     }
 }
 
@@ -187,16 +206,42 @@ impl<'a> Reading<'a> {
             self.announcement.line.load(Ordering::Relaxed),
         )
     }
+
+    /// The call. Must be read as early as its place.
+    fn call(&self) -> ObjectCall {
+        let Announcement {
+            call, kind, object, ..
+        } = self.announcement;
+        ObjectCall::new(call.get(), kind.get(), object.get(), self.place())
+    }
+
+    /// The error for its outcome, if it failed. Must be read as early as its place.
+    fn failure(&self, rank: usize) -> Option<CollectiveError> {
+        let (rank, place) = (rank as i32, self.place());
+        match &self.outcome {
+            Outcome::Fine => None,
+            Outcome::Failed(reason) => Some(CollectiveError::Failed {
+                rank,
+                place,
+                message: reason.text.clone(),
+            }),
+            Outcome::Panicked(reason) => Some(CollectiveError::Panicked {
+                rank,
+                place,
+                message: reason.text.clone(),
+            }),
+        }
+    }
 }
 
 /// The relation of another rank's call to this rank's.
-enum Met {
-    /// It is in the same call; with its outcome, the number of its fenced calls, and its payload.
-    Same(Outcome, u64, Payload),
+enum Met<'a> {
+    /// It is in the same call.
+    Same(Reading<'a>),
     /// It is in another call.
-    Elsewhere(Place),
+    Elsewhere(Reading<'a>),
     /// It has left a call that this rank is still in.
-    Left(Outcome, Place),
+    Left(Reading<'a>),
     /// It is still inside the call that this rank is leaving.
     Inside,
 }
@@ -207,14 +252,17 @@ enum Met {
 /// [`CollectiveError::Diverged`] if ranks are in different calls; the failure of a rank that has left
 /// an outer call with one; [`CollectiveError::OutOfStep`] if they have made different numbers of
 /// fenced calls; [`CollectiveError::RankDied`]; [`CollectiveError::RankEnded`].
-pub(crate) fn meet(block: &Block, arrival: &Arrival<'_>) -> Result<Rendezvous, CollectiveError> {
+pub(crate) fn meet<'a>(
+    block: &'a Block,
+    arrival: &Arrival<'_>,
+) -> Result<Rendezvous<'a>, CollectiveError> {
     let signature = arrival.signature(block.identity());
     loop {
         let announcements = gather(block, arrival, signature)?;
         let met = announcements
             .into_iter()
             .map(|announcement| compare(arrival, signature, announcement));
-        let met: Vec<Met> = met.collect();
+        let met: Vec<Met<'_>> = met.collect();
         // A rank that is still inside the call has now read that this rank leaves it, and leaves
         // too.
         if !met.iter().any(|met| matches!(met, Met::Inside)) {
@@ -223,20 +271,14 @@ pub(crate) fn meet(block: &Block, arrival: &Arrival<'_>) -> Result<Rendezvous, C
     }
 }
 
-/// Joins a meeting to which `writer` went, as a rank that waits for it in the fence at `here`.
+/// Joins a meeting to which `writer` went, as a rank that waits for it in the fence at `site`.
 /// Returns the reason why `writer` shares nothing.
-pub(crate) fn meet_from_fence(
-    block: &Block,
-    writer: usize,
-    here: &Location<'_>,
-) -> CollectiveError {
-    let place = Place::from(here);
+pub(crate) fn meet_from_fence(block: &Block, writer: usize, site: CallSite) -> CollectiveError {
     let arrival = Arrival {
         step: Step::Fenced,
         depth: block.domain().depth(),
-        name: "fence",
-        place: &place,
-        anywhere: false,
+        object: block.object_name(),
+        site,
         calls: 0,
         outcome: Outcome::Fine,
         payload: NOTHING,
@@ -247,17 +289,12 @@ pub(crate) fn meet_from_fence(
     };
     let there = &announcements[writer];
     if there.outcome == Outcome::Fine {
-        return CollectiveError::Diverged {
-            here: place.clone(),
-            rank: writer as i32,
-            there: there.place(),
-        };
+        return CollectiveError::diverged(arrival.call(), writer, there.call());
     }
     count_failure();
     let all = announcements.iter().map(|there| &there.outcome);
     let rank = first_failed(all.enumerate()).expect("the writer has failed");
-    let first = &announcements[rank];
-    failure(rank, &first.outcome, &first.place()).expect("it has failed")
+    announcements[rank].failure(rank).expect("it has failed")
 }
 
 /// Whether `rank` has come to a later meeting than this rank.
@@ -282,12 +319,8 @@ fn gather<'a>(
     let number = arrive(domain, arrival, signature);
     let mut search = Search { number, next: 0 };
     let awaited = block.awaits(|| missing(domain, number));
-    let deadline = Deadline::NEVER.of(Call {
-        subject: &awaited,
-        name: arrival.name,
-        place: Some((arrival.place.file(), arrival.place.line())),
-        can_fail: true,
-    });
+    let (name, location) = (arrival.site.name(), arrival.site.location());
+    let deadline = Deadline::NEVER.of(Call::new(&awaited, name, location));
     let mut announcements = Vec::with_capacity(size);
     for rank in 0..size {
         let slot = domain.arrival_slot(rank);
@@ -440,105 +473,73 @@ fn arrive(domain: &Arc<Domain>, arrival: &Arrival<'_>, signature: u64) -> u64 {
 }
 
 /// The relation of another rank's call to this rank's, from its announcement.
-fn compare(arrival: &Arrival<'_>, signature: u64, announcement: Reading<'_>) -> Met {
+fn compare<'a>(arrival: &Arrival<'_>, signature: u64, announcement: Reading<'a>) -> Met<'a> {
     if announcement.signature == signature {
-        return Met::Same(
-            announcement.outcome,
-            announcement.calls,
-            announcement.payload,
-        );
+        return Met::Same(announcement);
     }
     match (arrival.step, announcement.step) {
-        (Step::Exit, Step::Exit) if announcement.depth < arrival.depth => {
-            let place = announcement.place();
-            Met::Left(announcement.outcome, place)
-        }
+        (Step::Exit, Step::Exit) if announcement.depth < arrival.depth => Met::Left(announcement),
         (Step::Exit, _) if announcement.depth > arrival.depth => Met::Inside,
-        (Step::Enter | Step::Fenced, Step::Exit) => {
-            let place = announcement.place();
-            Met::Left(announcement.outcome, place)
-        }
+        (Step::Enter | Step::Fenced, Step::Exit) => Met::Left(announcement),
         // It is not in the call that this rank is leaving either.
-        _ => Met::Elsewhere(announcement.place()),
+        _ => Met::Elsewhere(announcement),
     }
 }
 
 /// The result of a meeting from the relations of all ranks.
-fn settle(arrival: &Arrival<'_>, met: Vec<Met>) -> Result<Rendezvous, CollectiveError> {
-    let diverged = |rank: usize, there: &Place| CollectiveError::Diverged {
-        here: arrival.place.clone(),
-        rank: rank as i32,
-        there: there.clone(),
+fn settle<'a>(arrival: &Arrival<'_>, met: Vec<Met<'a>>) -> Result<Rendezvous<'a>, CollectiveError> {
+    let diverged = |rank: usize, there: &Reading<'_>| {
+        Err(CollectiveError::diverged(
+            arrival.call(),
+            rank,
+            there.call(),
+        ))
     };
     let left = || {
         met.iter().enumerate().filter_map(|(rank, met)| match met {
-            Met::Left(outcome, place) => Some((rank, outcome, place)),
+            Met::Left(there) => Some((rank, there)),
             _ => None,
         })
     };
-    let first = first_failed(left().map(|(rank, outcome, _)| (rank, outcome)));
-    if let Some((rank, outcome, place)) = left().find(|(rank, ..)| Some(*rank) == first) {
+    let first = first_failed(left().map(|(rank, there)| (rank, &there.outcome)));
+    if let Some((rank, there)) = left().find(|(rank, _)| Some(*rank) == first) {
         count_failure();
-        return Err(failure(rank, outcome, place).expect("it has failed"));
+        return Err(there.failure(rank).expect("it has failed"));
     }
-    if let Some((rank, _, place)) = left().next() {
-        return Err(diverged(rank, place));
+    if let Some((rank, there)) = left().next() {
+        return diverged(rank, there);
     }
     let all_fine = met
         .iter()
-        .all(|met| matches!(met, Met::Same(Outcome::Fine, ..)));
-    let mut meeting = Rendezvous {
-        outcomes: Vec::with_capacity(met.len()),
-        payloads: Vec::with_capacity(met.len()),
-    };
+        .all(|met| matches!(met, Met::Same(there) if there.outcome == Outcome::Fine));
+    let mut same = Vec::with_capacity(met.len());
     for (rank, met) in met.into_iter().enumerate() {
         match met {
-            Met::Same(_, calls, _) if all_fine && calls != arrival.calls => {
+            Met::Same(there) if all_fine && there.calls != arrival.calls => {
                 return Err(CollectiveError::OutOfStep {
                     here: u64::from(arrival.calls as u32),
+                    here_call: arrival.call(),
                     rank: rank as i32,
-                    there: u64::from(calls as u32),
+                    there: u64::from(there.calls as u32),
+                    there_call: there.call(),
                 });
             }
-            Met::Same(outcome, _, payload) => {
-                meeting.outcomes.push(outcome);
-                meeting.payloads.push(payload);
-            }
-            Met::Elsewhere(place) | Met::Left(_, place) => return Err(diverged(rank, &place)),
+            Met::Same(there) => same.push(there),
+            Met::Elsewhere(there) | Met::Left(there) => return diverged(rank, &there),
             Met::Inside => unreachable!("a meeting goes on until all are out"),
         }
     }
-    Ok(meeting)
+    Ok(Rendezvous(same))
 }
 
 /// The rank that failed first, as far as known: the lowest one whose failure is its own, or else the
 /// lowest one that failed.
-pub(crate) fn first_failed<'a>(
-    outcomes: impl Iterator<Item = (usize, &'a Outcome)>,
-) -> Option<usize> {
+fn first_failed<'a>(outcomes: impl Iterator<Item = (usize, &'a Outcome)>) -> Option<usize> {
     let failed = outcomes.filter_map(|(rank, outcome)| match outcome {
         Outcome::Fine => None,
         Outcome::Failed(reason) | Outcome::Panicked(reason) => Some((reason.passed_on, rank)),
     });
     failed.min().map(|(_, rank)| rank)
-}
-
-/// The error for the outcome of a rank's part in a call, if it failed.
-pub(crate) fn failure(rank: usize, outcome: &Outcome, place: &Place) -> Option<CollectiveError> {
-    let (rank, place) = (rank as i32, place.clone());
-    match outcome {
-        Outcome::Fine => None,
-        Outcome::Failed(reason) => Some(CollectiveError::Failed {
-            rank,
-            place,
-            message: reason.text.clone(),
-        }),
-        Outcome::Panicked(reason) => Some(CollectiveError::Panicked {
-            rank,
-            place,
-            message: reason.text.clone(),
-        }),
-    }
 }
 
 absent!(CollectiveError);

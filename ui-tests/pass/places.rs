@@ -1,4 +1,4 @@
-//! Errors name the place of the attribute, or, with `#[track_caller]`, that of the call.
+//! Errors name the place of the call.
 
 #![deny(warnings, missing_docs, clippy::all, clippy::pedantic)]
 
@@ -6,16 +6,24 @@ use std::panic::resume_unwind;
 
 use mpisync::{CollectiveError, Place, WindowController};
 
-const ATTRIBUTE: u32 = line!() + 1;
 #[mpisync::collective]
 fn step(ctrl: &mut WindowController) -> Result<u32, CollectiveError> {
     let _writing = ctrl.write();
     resume_unwind(Box::new("a panic that writes nothing"))
 }
 
+/// Has the attribute already.
 #[mpisync::collective]
 #[track_caller]
 fn tracked(ctrl: &mut WindowController) -> Result<u32, CollectiveError> {
+    let _writing = ctrl.write();
+    resume_unwind(Box::new("a panic that writes nothing"))
+}
+
+/// Has the attribute under a condition that does not hold.
+#[mpisync::collective]
+#[cfg_attr(any(), track_caller)]
+fn configured(ctrl: &mut WindowController) -> Result<u32, CollectiveError> {
     let _writing = ctrl.write();
     resume_unwind(Box::new("a panic that writes nothing"))
 }
@@ -27,12 +35,17 @@ fn place(outcome: Result<u32, CollectiveError>) -> Place {
     }
 }
 
-fn main() {
+#[mpisync::single_write(ctrl = WindowController::local())]
+fn main() -> Result<(), CollectiveError> {
     let mut ctrl = WindowController::local();
-    let at = place(step(&mut ctrl));
+    let (at, line) = (place(step(&mut ctrl)), line!());
     assert!(file!().ends_with(at.file()), "{at}");
-    assert_eq!(at.line(), ATTRIBUTE);
+    assert_eq!(at.line(), line);
 
     let (at, line) = (place(tracked(&mut ctrl)), line!());
     assert_eq!(at.line(), line);
+
+    let (at, line) = (place(configured(&mut ctrl)), line!());
+    assert_eq!(at.line(), line);
+    Ok(())
 }

@@ -25,12 +25,13 @@ fn single_write() {
     assert_eq!(
         expanded,
         "\
+#[track_caller]
 /// Makes the file.
 #[inline]
 pub fn create(ctrl: &mut WindowController, path: &Path) -> anyhow::Result<Header> {
     match ::mpisync::__private::single_write(
         ctrl,
-        ::core::concat!(::core::module_path!(), \"::create\"),
+        ::mpisync::__private::function!(single_write \"create\"),
     ) {
         ::core::result::Result::Ok(::mpisync::Access::Writer(fence)) => {
             let outcome = fence
@@ -65,6 +66,7 @@ fn single_write_with_all_options() {
     assert_eq!(
         expanded,
         "\
+#[track_caller]
 fn table<const N: usize>(&mut self) -> io::Result<Vec<f64>>
 where
     Self: Sized,
@@ -73,7 +75,7 @@ where
     match sync::__private::single_write_on(
         &mut self.ctrl,
         rank,
-        ::core::concat!(::core::module_path!(), \"::table\"),
+        sync::__private::function!(single_write \"table\"),
     ) {
         ::core::result::Result::Ok(sync::Access::Writer(fence)) => {
             let outcome = fence.run(|_| -> io::Result<Vec<f64>> { self.file.read(N) });
@@ -106,13 +108,14 @@ fn collective() {
     assert_eq!(
         expanded,
         "\
+#[track_caller]
 pub(crate) fn step<'a>(
     ctrl: &mut WindowController,
     (x, y): Pair<'a>,
 ) -> Result<(), Error> {
-    let call = match ::mpisync::Collective::enter(
+    let call = match ::mpisync::Collective::enter_function(
         ctrl,
-        ::core::concat!(::core::module_path!(), \"::step\"),
+        ::mpisync::__private::function!(collective \"step\"),
     ) {
         ::core::result::Result::Ok(call) => call,
         ::core::result::Result::Err(error) => return ::mpisync::__private::failed(error),
@@ -140,10 +143,11 @@ fn collective_that_shares() {
     assert_eq!(
         expanded,
         "\
+#[track_caller]
 unsafe fn r#move(mut ctrl: WindowController) -> Result<u8, Error> {
-    let call = match ::mpisync::Collective::enter(
+    let call = match ::mpisync::Collective::enter_function(
         &mut ctrl,
-        ::core::concat!(::core::module_path!(), \"::move\"),
+        ::mpisync::__private::function!(collective \"move\"),
     ) {
         ::core::result::Result::Ok(call) => call,
         ::core::result::Result::Err(error) => return ::mpisync::__private::failed(error),
@@ -167,6 +171,20 @@ fn a_controller_that_the_body_does_not_use_has_no_name_in_it() {
     assert!(seen("if true { log(ctrl) } else { Ok(()) }"));
     assert!(seen("log!(\"{ctrl:?}\")"));
     assert!(seen("log!(\"by {ctrl}\")"));
+}
+
+#[test]
+fn track_caller_is_added_once_and_not_to_main() {
+    let count = |item: &str| {
+        let item = format!("{item}(ctrl: &mut WindowController) -> Result<(), E> {{ ok() }}");
+        let expanded = expand(Macro::Collective, "", &item);
+        expanded.matches("track_caller").count()
+    };
+    assert_eq!(count("fn f"), 1);
+    assert_eq!(count("#[track_caller] fn f"), 1);
+    assert_eq!(count("#[cfg_attr(debug_assertions, track_caller)] fn f"), 1);
+    assert_eq!(count("/// Is like `track_caller`.\nfn f"), 2);
+    assert_eq!(count("fn main"), 0);
 }
 
 #[test]
@@ -195,11 +213,12 @@ fn single_write_with_a_region() {
     assert_eq!(
         expanded,
         "\
+#[track_caller]
 /// Sets the boundary.
 pub fn start(field: &mut mpisync::Region<f64, Ix2>, value: f64) -> anyhow::Result<f64> {
     ::mpisync::__private::update(
         field,
-        ::core::concat!(::core::module_path!(), \"::start\"),
+        ::mpisync::__private::function!(single_write \"start\"),
         |field| -> anyhow::Result<f64> {
             field.row_mut(0).fill(value);
             Ok(field.sum())
@@ -220,12 +239,13 @@ fn single_write_with_a_region_and_all_options() {
     assert_eq!(
         expanded,
         "\
+#[track_caller]
 fn start<T: Plain>(ctrl: &mut WindowController, mut field: Region<T>) -> Result<(), E> {
     let rank: i32 = field.size() - 1;
     sync::__private::update_on(
         &mut field,
         rank,
-        ::core::concat!(::core::module_path!(), \"::start\"),
+        sync::__private::function!(single_write \"start\"),
         |_| -> Result<(), E> { go(ctrl) },
     )
 }
@@ -259,7 +279,7 @@ fn the_only_exclusive_region_is_taken() {
     let item = "fn f(a: &Region<u8>, b: &mut Region<u8, Ix1>) -> Result<(), E> { ok() }";
     let expanded = expand(Macro::SingleWrite, "", item);
     assert!(
-        in_one_line(&expanded).contains("update(b,::core::concat!"),
+        in_one_line(&expanded).contains("update(b,::mpisync::__private::function!"),
         "{expanded}"
     );
 }
@@ -272,11 +292,12 @@ fn an_alias_is_left_to_the_compiler() {
     assert_eq!(
         expanded,
         "\
+#[track_caller]
 fn f(field: &mut Field, n: &mut Vec<u8>) -> Result<(), E> {
     ::mpisync::__private::write_alone(
         field,
         ::core::option::Option::None,
-        ::core::concat!(::core::module_path!(), \"::f\"),
+        ::mpisync::__private::function!(single_write \"f\"),
         |field| -> Result<(), E> {
             field.fill(n[0]);
             ok()

@@ -96,7 +96,11 @@ impl<T: Plain, C: IntraCommunicator> ChannelBuilder<'_, T, C> {
         let creation = self.common.begin()?;
         let (capacity, bytes) = (self.capacity, size_of::<T>());
         let fits = Layout::of::<T>(capacity, self.common.comm.size() as usize).is_some();
-        let invalid = (!fits).then_some(CreateError::Capacity { capacity, bytes });
+        let invalid = (!fits).then_some(CreateError::Capacity {
+            object: "channel",
+            capacity,
+            bytes,
+        });
         let own = vec![
             ("type of messages", type_name::<T>().to_owned()),
             ("layout of messages", TypeLayout::of::<T>().to_string()),

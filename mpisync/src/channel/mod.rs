@@ -210,8 +210,13 @@ impl<T: Plain> RemoteChannel<T> {
         let () = Self::ASSERT_ALIGNED;
         let domain = Domain::local(0);
         let bytes = size_of::<T>();
-        let layout = Layout::of::<T>(capacity, domain.segment().shape().members)
-            .ok_or(CreateError::Capacity { capacity, bytes })?;
+        let layout = Layout::of::<T>(capacity, domain.segment().shape().members).ok_or(
+            CreateError::Capacity {
+                object: "channel",
+                capacity,
+                bytes,
+            },
+        )?;
         let memory = Mapping::try_private(layout.length()).ok_or_else(|| CreateError::Memory {
             rank: 0,
             error: io::Error::from(io::ErrorKind::OutOfMemory).into(),

@@ -2,7 +2,7 @@
 
 use crate::collective::fence::{Excluded, Fence, Writer};
 use crate::error::CollectiveError;
-use crate::location::CallSite;
+use crate::location::{CallSite, SINGLE_WRITE};
 use crate::rwlock::controller::WindowController;
 use crate::share::Failure;
 use serde::Serialize;
@@ -35,7 +35,7 @@ impl WindowController {
     #[track_caller]
     pub fn single_write(&mut self) -> Access<'_> {
         self.recover_leaked();
-        let site = CallSite::new("", Location::caller());
+        let site = CallSite::new(SINGLE_WRITE, Location::caller());
         let access = Access::enter(self, self.master(), None, site);
         access.unwrap_or_else(|error| self.panic_with(&error))
     }
@@ -50,7 +50,7 @@ impl WindowController {
     #[track_caller]
     pub fn single_write_timeout(&mut self, limit: Duration) -> Result<Access<'_>, CollectiveError> {
         self.recover_leaked();
-        let site = CallSite::new("", Location::caller());
+        let site = CallSite::new(SINGLE_WRITE, Location::caller());
         Access::enter(self, self.master(), Some(limit), site)
     }
 
@@ -239,8 +239,8 @@ impl<'a> On<'a> {
 
     fn site(&self, caller: &'static Location<'static>) -> CallSite {
         match self.name {
-            Some(name) => CallSite::anywhere(name, caller),
-            None => CallSite::new("", caller),
+            Some(name) => CallSite::named(SINGLE_WRITE, name, caller),
+            None => CallSite::new(SINGLE_WRITE, caller),
         }
     }
 

@@ -317,11 +317,9 @@ impl Fence<'_, Excluded> {
             call.collect(writer as usize, kind, None, |bytes| {
                 let sink = ItemSink::new(bytes);
                 match room {
-                    Some(room) if room != sink.expected() => Err(CollectiveError::LengthMismatch {
-                        writer,
-                        shared: sink.expected(),
-                        room,
-                    }),
+                    Some(room) if room != sink.expected() => {
+                        Err(call.length_mismatch(writer, sink.expected(), room))
+                    }
                     _ => Ok(sink),
                 }
             })

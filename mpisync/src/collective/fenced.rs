@@ -3,6 +3,7 @@
 
 use crate::collective::fence::{Fence, Writer};
 use crate::error::CollectiveError;
+use crate::location::Function;
 use crate::plain::Plain;
 use crate::{Collective, WindowController};
 use serde::Serialize;
@@ -85,14 +86,14 @@ where
 pub fn write_alone<L, W, R, E>(
     lock: &mut L,
     rank: Option<i32>,
-    name: &'static str,
+    function: Function,
     write: W,
 ) -> Result<R, E>
 where
     E: FencedError,
     L: SingleWrite<W, R, E>,
 {
-    lock.write_alone(rank, name, write)
+    lock.write_alone(rank, function, write)
 }
 
 /// A controller or a region with which a body `W` can write alone.
@@ -103,7 +104,7 @@ where
 )]
 pub trait SingleWrite<W, R, E> {
     /// Runs `write` on that rank, or on the master, and returns its value on all ranks.
-    fn write_alone(&mut self, rank: Option<i32>, name: &'static str, write: W) -> Result<R, E>;
+    fn write_alone(&mut self, rank: Option<i32>, function: Function, write: W) -> Result<R, E>;
 }
 
 #[diagnostic::do_not_recommend]
@@ -114,10 +115,10 @@ where
     E: FencedError + Display,
 {
     #[track_caller]
-    fn write_alone(&mut self, rank: Option<i32>, name: &'static str, write: W) -> Result<R, E> {
+    fn write_alone(&mut self, rank: Option<i32>, function: Function, write: W) -> Result<R, E> {
         let access = match rank {
-            None => crate::__private::single_write(self, name),
-            Some(rank) => crate::__private::single_write_on(self, rank, name),
+            None => crate::__private::single_write(self, function),
+            Some(rank) => crate::__private::single_write_on(self, rank, function),
         };
         access?.run(write)
     }

@@ -1,12 +1,13 @@
 //! `#[collective]` calls: all ranks make them together and agree on the outcome.
 
 use crate::error::CollectiveError;
-use crate::location::{CallSite, Place};
+use crate::location::{CallSite, Function};
 use crate::net::mpi_has_ended;
 use crate::rendezvous;
 use crate::rendezvous::{Arrival, Outcome, Payload, Reason, Rendezvous, Step};
 use crate::rwlock::controller::WindowController;
 use crate::share::{panic_message, text_of};
+use crate::shm::block::ObjectName;
 use crate::shm::domain::Domain;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -25,10 +26,10 @@ use std::thread;
 /// and each later collective call would be an error.
 #[must_use = "the other ranks wait for `agree`"]
 pub struct Collective {
-    name: &'static str,
-    location: &'static Location<'static>,
+    site: CallSite,
     depth: u32,
     domain: Arc<Domain>,
+    object: ObjectName,
     /// The identity of the controller.
     controller: u64,
     /// Whether this rank is in the call.
@@ -41,19 +42,33 @@ impl Collective {
     /// Enters the call `name`. Collective, waits for all ranks.
     ///
     /// # Errors
-    /// [`CollectiveError::Diverged`], with both places, if another rank is in another call;
+    /// [`CollectiveError::Diverged`], with both calls, if another rank is in another call;
     /// [`CollectiveError::Failed`] and [`CollectiveError::Panicked`] if another rank has left an
     /// outer call that way; [`CollectiveError::RankDied`].
     #[track_caller]
     pub fn enter(ctrl: &mut WindowController, name: &'static str) -> Result<Self, CollectiveError> {
+        Self::enter_at(ctrl, CallSite::new(name, Location::caller()))
+    }
+
+    /// [`enter`](Self::enter) for a function with the attribute.
+    #[doc(hidden)]
+    #[track_caller]
+    pub fn enter_function(
+        ctrl: &mut WindowController,
+        function: Function,
+    ) -> Result<Self, CollectiveError> {
+        Self::enter_at(ctrl, CallSite::of(function, Location::caller()))
+    }
+
+    fn enter_at(ctrl: &WindowController, site: CallSite) -> Result<Self, CollectiveError> {
         ctrl.check_usable()?;
         ctrl.end_leaked_call();
         let domain = ctrl.block().domain();
         let mut call = Collective {
-            name,
-            location: Location::caller(),
+            site,
             depth: domain.depth(),
             domain: Arc::clone(domain),
+            object: ctrl.block().object_name().clone(),
             controller: ctrl.block().identity(),
             inside: false,
             failures_before: rendezvous::failures(),
@@ -115,19 +130,15 @@ impl Collective {
         self.come_out();
         let payload = payload_for(sharer);
         let met = self.meet(ctrl, Step::Exit, mine, payload);
-        let place = Place::from(self.location);
-        let failed =
-            met.map(
-                |met| match rendezvous::first_failed(met.outcomes.iter().enumerate()) {
-                    Some(rank) => {
-                        if rank as i32 != ctrl.rank() {
-                            rendezvous::count_failure();
-                        }
-                        rendezvous::failure(rank, &met.outcomes[rank], &place)
-                    }
-                    None => self.disagreement(payload, &met.payloads),
-                },
-            );
+        let failed = met.map(|met| match met.failure() {
+            Some((rank, failure)) => {
+                if rank as i32 != ctrl.rank() {
+                    rendezvous::count_failure();
+                }
+                Some(failure)
+            }
+            None => self.disagreement(payload, &met),
+        });
         match (failed, own) {
             (Ok(None), Ok(value)) => Ok(value),
             (Ok(None), Err(_)) => unreachable!("this rank's failure is among the outcomes"),
@@ -161,8 +172,7 @@ impl Collective {
         E: From<CollectiveError> + Display,
     {
         let size = ctrl.size();
-        // The meeting has compared the locations.
-        let site = CallSite::anywhere(self.name, self.location);
+        let site = self.site;
         let known = (0..size).contains(&rank);
         let outcome = match outcome {
             Ok(Ok(_)) if !known => Ok(Err(CollectiveError::NoSuchRank { rank, size }.into())),
@@ -178,50 +188,42 @@ impl Collective {
     }
 
     /// The error if a rank names another sharer than this rank.
-    fn disagreement(&self, here: Payload, all: &[Payload]) -> Option<CollectiveError> {
-        let rank = all.iter().position(|there| *there != here)?;
+    fn disagreement(&self, here: Payload, met: &Rendezvous<'_>) -> Option<CollectiveError> {
+        let differs = |(_, there): &(usize, &Payload)| **there != here;
+        let (rank, there) = met.payloads().enumerate().find(differs)?;
         let named = |payload: Payload| payload[0].checked_sub(1).map(|rank| rank as u32 as i32);
-        Some(match (named(here), named(all[rank])) {
+        let here_call = self.object.call(self.site.label(), self.site.place());
+        let there_call = met.call(rank);
+        Some(match (named(here), named(*there)) {
             (Some(here), Some(there)) => CollectiveError::WriterMismatch {
                 here,
+                here_call,
                 rank: rank as i32,
                 there,
+                there_call: Some(there_call),
             },
             // One of the two names no sharer.
-            _ => CollectiveError::Diverged {
-                here: self.location.into(),
-                rank: rank as i32,
-                there: self.location.into(),
-            },
+            _ => CollectiveError::diverged(here_call, rank, there_call),
         })
     }
 
-    fn meet(
+    fn meet<'a>(
         &self,
-        ctrl: &WindowController,
+        ctrl: &'a WindowController,
         step: Step,
         outcome: Outcome,
         payload: Payload,
-    ) -> Result<Rendezvous, CollectiveError> {
-        let place = Place::from(self.location);
-        let arrival = self.arrival(step, &place, ctrl.calls(), outcome, payload);
+    ) -> Result<Rendezvous<'a>, CollectiveError> {
+        let arrival = self.arrival(step, ctrl.calls(), outcome, payload);
         rendezvous::meet(ctrl.block(), &arrival)
     }
 
-    fn arrival<'a>(
-        &self,
-        step: Step,
-        place: &'a Place,
-        calls: u64,
-        outcome: Outcome,
-        payload: Payload,
-    ) -> Arrival<'a> {
+    fn arrival(&self, step: Step, calls: u64, outcome: Outcome, payload: Payload) -> Arrival<'_> {
         Arrival {
             step,
             depth: self.depth,
-            name: self.name,
-            place,
-            anywhere: false,
+            object: &self.object,
+            site: self.site,
             calls,
             outcome,
             payload,
@@ -259,8 +261,7 @@ impl Drop for Collective {
             let text = "it left the call without an outcome (`Collective` dropped)";
             Outcome::Failed(self.reason(text.to_owned()))
         };
-        let place = Place::from(self.location);
-        let arrival = self.arrival(Step::Exit, &place, 0, outcome, rendezvous::NOTHING);
+        let arrival = self.arrival(Step::Exit, 0, outcome, rendezvous::NOTHING);
         rendezvous::leave(&self.domain, self.controller, &arrival);
     }
 }
@@ -268,8 +269,8 @@ impl Drop for Collective {
 impl fmt::Debug for Collective {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Collective")
-            .field("name", &self.name)
-            .field("location", &self.location)
+            .field("name", &self.site.name())
+            .field("location", &self.site.location())
             .field("depth", &self.depth)
             .finish_non_exhaustive()
     }

@@ -6,6 +6,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// The kind of an [`OnceShared`](crate::OnceShared).
+pub(crate) const ONCE: &str = "once";
+
 /// Why an object could not be made. All ranks of the communicator get an error together, except for
 /// [`WrongThread`](Self::WrongThread), failures of MPI itself, and ranks that have not come.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -61,15 +64,15 @@ pub enum CreateError {
         /// The size of the communicator.
         size: i32,
     },
-    /// A channel cannot hold this many messages, or a shared value this many bytes.
-    #[error(
-        "there cannot be space for {capacity} messages of {bytes} bytes; request at least one, and no more than fit into \
-         memory"
-    )]
+    /// A channel cannot hold this many messages, or an [`OnceShared`](crate::OnceShared) this many
+    /// bytes.
+    #[error("{}", no_space(object, *.capacity, *.bytes))]
     Capacity {
+        /// The kind of object: `channel` or `once`.
+        object: &'static str,
         /// The requested capacity.
         capacity: usize,
-        /// The size of a message in bytes.
+        /// The size of a message in bytes; 1 if the capacity is a number of bytes.
         bytes: usize,
     },
     /// This rank makes another object than rank 0, or makes it at another place of the program.
@@ -87,12 +90,14 @@ pub enum CreateError {
     },
     /// This rank needs a different amount of memory than the lowest rank of its node.
     #[error(
-        "rank {rank} needs {here} bytes of memory, and the lowest rank of its node allocated {leader}; run the same program, built with \
-         the same mpisync, on all ranks"
+        "rank {rank} needs {here} bytes of memory for the {object}, and the lowest rank of its node allocated {leader}; run the same \
+         program, built with the same mpisync, on all ranks"
     )]
     LengthsDiffer {
         /// This rank.
         rank: i32,
+        /// The object that this rank makes: kind, name, file, line and column.
+        object: Box<str>,
         /// The number of bytes that the lowest rank of the node allocated.
         leader: usize,
         /// The number of bytes that this rank needs.
@@ -101,9 +106,15 @@ pub enum CreateError {
     /// This rank passed a different argument than rank 0. A long argument is shown from shortly
     /// before the first difference.
     #[error(
-        "rank {rank} passed {argument} {here:?} and rank 0 passed {rank_0:?}; pass the same on all ranks"
+        "rank {rank} passed {argument} {here:?} for the {here_object}, and rank 0 passed {rank_0:?}{}; pass the same on all \
+         ranks",
+        for_object(.rank_0_object.as_deref())
     )]
     ArgumentsDiffer {
+        /// The object that this rank makes: kind, name, file, line and column.
+        here_object: Box<str>,
+        /// The object that rank 0 makes. None if that runs another version of mpisync.
+        rank_0_object: Option<Box<str>>,
         /// The name of the argument.
         argument: &'static str,
         /// This rank.
@@ -350,6 +361,22 @@ fn missing_ranks(missing: &[i32]) -> String {
         return String::new();
     }
     format!("; ranks {missing:?} are missing")
+}
+
+/// The object of another rank in a message, if it is known.
+fn for_object(object: Option<&str>) -> String {
+    object.map_or_else(String::new, |object| format!(" for the {object}"))
+}
+
+/// The message about a capacity that an object of this kind cannot have.
+fn no_space(object: &str, capacity: usize, bytes: usize) -> String {
+    let what = match bytes {
+        1 if object == ONCE => String::new(),
+        _ => format!(" messages of {bytes}"),
+    };
+    format!(
+        "a {object} cannot have space for {capacity}{what} bytes; request at least one, and no more than fit into memory"
+    )
 }
 
 impl CreateError {

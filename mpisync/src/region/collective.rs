@@ -2,8 +2,8 @@
 
 use crate::collective::access::Access;
 use crate::collective::fenced::{FencedError, SingleWrite};
-use crate::error::CollectiveError;
-use crate::location::{CallSite, Place as SourcePlace};
+use crate::error::{CollectiveError, ObjectCall};
+use crate::location::{CallSite, Function};
 use crate::plain::Plain;
 use crate::region::error::RegionError;
 use crate::region::place::{DATA, OFFSET, Place};
@@ -105,7 +105,7 @@ impl<T: Plain, D: Dimension> Region<T, D> {
             }),
         };
         let agreed = self.agree_on_root(&part, caller)?;
-        let site = CallSite::anywhere("Region::set", caller);
+        let site = CallSite::anywhere("set", caller);
         let call = self.lock.call(self.lock.begin_call(), site);
         let call = call.with_spin_budget(agreed.spin_budget());
         if agreed.root != self.rank() {
@@ -136,27 +136,29 @@ impl<T: Plain, D: Dimension> Region<T, D> {
         caller: &'static Location<'static>,
     ) -> Result<Agreed, RegionError> {
         self.lock.check_usable()?;
-        let stand = Arrival {
+        let arrival = Arrival {
             step: Step::Enter,
             depth: self.lock.block().domain().depth(),
-            name: match part.root {
-                Some(_) => "Region::set",
-                None => "Region::set_from_any",
-            },
-            place: &SourcePlace::from(caller),
+            object: self.lock.block().object_name(),
             // The root and the others may call at different places of the program.
-            anywhere: true,
+            site: CallSite::anywhere(
+                match part.root {
+                    Some(_) => "set",
+                    None => "set_from_any",
+                },
+                caller,
+            ),
             calls: self.lock.calls(),
             outcome: Outcome::Fine,
             payload: part.to_words(),
         };
-        let payloads = rendezvous::meet(self.lock.block(), &stand)?.payloads;
-        let parts: Vec<Part> = payloads
-            .iter()
+        let met = rendezvous::meet(self.lock.block(), &arrival)?;
+        let parts: Vec<Part> = met
+            .payloads()
             .zip(0..)
             .map(|(payload, rank)| Part::from_words(payload, rank, self.shape()))
             .collect();
-        settle(&parts)
+        settle(&parts, |rank| met.call(rank as usize))
     }
 
     /// Lets the [`master`](Self::master) change the items by `write`, and returns its result on all
@@ -229,7 +231,7 @@ impl<T: Plain, D: Dimension> Region<T, D> {
         R: Serialize + DeserializeOwned,
         E: From<CollectiveError> + Display,
     {
-        let site = CallSite::new("Region::update", Location::caller());
+        let site = CallSite::new("update", Location::caller());
         self.update_at(rank, site, write)
     }
 
@@ -269,10 +271,10 @@ where
     E: FencedError + Display,
 {
     #[track_caller]
-    fn write_alone(&mut self, rank: Option<i32>, name: &'static str, write: W) -> Result<R, E> {
+    fn write_alone(&mut self, rank: Option<i32>, function: Function, write: W) -> Result<R, E> {
         match rank {
-            None => crate::__private::update(self, name, write),
-            Some(rank) => crate::__private::update_on(self, rank, name, write),
+            None => crate::__private::update(self, function, write),
+            Some(rank) => crate::__private::update_on(self, rank, function, write),
         }
     }
 }
@@ -353,8 +355,9 @@ impl Part {
     }
 }
 
-/// Finds the rank whose data is to be set, from the arguments of all ranks.
-fn settle(parts: &[Part]) -> Result<Agreed, RegionError> {
+/// Finds the rank whose data is to be set, from the arguments of all ranks. `call` is the call of a
+/// rank.
+fn settle(parts: &[Part], call: impl Fn(i32) -> ObjectCall) -> Result<Agreed, RegionError> {
     let named = parts[0].root;
     let root = match named {
         Some(root) => {
@@ -364,6 +367,8 @@ fn settle(parts: &[Part]) -> Result<Agreed, RegionError> {
                     root,
                     rank: rank as i32,
                     there: parts[rank].root.unwrap_or(-1),
+                    rank_0_call: call(0),
+                    there_call: call(rank as i32),
                 });
             }
             let size = parts.len() as i32;
@@ -380,7 +385,12 @@ fn settle(parts: &[Part]) -> Result<Agreed, RegionError> {
             let mut with_data = (0..).zip(parts).filter(|(_, part)| part.data.is_some());
             let first = with_data.next().ok_or(RegionError::NoRoot)?.0;
             if let Some((second, _)) = with_data.next() {
-                return Err(RegionError::SeveralRoots { first, second });
+                return Err(RegionError::SeveralRoots {
+                    first,
+                    second,
+                    first_call: call(first),
+                    second_call: call(second),
+                });
             }
             first
         }
@@ -398,6 +408,8 @@ fn settle(parts: &[Part]) -> Result<Agreed, RegionError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::location::Place;
+    use crate::region::place;
 
     const SHAPE: [usize; 2] = [4, 5];
 
@@ -415,6 +427,16 @@ mod tests {
         }
     }
 
+    /// The call of a rank, at the line of that number.
+    fn call(rank: i32) -> ObjectCall {
+        let place = Place::new("main.rs".to_owned(), rank as u32);
+        ObjectCall::new("set".into(), "region".into(), "region".into(), place)
+    }
+
+    fn settled(parts: &[Part]) -> Result<Agreed, RegionError> {
+        settle(parts, call)
+    }
+
     fn agreed(root: i32) -> Result<Agreed, RegionError> {
         Ok(Agreed { root, bytes: 40 })
     }
@@ -422,9 +444,9 @@ mod tests {
     #[test]
     fn parts_come_back_from_their_words() {
         let refused = [
-            Place::find(1, &SHAPE, &[4], &[0, 0]).err(),
-            Place::find(1, &SHAPE, &[4, 5], &[0]).err(),
-            Place::find(1, &SHAPE, &[4, 5], &[0, 3]).err(),
+            place::Place::find(1, &SHAPE, &[4], &[0, 0]).err(),
+            place::Place::find(1, &SHAPE, &[4, 5], &[0]).err(),
+            place::Place::find(1, &SHAPE, &[4, 5], &[0, 3]).err(),
         ];
         let parts = refused.into_iter().map(|refused| has(Some(-3), refused));
         for part in parts.chain([has(None, None), follows(0), follows(i32::MAX)]) {
@@ -434,21 +456,23 @@ mod tests {
 
     #[test]
     fn ranks_settle_on_the_root_they_name() {
-        assert_eq!(settle(&[follows(1), has(Some(1), None)]), agreed(1));
+        assert_eq!(settled(&[follows(1), has(Some(1), None)]), agreed(1));
         let differ = RegionError::RootsDiffer {
             root: 1,
             rank: 1,
             there: 0,
+            rank_0_call: call(0),
+            there_call: call(1),
         };
-        assert_eq!(settle(&[follows(1), has(Some(0), None)]), Err(differ));
+        assert_eq!(settled(&[follows(1), has(Some(0), None)]), Err(differ));
         let nobody = RegionError::RankOutOfRange {
             argument: "root",
             rank: 2,
             size: 2,
         };
-        assert_eq!(settle(&[follows(2), follows(2)]), Err(nobody));
+        assert_eq!(settled(&[follows(2), follows(2)]), Err(nobody));
         let nothing = RegionError::NoData { root: 0 };
-        assert_eq!(settle(&[follows(0), follows(0)]), Err(nothing));
+        assert_eq!(settled(&[follows(0), follows(0)]), Err(nothing));
     }
 
     #[test]
@@ -457,13 +481,15 @@ mod tests {
             root: None,
             data: None,
         };
-        assert_eq!(settle(&[none(), none(), has(None, None)]), agreed(2));
-        assert_eq!(settle(&[none(), none()]), Err(RegionError::NoRoot));
+        assert_eq!(settled(&[none(), none(), has(None, None)]), agreed(2));
+        assert_eq!(settled(&[none(), none()]), Err(RegionError::NoRoot));
         let several = RegionError::SeveralRoots {
             first: 0,
             second: 2,
+            first_call: call(0),
+            second_call: call(2),
         };
         let parts = [has(None, None), none(), has(None, None)];
-        assert_eq!(settle(&parts), Err(several));
+        assert_eq!(settled(&parts), Err(several));
     }
 }

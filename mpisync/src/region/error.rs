@@ -1,6 +1,6 @@
 //! Errors of an existing region.
 
-use crate::error::{CollectiveError, LockError};
+use crate::error::{CollectiveError, LockError, ObjectCall};
 
 /// Why a region was not changed. A collective call returns the same error on all ranks.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -8,7 +8,8 @@ use crate::error::{CollectiveError, LockError};
 pub enum RegionError {
     /// The ranks do not agree on the root.
     #[error(
-        "rank 0 names rank {root} as root, and rank {rank} names rank {there}; name the same root on all ranks"
+        "rank 0, in {rank_0_call}, names rank {root} as root, and rank {rank}, in {there_call}, names rank {there}; name the same \
+         root on all ranks"
     )]
     RootsDiffer {
         /// The root that rank 0 names.
@@ -17,6 +18,10 @@ pub enum RegionError {
         rank: i32,
         /// The root that this rank names.
         there: i32,
+        /// The call of rank 0.
+        rank_0_call: ObjectCall,
+        /// The call of the other rank.
+        there_call: ObjectCall,
     },
     /// The root is not a rank of the communicator.
     #[error("{argument} {rank} is not a rank of the communicator, whose ranks are 0 to {}", .size - 1)]
@@ -38,12 +43,18 @@ pub enum RegionError {
     #[error("no rank passed data; pass `Some(data)` on one of them")]
     NoRoot,
     /// More than one rank passed data.
-    #[error("ranks {first} and {second} both passed data; pass `Some(data)` on one rank only")]
+    #[error(
+        "rank {first}, in {first_call}, and rank {second}, in {second_call}, both passed data; pass `Some(data)` on one rank only"
+    )]
     SeveralRoots {
         /// The lowest of these ranks.
         first: i32,
         /// The next rank.
         second: i32,
+        /// The call of the lowest rank.
+        first_call: ObjectCall,
+        /// The call of the next one.
+        second_call: ObjectCall,
     },
     /// The data, or the offset, has another number of dimensions than the region.
     #[error("rank {root} passed {what} of {dimensions} dimensions for a region of {expected}")]

@@ -1,7 +1,7 @@
 //! The calls that `#[single_write]` on a function of a region expands to.
 
 use crate::collective::fenced::FencedError;
-use crate::location::CallSite;
+use crate::location::{CallSite, Function};
 use crate::plain::Plain;
 use crate::region::{Region, RegionWriteGuard};
 use ndarray::Dimension;
@@ -13,14 +13,14 @@ use std::panic::Location;
 #[track_caller]
 pub fn update<T: Plain, D: Dimension, R, E>(
     region: &mut Region<T, D>,
-    name: &'static str,
+    function: Function,
     write: impl FnOnce(&mut RegionWriteGuard<'_, T, D>) -> Result<R, E>,
 ) -> Result<R, E>
 where
     R: Serialize + DeserializeOwned,
     E: FencedError + Display,
 {
-    update_on(region, region.master(), name, write)
+    update_on(region, region.master(), function, write)
 }
 
 /// The call of `#[single_write(on = …)]`: this rank writes.
@@ -28,12 +28,12 @@ where
 pub fn update_on<T: Plain, D: Dimension, R, E>(
     region: &mut Region<T, D>,
     rank: i32,
-    name: &'static str,
+    function: Function,
     write: impl FnOnce(&mut RegionWriteGuard<'_, T, D>) -> Result<R, E>,
 ) -> Result<R, E>
 where
     R: Serialize + DeserializeOwned,
     E: FencedError + Display,
 {
-    region.update_at(rank, CallSite::new(name, Location::caller()), write)
+    region.update_at(rank, CallSite::of(function, Location::caller()), write)
 }

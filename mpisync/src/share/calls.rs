@@ -1,12 +1,13 @@
 //! The fenced calls that a rank makes on an object.
 
-use crate::location::CallSite;
+use crate::error::ObjectCall;
+use crate::location::{CallSite, Place};
 use crate::net::Link;
 use crate::share::layout::{RankRecord, Record};
 use crate::share::mailbox::MailboxMemory;
 use crate::share::remote::Mailboxes;
 use crate::shm::absence::{Absence, HostLoss};
-use crate::shm::block::Block;
+use crate::shm::block::{Block, ObjectName};
 use crate::shm::domain::Domain;
 use crate::shm::event::Event;
 use crate::shm::layout::Part;
@@ -208,6 +209,32 @@ impl<'a> FencedCall<'a> {
     {
         let name = self.outer.map_or(name, |outer| outer.name);
         Call::new(subject, name, self.site.location())
+    }
+
+    /// The name of the call.
+    pub(super) fn name(&self) -> &'a str {
+        self.outer.map_or(self.site.label(), |outer| outer.name)
+    }
+
+    /// The call, for errors.
+    pub(super) fn here(&self) -> ObjectCall {
+        self.object().call(self.name(), self.site.place())
+    }
+
+    /// The call `name` that another rank makes on the same object, for errors.
+    pub(super) fn there(&self, name: String, place: Place) -> ObjectCall {
+        self.object().call(&name, place)
+    }
+
+    fn object(&self) -> &'a ObjectName {
+        let block = self.outer.map_or(self.block, |outer| outer.block);
+        block.object_name()
+    }
+
+    /// The call of this record's writer.
+    pub(super) fn writers_call(&self) -> ObjectCall {
+        let record = self.record();
+        self.there(record.called.get(), record.place())
     }
 
     /// The record of the call's outcome.

@@ -2,7 +2,6 @@
 
 use crate::error::CollectiveError;
 use crate::share::calls::FencedCall;
-use crate::share::divergence::writer_mismatch;
 use crate::share::layout::{INLINE, INLINE_VALUE, OBJECT_VALUE, STAGED_VALUE};
 use crate::share::payload;
 use crate::share::payload::Kind;
@@ -81,6 +80,23 @@ impl FencedCall<'_> {
         self.finish();
     }
 
+    /// The error if the value of `writer` has not as many items as this rank has space for.
+    #[cold]
+    pub(crate) fn length_mismatch(
+        &self,
+        writer: i32,
+        shared: usize,
+        room: usize,
+    ) -> CollectiveError {
+        CollectiveError::LengthMismatch {
+            here_call: self.here(),
+            there_call: self.writers_call(),
+            writer,
+            shared,
+            room,
+        }
+    }
+
     fn take<S: Sink>(
         &self,
         writer: usize,
@@ -89,12 +105,13 @@ impl FencedCall<'_> {
     ) -> Result<S, CollectiveError> {
         let record = self.record();
         let author = record.writer.load(Ordering::Relaxed) as usize;
-        if let Err(error) = self.check_site(author as i32) {
+        if let Err(error) = self.check_site(author) {
             self.notify_diverged(author);
             return Err(error);
         }
         if author != writer {
-            return Err(writer_mismatch(writer as i32, author as i32, author as i32));
+            let call = Some(self.writers_call());
+            return Err(self.writer_mismatch(writer, author, author, call));
         }
         let outcome = record.outcome.load(Ordering::Relaxed);
         if !matches!(outcome, INLINE_VALUE | STAGED_VALUE | OBJECT_VALUE) {
@@ -103,7 +120,14 @@ impl FencedCall<'_> {
         if let Some(kind) = kind {
             let layout = record.layout.load(Ordering::Relaxed);
             if !kind.is(record.kind.load(Ordering::Relaxed), layout) {
-                return Err(kind.mismatch(writer as i32, record.label.get(), layout));
+                let (shared, collected) = kind.mismatch(record.label.get(), layout);
+                return Err(CollectiveError::TypeMismatch {
+                    here_call: self.here(),
+                    there_call: self.writers_call(),
+                    writer: writer as i32,
+                    shared,
+                    collected,
+                });
             }
         }
         let length = record.length.load(Ordering::Relaxed);

@@ -3,18 +3,14 @@
 //! A collector that waits long publishes in its record for whom it waits, and where. So ranks that
 //! wait for each other find out.
 
-use crate::error::{CollectiveError, LockError};
+use crate::error::{CollectiveError, LockError, ObjectCall};
 use crate::location::Place;
 use crate::rendezvous;
 use crate::share::calls::{CallNumber, FencedCall};
+use crate::share::layout::RankRecord;
 use crate::share::remote::Reason;
 use crate::shm::topology::RankLocation;
 use std::sync::atomic::Ordering;
-
-/// The error if this rank takes rank `here` for the writer, and `rank` takes rank `there`.
-pub(super) fn writer_mismatch(here: i32, rank: i32, there: i32) -> CollectiveError {
-    CollectiveError::WriterMismatch { here, rank, there }
-}
 
 /// As the writer.
 impl FencedCall<'_> {
@@ -46,36 +42,55 @@ impl FencedCall<'_> {
         if !is_there || taken.is_err() {
             return None;
         }
-        let has_diverged = |local_rank: &usize| {
-            let record = self.mailbox.rank_record(*local_rank);
-            record.diverged.load(Ordering::Acquire) == call.0
+        // A rank that has diverged again since then is told of in a later call.
+        let diverged_in = |local_rank| {
+            let called = self.mailbox.rank_record(local_rank).diverged_in(call.0)?;
+            Some((local_rank, called))
         };
-        let local_rank = (0..self.block.local_size()).find(has_diverged)?;
-        Some(CollectiveError::Diverged {
-            here: record.place(),
-            rank: self.block.domain().topology().local_ranks()[local_rank] as i32,
-            there: self.mailbox.rank_record(local_rank).place(),
-        })
+        let (local_rank, (called, place)) = (0..self.block.local_size()).find_map(diverged_in)?;
+        let rank = self.block.domain().topology().local_ranks()[local_rank];
+        let here = self.there(record.called.get(), record.place());
+        let there = self.there(called, place);
+        Some(CollectiveError::diverged(here, rank as usize, there))
+    }
+}
+
+/// As any rank.
+impl FencedCall<'_> {
+    /// The error if this rank takes rank `here` for the writer, and `rank` takes rank `there`.
+    pub(super) fn writer_mismatch(
+        &self,
+        here: usize,
+        rank: usize,
+        there: usize,
+        there_call: Option<ObjectCall>,
+    ) -> CollectiveError {
+        CollectiveError::WriterMismatch {
+            here: here as i32,
+            here_call: self.here(),
+            rank: rank as i32,
+            there: there as i32,
+            there_call,
+        }
+    }
+
+    /// The call whose site a rank of this node has published.
+    fn call_of(&self, record: &RankRecord) -> ObjectCall {
+        let (called, place) = record.called();
+        self.there(called, place)
     }
 }
 
 /// As a collector.
 impl FencedCall<'_> {
     /// [`CollectiveError::Diverged`] if `writer` has made another call than this one.
-    pub(super) fn check_site(&self, writer: i32) -> Result<(), CollectiveError> {
+    pub(super) fn check_site(&self, writer: usize) -> Result<(), CollectiveError> {
         let record = self.record();
         if record.site.load(Ordering::Relaxed) == self.site.number() {
             return Ok(());
         }
-        Err(self.diverged(writer, record.place()))
-    }
-
-    fn diverged(&self, rank: i32, there: Place) -> CollectiveError {
-        CollectiveError::Diverged {
-            here: self.site.place(),
-            rank,
-            there,
-        }
+        let there = self.writers_call();
+        Err(CollectiveError::diverged(self.here(), writer, there))
     }
 
     /// Notifies a writer of this node that it has made another call than this rank.
@@ -84,7 +99,8 @@ impl FencedCall<'_> {
         if let RankLocation::Local(_) = self.block.domain().topology().location(writer) {
             self.announce_wait(writer);
             let number = self.number.0;
-            self.my_record().diverged.store(number, Ordering::Release);
+            let record = self.my_record();
+            record.set_diverged(number, self.site, self.name());
             let diverged = &self.mailbox.words().diverged;
             diverged.fetch_max(number, Ordering::AcqRel);
         }
@@ -93,11 +109,8 @@ impl FencedCall<'_> {
     /// Publishes for whom this rank waits, and where, to ranks that may wait for it in turn.
     pub(super) fn announce_wait(&self, writer: usize) {
         let record = self.my_record();
-        let location = self.site.location();
         record.waits_for.store(writer as u32, Ordering::Relaxed);
-        record.file.set_tail(location.file());
-        record.line.store(location.line(), Ordering::Relaxed);
-        record.site.store(self.site.number(), Ordering::Release);
+        record.set_site(self.site, self.name());
     }
 
     /// Checks whether `writer` can still be expected to share a value in this call.
@@ -111,10 +124,14 @@ impl FencedCall<'_> {
                 .mailboxes
                 .and_then(|mailboxes| mailboxes.ask(self.block, self.number, writer))
             {
-                Some(Reason::WaitsFor(rank)) => (
-                    Some(writer_mismatch(writer as i32, writer as i32, rank as i32)),
-                    false,
-                ),
+                Some(Reason::WaitsFor { rank, site }) => {
+                    let there = site.map(|site| {
+                        let place = Place::new(site.file, site.line);
+                        self.there(site.called, place)
+                    });
+                    let mismatch = self.writer_mismatch(writer, writer, rank as usize, there);
+                    (Some(mismatch), false)
+                }
                 Some(Reason::IsElsewhere) => (None, true),
                 None => (None, false),
             },
@@ -129,8 +146,7 @@ impl FencedCall<'_> {
             return Err(LockError::from(loss).into());
         }
         if is_in_meeting {
-            let location = self.site.location();
-            return Err(rendezvous::meet_from_fence(self.block, writer, location));
+            return Err(rendezvous::meet_from_fence(self.block, writer, self.site));
         }
         mismatch.map_or(present, Err)
     }
@@ -147,13 +163,16 @@ impl FencedCall<'_> {
         // It waits in this call for another rank, or did so and has gone on: a writer shares before
         // it is done.
         let has_gone_on = theirs.done.load(Ordering::Acquire) >= self.number.0;
-        let is_elsewhere = waits_for.is_some() && !has_gone_on && site != self.site.number();
-        let waits_for = waits_for.or(has_gone_on.then(|| theirs.waits_for.load(Ordering::Relaxed)));
-        let mismatch = waits_for.map(|there| {
+        let is_same = site == self.site.number();
+        let is_elsewhere = waits_for.is_some() && !has_gone_on && !is_same;
+        // Of a rank that has gone on, the site may be that of a later call.
+        let there = || is_same.then(|| self.call_of(theirs));
+        let named = waits_for.or(has_gone_on.then(|| theirs.waits_for.load(Ordering::Relaxed)));
+        let mismatch = named.map(|named| {
             if is_elsewhere {
-                return self.diverged(writer as i32, theirs.place());
+                return CollectiveError::diverged(self.here(), writer, self.call_of(theirs));
             }
-            writer_mismatch(writer as i32, writer as i32, there as i32)
+            self.writer_mismatch(writer, writer, named as usize, there())
         });
         (mismatch, rendezvous::is_ahead(self.block, writer))
     }

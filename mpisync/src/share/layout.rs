@@ -1,8 +1,8 @@
 //! The words of a mailbox, their meaning and their writers.
 
-use crate::location::Place;
-use crate::shm::atomic::{AtomicU32, AtomicU64, MODELLED, Ordering};
-use crate::shm::cells::Text;
+use crate::location::{CallSite, Place};
+use crate::shm::atomic::{AtomicU32, AtomicU64, MODELLED, Ordering, fence};
+use crate::shm::cells::{Text, shortened};
 use crate::shm::event::{Event, Sleepers};
 use std::borrow::Cow;
 use std::mem;
@@ -40,7 +40,7 @@ pub(crate) struct Record {
     pub(crate) writer: AtomicU32,
     /// [`INLINE_VALUE`] and so on.
     pub(crate) outcome: AtomicU32,
-    /// The number of the writer's call site; `line` and `file` belong to it.
+    /// The number of the writer's call site; `called`, `line` and `file` belong to it.
     pub(crate) site: AtomicU64,
     /// The number of the value's kind.
     pub(crate) kind: AtomicU64,
@@ -56,6 +56,8 @@ pub(crate) struct Record {
     pub(crate) filling: AtomicU32,
     /// The line of the writer's call site.
     pub(crate) line: AtomicU32,
+    /// The name of the writer's call.
+    pub(crate) called: Text<8>,
     /// The file of the writer's call site.
     pub(crate) file: Text<16>,
     /// The name of the value's kind.
@@ -97,9 +99,10 @@ impl Record {
     }
 
     /// Stores the writer's call site, unless it is already there.
-    pub(crate) fn set_site(&self, number: u64, file: &str, line: u32) {
+    pub(crate) fn set_site(&self, number: u64, called: &str, file: &str, line: u32) {
         if self.site.load(Ordering::Relaxed) != number || self.line.load(Ordering::Relaxed) != line
         {
+            self.called.set(called);
             self.file.set_tail(file);
             self.line.store(line, Ordering::Relaxed);
             self.site.store(number, Ordering::Relaxed);
@@ -151,15 +154,77 @@ pub(crate) struct RankRecord {
     pub(crate) taken: AtomicU64,
     /// The last call whose writer this rank found in another call.
     pub(crate) diverged: AtomicU64,
-    /// The site of the call that `waiting` or `diverged` is about: its number, line and file.
+    /// The number of the site of the call that `waiting` is about, or for which the rank has left
+    /// last; `line` and `text` belong to it.
     pub(crate) site: AtomicU64,
     pub(crate) line: AtomicU32,
-    pub(crate) file: Text<5>,
+    /// The line of the call that `diverged` is about.
+    pub(crate) diverged_line: AtomicU32,
+    /// The name and the file of the first of these calls, and of the other one.
+    pub(crate) text: Text<SITE_WORDS>,
+    pub(crate) diverged_text: Text<SITE_WORDS>,
 }
 
+/// The length of the name and the file of a call site in a [`RankRecord`].
+const SITE_WORDS: usize = 10;
+
+/// The most bytes of a name in such a text. The rest is for the end of the file's path.
+const LONGEST_NAME: usize = 44;
+
 impl RankRecord {
-    /// The call site that this rank published last.
-    pub(crate) fn place(&self) -> Place {
-        Place::new(self.file.get(), self.line.load(Ordering::Relaxed))
+    /// Stores the site of the call named `called`. Its texts are stored only if they are not already
+    /// there.
+    pub(crate) fn set_site(&self, site: CallSite, called: &str) {
+        let (number, line) = (site.number(), site.location().line());
+        if self.site.load(Ordering::Relaxed) != number || self.line.load(Ordering::Relaxed) != line
+        {
+            set_text(&self.text, site, called);
+            self.line.store(line, Ordering::Relaxed);
+        }
+        self.site.store(number, Ordering::Release);
     }
+
+    /// Stores that the rank has found the writer of `call` in another call than its own, which is at
+    /// `site` and named `called`.
+    pub(crate) fn set_diverged(&self, call: u64, site: CallSite, called: &str) {
+        self.diverged.store(0, Ordering::Relaxed);
+        // A reader that sees a part of the text sees that it is not that of the last call.
+        fence(Ordering::Release);
+        set_text(&self.diverged_text, site, called);
+        let line = site.location().line();
+        self.diverged_line.store(line, Ordering::Relaxed);
+        self.diverged.store(call, Ordering::Release);
+    }
+
+    /// The name and the place of the call that the rank has published with its site.
+    pub(crate) fn called(&self) -> (String, Place) {
+        read_text(&self.text, &self.line)
+    }
+
+    /// The name and the place of the call in which the rank has found the writer of `call` in another
+    /// one, if it has.
+    pub(crate) fn diverged_in(&self, call: u64) -> Option<(String, Place)> {
+        if self.diverged.load(Ordering::Acquire) != call {
+            return None;
+        }
+        let called = read_text(&self.diverged_text, &self.diverged_line);
+        fence(Ordering::Acquire);
+        (self.diverged.load(Ordering::Relaxed) == call).then_some(called)
+    }
+}
+
+/// Stores the name and the end of the path, separated by a line break.
+fn set_text(text: &Text<SITE_WORDS>, site: CallSite, called: &str) {
+    let called = shortened(called, LONGEST_NAME);
+    let file = site.location().file();
+    let room = SITE_WORDS * size_of::<u64>() - called.len() - 1;
+    let start = file.ceil_char_boundary(file.len().saturating_sub(room));
+    text.set(&[&*called, "\n", &file[start..]].concat());
+}
+
+fn read_text(text: &Text<SITE_WORDS>, line: &AtomicU32) -> (String, Place) {
+    let text = text.get();
+    let (called, file) = text.split_once('\n').unwrap_or_default();
+    let place = Place::new(file.to_owned(), line.load(Ordering::Relaxed));
+    (called.to_owned(), place)
 }

@@ -135,8 +135,9 @@ impl Kind {
         number == self.number() && (own == layout || own == 0 || layout == 0)
     }
 
-    /// The error for a value of another kind, shared by `writer` with this label and layout.
-    pub(crate) fn mismatch(self, writer: i32, label: String, layout: u64) -> CollectiveError {
+    /// The names, in an error, of a value of another kind with this label and layout, and of this
+    /// kind.
+    pub(crate) fn mismatch(self, label: String, layout: u64) -> (String, String) {
         let mut shared = label;
         let mut collected = self.label().into_owned();
         if shared == collected {
@@ -148,10 +149,6 @@ impl Kind {
             shared = with_layout(&shared, layout);
             collected = with_layout(&collected, self.layout());
         }
-        CollectiveError::TypeMismatch {
-            writer,
-            shared,
-            collected,
-        }
+        (shared, collected)
     }
 }

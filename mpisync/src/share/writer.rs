@@ -2,7 +2,6 @@
 
 use crate::error::CollectiveError;
 use crate::share::calls::{CallNumber, FencedCall};
-use crate::share::divergence::writer_mismatch;
 use crate::share::failure::{Failure, panic_message};
 use crate::share::layout::{FAILED, INLINE, INLINE_VALUE, STAGED_VALUE};
 use crate::share::payload::{Encoder, Kind};
@@ -49,16 +48,20 @@ impl FencedCall<'_> {
         across: impl FnOnce(CallNumber) -> Result<(), u32>,
     ) -> Result<(), CollectiveError> {
         let record = self.record();
-        let here = self.rank() as i32;
+        let here = self.rank() as usize;
         self.alone_with_record(|| -> Result<(), CollectiveError> {
             if record.claimed.load(Ordering::Relaxed) != self.number.0 {
                 return Ok(());
             }
-            let there = record.writer.load(Ordering::Relaxed) as i32;
+            let there = record.writer.load(Ordering::Relaxed) as usize;
             self.check_site(there)?;
-            Err(writer_mismatch(here, there, there))
+            let call = Some(self.writers_call());
+            Err(self.writer_mismatch(here, there, there, call))
         })?;
-        across(self.number).map_err(|there| writer_mismatch(here, there as i32, there as i32))?;
+        across(self.number).map_err(|there| {
+            let there = there as usize;
+            self.writer_mismatch(here, there, there, None)
+        })?;
         self.alone_with_record(|| self.take_charge());
         Ok(())
     }
@@ -89,8 +92,9 @@ impl FencedCall<'_> {
 
     fn set_site(&self) {
         let location = self.site.location();
+        let (file, line) = (location.file(), location.line());
         self.record()
-            .set_site(self.site.number(), location.file(), location.line());
+            .set_site(self.site.number(), self.name(), file, line);
     }
 
     /// Shares a value without the lock, in a call in which all ranks know that this rank does. A
@@ -226,6 +230,7 @@ impl FencedCall<'_> {
             label: record.label.get(),
             length: record.length.load(Ordering::Relaxed),
             site: self.site.number(),
+            name: self.name().to_owned(),
             file: location.file().to_owned(),
             line: location.line(),
             reason: reason.to_owned(),

@@ -24,6 +24,10 @@ pub(crate) struct Announcement {
     pub(crate) line: AtomicU32,
     pub(crate) calls: AtomicU64,
     pub(crate) said: [AtomicU64; PAYLOAD_WORDS],
+    /// The name of the call, the kind of its object, and the object's name.
+    pub(crate) call: Text<8>,
+    pub(crate) kind: Text<2>,
+    pub(crate) object: Text<8>,
     pub(crate) file: Text<16>,
     pub(crate) reason: Text<64>,
 }
@@ -41,6 +45,9 @@ pub(crate) struct AnnouncementData<'a> {
     pub(crate) line: u32,
     pub(crate) calls: u64,
     pub(crate) said: [u64; PAYLOAD_WORDS],
+    pub(crate) call: Cow<'a, str>,
+    pub(crate) kind: Cow<'a, str>,
+    pub(crate) object: Cow<'a, str>,
     pub(crate) file: Cow<'a, str>,
     /// Empty if the outcome is [`FINE`].
     pub(crate) reason: Cow<'a, str>,
@@ -68,6 +75,9 @@ impl Announcement {
         for (word, said) in self.said.iter().zip(data.said) {
             word.store(said, Ordering::Relaxed);
         }
+        self.call.set(&data.call);
+        self.kind.set(&data.kind);
+        self.object.set(&data.object);
         self.file.set_tail(&data.file);
         if data.outcome != FINE {
             self.reason.set(&data.reason);
@@ -84,6 +94,9 @@ impl Announcement {
             line: self.line.load(Ordering::Relaxed),
             calls: self.calls.load(Ordering::Relaxed),
             said: self.said(),
+            call: self.call.get().into(),
+            kind: self.kind.get().into(),
+            object: self.object.get().into(),
             file: self.file.get().into(),
             reason: self.reason().into(),
         }

@@ -1,5 +1,7 @@
 //! The memory of one object on a node.
 
+use crate::error::ObjectCall;
+use crate::location::Place;
 use crate::shm::atomic::{AtomicU32, AtomicU64, Ordering};
 use crate::shm::domain::Domain;
 use crate::shm::layout::Layout;
@@ -29,7 +31,15 @@ unsafe impl Shareable for BlockHeader {}
 pub(crate) struct ObjectName {
     /// Its kind, such as `mutex`.
     pub(crate) kind: &'static str,
-    pub(crate) name: String,
+    pub(crate) name: Arc<str>,
+}
+
+impl ObjectName {
+    /// The call `name` that a rank makes on the object.
+    pub(crate) fn call(&self, name: &str, place: Place) -> ObjectCall {
+        let object = (*self.name).to_owned();
+        ObjectCall::new(name.to_owned(), self.kind.to_owned(), object, place)
+    }
 }
 
 /// The block of one object, as this rank sees it. Dropping it gives this rank's share back and
@@ -124,6 +134,11 @@ impl Block {
     /// The name of the object.
     pub(crate) fn name(&self) -> &str {
         &self.name.name
+    }
+
+    /// What the object is called in messages.
+    pub(crate) fn object_name(&self) -> &ObjectName {
+        &self.name
     }
 
     /// What the object is called in reports.

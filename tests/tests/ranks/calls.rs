@@ -160,7 +160,11 @@ fn skipped_fence(job: &Job) {
             assert_eq!(note(&mut ctrl, writer, Does::Fine).unwrap(), 10 * writer);
         }
         match first_call(&mut ctrl) {
-            Err(StepError::Fence(ref error @ CollectiveError::OutOfStep { here, rank, there })) => {
+            Err(StepError::Fence(
+                ref error @ CollectiveError::OutOfStep {
+                    here, rank, there, ..
+                },
+            )) => {
                 // Only the odd rank has made one call less.
                 let (mine, others) = if job.rank == odd {
                     (here, there)

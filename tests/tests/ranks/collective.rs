@@ -212,7 +212,9 @@ fn sharers_differ(job: &Job) {
         match choose(&mut ctrl, from, Does::Fine) {
             Ok(plan) => assert_eq!((job.size, plan.rank), (1, 1)),
             Err(StepError::Fence(
-                ref error @ CollectiveError::WriterMismatch { here, rank, there },
+                ref error @ CollectiveError::WriterMismatch {
+                    here, rank, there, ..
+                },
             )) => {
                 assert_eq!(here, from);
                 assert_eq!(there, 1 - from);

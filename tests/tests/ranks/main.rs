@@ -12,6 +12,7 @@ mod containers;
 mod counter;
 mod deadlock;
 mod death;
+mod divergence;
 mod ended;
 mod errors;
 mod exclusion;

@@ -9,7 +9,7 @@ use mpisync_tests::job::Job;
 use mpisync_tests::panics::{caught, quietly};
 use serde::{Deserialize, Serialize};
 
-use crate::common::still_works;
+use crate::common::{assert_here, still_works};
 
 mpisync_tests::cases!(on [1, 2, 3, 4, 8]:
     types_differ,
@@ -36,6 +36,8 @@ fn assert_type_mismatch<T>(outcome: Result<T, CollectiveError>, by: i32, words: 
             writer,
             ref shared,
             ref collected,
+            ref here_call,
+            ref there_call,
         } => {
             assert_eq!(writer, by);
             assert!(shared.contains(words[0]), "{shared}");
@@ -46,6 +48,15 @@ fn assert_type_mismatch<T>(outcome: Result<T, CollectiveError>, by: i32, words: 
                 "{text}"
             );
             assert!(text.contains(&format!("rank {by}")), "{text}");
+            for call in [here_call, there_call] {
+                let words = call.to_string();
+                assert!(
+                    words.starts_with("`single_write` of controller at"),
+                    "{words}"
+                );
+                assert_here(call.place(), file!());
+                assert!(text.contains(&words), "{text}");
+            }
         }
         other => panic!("{other:?}"),
     }
@@ -110,12 +121,23 @@ fn slice_lengths_differ(job: &Job) {
                 Access::Excluded(fence) => {
                     let mut items = vec![0_u32; room];
                     let outcome = fence.collect_into(&mut items);
-                    let expected = CollectiveError::LengthMismatch {
-                        writer,
-                        shared,
-                        room,
+                    let error = outcome.expect_err("the lengths differ");
+                    let text = error.to_string();
+                    let CollectiveError::LengthMismatch {
+                        writer: by,
+                        shared: found,
+                        room: space,
+                        here_call,
+                        there_call,
+                    } = error
+                    else {
+                        panic!("{error:?}");
                     };
-                    assert_eq!(outcome, Err(expected));
+                    assert_eq!((by, found, space), (writer, shared, room));
+                    for call in [here_call, there_call] {
+                        assert!(text.contains(&call.to_string()), "{text}");
+                        assert_here(call.place(), file!());
+                    }
                     assert!(items == vec![0; room], "written in spite of the mismatch");
                 }
             }

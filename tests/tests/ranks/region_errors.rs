@@ -6,10 +6,12 @@ use std::fmt::Debug;
 use mpi::traits::*;
 use mpisync::ndarray::{Array2, ArrayD, Ix2, IxDyn};
 use mpisync::{
-    CollectiveError, Counter, CreateError, MemoryLimit, OnceShared, Region, RegionError,
-    RemoteChannel, WindowController,
+    CollectiveError, Counter, CreateError, MemoryLimit, ObjectCall, OnceShared, Region,
+    RegionError, RemoteChannel, WindowController,
 };
 use mpisync_tests::job::Job;
+
+use crate::common::assert_here;
 
 mpisync_tests::cases!(on [1, 2, 3, 4, 8]:
     region_data_that_does_not_fit,
@@ -40,6 +42,26 @@ impl Unharmed {
     /// Checks an outcome, and that the region has its items and can still be set.
     fn check<T: Debug>(&mut self, outcome: Result<T, RegionError>, right: RegionError) {
         assert_eq!(outcome.expect_err("it cannot be"), right);
+        self.check_items();
+    }
+
+    /// The same for an error that names the calls of two ranks.
+    fn check_calls<T: Debug>(
+        &mut self,
+        outcome: Result<T, RegionError>,
+        calls: impl FnOnce(RegionError) -> Option<[ObjectCall; 2]>,
+    ) {
+        let error = outcome.expect_err("it cannot be");
+        let text = error.to_string();
+        for call in calls(error).unwrap_or_else(|| panic!("{text}")) {
+            assert_eq!((call.kind(), call.object()), ("region", "region"));
+            assert_here(call.place(), file!());
+            assert!(text.contains(&call.to_string()), "{text}");
+        }
+        self.check_items();
+    }
+
+    fn check_items(&mut self) {
         assert_eq!(self.region.read().view(), self.expected);
         let last = self.region.size() - 1;
         let data = (self.region.rank() == last).then_some(&self.expected);
@@ -117,28 +139,34 @@ fn region_roots_differ(job: &Job) {
     }
     // Each rank takes itself for the root.
     let outcome = it.region.set(job.rank, Some(&data), [0, 0]);
-    let differ = RegionError::RootsDiffer {
-        root: 0,
-        rank: 1,
-        there: 1,
+    let differ = |odd: i32| {
+        move |error| match error {
+            RegionError::RootsDiffer {
+                root: 0,
+                rank,
+                there,
+                rank_0_call,
+                there_call,
+            } => ((rank, there) == (odd, odd)).then_some([rank_0_call, there_call]),
+            _ => None,
+        }
     };
-    it.check(outcome, differ);
+    it.check_calls(outcome, differ(1));
     let last = size - 1;
     let outcome = it
         .region
         .set(if job.rank == last { last } else { 0 }, Some(&data), [0, 0]);
-    let differ = RegionError::RootsDiffer {
-        root: 0,
-        rank: last,
-        there: last,
-    };
-    it.check(outcome, differ);
+    it.check_calls(outcome, differ(last));
     let outcome = it.region.set_from_any(Some(&data), [0, 0]);
-    let several = RegionError::SeveralRoots {
-        first: 0,
-        second: 1,
-    };
-    it.check(outcome, several);
+    it.check_calls(outcome, |error| match error {
+        RegionError::SeveralRoots {
+            first: 0,
+            second: 1,
+            first_call,
+            second_call,
+        } => Some([first_call, second_call]),
+        _ => None,
+    });
 }
 
 /// The root and the others may set at different places of the program, but not by different

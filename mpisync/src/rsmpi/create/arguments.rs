@@ -60,6 +60,12 @@ impl fmt::Display for Said {
     }
 }
 
+impl fmt::Display for CreationArguments<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.said().fmt(f)
+    }
+}
+
 impl<'a> CreationArguments<'a> {
     pub(super) fn of(
         object: &'static str,
@@ -130,6 +136,8 @@ impl<'a> CreationArguments<'a> {
         for ((theirs, mine), argument) in theirs.zip(mine).zip(names) {
             if theirs != mine {
                 return Err(CreateError::ArgumentsDiffer {
+                    here_object: here.to_string().into(),
+                    rank_0_object: Some(rank_0.to_string().into()),
                     argument,
                     rank,
                     rank_0: excerpt(theirs, mine),

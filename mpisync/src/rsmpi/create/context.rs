@@ -176,7 +176,7 @@ fn first_chunk(
     loop {
         let memory: NewMemory = broadcast(node, proposal)?.expect("of the leader");
         let mapped = (memory.length(rank))
-            .and_then(|leader| check_length(rank, leader, length))
+            .and_then(|leader| check_length(&"communicator", rank, leader, length))
             .and_then(|()| memory.map(rank, &mut mine));
         let cannot_reach = memory.exists() && mine.mapping.is_none();
         let (try_name, split) = (

@@ -52,7 +52,7 @@ pub(crate) fn memory<R>(
             return Ok(());
         };
         let rank = context.all().rank();
-        check_length(rank, memory.length(rank)?, room.shared)?;
+        check_length(arguments, rank, memory.length(rank)?, room.shared)?;
         memory.map(rank, &mut mine)?;
         limits::check_private(room.later).map_err(|short| Rejection::Shortage(short).on(rank))
     });

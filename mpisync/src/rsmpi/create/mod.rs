@@ -28,6 +28,7 @@ use mpi::traits::Communicator;
 use rustix::fd::OwnedFd;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use std::fmt::Display;
 use std::sync::Arc;
 
 /// The context of `comm`, made if there is none. Collective.
@@ -134,6 +135,8 @@ impl Proposal {
     ) -> Result<(), CreateError> {
         if self.version != VERSION {
             return Err(CreateError::ArgumentsDiffer {
+                here_object: arguments.to_string().into(),
+                rank_0_object: None,
                 argument: "version of mpisync",
                 rank: context.all().rank(),
                 rank_0: self.version.clone(),
@@ -156,11 +159,21 @@ fn encode(value: &impl Serialize) -> Vec<u8> {
 }
 
 /// Checks that the leader and this rank have computed the same length from the same arguments.
-fn check_length(rank: i32, leader: usize, here: usize) -> Result<(), CreateError> {
+fn check_length(
+    object: &dyn Display,
+    rank: i32,
+    leader: usize,
+    here: usize,
+) -> Result<(), CreateError> {
     if leader == here {
         return Ok(());
     }
-    Err(CreateError::LengthsDiffer { rank, leader, here })
+    Err(CreateError::LengthsDiffer {
+        rank,
+        object: object.to_string().into(),
+        leader,
+        here,
+    })
 }
 
 /// New shared memory that a leader proposes to the ranks of its node: how to find it and its length,

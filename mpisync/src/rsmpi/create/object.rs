@@ -71,11 +71,12 @@ pub(crate) fn block<T>(
             return Ok(());
         };
         let rank = context.all().rank();
-        site.check(domain.segment(), rank, length)?;
+        let check = |leader, here| check_length(arguments, rank, leader, here);
+        site.check(domain.segment(), rank, length, check)?;
         if let Some(chunk) = site.chunk {
             chunk.map(rank, &mut fresh)?;
         }
-        beside.take(site.memory, rank, &mut own)
+        beside.take(site.memory, rank, &mut own, check)
     });
     let agreed = agree(context.all(), &verdict);
     if agreed.is_err()
@@ -99,7 +100,7 @@ pub(crate) fn block<T>(
     let extent = site.extent;
     let name = ObjectName {
         kind: arguments.object,
-        name: arguments.name.to_owned(),
+        name: arguments.name.into(),
     };
     let remote = context.remote().map(|remote| {
         let number = remote.next_object();
@@ -178,9 +179,10 @@ impl Beside {
         proposed: Option<NewMemory>,
         rank: i32,
         own: &mut Mine,
+        check: impl Fn(usize, usize) -> Result<(), CreateError>,
     ) -> Result<(), CreateError> {
         let offered_length = proposed.map_or(Ok(0), |memory| memory.length(rank))?;
-        check_length(rank, offered_length, self.shared_length())?;
+        check(offered_length, self.shared_length())?;
         if let Some(memory) = proposed {
             return memory.map(rank, own);
         }
@@ -204,14 +206,20 @@ impl Beside {
 
 impl Site {
     /// Checks that the site has space for a block of this rank's `length`.
-    fn check(&self, segment: &Segment, rank: i32, length: usize) -> Result<(), CreateError> {
+    fn check(
+        &self,
+        segment: &Segment,
+        rank: i32,
+        length: usize,
+        check: impl Fn(usize, usize) -> Result<(), CreateError>,
+    ) -> Result<(), CreateError> {
         let end = self.extent.offset as usize + length;
-        check_length(rank, self.extent.length as usize, length)?;
+        check(self.extent.length as usize, length)?;
         let room = match self.chunk {
             Some(chunk) => chunk.length(rank)?,
             None => segment.chunk(self.extent.chunk).length(),
         };
-        check_length(rank, room.min(end), end)
+        check(room.min(end), end)
     }
 
     /// Finds a site of this length. If it takes a new chunk, the chunk is put into `fresh`.

@@ -61,9 +61,9 @@ impl Pending {
 
     /// Why the rank that this one has asked about shares nothing in `call`, if it is known.
     fn answer(&self, call: CallNumber) -> Option<Reason> {
-        lock(&self.answer)
-            .filter(|answer| answer.0 == call.0)
-            .map(|answer| answer.1)
+        let answer = lock(&self.answer);
+        let of_call = answer.as_ref().filter(|answer| answer.0 == call.0);
+        of_call.map(|answer| answer.1.clone())
     }
 
     /// Whether it is time to ask another rank's node.

@@ -14,6 +14,8 @@ pub(crate) struct Value {
     pub(crate) label: String,
     pub(crate) length: u64,
     pub(crate) site: u64,
+    /// The name of the writer's call.
+    pub(crate) name: String,
     pub(crate) file: String,
     pub(crate) line: u32,
     pub(crate) reason: String,
@@ -60,10 +62,22 @@ pub(super) enum MailboxReply {
 impl Message for MailboxReply {}
 
 /// Why a rank shares nothing in a call.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) enum Reason {
-    /// It waits for this rank to share a value.
-    WaitsFor(u32),
+    /// It waits, or has waited, for this rank to share a value.
+    WaitsFor {
+        rank: u32,
+        /// The site of the call, unless it has gone on.
+        site: Option<Site>,
+    },
     /// It waits for the rank that asked in a meeting.
     IsElsewhere,
+}
+
+/// The site of a call, for errors.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(crate) struct Site {
+    pub(crate) called: String,
+    pub(crate) file: String,
+    pub(crate) line: u32,
 }

@@ -124,7 +124,7 @@ fn publish(mailbox: &MailboxMemory, value: &Value, object: Option<&Object>) {
     record.claimed.store(value.call, Ordering::Relaxed);
     record.set_kind(value.kind, value.layout, || Cow::Borrowed(&value.label));
     record.length.store(value.length, Ordering::Relaxed);
-    record.set_site(value.site, &value.file, value.line);
+    record.set_site(value.site, &value.name, &value.file, value.line);
     record.reason.set(&value.reason);
     let outcome = match object {
         Some(object) => {

@@ -3,7 +3,7 @@
 use crate::net::{Port, Progress, Service};
 use crate::share::CallNumber;
 use crate::share::mailbox::MailboxMemory;
-use crate::share::remote::messages::{MailboxMessage, MailboxReply, Reason};
+use crate::share::remote::messages::{MailboxMessage, MailboxReply, Reason, Site};
 use crate::share::remote::receiver::Receiver;
 use crate::shm::topology::RankLocation;
 use std::sync::atomic::Ordering;
@@ -32,13 +32,19 @@ impl MailboxServer {
             return None;
         };
         let mailbox = &self.mailbox;
-        if let Some(waits_for) = mailbox.waits_for(local_rank, call) {
-            return Some(Reason::WaitsFor(waits_for));
+        let record = mailbox.rank_record(local_rank);
+        if let Some(rank) = mailbox.waits_for(local_rank, call) {
+            let (called, place) = record.called();
+            let site = Some(Site {
+                called,
+                file: place.file().to_owned(),
+                line: place.line(),
+            });
+            return Some(Reason::WaitsFor { rank, site });
         }
         let met = mailbox.domain().arrival_slot(rank as usize);
         // In this order: a rank shares before it goes to a meeting.
         let is_ahead = met.posted.load(Ordering::Acquire) > meetings;
-        let record = mailbox.rank_record(local_rank);
         if record.done.load(Ordering::Acquire) < call {
             return is_ahead.then_some(Reason::IsElsewhere);
         }
@@ -46,7 +52,10 @@ impl MailboxServer {
         // have accepted its value of this call before: a writer waits for that, whoever else wrote
         // in between.
         let wrote = record.wrote[CallNumber(call).record()].load(Ordering::Relaxed) == call;
-        (!wrote).then(|| Reason::WaitsFor(record.waits_for.load(Ordering::Relaxed)))
+        (!wrote).then(|| Reason::WaitsFor {
+            rank: record.waits_for.load(Ordering::Relaxed),
+            site: None,
+        })
     }
 }
 

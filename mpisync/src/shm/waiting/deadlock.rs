@@ -16,10 +16,11 @@
 //! would need one that has not gone on. A rank that computes, is stopped, or does not know what
 //! could end its wait has no such note.
 
+use crate::error::call_text;
 use crate::shm::waiting::record::{
     FOUND, Known, LEAVING, Looked, NeededProcesses, for_each_known, note_phase, own_number,
 };
-use crate::shm::waiting::report::{seconds, wait_text};
+use crate::shm::waiting::report::seconds;
 use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write;
 use std::thread;
@@ -165,7 +166,7 @@ impl Node {
             return None;
         }
         let wait = known.wait()?;
-        let call = wait_text(&wait.call, &wait.kind, &wait.object, &wait.file, wait.line);
+        let call = call_text(&wait.call, &wait.kind, &wait.object, &wait.file, wait.line);
         Some(Node {
             needs: looked.needs.clone()?,
             text: format!("has waited for {} in {call}", seconds(wait.age())),

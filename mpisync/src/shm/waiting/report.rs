@@ -1,5 +1,6 @@
 //! The text of a report: who waits, for what, for whom, and what those ranks do.
 
+use crate::error::call_text;
 use crate::shm::absence::Absence;
 use crate::shm::domain::Domain;
 use crate::shm::process::{Activity, Process};
@@ -77,18 +78,7 @@ pub(super) fn brief(call: Call<'_>, looks: bool) -> String {
 fn described(call: Call<'_>) -> String {
     let Label { kind, name, .. } = call.subject.label();
     let (file, line) = call.place.unwrap_or_default();
-    wait_text(call.name, kind, name, file, line)
-}
-
-pub(super) fn wait_text(call: &str, kind: &str, name: &str, file: &str, line: u32) -> String {
-    let mut text = format!("`{call}` of {kind}");
-    if name != kind {
-        let _ = write!(text, " {name:?}");
-    }
-    if !file.is_empty() {
-        let _ = write!(text, " at {file}:{line}");
-    }
-    text
+    call_text(call.name, kind, name, file, line)
 }
 
 /// A line for each rank that keeps others waiting. Unless `looks` is None, it says what that does.
@@ -167,7 +157,7 @@ fn doing(domain: &Domain, rank: u32, before: Option<&Look>) -> String {
 
 fn waiting_itself(wait: &Wait) -> String {
     let mut text = format!("it has itself waited for {} in ", seconds(wait.age()));
-    text += &wait_text(&wait.call, &wait.kind, &wait.object, &wait.file, wait.line);
+    text += &call_text(&wait.call, &wait.kind, &wait.object, &wait.file, wait.line);
     if let Some(awaited) = wait.awaited {
         let _ = write!(text, ", there for rank {awaited}");
     }

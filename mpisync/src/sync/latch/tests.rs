@@ -31,7 +31,7 @@ fn latch(count: u64) -> (Arc<Domain>, LatchState) {
     Block::prepare(&layout, domain.topology(), &chunk, start);
     let name = ObjectName {
         kind: "latch",
-        name: "latch".to_owned(),
+        name: "latch".into(),
     };
     let block = Block::new(Arc::clone(&domain), extent, None, name);
     (domain, LatchState::new(&block))

@@ -1,6 +1,6 @@
 //! A value that one rank computes and all ranks read.
 
-use crate::error::{CreateError, LockError};
+use crate::error::{CreateError, LockError, ONCE};
 use crate::object::{Object, accessors};
 use crate::shm::layout::AnyLayout;
 use crate::sync::base::Base;
@@ -258,7 +258,7 @@ impl<T> OnceOf<T> {
 
 impl<T: Serialize + DeserializeOwned> Spec for OnceOf<T> {
     type Made = OnceShared<T>;
-    const KIND: &'static str = "shared value";
+    const KIND: &'static str = ONCE;
 
     fn arguments(&self) -> Vec<(&'static str, String)> {
         let layout = format!("{} bytes, alignment {}", size_of::<T>(), align_of::<T>());
@@ -272,8 +272,11 @@ impl<T: Serialize + DeserializeOwned> Spec for OnceOf<T> {
     }
 
     fn invalid(&self) -> Option<CreateError> {
-        let (capacity, bytes) = (self.capacity, 1);
-        (capacity > MOST).then_some(CreateError::Capacity { capacity, bytes })
+        (self.capacity > MOST).then_some(CreateError::Capacity {
+            object: ONCE,
+            capacity: self.capacity,
+            bytes: 1,
+        })
     }
 
     fn layout(&self, root: i32) -> AnyLayout {
