@@ -65,6 +65,7 @@ pub(crate) struct ChunkOf {
 }
 
 /// Memory of another version of mpisync.
+#[cfg(feature = "cli")]
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct OtherVersion(pub(crate) String);
 
@@ -81,6 +82,7 @@ impl Identity {
     }
 
     /// What the chunk is, if it is one of mpisync.
+    #[cfg(feature = "cli")]
     pub(crate) fn get(&self) -> Option<Result<ChunkOf, OtherVersion>> {
         if self.magic.load(Ordering::Acquire) != MAGIC {
             return None;
@@ -135,7 +137,8 @@ impl Segment {
         self.header().number.store(number, Ordering::Relaxed);
     }
 
-    /// The number of the communicator, and how many ranks and nodes it has.
+    /// As a process outside: the number of the communicator, and how many ranks and nodes it has.
+    #[cfg(feature = "cli")]
     pub(crate) fn communicator(&self) -> (u64, u32, u32) {
         let header = self.header();
         (

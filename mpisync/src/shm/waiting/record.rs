@@ -68,6 +68,10 @@ struct Held {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Taken {
     pub(crate) process: u64,
+    #[cfg_attr(
+        not(feature = "cli"),
+        allow(dead_code, reason = "only a process outside reads it")
+    )]
     pub(crate) since: u64,
     pub(crate) file: String,
     pub(crate) line: u32,
@@ -470,7 +474,7 @@ pub(super) fn end(since: u64) {
 
 /// The host's clock in nanoseconds, which all processes read alike. It may be set back; only the text
 /// of a report depends on it.
-pub(super) fn now() -> u64 {
+pub(crate) fn now() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     now.unwrap_or_default().as_nanos() as u64
 }
