@@ -58,6 +58,17 @@ impl MemberFacts {
     }
 }
 
+impl BlockFacts {
+    /// A wait for an object without a block knows no identity.
+    fn is_waited_for_by(&self, wait: &record::Wait) -> bool {
+        let is_named_so = || self.kind == wait.kind && self.name == wait.object;
+        match wait.identity {
+            0 => is_named_so(),
+            identity => identity == self.identity,
+        }
+    }
+}
+
 impl Seen {
     fn describe(&self, known: &Known) -> Communicator {
         let ranks = self.members.iter().filter_map(|(member, changing)| {
@@ -102,7 +113,7 @@ impl Seen {
     fn object(&self, block: &BlockFacts, changing: Changing, waiters: &[&MemberFacts]) -> Object {
         let here = waiters.iter().filter_map(|member| {
             let wait = member.wait.as_ref()?;
-            (wait.identity == block.identity).then_some((*member, wait))
+            block.is_waited_for_by(wait).then_some((*member, wait))
         });
         let here: Vec<(&MemberFacts, &record::Wait)> = here.collect();
         let holder = |slot: usize, role: &str, permits| {
@@ -180,8 +191,8 @@ impl Seen {
         let first = objects.len();
         for member in waiters {
             let Some(wait) = &member.wait else { continue };
-            let has_block = |(block, _): &(BlockFacts, Changing)| block.identity == wait.identity;
-            if wait.identity != 0 && self.blocks.iter().any(has_block) {
+            let mut blocks = self.blocks.iter();
+            if blocks.any(|(block, _)| block.is_waited_for_by(wait)) {
                 continue;
             }
             let waiter = Waiter::of(member, wait);

@@ -38,10 +38,15 @@ impl BlockHeader {
     }
 
     /// As the leader: says what the block is, once the object exists.
-    fn describe(&self, label: Label<'_>) {
+    pub(super) fn describe(&self, label: Label<'_>) {
         self.kind.set(label.kind);
         self.name.set(label.name);
         self.identity.store(label.identity, Ordering::Release);
+    }
+
+    /// As the leader: the object does not exist any more.
+    pub(super) fn forget(&self) {
+        self.identity.store(0, Ordering::Relaxed);
     }
 }
 

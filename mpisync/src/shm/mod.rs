@@ -16,6 +16,8 @@ pub(crate) mod identity;
 pub(crate) mod layout;
 pub(crate) mod limits;
 pub(crate) mod line;
+#[cfg(feature = "mpi")]
+pub(crate) mod listing;
 pub(crate) mod liveness;
 // The machine's atomics, fences and waits, or those of the model checker.
 #[cfg(not(loom))]

@@ -69,7 +69,8 @@ fn holds_and_writes(job: &Job) {
     let builder = WindowController::builder(&job.world);
     let mut ctrl = builder.name("results").build().unwrap();
     let permits = Semaphore::new(&job.world, 9).unwrap();
-    let _channel = RemoteChannel::<u64>::new(&job.world, 8).unwrap();
+    let builder = RemoteChannel::<u64>::builder(&job.world, 8);
+    let channel = builder.name("samples").build().unwrap();
     if job.rank < job.size - 1 {
         let _permit = permits.acquire();
         let _guard = ctrl.read(); // the readers' line
@@ -79,6 +80,7 @@ fn holds_and_writes(job: &Job) {
         job.world.barrier();
         drop(ctrl.write()); // the writer's line
     }
+    drop(channel);
 }
 
 /// The last rank dies, while rank 0 has a mutex.
@@ -309,6 +311,7 @@ fn shows_readers_and_a_writer(ranks: usize) {
     let permits = object(&communicator, "semaphore", "semaphore").expect("it exists");
     assert_eq!(ranks_of(list(permits, "holders")), reading);
     assert_eq!(permits["permits"], serde_json::json!([9 - last, 9]));
+    assert!(object(&communicator, "channel", "samples").is_some());
     end(job);
 }
 

@@ -87,7 +87,7 @@ impl Drop for Screen {
 fn keys() -> Receiver<()> {
     let (sender, receiver) = channel();
     thread::spawn(move || {
-        for key in stdin().bytes() {
+        for key in stdin().lock().bytes() {
             match key {
                 Ok(b'q' | b'Q' | INTERRUPT) | Err(_) => break,
                 Ok(_) => {}
