@@ -136,9 +136,13 @@ impl Seen {
                 readers,
                 waiting,
             } => {
-                let role = match has_entered {
-                    true => "writes",
-                    false => "is about to write",
+                let rank = writer.and_then(|writer| self.rank_of(writer));
+                let waits = here.iter().any(|(member, _)| member.rank == rank);
+                let role = match (waits || !has_entered, self.nodes > 1) {
+                    (true, _) => "is about to write",
+                    (false, false) => "writes",
+                    // It may still wait for the other nodes.
+                    (false, true) => "has the turn of its node",
                 };
                 let writer = writer.map(|writer| holder(writer, role, None));
                 let readers = readers.iter().map(|reader| holder(*reader, "reads", None));
