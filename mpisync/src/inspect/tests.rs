@@ -3,8 +3,9 @@ use crate::inspect::facts::{Contents, see};
 use crate::inspect::{Communicator, Host, RankState, look};
 use crate::rwlock::memory::{LockLayout, LockMemory};
 use crate::rwlock::node::NodeLock;
+use crate::rwlock::outside::READER;
 use crate::shm::atomic::{AtomicU64, Ordering};
-use crate::shm::block::{Block, ObjectName};
+use crate::shm::block::{Block, BlockHeader, ObjectName};
 use crate::shm::domain::Domain;
 use crate::shm::mapping::{Mapping, SharedFile};
 use crate::shm::segment::{Segment, Shape};
@@ -209,6 +210,23 @@ fn a_length_that_is_wrong_is_damage() {
     assert!(error.is_some_and(|error| error.ends_with("it is damaged")));
     let none = see(&Chunks::default()).err();
     assert!(none.is_some_and(|error| error.contains("have no descriptor of it")));
+}
+
+#[test]
+fn a_block_that_ends_behind_the_blocks_is_not_read() {
+    let node = Node::new();
+    let shape = Shape::of(node.domain.topology());
+    let (start, end) = (Segment::blocks_at(shape), Segment::first_reserved(shape));
+    let memory = node.words();
+    let last = end - size_of::<BlockHeader>();
+    for (offset, length) in [(start, last - start), (last, 4096)] {
+        let header: &BlockHeader = memory.get(offset);
+        header.length.store(length as u32, Ordering::Relaxed);
+        header.reader.store(READER, Ordering::Relaxed);
+        header.identity.store(1, Ordering::Relaxed);
+    }
+    let seen = see(&node.chunks().expect("a chunk")).expect("it is whole");
+    assert_eq!(seen.blocks.len(), 1);
 }
 
 #[test]
