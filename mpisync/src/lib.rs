@@ -134,7 +134,7 @@
 //! | `half`, `num-complex` | the numbers of these crates as plain types |
 //! | `futures` | the ends of a channel as `Stream` and `Sink`; `put_async` and `take_async` need no feature |
 //! | `progress` | `Batch::progress`, a progress bar for batches |
-//! | `cli` | the program `mpisync-batch`, which inspects state directories; needs no MPI |
+//! | `cli` | the programs `mpisync-batch`, which inspects state directories, and `mpisync-top`, which shows the objects of running jobs with who holds them and who waits; need no MPI |
 //!
 //! # Source code
 //! [ARCHITECTURE.md](https://github.com/mpisync/mpisync/blob/main/ARCHITECTURE.md) describes the
@@ -160,6 +160,9 @@ mod error;
 mod fingerprint;
 pub mod guarded;
 pub mod guide;
+#[cfg(all(feature = "cli", not(loom)))]
+#[doc(hidden)]
+pub mod inspect;
 mod location;
 mod lock_all;
 mod net;

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The folders and single files of the library, from the ground up.
-const FLOORS: [&str; 24] = [
+const FLOORS: [&str; 25] = [
     "fingerprint",
     "location",
     "error",
@@ -21,6 +21,7 @@ const FLOORS: [&str; 24] = [
     "rwlock",
     "collective",
     "wait_queue",
+    "inspect",
     "channel",
     "region",
     "guarded",

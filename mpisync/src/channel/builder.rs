@@ -5,7 +5,7 @@ use crate::channel::finalize::close_at_end;
 use crate::channel::remote::server::ChannelServer;
 use crate::channel::remote::{Coordinator, NodeProxy};
 use crate::channel::ring::memory::{Layout, RelayLayout, RelaySlots, Slots};
-use crate::channel::shared::Shared;
+use crate::channel::shared::{KIND, Shared};
 use crate::error::CreateError;
 use crate::net::{Network, Port};
 use crate::object::builder::{CommonArguments, setters};
@@ -106,7 +106,7 @@ impl<T: Plain, C: IntraCommunicator> ChannelBuilder<'_, T, C> {
             ("layout of messages", TypeLayout::of::<T>().to_string()),
             ("capacity", capacity.to_string()),
         ];
-        let arguments = self.common.compared(&creation, "channel", own, invalid);
+        let arguments = self.common.compared(&creation, KIND, own, invalid);
         let room = |domain: &Domain| Plan::of::<T>(domain, capacity).map(Plan::room);
         let shared = rsmpi::memory(&creation, &arguments, room, |created| {
             join(
@@ -115,6 +115,7 @@ impl<T: Plain, C: IntraCommunicator> ChannelBuilder<'_, T, C> {
                 self.common.root,
                 self.common.name.clone(),
             )
+            .listed()
         })?;
         let shared = Rc::new(shared);
         close_at_end(&shared);

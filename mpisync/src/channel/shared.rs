@@ -8,12 +8,17 @@ use crate::channel::ring::{NoMessage, Putting, Queue, Taking};
 use crate::net::mpi_has_ended;
 use crate::plain::Plain;
 use crate::shm::domain::Domain;
+#[cfg(feature = "mpi")]
+use crate::shm::listing::Listing;
 use crate::shm::wait::Deadline;
 use crate::shm::waiting::{Awaited, Call, Label, Needs, Subject};
 use std::cell::Cell;
 use std::fmt;
 use std::panic::Location;
 use std::time::Duration;
+
+/// What a channel is called in messages.
+pub(super) const KIND: &str = "channel";
 
 /// A channel on this rank.
 pub(super) struct Shared<T> {
@@ -30,6 +35,9 @@ pub(super) struct Shared<T> {
     pub(super) lost: Cell<Option<Lost>>,
     /// Whether a closure of `put_with` or `take_with` has a slot.
     is_lent: Cell<bool>,
+    /// On the leader.
+    #[cfg(feature = "mpi")]
+    _listing: Option<Listing>,
 }
 
 /// While this value lives, a closure has a slot, and all calls that put or take are errors: they
@@ -83,6 +91,17 @@ impl<T: Plain> Shared<T> {
             name,
             lost: Cell::new(None),
             is_lent: Cell::new(false),
+            #[cfg(feature = "mpi")]
+            _listing: None,
+        }
+    }
+
+    /// The same, which processes outside see while the leader has it.
+    #[cfg(feature = "mpi")]
+    pub(super) fn listed(self) -> Self {
+        Shared {
+            _listing: Listing::new(self.takes.memory.domain(), KIND, &self.name),
+            ..self
         }
     }
 
@@ -220,7 +239,7 @@ impl<T> Subject for OtherEnd<'_, T> {
 
     fn label(&self) -> Label<'_> {
         Label {
-            kind: "channel",
+            kind: KIND,
             name: &self.shared.name,
             identity: 0,
         }

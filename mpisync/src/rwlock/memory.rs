@@ -86,6 +86,9 @@ unsafe impl Shareable for QNode {}
 /// nodes, the qnode.
 pub(crate) struct LockLayout;
 
+/// The reader of a lock.
+pub(super) const LOCK: u32 = 1;
+
 const RANKS_AT: usize = size_of::<Words>();
 
 impl LockLayout {
@@ -99,6 +102,10 @@ impl Layout for LockLayout {
         let Shape { members, remote } = Shape::of(topology);
         let qnode = if remote > 0 { size_of::<QNode>() } else { 0 };
         Self::qnode_at(members) + qnode
+    }
+
+    fn reader(&self) -> u32 {
+        LOCK
     }
 }
 

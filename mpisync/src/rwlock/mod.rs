@@ -9,6 +9,8 @@ pub(crate) mod guard;
 pub(crate) mod layout;
 pub(crate) mod memory;
 pub(crate) mod node;
+#[cfg(feature = "cli")]
+pub(crate) mod outside;
 pub(crate) mod state;
 #[cfg(test)]
 mod tests;

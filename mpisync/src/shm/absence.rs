@@ -18,7 +18,7 @@ pub(crate) enum Absence {
 }
 
 impl Absence {
-    /// The value of the word [`Member::ended`](crate::shm::segment::Member::ended).
+    /// The value of the word [`Member::ended`](crate::shm::members::Member::ended).
     pub(super) fn of_word(word: u32) -> Option<Self> {
         let panicked = word > 1;
         (word > 0).then_some(Absence::Ended { panicked })

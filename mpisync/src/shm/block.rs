@@ -3,6 +3,7 @@
 use crate::error::ObjectCall;
 use crate::location::Place;
 use crate::shm::atomic::{AtomicU32, AtomicU64, Ordering};
+use crate::shm::cells::Text;
 use crate::shm::domain::Domain;
 use crate::shm::layout::Layout;
 use crate::shm::mapping::{Mapping, Shareable};
@@ -13,15 +14,47 @@ use crate::shm::waiting::{Awaited, Described, Label};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The beginning of a block, for its return to the segment.
+/// The beginning of a block: for its return to the segment, and for processes that look at it from
+/// outside.
 #[repr(C, align(128))]
 pub(crate) struct BlockHeader {
     /// The number of ranks that have given the block back.
     pub(crate) given_back: AtomicU32,
-    /// After all have: its length, and the next block of the free list.
+    /// Its length. Never 0 again, so that the next block is found.
     pub(crate) length: AtomicU32,
+    /// After all have given it back: the next block of the free list.
     pub(crate) next: AtomicU64,
+    /// [`Label::identity`] of the object; 0 until it exists. Stored after what follows.
+    pub(crate) identity: AtomicU64,
+    /// [`Layout::reader`].
+    pub(crate) reader: AtomicU32,
+    pub(crate) kind: Text<2>,
+    pub(crate) name: Text<6>,
 }
+
+impl BlockHeader {
+    /// As the leader: begins a block of this length in zeroed memory.
+    pub(super) fn begin(chunk: &Mapping, offset: usize, length: usize) {
+        let header: &BlockHeader = chunk.get(offset);
+        header.length.store(length as u32, Ordering::Relaxed);
+    }
+
+    /// As the leader: says what the block is, once the object exists.
+    pub(super) fn describe(&self, label: Label<'_>) {
+        self.kind.set(label.kind);
+        self.name.set(label.name);
+        self.identity.store(label.identity, Ordering::Release);
+    }
+
+    /// As the leader: the object does not exist any more.
+    pub(super) fn forget(&self) {
+        self.identity.store(0, Ordering::Relaxed);
+    }
+}
+
+// The model's words are larger.
+#[cfg(not(loom))]
+const _: () = assert!(size_of::<BlockHeader>() == 128, "one line");
 
 // SAFETY: atomics only, for all of which zero is a value.
 unsafe impl Shareable for BlockHeader {}
@@ -67,6 +100,8 @@ impl Block {
         memory: &Mapping,
         start: usize,
     ) {
+        let header: &BlockHeader = memory.get(start);
+        header.reader.store(layout.reader(), Ordering::Relaxed);
         layout.prepare(topology, memory, start + size_of::<BlockHeader>());
     }
 
@@ -78,7 +113,12 @@ impl Block {
         name: ObjectName,
     ) -> Self {
         let local_rank = domain.segment().me();
-        Self::at_local_rank(domain, extent, number, name, local_rank)
+        let block = Self::at_local_rank(domain, extent, number, name, local_rank);
+        if local_rank == 0 {
+            let header: &BlockHeader = block.chunk.get(extent.offset as usize);
+            header.describe(block.label());
+        }
+        block
     }
 
     /// The view of the node's server.

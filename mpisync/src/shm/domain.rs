@@ -85,6 +85,14 @@ impl Domain {
         let segment = Segment::new(first, local_rank, shape);
         let this = Process::this();
         let heeds_fences = membarrier::register();
+        if local_rank == 0 {
+            segment.identify(&topology);
+        }
+        let rank = topology.rank() + 1;
+        segment
+            .member(local_rank)
+            .rank
+            .store(rank, Ordering::Relaxed);
         for local_rank in members_here(&topology, local_rank) {
             let member = segment.member(local_rank);
             member
@@ -148,6 +156,7 @@ impl Domain {
     pub(crate) fn set_number(&self, number: u64) {
         let set = self.number.set(number);
         debug_assert!(set.is_ok(), "a communicator has one number");
+        self.segment.set_number(number);
     }
 
     /// The number of the communicator, the same on all its ranks, of all nodes. None for a single

@@ -14,6 +14,12 @@ pub(crate) trait Layout {
 
     /// Initializes the memory at `start`, which is zero, before any rank uses it.
     fn prepare(&self, _topology: &Topology, _memory: &Mapping, _start: usize) {}
+
+    /// How a process outside finds out who holds the object: the number of what the memory begins
+    /// with, or 0 if it cannot.
+    fn reader(&self) -> u32 {
+        0
+    }
 }
 
 /// The layout of an object of any kind.
@@ -39,6 +45,10 @@ impl Layout for AnyLayout {
     fn prepare(&self, topology: &Topology, memory: &Mapping, start: usize) {
         self.0.prepare(topology, memory, start);
     }
+
+    fn reader(&self) -> u32 {
+        self.0.reader()
+    }
 }
 
 /// One after the other.
@@ -51,6 +61,10 @@ impl<A: Layout, B: Layout> Layout for (A, B) {
         self.0.prepare(topology, memory, start);
         let behind = start + self.0.length(topology);
         self.1.prepare(topology, memory, behind);
+    }
+
+    fn reader(&self) -> u32 {
+        self.0.reader()
     }
 }
 

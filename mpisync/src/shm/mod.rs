@@ -11,9 +11,13 @@ pub(crate) mod clock;
 pub(crate) mod copy;
 pub(crate) mod domain;
 pub(crate) mod event;
+mod exposed;
+pub(crate) mod identity;
 pub(crate) mod layout;
 pub(crate) mod limits;
 pub(crate) mod line;
+#[cfg(feature = "mpi")]
+pub(crate) mod listing;
 pub(crate) mod liveness;
 // The machine's atomics, fences and waits, or those of the model checker.
 #[cfg(not(loom))]
@@ -23,6 +27,7 @@ mod machine;
 mod machine;
 pub(crate) mod mapping;
 pub(crate) mod membarrier;
+pub(crate) mod members;
 pub(crate) mod process;
 pub(crate) mod program;
 pub(crate) mod segment;

@@ -6,91 +6,19 @@
 //! the others while the object is made. Giving a block back is local: each rank increments a
 //! counter, and the last rank puts the block on a free list, from which the leader allocates.
 
-use crate::shm::arrival::ArrivalSlot;
-use crate::shm::atomic::{AtomicU32, AtomicU64, Ordering};
+use crate::shm::atomic::{AtomicU64, Ordering};
 use crate::shm::block::BlockHeader;
-use crate::shm::event::{Event, Sleepers};
+use crate::shm::event::Event;
+use crate::shm::exposed::Exposed;
+use crate::shm::identity::CHUNK_START;
 use crate::shm::lock;
-use crate::shm::mapping::{Mapping, Shareable};
-use crate::shm::survivors::SurvivorWords;
+use crate::shm::mapping::Mapping;
+use crate::shm::members::{Header, Member, RemoteMember};
 use crate::shm::topology::Topology;
 use crate::shm::waiting::record;
 use crate::shm::waiting::record::WaitRecord;
+use rustix::fd::OwnedFd;
 use std::sync::{Arc, Mutex};
-
-/// The data of the communicator.
-#[repr(C, align(128))]
-struct Header {
-    /// The free list: the first block that all ranks have given back, which leads to the others
-    /// through its [`BlockHeader`]; 0 if there is none.
-    free: AtomicU64,
-    /// Counts arrivals at collective calls; ranks that wait for others sleep on it.
-    arrivals: AtomicU32,
-    arrival_sleepers: Sleepers,
-    /// Counts the announcements of this node's ranks.
-    posts: AtomicU64,
-    /// Counts the calls for the node's server, which sleeps on it.
-    calls: AtomicU32,
-    call_sleepers: Sleepers,
-    /// One more than the local rank that was the first to give up making an object; 0 if none has.
-    gave_up: AtomicU32,
-    /// The last step of an agreement on the ranks that are left for which there is a decision.
-    decided: AtomicU64,
-    /// The host that is lost, see [`Segment::lose`]; 0 if none is.
-    lost: AtomicU32,
-    /// The leader changes it several times a second, if it has a progress thread.
-    beat: AtomicU32,
-}
-
-/// The data of a rank.
-#[repr(C, align(128))]
-pub(crate) struct Member {
-    /// The process and its start time in the kernel's ticks, which identify it for good.
-    pub(crate) process: AtomicU32,
-    pub(crate) born: AtomicU64,
-    /// The PID namespace that the process is counted in; 0 if unknown.
-    pub(crate) namespace: AtomicU64,
-    /// The executable that it runs and where that is mapped, see [`Program`](crate::shm::program::Program);
-    /// 0 if unknown.
-    pub(crate) program: AtomicU64,
-    pub(crate) anchor: AtomicU64,
-    /// 1 if it has registered for heavy fences.
-    pub(crate) heeds_fences: AtomicU32,
-    /// Nonzero once the rank has ended, see [`Absence`](crate::shm::absence::Absence).
-    pub(crate) ended: AtomicU32,
-    /// How many objects it has begun to make.
-    creations: AtomicU64,
-    /// Its verdicts on objects of even and of odd numbers: the number in the upper half.
-    verdicts: [AtomicU64; 2],
-    /// Where this rank is in collective calls.
-    pub(crate) arrival_slot: ArrivalSlot,
-    /// What it waits for.
-    pub(crate) wait: WaitRecord,
-    /// Its part in the agreement on the ranks that are left.
-    pub(crate) survivor: SurvivorWords,
-}
-
-/// The data that this node has of a rank on another node.
-#[repr(C, align(128))]
-pub(crate) struct RemoteMember {
-    /// Nonzero once the rank is known to have died.
-    pub(crate) dead: AtomicU32,
-    /// Nonzero once the rank is known to have ended.
-    pub(crate) ended: AtomicU32,
-    /// Where it is in collective calls.
-    pub(crate) arrival_slot: ArrivalSlot,
-    /// Its part in the agreement on the ranks that are left.
-    pub(crate) survivor: SurvivorWords,
-}
-
-// SAFETY: atomics only, for all of which zero is a value.
-unsafe impl Shareable for Header {}
-// SAFETY: as above.
-unsafe impl Shareable for RemoteMember {}
-// SAFETY: as above.
-unsafe impl Shareable for Member {}
-// SAFETY: as above.
-unsafe impl Shareable for WaitRecord {}
 
 /// The position of a block, chunk number and offset, and its length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
@@ -122,6 +50,8 @@ pub(crate) struct Segment {
     shape: Shape,
     first: Arc<Mapping>,
     chunks: Mutex<Vec<Arc<Mapping>>>,
+    /// The files of the chunks, for processes that look at them from outside.
+    exposed: Mutex<Vec<Exposed>>,
     /// The free space, which only the leader uses.
     room: Mutex<Room>,
     /// Whether this rank's staging buffer has been allocated.
@@ -187,7 +117,8 @@ impl Segment {
         Self::members_at() + shape.members * size_of::<Member>()
     }
 
-    fn blocks_at(shape: Shape) -> usize {
+    /// Where the blocks begin in the first chunk.
+    pub(crate) fn blocks_at(shape: Shape) -> usize {
         Self::remote_members_at(shape) + shape.remote * size_of::<RemoteMember>()
     }
 
@@ -203,6 +134,7 @@ impl Segment {
             me,
             shape,
             chunks: Mutex::new(vec![Arc::clone(&first)]),
+            exposed: Mutex::default(),
             room: Mutex::new(Room {
                 used: Self::blocks_at(shape),
                 end: first.length() - shape.members * Self::stage_words(shape) * size_of::<u64>(),
@@ -221,7 +153,7 @@ impl Segment {
         self.shape
     }
 
-    fn header(&self) -> &Header {
+    pub(super) fn header(&self) -> &Header {
         self.first.get(0)
     }
 
@@ -391,6 +323,11 @@ impl Segment {
         chunks.push(Arc::new(chunk));
     }
 
+    /// Lets other processes of the user find a chunk by this file of it.
+    pub(crate) fn expose(&self, file: &OwnedFd) {
+        lock(&self.exposed).extend(Exposed::new(file));
+    }
+
     /// The number of chunks.
     pub(crate) fn chunks(&self) -> u32 {
         let chunks = lock(&self.chunks);
@@ -402,11 +339,13 @@ impl Segment {
     pub(crate) fn begin_chunk(&self, length: usize) -> Extent {
         let mut room = lock(&self.room);
         room.chunk = self.chunks() - 1;
-        room.used = length;
-        room.end = self.chunk(room.chunk).length();
+        room.used = CHUNK_START + length;
+        let chunk = self.chunk(room.chunk);
+        room.end = chunk.length();
+        BlockHeader::begin(&chunk, CHUNK_START, length);
         Extent {
             chunk: room.chunk,
-            offset: 0,
+            offset: CHUNK_START as u32,
             length: length as u32,
         }
     }
@@ -430,12 +369,13 @@ impl Segment {
             for word in chunk.slice::<AtomicU64>(extent.offset as usize, words) {
                 word.store(0, Ordering::Relaxed);
             }
+            BlockHeader::begin(&chunk, extent.offset as usize, length);
             return Ok(extent);
         }
         let newest = room.chunk;
         if room.used + length > room.end {
             let doubled = FIRST_ROOM << newest.saturating_add(1).min(16);
-            return Err(doubled.min(LARGEST_ROOM).max(length));
+            return Err(doubled.min(LARGEST_ROOM).max(CHUNK_START + length));
         }
         let extent = Extent {
             chunk: newest,
@@ -443,6 +383,8 @@ impl Segment {
             length: length as u32,
         };
         room.used += length;
+        let chunk = self.chunk(newest);
+        BlockHeader::begin(&chunk, extent.offset as usize, length);
         Ok(extent)
     }
 

@@ -68,6 +68,9 @@ pub(crate) struct WaitLayout {
     pub(crate) cargo: Cargo,
 }
 
+/// The reader of a wait queue.
+pub(super) const QUEUE: u32 = 2;
+
 impl Layout for WaitLayout {
     fn length(&self, topology: &Topology) -> usize {
         if !topology.has_local(self.root) {
@@ -75,6 +78,10 @@ impl Layout for WaitLayout {
         }
         let cargo = self.cargo.room().next_multiple_of(ALIGN);
         SlotsView::length(slots(topology)) + cargo
+    }
+
+    fn reader(&self) -> u32 {
+        QUEUE
     }
 
     fn prepare(&self, topology: &Topology, memory: &Mapping, start: usize) {

@@ -23,6 +23,8 @@
 pub(crate) mod cargo;
 pub(crate) mod layout;
 pub(crate) mod memory;
+#[cfg(feature = "cli")]
+pub(crate) mod outside;
 pub(crate) mod poison;
 pub(crate) mod remote;
 #[cfg(test)]
@@ -65,6 +67,31 @@ pub(crate) struct Standing {
     pub(crate) held: Vec<(usize, u32)>,
     /// The waiters, in the order of their tickets.
     pub(crate) waiting: Vec<usize>,
+}
+
+impl Standing {
+    /// From the words of a queue and its slots.
+    fn of<'a>(words: &WaitWords, slots: impl Iterator<Item = &'a Slot>) -> Self {
+        let free = FreePermits(words.free_permits.load(Ordering::SeqCst));
+        let mut waiting = Vec::new();
+        let mut standing = Standing {
+            free: free.permits(),
+            ..Standing::default()
+        };
+        for (index, slot) in slots.enumerate() {
+            let held = slot.held.load(Ordering::Relaxed) & !UNSETTLED;
+            if held > 0 {
+                standing.held.push((index, held));
+            }
+            let want = Want(slot.want.load(Ordering::SeqCst));
+            if want.is_waiting() {
+                waiting.push((want.ticket(), index));
+            }
+        }
+        waiting.sort_unstable();
+        standing.waiting = waiting.into_iter().map(|(_, slot)| slot).collect();
+        standing
+    }
 }
 
 /// Calls of a rank for its own slot.
@@ -456,24 +483,8 @@ impl<M: WaitMemory> WaitQueue<M> {
 
     /// The holders and the waiters now.
     pub(crate) fn standing(&self) -> Standing {
-        let mut waiting = Vec::new();
-        let mut standing = Standing {
-            free: self.free(),
-            ..Standing::default()
-        };
-        for slot in 0..self.memory.slots() {
-            let held = self.memory.slot(slot).held.load(Ordering::Relaxed) & !UNSETTLED;
-            if held > 0 {
-                standing.held.push((slot, held));
-            }
-            let want = self.want(slot);
-            if want.is_waiting() {
-                waiting.push((want.ticket(), slot));
-            }
-        }
-        waiting.sort_unstable();
-        standing.waiting = waiting.into_iter().map(|(_, slot)| slot).collect();
-        standing
+        let slots = (0..self.memory.slots()).map(|slot| self.memory.slot(slot));
+        Standing::of(self.memory.words(), slots)
     }
 }
 

@@ -42,6 +42,7 @@ mod region_errors;
 mod run;
 mod semaphore;
 mod soak;
+mod top;
 mod transport;
 mod turn;
 mod values;

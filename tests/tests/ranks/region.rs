@@ -204,7 +204,7 @@ fn region_views(job: &Job) {
         numbers.slice(s![..;-1, 1..3, ..;2])
     );
     assert_eq!(items.windows([2, 2, 2]).into_iter().count(), 2 * 3 * 4);
-    assert_eq!(items.sum(), (0..60).sum());
+    assert_eq!(items.sum(), (0..60).sum::<i32>());
     drop(items);
     // No rank may be reading when the next part is set.
     let window = Array3::from_elem((2, 2, 2), -1);

@@ -31,6 +31,11 @@ impl Output {
     }
 
     pub fn finish(mut self) -> io::Result<()> {
+        self.flush()
+    }
+
+    /// Writes out the lines so far.
+    pub fn flush(&mut self) -> io::Result<()> {
         if self.is_closed {
             return Ok(());
         }

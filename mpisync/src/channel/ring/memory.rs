@@ -181,7 +181,7 @@ impl<T> Slots<T> {
         unsafe { self.slots.add(index * self.layout.stride) }
     }
 
-    pub(crate) fn domain(&self) -> &Domain {
+    pub(crate) fn domain(&self) -> &Arc<Domain> {
         &self.domain
     }
 }

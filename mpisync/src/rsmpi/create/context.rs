@@ -50,6 +50,9 @@ pub(super) fn new(
         Context::on_one_node(all, domain)
     };
     context.domain().set_number(wanted.number);
+    if let Some(file) = &file {
+        context.domain().segment().expose(file);
+    }
     // All ranks have stored their processes before any rank reads them.
     context.all().minimum(0)?;
     watch(&context, file)?;

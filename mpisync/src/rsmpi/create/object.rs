@@ -8,6 +8,7 @@ use crate::rsmpi::create::{
 };
 use crate::shm::block::{Block, ObjectName};
 use crate::shm::domain::Domain;
+use crate::shm::identity::CHUNK_START;
 use crate::shm::layout::Layout;
 use crate::shm::limits;
 use crate::shm::mapping::Mapping;
@@ -90,8 +91,12 @@ pub(crate) fn block<T>(
     }
     agreed?;
     let site = found.expect("agreed upon");
-    if let Some(chunk) = fresh.mapping {
+    if fresh.mapping.is_some() {
+        let (chunk, file) = fresh.into_parts();
         domain.segment().add_chunk(chunk);
+        if let Some(file) = file {
+            domain.segment().expose(&file);
+        }
         if leads {
             let first = domain.segment().begin_chunk(length);
             debug_assert_eq!(first, site.extent, "as it was proposed");
@@ -132,7 +137,10 @@ fn prepare(domain: &Domain, layout: &dyn Layout, site: &Site, fresh: Option<&Map
             let chunk = domain.segment().chunk(site.extent.chunk);
             Block::prepare(layout, topology, &chunk, start);
         }
-        (Some(_), Some(chunk)) => Block::prepare(layout, topology, chunk, start),
+        (Some(_), Some(chunk)) => {
+            domain.segment().identify_next(chunk);
+            Block::prepare(layout, topology, chunk, start);
+        }
         // There is no memory; the proposal tells all ranks.
         (Some(_), None) => {}
     }
@@ -234,7 +242,7 @@ impl Site {
                 chunk: Some(NewMemory::create(room, fresh)),
                 extent: Extent {
                     chunk: segment.chunks(),
-                    offset: 0,
+                    offset: CHUNK_START as u32,
                     length: length as u32,
                 },
                 memory: None,

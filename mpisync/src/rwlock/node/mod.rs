@@ -44,6 +44,28 @@ pub(crate) struct Holders {
     pub(crate) waiting_readers: Vec<usize>,
 }
 
+impl Holders {
+    /// From the words of the lock, and of its ranks by index on the node.
+    pub(super) fn of<'a>(words: &Words, ranks: impl Iterator<Item = &'a RankWords>) -> Self {
+        let turn = Turn(words.gate_words.0.turn.load(Ordering::Acquire));
+        let mut holders = Holders {
+            writer: turn.owner(),
+            ..Holders::default()
+        };
+        for (rank, rank_words) in ranks.enumerate() {
+            match rank_words.slot.load(Ordering::Relaxed) {
+                IDLE => {}
+                READING => holders.readers.push(rank),
+                _ => holders.waiting_readers.push(rank),
+            }
+            if rank_words.request.load(Ordering::Relaxed) != NOT_REQUESTED {
+                holders.waiting_writers.push(rank);
+            }
+        }
+        holders
+    }
+}
+
 /// Proof that the gate is closed: readers that entered before are visible in their slots.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct Closed {
@@ -364,22 +386,8 @@ fn newest(word: &AtomicU32) -> u32 {
 impl<M: Memory> NodeLock<M> {
     /// The ranks that hold the lock or wait for it.
     pub(crate) fn holders(&self) -> Holders {
-        let mut holders = Holders {
-            writer: self.turn().owner(),
-            ..Holders::default()
-        };
-        for rank in 0..self.memory.ranks() {
-            let rank_words = self.memory.rank_words(rank);
-            match rank_words.slot.load(Ordering::Relaxed) {
-                IDLE => {}
-                READING => holders.readers.push(rank),
-                _ => holders.waiting_readers.push(rank),
-            }
-            if rank_words.request.load(Ordering::Relaxed) != NOT_REQUESTED {
-                holders.waiting_writers.push(rank);
-            }
-        }
-        holders
+        let ranks = (0..self.memory.ranks()).map(|rank| self.memory.rank_words(rank));
+        Holders::of(self.memory.words(), ranks)
     }
 
     #[inline]

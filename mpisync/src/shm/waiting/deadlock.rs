@@ -267,11 +267,9 @@ fn text(nodes: &HashMap<u64, Node>, mut processes: Vec<u64>) -> String {
             [rank] => write!(text, "rank {rank}"),
             _ => write!(text, "any of the ranks {ranks:?}"),
         };
-        let Looked {
-            holder, held_at, ..
-        } = &node.looked;
-        if needed == [*holder] {
-            let _ = write!(text, ", which took it at {}:{}", held_at.0, held_at.1);
+        let mut taken = node.looked.taken.iter();
+        if let Some(taken) = taken.find(|taken| needed == [taken.process]) {
+            let _ = write!(text, ", which took it at {}:{}", taken.file, taken.line);
         }
     }
     if let Some(more) = processes.len().checked_sub(MOST).filter(|more| *more > 0) {

@@ -9,9 +9,9 @@ use crate::shm::cells::Text;
 use crate::shm::domain::Domain;
 use crate::shm::lock;
 use crate::shm::mapping::Mapping;
-use crate::shm::segment::Member;
+use crate::shm::members::Member;
 use crate::shm::topology::RankLocation;
-use crate::shm::waiting::{Awaited, Call, Label, Needs};
+use crate::shm::waiting::{Awaited, Call, Label, Needs, seen_for};
 use core::sync::atomic::{AtomicBool, AtomicU64 as Number};
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
@@ -47,14 +47,38 @@ pub(crate) struct WaitRecord {
     count: AtomicU32,
     /// The processes that have to go on.
     needed: [AtomicU64; MOST_NEEDED],
-    /// Where the process `holder` has taken what this one waits for; 0 if not known.
-    holder: AtomicU64,
-    held_line: AtomicU32,
-    held_file: Text<8>,
+    /// Where processes have taken what this one waits for.
+    held: [Held; MOST_HELD],
     /// [`NOTHING_FOUND`], [`FOUND`] or [`LEAVING`].
     phase: AtomicU32,
 }
 
+/// Where a process has taken what another one waits for.
+#[repr(C)]
+struct Held {
+    /// 0 if not known.
+    process: AtomicU64,
+    /// Since when it is known to have it, in nanoseconds of the host's clock.
+    since: AtomicU64,
+    line: AtomicU32,
+    file: Text<8>,
+}
+
+/// The contents of a [`Held`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Taken {
+    pub(crate) process: u64,
+    #[cfg_attr(
+        not(feature = "cli"),
+        allow(dead_code, reason = "only a process outside reads it")
+    )]
+    pub(crate) since: u64,
+    pub(crate) file: String,
+    pub(crate) line: u32,
+}
+
+/// The most places that a record names.
+const MOST_HELD: usize = 4;
 /// The most processes that a record names.
 pub(super) const MOST_NEEDED: usize = 64;
 /// `needs`: the wait does not end before each of the processes has gone on. There may be more.
@@ -89,9 +113,8 @@ pub(super) struct Looked {
     pub(super) look: u64,
     /// None if it does not know what could end its wait.
     pub(super) needs: Option<NeededProcesses>,
-    /// Where the first process has taken what is waited for: file and line.
-    pub(super) holder: u64,
-    pub(super) held_at: (String, u32),
+    /// Where processes have taken what is waited for.
+    pub(super) taken: Vec<Taken>,
 }
 
 /// The processes that have to go on before a wait can end.
@@ -150,9 +173,16 @@ impl WaitRecord {
         for (word, process) in self.needed.iter().zip(processes) {
             word.store(*process, Ordering::Relaxed);
         }
-        self.holder.store(looked.holder, Ordering::Relaxed);
-        self.held_line.store(looked.held_at.1, Ordering::Relaxed);
-        self.held_file.set_tail(&looked.held_at.0);
+        for (index, held) in self.held.iter().enumerate() {
+            let taken = looked.taken.get(index);
+            let process = taken.map_or(0, |taken| taken.process);
+            held.process.store(process, Ordering::Relaxed);
+            if let Some(taken) = taken {
+                held.since.store(taken.since, Ordering::Relaxed);
+                held.line.store(taken.line, Ordering::Relaxed);
+                held.file.set_tail(&taken.file);
+            }
+        }
         self.look.store(looked.look, Ordering::Release);
     }
 
@@ -171,13 +201,23 @@ impl WaitRecord {
                 ANY => Some(NeededProcesses::Any(processes)),
                 _ => None,
             },
-            holder: self.holder.load(Ordering::Relaxed),
-            held_at: (self.held_file.get(), self.held_line.load(Ordering::Relaxed)),
+            taken: self.held.iter().filter_map(Held::get).collect(),
         };
         fence(Ordering::Acquire);
         let is_whole = self.look.load(Ordering::Relaxed) == look
             && self.since.load(Ordering::Relaxed) == since;
         (since != 0 && look != 0 && is_whole).then_some(looked)
+    }
+
+    /// The number of the process; 0 for a server, and before the process has registered.
+    pub(crate) fn process(&self) -> u64 {
+        self.process.load(Ordering::Acquire)
+    }
+
+    /// Where processes have taken what the rank waits for, as far as it has found out.
+    #[cfg(feature = "cli")]
+    pub(crate) fn taken(&self) -> Vec<Taken> {
+        self.looked().map_or(Vec::new(), |looked| looked.taken)
     }
 
     pub(super) fn end(&self, since: u64) {
@@ -212,6 +252,18 @@ impl WaitRecord {
             }
         }
         None
+    }
+}
+
+impl Held {
+    fn get(&self) -> Option<Taken> {
+        let process = self.process.load(Ordering::Relaxed);
+        (process != 0).then(|| Taken {
+            process,
+            since: self.since.load(Ordering::Relaxed),
+            file: self.file.get(),
+            line: self.line.load(Ordering::Relaxed),
+        })
     }
 }
 
@@ -293,7 +345,7 @@ pub(super) fn for_each_known(mut act: impl FnMut(Known<'_>)) {
         };
         let members: &[Member] = memory.slice(records.members, records.ranks.len());
         for (member, &rank) in members.iter().zip(&records.ranks) {
-            let process = member.wait.process.load(Ordering::Acquire);
+            let process = member.wait.process();
             if process != 0 && !seen.contains(&process) {
                 seen.push(process);
                 let (id, record) = (member.process.load(Ordering::Relaxed), &member.wait);
@@ -356,8 +408,8 @@ pub(super) fn note_awaited(call: Call<'_>, since: u64, awaited: Option<u32>) {
     });
 }
 
-/// Notes what a look at the wait of this identity has found: it cannot end before `needs`, and the first
-/// of the ranks is `awaited`.
+/// Notes what a look at the wait of this identity has found: it cannot end before `needs`, and waits for
+/// `awaited`.
 pub(super) fn note_look(call: Call<'_>, since: u64, needs: &Needs, awaited: &[Awaited]) {
     /// The number of the last look of this process.
     static LOOKS: Number = Number::new(0);
@@ -380,28 +432,30 @@ pub(super) fn note_look(call: Call<'_>, since: u64, needs: &Needs, awaited: &[Aw
         }
         Needs::Any(_) => None,
     };
-    let first = awaited.iter().find_map(|awaited| {
+    let taken = awaited.iter().filter_map(|awaited| {
         let place = awaited.held_at?;
         if awaited.rank == domain.topology().rank() {
             return None;
         }
-        Some((process(&awaited.rank)?, place))
+        let seen_for = seen_for(awaited).unwrap_or_default();
+        Some(Taken {
+            process: process(&awaited.rank)?,
+            since: now().saturating_sub(seen_for.as_nanos() as u64),
+            file: place.file().to_owned(),
+            line: place.line(),
+        })
     });
     let looked = Looked {
         since,
         look: LOOKS.fetch_add(1, Ordering::Relaxed) + 1,
         needs: needs.filter(|_| waits_as_a_whole()),
-        holder: first.map_or(0, |(process, _)| process),
-        held_at: first.map_or((String::new(), 0), |(_, place)| {
-            (place.file().to_owned(), place.line())
-        }),
+        taken: taken.take(MOST_HELD).collect(),
     };
     for_each(|record| record.note_look(&looked));
 }
 
 fn process_of(domain: &Domain, local_rank: usize) -> u64 {
-    let record = &domain.segment().member(local_rank).wait;
-    record.process.load(Ordering::Acquire)
+    domain.segment().member(local_rank).wait.process()
 }
 
 /// Notes how far this rank has got in ending the wait of this identity.
@@ -420,7 +474,7 @@ pub(super) fn end(since: u64) {
 
 /// The host's clock in nanoseconds, which all processes read alike. It may be set back; only the text
 /// of a report depends on it.
-pub(super) fn now() -> u64 {
+pub(crate) fn now() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     now.unwrap_or_default().as_nanos() as u64
 }

@@ -61,7 +61,7 @@ fn tasks_that_fail_are_tried_again(job: &Job) {
                 let attempt = task.attempt().expect("tries are counted");
                 if worker.rank() == 0 {
                     let runs = job.scratch.word(RUNS + task.index());
-                    assert_eq!(runs.fetch_add(1, SeqCst) + 1, attempt.into());
+                    assert_eq!(runs.fetch_add(1, SeqCst) + 1, u64::from(attempt));
                 }
                 // One rank of the worker fails, and the last task at first only.
                 let is_last = task.index() == TASKS - 1;

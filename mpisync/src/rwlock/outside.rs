@@ -1,0 +1,42 @@
+//! A lock in a copy of its memory, for a process that is no rank.
+
+use crate::rwlock::layout::{NOT_REQUESTED, RankWords, Words};
+use crate::rwlock::memory::LOCK;
+use crate::rwlock::node::Holders;
+use crate::shm::line::Line;
+use crate::shm::mapping::Mapping;
+use std::sync::atomic::Ordering;
+
+/// [`Layout::reader`](crate::shm::layout::Layout::reader) of an object that begins with a lock.
+pub(crate) const READER: u32 = LOCK;
+
+/// What a lock looks like from outside.
+pub(crate) struct Lock {
+    /// By local rank.
+    pub(crate) holders: Holders,
+    /// Whether the writer has entered: it no longer waits for readers to leave.
+    pub(crate) has_entered: bool,
+    /// How often its gate was opened so far, modulo 2^32; on several nodes, a number without meaning.
+    pub(crate) openings: u32,
+}
+
+/// The lock of this number of members in the `length` bytes at `start`, a multiple of a cache line inside
+/// the memory. None if it is not there.
+pub(crate) fn look(memory: &Mapping, start: usize, length: usize, members: usize) -> Option<Lock> {
+    let needed = members
+        .checked_mul(size_of::<Line<RankWords>>())?
+        .checked_add(size_of::<Words>())?;
+    if needed > length {
+        return None;
+    }
+    let words: &Words = memory.get(start);
+    let lines: &[Line<RankWords>] = memory.slice(start + size_of::<Words>(), members);
+    let holders = Holders::of(words, lines.iter().map(|line| &line.0));
+    let request = |writer: usize| lines.get(writer).map(|line| &line.0.request);
+    let request = holders.writer.and_then(request);
+    Some(Lock {
+        has_entered: request.is_some_and(|it| it.load(Ordering::Relaxed) == NOT_REQUESTED),
+        openings: words.gate_words.0.openings.load(Ordering::Relaxed),
+        holders,
+    })
+}
