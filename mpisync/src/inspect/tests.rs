@@ -64,7 +64,7 @@ impl Node {
         Block::prepare(&LockLayout, topology, &chunk, extent.offset as usize);
         let name = ObjectName {
             kind: "controller",
-            name: name.to_owned(),
+            name: name.into(),
         };
         Block::new(Arc::clone(&self.domain), extent, None, name)
     }
