@@ -214,7 +214,9 @@ impl Test {
             Step::Unit => {
                 let packages = "-p mpisync -p mpisync-macros -p mpisync-examples -p mpisync-bench";
                 let with_mpi = self.tests(tools.cargo(), packages, &features(tools.machine))?;
-                let without = self.tests(tools.cargo(), WITHOUT_MPI, &[])?;
+                // The models of the lock take minutes, and have nothing of MPI.
+                let skip = ["--", "--skip", "rwlock::tests::model"].map(String::from);
+                let without = self.tests(tools.cargo(), WITHOUT_MPI, &skip)?;
                 let own = self.tests(workspace.cargo(), "-p launcher -p xtask", &[])?;
                 Ok(with_mpi + without + own)
             }
