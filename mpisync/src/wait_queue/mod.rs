@@ -312,7 +312,12 @@ impl<M: WaitMemory> WaitQueue<M> {
 
     /// Whether a slot has at least `count` permits.
     pub(crate) fn holds(&self, slot: usize, count: u32) -> bool {
-        self.memory.slot(slot).held.load(Ordering::Relaxed) & !UNSETTLED >= count
+        self.held(slot) >= count
+    }
+
+    /// The number of permits that a slot has.
+    pub(crate) fn held(&self, slot: usize) -> u32 {
+        self.memory.slot(slot).held.load(Ordering::Relaxed) & !UNSETTLED
     }
 }
 
@@ -462,7 +467,7 @@ impl<M: WaitMemory> WaitQueue<M> {
             ..Standing::default()
         };
         for slot in 0..self.memory.slots() {
-            let held = self.memory.slot(slot).held.load(Ordering::Relaxed) & !UNSETTLED;
+            let held = self.held(slot);
             if held > 0 {
                 standing.held.push((slot, held));
             }
