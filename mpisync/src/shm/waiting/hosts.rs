@@ -12,6 +12,7 @@
 //! the set were in their waits, each wanted what others kept, and none got it before one of the
 //! others went on. A rank of the same host is needed for that reason, or for those of `deadlock`.
 
+use crate::shm::atomic::{Ordering, fence};
 use crate::shm::domain::Domain;
 use crate::shm::waiting::deadlock::Waits;
 use crate::shm::waiting::graph::{Line, NeededProcesses, chosen, circle, remove_free, text};
@@ -139,9 +140,11 @@ pub(crate) fn look_again(
             }
         }
     }
+    fence(Ordering::Acquire);
     let host_wait = |((local_rank, process, looked), keeps): ((usize, u64, Looked), _)| {
         let record = &domain.segment().member(local_rank).wait;
-        // It has not gone on until now, so what it keeps is what it has kept all the time.
+        // It has not gone on until now, so what it keeps is what it has kept all the time. The fence
+        // comes after the loads of what it keeps.
         let wait = record.get().filter(|wait| wait.since == looked.since)?;
         let wants = looked.want.and_then(|want| wants.binary_search(&want).ok());
         Some(HostWait {

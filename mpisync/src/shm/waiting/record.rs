@@ -260,6 +260,8 @@ impl WaitRecord {
     pub(super) fn end(&self, since: u64) {
         if self.since.load(Ordering::Relaxed) == since {
             self.since.store(0, Ordering::Relaxed);
+            // A reader that sees what the rank does from here on sees that the wait has ended.
+            fence(Ordering::Release);
         }
     }
 

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use mpi::topology::SimpleCommunicator;
+use mpi::topology::{Color, SimpleCommunicator};
 use mpi::traits::*;
 use mpisync::sync::{BarrierError, SemaphoreError};
 use mpisync::{
@@ -221,7 +221,8 @@ fn fence(job: &Job) {
 }
 
 #[mpisync::collective]
-fn together(_: &mut WindowController) -> Result<(), CollectiveError> {
+fn together(ctrl: &mut WindowController) -> Result<(), CollectiveError> {
+    assert_eq!(ctrl.size(), 2);
     Ok(())
 }
 
