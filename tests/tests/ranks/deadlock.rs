@@ -220,12 +220,12 @@ const OUTCOME: &str = "outcome: deadlock: these ranks wait for each other";
 
 /// Checks that the case, with all ranks, is found.
 fn is_found(case: &str, ranks: usize, waits: &[&str]) {
-    is_found_among(case, ranks, ranks, waits);
+    is_found_among(case, ranks, ranks, 1, waits);
 }
 
 /// Checks that the case, in which so many of the ranks wait for each other, is reported once, and that
-/// with `error` it ends, soon.
-fn is_found_among(case: &str, ranks: usize, members: usize, waits: &[&str]) {
+/// with `error` it ends, soon, for at least some of them by the error.
+fn is_found_among(case: &str, ranks: usize, members: usize, least_errors: usize, waits: &[&str]) {
     let start = Instant::now();
     let ended = run(case, ranks, "error", 60);
     let time = start.elapsed();
@@ -237,11 +237,8 @@ fn is_found_among(case: &str, ranks: usize, members: usize, waits: &[&str]) {
     );
     let errors = ended.output.matches(OUTCOME).count();
     let went_on = ended.output.matches("outcome: went on").count();
-    assert!(
-        errors >= 1 && errors + went_on == members,
-        "{}",
-        ended.report()
-    );
+    assert_eq!(errors + went_on, members, "{}", ended.report());
+    assert!(errors >= least_errors, "{}", ended.report());
     let place = "tests/tests/ranks/deadlock";
     let error = ended.output.lines().find(|line| line.contains(OUTCOME));
     for part in waits.iter().chain([&place]) {

@@ -37,6 +37,10 @@ const BETWEEN: Duration = Duration::from_millis(600);
 const LONGEST_AGREEMENT: Duration = Duration::from_secs(3);
 /// How long it waits for the others to be about to end theirs.
 const LONGEST_LEAVING: Duration = Duration::from_millis(100);
+/// For how long a rank that has ended its wait keeps what it has, so that those of other hosts end
+/// theirs: what it gives back may end them otherwise. It is longer than the news take to some hosts
+/// after the others.
+const LINGER: Duration = Duration::from_millis(200);
 /// How often it looks whether they have.
 const AGREEMENT: Duration = Duration::from_millis(10);
 /// The search of one wait.
@@ -152,6 +156,15 @@ impl Deadlock {
             }
         });
         all
+    }
+
+    /// How long this rank keeps what it has after its wait.
+    pub(super) fn linger(&self) -> Duration {
+        match self.members.is_empty() {
+            // News of other hosts.
+            true => LINGER,
+            false => Duration::ZERO,
+        }
     }
 
     /// Waits a moment until all of them are about to end their waits, so that each gets the error: the

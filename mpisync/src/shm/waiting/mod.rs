@@ -36,6 +36,7 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::cell::{Cell, RefCell};
 use std::io::Write;
 use std::panic::Location;
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// A call that may have to wait.
@@ -397,7 +398,7 @@ impl<'a> Watch<'a> {
                 deadlock.leave_together(self.record);
                 if call.can_fail {
                     let lines = deadlock.text.replacen('\n', "", 1).replace('\n', "; ");
-                    LAST_DEADLOCK.set(Some(lines));
+                    LAST_DEADLOCK.set(Some((lines, now + deadlock.linger())));
                     return Err(Stop::Deadlock);
                 }
             }
@@ -416,8 +417,9 @@ const DEADLOCK: &str = "deadlock: these ranks wait for each other, and none of t
 thread_local! {
     /// The ranks that this thread has found to keep it waiting, in its last long wait, and since when.
     static SIGHTINGS: RefCell<Vec<(Awaited, Instant)>> = const { RefCell::new(Vec::new()) };
-    /// The deadlock in which the last wait of this thread has ended.
-    static LAST_DEADLOCK: Cell<Option<String>> = const { Cell::new(None) };
+    /// The deadlock in which the last wait of this thread has ended, and until when this rank keeps
+    /// what it has.
+    static LAST_DEADLOCK: Cell<Option<(String, Instant)>> = const { Cell::new(None) };
 }
 
 /// Notes the ranks that keep this thread waiting now, and forgets those that do no longer.
@@ -442,10 +444,15 @@ fn seen_for(awaited: &Awaited) -> Option<Duration> {
     })
 }
 
-/// The report on the deadlock in which the last wait of this thread has ended.
+/// The report on the deadlock in which the last wait of this thread has ended. Called after this rank
+/// has left the queue in which it waited; returns once those of other hosts have left theirs.
 #[cold]
 pub(crate) fn deadlock_report() -> WaitReport {
-    WaitReport::new(LAST_DEADLOCK.take().unwrap_or_default())
+    let Some((text, until)) = LAST_DEADLOCK.take() else {
+        return WaitReport::default();
+    };
+    thread::sleep(until.saturating_duration_since(Instant::now()));
+    WaitReport::new(text)
 }
 
 impl Stop {

@@ -29,17 +29,17 @@ mpisync_tests::cases!(on []:
 );
 
 mpisync_tests::cases!(tests on [4] with [SeveralNodes]:
-    reports_mutexes = |ranks| is_found_among("hosts::mutexes", ranks, 2, &["`lock` of mutex \"a\"", "`lock` of mutex \"b\"", "which took it at"]),
-    reports_controllers = |ranks| is_found_among("hosts::controllers", ranks, 2, &["`write` of controller \"a\"", "`write` of controller \"b\"", "which took it at"]),
-    reports_a_reader_and_a_writer = |ranks| is_found_among("hosts::reader_and_writer", ranks, 2, &["`write` of controller \"a\"", "`write` of controller \"b\""]),
-    reports_ranks_of_one_host_with_locks_of_another = |ranks| is_found_among("hosts::one_root", ranks, 2, &["`lock` of mutex \"a\"", "`lock` of mutex \"b\""]),
-    reports_a_barrier_under_a_guard = |ranks| is_found_among("hosts::barrier", ranks, 2, &["`wait` of barrier", "`lock` of mutex \"a\""]),
-    reports_a_fence_under_a_guard = |ranks| is_found_among("hosts::fence", ranks, 2, &["`collect` of controller \"b\"", "`lock` of mutex \"a\""]),
-    reports_a_collective_call_under_a_guard = |ranks| is_found_among("hosts::collective", ranks, 2, &["of controller \"b\"", "`lock` of mutex \"a\""]),
-    reports_permits = |ranks| is_found_among("hosts::permits", ranks, 2, &["`acquire` of semaphore"]),
-    reports_two_communicators = |ranks| is_found_among("hosts::two_communicators", ranks, 2, &["`lock` of mutex \"a\"", "`lock` of mutex \"b\""]),
-    reports_a_circle_that_enters_a_host_twice = |ranks| is_found_among("ring_of_all", ranks, ranks, &["`lock` of mutex"]),
-    reports_a_circle_over_a_wait_of_one_host = |ranks| is_found_among("hosts::three_over_two_hosts", ranks, 3, &["`lock` of mutex \"a\"", "`write` of controller \"ctrl\""]),
+    reports_mutexes = |ranks| is_found_on_hosts("hosts::mutexes", ranks, 2, &["`lock` of mutex \"a\"", "`lock` of mutex \"b\"", "which took it at"]),
+    reports_controllers = |ranks| is_found_on_hosts("hosts::controllers", ranks, 2, &["`write` of controller \"a\"", "`write` of controller \"b\"", "which took it at"]),
+    reports_a_reader_and_a_writer = |ranks| is_found_on_hosts("hosts::reader_and_writer", ranks, 2, &["`write` of controller \"a\"", "`write` of controller \"b\""]),
+    reports_ranks_of_one_host_with_locks_of_another = |ranks| is_found_on_hosts("hosts::one_root", ranks, 2, &["`lock` of mutex \"a\"", "`lock` of mutex \"b\""]),
+    reports_a_barrier_under_a_guard = |ranks| is_found_on_hosts("hosts::barrier", ranks, 2, &["`wait` of barrier", "`lock` of mutex \"a\""]),
+    reports_a_fence_under_a_guard = |ranks| is_found_on_hosts("hosts::fence", ranks, 2, &["`collect` of controller \"b\"", "`lock` of mutex \"a\""]),
+    reports_a_collective_call_under_a_guard = |ranks| is_found_on_hosts("hosts::collective", ranks, 2, &["of controller \"b\"", "`lock` of mutex \"a\""]),
+    reports_permits = |ranks| is_found_on_hosts("hosts::permits", ranks, 2, &["`acquire` of semaphore"]),
+    reports_two_communicators = |ranks| is_found_on_hosts("hosts::two_communicators", ranks, 2, &["`lock` of mutex \"a\"", "`lock` of mutex \"b\""]),
+    reports_a_circle_that_enters_a_host_twice = |ranks| is_found_on_hosts("ring_of_all", ranks, ranks, &["`lock` of mutex"]),
+    reports_a_circle_over_a_wait_of_one_host = |ranks| is_found_on_hosts("hosts::three_over_two_hosts", ranks, 3, &["`lock` of mutex \"a\"", "`write` of controller \"ctrl\""]),
 );
 
 mpisync_tests::cases!(on [4] with [SeveralNodes, OwnJob, Environment(&[("MPISYNC_DEADLOCK", "error")])]:
@@ -48,6 +48,11 @@ mpisync_tests::cases!(on [4] with [SeveralNodes, OwnJob, Environment(&[("MPISYNC
     one_that_computes,
     locks_that_cross_for_short,
 );
+
+/// Checks that the case is found, and that all ranks that wait for each other get the error.
+fn is_found_on_hosts(case: &str, ranks: usize, members: usize, waits: &[&str]) {
+    is_found_among(case, ranks, members, members, waits);
+}
 
 /// The host of each rank, by its lowest rank.
 fn host_of(job: &Job) -> Vec<i32> {
