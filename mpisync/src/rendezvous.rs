@@ -21,6 +21,7 @@ use crate::shm::block::{Block, ObjectName};
 use crate::shm::domain::Domain;
 use crate::shm::event::ALL;
 use crate::shm::wait::{Deadline, Stop, wait};
+use crate::shm::waiting::want::{Want, Wanted};
 use crate::shm::waiting::{Awaited, Call};
 use std::cell::Cell;
 use std::sync::Arc;
@@ -318,7 +319,9 @@ fn gather<'a>(
     check_last_meeting(domain)?;
     let number = arrive(domain, arrival, signature);
     let mut search = Search { number, next: 0 };
+    let want = |of| Want::of_each(of, Wanted::Meeting(number));
     let awaited = block.awaits(|| missing(domain, number));
+    let awaited = awaited.wanted(block.global().map(want));
     let (name, location) = (arrival.site.name(), arrival.site.location());
     let deadline = Deadline::NEVER.of(Call::new(&awaited, name, location));
     let mut announcements = Vec::with_capacity(size);

@@ -2,6 +2,8 @@
 
 use crate::net::Message;
 use crate::shm::arrival::AnnouncementData;
+use crate::shm::waiting::hosts::{HostWait, HostsDeadlock};
+use crate::shm::waiting::want::Want;
 use serde::{Deserialize, Serialize};
 
 /// The header of a message. The object's message follows it.
@@ -39,6 +41,27 @@ pub(super) enum To {
     SurvivorStep { step: u64 },
     /// To a node's leader: the decision of an attempt at it.
     Decision { step: u64, excluded: Vec<u32> },
+    /// To a node's leader: a message of the search for deadlocks.
+    Search(SearchMessage),
+}
+
+/// A message of a search for deadlocks over several nodes. The leader of the first node coordinates
+/// the searches, which are numbered.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum SearchMessage {
+    /// To the coordinator: ranks of the sender's node have waited for long.
+    Suspect,
+    /// From the coordinator: take the records of the node for the first time.
+    LookFirst { search: u32 },
+    /// The answer: what the ranks of a node want.
+    Wants { search: u32, wants: Vec<Want> },
+    /// From the coordinator, after all answers: take the records for the second time. Ranks of all
+    /// nodes have these wants, which are sorted.
+    LookAgain { search: u32, wants: Vec<Want> },
+    /// The answer.
+    Waits { search: u32, waits: Vec<HostWait> },
+    /// From the coordinator: ranks of the node are in this deadlock.
+    Found(HostsDeadlock),
 }
 
 /// The announcements of one node's ranks for a rendezvous, by rank.

@@ -96,6 +96,11 @@ impl<Q: Message, A: DeserializeOwned + Send + 'static> Remote<Q, A> {
         })
     }
 
+    /// As the leader of a node other than the object's home: begins a service of this node's own words.
+    pub(crate) fn serve(&self, service: impl Service) {
+        self.port.serve(service);
+    }
+
     /// Sends a request and returns its number. Does not wait.
     pub(crate) fn request(&self, question: Q) -> u32 {
         let number = (self.pending.last.fetch_add(1, Ordering::Relaxed)).wrapping_add(1);

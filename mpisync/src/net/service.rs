@@ -1,5 +1,6 @@
 //! How an object handles messages.
 
+use crate::shm::waiting::want::{Kept, Wanted};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -34,6 +35,12 @@ pub(crate) trait Service: Send + 'static {
     /// Checks for events that no message announces, such as deaths of ranks. Called about five
     /// times a second; [`go_on`](Self::go_on) follows.
     fn inspect(&mut self) {}
+
+    /// How much a rank of this node, which waits, keeps of what another rank wants, as far as its own
+    /// words tell. `waits_here` is whether it waits on this object.
+    fn keeps(&self, _local_rank: usize, _want: &Wanted, _waits_here: bool) -> Kept {
+        Kept::default()
+    }
 }
 
 /// Whether a service has more to do.
@@ -71,6 +78,7 @@ pub(super) trait ErasedService: Send {
     fn is_called(&self) -> bool;
     fn go_on(&mut self) -> Progress;
     fn inspect(&mut self);
+    fn keeps(&self, local_rank: usize, want: &Wanted, waits_here: bool) -> Kept;
 }
 
 impl<S: Service> ErasedService for S {
@@ -88,6 +96,10 @@ impl<S: Service> ErasedService for S {
 
     fn inspect(&mut self) {
         Service::inspect(self);
+    }
+
+    fn keeps(&self, local_rank: usize, want: &Wanted, waits_here: bool) -> Kept {
+        Service::keeps(self, local_rank, want, waits_here)
     }
 }
 

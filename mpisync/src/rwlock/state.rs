@@ -9,6 +9,7 @@ use crate::rwlock::memory::{LockMemory, Memory};
 use crate::rwlock::node::NodeLock;
 use crate::shm::block::Block;
 use crate::shm::wait::{Deadline, Stop};
+use crate::shm::waiting::want::{Want, Wanted};
 use crate::shm::waiting::{Awaited, BlockSubject, Call, Needs};
 use std::cell::Cell;
 use std::fmt;
@@ -297,6 +298,12 @@ impl LockState {
         self.is_kept.set(true);
     }
 
+    /// Whether this rank, which waits for the lock, wants to read.
+    fn waits_to_read(&self) -> bool {
+        let slot = &self.node.memory.my_words().slot;
+        !matches!(slot.load(Ordering::Relaxed), IDLE | READING)
+    }
+
     /// The rank with this local rank. The node's server has none.
     fn rank_of(&self, local_rank: usize) -> Option<u32> {
         let here = self.object.block().domain().topology().local_ranks();
@@ -352,9 +359,7 @@ impl BlockSubject for LockState {
     }
 
     fn needs(&self) -> Needs {
-        let slot = &self.node.memory.my_words().slot;
-        let waits_to_read = !matches!(slot.load(Ordering::Relaxed), IDLE | READING);
-        if !waits_to_read {
+        if !self.waits_to_read() {
             return Needs::each(&BlockSubject::awaited(self));
         }
         if self.global.is_some() {
@@ -364,6 +369,15 @@ impl BlockSubject for LockState {
         let writer = self.node.holders().writer;
         let writer = writer.and_then(|local_rank| self.rank_of(local_rank));
         Needs::Each(writer.into_iter().collect())
+    }
+
+    fn want(&self) -> Option<Want> {
+        self.global.as_ref()?;
+        let what = match self.waits_to_read() {
+            true => Wanted::Read,
+            false => Wanted::Write,
+        };
+        Some(Want::of_each(self.object.block().global()?, what))
     }
 }
 

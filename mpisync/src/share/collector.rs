@@ -10,6 +10,7 @@ use crate::share::stream::{Discard, Sink};
 use crate::shm::cells;
 use crate::shm::wait::{Deadline, Stop, WithSpinBudget, wait};
 use crate::shm::waiting::Awaited;
+use crate::shm::waiting::want::{Want, Wanted};
 use serde::de::DeserializeOwned;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -29,7 +30,7 @@ impl FencedCall<'_> {
             spin_budget: self.spin_budget,
         };
         let awaited = || Awaited::all([writer as u32], "has not shared its value");
-        let subject = self.awaits(awaited);
+        let subject = self.awaits(awaited).wanted(self.want(writer));
         let waiting = self.waiting(&subject, "collect");
         let published = wait(
             &place,
@@ -55,6 +56,18 @@ impl FencedCall<'_> {
         };
         self.finish();
         taken
+    }
+
+    /// What a collector waits for. None in a part of another call, which may end for other reasons.
+    fn want(&self, writer: usize) -> Option<Want> {
+        let of = self.block.global().filter(|_| self.outer.is_none())?;
+        let posted = &self.block.domain().my_arrival_slot().posted;
+        let value = Wanted::Value {
+            call: self.number.0,
+            writer: writer as u32,
+            meetings: posted.load(Ordering::Relaxed),
+        };
+        Some(Want::of_each(of, value))
     }
 
     /// [`collect`](Self::collect) for an encoded value.

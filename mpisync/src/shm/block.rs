@@ -10,6 +10,7 @@ use crate::shm::mapping::{Mapping, Shareable};
 use crate::shm::segment::Extent;
 use crate::shm::topology::Topology;
 use crate::shm::wait::{Stop, Surroundings};
+use crate::shm::waiting::want::GlobalId;
 use crate::shm::waiting::{Awaited, Described, Label};
 use std::sync::Arc;
 use std::time::Duration;
@@ -171,6 +172,14 @@ impl Block {
         self.number.unwrap_or(place)
     }
 
+    /// Identifies the object on all hosts, if it spans several.
+    pub(crate) fn global(&self) -> Option<GlobalId> {
+        Some(GlobalId {
+            communicator: self.domain.number()?,
+            object: self.number?,
+        })
+    }
+
     /// The name of the object.
     pub(crate) fn name(&self) -> &str {
         &self.name.name
@@ -194,9 +203,8 @@ impl Block {
     /// The object as something to wait for, for the ranks that `awaited` finds.
     pub(crate) fn awaits<F: Fn() -> Vec<Awaited>>(&self, awaited: F) -> Described<'_, F> {
         Described {
-            domain: &self.domain,
-            label: self.label(),
-            awaited,
+            object: self.global(),
+            ..Described::new(&self.domain, self.label(), awaited)
         }
     }
 

@@ -15,6 +15,7 @@ use crate::shm::lock;
 use crate::shm::mapping::Mapping;
 use crate::shm::members::{Header, Member, RemoteMember};
 use crate::shm::topology::Topology;
+use crate::shm::waiting::news::NewsWords;
 use crate::shm::waiting::record;
 use crate::shm::waiting::record::WaitRecord;
 use rustix::fd::OwnedFd;
@@ -117,9 +118,16 @@ impl Segment {
         Self::members_at() + shape.members * size_of::<Member>()
     }
 
+    /// Where the news of other hosts are, if there are any.
+    fn news_at(shape: Shape) -> Option<usize> {
+        let behind = Self::remote_members_at(shape) + shape.remote * size_of::<RemoteMember>();
+        (shape.remote > 0).then_some(behind)
+    }
+
     /// Where the blocks begin in the first chunk.
     pub(crate) fn blocks_at(shape: Shape) -> usize {
-        Self::remote_members_at(shape) + shape.remote * size_of::<RemoteMember>()
+        let news = Self::news_at(shape).map(|news| news + size_of::<NewsWords>());
+        news.unwrap_or(Self::remote_members_at(shape))
     }
 
     /// A single process shares no values.
@@ -169,7 +177,13 @@ impl Segment {
 
     /// From now on calls of this process that wait are recorded here. `ranks` are those of this node.
     pub(crate) fn record_waits(&self, ranks: &[u32]) {
-        record::register(&self.first, Self::members_at(), self.me, ranks);
+        let news = Self::news_at(self.shape);
+        record::register(&self.first, Self::members_at(), self.me, ranks, news);
+    }
+
+    /// The news of other hosts, if there are any.
+    pub(crate) fn news(&self) -> Option<&NewsWords> {
+        Self::news_at(self.shape).map(|news| self.first.get(news))
     }
 
     /// The data of a rank on another node.

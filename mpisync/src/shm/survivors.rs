@@ -67,15 +67,13 @@ fn attempt(
 ) -> Result<bool, Disagreement> {
     let wait = |step, check: &dyn Fn() -> Option<Result<bool, Disagreement>>| {
         let missing = || domain.missing_survivors(step);
-        let subject = Described {
-            domain,
-            label: Label {
-                kind: "communicator",
-                name: "survivors",
-                identity: 0,
-            },
-            awaited: || Awaited::all(missing(), "has not come"),
+        let label = Label {
+            kind: "communicator",
+            name: "survivors",
+            identity: 0,
         };
+        let awaited = || Awaited::all(missing(), "has not come");
+        let subject = Described::new(domain, label, awaited);
         let deadline = Deadline::within(limit).of(Call::new(&subject, "survivors", location));
         let waited = wait_for_answer(domain, deadline, check);
         waited.unwrap_or_else(|stop| {

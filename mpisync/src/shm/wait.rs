@@ -163,6 +163,8 @@ pub(crate) const INSPECTION: Duration = Duration::from_millis(1);
 pub(crate) struct Deadline<'a> {
     at: Option<Instant>,
     call: Option<Call<'a>>,
+    /// Whether the wait ends soon, though without a time limit.
+    is_short: bool,
 }
 
 impl<'a> Deadline<'a> {
@@ -170,6 +172,7 @@ impl<'a> Deadline<'a> {
     pub(crate) const NEVER: Self = Deadline {
         at: None,
         call: None,
+        is_short: false,
     };
 
     /// The time `timeout` from now; never if that lies beyond the range of the clock.
@@ -177,6 +180,7 @@ impl<'a> Deadline<'a> {
         Deadline {
             at: Instant::now().checked_add(timeout),
             call: None,
+            is_short: false,
         }
     }
 
@@ -195,9 +199,13 @@ impl<'a> Deadline<'a> {
         }
     }
 
-    /// The same call without a time limit.
+    /// The same call without a time limit, for a wait that ends soon.
     pub(crate) fn extended(self) -> Self {
-        Deadline { at: None, ..self }
+        Deadline {
+            at: None,
+            is_short: true,
+            ..self
+        }
     }
 
     pub(crate) fn is_never(self) -> bool {
@@ -210,7 +218,7 @@ impl<'a> Deadline<'a> {
 
     /// Watches a wait of the call, which has begun at `start`.
     pub(super) fn watch(self, start: Instant) -> Watch<'a> {
-        Watch::new(self.call, self.is_never(), start)
+        Watch::new(self.call, self.is_never() && !self.is_short, start)
     }
 }
 

@@ -5,6 +5,7 @@ use crate::error::LockError;
 use crate::object::Object;
 use crate::shm::block::Block;
 use crate::shm::wait::{Deadline, INSPECTION, Stop, wait_for_answer};
+use crate::shm::waiting::want::{Want, Wanted};
 use crate::shm::waiting::{Awaited, BlockSubject, Call, Needs};
 use crate::wait_queue::cargo::Cargo;
 use crate::wait_queue::memory::{Slots, WaitMemory};
@@ -29,6 +30,8 @@ pub(super) struct Base {
     bound: Option<u32>,
     /// The number of permits that this rank holds.
     held: Cell<u32>,
+    /// The number of permits that it waits for, if the queue is on another node.
+    wanted: Cell<u32>,
     /// When this rank last inspected the queue for dead ranks.
     inspected: Cell<Option<Instant>>,
 }
@@ -60,7 +63,8 @@ pub(super) enum Position {
 impl Base {
     /// Opens the wait queue that fills the object's memory.
     pub(super) fn new(object: Object, on_death: OnDeath, cargo: Cargo) -> Self {
-        let client = (object.link()).and_then(|link| WaitClient::open(link, &cargo, on_death));
+        let client = (object.link())
+            .and_then(|link| WaitClient::open(link, object.block(), &cargo, on_death));
         let side = match client {
             Some(client) => Side::Remote(client),
             None => Side::Local(WaitQueue {
@@ -75,6 +79,7 @@ impl Base {
             cargo,
             bound: None,
             held: Cell::new(0),
+            wanted: Cell::new(0),
             inspected: Cell::new(None),
         }
     }
@@ -104,8 +109,12 @@ impl Base {
     /// Notes where this rank has taken permits, for the reports of others.
     #[inline]
     fn note_held_at(&self, location: &'static Location<'static>) {
-        if let Some(queue) = self.queue() {
-            queue.my_slot().held_at.set(location);
+        match &self.side {
+            Side::Local(queue) => queue.my_slot().held_at.set(location),
+            Side::Remote(client) => {
+                client.note_held_at(location);
+                client.note_held(self.held());
+            }
         }
     }
 
@@ -157,9 +166,12 @@ impl Base {
                 }),
                 Err(stop) => self.inspect_if_due(queue).and(Err(stop)),
             },
-            Side::Remote(client) => client
-                .acquire(self.block(), count, deadline())
-                .map(Grant::from),
+            Side::Remote(client) => {
+                self.wanted.set(count);
+                client
+                    .acquire(self.block(), count, deadline())
+                    .map(Grant::from)
+            }
         };
         match granted {
             Ok(grant) => {
@@ -228,6 +240,7 @@ impl Base {
         };
         Ok(taken.map(|(count, cargo)| {
             self.add_held(count);
+            self.note_held_at(location);
             let ticket = None;
             (count, Grant { ticket, cargo })
         }))
@@ -253,7 +266,10 @@ impl Base {
         self.take_held(count);
         match &self.side {
             Side::Local(queue) => queue.release(self.me(), count),
-            Side::Remote(client) => client.release(count, cargo()),
+            Side::Remote(client) => {
+                client.note_held(self.held());
+                client.release(count, cargo());
+            }
         }
     }
 
@@ -262,7 +278,10 @@ impl Base {
         self.take_held(count);
         match &self.side {
             Side::Local(queue) => queue.keep(self.me(), count),
-            Side::Remote(client) => client.keep(self.block(), count),
+            Side::Remote(client) => {
+                client.note_held(self.held());
+                client.keep(self.block(), count);
+            }
         }
     }
 
@@ -364,7 +383,10 @@ impl Base {
                 unsafe { self.cargo.write(&queue.memory, &bytes) };
                 queue.release(self.me(), 1);
             }
-            Side::Remote(client) => client.fill(self.block(), bytes),
+            Side::Remote(client) => {
+                client.note_held(self.held());
+                client.fill(self.block(), bytes);
+            }
         }
     }
 
@@ -481,6 +503,21 @@ impl BlockSubject for Base {
             .map(|(slot, _)| queue.memory.rank_of(*slot))
             .collect();
         ranks.map_or(Needs::Unknown, Needs::Any)
+    }
+
+    fn want(&self) -> Option<Want> {
+        let of = self.block().global()?;
+        let count = match self.queue() {
+            Some(queue) => queue.my_slot().count.load(Ordering::Relaxed),
+            None => self.wanted.get(),
+        };
+        // There are never more permits than these, whatever ranks have kept for good.
+        let spare = self.bound?.checked_sub(count)?;
+        Some(Want {
+            of,
+            what: Wanted::Permits,
+            least: u64::from(spare) + 1,
+        })
     }
 }
 

@@ -11,6 +11,7 @@ use crate::shm::view::View;
 use crate::shm::wait::{Stop, Surroundings};
 use crate::wait_queue::cargo::Cargo;
 use crate::wait_queue::layout::{FreePermits, Slot, WaitWords};
+use crate::wait_queue::remote::length_elsewhere;
 use std::ptr::NonNull;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -60,7 +61,8 @@ unsafe impl Shareable for Line<Slot> {}
 
 type SlotsView = View<WaitWords, Slot>;
 
-/// The layout of a wait queue of all ranks, on the node of `root`.
+/// The layout of a wait queue of all ranks, on the node of `root`. On other nodes there are words for
+/// what their ranks have.
 #[derive(Clone, Debug)]
 pub(crate) struct WaitLayout {
     pub(crate) root: i32,
@@ -74,7 +76,7 @@ pub(super) const QUEUE: u32 = 2;
 impl Layout for WaitLayout {
     fn length(&self, topology: &Topology) -> usize {
         if !topology.has_local(self.root) {
-            return 0;
+            return length_elsewhere(topology);
         }
         let cargo = self.cargo.room().next_multiple_of(ALIGN);
         SlotsView::length(slots(topology)) + cargo

@@ -339,7 +339,12 @@ impl<M: WaitMemory> WaitQueue<M> {
 
     /// Whether a slot has at least `count` permits.
     pub(crate) fn holds(&self, slot: usize, count: u32) -> bool {
-        self.memory.slot(slot).held.load(Ordering::Relaxed) & !UNSETTLED >= count
+        self.held(slot) >= count
+    }
+
+    /// The number of permits that a slot has.
+    pub(crate) fn held(&self, slot: usize) -> u32 {
+        self.memory.slot(slot).held.load(Ordering::Relaxed) & !UNSETTLED
     }
 }
 

@@ -180,16 +180,14 @@ impl<M: QueueMemory> Queue<M> {
         mut attempt: impl FnMut() -> Option<R>,
     ) -> Result<Option<R>, Lost> {
         self.memory.call_server(true);
-        let subject = self.memory.known_domain().map(|domain| Described {
-            domain,
-            label: Label {
-                kind: "channel",
-                name: "channel",
-                identity: 0,
-            },
-            // The servers of this node and of the root's node answer, and no rank has to go on.
-            awaited: Vec::new,
-        });
+        let label = Label {
+            kind: "channel",
+            name: "channel",
+            identity: 0,
+        };
+        // The servers of this node and of the root's node answer, and no rank has to go on.
+        let domain = self.memory.known_domain();
+        let subject = domain.map(|domain| Described::new(domain, label, Vec::new));
         let deadline = match &subject {
             Some(subject) => {
                 Deadline::NEVER.of(Call::internal(subject, "the answer of the coordinator"))

@@ -3,12 +3,14 @@
 mod contact;
 mod hosts;
 mod schedule;
+mod search;
 mod server;
 mod thread;
 
 use crate::net::envelope::{Address, Announcements, Envelope, To};
 use crate::net::network::contact::Contact;
 use crate::net::network::hosts::Hosts;
+use crate::net::network::search::Searches;
 use crate::net::network::server::Server;
 use crate::net::service::{ErasedClient, ErasedService};
 use crate::rsmpi::{Carrier, Context, Handler, Unsent};
@@ -42,6 +44,8 @@ pub(crate) struct Network {
     /// By local rank: whether its end has been reported to them.
     told_end: Vec<AtomicBool>,
     hosts: Hosts,
+    /// The searches for deadlocks.
+    searches: Searches,
     /// The messages that MPI failed to send to ranks not known to be dead, and when it failed.
     unsent: Mutex<Vec<(Unsent, Instant)>>,
     /// Whether `unsent` has entries, so that a poll need not lock it to find none.
@@ -79,6 +83,7 @@ impl Network {
             told: untold().collect(),
             told_end: untold().collect(),
             hosts: Hosts::new(topology, limit, contact),
+            searches: Searches::new(&world_ranks),
             unsent: Mutex::default(),
             has_unsent: AtomicBool::new(false),
         });
@@ -275,6 +280,7 @@ impl Network {
             To::Ended { rank, panicked } => self.domain().note_end(rank, panicked),
             To::SurvivorStep { step } => self.domain().post_survivor_step(from, step),
             To::Decision { step, excluded } => self.domain().post_decision(step, &excluded),
+            To::Search(message) => self.receive_search(from, message),
         }
         !is_beat
     }
@@ -322,6 +328,9 @@ impl Network {
             }
             is_busy = server.go_on(self);
         });
+        if is_time {
+            self.search_deadlocks();
+        }
         is_busy || self.carrier().has_own()
     }
 }

@@ -4,6 +4,7 @@ use crate::net::envelope::{Address, To};
 use crate::net::network::Network;
 use crate::net::service::{ErasedService, Progress};
 use crate::shm::block::Block;
+use crate::shm::waiting::want::{Kept, Wanted};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -148,6 +149,23 @@ impl Server {
             net.tell_other_leaders(To::Forget { object });
             self.forget(object);
         }
+    }
+
+    /// How much a rank of this node, which waits, keeps of what another rank wants of an object.
+    pub(super) fn keeps(
+        &self,
+        object: u64,
+        local_rank: usize,
+        want: &Wanted,
+        waits_here: bool,
+    ) -> Kept {
+        let parts = self.objects.get(&object).into_iter();
+        let mut parts = parts.flat_map(|object| object.parts.values());
+        let kept = parts.find_map(|part| {
+            let kept = part.keeps(local_rank, want, waits_here);
+            (kept.amount > 0).then_some(kept)
+        });
+        kept.unwrap_or_default()
     }
 
     pub(super) fn forget(&mut self, object: u64) {

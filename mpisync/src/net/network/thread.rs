@@ -33,6 +33,11 @@ pub(super) fn find(context: &Arc<Context>) -> Option<Arc<Network>> {
     networks.iter().find(|net| net.is_of(context)).cloned()
 }
 
+/// All networks of this process.
+pub(super) fn all() -> Vec<Arc<Network>> {
+    lock(&NETWORKS).clone()
+}
+
 /// Serves `net` until MPI is finalized.
 pub(super) fn register(net: &Arc<Network>) {
     let first = {
@@ -134,7 +139,8 @@ fn end() {
         // It does not panic, see `serve_or_abort`.
         let _ = thread.join();
     }
-    let networks = std::mem::take(&mut *lock(&NETWORKS));
+    // They stay known until all have come: other ranks of this node may be in a deadlock.
+    let networks = all();
     let all_come =
         |net: &&Arc<Network>| !net.domain().has_lost_ranks() && !net.context().all().has_failed();
     let mut farewells: Vec<_> = networks
@@ -164,4 +170,5 @@ fn end() {
     for net in networks.iter().filter(all_come) {
         net.close();
     }
+    lock(&NETWORKS).clear();
 }

@@ -195,6 +195,14 @@ impl RecoverySite for Here<'_> {
 }
 
 impl Here<'_> {
+    /// Whether this local rank, which does not wait for the lock, has it as a writer.
+    pub(super) fn writes(&self, local_rank: usize) -> bool {
+        // The words of a turn change only with it.
+        let is_drained =
+            matches!(self.qnode.state(), QueueState::Owner { token, .. } if token.drained);
+        is_drained && self.lock.holders().writer == Some(local_rank)
+    }
+
     /// The rank with this local rank; none for the server.
     fn rank_of(&self, local_rank: usize) -> Option<u32> {
         let ranks = self.global.net().topology().local_ranks();

@@ -1,10 +1,12 @@
 //! The lock's part of a node's server.
 
+use crate::location::Place;
 use crate::net::{Message, Progress, Service};
 use crate::rwlock::global::lock::GlobalLock;
 use crate::rwlock::global::recovery::{RecoveringServer, ServerMessage};
-use crate::rwlock::memory::LockMemory;
+use crate::rwlock::memory::{LockMemory, Memory};
 use crate::rwlock::node::NodeLock;
+use crate::shm::waiting::want::{Kept, Wanted};
 
 impl Message for ServerMessage {}
 
@@ -50,5 +52,22 @@ impl Service for LockServer {
         }
         self.global.forget_dead_writers(lock);
         self.server.inspect(&self.global.at(lock));
+    }
+
+    fn keeps(&self, local_rank: usize, want: &Wanted, waits_here: bool) -> Kept {
+        let lock = local(&self.memory);
+        // One that waits for this lock may have the turn, and not know it yet.
+        let writes = || !waits_here && self.global.at(lock).writes(local_rank);
+        let keeps = match want {
+            Wanted::Read => writes(),
+            Wanted::Write => lock.reads(local_rank) || writes(),
+            _ => false,
+        };
+        let held_at = &self.memory.rank_words(local_rank).held_at;
+        let taken_at = || held_at.get(self.global.net().domain(), local_rank);
+        Kept {
+            taken_at: keeps.then(taken_at).flatten().map(Place::from),
+            ..Kept::one_if(keeps)
+        }
     }
 }

@@ -390,6 +390,11 @@ impl<M: Memory> NodeLock<M> {
         Holders::of(self.memory.words(), ranks)
     }
 
+    /// Whether this rank, which waits elsewhere, has the lock as a reader.
+    pub(in crate::rwlock) fn reads(&self, rank: usize) -> bool {
+        self.memory.rank_words(rank).slot.load(Ordering::Relaxed) == READING
+    }
+
     #[inline]
     pub(super) fn gate_words(&self) -> &GateWords {
         &self.memory.words().gate_words.0

@@ -6,6 +6,7 @@ use crate::share::mailbox::MailboxMemory;
 use crate::share::remote::messages::{MailboxMessage, MailboxReply, Reason, Site};
 use crate::share::remote::receiver::Receiver;
 use crate::shm::topology::RankLocation;
+use crate::shm::waiting::want::{Kept, Wanted};
 use std::sync::atomic::Ordering;
 
 /// Fills a mailbox of this node with the values of other nodes.
@@ -59,6 +60,22 @@ impl MailboxServer {
     }
 }
 
+impl MailboxServer {
+    /// Whether a rank of this node, which waits, has to go on before ranks of other nodes get its value
+    /// of `call`, or a reason why there is none. They have come to this number of meetings.
+    fn has_not_shared(&self, local_rank: usize, call: u64, meetings: u64) -> bool {
+        let mailbox = &self.mailbox;
+        let record = &mailbox.words().records[CallNumber(call).record()];
+        let rank = mailbox.domain().topology().local_ranks()[local_rank];
+        let posted = &mailbox.domain().arrival_slot(rank as usize).posted;
+        // Its node knows before others do that there is a value, or a reason; the latter are those of `reason`.
+        mailbox.rank_record(local_rank).done.load(Ordering::Acquire) < call
+            && record.call.load(Ordering::Acquire) < call
+            && mailbox.waits_for(local_rank, call).is_none()
+            && posted.load(Ordering::Acquire) <= meetings
+    }
+}
+
 impl Service for MailboxServer {
     type Message = MailboxMessage;
 
@@ -85,5 +102,19 @@ impl Service for MailboxServer {
                 .send_to_rank(writer, &MailboxReply::Accepted { call });
         };
         Progress::busy_if(self.receiver.go_on(&self.mailbox, accept))
+    }
+
+    fn keeps(&self, local_rank: usize, want: &Wanted, _: bool) -> Kept {
+        let Wanted::Value {
+            call,
+            writer,
+            meetings,
+        } = *want
+        else {
+            return Kept::default();
+        };
+        let is_writer =
+            self.port.net().topology().location(writer as usize) == RankLocation::Local(local_rank);
+        Kept::one_if(is_writer && self.has_not_shared(local_rank, call, meetings))
     }
 }

@@ -15,14 +15,17 @@
 //! between that could make the notes wrong, which were made in between. The first of them to go on
 //! would need one that has not gone on. A rank that computes, is stopped, or does not know what
 //! could end its wait has no such note.
+//!
+//! Deadlocks over several hosts are found by the leaders of their nodes, see [`hosts`](super::hosts),
+//! and a rank of such a deadlock gets the news.
 
-use crate::error::call_text;
+use crate::shm::waiting::graph::{Line, NeededProcesses, chosen, circle, remove_free, text};
+use crate::shm::waiting::news::{News, news_for};
 use crate::shm::waiting::record::{
-    FOUND, Known, LEAVING, Looked, NeededProcesses, for_each_known, note_phase, own_number,
+    FOUND, Known, LEAVING, Looked, Taken, for_each_known, note_phase, now as host_clock, own_number,
 };
-use crate::shm::waiting::report::seconds;
-use std::collections::{BTreeSet, HashMap};
-use std::fmt::Write;
+use std::collections::HashMap;
+use std::slice;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -34,11 +37,12 @@ const BETWEEN: Duration = Duration::from_millis(600);
 const LONGEST_AGREEMENT: Duration = Duration::from_secs(3);
 /// How long it waits for the others to be about to end theirs.
 const LONGEST_LEAVING: Duration = Duration::from_millis(100);
+/// For how long a rank that has ended its wait keeps what it has, so that those of other hosts end
+/// theirs: what it gives back may end them otherwise. It is longer than the news take to some hosts
+/// after the others.
+const LINGER: Duration = Duration::from_millis(200);
 /// How often it looks whether they have.
 const AGREEMENT: Duration = Duration::from_millis(10);
-/// The most ranks that a report describes.
-const MOST: usize = 16;
-
 /// The search of one wait.
 #[derive(Default)]
 pub(super) struct Search {
@@ -47,13 +51,15 @@ pub(super) struct Search {
     found: Option<(Instant, Deadlock)>,
 }
 
-/// The identities of the waits of all processes, and the numbers of their last looks.
-type Waits = HashMap<u64, (u64, u64)>;
+/// The identities of the waits of processes, and the numbers of their last looks.
+pub(crate) type Waits = HashMap<u64, (u64, u64)>;
 
 /// A deadlock that this rank is a part of.
 pub(super) struct Deadlock {
-    /// The processes, each with the identity of its wait.
+    /// The processes, each with the identity of its wait. None are named in news of other hosts.
     members: HashMap<u64, u64>,
+    /// Until when the news of it reach the others, by the host's clock.
+    known_at: u64,
     /// Whether this is the process that reports it.
     pub(super) is_mine_to_report: bool,
     /// What it is.
@@ -75,6 +81,11 @@ impl Search {
     pub(super) fn step(&mut self, since: u64, waited: Duration, now: Instant) -> Found<'_> {
         if self.found.is_some() {
             return self.agreement(now);
+        }
+        if let Some(news) = news_for(since) {
+            note_phase(since, FOUND);
+            let (_, deadlock) = self.found.insert((now, news.into()));
+            return Found::New(deadlock);
         }
         if waited < SUSPECTED_AFTER {
             return Found::Nothing;
@@ -98,7 +109,7 @@ impl Search {
     fn agreement(&self, now: Instant) -> Found<'_> {
         match &self.found {
             Some((at, deadlock))
-                if now - *at >= LONGEST_AGREEMENT || deadlock.has_got_to(FOUND) =>
+                if now - *at >= LONGEST_AGREEMENT || deadlock.is_known_to_all() =>
             {
                 Found::Agreed(deadlock)
             }
@@ -108,11 +119,33 @@ impl Search {
 
     /// When the next step is due, if one is.
     pub(super) fn due(&self, now: Instant) -> Option<Instant> {
-        self.found.as_ref().map(|_| now + AGREEMENT)
+        let (_, deadlock) = self.found.as_ref()?;
+        let left = Duration::from_nanos(deadlock.known_at.saturating_sub(host_clock()));
+        let next = if left.is_zero() {
+            AGREEMENT
+        } else {
+            left.min(AGREEMENT)
+        };
+        Some(now + next)
+    }
+}
+
+impl From<News> for Deadlock {
+    fn from(news: News) -> Self {
+        Deadlock {
+            members: HashMap::new(),
+            known_at: news.known_at,
+            is_mine_to_report: news.is_mine_to_report,
+            text: news.text,
+        }
     }
 }
 
 impl Deadlock {
+    fn is_known_to_all(&self) -> bool {
+        host_clock() >= self.known_at && self.has_got_to(FOUND)
+    }
+
     /// Whether all its processes have got to this phase, or have ended their waits.
     fn has_got_to(&self, phase: u32) -> bool {
         let mut all = true;
@@ -123,6 +156,15 @@ impl Deadlock {
             }
         });
         all
+    }
+
+    /// How long this rank keeps what it has after its wait.
+    pub(super) fn linger(&self) -> Duration {
+        match self.members.is_empty() {
+            // News of other hosts.
+            true => LINGER,
+            false => Duration::ZERO,
+        }
     }
 
     /// Waits a moment until all of them are about to end their waits, so that each gets the error: the
@@ -147,8 +189,8 @@ fn waits() -> Waits {
 }
 
 /// A process that waits.
-pub(super) struct Node {
-    pub(super) needs: NeededProcesses,
+struct Node {
+    needs: NeededProcesses,
     looked: Looked,
     rank: u32,
     id: u32,
@@ -157,19 +199,19 @@ pub(super) struct Node {
 }
 
 impl Node {
+    fn needs(&self) -> &[NeededProcesses] {
+        slice::from_ref(&self.needs)
+    }
+
     /// The node, if the process is in the same wait as before and has looked anew.
     fn of(known: &Known<'_>, before: &Waits) -> Option<Self> {
         let looked = known.looked()?;
-        let (since, look) = before.get(&known.process)?;
-        // The look that was under way at the first time may have written its number after it.
-        if looked.since != *since || looked.look < look + 2 {
+        if !looked.is_new_since(before.get(&known.process)?) {
             return None;
         }
-        let wait = known.wait()?;
-        let call = call_text(&wait.call, &wait.kind, &wait.object, &wait.file, wait.line);
         Some(Node {
             needs: looked.needs.clone()?,
-            text: format!("has waited for {} in {call}", seconds(wait.age())),
+            text: known.wait()?.text(),
             looked,
             rank: known.rank,
             id: known.id,
@@ -185,134 +227,33 @@ fn find(before: &Waits) -> Option<Deadlock> {
             nodes.insert(known.process, node);
         }
     });
-    remove_free(&mut nodes, |node| &node.needs);
+    remove_free(&mut nodes, Node::needs);
     let me = own_number();
-    let chosen = |process: u64| chosen(&nodes, process, |node| &node.needs);
-    let all = reach(me, chosen);
-    if !all.contains(&me) {
-        return None;
-    }
-    let members: Vec<u64> = (all.iter().copied())
-        .filter(|&other| other == me || reach(other, chosen).contains(&me))
-        .collect();
+    let chosen = |process: u64| chosen(&nodes, process, Node::needs);
+    let found = circle(me, chosen)?;
     let order = |process: &u64| (nodes[process].id, *process);
-    let first = members.iter().min_by_key(|process| order(process));
+    let first = found.members.iter().min_by_key(|process| order(process));
+    let line = |process: &u64| {
+        let Node {
+            looked, rank, text, ..
+        } = &nodes[process];
+        let needed = chosen(*process);
+        Line {
+            rank: *rank,
+            wait: text,
+            taken_at: match needed[..] {
+                [holder] => Taken::place_of(&looked.taken, holder),
+                _ => None,
+            },
+            needed: needed.iter().map(|needed| nodes[needed].rank).collect(),
+        }
+    };
     Some(Deadlock {
         is_mine_to_report: first == Some(&me),
-        text: text(&nodes, all.into_iter().collect()),
-        members: (members.into_iter())
-            .map(|process| (process, nodes[&process].looked.since))
+        known_at: 0,
+        text: text(found.all.iter().map(line).collect()),
+        members: (found.members.iter())
+            .map(|process| (*process, nodes[process].looked.since))
             .collect(),
     })
-}
-
-/// Removes all processes that may go on.
-fn remove_free<N>(nodes: &mut HashMap<u64, N>, needs: impl Fn(&N) -> &NeededProcesses) {
-    loop {
-        let is_stuck = |node: &N| match needs(node) {
-            NeededProcesses::Each(processes) => processes.iter().any(|one| nodes.contains_key(one)),
-            NeededProcesses::Any(processes) => {
-                !processes.is_empty() && processes.iter().all(|one| nodes.contains_key(one))
-            }
-        };
-        let free = nodes.iter().filter(|(_, node)| !is_stuck(node));
-        let free: Vec<u64> = free.map(|(process, _)| *process).collect();
-        if free.is_empty() {
-            return;
-        }
-        for process in free {
-            nodes.remove(&process);
-        }
-    }
-}
-
-/// The processes without which a stuck one does not go on: one of several that it all needs.
-fn chosen<N>(
-    nodes: &HashMap<u64, N>,
-    process: u64,
-    needs: impl Fn(&N) -> &NeededProcesses,
-) -> Vec<u64> {
-    match nodes.get(&process).map(needs) {
-        None => Vec::new(),
-        Some(NeededProcesses::Each(processes)) => {
-            let stuck = processes.iter().find(|one| nodes.contains_key(one));
-            stuck.copied().into_iter().collect()
-        }
-        Some(NeededProcesses::Any(processes)) => processes.clone(),
-    }
-}
-
-/// All processes that `process` leads to.
-fn reach(process: u64, chosen: impl Fn(u64) -> Vec<u64>) -> BTreeSet<u64> {
-    let mut reached = BTreeSet::new();
-    let mut next = chosen(process);
-    while let Some(process) = next.pop() {
-        if reached.insert(process) {
-            next.extend(chosen(process));
-        }
-    }
-    reached
-}
-
-/// The waits of these processes, a line each.
-fn text(nodes: &HashMap<u64, Node>, mut processes: Vec<u64>) -> String {
-    processes.sort_unstable_by_key(|process| (nodes[process].rank, *process));
-    let mut text = String::new();
-    for process in processes.iter().take(MOST) {
-        let node = &nodes[process];
-        let needed = chosen(nodes, *process, |node| &node.needs);
-        let ranks: Vec<u32> = needed.iter().map(|needed| nodes[needed].rank).collect();
-        let _ = write!(text, "\nrank {} {}, for ", node.rank, node.text);
-        let _ = match ranks[..] {
-            [rank] => write!(text, "rank {rank}"),
-            _ => write!(text, "any of the ranks {ranks:?}"),
-        };
-        let mut taken = node.looked.taken.iter();
-        if let Some(taken) = taken.find(|taken| needed == [taken.process]) {
-            let _ = write!(text, ", which took it at {}:{}", taken.file, taken.line);
-        }
-    }
-    if let Some(more) = processes.len().checked_sub(MOST).filter(|more| *more > 0) {
-        let _ = write!(text, "\nand {more} more ranks");
-    }
-    text
-}
-
-#[cfg(all(test, not(loom)))]
-mod tests {
-    use super::NeededProcesses::{Any, Each};
-    use super::*;
-
-    /// The processes that remain of these.
-    fn stuck(nodes: &[(u64, NeededProcesses)]) -> Vec<u64> {
-        let mut nodes: HashMap<u64, NeededProcesses> = nodes.iter().cloned().collect();
-        remove_free(&mut nodes, |needs| needs);
-        let mut stuck: Vec<u64> = nodes.into_keys().collect();
-        stuck.sort_unstable();
-        stuck
-    }
-
-    #[test]
-    fn a_cycle_is_stuck_and_a_chain_is_not() {
-        let cycle = [(1, Each(vec![2])), (2, Each(vec![3])), (3, Each(vec![1]))];
-        assert_eq!(stuck(&cycle), [1, 2, 3]);
-        assert!(stuck(&cycle[..2]).is_empty());
-        // A process that waits for the cycle is stuck, and is not a part of the cycle.
-        let mut with_more = cycle.to_vec();
-        with_more.push((4, Each(vec![5, 1])));
-        assert_eq!(stuck(&with_more), [1, 2, 3, 4]);
-        let nodes: HashMap<u64, NeededProcesses> = with_more.into_iter().collect();
-        let reached = |from| reach(from, |process| chosen(&nodes, process, |needs| needs));
-        assert!(reached(1).contains(&1) && !reached(4).contains(&4));
-    }
-
-    #[test]
-    fn one_that_may_go_on_is_enough_for_a_wait_for_any() {
-        let both = Any(vec![2, 3]);
-        let (two, three) = (Each(vec![1]), Each(vec![1]));
-        assert!(stuck(&[(1, both.clone()), (2, two.clone())]).is_empty());
-        assert_eq!(stuck(&[(1, both), (2, two), (3, three)]), [1, 2, 3]);
-        assert!(stuck(&[(1, Any(vec![]))]).is_empty());
-        assert!(stuck(&[(1, Each(vec![]))]).is_empty());
-    }
 }

@@ -6,6 +6,9 @@
 //! of less than [`RECORDED_AFTER`] is neither recorded nor looked at.
 
 mod deadlock;
+mod graph;
+pub(crate) mod hosts;
+pub(crate) mod news;
 pub(crate) mod record;
 mod report;
 mod setting;
@@ -13,6 +16,7 @@ mod setting;
 mod signal;
 #[cfg(all(test, not(loom)))]
 mod tests;
+pub(crate) mod want;
 
 use crate::environment::{WATCHDOG, read_seconds};
 use crate::error::{LockError, WaitReport};
@@ -20,14 +24,19 @@ use crate::shm::block::Block;
 use crate::shm::domain::Domain;
 use crate::shm::wait::Stop;
 use crate::shm::waiting::deadlock::Found;
+pub(crate) use crate::shm::waiting::deadlock::Waits;
 use crate::shm::waiting::report::Look;
+#[cfg(feature = "mpi")]
+pub(crate) use crate::shm::waiting::setting::looks_for_deadlocks;
 pub use crate::shm::waiting::setting::{OnDeadlock, on_deadlock};
 #[cfg(feature = "mpi")]
 pub use crate::shm::waiting::signal::report_waits_on_signal;
+use crate::shm::waiting::want::{GlobalId, Want};
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::cell::{Cell, RefCell};
 use std::io::Write;
 use std::panic::Location;
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// A call that may have to wait.
@@ -60,6 +69,16 @@ pub(crate) trait Subject {
     /// What has to happen before this rank's wait can end.
     fn needs(&self) -> Needs {
         Needs::each(&self.awaited())
+    }
+
+    /// The object, if it spans hosts.
+    fn object(&self) -> Option<GlobalId> {
+        None
+    }
+
+    /// What this rank waits for, if ranks of other hosts may keep that and their hosts can tell.
+    fn want(&self) -> Option<Want> {
+        None
     }
 }
 
@@ -102,6 +121,11 @@ pub(crate) trait BlockSubject {
     fn needs(&self) -> Needs {
         Needs::each(&self.awaited())
     }
+
+    /// [`Subject::want`].
+    fn want(&self) -> Option<Want> {
+        None
+    }
 }
 
 impl<T: BlockSubject> Subject for T {
@@ -123,6 +147,14 @@ impl<T: BlockSubject> Subject for T {
 
     fn needs(&self) -> Needs {
         BlockSubject::needs(self)
+    }
+
+    fn object(&self) -> Option<GlobalId> {
+        self.block().global()
+    }
+
+    fn want(&self) -> Option<Want> {
+        BlockSubject::want(self)
     }
 }
 
@@ -165,6 +197,26 @@ pub(crate) struct Described<'a, F> {
     pub(crate) domain: &'a Domain,
     pub(crate) label: Label<'a>,
     pub(crate) awaited: F,
+    pub(crate) object: Option<GlobalId>,
+    pub(crate) want: Option<Want>,
+}
+
+impl<'a, F> Described<'a, F> {
+    /// No object that spans hosts.
+    pub(crate) fn new(domain: &'a Domain, label: Label<'a>, awaited: F) -> Self {
+        Described {
+            domain,
+            label,
+            awaited,
+            object: None,
+            want: None,
+        }
+    }
+
+    /// The same as something that this rank wants.
+    pub(crate) fn wanted(self, want: Option<Want>) -> Self {
+        Described { want, ..self }
+    }
 }
 
 impl<F: Fn() -> Vec<Awaited>> Subject for Described<'_, F> {
@@ -178,6 +230,14 @@ impl<F: Fn() -> Vec<Awaited>> Subject for Described<'_, F> {
 
     fn awaited(&self) -> Vec<Awaited> {
         (self.awaited)()
+    }
+
+    fn object(&self) -> Option<GlobalId> {
+        self.object
+    }
+
+    fn want(&self) -> Option<Want> {
+        self.want
     }
 }
 
@@ -318,12 +378,12 @@ impl<'a> Watch<'a> {
         now: Instant,
     ) -> Result<(), Stop> {
         let on_deadlock = setting::on_deadlock_now();
-        let needs = match self.is_endless && on_deadlock != OnDeadlock::Off {
-            true => call.subject.needs(),
-            false => Needs::Unknown,
+        let (needs, want) = match self.is_endless && on_deadlock != OnDeadlock::Off {
+            true => (call.subject.needs(), call.subject.want()),
+            false => (Needs::Unknown, None),
         };
-        record::note_look(call, self.record, &needs, awaited);
-        if needs == Needs::Unknown {
+        record::note_look(call, self.record, &needs, awaited, want);
+        if needs == Needs::Unknown && want.is_none() {
             return Ok(());
         }
         match (
@@ -338,7 +398,7 @@ impl<'a> Watch<'a> {
                 deadlock.leave_together(self.record);
                 if call.can_fail {
                     let lines = deadlock.text.replacen('\n', "", 1).replace('\n', "; ");
-                    LAST_DEADLOCK.set(Some(lines));
+                    LAST_DEADLOCK.set(Some((lines, now + deadlock.linger())));
                     return Err(Stop::Deadlock);
                 }
             }
@@ -357,8 +417,9 @@ const DEADLOCK: &str = "deadlock: these ranks wait for each other, and none of t
 thread_local! {
     /// The ranks that this thread has found to keep it waiting, in its last long wait, and since when.
     static SIGHTINGS: RefCell<Vec<(Awaited, Instant)>> = const { RefCell::new(Vec::new()) };
-    /// The deadlock in which the last wait of this thread has ended.
-    static LAST_DEADLOCK: Cell<Option<String>> = const { Cell::new(None) };
+    /// The deadlock in which the last wait of this thread has ended, and until when this rank keeps
+    /// what it has.
+    static LAST_DEADLOCK: Cell<Option<(String, Instant)>> = const { Cell::new(None) };
 }
 
 /// Notes the ranks that keep this thread waiting now, and forgets those that do no longer.
@@ -383,10 +444,15 @@ fn seen_for(awaited: &Awaited) -> Option<Duration> {
     })
 }
 
-/// The report on the deadlock in which the last wait of this thread has ended.
+/// The report on the deadlock in which the last wait of this thread has ended. Called after this rank
+/// has left the queue in which it waited; returns once those of other hosts have left theirs.
 #[cold]
 pub(crate) fn deadlock_report() -> WaitReport {
-    WaitReport::new(LAST_DEADLOCK.take().unwrap_or_default())
+    let Some((text, until)) = LAST_DEADLOCK.take() else {
+        return WaitReport::default();
+    };
+    thread::sleep(until.saturating_duration_since(Instant::now()));
+    WaitReport::new(text)
 }
 
 impl Stop {

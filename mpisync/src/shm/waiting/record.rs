@@ -4,6 +4,7 @@
 //! the record is written for all communicators of the process; only the object's own communicator
 //! learns which object it is and for which rank the call waits.
 
+use crate::error::call_text;
 use crate::shm::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 use crate::shm::cells::Text;
 use crate::shm::domain::Domain;
@@ -11,8 +12,13 @@ use crate::shm::lock;
 use crate::shm::mapping::Mapping;
 use crate::shm::members::Member;
 use crate::shm::topology::RankLocation;
+use crate::shm::waiting::graph::NeededProcesses;
+use crate::shm::waiting::news::NewsWords;
+use crate::shm::waiting::report::seconds;
+use crate::shm::waiting::want::{GlobalId, WANTED_WORDS, Want, Wanted};
 use crate::shm::waiting::{Awaited, Call, Label, Needs, seen_for};
 use core::sync::atomic::{AtomicBool, AtomicU64 as Number};
+use serde::{Deserialize, Serialize};
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::ptr;
@@ -49,8 +55,20 @@ pub(crate) struct WaitRecord {
     needed: [AtomicU64; MOST_NEEDED],
     /// Where processes have taken what this one waits for.
     held: [Held; MOST_HELD],
+    /// 1 if the wait is on an object of several hosts, `object_id`; 0 if not.
+    is_global: AtomicU32,
+    /// The numbers of its communicator and of the object.
+    object_id: [AtomicU64; 2],
+    /// The parts of its [`Want`]; `least` is 0 if there is none.
+    wanted_id: [AtomicU64; 2],
+    want: [AtomicU64; WANTED_WORDS],
+    least: AtomicU64,
     /// [`NOTHING_FOUND`], [`FOUND`] or [`LEAVING`].
     phase: AtomicU32,
+    /// The identity of a wait that is a part of a deadlock over several hosts, and which news are about
+    /// it. Stored by the node's leader.
+    pub(super) news_for: AtomicU64,
+    pub(super) news: AtomicU64,
 }
 
 /// Where a process has taken what another one waits for.
@@ -65,7 +83,7 @@ struct Held {
 }
 
 /// The contents of a [`Held`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Taken {
     pub(crate) process: u64,
     #[cfg_attr(
@@ -115,13 +133,17 @@ pub(super) struct Looked {
     pub(super) needs: Option<NeededProcesses>,
     /// Where processes have taken what is waited for.
     pub(super) taken: Vec<Taken>,
+    /// The object, if it spans hosts.
+    pub(super) object: Option<GlobalId>,
+    pub(super) want: Option<Want>,
 }
 
-/// The processes that have to go on before a wait can end.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum NeededProcesses {
-    Each(Vec<u64>),
-    Any(Vec<u64>),
+impl Looked {
+    /// Whether the process is in the same wait as before, and has looked anew, from beginning to end.
+    pub(super) fn is_new_since(&self, (since, look): &(u64, u64)) -> bool {
+        // The look that was under way at the first time may have written its number after it.
+        self.since == *since && self.look >= look + 2
+    }
 }
 
 impl WaitRecord {
@@ -167,6 +189,7 @@ impl WaitRecord {
             None => (0, &[]),
             Some(NeededProcesses::Each(processes)) => (EACH, processes),
             Some(NeededProcesses::Any(processes)) => (ANY, processes),
+            Some(NeededProcesses::Amount { .. }) => (0, &[]),
         };
         self.needs.store(needs, Ordering::Relaxed);
         self.count.store(processes.len() as u32, Ordering::Relaxed);
@@ -183,11 +206,54 @@ impl WaitRecord {
                 held.file.set_tail(&taken.file);
             }
         }
+        self.note_want(looked);
         self.look.store(looked.look, Ordering::Release);
     }
 
+    fn note_want(&self, looked: &Looked) {
+        self.is_global
+            .store(looked.object.is_some().into(), Ordering::Relaxed);
+        if let Some(GlobalId {
+            communicator,
+            object,
+        }) = looked.object
+        {
+            self.object_id[0].store(communicator, Ordering::Relaxed);
+            self.object_id[1].store(object, Ordering::Relaxed);
+        }
+        let Want { of, what, least } = match looked.want {
+            Some(want) => want,
+            None => return self.least.store(0, Ordering::Relaxed),
+        };
+        self.wanted_id[0].store(of.communicator, Ordering::Relaxed);
+        self.wanted_id[1].store(of.object, Ordering::Relaxed);
+        for (word, value) in self.want.iter().zip(what.to_words()) {
+            word.store(value, Ordering::Relaxed);
+        }
+        self.least.store(least, Ordering::Relaxed);
+    }
+
+    fn want(&self, of: GlobalId) -> Option<Want> {
+        let words = self.want.each_ref();
+        let what = Wanted::from_words(words.map(|word| word.load(Ordering::Relaxed)))?;
+        let least = self.least.load(Ordering::Relaxed);
+        (least > 0).then_some(Want { of, what, least })
+    }
+
+    /// Whether a rank waits without a time limit and knows what could end its wait; since when.
+    pub(super) fn waits_endlessly(&self) -> Option<u64> {
+        let since = self.since.load(Ordering::Relaxed);
+        let knows =
+            self.needs.load(Ordering::Relaxed) != 0 || self.least.load(Ordering::Relaxed) != 0;
+        (since != 0 && knows && self.look.load(Ordering::Relaxed) != 0).then_some(since)
+    }
+
     /// What the rank has found out in its last look, if it waits and has looked.
-    fn looked(&self) -> Option<Looked> {
+    pub(super) fn looked(&self) -> Option<Looked> {
+        let id = |words: &[AtomicU64; 2]| GlobalId {
+            communicator: words[0].load(Ordering::Relaxed),
+            object: words[1].load(Ordering::Relaxed),
+        };
         let since = self.since.load(Ordering::Acquire);
         let look = self.look.load(Ordering::Acquire);
         let count = self.count.load(Ordering::Relaxed) as usize;
@@ -202,11 +268,19 @@ impl WaitRecord {
                 _ => None,
             },
             taken: self.held.iter().filter_map(Held::get).collect(),
+            object: (self.is_global.load(Ordering::Relaxed) != 0).then(|| id(&self.object_id)),
+            want: self.want(id(&self.wanted_id)),
         };
         fence(Ordering::Acquire);
         let is_whole = self.look.load(Ordering::Relaxed) == look
             && self.since.load(Ordering::Relaxed) == since;
         (since != 0 && look != 0 && is_whole).then_some(looked)
+    }
+
+    /// The identity of the wait, and how far the rank has got in ending it.
+    pub(super) fn phase(&self) -> (u64, u32) {
+        let since = self.since.load(Ordering::Acquire);
+        (since, self.phase.load(Ordering::Acquire))
     }
 
     /// The number of the process; 0 for a server, and before the process has registered.
@@ -223,6 +297,8 @@ impl WaitRecord {
     pub(super) fn end(&self, since: u64) {
         if self.since.load(Ordering::Relaxed) == since {
             self.since.store(0, Ordering::Relaxed);
+            // A reader that sees what the rank does from here on sees that the wait has ended.
+            fence(Ordering::Release);
         }
     }
 
@@ -267,10 +343,24 @@ impl Held {
     }
 }
 
+impl Taken {
+    /// Where `process` has taken what a rank waits for, if one of `all` says so.
+    pub(super) fn place_of(all: &[Taken], process: u64) -> Option<(&str, u32)> {
+        let taken = all.iter().find(|taken| taken.process == process)?;
+        Some((&taken.file, taken.line))
+    }
+}
+
 impl Wait {
     /// How long the wait has lasted.
     pub(crate) fn age(&self) -> Duration {
         Duration::from_nanos(now().saturating_sub(self.since))
+    }
+
+    /// How long it has lasted, and in which call.
+    pub(super) fn text(&self) -> String {
+        let call = call_text(&self.call, &self.kind, &self.object, &self.file, self.line);
+        format!("has waited for {} in {call}", seconds(self.age()))
     }
 }
 
@@ -283,6 +373,8 @@ struct Records {
     me: usize,
     /// The ranks of the members in the communicator.
     ranks: Vec<u32>,
+    /// The offset of the news of other hosts, if there are any.
+    news: Option<usize>,
 }
 
 /// The records of this process's communicators.
@@ -309,13 +401,19 @@ impl Known<'_> {
 
     /// The identity of its wait, and how far it has got in ending it.
     pub(super) fn phase(&self) -> (u64, u32) {
-        let since = self.record.since.load(Ordering::Acquire);
-        (since, self.record.phase.load(Ordering::Acquire))
+        self.record.phase()
     }
 }
 
-/// Adds a communicator's records: `ranks` are on this node, this one is the one of number `me`.
-pub(crate) fn register(memory: &Arc<Mapping>, members: usize, me: usize, ranks: &[u32]) {
+/// Adds a communicator's records: `ranks` are on this node, this one is the one of number `me`. News of
+/// other hosts, if there are any, are at the offset `news`.
+pub(crate) fn register(
+    memory: &Arc<Mapping>,
+    members: usize,
+    me: usize,
+    ranks: &[u32],
+    news: Option<usize>,
+) {
     note_thread();
     let all: &[Member] = memory.slice(members, ranks.len());
     all[me].wait.process.store(own_number(), Ordering::Release);
@@ -326,6 +424,7 @@ pub(crate) fn register(memory: &Arc<Mapping>, members: usize, me: usize, ranks: 
         members,
         me,
         ranks: ranks.to_vec(),
+        news,
     });
 }
 
@@ -378,6 +477,17 @@ pub(super) fn waits_as_a_whole() -> bool {
     !HAS_SEVERAL_USERS.load(Ordering::Relaxed)
 }
 
+/// Calls `act` with this rank's record in each communicator that spans hosts, and with the memory of the
+/// news there.
+pub(super) fn for_each_with_news(mut act: impl FnMut(&WaitRecord, &NewsWords)) {
+    for records in &*lock(&RECORDS) {
+        if let (Some(memory), Some(news)) = (records.memory.upgrade(), records.news) {
+            let members: &[Member] = memory.slice(records.members, records.ranks.len());
+            act(&members[records.me].wait, memory.get(news));
+        }
+    }
+}
+
 fn for_each(mut act: impl FnMut(&WaitRecord)) {
     lock(&RECORDS).retain(|records| {
         let memory = records.memory.upgrade();
@@ -409,8 +519,14 @@ pub(super) fn note_awaited(call: Call<'_>, since: u64, awaited: Option<u32>) {
 }
 
 /// Notes what a look at the wait of this identity has found: it cannot end before `needs`, and waits for
-/// `awaited`.
-pub(super) fn note_look(call: Call<'_>, since: u64, needs: &Needs, awaited: &[Awaited]) {
+/// `awaited`. `want` is the same in a form for other hosts.
+pub(super) fn note_look(
+    call: Call<'_>,
+    since: u64,
+    needs: &Needs,
+    awaited: &[Awaited],
+    want: Option<Want>,
+) {
     /// The number of the last look of this process.
     static LOOKS: Number = Number::new(0);
     let domain = call.subject.domain();
@@ -450,6 +566,8 @@ pub(super) fn note_look(call: Call<'_>, since: u64, needs: &Needs, awaited: &[Aw
         look: LOOKS.fetch_add(1, Ordering::Relaxed) + 1,
         needs: needs.filter(|_| waits_as_a_whole()),
         taken: taken.take(MOST_HELD).collect(),
+        object: call.subject.object(),
+        want: want.filter(|_| waits_as_a_whole()),
     };
     for_each(|record| record.note_look(&looked));
 }

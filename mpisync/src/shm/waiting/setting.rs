@@ -29,9 +29,9 @@ const ALL: [OnDeadlock; ON_DEADLOCK.len()] =
 /// Sets for this process what is done about a deadlock, in place of the environment variable
 /// `MPISYNC_DEADLOCK` (`report`, `error` or `off`) and the default [`OnDeadlock::Report`].
 ///
-/// Deadlocks are found about a second after they have come about, among ranks of one node that wait
-/// in calls of mpisync without a time limit; the guide shows
-/// [a report](crate::guide::stalls#ranks-that-wait-for-each-other). May be called at any time and by any
+/// Deadlocks of ranks that wait in calls of mpisync without a time limit are found about a second after
+/// they have come about on one node, and some seconds over several; the guide shows
+/// [a report](crate::guide::stalls#ranks-that-wait-for-each-other), and says which are not found. May be called at any time and by any
 /// thread. Should be the same on all ranks: a rank that is set to [`OnDeadlock::Off`] hides the deadlocks
 /// that it is in from the others.
 ///
@@ -59,6 +59,12 @@ pub(super) fn on_deadlock_now() -> OnDeadlock {
             setting
         }
     }
+}
+
+/// Whether this process looks for deadlocks.
+#[cfg(feature = "mpi")]
+pub(crate) fn looks_for_deadlocks() -> bool {
+    on_deadlock_now() != OnDeadlock::Off
 }
 
 fn from_environment() -> Result<Option<OnDeadlock>, CreateError> {

@@ -16,11 +16,7 @@ fn domain() -> Arc<Domain> {
 }
 
 fn described(domain: &Domain) -> Described<'_, impl Fn() -> Vec<Awaited>> {
-    Described {
-        domain,
-        label: LABEL,
-        awaited: || Awaited::all([1], "holds it"),
-    }
+    Described::new(domain, LABEL, || Awaited::all([1], "holds it"))
 }
 
 #[test]
@@ -66,15 +62,12 @@ fn a_report_says_who_waits_for_whom() {
     let awaited = Awaited::all([1, 2], "holds it");
     // Rank 1 waits for another object, and rank 3 for the same one.
     let member = |rank| &domain.segment().member(rank).wait;
-    let barrier = Described {
-        domain: &domain,
-        label: Label {
-            kind: "barrier",
-            name: "barrier",
-            identity: 9,
-        },
-        awaited: Vec::new,
+    let label = Label {
+        kind: "barrier",
+        name: "barrier",
+        identity: 9,
     };
+    let barrier = Described::new(&domain, label, Vec::new);
     let since = record::now() - 2_000_000_000;
     member(1).begin(Call::internal(&barrier, "wait"), since);
     member(1).note_awaited(9, since, Some(0));
@@ -100,18 +93,10 @@ mpisync:   also waiting here: rank 3 for 2.0 s in `lock` at src/main.rs:42
 #[test]
 fn a_report_says_which_ranks_are_elsewhere() {
     let domain = Domain::imagined(Topology::new(0, &[0, 0, 2]));
-    let subject = Described {
-        domain: &domain,
-        label: LABEL,
-        awaited: || Awaited::all([2], "has not come"),
-    };
+    let subject = Described::new(&domain, LABEL, || Awaited::all([2], "has not come"));
     let call = Call::internal(&subject, "wait");
     assert!(brief(call, true).ends_with("rank 2 has not come, and it is on another host"));
-    let nobody = Described {
-        domain: &domain,
-        label: LABEL,
-        awaited: Vec::new,
-    };
+    let nobody = Described::new(&domain, LABEL, Vec::new);
     let text = full(
         Call::internal(&nobody, "lock"),
         Duration::from_secs(60),

@@ -10,6 +10,7 @@ use crate::shm::absence::absent;
 use crate::shm::block::Block;
 use crate::shm::layout::AnyLayout;
 use crate::shm::wait::{Deadline, Stop, Surroundings};
+use crate::shm::waiting::want::{Want, Wanted};
 use crate::shm::waiting::{Awaited, BlockSubject, Call};
 use crate::sync::barrier::node::{BarrierLayout, Dissemination, Signal};
 use crate::sync::barrier::remote::BarrierNodes;
@@ -271,6 +272,11 @@ impl BlockSubject for Barrier {
     fn awaited(&self) -> Vec<Awaited> {
         let missing = self.dissemination.missing(self.arrived.get());
         Awaited::all(missing, "has not come")
+    }
+
+    fn want(&self) -> Option<Want> {
+        let phase = Wanted::Phase(self.arrived.get());
+        Some(Want::of_each(self.object.block().global()?, phase))
     }
 }
 

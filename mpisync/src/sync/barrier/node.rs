@@ -84,13 +84,17 @@ impl Dissemination {
         })
     }
 
+    /// Whether the rank of this slot has arrived at `phase`.
+    pub(crate) fn has_arrived(&self, slot: usize, phase: u64) -> bool {
+        self.0.slot(slot).count.load(Ordering::Acquire) >= phase
+    }
+
     /// The ranks of this node that have not arrived at `phase`.
     pub(crate) fn missing(&self, phase: u64) -> Vec<u32> {
         let here = self.0.domain().topology().local_ranks();
-        let has_arrived = |slot| self.0.slot(slot).count.load(Ordering::Acquire) >= phase;
         let missing = here.iter().enumerate();
         missing
-            .filter(|&(slot, _)| !has_arrived(slot))
+            .filter(|&(slot, _)| !self.has_arrived(slot, phase))
             .map(|(_, &rank)| rank)
             .collect()
     }

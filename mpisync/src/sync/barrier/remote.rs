@@ -6,6 +6,7 @@ use crate::shm::atomic::{AtomicU32, Ordering};
 use crate::shm::block::Block;
 use crate::shm::lock;
 use crate::shm::wait::{Deadline, wait_for_answer};
+use crate::shm::waiting::want::{Kept, Wanted};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -162,5 +163,10 @@ impl Service for BarrierServer {
             }
         }
         self.dissemination.go_on(send);
+    }
+
+    fn keeps(&self, local_rank: usize, want: &Wanted, _: bool) -> Kept {
+        let is_missing = |phase| !self.dissemination.has_arrived(local_rank, phase);
+        Kept::one_if(matches!(*want, Wanted::Phase(phase) if is_missing(phase)))
     }
 }

@@ -6,12 +6,17 @@ use crate::shm::block::Block;
 use crate::shm::wait::{Deadline, Stop};
 use crate::wait_queue::OnDeath;
 use crate::wait_queue::cargo::Cargo;
+use crate::wait_queue::remote::kept::{KeptPermits, KeptServer};
 use crate::wait_queue::remote::messages::{Manner, WaitAnswer, WaitQuestion};
 use crate::wait_queue::remote::server::WaitServer;
 use serde_bytes::ByteBuf;
+use std::panic::Location;
 
 /// A wait queue on another node.
-pub(crate) struct WaitClient(Remote<WaitQuestion, WaitAnswer>);
+pub(crate) struct WaitClient {
+    remote: Remote<WaitQuestion, WaitAnswer>,
+    kept: KeptPermits,
+}
 
 /// What a rank has got.
 #[derive(Debug)]
@@ -24,12 +29,35 @@ pub(crate) struct Granted {
 type TakenOver = (u32, Option<Vec<u8>>);
 
 impl WaitClient {
-    /// Opens the port of an object's wait queue; None on the node where that is.
-    pub(crate) fn open(link: &Link, cargo: &Cargo, on_death: OnDeath) -> Option<Self> {
+    /// Opens the port of an object's wait queue; None on the node where that is. `block` is this rank's
+    /// view of the object.
+    pub(crate) fn open(
+        link: &Link,
+        block: &Block,
+        cargo: &Cargo,
+        on_death: OnDeath,
+    ) -> Option<Self> {
         let remote = Remote::open(link, |port, block| {
             WaitServer::new(port, block, cargo.clone(), on_death)
-        });
-        remote.map(WaitClient)
+        })?;
+        if let Some(block) = link.leader() {
+            remote.serve(KeptServer(KeptPermits::new(block)));
+        }
+        Some(WaitClient {
+            remote,
+            kept: KeptPermits::new(block),
+        })
+    }
+
+    /// Notes on this node the number of permits that this rank has. Called before it gives some back,
+    /// and after it has got some.
+    pub(crate) fn note_held(&self, held: u32) {
+        self.kept.set(held);
+    }
+
+    /// Notes where this rank has taken permits, for the reports of others.
+    pub(crate) fn note_held_at(&self, place: &'static Location<'static>) {
+        self.kept.set_place(place);
     }
 
     /// Takes so many permits; waits until they are granted.
@@ -40,7 +68,7 @@ impl WaitClient {
         deadline: Deadline<'_>,
     ) -> Result<Granted, Stop> {
         let manner = Manner::Wait;
-        let request = self.0.request(WaitQuestion::Join { count, manner });
+        let request = self.remote.request(WaitQuestion::Join { count, manner });
         self.wait_for_grant(block, request, deadline)
     }
 
@@ -48,7 +76,7 @@ impl WaitClient {
     pub(crate) fn try_acquire(&self, block: &Block, count: u32) -> Result<Option<Granted>, Stop> {
         let manner = Manner::Try;
         let question = WaitQuestion::Join { count, manner };
-        match self.0.ask(block, question).map_err(Stop::HostLost)? {
+        match self.remote.ask(block, question).map_err(Stop::HostLost)? {
             WaitAnswer::Granted { ticket, cargo } => Ok(Some(Granted::new(ticket, cargo))),
             WaitAnswer::Broken { rank } => Err(Stop::RankDied(rank)),
             _ => Ok(None),
@@ -58,8 +86,8 @@ impl WaitClient {
     /// Stands in the line; the request's number.
     pub(crate) fn join(&self, block: &Block, is_endless: bool) -> Result<u32, Stop> {
         let (count, manner) = (0, Manner::WaitAndTell { is_endless });
-        let request = self.0.request(WaitQuestion::Join { count, manner });
-        match self.0.reply(block, request, Deadline::NEVER)? {
+        let request = self.remote.request(WaitQuestion::Join { count, manner });
+        match self.remote.reply(block, request, Deadline::NEVER)? {
             WaitAnswer::Broken { rank } => Err(Stop::RankDied(rank)),
             _ => Ok(request),
         }
@@ -73,22 +101,24 @@ impl WaitClient {
         deadline: Deadline<'_>,
     ) -> Result<Granted, Stop> {
         let mut deadline = deadline;
+        let mut given_up = Stop::Timeout;
         loop {
-            match self.0.reply(block, request, deadline) {
+            match self.remote.reply(block, request, deadline) {
                 Ok(WaitAnswer::Granted { ticket, cargo }) => {
                     return Ok(Granted::new(ticket, cargo));
                 }
                 Ok(WaitAnswer::Broken { rank }) => return Err(Stop::RankDied(rank)),
                 Ok(WaitAnswer::Ended { rank }) => return Err(Stop::RankEnded(rank)),
                 Ok(WaitAnswer::Alone) => return Err(Stop::Alone),
-                Ok(WaitAnswer::Left) => return Err(Stop::Timeout),
+                Ok(WaitAnswer::Left) => return Err(given_up),
                 Ok(_) => {}
                 Err(stop) => {
-                    self.0.notify(WaitQuestion::Leave { request });
+                    self.remote.notify(WaitQuestion::Leave { request });
                     if let Stop::HostLost(_) = stop {
                         return Err(stop);
                     }
                     // It may have been served meanwhile; either answer comes.
+                    given_up = stop;
                     deadline = deadline.extended();
                 }
             }
@@ -98,7 +128,7 @@ impl WaitClient {
     /// Gives permits back; does not wait.
     pub(crate) fn release(&self, count: u32, cargo: Option<Vec<u8>>) {
         let cargo = cargo.map(ByteBuf::from);
-        self.0.notify(WaitQuestion::Release { count, cargo });
+        self.remote.notify(WaitQuestion::Release { count, cargo });
     }
 
     /// Keeps permits for good.
@@ -127,7 +157,7 @@ impl WaitClient {
         wanted: u32,
     ) -> Result<Option<TakenOver>, HostLoss> {
         Ok(
-            match self.0.ask(block, WaitQuestion::TakeOver { wanted })? {
+            match self.remote.ask(block, WaitQuestion::TakeOver { wanted })? {
                 WaitAnswer::Granted { cargo, .. } => Some((1, cargo.map(ByteBuf::into_vec))),
                 WaitAnswer::Done(taken) => Some((taken, None)),
                 _ => None,
@@ -147,14 +177,14 @@ impl WaitClient {
 
     /// What goes with the permit.
     pub(crate) fn look(&self, block: &Block) -> Result<Option<Vec<u8>>, HostLoss> {
-        Ok(match self.0.ask(block, WaitQuestion::Look)? {
+        Ok(match self.remote.ask(block, WaitQuestion::Look)? {
             WaitAnswer::Cargo(cargo) => cargo.map(ByteBuf::into_vec),
             _ => None,
         })
     }
 
     fn count(&self, block: &Block, question: WaitQuestion) -> Result<u32, HostLoss> {
-        Ok(match self.0.ask(block, question)? {
+        Ok(match self.remote.ask(block, question)? {
             WaitAnswer::Done(count) => count,
             _ => 0,
         })

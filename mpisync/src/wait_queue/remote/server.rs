@@ -3,9 +3,11 @@
 use crate::net::{Port, Progress, Request, Service};
 use crate::shm::block::Block;
 use crate::shm::wait::{INSPECTION, Stop, Surroundings};
+use crate::shm::waiting::want::{Kept, Wanted};
 use crate::wait_queue::cargo::Cargo;
-use crate::wait_queue::memory::Slots;
+use crate::wait_queue::memory::{Slots, WaitMemory};
 use crate::wait_queue::poison::TakeOver;
+use crate::wait_queue::remote::kept::permits;
 use crate::wait_queue::remote::messages::{Manner, WaitAnswer, WaitQuestion};
 use crate::wait_queue::{OnDeath, WaitQueue};
 use serde_bytes::ByteBuf;
@@ -285,5 +287,11 @@ impl Service for WaitServer {
         }
         let is_alive = |slot: &usize| self.list.memory.is_alive(*slot);
         self.waiting.retain(|slot, _| is_alive(slot));
+    }
+
+    fn keeps(&self, local_rank: usize, want: &Wanted, _: bool) -> Kept {
+        let held_at = &self.list.memory.slot(local_rank).held_at;
+        let held = self.list.held(local_rank);
+        permits(want, held, held_at, self.port.net().domain(), local_rank)
     }
 }
