@@ -16,8 +16,8 @@ use crate::shm::mapping::Mapping;
 use crate::shm::members::{Header, Member, RemoteMember};
 use crate::shm::topology::Topology;
 use crate::shm::waiting::news::NewsWords;
-use crate::shm::waiting::record;
 use crate::shm::waiting::record::WaitRecord;
+use crate::shm::waiting::records;
 use rustix::fd::OwnedFd;
 use std::sync::{Arc, Mutex};
 
@@ -120,14 +120,13 @@ impl Segment {
 
     /// Where the news of other hosts are, if there are any.
     fn news_at(shape: Shape) -> Option<usize> {
-        let behind = Self::remote_members_at(shape) + shape.remote * size_of::<RemoteMember>();
-        (shape.remote > 0).then_some(behind)
+        (shape.remote > 0).then(|| Self::blocks_at(shape) - size_of::<NewsWords>())
     }
 
     /// Where the blocks begin in the first chunk.
     pub(crate) fn blocks_at(shape: Shape) -> usize {
-        let news = Self::news_at(shape).map(|news| news + size_of::<NewsWords>());
-        news.unwrap_or(Self::remote_members_at(shape))
+        let news = usize::from(shape.remote > 0) * size_of::<NewsWords>();
+        Self::remote_members_at(shape) + shape.remote * size_of::<RemoteMember>() + news
     }
 
     /// A single process shares no values.
@@ -178,7 +177,7 @@ impl Segment {
     /// From now on calls of this process that wait are recorded here. `ranks` are those of this node.
     pub(crate) fn record_waits(&self, ranks: &[u32]) {
         let news = Self::news_at(self.shape);
-        record::register(&self.first, Self::members_at(), self.me, ranks, news);
+        records::register(&self.first, Self::members_at(), self.me, ranks, news);
     }
 
     /// The news of other hosts, if there are any.
@@ -224,7 +223,7 @@ impl Segment {
 
     /// Counts that this rank begins to make an object.
     pub(crate) fn begin_creation(&self) {
-        record::note_thread();
+        records::note_thread();
         self.member(self.me)
             .creations
             .fetch_add(1, Ordering::Relaxed);

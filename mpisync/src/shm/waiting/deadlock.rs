@@ -21,9 +21,8 @@
 
 use crate::shm::waiting::graph::{Line, NeededProcesses, chosen, circle, remove_free, text};
 use crate::shm::waiting::news::{News, news_for};
-use crate::shm::waiting::record::{
-    FOUND, Known, LEAVING, Looked, Taken, for_each_known, note_phase, now as host_clock, own_number,
-};
+use crate::shm::waiting::record::{FOUND, LEAVING, Looked, Taken, now as host_clock};
+use crate::shm::waiting::records::{Known, for_each_known, note_phase, own_number};
 use std::collections::HashMap;
 use std::slice;
 use std::thread;

@@ -10,18 +10,18 @@ mod graph;
 pub(crate) mod hosts;
 pub(crate) mod news;
 pub(crate) mod record;
+pub(crate) mod records;
 mod report;
 mod setting;
 #[cfg(feature = "mpi")]
 mod signal;
+mod subject;
 #[cfg(all(test, not(loom)))]
 mod tests;
 pub(crate) mod want;
 
 use crate::environment::{WATCHDOG, read_seconds};
 use crate::error::{LockError, WaitReport};
-use crate::shm::block::Block;
-use crate::shm::domain::Domain;
 use crate::shm::wait::Stop;
 use crate::shm::waiting::deadlock::Found;
 pub(crate) use crate::shm::waiting::deadlock::Waits;
@@ -31,7 +31,9 @@ pub(crate) use crate::shm::waiting::setting::looks_for_deadlocks;
 pub use crate::shm::waiting::setting::{OnDeadlock, on_deadlock};
 #[cfg(feature = "mpi")]
 pub use crate::shm::waiting::signal::report_waits_on_signal;
-use crate::shm::waiting::want::{GlobalId, Want};
+pub(crate) use crate::shm::waiting::subject::{
+    Awaited, BlockSubject, Described, Label, Needs, Subject,
+};
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::cell::{Cell, RefCell};
 use std::io::Write;
@@ -50,195 +52,6 @@ pub(crate) struct Call<'a> {
     pub(crate) place: Option<(&'a str, u32)>,
     /// Whether the call can return the error for a deadlock.
     pub(crate) can_fail: bool,
-}
-
-/// Something that ranks wait for, which describes itself in reports.
-pub(crate) trait Subject {
-    fn domain(&self) -> &Domain;
-
-    fn label(&self) -> Label<'_>;
-
-    /// The ranks that keep others waiting now, as far as this rank can see.
-    fn awaited(&self) -> Vec<Awaited>;
-
-    /// Further lines of a report.
-    fn details(&self) -> Vec<String> {
-        Vec::new()
-    }
-
-    /// What has to happen before this rank's wait can end.
-    fn needs(&self) -> Needs {
-        Needs::each(&self.awaited())
-    }
-
-    /// The object, if it spans hosts.
-    fn object(&self) -> Option<GlobalId> {
-        None
-    }
-
-    /// What this rank waits for, if ranks of other hosts may keep that and their hosts can tell.
-    fn want(&self) -> Option<Want> {
-        None
-    }
-}
-
-/// What has to happen before a wait can end.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Needs {
-    /// Each of these ranks has to go on, and perhaps more.
-    Each(Vec<u32>),
-    /// One of these ranks has to go on. Nothing else, and no other rank, ends the wait.
-    Any(Vec<u32>),
-    Unknown,
-}
-
-impl Needs {
-    /// Each of these has to go on.
-    pub(crate) fn each(awaited: &[Awaited]) -> Self {
-        Needs::Each(awaited.iter().map(|awaited| awaited.rank).collect())
-    }
-
-    /// Any rank of the communicator but this one can end the wait.
-    pub(crate) fn any_other(domain: &Domain) -> Self {
-        let (me, size) = (domain.topology().rank(), domain.topology().size() as u32);
-        Needs::Any((0..size).filter(|&rank| rank != me).collect())
-    }
-}
-
-/// The subject of waits on an object that has a block.
-pub(crate) trait BlockSubject {
-    fn block(&self) -> &Block;
-
-    /// [`Subject::awaited`].
-    fn awaited(&self) -> Vec<Awaited>;
-
-    /// [`Subject::details`].
-    fn details(&self) -> Vec<String> {
-        Vec::new()
-    }
-
-    /// [`Subject::needs`].
-    fn needs(&self) -> Needs {
-        Needs::each(&self.awaited())
-    }
-
-    /// [`Subject::want`].
-    fn want(&self) -> Option<Want> {
-        None
-    }
-}
-
-impl<T: BlockSubject> Subject for T {
-    fn domain(&self) -> &Domain {
-        self.block().domain()
-    }
-
-    fn label(&self) -> Label<'_> {
-        self.block().label()
-    }
-
-    fn awaited(&self) -> Vec<Awaited> {
-        BlockSubject::awaited(self)
-    }
-
-    fn details(&self) -> Vec<String> {
-        BlockSubject::details(self)
-    }
-
-    fn needs(&self) -> Needs {
-        BlockSubject::needs(self)
-    }
-
-    fn object(&self) -> Option<GlobalId> {
-        self.block().global()
-    }
-
-    fn want(&self) -> Option<Want> {
-        BlockSubject::want(self)
-    }
-}
-
-/// What an object is called in reports.
-#[derive(Clone, Copy)]
-pub(crate) struct Label<'a> {
-    /// Its kind, such as `mutex`.
-    pub(crate) kind: &'a str,
-    pub(crate) name: &'a str,
-    /// The same on all ranks of the node, and different between objects of a communicator that
-    /// exist together; 0 if not known.
-    pub(crate) identity: u64,
-}
-
-/// A rank for which others wait.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Awaited {
-    pub(crate) rank: u32,
-    /// Why they wait for it, such as "holds it".
-    pub(crate) role: &'static str,
-    /// Where it has taken what they wait for, if known.
-    pub(crate) held_at: Option<&'static Location<'static>>,
-}
-
-impl Awaited {
-    /// Ranks with one role.
-    pub(crate) fn all(ranks: impl IntoIterator<Item = u32>, role: &'static str) -> Vec<Self> {
-        let held_at = None;
-        let awaited = |rank| Awaited {
-            rank,
-            role,
-            held_at,
-        };
-        ranks.into_iter().map(awaited).collect()
-    }
-}
-
-/// A subject with this description, for whose ranks a function looks.
-pub(crate) struct Described<'a, F> {
-    pub(crate) domain: &'a Domain,
-    pub(crate) label: Label<'a>,
-    pub(crate) awaited: F,
-    pub(crate) object: Option<GlobalId>,
-    pub(crate) want: Option<Want>,
-}
-
-impl<'a, F> Described<'a, F> {
-    /// No object that spans hosts.
-    pub(crate) fn new(domain: &'a Domain, label: Label<'a>, awaited: F) -> Self {
-        Described {
-            domain,
-            label,
-            awaited,
-            object: None,
-            want: None,
-        }
-    }
-
-    /// The same as something that this rank wants.
-    pub(crate) fn wanted(self, want: Option<Want>) -> Self {
-        Described { want, ..self }
-    }
-}
-
-impl<F: Fn() -> Vec<Awaited>> Subject for Described<'_, F> {
-    fn domain(&self) -> &Domain {
-        self.domain
-    }
-
-    fn label(&self) -> Label<'_> {
-        self.label
-    }
-
-    fn awaited(&self) -> Vec<Awaited> {
-        (self.awaited)()
-    }
-
-    fn object(&self) -> Option<GlobalId> {
-        self.object
-    }
-
-    fn want(&self) -> Option<Want> {
-        self.want
-    }
 }
 
 impl<'a> Call<'a> {
@@ -346,11 +159,11 @@ impl<'a> Watch<'a> {
     fn act(&mut self, call: Call<'_>, now: Instant) -> Result<(), Stop> {
         let awaited = call.subject.awaited();
         if self.record == 0 {
-            self.record = record::begin(call, now - self.start);
+            self.record = records::begin(call, now - self.start);
             SIGHTINGS.with_borrow_mut(Vec::clear);
         }
         note_sightings(&awaited, now);
-        record::note_awaited(call, self.record, awaited.first().map(|first| first.rank));
+        records::note_awaited(call, self.record, awaited.first().map(|first| first.rank));
         let requests = REQUESTS.load(Ordering::Relaxed);
         let is_late = limit().is_some_and(|limit| !self.reported && now - self.start >= limit);
         if let Some(looks) = self.looks.take() {
@@ -382,7 +195,7 @@ impl<'a> Watch<'a> {
             true => (call.subject.needs(), call.subject.want()),
             false => (Needs::Unknown, None),
         };
-        record::note_look(call, self.record, &needs, awaited, want);
+        records::note_look(call, self.record, &needs, awaited, want);
         if needs == Needs::Unknown && want.is_none() {
             return Ok(());
         }
@@ -476,7 +289,7 @@ impl Stop {
 impl Drop for Watch<'_> {
     fn drop(&mut self) {
         if self.record != 0 {
-            record::end(self.record);
+            records::end(self.record);
         }
     }
 }

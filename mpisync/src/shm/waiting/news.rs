@@ -7,7 +7,8 @@ use crate::shm::atomic::{AtomicU64, Ordering, fence};
 use crate::shm::cells::Text;
 use crate::shm::domain::Domain;
 use crate::shm::mapping::Shareable;
-use crate::shm::waiting::record::{for_each_with_news, now};
+use crate::shm::waiting::record::now;
+use crate::shm::waiting::records::for_each_with_news;
 use std::time::Duration;
 
 /// How long the news take to reach all ranks that they concern. They look several times a second.
