@@ -26,6 +26,9 @@ const FEATURES: &str =
 const WITHOUT_MPI: &str =
     "-p mpisync --no-default-features --features cli,futures,region --lib --tests";
 
+/// Leaves out the models of the lock: they take minutes, and once is enough.
+const SKIP_MODELS: [&str; 3] = ["--", "--skip", "rwlock::tests::model"];
+
 /// A check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Step {
@@ -214,9 +217,8 @@ impl Test {
             Step::Unit => {
                 let packages = "-p mpisync -p mpisync-macros -p mpisync-examples -p mpisync-bench";
                 let with_mpi = self.tests(tools.cargo(), packages, &features(tools.machine))?;
-                // The models of the lock take minutes, and have nothing of MPI.
-                let skip = ["--", "--skip", "rwlock::tests::model"].map(String::from);
-                let without = self.tests(tools.cargo(), WITHOUT_MPI, &skip)?;
+                let models = SKIP_MODELS.map(String::from);
+                let without = self.tests(tools.cargo(), WITHOUT_MPI, &models)?;
                 let own = self.tests(workspace.cargo(), "-p launcher -p xtask", &[])?;
                 Ok(with_mpi + without + own)
             }
@@ -359,8 +361,9 @@ impl Test {
         cargo.current_dir(&workspace.root);
         cargo.env("CARGO_TARGET_DIR", workspace.target.join("sanitizer"));
         cargo.env("RUSTFLAGS", "-Zsanitizer=address");
-        let target = ["--target".to_owned(), host(workspace)?];
-        self.tests(cargo, WITHOUT_MPI, &target)
+        let mut options = vec!["--target".to_owned(), host(workspace)?];
+        options.extend(SKIP_MODELS.map(String::from));
+        self.tests(cargo, WITHOUT_MPI, &options)
             .context("AddressSanitizer")
     }
 
