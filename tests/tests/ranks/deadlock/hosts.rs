@@ -82,7 +82,7 @@ fn two(job: &Job) -> [i32; 2] {
     [here[here.len() - 1], there[0]]
 }
 
-/// Whether this rank is one of two, and their own communicator.
+/// Whether this rank is the first one of two, and their own communicator, in which that has the rank 0.
 fn pair(job: &Job) -> Option<(bool, SimpleCommunicator)> {
     let [first, second] = two(job);
     let is_in = job.rank == first || job.rank == second;
@@ -91,7 +91,8 @@ fn pair(job: &Job) -> Option<(bool, SimpleCommunicator)> {
     } else {
         Color::undefined()
     };
-    let pair = job.world.split_by_color(color)?;
+    let key = i32::from(job.rank == second);
+    let pair = job.world.split_by_color_with_key(color, key)?;
     Some((job.rank == first, pair))
 }
 
