@@ -3,8 +3,8 @@
 use crate::rwlock::layout::{NOT_REQUESTED, RankWords, Words};
 use crate::rwlock::memory::LOCK;
 use crate::rwlock::node::Holders;
-use crate::shm::line::Line;
 use crate::shm::mapping::Mapping;
+use crate::shm::view;
 use std::sync::atomic::Ordering;
 
 /// [`Layout::reader`](crate::shm::layout::Layout::reader) of an object that begins with a lock.
@@ -23,14 +23,7 @@ pub(crate) struct Lock {
 /// The lock of this number of members in the `length` bytes at `start`, a multiple of a cache line inside
 /// the memory. None if it is not there.
 pub(crate) fn look(memory: &Mapping, start: usize, length: usize, members: usize) -> Option<Lock> {
-    let needed = members
-        .checked_mul(size_of::<Line<RankWords>>())?
-        .checked_add(size_of::<Words>())?;
-    if needed > length {
-        return None;
-    }
-    let words: &Words = memory.get(start);
-    let lines: &[Line<RankWords>] = memory.slice(start + size_of::<Words>(), members);
+    let (words, lines) = view::in_copy::<Words, RankWords>(memory, start, length, members)?;
     let holders = Holders::of(words, lines.iter().map(|line| &line.0));
     let request = |writer: usize| lines.get(writer).map(|line| &line.0.request);
     let request = holders.writer.and_then(request);

@@ -79,6 +79,27 @@ unsafe impl<W: Sync, S: Sync> Send for View<W, S> {}
 // SAFETY: as above.
 unsafe impl<W: Sync, S: Sync> Sync for View<W, S> {}
 
+/// The words and the lines of a part in the `length` bytes at `start` of a copy of the memory; `start`
+/// is a multiple of a cache line. None if there is not room for so many lines.
+#[cfg(feature = "cli")]
+pub(crate) fn in_copy<W: Shareable, S>(
+    memory: &Mapping,
+    start: usize,
+    length: usize,
+    lines: usize,
+) -> Option<(&W, &[Line<S>])>
+where
+    Line<S>: Shareable,
+{
+    let needed = (lines.checked_mul(size_of::<Line<S>>())?).checked_add(size_of::<W>())?;
+    (needed <= length).then(|| {
+        (
+            memory.get(start),
+            memory.slice(start + size_of::<W>(), lines),
+        )
+    })
+}
+
 /// For the ranks of this node.
 impl<W, S> Surroundings for View<W, S> {
     fn progress(&self) {

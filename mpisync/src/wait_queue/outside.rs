@@ -1,7 +1,7 @@
 //! A wait queue in a copy of its memory, for a process that is no rank.
 
-use crate::shm::line::Line;
 use crate::shm::mapping::Mapping;
+use crate::shm::view;
 use crate::wait_queue::Standing;
 use crate::wait_queue::layout::{Slot, WaitWords};
 use crate::wait_queue::memory::QUEUE;
@@ -23,14 +23,7 @@ pub(crate) struct Queue {
 /// The queue of this number of slots in the `length` bytes at `start`, a multiple of a cache line inside the
 /// memory. None if it is not there: it is on the node of its root only.
 pub(crate) fn look(memory: &Mapping, start: usize, length: usize, slots: usize) -> Option<Queue> {
-    let needed = slots
-        .checked_mul(size_of::<Line<Slot>>())?
-        .checked_add(size_of::<WaitWords>())?;
-    if needed > length {
-        return None;
-    }
-    let words: &WaitWords = memory.get(start);
-    let lines: &[Line<Slot>] = memory.slice(start + size_of::<WaitWords>(), slots);
+    let (words, lines) = view::in_copy::<WaitWords, Slot>(memory, start, length, slots)?;
     Some(Queue {
         standing: Standing::of(words, lines.iter().map(|line| &line.0)),
         total: words.total.load(Ordering::Relaxed),
