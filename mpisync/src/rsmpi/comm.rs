@@ -112,13 +112,8 @@ impl OwnComm {
     /// of a program that has been spawned. Local.
     pub(crate) fn world_ranks(&self) -> Vec<Option<u32>> {
         // SAFETY: two valid communicators.
-        let places = unsafe { translate(self.raw, ffi::RSMPI_COMM_WORLD) };
-        let places = places.unwrap_or_else(|| vec![-1; self.size as usize]);
-        // A rank that is not in it has a negative number.
-        places
-            .into_iter()
-            .map(|rank| rank.try_into().ok())
-            .collect()
+        let ranks = unsafe { translate(self.raw, ffi::RSMPI_COMM_WORLD) };
+        ranks.unwrap_or_else(|| vec![None; self.size as usize])
     }
 
     pub(super) fn raw(&self) -> ffi::MPI_Comm {
@@ -366,11 +361,14 @@ pub(super) fn test(request: &mut ffi::MPI_Request) -> Result<bool, CreateError> 
 /// `MPI_SUCCESS`, by the standard (MPI 4.1, 9.4).
 pub(super) const SUCCESS: c_int = 0;
 
-/// The numbers that the ranks of `comm` have in `other`. Local.
+/// The numbers that the ranks of `comm` have in `other`; None for a rank that is not in it. Local.
 ///
 /// # Safety
 /// Both are communicators.
-pub(super) unsafe fn translate(comm: ffi::MPI_Comm, other: ffi::MPI_Comm) -> Option<Vec<c_int>> {
+pub(super) unsafe fn translate(
+    comm: ffi::MPI_Comm,
+    other: ffi::MPI_Comm,
+) -> Option<Vec<Option<u32>>> {
     let mut size = 0;
     // SAFETY: valid communicators, as the caller ensures; groups that are made here and freed here; room for a number of
     // each rank.
@@ -386,7 +384,13 @@ pub(super) unsafe fn translate(comm: ffi::MPI_Comm, other: ffi::MPI_Comm) -> Opt
         ffi::MPI_Group_free(&mut from);
         ffi::MPI_Group_free(&mut to);
         check("MPI_Group_translate_ranks", code).ok()?;
-        Some(places)
+        // `MPI_UNDEFINED` is negative.
+        Some(
+            places
+                .into_iter()
+                .map(|rank| rank.try_into().ok())
+                .collect(),
+        )
     }
 }
 

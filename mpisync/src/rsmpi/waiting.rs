@@ -186,11 +186,7 @@ impl Waiting {
             // domain; that of a context is not freed before the context is dropped.
             let places = unsafe { translate(self.comm.0, context.all().raw()) }?;
             let mut ranks = places.iter().enumerate();
-            ranks.find_map(|(rank, &place)| {
-                // A rank that is not in the communicator has a negative number.
-                let place = usize::try_from(place).ok()?;
-                Lost::find(rank, context.domain(), place)
-            })
+            ranks.find_map(|(rank, place)| Lost::find(rank, context.domain(), (*place)? as usize))
         };
         let lost = contexts.iter().filter_map(lowest_lost);
         lost.min_by_key(|lost| lost.rank)

@@ -254,20 +254,15 @@ mod tests {
         Topology::new(rank, &leaders)
     }
 
-    fn watched(hosts: &Hosts) -> Vec<u32> {
-        (hosts.watched.iter())
-            .map(|watched| watched.leader.rank)
-            .collect()
-    }
-
     #[test]
     fn each_leader_watches_two_others() {
         /// Whom `rank` watches, and who watches it.
         fn ring(rank: u32, nodes: u32) -> (Vec<u32>, Vec<u32>) {
             let limit = Some(Duration::from_secs(10));
             let hosts = Hosts::new(&pairs(rank, nodes), limit, |_| Arc::default());
-            let watchers = hosts.watchers.iter().map(|leader| leader.rank).collect();
-            (watched(&hosts), watchers)
+            let watched = hosts.watched.iter().map(|watched| watched.leader.rank);
+            let watchers = hosts.watchers.iter().map(|leader| leader.rank);
+            (watched.collect(), watchers.collect())
         }
         assert_eq!(ring(2, 2), (vec![0], vec![0]));
         assert_eq!(ring(2, 5), (vec![0, 8], vec![4, 6]));
