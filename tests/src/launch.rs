@@ -229,14 +229,12 @@ impl Running {
                 thread::sleep(POLL);
             }
         }
-        match has_ended {
-            true => {}
-            false if self.beside_others => self.kill(),
-            false => {
-                processes::end_descendants(GRACE).expect(NO_TABLE);
-                processes::reap_orphans(self.launcher.id()).expect(NO_TABLE);
-                self.launcher.wait().expect("the launcher is our child");
-            }
+        if !has_ended && self.beside_others {
+            self.kill();
+        } else if !has_ended {
+            processes::end_descendants(GRACE).expect(NO_TABLE);
+            processes::reap_orphans(self.launcher.id()).expect(NO_TABLE);
+            self.launcher.wait().expect("the launcher is our child");
         }
         let mut output = self.output();
         for report in self.read_all("failure").into_iter().flatten() {

@@ -86,30 +86,55 @@ fn tell(outcome: &str) {
 
 const FOREVER: Duration = Duration::MAX;
 
-fn crossed_locks(job: &Job) {
-    cross(job, mutex(job, "a"), mutex(job, "b"));
+/// The two ranks of a case on one node.
+const BOTH: [i32; 2] = [0, 1];
+
+/// Of two objects, the one that this rank takes first, and the one that it wants then: on the second
+/// rank the other way round. None on other ranks.
+fn crossed<'a, T>(
+    job: &Job,
+    [first, second]: [i32; 2],
+    a: &'a mut T,
+    b: &'a mut T,
+) -> Option<(&'a mut T, &'a mut T)> {
+    match job.rank {
+        rank if rank == first => Some((a, b)),
+        rank if rank == second => Some((b, a)),
+        _ => None,
+    }
 }
 
-/// Rank 0 takes `a`, and the other rank `b`. Then each of them wants the other one.
-fn cross(job: &Job, mut a: Mutex, mut b: Mutex) {
-    let (first, second) = match job.rank {
-        0 => (&mut a, &mut b),
-        _ => (&mut b, &mut a),
+/// Waits until both of two ranks have what they take first.
+fn meet(job: &Job) {
+    job.scratch.meet(MET, 2);
+}
+
+fn crossed_locks(job: &Job) {
+    cross(job, BOTH, mutex(job, "a"), mutex(job, "b"));
+}
+
+/// One rank takes `a`, and the other one `b`. Then each of them wants the other mutex.
+fn cross(job: &Job, ranks: [i32; 2], mut a: Mutex, mut b: Mutex) {
+    let Some((mine, theirs)) = crossed(job, ranks, &mut a, &mut b) else {
+        return;
     };
-    let _guard = first.lock();
-    job.scratch.meet(MET, job.size);
-    ends(second.lock_timeout(FOREVER));
+    let _guard = mine.lock();
+    meet(job);
+    ends(theirs.lock_timeout(FOREVER));
 }
 
 fn reader_and_writer_crossed(job: &Job) {
-    let (mut a, mut b) = (controller(job, "a"), controller(job, "b"));
-    let (first, second) = match job.rank {
-        0 => (&a, &mut b),
-        _ => (&b, &mut a),
+    cross_reading(job, BOTH, controller(job, "a"), controller(job, "b"));
+}
+
+/// Each rank reads one controller, and then wants to write to the other one.
+fn cross_reading(job: &Job, ranks: [i32; 2], mut a: WindowController, mut b: WindowController) {
+    let Some((mine, theirs)) = crossed(job, ranks, &mut a, &mut b) else {
+        return;
     };
-    let _guard = first.read();
-    job.scratch.meet(MET, job.size);
-    ends(second.write_timeout(FOREVER));
+    let _guard = mine.read();
+    meet(job);
+    ends(theirs.write_timeout(FOREVER));
 }
 
 fn guard_and_barrier(job: &Job) {
@@ -190,7 +215,7 @@ fn permits(job: &Job) {
 fn two_communicators(job: &Job) {
     let other = job.world.duplicate();
     let b = Mutex::builder(&other).name("b").build().unwrap();
-    cross(job, mutex(job, "a"), b);
+    cross(job, BOTH, mutex(job, "a"), b);
 }
 
 /// Each rank has a lock and wants that of the next one.
@@ -223,8 +248,8 @@ fn is_found(case: &str, ranks: usize, waits: &[&str]) {
     is_found_among(case, ranks, ranks, 1, waits);
 }
 
-/// Checks that the case, in which so many of the ranks wait for each other, is reported once, and that
-/// with `error` it ends, soon, for at least some of them by the error.
+/// Checks a case in which `members` ranks wait for each other. It is reported once. With `error` it
+/// ends soon, and at least `least_errors` of these ranks get the error.
 fn is_found_among(case: &str, ranks: usize, members: usize, least_errors: usize, waits: &[&str]) {
     let start = Instant::now();
     let ended = run(case, ranks, "error", 60);

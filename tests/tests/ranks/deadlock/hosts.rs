@@ -12,7 +12,10 @@ use mpisync::{
 };
 use mpisync_tests::job::Job;
 
-use super::{FOREVER, MET, PRESENT, contention_is_no_deadlock, ends, is_found_among, tell};
+use super::{
+    FOREVER, MET, PRESENT, contention_is_no_deadlock, cross, cross_reading, crossed, ends,
+    is_found_among, meet, tell,
+};
 
 // Jobs that the tests below start.
 mpisync_tests::cases!(on []:
@@ -106,37 +109,25 @@ fn controller_on(world: &SimpleCommunicator, name: &str, root: i32) -> WindowCon
     builder.build().unwrap()
 }
 
-fn meet(job: &Job) {
-    job.scratch.meet(MET, 2);
-}
-
 /// Mutexes of two hosts: each rank has that of the other one's host.
 fn mutexes(job: &Job) {
     let [first, second] = two(job);
-    let (mut a, mut b) = (
+    let (a, b) = (
         mutex_on(&job.world, "a", second),
         mutex_on(&job.world, "b", first),
     );
-    let (mine, theirs) = match job.rank {
-        rank if rank == first => (&mut a, &mut b),
-        rank if rank == second => (&mut b, &mut a),
-        _ => return,
-    };
-    let _guard = mine.lock();
-    meet(job);
-    ends(theirs.lock_timeout(FOREVER));
+    cross(job, [first, second], a, b);
 }
 
 fn controllers(job: &Job) {
-    let [first, second] = two(job);
+    let ranks = two(job);
+    let [first, _] = ranks;
     let (mut a, mut b) = (
         controller_on(&job.world, "a", first),
         controller_on(&job.world, "b", first),
     );
-    let (mine, theirs) = match job.rank {
-        rank if rank == first => (&mut a, &mut b),
-        rank if rank == second => (&mut b, &mut a),
-        _ => return,
+    let Some((mine, theirs)) = crossed(job, ranks, &mut a, &mut b) else {
+        return;
     };
     let _guard = mine.write();
     meet(job);
@@ -145,18 +136,11 @@ fn controllers(job: &Job) {
 
 fn reader_and_writer(job: &Job) {
     let [first, second] = two(job);
-    let (mut a, mut b) = (
+    let (a, b) = (
         controller_on(&job.world, "a", first),
         controller_on(&job.world, "b", second),
     );
-    let (mine, theirs) = match job.rank {
-        rank if rank == first => (&a, &mut b),
-        rank if rank == second => (&b, &mut a),
-        _ => return,
-    };
-    let _guard = mine.read();
-    meet(job);
-    ends(theirs.write_timeout(FOREVER));
+    cross_reading(job, [first, second], a, b);
 }
 
 /// Both ranks are on one host, and the locks on the other one.
@@ -165,18 +149,11 @@ fn one_root(job: &Job) {
         ranks_on_first_host(job, true),
         ranks_on_first_host(job, false),
     );
-    let (mut a, mut b) = (
+    let (a, b) = (
         mutex_on(&job.world, "a", here[0]),
         mutex_on(&job.world, "b", here[0]),
     );
-    let (mine, theirs) = match job.rank {
-        rank if rank == there[0] => (&mut a, &mut b),
-        rank if rank == there[1] => (&mut b, &mut a),
-        _ => return,
-    };
-    let _guard = mine.lock();
-    meet(job);
-    ends(theirs.lock_timeout(FOREVER));
+    cross(job, [there[0], there[1]], a, b);
 }
 
 fn barrier(job: &Job) {
@@ -264,17 +241,9 @@ fn permits(job: &Job) {
 }
 
 fn two_communicators(job: &Job) {
-    let [first, second] = two(job);
     let other = job.world.duplicate();
-    let (mut a, mut b) = (mutex_on(&job.world, "a", 0), mutex_on(&other, "b", 0));
-    let (mine, theirs) = match job.rank {
-        rank if rank == first => (&mut a, &mut b),
-        rank if rank == second => (&mut b, &mut a),
-        _ => return,
-    };
-    let _guard = mine.lock();
-    meet(job);
-    ends(theirs.lock_timeout(FOREVER));
+    let (a, b) = (mutex_on(&job.world, "a", 0), mutex_on(&other, "b", 0));
+    cross(job, two(job), a, b);
 }
 
 /// A rank waits for another one of its host that is in line for the lock of a rank of the other host,
