@@ -18,7 +18,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 const ABOUT: &str = "\
-Shows the objects of this user's running jobs that use mpisync, who holds them, and who waits for them
+Shows the mpisync objects of this user's running jobs: who holds each, and who waits for it
 
 It reads the shared memory of the jobs on this node, as every process of the same user may. It writes nothing \
 there, and stops nobody.";

@@ -1,8 +1,8 @@
 //! What a rank waits for on an object of several hosts, in a form that each host can compare with what
 //! its own ranks keep.
 //!
-//! A rank does not know who has a lock whose queue is on another host, and what it knows may be
-//! outdated by a message under way. But each rank's own part of an object is in the memory of its own
+//! A rank does not know who has a lock whose queue is on another host. What it knows of other hosts may
+//! be out of date, because a message is under way. But each rank's own part of an object is in the memory of its own
 //! host: the locks and permits that it has, the barriers and collective calls that it has come to.
 //! Only the rank itself changes these words, so they stay as they are while it waits elsewhere.
 
