@@ -7,6 +7,7 @@ use crate::shm::domain::Domain;
 use crate::shm::layout::{Layout, Part};
 use crate::shm::line::Line;
 use crate::shm::mapping::{Mapping, Shareable};
+use crate::shm::membarrier::Reach;
 use crate::shm::segment::Shape;
 use crate::shm::topology::Topology;
 use crate::shm::wait::{Stop, Surroundings};
@@ -29,8 +30,8 @@ pub(crate) trait Memory: Surroundings {
     /// The words of this rank.
     fn my_words(&self) -> &RankWords;
 
-    /// Whether the processes of all ranks have registered for heavy fences.
-    fn can_be_biased(&self) -> bool;
+    /// The heavy fence that reaches all ranks; None unless each of them can run it.
+    fn heavy_fence(&self) -> Option<Reach>;
 
     /// The number of ranks that share the words.
     fn ranks(&self) -> usize;
@@ -60,8 +61,8 @@ impl<M: Memory> Memory for &M {
         (**self).my_words()
     }
 
-    fn can_be_biased(&self) -> bool {
-        (**self).can_be_biased()
+    fn heavy_fence(&self) -> Option<Reach> {
+        (**self).heavy_fence()
     }
 
     #[inline]
@@ -118,7 +119,7 @@ pub(crate) struct LockMemory {
     me: usize,
     members: usize,
     gate: GateKind,
-    can_be_biased: bool,
+    heavy_fence: Option<Reach>,
     /// The offset of the qnode, if the communicator spans nodes.
     qnode: Option<usize>,
     chunk: Arc<Mapping>,
@@ -142,7 +143,7 @@ impl LockMemory {
                 0 => GateKind::Local,
                 _ => GateKind::Global,
             },
-            can_be_biased: domain.heeds_fences(),
+            heavy_fence: domain.heavy_fence(),
             qnode: (remote > 0).then(|| start + LockLayout::qnode_at(members)),
             chunk: Arc::clone(chunk),
             domain: Arc::clone(domain),
@@ -227,8 +228,8 @@ impl Memory for LockMemory {
         unsafe { self.my_words.as_ref() }
     }
 
-    fn can_be_biased(&self) -> bool {
-        self.can_be_biased
+    fn heavy_fence(&self) -> Option<Reach> {
+        self.heavy_fence
     }
 
     #[inline]

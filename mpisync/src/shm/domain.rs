@@ -9,7 +9,7 @@ use crate::shm::event::ALL;
 use crate::shm::liveness::Liveness;
 use crate::shm::lock;
 use crate::shm::mapping::Mapping;
-use crate::shm::membarrier;
+use crate::shm::membarrier::{Reach, can_run_heavy_fence};
 use crate::shm::process::{self, Process};
 use crate::shm::program::Program;
 use crate::shm::segment::{Segment, Shape};
@@ -84,7 +84,7 @@ impl Domain {
         };
         let segment = Segment::new(first, local_rank, shape);
         let this = Process::this();
-        let heeds_fences = membarrier::register();
+        let can_fence = can_run_heavy_fence(reach(&topology));
         if local_rank == 0 {
             segment.identify(&topology);
         }
@@ -95,9 +95,7 @@ impl Domain {
             .store(rank, Ordering::Relaxed);
         for local_rank in members_here(&topology, local_rank) {
             let member = segment.member(local_rank);
-            member
-                .heeds_fences
-                .store(heeds_fences.into(), Ordering::Relaxed);
+            member.can_fence.store(can_fence.into(), Ordering::Relaxed);
             member.born.store(this.born, Ordering::Relaxed);
             member.process.store(this.id, Ordering::Release);
         }
@@ -260,13 +258,14 @@ impl Domain {
         self.needs_mpi
     }
 
-    /// Whether the processes of all ranks of this node have registered for heavy fences; called
-    /// after all of them have stored their processes.
-    pub(crate) fn heeds_fences(&self) -> bool {
-        (0..self.segment.shape().members).all(|local_rank| {
+    /// The heavy fence that reaches all ranks of this node; None unless each of them can run it.
+    /// Called after all of them have stored their processes.
+    pub(crate) fn heavy_fence(&self) -> Option<Reach> {
+        let can_all_fence = (0..self.segment.shape().members).all(|local_rank| {
             let member = self.segment.member(local_rank);
-            member.heeds_fences.load(Ordering::Relaxed) != 0
-        })
+            member.can_fence.load(Ordering::Relaxed) != 0
+        });
+        can_all_fence.then(|| reach(&self.topology))
     }
 
     /// Whether this local rank has been found dead before.
@@ -361,6 +360,14 @@ impl Domain {
 }
 
 /// The numbers of the members that are this process: its rank and, on a leader, the node's server.
+/// Which threads belong to ranks of this node.
+fn reach(topology: &Topology) -> Reach {
+    match topology.local_ranks().len() {
+        1 => Reach::Process,
+        _ => Reach::Machine,
+    }
+}
+
 fn members_here(topology: &Topology, me: usize) -> impl Iterator<Item = usize> + use<> {
     let has_server = topology.spans_nodes() && topology.is_leader();
     let server = has_server.then(|| Shape::of(topology).local_rank_of_server());

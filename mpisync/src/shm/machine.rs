@@ -2,6 +2,7 @@
 //! are in `model.rs`.
 
 use crate::shm::event::Event;
+use crate::shm::membarrier::Reach;
 use crate::shm::system;
 use crate::shm::wait::{ActivePolling, Deadline, FIRST_SLEEP, INSPECTION, LONGEST_SLEEP, POLL};
 use crate::shm::wait::{Stop, Surroundings};
@@ -67,26 +68,24 @@ pub(crate) fn sleep_on_any(events: &[(Event<'_>, u32)], sleep_time: Duration) {
     }
 }
 
-/// Registers this process for the heavy fences of other processes. Returns whether the process is
-/// registered and can itself use heavy fences. The first call in a process with several threads
-/// takes some milliseconds.
-pub(crate) fn register() -> bool {
-    system::register_for_barriers()
+/// Whether this process can run a [`heavy_fence`] of this reach. The first call for
+/// [`Reach::Process`] in a process with several threads takes some milliseconds.
+pub(crate) fn can_run_heavy_fence(reach: Reach) -> bool {
+    system::can_run_barrier(reach)
 }
 
-/// The fence of the frequent side, between the announcement and the check; only in a process that
-/// has registered.
+/// The fence of the frequent side, between the announcement and the check.
 #[inline]
 pub(crate) fn light_fence() {
     core::sync::atomic::compiler_fence(Ordering::SeqCst);
 }
 
-/// The fence of the rare side, between the announcement and the check; only where [`register`]
-/// returned true.
-pub(crate) fn heavy_fence() {
+/// The fence of the rare side, between the announcement and the check; only where
+/// [`can_run_heavy_fence`] returned true. The frequent side is within `reach`.
+pub(crate) fn heavy_fence(reach: Reach) {
     // The compiler does not know that the system call concerns memory.
     fence(Ordering::SeqCst);
-    system::barrier_on_all_cores();
+    system::run_barrier(reach);
     fence(Ordering::SeqCst);
 }
 

@@ -52,8 +52,8 @@ pub(crate) struct Member {
     /// 0 if unknown.
     pub(crate) program: AtomicU64,
     pub(crate) anchor: AtomicU64,
-    /// 1 if it has registered for heavy fences.
-    pub(crate) heeds_fences: AtomicU32,
+    /// 1 if it can run the heavy fence that reaches all ranks of the node.
+    pub(crate) can_fence: AtomicU32,
     /// Nonzero once the rank has ended, see [`Absence`](crate::shm::absence::Absence).
     pub(crate) ended: AtomicU32,
     /// How many objects it has begun to make.

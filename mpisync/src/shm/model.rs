@@ -1,6 +1,7 @@
 //! The atomics, fences and waits of the protocols, under the model checker.
 
 use crate::shm::event::Event;
+use crate::shm::membarrier::Reach;
 use crate::shm::wait::{Deadline, Stop, Surroundings};
 pub(crate) use loom::cell::UnsafeCell as Slot;
 pub(crate) use loom::sync::Arc;
@@ -51,7 +52,7 @@ loom::lazy_static! {
     static ref FENCES: AtomicU32 = AtomicU32::new(0);
 }
 
-pub(crate) fn register() -> bool {
+pub(crate) fn can_run_heavy_fence(_reach: Reach) -> bool {
     true
 }
 
@@ -59,7 +60,7 @@ pub(crate) fn light_fence() {
     FENCES.fetch_add(1, Ordering::AcqRel);
 }
 
-pub(crate) fn heavy_fence() {
+pub(crate) fn heavy_fence(_reach: Reach) {
     fence(Ordering::SeqCst);
     FENCES.fetch_add(1, Ordering::AcqRel);
     fence(Ordering::SeqCst);

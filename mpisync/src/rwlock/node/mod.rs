@@ -80,7 +80,7 @@ impl<M: Memory> NodeLock<M> {
     pub(crate) fn try_read(&self) -> bool {
         let gate = self.memory.gate();
         let slot = &self.memory.my_words().slot;
-        if MODELLED && !self.memory.can_be_biased() {
+        if MODELLED && self.memory.heavy_fence().is_none() {
             // Saves the model checker a step, which takes it minutes.
             return self.try_read_with_barrier();
         }

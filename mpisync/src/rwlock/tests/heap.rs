@@ -5,6 +5,7 @@ use crate::rwlock::memory::Memory;
 use crate::shm::atomic::{Arc, AtomicU32};
 use crate::shm::event::Sleepers;
 use crate::shm::line::Line;
+use crate::shm::membarrier::Reach;
 use crate::shm::program::HeldAt;
 use crate::shm::wait::Surroundings;
 
@@ -83,8 +84,8 @@ impl Memory for HeapMemory {
         self.rank_words(self.me)
     }
 
-    fn can_be_biased(&self) -> bool {
-        self.biased
+    fn heavy_fence(&self) -> Option<Reach> {
+        self.biased.then_some(Reach::Process)
     }
 
     fn ranks(&self) -> usize {

@@ -6,7 +6,7 @@ use crate::rwlock::node::NodeLock;
 use crate::rwlock::tests::heap::HeapMemory;
 use crate::rwlock::tests::locks;
 use crate::shm::line::Line;
-use crate::shm::membarrier;
+use crate::shm::membarrier::{Reach, can_run_heavy_fence};
 use crate::shm::wait::Deadline;
 use std::hint::black_box;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -113,7 +113,7 @@ fn mixed_operations(locks: Vec<NodeLock<HeapMemory>>) {
 /// The same locks, with readers who do without a barrier after a few reads; none where the kernel
 /// has no heavy fence.
 fn may_be_biased(mut locks: Vec<NodeLock<HeapMemory>>) -> Option<Vec<NodeLock<HeapMemory>>> {
-    if !membarrier::register() {
+    if !can_run_heavy_fence(Reach::Process) {
         return None;
     }
     for lock in &mut locks {

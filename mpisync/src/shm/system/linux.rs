@@ -1,12 +1,13 @@
 //! The system calls of Linux.
 
+use crate::shm::membarrier::Reach;
 use crate::shm::process::Activity;
 use core::sync::atomic::AtomicU32;
 use rustix::fd::{AsRawFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, FallocateFlags, Mode, OFlags, fallocate, linkat, open};
 use rustix::io;
 use rustix::io::Errno;
-use rustix::thread::{MembarrierCommand, futex, membarrier};
+use rustix::thread::{MembarrierCommand, futex, membarrier, membarrier_query};
 use rustix::time::{ClockId, clock_gettime};
 use std::time::Duration;
 
@@ -57,20 +58,28 @@ pub(crate) fn futex_wait_any<'a>(
     }
 }
 
-/// Registers this process for [`barrier_on_all_cores`] of other processes; returns whether it is
-/// registered and can itself run such barriers.
-pub(crate) fn register_for_barriers() -> bool {
-    membarrier(MembarrierCommand::RegisterGlobalExpedited).is_ok()
-        && membarrier(MembarrierCommand::GlobalExpedited).is_ok()
+/// Whether this process can run a full barrier on every core that runs a thread within `reach`.
+pub(crate) fn can_run_barrier(reach: Reach) -> bool {
+    match reach {
+        Reach::Process => {
+            membarrier(MembarrierCommand::RegisterPrivateExpedited).is_ok()
+                && membarrier(MembarrierCommand::PrivateExpedited).is_ok()
+        }
+        // Not tried, because it takes milliseconds. Where cores run without the scheduler's clock (`nohz_full`), the
+        // kernel does not have it.
+        Reach::Machine => membarrier_query().contains_command(MembarrierCommand::Global),
+    }
 }
 
-/// Runs a full barrier on every core that runs a thread of a registered process.
-pub(crate) fn barrier_on_all_cores() {
+/// Runs a full barrier on every core that runs a thread within `reach`.
+pub(crate) fn run_barrier(reach: Reach) {
+    let command = match reach {
+        Reach::Process => MembarrierCommand::PrivateExpedited,
+        Reach::Machine => MembarrierCommand::Global,
+    };
     // membarrier(2): with these flags the call "is guaranteed to always return the same value until
-    // reboot", so it works in a process that has registered. If a sandbox forbids it later, there
-    // is no way to go on.
-    membarrier(MembarrierCommand::GlobalExpedited)
-        .expect("the kernel runs barriers as it did when this process registered for them");
+    // reboot". If a sandbox forbids it later, there is no way to go on.
+    membarrier(command).expect("the kernel runs barriers as it did when this process asked for it");
 }
 
 /// State letter and start time of a process, fields 3 and 22 of `/proc/ID/stat` (proc(5)).

@@ -1,5 +1,6 @@
 //! Stand-ins for the system calls that only Linux has.
 
+use crate::shm::membarrier::Reach;
 use crate::shm::process::Activity;
 use core::sync::atomic::{AtomicU32, Ordering};
 use rustix::fd::OwnedFd;
@@ -21,12 +22,12 @@ pub(crate) fn futex_wait_any<'a>(
     std::thread::sleep(sleep_time);
 }
 
-pub(crate) fn register_for_barriers() -> bool {
+pub(crate) fn can_run_barrier(_reach: Reach) -> bool {
     false
 }
 
-pub(crate) fn barrier_on_all_cores() {
-    unreachable!("no process is registered");
+pub(crate) fn run_barrier(_reach: Reach) {
+    unreachable!("no process can run it");
 }
 
 pub(crate) fn process_state(_id: u32) -> std::io::Result<(u8, u64)> {
