@@ -359,7 +359,6 @@ impl Domain {
     }
 }
 
-/// The numbers of the members that are this process: its rank and, on a leader, the node's server.
 /// Which threads belong to ranks of this node.
 fn reach(topology: &Topology) -> Reach {
     match topology.local_ranks().len() {
@@ -368,6 +367,7 @@ fn reach(topology: &Topology) -> Reach {
     }
 }
 
+/// The numbers of the members that are this process: its rank and, on a leader, the node's server.
 fn members_here(topology: &Topology, me: usize) -> impl Iterator<Item = usize> + use<> {
     let has_server = topology.spans_nodes() && topology.is_leader();
     let server = has_server.then(|| Shape::of(topology).local_rank_of_server());
