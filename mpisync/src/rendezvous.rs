@@ -92,29 +92,26 @@ pub(crate) type Payload = [u64; PAYLOAD_WORDS];
 /// An empty payload.
 pub(crate) const NOTHING: Payload = [0; PAYLOAD_WORDS];
 
-/// The result of a meeting, by rank. Must be read before this rank goes to another meeting.
+/// The result of a meeting: one reading for each rank that took part, by rank. Must be read before
+/// this rank goes to another meeting.
 pub(crate) struct Rendezvous<'a>(Vec<Reading<'a>>);
 
 impl Rendezvous<'_> {
-    /// The outcomes of the ranks' parts in the call.
-    pub(crate) fn outcomes(&self) -> impl Iterator<Item = &Outcome> {
-        self.0.iter().map(|there| &there.outcome)
+    /// What the ranks have brought, with each rank.
+    pub(crate) fn payloads(&self) -> impl Iterator<Item = (usize, &Payload)> {
+        self.0.iter().map(|there| (there.rank, &there.payload))
     }
 
-    /// What the ranks have brought.
-    pub(crate) fn payloads(&self) -> impl ExactSizeIterator<Item = &Payload> {
-        self.0.iter().map(|there| &there.payload)
-    }
-
-    /// The call of a rank.
+    /// The call of a rank that took part.
     pub(crate) fn call(&self, rank: usize) -> ObjectCall {
-        self.0[rank].call()
+        let there = self.0.iter().find(|there| there.rank == rank);
+        there.expect("it took part").call()
     }
 
     /// The failure of the rank that failed first, with that rank.
     pub(crate) fn failure(&self) -> Option<(usize, CollectiveError)> {
-        let rank = first_failed(self.outcomes().enumerate())?;
-        Some((rank, self.0[rank].failure(rank)?))
+        let there = first_failed(self.0.iter())?;
+        Some((there.rank, there.failure()?))
     }
 }
 
@@ -167,6 +164,7 @@ impl<'a> Arrival<'a> {
 
 /// The announcement of another rank.
 struct Reading<'a> {
+    rank: usize,
     signature: u64,
     step: Step,
     depth: u32,
@@ -177,7 +175,7 @@ struct Reading<'a> {
 }
 
 impl<'a> Reading<'a> {
-    fn of(announcement: &'a Announcement) -> Self {
+    fn of(rank: usize, announcement: &'a Announcement) -> Self {
         let step = announcement.step.load(Ordering::Relaxed);
         let outcome = announcement.outcome.load(Ordering::Relaxed);
         let reason = || Reason {
@@ -185,6 +183,7 @@ impl<'a> Reading<'a> {
             passed_on: outcome & PASSED_ON != 0,
         };
         Reading {
+            rank,
             signature: announcement.signature.load(Ordering::Relaxed),
             step: [Step::Enter, Step::Exit, Step::Fenced][step.min(2) as usize],
             depth: announcement.depth.load(Ordering::Relaxed),
@@ -217,8 +216,8 @@ impl<'a> Reading<'a> {
     }
 
     /// The error for its outcome, if it failed. Must be read as early as its place.
-    fn failure(&self, rank: usize) -> Option<CollectiveError> {
-        let (rank, place) = (rank as i32, self.place());
+    fn failure(&self) -> Option<CollectiveError> {
+        let (rank, place) = (self.rank as i32, self.place());
         match &self.outcome {
             Outcome::Fine => None,
             Outcome::Failed(reason) => Some(CollectiveError::Failed {
@@ -288,21 +287,21 @@ pub(crate) fn meet_from_fence(block: &Block, writer: usize, site: CallSite) -> C
         Ok(announcements) => announcements,
         Err(error) => return error,
     };
-    let there = &announcements[writer];
+    let there = announcements.iter().find(|there| there.rank == writer);
+    let there = there.expect("it takes part");
     if there.outcome == Outcome::Fine {
         return CollectiveError::diverged(arrival.call(), writer, there.call());
     }
     count_failure();
-    let all = announcements.iter().map(|there| &there.outcome);
-    let rank = first_failed(all.enumerate()).expect("the writer has failed");
-    announcements[rank].failure(rank).expect("it has failed")
+    let first = first_failed(announcements.iter()).expect("the writer has failed");
+    first.failure().expect("it has failed")
 }
 
 /// Whether `rank` has come to a later meeting than this rank.
 pub(crate) fn is_ahead(block: &Block, rank: usize) -> bool {
     let domain = block.domain();
     let mine = domain.my_arrival_slot().posted.load(Ordering::Relaxed);
-    domain.arrival_slot(rank).posted.load(Ordering::Acquire) > mine
+    domain.arrival_slot(rank).posted.load(Ordering::Acquire) > mine && domain.takes_part(rank)
 }
 
 /// Comes to the next meeting. Returns all announcements, by rank.
@@ -325,7 +324,7 @@ fn gather<'a>(
     let (name, location) = (arrival.site.name(), arrival.site.location());
     let deadline = Deadline::NEVER.of(Call::new(&awaited, name, location));
     let mut announcements = Vec::with_capacity(size);
-    for rank in 0..size {
+    for rank in domain.participants() {
         let slot = domain.arrival_slot(rank);
         let has_come = || slot.posted.load(Ordering::Acquire) >= number;
         wait(
@@ -342,7 +341,10 @@ fn gather<'a>(
             }
             error
         })?;
-        announcements.push(Reading::of(&slot.announcements[(number % 2) as usize]));
+        announcements.push(Reading::of(
+            rank,
+            &slot.announcements[(number % 2) as usize],
+        ));
     }
     let alike = |announcement: &Reading<'_>| {
         announcement.signature == signature && announcement.calls == arrival.calls
@@ -376,21 +378,16 @@ pub(crate) fn leave(domain: &Arc<Domain>, controller: u64, arrival: &Arrival<'_>
 }
 
 fn all_have_come(domain: &Domain, number: u64) -> bool {
-    let size = domain.topology().size();
-    (0..size).all(|rank| domain.arrival_slot(rank).posted.load(Ordering::Acquire) >= number)
+    let has_come = |rank| domain.arrival_slot(rank).posted.load(Ordering::Acquire) >= number;
+    domain.participants().all(has_come)
 }
 
 /// The ranks that have not come to the meeting of this number.
 fn missing(domain: &Domain, number: u64) -> Vec<Awaited> {
-    let is_missing = |&rank: &u32| {
-        domain
-            .arrival_slot(rank as usize)
-            .posted
-            .load(Ordering::Acquire)
-            < number
-    };
-    let ranks = 0..domain.topology().size() as u32;
-    Awaited::all(ranks.filter(is_missing), "has not come")
+    let is_missing =
+        |&rank: &usize| domain.arrival_slot(rank).posted.load(Ordering::Acquire) < number;
+    let missing = domain.participants().filter(is_missing);
+    Awaited::all(missing.map(|rank| rank as u32), "has not come")
 }
 
 /// Waits until all ranks have come to the last meeting of this rank, which did not read its
@@ -415,7 +412,7 @@ fn catch_up(block: &Block) -> Result<(), CollectiveError> {
 fn check_last_meeting(domain: &Domain) -> Result<(), CollectiveError> {
     let posted = |slot: &ArrivalSlot| slot.posted.load(Ordering::Acquire);
     let last = posted(domain.my_arrival_slot());
-    for rank in 0..domain.topology().size() {
+    for rank in domain.participants() {
         if posted(domain.arrival_slot(rank)) < last
             && let Some(absence) = domain.departure(rank)
         {
@@ -444,6 +441,7 @@ impl Search {
                 || domain.arrival_slot(rank).posted.load(Ordering::Acquire) >= self.number;
             // It may have come before it died or ended.
             if let Some(absence) = domain.departure(rank)
+                && domain.takes_part(rank)
                 && !has_come()
             {
                 return Err(NotMet(CollectiveError::absent(rank as u32, absence)));
@@ -467,9 +465,9 @@ fn arrive(domain: &Arc<Domain>, arrival: &Arrival<'_>, signature: u64) -> u64 {
     // An exchange, so that the check for sleepers comes after it.
     slot.posted.swap(number, Ordering::SeqCst);
     domain.segment().arrival().notify(ALL);
-    let here = domain.topology().local_ranks().len() as u64;
+    let here = || domain.local_participants() as u64;
     // The last rank of a node sends the announcements of all to the other nodes.
-    if before.is_some_and(|before| (before + 1).is_multiple_of(here)) {
+    if before.is_some_and(|before| (before + 1).is_multiple_of(here())) {
         domain.announce(number);
     }
     number
@@ -491,44 +489,43 @@ fn compare<'a>(arrival: &Arrival<'_>, signature: u64, announcement: Reading<'a>)
 
 /// The result of a meeting from the relations of all ranks.
 fn settle<'a>(arrival: &Arrival<'_>, met: Vec<Met<'a>>) -> Result<Rendezvous<'a>, CollectiveError> {
-    let diverged = |rank: usize, there: &Reading<'_>| {
+    let diverged = |there: &Reading<'_>| {
         Err(CollectiveError::diverged(
             arrival.call(),
-            rank,
+            there.rank,
             there.call(),
         ))
     };
     let left = || {
-        met.iter().enumerate().filter_map(|(rank, met)| match met {
-            Met::Left(there) => Some((rank, there)),
+        met.iter().filter_map(|met| match met {
+            Met::Left(there) => Some(there),
             _ => None,
         })
     };
-    let first = first_failed(left().map(|(rank, there)| (rank, &there.outcome)));
-    if let Some((rank, there)) = left().find(|(rank, _)| Some(*rank) == first) {
+    if let Some(there) = first_failed(left()) {
         count_failure();
-        return Err(there.failure(rank).expect("it has failed"));
+        return Err(there.failure().expect("it has failed"));
     }
-    if let Some((rank, there)) = left().next() {
-        return diverged(rank, there);
+    if let Some(there) = left().next() {
+        return diverged(there);
     }
     let all_fine = met
         .iter()
         .all(|met| matches!(met, Met::Same(there) if there.outcome == Outcome::Fine));
     let mut same = Vec::with_capacity(met.len());
-    for (rank, met) in met.into_iter().enumerate() {
+    for met in met {
         match met {
             Met::Same(there) if all_fine && there.calls != arrival.calls => {
                 return Err(CollectiveError::OutOfStep {
                     here: u64::from(arrival.calls as u32),
                     here_call: arrival.call(),
-                    rank: rank as i32,
+                    rank: there.rank as i32,
                     there: u64::from(there.calls as u32),
                     there_call: there.call(),
                 });
             }
             Met::Same(there) => same.push(there),
-            Met::Elsewhere(there) | Met::Left(there) => return diverged(rank, &there),
+            Met::Elsewhere(there) | Met::Left(there) => return diverged(&there),
             Met::Inside => unreachable!("a meeting goes on until all are out"),
         }
     }
@@ -537,12 +534,15 @@ fn settle<'a>(arrival: &Arrival<'_>, met: Vec<Met<'a>>) -> Result<Rendezvous<'a>
 
 /// The rank that failed first, as far as known: the lowest one whose failure is its own, or else the
 /// lowest one that failed.
-fn first_failed<'a>(outcomes: impl Iterator<Item = (usize, &'a Outcome)>) -> Option<usize> {
-    let failed = outcomes.filter_map(|(rank, outcome)| match outcome {
+fn first_failed<'a, 'b: 'a>(
+    readings: impl Iterator<Item = &'a Reading<'b>>,
+) -> Option<&'a Reading<'b>> {
+    let failed = readings.filter_map(|there| match &there.outcome {
         Outcome::Fine => None,
-        Outcome::Failed(reason) | Outcome::Panicked(reason) => Some((reason.passed_on, rank)),
+        Outcome::Failed(reason) | Outcome::Panicked(reason) => Some((reason.passed_on, there)),
     });
-    failed.min().map(|(_, rank)| rank)
+    let first = failed.min_by_key(|(passed_on, there)| (*passed_on, there.rank));
+    first.map(|(_, there)| there)
 }
 
 absent!(CollectiveError);

@@ -275,14 +275,20 @@ impl Worker {
         let members: Vec<i32> = (0..base.size())
             .filter(|&rank| numbers[rank as usize] == number)
             .collect();
-        let part = PartComm::split(context, number)?;
+        let count = numbers.iter().max().map_or(0, |last| last + 1);
+        // A split blocks in MPI, and never ends if a rank dies in it.
+        let part = if count == base.size() {
+            PartComm::alone(context)?
+        } else {
+            PartComm::split(context, number)?
+        };
         let team = match members.len() {
             1 => None,
             _ => Some(Team::new(&part, asked)?),
         };
         Ok(Worker {
             number,
-            count: numbers.iter().max().map_or(0, |last| last + 1),
+            count,
             rank: members.iter().position(|&rank| rank == me).unwrap_or(0) as i32,
             members,
             team,

@@ -190,7 +190,7 @@ impl Collective {
     /// The error if a rank names another sharer than this rank.
     fn disagreement(&self, here: Payload, met: &Rendezvous<'_>) -> Option<CollectiveError> {
         let differs = |(_, there): &(usize, &Payload)| **there != here;
-        let (rank, there) = met.payloads().enumerate().find(differs)?;
+        let (rank, there) = met.payloads().find(differs)?;
         let named = |payload: Payload| payload[0].checked_sub(1).map(|rank| rank as u32 as i32);
         let here_call = self.object.call(self.site.label(), self.site.place());
         let there_call = met.call(rank);

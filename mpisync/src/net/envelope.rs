@@ -2,6 +2,7 @@
 
 use crate::net::Message;
 use crate::shm::arrival::AnnouncementData;
+use crate::shm::survivors::Position;
 use crate::shm::waiting::hosts::{HostWait, HostsDeadlock};
 use crate::shm::waiting::want::Want;
 use serde::{Deserialize, Serialize};
@@ -38,9 +39,13 @@ pub(super) enum To {
     /// To a node's leader: a rank has ended.
     Ended { rank: u32, panicked: bool },
     /// To a node's leader: the sender has posted a step of the agreement on the ranks that are left.
-    SurvivorStep { step: u64 },
+    SurvivorStep { step: u64, position: Position },
     /// To a node's leader: the decision of an attempt at it.
-    Decision { step: u64, excluded: Vec<u32> },
+    Decision {
+        step: u64,
+        excluded: Vec<u32>,
+        resumed: Position,
+    },
     /// To a node's leader: a message of the search for deadlocks.
     Search(SearchMessage),
 }

@@ -153,12 +153,22 @@ impl<T: Plain, D: Dimension> Region<T, D> {
             payload: part.to_words(),
         };
         let met = rendezvous::meet(self.lock.block(), &arrival)?;
-        let parts: Vec<Part> = met
-            .payloads()
-            .zip(0..)
-            .map(|(payload, rank)| Part::from_words(payload, rank, self.shape()))
+        let parts: Vec<(i32, Part)> = (met.payloads())
+            .map(|(rank, payload)| {
+                let rank = rank as i32;
+                (rank, Part::from_words(payload, rank, self.shape()))
+            })
             .collect();
-        settle(&parts, |rank| met.call(rank as usize))
+        let settled = settle(&parts, self.size(), |rank| met.call(rank as usize));
+        settled.map_err(|error| match error {
+            RegionError::NoData { root } => {
+                match self.lock.block().domain().departure(root as usize) {
+                    Some(absence) => CollectiveError::absent(root as u32, absence).into(),
+                    None => error,
+                }
+            }
+            error => error,
+        })
     }
 
     /// Lets the [`master`](Self::master) change the items by `write`, and returns its result on all
@@ -355,23 +365,27 @@ impl Part {
     }
 }
 
-/// Finds the rank whose data is to be set, from the arguments of all ranks. `call` is the call of a
-/// rank.
-fn settle(parts: &[Part], call: impl Fn(i32) -> ObjectCall) -> Result<Agreed, RegionError> {
-    let named = parts[0].root;
+/// Finds the rank whose data is to be set, from the arguments of the ranks that take part. `size` is
+/// that of the communicator, and `call` the call of a rank.
+fn settle(
+    parts: &[(i32, Part)],
+    size: i32,
+    call: impl Fn(i32) -> ObjectCall,
+) -> Result<Agreed, RegionError> {
+    let (lowest, ref part) = parts[0];
+    let named = part.root;
     let root = match named {
         Some(root) => {
-            let differs = |part: &Part| part.root != named;
-            if let Some(rank) = parts.iter().position(differs) {
+            if let Some((rank, part)) = parts.iter().find(|(_, part)| part.root != named) {
                 return Err(RegionError::RootsDiffer {
+                    first: lowest,
                     root,
-                    rank: rank as i32,
-                    there: parts[rank].root.unwrap_or(-1),
-                    rank_0_call: call(0),
-                    there_call: call(rank as i32),
+                    rank: *rank,
+                    there: part.root.unwrap_or(-1),
+                    first_call: call(lowest),
+                    there_call: call(*rank),
                 });
             }
-            let size = parts.len() as i32;
             if !(0..size).contains(&root) {
                 return Err(RegionError::RankOutOfRange {
                     argument: "root",
@@ -382,9 +396,9 @@ fn settle(parts: &[Part], call: impl Fn(i32) -> ObjectCall) -> Result<Agreed, Re
             root
         }
         None => {
-            let mut with_data = (0..).zip(parts).filter(|(_, part)| part.data.is_some());
+            let mut with_data = parts.iter().filter(|(_, part)| part.data.is_some());
             let first = with_data.next().ok_or(RegionError::NoRoot)?.0;
-            if let Some((second, _)) = with_data.next() {
+            if let Some(&(second, _)) = with_data.next() {
                 return Err(RegionError::SeveralRoots {
                     first,
                     second,
@@ -395,7 +409,8 @@ fn settle(parts: &[Part], call: impl Fn(i32) -> ObjectCall) -> Result<Agreed, Re
             first
         }
     };
-    match &parts[root as usize].data {
+    let of_root = parts.iter().find(|(rank, _)| *rank == root);
+    match of_root.and_then(|(_, part)| part.data.as_ref()) {
         None => Err(RegionError::NoData { root }),
         Some(Err(refused)) => Err(refused.clone()),
         Some(Ok(bytes)) => Ok(Agreed {
@@ -434,7 +449,8 @@ mod tests {
     }
 
     fn settled(parts: &[Part]) -> Result<Agreed, RegionError> {
-        settle(parts, call)
+        let parts: Vec<_> = (0..).zip(parts.iter().cloned()).collect();
+        settle(&parts, parts.len() as i32, call)
     }
 
     fn agreed(root: i32) -> Result<Agreed, RegionError> {
@@ -458,10 +474,11 @@ mod tests {
     fn ranks_settle_on_the_root_they_name() {
         assert_eq!(settled(&[follows(1), has(Some(1), None)]), agreed(1));
         let differ = RegionError::RootsDiffer {
+            first: 0,
             root: 1,
             rank: 1,
             there: 0,
-            rank_0_call: call(0),
+            first_call: call(0),
             there_call: call(1),
         };
         assert_eq!(settled(&[follows(1), has(Some(0), None)]), Err(differ));
@@ -473,6 +490,17 @@ mod tests {
         assert_eq!(settled(&[follows(2), follows(2)]), Err(nobody));
         let nothing = RegionError::NoData { root: 0 };
         assert_eq!(settled(&[follows(0), follows(0)]), Err(nothing));
+    }
+
+    #[test]
+    fn ranks_that_are_left_settle_without_the_others() {
+        let parts = [(1, follows(3)), (3, has(Some(3), None))];
+        assert_eq!(settle(&parts, 4, call), agreed(3));
+        let gone = [(1, follows(0)), (3, follows(0))];
+        assert_eq!(settle(&gone, 4, call), Err(RegionError::NoData { root: 0 }));
+        let differ = [(1, follows(3)), (3, has(Some(1), None))];
+        let error = settle(&differ, 4, call).expect_err("they name different ones");
+        assert!(error.to_string().starts_with("rank 1, in "), "{error}");
     }
 
     #[test]

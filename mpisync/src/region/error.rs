@@ -8,18 +8,20 @@ use crate::error::{CollectiveError, LockError, ObjectCall};
 pub enum RegionError {
     /// The ranks do not agree on the root.
     #[error(
-        "rank 0, in {rank_0_call}, names rank {root} as root, and rank {rank}, in {there_call}, names rank {there}; name the same \
+        "rank {first}, in {first_call}, names rank {root} as root, and rank {rank}, in {there_call}, names rank {there}; name the same \
          root on all ranks"
     )]
     RootsDiffer {
-        /// The root that rank 0 names.
+        /// The lowest rank that takes part: rank 0, as long as that is left.
+        first: i32,
+        /// The root that it names.
         root: i32,
         /// The lowest rank that names another.
         rank: i32,
         /// The root that this rank names.
         there: i32,
-        /// The call of rank 0.
-        rank_0_call: ObjectCall,
+        /// The call of the lowest rank.
+        first_call: ObjectCall,
         /// The call of the other rank.
         there_call: ObjectCall,
     },

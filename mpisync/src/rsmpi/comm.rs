@@ -169,6 +169,15 @@ impl OwnComm {
         self.part(part)
     }
 
+    /// A communicator of this rank alone. Local.
+    pub(super) fn alone(&self) -> Result<Self, CreateError> {
+        let mut part = self.raw;
+        // SAFETY: a valid handle, the result in a live variable.
+        let made = unsafe { ffi::MPI_Comm_dup(ffi::RSMPI_COMM_SELF, &mut part) };
+        check("MPI_Comm_dup", made)?;
+        self.part(part)
+    }
+
     /// Takes ownership of a new communicator of some of the ranks.
     fn part(&self, raw: ffi::MPI_Comm) -> Result<Self, CreateError> {
         let (mut rank, mut size) = (0, 0);

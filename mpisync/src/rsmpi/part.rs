@@ -20,7 +20,15 @@ pub(crate) struct PartComm {
 impl PartComm {
     /// One for each color, of the ranks of the communicator of `context` that pass it. Collective.
     pub(crate) fn split(context: &Context, color: i32) -> Result<Self, CreateError> {
-        let own = context.all().split(color)?;
+        Self::new(context.all().split(color)?)
+    }
+
+    /// One of this rank alone. Local.
+    pub(crate) fn alone(context: &Context) -> Result<Self, CreateError> {
+        Self::new(context.all().alone()?)
+    }
+
+    fn new(own: OwnComm) -> Result<Self, CreateError> {
         // SAFETY: a communicator of this process; the handler is MPI's own.
         let code = unsafe { ffi::MPI_Comm_set_errhandler(own.raw(), ffi::RSMPI_ERRORS_ARE_FATAL) };
         check("MPI_Comm_set_errhandler", code)?;

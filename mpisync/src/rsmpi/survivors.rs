@@ -15,14 +15,15 @@ use std::time::Instant;
 /// The tag of the call that makes the communicator; MPI keeps such tags apart from those of messages.
 const TAG: Tag = 16_017;
 
-/// Makes a communicator of the ranks of `comm` that are left after others have died or ended.
-/// Collective over the ranks that are left: each of them has to call it. They keep their order.
+/// Lets the ranks of `comm` that are left go on after others have died or ended, and makes a
+/// communicator of them. Collective over the ranks that are left: each of them has to call it. They
+/// keep their order.
 ///
-/// The ranks agree on who is left. If one of them dies in the meantime, they agree anew. New objects
-/// on the communicator need none of the others; on those of `comm` go on what needs no other rank:
-/// locks, mutexes, semaphores, counters and channels. What all ranks do together, such as fences,
-/// `#[collective]` calls, a barrier and making objects, needs the new communicator. The chapter
-/// [errors](crate::guide::errors#who-is-left) of the guide has a table.
+/// The ranks agree on who is left. If one of them dies in the meantime, they agree anew. From then
+/// on, what all ranks do together with the objects of `comm` (fences, `#[collective]` calls,
+/// barriers, turns, [`Region::set`](crate::Region::set), `close`) does without the others, and the
+/// ranks keep their numbers there. New objects are made on the communicator that is returned. The
+/// chapter [errors](crate::guide::errors#who-is-left) of the guide has a table.
 ///
 /// `comm` has to have an object, since only then the ranks know of each other who lives. The launcher
 /// has to let the others live when a rank dies, see [the
@@ -40,12 +41,11 @@ const TAG: Tag = 16_017;
 /// fn main() -> std::process::ExitCode {
 ///     mpisync::run(|world| -> anyhow::Result<()> {
 ///         let mut ctrl = mpisync::sync(world)?;
-///         let mut left;
 ///         for _ in 0..100 {
 ///             if let Err(error) = step(&mut ctrl) {
 ///                 eprintln!("{error}; going on with the others");
-///                 left = mpisync::survivors(world)?;
-///                 ctrl = mpisync::sync(&left)?;
+///                 let left = mpisync::survivors(world)?;
+///                 eprintln!("{} ranks are left", left.size());
 ///             }
 ///         }
 ///         Ok(())

@@ -299,7 +299,9 @@ impl<'a> FencedCall<'a> {
         for local_rank in others() {
             let record = self.mailbox.rank_record(local_rank);
             let rank = block.domain().topology().local_ranks()[local_rank];
-            let is_absent = Cell::new(block.domain().is_known_dead(local_rank));
+            let domain = block.domain();
+            let is_absent = domain.is_known_dead(local_rank) || !domain.takes_part(rank as usize);
+            let is_absent = Cell::new(is_absent);
             let check = || (is_done(record) || is_absent.get()).then_some(());
             let inspect = || {
                 is_absent.set(self.absence(rank as usize).is_some());

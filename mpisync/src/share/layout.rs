@@ -50,10 +50,10 @@ pub(crate) struct Record {
     pub(crate) length: AtomicU64,
     /// An [`INLINE_VALUE`], or the handle of an [`OBJECT_VALUE`]. Begins in the next cache line.
     pub(crate) data: [AtomicU64; INLINE / 8],
-    /// Nonzero while a writer fills the record, if the communicator spans nodes. A value from
-    /// another node may come after all ranks of this node have gone on without it, while a writer
-    /// of this node is in a later call.
-    pub(crate) filling: AtomicU32,
+    /// One more than the local rank, or the server, that fills the record or reads it alone, if the
+    /// communicator spans nodes; 0 if none does. A value from another node may come after all ranks
+    /// of this node have gone on without it, while a writer of this node is in a later call.
+    filling: AtomicU32,
     /// The line of the writer's call site.
     pub(crate) line: AtomicU32,
     /// The name of the writer's call.
@@ -114,12 +114,32 @@ impl Record {
         Place::new(self.file.get(), self.line.load(Ordering::Relaxed))
     }
 
-    /// Begins to fill the record if no other writer does.
-    pub(crate) fn try_to_fill(&self) -> bool {
+    /// Begins to fill the record as this local rank, or server, if no other does that is left.
+    pub(crate) fn try_to_fill(
+        &self,
+        me: usize,
+        has_left: impl Fn(usize) -> bool,
+    ) -> Option<Filling<'_>> {
         let filling = &self.filling;
-        filling
-            .compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed)
-            .is_ok()
+        let holder = filling.load(Ordering::Relaxed);
+        if (holder as usize)
+            .checked_sub(1)
+            .is_some_and(|of| !has_left(of))
+        {
+            return None;
+        }
+        let (mine, order) = (me as u32 + 1, (Ordering::Acquire, Ordering::Relaxed));
+        let begun = filling.compare_exchange(holder, mine, order.0, order.1);
+        begun.is_ok().then_some(Filling(filling))
+    }
+}
+
+/// The right to fill a record, until it is dropped.
+pub(crate) struct Filling<'a>(&'a AtomicU32);
+
+impl Drop for Filling<'_> {
+    fn drop(&mut self) {
+        self.0.store(0, Ordering::Release);
     }
 }
 

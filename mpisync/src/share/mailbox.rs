@@ -1,6 +1,6 @@
 //! The mailbox of an object in the memory of a node.
 
-use crate::share::layout::{Mailbox, RankRecord};
+use crate::share::layout::{Filling, Mailbox, RankRecord, Record};
 use crate::shm::domain::Domain;
 use crate::shm::layout::{Layout, Part};
 use crate::shm::line::Line;
@@ -68,6 +68,12 @@ impl MailboxMemory {
     #[inline]
     pub(super) fn my_record(&self) -> &RankRecord {
         self.rank_record(self.me)
+    }
+
+    /// Begins to fill `record`, a record of this mailbox, if no other rank does that is left.
+    pub(super) fn try_to_fill<'a>(&self, record: &'a Record) -> Option<Filling<'a>> {
+        let has_left = |local_rank| self.domain.local_departure(local_rank).is_some();
+        record.try_to_fill(self.me, has_left)
     }
 
     /// Marks this rank as done with all calls. No rank waits for it to be done, and a rank that

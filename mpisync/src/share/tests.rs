@@ -2,8 +2,10 @@
 
 use crate::error::CollectiveError;
 use crate::plain::Plain;
+use crate::share::layout::Mailbox;
 use crate::share::payload::{Encoder, Kind, decode};
 use crate::share::stream::{ItemSink, ItemSource, Sink, Source};
+use crate::shm::mapping::Mapping;
 
 #[test]
 fn references_are_what_they_refer_to() {
@@ -34,6 +36,23 @@ fn types_of_one_name_differ_in_their_layout() {
     let (shared, collected) = small.mismatch(large.label().into_owned(), large.layout());
     assert!(shared.ends_with("(8 bytes, alignment 4)"), "{shared}");
     assert!(collected.ends_with("(4 bytes, alignment 4)"), "{collected}");
+}
+
+#[test]
+fn a_record_is_filled_by_one_and_taken_over_from_the_dead() {
+    let mapping = Mapping::private(size_of::<Mailbox>());
+    let mailbox: &Mailbox = mapping.get(0);
+    let record = &mailbox.records[0];
+    let nobody = |_| false;
+    let filling = record.try_to_fill(2, nobody).expect("it is free");
+    assert!(record.try_to_fill(1, nobody).is_none());
+    assert!(record.try_to_fill(1, |rank| rank == 0).is_none());
+    // As if the rank had died.
+    std::mem::forget(filling);
+    let taken_over = record.try_to_fill(1, |rank| rank == 2);
+    assert!(record.try_to_fill(0, |rank| rank == 2).is_none());
+    drop(taken_over);
+    assert!(record.try_to_fill(0, nobody).is_some());
 }
 
 #[test]

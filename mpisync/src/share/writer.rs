@@ -3,7 +3,7 @@
 use crate::error::CollectiveError;
 use crate::share::calls::{CallNumber, FencedCall};
 use crate::share::failure::{Failure, panic_message};
-use crate::share::layout::{FAILED, INLINE, INLINE_VALUE, STAGED_VALUE};
+use crate::share::layout::{FAILED, Filling, INLINE, INLINE_VALUE, STAGED_VALUE};
 use crate::share::payload::{Encoder, Kind};
 use crate::share::remote::Value;
 use crate::share::stream::Source;
@@ -72,14 +72,9 @@ impl FencedCall<'_> {
         let Some(mailboxes) = self.mailboxes else {
             return work();
         };
-        let record = self.record();
         // If a host is lost, the call fails for that reason in the end.
-        let has_begun = mailboxes.begin_filling(self.block, record).is_ok();
-        let result = work();
-        if has_begun {
-            record.filling.store(0, Ordering::Release);
-        }
-        result
+        let _filling = mailboxes.begin_filling(self.block, self.mailbox, self.record());
+        work()
     }
 
     /// Makes this rank the writer of a call in which all ranks know that it is.
@@ -135,11 +130,11 @@ impl FencedCall<'_> {
         kind: Kind,
         source: &mut impl Source,
     ) -> Result<(), CollectiveError> {
-        if !self.begin_filling() {
+        let Some(filling) = self.begin_filling() else {
             self.finish();
             return Ok(());
-        }
-        let shared = self.share_through_record(kind, source);
+        };
+        let shared = self.share_through_record(kind, source, filling);
         self.finish();
         shared
     }
@@ -148,6 +143,7 @@ impl FencedCall<'_> {
         &self,
         kind: Kind,
         source: &mut impl Source,
+        filling: Option<Filling<'_>>,
     ) -> Result<(), CollectiveError> {
         let record = self.record();
         let length = source.length();
@@ -158,18 +154,18 @@ impl FencedCall<'_> {
             let bytes = &mut bytes[..length as usize];
             source.fill(bytes);
             cells::copy_in(&record.data, bytes);
-            self.publish(INLINE_VALUE, "", bytes);
+            self.publish(filling, INLINE_VALUE, "", bytes);
             return Ok(());
         }
         let has_others = self.block.domain().topology().size() > 1;
         if has_others && let Err(error) = self.block.domain().segment().allocate_stage() {
             let reason = format!("its node has no shared memory to pass {length} bytes: {error}");
             record.reason.set(&reason);
-            self.publish(FAILED, &reason, &[]);
+            self.publish(filling, FAILED, &reason, &[]);
             return Err(record.failure(FAILED));
         }
         record.staged.store(0, Ordering::Relaxed);
-        self.publish(STAGED_VALUE, "", &[]);
+        self.publish(filling, STAGED_VALUE, "", &[]);
         if has_others {
             self.send_chunks(source, length);
         }
@@ -178,44 +174,45 @@ impl FencedCall<'_> {
 
     /// Shares the reason why there is no value.
     pub(crate) fn fail(&self, failure: Failure<'_>) {
-        if self.begin_filling() {
+        if let Some(filling) = self.begin_filling() {
             let (outcome, reason) = failure.to_words();
             self.record().reason.set(reason);
-            self.publish(outcome, reason, &[]);
+            self.publish(filling, outcome, reason, &[]);
         }
         self.finish();
     }
 
-    /// Begins to fill the record. Returns false for a fence that outlived its epoch: a later call
-    /// uses the record, and no rank waits for this one. And if a host is lost: then the waits of the
-    /// others end with an error, and earlier ones may not have collected what this rank would
-    /// overwrite.
-    fn begin_filling(&self) -> bool {
+    /// Begins to fill the record; the inner None is for a single node, where nobody else can. None
+    /// for a fence that outlived its epoch: a later call uses the record, and no rank waits for this
+    /// one. And if a host is lost: then the waits of the others end with an error, and earlier ones
+    /// may not have collected what this rank would overwrite.
+    fn begin_filling(&self) -> Option<Option<Filling<'_>>> {
         let record = self.record();
-        if let Some(mailboxes) = self.mailboxes
-            && (self.block.domain().host_loss().is_some()
-                || mailboxes.begin_filling(self.block, record).is_err())
-        {
-            return false;
+        let mut filling = None;
+        if let Some(mailboxes) = self.mailboxes {
+            if self.block.domain().host_loss().is_some() {
+                return None;
+            }
+            let begun = mailboxes.begin_filling(self.block, self.mailbox, record);
+            filling = Some(begun.ok()?);
         }
         let wrote = &self.my_record().wrote[self.number.record()];
         wrote.store(self.number.0, Ordering::Relaxed);
         if record.call.load(Ordering::Relaxed) > self.number.0 {
-            record.filling.store(0, Ordering::Release);
-            return false;
+            return None;
         }
         self.set_site();
-        true
+        Some(filling)
     }
 
     /// Publishes the record on this node, and sends it to the other nodes.
-    fn publish(&self, outcome: u32, reason: &str, data: &[u8]) {
+    fn publish(&self, filling: Option<Filling<'_>>, outcome: u32, reason: &str, data: &[u8]) {
         let record = self.record();
         record.outcome.store(outcome, Ordering::Relaxed);
         record.writer.store(self.rank(), Ordering::Relaxed);
         // An exchange, so that the check for sleepers comes after it.
         record.call.swap(self.number.0, Ordering::SeqCst);
-        record.filling.store(0, Ordering::Release);
+        drop(filling);
         self.published().notify(ALL);
         let Some(mailboxes) = self.mailboxes else {
             return;

@@ -13,6 +13,7 @@ use crate::shm::membarrier::{Reach, can_run_heavy_fence};
 use crate::shm::process::{self, Process};
 use crate::shm::program::Program;
 use crate::shm::segment::{Segment, Shape};
+use crate::shm::survivors::Position;
 use crate::shm::topology::{RankLocation, Topology};
 use crate::shm::wait::{ROUND_TRIPS, Stop, Surroundings};
 use crate::transport::Transport;
@@ -50,6 +51,8 @@ pub(crate) struct Domain {
     epoch: AtomicU32,
     /// How many attempts at an agreement on the ranks that are left this rank has finished.
     agreements: AtomicU64,
+    /// Whether the ranks that are left have agreed that some ranks are not among them.
+    has_excluded: AtomicBool,
 }
 
 /// Everything outside the memory of a node: MPI and the other nodes.
@@ -70,10 +73,11 @@ pub(crate) trait Outside: Send + Sync {
 
     /// Notifies the other nodes that this rank has posted a step of the agreement on the ranks that
     /// are left.
-    fn send_survivor_step(&self, _step: u64) {}
+    fn send_survivor_step(&self, _step: u64, _position: Position) {}
 
-    /// Sends the decision of an attempt to the other nodes: the ranks that are not left.
-    fn send_decision(&self, _step: u64, _excluded: Vec<u32>) {}
+    /// Sends the decision of an attempt to the other nodes: the ranks that are not left, and where
+    /// the others go on.
+    fn send_decision(&self, _step: u64, _excluded: Vec<u32>, _resumed: Position) {}
 }
 
 impl Domain {
@@ -115,6 +119,7 @@ impl Domain {
             left_meeting: AtomicBool::new(false),
             epoch: AtomicU32::new(0),
             agreements: AtomicU64::new(0),
+            has_excluded: AtomicBool::new(false),
         }
     }
 
@@ -228,6 +233,41 @@ impl Domain {
 
     pub(super) fn count_agreement(&self) {
         self.agreements.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Whether the ranks that are left have agreed that some ranks are not among them.
+    #[inline]
+    pub(super) fn has_excluded(&self) -> bool {
+        self.has_excluded.load(Ordering::Relaxed)
+    }
+
+    /// Where this rank is in collective calls.
+    pub(super) fn position(&self) -> Position {
+        Position {
+            meetings: self.my_arrival_slot().posted.load(Ordering::Relaxed),
+            epoch: self.epoch(),
+        }
+    }
+
+    /// Goes on at the position that the last decision names, without the ranks that it excludes. No
+    /// rank that is left is in a collective call, or begins one before all have done this.
+    pub(super) fn resume(&self) {
+        let Position { meetings, epoch } = self.segment.resumed();
+        let slot = self.my_arrival_slot();
+        slot.posted.store(meetings, Ordering::Release);
+        self.epoch.store(epoch, Ordering::Relaxed);
+        self.left_meeting.store(false, Ordering::Relaxed);
+        self.has_excluded
+            .store(self.is_any_excluded(), Ordering::Relaxed);
+    }
+
+    /// Called once on each of several nodes before its ranks [`resume`](Self::resume).
+    pub(crate) fn resume_node(&self, meetings: u64) {
+        self.segment.reset_posts();
+        for index in 0..self.segment.shape().remote {
+            let slot = &self.segment.remote_member(index).arrival_slot;
+            slot.posted.store(meetings, Ordering::Release);
+        }
     }
 
     pub(super) fn outside(&self) -> Option<&Arc<dyn Outside>> {
@@ -462,6 +502,7 @@ impl Domain {
         self.topology
             .local_ranks()
             .iter()
+            .filter(|rank| self.takes_part(**rank as usize))
             .map(announcement)
             .collect()
     }
@@ -495,12 +536,13 @@ impl Domain {
 
     /// Whether a rank is known to have died, or a host is lost.
     pub(crate) fn has_lost_ranks(&self) -> bool {
-        self.segment.lost().is_some() || self.has_dead_ranks()
+        let mut ranks = 0..self.topology.size();
+        self.segment.lost().is_some() || ranks.any(|rank| !self.rank_is_alive(rank))
     }
 
-    /// Whether a rank is known to have died.
-    pub(crate) fn has_dead_ranks(&self) -> bool {
-        (0..self.topology.size()).any(|rank| !self.rank_is_alive(rank))
+    /// Whether a rank that takes part in collective calls is known to have died.
+    pub(crate) fn has_dead_participants(&self) -> bool {
+        self.participants().any(|rank| !self.rank_is_alive(rank))
     }
 
     /// Records that this rank ends: it makes no further call.

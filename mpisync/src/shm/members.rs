@@ -32,6 +32,9 @@ pub(super) struct Header {
     pub(super) gave_up: AtomicU32,
     /// The last step of an agreement on the ranks that are left for which there is a decision.
     pub(super) decided: AtomicU64,
+    /// The position in collective calls that it names.
+    pub(super) resumed_meetings: AtomicU64,
+    pub(super) resumed_epoch: AtomicU32,
     /// The host that is lost, see [`Segment::lose`]; 0 if none is.
     pub(super) lost: AtomicU32,
     /// The leader changes it several times a second, if it has a progress thread.

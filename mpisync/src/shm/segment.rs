@@ -14,6 +14,7 @@ use crate::shm::identity::CHUNK_START;
 use crate::shm::lock;
 use crate::shm::mapping::Mapping;
 use crate::shm::members::{Header, Member, RemoteMember};
+use crate::shm::survivors::Position;
 use crate::shm::topology::Topology;
 use crate::shm::waiting::news::NewsWords;
 use crate::shm::waiting::record::WaitRecord;
@@ -267,6 +268,24 @@ impl Segment {
         &self.header().decided
     }
 
+    /// The position that this decision names.
+    pub(super) fn resumed(&self) -> Position {
+        let header = self.header();
+        Position {
+            meetings: header.resumed_meetings.load(Ordering::Relaxed),
+            epoch: header.resumed_epoch.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Sets the position that the next decision names.
+    pub(super) fn set_resumed(&self, position: Position) {
+        let header = self.header();
+        (header.resumed_meetings).store(position.meetings, Ordering::Relaxed);
+        header
+            .resumed_epoch
+            .store(position.epoch, Ordering::Relaxed);
+    }
+
     /// The local rank that was the first to give up making an object.
     pub(crate) fn gave_up_creations(&self) -> Option<usize> {
         let gave_up = self.header().gave_up.load(Ordering::Relaxed);
@@ -304,6 +323,11 @@ impl Segment {
     pub(crate) fn count_post(&self) -> u64 {
         // AcqRel: the rank that counts last sees the announcements of all others.
         self.header().posts.fetch_add(1, Ordering::AcqRel)
+    }
+
+    /// Counts announcements from zero; no rank of this node posts one meanwhile.
+    pub(super) fn reset_posts(&self) {
+        self.header().posts.store(0, Ordering::Release);
     }
 
     /// The event of a call for the node's server.

@@ -5,6 +5,11 @@
 //! node that is the lowest rank left, over several nodes the lowest leader. In the second step each
 //! rank that is left posts that it knows the decision. When all have, the agreement is there. If one
 //! of them has died before it could, all others see that, and begin the next attempt.
+//!
+//! The ranks may have gone different ways in the collective call in which the others died. So each
+//! posts its [`Position`] in collective calls with the first step, the decision names one beyond all
+//! of them, and each takes it before it posts the second step. From then on, collective calls of the
+//! communicator do without the excluded ranks.
 
 use crate::shm::absence::Absence;
 use crate::shm::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -13,6 +18,7 @@ use crate::shm::event::ALL;
 use crate::shm::topology::RankLocation;
 use crate::shm::wait::{Deadline, Stop, wait_for_answer};
 use crate::shm::waiting::{Awaited, Call, Described, Label};
+use serde::{Deserialize, Serialize};
 use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::panic::Location;
@@ -26,6 +32,18 @@ pub(crate) struct SurvivorWords {
     step: AtomicU64,
     /// 1 if the ranks that are left have agreed that it is not among them.
     excluded: AtomicU32,
+    /// Its position at that step.
+    epoch: AtomicU32,
+    meetings: AtomicU64,
+}
+
+/// Where a rank is in the collective calls of a communicator.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(crate) struct Position {
+    /// The number of its last rendezvous.
+    pub(crate) meetings: u64,
+    /// The epoch in which it counts fences.
+    pub(crate) epoch: u32,
 }
 
 /// Why there is no agreement.
@@ -108,6 +126,7 @@ fn attempt(
         None
     })?;
 
+    domain.resume();
     let step = step + 1;
     domain.post_own_step(step);
     wait(step, &|| {
@@ -140,9 +159,34 @@ impl Domain {
         0..self.topology().size() as u32
     }
 
-    /// Whether the ranks that are left have agreed that this rank is not among them.
-    pub(crate) fn is_excluded(&self, rank: u32) -> bool {
+    pub(super) fn is_any_excluded(&self) -> bool {
+        self.ranks().any(|rank| self.is_excluded(rank))
+    }
+
+    fn is_excluded(&self, rank: u32) -> bool {
         self.survivor_words(rank).excluded.load(Ordering::Acquire) != 0
+    }
+
+    /// Whether this rank, of any node, takes part in collective calls: the ranks that are left have
+    /// not agreed that it is not among them.
+    #[inline]
+    pub(crate) fn takes_part(&self, rank: usize) -> bool {
+        !self.has_excluded() || !self.is_excluded(rank as u32)
+    }
+
+    /// The ranks that take part in collective calls, in ascending order.
+    pub(crate) fn participants(&self) -> impl Iterator<Item = usize> {
+        (0..self.topology().size()).filter(|&rank| self.takes_part(rank))
+    }
+
+    /// The number of this node's ranks that take part in collective calls.
+    pub(crate) fn local_participants(&self) -> usize {
+        let here = self.topology().local_ranks();
+        if !self.has_excluded() {
+            return here.len();
+        }
+        let participants = here.iter().filter(|&&rank| self.takes_part(rank as usize));
+        participants.count()
     }
 
     fn has_posted(&self, rank: u32, step: u64) -> bool {
@@ -204,33 +248,45 @@ impl Domain {
 
     fn decide(&self, step: u64) {
         let is_lost = |rank: &u32| self.departure(*rank as usize).is_some();
-        let excluded: Vec<u32> = self.ranks().filter(is_lost).collect();
-        self.post_decision(step, &excluded);
+        let (excluded, left): (Vec<u32>, Vec<u32>) = self.ranks().partition(is_lost);
+        let positions = || left.iter().map(|&rank| self.survivor_words(rank));
+        let meetings = positions().map(|words| words.meetings.load(Ordering::Relaxed));
+        let epochs = positions().map(|words| words.epoch.load(Ordering::Relaxed));
+        let resumed = Position {
+            meetings: 1 + meetings.max().unwrap_or(0),
+            epoch: 1 + epochs.max().unwrap_or(0),
+        };
+        self.post_decision(step, &excluded, resumed);
         if let Some(outside) = self.outside() {
-            outside.send_decision(step, excluded);
+            outside.send_decision(step, excluded, resumed);
         }
     }
 
     fn post_own_step(&self, step: u64) {
-        self.post_survivor_step(self.topology().rank(), step);
+        let position = self.position();
+        self.post_survivor_step(self.topology().rank(), step, position);
         if let Some(outside) = self.outside() {
-            outside.send_survivor_step(step);
+            outside.send_survivor_step(step, position);
         }
     }
 
-    /// Notes that a rank has posted a step of the agreement.
-    pub(crate) fn post_survivor_step(&self, rank: u32, step: u64) {
-        let posted = &self.survivor_words(rank).step;
-        posted.fetch_max(step, Ordering::AcqRel);
+    /// Notes that a rank has posted a step of the agreement at this position.
+    pub(crate) fn post_survivor_step(&self, rank: u32, step: u64, position: Position) {
+        let words = self.survivor_words(rank);
+        words.meetings.store(position.meetings, Ordering::Relaxed);
+        words.epoch.store(position.epoch, Ordering::Relaxed);
+        // Release: who reads the step also reads the position.
+        words.step.fetch_max(step, Ordering::AcqRel);
     }
 
     /// Notes the decision of an attempt.
-    pub(crate) fn post_decision(&self, step: u64, excluded: &[u32]) {
+    pub(crate) fn post_decision(&self, step: u64, excluded: &[u32], resumed: Position) {
         for rank in excluded {
             let word = &self.survivor_words(*rank).excluded;
             word.store(1, Ordering::Release);
         }
-        // Release: a rank that reads the decision also reads the exclusions.
+        self.segment().set_resumed(resumed);
+        // Release: a rank that reads the decision also reads the rest.
         self.segment().decided().fetch_max(step, Ordering::AcqRel);
         self.segment().arrival().notify(ALL);
     }

@@ -222,18 +222,19 @@ impl<'a> Deadline<'a> {
     }
 }
 
-/// Waits until `check` holds, which takes messages from other nodes. `name` says what is waited for.
+/// Waits until `check` returns a value, which takes messages from other nodes. `name` says what is
+/// waited for.
 ///
 /// # Errors
 /// If a host is lost.
-pub(crate) fn wait_for_network(
+pub(crate) fn wait_for_network<T>(
     block: &Block,
     name: &'static str,
-    check: impl Fn() -> bool,
-) -> Result<(), HostLoss> {
+    check: impl FnMut() -> Option<T>,
+) -> Result<T, HostLoss> {
     let nobody = block.awaits(Vec::new);
     let deadline = Deadline::NEVER.of(Call::internal(&nobody, name));
-    wait_for_answer(block, deadline, || check().then_some(())).map_err(Stop::expect_host_loss)
+    wait_for_answer(block, deadline, check).map_err(Stop::expect_host_loss)
 }
 
 /// Waits until `check` returns a value, which takes messages from other nodes.

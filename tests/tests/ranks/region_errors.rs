@@ -142,12 +142,13 @@ fn region_roots_differ(job: &Job) {
     let differ = |odd: i32| {
         move |error| match error {
             RegionError::RootsDiffer {
+                first: 0,
                 root: 0,
                 rank,
                 there,
-                rank_0_call,
+                first_call,
                 there_call,
-            } => ((rank, there) == (odd, odd)).then_some([rank_0_call, there_call]),
+            } => ((rank, there) == (odd, odd)).then_some([first_call, there_call]),
             _ => None,
         }
     };

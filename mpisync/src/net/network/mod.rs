@@ -20,6 +20,7 @@ use crate::shm::block::Block;
 use crate::shm::copy::CopyBytes;
 use crate::shm::domain::{Domain, Outside};
 use crate::shm::lock;
+use crate::shm::survivors::Position;
 use crate::shm::topology::Topology;
 use crate::shm::wait::Surroundings;
 use std::collections::BTreeMap;
@@ -278,8 +279,17 @@ impl Network {
             To::Silent { rank } => drop(self.domain().segment().lose(rank, true)),
             To::Beat => {}
             To::Ended { rank, panicked } => self.domain().note_end(rank, panicked),
-            To::SurvivorStep { step } => self.domain().post_survivor_step(from, step),
-            To::Decision { step, excluded } => self.domain().post_decision(step, &excluded),
+            To::SurvivorStep { step, position } => {
+                self.domain().post_survivor_step(from, step, position);
+            }
+            To::Decision {
+                step,
+                excluded,
+                resumed,
+            } => {
+                self.resume(resumed);
+                self.domain().post_decision(step, &excluded, resumed);
+            }
             To::Search(message) => self.receive_search(from, message),
         }
         !is_beat
@@ -290,6 +300,14 @@ impl Network {
         if let Some(server) = lock(&self.server).as_mut() {
             act(server);
         }
+    }
+
+    /// Prepares this node for a decision of the ranks that are left. Announcements that are still to
+    /// come from before are not posted any more.
+    fn resume(&self, at: Position) {
+        let mut early = lock(&self.early);
+        early.clear();
+        self.domain().resume_node(at.meetings);
     }
 
     /// Posts announcements in the order of the rendezvous. Different ranks of a node may have sent
@@ -359,12 +377,17 @@ impl Outside for Network {
         });
     }
 
-    fn send_survivor_step(&self, step: u64) {
-        self.tell_other_leaders(To::SurvivorStep { step });
+    fn send_survivor_step(&self, step: u64, position: Position) {
+        self.tell_other_leaders(To::SurvivorStep { step, position });
     }
 
-    fn send_decision(&self, step: u64, excluded: Vec<u32>) {
-        self.tell_other_leaders(To::Decision { step, excluded });
+    fn send_decision(&self, step: u64, excluded: Vec<u32>, resumed: Position) {
+        self.resume(resumed);
+        self.tell_other_leaders(To::Decision {
+            step,
+            excluded,
+            resumed,
+        });
     }
 }
 

@@ -68,12 +68,16 @@ pub(in crate::region) fn publish(
             await_pieces(block, &mut pieces, WINDOW / 2)?;
         }
         if place.is_none() {
-            wait_for_network(block, "the network", || net.unsent() < MESSAGES)?;
+            wait_for_network(block, "the network", || {
+                (net.unsent() < MESSAGES).then_some(())
+            })?;
         }
     }
     await_pieces(block, &mut pieces, 0)?;
     let answers = children.len() as u32;
-    wait_for_network(block, "publish", || acknowledged.count(number) == answers)
+    wait_for_network(block, "publish", || {
+        (acknowledged.count(number) == answers).then_some(())
+    })
 }
 
 /// Waits until at most `most` pieces are in flight.

@@ -2,7 +2,7 @@
 
 use crate::net::{Client, Link, Port};
 use crate::share::CallNumber;
-use crate::share::layout::Record;
+use crate::share::layout::{Filling, Record};
 use crate::share::mailbox::MailboxMemory;
 use crate::share::remote::messages::{MailboxMessage, MailboxReply, Reason, Value};
 use crate::share::remote::server::MailboxServer;
@@ -99,7 +99,9 @@ impl Mailboxes {
     pub(crate) fn wait_until_accepted(&self, block: &Block, call: CallNumber) {
         let others = self.port.net().nodes() - 1;
         let _ = wait_for_network(block, "the acceptance of its last value", || {
-            self.pending.is_accepted(call, others) || block.domain().has_lost_ranks()
+            let is_over =
+                self.pending.is_accepted(call, others) || block.domain().has_dead_participants();
+            is_over.then_some(())
         });
     }
 
@@ -107,10 +109,13 @@ impl Mailboxes {
     ///
     /// # Errors
     /// If a host is lost.
-    pub(crate) fn begin_filling(&self, block: &Block, record: &Record) -> Result<(), HostLoss> {
-        wait_for_network(block, "its mailbox record", || {
-            record.try_to_fill() || block.domain().has_dead_ranks()
-        })
+    pub(crate) fn begin_filling<'a>(
+        &self,
+        block: &Block,
+        mailbox: &MailboxMemory,
+        record: &'a Record,
+    ) -> Result<Filling<'a>, HostLoss> {
+        wait_for_network(block, "its mailbox record", || mailbox.try_to_fill(record))
     }
 
     /// Sends the outcome of `call`.
@@ -133,7 +138,9 @@ impl Mailboxes {
         let (call, bytes) = (call.0, bytes.to_vec());
         self.port
             .send_to_others(&MailboxMessage::Piece { call, bytes });
-        wait_for_network(block, "the network", || self.port.net().unsent() < WINDOW)
+        wait_for_network(block, "the network", || {
+            (self.port.net().unsent() < WINDOW).then_some(())
+        })
     }
 
     /// Asks why `rank`, on another node, shares nothing in `call`. Returns the answer once it has

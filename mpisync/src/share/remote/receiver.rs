@@ -2,7 +2,7 @@
 
 use crate::error::CollectiveError;
 use crate::share::CallNumber;
-use crate::share::layout::{FAILED, INLINE_VALUE, OBJECT_VALUE, Record, STAGED_VALUE};
+use crate::share::layout::{FAILED, Filling, INLINE_VALUE, OBJECT_VALUE, Record, STAGED_VALUE};
 use crate::share::mailbox::MailboxMemory;
 use crate::share::remote::Value;
 use crate::share::stream::Sink;
@@ -87,19 +87,22 @@ impl Receiver {
         mailbox: &MailboxMemory,
         mut accept: impl FnMut(u32, u64),
     ) -> bool {
-        let is_ready = |incoming: &Incoming| {
+        let ready = |incoming: &Incoming| {
             let object = incoming.object.as_ref();
             let is_whole = object.is_none_or(|object| object.filled == incoming.value.length);
             let before = CallNumber(incoming.value.call).same_record_before();
             let record = &mailbox.words().records[CallNumber(incoming.value.call).record()];
-            is_whole
-                && before.is_none_or(|before| mailbox.all_local_are_done(before.0))
-                && record.try_to_fill()
+            if !is_whole || before.is_some_and(|before| !mailbox.all_local_are_done(before.0)) {
+                return None;
+            }
+            mailbox.try_to_fill(record)
         };
         // Values of different writers arrive in any order.
-        while let Some(index) = self.coming.iter().position(is_ready) {
+        while let Some((index, filling)) = (self.coming.iter().enumerate())
+            .find_map(|(index, incoming)| Some((index, ready(incoming)?)))
+        {
             let Incoming { value, object } = self.coming.swap_remove(index);
-            publish(mailbox, &value, object.as_ref());
+            publish(mailbox, &value, object.as_ref(), filling);
             accept(value.writer, value.call);
             let call = CallNumber(value.call);
             self.collected.extend(object.map(|object| (call, object)));
@@ -112,12 +115,11 @@ impl Receiver {
 
 /// Puts `value` into its record, as a writer of this node does. This thread has begun to fill the
 /// record.
-fn publish(mailbox: &MailboxMemory, value: &Value, object: Option<&Object>) {
+fn publish(mailbox: &MailboxMemory, value: &Value, object: Option<&Object>, filling: Filling<'_>) {
     let mailbox = mailbox.words();
     let record = &mailbox.records[CallNumber(value.call).record()];
     if record.call.load(Ordering::Relaxed) >= value.call {
         // Another writer was first, or no rank waits any more.
-        record.filling.store(0, Ordering::Release);
         return;
     }
     record.writer.store(value.writer, Ordering::Relaxed);
@@ -141,7 +143,7 @@ fn publish(mailbox: &MailboxMemory, value: &Value, object: Option<&Object>) {
     record.outcome.store(outcome, Ordering::Relaxed);
     // An exchange, so that the check for sleepers comes after it.
     record.call.swap(value.call, Ordering::SeqCst);
-    record.filling.store(0, Ordering::Release);
+    drop(filling);
     mailbox.published().notify(ALL);
 }
 

@@ -73,7 +73,7 @@ pub enum BarrierError {
     },
     /// A rank died before it arrived.
     #[error(
-        "rank {rank} died before it arrived; go on with a communicator of the ranks that are left"
+        "rank {rank} died before it arrived; `mpisync::survivors` lets the others go on without it"
     )]
     RankDied {
         /// The dead rank.

@@ -9,6 +9,7 @@
 //! the next round.
 
 use crate::shm::absence::Absence;
+use crate::shm::atomic::full_fence;
 use crate::shm::event::{ALL, Event};
 use crate::shm::layout::{Layout, Part};
 use crate::shm::line::Line;
@@ -64,9 +65,39 @@ impl Dissemination {
         // Stored after the addition: a rank that dies in between counts as not arrived.
         let mine = &self.0.slot(self.0.me()).count;
         mine.store(phase, Ordering::Release);
-        if before + 1 == phase * self.0.slots() as u64 {
+        if self.is_short() {
+            // Of two ranks that arrive last, at least one sees that the other has arrived.
+            full_fence();
+            self.go_on(send);
+        } else if before + 1 == phase * self.0.slots() as u64 {
             self.go_on(send);
         }
+    }
+
+    /// Whether ranks of this node take no part any more, whose arrivals must not be counted.
+    fn is_short(&self) -> bool {
+        self.0.domain().local_participants() < self.0.slots()
+    }
+
+    /// The number of phases that all ranks of this node have arrived at.
+    fn arrived(&self) -> u64 {
+        if !self.is_short() {
+            return self.0.words().arrivals.0.load(Ordering::SeqCst) / self.0.slots() as u64;
+        }
+        let counts = self.participants().map(|(slot, _)| self.count(slot));
+        counts.min().unwrap_or(0)
+    }
+
+    /// The number of phases that the rank of this slot has arrived at.
+    fn count(&self, slot: usize) -> u64 {
+        self.0.slot(slot).count.load(Ordering::Acquire)
+    }
+
+    /// The slots of the ranks of this node that take part, with these ranks.
+    fn participants(&self) -> impl Iterator<Item = (usize, u32)> {
+        let domain = self.0.domain();
+        let here = domain.topology().local_ranks().iter().copied().enumerate();
+        here.filter(|&(_, rank)| domain.takes_part(rank as usize))
     }
 
     /// Waits until `phase` is complete. `send` sends signals in place of a rank that died before it
@@ -86,17 +117,15 @@ impl Dissemination {
 
     /// Whether the rank of this slot has arrived at `phase`.
     pub(crate) fn has_arrived(&self, slot: usize, phase: u64) -> bool {
-        self.0.slot(slot).count.load(Ordering::Acquire) >= phase
+        self.count(slot) >= phase
     }
 
     /// The ranks of this node that have not arrived at `phase`.
     pub(crate) fn missing(&self, phase: u64) -> Vec<u32> {
-        let here = self.0.domain().topology().local_ranks();
-        let missing = here.iter().enumerate();
-        missing
-            .filter(|&(slot, _)| !self.has_arrived(slot, phase))
-            .map(|(_, &rank)| rank)
-            .collect()
+        let missing = self
+            .participants()
+            .filter(|&(slot, _)| !self.has_arrived(slot, phase));
+        missing.map(|(_, rank)| rank).collect()
     }
 
     /// Called by the server: a signal of another node has arrived.
@@ -111,7 +140,7 @@ impl Dissemination {
         let words = self.0.words();
         let rounds = rounds(self.0.domain().topology()) as u64;
         let heard = |round: u64| match round.checked_sub(1) {
-            None => words.arrivals.0.load(Ordering::SeqCst) / self.0.slots() as u64,
+            None => self.arrived(),
             Some(round) => words.heard[round as usize].load(Ordering::SeqCst),
         };
         // The next signal that is due: its number, round and phase.
@@ -179,7 +208,9 @@ impl Dissemination {
             lost, lost_after, ..
         } = self.0.words();
         let remote = lost.load(Ordering::Acquire).checked_sub(1);
-        let remote = remote.filter(|_| lost_after.load(Ordering::Relaxed) < phase);
+        let remote = remote.filter(|&rank| {
+            lost_after.load(Ordering::Relaxed) < phase && domain.takes_part(rank as usize)
+        });
         let lost = local
             .map(|(slot, _)| topology.local_ranks()[slot])
             .or(remote);
@@ -196,20 +227,21 @@ impl Dissemination {
     /// The slots of this node's ranks that died or ended before they arrived at `phase`, and how
     /// many phases each had arrived at.
     pub(crate) fn lost_locally(&self, phase: u64) -> impl Iterator<Item = (usize, u64)> {
-        let count = |slot: usize| self.0.slot(slot).count.load(Ordering::Acquire);
-        (0..self.0.slots())
+        self.participants()
+            .map(|(slot, _)| slot)
             .filter(move |&slot| {
-                count(slot) < phase && self.0.domain().local_departure(slot).is_some()
+                self.count(slot) < phase && self.0.domain().local_departure(slot).is_some()
             })
             // Read again: the rank may have arrived before it died or ended.
-            .map(move |slot| (slot, count(slot)))
+            .map(move |slot| (slot, self.count(slot)))
             .filter(move |&(_, after)| after < phase)
     }
 
     /// Called by the server: a rank of another node died after it had arrived at `after` phases.
     pub(crate) fn lose(&self, rank: u32, after: u64) {
         let words = self.0.words();
-        let is_first = words.lost.load(Ordering::Relaxed) == 0;
+        let known = words.lost.load(Ordering::Relaxed).checked_sub(1);
+        let is_first = known.is_none_or(|known| !self.0.domain().takes_part(known as usize));
         if is_first || after < words.lost_after.load(Ordering::Relaxed) {
             words.lost_after.store(after, Ordering::Relaxed);
             words.lost.store(rank + 1, Ordering::Release);

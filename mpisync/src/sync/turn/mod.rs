@@ -64,7 +64,7 @@ pub enum TurnError {
     },
     /// A rank died before it passed its turn on, so no rank can have the turn any more.
     #[error(
-        "rank {rank} died before its turn was over; go on with a communicator of the ranks that are left"
+        "rank {rank} died before its turn was over; `mpisync::survivors` lets the others go on without it"
     )]
     RankDied {
         /// The dead rank.
@@ -126,7 +126,7 @@ impl Turn {
         self.pass_on_leaked();
         // The message that passes the turn to this rank may have arrived.
         self.object.block().domain().progress();
-        let is_mine = self.turns.over() >= self.next.get();
+        let is_mine = self.turns.has_come(self.next.get());
         is_mine.then(|| self.guard())
     }
 
@@ -189,7 +189,7 @@ impl Turn {
         self.has_turn.set(false);
         let over = self.next.get() + 1;
         self.next.set(self.next.get() + self.size() as u64);
-        self.turns.pass_on(over, |rank| {
+        self.turns.pass_on(over, |over, rank| {
             if let Some(nodes) = &self.nodes {
                 nodes.pass_on(over, rank);
             }
@@ -235,8 +235,7 @@ impl BlockSubject for Turn {
     }
 
     fn awaited(&self) -> Vec<Awaited> {
-        let rank = self.turns.rank_of(self.turns.over());
-        Awaited::all([rank], "has the turn, or has not taken it")
+        Awaited::all([self.turns.holder()], "has the turn, or has not taken it")
     }
 }
 
@@ -247,7 +246,7 @@ impl fmt::Debug for Turn {
         let over = self.turns.over();
         self.object
             .show(f, "Turn")
-            .field("turn_of", &self.turns.rank_of(over))
+            .field("turn_of", &self.turns.holder())
             .field("round", &(over / self.size() as u64))
             .finish_non_exhaustive()
     }

@@ -49,9 +49,28 @@ impl Turns {
         (number % size) as u32
     }
 
+    /// The rank that has the turn, as far as this node knows.
+    pub(crate) fn holder(&self) -> u32 {
+        self.rank_of(self.next_taken(self.over()))
+    }
+
+    /// The number of the first turn from `number` on that is that of a rank which takes part.
+    fn next_taken(&self, number: u64) -> u64 {
+        let domain = self.0.domain();
+        let takes_part = |&number: &u64| domain.takes_part(self.rank_of(number) as usize);
+        let turns = number..number + domain.topology().size() as u64;
+        turns.clone().find(takes_part).unwrap_or(turns.end)
+    }
+
+    /// Whether the turns before turn `number`, which is this rank's, are over.
+    pub(crate) fn has_come(&self, number: u64) -> bool {
+        let over = self.over();
+        over >= number || self.next_taken(over) >= number
+    }
+
     /// Waits until the turns before turn `number`, which is this rank's, are over.
     pub(crate) fn wait_for(&self, number: u64, deadline: Deadline<'_>) -> Result<(), Stop> {
-        let is_mine = || (self.over() >= number).then_some(());
+        let is_mine = || self.has_come(number).then_some(());
         wait(
             &self.0,
             self.futex_word(self.0.me()),
@@ -66,7 +85,8 @@ impl Turns {
 
     /// Records on the node of the next rank that `over` turns are over. If that is another node,
     /// calls `send` with the rank.
-    pub(crate) fn pass_on(&self, over: u64, send: impl FnOnce(u32)) {
+    pub(crate) fn pass_on(&self, over: u64, send: impl FnOnce(u64, u32)) {
+        let over = self.next_taken(over);
         let next = self.rank_of(over);
         match self.0.domain().topology().location(next as usize) {
             RankLocation::Local(slot) => self.record(over, slot),
@@ -74,7 +94,7 @@ impl Turns {
                 // The message is sent first: a rank that dies in between counts as one that has not
                 // passed its turn on. The turn may have come back to this node by then, hence the
                 // maximum.
-                send(next);
+                send(over, next);
                 self.0.words().over.fetch_max(over, Ordering::Release);
             }
         }
@@ -120,7 +140,20 @@ impl Turns {
     /// The rank that died or ended before it passed its turn on, if one is known.
     pub(crate) fn lost(&self) -> Option<u32> {
         let lost = self.0.words().lost.load(Ordering::Relaxed);
-        lost.checked_sub(1)
+        let lost = lost.checked_sub(1);
+        lost.filter(|&rank| self.0.domain().takes_part(rank as usize))
+    }
+
+    /// The next turn of a rank that takes part, if the turn is that of a rank of this node that does
+    /// not, or such a rank has passed it on last: its message may have been lost.
+    pub(crate) fn after_the_absent(&self) -> Option<u64> {
+        let (domain, over) = (self.0.domain(), self.over());
+        let is_absent = |number| {
+            let rank = self.rank_of(number);
+            domain.topology().has_local(rank as i32) && !domain.takes_part(rank as usize)
+        };
+        let is_due = is_absent(over) || over.checked_sub(1).is_some_and(is_absent);
+        is_due.then(|| self.next_taken(over))
     }
 
     /// Looks whether it is the turn of a rank of this node that died or ended.
@@ -130,6 +163,7 @@ impl Turns {
         // In this order: it may have passed its turn on before it died or ended.
         if let RankLocation::Local(slot) = self.0.domain().topology().location(rank as usize)
             && self.0.domain().local_departure(slot).is_some()
+            && self.0.domain().takes_part(rank as usize)
             && self.over() == over
         {
             self.lose(rank);

@@ -26,7 +26,8 @@ impl TurnNodes {
             port.serve(TurnServer {
                 port: port.clone(),
                 turns: Turns::new(block.first_part()),
-                is_loss_reported: false,
+                reported: None,
+                passed_on: 0,
             });
         }
         TurnNodes(port)
@@ -34,17 +35,23 @@ impl TurnNodes {
 
     /// Tells the node of `rank` that this many turns are over.
     pub(crate) fn pass_on(&self, turns: u64, rank: u32) {
-        let node = self.0.net().topology().node_of(rank);
-        self.0.send(node, &TurnMessage::Over { turns });
+        send(&self.0, turns, rank);
     }
+}
+
+fn send(port: &Port, turns: u64, rank: u32) {
+    let node = port.net().topology().node_of(rank);
+    port.send(node, &TurnMessage::Over { turns });
 }
 
 /// The server of a turn on one node.
 struct TurnServer {
     port: Port,
     turns: Turns,
-    /// Whether the other nodes know of the rank that died.
-    is_loss_reported: bool,
+    /// The lost rank that the other nodes know of.
+    reported: Option<u32>,
+    /// The last turn to which it has passed on in place of a rank that takes no part any more.
+    passed_on: u64,
 }
 
 impl Service for TurnServer {
@@ -55,18 +62,26 @@ impl Service for TurnServer {
             TurnMessage::Over { turns } => self.turns.receive(turns),
             TurnMessage::Lost { rank } => {
                 self.turns.lose(rank);
-                self.is_loss_reported = true;
+                self.reported = Some(rank);
             }
         }
     }
 
     fn inspect(&mut self) {
         self.turns.inspect();
-        if !self.is_loss_reported
-            && let Some(rank) = self.turns.lost()
+        if let Some(rank) = self.turns.lost()
+            && self.reported != Some(rank)
         {
-            self.is_loss_reported = true;
+            self.reported = Some(rank);
             self.port.send_to_others(&TurnMessage::Lost { rank });
+        }
+        if let Some(over) = self.turns.after_the_absent()
+            && over > self.passed_on
+        {
+            self.passed_on = over;
+            self.turns.pass_on(over, |turns, rank| {
+                send(&self.port, turns, rank);
+            });
         }
     }
 }

@@ -1,0 +1,329 @@
+//! The ranks that are left go on with the objects that they have, also with what all do together.
+
+use std::sync::atomic::Ordering::SeqCst;
+use std::thread;
+use std::time::Duration;
+
+use mpi::traits::Communicator;
+use mpisync::ndarray::{Array1, Ix1};
+use mpisync::sync::{BarrierError, TurnError};
+use mpisync::{Access, Barrier, CollectiveError, Region, RegionError, Turn, WindowController};
+use mpisync_tests::job::Job;
+use mpisync_tests::launch::Launch;
+
+use super::{LONG, assert_rank_died, await_death, die, ready, survived, victim, victim_process};
+
+mpisync_tests::cases!(on [2, 4, 6] with [LastRankDies]:
+    after_a_death_outside_of_calls,
+    after_a_death_in_a_collective_call,
+    after_the_death_of_a_writer,
+    after_the_death_of_a_collector,
+    after_a_death_at_a_barrier,
+    after_a_death_behind_a_barrier,
+    after_a_death_with_the_turn,
+    after_a_death_behind_the_turn,
+    after_the_death_of_a_root,
+);
+mpisync_tests::cases!(on []: two_die_one_after_the_other);
+mpisync_tests::cases!(tests on [4, 6] with [OneNode]:
+    after_two_deaths = |ranks| {
+        let case = "death::going_on::two_die_one_after_the_other";
+        let ended = Launch::new(ranks, [case.to_owned()])
+            .survive_deaths()
+            .limit(Duration::from_secs(60))
+            .run();
+        let verdicts: Vec<_> = ended.verdicts.iter().flatten().collect();
+        assert_eq!(verdicts, vec!["survived"; ranks - 2], "{}", ended.report());
+    },
+);
+
+// Words of scratch memory.
+const ORDER: usize = 20;
+const DONE: usize = 21;
+
+/// The length of the region.
+const ITEMS: usize = 3_000;
+
+/// Objects with calls that all ranks make together.
+struct Objects {
+    ctrl: WindowController,
+    barrier: Barrier,
+    turn: Turn,
+    region: Region<u64, Ix1>,
+}
+
+impl Objects {
+    fn new(job: &Job) -> Self {
+        let mut objects = Objects {
+            ctrl: mpisync::sync(&job.world).unwrap(),
+            barrier: Barrier::new(&job.world).unwrap(),
+            turn: Turn::new(&job.world).unwrap(),
+            region: Region::new(&job.world, [ITEMS]).unwrap(),
+        };
+        objects.work(job, &(0..job.size).collect::<Vec<_>>());
+        objects
+    }
+
+    /// All of them work among the ranks that are `left`.
+    fn work(&mut self, job: &Job, left: &[i32]) {
+        let mine = left.iter().position(|&rank| rank == job.rank);
+        let mine = mine.expect("this rank is left") as u64;
+        let size = left.len() as u64;
+        for round in 0..12 {
+            let writer = left[round % left.len()];
+            assert_eq!(step(&mut self.ctrl).unwrap(), job.rank);
+            let length = [1, 400, 5_000, 200_000][round % 4];
+            for value in [1, 2, 3_u8] {
+                let shared = share(&mut self.ctrl, writer, vec![value; length]).unwrap();
+                assert_eq!(shared, vec![value; length]);
+            }
+            self.barrier.wait_timeout(LONG).unwrap();
+            self.take_turn(job, mine, size);
+            self.change_region(job, writer, round as u64);
+        }
+    }
+
+    /// The ranks come in the order of their numbers.
+    fn take_turn(&mut self, job: &Job, mine: u64, size: u64) {
+        let order = job.scratch.word(ORDER);
+        self.barrier.wait_timeout(LONG).unwrap();
+        if mine == 0 {
+            order.store(0, SeqCst);
+        }
+        self.barrier.wait_timeout(LONG).unwrap();
+        {
+            let _mine = self.turn.take_timeout(LONG).unwrap();
+            assert_eq!(order.fetch_add(1, SeqCst), mine);
+        }
+        self.barrier.wait_timeout(LONG).unwrap();
+        assert_eq!(order.load(SeqCst), size);
+    }
+
+    fn change_region(&mut self, job: &Job, writer: i32, round: u64) {
+        let items = Array1::from_elem(ITEMS, round);
+        let data = (job.rank == writer).then_some(&items);
+        self.region.set(writer, data, [0]).unwrap();
+        assert_eq!(
+            self.region.read_timeout(LONG).unwrap().sum(),
+            round * ITEMS as u64
+        );
+        self.barrier.wait_timeout(LONG).unwrap();
+        let first = self.region.update_on(writer, |items| {
+            items[0] += 1;
+            Ok::<_, CollectiveError>(items[0])
+        });
+        assert_eq!(first.unwrap(), round + 1);
+        assert_eq!(self.region.read_timeout(LONG).unwrap()[0], round + 1);
+        self.barrier.wait_timeout(LONG).unwrap();
+    }
+
+    fn close(self) {
+        self.region.close().unwrap();
+        self.turn.close().unwrap();
+        self.barrier.close().unwrap();
+        self.ctrl.close().unwrap();
+    }
+}
+
+#[mpisync::collective]
+fn step(ctrl: &mut WindowController) -> Result<i32, CollectiveError> {
+    Ok(ctrl.rank())
+}
+
+#[mpisync::collective]
+fn broken_step(ctrl: &mut WindowController, dies: bool) -> Result<(), CollectiveError> {
+    if dies { die() } else { Ok(()) }
+}
+
+/// Begins a fenced call, at one place of the source.
+fn begin(ctrl: &mut WindowController, writer: i32) -> Result<Access<'_>, CollectiveError> {
+    ctrl.on(writer)?.single_write_timeout(LONG)
+}
+
+fn share(
+    ctrl: &mut WindowController,
+    writer: i32,
+    value: Vec<u8>,
+) -> Result<Vec<u8>, CollectiveError> {
+    match begin(ctrl, writer)? {
+        Access::Writer(fence) => fence.share(value),
+        Access::Excluded(fence) => fence.collect(),
+    }
+}
+
+/// Agrees on the ranks that are left, and goes on with the old objects.
+fn go_on(job: &Job, mut objects: Objects) -> ! {
+    let left = mpisync::survivors(&job.world).unwrap();
+    let left: Vec<i32> = (0..left.size()).collect();
+    assert_eq!(left.len() as i32, job.size - 1, "all but the last rank");
+    objects.work(job, &left);
+    objects.close();
+    survived(job)
+}
+
+fn after_a_death_outside_of_calls(job: &Job) {
+    let objects = Objects::new(job);
+    if job.rank == victim(job) {
+        ready(job);
+        die();
+    }
+    await_death(job);
+    go_on(job, objects)
+}
+
+fn after_a_death_in_a_collective_call(job: &Job) {
+    let mut objects = Objects::new(job);
+    let dies = job.rank == victim(job);
+    assert_rank_died(job, broken_step(&mut objects.ctrl, dies));
+    assert_rank_died(job, step(&mut objects.ctrl));
+    go_on(job, objects)
+}
+
+/// It has the lock, which the others have to take over.
+fn after_the_death_of_a_writer(job: &Job) {
+    let mut objects = Objects::new(job);
+    match begin(&mut objects.ctrl, victim(job)).unwrap() {
+        Access::Writer(_fence) => {
+            ready(job);
+            die();
+        }
+        Access::Excluded(fence) => assert_rank_died(job, fence.collect::<u8>()),
+    }
+    let left = mpisync::survivors(&job.world).unwrap();
+    if left.rank() == 0 {
+        assert!(objects.ctrl.clear_poison().unwrap());
+    }
+    objects.barrier.wait_timeout(LONG).unwrap();
+    // The dead rank is no writer any more.
+    let nothing = share(&mut objects.ctrl, victim(job), Vec::new());
+    assert_rank_died(job, nothing);
+    go_on(job, objects)
+}
+
+/// Of a value that takes long.
+fn after_the_death_of_a_collector(job: &Job) {
+    let mut objects = Objects::new(job);
+    let shared = match begin(&mut objects.ctrl, 0).unwrap() {
+        Access::Writer(fence) => fence.share(vec![7_u8; 20_000_000]),
+        Access::Excluded(fence) if job.rank == victim(job) => {
+            ready(job);
+            thread::spawn(|| {
+                thread::sleep(Duration::from_millis(3));
+                die()
+            });
+            let _ = fence.collect::<Vec<u8>>();
+            thread::sleep(LONG);
+            unreachable!("it is dead")
+        }
+        Access::Excluded(fence) => fence.collect(),
+    };
+    if let Err(error) = shared {
+        assert_rank_died(job, Err::<(), _>(error));
+    }
+    await_death(job);
+    go_on(job, objects)
+}
+
+/// All others have come to the barrier, and stay there.
+fn after_a_death_at_a_barrier(job: &Job) {
+    let objects = Objects::new(job);
+    if job.rank == victim(job) {
+        ready(job);
+        thread::sleep(Duration::from_millis(100));
+        die();
+    }
+    victim_process(job);
+    match objects.barrier.wait_timeout(LONG) {
+        Err(BarrierError::RankDied { rank }) => assert_eq!(rank, victim(job)),
+        other => panic!("{other:?}"),
+    }
+    go_on(job, objects)
+}
+
+/// It has come to the barrier, so the others pass.
+fn after_a_death_behind_a_barrier(job: &Job) {
+    let objects = Objects::new(job);
+    if job.rank == victim(job) {
+        objects.barrier.try_wait();
+        ready(job);
+        // On several nodes its signal may have to be sent.
+        thread::sleep(Duration::from_millis(100));
+        die();
+    }
+    await_death(job);
+    objects.barrier.wait_timeout(LONG).unwrap();
+    go_on(job, objects)
+}
+
+fn after_a_death_with_the_turn(job: &Job) {
+    let mut objects = Objects::new(job);
+    {
+        let _mine = objects.turn.take_timeout(LONG).unwrap();
+        if job.rank == victim(job) {
+            ready(job);
+            die();
+        }
+    }
+    match objects.turn.take_timeout(LONG) {
+        Err(TurnError::RankDied { rank }) => assert_eq!(rank, victim(job)),
+        other => panic!("{other:?}"),
+    }
+    go_on(job, objects)
+}
+
+fn after_a_death_behind_the_turn(job: &Job) {
+    let mut objects = Objects::new(job);
+    drop(objects.turn.take_timeout(LONG).unwrap());
+    if job.rank == victim(job) {
+        ready(job);
+        // On several nodes its message may have to be sent.
+        thread::sleep(Duration::from_millis(100));
+        die();
+    }
+    await_death(job);
+    go_on(job, objects)
+}
+
+fn after_the_death_of_a_root(job: &Job) {
+    let mut objects = Objects::new(job);
+    let nothing: Option<&Array1<u64>> = None;
+    let mut set = || match objects.region.set(victim(job), nothing, [0]) {
+        Err(RegionError::Call(error)) => assert_rank_died(job, Err::<(), _>(error)),
+        other => panic!("{other:?}"),
+    };
+    if job.rank == victim(job) {
+        ready(job);
+        die();
+    }
+    set();
+    let left = mpisync::survivors(&job.world).unwrap();
+    assert_eq!(left.size(), job.size - 1);
+    set();
+    go_on(job, objects)
+}
+
+/// The second one has gone on with the others after the death of the first.
+fn two_die_one_after_the_other(job: &Job) {
+    let mut objects = Objects::new(job);
+    if job.rank == victim(job) {
+        ready(job);
+        die();
+    }
+    await_death(job);
+    let left = mpisync::survivors(&job.world).unwrap();
+    let left: Vec<i32> = (0..left.size()).collect();
+    objects.work(job, &left);
+    let second = job.rank == job.size - 2;
+    match broken_step(&mut objects.ctrl, second) {
+        Err(CollectiveError::RankDied { rank }) => assert_eq!(rank, job.size - 2),
+        other => panic!("{other:?}"),
+    }
+    let left = mpisync::survivors(&job.world).unwrap();
+    let left: Vec<i32> = (0..left.size()).collect();
+    assert_eq!(left.len() as i32, job.size - 2);
+    objects.work(job, &left);
+    objects.close();
+    job.tell("survived");
+    job.scratch.meet(DONE, job.size - 2);
+    job.leave()
+}
