@@ -9,15 +9,18 @@
 //! that waits in a fence for a rank that went to a meeting instead joins that meeting, and learns
 //! the same from the announcements.
 
-use crate::error::{CollectiveError, LockError, ObjectCall};
-use crate::fingerprint::fingerprint;
-use crate::location::{CallSite, Place};
+mod arrival;
+mod reading;
+
+pub(crate) use crate::rendezvous::arrival::{Arrival, NOTHING, Outcome, Payload, Reason, Step};
+pub(crate) use crate::rendezvous::reading::Rendezvous;
+
+use crate::error::{CollectiveError, LockError};
+use crate::location::CallSite;
+use crate::rendezvous::reading::{Met, Reading, compare, first_failed, settle};
 use crate::shm::absence::absent;
-use crate::shm::arrival::{
-    Announcement, AnnouncementData, ArrivalSlot, EXIT, FAILED, FINE, PANICKED, PASSED_ON,
-    PAYLOAD_WORDS,
-};
-use crate::shm::block::{Block, ObjectName};
+use crate::shm::arrival::ArrivalSlot;
+use crate::shm::block::Block;
 use crate::shm::domain::Domain;
 use crate::shm::event::ALL;
 use crate::shm::wait::{Deadline, Stop, wait};
@@ -26,34 +29,6 @@ use crate::shm::waiting::{Awaited, Call};
 use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-
-/// The reason why a rank comes to a meeting.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Step {
-    /// It enters a collective call.
-    Enter,
-    /// It leaves a collective call.
-    Exit = EXIT as isize,
-    /// It waits in a fence for a rank that is in the meeting.
-    Fenced,
-}
-
-/// The outcome of a rank's part in a call.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) enum Outcome {
-    Fine,
-    Failed(Reason),
-    Panicked(Reason),
-}
-
-/// Why a rank's part in a call failed.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Reason {
-    pub(crate) text: String,
-    /// Whether the rank had got the failure of another rank in the same call before, so that it
-    /// probably passes that on.
-    pub(crate) passed_on: bool,
-}
 
 thread_local! {
     /// How many failures of other ranks this thread has got.
@@ -69,181 +44,6 @@ pub(crate) fn failures() -> u64 {
 /// Counts a failure of another rank that this thread is about to get.
 pub(crate) fn count_failure() {
     FAILURES.set(FAILURES.get() + 1);
-}
-
-/// A rank's part in a meeting.
-pub(crate) struct Arrival<'a> {
-    pub(crate) step: Step,
-    /// The number of collective calls that it is already in.
-    pub(crate) depth: u32,
-    /// The object of the call.
-    pub(crate) object: &'a ObjectName,
-    pub(crate) site: CallSite,
-    /// The number of fenced calls that it has made on the controller.
-    pub(crate) calls: u64,
-    pub(crate) outcome: Outcome,
-    /// Data for the other ranks.
-    pub(crate) payload: Payload,
-}
-
-/// Data that a rank brings to a meeting. The call defines its meaning.
-pub(crate) type Payload = [u64; PAYLOAD_WORDS];
-
-/// An empty payload.
-pub(crate) const NOTHING: Payload = [0; PAYLOAD_WORDS];
-
-/// The result of a meeting: one reading for each rank that took part, by rank. Must be read before
-/// this rank goes to another meeting.
-pub(crate) struct Rendezvous<'a>(Vec<Reading<'a>>);
-
-impl Rendezvous<'_> {
-    /// What the ranks have brought, with each rank.
-    pub(crate) fn payloads(&self) -> impl Iterator<Item = (usize, &Payload)> {
-        self.0.iter().map(|there| (there.rank, &there.payload))
-    }
-
-    /// The call of a rank that took part.
-    pub(crate) fn call(&self, rank: usize) -> ObjectCall {
-        let there = self.0.iter().find(|there| there.rank == rank);
-        there.expect("it took part").call()
-    }
-
-    /// The failure of the rank that failed first, with that rank.
-    pub(crate) fn failure(&self) -> Option<(usize, CollectiveError)> {
-        let there = first_failed(self.0.iter())?;
-        Some((there.rank, there.failure()?))
-    }
-}
-
-impl<'a> Arrival<'a> {
-    /// This rank's announcement.
-    fn announcement(&'a self, signature: u64) -> AnnouncementData<'a> {
-        let failed = |word: u32, reason: &'a Reason| {
-            let passed_on = if reason.passed_on { PASSED_ON } else { 0 };
-            (word | passed_on, &*reason.text)
-        };
-        let (outcome, reason) = match &self.outcome {
-            Outcome::Fine => (FINE, ""),
-            Outcome::Failed(reason) => failed(FAILED, reason),
-            Outcome::Panicked(reason) => failed(PANICKED, reason),
-        };
-        let location = self.site.location();
-        AnnouncementData {
-            signature,
-            step: self.step as u32,
-            depth: self.depth,
-            outcome,
-            line: location.line(),
-            calls: self.calls,
-            said: self.payload,
-            call: self.site.label().into(),
-            kind: self.object.kind.into(),
-            object: (*self.object.name).into(),
-            file: location.file().into(),
-            reason: reason.into(),
-        }
-    }
-
-    /// A number that differs between calls, and between controllers.
-    fn signature(&self, controller: u64) -> u64 {
-        let step = [self.step as u8];
-        let parts: [&[u8]; 4] = [
-            &controller.to_ne_bytes(),
-            &step,
-            &self.depth.to_ne_bytes(),
-            &self.site.number().to_ne_bytes(),
-        ];
-        fingerprint(parts.into_iter().flatten())
-    }
-
-    /// This rank's call.
-    fn call(&self) -> ObjectCall {
-        self.object.call(self.site.label(), self.site.place())
-    }
-}
-
-/// The announcement of another rank.
-struct Reading<'a> {
-    rank: usize,
-    signature: u64,
-    step: Step,
-    depth: u32,
-    calls: u64,
-    outcome: Outcome,
-    payload: Payload,
-    announcement: &'a Announcement,
-}
-
-impl<'a> Reading<'a> {
-    fn of(rank: usize, announcement: &'a Announcement) -> Self {
-        let step = announcement.step.load(Ordering::Relaxed);
-        let outcome = announcement.outcome.load(Ordering::Relaxed);
-        let reason = || Reason {
-            text: announcement.reason(),
-            passed_on: outcome & PASSED_ON != 0,
-        };
-        Reading {
-            rank,
-            signature: announcement.signature.load(Ordering::Relaxed),
-            step: [Step::Enter, Step::Exit, Step::Fenced][step.min(2) as usize],
-            depth: announcement.depth.load(Ordering::Relaxed),
-            calls: announcement.calls.load(Ordering::Relaxed),
-            outcome: match outcome & !PASSED_ON {
-                FINE => Outcome::Fine,
-                FAILED => Outcome::Failed(reason()),
-                _ => Outcome::Panicked(reason()),
-            },
-            payload: announcement.said(),
-            announcement,
-        }
-    }
-
-    /// The call's place. Must be read before this rank goes to another meeting, because the
-    /// announcement changes then.
-    fn place(&self) -> Place {
-        Place::new(
-            self.announcement.file.get(),
-            self.announcement.line.load(Ordering::Relaxed),
-        )
-    }
-
-    /// The call. Must be read as early as its place.
-    fn call(&self) -> ObjectCall {
-        let Announcement {
-            call, kind, object, ..
-        } = self.announcement;
-        ObjectCall::new(call.get(), kind.get(), object.get(), self.place())
-    }
-
-    /// The error for its outcome, if it failed. Must be read as early as its place.
-    fn failure(&self) -> Option<CollectiveError> {
-        let (rank, place) = (self.rank as i32, self.place());
-        match &self.outcome {
-            Outcome::Fine => None,
-            Outcome::Failed(reason) => Some(CollectiveError::Failed {
-                rank,
-                place,
-                message: reason.text.clone(),
-            }),
-            Outcome::Panicked(reason) => Some(CollectiveError::Panicked {
-                rank,
-                place,
-                message: reason.text.clone(),
-            }),
-        }
-    }
-}
-
-/// The relation of another rank's call to this rank's.
-enum Met<'a> {
-    /// It is in the same call.
-    Same(Reading<'a>),
-    /// It is in another call.
-    Elsewhere(Reading<'a>),
-    /// It has left a call that this rank is still in.
-    Left(Reading<'a>),
-    /// It is still inside the call that this rank is leaving.
-    Inside,
 }
 
 /// Meets all ranks of the communicator.
@@ -472,79 +272,6 @@ fn arrive(domain: &Arc<Domain>, arrival: &Arrival<'_>, signature: u64) -> u64 {
     }
     number
 }
-
-/// The relation of another rank's call to this rank's, from its announcement.
-fn compare<'a>(arrival: &Arrival<'_>, signature: u64, announcement: Reading<'a>) -> Met<'a> {
-    if announcement.signature == signature {
-        return Met::Same(announcement);
-    }
-    match (arrival.step, announcement.step) {
-        (Step::Exit, Step::Exit) if announcement.depth < arrival.depth => Met::Left(announcement),
-        (Step::Exit, _) if announcement.depth > arrival.depth => Met::Inside,
-        (Step::Enter | Step::Fenced, Step::Exit) => Met::Left(announcement),
-        // It is not in the call that this rank is leaving either.
-        _ => Met::Elsewhere(announcement),
-    }
-}
-
-/// The result of a meeting from the relations of all ranks.
-fn settle<'a>(arrival: &Arrival<'_>, met: Vec<Met<'a>>) -> Result<Rendezvous<'a>, CollectiveError> {
-    let diverged = |there: &Reading<'_>| {
-        Err(CollectiveError::diverged(
-            arrival.call(),
-            there.rank,
-            there.call(),
-        ))
-    };
-    let left = || {
-        met.iter().filter_map(|met| match met {
-            Met::Left(there) => Some(there),
-            _ => None,
-        })
-    };
-    if let Some(there) = first_failed(left()) {
-        count_failure();
-        return Err(there.failure().expect("it has failed"));
-    }
-    if let Some(there) = left().next() {
-        return diverged(there);
-    }
-    let all_fine = met
-        .iter()
-        .all(|met| matches!(met, Met::Same(there) if there.outcome == Outcome::Fine));
-    let mut same = Vec::with_capacity(met.len());
-    for met in met {
-        match met {
-            Met::Same(there) if all_fine && there.calls != arrival.calls => {
-                return Err(CollectiveError::OutOfStep {
-                    here: u64::from(arrival.calls as u32),
-                    here_call: arrival.call(),
-                    rank: there.rank as i32,
-                    there: u64::from(there.calls as u32),
-                    there_call: there.call(),
-                });
-            }
-            Met::Same(there) => same.push(there),
-            Met::Elsewhere(there) | Met::Left(there) => return diverged(&there),
-            Met::Inside => unreachable!("a meeting goes on until all are out"),
-        }
-    }
-    Ok(Rendezvous(same))
-}
-
-/// The rank that failed first, as far as known: the lowest one whose failure is its own, or else the
-/// lowest one that failed.
-fn first_failed<'a, 'b: 'a>(
-    readings: impl Iterator<Item = &'a Reading<'b>>,
-) -> Option<&'a Reading<'b>> {
-    let failed = readings.filter_map(|there| match &there.outcome {
-        Outcome::Fine => None,
-        Outcome::Failed(reason) | Outcome::Panicked(reason) => Some((reason.passed_on, there)),
-    });
-    let first = failed.min_by_key(|(passed_on, there)| (*passed_on, there.rank));
-    first.map(|(_, there)| there)
-}
-
 absent!(CollectiveError);
 
 /// Why a rank was not met.
