@@ -35,6 +35,12 @@ static RETIRED: Mutex<Vec<Handle>> = Mutex::new(Vec::new());
 /// A communicator that any thread may hold.
 pub(super) struct Handle(pub(super) ffi::MPI_Comm);
 
+impl Handle {
+    pub(super) fn raw(&self) -> ffi::MPI_Comm {
+        self.0
+    }
+}
+
 // SAFETY: as for `OwnComm`.
 unsafe impl Send for Handle {}
 // SAFETY: as for `OwnComm`.
@@ -141,19 +147,13 @@ impl OwnComm {
 
     /// A communicator of the ranks that share memory with this one; collective.
     pub(super) fn node(&self) -> Result<Self, CreateError> {
-        let mut node = self.raw;
-        // SAFETY: valid handles, the result in a live variable.
-        let split = unsafe {
-            ffi::MPI_Comm_split_type(
-                self.raw,
-                ffi::RSMPI_COMM_TYPE_SHARED,
-                self.rank,
-                ffi::RSMPI_INFO_NULL,
-                &mut node,
-            )
-        };
-        check("MPI_Comm_split_type", split)?;
-        self.part(node)
+        self.make_part("MPI_Comm_split_type", |raw, rank, node| {
+            // SAFETY: valid handles, among them constants of MPI, and the result in a live variable.
+            unsafe {
+                let (kind, info) = (ffi::RSMPI_COMM_TYPE_SHARED, ffi::RSMPI_INFO_NULL);
+                ffi::MPI_Comm_split_type(raw, kind, rank, info, node)
+            }
+        })
     }
 
     /// A communicator for each color, of the ranks that pass it, in the order of their ranks.
@@ -162,11 +162,26 @@ impl OwnComm {
         Self::free_retired();
         // The call below blocks, so all ranks come to it first.
         self.minimum(0)?;
-        let mut part = self.raw;
-        // SAFETY: valid handles, the result in a live variable, and a color that is not negative.
-        let split = unsafe { ffi::MPI_Comm_split(self.raw, color, self.rank, &mut part) };
-        check("MPI_Comm_split", split)?;
-        self.part(part)
+        self.make_part("MPI_Comm_split", move |raw, rank, part| {
+            // SAFETY: valid handles, the result in a live variable, and a color that is not negative.
+            unsafe { ffi::MPI_Comm_split(raw, color, rank, part) }
+        })
+    }
+
+    /// A communicator that `make` stores, a collective call of MPI that blocks and gets this
+    /// communicator and rank.
+    fn make_part(
+        &self,
+        function: &'static str,
+        make: impl FnOnce(ffi::MPI_Comm, c_int, &mut ffi::MPI_Comm) -> c_int + Send + 'static,
+    ) -> Result<Self, CreateError> {
+        let (comm, rank) = (Handle(self.raw), self.rank);
+        let part = self.waiting.complete_blocking(move || {
+            let mut part = comm.raw();
+            check(function, make(comm.raw(), rank, &mut part))?;
+            Ok(Handle(part))
+        })?;
+        self.part(part.0)
     }
 
     /// A communicator of this rank alone. Local.

@@ -1,6 +1,7 @@
 //! All calls of MPI.
 
 mod attribute;
+mod blocking;
 mod carrier;
 mod comm;
 pub(crate) mod communicator;

@@ -2,18 +2,26 @@
 
 use crate::error::CreateError;
 use crate::rsmpi::attribute;
+use crate::rsmpi::blocking::Blocking;
+use crate::rsmpi::comm::{Handle, check};
 use crate::rsmpi::communicator::IntraCommunicator;
 use crate::rsmpi::create::Creation;
-use crate::shm::survivors::{Disagreement, agree};
+use crate::rsmpi::waiting::{GRACE, INSPECTION};
+use crate::shm::domain::Domain;
+use crate::shm::survivors::{Disagreement, LABEL, agree};
+use crate::shm::wait::{Deadline, wait_for_answer};
+use crate::shm::waiting::{Call, Described};
 use crate::transport::TransportOptions;
-use mpi::Tag;
 use mpi::topology::SimpleCommunicator;
-use mpi::traits::Group;
+use mpi::traits::{AsRaw, FromRaw, Group};
+use mpi::{Tag, ffi};
+use std::mem::forget;
 use std::panic::Location;
 use std::time::Instant;
 
-/// The tag of the call that makes the communicator; MPI keeps such tags apart from those of messages.
-const TAG: Tag = 16_017;
+/// The tags of the calls that make the communicators; MPI keeps them apart from those of messages.
+const FIRST_TAG: Tag = 16_017;
+const TAGS: u64 = 1_000;
 
 /// Lets the ranks of `comm` that are left go on after others have died or ended, and makes a
 /// communicator of them. Collective over the ranks that are left: each of them has to call it. They
@@ -57,7 +65,7 @@ const TAG: Tag = 16_017;
 /// [`CreateError::NoObject`] if no object was made on `comm`; [`CreateError::Timeout`] if a rank that
 /// is left does not call it in the time that `MPISYNC_CREATE_TIMEOUT` sets, 300 seconds by default,
 /// after which it may be called again; [`CreateError::RankDied`] or [`CreateError::RankEnded`] if the
-/// lowest rank of a node is gone.
+/// lowest rank of a node is gone, or one more rank after all have agreed: then call it again.
 #[track_caller]
 pub fn survivors<C: IntraCommunicator>(comm: &C) -> Result<SimpleCommunicator, CreateError> {
     let location = Location::caller();
@@ -73,11 +81,72 @@ pub fn survivors<C: IntraCommunicator>(comm: &C) -> Result<SimpleCommunicator, C
         Disagreement::LeaderLost(rank, absence) => CreateError::absent(rank, absence),
     })?;
     let left: Vec<i32> = left.into_iter().map(|rank| rank as i32).collect();
-    let group = comm.group().include(&left);
-    // All of the group have just posted that they are about to call this, which blocks.
-    let made = comm.split_by_subgroup_with_tag(&group, TAG);
-    made.ok_or_else(|| CreateError::Mpi {
-        function: "MPI_Comm_create_group",
-        message: "this rank is not in the new communicator".to_owned(),
-    })
+    make(comm, context.domain(), &left, location)
 }
+
+/// Makes the communicator of the ranks that are `left`, which all of them are about to call.
+fn make(
+    comm: &impl IntraCommunicator,
+    domain: &Domain,
+    left: &[i32],
+    location: &'static Location<'static>,
+) -> Result<SimpleCommunicator, CreateError> {
+    let group = comm.group().include(left);
+    let (parent, members) = (Handle(comm.as_raw()), GroupHandle(group.as_raw()));
+    // A call in which a rank has died may still be in MPI.
+    let tag = FIRST_TAG + (domain.agreements() % TAGS) as Tag;
+    let call = Blocking::begin(move || {
+        let mut made = parent.raw();
+        // SAFETY: a communicator and a group that are not freed while this runs, and the result in a live variable.
+        let code =
+            unsafe { ffi::MPI_Comm_create_group(parent.raw(), members.raw(), tag, &mut made) };
+        check("MPI_Comm_create_group", code).map(|()| Handle(made))
+    });
+    let nobody = Described::new(domain, LABEL, Vec::new);
+    let call_here = Call::new(&nobody, "survivors", location).without_failing();
+    let deadline = Deadline::NEVER.of(call_here);
+    let (mut inspected, mut lost_since) = (Instant::now(), None);
+    let lost = wait_for_answer(domain, deadline, || {
+        if call.is_complete() {
+            return Some(None);
+        }
+        let now = Instant::now();
+        if now - inspected < INSPECTION {
+            return None;
+        }
+        inspected = now;
+        let lost = domain
+            .participants()
+            .find_map(|rank| Some((rank, domain.departure(rank)?)))?;
+        // What it has sent may be enough.
+        (now - *lost_since.get_or_insert(now) >= GRACE).then_some(Some(lost))
+    });
+    match lost {
+        Ok(None) => {
+            let made = call.into_result()?;
+            // SAFETY: a communicator of this process without a topology, which the user frees.
+            Ok(unsafe { SimpleCommunicator::from_raw(made.raw()) })
+        }
+        Ok(Some((rank, absence))) => {
+            // MPI may still use it.
+            forget(group);
+            Err(CreateError::absent(rank as u32, absence))
+        }
+        Err(stop) => {
+            forget(group);
+            Err(stop.expect_host_loss().into())
+        }
+    }
+}
+
+/// A group that any thread may hold.
+struct GroupHandle(ffi::MPI_Group);
+
+impl GroupHandle {
+    fn raw(&self) -> ffi::MPI_Group {
+        self.0
+    }
+}
+
+// SAFETY: as for a communicator, see `OwnComm`.
+unsafe impl Send for GroupHandle {}

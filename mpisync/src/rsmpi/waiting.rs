@@ -1,6 +1,7 @@
 //! How the collective calls of a creation wait for the other ranks: not for ever.
 
 use crate::error::CreateError;
+use crate::rsmpi::blocking::Blocking;
 use crate::rsmpi::comm::{Handle, test, translate};
 use crate::rsmpi::context::{Context, contexts};
 use crate::shm::absence::Absence;
@@ -18,9 +19,9 @@ const SPINS: u32 = 40;
 /// How long a rank polls before it sleeps.
 const POLL: Duration = Duration::from_millis(1);
 /// How often a rank checks whether the others are alive.
-const INSPECTION: Duration = Duration::from_millis(20);
+pub(super) const INSPECTION: Duration = Duration::from_millis(20);
 /// How long a call may still complete after a rank has died: what the rank sent before arrives.
-const GRACE: Duration = Duration::from_millis(500);
+pub(super) const GRACE: Duration = Duration::from_millis(500);
 
 /// How the collective calls on a communicator wait.
 pub(super) struct Waiting {
@@ -76,6 +77,18 @@ impl Waiting {
         let completed = begun
             .and_then(|mut request| self.poll(|| test(&mut request), domain.as_deref(), missing));
         self.note_failure(domain.as_deref(), completed)
+    }
+
+    /// Waits until a call that blocks is complete.
+    pub(super) fn complete_blocking<T: Send + 'static>(
+        &self,
+        call: impl FnOnce() -> Result<T, CreateError> + Send + 'static,
+    ) -> Result<T, CreateError> {
+        let call = Blocking::begin(call);
+        let domain = self.domain.get().and_then(Weak::upgrade);
+        let completed = self.poll(|| Ok(call.is_complete()), domain.as_deref(), Vec::new);
+        self.note_failure(domain.as_deref(), completed)?;
+        call.into_result()
     }
 
     /// The smallest of all ranks' verdicts on the object that they make, by the memory that they

@@ -55,6 +55,13 @@ pub(crate) enum Disagreement {
     LeaderLost(u32, Absence),
 }
 
+/// What the agreement is called in reports.
+pub(crate) const LABEL: Label<'static> = Label {
+    kind: "communicator",
+    name: "survivors",
+    identity: 0,
+};
+
 /// How often a rank looks for those that died.
 const INSPECTION: Duration = Duration::from_millis(1);
 
@@ -85,13 +92,8 @@ fn attempt(
 ) -> Result<bool, Disagreement> {
     let wait = |step, check: &dyn Fn() -> Option<Result<bool, Disagreement>>| {
         let missing = || domain.missing_survivors(step);
-        let label = Label {
-            kind: "communicator",
-            name: "survivors",
-            identity: 0,
-        };
         let awaited = || Awaited::all(missing(), "has not come");
-        let subject = Described::new(domain, label, awaited);
+        let subject = Described::new(domain, LABEL, awaited);
         let deadline = Deadline::within(limit).of(Call::new(&subject, "survivors", location));
         let waited = wait_for_answer(domain, deadline, check);
         waited.unwrap_or_else(|stop| {

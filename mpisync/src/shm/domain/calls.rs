@@ -75,7 +75,7 @@ impl Domain {
 /// When ranks that are left have agreed on who they are.
 impl Domain {
     /// The attempts at an agreement on the ranks that are left that this rank has finished.
-    pub(in crate::shm) fn agreements(&self) -> u64 {
+    pub(crate) fn agreements(&self) -> u64 {
         self.agreements.load(Ordering::Relaxed)
     }
 

@@ -7,7 +7,9 @@ use std::time::Duration;
 use mpi::traits::Communicator;
 use mpisync::ndarray::{Array1, Ix1};
 use mpisync::sync::{BarrierError, TurnError};
-use mpisync::{Access, Barrier, CollectiveError, Region, RegionError, Turn, WindowController};
+use mpisync::{
+    Access, Barrier, Collective, CollectiveError, Region, RegionError, Turn, WindowController,
+};
 use mpisync_tests::job::Job;
 use mpisync_tests::launch::Launch;
 
@@ -16,6 +18,7 @@ use super::{LONG, assert_rank_died, await_death, die, ready, survived, victim, v
 mpisync_tests::cases!(on [2, 4, 6] with [LastRankDies]:
     after_a_death_outside_of_calls,
     after_a_death_in_a_collective_call,
+    after_all_have_left_a_call_differently,
     after_the_death_of_a_writer,
     after_the_death_of_a_collector,
     after_a_death_at_a_barrier,
@@ -161,13 +164,17 @@ fn go_on(job: &Job, mut objects: Objects) -> ! {
     survived(job)
 }
 
+/// Some of the others find out in a collective call.
 fn after_a_death_outside_of_calls(job: &Job) {
-    let objects = Objects::new(job);
+    let mut objects = Objects::new(job);
     if job.rank == victim(job) {
         ready(job);
         die();
     }
     await_death(job);
+    if job.rank % 2 == 0 {
+        assert_rank_died(job, step(&mut objects.ctrl));
+    }
     go_on(job, objects)
 }
 
@@ -176,6 +183,28 @@ fn after_a_death_in_a_collective_call(job: &Job) {
     let dies = job.rank == victim(job);
     assert_rank_died(job, broken_step(&mut objects.ctrl, dies));
     assert_rank_died(job, step(&mut objects.ctrl));
+    go_on(job, objects)
+}
+
+/// One dies in the call, one leaves it without an outcome, and the others want to agree on one.
+fn after_all_have_left_a_call_differently(job: &Job) {
+    let mut objects = Objects::new(job);
+    let call = Collective::enter(&mut objects.ctrl, "a call").unwrap();
+    if job.rank == victim(job) {
+        ready(job);
+        die();
+    }
+    await_death(job);
+    if job.rank == 0 {
+        drop(call);
+    } else {
+        let agreed = call.agree(&mut objects.ctrl, Ok(Ok::<_, CollectiveError>(())));
+        match agreed {
+            Err(CollectiveError::RankDied { rank }) => assert_eq!(rank, victim(job)),
+            Err(CollectiveError::Failed { rank, .. }) => assert_eq!(rank, 0),
+            other => panic!("{other:?}"),
+        }
+    }
     go_on(job, objects)
 }
 
