@@ -2,6 +2,7 @@
 
 use super::node::Turns;
 use crate::net::{Link, Message, Port, Service};
+use crate::shm::waiting::want::{Kept, Wanted};
 use serde::{Deserialize, Serialize};
 
 /// A message to a node of a turn.
@@ -68,5 +69,10 @@ impl Service for TurnServer {
             self.is_loss_reported = true;
             self.port.send_to_others(&TurnMessage::Lost { rank });
         }
+    }
+
+    fn keeps(&self, local_rank: usize, want: &Wanted, _: bool) -> Kept {
+        let has_turn_before = |number| self.turns.has_turn_before(local_rank, number);
+        Kept::one_if(matches!(*want, Wanted::Turn(number) if has_turn_before(number)))
     }
 }
