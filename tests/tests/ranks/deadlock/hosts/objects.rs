@@ -248,7 +248,7 @@ fn collectors(job: &Job) {
         ends(a.lock_timeout(FOREVER));
         let mut sum = 0;
         all(&mut |value| sum += value);
-        assert_eq!(sum, (0..SHARED).sum());
+        assert_eq!(sum, (0..SHARED).sum::<u64>());
     }
 }
 
