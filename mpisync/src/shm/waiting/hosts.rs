@@ -251,16 +251,19 @@ pub(crate) fn find(wants: &[Want], look: &HostLook) -> Vec<HostsDeadlock> {
 /// How much of each want has to be kept by ranks that wait, so that it is not met. None if it may be met
 /// in any case.
 fn leasts(wants: &[Want], tallies: &[(u32, Tally)]) -> Vec<Option<u64>> {
-    let least = |(index, want): (usize, &Want)| {
+    let mut sums = HashMap::<u32, Tally>::new();
+    for (index, tally) in tallies {
+        let sum = sums.get(index).map_or(*tally, |sum| sum.plus(*tally));
+        sums.insert(*index, sum);
+    }
+    let least = |(index, want): (u32, &Want)| {
         if !want.what.needs_tally() {
             return Some(want.least);
         }
-        let of_want = (tallies.iter()).filter(|(number, _)| *number as usize == index);
-        let sum = Tally::sum(of_want.map(|(_, tally)| *tally))?;
-        // The others are enough: at least one of them waits if the result is not 0.
-        (sum.holds_back()).then_some(want.least.saturating_sub(sum.never))
+        let sum = sums.get(&index).filter(|sum| sum.holds_back())?;
+        Some(want.least.saturating_sub(sum.never))
     };
-    wants.iter().enumerate().map(least).collect()
+    (0..).zip(wants).map(least).collect()
 }
 
 impl HostLook {

@@ -203,14 +203,14 @@ impl Tally {
         }
     }
 
-    /// The sum of the tallies of several nodes. None if there are none.
-    pub(crate) fn sum(tallies: impl Iterator<Item = Tally>) -> Option<Tally> {
-        tallies.reduce(|sum, tally| Tally {
-            never: sum.never + tally.never,
-            balance: [0, 1].map(|index| sum.balance[index].wrapping_add(tally.balance[index])),
-            is_still: sum.is_still && tally.is_still,
-            is_idle: sum.is_idle && tally.is_idle,
-        })
+    /// The tally of more nodes.
+    pub(crate) fn plus(self, other: Tally) -> Tally {
+        Tally {
+            never: self.never + other.never,
+            balance: [0, 1].map(|index| self.balance[index].wrapping_add(other.balance[index])),
+            is_still: self.is_still && other.is_still,
+            is_idle: self.is_idle && other.is_idle,
+        }
     }
 
     /// Whether, by the sum over all nodes, the wait does not end unless a rank goes on that can meet it.
@@ -257,15 +257,14 @@ mod tests {
             is_still,
             is_idle,
         };
-        let sum = |tallies: &[Tally]| Tally::sum(tallies.iter().copied()).expect("some");
         let sent = tally(3, true, false);
         assert!(!sent.holds_back());
-        assert!(sum(&[sent, tally(-3, true, true)]).holds_back());
-        assert!(!sum(&[sent, tally(-2, true, true)]).holds_back());
-        assert!(!sum(&[sent, tally(-3, false, true)]).holds_back());
-        assert!(!sum(&[tally(3, true, true), tally(-3, true, true)]).holds_back());
-        assert_eq!(sum(&[sent, sent]).never, 2);
-        assert_eq!(Tally::sum(std::iter::empty()), None);
+        assert!(sent.plus(tally(-3, true, true)).holds_back());
+        assert!(!sent.plus(tally(-2, true, true)).holds_back());
+        assert!(!sent.plus(tally(-3, false, true)).holds_back());
+        let all_idle = tally(3, true, true).plus(tally(-3, true, true));
+        assert!(!all_idle.holds_back());
+        assert_eq!(sent.plus(sent).never, 2);
         assert!(Tally::of_root(true).holds_back() && !Tally::of_root(false).holds_back());
     }
 }

@@ -380,7 +380,10 @@ impl World {
                 node.proxy.tally(&wanted, coordinator).expect("it knows")
             };
             let tallies = self.nodes.iter().enumerate().map(tally);
-            Tally::sum(tallies).expect("there are nodes").holds_back()
+            tallies
+                .reduce(Tally::plus)
+                .expect("there are nodes")
+                .holds_back()
         };
         let (is_empty, is_full) = (is_quiet(Wanted::Message), is_quiet(Wanted::Room));
         self.quiet.empty += u64::from(is_empty);

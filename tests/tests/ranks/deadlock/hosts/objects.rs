@@ -9,13 +9,11 @@ use std::time::Duration;
 use mpi::topology::SimpleCommunicator;
 use mpi::traits::*;
 use mpisync::sync::{LatchError, OnceError, TurnError};
-use mpisync::{
-    Access, Barrier, ChannelError, Condvar, Latch, Mutex, OnceShared, RemoteChannel, Turn,
-};
+use mpisync::{Access, ChannelError, Condvar, Latch, Mutex, OnceShared, RemoteChannel, Turn};
 use mpisync_tests::job::Job;
 
 use super::super::{FOREVER, MET, ends, is_found_among, meet, tell};
-use super::{controller_on, is_found_on_hosts, mutex_on, pair};
+use super::{controller_on, is_found_on_hosts, mutex_on, pair, two};
 
 // Jobs that the tests below start.
 mpisync_tests::cases!(on []:
@@ -255,75 +253,78 @@ fn collectors(job: &Job) {
 /// How long a rank computes while the others wait for it: longer than it takes to find a deadlock.
 const LATE: Duration = Duration::from_secs(4);
 
-/// One of two ranks on two hosts computes, and the other one has its lock and waits: in turn for each
-/// kind of object. What it waits for is sent just before the first one wants the lock.
+/// One rank has a lock and waits, and all others want the lock, but for one on the other host, which
+/// computes: in turn for each kind of object. That one gives what is waited for, and then wants the lock
+/// as well.
 fn all_that_comes_late(job: &Job) {
-    let done = Barrier::new(&job.world).unwrap();
-    if let Some((is_first, pair)) = pair(job) {
-        let mut a = mutex_on(&pair, "a", 1);
-        let c = channel_on(&pair, "c", 0);
-        let mut late = |give: &mut dyn FnMut(), take: &mut dyn FnMut()| {
-            if is_first {
-                let _guard = a.lock();
-                meet_again(&pair);
-                take();
-            } else {
-                meet_again(&pair);
+    let [first, second] = two(job);
+    let late = |a: &mut Mutex, take: &mut dyn FnMut(), give: &mut dyn FnMut()| {
+        if job.rank == first {
+            let _guard = a.lock();
+            job.world.barrier();
+            take();
+        } else {
+            job.world.barrier();
+            if job.rank == second {
                 thread::sleep(LATE);
                 give();
-                drop(a.lock());
             }
-        };
-        late(&mut || c.put(7).unwrap(), &mut || {
-            assert_eq!(c.take(), Some(7));
-        });
-        late(
-            &mut || (0..2).for_each(|_| assert!(c.take().is_some())),
-            &mut || (0..4).for_each(|message| c.put(message).unwrap()),
-        );
-        let latch = Latch::new(&pair, 1).unwrap();
-        late(&mut || latch.count_down(1).unwrap(), &mut || latch.wait());
-        let (condvar, m) = (Condvar::new(&pair).unwrap(), mutex_on(&pair, "m", 0));
-        let m = RefCell::new(m);
-        late(&mut || assert_eq!(condvar.notify_one(), 1), &mut || {
-            drop(condvar.wait(m.borrow_mut().lock()));
-        });
-        let turn = RefCell::new(Turn::new(&pair).unwrap());
-        if is_first {
-            drop(turn.borrow_mut().take());
+            drop(a.lock());
         }
-        late(&mut || drop(turn.borrow_mut().take()), &mut || {
-            drop(turn.borrow_mut().take());
+    };
+    let mut a = mutex_on(&job.world, "a", second);
+    let c = channel_on(&job.world, "c", first);
+    let take = |messages: u64| (0..messages).for_each(|_| assert!(c.take().is_some()));
+    let put = |messages: u64| (0..messages).for_each(|message| c.put(message).unwrap());
+    late(&mut a, &mut || take(1), &mut || put(1));
+    late(&mut a, &mut || put(4), &mut || take(2));
+    let latch = Latch::builder(&job.world, 1).root(second).build().unwrap();
+    let open = || latch.count_down(1).unwrap();
+    late(&mut a, &mut || latch.wait(), &mut || open());
+    let condvar = Condvar::builder(&job.world).root(second).build().unwrap();
+    let mut m = mutex_on(&job.world, "m", first);
+    let notify = || assert_eq!(condvar.notify_one(), 1);
+    late(&mut a, &mut || drop(condvar.wait(m.lock())), &mut || {
+        notify()
+    });
+    // The others are not in these.
+    let pair = pair(job);
+    let turn = pair
+        .as_ref()
+        .map(|(_, pair)| RefCell::new(Turn::new(pair).unwrap()));
+    let take_turn = || drop(turn.as_ref().unwrap().borrow_mut().take());
+    late(
+        &mut a,
+        &mut || (0..2).for_each(|_| take_turn()),
+        &mut || take_turn(),
+    );
+    let once = pair
+        .as_ref()
+        .map(|(_, pair)| OnceShared::<u64>::new(pair).unwrap());
+    let compute = || assert_eq!(*once.as_ref().unwrap().get_or_init(|| 7), 7);
+    if job.rank == second {
+        once.as_ref().unwrap().get_or_init(|| {
+            job.world.barrier();
+            thread::sleep(LATE);
+            7
         });
-        let once = OnceShared::<u64>::new(&pair).unwrap();
-        let compute = |value| {
-            let computed = once.get_or_try_init(|| {
-                thread::sleep(LATE);
-                Ok::<u64, OnceError>(value)
-            });
-            assert_eq!(computed, Ok(&8));
-        };
-        if is_first {
-            thread::sleep(LATE / 4);
-        }
-        compute(if is_first { 7 } else { 8 });
-        let b = RefCell::new(controller_on(&pair, "b", 0));
-        let all = || {
-            for number in 0..SHARED {
-                let mut b = b.borrow_mut();
-                let value = match b.single_write() {
-                    Access::Writer(fence) => fence.share(number),
-                    Access::Excluded(fence) => fence.collect(),
-                };
-                assert_eq!(value.unwrap(), number);
-            }
-        };
-        late(&mut || all(), &mut || all());
+        drop(a.lock());
+    } else {
+        late(&mut a, &mut || compute(), &mut || {});
     }
-    done.wait();
-}
-
-/// A meeting of two ranks, any number of times.
-fn meet_again(pair: &SimpleCommunicator) {
-    pair.barrier();
+    let b = pair
+        .as_ref()
+        .map(|(_, pair)| RefCell::new(controller_on(pair, "b", 0)));
+    let all = || {
+        for number in 0..SHARED {
+            let mut b = b.as_ref().unwrap().borrow_mut();
+            let value = match b.single_write() {
+                Access::Writer(fence) => fence.share(number),
+                Access::Excluded(fence) => fence.collect(),
+            };
+            assert_eq!(value.unwrap(), number);
+        }
+    };
+    late(&mut a, &mut || all(), &mut || all());
+    job.world.barrier();
 }
