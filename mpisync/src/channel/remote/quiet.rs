@@ -1,13 +1,13 @@
 //! Whether a channel is quiet: nothing is under way in it that ends a wait for a message or for room.
 //!
-//! Each node counts the messages that its ranks have put and taken. All that could put another one
-//! wait, so the first sum is exact. A sum over nodes that are asked one after the other may miss
-//! messages that were taken meanwhile, but not name too many.
+//! Each node counts the messages that its ranks have put and taken. The nodes are asked one after the
+//! other, so a sum may miss messages that are put or taken meanwhile, but does not name too many.
 //!
-//! - If all messages that were put were taken, there is none at a node, at the coordinator or between
-//!   them. So a rank that waits for one needs a rank that puts one, or the end of the stream.
-//! - If as many are put and not taken as the channel has room for, all credits are used. So a rank that
-//!   waits for one needs a rank that takes a message.
+//! - For a wait for a message, all that could put another one wait, so the first sum is exact. If as many
+//!   were taken, there is none at a node, at the coordinator or between them. So the wait needs a rank
+//!   that puts one, or the end of the stream.
+//! - For a wait for room, all that could take another one wait, so the second sum is exact. If as many more
+//!   were put as the channel has room for, all credits are used. So the wait needs a rank that takes one.
 //!
 //! The stream ends once all ranks that could put wait for a message of this channel. It has not ended if
 //! one of them waits for something else. But it may have ended before that one came there, so all ends

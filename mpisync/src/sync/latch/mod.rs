@@ -128,7 +128,7 @@ pub enum LatchError {
         /// Whether its thread was panicking.
         panicked: bool,
     },
-    /// MPI was finalized, or a host is lost.
+    /// MPI was finalized, a host is lost, or the wait is a part of a deadlock.
     #[error(transparent)]
     Lock(#[from] LockError),
 }

@@ -2,7 +2,7 @@
 //! step at a time. Messages between servers take any time.
 
 use crate::channel::remote::{Coordinator, Grant, NodeProxy, Report};
-use crate::channel::ring::layout::{NO_NUMBER, WAITING};
+use crate::channel::ring::layout::{NO_NUMBER, NO_PRODUCER, WAITING};
 use crate::channel::ring::memory::{Layout, Opaque, QueueMemory, RelayLayout, RelaySlots, Slots};
 use crate::channel::ring::{Generation, NoMessage, NoRoom, Queue};
 use crate::shm::domain::Domain;
@@ -31,6 +31,8 @@ pub(super) struct Behaviour {
 }
 
 const RANKS: usize = 3;
+/// The number of steps from one check of what the nodes say to the next.
+const BETWEEN_CHECKS: u64 = 5;
 
 pub(super) struct World {
     random: Random,
@@ -397,6 +399,12 @@ impl World {
             return;
         }
         assert!(left <= self.dead as u64, "{left} left, and empty");
+        let mut ranks = self.nodes.iter().flat_map(|node| &node.ranks);
+        let may_put = |rank: &Rank| {
+            let ends = rank.takes.my_state().ends.load(SeqCst);
+            ends & NO_PRODUCER == 0 && rank.takes.my_state().waits.load(SeqCst) == 0
+        };
+        assert!(ranks.any(may_put), "the stream is about to end");
         for node in &self.nodes {
             let is_end = |grant: &Grant| grant.end.is_some();
             assert!(!node.down.iter().any(is_end), "an end is under way");
@@ -430,8 +438,10 @@ impl World {
         let mut steps = 0_u64;
         while self.nodes.iter().any(|node| !node.is_forgotten) {
             self.step();
-            self.check_quiet();
             steps += 1;
+            if steps.is_multiple_of(BETWEEN_CHECKS) {
+                self.check_quiet();
+            }
             if steps.is_multiple_of(100) {
                 self.call_back();
             }
