@@ -195,5 +195,5 @@ fn join<T: Plain>(created: CreatedMemory, capacity: usize, root: i32, name: Stri
         port.serve(ChannelServer::new(port.clone(), proxy, home, coordinator));
     }
     let slots = RelaySlots::new(domain, layout, &mapping);
-    Shared::remote(slots, capacity, root, name)
+    Shared::remote(slots, capacity, root, name, number)
 }

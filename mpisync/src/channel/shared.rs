@@ -11,6 +11,7 @@ use crate::shm::domain::Domain;
 #[cfg(feature = "mpi")]
 use crate::shm::listing::Listing;
 use crate::shm::wait::Deadline;
+use crate::shm::waiting::want::{GlobalId, Want, Wanted};
 use crate::shm::waiting::{Awaited, Call, Label, Needs, Subject};
 use std::cell::Cell;
 use std::fmt;
@@ -29,6 +30,8 @@ pub(super) struct Shared<T> {
     pub(super) capacity: usize,
     pub(super) root: i32,
     pub(super) name: String,
+    /// The number of the channel, the same on all ranks, if it spans nodes.
+    number: Option<u64>,
     /// Whether the channel is unusable once MPI has ended.
     needs_mpi: bool,
     /// The host that is lost, if a future has found one.
@@ -89,6 +92,7 @@ impl<T: Plain> Shared<T> {
             puts: None,
             root,
             name,
+            number: None,
             lost: Cell::new(None),
             is_lent: Cell::new(false),
             #[cfg(feature = "mpi")]
@@ -106,10 +110,17 @@ impl<T: Plain> Shared<T> {
     }
 
     /// A channel that spans nodes.
-    pub(super) fn remote(slots: RelaySlots<T>, capacity: usize, root: i32, name: String) -> Self {
+    pub(super) fn remote(
+        slots: RelaySlots<T>,
+        capacity: usize,
+        root: i32,
+        name: String,
+        number: u64,
+    ) -> Self {
         Shared {
             puts: Some(Queue { memory: slots.puts }),
             capacity,
+            number: Some(number),
             ..Self::local(slots.takes, root, name)
         }
     }
@@ -255,5 +266,20 @@ impl<T> Subject for OtherEnd<'_, T> {
 
     fn needs(&self) -> Needs {
         self.open().map_or(Needs::Unknown, Needs::Any)
+    }
+
+    fn object(&self) -> Option<GlobalId> {
+        Some(GlobalId {
+            communicator: self.domain().number()?,
+            object: self.shared.number?,
+        })
+    }
+
+    fn want(&self) -> Option<Want> {
+        let what = match self.end {
+            NO_CONSUMER => Wanted::Room,
+            _ => Wanted::Message,
+        };
+        Want::of_any(self.domain(), self.object()?, what)
     }
 }

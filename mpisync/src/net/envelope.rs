@@ -3,7 +3,7 @@
 use crate::net::Message;
 use crate::shm::arrival::AnnouncementData;
 use crate::shm::survivors::Position;
-use crate::shm::waiting::hosts::{HostWait, HostsDeadlock};
+use crate::shm::waiting::hosts::{HostLook, HostsDeadlock};
 use crate::shm::waiting::want::Want;
 use serde::{Deserialize, Serialize};
 
@@ -64,7 +64,7 @@ pub(super) enum SearchMessage {
     /// nodes have these wants, which are sorted.
     LookAgain { search: u32, wants: Vec<Want> },
     /// The answer.
-    Waits { search: u32, waits: Vec<HostWait> },
+    Waits { search: u32, look: HostLook },
     /// From the coordinator: ranks of the node are in this deadlock.
     Found(HostsDeadlock),
 }

@@ -1,6 +1,6 @@
 //! How an object handles messages.
 
-use crate::shm::waiting::want::{Kept, Wanted};
+use crate::shm::waiting::want::{Kept, Tally, Wanted};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -41,6 +41,11 @@ pub(crate) trait Service: Send + 'static {
     fn keeps(&self, _local_rank: usize, _want: &Wanted, _waits_here: bool) -> Kept {
         Kept::default()
     }
+
+    /// What this node knows of a want that any one of several ranks can meet. None if others know it.
+    fn tally(&self, _want: &Wanted) -> Option<Tally> {
+        None
+    }
 }
 
 /// Whether a service has more to do.
@@ -79,6 +84,7 @@ pub(super) trait ErasedService: Send {
     fn go_on(&mut self) -> Progress;
     fn inspect(&mut self);
     fn keeps(&self, local_rank: usize, want: &Wanted, waits_here: bool) -> Kept;
+    fn tally(&self, want: &Wanted) -> Option<Tally>;
 }
 
 impl<S: Service> ErasedService for S {
@@ -100,6 +106,10 @@ impl<S: Service> ErasedService for S {
 
     fn keeps(&self, local_rank: usize, want: &Wanted, waits_here: bool) -> Kept {
         Service::keeps(self, local_rank, want, waits_here)
+    }
+
+    fn tally(&self, want: &Wanted) -> Option<Tally> {
+        Service::tally(self, want)
     }
 }
 

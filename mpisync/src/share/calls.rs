@@ -195,8 +195,7 @@ impl<'a> FencedCall<'a> {
         awaited: F,
     ) -> Described<'a, impl Fn() -> Vec<Awaited> + use<'a, F>> {
         let outer = self.outer;
-        let block = outer.map_or(self.block, |outer| outer.block);
-        block.awaits(move || match outer {
+        self.described_block().awaits(move || match outer {
             None => awaited(),
             Some(outer) => outer.translated(awaited()),
         })
@@ -227,8 +226,12 @@ impl<'a> FencedCall<'a> {
     }
 
     fn object(&self) -> &'a ObjectName {
-        let block = self.outer.map_or(self.block, |outer| outer.block);
-        block.object_name()
+        self.described_block().object_name()
+    }
+
+    /// The object that reports and errors name.
+    pub(super) fn described_block(&self) -> &'a Block {
+        self.outer.map_or(self.block, |outer| outer.block)
     }
 
     /// The call of this record's writer.

@@ -5,13 +5,51 @@ use crate::share::calls::{CallNumber, FencedCall};
 use crate::share::failure::{Failure, panic_message};
 use crate::share::layout::{FAILED, Filling, INLINE, INLINE_VALUE, STAGED_VALUE};
 use crate::share::payload::{Encoder, Kind};
-use crate::share::remote::Value;
+use crate::share::remote::{Mailboxes, Value};
 use crate::share::stream::Source;
 use crate::shm::cells;
+use crate::shm::domain::Domain;
 use crate::shm::event::ALL;
+use crate::shm::wait::Deadline;
+use crate::shm::waiting::want::{GlobalId, Want, Wanted};
+use crate::shm::waiting::{Awaited, Label, Subject};
 use serde::Serialize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
+
+/// That the other nodes accept the last value that this rank has shared in the record of the call
+/// `before`, as something to wait for.
+struct Acceptance<'a> {
+    call: &'a FencedCall<'a>,
+    mailboxes: &'a Mailboxes,
+    before: CallNumber,
+}
+
+impl Subject for Acceptance<'_> {
+    fn domain(&self) -> &Domain {
+        self.call.described_block().domain()
+    }
+
+    fn label(&self) -> Label<'_> {
+        self.call.described_block().label()
+    }
+
+    fn awaited(&self) -> Vec<Awaited> {
+        Vec::new()
+    }
+
+    fn object(&self) -> Option<GlobalId> {
+        self.call.block.global()
+    }
+
+    /// A node accepts a value once all its ranks are done with the call before in the same record.
+    fn want(&self) -> Option<Want> {
+        let of = self.call.block.global()?;
+        let shared = self.mailboxes.last_shared(self.before);
+        let collected = shared.same_record_before()?;
+        Some(Want::of_each(of, Wanted::Collected(collected.0)))
+    }
+}
 
 impl FencedCall<'_> {
     /// Waits until all ranks are done with the last call that used the record.
@@ -32,9 +70,17 @@ impl FencedCall<'_> {
     }
 
     fn wait_until_accepted(&self, before: CallNumber) {
-        if let Some(mailboxes) = self.mailboxes {
-            mailboxes.wait_until_accepted(self.block, before);
-        }
+        let Some(mailboxes) = self.mailboxes else {
+            return;
+        };
+        let acceptance = Acceptance {
+            call: self,
+            mailboxes,
+            before,
+        };
+        // A writer that went on would write over what the others still read.
+        let call = self.waiting(&acceptance, "share").without_failing();
+        mailboxes.wait_until_accepted(self.block, before, Deadline::NEVER.of(call));
     }
 
     /// Makes this rank the writer of the call; only under the write lock. `across` does so across

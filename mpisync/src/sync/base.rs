@@ -8,6 +8,7 @@ use crate::object::Object;
 use crate::shm::block::Block;
 use crate::shm::wait::{Deadline, INSPECTION, Stop, wait_for_answer};
 use crate::shm::waiting::Call;
+use crate::sync::base::waits::Notified;
 use crate::wait_queue::cargo::Cargo;
 use crate::wait_queue::memory::{Slots, WaitMemory};
 use crate::wait_queue::poison::TakeOver;
@@ -330,7 +331,8 @@ impl Base {
         position: Position,
         limit: Option<Duration>,
     ) -> Result<(), LockError> {
-        let call = Call::new(self, "wait", Location::caller());
+        let notified = Notified(self);
+        let call = Call::new(&notified, "wait", Location::caller());
         let deadline = Deadline::within(limit).of(call);
         let served = match (position, &self.side) {
             (Position::Local { ticket }, Side::Local(queue)) => {

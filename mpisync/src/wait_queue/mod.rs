@@ -227,6 +227,11 @@ impl<M: WaitMemory> WaitQueue<M> {
         self.want(slot).is_granted()
     }
 
+    /// Whether a slot stands in the queue, and has been granted nothing.
+    pub(crate) fn is_waiting(&self, slot: usize) -> bool {
+        self.want(slot).is_waiting()
+    }
+
     /// Takes up the permits that a slot has been granted. Returns its ticket.
     pub(crate) fn take_up(&self, slot: usize) -> u64 {
         let place = self.memory.slot(slot);

@@ -125,6 +125,19 @@ impl Coordinator {
         }
     }
 
+    /// The number of messages for which the channel has room.
+    pub(super) fn room(&self) -> i64 {
+        self.capacity as i64
+    }
+
+    /// The number of ends of the stream that were sent, to all nodes together.
+    pub(super) fn ends(&self) -> i64 {
+        self.nodes
+            .iter()
+            .map(|account| i64::from(account.ends))
+            .sum()
+    }
+
     /// Processes a report. [`Self::grants`] returns the results.
     pub(crate) fn receive(&mut self, node: usize, report: Report) {
         let account = &mut self.nodes[node];

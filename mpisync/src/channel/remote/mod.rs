@@ -23,6 +23,7 @@
 mod coordinator;
 mod messages;
 mod proxy;
+mod quiet;
 pub(crate) mod server;
 #[cfg(test)]
 mod tests;

@@ -31,6 +31,8 @@ pub(crate) struct NodeProxy {
     undelivered: VecDeque<Bytes>,
     /// The number of messages that the server itself took out of `takes`.
     withdrawn: u64,
+    /// The number of messages that it took out of `puts`.
+    put: u64,
     granted: u64,
     received: u64,
     ends: u32,
@@ -82,6 +84,7 @@ impl NodeProxy {
             open: start,
             undelivered: VecDeque::new(),
             withdrawn: 0,
+            put: 0,
             granted: 0,
             received: 0,
             ends: 0,
@@ -94,7 +97,7 @@ impl NodeProxy {
         }
     }
 
-    fn relay(&self) -> &Relay {
+    pub(super) fn relay(&self) -> &Relay {
         self.takes.memory.relay().expect("of a relay")
     }
 
@@ -227,6 +230,7 @@ impl NodeProxy {
                 // SAFETY: the slot holds a message, and only the server opens the slot again.
                 let message = unsafe { self.puts.memory.bytes_of(shape.index(position)) };
                 bytes += message.len();
+                self.put += 1;
                 report.puts.push(Bytes::from(message));
             } else if self.puts.is(position, SlotState::Void) {
                 report.unused += 1;
@@ -329,6 +333,31 @@ impl NodeProxy {
         waiters.calls.count() + futures
     }
 
+    /// The number of messages that ranks of this node took.
+    pub(super) fn taken(&self) -> u64 {
+        self.takes.taken() - self.withdrawn
+    }
+
+    /// The number of messages that the server has got from ranks of this node.
+    pub(super) fn collected(&self) -> u64 {
+        self.put
+    }
+
+    /// Whether ranks of this node have put no other messages, and are about to put none.
+    pub(super) fn has_collected_all(&self) -> bool {
+        self.puts.is_empty()
+    }
+
+    /// The number of ends of the stream that have come here.
+    pub(super) fn ends(&self) -> u32 {
+        self.ends
+    }
+
+    /// The queue that ranks take from.
+    pub(super) fn queue_of_messages(&self) -> &Slots<Opaque> {
+        &self.takes.memory
+    }
+
     /// Whether no rank of this node takes any more.
     fn no_consumer(&self) -> bool {
         let account = &self.takes.memory.words().account.0;
@@ -352,7 +381,7 @@ impl NodeProxy {
         NodeStatus {
             granted: self.granted,
             received: self.received,
-            taken: self.takes.taken() - self.withdrawn,
+            taken: self.taken(),
             excess_messages: here.saturating_sub(self.kept(&takers)),
             excess_credits: credits.saturating_sub(self.kept(&putters)),
             wanted_messages: takers.demand(here, answered),

@@ -3,6 +3,7 @@
 
 use crate::channel::remote::{Coordinator, Grant, NodeProxy, Report};
 use crate::net::{Message, Port, Progress, Service};
+use crate::shm::waiting::want::{Kept, Tally, Wanted};
 use serde::{Deserialize, Serialize};
 
 /// A message of a channel between nodes.
@@ -118,5 +119,13 @@ impl Service for ChannelServer {
         // Clears a call whose rank died before it woke the server.
         let _ = self.proxy.is_called();
         self.proxy.inspect();
+    }
+
+    fn keeps(&self, local_rank: usize, want: &Wanted, _: bool) -> Kept {
+        self.proxy.keeps(local_rank, want)
+    }
+
+    fn tally(&self, want: &Wanted) -> Option<Tally> {
+        self.proxy.tally(want, self.coordinator.as_ref())
     }
 }

@@ -12,7 +12,7 @@ use crate::net::envelope::{SearchMessage, To};
 use crate::net::network::server::Server;
 use crate::net::network::{Network, thread};
 use crate::shm::lock;
-use crate::shm::waiting::hosts::{self, HostWait, HostsDeadlock, MOST_WANTS, Waiting};
+use crate::shm::waiting::hosts::{self, HostLook, HostsDeadlock, KeptOnNode, MOST_WANTS, Waiting};
 use crate::shm::waiting::want::{Kept, Want, Wanted};
 use crate::shm::waiting::{Waits, looks_for_deadlocks, news};
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
@@ -80,8 +80,8 @@ struct Search {
 enum Step {
     /// The records are taken for the first time; all that is wanted.
     First(BTreeSet<Want>),
-    /// The records are taken for the second time; the waits.
-    Second(Vec<Want>, Vec<HostWait>),
+    /// The records are taken for the second time; what all nodes have found.
+    Second(Vec<Want>, HostLook),
 }
 
 impl Searches {
@@ -225,7 +225,7 @@ impl Network {
                 return coordinator.end(now, nodes);
             }
             search.answers = 0;
-            search.step = Step::Second(wants.clone(), Vec::new());
+            search.step = Step::Second(wants.clone(), HostLook::default());
             let search = coordinator.number;
             self.send_search_to_all(SearchMessage::LookAgain { search, wants });
         }
@@ -247,8 +247,8 @@ impl Network {
                 let first = state.first.take().filter(|(number, _)| *number == search);
                 let before = first.map_or_else(Waits::new, |(_, waits)| waits);
                 let keeps = |want: &Want, waiting: &[Waiting]| self.kept_by(want, waiting);
-                let waits = hosts::look_again(self.domain(), &before, &wants, keeps);
-                self.send_search(coordinator, SearchMessage::Waits { search, waits });
+                let look = hosts::look_again(self.domain(), &before, &wants, keeps);
+                self.send_search(coordinator, SearchMessage::Waits { search, look });
             }
             SearchMessage::Wants { search, wants } => {
                 if let Some(Search {
@@ -261,7 +261,7 @@ impl Network {
                     all.extend(wants);
                 }
             }
-            SearchMessage::Waits { search, waits } => {
+            SearchMessage::Waits { search, look } => {
                 let nodes = self.nodes();
                 if let Some(Search {
                     answers,
@@ -270,7 +270,7 @@ impl Network {
                 }) = state.coordinator.search_of(search)
                 {
                     *answers += 1;
-                    all.extend(waits);
+                    all.add(look);
                     if *answers == nodes {
                         let found = hosts::find(wants, all);
                         state.coordinator.end(Instant::now(), nodes);
@@ -287,17 +287,17 @@ impl Network {
         }
     }
 
-    /// What ranks of this node, which wait, keep of a want. Nothing, if this is not the leader of its
-    /// communicator's ranks here.
-    fn kept_by(&self, want: &Want, waiting: &[Waiting]) -> Vec<Kept> {
+    /// What ranks of this node, which wait, keep of a want, and what the node knows of it. Nothing, if this
+    /// is not the leader of its communicator's ranks here.
+    fn kept_by(&self, want: &Want, waiting: &[Waiting]) -> KeptOnNode {
         let networks = thread::all();
         let is_its = |net: &&Arc<Network>| net.domain().number() == Some(want.of.communicator);
         let net = networks.iter().find(is_its);
         let Some((net, server)) = net.map(|net| (net, lock(&net.server))) else {
-            return Vec::new();
+            return KeptOnNode::default();
         };
         let Some(server) = server.as_ref() else {
-            return Vec::new();
+            return KeptOnNode::default();
         };
         let segment = net.domain().segment();
         let members = 0..net.topology().local_ranks().len();
@@ -307,15 +307,21 @@ impl Network {
             let local_rank = local_ranks.get(&waiting.process)?;
             Some(net.keeps(server, want, *local_rank, waiting))
         };
-        (waiting.iter())
-            .map(|waiting| kept(waiting).unwrap_or_default())
-            .collect()
+        KeptOnNode {
+            kept: (waiting.iter())
+                .map(|waiting| kept(waiting).unwrap_or_default())
+                .collect(),
+            tally: server.tally(want.of.object, &want.what),
+        }
     }
 
     fn keeps(&self, server: &Server, want: &Want, local_rank: usize, waiting: &Waiting) -> Kept {
         if let Wanted::Meeting(number) = want.what {
             let arrival_slot = &self.domain().segment().member(local_rank).arrival_slot;
             return Kept::one_if(arrival_slot.posted.load(Ordering::Acquire) < number);
+        }
+        if want.what.is_up_to_all() {
+            return Kept::one_if(true);
         }
         let waits_here = waiting.object == Some(want.of);
         server.keeps(want.of.object, local_rank, &want.what, waits_here)

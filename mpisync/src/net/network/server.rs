@@ -4,7 +4,7 @@ use crate::net::envelope::{Address, To};
 use crate::net::network::Network;
 use crate::net::service::{ErasedService, Progress};
 use crate::shm::block::Block;
-use crate::shm::waiting::want::{Kept, Wanted};
+use crate::shm::waiting::want::{Kept, Tally, Wanted};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -166,6 +166,12 @@ impl Server {
             (kept.amount > 0).then_some(kept)
         });
         kept.unwrap_or_default()
+    }
+
+    /// What this node knows of something wanted of an object that any one of several ranks can give.
+    pub(super) fn tally(&self, object: u64, want: &Wanted) -> Option<Tally> {
+        let mut parts = self.objects.get(&object)?.parts.values();
+        parts.find_map(|part| part.tally(want))
     }
 
     pub(super) fn forget(&mut self, object: u64) {

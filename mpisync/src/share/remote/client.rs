@@ -9,7 +9,7 @@ use crate::share::remote::server::MailboxServer;
 use crate::shm::absence::HostLoss;
 use crate::shm::block::Block;
 use crate::shm::lock;
-use crate::shm::wait::wait_for_network;
+use crate::shm::wait::{Deadline, wait_for_answer, wait_for_network};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -96,13 +96,24 @@ impl Mailboxes {
     ///
     /// Until then a rank of another node may wait for that value, and ask about this rank. The wait
     /// also ends if a host is lost.
-    pub(crate) fn wait_until_accepted(&self, block: &Block, call: CallNumber) {
+    pub(crate) fn wait_until_accepted(
+        &self,
+        block: &Block,
+        call: CallNumber,
+        deadline: Deadline<'_>,
+    ) {
         let others = self.port.net().nodes() - 1;
-        let _ = wait_for_network(block, "the acceptance of its last value", || {
-            let is_over =
+        let _ = wait_for_answer(block, deadline, || {
+            let may_go_on =
                 self.pending.is_accepted(call, others) || block.domain().has_dead_participants();
-            is_over.then_some(())
+            may_go_on.then_some(())
         });
+    }
+
+    /// The last call in which this rank was the writer, in the record of `call`; 0 if there is none.
+    pub(crate) fn last_shared(&self, call: CallNumber) -> CallNumber {
+        let (shared, _) = lock(&self.pending.accepted)[call.record()];
+        CallNumber(shared)
     }
 
     /// Waits until no other writer fills `record`, and begins to fill it.

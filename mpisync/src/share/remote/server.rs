@@ -105,16 +105,21 @@ impl Service for MailboxServer {
     }
 
     fn keeps(&self, local_rank: usize, want: &Wanted, _: bool) -> Kept {
-        let Wanted::Value {
-            call,
-            writer,
-            meetings,
-        } = *want
-        else {
-            return Kept::default();
-        };
-        let is_writer =
-            self.port.net().topology().location(writer as usize) == RankLocation::Local(local_rank);
-        Kept::one_if(is_writer && self.has_not_shared(local_rank, call, meetings))
+        Kept::one_if(match *want {
+            Wanted::Value {
+                call,
+                writer,
+                meetings,
+            } => {
+                let location = self.port.net().topology().location(writer as usize);
+                location == RankLocation::Local(local_rank)
+                    && self.has_not_shared(local_rank, call, meetings)
+            }
+            Wanted::Collected(call) => {
+                let done = &self.mailbox.rank_record(local_rank).done;
+                done.load(Ordering::Acquire) < call
+            }
+            _ => false,
+        })
     }
 }

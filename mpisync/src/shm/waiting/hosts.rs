@@ -11,13 +11,16 @@
 //! after the second, and only it changes these words. So there is a moment at which all processes of
 //! the set were in their waits, each wanted what others kept, and none got it before one of the
 //! others went on. A rank of the same host is needed for that reason, or for those of `deadlock`.
+//!
+//! A wait that any one of several ranks can end needs all of them, and that nothing is under way that
+//! ends it: the [`Tally`] of each node is read at the second time as well.
 
 use crate::shm::atomic::{Ordering, fence};
 use crate::shm::domain::Domain;
 use crate::shm::waiting::deadlock::Waits;
 use crate::shm::waiting::graph::{Line, NeededProcesses, chosen, circle, remove_free, text};
 use crate::shm::waiting::record::{FOUND, Looked, Taken, now};
-use crate::shm::waiting::want::{GlobalId, Kept, Want};
+use crate::shm::waiting::want::{GlobalId, Kept, Tally, Want};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
@@ -54,6 +57,23 @@ pub(crate) struct HostWait {
     keeps: Vec<KeptWant>,
     /// What it says of its wait.
     text: String,
+}
+
+/// What a leader has found out about its node at the second time.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct HostLook {
+    /// The waits that have lasted since the first time and may keep others waiting.
+    waits: Vec<HostWait>,
+    /// By the index of what is wanted.
+    tallies: Vec<(u32, Tally)>,
+}
+
+/// What a node's leader knows of a want.
+#[derive(Default)]
+pub(crate) struct KeptOnNode {
+    /// What ranks, which wait, keep of it.
+    pub(crate) kept: Vec<Kept>,
+    pub(crate) tally: Option<Tally>,
 }
 
 /// What a process keeps.
@@ -108,14 +128,13 @@ pub(crate) fn look_first(domain: &Domain) -> (Waits, BTreeSet<Want>) {
     (waits, wants)
 }
 
-/// Takes them for the second time. `keeps` tells what ranks, which wait, keep of a want. Returns the
-/// waits that have lasted since the first time and may keep others waiting.
+/// Takes them for the second time. `keeps` tells what ranks, which wait, keep of a want.
 pub(crate) fn look_again(
     domain: &Domain,
     before: &Waits,
     wants: &[Want],
-    keeps: impl Fn(&Want, &[Waiting]) -> Vec<Kept>,
-) -> Vec<HostWait> {
+    keeps: impl Fn(&Want, &[Waiting]) -> KeptOnNode,
+) -> HostLook {
     let same = |(_, process, looked): &(usize, u64, Looked)| {
         let before = before.get(process);
         before.is_some_and(|before| looked.is_new_since(before))
@@ -127,8 +146,11 @@ pub(crate) fn look_again(
     };
     let waiting: Vec<Waiting> = same.iter().map(waiting).collect();
     let mut kept_by: Vec<Vec<KeptWant>> = same.iter().map(|_| Vec::new()).collect();
+    let mut tallies = Vec::new();
     for (index, want) in wants.iter().enumerate() {
-        for (kept, keeps) in keeps(want, &waiting).into_iter().zip(&mut kept_by) {
+        let KeptOnNode { kept, tally } = keeps(want, &waiting);
+        tallies.extend(tally.map(|tally| (index as u32, tally)));
+        for (kept, keeps) in kept.into_iter().zip(&mut kept_by) {
             if kept.amount > 0 {
                 let place = |at: crate::location::Place| (at.file().to_owned(), at.line());
                 keeps.push(KeptWant {
@@ -172,14 +194,16 @@ pub(crate) fn look_again(
     let needed: HashSet<u64> = all.iter().flat_map(needed).collect();
     // For others nobody waits. Most ranks of a large job that stands still are such.
     all.retain(|wait| !wait.keeps.is_empty() || needed.contains(&wait.process));
-    all
+    HostLook {
+        waits: all,
+        tallies,
+    }
 }
 
-/// The deadlocks of these waits, of all nodes, whose ranks do not know of them yet.
-pub(crate) fn find(wants: &[Want], waits: &[HostWait]) -> Vec<HostsDeadlock> {
-    let nodes = waits
-        .iter()
-        .map(|wait| (wait.process, Node::of(wait, wants, waits)));
+/// The deadlocks of what all nodes have found, whose ranks do not know of them yet.
+pub(crate) fn find(wants: &[Want], look: &HostLook) -> Vec<HostsDeadlock> {
+    let (waits, leasts) = (&look.waits, leasts(wants, &look.tallies));
+    let nodes = (waits.iter()).map(|wait| (wait.process, Node::of(wait, &leasts, waits)));
     let mut nodes: HashMap<u64, Node<'_>> = nodes.collect();
     remove_free(&mut nodes, Node::needs);
     let chosen = |process: u64| chosen(&nodes, process, Node::needs);
@@ -224,6 +248,32 @@ pub(crate) fn find(wants: &[Want], waits: &[HostWait]) -> Vec<HostsDeadlock> {
     found
 }
 
+/// How much of each want has to be kept by ranks that wait, so that it is not met. None if it may be met
+/// in any case.
+fn leasts(wants: &[Want], tallies: &[(u32, Tally)]) -> Vec<Option<u64>> {
+    let mut sums = HashMap::<u32, Tally>::new();
+    for (index, tally) in tallies {
+        let sum = sums.get(index).map_or(*tally, |sum| sum.plus(*tally));
+        sums.insert(*index, sum);
+    }
+    let least = |(index, want): (u32, &Want)| {
+        if !want.what.needs_tally() {
+            return Some(want.least);
+        }
+        let sum = sums.get(&index).filter(|sum| sum.holds_back())?;
+        Some(want.least.saturating_sub(sum.never))
+    };
+    (0..).zip(wants).map(least).collect()
+}
+
+impl HostLook {
+    /// Adds what another node has found.
+    pub(crate) fn add(&mut self, other: HostLook) {
+        self.waits.extend(other.waits);
+        self.tallies.extend(other.tallies);
+    }
+}
+
 impl HostWait {
     /// How much it keeps of the want of this index.
     fn kept(&self, want: u32) -> Option<&KeptWant> {
@@ -250,16 +300,17 @@ impl<'a> Node<'a> {
         &self.needs
     }
 
-    fn of(wait: &'a HostWait, wants: &[Want], all: &[HostWait]) -> Self {
+    /// `leasts` are those of all wants.
+    fn of(wait: &'a HostWait, leasts: &[Option<u64>], all: &[HostWait]) -> Self {
         let mut needs: Vec<NeededProcesses> = wait.needs.iter().cloned().collect();
         if let Some(index) = wait.wants
-            && let Some(want) = wants.get(index as usize)
+            && let Some(Some(least)) = leasts.get(index as usize)
         {
             let own = wait.kept(index).map_or(0, |kept| kept.amount);
             let others = all.iter().filter(|other| other.process != wait.process);
             let kept = others.filter_map(|other| Some((other.process, other.kept(index)?.amount)));
             let kept: Vec<(u64, u64)> = kept.collect();
-            needs.push(match want.least {
+            needs.push(match *least {
                 1 => NeededProcesses::Each(kept.into_iter().map(|(process, _)| process).collect()),
                 least => NeededProcesses::Amount {
                     kept,
@@ -311,6 +362,11 @@ mod tests {
         }
     }
 
+    fn find_among(wants: &[Want], waits: &[HostWait]) -> Vec<HostsDeadlock> {
+        let (waits, tallies) = (waits.to_vec(), Vec::new());
+        find(wants, &HostLook { waits, tallies })
+    }
+
     #[test]
     fn crossed_locks_are_a_deadlock_and_the_next_in_line_is_no_part_of_it() {
         let waits = [
@@ -326,11 +382,11 @@ rank 1 has waited for 1.0 s in `lock` of mutex, for rank 0, which took it at src
             reporter: 100,
             text: text.to_owned(),
         };
-        assert_eq!(find(&wants(1), &waits), [expected]);
+        assert_eq!(find_among(&wants(1), &waits), [expected]);
         // One that keeps what it has, but may go on.
-        assert!(find(&wants(1), &waits[1..2]).is_empty());
+        assert!(find_among(&wants(1), &waits[1..2]).is_empty());
         assert!(
-            find(
+            find_among(
                 &wants(1),
                 &[wait(0, None, &[(A, 1)]), wait(1, Some(A), &[])]
             )
@@ -342,7 +398,7 @@ rank 1 has waited for 1.0 s in `lock` of mutex, for rank 0, which took it at src
     fn a_deadlock_that_its_ranks_know_is_not_found_again() {
         let mut waits = [wait(0, Some(B), &[(A, 1)]), wait(1, Some(A), &[(B, 1)])];
         waits[1].is_found = true;
-        assert!(find(&wants(1), &waits).is_empty());
+        assert!(find_among(&wants(1), &waits).is_empty());
     }
 
     #[test]
@@ -354,11 +410,11 @@ rank 1 has waited for 1.0 s in `lock` of mutex, for rank 0, which took it at src
         ];
         waits[1].needs = Some(NeededProcesses::Each(vec![100]));
         waits[2].needs = Some(NeededProcesses::Any(vec![101]));
-        let found = find(&wants(1), &waits);
+        let found = find_among(&wants(1), &waits);
         assert_eq!(found[0].members, [(100, 1000), (101, 1001), (102, 1002)]);
         // Also one of another may go on.
         waits[2].needs = Some(NeededProcesses::Any(vec![101, 105]));
-        assert!(find(&wants(1), &waits).is_empty());
+        assert!(find_among(&wants(1), &waits).is_empty());
     }
 
     #[test]
@@ -368,7 +424,7 @@ rank 1 has waited for 1.0 s in `lock` of mutex, for rank 0, which took it at src
         more[0].needs = Some(NeededProcesses::Each(vec![105]));
         more[1].needs = Some(NeededProcesses::Each(vec![104]));
         waits.extend(more);
-        let reporters = find(&wants(1), &waits);
+        let reporters = find_among(&wants(1), &waits);
         let reporters: Vec<u64> = reporters.iter().map(|found| found.reporter).collect();
         assert_eq!(reporters, [100, 104]);
     }
@@ -377,8 +433,39 @@ rank 1 has waited for 1.0 s in `lock` of mutex, for rank 0, which took it at src
     fn permits_are_kept_together() {
         // Of three permits, two are wanted: two have to be kept, also by the one that wants them.
         let waits = [wait(0, Some(A), &[(A, 1)]), wait(1, Some(A), &[(A, 1)])];
-        assert_eq!(find(&wants(2), &waits).len(), 1);
-        assert!(find(&wants(3), &waits).is_empty());
-        assert!(find(&wants(2), &waits[..1]).is_empty());
+        assert_eq!(find_among(&wants(2), &waits).len(), 1);
+        assert!(find_among(&wants(3), &waits).is_empty());
+        assert!(find_among(&wants(2), &waits[..1]).is_empty());
+    }
+
+    #[test]
+    fn what_any_rank_can_give_needs_all_that_can() {
+        // Of three ranks, one gives nothing any more, and two wait: for a message, and for a lock.
+        let mut wants = wants(1);
+        (wants[0].what, wants[0].least) = (Wanted::Message, 3);
+        let waits = [wait(0, Some(A), &[(B, 1)]), wait(1, Some(B), &[(A, 1)])];
+        let tally = |never, balance| Tally {
+            never,
+            balance: [balance, 0],
+            is_still: true,
+            is_idle: false,
+        };
+        let look = |waits: &[HostWait], tallies: &[Tally]| HostLook {
+            waits: waits.to_vec(),
+            tallies: tallies.iter().map(|tally| (A, *tally)).collect(),
+        };
+        let found = find(&wants, &look(&waits, &[tally(1, 5), tally(1, -5)]));
+        assert_eq!(found[0].members, [(100, 1000), (101, 1001)]);
+        // A message is under way, one more rank may give one, or a node does not know.
+        for tallies in [
+            &[tally(1, 5), tally(1, -4)][..],
+            &[tally(1, 5), tally(0, -5)],
+            &[],
+        ] {
+            assert!(find(&wants, &look(&waits, tallies)).is_empty());
+        }
+        // All that can give one wait for one, themselves.
+        let itself = [wait(0, Some(A), &[(A, 1)])];
+        assert!(find(&wants, &look(&itself, &[tally(2, 0)])).is_empty());
     }
 }

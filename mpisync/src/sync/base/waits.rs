@@ -68,3 +68,26 @@ impl BlockSubject for Base {
         })
     }
 }
+
+/// A notification as something to wait for in this queue, which has no permits.
+pub(super) struct Notified<'a>(pub(super) &'a Base);
+
+impl BlockSubject for Notified<'_> {
+    fn block(&self) -> &Block {
+        self.0.block()
+    }
+
+    fn awaited(&self) -> Vec<Awaited> {
+        Vec::new()
+    }
+
+    fn needs(&self) -> Needs {
+        Needs::any_other(self.block().domain())
+    }
+
+    fn want(&self) -> Option<Want> {
+        let (block, domain) = (self.block(), self.block().domain());
+        let notification = Wanted::Notification(domain.topology().rank());
+        Want::of_any(domain, block.global()?, notification)
+    }
+}

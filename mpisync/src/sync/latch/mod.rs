@@ -11,6 +11,7 @@ use crate::shm::absence::absent;
 use crate::shm::block::Block;
 use crate::shm::layout::AnyLayout;
 use crate::shm::wait::{Deadline, Stop};
+use crate::shm::waiting::want::{Want, Wanted};
 use crate::shm::waiting::{Awaited, BlockSubject, Call, Needs};
 use crate::sync::latch::node::{LatchLayout, LatchState};
 use crate::sync::latch::remote::LatchClient;
@@ -127,7 +128,7 @@ pub enum LatchError {
         /// Whether its thread was panicking.
         panicked: bool,
     },
-    /// MPI was finalized, or a host is lost.
+    /// MPI was finalized, a host is lost, or the wait is a part of a deadlock.
     #[error(transparent)]
     Lock(#[from] LockError),
 }
@@ -308,6 +309,11 @@ impl BlockSubject for Latch {
     /// Any rank may count down, as often as it likes.
     fn needs(&self) -> Needs {
         Needs::any_other(self.object.block().domain())
+    }
+
+    fn want(&self) -> Option<Want> {
+        let block = self.object.block();
+        Want::of_any(block.domain(), block.global()?, Wanted::Open)
     }
 }
 

@@ -4,6 +4,7 @@ use crate::net::{Link, Message, Port, Progress, Remote, Request, Service};
 use crate::shm::absence::HostLoss;
 use crate::shm::block::Block;
 use crate::shm::wait::{Deadline, Stop};
+use crate::shm::waiting::want::{Tally, Wanted};
 use crate::sync::latch::Remaining;
 use crate::sync::latch::node::LatchState;
 use serde::{Deserialize, Serialize};
@@ -81,7 +82,12 @@ impl LatchClient {
         }
         let is_endless = deadline.is_never();
         let request = self.remote.request(LatchQuestion::Wait { is_endless });
-        match self.remote.reply(block, request, deadline)? {
+        let reply = self.remote.reply(block, request, deadline);
+        if matches!(reply, Err(Stop::Deadlock)) {
+            // Another question ends the wait on the root's node, too.
+            self.remote.request(LatchQuestion::Missing);
+        }
+        match reply? {
             LatchAnswer::Waited(Ok(())) => {
                 self.is_open.set(true);
                 Ok(())
@@ -175,5 +181,11 @@ impl Service for LatchServer {
         {
             self.answer_waiting(Err(rank));
         }
+    }
+
+    /// A rank that waits has the answers to all that it has counted down, so nothing is under way but
+    /// the news that the latch is open.
+    fn tally(&self, want: &Wanted) -> Option<Tally> {
+        (*want == Wanted::Open).then(|| Tally::of_root(!self.latch.is_open()))
     }
 }

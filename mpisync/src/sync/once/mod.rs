@@ -289,7 +289,7 @@ impl<T: Serialize + DeserializeOwned> Spec for OnceOf<T> {
 
     fn make(self, object: Object) -> OnceShared<T> {
         OnceShared {
-            base: Base::new(object, OnDeath::Release, self.cargo()),
+            base: Base::new(object, OnDeath::Release, self.cargo()).bound_by(Some(1)),
             value: OnceCell::new(),
             capacity: self.capacity,
             computes: Cell::new(false),

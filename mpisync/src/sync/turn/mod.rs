@@ -10,6 +10,7 @@ use crate::shm::absence::absent;
 use crate::shm::block::Block;
 use crate::shm::layout::AnyLayout;
 use crate::shm::wait::{Deadline, Stop, Surroundings};
+use crate::shm::waiting::want::{Want, Wanted};
 use crate::shm::waiting::{Awaited, BlockSubject, Call};
 use crate::sync::spec::Spec;
 use crate::sync::turn::node::{TurnLayout, Turns};
@@ -236,6 +237,11 @@ impl BlockSubject for Turn {
 
     fn awaited(&self) -> Vec<Awaited> {
         Awaited::all([self.turns.holder()], "has the turn, or has not taken it")
+    }
+
+    fn want(&self) -> Option<Want> {
+        let turn = Wanted::Turn(self.next.get());
+        Some(Want::of_each(self.object.block().global()?, turn))
     }
 }
 

@@ -68,6 +68,16 @@ impl Turns {
         over >= number || self.next_taken(over) >= number
     }
 
+    /// Whether a turn before turn `number` is that of a rank of this node, and not over.
+    ///
+    /// This node may know of fewer finished turns than there are, but not if the next one is that of one
+    /// of its ranks: that rank notes the end of its turn here.
+    pub(crate) fn has_turn_before(&self, local_rank: usize, number: u64) -> bool {
+        let over = self.over();
+        let rank = self.0.domain().topology().local_ranks()[local_rank];
+        over < number && self.rank_of(over) == rank
+    }
+
     /// Waits until the turns before turn `number`, which is this rank's, are over.
     pub(crate) fn wait_for(&self, number: u64, deadline: Deadline<'_>) -> Result<(), Stop> {
         let is_mine = || self.has_come(number).then_some(());

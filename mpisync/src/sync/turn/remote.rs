@@ -2,6 +2,7 @@
 
 use super::node::Turns;
 use crate::net::{Link, Message, Port, Service};
+use crate::shm::waiting::want::{Kept, Wanted};
 use serde::{Deserialize, Serialize};
 
 /// A message to a node of a turn.
@@ -83,5 +84,10 @@ impl Service for TurnServer {
                 send(&self.port, turns, rank);
             });
         }
+    }
+
+    fn keeps(&self, local_rank: usize, want: &Wanted, _: bool) -> Kept {
+        let has_turn_before = |number| self.turns.has_turn_before(local_rank, number);
+        Kept::one_if(matches!(*want, Wanted::Turn(number) if has_turn_before(number)))
     }
 }

@@ -3,7 +3,7 @@
 use crate::net::{Port, Progress, Request, Service};
 use crate::shm::block::Block;
 use crate::shm::wait::{INSPECTION, Stop, Surroundings};
-use crate::shm::waiting::want::{Kept, Wanted};
+use crate::shm::waiting::want::{Kept, Tally, Wanted};
 use crate::wait_queue::cargo::Cargo;
 use crate::wait_queue::memory::{Slots, WaitMemory};
 use crate::wait_queue::poison::TakeOver;
@@ -293,5 +293,15 @@ impl Service for WaitServer {
         let held_at = &self.list.memory.slot(local_rank).held_at;
         let held = self.list.held(local_rank);
         permits(want, held, held_at, self.port.net().domain(), local_rank)
+    }
+
+    /// A rank that waits has the answers to all its notifications. So one that still stands in the line
+    /// has not been notified by any of those that wait.
+    fn tally(&self, want: &Wanted) -> Option<Tally> {
+        let Wanted::Notification(rank) = *want else {
+            return None;
+        };
+        let slot = self.list.memory.slot_of(rank);
+        Some(Tally::of_root(self.list.is_waiting(slot)))
     }
 }

@@ -1,5 +1,7 @@
 //! Deadlocks over several hosts, and waits over hosts that only look like one for a while.
 
+mod objects;
+
 use std::sync::atomic::Ordering::SeqCst;
 use std::thread;
 use std::time::{Duration, Instant};

@@ -3,10 +3,11 @@
 mod coordinator;
 mod world;
 
-use crate::channel::remote::tests::world::{Behaviour, Random, World};
+use crate::channel::remote::tests::world::{Behaviour, Quiet, Random, World};
 
 /// Runs with many seeds, more with `TEST_SEEDS`. Prints the seed of a failure.
-fn run_many(adapt: impl Fn(Behaviour) -> Behaviour) {
+fn run_many(adapt: impl Fn(Behaviour) -> Behaviour) -> Quiet {
+    let mut all = Quiet::default();
     let most = std::env::var("TEST_SEEDS").map_or(60, |text| text.parse().unwrap());
     for seed in 0..most {
         let mut random = Random(seed);
@@ -21,26 +22,35 @@ fn run_many(adapt: impl Fn(Behaviour) -> Behaviour) {
             die: false,
         });
         let run = std::panic::AssertUnwindSafe(|| World::new(seed, behaviour).run());
-        if let Err(panic) = std::panic::catch_unwind(run) {
-            eprintln!("seed {seed}, {behaviour:?}");
-            std::panic::resume_unwind(panic);
+        match std::panic::catch_unwind(run) {
+            Ok(quiet) => {
+                all.empty += quiet.empty;
+                all.full += quiet.full;
+            }
+            Err(panic) => {
+                eprintln!("seed {seed}, {behaviour:?}");
+                std::panic::resume_unwind(panic);
+            }
         }
     }
+    all
 }
 
 #[test]
 fn every_message_is_taken_once_and_in_order() {
-    run_many(|behaviour| behaviour);
+    let quiet = run_many(|behaviour| behaviour);
+    assert!(quiet.empty > 0 && quiet.full > 0, "{quiet:?}");
 }
 
 #[test]
 fn a_stream_ends_when_all_ranks_wait() {
-    run_many(|behaviour| Behaviour {
+    let quiet = run_many(|behaviour| Behaviour {
         make_tasks: true,
         // With less room, all ranks could wait for room.
         capacity: 1_000,
         ..behaviour
     });
+    assert!(quiet.empty > 0, "{quiet:?}");
 }
 
 #[test]

@@ -2,12 +2,13 @@
 //! step at a time. Messages between servers take any time.
 
 use crate::channel::remote::{Coordinator, Grant, NodeProxy, Report};
-use crate::channel::ring::layout::{NO_NUMBER, WAITING};
+use crate::channel::ring::layout::{NO_NUMBER, NO_PRODUCER, WAITING};
 use crate::channel::ring::memory::{Layout, Opaque, QueueMemory, RelayLayout, RelaySlots, Slots};
 use crate::channel::ring::{Generation, NoMessage, NoRoom, Queue};
 use crate::shm::domain::Domain;
 use crate::shm::mapping::Mapping;
 use crate::shm::topology::Topology;
+use crate::shm::waiting::want::{Tally, Wanted};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
@@ -30,6 +31,8 @@ pub(super) struct Behaviour {
 }
 
 const RANKS: usize = 3;
+/// The number of steps from one check of what the nodes say to the next.
+const BETWEEN_CHECKS: u64 = 5;
 
 pub(super) struct World {
     random: Random,
@@ -42,6 +45,15 @@ pub(super) struct World {
     dead: usize,
     /// The number of messages sent to nodes. A message may be sent more than once.
     sent: usize,
+    /// How often the channel was found to be empty, and how often full.
+    quiet: Quiet,
+}
+
+/// How often, between steps, nothing was under way that could end a wait for a message, or for room.
+#[derive(Clone, Copy, Default, Debug)]
+pub(super) struct Quiet {
+    pub(super) empty: u64,
+    pub(super) full: u64,
 }
 
 struct Node {
@@ -197,6 +209,7 @@ impl World {
             taken: HashMap::new(),
             dead: 0,
             sent: 0,
+            quiet: Quiet::default(),
         }
     }
 
@@ -361,6 +374,48 @@ impl World {
         };
     }
 
+    /// Checks what the nodes say of waits against all that is under way.
+    fn check_quiet(&mut self) {
+        let is_quiet = |wanted| {
+            let tally = |(number, node): (usize, &Node)| {
+                let coordinator = (number == 0).then_some(&self.coordinator);
+                node.proxy.tally(&wanted, coordinator).expect("it knows")
+            };
+            let tallies = self.nodes.iter().enumerate().map(tally);
+            tallies
+                .reduce(Tally::plus)
+                .expect("there are nodes")
+                .holds_back()
+        };
+        let (is_empty, is_full) = (is_quiet(Wanted::Message), is_quiet(Wanted::Room));
+        self.quiet.empty += u64::from(is_empty);
+        self.quiet.full += u64::from(is_full);
+        let left = self.put - self.taken.len() as u64;
+        assert!(
+            !is_full || left == self.behaviour.capacity,
+            "{left} left, and full"
+        );
+        if !is_empty {
+            return;
+        }
+        assert!(left <= self.dead as u64, "{left} left, and empty");
+        let mut ranks = self.nodes.iter().flat_map(|node| &node.ranks);
+        let may_put = |rank: &Rank| {
+            let ends = rank.takes.my_state().ends.load(SeqCst);
+            ends & NO_PRODUCER == 0 && rank.takes.my_state().waits.load(SeqCst) == 0
+        };
+        assert!(ranks.any(may_put), "the stream is about to end");
+        for node in &self.nodes {
+            let is_end = |grant: &Grant| grant.end.is_some();
+            assert!(!node.down.iter().any(is_end), "an end is under way");
+            for rank in &node.ranks {
+                if let State::Takes(began) = rank.state {
+                    assert_eq!(rank.takes.end_of_wait(began), None, "an end has come");
+                }
+            }
+        }
+    }
+
     /// Ranks that are away come back once all other ranks are done.
     fn call_back(&mut self) {
         let mut ranks: Vec<_> = (self.nodes.iter_mut())
@@ -378,12 +433,15 @@ impl World {
     }
 
     /// Runs until all ranks have seen the end, and all nodes have forgotten the channel.
-    pub(super) fn run(mut self) {
+    pub(super) fn run(mut self) -> Quiet {
         let start = Instant::now();
         let mut steps = 0_u64;
         while self.nodes.iter().any(|node| !node.is_forgotten) {
             self.step();
             steps += 1;
+            if steps.is_multiple_of(BETWEEN_CHECKS) {
+                self.check_quiet();
+            }
             if steps.is_multiple_of(100) {
                 self.call_back();
             }
@@ -407,6 +465,7 @@ impl World {
         assert!(self.sent <= most, "{} sent for {} put", self.sent, self.put);
         let lost = self.put - self.taken.len() as u64;
         assert!(lost <= self.dead as u64, "{lost} lost");
+        self.quiet
     }
 }
 
