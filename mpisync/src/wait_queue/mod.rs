@@ -21,7 +21,9 @@
 //! [`sync`](mod@crate::sync).
 
 pub(crate) mod cargo;
+mod deaths;
 pub(crate) mod layout;
+mod line;
 pub(crate) mod memory;
 #[cfg(feature = "cli")]
 pub(crate) mod outside;
@@ -30,7 +32,7 @@ pub(crate) mod remote;
 #[cfg(test)]
 mod tests;
 
-use crate::shm::atomic::{MODELLED, Ordering, fence_after_exchange};
+use crate::shm::atomic::Ordering;
 use crate::shm::wait::{Deadline, Stop, wait};
 pub(crate) use crate::wait_queue::layout::MOST_PERMITS;
 use crate::wait_queue::layout::{FreePermits, Slot, UNSETTLED, WaitWords, Want};
@@ -49,13 +51,6 @@ pub enum OnDeath {
     Release,
     /// They are lost until a rank takes them over, because its change may be half done.
     Poison,
-}
-
-/// The first waiter.
-struct First {
-    slot: usize,
-    ticket: u64,
-    count: u32,
 }
 
 /// The holders and the waiters, by slot; a snapshot that may be out of date.
@@ -355,90 +350,6 @@ impl<M: WaitMemory> WaitQueue<M> {
 
 /// Calls of any rank.
 impl<M: WaitMemory> WaitQueue<M> {
-    /// Grants free permits to the first waiters. Called after every change that may allow a grant.
-    fn serve(&self) {
-        // A later change by another rank sees this one, or this rank sees that one below.
-        fence_after_exchange();
-        let now = self.free_permits();
-        if now.waiters() > 0 && now.permits() > 0 && self.act(|| self.serve_line()) {
-            self.memory.call_server();
-        }
-    }
-
-    /// Serves the queue. Returns whether the server has to notify ranks of other nodes.
-    #[cold]
-    fn serve_line(&self) -> bool {
-        let (mut serves, mut calls) = (false, false);
-        let free_permits = &self.memory.words().free_permits;
-        loop {
-            let now = self.free_permits();
-            if now.is_served() && !serves {
-                // The rank that serves finds the word changed, and checks again.
-                if self.replace(now, now.changed()) {
-                    return calls;
-                }
-                continue;
-            }
-            let first = match (now.permits(), now.waiters()) {
-                (0, _) | (_, 0) => None,
-                (permits, waiters) => {
-                    let (seen, first) = self.first_seen();
-                    first.filter(|first| seen >= waiters && first.count <= permits)
-                }
-            };
-            match first {
-                Some(first) => {
-                    // It counts as a waiter until it has been served, so that no rank overtakes it if it gives up now.
-                    if !self.replace(now, now.without(first.count).served()) {
-                        continue;
-                    }
-                    serves = true;
-                    if self.grant(&first) {
-                        free_permits.fetch_sub(FreePermits::ONE_WAITER, Ordering::SeqCst);
-                        calls |= self.memory.ring(first.slot);
-                    } else {
-                        free_permits.fetch_add(first.count.into(), Ordering::SeqCst);
-                    }
-                    fence_after_exchange();
-                }
-                None if serves => {
-                    if self.replace(now, now.unserved()) {
-                        return calls;
-                    }
-                }
-                None => return calls,
-            }
-        }
-    }
-
-    /// The number of waiters whose tickets are visible, and the first of them.
-    fn first_seen(&self) -> (u32, Option<First>) {
-        let mut seen = 0;
-        let mut first: Option<First> = None;
-        for slot in 0..self.memory.slots() {
-            let want = self.want(slot);
-            if !want.is_waiting() {
-                continue;
-            }
-            seen += 1;
-            let ticket = want.ticket();
-            if first.as_ref().is_none_or(|first| ticket < first.ticket) {
-                let count = self.memory.slot(slot).count.load(Ordering::Relaxed);
-                first = Some(First {
-                    slot,
-                    ticket,
-                    count,
-                });
-            }
-        }
-        (seen, first)
-    }
-
-    fn grant(&self, first: &First) -> bool {
-        let (waiting, granted) = (Want::waiting(first.ticket), Want::granted(first.ticket));
-        self.change_want(first.slot, waiting, granted)
-    }
-
     fn change_want(&self, slot: usize, from: Want, to: Want) -> bool {
         let want = &self.memory.slot(slot).want;
         let changed = want.compare_exchange(from.0, to.0, Ordering::SeqCst, Ordering::Relaxed);
@@ -495,126 +406,6 @@ impl<M: WaitMemory> WaitQueue<M> {
     pub(crate) fn standing(&self) -> Standing {
         let slots = (0..self.memory.slots()).map(|slot| self.memory.slot(slot));
         Standing::of(self.memory.words(), slots)
-    }
-}
-
-/// Ranks that died.
-impl<M: WaitMemory> WaitQueue<M> {
-    /// An error while a dead rank has something that no other rank may have.
-    pub(crate) fn check(&self) -> Result<(), Stop> {
-        let broken = self.memory.words().broken.load(Ordering::Relaxed);
-        let Some(slot) = broken.checked_sub(1) else {
-            return Ok(());
-        };
-        // The word stays as it is when another rank takes over.
-        let slot = slot as usize;
-        let has_it = || self.memory.slot(slot).held.load(Ordering::Acquire) != 0;
-        if self.is_being_rebuilt() || has_it() {
-            return Err(Stop::Died(slot));
-        }
-        Ok(())
-    }
-
-    /// Takes over from dead ranks: from holders, and from the first waiter. Other waiters are checked
-    /// once they are first.
-    pub(crate) fn inspect(&self) -> Result<(), Stop> {
-        let first = self.first_seen().1.map(|first| first.slot);
-        let mut found_dead = false;
-        for slot in 0..self.memory.slots() {
-            let held = self.memory.slot(slot).held.load(Ordering::Acquire);
-            let counts = held != 0 || Some(slot) == first || self.want(slot).is_granted();
-            let may_reclaim = counts && slot != self.memory.me() && self.memory.acts_for(slot);
-            if may_reclaim && !self.memory.is_alive(slot) {
-                self.reclaim(slot);
-                found_dead = true;
-            }
-        }
-        // A rank that died just after a change has not served the queue. (In the model no rank dies there, and this would
-        // hide a missing call.)
-        if found_dead || !MODELLED {
-            self.serve();
-        }
-        self.check()?;
-        self.check_holder()
-    }
-
-    /// Records whether a slot, which is about to join, waits without a time limit.
-    pub(crate) fn set_endless(&self, slot: usize, is_endless: bool) {
-        let word = &self.memory.slot(slot).is_endless;
-        word.store(is_endless.into(), Ordering::Relaxed);
-    }
-
-    /// An error for a waiter of a queue without permits if no rank was left that could wake it: each
-    /// had died, had ended, or waited here without a time limit.
-    pub(crate) fn check_wakers(&self, ticket: u64) -> Result<(), Stop> {
-        let waits = |slot: usize| {
-            // In this order: `is_endless` was stored before `want`.
-            let waits = self.want(slot).is_waiting();
-            waits && self.memory.slot(slot).is_endless.load(Ordering::Relaxed) != 0
-        };
-        let may_wake = |slot: usize| {
-            self.memory.is_ranks(slot)
-                && !waits(slot)
-                && self.memory.is_alive(slot)
-                && !self.memory.has_ended(slot)
-        };
-        let WaitWords {
-            tickets, abandoned, ..
-        } = self.memory.words();
-        if !(0..self.memory.slots()).any(may_wake) {
-            // All that wait now get the error, also those that find the first ones of them gone.
-            abandoned.fetch_max(tickets.load(Ordering::SeqCst), Ordering::Relaxed);
-        }
-        if ticket < abandoned.load(Ordering::Relaxed) {
-            return Err(Stop::Alone);
-        }
-        Ok(())
-    }
-
-    /// An error if a rank has ended with a permit that no other rank can have meanwhile.
-    fn check_holder(&self) -> Result<(), Stop> {
-        if self.on_death == OnDeath::Release {
-            return Ok(());
-        }
-        let has_it = |slot: &usize| self.memory.slot(*slot).held.load(Ordering::Acquire) != 0;
-        let mut slots = 0..self.memory.slots();
-        // In this order: it may have given the permit back before it ended.
-        let found = slots.find(|slot| self.memory.has_ended(*slot) && has_it(slot));
-        found.map_or(Ok(()), |slot| Err(Stop::Ended(slot)))
-    }
-
-    fn reclaim(&self, slot: usize) {
-        let place = self.memory.slot(slot);
-        let held = place.held.load(Ordering::Acquire);
-        let want = self.want(slot);
-        let goes_on = self.on_death == OnDeath::Release && !self.memory.is_orphan(slot);
-        if held & UNSETTLED != 0 || held != 0 && !goes_on {
-            let broken = &self.memory.words().broken;
-            broken.store(slot as u32 + 1, Ordering::Relaxed);
-            return;
-        }
-        if want.is_waiting() {
-            self.leave(slot, want.ticket());
-        }
-        // One of the ranks that find it dead at the same time takes over.
-        let free_permits = &self.memory.words().free_permits;
-        if want.is_granted() {
-            let count = place.count.load(Ordering::Relaxed);
-            self.act(|| {
-                if self.change_want(slot, want, Want::NOTHING) {
-                    free_permits.fetch_add(count.into(), Ordering::SeqCst);
-                }
-            });
-        }
-        if held != 0 {
-            self.act(|| {
-                let freed =
-                    (place.held).compare_exchange(held, 0, Ordering::SeqCst, Ordering::Relaxed);
-                if freed.is_ok() {
-                    free_permits.fetch_add(held.into(), Ordering::SeqCst);
-                }
-            });
-        }
     }
 }
 
