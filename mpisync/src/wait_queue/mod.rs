@@ -23,7 +23,7 @@
 pub(crate) mod cargo;
 pub(crate) mod layout;
 pub(crate) mod memory;
-#[cfg(feature = "cli")]
+#[cfg(feature = "inspect")]
 pub(crate) mod outside;
 pub(crate) mod poison;
 pub(crate) mod remote;

@@ -1,19 +1,15 @@
 //! `mpisync-top`: shows the objects of the running jobs of this user, who holds them, and who waits.
 
 mod hosts;
-#[allow(dead_code, reason = "the other program uses the rest of it")]
-#[path = "../mpisync-batch/output.rs"]
-mod output;
 mod rates;
-mod screen;
 mod text;
 
 use clap::Parser;
 use hosts::Reach;
 use mpisync::inspect::{Document, SCHEMA, look};
-use output::{Output, complain, json_lines, name_line};
+use mpisync_cli::output::{complain, json_lines, name_line, print};
+use mpisync_cli::screen::Screen;
 use rates::Rates;
-use screen::Screen;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -115,14 +111,4 @@ fn see(cli: &Cli) -> Document {
         schema: SCHEMA,
         hosts,
     }
-}
-
-/// Prints lines. Returns false if nobody reads them any more.
-fn print(lines: &[String]) -> std::io::Result<bool> {
-    let mut output = Output::new();
-    for line in lines {
-        output.line(line)?;
-    }
-    output.flush()?;
-    Ok(!output.is_closed())
 }

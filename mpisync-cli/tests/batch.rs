@@ -1,8 +1,8 @@
 //! The program `mpisync-batch`, on real directories with real jobs.
 
-#[path = "batch_program/survey.rs"]
-mod survey;
+mod common;
 
+use common::survey::{CLAIM_IN, Job, Survey, Told, claim, program, quick, settle};
 use mpisync::batch::State;
 use mpisync::batch::directory::Directory;
 use std::fs;
@@ -12,7 +12,6 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
-use survey::{CLAIM_IN, Job, Survey, Told, claim, program, quick, settle};
 
 /// The work of a [`Job`]; does nothing when it is run as a test.
 #[test]

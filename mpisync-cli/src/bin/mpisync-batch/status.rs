@@ -2,11 +2,11 @@
 
 use crate::End;
 use crate::look::Look;
-use crate::output::{Output, complain, json_lines, name_line, text_line};
 use crate::state_directory::{StaleAfter, StateDirectory};
 use anyhow::Result;
 use mpisync::batch::directory::{Claimant, Directory, DirectoryError};
 use mpisync::batch::{Meter, State, Summary};
+use mpisync_cli::output::{Output, complain, json_lines, name_line, text_line};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 

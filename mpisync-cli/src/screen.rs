@@ -1,6 +1,6 @@
 //! The terminal: shows a text in place of the last one, and waits for the key that ends the program.
 
-use crate::print;
+use crate::output::print;
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
 use std::io::{IsTerminal, Read, stdin, stdout};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -19,7 +19,14 @@ pub struct Screen {
     left: Option<Receiver<()>>,
 }
 
+impl Default for Screen {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Screen {
+    /// Sets the terminal up.
     pub fn new() -> Self {
         let before = (stdin().is_terminal())
             .then(|| tcgetattr(stdin()).ok())
@@ -40,6 +47,9 @@ impl Screen {
     }
 
     /// Shows these lines. Returns false if nobody sees them any more.
+    ///
+    /// # Errors
+    /// Those of writing.
     pub fn show(&self, lines: &[String]) -> std::io::Result<bool> {
         if !self.is_terminal {
             return print(&[lines, &[String::new()]].concat());

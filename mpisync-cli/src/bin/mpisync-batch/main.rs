@@ -2,13 +2,12 @@
 
 mod list;
 mod look;
-mod output;
 mod reset;
 mod state_directory;
 mod status;
 
 use clap::{Parser, Subcommand};
-use output::complain;
+use mpisync_cli::output::complain;
 use std::process::ExitCode;
 
 const EXIT_CODES: &str = "\

@@ -1,11 +1,11 @@
 //! `mpisync-batch reset`.
 
 use crate::End;
-use crate::output::{Output, complain, name_line};
 use crate::state_directory::{StaleAfter, StateDirectory};
 use anyhow::{Result, bail};
 use mpisync::batch::State;
 use mpisync::batch::directory::{Directory, DirectoryError};
+use mpisync_cli::output::{Output, complain, name_line};
 
 /// Sets tasks to OPEN, so that they run again
 ///

@@ -1,8 +1,8 @@
 //! The arguments that select a state directory.
 
-use crate::output::name_line;
 use anyhow::{Result, ensure};
 use mpisync::batch::directory::{Directory, Options};
+use mpisync_cli::output::name_line;
 use std::path::PathBuf;
 use std::time::Duration;
 

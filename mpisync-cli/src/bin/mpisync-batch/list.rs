@@ -1,11 +1,11 @@
 //! `mpisync-batch list`.
 
 use crate::End;
-use crate::output::{Output, name_line, text_line};
 use crate::state_directory::StateDirectory;
 use anyhow::Result;
 use mpisync::batch::directory::{Directory, Options};
 use mpisync::batch::{State, UnknownWord};
+use mpisync_cli::output::{Output, name_line, text_line};
 
 /// Prints the names of tasks, one per line
 #[derive(clap::Args)]

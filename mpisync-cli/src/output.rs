@@ -9,7 +9,14 @@ pub struct Output {
     is_closed: bool,
 }
 
+impl Default for Output {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Output {
+    /// Standard output of this process.
     pub fn new() -> Self {
         Output {
             to: BufWriter::new(io::stdout().lock()),
@@ -22,6 +29,10 @@ impl Output {
         self.is_closed
     }
 
+    /// Writes a line.
+    ///
+    /// # Errors
+    /// Those of writing.
     pub fn line(&mut self, line: &str) -> io::Result<()> {
         if self.is_closed {
             return Ok(());
@@ -30,11 +41,18 @@ impl Output {
         self.ignore_closed(written)
     }
 
+    /// Writes out the rest.
+    ///
+    /// # Errors
+    /// Those of writing.
     pub fn finish(mut self) -> io::Result<()> {
         self.flush()
     }
 
     /// Writes out the lines so far.
+    ///
+    /// # Errors
+    /// Those of writing.
     pub fn flush(&mut self) -> io::Result<()> {
         if self.is_closed {
             return Ok(());
@@ -52,6 +70,19 @@ impl Output {
             written => written,
         }
     }
+}
+
+/// Prints lines. Returns false if nobody reads them any more.
+///
+/// # Errors
+/// Those of writing.
+pub fn print(lines: &[String]) -> io::Result<bool> {
+    let mut output = Output::new();
+    for line in lines {
+        output.line(line)?;
+    }
+    output.flush()?;
+    Ok(!output.is_closed())
 }
 
 /// Prints an error on standard error, on one line.
