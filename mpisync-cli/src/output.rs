@@ -1,11 +1,21 @@
 //! Output on standard output and standard error.
+//!
+//! It has colours if it goes to a terminal, and as `NO_COLOR`, `CLICOLOR` and `CLICOLOR_FORCE` say.
 
-use std::fmt::Write as _;
+use crate::line::{BAD, Line, PLAIN};
+use anstream::stream::RawStream;
+use anstream::{AutoStream, ColorChoice};
 use std::io::{self, BufWriter, ErrorKind, StdoutLock, Write};
+
+/// Whether a stream is to have colours.
+pub fn has_colours(stream: &impl RawStream) -> bool {
+    AutoStream::choice(stream) != ColorChoice::Never
+}
 
 /// Standard output, line by line. It is not an error if the reader closes it early.
 pub struct Output {
     to: BufWriter<StdoutLock<'static>>,
+    has_colours: bool,
     is_closed: bool,
 }
 
@@ -20,6 +30,7 @@ impl Output {
     pub fn new() -> Self {
         Output {
             to: BufWriter::new(io::stdout().lock()),
+            has_colours: has_colours(&io::stdout()),
             is_closed: false,
         }
     }
@@ -29,15 +40,24 @@ impl Output {
         self.is_closed
     }
 
-    /// Writes a line.
+    /// Writes a line for a reader.
     ///
     /// # Errors
     /// Those of writing.
-    pub fn line(&mut self, line: &str) -> io::Result<()> {
+    pub fn line(&mut self, line: &Line) -> io::Result<()> {
+        let line = line.render(self.has_colours);
+        self.bytes(format!("{line}\n").as_bytes())
+    }
+
+    /// Writes a text in a format of its own, such as JSON, as it is.
+    ///
+    /// # Errors
+    /// Those of writing.
+    pub fn bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
         if self.is_closed {
             return Ok(());
         }
-        let written = writeln!(self.to, "{line}");
+        let written = self.to.write_all(bytes);
         self.ignore_closed(written)
     }
 
@@ -76,7 +96,7 @@ impl Output {
 ///
 /// # Errors
 /// Those of writing.
-pub fn print(lines: &[String]) -> io::Result<bool> {
+pub fn print(lines: &[Line]) -> io::Result<bool> {
     let mut output = Output::new();
     for line in lines {
         output.line(line)?;
@@ -85,65 +105,15 @@ pub fn print(lines: &[String]) -> io::Result<bool> {
     Ok(!output.is_closed())
 }
 
-/// Prints an error on standard error, on one line.
+/// Prints on standard error, on one line, that something has failed.
 pub fn complain(text: &str) {
+    let line = Line::new().with(BAD.bold(), "error:");
+    note(&line.with(PLAIN, format!(" {text}")));
+}
+
+/// Prints a line on standard error.
+pub fn note(line: &Line) {
+    let line = line.render(has_colours(&io::stderr()));
     // `eprintln` would panic if standard error is closed.
-    let _ = writeln!(io::stderr(), "{}", name_line(text));
-}
-
-/// A name on one line. Backslashes stay.
-pub fn name_line(name: &str) -> String {
-    escaped(name, false)
-}
-
-/// A text on one line, escaped so that the original text can be recovered.
-pub fn text_line(text: &str) -> String {
-    escaped(text, true)
-}
-
-/// Escapes control characters, which end lines or control a terminal, and backslashes if
-/// `and_backslashes`.
-fn escaped(text: &str, and_backslashes: bool) -> String {
-    let mut line = String::with_capacity(text.len());
-    for char in text.chars() {
-        if char.is_control() || (and_backslashes && char == '\\') {
-            // Writing to a string does not fail.
-            let _ = write!(line, "{}", char.escape_default());
-        } else {
-            line.push(char);
-        }
-    }
-    line
-}
-
-/// JSON with all control characters but line breaks escaped.
-pub fn json_lines(json: &str) -> String {
-    let mut lines = String::with_capacity(json.len());
-    for char in json.chars() {
-        match char {
-            '\n' => lines.push(char),
-            char if char.is_control() => {
-                // Writing to a string does not fail.
-                let _ = write!(lines, "\\u{:04x}", u32::from(char));
-            }
-            char => lines.push(char),
-        }
-    }
-    lines
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn texts_become_one_line() {
-        assert_eq!(text_line("a\nb\tc\\n\r\u{1b}[1m"), r"a\nb\tc\\n\r\u{1b}[1m");
-        assert_eq!(text_line("größer als 7"), "größer als 7");
-        assert_eq!(name_line("a\\b\n"), r"a\b\n");
-        assert_eq!(
-            json_lines("{\n \"\u{9b}\u{7f}é\"}"),
-            "{\n \"\\u009b\\u007fé\"}"
-        );
-    }
+    let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
 }

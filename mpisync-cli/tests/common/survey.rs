@@ -87,6 +87,12 @@ impl Told {
     pub fn has(&self, line: &str) -> bool {
         self.out.lines().any(|found| found == line)
     }
+
+    /// Whether there is a line with this start and this end.
+    pub fn has_like(&self, start: &str, end: &str) -> bool {
+        let mut lines = self.out.lines();
+        lines.any(|found| found.starts_with(start) && found.ends_with(end))
+    }
 }
 
 impl From<Output> for Told {

@@ -1,21 +1,27 @@
 //! `mpisync-batch`: inspects the state directories of batches, and resets tasks.
 
+mod document;
 mod list;
 mod look;
+mod pace;
 mod reset;
 mod state_directory;
 mod status;
+mod table;
+mod trouble;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
+use mpisync_cli::install::Install;
 use mpisync_cli::output::complain;
 use std::process::ExitCode;
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0  status: all tasks are done; list, reset: success
-  1  status: no work is left, and some tasks have failed or are invalid
-  2  status: work is left, open or running
-  3  an error, described on standard error";
+  0  status: all tasks are done; other commands: success
+  1  a failure, described on standard error
+  2  wrong usage
+  3  status: work is left, open or running
+  4  status: no work is left, and some tasks have failed or are invalid";
 
 /// Inspects the state directories of batches, during or after a run, and resets tasks
 #[derive(Parser)]
@@ -33,49 +39,45 @@ enum Command {
     List(list::List),
     #[command(after_help = EXIT_CODES)]
     Reset(reset::Reset),
+    #[command(flatten)]
+    Install(Install),
 }
 
 /// The result of a command, for the exit code.
 enum End {
     /// Success. For `status`: all tasks are done.
     Well,
-    /// No work is left, and not all tasks are done.
-    Failures,
-    WorkLeft,
     /// An error, which was printed.
     Trouble,
+    WorkLeft,
+    /// No work is left, and not all tasks are done.
+    Failures,
 }
 
 impl From<End> for ExitCode {
     fn from(end: End) -> Self {
+        // Wrong usage is 2, as everywhere with clap, which ends the process itself.
         ExitCode::from(match end {
             End::Well => 0,
-            End::Failures => 1,
-            End::WorkLeft => 2,
-            End::Trouble => 3,
+            End::Trouble => 1,
+            End::WorkLeft => 3,
+            End::Failures => 4,
         })
     }
 }
 
 fn main() -> ExitCode {
-    let ended = match Cli::try_parse() {
-        Ok(cli) => match cli.command {
-            Command::Status(status) => status.run(),
-            Command::List(list) => list.run(),
-            Command::Reset(reset) => reset.run(),
+    let ended = match Cli::parse().command {
+        Command::Status(status) => status.run(),
+        Command::List(list) => list.run(),
+        Command::Reset(reset) => reset.run(),
+        Command::Install(install) => match install.run(Cli::command()) {
+            Ok(()) => Ok(End::Well),
+            Err(error) => Err(error.into()),
         },
-        Err(error) => {
-            // If the message cannot be printed, only the exit code is left to report the error. The
-            // exit code of clap itself would mean that work is left.
-            let _ = error.print();
-            Ok(match error.use_stderr() {
-                true => End::Trouble,
-                false => End::Well,
-            })
-        }
     };
     let end = ended.unwrap_or_else(|error| {
-        complain(&format!("error: {error:#}"));
+        complain(&format!("{error:#}"));
         End::Trouble
     });
     end.into()

@@ -5,11 +5,13 @@ use crate::state_directory::{StaleAfter, StateDirectory};
 use anyhow::{Result, bail};
 use mpisync::batch::State;
 use mpisync::batch::directory::{Directory, DirectoryError};
-use mpisync_cli::output::{Output, complain, name_line};
+use mpisync_cli::line::{Line, PLAIN, TITLE};
+use mpisync_cli::output::{Output, note};
+use mpisync_cli::text::name_line;
 
 /// Sets tasks to OPEN, so that they run again
 ///
-/// Does not change tasks that a living job runs, unless --force is given; the exit code is 3 then.
+/// Does not change tasks that a living job runs, unless --force is given; the exit code is 1 then.
 /// Jobs that make no claims are not detected: do not reset tasks that pshmem runs. A running job
 /// may not notice the change before it is started again.
 #[derive(clap::Args)]
@@ -67,12 +69,17 @@ impl Reset {
                 Ok(true) => {
                     set += 1;
                     if self.dry_run {
-                        output.line(&name)?;
+                        output.line(&Line::from(&name))?;
                     }
                 }
                 Err(error) => {
                     left += 1;
-                    complain(&format!("{name}: {error}"));
+                    let error = self.directory.in_words(&error);
+                    note(
+                        &Line::new()
+                            .with(TITLE, &name)
+                            .with(PLAIN, format!(": {error}")),
+                    );
                 }
             }
         }
@@ -80,7 +87,9 @@ impl Reset {
             true => "would be set",
             false => "set",
         };
-        output.line(&format!("{set} {what} to OPEN, {left} left alone"))?;
+        output.line(&Line::from(format!(
+            "{set} {what} to OPEN, {left} left alone"
+        )))?;
         output.finish()?;
         Ok(match left {
             0 => End::Well,
@@ -98,7 +107,8 @@ impl Reset {
             match names.binary_search(name) {
                 Ok(task) => is_named[task] = true,
                 Err(_) => bail!(
-                    "there is no task {name:?} in {}; `mpisync-batch list` has their names",
+                    "no task '{}' in '{}': `mpisync-batch list` prints the names of all",
+                    name_line(name),
                     self.directory
                 ),
             }
