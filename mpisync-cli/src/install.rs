@@ -34,16 +34,14 @@ impl Install {
     pub fn run(&self, mut program: Command) -> io::Result<()> {
         let mut text = Vec::new();
         match self {
-            Install::Completions { shell } => {
-                let name = program.get_name().to_owned();
-                clap_complete::generate(*shell, &mut program, name, &mut text);
-            }
+            Install::Completions { shell } => text = completions(*shell, &mut program),
             Install::Man { command } => {
                 program.build();
+                let version = program.render_version();
                 match command {
-                    None => page(&program, &mut text)?,
+                    None => page(&program, &version, &mut text)?,
                     Some(name) => match program.find_subcommand(name) {
-                        Some(command) => page(command, &mut text)?,
+                        Some(command) => page(command, &version, &mut text)?,
                         None => unknown(&mut program, name).exit(),
                     },
                 }
@@ -55,9 +53,22 @@ impl Install {
     }
 }
 
+fn completions(shell: Shell, program: &mut Command) -> Vec<u8> {
+    let name = program.get_name().to_owned();
+    let mut script = Vec::new();
+    clap_complete::generate(shell, program, &name, &mut script);
+    if shell != Shell::Bash {
+        return script;
+    }
+    // clap_complete writes the hyphen of a program's name in two ways there, so that bash would find
+    // nothing behind a command.
+    let (one, other) = (name.replace('-', "__subcmd__"), name.replace('-', "__"));
+    let script = String::from_utf8_lossy(&script);
+    script.replace(&one, &other).into_bytes()
+}
+
 fn unknown(program: &mut Command, name: &str) -> clap::Error {
-    let names = program.get_subcommands().map(Command::get_name);
-    let names: Vec<&str> = names.filter(|name| *name != "help").collect();
+    let names: Vec<&str> = program.get_subcommands().map(Command::get_name).collect();
     let message = format!(
         "there is no command {name:?}; there are {}",
         names.join(", ")
@@ -65,9 +76,10 @@ fn unknown(program: &mut Command, name: &str) -> clap::Error {
     program.error(ErrorKind::InvalidValue, message)
 }
 
-/// The page of a command. What stands behind its help, the exit codes, is its last section.
-fn page(command: &Command, text: &mut Vec<u8>) -> io::Result<()> {
-    let page = Man::new(command.clone());
+/// The page of a command of that version of the program. What stands behind its help, such as the
+/// exit codes, are its last sections.
+fn page(command: &Command, version: &str, text: &mut Vec<u8>) -> io::Result<()> {
+    let page = Man::new(command.clone()).source(version.trim());
     page.render_title(text)?;
     page.render_name_section(text)?;
     page.render_synopsis_section(text)?;

@@ -39,6 +39,9 @@ impl Line {
     /// Adds a text.
     pub fn add(&mut self, style: Style, text: impl AsRef<str>) {
         let text = name_line(text.as_ref());
+        if text.is_empty() {
+            return;
+        }
         match self.parts.last_mut() {
             Some((last, before)) if *last == style => before.push_str(&text),
             _ => self.parts.push((style, text)),

@@ -26,6 +26,7 @@ Exit codes:
 /// Inspects the state directories of batches, during or after a run, and resets tasks
 #[derive(Parser)]
 #[command(name = "mpisync-batch", version, after_help = EXIT_CODES)]
+#[command(disable_help_subcommand = true, subcommand_value_name = "COMMAND")]
 struct Cli {
     #[command(subcommand)]
     command: Command,

@@ -9,7 +9,7 @@ use mpisync::batch::directory::Directory;
 use mpisync_cli::columns::{Fit, columns};
 use mpisync_cli::line::{BAD, BUSY, FAINT, GOOD, Line, ODD, PLAIN, TITLE};
 use mpisync_cli::screen::COLUMNS;
-use mpisync_cli::text::{counted, name_line, shortened, text_line};
+use mpisync_cli::text::{counted, end_of, name_line, shortened, text_line};
 use mpisync_cli::time::{about, in_two_units, percent, rate};
 use std::time::Duration;
 
@@ -32,8 +32,14 @@ const STATES: [(State, Style, char); 5] = [
 /// The lines.
 pub fn table(argument: &StateDirectory, directory: &Directory, look: &Look, fit: Fit) -> Vec<Line> {
     let all = directory.names().len();
-    let title = Line::new().with(TITLE, argument.to_string());
-    let title = title.with(PLAIN, format!(": {}", counted(all, "task")));
+    let number = format!(": {}", counted(all, "task"));
+    let path = argument.to_string();
+    let path = match fit {
+        // The end of a path says more than its beginning.
+        Fit::Cut(most) => end_of(&path, most.saturating_sub(number.len())),
+        Fit::Whole | Fit::Wrap(_) => path,
+    };
+    let title = Line::new().with(TITLE, path).with(PLAIN, number);
     let mut lines = fit.lines(&title);
     let most = match fit {
         Fit::Whole => COLUMNS,

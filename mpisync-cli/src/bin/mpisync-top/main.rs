@@ -17,8 +17,11 @@ use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
 
-const ABOUT: &str = "\
-Shows the mpisync objects of this user's running jobs: who holds each, and who waits for it
+const ABOUT: &str =
+    "Shows the mpisync objects of this user's running jobs: who holds each, and who waits for it";
+
+const LONG_ABOUT: &str = "\
+Shows the mpisync objects of this user's running jobs: who holds each, and who waits for it.
 
 It reads the shared memory of the jobs on this node, as every process of the same user may. It writes nothing \
 there, and stops nobody.";
@@ -33,7 +36,12 @@ Exit codes:
 
 /// The arguments.
 #[derive(Parser)]
-#[command(name = "mpisync-top", version, about = ABOUT, after_help = EXIT_CODES, args_conflicts_with_subcommands = true)]
+#[command(name = "mpisync-top", version, about = ABOUT, long_about = LONG_ABOUT, after_help = EXIT_CODES)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    disable_help_subcommand = true,
+    subcommand_value_name = "COMMAND"
+)]
 struct Cli {
     /// Print once and end
     #[arg(long)]

@@ -1,8 +1,6 @@
 //! The program `mpisync-batch`, on real directories with real jobs.
 
-mod common;
-
-use common::survey::{CLAIM_IN, Job, Survey, Told, claim, program, quick, settle};
+use crate::survey::{CLAIM_IN, Job, Survey, Told, claim, program, quick, settle};
 use mpisync::batch::State;
 use mpisync::batch::directory::Directory;
 use std::fs;

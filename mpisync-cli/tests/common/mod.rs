@@ -1,3 +1,0 @@
-//! What several tests use.
-
-pub mod survey;
