@@ -94,6 +94,12 @@ impl Screen {
         if self.is_terminal { size().0 } else { COLUMNS }
     }
 
+    /// The rows that lines may have.
+    pub fn rows(&self) -> usize {
+        // The cursor is in the line below them.
+        size().1 - 1
+    }
+
     /// Shows these lines in place of the last ones, as many as there is room for. Where there is no
     /// terminal, they follow the last ones. Returns false if nobody sees them any more.
     ///
@@ -105,25 +111,13 @@ impl Screen {
             lines.push(Line::new());
             return print(&lines);
         }
-        // The cursor is in the line below them.
-        let most = size().1 - 1;
+        let most = self.rows();
         let all = lines.len();
         if all > most {
             lines.truncate(most - 1);
             lines.push(Line::from(format!("… and {} more lines", all - most + 1)));
         }
         self.replace(&lines)
-    }
-
-    /// Shows all of these lines in place of the last ones, and leaves them there.
-    ///
-    /// # Errors
-    /// Those of writing.
-    pub fn finish(mut self, lines: &[Line]) -> io::Result<bool> {
-        match self.is_terminal {
-            true => self.replace(lines),
-            false => print(lines),
-        }
     }
 
     fn replace(&mut self, lines: &[Line]) -> io::Result<bool> {

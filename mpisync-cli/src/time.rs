@@ -18,12 +18,12 @@ pub fn about(time: Duration) -> String {
     }
 }
 
-/// A time in its two largest units: `12 s`, `3 min 5 s`, `5 h 10 min`, `2 d 4 h`.
-pub fn in_two_units(time: Duration) -> String {
+/// A time in one unit, or in two from an hour on: `12 s`, `3 min`,
+/// `5 h 10 min`, `2 d 4 h`.
+pub fn rounded(time: Duration) -> String {
     let seconds = time.as_secs();
     match seconds {
-        0..MINUTE => format!("{seconds} s"),
-        MINUTE..HOUR => format!("{} min {} s", seconds / MINUTE, seconds % MINUTE),
+        ..HOUR => about(time),
         HOUR..DAY => format!("{} h {} min", seconds / HOUR, seconds % HOUR / MINUTE),
         _ => format!("{} d {} h", seconds / DAY, seconds % DAY / HOUR),
     }
@@ -93,8 +93,8 @@ mod tests {
             texts,
             ["0 s", "59 s", "1 min", "59 min", "1 h", "47 h", "2 d"]
         );
-        let two = [59, 185, 36_610, 187_200].map(|it| in_two_units(of(it)));
-        assert_eq!(two, ["59 s", "3 min 5 s", "10 h 10 min", "2 d 4 h"]);
+        let two = [59, 185, 36_610, 187_200].map(|it| rounded(of(it)));
+        assert_eq!(two, ["59 s", "3 min", "10 h 10 min", "2 d 4 h"]);
         assert_eq!(of_a_wait(61.34), "61.3 s");
         assert_eq!(of_a_wait(720.0), "12 min");
         assert_eq!(of_a_wait(f64::MAX), about(Duration::MAX));

@@ -1,6 +1,7 @@
 //! `mpisync-batch`: inspects the state directories of batches, and resets tasks.
 
 mod document;
+mod limits;
 mod list;
 mod look;
 mod pace;

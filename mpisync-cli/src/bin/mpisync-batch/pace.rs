@@ -11,6 +11,9 @@ const LEAST: usize = 100;
 /// But none that ended before this time.
 const LONGEST: Duration = Duration::from_secs(3600);
 
+/// A shorter time says nothing.
+const SHORTEST: Duration = Duration::from_secs(1);
+
 /// How fast tasks ended lately.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Pace {
@@ -23,7 +26,7 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// None if fewer than two tasks ended lately, or no work is left.
+    /// None if too few tasks ended lately for a rate, or no work is left.
     pub fn of(look: &Look) -> Option<Self> {
         if look.summary.is_over() {
             return None;
@@ -52,7 +55,7 @@ fn rate(mut ages: Vec<Duration>) -> Option<(f64, Duration)> {
     let count = recent.max(LEAST + 1).min(ages.len());
     let within = ages[..count].last().copied()?;
     let rate = (count - 1) as f64 / within.as_secs_f64() * 60.0;
-    (count > 1 && rate.is_finite()).then_some((rate, within))
+    (count > 1 && within >= SHORTEST).then_some((rate, within))
 }
 
 #[cfg(test)]
@@ -75,6 +78,7 @@ mod tests {
         assert_eq!(rate(ages(0, 1.0)), None);
         assert_eq!(rate(ages(1, 1.0)), None);
         assert_eq!(rate(vec![Duration::ZERO; 7]), None);
+        assert_eq!(rate(ages(10, 0.1)), None);
         is_near(rate(ages(3, 10.0)), 6.0);
         // Many in the last minute: all of them.
         is_near(rate(ages(10_000, 0.01)), 6000.0);

@@ -2,6 +2,7 @@
 
 use crate::End;
 use crate::document::Document;
+use crate::limits::Limits;
 use crate::look::Look;
 use crate::state_directory::{StaleAfter, StateDirectory};
 use crate::table::table;
@@ -9,6 +10,7 @@ use anyhow::Result;
 use mpisync::batch::directory::Directory;
 use mpisync::batch::{Meter, Summary};
 use mpisync_cli::columns::Fit;
+use mpisync_cli::line::Line;
 use mpisync_cli::output::{Output, print};
 use mpisync_cli::screen::{self, Screen};
 use mpisync_cli::text::json_lines;
@@ -56,7 +58,7 @@ impl Status {
             }
             false => {
                 let fit = screen::columns().map_or(Fit::Whole, Fit::Wrap);
-                print(&table(&self.directory, &directory, &look, fit))?;
+                print(&self.table(&directory, &look, fit, Limits::default()))?;
             }
         }
         Ok(end(&look.summary))
@@ -64,6 +66,10 @@ impl Status {
 
     fn open(&self) -> Result<Directory> {
         self.directory.open(self.stale_after.options())
+    }
+
+    fn table(&self, directory: &Directory, look: &Look, fit: Fit, limits: Limits) -> Vec<Line> {
+        table(&self.directory, directory, look, fit, limits)
     }
 
     fn look(&self) -> Result<(Directory, Look)> {
@@ -79,17 +85,17 @@ impl Status {
         loop {
             let start = Instant::now();
             let look = Look::at(&directory);
-            let lines = |fit| table(&self.directory, &directory, &look, fit);
-            screen.show(&lines(Fit::Cut(screen.columns())))?;
+            let (columns, rows) = (screen.columns(), screen.rows());
+            let limits = Limits::within(rows, &look.summary);
+            let lines = self.table(&directory, &look, Fit::Cut(columns), limits);
+            screen.show(&lines)?;
             let is_over = look.summary.is_over() && self.has_no_more(&mut directory)?;
             if is_over || screen.is_left_within(pause(start)) {
-                let columns = screen.columns();
-                screen.finish(&table(
-                    &self.directory,
-                    &directory,
-                    &look,
-                    Fit::Wrap(columns),
-                ))?;
+                // What is cut is left whole, if there is room for all of it.
+                let all = self.table(&directory, &look, Fit::Wrap(columns), Limits::default());
+                if all.len() <= rows {
+                    screen.show(&all)?;
+                }
                 return Ok(end(&look.summary));
             }
         }

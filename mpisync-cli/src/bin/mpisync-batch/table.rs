@@ -1,5 +1,6 @@
 //! What `mpisync-batch status` shows to a reader.
 
+use crate::limits::Limits;
 use crate::look::Look;
 use crate::pace::Pace;
 use crate::state_directory::StateDirectory;
@@ -10,13 +11,9 @@ use mpisync_cli::columns::{Fit, columns};
 use mpisync_cli::line::{BAD, BUSY, FAINT, GOOD, Line, ODD, PLAIN, TITLE};
 use mpisync_cli::screen::COLUMNS;
 use mpisync_cli::text::{counted, end_of, name_line, shortened, text_line};
-use mpisync_cli::time::{about, in_two_units, percent, rate};
+use mpisync_cli::time::{about, percent, rate, rounded};
 use std::time::Duration;
 
-/// The number of running tasks to show.
-const RUNNING: usize = 20;
-/// The number of failed tasks to show, and of invalid ones.
-const FAILED: usize = 10;
 /// The columns of a reason.
 const REASON: usize = 200;
 
@@ -30,7 +27,13 @@ const STATES: [(State, Style, char); 5] = [
 ];
 
 /// The lines.
-pub fn table(argument: &StateDirectory, directory: &Directory, look: &Look, fit: Fit) -> Vec<Line> {
+pub fn table(
+    argument: &StateDirectory,
+    directory: &Directory,
+    look: &Look,
+    fit: Fit,
+    limits: Limits,
+) -> Vec<Line> {
     let all = directory.names().len();
     let number = format!(": {}", counted(all, "task"));
     let path = argument.to_string();
@@ -52,29 +55,35 @@ pub fn table(argument: &StateDirectory, directory: &Directory, look: &Look, fit:
         lines.extend(fit.lines(&pace_line(&pace)));
     }
     let name = |task: usize| Line::from(&directory.names()[task]);
-    let running = look.tasks_in(State::Running).take(RUNNING).map(|task| {
-        let (by, style) = runner(argument, directory, task);
-        vec![
-            name(task),
-            age(look, task, "for "),
-            Line::new().with(style, by),
-        ]
-    });
+    let running = look
+        .tasks_in(State::Running)
+        .take(limits.running)
+        .map(|task| {
+            let (by, style) = runner(argument, directory, task);
+            vec![
+                name(task),
+                age(look, task, "for "),
+                Line::new().with(style, by),
+            ]
+        });
     let all = look.summary.running;
     section(&mut lines, "running", running.collect(), all, fit);
-    let failed = look.failed_last(FAILED).into_iter().map(|task| {
+    let failed = look.failed_last(limits.failed).into_iter().map(|task| {
         let reason = reason_of(directory.reason(task));
         vec![name(task), ago(look, task), Line::new().with(BAD, reason)]
     });
     let all = look.summary.failed;
     section(&mut lines, "failed last", failed.collect(), all, fit);
-    let invalid = look.tasks_in(State::Invalid).take(FAILED).map(|task| {
-        let problem = match &look.tasks[task].problem {
-            Some(error) => argument.in_words(error),
-            None => "its state says so".to_owned(),
-        };
-        vec![name(task), Line::new().with(ODD, problem)]
-    });
+    let invalid = look
+        .tasks_in(State::Invalid)
+        .take(limits.invalid)
+        .map(|task| {
+            let problem = match &look.tasks[task].problem {
+                Some(error) => argument.in_words(error),
+                None => "its state says so".to_owned(),
+            };
+            vec![name(task), Line::new().with(ODD, problem)]
+        });
     let all = look.summary.invalid;
     section(&mut lines, "invalid", invalid.collect(), all, fit);
     lines
@@ -132,9 +141,9 @@ fn count(look: &Look, state: State, style: Style, letter: char) -> Vec<Line> {
 
 fn pace_line(pace: &Pace) -> Line {
     let mut line = Line::from("  ").with(TITLE, rate(pace.rate));
-    line.add(PLAIN, format!(" in the last {}", in_two_units(pace.within)));
+    line.add(PLAIN, format!(" in the last {}", about(pace.within)));
     match pace.left {
-        Some(left) => line.with(PLAIN, format!(", about {} left", in_two_units(left))),
+        Some(left) => line.with(PLAIN, format!(", about {} left", rounded(left))),
         None => line.with(PLAIN, ", and no task runs"),
     }
 }
