@@ -1,6 +1,7 @@
 //! What comes with a program when it is installed: completions for shells, and manual pages.
 
 use crate::output::Output;
+use crate::text::name_line;
 use clap::error::ErrorKind;
 use clap::{Command, Subcommand};
 use clap_complete::Shell;
@@ -70,7 +71,8 @@ fn completions(shell: Shell, program: &mut Command) -> Vec<u8> {
 fn unknown(program: &mut Command, name: &str) -> clap::Error {
     let names: Vec<&str> = program.get_subcommands().map(Command::get_name).collect();
     let message = format!(
-        "there is no command {name:?}; there are {}",
+        "no command '{}': give one of {}",
+        name_line(name),
         names.join(", ")
     );
     program.error(ErrorKind::InvalidValue, message)

@@ -240,7 +240,8 @@ fn bad_input_is_named_and_changes_nothing() {
     let told = survey.run(&["reset", "t0", "t7"]).expect(1);
     assert!(told.errors.contains("no task 't7'"), "{}", told.errors);
     assert_eq!(survey.state(0), State::Failed);
-    survey.run(&["reset"]).expect(2);
+    let told = survey.run(&["reset"]).expect(2);
+    assert!(told.errors.contains("NAME|--failed"), "{}", told.errors);
 
     for command in [
         &["status"][..],

@@ -91,7 +91,7 @@ fn manual_pages_have_options_and_exit_codes() {
     }
     let told = run(BATCH, &["man", "stats"]).expect(2);
     assert!(
-        told.errors.contains("no command \"stats\""),
+        told.errors.contains("no command 'stats'"),
         "{}",
         told.errors
     );

@@ -3,11 +3,16 @@
 use crate::End;
 use crate::state_directory::{StaleAfter, StateDirectory};
 use anyhow::{Result, bail};
+use clap::ArgGroup;
 use mpisync::batch::State;
 use mpisync::batch::directory::{Directory, DirectoryError};
 use mpisync_cli::line::{Line, PLAIN, TITLE};
 use mpisync_cli::output::{Output, note};
 use mpisync_cli::text::name_line;
+
+/// The names follow the directory, which clap does not show.
+const USAGE: &str =
+    "mpisync-batch reset [OPTIONS] <DIR> <NAME...|--failed|--running|--done|--invalid|--all>";
 
 /// Sets tasks to OPEN, so that they run again
 ///
@@ -15,26 +20,28 @@ use mpisync_cli::text::name_line;
 /// Jobs that make no claims are not detected: do not reset tasks that pshmem runs. A running job
 /// may not notice the change before it is started again.
 #[derive(clap::Args)]
+#[command(group(ArgGroup::new("tasks").required(true).multiple(true)))]
+#[command(override_usage = USAGE)]
 pub struct Reset {
     #[command(flatten)]
     directory: StateDirectory,
     /// These tasks, in any state
-    #[arg(value_name = "NAME", required_unless_present_any = ["failed", "running", "done", "invalid", "all"])]
+    #[arg(value_name = "NAME", group = "tasks")]
     names: Vec<String>,
     /// All failed tasks
-    #[arg(long)]
+    #[arg(long, group = "tasks")]
     failed: bool,
     /// All tasks whose state is RUNNING and that no living job runs
-    #[arg(long)]
+    #[arg(long, group = "tasks")]
     running: bool,
     /// All tasks that are done
-    #[arg(long)]
+    #[arg(long, group = "tasks")]
     done: bool,
     /// All invalid tasks, and those whose state cannot be read
-    #[arg(long)]
+    #[arg(long, group = "tasks")]
     invalid: bool,
     /// All tasks
-    #[arg(long)]
+    #[arg(long, group = "tasks")]
     all: bool,
     /// Also tasks of a job that seems to be alive, if you know that it is gone; a job that is alive
     /// loses them
