@@ -53,13 +53,17 @@ pub fn rate(a_minute: f64) -> String {
     }
 }
 
-/// A share in percent with one decimal, rounded down: only all are `100.0 %`.
+/// A share in percent with one decimal, rounded down: only all are `100.0 %`, and only none are
+/// `0.0 %`.
 pub fn percent(part: u64, all: u64) -> String {
     let tenths = match u128::from(all) {
         0 => 0,
         all => u128::from(part) * 1000 / all,
     };
-    format!("{}.{} %", tenths / 10, tenths % 10)
+    match tenths {
+        0 if part > 0 => "<0.1 %".to_owned(),
+        tenths => format!("{}.{} %", tenths / 10, tenths % 10),
+    }
 }
 
 /// A number of bytes: `256 B`, `3.4 KiB`, `64.0 MiB`.
@@ -111,6 +115,8 @@ mod tests {
         assert_eq!(percent(9999, 10_000), "99.9 %");
         assert_eq!(percent(7, 7), "100.0 %");
         assert_eq!(percent(0, 0), "0.0 %");
+        assert_eq!(percent(1, 3000), "<0.1 %");
+        assert_eq!(percent(3, 3000), "0.1 %");
         let sizes = [256, 3482, 64 << 20, (1 << 20) - 1].map(size);
         assert_eq!(sizes, ["256 B", "3.4 KiB", "64.0 MiB", "1.0 MiB"]);
     }

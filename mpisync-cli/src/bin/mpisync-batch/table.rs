@@ -177,6 +177,10 @@ fn ago(look: &Look, task: usize) -> Line {
 fn runner(argument: &StateDirectory, directory: &Directory, task: usize) -> (String, Style) {
     let (by, style) = match directory.claimant(task) {
         Ok(Some(by)) => (name_line(&by.to_string()), PLAIN),
+        // The job may have ended it since its state was read.
+        Ok(None) if !matches!(directory.state(task), Ok(State::Running)) => {
+            return ("it has just ended".to_owned(), FAINT);
+        }
         Ok(None) => ("no job that is known to live".to_owned(), ODD),
         Err(error) => (argument.in_words(&error), ODD),
     };
