@@ -220,6 +220,9 @@ mod tests {
                 .as_bytes(),
         );
         assert_eq!(terminal.screen().contents(), "before\na\n0123456789\nb");
+        // Some terminals would erase the last character.
+        let full = picture(&lines[1..2], &[], 10, false);
+        assert!(!full.contains(&format!("9{ERASE_LINE}")), "{full:?}");
         let lines = ["ab", "c"].map(Line::from);
         let next = picture(&lines, &[1, 10, 1], 10, false);
         terminal.process(next.replace('\n', "\r\n").as_bytes());

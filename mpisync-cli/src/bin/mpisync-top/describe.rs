@@ -240,13 +240,14 @@ impl Report<'_> {
         };
         let mut line = Line::from("    ").with(BUSY, who(holder.rank));
         line.add(PLAIN, format!(" {}{permits}", holder.role));
+        let seconds = holder.seen_for.map(time::of_a_wait);
+        let seen = seconds.map_or(String::new(), |seconds| format!(", seen for {seconds}"));
         if let Some(at) = &holder.at {
-            line.add(PLAIN, format!(", taken at {}", self.place(at)));
+            line.add(PLAIN, ", taken at ");
+            let place = self.place(at, &line, &seen);
+            line.add(PLAIN, place);
         }
-        if let Some(seconds) = holder.seen_for {
-            line.add(PLAIN, format!(", seen for {}", time::of_a_wait(seconds)));
-        }
-        line
+        line.with(PLAIN, seen)
     }
 
     fn waiter(&self, waiter: &Waiter) -> Line {
@@ -259,13 +260,21 @@ impl Report<'_> {
             let call = shortened(&name_line(call), self.room.name);
             line.add(PLAIN, format!(" in `{call}`"));
         }
+        let rank = waiter.for_rank;
+        let whom = rank.map_or(String::new(), |rank| format!(" for rank {rank}"));
         if let Some(at) = &waiter.at {
-            line.add(PLAIN, format!(" at {}", self.place(at)));
+            line.add(PLAIN, " at ");
+            let place = self.place(at, &line, &whom);
+            line.add(PLAIN, place);
         }
-        if let Some(rank) = waiter.for_rank {
-            line.add(PLAIN, format!(" for rank {rank}"));
-        }
-        line
+        line.with(PLAIN, whom)
+    }
+
+    /// A line of a program, in what `before` and `after` leave of a line; of a long path the end.
+    fn place(&self, at: &SourceLine, before: &Line, after: &str) -> String {
+        let text = format!("{}:{}", name_line(&at.file), at.line);
+        let room = self.room.line.saturating_sub(before.width() + after.len());
+        end_of(&text, room.min(self.room.path))
     }
 
     /// An object: its kind, and its name if that is another one.
@@ -274,12 +283,6 @@ impl Report<'_> {
             true => kind.to_owned(),
             false => format!("{kind} \"{}\"", shortened(&name_line(name), self.room.name)),
         }
-    }
-
-    /// A line of a program; of a long path the end.
-    fn place(&self, at: &SourceLine) -> String {
-        let text = format!("{}:{}", name_line(&at.file), at.line);
-        end_of(&text, self.room.path)
     }
 }
 

@@ -30,7 +30,7 @@ fn document() -> Document {
     };
     let waiter = Waiter {
         rank: Some(1),
-        call: Some("lock".to_owned()),
+        call: Some("lock_of_a_long_name".to_owned()),
         at: Some(at.clone()),
         seconds: Some(61.34),
         for_rank: Some(0),
@@ -105,6 +105,10 @@ fn every_line_fits_and_what_matters_stays() {
             assert!(has("main.rs:58, seen for 61.1 s"), "{texts:#?}");
             assert!(has("main.rs:58 for rank 0"), "{texts:#?}");
         }
+        // The path gives way to it.
+        let is_waiter = |text: &&String| text.starts_with("    rank 1 waits 61.3 s");
+        let waiter = texts.iter().find(is_waiter).expect("it waits");
+        assert!(waiter.ends_with(" for rank 0") || columns < 80, "{waiter}");
     }
 }
 
