@@ -59,7 +59,7 @@ pub struct Screen {
 
 impl Screen {
     /// Sets the terminal up, if there is one. From then on a signal that would end the process only
-    /// makes [`is_left_within`](Self::is_left_within) return.
+    /// makes [`is_left_within`](Self::is_left_within) return. May be called once per process.
     ///
     /// # Errors
     /// If signals cannot be handled.
