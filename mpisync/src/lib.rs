@@ -134,7 +134,12 @@
 //! | `half`, `num-complex` | the numbers of these crates as plain types |
 //! | `futures` | the ends of a channel as `Stream` and `Sink`; `put_async` and `take_async` need no feature |
 //! | `progress` | `Batch::progress`, a progress bar for batches |
-//! | `cli` | the programs `mpisync-batch`, which inspects state directories, and `mpisync-top`, which shows the objects of running jobs with who holds them and who waits; need no MPI |
+//! | `inspect` | nothing for programs: what the crate `mpisync-cli` needs of this one, without a promise of stability |
+//!
+//! # Programs
+//! The crate `mpisync-cli` has `mpisync-batch`, which [shows and resets](guide::choosing#batches-and-the-program-mpisync-batch) the
+//! state directories of batches, and `mpisync-top`, which [shows](guide::stalls#see-all-ranks-of-a-node-from-outside) the objects
+//! of running jobs with who holds them and who waits. They need no MPI.
 //!
 //! # Source code
 //! [ARCHITECTURE.md](https://github.com/mpisync/mpisync/blob/main/ARCHITECTURE.md) describes the
@@ -160,7 +165,7 @@ mod error;
 mod fingerprint;
 pub mod guarded;
 pub mod guide;
-#[cfg(all(feature = "cli", not(loom)))]
+#[cfg(all(feature = "inspect", not(loom)))]
 #[doc(hidden)]
 pub mod inspect;
 mod location;

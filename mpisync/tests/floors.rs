@@ -95,9 +95,6 @@ fn sources() -> Vec<(PathBuf, String)> {
         for entry in fs::read_dir(directory).expect("a directory of the sources") {
             let path = entry.expect("an entry").path();
             let relative = path.strip_prefix(&root).expect("below the root");
-            if relative.starts_with("bin") {
-                continue;
-            }
             if path.is_dir() {
                 directories.push(path);
             } else if path.extension().is_some_and(|extension| extension == "rs") {

@@ -83,6 +83,7 @@ fn compile_errors_are_those_of_the_programs() {
 fn every_other_row_says_what_happens_and_names_its_tests() {
     let sources: Vec<String> = (sources(Path::new("../tests/tests")).into_iter())
         .chain(sources(Path::new("../mpisync")))
+        .chain(sources(Path::new("../mpisync-cli")))
         .chain(sources(Path::new("../mpisync-macros")))
         .chain(sources(Path::new("tests")))
         .map(|file| fs::read_to_string(file).expect("a readable file"))

@@ -18,13 +18,12 @@ use crate::wheels;
 use crate::workspace::Workspace;
 
 /// The features of the library that are not default ones.
-const FEATURES: &str =
-    "mpisync/bytemuck,mpisync/cli,mpisync/futures,mpisync/half,mpisync/num-complex";
+const FEATURES: &str = "mpisync/bytemuck,mpisync/futures,mpisync/half,mpisync/inspect,mpisync/num-complex,mpisync/progress";
 
 /// The arguments of `cargo test` for the tests that need no MPI. The examples in the documentation start MPI, so they are left
 /// out.
-const WITHOUT_MPI: &str =
-    "-p mpisync --no-default-features --features cli,futures,region --lib --tests";
+const WITHOUT_MPI: &str = "-p mpisync -p mpisync-cli --no-default-features --features \
+     mpisync/futures,mpisync/inspect,mpisync/progress,mpisync/region --lib --tests";
 
 /// Leaves out the models of the lock: they take minutes, and once is enough.
 const SKIP_MODELS: [&str; 3] = ["--", "--skip", "rwlock::tests::model"];
@@ -212,10 +211,13 @@ impl Test {
                     doc.args(["doc", "--no-deps", "-p", "mpisync", "-p", "mpisync-macros"]);
                     run(doc.args(features))?;
                 }
+                let mut doc = tools.cargo();
+                doc.env("RUSTDOCFLAGS", "-D warnings");
+                run(doc.args(["doc", "--no-deps", "-p", "mpisync-cli"]))?;
                 Ok(0)
             }
             Step::Unit => {
-                let packages = "-p mpisync -p mpisync-macros -p mpisync-examples -p mpisync-bench";
+                let packages = "-p mpisync -p mpisync-cli -p mpisync-macros -p mpisync-examples -p mpisync-bench";
                 let with_mpi = self.tests(tools.cargo(), packages, &features(tools.machine))?;
                 let models = SKIP_MODELS.map(String::from);
                 let without = self.tests(tools.cargo(), WITHOUT_MPI, &models)?;

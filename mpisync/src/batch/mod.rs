@@ -33,9 +33,9 @@
 //! used: a task that was running is open again, and a task that was done is done. Several jobs may
 //! work on one directory at the same time: before a worker runs a task, it claims it with a file
 //! that only one job can create, and updates the time of that file while it has the task. See
-//! [`Directory`], also for access from other programs. The program `mpisync-batch`, with the
-//! feature `cli`, shows and resets a directory: `mpisync-batch status DIR`, `list DIR` and
-//! `reset DIR`.
+//! [`Directory`], also for access from other programs. The program `mpisync-batch`, of
+//! the crate `mpisync-cli`, shows and resets a directory: `mpisync-batch status DIR`, `list DIR`
+//! and `reset DIR`.
 //!
 //! # The end of a job, tries and time limits
 //! A batch [stops](BatchBuilder::stop_on) on a signal, at a time, or when a closure says so on any

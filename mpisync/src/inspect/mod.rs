@@ -1,8 +1,10 @@
 //! The objects of the jobs that run on this node, as a process sees them that is no rank of them.
 //!
 //! It reads copies of the ranks' shared memory, twice, and believes what is the same in both. It writes
-//! nothing and stops no process. `mpisync-top` shows the result; this is not a part of the library's
-//! interface.
+//! nothing and stops no process.
+//!
+//! `mpisync-top`, a program of the crate `mpisync-cli`, shows the result. Both have the same version, and
+//! this module changes with it: it has no promise of stability. The JSON has, by its [`SCHEMA`].
 
 mod chunk;
 mod describe;

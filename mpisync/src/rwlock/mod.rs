@@ -9,7 +9,7 @@ pub(crate) mod guard;
 pub(crate) mod layout;
 pub(crate) mod memory;
 pub(crate) mod node;
-#[cfg(feature = "cli")]
+#[cfg(feature = "inspect")]
 pub(crate) mod outside;
 pub(crate) mod state;
 #[cfg(test)]

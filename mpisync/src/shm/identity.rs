@@ -65,7 +65,7 @@ pub(crate) struct ChunkOf {
 }
 
 /// Memory of another version of mpisync.
-#[cfg(feature = "cli")]
+#[cfg(feature = "inspect")]
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct OtherVersion(pub(crate) String);
 
@@ -82,7 +82,7 @@ impl Identity {
     }
 
     /// What the chunk is, if it is one of mpisync.
-    #[cfg(feature = "cli")]
+    #[cfg(feature = "inspect")]
     pub(crate) fn get(&self) -> Option<Result<ChunkOf, OtherVersion>> {
         if self.magic.load(Ordering::Acquire) != MAGIC {
             return None;
@@ -138,7 +138,7 @@ impl Segment {
     }
 
     /// As a process outside: the number of the communicator, and how many ranks and nodes it has.
-    #[cfg(feature = "cli")]
+    #[cfg(feature = "inspect")]
     pub(crate) fn communicator(&self) -> (u64, u32, u32) {
         let header = self.header();
         (

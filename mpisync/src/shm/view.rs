@@ -81,7 +81,7 @@ unsafe impl<W: Sync, S: Sync> Sync for View<W, S> {}
 
 /// The words and the lines of a part in the `length` bytes at `start` of a copy of the memory; `start`
 /// is a multiple of a cache line. None if there is not room for so many lines.
-#[cfg(feature = "cli")]
+#[cfg(feature = "inspect")]
 pub(crate) fn in_copy<W: Shareable, S>(
     memory: &Mapping,
     start: usize,

@@ -25,7 +25,7 @@ mod deaths;
 pub(crate) mod layout;
 mod line;
 pub(crate) mod memory;
-#[cfg(feature = "cli")]
+#[cfg(feature = "inspect")]
 pub(crate) mod outside;
 pub(crate) mod poison;
 pub(crate) mod remote;

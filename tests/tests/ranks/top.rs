@@ -129,7 +129,7 @@ fn program() -> &'static Path {
         if let Some(cargo) = env::var_os("CARGO") {
             let mut build = Command::new(cargo);
             build
-                .args(["build", "-p", "mpisync", "--features", "cli"])
+                .args(["build", "-p", "mpisync-cli"])
                 .args(["--bin", "mpisync-top", "--target-dir"])
                 .arg(directory.parent().expect("a target directory"));
             if directory.ends_with("release") {

@@ -24,6 +24,7 @@ mod file;
 mod heartbeat;
 mod marker;
 mod open;
+mod options;
 mod probe;
 #[cfg(test)]
 mod tests;
@@ -34,6 +35,7 @@ pub use crate::batch::directory::claimant::Claimant;
 pub(crate) use crate::batch::directory::create::digits;
 pub use crate::batch::directory::error::DirectoryError;
 pub(crate) use crate::batch::directory::marker::Marker;
+pub use crate::batch::directory::options::Options;
 pub(crate) use crate::batch::directory::probe::{Probe, Sign};
 
 use crate::batch::directory::claim::{Acquired, Purpose};
@@ -48,77 +50,6 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
-
-/// How a directory is used. Must be the same in all jobs that use it.
-///
-/// ```
-/// use mpisync::batch::directory::Options;
-/// use std::time::{Duration, SystemTime};
-///
-/// let options = Options::default().durable(false).stale_after(Duration::from_secs(30));
-/// ```
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Options {
-    durable: bool,
-    stale_after: Duration,
-    /// The most times that a task is begun.
-    tries: Option<u32>,
-    /// After what time a claim gets no more heartbeats.
-    task_timeout: Option<Duration>,
-}
-
-impl Options {
-    /// The shortest time after which a job can be taken for dead. The times of files have a
-    /// resolution of some milliseconds, and the threads that give heartbeats may wake up late.
-    pub const LEAST_STALE_AFTER: Duration = Duration::from_millis(10);
-
-    fn check(&self) -> Result<(), DirectoryError> {
-        let (time, least) = (self.stale_after, Self::LEAST_STALE_AFTER);
-        match time >= least {
-            true => Ok(()),
-            false => Err(DirectoryError::StaleAfter { time, least }),
-        }
-    }
-
-    /// Sets whether states are on disk before a call returns, so that they survive a failure of the
-    /// machine. Defaults to true.
-    ///
-    /// Without it each task costs less, which matters for tasks of a tenth of a second.
-    pub fn durable(mut self, durable: bool) -> Self {
-        self.durable = durable;
-        self
-    }
-
-    /// Sets the time without a heartbeat after which a job is taken for dead, so that others take
-    /// over its tasks. Defaults to 2 minutes.
-    ///
-    /// Jobs give a heartbeat four times as often. The time should be longer than the file system
-    /// ever hangs, and longer than it may cache the attributes of files (a minute with NFS).
-    /// Opening a directory with less than [`LEAST_STALE_AFTER`](Self::LEAST_STALE_AFTER) is an
-    /// error.
-    pub fn stale_after(mut self, time: Duration) -> Self {
-        self.stale_after = time;
-        self
-    }
-
-    /// Sets [`BatchBuilder::tries`](crate::batch::BatchBuilder::tries) and
-    /// [`task_timeout`](crate::batch::BatchBuilder::task_timeout).
-    pub(crate) fn limits(mut self, tries: Option<u32>, task_timeout: Option<Duration>) -> Self {
-        (self.tries, self.task_timeout) = (tries, task_timeout);
-        self
-    }
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Options {
-            durable: true,
-            stale_after: Duration::from_secs(120),
-            tries: None,
-            task_timeout: None,
-        }
-    }
-}
 
 /// The state directory of a batch.
 ///
@@ -258,10 +189,36 @@ impl Directory {
     /// # Panics
     /// If there is no task of that number.
     pub fn state(&self, task: usize) -> Result<State, DirectoryError> {
+        self.state_since(task).map(|(state, _)| state)
+    }
+
+    /// The state of a task, and the time when it was written, by the clock of the file system. No
+    /// time if the task has no state file. Both are read at once: cheaper than
+    /// [`state`](Self::state) and [`changed`](Self::changed), and never of two different states.
+    ///
+    /// ```
+    /// use mpisync::batch::State;
+    /// use mpisync::batch::directory::{Directory, Options};
+    ///
+    /// # let root = std::env::temp_dir().join(format!("mpisync-since-{}", std::process::id()));
+    /// let tasks = Directory::create(&root, &["monday".to_owned()], Options::default())?;
+    /// let (state, since) = tasks.state_since(0)?;
+    /// assert_eq!(state, State::Open);
+    /// assert_eq!(since, Some(tasks.changed(0)?));
+    /// # std::fs::remove_dir_all(&root).unwrap();
+    /// # Ok::<(), mpisync::batch::directory::DirectoryError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`state`](Self::state).
+    ///
+    /// # Panics
+    /// If there is no task of that number.
+    pub fn state_since(&self, task: usize) -> Result<(State, Option<SystemTime>), DirectoryError> {
         let folder = self.shared.folder(task);
         match folder.state()? {
-            Some(found) => Ok(found.state),
-            None => folder.check().map(|()| State::Open),
+            Some(found) => Ok((found.state, Some(SystemTime::UNIX_EPOCH + found.written))),
+            None => folder.check().map(|()| (State::Open, None)),
         }
     }
 

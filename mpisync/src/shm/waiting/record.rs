@@ -70,7 +70,7 @@ struct Held {
 pub(crate) struct Taken {
     pub(crate) process: u64,
     #[cfg_attr(
-        not(feature = "cli"),
+        not(feature = "inspect"),
         allow(dead_code, reason = "only a process outside reads it")
     )]
     pub(crate) since: u64,
@@ -279,7 +279,7 @@ impl WaitRecord {
     }
 
     /// Where processes have taken what the rank waits for, as far as it has found out.
-    #[cfg(feature = "cli")]
+    #[cfg(feature = "inspect")]
     pub(crate) fn taken(&self) -> Vec<Taken> {
         self.looked().map_or(Vec::new(), |looked| looked.taken)
     }

@@ -1,20 +1,21 @@
 //! `mpisync-batch list`.
 
 use crate::End;
-use crate::output::{Output, name_line, text_line};
 use crate::state_directory::StateDirectory;
 use anyhow::Result;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use mpisync::batch::directory::{Directory, Options};
 use mpisync::batch::{State, UnknownWord};
+use mpisync_cli::output::Output;
+use mpisync_cli::text::{name_line, text_line};
 
 /// Prints the names of tasks, one per line
 #[derive(clap::Args)]
 pub struct List {
     #[command(flatten)]
     directory: StateDirectory,
-    /// Only tasks in these states: open, running, done, failed or invalid; a state that cannot be
-    /// read is invalid
-    #[arg(long, value_name = "STATE,...", value_delimiter = ',', value_parser = state)]
+    /// Only tasks in these states; a state that cannot be read is invalid
+    #[arg(long, value_name = "STATE,...", value_delimiter = ',', ignore_case = true, value_parser = state())]
     state: Vec<State>,
     /// Appends a tab and the reason why the task failed, or the problem with its state; line breaks
     /// as \n
@@ -22,8 +23,10 @@ pub struct List {
     reasons: bool,
 }
 
-fn state(word: &str) -> Result<State, UnknownWord> {
-    word.to_uppercase().parse()
+fn state() -> impl TypedValueParser<Value = State> {
+    let words = ["open", "running", "done", "failed", "invalid"];
+    let state = |word: String| -> Result<State, UnknownWord> { word.to_uppercase().parse() };
+    PossibleValuesParser::new(words).try_map(state)
 }
 
 impl List {
@@ -34,10 +37,11 @@ impl List {
             let Some(reason) = self.find(&directory, task) else {
                 continue;
             };
-            match self.reasons {
-                true => output.line(&format!("{}\t{}", name_line(name), text_line(&reason)))?,
-                false => output.line(&name_line(name))?,
-            }
+            let line = match self.reasons {
+                true => format!("{}\t{}\n", name_line(name), text_line(&reason)),
+                false => name_line(name) + "\n",
+            };
+            output.bytes(line.as_bytes())?;
             if output.is_closed() {
                 break;
             }
@@ -57,7 +61,7 @@ impl List {
         };
         let (state, reason) = match found {
             Ok((state, reason)) => (state, reason.unwrap_or_default()),
-            Err(error) => (State::Invalid, error.to_string()),
+            Err(error) => (State::Invalid, self.directory.in_words(&error)),
         };
         let is_wanted = self.state.is_empty() || self.state.contains(&state);
         is_wanted.then_some(reason)

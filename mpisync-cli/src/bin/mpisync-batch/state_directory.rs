@@ -1,8 +1,9 @@
 //! The arguments that select a state directory.
 
-use crate::output::name_line;
-use anyhow::{Result, ensure};
-use mpisync::batch::directory::{Directory, Options};
+use crate::trouble::in_words;
+use anyhow::{Result, anyhow, ensure};
+use mpisync::batch::directory::{Directory, DirectoryError, Options};
+use mpisync_cli::text::name_line;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use std::time::Duration;
 #[derive(clap::Args)]
 pub struct StateDirectory {
     /// The state directory, which has a folder for each task
-    #[arg(value_name = "DIR")]
+    #[arg(value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
     path: PathBuf,
 }
 
@@ -37,30 +38,37 @@ impl StateDirectory {
     pub fn name(&self) -> String {
         match self.path.file_name() {
             Some(name) => name_line(&name.to_string_lossy()),
-            None => name_line(&self.to_string()),
+            None => self.to_string(),
         }
     }
 
     pub fn open(&self, options: Options) -> Result<Directory> {
-        let directory = Directory::open(&self.path, options)?;
+        let directory =
+            Directory::open(&self.path, options).map_err(|error| anyhow!(self.in_words(&error)))?;
         // Otherwise a wrong directory would look as if all tasks were done.
         ensure!(
             !directory.names().is_empty(),
-            "{self} has no tasks, which are folders with a file `state`; name the state directory of a batch",
+            "'{self}' has no tasks, which are folders with a file `state`: give the state directory of a batch",
         );
         Ok(directory)
+    }
+
+    /// An error of this directory, for the user of the command line.
+    pub fn in_words(&self, error: &DirectoryError) -> String {
+        in_words(error, &self.path)
     }
 }
 
 impl std::fmt::Display for StateDirectory {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.path.display().fmt(f)
+        f.write_str(&name_line(&self.path.to_string_lossy()))
     }
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds = text.parse().ok();
     let time = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    let positive = time.filter(|time| !time.is_zero());
-    positive.ok_or_else(|| "it has to be a number of seconds above 0".to_owned())
+    let least = Options::LEAST_STALE_AFTER;
+    let long = time.filter(|time| *time >= least);
+    long.ok_or_else(|| format!("give a number of seconds from {} on", least.as_secs_f64()))
 }

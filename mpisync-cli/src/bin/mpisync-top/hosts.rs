@@ -20,7 +20,7 @@ pub struct Reach {
     #[arg(long, value_name = "HOST,...", value_delimiter = ',', value_parser = host)]
     pub hosts: Vec<String>,
     /// The command that runs a command on a host: it is called with the name of the host and the command
-    #[arg(long, value_name = "COMMAND", default_value = "ssh")]
+    #[arg(long, value_name = "COMMAND", default_value = "ssh", value_parser = command)]
     ssh: String,
     /// This program on the hosts
     #[arg(long, value_name = "PATH", default_value = "mpisync-top")]
@@ -33,6 +33,13 @@ fn host(name: &str) -> Result<String, String> {
         return Err("give names of hosts, with commas between them".to_owned());
     }
     Ok(name.to_owned())
+}
+
+fn command(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() {
+        return Err("give a command, such as `ssh -o BatchMode=yes`".to_owned());
+    }
+    Ok(text.to_owned())
 }
 
 impl Reach {
@@ -60,9 +67,8 @@ impl Reach {
 
     fn look_at(&self, host: &str) -> Result<Vec<Host>, String> {
         let mut words = self.ssh.split_whitespace();
-        let Some(agent) = words.next() else {
-            return Err("--ssh names no command; leave it out, or name one".to_owned());
-        };
+        // It is not blank.
+        let agent = words.next().unwrap_or_default();
         let mut command = Command::new(agent);
         command
             .args(words)

@@ -1,38 +1,47 @@
 //! `mpisync-batch reset`.
 
 use crate::End;
-use crate::output::{Output, complain, name_line};
 use crate::state_directory::{StaleAfter, StateDirectory};
 use anyhow::{Result, bail};
+use clap::ArgGroup;
 use mpisync::batch::State;
 use mpisync::batch::directory::{Directory, DirectoryError};
+use mpisync_cli::line::{Line, PLAIN, TITLE};
+use mpisync_cli::output::{Output, note};
+use mpisync_cli::text::name_line;
+
+/// The names follow the directory, which clap does not show.
+const USAGE: &str =
+    "mpisync-batch reset [OPTIONS] <DIR> <NAME...|--failed|--running|--done|--invalid|--all>";
 
 /// Sets tasks to OPEN, so that they run again
 ///
-/// Does not change tasks that a living job runs, unless --force is given; the exit code is 3 then.
+/// Does not change tasks that a living job runs, unless --force is given; the exit code is 1 then.
 /// Jobs that make no claims are not detected: do not reset tasks that pshmem runs. A running job
 /// may not notice the change before it is started again.
 #[derive(clap::Args)]
+#[command(group(ArgGroup::new("tasks").required(true).multiple(true)))]
+#[command(override_usage = USAGE)]
 pub struct Reset {
     #[command(flatten)]
     directory: StateDirectory,
     /// These tasks, in any state
-    #[arg(value_name = "NAME", required_unless_present_any = ["failed", "running", "done", "invalid", "all"])]
+    #[arg(value_name = "NAME", group = "tasks")]
     names: Vec<String>,
     /// All failed tasks
-    #[arg(long)]
+    #[arg(long, group = "tasks")]
     failed: bool,
     /// All tasks whose state is RUNNING and that no living job runs
-    #[arg(long)]
+    #[arg(long, group = "tasks")]
     running: bool,
     /// All tasks that are done
-    #[arg(long)]
+    #[arg(long, group = "tasks")]
     done: bool,
     /// All invalid tasks, and those whose state cannot be read
-    #[arg(long)]
+    #[arg(long, group = "tasks")]
     invalid: bool,
     /// All tasks
-    #[arg(long)]
+    #[arg(long, group = "tasks")]
     all: bool,
     /// Also tasks of a job that seems to be alive, if you know that it is gone; a job that is alive
     /// loses them
@@ -67,12 +76,17 @@ impl Reset {
                 Ok(true) => {
                     set += 1;
                     if self.dry_run {
-                        output.line(&name)?;
+                        output.line(&Line::from(&name))?;
                     }
                 }
                 Err(error) => {
                     left += 1;
-                    complain(&format!("{name}: {error}"));
+                    let error = self.directory.in_words(&error);
+                    note(
+                        &Line::new()
+                            .with(TITLE, &name)
+                            .with(PLAIN, format!(": {error}")),
+                    );
                 }
             }
         }
@@ -80,7 +94,9 @@ impl Reset {
             true => "would be set",
             false => "set",
         };
-        output.line(&format!("{set} {what} to OPEN, {left} left alone"))?;
+        output.line(&Line::from(format!(
+            "{set} {what} to OPEN, {left} left alone"
+        )))?;
         output.finish()?;
         Ok(match left {
             0 => End::Well,
@@ -98,7 +114,8 @@ impl Reset {
             match names.binary_search(name) {
                 Ok(task) => is_named[task] = true,
                 Err(_) => bail!(
-                    "there is no task {name:?} in {}; `mpisync-batch list` has their names",
+                    "no task '{}' in '{}': `mpisync-batch list` prints the names of all",
+                    name_line(name),
                     self.directory
                 ),
             }

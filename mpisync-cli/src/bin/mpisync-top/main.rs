@@ -1,24 +1,27 @@
 //! `mpisync-top`: shows the objects of the running jobs of this user, who holds them, and who waits.
 
+mod describe;
 mod hosts;
-#[allow(dead_code, reason = "the other program uses the rest of it")]
-#[path = "../mpisync-batch/output.rs"]
-mod output;
 mod rates;
-mod screen;
-mod text;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use hosts::Reach;
 use mpisync::inspect::{Document, SCHEMA, look};
-use output::{Output, complain, json_lines, name_line};
+use mpisync_cli::install::Install;
+use mpisync_cli::output::{Output, complain, print};
+use mpisync_cli::screen::{self, COLUMNS, Screen};
+use mpisync_cli::text::json_lines;
 use rates::Rates;
-use screen::Screen;
+use std::io;
 use std::process::ExitCode;
+use std::thread;
 use std::time::Duration;
 
-const ABOUT: &str = "\
-Shows the mpisync objects of this user's running jobs: who holds each, and who waits for it
+const ABOUT: &str =
+    "Shows the mpisync objects of this user's running jobs: who holds each, and who waits for it";
+
+const LONG_ABOUT: &str = "\
+Shows the mpisync objects of this user's running jobs: who holds each, and who waits for it.
 
 It reads the shared memory of the jobs on this node, as every process of the same user may. It writes nothing \
 there, and stops nobody.";
@@ -29,11 +32,16 @@ Keys: q or Ctrl-C ends the program.
 Exit codes:
   0  success, also if there are no jobs
   1  a host could not be looked at, or the output not be written
-  2  wrong arguments";
+  2  wrong usage";
 
 /// The arguments.
 #[derive(Parser)]
-#[command(name = "mpisync-top", version, about = ABOUT, after_help = EXIT_CODES)]
+#[command(name = "mpisync-top", version, about = ABOUT, long_about = LONG_ABOUT, after_help = EXIT_CODES)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    disable_help_subcommand = true,
+    subcommand_value_name = "COMMAND"
+)]
 struct Cli {
     /// Print once and end
     #[arg(long)]
@@ -41,7 +49,7 @@ struct Cli {
     /// Print JSON: one document on one line with --once, else one for each refresh
     #[arg(long)]
     json: bool,
-    /// Show all ranks, and also the objects that nobody holds or waits for
+    /// Show all ranks, and also the objects that nobody holds or waits for, with their sizes
     #[arg(long)]
     all: bool,
     /// Seconds between two refreshes
@@ -49,6 +57,8 @@ struct Cli {
     interval: Duration,
     #[command(flatten)]
     reach: Reach,
+    #[command(subcommand)]
+    install: Option<Install>,
 }
 
 /// A time of at least 0.1 seconds.
@@ -65,7 +75,7 @@ fn main() -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
-            complain(&format!("error: {error:#}"));
+            complain(&format!("{error:#}"));
             ExitCode::FAILURE
         }
     }
@@ -73,35 +83,36 @@ fn main() -> ExitCode {
 
 /// Returns whether all hosts could be looked at.
 fn run(cli: &Cli) -> anyhow::Result<bool> {
-    // The screen is that of a person; a file or a pipe gets one text after the other.
-    let screen = (!cli.once && !cli.json).then(Screen::new);
+    if let Some(install) = &cli.install {
+        install.run(Cli::command())?;
+        return Ok(true);
+    }
     let mut rates = Rates::default();
+    if cli.once {
+        let document = see(cli);
+        match cli.json {
+            true => print_json(&document).map(drop)?,
+            false => {
+                let columns = screen::columns().unwrap_or(COLUMNS);
+                print(&describe::lines(&document, &rates, cli.all, columns))?;
+            }
+        }
+        // The text has the errors, too.
+        return Ok(document.hosts.iter().all(|host| host.error.is_none()));
+    }
+    if cli.json {
+        while print_json(&see(cli))? {
+            thread::sleep(cli.interval);
+        }
+        return Ok(true);
+    }
+    let mut screen = Screen::new()?;
     loop {
         let document = see(cli);
-        if cli.json {
-            if !print(&[json_lines(&serde_json::to_string(&document)?)])? {
-                return Ok(true);
-            }
-        } else {
-            rates.update(&document);
-            let lines = text::lines(&document, &rates, cli.all);
-            let lines: Vec<String> = lines.iter().map(|line| name_line(line)).collect();
-            let is_open = match &screen {
-                Some(screen) => screen.show(&lines)?,
-                None => print(&lines)?,
-            };
-            if !is_open {
-                return Ok(true);
-            }
-        }
-        if cli.once {
-            // The text has the errors, too.
-            return Ok(document.hosts.iter().all(|host| host.error.is_none()));
-        }
-        match &screen {
-            Some(screen) if screen.is_left_within(cli.interval) => return Ok(true),
-            Some(_) => {}
-            None => std::thread::sleep(cli.interval),
+        rates.update(&document);
+        let lines = describe::lines(&document, &rates, cli.all, screen.columns());
+        if !screen.show(&lines)? || screen.is_left_within(cli.interval) {
+            return Ok(true);
         }
     }
 }
@@ -117,12 +128,11 @@ fn see(cli: &Cli) -> Document {
     }
 }
 
-/// Prints lines. Returns false if nobody reads them any more.
-fn print(lines: &[String]) -> std::io::Result<bool> {
+/// Prints a document on one line. Returns false if nobody reads it any more.
+fn print_json(document: &Document) -> io::Result<bool> {
+    let json = json_lines(&serde_json::to_string(document)?) + "\n";
     let mut output = Output::new();
-    for line in lines {
-        output.line(line)?;
-    }
+    output.bytes(json.as_bytes())?;
     output.flush()?;
     Ok(!output.is_closed())
 }

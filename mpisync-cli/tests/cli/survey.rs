@@ -59,6 +59,8 @@ impl Drop for Survey {
 pub fn program(directory: &Path, arguments: &[&str]) -> Command {
     let mut program = Command::new(env!("CARGO_BIN_EXE_mpisync-batch"));
     let (command, rest) = arguments.split_first().expect("there is a command");
+    // Nobody has chosen the colours.
+    program.env_remove("NO_COLOR").env_remove("CLICOLOR_FORCE");
     program.arg(command).arg(directory).args(rest);
     program
 }
@@ -86,6 +88,12 @@ impl Told {
 
     pub fn has(&self, line: &str) -> bool {
         self.out.lines().any(|found| found == line)
+    }
+
+    /// Whether there is a line with this start and this end.
+    pub fn has_like(&self, start: &str, end: &str) -> bool {
+        let mut lines = self.out.lines();
+        lines.any(|found| found.starts_with(start) && found.ends_with(end))
     }
 }
 
@@ -126,7 +134,7 @@ impl Job {
     pub fn in_directory(directory: &Path) -> Self {
         let this = std::env::current_exe().expect("it runs");
         let mut child = Command::new(this)
-            .args(["--exact", "another_process", "--nocapture"])
+            .args(["--exact", "batch::another_process", "--nocapture"])
             .env(CLAIM_IN, directory)
             .stdout(Stdio::piped())
             .spawn()

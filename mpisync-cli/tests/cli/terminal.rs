@@ -1,0 +1,140 @@
+//! A terminal of a test's own, in which a program runs.
+
+use rustix::process::{Pid, Signal, kill_process};
+use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
+use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
+use std::fs::File;
+use std::io::{Read, Write};
+use std::process::{Child, Command};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+/// How long a program may take for anything.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// The terminal, and the program in it.
+pub struct Terminal {
+    child: Child,
+    /// The side of the one who looks and types.
+    own: File,
+    /// The program's side. It stays open, so that its settings can be read afterwards.
+    other: File,
+    shown: Arc<Mutex<Shown>>,
+    reader: Option<JoinHandle<()>>,
+}
+
+/// What it shows.
+pub struct Shown {
+    pub parser: vt100::Parser,
+    /// All that was written.
+    pub bytes: Vec<u8>,
+}
+
+impl Terminal {
+    /// Starts a program in a terminal of this size.
+    pub fn start(mut program: Command, columns: u16, rows: u16) -> Self {
+        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+        let own = openpt(flags).expect("there are terminals");
+        grantpt(&own).expect("it is ours");
+        unlockpt(&own).expect("it is ours");
+        let other = File::from(ioctl_tiocgptpeer(&own, flags).expect("it has another side"));
+        let size = Winsize {
+            ws_row: rows,
+            ws_col: columns,
+            ws_xpixel: 0,
+            ws_ypixel: 0,
+        };
+        tcsetwinsize(&own, size).expect("it is a terminal");
+        let side = || other.try_clone().expect("a descriptor");
+        program.env("TERM", "xterm").env_remove("NO_COLOR");
+        program.env_remove("CLICOLOR").env_remove("CLICOLOR_FORCE");
+        program.stdin(side()).stdout(side()).stderr(side());
+        let child = program.spawn().expect("the program is there");
+        drop(program);
+        let own = File::from(own);
+        let shown = Arc::new(Mutex::new(Shown {
+            parser: vt100::Parser::new(rows, columns, 1000),
+            bytes: Vec::new(),
+        }));
+        let reader = {
+            let shown = Arc::clone(&shown);
+            let mut own = own.try_clone().expect("a descriptor");
+            thread::spawn(move || {
+                let mut bytes = [0; 4096];
+                while let Ok(read @ 1..) = own.read(&mut bytes) {
+                    let mut shown = shown.lock().expect("no test has failed");
+                    shown.parser.process(&bytes[..read]);
+                    shown.bytes.extend_from_slice(&bytes[..read]);
+                }
+            })
+        };
+        Terminal {
+            child,
+            own,
+            other,
+            shown,
+            reader: Some(reader),
+        }
+    }
+
+    pub fn shown(&self) -> MutexGuard<'_, Shown> {
+        self.shown.lock().expect("no test has failed")
+    }
+
+    /// The lines on the screen.
+    pub fn text(&self) -> String {
+        self.shown().parser.screen().contents()
+    }
+
+    /// Waits until the screen is as the test wants it.
+    #[track_caller]
+    pub fn wait_for(&self, is_so: impl Fn(&str) -> bool) {
+        let start = Instant::now();
+        while !is_so(&self.text()) {
+            assert!(start.elapsed() < LIMIT, "{}", self.text());
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    pub fn press(&mut self, key: &str) {
+        let pressed = self.own.write_all(key.as_bytes());
+        pressed.expect("it is a terminal");
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        let process = Pid::from_child(&self.child);
+        kill_process(process, signal).expect("it runs");
+    }
+
+    /// Whether typed characters are shown.
+    pub fn has_echo(&self) -> bool {
+        let attributes = tcgetattr(&self.other).expect("it is a terminal");
+        attributes.local_modes.contains(LocalModes::ECHO)
+    }
+
+    /// Waits for the end of the program, and returns its exit code.
+    #[track_caller]
+    pub fn end(&mut self) -> Option<i32> {
+        let start = Instant::now();
+        let status = loop {
+            if let Some(status) = self.child.try_wait().expect("a child") {
+                break status;
+            }
+            assert!(start.elapsed() < LIMIT, "{}", self.text());
+            thread::sleep(Duration::from_millis(10));
+        };
+        // What it has written last may still be on its way.
+        thread::sleep(Duration::from_millis(100));
+        status.code()
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        // Only a test that has failed leaves it running.
+        let _ = self.child.kill().and_then(|()| self.child.wait());
+        // The reader ends with the test: the terminal's other side is still open.
+        drop(self.reader.take());
+    }
+}
