@@ -9,6 +9,8 @@
 //!
 //! - `read_alone`, `write_alone`: one rank works, the others sleep. The figure is the time that one
 //!   rank needs.
+//! - `read_mostly`: the same with one write lock in each thousand. Then mpisync's readers have their
+//!   memory barrier, which they leave out after many reads without a writer.
 //! - `read_all`, `write_all`: all ranks work all the time. The figure is the elapsed time divided
 //!   by the operations of all ranks together: two ranks that do not delay each other show half the
 //!   time.

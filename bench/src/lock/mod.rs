@@ -25,6 +25,8 @@ use crate::window::progress;
 pub enum Case {
     /// One rank locks for reading; the others are idle.
     ReadAlone,
+    /// The same with a lock for writing in each thousand.
+    ReadMostly,
     /// All ranks lock for reading.
     ReadAll,
     /// One rank locks for writing; the others are idle.
@@ -46,7 +48,7 @@ pub enum Case {
 
 impl Case {
     fn is_alone(self) -> bool {
-        matches!(self, Case::ReadAlone | Case::WriteAlone)
+        matches!(self, Case::ReadAlone | Case::ReadMostly | Case::WriteAlone)
     }
 }
 
@@ -77,7 +79,7 @@ impl Name {
         match case {
             Case::RoundTrip => self == Name::MpiFetchAndOp,
             Case::SingleWriteShare8 => matches!(self, Name::Mpisync | Name::MpiBcastBarrier),
-            Case::ReadAlone | Case::ReadAll => {
+            Case::ReadAlone | Case::ReadMostly | Case::ReadAll => {
                 matches!(self, Name::Mpisync | Name::PthreadRwlock | Name::MpiWinLock)
             }
             Case::Idle => matches!(self, Name::Mpisync | Name::Nap1ms),
@@ -175,7 +177,13 @@ fn lock_round<L: Lock>(lock: &mut L, case: Case, team: &Team) -> f64 {
         Case::Idle => return idle_round(team),
         _ => {}
     }
-    let writes = matches!(case, Case::WriteAlone | Case::WriteAll);
+    // After so many operations there is one that writes.
+    let reads: u64 = match case {
+        Case::WriteAlone | Case::WriteAll => 0,
+        Case::ReadMostly => 999,
+        _ => u64::MAX,
+    };
+    let (mut left, mut written) = (reads, 0);
     let span = team.start();
     let laps = if case.is_alone() && !team.is_the_lone_rank() {
         if L::NEEDS_ALL && team.hosts() > 1 {
@@ -183,20 +191,22 @@ fn lock_round<L: Lock>(lock: &mut L, case: Case, team: &Team) -> f64 {
         } else {
             team.sit_out(span)
         }
-    } else if writes {
-        // SAFETY: the lock is held for writing. The check below fails if it does not exclude.
-        repeat_until(span.end, || lock.write(|| unsafe { team.bump() }))
     } else {
         repeat_until(span.end, || {
+            if left == 0 {
+                (left, written) = (reads, written + 1);
+                // SAFETY: the lock is held for writing. The check below fails if it does not exclude.
+                return lock.write(|| unsafe { team.bump() });
+            }
+            left -= 1;
             lock.read(|| {
-                // SAFETY: the lock is held for reading, and no rank writes in this round.
+                // SAFETY: the lock is held for reading.
                 black_box(unsafe { team.peek() });
             });
         })
     };
     let tally = team.tally(span, laps);
-    let counted = team.counted();
-    let expected = if writes { tally.operations } else { 0 };
+    let (counted, expected) = (team.counted(), team.sum(written));
     assert_eq!(
         counted, expected,
         "the lock did not exclude: {counted} of {expected} additions under it are there"
