@@ -219,7 +219,7 @@ impl Test {
                 let with_mpi = self.tests(tools.cargo(), packages, &features(tools.machine))?;
                 let models = SKIP_MODELS.map(String::from);
                 let without = self.tests(tools.cargo(), WITHOUT_MPI, &models)?;
-                let own = self.tests(workspace.cargo(), "-p launcher -p xtask", &[])?;
+                let own = self.tests(workspace.cargo(), "-p mpisync-launcher -p xtask", &[])?;
                 Ok(with_mpi + without + own)
             }
             Step::Memory => {
