@@ -6,7 +6,8 @@
 
 use std::fs;
 use std::io::{self, BufRead, BufReader};
-use std::process::{self, Child, ExitStatus};
+use std::os::unix::process::CommandExt;
+use std::process::{self, Child, Command, ExitStatus};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -92,6 +93,14 @@ pub fn kill_naming(text: &str, mut look: impl FnMut()) -> io::Result<Vec<u32>> {
         look();
         thread::sleep(POLL);
     }
+}
+
+/// Has the program that `command` starts asked to end by `SIGTERM` when the thread that starts it ends, even if by `SIGKILL`
+/// of its process.
+pub fn end_with_parent(command: &mut Command) {
+    let ask = || Ok(prctl::set_pdeathsig(Signal::SIGTERM)?);
+    // SAFETY: between fork and exec the closure makes one system call; it allocates nothing and takes no lock.
+    unsafe { command.pre_exec(ask) };
 }
 
 /// Sends `SIGUSR1` to a process, upon which a rank reports for whom it waits, if it has called
@@ -279,7 +288,7 @@ fn table() -> io::Result<Vec<Entry>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::process::{Command, Stdio};
+    use std::process::Stdio;
     use std::sync::{Mutex, MutexGuard, PoisonError};
 
     /// Ending all that this process has started ends what another test has started, too.
