@@ -1,30 +1,40 @@
-//! What launchers say about a rank that a signal has ended.
+//! What launchers say about the rank by which a job has ended.
 
-/// The first death of a rank that a launcher reports. Open MPI names the rank, Hydra the process.
+/// The rank that has ended first, by what the launcher reports: by a signal, by itself, or because it has aborted the job.
+/// Open MPI names the rank, Hydra the process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Death {
     /// The rank.
     pub rank: Option<u32>,
     /// The process.
     pub process: Option<u32>,
-    /// The signal.
+    /// The signal, if one has ended it.
     pub signal: Option<i32>,
 }
 
 impl Death {
     /// Finds the report in the output of a launcher.
     pub fn reported_in(output: &str) -> Option<Self> {
-        let rank = number_after(output, "process rank ").or_else(|| number_after(output, "RANK "));
+        let rank = number_after(output, "process rank ")
+            .or_else(|| number_after(output, "RANK "))
+            .or_else(|| number_after(output, "MPI_ABORT was invoked on rank "))
+            .or_else(|| rank_of_name(output));
         // Open MPI 4 says `PID 0` if it has forgotten.
         let process = number_after(output, "PID ").filter(|process| *process != 0);
         let signal = number_after(output, "(signal ").or_else(|| number_after(output, "signal "));
-        let signal = signal.and_then(|signal| i32::try_from(signal).ok());
-        (signal.is_some() && (rank.is_some() || process.is_some())).then_some(Self {
+        (rank.is_some() || process.is_some()).then_some(Self {
             rank,
             process,
-            signal,
+            signal: signal.and_then(|signal| i32::try_from(signal).ok()),
         })
     }
+}
+
+/// R of Open MPI's `Process name: [[4711,1],R]`.
+fn rank_of_name(output: &str) -> Option<u32> {
+    let (_, name) = output.split_once("Process name: [[")?;
+    let (_, rank) = name.split_once("],")?;
+    number_after(rank, "")
 }
 
 fn number_after(text: &str, words: &str) -> Option<u32> {
@@ -65,10 +75,19 @@ mod tests {
     }
 
     #[test]
-    fn an_abort_is_no_death() {
-        let output =
-            "MPI_ABORT was invoked on rank 0 in communicator MPI_COMM_WORLD with errorcode 1.";
-        assert_eq!(Death::reported_in(output), None);
-        assert_eq!(Death::reported_in(""), None);
+    fn a_rank_may_end_without_a_signal() {
+        let aborted = "MPI_ABORT was invoked on rank 2 in communicator MPI_COMM_WORLD";
+        let improperly =
+            "mpiexec has exited due to process rank 2 with PID 0 on\nnode a exiting improperly.";
+        let exited =
+            "The first process to do so was:\n\n  Process name: [[25281,1],2]\n  Exit code:    3";
+        for output in [aborted, improperly, exited] {
+            let death = Death::reported_in(output).unwrap();
+            assert_eq!(
+                (death.rank, death.process, death.signal),
+                (Some(2), None, None)
+            );
+        }
+        assert_eq!(Death::reported_in("a warning"), None);
     }
 }

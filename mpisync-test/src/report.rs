@@ -67,19 +67,16 @@ fn lines(launcher: &str, library: &str, ended: &Ended) -> Vec<String> {
             (Some((_, End::Failed(_) | End::Panicked(_))), ..) => {}
             (Some((_, End::Passed)), ..) => others.push(format!("rank {rank} passed")),
             (None, None, _) => others.push(format!("rank {rank} {}", wait_of(rank, record))),
-            (None, Some(_), Some(death)) => {
-                let signal = death.signal.unwrap_or_default();
-                lines.push(format!(
-                    "rank {rank} was ended by signal {signal}{}",
-                    named(signal)
-                ));
+            (None, Some(status), death) if death.is_some() || status.success() => {
+                let signal = death.and_then(|death| death.signal);
+                lines.push(match signal {
+                    Some(signal) => format!("rank {rank} was ended by signal {signal}{}", named(signal)),
+                    None => format!(
+                        "rank {rank} has ended its process, or aborted the job, in the middle of the test"
+                    ),
+                });
             }
-            (None, Some(status), None) if status.success() => {
-                lines.push(format!(
-                    "rank {rank} has ended its process in the middle of the test"
-                ));
-            }
-            (None, Some(_), None) => {
+            (None, Some(_), _) => {
                 others.push(format!(
                     "rank {rank} was in the middle of the test when the job ended"
                 ));
@@ -275,7 +272,7 @@ mod tests {
     fn success_of_the_launcher_alone_does_not_count() {
         let job = ended(Some(0), vec![passed(), None]);
         let expected = [
-            "rank 1 has ended its process in the middle of the test",
+            "rank 1 has ended its process, or aborted the job, in the middle of the test",
             "rank 0 passed",
         ];
         assert_eq!(lines_of(&job), expected);
