@@ -2,7 +2,7 @@
 
 use std::env;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::LazyLock;
 
@@ -73,19 +73,20 @@ impl Launcher {
         }
         let directories = file.map(program_directories).unwrap_or_default();
         let suffix = format!(".{}", library.name());
-        let mut found = launchers(library, &suffix, &directories)
-            .into_iter()
-            .map(|program| program.display().to_string())
-            .filter(|program| {
-                let answer = version_of(program).ok();
-                answer.is_some_and(|answer| Family::of_launcher(&answer) == Some(library))
-            });
-        let program = found
-            .next()
-            .ok_or(LauncherError::Missing { family: library })?;
+        Self::first_of(library, launchers(library, &suffix, &directories))
+    }
+
+    /// The first of these programs that is a launcher of this family.
+    fn first_of(family: Family, programs: Vec<PathBuf>) -> Result<Self, LauncherError> {
+        let programs = programs.into_iter();
+        let mut programs = programs.map(|program| program.display().to_string());
+        let program = programs.find(|program| {
+            let answer = version_of(program).ok();
+            answer.is_some_and(|answer| Family::of_launcher(&answer) == Some(family))
+        });
         Ok(Self {
-            words: vec![program],
-            family: library,
+            words: vec![program.ok_or(LauncherError::Missing { family })?],
+            family,
         })
     }
 
@@ -173,4 +174,40 @@ fn version_of(program: &str) -> Result<String, LauncherError> {
         error,
     })?;
     Ok(String::from_utf8_lossy(&answer.stdout).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::JobDirectory;
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn the_launcher_of_the_family_is_chosen() {
+        let directory = JobDirectory::new("choose").unwrap();
+        let program = |name: &str, version: &str| {
+            let path = directory.path().join(name);
+            fs::write(&path, format!("#!/bin/sh\necho '{version}'\n")).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+            path
+        };
+        let programs = vec![
+            directory.path().join("nothing"),
+            program("mpiexec", "HYDRA build details:"),
+            program("mpirun", "mpirun (Open MPI) 5.0.6"),
+        ];
+        let chosen = |family| Launcher::first_of(family, programs.clone()).unwrap();
+        assert!(chosen(Family::Mpich).words()[0].ends_with("mpiexec"));
+        assert!(chosen(Family::OpenMpi).words()[0].ends_with("mpirun"));
+    }
+
+    #[test]
+    fn without_a_launcher_the_error_says_what_to_install() {
+        let error = Launcher::first_of(Family::OpenMpi, Vec::new()).unwrap_err();
+        let text = error.to_string();
+        for part in ["Open MPI", "apt-get install openmpi-bin", "TEST_MPIEXEC"] {
+            assert!(text.contains(part), "{text}");
+        }
+    }
 }

@@ -41,12 +41,14 @@ impl Test {
         let failure = |error: TestError| Failure(format!("{name} cannot run: {error}"));
         let settings = Settings::read(self.limit).map_err(failure)?;
         let version = library_version().unwrap_or_default();
-        let launcher = match Launcher::of_library(&version, loaded_library().as_deref()) {
-            Err(LauncherError::Missing { family }) if settings.skip_if_missing => {
-                eprintln!("{name} is skipped: there is no launcher of {family}");
+        let launcher = Launcher::of_library(&version, loaded_library().as_deref());
+        let launcher = match or_skip(launcher, settings.skip_if_missing) {
+            Ok(Some(launcher)) => launcher,
+            Ok(None) => {
+                eprintln!("{name} is skipped: this machine has no launcher of MPI");
                 return Ok(());
             }
-            launcher => launcher.map_err(|error| failure(error.into()))?,
+            Err(error) => return Err(failure(error.into())),
         };
         let room = Room::wait_for(self.ranks);
         let job = Job::start(&launcher, self.ranks, &name);
@@ -70,6 +72,17 @@ impl Test {
     }
 }
 
+/// None instead of the error that there is no launcher, if that is to be skipped.
+fn or_skip(
+    launcher: Result<Launcher, LauncherError>,
+    skip_if_missing: bool,
+) -> Result<Option<Launcher>, LauncherError> {
+    match launcher {
+        Err(LauncherError::Missing { .. }) if skip_if_missing => Ok(None),
+        launcher => launcher.map(Some),
+    }
+}
+
 /// The name and the version of a library.
 fn short(version: &str) -> String {
     let line = version.lines().next().unwrap_or_default();
@@ -80,6 +93,7 @@ fn short(version: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use launcher::Family;
 
     #[test]
     fn the_harness_does_not_name_the_crate() {
@@ -94,6 +108,19 @@ mod tests {
         };
         assert_eq!(name("results::writes"), "writes::on_2_ranks");
         assert_eq!(name("a::tests::writes"), "tests::writes::on_2_ranks");
+    }
+
+    #[test]
+    fn only_a_launcher_that_is_missing_is_skipped() {
+        let missing = || {
+            Err(LauncherError::Missing {
+                family: Family::Mpich,
+            })
+        };
+        assert!(matches!(or_skip(missing(), true), Ok(None)));
+        assert!(or_skip(missing(), false).is_err());
+        let other = LauncherError::UnknownName("no".into());
+        assert!(or_skip(Err(other), true).is_err());
     }
 
     #[test]

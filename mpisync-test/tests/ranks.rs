@@ -2,6 +2,8 @@
 
 use mpisync::prelude::*;
 use std::error::Error;
+use std::fs::{self, File};
+use std::io::{BufRead, Write};
 
 #[mpisync_test::ranks(1, 2, 4)]
 fn all_ranks_count(world: &SimpleCommunicator) -> anyhow::Result<()> {
@@ -9,6 +11,28 @@ fn all_ranks_count(world: &SimpleCommunicator) -> anyhow::Result<()> {
     *count.lock() += 1;
     world.barrier();
     anyhow::ensure!(*count.lock() == world.size(), "a rank is missing");
+    Ok(())
+}
+
+/// The example of the crate's documentation.
+#[mpisync_test::ranks(1, 2, 4)]
+fn all_ranks_sign(world: &SimpleCommunicator) -> Result<(), Box<dyn Error>> {
+    let mut ctrl = mpisync::sync(world)?;
+    let path = match ctrl.single_write() {
+        Access::Writer(fence) => fence.share(format!("/tmp/list-{}", std::process::id())),
+        Access::Excluded(fence) => fence.collect(),
+    }?;
+    let mut list = Guarded::create(world, || {
+        File::create(&path).map(|_| AppendFile::new(&path))
+    })?;
+    list.write(|file| writeln!(file, "rank {}", world.rank()))?;
+    world.barrier();
+    let lines = list.read(|file| Ok(file.lines().count()))?;
+    assert_eq!(lines, world.size() as usize);
+    world.barrier();
+    if world.rank() == 0 {
+        fs::remove_file(&path)?;
+    }
     Ok(())
 }
 
