@@ -18,8 +18,9 @@ const POLL: Duration = Duration::from_millis(10);
 const REPORT: Duration = Duration::from_secs(2);
 /// How long the launcher may take to end its ranks before they are killed.
 const GRACE: Duration = Duration::from_secs(2);
-/// How many seconds a rank that has failed waits for the others before it aborts the job, unless the environment says so.
-const GRACE_OF_RANKS: (&str, &str) = ("MPISYNC_GRACE", "2");
+/// Settings of the library for ranks of tests, unless the environment has others: how many seconds a rank that has failed
+/// waits for the others before it aborts the job, and that ranks which wait for each other fail.
+const OF_RANKS: [(&str, &str); 2] = [("MPISYNC_GRACE", "2"), ("MPISYNC_DEADLOCK", "error")];
 /// The file with the output of the launcher.
 const OUTPUT: &str = "launcher";
 
@@ -60,9 +61,8 @@ impl Job {
             .env(settings::JOB, directory.path())
             .stdout(output.try_clone()?)
             .stderr(output);
-        if env::var_os(GRACE_OF_RANKS.0).is_none() {
-            command.env(GRACE_OF_RANKS.0, GRACE_OF_RANKS.1);
-        }
+        let is_unset = |(name, _): &(&str, &str)| env::var_os(name).is_none();
+        command.envs(OF_RANKS.into_iter().filter(is_unset));
         processes::end_with_parent(&mut command);
         Ok(Self {
             launcher: command.spawn()?,

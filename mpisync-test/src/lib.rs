@@ -78,7 +78,9 @@
 //! | `TEST_MPI_MISSING` | `fail` | `skip` lets tests pass, with a message, where there is no launcher |
 //!
 //! The names do not begin with `MPISYNC_`, because the library takes such [names](mpisync::guide::environment) for its own.
-//! Ranks that fail wait 2 seconds for the others before they abort the job, unless `MPISYNC_GRACE` says otherwise.
+//! Unless the environment has other values, `MPISYNC_GRACE` is 2, the time in seconds that a rank which has failed gives the
+//! others before it aborts the job; and `MPISYNC_DEADLOCK` is `error`, so that ranks
+//! [that wait for each other](mpisync::guide::stalls#ranks-that-wait-for-each-other) fail at once.
 //!
 //! # How many tests run at once
 //! The tests of one program run side by side as long as all their ranks have a core. `cargo nextest` starts each test as a

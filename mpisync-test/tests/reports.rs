@@ -59,6 +59,20 @@ mod cases {
 
     #[mpisync_test::ranks(2)]
     #[ignore = "fails on purpose"]
+    fn each_waits(world: &SimpleCommunicator) -> Result<(), CreateError> {
+        let mut first = Mutex::builder(world).name("first").build()?;
+        let mut second = Mutex::builder(world).name("second").build()?;
+        if world.rank() == 1 {
+            std::mem::swap(&mut first, &mut second);
+        }
+        let _guard = first.lock();
+        world.barrier();
+        drop(second.lock());
+        Ok(())
+    }
+
+    #[mpisync_test::ranks(2)]
+    #[ignore = "fails on purpose"]
     fn one_is_killed(world: &SimpleCommunicator) {
         if world.rank() == 1 {
             let process = process::id().to_string();
@@ -198,6 +212,20 @@ fn a_wait_has_its_line() {
     let silent = "  rank 0 reports no wait in a call of mpisync";
     assert!(head.iter().any(|line| line.starts_with(silent)), "{report}");
     assert!(!runs("cases::one_waits::on_3_ranks"));
+}
+
+#[test]
+fn ranks_that_wait_for_each_other_fail_before_the_limit() {
+    let report = report("each_waits::on_2_ranks");
+    let first = head(&report)[1];
+    assert!(
+        first.contains(" panicked at ") && first.contains("deadlock"),
+        "{report}"
+    );
+    for name in ["first", "second"] {
+        let wait = format!("in `lock` of mutex \"{name}\" at {}:", file!());
+        assert!(report.contains(&wait), "{report}");
+    }
 }
 
 /// The line in which rank 1 of `one_waits` waits.
