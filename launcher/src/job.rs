@@ -185,6 +185,7 @@ mod tests {
 
     #[test]
     fn the_launcher_of_the_family_is_chosen() {
+        let _alone = crate::processes::tests::alone();
         let directory = JobDirectory::new("choose").unwrap();
         let program = |name: &str, version: &str| {
             let path = directory.path().join(name);
