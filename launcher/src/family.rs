@@ -76,6 +76,27 @@ impl Family {
         }
     }
 
+    /// The family of a library, from what `MPI_Get_library_version` reports.
+    pub fn of_library(version: &str) -> Option<Self> {
+        const MARKS: [(&str, Family); 4] = [
+            ("Open MPI", Family::OpenMpi),
+            ("MPICH", Family::Mpich),
+            ("Intel(R) MPI", Family::Mpich),
+            ("MVAPICH", Family::Mpich),
+        ];
+        let mut marks = MARKS.iter();
+        let found = marks.find(|(mark, _)| version.contains(mark));
+        found.map(|(_, family)| *family)
+    }
+
+    /// The packages of Debian and of Fedora that bring the launcher.
+    pub const fn packages(self) -> [&'static str; 2] {
+        match self {
+            Self::OpenMpi => ["openmpi-bin", "openmpi"],
+            Self::Mpich => ["mpich", "mpich"],
+        }
+    }
+
     /// The options of the launcher that let a job continue when a rank dies.
     pub const fn recovery_options(self) -> &'static [&'static str] {
         match self {
@@ -153,6 +174,28 @@ mod tests {
             None
         );
         assert_eq!(Family::of_compiler(""), None);
+    }
+
+    #[test]
+    fn libraries_report_their_family() {
+        for (version, family) in [
+            (
+                "Open MPI v4.1.4, package: Debian OpenMPI, ident: 4.1.4",
+                Some(Family::OpenMpi),
+            ),
+            (
+                "MPICH Version:      4.0.2\nMPICH Release date:",
+                Some(Family::Mpich),
+            ),
+            (
+                "Intel(R) MPI Library 2021.9 for Linux* OS\n",
+                Some(Family::Mpich),
+            ),
+            ("MVAPICH2 Version      :     2.3.7", Some(Family::Mpich)),
+            ("Microsoft MPI 10.1", None),
+        ] {
+            assert_eq!(Family::of_library(version), family, "{version}");
+        }
     }
 
     #[test]

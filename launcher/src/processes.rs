@@ -6,7 +6,8 @@
 
 use std::fs;
 use std::io::{self, BufRead, BufReader};
-use std::process::{self, Child, ExitStatus};
+use std::os::unix::process::CommandExt;
+use std::process::{self, Child, Command, ExitStatus};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -43,6 +44,74 @@ pub fn is_running(process: u32) -> bool {
 /// If `/proc` is not mounted.
 pub fn all() -> io::Result<Vec<u32>> {
     Ok(table()?.iter().map(|entry| entry.process).collect())
+}
+
+/// The running processes that have `text` as an argument, or as the value of an environment variable with which they were
+/// started.
+///
+/// # Errors
+/// If `/proc` is not mounted.
+pub fn naming(text: &str) -> io::Result<Vec<u32>> {
+    let has = |process: u32, file: &str, is: fn(&[u8], &[u8]) -> bool| {
+        let words = fs::read(format!("/proc/{process}/{file}")).unwrap_or_default();
+        words
+            .split(|byte| *byte == 0)
+            .any(|word| is(word, text.as_bytes()))
+    };
+    let is_value = |word: &[u8], text: &[u8]| {
+        let name = word.strip_suffix(text);
+        name.is_some_and(|name| {
+            name.iter().position(|byte| *byte == b'=') == name.len().checked_sub(1)
+        })
+    };
+    let mut found = all()?;
+    found.retain(|&process| {
+        (has(process, "cmdline", |word, text| word == text) || has(process, "environ", is_value))
+            && is_running(process)
+    });
+    Ok(found)
+}
+
+/// Kills all processes that [name](naming) `text` by `SIGKILL`, calls `look` each time before it looks again, and returns when
+/// none of them runs any more. Returns those that it has killed.
+///
+/// # Errors
+/// If `/proc` is not mounted.
+pub fn kill_naming(text: &str, mut look: impl FnMut()) -> io::Result<Vec<u32>> {
+    let mut killed = Vec::new();
+    loop {
+        let found = naming(text)?;
+        if found.is_empty() {
+            killed.sort_unstable();
+            killed.dedup();
+            return Ok(killed);
+        }
+        for &process in &found {
+            signal(process, Signal::SIGKILL);
+        }
+        killed.extend(found);
+        look();
+        thread::sleep(POLL);
+    }
+}
+
+/// Has the program that `command` starts asked to end by `SIGTERM` when the thread that starts it ends, even if by `SIGKILL`
+/// of its process.
+pub fn end_with_parent(command: &mut Command) {
+    let ask = || Ok(prctl::set_pdeathsig(Signal::SIGTERM)?);
+    // SAFETY: between fork and exec the closure makes one system call; it allocates nothing and takes no lock.
+    unsafe { command.pre_exec(ask) };
+}
+
+/// Sends `SIGUSR1` to a process, upon which a rank reports for whom it waits, if it has called
+/// `mpisync::report_waits_on_signal`.
+pub fn ask_for_waits(process: u32) {
+    signal(process, Signal::SIGUSR1);
+}
+
+/// Asks a process to end by `SIGTERM`.
+pub fn ask_to_end(process: u32) {
+    signal(process, Signal::SIGTERM);
 }
 
 /// All running processes below this one.
@@ -217,9 +286,16 @@ fn table() -> io::Result<Vec<Entry>> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
-    use std::process::{Command, Stdio};
+    use std::process::Stdio;
+    use std::sync::{Mutex, MutexGuard, PoisonError};
+
+    /// Ending all that this process has started ends what another test has started, too.
+    pub(crate) fn alone() -> MutexGuard<'static, ()> {
+        static ALONE: Mutex<()> = Mutex::new(());
+        ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 
     #[test]
     fn names_with_parentheses_and_blanks_are_no_trouble() {
@@ -229,9 +305,37 @@ mod tests {
         assert!(Entry::parse(7, "").is_none());
     }
 
-    /// One test, because each ends all that this process has started.
+    #[test]
+    fn processes_that_name_a_job_are_found_and_killed() {
+        let _alone = alone();
+        let directory = crate::JobDirectory::new("naming").unwrap();
+        let name = directory.path().to_str().unwrap();
+        let start = |text: &str| {
+            Command::new("sleep")
+                .arg("1000")
+                .env("JOB", text)
+                .spawn()
+                .unwrap()
+        };
+        let mut sleeper = start(name);
+        let mut other = start(&format!("{name}/other"));
+        let mut shell = Command::new("sh")
+            .args(["-c", "read line", "sh", name])
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let killed = kill_naming(name, || ()).unwrap();
+        assert!(killed.contains(&sleeper.id()) && killed.contains(&shell.id()));
+        assert!(!killed.contains(&other.id()) && is_running(other.id()));
+        sleeper.wait().unwrap();
+        shell.wait().unwrap();
+        other.kill().unwrap();
+        other.wait().unwrap();
+    }
+
     #[test]
     fn all_descendants_are_found_and_ended() {
+        let _alone = alone();
         adopt_orphans().unwrap();
         assert!(all().unwrap().contains(&process::id()));
         assert_eq!(end_descendants(Duration::ZERO).unwrap(), 0);

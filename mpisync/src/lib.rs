@@ -233,7 +233,7 @@ pub use {
     mpi,
 };
 
-/// What the macros expand to.
+/// What the macros expand to, and what `mpisync-test` needs.
 #[doc(hidden)]
 pub mod __private {
     pub use crate::__equivalence as equivalence;
@@ -246,7 +246,7 @@ pub mod __private {
     #[cfg(feature = "region")]
     pub use crate::region::macros::{update, update_on};
     #[cfg(feature = "mpi")]
-    pub use crate::rsmpi::datatype;
+    pub use crate::rsmpi::{datatype, run::with_causes};
 
     use crate::location::CallSite;
     use crate::{Access, CollectiveError, WindowController};

@@ -5,11 +5,10 @@ use std::fs::{self, File};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use launcher::processes;
+use launcher::{JobDirectory, processes};
 
 use crate::job;
 
@@ -27,6 +26,9 @@ const POLL: Duration = Duration::from_millis(5);
 
 /// The variable that names the directory of temporary files.
 const TMPDIR: &str = "TMPDIR";
+
+/// The file with the output of a job, in its directory.
+const OUTPUT: &str = "output";
 
 const NO_TABLE: &str = "the processes of a job are found";
 
@@ -128,12 +130,12 @@ impl<'a> Launch<'a> {
     /// # Panics
     /// If the launcher cannot be started.
     pub fn start_with(self, prepare: impl FnOnce(&Path)) -> Running {
-        let directory = Directory::new();
-        prepare(&directory.0);
-        let log = File::create(directory.output()).expect("the output file is made");
+        let directory = JobDirectory::new("mpisync-tests").expect("a temporary directory is made");
+        prepare(directory.path());
+        let log = File::create(directory.path().join(OUTPUT)).expect("the output file is made");
         let mut command = launcher::job(self.ranks, self.survive);
         if self.beside_others {
-            command.env(TMPDIR, &directory.0);
+            command.env(TMPDIR, directory.path());
         }
         command
             .envs(self.environment.iter().copied())
@@ -145,7 +147,7 @@ impl<'a> Launch<'a> {
                 .arg(job::OPTION),
         };
         command
-            .arg(&directory.0)
+            .arg(directory.path())
             .args(&self.cases)
             .stdout(log.try_clone().expect("a second handle of the output file"))
             .stderr(log);
@@ -166,7 +168,7 @@ impl<'a> Launch<'a> {
 /// A running job. Dropping this kills it.
 pub struct Running {
     launcher: Child,
-    directory: Directory,
+    directory: JobDirectory,
     status: Option<ExitStatus>,
     ranks: usize,
     survive: bool,
@@ -190,7 +192,7 @@ impl Running {
 
     /// Its output so far.
     pub fn output(&self) -> String {
-        let output = fs::read(self.directory.output()).unwrap_or_default();
+        let output = fs::read(self.file(OUTPUT)).unwrap_or_default();
         String::from_utf8_lossy(&output).into_owned()
     }
 
@@ -262,12 +264,12 @@ impl Running {
 
     /// A file of this job, which is removed with it.
     pub fn file(&self, name: &str) -> PathBuf {
-        self.directory.0.join(name)
+        self.directory.path().join(name)
     }
 
     /// The contents of the file of this name of each rank that has written one.
     fn read_all(&self, name: &str) -> Vec<Option<String>> {
-        let path = |rank| self.directory.0.join(format!("{name}.{rank}"));
+        let path = |rank| self.file(&format!("{name}.{rank}"));
         let ranks = 0..self.ranks;
         ranks
             .map(|rank| fs::read_to_string(path(rank)).ok())
@@ -277,51 +279,27 @@ impl Running {
     /// Whether the launcher, which has ended, left running processes behind.
     fn has_left_some(&self) -> bool {
         if self.beside_others {
-            return !self.processes().is_empty();
+            return !processes::naming(&self.name()).expect(NO_TABLE).is_empty();
         }
         processes::reap_orphans(self.launcher.id()).expect(NO_TABLE);
         !processes::descendants().expect(NO_TABLE).is_empty()
     }
 
-    /// The running processes of this job: the directory is among their arguments, or in their environment.
-    fn processes(&self) -> Vec<u32> {
-        let name = self.directory.0.to_str().expect("text").to_owned();
-        let variable = format!("{TMPDIR}={name}");
-        let is_there = |process: &u32| {
-            let names = |file: &str, word: &str| {
-                let words = fs::read(format!("/proc/{process}/{file}")).unwrap_or_default();
-                words
-                    .split(|byte| *byte == 0)
-                    .any(|found| found == word.as_bytes())
-            };
-            (names("cmdline", &name) || names("environ", &variable))
-                && processes::is_running(*process)
-        };
-        let mut found = processes::all().expect(NO_TABLE);
-        found.retain(is_there);
-        found
+    /// The directory as text, which is among the arguments of the job's processes, or in their environment.
+    fn name(&self) -> String {
+        self.directory.path().to_str().expect("text").to_owned()
     }
 
     /// Kills the launcher and all ranks with `SIGKILL`, and returns when none of them runs any more. Other jobs go on.
     pub fn kill(&mut self) {
         let launcher = self.launcher.id();
-        let mut killed = Vec::new();
-        loop {
-            let found = self.processes();
-            if found.is_empty() {
-                break;
-            }
-            for &process in &found {
-                // SAFETY: plain system call; the process is one of this job.
-                unsafe { libc::kill(process as i32, libc::SIGKILL) };
-            }
-            killed.extend(found.into_iter().filter(|process| *process != launcher));
-            // The launcher is a child of this process, and dead until it is asked about.
+        // The launcher is a child of this process, and dead until it is asked about.
+        let killed = processes::kill_naming(&self.name(), || {
             self.is_over();
-            thread::sleep(POLL);
-        }
+        });
+        let killed = killed.expect(NO_TABLE);
         self.status = Some(self.launcher.wait().expect("the launcher is our child"));
-        for process in killed {
+        for process in killed.into_iter().filter(|process| *process != launcher) {
             // SAFETY: plain system call. An error means that it is gone already, or never was a child of this process.
             unsafe { libc::waitpid(process as i32, std::ptr::null_mut(), libc::WNOHANG) };
         }
@@ -355,30 +333,5 @@ impl Ended {
             "{how}\n--- output ---\n{}--- end of output ---",
             self.output
         )
-    }
-}
-
-/// A directory of its own for each job, removed with everything in it.
-struct Directory(PathBuf);
-
-impl Directory {
-    fn new() -> Self {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("mpisync-tests-{}-{number}", std::process::id());
-        let path = env::temp_dir().join(name);
-        fs::create_dir_all(&path).expect("a temporary directory is made");
-        Self(path)
-    }
-
-    fn output(&self) -> PathBuf {
-        self.0.join("output")
-    }
-}
-
-impl Drop for Directory {
-    fn drop(&mut self) {
-        // A leftover directory does no harm, and a panic here would hide that of the test.
-        let _ = fs::remove_dir_all(&self.0);
     }
 }

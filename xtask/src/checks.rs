@@ -25,6 +25,19 @@ const FEATURES: &str = "mpisync/bytemuck,mpisync/futures,mpisync/half,mpisync/in
 const WITHOUT_MPI: &str = "-p mpisync -p mpisync-cli --no-default-features --features \
      mpisync/futures,mpisync/inspect,mpisync/progress,mpisync/region --lib --tests";
 
+/// The packages whose tests never need MPI.
+const OWN: &str = "-p mpisync-launcher -p mpisync-test-macros -p xtask";
+
+/// The published packages for tests of users. They are documented apart from the library, whose features they fix.
+const FOR_TESTS: [&str; 6] = [
+    "-p",
+    "mpisync-test",
+    "-p",
+    "mpisync-test-macros",
+    "-p",
+    "mpisync-launcher",
+];
+
 /// Leaves out the models of the lock: they take minutes, and once is enough.
 const SKIP_MODELS: [&str; 3] = ["--", "--skip", "rwlock::tests::model"];
 
@@ -211,9 +224,11 @@ impl Test {
                     doc.args(["doc", "--no-deps", "-p", "mpisync", "-p", "mpisync-macros"]);
                     run(doc.args(features))?;
                 }
-                let mut doc = tools.cargo();
-                doc.env("RUSTDOCFLAGS", "-D warnings");
-                run(doc.args(["doc", "--no-deps", "-p", "mpisync-cli"]))?;
+                for packages in [&["-p", "mpisync-cli"], &FOR_TESTS[..]] {
+                    let mut doc = tools.cargo();
+                    doc.env("RUSTDOCFLAGS", "-D warnings");
+                    run(doc.args(["doc", "--no-deps"]).args(packages))?;
+                }
                 Ok(0)
             }
             Step::Unit => {
@@ -221,7 +236,7 @@ impl Test {
                 let with_mpi = self.tests(tools.cargo(), packages, &features(tools.machine))?;
                 let models = SKIP_MODELS.map(String::from);
                 let without = self.tests(tools.cargo(), WITHOUT_MPI, &models)?;
-                let own = self.tests(workspace.cargo(), "-p launcher -p xtask", &[])?;
+                let own = self.tests(workspace.cargo(), OWN, &[])?;
                 Ok(with_mpi + without + own)
             }
             Step::Memory => {
@@ -242,7 +257,12 @@ impl Test {
                 let is_first = ptr::eq(tools.mpi, &raw const tools.machine.mpis[0]);
                 let all = self.thorough || is_first || !self.names.is_empty();
                 let options: &[&str] = if all { &[] } else { &["--ranks", "4"] };
-                self.ranks(tools, 1, options)
+                // Names are those of the library's own tests.
+                let of_users = match self.names.is_empty() {
+                    true => self.tests(tools.cargo_for_ranks(1)?, "-p mpisync-test", &[])?,
+                    false => 0,
+                };
+                Ok(self.ranks(tools, 1, options)? + of_users)
             }
             Step::Faults => {
                 let arguments = "-p mpisync-tests --test faults --";

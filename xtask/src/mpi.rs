@@ -109,7 +109,7 @@ impl Mpi {
         let flags = ask("-show")?;
         // Wrappers and headers come in different packages.
         output_of(Command::new(mpicc).args(["-E", "-include", "mpi.h", "-x", "c", "/dev/null"]))?;
-        let mpiexec = launchers(mpicc, family).find(|launcher| {
+        let mpiexec = launchers(mpicc, family).into_iter().find(|launcher| {
             let version = output_of(Command::new(launcher).arg("--version"));
             version.is_some_and(|version| Family::of_launcher(&version) == Some(family))
         })?;
@@ -223,21 +223,12 @@ fn found(workspace: &Workspace) -> impl Iterator<Item = Mpi> {
 }
 
 /// The launchers that may belong to this compiler wrapper: those beside it first, then those on PATH.
-fn launchers(mpicc: &Path, family: Family) -> impl Iterator<Item = PathBuf> {
+fn launchers(mpicc: &Path, family: Family) -> Vec<PathBuf> {
     let name = mpicc.file_name().and_then(OsStr::to_str).unwrap_or("mpicc");
     let suffix = name.strip_prefix("mpicc").unwrap_or("");
-    let names = [
-        format!("mpiexec{suffix}"),
-        format!("mpirun{suffix}"),
-        format!("mpiexec.{}", family.name()),
-        String::from("mpiexec"),
-        String::from("mpirun"),
-    ];
     let real = mpicc.canonicalize().unwrap_or_default();
-    let beside =
-        [mpicc, &real].map(|wrapper| names.each_ref().map(|name| wrapper.with_file_name(name)));
-    let files = beside.into_iter().flatten().chain(names.map(PathBuf::from));
-    files.filter_map(|file| which(file).ok())
+    let beside = [mpicc, &real].map(|wrapper| wrapper.parent().unwrap_or(Path::new("")));
+    launcher::launchers(family, suffix, &beside)
 }
 
 /// The Fowler-Noll-Vo hash: the standard library's may change from one Rust to the next, and with it the name of

@@ -72,8 +72,8 @@ where
     ExitCode::from(code)
 }
 
-/// The error, followed by those of its causes whose text it does not contain.
-fn with_causes(error: &dyn Error) -> String {
+/// The error, followed by those of its causes whose text it does not contain. `mpisync-test` uses it.
+pub fn with_causes(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
