@@ -3,11 +3,13 @@
 //! A round is a job. Its ranks make all objects ([`objects`]), use them at random, each for itself
 //! ([`alone`]) and together ([`together`]), and check each other in scratch memory ([`words`]). What
 //! they have done is in files of records, which fit together in the end ([`check`]). No call takes
-//! longer than ten seconds, and each error is one that is documented for the death of a rank.
+//! longer than ten seconds, and each error is one that is documented for the death of a rank. In the
+//! end, those that are left agree on that, and go on together ([`afterwards`]).
 //!
 //! `TEST_ROUNDS` says how many rounds there are, `TEST_SEED` with which seed the first one begins:
 //! the round with the next seed follows. The seed decides who is killed, and in which call.
 
+mod afterwards;
 mod alone;
 mod check;
 mod objects;
@@ -69,6 +71,9 @@ fn a_round(job: &Job, has_kill: bool) {
             together::step(&mut round, &mut objects, step as usize);
         }
         finish(&mut round, &mut objects);
+        if has_kill {
+            afterwards::go_on(&mut round, &mut objects);
+        }
     }
     round.end();
 }
