@@ -239,12 +239,13 @@ impl Search {
         for rank in more.chain([rank]) {
             let has_come =
                 || domain.arrival_slot(rank).posted.load(Ordering::Acquire) >= self.number;
+            let itself = || Some((rank as u32, domain.departure(rank)?));
             // It may have come before it died or ended.
-            if let Some(absence) = domain.departure(rank)
+            if let Some((absent, absence)) = itself().or_else(|| domain.agrees_without(rank))
                 && domain.takes_part(rank)
                 && !has_come()
             {
-                return Err(NotMet(CollectiveError::absent(rank as u32, absence)));
+                return Err(NotMet(CollectiveError::absent(absent, absence)));
             }
         }
         self.next = (self.next + MORE) % size;

@@ -5,11 +5,12 @@ use crate::rsmpi::attribute;
 use crate::rsmpi::blocking::Blocking;
 use crate::rsmpi::comm::{Handle, check};
 use crate::rsmpi::communicator::IntraCommunicator;
+use crate::rsmpi::context::Context;
 use crate::rsmpi::create::Creation;
 use crate::rsmpi::waiting::{GRACE, INSPECTION};
 use crate::shm::domain::Domain;
 use crate::shm::survivors::{Disagreement, LABEL, agree};
-use crate::shm::wait::{Deadline, wait_for_answer};
+use crate::shm::wait::{Deadline, Stop, wait_for_answer};
 use crate::shm::waiting::{Call, Described};
 use crate::transport::TransportOptions;
 use mpi::topology::SimpleCommunicator;
@@ -17,10 +18,11 @@ use mpi::traits::{AsRaw, FromRaw, Group};
 use mpi::{Tag, ffi};
 use std::mem::forget;
 use std::panic::Location;
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// The tags of the calls that make the communicators; MPI keeps them apart from those of messages.
-const FIRST_TAG: Tag = 16_017;
+const FIRST_TAG: Tag = 17_017;
 const TAGS: u64 = 1_000;
 
 /// Lets the ranks of `comm` that are left go on after others have died or ended, and makes a
@@ -32,6 +34,9 @@ const TAGS: u64 = 1_000;
 /// barriers, turns, [`Region::set`](crate::Region::set), `close`) does without the others, and the
 /// ranks keep their numbers there. New objects are made on the communicator that is returned. The
 /// chapter [errors](crate::guide::errors#who-is-left) of the guide has a table.
+///
+/// No other thread may be in a call on an object of `comm` that all ranks make. A rank that waits in
+/// such a call for one that has come here gets an error that names the dead rank.
 ///
 /// `comm` has to have an object, since only then the ranks know of each other who lives. The launcher
 /// has to let the others live when a rank dies, see [the
@@ -66,6 +71,7 @@ const TAGS: u64 = 1_000;
 /// is left does not call it in the time that `MPISYNC_CREATE_TIMEOUT` sets, 300 seconds by default,
 /// after which it may be called again; [`CreateError::RankDied`] or [`CreateError::RankEnded`] if the
 /// lowest rank of a node is gone, or one more rank after all have agreed: then call it again.
+/// [`CreateError::HostSilent`] if a host does not answer.
 #[track_caller]
 pub fn survivors<C: IntraCommunicator>(comm: &C) -> Result<SimpleCommunicator, CreateError> {
     let location = Location::caller();
@@ -79,64 +85,74 @@ pub fn survivors<C: IntraCommunicator>(comm: &C) -> Result<SimpleCommunicator, C
             missing: missing.into_iter().map(|rank| rank as i32).collect(),
         },
         Disagreement::LeaderLost(rank, absence) => CreateError::absent(rank, absence),
+        Disagreement::HostLost(loss) => loss.into(),
     })?;
     let left: Vec<i32> = left.into_iter().map(|rank| rank as i32).collect();
-    make(comm, context.domain(), &left, location)
+    make(comm, &context, &left, limit, location)
 }
 
 /// Makes the communicator of the ranks that are `left`, which all of them are about to call.
 fn make(
     comm: &impl IntraCommunicator,
-    domain: &Domain,
+    context: &Arc<Context>,
     left: &[i32],
+    limit: Option<Duration>,
     location: &'static Location<'static>,
 ) -> Result<SimpleCommunicator, CreateError> {
+    let domain: &Domain = context.domain();
     let group = comm.group().include(left);
-    let (parent, members) = (Handle(comm.as_raw()), GroupHandle(group.as_raw()));
-    // A call in which a rank has died may still be in MPI.
-    let tag = FIRST_TAG + (domain.agreements() % TAGS) as Tag;
+    // Not the user's communicator, which may be freed while a call that was given up is in MPI.
+    let (parent, members) = (Handle(context.all().raw()), GroupHandle(group.as_raw()));
+    // Open MPI makes the communicator of the least tag first, and such a call may stay the first for ever. So each has
+    // a smaller tag than the one before.
+    let tag = FIRST_TAG - (domain.agreements() % TAGS) as Tag;
     let call = Blocking::begin(move || {
         let mut made = parent.raw();
-        // SAFETY: a communicator and a group that are not freed while this runs, and the result in a live variable.
+        // SAFETY: the communicator of a context and a group, both of which are leaked if this has not ended, and the
+        // result in a live variable.
         let code =
             unsafe { ffi::MPI_Comm_create_group(parent.raw(), members.raw(), tag, &mut made) };
-        check("MPI_Comm_create_group", code).map(|()| Handle(made))
+        check("MPI_Comm_create_group", code)?;
+        // The parent's errors are return codes. SAFETY: a new communicator; the handler is MPI's own.
+        let code = unsafe { ffi::MPI_Comm_set_errhandler(made, ffi::RSMPI_ERRORS_ARE_FATAL) };
+        check("MPI_Comm_set_errhandler", code).map(|()| Handle(made))
     });
     let nobody = Described::new(domain, LABEL, Vec::new);
     let call_here = Call::new(&nobody, "survivors", location).without_failing();
-    let deadline = Deadline::NEVER.of(call_here);
-    let (mut inspected, mut lost_since) = (Instant::now(), None);
-    let lost = wait_for_answer(domain, deadline, || {
+    let start = Instant::now();
+    let (mut inspected, mut lost_since) = (start, None);
+    let waited = wait_for_answer(domain, Deadline::within(limit).of(call_here), || {
         if call.is_complete() {
-            return Some(None);
+            return Some(Ok(()));
         }
         let now = Instant::now();
         if now - inspected < INSPECTION {
             return None;
         }
         inspected = now;
-        let lost = domain
-            .participants()
-            .find_map(|rank| Some((rank, domain.departure(rank)?)))?;
+        let mut participants = domain.participants();
+        let (rank, absence) =
+            participants.find_map(|rank| Some((rank, domain.departure(rank)?)))?;
         // What it has sent may be enough.
-        (now - *lost_since.get_or_insert(now) >= GRACE).then_some(Some(lost))
+        let is_over = now - *lost_since.get_or_insert(now) >= GRACE;
+        is_over.then(|| Err(CreateError::absent(rank as u32, absence)))
     });
-    match lost {
-        Ok(None) => {
-            let made = call.into_result()?;
-            // SAFETY: a communicator of this process without a topology, which the user frees.
-            Ok(unsafe { SimpleCommunicator::from_raw(made.raw()) })
-        }
-        Ok(Some((rank, absence))) => {
-            // MPI may still use it.
-            forget(group);
-            Err(CreateError::absent(rank as u32, absence))
-        }
-        Err(stop) => {
-            forget(group);
-            Err(stop.expect_host_loss().into())
-        }
+    let completed = waited.unwrap_or_else(|stop| {
+        Err(match stop {
+            Stop::Timeout => CreateError::Timeout {
+                waited: start.elapsed(),
+                missing: Vec::new(),
+            },
+            stop => stop.expect_host_loss().into(),
+        })
+    });
+    if let Err(error) = completed {
+        forget((group, Arc::clone(context)));
+        return Err(error);
     }
+    let made = call.into_result()?;
+    // SAFETY: a communicator of this process without a topology, which the user frees.
+    Ok(unsafe { SimpleCommunicator::from_raw(made.raw()) })
 }
 
 /// A group that any thread may hold.

@@ -307,7 +307,9 @@ impl<'a> FencedCall<'a> {
             let is_absent = Cell::new(is_absent);
             let check = || (is_done(record) || is_absent.get()).then_some(());
             let inspect = || {
-                is_absent.set(self.absence(rank as usize).is_some());
+                let rank = rank as usize;
+                let agrees = || domain.agrees_without(rank).is_some();
+                is_absent.set(self.absence(rank).is_some() || agrees());
                 Ok::<_, Stop>(())
             };
             let waited = wait(block, self.collected(), deadline, check, inspect);

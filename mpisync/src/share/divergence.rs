@@ -182,8 +182,10 @@ impl FencedCall<'_> {
     /// # Errors
     /// [`CollectiveError::RankDied`], [`CollectiveError::RankEnded`], [`CollectiveError::RankLeft`].
     pub(super) fn check_present(&self, rank: usize) -> Result<(), CollectiveError> {
-        self.absence(rank).map_or(Ok(()), |absence| {
-            Err(CollectiveError::absent(rank as u32, absence))
+        let itself = || Some((rank as u32, self.absence(rank)?));
+        let absent = itself().or_else(|| self.block.domain().agrees_without(rank));
+        absent.map_or(Ok(()), |(rank, absence)| {
+            Err(CollectiveError::absent(rank, absence))
         })
     }
 }

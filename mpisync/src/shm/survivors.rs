@@ -11,7 +11,7 @@
 //! of them, and each takes it before it posts the second step. From then on, collective calls of the
 //! communicator do without the excluded ranks.
 
-use crate::shm::absence::Absence;
+use crate::shm::absence::{Absence, HostLoss};
 use crate::shm::atomic::{AtomicU32, AtomicU64, Ordering};
 use crate::shm::domain::Domain;
 use crate::shm::event::ALL;
@@ -53,7 +53,13 @@ pub(crate) enum Disagreement {
     Timeout(Vec<u32>),
     /// A leader, without which the nodes cannot agree, takes no part any more.
     LeaderLost(u32, Absence),
+    /// A host does not answer, or its only rank has died.
+    HostLost(HostLoss),
 }
+
+/// By how much the position of a decision is beyond those that it knows: a rank whose earlier call
+/// has run into its limit may have gone on since.
+const GAP: u32 = 1_000;
 
 /// What the agreement is called in reports.
 pub(crate) const LABEL: Label<'static> = Label {
@@ -94,11 +100,14 @@ fn attempt(
         let missing = || domain.missing_survivors(step);
         let awaited = || Awaited::all(missing(), "has not come");
         let subject = Described::new(domain, LABEL, awaited);
-        let deadline = Deadline::within(limit).of(Call::new(&subject, "survivors", location));
-        let waited = wait_for_answer(domain, deadline, check);
+        let call = Call::new(&subject, "survivors", location).without_failing();
+        let waited = wait_for_answer(domain, Deadline::within(limit).of(call), check);
         waited.unwrap_or_else(|stop| {
-            debug_assert_eq!(stop, Stop::Timeout);
-            Err(Disagreement::Timeout(missing()))
+            Err(match (stop, domain.lost_leader()) {
+                (Stop::Timeout, _) => Disagreement::Timeout(missing()),
+                (_, Some((leader, absence))) => Disagreement::LeaderLost(leader, absence),
+                (stop, None) => Disagreement::HostLost(stop.expect_host_loss()),
+            })
         })
     };
     // The first look is at once.
@@ -122,7 +131,9 @@ fn attempt(
         if let Some((leader, absence)) = domain.lost_leader() {
             return Some(Err(Disagreement::LeaderLost(leader, absence)));
         }
-        if domain.decides() && domain.missing_survivors(step).is_empty() {
+        // In this order: who decides before this rank has died, and can decide no more.
+        if domain.decides() && !domain.is_decided(step) && domain.missing_survivors(step).is_empty()
+        {
             domain.decide(step);
         }
         None
@@ -174,6 +185,17 @@ impl Domain {
     #[inline]
     pub(crate) fn takes_part(&self, rank: usize) -> bool {
         !self.has_excluded() || !self.is_excluded(rank as u32)
+    }
+
+    /// A rank that is absent, if this rank, of any node, waits in the agreement for this one to come
+    /// because of that: it does nothing else meanwhile.
+    pub(crate) fn agrees_without(&self, rank: usize) -> Option<(u32, Absence)> {
+        let step = 2 * (self.agreements() + 1);
+        if !self.has_posted(rank as u32, step) {
+            return None;
+        }
+        let absent = |rank| Some((rank as u32, self.departure(rank)?));
+        self.participants().find_map(absent)
     }
 
     /// The ranks that take part in collective calls, in ascending order.
@@ -255,8 +277,8 @@ impl Domain {
         let meetings = positions().map(|words| words.meetings.load(Ordering::Relaxed));
         let epochs = positions().map(|words| words.epoch.load(Ordering::Relaxed));
         let resumed = Position {
-            meetings: 1 + meetings.max().unwrap_or(0),
-            epoch: 1 + epochs.max().unwrap_or(0),
+            meetings: u64::from(GAP) + meetings.max().unwrap_or(0),
+            epoch: GAP + epochs.max().unwrap_or(0),
         };
         self.post_decision(step, &excluded, resumed);
         if let Some(outside) = self.outside() {

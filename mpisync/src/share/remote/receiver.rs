@@ -97,6 +97,10 @@ impl Receiver {
             }
             mailbox.try_to_fill(record)
         };
+        // The rest of a value does not come.
+        let takes_part = |writer: u32| mailbox.domain().takes_part(writer as usize);
+        self.coming
+            .retain(|incoming| takes_part(incoming.value.writer));
         // Values of different writers arrive in any order.
         while let Some((index, filling)) = (self.coming.iter().enumerate())
             .find_map(|(index, incoming)| Some((index, ready(incoming)?)))
@@ -118,7 +122,9 @@ impl Receiver {
 fn publish(mailbox: &MailboxMemory, value: &Value, object: Option<&Object>, filling: Filling<'_>) {
     let mailbox = mailbox.words();
     let record = &mailbox.records[CallNumber(value.call).record()];
-    if record.call.load(Ordering::Relaxed) >= value.call {
+    if record.call.load(Ordering::Relaxed) >= value.call
+        || record.claimed.load(Ordering::Relaxed) > value.call
+    {
         // Another writer was first, or no rank waits any more.
         return;
     }

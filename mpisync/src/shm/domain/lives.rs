@@ -118,8 +118,10 @@ impl Domain {
             RankLocation::Local(local_rank) => self.local_departure(local_rank),
             RankLocation::Remote(index) => {
                 let member = self.segment.remote_member(index);
+                // The others may know of a death before this node does.
+                let has_died = || !self.rank_is_alive(rank) || !self.takes_part(rank);
                 Absence::of_word(member.ended.load(Ordering::Acquire))
-                    .or_else(|| (!self.rank_is_alive(rank)).then_some(Absence::Died))
+                    .or_else(|| has_died().then_some(Absence::Died))
             }
         }
     }

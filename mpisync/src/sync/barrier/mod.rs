@@ -148,7 +148,7 @@ impl Barrier {
         let phase = self.arrive();
         // The messages that complete the phase may have arrived.
         self.object.block().domain().progress();
-        let all = self.dissemination.complete() >= phase;
+        let all = (self.dissemination).is_complete(phase, |signal| self.send(signal));
         if all {
             self.passed.set(phase);
         }

@@ -74,9 +74,23 @@ impl Dissemination {
         }
     }
 
+    /// Whether `phase` is complete. `send` sends a signal.
+    pub(crate) fn is_complete(&self, phase: u64, send: impl FnMut(Signal)) -> bool {
+        if self.complete() < phase && self.is_short() {
+            // All that are left may have arrived before they agreed on that.
+            self.go_on(send);
+        }
+        self.complete() >= phase
+    }
+
     /// Whether ranks of this node take no part any more, whose arrivals must not be counted.
     fn is_short(&self) -> bool {
-        self.0.domain().local_participants() < self.0.slots()
+        self.participating() < self.0.slots()
+    }
+
+    /// The number of this node's ranks that take part.
+    pub(crate) fn participating(&self) -> usize {
+        self.0.domain().local_participants()
     }
 
     /// The number of phases that all ranks of this node have arrived at.
@@ -203,21 +217,24 @@ impl Dissemination {
     fn inspect(&self, phase: u64) -> Result<(), Stop> {
         let domain = self.0.domain();
         let topology = domain.topology();
-        let local = self.lost_locally(phase).next();
+        let takes_part = |rank: u32| domain.takes_part(rank as usize);
+        let local = self.lost_locally(phase);
+        let local = local.map(|(slot, _)| topology.local_ranks()[slot]);
+        let local = local.into_iter().find(|&rank| takes_part(rank));
         let BarrierWords {
             lost, lost_after, ..
         } = self.0.words();
         let remote = lost.load(Ordering::Acquire).checked_sub(1);
-        let remote = remote.filter(|&rank| {
-            lost_after.load(Ordering::Relaxed) < phase && domain.takes_part(rank as usize)
-        });
-        let lost = local
-            .map(|(slot, _)| topology.local_ranks()[slot])
-            .or(remote);
+        let is_before = || lost_after.load(Ordering::Relaxed) < phase;
+        let remote = remote.filter(|&rank| is_before() && takes_part(rank));
+        let lost = local.or(remote);
         let left = || {
-            let mut missing = self.missing(phase).into_iter();
-            let rank = missing.find(|&rank| domain.has_left_call(rank as usize))?;
-            Some(Stop::Absent(rank, Absence::Left))
+            self.missing(phase).into_iter().find_map(|rank| {
+                let left = domain.has_left_call(rank as usize);
+                let itself = left.then_some((rank, Absence::Left));
+                let absent = itself.or_else(|| domain.agrees_without(rank as usize));
+                absent.map(|(rank, absence)| Stop::Absent(rank, absence))
+            })
         };
         let stop = lost.map(|rank| domain.stop_for(rank)).or_else(left);
         // A rank that died or ended after it arrived is not missing.
@@ -227,8 +244,7 @@ impl Dissemination {
     /// The slots of this node's ranks that died or ended before they arrived at `phase`, and how
     /// many phases each had arrived at.
     pub(crate) fn lost_locally(&self, phase: u64) -> impl Iterator<Item = (usize, u64)> {
-        self.participants()
-            .map(|(slot, _)| slot)
+        (0..self.0.slots())
             .filter(move |&slot| {
                 self.count(slot) < phase && self.0.domain().local_departure(slot).is_some()
             })
@@ -239,6 +255,9 @@ impl Dissemination {
 
     /// Called by the server: a rank of another node died after it had arrived at `after` phases.
     pub(crate) fn lose(&self, rank: u32, after: u64) {
+        if !self.0.domain().takes_part(rank as usize) {
+            return;
+        }
         let words = self.0.words();
         let known = words.lost.load(Ordering::Relaxed).checked_sub(1);
         let is_first = known.is_none_or(|known| !self.0.domain().takes_part(known as usize));

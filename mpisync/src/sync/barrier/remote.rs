@@ -76,6 +76,7 @@ impl BarrierNodes {
                 port: port.clone(),
                 dissemination: Dissemination::new(block.first_part()),
                 reported: BTreeSet::new(),
+                participating: 0,
             });
         }
         BarrierNodes { port, pending }
@@ -128,6 +129,8 @@ struct BarrierServer {
     dissemination: Dissemination,
     /// The slots of the dead ranks that the other nodes know of.
     reported: BTreeSet<usize>,
+    /// How many ranks of the node took part when these were reported.
+    participating: usize,
 }
 
 impl Service for BarrierServer {
@@ -153,6 +156,12 @@ impl Service for BarrierServer {
 
     fn inspect(&mut self) {
         let send = |signal| send(&self.port, signal);
+        // Other nodes remember one dead rank, which they may know to take no part any more.
+        let participating = self.dissemination.participating();
+        if participating != self.participating {
+            self.participating = participating;
+            self.reported.clear();
+        }
         for (slot, after) in self.dissemination.lost_locally(u64::MAX) {
             let rank = self.port.net().topology().local_ranks()[slot];
             if self.reported.insert(slot) {

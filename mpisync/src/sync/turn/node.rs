@@ -140,8 +140,10 @@ impl Turns {
         let over = self.over();
         let rank = self.rank_of(over);
         let is_local = domain.topology().has_local(rank as i32);
-        let has_left = is_local && over < number && domain.has_left_call(rank as usize);
-        if has_left && self.over() == over {
+        if !is_local || over >= number {
+            return Ok(());
+        }
+        if domain.has_left_call(rank as usize) && self.over() == over {
             return Err(Stop::Absent(rank, Absence::Left));
         }
         Ok(())
@@ -166,17 +168,23 @@ impl Turns {
         is_due.then(|| self.next_taken(over))
     }
 
-    /// Looks whether it is the turn of a rank of this node that died or ended.
+    /// Looks whether it is the turn of a rank of this node that died or ended, or does not take it
+    /// because of such a rank.
     pub(crate) fn inspect(&self) {
         let over = self.over();
-        let rank = self.rank_of(over);
-        // In this order: it may have passed its turn on before it died or ended.
-        if let RankLocation::Local(slot) = self.0.domain().topology().location(rank as usize)
-            && self.0.domain().local_departure(slot).is_some()
-            && self.0.domain().takes_part(rank as usize)
+        let (domain, rank) = (self.0.domain(), self.rank_of(over));
+        let RankLocation::Local(slot) = domain.topology().location(rank as usize) else {
+            return;
+        };
+        let departed = domain.local_departure(slot).is_some();
+        let itself = departed.then_some(rank);
+        let agrees = || Some(domain.agrees_without(rank as usize)?.0);
+        // In this order: it may have passed its turn on before.
+        if let Some(absent) = itself.or_else(agrees)
+            && domain.takes_part(absent as usize)
             && self.over() == over
         {
-            self.lose(rank);
+            self.lose(absent);
         }
     }
 

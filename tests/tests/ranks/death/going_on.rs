@@ -1,5 +1,6 @@
 //! The ranks that are left go on with the objects that they have, also with what all do together.
 
+use std::env;
 use std::sync::atomic::Ordering::SeqCst;
 use std::thread;
 use std::time::Duration;
@@ -7,11 +8,11 @@ use std::time::Duration;
 use mpi::traits::Communicator;
 use mpisync::ndarray::{Array1, Ix1};
 use mpisync::sync::{BarrierError, TurnError};
-use mpisync::{
-    Access, Barrier, Collective, CollectiveError, Region, RegionError, Turn, WindowController,
-};
+use mpisync::{Access, Barrier, Collective, CollectiveError, CreateError};
+use mpisync::{Region, RegionError, Turn, WindowController};
 use mpisync_tests::job::Job;
 use mpisync_tests::launch::Launch;
+use mpisync_tests::scratch::until;
 
 use super::{LONG, assert_rank_died, await_death, die, ready, survived, victim, victim_process};
 
@@ -23,11 +24,27 @@ mpisync_tests::cases!(on [2, 4, 6] with [LastRankDies]:
     after_the_death_of_a_collector,
     after_a_death_at_a_barrier,
     after_a_death_behind_a_barrier,
+    after_a_death_at_a_barrier_that_is_tried,
+    after_waits_for_one_that_agrees,
     after_a_death_with_the_turn,
     after_a_death_behind_the_turn,
     after_the_death_of_a_root,
 );
-mpisync_tests::cases!(on []: two_die_one_after_the_other);
+mpisync_tests::cases!(on []: two_die_one_after_the_other, one_more_dies_in_the_agreement);
+mpisync_tests::cases!(tests on [4] with [OneNode]:
+    after_deaths_in_the_agreement = |ranks| {
+        for delay in ["0", "100", "300", "600", "1000", "2000", "5000"] {
+            let case = "death::going_on::one_more_dies_in_the_agreement";
+            let ended = Launch::new(ranks, [case.to_owned()])
+                .envs(&[(DELAY, delay)])
+                .survive_deaths()
+                .limit(Duration::from_secs(60))
+                .run();
+            let verdicts: Vec<_> = ended.verdicts.iter().flatten().collect();
+            assert_eq!(verdicts, vec!["survived"; ranks - 2], "{delay} {}", ended.report());
+        }
+    },
+);
 mpisync_tests::cases!(tests on [4, 6] with [OneNode]:
     after_two_deaths = |ranks| {
         let case = "death::going_on::two_die_one_after_the_other";
@@ -43,6 +60,9 @@ mpisync_tests::cases!(tests on [4, 6] with [OneNode]:
 // Words of scratch memory.
 const ORDER: usize = 20;
 const DONE: usize = 21;
+
+/// How long after it has come to the agreement the second rank is killed, in microseconds.
+const DELAY: &str = "TEST_DELAY";
 
 /// The length of the region.
 const ITEMS: usize = 3_000;
@@ -284,6 +304,40 @@ fn after_a_death_behind_a_barrier(job: &Job) {
     go_on(job, objects)
 }
 
+/// All others have come, and poll.
+fn after_a_death_at_a_barrier_that_is_tried(job: &Job) {
+    let objects = Objects::new(job);
+    if job.rank == victim(job) {
+        ready(job);
+        die();
+    }
+    await_death(job);
+    assert!(!objects.barrier.try_wait());
+    let left = mpisync::survivors(&job.world).unwrap();
+    assert_eq!(left.size(), job.size - 1);
+    until("the others to come", || objects.barrier.try_wait());
+    go_on(job, objects)
+}
+
+/// Rank 0 goes to agree at once, and the others wait for it elsewhere.
+fn after_waits_for_one_that_agrees(job: &Job) {
+    let mut objects = Objects::new(job);
+    if job.rank == victim(job) {
+        ready(job);
+        die();
+    }
+    await_death(job);
+    match job.rank {
+        0 => {}
+        1 => match objects.turn.take_timeout(Duration::MAX) {
+            Err(TurnError::RankDied { rank }) => assert_eq!(rank, victim(job)),
+            other => panic!("{other:?}"),
+        },
+        _ => assert_rank_died(job, share(&mut objects.ctrl, 0, Vec::new())),
+    }
+    go_on(job, objects)
+}
+
 fn after_a_death_with_the_turn(job: &Job) {
     let mut objects = Objects::new(job);
     {
@@ -329,6 +383,46 @@ fn after_the_death_of_a_root(job: &Job) {
     assert_eq!(left.size(), job.size - 1);
     set();
     go_on(job, objects)
+}
+
+/// Another rank comes to the agreement and is killed there, or in the call of MPI behind it.
+fn one_more_dies_in_the_agreement(job: &Job) {
+    let mut objects = Objects::new(job);
+    if job.rank == victim(job) {
+        ready(job);
+        die();
+    }
+    await_death(job);
+    if job.rank == 1 {
+        let delay = env::var(DELAY).expect("the test sets it");
+        let delay = Duration::from_micros(delay.parse().expect("a number"));
+        thread::spawn(move || {
+            thread::sleep(delay);
+            die()
+        });
+        let _left = mpisync::survivors(&job.world);
+        thread::sleep(LONG);
+        unreachable!("it is dead");
+    }
+    let left = loop {
+        match mpisync::survivors(&job.world) {
+            Ok(left) if left.size() == job.size - 2 => break left,
+            // It has died later.
+            Ok(_) => match step(&mut objects.ctrl) {
+                Err(CollectiveError::RankDied { rank: 1 }) => {}
+                other => panic!("{other:?}"),
+            },
+            Err(CreateError::RankDied { rank: 1 }) => {}
+            Err(error) => panic!("{error}"),
+        }
+    };
+    assert_eq!(left.rank(), if job.rank == 0 { 0 } else { job.rank - 1 });
+    let left: Vec<i32> = (0..job.size - 1).filter(|&rank| rank != 1).collect();
+    objects.work(job, &left);
+    objects.close();
+    job.tell("survived");
+    job.scratch.meet(DONE, job.size - 2);
+    job.leave()
 }
 
 /// The second one has gone on with the others after the death of the first.
