@@ -22,6 +22,8 @@ impl Death {
         // Open MPI 4 says `PID 0` if it has forgotten.
         let process = number_after(output, "PID ").filter(|process| *process != 0);
         let signal = number_after(output, "(signal ").or_else(|| number_after(output, "signal "));
+        // Hydra takes its code for a process that has not finalized MPI, 1, for a signal.
+        let signal = signal.filter(|signal| *signal != 1 || !output.contains("EXIT STRING"));
         (rank.is_some() || process.is_some()).then_some(Self {
             rank,
             process,
@@ -72,6 +74,14 @@ mod tests {
             signal: Some(9),
         };
         assert_eq!(Death::reported_in(output), Some(death));
+    }
+
+    #[test]
+    fn hydra_takes_an_exit_for_a_signal() {
+        let output = "=   PID 4711 RUNNING AT a\n=   EXIT CODE: 1\n\
+                      YOUR APPLICATION TERMINATED WITH THE EXIT STRING: Hangup (signal 1)\n";
+        let death = Death::reported_in(output).unwrap();
+        assert_eq!((death.process, death.signal), (Some(4711), None));
     }
 
     #[test]
