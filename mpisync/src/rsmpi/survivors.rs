@@ -5,7 +5,6 @@ use crate::rsmpi::attribute;
 use crate::rsmpi::blocking::Blocking;
 use crate::rsmpi::comm::{Handle, check};
 use crate::rsmpi::communicator::IntraCommunicator;
-use crate::rsmpi::context::Context;
 use crate::rsmpi::create::Creation;
 use crate::rsmpi::waiting::{GRACE, INSPECTION};
 use crate::shm::domain::Domain;
@@ -18,7 +17,6 @@ use mpi::traits::{AsRaw, FromRaw, Group};
 use mpi::{Tag, ffi};
 use std::mem::forget;
 use std::panic::Location;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// The tags of the calls that make the communicators; MPI keeps them apart from those of messages.
@@ -88,34 +86,31 @@ pub fn survivors<C: IntraCommunicator>(comm: &C) -> Result<SimpleCommunicator, C
         Disagreement::HostLost(loss) => loss.into(),
     })?;
     let left: Vec<i32> = left.into_iter().map(|rank| rank as i32).collect();
-    make(comm, &context, &left, limit, location)
+    make(comm, context.domain(), &left, limit, location)
 }
 
 /// Makes the communicator of the ranks that are `left`, which all of them are about to call.
 fn make(
     comm: &impl IntraCommunicator,
-    context: &Arc<Context>,
+    domain: &Domain,
     left: &[i32],
     limit: Option<Duration>,
     location: &'static Location<'static>,
 ) -> Result<SimpleCommunicator, CreateError> {
-    let domain: &Domain = context.domain();
     let group = comm.group().include(left);
-    // Not the user's communicator, which may be freed while a call that was given up is in MPI.
-    let (parent, members) = (Handle(context.all().raw()), GroupHandle(group.as_raw()));
+    // The user's communicator: MPICH 4.0 crashes with one that was made by `MPI_Comm_idup`, as the library's own.
+    let (parent, members) = (Handle(comm.as_raw()), GroupHandle(group.as_raw()));
     // Open MPI makes the communicator of the least tag first, and such a call may stay the first for ever. So each has
     // a smaller tag than the one before.
     let tag = FIRST_TAG - (domain.agreements() % TAGS) as Tag;
     let call = Blocking::begin(move || {
         let mut made = parent.raw();
-        // SAFETY: the communicator of a context and a group, both of which are leaked if this has not ended, and the
-        // result in a live variable.
+        // SAFETY: the communicator is valid when the call begins, as long as this function runs. If the user frees it while
+        // a call that was given up is in MPI, it stays until that is complete (MPI 4.1, 7.4.3, `MPI_Comm_free`). The group
+        // is leaked then. The result is in a live variable.
         let code =
             unsafe { ffi::MPI_Comm_create_group(parent.raw(), members.raw(), tag, &mut made) };
-        check("MPI_Comm_create_group", code)?;
-        // The parent's errors are return codes. SAFETY: a new communicator; the handler is MPI's own.
-        let code = unsafe { ffi::MPI_Comm_set_errhandler(made, ffi::RSMPI_ERRORS_ARE_FATAL) };
-        check("MPI_Comm_set_errhandler", code).map(|()| Handle(made))
+        check("MPI_Comm_create_group", code).map(|()| Handle(made))
     });
     let nobody = Described::new(domain, LABEL, Vec::new);
     let call_here = Call::new(&nobody, "survivors", location).without_failing();
@@ -147,7 +142,7 @@ fn make(
         })
     });
     if let Err(error) = completed {
-        forget((group, Arc::clone(context)));
+        forget(group);
         return Err(error);
     }
     let made = call.into_result()?;
