@@ -117,6 +117,14 @@ impl Waiting {
         Some(completed.map(|()| smallest.expect("all have posted theirs")))
     }
 
+    /// The error for a rank that is known to have died or ended, if there is one. No further call is
+    /// begun then.
+    pub(super) fn loss(&self) -> Option<CreateError> {
+        let domain = self.domain.get().and_then(Weak::upgrade);
+        let lost = self.lost(domain.as_deref())?.error();
+        self.note_failure(domain.as_deref(), Err(lost)).err()
+    }
+
     fn note_failure(
         &self,
         domain: Option<&Domain>,

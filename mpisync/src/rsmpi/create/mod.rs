@@ -302,6 +302,10 @@ fn agree(own: &OwnComm, verdict: &Result<(), CreateError>) -> Result<(), CreateE
     if rank == i32::MAX {
         return Ok(());
     }
+    // What a rank misses may be the memory of a dead one.
+    if let Some(loss) = own.waiting().loss() {
+        return Err(loss);
+    }
     let found = verdict.as_ref().err().map(CreateError::to_string);
     let found = broadcast_from(own, rank, found.unwrap_or_default())?;
     match verdict {
