@@ -21,6 +21,7 @@ use std::time::Duration;
 use launcher::processes::is_running;
 use mpisync::{Access, CollectiveError, LockError, WindowController};
 use mpisync_tests::job::Job;
+use mpisync_tests::launch::Launch;
 use mpisync_tests::panics::expect_panic;
 use mpisync_tests::scratch::until;
 
@@ -78,6 +79,15 @@ fn await_death(job: &Job) {
     until("the victim to die", || !is_running(process));
 }
 
+/// The victim dies here, and the others know.
+fn victim_dies(job: &Job) {
+    if job.rank == victim(job) {
+        ready(job);
+        die();
+    }
+    await_death(job);
+}
+
 /// Kills the victim after it has had time to begin its wait.
 fn kill_waiting_victim(job: &Job) {
     let process = victim_process(job);
@@ -90,9 +100,26 @@ fn kill_waiting_victim(job: &Job) {
 /// Reports success, waits for the other survivors, because the launcher may end them when the first
 /// one exits, and exits.
 fn survived(job: &Job) -> ! {
+    survived_with(job, job.size - 1)
+}
+
+/// [`survived`] if this number of ranks survive.
+fn survived_with(job: &Job, survivors: i32) -> ! {
     job.tell("survived");
-    job.scratch.meet(LEAVING, job.size - 1);
+    job.scratch.meet(LEAVING, survivors);
     job.leave()
+}
+
+/// Runs a case in which two ranks die. All others have to survive.
+fn two_die(ranks: usize, case: &str, environment: &[(&str, &str)]) {
+    let ended = Launch::new(ranks, [format!("death::{case}")])
+        .envs(environment)
+        .survive_deaths()
+        .limit(Duration::from_secs(30))
+        .run();
+    let verdicts: Vec<_> = ended.verdicts.iter().flatten().collect();
+    let report = || format!("{environment:?} {}", ended.report());
+    assert_eq!(verdicts, vec!["survived"; ranks - 2], "{}", report());
 }
 
 /// The lock still works among the survivors: each of them enters many times, alone.
@@ -370,11 +397,7 @@ fn excluded_rank_dies(job: &Job) {
 
 fn excluded_rank_never_comes(job: &Job) {
     let mut ctrl = mpisync::sync(&job.world).unwrap();
-    if job.rank == victim(job) {
-        ready(job);
-        die();
-    }
-    await_death(job);
+    victim_dies(job);
     shares_or_tells(job, &mut ctrl);
     survived(job)
 }
@@ -401,11 +424,7 @@ fn idle_rank_dies(job: &Job) {
     let mut ctrl = mpisync::sync(&job.world).unwrap();
     drop(ctrl.write());
     drop(ctrl.read());
-    if job.rank == victim(job) {
-        ready(job);
-        die();
-    }
-    await_death(job);
+    victim_dies(job);
     lock_works(job, &mut ctrl);
     assert_rank_died(job, step(&mut ctrl, false));
     assert_rank_died(job, ctrl.close());

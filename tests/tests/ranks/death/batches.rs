@@ -13,7 +13,7 @@ use mpisync::batch::{BatchError, State, Summary};
 use mpisync_tests::job::Job;
 
 use super::objects::kill_busy_victim;
-use super::{LONG, READY, await_death, die, ready, survived, victim};
+use super::{LONG, READY, await_death, die, ready, survived, victim, victim_dies};
 
 mpisync_tests::cases!(on [2, 4] with [LastRankDies]:
     worker_with_a_task_dies = |job| worker_with_a_task_dies(job, false),
@@ -187,11 +187,7 @@ fn one_of_all_dies(job: &Job, is_first: bool) {
     let died = if is_first { 0 } else { comm.size() - 1 };
     batch.next_task().unwrap().unwrap().done().unwrap();
     let task = batch.next_task().unwrap().unwrap();
-    if job.rank == victim(job) {
-        ready(job);
-        die();
-    }
-    await_death(job);
+    victim_dies(job);
     let ended = task.done();
     let outcome = ended.and_then(|()| batch.next_task().map(drop));
     match outcome.unwrap_err() {

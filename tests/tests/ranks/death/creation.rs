@@ -13,7 +13,7 @@ use mpisync_tests::launch::Launch;
 use mpisync_tests::rng::Rng;
 use mpisync_tests::scratch::until;
 
-use super::{COUNT, await_death, die, lock_works, ready, survived, victim};
+use super::{COUNT, die, lock_works, ready, survived, victim, victim_dies};
 
 mpisync_tests::cases!(on [2, 4] with [LastRankDies]:
     rank_dies_before_an_object_is_made,
@@ -48,11 +48,7 @@ fn assert_rank_died<T>(job: &Job, made: Result<T, CreateError>) {
 
 fn rank_dies_before_an_object_is_made(job: &Job) {
     let mut ctrl = mpisync::sync(&job.world).unwrap();
-    if job.rank == victim(job) {
-        ready(job);
-        die();
-    }
-    await_death(job);
+    victim_dies(job);
     let start = Instant::now();
     for _ in 0..3 {
         assert_rank_died(job, Counter::<u64>::new(&job.world));
@@ -88,11 +84,7 @@ fn rank_dies_while_objects_are_made(job: &Job) {
 fn rank_dies_while_a_communicator_gets_its_first_object(job: &Job) {
     let _ctrl = mpisync::sync(&job.world).unwrap();
     let comm = job.world.duplicate();
-    if job.rank == victim(job) {
-        ready(job);
-        die();
-    }
-    await_death(job);
+    victim_dies(job);
     let start = Instant::now();
     assert_rank_died(job, mpisync::sync(&comm));
     assert!(start.elapsed() < SOON, "{:?}", start.elapsed());

@@ -11,10 +11,12 @@ use mpisync::sync::{BarrierError, TurnError};
 use mpisync::{Access, Barrier, Collective, CollectiveError, CreateError};
 use mpisync::{Region, RegionError, Turn, WindowController};
 use mpisync_tests::job::Job;
-use mpisync_tests::launch::Launch;
 use mpisync_tests::scratch::until;
 
-use super::{LONG, assert_rank_died, await_death, die, ready, survived, victim, victim_process};
+use super::{
+    LONG, assert_rank_died, await_death, die, ready, survived, survived_with, two_die, victim,
+    victim_dies, victim_process,
+};
 
 mpisync_tests::cases!(on [2, 4, 6] with [LastRankDies]:
     after_a_death_outside_of_calls,
@@ -34,32 +36,17 @@ mpisync_tests::cases!(on []: two_die_one_after_the_other, one_more_dies_in_the_a
 mpisync_tests::cases!(tests on [4] with [OneNode]:
     after_deaths_in_the_agreement = |ranks| {
         for delay in ["0", "100", "300", "600", "1000", "2000", "5000"] {
-            let case = "death::going_on::one_more_dies_in_the_agreement";
-            let ended = Launch::new(ranks, [case.to_owned()])
-                .envs(&[(DELAY, delay)])
-                .survive_deaths()
-                .limit(Duration::from_secs(60))
-                .run();
-            let verdicts: Vec<_> = ended.verdicts.iter().flatten().collect();
-            assert_eq!(verdicts, vec!["survived"; ranks - 2], "{delay} {}", ended.report());
+            let case = "going_on::one_more_dies_in_the_agreement";
+            two_die(ranks, case, &[(DELAY, delay)]);
         }
     },
 );
 mpisync_tests::cases!(tests on [4, 6] with [OneNode]:
-    after_two_deaths = |ranks| {
-        let case = "death::going_on::two_die_one_after_the_other";
-        let ended = Launch::new(ranks, [case.to_owned()])
-            .survive_deaths()
-            .limit(Duration::from_secs(60))
-            .run();
-        let verdicts: Vec<_> = ended.verdicts.iter().flatten().collect();
-        assert_eq!(verdicts, vec!["survived"; ranks - 2], "{}", ended.report());
-    },
+    after_two_deaths = |ranks| two_die(ranks, "going_on::two_die_one_after_the_other", &[]),
 );
 
 // Words of scratch memory.
 const ORDER: usize = 20;
-const DONE: usize = 21;
 
 /// How long after it has come to the agreement the second rank is killed, in microseconds.
 const DELAY: &str = "TEST_DELAY";
@@ -176,22 +163,22 @@ fn share(
 
 /// Agrees on the ranks that are left, and goes on with the old objects.
 fn go_on(job: &Job, mut objects: Objects) -> ! {
-    let left = mpisync::survivors(&job.world).unwrap();
-    let left: Vec<i32> = (0..left.size()).collect();
-    assert_eq!(left.len() as i32, job.size - 1, "all but the last rank");
-    objects.work(job, &left);
+    objects.work(job, &agree(job, 1));
     objects.close();
     survived(job)
+}
+
+/// Agrees on the ranks that are left, which are all but the last ones. Returns them.
+fn agree(job: &Job, dead: i32) -> Vec<i32> {
+    let left = mpisync::survivors(&job.world).unwrap();
+    assert_eq!(left.size(), job.size - dead, "all but the last ranks");
+    (0..left.size()).collect()
 }
 
 /// Some of the others find out in a collective call.
 fn after_a_death_outside_of_calls(job: &Job) {
     let mut objects = Objects::new(job);
-    if job.rank == victim(job) {
-        ready(job);
-        die();
-    }
-    await_death(job);
+    victim_dies(job);
     if job.rank % 2 == 0 {
         assert_rank_died(job, step(&mut objects.ctrl));
     }
@@ -210,11 +197,7 @@ fn after_a_death_in_a_collective_call(job: &Job) {
 fn after_all_have_left_a_call_differently(job: &Job) {
     let mut objects = Objects::new(job);
     let call = Collective::enter(&mut objects.ctrl, "a call").unwrap();
-    if job.rank == victim(job) {
-        ready(job);
-        die();
-    }
-    await_death(job);
+    victim_dies(job);
     if job.rank == 0 {
         drop(call);
     } else {
@@ -307,14 +290,9 @@ fn after_a_death_behind_a_barrier(job: &Job) {
 /// All others have come, and poll.
 fn after_a_death_at_a_barrier_that_is_tried(job: &Job) {
     let objects = Objects::new(job);
-    if job.rank == victim(job) {
-        ready(job);
-        die();
-    }
-    await_death(job);
+    victim_dies(job);
     assert!(!objects.barrier.try_wait());
-    let left = mpisync::survivors(&job.world).unwrap();
-    assert_eq!(left.size(), job.size - 1);
+    agree(job, 1);
     until("the others to come", || objects.barrier.try_wait());
     go_on(job, objects)
 }
@@ -322,11 +300,7 @@ fn after_a_death_at_a_barrier_that_is_tried(job: &Job) {
 /// Rank 0 goes to agree at once, and the others wait for it elsewhere.
 fn after_waits_for_one_that_agrees(job: &Job) {
     let mut objects = Objects::new(job);
-    if job.rank == victim(job) {
-        ready(job);
-        die();
-    }
-    await_death(job);
+    victim_dies(job);
     match job.rank {
         0 => {}
         1 => match objects.turn.take_timeout(Duration::MAX) {
@@ -379,8 +353,7 @@ fn after_the_death_of_a_root(job: &Job) {
         die();
     }
     set();
-    let left = mpisync::survivors(&job.world).unwrap();
-    assert_eq!(left.size(), job.size - 1);
+    agree(job, 1);
     set();
     go_on(job, objects)
 }
@@ -388,11 +361,7 @@ fn after_the_death_of_a_root(job: &Job) {
 /// Another rank comes to the agreement and is killed there, or in the call of MPI behind it.
 fn one_more_dies_in_the_agreement(job: &Job) {
     let mut objects = Objects::new(job);
-    if job.rank == victim(job) {
-        ready(job);
-        die();
-    }
-    await_death(job);
+    victim_dies(job);
     if job.rank == 1 {
         let delay = env::var(DELAY).expect("the test sets it");
         let delay = Duration::from_micros(delay.parse().expect("a number"));
@@ -420,33 +389,20 @@ fn one_more_dies_in_the_agreement(job: &Job) {
     let left: Vec<i32> = (0..job.size - 1).filter(|&rank| rank != 1).collect();
     objects.work(job, &left);
     objects.close();
-    job.tell("survived");
-    job.scratch.meet(DONE, job.size - 2);
-    job.leave()
+    survived_with(job, job.size - 2)
 }
 
 /// The second one has gone on with the others after the death of the first.
 fn two_die_one_after_the_other(job: &Job) {
     let mut objects = Objects::new(job);
-    if job.rank == victim(job) {
-        ready(job);
-        die();
-    }
-    await_death(job);
-    let left = mpisync::survivors(&job.world).unwrap();
-    let left: Vec<i32> = (0..left.size()).collect();
-    objects.work(job, &left);
+    victim_dies(job);
+    objects.work(job, &agree(job, 1));
     let second = job.rank == job.size - 2;
     match broken_step(&mut objects.ctrl, second) {
         Err(CollectiveError::RankDied { rank }) => assert_eq!(rank, job.size - 2),
         other => panic!("{other:?}"),
     }
-    let left = mpisync::survivors(&job.world).unwrap();
-    let left: Vec<i32> = (0..left.size()).collect();
-    assert_eq!(left.len() as i32, job.size - 2);
-    objects.work(job, &left);
+    objects.work(job, &agree(job, 2));
     objects.close();
-    job.tell("survived");
-    job.scratch.meet(DONE, job.size - 2);
-    job.leave()
+    survived_with(job, job.size - 2)
 }

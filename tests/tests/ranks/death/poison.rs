@@ -12,13 +12,12 @@ use mpisync::ndarray::Ix1;
 use mpisync::sync::SemaphoreError;
 use mpisync::{Condvar, Guarded, LockError, Mutex, Region, Semaphore, WindowController};
 use mpisync_tests::job::Job;
-use mpisync_tests::launch::Launch;
 use mpisync_tests::scratch::until;
 
 use super::objects::kill_busy_victim;
 use super::{
     COUNT, LONG, PROCESS, READY, assert_holder_died, await_death, die, lock_works, ready, survived,
-    victim,
+    survived_with, two_die, victim,
 };
 
 mpisync_tests::cases!(on [2, 4, 6] with [LastRankDies]:
@@ -36,8 +35,8 @@ mpisync_tests::cases!(on [2, 4] with [LastRankDies]:
 );
 mpisync_tests::cases!(on []: the_rank_that_took_over_dies, the_rank_that_took_a_mutex_over_dies);
 mpisync_tests::cases!(tests on [4] with [OneNode]:
-    two_die_after_each_other = |ranks| two_die(ranks, "the_rank_that_took_over_dies"),
-    two_die_with_a_mutex = |ranks| two_die(ranks, "the_rank_that_took_a_mutex_over_dies"),
+    two_die_after_each_other = |ranks| two_die(ranks, "poison::the_rank_that_took_over_dies", &[]),
+    two_die_with_a_mutex = |ranks| two_die(ranks, "poison::the_rank_that_took_a_mutex_over_dies", &[]),
 );
 
 // Words of scratch memory.
@@ -352,24 +351,9 @@ fn waiter_for_a_condition_dies_at_any_moment(job: &Job) {
     survived(job)
 }
 
-fn two_die(ranks: usize, case: &str) {
-    let ended = Launch::new(ranks, [format!("death::poison::{case}")])
-        .survive_deaths()
-        .limit(Duration::from_secs(30))
-        .run();
-    let verdicts: Vec<_> = ended.verdicts.iter().flatten().collect();
-    assert_eq!(verdicts, vec!["survived"; ranks - 2], "{}", ended.report());
-}
-
 /// The last but one: it takes over, and dies with the lock.
 fn heir(job: &Job) -> i32 {
     job.size - 2
-}
-
-fn survived_both(job: &Job) -> ! {
-    job.tell("survived");
-    job.scratch.meet(DONE, job.size - 2);
-    job.leave()
 }
 
 fn the_rank_that_took_over_dies(job: &Job) {
@@ -403,7 +387,7 @@ fn the_rank_that_took_over_dies(job: &Job) {
         drop(ctrl.read_timeout(LONG).unwrap());
     }
     assert_eq!(job.scratch.word(CLEARED).load(SeqCst), 1);
-    survived_both(job)
+    survived_with(job, job.size - 2)
 }
 
 fn the_rank_that_took_a_mutex_over_dies(job: &Job) {
@@ -436,5 +420,5 @@ fn the_rank_that_took_a_mutex_over_dies(job: &Job) {
         *mutex.lock_timeout(LONG).unwrap() += 1;
     }
     assert_eq!(job.scratch.word(CLEARED).load(SeqCst), 1);
-    survived_both(job)
+    survived_with(job, job.size - 2)
 }

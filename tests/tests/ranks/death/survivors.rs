@@ -10,10 +10,12 @@ use mpisync::{
     Access, Barrier, CollectiveError, Counter, CreateError, Mutex, Turn, WindowController,
 };
 use mpisync_tests::job::Job;
-use mpisync_tests::launch::Launch;
 use mpisync_tests::scratch::until;
 
-use super::{COUNT, LONG, assert_rank_died, await_death, die, lock_works, ready, survived, victim};
+use super::{
+    COUNT, LONG, assert_rank_died, die, lock_works, ready, survived, survived_with, two_die,
+    victim, victim_dies,
+};
 
 mpisync_tests::cases!(on [2, 4, 6] with [LastRankDies]:
     survivors_make_new_objects,
@@ -24,14 +26,13 @@ mpisync_tests::cases!(on [2, 4, 6] with [LastRankDies]:
 );
 mpisync_tests::cases!(on []: a_survivor_dies_before_it_comes, a_survivor_dies_while_it_waits);
 mpisync_tests::cases!(tests on [4] with [OneNode]:
-    one_more_dies_before_it_comes = |ranks| one_more(ranks, "a_survivor_dies_before_it_comes"),
-    one_more_dies_while_it_waits = |ranks| one_more(ranks, "a_survivor_dies_while_it_waits"),
+    one_more_dies_before_it_comes = |ranks| two_die(ranks, "survivors::a_survivor_dies_before_it_comes", &[]),
+    one_more_dies_while_it_waits = |ranks| two_die(ranks, "survivors::a_survivor_dies_while_it_waits", &[]),
 );
 mpisync_tests::cases!(on [2]: nobody_has_died, no_object_was_made);
 
 // Words of scratch memory.
 const NEXT: usize = 10;
-const DONE: usize = 11;
 
 #[mpisync::collective]
 fn step(ctrl: &mut WindowController) -> Result<i32, CollectiveError> {
@@ -63,11 +64,7 @@ fn survivors_make_new_objects(job: &Job) {
     let mut ctrl = mpisync::sync(&job.world).unwrap();
     let mut mutex = Mutex::with_value(&job.world, 0_u64).unwrap();
     let counter = Counter::<u64>::new(&job.world).unwrap();
-    if job.rank == victim(job) {
-        ready(job);
-        die();
-    }
-    await_death(job);
+    victim_dies(job);
     assert_rank_died(job, step(&mut ctrl));
     let left = mpisync::survivors(&job.world).unwrap();
     assert_eq!(left.rank(), job.rank);
@@ -112,11 +109,7 @@ fn survivors_of_a_part(job: &Job) {
     let part = job.world.split_by_color(Color::with_value(color));
     let part = part.expect("each rank has a color");
     let mut ctrl = mpisync::sync(&part).unwrap();
-    if job.rank == victim(job) {
-        ready(job);
-        die();
-    }
-    await_death(job);
+    victim_dies(job);
     if color == 1 {
         let left = mpisync::survivors(&part).unwrap();
         together_works(&left, part.size() - 1);
@@ -128,11 +121,7 @@ fn survivors_of_a_part(job: &Job) {
 
 fn survivors_after_a_failed_creation(job: &Job) {
     let _ctrl = mpisync::sync(&job.world).unwrap();
-    if job.rank == victim(job) {
-        ready(job);
-        die();
-    }
-    await_death(job);
+    victim_dies(job);
     match mpisync::sync(&job.world) {
         Err(CreateError::RankDied { rank }) => assert_eq!(rank, victim(job)),
         other => panic!("{other:?}"),
@@ -142,22 +131,9 @@ fn survivors_after_a_failed_creation(job: &Job) {
     survived(job)
 }
 
-fn one_more(ranks: usize, case: &str) {
-    let ended = Launch::new(ranks, [format!("death::survivors::{case}")])
-        .survive_deaths()
-        .limit(Duration::from_secs(30))
-        .run();
-    let verdicts: Vec<_> = ended.verdicts.iter().flatten().collect();
-    assert_eq!(verdicts, vec!["survived"; ranks - 2], "{}", ended.report());
-}
-
 fn a_survivor_dies_before_it_comes(job: &Job) {
     let _ctrl = mpisync::sync(&job.world).unwrap();
-    if job.rank == victim(job) {
-        ready(job);
-        die();
-    }
-    await_death(job);
+    victim_dies(job);
     if job.rank == 1 {
         thread::sleep(Duration::from_millis(100));
         die();
@@ -169,11 +145,7 @@ fn a_survivor_dies_before_it_comes(job: &Job) {
 /// Rank 0, which would decide, comes and is killed while it waits for rank 1.
 fn a_survivor_dies_while_it_waits(job: &Job) {
     let _ctrl = mpisync::sync(&job.world).unwrap();
-    if job.rank == victim(job) {
-        ready(job);
-        die();
-    }
-    await_death(job);
+    victim_dies(job);
     if job.rank == 0 {
         thread::spawn(|| {
             thread::sleep(Duration::from_millis(100));
@@ -193,9 +165,7 @@ fn a_survivor_dies_while_it_waits(job: &Job) {
 fn left_after_two(job: &Job, left: &SimpleCommunicator) -> ! {
     together_works(left, job.size - 2);
     job.scratch.word(COUNT).fetch_add(1, SeqCst);
-    job.tell("survived");
-    job.scratch.meet(DONE, job.size - 2);
-    job.leave()
+    survived_with(job, job.size - 2)
 }
 
 fn nobody_has_died(job: &Job) {
