@@ -29,14 +29,7 @@ const WITHOUT_MPI: &str = "-p mpisync -p mpisync-cli --no-default-features --fea
 const OWN: &str = "-p mpisync-launcher -p mpisync-test-macros -p xtask";
 
 /// The published packages for tests of users. They are documented apart from the library, whose features they fix.
-const FOR_TESTS: [&str; 6] = [
-    "-p",
-    "mpisync-test",
-    "-p",
-    "mpisync-test-macros",
-    "-p",
-    "mpisync-launcher",
-];
+const FOR_TESTS: &str = "-p mpisync-test -p mpisync-test-macros -p mpisync-launcher";
 
 /// Leaves out the models of the lock: they take minutes, and once is enough.
 const SKIP_MODELS: [&str; 3] = ["--", "--skip", "rwlock::tests::model"];
@@ -224,10 +217,10 @@ impl Test {
                     doc.args(["doc", "--no-deps", "-p", "mpisync", "-p", "mpisync-macros"]);
                     run(doc.args(features))?;
                 }
-                for packages in [&["-p", "mpisync-cli"], &FOR_TESTS[..]] {
+                for packages in ["-p mpisync-cli", FOR_TESTS] {
                     let mut doc = tools.cargo();
                     doc.env("RUSTDOCFLAGS", "-D warnings");
-                    run(doc.args(["doc", "--no-deps"]).args(packages))?;
+                    run(doc.args(["doc", "--no-deps"]).args(packages.split(' ')))?;
                 }
                 Ok(0)
             }

@@ -177,7 +177,7 @@ fn lock_round<L: Lock>(lock: &mut L, case: Case, team: &Team) -> f64 {
         Case::Idle => return idle_round(team),
         _ => {}
     }
-    // After so many operations there is one that writes.
+    // The number of reads between two writes.
     let reads: u64 = match case {
         Case::WriteAlone | Case::WriteAll => 0,
         Case::ReadMostly => 999,

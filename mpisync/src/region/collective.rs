@@ -160,15 +160,12 @@ impl<T: Plain, D: Dimension> Region<T, D> {
             })
             .collect();
         let settled = settle(&parts, self.size(), |rank| met.call(rank as usize));
-        settled.map_err(|error| match error {
-            RegionError::NoData { root } => {
-                match self.lock.block().domain().departure(root as usize) {
-                    Some(absence) => CollectiveError::absent(root as u32, absence).into(),
-                    None => error,
-                }
-            }
-            error => error,
-        })
+        if let Err(RegionError::NoData { root }) = settled
+            && let Some(absence) = self.lock.block().domain().departure(root as usize)
+        {
+            return Err(CollectiveError::absent(root as u32, absence).into());
+        }
+        settled
     }
 
     /// Lets the [`master`](Self::master) change the items by `write`, and returns its result on all

@@ -239,9 +239,8 @@ impl Search {
         for rank in more.chain([rank]) {
             let has_come =
                 || domain.arrival_slot(rank).posted.load(Ordering::Acquire) >= self.number;
-            let itself = || Some((rank as u32, domain.departure(rank)?));
             // It may have come before it died or ended.
-            if let Some((absent, absence)) = itself().or_else(|| domain.agrees_without(rank))
+            if let Some((absent, absence)) = domain.absentee(rank, domain.departure(rank))
                 && domain.takes_part(rank)
                 && !has_come()
             {
@@ -266,7 +265,7 @@ fn arrive(domain: &Arc<Domain>, arrival: &Arrival<'_>, signature: u64) -> u64 {
     // An exchange, so that the check for sleepers comes after it.
     slot.posted.swap(number, Ordering::SeqCst);
     domain.segment().arrival().notify(ALL);
-    let here = || domain.local_participants() as u64;
+    let here = || domain.local_participant_count() as u64;
     // The last rank of a node sends the announcements of all to the other nodes.
     if before.is_some_and(|before| (before + 1).is_multiple_of(here())) {
         domain.announce(number);

@@ -181,7 +181,7 @@ impl OwnComm {
             check(function, make(comm.raw(), rank, &mut part))?;
             Ok(Handle(part))
         })?;
-        self.part(part.0)
+        self.part(part.raw())
     }
 
     /// A communicator of this rank alone. Local.

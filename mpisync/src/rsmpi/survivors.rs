@@ -125,12 +125,10 @@ fn make(
             return None;
         }
         inspected = now;
-        let mut participants = domain.participants();
-        let (rank, absence) =
-            participants.find_map(|rank| Some((rank, domain.departure(rank)?)))?;
+        let (rank, absence) = domain.absent_participant()?;
         // What it has sent may be enough.
         let is_over = now - *lost_since.get_or_insert(now) >= GRACE;
-        is_over.then(|| Err(CreateError::absent(rank as u32, absence)))
+        is_over.then(|| Err(CreateError::absent(rank, absence)))
     });
     let completed = waited.unwrap_or_else(|stop| {
         Err(match stop {

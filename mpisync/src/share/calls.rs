@@ -307,9 +307,8 @@ impl<'a> FencedCall<'a> {
             let is_absent = Cell::new(is_absent);
             let check = || (is_done(record) || is_absent.get()).then_some(());
             let inspect = || {
-                let rank = rank as usize;
-                let agrees = || domain.agrees_without(rank).is_some();
-                is_absent.set(self.absence(rank).is_some() || agrees());
+                let absent = domain.absentee(rank as usize, self.absence(rank as usize));
+                is_absent.set(absent.is_some());
                 Ok::<_, Stop>(())
             };
             let waited = wait(block, self.collected(), deadline, check, inspect);

@@ -182,8 +182,7 @@ impl FencedCall<'_> {
     /// # Errors
     /// [`CollectiveError::RankDied`], [`CollectiveError::RankEnded`], [`CollectiveError::RankLeft`].
     pub(super) fn check_present(&self, rank: usize) -> Result<(), CollectiveError> {
-        let itself = || Some((rank as u32, self.absence(rank)?));
-        let absent = itself().or_else(|| self.block.domain().agrees_without(rank));
+        let absent = self.block.domain().absentee(rank, self.absence(rank));
         absent.map_or(Ok(()), |(rank, absence)| {
             Err(CollectiveError::absent(rank, absence))
         })

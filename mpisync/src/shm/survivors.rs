@@ -187,13 +187,21 @@ impl Domain {
         !self.has_excluded() || !self.is_excluded(rank as u32)
     }
 
-    /// A rank that is absent, if this rank, of any node, waits in the agreement for this one to come
-    /// because of that: it does nothing else meanwhile.
-    pub(crate) fn agrees_without(&self, rank: usize) -> Option<(u32, Absence)> {
+    /// The rank because of which this rank, of any node, does not come to what this one waits for: that
+    /// rank `itself`, if it has an absence, or one that is absent while it waits in the agreement for
+    /// this one to come, and does nothing else.
+    pub(crate) fn absentee(&self, rank: usize, itself: Option<Absence>) -> Option<(u32, Absence)> {
         let step = 2 * (self.agreements() + 1);
-        if !self.has_posted(rank as u32, step) {
-            return None;
+        match itself {
+            Some(absence) => Some((rank as u32, absence)),
+            None if self.has_posted(rank as u32, step) => self.absent_participant(),
+            None => None,
         }
+    }
+
+    /// The lowest rank that takes part in collective calls although it has died or ended, as far as is
+    /// known.
+    pub(crate) fn absent_participant(&self) -> Option<(u32, Absence)> {
         let absent = |rank| Some((rank as u32, self.departure(rank)?));
         self.participants().find_map(absent)
     }
@@ -203,14 +211,19 @@ impl Domain {
         (0..self.topology().size()).filter(|&rank| self.takes_part(rank))
     }
 
-    /// The number of this node's ranks that take part in collective calls.
-    pub(crate) fn local_participants(&self) -> usize {
-        let here = self.topology().local_ranks();
-        if !self.has_excluded() {
-            return here.len();
+    /// The ranks of this node that take part in collective calls, each behind its local rank.
+    pub(crate) fn local_participants(&self) -> impl Iterator<Item = (usize, u32)> {
+        let here = self.topology().local_ranks().iter().copied().enumerate();
+        here.filter(|&(_, rank)| self.takes_part(rank as usize))
+    }
+
+    /// The number of these ranks.
+    pub(crate) fn local_participant_count(&self) -> usize {
+        if self.has_excluded() {
+            self.local_participants().count()
+        } else {
+            self.topology().local_ranks().len()
         }
-        let participants = here.iter().filter(|&&rank| self.takes_part(rank as usize));
-        participants.count()
     }
 
     fn has_posted(&self, rank: u32, step: u64) -> bool {

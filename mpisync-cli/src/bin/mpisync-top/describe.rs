@@ -242,12 +242,7 @@ impl Report<'_> {
         line.add(PLAIN, format!(" {}{permits}", holder.role));
         let seconds = holder.seen_for.map(time::of_a_wait);
         let seen = seconds.map_or(String::new(), |seconds| format!(", seen for {seconds}"));
-        if let Some(at) = &holder.at {
-            line.add(PLAIN, ", taken at ");
-            let place = self.place(at, &line, &seen);
-            line.add(PLAIN, place);
-        }
-        line.with(PLAIN, seen)
+        self.ended(line, ", taken at ", holder.at.as_ref(), seen)
     }
 
     fn waiter(&self, waiter: &Waiter) -> Line {
@@ -262,12 +257,17 @@ impl Report<'_> {
         }
         let rank = waiter.for_rank;
         let whom = rank.map_or(String::new(), |rank| format!(" for rank {rank}"));
-        if let Some(at) = &waiter.at {
-            line.add(PLAIN, " at ");
-            let place = self.place(at, &line, &whom);
+        self.ended(line, " at ", waiter.at.as_ref(), whom)
+    }
+
+    /// The line with its last parts: behind `words` the place, if one is known, and then `after`.
+    fn ended(&self, mut line: Line, words: &str, at: Option<&SourceLine>, after: String) -> Line {
+        if let Some(at) = at {
+            line.add(PLAIN, words);
+            let place = self.place(at, &line, &after);
             line.add(PLAIN, place);
         }
-        line.with(PLAIN, whom)
+        line.with(PLAIN, after)
     }
 
     /// A line of a program, in what `before` and `after` leave of a line; of a long path the end.

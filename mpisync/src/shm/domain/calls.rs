@@ -131,19 +131,14 @@ impl Domain {
 
     /// The announcements of this node's ranks for the rendezvous of this number.
     pub(crate) fn announcements(&self, meeting: u64) -> Vec<(u32, AnnouncementData<'static>)> {
-        let announcement = |&rank: &u32| {
+        let announcement = |(_, rank): (usize, u32)| {
             let arrival_slot = self.arrival_slot(rank as usize);
             (
                 rank,
                 arrival_slot.announcements[(meeting % 2) as usize].get(),
             )
         };
-        self.topology
-            .local_ranks()
-            .iter()
-            .filter(|rank| self.takes_part(**rank as usize))
-            .map(announcement)
-            .collect()
+        self.local_participants().map(announcement).collect()
     }
 
     /// Writes announcements of other nodes' ranks to their arrival slots on this node.

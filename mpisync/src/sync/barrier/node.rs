@@ -90,7 +90,7 @@ impl Dissemination {
 
     /// The number of this node's ranks that take part.
     pub(crate) fn participating(&self) -> usize {
-        self.0.domain().local_participants()
+        self.0.domain().local_participant_count()
     }
 
     /// The number of phases that all ranks of this node have arrived at.
@@ -98,20 +98,14 @@ impl Dissemination {
         if !self.is_short() {
             return self.0.words().arrivals.0.load(Ordering::SeqCst) / self.0.slots() as u64;
         }
-        let counts = self.participants().map(|(slot, _)| self.count(slot));
+        let participants = self.0.domain().local_participants();
+        let counts = participants.map(|(slot, _)| self.count(slot));
         counts.min().unwrap_or(0)
     }
 
     /// The number of phases that the rank of this slot has arrived at.
     fn count(&self, slot: usize) -> u64 {
         self.0.slot(slot).count.load(Ordering::Acquire)
-    }
-
-    /// The slots of the ranks of this node that take part, with these ranks.
-    fn participants(&self) -> impl Iterator<Item = (usize, u32)> {
-        let domain = self.0.domain();
-        let here = domain.topology().local_ranks().iter().copied().enumerate();
-        here.filter(|&(_, rank)| domain.takes_part(rank as usize))
     }
 
     /// Waits until `phase` is complete. `send` sends signals in place of a rank that died before it
@@ -136,9 +130,8 @@ impl Dissemination {
 
     /// The ranks of this node that have not arrived at `phase`.
     pub(crate) fn missing(&self, phase: u64) -> Vec<u32> {
-        let missing = self
-            .participants()
-            .filter(|&(slot, _)| !self.has_arrived(slot, phase));
+        let participants = self.0.domain().local_participants();
+        let missing = participants.filter(|&(slot, _)| !self.has_arrived(slot, phase));
         missing.map(|(_, rank)| rank).collect()
     }
 
@@ -218,9 +211,10 @@ impl Dissemination {
         let domain = self.0.domain();
         let topology = domain.topology();
         let takes_part = |rank: u32| domain.takes_part(rank as usize);
-        let local = self.lost_locally(phase);
-        let local = local.map(|(slot, _)| topology.local_ranks()[slot]);
-        let local = local.into_iter().find(|&rank| takes_part(rank));
+        let local = self
+            .lost_locally(phase)
+            .map(|(slot, _)| topology.local_ranks()[slot])
+            .find(|&rank| takes_part(rank));
         let BarrierWords {
             lost, lost_after, ..
         } = self.0.words();
@@ -231,8 +225,7 @@ impl Dissemination {
         let left = || {
             self.missing(phase).into_iter().find_map(|rank| {
                 let left = domain.has_left_call(rank as usize);
-                let itself = left.then_some((rank, Absence::Left));
-                let absent = itself.or_else(|| domain.agrees_without(rank as usize));
+                let absent = domain.absentee(rank as usize, left.then_some(Absence::Left));
                 absent.map(|(rank, absence)| Stop::Absent(rank, absence))
             })
         };

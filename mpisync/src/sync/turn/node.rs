@@ -176,11 +176,8 @@ impl Turns {
         let RankLocation::Local(slot) = domain.topology().location(rank as usize) else {
             return;
         };
-        let departed = domain.local_departure(slot).is_some();
-        let itself = departed.then_some(rank);
-        let agrees = || Some(domain.agrees_without(rank as usize)?.0);
         // In this order: it may have passed its turn on before.
-        if let Some(absent) = itself.or_else(agrees)
+        if let Some((absent, _)) = domain.absentee(rank as usize, domain.local_departure(slot))
             && domain.takes_part(absent as usize)
             && self.over() == over
         {
