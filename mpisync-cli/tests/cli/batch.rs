@@ -1,6 +1,6 @@
 //! The program `mpisync-batch`, on real directories with real jobs.
 
-use crate::survey::{CLAIM_IN, Job, Survey, Told, claim, program, quick, settle};
+use crate::survey::{BATCH, CLAIM_IN, Job, Survey, Told, claim, plain, program, quick, settle};
 use mpisync::batch::State;
 use mpisync::batch::directory::Directory;
 use std::fs;
@@ -262,12 +262,12 @@ fn bad_input_is_named_and_changes_nothing() {
         wrong(&survey.0.join("t0"), "t0' has no tasks");
     }
 
-    let mut without = Command::new(env!("CARGO_BIN_EXE_mpisync-batch"));
+    let mut without = plain(BATCH);
     assert_eq!(
         without.output().expect("it is there").status.code(),
         Some(2)
     );
-    let mut help = Command::new(env!("CARGO_BIN_EXE_mpisync-batch"));
+    let mut help = plain(BATCH);
     help.args(["status", "--help"]);
     let told = Told::by(help).expect(0);
     assert!(told.out.starts_with("Shows how many tasks are done"));

@@ -1,14 +1,11 @@
 //! Completions and manual pages of both programs.
 
-use crate::survey::Told;
+use crate::survey::{BATCH, TOP, Told, plain};
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-const BATCH: &str = env!("CARGO_BIN_EXE_mpisync-batch");
-const TOP: &str = env!("CARGO_BIN_EXE_mpisync-top");
-
 fn run(program: &str, arguments: &[&str]) -> Told {
-    let mut command = Command::new(program);
+    let mut command = plain(program);
     command.args(arguments);
     Told::by(command)
 }

@@ -1,10 +1,9 @@
 //! What the programs show on terminals of several sizes, and in which colours.
 
-use crate::survey::{Survey, claim, program, settle};
+use crate::survey::{BATCH, Survey, TOP, claim, plain, program, settle};
 use crate::terminal::Terminal;
 use mpisync::batch::State;
 use rustix::process::Signal;
-use std::process::Command;
 use std::time::{Duration, SystemTime};
 use std::{fs, thread};
 
@@ -144,7 +143,7 @@ fn a_status_on_a_terminal_is_wrapped_between_words() {
 #[test]
 fn mpisync_top_is_drawn_in_place_until_a_key_ends_it() {
     for columns in [80, 120] {
-        let mut top = Command::new(env!("CARGO_BIN_EXE_mpisync-top"));
+        let mut top = plain(TOP);
         top.args(["--interval", "0.1"]);
         let mut terminal = Terminal::start(top, columns, 30);
         terminal.wait_for(|text| text.contains(" UTC "));
@@ -164,9 +163,9 @@ fn colours_are_for_terminals_and_follow_the_environment() {
     let red = "\u{1b}[31m";
     let in_terminal = |name: &str, value: &str| {
         // The terminal has a clean environment, so the variable comes after it.
-        let mut program = Command::new("env");
+        let mut program = plain("env");
         program.arg(format!("{name}={value}"));
-        program.arg(env!("CARGO_BIN_EXE_mpisync-batch"));
+        program.arg(BATCH);
         program.args(["status".as_ref(), survey.0.as_os_str()]);
         let mut terminal = Terminal::start(program, 80, 30);
         assert_eq!(terminal.end(), Some(3));

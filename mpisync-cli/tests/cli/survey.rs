@@ -55,12 +55,22 @@ impl Drop for Survey {
     }
 }
 
+pub const BATCH: &str = env!("CARGO_BIN_EXE_mpisync-batch");
+pub const TOP: &str = env!("CARGO_BIN_EXE_mpisync-top");
+
+/// A program without the variables that decide about colours: its output must not depend on who runs the tests.
+pub fn plain(program: &str) -> Command {
+    let mut program = Command::new(program);
+    for name in ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "CI"] {
+        program.env_remove(name);
+    }
+    program
+}
+
 /// `arguments`, with the directory after the first.
 pub fn program(directory: &Path, arguments: &[&str]) -> Command {
-    let mut program = Command::new(env!("CARGO_BIN_EXE_mpisync-batch"));
+    let mut program = plain(BATCH);
     let (command, rest) = arguments.split_first().expect("there is a command");
-    // Nobody has chosen the colours.
-    program.env_remove("NO_COLOR").env_remove("CLICOLOR_FORCE");
     program.arg(command).arg(directory).args(rest);
     program
 }

@@ -47,8 +47,7 @@ impl Terminal {
         };
         tcsetwinsize(&own, size).expect("it is a terminal");
         let side = || other.try_clone().expect("a descriptor");
-        program.env("TERM", "xterm").env_remove("NO_COLOR");
-        program.env_remove("CLICOLOR").env_remove("CLICOLOR_FORCE");
+        program.env("TERM", "xterm");
         program.stdin(side()).stdout(side()).stderr(side());
         let child = program.spawn().expect("the program is there");
         drop(program);
