@@ -209,6 +209,7 @@ pub use crate::plain::foreign::pod::Pod;
 pub use crate::region::{Region, RegionError, RegionReadGuard, RegionWriteGuard};
 pub use crate::rwlock::controller::WindowController;
 pub use crate::rwlock::guard::{ReadGuard, UpgradeError, WriteGuard};
+pub use crate::rwlock::threads::{ThreadRank, ThreadRanks};
 #[cfg(feature = "mpi")]
 pub use crate::shm::waiting::report_waits_on_signal;
 #[doc(inline)]

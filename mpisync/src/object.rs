@@ -12,6 +12,7 @@ use crate::rendezvous::{Arrival, Step};
 use crate::shm::block::{Block, ObjectName};
 use crate::shm::domain::Domain;
 use crate::shm::layout::Layout;
+use crate::shm::segment::Extent;
 use crate::shm::topology::Topology;
 use crate::shm::wait::Stop;
 use crate::shm::waiting::Call;
@@ -19,6 +20,7 @@ use crate::transport::Transport;
 use std::fmt;
 use std::marker::PhantomData;
 use std::panic::Location;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A shared object, as one rank sees it. Dropping it is local.
@@ -36,6 +38,35 @@ pub struct Object {
 /// words in an object, and MPI may be called from some threads only.
 struct StaysOnItsThread;
 
+/// An object of which a thread has not made its handle yet.
+pub(crate) struct ThreadObject {
+    domain: Arc<Domain>,
+    extent: Extent,
+}
+
+impl ThreadObject {
+    /// The rank that the thread will be.
+    pub(crate) fn rank(&self) -> i32 {
+        self.domain.topology().rank() as i32
+    }
+
+    /// Makes this thread the rank.
+    pub(crate) fn enter(self, kind: &'static str, name: String) -> Object {
+        self.domain.enter_thread();
+        Object::without_mpi(self.domain, self.extent, kind, name)
+    }
+}
+
+/// Allocates and initializes the memory of a domain's only object.
+fn allocate(domain: &Domain, layout: &impl Layout) -> Extent {
+    let segment = domain.segment();
+    let room = segment.allocate(Block::length(layout, domain.topology()));
+    let extent = room.expect("the first chunk has room for one block");
+    let chunk = segment.chunk(extent.chunk);
+    Block::prepare(layout, domain.topology(), &chunk, extent.offset as usize);
+    extent
+}
+
 impl Object {
     /// An object of this kind for this process alone.
     pub(crate) fn local(kind: &'static str, layout: &impl Layout) -> Self {
@@ -44,22 +75,25 @@ impl Object {
 
     /// [`local`](Self::local) with a name of choice.
     pub(crate) fn local_named(kind: &'static str, name: String, layout: &impl Layout) -> Self {
-        let length = Block::length(layout, &Topology::one_node(0, 1));
-        let domain = Domain::local(length);
-        let segment = domain.segment();
-        let room = segment.allocate(length);
-        let extent = room.expect("the first chunk has room for one block");
-        let chunk = segment.chunk(extent.chunk);
-        Block::prepare(layout, domain.topology(), &chunk, extent.offset as usize);
-        let block = Block::new(
-            domain,
-            extent,
-            None,
-            ObjectName {
-                kind,
-                name: name.into(),
-            },
-        );
+        let domain = Domain::local(Block::length(layout, &Topology::one_node(0, 1)));
+        let extent = allocate(&domain, layout);
+        Self::without_mpi(domain, extent, kind, name)
+    }
+
+    /// For each of `size` ranks that are threads of this process, what makes its handle of one object.
+    pub(crate) fn of_threads(
+        size: usize,
+        layout: &impl Layout,
+    ) -> impl Iterator<Item = ThreadObject> {
+        let domains = Domain::of_threads(size);
+        let extent = allocate(&domains[0], layout);
+        let object = move |domain| ThreadObject { domain, extent };
+        domains.into_iter().map(object)
+    }
+
+    fn without_mpi(domain: Arc<Domain>, extent: Extent, kind: &'static str, name: String) -> Self {
+        let name = name.into();
+        let block = Block::new(domain, extent, None, ObjectName { kind, name });
         Self::new(block, 0)
     }
 

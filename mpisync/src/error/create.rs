@@ -134,6 +134,14 @@ pub enum CreateError {
         /// The values that it may have.
         allowed: String,
     },
+    /// A controller of threads cannot be made for this number of them.
+    #[error("a controller of threads has 1 to {most} ranks, not {threads}")]
+    NumberOfThreads {
+        /// The number of threads.
+        threads: usize,
+        /// The largest one.
+        most: usize,
+    },
     /// The name is too long.
     #[error("a name has at most {longest} bytes")]
     NameTooLong {

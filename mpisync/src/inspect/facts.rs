@@ -161,7 +161,7 @@ impl Facts {
         let Some(first) = first else {
             unreachable!("a shape is that of a first chunk");
         };
-        let segment = Segment::new(first, 0, shape);
+        let segment = Segment::new(first.into(), 0, shape);
         let members = (0..shape.members).map(|member| MemberFacts::of(&segment, member));
         Facts {
             communicator: segment.communicator(),

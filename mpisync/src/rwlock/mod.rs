@@ -14,3 +14,4 @@ pub(crate) mod outside;
 pub(crate) mod state;
 #[cfg(test)]
 mod tests;
+pub(crate) mod threads;

@@ -136,8 +136,7 @@ impl Segment {
     }
 
     /// A segment whose first chunk is `first`, zeroed and of [`Self::first_length`].
-    pub(crate) fn new(first: Mapping, me: usize, shape: Shape) -> Self {
-        let first = Arc::new(first);
+    pub(crate) fn new(first: Arc<Mapping>, me: usize, shape: Shape) -> Self {
         Segment {
             me,
             shape,
@@ -175,7 +174,8 @@ impl Segment {
         &self.member(self.me).wait
     }
 
-    /// From now on calls of this process that wait are recorded here. `ranks` are those of this node.
+    /// From now on calls of this process, or of this thread if that is a rank by itself, are recorded
+    /// here if they wait. `ranks` are those of this node.
     pub(crate) fn record_waits(&self, ranks: &[u32]) {
         let news = Self::news_at(self.shape);
         records::register(&self.first, Self::members_at(), self.me, ranks, news);

@@ -3,6 +3,7 @@
 
 mod calls;
 mod lives;
+mod threads;
 
 use crate::shm::atomic::{AtomicU32, AtomicU64, Ordering};
 use crate::shm::event::ALL;
@@ -19,17 +20,17 @@ use std::iter;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::ThreadId;
+pub(super) use threads::number_of_this_thread;
 
 /// The state of one communicator on a node, as one rank of the node sees it.
 pub(crate) struct Domain {
     topology: Topology,
     segment: Segment,
     transport: Transport,
-    /// Whether it is on a communicator, and unusable after MPI is finalized.
-    needs_mpi: bool,
+    ranks_are: RanksAre,
     /// The number of the communicator, the same on all its ranks, of all nodes.
     number: OnceLock<u64>,
-    /// None for a single process without MPI.
+    /// None without MPI.
     outside: OnceLock<Arc<dyn Outside>>,
     /// The local ranks that were found dead, so that each is looked up once.
     dead: Vec<AtomicBool>,
@@ -50,6 +51,17 @@ pub(crate) struct Domain {
     agreements: AtomicU64,
     /// Whether the ranks that are left have agreed that some ranks are not among them.
     has_excluded: AtomicBool,
+}
+
+/// What the ranks of a domain are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum RanksAre {
+    /// This process alone.
+    ThisProcess,
+    /// Threads of this process.
+    Threads,
+    /// The processes of a communicator.
+    Processes,
 }
 
 /// Everything outside the memory of a node: MPI and the other nodes.
@@ -78,14 +90,19 @@ pub(crate) trait Outside: Send + Sync {
 }
 
 impl Domain {
-    fn new(topology: Topology, first: Mapping, transport: Transport) -> Self {
+    fn new(
+        ranks_are: RanksAre,
+        topology: Topology,
+        first: Arc<Mapping>,
+        transport: Transport,
+    ) -> Self {
         let shape = Shape::of(&topology);
         let RankLocation::Local(local_rank) = topology.location(topology.rank() as usize) else {
             unreachable!("this rank is on its own node");
         };
         let segment = Segment::new(first, local_rank, shape);
         let this = Process::this();
-        let can_fence = can_run_heavy_fence(reach(&topology));
+        let can_fence = can_run_heavy_fence(reach(ranks_are, &topology));
         if local_rank == 0 {
             segment.identify(&topology);
         }
@@ -102,10 +119,10 @@ impl Domain {
         }
         let unset = || (0..shape.members).map(|_| AtomicBool::new(false)).collect();
         Domain {
+            ranks_are,
             topology,
             segment,
             transport,
-            needs_mpi: false,
             number: OnceLock::new(),
             outside: OnceLock::new(),
             dead: unset(),
@@ -124,15 +141,18 @@ impl Domain {
     pub(crate) fn local(block: usize) -> Arc<Self> {
         let topology = Topology::one_node(0, 1);
         let first = Mapping::private(Segment::length_for_one(Shape::of(&topology), block));
-        Arc::new(Self::new(topology, first, Transport::SharedMemory))
+        let transport = Transport::SharedMemory;
+        Arc::new(Self::new(
+            RanksAre::ThisProcess,
+            topology,
+            Arc::new(first),
+            transport,
+        ))
     }
 
     /// A domain of the ranks of a communicator. Each has mapped the `first` chunk of its node.
     pub(crate) fn shared(topology: Topology, first: Mapping, transport: Transport) -> Self {
-        let domain = Domain {
-            needs_mpi: true,
-            ..Self::new(topology, first, transport)
-        };
+        let domain = Self::new(RanksAre::Processes, topology, Arc::new(first), transport);
         let namespace = process::namespace();
         for local_rank in members_here(&domain.topology, domain.segment.me()) {
             let member = domain.segment.member(local_rank);
@@ -186,7 +206,7 @@ impl Domain {
 
     /// Whether it is on a communicator, and unusable after MPI is finalized.
     pub(crate) fn needs_mpi(&self) -> bool {
-        self.needs_mpi
+        self.ranks_are == RanksAre::Processes
     }
 
     /// The heavy fence that reaches all ranks of this node; None unless each of them can run it.
@@ -196,15 +216,15 @@ impl Domain {
             let member = self.segment.member(local_rank);
             member.can_fence.load(Ordering::Relaxed) != 0
         });
-        can_all_fence.then(|| reach(&self.topology))
+        can_all_fence.then(|| reach(self.ranks_are, &self.topology))
     }
 }
 
 /// Which threads belong to ranks of this node.
-fn reach(topology: &Topology) -> Reach {
-    match topology.local_ranks().len() {
-        1 => Reach::Process,
-        _ => Reach::Machine,
+fn reach(ranks_are: RanksAre, topology: &Topology) -> Reach {
+    match ranks_are {
+        RanksAre::Processes if topology.local_ranks().len() > 1 => Reach::Machine,
+        _ => Reach::Process,
     }
 }
 
@@ -244,7 +264,13 @@ impl Domain {
     /// A domain of ranks that do not exist.
     pub(crate) fn imagined(topology: Topology) -> Arc<Self> {
         let first = Mapping::private(Segment::first_length(Shape::of(&topology)));
-        Arc::new(Self::new(topology, first, Transport::SharedMemory))
+        let transport = Transport::SharedMemory;
+        Arc::new(Self::new(
+            RanksAre::ThisProcess,
+            topology,
+            Arc::new(first),
+            transport,
+        ))
     }
 
     /// Considers this local rank dead.

@@ -7,7 +7,11 @@ fn segment() -> Segment {
         members: 1,
         remote: 0,
     };
-    Segment::new(Mapping::private(Segment::first_length(shape)), 0, shape)
+    Segment::new(
+        Mapping::private(Segment::first_length(shape)).into(),
+        0,
+        shape,
+    )
 }
 
 #[test]
@@ -49,7 +53,7 @@ fn blocks_end_before_the_staging_buffers() {
         remote: 2,
     };
     let first = Mapping::private(Segment::first_length(shape));
-    let segment = Segment::new(first, 1, shape);
+    let segment = Segment::new(first.into(), 1, shape);
     segment.allocate_stage().expect("private memory");
     let [one, two] = [0, 2].map(|rank| segment.stage(rank).as_ptr() as usize);
     let mut end = 0;

@@ -5,7 +5,7 @@
 //! learns which object it is and for which rank the call waits.
 
 use crate::shm::atomic::Ordering;
-use crate::shm::domain::Domain;
+use crate::shm::domain::{Domain, number_of_this_thread};
 use crate::shm::lock;
 use crate::shm::mapping::Mapping;
 use crate::shm::members::Member;
@@ -26,6 +26,8 @@ use std::time::Duration;
 
 /// The records of a communicator on this node.
 struct Records {
+    /// [`own_number`] of the process or thread that is the rank.
+    owner: u64,
     memory: Weak<Mapping>,
     /// The offset of the data of its members.
     members: usize,
@@ -65,7 +67,7 @@ impl Known<'_> {
     }
 }
 
-/// Adds a communicator's records: `ranks` are on this node, this one is the one of number `me`. News of
+/// Adds a communicator's records: `ranks` are on this node, this one is that of number `me`. News of
 /// other hosts, if there are any, are at the offset `news`.
 pub(crate) fn register(
     memory: &Arc<Mapping>,
@@ -75,11 +77,13 @@ pub(crate) fn register(
     news: Option<usize>,
 ) {
     note_thread();
+    let owner = own_number();
     let all: &[Member] = memory.slice(members, ranks.len());
-    all[me].wait.set_process(own_number());
+    all[me].wait.set_process(owner);
     let mut records = lock(&RECORDS);
     records.retain(|records| records.memory.strong_count() > 0);
     records.push(Records {
+        owner,
         memory: Arc::downgrade(memory),
         members,
         me,
@@ -88,11 +92,12 @@ pub(crate) fn register(
     });
 }
 
-/// The number of this process, which differs between the processes of a node, also if they are in
-/// PID namespaces of their own. Never 0.
+/// The number of this process, or of this thread if that is a rank by itself. It differs between the
+/// processes of a node, also if they are in PID namespaces of their own. Never 0.
 pub(super) fn own_number() -> u64 {
     static NUMBER: OnceLock<u64> = OnceLock::new();
-    *NUMBER.get_or_init(|| RandomState::new().hash_one(std::process::id()) | 1)
+    let process = || *NUMBER.get_or_init(|| RandomState::new().hash_one(std::process::id()) | 1);
+    number_of_this_thread().unwrap_or_else(process)
 }
 
 /// Calls `act` with the rank of each other process of this node once, and with this rank.
@@ -125,16 +130,19 @@ static HAS_SEVERAL_USERS: AtomicBool = AtomicBool::new(false);
 
 /// Notes that this thread makes an object. Objects and guards stay on their threads.
 pub(crate) fn note_thread() {
+    if number_of_this_thread().is_some() {
+        return;
+    }
     let this = thread::current().id();
     if *lock(&USER).get_or_insert(this) != this {
         HAS_SEVERAL_USERS.store(true, Ordering::Relaxed);
     }
 }
 
-/// Whether a wait keeps this process from everything else that it does with the library: it has one
-/// thread that does.
+/// Whether a wait keeps this rank from everything else that it does with the library: it is one thread,
+/// or a process with one thread that uses the library.
 pub(super) fn waits_as_a_whole() -> bool {
-    !HAS_SEVERAL_USERS.load(Ordering::Relaxed)
+    number_of_this_thread().is_some() || !HAS_SEVERAL_USERS.load(Ordering::Relaxed)
 }
 
 /// Calls `act` with this rank's record in each communicator that spans hosts, and with the memory of the
@@ -148,12 +156,16 @@ pub(super) fn for_each_with_news(mut act: impl FnMut(&WaitRecord, &NewsWords)) {
     }
 }
 
+/// Calls `act` with this rank's record in each communicator.
 fn for_each(mut act: impl FnMut(&WaitRecord)) {
+    let me = own_number();
     lock(&RECORDS).retain(|records| {
         let memory = records.memory.upgrade();
         memory.is_some_and(|memory| {
-            let members: &[Member] = memory.slice(records.members, records.ranks.len());
-            act(&members[records.me].wait);
+            if records.owner == me {
+                let members: &[Member] = memory.slice(records.members, records.ranks.len());
+                act(&members[records.me].wait);
+            }
             true
         })
     });

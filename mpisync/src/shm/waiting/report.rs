@@ -135,6 +135,12 @@ fn doing(domain: &Domain, rank: u32, before: Option<&Look>) -> String {
     if local_rank == domain.segment().me() {
         return "it is this rank itself".to_owned();
     }
+    if let (true, None) = (
+        domain.is_of_threads(),
+        domain.segment().member(local_rank).wait.get(),
+    ) {
+        return "it computes, or waits for something else than mpisync".to_owned();
+    }
     let now = domain.process(local_rank).activity();
     if now.as_ref().is_some_and(Activity::is_stopped) {
         return "it is stopped".to_owned();

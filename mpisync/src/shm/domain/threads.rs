@@ -1,0 +1,88 @@
+//! Ranks that are threads of one process, over memory on its heap. No MPI takes part.
+//!
+//! A rank ends when its domain is dropped, or else with its thread.
+
+use crate::shm::domain::{Domain, RanksAre};
+use crate::shm::lock;
+use crate::shm::mapping::Mapping;
+use crate::shm::segment::{Segment, Shape};
+use crate::shm::topology::Topology;
+use crate::transport::Transport;
+use std::cell::RefCell;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::sync::{Arc, Weak};
+use std::thread;
+
+/// The ranks that a thread is.
+struct ThisThread {
+    /// Differs from those of other threads and processes. Never 0.
+    number: u64,
+    ranks: Vec<Weak<Domain>>,
+}
+
+impl Drop for ThisThread {
+    fn drop(&mut self) {
+        // Of those that were leaked.
+        for domain in self.ranks.iter().filter_map(Weak::upgrade) {
+            domain.note_own_end(thread::panicking());
+        }
+    }
+}
+
+thread_local! {
+    static THIS_THREAD: RefCell<Option<ThisThread>> = const { RefCell::new(None) };
+}
+
+/// The number of this thread if it is a rank by itself.
+pub(in crate::shm) fn number_of_this_thread() -> Option<u64> {
+    let number = THIS_THREAD.try_with(|this| {
+        let this = this.borrow();
+        let this = this.as_ref()?;
+        let is_rank = this.ranks.iter().any(|domain| domain.strong_count() > 0);
+        is_rank.then_some(this.number)
+    });
+    // A thread that ends has none.
+    number.unwrap_or_default()
+}
+
+impl Domain {
+    /// The domains of ranks that are threads of this process, one for each.
+    pub(crate) fn of_threads(size: usize) -> Vec<Arc<Self>> {
+        let shape = Shape::of(&Topology::one_node(0, size));
+        let memory = Arc::new(Mapping::private(Segment::first_length(shape)));
+        let domain = |rank| {
+            let topology = Topology::one_node(rank, size);
+            let memory = Arc::clone(&memory);
+            let transport = Transport::SharedMemory;
+            Arc::new(Self::new(RanksAre::Threads, topology, memory, transport))
+        };
+        (0..size as u32).map(domain).collect()
+    }
+
+    /// From now on this thread is the rank of this domain, which is one of [`of_threads`](Self::of_threads).
+    pub(crate) fn enter_thread(self: &Arc<Self>) {
+        THIS_THREAD.with_borrow_mut(|this| {
+            let this = this.get_or_insert_with(|| ThisThread {
+                number: RandomState::new().hash_one(thread::current().id()) | 1,
+                ranks: Vec::new(),
+            });
+            this.ranks.retain(|domain| domain.strong_count() > 0);
+            this.ranks.push(Arc::downgrade(self));
+        });
+        self.watch();
+    }
+
+    /// Whether its ranks are threads of this process.
+    pub(in crate::shm) fn is_of_threads(&self) -> bool {
+        self.ranks_are == RanksAre::Threads
+    }
+}
+
+impl Drop for Domain {
+    fn drop(&mut self) {
+        if self.is_of_threads() {
+            self.note_own_end(thread::panicking());
+        }
+    }
+}
