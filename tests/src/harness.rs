@@ -52,6 +52,10 @@ struct Selection {
     ranks: Option<usize>,
     /// Only those with this number of ranks that also run over several hosts, or all.
     hosts: Option<usize>,
+    /// Only those that share their jobs, which take the least time.
+    shared_jobs: bool,
+    /// Of each case with a job of its own, only the test on the number of ranks nearest to four.
+    once: bool,
 }
 
 impl Selection {
@@ -65,6 +69,8 @@ impl Selection {
                 "--skip" => selection.skip.push(value()),
                 "--ranks" => selection.ranks = value().parse().ok(),
                 "--ranks-over-hosts" => selection.hosts = value().parse().ok(),
+                "--shared-jobs" => selection.shared_jobs = true,
+                "--own-jobs-once" => selection.once = true,
                 "--format" | "--color" | "--logfile" | "--test-threads" => {
                     options.extend([argument, value()]);
                 }
@@ -83,6 +89,8 @@ impl Selection {
             && !self.skip.iter().any(has)
             && self.ranks.is_none_or(|ranks| ranks == test.ranks)
             && self.hosts.map_or(!is_for_hosts, fits)
+            && (test.shares_its_job() || !self.shared_jobs)
+            && (test.shares_its_job() || !self.once || test.is_nearest_to_four)
     }
 }
 
@@ -92,6 +100,8 @@ struct Test {
     case: String,
     work: Work,
     ranks: usize,
+    /// Whether no other test of the case has a number of ranks that is nearer to four.
+    is_nearest_to_four: bool,
     attributes: &'static [Attribute],
 }
 
@@ -99,6 +109,7 @@ impl Test {
     fn all() -> impl Iterator<Item = Self> {
         REGISTERED.iter().flat_map(|cases| {
             let (ranks, attributes) = (cases.ranks, cases.attributes);
+            let nearest = ranks.iter().min_by_key(|ranks| ranks.abs_diff(4));
             cases.named().flat_map(move |(case, work)| {
                 let test = move |&ranks: &usize| Self {
                     name: match ranks {
@@ -108,6 +119,7 @@ impl Test {
                     case: case.clone(),
                     work,
                     ranks,
+                    is_nearest_to_four: nearest == Some(&ranks),
                     attributes,
                 };
                 ranks.iter().map(test)

@@ -75,13 +75,13 @@ impl Step {
 pub struct Test {
     #[command(flatten)]
     options: Options,
-    /// Run this step only (may be given several times)
+    /// Run this step only, with what takes long in it (may be given several times)
     #[arg(long, value_enum, value_name = "STEP", value_delimiter = ',')]
     only: Vec<Step>,
     /// List the steps and stop
     #[arg(long)]
     list: bool,
-    /// Also what takes long: valgrind, all numbers of ranks with each MPI instead of the first one only, and three hosts
+    /// Also what takes long: each step as it is with `--only`, and three hosts
     #[arg(long)]
     thorough: bool,
     /// Over how many hosts, set up on this machine, the hosts step runs (may be given several times) [default: 2, and 3 with
@@ -234,22 +234,28 @@ impl Test {
             }
             Step::Memory => {
                 let sanitizer = self.under_sanitizer(workspace)?;
-                let is_asked_for = self.thorough || self.only.contains(&Step::Memory);
-                let valgrind = is_asked_for.then(|| self.under_valgrind(workspace));
+                let is_whole = self.is_whole(Step::Memory);
+                let valgrind = is_whole.then(|| self.under_valgrind(workspace));
                 Ok(sanitizer + valgrind.transpose()?.unwrap_or(0))
             }
             Step::Loom => {
                 let mut cargo = workspace.cargo();
                 cargo.env("CARGO_TARGET_DIR", workspace.target.join("loom"));
                 cargo.env("RUSTFLAGS", "--cfg loom");
+                if !self.is_whole(Step::Loom) {
+                    // Each model has a bound of its own, which is mostly two: minutes in place of seconds.
+                    cargo.env("LOOM_MAX_PREEMPTIONS", "1");
+                }
                 let arguments = "--release -p mpisync --no-default-features --lib loom";
                 self.tests(cargo, arguments, &[])
             }
             Step::Ui => self.tests(tools.cargo(), "-p mpisync-ui-tests", &[]),
             Step::Ranks => {
-                let is_first = ptr::eq(tools.mpi, &raw const tools.machine.mpis[0]);
-                let all = self.thorough || is_first || !self.names.is_empty();
-                let options: &[&str] = if all { &[] } else { &["--ranks", "4"] };
+                let options: &[&str] = match () {
+                    () if self.is_whole(Step::Ranks) || !self.names.is_empty() => &[],
+                    () if is_first(tools) => &["--own-jobs-once"],
+                    () => &["--ranks", "4"],
+                };
                 // Names are those of the library's own tests.
                 let of_users = match self.names.is_empty() {
                     true => self.tests(tools.cargo_for_ranks(1)?, "-p mpisync-test", &[])?,
@@ -272,6 +278,11 @@ impl Test {
             Step::Hosts => self.on_hosts(tools),
             Step::HostFaults => self.faults_on_hosts(tools),
         }
+    }
+
+    /// Whether a step runs with what takes long in it.
+    fn is_whole(&self, step: Step) -> bool {
+        self.thorough || self.only.contains(&step)
     }
 
     /// Runs the tests with ranks. Over hosts the launcher starts this number of `ranks`, and on one host any number.
@@ -298,6 +309,9 @@ impl Test {
         let ranks = if hosts.count() == 2 { 4 } else { hosts.count() };
         let number = ranks.to_string();
         let mut options = vec!["--ranks-over-hosts", &number];
+        if !self.is_whole(Step::Hosts) && !is_first(tools) && self.names.is_empty() {
+            options.push("--shared-jobs");
+        }
         if !mpi.family.survives_deaths_over_hosts(mpi.major()) {
             say(format!(
                 "the deaths of ranks are left out: {mpi} ends the whole job then"
@@ -320,6 +334,10 @@ impl Test {
     fn faults_on_hosts(&self, tools: &Toolbox<'_>) -> Result<usize> {
         let hosts = tools.hosts.context("a step over hosts has some")?;
         let mpi = tools.mpi;
+        if !is_first(tools) && !self.is_whole(Step::HostFaults) {
+            say("left out: without --thorough, only the first MPI runs it");
+            return Ok(0);
+        }
         if hosts.are_pretended(mpi) || !mpi.family.survives_deaths_over_hosts(mpi.major()) {
             say(format!(
                 "left out: {mpi} does not let the others live, or only pretends to have hosts"
@@ -401,6 +419,11 @@ impl Test {
         let skip = ["--", "--skip", "without_a_barrier"].map(String::from);
         self.tests(cargo, WITHOUT_MPI, &skip).context("valgrind")
     }
+}
+
+/// Whether the MPI in use is the first one of the machine.
+fn is_first(tools: &Toolbox<'_>) -> bool {
+    ptr::eq(tools.mpi, &raw const tools.machine.mpis[0])
 }
 
 /// The target that the compiler builds for by default.
