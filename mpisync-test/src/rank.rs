@@ -90,7 +90,10 @@ fn run_on<O: Outcome>(
 }
 
 fn describe(panic: &PanicHookInfo<'_>) -> String {
-    let message = panic.payload_as_str().unwrap_or("a value without text");
+    let payload = panic.payload();
+    let message = payload.downcast_ref::<&str>().copied();
+    let message = message.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+    let message = message.unwrap_or("a value without text");
     match panic.location() {
         Some(place) => format!("at {place}: {message}"),
         None => message.to_owned(),

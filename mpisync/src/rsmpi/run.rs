@@ -95,7 +95,10 @@ fn report(rank: i32, panic: &PanicHookInfo<'_>) -> String {
     };
     let place = panic.location().map(|place| format!(" at {place}"));
     let place = place.unwrap_or_default();
-    let message = panic.payload_as_str().unwrap_or("a value without text");
+    let payload = panic.payload();
+    let message = payload.downcast_ref::<&str>().copied();
+    let message = message.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+    let message = message.unwrap_or("a value without text");
     let mut text = format!("rank {rank} panicked{thread}{place}: {message}");
     let backtrace = Backtrace::capture();
     if backtrace.status() == BacktraceStatus::Captured {

@@ -2,7 +2,7 @@
 
 use crate::location::{CallSite, Place};
 use crate::shm::atomic::{AtomicU32, AtomicU64, MODELLED, Ordering, fence};
-use crate::shm::cells::{Text, shortened};
+use crate::shm::cells::{Text, ending, shortened};
 use crate::shm::event::{Event, Sleepers};
 use std::borrow::Cow;
 use std::mem;
@@ -238,8 +238,7 @@ fn set_text(text: &Text<SITE_WORDS>, site: CallSite, called: &str) {
     let called = shortened(called, LONGEST_NAME);
     let file = site.location().file();
     let room = SITE_WORDS * size_of::<u64>() - called.len() - 1;
-    let start = file.ceil_char_boundary(file.len().saturating_sub(room));
-    text.set(&[&*called, "\n", &file[start..]].concat());
+    text.set(&[&*called, "\n", ending(file, room)].concat());
 }
 
 fn read_text(text: &Text<SITE_WORDS>, line: &AtomicU32) -> (String, Place) {

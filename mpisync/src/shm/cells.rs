@@ -59,11 +59,29 @@ pub(crate) fn shortened(text: &str, most: usize) -> Cow<'_, str> {
         return text.into();
     }
     let Some(room) = most.checked_sub(CUT.len()) else {
-        return text[..text.floor_char_boundary(most)].into();
+        return beginning(text, most).into();
     };
-    let end = text.floor_char_boundary(room / 2);
-    let start = text.ceil_char_boundary(text.len() - (room - end));
-    [&text[..end], CUT, &text[start..]].concat().into()
+    let first = beginning(text, room / 2);
+    let last = ending(text, room - first.len());
+    [first, CUT, last].concat().into()
+}
+
+/// The longest beginning of a text that has at most `most` bytes.
+pub(crate) fn beginning(text: &str, most: usize) -> &str {
+    let mut end = most.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
+/// The longest end of a text that has at most `most` bytes.
+pub(crate) fn ending(text: &str, most: usize) -> &str {
+    let mut start = text.len().saturating_sub(most);
+    while !text.is_char_boundary(start) {
+        start += 1;
+    }
+    &text[start..]
 }
 
 /// A text of at most `8 * N` bytes in shared memory.
@@ -81,8 +99,7 @@ impl<const N: usize> Text<N> {
 
     /// Sets the text; keeps the end of a text that is too long. For paths, whose end says most.
     pub(crate) fn set_tail(&self, text: &str) {
-        let start = text.ceil_char_boundary(text.len().saturating_sub(N * WORD));
-        self.set_bytes(&text.as_bytes()[start..]);
+        self.set_bytes(ending(text, N * WORD).as_bytes());
     }
 
     fn set_bytes(&self, bytes: &[u8]) {

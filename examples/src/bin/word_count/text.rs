@@ -53,7 +53,9 @@ fn end_of_piece(text: &str) -> usize {
     if text.len() <= LONGEST {
         return text.len();
     }
-    let (head, behind) = text.split_at(text.floor_char_boundary(LONGEST));
+    let is_boundary = |end: &usize| text.is_char_boundary(*end);
+    let end = (0..=LONGEST).rev().find(is_boundary).unwrap_or(0);
+    let (head, behind) = text.split_at(end);
     if behind.starts_with(is_between) {
         return head.len();
     }

@@ -2,6 +2,7 @@
 
 use crate::error::CreateError;
 use crate::rsmpi::context::Context;
+use crate::shm::cells::beginning;
 use crate::transport::TransportOptions;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -91,11 +92,10 @@ impl<'a> CreationArguments<'a> {
 
     /// The arguments that rank 0 sends, in full: they may differ in the last character.
     pub(super) fn said(&self) -> Said {
-        // A longer name is invalid anyway.
-        let end = self.name.floor_char_boundary(LONGEST_NAME);
         Said {
             object: self.object.to_owned(),
-            name: self.name[..end].to_owned(),
+            // A longer name is invalid anyway.
+            name: beginning(self.name, LONGEST_NAME).to_owned(),
             file: self.place.file().to_owned(),
             line: self.place.line(),
             column: self.place.column(),

@@ -1,5 +1,5 @@
 use crate::shm::atomic::AtomicU64;
-use crate::shm::cells::{CUT, Text, copy_in, copy_out, shortened};
+use crate::shm::cells::{CUT, Text, beginning, copy_in, copy_out, ending, shortened};
 use proptest::prelude::*;
 
 #[test]
@@ -60,5 +60,15 @@ proptest! {
             prop_assert!(short.len() + 3 >= most, "{} of {most} bytes", short.len());
             prop_assert!(start.len().abs_diff(end.len()) <= 7);
         }
+    }
+
+    #[test]
+    fn a_beginning_and_an_end_are_the_longest_that_fit(text in "[a-c€🦀é]{0,20}", most in 0..40_usize) {
+        let fits = |end: &usize| *end <= most && text.is_char_boundary(*end);
+        let end = (0..=text.len()).rev().find(fits).unwrap_or(0);
+        prop_assert_eq!(beginning(&text, most), &text[..end]);
+        let fits = |start: &usize| text.len() - start <= most && text.is_char_boundary(*start);
+        let start = (0..=text.len()).find(fits).unwrap_or(0);
+        prop_assert_eq!(ending(&text, most), &text[start..]);
     }
 }
