@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
 use clap::Args;
+use clap::builder::{PossibleValue, PossibleValuesParser};
 
 use crate::hdf5::Hdf5;
 use crate::launch::{Options, Toolbox};
@@ -81,7 +82,8 @@ pub struct Run {
     debug: bool,
     #[command(flatten)]
     options: Options,
-    /// Which example; a wrong name lists those that exist
+    /// Which example
+    #[arg(value_parser = programs_in("examples"))]
     example: String,
     /// Arguments for the example
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -105,7 +107,8 @@ impl Run {
 /// `cargo xtask bench`
 #[derive(Args)]
 pub struct Bench {
-    /// Which benchmark: `lock`, `channel`, `region`, `sync` or `batch`
+    /// Which benchmark
+    #[arg(value_parser = programs_in("bench"))]
     pub bench: String,
     /// How many ranks to start
     #[arg(long, value_name = "N", default_value_t = 2)]
@@ -339,6 +342,45 @@ impl Soak {
     }
 }
 
+/// The programs in a folder of the workspace, each with the first line of its documentation.
+fn programs_in(folder: &str) -> PossibleValuesParser {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name(folder);
+    let files = fs::read_dir(root.join("src/bin"));
+    let files = files.into_iter().flatten().flatten();
+    let mut programs: Vec<(String, String)> = files
+        .filter_map(|file| {
+            let path = file.path();
+            let name = path.file_stem()?.to_str()?.to_owned();
+            let main = if path.is_dir() {
+                path.join("main.rs")
+            } else {
+                path
+            };
+            let text = fs::read_to_string(main).ok()?;
+            Some((name, summary(&text)))
+        })
+        // It is a command of its own.
+        .filter(|(name, _)| name != "simulate")
+        .collect();
+    programs.sort();
+    let values = programs
+        .into_iter()
+        .map(|(name, summary)| PossibleValue::new(name).help(summary));
+    values.collect::<Vec<_>>().into()
+}
+
+/// The first sentence of the documentation of a file, without its full stop.
+fn summary(text: &str) -> String {
+    let lines = text.lines().map_while(|line| line.strip_prefix("//!"));
+    let words: Vec<&str> = lines.flat_map(str::split_whitespace).collect();
+    let text = words.join(" ");
+    let end = text
+        .find(". ")
+        .or_else(|| text.strip_suffix('.').map(str::len));
+    let sentence = &text[..end.unwrap_or(text.len())];
+    sentence.split(": ").next().unwrap_or_default().to_owned()
+}
+
 impl Toolbox<'_> {
     /// Builds a program with these options of cargo, and returns its path.
     pub fn build(&self, package: &str, program: &str, options: &[&str]) -> Result<PathBuf> {
@@ -393,6 +435,33 @@ mod tests {
         assert_eq!(executable(message, "heat"), Some("/t/x/heat".into()));
         assert_eq!(executable(message, "lock"), None);
         assert_eq!(executable("not JSON", "heat"), None);
+    }
+
+    #[test]
+    fn a_program_is_chosen_by_name_and_a_wrong_name_lists_all() {
+        #[derive(clap::Parser, Debug)]
+        struct Names {
+            #[arg(value_parser = programs_in("examples"))]
+            _example: String,
+            #[arg(value_parser = programs_in("bench"))]
+            _bench: String,
+        }
+        use clap::Parser;
+        assert!(Names::try_parse_from(["xtask", "heat", "lock"]).is_ok());
+        let error = Names::try_parse_from(["xtask", "heat", "simulate"]).unwrap_err();
+        let error = error.to_string();
+        let all = "[possible values: batch, channel, lock, region, sync]";
+        assert!(error.contains(all), "{error}");
+        let error = Names::try_parse_from(["xtask", "wrong", "lock"]).unwrap_err();
+        assert!(error.to_string().contains("quickstart"), "{error}");
+    }
+
+    #[test]
+    fn the_summary_of_a_program_is_the_first_sentence_of_its_documentation() {
+        let text = "//! Heat spreads over a\n//! plate. Each step\n//! reads it.\n\nuse std::fs;\n";
+        assert_eq!(summary(text), "Heat spreads over a plate");
+        assert_eq!(summary("//! Counts words: one reads.\n"), "Counts words");
+        assert_eq!(summary("use std::fs;"), "");
     }
 
     #[test]
