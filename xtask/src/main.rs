@@ -1,6 +1,7 @@
 //! `cargo xtask`: sets a machine up for mpisync and runs the demo, the examples, the checks and the
 //! benchmarks.
 
+mod alternatives;
 mod checks;
 mod hdf5;
 mod hosts;

@@ -8,7 +8,8 @@ use launcher::Family;
 use nix::unistd::geteuid;
 use which::which;
 
-use crate::process::{output_of, run};
+use crate::alternatives::Alternatives;
+use crate::process::{output_of, run_line};
 
 /// Something that mpisync needs and this machine lacks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,10 +113,19 @@ impl Manager {
         }
     }
 
-    /// Installs what is missing.
+    /// Installs what is missing. Which MPI `mpicc` is stays as it was.
     pub fn install(self, missing: &[Missing]) -> Result<()> {
-        run(Command::new("sh").args(["-c", &self.line(missing)]))
+        let selection = Alternatives::of_the_system().selection();
+        let outcome = run_line(&self.line(missing));
+        selection.restore()?;
+        outcome.with_context(|| format!("cannot install {}", list(missing)))
     }
+}
+
+/// The names of things, for a sentence.
+pub fn list(things: &[Missing]) -> String {
+    let names: Vec<String> = things.iter().map(ToString::to_string).collect();
+    names.join(", ")
 }
 
 /// Installs a program of the system that a task needs.

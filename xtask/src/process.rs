@@ -4,6 +4,7 @@
 //! The task runner adopts orphans, so that all that it has started stays below it. When it is interrupted it ends all of
 //! that and starts nothing more; the programs that were waited for have failed then.
 
+use std::collections::VecDeque;
 use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -12,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use launcher::processes;
 
 /// Whether the task runner was interrupted.
@@ -121,6 +122,27 @@ pub fn run_job(command: &mut Command, limit: Duration, line: impl FnMut(&str)) -
     }
 }
 
+/// Runs a line of a shell that asks nothing. If it fails, the error names the line and the end of what it has printed.
+pub fn run_line(line: &str) -> Result<()> {
+    const QUOTED: usize = 8;
+    let mut last = VecDeque::new();
+    let mut command = Command::new("sh");
+    command.args(["-c", &format!("exec 2>&1; {line}")]);
+    let outcome = run_job(&mut command, Duration::MAX, |line| {
+        pass_on(line);
+        if !line.trim().is_empty() {
+            last.push_back(format!("    {line}"));
+        }
+        if last.len() > QUOTED {
+            last.pop_front();
+        }
+    });
+    outcome.map_err(|error| {
+        let last: Vec<String> = last.into();
+        anyhow!("`{line}` {error}; it ends with\n\n{}", last.join("\n"))
+    })
+}
+
 /// Passes a line on to the task runner's own stdout.
 pub fn pass_on(line: &str) {
     let mut out = std::io::stdout().lock();
@@ -128,17 +150,19 @@ pub fn pass_on(line: &str) {
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }
 
+/// For tests that start something: ending a job ends all that this process has started, so that only one test may have
+/// something running.
+#[cfg(test)]
+pub fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    processes::adopt_orphans().unwrap();
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::time::Instant;
-
-    /// Ending a job ends all that this process has started, so that only one test may have something running.
-    fn alone() -> MutexGuard<'static, ()> {
-        static ALONE: Mutex<()> = Mutex::new(());
-        processes::adopt_orphans().unwrap();
-        ALONE.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 
     fn sh(script: &str) -> Command {
         let mut command = Command::new("sh");
@@ -172,6 +196,20 @@ mod tests {
         });
         assert_eq!(lines, ["one", "two"]);
         assert_eq!(outcome.unwrap_err().to_string(), "failed: exit status: 3");
+    }
+
+    #[test]
+    fn a_line_that_fails_is_quoted_with_the_end_of_its_output() {
+        let _alone = alone();
+        let error = run_line("seq 100 120; echo 'E: Unable to locate package x' >&2; exit 100");
+        let error = error.unwrap_err().to_string();
+        let start = "`seq 100 120; echo 'E: Unable";
+        assert!(error.starts_with(start), "{error}");
+        assert!(error.contains("failed: exit status: 100"), "{error}");
+        assert!(error.contains("\n    114\n"), "{error}");
+        assert!(!error.contains("113"), "{error}");
+        assert!(error.ends_with("\n    E: Unable to locate package x"));
+        assert!(run_line("true").is_ok());
     }
 
     #[test]

@@ -5,12 +5,12 @@
 
 use std::process::Command;
 
-use anyhow::{Result, bail};
+use anyhow::{Error, Result, bail};
 
 use crate::hdf5::Hdf5;
 use crate::libclang::Libclang;
 use crate::mpi::{self, Choice, Mpi};
-use crate::packages::{Manager, Missing};
+use crate::packages::{Manager, Missing, list};
 use crate::process::{output_of, say};
 use crate::wheels;
 use crate::workspace::Workspace;
@@ -46,7 +46,7 @@ impl Machine {
         may_be_built: bool,
     ) -> Result<(Self, Vec<Missing>)> {
         let (mpis, missing_mpis) = choice.find(workspace)?;
-        let libclang = Libclang::find(workspace);
+        let libclang = Libclang::find(workspace)?;
         let hdf5 = (need >= Need::MpiAndHdf5)
             .then(|| Hdf5::find(workspace, may_be_built))
             .flatten();
@@ -74,26 +74,26 @@ impl Machine {
 pub fn prepare(workspace: &Workspace, choice: &Choice, need: Need) -> Result<Machine> {
     let look = |may_be_built| Machine::look(workspace, choice, need, may_be_built);
     let (mut machine, mut missing) = look(false)?;
+    let mut failures = Vec::new();
     if !missing.is_empty() {
         say(format!("not on this machine: {}", list(&missing)));
         if let Some(manager) = Manager::usable() {
             say("installing it with the system's package manager:");
-            if let Err(error) = manager.install(&missing) {
-                say(format!("{error:#}"));
-            }
+            failures.extend(manager.install(&missing).err());
         }
         (machine, missing) = look(true)?;
     }
     if !missing.is_empty() && !missing.contains(&Missing::Compiler) && wheels::has_pip() {
-        if let Err(error) = wheels::install(workspace, &missing) {
-            say(format!("{error:#}"));
-        }
+        failures.extend(wheels::install(workspace, &missing).err());
         (machine, missing) = look(true)?;
     }
     // The tests that need it are left out then, with a message.
     missing.retain(|thing| *thing != Missing::Pip);
     if !missing.is_empty() {
-        bail!("{}", advice(&missing, Manager::find()));
+        bail!("{}", advice(&missing, Manager::find(), &failures));
+    }
+    for failure in failures {
+        say(format!("{failure:#}"));
     }
     Ok(machine)
 }
@@ -120,8 +120,11 @@ fn has_compiler() -> bool {
 }
 
 /// What to type where nothing may be installed.
-fn advice(missing: &[Missing], manager: Option<Manager>) -> String {
+fn advice(missing: &[Missing], manager: Option<Manager>, failures: &[Error]) -> String {
     let mut text = format!("still missing: {}. ", list(missing));
+    for failure in failures {
+        text += &format!("{failure:#}\n\n");
+    }
     match manager {
         Some(manager) => text += &format!("Please type:\n\n    {}", manager.line(missing)),
         None => {
@@ -140,11 +143,6 @@ fn advice(missing: &[Missing], manager: Option<Manager>) -> String {
     text
 }
 
-fn list(missing: &[Missing]) -> String {
-    let names: Vec<String> = missing.iter().map(ToString::to_string).collect();
-    names.join(", ")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -152,8 +150,10 @@ mod tests {
     #[test]
     fn the_advice_names_what_is_missing_and_ways_to_get_it() {
         let missing = [Missing::Compiler, Missing::Mpi(None), Missing::Hdf5];
-        let text = advice(&missing, None);
-        let start = "still missing: a C compiler, an MPI, HDF5. ";
+        let failures = [anyhow::anyhow!("E: no package x").context("cannot install an MPI")];
+        let text = advice(&missing, None, &failures);
+        let start =
+            "still missing: a C compiler, an MPI, HDF5. cannot install an MPI: E: no package x\n";
         assert!(text.starts_with(start), "{text}");
         assert!(text.contains("Please install by hand"), "{text}");
     }
