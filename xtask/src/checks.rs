@@ -61,13 +61,11 @@ enum Step {
     HostFaults,
 }
 
-impl Step {
-    /// The name on the command line, and the line that explains it.
-    fn describe(self) -> (String, String) {
-        let value = self.to_possible_value().expect("no step is skipped");
-        let help = value.get_help().map(ToString::to_string);
-        (value.get_name().to_owned(), help.unwrap_or_default())
-    }
+/// The name of a step on the command line, and the line that explains it.
+pub fn describe(step: &impl ValueEnum) -> (String, String) {
+    let value = step.to_possible_value().expect("no step is skipped");
+    let help = value.get_help().map(ToString::to_string);
+    (value.get_name().to_owned(), help.unwrap_or_default())
 }
 
 /// `cargo xtask test`
@@ -100,7 +98,7 @@ impl Test {
     /// Runs the steps that were asked for: first those that need one MPI, then those for each, then those over hosts.
     pub fn run(&self, workspace: &Workspace) -> Result<()> {
         if self.list {
-            for (name, help) in Step::value_variants().iter().map(|step| step.describe()) {
+            for (name, help) in Step::value_variants().iter().map(describe) {
                 println!("{name:11} {help}");
             }
             return Ok(());
@@ -117,13 +115,13 @@ impl Test {
             .filter(|step| is_asked_for(step))
         {
             if !over_hosts.contains(step) && !on_each_mpi.contains(step) {
-                let (name, _) = step.describe();
+                let (name, _) = describe(step);
                 self.announced(&name, *step, &toolbox(&machine.mpis[0]))?;
             }
         }
         for mpi in &machine.mpis {
             for step in on_each_mpi.iter().filter(|step| is_asked_for(step)) {
-                let title = format!("{} with {mpi}", step.describe().0);
+                let title = format!("{} with {mpi}", describe(step).0);
                 self.announced(&title, *step, &toolbox(mpi))?;
             }
         }
@@ -168,7 +166,7 @@ impl Test {
         say(format!("== {title}"));
         let start = Instant::now();
         let passed = self.step(step, tools).map_err(|error| {
-            let (name, mpi) = (step.describe().0, tools.mpi.mpicc.display());
+            let (name, mpi) = (describe(&step).0, tools.mpi.mpicc.display());
             anyhow!("{title}: {error:#}\nTo repeat it: cargo xtask test --only {name} --mpi {mpi}")
         })?;
         let tests = if passed > 0 {
@@ -470,7 +468,7 @@ mod tests {
 
     #[test]
     fn the_steps_are_in_the_order_from_quick_to_slow() {
-        let names = Step::value_variants().iter().map(|step| step.describe().0);
+        let names = Step::value_variants().iter().map(|step| describe(step).0);
         let names: Vec<String> = names.collect();
         let expected = "fmt clippy unit memory loom ui ranks faults examples hosts host-faults";
         assert_eq!(names.join(" "), expected);
