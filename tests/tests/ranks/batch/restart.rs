@@ -2,8 +2,9 @@
 
 mod kills;
 
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{Read, Write};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
@@ -59,8 +60,10 @@ impl Log {
             .truncate(false)
             .clone();
         let mut file = options.open(path).unwrap();
-        while let Err(error) = file.try_lock() {
-            assert!(matches!(error, TryLockError::WouldBlock), "{error}");
+        // SAFETY: the descriptor is that of an open file, and `flock` touches no memory.
+        while unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } != 0 {
+            let error = io::Error::last_os_error();
+            assert_eq!(error.kind(), io::ErrorKind::WouldBlock, "{error}");
             let mut holder = String::new();
             file.read_to_string(&mut holder).unwrap();
             if holder.trim().parse().is_ok_and(is_running) {
